@@ -1,0 +1,159 @@
+import { SHARD_BYTES } from '../limits.ts';
+
+/** States of a slot, in its STATE word. */
+export const SlotState = { free: 0, filling: 1, complete: 2, failed: 3 } as const;
+export type SlotState = (typeof SlotState)[keyof typeof SlotState];
+
+/** One row of Int32 words per slot; 128 bytes, so that two slots never share a cache line. */
+const WORDS_PER_SLOT = 32;
+const PINS = 0;
+const GENERATION = 1;
+const STATE = 2;
+const RECEIVED = 3;
+const RELEASED = 4;
+const LENGTH = 5;
+const CANCEL = 6;
+/** A float64 (the blob's size passes 2^31), 8-byte aligned: words 8 and 9. */
+const TOTAL = 8;
+
+const LOCKED = -0x8000_0000;
+const WASM_PAGE_BYTES = 65_536;
+/** WebAssembly.Memory ends at 4 GiB. */
+export const ARENA_BYTES_MAX = 4 * 1024 * 1024 * 1024;
+
+/** What another thread needs to attach to the arena. */
+export interface ArenaShared {
+  memory: WebAssembly.Memory;
+  words: SharedArrayBuffer;
+}
+
+/**
+ * Shared memory of 2 MiB slots with a row of state words each. Control alone locks, begins and frees
+ * slots; the one task that fills a slot alone advances it; anyone may pin and read.
+ */
+export class Arena {
+  readonly shared: ArenaShared;
+  readonly slotCount: number;
+  readonly #buffer: ArrayBufferLike;
+  readonly #words: Int32Array;
+  readonly #totals: Float64Array;
+
+  constructor(shared: ArenaShared) {
+    this.shared = shared;
+    this.#buffer = shared.memory.buffer;
+    this.#words = new Int32Array(shared.words);
+    this.#totals = new Float64Array(shared.words);
+    this.slotCount = this.#words.length / WORDS_PER_SLOT;
+  }
+
+  /** An arena of `bytes` rounded down to whole slots, at least one. */
+  static create(bytes: number): Arena {
+    const slotCount = Math.max(1, Math.floor(Math.min(bytes, ARENA_BYTES_MAX) / SHARD_BYTES));
+    const pages = (slotCount * SHARD_BYTES) / WASM_PAGE_BYTES;
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    return new Arena({ memory, words: new SharedArrayBuffer(slotCount * WORDS_PER_SLOT * 4) });
+  }
+
+  /** The bytes [from, to) of a slot, in place. */
+  bytes(slot: number, fromBytes = 0, toBytes = SHARD_BYTES): Uint8Array {
+    return new Uint8Array(this.#buffer, slot * SHARD_BYTES + fromBytes, toBytes - fromBytes);
+  }
+
+  // --- readers ---
+
+  /** Pins a slot if it still holds `generation`. While pinned it is neither evicted nor reused. */
+  tryPin(slot: number, generation: number): boolean {
+    const at = slot * WORDS_PER_SLOT;
+    for (;;) {
+      const pins = Atomics.load(this.#words, at + PINS);
+      if (pins < 0) return false;
+      if (Atomics.compareExchange(this.#words, at + PINS, pins, pins + 1) !== pins) continue;
+      if (Atomics.load(this.#words, at + GENERATION) === generation) return true;
+      Atomics.sub(this.#words, at + PINS, 1);
+      return false;
+    }
+  }
+
+  unpin(slot: number): void {
+    Atomics.sub(this.#words, slot * WORDS_PER_SLOT + PINS, 1);
+  }
+
+  generation(slot: number): number {
+    return Atomics.load(this.#words, slot * WORDS_PER_SLOT + GENERATION);
+  }
+
+  state(slot: number): SlotState {
+    return Atomics.load(this.#words, slot * WORDS_PER_SLOT + STATE) as SlotState;
+  }
+
+  /** Bytes that have arrived: what another node may be sent. */
+  received(slot: number): number {
+    return Atomics.load(this.#words, slot * WORDS_PER_SLOT + RECEIVED);
+  }
+
+  /** Bytes vouched for: what a client may be sent. */
+  released(slot: number): number {
+    return Atomics.load(this.#words, slot * WORDS_PER_SLOT + RELEASED);
+  }
+
+  /** The shard's length, or -1 while it is not known. Once it is, `total` is too. */
+  length(slot: number): number {
+    return Atomics.load(this.#words, slot * WORDS_PER_SLOT + LENGTH);
+  }
+
+  /** The blob's size; meaningful once `length` is not -1. */
+  total(slot: number): number {
+    return this.#totals[(slot * WORDS_PER_SLOT + TOTAL) / 2]!;
+  }
+
+  // --- the task that fills the slot ---
+
+  /** Publishes the blob's size and this shard's length, before the first byte. */
+  setLength(slot: number, lengthBytes: number, totalBytes: number): void {
+    this.#totals[(slot * WORDS_PER_SLOT + TOTAL) / 2] = totalBytes;
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + LENGTH, lengthBytes);
+  }
+
+  setReceived(slot: number, bytes: number): void {
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + RECEIVED, bytes);
+  }
+
+  setReleased(slot: number, bytes: number): void {
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + RELEASED, bytes);
+  }
+
+  /** Whether control no longer wants attempt `attempt` of this slot to go on. */
+  cancelled(slot: number, attempt: number): boolean {
+    return Atomics.load(this.#words, slot * WORDS_PER_SLOT + CANCEL) >= attempt;
+  }
+
+  // --- control ---
+
+  /** Takes a slot nobody has pinned out of use; false when someone has. */
+  tryLock(slot: number): boolean {
+    return Atomics.compareExchange(this.#words, slot * WORDS_PER_SLOT + PINS, 0, LOCKED) === 0;
+  }
+
+  /** Makes a locked slot ready to be filled, under a new generation, and returns that. */
+  begin(slot: number): number {
+    const at = slot * WORDS_PER_SLOT;
+    const generation = (Atomics.load(this.#words, at + GENERATION) + 1) & 0x7fff_ffff;
+    Atomics.store(this.#words, at + GENERATION, generation);
+    Atomics.store(this.#words, at + RECEIVED, 0);
+    Atomics.store(this.#words, at + RELEASED, 0);
+    Atomics.store(this.#words, at + LENGTH, -1);
+    Atomics.store(this.#words, at + CANCEL, 0);
+    Atomics.store(this.#words, at + STATE, SlotState.filling);
+    Atomics.store(this.#words, at + PINS, 0);
+    return generation;
+  }
+
+  setState(slot: number, state: SlotState): void {
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + STATE, state);
+  }
+
+  /** Tells the task of attempt `attempt`, and every earlier one, to stop. Attempts count from 1. */
+  cancel(slot: number, attempt: number): void {
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + CANCEL, attempt);
+  }
+}

@@ -1,0 +1,53 @@
+/** Words per bell: a bell has a cache line of its own. */
+const WORDS_PER_BELL = 16;
+const COUNT = 0;
+const ARMED = 1;
+
+/**
+ * One bell per listening thread. Ringing is two atomic operations when nobody listens; a listener
+ * is woken once for everything that was rung since it last looked.
+ */
+export class Doorbells {
+  readonly shared: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #count: number;
+
+  constructor(shared: SharedArrayBuffer) {
+    this.shared = shared;
+    this.#words = new Int32Array(shared);
+    this.#count = this.#words.length / WORDS_PER_BELL;
+  }
+
+  static create(listeners: number): Doorbells {
+    return new Doorbells(new SharedArrayBuffer(listeners * WORDS_PER_BELL * 4));
+  }
+
+  /** Wakes every thread that listens. */
+  ringAll(): void {
+    for (let bell = 0; bell < this.#count; bell++) {
+      const at = bell * WORDS_PER_BELL;
+      Atomics.add(this.#words, at + COUNT, 1);
+      if (Atomics.exchange(this.#words, at + ARMED, 0) === 1) Atomics.notify(this.#words, at + COUNT);
+    }
+  }
+
+  /**
+   * Calls `heard` after every batch of rings of bell `bell`, for as long as it returns true;
+   * returning false ends the listening (call `listen` again when there is something to wait for).
+   */
+  listen(bell: number, heard: () => boolean): void {
+    const at = bell * WORDS_PER_BELL;
+    const arm = (): void => {
+      for (;;) {
+        const seen = Atomics.load(this.#words, at + COUNT);
+        if (!heard()) return;
+        Atomics.store(this.#words, at + ARMED, 1);
+        const wait = Atomics.waitAsync(this.#words, at + COUNT, seen);
+        if (!wait.async) continue;
+        void wait.value.then(arm);
+        return;
+      }
+    };
+    arm();
+  }
+}
