@@ -41,3 +41,33 @@ export const RELAY_BODY_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Redirects followed for one origin request. */
 export const ORIGIN_REDIRECTS_MAX = 5;
+
+/** A response head between nodes is a few hundred bytes, a redirect's body a list of addresses; also what one read may copy. */
+export const PEER_HEAD_BYTES_MAX = 8 * 1024;
+
+/** Connections kept open to one node between exchanges, per transfer thread. */
+export const PEER_IDLE_SOCKETS_MAX = 4;
+
+/** uWebSockets.js closes idle connections after 10 s; ours are given up before. */
+export const PEER_IDLE_SOCKET_MS = 8_000;
+
+/** How often a task looks whether control still wants it, so that a silent connection is left promptly. */
+export const CANCEL_POLL_MS = 20;
+
+/** A config file is a page of text; what is longer is some other file. */
+export const CONFIG_FILE_BYTES_MAX = 1024 * 1024;
+
+/** Below this the slab has too few slots for the shards in flight plus a working set. */
+export const CONFIG_CAPACITY_BYTES_MIN = 16 * 1024 * 1024;
+
+/** 64 TiB: far above any node's disk, low enough that every offset is an exact number. */
+export const CONFIG_CAPACITY_BYTES_MAX = 64 * 1024 ** 4;
+
+/** Four shards: one arriving, one being read, one being written, one spare. */
+export const CONFIG_ARENA_BYTES_MIN = 8 * 1024 * 1024;
+
+/** WebAssembly.Memory ends at 4 GiB. */
+export const CONFIG_ARENA_BYTES_MAX = 4 * 1024 ** 3;
+
+/** A shorter cluster secret could be guessed. */
+export const CLUSTER_SECRET_BYTES_MIN = 16;

@@ -1,0 +1,45 @@
+import { isIP, isIPv6 } from 'node:net';
+
+/** A name or address and a port, as in `10.0.0.2:65002`, `node-7.example:65002` or `[fd00::2]:65002`. */
+export interface HostPort {
+  host: string;
+  port: number;
+}
+
+const DNS_NAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i;
+const LOOKS_LIKE_IPV4 = /^[\d.]+$/;
+
+/** Whether `text` is a DNS name or a bare IP address (IPv6 without brackets). */
+export function isHost(text: string): boolean {
+  if (isIP(text) !== 0) return true;
+  return DNS_NAME.test(text) && !LOOKS_LIKE_IPV4.test(text);
+}
+
+/** A port as decimal digits, 1..65535, without leading zeros; else null. */
+export function parsePort(text: string): number | null {
+  if (!/^[1-9]\d{0,4}$/.test(text)) return null;
+  const port = Number(text);
+  return port <= 65_535 ? port : null;
+}
+
+/** `host:port`, with the brackets an IPv6 address needs (RFC 3986, 3.2.2). */
+export function formatHostPort(host: string, port: number): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Reads `host:port` or `[v6]:port`; null when it is neither. */
+export function parseHostPort(text: string): HostPort | null {
+  const split = splitHostPort(text);
+  return split === null || split.port === null ? null : { host: split.host, port: split.port };
+}
+
+/** Reads `host`, `host:port`, `[v6]` or `[v6]:port`; the host comes without brackets. */
+export function splitHostPort(text: string): { host: string; port: number | null } | null {
+  const parts = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/.exec(text);
+  if (parts === null) return null;
+  const [, v6, plain, portText] = parts;
+  const port = portText === undefined ? null : parsePort(portText);
+  if (portText !== undefined && port === null) return null;
+  if (v6 !== undefined) return isIPv6(v6) ? { host: v6, port } : null;
+  return plain !== undefined && isHost(plain) ? { host: plain, port } : null;
+}

@@ -1,0 +1,137 @@
+import { readFileSync, statSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { parseDocument } from 'yaml';
+import { ShoalError } from '../errors.ts';
+import { CONFIG_FILE_BYTES_MAX } from '../limits.ts';
+import { isHost } from './address.ts';
+import { contradictions } from './check.ts';
+import { complaints } from './complaint.ts';
+import { applyOverrides } from './override.ts';
+import type { Sections } from './override.ts';
+import { configSchema } from './schema.ts';
+import type { Config, NodeMode } from './schema.ts';
+import { readClusterSecret, reason } from './secret.ts';
+
+/** CONFIG_INVALID with a line for each thing wrong. */
+export class ConfigError extends ShoalError {
+  readonly lines: readonly string[];
+
+  constructor(lines: readonly string[]) {
+    super('CONFIG_INVALID', lines.join('\n'));
+    this.name = 'ConfigError';
+    this.lines = lines;
+  }
+}
+
+export interface ConfigSources {
+  /** Path of the YAML file; without it, the defaults. */
+  file?: string | undefined;
+  /** `Section.key=value`, laid over the file in order. */
+  sets?: readonly string[];
+  /** The command's own role (`shoal root`), which wins over the file. */
+  mode?: NodeMode | undefined;
+  env?: Readonly<Record<string, string | undefined>>;
+  /** This machine's addresses; the system's by default. */
+  interfaces?: typeof networkInterfaces;
+}
+
+/**
+ * One deeply frozen config from file, `--set`, environment and defaults. Everything wrong is found at once:
+ * throws a ConfigError (CONFIG_INVALID) with one line per finding.
+ */
+export function loadConfig(sources: ConfigSources = {}): Config {
+  const file = sources.file === undefined ? {} : readConfigFile(sources.file);
+  const config = parseConfig(file, sources);
+  const secret = readClusterSecret(config);
+  const lines = secret.kind === 'unusable' ? [secret.complaint] : [];
+  if (config.ProxyConfig.tls) {
+    for (const key of ['certFile', 'keyFile'] as const) lines.push(...unreadable(`ProxyConfig.${key}`, config.ProxyConfig[key]));
+  }
+  if (lines.length > 0) throw new ConfigError(lines);
+  return config;
+}
+
+/** As `loadConfig`, for sections already read and without looking at any file. */
+export function parseConfig(raw: Sections, sources: Omit<ConfigSources, 'file'> = {}): Config {
+  const { sections, complaints: wrongSets } = applyOverrides(raw, sources.sets ?? []);
+  const env = sources.env ?? process.env;
+  const given = withoutEmpty(sections);
+  const parsed = configSchema.safeParse(given);
+  const lines = parsed.success ? contradictions(parsed.data) : complaints(parsed.error.issues, given);
+  if (!parsed.success || lines.length > 0 || wrongSets.length > 0) throw new ConfigError([...wrongSets, ...lines]);
+  const deploy = parsed.data.DeployConfig;
+  if (sources.mode !== undefined) deploy.mode = sources.mode;
+  if (deploy.node === '') deploy.node = ownAddress(env['NODE_IP'] ?? '', sources.interfaces ?? networkInterfaces);
+  return deepFreeze(parsed.data);
+}
+
+/** A key or section with nothing after its colon (YAML null) has its default. */
+function withoutEmpty(sections: Sections): Sections {
+  const kept: Sections = {};
+  for (const [name, section] of Object.entries(sections)) {
+    if (section === null) continue;
+    const plain = typeof section === 'object' && !Array.isArray(section);
+    kept[name] = plain ? Object.fromEntries(Object.entries(section).filter(([, value]) => value !== null)) : section;
+  }
+  return kept;
+}
+
+function ownAddress(nodeIp: string, interfaces: typeof networkInterfaces): string {
+  if (nodeIp !== '') {
+    if (!isHost(nodeIp)) throw new ConfigError([`NODE_IP: ${JSON.stringify(nodeIp.slice(0, 80))} is not allowed; allowed: an IP address or host name`]);
+    return nodeIp;
+  }
+  for (const addresses of Object.values(interfaces())) {
+    for (const address of addresses ?? []) {
+      if (address.family === 'IPv4' && !address.internal) return address.address;
+    }
+  }
+  return '127.0.0.1';
+}
+
+function readConfigFile(file: string): Sections {
+  const shownFile = JSON.stringify(file);
+  let text: string;
+  try {
+    if (statSync(file).size > CONFIG_FILE_BYTES_MAX) throw new ConfigError([`--config: ${shownFile} is not allowed; allowed: a file of at most ${CONFIG_FILE_BYTES_MAX} bytes`]);
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError([`--config: ${shownFile} is not allowed; allowed: a readable YAML file (${reason(error)})`]);
+  }
+  const document = parseDocument(text, { logLevel: 'silent' });
+  if (document.errors.length > 0) {
+    // The library's own message quotes the text of the line, which is not ours to print.
+    throw new ConfigError(document.errors.map((error) => `--config: ${shownFile} is not YAML, line ${error.linePos?.[0].line ?? '?'}: ${error.code}`));
+  }
+  const value = asPlain(document, shownFile);
+  if (value === null || value === undefined) return {};
+  if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError([`--config: ${shownFile} is not allowed; allowed: YAML sections with keys`]);
+  return value as Sections;
+}
+
+function asPlain(document: ReturnType<typeof parseDocument>, shownFile: string): unknown {
+  try {
+    return document.toJS();
+  } catch {
+    throw new ConfigError([`--config: ${shownFile} is not YAML that can be read: unresolved or too many aliases`]);
+  }
+}
+
+function unreadable(key: string, file: string): string[] {
+  if (file === '') return [];
+  try {
+    readFileSync(file);
+    return [];
+  } catch (error) {
+    return [`${key}: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})`];
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}

@@ -1,0 +1,141 @@
+import { resolve } from 'node:path';
+import * as z from 'zod';
+import { CONFIG_ARENA_BYTES_MAX, CONFIG_ARENA_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, CONFIG_CAPACITY_BYTES_MIN } from '../limits.ts';
+import { isHost, parseHostPort, parsePort, splitHostPort } from './address.ts';
+
+/*
+ * The config file (CONTRACT 3). Each key carries one sentence that says what is allowed; whatever is
+ * wrong with a value, that sentence is the message, so a complaint never depends on which check failed.
+ */
+
+const text = (error: string, accepts: (value: string) => boolean) => z.string({ error }).refine(accepts, { error });
+const flag = () => z.boolean({ error: 'true or false' });
+
+function integer(min: number, max: number, note = '') {
+  const error = `a whole number from ${min} to ${max}${note}`;
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+function amount(min: number, max: number, note: string) {
+  const error = `a number from ${min} to ${max}${note}`;
+  return z.number({ error }).min(min, { error }).max(max, { error });
+}
+
+const choice = <const Values extends readonly [string, ...string[]]>(values: Values) => z.enum(values, { error: `one of ${values.join(', ')}` });
+const port = () => integer(0, 65_535, ' (0: any free port)');
+/** Relative paths are read from the directory the process was started in, once. */
+const path = () => text('a path', (value) => value.length > 0 && !value.includes('\0')).transform((value) => resolve(value));
+const optionalPath = () =>
+  text('a path, or "" for none', (value) => !value.includes('\0')).transform((value) => (value === '' ? '' : resolve(value)));
+const hostPorts = (what: string) => {
+  const error = `${what} as host:port or [IPv6]:port`;
+  return z.array(text(error, (value) => parseHostPort(value) !== null), { error: `a list of ${what} as host:port or [IPv6]:port` });
+};
+
+/** What the HTTP server itself answers under `/` and a prefix may therefore not be called. */
+const RESERVED_SEGMENTS = new Set(['v2', 'metrics', 'status', 'healthz', 'readyz']);
+const isPrefix = (value: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value) && !RESERVED_SEGMENTS.has(value);
+
+function isAllowGlob(value: string): boolean {
+  if (value.startsWith('[')) return splitHostPort(value) !== null;
+  const [host, portText, ...rest] = value.split(':');
+  if (rest.length > 0 || (portText !== undefined && parsePort(portText) === null)) return false;
+  return host !== undefined && /^[a-z0-9*?_.-]+$/i.test(host);
+}
+
+function isUpstream(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const url = new URL(value);
+  const bare = url.pathname === '/' && url.search === '' && url.hash === '' && !value.includes('?') && !value.includes('#');
+  return (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '' && url.password === '' && bare;
+}
+
+/** `*`, or the host (with or without port) by which clients name the registry at this proxy. */
+const isP2pHost = (value: string): boolean => value === '*' || splitHostPort(value) !== null;
+
+const registry = z.strictObject(
+  {
+    p2pHost: text('host or host:port, or "*" for the default upstream', isP2pHost)
+      .transform((value) => value.toLowerCase())
+      .default('*'),
+    upstream: text('an http or https URL of a registry, without path, query or credentials', isUpstream).transform((value) => new URL(value).origin),
+  },
+  { error: 'an entry {p2pHost, upstream}' },
+);
+
+const registries = z
+  .array(registry, { error: 'a list of entries {p2pHost, upstream}' })
+  .refine((entries) => new Set(entries.map((entry) => entry.p2pHost)).size === entries.length, {
+    error: 'each p2pHost once, and at most one default upstream (p2pHost left out or "*")',
+  });
+
+const deploy = z.strictObject({
+  mode: choice(['agent', 'root']).default('agent'),
+  node: text('an IP address or host name, or "" for $NODE_IP, else the first IPv4 of this machine', (value) => value === '' || isHost(value)).default(''),
+  logDir: path().default('/dadi-p2p/log'),
+  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  logAudit: flag().default(false),
+  logAuditMode: choice(['stdout', 'file']).default('stdout'),
+});
+
+const proxy = z.strictObject({
+  host: text('an IP address or host name to listen on', isHost).default('127.0.0.1'),
+  port: port().default(65_001),
+  tls: flag().default(false),
+  certFile: optionalPath().default(''),
+  keyFile: optionalPath().default(''),
+  certDir: path().default('/dadi-p2p/certs'),
+  prefix: text('one path segment of letters, digits, ".", "_" and "-", none of the server\'s own (v2, metrics, ...)', isPrefix).default('accelerator'),
+  registries: registries.default([]),
+  allow: z
+    .array(text('a host glob, optionally with :port, as in *.example.com or 10.0.0.1:5000', isAllowGlob).transform((value) => value.toLowerCase()), {
+      error: 'a list of host globs',
+    })
+    .default(['*.aliyuncs.com']),
+  accessCheck: choice(['strict', 'off']).default('strict'),
+  accessTtl: amount(0, 86_400, ' s').default(60),
+  accessStaleTtl: amount(0, 604_800, ' s (0: off)').default(3_600),
+  proxyConcurrencyLimit: integer(1, 65_536).default(128),
+  throttleLimitMB: amount(0, 1_000_000, ' MB/s (0: no limit)').default(512),
+});
+
+const p2p = z.strictObject({
+  port: port().default(65_002),
+  discovery: choice(['static', 'dns', 'kubernetes']).default('static'),
+  peers: hostPorts('peers').default([]),
+  roots: hostPorts('roots').default([]),
+  service: text('a service name (dns: host name; kubernetes: name or namespace/name), or ""', (value) => value === '' || /^(?:[a-z0-9-]+\/)?[a-z0-9_.-]+$/i.test(value)).default(''),
+  secretFile: optionalPath().default(''),
+});
+
+const cache = z.strictObject({
+  dir: path().default('/dadi-p2p/cache'),
+  capacity: integer(CONFIG_CAPACITY_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, ' bytes').default(4_294_967_296),
+  memory: integer(CONFIG_ARENA_BYTES_MIN, CONFIG_ARENA_BYTES_MAX, ' bytes').default(268_435_456),
+  aioEnable: z.literal([0, 1], { error: '0 or 1' }).default(0),
+});
+
+const exporter = z.strictObject({
+  enable: flag().default(false),
+  port: port().default(65_003),
+  standaloneExporterPort: flag().default(true),
+});
+
+/** The whole config: five sections, every key with its default, nothing else accepted. */
+export const configSchema = z.strictObject({
+  DeployConfig: deploy.prefault({}),
+  ProxyConfig: proxy.prefault({}),
+  P2PConfig: p2p.prefault({}),
+  CacheConfig: cache.prefault({}),
+  ExporterConfig: exporter.prefault({}),
+});
+
+type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
+
+/**
+ * A valid config, deeply frozen by `loadConfig`. Sizes in bytes, TTLs in seconds, `throttleLimitMB` in 10^6 bytes/s;
+ * `upstream` is an origin (`https://host[:port]`), `p2pHost` lower case, "*" for the default upstream.
+ */
+export type Config = DeepReadonly<z.output<typeof configSchema>>;
+export type RegistryEntry = Config['ProxyConfig']['registries'][number];
+export type NodeMode = Config['DeployConfig']['mode'];

@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { CLUSTER_SECRET_BYTES_MIN } from '../limits.ts';
+import type { Config } from './schema.ts';
+
+/** The cluster secret, or why there is none. Only its length is ever named. */
+export type ClusterSecret = { kind: 'secret'; bytes: Buffer } | { kind: 'none' } | { kind: 'unusable'; complaint: string };
+
+/**
+ * Reads `P2PConfig.secretFile`, without the white space an editor or `kubectl create secret` leaves at its end.
+ * A file that cannot be read, or holds less than 16 bytes, is unusable.
+ */
+export function readClusterSecret(config: Config): ClusterSecret {
+  const file = config.P2PConfig.secretFile;
+  if (file === '') return { kind: 'none' };
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    return { kind: 'unusable', complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})` };
+  }
+  let end = bytes.length;
+  while (end > 0 && [0x20, 0x09, 0x0a, 0x0d].includes(bytes[end - 1]!)) end--;
+  if (end >= CLUSTER_SECRET_BYTES_MIN) return { kind: 'secret', bytes: Buffer.from(bytes.subarray(0, end)) };
+  return {
+    kind: 'unusable',
+    complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a file of at least ${CLUSTER_SECRET_BYTES_MIN} bytes (it holds ${end})`,
+  };
+}
+
+/** The system's code for a failed file operation (`ENOENT`, `EACCES`, ...). */
+export function reason(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+}
