@@ -71,3 +71,44 @@ export const CONFIG_ARENA_BYTES_MAX = 4 * 1024 ** 3;
 
 /** A shorter cluster secret could be guessed. */
 export const CLUSTER_SECRET_BYTES_MIN = 16;
+
+/** Threads that count: control, a few fronts, the pools with spare rows for threads that were replaced. */
+export const METER_ROWS_MAX = 32;
+
+/** Throughput, QPS and MaxLatency look back this far: steady to the eye, quick to show a stall. */
+export const RATE_WINDOW_SECONDS = 5;
+
+/** The live page's curves: a point every 5 s over 15 minutes. */
+export const HISTORY_STEP_SECONDS = 5;
+export const HISTORY_POINTS_MAX = 180;
+
+/** Distinct errors remembered for the status page; repeats are counted, not stored. */
+export const RECENT_ERRORS_MAX = 50;
+
+/** One error message on the status page and in the log. */
+export const ERROR_MESSAGE_CHARS_MAX = 300;
+
+/** Other nodes whose rate is followed: every node of the largest cluster simulated. */
+export const PEER_RATES_MAX = 10_000;
+
+/** Peers, blobs in flight and tree edges in one status answer: what a page can show and a phone can load. */
+export const STATUS_PEERS_MAX = 1_000;
+export const STATUS_BLOBS_MAX = 200;
+export const STATUS_TREE_EDGES_MAX = 5_000;
+
+/** Audit lines a thread holds before it hands them over; ~300 lines, one message. */
+export const AUDIT_BATCH_BYTES = 64 * 1024;
+
+/** Audit lines a thread holds at most, should its messages not get out. */
+export const AUDIT_THREAD_BYTES_MAX = 1024 * 1024;
+
+/** The oldest audit line a thread holds is handed over after this time. */
+export const AUDIT_FLUSH_MS = 250;
+
+/** Audit lines waiting for the disk or the pipe; beyond it they are dropped and counted. */
+export const AUDIT_SINK_BYTES_MAX = 8 * 1024 * 1024;
+
+/** audit.log turns over at this size or age, and so many old ones are kept. */
+export const AUDIT_FILE_BYTES_MAX = 100 * 1024 * 1024;
+export const AUDIT_FILE_AGE_HOURS = 24;
+export const AUDIT_FILES_MAX = 5;

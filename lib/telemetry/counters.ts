@@ -1,0 +1,97 @@
+import type { CounterName, HistogramName, TrafficType } from './metrics-list.ts';
+import {
+  BYTES,
+  FAILURES,
+  KIND,
+  LATENCY_MAX_US,
+  LOOP_DELAY_MAX_US,
+  LOOP_DELAY_P99_US,
+  OPERATIONS,
+  UNCOUNTED_INT32,
+  counterWord,
+  createMeterWords,
+  histogramPlace,
+  rowCount,
+  rowStart,
+  threadKinds,
+  trafficWord,
+  type ThreadKind,
+} from './meter-layout.ts';
+
+/** An int32 holds 35 minutes in microseconds; a longer operation counts as that. */
+const LATENCY_US_MAX = 0x7fff_ffff;
+
+/**
+ * One thread's counters: a row of shared memory only it writes. No locks, no allocation; a call is a
+ * table look-up and an addition. Control reads all rows (`MeterBoard`).
+ */
+export class Meter {
+  readonly row: number;
+  readonly #words: Float64Array;
+  readonly #int32: Int32Array;
+  readonly #start: number;
+
+  /** `row` must have no other writer: control has row 0, other threads `Meter.claim` theirs. */
+  constructor(shared: SharedArrayBuffer, row: number) {
+    this.row = row;
+    this.#words = new Float64Array(shared);
+    this.#int32 = new Int32Array(shared);
+    this.#start = rowStart(row);
+  }
+
+  /**
+   * The first free row, marked as the calling thread's. When all are taken the thread counts into
+   * memory nobody reads, and `shoal_threads_uncounted` says so: a pool must not die of its metrics.
+   */
+  static claim(shared: SharedArrayBuffer, kind: ThreadKind): Meter {
+    const int32 = new Int32Array(shared);
+    const code = threadKinds.indexOf(kind);
+    for (let row = 0; row < rowCount(shared); row++) {
+      if (Atomics.compareExchange(int32, (rowStart(row) + KIND) * 2, 0, code) === 0) return new Meter(shared, row);
+    }
+    Atomics.add(int32, UNCOUNTED_INT32, 1);
+    return new Meter(createMeterWords(1), 0);
+  }
+
+  /** Gives the row to whoever claims next; what was counted in it stays counted. */
+  release(): void {
+    this.setLoopDelay(0, 0);
+    Atomics.store(this.#int32, (this.#start + KIND) * 2, 0);
+  }
+
+  /** One operation: bytes it moved (of a failed one, those it moved before it failed) and its time. */
+  record(type: TrafficType, bytes: number, latencyUs: number, failed = false): void {
+    const at = this.#start + trafficWord[type];
+    this.#words[at + OPERATIONS]! += 1;
+    if (failed) this.#words[at + FAILURES]! += 1;
+    if (bytes > 0) this.#words[at + BYTES]! += bytes;
+    const latency = latencyUs < LATENCY_US_MAX ? Math.round(latencyUs) : LATENCY_US_MAX;
+    const maxAt = (at + LATENCY_MAX_US) * 2;
+    // Control swaps the word for 0 once a second; at worst a sample falls into the second before.
+    if (latency > Atomics.load(this.#int32, maxAt)) Atomics.store(this.#int32, maxAt, latency);
+  }
+
+  /** Adds bytes to an operation still running, so that a long one shows in the throughput as it goes. */
+  recordBytes(type: TrafficType, bytes: number): void {
+    this.#words[this.#start + trafficWord[type] + BYTES]! += bytes;
+  }
+
+  count(name: CounterName, by = 1): void {
+    this.#words[this.#start + counterWord[name]]! += by;
+  }
+
+  /** One value of a histogram: microseconds, or hops for `treeDepth`. */
+  observe(name: HistogramName, value: number): void {
+    const { word, bounds } = histogramPlace[name];
+    let bucket = 0;
+    while (bucket < bounds.length && value > bounds[bucket]!) bucket++;
+    this.#words[this.#start + word + bucket]! += 1;
+    this.#words[this.#start + word + bounds.length + 1]! += value;
+  }
+
+  /** This thread's event-loop delay over its last second (`watchLoopDelay`). */
+  setLoopDelay(p99Us: number, maxUs: number): void {
+    this.#words[this.#start + LOOP_DELAY_P99_US] = p99Us;
+    this.#words[this.#start + LOOP_DELAY_MAX_US] = maxUs;
+  }
+}
