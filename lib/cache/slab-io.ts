@@ -1,0 +1,47 @@
+/** A read of one stored shard into an arena slot, which the caller has made ready (`filling`) and alone writes. */
+export interface ReadJob {
+  /** Where the shard's extent begins in the slab; a multiple of PAGE_BYTES. */
+  fileOffsetBytes: number;
+  /** The shard's length; the file is read up to the next page, so the slot's rest is scratch. */
+  lengthBytes: number;
+  slot: number;
+  /** What the bytes must hash to; null when this process has already checked this extent, or wrote it. */
+  checksum: Uint8Array | null;
+}
+
+/** A write of one complete shard from an arena slot. */
+export interface WriteJob {
+  fileOffsetBytes: number;
+  lengthBytes: number;
+  slot: number;
+  /** The slot's generation when the shard was complete: when it has moved on, there is nothing to write. */
+  generation: number;
+}
+
+/** A write of one entry of the header table. */
+export interface HeaderJob {
+  entry: number;
+  bytes: Uint8Array;
+}
+
+/** `corrupt`: the bytes do not fit the checksum, or the slab ends before them. */
+export type ReadOutcome = 'ok' | 'corrupt';
+/** `gone`: the slot had been given to another shard before the write began; nothing was written. */
+export type WriteOutcome = 'written' | 'gone';
+
+/**
+ * The disk as the store sees it. The node passes reads and writes to Piscina tasks (lib/io/slab.ts) and
+ * headers to the open table (lib/io/slab-files.ts); tests pass a disk of their own. A rejected promise
+ * means the disk failed: the store counts it and goes on without.
+ */
+export interface SlabIo {
+  read(job: ReadJob): Promise<ReadOutcome>;
+  write(job: WriteJob): Promise<WriteOutcome>;
+  writeHeader(job: HeaderJob): Promise<void>;
+}
+
+/** Where the store says what an operator should know; pino's loggers fit. */
+export interface CacheLog {
+  info(fields: Record<string, unknown>, message: string): void;
+  warn(fields: Record<string, unknown>, message: string): void;
+}
