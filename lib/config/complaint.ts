@@ -18,13 +18,11 @@ const keysOf: ReadonlyMap<string, readonly string[]> = new Map(
  * `input` is what the schema was given; zod names only the place.
  */
 export function complaints(issues: readonly Issue[], input: unknown): string[] {
-  const lines = issues.flatMap((issue) => {
+  return issues.flatMap((issue) => {
     const path = issue.path.map(String);
     if (issue.code !== 'unrecognized_keys') return [`${path.join('.')}: ${shown(valueAt(input, path), path)} is not allowed; allowed: ${allowed(issue, path)}`];
     return issue.keys.map((key) => unknownKey([...path, key], valueAt(input, [...path, key])));
   });
-  // A key may hold anything, line ends included.
-  return lines.map((line) => line.replace(/[\p{Cc}\u2028\u2029]/gu, ' '));
 }
 
 function allowed(issue: Issue, path: readonly string[]): string {

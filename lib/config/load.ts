@@ -17,9 +17,11 @@ export class ConfigError extends ShoalError {
   readonly lines: readonly string[];
 
   constructor(lines: readonly string[]) {
-    super('CONFIG_INVALID', lines.join('\n'));
+    // A key may hold anything, line ends included; one value may fail two checks with one message.
+    const clean = [...new Set(lines.map((line) => line.replace(/[\p{Cc}\u2028\u2029]/gu, ' ')))];
+    super('CONFIG_INVALID', clean.join('\n'));
     this.name = 'ConfigError';
-    this.lines = lines;
+    this.lines = clean;
   }
 }
 

@@ -13,8 +13,8 @@ export function applyOverrides(raw: Sections, overrides: readonly string[]): { s
   for (const override of overrides) {
     const parts = /^([A-Za-z0-9]+)\.([A-Za-z0-9]+)=(.*)$/s.exec(override);
     if (parts === null) {
-      const name = override.split('=')[0] ?? '';
-      complaints.push(`--set ${name.slice(0, 80).replaceAll('\n', ' ')}: is not allowed; allowed: Section.key=value`);
+      const name = /^[\w.]{0,80}/.exec(override)?.[0] ?? '';
+      complaints.push(`--set ${JSON.stringify(name)}: is not allowed; allowed: Section.key=value`);
       continue;
     }
     const [, section = '', key = '', text = ''] = parts;
