@@ -1,0 +1,33 @@
+/** What decides whether the node is ready; filled in by the node. */
+export interface Readiness {
+  phase: 'starting' | 'serving' | 'draining';
+  /** Why it cannot serve although it should, one line each; empty when all is well. */
+  problems: readonly string[];
+}
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+
+/** Live: whoever answers, lives. A node that is starting or draining is alive and must not be killed for it. */
+export function healthz(): Answer {
+  return { status: 200, headers: JSON_TYPE, body: '{"status":"ok"}\n' };
+}
+
+/** Why the node is not ready; empty when it is. */
+export function notReadyReasons(readiness: Readiness): string[] {
+  if (readiness.phase === 'starting') return ['starting', ...readiness.problems];
+  if (readiness.phase === 'draining') return ['draining', ...readiness.problems];
+  return [...readiness.problems];
+}
+
+/** Ready: 200 when the node serves, else 503 and the reasons. */
+export function readyz(readiness: Readiness): Answer {
+  const reasons = notReadyReasons(readiness);
+  const ready = reasons.length === 0;
+  return { status: ready ? 200 : 503, headers: JSON_TYPE, body: `${JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons })}\n` };
+}

@@ -1,0 +1,31 @@
+import type { ErrorCode } from '../errors.ts';
+import { RECENT_ERRORS_MAX } from '../limits.ts';
+import { redactText } from './redact.ts';
+
+export interface RecentError {
+  /** The last time it happened, milliseconds since the Unix epoch. */
+  atMs: number;
+  code: ErrorCode;
+  message: string;
+  /** How often it happened since it entered the list. */
+  count: number;
+}
+
+/** The last distinct errors, newest first; an error that repeats moves to the front and is counted. */
+export class RecentErrors {
+  /** In order of their last occurrence, oldest first. */
+  readonly #errors = new Map<string, RecentError>();
+
+  add(wallMs: number, code: ErrorCode, message: string): void {
+    const safe = redactText(message);
+    const key = `${code} ${safe}`;
+    const known = this.#errors.get(key);
+    this.#errors.delete(key);
+    this.#errors.set(key, { atMs: wallMs, code, message: safe, count: (known?.count ?? 0) + 1 });
+    if (this.#errors.size > RECENT_ERRORS_MAX) this.#errors.delete(this.#errors.keys().next().value!);
+  }
+
+  list(): RecentError[] {
+    return [...this.#errors.values()].reverse();
+  }
+}

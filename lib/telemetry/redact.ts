@@ -1,0 +1,57 @@
+import { ERROR_MESSAGE_CHARS_MAX } from '../limits.ts';
+
+const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>]+/gi;
+/** `?` and what follows it, where it hangs on a path without a scheme. */
+const QUERY_IN_TEXT = /(\/[^\s"'<>?]*)\?[^\s"'<>]+/g;
+const AUTHORIZATION_IN_TEXT = /\b(bearer|basic|digest|negotiate|token)\s+[\w\-.~+/=,:"]+/gi;
+const NAMED_SECRET_IN_TEXT =
+  /\b((?:[\w-]*(?:signature|password|passwd|secret|token|credential|accesskeyid|authorization|cookie|api-?key))["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?!["'])[^\s&,;"'<>]+)/gi;
+
+/** A URL as it may be shown: no query (signatures), no fragment, no user or password. */
+export function redactUrl(url: string): string {
+  const end = url.search(/[?#]/);
+  const bare = end === -1 ? url : url.slice(0, end);
+  return bare.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1');
+}
+
+/** Free text (an error message of a library, say) without URL queries, credentials and named secrets, cut to a bounded length. */
+export function redactText(text: string): string {
+  return text
+    .slice(0, ERROR_MESSAGE_CHARS_MAX * 8)
+    .replace(URL_IN_TEXT, redactUrl)
+    .replace(QUERY_IN_TEXT, '$1')
+    .replace(AUTHORIZATION_IN_TEXT, '$1 [redacted]')
+    .replace(NAMED_SECRET_IN_TEXT, '$1[redacted]')
+    .slice(0, ERROR_MESSAGE_CHARS_MAX);
+}
+
+/** Headers that carry no secret by their definition: anything not listed is left out of logs. */
+const SAFE_HEADERS = new Set([
+  'accept',
+  'accept-encoding',
+  'accept-ranges',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'docker-content-digest',
+  'docker-distribution-api-version',
+  'etag',
+  'host',
+  'if-range',
+  'range',
+  'retry-after',
+  'server',
+  'shoal-request-id',
+  'user-agent',
+]);
+
+/** The headers that may be logged, names in lower case; an allow-list, so a new secret header is safe too. */
+export function safeHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+  const safe: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    const lower = name.toLowerCase();
+    if (value !== undefined && SAFE_HEADERS.has(lower)) safe[lower] = redactText(String(value));
+  }
+  return safe;
+}

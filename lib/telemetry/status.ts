@@ -1,0 +1,137 @@
+import { STATUS_BLOBS_MAX, STATUS_PEERS_MAX } from '../limits.ts';
+import { notReadyReasons, type Readiness } from './health.ts';
+import type { HistoryPoint, SourceTotals } from './history.ts';
+import { tiers, type Tier } from './metrics-list.ts';
+import type { RecentError } from './recent-errors.ts';
+
+/** Another node, as the cluster and its health list it. */
+export interface PeerInput {
+  /** address:port of its p2p port. */
+  node: string;
+  zone: string | null;
+  role: 'agent' | 'root';
+  state: 'up' | 'cooldown' | 'quarantined';
+}
+
+/** A blob being fetched now. */
+export interface BlobInFlight {
+  /** The blob's key, `sha256:<hex>` or `url:<hex>`; shown shortened. */
+  blob: string;
+  receivedBytes: number;
+  /** null while the size is not known. */
+  totalBytes: number | null;
+  /** Where most of it comes from now. */
+  source: 'origin' | 'peer' | 'disk';
+}
+
+/** One edge of a shard's tree: `child` receives the shard from `parent`. */
+export interface TreeEdge {
+  parent: string;
+  child: string;
+  state: 'receiving' | 'complete' | 'failed';
+}
+
+export interface BlobTree {
+  blob: string;
+  shards: { index: number; edges: TreeEdge[] }[];
+}
+
+/** What the node hands in when it is asked: plain data, no secrets, read at that moment. */
+export interface StatusInputs {
+  readiness: Readiness;
+  cache: { allocatedBytes: number; usedBytes: number; entries: number; suspended: boolean };
+  arena: { slots: number; used: number };
+  peers: readonly PeerInput[];
+  inFlight: readonly BlobInFlight[];
+  /** Entries waiting, by the queue's name (`layers`, `throttle`, `origin`, `disk`, ...). */
+  queues: Readonly<Record<string, number>>;
+  /** Shards this node tracks as their owner, and the depth of the deepest of their trees. */
+  trees: { tracked: number; depthMax: number };
+}
+
+/** What the telemetry itself knows. */
+export interface StatusMeasures {
+  mode: 'agent' | 'root';
+  node: string;
+  version: string;
+  uptimeSeconds: number;
+  totals: SourceTotals;
+  rates: SourceTotals;
+  /** Bytes sent to clients by the tier they were found in. */
+  clientBytes: Readonly<Record<Tier, number>>;
+  /** Bytes sent to other nodes. */
+  uploadedBytes: number;
+  uploadRate: number;
+  peerRates: (node: string) => { receivedBytesPerSecond: number; sentBytesPerSecond: number };
+  errors: readonly RecentError[];
+  history: readonly HistoryPoint[];
+}
+
+export interface PeerStatus extends PeerInput {
+  receivedBytesPerSecond: number;
+  sentBytesPerSecond: number;
+}
+
+export interface Status {
+  mode: 'agent' | 'root';
+  node: string;
+  version: string;
+  uptimeSeconds: number;
+  ready: boolean;
+  notReady: string[];
+  /** Payload bytes since the start: fetched back-to-source, received from peers, sent to clients without a fetch. */
+  bytes: { origin: number; peer: number; cache: number };
+  /** Payload bytes sent since the start. */
+  sent: { client: number; peer: number };
+  /** Share of the bytes sent to clients, by tier; all 0 before the first. */
+  hitRatio: Record<Tier, number>;
+  /** Bytes per second over the last window. */
+  rates: { origin: number; peer: number; cache: number; client: number; upload: number };
+  cache: StatusInputs['cache'];
+  arena: StatusInputs['arena'];
+  peersByState: Record<PeerInput['state'], number>;
+  peers: PeerStatus[];
+  inFlight: BlobInFlight[];
+  queues: Record<string, number>;
+  trees: StatusInputs['trees'];
+  recentErrors: RecentError[];
+  history: HistoryPoint[];
+}
+
+/** Share of each tier in the bytes sent to clients. */
+export function hitRatios(clientBytes: Readonly<Record<Tier, number>>): Record<Tier, number> {
+  const all = tiers.reduce((sum, tier) => sum + clientBytes[tier], 0);
+  return Object.fromEntries(tiers.map((tier) => [tier, all === 0 ? 0 : clientBytes[tier] / all])) as Record<Tier, number>;
+}
+
+/** The whole of GET /status. Peers are listed busiest first; long lists are cut, their counts are not. */
+export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Status {
+  const notReady = notReadyReasons(inputs.readiness);
+  const peersByState = { up: 0, cooldown: 0, quarantined: 0 };
+  for (const peer of inputs.peers) peersByState[peer.state] += 1;
+  const flow = (peer: PeerStatus): number => peer.receivedBytesPerSecond + peer.sentBytesPerSecond;
+  const peers = inputs.peers
+    .map((peer) => ({ ...peer, ...measures.peerRates(peer.node) }))
+    .sort((a, b) => flow(b) - flow(a) || (a.node < b.node ? -1 : 1));
+  return {
+    mode: measures.mode,
+    node: measures.node,
+    version: measures.version,
+    uptimeSeconds: Math.floor(measures.uptimeSeconds),
+    ready: notReady.length === 0,
+    notReady,
+    bytes: { origin: measures.totals.origin, peer: measures.totals.peer, cache: measures.totals.cache },
+    sent: { client: measures.totals.client, peer: measures.uploadedBytes },
+    hitRatio: hitRatios(measures.clientBytes),
+    rates: { ...measures.rates, upload: measures.uploadRate },
+    cache: inputs.cache,
+    arena: inputs.arena,
+    peersByState,
+    peers: peers.slice(0, STATUS_PEERS_MAX),
+    inFlight: inputs.inFlight.slice(0, STATUS_BLOBS_MAX),
+    queues: { ...inputs.queues },
+    trees: inputs.trees,
+    recentErrors: [...measures.errors],
+    history: [...measures.history],
+  };
+}
