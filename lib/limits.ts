@@ -112,3 +112,40 @@ export const AUDIT_SINK_BYTES_MAX = 8 * 1024 * 1024;
 export const AUDIT_FILE_BYTES_MAX = 100 * 1024 * 1024;
 export const AUDIT_FILE_AGE_HOURS = 24;
 export const AUDIT_FILES_MAX = 5;
+
+/** Tokens an idle throttle saves up: timers fire up to some milliseconds late, and the line must not idle for it. */
+export const THROTTLE_BURST_MS = 20;
+
+/** Requests a front remembers as granted, so that warm reads are answered without asking control. */
+export const WARM_REQUESTS_MAX = 8192;
+
+/** Blobs whose shard places a front remembers. */
+export const WARM_BLOBS_MAX = 2048;
+
+/** An asked node that has no byte yet answers "busy, still at it" after this long, so that silence always means frozen. */
+export const PEER_HOLD_MS = 1_000;
+
+/** The smallest cell of the slab: a page, the unit of direct I/O, so a 2 KB config costs 4 KiB. */
+export const CACHE_CELL_BYTES_MIN = PAGE_BYTES;
+
+/**
+ * Entries of the header table: a few per slot (images hold more small layers than large ones, a full slot needs
+ * one) and a floor for small caches. At 128 bytes each, 0.03 % of the capacity.
+ */
+export const CACHE_ENTRIES_PER_SLOT = 4;
+export const CACHE_ENTRIES_BASE = 4096;
+
+/** Victims tried for a whole slot before the emptiest shared slot is cleared: small blobs must not all go for one shard. */
+export const CACHE_VICTIMS_MAX = 64;
+
+/** Disk jobs under way at once: libuv's pool has four threads, and depth 4 reaches the disk's ceiling (docs/CACHE.md). */
+export const CACHE_IO_DEPTH = 4;
+
+/** A disk that failed is tried again after this time: long enough not to fill the log, short against an operator's repair. */
+export const CACHE_RETRY_MS = 30_000;
+
+/** One bad sector is one lost shard; so many failed reads in a row are a failed disk. */
+export const CACHE_READ_FAILURES_MAX = 3;
+
+/** `flock` and `fallocate` answer at once; a filesystem that hangs must not hang the start. */
+export const CACHE_PROGRAM_TIMEOUT_MS = 10_000;
