@@ -1,0 +1,80 @@
+import type { Clock } from '../clock.ts';
+import { healthz, readyz, type Answer } from './health.ts';
+import { trafficTypes, type TrafficType } from './metrics-list.ts';
+import { createOwnRegistry } from './own-metrics.ts';
+import { pageAnswer } from './page.ts';
+import { renderSeedMetrics, type SeedTraffic } from './seed-metrics.ts';
+import type { BlobTree, StatusInputs } from './status.ts';
+import type { Telemetry } from './telemetry.ts';
+
+export interface ExporterDeps {
+  telemetry: Telemetry;
+  clock: Clock;
+  /** The node's state at this moment; cheap, called several times a scrape. */
+  inputs: () => StatusInputs;
+  /** The trees this node tracks of a blob (its key, or a unique beginning of it); undefined when it knows none. */
+  tree: (blob: string) => BlobTree | undefined;
+}
+
+export type ExporterRoute = (path: string, query: string) => Promise<Answer>;
+
+const METRICS_TYPE = 'text/plain; version=0.0.4';
+const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+
+function json(status: number, body: unknown): Answer {
+  return { status, headers: JSON_HEADERS, body: JSON.stringify(body) };
+}
+
+/** The whole of GET /metrics: the seed's families, then ours. */
+export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
+  const registry = createOwnRegistry(deps.telemetry, deps.inputs);
+  return async () => {
+    const { telemetry } = deps;
+    const { readiness, cache } = deps.inputs();
+    const traffic = {} as Record<TrafficType, SeedTraffic>;
+    for (const type of trafficTypes) traffic[type] = { ...telemetry.trafficRates(type), bytesTotal: telemetry.board.traffic(type).bytes };
+    const seed = renderSeedMetrics({
+      node: telemetry.identity.node,
+      mode: telemetry.identity.mode,
+      alive: readiness.phase === 'serving',
+      wallMs: deps.clock.wallMs(),
+      traffic,
+      cache,
+    });
+    return seed + (await registry.metrics());
+  };
+}
+
+/**
+ * Every GET of the exporter port. `path` is the raw path, `query` what follows `?` (or ''). Runs on
+ * control; the front that took the request only relays the answer. Never rejects.
+ */
+export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
+  const renderMetrics = metricsRenderer(deps);
+  return async (path, query) => {
+    try {
+      switch (path) {
+        case '/metrics':
+          return { status: 200, headers: { 'content-type': METRICS_TYPE }, body: await renderMetrics() };
+        case '/status':
+          return json(200, deps.telemetry.status(deps.inputs()));
+        case '/status/tree': {
+          const blob = new URLSearchParams(query).get('blob') ?? '';
+          const tree = blob === '' ? undefined : deps.tree(blob);
+          return tree === undefined ? json(404, { error: 'no such blob is tracked here' }) : json(200, tree);
+        }
+        case '/healthz':
+          return healthz();
+        case '/readyz':
+          return readyz(deps.inputs().readiness);
+        case '/':
+          return pageAnswer();
+        default:
+          return json(404, { error: 'not found', paths: ['/', '/metrics', '/status', '/status/tree?blob=', '/healthz', '/readyz'] });
+      }
+    } catch (error) {
+      deps.telemetry.errors.add(deps.clock.wallMs(), 'INTERNAL', `exporter ${path}: ${error instanceof Error ? error.message : String(error)}`);
+      return json(500, { error: 'internal error' });
+    }
+  };
+}

@@ -1,0 +1,153 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics, type MetricObjectWithValues, type MetricValueWithName } from 'prom-client';
+import {
+  counterFamilies,
+  derivedFamilies,
+  gaugeFamilies,
+  histogramFamilies,
+  tiers,
+  trafficTypes,
+  type CounterFamily,
+  type CounterName,
+  type HistogramFamily,
+  type HistogramName,
+} from './metrics-list.ts';
+import type { MeterBoard } from './meter-board.ts';
+import { hitRatios, type StatusInputs } from './status.ts';
+import type { Telemetry } from './telemetry.ts';
+
+/** Default metrics whose names end in `_total` though they are gauges: promtool's lint refuses them, `shoal_nodejs_active_*` says the same. */
+const MISNAMED_DEFAULTS = ['shoal_nodejs_active_resources_total', 'shoal_nodejs_active_handles_total', 'shoal_nodejs_active_requests_total'];
+
+type LabelValues = Readonly<Record<string, string>>;
+
+/** A histogram whose buckets live in the shared counters; prom-client renders it. */
+class SharedHistogram extends Histogram<string> {
+  readonly #family: HistogramFamily;
+  readonly #board: MeterBoard;
+
+  constructor(family: HistogramFamily, board: MeterBoard, registry: Registry) {
+    super({ name: family.name, help: family.help, labelNames: [...family.labels], registers: [registry] });
+    this.#family = family;
+    this.#board = board;
+  }
+
+  override get(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
+    const { name, help, unit, bounds, series } = this.#family;
+    const scale = unit === 'seconds' ? 1e-6 : 1;
+    const values: MetricValueWithName<string>[] = [];
+    for (const [key, labels] of Object.entries(series)) {
+      const { buckets, sum } = this.#board.histogram(key as HistogramName);
+      let cumulative = 0;
+      for (let i = 0; i <= bounds.length; i++) {
+        cumulative += buckets[i]!;
+        const le = i === bounds.length ? '+Inf' : String(Number((bounds[i]! * scale).toPrecision(6)));
+        values.push({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: cumulative });
+      }
+      values.push({ metricName: `${name}_sum`, labels: { ...labels }, value: sum * scale });
+      values.push({ metricName: `${name}_count`, labels: { ...labels }, value: cumulative });
+    }
+    return Promise.resolve({ name, help, type: 'histogram' as never, aggregator: 'sum', values });
+  }
+}
+
+/**
+ * A prom-client registry of everything under `shoal_`, filled from the shared counters and the node's
+ * own state at each scrape. `inputs` is asked once per `collect` of a gauge family.
+ */
+export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInputs): Registry {
+  const registry = new Registry();
+  const { board } = telemetry;
+
+  const counter = (family: { name: string; help: string; labels: readonly string[] }, read: () => Iterable<[LabelValues, number]>): void => {
+    new Counter({
+      name: family.name,
+      help: family.help,
+      labelNames: [...family.labels],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.inc({ ...labels }, value);
+      },
+    });
+  };
+  const gauge = (family: { name: string; help: string; labels: readonly string[] }, read: () => Iterable<[LabelValues, number]>): void => {
+    new Gauge({
+      name: family.name,
+      help: family.help,
+      labelNames: [...family.labels],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.set({ ...labels }, value);
+      },
+    });
+  };
+  const one = (value: number): [LabelValues, number][] => [[{}, value]];
+
+  for (const family of counterFamilies as readonly CounterFamily[]) {
+    counter(family, () => Object.entries(family.series).map(([key, labels]) => [labels, board.counter(key as CounterName)]));
+  }
+  counter(derivedFamilies.trafficBytes, () => trafficTypes.map((type) => [{ type }, board.traffic(type).bytes]));
+  counter(derivedFamilies.trafficOperations, () => trafficTypes.map((type) => [{ type }, board.traffic(type).operations]));
+  counter(derivedFamilies.trafficFailures, () => trafficTypes.map((type) => [{ type }, board.traffic(type).failures]));
+  counter(derivedFamilies.savedBytes, () => {
+    const client = telemetry.clientBytes();
+    return one(client.arena + client.disk + client.peer);
+  });
+  for (const family of histogramFamilies as readonly HistogramFamily[]) new SharedHistogram(family, board, registry);
+
+  gauge(gaugeFamilies.buildInfo, () => [[{ ...telemetry.identity }, 1]]);
+  gauge(gaugeFamilies.ready, () => one(telemetry.status(inputs()).ready ? 1 : 0));
+  gauge(gaugeFamilies.uptime, () => one(telemetry.uptimeSeconds()));
+  gauge(gaugeFamilies.hitRatio, () => {
+    const ratios = hitRatios(telemetry.clientBytes());
+    return tiers.map((tier) => [{ tier }, ratios[tier]]);
+  });
+  gauge(gaugeFamilies.throughput, () => trafficTypes.map((type) => [{ type }, telemetry.trafficRates(type).bytesPerSecond]));
+  gauge(gaugeFamilies.cacheBytes, () => {
+    const { allocatedBytes, usedBytes } = inputs().cache;
+    return [
+      [{ kind: 'allocated' }, allocatedBytes],
+      [{ kind: 'used' }, usedBytes],
+    ];
+  });
+  gauge(gaugeFamilies.cacheEntries, () => one(inputs().cache.entries));
+  gauge(gaugeFamilies.cacheSuspended, () => one(inputs().cache.suspended ? 1 : 0));
+  gauge(gaugeFamilies.arenaSlots, () => {
+    const { slots, used } = inputs().arena;
+    return [
+      [{ state: 'used' }, used],
+      [{ state: 'free' }, slots - used],
+    ];
+  });
+  gauge(gaugeFamilies.blobsInFlight, () => one(inputs().inFlight.length));
+  gauge(gaugeFamilies.peers, () => countPeers(inputs()));
+  gauge(gaugeFamilies.trees, () => one(inputs().trees.tracked));
+  gauge(gaugeFamilies.treeDepthMax, () => one(inputs().trees.depthMax));
+  gauge(gaugeFamilies.queueLength, () => Object.entries(inputs().queues).map(([queue, length]) => [{ queue }, length]));
+  gauge(gaugeFamilies.loopDelay, () =>
+    board.threads().flatMap(({ thread, loopDelayP99Us, loopDelayMaxUs }): [LabelValues, number][] => [
+      [{ thread, stat: 'p99' }, loopDelayP99Us / 1e6],
+      [{ thread, stat: 'max' }, loopDelayMaxUs / 1e6],
+    ]),
+  );
+  gauge(gaugeFamilies.threads, () => {
+    const kinds = new Map<string, number>();
+    for (const { kind } of board.threads()) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    return [...kinds].map(([kind, count]) => [{ kind }, count]);
+  });
+  gauge(gaugeFamilies.threadsUncounted, () => one(board.uncountedThreads()));
+
+  collectDefaultMetrics({ register: registry, prefix: 'shoal_' });
+  for (const name of MISNAMED_DEFAULTS) registry.removeSingleMetric(name);
+  return registry;
+}
+
+/** Every role and state, zeros included, so that an alert on a state never meets a missing series. */
+function countPeers(inputs: StatusInputs): [LabelValues, number][] {
+  const counts = new Map<string, number>();
+  for (const { role, state } of inputs.peers) counts.set(`${role} ${state}`, (counts.get(`${role} ${state}`) ?? 0) + 1);
+  return (['agent', 'root'] as const).flatMap((role) =>
+    (['up', 'cooldown', 'quarantined'] as const).map((state): [LabelValues, number] => [{ role, state }, counts.get(`${role} ${state}`) ?? 0]),
+  );
+}

@@ -1,0 +1,18 @@
+/** Follows one pull across nodes: made by the node the client asked, sent along on the p2p port, put in every log line. */
+export const REQUEST_ID_HEADER = 'shoal-request-id';
+
+const WELL_FORMED = /^[0-9a-f]{16}$/;
+
+/** A new id: 16 hex digits from `random` (values in [0, 1)). */
+export function newRequestId(random: () => number = Math.random): string {
+  const half = (): string =>
+    Math.floor(random() * 0x1_0000_0000)
+      .toString(16)
+      .padStart(8, '0');
+  return half() + half();
+}
+
+/** The id another node sent when it is well-formed, else a new one: a header of a stranger never reaches a log unread. */
+export function acceptRequestId(header: string | undefined, random: () => number = Math.random): string {
+  return header !== undefined && WELL_FORMED.test(header) ? header : newRequestId(random);
+}
