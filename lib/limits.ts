@@ -149,3 +149,12 @@ export const CACHE_READ_FAILURES_MAX = 3;
 
 /** `flock` and `fallocate` answer at once; a filesystem that hangs must not hang the start. */
 export const CACHE_PROGRAM_TIMEOUT_MS = 10_000;
+
+/** Beyond its own drain deadline a node gets this long to come to an end before it is ended. */
+export const DRAIN_OVERTIME_MS = 5_000;
+
+/** Threads that serve the ports: more than any node has cores for. */
+export const FRONT_THREADS_MAX = 64;
+
+/** Agents of one `shoal up`: each is a process on this machine. */
+export const UP_NODES_MAX = 64;

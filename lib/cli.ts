@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+import { enableCompileCache } from 'node:module';
+
+// First of all, so that whatever is loaded after this line is compiled once per version, not once per start.
+enableCompileCache();
+
+const { runProgram } = await import('./commands/program.ts');
+process.exit(await runProgram(process.argv.slice(2)));

@@ -1,0 +1,60 @@
+import { loadConfig } from '../config/load.ts';
+import type { Config, NodeMode } from '../config/schema.ts';
+import { DRAIN_DEADLINE_MS, DRAIN_OVERTIME_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
+import type { NodeOptions, Output } from './program.ts';
+import { stopSignal } from './stop-signal.ts';
+
+/** What `lib/node.ts` gives back: its addresses, and the way to stop it. */
+export interface RunningNode {
+  ready: { mode: NodeMode; proxy: string; p2p: string; exporter: string | null; pid: number };
+  drain(): Promise<void>;
+}
+
+export type StartNode = (config: Config, options: { frontThreads?: number }) => Promise<RunningNode>;
+
+/**
+ * Runs a node until it is told to stop. Prints one ready line once it serves; returns 0 after a clean drain,
+ * 1 when the drain overran its deadline. Throws CONFIG_INVALID, and whatever keeps the node from starting.
+ */
+export async function runNode(mode: NodeMode, options: NodeOptions, output: Output, start: StartNode = startLazily): Promise<number> {
+  if (options.exitWithParent) exitWithParent();
+  const config = loadConfig({ file: options.config, sets: options.set, mode });
+  const stop = stopSignal();
+  const node = await start(config, options.frontThreads === undefined ? {} : { frontThreads: options.frontThreads });
+  output.out(readyLine(node.ready, options.json));
+  await stop;
+  return (await drained(node)) ? 0 : 1;
+}
+
+const startLazily: StartNode = async (config, options) => {
+  // Read once, when uWebSockets.js is loaded.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
+  const { startNode } = await import('../node.ts');
+  return startNode(config, options);
+};
+
+/** The ready line (CONTRACT 9), for people or for machines. */
+export function readyLine(ready: RunningNode['ready'], json: boolean): string {
+  const { mode, proxy, p2p, exporter, pid } = ready;
+  if (json) return `${JSON.stringify({ ready: true, mode, proxy, p2p, exporter, pid })}\n`;
+  return `ready mode=${mode} proxy=${proxy} p2p=${p2p} exporter=${exporter ?? 'off'} pid=${pid}\n`;
+}
+
+async function drained(node: RunningNode): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const overrun = new Promise<false>((give) => {
+    timer = setTimeout(() => give(false), DRAIN_DEADLINE_MS + DRAIN_OVERTIME_MS);
+  });
+  try {
+    return await Promise.race([node.drain().then(() => true as const), overrun]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A node started by `shoal up` never outlives it: the pipe on stdin closes with the parent, however that ends. */
+function exitWithParent(): void {
+  process.stdin.on('error', () => process.exit(1));
+  process.stdin.on('close', () => process.exit(1));
+  process.stdin.resume();
+}

@@ -1,0 +1,114 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ShoalError } from '../errors.ts';
+import { FRONT_THREADS_MAX, UP_NODES_MAX } from '../limits.ts';
+import type { NodeMode } from '../config/schema.ts';
+import type { StartNode } from './node.ts';
+
+/** Exit codes of every command (CONTRACT 4). */
+export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
+
+/** Where a command writes; the process's own streams by default. */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+const processOutput: Output = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
+
+/**
+ * Runs `shoal <args>` and returns its exit code. What a command needs is loaded when the command runs,
+ * so that a node does not pay for the webhook's libraries, nor `--help` for the node's. `startNode` is the
+ * node to run in place of lib/node.ts.
+ */
+export async function runProgram(args: readonly string[], output: Output = processOutput, startNode?: StartNode): Promise<number> {
+  let exitCode: number = ExitCode.done;
+  const finish = async (work: Promise<number>): Promise<void> => {
+    exitCode = await work;
+  };
+  const program = declare(finish, output, startNode);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return explain(error, output);
+  }
+}
+
+function declare(finish: (work: Promise<number>) => Promise<void>, output: Output, startNode: StartNode | undefined): Command {
+  const program = new Command('shoal')
+    .description('Peer-to-peer distribution of container images: many nodes pull, the registry sends once.')
+    .exitOverride()
+    .configureOutput({ writeOut: output.out, writeErr: output.err })
+    .showSuggestionAfterError()
+    .helpCommand(false);
+
+  for (const mode of ['agent', 'root'] satisfies NodeMode[]) {
+    program
+      .command(mode)
+      .summary(mode === 'agent' ? 'run the agent of one node' : 'run a root: one of the few that fetch from the registry')
+      .description(`Runs a node as ${mode}, prints one ready line with its addresses, and drains on SIGTERM or SIGINT (a second one ends it at once).`)
+      .option('--config <file>', 'YAML config file (without it: the defaults)')
+      .option('--set <Section.key=value>', 'override one key of the config; may be repeated', collect, [])
+      .option('--front-threads <n>', 'threads that serve the ports', wholeNumber(1, FRONT_THREADS_MAX))
+      .option('--json', 'print the ready line as JSON', false)
+      .addOption(new Option('--exit-with-parent', 'exit when stdin closes').default(false).hideHelp())
+      .action((options: NodeOptions) => finish(import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode))));
+  }
+
+  program
+    .command('up')
+    .summary('try it: a swarm on this machine pulls an image')
+    .description(
+      'Brings up 1 root and N agents on loopback before a registry (an embedded one with a sample image unless one is named), ' +
+        'pulls the image through every node at once, checks every digest, and shows what came from the registry and what from peers.',
+    )
+    .option('--nodes <n>', 'number of agents', wholeNumber(1, UP_NODES_MAX), 3)
+    .option('--registry <url>', 'pull from this registry, http or https (needs --image)')
+    .option('--image <repo:tag>', 'the image to pull from it, also as repo@sha256:digest')
+    .option('--once', 'tear everything down afterwards; exit 0 only if every digest held', false)
+    .option('--json', 'print the result as one JSON object on the last line of stdout', false)
+    .action((options: UpOptions) => finish(import('./up.ts').then(({ runUp }) => runUp(options, output))));
+
+  return program;
+}
+
+export interface NodeOptions {
+  config?: string;
+  set: string[];
+  frontThreads?: number;
+  json: boolean;
+  exitWithParent: boolean;
+}
+
+export interface UpOptions {
+  nodes: number;
+  registry?: string;
+  image?: string;
+  once: boolean;
+  json: boolean;
+}
+
+function collect(value: string, earlier: string[]): string[] {
+  return [...earlier, value];
+}
+
+/** A parser of an option's whole number; anything else is a misuse. */
+function wholeNumber(min: number, max: number): (value: string) => number {
+  return (value) => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+    if (!(number >= min && number <= max)) throw new InvalidArgumentError(`allowed: a whole number from ${min} to ${max}`);
+    return number;
+  };
+}
+
+/** Says what went wrong, one line per finding, and returns the exit code for it. */
+function explain(error: unknown, output: Output): number {
+  // Commander has printed its own line by now; its exit code 0 stands for --help.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.misuse;
+  const { code, message } = ShoalError.from(error);
+  for (const line of message.split('\n')) output.err(`shoal: ${line} (${code})\n`);
+  return code === 'CONFIG_INVALID' || code === 'USAGE' ? ExitCode.misuse : ExitCode.failed;
+}

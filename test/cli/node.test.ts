@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { Running, cliPath, fakeNodePath } from './process.ts';
+
+const READY = /^\{"ready":true.*\}$/m;
+
+describe('shoal agent and root', () => {
+  const running: Running[] = [];
+  const start = (args: string[], behaviour = ''): Running => {
+    const one = new Running(fakeNodePath, args, { FAKE_NODE: behaviour });
+    running.push(one);
+    return one;
+  };
+  afterEach(() => {
+    for (const one of running.splice(0)) one.child.kill('SIGKILL');
+  });
+
+  it('prints one ready line for people', async () => {
+    const node = start(['agent']);
+    const [line] = await node.printed(/^ready .*$/m);
+    assert.match(line, /^ready mode=agent proxy=http:\/\/127\.0\.0\.1:\d+ p2p=\S+:65002 exporter=http:\/\/127\.0\.0\.1:\d+ pid=\d+$/);
+    node.child.kill('SIGTERM');
+    assert.equal(await node.exit(), 0);
+    assert.equal(node.stdout, `${line}\n`);
+  });
+
+  it('prints one ready line for machines', async () => {
+    const node = start(['root', '--json', '--set', 'P2PConfig.port=0', '--set', 'DeployConfig.node=127.0.0.1']);
+    const ready = JSON.parse((await node.printed(READY))[0]) as Record<string, unknown>;
+    assert.deepEqual(Object.keys(ready), ['ready', 'mode', 'proxy', 'p2p', 'exporter', 'pid']);
+    assert.equal(ready['mode'], 'root');
+    assert.equal(ready['pid'], node.child.pid);
+    node.child.kill('SIGINT');
+    assert.equal(await node.exit(), 0);
+  });
+
+  it('ends at once on the second signal', async () => {
+    const node = start(['agent', '--json'], 'stuck');
+    await node.printed(READY);
+    node.child.kill('SIGTERM');
+    // The second counts only when the first has been taken: repeated until it is.
+    const repeat = setInterval(() => node.child.kill('SIGTERM'), 50);
+    try {
+      assert.equal(await node.exit(5_000), 1);
+    } finally {
+      clearInterval(repeat);
+    }
+  });
+
+  it('ends with the parent that asked for it', async () => {
+    const node = start(['agent', '--json', '--exit-with-parent']);
+    await node.printed(READY);
+    node.child.stdin!.end();
+    assert.equal(await node.exit(5_000), 1);
+  });
+
+  it('stays when stdin closes and nobody asked', async () => {
+    const node = start(['agent', '--json']);
+    node.child.stdin!.end();
+    await node.printed(READY);
+    node.child.kill('SIGTERM');
+    assert.equal(await node.exit(), 0);
+  });
+
+  it('ends with 1 and one line when it cannot start', async () => {
+    const node = start(['agent', '--set', 'P2PConfig.port=7'], 'port-in-use');
+    assert.equal(await node.exit(), 1);
+    assert.equal(node.stderr, 'shoal: 127.0.0.1:7 is in use (PORT_IN_USE)\n');
+    assert.equal(node.stdout, '');
+  });
+
+  it('ends with 2 on a config it cannot take, before anything else', async () => {
+    const node = new Running(cliPath, ['agent', '--set', 'Nope.x=1']);
+    assert.equal(await node.exit(), 2);
+    assert.match(node.stderr, /^shoal: Nope: \{"x":1\} is not allowed; no such key; allowed: DeployConfig, .* \(CONFIG_INVALID\)\n$/);
+  });
+});
