@@ -1,0 +1,83 @@
+/**
+ * What nodes say to each other, as paths (the wire is HTTP/1.1 on the p2p port, every request signed):
+ *
+ *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H[&zone=Z][&not=B,C]
+ *     200 the shard's bytes from N on; Shoal-Total: the blob's size; Shoal-Checksum: the shard's, once known
+ *     307 {parents, checksum, totalBytes}   404 {kind: 'miss'}   503 {kind: 'busy', retryMs}
+ *     424 the origin's refusal, as a WireError
+ *   GET /rpc/stat/<key>/<shard>?node=A&report=R[&parent=B][&zone=Z]
+ *     200 {totalBytes, lengthBytes, checksum}   404   503   424
+ *
+ * A key is `sha256:<64 hex>` or `url:<64 hex>`, so a path holds no URL and no secret.
+ */
+export interface PreadQuery {
+  key: string;
+  shard: number;
+  fromBytes: number;
+  node: string;
+  zone: string | null;
+  role: 'owner' | 'parent' | 'root';
+  exclude: string[];
+  hops: number;
+}
+
+export interface StatQuery {
+  key: string;
+  shard: number;
+  node: string;
+  zone: string | null;
+  parent: string | null;
+  report: 'none' | 'done' | 'failed' | 'slow' | 'lied';
+}
+
+const SHARD_PATH = /^\/rpc\/(?:pread|stat)\/((?:sha256|url):[0-9a-f]{64})\/(\d{1,9})$/;
+const NODE = /^[0-9A-Za-z.:[\]-]{3,80}$/;
+const ROLES = ['owner', 'parent', 'root'] as const;
+const REPORTS = ['none', 'done', 'failed', 'slow', 'lied'] as const;
+
+export function preadPath(query: PreadQuery): string {
+  const more = new URLSearchParams({ from: String(query.fromBytes), node: query.node, role: query.role, hops: String(query.hops) });
+  if (query.zone !== null) more.set('zone', query.zone);
+  if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
+  return `/rpc/pread/${query.key}/${query.shard}?${more}`;
+}
+
+export function statPath(query: StatQuery): string {
+  const more = new URLSearchParams({ node: query.node, report: query.report });
+  if (query.zone !== null) more.set('zone', query.zone);
+  if (query.parent !== null) more.set('parent', query.parent);
+  return `/rpc/stat/${query.key}/${query.shard}?${more}`;
+}
+
+/** The request of a path and query, or null when they are not one. */
+export function parsePread(path: string, query: string): PreadQuery | null {
+  const shard = shardOf(path);
+  const more = new URLSearchParams(query);
+  const node = more.get('node') ?? '';
+  const role = ROLES.find((known) => known === more.get('role'));
+  const fromBytes = count(more.get('from'));
+  const hops = count(more.get('hops'));
+  const exclude = (more.get('not') ?? '').split(',').filter((name) => name !== '');
+  if (shard === null || role === undefined || fromBytes === null || hops === null || ![node, ...exclude].every((name) => NODE.test(name))) return null;
+  return { ...shard, fromBytes, node, zone: more.get('zone'), role, exclude, hops };
+}
+
+/** The request of a path and query, or null when they are not one. */
+export function parseStat(path: string, query: string): StatQuery | null {
+  const shard = shardOf(path);
+  const more = new URLSearchParams(query);
+  const node = more.get('node') ?? '';
+  const parent = more.get('parent');
+  const report = REPORTS.find((known) => known === more.get('report'));
+  if (shard === null || report === undefined || !NODE.test(node) || (parent !== null && !NODE.test(parent))) return null;
+  return { ...shard, node, zone: more.get('zone'), parent, report };
+}
+
+function shardOf(path: string): { key: string; shard: number } | null {
+  const match = SHARD_PATH.exec(path);
+  return match === null ? null : { key: match[1]!, shard: Number(match[2]) };
+}
+
+function count(text: string | null): number | null {
+  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : null;
+}

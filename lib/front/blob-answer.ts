@@ -1,0 +1,203 @@
+import type { HttpResponse } from 'uWebSockets.js';
+import { ShoalError } from '../errors.ts';
+import { SHARD_BYTES } from '../limits.ts';
+import { parseRange, resolveRange, type ParsedRange } from '../registry/range.ts';
+import type { BlobName, ControlMessage } from '../workers/messages.ts';
+import { BodySender, type Place, type SenderTools } from './body-sender.ts';
+import type { ControlLink } from './control-link.ts';
+import { refuse, statusLine } from './responses.ts';
+import type { WarmBlob, WarmMemory } from './warm.ts';
+
+export interface BlobRequest {
+  name: BlobName;
+  bodyless: boolean;
+  range: string;
+  ifRange: string;
+  authorization: string | null;
+  requestId: string;
+  /** Under which the grant is remembered; see WarmMemory. */
+  requestKey: string;
+}
+
+export interface BlobAnswerTools extends SenderTools {
+  link: ControlLink;
+  warm: WarmMemory;
+  nowMs: () => number;
+  /** One answer begins; `over` or `passed` ends it. */
+  started(): void;
+  /** One answer is over: bytes of body sent, or a failure. */
+  over(answer: { name: BlobName; offsetBytes: number; sentBytes: number; failed: boolean; startMs: number }): void;
+}
+
+/**
+ * One client reading one blob.
+ *
+ *   (warm | open -> opened) -> size known -> head written -> body sent shard by shard -> closed
+ *      \-> refused: an error answer, or a cut connection once the head is out
+ */
+export class BlobAnswer {
+  readonly #res: HttpResponse;
+  readonly #request: BlobRequest;
+  readonly #tools: BlobAnswerTools;
+  readonly #range: ParsedRange;
+  readonly #startMs: number;
+  #stream: number | null = null;
+  #blob: WarmBlob | null = null;
+  #first: { shard: number; place: Place } | null = null;
+  #grantMs = 0;
+  #sender: BodySender | null = null;
+  #offsetBytes = 0;
+  #sentBytes = 0;
+  #opened = -1;
+  #over = false;
+
+  constructor(res: HttpResponse, request: BlobRequest, tools: BlobAnswerTools) {
+    this.#res = res;
+    this.#request = request;
+    this.#tools = tools;
+    this.#range = parseRange(request.range);
+    this.#startMs = tools.nowMs();
+    res.onAborted(() => this.#finish(true));
+    tools.started();
+  }
+
+  /** Starts from what this front remembers of the very same request. */
+  startWarm(blob: WarmBlob): void {
+    this.#blob = blob;
+    this.#begin();
+  }
+
+  /** Asks control whether and where the blob may be read. */
+  startCold(): void {
+    const first = this.#range.kind === 'from' ? Math.floor(this.#range.startBytes / SHARD_BYTES) : 0;
+    this.#openStream(first);
+  }
+
+  /** Waits for the first shard's length, which brings the blob's size. */
+  look(): boolean {
+    const first = this.#first;
+    if (this.#over || first === null) return false;
+    const { arena } = this.#tools;
+    if (arena.generation(first.place.slot) === first.place.generation && arena.length(first.place.slot) < 0) return true;
+    const totalBytes = arena.total(first.place.slot);
+    if (arena.generation(first.place.slot) !== first.place.generation) {
+      // Taken from under us before we looked: ask for it again.
+      this.#first = null;
+      this.#tools.link.want(this.#stream!, first.shard, false);
+      return false;
+    }
+    this.#sized(totalBytes);
+    return false;
+  }
+
+  #openStream(shard: number): void {
+    this.#opened = shard;
+    const { name, authorization, requestId, bodyless } = this.#request;
+    const bounded = this.#range.kind === 'from' && this.#range.endBytes !== undefined;
+    this.#stream = this.#tools.link.open(name, { authorization, shard, sequential: !bounded && !bodyless, requestId }, (message) => this.#heard(message));
+  }
+
+  #heard(message: ControlMessage): void {
+    if (this.#over) return;
+    switch (message.kind) {
+      case 'opened':
+        this.#grantMs = message.grantMs;
+        this.#placed(message.shard, message, message.totalBytes);
+        return;
+      case 'granted':
+        this.#placed(message.shard, message, message.totalBytes);
+        return;
+      case 'refused':
+        this.#fail(ShoalError.fromWire(message.error));
+        return;
+      default:
+        throw new Error(`a stream over a blob got the message ${message.kind}`);
+    }
+  }
+
+  #placed(shard: number, at: Place, totalBytes: number | null): void {
+    const place = { slot: at.slot, generation: at.generation };
+    if (this.#blob !== null) {
+      this.#blob.places.set(shard, place);
+      this.#sender?.placed(shard, place);
+      return;
+    }
+    this.#first = { shard, place };
+    if (totalBytes !== null) this.#sized(totalBytes);
+    else if (this.look()) this.#tools.followers.add(this);
+  }
+
+  #sized(totalBytes: number): void {
+    const { warm, nowMs } = this.#tools;
+    const { name, requestKey } = this.#request;
+    this.#blob = warm.blob(name.key, totalBytes);
+    if (this.#first !== null) this.#blob.places.set(this.#first.shard, this.#first.place);
+    if (this.#grantMs > 0) warm.grant(requestKey, name, this.#blob, nowMs() + this.#grantMs);
+    this.#res.cork(() => this.#begin());
+  }
+
+  /** The size is known: writes the head and, if there is a body, starts sending it. */
+  #begin(): void {
+    const totalBytes = this.#blob!.totalBytes;
+    const { digest } = this.#request.name;
+    const etag = digest === undefined ? null : `"${digest}"`;
+    const whole = this.#request.ifRange !== '' && this.#request.ifRange !== etag;
+    const span = resolveRange(whole ? { kind: 'whole' } : this.#range, totalBytes);
+    if (span.status === 416) {
+      this.#fail(new ShoalError('RANGE_NOT_SATISFIABLE', `the range ${this.#request.range} lies outside the blob's ${totalBytes} bytes`, { headers: { 'Content-Range': `bytes */${totalBytes}` } }));
+      return;
+    }
+    const res = this.#res;
+    res.writeStatus(statusLine(span.status));
+    res.writeHeader('Content-Type', 'application/octet-stream');
+    res.writeHeader('Accept-Ranges', 'bytes');
+    if (digest !== undefined) res.writeHeader('Docker-Content-Digest', digest);
+    if (etag !== null) res.writeHeader('ETag', etag);
+    if (span.contentRange !== undefined) res.writeHeader('Content-Range', span.contentRange);
+    this.#offsetBytes = span.startBytes;
+    const bodyBytes = span.endBytes - span.startBytes;
+    if (this.#request.bodyless) {
+      res.endWithoutBody(bodyBytes);
+      this.#finish(false);
+    } else if (bodyBytes === 0) {
+      res.end('');
+      this.#finish(false);
+    } else {
+      this.#sender = new BodySender(res, this.#tools, { place: (shard) => this.#place(shard), sent: (bytes) => (this.#sentBytes += bytes), done: () => this.#finish(false) }, span.startBytes, span.endBytes);
+      this.#sender.pump();
+    }
+  }
+
+  /** Where `shard` is, if this front knows a place that holds; else control is asked. It hears of every step, to read ahead. */
+  #place(shard: number): Place | null {
+    const places = this.#blob!.places;
+    let place = places.get(shard) ?? null;
+    if (place !== null && this.#tools.arena.generation(place.slot) !== place.generation) {
+      places.delete(shard);
+      place = null;
+    }
+    if (this.#stream !== null) {
+      if (place === null || shard !== this.#opened) this.#tools.link.want(this.#stream, shard, place !== null);
+    } else if (place === null) this.#openStream(shard);
+    return place;
+  }
+
+  #fail(error: ShoalError): void {
+    if (this.#over) return;
+    if (this.#sender !== null) {
+      this.#res.close(); // runs onAborted, which finishes
+      return;
+    }
+    this.#finish(true);
+    this.#res.cork(() => refuse(this.#res, error, this.#request.bodyless));
+  }
+
+  #finish(failed: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#sender?.stop();
+    this.#tools.followers.delete(this);
+    if (this.#stream !== null) this.#tools.link.close(this.#stream);
+    this.#tools.over({ name: this.#request.name, offsetBytes: this.#offsetBytes, sentBytes: this.#sentBytes, failed, startMs: this.#startMs });
+  }
+}

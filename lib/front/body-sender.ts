@@ -1,0 +1,167 @@
+import type { HttpResponse } from 'uWebSockets.js';
+import type { Arena } from '../io/arena.ts';
+import { SHARD_BYTES, WRITE_STEP_BYTES } from '../limits.ts';
+import type { SlotFollowers } from './slot-follower.ts';
+import type { Throttle } from './throttle.ts';
+
+/** Where a shard lies; `generation` tells whether it still does. */
+export interface Place {
+  slot: number;
+  generation: number;
+}
+
+/** What a body is sent from and through. */
+export interface SenderTools {
+  arena: Arena;
+  followers: SlotFollowers;
+  /** null: not throttled (other nodes). */
+  throttle: Throttle | null;
+  /** How far the slot may be sent: `released` for clients, `received` for nodes. */
+  watermark(slot: number): number;
+}
+
+export interface SenderEvents {
+  /** Where the shard is, if that is known here; else null, and `placed` is called once it is. */
+  place(shard: number): Place | null;
+  /** `bytes` more went out. */
+  sent(bytes: number): void;
+  /** The whole body went out. */
+  done(): void;
+}
+
+/**
+ * Sends the blob's bytes [startBytes, endBytes) as the body of a response whose head is written,
+ * straight from the arena, as far as the watermarks allow, at the pace of the socket and the throttle.
+ *
+ *   pump -> waits for: a place | the watermark | tokens | the socket -> pump -> ... -> done
+ *
+ * A slot is pinned only during the write itself.
+ */
+export class BodySender {
+  readonly #res: HttpResponse;
+  readonly #tools: SenderTools;
+  readonly #events: SenderEvents;
+  readonly #startBytes: number;
+  readonly #endBytes: number;
+  #atBytes: number;
+  #place: Place | null = null;
+  #placeShard = -1;
+  #over = false;
+  #writableArmed = false;
+  #queuedForTokens = false;
+
+  constructor(res: HttpResponse, tools: SenderTools, events: SenderEvents, startBytes: number, endBytes: number) {
+    this.#res = res;
+    this.#tools = tools;
+    this.#events = events;
+    this.#startBytes = startBytes;
+    this.#endBytes = endBytes;
+    this.#atBytes = startBytes;
+  }
+
+  get atBytes(): number {
+    return this.#atBytes;
+  }
+
+  /** The shard the sender is at. */
+  get shard(): number {
+    return Math.floor(this.#atBytes / SHARD_BYTES);
+  }
+
+  /** The response is gone; nothing is sent any more. */
+  stop(): void {
+    this.#over = true;
+    this.#tools.followers.delete(this);
+  }
+
+  /** The shard asked for through `place` has one. */
+  placed(shard: number, place: Place): void {
+    if (this.#over || shard !== this.shard) return;
+    this.#place = place;
+    this.#placeShard = shard;
+    this.pump();
+  }
+
+  look(): boolean {
+    if (this.#over) return false;
+    const place = this.#place;
+    if (place === null || this.#tools.watermark(place.slot) > this.#atBytes % SHARD_BYTES || this.#tools.arena.generation(place.slot) !== place.generation) {
+      this.pump();
+      return false;
+    }
+    return true;
+  }
+
+  resume(): void {
+    this.#queuedForTokens = false;
+    if (!this.#over) this.pump();
+  }
+
+  /** Sends what can be sent now, and sees to it that it is called again when there is more. */
+  pump(): void {
+    this.#res.cork(() => {
+      while (!this.#over && this.#step());
+    });
+  }
+
+  /** One write; false when there is something to wait for, or nothing more to do. */
+  #step(): boolean {
+    const { arena, followers, throttle } = this.#tools;
+    const place = this.#findPlace();
+    if (place === null) return false;
+    const withinBytes = this.#atBytes % SHARD_BYTES;
+    const untilBytes = Math.min(SHARD_BYTES, withinBytes + (this.#endBytes - this.#atBytes));
+    const readyBytes = Math.min(this.#tools.watermark(place.slot), untilBytes) - withinBytes;
+    if (readyBytes <= 0) {
+      if (arena.generation(place.slot) !== place.generation) {
+        this.#place = null;
+        return true;
+      }
+      followers.add(this);
+      return false;
+    }
+    const stepBytes = Math.min(readyBytes, WRITE_STEP_BYTES);
+    const tokens = throttle === null ? stepBytes : throttle.take(stepBytes);
+    if (tokens === 0) {
+      if (!this.#queuedForTokens) throttle!.wait(this);
+      this.#queuedForTokens = true;
+      return false;
+    }
+    if (!arena.tryPin(place.slot, place.generation)) {
+      throttle?.giveBack(tokens);
+      this.#place = null;
+      return true;
+    }
+    const [ok, whole] = this.#res.tryEnd(arena.bytes(place.slot, withinBytes, withinBytes + tokens), this.#endBytes - this.#startBytes);
+    arena.unpin(place.slot);
+    const sentBytes = whole ? tokens : this.#res.getWriteOffset() - (this.#atBytes - this.#startBytes);
+    if (sentBytes < tokens) throttle?.giveBack(tokens - sentBytes);
+    this.#atBytes += sentBytes;
+    this.#events.sent(sentBytes);
+    if (whole) {
+      this.stop();
+      this.#events.done();
+      return false;
+    }
+    if (!ok) this.#awaitWritable();
+    return ok;
+  }
+
+  #findPlace(): Place | null {
+    if (this.#place !== null && this.#placeShard === this.shard) return this.#place;
+    this.#placeShard = this.shard;
+    this.#place = this.#events.place(this.shard);
+    return this.#place;
+  }
+
+  #awaitWritable(): void {
+    if (this.#writableArmed) return;
+    this.#writableArmed = true;
+    this.#res.onWritable(() => {
+      // The handler stays registered; uWebSockets.js calls it whenever the socket has room again.
+      if (this.#over) return true;
+      while (this.#step());
+      return true;
+    });
+  }
+}

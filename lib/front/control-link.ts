@@ -1,0 +1,80 @@
+import type { MessagePort } from 'node:worker_threads';
+import { Channel } from '../workers/channel.ts';
+import type { AskRequest, BlobName, ControlMessage, FrontMessage, PageRequest, RelayRequest, StatRequest } from '../workers/messages.ts';
+
+type Reply = Exclude<ControlMessage, { kind: 'drain' }>;
+type Receiver = (message: Reply) => void;
+
+/** A request without the id the link gives it. */
+type Unnumbered<T> = Omit<T, 'id' | 'kind'>;
+
+/** What a front says to control, and who on this front hears the answer. */
+export class ControlLink {
+  readonly #channel: Channel<FrontMessage, ControlMessage>;
+  readonly #receivers = new Map<number, Receiver>();
+  #lastId = 0;
+
+  constructor(port: MessagePort, onDrain: (deadlineMs: number) => void) {
+    this.#channel = new Channel(port, (message) => {
+      if (message.kind === 'drain') onDrain(message.deadlineMs);
+      else this.#receivers.get(message.id)?.(message);
+    });
+  }
+
+  /** Opens a stream over a blob; `receive` hears `opened`, `granted` and `refused` until `close`. */
+  open(blob: BlobName, request: { authorization: string | null; shard: number; sequential: boolean; requestId: string }, receive: Receiver): number {
+    const id = this.#number(receive);
+    this.#channel.send({ kind: 'open', id, blob, ...request });
+    return id;
+  }
+
+  /** The stream has come to `shard`; `placed` when this front knows where it is. */
+  want(id: number, shard: number, placed: boolean): void {
+    this.#channel.send({ kind: 'want', id, shard, placed });
+  }
+
+  close(id: number): void {
+    if (this.#receivers.delete(id)) this.#channel.send({ kind: 'close', id });
+  }
+
+  relay(request: Unnumbered<RelayRequest>, receive: Receiver): void {
+    const id = this.#number((message) => this.#once(message, receive));
+    this.#channel.send({ kind: 'relay', id, ...request });
+  }
+
+  page(request: Unnumbered<PageRequest>, receive: Receiver): void {
+    const id = this.#number((message) => this.#once(message, receive));
+    this.#channel.send({ kind: 'page', id, ...request });
+  }
+
+  stat(request: Unnumbered<StatRequest>, receive: Receiver): void {
+    const id = this.#number((message) => this.#once(message, receive));
+    this.#channel.send({ kind: 'stat', id, ...request });
+  }
+
+  /** Hands another node's request to control; `close` it when it is over. */
+  ask(request: Unnumbered<AskRequest>, receive: Receiver): number {
+    const id = this.#number(receive);
+    this.#channel.send({ kind: 'ask', id, ...request });
+    return id;
+  }
+
+  tell(message: Extract<FrontMessage, { kind: 'listening' | 'failed' | 'drained' | 'audit' }>): void {
+    this.#channel.send(message);
+  }
+
+  shut(): void {
+    this.#channel.close();
+  }
+
+  #number(receive: Receiver): number {
+    const id = ++this.#lastId;
+    this.#receivers.set(id, receive);
+    return id;
+  }
+
+  #once(message: Reply, receive: Receiver): void {
+    this.#receivers.delete(message.id);
+    receive(message);
+  }
+}

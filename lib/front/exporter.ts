@@ -1,0 +1,29 @@
+import type { TemplatedApp } from 'uWebSockets.js';
+import { ShoalError } from '../errors.ts';
+import type { ControlLink } from './control-link.ts';
+import { answer, refuse } from './responses.ts';
+
+/** The paths the exporter answers; on the proxy port only these are taken from it. */
+const PATHS = ['/', '/metrics', '/status', '/status/*', '/healthz', '/readyz'];
+
+/** Puts the exporter's pages on `app`; control makes them, this thread only passes them on. */
+export function serveExporter(app: TemplatedApp, link: ControlLink): void {
+  for (const path of PATHS) {
+    app.any(path, (res, req) => {
+      let gone = false;
+      res.onAborted(() => (gone = true));
+      const method = req.getCaseSensitiveMethod();
+      if (method !== 'GET' && method !== 'HEAD') {
+        refuse(res, new ShoalError('METHOD_UNSUPPORTED', `${method} is not answered here, only GET and HEAD`));
+        return;
+      }
+      link.page({ path: req.getUrl(), query: req.getQuery() ?? '' }, (message) => {
+        if (gone) return;
+        res.cork(() => {
+          if (message.kind === 'answer') answer(res, message.status, message.headers, message.body, method === 'HEAD');
+          else refuse(res, ShoalError.fromWire(message.kind === 'refused' ? message.error : { code: 'INTERNAL', message: message.kind }));
+        });
+      });
+    });
+  }
+}

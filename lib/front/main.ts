@@ -1,0 +1,118 @@
+import { workerData, type MessagePort } from 'node:worker_threads';
+import { App, SSLApp, us_listen_socket_close, type TemplatedApp, type us_listen_socket } from 'uWebSockets.js';
+import { ClusterSecret } from '../cluster/secret.ts';
+import { systemClock } from '../clock.ts';
+import { ShoalError } from '../errors.ts';
+import { Arena } from '../io/arena.ts';
+import { Doorbells } from '../io/doorbell.ts';
+import { AuditProbe } from '../telemetry/audit.ts';
+import { Meter } from '../telemetry/counters.ts';
+import type { FrontStart } from '../workers/messages.ts';
+import { ControlLink } from './control-link.ts';
+import { serveExporter } from './exporter.ts';
+import { servePeers } from './peer-answer.ts';
+import { serveProxy } from './proxy.ts';
+import { SlotFollowers } from './slot-follower.ts';
+import { Throttle } from './throttle.ts';
+import { WarmMemory } from './warm.ts';
+
+/** How often a draining front looks whether its last answer is out. */
+const DRAIN_LOOK_MS = 20;
+
+/** The entry of a front thread: three apps on shared ports, one link to control. */
+function main(start: FrontStart, port: MessagePort): void {
+  const { config } = start;
+  const clock = systemClock;
+  const arena = new Arena(start.arena);
+  const meter = new Meter(start.meters, start.meterRow);
+  const followers = new SlotFollowers(new Doorbells(start.doorbells), start.bell);
+  const apps: TemplatedApp[] = [];
+  const sockets: us_listen_socket[] = [];
+  let inFlight = 0;
+  let drainUntilMs = 0;
+
+  const link = new ControlLink(port, (deadlineMs) => drain(deadlineMs));
+  const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, clock, post: (batch, lines) => link.tell({ kind: 'audit', batch, lines }) }) : null;
+  const throttle = new Throttle(start.throttle, config.throttleLimitMB);
+  const common = { arena, followers, link, nowMs: clock.nowMs, started: () => void (inFlight += 1), draining: () => drainUntilMs > 0 };
+  const micros = (startMs: number): number => Math.round((clock.nowMs() - startMs) * 1000);
+
+  function drain(deadlineMs: number): void {
+    drainUntilMs = clock.nowMs() + deadlineMs;
+    for (const socket of sockets) us_listen_socket_close(socket);
+    const look = setInterval(() => {
+      if (inFlight > 0 && clock.nowMs() < drainUntilMs) return;
+      clearInterval(look);
+      // A worker with open uWebSockets.js handles would abort the process at its end: close them all first.
+      for (const app of apps) app.close();
+      audit?.close();
+      link.tell({ kind: 'drained' });
+      link.shut();
+    }, DRAIN_LOOK_MS);
+  }
+
+  const tls = config.proxy.tls;
+  const proxy = tls === null ? App() : SSLApp({ key_file_name: tls.keyFile, cert_file_name: tls.certFile });
+  if (config.exporter !== null && config.exporter.port === null) serveExporter(proxy, link);
+  serveProxy(proxy, {
+    ...common,
+    throttle,
+    watermark: (slot) => arena.released(slot),
+    warm: new WarmMemory(),
+    route: config,
+    over(answer) {
+      inFlight -= 1;
+      const latencyUs = micros(answer.startMs);
+      meter.record('pread', answer.sentBytes, latencyUs);
+      meter.record('http', answer.sentBytes, latencyUs);
+      audit?.line('http:pread', answer.name.pathname, answer.offsetBytes, answer.failed ? -1 : answer.sentBytes, latencyUs);
+    },
+    passed(answer) {
+      inFlight -= 1;
+      meter.record('http', answer.bodyBytes, micros(answer.startMs));
+    },
+    refused: (error) => meter.count(error.code === 'HOST_NOT_ALLOWED' ? 'refusedHost' : 'refusedRequest'),
+  });
+  apps.push(proxy);
+
+  const p2p = App();
+  servePeers(p2p, {
+    ...common,
+    throttle: null,
+    watermark: (slot) => arena.received(slot),
+    wallMs: clock.wallMs,
+    secret: new ClusterSecret(Buffer.from(config.secret, 'hex')),
+    over(op, answer) {
+      inFlight -= 1;
+      const latencyUs = micros(answer.startMs);
+      meter.count('peerSentBytes', answer.sentBytes);
+      audit?.line(op, `/${answer.key}`, answer.offsetBytes, answer.failed ? -1 : answer.sentBytes, latencyUs);
+    },
+    intruder: () => meter.count('refusedPeer'),
+  });
+  apps.push(p2p);
+
+  const listens: { app: TemplatedApp; host: string; port: number }[] = [
+    { app: proxy, host: config.proxy.host, port: config.proxy.port },
+    { app: p2p, host: config.p2p.host, port: config.p2p.port },
+  ];
+  if (config.exporter !== null && config.exporter.port !== null) {
+    const exporter = App();
+    serveExporter(exporter, link);
+    apps.push(exporter);
+    listens.push({ app: exporter, host: '0.0.0.0', port: config.exporter.port });
+  }
+  let open = 0;
+  for (const { app, host, port: number } of listens) {
+    app.listen(host, number, (socket) => {
+      if (socket === false) link.tell({ kind: 'failed', error: new ShoalError('PORT_IN_USE', `cannot listen on ${host}:${number}`).toWire() });
+      else {
+        sockets.push(socket);
+        if (++open === listens.length) link.tell({ kind: 'listening' });
+      }
+    });
+  }
+}
+
+const { start, port } = workerData as { start: FrontStart; port: MessagePort };
+main(start, port);

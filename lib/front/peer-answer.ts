@@ -1,0 +1,200 @@
+import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
+import type { ClusterSecret } from '../cluster/secret.ts';
+import { ShoalError, type WireError } from '../errors.ts';
+import { PEER_HOLD_MS, SHARD_BYTES } from '../limits.ts';
+import type { ControlMessage, OriginContext } from '../workers/messages.ts';
+import { BodySender, type SenderTools } from './body-sender.ts';
+import type { ControlLink } from './control-link.ts';
+import { parsePread, parseStat, type PreadQuery } from '../cluster/rpc.ts';
+import { answer, statusLine } from './responses.ts';
+
+export interface PeerTools extends SenderTools {
+  link: ControlLink;
+  secret: ClusterSecret;
+  wallMs: () => number;
+  /** Set while the node drains: children are sent elsewhere. */
+  draining(): boolean;
+  /** One answer begins; `over` ends it. */
+  started(): void;
+  nowMs: () => number;
+  /** One `rpc:pread` or `rpc:stat` is over. */
+  over(op: 'rpc:pread' | 'rpc:stat', answer: { key: string; offsetBytes: number; sentBytes: number; failed: boolean; startMs: number }): void;
+  /** A request without a valid signature was turned away. */
+  intruder(): void;
+}
+
+/** Puts the p2p port's requests on `app`; what they look like stands in lib/cluster/rpc.ts. */
+export function servePeers(app: TemplatedApp, tools: PeerTools): void {
+  const signed = (handle: (res: HttpResponse, req: HttpRequest, path: string, query: string) => void) => (res: HttpResponse, req: HttpRequest) => {
+    const path = req.getUrl();
+    const query = req.getQuery() ?? '';
+    if (tools.secret.verify(req.getHeader('shoal-auth'), 'GET', query === '' ? path : `${path}?${query}`, tools.wallMs())) {
+      handle(res, req, path, query);
+      return;
+    }
+    tools.intruder();
+    sayError(res, 401, new ShoalError('PEER_UNAUTHORIZED', 'the request is not signed with this cluster\'s secret, or the clocks differ by more than a minute').toWire());
+  };
+  app.get('/rpc/pread/*', signed((res, req, path, query) => {
+    const pread = parsePread(path, query);
+    if (tools.draining()) say(res, 404, { kind: 'miss' });
+    else if (pread === null) sayError(res, 400, new ShoalError('BAD_REQUEST', 'not a shard request').toWire());
+    else new PeerAnswer(res, pread, openOrigin(req.getHeader('shoal-origin'), tools.secret), req.getHeader('shoal-request-id'), tools);
+  }));
+  app.get('/rpc/stat/*', signed((res, _req, path, query) => stat(res, path, query, tools)));
+  app.any('/*', (res) => sayError(res, 404, new ShoalError('BAD_REQUEST', 'nodes speak /rpc/pread and /rpc/stat').toWire()));
+}
+
+function openOrigin(sealed: string, secret: ClusterSecret): OriginContext | null {
+  const text = sealed === '' ? null : secret.open(sealed);
+  return text === null ? null : (JSON.parse(text) as OriginContext);
+}
+
+function say(res: HttpResponse, status: number, body: object): void {
+  answer(res, status, { 'Content-Type': 'application/json' }, JSON.stringify(body));
+}
+
+function sayError(res: HttpResponse, status: number, error: WireError): void {
+  say(res, status, error);
+}
+
+/**
+ * One node reading the rest of one shard from us.
+ *
+ *   asked -> peer (redirect | busy | miss) | refused: said at once
+ *         \-> granted -> bytes to send within PEER_HOLD_MS -> head -> body to the end of the shard
+ *                                        \-> none yet: "busy", so that the other side knows we live
+ */
+class PeerAnswer {
+  readonly #res: HttpResponse;
+  readonly #pread: PreadQuery;
+  readonly #tools: PeerTools;
+  readonly #startMs: number;
+  readonly #ask: number;
+  readonly #holdTimer: NodeJS.Timeout;
+  #place: { slot: number; generation: number } | null = null;
+  #checksum: string | null = null;
+  #sender: BodySender | null = null;
+  #sentBytes = 0;
+  #over = false;
+
+  constructor(res: HttpResponse, pread: PreadQuery, origin: OriginContext | null, requestId: string, tools: PeerTools) {
+    this.#res = res;
+    this.#pread = pread;
+    this.#tools = tools;
+    this.#startMs = tools.nowMs();
+    res.onAborted(() => this.#finish(true));
+    tools.started();
+    const { key, shard, node, zone, role, exclude, hops } = pread;
+    this.#holdTimer = setTimeout(() => this.#busy(), PEER_HOLD_MS);
+    this.#ask = tools.link.ask({ key, shard, node, zone, role, exclude, hops, origin, requestId }, (message) => this.#heard(message));
+  }
+
+  /** Waits for the shard's length and the first byte past what the child has. */
+  look(): boolean {
+    if (this.#over || this.#place === null) return false;
+    const { arena } = this.#tools;
+    const { slot, generation } = this.#place;
+    const lengthBytes = arena.length(slot);
+    const ready = lengthBytes >= 0 && (arena.received(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
+    const totalBytes = arena.total(slot);
+    if (arena.generation(slot) !== generation) {
+      this.#close();
+      return false;
+    }
+    if (ready) this.#begin(lengthBytes, totalBytes);
+    return !ready;
+  }
+
+  #heard(message: ControlMessage): void {
+    if (this.#over) return;
+    if (message.kind === 'granted') {
+      this.#place = { slot: message.slot, generation: message.generation };
+      this.#checksum = message.checksum;
+      if (this.look()) this.#tools.followers.add(this);
+    } else if (message.kind === 'peer') {
+      const verdict = message.answer;
+      this.#end(verdict.kind === 'redirect' ? 307 : verdict.kind === 'busy' ? 503 : 404, verdict);
+    } else if (message.kind === 'refused') {
+      if (this.#sender !== null) this.#close();
+      else this.#end(424, message.error);
+    }
+  }
+
+  #begin(lengthBytes: number, totalBytes: number): void {
+    const { shard, fromBytes } = this.#pread;
+    if (fromBytes > lengthBytes) {
+      this.#end(400, new ShoalError('BAD_REQUEST', `byte ${fromBytes} of a shard of ${lengthBytes}`).toWire());
+      return;
+    }
+    clearTimeout(this.#holdTimer);
+    this.#res.cork(() => {
+      this.#res.writeStatus(statusLine(200));
+      this.#res.writeHeader('Content-Type', 'application/octet-stream');
+      this.#res.writeHeader('Shoal-Total', String(totalBytes));
+      if (this.#checksum !== null) this.#res.writeHeader('Shoal-Checksum', this.#checksum);
+      if (fromBytes === lengthBytes) {
+        this.#res.end('');
+        this.#finish(false);
+        return;
+      }
+      const startBytes = shard * SHARD_BYTES;
+      this.#sender = new BodySender(this.#res, this.#tools, { place: () => this.#held(), sent: (bytes) => (this.#sentBytes += bytes), done: () => this.#finish(false) }, startBytes + fromBytes, startBytes + lengthBytes);
+      this.#sender.pump();
+    });
+  }
+
+  /** The place while it holds; when the slot was given to another shard meanwhile, the child must look elsewhere. */
+  #held(): { slot: number; generation: number } | null {
+    const place = this.#place!;
+    if (this.#tools.arena.generation(place.slot) === place.generation) return place;
+    queueMicrotask(() => this.#close());
+    return null;
+  }
+
+  #busy(): void {
+    if (this.#sender === null) this.#end(503, { kind: 'busy', retryMs: 1 });
+  }
+
+  #end(status: number, body: object): void {
+    if (this.#over) return;
+    this.#finish(status >= 400 && status !== 503 && status !== 404);
+    this.#res.cork(() => say(this.#res, status, body));
+  }
+
+  #close(): void {
+    if (!this.#over) this.#res.close(); // runs onAborted, which finishes
+  }
+
+  #finish(failed: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#holdTimer);
+    this.#sender?.stop();
+    this.#tools.followers.delete(this);
+    this.#tools.link.close(this.#ask);
+    const { key, shard, fromBytes } = this.#pread;
+    this.#tools.over('rpc:pread', { key, offsetBytes: shard * SHARD_BYTES + fromBytes, sentBytes: this.#sentBytes, failed, startMs: this.#startMs });
+  }
+}
+
+function stat(res: HttpResponse, path: string, query: string, tools: PeerTools): void {
+  const request = parseStat(path, query);
+  if (request === null) {
+    sayError(res, 400, new ShoalError('BAD_REQUEST', 'not a shard request').toWire());
+    return;
+  }
+  const startMs = tools.nowMs();
+  let gone = false;
+  res.onAborted(() => (gone = true));
+  tools.started();
+  tools.link.stat(request, (message) => {
+    tools.over('rpc:stat', { key: request.key, offsetBytes: request.shard * SHARD_BYTES, sentBytes: 0, failed: message.kind !== 'stat', startMs });
+    if (gone) return;
+    res.cork(() => {
+      if (message.kind === 'stat') say(res, 200, { totalBytes: message.totalBytes, lengthBytes: message.lengthBytes, checksum: message.checksum });
+      else if (message.kind === 'peer') say(res, message.answer.kind === 'busy' ? 503 : 404, message.answer);
+      else if (message.kind === 'refused') sayError(res, 424, message.error);
+    });
+  });
+}

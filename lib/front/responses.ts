@@ -1,0 +1,29 @@
+import type { HttpResponse } from 'uWebSockets.js';
+import { ociErrorBody, type ShoalError } from '../errors.ts';
+
+/** Reason phrases of the statuses we answer with (RFC 9110 15); others go out with their number alone. */
+const REASONS: Record<number, string> = {
+  200: 'OK', 206: 'Partial Content', 304: 'Not Modified', 307: 'Temporary Redirect', 400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found',
+  405: 'Method Not Allowed', 416: 'Range Not Satisfiable', 424: 'Failed Dependency', 429: 'Too Many Requests', 500: 'Internal Server Error', 502: 'Bad Gateway',
+  503: 'Service Unavailable', 504: 'Gateway Timeout',
+};
+
+export function statusLine(status: number): string {
+  return `${status} ${REASONS[status] ?? 'Status'}`;
+}
+
+/** A whole answer in one write; `bodyless` (HEAD) reports the length without sending it. Must run corked. */
+export function answer(res: HttpResponse, status: number, headers: Record<string, string>, body: string | Uint8Array, bodyless = false): void {
+  res.writeStatus(statusLine(status));
+  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  if (bodyless) res.endWithoutBody(typeof body === 'string' ? Buffer.byteLength(body) : body.length);
+  else res.end(body);
+}
+
+/** An error in the OCI form, with the headers that go with it. */
+export function refuse(res: HttpResponse, error: ShoalError, bodyless = false): void {
+  const headers: Record<string, string> = { 'Content-Type': 'application/json', ...error.headers };
+  if (error.code === 'METHOD_UNSUPPORTED') headers['Allow'] = 'GET, HEAD';
+  if ((error.status === 503 || error.status === 429) && headers['Retry-After'] === undefined && headers['retry-after'] === undefined) headers['Retry-After'] = '1';
+  answer(res, error.status, headers, ociErrorBody(error), bodyless);
+}

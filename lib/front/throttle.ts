@@ -1,0 +1,101 @@
+import { THROTTLE_BURST_MS, WRITE_STEP_BYTES } from '../limits.ts';
+
+const NS_PER_MS = 1_000_000n;
+
+/** Somebody who was out of tokens and goes on when there are some. */
+export interface Throttled {
+  /** Goes on sending: one step may be taken now. */
+  resume(): void;
+}
+
+/**
+ * One token bucket over all front threads: a virtual clock in shared memory (the generic cell rate
+ * algorithm, ITU-T I.371 annex A, counted in nanoseconds of line time) that a sender moves on by what
+ * it takes. Who finds it ahead of the real clock queues, and the queue is served in turn, one step
+ * each, so that connections share what there is. With no limit nothing is read or written.
+ */
+export class Throttle {
+  readonly shared: SharedArrayBuffer;
+  readonly #clock: BigInt64Array;
+  /** Nanoseconds of line time per byte, as a fraction of 2^20, to stay in integers. */
+  readonly #nsPerMiByte: bigint;
+  readonly #nowNs: () => bigint;
+  readonly #queue: Throttled[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #serving = false;
+  /** Steps the sender being resumed may still take. */
+  #turns = 0;
+  /** How often a sender had to wait. */
+  waits = 0;
+
+  constructor(shared: SharedArrayBuffer, limitMBps: number, nowNs: () => bigint = () => process.hrtime.bigint()) {
+    this.shared = shared;
+    this.#clock = new BigInt64Array(shared);
+    this.#nsPerMiByte = limitMBps > 0 ? BigInt(Math.round((1_048_576 * 1e9) / (limitMBps * 1e6))) : 0n;
+    this.#nowNs = nowNs;
+  }
+
+  static createShared(): SharedArrayBuffer {
+    return new SharedArrayBuffer(8);
+  }
+
+  get enabled(): boolean {
+    return this.#nsPerMiByte !== 0n;
+  }
+
+  /** Bytes that may be sent now: `wantBytes`, or at most one step, or 0 (then call `wait`). */
+  take(wantBytes: number): number {
+    if (this.#nsPerMiByte === 0n) return wantBytes;
+    if (this.#serving ? this.#turns === 0 : this.#queue.length > 0) return 0;
+    const bytes = this.#claim(Math.min(wantBytes, WRITE_STEP_BYTES));
+    if (this.#serving && bytes > 0) this.#turns -= 1;
+    return bytes;
+  }
+
+  /** Gives back what was taken and not sent. */
+  giveBack(bytes: number): void {
+    if (this.#nsPerMiByte !== 0n && bytes > 0) Atomics.sub(this.#clock, 0, this.#costNs(bytes));
+  }
+
+  /** Queues `sender`; it is resumed in its turn. */
+  wait(sender: Throttled): void {
+    this.waits += 1;
+    this.#queue.push(sender);
+    if (!this.#serving) this.#arm();
+  }
+
+  /** Resumes waiting senders in turn while tokens last; each takes one step and queues again if it wants more. */
+  #serve(): void {
+    this.#timer = null;
+    this.#serving = true;
+    while (this.#queue.length > 0 && this.#open()) {
+      this.#turns = 1;
+      this.#queue.shift()!.resume();
+    }
+    this.#serving = false;
+    if (this.#queue.length > 0) this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer ??= setTimeout(() => this.#serve(), 1);
+  }
+
+  #open(): boolean {
+    return Atomics.load(this.#clock, 0) < this.#nowNs();
+  }
+
+  #claim(bytes: number): number {
+    const burstNs = BigInt(THROTTLE_BURST_MS) * NS_PER_MS;
+    for (;;) {
+      const nowNs = this.#nowNs();
+      const clockNs = Atomics.load(this.#clock, 0);
+      if (clockNs >= nowNs) return 0;
+      const startNs = clockNs < nowNs - burstNs ? nowNs - burstNs : clockNs;
+      if (Atomics.compareExchange(this.#clock, 0, clockNs, startNs + this.#costNs(bytes)) === clockNs) return bytes;
+    }
+  }
+
+  #costNs(bytes: number): bigint {
+    return (BigInt(bytes) * this.#nsPerMiByte) / 1_048_576n;
+  }
+}

@@ -1,0 +1,43 @@
+import type { MessagePort, Transferable } from 'node:worker_threads';
+
+/** A message with what must be moved, not copied, along with it. */
+interface Outgoing<T> {
+  message: T;
+  transfer?: ArrayBuffer;
+}
+
+/**
+ * Typed messages over a port, batched: everything said within one turn of the event loop travels as
+ * one array, so that a busy thread is woken once per turn and not once per message.
+ */
+export class Channel<Out, In> {
+  readonly #port: MessagePort;
+  #queue: Outgoing<Out>[] = [];
+
+  constructor(port: MessagePort, receive: (message: In) => void) {
+    this.#port = port;
+    port.on('message', (batch: In[]) => {
+      for (const message of batch) receive(message);
+    });
+  }
+
+  /** Sends `message` at the end of this turn; `transfer` is moved to the other side. */
+  send(message: Out, transfer?: ArrayBuffer): void {
+    if (this.#queue.length === 0) setImmediate(() => this.#flush());
+    this.#queue.push(transfer === undefined ? { message } : { message, transfer });
+  }
+
+  close(): void {
+    this.#flush();
+    this.#port.close();
+  }
+
+  #flush(): void {
+    const queue = this.#queue;
+    if (queue.length === 0) return;
+    this.#queue = [];
+    const transfers: Transferable[] = [];
+    for (const item of queue) if (item.transfer !== undefined) transfers.push(item.transfer);
+    this.#port.postMessage(queue.map((item) => item.message), transfers);
+  }
+}

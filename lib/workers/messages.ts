@@ -1,0 +1,156 @@
+import type { WireError } from '../errors.ts';
+import type { ArenaShared } from '../io/arena.ts';
+
+/** A blob as a request names it; see lib/registry/identity.ts, which makes it. */
+export interface BlobName {
+  key: string;
+  url: string;
+  upstreamHost: string;
+  scope: string;
+  pathname: string;
+  repository?: string;
+  digest?: string;
+}
+
+// --- front -> control -------------------------------------------------------------------------
+
+/** A client wants to read a blob; answered by `opened` or `refused`. */
+export interface OpenRequest {
+  kind: 'open';
+  id: number;
+  blob: BlobName;
+  authorization: string | null;
+  /** The shard wanted first. */
+  shard: number;
+  /** Whether the client reads on from there to the blob's end (read-ahead may run). */
+  sequential: boolean;
+  requestId: string;
+}
+
+/** The stream `id` has come to `shard`; answered by `granted` or `refused`, unless the front says it is `placed`. */
+export interface WantRequest {
+  kind: 'want';
+  id: number;
+  shard: number;
+  placed: boolean;
+}
+
+/** The stream `id` is over, to its end or aborted. */
+export interface CloseRequest {
+  kind: 'close';
+  id: number;
+}
+
+/** Something to pass through unchanged (manifest, tags, token challenge); answered by `answer` or `refused`. */
+export interface RelayRequest {
+  kind: 'relay';
+  id: number;
+  method: string;
+  url: string;
+  upstreamHost: string;
+  headers: Record<string, string>;
+  /** Set when the answer may be a manifest whose blobs belong to this access scope. */
+  manifestScope: string | null;
+}
+
+/** Another node asks for a shard (`rpc:pread`); answered by `granted`, `peer` or `refused`. */
+export interface AskRequest {
+  kind: 'ask';
+  id: number;
+  key: string;
+  shard: number;
+  node: string;
+  zone: string | null;
+  role: 'owner' | 'parent' | 'root';
+  exclude: string[];
+  hops: number;
+  /** The requester's way to the origin, already opened from its seal; only owners and roots get it. */
+  origin: OriginContext | null;
+  requestId: string;
+}
+
+/** Another node asks for a shard's checksum and reports on its parent (`rpc:stat`); answered by `stat` or `refused`. */
+export interface StatRequest {
+  kind: 'stat';
+  id: number;
+  key: string;
+  shard: number;
+  node: string;
+  zone: string | null;
+  parent: string | null;
+  report: 'none' | 'done' | 'failed' | 'slow' | 'lied';
+}
+
+/** A page of the exporter (`/metrics`, `/status`, ...); answered by `answer`. */
+export interface PageRequest {
+  kind: 'page';
+  id: number;
+  path: string;
+  query: string;
+}
+
+export type FrontMessage =
+  | OpenRequest
+  | WantRequest
+  | CloseRequest
+  | RelayRequest
+  | AskRequest
+  | StatRequest
+  | PageRequest
+  | { kind: 'listening' }
+  | { kind: 'failed'; error: WireError }
+  | { kind: 'drained' }
+  | { kind: 'audit'; batch: string; lines: number };
+
+// --- control -> front -------------------------------------------------------------------------
+
+export type ControlMessage =
+  /** The client may read; `grantMs` is how long the same request may be answered without asking again. */
+  | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; grantMs: number }
+  | { kind: 'granted'; id: number; shard: number; slot: number; generation: number; checksum: string | null; totalBytes: number | null }
+  | { kind: 'refused'; id: number; error: WireError }
+  | { kind: 'answer'; id: number; status: number; headers: Record<string, string>; body: Uint8Array }
+  | { kind: 'peer'; id: number; answer: PeerVerdict }
+  | { kind: 'stat'; id: number; totalBytes: number; lengthBytes: number; checksum: string }
+  | { kind: 'drain'; deadlineMs: number };
+
+/** What an asked node says when it does not send the shard itself. */
+export type PeerVerdict =
+  | { kind: 'redirect'; parents: string[]; checksum: string | null; totalBytes: number | null }
+  | { kind: 'busy'; retryMs: number }
+  | { kind: 'miss' };
+
+/** How the origin is reached for a blob, with the credential of the client that asked. */
+export interface OriginContext {
+  url: string;
+  upstreamHost: string;
+  authorization: string | null;
+}
+
+// --- what a front thread starts with ----------------------------------------------------------
+
+export interface FrontStart {
+  arena: ArenaShared;
+  doorbells: SharedArrayBuffer;
+  bell: number;
+  throttle: SharedArrayBuffer;
+  meters: SharedArrayBuffer;
+  meterRow: number;
+  config: FrontConfig;
+}
+
+export interface FrontConfig {
+  node: string;
+  mode: 'agent' | 'root';
+  proxy: { host: string; port: number; tls: { certFile: string; keyFile: string } | null };
+  p2p: { host: string; port: number };
+  /** null: no exporter; `port` null: on the proxy port. */
+  exporter: { port: number | null } | null;
+  prefix: string;
+  registries: { p2pHost?: string; upstream: string }[];
+  allow: string[];
+  audit: boolean;
+  /** The cluster secret, hex. */
+  secret: string;
+  throttleLimitMB: number;
+}
