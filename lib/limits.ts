@@ -99,19 +99,22 @@ export const STATUS_TREE_EDGES_MAX = 5_000;
 /** Audit lines a thread holds before it hands them over; ~300 lines, one message. */
 export const AUDIT_BATCH_BYTES = 64 * 1024;
 
-/** Audit lines a thread holds at most, should its messages not get out. */
-export const AUDIT_THREAD_BYTES_MAX = 1024 * 1024;
-
 /** The oldest audit line a thread holds is handed over after this time. */
 export const AUDIT_FLUSH_MS = 250;
 
-/** Audit lines waiting for the disk or the pipe; beyond it they are dropped and counted. */
+/** Audit lines on their way to control or waiting for the disk or the pipe; beyond it they are dropped and counted. */
 export const AUDIT_SINK_BYTES_MAX = 8 * 1024 * 1024;
 
 /** audit.log turns over at this size or age, and so many old ones are kept. */
 export const AUDIT_FILE_BYTES_MAX = 100 * 1024 * 1024;
 export const AUDIT_FILE_AGE_HOURS = 24;
 export const AUDIT_FILES_MAX = 5;
+
+/** A failed audit file is opened again after this time. */
+export const AUDIT_REOPEN_MS = 10_000;
+
+/** Log lines waiting for a slow reader of stdout; beyond it they are dropped. */
+export const LOG_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Tokens an idle throttle saves up: timers fire up to some milliseconds late, and the line must not idle for it. */
 export const THROTTLE_BURST_MS = 20;

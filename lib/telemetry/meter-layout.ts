@@ -1,5 +1,5 @@
 import { METER_ROWS_MAX } from '../limits.ts';
-import { counterFamilies, histogramFamilies, trafficTypes, type CounterName, type HistogramName, type TrafficType } from './metrics-list.ts';
+import { counterFamilies, histogramFamilies, trafficTypes, type CounterName, type HistogramFamily, type HistogramName, type TrafficType } from './metrics-list.ts';
 
 /**
  * The shared words of the counters. One row a thread, each row a run of float64 words with a single
@@ -52,7 +52,9 @@ export const counterWord = Object.fromEntries(
 ) as Record<CounterName, number>;
 
 export const histogramPlace = Object.fromEntries(
-  histogramFamilies.flatMap((family) => Object.keys(family.series).map((key) => [key, { word: take(family.bounds.length + 2), bounds: family.bounds }])),
+  (histogramFamilies as readonly HistogramFamily[]).flatMap((family) =>
+    Object.keys(family.series).map((key) => [key, { word: take(family.bounds.length + 2), bounds: family.bounds }]),
+  ),
 ) as Record<HistogramName, HistogramPlace>;
 
 export const ROW_WORDS = Math.ceil(nextWord / LINE_WORDS) * LINE_WORDS;

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics, type MetricObjectWithValues, type MetricValueWithName } from 'prom-client';
+import { Counter, Gauge, Registry, collectDefaultMetrics, type Metric } from 'prom-client';
 import {
   counterFamilies,
   derivedFamilies,
@@ -20,23 +20,17 @@ const MISNAMED_DEFAULTS = ['shoal_nodejs_active_resources_total', 'shoal_nodejs_
 
 type LabelValues = Readonly<Record<string, string>>;
 
-/** A histogram whose buckets live in the shared counters; prom-client renders it. */
-class SharedHistogram extends Histogram<string> {
-  readonly #family: HistogramFamily;
-  readonly #board: MeterBoard;
-
-  constructor(family: HistogramFamily, board: MeterBoard, registry: Registry) {
-    super({ name: family.name, help: family.help, labelNames: [...family.labels], registers: [registry] });
-    this.#family = family;
-    this.#board = board;
-  }
-
-  override get(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
-    const { name, help, unit, bounds, series } = this.#family;
-    const scale = unit === 'seconds' ? 1e-6 : 1;
-    const values: MetricValueWithName<string>[] = [];
+/**
+ * A histogram whose buckets live in the shared counters. prom-client's own can only be observed into,
+ * not set; its registry asks of a metric no more than a name and `get`, so that is what this offers.
+ */
+function sharedHistogram(family: HistogramFamily, board: MeterBoard): Metric<string> {
+  const { name, help, unit, bounds, series } = family;
+  const scale = unit === 'seconds' ? 1e-6 : 1;
+  const get = (): object => {
+    const values: { metricName: string; labels: Record<string, string>; value: number }[] = [];
     for (const [key, labels] of Object.entries(series)) {
-      const { buckets, sum } = this.#board.histogram(key as HistogramName);
+      const { buckets, sum } = board.histogram(key as HistogramName);
       let cumulative = 0;
       for (let i = 0; i <= bounds.length; i++) {
         cumulative += buckets[i]!;
@@ -46,8 +40,9 @@ class SharedHistogram extends Histogram<string> {
       values.push({ metricName: `${name}_sum`, labels: { ...labels }, value: sum * scale });
       values.push({ metricName: `${name}_count`, labels: { ...labels }, value: cumulative });
     }
-    return Promise.resolve({ name, help, type: 'histogram' as never, aggregator: 'sum', values });
-  }
+    return { name, help, type: 'histogram', aggregator: 'sum', values };
+  };
+  return { name, help, type: 'histogram', get } as unknown as Metric<string>;
 }
 
 /**
@@ -94,7 +89,7 @@ export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInpu
     const client = telemetry.clientBytes();
     return one(client.arena + client.disk + client.peer);
   });
-  for (const family of histogramFamilies as readonly HistogramFamily[]) new SharedHistogram(family, board, registry);
+  for (const family of histogramFamilies as readonly HistogramFamily[]) registry.registerMetric(sharedHistogram(family, board));
 
   gauge(gaugeFamilies.buildInfo, () => [[{ ...telemetry.identity }, 1]]);
   gauge(gaugeFamilies.ready, () => one(telemetry.status(inputs()).ready ? 1 : 0));

@@ -1,0 +1,78 @@
+import { createStream, type RotatingFileStream } from 'rotating-file-stream';
+import type { Clock, Timer } from '../clock.ts';
+import { AUDIT_FILES_MAX, AUDIT_FILE_AGE_HOURS, AUDIT_FILE_BYTES_MAX, AUDIT_REOPEN_MS, AUDIT_SINK_BYTES_MAX } from '../limits.ts';
+import type { LineTarget } from './line-output.ts';
+
+export interface AuditFileOptions {
+  directory: string;
+  clock: Clock;
+  /** Called once per failure, and again when writing works once more (with null). */
+  onState: (error: Error | null) => void;
+  fileBytesMax?: number;
+  filesMax?: number;
+}
+
+/** `audit.log` now; `audit-20220830-154452-1.log` once turned over. */
+function fileName(time: number | Date | null, index?: number): string {
+  if (!(time instanceof Date)) return 'audit.log';
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = `${time.getFullYear()}${two(time.getMonth() + 1)}${two(time.getDate())}`;
+  return `audit-${day}-${two(time.getHours())}${two(time.getMinutes())}${two(time.getSeconds())}-${index ?? 1}.log`;
+}
+
+/** The audit log as a file that turns over by size and age. A disk that fails costs lines, never the node. */
+export class AuditFile implements LineTarget {
+  readonly #options: AuditFileOptions;
+  #stream: RotatingFileStream | undefined;
+  #reopen: Timer | undefined;
+  #failed = false;
+
+  constructor(options: AuditFileOptions) {
+    this.#options = options;
+    this.#open();
+  }
+
+  write(lines: string): boolean {
+    const stream = this.#stream;
+    if (stream === undefined || stream.writableLength + lines.length > AUDIT_SINK_BYTES_MAX) return false;
+    stream.write(lines);
+    return true;
+  }
+
+  close(): Promise<void> {
+    this.#reopen?.cancel();
+    const stream = this.#stream;
+    this.#stream = undefined;
+    if (stream === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      stream.once('close', () => resolve());
+      stream.end();
+    });
+  }
+
+  #open(): void {
+    const { directory, onState, clock } = this.#options;
+    const bytesMax = this.#options.fileBytesMax ?? AUDIT_FILE_BYTES_MAX;
+    const stream = createStream(fileName, {
+      path: directory,
+      size: `${bytesMax}B`,
+      interval: `${AUDIT_FILE_AGE_HOURS}h`,
+      maxFiles: this.#options.filesMax ?? AUDIT_FILES_MAX,
+      history: 'audit.history',
+      mode: 0o640,
+    });
+    stream.once('open', () => {
+      if (this.#failed) onState(null);
+      this.#failed = false;
+    });
+    stream.on('error', (error: Error) => {
+      if (this.#stream !== stream) return;
+      this.#stream = undefined;
+      if (!this.#failed) onState(error);
+      this.#failed = true;
+      stream.destroy();
+      this.#reopen = clock.after(AUDIT_REOPEN_MS, () => this.#open());
+    });
+    this.#stream = stream;
+  }
+}
