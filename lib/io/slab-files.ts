@@ -1,4 +1,14 @@
+import { mkdir, readFile, rename } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HEADER_BYTES, TABLE_HEAD_BYTES, TABLE_VERSION, decodeTableHead, encodeTableHead } from '../cache/header.ts';
 import type { CacheLog, HeaderJob } from '../cache/slab-io.ts';
+import { ShoalError } from '../errors.ts';
+import { CACHE_ENTRIES_BASE, CACHE_ENTRIES_PER_SLOT, SHARD_BYTES } from '../limits.ts';
+import { openDirect, openOwn, pageCeil, readAt, writeAt } from './aligned.ts';
+import { lockDir } from './dir-lock.ts';
+import type { DirLock } from './dir-lock.ts';
+import { allocateFile } from './slab-space.ts';
 
 export interface SlabFilesOptions {
   dir: string;
@@ -19,11 +29,18 @@ export interface SlabFiles {
   readonly slotCount: number;
   /** Entries in the header table. */
   readonly entryCount: number;
-  /** The header table as it stood at opening, all entries, for CacheStore.open; possibly longer than entryCount. */
-  readonly table: Uint8Array;
+  /** The header table's entries as they stood at opening, for CacheStore.open; more than entryCount after a shrink. */
+  readonly table: Buffer;
   writeHeader(job: HeaderJob): Promise<void>;
   /** Closes the files and gives up the lock; let jobs end first. */
   close(): Promise<void>;
+}
+
+/** Slots and header entries of a cache of `capacityBytes`, and the length of its table on disk. */
+export function slabGeometry(capacityBytes: number): { slotCount: number; entryCount: number; tableBytes: number } {
+  const slotCount = Math.floor(capacityBytes / SHARD_BYTES);
+  const entryCount = slotCount * CACHE_ENTRIES_PER_SLOT + CACHE_ENTRIES_BASE;
+  return { slotCount, entryCount, tableBytes: pageCeil(TABLE_HEAD_BYTES + entryCount * HEADER_BYTES) };
 }
 
 /**
@@ -31,5 +48,98 @@ export interface SlabFiles {
  * directory cannot be made, written or locked. An index of another format is logged and the cache starts empty.
  */
 export async function openSlabFiles(options: SlabFilesOptions): Promise<SlabFiles> {
-  throw new Error(options.dir);
+  const opened: FileHandle[] = [];
+  let lock: DirLock | undefined;
+  const closeAll = async (): Promise<void> => {
+    for (const file of opened.splice(0)) await file.close();
+    if (lock?.kind === 'locked') await lock.release();
+  };
+  try {
+    await mkdir(options.dir, { recursive: true, mode: 0o700 });
+    lock = await lockDir(options.dir);
+    if (lock.kind === 'held') throw new Error(await heldBy(options.dir));
+    return await openLocked(options, opened, closeAll);
+  } catch (error) {
+    await closeAll();
+    throw new ShoalError('CACHE_DIR_UNUSABLE', `cache directory ${options.dir} cannot be used: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function openLocked(options: SlabFilesOptions, opened: FileHandle[], close: () => Promise<void>): Promise<SlabFiles> {
+  const { dir, capacityBytes, log } = options;
+  const { slotCount, entryCount, tableBytes } = slabGeometry(capacityBytes);
+  if (slotCount < 1) throw new Error(`a capacity of ${capacityBytes} bytes holds no shard`);
+
+  const index = await openIndex(dir, tableBytes, log);
+  opened.push(index.file);
+  const slabPath = join(dir, 'slab');
+  let slab = await openOwn(slabPath);
+  opened.push(slab);
+  if (!(await slab.stat()).isFile()) throw new Error(`${slabPath} is not a regular file`);
+  await allocateFile(slab, slabPath, slotCount * SHARD_BYTES, log);
+  const directSlab = options.direct ? await openDirect(slabPath) : undefined;
+  if (directSlab !== undefined) {
+    opened.push(directSlab);
+    slab = directSlab;
+  } else if (options.direct) {
+    log.warn({ dir }, 'the filesystem of the cache refuses O_DIRECT: going through the page cache');
+  }
+
+  return {
+    slabFd: slab.fd,
+    direct: directSlab !== undefined,
+    slotCount,
+    entryCount,
+    table: index.table,
+    async writeHeader({ entry, bytes }) {
+      const { bytesWritten } = await writeAt(index.file.fd, bytes, 0, HEADER_BYTES, TABLE_HEAD_BYTES + entry * HEADER_BYTES);
+      if (bytesWritten !== HEADER_BYTES) throw new ShoalError('DISK_FAILED', 'the cache disk takes no more bytes');
+    },
+    close,
+  };
+}
+
+/** The table, brought to `tableBytes` unless entries stand past that: they are moved first (lib/cache/recovery.ts), cut next time. */
+async function openIndex(dir: string, tableBytes: number, log: CacheLog): Promise<{ file: FileHandle; table: Buffer }> {
+  const path = join(dir, 'index');
+  let file = await openOwn(path);
+  if (!(await file.stat()).isFile()) throw new Error(`${path} is not a regular file`);
+  let content = await readAll(file);
+  if (content.length > 0) {
+    const head = decodeTableHead(content);
+    if (head.kind === 'foreign') {
+      // It may be somebody's file in a directory given by mistake: out of the way, not out of the world.
+      await file.close();
+      await rename(path, `${path}.unknown`);
+      file = await openOwn(path);
+      log.warn({ path, kept: `${path}.unknown` }, 'not a cache index: kept under another name, the cache starts empty');
+    } else if (head.kind === 'other-version') {
+      await file.truncate(0);
+      log.warn({ path, version: head.version, expected: TABLE_VERSION }, 'cache index of another format version: the cache starts empty');
+    }
+    if (head.kind !== 'ours') content = Buffer.alloc(0);
+  }
+  const table = content.subarray(Math.min(TABLE_HEAD_BYTES, content.length));
+  const pastEnd = content.subarray(Math.min(tableBytes, content.length));
+  await allocateFile(file, path, pastEnd.some((byte) => byte !== 0) ? content.length : tableBytes, log);
+  await file.write(encodeTableHead(process.pid), 0, TABLE_HEAD_BYTES, 0);
+  return { file, table };
+}
+
+async function readAll(file: FileHandle): Promise<Buffer> {
+  const { size } = await file.stat();
+  const content = Buffer.allocUnsafe(size);
+  let doneBytes = 0;
+  while (doneBytes < size) {
+    const { bytesRead } = await readAt(file.fd, content, doneBytes, size - doneBytes, doneBytes);
+    if (bytesRead === 0) break;
+    doneBytes += bytesRead;
+  }
+  return content.subarray(0, doneBytes);
+}
+
+async function heldBy(dir: string): Promise<string> {
+  const page = await readFile(join(dir, 'index')).catch(() => Buffer.alloc(0));
+  const head = decodeTableHead(page);
+  return head.kind === 'ours' ? `process ${head.pid} uses it` : 'another process uses it';
 }

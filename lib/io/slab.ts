@@ -1,5 +1,9 @@
-import type { Arena } from './arena.ts';
+import { Buffer } from 'node:buffer';
 import type { ReadJob, ReadOutcome, WriteJob, WriteOutcome } from '../cache/slab-io.ts';
+import { ShoalError } from '../errors.ts';
+import { pageCeil, readAt, writeAt } from './aligned.ts';
+import type { Arena } from './arena.ts';
+import { checksumOf } from './checksum.ts';
 
 export type { ReadJob, ReadOutcome, WriteJob, WriteOutcome } from '../cache/slab-io.ts';
 
@@ -9,7 +13,17 @@ export type { ReadJob, ReadOutcome, WriteJob, WriteOutcome } from '../cache/slab
  * Throws ShoalError DISK_FAILED, the system's code in its message.
  */
 export async function readExtent(fd: number, arena: Arena, job: ReadJob): Promise<ReadOutcome> {
-  throw new Error(`${fd} ${arena.slotCount} ${job.slot}`);
+  const lengthBytes = pageCeil(job.lengthBytes);
+  const bytes = arena.bytes(job.slot, 0, lengthBytes);
+  let doneBytes = 0;
+  while (doneBytes < lengthBytes) {
+    const { bytesRead } = await diskCall(readAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes));
+    // The slab ends here: somebody has cut it by hand.
+    if (bytesRead === 0) return 'corrupt';
+    doneBytes += bytesRead;
+  }
+  if (job.checksum === null) return 'ok';
+  return Buffer.compare(checksumOf(arena.bytes(job.slot, 0, job.lengthBytes)), job.checksum) === 0 ? 'ok' : 'corrupt';
 }
 
 /**
@@ -17,5 +31,26 @@ export async function readExtent(fd: number, arena: Arena, job: ReadJob): Promis
  * when it already holds another generation nothing is written. Throws ShoalError DISK_FAILED.
  */
 export async function writeExtent(fd: number, arena: Arena, job: WriteJob): Promise<WriteOutcome> {
-  throw new Error(`${fd} ${arena.slotCount} ${job.slot}`);
+  if (!arena.tryPin(job.slot, job.generation)) return 'gone';
+  try {
+    const lengthBytes = pageCeil(job.lengthBytes);
+    const bytes = arena.bytes(job.slot, 0, lengthBytes);
+    let doneBytes = 0;
+    while (doneBytes < lengthBytes) {
+      const { bytesWritten } = await diskCall(writeAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes));
+      if (bytesWritten === 0) throw new ShoalError('DISK_FAILED', 'the cache disk takes no more bytes');
+      doneBytes += bytesWritten;
+    }
+    return 'written';
+  } finally {
+    arena.unpin(job.slot);
+  }
+}
+
+async function diskCall<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    throw new ShoalError('DISK_FAILED', (error as Error).message, { cause: error });
+  }
 }

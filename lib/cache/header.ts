@@ -1,0 +1,100 @@
+import { crc32 } from 'node:zlib';
+import { PAGE_BYTES, SHARD_BYTES } from '../limits.ts';
+import { readBlobId, writeBlobId } from './key.ts';
+
+/*
+ * The header table, `<dir>/index`, little endian. Page 0 names the format; then one entry of 128 bytes per stored
+ * shard, so that no entry crosses a disk sector. An entry whose CRC does not fit (torn, or never written) is empty.
+ *
+ *   page 0   0 "SHOALIDX"   8 u32 version   12 u32 bytes per entry   16 u32 pid of the last opener
+ *   entry    0 u32 "SHRD"   4 u32 CRC-32 of bytes 8-127   8 u64 generation   16 u64 blob size   24 u64 offset in the slab
+ *           32 u32 shard index   36 u32 shard length   40 u32 extent length   44 u8 key kind   48 key[32]   80 BLAKE3[32]
+ */
+export const TABLE_VERSION = 1;
+export const TABLE_HEAD_BYTES = PAGE_BYTES;
+export const HEADER_BYTES = 128;
+
+const TABLE_MAGIC = 'SHOALIDX';
+const HEADER_MAGIC = 0x4452_4853;
+const CRC_FROM = 8;
+const KEY_AT = 48;
+const CHECKSUM_AT = 80;
+const CHECKSUM_END = 112;
+
+/** One stored shard as its header says it. */
+export interface ShardHeader {
+  id: string;
+  shard: number;
+  lengthBytes: number;
+  totalBytes: number;
+  offsetBytes: number;
+  extentBytes: number;
+  /** Counts commits: of two headers that claim the same bytes or the same shard, the higher one is right. */
+  generation: number;
+  checksum: Uint8Array;
+}
+
+/** What page 0 says. `foreign`: not a header table at all; `other-version`: one of another format version. */
+export type TableHead = { kind: 'ours'; pid: number } | { kind: 'other-version'; version: number } | { kind: 'foreign' };
+
+export function encodeTableHead(pid: number): Buffer {
+  const page = Buffer.alloc(TABLE_HEAD_BYTES);
+  page.write(TABLE_MAGIC, 0, 'latin1');
+  page.writeUInt32LE(TABLE_VERSION, 8);
+  page.writeUInt32LE(HEADER_BYTES, 12);
+  page.writeUInt32LE(pid, 16);
+  return page;
+}
+
+export function decodeTableHead(page: Buffer): TableHead {
+  if (page.length < TABLE_HEAD_BYTES || page.toString('latin1', 0, 8) !== TABLE_MAGIC) return { kind: 'foreign' };
+  const version = page.readUInt32LE(8);
+  if (version !== TABLE_VERSION || page.readUInt32LE(12) !== HEADER_BYTES) return { kind: 'other-version', version };
+  return { kind: 'ours', pid: page.readUInt32LE(16) };
+}
+
+/** The length of shard `shard` of a blob of `totalBytes`; 0 or less past its end. */
+export function shardLength(totalBytes: number, shard: number): number {
+  return Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
+}
+
+/** The 128 bytes of an entry. */
+export function encodeHeader(header: ShardHeader): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.writeUInt32LE(HEADER_MAGIC, 0);
+  bytes.writeBigUInt64LE(BigInt(header.generation), 8);
+  bytes.writeBigUInt64LE(BigInt(header.totalBytes), 16);
+  bytes.writeBigUInt64LE(BigInt(header.offsetBytes), 24);
+  bytes.writeUInt32LE(header.shard, 32);
+  bytes.writeUInt32LE(header.lengthBytes, 36);
+  bytes.writeUInt32LE(header.extentBytes, 40);
+  bytes.writeUInt8(writeBlobId(header.id, bytes, KEY_AT), 44);
+  bytes.set(header.checksum, CHECKSUM_AT);
+  bytes.writeUInt32LE(crc32(bytes.subarray(CRC_FROM)), 4);
+  return bytes;
+}
+
+/** An entry that holds nothing. */
+export const EMPTY_HEADER: Uint8Array = new Uint8Array(HEADER_BYTES);
+
+/**
+ * Reads the entry at `at` of a table; undefined when it is empty, torn or says what cannot be. `checksum` is a view
+ * of the table. Whether the extent lies within the slab is for the allocator to say.
+ */
+export function decodeHeader(table: Buffer, at: number): ShardHeader | undefined {
+  if (table.readUInt32LE(at) !== HEADER_MAGIC) return undefined;
+  if (crc32(table.subarray(at + CRC_FROM, at + HEADER_BYTES)) !== table.readUInt32LE(at + 4)) return undefined;
+  const id = readBlobId(table.readUInt8(at + 44), table, at + KEY_AT);
+  const header = {
+    shard: table.readUInt32LE(at + 32),
+    lengthBytes: table.readUInt32LE(at + 36),
+    extentBytes: table.readUInt32LE(at + 40),
+    generation: Number(table.readBigUInt64LE(at + 8)),
+    totalBytes: Number(table.readBigUInt64LE(at + 16)),
+    offsetBytes: Number(table.readBigUInt64LE(at + 24)),
+    checksum: table.subarray(at + CHECKSUM_AT, at + CHECKSUM_END),
+  };
+  if (id === undefined || header.lengthBytes === 0 || header.lengthBytes > header.extentBytes) return undefined;
+  if (header.lengthBytes !== shardLength(header.totalBytes, header.shard)) return undefined;
+  return { id, ...header };
+}
