@@ -1,22 +1,23 @@
 import type { Meter } from './counters.ts';
 import type { LineTarget } from './line-output.ts';
+import { AUDIT_BYTES_INT32 } from './meter-layout.ts';
 
 /** Control's end of the audit log: takes the batches of all threads and passes them on, counting what got through. */
 export class AuditSink {
-  readonly #gate: Int32Array;
+  readonly #header: Int32Array;
   readonly #meter: Meter;
   readonly #target: LineTarget;
 
-  /** `target`: the process's `LineOutput` (logAuditMode stdout) or an `AuditFile` (file). */
-  constructor(gate: SharedArrayBuffer, meter: Meter, target: LineTarget) {
-    this.#gate = new Int32Array(gate);
+  /** `meter`: control's. `target`: the process's `LineOutput` (logAuditMode stdout) or an `AuditFile` (file). */
+  constructor(meter: Meter, target: LineTarget) {
+    this.#header = new Int32Array(meter.shared);
     this.#meter = meter;
     this.#target = target;
   }
 
   /** One batch from `AuditProbe.post`. */
   accept(batch: string, lines: number): void {
-    Atomics.sub(this.#gate, 0, batch.length);
+    Atomics.sub(this.#header, AUDIT_BYTES_INT32, batch.length);
     this.#meter.count(this.#target.write(batch) ? 'audit.written' : 'audit.dropped', lines);
   }
 

@@ -26,31 +26,36 @@ const LATENCY_US_MAX = 0x7fff_ffff;
  * table look-up and an addition. Control reads all rows (`MeterBoard`).
  */
 export class Meter {
+  /** The memory whose header words all threads share. */
+  readonly shared: SharedArrayBuffer;
   readonly row: number;
   readonly #words: Float64Array;
   readonly #int32: Int32Array;
   readonly #start: number;
 
-  /** `row` must have no other writer: control has row 0, other threads `Meter.claim` theirs. */
-  constructor(shared: SharedArrayBuffer, row: number) {
+  /** Takes row `row`, which must have no other writer: control has row 0, the fronts those after it; pool threads `Meter.claim` theirs. */
+  constructor(words: SharedArrayBuffer, row: number, kind: ThreadKind, shared = words) {
+    this.shared = shared;
     this.row = row;
-    this.#words = new Float64Array(shared);
-    this.#int32 = new Int32Array(shared);
+    this.#words = new Float64Array(words);
+    this.#int32 = new Int32Array(words);
     this.#start = rowStart(row);
+    Atomics.store(this.#int32, (this.#start + KIND) * 2, threadKinds.indexOf(kind));
   }
 
   /**
-   * The first free row, marked as the calling thread's. When all are taken the thread counts into
+   * The last free row, marked as the calling thread's: from the far end, so that it never meets control and the
+   * fronts, whose rows are given to them by number from 0 on. When all are taken the thread counts into
    * memory nobody reads, and `shoal_threads_uncounted` says so: a pool must not die of its metrics.
    */
   static claim(shared: SharedArrayBuffer, kind: ThreadKind): Meter {
     const int32 = new Int32Array(shared);
     const code = threadKinds.indexOf(kind);
-    for (let row = 0; row < rowCount(shared); row++) {
-      if (Atomics.compareExchange(int32, (rowStart(row) + KIND) * 2, 0, code) === 0) return new Meter(shared, row);
+    for (let row = rowCount(shared) - 1; row > 0; row--) {
+      if (Atomics.compareExchange(int32, (rowStart(row) + KIND) * 2, 0, code) === 0) return new Meter(shared, row, kind);
     }
     Atomics.add(int32, UNCOUNTED_INT32, 1);
-    return new Meter(createMeterWords(1), 0);
+    return new Meter(createMeterWords(1), 0, kind, shared);
   }
 
   /** Gives the row to whoever claims next; what was counted in it stays counted. */

@@ -6,7 +6,7 @@ import { counterFamilies, histogramFamilies, trafficTypes, type CounterName, typ
  * writer. 8-byte aligned float64 loads and stores are one instruction on every machine Node runs on,
  * so control reads rows while they are written; the sums are exact up to 2^53.
  *
- *   header: uncounted threads (int32)
+ *   header: uncounted threads (int32), bytes of audit lines on their way to control (int32)
  *   row:    kind (int32) | loop delay p99, max | traffic x 5 | counters | histograms
  */
 
@@ -19,6 +19,7 @@ const LINE_WORDS = 16;
 
 export const HEADER_WORDS = LINE_WORDS;
 export const UNCOUNTED_INT32 = 0;
+export const AUDIT_BYTES_INT32 = 1;
 
 export const KIND = 0;
 export const LOOP_DELAY_P99_US = 1;

@@ -1,14 +1,10 @@
 import type { Clock, Timer } from '../clock.ts';
 import { AUDIT_BATCH_BYTES, AUDIT_FLUSH_MS, AUDIT_SINK_BYTES_MAX } from '../limits.ts';
 import type { Meter } from './counters.ts';
+import { AUDIT_BYTES_INT32 } from './meter-layout.ts';
 
 /** The operations of the audit log (CONTRACT 6). */
 export type AuditOperation = 'http:pread' | 'rpc:stat' | 'rpc:pread' | 'download' | 'filewrite' | 'fileread';
-
-/** One shared word: bytes of lines handed over and not yet taken by the sink. */
-export function createAuditGate(): SharedArrayBuffer {
-  return new SharedArrayBuffer(4);
-}
 
 function two(value: number): string {
   return value < 10 ? `0${value}` : String(value);
@@ -28,10 +24,10 @@ export function auditThread(pid: number, threadId: number): string {
 
 export interface AuditProbeOptions {
   clock: Clock;
+  /** The thread's own; lines that had to be dropped are counted in it. */
   meter: Meter;
-  gate: SharedArrayBuffer;
-  /** From `auditThread`. */
-  thread: string;
+  /** Tells this thread from the others of the process. */
+  threadId: number;
   /** Hands whole lines to the sink on control; must not block. */
   post: (batch: string, lines: number) => void;
 }
@@ -43,7 +39,8 @@ export interface AuditProbeOptions {
  */
 export class AuditProbe {
   readonly #options: AuditProbeOptions;
-  readonly #gate: Int32Array;
+  /** Bytes of all threads handed over and not yet taken by the sink: the shared header's word. */
+  readonly #header: Int32Array;
   readonly #threadPart: string;
   #second = -1;
   #lineStart = '';
@@ -53,8 +50,8 @@ export class AuditProbe {
 
   constructor(options: AuditProbeOptions) {
     this.#options = options;
-    this.#gate = new Int32Array(options.gate);
-    this.#threadPart = `|AUDIT|th=${options.thread}|`;
+    this.#header = new Int32Array(options.meter.shared);
+    this.#threadPart = `|AUDIT|th=${auditThread(process.pid, options.threadId)}|`;
   }
 
   /**
@@ -76,7 +73,11 @@ export class AuditProbe {
     else this.#timer ??= this.#options.clock.after(AUDIT_FLUSH_MS, () => this.flush());
   }
 
-  /** Hands over what is held; also called once before the thread ends. */
+  /** Hands over what is held; call it last before the thread ends. */
+  close(): void {
+    this.flush();
+  }
+
   flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -85,11 +86,11 @@ export class AuditProbe {
     const lines = this.#lines;
     this.#batch = '';
     this.#lines = 0;
-    if (Atomics.load(this.#gate, 0) + batch.length > AUDIT_SINK_BYTES_MAX) {
+    if (Atomics.load(this.#header, AUDIT_BYTES_INT32) + batch.length > AUDIT_SINK_BYTES_MAX) {
       this.#options.meter.count('audit.dropped', lines);
       return;
     }
-    Atomics.add(this.#gate, 0, batch.length);
+    Atomics.add(this.#header, AUDIT_BYTES_INT32, batch.length);
     this.#options.post(batch, lines);
   }
 }
