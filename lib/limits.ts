@@ -161,3 +161,42 @@ export const FRONT_THREADS_MAX = 64;
 
 /** Agents of one `shoal up`: each is a process on this machine. */
 export const UP_NODES_MAX = 64;
+
+/** A shard brought into memory is spared from eviction this long, unless it is read before: read-ahead must not be lost. */
+export const FRESH_SLOT_MS = 1_500;
+
+/** A shard waits this long for a slot of memory before the client is told to come back. */
+export const ARENA_WAIT_DEADLINE_MS = 20_000;
+
+/** Shards waiting for a slot at once; each is a request or a read-ahead, so more means overload. */
+export const ARENA_WAITERS_MAX = 4_096;
+
+/** Blobs a client of `shoal up` pulls at once: the default of container runtimes. */
+export const PULL_CONCURRENCY = 3;
+
+/** A pull client waits this long for a head: a node answers or refuses within ANSWER_DEADLINE_MS. */
+export const PULL_HEAD_TIMEOUT_MS = ANSWER_DEADLINE_MS + 10_000;
+
+/** A body that brings nothing for this long is broken off by a pull client. */
+export const PULL_SILENCE_MS = 30_000;
+
+/** A manifest, an index or a token is at most so long (distribution-spec 1.1: 4 MiB). */
+export const PULL_DOCUMENT_BYTES_MAX = 4 * 1024 * 1024;
+
+/** A node of `shoal up` is ready well within this, even when 64 of them start on two cores. */
+export const UP_READY_TIMEOUT_MS = 60_000;
+
+/** A whole pull of `shoal up`, over all nodes: long enough for 20 GB at 12 MB/s, and an end to everything. */
+export const UP_PULL_DEADLINE_MS = 30 * 60_000;
+
+/** Nodes of `shoal up` that have not ended this long after SIGTERM are killed. */
+export const UP_STOP_TIMEOUT_MS = 10_000;
+
+/** A node tells its counters at once or not at all. */
+export const STATUS_TIMEOUT_MS = 5_000;
+
+/** Free ports are picked, then used: somebody may come in between, so often in a row they will not. */
+export const UP_PORT_ATTEMPTS_MAX = 3;
+
+/** Nodes of `shoal up` being started at once: more would only fight for the cores. */
+export const UP_STARTS_AT_ONCE = 4;

@@ -1,12 +1,16 @@
 import type { HttpResponse } from 'uWebSockets.js';
-import { ShoalError } from '../errors.ts';
+import { ShoalError, type ErrorCode } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
+import type { Tier } from '../telemetry/metrics-list.ts';
 import { parseRange, resolveRange, type ParsedRange } from '../registry/range.ts';
 import type { BlobName, ControlMessage } from '../workers/messages.ts';
 import { BodySender, type Place, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
 import { refuse, statusLine } from './responses.ts';
 import type { WarmBlob, WarmMemory } from './warm.ts';
+
+/** Tiers by a slot's source word (lib/io/arena.ts). */
+export const TIERS = ['disk', 'peer', 'origin'] as const satisfies Tier[];
 
 export interface BlobRequest {
   name: BlobName;
@@ -25,8 +29,10 @@ export interface BlobAnswerTools extends SenderTools {
   nowMs: () => number;
   /** One answer begins; `over` or `passed` ends it. */
   started(): void;
-  /** One answer is over: bytes of body sent, or a failure. */
-  over(answer: { name: BlobName; offsetBytes: number; sentBytes: number; failed: boolean; startMs: number }): void;
+  /** `bytes` of a body went out, which had to be looked for in `tier`. */
+  sent(tier: Tier, bytes: number): void;
+  /** One answer is over: bytes of body sent, or a failure: the client left, or an error of ours. */
+  over(answer: { name: BlobName; offsetBytes: number; sentBytes: number; tier: Tier; failed: boolean; aborted: boolean; error: ErrorCode | null; startMs: number }): void;
 }
 
 /**
@@ -49,6 +55,9 @@ export class BlobAnswer {
   #offsetBytes = 0;
   #sentBytes = 0;
   #opened = -1;
+  /** Shards that were not in memory when this answer came to them. */
+  readonly #cold = new Set<number>();
+  #tier: Tier = 'arena';
   #over = false;
 
   constructor(res: HttpResponse, request: BlobRequest, tools: BlobAnswerTools) {
@@ -57,7 +66,7 @@ export class BlobAnswer {
     this.#tools = tools;
     this.#range = parseRange(request.range);
     this.#startMs = tools.nowMs();
-    res.onAborted(() => this.#finish(true));
+    res.onAborted(() => this.#finish(true, null));
     tools.started();
   }
 
@@ -102,9 +111,11 @@ export class BlobAnswer {
     switch (message.kind) {
       case 'opened':
         this.#grantMs = message.grantMs;
+        if (message.cold) this.#cold.add(message.shard);
         this.#placed(message.shard, message, message.totalBytes);
         return;
       case 'granted':
+        if (message.cold) this.#cold.add(message.shard);
         this.#placed(message.shard, message, message.totalBytes);
         return;
       case 'refused':
@@ -158,12 +169,12 @@ export class BlobAnswer {
     const bodyBytes = span.endBytes - span.startBytes;
     if (this.#request.bodyless) {
       res.endWithoutBody(bodyBytes);
-      this.#finish(false);
+      this.#finish(false, null);
     } else if (bodyBytes === 0) {
       res.end('');
-      this.#finish(false);
+      this.#finish(false, null);
     } else {
-      this.#sender = new BodySender(res, this.#tools, { place: (shard) => this.#place(shard), sent: (bytes) => (this.#sentBytes += bytes), done: () => this.#finish(false) }, span.startBytes, span.endBytes);
+      this.#sender = new BodySender(res, this.#tools, { place: (shard) => this.#place(shard), sent: (bytes, shard, slot) => this.#sent(bytes, shard, slot), done: () => this.#finish(false, null) }, span.startBytes, span.endBytes);
       this.#sender.pump();
     }
   }
@@ -185,19 +196,27 @@ export class BlobAnswer {
   #fail(error: ShoalError): void {
     if (this.#over) return;
     if (this.#sender !== null) {
-      this.#res.close(); // runs onAborted, which finishes
+      this.#finish(true, error.code);
+      this.#res.close();
       return;
     }
-    this.#finish(true);
+    this.#finish(true, error.code);
     this.#res.cork(() => refuse(this.#res, error, this.#request.bodyless));
   }
 
-  #finish(failed: boolean): void {
+  #sent(bytes: number, shard: number, slot: number): void {
+    this.#sentBytes += bytes;
+    const tier = this.#cold.has(shard) ? TIERS[this.#tools.arena.source(slot)] : 'arena';
+    if (tier !== 'arena') this.#tier = tier;
+    this.#tools.sent(tier, bytes);
+  }
+
+  #finish(failed: boolean, error: ErrorCode | null): void {
     if (this.#over) return;
     this.#over = true;
     this.#sender?.stop();
     this.#tools.followers.delete(this);
     if (this.#stream !== null) this.#tools.link.close(this.#stream);
-    this.#tools.over({ name: this.#request.name, offsetBytes: this.#offsetBytes, sentBytes: this.#sentBytes, failed, startMs: this.#startMs });
+    this.#tools.over({ name: this.#request.name, offsetBytes: this.#offsetBytes, sentBytes: this.#sentBytes, tier: this.#tier, failed, aborted: failed && error === null, error, startMs: this.#startMs });
   }
 }

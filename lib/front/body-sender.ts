@@ -23,8 +23,8 @@ export interface SenderTools {
 export interface SenderEvents {
   /** Where the shard is, if that is known here; else null, and `placed` is called once it is. */
   place(shard: number): Place | null;
-  /** `bytes` more went out. */
-  sent(bytes: number): void;
+  /** `bytes` of `shard`, which lies in `slot`, went out. */
+  sent(bytes: number, shard: number, slot: number): void;
   /** The whole body went out. */
   done(): void;
 }
@@ -134,10 +134,11 @@ export class BodySender {
     }
     const [ok, whole] = this.#res.tryEnd(arena.bytes(place.slot, withinBytes, withinBytes + tokens), this.#endBytes - this.#startBytes);
     arena.unpin(place.slot);
+    arena.markUsed(place.slot);
     const sentBytes = whole ? tokens : this.#res.getWriteOffset() - (this.#atBytes - this.#startBytes);
     if (sentBytes < tokens) throttle?.giveBack(tokens - sentBytes);
+    this.#events.sent(sentBytes, this.shard, place.slot);
     this.#atBytes += sentBytes;
-    this.#events.sent(sentBytes);
     if (whole) {
       this.stop();
       this.#events.done();

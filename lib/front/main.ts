@@ -24,7 +24,7 @@ function main(start: FrontStart, port: MessagePort): void {
   const { config } = start;
   const clock = systemClock;
   const arena = new Arena(start.arena);
-  const meter = new Meter(start.meters, start.meterRow);
+  const meter = new Meter(start.meters, start.meterRow, 'front');
   const followers = new SlotFollowers(new Doorbells(start.doorbells), start.bell);
   const apps: TemplatedApp[] = [];
   const sockets: us_listen_socket[] = [];
@@ -32,7 +32,7 @@ function main(start: FrontStart, port: MessagePort): void {
   let drainUntilMs = 0;
 
   const link = new ControlLink(port, (deadlineMs) => drain(deadlineMs));
-  const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, clock, post: (batch, lines) => link.tell({ kind: 'audit', batch, lines }) }) : null;
+  const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, meter, clock, post: (batch, lines) => link.tell({ kind: 'audit', batch, lines }) }) : null;
   const throttle = new Throttle(start.throttle, config.throttleLimitMB);
   const common = { arena, followers, link, nowMs: clock.nowMs, started: () => void (inFlight += 1), draining: () => drainUntilMs > 0 };
   const micros = (startMs: number): number => Math.round((clock.nowMs() - startMs) * 1000);
@@ -63,15 +63,19 @@ function main(start: FrontStart, port: MessagePort): void {
     over(answer) {
       inFlight -= 1;
       const latencyUs = micros(answer.startMs);
-      meter.record('pread', answer.sentBytes, latencyUs);
-      meter.record('http', answer.sentBytes, latencyUs);
+      meter.record('pread', answer.sentBytes, latencyUs, answer.failed);
+      meter.record('http', answer.sentBytes, latencyUs, answer.failed);
+      meter.observe(`pread.${answer.tier}`, latencyUs);
+      if (answer.aborted) meter.count('client.abort');
+      if (answer.error !== null) meter.count(`refusal.${answer.error}`);
       audit?.line('http:pread', answer.name.pathname, answer.offsetBytes, answer.failed ? -1 : answer.sentBytes, latencyUs);
     },
     passed(answer) {
       inFlight -= 1;
       meter.record('http', answer.bodyBytes, micros(answer.startMs));
     },
-    refused: (error) => meter.count(error.code === 'HOST_NOT_ALLOWED' ? 'refusedHost' : 'refusedRequest'),
+    sent: (tier, bytes) => meter.count(`served.client.${tier}`, bytes),
+    refused: (error) => meter.count(`refusal.${error.code}`),
   });
   apps.push(proxy);
 
@@ -85,10 +89,13 @@ function main(start: FrontStart, port: MessagePort): void {
     over(op, answer) {
       inFlight -= 1;
       const latencyUs = micros(answer.startMs);
-      meter.count('peerSentBytes', answer.sentBytes);
+      if (op === 'rpc:stat') meter.count('answer.stat');
+      meter.observe(op === 'rpc:pread' ? 'rpcPread' : 'rpcStat', latencyUs);
       audit?.line(op, `/${answer.key}`, answer.offsetBytes, answer.failed ? -1 : answer.sentBytes, latencyUs);
     },
-    intruder: () => meter.count('refusedPeer'),
+    sent: (tier, bytes) => meter.count(`served.peer.${tier}`, bytes),
+    answered: (kind) => meter.count(`answer.${kind}`),
+    intruder: () => meter.count('answer.unauthorized'),
   });
   apps.push(p2p);
 

@@ -6,6 +6,8 @@ import type { ControlMessage, OriginContext } from '../workers/messages.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
 import { parsePread, parseStat, type PreadQuery } from '../cluster/rpc.ts';
+import type { Tier } from '../telemetry/metrics-list.ts';
+import { TIERS } from './blob-answer.ts';
 import { answer, statusLine } from './responses.ts';
 
 export interface PeerTools extends SenderTools {
@@ -19,6 +21,10 @@ export interface PeerTools extends SenderTools {
   nowMs: () => number;
   /** One `rpc:pread` or `rpc:stat` is over. */
   over(op: 'rpc:pread' | 'rpc:stat', answer: { key: string; offsetBytes: number; sentBytes: number; failed: boolean; startMs: number }): void;
+  /** `bytes` of a shard went out, which had to be looked for in `tier`. */
+  sent(tier: Tier, bytes: number): void;
+  /** What an `rpc:pread` was answered with. */
+  answered(kind: 'data' | 'redirect' | 'busy' | 'miss'): void;
   /** A request without a valid signature was turned away. */
   intruder(): void;
 }
@@ -74,6 +80,7 @@ class PeerAnswer {
   readonly #holdTimer: NodeJS.Timeout;
   #place: { slot: number; generation: number } | null = null;
   #checksum: string | null = null;
+  #cold = false;
   #sender: BodySender | null = null;
   #sentBytes = 0;
   #over = false;
@@ -111,9 +118,11 @@ class PeerAnswer {
     if (message.kind === 'granted') {
       this.#place = { slot: message.slot, generation: message.generation };
       this.#checksum = message.checksum;
+      this.#cold = message.cold;
       if (this.look()) this.#tools.followers.add(this);
     } else if (message.kind === 'peer') {
       const verdict = message.answer;
+      this.#tools.answered(verdict.kind);
       this.#end(verdict.kind === 'redirect' ? 307 : verdict.kind === 'busy' ? 503 : 404, verdict);
     } else if (message.kind === 'refused') {
       if (this.#sender !== null) this.#close();
@@ -128,6 +137,7 @@ class PeerAnswer {
       return;
     }
     clearTimeout(this.#holdTimer);
+    this.#tools.answered('data');
     this.#res.cork(() => {
       this.#res.writeStatus(statusLine(200));
       this.#res.writeHeader('Content-Type', 'application/octet-stream');
@@ -139,7 +149,7 @@ class PeerAnswer {
         return;
       }
       const startBytes = shard * SHARD_BYTES;
-      this.#sender = new BodySender(this.#res, this.#tools, { place: () => this.#held(), sent: (bytes) => (this.#sentBytes += bytes), done: () => this.#finish(false) }, startBytes + fromBytes, startBytes + lengthBytes);
+      this.#sender = new BodySender(this.#res, this.#tools, { place: () => this.#held(), sent: (bytes, _shard, slot) => this.#sent(bytes, slot), done: () => this.#finish(false) }, startBytes + fromBytes, startBytes + lengthBytes);
       this.#sender.pump();
     });
   }
@@ -152,7 +162,13 @@ class PeerAnswer {
     return null;
   }
 
+  #sent(bytes: number, slot: number): void {
+    this.#sentBytes += bytes;
+    this.#tools.sent(this.#cold ? TIERS[this.#tools.arena.source(slot)] : 'arena', bytes);
+  }
+
   #busy(): void {
+    this.#tools.answered('busy');
     if (this.#sender === null) this.#end(503, { kind: 'busy', retryMs: 1 });
   }
 

@@ -13,8 +13,14 @@ const RECEIVED = 3;
 const RELEASED = 4;
 const LENGTH = 5;
 const CANCEL = 6;
+const USED = 7;
 /** A float64 (the blob's size passes 2^31), 8-byte aligned: words 8 and 9. */
 const TOTAL = 8;
+const SOURCE = 10;
+
+/** Where a slot's bytes come from, in its SOURCE word. */
+export const SlotSource = { disk: 0, peer: 1, origin: 2 } as const;
+export type SlotSource = (typeof SlotSource)[keyof typeof SlotSource];
 
 const LOCKED = -0x8000_0000;
 const WASM_PAGE_BYTES = 65_536;
@@ -106,6 +112,15 @@ export class Arena {
     return this.#totals[(slot * WORDS_PER_SLOT + TOTAL) / 2]!;
   }
 
+  /** Notes that the slot was of use, so that eviction spares it once more. */
+  markUsed(slot: number): void {
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + USED, 1);
+  }
+
+  source(slot: number): SlotSource {
+    return Atomics.load(this.#words, slot * WORDS_PER_SLOT + SOURCE) as SlotSource;
+  }
+
   // --- the task that fills the slot ---
 
   /** Publishes the blob's size and this shard's length, before the first byte. */
@@ -143,9 +158,20 @@ export class Arena {
     Atomics.store(this.#words, at + RELEASED, 0);
     Atomics.store(this.#words, at + LENGTH, -1);
     Atomics.store(this.#words, at + CANCEL, 0);
+    Atomics.store(this.#words, at + USED, 0);
     Atomics.store(this.#words, at + STATE, SlotState.filling);
     Atomics.store(this.#words, at + PINS, 0);
     return generation;
+  }
+
+  /** Whether the slot was used since this was last asked. */
+  takeUsed(slot: number): boolean {
+    return Atomics.exchange(this.#words, slot * WORDS_PER_SLOT + USED, 0) === 1;
+  }
+
+  /** Says where the slot is filled from; set again when that changes. */
+  setSource(slot: number, source: SlotSource): void {
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + SOURCE, source);
   }
 
   setState(slot: number, state: SlotState): void {

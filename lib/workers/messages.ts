@@ -105,9 +105,9 @@ export type FrontMessage =
 // --- control -> front -------------------------------------------------------------------------
 
 export type ControlMessage =
-  /** The client may read; `grantMs` is how long the same request may be answered without asking again. */
-  | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; grantMs: number }
-  | { kind: 'granted'; id: number; shard: number; slot: number; generation: number; checksum: string | null; totalBytes: number | null }
+  /** The client may read; `cold`: the shard was not in memory when it was asked for; `grantMs` is how long the same request may be answered without asking again. */
+  | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; cold: boolean; grantMs: number }
+  | { kind: 'granted'; id: number; shard: number; slot: number; generation: number; checksum: string | null; totalBytes: number | null; cold: boolean }
   | { kind: 'refused'; id: number; error: WireError }
   | { kind: 'answer'; id: number; status: number; headers: Record<string, string>; body: Uint8Array }
   | { kind: 'peer'; id: number; answer: PeerVerdict }

@@ -1,8 +1,8 @@
 import { ShoalError, type WireError } from '../errors.ts';
-import { checksumOf } from '../io/checksum.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { OriginClient } from '../registry/origin.ts';
 import type { TransferTools } from './peer-read.ts';
+import { checksumSlot, isWholeBlob } from './slot-check.ts';
 
 /** Reads the rest of a shard, from byte `fromBytes` on, from the origin into a slot. */
 export interface OriginReadJob {
@@ -12,6 +12,8 @@ export interface OriginReadJob {
   shard: number;
   fromBytes: number;
   totalBytes: number | null;
+  /** The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client sees a byte. */
+  digest: string | null;
   url: string;
   upstreamHost: string;
   authorization: string | null;
@@ -45,14 +47,14 @@ export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, t
           arena.bytes(job.slot, receivedBytes, receivedBytes + chunk.length).set(chunk);
           receivedBytes += chunk.length;
           arena.setReceived(job.slot, receivedBytes);
-          arena.setReleased(job.slot, receivedBytes);
+          if (!isWholeBlob(job, totalBytes)) arena.setReleased(job.slot, receivedBytes);
           doorbells.ringAll();
         },
         stopped: () => arena.cancelled(job.slot, job.attempt),
       },
     );
     if (receivedBytes !== lengthBytes) throw new ShoalError('ORIGIN_BROKEN', `the origin ended after ${receivedBytes} of ${lengthBytes} bytes of a shard`);
-    return { kind: 'data', totalBytes, lengthBytes, checksum: Buffer.from(checksumOf(arena.bytes(job.slot, 0, lengthBytes))).toString('hex') };
+    return { kind: 'data', totalBytes, lengthBytes, checksum: checksumSlot(job, lengthBytes, totalBytes, arena) };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire(), receivedBytes };
   }

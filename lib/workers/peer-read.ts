@@ -1,10 +1,10 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import type { Arena } from '../io/arena.ts';
-import { checksumOf } from '../io/checksum.ts';
 import type { Doorbells } from '../io/doorbell.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS, SHARD_BYTES } from '../limits.ts';
 import type { PeerConnection, PeerConnections, PeerResponse } from './peer-connection.ts';
 import type { ResponseHead } from './response-head.ts';
+import { checksumSlot, isWholeBlob } from './slot-check.ts';
 
 /** Reads the rest of a shard, from byte `fromBytes` on, from another node into a slot. */
 export interface PeerReadJob {
@@ -15,6 +15,8 @@ export interface PeerReadJob {
   fromBytes: number;
   /** The blob's size when it is known: a sender that says otherwise is not believed. */
   totalBytes: number | null;
+  /** The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client sees a byte. */
+  digest: string | null;
   host: string;
   port: number;
   /** Path and query, and headers, signed by control. */
@@ -81,13 +83,13 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: PeerC
         lastByteMs = tools.nowMs();
         receivedBytes = job.fromBytes + bytes;
         arena.setReceived(job.slot, receivedBytes);
-        if (job.release) arena.setReleased(job.slot, receivedBytes);
+        if (job.release && !isWholeBlob(job, totalBytes)) arena.setReleased(job.slot, receivedBytes);
         doorbells.ringAll();
       },
     });
     tools.peers.give(job.host, job.port, connection);
     if (response.head.status !== 200) return verdictOf(response);
-    const checksum = Buffer.from(checksumOf(arena.bytes(job.slot, 0, lengthBytes))).toString('hex');
+    const checksum = checksumSlot(job, lengthBytes, totalBytes, arena);
     return { kind: 'data', totalBytes, lengthBytes, word: checksumWord(response.head.headers['shoal-checksum']), checksum };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'PEER_BROKEN').toWire(), receivedBytes };
@@ -96,7 +98,8 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: PeerC
   }
 }
 
-function requestHead(job: PeerReadJob): string {
+/** The bytes of a job's request. */
+export function requestHead(job: { host: string; port: number; path: string; headers: Record<string, string> }): string {
   let head = `GET ${job.path} HTTP/1.1\r\nHost: ${job.host}:${job.port}\r\n`;
   for (const [name, value] of Object.entries(job.headers)) head += `${name}: ${value}\r\n`;
   return `${head}\r\n`;
@@ -110,6 +113,7 @@ function shardSpan(head: ResponseHead, job: PeerReadJob): { lengthBytes: number;
   return lengthBytes >= 0 && job.fromBytes + head.contentLength === lengthBytes ? { lengthBytes, totalBytes } : null;
 }
 
+/** A checksum as the wire carries it (64 hex digits), or null. */
 export function checksumWord(header: unknown): string | null {
   return typeof header === 'string' && /^[0-9a-f]{64}$/.test(header) ? header : null;
 }

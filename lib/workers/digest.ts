@@ -1,0 +1,42 @@
+import { createHash, type Hash } from 'node:crypto';
+import { workerData } from 'piscina';
+import { Arena, type ArenaShared } from '../io/arena.ts';
+import { Meter } from '../telemetry/counters.ts';
+
+/** What the digest thread starts with. */
+export interface DigestStart {
+  arena: ArenaShared;
+  meters: SharedArrayBuffer;
+}
+
+/**
+ * Follows blobs by their shards, in order: `update` hashes the next shard of blob `key` from its slot,
+ * `finish` gives the sha256 and forgets the blob, `forget` only forgets it.
+ */
+export type DigestJob =
+  | { kind: 'update'; key: string; slot: number; generation: number; lengthBytes: number }
+  | { kind: 'finish'; key: string }
+  | { kind: 'forget'; key: string };
+
+export type DigestResult = { kind: 'done'; digest: string } | { kind: 'gone' };
+
+const start = workerData as DigestStart;
+const arena = new Arena(start.arena);
+Meter.claim(start.meters, 'digest');
+/** As many blobs at once as control lets run (BLOB_DIGESTS_MAX). */
+const hashes = new Map<string, Hash>();
+
+/** Carries out one job; `gone`: the slot holds something else by now, or nothing of the blob was hashed. */
+export default function run(job: DigestJob): DigestResult {
+  if (job.kind === 'update') {
+    if (!arena.tryPin(job.slot, job.generation)) return { kind: 'gone' };
+    let hash = hashes.get(job.key);
+    if (hash === undefined) hashes.set(job.key, (hash = createHash('sha256')));
+    hash.update(arena.bytes(job.slot, 0, job.lengthBytes));
+    arena.unpin(job.slot);
+    return { kind: 'done', digest: '' };
+  }
+  const hash = hashes.get(job.key);
+  hashes.delete(job.key);
+  return job.kind === 'finish' && hash !== undefined ? { kind: 'done', digest: hash.digest('hex') } : { kind: 'gone' };
+}

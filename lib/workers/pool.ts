@@ -1,0 +1,144 @@
+import { move, type Piscina, transferableSymbol, valueSymbol, workerData } from 'piscina';
+import { ShoalError, type WireError } from '../errors.ts';
+import { Arena, type ArenaShared } from '../io/arena.ts';
+import { Doorbells } from '../io/doorbell.ts';
+import { readExtent, writeExtent, type ReadJob, type ReadOutcome, type WriteJob, type WriteOutcome } from '../io/slab.ts';
+import { OriginClient, type OriginOptions, type RelayAnswer } from '../registry/origin.ts';
+import { Meter } from '../telemetry/counters.ts';
+import { readFromOrigin, type OriginReadJob, type OriginReadResult } from './origin-read.ts';
+import { PeerConnections } from './peer-connection.ts';
+import { readFromPeer, type PeerReadJob, type PeerReadResult, type TransferTools } from './peer-read.ts';
+import { askStat, type StatJob, type StatResult } from './peer-stat.ts';
+
+/** What every transfer thread starts with. */
+export interface PoolStart {
+  arena: ArenaShared;
+  doorbells: SharedArrayBuffer;
+  meters: SharedArrayBuffer;
+  origin: OriginOptions;
+  slabFd: number | null;
+}
+
+/** Whether the client's own credential opens the blob: a GET of one byte. */
+export interface ProbeJob {
+  kind: 'probe';
+  url: string;
+  upstreamHost: string;
+  authorization: string | null;
+}
+
+export type ProbeResult = { kind: 'granted'; totalBytes: number } | { kind: 'failed'; error: WireError };
+
+export interface RelayJob {
+  kind: 'relay';
+  method: string;
+  url: string;
+  upstreamHost: string;
+  headers: Record<string, string>;
+}
+
+export type RelayResult = ({ kind: 'answer' } & RelayAnswer) | { kind: 'failed'; error: WireError };
+
+/** Every task of the pool and what it resolves to. None rejects: an Error would lose its code on the way. */
+export interface PoolTasks {
+  peer: [PeerReadJob, PeerReadResult];
+  stat: [StatJob, StatResult];
+  origin: [OriginReadJob, OriginReadResult];
+  probe: [ProbeJob, ProbeResult];
+  relay: [RelayJob, RelayResult];
+  diskRead: [{ kind: 'diskRead' } & ReadJob, { kind: 'done'; outcome: ReadOutcome } | { kind: 'failed'; error: WireError }];
+  diskWrite: [{ kind: 'diskWrite' } & WriteJob, { kind: 'done'; outcome: WriteOutcome } | { kind: 'failed'; error: WireError }];
+}
+
+export type PoolJob = PoolTasks[keyof PoolTasks][0];
+
+const start = workerData as PoolStart;
+const meter = Meter.claim(start.meters, 'transfer');
+const tools: TransferTools = {
+  arena: new Arena(start.arena),
+  doorbells: new Doorbells(start.doorbells),
+  peers: new PeerConnections(() => performance.now()),
+  nowMs: () => performance.now(),
+};
+const origin = new OriginClient(start.origin);
+
+/** Carries out one job. */
+export default async function run(job: PoolJob): Promise<unknown> {
+  const startMs = tools.nowMs();
+  const micros = (): number => (tools.nowMs() - startMs) * 1000;
+  switch (job.kind) {
+    case 'peer': {
+      const result = await readFromPeer(job, tools);
+      const bytes = result.kind === 'data' ? result.lengthBytes - job.fromBytes : result.kind === 'failed' ? result.receivedBytes - job.fromBytes : 0;
+      if (result.kind === 'data' || bytes > 0) meter.record('peer', bytes, micros(), result.kind === 'failed');
+      if (result.kind === 'data') meter.observe('peerRead', micros());
+      return result;
+    }
+    case 'stat':
+      return askStat(job, tools);
+    case 'origin': {
+      const result = await readFromOrigin(job, origin, tools);
+      const bytes = (result.kind === 'data' ? result.lengthBytes : result.receivedBytes) - job.fromBytes;
+      meter.record('download', bytes, micros(), result.kind === 'failed');
+      meter.observe('download', micros());
+      return result;
+    }
+    case 'probe': {
+      const result = await probe(job);
+      meter.observe('accessCheck', micros());
+      return result;
+    }
+    case 'relay': {
+      const result = await relay(job);
+      meter.observe('relay', micros());
+      meter.count(result.kind === 'answer' ? 'relay.done' : 'relay.failed');
+      return result.kind === 'answer' ? moved(result, result.body) : result;
+    }
+    case 'diskRead':
+    case 'diskWrite': {
+      const result = await disk(job);
+      meter.record('disk', result.kind === 'done' ? job.lengthBytes : 0, micros(), result.kind === 'failed');
+      meter.observe(job.kind === 'diskRead' ? 'fileread' : 'filewrite', micros());
+      return result;
+    }
+  }
+}
+
+function target(job: { url: string; upstreamHost: string; authorization: string | null }): { url: string; upstreamHost: string; authorization?: string } {
+  return { url: job.url, upstreamHost: job.upstreamHost, ...(job.authorization === null ? {} : { authorization: job.authorization }) };
+}
+
+async function probe(job: ProbeJob): Promise<ProbeResult> {
+  try {
+    return { kind: 'granted', ...(await origin.probe(target(job))) };
+  } catch (thrown) {
+    return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
+  }
+}
+
+async function relay(job: RelayJob): Promise<RelayResult> {
+  try {
+    return { kind: 'answer', ...(await origin.relay(job)) };
+  } catch (thrown) {
+    return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
+  }
+}
+
+async function disk(job: PoolTasks['diskRead'][0] | PoolTasks['diskWrite'][0]): Promise<PoolTasks['diskRead'][1] | PoolTasks['diskWrite'][1]> {
+  try {
+    if (start.slabFd === null) throw new ShoalError('DISK_FAILED', 'there is no slab');
+    if (job.kind === 'diskRead') return { kind: 'done', outcome: await readExtent(start.slabFd, tools.arena, job) };
+    return { kind: 'done', outcome: await writeExtent(start.slabFd, tools.arena, job) };
+  } catch (thrown) {
+    return { kind: 'failed', error: ShoalError.from(thrown, 'DISK_FAILED').toWire() };
+  }
+}
+
+/** `value` to be returned with `bytes` moved, not copied, to control. */
+function moved(value: object, bytes: Uint8Array): unknown {
+  const whole = bytes.byteLength === bytes.buffer.byteLength;
+  // A view into a shared pool of small buffers must not take the pool along: it is copied instead, being small.
+  return whole ? move({ [transferableSymbol]: bytes.buffer, [valueSymbol]: value } as never) : value;
+}
+
+export type Pool = Piscina<PoolJob, unknown>;
