@@ -46,7 +46,9 @@ export function encodeTableHead(pid: number): Buffer {
   return page;
 }
 
+/** A page of zeros is ours: allocated, and lost by the machine before it was written; the entries speak for themselves. */
 export function decodeTableHead(page: Buffer): TableHead {
+  if (page.length >= TABLE_HEAD_BYTES && page.subarray(0, TABLE_HEAD_BYTES).every((byte) => byte === 0)) return { kind: 'ours', pid: 0 };
   if (page.length < TABLE_HEAD_BYTES || page.toString('latin1', 0, 8) !== TABLE_MAGIC) return { kind: 'foreign' };
   const version = page.readUInt32LE(8);
   if (version !== TABLE_VERSION || page.readUInt32LE(12) !== HEADER_BYTES) return { kind: 'other-version', version };
