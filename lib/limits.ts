@@ -200,3 +200,9 @@ export const UP_PORT_ATTEMPTS_MAX = 3;
 
 /** Nodes of `shoal up` being started at once: more would only fight for the cores. */
 export const UP_STARTS_AT_ONCE = 4;
+
+/** Blobs whose size and ways to the origin are remembered; about 1 KB each. */
+export const BLOB_FACTS_MAX = 16_384;
+
+/** Blobs whose digest is followed at once, shard by shard; a sha256 state each on the digest thread. */
+export const BLOB_DIGESTS_MAX = 256;

@@ -1,4 +1,4 @@
-import { SonicBoom } from 'sonic-boom';
+import sonic, { type SonicBoom } from 'sonic-boom';
 import { LOG_BYTES_MAX } from '../limits.ts';
 
 /** Takes whole lines; false when they were dropped. */
@@ -19,7 +19,7 @@ export class LineOutput implements LineTarget {
   #failed = false;
 
   constructor(fd: number, bytesMax = LOG_BYTES_MAX) {
-    this.#boom = new SonicBoom({ fd, sync: false, maxLength: bytesMax });
+    this.#boom = new sonic.SonicBoom({ fd, sync: false, maxLength: bytesMax });
     this.#boom.on('drop', () => (this.#dropped = true));
     this.#boom.on('error', () => (this.#failed = true));
   }

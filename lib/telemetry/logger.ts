@@ -1,6 +1,7 @@
+import { format } from 'node:util';
 import { pino, type Logger } from 'pino';
-import { ShoalError } from '../errors.ts';
-import { redactText, redactUrl, safeHeaders } from './redact.ts';
+import { errorFields, safeFields } from './log-fields.ts';
+import { redactText } from './redact.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
@@ -14,59 +15,39 @@ export interface LoggerOptions {
   write: (line: string) => void;
 }
 
-/** Keys whose value is never shown, whoever logs them, at the top and one or two objects deep. */
-const SECRET_KEYS = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'password', 'secret', 'token', 'credential', 'credentials', 'signature', 'query'];
-const redactPaths = SECRET_KEYS.flatMap((key) => {
-  const bracket = `["${key}"]`;
-  return [bracket, `*${bracket}`, `*.*${bracket}`];
-});
-
-interface LoggedError {
-  type: string;
-  code?: string;
-  message: string;
-  stack?: string;
-  cause?: LoggedError;
-}
-
-/** An error as it may be logged: its texts redacted, its upstream body and headers left out, its causes three deep. */
-function errorFields(error: unknown, depth = 3): LoggedError {
-  if (!(error instanceof Error)) return { type: typeof error, message: redactText(String(error)) };
-  const fields: LoggedError = { type: error.name, message: redactText(error.message) };
-  const code = error instanceof ShoalError ? error.code : (error as { code?: unknown }).code;
-  if (typeof code === 'string') fields.code = code;
-  // The first line of a stack repeats the message, which is redacted above.
-  if (error.stack !== undefined && !(error instanceof ShoalError)) fields.stack = redactText(error.stack.split('\n').slice(1, 6).join('\n'));
-  if (error.cause !== undefined && depth > 0) fields.cause = errorFields(error.cause, depth - 1);
-  return fields;
+/** What follows the object of a log call, as one text: put together before it is redacted, so that `token=%s` is seen whole. */
+function text(parts: readonly unknown[]): string {
+  return redactText(format(...parts.map((part) => (part instanceof Error ? part.message : part !== null && typeof part === 'object' ? safeFields(part) : part))));
 }
 
 /**
- * A pino logger of JSON lines. Nothing secret can pass: keys that name secrets are censored, messages and errors lose
- * URL queries and credentials, `url` loses its query, `headers` is cut down to an allow-list.
- * Conventions: `requestId`, `url`, `headers`, `err`, `blob`, `peer`, `code`.
+ * A pino logger of JSON lines in which nothing secret can pass: everything logged, child bindings
+ * included, goes through `safeFields` and `redactText`. Fields in use: `requestId`, `url`, `headers`, `err`, `blob`, `peer`, `code`.
  */
 export function createLogger(options: LoggerOptions): Logger {
-  return pino(
+  const logger = pino(
     {
       level: options.level,
       base: { node: options.node, thread: options.thread },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: redactPaths, censor: '[redacted]' },
-      serializers: {
-        err: (error: unknown) => errorFields(error),
-        error: (error: unknown) => errorFields(error),
-        url: (url: unknown) => redactUrl(String(url)),
-        headers: (headers: Record<string, string>) => safeHeaders(headers),
-        message: (message: unknown) => redactText(String(message)),
-      },
+      serializers: { err: (err: unknown) => err },
       hooks: {
-        logMethod(args, method) {
-          method.apply(this, args.map((arg) => (typeof arg === 'string' ? redactText(arg) : arg)) as Parameters<typeof method>);
+        logMethod(args: unknown[], method: (this: Logger, ...safe: unknown[]) => void) {
+          const [first, ...rest] = args;
+          if (first === null || typeof first !== 'object') method.call(this, text(args));
+          else if (first instanceof Error) method.call(this, { err: errorFields(first) }, rest.length > 0 ? text(rest) : redactText(first.message));
+          else if (rest.length > 0) method.call(this, safeFields(first), text(rest));
+          else method.call(this, safeFields(first));
         },
       },
     },
     { write: options.write },
   );
+  // pino hands the bindings of a child to no formatter; children inherit this one.
+  const { child } = logger;
+  logger.child = function safeChild(this: Logger, bindings: object) {
+    return child.call(this, safeFields(bindings));
+  } as typeof child;
+  return logger;
 }

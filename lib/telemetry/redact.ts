@@ -1,8 +1,8 @@
 import { ERROR_MESSAGE_CHARS_MAX } from '../limits.ts';
 
-const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>]+/gi;
-/** `?` and what follows it, where it hangs on a path without a scheme. */
-const QUERY_IN_TEXT = /(\/[^\s"'<>?]*)\?[^\s"'<>]+/g;
+/** From a `?` inside a word on to the next blank: a quote may be part of a query, so too much goes rather than too little. */
+const QUERY_IN_TEXT = /(?<=\S)\?\S+/g;
+const USER_IN_TEXT = /(?<=:\/\/)[^\s/@]*@/g;
 const AUTHORIZATION_IN_TEXT = /\b(bearer|basic|digest|negotiate|token)\s+[\w\-.~+/=,:"]+/gi;
 const NAMED_SECRET_IN_TEXT =
   /\b((?:[\w-]*(?:signature|password|passwd|secret|token|credential|accesskeyid|authorization|cookie|api-?key))["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?!["'])[^\s&,;"'<>]+)/gi;
@@ -14,15 +14,15 @@ export function redactUrl(url: string): string {
   return bare.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1');
 }
 
-/** Free text (an error message of a library, say) without URL queries, credentials and named secrets, cut to a bounded length. */
-export function redactText(text: string): string {
+/** Free text (an error message of a library, say) without URL queries, credentials and named secrets, cut to `charsMax`. */
+export function redactText(text: string, charsMax = ERROR_MESSAGE_CHARS_MAX): string {
   return text
-    .slice(0, ERROR_MESSAGE_CHARS_MAX * 8)
-    .replace(URL_IN_TEXT, redactUrl)
-    .replace(QUERY_IN_TEXT, '$1')
+    .slice(0, charsMax * 8)
+    .replace(QUERY_IN_TEXT, '')
+    .replace(USER_IN_TEXT, '')
     .replace(AUTHORIZATION_IN_TEXT, '$1 [redacted]')
     .replace(NAMED_SECRET_IN_TEXT, '$1[redacted]')
-    .slice(0, ERROR_MESSAGE_CHARS_MAX);
+    .slice(0, charsMax);
 }
 
 /** Headers that carry no secret by their definition: anything not listed is left out of logs. */

@@ -1,0 +1,41 @@
+import { ManualClock } from '../../lib/clock.ts';
+import { Meter } from '../../lib/telemetry/counters.ts';
+import { exporterRoutes, type ExporterRoute } from '../../lib/telemetry/exporter.ts';
+import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
+import type { BlobTree, StatusInputs } from '../../lib/telemetry/status.ts';
+import { Telemetry } from '../../lib/telemetry/telemetry.ts';
+
+/** An idle agent as the node would hand it in. */
+export function idleInputs(): StatusInputs {
+  return {
+    readiness: { phase: 'serving', problems: [] },
+    cache: { allocatedBytes: 4_294_967_296, usedBytes: 4_294_971_392, entries: 0, suspended: false },
+    arena: { slots: 128, used: 0 },
+    peers: [],
+    inFlight: [],
+    queues: { layers: 0, throttle: 0 },
+    trees: { tracked: 0, depthMax: 0 },
+  };
+}
+
+/** A node's telemetry with a clock that stands still and inputs a test may change. */
+export interface TelemetryFixture {
+  clock: ManualClock;
+  board: MeterBoard;
+  meter: Meter;
+  telemetry: Telemetry;
+  inputs: StatusInputs;
+  trees: Map<string, BlobTree>;
+  route: ExporterRoute;
+}
+
+export function telemetryFixture(node = '192.168.69.172:65005', wallMs = 1_692_156_721_833): TelemetryFixture {
+  const clock = new ManualClock(wallMs);
+  const board = new MeterBoard();
+  const meter = new Meter(board.shared, 0, 'control');
+  const telemetry = new Telemetry({ mode: 'agent', node, version: '0.1.0' }, board, clock);
+  const inputs = idleInputs();
+  const trees = new Map<string, BlobTree>();
+  const route = exporterRoutes({ telemetry, clock, inputs: () => inputs, tree: (blob) => trees.get(blob) });
+  return { clock, board, meter, telemetry, inputs, trees, route };
+}
