@@ -43,3 +43,11 @@ export function splitHostPort(text: string): { host: string; port: number | null
   if (v6 !== undefined) return isIPv6(v6) ? { host: v6, port } : null;
   return plain !== undefined && isHost(plain) ? { host: plain, port } : null;
 }
+
+/** The origin (`https://host[:port]`) of a registry's URL; null for another scheme, or with a path, a query or credentials. */
+export function parseUpstream(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  const bare = url.pathname === '/' && !/[?#@]/.test(text);
+  return (url.protocol === 'http:' || url.protocol === 'https:') && bare ? url.origin : null;
+}

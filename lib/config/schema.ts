@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import * as z from 'zod';
 import { CONFIG_ARENA_BYTES_MAX, CONFIG_ARENA_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, CONFIG_CAPACITY_BYTES_MIN } from '../limits.ts';
-import { isHost, parseHostPort, parsePort, splitHostPort } from './address.ts';
+import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
 
 /*
  * The config file (CONTRACT 3). Each key carries one sentence that says what is allowed; whatever is
@@ -43,13 +43,6 @@ function isAllowGlob(value: string): boolean {
   return host !== undefined && /^[a-z0-9*?_.-]+$/i.test(host);
 }
 
-function isUpstream(value: string): boolean {
-  if (!URL.canParse(value)) return false;
-  const url = new URL(value);
-  const bare = url.pathname === '/' && url.search === '' && url.hash === '' && !value.includes('?') && !value.includes('#');
-  return (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '' && url.password === '' && bare;
-}
-
 /** `*`, or the host (with or without port) by which clients name the registry at this proxy. */
 const isP2pHost = (value: string): boolean => value === '*' || splitHostPort(value) !== null;
 
@@ -58,7 +51,7 @@ const registry = z.strictObject(
     p2pHost: text('host or host:port, or "*" for the default upstream', isP2pHost)
       .transform((value) => value.toLowerCase())
       .default('*'),
-    upstream: text('an http or https URL of a registry, without path, query or credentials', isUpstream).transform((value) => new URL(value).origin),
+    upstream: text('an http or https URL of a registry, without path, query or credentials', (value) => parseUpstream(value) !== null).transform((value) => parseUpstream(value) ?? ''),
   },
   { error: 'an entry {p2pHost, upstream}' },
 );

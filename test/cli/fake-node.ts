@@ -25,9 +25,12 @@ const startNode: StartNode = async (config) => {
         bytes.origin += body.length;
         if (behaviour === 'corrupt' && body.length > 0) body[0]! ^= 1;
       }
-      answer.headers.delete('transfer-encoding');
-      response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(body);
-    })().catch(() => response.destroy());
+      const { 'transfer-encoding': _, ...relayed } = Object.fromEntries(answer.headers);
+      response.writeHead(answer.status, relayed).end(body);
+    })().catch((error: Error) => {
+      console.error(error.stack);
+      response.destroy();
+    });
   });
   const exporter = createServer((_request, response) => response.end(JSON.stringify({ bytes })));
   const listening = await Promise.all(

@@ -1,0 +1,68 @@
+import { parseUpstream } from '../config/address.ts';
+import { parseImageName } from '../demo/image.ts';
+import type { ImagePlan } from '../demo/image.ts';
+import { planPull } from '../demo/pull.ts';
+import { RegistryClient } from '../demo/registry-client.ts';
+import type { Credentials } from '../demo/registry-token.ts';
+import { DemoRegistry } from '../demo/registry.ts';
+import type { SampleImage } from '../demo/sample-image.ts';
+import { ShoalError } from '../errors.ts';
+import type { UpOptions } from './program.ts';
+
+/** The image to pull and the registry that has it. */
+export interface Source {
+  upstream: string;
+  credentials: Credentials | null;
+  image: ImagePlan;
+  /** Other hosts the registry sends clients to for blobs. */
+  allow: string[];
+  embedded: DemoRegistry | null;
+}
+
+export interface NamedImage {
+  upstream: string;
+  repository: string;
+  reference: string;
+}
+
+/** The named registry and image, checked; null for the embedded ones. */
+export function namedImage({ registry, image }: UpOptions): NamedImage | null {
+  if (registry === undefined && image === undefined) return null;
+  if (registry === undefined) throw new ShoalError('USAGE', '--image needs --registry URL');
+  if (image === undefined) throw new ShoalError('USAGE', '--registry needs --image REPO:TAG');
+  const upstream = parseUpstream(registry);
+  if (upstream === null) throw new ShoalError('USAGE', '--registry: allowed: an http or https URL of a registry, without path, query or credentials');
+  const name = parseImageName(image);
+  if (name === null) throw new ShoalError('USAGE', '--image: allowed: REPO, REPO:TAG or REPO@sha256:DIGEST, without the registry');
+  return { upstream, ...name };
+}
+
+/** Makes the sample image and serves it from this process. */
+export async function embeddedSource(makeSample: () => Promise<SampleImage>, signal: AbortSignal, say: (text: string) => void): Promise<Source> {
+  say('  making a sample image\n');
+  const sample = await makeSample();
+  const embedded = await DemoRegistry.start(sample);
+  const { url: upstream, credentials } = embedded;
+  const client = new RegistryClient({ url: upstream, namespace: null }, credentials, signal);
+  try {
+    return { upstream, credentials, image: await planPull(client, sample.repository, sample.tag), allow: [], embedded };
+  } catch (error) {
+    await embedded.close();
+    throw error;
+  } finally {
+    await client.close();
+  }
+}
+
+/** Asks the named registry for the image: what cannot be pulled directly is not tried through a swarm. */
+export async function namedSource({ upstream, repository, reference }: NamedImage, signal: AbortSignal): Promise<Source> {
+  const client = new RegistryClient({ url: upstream, namespace: null }, null, signal);
+  try {
+    const image = await planPull(client, repository, reference);
+    const [first] = image.blobs;
+    const elsewhere = first === undefined ? null : await client.blobHost(repository, first.digest);
+    return { upstream, credentials: null, image, allow: elsewhere === null ? [] : [elsewhere], embedded: null };
+  } finally {
+    await client.close();
+  }
+}

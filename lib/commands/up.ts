@@ -1,0 +1,127 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../clock.ts';
+import { readNodeBytes } from '../demo/node-bytes.ts';
+import type { NodeProcess } from '../demo/node-process.ts';
+import { pullImage } from '../demo/pull.ts';
+import type { PullOutcome } from '../demo/pull.ts';
+import { RegistryClient } from '../demo/registry-client.ts';
+import { makeSampleImage } from '../demo/sample-image.ts';
+import type { SampleImage } from '../demo/sample-image.ts';
+import { DemoSwarm } from '../demo/swarm.ts';
+import { ShoalError } from '../errors.ts';
+import { UP_PULL_DEADLINE_MS } from '../limits.ts';
+import type { Output, UpOptions } from './program.ts';
+import { formatBytes } from './quantity.ts';
+import { stopSignal } from './stop-signal.ts';
+import { nextSteps } from './up-hints.ts';
+import { progressBoard } from './up-progress.ts';
+import { renderReport } from './up-report.ts';
+import type { NodeRow, UpReport } from './up-report.ts';
+import { embeddedSource, namedImage, namedSource } from './up-source.ts';
+import type { Source } from './up-source.ts';
+
+/** What stands in for the real thing in tests. */
+export interface UpSurroundings {
+  /** Program and first arguments of a node. */
+  command: readonly string[];
+  sample: () => Promise<SampleImage>;
+}
+
+const realSurroundings: UpSurroundings = {
+  command: [process.execPath, fileURLToPath(new URL('../cli.ts', import.meta.url))],
+  sample: () => makeSampleImage(),
+};
+
+/**
+ * `shoal up` (CONTRACT 4). Returns 0 when every pull had every digest right, else 1. Throws USAGE for options that do
+ * not go together, ORIGIN_* when the registry cannot be reached or refuses, and a node's own code when it does not start.
+ * Whatever happens, no process and no file stays behind.
+ */
+export async function runUp(options: UpOptions, output: Output, surroundings: UpSurroundings = realSurroundings): Promise<number> {
+  const named = namedImage(options);
+  const say = options.json ? output.err : output.out;
+  const dir = mkdtempSync(join(tmpdir(), 'shoal-up-'));
+  const started = new Set<NodeProcess>();
+  // The last resort: however this process ends, its nodes and their files go.
+  const sweep = (): void => {
+    for (const node of started) node.kill();
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  };
+  process.on('exit', sweep);
+  const stopped = stopSignal();
+  const abort = new AbortController();
+  void stopped.then(() => abort.abort());
+  const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(UP_PULL_DEADLINE_MS)]);
+  let source: Source | null = null;
+  let swarm: DemoSwarm | null = null;
+  try {
+    source = named === null ? await embeddedSource(surroundings.sample, signal, say) : await namedSource(named, signal);
+    const { image, upstream } = source;
+    say(`  ${image.repository} of ${upstream}: ${image.blobs.length} blobs, ${formatBytes(image.imageBytes)}\n`);
+    say(`  starting 1 root and ${options.nodes} agents\n`);
+    const layout = { dir, agents: options.nodes, upstream, allow: source.allow, imageBytes: image.imageBytes };
+    swarm = await DemoSwarm.start(layout, surroundings.command, (node) => started.add(node));
+    const agents = swarm.nodes.filter((node) => node.role === 'agent');
+    const outcomes = await pullThrough(agents, source, options.json ? process.stderr : process.stdout, signal);
+    const report = await reportOf(swarm, outcomes, source);
+    const problems = agents.flatMap((agent) => (outcomes.get(agent)?.problems ?? []).map((problem) => `${agent.name}: ${problem}`));
+    say(`\n${renderReport(report, { accessChecks: source.embedded?.traffic.accessChecks.requests ?? null, problems })}\n`);
+    if (!options.once) {
+      say(nextSteps({ dir, upstream, image, credentials: source.credentials, agents: agents.map((agent) => agent.addresses) }));
+      for (const node of swarm.nodes) void node.ended.then(() => !signal.aborted && say(`  ${node.name} has ended\n`));
+    }
+    if (options.json) output.out(`${JSON.stringify(report)}\n`);
+    if (!options.once) await stopped;
+    return report.ok ? 0 : 1;
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+    say('  stopped\n');
+    return 1;
+  } finally {
+    abort.abort();
+    await swarm?.stop();
+    await source?.embedded?.close();
+    process.off('exit', sweep);
+    sweep();
+  }
+}
+
+/** Pulls the image through every agent at the same time. */
+async function pullThrough(agents: readonly NodeProcess[], source: Source, stream: NodeJS.WriteStream, signal: AbortSignal): Promise<Map<NodeProcess, PullOutcome>> {
+  const board = progressBoard(stream);
+  const namespace = new URL(source.upstream).host;
+  const outcomes = new Map<NodeProcess, PullOutcome>();
+  const pulls = agents.map(async (agent) => {
+    const progress = board.pull(agent.name, source.image.imageBytes);
+    const client = new RegistryClient({ url: agent.addresses.proxy, namespace }, source.credentials, signal);
+    const outcome = await pullImage(client, source.image, () => systemClock.nowMs(), progress.advance);
+    progress.done(outcome);
+    outcomes.set(agent, outcome);
+    await client.close();
+  });
+  try {
+    await Promise.all(pulls);
+  } finally {
+    board.close();
+  }
+  signal.throwIfAborted();
+  return outcomes;
+}
+
+async function reportOf(swarm: DemoSwarm, outcomes: ReadonlyMap<NodeProcess, PullOutcome>, source: Source): Promise<UpReport> {
+  const nodes = await Promise.all(
+    swarm.nodes.map(async (node): Promise<NodeRow> => {
+      const { exporter } = node.addresses;
+      if (exporter === null) throw new ShoalError('INTERNAL', `${node.name} has no exporter`);
+      const bytes = await readNodeBytes(exporter);
+      const outcome = outcomes.get(node);
+      return { name: node.name, role: node.role, seconds: outcome?.seconds ?? 0, bytes, digestsOk: outcome?.digestsOk ?? true };
+    }),
+  );
+  const counted = source.embedded?.traffic.blobs;
+  const origin = counted === undefined ? { bytes: nodes.reduce((sum, node) => sum + node.bytes.origin, 0), requests: null } : { ...counted };
+  return { ok: nodes.every((node) => node.digestsOk), imageBytes: source.image.imageBytes, nodes, origin };
+}
