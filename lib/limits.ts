@@ -209,3 +209,39 @@ export const BLOB_DIGESTS_MAX = 256;
 
 /** Shards a sequential reader has on their way ahead of it, at most; chosen by simulation (docs/SWARM.md). */
 export const READ_AHEAD_SHARDS_MAX = 16;
+
+/** Length of a repository name, as docker distribution limits it. */
+export const REPOSITORY_NAME_CHARS_MAX = 255;
+
+/** Rights remembered, of (credential, repository) or signed URLs: ~200 bytes each. */
+export const ACCESS_GRANTS_MAX = 32_768;
+
+/** Sights of a blob in a repository remembered: 40 layers of 1,600 images, ~250 bytes each. */
+export const BLOB_PROOFS_MAX = 65_536;
+
+/** What a repository holds seldom leaves it; after a day it is looked at again. */
+export const BLOB_PROOF_TTL_MS = 24 * 60 * 60_000;
+
+/** Layers of an image and platforms of an index are far fewer; a manifest of 4 MiB could name more. */
+export const MANIFEST_MEMBERS_MAX = 4_096;
+
+/** An error answer of the origin is kept up to this length, to be passed on. */
+export const ORIGIN_ERROR_BODY_BYTES_MAX = 64 * 1024;
+
+/** Connections to one origin host and thread: enough to fill a fast line with 2 MiB requests, few for a registry. */
+export const ORIGIN_CONNECTIONS_MAX = 32;
+
+/** From asking to the first body byte, over all redirects and repeats: leaves room within ANSWER_DEADLINE_MS to say so. */
+export const ORIGIN_ANSWER_DEADLINE_MS = 25_000;
+
+/** An origin must send at least this much in every window of ORIGIN_SILENCE_MS, or it only pretends to send. */
+export const ORIGIN_WINDOW_BYTES_MIN = 4_096;
+
+/** Where a registry sends blob requests to is remembered this long; signatures live for minutes. */
+export const ORIGIN_REDIRECT_TTL_MS = 60_000;
+
+/** Redirect targets remembered: blobs under way at once, with room. */
+export const ORIGIN_REDIRECTS_REMEMBERED_MAX = 2_048;
+
+/** A front answers the same request again without asking control for at most this long; drops of a right are seen within it. */
+export const GRANT_MS_MAX = 60_000;

@@ -1,0 +1,100 @@
+import Table from 'cli-table3';
+import pc from 'picocolors';
+import { tiers } from '../telemetry/metrics-list.ts';
+import type { PeerStatus, Status } from '../telemetry/status.ts';
+import { formatBytes } from './quantity.ts';
+
+/** Rows of peers and errors that fit a screen; `--json` has them all. */
+const PEER_ROWS = 15;
+const ERROR_ROWS = 5;
+
+const PLAIN = { head: [], border: [], compact: true };
+
+/** GET /status for people: what the node is, what it moves, from where, with whom, and what went wrong. */
+export function renderStatus(status: Status): string {
+  const parts = [head(status), flow(status), stores(status)];
+  if (status.inFlight.length > 0) parts.push(inFlight(status));
+  if (status.peers.length > 0) parts.push(peers(status));
+  if (status.recentErrors.length > 0) parts.push(errors(status));
+  return `${parts.join('\n\n')}\n`;
+}
+
+function head(status: Status): string {
+  const state = status.ready ? pc.green('ready') : pc.red(`not ready: ${status.notReady.join(', ')}`);
+  return `${pc.bold(status.node)}  ${status.mode}  shoal ${status.version}  up ${formatUptime(status.uptimeSeconds)}  ${state}`;
+}
+
+function flow({ bytes, sent, rates }: Status): string {
+  const table = new Table({ head: ['traffic', 'per second', 'since start'], colAligns: ['left', 'right', 'right'], style: PLAIN });
+  table.push(
+    ['from origin', formatBytes(rates.origin), formatBytes(bytes.origin)],
+    ['from peers', formatBytes(rates.peer), formatBytes(bytes.peer)],
+    ['from cache', formatBytes(rates.cache), formatBytes(bytes.cache)],
+    ['to clients', formatBytes(rates.client), formatBytes(sent.client)],
+    ['to peers', formatBytes(rates.upload), formatBytes(sent.peer)],
+  );
+  return table.toString();
+}
+
+function stores({ hitRatio, cache, arena, queues, trees, peersByState }: Status): string {
+  const waiting = Object.entries(queues).filter(([, length]) => length > 0);
+  return [
+    `hits      ${tiers.map((tier) => `${tier} ${percent(hitRatio[tier])}`).join('  ')}`,
+    `cache     ${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)} in ${cache.entries} entries${cache.suspended ? pc.red('  suspended: serving from memory') : ''}`,
+    `memory    ${arena.used} of ${arena.slots} slots`,
+    `peers     ${peersByState.up} up, ${peersByState.cooldown} cooling down, ${peersByState.quarantined} quarantined`,
+    `trees     ${trees.tracked} tracked, ${trees.depthMax} deep`,
+    `waiting   ${waiting.length === 0 ? 'nothing' : waiting.map(([queue, length]) => `${queue} ${length}`).join('  ')}`,
+  ].join('\n');
+}
+
+function inFlight(status: Status): string {
+  const table = new Table({ head: ['being pulled', 'from', 'progress', ''], colAligns: ['left', 'left', 'right', 'right'], style: PLAIN });
+  for (const { blob, source, receivedBytes, totalBytes } of status.inFlight) {
+    const of = totalBytes === null ? formatBytes(receivedBytes) : `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
+    table.push([shortBlob(blob), source, of, totalBytes === null || totalBytes === 0 ? '-' : percent(receivedBytes / totalBytes)]);
+  }
+  return table.toString();
+}
+
+function peers(status: Status): string {
+  const table = new Table({ head: ['peer', 'role', 'zone', 'state', 'receiving', 'sending'], colAligns: ['left', 'left', 'left', 'left', 'right', 'right'], style: PLAIN });
+  for (const peer of status.peers.slice(0, PEER_ROWS)) {
+    table.push([peer.node, peer.role, peer.zone ?? '-', stateWord(peer), `${formatBytes(peer.receivedBytesPerSecond)}/s`, `${formatBytes(peer.sentBytesPerSecond)}/s`]);
+  }
+  const more = status.peers.length - PEER_ROWS;
+  return more > 0 ? `${table.toString()}\n  and ${more} more` : table.toString();
+}
+
+function errors(status: Status): string {
+  const lines = status.recentErrors.slice(0, ERROR_ROWS).map(({ atMs, code, message, count }) => {
+    return `  ${new Date(atMs).toISOString()}  ${pc.red(code)}  ${message}${count > 1 ? `  (${count} times)` : ''}`;
+  });
+  return ['recent errors', ...lines].join('\n');
+}
+
+function stateWord({ state }: PeerStatus): string {
+  return state === 'up' ? state : state === 'cooldown' ? pc.yellow(state) : pc.red(state);
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+/** `sha256:dd65726c224b`: enough to tell blobs apart. */
+function shortBlob(blob: string): string {
+  const colon = blob.indexOf(':');
+  return blob.slice(0, colon + 13);
+}
+
+/** `3d 4h`, `4h 5m`, `5m 6s`, `6s`. */
+export function formatUptime(seconds: number): string {
+  const units: [string, number][] = [
+    ['d', Math.floor(seconds / 86_400)],
+    ['h', Math.floor(seconds / 3_600) % 24],
+    ['m', Math.floor(seconds / 60) % 60],
+    ['s', Math.floor(seconds) % 60],
+  ];
+  const first = Math.max(0, units.findIndex(([, value]) => value > 0));
+  return (first === 0 && seconds < 86_400 ? units.slice(3) : units.slice(first, first + 2)).map(([unit, value]) => `${value}${unit}`).join(' ');
+}
