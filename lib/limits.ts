@@ -245,3 +245,9 @@ export const ORIGIN_REDIRECTS_REMEMBERED_MAX = 2_048;
 
 /** A front answers the same request again without asking control for at most this long; drops of a right are seen within it. */
 export const GRANT_MS_MAX = 60_000;
+
+/** A front thread listens within this time after its start, on the slowest machine. */
+export const FRONT_START_TIMEOUT_MS = 20_000;
+
+/** Annotations of one object, keys and values together: the API refuses the object beyond it (Kubernetes, "Annotations"). */
+export const ANNOTATIONS_BYTES_MAX = 256 * 1024;
