@@ -133,9 +133,14 @@ export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInpu
   });
   gauge(gaugeFamilies.threadsUncounted, () => one(board.uncountedThreads()));
 
+  registerProcessMetrics(registry);
+  return registry;
+}
+
+/** prom-client's metrics of the process and of the main thread's event loop, as `shoal_process_*` and `shoal_nodejs_*`. */
+export function registerProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry, prefix: 'shoal_' });
   for (const name of MISNAMED_DEFAULTS) registry.removeSingleMetric(name);
-  return registry;
 }
 
 /** Every role and state, zeros included, so that an alert on a state never meets a missing series. */

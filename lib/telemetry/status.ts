@@ -45,8 +45,8 @@ export interface StatusInputs {
   inFlight: readonly BlobInFlight[];
   /** Entries waiting, by the queue's name (`layers`, `throttle`, `origin`, `disk`, ...). */
   queues: Readonly<Record<string, number>>;
-  /** Shards this node tracks as their owner, and the depth of the deepest of their trees. */
-  trees: { tracked: number; depthMax: number };
+  /** Shards this node tracks as their owner, the depth of the deepest of their trees, and the keys of their blobs (the latest first). */
+  trees: { tracked: number; depthMax: number; blobs: readonly string[] };
 }
 
 /** What the telemetry itself knows. */
@@ -130,7 +130,7 @@ export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Sta
     peers: peers.slice(0, STATUS_PEERS_MAX),
     inFlight: inputs.inFlight.slice(0, STATUS_BLOBS_MAX),
     queues: { ...inputs.queues },
-    trees: inputs.trees,
+    trees: { ...inputs.trees, blobs: inputs.trees.blobs.slice(0, STATUS_BLOBS_MAX) },
     recentErrors: [...measures.errors],
     history: [...measures.history],
   };

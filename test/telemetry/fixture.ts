@@ -14,7 +14,7 @@ export function idleInputs(): StatusInputs {
     peers: [],
     inFlight: [],
     queues: { layers: 0, throttle: 0 },
-    trees: { tracked: 0, depthMax: 0 },
+    trees: { tracked: 0, depthMax: 0, blobs: [] },
   };
 }
 
