@@ -251,3 +251,12 @@ export const FRONT_START_TIMEOUT_MS = 20_000;
 
 /** Annotations of one object, keys and values together: the API refuses the object beyond it (Kubernetes, "Annotations"). */
 export const ANNOTATIONS_BYTES_MAX = 256 * 1024;
+
+/** Threads that receive, check and write. Two keep a 10 Gbit/s link busy (0.5 CPU-s per GB received, 0.15 for BLAKE3). */
+export const TRANSFER_THREADS = 2;
+
+/** Jobs one transfer thread has under way at once; they wait for sockets and disk most of their time. */
+export const POOL_TASKS_PER_THREAD = 128;
+
+/** How often the swarm's core looks at its fetches: well below the shortest of its deadlines, free at some hundred fetches. */
+export const SWARM_TICK_MS = 25;

@@ -1,0 +1,196 @@
+import type { WireError } from '../errors.ts';
+
+/** `address:port` of a node's p2p port: its name in the swarm. */
+export type NodeId = string;
+
+export interface Member {
+  node: NodeId;
+  /** Roots alone go to the origin when there are any, and own shards only when there are no agents. */
+  role: 'agent' | 'root';
+  zone: string | null;
+}
+
+/** One shard of one blob. */
+export interface ShardId {
+  /** `sha256:<hex>` or `url:<hex>`. */
+  key: string;
+  index: number;
+}
+
+/** As whom a node is asked: `owner` and `root` find the shard themselves, a `parent` has it or is receiving it. */
+export type AskedAs = 'owner' | 'parent' | 'root';
+
+/** What a child says to a shard's owner about the node it read from. */
+export type Report = 'none' | 'done' | 'failed' | 'slow' | 'lied';
+
+/**
+ * A client's way to the origin (URL and credential). The core never looks inside; `id` tells two of
+ * them apart and holds no secret.
+ */
+export interface FetchContext {
+  id: string;
+}
+
+// --- a fetch and what carries it out -------------------------------------------------------------
+
+export interface PeerAsk {
+  node: NodeId;
+  as: AskedAs;
+  /** First byte wanted; equal to the shard's length when only the owner's checksum is. */
+  fromBytes: number;
+  /** Nodes not to be sent to: they failed, stalled or lied. */
+  exclude: NodeId[];
+  hops: number;
+  /** Whether clients may see the bytes as they arrive; otherwise only once the shard has been checked. */
+  trusted: boolean;
+  /** To be sealed for an owner or a root; null for a parent. */
+  context: FetchContext | null;
+}
+
+export interface OriginAsk {
+  fromBytes: number;
+  context: FetchContext;
+}
+
+export interface StatAsk {
+  node: NodeId;
+  /** Who sent the bytes, and how that went. */
+  parent: NodeId | null;
+  report: Report;
+}
+
+/**
+ * How an attempt ended. Every attempt ends exactly once, abandoned ones too, and not before nothing
+ * writes to the shard's memory any more. Checksums are hex.
+ */
+export type AttemptResult =
+  /** Every byte of the shard is here. `word`: the sender's checksum, when it knew one; `checksum`: that of the bytes here. */
+  | { kind: 'data'; totalBytes: number; lengthBytes: number; word: string | null; checksum: string }
+  | { kind: 'redirect'; parents: NodeId[]; word: string | null; totalBytes: number | null }
+  | { kind: 'busy'; retryMs: number }
+  | { kind: 'miss' }
+  /** The origin refused or failed, by the word of the node asked. */
+  | { kind: 'refused'; error: WireError }
+  /** `receivedBytes`: how much of the shard, from byte 0, is here. */
+  | { kind: 'failed'; error: WireError; receivedBytes: number };
+
+export type StatResult =
+  | { kind: 'stat'; totalBytes: number; lengthBytes: number; word: string }
+  | { kind: 'busy'; retryMs: number }
+  | { kind: 'miss' }
+  | { kind: 'refused'; error: WireError }
+  | { kind: 'failed'; error: WireError };
+
+export type FetchResult =
+  /** `checksum` is the owner's word, and the bytes have it. */
+  | { kind: 'done'; totalBytes: number; lengthBytes: number; checksum: string; from: 'origin' | 'peer' }
+  /** The origin said no (401, 403, 404, ...): for the client, as it stands. */
+  | { kind: 'refused'; error: WireError }
+  | { kind: 'failed'; error: WireError }
+  | { kind: 'cancelled' };
+
+/** What a driver needs to know of a fetch; `ShardFetch` in fetch.ts. */
+export interface Fetch {
+  readonly shard: ShardId;
+  /** The driver's own (a slot, a simulated transfer); the core never looks at it. */
+  place: unknown;
+}
+
+/**
+ * What the node (or the simulator) does for the core. One object per node. A fetch has one attempt
+ * under way at most; attempt numbers count from 1 and never repeat within a fetch. Every `ask` and
+ * `origin` is answered by `fetch.settle(attempt, result)`, every `stat` by `fetch.settleStat(attempt, result)`;
+ * answering from inside the call is allowed.
+ */
+export interface FetchEffects {
+  ask(fetch: Fetch, attempt: number, ask: PeerAsk): void;
+  origin(fetch: Fetch, attempt: number, ask: OriginAsk): void;
+  /** Asks for the shard's checksum and reports, `rpc:stat`. */
+  stat(fetch: Fetch, attempt: number, ask: StatAsk): void;
+  /** Tells the attempt to stop; it still settles, with whatever came of it. */
+  abandon(fetch: Fetch, attempt: number): void;
+  /** Bytes of the shard, from byte 0, that have arrived. */
+  receivedBytes(fetch: Fetch): number;
+  /** The last thing heard of a fetch; it is no longer in the swarm's hands when this is called. */
+  finished(fetch: Fetch, result: FetchResult): void;
+}
+
+// --- a node as a server --------------------------------------------------------------------------
+
+/** Another node's `rpc:pread`, before it is decided. */
+export interface AskRequest {
+  shard: ShardId;
+  node: NodeId;
+  zone: string | null;
+  as: AskedAs;
+  exclude: NodeId[];
+  hops: number;
+  /** Whether the whole shard is here, in memory or on disk. */
+  held: boolean;
+}
+
+export type Verdict =
+  /**
+   * Send it: from memory or disk, or following the fetch, which `want` begins if there is none. Asked as
+   * owner or root, send only bytes a client might see (`released`); as parent, all that are `received`.
+   * When the sending is over, tell `Swarm.sent`.
+   */
+  | { kind: 'serve' }
+  | { kind: 'redirect'; parents: NodeId[]; word: string | null; totalBytes: number | null }
+  | { kind: 'busy'; retryMs: number }
+  | { kind: 'miss' };
+
+/** The owner's word on a shard, kept beyond the shard's own stay in memory. */
+export interface ShardWord {
+  totalBytes: number;
+  lengthBytes: number;
+  checksum: string;
+}
+
+// --- for status and metrics ----------------------------------------------------------------------
+
+export type PeerCondition = 'good' | 'slow' | 'cooling' | 'quarantined';
+
+export interface PeerStatus {
+  node: NodeId;
+  role: 'agent' | 'root';
+  zone: string | null;
+  condition: PeerCondition;
+  /** Failures in a row. */
+  failures: number;
+  /** Milliseconds until it is asked again; 0 when good. */
+  forMs: number;
+}
+
+export interface TreeEdge {
+  shard: number;
+  node: NodeId;
+  /** null: a child of the owner itself. */
+  parent: NodeId | null;
+  complete: boolean;
+}
+
+export interface SwarmSnapshot {
+  peers: PeerStatus[];
+  fetches: number;
+  trees: number;
+  /** Children being sent to now. */
+  uploads: number;
+  /** Edges from the owner to the deepest node of the deepest tree. */
+  depthMax: number;
+  quarantines: number;
+}
+
+/** What happened in the core, for metrics and the log; names only, no bytes, no secrets. */
+export type SwarmEvent = 'redirected' | 'stalled' | 'slow' | 'lied' | 'corrupt' | 'resumed' | 'owner-changed' | 'origin-retry' | 'gave-up';
+
+export interface SwarmOptions {
+  self: Member;
+  effects: FetchEffects;
+  /** Monotonic milliseconds. */
+  nowMs: () => number;
+  /** Uniform in [0, 1). */
+  random: () => number;
+  /** Told of events worth counting; `node` is the culprit where there is one. */
+  observe?: (event: SwarmEvent, node: NodeId | null) => void;
+}
