@@ -20,7 +20,10 @@ export async function runNode(mode: NodeMode, options: NodeOptions, output: Outp
   if (options.exitWithParent) exitWithParent();
   const config = loadConfig({ file: options.config, sets: options.set, mode });
   const stop = stopSignal();
-  const node = await start(config, options.frontThreads === undefined ? {} : { frontThreads: options.frontThreads });
+  const starting = start(config, options.frontThreads === undefined ? {} : { frontThreads: options.frontThreads });
+  // A node told to stop before it serves has nothing to drain.
+  const node = await Promise.race([starting, stop.then(() => null)]);
+  if (node === null) return 0;
   output.out(readyLine(node.ready, options.json));
   await stop;
   return (await drained(node)) ? 0 : 1;

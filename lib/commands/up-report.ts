@@ -49,7 +49,7 @@ export function renderReport(report: UpReport, notes: ReportNotes): string {
   const lines = [table.toString(), ''];
   const ratio = report.imageBytes === 0 ? 0 : report.origin.bytes / report.imageBytes;
   const counted = report.origin.requests === null ? 'as the nodes count it' : `in ${report.origin.requests} requests, counted at the registry`;
-  lines.push(`  The image is ${formatBytes(report.imageBytes)}. ${agents} nodes pulled it; the registry sent ${formatBytes(report.origin.bytes)}, ${ratio.toFixed(3)} x the image (${counted}).`);
+  lines.push(`  The image is ${formatBytes(report.imageBytes)}. ${agents} ${agents === 1 ? 'node' : 'nodes'} pulled it; the registry sent ${formatBytes(report.origin.bytes)}, ${ratio.toFixed(3)} x the image (${counted}).`);
   if (notes.accessChecks !== null) lines.push(`  Besides, ${notes.accessChecks} one-byte reads asked whether a client may read.`);
   lines.push(report.ok ? pc.green('  Every digest is right.') : pc.red('  Not every pull succeeded:'));
   for (const problem of notes.problems) lines.push(pc.red(`    ${problem}`));

@@ -63,7 +63,7 @@ export async function runUp(options: UpOptions, output: Output, surroundings: Up
     say(`  ${image.repository} of ${upstream}: ${image.blobs.length} blobs, ${formatBytes(image.imageBytes)}\n`);
     say(`  starting 1 root and ${options.nodes} agents\n`);
     const layout = { dir, agents: options.nodes, upstream, allow: source.allow, imageBytes: image.imageBytes };
-    swarm = await DemoSwarm.start(layout, surroundings.command, (node) => started.add(node));
+    swarm = await DemoSwarm.start(layout, surroundings.command, signal, (node) => started.add(node));
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     const outcomes = await pullThrough(agents, source, options.json ? process.stderr : process.stdout, signal);
     const report = await reportOf(swarm, outcomes, source);

@@ -76,8 +76,8 @@ export class NodeProcess {
     return this.#ended;
   }
 
-  /** Waits for the ready line. Throws the node's own code and words when it ends instead, INTERNAL after the deadline. */
-  async started(): Promise<NodeReady> {
+  /** Waits for the ready line. Throws the node's own code and words when it ends instead, INTERNAL after the deadline, CANCELLED on `signal`. */
+  async started(signal: AbortSignal): Promise<NodeReady> {
     const lines = createInterface(this.#child.stdout!);
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -88,6 +88,7 @@ export class NodeProcess {
           if (ready !== null) give(ready);
         });
         void this.#ended.then(() => fail(this.#obituary()));
+        signal.addEventListener('abort', () => fail(new ShoalError('CANCELLED', `${this.name} is no longer wanted`)), { once: true });
       });
       return this.#ready;
     } finally {

@@ -20,15 +20,17 @@ export class DemoSwarm {
   }
 
   /**
-   * Starts root and agents and waits until all are ready; none is left behind when one fails. `onStarted` hears of every
-   * process the moment it exists, so that it can be ended whatever happens. Throws the failing node's code.
+   * Starts root and agents and waits until all are ready; none is left behind when one fails, or when `signal` says stop.
+   * `onStarted` hears of every process the moment it exists, so that it can be ended whatever happens. Throws the failing
+   * node's code.
    */
-  static async start(layout: SwarmLayout, command: readonly string[], onStarted: (node: NodeProcess) => void): Promise<DemoSwarm> {
+  static async start(layout: SwarmLayout, command: readonly string[], signal: AbortSignal, onStarted: (node: NodeProcess) => void): Promise<DemoSwarm> {
     writeFileSync(join(layout.dir, 'cluster-secret'), randomBytes(32).toString('hex'), { mode: 0o600 });
     for (let attempt = 1; ; attempt++) {
       const planned = planNodes(layout, await freePorts(layout.agents + 1));
       const nodes: NodeProcess[] = [];
       try {
+        signal.throwIfAborted();
         for (let at = 0; at < planned.length; at += UP_STARTS_AT_ONCE) {
           const batch = planned.slice(at, at + UP_STARTS_AT_ONCE).map(({ name, role, dir, config }) => {
             mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -38,12 +40,12 @@ export class DemoSwarm {
             onStarted(node);
             return node;
           });
-          await Promise.all(batch.map((node) => node.started()));
+          await Promise.all(batch.map((node) => node.started(signal)));
         }
         return new DemoSwarm(nodes);
       } catch (error) {
         await Promise.all(nodes.map((node) => node.stop(UP_STOP_TIMEOUT_MS)));
-        if (!(error instanceof ShoalError && error.code === 'PORT_IN_USE') || attempt === UP_PORT_ATTEMPTS_MAX) throw error;
+        if (signal.aborted || !(error instanceof ShoalError && error.code === 'PORT_IN_USE') || attempt === UP_PORT_ATTEMPTS_MAX) throw error;
       }
     }
   }

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 export const cliPath = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url));
 export const fakeNodePath = fileURLToPath(new URL('./fake-node.ts', import.meta.url));
 
+export const fakeUpPath = fileURLToPath(new URL('./fake-up.ts', import.meta.url));
+
 const DEADLINE_MS = 20_000;
 
 /** A command under test: its output so far, and ways to wait for something in it. */
@@ -43,5 +45,14 @@ export class Running {
       if (this.child.exitCode !== null) throw new Error(`ended without ${pattern}:\n${this.stdout}\n${this.stderr}`);
       await Promise.race([once(this.child.stdout!, 'data', { signal }), this.#exited]);
     }
+  }
+}
+
+/** Waits for a condition that no event announces. */
+export async function until(holds: () => boolean, what: string, deadlineMs = DEADLINE_MS): Promise<void> {
+  const endMs = performance.now() + deadlineMs;
+  while (!holds()) {
+    if (performance.now() > endMs) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await new Promise((give) => setImmediate(give));
   }
 }

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { UpReport } from '../../lib/commands/up-report.ts';
+import { Running, cliPath, fakeUpPath, until } from './process.ts';
+
+describe('shoal up', () => {
+  let temporary = '';
+  let running: Running[] = [];
+  beforeEach(() => {
+    temporary = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+  });
+  afterEach(() => {
+    for (const one of running) one.child.kill('SIGKILL');
+    running = [];
+    rmSync(temporary, { recursive: true, force: true });
+  });
+
+  const run = (script: string, args: string[], behaviour = ''): Running => {
+    const one = new Running(script, args, { FAKE_NODE: behaviour, TMPDIR: temporary });
+    running.push(one);
+    return one;
+  };
+  const up = (options: object, behaviour = ''): Running => run(fakeUpPath, [JSON.stringify(options)], behaviour);
+  const leftovers = (): string[] => readdirSync(temporary).filter((name) => name.startsWith('shoal-up-'));
+  const swarmDir = (): string => join(temporary, leftovers()[0]!);
+  /** Process ids of the nodes, from the logs of their ready lines. */
+  const nodePids = (): number[] => {
+    const logs = readdirSync(swarmDir(), { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== 'certs.d');
+    return logs.map(({ name }) => (JSON.parse(readFileSync(join(swarmDir(), name, 'node.log'), 'utf8').split('\n')[0]!) as { pid: number }).pid);
+  };
+  const alive = (pid: number): boolean => {
+    try {
+      process.kill(pid, 0);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  it('pulls through every node, reports, and leaves nothing behind', async () => {
+    const once = up({ once: true, json: true });
+    assert.equal(await once.exit(), 0);
+    const report = JSON.parse(once.stdout) as UpReport;
+    assert.equal(report.ok, true);
+    assert.deepEqual(report.nodes.map(({ name, role, digestsOk }) => [name, role, digestsOk]), [['root', 'root', true], ['agent-1', 'agent', true], ['agent-2', 'agent', true]]);
+    for (const { role, seconds, bytes } of report.nodes) {
+      assert.equal(seconds > 0, role === 'agent');
+      assert.deepEqual(bytes, { origin: role === 'agent' ? report.imageBytes : 0, peer: 0, cache: 0 });
+    }
+    // The fake nodes fetch everything themselves.
+    assert.deepEqual(report.origin, { bytes: 2 * report.imageBytes, requests: 2 * 4 });
+    assert.deepEqual(leftovers(), []);
+    assert.match(once.stderr, /every digest right/);
+  });
+
+  it('shows the table to people, and no colours or bars to a pipe', async () => {
+    const once = up({ once: true });
+    assert.equal(await once.exit(), 0);
+    assert.match(once.stdout, /agent-2 +│ agent │ +\d+\.\d\d s │ +3\.1 MB │ +0 B │ +0 B │ +0\.0 % │/);
+    assert.match(once.stdout, /the registry sent 6\.2 MB, 2\.000 x the image \(in 8 requests, counted at the registry\)/);
+    assert.match(once.stdout, /agent-1 done in .*, every digest right/);
+    assert.doesNotMatch(once.stdout, /\x1b/);
+    assert.equal(once.stderr, '');
+  });
+
+  it('ends with 1 when a byte was wrong', async () => {
+    const once = up({ once: true, json: true }, 'corrupt');
+    assert.equal(await once.exit(), 1);
+    const report = JSON.parse(once.stdout) as UpReport;
+    assert.equal(report.ok, false);
+    assert.deepEqual(report.nodes.map((node) => node.digestsOk), [true, false, false]);
+    assert.match(once.stderr, /agent-1: sha256:\w+ arrived as sha256:\w+/);
+  });
+
+  it('stays up until told to stop, with what one can do next', async () => {
+    const staying = up({});
+    await staying.printed(/stop: Ctrl-C/);
+    const dir = swarmDir();
+    const pids = nodePids();
+    assert.equal(pids.length, 3);
+    const [, authFile, node] = /skopeo copy .*--authfile (\S+) docker:\/\/(127\.0\.0\.1:\d+)\/shoal\/sample:latest/.exec(staying.stdout)!;
+    const auths = JSON.parse(readFileSync(authFile!, 'utf8')) as { auths: Record<string, { auth: string }> };
+    assert(auths.auths[node!]);
+    const [, password] = Buffer.from(auths.auths[node!]!.auth, 'base64').toString().split(':');
+    assert(!staying.stdout.includes(password!), 'the password is in a file, not on the screen');
+    for (const secret of ['auth.json', 'credentials', 'cluster-secret']) assert.equal(statSync(join(dir, secret)).mode & 0o777, 0o600);
+    assert.match(readFileSync(join(dir, 'certs.d', /127\.0\.0\.1:\d+/.exec(staying.stdout)![0], 'hosts.toml'), 'utf8'), /\[host\."http:\/\/127\.0\.0\.1:\d+"\]/);
+    staying.child.kill('SIGINT');
+    assert.equal(await staying.exit(), 0);
+    assert.deepEqual(pids.filter(alive), []);
+    assert.equal(existsSync(dir), false);
+  });
+
+  it('takes its nodes along when it is killed', async () => {
+    const staying = up({});
+    await staying.printed(/stop: Ctrl-C/);
+    const pids = nodePids();
+    staying.child.kill('SIGKILL');
+    await until(() => pids.filter(alive).length === 0, 'the nodes have ended');
+  });
+
+  it('says so when a node ends while it stays up', async () => {
+    const staying = up({ nodes: 1 });
+    await staying.printed(/stop: Ctrl-C/);
+    process.kill(nodePids()[0]!, 'SIGKILL');
+    await staying.printed(/agent-1 has ended/);
+    staying.child.kill('SIGTERM');
+    assert.equal(await staying.exit(), 0);
+  });
+
+  it('stops in the middle when told to', async () => {
+    const starting = up({}, 'mute');
+    await starting.printed(/starting 1 root and 2 agents/);
+    starting.child.kill('SIGINT');
+    assert.equal(await starting.exit(), 1);
+    assert.deepEqual(leftovers(), []);
+  });
+
+  it('picks other ports when they are taken, but not for ever', async () => {
+    const once = up({ once: true, nodes: 1 }, 'port-in-use');
+    assert.equal(await once.exit(), 1);
+    assert.match(once.stderr, /^(root|agent-1) did not start \(code 1\): 127\.0\.0\.1:\d+ is in use\n$/);
+    assert.deepEqual(leftovers(), []);
+  });
+
+  const refusals: [string[], number, RegExp][] = [
+    [['--nodes', '0'], 2, /^error: option '--nodes <n>' argument '0' is invalid\. allowed: a whole number from 1 to 64\n$/],
+    [['--image', 'a:b'], 2, /^shoal: --image needs --registry URL \(USAGE\)\n$/],
+    [['--registry', 'http://127.0.0.1:1'], 2, /^shoal: --registry needs --image REPO:TAG \(USAGE\)\n$/],
+    [['--registry', 'http://u:hunter2@127.0.0.1:1', '--image', 'a:b'], 2, /^shoal: --registry: allowed: an http or https URL (?!.*hunter2).*\n$/],
+    [['--registry', 'http://127.0.0.1:1', '--image', 'A:b'], 2, /^shoal: --image: allowed: REPO, .*\n$/],
+    [['--once', '--registry', 'http://127.0.0.1:1', '--image', 'a:b'], 1, /^shoal: http:\/\/127\.0\.0\.1:1 cannot be reached: ECONNREFUSED \(ORIGIN_UNREACHABLE\)\n$/],
+  ];
+  for (const [args, code, message] of refusals) {
+    it(`ends with ${code} and one line on \`up ${args.join(' ').replace(/:\w+@/, ':...@')}\``, async () => {
+      const refused = run(cliPath, ['up', ...args]);
+      assert.equal(await refused.exit(), code);
+      assert.match(refused.stderr, message);
+      assert.equal(refused.stdout, '');
+      assert.deepEqual(leftovers(), []);
+    });
+  }
+});
