@@ -13,6 +13,19 @@ export interface LoggerOptions {
   thread: string;
   /** Takes whole lines: control's `LineOutput`, or a post to control on any other thread. */
   write: (line: string) => void;
+  /** Told of every line at warn or above that has a code (its own, or its error's): for the list of recent errors. */
+  onProblem?: (code: string, message: string) => void;
+}
+
+/** pino's number for `warn`. */
+const WARN = 40;
+
+function tellProblem(tell: (code: string, message: string) => void, fields: Record<string, unknown>, message: string | undefined): void {
+  const err = fields['err'] as { code?: unknown; message?: unknown } | undefined;
+  const code = fields['code'] ?? err?.code;
+  if (typeof code !== 'string') return;
+  const reason = typeof err?.message === 'string' ? err.message : undefined;
+  tell(code, message !== undefined && reason !== undefined && reason !== message ? `${message}: ${reason}` : (message ?? reason ?? ''));
 }
 
 /** What follows the object of a log call, as one text: put together before it is redacted, so that `token=%s` is seen whole. */
@@ -33,12 +46,17 @@ export function createLogger(options: LoggerOptions): Logger {
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (err: unknown) => err },
       hooks: {
-        logMethod(args: unknown[], method: (this: Logger, ...safe: unknown[]) => void) {
+        logMethod(args: unknown[], method: (this: Logger, ...safe: unknown[]) => void, level: number) {
           const [first, ...rest] = args;
-          if (first === null || typeof first !== 'object') method.call(this, text(args));
-          else if (first instanceof Error) method.call(this, { err: errorFields(first) }, rest.length > 0 ? text(rest) : redactText(first.message));
-          else if (rest.length > 0) method.call(this, safeFields(first), text(rest));
-          else method.call(this, safeFields(first));
+          if (first === null || typeof first !== 'object') {
+            method.call(this, text(args));
+            return;
+          }
+          const fields = first instanceof Error ? { err: errorFields(first) } : safeFields(first);
+          const message = rest.length > 0 ? text(rest) : first instanceof Error ? redactText(first.message) : undefined;
+          if (level >= WARN && options.onProblem !== undefined) tellProblem(options.onProblem, fields, message);
+          if (message === undefined) method.call(this, fields);
+          else method.call(this, fields, message);
         },
       },
     },

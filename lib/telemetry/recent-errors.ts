@@ -1,11 +1,11 @@
-import type { ErrorCode } from '../errors.ts';
 import { RECENT_ERRORS_MAX } from '../limits.ts';
 import { redactText } from './redact.ts';
 
 export interface RecentError {
   /** The last time it happened, milliseconds since the Unix epoch. */
   atMs: number;
-  code: ErrorCode;
+  /** Of lib/errors.ts, or the system's (`ENOSPC`). */
+  code: string;
   message: string;
   /** How often it happened since it entered the list. */
   count: number;
@@ -16,7 +16,7 @@ export class RecentErrors {
   /** In order of their last occurrence, oldest first. */
   readonly #errors = new Map<string, RecentError>();
 
-  add(wallMs: number, code: ErrorCode, message: string): void {
+  add(wallMs: number, code: string, message: string): void {
     const safe = redactText(message);
     const key = `${code} ${safe}`;
     const known = this.#errors.get(key);

@@ -5,7 +5,7 @@ const QUERY_IN_TEXT = /(?<=\S)\?\S+/g;
 const USER_IN_TEXT = /(?<=:\/\/)[^\s/@]*@/g;
 const AUTHORIZATION_IN_TEXT = /\b(bearer|basic|digest|negotiate|token)\s+[\w\-.~+/=,:"]+/gi;
 const NAMED_SECRET_IN_TEXT =
-  /\b((?:[\w-]*(?:signature|password|passwd|secret|token|credential|accesskeyid|authorization|cookie|api-?key))["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?!["'])[^\s&,;"'<>]+)/gi;
+  /((?:signature|password|passwd|secret|token|credential|accesskeyid|authorization|cookie|api-?key)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?!["'])[^\s&,;"'<>]+)/gi;
 
 /** A URL as it may be shown: no query (signatures), no fragment, no user or password. */
 export function redactUrl(url: string): string {

@@ -68,6 +68,21 @@ describe('telemetry/logger', () => {
     assert.equal(line.err.message, 'no way to registry.example');
     assert.equal(line.err.cause.code, 'ECONNREFUSED');
   });
+
+  it('tells of problems that have a code, once the secrets are gone, and of nothing below warn', () => {
+    const problems: string[] = [];
+    const logger = createLogger({ level: 'info', node: 'n', thread: 't', write: () => {}, onProblem: (code, message) => problems.push(`${code} ${message}`) });
+    logger.info({ code: 'INTERNAL' }, 'not a problem');
+    logger.warn('no code');
+    logger.warn({ code: 'HOST_NOT_ALLOWED', url: SIGNED }, `refused ${SIGNED}`);
+    logger.error({ err: new ShoalError('PEER_TIMEOUT', 'silent for 2 s') }, 'left a parent');
+    logger.error(new ShoalError('DISK_FAILED', 'no space'));
+    assert.deepEqual(problems, [
+      'HOST_NOT_ALLOWED refused https://bucket.oss-cn-hangzhou.aliyuncs.com/docker/blobs/data',
+      'PEER_TIMEOUT left a parent: silent for 2 s',
+      'DISK_FAILED no space',
+    ]);
+  });
 });
 
 describe('telemetry/redact', () => {
@@ -98,6 +113,7 @@ describe('telemetry/redact', () => {
       fc.property(fc.webUrl({ withQueryParameters: false }), fc.stringMatching(/^[A-Za-z0-9%+=&._-]{4,40}$/), (url, query) => {
         assert.ok(!redactText(`GET ${url}?SIG${query}GIS failed`).includes(`SIG${query}`));
       }),
+      { numRuns: 50 },
     );
   });
 
