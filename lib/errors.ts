@@ -10,6 +10,7 @@ export const errorTable = {
   BAD_REQUEST: { status: 400, oci: 'UNSUPPORTED' },
   NAME_INVALID: { status: 400, oci: 'NAME_INVALID' },
   DIGEST_INVALID: { status: 400, oci: 'DIGEST_INVALID' },
+  PATH_UNKNOWN: { status: 404, oci: 'UNSUPPORTED' },
   UPSTREAM_UNKNOWN: { status: 404, oci: 'NAME_UNKNOWN' },
   METHOD_UNSUPPORTED: { status: 405, oci: 'UNSUPPORTED' },
   HOST_NOT_ALLOWED: { status: 403, oci: 'DENIED' },

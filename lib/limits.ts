@@ -260,3 +260,6 @@ export const POOL_TASKS_PER_THREAD = 128;
 
 /** How often the swarm's core looks at its fetches: well below the shortest of its deadlines, free at some hundred fetches. */
 export const SWARM_TICK_MS = 25;
+
+/** An idle connection to an origin is kept this long; servers commonly close theirs after 15 s or more. */
+export const ORIGIN_KEEP_ALIVE_MS = 10_000;

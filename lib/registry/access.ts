@@ -1,0 +1,152 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../clock.ts';
+import { ShoalError } from '../errors.ts';
+import { ACCESS_GRANTS_MAX, BLOB_PROOF_TTL_MS, BLOB_PROOFS_MAX } from '../limits.ts';
+import { sha256Hex } from './identity.ts';
+import { manifestMembers } from './manifest.ts';
+
+/** Who wants to read what. */
+export interface AccessRequest {
+  /** The Authorization header as the client sent it, null for none. Only its hash is kept. */
+  authorization: string | null;
+  /** BlobTarget.scope. */
+  scope: string;
+  /** BlobTarget.key; null when the right to the scope alone is asked about (a manifest). */
+  key: string | null;
+}
+
+export interface AccessOptions {
+  clock: Clock;
+  /** How long a proven right counts. */
+  ttlMs: number;
+  /** How long it still counts while the upstream is down; 0: not at all. */
+  staleTtlMs: number;
+  /** off: everybody may read everything. */
+  check: 'strict' | 'off';
+  grantsMax?: number;
+  proofsMax?: number;
+}
+
+/**
+ * Who may read what is in the cache (CONTRACT 2.7). Two things are remembered, both bounded: grants (credential,
+ * scope), when the upstream last accepted this credential there; and proofs (repository, blob), that the repository
+ * holds the blob, since a right to repository A must not open a cached blob of repository B.
+ *
+ *   nothing -> check -> granted --accessTtl--> check ... --upstream down, accessStaleTtl--> nothing
+ *                 \-> refused -> nothing
+ */
+export class AccessLedger {
+  readonly #options: AccessOptions;
+  /** Time of the last acceptance, by `<hash of credential> <scope>`. */
+  readonly #grants: LRUCache<string, number>;
+  /** Time of the last sight, by `<scope> <key>`. */
+  readonly #proofs: LRUCache<string, number>;
+  readonly #checks = new Map<string, Promise<void>>();
+
+  constructor(options: AccessOptions) {
+    this.#options = options;
+    this.#grants = new LRUCache({ max: options.grantsMax ?? ACCESS_GRANTS_MAX });
+    this.#proofs = new LRUCache({ max: options.proofsMax ?? BLOB_PROOFS_MAX });
+  }
+
+  /** Whether the request may be answered from what is cached, or its right must be proven first. */
+  decide(request: AccessRequest): 'granted' | 'check' {
+    return this.remainingMs(request) > 0 ? 'granted' : 'check';
+  }
+
+  /** For how long, in ms from now, the request needs no check; 0 when it needs one now, Infinity with checks off. */
+  remainingMs(request: AccessRequest): number {
+    if (this.#options.check === 'off') return Infinity;
+    const grantedMs = this.#grants.get(grantKey(request));
+    if (grantedMs === undefined || !this.#proven(request)) return 0;
+    return Math.max(0, grantedMs + this.#options.ttlMs - this.#options.clock.nowMs());
+  }
+
+  /** Whether a request that cannot be checked, the upstream being down, may be answered all the same. */
+  mayReadStale(request: AccessRequest): boolean {
+    if (this.#options.check === 'off') return true;
+    const grantedMs = this.#grants.get(grantKey(request));
+    return grantedMs !== undefined && this.#proven(request) && this.#options.clock.nowMs() - grantedMs < this.#options.staleTtlMs;
+  }
+
+  /** The upstream has accepted this credential for this scope and, if a key is given, shown that the blob is there. */
+  granted(request: AccessRequest): void {
+    const nowMs = this.#options.clock.nowMs();
+    this.#grants.set(grantKey(request), nowMs);
+    if (request.key !== null) this.#prove(request.scope, request.key, nowMs);
+  }
+
+  /** The upstream has said no, with `status`: 404 is about the blob (or its repository), anything else about the credential. */
+  refused(request: AccessRequest, status: number): void {
+    if (status === 404 && request.key !== null) this.#proofs.delete(`${request.scope} ${request.key}`);
+    else this.#grants.delete(grantKey(request));
+  }
+
+  /** Takes note of the blobs a manifest or index names, which came from the repository of `scope` by its digest or a tag. */
+  noteManifest(scope: string, body: Uint8Array): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const digest of manifestMembers(body)) this.#prove(scope, digest, nowMs);
+  }
+
+  /**
+   * Proves the request's right where it is not proven yet. `ask` makes the check at the upstream and throws what it
+   * says; equal checks under way are joined, so `ask` runs once for all of them. While the upstream is down an old
+   * right counts as `stale`.
+   * @throws what `ask` threw
+   */
+  async check(request: AccessRequest, ask: () => Promise<unknown>): Promise<'granted' | 'stale'> {
+    if (this.decide(request) === 'granted') return 'granted';
+    try {
+      await this.#joined(request, ask);
+      return 'granted';
+    } catch (thrown) {
+      if (isDown(thrown) && this.mayReadStale(request)) return 'stale';
+      throw thrown;
+    }
+  }
+
+  #joined(request: AccessRequest, ask: () => Promise<unknown>): Promise<void> {
+    const id = this.#proven(request) ? grantKey(request) : `${grantKey(request)} ${request.key}`;
+    const under = this.#checks.get(id);
+    if (under !== undefined) return under;
+    const check = this.#ask(request, ask).finally(() => this.#checks.delete(id));
+    this.#checks.set(id, check);
+    return check;
+  }
+
+  async #ask(request: AccessRequest, ask: () => Promise<unknown>): Promise<void> {
+    try {
+      await ask();
+    } catch (thrown) {
+      if (thrown instanceof ShoalError && isRefusal(thrown.status) && thrown.code === 'ORIGIN_REFUSED') this.refused(request, thrown.status);
+      throw thrown;
+    }
+    this.granted(request);
+  }
+
+  /** A signed URL is about one blob; a repository about those seen in it. */
+  #proven(request: AccessRequest): boolean {
+    if (request.key === null || request.scope.startsWith('url ')) return true;
+    const seenMs = this.#proofs.get(`${request.scope} ${request.key}`);
+    return seenMs !== undefined && this.#options.clock.nowMs() - seenMs < BLOB_PROOF_TTL_MS;
+  }
+
+  #prove(scope: string, key: string, nowMs: number): void {
+    if (!scope.startsWith('url ')) this.#proofs.set(`${scope} ${key}`, nowMs);
+  }
+}
+
+/** Whether an error says that the upstream is down, rather than that it said no. */
+export function isDown(thrown: unknown): boolean {
+  if (!(thrown instanceof ShoalError)) return false;
+  if (thrown.code === 'ORIGIN_UNREACHABLE' || thrown.code === 'ORIGIN_TIMEOUT') return true;
+  return thrown.code === 'ORIGIN_REFUSED' && thrown.status >= 500;
+}
+
+function isRefusal(status: number): boolean {
+  return status === 401 || status === 403 || status === 404;
+}
+
+function grantKey(request: AccessRequest): string {
+  return `${request.authorization === null || request.authorization === '' ? 'anonymous' : sha256Hex(request.authorization)} ${request.scope}`;
+}

@@ -1,0 +1,30 @@
+import { ShoalError, type ErrorCode } from '../errors.ts';
+
+const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
+
+/**
+ * What went wrong with a connection to `host`, in words that hold no path, query or header: the messages of undici
+ * and node name only addresses and system calls, and of those only the code is kept.
+ */
+export function originError(thrown: unknown, host: string, headSeen: boolean): ShoalError {
+  if (thrown instanceof ShoalError) return thrown;
+  const listed = innerShoalError(thrown);
+  if (listed !== null) return listed;
+  const reason = codeOf(thrown);
+  const code: ErrorCode = TIMEOUTS.has(reason) ? 'ORIGIN_TIMEOUT' : headSeen || reason.startsWith('HPE_') || reason === 'UND_ERR_HEADERS_OVERFLOW' ? 'ORIGIN_BROKEN' : 'ORIGIN_UNREACHABLE';
+  const what = code === 'ORIGIN_TIMEOUT' ? 'timed out' : code === 'ORIGIN_BROKEN' ? 'broke off its answer' : 'could not be reached';
+  return new ShoalError(code, `${host} ${what} (${reason})`, { cause: thrown });
+}
+
+/** What the checked lookup threw, within the AggregateError of several attempts. */
+function innerShoalError(thrown: unknown): ShoalError | null {
+  const errors = thrown instanceof AggregateError ? thrown.errors : [(thrown as { cause?: unknown } | null)?.cause];
+  return errors.find((error) => error instanceof ShoalError) ?? null;
+}
+
+function codeOf(thrown: unknown): string {
+  const code = (thrown as { code?: unknown } | null)?.code;
+  if (typeof code === 'string') return code;
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return codeOf(thrown.errors[0]);
+  return thrown instanceof Error ? thrown.name : 'unknown';
+}

@@ -1,0 +1,69 @@
+/** What a Range header asks for, before the size is known. */
+export type ParsedRange =
+  | { kind: 'whole' }
+  /** From `startBytes` to `endBytes` (inclusive, as on the wire), or to the end when that is missing. */
+  | { kind: 'from'; startBytes: number; endBytes?: number }
+  /** The last `lengthBytes`. */
+  | { kind: 'suffix'; lengthBytes: number };
+
+/** The bytes [startBytes, endBytes) of an answer and its status; nothing at 416. */
+export interface Span {
+  status: 200 | 206 | 416;
+  startBytes: number;
+  endBytes: number;
+  /** The Content-Range header, at 206 and 416. */
+  contentRange?: string;
+}
+
+const SINGLE = /^bytes[ \t]*=[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*$/i;
+
+/**
+ * Reads a Range header (RFC 9110, 14.1.2 and 14.2). Several ranges, other units and what is malformed mean the
+ * whole: a server may ignore the header, and must when it is not valid.
+ */
+export function parseRange(header: string | undefined): ParsedRange {
+  const parts = header === undefined || header === '' ? null : SINGLE.exec(header);
+  if (parts === null) return { kind: 'whole' };
+  const [, first, last, suffix] = parts;
+  if (suffix !== undefined) return { kind: 'suffix', lengthBytes: exact(suffix) };
+  const startBytes = exact(first!);
+  if (last === undefined || last === '') return { kind: 'from', startBytes };
+  const endBytes = exact(last);
+  return endBytes < startBytes ? { kind: 'whole' } : { kind: 'from', startBytes, endBytes };
+}
+
+/** The answer to `range` for an object of `sizeBytes` (RFC 9110, 14.4 and 15.5.17). */
+export function resolveRange(range: ParsedRange, sizeBytes: number): Span {
+  if (range.kind === 'whole') return { status: 200, startBytes: 0, endBytes: sizeBytes };
+  const startBytes = range.kind === 'suffix' ? Math.max(0, sizeBytes - range.lengthBytes) : range.startBytes;
+  const unsatisfiable = startBytes >= sizeBytes || (range.kind === 'suffix' && range.lengthBytes === 0);
+  if (unsatisfiable) return { status: 416, startBytes: 0, endBytes: 0, contentRange: `bytes */${sizeBytes}` };
+  const asked = range.kind === 'suffix' || range.endBytes === undefined ? sizeBytes : range.endBytes + 1;
+  const endBytes = Math.min(asked, sizeBytes);
+  return { status: 206, startBytes, endBytes, contentRange: `bytes ${startBytes}-${endBytes - 1}/${sizeBytes}` };
+}
+
+/**
+ * Whether a Range may be followed given an If-Range header (RFC 9110, 13.1.5): there is none, or it is exactly the
+ * strong entity tag of what would be sent. Weak tags and dates never match: blobs carry no date.
+ */
+export function ifRangeHolds(header: string | undefined, etag: string | null): boolean {
+  return header === undefined || header === '' || (etag !== null && header.trim() === etag);
+}
+
+/** What a Content-Range of a 206 or 416 says (RFC 9110, 14.4), or null when it is malformed; `*` as null. */
+export function parseContentRange(header: string | undefined): { startBytes: number | null; endBytes: number | null; totalBytes: number | null } | null {
+  const parts = /^bytes[ \t]+(?:(\d+)-(\d+)|\*)\/(\d+|\*)$/i.exec(header?.trim() ?? '');
+  if (parts === null) return null;
+  const [, first, last, total] = parts;
+  const totalBytes = total === '*' ? null : Number(total);
+  if (first === undefined || last === undefined) return totalBytes === null ? null : { startBytes: null, endBytes: null, totalBytes };
+  const [startBytes, endBytes] = [Number(first), Number(last) + 1];
+  const valid = endBytes > startBytes && (totalBytes === null || endBytes <= totalBytes) && Number.isSafeInteger(endBytes);
+  return valid ? { startBytes, endBytes, totalBytes } : null;
+}
+
+/** A position past 2^53 lies past the end of anything; cut there, every sum with it stays exact. */
+function exact(digits: string): number {
+  return Math.min(Number(digits), Number.MAX_SAFE_INTEGER - 1);
+}

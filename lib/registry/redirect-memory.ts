@@ -1,0 +1,39 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../clock.ts';
+import { ORIGIN_REDIRECT_TTL_MS, ORIGIN_REDIRECTS_REMEMBERED_MAX } from '../limits.ts';
+import { sha256Hex } from './identity.ts';
+
+/**
+ * Where a registry sends requests for a blob, remembered for a minute, so that a 2 GB layer costs the registry a few
+ * requests and not a thousand. Kept apart by credential: a URL signed for one client is never used for another.
+ */
+export class RedirectMemory {
+  readonly #clock: Clock;
+  readonly #targets = new LRUCache<string, { url: string; untilMs: number }>({ max: ORIGIN_REDIRECTS_REMEMBERED_MAX });
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The URL (signed: never log it) `url` was last redirected to, if that is fresh. */
+  find(url: string, authorization: string | undefined): string | null {
+    const id = idOf(url, authorization);
+    const target = this.#targets.get(id);
+    if (target === undefined) return null;
+    if (this.#clock.nowMs() < target.untilMs) return target.url;
+    this.#targets.delete(id);
+    return null;
+  }
+
+  remember(url: string, authorization: string | undefined, targetUrl: string): void {
+    this.#targets.set(idOf(url, authorization), { url: targetUrl, untilMs: this.#clock.nowMs() + ORIGIN_REDIRECT_TTL_MS });
+  }
+
+  forget(url: string, authorization: string | undefined): void {
+    this.#targets.delete(idOf(url, authorization));
+  }
+}
+
+function idOf(url: string, authorization: string | undefined): string {
+  return `${authorization === undefined ? '' : sha256Hex(authorization)} ${sha256Hex(url)}`;
+}
