@@ -1,8 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ShoalError } from '../errors.ts';
+import { VERSION } from '../version.ts';
 import { FRONT_THREADS_MAX, UP_NODES_MAX } from '../limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import type { StartNode } from './node.ts';
+import type { StatusOptions } from './status.ts';
 
 /** Exit codes of every command (CONTRACT 4). */
 export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
@@ -40,6 +42,7 @@ export async function runProgram(args: readonly string[], output: Output = proce
 function declare(finish: (work: Promise<number>) => Promise<void>, output: Output, startNode: StartNode | undefined): Command {
   const program = new Command('shoal')
     .description('Peer-to-peer distribution of container images: many nodes pull, the registry sends once.')
+    .version(VERSION)
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .showSuggestionAfterError()
@@ -71,6 +74,14 @@ function declare(finish: (work: Promise<number>) => Promise<void>, output: Outpu
     .option('--once', 'tear everything down afterwards; exit 0 only if every digest held', false)
     .option('--json', 'print the result as one JSON object on the last line of stdout', false)
     .action((options: UpOptions) => finish(import('./up.ts').then(({ runUp }) => runUp(options, output))));
+
+  program
+    .command('status')
+    .summary('one node at a glance')
+    .description('Shows cache, peers, rates and blobs in flight of one node, as its exporter port tells them. Exits with 1 while the node is not ready.')
+    .option('--url <url>', 'address of the exporter port', 'http://127.0.0.1:65003')
+    .option('--json', 'print everything the table shows as JSON', false)
+    .action((options: StatusOptions) => finish(import('./status.ts').then(({ runStatus }) => runStatus(options, output))));
 
   return program;
 }

@@ -9,7 +9,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 }
 
 describe('the command line', () => {
-  for (const command of ['agent', 'root', 'up']) {
+  for (const command of ['agent', 'root', 'up', 'status']) {
     it(`explains ${command} on --help`, async () => {
       const { code, out, err } = await run(command, '--help');
       assert.equal(code, 0);
