@@ -263,3 +263,6 @@ export const SWARM_TICK_MS = 25;
 
 /** An idle connection to an origin is kept this long; servers commonly close theirs after 15 s or more. */
 export const ORIGIN_KEEP_ALIVE_MS = 10_000;
+
+/** Edges of a blob's trees that the live page is given. */
+export const STATUS_TREE_EDGES_MAX = 2_000;

@@ -2,7 +2,7 @@ import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
-import { parseRange, resolveRange, type ParsedRange } from '../registry/range.ts';
+import { ifRangeHolds, parseRange, resolveRange, type ParsedRange } from '../registry/range.ts';
 import type { BlobName, ControlMessage } from '../workers/messages.ts';
 import { BodySender, type Place, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
@@ -101,9 +101,16 @@ export class BlobAnswer {
 
   #openStream(shard: number): void {
     this.#opened = shard;
-    const { name, authorization, requestId, bodyless } = this.#request;
-    const bounded = this.#range.kind === 'from' && this.#range.endBytes !== undefined;
-    this.#stream = this.#tools.link.open(name, { authorization, shard, sequential: !bounded && !bodyless, requestId }, (message) => this.#heard(message));
+    const { name, authorization, requestId } = this.#request;
+    this.#stream = this.#tools.link.open(name, { authorization, shard, untilShard: this.#lastShard(shard), requestId }, (message) => this.#heard(message));
+  }
+
+  /** The last shard this request will read, as far as it says so itself. */
+  #lastShard(first: number): number | null {
+    if (this.#request.bodyless) return first;
+    const range = this.#range;
+    if (range.kind !== 'from' || range.endBytes === undefined) return null;
+    return Math.max(first, Math.floor(range.endBytes / SHARD_BYTES));
   }
 
   #heard(message: ControlMessage): void {
@@ -152,8 +159,7 @@ export class BlobAnswer {
     const totalBytes = this.#blob!.totalBytes;
     const { digest } = this.#request.name;
     const etag = digest === undefined ? null : `"${digest}"`;
-    const whole = this.#request.ifRange !== '' && this.#request.ifRange !== etag;
-    const span = resolveRange(whole ? { kind: 'whole' } : this.#range, totalBytes);
+    const span = resolveRange(ifRangeHolds(this.#request.ifRange, etag) ? this.#range : { kind: 'whole' }, totalBytes);
     if (span.status === 416) {
       this.#fail(new ShoalError('RANGE_NOT_SATISFIABLE', `the range ${this.#request.range} lies outside the blob's ${totalBytes} bytes`, { headers: { 'Content-Range': `bytes */${totalBytes}` } }));
       return;
@@ -216,7 +222,7 @@ export class BlobAnswer {
     this.#over = true;
     this.#sender?.stop();
     this.#tools.followers.delete(this);
-    if (this.#stream !== null) this.#tools.link.close(this.#stream);
+    if (this.#stream !== null) this.#tools.link.close(this.#stream, !failed);
     this.#tools.over({ name: this.#request.name, offsetBytes: this.#offsetBytes, sentBytes: this.#sentBytes, tier: this.#tier, failed, aborted: failed && error === null, error, startMs: this.#startMs });
   }
 }

@@ -22,7 +22,7 @@ export class ControlLink {
   }
 
   /** Opens a stream over a blob; `receive` hears `opened`, `granted` and `refused` until `close`. */
-  open(blob: BlobName, request: { authorization: string | null; shard: number; sequential: boolean; requestId: string }, receive: Receiver): number {
+  open(blob: BlobName, request: { authorization: string | null; shard: number; untilShard: number | null; requestId: string }, receive: Receiver): number {
     const id = this.#number(receive);
     this.#channel.send({ kind: 'open', id, blob, ...request });
     return id;
@@ -33,8 +33,9 @@ export class ControlLink {
     this.#channel.send({ kind: 'want', id, shard, placed });
   }
 
-  close(id: number): void {
-    if (this.#receivers.delete(id)) this.#channel.send({ kind: 'close', id });
+  /** The stream or ask is over; `whole`: to the end of what it was to send. */
+  close(id: number, whole: boolean): void {
+    if (this.#receivers.delete(id)) this.#channel.send({ kind: 'close', id, whole });
   }
 
   relay(request: Unnumbered<RelayRequest>, receive: Receiver): void {

@@ -83,7 +83,6 @@ function main(start: FrontStart, port: MessagePort): void {
   servePeers(p2p, {
     ...common,
     throttle: null,
-    watermark: (slot) => arena.received(slot),
     wallMs: clock.wallMs,
     secret: new ClusterSecret(Buffer.from(config.secret, 'hex')),
     over(op, answer) {

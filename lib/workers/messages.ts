@@ -22,8 +22,8 @@ export interface OpenRequest {
   authorization: string | null;
   /** The shard wanted first. */
   shard: number;
-  /** Whether the client reads on from there to the blob's end (read-ahead may run). */
-  sequential: boolean;
+  /** The last shard this request will read; null: to the blob's end. Read-ahead goes no further. */
+  untilShard: number | null;
   requestId: string;
 }
 
@@ -35,10 +35,11 @@ export interface WantRequest {
   placed: boolean;
 }
 
-/** The stream `id` is over, to its end or aborted. */
+/** The stream or ask `id` is over; `whole`: to the end of what it was to send. */
 export interface CloseRequest {
   kind: 'close';
   id: number;
+  whole: boolean;
 }
 
 /** Something to pass through unchanged (manifest, tags, token challenge); answered by `answer` or `refused`. */

@@ -1,0 +1,48 @@
+import { LRUCache } from 'lru-cache';
+import { BLOB_FACTS_MAX } from '../limits.ts';
+import type { OriginContext } from '../workers/messages.ts';
+
+interface Facts {
+  totalBytes: number | null;
+  /** Ways to the origin, the newest first. */
+  origins: OriginContext[];
+}
+
+/** Ways to the origin kept per blob: signed URLs expire, credentials differ; the newest ones serve. */
+const ORIGINS_PER_BLOB_MAX = 4;
+
+/** What this node knows of blobs apart from their bytes: size, and the ways to the origin its askers brought. In memory only. */
+export class BlobFacts {
+  readonly #facts = new LRUCache<string, Facts>({ max: BLOB_FACTS_MAX });
+
+  totalOf(key: string): number | null {
+    return this.#facts.get(key)?.totalBytes ?? null;
+  }
+
+  setTotal(key: string, totalBytes: number): void {
+    this.#of(key).totalBytes = totalBytes;
+  }
+
+  /** Takes note of a way to the origin; the same one is kept once. */
+  addOrigin(key: string, origin: OriginContext): void {
+    const facts = this.#of(key);
+    const rest = facts.origins.filter((known) => known.url !== origin.url || known.authorization !== origin.authorization);
+    facts.origins = [origin, ...rest].slice(0, ORIGINS_PER_BLOB_MAX);
+  }
+
+  origins(key: string): readonly OriginContext[] {
+    return this.#facts.get(key)?.origins ?? [];
+  }
+
+  /** Forgets a way that the origin refuses. */
+  dropOrigin(key: string, origin: OriginContext): void {
+    const facts = this.#facts.get(key);
+    if (facts !== undefined) facts.origins = facts.origins.filter((known) => known !== origin);
+  }
+
+  #of(key: string): Facts {
+    let facts = this.#facts.get(key);
+    if (facts === undefined) this.#facts.set(key, (facts = { totalBytes: null, origins: [] }));
+    return facts;
+  }
+}

@@ -1,0 +1,85 @@
+import { ShoalError } from '../errors.ts';
+import type { Answer } from '../telemetry/health.ts';
+import type { ControlMessage, FrontMessage, RelayRequest } from '../workers/messages.ts';
+import type { RelayJob, RelayResult } from '../workers/pool.ts';
+import type { Gate } from './gate.ts';
+import { PeerDesk, type PeerDeskParts } from './peer-desk.ts';
+import { Streams, type StreamParts } from './streams.ts';
+
+export interface ControlParts {
+  streams: StreamParts;
+  peers: PeerDeskParts;
+  gate: Gate;
+  relay(job: RelayJob): Promise<RelayResult>;
+  page(path: string, query: string): Promise<Answer>;
+  audit(batch: string, lines: number): void;
+}
+
+/** Control's end of one front: every message of that front comes in here. */
+export class FrontDesk {
+  readonly #parts: ControlParts;
+  readonly #send: (message: ControlMessage, transfer?: ArrayBuffer) => void;
+  readonly #streams: Streams;
+  readonly #peers: PeerDesk;
+
+  constructor(parts: ControlParts, send: (message: ControlMessage, transfer?: ArrayBuffer) => void) {
+    this.#parts = parts;
+    this.#send = send;
+    this.#streams = new Streams(parts.streams, send);
+    this.#peers = new PeerDesk(parts.peers, send);
+  }
+
+  /** Takes one message; `listening`, `failed` and `drained` are the node's own business. */
+  receive(message: Exclude<FrontMessage, { kind: 'listening' | 'failed' | 'drained' }>): void {
+    switch (message.kind) {
+      case 'open':
+        this.#streams.open(message);
+        return;
+      case 'want':
+        this.#streams.want(message.id, message.shard, message.placed);
+        return;
+      case 'close':
+        if (!this.#streams.close(message.id)) this.#peers.close(message.id, message.whole);
+        return;
+      case 'relay':
+        void this.#relay(message);
+        return;
+      case 'ask':
+        this.#peers.ask(message);
+        return;
+      case 'stat':
+        this.#peers.stat(message);
+        return;
+      case 'page':
+        void this.#page(message.id, message.path, message.query);
+        return;
+      case 'audit':
+        this.#parts.audit(message.batch, message.lines);
+    }
+  }
+
+  async #relay(request: RelayRequest): Promise<void> {
+    const { id, method, url, upstreamHost, headers, manifestScope } = request;
+    const result = await this.#parts.relay({ kind: 'relay', method, url, upstreamHost, headers });
+    if (result.kind === 'failed') {
+      this.#send({ kind: 'refused', id, error: result.error });
+      return;
+    }
+    if (manifestScope !== null && result.status === 200) this.#parts.gate.relayed(manifestScope, headers['authorization'] ?? null, result.body);
+    this.#answer(id, result.status, result.headers, result.body);
+  }
+
+  async #page(id: number, path: string, query: string): Promise<void> {
+    try {
+      const { status, headers, body } = await this.#parts.page(path, query);
+      this.#answer(id, status, headers, new TextEncoder().encode(body));
+    } catch (thrown) {
+      this.#send({ kind: 'refused', id, error: ShoalError.from(thrown).toWire() });
+    }
+  }
+
+  #answer(id: number, status: number, headers: Record<string, string>, body: Uint8Array): void {
+    const whole = body.byteLength === body.buffer.byteLength && body.buffer instanceof ArrayBuffer;
+    this.#send({ kind: 'answer', id, status, headers, body }, whole ? (body.buffer as ArrayBuffer) : undefined);
+  }
+}

@@ -1,0 +1,86 @@
+import { LRUCache } from 'lru-cache';
+import { BLOB_DIGESTS_MAX, BLOB_FACTS_MAX, SHARD_BYTES } from '../limits.ts';
+import type { DigestJob, DigestResult } from '../workers/digest.ts';
+import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
+
+interface Followed {
+  shards: number;
+  /** The next shard to hash. */
+  next: number;
+  busy: boolean;
+}
+
+export interface DigestParts {
+  run(job: DigestJob): Promise<DigestResult>;
+  loader: ShardLoader;
+  /** The blob as a whole is what its digest says. */
+  held(key: string): void;
+  /** It is not: everything of it has to go. */
+  broken(key: string): void;
+}
+
+/** A shard is only read back to be hashed when it is here: there is no way to fetch it. */
+const NO_WAY: Way = { origin: null, digest: null, requestId: '', onBehalf: null };
+
+/**
+ * Checks whole blobs against their digest (CONTRACT 2.3), shard by shard in order, while they are in
+ * memory anyway. What came out of order is hashed when its turn comes; what has left memory by then is
+ * read back from disk, but only once the blob is complete: a blob read in pieces costs nothing.
+ */
+export class Digests {
+  readonly #parts: DigestParts;
+  readonly #followed: LRUCache<string, Followed>;
+  readonly #held = new LRUCache<string, true>({ max: BLOB_FACTS_MAX });
+
+  constructor(parts: DigestParts) {
+    this.#parts = parts;
+    this.#followed = new LRUCache<string, Followed>({
+      max: BLOB_DIGESTS_MAX,
+      dispose: (_followed, key, reason) => {
+        if (reason === 'evict') void parts.run({ kind: 'forget', key });
+      },
+    });
+  }
+
+  /** A shard of a blob of `totalBytes` has become complete here. */
+  completed(resident: Resident, totalBytes: number): void {
+    const { key } = resident;
+    // A blob of one shard has been checked where it was received.
+    if (!key.startsWith('sha256:') || totalBytes <= SHARD_BYTES || this.#held.has(key)) return;
+    let followed = this.#followed.get(key);
+    if (followed === undefined) this.#followed.set(key, (followed = { shards: Math.ceil(totalBytes / SHARD_BYTES), next: 0, busy: false }));
+    void this.#advance(key, followed);
+  }
+
+  async #advance(key: string, followed: Followed): Promise<void> {
+    if (followed.busy) return;
+    followed.busy = true;
+    while (followed.next < followed.shards && this.#followed.peek(key) === followed) {
+      const resident = this.#next(key, followed);
+      if (resident === null) break;
+      const { slot, generation, lengthBytes } = resident;
+      if ((await this.#parts.run({ kind: 'update', key, slot, generation, lengthBytes })).kind === 'done') followed.next += 1;
+    }
+    followed.busy = false;
+    if (followed.next < followed.shards || this.#followed.peek(key) !== followed) return;
+    this.#followed.delete(key);
+    const result = await this.#parts.run({ kind: 'finish', key });
+    if (result.kind !== 'done') return;
+    if (`sha256:${result.digest}` === key) {
+      this.#held.set(key, true);
+      this.#parts.held(key);
+    } else this.#parts.broken(key);
+  }
+
+  /** The next shard if it is complete in memory; when the whole blob is here, but not that shard, it is read back. */
+  #next(key: string, followed: Followed): Resident | null {
+    const { loader } = this.#parts;
+    const resident = loader.find(key, followed.next);
+    if (resident?.phase === 'complete') return resident;
+    for (let shard = followed.next; shard < followed.shards; shard++) if (!loader.has(key, shard)) return null;
+    // Wanted for good: once it is read, `completed` is called for it like for any other, and it may leave memory again.
+    const wanted: Interest = { placed: () => undefined, failed: () => undefined };
+    loader.want(key, followed.next, NO_WAY, wanted);
+    return null;
+  }
+}

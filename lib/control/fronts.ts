@@ -1,0 +1,52 @@
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { ShoalError } from '../errors.ts';
+import { FRONT_START_TIMEOUT_MS } from '../limits.ts';
+import { Channel } from '../workers/channel.ts';
+import type { ControlMessage, FrontMessage, FrontStart } from '../workers/messages.ts';
+import type { FrontDesk } from './control.ts';
+
+/** One front thread and control's link to it. */
+export interface Front {
+  send(message: ControlMessage, transfer?: ArrayBuffer): void;
+  /** Lets answers in flight finish within `deadlineMs`, then ends the thread. Resolves when it has ended. */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+/**
+ * Starts a front thread; resolves once it listens. `desk` makes control's end of it. `died` is called when the
+ * thread ends unasked, which a node does not survive: it would listen no more.
+ * Throws PORT_IN_USE, or INTERNAL when the thread fails to start in time.
+ */
+export function startFront(start: FrontStart, desk: (send: Front['send']) => FrontDesk, died: (error: ShoalError) => void): Promise<Front> {
+  const { port1, port2 } = new MessageChannel();
+  const worker = new Worker(new URL('../front/main.ts', import.meta.url), { workerData: { start, port: port2 }, transferList: [port2] });
+  return new Promise((resolve, reject) => {
+    let draining = false;
+    const ended = new Promise<void>((end) => worker.once('exit', () => end()));
+    const fail = (error: ShoalError): void => {
+      clearTimeout(timer);
+      reject(error);
+      if (!draining) died(error);
+    };
+    const timer = setTimeout(() => fail(new ShoalError('INTERNAL', `a front thread did not start within ${FRONT_START_TIMEOUT_MS} ms`)), FRONT_START_TIMEOUT_MS);
+    worker.once('error', (error) => fail(new ShoalError('INTERNAL', `a front thread failed: ${error.message}`, { cause: error })));
+    void ended.then(() => fail(new ShoalError('INTERNAL', 'a front thread ended')));
+    const front: Front = {
+      send: (message, transfer) => channel.send(message, transfer),
+      drain(deadlineMs) {
+        draining = true;
+        channel.send({ kind: 'drain', deadlineMs });
+        return ended;
+      },
+    };
+    const receiver = desk(front.send);
+    const channel = new Channel<ControlMessage, FrontMessage>(port1, (message) => {
+      if (message.kind === 'listening') {
+        clearTimeout(timer);
+        resolve(front);
+      } else if (message.kind === 'failed') fail(ShoalError.fromWire(message.error));
+      else if (message.kind === 'drained') channel.close();
+      else receiver.receive(message);
+    });
+  });
+}

@@ -1,0 +1,236 @@
+import type { CacheStore } from '../cache/store.ts';
+import { ShoalError } from '../errors.ts';
+import { SlotSource, SlotState, type Arena } from '../io/arena.ts';
+import type { Doorbells } from '../io/doorbell.ts';
+import type { AskRequest as PeerRequest } from '../swarm/types.ts';
+import type { OriginContext } from '../workers/messages.ts';
+import type { BlobFacts } from './blob-facts.ts';
+import type { Residency } from './residency.ts';
+
+/** A shard in memory, or on its way there. */
+export interface Resident {
+  readonly key: string;
+  readonly shard: number;
+  /** -1 until it has a slot. */
+  slot: number;
+  generation: number;
+  phase: 'waiting' | 'loading' | 'complete';
+  /** Hex; null until it is complete and checked. */
+  checksum: string | null;
+  lengthBytes: number;
+  readonly interests: Set<Interest>;
+  /** What fills it now, if it can be given up. */
+  filling: { abandon(): void } | null;
+  /** Nobody wanted it any more before it was complete. */
+  abandoned: boolean;
+}
+
+/** Somebody who wants a shard. Without any, a shard on its way is given up. */
+export interface Interest {
+  /** The shard has a slot; `cold`: it was not complete in memory when it was asked for. Follow the watermark from here. */
+  placed(resident: Resident, cold: boolean): void;
+  failed(error: ShoalError): void;
+}
+
+/** How to get a shard that is not here: the ways to the origin its askers brought along. */
+export interface Way {
+  origin: OriginContext | null;
+  digest: string | null;
+  requestId: string;
+  /** The other node's request on whose behalf the shard is fetched, when that is why. */
+  onBehalf: PeerRequest | null;
+}
+
+/** Brings a shard into its slot through the swarm or from the origin; calls exactly one of `done` and `failed`, after which nothing writes to the slot. */
+export type FillFromSwarm = (
+  resident: Resident,
+  way: Way,
+  done: (got: { lengthBytes: number; totalBytes: number; checksum: string }) => void,
+  failed: (error: ShoalError) => void,
+) => { abandon(): void };
+
+export interface LoaderParts {
+  arena: Arena;
+  doorbells: Doorbells;
+  residency: Residency;
+  /** null: no disk cache. */
+  store: CacheStore | null;
+  facts: BlobFacts;
+  fill: FillFromSwarm;
+  /** A shard has just become complete here; `fromDisk`: it was stored already. */
+  completed(resident: Resident, fromDisk: boolean): void;
+  /** A shard was looked for: where it was found, `joined` when already on its way. */
+  looked(tier: 'arena' | 'disk' | 'joined' | 'swarm'): void;
+}
+
+/**
+ * Single-flight over shards: memory, then disk, then the swarm.
+ *
+ *   want -> waiting (for a slot) -> loading -> complete -> (evicted)
+ *                 \ abandoned         \ failed: all interests are told, the slot's generation ends
+ */
+export class ShardLoader {
+  readonly #parts: LoaderParts;
+  readonly #residents = new Map<string, Resident>();
+
+  constructor(parts: LoaderParts) {
+    this.#parts = parts;
+  }
+
+  /** The shard if it is in memory or on its way. */
+  find(key: string, shard: number): Resident | undefined {
+    return this.#residents.get(`${key}/${shard}`);
+  }
+
+  get loading(): Resident[] {
+    return [...this.#residents.values()].filter((resident) => resident.phase !== 'complete');
+  }
+
+  /** What is known of a shard on disk. */
+  stored(key: string, shard: number): { totalBytes: number; lengthBytes: number; checksum: string } | undefined {
+    const stored = this.#parts.store?.has(key, shard);
+    return stored === undefined ? undefined : { ...stored, checksum: Buffer.from(stored.checksum).toString('hex') };
+  }
+
+  /** Whether the shard is complete here, in memory or on disk. */
+  has(key: string, shard: number): boolean {
+    return this.find(key, shard)?.phase === 'complete' || this.#parts.store?.has(key, shard) !== undefined;
+  }
+
+  /** Brings the shard into memory; `interest` hears where it is. Returns what to give back with `drop`. */
+  want(key: string, shard: number, way: Way, interest: Interest): Resident {
+    const name = `${key}/${shard}`;
+    let resident = this.#residents.get(name);
+    if (resident === undefined) {
+      resident = { key, shard, slot: -1, generation: 0, phase: 'waiting', checksum: null, lengthBytes: -1, interests: new Set([interest]), filling: null, abandoned: false };
+      this.#residents.set(name, resident);
+      void this.#bring(resident, way);
+      return resident;
+    }
+    resident.interests.add(interest);
+    this.#parts.looked(resident.phase === 'complete' ? 'arena' : 'joined');
+    if (resident.phase === 'complete') {
+      this.#parts.residency.refresh(resident.slot);
+      this.#parts.store?.touch(key, shard);
+    }
+    if (resident.slot >= 0) interest.placed(resident, resident.phase !== 'complete');
+    return resident;
+  }
+
+  /** `interest` wants the shard no more; the last one to leave a shard on its way stops it. */
+  drop(resident: Resident, interest: Interest): void {
+    resident.interests.delete(interest);
+    if (resident.interests.size > 0 || resident.phase === 'complete' || resident.abandoned) return;
+    resident.abandoned = true;
+    this.#forget(resident);
+    resident.filling?.abandon();
+  }
+
+  /** Forgets every shard of a blob, in memory and on disk: it was found to be wrong. */
+  purge(key: string): void {
+    this.#parts.store?.drop(key);
+    for (const resident of [...this.#residents.values()]) {
+      if (resident.key === key && resident.phase === 'complete') {
+        this.#forget(resident);
+        this.#parts.residency.discard(resident.slot);
+      }
+    }
+    this.#parts.doorbells.ringAll();
+  }
+
+  async #bring(resident: Resident, way: Way): Promise<void> {
+    const { arena, residency, store } = this.#parts;
+    try {
+      const slot = await residency.acquire();
+      resident.slot = slot;
+      resident.generation = arena.begin(slot);
+    } catch (thrown) {
+      this.#fail(resident, ShoalError.from(thrown));
+      return;
+    }
+    if (resident.abandoned) {
+      residency.discard(resident.slot);
+      return;
+    }
+    resident.phase = 'loading';
+    residency.hold(resident.slot, () => this.#forget(resident));
+    const stored = store?.has(resident.key, resident.shard);
+    if (store !== null && stored !== undefined) {
+      arena.setSource(resident.slot, SlotSource.disk);
+      arena.setLength(resident.slot, stored.lengthBytes, stored.totalBytes);
+      this.#tellPlaced(resident);
+      if ((await store.load(resident.key, resident.shard, resident.slot)) === 'ok') {
+        this.#parts.looked('disk');
+        this.#complete(resident, { lengthBytes: stored.lengthBytes, totalBytes: stored.totalBytes, checksum: Buffer.from(stored.checksum).toString('hex') }, true);
+        return;
+      }
+      if (resident.abandoned) {
+        residency.discard(resident.slot);
+        return;
+      }
+    } else this.#tellPlaced(resident);
+    this.#parts.looked('swarm');
+    resident.filling = this.#parts.fill(
+      resident,
+      way,
+      (got) => this.#complete(resident, got, false),
+      (error) => this.#fail(resident, error),
+    );
+  }
+
+  #tellPlaced(resident: Resident): void {
+    for (const interest of [...resident.interests]) interest.placed(resident, true);
+  }
+
+  #complete(resident: Resident, got: { lengthBytes: number; totalBytes: number; checksum: string }, fromDisk: boolean): void {
+    const { arena, doorbells, residency, store, facts } = this.#parts;
+    const { slot, generation } = resident;
+    resident.filling = null;
+    resident.lengthBytes = got.lengthBytes;
+    resident.checksum = got.checksum;
+    facts.setTotal(resident.key, got.totalBytes);
+    arena.setLength(slot, got.lengthBytes, got.totalBytes);
+    arena.setReceived(slot, got.lengthBytes);
+    arena.setReleased(slot, got.lengthBytes);
+    resident.phase = 'complete';
+    if (resident.abandoned && !this.#readopt(resident)) {
+      residency.discard(slot);
+      return;
+    }
+    if (!fromDisk && store !== null) {
+      void store.save(resident.key, resident.shard, slot, generation, { ...got, checksum: Buffer.from(got.checksum, 'hex') }).then(() => this.#evictable(resident));
+    } else this.#evictable(resident);
+    doorbells.ringAll();
+    this.#parts.completed(resident, fromDisk);
+  }
+
+  /** An abandoned shard came through all the same; false when another try at it has begun meanwhile. */
+  #readopt(resident: Resident): boolean {
+    const name = `${resident.key}/${resident.shard}`;
+    if (this.#residents.has(name)) return false;
+    this.#residents.set(name, resident);
+    return true;
+  }
+
+  /** From now on the slot may be taken: what is in it is on disk, or cannot be put there. */
+  #evictable(resident: Resident): void {
+    const { arena, residency } = this.#parts;
+    if (arena.generation(resident.slot) !== resident.generation) return;
+    arena.setState(resident.slot, SlotState.complete);
+    residency.settle(resident.slot);
+  }
+
+  #fail(resident: Resident, error: ShoalError): void {
+    resident.filling = null;
+    this.#forget(resident);
+    if (resident.slot >= 0) this.#parts.residency.discard(resident.slot);
+    for (const interest of [...resident.interests]) interest.failed(error);
+    resident.interests.clear();
+    this.#parts.doorbells.ringAll();
+  }
+
+  #forget(resident: Resident): void {
+    const name = `${resident.key}/${resident.shard}`;
+    if (this.#residents.get(name) === resident) this.#residents.delete(name);
+  }
+}

@@ -1,0 +1,43 @@
+import { Piscina } from 'piscina';
+import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../limits.ts';
+import type { DigestJob, DigestResult, DigestStart } from '../workers/digest.ts';
+import type { PoolJob, PoolStart, PoolTasks } from '../workers/pool.ts';
+
+/** The two pools of a node, typed: see lib/workers/pool.ts and lib/workers/digest.ts for what they do. */
+export interface Pools {
+  run<Kind extends keyof PoolTasks>(job: PoolTasks[Kind][0] & { kind: Kind }): Promise<PoolTasks[Kind][1]>;
+  digest(job: DigestJob): Promise<DigestResult>;
+  /** Jobs waiting for a thread. */
+  queued(): number;
+  /** Ends the threads; what they were at is lost. */
+  close(): Promise<void>;
+}
+
+/** Threads live as long as the node, and stay in their event loops between tasks: they hold connections. */
+const FOREVER = { idleTimeout: Number.POSITIVE_INFINITY, atomics: 'disabled' } as const;
+
+export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
+  const transfer = new Piscina<PoolJob, unknown>({
+    ...FOREVER,
+    filename: new URL('../workers/pool.ts', import.meta.url).href,
+    minThreads: TRANSFER_THREADS,
+    maxThreads: TRANSFER_THREADS,
+    concurrentTasksPerWorker: POOL_TASKS_PER_THREAD,
+    workerData: start,
+  });
+  const digest = new Piscina<DigestJob, DigestResult>({
+    ...FOREVER,
+    filename: new URL('../workers/digest.ts', import.meta.url).href,
+    minThreads: 1,
+    maxThreads: 1,
+    workerData: digestStart,
+  });
+  return {
+    run: (job) => transfer.run(job) as never,
+    digest: (job) => digest.run(job),
+    queued: () => transfer.queueSize + digest.queueSize,
+    async close() {
+      await Promise.all([transfer.destroy(), digest.destroy()]);
+    },
+  };
+}

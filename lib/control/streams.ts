@@ -1,0 +1,204 @@
+import { ShoalError } from '../errors.ts';
+import { READ_AHEAD_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
+import type { BlobName, ControlMessage, OpenRequest, OriginContext } from '../workers/messages.ts';
+import type { BlobFacts } from './blob-facts.ts';
+import type { Gate } from './gate.ts';
+import type { LayerGate } from './layer-gate.ts';
+import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
+
+export interface StreamParts {
+  loader: ShardLoader;
+  gate: Gate;
+  layers: LayerGate;
+  facts: BlobFacts;
+  /** Slots of memory there are: the open streams of all fronts share half of them for read-ahead. */
+  slotCount: number;
+  open: { streams: number };
+}
+
+/** Where control's answers to one front go. */
+export type Reply = (message: ControlMessage) => void;
+
+/**
+ * The clients that read through one front: access, a place among the downloading layers, the shard asked
+ * for, and those it will ask for next.
+ */
+export class Streams {
+  readonly #parts: StreamParts;
+  readonly #reply: Reply;
+  readonly #streams = new Map<number, Stream>();
+
+  constructor(parts: StreamParts, reply: Reply) {
+    this.#parts = parts;
+    this.#reply = reply;
+  }
+
+  open(request: OpenRequest): void {
+    this.#parts.open.streams += 1;
+    const stream = new Stream(request, this.#parts, this.#reply);
+    this.#streams.set(request.id, stream);
+    stream.start();
+  }
+
+  want(id: number, shard: number, placed: boolean): void {
+    this.#streams.get(id)?.at(shard, placed);
+  }
+
+  close(id: number): boolean {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return false;
+    this.#streams.delete(id);
+    this.#parts.open.streams -= 1;
+    stream.close();
+    return true;
+  }
+}
+
+class Stream {
+  readonly #request: OpenRequest;
+  readonly #parts: StreamParts;
+  readonly #reply: Reply;
+  readonly #way: Way;
+  /** Shards this stream holds an interest in, by index. */
+  readonly #held = new Map<number, { resident: Resident; interest: Interest }>();
+  #shard: number;
+  /** Steps read in sequence so far: read-ahead opens with them. */
+  #steps = 0;
+  /** Until access is granted the place of the first shard is kept back. */
+  #grantMs: number | null = null;
+  #firstPlace: { resident: Resident; cold: boolean } | null = null;
+  #leaveLayers: (() => void) | null = null;
+  #closed = false;
+
+  constructor(request: OpenRequest, parts: StreamParts, reply: Reply) {
+    this.#request = request;
+    this.#parts = parts;
+    this.#reply = reply;
+    this.#shard = request.shard;
+    const { blob, authorization } = request;
+    this.#way = { origin: originOf(blob, authorization), digest: blob.digest?.startsWith('sha256:') === true ? blob.digest : null, requestId: request.requestId, onBehalf: null };
+  }
+
+  start(): void {
+    const { gate, facts } = this.#parts;
+    const { blob, authorization } = this.#request;
+    const remembered = gate.remembered(blob, authorization);
+    if (remembered !== null) {
+      facts.addOrigin(blob.key, this.#way.origin!);
+      this.#grantMs = remembered;
+      this.#want(this.#shard);
+      return;
+    }
+    // Asked in parallel: an owner's own fetch proves the right to read as well as a check would, and costs no more time.
+    gate.check(blob, authorization).then(
+      (grantMs) => {
+        if (this.#closed) return;
+        facts.addOrigin(blob.key, this.#way.origin!);
+        this.#grantMs = grantMs;
+        this.#tellFirst();
+      },
+      (thrown: unknown) => this.#refuse(ShoalError.from(thrown)),
+    );
+    this.#want(this.#shard);
+  }
+
+  /** The client has come to `shard`. */
+  at(shard: number, placed: boolean): void {
+    if (this.#closed) return;
+    this.#steps = shard === this.#shard + 1 ? this.#steps + 1 : 0;
+    this.#shard = shard;
+    for (const [held, { resident, interest }] of this.#held) {
+      if (held >= shard) continue;
+      this.#held.delete(held);
+      this.#parts.loader.drop(resident, interest);
+    }
+    if (!placed) {
+      // What was held may have been evicted since: ask anew, whatever was known.
+      const known = this.#held.get(shard);
+      if (known !== undefined) {
+        this.#held.delete(shard);
+        this.#parts.loader.drop(known.resident, known.interest);
+      }
+      this.#want(shard);
+    }
+    this.#readAhead();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const { resident, interest } of this.#held.values()) this.#parts.loader.drop(resident, interest);
+    this.#held.clear();
+    this.#leaveLayers?.();
+  }
+
+  /** Wants `shard`, once there is a place among the downloading layers if it is not here. */
+  #want(shard: number): void {
+    const { loader, layers } = this.#parts;
+    const { key } = this.#request.blob;
+    if (this.#leaveLayers !== null || loader.has(key, shard)) {
+      this.#hold(shard);
+      return;
+    }
+    let entered = false;
+    this.#leaveLayers = layers.enter(key, () => {
+      entered = true;
+      if (this.#leaveLayers !== null && !this.#closed) this.#hold(shard);
+    });
+    if (entered) this.#hold(shard);
+  }
+
+  #hold(shard: number): void {
+    if (this.#held.has(shard)) return;
+    const interest: Interest = {
+      placed: (resident, cold) => this.#placed(resident, cold),
+      failed: (error) => this.#failed(shard, error),
+    };
+    const resident = this.#parts.loader.want(this.#request.blob.key, shard, this.#way, interest);
+    if (this.#closed) this.#parts.loader.drop(resident, interest);
+    else this.#held.set(shard, { resident, interest });
+  }
+
+  #placed(resident: Resident, cold: boolean): void {
+    if (this.#closed) return;
+    if (this.#firstPlace === null && resident.shard === this.#request.shard) {
+      this.#firstPlace = { resident, cold };
+      this.#tellFirst();
+    } else if (this.#firstPlace !== null) {
+      const { shard, slot, generation, checksum } = resident;
+      this.#reply({ kind: 'granted', id: this.#request.id, shard, slot, generation, checksum, totalBytes: this.#parts.facts.totalOf(resident.key), cold });
+    }
+  }
+
+  /** Answers `opened` once both are there: the right to read, and a place to read from. */
+  #tellFirst(): void {
+    if (this.#grantMs === null || this.#firstPlace === null || this.#closed) return;
+    const { resident, cold } = this.#firstPlace;
+    const { shard, slot, generation } = resident;
+    this.#reply({ kind: 'opened', id: this.#request.id, shard, slot, generation, totalBytes: this.#parts.facts.totalOf(resident.key), cold, grantMs: this.#grantMs });
+    this.#readAhead();
+  }
+
+  #failed(shard: number, error: ShoalError): void {
+    this.#held.delete(shard);
+    // A shard read ahead of need is tried again when it is needed.
+    if (shard === this.#shard) this.#refuse(error);
+  }
+
+  #refuse(error: ShoalError): void {
+    if (!this.#closed) this.#reply({ kind: 'refused', id: this.#request.id, error: error.toWire() });
+  }
+
+  #readAhead(): void {
+    const { facts, slotCount, open } = this.#parts;
+    const totalBytes = facts.totalOf(this.#request.blob.key);
+    const lastOfBlob = totalBytes === null ? this.#shard : Math.ceil(totalBytes / SHARD_BYTES) - 1;
+    const last = Math.min(lastOfBlob, this.#request.untilShard ?? lastOfBlob);
+    const share = Math.floor(slotCount / 2 / open.streams);
+    const window = Math.max(1, Math.min(READ_AHEAD_SHARDS_MAX, 2 << Math.min(this.#steps, 5), share));
+    for (let shard = this.#shard + 1; shard <= Math.min(last, this.#shard + window); shard++) this.#hold(shard);
+  }
+}
+
+function originOf(blob: BlobName, authorization: string | null): OriginContext {
+  return { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
+}

@@ -1,0 +1,253 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import type { Membership } from '../cluster/membership.ts';
+import { StaticMembership } from '../cluster/static.ts';
+import type { ClusterSecret } from '../cluster/secret.ts';
+import type { Config } from '../config/schema.ts';
+import { ShoalError } from '../errors.ts';
+import { SlotSource, type Arena } from '../io/arena.ts';
+import type { Doorbells } from '../io/doorbell.ts';
+import { STATUS_TREE_EDGES_MAX, SWARM_TICK_MS } from '../limits.ts';
+import type { ShardFetch } from '../swarm/fetch.ts';
+import { Swarm } from '../swarm/swarm.ts';
+import type { AttemptResult, Fetch, FetchContext, FetchResult, OriginAsk, PeerAsk, StatAsk } from '../swarm/types.ts';
+import type { BlobTree, PeerInput } from '../telemetry/status.ts';
+import type { OriginContext } from '../workers/messages.ts';
+import type { BlobFacts } from './blob-facts.ts';
+import type { FillFromSwarm, Resident, ShardLoader, Way } from './loader.ts';
+import type { Observation } from './observation.ts';
+import { PeerDesks, type PeerDeskParts } from './peer-desk.ts';
+import type { Pools } from './pools.ts';
+import { Transfers, type Filling } from './transfers.ts';
+
+export interface DriverParts {
+  self: string;
+  mode: 'agent' | 'root';
+  arena: Arena;
+  doorbells: Doorbells;
+  pools: Pools;
+  facts: BlobFacts;
+  clock: Clock;
+  secret: ClusterSecret;
+  observation: Observation;
+}
+
+/** A way to the origin as the core knows it: by a name that holds no secret. */
+interface OriginWay extends FetchContext {
+  origin: OriginContext;
+}
+
+/** A fetch under way: what it fills and for whom. */
+interface Job {
+  resident: Resident;
+  way: Way;
+  done: Parameters<FillFromSwarm>[2];
+  failed: Parameters<FillFromSwarm>[3];
+  /** The attempt that may write to the slot; it settles always. */
+  running: Promise<unknown> | null;
+}
+
+/** Carries out, with sockets and slots, what the swarm core (lib/swarm) decides. */
+export class SwarmDriver {
+  readonly #parts: DriverParts;
+  readonly #swarm: Swarm;
+  readonly #transfers: Transfers;
+  readonly #jobs = new Map<string, Job>();
+  readonly #desks: PeerDesks;
+  #loader: ShardLoader | null = null;
+  #membership: Membership | null = null;
+  readonly #ticker: NodeJS.Timeout;
+
+  constructor(parts: DriverParts) {
+    this.#parts = parts;
+    this.#transfers = new Transfers(parts);
+    const { meter, log } = parts.observation;
+    this.#swarm = new Swarm({
+      self: { node: parts.self, role: parts.mode, zone: null },
+      nowMs: () => parts.clock.nowMs(),
+      random: Math.random,
+      effects: {
+        ask: (fetch, attempt, ask) => void this.#ask(fetch, attempt, ask),
+        origin: (fetch, attempt, ask) => void this.#origin(fetch, attempt, ask),
+        stat: (fetch, attempt, ask) => void this.#stat(fetch, attempt, ask),
+        abandon: (fetch, attempt) => this.#abandon(fetch, attempt),
+        receivedBytes: (fetch) => this.#receivedBytes(fetch),
+        finished: (fetch, result) => this.#finished(fetch, result),
+      },
+      observe: (event, node) => {
+        if (event === 'lied' || event === 'corrupt') meter.count('integrity.shard');
+        if (event === 'lied') meter.count('penalty.quarantine');
+        if (event === 'stalled') meter.count('transfer.peer.stalled');
+        if (event === 'resumed') meter.count('transfer.peer.resumed');
+        if (event !== 'redirected' && event !== 'owner-changed') log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
+      },
+    });
+    this.#desks = new PeerDesks({ swarm: this.#swarm, clock: parts.clock, facts: parts.facts, loader: () => this.#loader! });
+    this.#ticker = setInterval(() => this.#swarm.tick(), SWARM_TICK_MS);
+  }
+
+  /** Gives the driver the loader whose slots it fills. */
+  attach(loader: ShardLoader): void {
+    this.#loader = loader;
+  }
+
+  /** Begins to watch who is there. */
+  async join(config: Config['P2PConfig']): Promise<void> {
+    this.#membership = new StaticMembership(config.peers, config.roots);
+    await this.#membership.start((view) => {
+      const roots = view.roots.map((member) => ({ ...member, role: 'root' as const }));
+      const agents = view.agents.map((member) => ({ ...member, role: 'agent' as const }));
+      this.#swarm.setMembers([...agents, ...roots]);
+    });
+  }
+
+  async leave(): Promise<void> {
+    clearInterval(this.#ticker);
+    await this.#membership?.stop();
+  }
+
+  deskParts(): PeerDeskParts {
+    return this.#desks.parts;
+  }
+
+  /** See FillFromSwarm. */
+  readonly fill: FillFromSwarm = (resident, way, done, failed) => {
+    const name = `${resident.key}/${resident.shard}`;
+    this.#jobs.set(name, { resident, way, done, failed, running: null });
+    const [newest, ...older] = this.#ways(resident.key, way);
+    const shard = { key: resident.key, index: resident.shard };
+    const fetch = this.#swarm.want(shard, newest ?? null, way.onBehalf ?? undefined);
+    for (const other of older) fetch.offer(other);
+    return { abandon: () => this.#swarm.cancel(shard) };
+  };
+
+  /** A shard has become complete here: whoever waits for its checksum gets it. */
+  completed(resident: Resident): void {
+    this.#desks.completed(resident);
+  }
+
+  peers(): PeerInput[] {
+    return this.#swarm.snapshot().peers.map(({ node, role, zone, condition }) => ({
+      node,
+      role,
+      zone,
+      state: condition === 'quarantined' ? 'quarantined' : condition === 'cooling' ? 'cooldown' : 'up',
+    }));
+  }
+
+  treeSummary(): { tracked: number; depthMax: number; blobs: string[] } {
+    const { trees, depthMax } = this.#swarm.snapshot();
+    return { tracked: trees, depthMax, blobs: this.#swarm.trackedBlobs() };
+  }
+
+  tree(blob: string): BlobTree | undefined {
+    const edges = this.#swarm.trees(blob, STATUS_TREE_EDGES_MAX);
+    if (edges.length === 0) return undefined;
+    const shards = new Map<number, BlobTree['shards'][number]>();
+    for (const { shard, node, parent, complete } of edges) {
+      let tree = shards.get(shard);
+      if (tree === undefined) shards.set(shard, (tree = { index: shard, edges: [] }));
+      tree.edges.push({ parent: parent ?? this.#parts.self, child: node, state: complete ? 'complete' : 'receiving' });
+    }
+    return { blob, shards: [...shards.values()] };
+  }
+
+  /** The ways to the origin known for a blob, the asker's own first. */
+  #ways(key: string, way: Way): OriginWay[] {
+    const known = this.#parts.facts.origins(key);
+    const all = way.origin === null ? known : [way.origin, ...known.filter((other) => other.url !== way.origin!.url || other.authorization !== way.origin!.authorization)];
+    return all.map((origin) => ({ id: createHash('sha256').update(`${origin.url}\n${origin.authorization ?? ''}`).digest('base64'), origin }));
+  }
+
+  /** The job a fetch is for; found by name the first time, when the fetch has just begun. */
+  #job(fetch: Fetch): Job {
+    fetch.place ??= this.#jobs.get(`${fetch.shard.key}/${fetch.shard.index}`);
+    return fetch.place as Job;
+  }
+
+  #filling(fetch: Fetch, attempt: number, fromBytes: number): Filling {
+    const { arena, facts } = this.#parts;
+    const { resident, way } = this.#job(fetch);
+    if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
+    return { slot: resident.slot, attempt, shard: resident.shard, fromBytes, totalBytes: facts.totalOf(resident.key), digest: way.digest };
+  }
+
+  /** Bytes clients have seen turned out wrong: their answers are cut off, so that nobody takes them for whole. */
+  #startOver(resident: Resident): void {
+    this.#parts.arena.setReleased(resident.slot, 0);
+    const error = new ShoalError('CHECKSUM_MISMATCH', 'a shard did not have the checksum its owner told');
+    for (const interest of [...resident.interests]) interest.failed(error);
+    resident.interests.clear();
+  }
+
+  async #ask(fetch: Fetch, attempt: number, ask: PeerAsk): Promise<void> {
+    const { arena, self, observation } = this.#parts;
+    const job = this.#job(fetch);
+    const { way, resident } = job;
+    const filling = this.#filling(fetch, attempt, ask.fromBytes);
+    arena.setSource(resident.slot, SlotSource.peer);
+    const { key, index } = fetch.shard;
+    const running = this.#transfers.peer(
+      ask.node,
+      { key, shard: index, fromBytes: ask.fromBytes, node: self, zone: null, role: ask.as, exclude: ask.exclude, hops: ask.hops },
+      filling,
+      { origin: (ask.context as OriginWay | null)?.origin ?? null, release: ask.trusted, requestId: way.requestId },
+    );
+    job.running = running;
+    const result = await running;
+    job.running = null;
+    if (result.kind === 'data') {
+      observation.meter.count('transfer.peer.done');
+      observation.telemetry.peerRates.add(ask.node, result.lengthBytes - ask.fromBytes);
+    } else if (result.kind === 'failed') observation.meter.count('transfer.peer.failed');
+    this.#settle(fetch, attempt, result);
+  }
+
+  async #origin(fetch: Fetch, attempt: number, ask: OriginAsk): Promise<void> {
+    const { arena, observation } = this.#parts;
+    const filling = this.#filling(fetch, attempt, ask.fromBytes);
+    arena.setSource(filling.slot, SlotSource.origin);
+    const job = this.#job(fetch);
+    const running = this.#transfers.origin((ask.context as OriginWay).origin, filling);
+    job.running = running;
+    const result = await running;
+    job.running = null;
+    observation.meter.count(result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed');
+    if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });
+    else if (result.error.code === 'ORIGIN_REFUSED') this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
+    else this.#settle(fetch, attempt, result);
+  }
+
+  async #stat(fetch: Fetch, attempt: number, ask: StatAsk): Promise<void> {
+    const { key, index } = fetch.shard;
+    const result = await this.#transfers.stat(ask.node, { key, shard: index, node: this.#parts.self, zone: null, parent: ask.parent, report: ask.report });
+    (fetch as ShardFetch).settleStat(attempt, result);
+  }
+
+  #settle(fetch: Fetch, attempt: number, result: AttemptResult): void {
+    if (result.kind === 'redirect' && result.totalBytes !== null) this.#parts.facts.setTotal(fetch.shard.key, result.totalBytes);
+    (fetch as ShardFetch).settle(attempt, result);
+  }
+
+  #abandon(fetch: Fetch, attempt: number): void {
+    this.#parts.arena.cancel(this.#job(fetch).resident.slot, attempt);
+  }
+
+  #receivedBytes(fetch: Fetch): number {
+    return this.#parts.arena.received(this.#job(fetch).resident.slot);
+  }
+
+  /** The fetch is over; the slot is given back only once nothing writes to it any more. */
+  #finished(fetch: Fetch, result: FetchResult): void {
+    const job = this.#job(fetch);
+    const name = `${fetch.shard.key}/${fetch.shard.index}`;
+    if (this.#jobs.get(name) === job) this.#jobs.delete(name);
+    if (result.kind === 'done') {
+      job.done(result);
+      return;
+    }
+    const error = result.kind === 'cancelled' ? new ShoalError('CANCELLED', 'nobody wants the shard any more') : ShoalError.fromWire(result.error);
+    if (job.running === null) job.failed(error);
+    else void job.running.then(() => job.failed(error));
+  }
+}

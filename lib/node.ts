@@ -1,0 +1,213 @@
+import { randomBytes } from 'node:crypto';
+import { systemClock, type Clock } from './clock.ts';
+import { CacheStore } from './cache/store.ts';
+import { ClusterSecret } from './cluster/secret.ts';
+import type { RunningNode } from './commands/node.ts';
+import type { Config } from './config/schema.ts';
+import { readClusterSecret } from './config/secret.ts';
+import { BlobFacts } from './control/blob-facts.ts';
+import { FrontDesk } from './control/control.ts';
+import { Digests } from './control/digests.ts';
+import { startFront, type Front } from './control/fronts.ts';
+import { Gate } from './control/gate.ts';
+import { LayerGate } from './control/layer-gate.ts';
+import { ShardLoader } from './control/loader.ts';
+import { startPools } from './control/pools.ts';
+import { claimPort } from './control/ports.ts';
+import { Residency } from './control/residency.ts';
+import { SwarmDriver } from './control/swarm-driver.ts';
+import { statusInputs } from './control/status-inputs.ts';
+import { openObservation, type Observation } from './control/observation.ts';
+import { ShoalError } from './errors.ts';
+import { certificateFiles } from './front/certificates.ts';
+import { Throttle } from './front/throttle.ts';
+import { Arena } from './io/arena.ts';
+import { Doorbells } from './io/doorbell.ts';
+import { openSlabFiles, type SlabFiles } from './io/slab-files.ts';
+import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX } from './limits.ts';
+import { AccessLedger } from './registry/access.ts';
+import type { Readiness } from './telemetry/health.ts';
+import type { FrontStart } from './workers/messages.ts';
+
+/** A node without a secret talks to its own kind on loopback only, where this constant keeps honest parties apart from strangers' protocols. */
+const LOOPBACK_SECRET = Buffer.from('shoal without a cluster secret: loopback only');
+
+/**
+ * Builds one node from its config and starts it; resolves once it serves. Throws what keeps it from
+ * starting: PORT_IN_USE, CACHE_DIR_UNUSABLE, CONFIG_INVALID.
+ */
+export async function startNode(config: Config, options: { frontThreads?: number } = {}): Promise<RunningNode> {
+  // uWebSockets.js reads it once, when it is first loaded.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
+  const clock = systemClock;
+  const { DeployConfig, ProxyConfig, P2PConfig, CacheConfig, ExporterConfig } = config;
+  const secret = readClusterSecret(config);
+  const frontCount = options.frontThreads ?? 1;
+  const readiness: Readiness & { problems: string[] } = { phase: 'starting', problems: [] };
+
+  const p2pHost = secret.kind === 'secret' ? '0.0.0.0' : '127.0.0.1';
+  const address = secret.kind === 'secret' ? DeployConfig.node : '127.0.0.1';
+  const ports = {
+    proxy: await claimPort(ProxyConfig.host, ProxyConfig.port, 'ProxyConfig.port'),
+    p2p: await claimPort(p2pHost, P2PConfig.port, 'P2PConfig.port'),
+    exporter: ExporterConfig.enable && ExporterConfig.standaloneExporterPort ? await claimPort('0.0.0.0', ExporterConfig.port, 'ExporterConfig.port') : null,
+  };
+  const node = `${address.includes(':') ? `[${address}]` : address}:${ports.p2p}`;
+  const observation = openObservation({ config, node, clock });
+  const { log, meter } = observation;
+
+  const arena = Arena.create(CacheConfig.memory);
+  const doorbells = Doorbells.create(frontCount);
+  const residency = new Residency(arena, clock);
+  const facts = new BlobFacts();
+  const files = await openSlabFiles({ dir: CacheConfig.dir, capacityBytes: CacheConfig.capacity, direct: CacheConfig.aioEnable === 1, log });
+  const pools = startPools(
+    {
+      arena: arena.shared,
+      doorbells: doorbells.shared,
+      meters: observation.meters,
+      origin: { registries: ProxyConfig.registries, allow: ProxyConfig.allow },
+      slabFd: files.slabFd,
+    },
+    { arena: arena.shared, meters: observation.meters },
+  );
+  const store = openStore(files, pools, observation, clock);
+  const gate = new Gate({
+    ledger: new AccessLedger({ clock, ttlMs: ProxyConfig.accessTtl * 1000, staleTtlMs: ProxyConfig.accessStaleTtl * 1000, check: ProxyConfig.accessCheck }),
+    probe: (job) => pools.run(job),
+    sized: (key, totalBytes) => facts.setTotal(key, totalBytes),
+    count: (name) => meter.count(name),
+  });
+  const layers = new LayerGate(ProxyConfig.proxyConcurrencyLimit, clock, (ms) => {
+    meter.count('layer.wait');
+    meter.observe('layerWait', ms * 1000);
+  });
+  const clusterSecret = secret.kind === 'secret' ? secret.bytes : P2PConfig.peers.length + P2PConfig.roots.length > 0 ? LOOPBACK_SECRET : randomBytes(32);
+  const swarm = new SwarmDriver({
+    self: node,
+    mode: DeployConfig.mode,
+    arena,
+    doorbells,
+    pools,
+    facts,
+    clock,
+    secret: new ClusterSecret(clusterSecret),
+    observation,
+  });
+  const loader = new ShardLoader({
+    arena,
+    doorbells,
+    residency,
+    store,
+    facts,
+    fill: (resident, way, done, failed) => swarm.fill(resident, way, done, failed),
+    completed(resident, fromDisk) {
+      const totalBytes = facts.totalOf(resident.key);
+      if (totalBytes !== null) digests.completed(resident, totalBytes);
+      if (!fromDisk) swarm.completed(resident);
+    },
+    looked: (tier) => {
+      if (tier !== 'swarm') meter.count(`lookup.${tier}`);
+    },
+  });
+  const digests = new Digests({
+    run: (job) => pools.digest(job),
+    loader,
+    held: () => meter.count('blob.verified'),
+    broken(key) {
+      meter.count('integrity.blob');
+      log.error({ blob: key, code: 'DIGEST_MISMATCH' }, 'a blob does not have the digest it is known by: dropped');
+      loader.purge(key);
+    },
+  });
+  swarm.attach(loader);
+  await swarm.join(P2PConfig);
+
+  const inputs = statusInputs({ readiness, arena, residency, store, loader, facts, layers, pools, swarm });
+  const page = observation.pages(inputs, (blob) => swarm.tree(blob));
+  const open = { streams: 0 };
+  const desk = (send: Front['send']): FrontDesk =>
+    new FrontDesk(
+      {
+        streams: { loader, gate, layers, facts, slotCount: arena.slotCount, open },
+        peers: swarm.deskParts(),
+        gate,
+        relay: (job) => pools.run(job),
+        page,
+        audit: (batch, lines) => observation.audit?.accept(batch, lines),
+      },
+      send,
+    );
+  const throttle = Throttle.createShared();
+  const tls = ProxyConfig.tls ? await certificateFiles(ProxyConfig, clock) : null;
+  const fronts: Front[] = [];
+  for (let bell = 0; bell < frontCount; bell++) {
+    const start: FrontStart = {
+      arena: arena.shared,
+      doorbells: doorbells.shared,
+      bell,
+      throttle,
+      meters: observation.meters,
+      meterRow: 1 + bell,
+      config: {
+        node,
+        mode: DeployConfig.mode,
+        proxy: { host: ProxyConfig.host, port: ports.proxy, tls },
+        p2p: { host: p2pHost, port: ports.p2p },
+        exporter: ExporterConfig.enable ? { port: ports.exporter } : null,
+        prefix: ProxyConfig.prefix,
+        registries: ProxyConfig.registries.map((entry) => ({ ...entry })),
+        allow: [...ProxyConfig.allow],
+        audit: DeployConfig.logAudit,
+        secret: Buffer.from(clusterSecret).toString('hex'),
+        throttleLimitMB: ProxyConfig.throttleLimitMB,
+      },
+    };
+    fronts.push(await startFront(start, desk, (error) => log.fatal({ code: error.code }, error.message)));
+  }
+  readiness.phase = 'serving';
+  log.info({ proxy: ports.proxy, p2p: ports.p2p, exporter: ports.exporter }, 'serving');
+
+  return {
+    ready: {
+      mode: DeployConfig.mode,
+      proxy: `${ProxyConfig.tls ? 'https' : 'http'}://${ProxyConfig.host}:${ports.proxy}`,
+      p2p: `http://${node}`,
+      exporter: ports.exporter === null ? null : `http://127.0.0.1:${ports.exporter}`,
+      pid: process.pid,
+    },
+    async drain() {
+      readiness.phase = 'draining';
+      await swarm.leave();
+      await Promise.all(fronts.map((front) => front.drain(DRAIN_DEADLINE_MS)));
+      await store.close();
+      await pools.close();
+      await files.close();
+      await observation.close();
+    },
+  };
+}
+
+function openStore(files: SlabFiles, pools: ReturnType<typeof startPools>, observation: Observation, clock: Clock): CacheStore {
+  const failed = (error: { code: ShoalError['code']; message: string }): ShoalError => ShoalError.fromWire(error);
+  return CacheStore.open({
+    slotCount: files.slotCount,
+    entryCount: files.entryCount,
+    table: files.table,
+    clock,
+    log: observation.log,
+    io: {
+      async read(job) {
+        const result = await pools.run({ kind: 'diskRead', ...job });
+        if (result.kind === 'failed') throw failed(result.error);
+        return result.outcome;
+      },
+      async write(job) {
+        const result = await pools.run({ kind: 'diskWrite', ...job });
+        if (result.kind === 'failed') throw failed(result.error);
+        return result.outcome;
+      },
+      writeHeader: (job) => files.writeHeader(job),
+    },
+  });
+}
