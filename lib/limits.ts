@@ -91,10 +91,9 @@ export const ERROR_MESSAGE_CHARS_MAX = 300;
 /** Other nodes whose rate is followed: every node of the largest cluster simulated. */
 export const PEER_RATES_MAX = 10_000;
 
-/** Peers, blobs in flight and tree edges in one status answer: what a page can show and a phone can load. */
+/** Peers and blobs in one status answer: what a page can show and a phone can load. */
 export const STATUS_PEERS_MAX = 1_000;
 export const STATUS_BLOBS_MAX = 200;
-export const STATUS_TREE_EDGES_MAX = 5_000;
 
 /** Audit lines a thread holds before it hands them over; ~300 lines, one message. */
 export const AUDIT_BATCH_BYTES = 64 * 1024;
@@ -263,6 +262,3 @@ export const SWARM_TICK_MS = 25;
 
 /** An idle connection to an origin is kept this long; servers commonly close theirs after 15 s or more. */
 export const ORIGIN_KEEP_ALIVE_MS = 10_000;
-
-/** Edges of a blob's trees that the live page is given. */
-export const STATUS_TREE_EDGES_MAX = 2_000;
