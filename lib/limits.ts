@@ -91,9 +91,10 @@ export const ERROR_MESSAGE_CHARS_MAX = 300;
 /** Other nodes whose rate is followed: every node of the largest cluster simulated. */
 export const PEER_RATES_MAX = 10_000;
 
-/** Peers and blobs in one status answer: what a page can show and a phone can load. */
+/** Peers, blobs in flight and tree edges in one status answer: what a page can show and a phone can load. */
 export const STATUS_PEERS_MAX = 1_000;
 export const STATUS_BLOBS_MAX = 200;
+export const STATUS_TREE_EDGES_MAX = 5_000;
 
 /** Audit lines a thread holds before it hands them over; ~300 lines, one message. */
 export const AUDIT_BATCH_BYTES = 64 * 1024;
@@ -262,3 +263,89 @@ export const SWARM_TICK_MS = 25;
 
 /** An idle connection to an origin is kept this long; servers commonly close theirs after 15 s or more. */
 export const ORIGIN_KEEP_ALIVE_MS = 10_000;
+
+// --- swarm: chosen with the simulator, figures in docs/SWARM.md ---
+
+/** Nodes of a shard's rank that are looked at: with 8 down at once there are other worries than the origin's load. */
+export const RANK_DEPTH = 8;
+
+/** Ranks remembered: the shards of a 128 GB image; forgotten at once when full, and made again in microseconds. */
+export const RANKS_MAX = 65_536;
+
+/** Children an inner node of a shard's tree takes; a node is inner in one of so many trees (docs/SWARM.md). */
+export const TREE_FANOUT = 4;
+
+/** Children the owner of a shard sends to itself. */
+export const OWNER_FANOUT = 4;
+
+/** Above this many children at once even an owner without any other holder says "busy". */
+export const OWNER_CHILDREN_MAX = 64;
+
+/** Children of all shards a node sends to at once: far above what a full window asks of it, far below what its sockets bear. */
+export const UPLOADS_MAX = 2_048;
+
+/** Candidates looked at for one requester before it is sent to the first that will do at all. */
+export const TREE_SCAN_MAX = 64;
+
+/** Shards a node tracks at once, and nodes over all of them; the longest unasked are forgotten, at worst they are made again. */
+export const TRACKERS_MAX = 32_768;
+export const TRACKED_NODES_MAX = 1_000_000;
+
+/** A tree nobody asked about for this long is forgotten; who asks later is served by the owner first, as at the start. */
+export const TRACKER_IDLE_MS = 10 * 60_000;
+
+/** Doubts (other nodes left it, or it had not got the shard) before a holder gets no more children in this tree. */
+export const HOLDER_DOUBTS_MAX = 2;
+
+/** An owner whose children are all taken is asked again after this long: a shard or two have passed by then. */
+export const OWNER_RETRY_MS = 50;
+
+/** A forwarded request passes a parent's owner, a second owner and a root; more is a loop. */
+export const HOPS_MAX = 6;
+
+/** Redirects without a byte in between, before the redirecting owner counts as failed. */
+export const REDIRECTS_MAX = 16;
+
+/** Nodes a request says it does not want: beyond it the oldest are taken back. */
+export const EXCLUDES_MAX = 16;
+
+/** First cool-down of a node that failed; doubles with every failure in a row up to the second. */
+export const COOL_DOWN_MS = 2_000;
+export const COOL_DOWN_MS_MAX = 60_000;
+
+/** So many slow transfers without a good one between make a node slow, for so long. */
+export const SLOW_STRIKES = 3;
+export const SLOW_MS = 10_000;
+
+/** A node that sent wrong bytes twice is left alone for this long. Once: honest children of a liar pass on what they got. */
+export const LIES_MAX = 2;
+export const QUARANTINE_MS = 10 * 60_000;
+
+/** Nodes whose trouble is remembered; only troubled nodes are. */
+export const TROUBLED_NODES_MAX = 20_000;
+
+/** A parent is left when it takes so many times as long as shards took lately, and at least so long. */
+export const LATE_FACTOR = 4;
+export const LATE_MS_MIN = 150;
+
+/** Shards measured before any is called late, and that must have come since the late one was asked for: else it is not the parent. */
+export const LATE_SAMPLES_MIN = 8;
+
+/** An owner that is alive but has had no byte for this long is passed over. */
+export const OWNER_PATIENCE_MS = 10_000;
+
+/** A fetch that gained no byte for this long gives up, before its client's ANSWER_DEADLINE_MS. */
+export const FETCH_PATIENCE_MS = 25_000;
+
+/** Requests to the origin for one shard by one node, and the first pause between them (doubles, with jitter). */
+export const ORIGIN_TRIES_MAX = 4;
+export const ORIGIN_BACKOFF_MS = 200;
+
+/** Owners whose way to the origin failed before a fetch believes that it is the origin. */
+export const OWNER_REFUSALS_MAX = 2;
+
+/** Times a shard is read anew because it had not the owner's checksum. */
+export const CORRUPTIONS_MAX = 4;
+
+/** Credentials remembered for one fetch; the newest are the likeliest to be good. */
+export const CONTEXTS_MAX = 4;
