@@ -24,8 +24,8 @@ export interface UpReport {
   ok: boolean;
   imageBytes: number;
   nodes: NodeRow[];
-  /** `requests` is null when the registry is not ours and nobody counted there. */
-  origin: { bytes: number; requests: number | null };
+  /** Blob bytes and the requests for them, access checks apart: counted at the embedded registry, else by the nodes. */
+  origin: { bytes: number; requests: number };
 }
 
 export interface ReportNotes {
@@ -48,7 +48,7 @@ export function renderReport(report: UpReport, notes: ReportNotes): string {
   const agents = report.nodes.filter((node) => node.role === 'agent').length;
   const lines = [table.toString(), ''];
   const ratio = report.imageBytes === 0 ? 0 : report.origin.bytes / report.imageBytes;
-  const counted = report.origin.requests === null ? 'as the nodes count it' : `in ${report.origin.requests} requests, counted at the registry`;
+  const counted = `in ${report.origin.requests} requests, ${notes.accessChecks === null ? 'as the nodes count them' : 'counted at the registry'}`;
   lines.push(`  The image is ${formatBytes(report.imageBytes)}. ${agents} ${agents === 1 ? 'node' : 'nodes'} pulled it; the registry sent ${formatBytes(report.origin.bytes)}, ${ratio.toFixed(3)} x the image (${counted}).`);
   if (notes.accessChecks !== null) lines.push(`  Besides, ${notes.accessChecks} one-byte reads asked whether a client may read.`);
   lines.push(report.ok ? pc.green('  Every digest is right.') : pc.red('  Not every pull succeeded:'));

@@ -25,6 +25,10 @@ export interface NamedImage {
   reference: string;
 }
 
+/** `docker.io` names a registry that answers elsewhere. */
+const DOCKER_HUB = 'https://docker.io';
+const DOCKER_HUB_REGISTRY = 'https://registry-1.docker.io';
+
 /** The named registry and image, checked; null for the embedded ones. */
 export function namedImage({ registry, image }: UpOptions): NamedImage | null {
   if (registry === undefined && image === undefined) return null;
@@ -34,7 +38,12 @@ export function namedImage({ registry, image }: UpOptions): NamedImage | null {
   if (upstream === null) throw new ShoalError('USAGE', '--registry: allowed: an http or https URL of a registry, without path, query or credentials');
   const name = parseImageName(image);
   if (name === null) throw new ShoalError('USAGE', '--image: allowed: REPO, REPO:TAG or REPO@sha256:DIGEST, without the registry');
-  return { upstream, ...name };
+  return upstream === DOCKER_HUB ? { upstream: DOCKER_HUB_REGISTRY, ...name, repository: officialName(name.repository) } : { upstream, ...name };
+}
+
+/** Docker's official images have one-part names that stand for `library/NAME`. */
+function officialName(repository: string): string {
+  return repository.includes('/') ? repository : `library/${repository}`;
 }
 
 /** Makes the sample image and serves it from this process. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../clock.ts';
-import { readNodeBytes } from '../demo/node-bytes.ts';
+import { readNodeBytes, readOriginRequests } from '../demo/node-counters.ts';
 import type { NodeProcess } from '../demo/node-process.ts';
 import { pullImage } from '../demo/pull.ts';
 import type { PullOutcome } from '../demo/pull.ts';
@@ -112,16 +112,17 @@ async function pullThrough(agents: readonly NodeProcess[], source: Source, strea
 }
 
 async function reportOf(swarm: DemoSwarm, outcomes: ReadonlyMap<NodeProcess, PullOutcome>, source: Source): Promise<UpReport> {
-  const nodes = await Promise.all(
-    swarm.nodes.map(async (node): Promise<NodeRow> => {
-      const { exporter } = node.addresses;
-      if (exporter === null) throw new ShoalError('INTERNAL', `${node.name} has no exporter`);
-      const bytes = await readNodeBytes(exporter);
-      const outcome = outcomes.get(node);
-      return { name: node.name, role: node.role, seconds: outcome?.seconds ?? 0, bytes, digestsOk: outcome?.digestsOk ?? true };
-    }),
-  );
-  const counted = source.embedded?.traffic.blobs;
-  const origin = counted === undefined ? { bytes: nodes.reduce((sum, node) => sum + node.bytes.origin, 0), requests: null } : { ...counted };
+  const nodes: NodeRow[] = [];
+  let asked = 0;
+  for (const node of swarm.nodes) {
+    const { exporter } = node.addresses;
+    if (exporter === null) throw new ShoalError('INTERNAL', `${node.name} has no exporter`);
+    const outcome = outcomes.get(node);
+    const bytes = await readNodeBytes(exporter);
+    nodes.push({ name: node.name, role: node.role, seconds: outcome?.seconds ?? 0, bytes, digestsOk: outcome?.digestsOk ?? true });
+    if (source.embedded === null) asked += await readOriginRequests(exporter);
+  }
+  const counted = source.embedded?.traffic.blobs ?? { bytes: nodes.reduce((sum, node) => sum + node.bytes.origin, 0), requests: asked };
+  const origin = { bytes: counted.bytes, requests: counted.requests };
   return { ok: nodes.every((node) => node.digestsOk), imageBytes: source.image.imageBytes, nodes, origin };
 }

@@ -15,6 +15,7 @@ const startNode: StartNode = async (config) => {
   if (behaviour === 'port-in-use') throw new ShoalError('PORT_IN_USE', `127.0.0.1:${config.P2PConfig.port} is in use`);
   if (behaviour === 'mute') await new Promise(() => setInterval(() => undefined, 1_000));
   const bytes = { origin: 0, peer: 0, cache: 0 };
+  let downloads = 0;
   const upstream = config.ProxyConfig.registries[0]?.upstream ?? '';
   const proxy = createServer((request, response) => {
     void (async () => {
@@ -23,6 +24,7 @@ const startNode: StartNode = async (config) => {
       const body = Buffer.from(await answer.arrayBuffer());
       if (answer.ok && request.url?.includes('/blobs/')) {
         bytes.origin += body.length;
+        downloads++;
         if (behaviour === 'corrupt' && body.length > 0) body[0]! ^= 1;
       }
       const { 'transfer-encoding': _, ...relayed } = Object.fromEntries(answer.headers);
@@ -32,7 +34,10 @@ const startNode: StartNode = async (config) => {
       response.destroy();
     });
   });
-  const exporter = createServer((_request, response) => response.end(JSON.stringify({ bytes })));
+  const exporter = createServer((request, response) => {
+    if (request.url === '/status') return void response.end(JSON.stringify({ bytes }));
+    response.end(`shoal_operation_duration_seconds_count{operation="relay",source="origin"} 99\nshoal_operation_duration_seconds_count{operation="download",source="origin"} ${downloads}\n`);
+  });
   const listening = await Promise.all(
     [proxy, exporter].map((server) => new Promise<number>((give) => server.listen(0, '127.0.0.1', () => give((server.address() as AddressInfo).port)))),
   );

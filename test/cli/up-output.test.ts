@@ -40,13 +40,13 @@ describe('the report', () => {
       { name: 'root', role: 'root', seconds: 0, bytes: { origin: 1_000_000, peer: 0, cache: 0 }, digestsOk: true },
       { name: 'agent-1', role: 'agent', seconds: 1.5, bytes: { origin: 10_000, peer: 990_000, cache: 0 }, digestsOk: true },
     ],
-    origin: { bytes: 1_010_000, requests: null },
+    origin: { bytes: 1_010_000, requests: 7 },
   };
 
   it('says who counted the bytes of a registry that is not ours', () => {
     const text = renderReport(report, { accessChecks: null, problems: [] });
     assert.match(text, /│ agent-1 │ agent │ 1\.50 s │ +10\.0 kB │ +990\.0 kB │ +0 B │ +99\.0 % │/);
-    assert.match(text, /1 node pulled it; the registry sent 1\.0 MB, 1\.010 x the image \(as the nodes count it\)/);
+    assert.match(text, /1 node pulled it; the registry sent 1\.0 MB, 1\.010 x the image \(in 7 requests, as the nodes count them\)/);
     assert.doesNotMatch(text, /one-byte reads/);
   });
 

@@ -1,0 +1,29 @@
+import { request } from 'undici';
+import { STATUS_TIMEOUT_MS } from '../limits.ts';
+
+const ORIGIN_READS = /^shoal_operation_duration_seconds_count\{(?=[^}]*\boperation="download")[^}]*\} (\d+)/m;
+
+/** Cumulative payload bytes a node had from each source, from its `/status`. Throws when it does not tell. */
+export async function readNodeBytes(exporterUrl: string): Promise<{ origin: number; peer: number; cache: number }> {
+  const status = JSON.parse(await read(exporterUrl, '/status')) as { bytes?: Record<string, unknown> };
+  const bytesFrom = (source: string): number => {
+    const bytes = status.bytes?.[source];
+    if (typeof bytes !== 'number') throw new Error(`${exporterUrl}/status has no bytes.${source}`);
+    return bytes;
+  };
+  return { origin: bytesFrom('origin'), peer: bytesFrom('peer'), cache: bytesFrom('cache') };
+}
+
+/** Requests a node has sent to the origin for content, from its `/metrics`. Throws when it does not tell. */
+export async function readOriginRequests(exporterUrl: string): Promise<number> {
+  const count = ORIGIN_READS.exec(await read(exporterUrl, '/metrics'))?.[1];
+  if (count === undefined) throw new Error(`${exporterUrl}/metrics does not count downloads`);
+  return Number(count);
+}
+
+async function read(exporterUrl: string, path: string): Promise<string> {
+  const { statusCode, body } = await request(new URL(path, exporterUrl), { signal: AbortSignal.timeout(STATUS_TIMEOUT_MS), reset: true });
+  const text = await body.text();
+  if (statusCode !== 200) throw new Error(`${exporterUrl}${path} answered ${statusCode}`);
+  return text;
+}
