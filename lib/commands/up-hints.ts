@@ -12,6 +12,8 @@ export interface HintSources {
   image: ImagePlan;
   credentials: Credentials | null;
   agents: readonly NodeReady[];
+  /** How this program is called where the user stands. */
+  shoal: string;
 }
 
 /**
@@ -41,7 +43,7 @@ export function nextSteps(sources: HintSources): string {
     '  pull through a node with containerd, the node being the mirror of the registry:',
     `    ctr images pull --hosts-dir ${certsDir}${plainHttp}${user} ${registry.host}/${image.repository}${suffix}`,
     '  look at a node:',
-    `    shoal status --url ${first.exporter ?? first.proxy}`,
+    `    ${sources.shoal} status --url ${first.exporter ?? first.proxy}`,
     `    curl ${first.exporter ?? first.proxy}/metrics`,
     `  its logs, configs and caches are under ${dir}, and go with it.`,
     '  stop: Ctrl-C',

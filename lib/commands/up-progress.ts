@@ -22,13 +22,14 @@ export function progressBoard(stream: NodeJS.WriteStream): ProgressBoard {
 }
 
 function bars(stream: NodeJS.WriteStream): ProgressBoard {
-  const board = new MultiBar({ format: '  {name} {bar} {percentage} %  {state}', stream, hideCursor: true, barsize: 32, autopadding: true }, Presets.shades_classic);
+  const board = new MultiBar({ format: '  {name} {bar} {percentage} %  {state}', stream, hideCursor: true, barsize: 28, autopadding: true }, Presets.shades_classic);
   return {
     pull(name, imageBytes) {
       const bar: SingleBar = board.create(imageBytes, 0, { name: name.padEnd(9), state: '' });
       return {
         advance: (bytes) => bar.increment(bytes),
-        done: (outcome) => bar.update({ state: verdict(outcome) }),
+        // The line ends with the terminal; what failed stands under the table.
+        done: (outcome) => bar.update({ state: `${outcome.digestsOk ? 'done in' : 'FAILED after'} ${formatSeconds(outcome.seconds)}` }),
       };
     },
     close: () => board.stop(),

@@ -35,7 +35,8 @@ export interface ReportNotes {
 }
 
 /** The table, and under it what it comes to. */
-export function renderReport(report: UpReport, notes: ReportNotes): string {
+export function renderReport(report: UpReport, notes: ReportNotes, colours = false): string {
+  const { green, red } = pc.createColors(colours);
   const table = new Table({
     head: ['node', 'role', 'time', 'from origin', 'from peers', 'from cache', 'not from origin'],
     colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'right'],
@@ -51,8 +52,8 @@ export function renderReport(report: UpReport, notes: ReportNotes): string {
   const counted = `in ${report.origin.requests} requests, ${notes.accessChecks === null ? 'as the nodes count them' : 'counted at the registry'}`;
   lines.push(`  The image is ${formatBytes(report.imageBytes)}. ${agents} ${agents === 1 ? 'node' : 'nodes'} pulled it; the registry sent ${formatBytes(report.origin.bytes)}, ${ratio.toFixed(3)} x the image (${counted}).`);
   if (notes.accessChecks !== null) lines.push(`  Besides, ${notes.accessChecks} one-byte reads asked whether a client may read.`);
-  lines.push(report.ok ? pc.green('  Every digest is right.') : pc.red('  Not every pull succeeded:'));
-  for (const problem of notes.problems) lines.push(pc.red(`    ${problem}`));
+  lines.push(report.ok ? green('  Every digest is right.') : red('  Not every pull succeeded:'));
+  for (const problem of notes.problems) lines.push(red(`    ${problem}`));
   return `${lines.join('\n')}\n`;
 }
 

@@ -43,6 +43,7 @@ const realSurroundings: UpSurroundings = {
 export async function runUp(options: UpOptions, output: Output, surroundings: UpSurroundings = realSurroundings): Promise<number> {
   const named = namedImage(options);
   const say = options.json ? output.err : output.out;
+  const stream = options.json ? process.stderr : process.stdout;
   const dir = mkdtempSync(join(tmpdir(), 'shoal-up-'));
   const started = new Set<NodeProcess>();
   // The last resort: however this process ends, its nodes and their files go.
@@ -65,12 +66,12 @@ export async function runUp(options: UpOptions, output: Output, surroundings: Up
     const layout = { dir, agents: options.nodes, upstream, allow: source.allow, imageBytes: image.imageBytes };
     swarm = await DemoSwarm.start(layout, surroundings.command, signal, (node) => started.add(node));
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
-    const outcomes = await pullThrough(agents, source, options.json ? process.stderr : process.stdout, signal);
+    const outcomes = await pullThrough(agents, source, stream, signal);
     const report = await reportOf(swarm, outcomes, source);
     const problems = agents.flatMap((agent) => (outcomes.get(agent)?.problems ?? []).map((problem) => `${agent.name}: ${problem}`));
-    say(`\n${renderReport(report, { accessChecks: source.embedded?.traffic.accessChecks.requests ?? null, problems })}\n`);
+    say(`\n${renderReport(report, { accessChecks: source.embedded?.traffic.accessChecks.requests ?? null, problems }, stream.isTTY)}\n`);
     if (!options.once) {
-      say(nextSteps({ dir, upstream, image, credentials: source.credentials, agents: agents.map((agent) => agent.addresses) }));
+      say(nextSteps({ dir, upstream, image, credentials: source.credentials, agents: agents.map((agent) => agent.addresses), shoal: calledAs(process.env) }));
       for (const node of swarm.nodes) void node.ended.then(() => !signal.aborted && say(`  ${node.name} has ended\n`));
     }
     if (options.json) output.out(`${JSON.stringify(report)}\n`);
@@ -87,6 +88,11 @@ export async function runUp(options: UpOptions, output: Output, surroundings: Up
     process.off('exit', sweep);
     sweep();
   }
+}
+
+/** From a clone (`npm start`) there is no `shoal` on the PATH, but a script of that name. */
+function calledAs(env: NodeJS.ProcessEnv): string {
+  return env['npm_lifecycle_event'] === undefined ? 'shoal' : 'npm run -s shoal --';
 }
 
 /** Pulls the image through every agent at the same time. */
