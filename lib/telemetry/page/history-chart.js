@@ -3,7 +3,7 @@ import { formatRate } from './format.js';
 import { SOURCES, SPAN_MS, nearest, niceMax, runs, stack } from './history-scale.js';
 
 const NAMES = { origin: 'Origin', peer: 'Peers', cache: 'Cache' };
-const LEFT = 66;
+const LEFT = 70;
 const BOTTOM = 22;
 const TOP = 8;
 
@@ -65,7 +65,7 @@ export class HistoryChart {
 
     const grid = [0, 0.5, 1].map((share) => [
       svg('line', { class: 'grid', x1: LEFT, x2: width, y1: y(top * share), y2: y(top * share) }),
-      svg('text', { x: LEFT - 8, y: Number(y(top * share)) + 4, 'text-anchor': 'end' }, formatRate(top * share)),
+      svg('text', { x: LEFT - 8, y: Number(y(top * share)) + 4, 'text-anchor': 'end' }, formatRate(top * share).replace('.0 ', ' ')),
     ]);
     const times = [15, 10, 5, 0].map((minutes) =>
       svg('text', { x: x(endMs - minutes * 60_000), y: height - 4, 'text-anchor': minutes === 0 ? 'end' : minutes === 15 ? 'start' : 'middle' }, minutes === 0 ? 'now' : `−${minutes} min`),

@@ -1,7 +1,8 @@
 import { bar, byId, html, setText } from './elements.js';
 import { formatBytes, formatPercent, formatRate, formatSpan, shortBlob } from './format.js';
 
-const PEERS_SHOWN = 25;
+const PEERS_SHOWN = 10;
+const SOURCE_NAMES = { origin: 'from the origin', peer: 'from peers', disk: 'from disk' };
 const STATES = { up: 'up', cooldown: 'cooling down', quarantined: 'quarantined' };
 const TIERS = [['arena', 'Memory'], ['disk', 'Disk'], ['peer', 'Peers'], ['origin', 'Origin']];
 
@@ -37,7 +38,7 @@ export function showPulls({ inFlight, queues }) {
     return html(
       'li',
       {},
-      html('div', { class: 'row' }, html('span', { class: 'mono', title: blob }, shortBlob(blob)), html('span', { class: 'sub' }, `${amount} from ${source}`)),
+      html('div', { class: 'row' }, html('span', { class: 'mono', title: blob }, shortBlob(blob)), html('span', { class: 'sub' }, `${amount}${totalBytes === null ? '' : `, ${formatPercent(share)}`} ${SOURCE_NAMES[source]}`)),
       bar([[source, share]], { role: 'progressbar', 'aria-label': `Blob ${shortBlob(blob)}`, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': totalBytes === null ? undefined : Math.floor(share * 100) }),
     );
   });
@@ -91,7 +92,9 @@ export function showPeers(status) {
     ),
   );
   byId('peers').tBodies[0].replaceChildren(...rows);
-  byId('peers').parentElement.hidden = peers.length === 0;
+  const frame = byId('peers').parentElement;
+  frame.hidden = peers.length === 0;
+  frame.classList.toggle('whole', !allPeers);
   const total = peersByState.up + peersByState.cooldown + peersByState.quarantined;
   setText('peer-counts', total === 0 ? 'No other node is known.' : Object.entries(STATES).map(([state, name]) => `${peersByState[state]} ${name}`).join(', '));
   const more = byId('peers-more');

@@ -1,6 +1,9 @@
 // Places of a shard's tree: depth to the right, leaves below each other, a parent in the middle of its children.
 
-const STEP_X = 190;
+/** Between a name and the next column. */
+const GAP_X = 56;
+const CHAR_X = 7;
+const DOT_X = 16;
 const ROW_TALL = 26;
 const ROW_LOW = 12;
 /** Above so many leaves rows are low and carry no names. */
@@ -46,9 +49,13 @@ export function layOut(edges) {
   for (const root of roots) place(root, 0);
   const named = leaves <= NAMED_MAX;
   const rowHeight = named ? ROW_TALL : ROW_LOW;
+  const label = (node) => (named ? DOT_X + node.name.length * CHAR_X : 0);
+  const column = Math.max(0, ...places.map(label));
   for (const node of places) {
-    node.x = 10 + node.depth * STEP_X;
+    node.x = 10 + node.depth * (column + GAP_X);
     node.y = rowHeight * (node.row + 0.5);
+    // Where the lines to its children begin: behind the name.
+    node.endX = node.x + label(node);
   }
-  return { roots, places, named, depthMax, width: 10 + depthMax * STEP_X + (named ? STEP_X : 20), height: Math.max(rowHeight, leaves * rowHeight) };
+  return { roots, places, named, depthMax, width: 20 + depthMax * (column + GAP_X) + column, height: Math.max(rowHeight, leaves * rowHeight) };
 }

@@ -58,8 +58,8 @@ export class TreePicture {
     const { roots, places, named, depthMax, width, height } = layOut(shard.edges);
     setText('tree-note', `Shard ${shard.index}: ${places.length} nodes, ${depthMax} ${depthMax === 1 ? 'hop' : 'hops'} deep. Solid: has it; dashed: receiving; dotted: failed.`);
     const links = places.filter(({ parent }) => parent !== undefined).map(({ parent, x, y, state }) => {
-      const middle = (parent.x + x) / 2;
-      return svg('path', { class: `edge ${state}`, d: `M${parent.x} ${parent.y}C${middle} ${parent.y} ${middle} ${y} ${x} ${y}` });
+      const middle = (parent.endX + x) / 2;
+      return svg('path', { class: `edge ${state}`, d: `M${parent.endX} ${parent.y}C${middle} ${parent.y} ${middle} ${y} ${x} ${y}` });
     });
     const dots = places.map(({ name, x, y, state }) =>
       svg(

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Browser } from './browser.ts';
+import { DEMO_BLOB, busyFixture, demoEdges, serveFixture } from './demo-server.ts';
+import type { TelemetryFixture } from './fixture.ts';
+import { hasProgram } from './programs.ts';
+
+/** Texts that reach beyond the screen, or lie over each other, outside the parts that scroll by themselves. */
+const MISPLACED = `(() => {
+  const leaves = [...document.querySelectorAll('header *, main *, footer *')].filter((element) =>
+    element.children.length === 0 && element.textContent.trim() !== '' && element.checkVisibility() && !element.closest('.scroll, select, svg, noscript, thead'));
+  const boxes = leaves.map((element) => ({ text: element.textContent, box: element.getBoundingClientRect() })).filter(({ box }) => box.width > 0);
+  const bad = boxes.filter(({ box }) => box.left < 0 || box.right > document.documentElement.clientWidth).map(({ text }) => 'cut: ' + text);
+  boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
+    const across = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left);
+    const down = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top);
+    if (across > 1 && down > 3) bad.push('overlap: ' + a.text + ' | ' + b.text);
+  }));
+  for (const text of document.querySelectorAll('#history text')) {
+    const box = text.getBoundingClientRect();
+    if (box.left < 0 || box.right > document.documentElement.clientWidth + 1) bad.push('cut: ' + text.textContent);
+  }
+  if (document.documentElement.scrollWidth > document.documentElement.clientWidth) bad.push('the page scrolls sideways');
+  return bad;
+})()`;
+
+describe('telemetry/page in Chromium', function () {
+  this.timeout(120_000);
+  let browser: Browser | undefined;
+  let fixture: TelemetryFixture;
+  let server: { url: string; close: () => void };
+  const text = (id: string): string => `(document.getElementById('${id}')?.textContent ?? '')`;
+
+  before(async () => {
+    if (!hasProgram('chromium', 'chromium')) return;
+    browser = await Browser.open();
+  });
+  after(() => browser?.close());
+  beforeEach(async () => {
+    fixture = busyFixture();
+    server = await serveFixture(fixture);
+  });
+  afterEach(() => server.close());
+
+  for (const { width, height, dark } of [
+    { width: 1280, height: 900, dark: false },
+    { width: 1280, height: 900, dark: true },
+    { width: 390, height: 844, dark: false },
+    { width: 390, height: 844, dark: true },
+  ]) {
+    it(`shows everything, with nothing cut or overlapping, at ${width} px ${dark ? 'dark' : 'light'}`, async () => {
+      if (browser === undefined) return;
+      await browser.size(width, height, dark);
+      await browser.go(server.url);
+      await browser.waitFor(`document.querySelectorAll('#tree circle').length === 25`);
+      assert.deepEqual(await browser.evaluate(MISPLACED), []);
+      assert.deepEqual(browser.complaints, []);
+      const background = await browser.evaluate<string>('getComputedStyle(document.body).backgroundColor');
+      const brightness = Number(/\d+/.exec(background)![0]);
+      assert.ok(dark ? brightness < 60 : brightness > 200, background);
+      const directory = process.env['SHOAL_SCREENSHOTS'];
+      if (directory !== undefined) {
+        mkdirSync(directory, { recursive: true });
+        writeFileSync(join(directory, `page-${width}-${dark ? 'dark' : 'light'}.png`), await browser.screenshot(width));
+      }
+    });
+  }
+
+  it('follows a pull: rates move, progress grows, the blob goes when it is done', async () => {
+    if (browser === undefined) return;
+    fixture.inputs.inFlight = [{ blob: DEMO_BLOB, receivedBytes: 0, totalBytes: 1000, source: 'peer' }];
+    await browser.size(1280, 900);
+    await browser.go(server.url);
+    const progress = `document.querySelector('#pulls [role=progressbar]')?.getAttribute('aria-valuenow')`;
+    await browser.waitFor(`${progress} === '0'`);
+    const rateBefore = await browser.evaluate<string>(text('rate-peer'));
+    fixture.inputs.inFlight = [{ blob: DEMO_BLOB, receivedBytes: 640, totalBytes: 1000, source: 'peer' }];
+    fixture.meter.record('peer', 9e9, 1000);
+    fixture.clock.advance(1000);
+    fixture.telemetry.tick();
+    await browser.waitFor(`${progress} === '64'`);
+    assert.notEqual(await browser.evaluate<string>(text('rate-peer')), rateBefore);
+    fixture.inputs.inFlight = [];
+    await browser.waitFor(`${text('pulls')}.includes('Nothing is being pulled')`);
+  });
+
+  it('is reached by keyboard: skip link, the curve read by arrow keys, the choice of a tree', async () => {
+    if (browser === undefined) return;
+    await browser.size(1280, 900);
+    await browser.go(server.url);
+    await browser.waitFor(`document.querySelectorAll('#history polygon').length > 0`);
+    const visited: string[] = [];
+    for (let i = 0; i < 12 && !visited.includes('tree'); i++) {
+      await browser.press('Tab');
+      visited.push(await browser.evaluate<string>(`document.activeElement.id || document.activeElement.className || document.activeElement.tagName`));
+    }
+    assert.equal(visited[0], 'skip');
+    for (const id of ['history', 'peers-more', 'tree-blob', 'tree-shard', 'tree']) assert.ok(visited.includes(id), `${id} in ${visited.join(' ')}`);
+    const label = `document.getElementById('history').getAttribute('aria-label')`;
+    await browser.evaluate(`document.getElementById('history').focus()`);
+    assert.match(await browser.evaluate<string>(label), /source, now: Origin/);
+    await browser.press('Home');
+    assert.doesNotMatch(await browser.evaluate<string>(label), /source, now/);
+    assert.equal(await browser.evaluate(`document.querySelectorAll('#history .cursor').length`), 1);
+  });
+
+  it('draws the shard that is chosen, and shows all peers when asked', async () => {
+    if (browser === undefined) return;
+    fixture.trees.set(DEMO_BLOB, { blob: DEMO_BLOB, shards: [{ index: 3, edges: demoEdges(200) }, { index: 9, edges: demoEdges(5) }] });
+    await browser.size(1280, 900);
+    await browser.go(server.url);
+    await browser.waitFor(`document.querySelectorAll('#tree circle').length === 200`);
+    await browser.evaluate(`(() => { const choice = document.getElementById('tree-shard'); choice.value = '9'; choice.dispatchEvent(new Event('change')); })()`);
+    await browser.waitFor(`document.querySelectorAll('#tree circle').length === 5`);
+    assert.equal(await browser.evaluate(`document.querySelectorAll('#tree-text li').length`), 5);
+    assert.equal(await browser.evaluate(`document.querySelectorAll('#peers tbody tr').length`), 10);
+    await browser.evaluate(`document.getElementById('peers-more').click()`);
+    assert.equal(await browser.evaluate(`document.querySelectorAll('#peers tbody tr').length`), 30);
+  });
+
+  it('shows what a node says as text, never as markup', async () => {
+    if (browser === undefined) return;
+    fixture.telemetry.errors.add(fixture.clock.wallMs(), 'INTERNAL', '<img src=x onerror=alert(1)>');
+    fixture.inputs.peers = [{ node: '<b>peer</b>', zone: '<i>z</i>', role: 'agent', state: 'up' }];
+    await browser.size(1280, 900);
+    await browser.go(server.url);
+    await browser.waitFor(`${text('errors')}.includes('onerror')`);
+    assert.equal(await browser.evaluate(`document.querySelectorAll('main img, #peers b, #peers td i').length`), 0);
+  });
+
+  it('says when the node no longer answers or is not ready, and recovers', async () => {
+    if (browser === undefined) return;
+    await browser.size(390, 844);
+    await browser.go(server.url);
+    await browser.waitFor(`${text('state')} === 'ready'`);
+    fixture.inputs.readiness = { phase: 'draining', problems: [] };
+    await browser.waitFor(`${text('state')} === 'not ready: draining'`);
+    const { inputs } = fixture;
+    const peers = [...inputs.peers];
+    Object.defineProperty(inputs, 'peers', { configurable: true, get: () => assert.fail('broken') });
+    await browser.waitFor(`${text('notice')}.includes('does not answer') && document.getElementById('notice').checkVisibility()`);
+    assert.deepEqual(await browser.evaluate(MISPLACED), []);
+    Object.defineProperty(inputs, 'peers', { configurable: true, value: peers });
+    await browser.waitFor(`document.getElementById('notice').hidden`, 30_000);
+  });
+});
