@@ -1,14 +1,464 @@
-import type { AttemptResult, Fetch, FetchContext, NodeId, StatResult } from './types.ts';
+import { type ErrorCode, errorTable, type WireError } from '../errors.ts';
+import {
+  CORRUPTIONS_MAX, EXCLUDES_MAX, FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS, ORIGIN_TRIES_MAX, OWNER_PATIENCE_MS, OWNER_REFUSALS_MAX, REDIRECTS_MAX,
+} from '../limits.ts';
+import { Contexts } from './contexts.ts';
+import { isFinal, retryAfterMs } from './refusal.ts';
+import { Provenance } from './provenance.ts';
+import type { Pace } from './pace.ts';
+import type { PeerHealth } from './health.ts';
+import type { Membership } from './rank.ts';
+import type { AskedAs, AttemptResult, Fetch, FetchContext, FetchEffects, FetchResult, Member, NodeId, Report, ShardId, StatResult, SwarmEvent } from './types.ts';
 
-/** What a driver calls on a fetch. */
-export interface FetchEvents extends Fetch {
-  /** Attempt `attempt` has ended; nothing of it writes any more. */
-  settle(attempt: number, result: AttemptResult): void;
-  settleStat(attempt: number, result: StatResult): void;
-  /** Another way to the origin, newest tried first. */
-  offer(context: FetchContext): void;
-  /** The node the bytes come from now; null: the origin, or nobody yet. */
-  readonly source: NodeId | null;
+/** What the fetches of a node share. */
+export interface FetchShared {
+  self: Member;
+  membership(): Membership;
+  health: PeerHealth;
+  pace: Pace;
+  effects: FetchEffects;
+  nowMs: () => number;
+  random: () => number;
+  observe: (event: SwarmEvent, node: NodeId | null) => void;
+  /** The fetch is over: taken out of the node's tables before its driver hears of it. */
+  over(fetch: ShardFetch, result: FetchResult): void;
 }
 
-export type ShardFetch = FetchEvents;
+type Phase =
+  | 'new'
+  /** An attempt is under way. */
+  | 'reading'
+  /** An attempt was told to stop and has not ended yet. */
+  | 'leaving'
+  /** Nothing is under way until `#dueMs`. */
+  | 'waiting'
+  /** A stat is under way. */
+  | 'checking'
+  | 'over';
+
+type Data = Extract<AttemptResult, { kind: 'data' }>;
+
+/**
+ * How one node gets one shard, whatever happens to those it gets it from.
+ *
+ *   new -> reading <-> leaving        reading: from the origin, a root, the owner or a parent it named; always
+ *            |  ^        |                     from the byte after the last that arrived
+ *            v  |        v            leaving: a late or silent sender; ends as soon as it writes no more
+ *          waiting <-----+            waiting: told "busy", or between tries at the origin
+ *            |
+ *            v  all bytes here
+ *         checking -> over (done)     checking: the owner's checksum is asked for, if it did not come along
+ *            |
+ *            +-- not the owner's checksum: read anew from the trusted part (at most CORRUPTIONS_MAX times)
+ *
+ * Where to: an agent asks the shard's owner, the first usable in rank; the owner (or an agent for which no other
+ * is left) asks the shard's root, the first usable in rank, or where there is none the origin. Asks as owner always go to
+ * a better rank than one's own, so they cannot go in a circle. See docs/SWARM.md.
+ */
+export class ShardFetch implements Fetch {
+  readonly shard: ShardId;
+  place: unknown = undefined;
+  /** The node the bytes come from now; null: the origin, or nobody. */
+  source: NodeId | null = null;
+  /** Hops of the request that made this node fetch; its own requests carry one more. */
+  readonly #hops: number;
+  readonly #shared: FetchShared;
+  readonly #contexts = new Contexts();
+  readonly #provenance = new Provenance();
+  readonly #startedMs: number;
+  #phase: Phase = 'new';
+  #attempt = 0;
+  #as: AskedAs | 'origin' = 'origin';
+  #attemptMs = 0;
+  #attemptFromBytes = 0;
+  #fromBytes = 0;
+  #dueMs = 0;
+  /** Bytes here when last looked, and when they last grew. */
+  #receivedBytes = 0;
+  #grownMs: number;
+  /** Since when the acting owner has been asked without a byte coming of it. */
+  #ownerMs: number;
+  #exclude: NodeId[] = [];
+  /** Owners and roots passed over in this fetch, whatever others think of them. */
+  #passed: NodeId[] = [];
+  #redirects = 0;
+  #lates = 0;
+  #originTries = 0;
+  #refusals = 0;
+  #corruptions = 0;
+  #word: string | null = null;
+  /** All bytes, once they are here. */
+  #data: Data | null = null;
+  /** Whether the owner has to be asked as for bytes, because it does not know the checksum. */
+  #statMissed = false;
+  #lastError: WireError | null = null;
+  /** What to finish with once the attempt has ended. */
+  #closing: FetchResult | null = null;
+
+  constructor(shared: FetchShared, shard: ShardId, options: { context: FetchContext | null; hops: number; accused: readonly NodeId[] }) {
+    this.shard = shard;
+    this.#shared = shared;
+    this.#hops = options.hops;
+    this.#passed = [...options.accused];
+    if (options.context !== null) this.#contexts.offer(options.context);
+    this.#startedMs = this.#grownMs = this.#ownerMs = shared.nowMs();
+  }
+
+  /** Begins. Called once, by the swarm, when the driver knows the fetch. */
+  begin(): void {
+    if (this.#phase === 'new') this.#go();
+  }
+
+  /** Another way to the origin, tried before the older ones. */
+  offer(context: FetchContext): void {
+    this.#contexts.offer(context);
+  }
+
+  /** Nobody wants it any more; `finished` is told once nothing writes. */
+  cancel(): void {
+    this.#close({ kind: 'cancelled' });
+  }
+
+  /** Looks at the clock: lateness, waits that are over, patience at its end. */
+  tick(): void {
+    const nowMs = this.#shared.nowMs();
+    if (this.#phase === 'over' || this.#closing !== null) return;
+    if (this.#phase === 'reading') this.#watch(nowMs);
+    if (nowMs - this.#grownMs > FETCH_PATIENCE_MS) {
+      this.#shared.observe('gave-up', this.source);
+      this.#close({ kind: 'failed', error: this.#lastError ?? wire('PEER_TIMEOUT', `no byte of shard ${this.shard.index} for ${FETCH_PATIENCE_MS} ms, from anybody`) });
+    } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
+  }
+
+  /** Attempt `attempt` has ended; nothing of it writes any more. Ends of other attempts are ignored. */
+  settle(attempt: number, result: AttemptResult): void {
+    if (attempt !== this.#attempt || (this.#phase !== 'reading' && this.#phase !== 'leaving')) return;
+    const left = this.#phase === 'leaving';
+    const node = this.source;
+    const tookMs = this.#shared.nowMs() - this.#attemptMs;
+    this.#grew(result.kind === 'data' ? result.lengthBytes : result.kind === 'failed' ? result.receivedBytes : this.#fromBytes);
+    if (this.#receivedBytes > this.#fromBytes) this.#provenance.add(node, this.#as !== 'parent', this.#receivedBytes);
+    this.#fromBytes = this.#receivedBytes;
+    this.source = null;
+    if (this.#closing !== null) this.#finish(this.#closing);
+    else if (result.kind === 'data') this.#whole(result, node, tookMs);
+    else if (left) this.#go();
+    else if (node === null) this.#originEnded(result);
+    else if (result.kind === 'redirect') this.#redirected(node, result.parents, result.word);
+    else if (result.kind === 'busy') this.#busy(node, result.retryMs);
+    else if (result.kind === 'miss') this.#passOver(node);
+    else if (result.kind === 'refused') this.#refused(node, result.error);
+    else this.#failed(node, result.error);
+  }
+
+  /** The stat asked for as `attempt` has ended. */
+  settleStat(attempt: number, result: StatResult): void {
+    if (attempt !== this.#attempt || this.#phase !== 'checking') return;
+    const node = this.source!;
+    this.source = null;
+    if (this.#data === null) this.#go();
+    else if (result.kind === 'stat') {
+      this.#shared.health.succeeded(node);
+      this.#word = result.word;
+      this.#compare(this.#data);
+    } else if (result.kind === 'busy') this.#wait(result.retryMs);
+    else if (result.kind === 'miss') {
+      this.#statMissed = true;
+      this.#go();
+    } else if (result.kind === 'refused') this.#passOver(node, 'owner');
+    else {
+      this.#shared.health.failed(node, this.#shared.nowMs());
+      this.#lastError = result.error;
+      this.#passOver(node, 'owner');
+    }
+  }
+
+  // --- what next ---
+
+  #go(): void {
+    const { node, as } = this.#next();
+    if (this.#data !== null && node !== null && !this.#statMissed) {
+      this.#stat(node, this.#provenance.lastPeer, 'done');
+      return;
+    }
+    // What strangers sent cannot be checked against the origin: only the owner's or the root's word could.
+    if (node === null && !this.#provenance.allTrusted) this.#restart(this.#provenance.trustedBytes);
+    if (node === null) this.#readOrigin();
+    else this.#read(node, as);
+  }
+
+  /** The owner or root to ask; no node: the origin. */
+  #next(): { node: NodeId | null; as: AskedAs } {
+    const { self, membership } = this.#shared;
+    const members = membership();
+    if (self.role === 'agent' || members.roots.size === 0) {
+      const owner = this.#firstUsable(members.owners.top(this.shard));
+      if (owner !== null && owner !== self.node) return { node: owner, as: 'owner' };
+    }
+    const root = this.#firstUsable(members.roots.top(this.shard));
+    return { node: root === self.node ? null : root, as: 'root' };
+  }
+
+  #firstUsable(rank: readonly NodeId[]): NodeId | null {
+    const { self, health, nowMs } = this.#shared;
+    for (const node of rank) {
+      if (node === self.node || (!this.#passed.includes(node) && health.usable(node, nowMs()))) return node;
+    }
+    return null;
+  }
+
+  #begin(node: NodeId | null, as: AskedAs | 'origin'): number {
+    this.#phase = 'reading';
+    this.#attemptMs = this.#shared.nowMs();
+    this.source = node;
+    this.#as = as;
+    this.#attemptFromBytes = this.#fromBytes;
+    return ++this.#attempt;
+  }
+
+  #read(node: NodeId, as: AskedAs): void {
+    const attempt = this.#begin(node, as);
+    const context = as === 'parent' ? null : this.#contexts.current;
+    const ask = { node, as, fromBytes: this.#fromBytes, exclude: as === 'root' ? [] : this.#excluded(as), hops: this.#hops, trusted: as !== 'parent' && this.#provenance.allTrusted, context };
+    this.#shared.effects.ask(this, attempt, ask);
+  }
+
+  /** To an owner, the owners passed over too: with roots it takes that for the truth. */
+  #excluded(as: AskedAs): NodeId[] {
+    return as === 'owner' && this.#passed.length > 0 ? [...new Set([...this.#exclude, ...this.#passed])] : this.#exclude;
+  }
+
+  #readOrigin(): void {
+    const context = this.#contexts.current;
+    if (context === null) {
+      this.#close({ kind: 'failed', error: this.#lastError ?? wire('ORIGIN_UNREACHABLE', 'no node answers, and no client gave a way to the origin') });
+      return;
+    }
+    const attempt = this.#begin(null, 'origin');
+    this.#originTries++;
+    this.#shared.effects.origin(this, attempt, { fromBytes: this.#fromBytes, context });
+  }
+
+  #stat(node: NodeId, parent: NodeId | null, report: Report): void {
+    this.#phase = 'checking';
+    this.source = node;
+    this.#shared.effects.stat(this, ++this.#attempt, { node, parent, report });
+  }
+
+  #wait(ms: number): void {
+    // The other side has let time pass already when it says "at once".
+    if (ms <= 1 && this.#shared.nowMs() > this.#attemptMs) {
+      this.#go();
+      return;
+    }
+    this.#phase = 'waiting';
+    this.#dueMs = this.#shared.nowMs() + ms * (0.75 + 0.5 * this.#shared.random());
+  }
+
+  // --- how attempts end ---
+
+  #originEnded(result: AttemptResult): void {
+    const error = result.kind === 'failed' || result.kind === 'refused' ? result.error : wire('INTERNAL', 'the origin was read, and a peer answered');
+    this.#lastError = error;
+    if (isFinal(error)) this.#denied(error);
+    else if (this.#originTries >= ORIGIN_TRIES_MAX) this.#close({ kind: 'failed', error });
+    else {
+      const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#originTries - 1);
+      const leftMs = FETCH_PATIENCE_MS - (this.#shared.nowMs() - this.#grownMs);
+      if (pauseMs > leftMs) this.#close({ kind: 'failed', error });
+      else {
+        this.#shared.observe('origin-retry', null);
+        if (error.code === 'DIGEST_MISMATCH') this.#restart(0);
+        this.#phase = 'waiting';
+        this.#dueMs = this.#shared.nowMs() + pauseMs * (1 + 0.25 * this.#shared.random());
+      }
+    }
+  }
+
+  /** The origin said no to the newest credential: the next, or the end. */
+  #denied(error: WireError): void {
+    this.#contexts.refused();
+    if (this.#contexts.current === null) this.#close({ kind: 'refused', error });
+    else this.#go();
+  }
+
+  #redirected(node: NodeId, parents: readonly NodeId[], word: string | null): void {
+    this.#shared.observe('redirected', null);
+    if (word !== null && this.#as === 'owner') this.#word = word;
+    if (this.#data !== null) {
+      // It sends us to others although we have every byte: it does not know the checksum yet, or has just said it.
+      this.#statMissed = false;
+      if (this.#word !== null) this.#compare(this.#data);
+      else this.#wait(ORIGIN_BACKOFF_MS);
+      return;
+    }
+    const parent = parents.find((name) => name !== this.#shared.self.node && !this.#exclude.includes(name) && this.#shared.membership().byNode.has(name));
+    if (this.#as !== 'owner' || ++this.#redirects > REDIRECTS_MAX || parent === undefined) {
+      this.#shared.health.failed(node, this.#shared.nowMs());
+      this.#passOver(node);
+    } else this.#read(parent, 'parent');
+  }
+
+  #busy(node: NodeId, retryMs: number): void {
+    if (this.#as === 'parent') this.#leave(node);
+    else if (this.#isLate(this.#ownerMs, this.#shared.nowMs()) || this.#shared.nowMs() - this.#ownerMs > OWNER_PATIENCE_MS) this.#passOver(node);
+    else this.#wait(retryMs);
+  }
+
+  #refused(node: NodeId, error: WireError): void {
+    if (this.#as === 'parent') {
+      this.#leave(node);
+      return;
+    }
+    this.#lastError = error;
+    if (isFinal(error)) this.#denied(error);
+    else if (++this.#refusals > OWNER_REFUSALS_MAX) this.#close({ kind: 'failed', error });
+    else this.#passOver(node);
+  }
+
+  #failed(node: NodeId, error: WireError): void {
+    const { health, nowMs, observe } = this.#shared;
+    this.#lastError = error;
+    if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH') {
+      this.#corrupt(null);
+      return;
+    }
+    observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
+    health.failed(node, nowMs());
+    this.#passOver(node);
+  }
+
+  /** Not from this node again: a parent is excluded, an owner or root passed over in this fetch. */
+  #passOver(node: NodeId, as: AskedAs | 'origin' = this.#as): void {
+    if (as === 'parent') {
+      this.#leave(node);
+      return;
+    }
+    this.#passed.push(node);
+    this.#ownerMs = this.#shared.nowMs();
+    this.#redirects = 0;
+    this.#shared.observe('owner-changed', node);
+    this.#go();
+  }
+
+  #leave(parent: NodeId): void {
+    this.#shun(parent);
+    this.#go();
+  }
+
+  #shun(parent: NodeId): void {
+    if (!this.#exclude.includes(parent)) this.#exclude.push(parent);
+    if (this.#exclude.length > EXCLUDES_MAX) this.#exclude.shift();
+  }
+
+  // --- all bytes are here ---
+
+  #whole(data: Data, node: NodeId | null, tookMs: number): void {
+    const { health, pace, nowMs } = this.#shared;
+    this.#data = data;
+    this.#statMissed = false;
+    if (this.#attemptFromBytes === 0) pace.done(tookMs, nowMs());
+    if (node === null) this.#word = data.checksum;
+    else {
+      if (this.#as !== 'parent' && data.word !== null) this.#word = data.word;
+      health.succeeded(node);
+    }
+    if (this.#word === null) this.#go();
+    else this.#compare(data);
+  }
+
+  #compare(data: Data): void {
+    if (this.#word !== data.checksum) {
+      this.#corrupt(data);
+      return;
+    }
+    const { totalBytes, lengthBytes, checksum } = data;
+    this.#finish({ kind: 'done', totalBytes, lengthBytes, checksum, from: this.#provenance.fromOrigin ? 'origin' : 'peer' });
+  }
+
+  /**
+   * The bytes are not the owner's. One sender without a claim to trust: it lied. Several: each may have. None: the owner
+   * contradicts itself. The first time what came from owner, root or origin is kept; after that nothing is.
+   */
+  #corrupt(data: Data | null): void {
+    const { health, nowMs, observe } = this.#shared;
+    const suspects = this.#provenance.suspects;
+    this.#corruptions++;
+    observe('corrupt', suspects.length === 1 ? suspects[0]! : null);
+    this.#lastError = wire('CHECKSUM_MISMATCH', `shard ${this.shard.index} came with wrong bytes from ${suspects.length} node(s)`);
+    for (const node of suspects) {
+      if (suspects.length > 1) health.failed(node, nowMs());
+      else if (health.lied(node, nowMs())) observe('lied', node);
+      this.#shun(node);
+    }
+    const { node, as } = this.#next();
+    if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1)) this.#passed.push(node);
+    this.#restart(this.#corruptions === 1 && data !== null && suspects.length > 0 ? this.#provenance.trustedBytes : 0);
+    if (this.#corruptions > CORRUPTIONS_MAX) this.#close({ kind: 'failed', error: this.#lastError });
+    else if (node !== null && as === 'owner' && suspects.length === 1) this.#stat(node, suspects[0]!, 'lied');
+    else this.#go();
+  }
+
+  #restart(fromBytes: number): void {
+    this.#data = null;
+    this.#word = null;
+    this.#statMissed = false;
+    this.#provenance.cut(fromBytes);
+    this.#fromBytes = this.#receivedBytes = fromBytes;
+  }
+
+  // --- watching ---
+
+  #grew(receivedBytes: number): void {
+    if (receivedBytes <= this.#receivedBytes) return;
+    this.#receivedBytes = receivedBytes;
+    this.#redirects = 0;
+    this.#grownMs = this.#ownerMs = this.#shared.nowMs();
+  }
+
+  /** Leaves a peer that takes far longer than shards do lately; each time it is more patient. */
+  #watch(nowMs: number): void {
+    const { health, effects, observe } = this.#shared;
+    this.#grew(effects.receivedBytes(this));
+    const node = this.source;
+    if (node === null || !this.#isLate(this.#attemptMs, nowMs)) return;
+    if (this.#as === 'root' && this.#shared.membership().roots.size < 2) return;
+    this.#lates++;
+    observe('slow', node);
+    health.slow(node, nowMs);
+    if (this.#as === 'parent') this.#shun(node);
+    else this.#passed.push(node);
+    this.#phase = 'leaving';
+    effects.abandon(this, this.#attempt);
+  }
+
+  #isLate(sinceMs: number, nowMs: number): boolean {
+    const { pace } = this.#shared;
+    return nowMs - sinceMs > pace.lateMs * 2 ** this.#lates && pace.flowedSince(sinceMs);
+  }
+
+  #close(result: FetchResult): void {
+    if (this.#phase === 'over' || this.#closing !== null) return;
+    if (this.#phase === 'reading' || this.#phase === 'leaving') {
+      this.#closing = result;
+      const abandoned = this.#phase === 'leaving';
+      this.#phase = 'leaving';
+      if (!abandoned) this.#shared.effects.abandon(this, this.#attempt);
+    } else this.#finish(result);
+  }
+
+  #finish(result: FetchResult): void {
+    this.#phase = 'over';
+    this.source = null;
+    this.#shared.over(this, result);
+  }
+
+  /** Milliseconds since the fetch began. */
+  ageMs(): number {
+    return this.#shared.nowMs() - this.#startedMs;
+  }
+}
+
+function wire(code: ErrorCode, message: string): WireError {
+  return { code, message, status: errorTable[code].status };
+}

@@ -1,34 +1,185 @@
-import type { ShardFetch } from './fetch.ts';
-import type { AskRequest, FetchContext, Member, NodeId, Report, ShardId, ShardWord, SwarmOptions, SwarmSnapshot, TreeEdge, Verdict } from './types.ts';
+import { HOPS_MAX, OWNER_RETRY_MS, TRACKER_IDLE_MS, UPLOADS_MAX } from '../limits.ts';
+import { ShardFetch, type FetchShared } from './fetch.ts';
+import { PeerHealth } from './health.ts';
+import { Pace } from './pace.ts';
+import { Membership } from './rank.ts';
+import { ShardMap } from './shard-map.ts';
+import { treeShape, type TreeShape } from './tracker.ts';
+import { Trackers } from './trackers.ts';
+import type {
+  AskRequest, FetchContext, FetchResult, Member, NodeId, PeerStatus, Report, ShardId, ShardWord, SwarmOptions, SwarmSnapshot, TreeEdge, Verdict,
+} from './types.ts';
 
-/** The signatures the node is built against; the class below has them all. */
-export interface SwarmApi {
-  /** Replaces the members; nodes that are gone are forgotten, with their children. Own entry optional. */
-  setMembers(members: readonly Member[]): void;
+/** How often what is idle is looked for. */
+const SWEEP_MS = 5_000;
+
+/**
+ * One node's part in the swarm: the fetches it has under way, the shards it tracks as their owner, and what it
+ * thinks of the others. It decides; the node's driver (`FetchEffects`) carries out. Not thread-safe: it lives on one thread.
+ */
+export class Swarm {
+  readonly #self: Member;
+  readonly #options: SwarmOptions;
+  readonly #shared: FetchShared;
+  readonly #health: PeerHealth;
+  readonly #fetches = new ShardMap<ShardFetch>();
+  readonly #trackers: Trackers;
+  #membership: Membership;
+  #uploads = 0;
+  #sweptMs = 0;
+
+  /** `shape` is for the simulator's experiments. */
+  constructor(options: SwarmOptions, shape: TreeShape = treeShape) {
+    this.#options = options;
+    this.#self = options.self;
+    this.#membership = new Membership([options.self]);
+    this.#health = new PeerHealth(options.random);
+    this.#trackers = new Trackers(options.self, shape);
+    this.#shared = {
+      self: options.self,
+      membership: () => this.#membership,
+      health: this.#health,
+      pace: new Pace(),
+      effects: options.effects,
+      nowMs: options.nowMs,
+      random: options.random,
+      observe: options.observe ?? (() => undefined),
+      over: (fetch, result) => this.#over(fetch, result),
+    };
+  }
+
+  get membership(): Membership {
+    return this.#membership;
+  }
+
+  /** Replaces the members; nodes that are gone are forgotten, and their children are given new parents when they ask. Own entry optional. */
+  setMembers(members: readonly Member[] | Membership): void {
+    this.#membership = (members instanceof Membership ? members : new Membership(members)).with(this.#self);
+    const isMember = (node: NodeId): boolean => this.#membership.byNode.has(node);
+    this.#health.prune(isMember, this.#options.nowMs());
+    this.#trackers.forgetNodes(isMember);
+  }
+
   /**
    * The fetch of a shard: the one under way (single-flight; `context` is added to its ways to the origin), or a new
-   * one, begun at once. `onBehalf` is the request of the node that made this one go and get it, when that is why.
+   * one, begun before this returns. `onBehalf` is the request that made this node go and get it, when that is why.
+   * `place` becomes the fetch's place before anything is asked of the driver.
    */
-  want(shard: ShardId, context: FetchContext | null, onBehalf?: AskRequest): ShardFetch;
+  want(shard: ShardId, context: FetchContext | null, onBehalf?: AskRequest, place?: unknown): ShardFetch {
+    const known = this.#fetches.get(shard);
+    if (known !== undefined) {
+      if (context !== null) known.offer(context);
+      return known;
+    }
+    // With roots an accusation is believed unseen: it costs a root one shard more. Without them it would cost the origin.
+    const accused = onBehalf?.as === 'owner' && this.#membership.roots.size > 0 ? onBehalf.exclude.filter((node) => node !== this.#self.node) : [];
+    const fetch = new ShardFetch(this.#shared, shard, { context, hops: onBehalf === undefined ? 0 : onBehalf.hops + 1, accused });
+    fetch.place = place;
+    this.#fetches.set(shard, fetch);
+    fetch.begin();
+    return fetch;
+  }
+
   /** The fetch under way, if any. */
-  fetching(shard: ShardId): ShardFetch | undefined;
+  fetching(shard: ShardId): ShardFetch | undefined {
+    return this.#fetches.get(shard);
+  }
+
   /** Nobody wants it any more: the fetch ends as `cancelled`. */
-  cancel(shard: ShardId): void;
-  /** Decides on another node's request. */
-  ask(request: AskRequest): Verdict;
+  cancel(shard: ShardId): void {
+    this.#fetches.get(shard)?.cancel();
+  }
+
+  /** Decides on another node's request. After `serve` the driver tells `sent` once. */
+  ask(request: AskRequest): Verdict {
+    const { shard, node, as } = request;
+    const fetch = this.#fetches.get(shard);
+    const isCircle = node === this.#self.node || (!request.held && fetch !== undefined && fetch.source === node);
+    if (isCircle || request.hops > HOPS_MAX) return { kind: 'miss' };
+    if (as === 'parent' && !request.held && fetch === undefined) return { kind: 'miss' };
+    if (as === 'owner') return this.#askOwner(request);
+    if (this.#uploads >= UPLOADS_MAX) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
+    this.#uploads++;
+    return { kind: 'serve' };
+  }
+
+  #askOwner(request: AskRequest): Verdict {
+    const { shard, node, zone, exclude } = request;
+    const nowMs = this.#options.nowMs();
+    const tracker = this.#trackers.take(shard, nowMs);
+    const verdict = tracker.ask(node, zone, exclude, (candidate) => this.#health.good(candidate, nowMs));
+    if (verdict.kind === 'serve') this.#uploads++;
+    if (verdict.kind !== 'redirect') return verdict;
+    return { kind: 'redirect', parents: verdict.parents, word: tracker.word?.checksum ?? null, totalBytes: tracker.word?.totalBytes ?? null };
+  }
+
   /** Sending to `node` (after a `serve`) is over; `whole`: to the shard's last byte. */
-  sent(shard: ShardId, node: NodeId, whole: boolean): void;
-  /** Takes in a child's `rpc:stat` report; answer it from the shard's own checksum, else from `word`. */
-  report(shard: ShardId, node: NodeId, parent: NodeId | null, report: Report): void;
-  /** The checksum of a shard this node owned, even when the shard itself has been evicted. */
-  word(shard: ShardId): ShardWord | undefined;
+  sent(shard: ShardId, node: NodeId, whole: boolean): void {
+    this.#uploads = Math.max(0, this.#uploads - 1);
+    this.#trackers.peek(shard)?.sent(node, whole);
+  }
+
+  /** Takes in what a child's `rpc:stat` says; answer it from the shard's own checksum, else from `word`. */
+  report(shard: ShardId, node: NodeId, parent: NodeId | null, report: Report): void {
+    if (report === 'none') return;
+    this.#trackers.take(shard, this.#options.nowMs()).report(node, this.#membership.byNode.get(node)?.zone ?? null, parent === this.#self.node ? null : parent, report);
+  }
+
+  /** The checksum of a shard this node tracks, even when the shard itself is no longer here. */
+  word(shard: ShardId): ShardWord | undefined {
+    return this.#trackers.peek(shard)?.word ?? undefined;
+  }
+
   /** To be called every `SWARM_TICK_MS` while there are fetches, and at least once a second. */
-  tick(): void;
+  tick(): void {
+    for (const fetch of this.#fetches.values()) fetch.tick();
+    const nowMs = this.#options.nowMs();
+    if (nowMs - this.#sweptMs < SWEEP_MS) return;
+    this.#sweptMs = nowMs;
+    this.#trackers.forgetBefore(nowMs - TRACKER_IDLE_MS);
+    this.#health.prune((node) => this.#membership.byNode.has(node), nowMs);
+  }
+
   /** The acting owner of a shard, as this node sees it. */
-  owner(shard: ShardId): NodeId;
-  snapshot(): SwarmSnapshot;
+  owner(shard: ShardId): NodeId {
+    const nowMs = this.#options.nowMs();
+    return this.#membership.owners.top(shard).find((node) => node === this.#self.node || this.#health.usable(node, nowMs)) ?? this.#self.node;
+  }
+
+  /** Every other member and its condition. */
+  peers(): PeerStatus[] {
+    const nowMs = this.#options.nowMs();
+    const others = [...this.#membership.byNode.values()].filter((member) => member.node !== this.#self.node);
+    return others.map((member) => ({ ...member, ...this.#health.detail(member.node, nowMs) }));
+  }
+
+  /** Figures for status and metrics; walks the members and the trees, so once a second at most. */
+  snapshot(): SwarmSnapshot {
+    return {
+      peers: this.peers(),
+      fetches: this.#fetches.size,
+      trees: this.#trackers.size,
+      uploads: this.#uploads,
+      depthMax: this.#trackers.depthMax(),
+      quarantines: this.#health.quarantines,
+    };
+  }
+
   /** The trees this node keeps for a blob, at most `edgesMax` edges. */
-  trees(key: string, edgesMax: number): TreeEdge[];
+  trees(key: string, edgesMax: number): TreeEdge[] {
+    return this.#trackers.edges(key, edgesMax);
+  }
+
+  /** Keys of the blobs with trees here. */
+  trackedBlobs(): string[] {
+    return this.#trackers.blobs();
+  }
+
+  #over(fetch: ShardFetch, result: FetchResult): void {
+    this.#fetches.delete(fetch.shard);
+    const tracker = this.#trackers.peek(fetch.shard);
+    if (tracker !== undefined && result.kind === 'done') tracker.word = { totalBytes: result.totalBytes, lengthBytes: result.lengthBytes, checksum: result.checksum };
+    this.#options.effects.finished(fetch, result);
+  }
 }
 
-export type { SwarmOptions };

@@ -1,0 +1,33 @@
+import { LATE_FACTOR, LATE_MS_MIN, LATE_SAMPLES_MIN, PEER_SILENCE_MS } from '../limits.ts';
+
+/** Weight of a new sample in the running mean: about the last twenty shards count. */
+const SAMPLE_WEIGHT = 0.1;
+
+/**
+ * How long shards take here lately. "Late" is relative, so that a slow link, a busy origin or a long tree, which
+ * make all shards slow alike, never look like a slow parent, and nobody runs elsewhere because of them.
+ */
+export class Pace {
+  #meanMs = 0;
+  #samples = 0;
+  /** Times of the latest completions, a ring. */
+  readonly #doneMs = new Float64Array(LATE_SAMPLES_MIN).fill(-Infinity);
+
+  /** A shard came whole, `tookMs` after its parent was asked. */
+  done(tookMs: number, nowMs: number): void {
+    this.#doneMs[this.#samples % LATE_SAMPLES_MIN] = nowMs;
+    this.#meanMs = this.#samples === 0 ? tookMs : this.#meanMs + SAMPLE_WEIGHT * (tookMs - this.#meanMs);
+    this.#samples++;
+  }
+
+  /** Milliseconds after which a parent counts as late; Infinity before enough is known. */
+  get lateMs(): number {
+    if (this.#samples < LATE_SAMPLES_MIN) return Infinity;
+    return Math.min(PEER_SILENCE_MS, Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs));
+  }
+
+  /** Whether `LATE_SAMPLES_MIN` shards have come since `sinceMs`: then what has not come since is its parent's doing. */
+  flowedSince(sinceMs: number): boolean {
+    return this.#doneMs[this.#samples % LATE_SAMPLES_MIN]! > sinceMs;
+  }
+}

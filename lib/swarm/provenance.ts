@@ -1,0 +1,55 @@
+import type { NodeId } from './types.ts';
+
+/** Who sent which part of a shard: a trusted prefix, and the nodes behind the rest. */
+export class Provenance {
+  #trustedBytes = 0;
+  #allTrusted = true;
+  #fromOrigin = false;
+  #lastPeer: NodeId | null = null;
+  #suspects: NodeId[] = [];
+
+  /** Length of the prefix that came from the origin, a root or the owner itself. */
+  get trustedBytes(): number {
+    return this.#trustedBytes;
+  }
+
+  get allTrusted(): boolean {
+    return this.#allTrusted;
+  }
+
+  /** Whether any byte came from the origin. */
+  get fromOrigin(): boolean {
+    return this.#fromOrigin;
+  }
+
+  /** The node that sent the last byte; null: the origin, or nobody. */
+  get lastPeer(): NodeId | null {
+    return this.#lastPeer;
+  }
+
+  /** Nodes whose bytes nobody vouched for. */
+  get suspects(): readonly NodeId[] {
+    return this.#suspects;
+  }
+
+  /** The bytes up to `toBytes` came from `node` (null: the origin), which is vouched for or not. */
+  add(node: NodeId | null, vouched: boolean, toBytes: number): void {
+    this.#lastPeer = node;
+    if (node === null) this.#fromOrigin = true;
+    if (vouched) {
+      if (this.#allTrusted) this.#trustedBytes = toBytes;
+      return;
+    }
+    this.#allTrusted = false;
+    if (node !== null && !this.#suspects.includes(node)) this.#suspects.push(node);
+  }
+
+  /** Everything after `toBytes`, which is within the trusted prefix, is thrown away. */
+  cut(toBytes: number): void {
+    this.#trustedBytes = toBytes;
+    this.#allTrusted = true;
+    this.#suspects = [];
+    this.#lastPeer = null;
+    if (toBytes === 0) this.#fromOrigin = false;
+  }
+}

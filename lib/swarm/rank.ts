@@ -1,0 +1,101 @@
+import { RANK_DEPTH, RANKS_MAX } from '../limits.ts';
+import type { Member, NodeId, ShardId } from './types.ts';
+
+/** 32-bit FNV-1a of a string's UTF-16 units: cheap, and mixed further before use. */
+export function hash32(text: string): number {
+  let hash = 0x811c_9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x0100_0193);
+  return mix32(hash);
+}
+
+/** The finaliser of MurmurHash3 (Appleby, public domain): every input bit moves every output bit. */
+export function mix32(hash: number): number {
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** A shard's own 32 bits, the same on every node. */
+export function shardHash(shard: ShardId): number {
+  return mix32(hash32(shard.key) + Math.imul(shard.index + 1, 0x9e37_79b1));
+}
+
+/**
+ * Rendezvous hashing (Thaler and Ravishankar 1998): every node ranks the same names alike for a shard, and a
+ * name that comes or goes moves only the shards it is first for.
+ */
+export class Ranking {
+  readonly #nodes: readonly NodeId[];
+  readonly #hashes: Uint32Array;
+  readonly #ranks = new Map<string, Map<number, readonly NodeId[]>>();
+  #remembered = 0;
+
+  constructor(nodes: readonly NodeId[]) {
+    this.#nodes = nodes.toSorted();
+    this.#hashes = Uint32Array.from(this.#nodes, hash32);
+  }
+
+  get size(): number {
+    return this.#nodes.length;
+  }
+
+  /** The first `RANK_DEPTH` nodes of a shard's rank, best first. */
+  top(shard: ShardId): readonly NodeId[] {
+    let ranks = this.#ranks.get(shard.key);
+    const known = ranks?.get(shard.index);
+    if (known !== undefined) return known;
+    if (this.#remembered >= RANKS_MAX) {
+      this.#ranks.clear();
+      this.#remembered = 0;
+      ranks = undefined;
+    }
+    if (ranks === undefined) this.#ranks.set(shard.key, (ranks = new Map()));
+    const rank = this.#rank(shardHash(shard));
+    ranks.set(shard.index, rank);
+    this.#remembered++;
+    return rank;
+  }
+
+  /** One pass with a short sorted list; equal scores go by name, as the names are sorted. */
+  #rank(seed: number): NodeId[] {
+    const best: number[] = [];
+    const scores: number[] = [];
+    for (let at = 0; at < this.#nodes.length; at++) {
+      const score = mix32(this.#hashes[at]! ^ seed);
+      if (best.length === RANK_DEPTH && score <= scores[RANK_DEPTH - 1]!) continue;
+      let place = best.length;
+      while (place > 0 && scores[place - 1]! < score) place--;
+      best.splice(place, 0, at);
+      scores.splice(place, 0, score);
+      if (best.length > RANK_DEPTH) {
+        best.pop();
+        scores.pop();
+      }
+    }
+    return best.map((at) => this.#nodes[at]!);
+  }
+}
+
+/** Who is in the swarm at one time. Immutable, so that the simulator's nodes can share one and its ranks. */
+export class Membership {
+  readonly byNode: ReadonlyMap<NodeId, Member>;
+  readonly agents: Ranking;
+  readonly roots: Ranking;
+  /** Who can own shards: the agents, or the roots where there are no agents. */
+  readonly owners: Ranking;
+
+  constructor(members: readonly Member[]) {
+    this.byNode = new Map(members.map((member) => [member.node, member]));
+    const named = (role: Member['role']): NodeId[] => [...this.byNode.values()].filter((member) => member.role === role).map((member) => member.node);
+    this.agents = new Ranking(named('agent'));
+    this.roots = new Ranking(named('root'));
+    this.owners = this.agents.size > 0 ? this.agents : this.roots;
+  }
+
+  /** The same with `member` in it. */
+  with(member: Member): Membership {
+    const known = this.byNode.get(member.node);
+    if (known !== undefined && known.role === member.role) return this;
+    return new Membership([...this.byNode.values(), member]);
+  }
+}

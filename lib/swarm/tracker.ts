@@ -1,0 +1,227 @@
+import { HOLDER_DOUBTS_MAX, OWNER_CHILDREN_MAX, OWNER_FANOUT, OWNER_RETRY_MS, TREE_FANOUT, TREE_SCAN_MAX } from '../limits.ts';
+import { hash32 } from './rank.ts';
+import type { NodeId, Report, ShardWord, TreeEdge } from './types.ts';
+
+/** A node that has a shard or is receiving it; the owner itself is the one without a parent. */
+interface Holder {
+  readonly node: NodeId;
+  readonly zone: string | null;
+  parent: Holder | null;
+  /** Nodes receiving from it now. */
+  children: number;
+  /** Children it may have before others come first. */
+  readonly slots: number;
+  complete: boolean;
+  /** Times it was found wanting; at HOLDER_DOUBTS_MAX it gets no more children. */
+  doubts: number;
+  gone: boolean;
+  /** Whether it stands in a line of candidates. */
+  queued: boolean;
+}
+
+/** Shape of the trees, handed in so that the simulator can try others. */
+export interface TreeShape {
+  /** Children of an inner node; each node is inner in one of so many trees. */
+  fanout: number;
+  /** Children of the owner. */
+  ownerFanout: number;
+}
+
+export const treeShape: TreeShape = { fanout: TREE_FANOUT, ownerFanout: OWNER_FANOUT };
+
+export type TrackerVerdict = { kind: 'serve' } | { kind: 'redirect'; parents: NodeId[] } | { kind: 'busy'; retryMs: number };
+
+/**
+ * The owner's view of one shard: who has or is receiving it, and from whom. It grows a tree in the order in which
+ * nodes ask. Each node is an inner node (with `fanout` children) in one of `fanout` trees and a leaf in the others, by
+ * its name's hash and the shard's index, so that all send about as much as they receive; the idea of
+ * interior-disjoint trees is SplitStream's (Castro et al., SOSP 2003). Candidates stand in line, the earliest, so
+ * the shallowest, first. Its own zone's line comes before the others'.
+ */
+export class Tracker {
+  /** Milliseconds; set by every request, for expiry. */
+  usedMs = 0;
+  word: ShardWord | null = null;
+  readonly #index: number;
+  readonly #shape: TreeShape;
+  readonly #owner: Holder;
+  readonly #holders = new Map<NodeId, Holder>();
+  /** Per zone, holders with a free slot. */
+  readonly #open = new Map<string | null, Line>();
+  /** Per zone, leaves: they take a child when no slot is free. */
+  readonly #spare = new Map<string | null, Line>();
+
+  constructor(index: number, self: { node: NodeId; zone: string | null }, shape: TreeShape = treeShape) {
+    this.#index = index;
+    this.#shape = shape;
+    this.#owner = { node: self.node, zone: self.zone, parent: null, children: 0, slots: shape.ownerFanout, complete: false, doubts: 0, gone: false, queued: false };
+  }
+
+  /** Nodes tracked. */
+  get size(): number {
+    return this.#holders.size;
+  }
+
+  /**
+   * Where `node` is to get the shard from; it is in the tree from now on. `exclude` are nodes it will not be sent to,
+   * `fit` says whether a node is good enough to be a parent.
+   */
+  ask(node: NodeId, zone: string | null, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): TrackerVerdict {
+    let holder = this.#holders.get(node);
+    if (holder === undefined) {
+      holder = { node, zone, parent: null, children: 0, slots: this.#slots(node), complete: false, doubts: 0, gone: false, queued: false };
+    } else {
+      const left = holder.parent;
+      if (left !== null && left !== this.#owner && exclude.includes(left.node)) left.doubts++;
+      this.#leaveParent(holder);
+      holder.complete = false;
+    }
+    const parent = this.#choose(holder, exclude, fit);
+    if (parent === null) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
+    holder.parent = parent;
+    parent.children++;
+    if (!this.#holders.has(node)) this.#holders.set(node, holder);
+    this.#queue(holder);
+    return parent === this.#owner ? { kind: 'serve' } : { kind: 'redirect', parents: [parent.node] };
+  }
+
+  /** What a child says of its transfer from `parent` (null: from the owner). A node not known that is done becomes a holder. */
+  report(node: NodeId, zone: string | null, parent: NodeId | null, report: Report): void {
+    const culprit = parent === null ? undefined : this.#holders.get(parent);
+    const holder = this.#holders.get(node);
+    if (report === 'done') {
+      if (holder !== undefined) {
+        this.#leaveParent(holder);
+        holder.complete = true;
+        holder.parent = culprit ?? this.#owner;
+      } else if (node !== this.#owner.node) {
+        const late: Holder = { node, zone, parent: this.#owner, children: 0, slots: this.#slots(node), complete: true, doubts: 0, gone: false, queued: false };
+        this.#holders.set(node, late);
+        this.#queue(late);
+      }
+    } else if (culprit !== undefined && (report === 'failed' || report === 'slow')) culprit.doubts++;
+    // A relay of wrong bytes says so itself, before or after its children complain of it: it has a culprit of its own.
+    else if (culprit !== undefined && report === 'lied') culprit.doubts += HOLDER_DOUBTS_MAX;
+  }
+
+  /** The owner's own sending to `node` has ended. */
+  sent(node: NodeId, whole: boolean): void {
+    const holder = this.#holders.get(node);
+    if (holder !== undefined && holder.parent === this.#owner && !holder.complete && !whole) this.#leaveParent(holder);
+  }
+
+  /** The node is gone or no longer has the shard. */
+  forget(node: NodeId): void {
+    const holder = this.#holders.get(node);
+    if (holder === undefined) return;
+    holder.gone = true;
+    this.#leaveParent(holder);
+    this.#holders.delete(node);
+  }
+
+  forgetAll(isMember: (node: NodeId) => boolean): void {
+    for (const node of this.#holders.keys()) if (!isMember(node)) this.forget(node);
+  }
+
+  /** Edges from the owner to the deepest node. */
+  depth(): number {
+    let deepest = 0;
+    for (const holder of this.#holders.values()) deepest = Math.max(deepest, this.#depth(holder));
+    return deepest;
+  }
+
+  edges(edgesMax: number): TreeEdge[] {
+    const edges: TreeEdge[] = [];
+    for (const holder of this.#holders.values()) {
+      if (edges.length >= edgesMax) break;
+      edges.push({ shard: this.#index, node: holder.node, parent: holder.parent === null || holder.parent === this.#owner ? null : holder.parent.node, complete: holder.complete });
+    }
+    return edges;
+  }
+
+  #slots(node: NodeId): number {
+    return (hash32(node) + this.#index) % this.#shape.fanout === 0 ? this.#shape.fanout : 0;
+  }
+
+  #depth(holder: Holder): number {
+    let depth = 0;
+    for (let at: Holder | null = holder; at !== null && at !== this.#owner && depth <= this.#holders.size; at = at.parent) depth++;
+    return depth;
+  }
+
+  /** Own zone's free slots, the owner's, own zone's leaves, other zones' slots, their leaves, and the owner beyond its measure. */
+  #choose(holder: Holder, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): Holder | null {
+    const owner = this.#owner;
+    const does = (candidate: Holder): boolean => candidate !== holder && !exclude.includes(candidate.node) && !this.#isUnder(candidate, holder) && fit(candidate.node);
+    const own = this.#open.get(holder.zone)?.first(does, hasSlot);
+    if (own !== undefined) return own;
+    if (owner.children < owner.slots) return owner;
+    const ownSpare = this.#spare.get(holder.zone)?.first(does, isIdle);
+    if (ownSpare !== undefined) return ownSpare;
+    for (const lines of [this.#open, this.#spare]) {
+      for (const [zone, line] of lines) {
+        const other = zone === holder.zone ? undefined : line.first(does, lines === this.#open ? hasSlot : isIdle);
+        if (other !== undefined) return other;
+      }
+    }
+    return owner.children < OWNER_CHILDREN_MAX ? owner : null;
+  }
+
+  /** Whether `holder` is `above` or gets the shard through it: then it must not become its parent. */
+  #isUnder(holder: Holder, above: Holder): boolean {
+    if (above.children === 0) return false;
+    let steps = 0;
+    for (let at: Holder | null = holder; at !== null; at = at.parent) {
+      if (at === above || ++steps > this.#holders.size) return true;
+      if (at.complete) return false;
+    }
+    return false;
+  }
+
+  #leaveParent(holder: Holder): void {
+    const parent = holder.parent;
+    holder.parent = null;
+    // Of a complete holder the parent is history: its slot was given back.
+    if (parent === null || holder.complete) return;
+    parent.children = Math.max(0, parent.children - 1);
+    if (parent !== this.#owner) this.#queue(parent);
+  }
+
+  #queue(holder: Holder): void {
+    if (holder.queued || holder.gone) return;
+    const lines = holder.slots > 0 ? this.#open : this.#spare;
+    let line = lines.get(holder.zone);
+    if (line === undefined) lines.set(holder.zone, (line = new Line()));
+    line.push(holder);
+  }
+}
+
+const hasSlot = (holder: Holder): boolean => holder.children < holder.slots && holder.doubts < HOLDER_DOUBTS_MAX;
+const isIdle = (holder: Holder): boolean => holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
+
+/** Candidates in order of arrival; who has become unable is dropped when it comes to the head, and lines up again when able. */
+class Line {
+  #holders: Holder[] = [];
+  #head = 0;
+
+  push(holder: Holder): void {
+    holder.queued = true;
+    this.#holders.push(holder);
+  }
+
+  /** The first `able` holder that `does` for the requester, among the first TREE_SCAN_MAX. */
+  first(does: (holder: Holder) => boolean, able: (holder: Holder) => boolean): Holder | undefined {
+    const holders = this.#holders;
+    while (this.#head < holders.length && (holders[this.#head]!.gone || !able(holders[this.#head]!))) holders[this.#head++]!.queued = false;
+    if (this.#head > 64 && this.#head * 2 > holders.length) {
+      this.#holders = holders.slice(this.#head);
+      this.#head = 0;
+    }
+    const end = Math.min(this.#holders.length, this.#head + TREE_SCAN_MAX);
+    for (let at = this.#head; at < end; at++) {
+      const holder = this.#holders[at]!;
+      if (!holder.gone && able(holder) && does(holder)) return holder;
+    }
+    return undefined;
+  }
+}
