@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../clock.ts';
-import { readNodeBytes, readOriginRequests } from '../demo/node-counters.ts';
 import type { NodeProcess } from '../demo/node-process.ts';
 import { pullImage } from '../demo/pull.ts';
 import type { PullOutcome } from '../demo/pull.ts';
@@ -11,7 +10,6 @@ import { RegistryClient } from '../demo/registry-client.ts';
 import { makeSampleImage } from '../demo/sample-image.ts';
 import type { SampleImage } from '../demo/sample-image.ts';
 import { DemoSwarm } from '../demo/swarm.ts';
-import { ShoalError } from '../errors.ts';
 import { UP_PULL_DEADLINE_MS } from '../limits.ts';
 import type { Output, UpOptions } from './program.ts';
 import { formatBytes } from './quantity.ts';
@@ -19,9 +17,9 @@ import { stopSignal } from './stop-signal.ts';
 import { nextSteps } from './up-hints.ts';
 import { progressBoard } from './up-progress.ts';
 import { renderReport } from './up-report.ts';
-import type { NodeRow, UpReport } from './up-report.ts';
 import { embeddedSource, namedImage, namedSource } from './up-source.ts';
 import type { Source } from './up-source.ts';
+import { tally } from './up-tally.ts';
 
 /** What stands in for the real thing in tests. */
 export interface UpSurroundings {
@@ -62,14 +60,13 @@ export async function runUp(options: UpOptions, output: Output, surroundings: Up
     source = named === null ? await embeddedSource(surroundings.sample, signal, say) : await namedSource(named, signal);
     const { image, upstream } = source;
     say(`  ${image.repository} of ${upstream}: ${image.blobs.length} blobs, ${formatBytes(image.imageBytes)}\n`);
-    say(`  starting 1 root and ${options.nodes} agents\n`);
+    say(`  starting 1 root and ${options.nodes} ${options.nodes === 1 ? 'agent' : 'agents'}\n`);
     const layout = { dir, agents: options.nodes, upstream, allow: source.allow, imageBytes: image.imageBytes };
     swarm = await DemoSwarm.start(layout, surroundings.command, signal, (node) => started.add(node));
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     const outcomes = await pullThrough(agents, source, stream, signal);
-    const report = await reportOf(swarm, outcomes, source);
-    const problems = agents.flatMap((agent) => (outcomes.get(agent)?.problems ?? []).map((problem) => `${agent.name}: ${problem}`));
-    say(`\n${renderReport(report, { accessChecks: source.embedded?.traffic.accessChecks.requests ?? null, problems }, stream.isTTY)}\n`);
+    const { report, notes } = await tally(swarm.nodes, outcomes, image.imageBytes, source.embedded);
+    say(`\n${renderReport(report, notes, stream.isTTY)}\n`);
     if (!options.once) {
       say(nextSteps({ dir, upstream, image, credentials: source.credentials, agents: agents.map((agent) => agent.addresses), shoal: calledAs(process.env) }));
       for (const node of swarm.nodes) void node.ended.then(() => !signal.aborted && say(`  ${node.name} has ended\n`));
@@ -115,20 +112,4 @@ async function pullThrough(agents: readonly NodeProcess[], source: Source, strea
   }
   signal.throwIfAborted();
   return outcomes;
-}
-
-async function reportOf(swarm: DemoSwarm, outcomes: ReadonlyMap<NodeProcess, PullOutcome>, source: Source): Promise<UpReport> {
-  const nodes: NodeRow[] = [];
-  let asked = 0;
-  for (const node of swarm.nodes) {
-    const { exporter } = node.addresses;
-    if (exporter === null) throw new ShoalError('INTERNAL', `${node.name} has no exporter`);
-    const outcome = outcomes.get(node);
-    const bytes = await readNodeBytes(exporter);
-    nodes.push({ name: node.name, role: node.role, seconds: outcome?.seconds ?? 0, bytes, digestsOk: outcome?.digestsOk ?? true });
-    if (source.embedded === null) asked += await readOriginRequests(exporter);
-  }
-  const counted = source.embedded?.traffic.blobs ?? { bytes: nodes.reduce((sum, node) => sum + node.bytes.origin, 0), requests: asked };
-  const origin = { bytes: counted.bytes, requests: counted.requests };
-  return { ok: nodes.every((node) => node.digestsOk), imageBytes: source.image.imageBytes, nodes, origin };
 }
