@@ -138,6 +138,13 @@ export const CACHE_CELL_BYTES_MIN = PAGE_BYTES;
 export const CACHE_ENTRIES_PER_SLOT = 4;
 export const CACHE_ENTRIES_BASE = 4096;
 
+/**
+ * What the cache's directory takes besides slab and table, and is kept free of the capacity for it: the directory itself,
+ * and the filesystem's own map of the slab (ext4: 12 bytes per piece, one piece per slot if badly scattered).
+ */
+export const CACHE_DIR_OVERHEAD_BYTES = 64 * 1024;
+export const CACHE_SLOT_OVERHEAD_BYTES = 16;
+
 /** Victims tried for a whole slot before the emptiest shared slot is cleared: small blobs must not all go for one shard. */
 export const CACHE_VICTIMS_MAX = 64;
 
@@ -349,3 +356,6 @@ export const CORRUPTIONS_MAX = 4;
 
 /** Credentials remembered for one fetch; the newest are the likeliest to be good. */
 export const CONTEXTS_MAX = 4;
+
+/** A reader gets no further ahead of itself than this, in shards: 512 MiB on disk at most. */
+export const AHEAD_SHARDS_MAX = 256;

@@ -10,7 +10,7 @@ export interface Recovery {
   rejected: number;
   /** The highest generation found. */
   generation: number;
-  /** Headers to write: rejected ones emptied, so that they never come back, moved ones at their new place first. */
+  /** Headers to write, in this order: rejected ones emptied, so that they never come back, moved ones at their new place, then the old. */
   headers: HeaderJob[];
 }
 
@@ -45,8 +45,8 @@ export function recover(table: Buffer, plan: CachePlan): Recovery {
       result.headers.push({ entry: number, bytes: encodeHeader(header) });
     } else {
       result.rejected++;
-      if (at < plan.entryCount) result.headers.push({ entry: at, bytes: EMPTY_HEADER });
     }
+    result.headers.push({ entry: at, bytes: EMPTY_HEADER });
   }
   plan.restored();
   return result;

@@ -1,10 +1,10 @@
-import { mkdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { HEADER_BYTES, TABLE_HEAD_BYTES, TABLE_VERSION, decodeTableHead, encodeTableHead } from '../cache/header.ts';
 import type { CacheLog, HeaderJob } from '../cache/slab-io.ts';
 import { ShoalError } from '../errors.ts';
-import { CACHE_ENTRIES_BASE, CACHE_ENTRIES_PER_SLOT, SHARD_BYTES } from '../limits.ts';
+import { CACHE_DIR_OVERHEAD_BYTES, CACHE_ENTRIES_BASE, CACHE_ENTRIES_PER_SLOT, CACHE_SLOT_OVERHEAD_BYTES, SHARD_BYTES } from '../limits.ts';
 import { openDirect, openOwn, pageCeil, readAt, writeAt } from './aligned.ts';
 import { lockDir } from './dir-lock.ts';
 import type { DirLock } from './dir-lock.ts';
@@ -12,7 +12,7 @@ import { allocateFile } from './slab-space.ts';
 
 export interface SlabFilesOptions {
   dir: string;
-  /** The slab never takes more than this on disk. */
+  /** The directory never takes more than this on disk, the header table included. */
   capacityBytes: number;
   /** Ask for O_DIRECT (`CacheConfig.aioEnable: 1`). */
   direct: boolean;
@@ -36,11 +36,13 @@ export interface SlabFiles {
   close(): Promise<void>;
 }
 
-/** Slots and header entries of a cache of `capacityBytes`, and the length of its table on disk. */
+/** Slots and header entries of a cache whose directory, all told, takes no more than `capacityBytes`; the table's length. */
 export function slabGeometry(capacityBytes: number): { slotCount: number; entryCount: number; tableBytes: number } {
-  const slotCount = Math.floor(capacityBytes / SHARD_BYTES);
-  const entryCount = slotCount * CACHE_ENTRIES_PER_SLOT + CACHE_ENTRIES_BASE;
-  return { slotCount, entryCount, tableBytes: pageCeil(TABLE_HEAD_BYTES + entryCount * HEADER_BYTES) };
+  const slotsMax = Math.floor(capacityBytes / SHARD_BYTES);
+  const entryCount = slotsMax * CACHE_ENTRIES_PER_SLOT + CACHE_ENTRIES_BASE;
+  const tableBytes = pageCeil(TABLE_HEAD_BYTES + entryCount * HEADER_BYTES);
+  const slabBytes = capacityBytes - tableBytes - CACHE_DIR_OVERHEAD_BYTES - slotsMax * CACHE_SLOT_OVERHEAD_BYTES;
+  return { slotCount: Math.max(0, Math.floor(slabBytes / SHARD_BYTES)), entryCount, tableBytes };
 }
 
 /**
@@ -55,7 +57,7 @@ export async function openSlabFiles(options: SlabFilesOptions): Promise<SlabFile
     if (lock?.kind === 'locked') await lock.release();
   };
   try {
-    await mkdir(options.dir, { recursive: true, mode: 0o700 });
+    await makeDir(resolve(options.dir));
     lock = await lockDir(options.dir);
     if (lock.kind === 'held') throw new Error(await heldBy(options.dir));
     return await openLocked(options, opened, closeAll);
@@ -124,6 +126,19 @@ async function openIndex(dir: string, tableBytes: number, log: CacheLog): Promis
   await allocateFile(file, path, pastEnd.some((byte) => byte !== 0) ? content.length : tableBytes, log);
   await file.write(encodeTableHead(process.pid), 0, TABLE_HEAD_BYTES, 0);
   return { file, table };
+}
+
+/** Node's own recursive mkdir never returns where a parent exists but takes no children (/proc). */
+async function makeDir(path: string, parentsToo = true): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || !parentsToo || dirname(path) === path) throw error;
+    await makeDir(dirname(path));
+    await makeDir(path, false);
+  }
 }
 
 async function readAll(file: FileHandle): Promise<Buffer> {

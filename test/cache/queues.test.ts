@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { HeaderWriter } from '../../lib/cache/header-writer.ts';
+import { IoQueue } from '../../lib/cache/io-queue.ts';
+import type { HeaderJob } from '../../lib/cache/slab-io.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+
+describe('cache/io-queue', () => {
+  it('runs no more than its depth at once, reads before writes, yet always one write when writes wait', async () => {
+    const queue = new IoQueue(3);
+    const started: string[] = [];
+    const ends: (() => void)[] = [];
+    const begin = (name: string): Promise<void> =>
+      queue.run(name.startsWith('r') ? 'read' : 'write', () => {
+        started.push(name);
+        return new Promise<void>((end) => ends.push(end));
+      });
+    const all = ['w1', 'w2', 'w3', 'w4', 'r1', 'r2', 'r3', 'w5'].map(begin);
+    await turn();
+    assert.deepEqual(started, ['w1', 'w2', 'w3']);
+    for (let finished = 0; finished < all.length; finished++) {
+      ends.shift()!();
+      await turn();
+    }
+    await Promise.all(all);
+    assert.deepEqual(started.slice(3), ['r1', 'r2', 'w4', 'r3', 'w5']);
+  });
+
+  it('goes on after a job that failed', async () => {
+    const queue = new IoQueue(1);
+    await assert.rejects(queue.run('read', () => Promise.reject(new Error('EIO'))));
+    await assert.rejects(queue.run('read', () => { throw new Error('at once'); }));
+    assert.equal(await queue.run('write', () => Promise.resolve(3)), 3);
+  });
+});
+
+describe('cache/header-writer', () => {
+  it('writes an entry\'s versions in order, skipping those overtaken while they waited', async () => {
+    const written: string[] = [];
+    let finish = (): void => undefined;
+    const writer = new HeaderWriter(({ entry, bytes }: HeaderJob) => {
+      written.push(`${entry}:${bytes[0]}`);
+      return new Promise((resolve) => (finish = resolve));
+    });
+    const writes = [[1, 1], [1, 2], [1, 3], [2, 1]].map(([entry, version]) => writer.write(entry!, Uint8Array.of(version!)));
+    for (let step = 0; step < 3; step++) {
+      finish();
+      await turn();
+    }
+    await Promise.all(writes);
+    assert.deepEqual(written, ['1:1', '1:3', '2:1']);
+  });
+
+  it('tells those whose version failed, and goes on', async () => {
+    let calls = 0;
+    const writer = new HeaderWriter(() => (calls++ === 0 ? Promise.reject(new Error('EROFS')) : Promise.resolve()));
+    await assert.rejects(writer.write(1, Uint8Array.of(1)), /EROFS/);
+    await writer.write(1, Uint8Array.of(2));
+  });
+});
