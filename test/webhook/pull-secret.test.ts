@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { copyName, credentialsOf, holdsCredentialsFor, isCopy, planCopy, pullSecretCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
+import { ACR, ACR_P2P, rules } from './rules.ts';
+import { decode, encode, ENTRY, pullSecret } from './secrets.ts';
+
+const authsOf = (secret: Secret | null): unknown => (decode(secret?.data?.['.dockerconfigjson']) as { auths: unknown }).auths;
+
+describe('pull secret copies', () => {
+  it('has the same credentials, namespace and type, keyed by the P2P host and port', () => {
+    const copy = pullSecretCopy(pullSecret('test-registry', [ACR], { uid: 'u-1' }), rules);
+    assert.equal(copy?.metadata.name, 'acr-credential-test-registry-p2p');
+    assert.equal(copy.metadata.namespace, 'apps');
+    assert.equal(copy.type, 'kubernetes.io/dockerconfigjson');
+    assert.deepEqual(copy.metadata.ownerReferences, [{ apiVersion: 'v1', kind: 'Secret', name: 'test-registry', uid: 'u-1' }]);
+    assert.ok(isCopy(copy));
+    assert.deepEqual(authsOf(copy), { [ACR_P2P]: ENTRY });
+  });
+
+  it('keeps the older type', () => {
+    const copy = pullSecretCopy(pullSecret('old', [`https://${ACR}`], { type: 'kubernetes.io/dockercfg' }), rules);
+    assert.equal(copy?.type, 'kubernetes.io/dockercfg');
+    assert.deepEqual(decode(copy.data?.['.dockercfg']), { [ACR_P2P]: ENTRY });
+  });
+
+  const keys: [key: string, copied: string | null][] = [
+    [ACR, ACR_P2P],
+    [`https://${ACR}`, ACR_P2P],
+    [`http://${ACR}/`, ACR_P2P],
+    [`https://${ACR}/v1/`, ACR_P2P],
+    [`https://${ACR}/v2`, ACR_P2P],
+    [`${ACR}/docker-builder`, `${ACR_P2P}/docker-builder`],
+    ['https://index.docker.io/v1/', 'hub.p2p.local:65001'],
+    ['registry.example.com:5000', 'p2p.example.com:65001'],
+    ['*.cn-hangzhou.cr.aliyuncs.com', '*.distributed.cn-hangzhou.cr.aliyuncs.com:65001'],
+    ['registry.example.com', null],
+    ['mirrored.cr.aliyuncs.com', null],
+    ['quay.io', null],
+    [ACR_P2P, null],
+    ['', null],
+  ];
+  for (const [key, copied] of keys) {
+    it(`key ${key || '(empty)'} -> ${String(copied)}`, () => {
+      const copy = pullSecretCopy(pullSecret('s', [key]), rules);
+      if (copied === null) assert.equal(copy, null);
+      else assert.deepEqual(authsOf(copy), { [copied]: ENTRY });
+    });
+  }
+
+  it('takes only what is rewritten out of a secret for many registries, in one order whatever theirs', () => {
+    const one = pullSecret('s', ['quay.io', ACR, 'registry.example.com:5000']);
+    const other = pullSecret('s', ['registry.example.com:5000', ACR, 'quay.io']);
+    assert.deepEqual(Object.keys(authsOf(pullSecretCopy(one, rules)) as object), ['p2p.example.com:65001', ACR_P2P].sort());
+    assert.equal(pullSecretCopy(one, rules)?.data?.['.dockerconfigjson'], pullSecretCopy(other, rules)?.data?.['.dockerconfigjson']);
+  });
+
+  it('prefers the bare host where two keys mean one registry', () => {
+    const auths = { [`https://${ACR}/v1/`]: { auth: 'old' }, [ACR]: { auth: 'new' } };
+    const secret = { ...pullSecret('s', []), data: { '.dockerconfigjson': encode({ auths }) } };
+    assert.deepEqual(authsOf(pullSecretCopy(secret, rules)), { [ACR_P2P]: { auth: 'new' } });
+  });
+
+  const damaged: [string, Secret][] = [
+    ['not base64 JSON', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': '%%%' } }],
+    ['not JSON', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode('no json') } }],
+    ['an array', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode([1]) } }],
+    ['no auths', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode({}) } }],
+    ['auths of another type', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode({ auths: 'x' }) } }],
+    ['an entry that is no object', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode({ auths: { [ACR]: 'x' } }) } }],
+    ['another key', { ...pullSecret('s', [ACR]), data: { other: encode({ auths: {} }) } }],
+    ['an opaque secret', { ...pullSecret('s', [ACR]), type: 'Opaque' }],
+    ['no data', { metadata: { name: 's' }, type: 'kubernetes.io/dockerconfigjson' }],
+  ];
+  for (const [what, secret] of damaged) it(`makes nothing of ${what}`, () => assert.equal(pullSecretCopy(secret, rules), null));
+
+  it('knows for which hosts kubelet would use a secret', () => {
+    assert.ok(holdsCredentialsFor(pullSecret('s', [`https://${ACR}/v1/`]), [ACR]));
+    assert.ok(holdsCredentialsFor(pullSecret('s', ['*.cn-hangzhou.cr.aliyuncs.com']), ['quay.io', ACR]));
+    assert.ok(!holdsCredentialsFor(pullSecret('s', ['*.cr.aliyuncs.com']), [ACR]), 'a star stands for one label');
+    assert.ok(!holdsCredentialsFor(pullSecret('s', [ACR]), ['other.cn-hangzhou.cr.aliyuncs.com']));
+    assert.ok(!holdsCredentialsFor(pullSecret('s', [`${ACR}:5000`]), [ACR]), 'ports are compared exactly');
+    assert.equal(credentialsOf({ metadata: { name: 'x' } }), null);
+  });
+
+  it('keeps long names apart and within the limit', () => {
+    const [a, b] = [copyName(`${'n'.repeat(250)}-a`), copyName(`${'n'.repeat(250)}-b`)];
+    assert.notEqual(a, b);
+    for (const name of [a, b, copyName('.'.repeat(250))]) assert.match(name, /^acr-credential-[a-z0-9.-]*-p2p$/);
+    assert.ok(a.length <= 253 && copyName('x'.repeat(234)).length === 253);
+  });
+});
+
+describe('steps toward a copy', () => {
+  const original = pullSecret('s', [ACR], { uid: 'u-1' });
+  const copy = pullSecretCopy(original, rules)!;
+  const stored = { ...copy, metadata: { ...copy.metadata, resourceVersion: '7', uid: 'c-1' } };
+
+  it('creates, then has nothing more to do', () => {
+    assert.deepEqual(planCopy(original, null, rules), { kind: 'create', secret: copy });
+    assert.deepEqual(planCopy(original, stored, rules), { kind: 'none' });
+  });
+
+  it('follows changed credentials, at the version that was seen', () => {
+    const step = planCopy(pullSecret('s', [ACR], { uid: 'u-1', entry: { auth: 'changed' } }), stored, rules);
+    assert.ok(step.kind === 'update');
+    assert.equal(step.secret.metadata.resourceVersion, '7');
+    assert.deepEqual(authsOf(step.secret), { [ACR_P2P]: { auth: 'changed' } });
+  });
+
+  it('follows an original that was made anew: owner, and type by replacing', () => {
+    assert.equal(planCopy(pullSecret('s', [ACR], { uid: 'u-2' }), stored, rules).kind, 'update');
+    assert.equal(planCopy(pullSecret('s', [ACR], { type: 'kubernetes.io/dockercfg', uid: 'u-2' }), stored, rules).kind, 'replace');
+    assert.equal(planCopy(original, { ...stored, immutable: true, data: {} }, rules).kind, 'replace');
+  });
+
+  it('removes the copy when the original is gone, or holds nothing of ours any more', () => {
+    assert.equal(planCopy(null, stored, rules).kind, 'remove');
+    assert.equal(planCopy(pullSecret('s', ['quay.io']), stored, rules).kind, 'remove');
+    assert.equal(planCopy(null, null, rules).kind, 'none');
+  });
+
+  it("leaves somebody else's secret of that name alone", () => {
+    const foreign = pullSecret('acr-credential-s-p2p', [ACR_P2P]);
+    assert.equal(planCopy(original, foreign, rules).kind, 'none');
+    assert.equal(planCopy(null, foreign, rules).kind, 'none');
+  });
+
+  it('never copies a copy', () => assert.equal(pullSecretCopy(stored, rules), null));
+});
