@@ -359,3 +359,34 @@ export const CONTEXTS_MAX = 4;
 
 /** A reader gets no further ahead of itself than this, in shards: 512 MiB on disk at most. */
 export const AHEAD_SHARDS_MAX = 256;
+
+/** A request to the Kubernetes API, answer included, or it counts as away. */
+export const KUBE_REQUEST_TIMEOUT_MS = 10_000;
+
+/** The API server ends a watch after this long; a shorter one notices a lost connection sooner, a longer one asks less often. */
+export const KUBE_WATCH_SECONDS = 120;
+
+/** On top of KUBE_WATCH_SECONDS before silence counts as a lost connection. */
+export const KUBE_WATCH_GRACE_MS = 10_000;
+
+/** Objects per page of a list: what the ecosystem's clients ask for. */
+export const KUBE_LIST_PAGE = 500;
+
+/** A page of 500 secrets of 1 MiB would be the worst case; docker configs are some KB each. */
+export const KUBE_ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+
+/** First and longest pause before the Kubernetes API is tried again. */
+export const KUBE_BACKOFF_MS_MIN = 500;
+export const KUBE_BACKOFF_MS_MAX = 15_000;
+
+/** Everything is listed anew this often, in case a watch lost an event. */
+export const KUBE_RESYNC_MS = 10 * 60_000;
+
+/** A service account token is read again this often; kubelet renews it well before its end. */
+export const KUBE_TOKEN_TTL_MS = 60_000;
+
+/** A node waits so long for the first view of its cluster, then starts without one. */
+export const MEMBERSHIP_START_TIMEOUT_MS = 5_000;
+
+/** The headless service's name is resolved again this often (discovery `dns`). */
+export const DNS_REFRESH_MS = 3_000;
