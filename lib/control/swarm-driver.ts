@@ -52,7 +52,6 @@ export class SwarmDriver {
   readonly #parts: DriverParts;
   readonly #swarm: Swarm;
   readonly #transfers: Transfers;
-  readonly #jobs = new Map<string, Job>();
   readonly #desks: PeerDesks;
   #loader: ShardLoader | null = null;
   #membership: Membership | null = null;
@@ -112,11 +111,10 @@ export class SwarmDriver {
 
   /** See FillFromSwarm. */
   readonly fill: FillFromSwarm = (resident, way, done, failed) => {
-    const name = `${resident.key}/${resident.shard}`;
-    this.#jobs.set(name, { resident, way, done, failed, running: null });
+    const job: Job = { resident, way, done, failed, running: null };
     const [newest, ...older] = this.#ways(resident.key, way);
     const shard = { key: resident.key, index: resident.shard };
-    const fetch = this.#swarm.want(shard, newest ?? null, way.onBehalf ?? undefined);
+    const fetch = this.#swarm.want(shard, newest ?? null, way.onBehalf ?? undefined, job);
     for (const other of older) fetch.offer(other);
     return { abandon: () => this.#swarm.cancel(shard) };
   };
@@ -159,9 +157,7 @@ export class SwarmDriver {
     return all.map((origin) => ({ id: createHash('sha256').update(`${origin.url}\n${origin.authorization ?? ''}`).digest('base64'), origin }));
   }
 
-  /** The job a fetch is for; found by name the first time, when the fetch has just begun. */
   #job(fetch: Fetch): Job {
-    fetch.place ??= this.#jobs.get(`${fetch.shard.key}/${fetch.shard.index}`);
     return fetch.place as Job;
   }
 
@@ -240,8 +236,6 @@ export class SwarmDriver {
   /** The fetch is over; the slot is given back only once nothing writes to it any more. */
   #finished(fetch: Fetch, result: FetchResult): void {
     const job = this.#job(fetch);
-    const name = `${fetch.shard.key}/${fetch.shard.index}`;
-    if (this.#jobs.get(name) === job) this.#jobs.delete(name);
     if (result.kind === 'done') {
       job.done(result);
       return;

@@ -31,8 +31,10 @@ export class SlotFollowers {
   }
 
   #heard(): boolean {
+    // Who goes on may come to wait again within its look: it is taken out before, not after.
     for (const follower of [...this.#waiting]) {
-      if (!follower.look()) this.#waiting.delete(follower);
+      if (!this.#waiting.delete(follower)) continue;
+      if (follower.look()) this.#waiting.add(follower);
     }
     this.#listening = this.#waiting.size > 0;
     return this.#listening;
