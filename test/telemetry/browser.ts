@@ -91,11 +91,8 @@ export class Browser {
   }
 
   /** Waits until an expression in the page is true. */
-  async waitFor(expression: string, deadlineMs = 15_000): Promise<void> {
-    const endMs = performance.now() + deadlineMs;
-    while (!(await this.evaluate<boolean>(`Boolean(${expression})`))) {
-      if (performance.now() > endMs) throw new Error(`waited ${deadlineMs} ms in vain for ${expression}`);
-    }
+  waitFor(expression: string, deadlineMs = 15_000): Promise<void> {
+    return until(() => this.evaluate<boolean>(`Boolean(${expression})`), expression, deadlineMs);
   }
 
   async press(key: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { ExporterRoute } from '../../lib/telemetry/exporter.ts';
 import type { TreeEdge } from '../../lib/telemetry/status.ts';
 import { telemetryFixture, type TelemetryFixture } from './fixture.ts';
 
@@ -55,7 +56,7 @@ export function busyFixture(): TelemetryFixture {
 }
 
 /** Serves a fixture's routes on loopback; returns its address and what stops it. */
-export async function serveFixture(fixture: TelemetryFixture): Promise<{ url: string; close: () => void }> {
+export async function serveFixture(fixture: { route: ExporterRoute }): Promise<{ url: string; close: () => void }> {
   const server = createServer((request, response) => {
     const [path, query] = request.url!.split('?');
     void fixture.route(path!, query ?? '').then(({ status, headers, body }) => response.writeHead(status, headers).end(body));
