@@ -74,7 +74,7 @@ const dir = await mkdtemp(join(options.dir, 'shoal-disk-'));
 const notes: string[] = [];
 const log = { info: () => undefined, warn: (_: unknown, message: string) => void notes.push(message) };
 try {
-  const arena = Arena.create(Math.max(...DEPTHS) * SHARD_BYTES);
+  const arena = Arena.create(2 * Math.max(...DEPTHS) * SHARD_BYTES);
   for (let slot = 0; slot < arena.slotCount; slot++) {
     arena.tryLock(slot);
     arena.begin(slot);

@@ -47,6 +47,8 @@ export class StoreRates {
   readonly #arena: Arena;
   readonly #shards: number;
   readonly #depth: number;
+  /** Shards under way: more than the disk takes at once, as in a node, so that writing a header leaves no gap. */
+  readonly #lanes: number;
   #store: CacheStore;
 
   constructor(files: SlabFiles, arena: Arena, shards: number, depth: number) {
@@ -54,6 +56,7 @@ export class StoreRates {
     this.#arena = arena;
     this.#shards = shards;
     this.#depth = depth;
+    this.#lanes = 2 * depth;
     this.#store = this.#open(files.table);
   }
 
@@ -67,19 +70,19 @@ export class StoreRates {
     this.#store.drop(BLOB);
     const generations: number[] = [];
     const checksums: Uint8Array[] = [];
-    for (let slot = 0; slot < this.#depth; slot++) {
+    for (let slot = 0; slot < this.#lanes; slot++) {
       generations.push(this.#arena.generation(slot));
       checksums.push(checksumOf(this.#arena.bytes(slot)));
     }
     const totalBytes = this.#shards * SHARD_BYTES;
-    return rate(totalBytes, this.#shards, this.#depth, async (shard, slot) => {
+    return rate(totalBytes, this.#shards, this.#lanes, async (shard, slot) => {
       const stored = { lengthBytes: SHARD_BYTES, totalBytes, checksum: checksums[slot]! };
       if ((await this.#store.save(BLOB, shard, slot, generations[slot]!, stored)) !== 'stored') throw new Error(`shard ${shard} was not stored`);
     });
   }
 
   async loadAll(): Promise<Rate> {
-    return rate(this.#shards * SHARD_BYTES, this.#shards, this.#depth, async (shard, slot) => {
+    return rate(this.#shards * SHARD_BYTES, this.#shards, this.#lanes, async (shard, slot) => {
       if ((await this.#store.load(BLOB, shard, slot)) !== 'ok') throw new Error(`shard ${shard} could not be read back`);
     });
   }
