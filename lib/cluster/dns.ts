@@ -48,6 +48,8 @@ export class DnsMembership implements Membership {
     const members = async (host: string) => (await resolve(host)).map((address) => ({ node: memberAddress(address, port), zone: null }));
     try {
       const [agents, roots] = await Promise.all([members(service), members(rootService(service))]);
+      // A swarm without anybody is a name server that has lost its zone more often than the truth, and acting on it would send all to the origin.
+      if (agents.length === 0) throw new Error(`${service} has no address`);
       this.#teller?.offer(membershipView(agents, roots));
     } catch (error) {
       onError?.(error instanceof Error ? error : new Error(String(error)));
@@ -57,23 +59,19 @@ export class DnsMembership implements Membership {
 }
 
 /** The part of `node:dns/promises` that is used. */
-export interface AddressLookup {
-  resolve4(host: string): Promise<string[]>;
-  resolve6(host: string): Promise<string[]>;
-}
+export type AddressLookup = (host: string, options: { all: true }) => Promise<{ address: string; family: number }[]>;
 
-/** What says that a name has no such address, as opposed to a name server that does not answer. */
-const NO_ADDRESS = new Set(['ENOTFOUND', 'ENODATA']);
-
-/** `Resolve` by a DNS resolver (`new Resolver()` of node:dns/promises); it asks the name server, not /etc/hosts. */
-export function dnsResolve(lookup: AddressLookup): Resolve {
-  const orNone = (error: unknown): string[] => {
-    if (NO_ADDRESS.has((error as { code?: string }).code ?? '')) return [];
-    throw error;
-  };
+/**
+ * `Resolve` by the system's resolver (`lookup` of node:dns/promises), so search domains and short service names work as
+ * everywhere in a pod. A node of two families is counted once, by IPv4.
+ */
+export function systemResolve(lookup: AddressLookup): Resolve {
   return async (host) => {
-    const [four, six] = await Promise.all([lookup.resolve4(host).catch(orNone), lookup.resolve6(host).catch(orNone)]);
-    // A node of two families must not be counted twice.
-    return four.length > 0 ? four : six;
+    const found = await lookup(host, { all: true }).catch((error: unknown) => {
+      if ((error as { code?: string }).code === 'ENOTFOUND') return [];
+      throw error;
+    });
+    const four = found.filter(({ family }) => family === 4);
+    return (four.length > 0 ? four : found).map(({ address }) => address);
   };
 }
