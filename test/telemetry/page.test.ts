@@ -42,6 +42,12 @@ describe('telemetry/page/history-scale', () => {
     assert.deepEqual([0, 1, 1.1, 2, 3e6, 5.1e8, 9.99e9].map(niceMax), [1e6, 1, 2, 2, 5e6, 1e9, 1e10]);
   });
 
+  it('covers the last 15 minutes, or fewer when the node is younger', async () => {
+    const { spanMs } = (await script('history-scale.js')) as unknown as { spanMs: (points: { atMs: number }[]) => number };
+    const minutesOf = (...atMinutes: number[]): number => spanMs(atMinutes.map((minutes) => ({ atMs: minutes * 60_000 }))) / 60_000;
+    assert.deepEqual([minutesOf(), minutesOf(7), minutesOf(0, 3), minutesOf(0, 3.1), minutesOf(0, 9, 14.9), minutesOf(0, 16)], [3, 3, 3, 6, 15, 15]);
+  });
+
   it('stacks the sources, and breaks the areas where the node was away', async () => {
     const { stack, runs, nearest } = (await script('history-scale.js')) as unknown as {
       stack: (points: HistoryPoint[]) => number[][][];

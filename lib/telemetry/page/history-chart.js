@@ -1,6 +1,6 @@
-import { byId, html, svg } from './elements.js';
+import { byId, html, setText, svg } from './elements.js';
 import { formatRate } from './format.js';
-import { SOURCES, SPAN_MS, nearest, niceMax, runs, stack } from './history-scale.js';
+import { SOURCES, nearest, niceMax, runs, spanMs, stack } from './history-scale.js';
 
 const NAMES = { origin: 'Origin', peer: 'Peers', cache: 'Cache' };
 const LEFT = 70;
@@ -35,7 +35,7 @@ export class HistoryChart {
   #point(event) {
     const box = this.#host.getBoundingClientRect();
     const share = (event.clientX - box.left - LEFT) / (box.width - LEFT);
-    this.#read(nearest(this.#points, this.#endMs() - (1 - share) * SPAN_MS));
+    this.#read(nearest(this.#points, this.#endMs() - (1 - share) * spanMs(this.#points)));
   }
 
   #key(event) {
@@ -60,16 +60,19 @@ export class HistoryChart {
     const stacked = stack(this.#points);
     const top = niceMax(Math.max(0, ...stacked.map((sums) => sums.at(-1)[1])));
     const endMs = this.#endMs();
-    const x = (atMs) => (LEFT + (1 - (endMs - atMs) / SPAN_MS) * (width - LEFT)).toFixed(1);
+    const span = spanMs(this.#points);
+    const x = (atMs) => (LEFT + (1 - (endMs - atMs) / span) * (width - LEFT)).toFixed(1);
     const y = (value) => (TOP + (1 - value / top) * (height - TOP - BOTTOM)).toFixed(1);
 
     const grid = [0, 0.5, 1].map((share) => [
       svg('line', { class: 'grid', x1: LEFT, x2: width, y1: y(top * share), y2: y(top * share) }),
       svg('text', { x: LEFT - 8, y: Number(y(top * share)) + 4, 'text-anchor': 'end' }, formatRate(top * share).replace('.0 ', ' ')),
     ]);
-    const times = [15, 10, 5, 0].map((minutes) =>
-      svg('text', { x: x(endMs - minutes * 60_000), y: height - 4, 'text-anchor': minutes === 0 ? 'end' : minutes === 15 ? 'start' : 'middle' }, minutes === 0 ? 'now' : `−${minutes} min`),
+    const minutes = span / 60_000;
+    const times = [1, 2 / 3, 1 / 3, 0].map((share) =>
+      svg('text', { x: x(endMs - share * span), y: height - 4, 'text-anchor': share === 0 ? 'end' : share === 1 ? 'start' : 'middle' }, share === 0 ? 'now' : `−${Math.round(share * minutes)} min`),
     );
+    setText('h-history', `Throughput by source, last ${minutes} minutes`);
     const areas = SOURCES.flatMap((source, layer) =>
       runs(this.#points).map(([first, last]) => {
         const over = [];

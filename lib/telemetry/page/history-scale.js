@@ -1,9 +1,17 @@
 // The arithmetic of the throughput curves.
 
-export const SPAN_MS = 15 * 60 * 1000;
+const MINUTE_MS = 60_000;
+/** Spans the curves may cover: a young node's are not squeezed into the right edge. */
+const SPANS_MS = [3, 6, 15].map((minutes) => minutes * MINUTE_MS);
 export const SOURCES = ['origin', 'peer', 'cache'];
 /** Points further apart than this have a gap between them: the node was away. */
 export const GAP_MS = 30_000;
+
+/** The shortest span that shows every point there is. */
+export function spanMs(points) {
+  const covered = points.length === 0 ? 0 : points.at(-1).atMs - points[0].atMs;
+  return SPANS_MS.find((span) => span >= covered) ?? SPANS_MS.at(-1);
+}
 
 /** The next 1, 2 or 5 times a power of ten, so that the axis has round numbers. */
 export function niceMax(value) {
