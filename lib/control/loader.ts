@@ -120,10 +120,17 @@ export class ShardLoader {
   /** `interest` wants the shard no more; the last one to leave a shard on its way stops it. */
   drop(resident: Resident, interest: Interest): void {
     resident.interests.delete(interest);
-    if (resident.interests.size > 0 || resident.phase === 'complete' || resident.abandoned) return;
+    if (resident.interests.size > 0 || resident.phase === 'complete' || resident.abandoned || this.#isWhole(resident)) return;
     resident.abandoned = true;
     this.#forget(resident);
     resident.filling?.abandon();
+  }
+
+  /** Every byte is here, only the word that it is so has not come yet: readers may be done before we are told. */
+  #isWhole(resident: Resident): boolean {
+    if (resident.slot < 0) return false;
+    const lengthBytes = this.#parts.arena.length(resident.slot);
+    return lengthBytes >= 0 && this.#parts.arena.received(resident.slot) >= lengthBytes;
   }
 
   /** Forgets every shard of a blob, in memory and on disk: it was found to be wrong. */
