@@ -1,6 +1,8 @@
 import { ShoalError, type ErrorCode } from '../errors.ts';
 
 const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
+/** What answers, but not in HTTP as it should be. */
+const BROKEN = new Set(['HTTPParserError', 'UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
 
 /**
  * What went wrong with a connection to `host`, in words that hold no path, query or header: the messages of undici
@@ -11,7 +13,8 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
   const listed = innerShoalError(thrown);
   if (listed !== null) return listed;
   const reason = codeOf(thrown);
-  const code: ErrorCode = TIMEOUTS.has(reason) ? 'ORIGIN_TIMEOUT' : headSeen || reason.startsWith('HPE_') || reason === 'UND_ERR_HEADERS_OVERFLOW' ? 'ORIGIN_BROKEN' : 'ORIGIN_UNREACHABLE';
+  const broken = headSeen || BROKEN.has(reason) || reason.startsWith('HPE_');
+  const code: ErrorCode = TIMEOUTS.has(reason) ? 'ORIGIN_TIMEOUT' : broken ? 'ORIGIN_BROKEN' : 'ORIGIN_UNREACHABLE';
   const what = code === 'ORIGIN_TIMEOUT' ? 'timed out' : code === 'ORIGIN_BROKEN' ? 'broke off its answer' : 'could not be reached';
   return new ShoalError(code, `${host} ${what} (${reason})`, { cause: thrown });
 }
