@@ -113,6 +113,9 @@ export const AUDIT_FILES_MAX = 5;
 /** A failed audit file is opened again after this time. */
 export const AUDIT_REOPEN_MS = 10_000;
 
+/** A node that ends waits so long for the reader of its log, then goes without. */
+export const LOG_CLOSE_TIMEOUT_MS = 2_000;
+
 /** Log lines waiting for a slow reader of stdout; beyond it they are dropped. */
 export const LOG_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -148,8 +151,11 @@ export const CACHE_SLOT_OVERHEAD_BYTES = 16;
 /** Victims tried for a whole slot before the emptiest shared slot is cleared: small blobs must not all go for one shard. */
 export const CACHE_VICTIMS_MAX = 64;
 
-/** Disk jobs under way at once: libuv's pool has four threads, and depth 4 reaches the disk's ceiling (docs/CACHE.md). */
-export const CACHE_IO_DEPTH = 4;
+/**
+ * Disk jobs under way at once. Depth 2 reaches the disk's ceiling with 2 MiB shards (docs/CACHE.md), and one of libuv's four
+ * threads stays free for headers and name lookups when the disk hangs.
+ */
+export const CACHE_IO_DEPTH = 3;
 
 /** A disk that failed is tried again after this time: long enough not to fill the log, short against an operator's repair. */
 export const CACHE_RETRY_MS = 30_000;
@@ -333,7 +339,7 @@ export const TROUBLED_NODES_MAX = 20_000;
 
 /** A parent is left when it takes so many times as long as shards took lately, and at least so long. */
 export const LATE_FACTOR = 4;
-export const LATE_MS_MIN = 150;
+export const LATE_MS_MIN = 150000;
 
 /** Shards measured before any is called late, and that must have come since the late one was asked for: else it is not the parent. */
 export const LATE_SAMPLES_MIN = 8;
@@ -390,3 +396,51 @@ export const MEMBERSHIP_START_TIMEOUT_MS = 5_000;
 
 /** The headless service's name is resolved again this often (discovery `dns`). */
 export const DNS_REFRESH_MS = 3_000;
+
+/** A node that was told "busy" comes back at once; what is fetched for it is not given up before this. */
+export const PEER_RETURN_MS = 2_500;
+
+/** Shards read from the origin at once by one node: enough to hide 50 ms of latency at 5 Gbit/s. */
+export const ORIGIN_SHARDS_MAX = 16;
+
+/** An admission review is answered within this time: the API server waits 5 s (the chart's timeoutSeconds), the way there and back included. */
+export const ADMISSION_DEADLINE_MS = 4_000;
+
+/** The API server takes requests of up to 3 MiB; a review holds the object, as JSON, with what surrounds it. */
+export const ADMISSION_BODY_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Reviews under way at once; the API server's own limit for mutating requests is 200 by default, of two or three servers. */
+export const ADMISSION_REVIEWS_MAX = 1_000;
+
+/** A copy that somebody else keeps writing to at the same moment is tried this often, then left to the controller's retry. */
+export const COPY_ATTEMPTS_MAX = 4;
+
+/** Copies written at once by the controller: a rollout of thousands of namespaces must not flood the API server. */
+export const COPIES_AT_ONCE = 8;
+
+/** First and longest pause before a copy that failed is tried again. */
+export const COPY_RETRY_MS_MIN = 500;
+export const COPY_RETRY_MS_MAX = 60_000;
+
+/** Leader election as the ecosystem's: a leader is given up for lost after 15 s, steps down when it could not renew for 10 s, tries every 2 s. */
+export const LEASE_DURATION_MS = 15_000;
+export const LEASE_RENEW_DEADLINE_MS = 10_000;
+export const LEASE_RETRY_MS = 2_000;
+
+/** Validity of the webhook's own authority and of its leaf, and how far before its end each is renewed. */
+export const AUTHORITY_VALID_MS = 3_650 * 86_400_000;
+export const AUTHORITY_RENEW_BEFORE_MS = 365 * 86_400_000;
+export const LEAF_VALID_MS = 90 * 86_400_000;
+export const LEAF_RENEW_BEFORE_MS = 30 * 86_400_000;
+
+/** Certificates begin this long before they are made: clocks of control plane and nodes differ. */
+export const CERTIFICATE_BACKDATE_MS = 5 * 60_000;
+
+/** A new authority signs nothing before every API server has had this long to take it in with the caBundle. */
+export const AUTHORITY_SETTLE_MS = 60_000;
+
+/** The webhook looks after its certificate this often, besides being told of changes. */
+export const CERTIFICATE_CHECK_MS = 60_000;
+
+/** After SIGTERM the webhook serves on this long: until the API servers have learnt that its endpoint is gone. */
+export const WEBHOOK_DRAIN_MS = 5_000;

@@ -58,7 +58,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
 
   const arena = Arena.create(CacheConfig.memory);
   const doorbells = Doorbells.create(frontCount);
-  const residency = new Residency(arena, clock);
+  const residency = new Residency(arena, doorbells, clock);
   const facts = new BlobFacts();
   const files = await openSlabFiles({ dir: CacheConfig.dir, capacityBytes: CacheConfig.capacity, direct: CacheConfig.aioEnable === 1, log });
   const pools = startPools(
@@ -95,6 +95,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
     observation,
   });
   const loader = new ShardLoader({
+    clock,
     arena,
     doorbells,
     residency,

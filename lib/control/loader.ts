@@ -1,4 +1,5 @@
 import type { CacheStore } from '../cache/store.ts';
+import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { SlotSource, SlotState, type Arena } from '../io/arena.ts';
 import type { Doorbells } from '../io/doorbell.ts';
@@ -50,6 +51,7 @@ export type FillFromSwarm = (
 ) => { abandon(): void };
 
 export interface LoaderParts {
+  clock: Clock;
   arena: Arena;
   doorbells: Doorbells;
   residency: Residency;
@@ -117,8 +119,12 @@ export class ShardLoader {
     return resident;
   }
 
-  /** `interest` wants the shard no more; the last one to leave a shard on its way stops it. */
-  drop(resident: Resident, interest: Interest): void {
+  /** `interest` wants the shard no more; the last one to leave a shard on its way stops it, after `graceMs`. */
+  drop(resident: Resident, interest: Interest, graceMs = 0): void {
+    if (graceMs > 0 && resident.phase !== 'complete') {
+      this.#parts.clock.after(graceMs, () => this.drop(resident, interest));
+      return;
+    }
     resident.interests.delete(interest);
     if (resident.interests.size > 0 || resident.phase === 'complete' || resident.abandoned || this.#isWhole(resident)) return;
     resident.abandoned = true;

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.ts';
-import { PEER_HOLD_MS } from '../limits.ts';
+import { PEER_HOLD_MS, PEER_RETURN_MS } from '../limits.ts';
 import type { Swarm } from '../swarm/swarm.ts';
 import type { ShardId } from '../swarm/types.ts';
 import type { AskRequest, ControlMessage, StatRequest } from '../workers/messages.ts';
@@ -111,7 +111,8 @@ export class PeerDesk {
     const serving = this.#serving.get(id);
     if (serving === undefined) return;
     this.#serving.delete(id);
-    if (serving.resident !== null) this.#parts.loader().drop(serving.resident, serving.interest);
+    // A node that was told "busy" comes right back: what is on its way for it goes on meanwhile.
+    if (serving.resident !== null) this.#parts.loader().drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
     this.#parts.swarm.sent(serving.shard, serving.node, whole);
   }
 

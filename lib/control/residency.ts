@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { SlotState, type Arena } from '../io/arena.ts';
+import type { Doorbells } from '../io/doorbell.ts';
 import { ARENA_WAIT_DEADLINE_MS, ARENA_WAITERS_MAX, FRESH_SLOT_MS } from '../limits.ts';
 
 /** What control keeps beside each slot of the arena. */
@@ -24,6 +25,7 @@ interface Waiter {
  */
 export class Residency {
   readonly #arena: Arena;
+  readonly #doorbells: Doorbells;
   readonly #clock: Clock;
   readonly #free: number[] = [];
   readonly #records = new Map<number, SlotRecord>();
@@ -32,8 +34,9 @@ export class Residency {
   #retryArmed = false;
   evictions = 0;
 
-  constructor(arena: Arena, clock: Clock) {
+  constructor(arena: Arena, doorbells: Doorbells, clock: Clock) {
     this.#arena = arena;
+    this.#doorbells = doorbells;
     this.#clock = clock;
     for (let slot = arena.slotCount - 1; slot >= 0; slot--) {
       arena.tryLock(slot);
@@ -79,7 +82,7 @@ export class Residency {
   }
 
   /**
-   * Gives up a slot whose content is void. Its generation ends at once, so nobody follows it any more;
+   * Gives up a slot whose content is void. Its generation ends at once, so nobody follows it any more (and who did is woken);
    * it is used again once the last reader has let go.
    */
   discard(slot: number): void {
@@ -93,6 +96,7 @@ export class Residency {
     // A reader that still knows the old generation may hold a pin for the instant it takes to find out.
     while (!this.#arena.tryLock(slot));
     this.#free.push(slot);
+    this.#doorbells.ringAll();
     this.#serve();
   }
 

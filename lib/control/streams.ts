@@ -112,16 +112,22 @@ class Stream {
       this.#held.delete(held);
       this.#parts.loader.drop(resident, interest);
     }
-    if (!placed) {
-      // What was held may have been evicted since: ask anew, whatever was known.
-      const known = this.#held.get(shard);
-      if (known !== undefined) {
-        this.#held.delete(shard);
-        this.#parts.loader.drop(known.resident, known.interest);
-      }
-      this.#want(shard);
-    }
+    if (!placed) this.#place(shard);
     this.#readAhead();
+  }
+
+  /** The front does not know where `shard` is: it is told (again), or the shard is brought (again). */
+  #place(shard: number): void {
+    const known = this.#held.get(shard);
+    if (known !== undefined && this.#parts.loader.find(known.resident.key, shard) === known.resident) {
+      if (known.resident.slot >= 0) this.#placed(known.resident, known.resident.phase !== 'complete');
+      return;
+    }
+    if (known !== undefined) {
+      this.#held.delete(shard);
+      this.#parts.loader.drop(known.resident, known.interest);
+    }
+    this.#want(shard);
   }
 
   close(): void {

@@ -1,13 +1,14 @@
 import type { Clock } from '../clock.ts';
 import { preadPath, statPath, type PreadQuery, type StatQuery } from '../cluster/rpc.ts';
 import type { ClusterSecret } from '../cluster/secret.ts';
-import { SHARD_BYTES } from '../limits.ts';
+import { ORIGIN_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
 import type { OriginContext } from '../workers/messages.ts';
 import type { OriginReadResult } from '../workers/origin-read.ts';
 import type { PeerReadResult } from '../workers/peer-read.ts';
 import type { StatResult } from '../workers/peer-stat.ts';
 import type { Observation } from './observation.ts';
 import type { Pools } from './pools.ts';
+import { Turns } from './turns.ts';
 
 export interface TransferParts {
   pools: Pools;
@@ -29,6 +30,8 @@ export interface Filling {
 /** Carries out what the swarm core decides: signed requests to other nodes, reads at the origin. */
 export class Transfers {
   readonly #parts: TransferParts;
+  /** So many shards at once from the origin: more would only make each of them later. */
+  readonly #originTurns = new Turns(ORIGIN_SHARDS_MAX);
 
   constructor(parts: TransferParts) {
     this.#parts = parts;
@@ -52,8 +55,10 @@ export class Transfers {
 
   async origin(way: OriginContext, filling: Filling): Promise<OriginReadResult> {
     const { pools, clock, observation } = this.#parts;
+    await this.#originTurns.enter();
     const startMs = clock.nowMs();
     const result = await pools.run({ kind: 'origin', ...way, ...filling });
+    this.#originTurns.leave();
     const sizeBytes = result.kind === 'data' ? result.lengthBytes - filling.fromBytes : -1;
     observation.probe?.line('download', `/${way.url}`, filling.shard * SHARD_BYTES + filling.fromBytes, sizeBytes, (clock.nowMs() - startMs) * 1000);
     return result;
