@@ -1,7 +1,7 @@
 /**
  * What nodes say to each other, as paths (the wire is HTTP/1.1 on the p2p port, every request signed):
  *
- *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H[&zone=Z][&not=B,C]
+ *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L[&zone=Z][&not=B,C]
  *     200 the shard's bytes from N on; Shoal-Total: the blob's size; Shoal-Checksum: the shard's, once known
  *     307 {parents, checksum, totalBytes}   404 {kind: 'miss'}   503 {kind: 'busy', retryMs}
  *     424 the origin's refusal, as a WireError
@@ -19,6 +19,8 @@ export interface PreadQuery {
   role: 'owner' | 'parent' | 'root';
   exclude: string[];
   hops: number;
+  /** Children the asker is sending to now. */
+  load: number;
 }
 
 export interface StatQuery {
@@ -36,7 +38,7 @@ const ROLES = ['owner', 'parent', 'root'] as const;
 const REPORTS = ['none', 'done', 'failed', 'slow', 'lied'] as const;
 
 export function preadPath(query: PreadQuery): string {
-  const more = new URLSearchParams({ from: String(query.fromBytes), node: query.node, role: query.role, hops: String(query.hops) });
+  const more = new URLSearchParams({ from: String(query.fromBytes), node: query.node, role: query.role, hops: String(query.hops), load: String(query.load) });
   if (query.zone !== null) more.set('zone', query.zone);
   if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
   return `/rpc/pread/${query.key}/${query.shard}?${more}`;
@@ -57,9 +59,10 @@ export function parsePread(path: string, query: string): PreadQuery | null {
   const role = ROLES.find((known) => known === more.get('role'));
   const fromBytes = count(more.get('from'));
   const hops = count(more.get('hops'));
+  const load = count(more.get('load') ?? '0');
   const exclude = (more.get('not') ?? '').split(',').filter((name) => name !== '');
-  if (shard === null || role === undefined || fromBytes === null || hops === null || ![node, ...exclude].every((name) => NODE.test(name))) return null;
-  return { ...shard, fromBytes, node, zone: more.get('zone'), role, exclude, hops };
+  if (shard === null || role === undefined || fromBytes === null || hops === null || load === null || ![node, ...exclude].every((name) => NODE.test(name))) return null;
+  return { ...shard, fromBytes, node, zone: more.get('zone'), role, exclude, hops, load };
 }
 
 /** The request of a path and query, or null when they are not one. */

@@ -62,10 +62,10 @@ export class PeerDesk {
   ask(request: AskRequest): void {
     const { swarm, facts } = this.#parts;
     const loader = this.#parts.loader();
-    const { id, key, node, zone, role, exclude, hops, origin, requestId } = request;
+    const { id, key, node, zone, role, exclude, hops, load, origin, requestId } = request;
     const shard: ShardId = { key, index: request.shard };
     if (origin !== null) facts.addOrigin(key, origin);
-    const asked = { shard, node, zone, as: role, exclude, hops, held: loader.has(key, request.shard) };
+    const asked = { shard, node, zone, as: role, exclude, hops, load, held: loader.has(key, request.shard) };
     const verdict = swarm.ask(asked);
     if (verdict.kind === 'redirect') {
       this.#reply({ kind: 'peer', id, answer: { kind: 'redirect', parents: verdict.parents, checksum: verdict.word, totalBytes: verdict.totalBytes ?? facts.totalOf(key) } });

@@ -185,7 +185,7 @@ export class SwarmDriver {
     const { key, index } = fetch.shard;
     const running = this.#transfers.peer(
       ask.node,
-      { key, shard: index, fromBytes: ask.fromBytes, node: self, zone: null, role: ask.as, exclude: ask.exclude, hops: ask.hops },
+      { key, shard: index, fromBytes: ask.fromBytes, node: self, zone: null, role: ask.as, exclude: ask.exclude, hops: ask.hops, load: ask.load },
       filling,
       { origin: (ask.context as OriginWay | null)?.origin ?? null, release: ask.trusted, requestId: way.requestId },
     );

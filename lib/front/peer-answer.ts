@@ -92,9 +92,9 @@ class PeerAnswer {
     this.#startMs = tools.nowMs();
     res.onAborted(() => this.#finish(true));
     tools.started();
-    const { key, shard, node, zone, role, exclude, hops } = pread;
+    const { key, shard, node, zone, role, exclude, hops, load } = pread;
     this.#holdTimer = setTimeout(() => this.#busy(), PEER_HOLD_MS);
-    this.#ask = tools.link.ask({ key, shard, node, zone, role, exclude, hops, origin, requestId }, (message) => this.#heard(message));
+    this.#ask = tools.link.ask({ key, shard, node, zone, role, exclude, hops, load, origin, requestId }, (message) => this.#heard(message));
   }
 
   /** Waits for the shard's length and the first byte past what the child has. */

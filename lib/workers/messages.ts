@@ -65,6 +65,7 @@ export interface AskRequest {
   role: 'owner' | 'parent' | 'root';
   exclude: string[];
   hops: number;
+  load: number;
   /** The requester's way to the origin, already opened from its seal; only owners and roots get it. */
   origin: OriginContext | null;
   requestId: string;
