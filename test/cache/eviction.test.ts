@@ -86,6 +86,13 @@ describe('cache/eviction', () => {
     assert.deepEqual([eviction.victim(), eviction.victim(), eviction.victim(), eviction.victim()], [2, 0, 1, -1]);
   });
 
+  it('gives what has been used since a second turn', () => {
+    const eviction = new Eviction(3, 3);
+    for (const entry of [0, 1, 2]) eviction.insert(entry, 1, entry, true);
+    eviction.touch(0);
+    assert.deepEqual([eviction.victim(), eviction.victim(), eviction.victim()], [1, 2, 0]);
+  });
+
   it('takes an unpin too many for the mistake it is', () => {
     assert.throws(() => new Eviction(1, 1).unpin(0));
   });

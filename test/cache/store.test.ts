@@ -175,6 +175,16 @@ describe('cache/store', () => {
     assert.equal(store.stats().errors, 0);
   });
 
+  it('agrees after a restart on what was given up for a shard that was then not written', async () => {
+    const { disk, store, save } = bench(new FakeDisk(), 1);
+    await save('old', 0, SHARD_BYTES);
+    disk.slots.set(0, { generation: 2, content: 'other' });
+    assert.equal(await store.save('new', 0, 0, 1, shardOf(0, SHARD_BYTES, 'new')), 'skipped');
+    assert.equal(store.has('old', 0), undefined);
+    await store.close();
+    assert.equal(bench(disk.survivor((held) => held - 1), 1).store.has('old', 0), undefined);
+  });
+
   it('takes the same shard once, and new content of a blob in place of the old', async () => {
     const { disk, store, save, load } = bench();
     for (let shard = 0; shard < 2; shard++) await save('tag', shard, 2 * SHARD_BYTES);
