@@ -1,0 +1,90 @@
+import type { Logger } from 'pino';
+import type { Clock, Timer } from '../clock.ts';
+import { COPIES_AT_ONCE, COPY_RETRY_MS_MAX, COPY_RETRY_MS_MIN, KUBE_RESYNC_MS } from '../limits.ts';
+import type { CopyKeeper } from './copy-keeper.ts';
+import { COPY_OF_ANNOTATION, isCopy, type Secret } from './pull-secret.ts';
+import { RetryQueue } from './retry-queue.ts';
+import type { SecretStore } from './secret-store.ts';
+
+export interface ControllerOptions {
+  store: SecretStore;
+  keeper: CopyKeeper;
+  clock: Clock;
+  random: () => number;
+  log: Logger;
+  /** Namespaces where nothing is copied. */
+  excludedNamespaces: ReadonlySet<string>;
+}
+
+/**
+ * Keeps a copy of every pull secret that holds credentials for a rewritten registry, in every namespace that is not excluded:
+ * before the first pod asks for it, and whatever happens to either. Works while it leads; a follower only watches.
+ */
+export class Controller {
+  readonly #options: ControllerOptions;
+  readonly #queue: RetryQueue;
+  #leads = false;
+  #resync: Timer | null = null;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#queue = new RetryQueue({
+      work: (key) => this.#reconcile(key),
+      onError: (key, error) => options.log.warn({ err: error, pullSecret: key }, 'copy of a pull secret failed, will be tried again'),
+      clock: options.clock,
+      random: options.random,
+      atOnce: COPIES_AT_ONCE,
+      retryMsMin: COPY_RETRY_MS_MIN,
+      retryMsMax: COPY_RETRY_MS_MAX,
+    });
+  }
+
+  /** Pull secrets that came, changed or went (`namespace/name`). */
+  changed(keys: Iterable<string>): void {
+    // Before both types are listed, what is missing may only not have been read yet.
+    if (!this.#leads || !this.#options.store.isSynced) return;
+    for (const key of keys) this.#enqueue(key);
+  }
+
+  /** Begins with everything there is when it comes to lead; drops all work when it no longer does. */
+  lead(leads: boolean): void {
+    this.#leads = leads;
+    this.#resync?.cancel();
+    if (leads) this.#all();
+    else this.#queue.clear();
+  }
+
+  stop(): void {
+    this.lead(false);
+    this.#queue.close();
+  }
+
+  #all(): void {
+    this.changed([...this.#options.store.secrets()].map(keyOf));
+    this.#resync = this.#options.clock.after(KUBE_RESYNC_MS, () => this.#all());
+  }
+
+  #enqueue(key: string): void {
+    const [namespace = '', name = ''] = key.split('/');
+    if (this.#options.excludedNamespaces.has(namespace)) return;
+    this.#queue.add(`${namespace}/${this.#originalName(namespace, name)}`);
+  }
+
+  /** Of a copy, present or just gone, the name of what it was made from; of any other secret its own. */
+  #originalName(namespace: string, name: string): string {
+    const secret = this.#options.store.get(namespace, name);
+    if (secret !== null) return isCopy(secret) ? (secret.metadata.annotations?.[COPY_OF_ANNOTATION] ?? name) : name;
+    return /^acr-credential-(.+)-p2p$/.exec(name)?.[1] ?? name;
+  }
+
+  async #reconcile(key: string): Promise<void> {
+    const [namespace = '', name = ''] = key.split('/');
+    if (!this.#leads) return;
+    const outcome = await this.#options.keeper.ensure(namespace, name);
+    if (outcome !== 'none') this.#options.log.info({ pullSecret: key, outcome }, 'copy of a pull secret');
+  }
+}
+
+function keyOf({ metadata }: Secret): string {
+  return `${metadata.namespace ?? ''}/${metadata.name}`;
+}

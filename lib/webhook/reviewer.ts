@@ -1,0 +1,83 @@
+import type { Logger } from 'pino';
+import type { Clock } from '../clock.ts';
+import { SECRETS, type KubeClient } from '../cluster/kubernetes-client.ts';
+import { ShoalError } from '../errors.ts';
+import { ADMISSION_DEADLINE_MS } from '../limits.ts';
+import { isAccelerated, planPod, podPatch, readReview, reviewAnswer, type PatchOperation, type PodReview, type SecretPair, type WebhookEntry } from './admission.ts';
+import type { CopyKeeper } from './copy-keeper.ts';
+import { copyName, holdsCredentialsFor, isCopy, type Secret } from './pull-secret.ts';
+import type { RegistryRules } from './registry-rule.ts';
+import type { SecretStore } from './secret-store.ts';
+
+export interface ReviewerOptions {
+  rules: RegistryRules;
+  store: SecretStore;
+  keeper: CopyKeeper;
+  client: KubeClient;
+  clock: Clock;
+  log: Logger;
+}
+
+/**
+ * Answers admission reviews. A pod is rewritten only when its copied pull secrets are in place, and whole or not at
+ * all: whatever goes wrong, it is admitted as it came, and pulls from the registry itself.
+ */
+export class Reviewer {
+  readonly #options: ReviewerOptions;
+
+  constructor(options: ReviewerOptions) {
+    this.#options = options;
+  }
+
+  /** The answer to an AdmissionReview (parsed JSON). Never rejects; takes ADMISSION_DEADLINE_MS at most. */
+  async answer(body: unknown, entry: WebhookEntry): Promise<object> {
+    const { clock, log } = this.#options;
+    let review: PodReview;
+    try {
+      review = readReview(body);
+    } catch (error) {
+      log.warn({ err: error }, 'admission review not understood');
+      return reviewAnswer(uidOf(body), null);
+    }
+    const late = Promise.withResolvers<never>();
+    const timer = clock.after(ADMISSION_DEADLINE_MS, () => late.reject(new ShoalError('OVERLOADED', 'its pull secrets could not be copied in time')));
+    try {
+      return reviewAnswer(review.uid, await Promise.race([this.#patch(review, entry), late.promise]));
+    } catch (error) {
+      log.warn({ err: error, namespace: review.namespace, uid: review.uid }, 'pod admitted unchanged');
+      return reviewAnswer(review.uid, null);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #patch({ uid, namespace, dryRun, pod }: PodReview, entry: WebhookEntry): Promise<PatchOperation[] | null> {
+    if (pod === null || !isAccelerated(pod, entry)) return null;
+    const { rules, keeper, log } = this.#options;
+    const plan = planPod(pod, rules);
+    if (plan === null) return null;
+    const pairs: SecretPair[] = [];
+    for (const { name, needsCopy } of await Promise.all(plan.pullSecrets.map((name) => this.#look(namespace, name, plan.registryHosts)))) {
+      if (needsCopy) pairs.push({ name, p2pName: copyName(name) });
+    }
+    // Made before any secret is written: what cannot be rewritten needs no copies.
+    const patch = podPatch(pod, plan, pairs);
+    if (!dryRun) await Promise.all(pairs.map(({ name }) => keeper.ensure(namespace, name)));
+    log.info({ namespace, uid, images: plan.replacements.length, pullSecrets: pairs.length, dryRun }, 'pod rewritten');
+    return patch;
+  }
+
+  /** A pull secret that is not there yet is taken for one that will hold credentials: the copy follows it when it comes. */
+  async #look(namespace: string, name: string, hosts: readonly string[]): Promise<{ name: string; needsCopy: boolean }> {
+    const { store, client } = this.#options;
+    const secret = store.get(namespace, name) ?? (await client.get<Secret>(SECRETS, namespace, name));
+    if (secret !== null) store.note(secret);
+    return { name, needsCopy: secret === null ? !/^acr-credential-.*-p2p$/.test(name) : !isCopy(secret) && holdsCredentialsFor(secret, hosts) };
+  }
+}
+
+/** The uid to answer to, as far as there is one. */
+function uidOf(body: unknown): string {
+  const uid = (body as { request?: { uid?: unknown } } | null | undefined)?.request?.uid;
+  return typeof uid === 'string' ? uid : '';
+}

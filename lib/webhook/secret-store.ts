@@ -1,0 +1,51 @@
+import type { Clock } from '../clock.ts';
+import { SECRETS, type KubeClient, type KubeError } from '../cluster/kubernetes-client.ts';
+import { Informer } from '../cluster/kubernetes-informer.ts';
+import { PULL_SECRET_TYPES, type Secret } from './pull-secret.ts';
+
+export interface SecretStoreOptions {
+  client: KubeClient;
+  clock: Clock;
+  random: () => number;
+  /** `namespace/name` of the pull secrets that came, changed or went. */
+  onChange: (keys: string[]) => void;
+  onError: (error: KubeError) => void;
+}
+
+/** Every pull secret of the cluster, originals and copies, kept by a watch per type; no other secret is ever held. */
+export class SecretStore {
+  readonly #informers: Informer<Secret>[];
+
+  constructor(options: SecretStoreOptions) {
+    this.#informers = PULL_SECRET_TYPES.map((type) => new Informer<Secret>({ resource: SECRETS, namespace: null, fieldSelector: `type=${type}` }, options));
+  }
+
+  get isSynced(): boolean {
+    return this.#informers.every((informer) => informer.isSynced);
+  }
+
+  start(): void {
+    for (const informer of this.#informers) informer.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#informers.map((informer) => informer.stop()));
+  }
+
+  get(namespace: string, name: string): Secret | null {
+    for (const informer of this.#informers) {
+      const found = informer.get(namespace, name);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  *secrets(): Generator<Secret> {
+    for (const informer of this.#informers) yield* informer.objects();
+  }
+
+  /** Puts in a pull secret that has just been read or written, ahead of the watch. */
+  note(secret: Secret): void {
+    this.#informers[PULL_SECRET_TYPES.findIndex((type) => type === secret.type)]?.note(secret);
+  }
+}
