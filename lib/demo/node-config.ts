@@ -21,32 +21,42 @@ export interface PlannedNode {
   config: object;
 }
 
-/** One root and the agents, by name, with a config for each; `p2pPorts` has one free port per node, the root's first. */
-export function planNodes(layout: SwarmLayout, p2pPorts: readonly number[]): PlannedNode[] {
+/** Ports each node listens on: p2p, proxy, exporter. */
+export const PORTS_PER_NODE = 3;
+
+/**
+ * One root and the agents, by name, with a config for each; `ports` has PORTS_PER_NODE free ones for each, the root's first.
+ * Port 0 would do for all but p2p; but nodes that look for a free port at the same time may find the same one, and the
+ * system lets them share it.
+ */
+export function planNodes(layout: SwarmLayout, ports: readonly number[]): PlannedNode[] {
   const names = ['root', ...Array.from({ length: layout.agents }, (_, index) => `agent-${index + 1}`)];
-  const [root, ...agents] = p2pPorts.map((port) => `127.0.0.1:${port}`);
+  const portsOf = (index: number): readonly number[] => ports.slice(index * PORTS_PER_NODE, (index + 1) * PORTS_PER_NODE);
+  const [root, ...agents] = names.map((_, index) => `127.0.0.1:${portsOf(index)[0]}`);
   return names.map((name, index) => {
     const role: NodeMode = index === 0 ? 'root' : 'agent';
     const dir = join(layout.dir, name);
+    const [p2pPort, proxyPort, exporterPort] = portsOf(index);
     const config = {
       DeployConfig: { mode: role, node: '127.0.0.1', logDir: join(dir, 'log') },
       ProxyConfig: {
-        port: 0,
+        port: proxyPort,
         certDir: join(dir, 'certs'),
         registries: [{ upstream: layout.upstream }],
         allow: [...layout.allow],
         throttleLimitMB: 0,
       },
-      P2PConfig: { port: p2pPorts[index], peers: agents, roots: [root], secretFile: join(layout.dir, 'cluster-secret') },
+      P2PConfig: { port: p2pPort, peers: agents, roots: [root], secretFile: join(layout.dir, 'cluster-secret') },
       CacheConfig: { dir: join(dir, 'cache'), ...cacheSizes(layout) },
-      ExporterConfig: { enable: true, port: 0 },
+      ExporterConfig: { enable: true, port: exporterPort },
     };
     return { name, role, dir, config };
   });
 }
 
-/** Disk for the whole image and what rounding to shards costs; memory for a few shards per layer in flight. */
+/** Disk for the whole image and what rounding to shards costs; of memory, a gigabyte shared among the nodes, within reason. */
 function cacheSizes({ imageBytes, agents }: SwarmLayout): { capacity: number; memory: number } {
   const capacity = Math.ceil((imageBytes * 1.1) / MIB) * MIB + 64 * MIB;
-  return { capacity, memory: (agents <= 4 ? 128 : 64) * MIB };
+  const memory = Math.min(256, Math.max(64, Math.floor(1024 / (agents + 1)))) * MIB;
+  return { capacity, memory };
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { ShoalError } from '../errors.ts';
 import { UP_PORT_ATTEMPTS_MAX, UP_STARTS_AT_ONCE, UP_STOP_TIMEOUT_MS } from '../limits.ts';
-import { planNodes } from './node-config.ts';
+import { PORTS_PER_NODE, planNodes } from './node-config.ts';
 import type { SwarmLayout } from './node-config.ts';
 import { NodeProcess } from './node-process.ts';
 
@@ -27,7 +27,7 @@ export class DemoSwarm {
   static async start(layout: SwarmLayout, command: readonly string[], signal: AbortSignal, onStarted: (node: NodeProcess) => void): Promise<DemoSwarm> {
     writeFileSync(join(layout.dir, 'cluster-secret'), randomBytes(32).toString('hex'), { mode: 0o600 });
     for (let attempt = 1; ; attempt++) {
-      const planned = planNodes(layout, await freePorts(layout.agents + 1));
+      const planned = planNodes(layout, await freePorts((layout.agents + 1) * PORTS_PER_NODE));
       const nodes: NodeProcess[] = [];
       try {
         signal.throwIfAborted();
