@@ -160,6 +160,9 @@ export const CACHE_IO_DEPTH = 3;
 /** A disk that failed is tried again after this time: long enough not to fill the log, short against an operator's repair. */
 export const CACHE_RETRY_MS = 30_000;
 
+/** A disk that takes this long for 2 MiB is as good as dead; what waits for it goes on without. */
+export const CACHE_STALL_MS = 10_000;
+
 /** One bad sector is one lost shard; so many failed reads in a row are a failed disk. */
 export const CACHE_READ_FAILURES_MAX = 3;
 
@@ -297,6 +300,9 @@ export const OWNER_CHILDREN_MAX = 64;
 /** Children of all shards a node sends to at once: far above what a full window asks of it, far below what its sockets bear. */
 export const UPLOADS_MAX = 2_048;
 
+/** Free places among which the least loaded node's is taken. */
+export const TREE_CHOICES = 4;
+
 /** Candidates looked at for one requester before it is sent to the first that will do at all. */
 export const TREE_SCAN_MAX = 64;
 
@@ -339,7 +345,7 @@ export const TROUBLED_NODES_MAX = 20_000;
 
 /** A parent is left when it takes so many times as long as shards took lately, and at least so long. */
 export const LATE_FACTOR = 4;
-export const LATE_MS_MIN = 150000;
+export const LATE_MS_MIN = 400;
 
 /** Shards measured before any is called late, and that must have come since the late one was asked for: else it is not the parent. */
 export const LATE_SAMPLES_MIN = 8;
@@ -444,3 +450,6 @@ export const CERTIFICATE_CHECK_MS = 60_000;
 
 /** After SIGTERM the webhook serves on this long: until the API servers have learnt that its endpoint is gone. */
 export const WEBHOOK_DRAIN_MS = 5_000;
+
+/** A thread's JavaScript heap, in MiB: payload never lies there. A small young generation keeps resident memory down, at no cost that could be measured. */
+export const THREAD_HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 };

@@ -1,28 +1,56 @@
+import type { Clock } from '../clock.ts';
+import { CACHE_STALL_MS } from '../limits.ts';
+
 export type IoKind = 'read' | 'write';
+
+/** A job was turned away because another has been at the disk for CACHE_STALL_MS and is not back. */
+export class DiskStalled extends Error {
+  constructor() {
+    super(`the disk has not answered for ${CACHE_STALL_MS / 1000} s`);
+    this.name = 'DiskStalled';
+  }
+}
+
+interface Waiting {
+  start: () => void;
+  refuse: (error: DiskStalled) => void;
+}
 
 /**
  * Lets at most `depth` jobs at the disk at a time. Somebody waits for a read, so reads go first; but when writes wait,
- * one of them is always under way, or a busy node would never store anything. What waits is bounded by
- * the arena: every job has a slot of its own.
+ * one of them is always under way, or a busy node would never store anything. What waits is bounded by the arena: every
+ * job has a slot of its own. While a job is overdue, all others are refused, for they would only wait behind it.
  */
 export class IoQueue {
   readonly #depth: number;
-  readonly #waiting: Record<IoKind, (() => void)[]> = { read: [], write: [] };
+  readonly #clock: Clock;
+  readonly #waiting: Record<IoKind, Waiting[]> = { read: [], write: [] };
   readonly #running: Record<IoKind, number> = { read: 0, write: 0 };
+  #overdue = 0;
 
-  constructor(depth: number) {
+  constructor(depth: number, clock: Clock) {
     this.#depth = depth;
+    this.#clock = clock;
   }
 
-  /** Runs `job` when its turn comes; settles as it does. */
+  /** Runs `job` when its turn comes; settles as it does, or rejects with DiskStalled before it has begun. */
   async run<T>(kind: IoKind, job: () => Promise<T>): Promise<T> {
-    await new Promise<void>((start) => {
-      this.#waiting[kind].push(start);
+    if (this.#overdue > 0) throw new DiskStalled();
+    await new Promise<void>((start, refuse) => {
+      this.#waiting[kind].push({ start, refuse });
       this.#next();
+    });
+    let overdue = false;
+    const timer = this.#clock.after(CACHE_STALL_MS, () => {
+      overdue = true;
+      this.#overdue++;
+      for (const waiting of [...this.#waiting.read.splice(0), ...this.#waiting.write.splice(0)]) waiting.refuse(new DiskStalled());
     });
     try {
       return await job();
     } finally {
+      timer.cancel();
+      if (overdue) this.#overdue--;
       this.#running[kind]--;
       this.#next();
     }
@@ -32,10 +60,10 @@ export class IoQueue {
     while (this.#running.read + this.#running.write < this.#depth) {
       const writeDue = this.#waiting.write.length > 0 && (this.#running.write === 0 || this.#waiting.read.length === 0);
       const kind = writeDue ? 'write' : 'read';
-      const start = this.#waiting[kind].shift();
-      if (start === undefined) return;
+      const next = this.#waiting[kind].shift();
+      if (next === undefined) return;
       this.#running[kind]++;
-      start();
+      next.start();
     }
   }
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { CACHE_IO_DEPTH, CACHE_READ_FAILURES_MAX, SHARD_BYTES } from '../limits.ts';
 import { EMPTY_HEADER, encodeHeader, shardLength } from './header.ts';
 import { HeaderWriter } from './header-writer.ts';
-import { IoQueue } from './io-queue.ts';
+import { DiskStalled, IoQueue } from './io-queue.ts';
 import { blobIdOf } from './key.ts';
 import { CachePlan } from './plan.ts';
 import type { Entry } from './plan.ts';
@@ -73,7 +73,7 @@ export class CacheStore {
     this.#io = options.io;
     this.#log = options.log;
     this.#checkAlways = options.checkReads === 'always';
-    this.#queue = new IoQueue(options.ioDepth ?? CACHE_IO_DEPTH);
+    this.#queue = new IoQueue(options.ioDepth ?? CACHE_IO_DEPTH, options.clock);
     this.#headers = new HeaderWriter((job) => this.#io.writeHeader(job));
     this.#reads = new Suspension(options.clock, CACHE_READ_FAILURES_MAX);
     this.#writes = new Suspension(options.clock, 1);
@@ -140,7 +140,7 @@ export class CacheStore {
     const { entry, evicted } = this.#plan.reserve(id, shard, totalBytes, lengthBytes);
     for (const number of evicted) this.#writeHeader(number, EMPTY_HEADER);
     if (entry === null) {
-      this.#writes.ended(ticket, null);
+      this.#writes.ended(ticket, 'void');
       return Promise.resolve('skipped');
     }
     return this.#track(this.#save(entry, slot, generation, checksum, ticket));
@@ -179,21 +179,22 @@ export class CacheStore {
   async #load(key: string, entry: Entry, slot: number, ticket: 'plain' | 'probe'): Promise<'ok' | 'miss'> {
     const checksum = entry.verified && !this.#checkAlways ? null : this.#plan.checksumOf(entry);
     const job = { fileOffsetBytes: entry.extent.offsetBytes, lengthBytes: entry.lengthBytes, slot, checksum };
-    let outcome: ReadOutcome | 'failed';
+    let outcome: ReadOutcome | 'failed' | 'stalled';
     try {
       outcome = await this.#queue.run('read', () => this.#io.read(job));
-      this.#reads.ended(ticket, true) === 'resumed' && this.#log.info({}, 'cache disk readable again');
+      this.#say(this.#reads.ended(ticket, 'ok'), 'read');
     } catch (error) {
-      outcome = 'failed';
+      outcome = error instanceof DiskStalled ? 'stalled' : 'failed';
       this.#errors++;
-      this.#say(this.#reads.ended(ticket, false), 'read', error);
+      this.#say(this.#reads.ended(ticket, outcome === 'stalled' ? 'hopeless' : 'failed'), 'read', error);
     }
     if (outcome === 'corrupt') {
       this.#corrupt++;
       this.#log.warn({ blob: key, shard: entry.shard }, 'cached shard does not fit its checksum: dropped');
     }
     if (outcome === 'ok') entry.verified = true;
-    else this.#forget(entry);
+    // What stalls the disk is hardly this shard: it may be there again later.
+    else if (outcome !== 'stalled') this.#forget(entry);
     // Dropped while it was read: the bytes may be right, but are no longer wanted.
     const answer = outcome === 'ok' && entry.state === 'stored' ? 'ok' : 'miss';
     this.#plan.unpin(entry);
@@ -205,11 +206,11 @@ export class CacheStore {
     let outcome: WriteOutcome | 'failed';
     try {
       outcome = await this.#queue.run('write', () => this.#io.write(job));
-      this.#say(this.#writes.ended(ticket, outcome === 'written' ? true : null), 'write');
+      this.#say(this.#writes.ended(ticket, outcome === 'written' ? 'ok' : 'void'), 'write');
     } catch (error) {
       outcome = 'failed';
       this.#errors++;
-      this.#say(this.#writes.ended(ticket, false), 'write', error);
+      this.#say(this.#writes.ended(ticket, 'failed'), 'write', error);
     }
     if (outcome !== 'written') {
       this.#plan.abandon(entry);
@@ -244,7 +245,7 @@ export class CacheStore {
   #writeHeader(entry: number, bytes: Uint8Array): Promise<void> {
     const written = this.#headers.write(entry, bytes).catch((error: unknown) => {
       this.#errors++;
-      this.#say(this.#writes.ended('plain', false), 'write', error);
+      this.#say(this.#writes.ended('plain', 'failed'), 'write', error);
     });
     return this.#track(written);
   }

@@ -26,7 +26,7 @@ export class Suspension {
     return this.#retryAtMs === null || (!this.#probing && this.#clock.nowMs() >= this.#retryAtMs);
   }
 
-  /** Asks to operate; each `ticket` is given back to `ended`. `undefined`: keep away. */
+  /** Asks to operate; the ticket is given back to `ended`. `undefined`: keep away. */
   enter(): 'plain' | 'probe' | undefined {
     if (this.#retryAtMs === null) return 'plain';
     if (!this.open) return undefined;
@@ -34,19 +34,22 @@ export class Suspension {
     return 'probe';
   }
 
-  /** `ok` null: the operation did not get as far as the disk. What was begun before the suspension proves nothing. */
-  ended(ticket: 'plain' | 'probe', ok: boolean | null): Change {
+  /**
+   * `failed` counts towards the suspension, `hopeless` is enough by itself, `void`: it did not get as far as the disk.
+   * The success of what was begun before the suspension proves nothing.
+   */
+  ended(ticket: 'plain' | 'probe', how: 'ok' | 'failed' | 'hopeless' | 'void'): Change {
     if (ticket === 'probe') this.#probing = false;
-    if (ok === null) return null;
-    if (ok) {
+    if (how === 'void') return null;
+    if (how === 'ok') {
       if (this.#retryAtMs !== null && ticket === 'plain') return null;
+      const change = this.#retryAtMs === null ? null : 'resumed';
       this.#failures = 0;
-      if (this.#retryAtMs === null) return null;
       this.#retryAtMs = null;
-      return 'resumed';
+      return change;
     }
     this.#failures++;
-    if (this.#failures < this.#failuresMax) return null;
+    if (how === 'failed' && this.#failures < this.#failuresMax) return null;
     const change = this.#retryAtMs === null ? 'suspended' : null;
     this.#retryAtMs = this.#clock.nowMs() + CACHE_RETRY_MS;
     return change;

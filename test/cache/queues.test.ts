@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { HeaderWriter } from '../../lib/cache/header-writer.ts';
-import { IoQueue } from '../../lib/cache/io-queue.ts';
-import type { HeaderJob } from '../../lib/cache/slab-io.ts';
 import { setImmediate as turn } from 'node:timers/promises';
+import { HeaderWriter } from '../../lib/cache/header-writer.ts';
+import { DiskStalled, IoQueue } from '../../lib/cache/io-queue.ts';
+import type { HeaderJob } from '../../lib/cache/slab-io.ts';
+import { ManualClock } from '../../lib/clock.ts';
+import { CACHE_STALL_MS } from '../../lib/limits.ts';
 
 describe('cache/io-queue', () => {
   it('runs no more than its depth at once, reads before writes, yet always one write when writes wait', async () => {
-    const queue = new IoQueue(3);
+    const queue = new IoQueue(3, new ManualClock());
     const started: string[] = [];
     const ends: (() => void)[] = [];
     const begin = (name: string): Promise<void> =>
@@ -26,10 +28,27 @@ describe('cache/io-queue', () => {
   });
 
   it('goes on after a job that failed', async () => {
-    const queue = new IoQueue(1);
+    const queue = new IoQueue(1, new ManualClock());
     await assert.rejects(queue.run('read', () => Promise.reject(new Error('EIO'))));
     await assert.rejects(queue.run('read', () => { throw new Error('at once'); }));
     assert.equal(await queue.run('write', () => Promise.resolve(3)), 3);
+  });
+});
+
+describe('cache/io-queue before a disk that hangs', () => {
+  it('refuses what waits and what comes, until the disk answers after all', async () => {
+    const clock = new ManualClock();
+    const queue = new IoQueue(1, clock);
+    let answer = (_: string): void => undefined;
+    const hanging = queue.run('read', () => new Promise<string>((resolve) => (answer = resolve)));
+    const behind = queue.run('write', () => Promise.resolve('never begun'));
+    await turn();
+    clock.advance(CACHE_STALL_MS);
+    await assert.rejects(behind, DiskStalled);
+    await assert.rejects(queue.run('read', () => Promise.resolve('nor this')), DiskStalled);
+    answer('late');
+    assert.equal(await hanging, 'late');
+    assert.equal(await queue.run('read', () => Promise.resolve('again')), 'again');
   });
 });
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
 import { CacheStore } from '../../lib/cache/store.ts';
 import type { StoredShard } from '../../lib/cache/store.ts';
 import { ManualClock } from '../../lib/clock.ts';
-import { CACHE_RETRY_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import { CACHE_IO_DEPTH, CACHE_RETRY_MS, CACHE_STALL_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import { FakeDisk, checksumOfContent } from './fake-disk.ts';
 
 const ENTRIES = 64;
@@ -240,6 +241,46 @@ describe('cache/store', () => {
     assert.equal(await load('b3', 0), 'b3/0');
     assert.equal(await load('b4', 0), 'b4/0');
     assert.deepEqual([store.stats().errors, store.stats().suspended], [3, false]);
+  });
+
+  it('resumes by one probe, and not by what was under way when the disk failed', async () => {
+    const { disk, clock, store } = bench();
+    const save = (key: string, slot: number): Promise<string> => {
+      disk.slots.set(slot, { generation: 1, content: key });
+      return store.save(key, 0, slot, 1, shardOf(0, 100, key));
+    };
+    disk.stepwise = true;
+    const before = save('before', 1);
+    await disk.advance(() => 0.999);
+    disk.fail.write = new Error('EIO: i/o error, write');
+    assert.equal(await save('failing', 2), 'skipped');
+    await disk.finish();
+    assert.equal(await before, 'stored');
+    assert.equal(store.stats().suspended, true);
+    disk.fail = {};
+    clock.advance(CACHE_RETRY_MS);
+    const probe = save('probe', 3);
+    assert.equal(await save('meanwhile', 4), 'skipped');
+    await disk.finish();
+    assert.equal(await probe, 'stored');
+    assert.equal(store.stats().suspended, false);
+  });
+
+  it('does without a disk that hangs, and forgets nothing for it', async () => {
+    const { disk, clock, store, save, load, lines } = bench();
+    for (let blob = 0; blob < 6; blob++) await save(`b${blob}`, 0, 100);
+    disk.stepwise = true;
+    const loads = [0, 1, 2, 3, 4].map((blob) => store.load(`b${blob}`, 0, 10 + blob));
+    await turn();
+    clock.advance(CACHE_STALL_MS);
+    assert.deepEqual(await Promise.all(loads.slice(CACHE_IO_DEPTH)), ['miss', 'miss']);
+    assert.equal(store.has('b5', 0), undefined);
+    assert.equal(lines.filter((line) => line.includes('going on from memory')).length, 1);
+    await disk.finish();
+    assert.deepEqual(await Promise.all(loads.slice(0, CACHE_IO_DEPTH)), ['ok', 'ok', 'ok']);
+    disk.stepwise = false;
+    clock.advance(CACHE_RETRY_MS);
+    for (let blob = 0; blob < 6; blob++) assert.equal(await load(`b${blob}`, 0), `b${blob}/0`);
   });
 
   it('keeps serving a shard whose header could not be written', async () => {
