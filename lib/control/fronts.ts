@@ -1,6 +1,6 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { ShoalError } from '../errors.ts';
-import { FRONT_START_TIMEOUT_MS } from '../limits.ts';
+import { FRONT_START_TIMEOUT_MS, THREAD_HEAP } from '../limits.ts';
 import { Channel } from '../workers/channel.ts';
 import type { ControlMessage, FrontMessage, FrontStart } from '../workers/messages.ts';
 import type { FrontDesk } from './control.ts';
@@ -19,7 +19,7 @@ export interface Front {
  */
 export function startFront(start: FrontStart, desk: (send: Front['send']) => FrontDesk, died: (error: ShoalError) => void): Promise<Front> {
   const { port1, port2 } = new MessageChannel();
-  const worker = new Worker(new URL('../front/main.ts', import.meta.url), { workerData: { start, port: port2 }, transferList: [port2] });
+  const worker = new Worker(new URL('../front/main.ts', import.meta.url), { workerData: { start, port: port2 }, transferList: [port2], resourceLimits: THREAD_HEAP });
   return new Promise((resolve, reject) => {
     let draining = false;
     const ended = new Promise<void>((end) => worker.once('exit', () => end()));

@@ -1,5 +1,5 @@
 import { Piscina } from 'piscina';
-import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../limits.ts';
+import { POOL_TASKS_PER_THREAD, THREAD_HEAP, TRANSFER_THREADS } from '../limits.ts';
 import type { DigestJob, DigestResult, DigestStart } from '../workers/digest.ts';
 import type { PoolJob, PoolStart, PoolTasks } from '../workers/pool.ts';
 
@@ -14,7 +14,7 @@ export interface Pools {
 }
 
 /** Threads live as long as the node, and stay in their event loops between tasks: they hold connections. */
-const FOREVER = { idleTimeout: Number.POSITIVE_INFINITY, atomics: 'disabled' } as const;
+const FOREVER = { idleTimeout: Number.POSITIVE_INFINITY, atomics: 'disabled', resourceLimits: THREAD_HEAP } as const;
 
 export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
   const transfer = new Piscina<PoolJob, unknown>({
