@@ -49,7 +49,7 @@ export class CachePlan {
     this.allocator = new SlabAllocator(slotCount);
     this.#eviction = new Eviction(entryCount, slotCount * SHARD_BYTES);
     this.#checksums = new Uint8Array(entryCount * CHECKSUM_BYTES);
-    this.#entries = new Array<Entry | undefined>(entryCount);
+    this.#entries = Array.from({ length: entryCount });
     for (let number = entryCount - 1; number >= 0; number--) this.#freeNumbers.push(number);
   }
 

@@ -39,7 +39,7 @@ describe('cache/io-queue before a disk that hangs', () => {
   it('refuses what waits and what comes, until the disk answers after all', async () => {
     const clock = new ManualClock();
     const queue = new IoQueue(1, clock);
-    let answer = (_: string): void => undefined;
+    let answer: (text: string) => void = () => undefined;
     const hanging = queue.run('read', () => new Promise<string>((resolve) => (answer = resolve)));
     const behind = queue.run('write', () => Promise.resolve('never begun'));
     await turn();

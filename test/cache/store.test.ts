@@ -247,7 +247,7 @@ describe('cache/store', () => {
     const { disk, clock, store } = bench();
     const save = (key: string, slot: number): Promise<string> => {
       disk.slots.set(slot, { generation: 1, content: key });
-      return store.save(key, 0, slot, 1, shardOf(0, 100, key));
+      return store.save(key, 0, slot, 1, shardOf(0, 3 * 4096, key));
     };
     disk.stepwise = true;
     const before = save('before', 1);
