@@ -125,6 +125,17 @@ describe('shoal up', () => {
     assert.deepEqual(leftovers(), []);
   });
 
+  it('with real nodes: the image leaves the registry once', async () => {
+    const once = up({ once: true, json: true, nodes: 3 }, 'real');
+    assert.equal(await once.exit(55_000), 0, once.stderr);
+    const report = JSON.parse(once.stdout) as UpReport;
+    assert(report.origin.bytes <= 1.02 * report.imageBytes, once.stderr);
+    for (const { role, bytes } of report.nodes) {
+      if (role === 'agent') assert(bytes.peer >= 0.98 * report.imageBytes, once.stderr);
+    }
+    assert.deepEqual(leftovers(), []);
+  });
+
   const refusals: [string[], number, RegExp][] = [
     [['--nodes', '0'], 2, /^error: option '--nodes <n>' argument '0' is invalid\. allowed: a whole number from 1 to 64\n$/],
     [['--image', 'a:b'], 2, /^shoal: --image needs --registry URL \(USAGE\)\n$/],
