@@ -453,3 +453,9 @@ export const WEBHOOK_DRAIN_MS = 5_000;
 
 /** A thread's JavaScript heap, in MiB: payload never lies there. A small young generation keeps resident memory down, at no cost that could be measured. */
 export const THREAD_HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 };
+
+/** A shard whose reader has come to the end of a small read is brought to its own end, for at most this long. */
+export const FINISH_SHARD_MS = 30_000;
+
+/** Shards a node passes on to others are asked for this much earlier than those it only reads, so that it is there before its children. */
+export const INNER_LEAD_SHARDS = 16;

@@ -20,6 +20,8 @@ export interface FetchShared {
   nowMs: () => number;
   random: () => number;
   observe: (event: SwarmEvent, node: NodeId | null) => void;
+  /** Children this node is sending to now. */
+  load: () => number;
   /** The fetch is over: taken out of the node's tables before its driver hears of it. */
   over(fetch: ShardFetch, result: FetchResult): void;
 }
@@ -219,7 +221,7 @@ export class ShardFetch implements Fetch {
   #read(node: NodeId, as: AskedAs): void {
     const attempt = this.#begin(node, as);
     const context = as === 'parent' ? null : this.#contexts.current;
-    const ask = { node, as, fromBytes: this.#fromBytes, exclude: as === 'root' ? [] : this.#excluded(as), hops: this.#hops, trusted: as !== 'parent' && this.#provenance.allTrusted, context };
+    const ask = { node, as, fromBytes: this.#fromBytes, exclude: as === 'root' ? [] : this.#excluded(as), hops: this.#hops, load: this.#shared.load(), trusted: as !== 'parent' && this.#provenance.allTrusted, context };
     this.#shared.effects.ask(this, attempt, ask);
   }
 
@@ -293,14 +295,14 @@ export class ShardFetch implements Fetch {
       return;
     }
     const parent = parents.find((name) => name !== this.#shared.self.node && !this.#exclude.includes(name) && this.#shared.membership().byNode.has(name));
-    if (this.#as !== 'owner' || ++this.#redirects > REDIRECTS_MAX || parent === undefined) {
+    if (this.#as === 'root' || ++this.#redirects > REDIRECTS_MAX || parent === undefined) {
       this.#shared.health.failed(node, this.#shared.nowMs());
       this.#passOver(node);
     } else this.#read(parent, 'parent');
   }
 
   #busy(node: NodeId, retryMs: number): void {
-    if (this.#as === 'parent') this.#leave(node);
+    if (this.#as === 'parent') this.#go();
     else if (this.#isLate(this.#ownerMs, this.#shared.nowMs()) || this.#shared.nowMs() - this.#ownerMs > OWNER_PATIENCE_MS) this.#passOver(node);
     else this.#wait(retryMs);
   }

@@ -44,6 +44,7 @@ export class Swarm {
       nowMs: options.nowMs,
       random: options.random,
       observe: options.observe ?? (() => undefined),
+      load: () => this.#uploads,
       over: (fetch, result) => this.#over(fetch, result),
     };
   }
@@ -104,10 +105,10 @@ export class Swarm {
   }
 
   #askOwner(request: AskRequest): Verdict {
-    const { shard, node, zone, exclude } = request;
+    const { shard, node, zone, exclude, load } = request;
     const nowMs = this.#options.nowMs();
     const tracker = this.#trackers.take(shard, nowMs);
-    const verdict = tracker.ask(node, zone, exclude, (candidate) => this.#health.good(candidate, nowMs));
+    const verdict = tracker.ask(node, zone, load, exclude, (candidate) => this.#health.good(candidate, nowMs));
     if (verdict.kind === 'serve') this.#uploads++;
     if (verdict.kind !== 'redirect') return verdict;
     return { kind: 'redirect', parents: verdict.parents, word: tracker.word?.checksum ?? null, totalBytes: tracker.word?.totalBytes ?? null };
@@ -163,6 +164,11 @@ export class Swarm {
       depthMax: this.#trackers.depthMax(),
       quarantines: this.#health.quarantines,
     };
+  }
+
+  /** Edges from this node to the deepest node of the deepest tree it keeps. */
+  depthMax(): number {
+    return this.#trackers.depthMax();
   }
 
   /** The trees this node keeps for a blob, at most `edgesMax` edges. */

@@ -1,4 +1,4 @@
-import { HOLDER_DOUBTS_MAX, OWNER_CHILDREN_MAX, OWNER_FANOUT, OWNER_RETRY_MS, TREE_FANOUT, TREE_SCAN_MAX } from '../limits.ts';
+import { HOLDER_DOUBTS_MAX, OWNER_CHILDREN_MAX, OWNER_FANOUT, OWNER_RETRY_MS, TREE_CHOICES, TREE_FANOUT, TREE_SCAN_MAX } from '../limits.ts';
 import { hash32 } from './rank.ts';
 import type { NodeId, Report, ShardWord, TreeEdge } from './types.ts';
 
@@ -12,6 +12,8 @@ interface Holder {
   /** Children it may have before others come first. */
   readonly slots: number;
   complete: boolean;
+  /** Children of all shards it was sending to when last heard of, and those it was given since. */
+  load: number;
   /** Times it was found wanting; at HOLDER_DOUBTS_MAX it gets no more children. */
   doubts: number;
   gone: boolean;
@@ -54,7 +56,7 @@ export class Tracker {
   constructor(index: number, self: { node: NodeId; zone: string | null }, shape: TreeShape = treeShape) {
     this.#index = index;
     this.#shape = shape;
-    this.#owner = { node: self.node, zone: self.zone, parent: null, children: 0, slots: shape.ownerFanout, complete: false, doubts: 0, gone: false, queued: false };
+    this.#owner = { node: self.node, zone: self.zone, parent: null, children: 0, slots: shape.ownerFanout, complete: false, load: 0, doubts: 0, gone: false, queued: false };
   }
 
   /** Nodes tracked. */
@@ -66,20 +68,28 @@ export class Tracker {
    * Where `node` is to get the shard from; it is in the tree from now on. `exclude` are nodes it will not be sent to,
    * `fit` says whether a node is good enough to be a parent.
    */
-  ask(node: NodeId, zone: string | null, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): TrackerVerdict {
+  ask(node: NodeId, zone: string | null, load: number, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): TrackerVerdict {
     let holder = this.#holders.get(node);
+    let full: Holder | null = null;
     if (holder === undefined) {
-      holder = { node, zone, parent: null, children: 0, slots: this.#slots(node), complete: false, doubts: 0, gone: false, queued: false };
+      holder = { node, zone, parent: null, children: 0, slots: this.#slots(node), complete: false, load, doubts: 0, gone: false, queued: false };
     } else {
       const left = holder.parent;
-      if (left !== null && left !== this.#owner && exclude.includes(left.node)) left.doubts++;
+      if (left !== null && left !== this.#owner) {
+        if (exclude.includes(left.node)) left.doubts++;
+        // It was full: others are sent elsewhere, too, until it is heard of again.
+        else left.load += FULL;
+        full = left;
+      }
       this.#leaveParent(holder);
       holder.complete = false;
+      holder.load = load;
     }
-    const parent = this.#choose(holder, exclude, fit);
+    const parent = this.#choose(holder, full, exclude, fit);
     if (parent === null) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
     holder.parent = parent;
     parent.children++;
+    parent.load++;
     if (!this.#holders.has(node)) this.#holders.set(node, holder);
     this.#queue(holder);
     return parent === this.#owner ? { kind: 'serve' } : { kind: 'redirect', parents: [parent.node] };
@@ -95,7 +105,7 @@ export class Tracker {
         holder.complete = true;
         holder.parent = culprit ?? this.#owner;
       } else if (node !== this.#owner.node) {
-        const late: Holder = { node, zone, parent: this.#owner, children: 0, slots: this.#slots(node), complete: true, doubts: 0, gone: false, queued: false };
+        const late: Holder = { node, zone, parent: this.#owner, children: 0, slots: this.#slots(node), complete: true, load: 0, doubts: 0, gone: false, queued: false };
         this.#holders.set(node, late);
         this.#queue(late);
       }
@@ -140,7 +150,7 @@ export class Tracker {
   }
 
   #slots(node: NodeId): number {
-    return (hash32(node) + this.#index) % this.#shape.fanout === 0 ? this.#shape.fanout : 0;
+    return isInner(node, this.#index, this.#shape.fanout) ? this.#shape.fanout : 0;
   }
 
   #depth(holder: Holder): number {
@@ -150,9 +160,9 @@ export class Tracker {
   }
 
   /** Own zone's free slots, the owner's, own zone's leaves, other zones' slots, their leaves, and the owner beyond its measure. */
-  #choose(holder: Holder, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): Holder | null {
+  #choose(holder: Holder, full: Holder | null, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): Holder | null {
     const owner = this.#owner;
-    const does = (candidate: Holder): boolean => candidate !== holder && !exclude.includes(candidate.node) && !this.#isUnder(candidate, holder) && fit(candidate.node);
+    const does = (candidate: Holder): boolean => candidate !== holder && candidate !== full && !exclude.includes(candidate.node) && !this.#isUnder(candidate, holder) && fit(candidate.node);
     const own = this.#open.get(holder.zone)?.first(does, hasSlot);
     if (own !== undefined) return own;
     if (owner.children < owner.slots) return owner;
@@ -196,8 +206,16 @@ export class Tracker {
   }
 }
 
+/** What a holder's load is taken to have grown by when it turned somebody away. */
+const FULL = 16;
+
 const hasSlot = (holder: Holder): boolean => holder.children < holder.slots && holder.doubts < HOLDER_DOUBTS_MAX;
 const isIdle = (holder: Holder): boolean => holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
+
+/** Whether a node is to have children in the tree of shard `index`: in one tree of `fanout`, a different one for each node. */
+export function isInner(node: NodeId, index: number, fanout = TREE_FANOUT): boolean {
+  return (hash32(node) + index) % fanout === 0;
+}
 
 /** Candidates in order of arrival; who has become unable is dropped when it comes to the head, and lines up again when able. */
 class Line {
@@ -217,11 +235,15 @@ class Line {
       this.#holders = holders.slice(this.#head);
       this.#head = 0;
     }
+    let best: Holder | undefined;
+    let left = TREE_CHOICES;
     const end = Math.min(this.#holders.length, this.#head + TREE_SCAN_MAX);
-    for (let at = this.#head; at < end; at++) {
+    for (let at = this.#head; at < end && left > 0; at++) {
       const holder = this.#holders[at]!;
-      if (!holder.gone && able(holder) && does(holder)) return holder;
+      if (holder.gone || !able(holder) || !does(holder)) continue;
+      if (best === undefined || holder.load < best.load) best = holder;
+      left--;
     }
-    return undefined;
+    return best;
   }
 }

@@ -41,6 +41,8 @@ export interface PeerAsk {
   /** Nodes not to be sent to: they failed, stalled or lied. */
   exclude: NodeId[];
   hops: number;
+  /** Children the asker is sending to now, of all shards: the owner sends the next ones to who has fewer. */
+  load: number;
   /** Whether clients may see the bytes as they arrive; otherwise only once the shard has been checked. */
   trusted: boolean;
   /** To be sealed for an owner or a root; null for a parent. */
@@ -125,6 +127,7 @@ export interface AskRequest {
   as: AskedAs;
   exclude: NodeId[];
   hops: number;
+  load: number;
   /** Whether the whole shard is here, in memory or on disk. */
   held: boolean;
 }

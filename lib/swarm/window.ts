@@ -1,0 +1,51 @@
+import { AHEAD_SHARDS_MAX, INNER_LEAD_SHARDS } from '../limits.ts';
+
+/**
+ * Read-ahead of one reader of one blob: which shards to want next. A reader that was opened to the blob's end, or that
+ * has read on in order, gets a window of shards under way at once; a random one gets none. Shards are
+ * wanted in the reader's order. One that is stuck takes up one place of the window and holds up no other, until the
+ * reader is AHEAD_SHARDS_MAX behind.
+ */
+export class ReadWindow {
+  #windowShards: number;
+  #position = 0;
+  readonly #windowMax: number;
+
+  /** `sequential`: the reader said that it reads to the end. `windowMax`: shards under way at once at most. */
+  constructor(sequential: boolean, windowMax: number) {
+    this.#windowMax = windowMax;
+    this.#windowShards = sequential ? windowMax : 1;
+  }
+
+  /** Shards that may be under way at once now. */
+  get sizeShards(): number {
+    return this.#windowShards;
+  }
+
+  /** The reader has come to shard `position`: one further in order doubles the window, a jump closes it. */
+  at(position: number): void {
+    if (position === this.#position) return;
+    this.#windowShards = position === this.#position + 1 ? Math.min(this.#windowMax, this.#windowShards * 2) : 1;
+    this.#position = position;
+  }
+
+  /**
+   * Indices to want now, the shard being read first. `underWay`: how many this reader is waiting for; `isKnown`: whether
+   * a shard is here or on its way; `share`: the part of the window that is this reader's (others read, too).
+   */
+  next(countShards: number, underWay: number, isKnown: (index: number) => boolean, share = 1, isInner: (index: number) => boolean = () => false): number[] {
+    const wanted: number[] = [];
+    const window = Math.max(1, Math.floor(this.#windowShards * share));
+    let room = window - underWay;
+    const end = Math.min(countShards, this.#position + (this.#windowShards === 1 ? 1 : AHEAD_SHARDS_MAX));
+    let last = this.#position;
+    for (let index = this.#position; index < end && room > 0; index++) {
+      last = index;
+      if (isKnown(index)) continue;
+      wanted.push(index);
+      if (!isInner(index)) room--;
+    }
+    for (let index = last + 1; index < Math.min(end, last + INNER_LEAD_SHARDS); index++) if (!isKnown(index) && isInner(index)) wanted.push(index);
+    return wanted;
+  }
+}
