@@ -166,6 +166,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
     };
     fronts.push(await startFront(start, desk, (error) => log.fatal({ code: error.code }, error.message)));
   }
+  await pools.ready();
   readiness.phase = 'serving';
   log.info({ proxy: ports.proxy, p2p: ports.p2p, exporter: ports.exporter }, 'serving');
 

@@ -7,6 +7,8 @@ import type { PoolJob, PoolStart, PoolTasks } from '../workers/pool.ts';
 export interface Pools {
   run<Kind extends keyof PoolTasks>(job: PoolTasks[Kind][0] & { kind: Kind }): Promise<PoolTasks[Kind][1]>;
   digest(job: DigestJob): Promise<DigestResult>;
+  /** Resolves when every transfer thread has loaded its modules: the first reads must not wait for that. */
+  ready(): Promise<void>;
   /** Jobs waiting for a thread. */
   queued(): number;
   /** Ends the threads; what they were at is lost. */
@@ -35,6 +37,9 @@ export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
   return {
     run: (job) => transfer.run(job) as never,
     digest: (job) => digest.run(job),
+    async ready() {
+      await Promise.all(Array.from({ length: TRANSFER_THREADS }, () => transfer.run({ kind: 'ready' })));
+    },
     queued: () => transfer.queueSize + digest.queueSize,
     async close() {
       await Promise.all([transfer.destroy(), digest.destroy()]);

@@ -1,5 +1,5 @@
 import { ShoalError } from '../errors.ts';
-import { READ_AHEAD_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
+import { FINISH_SHARD_MS, READ_AHEAD_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
 import type { BlobName, ControlMessage, OpenRequest, OriginContext } from '../workers/messages.ts';
 import type { BlobFacts } from './blob-facts.ts';
 import type { Gate } from './gate.ts';
@@ -44,12 +44,13 @@ export class Streams {
     this.#streams.get(id)?.at(shard, placed);
   }
 
-  close(id: number): boolean {
+  /** The stream is over; `whole`: to its end, not aborted. False when `id` is no stream. */
+  close(id: number, whole: boolean): boolean {
     const stream = this.#streams.get(id);
     if (stream === undefined) return false;
     this.#streams.delete(id);
     this.#parts.open.streams -= 1;
-    stream.close();
+    stream.close(whole);
     return true;
   }
 }
@@ -130,9 +131,15 @@ class Stream {
     this.#want(shard);
   }
 
-  close(): void {
+  /**
+   * A reader that left in the middle wants nothing more. One that came to the end of a small read comes back for more of
+   * the same shard: that is brought to its end.
+   */
+  close(whole: boolean): void {
     this.#closed = true;
-    for (const { resident, interest } of this.#held.values()) this.#parts.loader.drop(resident, interest);
+    for (const [shard, { resident, interest }] of this.#held) {
+      this.#parts.loader.drop(resident, interest, whole && shard <= this.#shard ? FINISH_SHARD_MS : 0);
+    }
     this.#held.clear();
     this.#leaveLayers?.();
   }

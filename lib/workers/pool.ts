@@ -41,6 +41,8 @@ export type RelayResult = ({ kind: 'answer' } & RelayAnswer) | { kind: 'failed';
 
 /** Every task of the pool and what it resolves to. None rejects: an Error would lose its code on the way. */
 export interface PoolTasks {
+  /** Nothing: the thread is there, with its modules loaded. */
+  ready: [{ kind: 'ready' }, { kind: 'ready' }];
   peer: [PeerReadJob, PeerReadResult];
   stat: [StatJob, StatResult];
   origin: [OriginReadJob, OriginReadResult];
@@ -67,6 +69,8 @@ export default async function run(job: PoolJob): Promise<unknown> {
   const startMs = tools.nowMs();
   const micros = (): number => (tools.nowMs() - startMs) * 1000;
   switch (job.kind) {
+    case 'ready':
+      return { kind: 'ready' };
     case 'peer': {
       const result = await readFromPeer(job, tools);
       const bytes = result.kind === 'data' ? result.lengthBytes - job.fromBytes : result.kind === 'failed' ? result.receivedBytes - job.fromBytes : 0;
