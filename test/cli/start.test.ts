@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Running, cliPath } from './process.ts';
+
+describe('a node started from the command line', () => {
+  let dir = '';
+  let taken: Server;
+  const running: Running[] = [];
+  before((done) => {
+    dir = mkdtempSync(join(tmpdir(), 'shoal-start-'));
+    taken = createServer().listen(0, '127.0.0.1', done);
+  });
+  after(() => {
+    taken.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  afterEach(() => {
+    for (const one of running.splice(0)) one.child.kill('SIGKILL');
+  });
+
+  const agent = (...sets: string[]): Running => {
+    const own = ['ProxyConfig.port=0', 'P2PConfig.port=0', `CacheConfig.dir=${dir}/cache`, 'CacheConfig.capacity=67108864', 'CacheConfig.memory=16777216', `DeployConfig.logDir=${dir}/log`];
+    const one = new Running(cliPath, ['agent', '--json', ...[...own, ...sets].flatMap((set) => ['--set', set])]);
+    running.push(one);
+    return one;
+  };
+
+  it('serves once it says so, and drains on SIGTERM', async () => {
+    const node = agent('ExporterConfig.enable=true', 'ExporterConfig.port=0');
+    const ready = JSON.parse((await node.printed(/^\{"ready":true.*\}$/m))[0]) as { proxy: string; exporter: string };
+    const answer = await fetch(`${ready.proxy}/v2/`, { headers: { connection: 'close' } });
+    assert.equal(answer.status, 404, 'no registry is configured');
+    assert.equal(((await answer.json()) as { errors: { code: string }[] }).errors[0]?.code, 'NAME_UNKNOWN');
+    const status = (await (await fetch(`${ready.exporter}/status`, { headers: { connection: 'close' } })).json()) as { ready: boolean };
+    assert.equal(status.ready, true);
+    node.child.kill('SIGTERM');
+    assert.equal(await node.exit(), 0);
+  });
+
+  it('ends with 1 and one line when its port is in use', async () => {
+    const { port } = taken.address() as AddressInfo;
+    const node = agent(`ProxyConfig.port=${port}`);
+    assert.equal(await node.exit(), 1);
+    assert.match(node.stderr, new RegExp(`^shoal: ProxyConfig\\.port: .*127\\.0\\.0\\.1:${port}.* \\(PORT_IN_USE\\)\\n$`));
+    assert.equal(node.stdout, '');
+  });
+
+  it('ends with 1 and one line when it cannot have its cache directory', async () => {
+    const node = agent('CacheConfig.dir=/dev/null/cache');
+    assert.equal(await node.exit(), 1);
+    assert.match(node.stderr, /^shoal: .*\/dev\/null\/cache.* \(CACHE_DIR_UNUSABLE\)\n$/);
+  });
+});
