@@ -459,3 +459,8 @@ export const FINISH_SHARD_MS = 30_000;
 
 /** Shards a node passes on to others are asked for this much earlier than those it only reads, so that it is there before its children. */
 export const INNER_LEAD_SHARDS = 16;
+
+/** Life of a node's own CA, and of the proxy's certificate under it, which is renewed at a start that finds less than a third left. */
+export const PROXY_CA_DAYS = 3_650;
+export const PROXY_LEAF_DAYS = 365;
+export const PROXY_LEAF_RENEW_MS = 120 * 86_400_000;

@@ -1,9 +1,62 @@
-import { ShoalError } from '../errors.ts';
-import type { Config } from '../config/schema.ts';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
+import { ShoalError } from '../errors.ts';
+import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from '../limits.ts';
 
-/** Where the proxy port's certificate and key are: those of the config, or a leaf of our own CA under `certDir`. */
+/**
+ * Where the proxy port's certificate and key are: those of the config, or a leaf for the P2P hosts and loopback, of a
+ * CA of this node's own, made once under `certDir` (`ca.crt` is what clients are told to trust). Throws CONFIG_INVALID.
+ */
 export async function certificateFiles(config: Config['ProxyConfig'], clock: Clock): Promise<{ certFile: string; keyFile: string }> {
-  if (config.certFile !== '' && config.keyFile !== '') return { certFile: config.certFile, keyFile: config.keyFile };
-  throw new ShoalError('CONFIG_INVALID', `ProxyConfig.tls: certFile and keyFile are needed at ${clock.wallMs()}`);
+  const { certFile, keyFile, certDir } = config;
+  if (certFile !== '' && keyFile !== '') return { certFile, keyFile };
+  try {
+    return await ownFiles(certDir, hostsOf(config), clock.wallMs());
+  } catch (thrown) {
+    throw new ShoalError('CONFIG_INVALID', `ProxyConfig.certDir: ${JSON.stringify(certDir)} is not allowed; allowed: a directory to keep certificates in (${(thrown as Error).message})`);
+  }
+}
+
+/** The names clients may call the proxy by. */
+function hostsOf(config: Config['ProxyConfig']): string[] {
+  const p2pHosts = config.registries.map((entry) => entry.p2pHost.replace(/:\d+$/, '')).filter((host) => host !== '*');
+  return [...new Set(['localhost', '127.0.0.1', '::1', ...(config.host === '0.0.0.0' ? [] : [config.host]), ...p2pHosts])];
+}
+
+async function ownFiles(dir: string, hosts: string[], wallMs: number): Promise<{ certFile: string; keyFile: string }> {
+  // Loaded only here: most nodes never make a certificate, and it costs 100 ms of their start.
+  const { issueLeaf, makeAuthority, readLeaf } = await import('../tls/authority.ts');
+  const files = { certFile: join(dir, 'proxy.crt'), keyFile: join(dir, 'proxy.key') };
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  let authority = await readPair(join(dir, 'ca.crt'), join(dir, 'ca.key'));
+  const leaf = await readPair(files.certFile, files.keyFile);
+  if (authority !== null && leaf !== null) {
+    const { hosts: known, notAfterMs } = readLeaf(leaf.certificate);
+    if (notAfterMs - wallMs > PROXY_LEAF_RENEW_MS && hosts.every((host) => known.includes(host))) return files;
+  }
+  if (authority === null || readLeaf(authority.certificate).notAfterMs - wallMs < PROXY_LEAF_RENEW_MS) {
+    authority = await makeAuthority('Shoal node CA', PROXY_CA_DAYS, wallMs);
+    await writePair(join(dir, 'ca.crt'), join(dir, 'ca.key'), authority);
+  }
+  await writePair(files.certFile, files.keyFile, await issueLeaf(authority, hosts, PROXY_LEAF_DAYS, wallMs));
+  return files;
+}
+
+async function readPair(certFile: string, keyFile: string): Promise<{ certificate: string; key: string } | null> {
+  try {
+    return { certificate: await readFile(certFile, 'utf8'), key: await readFile(keyFile, 'utf8') };
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw thrown;
+  }
+}
+
+/** Key first, each in one step: a crash in between leaves no certificate without its key. */
+async function writePair(certFile: string, keyFile: string, pair: { certificate: string; key: string }): Promise<void> {
+  for (const [file, text, mode] of [[keyFile, pair.key, 0o600], [certFile, pair.certificate, 0o644]] as const) {
+    await writeFile(`${file}.new`, text, { mode });
+    await rename(`${file}.new`, file);
+  }
 }
