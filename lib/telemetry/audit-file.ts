@@ -1,7 +1,7 @@
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 import type { Clock, Timer } from '../clock.ts';
-import { AUDIT_FILES_MAX, AUDIT_FILE_AGE_HOURS, AUDIT_FILE_BYTES_MAX, AUDIT_REOPEN_MS, AUDIT_SINK_BYTES_MAX } from '../limits.ts';
-import type { LineTarget } from './line-output.ts';
+import { AUDIT_FILES_MAX, AUDIT_FILE_AGE_HOURS, AUDIT_FILE_BYTES_MAX, AUDIT_REOPEN_MS, AUDIT_SINK_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS } from '../limits.ts';
+import { settleWithin, type LineTarget } from './line-output.ts';
 
 export interface AuditFileOptions {
   directory: string;
@@ -44,10 +44,11 @@ export class AuditFile implements LineTarget {
     const stream = this.#stream;
     this.#stream = undefined;
     if (stream === undefined) return Promise.resolve();
-    return new Promise((resolve) => {
+    const closed = new Promise<void>((resolve) => {
       stream.once('close', () => resolve());
       stream.end();
     });
+    return settleWithin(this.#options.clock, LOG_CLOSE_TIMEOUT_MS, closed);
   }
 
   #open(): void {

@@ -10,7 +10,7 @@ import type { Telemetry } from './telemetry.ts';
 export interface ExporterDeps {
   telemetry: Telemetry;
   clock: Clock;
-  /** The node's state at this moment; cheap, called several times a scrape. */
+  /** The node's state at this moment; called once a scrape or poll. */
   inputs: () => StatusInputs;
   /** The trees this node tracks of a blob (its key, or a unique beginning of it); undefined when it knows none. */
   tree: (blob: string) => BlobTree | undefined;
@@ -27,10 +27,12 @@ function json(status: number, body: unknown): Answer {
 
 /** The whole of GET /metrics: the seed's families, then ours. */
 export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
-  const registry = createOwnRegistry(deps.telemetry, deps.inputs);
+  let inputs: StatusInputs | undefined;
+  const registry = createOwnRegistry(deps.telemetry, () => (inputs ??= deps.inputs()));
   return async () => {
     const { telemetry } = deps;
-    const { readiness, cache } = deps.inputs();
+    inputs = deps.inputs();
+    const { readiness, cache } = inputs;
     const traffic = {} as Record<TrafficType, SeedTraffic>;
     for (const type of trafficTypes) traffic[type] = { ...telemetry.trafficRates(type), bytesTotal: telemetry.board.traffic(type).bytes };
     const seed = renderSeedMetrics({

@@ -11,6 +11,7 @@ import {
   type HistogramFamily,
   type HistogramName,
 } from './metrics-list.ts';
+import { notReadyReasons } from './health.ts';
 import type { MeterBoard } from './meter-board.ts';
 import { hitRatios, type StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -47,7 +48,7 @@ function sharedHistogram(family: HistogramFamily, board: MeterBoard): Metric<str
 
 /**
  * A prom-client registry of everything under `shoal_`, filled from the shared counters and the node's
- * own state at each scrape. `inputs` is asked once per `collect` of a gauge family.
+ * own state at each scrape. `inputs` is asked by every family of gauges: hand in what was read once for the scrape.
  */
 export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInputs): Registry {
   const registry = new Registry();
@@ -92,7 +93,7 @@ export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInpu
   for (const family of histogramFamilies as readonly HistogramFamily[]) registry.registerMetric(sharedHistogram(family, board));
 
   gauge(gaugeFamilies.buildInfo, () => [[{ ...telemetry.identity }, 1]]);
-  gauge(gaugeFamilies.ready, () => one(telemetry.status(inputs()).ready ? 1 : 0));
+  gauge(gaugeFamilies.ready, () => one(notReadyReasons(inputs().readiness).length === 0 ? 1 : 0));
   gauge(gaugeFamilies.uptime, () => one(telemetry.uptimeSeconds()));
   gauge(gaugeFamilies.hitRatio, () => {
     const ratios = hitRatios(telemetry.clientBytes());

@@ -18,7 +18,23 @@ describe('telemetry/line-output', () => {
     rmSync(directory, { recursive: true });
   });
 
-  it('neither waits nor grows when nobody reads: what is beyond the bound is refused', async () => {
+  it('takes no more lines once the reader is gone, and does not fall over', async () => {
+    const module = new URL('../../lib/telemetry/line-output.ts', import.meta.url).href;
+    const program = `
+      const { LineOutput } = await import(${JSON.stringify(module)});
+      const output = new LineOutput(1);
+      while (output.write('anybody there?\\n')) await new Promise(setImmediate);
+      await output.close();
+      process.stderr.write('gone');`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let report = '';
+    child.stderr.on('data', (chunk: Buffer) => (report += chunk.toString()));
+    child.stdout.once('data', () => child.stdout.destroy());
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    assert.deepEqual([code, report], [0, 'gone']);
+  });
+
+  it('neither waits nor grows when nobody reads: what is beyond the bound is refused, and closing has a deadline', async () => {
     const module = new URL('../../lib/telemetry/line-output.ts', import.meta.url).href;
     const program = `
       const { LineOutput } = await import(${JSON.stringify(module)});
@@ -27,7 +43,9 @@ describe('telemetry/line-output', () => {
       const startMs = performance.now();
       let taken = 0, refused = 0;
       for (let i = 0; i < 5000; i++) output.write(line) ? taken++ : refused++;
-      process.stderr.write(JSON.stringify({ taken, refused, ms: performance.now() - startMs }));
+      const ms = performance.now() - startMs;
+      await output.close();
+      process.stderr.write(JSON.stringify({ taken, refused, ms }));
       process.exit(0);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'pipe'] });
     let report = '';
