@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Membership } from '../cluster/membership.ts';
-import { StaticMembership } from '../cluster/static.ts';
+import { discover } from '../cluster/discovery.ts';
 import type { ClusterSecret } from '../cluster/secret.ts';
 import type { Config } from '../config/schema.ts';
 import { ShoalError } from '../errors.ts';
@@ -10,7 +10,7 @@ import type { Doorbells } from '../io/doorbell.ts';
 import { STATUS_TREE_EDGES_MAX, SWARM_TICK_MS } from '../limits.ts';
 import type { ShardFetch } from '../swarm/fetch.ts';
 import { Swarm } from '../swarm/swarm.ts';
-import type { AttemptResult, Fetch, FetchContext, FetchResult, OriginAsk, PeerAsk, StatAsk } from '../swarm/types.ts';
+import type { AttemptResult, Fetch, FetchContext, FetchResult, Member, OriginAsk, PeerAsk, StatAsk } from '../swarm/types.ts';
 import type { BlobTree, PeerInput } from '../telemetry/status.ts';
 import type { OriginContext } from '../workers/messages.ts';
 import type { BlobFacts } from './blob-facts.ts';
@@ -50,6 +50,7 @@ interface Job {
 /** Carries out, with sockets and slots, what the swarm core (lib/swarm) decides. */
 export class SwarmDriver {
   readonly #parts: DriverParts;
+  readonly #self: Member;
   readonly #swarm: Swarm;
   readonly #transfers: Transfers;
   readonly #desks: PeerDesks;
@@ -59,10 +60,11 @@ export class SwarmDriver {
 
   constructor(parts: DriverParts) {
     this.#parts = parts;
+    this.#self = { node: parts.self, role: parts.mode, zone: null };
     this.#transfers = new Transfers(parts);
     const { meter, log } = parts.observation;
     this.#swarm = new Swarm({
-      self: { node: parts.self, role: parts.mode, zone: null },
+      self: this.#self,
       nowMs: () => parts.clock.nowMs(),
       random: Math.random,
       effects: {
@@ -90,13 +92,18 @@ export class SwarmDriver {
     this.#loader = loader;
   }
 
-  /** Begins to watch who is there. */
+  /** Begins to watch who is there. Throws CONFIG_INVALID when the discovery asked for is not possible here. */
   async join(config: Config['P2PConfig']): Promise<void> {
-    this.#membership = new StaticMembership(config.peers, config.roots);
+    const { clock, observation } = this.#parts;
+    const onError = (error: Error): void => observation.log.warn({ err: error }, 'who is in the swarm cannot be learnt; the last view stands');
+    this.#membership = await discover(config, { clock, random: Math.random, env: process.env, onError });
     await this.#membership.start((view) => {
-      const roots = view.roots.map((member) => ({ ...member, role: 'root' as const }));
-      const agents = view.agents.map((member) => ({ ...member, role: 'agent' as const }));
-      this.#swarm.setMembers([...agents, ...roots]);
+      const members: Member[] = [
+        ...view.agents.map((member) => ({ ...member, role: 'agent' as const })),
+        ...view.roots.map((member) => ({ ...member, role: 'root' as const })),
+      ];
+      this.#self.zone = members.find((member) => member.node === this.#self.node)?.zone ?? null;
+      this.#swarm.setMembers(members);
     });
   }
 
@@ -185,7 +192,7 @@ export class SwarmDriver {
     const { key, index } = fetch.shard;
     const running = this.#transfers.peer(
       ask.node,
-      { key, shard: index, fromBytes: ask.fromBytes, node: self, zone: null, role: ask.as, exclude: ask.exclude, hops: ask.hops, load: ask.load },
+      { key, shard: index, fromBytes: ask.fromBytes, node: self, zone: this.#self.zone, role: ask.as, exclude: ask.exclude, hops: ask.hops, load: ask.load },
       filling,
       { origin: (ask.context as OriginWay | null)?.origin ?? null, release: ask.trusted, requestId: way.requestId },
     );
@@ -216,7 +223,7 @@ export class SwarmDriver {
 
   async #stat(fetch: Fetch, attempt: number, ask: StatAsk): Promise<void> {
     const { key, index } = fetch.shard;
-    const result = await this.#transfers.stat(ask.node, { key, shard: index, node: this.#parts.self, zone: null, parent: ask.parent, report: ask.report });
+    const result = await this.#transfers.stat(ask.node, { key, shard: index, node: this.#self.node, zone: this.#self.zone, parent: ask.parent, report: ask.report });
     (fetch as ShardFetch).settleStat(attempt, result);
   }
 
