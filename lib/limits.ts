@@ -148,6 +148,9 @@ export const CACHE_ENTRIES_BASE = 4096;
 export const CACHE_DIR_OVERHEAD_BYTES = 64 * 1024;
 export const CACHE_SLOT_OVERHEAD_BYTES = 16;
 
+/** On a disk with less room than its capacity the cache leaves a fifth to others: the kubelet evicts pods from a full one. */
+export const CACHE_DISK_SHARE_MAX = 0.8;
+
 /** Victims tried for a whole slot before the emptiest shared slot is cleared: small blobs must not all go for one shard. */
 export const CACHE_VICTIMS_MAX = 64;
 

@@ -8,7 +8,7 @@ import { CACHE_DIR_OVERHEAD_BYTES, CACHE_ENTRIES_BASE, CACHE_ENTRIES_PER_SLOT, C
 import { openDirect, openOwn, pageCeil, readAt, writeAt } from './aligned.ts';
 import { lockDir } from './dir-lock.ts';
 import type { DirLock } from './dir-lock.ts';
-import { allocateFile } from './slab-space.ts';
+import { allocateFile, roomForSlab } from './slab-space.ts';
 
 export interface SlabFilesOptions {
   dir: string;
@@ -17,6 +17,8 @@ export interface SlabFilesOptions {
   /** Ask for O_DIRECT (`CacheConfig.aioEnable: 1`). */
   direct: boolean;
   log: CacheLog;
+  /** Bytes free on the filesystem of a file; asked of the system unless given. */
+  freeBytesOf?: (path: string) => Promise<number>;
 }
 
 /** The cache's two files, open and locked against a second process. */
@@ -69,8 +71,8 @@ export async function openSlabFiles(options: SlabFilesOptions): Promise<SlabFile
 
 async function openLocked(options: SlabFilesOptions, opened: FileHandle[], close: () => Promise<void>): Promise<SlabFiles> {
   const { dir, capacityBytes, log } = options;
-  const { slotCount, entryCount, tableBytes } = slabGeometry(capacityBytes);
-  if (slotCount < 1) throw new Error(`a capacity of ${capacityBytes} bytes holds no shard`);
+  const { slotCount: slotsWanted, entryCount, tableBytes } = slabGeometry(capacityBytes);
+  if (slotsWanted < 1) throw new Error(`a capacity of ${capacityBytes} bytes holds no shard`);
 
   const index = await openIndex(dir, tableBytes, log);
   opened.push(index.file);
@@ -78,6 +80,9 @@ async function openLocked(options: SlabFilesOptions, opened: FileHandle[], close
   let slab = await openOwn(slabPath);
   opened.push(slab);
   if (!(await slab.stat()).isFile()) throw new Error(`${slabPath} is not a regular file`);
+  const slabBytes = await roomForSlab(slab, slabPath, slotsWanted * SHARD_BYTES, log, options.freeBytesOf);
+  const slotCount = Math.floor(slabBytes / SHARD_BYTES);
+  if (slotCount < 1) throw new Error('the disk is full');
   await allocateFile(slab, slabPath, slotCount * SHARD_BYTES, log);
   const directSlab = options.direct ? await openDirect(slabPath) : undefined;
   if (directSlab !== undefined) {

@@ -109,6 +109,26 @@ describe('io/slab-files', () => {
     assert.equal(large.files.slotCount, 99);
   });
 
+  it('takes a share of a disk smaller than its capacity, the same after a restart, and refuses a full one', async () => {
+    let freeBytes = 30 * SHARD_BYTES;
+    const open = async (): Promise<SlabFiles> => {
+      const files = await openSlabFiles({ dir, capacityBytes: 1000 * SHARD_BYTES, direct: false, log, freeBytesOf: () => Promise.resolve(freeBytes) });
+      closers.push(() => files.close());
+      return files;
+    };
+    const first = await open();
+    assert.equal(first.slotCount, 24);
+    assert.ok(lines.some((line) => line.includes('less room')));
+    await first.close();
+    freeBytes = 6 * SHARD_BYTES;
+    const second = await open();
+    assert.equal(second.slotCount, 24);
+    await second.close();
+    await rm(join(dir, 'slab'));
+    freeBytes = SHARD_BYTES;
+    await assert.rejects(open(), unusable(/the disk is full/));
+  });
+
   it('refuses a second opener, in words that name the first, and lets it in when the first has closed', async () => {
     const first = await openFiles();
     await assert.rejects(openFiles(), unusable(new RegExp(`process ${process.pid} uses it`)));
