@@ -27,7 +27,7 @@ export interface SlabFiles {
   readonly slabFd: number;
   /** Whether the slab is open with O_DIRECT: false when it was not asked for, or the filesystem refuses it. */
   readonly direct: boolean;
-  /** 2 MiB slots in the slab. */
+  /** 2 MiB slots in the slab; none when the disk is full. */
   readonly slotCount: number;
   /** Entries in the header table. */
   readonly entryCount: number;
@@ -82,7 +82,6 @@ async function openLocked(options: SlabFilesOptions, opened: FileHandle[], close
   if (!(await slab.stat()).isFile()) throw new Error(`${slabPath} is not a regular file`);
   const slabBytes = await roomForSlab(slab, slabPath, slotsWanted * SHARD_BYTES, log, options.freeBytesOf);
   const slotCount = Math.floor(slabBytes / SHARD_BYTES);
-  if (slotCount < 1) throw new Error('the disk is full');
   await allocateFile(slab, slabPath, slotCount * SHARD_BYTES, log);
   const directSlab = options.direct ? await openDirect(slabPath) : undefined;
   if (directSlab !== undefined) {
@@ -129,7 +128,10 @@ async function openIndex(dir: string, tableBytes: number, log: CacheLog): Promis
   const table = content.subarray(Math.min(TABLE_HEAD_BYTES, content.length));
   const pastEnd = content.subarray(Math.min(tableBytes, content.length));
   await allocateFile(file, path, pastEnd.some((byte) => byte !== 0) ? content.length : tableBytes, log);
-  await file.write(encodeTableHead(process.pid), 0, TABLE_HEAD_BYTES, 0);
+  await file.write(encodeTableHead(process.pid), 0, TABLE_HEAD_BYTES, 0).catch((error: NodeJS.ErrnoException) => {
+    // A full disk is no reason not to start: the node lives from memory. A page of zeros is ours as well.
+    if (error.code !== 'ENOSPC') throw error;
+  });
   return { file, table };
 }
 
