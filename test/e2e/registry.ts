@@ -1,0 +1,47 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Daemon, run } from './daemon.ts';
+import type { TestImage } from './image.ts';
+import type { TokenServer } from './token-server.ts';
+
+/** Debian's docker-registry on a free port of loopback. */
+export class DockerRegistry {
+  readonly port: number;
+  readonly #daemon: Daemon;
+
+  private constructor(daemon: Daemon, port: number) {
+    this.#daemon = daemon;
+    this.port = port;
+  }
+
+  /** `dir` holds its config and its blobs. With a token server, nobody gets in without a token of its. */
+  static async start(dir: string, auth?: TokenServer, port = 0): Promise<DockerRegistry> {
+    const config = {
+      version: '0.1',
+      log: { level: 'info', accesslog: { disabled: true } },
+      storage: { filesystem: { rootdirectory: join(dir, 'registry') }, delete: { enabled: true } },
+      http: { addr: `127.0.0.1:${port}`, relativeurls: true, secret: 'only for tests' },
+      ...(auth === undefined ? {} : { auth: { token: { realm: auth.realm, service: auth.service, issuer: auth.issuer, rootcertbundle: auth.certFile } } }),
+    };
+    const file = join(dir, 'registry.json');
+    // JSON is YAML.
+    await writeFile(file, JSON.stringify(config));
+    const daemon = new Daemon('docker-registry', ['serve', file]);
+    const [, said] = await daemon.said(/listening on 127\.0\.0\.1:(\d+)/);
+    return new DockerRegistry(daemon, Number(said));
+  }
+
+  get host(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Brings `image` in as `<repository>:<tag>`. */
+  async push(image: TestImage, repository: string, credentials?: string): Promise<void> {
+    const login = credentials === undefined ? [] : ['--dest-creds', credentials];
+    await run('skopeo', ['copy', '--preserve-digests', '--dest-tls-verify=false', ...login, `oci:${image.dir}:${image.tag}`, `docker://${this.host}/${repository}:${image.tag}`]);
+  }
+
+  async stop(): Promise<void> {
+    await this.#daemon.stop();
+  }
+}
