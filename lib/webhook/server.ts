@@ -1,0 +1,110 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { ADMISSION_BODY_BYTES_MAX, ADMISSION_DEADLINE_MS, ADMISSION_REVIEWS_MAX } from '../limits.ts';
+import { reviewAnswer, type WebhookEntry } from './admission.ts';
+import type { KeyedCertificate } from './certificates.ts';
+
+/** Paths of the two webhook entries. */
+export const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = { '/mutate/pod': 'pod', '/mutate/namespace': 'namespace' };
+
+export interface WebhookServerOptions {
+  host: string;
+  port: number;
+  answer: (body: unknown, entry: WebhookEntry) => Promise<object>;
+  /** Null when ready, else why not. */
+  notReady: () => string | null;
+}
+
+/**
+ * The HTTPS server of the webhook: reviews, /healthz, /readyz. Not a data path, so Node's own. It begins to listen with the first
+ * certificate and takes later ones for new connections while it runs.
+ */
+export class WebhookServer {
+  readonly #options: WebhookServerOptions;
+  #server: Server | null = null;
+  #underWay = 0;
+
+  constructor(options: WebhookServerOptions) {
+    this.#options = options;
+  }
+
+  /** Uses a certificate from now on; resolves once the port is open. Rejects when it cannot be had. */
+  async use({ cert, key }: KeyedCertificate): Promise<void> {
+    if (this.#server !== null) return this.#server.setSecureContext({ cert, key });
+    const { host, port } = this.#options;
+    const server = createServer({ cert, key, minVersion: 'TLSv1.2' }, (request, response) => void this.#serve(request, response));
+    // A client that sends its body drop by drop is not waited for longer than a review may take.
+    server.requestTimeout = ADMISSION_DEADLINE_MS;
+    this.#server = server;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    server.once('error', reject).listen(port, host, resolve);
+    await promise;
+  }
+
+  /** The port that is listened on; null before the first certificate. */
+  get port(): number | null {
+    return (this.#server?.address() as AddressInfo | null | undefined)?.port ?? null;
+  }
+
+  /** Lets answers under way finish, then closes. */
+  async close(): Promise<void> {
+    const server = this.#server;
+    if (server === null) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.close(() => resolve());
+    server.closeIdleConnections();
+    await promise;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const path = (request.url ?? '').split('?')[0]!;
+      const entry = REVIEW_PATHS[path];
+      if (entry !== undefined && request.method === 'POST') return send(response, 200, await this.#review(request, entry));
+      if (path === '/healthz') return send(response, 200, { status: 'ok' });
+      const reason = path === '/readyz' ? this.#options.notReady() : undefined;
+      if (reason !== undefined) return send(response, reason === null ? 200 : 503, reason === null ? { status: 'ready' } : { status: 'not ready', reason });
+      send(response, 404, { status: 'not found' });
+    } catch {
+      // The connection broke, or the body was too long: nobody can be answered.
+      response.destroy();
+    }
+  }
+
+  async #review(request: IncomingMessage, entry: WebhookEntry): Promise<object> {
+    const text = await bodyText(request);
+    // Beyond this the reviews would be late anyway: the pod is admitted as it came, without the work.
+    if (this.#underWay >= ADMISSION_REVIEWS_MAX) return reviewAnswer(String((parsed(text) as { request?: { uid?: string } } | null)?.request?.uid ?? ''), null);
+    this.#underWay++;
+    try {
+      return await this.#options.answer(parsed(text), entry);
+    } finally {
+      this.#underWay--;
+    }
+  }
+}
+
+async function bodyText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > ADMISSION_BODY_BYTES_MAX) throw new Error('body too long');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function send(response: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text);
+}

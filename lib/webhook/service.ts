@@ -1,0 +1,134 @@
+import type { Logger } from 'pino';
+import type { Clock } from '../clock.ts';
+import type { KubeClient, KubeError } from '../cluster/kubernetes-client.ts';
+import { CertificateKeeper } from './certificate-keeper.ts';
+import type { KeyedCertificate } from './certificates.ts';
+import type { WebhookConfig } from './config.ts';
+import { Controller } from './controller.ts';
+import { CopyKeeper } from './copy-keeper.ts';
+import { LeaderElection } from './lease.ts';
+import type { RegistryRules } from './registry-rule.ts';
+import { Reviewer } from './reviewer.ts';
+import { SecretStore } from './secret-store.ts';
+import { WebhookServer } from './server.ts';
+
+export interface WebhookContext {
+  client: KubeClient;
+  clock: Clock;
+  random: () => number;
+  log: Logger;
+  /** Namespace of the webhook's own objects. */
+  namespace: string;
+  /** Of this replica, different from every other's. */
+  identity: string;
+}
+
+/** One replica of the webhook: server, certificate, pull secrets, and the controller when it leads. */
+export class WebhookService {
+  readonly server: WebhookServer;
+  readonly #store: SecretStore;
+  readonly #controller: Controller;
+  readonly #certificates: CertificateKeeper;
+  readonly #election: LeaderElection;
+  readonly #log: Logger;
+  readonly #failed = Promise.withResolvers<never>();
+  #isDraining = false;
+  #electing = false;
+
+  constructor(config: WebhookConfig, context: WebhookContext) {
+    const { client, clock, random, log, namespace, identity } = context;
+    const rules: RegistryRules = { registries: config.registries, p2pPort: config.p2pPort };
+    this.#log = log;
+    this.#store = new SecretStore({
+      client,
+      clock,
+      random,
+      onChange: (keys) => this.#secretsChanged(keys),
+      onError: (error: KubeError) => log.warn({ err: error }, 'pull secrets cannot be watched'),
+    });
+    const keeper = new CopyKeeper(client, this.#store, rules);
+    const reviewer = new Reviewer({ rules, store: this.#store, keeper, client, clock, log });
+    const excludedNamespaces = new Set([...config.excludedNamespaces, namespace]);
+    this.#controller = new Controller({ store: this.#store, keeper, clock, random, log, excludedNamespaces });
+    this.#election = new LeaderElection({
+      client,
+      clock,
+      namespace,
+      name: config.lease,
+      identity,
+      onChange: (leads) => this.#lead(leads),
+      onError: (error) => log.warn({ err: error }, 'leader election'),
+    });
+    this.server = new WebhookServer({ ...config.listen, answer: (body, entry) => reviewer.answer(body, entry), notReady: () => this.notReady() });
+    this.#certificates = new CertificateKeeper({
+      client,
+      clock,
+      random,
+      log,
+      namespace,
+      secretName: config.certificateSecret,
+      webhookConfiguration: config.webhookConfiguration,
+      names: [...serviceNames(config.service, namespace), ...config.certificateNames],
+      onLeaf: (leaf) => this.#useLeaf(leaf),
+    });
+    // Nobody may be waiting for it yet.
+    this.#failed.promise.catch(() => {});
+  }
+
+  /** Rejects when the replica cannot go on: its port is taken. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  get leads(): boolean {
+    return this.#election.leads;
+  }
+
+  /** Why it is not ready to review; null when it is. */
+  notReady(): string | null {
+    if (this.#isDraining) return 'draining';
+    if (this.server.port === null) return 'no certificate yet';
+    if (!this.#certificates.isReady) return 'the webhook configuration does not trust the certificate yet';
+    return this.#store.isSynced ? null : 'pull secrets are not listed yet';
+  }
+
+  start(): void {
+    this.#store.start();
+    this.#certificates.start();
+  }
+
+  /** Reports itself not ready; reviews are still answered. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  async stop(): Promise<void> {
+    this.drain();
+    this.#controller.stop();
+    await Promise.all([this.#electing ? this.#election.stop() : undefined, this.#certificates.stop(), this.#store.stop()]);
+    await this.server.close();
+  }
+
+  #secretsChanged(keys: string[]): void {
+    // Only who knows all pull secrets may lead: to it a missing original means that its copy goes.
+    if (this.#store.isSynced && !this.#electing && !this.#isDraining) {
+      this.#electing = true;
+      this.#election.start();
+    }
+    this.#controller.changed(keys);
+  }
+
+  #lead(leads: boolean): void {
+    this.#log.info({ leads }, leads ? 'leading: pull secrets are copied here' : 'no longer leading');
+    this.#controller.lead(leads);
+  }
+
+  #useLeaf(leaf: KeyedCertificate): void {
+    this.server.use(leaf).catch((error: unknown) => this.#failed.reject(error));
+  }
+}
+
+/** Every name by which the API server or an operator may call a service. */
+function serviceNames(service: string, namespace: string): string[] {
+  return [service, `${service}.${namespace}`, `${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`];
+}
