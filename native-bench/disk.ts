@@ -136,11 +136,15 @@ async function measure(access: Row['access'], arena: Arena): Promise<void> {
 if (options.json === true) {
   console.log(JSON.stringify({ fileBytes, runs, rows, notes }));
 } else {
-  const table = new Table({ head: ['access', 'op', 'block', 'depth', 'raw GB/s', 'store GB/s', 'share', 'checked GB/s', 'store CPU-s/GB'], style: { head: [], border: [], compact: true } });
+  const table = new Table({
+    head: ['access', 'op', 'block', 'depth', 'raw GB/s', 'store GB/s', 'share', 'checked GB/s', 'store CPU-s/GB'],
+    style: { head: [], border: [], compact: true },
+  });
   for (const { access, op, blockBytes, depth, raw, store, share, checked } of rows) {
     const gigabytes = (some?: Rate): string => some?.gigabytesPerSecond.toFixed(2) ?? '';
     const percent = share === undefined ? '' : `${(share * 100).toFixed(0)} %`;
-    table.push([access, op, `${blockBytes / 1024} KiB`, depth, gigabytes(raw), gigabytes(store), percent, gigabytes(checked), store?.cpuSecondsPerGB.toFixed(2) ?? '']);
+    const cpu = store?.cpuSecondsPerGB.toFixed(2) ?? '';
+    table.push([access, op, `${blockBytes / 1024} KiB`, depth, gigabytes(raw), gigabytes(store), percent, gigabytes(checked), cpu]);
   }
   console.log(table.toString());
   for (const note of notes) console.log(note);
