@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { CACHE_IO_DEPTH, CACHE_READ_FAILURES_MAX, SHARD_BYTES } from '../limits.ts';
+import { CACHE_IO_DEPTH, CACHE_READ_FAILURES_MAX, CACHE_STALL_MS, SHARD_BYTES } from '../limits.ts';
 import { EMPTY_HEADER, encodeHeader, shardLength } from './header.ts';
 import { HeaderWriter } from './header-writer.ts';
 import { DiskStalled, IoQueue } from './io-queue.ts';
@@ -56,6 +56,7 @@ export interface CacheStats {
 export class CacheStore {
   readonly #plan: CachePlan;
   readonly #io: SlabIo;
+  readonly #clock: Clock;
   readonly #log: CacheLog;
   readonly #checkAlways: boolean;
   readonly #queue: IoQueue;
@@ -71,6 +72,7 @@ export class CacheStore {
   private constructor(options: CacheStoreOptions, plan: CachePlan) {
     this.#plan = plan;
     this.#io = options.io;
+    this.#clock = options.clock;
     this.#log = options.log;
     this.#checkAlways = options.checkReads === 'always';
     this.#queue = new IoQueue(options.ioDepth ?? CACHE_IO_DEPTH, options.clock);
@@ -164,10 +166,18 @@ export class CacheStore {
     };
   }
 
-  /** Resolves when nothing is in flight any more; from the call on, every load misses and every save is skipped. */
+  /**
+   * Resolves when nothing is in flight any more, or a hanging disk has had its time (CACHE_STALL_MS); from the call on,
+   * every load misses and every save is skipped.
+   */
   async close(): Promise<void> {
     this.#closed = true;
-    while (this.#inFlight.size > 0) await Promise.allSettled(this.#inFlight);
+    const { promise: late, resolve } = Promise.withResolvers<'late'>();
+    const timer = this.#clock.after(CACHE_STALL_MS, () => resolve('late'));
+    while (this.#inFlight.size > 0) {
+      if ((await Promise.race([Promise.allSettled(this.#inFlight), late])) === 'late') break;
+    }
+    timer.cancel();
   }
 
   #stored(key: string, shard: number): Entry | undefined {

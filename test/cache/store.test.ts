@@ -302,4 +302,15 @@ describe('cache/store', () => {
     assert.equal(await load('a', 0), 'miss');
     assert.equal(await save('b', 0, 100), 'skipped');
   });
+
+  it('closes without a disk that never answers', async () => {
+    const { disk, clock, store, save } = bench();
+    disk.stepwise = true;
+    void save('a', 0, 100);
+    const closing = store.close();
+    await turn();
+    clock.advance(CACHE_STALL_MS);
+    await closing;
+    assert.equal(disk.waiting, 1);
+  });
 });
