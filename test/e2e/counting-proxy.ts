@@ -96,13 +96,14 @@ export class CountingProxy {
   }
 
   async #copy(answer: IncomingMessage, response: ServerResponse, counted: Traffic | null): Promise<void> {
+    const closed = once(response, 'close').catch(() => undefined);
     try {
       for await (const chunk of answer as AsyncIterable<Buffer>) {
         if (counted !== null) {
           counted.bytes += chunk.length;
           await this.#braked(chunk.length);
         }
-        if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+        if (!response.write(chunk)) await Promise.race([once(response, 'drain'), closed]);
       }
       response.end();
     } catch {

@@ -11,13 +11,14 @@ export class Daemon {
   output = '';
   readonly ended: Promise<void>;
   readonly #name: string;
+  #heard = Promise.withResolvers<void>();
 
   constructor(program: string, args: readonly string[], options: { env?: Record<string, string>; cwd?: string } = {}) {
     this.#name = program;
     this.child = spawn(findProgram(program) ?? program, args, { ...options, env: { ...process.env, ...options.env }, stdio: ['pipe', 'pipe', 'pipe'] });
     this.child.stdin!.on('error', () => undefined);
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
-      stream.setEncoding('utf8').on('data', (text: string) => (this.output = (this.output + text).slice(-OUTPUT_KEPT_CHARS)));
+      stream.setEncoding('utf8').on('data', (text: string) => this.#hear(text));
     }
     this.ended = once(this.child, 'close').then(() => undefined, (error: Error) => void (this.output += error.message));
   }
@@ -28,17 +29,25 @@ export class Daemon {
 
   /** The first match of `pattern` in what it has said, now or when it does. */
   async said(pattern: RegExp, deadlineMs = DEADLINE_MS): Promise<RegExpExecArray> {
-    const signal = AbortSignal.timeout(deadlineMs);
-    for (;;) {
-      const match = pattern.exec(this.output);
-      if (match !== null) return match;
-      if (!this.running) throw new Error(`${this.#name} ended without ${pattern}:\n${this.output}`);
-      const heard = [this.child.stdout!, this.child.stderr!].map((stream) => once(stream, 'data', { signal }));
-      await Promise.race([...heard, this.ended]).catch(() => {
-        throw new Error(`${this.#name} did not say ${pattern} within ${deadlineMs} ms:\n${this.output}`);
-      });
-      for (const promise of heard) promise.catch(() => undefined);
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error(`${this.#name} did not say ${pattern} within ${deadlineMs} ms:\n${this.output}`)), deadlineMs);
+    try {
+      for (;;) {
+        const match = pattern.exec(this.output);
+        if (match !== null) return match;
+        if (!this.running) throw new Error(`${this.#name} ended without ${pattern}:\n${this.output}`);
+        await Promise.race([this.#heard.promise, this.ended, late.promise]);
+      }
+    } finally {
+      clearTimeout(timer);
     }
+  }
+
+  #hear(text: string): void {
+    this.output = (this.output + text).slice(-OUTPUT_KEPT_CHARS);
+    const heard = this.#heard;
+    this.#heard = Promise.withResolvers();
+    heard.resolve();
   }
 
   /** Ends it with `signal`, and with SIGKILL when that is not enough. */

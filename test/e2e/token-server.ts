@@ -8,16 +8,19 @@ import { issueCertificate } from '../registry/certificate.ts';
 
 const TOKEN_SECONDS = 300;
 
+/** Name to password and the repositories the user may pull from and push to. */
+export type Users = Record<string, { password: string; repositories: string[] }>;
+
 /** Issues the Bearer tokens a docker-registry asks for (docker distribution's token authentication: a JWT with x5c). */
 export class TokenServer {
   readonly service = 'shoal-test-registry';
   readonly issuer = 'shoal-test-issuer';
   readonly certFile: string;
-  readonly #users: ReadonlyMap<string, { password: string; repositories: readonly string[] }>;
+  readonly #users: ReadonlyMap<string, Users[string]>;
   readonly #server: Server;
   readonly #certificate: { certPem: string; keyPem: string };
 
-  private constructor(server: Server, users: TokenServer['#users'], certificate: { certPem: string; keyPem: string }, certFile: string) {
+  private constructor(server: Server, users: ReadonlyMap<string, Users[string]>, certificate: { certPem: string; keyPem: string }, certFile: string) {
     this.#server = server;
     this.#users = users;
     this.#certificate = certificate;
@@ -25,8 +28,7 @@ export class TokenServer {
     server.on('request', (request, response) => this.#answer(request, response));
   }
 
-  /** `users`: name to password and the repositories they may pull from and push to. */
-  static async start(dir: string, users: Record<string, { password: string; repositories: string[] }>): Promise<TokenServer> {
+  static async start(dir: string, users: Users): Promise<TokenServer> {
     const certificate = await issueCertificate('shoal-test-issuer');
     const certFile = join(dir, 'issuer.pem');
     await writeFile(certFile, certificate.certPem);
