@@ -62,6 +62,13 @@ function declare(finish: (work: Promise<number>) => Promise<void>, output: Outpu
   }
 
   program
+    .command('webhook')
+    .summary('run the admission webhook and the pull-secret controller')
+    .description('Rewrites the images of labelled pods to their P2P names and keeps copies of their pull secrets under those names. Drains on SIGTERM.')
+    .requiredOption('--config <file>', 'YAML config file of the webhook')
+    .action((options: { config: string }) => finish(import('../webhook/main.ts').then(({ runWebhook }) => runWebhook(options.config))));
+
+  program
     .command('up')
     .summary('try it: a swarm on this machine pulls an image')
     .description(

@@ -9,7 +9,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 }
 
 describe('the command line', () => {
-  for (const command of ['agent', 'root', 'up', 'status']) {
+  for (const command of ['agent', 'root', 'webhook', 'up', 'status']) {
     it(`explains ${command} on --help`, async () => {
       const { code, out, err } = await run(command, '--help');
       assert.equal(code, 0);
@@ -21,7 +21,7 @@ describe('the command line', () => {
   it('lists its commands on --help, and not what is meant for itself', async () => {
     const { code, out } = await run('--help');
     assert.equal(code, 0);
-    assert.match(out, /agent .*\n.*root .*\n.*up /);
+    assert.match(out, /agent .*\n.*root .*\n(?:.*\n)*.*webhook .*\n(?:.*\n)*.*up .*\n(?:.*\n)*.*status /);
     assert.doesNotMatch((await run('agent', '--help')).out, /exit-with-parent/);
   });
 
@@ -31,6 +31,7 @@ describe('the command line', () => {
     [['agent', 'extra'], /^error: too many arguments/],
     [['agent', '--config'], /^error: option '--config <file>' argument missing\n$/],
     [['agent', '--front-threads', '0'], /^error: option '--front-threads <n>' argument '0' is invalid. allowed: a whole number from 1 to 64\n$/],
+    [['webhook'], /^error: required option '--config <file>' not specified\n$/],
     [['up', '--nodes', '0'], /^error: option '--nodes <n>' argument '0' is invalid. allowed: a whole number from 1 to 64\n$/],
     [['up', '--nodes', '1e1'], /allowed: a whole number/],
     [['up', '--nodes', '-1'], /allowed: a whole number/],
