@@ -17,14 +17,14 @@ export type StartNode = (config: Config, options: { frontThreads?: number }) => 
  * 1 when the drain overran its deadline. Throws CONFIG_INVALID, and whatever keeps the node from starting.
  */
 export async function runNode(mode: NodeMode, options: NodeOptions, output: Output, start: StartNode = startLazily): Promise<number> {
-  if (options.exitWithParent) exitWithParent();
-  const config = loadConfig({ file: options.config, sets: options.set, mode });
+  if (options.exitWithParent === true) exitWithParent();
+  const config = loadConfig({ file: options.config, sets: options.set ?? [], mode });
   const stop = stopSignal();
   const starting = start(config, options.frontThreads === undefined ? {} : { frontThreads: options.frontThreads });
   // A node told to stop before it serves has nothing to drain.
   const node = await Promise.race([starting, stop.then(() => null)]);
   if (node === null) return 0;
-  output.out(readyLine(node.ready, options.json));
+  output.out(readyLine(node.ready, options.json === true));
   await stop;
   return (await drained(node)) ? 0 : 1;
 }

@@ -4,7 +4,6 @@ import { VERSION } from '../version.ts';
 import { FRONT_THREADS_MAX, UP_NODES_MAX } from '../limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import type { StartNode } from './node.ts';
-import type { StatusOptions } from './status.ts';
 
 /** Exit codes of every command (CONTRACT 4). */
 export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
@@ -54,10 +53,10 @@ function declare(finish: (work: Promise<number>) => Promise<void>, output: Outpu
       .summary(mode === 'agent' ? 'run the agent of one node' : 'run a root: one of the few that fetch from the registry')
       .description(`Runs a node as ${mode}, prints one ready line with its addresses, and drains on SIGTERM or SIGINT (a second one ends it at once).`)
       .option('--config <file>', 'YAML config file (without it: the defaults)')
-      .option('--set <Section.key=value>', 'override one key of the config; may be repeated', collect, [])
+      .addOption(new Option('--set <Section.key=value>', 'override one key of the config; may be repeated').argParser(collect))
       .option('--front-threads <n>', 'threads that serve the ports', wholeNumber(1, FRONT_THREADS_MAX))
-      .option('--json', 'print the ready line as JSON', false)
-      .addOption(new Option('--exit-with-parent', 'exit when stdin closes').default(false).hideHelp())
+      .option('--json', 'print the ready line as JSON')
+      .addOption(new Option('--exit-with-parent', 'exit when stdin closes').hideHelp())
       .action((options: NodeOptions) => finish(import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode))));
   }
 
@@ -78,8 +77,8 @@ function declare(finish: (work: Promise<number>) => Promise<void>, output: Outpu
     .option('--nodes <n>', 'number of agents', wholeNumber(1, UP_NODES_MAX), 3)
     .option('--registry <url>', 'pull from this registry, http or https (needs --image)')
     .option('--image <repo:tag>', 'the image to pull from it, also as repo@sha256:digest')
-    .option('--once', 'tear everything down afterwards; exit 0 only if every digest held', false)
-    .option('--json', 'print the result as one JSON object on the last line of stdout', false)
+    .option('--once', 'tear everything down afterwards; exit 0 only if every digest held')
+    .option('--json', 'print the result as one JSON object on the last line of stdout')
     .action((options: UpOptions) => finish(import('./up.ts').then(({ runUp }) => runUp(options, output))));
 
   program
@@ -87,30 +86,30 @@ function declare(finish: (work: Promise<number>) => Promise<void>, output: Outpu
     .summary('one node at a glance')
     .description('Shows cache, peers, rates and blobs in flight of one node, as its exporter port tells them. Exits with 1 while the node is not ready.')
     .option('--url <url>', 'address of the exporter port', 'http://127.0.0.1:65003')
-    .option('--json', 'print everything the table shows as JSON', false)
-    .action((options: StatusOptions) => finish(import('./status.ts').then(({ runStatus }) => runStatus(options, output))));
+    .option('--json', 'print everything the table shows as JSON')
+    .action(({ url, json = false }: { url: string; json?: boolean }) => finish(import('./status.ts').then(({ runStatus }) => runStatus({ url, json }, output))));
 
   return program;
 }
 
 export interface NodeOptions {
   config?: string;
-  set: string[];
+  set?: string[];
   frontThreads?: number;
-  json: boolean;
-  exitWithParent: boolean;
+  json?: boolean;
+  exitWithParent?: boolean;
 }
 
 export interface UpOptions {
   nodes: number;
   registry?: string;
   image?: string;
-  once: boolean;
-  json: boolean;
+  once?: boolean;
+  json?: boolean;
 }
 
-function collect(value: string, earlier: string[]): string[] {
-  return [...earlier, value];
+function collect(value: string, earlier: string[] | undefined): string[] {
+  return [...(earlier ?? []), value];
 }
 
 /** A parser of an option's whole number; anything else is a misuse. */
