@@ -207,7 +207,9 @@ export class BlobAnswer {
       return;
     }
     this.#finish(true, error.code);
-    this.#res.cork(() => refuse(this.#res, error, this.#request.bodyless));
+    // Runtimes repeat a 429 at once on the same host, but take a 503 for what it is (CONTRACT 2.5).
+    const said = error.status === 429 ? new ShoalError('OVERLOADED', error.message, { headers: error.headers }) : error;
+    this.#res.cork(() => refuse(this.#res, said, this.#request.bodyless));
   }
 
   #sent(bytes: number, shard: number, slot: number): void {
