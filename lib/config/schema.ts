@@ -63,55 +63,88 @@ const registries = z
   });
 
 const deploy = z.strictObject({
-  mode: choice(['agent', 'root']).default('agent'),
-  node: text('an IP address or host name, or "" for $NODE_IP, else the first IPv4 of this machine', (value) => value === '' || isHost(value)).default(''),
-  logDir: path().default('/dadi-p2p/log'),
-  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-  logAudit: flag().default(false),
-  logAuditMode: choice(['stdout', 'file']).default('stdout'),
+  mode: choice(['agent', 'root']).default('agent')
+    .describe('What this node is; `shoal agent` and `shoal root` say it too, and win.'),
+  node: text('an IP address or host name, or "" for $NODE_IP, else the first IPv4 of this machine', (value) => value === '' || isHost(value)).default('')
+    .describe('Address other nodes dial.'),
+  logDir: path().default('/dadi-p2p/log')
+    .describe('Where log files go.'),
+  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info')
+    .describe('The least level that is logged.'),
+  logAudit: flag().default(false)
+    .describe('Writes the audit log: one line per operation.'),
+  logAuditMode: choice(['stdout', 'file']).default('stdout')
+    .describe('Where the audit log goes; `file`: `<logDir>/audit.log`, rotated.'),
 });
 
 const proxy = z.strictObject({
-  host: text('an IP address or host name to listen on', isHost).default('127.0.0.1'),
-  port: port().default(65_001),
-  tls: flag().default(false),
-  certFile: optionalPath().default(''),
-  keyFile: optionalPath().default(''),
-  certDir: path().default('/dadi-p2p/certs'),
-  prefix: text('one path segment of letters, digits, ".", "_" and "-", none of the server\'s own (v2, metrics, ...)', isPrefix).default('accelerator'),
-  registries: registries.default([]),
+  host: text('an IP address or host name to listen on', isHost).default('127.0.0.1')
+    .describe('Address the proxy port listens on.'),
+  port: port().default(65_001)
+    .describe('Proxy port: container runtimes and overlaybd connect here.'),
+  tls: flag().default(false)
+    .describe('Serves TLS 1.2 and 1.3 on the proxy port.'),
+  certFile: optionalPath().default('')
+    .describe('Certificate chain for TLS, PEM; without it the node makes its own.'),
+  keyFile: optionalPath().default('')
+    .describe('Private key of `certFile`, PEM.'),
+  certDir: path().default('/dadi-p2p/certs')
+    .describe('Where a CA and leaf of its own are kept.'),
+  prefix: text('one path segment of letters, digits, ".", "_" and "-", none of the server\'s own (v2, metrics, ...)', isPrefix).default('accelerator')
+    .describe('First path segment of on-demand loading: `/<prefix>/<absolute URL>`.'),
+  registries: registries.default([])
+    .describe('Registries behind this proxy: `p2pHost` as clients name it (left out or `*`: the default), `upstream` its URL.'),
   allow: z
     .array(text('a host glob, optionally with :port, as in *.example.com or 10.0.0.1:5000', isAllowGlob).transform((value) => value.toLowerCase()), {
       error: 'a list of host globs',
     })
-    .default(['*.aliyuncs.com']),
-  accessCheck: choice(['strict', 'off']).default('strict'),
-  accessTtl: amount(0, 86_400, ' s').default(60),
-  accessStaleTtl: amount(0, 604_800, ' s (0: off)').default(3_600),
-  proxyConcurrencyLimit: integer(1, 65_536).default(128),
-  throttleLimitMB: amount(0, 1_000_000, ' MB/s (0: no limit)').default(512),
+    .default(['*.aliyuncs.com'])
+    .describe('Hosts that may be dialled besides the registries: their object storage.'),
+  accessCheck: choice(['strict', 'off']).default('strict')
+    .describe('`strict`: a cached blob only for clients the registry accepts; `off`: for everyone.'),
+  accessTtl: amount(0, 86_400, ' s').default(60)
+    .describe('How long a proven right to read is remembered.'),
+  accessStaleTtl: amount(0, 604_800, ' s (0: off)').default(3_600)
+    .describe('How long it still counts while the registry is down.'),
+  proxyConcurrencyLimit: integer(1, 65_536).default(128)
+    .describe('Layers downloading at once; more wait in order.'),
+  throttleLimitMB: amount(0, 1_000_000, ' MB/s (0: no limit)').default(512)
+    .describe('Downstream throughput limit, in 10^6 bytes/s.'),
 });
 
 const p2p = z.strictObject({
-  port: port().default(65_002),
-  discovery: choice(['static', 'dns', 'kubernetes']).default('static'),
-  peers: hostPorts('peers').default([]),
-  roots: hostPorts('roots').default([]),
-  service: text('a service name (dns: host name; kubernetes: name or namespace/name), or ""', (value) => value === '' || /^(?:[a-z0-9-]+\/)?[a-z0-9_.-]+$/i.test(value)).default(''),
-  secretFile: optionalPath().default(''),
+  port: port().default(65_002)
+    .describe('P2P port: other nodes connect here.'),
+  discovery: choice(['static', 'dns', 'kubernetes']).default('static')
+    .describe('How the other nodes are found.'),
+  peers: hostPorts('peers').default([])
+    .describe('Static: the agents.'),
+  roots: hostPorts('roots').default([])
+    .describe('Static: the roots.'),
+  service: text('a service name (dns: host name; kubernetes: name or namespace/name), or ""', (value) => value === '' || /^(?:[a-z0-9-]+\/)?[a-z0-9_.-]+$/i.test(value)).default('')
+    .describe('dns, kubernetes: the headless service of the nodes.'),
+  secretFile: optionalPath().default('')
+    .describe('File with the secret all nodes share; without it the P2P port listens on loopback only.'),
 });
 
 const cache = z.strictObject({
-  dir: path().default('/dadi-p2p/cache'),
-  capacity: integer(CONFIG_CAPACITY_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, ' bytes').default(4_294_967_296),
-  memory: integer(CONFIG_ARENA_BYTES_MIN, CONFIG_ARENA_BYTES_MAX, ' bytes').default(268_435_456),
-  aioEnable: z.literal([0, 1], { error: '0 or 1' }).default(0),
+  dir: path().default('/dadi-p2p/cache')
+    .describe('Where the disk cache is.'),
+  capacity: integer(CONFIG_CAPACITY_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, ' bytes').default(4_294_967_296)
+    .describe('Disk cache, in bytes.'),
+  memory: integer(CONFIG_ARENA_BYTES_MIN, CONFIG_ARENA_BYTES_MAX, ' bytes').default(268_435_456)
+    .describe('Shared memory for shards, in bytes.'),
+  aioEnable: z.literal([0, 1], { error: '0 or 1' }).default(0)
+    .describe('1: direct I/O and deep queues, for fast disks (ESSD PL2/PL3, NVMe).'),
 });
 
 const exporter = z.strictObject({
-  enable: flag().default(false),
-  port: port().default(65_003),
-  standaloneExporterPort: flag().default(true),
+  enable: flag().default(false)
+    .describe('Serves metrics, status and the live page.'),
+  port: port().default(65_003)
+    .describe('Exporter port.'),
+  standaloneExporterPort: flag().default(true)
+    .describe('false: on the proxy port instead.'),
 });
 
 /** The whole config: five sections, every key with its default, nothing else accepted. */
