@@ -110,6 +110,16 @@ describe('shoal up', () => {
     assert.equal(await staying.exit(), 0);
   });
 
+  it('prints its report for machines and stays up all the same', async () => {
+    const staying = up({ nodes: 1, json: true });
+    const report = JSON.parse((await staying.printed(/^\{.*\}\n$/))[0]) as UpReport;
+    assert.deepEqual(Object.keys(report), ['ok', 'imageBytes', 'nodes', 'origin']);
+    assert.equal(staying.child.exitCode, null);
+    staying.child.kill('SIGTERM');
+    assert.equal(await staying.exit(), 0);
+    assert.equal(staying.stdout, `${JSON.stringify(report)}\n`);
+  });
+
   it('stops in the middle when told to', async () => {
     const starting = up({}, 'mute');
     await starting.printed(/starting 1 root and 2 agents/);
