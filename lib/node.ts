@@ -142,6 +142,10 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const throttle = Throttle.createShared();
   const tls = ProxyConfig.tls ? await certificateFiles(ProxyConfig, clock) : null;
   const fronts: Front[] = [];
+  // A node that listens no more must not look alive: it ends, and is started again.
+  const frontDied = (error: ShoalError): void => {
+    if (readiness.phase === 'serving') queueMicrotask(() => process.emit('uncaughtException', error));
+  };
   for (let bell = 0; bell < frontCount; bell++) {
     const start: FrontStart = {
       arena: arena.shared,
@@ -164,7 +168,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
         throttleLimitMB: ProxyConfig.throttleLimitMB,
       },
     };
-    fronts.push(await startFront(start, desk, (error) => log.fatal({ code: error.code }, error.message)));
+    fronts.push(await startFront(start, desk, frontDied));
   }
   await pools.ready();
   readiness.phase = 'serving';

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { loadConfig } from '../config/load.ts';
 import type { Config, NodeMode } from '../config/schema.ts';
 import { DRAIN_DEADLINE_MS, DRAIN_OVERTIME_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
@@ -20,6 +21,7 @@ export async function runNode(mode: NodeMode, options: NodeOptions, output: Outp
   if (options.exitWithParent === true) exitWithParent();
   const config = loadConfig({ file: options.config, sets: options.set ?? [], mode });
   const stop = stopSignal();
+  process.once('uncaughtException', dieAtOnce);
   const starting = start(config, options.frontThreads === undefined ? {} : { frontThreads: options.frontThreads });
   // A node told to stop before it serves has nothing to drain.
   const node = await Promise.race([starting, stop.then(() => null)]);
@@ -27,6 +29,15 @@ export async function runNode(mode: NodeMode, options: NodeOptions, output: Outp
   output.out(readyLine(node.ready, options.json === true));
   await stop;
   return (await drained(node)) ? 0 : 1;
+}
+
+/**
+ * A programmer error: said, then the end, for whoever watches over the node to start it again. Not by process.exit:
+ * taking down threads that hold sockets takes the long way round, through an abort and a core dump.
+ */
+function dieAtOnce(error: Error): void {
+  writeSync(2, `${JSON.stringify({ level: 'fatal', time: new Date().toISOString(), code: 'INTERNAL', msg: error.message, stack: error.stack })}\n`);
+  process.kill(process.pid, 'SIGKILL');
 }
 
 const startLazily: StartNode = async (config, options) => {
