@@ -126,7 +126,9 @@ export class ShardLoader {
       return;
     }
     resident.interests.delete(interest);
-    if (resident.interests.size > 0 || resident.phase === 'complete' || resident.abandoned || this.#isWhole(resident)) return;
+    // One that failed or was given up is over: another try at the same shard may be under way by now.
+    const isOver = this.find(resident.key, resident.shard) !== resident;
+    if (resident.interests.size > 0 || resident.phase === 'complete' || isOver || this.#isWhole(resident)) return;
     resident.abandoned = true;
     this.#forget(resident);
     resident.filling?.abandon();

@@ -1,0 +1,130 @@
+import type { CacheStore } from '../../lib/cache/store.ts';
+import { ManualClock } from '../../lib/clock.ts';
+import { BlobFacts } from '../../lib/control/blob-facts.ts';
+import { ShardLoader, type FillFromSwarm, type Interest, type Resident, type Way } from '../../lib/control/loader.ts';
+import { Residency } from '../../lib/control/residency.ts';
+import type { ShoalError } from '../../lib/errors.ts';
+import { Arena } from '../../lib/io/arena.ts';
+import { Doorbells } from '../../lib/io/doorbell.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+
+export const KEY = `sha256:${'ab'.repeat(32)}`;
+export const OTHER_KEY = `sha256:${'cd'.repeat(32)}`;
+export const CHECKSUM = '5a'.repeat(32);
+export const WAY: Way = { origin: null, digest: null, requestId: 'request-1', onBehalf: null };
+
+/** One call of the loader for a shard's bytes, ended by the test. */
+export interface Fill {
+  resident: Resident;
+  way: Way;
+  done: Parameters<FillFromSwarm>[2];
+  failed: Parameters<FillFromSwarm>[3];
+  abandoned: boolean;
+}
+
+/** A disk that holds what the test puts there; reads end when the test says so. */
+export class FakeStore {
+  readonly held = new Map<string, { totalBytes: number; lengthBytes: number; checksum: Uint8Array }>();
+  readonly loads: { key: string; shard: number; slot: number; end(outcome: 'ok' | 'miss'): void }[] = [];
+  readonly saves: { key: string; shard: number; end(): void }[] = [];
+  readonly dropped: string[] = [];
+  readonly touched: string[] = [];
+
+  put(key: string, shard: number, totalBytes = SHARD_BYTES, lengthBytes = SHARD_BYTES): void {
+    this.held.set(`${key}/${shard}`, { totalBytes, lengthBytes, checksum: Buffer.from(CHECKSUM, 'hex') });
+  }
+
+  has(key: string, shard: number): { totalBytes: number; lengthBytes: number; checksum: Uint8Array } | undefined {
+    return this.held.get(`${key}/${shard}`);
+  }
+
+  load(key: string, shard: number, slot: number): Promise<'ok' | 'miss'> {
+    return new Promise((end) => this.loads.push({ key, shard, slot, end }));
+  }
+
+  save(key: string, shard: number): Promise<'stored' | 'skipped'> {
+    return new Promise((resolve) => this.saves.push({ key, shard, end: () => resolve('stored') }));
+  }
+
+  drop(key: string): void {
+    this.dropped.push(key);
+    for (const name of [...this.held.keys()]) if (name.startsWith(`${key}/`)) this.held.delete(name);
+  }
+
+  touch(key: string, shard: number): void {
+    this.touched.push(`${key}/${shard}`);
+  }
+}
+
+/** An interest that writes down what it hears. */
+export class Listener implements Interest {
+  readonly places: { slot: number; cold: boolean }[] = [];
+  readonly errors: ShoalError[] = [];
+
+  placed(resident: Resident, cold: boolean): void {
+    this.places.push({ slot: resident.slot, cold });
+  }
+
+  failed(error: ShoalError): void {
+    this.errors.push(error);
+  }
+}
+
+/** A loader over a small arena, with a fake disk and a swarm that the test plays. */
+export interface LoaderFixture {
+  clock: ManualClock;
+  arena: Arena;
+  doorbells: Doorbells;
+  residency: Residency;
+  facts: BlobFacts;
+  store: FakeStore;
+  fills: Fill[];
+  completed: { name: string; fromDisk: boolean }[];
+  looked: string[];
+  loader: ShardLoader;
+  /** Ends the newest fill of a shard well, as a transfer task would. */
+  deliver(shard: number, totalBytes?: number): Promise<void>;
+}
+
+export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: FillFromSwarm } = {}): LoaderFixture {
+  const clock = new ManualClock();
+  const arena = Arena.create((options.slots ?? 4) * SHARD_BYTES);
+  const doorbells = Doorbells.create(1);
+  const residency = new Residency(arena, doorbells, clock);
+  const facts = new BlobFacts();
+  const store = new FakeStore();
+  const fills: Fill[] = [];
+  const completed: { name: string; fromDisk: boolean }[] = [];
+  const looked: string[] = [];
+  const fill: FillFromSwarm = (resident, way, done, failed) => {
+    const fill: Fill = { resident, way, done, failed, abandoned: false };
+    fills.push(fill);
+    return { abandon: () => void (fill.abandoned = true) };
+  };
+  const loader = new ShardLoader({
+    clock,
+    arena,
+    doorbells,
+    residency,
+    store: options.disk === true ? (store as unknown as CacheStore) : null,
+    facts,
+    fill: options.fill ?? fill,
+    completed: (resident, fromDisk) => completed.push({ name: `${resident.key}/${resident.shard}`, fromDisk }),
+    looked: (tier) => looked.push(tier),
+  });
+  const deliver = async (shard: number, totalBytes = SHARD_BYTES): Promise<void> => {
+    const fill = fills.findLast((each) => each.resident.shard === shard);
+    if (fill === undefined) throw new Error(`nothing fills shard ${shard}`);
+    const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
+    arena.setLength(fill.resident.slot, lengthBytes, totalBytes);
+    arena.setReceived(fill.resident.slot, lengthBytes);
+    fill.done({ lengthBytes, totalBytes, checksum: CHECKSUM });
+    await settled();
+  };
+  return { clock, arena, doorbells, residency, facts, store, fills, completed, looked, loader, deliver };
+}
+
+/** Resolves when every promise that could go on without time or I/O has gone on. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+}

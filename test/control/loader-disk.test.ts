@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { SlotSource, SlotState } from '../../lib/io/arena.ts';
+import { FRESH_SLOT_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import { CHECKSUM, KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
+
+describe('control/loader with a disk', () => {
+  let at: LoaderFixture;
+  beforeEach(() => (at = loaderFixture({ disk: true, slots: 2 })));
+
+  it('reads from disk before it asks the swarm', async () => {
+    at.store.put(KEY, 0, 900, 900);
+    const listener = new Listener();
+    at.loader.want(KEY, 0, WAY, listener);
+    await settled();
+    const { slot } = at.store.loads[0]!;
+    assert.deepEqual(listener.places, [{ slot, cold: true }]);
+    assert.deepEqual([at.arena.length(slot), at.arena.total(slot), at.arena.released(slot)], [900, 900, 0]);
+    assert.equal(at.arena.source(slot), SlotSource.disk);
+    at.store.loads[0]!.end('ok');
+    await settled();
+    assert.equal(at.arena.released(slot), 900);
+    assert.deepEqual([at.fills.length, at.store.saves.length], [0, 0]);
+    assert.deepEqual(at.completed, [{ name: `${KEY}/0`, fromDisk: true }]);
+    assert.deepEqual(at.looked, ['disk']);
+  });
+
+  it('asks the swarm when the disk does not have it after all, without placing anybody twice', async () => {
+    at.store.put(KEY, 0);
+    const listener = new Listener();
+    at.loader.want(KEY, 0, WAY, listener);
+    await settled();
+    at.store.loads[0]!.end('miss');
+    await settled();
+    assert.equal(at.fills.length, 1);
+    assert.equal(listener.places.length, 1);
+    assert.deepEqual(at.looked, ['swarm']);
+  });
+
+  it('stops at a miss when nobody wants the shard any more', async () => {
+    at.store.put(KEY, 0);
+    const listener = new Listener();
+    const resident = at.loader.want(KEY, 0, WAY, listener);
+    await settled();
+    at.loader.drop(resident, listener);
+    at.store.loads[0]!.end('miss');
+    await settled();
+    assert.deepEqual([at.fills.length, at.residency.usedSlots], [0, 0]);
+  });
+
+  it('does not let go of a slot before it is written', async () => {
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    await at.deliver(0);
+    const { slot } = at.fills[0]!.resident;
+    assert.equal(at.arena.state(slot), SlotState.filling);
+    assert.equal(at.store.saves.length, 1);
+    at.clock.advance(FRESH_SLOT_MS * 10);
+    at.loader.want(OTHER_KEY, 1, WAY, new Listener());
+    at.loader.want(OTHER_KEY, 2, WAY, new Listener());
+    await settled();
+    assert.equal(at.loader.find(KEY, 0)?.phase, 'complete');
+    at.store.saves[0]!.end();
+    await settled();
+    assert.equal(at.arena.state(slot), SlotState.complete);
+    at.clock.advance(FRESH_SLOT_MS + 10);
+    await settled();
+    assert.equal(at.loader.find(KEY, 0), undefined, 'evicted for the third');
+  });
+
+  it('leaves a slot alone whose write ends after it was given to another shard', async () => {
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    await at.deliver(0);
+    const { slot } = at.fills[0]!.resident;
+    at.loader.purge(KEY);
+    at.loader.want(OTHER_KEY, 3, WAY, new Listener());
+    await settled();
+    assert.equal(at.fills[1]!.resident.slot, slot);
+    at.store.saves[0]!.end();
+    await settled();
+    assert.equal(at.arena.state(slot), SlotState.filling);
+  });
+
+  it('tells what is stored without reading it, and counts a use of what is served from memory', async () => {
+    at.store.put(KEY, 0, 900, 900);
+    assert.equal(at.loader.has(KEY, 0), true);
+    assert.deepEqual(at.loader.stored(KEY, 0), { totalBytes: 900, lengthBytes: 900, checksum: CHECKSUM });
+    assert.equal(at.loader.stored(KEY, 1), undefined);
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    at.store.loads[0]!.end('ok');
+    await settled();
+    assert.deepEqual(at.store.touched, []);
+    at.loader.want(KEY, 0, WAY, new Listener());
+    assert.deepEqual(at.store.touched, [`${KEY}/0`]);
+  });
+
+  it('purges a blob from the disk as well', async () => {
+    at.store.put(KEY, 7, 8 * SHARD_BYTES);
+    at.loader.purge(KEY);
+    assert.deepEqual(at.store.dropped, [KEY]);
+    assert.equal(at.loader.has(KEY, 7), false);
+  });
+});
