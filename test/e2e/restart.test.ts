@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import { OriginServer, serveRanges } from '../registry/origin-server.ts';
+import { CountingProxy } from './counting-proxy.ts';
+import { digestOf, noise } from './image.ts';
+import { ShoalNode } from './node.ts';
+
+const BLOB = noise(12 * SHARD_BYTES + 12_345, 3);
+const DIGEST = digestOf(BLOB);
+const HEADERS_FROM_BYTES = 4_096;
+const HEADER_BYTES = 128;
+
+/** The committed shards of a cache's header table (the layout is in lib/cache/header.ts). */
+async function storedShards(cacheDir: string): Promise<{ offsetBytes: number; lengthBytes: number }[]> {
+  const table = await readFile(join(cacheDir, 'index'));
+  const found: { offsetBytes: number; lengthBytes: number }[] = [];
+  for (let at = HEADERS_FROM_BYTES; at + HEADER_BYTES <= table.length; at += HEADER_BYTES) {
+    if (table.toString('latin1', at, at + 4) !== 'SHRD') continue;
+    found.push({ offsetBytes: Number(table.readBigUInt64LE(at + 24)), lengthBytes: table.readUInt32LE(at + 36) });
+  }
+  return found;
+}
+
+describe('e2e: a node that dies, and a disk that lies', () => {
+  let dir: string;
+  let origin: OriginServer;
+  let counting: CountingProxy;
+  let node: ShoalNode | null = null;
+
+  before(async () => {
+    origin = await OriginServer.start(serveRanges(BLOB));
+    counting = await CountingProxy.start(origin.port);
+  });
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
+    counting.reset();
+  });
+
+  afterEach(async () => {
+    await node?.stop();
+    node = null;
+    await rm(dir, { recursive: true });
+  });
+
+  after(async () => {
+    await Promise.all([counting.stop(), origin.stop()]);
+  });
+
+  const start = async (): Promise<ShoalNode> => (node = await ShoalNode.start(dir, { ProxyConfig: { registries: [{ upstream: `http://${counting.host}` }] } }));
+  const pull = async (running: ShoalNode): Promise<void> => {
+    const { status, body } = await running.get(`/v2/a/blobs/${DIGEST}`);
+    assert.equal(status, 200);
+    assert.equal(digestOf(body), DIGEST, 'not one wrong byte');
+  };
+
+  for (const how of ['SIGKILL', 'SIGTERM'] as const) {
+    it(`${how} in the middle of a pull: what was complete is not fetched again`, async () => {
+      const first = await start();
+      const brake = counting.brake(8 * SHARD_BYTES);
+      let receivedBytes = 0;
+      const cut = new Promise<void>((resolve) => {
+        get({ port: first.proxyPort, host: '127.0.0.1', path: `/v2/a/blobs/${DIGEST}`, agent: false }, (response) => {
+          response.on('data', (chunk: Buffer) => (receivedBytes += chunk.length)).on('error', () => resolve()).on('end', resolve);
+        }).on('error', () => resolve());
+      });
+      await brake.reached;
+      const endMs = performance.now() + 20_000;
+      while ((await storedShards(join(dir, 'cache'))).length < 3) assert.ok(performance.now() < endMs, 'no shard reaches the disk');
+      if (how === 'SIGKILL') await first.kill();
+      else {
+        const stopping = first.stop();
+        brake.release();
+        await stopping;
+      }
+      brake.release();
+      await cut;
+      if (how === 'SIGTERM') assert.equal(receivedBytes, BLOB.length, 'an answer in flight is finished before the node goes');
+      const stored = await storedShards(join(dir, 'cache'));
+      assert.ok(stored.length >= 3);
+      counting.reset();
+      await pull(await start());
+      const storedBytes = stored.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+      assert.ok(counting.blobBytes <= BLOB.length - storedBytes, `${counting.blobBytes} bytes fetched, ${storedBytes} of ${BLOB.length} were there`);
+    });
+  }
+
+  it('wrong bytes in the slab are noticed and fetched again, and nothing else is', async () => {
+    await pull(await start());
+    await node!.stop();
+    const stored = await storedShards(join(dir, 'cache'));
+    assert.equal(stored.length, Math.ceil(BLOB.length / SHARD_BYTES));
+    const slab = await open(join(dir, 'cache/slab'), 'r+');
+    for (const { offsetBytes } of stored.slice(2, 5)) {
+      const byte = Buffer.alloc(1);
+      await slab.read(byte, 0, 1, offsetBytes + 1_000_000);
+      await slab.write(Buffer.from([byte[0]! ^ 1]), 0, 1, offsetBytes + 1_000_000);
+    }
+    await slab.close();
+    counting.reset();
+    await pull(await start());
+    assert.equal(counting.blobBytes, 3 * SHARD_BYTES);
+    counting.reset();
+    await pull(node!);
+    assert.equal(counting.blobBytes, 0);
+  });
+
+  it('a header table full of rubbish costs the cache, not the node', async () => {
+    await pull(await start());
+    await node!.stop();
+    const table = await open(join(dir, 'cache/index'), 'r+');
+    await table.write(noise(65_536, 9), 0, 65_536, HEADERS_FROM_BYTES);
+    await table.close();
+    await pull(await start());
+  });
+
+  it('an origin that breaks off and comes back: the client gets the whole, from the same byte', async () => {
+    const running = await start();
+    let broken = 0;
+    counting.disturb = (request) => (request.headers.range?.startsWith(`bytes=${4 * SHARD_BYTES}-`) === true && broken++ === 0 ? 502 : null);
+    await pull(running);
+    assert.ok(broken >= 1);
+  });
+});

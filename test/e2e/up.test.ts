@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { needs } from '../programs.ts';
+import { CountingProxy } from './counting-proxy.ts';
+import { run } from './daemon.ts';
+import { makeImage } from './image.ts';
+import { DockerRegistry } from './registry.ts';
+
+const cliPath = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url));
+const LAYERS_BYTES = [30_000_000, 30_000_000, 20_000_000, 10_000_000, 10_000_000];
+
+interface UpReport {
+  ok: boolean;
+  imageBytes: number;
+  nodes: { name: string; role: string; digestsOk: boolean; bytes: { origin: number; peer: number; cache: number } }[];
+}
+
+describe('e2e: shoal up before a real registry', () => {
+  let dir: string;
+  let registry: DockerRegistry;
+  let counting: CountingProxy;
+
+  before(async function () {
+    needs(this, 'docker-registry', 'skopeo');
+    dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
+    registry = await DockerRegistry.start(dir);
+    counting = await CountingProxy.start(registry.port);
+  });
+
+  after(async () => {
+    await Promise.all([registry?.stop(), counting?.stop()]);
+    if (dir !== undefined) await rm(dir, { recursive: true });
+  });
+
+  it('eight nodes pull, and the image leaves the registry once', async () => {
+    const image = await makeImage(join(dir, 'image'), LAYERS_BYTES);
+    await registry.push(image, 'team/app');
+    counting.reset();
+    const { stdout } = await run(process.execPath, [cliPath, 'up', '--nodes', '8', '--registry', `http://${counting.host}`, '--image', 'team/app:test', '--once', '--json'], 120_000);
+    const report = JSON.parse(stdout.trim().split('\n').at(-1)!) as UpReport;
+    assert.equal(report.ok, true);
+    assert.equal(report.nodes.filter(({ role }) => role === 'agent').length, 8);
+    assert.ok(report.nodes.every(({ digestsOk }) => digestsOk));
+    assert.ok(counting.blobBytes <= 1.02 * image.blobBytes, `${counting.blobBytes} of ${image.blobBytes} bytes`);
+    assert.ok(report.imageBytes >= image.blobBytes && report.imageBytes < 1.01 * image.blobBytes);
+  }).timeout(150_000);
+});
