@@ -194,7 +194,7 @@ export class SwarmDriver {
       ask.node,
       { key, shard: index, fromBytes: ask.fromBytes, node: self, zone: this.#self.zone, role: ask.as, exclude: ask.exclude, hops: ask.hops, load: ask.load },
       filling,
-      { origin: (ask.context as OriginWay | null)?.origin ?? null, release: ask.trusted, requestId: way.requestId },
+      { origin: (ask.context as OriginWay | null)?.origin ?? null, requestId: way.requestId },
     );
     job.running = running;
     const result = await running;

@@ -38,13 +38,13 @@ export class Transfers {
   }
 
   /** Reads the rest of a shard from `node`; `origin` is sealed for it when it may need to go there. */
-  peer(node: string, query: PreadQuery, filling: Filling, more: { origin: OriginContext | null; release: boolean; requestId: string }): Promise<PeerReadResult> {
+  peer(node: string, query: PreadQuery, filling: Filling, more: { origin: OriginContext | null; requestId: string }): Promise<PeerReadResult> {
     const { secret, clock, pools } = this.#parts;
     const path = preadPath(query);
     const headers: Record<string, string> = { 'shoal-auth': secret.sign('GET', path, clock.wallMs()) };
     if (more.origin !== null) headers['shoal-origin'] = secret.seal(JSON.stringify(more.origin));
     if (more.requestId !== '') headers['shoal-request-id'] = more.requestId;
-    return pools.run({ kind: 'peer', ...addressOf(node), path, headers, release: more.release, ...filling });
+    return pools.run({ kind: 'peer', ...addressOf(node), path, headers, ...filling });
   }
 
   stat(node: string, query: StatQuery): Promise<StatResult> {

@@ -103,7 +103,7 @@ class PeerAnswer {
     const { arena } = this.#tools;
     const { slot, generation } = this.#place;
     const lengthBytes = arena.length(slot);
-    const ready = lengthBytes >= 0 && (this.#watermark(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
+    const ready = lengthBytes >= 0 && (arena.received(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
       this.#close();
@@ -149,13 +149,10 @@ class PeerAnswer {
         return;
       }
       const startBytes = shard * SHARD_BYTES;
-      this.#sender = new BodySender(this.#res, { ...this.#tools, watermark: this.#watermark }, { place: () => this.#held(), sent: (bytes, _shard, slot) => this.#sent(bytes, slot), done: () => this.#finish(false) }, startBytes + fromBytes, startBytes + lengthBytes);
+      this.#sender = new BodySender(this.#res, { ...this.#tools, watermark: (slot) => this.#tools.arena.received(slot) }, { place: () => this.#held(), sent: (bytes, _shard, slot) => this.#sent(bytes, slot), done: () => this.#finish(false) }, startBytes + fromBytes, startBytes + lengthBytes);
       this.#sender.pump();
     });
   }
-
-  /** Asked as owner or root we send what a client might see, since it is passed on unchecked; as a parent, all we have. */
-  readonly #watermark = (slot: number): number => (this.#pread.role === 'parent' ? this.#tools.arena.received(slot) : this.#tools.arena.released(slot));
 
   /** The place while it holds; when the slot was given to another shard meanwhile, the child must look elsewhere. */
   #held(): { slot: number; generation: number } | null {

@@ -4,9 +4,12 @@ import type { Doorbells } from '../io/doorbell.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS, SHARD_BYTES } from '../limits.ts';
 import type { PeerConnection, PeerConnections, PeerResponse } from './peer-connection.ts';
 import type { ResponseHead } from './response-head.ts';
-import { checksumSlot, isWholeBlob } from './slot-check.ts';
+import { checksumSlot } from './slot-check.ts';
 
-/** Reads the rest of a shard, from byte `fromBytes` on, from another node into a slot. */
+/**
+ * Reads the rest of a shard, from byte `fromBytes` on, from another node into a slot. Nothing of it is released: clients see
+ * it once the whole shard has been held against the owner's word.
+ */
 export interface PeerReadJob {
   kind: 'peer';
   slot: number;
@@ -22,8 +25,6 @@ export interface PeerReadJob {
   /** Path and query, and headers, signed by control. */
   path: string;
   headers: Record<string, string>;
-  /** Whether clients may see bytes as they arrive (the sender is the shard's owner or root). */
-  release: boolean;
 }
 
 export type PeerReadResult =
@@ -83,7 +84,6 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: PeerC
         lastByteMs = tools.nowMs();
         receivedBytes = job.fromBytes + bytes;
         arena.setReceived(job.slot, receivedBytes);
-        if (job.release && !isWholeBlob(job, totalBytes)) arena.setReleased(job.slot, receivedBytes);
         doorbells.ringAll();
       },
     });
