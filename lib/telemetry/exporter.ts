@@ -62,8 +62,8 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
           return json(200, deps.telemetry.status(deps.inputs()));
         case '/status/tree': {
           const blob = new URLSearchParams(query).get('blob') ?? '';
-          const tree = blob === '' ? undefined : deps.tree(blob);
-          return tree === undefined ? json(404, { error: 'no such blob is tracked here' }) : json(200, tree);
+          if (blob === '') return json(400, { error: 'wanted: /status/tree?blob=<key of a blob>' });
+          return json(200, deps.tree(blob) ?? { blob, shards: [] });
         }
         case '/healthz':
           return healthz();

@@ -110,10 +110,11 @@ export class Browser {
 
   async close(): Promise<void> {
     const gone = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#socket.close();
-    this.#child.kill('SIGKILL');
+    // Asked to end, it takes its helpers along; they would go on writing into the profile.
+    void this.send('Browser.close');
     await gone;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+    this.#socket.close();
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   #take(reply: Reply): void {

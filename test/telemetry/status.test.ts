@@ -116,14 +116,14 @@ describe('telemetry/exporter', () => {
     assert.equal((await fixture.route('/healthz', '')).status, 200);
   });
 
-  it('draws the tree of a blob it tracks, and says so when it does not', async () => {
+  it('gives the tree of a blob it tracks, an empty one of a blob it does not', async () => {
     const fixture = telemetryFixture();
     fixture.trees.set('sha256:dd', { blob: 'sha256:dd', shards: [{ index: 3, edges: [{ parent: 'a:1', child: 'b:1', state: 'receiving' }] }] });
     const found = await fixture.route('/status/tree', 'blob=sha256%3Add');
     assert.equal(found.status, 200);
     assert.deepEqual(JSON.parse(found.body), fixture.trees.get('sha256:dd'));
-    assert.equal((await fixture.route('/status/tree', 'blob=sha256:00')).status, 404);
-    assert.equal((await fixture.route('/status/tree', '')).status, 404);
+    assert.deepEqual(JSON.parse((await fixture.route('/status/tree', 'blob=sha256:00')).body), { blob: 'sha256:00', shards: [] });
+    assert.equal((await fixture.route('/status/tree', '')).status, 400);
     assert.equal((await fixture.route('/secret', '')).status, 404);
   });
 

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Browser } from './browser.ts';
+import { LiveNode, startOrigin, type Origin } from './live-node.ts';
+import { hasProgram } from './programs.ts';
+import { until } from './until.ts';
+
+const LINE =
+  /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\|AUDIT\|th=[0-9A-F]{16}\|(http:pread|rpc:stat|rpc:pread|download|filewrite|fileread)\[pathname=(\/[^\]]*)\]\[offset=(\d+)\]\[size=(-?\d+)\]\[latency=(\d+)\]$/;
+
+describe('telemetry of a real node', function () {
+  this.timeout(120_000);
+  let origin: Origin;
+  let node: LiveNode;
+
+  afterEach(() => {
+    node.remove();
+    origin.server.closeAllConnections();
+    origin.server.close();
+  });
+
+  it('shows a pull on the page from its start to its end', async () => {
+    if (!hasProgram('chromium', 'chromium')) return;
+    origin = await startOrigin(40 * 1024 * 1024, 16 * 1024);
+    node = await LiveNode.start(origin, []);
+    const browser = await Browser.open();
+    try {
+      await browser.size(1280, 900);
+      await browser.go(node.exporter);
+      const text = (id: string): string => `(document.getElementById('${id}')?.textContent ?? '')`;
+      await browser.waitFor(`${text('state')} === 'ready'`);
+      const response = await fetch(`${node.proxy}/v2/library/sample/blobs/sha256:${origin.digest}`);
+      const pull = response.arrayBuffer();
+      await browser.waitFor(`document.querySelector('#pulls [role=progressbar]') !== null`);
+      await browser.waitFor(`/^[1-9]/.test(${text('rate-client')})`);
+      const body = Buffer.from(await pull);
+      assert.equal(createHash('sha256').update(body).digest('hex'), origin.digest);
+      await browser.waitFor(`${text('pulls')}.includes('Nothing is being pulled') && ${text('tile-client')} === '41.9 MB'`);
+      assert.equal(await browser.evaluate(text('tile-origin')), '41.9 MB');
+      assert.deepEqual(browser.complaints, []);
+    } finally {
+      await browser.close();
+    }
+  });
+
+  it('counts what the client counted, and audits it line by line', async () => {
+    origin = await startOrigin(5 * 1024 * 1024 + 17);
+    node = await LiveNode.start(origin, ['DeployConfig.logAudit=true', 'DeployConfig.logAuditMode=file']);
+    const url = `${node.proxy}/v2/library/sample/blobs/sha256:${origin.digest}`;
+    const ranges = [[0, 65_535], [2_097_100, 2_097_200], [5_000_000, 5_242_896]] as const;
+    let clientBytes = 0;
+    for (const [from, to] of ranges) {
+      const body = Buffer.from(await (await fetch(url, { headers: { range: `bytes=${from}-${to}` } })).arrayBuffer());
+      assert.ok(body.equals(origin.bytes.subarray(from, to + 1)));
+      clientBytes += body.length;
+    }
+    const count = async (): Promise<number> => Number(/^DADIP2P_Count\{node="[^"]*",type="pread",mode="agent"\} (\S+)/m.exec(await node.get('/metrics'))![1]);
+    await until(async () => (await count()) >= clientBytes, 'the bytes to be counted');
+    assert.equal(await count(), clientBytes);
+    assert.equal(await node.stop(), 0);
+    const lines = readFileSync(join(node.directory, 'audit.log'), 'utf8').trimEnd().split('\n');
+    for (const line of lines) assert.match(line, LINE);
+    const of = (operation: string): RegExpExecArray[] => lines.map((line) => LINE.exec(line)!).filter((match) => match[1] === operation);
+    const upstream = `/${origin.url}/v2/library/sample/blobs/sha256:${origin.digest}`;
+    assert.deepEqual(of('http:pread').map((match) => match.slice(2, 5)), ranges.map(([from, to]) => [upstream, String(from), String(to - from + 1)]));
+    assert.ok(of('download').length > 0);
+  });
+
+  it('shows no token, password or signature in any log, metric, page or audit line', async () => {
+    origin = await startOrigin(1024 * 1024);
+    node = await LiveNode.start(origin, ['DeployConfig.logAudit=true', 'ProxyConfig.allow=["127.0.0.1"]']);
+    const secrets = ['Secr3tBearerToken', 'c2VjcjN0OnBhc3N3MHJk', 'S1gnatur3%2BValue', 'LTAIsecr3tkey', 'userinf0pw', 'Secr3tCookie'];
+    const [bearer, basic, signature, key, password, cookie] = secrets as [string, string, string, string, string, string];
+    const signed = `?Expires=1&OSSAccessKeyId=${key}&Signature=${signature}`;
+    const paths = [
+      `/v2/library/sample/blobs/sha256:${origin.digest}`,
+      '/v2/library/sample/manifests/latest',
+      `/accelerator/${origin.url}/docker/registry/v2/blobs/sha256/${origin.digest.slice(0, 2)}/${origin.digest}/data${signed}`,
+      `/accelerator/${origin.url.replace('//', `//user:${password}@`)}/x${signed}`,
+      `/accelerator/http://forbidden.example/x${signed}`,
+      `/accelerator/http://127.0.0.1:1/refused${signed}`,
+    ];
+    let answers = '';
+    for (const path of paths) {
+      for (const authorization of [`Bearer ${bearer}`, `Basic ${basic}`]) {
+        const response = await fetch(node.proxy + path, { headers: { authorization, cookie: `id=${cookie}`, range: 'bytes=0-99' } });
+        const body = Buffer.from(await response.arrayBuffer());
+        if (response.status >= 400) answers += body.toString();
+      }
+    }
+    assert.ok(origin.seen.some(({ headers }) => headers.authorization === `Bearer ${bearer}`), 'the registry got the credential');
+    assert.ok(origin.seen.some(({ url }) => url!.includes(signature)), 'the object store got the signature');
+    const pages = (await Promise.all(['/metrics', '/status', '/', '/readyz', `/status/tree?blob=sha256:${origin.digest}`].map((path) => node.get(path)))).join('\n');
+    await node.stop();
+    assert.match(node.output, /\|AUDIT\|/);
+    for (const secret of secrets) {
+      for (const [where, shown] of Object.entries({ 'the logs': node.output, 'the exporter': pages, 'the answers': answers })) assert.ok(!shown.includes(secret), `${secret} in ${where}`);
+    }
+  });
+});
