@@ -31,7 +31,7 @@ const registry = z
   .refine(({ mode, p2pHost }) => mode === 'rewrite' || p2pHost === null, { error: 'no p2pHost with mode mirror: nothing is rewritten', path: ['p2pHost'] });
 
 const listen = z.strictObject({
-  host: text('an address to listen on', (value) => /^[0-9a-z.:-]+$/i.test(value)).default('0.0.0.0'),
+  host: text('an address to listen on, or "" for every one, IPv6 where there is IPv6', (value) => /^[0-9a-z.:-]*$/i.test(value)).default(''),
   port: port(0).default(8_443),
 });
 

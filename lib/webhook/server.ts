@@ -9,6 +9,7 @@ import type { KeyedCertificate } from './certificates.ts';
 export const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = { '/mutate/pod': 'pod', '/mutate/namespace': 'namespace' };
 
 export interface WebhookServerOptions {
+  /** Empty: every address of the machine. */
   host: string;
   port: number;
   answer: (body: unknown, entry: WebhookEntry) => Promise<object>;
@@ -38,7 +39,7 @@ export class WebhookServer {
     server.requestTimeout = ADMISSION_DEADLINE_MS;
     this.#server = server;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    server.once('error', reject).listen(port, host, resolve);
+    server.once('error', reject).listen(port, host === '' ? undefined : host, resolve);
     await promise;
   }
 
