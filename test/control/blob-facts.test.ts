@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { BlobFacts } from '../../lib/control/blob-facts.ts';
+import { KEY, OTHER_KEY } from './fixture.ts';
+
+const way = (url: string, authorization: string | null = null): { url: string; upstreamHost: string; authorization: string | null } => ({ url, upstreamHost: 'r.example', authorization });
+
+describe('control/blob-facts', () => {
+  it('remembers a size apart from the ways to the origin', () => {
+    const facts = new BlobFacts();
+    assert.equal(facts.totalOf(KEY), null);
+    facts.addOrigin(KEY, way('https://r.example/1'));
+    assert.equal(facts.totalOf(KEY), null);
+    facts.setTotal(KEY, 7);
+    assert.equal(facts.totalOf(KEY), 7);
+    assert.equal(facts.totalOf(OTHER_KEY), null);
+  });
+
+  it('puts the newest way first, keeps the same one once, and no more than a few', () => {
+    const facts = new BlobFacts();
+    for (const name of ['1', '2', '3', '1', '4', '5']) facts.addOrigin(KEY, way(name));
+    assert.deepEqual(facts.origins(KEY).map(({ url }) => url), ['5', '4', '1', '3']);
+  });
+
+  it('tells apart two credentials for one URL', () => {
+    const facts = new BlobFacts();
+    facts.addOrigin(KEY, way('u', 'Bearer a'));
+    facts.addOrigin(KEY, way('u', 'Bearer b'));
+    assert.equal(facts.origins(KEY).length, 2);
+  });
+
+  it('drops a way the origin refuses, and only that', () => {
+    const facts = new BlobFacts();
+    facts.addOrigin(KEY, way('1'));
+    facts.addOrigin(KEY, way('2'));
+    facts.dropOrigin(KEY, facts.origins(KEY)[0]!);
+    assert.deepEqual(facts.origins(KEY).map(({ url }) => url), ['1']);
+    facts.dropOrigin(OTHER_KEY, way('1'));
+    assert.deepEqual(facts.origins(OTHER_KEY), []);
+  });
+});

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { ManualClock } from '../../lib/clock.ts';
+import { Gate } from '../../lib/control/gate.ts';
+import { GRANT_MS_MAX } from '../../lib/limits.ts';
+import { AccessLedger } from '../../lib/registry/access.ts';
+import type { ProbeJob, ProbeResult } from '../../lib/workers/pool.ts';
+import { KEY } from './fixture.ts';
+
+const BLOB = { key: KEY, url: 'https://r.example/v2/app/blobs/x', upstreamHost: 'r.example', scope: 'repo r.example/app', pathname: '/x' };
+
+describe('control/gate', () => {
+  let clock: ManualClock;
+  let answer: ProbeResult;
+  let probes: ProbeJob[];
+  let sizes: [string, number][];
+  let counts: string[];
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    answer = { kind: 'granted', totalBytes: 4_096 };
+    [probes, sizes, counts] = [[], [], []];
+  });
+
+  function gate(options: { ttlMs?: number; check?: 'strict' | 'off' } = {}): Gate {
+    return new Gate({
+      ledger: new AccessLedger({ clock, ttlMs: options.ttlMs ?? 30_000, staleTtlMs: 3_600_000, check: options.check ?? 'strict' }),
+      probe: async (job) => {
+        probes.push(job);
+        return answer;
+      },
+      sized: (key, totalBytes) => sizes.push([key, totalBytes]),
+      count: (name) => counts.push(name),
+    });
+  }
+
+  it('asks the upstream with the client\'s own credential, once, and remembers the right as long as it counts', async () => {
+    const at = gate();
+    assert.equal(at.remembered(BLOB, 'Bearer t'), null);
+    assert.deepEqual(await Promise.all([at.check(BLOB, 'Bearer t'), at.check(BLOB, 'Bearer t')]), [30_000, 30_000]);
+    assert.deepEqual(probes, [{ kind: 'probe', url: BLOB.url, upstreamHost: 'r.example', authorization: 'Bearer t' }]);
+    assert.deepEqual(sizes, [[KEY, 4_096]]);
+    clock.advance(10_000);
+    assert.equal(at.remembered(BLOB, 'Bearer t'), 20_000);
+    assert.equal(at.remembered(BLOB, 'Bearer other'), null);
+    assert.equal(at.remembered(BLOB, null), null);
+    clock.advance(20_000);
+    assert.equal(at.remembered(BLOB, 'Bearer t'), null);
+    assert.deepEqual(counts, ['access.granted', 'access.remembered']);
+  });
+
+  it('passes on what the upstream says, and remembers nothing', async () => {
+    const at = gate();
+    answer = { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'www-authenticate': 'Bearer realm="x"' } } };
+    await assert.rejects(at.check(BLOB, null), { code: 'ORIGIN_REFUSED', status: 401, headers: { 'www-authenticate': 'Bearer realm="x"' } });
+    assert.equal(at.remembered(BLOB, null), null);
+    assert.deepEqual(counts, ['access.refused']);
+  });
+
+  it('lets a stale right count while the registry is down, for this request only', async () => {
+    const at = gate();
+    await at.check(BLOB, 'Bearer t');
+    clock.advance(60_000);
+    answer = { kind: 'failed', error: { code: 'ORIGIN_UNREACHABLE', message: 'down' } };
+    assert.equal(await at.check(BLOB, 'Bearer t'), 0);
+    assert.equal(at.remembered(BLOB, 'Bearer t'), null);
+    await assert.rejects(at.check(BLOB, 'Bearer never seen'), { code: 'ORIGIN_UNREACHABLE' });
+    assert.deepEqual(counts, ['access.granted', 'access.failed', 'access.stale', 'access.failed']);
+  });
+
+  it('opens the blobs of a manifest to the credential that fetched it', () => {
+    const at = gate();
+    const manifest = JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json', config: { digest: KEY, size: 1 }, layers: [] });
+    at.relayed(BLOB.scope, 'Bearer t', new TextEncoder().encode(manifest));
+    assert.equal(at.remembered(BLOB, 'Bearer t'), 30_000);
+    assert.equal(at.remembered(BLOB, 'Bearer other'), null);
+    assert.equal(at.remembered({ ...BLOB, scope: 'repo r.example/other' }, 'Bearer t'), null);
+  });
+
+  it('never lets a front go longer without asking than it may', async () => {
+    const at = gate({ ttlMs: GRANT_MS_MAX * 10 });
+    assert.equal(await at.check(BLOB, 'Bearer t'), GRANT_MS_MAX);
+    assert.equal(at.remembered(BLOB, 'Bearer t'), GRANT_MS_MAX);
+    assert.equal(gate({ check: 'off' }).remembered(BLOB, null), GRANT_MS_MAX);
+  });
+});
