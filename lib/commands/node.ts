@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import { loadConfig } from '../config/load.ts';
 import type { Config, NodeMode } from '../config/schema.ts';
 import { DRAIN_DEADLINE_MS, DRAIN_OVERTIME_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
+import { exitAtOnce } from './exit-at-once.ts';
 import type { NodeOptions, Output } from './program.ts';
 import { stopSignal } from './stop-signal.ts';
 
@@ -20,24 +21,21 @@ export type StartNode = (config: Config, options: { frontThreads?: number }) => 
 export async function runNode(mode: NodeMode, options: NodeOptions, output: Output, start: StartNode = startLazily): Promise<number> {
   if (options.exitWithParent === true) exitWithParent();
   const config = loadConfig({ file: options.config, sets: options.set ?? [], mode });
-  const stop = stopSignal();
+  const stop = stopSignal(exitAtOnce);
   process.once('uncaughtException', dieAtOnce);
   const starting = start(config, options.frontThreads === undefined ? {} : { frontThreads: options.frontThreads });
   // A node told to stop before it serves has nothing to drain.
   const node = await Promise.race([starting, stop.then(() => null)]);
-  if (node === null) return 0;
+  if (node === null) exitAtOnce(0);
   output.out(readyLine(node.ready, options.json === true));
   await stop;
-  return (await drained(node)) ? 0 : 1;
+  return (await drained(node)) ? 0 : exitAtOnce(1);
 }
 
-/**
- * A programmer error: said, then the end, for whoever watches over the node to start it again. Not by process.exit:
- * taking down threads that hold sockets takes the long way round, through an abort and a core dump.
- */
+/** A programmer error: said, then the end, for whoever watches over the node to start it again. */
 function dieAtOnce(error: Error): void {
   writeSync(2, `${JSON.stringify({ level: 'fatal', time: new Date().toISOString(), code: 'INTERNAL', msg: error.message, stack: error.stack })}\n`);
-  process.kill(process.pid, 'SIGKILL');
+  exitAtOnce(1);
 }
 
 const startLazily: StartNode = async (config, options) => {
@@ -68,7 +66,7 @@ async function drained(node: RunningNode): Promise<boolean> {
 
 /** A node started by `shoal up` never outlives it: the pipe on stdin closes with the parent, however that ends. */
 function exitWithParent(): void {
-  process.stdin.on('error', () => process.exit(1));
-  process.stdin.on('close', () => process.exit(1));
+  process.stdin.on('error', () => exitAtOnce(1));
+  process.stdin.on('close', () => exitAtOnce(1));
   process.stdin.resume();
 }

@@ -1,12 +1,12 @@
 /**
- * Resolves at the first SIGTERM or SIGINT; the second ends the process at once with exit code 1,
+ * Resolves at the first SIGTERM or SIGINT; at the second, `atOnce` ends the process with exit code 1,
  * for whoever does not want to wait for the drain.
  */
-export function stopSignal(): Promise<NodeJS.Signals> {
+export function stopSignal(atOnce: (code: number) => never): Promise<NodeJS.Signals> {
   return new Promise((give) => {
     let seen = false;
     const stop = (signal: NodeJS.Signals): void => {
-      if (seen) process.exit(1);
+      if (seen) atOnce(1);
       seen = true;
       give(signal);
     };

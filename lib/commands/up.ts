@@ -50,7 +50,7 @@ export async function runUp(options: UpOptions, output: Output, surroundings: Up
     rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
   };
   process.on('exit', sweep);
-  const stopped = stopSignal();
+  const stopped = stopSignal((code) => process.exit(code));
   const abort = new AbortController();
   void stopped.then(() => abort.abort());
   const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(UP_PULL_DEADLINE_MS)]);

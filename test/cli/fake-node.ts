@@ -44,7 +44,10 @@ const startNode: StartNode = async (config) => {
   return {
     ready: { mode, proxy: `http://127.0.0.1:${listening[0]}`, p2p: `${node}:${config.P2PConfig.port}`, exporter: `http://127.0.0.1:${listening[1]}`, pid: process.pid },
     async drain() {
-      if (behaviour === 'stuck') await new Promise(() => setInterval(() => undefined, 1_000));
+      if (behaviour === 'stuck') {
+        console.log('draining');
+        await new Promise(() => setInterval(() => undefined, 1_000));
+      }
       proxy.closeAllConnections();
       exporter.closeAllConnections();
     },

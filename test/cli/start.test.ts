@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Running, cliPath } from './process.ts';
+import { Running, cliPath, until } from './process.ts';
+
+const READY = /^\{"ready":true.*\}$/m;
 
 describe('a node started from the command line', () => {
   let dir = '';
@@ -20,23 +22,44 @@ describe('a node started from the command line', () => {
   });
   afterEach(() => {
     for (const one of running.splice(0)) one.child.kill('SIGKILL');
+    rmSync(join(dir, 'cache'), { recursive: true, force: true });
   });
 
   const agent = (...sets: string[]): Running => {
     const own = ['ProxyConfig.port=0', 'P2PConfig.port=0', `CacheConfig.dir=${dir}/cache`, 'CacheConfig.capacity=67108864', 'CacheConfig.memory=16777216', `DeployConfig.logDir=${dir}/log`];
-    const one = new Running(cliPath, ['agent', '--json', ...[...own, ...sets].flatMap((set) => ['--set', set])]);
+    const one = new Running(cliPath, ['agent', '--json', '--exit-with-parent', ...[...own, ...sets].flatMap((set) => ['--set', set])]);
     running.push(one);
     return one;
   };
 
   it('serves once it says so, and drains on SIGTERM', async () => {
     const node = agent('ExporterConfig.enable=true', 'ExporterConfig.port=0');
-    const ready = JSON.parse((await node.printed(/^\{"ready":true.*\}$/m))[0]) as { proxy: string; exporter: string };
+    const ready = JSON.parse((await node.printed(READY))[0]) as { proxy: string; exporter: string };
     const answer = await fetch(`${ready.proxy}/v2/`, { headers: { connection: 'close' } });
     assert.equal(answer.status, 404, 'no registry is configured');
     assert.equal(((await answer.json()) as { errors: { code: string }[] }).errors[0]?.code, 'NAME_UNKNOWN');
     const status = (await (await fetch(`${ready.exporter}/status`, { headers: { connection: 'close' } })).json()) as { ready: boolean };
     assert.equal(status.ready, true);
+    node.child.kill('SIGTERM');
+    assert.equal(await node.exit(), 0);
+  });
+
+  it('ends with 1, not with an abort, on the second signal and when its parent has gone', async () => {
+    const impatient = agent();
+    await impatient.printed(READY);
+    impatient.child.kill('SIGTERM');
+    impatient.child.kill('SIGINT');
+    assert.equal(await impatient.exit(), 1);
+    const orphan = agent();
+    await orphan.printed(READY);
+    orphan.child.stdin!.end();
+    assert.equal(await orphan.exit(), 1);
+  });
+
+  it('ends with 0 when told to stop before it serves', async () => {
+    const node = agent();
+    // Its handlers stand once the config is read; the cache comes into being after that.
+    await until(() => existsSync(join(dir, 'cache')), 'the node is starting');
     node.child.kill('SIGTERM');
     assert.equal(await node.exit(), 0);
   });
