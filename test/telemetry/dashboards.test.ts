@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { telemetryFixture } from './fixture.ts';
-import { hasProgram } from './programs.ts';
+import { needs } from '../programs.ts';
 
 const deploy = new URL('../../deploy/', import.meta.url);
 /** Labels Prometheus itself puts on what it scrapes. */
@@ -101,8 +101,8 @@ describe('deploy/grafana', () => {
     });
   });
 
-  it('has expressions a Prometheus understands', () => {
-    if (!hasProgram('promtool', 'prometheus')) return;
+  it('has expressions a Prometheus understands', function () {
+    needs(this, 'promtool');
     const rules = dashboard.panels
       .flatMap(({ targets }) => targets ?? [])
       .map(({ expr }, i) => ({ record: `panel:expression:${i}`, expr: expr.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*') }));
@@ -133,8 +133,8 @@ describe('deploy/prometheus', () => {
     for (const { alert } of rules) assert.ok(tests.includes(alert), alert);
   });
 
-  it('passes promtool check rules and promtool test rules', () => {
-    if (!hasProgram('promtool', 'prometheus')) return;
+  it('passes promtool check rules and promtool test rules', function () {
+    needs(this, 'promtool');
     const cwd = fileURLToPath(new URL('prometheus/', deploy));
     for (const args of [['check', 'rules', 'alerts.yaml'], ['test', 'rules', 'alerts.test.yaml']]) {
       const { status, stdout, stderr } = spawnSync('promtool', args, { cwd, encoding: 'utf8', timeout: 30_000 });

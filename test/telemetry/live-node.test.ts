@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Browser } from './browser.ts';
 import { LiveNode, startOrigin, type Origin } from './live-node.ts';
-import { hasProgram } from './programs.ts';
+import { needs } from '../programs.ts';
 import { until } from './until.ts';
 
 const LINE =
@@ -14,17 +14,25 @@ describe('telemetry of a real node', function () {
   this.timeout(120_000);
   let origin: Origin;
   let node: LiveNode;
+  const ends: (() => void)[] = [];
 
   afterEach(() => {
-    node.remove();
-    origin.server.closeAllConnections();
-    origin.server.close();
+    for (const end of ends.splice(0)) end();
   });
 
-  it('shows a pull on the page from its start to its end', async () => {
-    if (!hasProgram('chromium', 'chromium')) return;
-    origin = await startOrigin(40 * 1024 * 1024, 16 * 1024);
-    node = await LiveNode.start(origin, []);
+  const start = async (sizeBytes: number, stepBytes: number, settings: readonly string[]): Promise<void> => {
+    origin = await startOrigin(sizeBytes, stepBytes);
+    ends.push(() => {
+      origin.server.closeAllConnections();
+      origin.server.close();
+    });
+    node = await LiveNode.start(origin, settings);
+    ends.push(() => node.remove());
+  };
+
+  it('shows a pull on the page from its start to its end', async function () {
+    needs(this, 'chromium');
+    await start(40 * 1024 * 1024, 16 * 1024, []);
     const browser = await Browser.open();
     try {
       await browser.size(1280, 900);
@@ -46,8 +54,7 @@ describe('telemetry of a real node', function () {
   });
 
   it('counts what the client counted, and audits it line by line', async () => {
-    origin = await startOrigin(5 * 1024 * 1024 + 17);
-    node = await LiveNode.start(origin, ['DeployConfig.logAudit=true', 'DeployConfig.logAuditMode=file']);
+    await start(5 * 1024 * 1024 + 17, Infinity, ['DeployConfig.logAudit=true', 'DeployConfig.logAuditMode=file']);
     const url = `${node.proxy}/v2/library/sample/blobs/sha256:${origin.digest}`;
     const ranges = [[0, 65_535], [2_097_100, 2_097_200], [5_000_000, 5_242_896]] as const;
     let clientBytes = 0;
@@ -69,8 +76,7 @@ describe('telemetry of a real node', function () {
   });
 
   it('shows no token, password or signature in any log, metric, page or audit line', async () => {
-    origin = await startOrigin(1024 * 1024);
-    node = await LiveNode.start(origin, ['DeployConfig.logAudit=true', 'ProxyConfig.allow=["127.0.0.1"]']);
+    await start(1024 * 1024, Infinity, ['DeployConfig.logAudit=true', 'ProxyConfig.allow=["127.0.0.1"]']);
     const secrets = ['Secr3tBearerToken', 'c2VjcjN0OnBhc3N3MHJk', 'S1gnatur3%2BValue', 'LTAIsecr3tkey', 'userinf0pw', 'Secr3tCookie'];
     const [bearer, basic, signature, key, password, cookie] = secrets as [string, string, string, string, string, string];
     const signed = `?Expires=1&OSSAccessKeyId=${key}&Signature=${signature}`;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { counterFamilies, derivedFamilies, gaugeFamilies, histogramFamilies } from '../../lib/telemetry/metrics-list.ts';
 import { telemetryFixture } from './fixture.ts';
-import { hasProgram } from './programs.ts';
+import { needs } from '../programs.ts';
 
 async function scrape(prepare?: (fixture: ReturnType<typeof telemetryFixture>) => void): Promise<string> {
   const fixture = telemetryFixture();
@@ -93,8 +93,8 @@ describe('telemetry/own-metrics', () => {
     hasLine(metrics, 'shoal_threads{kind="control"} 1');
   });
 
-  it('passes promtool check metrics, but for lint remarks on the seed\'s own names', async () => {
-    if (!hasProgram('promtool', 'prometheus')) return;
+  it('passes promtool check metrics, but for lint remarks on the seed\'s own names', async function () {
+    needs(this, 'promtool');
     const metrics = await scrape(({ meter, inputs }) => {
       meter.observe('download', 1000);
       inputs.queues = { 'a "quoted"\\queue': 1 };

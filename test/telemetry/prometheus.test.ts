@@ -11,7 +11,7 @@ import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
 import { Telemetry } from '../../lib/telemetry/telemetry.ts';
 import { serveFixture } from './demo-server.ts';
 import { idleInputs } from './fixture.ts';
-import { hasProgram } from './programs.ts';
+import { needs } from '../programs.ts';
 import { until } from './until.ts';
 
 interface Sample {
@@ -68,8 +68,8 @@ describe('telemetry in a real Prometheus', function () {
     if (directory !== '') rmSync(directory, { recursive: true, force: true });
   });
 
-  it('is scraped from two nodes: every seed metric with its labels, and the rates the clients saw', async () => {
-    if (!hasProgram('prometheus', 'prometheus')) return;
+  it('is scraped from two nodes: every seed metric with its labels, and the rates the clients saw', async function () {
+    needs(this, 'prometheus');
     const rates: Record<string, number> = { '10.0.0.1:65002': 50e6, '10.0.0.2:65002': 1.25e9 };
     const nodes = await Promise.all(Object.entries(rates).map(([node, rate]) => busyNode(node, rate)));
     stops.push(...nodes.map(({ stop }) => stop));
