@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Agent } from 'undici';
-import type { KubeObject, KubeResource } from '../../lib/cluster/kubernetes-client.ts';
+import { Agent, request } from 'undici';
+import { kubePath, type KubeObject, type KubeResource } from '../../lib/cluster/kubernetes-client.ts';
 import { HttpKubeClient, type KubeConnection } from '../../lib/cluster/kubernetes-http.ts';
 import { eventually } from './eventually.ts';
 
@@ -26,6 +26,7 @@ export class ApiServer {
   readonly #etcd: ChildProcess;
   readonly #start: () => ChildProcess;
   #process: ChildProcess;
+  readonly #admin: KubeConnection;
   readonly #ca: () => Promise<string>;
 
   constructor(dir: string, port: number, etcd: ChildProcess, start: () => ChildProcess) {
@@ -36,7 +37,8 @@ export class ApiServer {
     this.server = `https://127.0.0.1:${port}`;
     this.kubeconfig = join(dir, 'kubeconfig');
     this.#ca = () => readFile(join(dir, 'certs/apiserver.crt'), 'utf8');
-    this.client = new HttpKubeClient(this.connection(ADMIN_TOKEN));
+    this.#admin = this.connection(ADMIN_TOKEN);
+    this.client = new HttpKubeClient(this.#admin);
   }
 
   /** Starts both programs (their paths) and resolves once the API is ready. */
@@ -104,10 +106,35 @@ export class ApiServer {
     await this.client.create(SERVICE_ACCOUNTS, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: name }, imagePullSecrets: secrets } as KubeObject);
   }
 
+  /** Creates any object as `kubectl create --validate=strict` would; with `dryRun` it is only checked. Returns what the API server made of it. */
+  async post(object: KubeObject, { dryRun = false } = {}): Promise<KubeObject> {
+    const { apiVersion = '', kind = '' } = object;
+    const base = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+    const plural = kind.toLowerCase().replace(/y$/, 'ie') + 's';
+    const path = kubePath({ base, plural }, object.metadata.namespace ?? null);
+    return await this.call('POST', `${path}?fieldValidation=Strict${dryRun ? '&dryRun=All' : ''}`, object);
+  }
+
+  /** Any request, as the cluster's administrator. Rejects on a status of 400 and above. */
+  async call<T = KubeObject>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: object, contentType = 'application/json'): Promise<T> {
+    const { headers, dispatcher } = await this.#admin.credentials();
+    const sent = body === undefined ? null : JSON.stringify(body);
+    const response = await request(`${this.server}${path}`, { method, dispatcher, body: sent, headers: { ...headers, 'content-type': contentType } });
+    const text = await response.body.text();
+    if (response.statusCode >= 400) throw new Error(`${method} ${path}: ${response.statusCode} ${text.slice(0, 500)}`);
+    return JSON.parse(text) as T;
+  }
+
+  /** A token of a service account, as kubelet would mount it. */
+  async serviceAccountToken(namespace: string, name: string): Promise<string> {
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3_600 } };
+    const { status } = await this.call<{ status: { token: string } }>('POST', `${kubePath(SERVICE_ACCOUNTS, namespace, name)}/token`, body);
+    return status.token;
+  }
+
   async #ready(): Promise<void> {
     const look = async (): Promise<true> => {
       const { headers, dispatcher } = await this.connection(ADMIN_TOKEN).credentials();
-      const { request } = await import('undici');
       const { statusCode, body } = await request(`${this.server}/readyz`, { headers, dispatcher });
       const text = await body.text();
       if (statusCode !== 200) throw new Error(text.slice(0, 300));

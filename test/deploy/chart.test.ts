@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parse, parseAllDocuments } from 'yaml';
+import { MUTATING_WEBHOOKS, SECRETS, type KubeObject } from '../../lib/cluster/kubernetes-client.ts';
+import { parseConfig } from '../../lib/config/load.ts';
+import { parseWebhookConfig } from '../../lib/webhook/config.ts';
+import { CHART, manifests, readme, renderChart } from '../../deploy/render.ts';
+import { ApiServer } from '../kube/api-server.ts';
+import { needsAssets } from '../kube/assets.ts';
+
+/** The values block of the seed document, to the letter but for the image, which is not ours to name. */
+const SEED_VALUES = `
+p2p:
+  v2:
+    # Component for P2P v2
+    image: registry-vpc.__ACK_REGION_ID__.aliyuncs.com/acs/dadi-agent
+    imageTag: v0.1.2-72276d4-aliyun
+    # Concurrency limit number of layers downloading by each node proxy
+    proxyConcurrencyLimit: 128
+    # The server port to communicate with P2P nodes
+    p2pPort: 65002
+    cache:
+      # Disk cache capacity in bytes, default 4GB
+      capacity: 4294967296
+      # Set to 1 if you are using high-performance disks on your ECS, e.g. ESSD PL2/PL3
+      aioEnable: 0
+    exporter:
+      # Set to true if you want to collect component metrics
+      enable: false
+      port: 65003
+    # limit for downstream throughput
+    throttleLimitMB: 512
+`;
+
+const EVERYTHING = [
+  'root.enabled=true', 'p2p.v2.exporter.enable=true', 'serviceMonitor.enabled=true', 'agent.hostNetwork=false', 'agent.nodeSelector.pool=a', 'imagePullSecrets[0].name=own',
+  'containerd.hosts={reg.example.com,reg.distributed.example.com:65001}', 'registries[0].host=reg.example.com:5000', 'registries[0].p2pHost=p2p.local:65001',
+  'registries[0].upstream=http://reg.example.com:5000', 'registries[1].host=mirrored.example.com', 'registries[1].mode=mirror',
+];
+
+const objectsOf = (text: string): KubeObject[] => parseAllDocuments(text).map((document) => document.toJS() as KubeObject | null).filter((object) => object !== null);
+const find = (objects: KubeObject[], kind: string, name: RegExp = /./): KubeObject => {
+  const found = objects.find((object) => object.kind === kind && name.test(object.metadata.name));
+  assert.ok(found, `no ${kind} ${String(name)}`);
+  return found;
+};
+
+describe('the chart', () => {
+  let helm: string;
+  before(function () {
+    [helm = ''] = needsAssets(this, 'helm');
+  });
+
+  it('passes helm lint', () => {
+    assert.match(execFileSync(helm, ['lint', '--strict', CHART], { encoding: 'utf8' }), /0 chart\(s\) failed/);
+  });
+
+  it("takes the seed's values block", () => {
+    const objects = objectsOf(execFileSync(helm, ['template', 'shoal', CHART, '-n', 'shoal', '--kube-version', '1.34.0', '-f', '-'], { encoding: 'utf8', input: SEED_VALUES }));
+    const agent = find(objects, 'DaemonSet') as KubeObject & { spec: { template: { spec: { containers: { image: string }[] } } } };
+    assert.equal(agent.spec.template.spec.containers[0]?.image, 'registry-vpc.__ACK_REGION_ID__.aliyuncs.com/acs/dadi-agent:v0.1.2-72276d4-aliyun');
+    const config = (find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data['agent.yaml']!;
+    const { ProxyConfig, P2PConfig, CacheConfig, ExporterConfig } = parse(config) as Record<string, Record<string, unknown>>;
+    assert.deepEqual([ProxyConfig!['proxyConcurrencyLimit'], ProxyConfig!['throttleLimitMB'], P2PConfig!['port'], CacheConfig!['capacity'], CacheConfig!['aioEnable']], [128, 512, 65_002, 4_294_967_296, 0]);
+    assert.deepEqual(ExporterConfig, { enable: false, port: 65_003, standaloneExporterPort: true });
+  });
+
+  const refused = ['p2p.v2.cache.capacity=lots', 'p2p.v2.p2pport=1', 'p2p.v2.cache.aioEnable=2', 'p2p.v2.throttleLimitMB=-1', 'registries[0].mode=other', 'unknown=1', 'webhook.replicas=0'];
+  for (const value of refused) {
+    it(`refuses ${value}`, () => {
+      const { status, stderr } = spawnSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set', value], { encoding: 'utf8' });
+      assert.notEqual(status, 0);
+      assert.match(stderr, /values don't meet the specifications of the schema/);
+    });
+  }
+
+  it('gives nodes and webhook configs that they accept', () => {
+    for (const values of [[], EVERYTHING]) {
+      const objects = objectsOf(renderChart(helm, values));
+      const node = (find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data;
+      for (const [name, text] of Object.entries(node)) {
+        const { DeployConfig, P2PConfig } = parseConfig(parse(text) as Record<string, unknown>, { env: { NODE_IP: '10.0.0.1' } });
+        assert.equal(`${DeployConfig.mode}.yaml`, name);
+        assert.equal(P2PConfig.discovery, 'kubernetes');
+      }
+      const webhook = parseWebhookConfig((find(objects, 'ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data['webhook.yaml']!);
+      assert.equal(webhook.webhookConfiguration, find(objects, 'MutatingWebhookConfiguration').metadata.name);
+      assert.equal(webhook.service, find(objects, 'Service', /webhook/).metadata.name);
+    }
+  });
+
+  it('keeps every container from privileges it does not need', () => {
+    for (const object of objectsOf(renderChart(helm, EVERYTHING))) {
+      const spec = (object as unknown as { spec?: { template?: { spec?: Record<string, unknown> } } }).spec?.template?.spec;
+      if (spec === undefined) continue;
+      assert.equal((spec['securityContext'] as { seccompProfile: { type: string } }).seccompProfile.type, 'RuntimeDefault');
+      for (const container of [...(spec['containers'] as object[]), ...((spec['initContainers'] ?? []) as object[])] as { name: string; securityContext: Record<string, unknown> }[]) {
+        const { allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities, runAsUser } = container.securityContext;
+        assert.deepEqual([allowPrivilegeEscalation, readOnlyRootFilesystem, (capabilities as { drop: string[] }).drop], [false, true, ['ALL']], container.name);
+        const mayBeRoot = ['prepare-cache', 'containerd-config'].includes(container.name);
+        assert.equal(runAsUser, mayBeRoot ? 0 : undefined, `${container.name} takes the pod's user, which is not root`);
+      }
+    }
+  });
+
+  it('has manifests rendered from it as it stands', () => {
+    const directory = fileURLToPath(new URL('../../deploy/manifests/', import.meta.url));
+    const expected = manifests(helm);
+    assert.deepEqual(readdirSync(directory).sort(), [...expected.keys()].sort(), 'run node deploy/render.ts');
+    for (const [name, text] of expected) assert.equal(readFileSync(directory + name, 'utf8'), text, `${name} is stale: run node deploy/render.ts`);
+  });
+
+  it('gives objects that a real API server takes, every field known', async function () {
+    const [etcd = '', apiServer = ''] = needsAssets(this, 'etcd', 'kube-apiserver');
+    const api = await ApiServer.start(etcd, apiServer);
+    try {
+      await api.namespace('shoal');
+      for (const values of [[], EVERYTHING]) {
+        const objects = objectsOf(renderChart(helm, values)).filter(({ kind }) => kind !== 'ServiceMonitor');
+        assert.ok(objects.length >= 15);
+        for (const object of objects) await api.post(object, { dryRun: true });
+      }
+      const manifest = { apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: 'x', namespace: 'shoal' }, spec: { selector: {}, replicas: 1 } };
+      await assert.rejects(api.post(manifest, { dryRun: true }), /unknown field/, 'the check itself can fail');
+    } finally {
+      await api.stop();
+    }
+  });
+});
+
+describe('the chart in a cluster', () => {
+  let api: ApiServer;
+  let run: (...args: string[]) => string;
+  before(async function () {
+    const [helm = '', etcd = '', apiServer = ''] = needsAssets(this, 'helm', 'etcd', 'kube-apiserver');
+    api = await ApiServer.start(etcd, apiServer);
+    await api.namespace('shoal');
+    run = (...args) => execFileSync(helm, [...args, '--namespace', 'shoal', '--kubeconfig', api.kubeconfig], { encoding: 'utf8' });
+  });
+  after(async () => await api?.stop());
+
+  it('is installed, upgraded and removed; the cluster secret is made once and outlives all', async () => {
+    const secret = async (): Promise<string | undefined> =>
+      (await api.client.get<KubeObject & { data: Record<string, string> }>(SECRETS, 'shoal', 'shoal-cluster-secret'))?.data['secret'];
+    assert.match(run('install', 'shoal', CHART), /k8s\.aliyun\.com\/image-accelerate-mode=p2p/);
+    const made = await secret();
+    assert.equal(Buffer.from(made!, 'base64').length, 64);
+    run('upgrade', 'shoal', CHART, '--set', 'root.enabled=true');
+    assert.equal(await secret(), made);
+    assert.ok(await api.client.get({ base: '/apis/apps/v1', plural: 'statefulsets' }, 'shoal', 'shoal-root'));
+    run('uninstall', 'shoal');
+    assert.equal(await secret(), made);
+    assert.equal(await api.client.get(MUTATING_WEBHOOKS, null, 'shoal-shoal'), null);
+    run('install', 'shoal', CHART, '--take-ownership');
+    assert.equal(await secret(), made);
+  });
+});
+
+describe("the chart's README", () => {
+  it('is made from the schema as it stands', () => assert.equal(readFileSync(`${CHART}README.md`, 'utf8'), readme(), 'run node deploy/render.ts'));
+
+  it('has a line for every value, each with a meaning', () => {
+    const leaves = (value: unknown, path: string): string[] =>
+      typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0 ? Object.entries(value).flatMap(([key, child]) => leaves(child, path === '' ? key : `${path}.${key}`)) : [path];
+    const text = readme();
+    const documented = [...text.matchAll(/^\| `([^`]*)` \|.*\| (.*) \|$/gm)].map(([, key, meaning]) => {
+      assert.ok(meaning!.length > 5, `${key} has no meaning`);
+      return key!;
+    });
+    for (const leaf of leaves(parse(readFileSync(`${CHART}values.yaml`, 'utf8')), '')) {
+      assert.ok(documented.some((key) => leaf === key || leaf.startsWith(`${key}.`)), `${leaf} is not documented`);
+    }
+  });
+});
