@@ -303,8 +303,12 @@ export class ShardFetch implements Fetch {
 
   #busy(node: NodeId, retryMs: number): void {
     if (this.#as === 'parent') this.#go();
-    else if (this.#isLate(this.#ownerMs, this.#shared.nowMs()) || this.#shared.nowMs() - this.#ownerMs > OWNER_PATIENCE_MS) this.#passOver(node);
-    else this.#wait(retryMs);
+    else {
+      const nowMs = this.#shared.nowMs();
+      const late = !this.#isOnlyRoot() && this.#isLate(this.#ownerMs, nowMs);
+      if (late || nowMs - this.#ownerMs > OWNER_PATIENCE_MS) this.#passOver(node);
+      else this.#wait(retryMs);
+    }
   }
 
   #refused(node: NodeId, error: WireError): void {
@@ -424,7 +428,7 @@ export class ShardFetch implements Fetch {
     this.#grew(effects.receivedBytes(this));
     const node = this.source;
     if (node === null || !this.#isLate(this.#attemptMs, nowMs)) return;
-    if (this.#as === 'root' && this.#shared.membership().roots.size < 2) return;
+    if (this.#isOnlyRoot()) return;
     this.#lates++;
     observe('slow', node);
     health.slow(node, nowMs);
@@ -432,6 +436,11 @@ export class ShardFetch implements Fetch {
     else this.#passed.push(node);
     this.#phase = 'leaving';
     effects.abandon(this, this.#attempt);
+  }
+
+  /** The only root is not left for being late: behind it there is just the origin, which it is waiting for itself. */
+  #isOnlyRoot(): boolean {
+    return this.#as === 'root' && this.#shared.membership().roots.size < 2;
   }
 
   #isLate(sinceMs: number, nowMs: number): boolean {
