@@ -3,6 +3,7 @@ import { ShoalError } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import { FRONT_THREADS_MAX, UP_NODES_MAX } from '../limits.ts';
 import type { NodeMode } from '../config/schema.ts';
+import { parseByteSize, preadPatterns, type PreadOptions } from './bench.ts';
 import type { StartNode } from './node.ts';
 
 /** Exit codes of every command (CONTRACT 4). */
@@ -89,6 +90,27 @@ function declare(finish: (work: Promise<number>) => Promise<void>, output: Outpu
     .option('--json', 'print everything the table shows as JSON')
     .action(({ url, json = false }: { url: string; json?: boolean }) => finish(import('./status.ts').then(({ runStatus }) => runStatus({ url, json }, output))));
 
+  program
+    .command('bench')
+    .summary('measure a node')
+    .description('Measures what a node, or any server of byte ranges, delivers.')
+    .command('pread')
+    .summary('load a URL with ranged reads')
+    .description('Reads ranges over many connections and shows rates, latencies and, with --pid, what they cost the server. Exits with 1 when a read failed or brought a wrong byte.')
+    .requiredOption('--url <url>', 'the object, http or https, on Shoal or not')
+    .option('--size <bytes>', 'bytes per read, such as 65536, 64KiB or 2MiB', byteSize, 65_536)
+    .addOption(new Option('--pattern <pattern>', 'where the reads go').choices(preadPatterns).default('random'))
+    .option('--seconds <n>', 'length of the measurement', wholeNumber(1, 86_400), 10)
+    .option('--warmup <n>', 'seconds before it that do not count', wholeNumber(0, 3_600), 1)
+    .option('--connections <n>', 'connections kept busy', wholeNumber(1, 10_000), 16)
+    .option('--threads <n>', 'threads of the generator', wholeNumber(1, 64), 1)
+    .option('--rate <n>', 'reads per second at fixed times (without it: as fast as answers come)', wholeNumber(1, 10_000_000))
+    .option('--verify <seed>', 'check every byte against the benchmark object of this seed', wholeNumber(0, 999_999_999))
+    .option('--pid <n>', "the server's process on this machine, for its processor time", wholeNumber(1, 999_999_999))
+    .option('--insecure', 'https: take any certificate')
+    .option('--json', 'print the result as one JSON object')
+    .action((options: PreadOptions) => finish(import('./bench.ts').then(({ runBenchPread }) => runBenchPread(options, output))));
+
   return program;
 }
 
@@ -119,6 +141,12 @@ function wholeNumber(min: number, max: number): (value: string) => number {
     if (!(number >= min && number <= max)) throw new InvalidArgumentError(`allowed: a whole number from ${min} to ${max}`);
     return number;
   };
+}
+
+function byteSize(value: string): number {
+  const bytes = parseByteSize(value);
+  if (bytes === null || bytes < 1) throw new InvalidArgumentError('allowed: a number of bytes, also with KiB, MiB, GiB, kB, MB or GB');
+  return bytes;
 }
 
 /** Says what went wrong, one line per finding, and returns the exit code for it. */
