@@ -7,6 +7,7 @@ export const errorTable = {
   USAGE: { status: 500, oci: 'UNKNOWN' },
   PORT_IN_USE: { status: 500, oci: 'UNKNOWN' },
   CACHE_DIR_UNUSABLE: { status: 500, oci: 'UNKNOWN' },
+  FILE_UNUSABLE: { status: 500, oci: 'UNKNOWN' },
   BAD_REQUEST: { status: 400, oci: 'UNSUPPORTED' },
   NAME_INVALID: { status: 400, oci: 'NAME_INVALID' },
   DIGEST_INVALID: { status: 400, oci: 'DIGEST_INVALID' },

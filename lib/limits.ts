@@ -467,3 +467,19 @@ export const INNER_LEAD_SHARDS = 16;
 export const PROXY_CA_DAYS = 3_650;
 export const PROXY_LEAF_DAYS = 365;
 export const PROXY_LEAF_RENEW_MS = 120 * 86_400_000;
+
+/** Nesting of a runtime's JSON config that is followed: real ones have a handful of levels, a damaged one must not exhaust the stack. */
+export const JSON_DEPTH_MAX = 200;
+
+/** Whether a Shoal node answers at an address is asked for so long: it is on loopback, or it is not the one meant. */
+export const PROBE_TIMEOUT_MS = 2_000;
+
+/** Blobs that `shoal preheat` reads at once: as many as a runtime, so that it never takes a node from those who pull. */
+export const PREHEAT_CONCURRENCY = PULL_CONCURRENCY;
+
+/** Attempts of `shoal preheat` on one layer that bring not one byte; any byte starts the count anew. */
+export const PREHEAT_FRUITLESS_MAX = 5;
+
+/** First and longest pause before a layer is asked for again: a node that restarts is back within a second or two. */
+export const PREHEAT_RETRY_MS_MIN = 250;
+export const PREHEAT_RETRY_MS_MAX = 5_000;

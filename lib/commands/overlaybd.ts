@@ -1,0 +1,67 @@
+import { ShoalError } from '../errors.ts';
+import { OverlaybdFile } from '../runtimes/overlaybd-file.ts';
+import type { OverlaybdChange, OverlaybdStatus } from '../runtimes/overlaybd-file.ts';
+import { parseP2pAddress, probe } from '../runtimes/node-address.ts';
+import type { Answerer } from '../runtimes/node-address.ts';
+import type { Output } from './program.ts';
+
+export interface OverlaybdOptions {
+  file: string;
+  address?: string;
+  json: boolean;
+}
+
+export type OverlaybdAction = 'enable' | 'disable' | 'status';
+
+/**
+ * `shoal overlaybd enable|disable|status` (CONTRACT 4). Returns 0. Throws USAGE for a bad address, FILE_UNUSABLE naming
+ * the file when it is missing, damaged or cannot be written; it is then as it was.
+ */
+export async function runOverlaybd(action: OverlaybdAction, options: OverlaybdOptions, output: Output, ask: (address: string) => Promise<Answerer> = probe): Promise<number> {
+  const file = new OverlaybdFile(options.file);
+  if (action === 'status') {
+    const status = file.status();
+    const answers = status.address === null ? null : await ask(status.address);
+    output.out(options.json ? line({ ...status, answers }) : renderStatus(status, answers));
+    return 0;
+  }
+  const change = action === 'enable' ? file.enable(addressOf(options.address)) : file.disable();
+  output.out(options.json ? line(change) : renderChange(change));
+  return 0;
+}
+
+function addressOf(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  const address = parseP2pAddress(text);
+  if (address === null) throw new ShoalError('USAGE', '--address: allowed: http(s)://HOST[:PORT]/PREFIX, without credentials, query or fragment');
+  return address;
+}
+
+function renderChange({ file, enabled, address, changed, backup }: OverlaybdChange): string {
+  const state = enabled ? `P2P is on, through ${address}` : 'P2P is off';
+  const lines = [`${file}: ${state}${changed ? '' : ' (as before; nothing was changed)'}`];
+  if (enabled && backup !== null) lines.push(`what it was before is kept in ${backup}`);
+  if (enabled && address?.startsWith('https:') === true) lines.push('https: the node needs ProxyConfig.tls, and this machine to trust its CA');
+  if (changed) lines.push('overlaybd reads its config when it starts: systemctl restart overlaybd-tcmu');
+  return `${lines.join('\n')}\n`;
+}
+
+const ANSWERS: Record<Answerer, string> = {
+  shoal: 'a Shoal node answers there',
+  other: 'something that is no Shoal node answers there',
+  nobody: 'nobody answers there',
+};
+
+function renderStatus({ file, enabled, address, backup }: OverlaybdStatus, answers: Answerer | null): string {
+  const lines = [
+    `file     ${file}`,
+    `P2P      ${enabled ? 'on' : 'off'}`,
+    `address  ${address === null ? 'none' : address}${answers === null ? '' : ` (${ANSWERS[answers]})`}`,
+    `backup   ${backup ?? 'none'}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function line(value: object): string {
+  return `${JSON.stringify(value)}\n`;
+}

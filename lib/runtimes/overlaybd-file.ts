@@ -1,0 +1,72 @@
+import { ShoalError } from '../errors.ts';
+import { systemDisk } from './disk.ts';
+import type { Disk } from './disk.ts';
+import { KeptFile } from './kept-file.ts';
+import { isOwnProxy } from './node-address.ts';
+import { disableP2p, enableP2p, OVERLAYBD_ADDRESS, readP2p } from './overlaybd.ts';
+import type { OverlaybdP2p } from './overlaybd.ts';
+
+export interface OverlaybdStatus extends OverlaybdP2p {
+  file: string;
+  /** The copy of the file as it was before; null when there is none. */
+  backup: string | null;
+}
+
+export interface OverlaybdChange extends OverlaybdStatus {
+  changed: boolean;
+}
+
+/** overlaybd's config file on this machine. Every method throws FILE_UNUSABLE naming the file, which is then as it was. */
+export class OverlaybdFile {
+  readonly #file: KeptFile;
+
+  constructor(path: string, disk: Disk = systemDisk) {
+    this.#file = new KeptFile(disk, path);
+  }
+
+  status(): OverlaybdStatus {
+    return this.#named(() => this.#statusOf(this.#read()));
+  }
+
+  /** Turns P2P on. Without an address: the one in the file if it is this machine's Shoal, else OVERLAYBD_ADDRESS. */
+  enable(address: string | null): OverlaybdChange {
+    return this.#named(() => {
+      const text = this.#read();
+      const found = readP2p(text).address;
+      const chosen = address ?? (found !== null && isOwnProxy(found) ? found : OVERLAYBD_ADDRESS);
+      const edited = enableP2p(text, chosen);
+      if (edited !== text) this.#file.change(edited);
+      return { ...this.#statusOf(edited), changed: edited !== text };
+    });
+  }
+
+  /** Turns P2P off; byte for byte what it was before `enable` when nothing else has changed since. */
+  disable(): OverlaybdChange {
+    return this.#named(() => {
+      const text = this.#read();
+      const edited = disableP2p(text, this.#file.readBackup());
+      this.#file.settle(edited);
+      return { ...this.#statusOf(edited), changed: edited !== text };
+    });
+  }
+
+  #read(): string {
+    const text = this.#file.read();
+    if (text === null) throw new ShoalError('FILE_UNUSABLE', `${this.#file.path}: no such file; is overlaybd installed?`);
+    return text;
+  }
+
+  #statusOf(text: string): OverlaybdStatus {
+    return { file: this.#file.path, ...readP2p(text), backup: this.#file.readBackup() === null ? null : this.#file.backupPath };
+  }
+
+  /** The editors know the text, not the file it is from. */
+  #named<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof ShoalError) || error.message.startsWith(this.#file.path)) throw error;
+      throw new ShoalError(error.code, `${this.#file.path}: ${error.message}; nothing was changed`, { cause: error });
+    }
+  }
+}
