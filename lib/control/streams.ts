@@ -69,6 +69,9 @@ class Stream {
   #grantMs: number | null = null;
   #firstPlace: { resident: Resident; cold: boolean } | null = null;
   #leaveLayers: (() => void) | null = null;
+  /** Whether this stream's layer is among those downloading, and what it wants once it is. */
+  #entered = false;
+  readonly #beforeEntry = new Set<number>();
   #closed = false;
 
   constructor(request: OpenRequest, parts: StreamParts, reply: Reply) {
@@ -148,16 +151,20 @@ class Stream {
   #want(shard: number): void {
     const { loader, layers } = this.#parts;
     const { key } = this.#request.blob;
-    if (this.#leaveLayers !== null || loader.has(key, shard)) {
+    if (this.#entered || loader.has(key, shard)) {
       this.#hold(shard);
       return;
     }
-    let entered = false;
-    this.#leaveLayers = layers.enter(key, () => {
-      entered = true;
-      if (this.#leaveLayers !== null && !this.#closed) this.#hold(shard);
-    });
-    if (entered) this.#hold(shard);
+    this.#beforeEntry.add(shard);
+    this.#leaveLayers ??= layers.enter(key, () => this.#enter());
+  }
+
+  /** The layer's turn has come. */
+  #enter(): void {
+    this.#entered = true;
+    if (this.#closed) return;
+    for (const shard of this.#beforeEntry) if (shard >= this.#shard) this.#hold(shard);
+    this.#beforeEntry.clear();
   }
 
   #hold(shard: number): void {
@@ -208,7 +215,7 @@ class Stream {
     const last = Math.min(lastOfBlob, this.#request.untilShard ?? lastOfBlob);
     const share = Math.floor(slotCount / 2 / open.streams);
     const window = Math.max(1, Math.min(READ_AHEAD_SHARDS_MAX, 2 << Math.min(this.#steps, 5), share));
-    for (let shard = this.#shard + 1; shard <= Math.min(last, this.#shard + window); shard++) this.#hold(shard);
+    for (let shard = this.#shard + 1; shard <= Math.min(last, this.#shard + window); shard++) this.#want(shard);
   }
 }
 

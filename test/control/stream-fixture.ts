@@ -1,0 +1,42 @@
+import { Gate } from '../../lib/control/gate.ts';
+import { LayerGate } from '../../lib/control/layer-gate.ts';
+import { Streams } from '../../lib/control/streams.ts';
+import { AccessLedger } from '../../lib/registry/access.ts';
+import type { BlobName, ControlMessage, OpenRequest } from '../../lib/workers/messages.ts';
+import type { ProbeResult } from '../../lib/workers/pool.ts';
+import { KEY, loaderFixture, type LoaderFixture } from './fixture.ts';
+
+export const BLOB: BlobName = { key: KEY, url: 'https://r.example/v2/app/blobs/x', upstreamHost: 'r.example', scope: 'repo r.example/app', pathname: '/x', digest: KEY };
+
+/** Streams of one front over a loader; the test plays the swarm, the registry and the front. */
+export interface StreamFixture extends LoaderFixture {
+  streams: Streams;
+  replies: ControlMessage[];
+  /** Answers the oldest access check. */
+  answer(result: ProbeResult): void;
+  open(request?: Partial<OpenRequest>): void;
+  /** Shards wanted so far, in order, each once. */
+  wanted(): number[];
+}
+
+export function streamFixture(options: { slots?: number; layers?: number; openElsewhere?: number; check?: 'strict' | 'off' } = {}): StreamFixture {
+  const at = loaderFixture({ slots: options.slots ?? 64, disk: true });
+  const replies: ControlMessage[] = [];
+  const probes: ((result: ProbeResult) => void)[] = [];
+  const gate = new Gate({
+    ledger: new AccessLedger({ clock: at.clock, ttlMs: 60_000, staleTtlMs: 0, check: options.check ?? 'off' }),
+    probe: () => new Promise((resolve) => probes.push(resolve)),
+    sized: (key, totalBytes) => at.facts.setTotal(key, totalBytes),
+    count: () => undefined,
+  });
+  const layers = new LayerGate(options.layers ?? 128, at.clock, () => undefined);
+  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
+  return {
+    ...at,
+    streams,
+    replies,
+    answer: (result) => probes.shift()!(result),
+    open: (request) => streams.open({ kind: 'open', id: 1, blob: BLOB, authorization: 'Bearer t', shard: 0, untilShard: null, requestId: 'request-1', ...request }),
+    wanted: () => at.fills.map((fill) => fill.resident.shard),
+  };
+}
