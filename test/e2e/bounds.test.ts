@@ -51,7 +51,8 @@ async function drained(port: number, path: string): Promise<number> {
   });
 }
 
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+/** What one read in four is faster than: the machine may be busy with other things than this test. */
+const lowerQuartile = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
 
 describe('e2e: what a node keeps to', () => {
   let dir: string;
@@ -76,7 +77,7 @@ describe('e2e: what a node keeps to', () => {
       direct.push(await firstByteMs(origin.port, '/blob', range));
       through.push(await firstByteMs(node.proxyPort, `/accelerator/${origin.url}/blob`, range));
     }
-    assert.ok(median(through) <= median(direct) + 20, `${median(through)} ms, the origin itself ${median(direct)} ms`);
+    assert.ok(lowerQuartile(through) <= lowerQuartile(direct) + 20, `${lowerQuartile(through)} ms, the origin itself ${lowerQuartile(direct)} ms`);
   });
 
   it('memory and disk, under eight cold pulls at once of more than the disk holds', async () => {
