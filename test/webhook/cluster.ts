@@ -1,0 +1,107 @@
+import { randomBytes } from 'node:crypto';
+import { pino } from 'pino';
+import { parseAllDocuments } from 'yaml';
+import { systemClock } from '../../lib/clock.ts';
+import type { KubeClient, KubeObject } from '../../lib/cluster/kubernetes-client.ts';
+import { HttpKubeClient } from '../../lib/cluster/kubernetes-http.ts';
+import { WEBHOOK_DRAIN_MS } from '../../lib/limits.ts';
+import { MODE_KEY, P2P_CONFIG_ANNOTATION } from '../../lib/webhook/admission.ts';
+import { parseWebhookConfig, type WebhookConfig } from '../../lib/webhook/config.ts';
+import { WebhookService } from '../../lib/webhook/service.ts';
+import { renderChart } from '../../deploy/render.ts';
+import { type ApiServer, freePorts, PODS } from '../kube/api-server.ts';
+import { eventually } from '../kube/eventually.ts';
+
+export { MODE_KEY, P2P_CONFIG_ANNOTATION, WEBHOOK_DRAIN_MS };
+
+export interface StoredPod extends KubeObject {
+  spec: { containers: { name: string; image: string }[]; initContainers?: { name: string; image: string }[]; imagePullSecrets?: { name: string }[] };
+}
+
+interface Registration extends KubeObject {
+  webhooks: { clientConfig: { service?: { path: string }; url?: string; caBundle?: string } }[];
+}
+
+/** The webhook as the chart installs it, on a real API server: its registration, its rights, its config; the one change is that it is called by URL. */
+export class WebhookCluster {
+  readonly api: ApiServer;
+  readonly config: WebhookConfig;
+  readonly registration: Registration;
+  /** Every line the replicas have logged. */
+  readonly log: string[] = [];
+  readonly #token: string;
+  readonly #replicas: WebhookService[] = [];
+
+  private constructor(api: ApiServer, config: WebhookConfig, registration: Registration, token: string) {
+    this.api = api;
+    this.config = config;
+    this.registration = registration;
+    this.#token = token;
+  }
+
+  static async install(api: ApiServer, helm: string): Promise<WebhookCluster> {
+    const objects = parseAllDocuments(renderChart(helm)).map((document) => document.toJS() as KubeObject | null);
+    const find = (kind: string, name: RegExp): KubeObject => objects.find((object) => object?.kind === kind && name.test(object.metadata.name))!;
+    await api.namespace('shoal');
+    for (const kind of ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding']) await api.post(find(kind, /webhook/));
+    const [port] = await freePorts(1);
+    const config = parseWebhookConfig((find('ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data['webhook.yaml']!);
+    config.listen = { host: '127.0.0.1', port: port! };
+    config.certificateNames = ['127.0.0.1'];
+    const registration = find('MutatingWebhookConfiguration', /./) as Registration;
+    for (const { clientConfig } of registration.webhooks) {
+      clientConfig.url = `https://127.0.0.1:${port}${clientConfig.service!.path}`;
+      delete clientConfig.service;
+    }
+    await api.post(registration);
+    return new WebhookCluster(api, config, registration, await api.serviceAccountToken('shoal', 'shoal-webhook'));
+  }
+
+  /** The webhook's own way to the API server, with its own rights. */
+  get client(): KubeClient {
+    return new HttpKubeClient(this.api.connection(this.#token));
+  }
+
+  /** Starts a replica; resolves once it is ready. The first one is the one the API server calls, the others get a port of their own. */
+  async replica(client = this.client): Promise<WebhookService> {
+    const config = { ...this.config, listen: { host: '127.0.0.1', port: this.#replicas.length === 0 ? this.config.listen.port : 0 } };
+    const log = pino({ level: 'debug' }, { write: (line: string) => void this.log.push(line) });
+    const identity = `replica-${this.#replicas.length}-${randomBytes(3).toString('hex')}`;
+    const service = new WebhookService(config, { client, clock: systemClock, random: Math.random, log, namespace: 'shoal', identity });
+    this.#replicas.push(service);
+    service.start();
+    await eventually('the webhook is ready', () => service.notReady() === null).catch((error: unknown) => {
+      throw new Error(`not ready: ${String(service.notReady())}\n${this.log.slice(-5).join('')}`, { cause: error });
+    });
+    return service;
+  }
+
+  async stop(service: WebhookService): Promise<void> {
+    this.#replicas.splice(this.#replicas.indexOf(service), 1);
+    await service.stop();
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.#replicas.map((service) => service.stop()));
+  }
+
+  /** Resolves once the API server calls the webhook: it learns of a registration, or of a caBundle, a moment after it was stored. */
+  async called(): Promise<void> {
+    await this.api.namespace('probe', { [MODE_KEY]: 'p2p' }).catch(() => {});
+    await eventually('the API server calls the webhook', async () => {
+      const pod = await this.pod('probe', { generateName: 'probe-' }, ['probe.cn-hangzhou.cr.aliyuncs.com/a:1']);
+      return pod.spec.containers[0]!.image.includes('.distributed.');
+    });
+  }
+
+  /** Creates a pod and returns it as it was stored. */
+  async pod(namespace: string, metadata: object, images: string[], spec: object = {}): Promise<StoredPod> {
+    const containers = images.map((image, index) => ({ name: `c${index}`, image }));
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: '', namespace, ...metadata }, spec: { containers, ...spec } };
+    return (await this.api.post(pod as KubeObject)) as StoredPod;
+  }
+
+  async getPod(namespace: string, name: string): Promise<StoredPod | null> {
+    return await this.api.client.get<StoredPod>(PODS, namespace, name);
+  }
+}
