@@ -28,6 +28,8 @@ export interface FetchShared {
 
 type Phase =
   | 'new'
+  /** The attempt has ended, the next step is being found: only within a call. */
+  | 'between'
   /** An attempt is under way. */
   | 'reading'
   /** An attempt was told to stop and has not ended yet. */
@@ -136,6 +138,7 @@ export class ShardFetch implements Fetch {
   settle(attempt: number, result: AttemptResult): void {
     if (attempt !== this.#attempt || (this.#phase !== 'reading' && this.#phase !== 'leaving')) return;
     const left = this.#phase === 'leaving';
+    this.#phase = 'between';
     const node = this.source;
     const tookMs = this.#shared.nowMs() - this.#attemptMs;
     this.#grew(result.kind === 'data' ? result.lengthBytes : result.kind === 'failed' ? result.receivedBytes : this.#fromBytes);
