@@ -45,12 +45,15 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const frontCount = options.frontThreads ?? 1;
   const readiness: Readiness & { problems: string[] } = { phase: 'starting', problems: [] };
 
-  const p2pHost = secret.kind === 'secret' ? '0.0.0.0' : '127.0.0.1';
+  // Without a secret, or when other nodes are told a loopback address, nothing listens beyond loopback.
   const address = secret.kind === 'secret' ? DeployConfig.node : '127.0.0.1';
+  const isLocal = /^(127\.|localhost$|::1$)/.test(address);
+  const p2pHost = isLocal ? address : address.includes(':') ? '::' : '0.0.0.0';
+  const exporterHost = /^(127\.|localhost$|::1$)/.test(DeployConfig.node) ? DeployConfig.node : '0.0.0.0';
   const ports = {
     proxy: await claimPort(ProxyConfig.host, ProxyConfig.port, 'ProxyConfig.port'),
     p2p: await claimPort(p2pHost, P2PConfig.port, 'P2PConfig.port'),
-    exporter: ExporterConfig.enable && ExporterConfig.standaloneExporterPort ? await claimPort('0.0.0.0', ExporterConfig.port, 'ExporterConfig.port') : null,
+    exporter: ExporterConfig.enable && ExporterConfig.standaloneExporterPort ? await claimPort(exporterHost, ExporterConfig.port, 'ExporterConfig.port') : null,
   };
   const node = `${address.includes(':') ? `[${address}]` : address}:${ports.p2p}`;
   const observation = openObservation({ config, node, clock });
@@ -159,7 +162,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
         mode: DeployConfig.mode,
         proxy: { host: ProxyConfig.host, port: ports.proxy, tls },
         p2p: { host: p2pHost, port: ports.p2p },
-        exporter: ExporterConfig.enable ? { port: ports.exporter } : null,
+        exporter: ExporterConfig.enable ? { host: exporterHost, port: ports.exporter } : null,
         prefix: ProxyConfig.prefix,
         registries: ProxyConfig.registries.map((entry) => ({ ...entry })),
         allow: [...ProxyConfig.allow],

@@ -82,21 +82,23 @@ export class BlobAnswer {
     this.#openStream(first);
   }
 
-  /** Waits for the first shard's length, which brings the blob's size. */
+  /** Waits for the first shard's length, which brings the blob's size, and for a byte to send: an error before it can still be said. */
   look(): boolean {
     const first = this.#first;
     if (this.#over || first === null) return false;
     const { arena } = this.#tools;
-    if (arena.generation(first.place.slot) === first.place.generation && arena.length(first.place.slot) < 0) return true;
-    const totalBytes = arena.total(first.place.slot);
-    if (arena.generation(first.place.slot) !== first.place.generation) {
+    const { slot, generation } = first.place;
+    const lengthBytes = arena.length(slot);
+    const waits = lengthBytes < 0 || (lengthBytes > 0 && arena.released(slot) === 0 && !this.#request.bodyless);
+    const totalBytes = arena.total(slot);
+    if (arena.generation(slot) !== generation) {
       // Taken from under us before we looked: ask for it again.
       this.#first = null;
       this.#tools.link.want(this.#stream!, first.shard, false);
       return false;
     }
-    this.#sized(totalBytes);
-    return false;
+    if (!waits) this.#sized(totalBytes);
+    return waits;
   }
 
   #openStream(shard: number): void {
@@ -141,7 +143,7 @@ export class BlobAnswer {
       return;
     }
     this.#first = { shard, place };
-    if (totalBytes !== null) this.#sized(totalBytes);
+    if (totalBytes !== null && this.#request.bodyless) this.#sized(totalBytes);
     else if (this.look()) this.#tools.followers.add(this);
   }
 

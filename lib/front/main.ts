@@ -106,7 +106,7 @@ function main(start: FrontStart, port: MessagePort): void {
     const exporter = App();
     serveExporter(exporter, link);
     apps.push(exporter);
-    listens.push({ app: exporter, host: '0.0.0.0', port: config.exporter.port });
+    listens.push({ app: exporter, host: config.exporter.host, port: config.exporter.port });
   }
   let open = 0;
   for (const { app, host, port: number } of listens) {

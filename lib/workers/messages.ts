@@ -147,7 +147,7 @@ export interface FrontConfig {
   proxy: { host: string; port: number; tls: { certFile: string; keyFile: string } | null };
   p2p: { host: string; port: number };
   /** null: no exporter; `port` null: on the proxy port. */
-  exporter: { port: number | null } | null;
+  exporter: { host: string; port: number | null } | null;
   prefix: string;
   registries: { p2pHost?: string; upstream: string }[];
   allow: string[];
