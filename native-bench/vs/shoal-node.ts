@@ -1,0 +1,50 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import { PinnedProcess } from './pinned-process.ts';
+import { freePort, type Rival } from './rivals.ts';
+
+const CLI = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url));
+
+export interface ShoalStart {
+  name: string;
+  dir: string;
+  core: number | null;
+  originUrl: string;
+  objectBytes: number;
+  tls?: boolean;
+  role?: 'agent' | 'root';
+  frontThreads?: number;
+  /** Whether memory holds the whole object, or only what is on its way through. */
+  memory?: 'all' | 'window';
+  direct?: boolean;
+  p2pPort?: number;
+  peers?: string[];
+  roots?: string[];
+  /** Arguments for the runtime itself, such as `--cpu-prof`. */
+  runtime?: readonly string[];
+}
+
+/** A node of its own directory and ports, with nothing between the client and the bytes: no throttle, no access check, no audit log. */
+export async function startShoal(start: ShoalStart): Promise<Rival & { certDir: string }> {
+  const dir = join(start.dir, start.name.replaceAll(' ', '-'));
+  await mkdir(dir, { recursive: true });
+  const [proxyPort, p2pPort] = [await freePort(), start.p2pPort ?? (await freePort())];
+  const tls = start.tls ?? false;
+  // Shards take whole slots, and some are on their way out while others come.
+  const slots = start.memory === 'window' ? 64 : Math.ceil(start.objectBytes / SHARD_BYTES) + 16;
+  const config = {
+    DeployConfig: { node: '127.0.0.1', logDir: join(dir, 'log'), logLevel: 'warn' },
+    ProxyConfig: { port: proxyPort, tls, certDir: join(dir, 'certs'), allow: [new URL(start.originUrl).host], accessCheck: 'off', throttleLimitMB: 0 },
+    P2PConfig: { port: p2pPort, peers: start.peers ?? [], roots: start.roots ?? [] },
+    CacheConfig: { dir: join(dir, 'cache'), capacity: Math.ceil(start.objectBytes * 1.1) + 64 * 2 ** 20, memory: slots * SHARD_BYTES, aioEnable: start.direct === true ? 1 : 0 },
+  };
+  const file = join(dir, 'config.yaml');
+  // JSON is YAML.
+  await writeFile(file, JSON.stringify(config));
+  const args = [...(start.runtime ?? []), CLI, start.role ?? 'agent', '--config', file, '--exit-with-parent', '--front-threads', String(start.frontThreads ?? 1)];
+  const server = new PinnedProcess(start.core, [process.execPath, ...args]);
+  await server.listening(proxyPort);
+  return { name: start.name, url: `http${tls ? 's' : ''}://127.0.0.1:${proxyPort}/accelerator/${start.originUrl}/object`, process: server, certDir: join(dir, 'certs') };
+}
