@@ -24,7 +24,7 @@ import { Throttle } from './front/throttle.ts';
 import { Arena } from './io/arena.ts';
 import { Doorbells } from './io/doorbell.ts';
 import { openSlabFiles, type SlabFiles } from './io/slab-files.ts';
-import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX } from './limits.ts';
+import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX, SHARD_BYTES } from './limits.ts';
 import { AccessLedger } from './registry/access.ts';
 import type { Readiness } from './telemetry/health.ts';
 import type { FrontStart } from './workers/messages.ts';
@@ -61,7 +61,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
 
   const arena = Arena.create(CacheConfig.memory);
   const doorbells = Doorbells.create(frontCount);
-  const residency = new Residency(arena, doorbells, clock);
+  const residency = new Residency(arena, doorbells, clock, () => meter.count('eviction.arena'));
   const facts = new BlobFacts();
   const files = await openSlabFiles({ dir: CacheConfig.dir, capacityBytes: CacheConfig.capacity, direct: CacheConfig.aioEnable === 1, log });
   const pools = startPools(
@@ -110,9 +110,11 @@ export async function startNode(config: Config, options: { frontThreads?: number
       if (totalBytes !== null) digests.completed(resident, totalBytes);
       if (!fromDisk) swarm.completed(resident);
     },
-    looked: (tier) => {
-      if (tier !== 'swarm') meter.count(`lookup.${tier}`);
+    filed(operation, resident, sizeBytes, tookMs) {
+      const url = facts.origins(resident.key)[0]?.url;
+      observation.probe?.line(operation, `/${url ?? resident.key}`, resident.shard * SHARD_BYTES, sizeBytes, tookMs * 1000);
     },
+    looked: (tier) => meter.count(`lookup.${tier}`),
   });
   const digests = new Digests({
     run: (job) => pools.digest(job),
@@ -126,6 +128,13 @@ export async function startNode(config: Config, options: { frontThreads?: number
   });
   swarm.attach(loader);
   await swarm.join(P2PConfig);
+
+  let diskEvictions = 0;
+  const storeWatch = setInterval(() => {
+    const { evictions } = store.stats();
+    meter.count('eviction.disk', evictions - diskEvictions);
+    diskEvictions = evictions;
+  }, 1_000);
 
   const inputs = statusInputs({ readiness, arena, residency, store, loader, facts, layers, pools, swarm });
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));
@@ -188,6 +197,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
     async drain() {
       readiness.phase = 'draining';
       await swarm.leave();
+      clearInterval(storeWatch);
       await Promise.all(fronts.map((front) => front.drain(DRAIN_DEADLINE_MS)));
       await store.close();
       await pools.close();
@@ -198,7 +208,10 @@ export async function startNode(config: Config, options: { frontThreads?: number
 }
 
 function openStore(files: SlabFiles, pools: ReturnType<typeof startPools>, observation: Observation, clock: Clock): CacheStore {
-  const failed = (error: { code: ShoalError['code']; message: string }): ShoalError => ShoalError.fromWire(error);
+  const failed = (error: { code: ShoalError['code']; message: string }, what: 'read' | 'write'): ShoalError => {
+    observation.meter.count(/ENOSPC|EDQUOT/.test(error.message) ? 'cacheError.space' : `cacheError.${what}`);
+    return ShoalError.fromWire(error);
+  };
   return CacheStore.open({
     slotCount: files.slotCount,
     entryCount: files.entryCount,
@@ -208,12 +221,13 @@ function openStore(files: SlabFiles, pools: ReturnType<typeof startPools>, obser
     io: {
       async read(job) {
         const result = await pools.run({ kind: 'diskRead', ...job });
-        if (result.kind === 'failed') throw failed(result.error);
+        if (result.kind === 'failed') throw failed(result.error, 'read');
+        if (result.outcome === 'corrupt') observation.meter.count('cacheError.checksum');
         return result.outcome;
       },
       async write(job) {
         const result = await pools.run({ kind: 'diskWrite', ...job });
-        if (result.kind === 'failed') throw failed(result.error);
+        if (result.kind === 'failed') throw failed(result.error, 'write');
         return result.outcome;
       },
       writeHeader: (job) => files.writeHeader(job),

@@ -39,7 +39,7 @@ export class FrontDesk {
         this.#streams.want(message.id, message.shard, message.placed);
         return;
       case 'close':
-        if (!this.#streams.close(message.id, message.whole)) this.#peers.close(message.id, message.whole);
+        if (!this.#streams.close(message.id, message.whole)) this.#peers.close(message.id, message.whole, message.sentBytes);
         return;
       case 'relay':
         void this.#relay(message);

@@ -61,8 +61,10 @@ export interface LoaderParts {
   fill: FillFromSwarm;
   /** A shard has just become complete here; `fromDisk`: it was stored already. */
   completed(resident: Resident, fromDisk: boolean): void;
+  /** A shard was read from disk or written there, in `tookMs`; `sizeBytes` -1: it failed. */
+  filed(operation: 'fileread' | 'filewrite', resident: Resident, sizeBytes: number, tookMs: number): void;
   /** A shard was looked for: where it was found, `joined` when already on its way. */
-  looked(tier: 'arena' | 'disk' | 'joined' | 'swarm'): void;
+  looked(tier: 'arena' | 'disk' | 'joined' | 'peer' | 'origin'): void;
 }
 
 /**
@@ -174,7 +176,10 @@ export class ShardLoader {
       arena.setSource(resident.slot, SlotSource.disk);
       arena.setLength(resident.slot, stored.lengthBytes, stored.totalBytes);
       this.#tellPlaced(resident);
-      if ((await store.load(resident.key, resident.shard, resident.slot)) === 'ok') {
+      const startMs = this.#parts.clock.nowMs();
+      const loaded = await store.load(resident.key, resident.shard, resident.slot);
+      this.#parts.filed('fileread', resident, loaded === 'ok' ? stored.lengthBytes : -1, this.#parts.clock.nowMs() - startMs);
+      if (loaded === 'ok') {
         this.#parts.looked('disk');
         this.#complete(resident, { lengthBytes: stored.lengthBytes, totalBytes: stored.totalBytes, checksum: Buffer.from(stored.checksum).toString('hex') }, true);
         return;
@@ -184,7 +189,6 @@ export class ShardLoader {
         return;
       }
     } else this.#tellPlaced(resident);
-    this.#parts.looked('swarm');
     resident.filling = this.#parts.fill(
       resident,
       way,
@@ -199,7 +203,7 @@ export class ShardLoader {
 
   #complete(resident: Resident, got: { lengthBytes: number; totalBytes: number; checksum: string }, fromDisk: boolean): void {
     const { arena, doorbells, residency, store, facts } = this.#parts;
-    const { slot, generation } = resident;
+    const { slot } = resident;
     resident.filling = null;
     resident.lengthBytes = got.lengthBytes;
     resident.checksum = got.checksum;
@@ -208,15 +212,24 @@ export class ShardLoader {
     arena.setReceived(slot, got.lengthBytes);
     arena.setReleased(slot, got.lengthBytes);
     resident.phase = 'complete';
+    if (!fromDisk) this.#parts.looked(arena.source(slot) === SlotSource.origin ? 'origin' : 'peer');
     if (resident.abandoned && !this.#readopt(resident)) {
       residency.discard(slot);
       return;
     }
-    if (!fromDisk && store !== null) {
-      void store.save(resident.key, resident.shard, slot, generation, { ...got, checksum: Buffer.from(got.checksum, 'hex') }).then(() => this.#evictable(resident));
-    } else this.#evictable(resident);
+    if (!fromDisk && store !== null) void this.#save(resident, store, got);
+    else this.#evictable(resident);
     doorbells.ringAll();
     this.#parts.completed(resident, fromDisk);
+  }
+
+  async #save(resident: Resident, store: CacheStore, got: { lengthBytes: number; totalBytes: number; checksum: string }): Promise<void> {
+    const { clock, filed } = this.#parts;
+    const startMs = clock.nowMs();
+    const { key, shard, slot, generation } = resident;
+    const saved = await store.save(key, shard, slot, generation, { ...got, checksum: Buffer.from(got.checksum, 'hex') });
+    filed('filewrite', resident, saved === 'stored' ? got.lengthBytes : -1, clock.nowMs() - startMs);
+    this.#evictable(resident);
   }
 
   /** An abandoned shard came through all the same; false when another try at it has begun meanwhile. */

@@ -35,9 +35,15 @@ export function openObservation(parts: { config: Config; node: string; clock: Cl
   const board = new MeterBoard();
   const meter = new Meter(board.shared, 0, 'control');
   const stderr = new LineOutput(2);
-  const log = createLogger({ level: logLevel, node, thread: 'control', write: (line) => void stderr.write(line) });
   const telemetry = new Telemetry({ mode, node, version: VERSION }, board, clock);
   telemetry.start();
+  const log = createLogger({
+    level: logLevel,
+    node,
+    thread: 'control',
+    write: (line) => void stderr.write(line),
+    onProblem: (code, message) => telemetry.errors.add(clock.wallMs(), code, message),
+  });
   const stopLoopDelay = watchLoopDelay(meter, clock);
   const onState = (error: Error | null): void => {
     if (error === null) log.info('the audit log is written again');

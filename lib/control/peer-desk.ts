@@ -11,6 +11,8 @@ export interface PeerDeskParts {
   clock: Clock;
   facts: BlobFacts;
   loader(): ShardLoader;
+  /** `bytes` went out to `node`. */
+  sent(node: string, bytes: number): void;
   waitForChecksum(shard: ShardId, answer: (resident: Resident | null) => void): void;
 }
 
@@ -107,10 +109,11 @@ export class PeerDesk {
   }
 
   /** The sending of ask `id` is over; `whole`: to the shard's last byte. */
-  close(id: number, whole: boolean): void {
+  close(id: number, whole: boolean, sentBytes: number): void {
     const serving = this.#serving.get(id);
     if (serving === undefined) return;
     this.#serving.delete(id);
+    this.#parts.sent(serving.node, sentBytes);
     // A node that was told "busy" comes right back: what is on its way for it goes on meanwhile.
     if (serving.resident !== null) this.#parts.loader().drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
     this.#parts.swarm.sent(serving.shard, serving.node, whole);

@@ -27,14 +27,15 @@ export class Residency {
   readonly #arena: Arena;
   readonly #doorbells: Doorbells;
   readonly #clock: Clock;
+  readonly #onEvict: () => void;
   readonly #free: number[] = [];
   readonly #records = new Map<number, SlotRecord>();
   readonly #waiters: Waiter[] = [];
   #hand = 0;
   #retryArmed = false;
-  evictions = 0;
 
-  constructor(arena: Arena, doorbells: Doorbells, clock: Clock) {
+  constructor(arena: Arena, doorbells: Doorbells, clock: Clock, onEvict: () => void = () => undefined) {
+    this.#onEvict = onEvict;
     this.#arena = arena;
     this.#doorbells = doorbells;
     this.#clock = clock;
@@ -115,7 +116,7 @@ export class Residency {
       if (used) record.freshUntilMs = Math.min(record.freshUntilMs, nowMs);
       if (used || record.freshUntilMs > nowMs || !this.#arena.tryLock(slot)) continue;
       this.#records.delete(slot);
-      this.evictions += 1;
+      this.#onEvict();
       record.evicted();
       return slot;
     }

@@ -79,11 +79,11 @@ export class SwarmDriver {
         if (event === 'lied' || event === 'corrupt') meter.count('integrity.shard');
         if (event === 'lied') meter.count('penalty.quarantine');
         if (event === 'stalled') meter.count('transfer.peer.stalled');
-        if (event === 'resumed') meter.count('transfer.peer.resumed');
+        if (event === 'stalled' || event === 'resumed' || event === 'slow') meter.count('penalty.cooldown');
         if (event !== 'redirected' && event !== 'owner-changed') log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
       },
     });
-    this.#desks = new PeerDesks({ swarm: this.#swarm, clock: parts.clock, facts: parts.facts, loader: () => this.#loader! });
+    this.#desks = new PeerDesks({ swarm: this.#swarm, clock: parts.clock, facts: parts.facts, loader: () => this.#loader!, sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes) });
     this.#ticker = setInterval(() => this.#swarm.tick(), SWARM_TICK_MS);
   }
 
@@ -201,6 +201,7 @@ export class SwarmDriver {
     job.running = null;
     if (result.kind === 'data') {
       observation.meter.count('transfer.peer.done');
+      if (ask.fromBytes > 0) observation.meter.count('transfer.peer.resumed');
       observation.telemetry.peerRates.add(ask.node, result.lengthBytes - ask.fromBytes);
     } else if (result.kind === 'failed') observation.meter.count('transfer.peer.failed');
     this.#settle(fetch, attempt, result);
@@ -216,6 +217,7 @@ export class SwarmDriver {
     const result = await running;
     job.running = null;
     observation.meter.count(result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed');
+    if (result.kind === 'data' && ask.fromBytes > 0) observation.meter.count('transfer.origin.resumed');
     if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });
     else if (result.error.code === 'ORIGIN_REFUSED') this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
     else this.#settle(fetch, attempt, result);

@@ -31,6 +31,8 @@ export interface BlobAnswerTools extends SenderTools {
   started(): void;
   /** `bytes` of a body went out, which had to be looked for in `tier`. */
   sent(tier: Tier, bytes: number): void;
+  /** The first byte of a body went out; its shard had to be looked for in `tier`. */
+  firstByte(tier: Tier, startMs: number): void;
   /** One answer is over: bytes of body sent, or a failure: the client left, or an error of ours. */
   over(answer: { name: BlobName; offsetBytes: number; sentBytes: number; tier: Tier; failed: boolean; aborted: boolean; error: ErrorCode | null; startMs: number }): void;
 }
@@ -215,8 +217,9 @@ export class BlobAnswer {
   }
 
   #sent(bytes: number, shard: number, slot: number): void {
-    this.#sentBytes += bytes;
     const tier = this.#cold.has(shard) ? TIERS[this.#tools.arena.source(slot)] : 'arena';
+    if (this.#sentBytes === 0 && bytes > 0) this.#tools.firstByte(tier, this.#startMs);
+    this.#sentBytes += bytes;
     if (tier !== 'arena') this.#tier = tier;
     this.#tools.sent(tier, bytes);
   }
@@ -226,7 +229,7 @@ export class BlobAnswer {
     this.#over = true;
     this.#sender?.stop();
     this.#tools.followers.delete(this);
-    if (this.#stream !== null) this.#tools.link.close(this.#stream, !failed);
+    if (this.#stream !== null) this.#tools.link.close(this.#stream, !failed, this.#sentBytes);
     this.#tools.over({ name: this.#request.name, offsetBytes: this.#offsetBytes, sentBytes: this.#sentBytes, tier: this.#tier, failed, aborted: failed && error === null, error, startMs: this.#startMs });
   }
 }

@@ -34,8 +34,8 @@ export class ControlLink {
   }
 
   /** The stream or ask is over; `whole`: to the end of what it was to send. */
-  close(id: number, whole: boolean): void {
-    if (this.#receivers.delete(id)) this.#channel.send({ kind: 'close', id, whole });
+  close(id: number, whole: boolean, sentBytes: number): void {
+    if (this.#receivers.delete(id)) this.#channel.send({ kind: 'close', id, whole, sentBytes });
   }
 
   relay(request: Unnumbered<RelayRequest>, receive: Receiver): void {

@@ -7,6 +7,7 @@ import { Arena } from '../io/arena.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import { AuditProbe } from '../telemetry/audit.ts';
 import { Meter } from '../telemetry/counters.ts';
+import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import type { FrontStart } from '../workers/messages.ts';
 import { ControlLink } from './control-link.ts';
 import { serveExporter } from './exporter.ts';
@@ -33,7 +34,11 @@ function main(start: FrontStart, port: MessagePort): void {
 
   const link = new ControlLink(port, (deadlineMs) => drain(deadlineMs));
   const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, meter, clock, post: (batch, lines) => link.tell({ kind: 'audit', batch, lines }) }) : null;
-  const throttle = new Throttle(start.throttle, config.throttleLimitMB);
+  const throttle = new Throttle(start.throttle, config.throttleLimitMB, undefined, (waitedUs) => {
+    meter.count('throttle.wait');
+    meter.observe('throttleWait', waitedUs);
+  });
+  const stopLoopDelay = watchLoopDelay(meter, clock);
   const common = { arena, followers, link, nowMs: clock.nowMs, started: () => void (inFlight += 1), draining: () => drainUntilMs > 0 };
   const micros = (startMs: number): number => Math.round((clock.nowMs() - startMs) * 1000);
 
@@ -46,6 +51,7 @@ function main(start: FrontStart, port: MessagePort): void {
       // A worker with open uWebSockets.js handles would abort the process at its end: close them all first.
       for (const app of apps) app.close();
       audit?.close();
+      stopLoopDelay();
       link.tell({ kind: 'drained' });
       link.shut();
     }, DRAIN_LOOK_MS);
@@ -63,8 +69,9 @@ function main(start: FrontStart, port: MessagePort): void {
     over(answer) {
       inFlight -= 1;
       const latencyUs = micros(answer.startMs);
-      meter.record('pread', answer.sentBytes, latencyUs, answer.failed);
-      meter.record('http', answer.sentBytes, latencyUs, answer.failed);
+      // The bytes were counted as they went out.
+      meter.record('pread', 0, latencyUs, answer.failed);
+      meter.record('http', 0, latencyUs, answer.failed);
       meter.observe(`pread.${answer.tier}`, latencyUs);
       if (answer.aborted) meter.count('client.abort');
       if (answer.error !== null) meter.count(`refusal.${answer.error}`);
@@ -74,7 +81,12 @@ function main(start: FrontStart, port: MessagePort): void {
       inFlight -= 1;
       meter.record('http', answer.bodyBytes, micros(answer.startMs));
     },
-    sent: (tier, bytes) => meter.count(`served.client.${tier}`, bytes),
+    sent(tier, bytes) {
+      meter.count(`served.client.${tier}`, bytes);
+      meter.recordBytes('pread', bytes);
+      meter.recordBytes('http', bytes);
+    },
+    firstByte: (tier, startMs) => meter.observe(`firstByte.${tier}`, micros(startMs)),
     refused: (error) => meter.count(`refusal.${error.code}`),
   });
   apps.push(proxy);

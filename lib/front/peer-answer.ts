@@ -188,7 +188,7 @@ class PeerAnswer {
     clearTimeout(this.#holdTimer);
     this.#sender?.stop();
     this.#tools.followers.delete(this);
-    this.#tools.link.close(this.#ask, this.#sender !== null && !failed);
+    this.#tools.link.close(this.#ask, this.#sender !== null && !failed, this.#sentBytes);
     const { key, shard, fromBytes } = this.#pread;
     this.#tools.over('rpc:pread', { key, offsetBytes: shard * SHARD_BYTES + fromBytes, sentBytes: this.#sentBytes, failed, startMs: this.#startMs });
   }

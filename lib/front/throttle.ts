@@ -20,15 +20,15 @@ export class Throttle {
   /** Nanoseconds of line time per byte, as a fraction of 2^20, to stay in integers. */
   readonly #nsPerMiByte: bigint;
   readonly #nowNs: () => bigint;
-  readonly #queue: Throttled[] = [];
+  readonly #onWaited: (waitedUs: number) => void;
+  readonly #queue: { sender: Throttled; sinceNs: bigint }[] = [];
   #timer: NodeJS.Timeout | null = null;
   #serving = false;
   /** Steps the sender being resumed may still take. */
   #turns = 0;
-  /** How often a sender had to wait. */
-  waits = 0;
 
-  constructor(shared: SharedArrayBuffer, limitMBps: number, nowNs: () => bigint = () => process.hrtime.bigint()) {
+  constructor(shared: SharedArrayBuffer, limitMBps: number, nowNs: () => bigint = () => process.hrtime.bigint(), onWaited: (waitedUs: number) => void = () => undefined) {
+    this.#onWaited = onWaited;
     this.shared = shared;
     this.#clock = new BigInt64Array(shared);
     this.#nsPerMiByte = limitMBps > 0 ? BigInt(Math.round((1_048_576 * 1e9) / (limitMBps * 1e6))) : 0n;
@@ -59,8 +59,7 @@ export class Throttle {
 
   /** Queues `sender`; it is resumed in its turn. */
   wait(sender: Throttled): void {
-    this.waits += 1;
-    this.#queue.push(sender);
+    this.#queue.push({ sender, sinceNs: this.#nowNs() });
     if (!this.#serving) this.#arm();
   }
 
@@ -70,7 +69,9 @@ export class Throttle {
     this.#serving = true;
     while (this.#queue.length > 0 && this.#open()) {
       this.#turns = 1;
-      this.#queue.shift()!.resume();
+      const { sender, sinceNs } = this.#queue.shift()!;
+      this.#onWaited(Number((this.#nowNs() - sinceNs) / 1000n));
+      sender.resume();
     }
     this.#serving = false;
     if (this.#queue.length > 0) this.#arm();

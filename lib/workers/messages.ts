@@ -40,6 +40,7 @@ export interface CloseRequest {
   kind: 'close';
   id: number;
   whole: boolean;
+  sentBytes: number;
 }
 
 /** Something to pass through unchanged (manifest, tags, token challenge); answered by `answer` or `refused`. */

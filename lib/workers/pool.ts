@@ -1,10 +1,12 @@
 import { move, type Piscina, transferableSymbol, valueSymbol, workerData } from 'piscina';
+import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena, type ArenaShared } from '../io/arena.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import { readExtent, writeExtent, type ReadJob, type ReadOutcome, type WriteJob, type WriteOutcome } from '../io/slab.ts';
 import { OriginClient, type OriginOptions, type RelayAnswer } from '../registry/origin.ts';
 import { Meter } from '../telemetry/counters.ts';
+import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { readFromOrigin, type OriginReadJob, type OriginReadResult } from './origin-read.ts';
 import { PeerConnections } from './peer-connection.ts';
 import { readFromPeer, type PeerReadJob, type PeerReadResult, type TransferTools } from './peer-read.ts';
@@ -56,6 +58,7 @@ export type PoolJob = PoolTasks[keyof PoolTasks][0];
 
 const start = workerData as PoolStart;
 const meter = Meter.claim(start.meters, 'transfer');
+watchLoopDelay(meter, systemClock);
 const tools: TransferTools = {
   arena: new Arena(start.arena),
   doorbells: new Doorbells(start.doorbells),
