@@ -83,6 +83,21 @@ export class ShoalError extends Error {
   }
 }
 
+/** Another node's word for an error, or null when it is none: what it holds goes on to clients and to look-ups by its code. */
+export function parseWireError(value: unknown): WireError | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { code, message, status, headers, body } = value as Record<string, unknown>;
+  if (typeof code !== 'string' || !Object.hasOwn(errorTable, code) || typeof message !== 'string') return null;
+  if (status !== undefined && !(Number.isInteger(status) && (status as number) >= 300 && (status as number) <= 599)) return null;
+  if (body !== undefined && typeof body !== 'string') return null;
+  if (headers !== undefined && !(typeof headers === 'object' && headers !== null && Object.entries(headers).every(isHeader))) return null;
+  return value as WireError;
+}
+
+function isHeader([name, value]: [string, unknown]): boolean {
+  return /^[0-9A-Za-z-]+$/.test(name) && typeof value === 'string' && !/[\r\n\0]/.test(value);
+}
+
 /** The body of an error answer in the OCI format (distribution-spec 1.1, "Error Codes"). */
 export function ociErrorBody(error: ShoalError): string {
   return error.body ?? JSON.stringify({ errors: [{ code: errorTable[error.code].oci, message: error.message, detail: { code: error.code } }] });

@@ -1,4 +1,4 @@
-import { ShoalError, type WireError } from '../errors.ts';
+import { parseWireError, ShoalError, type WireError } from '../errors.ts';
 import type { Arena } from '../io/arena.ts';
 import type { Doorbells } from '../io/doorbell.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS, SHARD_BYTES } from '../limits.ts';
@@ -118,6 +118,13 @@ export function checksumWord(header: unknown): string | null {
   return typeof header === 'string' && /^[0-9a-f]{64}$/.test(header) ? header : null;
 }
 
+/** The origin's refusal as another node tells it. Throws PEER_BROKEN when it is none. */
+export function refusalOf(body: unknown): WireError {
+  const error = parseWireError(body);
+  if (error === null) throw new ShoalError('PEER_BROKEN', 'a refusal that is none');
+  return error;
+}
+
 /** What a node says that does not send the shard; a body that makes no sense counts as a failure. */
 function verdictOf(response: PeerResponse): PeerReadResult {
   const body = JSON.parse(response.body.toString('utf8')) as Record<string, unknown>;
@@ -133,7 +140,7 @@ function verdictOf(response: PeerResponse): PeerReadResult {
     case 503:
       return { kind: 'busy', retryMs: Math.min(5_000, Math.max(1, Number(body['retryMs']) || 100)) };
     case 424:
-      return { kind: 'refused', error: body as unknown as WireError };
+      return { kind: 'refused', error: refusalOf(body) };
     default:
       throw new ShoalError('PEER_BROKEN', `status ${response.head.status}`);
   }

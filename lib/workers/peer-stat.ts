@@ -1,6 +1,6 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS } from '../limits.ts';
-import { checksumWord, requestHead, type TransferTools } from './peer-read.ts';
+import { checksumWord, refusalOf, requestHead, type TransferTools } from './peer-read.ts';
 import type { PeerConnection } from './peer-connection.ts';
 
 /** Asks the shard's owner for its checksum and size, and reports how the transfer went. */
@@ -42,7 +42,7 @@ async function attempt(job: StatJob, tools: TransferTools, connection: PeerConne
     const said = JSON.parse(body.toString('utf8')) as Record<string, unknown>;
     if (head.status === 404) return { kind: 'miss' };
     if (head.status === 503) return { kind: 'busy', retryMs: Math.min(5_000, Math.max(1, Number(said['retryMs']) || 100)) };
-    if (head.status === 424) return { kind: 'refused', error: said as unknown as WireError };
+    if (head.status === 424) return { kind: 'refused', error: refusalOf(said) };
     const word = checksumWord(said['checksum']);
     const { totalBytes, lengthBytes } = said;
     if (head.status !== 200 || word === null || !Number.isSafeInteger(totalBytes) || !Number.isSafeInteger(lengthBytes)) throw new ShoalError('PEER_BROKEN', `status ${head.status}, or no checksum`);
