@@ -8,7 +8,7 @@ import type { Output } from './program.ts';
 export interface OverlaybdOptions {
   file: string;
   address?: string;
-  json: boolean;
+  json?: boolean;
 }
 
 export type OverlaybdAction = 'enable' | 'disable' | 'status';
@@ -22,11 +22,11 @@ export async function runOverlaybd(action: OverlaybdAction, options: OverlaybdOp
   if (action === 'status') {
     const status = file.status();
     const answers = status.address === null ? null : await ask(status.address);
-    output.out(options.json ? line({ ...status, answers }) : renderStatus(status, answers));
+    output.out(options.json === true ? line({ ...status, answers }) : renderStatus(status, answers));
     return 0;
   }
   const change = action === 'enable' ? file.enable(addressOf(options.address)) : file.disable();
-  output.out(options.json ? line(change) : renderChange(change));
+  output.out(options.json === true ? line(change) : renderChange(change));
   return 0;
 }
 

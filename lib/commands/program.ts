@@ -5,6 +5,7 @@ import { FRONT_THREADS_MAX, UP_NODES_MAX } from '../limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { parseByteSize, preadPatterns, type PreadOptions } from './bench.ts';
 import type { StartNode } from './node.ts';
+import { declareRuntimeCommands } from './runtime-commands.ts';
 
 /** Exit codes of every command (CONTRACT 4). */
 export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
@@ -111,6 +112,7 @@ function declare(finish: (work: Promise<number>) => Promise<void>, output: Outpu
     .option('--json', 'print the result as one JSON object')
     .action((options: PreadOptions) => finish(import('./bench.ts').then(({ runBenchPread }) => runBenchPread(options, output))));
 
+  declareRuntimeCommands(program, finish, output);
   return program;
 }
 

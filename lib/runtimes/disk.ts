@@ -145,7 +145,7 @@ export function exists(disk: Disk, path: string): boolean {
     disk.ownership(path);
     return true;
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
+    if (/^(?:ENOENT|ENOTDIR)$/.test(systemCode(error))) return false;
     throw error;
   }
 }

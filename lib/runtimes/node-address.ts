@@ -1,18 +1,14 @@
 import { request, Agent } from 'undici';
 import { errorTable } from '../errors.ts';
 import { PROBE_TIMEOUT_MS } from '../limits.ts';
+import { PROXY_PORT } from './places.ts';
 
-/** The proxy port (CONTRACT 1). */
-const PROXY_PORT = '65001';
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
-
-/** Where a runtime of this machine reaches its Shoal by default. */
-export const MIRROR_DEFAULT = `http://127.0.0.1:${PROXY_PORT}`;
 
 /** Whether an address is that of a Shoal on this machine as it runs by default: loopback, the proxy port. */
 export function isOwnProxy(address: string): boolean {
   const url = URL.parse(address);
-  return url !== null && /^https?:$/.test(url.protocol) && url.port === PROXY_PORT && LOOPBACK.test(url.hostname);
+  return url !== null && /^https?:$/.test(url.protocol) && url.port === String(PROXY_PORT) && LOOPBACK.test(url.hostname);
 }
 
 /** `http(s)://host[:port]/path` without credentials, query, fragment, or a slash at its end; null when it is something else. */

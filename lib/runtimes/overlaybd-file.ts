@@ -3,8 +3,9 @@ import { systemDisk } from './disk.ts';
 import type { Disk } from './disk.ts';
 import { KeptFile } from './kept-file.ts';
 import { isOwnProxy } from './node-address.ts';
-import { disableP2p, enableP2p, OVERLAYBD_ADDRESS, readP2p } from './overlaybd.ts';
+import { disableP2p, enableP2p, readP2p } from './overlaybd.ts';
 import type { OverlaybdP2p } from './overlaybd.ts';
+import { OVERLAYBD_ADDRESS } from './places.ts';
 
 export interface OverlaybdStatus extends OverlaybdP2p {
   file: string;

@@ -3,10 +3,6 @@ import { appendChild, layoutOf, removeChild, renderObject, replaceNode } from '.
 import { memberOf, parseJsonText } from './json-text.ts';
 import type { JsonMember, JsonNode, JsonObject } from './json-text.ts';
 
-/** Where overlaybd keeps its config, and what it asks a Shoal of this node for (CONTRACT 2.2, 4). */
-export const OVERLAYBD_FILE = '/etc/overlaybd/overlaybd.json';
-export const OVERLAYBD_ADDRESS = 'http://localhost:65001/accelerator';
-
 export interface OverlaybdP2p {
   enabled: boolean;
   address: string | null;

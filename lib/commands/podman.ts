@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+import { ShoalError } from '../errors.ts';
+import { readText, removeFile, replaceFile, systemDisk } from '../runtimes/disk.ts';
+import { dropInFor, dropInName, isDropIn } from '../runtimes/podman-registries.ts';
+import type { Output } from './program.ts';
+import { mirrorUrl, registryNames } from './registry-names.ts';
+
+export interface PodmanOptions {
+  registry: string[];
+  dir: string;
+  mirror: string;
+  write?: boolean;
+}
+
+export type PodmanAction = 'configure' | 'restore';
+
+/**
+ * `shoal podman configure|restore`: prints the drop-in of each registry, or with `--write` puts it in place; each is a
+ * file of its own, so nothing of anybody's is changed. Returns 0. Throws USAGE, and FILE_UNUSABLE naming the file.
+ */
+export async function runPodman(action: PodmanAction, options: PodmanOptions, output: Output): Promise<number> {
+  const mirror = mirrorUrl(options.mirror);
+  for (const registry of registryNames(options.registry)) {
+    const path = join(options.dir, dropInName(registry));
+    const now = readText(systemDisk, path);
+    if (now !== null && !isDropIn(now)) throw new ShoalError('FILE_UNUSABLE', `${path}: not written by Shoal; left as it is`);
+    if (action === 'restore') {
+      removeFile(systemDisk, path);
+      output.out(`${path}: ${now === null ? 'not there; nothing was changed' : 'removed'}\n`);
+      continue;
+    }
+    const text = dropInFor(registry, mirror);
+    if (options.write !== true) {
+      output.out(text);
+      output.err(`${path} as it would be; --write puts it in place\n`);
+      continue;
+    }
+    if (text !== now) replaceFile(systemDisk, path, text);
+    output.out(`${path}: ${registry} is asked for at ${mirror} first${text === now ? ' (as before)' : ''}\n`);
+  }
+  return 0;
+}

@@ -1,0 +1,56 @@
+import { MultiBar, Presets } from 'cli-progress';
+import type { BlobDescriptor } from '../demo/image.ts';
+import { formatBytes, formatSeconds } from './quantity.ts';
+
+/** A layer, as it is shown while it is read. */
+export interface LayerProgress {
+  advance(bytes: number): void;
+  /** `problem` is null when it came whole. */
+  done(seconds: number, problem: string | null): void;
+}
+
+export interface LayerBoard {
+  layer(blob: BlobDescriptor): LayerProgress;
+  close(): void;
+}
+
+const SHORT_DIGEST_CHARS = 'sha256:'.length + 12;
+
+/** Bars of the layers under way on a terminal, a line for each that is done anywhere. */
+export function layerBoard(stream: NodeJS.WriteStream): LayerBoard {
+  return stream.isTTY ? bars(stream) : plainLayers((text) => void stream.write(text));
+}
+
+function bars(stream: NodeJS.WriteStream): LayerBoard {
+  const board = new MultiBar({ format: '  {name} {bar} {percentage} %  {size}', stream, hideCursor: true, clearOnComplete: true, barsize: 28, autopadding: true }, Presets.shades_classic);
+  return {
+    layer(blob) {
+      const bar = board.create(blob.sizeBytes, 0, { name: shortName(blob), size: formatBytes(blob.sizeBytes) });
+      return {
+        advance: (bytes) => bar.increment(bytes),
+        done(seconds, problem) {
+          board.remove(bar);
+          board.log(verdict(blob, seconds, problem));
+        },
+      };
+    },
+    close: () => board.stop(),
+  };
+}
+
+/** Plain lines, for a pipe or a file. */
+export function plainLayers(write: (text: string) => void): LayerBoard {
+  return {
+    layer: (blob) => ({ advance: () => undefined, done: (seconds, problem) => write(verdict(blob, seconds, problem)) }),
+    close: () => undefined,
+  };
+}
+
+function verdict(blob: BlobDescriptor, seconds: number, problem: string | null): string {
+  const state = problem === null ? `${formatBytes(blob.sizeBytes)} in ${formatSeconds(seconds)}` : `FAILED after ${formatSeconds(seconds)}: ${problem}`;
+  return `  ${shortName(blob)} ${state}\n`;
+}
+
+function shortName({ digest }: BlobDescriptor): string {
+  return digest.slice(0, SHORT_DIGEST_CHARS);
+}

@@ -1,0 +1,145 @@
+import { systemClock } from '../clock.ts';
+import { parseUpstream } from '../config/address.ts';
+import type { BlobDescriptor } from '../demo/image.ts';
+import { RegistryClient } from '../demo/registry-client.ts';
+import type { Credentials } from '../demo/registry-token.ts';
+import { ShoalError } from '../errors.ts';
+import { PREHEAT_CONCURRENCY } from '../limits.ts';
+import { namedImage, ownPlatform, parsePlatform, planPreheat } from './preheat-image.ts';
+import type { NamedImage, Platform } from './preheat-image.ts';
+import { readLayer } from './preheat-layer.ts';
+import { layerBoard } from './preheat-progress.ts';
+import type { LayerBoard } from './preheat-progress.ts';
+import { NodeBlobs } from './preheat-source.ts';
+import type { Output } from './program.ts';
+import { formatBytes, formatSeconds } from './quantity.ts';
+
+export interface PreheatOptions {
+  via: string;
+  platform?: string;
+  allPlatforms?: boolean;
+  user?: string;
+  passwordStdin?: boolean;
+  json?: boolean;
+}
+
+/** One image of the report (`--json`: `{"ok","via","bytes","seconds","images":[...]}` on the last line). */
+export interface PreheatResult {
+  image: string;
+  /** Of the manifest or index; null when it could not be had. */
+  digest: string | null;
+  platforms: string[];
+  blobs: number;
+  bytes: number;
+  seconds: number;
+  ok: boolean;
+  problems: string[];
+}
+
+/**
+ * `shoal preheat` (CONTRACT 4): reads images through a node, so that the swarm has them before a rollout asks. What is
+ * cached already comes at memory speed, so a run that was broken off goes on where it stopped. Returns 0 when every
+ * image came whole, with its digests right, else 1. Throws USAGE.
+ */
+export async function runPreheat(names: readonly string[], options: PreheatOptions, output: Output, readPassword: () => Promise<string> = passwordFromStdin): Promise<number> {
+  const via = parseUpstream(options.via);
+  if (via === null) throw new ShoalError('USAGE', '--via: allowed: http(s)://HOST[:PORT] of a node, without path, query or credentials');
+  const platform = platformOf(options);
+  const images = names.map(namedImage);
+  const credentials = await credentialsOf(options, images, readPassword);
+  const say = options.json === true ? output.err : output.out;
+  const startMs = systemClock.nowMs();
+  const board = layerBoard(options.json === true ? process.stderr : process.stdout);
+  const results: PreheatResult[] = [];
+  try {
+    for (const image of images) {
+      say(`  ${image.name}\n`);
+      const result = await preheat(image, { via, platform, credentials, board });
+      results.push(result);
+      for (const problem of result.problems) output.err(`shoal: ${image.name}: ${problem}\n`);
+    }
+  } finally {
+    board.close();
+  }
+  const ok = results.every((result) => result.ok);
+  const bytes = results.reduce((sum, result) => sum + result.bytes, 0);
+  const seconds = (systemClock.nowMs() - startMs) / 1_000;
+  say(`  ${results.filter((result) => result.ok).length} of ${results.length} images brought in through ${via}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}\n`);
+  if (options.json === true) output.out(`${JSON.stringify({ ok, via, bytes, seconds, images: results })}\n`);
+  return ok ? 0 : 1;
+}
+
+interface Way {
+  via: string;
+  platform: Platform | null;
+  credentials: Credentials | null;
+  board: LayerBoard;
+}
+
+/** Never throws: what goes wrong with one image is told in its result. */
+async function preheat(image: NamedImage, { via, platform, credentials, board }: Way): Promise<PreheatResult> {
+  const startMs = systemClock.nowMs();
+  const address = { url: via, namespace: image.registry };
+  const client = new RegistryClient(address, credentials, new AbortController().signal);
+  const blobs = new NodeBlobs(address, credentials);
+  const result: PreheatResult = { image: image.name, digest: null, platforms: [], blobs: 0, bytes: 0, seconds: 0, ok: false, problems: [] };
+  try {
+    const plan = await planPreheat((reference) => client.manifest(image.repository, reference), image.reference, platform);
+    Object.assign(result, { digest: plan.digest, platforms: plan.platforms, blobs: plan.blobs.length });
+    const waiting = [...plan.blobs];
+    const reader = async (): Promise<void> => {
+      for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
+        const problem = await readShown(blobs, image.repository, blob, board, (bytes) => (result.bytes += bytes));
+        if (problem !== null) result.problems.push(problem);
+      }
+    };
+    await Promise.all(Array.from({ length: PREHEAT_CONCURRENCY }, reader));
+  } catch (error) {
+    result.problems.push(ShoalError.from(error).message);
+  } finally {
+    await Promise.all([client.close(), blobs.close()]);
+  }
+  result.ok = result.problems.length === 0;
+  result.seconds = (systemClock.nowMs() - startMs) / 1_000;
+  return result;
+}
+
+/** Reads one blob under the eyes of the user; returns what went wrong, or null. */
+async function readShown(blobs: NodeBlobs, repository: string, blob: BlobDescriptor, board: LayerBoard, onBytes: (bytes: number) => void): Promise<string | null> {
+  const startMs = systemClock.nowMs();
+  const progress = board.layer(blob);
+  let problem: string | null = null;
+  try {
+    await readLayer(blobs, repository, blob, systemClock, (bytes) => {
+      onBytes(bytes);
+      progress.advance(bytes);
+    });
+  } catch (error) {
+    problem = ShoalError.from(error).message;
+  }
+  progress.done((systemClock.nowMs() - startMs) / 1_000, problem);
+  return problem;
+}
+
+function platformOf({ platform, allPlatforms }: PreheatOptions): Platform | null {
+  if (allPlatforms === true && platform !== undefined) throw new ShoalError('USAGE', '--platform and --all-platforms exclude each other');
+  if (allPlatforms === true) return null;
+  if (platform === undefined) return ownPlatform();
+  const parsed = parsePlatform(platform);
+  if (parsed === null) throw new ShoalError('USAGE', '--platform: allowed: OS/ARCH or OS/ARCH/VARIANT, as in linux/arm64');
+  return parsed;
+}
+
+/** One registry's credentials go to no other registry's token server. */
+async function credentialsOf({ user, passwordStdin }: PreheatOptions, images: readonly NamedImage[], readPassword: () => Promise<string>): Promise<Credentials | null> {
+  if (user === undefined && passwordStdin !== true) return null;
+  if (user === undefined || passwordStdin !== true) throw new ShoalError('USAGE', '--user and --password-stdin go together');
+  if (new Set(images.map((image) => image.registry)).size > 1) throw new ShoalError('USAGE', '--user: allowed with images of one registry only');
+  return { username: user, password: (await readPassword()).replace(/\r?\n$/, '') };
+}
+
+async function passwordFromStdin(): Promise<string> {
+  let text = '';
+  for await (const part of process.stdin.setEncoding('utf8')) text += part as string;
+  return text;
+}

@@ -1,0 +1,207 @@
+import { dirname, join, resolve } from 'node:path';
+import { ShoalError } from '../errors.ts';
+import { exists, readText, removeFile, replaceFile, systemDisk, unusable } from './disk.ts';
+import type { Disk } from './disk.ts';
+import { freshHosts, headOf, hostsWith, readHosts } from './hosts-toml.ts';
+import type { CertificateFiles, HostsFile, HostsRecord, Mirror } from './hosts-toml.ts';
+import { KeptFile } from './kept-file.ts';
+
+export interface RegistryStatus {
+  registry: string;
+  file: string;
+  /** By whom the registry is configured. */
+  by: 'shoal' | 'other' | 'nobody';
+  server: string | null;
+  /** In the order containerd tries them, before `server`. */
+  hosts: string[];
+  backup: string | null;
+}
+
+export interface RegistryChange extends RegistryStatus {
+  changed: boolean;
+  /** Hosts of the file that was there that the new one does not have; they are in the backup. */
+  dropped: string[];
+}
+
+/** containerd's folder of registry hosts. Every method throws FILE_UNUSABLE naming the file, which is then as it was. */
+export class CertsDir {
+  readonly #root: string;
+  readonly #disk: Disk;
+
+  constructor(root: string, disk: Disk = systemDisk) {
+    this.#root = resolve(root);
+    this.#disk = disk;
+  }
+
+  /** Registries with a folder of their own, in alphabetical order. */
+  registries(): string[] {
+    try {
+      const names = exists(this.#disk, this.#root) ? this.#disk.list(this.#root) : [];
+      return names.filter((name) => exists(this.#disk, join(this.#root, name, 'hosts.toml'))).map(registryOf).sort();
+    } catch (error) {
+      throw unusable(this.#root, 'cannot be read', error);
+    }
+  }
+
+  status(registry: string): RegistryStatus {
+    const file = this.#fileOf(registry);
+    return this.#named(file, () => statusOf(registry, file));
+  }
+
+  /** Makes containerd ask `mirror` first for the images of `registry`. */
+  configure(registry: string, mirror: Mirror): RegistryChange {
+    const file = this.#fileOf(registry);
+    return this.#named(file, () => {
+      const now = file.read();
+      const current = now === null ? null : readHosts(now);
+      const ours = current?.record ?? null;
+      if (ours === null && current?.hosts[0] === mirror.url) return { ...statusOf(registry, file), changed: false, dropped: [] };
+      // What a file of ours stands for is what was there before it.
+      const before = ours === null ? now : ours.kept ? backupOf(file) : null;
+      const made = ours?.made ?? this.#foldersToMake(dirname(file.path));
+      const record: HostsRecord = { kept: before !== null, made };
+      const certificates = before === null || before === '' ? this.#certificates(dirname(file.path)) : { cas: [], clients: [] };
+      const merged = hostsWith(registry, mirror, before, certificates, record);
+      const text = merged ?? freshHosts(registry, mirror, certificates, headOf(record));
+      const dropped = merged === null && before !== null ? readHosts(before).hosts.filter((host) => host !== mirror.url) : [];
+      if (text !== now) this.#write(file, text, ours === null && now !== null);
+      return { ...statusOf(registry, file), changed: text !== now, dropped };
+    });
+  }
+
+  /** Puts back exactly what was there before `configure`: the old file, or none, and no folder it made. */
+  restore(registry: string): RegistryChange {
+    const file = this.#fileOf(registry);
+    return this.#named(file, () => {
+      const now = file.read();
+      const ours = now === null ? null : recordIn(now);
+      const changed = ours !== null;
+      if (ours === null) this.#checkSettled(file, now);
+      else if (ours.kept) this.#putBack(file);
+      else this.#remove(file, ours.made);
+      return { ...statusOf(registry, file), changed, dropped: [] };
+    });
+  }
+
+  /** Not ours: all is well unless there is a copy of something else. */
+  #checkSettled(file: KeptFile, now: string | null): void {
+    const backup = file.readBackup();
+    if (backup === null) return;
+    if (now !== null && now !== backup) {
+      throw new ShoalError('FILE_UNUSABLE', `not written by Shoal any more; what was there before Shoal is in ${file.backupPath}`);
+    }
+    if (now === null) file.restore();
+    else file.dropBackup();
+  }
+
+  #write(file: KeptFile, text: string, isForeign: boolean): void {
+    const folder = dirname(file.path);
+    for (const missing of this.#missingFolders(folder)) {
+      try {
+        this.#disk.makeFolder(missing);
+      } catch (error) {
+        throw unusable(missing, 'cannot be made', error);
+      }
+    }
+    if (isForeign) file.change(text, { keepAnew: true });
+    else replaceFile(this.#disk, file.path, text);
+  }
+
+  #putBack(file: KeptFile): void {
+    backupOf(file);
+    file.restore();
+  }
+
+  #remove(file: KeptFile, made: readonly string[]): void {
+    removeFile(this.#disk, file.path);
+    for (const folder of made.toReversed()) {
+      if (!this.#isAbove(folder, file.path)) continue;
+      try {
+        this.#disk.removeFolder(folder);
+      } catch {
+        // Somebody else uses it by now.
+        return;
+      }
+    }
+  }
+
+  /**
+   * The folders that have to be made for a file in `folder`, and those above it that were made for another registry:
+   * whichever is restored last takes them along.
+   */
+  #foldersToMake(folder: string): string[] {
+    const records = this.registries().map((registry) => recordIn(readText(this.#disk, this.#fileOf(registry).path) ?? ''));
+    const shared = records.flatMap((record) => record?.made ?? []).filter((made) => this.#isAbove(made, join(folder, 'hosts.toml')));
+    return [...new Set([...shared, ...this.#missingFolders(folder)])].sort((a, b) => a.length - b.length);
+  }
+
+  /** Outermost first. */
+  #missingFolders(folder: string): string[] {
+    const missing: string[] = [];
+    for (let at = folder; !exists(this.#disk, at); at = dirname(at)) missing.unshift(at);
+    return missing;
+  }
+
+  #isAbove(folder: string, path: string): boolean {
+    return path.startsWith(`${folder}/`);
+  }
+
+  #certificates(folder: string): CertificateFiles {
+    if (!exists(this.#disk, folder)) return { cas: [], clients: [] };
+    const names = this.#disk.list(folder).sort();
+    const clients = names.filter((name) => name.endsWith('.cert')).map((cert) => {
+      const key = cert.replace(/\.cert$/, '.key');
+      return [cert, names.includes(key) ? key : ''] as const;
+    });
+    return { cas: names.filter((name) => name.endsWith('.crt')), clients };
+  }
+
+  /** containerd looks for `host_port_` before `host:port`, and for nothing else once it has found one. */
+  #fileOf(registry: string): KeptFile {
+    const underscored = join(this.#root, registry.replace(/:(\d+)$/, '_$1_'));
+    const folder = underscored.endsWith('_') && exists(this.#disk, underscored) ? underscored : join(this.#root, registry);
+    return new KeptFile(this.#disk, join(folder, 'hosts.toml'));
+  }
+
+  #named<T>(file: KeptFile, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof ShoalError && !error.message.startsWith('/')) throw new ShoalError(error.code, `${file.path}: ${error.message}`, { cause: error });
+      throw unusable(file.path, 'cannot be changed', error);
+    }
+  }
+}
+
+/** What the file was before, which it says is kept. */
+function backupOf(file: KeptFile): string {
+  const backup = file.readBackup();
+  if (backup === null) throw new ShoalError('FILE_UNUSABLE', `its backup ${file.backupPath} is gone`);
+  return backup;
+}
+
+function statusOf(registry: string, file: KeptFile): RegistryStatus {
+  const text = file.read();
+  const found: HostsFile | null = text === null ? null : readHosts(text);
+  return {
+    registry,
+    file: file.path,
+    by: found === null ? 'nobody' : found.record === null ? 'other' : 'shoal',
+    server: found?.server ?? null,
+    hosts: found?.hosts ?? [],
+    backup: file.readBackup() === null ? null : file.backupPath,
+  };
+}
+
+/** A damaged file is nobody's of ours. */
+function recordIn(text: string): HostsRecord | null {
+  try {
+    return readHosts(text).record;
+  } catch {
+    return null;
+  }
+}
+
+function registryOf(folder: string): string {
+  return folder.replace(/_(\d+)_$/, ':$1');
+}

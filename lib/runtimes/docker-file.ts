@@ -1,0 +1,56 @@
+import { ShoalError } from '../errors.ts';
+import { exists, removeFile, systemDisk } from './disk.ts';
+import type { Disk } from './disk.ts';
+import { withMirror, withoutMirror } from './docker-daemon.ts';
+import { KeptFile } from './kept-file.ts';
+
+/** Docker's daemon.json on this machine. Every method throws FILE_UNUSABLE naming the file, which is then as it was. */
+export class DockerFile {
+  readonly #file: KeptFile;
+  readonly #disk: Disk;
+
+  constructor(path: string, disk: Disk = systemDisk) {
+    this.#file = new KeptFile(disk, path);
+    this.#disk = disk;
+  }
+
+  /** What the file would say with the mirror. */
+  preview(mirror: string): string {
+    return this.#named(() => withMirror(this.#file.read(), mirror));
+  }
+
+  /** Whether the file had to be changed. */
+  configure(mirror: string): boolean {
+    return this.#named(() => {
+      const text = this.#file.read();
+      const edited = withMirror(text, mirror);
+      if (edited !== text) this.#file.change(edited);
+      return edited !== text;
+    });
+  }
+
+  /** Takes the mirror out again: byte for byte, or no file at all, as it was, when nothing else has changed since. */
+  restore(mirror: string): boolean {
+    return this.#named(() => {
+      const text = this.#file.read();
+      if (text === null) return false;
+      const edited = withoutMirror(text, mirror, this.#file.readBackup());
+      if (edited === null) removeFile(this.#disk, this.#file.path);
+      else this.#file.settle(edited);
+      return edited !== text;
+    });
+  }
+
+  get exists(): boolean {
+    return exists(this.#disk, this.#file.path);
+  }
+
+  #named<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof ShoalError) || error.message.startsWith(this.#file.path)) throw error;
+      throw new ShoalError(error.code, `${this.#file.path}: ${error.message}; nothing was changed`, { cause: error });
+    }
+  }
+}

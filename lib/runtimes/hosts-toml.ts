@@ -1,0 +1,131 @@
+import { isDeepStrictEqual } from 'node:util';
+import { ShoalError } from '../errors.ts';
+import { isTable, parseToml, quoteToml } from './toml-text.ts';
+
+/*
+ * containerd's `certs.d/<registry>/hosts.toml` (containerd, docs/hosts.md): hosts are tried in the order in which they stand
+ * in the file, then `server`, which is the registry itself when it is not named.
+ */
+
+/** Where images of a registry are asked for first. */
+export interface Mirror {
+  url: string;
+  /** Path of the CA that signed its certificate, for https; null for the system's. */
+  ca: string | null;
+}
+
+/** Certificates that lie beside a hosts.toml in Docker's manner, which containerd reads only while there is none. */
+export interface CertificateFiles {
+  /** `*.crt` */
+  cas: readonly string[];
+  /** `*.cert` with its `*.key` ('' when it is in the same file). */
+  clients: readonly (readonly [cert: string, key: string])[];
+}
+
+/** What Shoal notes in the file it writes, for its own way back. */
+export interface HostsRecord {
+  /** Whether a hosts.toml was there, which is in the backup then. */
+  kept: boolean;
+  /** Folders made for it, the outermost first. */
+  made: readonly string[];
+}
+
+export interface HostsFile {
+  /** Null for a file that Shoal did not write. */
+  record: HostsRecord | null;
+  server: string | null;
+  /** In the order they are tried. */
+  hosts: string[];
+}
+
+const MARK = '# Written by `shoal containerd configure`; `shoal containerd restore` puts back what was here before.';
+const KEPT = '# shoal: kept hosts.toml.shoal-backup';
+const MADE = '# shoal: made ';
+const HEAD = /^(?:# (?:Written by `shoal|shoal: ).*\r?\n)*\r?\n?/;
+
+/** The origin of a registry: what `server` names. Docker Hub's images carry a name it does not answer at. */
+export function serverOf(registry: string): string {
+  if (registry === 'docker.io') return 'https://registry-1.docker.io';
+  const loopback = /^(?:localhost|127\.[\d.]+|\[::1\]):(?!443$)\d+$/.test(registry);
+  return `${loopback ? 'http' : 'https'}://${registry}`;
+}
+
+/** Reads a hosts.toml. Throws FILE_UNUSABLE when it is not TOML, or not of that form. */
+export function readHosts(text: string): HostsFile {
+  const { server, host } = parseToml(text) as Partial<HostsToml>;
+  if (server !== undefined && typeof server !== 'string') throw new ShoalError('FILE_UNUSABLE', '"server" is not a string');
+  if (host !== undefined && !isTable(host)) throw new ShoalError('FILE_UNUSABLE', '"host" is not a table');
+  return { record: recordOf(text), server: server ?? null, hosts: Object.keys(host ?? {}) };
+}
+
+/**
+ * The hosts.toml that asks `mirror` first and the registry after it. `before` is the one in use so far (null or empty:
+ * none): all it says stays, its hosts as fallbacks after the mirror. `certificates` are taken over when there was none.
+ * Null when `before` is laid out so that nothing can be put before its hosts. Throws FILE_UNUSABLE when it is damaged.
+ */
+export function hostsWith(registry: string, mirror: Mirror, before: string | null, certificates: CertificateFiles, record: HostsRecord): string | null {
+  const head = headOf(record);
+  if (before === null || before.trim() === '') return freshHosts(registry, mirror, certificates, head);
+  const old = parseHostsToml(before);
+  const newline = before.includes('\r\n') ? '\r\n' : '\n';
+  const table = mirrorTable(mirror);
+  const wanted = { ...old, host: { [mirror.url]: parseHostsToml(table).host[mirror.url], ...old.host } };
+  // A line that begins with a bracket may also stand inside an array or a string: what comes out is read again.
+  for (const at of tableStarts(before)) {
+    const space = at === 0 || /\n$/.test(before.slice(0, at)) ? '' : newline;
+    const tail = at === before.length ? '' : newline;
+    const text = before.slice(0, at) + space + (table + tail).replaceAll(/\r?\n/g, newline) + before.slice(at);
+    if (says(text, wanted)) return head.replaceAll('\n', newline) + text;
+  }
+  return null;
+}
+
+/** A hosts.toml of Shoal's alone. */
+export function freshHosts(registry: string, mirror: Mirror, { cas, clients }: CertificateFiles, head: string): string {
+  const lines = [
+    // Without `server` it is the registry that is asked for: the only right thing for `_default`.
+    ...(registry === '_default' ? [] : [`server = ${quoteToml(serverOf(registry))}`]),
+    ...(cas.length === 0 ? [] : [`ca = [${cas.map(quoteToml).join(', ')}]`]),
+    ...(clients.length === 0 ? [] : [`client = [${clients.map(([cert, key]) => `[${quoteToml(cert)}, ${quoteToml(key)}]`).join(', ')}]`]),
+  ];
+  return `${head}${lines.map((line) => `${line}\n`).join('')}${lines.length === 0 ? '' : '\n'}${mirrorTable(mirror)}`;
+}
+
+/** The comment lines at the top of a file of ours. */
+export function headOf({ kept, made }: HostsRecord): string {
+  const lines = [MARK, ...(kept ? [KEPT] : []), ...made.map((folder) => MADE + folder)];
+  return `${lines.join('\n')}\n\n`;
+}
+
+function recordOf(text: string): HostsRecord | null {
+  const lines = HEAD.exec(text)![0].split(/\r?\n/);
+  if (!lines.includes(MARK)) return null;
+  return { kept: lines.includes(KEPT), made: lines.filter((line) => line.startsWith(MADE)).map((line) => line.slice(MADE.length)) };
+}
+
+function mirrorTable({ url, ca }: Mirror): string {
+  return `[host.${quoteToml(url)}]\n  capabilities = ["pull", "resolve"]\n${ca === null ? '' : `  ca = ${quoteToml(ca)}\n`}`;
+}
+
+/** Where a table may begin, in order, the end of the text last. */
+function tableStarts(text: string): number[] {
+  return [...[...text.matchAll(/^[ \t]*\[/gm)].map((match) => match.index), text.length];
+}
+
+interface HostsToml {
+  [key: string]: unknown;
+  host: Record<string, unknown>;
+}
+
+function parseHostsToml(text: string): HostsToml {
+  return { host: {}, ...parseToml(text) };
+}
+
+function says(text: string, wanted: HostsToml): boolean {
+  try {
+    const got = parseHostsToml(text);
+    return isDeepStrictEqual(got, wanted) && isDeepStrictEqual(Object.keys(got.host), Object.keys(wanted.host));
+  } catch {
+    return false;
+  }
+}
