@@ -24,7 +24,8 @@ export interface WebhookServerOptions {
 export class WebhookServer {
   readonly #options: WebhookServerOptions;
   #server: Server | null = null;
-  #underWay = 0;
+  #requests = 0;
+  #reviews = 0;
 
   constructor(options: WebhookServerOptions) {
     this.#options = options;
@@ -54,11 +55,21 @@ export class WebhookServer {
     if (server === null) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     server.close(() => resolve());
-    server.closeIdleConnections();
+    this.#closeWhenIdle();
     await promise;
   }
 
+  /** Node does not count a connection idle on which nothing was ever asked; API servers keep such for 90 s. */
+  #closeWhenIdle(): void {
+    if (this.#requests === 0 && this.#server?.listening === false) this.#server.closeAllConnections();
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#requests++;
+    response.once('close', () => {
+      this.#requests--;
+      this.#closeWhenIdle();
+    });
     try {
       const path = (request.url ?? '').split('?')[0]!;
       const entry = REVIEW_PATHS[path];
@@ -76,12 +87,12 @@ export class WebhookServer {
   async #review(request: IncomingMessage, entry: WebhookEntry): Promise<object> {
     const text = await bodyText(request);
     // Beyond this the reviews would be late anyway: the pod is admitted as it came, without the work.
-    if (this.#underWay >= ADMISSION_REVIEWS_MAX) return reviewAnswer(String((parsed(text) as { request?: { uid?: string } } | null)?.request?.uid ?? ''), null);
-    this.#underWay++;
+    if (this.#reviews >= ADMISSION_REVIEWS_MAX) return reviewAnswer(String((parsed(text) as { request?: { uid?: string } } | null)?.request?.uid ?? ''), null);
+    this.#reviews++;
     try {
       return await this.#options.answer(parsed(text), entry);
     } finally {
-      this.#underWay--;
+      this.#reviews--;
     }
   }
 }
