@@ -81,6 +81,8 @@ export interface LoaderFixture {
   fills: Fill[];
   completed: { name: string; fromDisk: boolean }[];
   looked: string[];
+  /** What was read from disk or written there: operation, shard, size, time. */
+  filed: [string, number, number, number][];
   loader: ShardLoader;
   /** Ends the newest fill of a shard well, as a transfer task would. */
   deliver(shard: number, totalBytes?: number): Promise<void>;
@@ -96,6 +98,7 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
   const fills: Fill[] = [];
   const completed: { name: string; fromDisk: boolean }[] = [];
   const looked: string[] = [];
+  const filed: [string, number, number, number][] = [];
   const fill: FillFromSwarm = (resident, way, done, failed) => {
     const fill: Fill = { resident, way, done, failed, abandoned: false };
     fills.push(fill);
@@ -110,6 +113,7 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
     facts,
     fill: options.fill ?? fill,
     completed: (resident, fromDisk) => completed.push({ name: `${resident.key}/${resident.shard}`, fromDisk }),
+    filed: (operation, resident, sizeBytes, tookMs) => filed.push([operation, resident.shard, sizeBytes, tookMs]),
     looked: (tier) => looked.push(tier),
   });
   const deliver = async (shard: number, totalBytes = SHARD_BYTES): Promise<void> => {
@@ -121,7 +125,7 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
     fill.done({ lengthBytes, totalBytes, checksum: CHECKSUM });
     await settled();
   };
-  return { clock, arena, doorbells, residency, facts, store, fills, completed, looked, loader, deliver };
+  return { clock, arena, doorbells, residency, facts, store, fills, completed, looked, filed, loader, deliver };
 }
 
 /** Resolves when every promise that could go on without time or I/O has gone on. */

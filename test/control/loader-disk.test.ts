@@ -16,12 +16,14 @@ describe('control/loader with a disk', () => {
     assert.deepEqual(listener.places, [{ slot, cold: true }]);
     assert.deepEqual([at.arena.length(slot), at.arena.total(slot), at.arena.released(slot)], [900, 900, 0]);
     assert.equal(at.arena.source(slot), SlotSource.disk);
+    at.clock.advance(25);
     at.store.loads[0]!.end('ok');
     await settled();
     assert.equal(at.arena.released(slot), 900);
     assert.deepEqual([at.fills.length, at.store.saves.length], [0, 0]);
     assert.deepEqual(at.completed, [{ name: `${KEY}/0`, fromDisk: true }]);
     assert.deepEqual(at.looked, ['disk']);
+    assert.deepEqual(at.filed, [['fileread', 0, 900, 25]]);
   });
 
   it('asks the swarm when the disk does not have it after all, without placing anybody twice', async () => {
@@ -33,7 +35,7 @@ describe('control/loader with a disk', () => {
     await settled();
     assert.equal(at.fills.length, 1);
     assert.equal(listener.places.length, 1);
-    assert.deepEqual(at.looked, ['swarm']);
+    assert.deepEqual(at.filed, [['fileread', 0, -1, 0]]);
   });
 
   it('stops at a miss when nobody wants the shard any more', async () => {

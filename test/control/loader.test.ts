@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../../lib/errors.ts';
-import { SlotState } from '../../lib/io/arena.ts';
+import { SlotSource, SlotState } from '../../lib/io/arena.ts';
 import { FRESH_SLOT_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import { CHECKSUM, KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
 
@@ -14,13 +14,14 @@ describe('control/loader', () => {
     at.loader.want(KEY, 0, WAY, second);
     await settled();
     assert.equal(at.fills.length, 1);
+    at.arena.setSource(at.fills[0]!.resident.slot, SlotSource.peer);
     const { slot } = at.fills[0]!.resident;
     assert.deepEqual([first.places, second.places], [[{ slot, cold: true }], [{ slot, cold: true }]]);
     await at.deliver(0, 700);
     const late = new Listener();
     at.loader.want(KEY, 0, WAY, late);
     assert.deepEqual(late.places, [{ slot, cold: false }]);
-    assert.deepEqual(at.looked, ['joined', 'swarm', 'arena']);
+    assert.deepEqual(at.looked, ['joined', 'peer', 'arena']);
     assert.equal(at.fills.length, 1);
   });
 

@@ -40,13 +40,14 @@ describe('control/peer-desk', () => {
   let swarm: FakeSwarm;
   let desks: PeerDesks;
   let replies: ControlMessage[];
+  let uploads: [string, number][];
   let desk: PeerDesk;
 
   beforeEach(() => {
     at = loaderFixture({ disk: true });
     swarm = new FakeSwarm();
-    desks = new PeerDesks({ swarm: swarm as unknown as Swarm, clock: at.clock, facts: at.facts, loader: () => at.loader });
-    replies = [];
+    desks = new PeerDesks({ swarm: swarm as unknown as Swarm, clock: at.clock, facts: at.facts, loader: () => at.loader, sent: (node, bytes) => uploads.push([node, bytes]) });
+    [replies, uploads] = [[], []];
     desk = new PeerDesk(desks.parts, (message) => replies.push(message));
   });
 
@@ -95,7 +96,7 @@ describe('control/peer-desk', () => {
       { kind: 'peer', id: 2, answer: { kind: 'busy', retryMs: 50 } },
       { kind: 'peer', id: 3, answer: { kind: 'miss' } },
     ]);
-    desk.close(1, false);
+    desk.close(1, false, 0);
     assert.deepEqual([at.fills.length, swarm.told.length], [0, 0]);
   });
 
@@ -110,9 +111,10 @@ describe('control/peer-desk', () => {
     for (const [id, whole] of [[1, true], [2, false]] as const) {
       ask({ id, shard: id });
       await settled();
-      desk.close(id, whole);
-      desk.close(id, whole);
+      desk.close(id, whole, 500);
+      desk.close(id, whole, 500);
       assert.deepEqual(swarm.told.splice(0), [['sent', { key: KEY, index: id }, CHILD, whole]]);
+      assert.deepEqual(uploads.splice(0), [[CHILD, 500]]);
     }
     assert.deepEqual(at.fills.map((fill) => fill.abandoned), [true, false]);
     at.clock.advance(PEER_RETURN_MS);
@@ -122,7 +124,7 @@ describe('control/peer-desk', () => {
   it('goes on with a shard for a child that was told "busy" and came back', async () => {
     ask();
     await settled();
-    desk.close(1, false);
+    desk.close(1, false, 0);
     at.clock.advance(PEER_RETURN_MS - 1);
     ask({ id: 2 });
     at.clock.advance(PEER_RETURN_MS);
