@@ -292,10 +292,11 @@ export const RANK_DEPTH = 8;
 export const RANKS_MAX = 65_536;
 
 /** Children an inner node of a shard's tree takes; a node is inner in one of so many trees (docs/SWARM.md). */
-export const TREE_FANOUT = 4;
+export const TREE_FANOUT = 6;
 
-/** Children the owner of a shard sends to itself. */
-export const OWNER_FANOUT = 4;
+/** Children the owner of a shard sends to itself, and how many of them may be leaves of the tree. */
+export const OWNER_FANOUT = 8;
+export const OWNER_LEAVES = 2;
 
 /** Above this many children at once even an owner without any other holder says "busy". */
 export const OWNER_CHILDREN_MAX = 64;
@@ -461,7 +462,7 @@ export const THREAD_HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb
 export const FINISH_SHARD_MS = 30_000;
 
 /** Shards a node passes on to others are asked for this much earlier than those it only reads, so that it is there before its children. */
-export const INNER_LEAD_SHARDS = 16;
+export const INNER_LEAD_SHARDS = 24;
 
 /** Life of a node's own CA, and of the proxy's certificate under it, which is renewed at a start that finds less than a third left. */
 export const PROXY_CA_DAYS = 3_650;
@@ -483,3 +484,6 @@ export const PREHEAT_FRUITLESS_MAX = 5;
 /** First and longest pause before a layer is asked for again: a node that restarts is back within a second or two. */
 export const PREHEAT_RETRY_MS_MIN = 250;
 export const PREHEAT_RETRY_MS_MAX = 5_000;
+
+/** Shards of the trees in which it is a leaf that a sequential reader waits for at once (docs/SWARM.md). */
+export const READ_WINDOW_SHARDS = 24;

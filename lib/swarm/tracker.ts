@@ -1,35 +1,18 @@
-import { HOLDER_DOUBTS_MAX, OWNER_CHILDREN_MAX, OWNER_FANOUT, OWNER_RETRY_MS, TREE_CHOICES, TREE_FANOUT, TREE_SCAN_MAX } from '../limits.ts';
+import { HOLDER_DOUBTS_MAX, OWNER_CHILDREN_MAX, OWNER_FANOUT, OWNER_LEAVES, OWNER_RETRY_MS, TREE_FANOUT } from '../limits.ts';
+import { Crowd, type Holder, hasSlot, isIdle, Line } from './candidates.ts';
 import { hash32 } from './rank.ts';
 import type { NodeId, Report, ShardWord, TreeEdge } from './types.ts';
-
-/** A node that has a shard or is receiving it; the owner itself is the one without a parent. */
-interface Holder {
-  readonly node: NodeId;
-  readonly zone: string | null;
-  parent: Holder | null;
-  /** Nodes receiving from it now. */
-  children: number;
-  /** Children it may have before others come first. */
-  readonly slots: number;
-  complete: boolean;
-  /** Children of all shards it was sending to when last heard of, and those it was given since. */
-  load: number;
-  /** Times it was found wanting; at HOLDER_DOUBTS_MAX it gets no more children. */
-  doubts: number;
-  gone: boolean;
-  /** Whether it stands in a line of candidates. */
-  queued: boolean;
-}
 
 /** Shape of the trees, handed in so that the simulator can try others. */
 export interface TreeShape {
   /** Children of an inner node; each node is inner in one of so many trees. */
   fanout: number;
-  /** Children of the owner. */
+  /** Children of the owner, and how many of them may be leaves: those that come first must not keep the inner nodes out. */
   ownerFanout: number;
+  ownerLeaves: number;
 }
 
-export const treeShape: TreeShape = { fanout: TREE_FANOUT, ownerFanout: OWNER_FANOUT };
+export const treeShape: TreeShape = { fanout: TREE_FANOUT, ownerFanout: OWNER_FANOUT, ownerLeaves: OWNER_LEAVES };
 
 export type TrackerVerdict = { kind: 'serve' } | { kind: 'redirect'; parents: NodeId[] } | { kind: 'busy'; retryMs: number };
 
@@ -51,7 +34,7 @@ export class Tracker {
   /** Per zone, holders with a free slot. */
   readonly #open = new Map<string | null, Line>();
   /** Per zone, leaves: they take a child when no slot is free. */
-  readonly #spare = new Map<string | null, Line>();
+  readonly #spare = new Map<string | null, Crowd>();
 
   constructor(index: number, self: { node: NodeId; zone: string | null }, shape: TreeShape = treeShape) {
     this.#index = index;
@@ -78,7 +61,7 @@ export class Tracker {
       if (left !== null && left !== this.#owner) {
         if (exclude.includes(left.node)) left.doubts++;
         // It was full: others are sent elsewhere, too, until it is heard of again.
-        else left.load += FULL;
+        else left.load += this.#shape.fanout;
         full = left;
       }
       this.#leaveParent(holder);
@@ -159,18 +142,19 @@ export class Tracker {
     return depth;
   }
 
-  /** Own zone's free slots, the owner's, own zone's leaves, other zones' slots, their leaves, and the owner beyond its measure. */
+  /** Own zone's free slots, the owner's, own zone's leaves, other zones' slots and leaves, and the owner beyond its measure. */
   #choose(holder: Holder, full: Holder | null, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): Holder | null {
     const owner = this.#owner;
-    const does = (candidate: Holder): boolean => candidate !== holder && candidate !== full && !exclude.includes(candidate.node) && !this.#isUnder(candidate, holder) && fit(candidate.node);
-    const own = this.#open.get(holder.zone)?.first(does, hasSlot);
+    const does = (candidate: Holder): boolean =>
+      candidate !== holder && candidate !== full && !exclude.includes(candidate.node) && !this.#isUnder(candidate, holder) && fit(candidate.node);
+    const own = this.#open.get(holder.zone)?.pick(does);
     if (own !== undefined) return own;
-    if (owner.children < owner.slots) return owner;
-    const ownSpare = this.#spare.get(holder.zone)?.first(does, isIdle);
+    if (owner.children < (holder.slots > 0 ? owner.slots : Math.min(owner.slots, this.#shape.ownerLeaves))) return owner;
+    const ownSpare = this.#spare.get(holder.zone)?.pick(does);
     if (ownSpare !== undefined) return ownSpare;
-    for (const lines of [this.#open, this.#spare]) {
-      for (const [zone, line] of lines) {
-        const other = zone === holder.zone ? undefined : line.first(does, lines === this.#open ? hasSlot : isIdle);
+    for (const candidates of [this.#open, this.#spare]) {
+      for (const [zone, line] of candidates) {
+        const other = zone === holder.zone ? undefined : line.pick(does);
         if (other !== undefined) return other;
       }
     }
@@ -199,51 +183,19 @@ export class Tracker {
 
   #queue(holder: Holder): void {
     if (holder.queued || holder.gone) return;
-    const lines = holder.slots > 0 ? this.#open : this.#spare;
-    let line = lines.get(holder.zone);
-    if (line === undefined) lines.set(holder.zone, (line = new Line()));
-    line.push(holder);
+    if (holder.slots > 0) {
+      let line = this.#open.get(holder.zone);
+      if (line === undefined) this.#open.set(holder.zone, (line = new Line(hasSlot)));
+      line.push(holder);
+    } else {
+      let crowd = this.#spare.get(holder.zone);
+      if (crowd === undefined) this.#spare.set(holder.zone, (crowd = new Crowd(isIdle, hash32(this.#owner.node) + this.#index)));
+      crowd.push(holder);
+    }
   }
 }
-
-/** What a holder's load is taken to have grown by when it turned somebody away. */
-const FULL = 16;
-
-const hasSlot = (holder: Holder): boolean => holder.children < holder.slots && holder.doubts < HOLDER_DOUBTS_MAX;
-const isIdle = (holder: Holder): boolean => holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
 
 /** Whether a node is to have children in the tree of shard `index`: in one tree of `fanout`, a different one for each node. */
 export function isInner(node: NodeId, index: number, fanout = TREE_FANOUT): boolean {
   return (hash32(node) + index) % fanout === 0;
-}
-
-/** Candidates in order of arrival; who has become unable is dropped when it comes to the head, and lines up again when able. */
-class Line {
-  #holders: Holder[] = [];
-  #head = 0;
-
-  push(holder: Holder): void {
-    holder.queued = true;
-    this.#holders.push(holder);
-  }
-
-  /** The first `able` holder that `does` for the requester, among the first TREE_SCAN_MAX. */
-  first(does: (holder: Holder) => boolean, able: (holder: Holder) => boolean): Holder | undefined {
-    const holders = this.#holders;
-    while (this.#head < holders.length && (holders[this.#head]!.gone || !able(holders[this.#head]!))) holders[this.#head++]!.queued = false;
-    if (this.#head > 64 && this.#head * 2 > holders.length) {
-      this.#holders = holders.slice(this.#head);
-      this.#head = 0;
-    }
-    let best: Holder | undefined;
-    let left = TREE_CHOICES;
-    const end = Math.min(this.#holders.length, this.#head + TREE_SCAN_MAX);
-    for (let at = this.#head; at < end && left > 0; at++) {
-      const holder = this.#holders[at]!;
-      if (holder.gone || !able(holder) || !does(holder)) continue;
-      if (best === undefined || holder.load < best.load) best = holder;
-      left--;
-    }
-    return best;
-  }
 }

@@ -30,8 +30,10 @@ export class ReadWindow {
   }
 
   /**
-   * Indices to want now, the shard being read first. `underWay`: how many this reader is waiting for; `isKnown`: whether
-   * a shard is here or on its way; `share`: the part of the window that is this reader's (others read, too).
+   * Indices to want now, the shard being read first. `underWay`: how many this reader is waiting for, those apart in
+   * whose trees this node is inner; `isKnown`: whether a shard is here or on its way; `share`: the part of the window
+   * that is this reader's (others read, too); `isInner`: whether this node is to pass the shard on (see Tracker): such
+   * shards are asked for INNER_LEAD_SHARDS earlier and take no place, so that parents are there before their children.
    */
   next(countShards: number, underWay: number, isKnown: (index: number) => boolean, share = 1, isInner: (index: number) => boolean = () => false): number[] {
     const wanted: number[] = [];

@@ -1,0 +1,241 @@
+import type { EventQueue } from './event-queue.ts';
+
+/** Quanta of one flow that may be on their way at once: one arrives while the next is sent. */
+const UNDER_WAY_MAX = 2;
+
+/** A machine's share in the network: its links, and the CPU time that bytes and messages cost. */
+export class Station {
+  readonly name: string;
+  upBytesPerMs: number;
+  downBytesPerMs: number;
+  /** Until when the downlink, the CPU for bytes each way and for messages are taken. */
+  downFreeMs = 0;
+  receiveFreeMs = 0;
+  sendFreeMs = 0;
+  controlFreeMs = 0;
+  sentBytes = 0;
+  receivedBytes = 0;
+  /** What is received is wrong from now on, or what is sent. */
+  lies = false;
+  /** Neither sends nor receives any more. */
+  stopped = false;
+  sending = false;
+  /** Flows with a quantum to send, in turn. */
+  readonly turn: Flow[] = [];
+  turnHead = 0;
+  readonly outgoing = new Set<Flow>();
+
+  constructor(name: string, upBytesPerMs: number, downBytesPerMs: number) {
+    this.name = name;
+    this.upBytesPerMs = upBytesPerMs;
+    this.downBytesPerMs = downBytesPerMs;
+  }
+}
+
+/** A shard's bytes at one station, in quanta, whole or growing. */
+export class Supply {
+  readonly lengthBytes: number;
+  readonly quanta: number;
+  /** Quanta here, from the first; and those a client may see. */
+  received: number;
+  released: number;
+  /** A bit for every wrong quantum. */
+  tainted = 0;
+  /** Flows that have sent all there is so far. */
+  waiting: Flow[] = [];
+
+  constructor(lengthBytes: number, quanta: number, whole: boolean) {
+    this.lengthBytes = lengthBytes;
+    this.quanta = quanta;
+    this.received = this.released = whole ? quanta : 0;
+  }
+
+  bytesOf(quantum: number): number {
+    return Math.floor((this.lengthBytes * (quantum + 1)) / this.quanta) - Math.floor((this.lengthBytes * quantum) / this.quanta);
+  }
+
+  /** Bytes of the first `quanta` quanta. */
+  prefixBytes(quanta: number): number {
+    return Math.floor((this.lengthBytes * quanta) / this.quanta);
+  }
+}
+
+/** One shard on its way from one station to another. */
+export class Flow {
+  readonly from: Station;
+  readonly to: Station;
+  readonly supply: Supply;
+  readonly sink: Supply;
+  /** Whether it sends what has come in, or only what has been released. */
+  readonly unchecked: boolean;
+  /** Whether what it brings may be released at once. */
+  readonly trusted: boolean;
+  readonly ended: (flow: Flow) => void;
+  next: number;
+  underWay = 0;
+  queued = false;
+  over = false;
+  arrived: number;
+  /** When its last quantum came, or it began. */
+  lastMs: number;
+
+  constructor(parts: { from: Station; to: Station; supply: Supply; sink: Supply; unchecked: boolean; trusted: boolean; nowMs: number; ended: (flow: Flow) => void }) {
+    this.from = parts.from;
+    this.to = parts.to;
+    this.supply = parts.supply;
+    this.sink = parts.sink;
+    this.unchecked = parts.unchecked;
+    this.trusted = parts.trusted;
+    this.ended = parts.ended;
+    this.next = this.arrived = parts.sink.received;
+    this.lastMs = parts.nowMs;
+  }
+}
+
+export interface NetworkCosts {
+  delayMs: number;
+  sendCpuMsPerByte: number;
+  receiveCpuMsPerByte: number;
+  messageCpuMs: number;
+  /** Cores of a node: with one, messages and bytes share it; with more, messages have one of their own. */
+  cores: number;
+}
+
+/**
+ * Moves flows in quanta: a station's uplink serves its flows in turn, a quantum goes out at the uplink's rate and is in
+ * when it has crossed and the receiver's downlink and CPU have taken it. What has come in may be sent on at once.
+ */
+export class Network {
+  /** Conservation: all that was sent has arrived, was thrown away, or is under way. */
+  sentBytes = 0;
+  arrivedBytes = 0;
+  wastedBytes = 0;
+  readonly #queue: EventQueue;
+  readonly #costs: NetworkCosts;
+  /**
+   * CPU time of a byte each way, over the cores that bytes have. A node sends about as much as it receives, so each
+   * way is taken to leave the other its part.
+   */
+  readonly #cpuMsPerByte: number;
+
+  constructor(queue: EventQueue, costs: NetworkCosts) {
+    this.#queue = queue;
+    this.#costs = costs;
+    this.#cpuMsPerByte = (costs.sendCpuMsPerByte + costs.receiveCpuMsPerByte) / Math.max(1, costs.cores - 1);
+  }
+
+  begin(flow: Flow): void {
+    flow.from.outgoing.add(flow);
+    this.#kick(flow);
+  }
+
+  /** Nothing of it is sent or taken in any more. */
+  end(flow: Flow): void {
+    if (flow.over) return;
+    flow.over = true;
+    flow.from.outgoing.delete(flow);
+  }
+
+  /** A message to a station: `heard` runs there once it has come and the CPU is free for it. */
+  message(to: Station, heard: () => void): void {
+    this.#queue.at(this.#queue.nowMs + this.#costs.delayMs, (station: Station) => {
+      const freeMs = this.#takeControl(station);
+      this.#queue.at(freeMs, heard, undefined);
+    }, to);
+  }
+
+  /** Whoever waits for more of this supply goes on. */
+  wake(supply: Supply): void {
+    if (supply.waiting.length === 0) return;
+    const waiting = supply.waiting;
+    supply.waiting = [];
+    for (const flow of waiting) this.#kick(flow);
+  }
+
+  #takeControl(station: Station): number {
+    const nowMs = this.#queue.nowMs;
+    // On one core a message waits for no more than a quantum of bytes, but takes its time from them.
+    if (this.#costs.cores <= 1) {
+      station.sendFreeMs = Math.max(station.sendFreeMs, nowMs) + this.#costs.messageCpuMs;
+      station.receiveFreeMs = Math.max(station.receiveFreeMs, nowMs) + this.#costs.messageCpuMs;
+    }
+    return (station.controlFreeMs = Math.max(station.controlFreeMs, nowMs) + this.#costs.messageCpuMs);
+  }
+
+  #kick(flow: Flow): void {
+    if (flow.over || flow.queued || flow.underWay >= UNDER_WAY_MAX || flow.next >= flow.supply.quanta) return;
+    const { supply, from } = flow;
+    if (flow.next >= (flow.unchecked ? supply.received : supply.released)) {
+      if (!supply.waiting.includes(flow)) supply.waiting.push(flow);
+      return;
+    }
+    flow.queued = true;
+    from.turn.push(flow);
+    if (!from.sending) this.#send(from);
+  }
+
+  #send(from: Station): void {
+    const nowMs = this.#queue.nowMs;
+    while (from.turnHead < from.turn.length) {
+      const flow = from.turn[from.turnHead++]!;
+      if (from.turnHead > 256 && from.turnHead * 2 > from.turn.length) {
+        from.turn.splice(0, from.turnHead);
+        from.turnHead = 0;
+      }
+      flow.queued = false;
+      // The supply may have been thrown away and begun anew meanwhile.
+      if (flow.over || from.stopped || flow.next >= (flow.unchecked ? flow.supply.received : flow.supply.released)) {
+        if (!flow.over && !from.stopped) this.#kick(flow);
+        continue;
+      }
+      const bytes = flow.supply.bytesOf(flow.next);
+      from.sendFreeMs = Math.max(from.sendFreeMs, nowMs) + bytes * this.#cpuMsPerByte;
+      from.sending = true;
+      this.#queue.at(Math.max(nowMs + bytes / from.upBytesPerMs, from.sendFreeMs), this.#sent, flow);
+      return;
+    }
+    from.turn.length = 0;
+    from.turnHead = 0;
+  }
+
+  readonly #sent = (flow: Flow): void => {
+    const { from, to } = flow;
+    from.sending = false;
+    if (!flow.over && !from.stopped) {
+      const bytes = flow.supply.bytesOf(flow.next);
+      if (from.lies || (flow.supply.tainted >> flow.next) & 1) flow.sink.tainted |= 1 << flow.next;
+      else flow.sink.tainted &= ~(1 << flow.next);
+      flow.next++;
+      flow.underWay++;
+      from.sentBytes += bytes;
+      this.sentBytes += bytes;
+      const inMs = Math.max(this.#queue.nowMs + this.#costs.delayMs, to.downFreeMs + bytes / to.downBytesPerMs);
+      to.downFreeMs = inMs;
+      to.receiveFreeMs = Math.max(to.receiveFreeMs, inMs - bytes / to.downBytesPerMs) + bytes * this.#cpuMsPerByte;
+      this.#queue.at(Math.max(inMs, to.receiveFreeMs), this.#arrived, flow);
+      this.#kick(flow);
+    }
+    if (!from.sending) this.#send(from);
+  };
+
+  readonly #arrived = (flow: Flow): void => {
+    flow.underWay--;
+    const bytes = flow.supply.bytesOf(flow.arrived);
+    flow.arrived++;
+    if (flow.over || flow.to.stopped) {
+      this.wastedBytes += bytes;
+      return;
+    }
+    this.arrivedBytes += bytes;
+    flow.to.receivedBytes += bytes;
+    flow.lastMs = this.#queue.nowMs;
+    const { sink } = flow;
+    sink.received = flow.arrived;
+    if (flow.trusted) sink.released = flow.arrived;
+    this.wake(sink);
+    if (flow.arrived === flow.supply.quanta) {
+      this.end(flow);
+      flow.ended(flow);
+    } else this.#kick(flow);
+  };
+}

@@ -1,0 +1,121 @@
+import { Cluster, type ClusterOptions } from './cluster.ts';
+import { Puller, type PullerOptions } from './puller.ts';
+import type { Random } from './random.ts';
+import { percentile, type Report } from './report.ts';
+
+/** Shares of the nodes that come to harm, each at a random moment of the run's expected length. */
+export interface Faults {
+  kill: number;
+  unplug: number;
+  freeze: number;
+  slow: number;
+  lie: number;
+  rootKill: number;
+}
+
+export const noFaults: Faults = { kill: 0, unplug: 0, freeze: 0, slow: 0, lie: 0, rootKill: 0 };
+
+/** A slowed node keeps this part of its link. */
+const SLOWED_TO = 0.01;
+
+export interface ShoalOptions {
+  cluster: ClusterOptions;
+  puller: PullerOptions;
+  faults: Faults;
+  /** Nodes begin at random within this time. */
+  spreadMs: number;
+  /** The run is cut off here, simulated. */
+  deadlineMs: number;
+}
+
+export interface ShoalRun {
+  report: Omit<Report, 'wallSeconds'>;
+  cluster: Cluster;
+  survivors: Puller[];
+}
+
+/** The best that can be done: every node takes the whole image over its link, the origin sends it once. */
+export function idealMs(options: ClusterOptions): number {
+  const bytes = options.layers.reduce((sum, layer) => sum + layer, 0);
+  return Math.max(bytes / options.linkBytesPerMs, bytes / options.originBytesPerMs);
+}
+
+/** Runs one image pull of all nodes. Throws when a byte got lost or a wrong one was accepted. */
+export function runShoal(options: ShoalOptions): ShoalRun {
+  const cluster = new Cluster(options.cluster);
+  const pullers = cluster.agents.map((node) => new Puller(cluster, node, options.puller));
+  for (const puller of pullers) cluster.after(cluster.random.next() * options.spreadMs, () => puller.start());
+  harm(cluster, options.faults, idealMs(options.cluster), cluster.random);
+  const unfinished = (): Puller[] => pullers.filter(({ node, finishedMs }) => node.condition === 'well' && Number.isNaN(finishedMs));
+  let checkedMs = -Infinity;
+  let over = false;
+  cluster.queue.run(() => {
+    if (cluster.queue.nowMs - checkedMs > 50) {
+      checkedMs = cluster.queue.nowMs;
+      over = unfinished().length === 0;
+    }
+    return over;
+  }, options.deadlineMs);
+  const survivors = pullers.filter(({ node }) => node.condition === 'well');
+  assertConserved(cluster, survivors);
+  return { report: report(cluster, options, survivors, unfinished().length), cluster, survivors };
+}
+
+function harm(cluster: Cluster, faults: Faults, withinMs: number, random: Random): void {
+  const victims = random.shuffled(cluster.agents);
+  const take = (share: number): typeof victims => victims.splice(0, Math.round(share * cluster.agents.length));
+  const later = (happening: () => void): void => cluster.after(random.next() * withinMs, happening);
+  for (const node of take(faults.kill)) later(() => node.fail('dead'));
+  for (const node of take(faults.unplug)) later(() => node.fail('unplugged'));
+  for (const node of take(faults.freeze)) later(() => node.fail('frozen'));
+  for (const node of take(faults.lie)) node.station.lies = true;
+  for (const { station } of take(faults.slow)) {
+    station.upBytesPerMs *= SLOWED_TO;
+    station.downBytesPerMs *= SLOWED_TO;
+  }
+  for (const node of random.shuffled(cluster.roots).slice(0, Math.round(faults.rootKill * cluster.roots.length))) later(() => node.fail('dead'));
+}
+
+/** Every byte sent has arrived, was thrown away, or is on its way; every finished node has every shard. */
+function assertConserved(cluster: Cluster, survivors: readonly Puller[]): void {
+  const { sentBytes, arrivedBytes, wastedBytes } = cluster.network;
+  const stations = [...cluster.agents, ...cluster.roots].map(({ station }) => station);
+  const received = stations.reduce((sum, station) => sum + station.receivedBytes, 0);
+  const sent = stations.reduce((sum, station) => sum + station.sentBytes, cluster.origin.bytes);
+  if (received !== arrivedBytes || sent !== sentBytes || arrivedBytes + wastedBytes > sentBytes) {
+    throw new Error(`bytes were lost or made: sent ${sentBytes} (${sent}), arrived ${arrivedBytes} (${received}), thrown away ${wastedBytes}`);
+  }
+  for (const { node, finishedMs } of survivors) {
+    if (!Number.isNaN(finishedMs) && node.held.includes(0)) throw new Error(`${node.member.node} finished without a shard`);
+  }
+}
+
+function report(cluster: Cluster, options: ShoalOptions, survivors: readonly Puller[], unfinished: number): Omit<Report, 'wallSeconds'> {
+  // A slowed node cannot be quicker than its link: it has to finish, but its time says nothing about the swarm.
+  const timed = survivors.filter(({ node, finishedMs }) => !Number.isNaN(finishedMs) && node.station.downBytesPerMs === options.cluster.linkBytesPerMs);
+  const seconds = timed.map(({ finishedMs, startMs }) => (finishedMs - startMs) / 1000).toSorted((a, b) => a - b);
+  const uploads = survivors.map(({ node }) => node.station.sentBytes);
+  const mean = uploads.reduce((sum, bytes) => sum + bytes, 0) / Math.max(1, uploads.length);
+  let transfers = 0;
+  for (const { held } of [...cluster.agents, ...cluster.roots].map((node) => node)) transfers += held.reduce((sum, one) => sum + one, 0);
+  let depthMax = 0;
+  for (const { swarm } of cluster.agents) depthMax = Math.max(depthMax, swarm.depthMax());
+  return {
+    mode: 'shoal',
+    seed: options.cluster.seed,
+    nodes: options.cluster.nodes,
+    imageBytes: cluster.imageBytes,
+    idealSeconds: idealMs(options.cluster) / 1000,
+    p50Seconds: percentile(seconds, 0.5),
+    p95Seconds: percentile(seconds, 0.95),
+    p99Seconds: percentile(seconds, 0.99),
+    maxSeconds: percentile(seconds, 1),
+    originBytes: cluster.origin.bytes,
+    originPeakGbps: (cluster.origin.peakBytesPerMs(1000) * 8) / 1e6,
+    originRequests: cluster.origin.requests,
+    uploadMaxOverMean: mean === 0 ? 0 : Math.max(...uploads) / mean,
+    messagesPerShard: transfers === 0 ? 0 : (cluster.stats.asks + cluster.stats.stats) / transfers,
+    depthMax,
+    unfinished,
+  };
+}
