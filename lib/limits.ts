@@ -487,3 +487,6 @@ export const PREHEAT_RETRY_MS_MAX = 5_000;
 
 /** Shards of the trees in which it is a leaf that a sequential reader waits for at once (docs/SWARM.md). */
 export const READ_WINDOW_SHARDS = 24;
+
+/** Blobs for which it is remembered who sent which shard, until the blob's digest has been checked; about 200 bytes a shard. */
+export const SUSPICION_BLOBS_MAX = 256;

@@ -119,10 +119,14 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const digests = new Digests({
     run: (job) => pools.digest(job),
     loader,
-    held: () => meter.count('blob.verified'),
+    held(key) {
+      meter.count('blob.verified');
+      swarm.verified(key, true);
+    },
     broken(key) {
       meter.count('integrity.blob');
       log.error({ blob: key, code: 'DIGEST_MISMATCH' }, 'a blob does not have the digest it is known by: dropped');
+      swarm.verified(key, false);
       loader.purge(key);
     },
   });

@@ -18,6 +18,7 @@ import type { FillFromSwarm, Resident, ShardLoader, Way } from './loader.ts';
 import type { Observation } from './observation.ts';
 import { PeerDesks, type PeerDeskParts } from './peer-desk.ts';
 import type { Pools } from './pools.ts';
+import { Suspicion } from './suspicion.ts';
 import { Transfers, type Filling } from './transfers.ts';
 
 export interface DriverParts {
@@ -54,6 +55,7 @@ export class SwarmDriver {
   readonly #swarm: Swarm;
   readonly #transfers: Transfers;
   readonly #desks: PeerDesks;
+  readonly #suspicion: Suspicion;
   #loader: ShardLoader | null = null;
   #membership: Membership | null = null;
   readonly #ticker: NodeJS.Timeout;
@@ -83,6 +85,7 @@ export class SwarmDriver {
         if (event !== 'redirected' && event !== 'owner-changed') log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
       },
     });
+    this.#suspicion = new Suspicion((node) => this.#swarm.accuse(node));
     this.#desks = new PeerDesks({ swarm: this.#swarm, clock: parts.clock, facts: parts.facts, loader: () => this.#loader!, sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes) });
     this.#ticker = setInterval(() => this.#swarm.tick(), SWARM_TICK_MS);
   }
@@ -121,7 +124,7 @@ export class SwarmDriver {
     const job: Job = { resident, way, done, failed, running: null };
     const [newest, ...older] = this.#ways(resident.key, way);
     const shard = { key: resident.key, index: resident.shard };
-    const fetch = this.#swarm.want(shard, newest ?? null, way.onBehalf ?? undefined, job);
+    const fetch = this.#swarm.want(shard, newest ?? null, way.onBehalf ?? undefined, job, this.#suspicion.distrust(resident.key));
     for (const other of older) fetch.offer(other);
     return { abandon: () => this.#swarm.cancel(shard) };
   };
@@ -129,6 +132,12 @@ export class SwarmDriver {
   /** A shard has become complete here: whoever waits for its checksum gets it. */
   completed(resident: Resident): void {
     this.#desks.completed(resident);
+  }
+
+  /** A blob as a whole has been held against its digest. */
+  verified(key: string, held: boolean): void {
+    if (held) this.#suspicion.held(key);
+    else this.#suspicion.broken(key);
   }
 
   peers(): PeerInput[] {
@@ -200,6 +209,7 @@ export class SwarmDriver {
     const result = await running;
     job.running = null;
     if (result.kind === 'data') {
+      this.#suspicion.came(key, index, ask.node, result.checksum);
       observation.meter.count('transfer.peer.done');
       if (ask.fromBytes > 0) observation.meter.count('transfer.peer.resumed');
       observation.telemetry.peerRates.add(ask.node, result.lengthBytes - ask.fromBytes);
@@ -218,6 +228,7 @@ export class SwarmDriver {
     job.running = null;
     observation.meter.count(result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed');
     if (result.kind === 'data' && ask.fromBytes > 0) observation.meter.count('transfer.origin.resumed');
+    if (result.kind === 'data') this.#suspicion.came(fetch.shard.key, fetch.shard.index, null, result.checksum);
     if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });
     else if (result.error.code === 'ORIGIN_REFUSED') this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
     else this.#settle(fetch, attempt, result);

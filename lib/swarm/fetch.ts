@@ -309,7 +309,9 @@ export class ShardFetch implements Fetch {
     else {
       const nowMs = this.#shared.nowMs();
       const late = !this.#isOnlyRoot() && this.#isLate(this.#ownerMs, nowMs);
-      if (late || nowMs - this.#ownerMs > OWNER_PATIENCE_MS) this.#passOver(node);
+      const out = nowMs - this.#ownerMs > OWNER_PATIENCE_MS;
+      if (out) this.#shared.health.failed(node, nowMs);
+      if (late || out) this.#passOver(node);
       else this.#wait(retryMs);
     }
   }

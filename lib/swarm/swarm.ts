@@ -7,7 +7,7 @@ import { ShardMap } from './shard-map.ts';
 import { treeShape, type TreeShape } from './tracker.ts';
 import { Trackers } from './trackers.ts';
 import type {
-  AskRequest, FetchContext, FetchResult, Member, NodeId, PeerStatus, Report, ShardId, ShardWord, SwarmOptions, SwarmSnapshot, TreeEdge, Verdict,
+  AskRequest, Distrust, FetchContext, FetchResult, Member, NodeId, PeerStatus, Report, ShardId, ShardWord, SwarmOptions, SwarmSnapshot, TreeEdge, Verdict,
 } from './types.ts';
 
 /** How often what is idle is looked for. */
@@ -64,9 +64,10 @@ export class Swarm {
   /**
    * The fetch of a shard: the one under way (single-flight; `context` is added to its ways to the origin), or a new
    * one, begun before this returns. `onBehalf` is the request that made this node go and get it, when that is why.
-   * `place` becomes the fetch's place before anything is asked of the driver.
+   * `place` becomes the fetch's place before anything is asked of the driver. `distrust` passes over every owner, or every
+   * root too: what they said of this blob before did not have its digest.
    */
-  want(shard: ShardId, context: FetchContext | null, onBehalf?: AskRequest, place?: unknown): ShardFetch {
+  want(shard: ShardId, context: FetchContext | null, onBehalf?: AskRequest, place?: unknown, distrust: Distrust = 'nobody'): ShardFetch {
     const known = this.#fetches.get(shard);
     if (known !== undefined) {
       if (context !== null) known.offer(context);
@@ -74,11 +75,20 @@ export class Swarm {
     }
     // With roots an accusation is believed unseen: it costs a root one shard more. Without them it would cost the origin.
     const accused = onBehalf?.as === 'owner' && this.#membership.roots.size > 0 ? onBehalf.exclude.filter((node) => node !== this.#self.node) : [];
+    if (distrust !== 'nobody') accused.push(...this.#membership.owners.top(shard).filter((node) => node !== this.#self.node));
+    if (distrust === 'everybody') accused.push(...this.#membership.roots.top(shard).filter((node) => node !== this.#self.node));
     const fetch = new ShardFetch(this.#shared, shard, { context, hops: onBehalf === undefined ? 0 : onBehalf.hops + 1, accused });
     fetch.place = place;
     this.#fetches.set(shard, fetch);
     fetch.begin();
     return fetch;
+  }
+
+  /** `node` vouched for bytes that were proven wrong: it is quarantined. */
+  accuse(node: NodeId): void {
+    const nowMs = this.#options.nowMs();
+    this.#health.lied(node, nowMs);
+    if (this.#health.lied(node, nowMs)) this.#shared.observe('lied', node);
   }
 
   /** The fetch under way, if any. */

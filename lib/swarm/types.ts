@@ -20,6 +20,9 @@ export interface ShardId {
 /** As whom a node is asked: `owner` and `root` find the shard themselves, a `parent` has it or is receiving it. */
 export type AskedAs = 'owner' | 'parent' | 'root';
 
+/** Whom a fetch passes over from the start. */
+export type Distrust = 'nobody' | 'owners' | 'everybody';
+
 /** What a child says to a shard's owner about the node it read from. */
 export type Report = 'none' | 'done' | 'failed' | 'slow' | 'lied';
 
