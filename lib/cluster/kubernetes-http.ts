@@ -23,6 +23,12 @@ interface Call {
   silenceMs?: number;
 }
 
+/**
+ * undici offers HTTP/2 wherever TLS is, and throws outside of any request when such a connection is cut: one crash of the API server
+ * would end the process. The option is its dispatchers', though not in their types.
+ */
+const HTTP1_ONLY: object = { allowH2: false };
+
 /** The Kubernetes API over HTTP and JSON (Kubernetes, "API Concepts": lists in pages, watches as lines of JSON). */
 export class HttpKubeClient implements KubeClient {
   readonly #connection: KubeConnection;
@@ -99,6 +105,7 @@ export class HttpKubeClient implements KubeClient {
       if (value !== undefined) url.searchParams.set(key, String(value));
     }
     const response = await request(url, {
+      ...HTTP1_ONLY,
       method,
       dispatcher,
       headers: { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': contentType }), ...headers },

@@ -5,8 +5,13 @@ import { ShoalError } from '../errors.ts';
 import { KUBE_TOKEN_TTL_MS } from '../limits.ts';
 import type { KubeConnection } from './kubernetes-http.ts';
 
-/** Where kubelet puts a pod's service account (Kubernetes, "Accessing the API from within a Pod"). */
-export const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
+/**
+ * Where kubelet puts a pod's service account: `token`, `ca.crt`, `namespace` (Kubernetes, "Accessing the API from within a Pod").
+ * An agent that runs as a system service on the node names its own directory in SHOAL_SERVICE_ACCOUNT_DIR.
+ */
+function serviceAccountDir(env: NodeJS.ProcessEnv): string {
+  return env.SHOAL_SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount';
+}
 
 /**
  * The connection a pod has to the API server of its cluster, by its service account. Agents use it in place of
@@ -21,16 +26,16 @@ export class InClusterConnection implements KubeConnection {
   #tokenUntilMs = -Infinity;
 
   /** @throws ShoalError CONFIG_INVALID outside of a cluster. */
-  constructor(env: NodeJS.ProcessEnv, clock: Clock, dir = SERVICE_ACCOUNT_DIR) {
+  constructor(env: NodeJS.ProcessEnv, clock: Clock) {
     const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;
     if (host === undefined || host === '') throw new ShoalError('CONFIG_INVALID', 'P2PConfig.discovery: kubernetes works in a pod only (KUBERNETES_SERVICE_HOST is not set)');
     this.server = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    this.#dir = dir;
+    this.#dir = serviceAccountDir(env);
     this.#clock = clock;
   }
 
   async credentials(): Promise<{ headers: Record<string, string>; dispatcher: Dispatcher }> {
-    this.#dispatcher ??= new Agent({ connect: { ca: await readFile(`${this.#dir}/ca.crt`, 'utf8') } });
+    this.#dispatcher ??= new Agent({ allowH2: false, connect: { ca: await readFile(`${this.#dir}/ca.crt`, 'utf8') } });
     if (this.#clock.nowMs() >= this.#tokenUntilMs) {
       this.#token = (await readFile(`${this.#dir}/token`, 'utf8')).trim();
       this.#tokenUntilMs = this.#clock.nowMs() + KUBE_TOKEN_TTL_MS;
@@ -40,7 +45,7 @@ export class InClusterConnection implements KubeConnection {
 }
 
 /** The namespace a pod runs in, `default` outside of one. */
-export async function podNamespace(env: NodeJS.ProcessEnv, dir = SERVICE_ACCOUNT_DIR): Promise<string> {
+export async function podNamespace(env: NodeJS.ProcessEnv): Promise<string> {
   if (env.POD_NAMESPACE !== undefined && env.POD_NAMESPACE !== '') return env.POD_NAMESPACE;
-  return (await readFile(`${dir}/namespace`, 'utf8').catch(() => 'default')).trim();
+  return (await readFile(`${serviceAccountDir(env)}/namespace`, 'utf8').catch(() => 'default')).trim();
 }

@@ -3,26 +3,17 @@ import { ManualClock } from '../../lib/clock.ts';
 import { DnsMembership, systemResolve } from '../../lib/cluster/dns.ts';
 import { KubernetesMembership } from '../../lib/cluster/kubernetes.ts';
 import { ENDPOINT_SLICES, KubeError } from '../../lib/cluster/kubernetes-client.ts';
-import { endpointView, rootService, type EndpointSlice } from '../../lib/cluster/kubernetes-endpoints.ts';
+import { endpointView, rootService } from '../../lib/cluster/kubernetes-endpoints.ts';
 import { membershipView, memberAddress, type MembershipView } from '../../lib/cluster/membership.ts';
 import { StaticMembership } from '../../lib/cluster/static.ts';
 import { DNS_REFRESH_MS, KUBE_BACKOFF_MS_MAX, KUBE_RESYNC_MS, MEMBERSHIP_START_TIMEOUT_MS } from '../../lib/limits.ts';
 import { FakeKube } from '../kube/fake-kube.ts';
+import { endpointSlice } from './endpoint-slice.ts';
 import { describeLiveMembership, describeMembership } from './conformance.ts';
 import { turns } from '../kube/turns.ts';
 
 const first = { agents: ['10.0.0.1', '10.0.0.2'], roots: ['10.0.0.9'] };
 const withPort = (addresses: string[]): string[] => addresses.map((address) => `${address}:65002`);
-
-export const slice = (service: string, addresses: string[], more: object = {}): EndpointSlice => ({
-  apiVersion: 'discovery.k8s.io/v1',
-  kind: 'EndpointSlice',
-  metadata: { name: `${service}-abc`, namespace: 'shoal', labels: { 'kubernetes.io/service-name': service } },
-  addressType: 'IPv4',
-  endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
-  ports: [{ name: 'p2p', port: 65_002, protocol: 'TCP' }, { name: 'metrics', port: 65_003, protocol: 'TCP' }],
-  ...more,
-});
 
 describeMembership('static', async () => ({ membership: new StaticMembership(withPort(['10.0.0.2', '10.0.0.1', '10.0.0.2', '10.0.0.9']), withPort(first.roots)) }));
 
@@ -54,7 +45,7 @@ describeLiveMembership('kubernetes', async () => {
   const clock = new ManualClock();
   const kube = new FakeKube();
   const put = async ({ agents, roots }: { agents: string[]; roots: string[] }): Promise<void> => {
-    for (const object of [slice('shoal', agents), slice('shoal-root', roots), slice('other', ['10.9.9.9'])]) {
+    for (const object of [endpointSlice('shoal', agents), endpointSlice('shoal-root', roots), endpointSlice('other', ['10.9.9.9'])]) {
       await kube.create(ENDPOINT_SLICES, object).catch(() => kube.replace(ENDPOINT_SLICES, object));
     }
     await turns();
@@ -97,14 +88,14 @@ describe('membership by EndpointSlices', () => {
       { addresses: [] },
       { addresses: ['fd00::5'], zone: '' },
     ];
-    const { agents } = endpointView([slice('shoal', [], { endpoints })], 'shoal');
+    const { agents } = endpointView([endpointSlice('shoal', [], { endpoints })], 'shoal');
     assert.deepEqual(agents, [{ node: '10.0.0.1:65002', zone: 'a' }, { node: '10.0.0.3:65002', zone: null }, { node: '[fd00::5]:65002', zone: null }]);
   });
 
   it('adds the slices of a service up, and makes nothing of one it cannot read', () => {
     const more = { metadata: { name: 'more', labels: { 'kubernetes.io/service-name': 'shoal' } } };
-    const strange = [slice('shoal', ['10.0.0.8'], { ports: null }), slice('shoal', [], { endpoints: null }), { metadata: { name: 'bare' } }];
-    const { agents } = endpointView([slice('shoal', ['10.0.0.1']), slice('shoal', ['10.0.0.2'], { ...more, ports: [{ port: 7, name: '' }] }), ...strange], 'shoal');
+    const strange = [endpointSlice('shoal', ['10.0.0.8'], { ports: null }), endpointSlice('shoal', [], { endpoints: null }), { metadata: { name: 'bare' } }];
+    const { agents } = endpointView([endpointSlice('shoal', ['10.0.0.1']), endpointSlice('shoal', ['10.0.0.2'], { ...more, ports: [{ port: 7, name: '' }] }), ...strange], 'shoal');
     assert.deepEqual(agents.map(({ node }) => node), ['10.0.0.1:65002', '10.0.0.2:7']);
   });
 
@@ -115,7 +106,7 @@ describe('membership by EndpointSlices', () => {
 
   it('starts without a view when the API server is away, and tells it later', async () => {
     const kube = new FakeKube();
-    await kube.create(ENDPOINT_SLICES, slice('shoal', ['10.0.0.1']));
+    await kube.create(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.1']));
     kube.refuse = () => {
       throw new KubeError(0, 'Unreachable', 'refused');
     };
@@ -131,7 +122,7 @@ describe('membership by EndpointSlices', () => {
 
   it('lists anew when the API has forgotten where the watch stood, and finds what went meanwhile', async () => {
     const kube = new FakeKube();
-    await kube.create(ENDPOINT_SLICES, slice('shoal', ['10.0.0.1']));
+    await kube.create(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.1']));
     const { views, membership, clock } = await start(kube);
     clock.advance(1_000);
     kube.endWatches(new KubeError(0, 'Unreachable', 'reset'));

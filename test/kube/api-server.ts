@@ -125,6 +125,11 @@ export class ApiServer {
     return JSON.parse(text) as T;
   }
 
+  /** The certificate its server is trusted by, PEM. */
+  async certificate(): Promise<string> {
+    return await this.#ca();
+  }
+
   /** A token of a service account, as kubelet would mount it. */
   async serviceAccountToken(namespace: string, name: string): Promise<string> {
     const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3_600 } };
