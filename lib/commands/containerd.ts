@@ -62,7 +62,7 @@ function mirrorOf({ mirror, ca }: ContainerdOptions): Mirror {
 /** A config.toml that cannot be read is no obstacle: what is written does not depend on it. */
 function configReport({ config, certsDir }: ContainerdOptions): ConfigReport {
   try {
-    return { file: config, ...findConfigPath(readText(systemDisk, config), certsDir) };
+    return { file: config, ...findConfigPath(readText(systemDisk, config), resolve(certsDir)) };
   } catch (error) {
     const reason = ShoalError.from(error).message;
     return { file: config, reads: 'no', lines: [], remarks: [reason.startsWith(config) ? reason : `${config}: ${reason}`] };
@@ -75,7 +75,7 @@ function render(action: ContainerdAction, result: RegistryChange | RegistryStatu
   const state = by === 'nobody' ? `no ${file}: the registry itself` : `${file}${by === 'shoal' ? '' : ' (not by Shoal)'}: ${order}`;
   if (action === 'status' || !('changed' in result)) return `${registry}: ${state}`;
   const verb = !result.changed ? 'as before' : action === 'configure' ? 'configured' : 'restored';
-  const dropped = result.dropped.length === 0 ? '' : `; left out, since the old file could not be added to: ${result.dropped.join(', ')}`;
+  const dropped = result.dropped.length === 0 ? '' : `; no longer asked: ${result.dropped.join(', ')}`;
   return `${registry}: ${verb}; ${state}${dropped}`;
 }
 

@@ -19,7 +19,7 @@ export interface RegistryStatus {
 
 export interface RegistryChange extends RegistryStatus {
   changed: boolean;
-  /** Hosts of the file that was there that the new one does not have; they are in the backup. */
+  /** Hosts that containerd asked for this registry until now and does not any more. */
   dropped: string[];
 }
 
@@ -63,9 +63,9 @@ export class CertsDir {
       const certificates = before === null || before === '' ? this.#certificates(dirname(file.path)) : { cas: [], clients: [] };
       const merged = hostsWith(registry, mirror, before, certificates, record);
       const text = merged ?? freshHosts(registry, mirror, certificates, headOf(record));
-      const dropped = merged === null && before !== null ? readHosts(before).hosts.filter((host) => host !== mirror.url) : [];
+      const dropped = before === null ? this.#defaultHosts(registry) : merged === null ? readHosts(before).hosts : [];
       if (text !== now) this.#write(file, text, ours === null && now !== null);
-      return { ...statusOf(registry, file), changed: text !== now, dropped };
+      return { ...statusOf(registry, file), changed: text !== now, dropped: dropped.filter((host) => host !== mirror.url) };
     });
   }
 
@@ -144,6 +144,15 @@ export class CertsDir {
 
   #isAbove(folder: string, path: string): boolean {
     return path.startsWith(`${folder}/`);
+  }
+
+  /** Hosts for every registry without a folder of its own, other than those Shoal put there. */
+  #defaultHosts(registry: string): string[] {
+    const file = this.#fileOf('_default');
+    const found = registry === '_default' ? null : file.read();
+    if (found === null) return [];
+    const { record, hosts } = readHosts(found);
+    return record === null ? hosts : record.kept ? readHosts(backupOf(file)).hosts : [];
   }
 
   #certificates(folder: string): CertificateFiles {

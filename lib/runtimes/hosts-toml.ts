@@ -72,7 +72,7 @@ export function hostsWith(registry: string, mirror: Mirror, before: string | nul
   const wanted = { ...old, host: { [mirror.url]: parseHostsToml(table).host[mirror.url], ...old.host } };
   // A line that begins with a bracket may also stand inside an array or a string: what comes out is read again.
   for (const at of tableStarts(before)) {
-    const space = at === 0 || /\n$/.test(before.slice(0, at)) ? '' : newline;
+    const space = at === 0 || before[at - 1] === '\n' ? '' : newline;
     const tail = at === before.length ? '' : newline;
     const text = before.slice(0, at) + space + (table + tail).replaceAll(/\r?\n/g, newline) + before.slice(at);
     if (says(text, wanted)) return head.replaceAll('\n', newline) + text;

@@ -22,11 +22,11 @@ export function layoutOf(text: string, root: JsonObject): JsonLayout {
   return { newline, unit, colon: /^[ \t]*:[ \t]*$/.test(gap) ? gap : newline === '' ? ':' : ': ' };
 }
 
-/** The text of an object with these members (values as JSON text), its brackets at `indent`. */
-export function renderObject(members: readonly [key: string, value: string][], layout: JsonLayout, indent: string): string {
+/** The text of an object with these members (values as JSON text), its brackets at `indent`; null: all on one line. */
+export function renderObject(members: readonly [key: string, value: string][], layout: JsonLayout, indent: string | null): string {
   const { newline, unit, colon } = layout;
   const parts = members.map(([key, value]) => `${JSON.stringify(key)}${colon}${value}`);
-  if (newline === '') return `{${parts.join(colon.endsWith(' ') ? ', ' : ',')}}`;
+  if (newline === '' || indent === null) return `{${parts.join(colon.endsWith(' ') ? ', ' : ',')}}`;
   return `{${parts.map((part) => `${newline}${indent}${unit}${part}`).join(',')}${newline}${indent}}`;
 }
 
@@ -34,8 +34,8 @@ export function replaceNode(text: string, node: JsonNode, value: string): string
   return text.slice(0, node.start) + value + text.slice(node.end);
 }
 
-/** Adds a child at the end of an object or array. `child` is told the indentation it stands at. */
-export function appendChild(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string) => string): string {
+/** Adds a child at the end of an object or array. `child` is told the indentation it stands at, null when it stands on the line of others. */
+export function appendChild(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string | null) => string): string {
   const last = container.children.at(-1);
   if (last === undefined) return insertFirst(text, container, layout, child);
   const lead = leadBefore(text, container, container.children.length - 1);
@@ -43,7 +43,7 @@ export function appendChild(text: string, container: JsonObject | JsonArray, lay
 }
 
 /** Adds a child at the beginning of an object or array. */
-export function prependChild(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string) => string): string {
+export function prependChild(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string | null) => string): string {
   const [first, second] = container.children;
   if (first === undefined) return insertFirst(text, container, layout, child);
   const lead = leadBefore(text, container, 0);
@@ -62,9 +62,9 @@ export function removeChild(text: string, container: JsonObject | JsonArray, ind
   return text.slice(0, container.start + 1) + text.slice(container.end - 1);
 }
 
-function insertFirst(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string) => string): string {
+function insertFirst(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string | null) => string): string {
   const [head, inside, tail] = [text.slice(0, container.start + 1), text.slice(container.start + 1, container.end - 1), text.slice(container.end - 1)];
-  if (layout.newline === '') return head + child('') + inside + tail;
+  if (layout.newline === '') return head + child(null) + inside + tail;
   const base = /[ \t]*/.exec(head.slice(head.lastIndexOf('\n') + 1))![0];
   const indent = base + layout.unit;
   return `${head}${layout.newline}${indent}${child(indent)}${inside.includes('\n') ? inside : `${layout.newline}${base}`}${tail}`;
@@ -77,6 +77,7 @@ function leadBefore(text: string, container: JsonObject | JsonArray, index: numb
   return /(?:\r?\n)?[ \t]*$/.exec(gap)![0];
 }
 
-function indentOf(lead: string): string {
-  return lead.slice(lead.lastIndexOf('\n') + 1);
+function indentOf(lead: string): string | null {
+  const at = lead.lastIndexOf('\n');
+  return at === -1 ? null : lead.slice(at + 1);
 }

@@ -4,7 +4,8 @@ import { ShoalError } from '../errors.ts';
 /** Reads a TOML text. Throws FILE_UNUSABLE with the line. */
 export function parseToml(text: string): Record<string, unknown> {
   try {
-    return parse(text);
+    // The reader's tables have no prototype, which makes them unequal to any other.
+    return structuredClone(parse(text));
   } catch (error) {
     const where = error instanceof Error && 'line' in error ? ` (line ${String(error.line)})` : '';
     throw new ShoalError('FILE_UNUSABLE', `not TOML${where}`, { cause: error });
