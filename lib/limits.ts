@@ -12,8 +12,11 @@ export const PAGE_BYTES = 4096;
 /** A request head may be this long: signed URLs and bearer tokens pass 4 KB. */
 export const REQUEST_HEAD_BYTES_MAX = 64 * 1024;
 
-/** Hot bytes handed to one socket write: measured best for `tryEnd` (docs/ARCHITECTURE.md). */
+/** The least a throttled sender may take at once: a pread of overlaybd's is not cut up. */
 export const WRITE_STEP_BYTES = 64 * 1024;
+
+/** A throttled sender takes at most what the line carries in this time: short for fairness, long for few writes at high limits. */
+export const THROTTLE_STEP_MS = 0.5;
 
 /** A client gets an answer or an error within this time, whatever the origin does. */
 export const ANSWER_DEADLINE_MS = 30_000;

@@ -1,4 +1,4 @@
-import { THROTTLE_BURST_MS, WRITE_STEP_BYTES } from '../limits.ts';
+import { SHARD_BYTES, THROTTLE_BURST_MS, THROTTLE_STEP_MS, WRITE_STEP_BYTES } from '../limits.ts';
 
 const NS_PER_MS = 1_000_000n;
 
@@ -19,6 +19,8 @@ export class Throttle {
   readonly #clock: BigInt64Array;
   /** Nanoseconds of line time per byte, as a fraction of 2^20, to stay in integers. */
   readonly #nsPerMiByte: bigint;
+  /** Bytes a sender may take at once. */
+  readonly #stepBytes: number;
   readonly #nowNs: () => bigint;
   readonly #onWaited: (waitedUs: number) => void;
   readonly #queue: { sender: Throttled; sinceNs: bigint }[] = [];
@@ -32,6 +34,7 @@ export class Throttle {
     this.shared = shared;
     this.#clock = new BigInt64Array(shared);
     this.#nsPerMiByte = limitMBps > 0 ? BigInt(Math.round((1_048_576 * 1e9) / (limitMBps * 1e6))) : 0n;
+    this.#stepBytes = Math.min(SHARD_BYTES, Math.max(WRITE_STEP_BYTES, Math.floor(limitMBps * 1_000 * THROTTLE_STEP_MS)));
     this.#nowNs = nowNs;
   }
 
@@ -47,7 +50,7 @@ export class Throttle {
   take(wantBytes: number): number {
     if (this.#nsPerMiByte === 0n) return wantBytes;
     if (this.#serving ? this.#turns === 0 : this.#queue.length > 0) return 0;
-    const bytes = this.#claim(Math.min(wantBytes, WRITE_STEP_BYTES));
+    const bytes = this.#claim(Math.min(wantBytes, this.#stepBytes));
     if (this.#serving && bytes > 0) this.#turns -= 1;
     return bytes;
   }
