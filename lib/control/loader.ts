@@ -20,8 +20,8 @@ export interface Resident {
   checksum: string | null;
   lengthBytes: number;
   readonly interests: Set<Interest>;
-  /** What fills it now, if it can be given up. */
-  filling: { abandon(): void } | null;
+  /** What fills it now: it can be given up, or offered another way to the origin. */
+  filling: Fill | null;
   /** Nobody wanted it any more before it was complete. */
   abandoned: boolean;
 }
@@ -42,13 +42,20 @@ export interface Way {
   onBehalf: PeerRequest | null;
 }
 
+/** A shard being brought into its slot. */
+export interface Fill {
+  abandon(): void;
+  /** Another asker's way to the origin, for when the first one's is refused. */
+  offer(way: Way): void;
+}
+
 /** Brings a shard into its slot through the swarm or from the origin; calls exactly one of `done` and `failed`, after which nothing writes to the slot. */
 export type FillFromSwarm = (
   resident: Resident,
   way: Way,
   done: (got: { lengthBytes: number; totalBytes: number; checksum: string }) => void,
   failed: (error: ShoalError) => void,
-) => { abandon(): void };
+) => Fill;
 
 export interface LoaderParts {
   clock: Clock;
@@ -112,6 +119,7 @@ export class ShardLoader {
       return resident;
     }
     resident.interests.add(interest);
+    resident.filling?.offer(way);
     this.#parts.looked(resident.phase === 'complete' ? 'arena' : 'joined');
     if (resident.phase === 'complete') {
       this.#parts.residency.refresh(resident.slot);

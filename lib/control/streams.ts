@@ -73,6 +73,8 @@ class Stream {
   #entered = false;
   readonly #beforeEntry = new Set<number>();
   #closed = false;
+  /** The shard asked for a second time after a refusal. */
+  #retried = -1;
 
   constructor(request: OpenRequest, parts: StreamParts, reply: Reply) {
     this.#request = request;
@@ -201,7 +203,13 @@ class Stream {
   #failed(shard: number, error: ShoalError): void {
     this.#held.delete(shard);
     // A shard read ahead of need is tried again when it is needed.
-    if (shard === this.#shard) this.#refuse(error);
+    if (shard !== this.#shard) return;
+    // Somebody else's credential may have been refused, who asked first: with a right of our own, ask once more.
+    const notOurs = error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403) && this.#grantMs !== null;
+    if (notOurs && this.#retried !== shard && !this.#closed) {
+      this.#retried = shard;
+      this.#hold(shard);
+    } else this.#refuse(error);
   }
 
   #refuse(error: ShoalError): void {

@@ -126,7 +126,12 @@ export class SwarmDriver {
     const shard = { key: resident.key, index: resident.shard };
     const fetch = this.#swarm.want(shard, newest ?? null, way.onBehalf ?? undefined, job, this.#suspicion.distrust(resident.key));
     for (const other of older) fetch.offer(other);
-    return { abandon: () => this.#swarm.cancel(shard) };
+    return {
+      abandon: () => this.#swarm.cancel(shard),
+      offer: (other) => {
+        if (other.origin !== null) fetch.offer(originWay(other.origin));
+      },
+    };
   };
 
   /** A shard has become complete here: whoever waits for its checksum gets it. */
@@ -170,7 +175,7 @@ export class SwarmDriver {
   #ways(key: string, way: Way): OriginWay[] {
     const known = this.#parts.facts.origins(key);
     const all = way.origin === null ? known : [way.origin, ...known.filter((other) => other.url !== way.origin!.url || other.authorization !== way.origin!.authorization)];
-    return all.map((origin) => ({ id: createHash('sha256').update(`${origin.url}\n${origin.authorization ?? ''}`).digest('base64'), origin }));
+    return all.map(originWay);
   }
 
   #job(fetch: Fetch): Job {
@@ -230,7 +235,11 @@ export class SwarmDriver {
     if (result.kind === 'data' && ask.fromBytes > 0) observation.meter.count('transfer.origin.resumed');
     if (result.kind === 'data') this.#suspicion.came(fetch.shard.key, fetch.shard.index, null, result.checksum);
     if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });
-    else if (result.error.code === 'ORIGIN_REFUSED') this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
+    else if (result.error.code === 'ORIGIN_REFUSED') {
+      const { status } = result.error;
+      if (status === 401 || status === 403) this.#parts.facts.dropOrigin(fetch.shard.key, (ask.context as OriginWay).origin);
+      this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
+    }
     else this.#settle(fetch, attempt, result);
   }
 
@@ -264,4 +273,8 @@ export class SwarmDriver {
     if (job.running === null) job.failed(error);
     else void job.running.then(() => job.failed(error));
   }
+}
+
+function originWay(origin: OriginContext): OriginWay {
+  return { id: createHash('sha256').update(`${origin.url}\n${origin.authorization ?? ''}`).digest('base64'), origin };
 }

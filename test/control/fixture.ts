@@ -20,6 +20,7 @@ export interface Fill {
   done: Parameters<FillFromSwarm>[2];
   failed: Parameters<FillFromSwarm>[3];
   abandoned: boolean;
+  offered: Way[];
 }
 
 /** A disk that holds what the test puts there; reads end when the test says so. */
@@ -100,9 +101,9 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
   const looked: string[] = [];
   const filed: [string, number, number, number][] = [];
   const fill: FillFromSwarm = (resident, way, done, failed) => {
-    const fill: Fill = { resident, way, done, failed, abandoned: false };
+    const fill: Fill = { resident, way, done, failed, abandoned: false, offered: [] };
     fills.push(fill);
-    return { abandon: () => void (fill.abandoned = true) };
+    return { abandon: () => void (fill.abandoned = true), offer: (other) => void fill.offered.push(other) };
   };
   const loader = new ShardLoader({
     clock,

@@ -37,6 +37,14 @@ describe('control/loader', () => {
     assert.deepEqual(at.completed, [{ name: `${KEY}/1`, fromDisk: false }]);
   });
 
+  it('offers the way of who comes later to the fetch under way: the first one\'s may be refused', async () => {
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    const other = { ...WAY, requestId: 'request-2' };
+    at.loader.want(KEY, 0, other, new Listener());
+    assert.deepEqual(at.fills[0]!.offered, [other]);
+  });
+
   it('gives up a shard on its way when the last who wanted it has left, not before', async () => {
     const [first, second] = [new Listener(), new Listener()];
     const resident = at.loader.want(KEY, 0, WAY, first);
@@ -146,7 +154,7 @@ describe('control/loader', () => {
       fill: (_resident, _way, _done, failed) => {
         const call = ++calls;
         if (call === 1) failed(new ShoalError('ORIGIN_UNREACHABLE', 'no way'));
-        return { abandon: () => void abandoned.push(call) };
+        return { abandon: () => void abandoned.push(call), offer: () => undefined };
       },
     });
     const first = new Listener();
