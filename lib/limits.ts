@@ -352,10 +352,17 @@ export const TROUBLED_NODES_MAX = 20_000;
 
 /** A parent is left when it takes so many times as long as shards took lately, and at least so long. */
 export const LATE_FACTOR = 4;
-export const LATE_MS_MIN = 400;
+export const LATE_MS_MIN = 200;
 
-/** Shards measured before any is called late, and that must have come since the late one was asked for: else it is not the parent. */
+/** Shards measured before any is called late, and that must have come since the late one was begun: else it is not the parent. */
 export const LATE_SAMPLES_MIN = 8;
+export const LATE_FLOW_MIN = 4;
+
+/** Nodes that have to pass over an owner before the next in rank goes to the origin in its place; one is enough where roots stand before it. */
+export const ACCUSERS_MIN = 3;
+
+/** Nodes after a shard's owner in its rank that may go to the origin because those before them are late, not dead. */
+export const SUCCESSORS = 2;
 
 /** An owner that is alive but has had no byte for this long is passed over. */
 export const OWNER_PATIENCE_MS = 10_000;

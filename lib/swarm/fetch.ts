@@ -1,10 +1,11 @@
 import { type ErrorCode, errorTable, type WireError } from '../errors.ts';
 import {
-  CORRUPTIONS_MAX, EXCLUDES_MAX, FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS, ORIGIN_TRIES_MAX, OWNER_PATIENCE_MS, OWNER_REFUSALS_MAX, REDIRECTS_MAX,
+  CORRUPTIONS_MAX, FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS, ORIGIN_TRIES_MAX, OWNER_PATIENCE_MS, OWNER_REFUSALS_MAX, REDIRECTS_MAX,
 } from '../limits.ts';
 import { Contexts } from './contexts.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
 import { Provenance } from './provenance.ts';
+import { Sources } from './sources.ts';
 import type { Pace } from './pace.ts';
 import type { PeerHealth } from './health.ts';
 import type { Membership } from './rank.ts';
@@ -69,6 +70,7 @@ export class ShardFetch implements Fetch {
   readonly #shared: FetchShared;
   readonly #contexts = new Contexts();
   readonly #provenance = new Provenance();
+  readonly #sources: Sources;
   readonly #startedMs: number;
   #phase: Phase = 'new';
   #attempt = 0;
@@ -82,9 +84,6 @@ export class ShardFetch implements Fetch {
   #grownMs: number;
   /** Since when the acting owner has been asked without a byte coming of it. */
   #ownerMs: number;
-  #exclude: NodeId[] = [];
-  /** Owners and roots passed over in this fetch, whatever others think of them. */
-  #passed: NodeId[] = [];
   #redirects = 0;
   #lates = 0;
   #originTries = 0;
@@ -99,11 +98,12 @@ export class ShardFetch implements Fetch {
   /** What to finish with once the attempt has ended. */
   #closing: FetchResult | null = null;
 
-  constructor(shared: FetchShared, shard: ShardId, options: { context: FetchContext | null; hops: number; accused: readonly NodeId[] }) {
+  constructor(shared: FetchShared, shard: ShardId, options: { context: FetchContext | null; hops: number; passed: readonly NodeId[] }) {
     this.shard = shard;
     this.#shared = shared;
     this.#hops = options.hops;
-    this.#passed = [...options.accused];
+    this.#sources = new Sources(shared, shard);
+    for (const node of options.passed) this.#sources.passOver(node);
     if (options.context !== null) this.#contexts.offer(options.context);
     this.#startedMs = this.#grownMs = this.#ownerMs = shared.nowMs();
   }
@@ -116,6 +116,14 @@ export class ShardFetch implements Fetch {
   /** Another way to the origin, tried before the older ones. */
   offer(context: FetchContext): void {
     this.#contexts.offer(context);
+  }
+
+  /** Another node asks this one as owner, although there are better-ranked ones, which it names; see Sources.accuse. */
+  accuse(by: NodeId, accused: readonly NodeId[]): void {
+    if (!this.#sources.accuse(by, accused) || this.#phase !== 'reading' || (this.#as !== 'owner' && this.#as !== 'parent')) return;
+    this.#grew(this.#shared.effects.receivedBytes(this));
+    // Whatever this node waits for comes, if at all, from the accused.
+    if (this.#receivedBytes === this.#attemptFromBytes) this.#abandon();
   }
 
   /** Nobody wants it any more; `finished` is told once nothing writes. */
@@ -166,8 +174,10 @@ export class ShardFetch implements Fetch {
       this.#shared.health.succeeded(node);
       this.#word = result.word;
       this.#compare(this.#data);
-    } else if (result.kind === 'busy') this.#wait(result.retryMs);
-    else if (result.kind === 'miss') {
+    } else if (result.kind === 'busy') {
+      if (this.#isLate(this.#ownerMs) && this.#sources.mayLeave(node, 'owner')) this.#passOver(node, 'owner');
+      else this.#wait(result.retryMs);
+    } else if (result.kind === 'miss') {
       this.#statMissed = true;
       this.#go();
     } else if (result.kind === 'refused') this.#passOver(node, 'owner');
@@ -181,35 +191,15 @@ export class ShardFetch implements Fetch {
   // --- what next ---
 
   #go(): void {
-    const { node, as } = this.#next();
+    const { node, as } = this.#sources.next();
     if (this.#data !== null && node !== null && !this.#statMissed) {
       this.#stat(node, this.#provenance.lastPeer, 'done');
       return;
     }
     // What strangers sent cannot be checked against the origin: only the owner's or the root's word could.
-    if (node === null && !this.#provenance.allTrusted) this.#restart(this.#provenance.trustedBytes);
+    if (node === null && (this.#data !== null || !this.#provenance.allTrusted)) this.#restart(this.#data === null ? this.#provenance.trustedBytes : 0);
     if (node === null) this.#readOrigin();
     else this.#read(node, as);
-  }
-
-  /** The owner or root to ask; no node: the origin. */
-  #next(): { node: NodeId | null; as: AskedAs } {
-    const { self, membership } = this.#shared;
-    const members = membership();
-    if (self.role === 'agent' || members.roots.size === 0) {
-      const owner = this.#firstUsable(members.owners.top(this.shard));
-      if (owner !== null && owner !== self.node) return { node: owner, as: 'owner' };
-    }
-    const root = this.#firstUsable(members.roots.top(this.shard));
-    return { node: root === self.node ? null : root, as: 'root' };
-  }
-
-  #firstUsable(rank: readonly NodeId[]): NodeId | null {
-    const { self, health, nowMs } = this.#shared;
-    for (const node of rank) {
-      if (node === self.node || (!this.#passed.includes(node) && health.usable(node, nowMs()))) return node;
-    }
-    return null;
   }
 
   #begin(node: NodeId | null, as: AskedAs | 'origin'): number {
@@ -224,13 +214,8 @@ export class ShardFetch implements Fetch {
   #read(node: NodeId, as: AskedAs): void {
     const attempt = this.#begin(node, as);
     const context = as === 'parent' ? null : this.#contexts.current;
-    const ask = { node, as, fromBytes: this.#fromBytes, exclude: as === 'root' ? [] : this.#excluded(as), hops: this.#hops, load: this.#shared.load(), trusted: as !== 'parent' && this.#provenance.allTrusted, context };
+    const ask = { node, as, fromBytes: this.#fromBytes, exclude: this.#sources.exclude(as), hops: this.#hops, load: this.#shared.load(), trusted: as !== 'parent' && this.#provenance.allTrusted, context };
     this.#shared.effects.ask(this, attempt, ask);
-  }
-
-  /** To an owner, the owners passed over too: with roots it takes that for the truth. */
-  #excluded(as: AskedAs): NodeId[] {
-    return as === 'owner' && this.#passed.length > 0 ? [...new Set([...this.#exclude, ...this.#passed])] : this.#exclude;
   }
 
   #readOrigin(): void {
@@ -297,7 +282,7 @@ export class ShardFetch implements Fetch {
       else this.#wait(ORIGIN_BACKOFF_MS);
       return;
     }
-    const parent = parents.find((name) => name !== this.#shared.self.node && !this.#exclude.includes(name) && this.#shared.membership().byNode.has(name));
+    const parent = this.#sources.parentOf(parents);
     if (this.#as === 'root' || ++this.#redirects > REDIRECTS_MAX || parent === undefined) {
       this.#shared.health.failed(node, this.#shared.nowMs());
       this.#passOver(node);
@@ -308,7 +293,7 @@ export class ShardFetch implements Fetch {
     if (this.#as === 'parent') this.#go();
     else {
       const nowMs = this.#shared.nowMs();
-      const late = !this.#isOnlyRoot() && this.#isLate(this.#ownerMs, nowMs);
+      const late = this.#isLate(this.#ownerMs) && this.#sources.mayLeave(node, this.#as);
       const out = nowMs - this.#ownerMs > OWNER_PATIENCE_MS;
       if (out) this.#shared.health.failed(node, nowMs);
       if (late || out) this.#passOver(node);
@@ -345,7 +330,7 @@ export class ShardFetch implements Fetch {
       this.#leave(node);
       return;
     }
-    this.#passed.push(node);
+    this.#sources.passOver(node);
     this.#ownerMs = this.#shared.nowMs();
     this.#redirects = 0;
     this.#shared.observe('owner-changed', node);
@@ -353,13 +338,8 @@ export class ShardFetch implements Fetch {
   }
 
   #leave(parent: NodeId): void {
-    this.#shun(parent);
+    this.#sources.shun(parent);
     this.#go();
-  }
-
-  #shun(parent: NodeId): void {
-    if (!this.#exclude.includes(parent)) this.#exclude.push(parent);
-    if (this.#exclude.length > EXCLUDES_MAX) this.#exclude.shift();
   }
 
   // --- all bytes are here ---
@@ -367,6 +347,7 @@ export class ShardFetch implements Fetch {
   #whole(data: Data, node: NodeId | null, tookMs: number): void {
     const { health, pace, nowMs } = this.#shared;
     this.#data = data;
+    this.#ownerMs = nowMs();
     this.#statMissed = false;
     if (this.#attemptFromBytes === 0) pace.done(tookMs, nowMs());
     if (node === null) this.#word = data.checksum;
@@ -400,10 +381,10 @@ export class ShardFetch implements Fetch {
     for (const node of suspects) {
       if (suspects.length > 1) health.failed(node, nowMs());
       else if (health.lied(node, nowMs())) observe('lied', node);
-      this.#shun(node);
+      this.#sources.shun(node);
     }
-    const { node, as } = this.#next();
-    if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1)) this.#passed.push(node);
+    const { node, as } = this.#sources.next();
+    if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1)) this.#sources.passOver(node);
     this.#restart(this.#corruptions === 1 && data !== null && suspects.length > 0 ? this.#provenance.trustedBytes : 0);
     if (this.#corruptions > CORRUPTIONS_MAX) this.#close({ kind: 'failed', error: this.#lastError });
     else if (node !== null && as === 'owner' && suspects.length === 1) this.#stat(node, suspects[0]!, 'lied');
@@ -432,25 +413,29 @@ export class ShardFetch implements Fetch {
     const { health, effects, observe } = this.#shared;
     this.#grew(effects.receivedBytes(this));
     const node = this.source;
-    if (node === null || !this.#isLate(this.#attemptMs, nowMs)) return;
-    if (this.#isOnlyRoot()) return;
+    if (node === null || !this.#isLate(this.#attemptMs) || !this.#sources.mayLeave(node, this.#as)) return;
     this.#lates++;
     observe('slow', node);
     health.slow(node, nowMs);
-    if (this.#as === 'parent') this.#shun(node);
-    else this.#passed.push(node);
+    if (this.#as === 'parent') this.#sources.shun(node);
+    else this.#sources.passOver(node);
+    this.#abandon();
+  }
+
+  /**
+   * Late is what takes a multiple of what shards took lately while others came; where roots stand before the origin,
+   * twice as long will do without that: at an image's end no others come.
+   */
+  #isLate(sinceMs: number): boolean {
+    const { pace, nowMs, membership } = this.#shared;
+    const lateMs = pace.lateMs * 2 ** this.#lates;
+    const tookMs = nowMs() - sinceMs;
+    return tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (tookMs > 2 * lateMs && membership().roots.size > 0));
+  }
+
+  #abandon(): void {
     this.#phase = 'leaving';
-    effects.abandon(this, this.#attempt);
-  }
-
-  /** The only root is not left for being late: behind it there is just the origin, which it is waiting for itself. */
-  #isOnlyRoot(): boolean {
-    return this.#as === 'root' && this.#shared.membership().roots.size < 2;
-  }
-
-  #isLate(sinceMs: number, nowMs: number): boolean {
-    const { pace } = this.#shared;
-    return nowMs - sinceMs > pace.lateMs * 2 ** this.#lates && pace.flowedSince(sinceMs);
+    this.#shared.effects.abandon(this, this.#attempt);
   }
 
   #close(result: FetchResult): void {

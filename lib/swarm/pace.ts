@@ -1,4 +1,4 @@
-import { LATE_FACTOR, LATE_MS_MIN, LATE_SAMPLES_MIN, PEER_SILENCE_MS } from '../limits.ts';
+import { LATE_FACTOR, LATE_FLOW_MIN, LATE_MS_MIN, LATE_SAMPLES_MIN } from '../limits.ts';
 
 /** Weight of a new sample in the running mean: about the last twenty shards count. */
 const SAMPLE_WEIGHT = 0.1;
@@ -11,11 +11,11 @@ export class Pace {
   #meanMs = 0;
   #samples = 0;
   /** Times of the latest completions, a ring. */
-  readonly #doneMs = new Float64Array(LATE_SAMPLES_MIN).fill(-Infinity);
+  readonly #doneMs = new Float64Array(LATE_FLOW_MIN).fill(-Infinity);
 
   /** A shard came whole, `tookMs` after its parent was asked. */
   done(tookMs: number, nowMs: number): void {
-    this.#doneMs[this.#samples % LATE_SAMPLES_MIN] = nowMs;
+    this.#doneMs[this.#samples % LATE_FLOW_MIN] = nowMs;
     this.#meanMs = this.#samples === 0 ? tookMs : this.#meanMs + SAMPLE_WEIGHT * (tookMs - this.#meanMs);
     this.#samples++;
   }
@@ -23,11 +23,11 @@ export class Pace {
   /** Milliseconds after which a parent counts as late; Infinity before enough is known. */
   get lateMs(): number {
     if (this.#samples < LATE_SAMPLES_MIN) return Infinity;
-    return Math.min(PEER_SILENCE_MS, Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs));
+    return Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
   }
 
-  /** Whether `LATE_SAMPLES_MIN` shards have come since `sinceMs`: then what has not come since is its parent's doing. */
+  /** Whether `LATE_FLOW_MIN` shards have come since `sinceMs`: then what has not come since is its parent's doing. */
   flowedSince(sinceMs: number): boolean {
-    return this.#doneMs[this.#samples % LATE_SAMPLES_MIN]! > sinceMs;
+    return this.#doneMs[this.#samples % LATE_FLOW_MIN]! > sinceMs;
   }
 }

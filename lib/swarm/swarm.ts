@@ -71,13 +71,12 @@ export class Swarm {
     const known = this.#fetches.get(shard);
     if (known !== undefined) {
       if (context !== null) known.offer(context);
+      if (onBehalf?.as === 'owner') known.accuse(onBehalf.node, onBehalf.exclude);
       return known;
     }
-    // With roots an accusation is believed unseen: it costs a root one shard more. Without them it would cost the origin.
-    const accused = onBehalf?.as === 'owner' && this.#membership.roots.size > 0 ? onBehalf.exclude.filter((node) => node !== this.#self.node) : [];
-    if (distrust !== 'nobody') accused.push(...this.#membership.owners.top(shard).filter((node) => node !== this.#self.node));
-    if (distrust === 'everybody') accused.push(...this.#membership.roots.top(shard).filter((node) => node !== this.#self.node));
-    const fetch = new ShardFetch(this.#shared, shard, { context, hops: onBehalf === undefined ? 0 : onBehalf.hops + 1, accused });
+    const passed = distrust === 'nobody' ? [] : [...this.#membership.owners.top(shard), ...(distrust === 'everybody' ? this.#membership.roots.top(shard) : [])];
+    const fetch = new ShardFetch(this.#shared, shard, { context, hops: onBehalf === undefined ? 0 : onBehalf.hops + 1, passed });
+    if (onBehalf?.as === 'owner') fetch.accuse(onBehalf.node, onBehalf.exclude);
     fetch.place = place;
     this.#fetches.set(shard, fetch);
     fetch.begin();

@@ -71,6 +71,8 @@ export class Flow {
   /** Whether what it brings may be released at once. */
   readonly trusted: boolean;
   readonly ended: (flow: Flow) => void;
+  /** First quantum it brings, and the next to be sent. */
+  readonly first: number;
   next: number;
   underWay = 0;
   queued = false;
@@ -87,7 +89,7 @@ export class Flow {
     this.unchecked = parts.unchecked;
     this.trusted = parts.trusted;
     this.ended = parts.ended;
-    this.next = this.arrived = parts.sink.received;
+    this.first = this.next = this.arrived = parts.sink.received;
     this.lastMs = parts.nowMs;
   }
 }

@@ -124,11 +124,12 @@ export class SimNode implements FetchEffects {
     if (this.#places.size > 0) this.#startTicking();
   };
 
-  /** What the wire does when nothing comes: "busy" from a living node that has no byte yet, else silence. */
+  /** What the wire does when nothing comes: "busy" from a living node that has had no byte to send, else silence. */
   #watch(attempt: Attempt, flow: Flow, supply: Supply, nowMs: number): void {
+    // What is under way trickles in, however slow the link.
+    if (flow.underWay > 0) return;
     const silentMs = nowMs - flow.lastMs;
-    const begun = flow.arrived > 0 && flow.arrived > flow.next - flow.underWay - 1 && flow.lastMs > attempt.beganMs;
-    if (!begun && attempt.node!.condition === 'well' && silentMs > PEER_HOLD_MS) this.#settle(attempt, { kind: 'busy', retryMs: 1 });
+    if (flow.next === flow.first && attempt.node!.condition === 'well' && silentMs > PEER_HOLD_MS) this.#settle(attempt, { kind: 'busy', retryMs: 1 });
     else if (silentMs > PEER_SILENCE_MS) this.#settle(attempt, { kind: 'failed', error: error('PEER_TIMEOUT'), receivedBytes: supply.prefixBytes(supply.received) });
   }
 
