@@ -9,6 +9,7 @@ import { AuditProbe } from '../telemetry/audit.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import type { FrontStart } from '../workers/messages.ts';
+import { nameThread } from '../workers/thread-name.ts';
 import { ControlLink } from './control-link.ts';
 import { serveExporter } from './exporter.ts';
 import { servePeers } from './peer-answer.ts';
@@ -132,5 +133,6 @@ function main(start: FrontStart, port: MessagePort): void {
   }
 }
 
+nameThread('front');
 const { start, port } = workerData as { start: FrontStart; port: MessagePort };
 main(start, port);

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { workerData } from 'piscina';
 import { Arena, type ArenaShared } from '../io/arena.ts';
 import { Meter } from '../telemetry/counters.ts';
+import { nameThread } from './thread-name.ts';
 
 /** What the digest thread starts with. */
 export interface DigestStart {
@@ -20,6 +21,7 @@ export type DigestJob =
 
 export type DigestResult = { kind: 'done'; digest: string } | { kind: 'gone' };
 
+nameThread('digest');
 const start = workerData as DigestStart;
 const arena = new Arena(start.arena);
 Meter.claim(start.meters, 'digest');

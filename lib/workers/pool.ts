@@ -10,6 +10,7 @@ import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { readFromOrigin, type OriginReadJob, type OriginReadResult } from './origin-read.ts';
 import { PeerConnections } from './peer-connection.ts';
 import { readFromPeer, type PeerReadJob, type PeerReadResult, type TransferTools } from './peer-read.ts';
+import { nameThread } from './thread-name.ts';
 import { askStat, type StatJob, type StatResult } from './peer-stat.ts';
 
 /** What every transfer thread starts with. */
@@ -56,6 +57,7 @@ export interface PoolTasks {
 
 export type PoolJob = PoolTasks[keyof PoolTasks][0];
 
+nameThread('transfer');
 const start = workerData as PoolStart;
 const meter = Meter.claim(start.meters, 'transfer');
 watchLoopDelay(meter, systemClock);
