@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { needs } from '../programs.ts';
+import { Containerd } from './containerd.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { tryRun } from './daemon.ts';
 import { digestOf, makeImage, type TestImage } from './image.ts';
@@ -85,6 +86,21 @@ describe('e2e: private images', () => {
     await node.get(layerPath(), fresh);
     assert.equal(counting.checks, 1);
     assert.equal(counting.blobBytes, 0);
+  });
+
+  it('are pulled by containerd, which asks for its token where the registry says', async function () {
+    needs(this, 'containerd', 'ctr', 'runc');
+    const containerd = await Containerd.start(dir);
+    const reference = `${counting.host}/team/app:test`;
+    try {
+      await containerd.configure(counting.host, `server = "http://registry.invalid"\n\n[host."http://${node.proxyHost}"]\n  capabilities = ["pull", "resolve"]\n`);
+      assert.notEqual((await containerd.tryPull(reference)).code, 0);
+      assert.notEqual((await containerd.tryPull(reference, 'bob:builder')).code, 0);
+      await containerd.pull(reference, 'alice:wonder');
+      assert.equal(await containerd.digest(reference), image.manifest.digest);
+    } finally {
+      await containerd.stop();
+    }
   });
 
   it('leave no token, password or signature in log or cache', async () => {
