@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import type { ShoalError } from '../../lib/errors.ts';
+import { serveProxy } from '../../lib/front/proxy.ts';
+import { WarmMemory } from '../../lib/front/warm.ts';
+import { frontFixture, type FrontFixture } from './fixture.ts';
+
+const DIGEST = `sha256:${'ab'.repeat(32)}`;
+
+describe('front/proxy', () => {
+  let at: FrontFixture;
+  let draining: boolean;
+  let refusals: string[];
+  let passes: unknown[];
+
+  beforeEach(async () => {
+    at = frontFixture(1);
+    [draining, refusals, passes] = [false, [], []];
+    serveProxy(at.app, {
+      arena: at.arena, followers: at.followers, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => 5,
+      watermark: (slot) => at.arena.released(slot),
+      route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: ['*.aliyuncs.com'] },
+      started: () => undefined, over: () => undefined, sent: () => undefined, firstByte: () => undefined,
+      draining: () => draining,
+      passed: (answer) => passes.push(answer),
+      refused: (error: ShoalError) => refusals.push(error.code),
+    });
+    await at.listen();
+  });
+  afterEach(() => at.close());
+
+  it('passes a request through with the headers that belong to it, and no others', async () => {
+    const answer = at.get('/v2/app/manifests/latest?ns=r.example', { headers: { accept: 'application/json', authorization: 'Bearer t', 'user-agent': 'x/1', cookie: 'c=1', 'x-forwarded-for': '1.2.3.4' } });
+    const { id, ...relay } = await at.hears('relay');
+    assert.deepEqual(relay, {
+      kind: 'relay', method: 'GET', url: 'https://r.example/v2/app/manifests/latest', upstreamHost: 'r.example', manifestScope: 'repo r.example/app',
+      headers: { accept: 'application/json', authorization: 'Bearer t', 'user-agent': 'x/1' },
+    });
+    at.says({ kind: 'answer', id, status: 200, headers: { 'content-type': 'application/x', 'docker-content-digest': DIGEST, 'content-length': '2' }, body: new TextEncoder().encode('{}') });
+    const { status, headers, body } = await answer;
+    assert.deepEqual([status, headers['content-type'], headers['docker-content-digest'], headers['content-length'], body.toString()], [200, 'application/x', DIGEST, '2', '{}']);
+    assert.deepEqual(passes, [{ bodyBytes: 2, startMs: 5, status: 200 }]);
+  });
+
+  it('answers HEAD with the length the registry told', async () => {
+    const answer = at.get('/v2/app/manifests/latest', { method: 'HEAD' });
+    const { id, method, manifestScope } = await at.hears('relay');
+    assert.deepEqual([method, manifestScope], ['HEAD', null], 'no manifest to learn from');
+    at.says({ kind: 'answer', id, status: 200, headers: { 'content-length': '1234' }, body: new Uint8Array(0) });
+    const { headers, body } = await answer;
+    assert.deepEqual([headers['content-length'], body.length], ['1234', 0]);
+  });
+
+  it('passes on the token challenge', async () => {
+    const answer = at.get('/v2/');
+    const { id } = await at.hears('relay');
+    at.says({ kind: 'answer', id, status: 401, headers: { 'www-authenticate': 'Bearer realm="https://auth.example/token"' }, body: new Uint8Array(0) });
+    const { status, headers } = await answer;
+    assert.deepEqual([status, headers['www-authenticate']], [401, 'Bearer realm="https://auth.example/token"']);
+  });
+
+  it('says why the registry could not be asked', async () => {
+    const answer = at.get('/v2/app/tags/list');
+    at.says({ kind: 'refused', id: (await at.hears('relay')).id, error: { code: 'ORIGIN_UNREACHABLE', message: 'down' } });
+    assert.equal((await answer).status, 502);
+  });
+
+  it('reads the raw URL under the prefix: nothing decoded, `//` and query kept', async () => {
+    const url = 'https://bucket.oss.aliyuncs.com/a%2Fb//c/layer?Expires=1&Signature=a%2Bb%3D';
+    const answer = at.get(`/accelerator/${url}`, { headers: { range: 'bytes=0-0' } });
+    const open = await at.hears('open');
+    assert.equal(open.blob.url, url);
+    assert.deepEqual([open.shard, open.untilShard], [0, 0]);
+    at.says({ kind: 'refused', id: open.id, error: { code: 'ORIGIN_REFUSED', message: 'expired', status: 403 } });
+    assert.equal((await answer).status, 403);
+  });
+
+  it('takes long tokens and signed URLs', async () => {
+    const answer = at.get(`/accelerator/https://b.aliyuncs.com/x?token=${'s'.repeat(20_000)}`, { headers: { authorization: `Bearer ${'t'.repeat(20_000)}` } });
+    const open = await at.hears('open');
+    assert.equal(open.authorization!.length, 20_007);
+    at.says({ kind: 'refused', id: open.id, error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 } });
+    await answer;
+  });
+
+  it('hands the client\'s own request id on, when it is well-formed', async () => {
+    for (const [given, kept] of [['pull-12345678', true], ['short', false], ['x'.repeat(65), false], ['a b c d e f g h', false]] as const) {
+      const answer = at.get(`/v2/app/blobs/${DIGEST}`, { headers: { 'shoal-request-id': given } });
+      const open = await at.hears('open');
+      assert.equal(open.requestId === given, kept, given);
+      at.says({ kind: 'refused', id: open.id, error: { code: 'CANCELLED', message: 'enough' } });
+      await answer;
+    }
+  });
+
+  it('refuses by itself what it must not fetch', async () => {
+    const cases: [string, string, number, string][] = [
+      ['POST', '/v2/app/blobs/uploads/', 405, 'METHOD_UNSUPPORTED'],
+      ['PUT', '/v2/app/manifests/latest', 405, 'METHOD_UNSUPPORTED'],
+      ['GET', '/accelerator/http://169.254.169.254/latest/meta-data', 403, 'HOST_NOT_ALLOWED'],
+      ['GET', '/v2/app/blobs/sha256:xyz', 400, 'DIGEST_INVALID'],
+      ['GET', '/elsewhere', 404, 'PATH_UNKNOWN'],
+      ['HEAD', '/elsewhere', 404, 'PATH_UNKNOWN'],
+    ];
+    for (const [method, path, status, code] of cases) {
+      const got = await at.get(path, { method });
+      assert.equal(got.status, status, path);
+      assert.equal(got.headers.allow, status === 405 ? 'GET, HEAD' : undefined);
+      assert.equal(refusals.at(-1), code);
+    }
+    assert.deepEqual(at.heard, []);
+  });
+
+  it('sends clients away while it drains, with a word when to come back', async () => {
+    draining = true;
+    const { status, headers } = await at.get('/v2/');
+    assert.deepEqual([status, headers['retry-after']], [503, '1']);
+    assert.deepEqual(at.heard, []);
+  });
+});
