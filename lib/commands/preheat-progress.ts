@@ -16,9 +16,9 @@ export interface LayerBoard {
 
 const SHORT_DIGEST_CHARS = 'sha256:'.length + 12;
 
-/** Bars of the layers under way on a terminal, a line for each that is done anywhere. */
-export function layerBoard(stream: NodeJS.WriteStream): LayerBoard {
-  return stream.isTTY ? bars(stream) : plainLayers((text) => void stream.write(text));
+/** Bars of the layers under way on a terminal, a line for each that is done anywhere; `write` takes the lines where there is no terminal. */
+export function layerBoard(stream: NodeJS.WriteStream, write: (text: string) => void): LayerBoard {
+  return stream.isTTY ? bars(stream) : plainLayers(write);
 }
 
 function bars(stream: NodeJS.WriteStream): LayerBoard {
@@ -39,7 +39,7 @@ function bars(stream: NodeJS.WriteStream): LayerBoard {
 }
 
 /** Plain lines, for a pipe or a file. */
-export function plainLayers(write: (text: string) => void): LayerBoard {
+function plainLayers(write: (text: string) => void): LayerBoard {
   return {
     layer: (blob) => ({ advance: () => undefined, done: (seconds, problem) => write(verdict(blob, seconds, problem)) }),
     close: () => undefined,

@@ -49,7 +49,7 @@ export async function runPreheat(names: readonly string[], options: PreheatOptio
   const credentials = await credentialsOf(options, images, readPassword);
   const say = options.json === true ? output.err : output.out;
   const startMs = systemClock.nowMs();
-  const board = layerBoard(options.json === true ? process.stderr : process.stdout);
+  const board = layerBoard(options.json === true ? process.stderr : process.stdout, say);
   const results: PreheatResult[] = [];
   try {
     for (const image of images) {

@@ -10,7 +10,7 @@ export function registryNames(names: readonly string[], others: readonly string[
 function registryName(name: string, others: readonly string[]): string {
   if (others.includes(name)) return name;
   // It becomes the name of a folder: nothing but a host gets through.
-  if (splitHostPort(name) === null || !/^[\w.:[\]-]+$/.test(name) || name.includes('..')) {
+  if (splitHostPort(name) === null || !/^[a-z0-9[][\w.:[\]-]*$/i.test(name) || name.includes('..')) {
     throw new ShoalError('USAGE', `--registry: ${JSON.stringify(name)} is not allowed; allowed: ${['HOST', 'HOST:PORT', ...others].join(', ')}, as in image names`);
   }
   return canonicalHost(name);
