@@ -123,7 +123,8 @@ export class ShardFetch implements Fetch {
     if (!this.#sources.accuse(by, accused) || this.#phase !== 'reading' || (this.#as !== 'owner' && this.#as !== 'parent')) return;
     this.#grew(this.#shared.effects.receivedBytes(this));
     // Whatever this node waits for comes, if at all, from the accused.
-    if (this.#receivedBytes === this.#attemptFromBytes) this.#abandon();
+    const isLate = this.#shared.nowMs() - this.#attemptMs > this.#shared.pace.lateMs;
+    if (isLate || this.#receivedBytes === this.#attemptFromBytes) this.#abandon();
   }
 
   /** Nobody wants it any more; `finished` is told once nothing writes. */
@@ -136,6 +137,7 @@ export class ShardFetch implements Fetch {
     const nowMs = this.#shared.nowMs();
     if (this.#phase === 'over' || this.#closing !== null) return;
     if (this.#phase === 'reading') this.#watch(nowMs);
+    else if (this.#phase === 'checking' && this.#data !== null) this.#watchStat(nowMs, this.source!);
     if (nowMs - this.#grownMs > FETCH_PATIENCE_MS) {
       this.#shared.observe('gave-up', this.source);
       this.#close({ kind: 'failed', error: this.#lastError ?? wire('PEER_TIMEOUT', `no byte of shard ${this.shard.index} for ${FETCH_PATIENCE_MS} ms, from anybody`) });
@@ -231,6 +233,7 @@ export class ShardFetch implements Fetch {
 
   #stat(node: NodeId, parent: NodeId | null, report: Report): void {
     this.#phase = 'checking';
+    this.#attemptMs = this.#shared.nowMs();
     this.source = node;
     this.#shared.effects.stat(this, ++this.#attempt, { node, parent, report });
   }
@@ -280,6 +283,12 @@ export class ShardFetch implements Fetch {
       this.#statMissed = false;
       if (this.#word !== null) this.#compare(this.#data);
       else this.#wait(ORIGIN_BACKOFF_MS);
+      return;
+    }
+    if (this.#as === 'owner' && word === null && this.#lates > 0 && this.#sources.mayLeave(node, 'owner')) {
+      // A parent was late, and the owner has not got the shard itself by now: it is the owner that is slow, or what is behind it.
+      this.#shared.health.slow(node, this.#shared.nowMs());
+      this.#passOver(node);
       return;
     }
     const parent = this.#sources.parentOf(parents);
@@ -420,6 +429,14 @@ export class ShardFetch implements Fetch {
     if (this.#as === 'parent') this.#sources.shun(node);
     else this.#sources.passOver(node);
     this.#abandon();
+  }
+
+  /** An owner that keeps the checksum back, because it has not got the shard itself, is passed over: others have. */
+  #watchStat(nowMs: number, node: NodeId): void {
+    if (nowMs - this.#attemptMs <= this.#shared.pace.lateMs || !this.#sources.mayLeave(node, 'owner')) return;
+    this.#shared.observe('slow', node);
+    this.#shared.health.slow(node, nowMs);
+    this.#passOver(node, 'owner');
   }
 
   /**

@@ -23,10 +23,10 @@ export class Sources {
     const { self, membership } = this.#shared;
     const members = membership();
     if (self.role === 'agent' || members.roots.size === 0) {
-      const owner = this.#firstUsable(members.owners.top(this.#shard));
+      const owner = this.#firstUsable(members.owners.top(this.#shard), members.roots.size === 0);
       if (owner !== null && owner !== self.node) return { node: owner, as: 'owner' };
     }
-    const root = this.#firstUsable(members.roots.top(this.#shard));
+    const root = this.#firstUsable(members.roots.top(this.#shard), true);
     return { node: root === self.node ? null : root, as: 'root' };
   }
 
@@ -88,10 +88,12 @@ export class Sources {
     return membership().roots.size === 0 && place >= 0 && place <= SUCCESSORS;
   }
 
-  #firstUsable(rank: readonly NodeId[]): NodeId | null {
+  /** Where there are roots slow nodes are passed over, too; without them that would cost the origin a shard each. */
+  #firstUsable(rank: readonly NodeId[], slowToo: boolean): NodeId | null {
     const { self, health, nowMs } = this.#shared;
+    const now = nowMs();
     for (const node of rank) {
-      if (node === self.node || (!this.#passed.includes(node) && health.usable(node, nowMs()))) return node;
+      if (node === self.node || (!this.#passed.includes(node) && (slowToo ? health.usable(node, now) : health.good(node, now)))) return node;
     }
     return null;
   }

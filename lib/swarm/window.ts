@@ -22,6 +22,11 @@ export class ReadWindow {
     return this.#windowShards;
   }
 
+  /** Where the reader starts. */
+  begin(position: number): void {
+    this.#position = position;
+  }
+
   /** The reader has come to shard `position`: one further in order doubles the window, a jump closes it. */
   at(position: number): void {
     if (position === this.#position) return;
