@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
@@ -66,7 +67,7 @@ describe('the webhook as a process', function () {
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   async function call(path: string, body: string, method = 'POST'): Promise<{ status: number; text: string }> {
     const sent = request({ host: '127.0.0.1', port, path, method, ca, agent, headers: { 'content-length': Buffer.byteLength(body) } }).end(body);
-    const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage];
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
     let text = '';
     for await (const chunk of response) text += String(chunk);
     return { status: response.statusCode!, text };

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { connect, type TLSSocket } from 'node:tls';
 import { ADMISSION_BODY_BYTES_MAX } from '../../lib/limits.ts';
 import { caBundle, renewedCertificates, type CertificateSet } from '../../lib/webhook/certificates.ts';
 import { WebhookServer } from '../../lib/webhook/server.ts';
@@ -30,8 +32,8 @@ describe("the webhook's server", () => {
 
   const call = async (method: string, path: string, body?: string | Buffer, trusted = set): Promise<{ status: number; text: string; serial: string }> => {
     const sent = request({ host: '127.0.0.1', port: server.port!, path, method, ca: caBundle(trusted), agent: false, servername: 'hook.test' }).end(body);
-    const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage];
-    const { serialNumber } = (response.socket as import('node:tls').TLSSocket).getPeerCertificate();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    const { serialNumber } = (response.socket as TLSSocket).getPeerCertificate();
     let text = '';
     for await (const chunk of response) text += String(chunk);
     return { status: response.statusCode!, text, serial: serialNumber };
@@ -80,11 +82,10 @@ describe("the webhook's server", () => {
       notReady: () => null,
     });
     await slow.use(set.leaf);
-    const { connect } = await import('node:tls');
     const silent = connect({ host: '127.0.0.1', port: slow.port!, ca: caBundle(set), servername: 'hook.test' });
     await once(silent, 'secureConnect');
     const sent = request({ host: '127.0.0.1', port: slow.port!, path: '/mutate/pod', method: 'POST', ca: caBundle(set), servername: 'hook.test' }).end('{}');
-    const response = once(sent, 'response') as Promise<[import('node:http').IncomingMessage]>;
+    const response = once(sent, 'response') as Promise<[IncomingMessage]>;
     await arrived.promise;
     const closed = slow.close();
     resolve({ done: true });
