@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { discover } from '../../lib/cluster/discovery.ts';
-import { ENDPOINT_SLICES, KubeError, SECRETS, type KubeObject, type KubeWatchEvent } from '../../lib/cluster/kubernetes-client.ts';
+import { ENDPOINT_SLICES, SECRETS, type KubeError, type KubeObject, type KubeWatchEvent } from '../../lib/cluster/kubernetes-client.ts';
 import { HttpKubeClient } from '../../lib/cluster/kubernetes-http.ts';
 import type { Membership, MembershipView } from '../../lib/cluster/membership.ts';
 import { configSchema } from '../../lib/config/schema.ts';
