@@ -1,5 +1,5 @@
 import { ShoalError } from '../errors.ts';
-import { exists, removeFile, systemDisk } from './disk.ts';
+import { removeFile, systemDisk } from './disk.ts';
 import type { Disk } from './disk.ts';
 import { withMirror, withoutMirror } from './docker-daemon.ts';
 import { KeptFile } from './kept-file.ts';
@@ -39,10 +39,6 @@ export class DockerFile {
       else this.#file.settle(edited);
       return edited !== text;
     });
-  }
-
-  get exists(): boolean {
-    return exists(this.#disk, this.#file.path);
   }
 
   #named<T>(work: () => T): T {

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runProgram } from '../../lib/commands/program.ts';
+import { probe } from '../../lib/runtimes/node-address.ts';
+import { Containerd } from '../e2e/containerd.ts';
+import { CountingProxy } from '../e2e/counting-proxy.ts';
+import { run } from '../e2e/daemon.ts';
+import { makeImage } from '../e2e/image.ts';
+import { ShoalNode } from '../e2e/node.ts';
+import { DockerRegistry } from '../e2e/registry.ts';
+import { needs } from '../programs.ts';
+
+const LAYERS_BYTES = [5_000_000, 3_000_000, 1_000];
+
+describe('real parts: the commands for runtimes', () => {
+  let dir: string;
+  let registry: DockerRegistry;
+  let counting: CountingProxy;
+  let node: ShoalNode;
+  let images = 0;
+
+  before(async function () {
+    needs(this, 'docker-registry', 'skopeo');
+    dir = await mkdtemp(join(tmpdir(), 'shoal-real-'));
+    registry = await DockerRegistry.start(dir);
+    counting = await CountingProxy.start(registry.port);
+    node = await ShoalNode.start(join(dir, 'node'), { ProxyConfig: { registries: [{ upstream: `http://127.0.0.1:${counting.port}` }], allow: ['127.0.0.1'] } });
+  });
+
+  after(async () => {
+    await Promise.all([node?.stop(), registry?.stop(), counting?.stop()]);
+    if (dir !== undefined) await rm(dir, { recursive: true });
+  });
+
+  async function freshImage(repository: string): Promise<{ reference: string; blobBytes: number; digest: string }> {
+    const image = await makeImage(join(dir, `image-${++images}`), LAYERS_BYTES, images);
+    await registry.push(image, repository);
+    counting.reset();
+    return { reference: `127.0.0.1:${counting.port}/${repository}:test`, blobBytes: image.blobBytes, digest: image.manifest.digest };
+  }
+
+  async function shoal(...args: string[]): Promise<{ code: number; out: string }> {
+    let out = '';
+    const code = await runProgram(args, { out: (text) => void (out += text), err: (text) => void (out += text) });
+    return { code, out };
+  }
+
+  it('a node is known as a Shoal, another server is not', async () => {
+    assert.equal(await probe(`http://${node.proxyHost}/accelerator`), 'shoal');
+    assert.equal(await probe(`http://${registry.host}/accelerator`), 'other');
+  });
+
+  it('preheat brings an image into the node once; again, it costs the registry nothing', async () => {
+    const { reference, blobBytes } = await freshImage('team/preheated');
+    for (const expected of [blobBytes, 0]) {
+      counting.reset();
+      const { code, out } = await shoal('preheat', reference, '--via', `http://${node.proxyHost}`, '--platform', 'linux/amd64', '--json');
+      assert.equal(code, 0, out);
+      const report = JSON.parse(out.trimEnd().split('\n').at(-1)!) as { ok: boolean; bytes: number };
+      assert.deepEqual([report.ok, report.bytes], [true, blobBytes]);
+      // A config of a few hundred bytes may be asked for again with the right to read it.
+      assert.ok(Math.abs(counting.blobBytes - expected) <= 2_000, `${counting.blobBytes} bytes, not ${expected}`);
+    }
+  });
+
+  it('containerd pulls through the node once configured, falls back without it, and is as before after restore', async function () {
+    needs(this, 'containerd', 'ctr', 'runc');
+    const { reference, blobBytes, digest } = await freshImage('team/mirrored');
+    const containerd = await Containerd.start(dir);
+    const certs = join(dir, 'certs.d');
+    const host = `127.0.0.1:${counting.port}`;
+    try {
+      await containerd.configure(host, `server = "http://${host}"\n`);
+      const { code, out } = await shoal('containerd', 'configure', '--registry', host, '--certs-dir', certs, '--mirror', `http://${node.proxyHost}`);
+      assert.equal(code, 0, out);
+      await containerd.pull(reference);
+      assert.equal(await containerd.digest(reference), digest);
+      assert.equal(counting.blobBytes, blobBytes);
+      await containerd.remove(reference);
+      counting.reset();
+      await containerd.pull(reference);
+      assert.equal(counting.blobBytes < blobBytes / 10, true, 'the second pull comes from the node');
+      await containerd.remove(reference);
+
+      await shoal('containerd', 'configure', '--registry', host, '--certs-dir', certs, '--mirror', 'http://127.0.0.1:1');
+      await containerd.pull(reference);
+      assert.equal(await containerd.digest(reference), digest);
+      await containerd.remove(reference);
+
+      await shoal('containerd', 'restore', '--registry', host, '--certs-dir', certs);
+      assert.equal(await readFile(join(certs, host, 'hosts.toml'), 'utf8'), `server = "http://${host}"\n`);
+      await containerd.pull(reference);
+    } finally {
+      await containerd.stop();
+    }
+  });
+
+  it('skopeo pulls through the node with the drop-in of podman', async () => {
+    const { reference, blobBytes } = await freshImage('team/dropped');
+    // Besides the system's folder of drop-ins, a user's own is read.
+    const home = join(dir, 'home');
+    const conf = join(home, '.config/containers/registries.conf.d');
+    await mkdir(conf, { recursive: true });
+    const { code, out } = await shoal('podman', 'configure', '--registry', `127.0.0.1:${counting.port}`, '--dir', conf, '--mirror', `http://${node.proxyHost}`, '--write');
+    assert.equal(code, 0, out);
+    for (const expected of [blobBytes, 0]) {
+      counting.reset();
+      await run('env', [`HOME=${home}`, 'skopeo', 'copy', '--src-tls-verify=false', `docker://${reference}`, `dir:${join(dir, `copied-${expected}`)}`]);
+      assert.ok(Math.abs(counting.blobBytes - expected) <= 2_000, `${counting.blobBytes} bytes, not ${expected}`);
+    }
+  });
+});
