@@ -229,9 +229,6 @@ export const BLOB_FACTS_MAX = 16_384;
 /** Blobs whose digest is followed at once, shard by shard; a sha256 state each on the digest thread. */
 export const BLOB_DIGESTS_MAX = 256;
 
-/** Shards a sequential reader has on their way ahead of it, at most; chosen by simulation (docs/SWARM.md). */
-export const READ_AHEAD_SHARDS_MAX = 16;
-
 /** Length of a repository name, as docker distribution limits it. */
 export const REPOSITORY_NAME_CHARS_MAX = 255;
 

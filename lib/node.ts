@@ -25,6 +25,7 @@ import { Arena } from './io/arena.ts';
 import { Doorbells } from './io/doorbell.ts';
 import { openSlabFiles, type SlabFiles } from './io/slab-files.ts';
 import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX, SHARD_BYTES } from './limits.ts';
+import { isInner } from './swarm/tracker.ts';
 import { AccessLedger } from './registry/access.ts';
 import type { Readiness } from './telemetry/health.ts';
 import type { FrontStart } from './workers/messages.ts';
@@ -146,7 +147,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const desk = (send: Front['send']): FrontDesk =>
     new FrontDesk(
       {
-        streams: { loader, gate, layers, facts, slotCount: arena.slotCount, open },
+        streams: { loader, gate, layers, facts, slotCount: arena.slotCount, open, isInner: (shard) => isInner(node, shard) },
         peers: swarm.deskParts(),
         gate,
         relay: (job) => pools.run(job),

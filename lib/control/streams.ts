@@ -1,5 +1,7 @@
 import { ShoalError } from '../errors.ts';
-import { FINISH_SHARD_MS, READ_AHEAD_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
+import { FINISH_SHARD_MS, READ_WINDOW_SHARDS } from '../limits.ts';
+import { shardCount } from '../swarm/plan.ts';
+import { ReadWindow } from '../swarm/window.ts';
 import type { BlobName, ControlMessage, OpenRequest, OriginContext } from '../workers/messages.ts';
 import type { BlobFacts } from './blob-facts.ts';
 import type { Gate } from './gate.ts';
@@ -14,6 +16,8 @@ export interface StreamParts {
   /** Slots of memory there are: the open streams of all fronts share half of them for read-ahead. */
   slotCount: number;
   open: { streams: number };
+  /** Whether this node is to pass a shard on to others: such shards are read earlier (lib/swarm/window.ts). */
+  isInner(shard: number): boolean;
 }
 
 /** Where control's answers to one front go. */
@@ -63,8 +67,7 @@ class Stream {
   /** Shards this stream holds an interest in, by index. */
   readonly #held = new Map<number, { resident: Resident; interest: Interest }>();
   #shard: number;
-  /** Steps read in sequence so far: read-ahead opens with them. */
-  #steps = 0;
+  readonly #window: ReadWindow;
   /** Until access is granted the place of the first shard is kept back. */
   #grantMs: number | null = null;
   #firstPlace: { resident: Resident; cold: boolean } | null = null;
@@ -81,6 +84,8 @@ class Stream {
     this.#parts = parts;
     this.#reply = reply;
     this.#shard = request.shard;
+    this.#window = new ReadWindow(request.sequential, READ_WINDOW_SHARDS);
+    this.#window.begin(request.shard);
     const { blob, authorization } = request;
     this.#way = { origin: originOf(blob, authorization), digest: blob.digest?.startsWith('sha256:') === true ? blob.digest : null, requestId: request.requestId, onBehalf: null };
   }
@@ -111,8 +116,8 @@ class Stream {
   /** The client has come to `shard`. */
   at(shard: number, placed: boolean): void {
     if (this.#closed) return;
-    this.#steps = shard === this.#shard + 1 ? this.#steps + 1 : 0;
     this.#shard = shard;
+    this.#window.at(shard);
     for (const [held, { resident, interest }] of this.#held) {
       if (held >= shard) continue;
       this.#held.delete(held);
@@ -217,13 +222,14 @@ class Stream {
   }
 
   #readAhead(): void {
-    const { facts, slotCount, open } = this.#parts;
+    const { facts, slotCount, open, isInner } = this.#parts;
     const totalBytes = facts.totalOf(this.#request.blob.key);
-    const lastOfBlob = totalBytes === null ? this.#shard : Math.ceil(totalBytes / SHARD_BYTES) - 1;
-    const last = Math.min(lastOfBlob, this.#request.untilShard ?? lastOfBlob);
-    const share = Math.floor(slotCount / 2 / open.streams);
-    const window = Math.max(1, Math.min(READ_AHEAD_SHARDS_MAX, 2 << Math.min(this.#steps, 5), share));
-    for (let shard = this.#shard + 1; shard <= Math.min(last, this.#shard + window); shard++) this.#want(shard);
+    if (totalBytes === null) return;
+    const count = Math.min(shardCount(totalBytes), (this.#request.untilShard ?? Number.POSITIVE_INFINITY) + 1);
+    let underWay = 0;
+    for (const [shard, { resident }] of this.#held) if (resident.phase !== 'complete' && !isInner(shard)) underWay += 1;
+    const share = Math.min(1, slotCount / 2 / open.streams / this.#window.sizeShards);
+    for (const shard of this.#window.next(count, underWay, (known) => this.#held.has(known) || this.#beforeEntry.has(known), share, isInner)) this.#want(shard);
   }
 }
 

@@ -106,7 +106,7 @@ export class BlobAnswer {
   #openStream(shard: number): void {
     this.#opened = shard;
     const { name, authorization, requestId } = this.#request;
-    this.#stream = this.#tools.link.open(name, { authorization, shard, untilShard: this.#lastShard(shard), requestId }, (message) => this.#heard(message));
+    this.#stream = this.#tools.link.open(name, { authorization, shard, untilShard: this.#lastShard(shard), sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined, requestId }, (message) => this.#heard(message));
   }
 
   /** The last shard this request will read, as far as it says so itself. */

@@ -24,6 +24,8 @@ export interface OpenRequest {
   shard: number;
   /** The last shard this request will read; null: to the blob's end. Read-ahead goes no further. */
   untilShard: number | null;
+  /** Whether it says that it will read all of that: a client that asks from somewhere on may just want a piece. */
+  sequential: boolean;
   requestId: string;
 }
 

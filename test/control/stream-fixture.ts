@@ -30,13 +30,13 @@ export function streamFixture(options: { slots?: number; layers?: number; openEl
     count: () => undefined,
   });
   const layers = new LayerGate(options.layers ?? 128, at.clock, () => undefined);
-  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
+  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, isInner: () => false, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
   return {
     ...at,
     streams,
     replies,
     answer: (result) => probes.shift()!(result),
-    open: (request) => streams.open({ kind: 'open', id: 1, blob: BLOB, authorization: 'Bearer t', shard: 0, untilShard: null, requestId: 'request-1', ...request }),
+    open: (request) => streams.open({ kind: 'open', id: 1, blob: BLOB, authorization: 'Bearer t', shard: 0, untilShard: null, sequential: true, requestId: 'request-1', ...request }),
     wanted: () => at.fills.map((fill) => fill.resident.shard),
   };
 }
