@@ -348,8 +348,8 @@ export const QUARANTINE_MS = 10 * 60_000;
 export const TROUBLED_NODES_MAX = 20_000;
 
 /** A parent is left when it takes so many times as long as shards took lately, and at least so long. */
-export const LATE_FACTOR = 4;
-export const LATE_MS_MIN = 200;
+export const LATE_FACTOR = 3;
+export const LATE_MS_MIN = 100;
 
 /** Shards measured before any is called late, and that must have come since the late one was begun: else it is not the parent. */
 export const LATE_SAMPLES_MIN = 8;
