@@ -34,7 +34,11 @@ function bars(stream: NodeJS.WriteStream): LayerBoard {
         },
       };
     },
-    close: () => board.stop(),
+    close() {
+      // Lines are written with the next drawing, which the last one would not see.
+      board.update();
+      board.stop();
+    },
   };
 }
 

@@ -49,17 +49,14 @@ export async function runPreheat(names: readonly string[], options: PreheatOptio
   const credentials = await credentialsOf(options, images, readPassword);
   const say = options.json === true ? output.err : output.out;
   const startMs = systemClock.nowMs();
-  const board = layerBoard(options.json === true ? process.stderr : process.stdout, say);
   const results: PreheatResult[] = [];
-  try {
-    for (const image of images) {
-      say(`  ${image.name}\n`);
-      const result = await preheat(image, { via, platform, credentials, board });
-      results.push(result);
-      for (const problem of result.problems) output.err(`shoal: ${image.name}: ${problem}\n`);
-    }
-  } finally {
+  for (const image of images) {
+    say(`  ${image.name}\n`);
+    const board = layerBoard(options.json === true ? process.stderr : process.stdout, say);
+    const result = await preheat(image, { via, platform, credentials, board });
     board.close();
+    results.push(result);
+    for (const problem of result.problems) output.err(`shoal: ${image.name}: ${problem}\n`);
   }
   const ok = results.every((result) => result.ok);
   const bytes = results.reduce((sum, result) => sum + result.bytes, 0);
