@@ -1,4 +1,4 @@
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { ShoalError } from '../errors.ts';
 import { exists, readText, removeFile, replaceFile, systemDisk, unusable } from './disk.ts';
 import type { Disk } from './disk.ts';
@@ -22,6 +22,10 @@ export interface RegistryChange extends RegistryStatus {
   /** Hosts that containerd asked for this registry until now and does not any more. */
   dropped: string[];
 }
+
+const OWN_FOLDER = '.';
+/** What a record may name for removal. */
+const WAY_UP = /^(?:\.|\.\.(?:\/\.\.)*)$/;
 
 /** containerd's folder of registry hosts. Every method throws FILE_UNUSABLE naming the file, which is then as it was. */
 export class CertsDir {
@@ -114,10 +118,9 @@ export class CertsDir {
 
   #remove(file: KeptFile, made: readonly string[]): void {
     removeFile(this.#disk, file.path);
-    for (const folder of made.toReversed()) {
-      if (!this.#isAbove(folder, file.path)) continue;
+    for (const way of made.filter((one) => WAY_UP.test(one)).toReversed()) {
       try {
-        this.#disk.removeFolder(folder);
+        this.#disk.removeFolder(join(dirname(file.path), way));
       } catch {
         // Somebody else uses it by now.
         return;
@@ -131,8 +134,9 @@ export class CertsDir {
    */
   #foldersToMake(folder: string): string[] {
     const records = this.registries().map((registry) => recordIn(readText(this.#disk, this.#fileOf(registry).path) ?? ''));
-    const shared = records.flatMap((record) => record?.made ?? []).filter((made) => this.#isAbove(made, join(folder, 'hosts.toml')));
-    return [...new Set([...shared, ...this.#missingFolders(folder)])].sort((a, b) => a.length - b.length);
+    const shared = records.flatMap((record) => record?.made ?? []).filter((way) => way !== OWN_FOLDER);
+    const missing = this.#missingFolders(folder).map((path) => relative(folder, path) || OWN_FOLDER);
+    return [...new Set([...shared, ...missing])].sort((a, b) => b.length - a.length);
   }
 
   /** Outermost first. */
@@ -140,10 +144,6 @@ export class CertsDir {
     const missing: string[] = [];
     for (let at = folder; !exists(this.#disk, at); at = dirname(at)) missing.unshift(at);
     return missing;
-  }
-
-  #isAbove(folder: string, path: string): boolean {
-    return path.startsWith(`${folder}/`);
   }
 
   /** Hosts for every registry without a folder of its own, other than those Shoal put there. */

@@ -26,7 +26,7 @@ export interface CertificateFiles {
 export interface HostsRecord {
   /** Whether a hosts.toml was there, which is in the backup then. */
   kept: boolean;
-  /** Folders made for it, the outermost first. */
+  /** Folders made for it, as the way there from its own (`.`, `..`, `../..`): the same wherever the host's disk is mounted. The outermost first. */
   made: readonly string[];
 }
 

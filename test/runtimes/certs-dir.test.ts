@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CertsDir } from '../../lib/runtimes/certs-dir.ts';
 import { readHosts } from '../../lib/runtimes/hosts-toml.ts';
@@ -89,6 +89,23 @@ describe('certs.d', () => {
       for (const registry of order) certs.restore(registry);
       assert.deepEqual(snapshot(folder()), []);
     }
+  });
+
+  it('finds its way back where the disk is mounted elsewhere', () => {
+    new CertsDir(root()).configure('a.example', MIRROR);
+    renameSync(join(folder(), 'etc'), join(folder(), 'host'));
+    new CertsDir(join(folder(), 'host/certs.d')).restore('a.example');
+    assert.deepEqual(snapshot(folder()), []);
+  });
+
+  it('removes no folder a note leads to that is none of its own above', () => {
+    mkdirSync(join(folder(), 'etc/victim'), { recursive: true });
+    const certs = new CertsDir(root());
+    certs.configure('a.example', MIRROR);
+    const path = join(root(), 'a.example/hosts.toml');
+    writeFileSync(path, readFileSync(path, 'utf8').replace(/# shoal: made \.\n/, '# shoal: made ../../victim\n# shoal: made .\n'));
+    certs.restore('a.example');
+    assert.deepEqual(snapshot(folder()).map((line) => line.split(' ')[0]), ['etc', 'etc/victim']);
   });
 
   it('leaves what others have put there meanwhile', () => {
