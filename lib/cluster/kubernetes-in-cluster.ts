@@ -15,7 +15,7 @@ function serviceAccountDir(env: NodeJS.ProcessEnv): string {
 
 /**
  * The connection a pod has to the API server of its cluster, by its service account. Agents use it in place of
- * @kubernetes/client-node, whose import alone costs 90 MB of memory and 0.3 s of start (docs/OPERATIONS.md).
+ * @kubernetes/client-node, whose import alone costs 90 MB of memory and 0.3 s of start.
  */
 export class InClusterConnection implements KubeConnection {
   readonly server: string;
