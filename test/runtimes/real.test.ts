@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runPreheat } from '../../lib/commands/preheat.ts';
 import { runProgram } from '../../lib/commands/program.ts';
+import { DemoRegistry } from '../../lib/demo/registry.ts';
+import { makeSampleImage } from '../../lib/demo/sample-image.ts';
 import { probe } from '../../lib/runtimes/node-address.ts';
 import { Containerd } from '../e2e/containerd.ts';
 import { CountingProxy } from '../e2e/counting-proxy.ts';
@@ -19,6 +22,7 @@ describe('real parts: the commands for runtimes', () => {
   let registry: DockerRegistry;
   let counting: CountingProxy;
   let node: ShoalNode;
+  let closed: DemoRegistry;
   let images = 0;
 
   before(async function () {
@@ -26,11 +30,13 @@ describe('real parts: the commands for runtimes', () => {
     dir = await mkdtemp(join(tmpdir(), 'shoal-real-'));
     registry = await DockerRegistry.start(dir);
     counting = await CountingProxy.start(registry.port);
-    node = await ShoalNode.start(join(dir, 'node'), { ProxyConfig: { registries: [{ upstream: `http://127.0.0.1:${counting.port}` }], allow: ['127.0.0.1'] } });
+    closed = await DemoRegistry.start(await makeSampleImage('closed', [4_000_000, 1_000]));
+    const upstreams = [{ upstream: `http://127.0.0.1:${counting.port}` }, { p2pHost: 'closed.example', upstream: closed.url }];
+    node = await ShoalNode.start(join(dir, 'node'), { ProxyConfig: { registries: upstreams, allow: ['127.0.0.1'] } });
   });
 
   after(async () => {
-    await Promise.all([node?.stop(), registry?.stop(), counting?.stop()]);
+    await Promise.all([node?.stop(), registry?.stop(), counting?.stop(), closed?.close()]);
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
@@ -63,6 +69,20 @@ describe('real parts: the commands for runtimes', () => {
       // A config of a few hundred bytes may be asked for again with the right to read it.
       assert.ok(Math.abs(counting.blobBytes - expected) <= 2_000, `${counting.blobBytes} bytes, not ${expected}`);
     }
+  });
+
+  it('preheat brings in a private image for who may have it, and for nobody else', async () => {
+    const { username, password } = closed.credentials;
+    const preheat = async (given: string): Promise<{ code: number; bytes: number }> => {
+      let out = '';
+      const options = { via: `http://${node.proxyHost}`, platform: 'linux/amd64', json: true, user: username, passwordStdin: true };
+      const code = await runPreheat([`${new URL(closed.url).host}/shoal/sample`], options, { out: (text) => void (out += text), err: () => undefined }, async () => given);
+      return { code, bytes: (JSON.parse(out) as { bytes: number }).bytes };
+    };
+    assert.deepEqual(await preheat('wrong'), { code: 1, bytes: 0 });
+    const { code, bytes } = await preheat(password);
+    assert.deepEqual([code, bytes > 4_000_000], [0, true]);
+    assert.deepEqual(await preheat('wrong'), { code: 1, bytes: 0 });
   });
 
   it('containerd pulls through the node once configured, falls back without it, and is as before after restore', async function () {
