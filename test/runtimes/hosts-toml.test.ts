@@ -66,6 +66,7 @@ describe('hosts.toml', () => {
 
   it('says so when nothing can be put before the hosts', () => {
     assert.equal(hostsWith('r.example', MIRROR, 'host = { "https://m.example" = {} }\n', NONE, RECORD), null);
+    assert.equal(hostsWith('r.example', MIRROR, 'host."https://m.example".skip_verify = true\n', NONE, RECORD), null);
     assert.equal(hostsWith('r.example', MIRROR, `[host."https://m.example"]\n[host."${MIRROR.url}"]\n`, NONE, RECORD), null);
   });
 
