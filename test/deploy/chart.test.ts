@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments } from 'yaml';
 import { MUTATING_WEBHOOKS, SECRETS, type KubeObject } from '../../lib/cluster/kubernetes-client.ts';
@@ -9,6 +13,7 @@ import { parseWebhookConfig } from '../../lib/webhook/config.ts';
 import { CHART, manifests, readme, renderChart } from '../../deploy/render.ts';
 import { ApiServer } from '../kube/api-server.ts';
 import { needsAssets } from '../kube/assets.ts';
+import { eventually } from '../kube/eventually.ts';
 
 /** The values block of the seed document, to the letter but for the image, which is not ours to name. */
 const SEED_VALUES = `
@@ -102,6 +107,38 @@ describe('the chart', () => {
         const mayBeRoot = ['prepare-cache', 'containerd-config'].includes(container.name);
         assert.equal(runAsUser, mayBeRoot ? 0 : undefined, `${container.name} takes the pod's user, which is not root`);
       }
+    }
+  });
+
+  it('renders without webhook, without registries, without what can be left out', () => {
+    const bare = objectsOf(renderChart(helm, ['webhook.enabled=false', 'networkPolicy.enabled=false', 'clusterSecret.existingSecret=own', 'containerd.configure=false']));
+    assert.deepEqual(bare.map(({ kind }) => kind).sort(), ['ConfigMap', 'DaemonSet', 'Role', 'RoleBinding', 'Service', 'ServiceAccount']);
+    const none = objectsOf(execFileSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set-json', 'registries=[]'], { encoding: 'utf8' }));
+    assert.deepEqual(parseWebhookConfig((find(none, 'ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data['webhook.yaml']!).registries, []);
+  });
+
+  it("leads containerd to the proxy while the agent's pod runs, and puts everything back when it ends", async () => {
+    const certsDir = await mkdtemp(join(tmpdir(), 'shoal-certs-'));
+    try {
+      const kept = 'server = "https://kept.example.com"\n\n[host."https://mirror.example.com"]\n  capabilities = ["pull"]\n';
+      await mkdir(join(certsDir, 'kept.example.com'));
+      await writeFile(join(certsDir, 'kept.example.com/hosts.toml'), kept);
+      const text = renderChart(helm, [`containerd.certsDir=${certsDir}`, 'containerd.hosts={kept.example.com,reg.distributed.example.com:65001}', 'p2p.v2.proxyPort=12345']);
+      const agent = find(objectsOf(text), 'DaemonSet') as KubeObject & { spec: { template: { spec: { initContainers: { name: string; restartPolicy?: string; command: string[] }[] } } } };
+      const { restartPolicy, command } = agent.spec.template.spec.initContainers.find(({ name }) => name === 'containerd-config')!;
+      assert.equal(restartPolicy, 'Always');
+      const PATH = [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter);
+      const child = spawn(command[0]!, command.slice(1), { cwd: fileURLToPath(new URL('../../', import.meta.url)), env: { ...process.env, PATH }, stdio: 'ignore' });
+      const exited = once(child, 'exit') as Promise<[number | null]>;
+      const hosts = async (registry: string): Promise<string> => await readFile(join(certsDir, registry, 'hosts.toml'), 'utf8');
+      await eventually('both are configured', async () => (await hosts('reg.distributed.example.com:65001')).includes('http://127.0.0.1:12345') && (await hosts('kept.example.com')).includes('http://127.0.0.1:12345'));
+      assert.match(await hosts('kept.example.com'), /mirror\.example\.com/, 'who was asked before is asked next');
+      child.kill('SIGTERM');
+      assert.deepEqual((await exited)[0], 0);
+      assert.equal(await hosts('kept.example.com'), kept);
+      assert.deepEqual(readdirSync(certsDir, { recursive: true }).sort(), ['kept.example.com', 'kept.example.com/hosts.toml']);
+    } finally {
+      await rm(certsDir, { recursive: true });
     }
   });
 
