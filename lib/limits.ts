@@ -48,8 +48,8 @@ export const ORIGIN_REDIRECTS_MAX = 5;
 /** A response head between nodes is a few hundred bytes, a redirect's body a list of addresses; also what one read may copy. */
 export const PEER_HEAD_BYTES_MAX = 8 * 1024;
 
-/** Connections kept open to one node between exchanges, per transfer thread. */
-export const PEER_IDLE_SOCKETS_MAX = 4;
+/** Connections kept open to one node between exchanges, per transfer thread: a whole window of shards may come from one node. */
+export const PEER_IDLE_SOCKETS_MAX = 16;
 
 /** uWebSockets.js closes idle connections after 10 s; ours are given up before. */
 export const PEER_IDLE_SOCKET_MS = 8_000;
@@ -124,6 +124,9 @@ export const LOG_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Tokens an idle throttle saves up: timers fire up to some milliseconds late, and the line must not idle for it. */
 export const THROTTLE_BURST_MS = 20;
+
+/** After a front was woken it looks again no sooner: a shard arrives in dozens of pieces, and a wake-up costs tens of microseconds on both sides. */
+export const DOORBELL_PAUSE_MS = 1;
 
 /** Requests a front remembers as granted, so that warm reads are answered without asking control. */
 export const WARM_REQUESTS_MAX = 8192;
@@ -497,3 +500,6 @@ export const READ_WINDOW_SHARDS = 24;
 
 /** Blobs for which it is remembered who sent which shard, until the blob's digest has been checked; about 200 bytes a shard. */
 export const SUSPICION_BLOBS_MAX = 256;
+
+/** Lines a front puts into the log per second about what clients do; the rest is only counted. */
+export const NOTICES_PER_SECOND_MAX = 10;

@@ -86,6 +86,9 @@ export class ShardFetch implements Fetch {
   #ownerMs: number;
   #redirects = 0;
   #lates = 0;
+  /** The owner asked last, and the one whose tree a parent was late in. */
+  #owner: NodeId | null = null;
+  #lateUnder: NodeId | null = null;
   #originTries = 0;
   #refusals = 0;
   #corruptions = 0;
@@ -215,6 +218,7 @@ export class ShardFetch implements Fetch {
 
   #read(node: NodeId, as: AskedAs): void {
     const attempt = this.#begin(node, as);
+    if (as === 'owner') this.#owner = node;
     const context = as === 'parent' ? null : this.#contexts.current;
     const ask = { node, as, fromBytes: this.#fromBytes, exclude: this.#sources.exclude(as), hops: this.#hops, load: this.#shared.load(), trusted: as !== 'parent' && this.#provenance.allTrusted, context };
     this.#shared.effects.ask(this, attempt, ask);
@@ -285,7 +289,7 @@ export class ShardFetch implements Fetch {
       else this.#wait(ORIGIN_BACKOFF_MS);
       return;
     }
-    if (this.#as === 'owner' && word === null && this.#lates > 0 && this.#sources.mayLeave(node, 'owner')) {
+    if (node === this.#lateUnder && word === null && this.#sources.mayLeave(node, 'owner')) {
       // A parent was late, and the owner has not got the shard itself by now: it is the owner that is slow, or what is behind it.
       this.#shared.health.slow(node, this.#shared.nowMs());
       this.#passOver(node);
@@ -426,8 +430,10 @@ export class ShardFetch implements Fetch {
     this.#lates++;
     observe('slow', node);
     health.slow(node, nowMs);
-    if (this.#as === 'parent') this.#sources.shun(node);
-    else this.#sources.passOver(node);
+    if (this.#as === 'parent') {
+      this.#sources.shun(node);
+      this.#lateUnder = this.#owner;
+    } else this.#sources.passOver(node);
     this.#abandon();
   }
 
