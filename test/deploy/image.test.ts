@@ -17,10 +17,10 @@ const dockerfile = readFileSync(`${root}deploy/Dockerfile`, 'utf8');
 
 describe('the container image', () => {
   it('copies only what there is, and what its ignore file lets through', () => {
-    const letThrough = readFileSync(`${root}deploy/Dockerfile.dockerignore`, 'utf8').split('\n').filter((line) => line.startsWith('!')).map((line) => line.slice(1));
+    const letThrough = new Set(readFileSync(`${root}deploy/Dockerfile.dockerignore`, 'utf8').split('\n').flatMap((line) => (line.startsWith('!') ? [line.slice(1)] : [])));
     const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.*) \S+$/gm)].flatMap(([, sources]) => sources!.split(' '));
     assert.ok(copied.includes('lib'));
-    for (const source of copied) assert.ok(existsSync(root + source) && letThrough.includes(source), source);
+    for (const source of copied) assert.ok(existsSync(root + source) && letThrough.has(source), source);
   });
 
   it('does not run as root, and says when it is well', () => {
