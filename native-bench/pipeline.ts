@@ -18,11 +18,11 @@ import { startShoal } from './vs/shoal-node.ts';
  *   direct: origin -> client       origin: origin -> node -> client       peer: origin -> root -> node -> client
  *
  * The node's processor time is split by the names of its threads: transfer receives and checks, front sends, control
- * decides, digest hashes whole blobs (none here: the object has no digest in its name). The rest is libuv's pool, which
- * writes to disk, and the runtime's own threads (collector, compiler), which nothing tells apart.
+ * decides, digest hashes whole blobs (none here: the object has no digest in its name), libuv-worker writes to disk;
+ * the rest is the runtime's own: collector and compiler.
  */
 const SEED = 7;
-const THREADS = ['transfer', 'front', 'control', 'digest', 'disk, runtime'] as const;
+const THREADS = ['transfer', 'front', 'control', 'digest', 'libuv-worker', 'runtime'] as const;
 
 type Way = 'direct' | 'origin' | 'peer';
 
@@ -85,7 +85,7 @@ async function measure(node: Rival | null, url: string, run: number): Promise<Ru
   const threads = new Map<string, number>();
   if (pid !== null) {
     for (const [thread, after] of threadSeconds(pid)) {
-      const name = THREADS.find((known) => known === thread) ?? 'disk, runtime';
+      const name = THREADS.find((known) => known === thread) ?? 'runtime';
       threads.set(name, (threads.get(name) ?? 0) + after - (before.get(thread) ?? 0));
     }
   }
