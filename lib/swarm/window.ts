@@ -1,19 +1,30 @@
-import { AHEAD_SHARDS_MAX, INNER_LEAD_SHARDS } from '../limits.ts';
+import { AHEAD_SHARDS_MAX, INNER_LEAD_SHARDS, READ_WINDOW_SHARDS } from '../limits.ts';
+
+export interface WindowLimits {
+  /** How much earlier shards to be passed on are asked for. */
+  leadShards: number;
+  /** How far ahead of its position a reader may have shards. */
+  aheadShards: number;
+}
+
+export const windowLimits: WindowLimits = { leadShards: INNER_LEAD_SHARDS, aheadShards: AHEAD_SHARDS_MAX };
 
 /**
  * Read-ahead of one reader of one blob: which shards to want next. A reader that was opened to the blob's end, or that
  * has read on in order, gets a window of shards under way at once; a random one gets none. Shards are
  * wanted in the reader's order. One that is stuck takes up one place of the window and holds up no other, until the
- * reader is AHEAD_SHARDS_MAX behind.
+ * reader is `aheadShards` behind.
  */
 export class ReadWindow {
   #windowShards: number;
   #position = 0;
   readonly #windowMax: number;
+  readonly #limits: WindowLimits;
 
   /** `sequential`: the reader said that it reads to the end. `windowMax`: shards under way at once at most. */
-  constructor(sequential: boolean, windowMax: number) {
+  constructor(sequential: boolean, windowMax = READ_WINDOW_SHARDS, limits: WindowLimits = windowLimits) {
     this.#windowMax = windowMax;
+    this.#limits = limits;
     this.#windowShards = sequential ? windowMax : 1;
   }
 
@@ -38,13 +49,13 @@ export class ReadWindow {
    * Indices to want now, the shard being read first. `underWay`: how many this reader is waiting for, those apart in
    * whose trees this node is inner; `isKnown`: whether a shard is here or on its way; `share`: the part of the window
    * that is this reader's (others read, too); `isInner`: whether this node is to pass the shard on (see Tracker): such
-   * shards are asked for INNER_LEAD_SHARDS earlier and take no place, so that parents are there before their children.
+   * shards are asked for `leadShards` earlier and take no place, so that parents are there before their children.
    */
   next(countShards: number, underWay: number, isKnown: (index: number) => boolean, share = 1, isInner: (index: number) => boolean = () => false): number[] {
     const wanted: number[] = [];
     const window = Math.max(1, Math.floor(this.#windowShards * share));
     let room = window - underWay;
-    const end = Math.min(countShards, this.#position + (this.#windowShards === 1 ? 1 : AHEAD_SHARDS_MAX));
+    const end = Math.min(countShards, this.#position + (this.#windowShards === 1 ? 1 : this.#limits.aheadShards));
     let last = this.#position;
     for (let index = this.#position; index < end && room > 0; index++) {
       last = index;
@@ -52,7 +63,7 @@ export class ReadWindow {
       wanted.push(index);
       if (!isInner(index)) room--;
     }
-    for (let index = last + 1; index < Math.min(end, last + INNER_LEAD_SHARDS); index++) if (!isKnown(index) && isInner(index)) wanted.push(index);
+    for (let index = last + 1; index < Math.min(end, last + this.#limits.leadShards); index++) if (!isKnown(index) && isInner(index)) wanted.push(index);
     return wanted;
   }
 }

@@ -1,12 +1,13 @@
 import { READ_WINDOW_SHARDS } from '../../lib/limits.ts';
 import { isInner } from '../../lib/swarm/tracker.ts';
-import { ReadWindow } from '../../lib/swarm/window.ts';
+import { ReadWindow, type WindowLimits, windowLimits } from '../../lib/swarm/window.ts';
 import type { FetchResult } from '../../lib/swarm/types.ts';
 import type { Cluster } from './cluster.ts';
 import type { SimNode } from './sim-node.ts';
 
 export interface PullerOptions {
   windowShards: number;
+  window: WindowLimits;
   /** Layers a runtime pulls at once (containerd: 3). */
   parallelLayers: number;
   /** The disk the image goes to; Infinity: none. */
@@ -18,7 +19,7 @@ export interface PullerOptions {
   memoryBytes: number;
 }
 
-export const defaultPuller: PullerOptions = { windowShards: READ_WINDOW_SHARDS, parallelLayers: 3, diskBytesPerMs: Infinity, pullPasses: 2, unpackPasses: 2, memoryBytes: 256 * 1024 * 1024 };
+export const defaultPuller: PullerOptions = { windowShards: READ_WINDOW_SHARDS, window: windowLimits, parallelLayers: 3, diskBytesPerMs: Infinity, pullPasses: 2, unpackPasses: 2, memoryBytes: 256 * 1024 * 1024 };
 
 interface Layer {
   first: number;
@@ -62,7 +63,7 @@ export class Puller {
     for (let layer = 0; layer < cluster.options.layers.length; layer++) {
       let count = 0;
       while (cluster.layerOf[first + count] === layer) count++;
-      this.#waiting.push({ first, count, position: 0, underWay: 0, left: count, window: new ReadWindow(true, options.windowShards) });
+      this.#waiting.push({ first, count, position: 0, underWay: 0, left: count, window: new ReadWindow(true, options.windowShards, options.window) });
       first += count;
     }
     this.#layersLeft = this.#waiting.length;

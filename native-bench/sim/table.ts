@@ -43,7 +43,7 @@ export function runTable(seed: number, told: (row: TableRow) => void): TableRow[
       ...defaultCluster, nodes: reference.nodes, layers: Array<number>(row.layers).fill(row.layerMB * MIB), linkBytesPerMs, originBytesPerMs: linkBytesPerMs,
       shardBytes: UNIT_BYTES, quanta: 4, cores: 1, tickMs: 500, seed,
     };
-    const puller = { ...defaultPuller, windowShards: 6, diskBytesPerMs: reference.node.diskMBps * 1000 };
+    const puller = { ...defaultPuller, windowShards: 6, window: { leadShards: 6, aheadShards: 16 }, diskBytesPerMs: reference.node.diskMBps * 1000 };
     const run = runShoal({ cluster, puller, faults: noFaults, spreadMs: 5000, deadlineMs: 3_600_000 });
     const done: TableRow = {
       image: row.image,
