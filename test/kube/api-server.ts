@@ -49,7 +49,9 @@ export class ApiServer {
       const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
       const log = createWriteStream(join(dir, `${path.split('/').at(-1)}.log`), { flags: 'a' });
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void log.write(chunk));
-      process.once('exit', () => child.kill('SIGKILL'));
+      const kill = (): void => void child.kill('SIGKILL');
+      process.once('exit', kill);
+      child.once('exit', () => process.off('exit', kill));
       return child;
     };
     const [client, peer] = [`http://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];

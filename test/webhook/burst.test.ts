@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { KubeError, SECRETS, type KubeClient } from '../../lib/cluster/kubernetes-client.ts';
+import { AUTHORITY_SETTLE_MS } from '../../lib/limits.ts';
 import { RENEW_ANNOTATION } from '../../lib/webhook/certificate-keeper.ts';
 import { isCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
 import { ApiServer, PODS } from '../kube/api-server.ts';
@@ -66,6 +68,11 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
     for (let made = 0; made < PODS_TOTAL; made += BURST) {
       if (made === 200 || made === 600) leaves.add(await renew('leaf'));
       if (made === 400) leaves.add(await renew('authority'));
+      if (made === 800) {
+        // By now every API server trusts the new authority, and the leaf is signed by it.
+        cluster.aheadMs = AUTHORITY_SETTLE_MS * 2;
+        leaves.add(await renew('leaf'));
+      }
       const burst = Array.from({ length: BURST }, async (_, index) => {
         const team = (made + index) % TEAMS;
         // The secret comes with the first pods that need it: admission and both controllers meet over it.
@@ -92,6 +99,8 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
       const found = await api.client.get<Secret>(SECRETS, 'shoal', 'shoal-webhook-certificate');
       return found?.metadata.annotations?.[RENEW_ANNOTATION] === undefined && found;
     })).value;
+    const [leaf, newest] = ['tls.crt', 'ca-0.crt'].map((name) => new X509Certificate(Buffer.from(secret.data![name]!, 'base64')));
+    assert.ok(leaf!.verify(newest!.publicKey), 'the leaf is the new authority\'s');
     assert.deepEqual(Object.keys(secret.data!).filter((key) => /^ca-.*crt$/.test(key)).sort(), ['ca-0.crt', 'ca-1.crt']);
     await cluster.called();
   });

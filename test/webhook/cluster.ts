@@ -29,6 +29,8 @@ export class WebhookCluster {
   readonly registration: Registration;
   /** Every line the replicas have logged. */
   readonly log: string[] = [];
+  /** Put on the wall clock of the replicas, to see certificates age. */
+  aheadMs = 0;
   readonly #token: string;
   readonly #replicas: WebhookService[] = [];
 
@@ -67,7 +69,8 @@ export class WebhookCluster {
     const config = { ...this.config, listen: { host: '127.0.0.1', port: this.#replicas.length === 0 ? this.config.listen.port : 0 } };
     const log = pino({ level: 'debug' }, { write: (line: string) => void this.log.push(line) });
     const identity = `replica-${this.#replicas.length}-${randomBytes(3).toString('hex')}`;
-    const service = new WebhookService(config, { client, clock: systemClock, random: Math.random, log, namespace: 'shoal', identity });
+    const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + this.aheadMs };
+    const service = new WebhookService(config, { client, clock, random: Math.random, log, namespace: 'shoal', identity });
     this.#replicas.push(service);
     service.start();
     await eventually('the webhook is ready', () => service.notReady() === null).catch((error: unknown) => {
