@@ -354,6 +354,9 @@ export const TROUBLED_NODES_MAX = 20_000;
 export const LATE_FACTOR = 3;
 export const LATE_MS_MIN = 100;
 
+/** A parent is left after this long before it is known how long shards take: half of what silence is given. */
+export const LATE_UNKNOWN_MS = 1_000;
+
 /** Shards measured before any is called late, and that must have come since the late one was begun: else it is not the parent. */
 export const LATE_SAMPLES_MIN = 8;
 export const LATE_FLOW_MIN = 4;

@@ -201,8 +201,9 @@ export class ShardFetch implements Fetch {
       this.#stat(node, this.#provenance.lastPeer, 'done');
       return;
     }
-    // What strangers sent cannot be checked against the origin: only the owner's or the root's word could.
-    if (node === null && (this.#data !== null || !this.#provenance.allTrusted)) this.#restart(this.#data === null ? this.#provenance.trustedBytes : 0);
+    // What others sent cannot be checked against the origin, only against an owner's or a root's word.
+    if (node === null && this.#provenance.originBytes < this.#fromBytes) this.#restart(this.#provenance.originBytes);
+    else if (node === null && this.#data !== null) this.#restart(0);
     if (node === null) this.#readOrigin();
     else this.#read(node, as);
   }
@@ -220,7 +221,7 @@ export class ShardFetch implements Fetch {
     const attempt = this.#begin(node, as);
     if (as === 'owner') this.#owner = node;
     const context = as === 'parent' ? null : this.#contexts.current;
-    const ask = { node, as, fromBytes: this.#fromBytes, exclude: this.#sources.exclude(as), hops: this.#hops, load: this.#shared.load(), trusted: as !== 'parent' && this.#provenance.allTrusted, context };
+    const ask = { node, as, fromBytes: this.#fromBytes, exclude: this.#sources.exclude(as), hops: this.#hops, load: this.#shared.load(), trusted: as !== 'parent' && this.#provenance.allTrusted, wrong: this.#corruptions > 0, context };
     this.#shared.effects.ask(this, attempt, ask);
   }
 
@@ -232,7 +233,7 @@ export class ShardFetch implements Fetch {
     }
     const attempt = this.#begin(null, 'origin');
     this.#originTries++;
-    this.#shared.effects.origin(this, attempt, { fromBytes: this.#fromBytes, context });
+    this.#shared.effects.origin(this, attempt, { fromBytes: this.#fromBytes, wrong: this.#corruptions > 0, context });
   }
 
   #stat(node: NodeId, parent: NodeId | null, report: Report): void {

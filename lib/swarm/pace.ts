@@ -1,4 +1,4 @@
-import { LATE_FACTOR, LATE_FLOW_MIN, LATE_MS_MIN, LATE_SAMPLES_MIN } from '../limits.ts';
+import { LATE_FACTOR, LATE_FLOW_MIN, LATE_MS_MIN, LATE_SAMPLES_MIN, LATE_UNKNOWN_MS } from '../limits.ts';
 
 /** Weight of a new sample in the running mean: about the last twenty shards count. */
 const SAMPLE_WEIGHT = 0.1;
@@ -20,9 +20,9 @@ export class Pace {
     this.#samples++;
   }
 
-  /** Milliseconds after which a parent counts as late; Infinity before enough is known. */
+  /** Milliseconds after which a parent counts as late. */
   get lateMs(): number {
-    if (this.#samples < LATE_SAMPLES_MIN) return Infinity;
+    if (this.#samples < LATE_SAMPLES_MIN) return LATE_UNKNOWN_MS;
     return Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
   }
 

@@ -2,6 +2,7 @@ import type { NodeId } from './types.ts';
 
 /** Who sent which part of a shard: a trusted prefix, and the nodes behind the rest. */
 export class Provenance {
+  #originBytes = 0;
   #trustedBytes = 0;
   #allTrusted = true;
   #fromOrigin = false;
@@ -11,6 +12,11 @@ export class Provenance {
   /** Length of the prefix that came from the origin, a root or the owner itself. */
   get trustedBytes(): number {
     return this.#trustedBytes;
+  }
+
+  /** Length of the prefix that came from the origin itself. */
+  get originBytes(): number {
+    return this.#originBytes;
   }
 
   get allTrusted(): boolean {
@@ -35,7 +41,10 @@ export class Provenance {
   /** The bytes up to `toBytes` came from `node` (null: the origin), which is vouched for or not. */
   add(node: NodeId | null, vouched: boolean, toBytes: number): void {
     this.#lastPeer = node;
-    if (node === null) this.#fromOrigin = true;
+    if (node === null) {
+      this.#fromOrigin = true;
+      if (this.#trustedBytes === this.#originBytes && this.#allTrusted) this.#originBytes = toBytes;
+    }
     if (vouched) {
       if (this.#allTrusted) this.#trustedBytes = toBytes;
       return;
@@ -47,6 +56,7 @@ export class Provenance {
   /** Everything after `toBytes`, which is within the trusted prefix, is thrown away. */
   cut(toBytes: number): void {
     this.#trustedBytes = toBytes;
+    this.#originBytes = Math.min(this.#originBytes, toBytes);
     this.#allTrusted = true;
     this.#suspects = [];
     this.#lastPeer = null;

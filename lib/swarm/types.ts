@@ -48,12 +48,16 @@ export interface PeerAsk {
   load: number;
   /** Whether clients may see the bytes as they arrive; otherwise only once the shard has been checked. */
   trusted: boolean;
+  /** Bytes seen before, by clients too, turned out wrong. Otherwise, when `fromBytes` goes back, the same bytes come again. */
+  wrong: boolean;
   /** To be sealed for an owner or a root; null for a parent. */
   context: FetchContext | null;
 }
 
 export interface OriginAsk {
   fromBytes: number;
+  /** As in `PeerAsk`. */
+  wrong: boolean;
   context: FetchContext;
 }
 
