@@ -67,6 +67,18 @@ describe('control/digests', () => {
     assert.deepEqual(verdicts, [`held ${KEY}`]);
   });
 
+  it('hashes each shard once, though all are told of at once', async () => {
+    for (const shard of [2, 1]) await bring(KEY, shard);
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    at.arena.bytes(at.loader.find(KEY, 0)!.slot).set(shardBytes(0));
+    await at.deliver(0, TOTAL_BYTES);
+    for (const shard of [0, 1, 2]) digests.completed(at.loader.find(KEY, shard)!, TOTAL_BYTES);
+    await settled();
+    assert.deepEqual(updates(), [0, 1, 2]);
+    assert.deepEqual(verdicts, [`held ${KEY}`]);
+  });
+
   it('finds a blob broken of which one byte is wrong', async () => {
     await bring(KEY, 0);
     const wrong = shardBytes(1);

@@ -66,6 +66,16 @@ describe('control/layer-gate', () => {
     assert.deepEqual(entered, ['a', 'b', 'c', 'd']);
   });
 
+  it('does not take one stream\'s leaving twice for the leaving of two', () => {
+    const first = enter('a', 'a1');
+    enter('a', 'a2');
+    enter('b');
+    enter('c');
+    first();
+    first();
+    assert.equal(gate.waiting, 1);
+  });
+
   it('forgets who left while waiting, and counts no leaving twice', () => {
     const leaveA = enter('a');
     enter('b');

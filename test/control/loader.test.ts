@@ -168,6 +168,18 @@ describe('control/loader', () => {
     assert.deepEqual(abandoned, []);
   });
 
+  it('keeps a new try at a shard whose earlier try, given up, ends only now', async () => {
+    const listener = new Listener();
+    const resident = at.loader.want(KEY, 0, WAY, listener);
+    await settled();
+    at.loader.drop(resident, listener);
+    const again = at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    at.fills[0]!.failed(new ShoalError('CANCELLED', 'given up'));
+    assert.equal(at.loader.find(KEY, 0), again);
+    assert.equal(at.residency.usedSlots, 1);
+  });
+
   it('forgets an evicted shard', async () => {
     const small = loaderFixture({ slots: 1 });
     small.loader.want(KEY, 0, WAY, new Listener());

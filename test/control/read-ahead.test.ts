@@ -58,6 +58,16 @@ describe('control/streams reading ahead', () => {
     assert.deepEqual((await opened({ sequential: true, slots: 16, openElsewhere: 100 })).wanted(), [0]);
   });
 
+  it('shares memory with the streams that are open, not with those that are over', async () => {
+    const [at, alone] = [await opened({ slots: 16 }), await opened({ slots: 16 })];
+    for (const id of [2, 3, 4, 5, 6, 7, 8]) {
+      at.open({ id });
+      at.streams.close(id, false);
+    }
+    for (const each of [at, alone]) await walk(each, range(1, 6));
+    assert.equal(Math.max(...at.wanted()), Math.max(...alone.wanted()));
+  });
+
   it('does not guess while the blob\'s size is unknown', async () => {
     const at = streamFixture();
     at.open();

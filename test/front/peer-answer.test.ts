@@ -148,6 +148,9 @@ describe('front/peer-answer', () => {
 
   it('says "busy" when it has no byte yet after a while, so that silence always means frozen', async () => {
     const startMs = performance.now();
+    // One that has its first byte goes on meanwhile, as slow as it may be.
+    const slow = get(path({ shard: 1 }));
+    granted((await at.hears('ask')).id, at.place(1, SMALL.subarray(0, 10), 1_000, { lengthBytes: 1_000 }));
     const answer = get(path());
     const { id } = await at.hears('ask');
     granted(id, at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 }));
@@ -155,6 +158,9 @@ describe('front/peer-answer', () => {
     assert.deepEqual([status, JSON.parse(body.toString())], [503, { kind: 'busy', retryMs: 1 }]);
     assert.ok(performance.now() - startMs >= PEER_HOLD_MS - 5);
     assert.equal((await at.hears('close')).whole, false);
+    at.arrives(1, SMALL.subarray(10));
+    assert.ok((await slow).body.equals(SMALL));
+    assert.deepEqual(answered, ['data', 'busy']);
   });
 
   it('cuts the answer off when the shard is taken from under it', async () => {
