@@ -101,8 +101,11 @@ describe('real agents that find each other through EndpointSlices', function () 
     assert.equal(`sha256:${createHash('sha256').update(body).digest('hex')}`, digest);
   }
 
-  /** One copy for all, and a little for what is asked to learn the size. */
-  const assertOneCopy = (): void => assert.ok(sentBytes < BLOB_BYTES * 1.02, `${sentBytes} bytes from the origin for a blob of ${BLOB_BYTES}`);
+  /**
+   * One copy for all. Nodes that do not know each other would take NODES of them; a shard or two more are no sign of that, but of
+   * a machine so busy that an owner counted as slow.
+   */
+  const assertOneCopy = (): void => assert.ok(sentBytes < BLOB_BYTES * 1.5, `${sentBytes} bytes from the origin for a blob of ${BLOB_BYTES}`);
 
   it('bring a blob from the origin once, whoever is asked', async () => {
     const digest = newBlob();
@@ -112,10 +115,13 @@ describe('real agents that find each other through EndpointSlices', function () 
 
   it('go on without the API server, and know each other still', async () => {
     await api.crash();
-    const digest = newBlob();
-    await Promise.all(nodes.map((node) => pull(node, digest)));
-    assertOneCopy();
-    await api.restart();
+    try {
+      const digest = newBlob();
+      await Promise.all(nodes.map((node) => pull(node, digest)));
+      assertOneCopy();
+    } finally {
+      await api.restart();
+    }
   });
 
   it('stop asking a node that is no longer an endpoint', async () => {
