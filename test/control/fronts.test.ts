@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
+import type { FrontDesk } from '../../lib/control/control.ts';
+import { startFront, type Front } from '../../lib/control/fronts.ts';
+import { claimPort } from '../../lib/control/ports.ts';
+import type { ShoalError } from '../../lib/errors.ts';
+import { Throttle } from '../../lib/front/throttle.ts';
+import { Arena } from '../../lib/io/arena.ts';
+import { Doorbells } from '../../lib/io/doorbell.ts';
+import { REQUEST_HEAD_BYTES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
+import type { FrontMessage, FrontStart } from '../../lib/workers/messages.ts';
+import { until } from '../telemetry/until.ts';
+
+describe('control/fronts', () => {
+  let start: FrontStart;
+  let pages: { id: number; front: number }[];
+  let deaths: ShoalError[];
+
+  beforeEach(async () => {
+    process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
+    [pages, deaths] = [[], []];
+    const port = (): Promise<number> => claimPort('127.0.0.1', 0, 'test');
+    start = {
+      arena: Arena.create(SHARD_BYTES).shared,
+      doorbells: Doorbells.create(2).shared,
+      bell: 0,
+      throttle: Throttle.createShared(),
+      meters: new MeterBoard().shared,
+      meterRow: 1,
+      config: {
+        node: '127.0.0.1:1', mode: 'agent', prefix: 'accelerator', registries: [], allow: [], audit: false, secret: '00'.repeat(32), throttleLimitMB: 0,
+        proxy: { host: '127.0.0.1', port: await port(), tls: null }, p2p: { host: '127.0.0.1', port: await port() }, exporter: { host: '127.0.0.1', port: null },
+      },
+    };
+  });
+
+  /** A front whose messages are written down; `front` is its number. */
+  function startOne(front: number): Promise<Front> {
+    const desk = { receive: (message: FrontMessage) => void (message.kind === 'page' && pages.push({ id: message.id, front })) } as unknown as FrontDesk;
+    return startFront({ ...start, bell: front, meterRow: 1 + front }, () => desk, (error) => deaths.push(error));
+  }
+
+  function get(path: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const asking = request({ host: '127.0.0.1', port: start.config.proxy.port, path, agent: false }, (response) => {
+        response.setEncoding('utf8');
+        let body = '';
+        response.on('data', (text: string) => (body += text));
+        response.on('end', () => resolve(body));
+      });
+      asking.on('error', reject);
+      asking.end();
+    });
+  }
+
+  it('serves until it is drained: what is under way is finished, and the thread ends', async () => {
+    const front = await startOne(0);
+    const answer = get('/status');
+    await until(() => pages.length === 1, 'the request');
+    const relayed = get('/v2/');
+    assert.match(await relayed, /NAME_UNKNOWN|no registry/);
+    front.send({ kind: 'answer', id: pages[0]!.id, status: 200, headers: {}, body: new TextEncoder().encode('page') });
+    assert.equal(await answer, 'page');
+    await front.drain(5_000);
+    await assert.rejects(get('/status'), { code: 'ECONNREFUSED' });
+    assert.deepEqual(deaths, []);
+  });
+
+  it('serves one port from several threads', async () => {
+    const fronts = [await startOne(0), await startOne(1)];
+    const answers: Promise<string>[] = [];
+    await until(() => {
+      answers.push(get('/status'));
+      return new Set(pages.map(({ front }) => front)).size === 2;
+    }, 'a request on each thread', 5_000);
+    await until(() => pages.length === answers.length, 'all requests');
+    for (const { id, front } of pages) fronts[front]!.send({ kind: 'answer', id, status: 200, headers: {}, body: new TextEncoder().encode('page') });
+    assert.deepEqual(new Set(await Promise.all(answers)), new Set(['page']));
+    await Promise.all(fronts.map((front) => front.drain(1_000)));
+  });
+
+  it('says that a port is taken', async () => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    start.config.p2p.port = (holder.address() as AddressInfo).port;
+    await assert.rejects(startOne(0), { code: 'PORT_IN_USE' });
+    assert.equal(deaths.length, 1);
+    holder.close();
+  });
+});
