@@ -2,7 +2,7 @@ import { workerData, type MessagePort } from 'node:worker_threads';
 import { App, SSLApp, us_listen_socket_close, type TemplatedApp, type us_listen_socket } from 'uWebSockets.js';
 import { ClusterSecret } from '../cluster/secret.ts';
 import { systemClock } from '../clock.ts';
-import { ShoalError } from '../errors.ts';
+import { ShoalError, type WireError } from '../errors.ts';
 import { Arena } from '../io/arena.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import { AuditProbe } from '../telemetry/audit.ts';
@@ -49,13 +49,17 @@ function main(start: FrontStart, port: MessagePort): void {
     const look = setInterval(() => {
       if (inFlight > 0 && clock.nowMs() < drainUntilMs) return;
       clearInterval(look);
-      // A worker with open uWebSockets.js handles would abort the process at its end: close them all first.
-      for (const app of apps) app.close();
-      audit?.close();
-      stopLoopDelay();
-      link.tell({ kind: 'drained' });
-      link.shut();
+      end({ kind: 'drained' });
     }, DRAIN_LOOK_MS);
+  }
+
+  function end(lastWord: { kind: 'drained' } | { kind: 'failed'; error: WireError }): void {
+    // A worker with open uWebSockets.js handles would abort the process at its end: close them all first.
+    for (const app of apps) app.close();
+    audit?.close();
+    stopLoopDelay();
+    link.tell(lastWord);
+    link.shut();
   }
 
   const tls = config.proxy.tls;
@@ -122,15 +126,18 @@ function main(start: FrontStart, port: MessagePort): void {
     listens.push({ app: exporter, host: config.exporter.host, port: config.exporter.port });
   }
   let open = 0;
+  let failure: ShoalError | null = null;
   for (const { app, host, port: number } of listens) {
     app.listen(host, number, (socket) => {
-      if (socket === false) link.tell({ kind: 'failed', error: new ShoalError('PORT_IN_USE', `cannot listen on ${host}:${number}`).toWire() });
+      if (socket === false) failure ??= new ShoalError('PORT_IN_USE', `cannot listen on ${host}:${number}`);
       else {
         sockets.push(socket);
         if (++open === listens.length) link.tell({ kind: 'listening' });
       }
     });
   }
+  // Listening is answered within the call.
+  if (failure !== null) end({ kind: 'failed', error: (failure as ShoalError).toWire() });
 }
 
 nameThread('front');
