@@ -79,6 +79,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const gate = new Gate({
     ledger: new AccessLedger({ clock, ttlMs: ProxyConfig.accessTtl * 1000, staleTtlMs: ProxyConfig.accessStaleTtl * 1000, check: ProxyConfig.accessCheck }),
     probe: (job) => pools.run(job),
+    totalOf: (key) => facts.totalOf(key) ?? store.totalOf(key) ?? null,
     sized: (key, totalBytes) => facts.setTotal(key, totalBytes),
     count: (name) => meter.count(name),
   });
@@ -128,6 +129,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
       meter.count('integrity.blob');
       log.error({ blob: key, code: 'DIGEST_MISMATCH' }, 'a blob does not have the digest it is known by: dropped');
       swarm.verified(key, false);
+      facts.forget(key);
       loader.purge(key);
     },
   });
@@ -153,6 +155,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
         relay: (job) => pools.run(job),
         page,
         audit: (batch, lines) => observation.audit?.accept(batch, lines),
+        notice: (code, message, requestId) => log.warn({ code, requestId }, message),
       },
       send,
     );

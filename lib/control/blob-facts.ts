@@ -34,6 +34,11 @@ export class BlobFacts {
     return this.#facts.get(key)?.origins ?? [];
   }
 
+  /** Forgets a blob that turned out not to be what it was taken for. */
+  forget(key: string): void {
+    this.#facts.delete(key);
+  }
+
   /** Forgets a way that the origin refuses. */
   dropOrigin(key: string, origin: OriginContext): void {
     const facts = this.#facts.get(key);

@@ -1,4 +1,4 @@
-import { ShoalError } from '../errors.ts';
+import { ShoalError, type ErrorCode } from '../errors.ts';
 import type { Answer } from '../telemetry/health.ts';
 import type { ControlMessage, FrontMessage, RelayRequest } from '../workers/messages.ts';
 import type { RelayJob, RelayResult } from '../workers/pool.ts';
@@ -13,6 +13,7 @@ export interface ControlParts {
   relay(job: RelayJob): Promise<RelayResult>;
   page(path: string, query: string): Promise<Answer>;
   audit(batch: string, lines: number): void;
+  notice(code: ErrorCode, message: string, requestId: string): void;
 }
 
 /** Control's end of one front: every message of that front comes in here. */
@@ -55,6 +56,9 @@ export class FrontDesk {
         return;
       case 'audit':
         this.#parts.audit(message.batch, message.lines);
+        return;
+      case 'notice':
+        this.#parts.notice(message.code, message.message, message.requestId);
     }
   }
 

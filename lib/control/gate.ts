@@ -8,7 +8,9 @@ import type { ProbeJob, ProbeResult } from '../workers/pool.ts';
 export interface GateParts {
   ledger: AccessLedger;
   probe(job: ProbeJob): Promise<ProbeResult>;
-  /** The origin has told a blob's size while it was asked for one byte. */
+  /** The blob's size, if it is known. */
+  totalOf(key: string): number | null;
+  /** A registry has told a blob's size while it was asked for one byte. */
   sized(key: string, totalBytes: number): void;
   count(name: CounterName): void;
 }
@@ -46,11 +48,17 @@ export class Gate {
   }
 
   async #ask(blob: BlobName, authorization: string | null): Promise<void> {
-    const { probe, count, sized } = this.#parts;
+    const { probe, count, sized, totalOf } = this.#parts;
     const result = await probe({ kind: 'probe', url: blob.url, upstreamHost: blob.upstreamHost, authorization });
     if (result.kind === 'granted') {
+      const knownBytes = totalOf(blob.key);
+      if (knownBytes !== null && knownBytes !== result.totalBytes) {
+        count('access.refused');
+        throw new ShoalError('DIGEST_MISMATCH', `what the upstream has under this digest is ${result.totalBytes} bytes long, the blob ${knownBytes}`);
+      }
       count('access.granted');
-      sized(blob.key, result.totalBytes);
+      // A registry vouches for what lies under a digest; the owner of any bucket may put anything there.
+      if (blob.scope.startsWith('repo ')) sized(blob.key, result.totalBytes);
       return;
     }
     const error = ShoalError.fromWire(result.error);

@@ -60,7 +60,7 @@ export class ControlLink {
     return id;
   }
 
-  tell(message: Extract<FrontMessage, { kind: 'listening' | 'failed' | 'drained' | 'audit' }>): void {
+  tell(message: Extract<FrontMessage, { kind: 'listening' | 'failed' | 'drained' | 'audit' | 'notice' }>): void {
     this.#channel.send(message);
   }
 

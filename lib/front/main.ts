@@ -8,6 +8,7 @@ import { Doorbells } from '../io/doorbell.ts';
 import { AuditProbe } from '../telemetry/audit.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
+import { NOTICES_PER_SECOND_MAX } from '../limits.ts';
 import type { FrontStart } from '../workers/messages.ts';
 import { nameThread } from '../workers/thread-name.ts';
 import { ControlLink } from './control-link.ts';
@@ -15,6 +16,7 @@ import { serveExporter } from './exporter.ts';
 import { servePeers } from './peer-answer.ts';
 import { serveProxy } from './proxy.ts';
 import { SlotFollowers } from './slot-follower.ts';
+import { Allowance } from './allowance.ts';
 import { Throttle } from './throttle.ts';
 import { WarmMemory } from './warm.ts';
 
@@ -35,6 +37,7 @@ function main(start: FrontStart, port: MessagePort): void {
 
   const link = new ControlLink(port, (deadlineMs) => drain(deadlineMs));
   const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, meter, clock, post: (batch, lines) => link.tell({ kind: 'audit', batch, lines }) }) : null;
+  const notices = new Allowance(NOTICES_PER_SECOND_MAX, clock);
   const throttle = new Throttle(start.throttle, config.throttleLimitMB, undefined, (waitedUs) => {
     meter.count('throttle.wait');
     meter.observe('throttleWait', waitedUs);
@@ -92,7 +95,10 @@ function main(start: FrontStart, port: MessagePort): void {
       meter.recordBytes('http', bytes);
     },
     firstByte: (tier, startMs) => meter.observe(`firstByte.${tier}`, micros(startMs)),
-    refused: (error) => meter.count(`refusal.${error.code}`),
+    refused(error, requestId) {
+      meter.count(`refusal.${error.code}`);
+      if (error.code === 'HOST_NOT_ALLOWED' && notices.take()) link.tell({ kind: 'notice', code: error.code, message: error.message, requestId });
+    },
   });
   apps.push(proxy);
 

@@ -15,7 +15,7 @@ export interface ProxyTools extends BlobAnswerTools {
   /** Anything but a blob answered: `bodyBytes` went out. */
   passed(answer: { bodyBytes: number; startMs: number; status: number }): void;
   /** A request this node refuses by itself, and why. */
-  refused(error: ShoalError): void;
+  refused(error: ShoalError, requestId: string): void;
 }
 
 /** Puts the proxy port's requests on `app`: the registry front and on-demand loading (CONTRACT 2). */
@@ -48,7 +48,7 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   const requestId = requestIdOf(req);
   switch (route.kind) {
     case 'refused':
-      tools.refused(route.error);
+      tools.refused(route.error, requestId);
       res.onAborted(() => undefined);
       refuse(res, route.error, bodyless);
       return;

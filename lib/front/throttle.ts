@@ -24,7 +24,7 @@ export class Throttle {
   readonly #nowNs: () => bigint;
   readonly #onWaited: (waitedUs: number) => void;
   readonly #queue: { sender: Throttled; sinceNs: bigint }[] = [];
-  #timer: NodeJS.Timeout | null = null;
+  #armed = false;
   #serving = false;
   /** Steps the sender being resumed may still take. */
   #turns = 0;
@@ -68,7 +68,7 @@ export class Throttle {
 
   /** Resumes waiting senders in turn while tokens last; each takes one step and queues again if it wants more. */
   #serve(): void {
-    this.#timer = null;
+    this.#armed = false;
     this.#serving = true;
     while (this.#queue.length > 0 && this.#open()) {
       this.#turns = 1;
@@ -81,7 +81,9 @@ export class Throttle {
   }
 
   #arm(): void {
-    this.#timer ??= setTimeout(() => this.#serve(), 1);
+    if (this.#armed) return;
+    this.#armed = true;
+    setTimeout(() => this.#serve(), 1);
   }
 
   #open(): boolean {

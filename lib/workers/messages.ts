@@ -1,4 +1,4 @@
-import type { WireError } from '../errors.ts';
+import type { ErrorCode, WireError } from '../errors.ts';
 import type { ArenaShared } from '../io/arena.ts';
 
 /** A blob as a request names it; see lib/registry/identity.ts, which makes it. */
@@ -105,6 +105,8 @@ export type FrontMessage =
   | { kind: 'listening' }
   | { kind: 'failed'; error: WireError }
   | { kind: 'drained' }
+  /** Something an operator should read in the log. */
+  | { kind: 'notice'; code: ErrorCode; message: string; requestId: string }
   | { kind: 'audit'; batch: string; lines: number };
 
 // --- control -> front -------------------------------------------------------------------------

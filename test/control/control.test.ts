@@ -19,16 +19,17 @@ describe('control/control', () => {
   let relayed: RelayJob[];
   let sent: { message: ControlMessage; transfer: ArrayBuffer | undefined }[];
   let audited: unknown[];
+  let noticed: [string, string, string][];
 
   beforeEach(() => {
     gate = new Gate({
       ledger: new AccessLedger({ clock: new ManualClock(), ttlMs: 60_000, staleTtlMs: 0, check: 'strict' }),
       probe: async () => ({ kind: 'failed', error: { code: 'INTERNAL', message: 'not asked here' } }),
-      sized: () => undefined,
+      totalOf: () => null, sized: () => undefined,
       count: () => undefined,
     });
     answer = { kind: 'answer', status: 200, headers: { etag: '"x"' }, body: MANIFEST.slice() };
-    [relayed, sent, audited] = [[], [], []];
+    [relayed, sent, audited, noticed] = [[], [], [], []];
   });
 
   function desk(page: ControlParts['page'] = async () => ({ status: 200, headers: {}, body: 'grüße' })): FrontDesk {
@@ -42,6 +43,7 @@ describe('control/control', () => {
       },
       page,
       audit: (batch, lines) => audited.push([batch, lines]),
+      notice: (code, message, requestId) => noticed.push([code, message, requestId]),
     };
     return new FrontDesk(parts, (message, transfer) => sent.push({ message, transfer }));
   }

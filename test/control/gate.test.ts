@@ -12,12 +12,14 @@ describe('control/gate', () => {
   let clock: ManualClock;
   let answer: ProbeResult;
   let probes: ProbeJob[];
+  let known: number | null;
   let sizes: [string, number][];
   let counts: string[];
 
   beforeEach(() => {
     clock = new ManualClock();
     answer = { kind: 'granted', totalBytes: 4_096 };
+    known = null;
     [probes, sizes, counts] = [[], [], []];
   });
 
@@ -28,6 +30,7 @@ describe('control/gate', () => {
         probes.push(job);
         return answer;
       },
+      totalOf: () => known,
       sized: (key, totalBytes) => sizes.push([key, totalBytes]),
       count: (name) => counts.push(name),
     });
@@ -81,5 +84,16 @@ describe('control/gate', () => {
     assert.equal(await at.check(BLOB, 'Bearer t'), GRANT_MS_MAX);
     assert.equal(at.remembered(BLOB, 'Bearer t'), GRANT_MS_MAX);
     assert.equal(gate({ check: 'off' }).remembered(BLOB, null), GRANT_MS_MAX);
+  });
+
+  it('lets nobody read a blob by way of something of another size that lies under its digest elsewhere', async () => {
+    known = 5_000;
+    await assert.rejects(gate().check(BLOB, 'Bearer t'), { code: 'DIGEST_MISMATCH' });
+    assert.deepEqual(sizes, []);
+  });
+
+  it('takes the size from a registry, not from any bucket', async () => {
+    await gate().check({ ...BLOB, scope: 'url 12ab' }, null);
+    assert.deepEqual(sizes, []);
   });
 });

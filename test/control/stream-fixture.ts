@@ -26,6 +26,7 @@ export function streamFixture(options: { slots?: number; layers?: number; openEl
   const gate = new Gate({
     ledger: new AccessLedger({ clock: at.clock, ttlMs: 60_000, staleTtlMs: 0, check: options.check ?? 'off' }),
     probe: () => new Promise((resolve) => probes.push(resolve)),
+    totalOf: () => null,
     sized: (key, totalBytes) => at.facts.setTotal(key, totalBytes),
     count: () => undefined,
   });
