@@ -106,7 +106,8 @@ class PeerAnswer {
     const ready = lengthBytes >= 0 && (arena.received(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
-      this.#close();
+      // The bell may be quicker than control's word why the shard was given up, which the child must hear; without one it hears "busy".
+      this.#place = null;
       return false;
     }
     if (ready) this.#begin(lengthBytes, totalBytes);

@@ -116,6 +116,19 @@ describe('front/peer-answer', () => {
     assert.deepEqual(JSON.parse(body.toString()), error);
   });
 
+  it('passes on the refusal though the shard\'s slot was given up before the word of it came', async () => {
+    const answer = get(path());
+    const { id } = await at.hears('ask');
+    granted(id, at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 }));
+    let turns = 0;
+    await until(() => ++turns > 3, 'the front to follow');
+    at.place(0, SMALL, 1_000);
+    at.doorbells.ringAll();
+    await until(() => ++turns > 8, 'the bell to be heard');
+    at.says({ kind: 'refused', id, error: { code: 'ORIGIN_REFUSED', message: 'no', status: 404 } });
+    assert.equal((await answer).status, 424);
+  });
+
   it('sends from the byte asked for, as it arrives, though clients may not see it yet', async () => {
     const answer = get(path({ fromBytes: 100 }));
     const { id } = await at.hears('ask');
