@@ -29,10 +29,14 @@ export class Upstreams {
    */
   find(ns: string | null, hostHeader: string): string | null {
     if (ns !== null) return this.#byNamespace(ns);
-    const host = hostHeader.toLowerCase();
+    return this.#byName(hostHeader.toLowerCase()) ?? this.#fallback;
+  }
+
+  /** What a P2P host stands for, by the Host rule or the map. */
+  #byName(host: string): string | null {
     const ruled = this.#byHostRule(host);
     if (ruled !== null && this.#mayDial(ruled)) return ruled;
-    return this.#byP2pHost(host) ?? ruled ?? this.#fallback;
+    return this.#byP2pHost(host) ?? ruled;
   }
 
   #byNamespace(ns: string): string | null {
@@ -42,7 +46,8 @@ export class Upstreams {
     // The name images carry; the registry itself answers at another.
     const host = hostname === 'docker.io' ? 'registry-1.docker.io' : url.host;
     const known = this.#upstreams.find((upstream) => upstream.host === host || upstream.host === ns.toLowerCase());
-    return known?.origin ?? this.#byP2pHost(ns.toLowerCase()) ?? `https://${host}`;
+    // A rewritten image is asked for under its P2P host, which containerd hands on as the namespace.
+    return known?.origin ?? this.#byName(ns.toLowerCase()) ?? `https://${host}`;
   }
 
   /** `NAME.distributed.REGION...[:port]` stands for `NAME.REGION...`. */

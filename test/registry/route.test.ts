@@ -70,6 +70,13 @@ describe('registry/route: which upstream', () => {
     assert.equal(urlFor('reg.distributed.corp.example:65001', '', { registries }), 'http://reg.corp.example:5000/v2/');
   });
 
+  it('takes a P2P host for what it stands for in ns too: containerd names the registry of a rewritten image so', () => {
+    const p2pHost = 'test-registry-vpc.distributed.cn-hangzhou.cr.aliyuncs.com:65001';
+    assert.equal(urlFor('127.0.0.1:65001', `ns=${p2pHost}`), 'https://test-registry-vpc.cn-hangzhou.cr.aliyuncs.com/v2/');
+    const registries = [{ p2pHost: 'mirror.example:65001', upstream: 'https://registry.example' }];
+    assert.equal(urlFor('127.0.0.1:65001', 'ns=mirror.example%3A65001', { registries }), 'https://registry.example/v2/');
+  });
+
   it('falls back from the Host rule to the map where the rule leads to a host not allowed', () => {
     const registries = [{ p2pHost: 'reg.distributed.corp.example:65001', upstream: 'http://127.0.0.1:5000' }, { upstream: 'https://default.example' }];
     assert.equal(urlFor('reg.distributed.corp.example:65001', '', { registries }), 'http://127.0.0.1:5000/v2/');
