@@ -359,16 +359,13 @@ export class ShardFetch implements Fetch {
   // --- all bytes are here ---
 
   #whole(data: Data, node: NodeId | null, tookMs: number): void {
-    const { health, pace, nowMs } = this.#shared;
+    const { pace, nowMs } = this.#shared;
     this.#data = data;
     this.#ownerMs = nowMs();
     this.#statMissed = false;
     if (this.#attemptFromBytes === 0) pace.done(tookMs, nowMs());
     if (node === null) this.#word = data.checksum;
-    else {
-      if (this.#as !== 'parent' && data.word !== null) this.#word = data.word;
-      health.succeeded(node);
-    }
+    else if (this.#as !== 'parent' && data.word !== null) this.#word = data.word;
     if (this.#word === null) this.#go();
     else this.#compare(data);
   }
@@ -378,6 +375,7 @@ export class ShardFetch implements Fetch {
       this.#corrupt(data);
       return;
     }
+    if (this.#provenance.lastPeer !== null) this.#shared.health.succeeded(this.#provenance.lastPeer);
     const { totalBytes, lengthBytes, checksum } = data;
     this.#finish({ kind: 'done', totalBytes, lengthBytes, checksum, from: this.#provenance.fromOrigin ? 'origin' : 'peer' });
   }

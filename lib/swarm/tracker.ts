@@ -142,16 +142,18 @@ export class Tracker {
     return depth;
   }
 
-  /** Own zone's free slots, the owner's, own zone's leaves, other zones' slots and leaves, and the owner beyond its measure. */
+  /** Own zone's free slots (the owner's are last of them), own zone's leaves, the owner across zones, other zones', and the owner beyond its measure. */
   #choose(holder: Holder, full: Holder | null, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): Holder | null {
     const owner = this.#owner;
     const does = (candidate: Holder): boolean =>
       candidate !== holder && candidate !== full && !exclude.includes(candidate.node) && !this.#isUnder(candidate, holder) && fit(candidate.node);
     const own = this.#open.get(holder.zone)?.pick(does);
     if (own !== undefined) return own;
-    if (owner.children < (holder.slots > 0 ? owner.slots : Math.min(owner.slots, this.#shape.ownerLeaves))) return owner;
+    const ownerHasSlot = owner.children < (holder.slots > 0 ? owner.slots : Math.min(owner.slots, this.#shape.ownerLeaves));
+    if (ownerHasSlot && owner.zone === holder.zone) return owner;
     const ownSpare = this.#spare.get(holder.zone)?.pick(does);
     if (ownSpare !== undefined) return ownSpare;
+    if (ownerHasSlot) return owner;
     for (const candidates of [this.#open, this.#spare]) {
       for (const [zone, line] of candidates) {
         const other = zone === holder.zone ? undefined : line.pick(does);

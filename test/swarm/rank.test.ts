@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { RANK_DEPTH } from '../../lib/limits.ts';
+import { Membership, Ranking } from '../../lib/swarm/rank.ts';
+import { KEY } from './fixture.ts';
+
+const nodes = Array.from({ length: 100 }, (_, at) => `10.0.0.${at}:65002`);
+
+describe('swarm/rank', () => {
+  it('is the same on every node, whatever order the names come in', () => {
+    fc.assert(fc.property(fc.shuffledSubarray(nodes, { minLength: 1 }), fc.nat(100_000), (some, index) => {
+      const shard = { key: KEY, index };
+      assert.deepEqual(new Ranking(some).top(shard), new Ranking(some.toSorted()).top(shard));
+    }));
+  });
+
+  it('is RANK_DEPTH different names, all of them when there are fewer', () => {
+    for (const count of [1, 2, RANK_DEPTH, RANK_DEPTH + 1, 100]) {
+      const rank = new Ranking(nodes.slice(0, count)).top({ key: KEY, index: 7 });
+      assert.equal(new Set(rank).size, Math.min(count, RANK_DEPTH));
+    }
+    assert.deepEqual(new Ranking([]).top({ key: KEY, index: 0 }), []);
+  });
+
+  it('moves only the shards a name that leaves was first for, to its successor', () => {
+    const all = new Ranking(nodes);
+    const gone = nodes[42]!;
+    const less = new Ranking(nodes.filter((node) => node !== gone));
+    for (let index = 0; index < 2000; index++) {
+      const shard = { key: KEY, index };
+      const [first, second] = all.top(shard);
+      assert.equal(less.top(shard)[0], first === gone ? second : first);
+    }
+  });
+
+  it('spreads shards evenly: within 4 standard deviations for every node', () => {
+    const ranking = new Ranking(nodes);
+    const owned = new Map<string, number>();
+    const shards = 20_000;
+    for (let index = 0; index < shards; index++) {
+      const first = ranking.top({ key: KEY, index })[0]!;
+      owned.set(first, (owned.get(first) ?? 0) + 1);
+    }
+    const mean = shards / nodes.length;
+    for (const node of nodes) assert.ok(Math.abs((owned.get(node) ?? 0) - mean) < 4 * Math.sqrt(mean), `${node} owns ${owned.get(node)}`);
+  });
+
+  it('lets roots own shards only where there are no agents', () => {
+    const member = (node: string, role: 'agent' | 'root') => ({ node, role, zone: null });
+    assert.equal(new Membership([member('a', 'agent'), member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'a');
+    assert.equal(new Membership([member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'r');
+  });
+});

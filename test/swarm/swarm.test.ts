@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { HOPS_MAX, TRACKER_IDLE_MS } from '../../lib/limits.ts';
+import { CONTEXT, data, failure, KEY, pass, request, rig, shardWhere } from './fixture.ts';
+
+describe('swarm/swarm', () => {
+  it('has one fetch of a shard, however many want it', () => {
+    const { swarm, effects, members } = rig(3, 1);
+    const shard = { key: KEY, index: 5 };
+    const fetch = swarm.want(shard, CONTEXT);
+    assert.equal(swarm.want(shard, { id: 'another' }), fetch);
+    assert.equal(swarm.want({ ...shard }, null, request(shard, members[1]!.node)), fetch);
+    assert.equal(effects.calls.length, 1);
+    assert.equal(swarm.snapshot().fetches, 1);
+  });
+
+  it('serves the first who ask as owner and sends the others to those', () => {
+    const { swarm, members } = rig(40, 0);
+    const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+    const verdicts = members.slice(1).map(({ node }) => swarm.ask(request(shard, node)));
+    const served = verdicts.filter(({ kind }) => kind === 'serve').length;
+    assert.ok(served >= 1 && served <= 8, `${served} served`);
+    assert.equal(swarm.snapshot().uploads, served);
+    for (const verdict of verdicts) if (verdict.kind === 'redirect') assert.ok(verdict.parents.every((node) => node !== members[0]!.node));
+    const asked = new Set(verdicts.flatMap((verdict) => (verdict.kind === 'redirect' ? verdict.parents : [])));
+    assert.ok(asked.size > 4, 'the load is spread');
+    swarm.sent(shard, members[1]!.node, true);
+    assert.equal(swarm.snapshot().uploads, served - 1);
+    assert.equal(swarm.trees(KEY, 1000).length, 39);
+    assert.deepEqual(swarm.trackedBlobs(), [KEY]);
+  });
+
+  it('tells children the word once it knows it, even when the shard is gone', () => {
+    const { swarm, effects, members } = rig(40, 0);
+    const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+    for (const { node } of members.slice(1, 10)) swarm.ask(request(shard, node));
+    assert.equal(swarm.word(shard), undefined);
+    swarm.want(shard, CONTEXT).settle(1, data('aa', null));
+    assert.equal(effects.last('finished').result.kind, 'done');
+    assert.equal(swarm.word(shard)!.checksum, 'aa');
+    const verdict = members.slice(10).map(({ node }) => swarm.ask(request(shard, node))).find(({ kind }) => kind === 'redirect');
+    assert.equal(verdict?.kind === 'redirect' && verdict.word, 'aa');
+  });
+
+  it('misses as parent what it neither has nor receives, and serves what it does', () => {
+    const { swarm, members } = rig(4, 1);
+    const shard = shardWhere(swarm, (rank) => rank[0] !== members[0]!.node);
+    const child = members.slice(1).find(({ node }) => node !== swarm.owner(shard))!.node;
+    assert.equal(swarm.ask(request(shard, child, { as: 'parent' })).kind, 'miss');
+    assert.equal(swarm.ask(request(shard, child, { as: 'parent', held: true })).kind, 'serve');
+    swarm.want(shard, CONTEXT);
+    assert.equal(swarm.ask(request(shard, child, { as: 'parent' })).kind, 'serve');
+  });
+
+  it('never serves who it is reading from, itself, or a request that has come too far', () => {
+    const { swarm, effects, members } = rig(4, 0);
+    const shard = shardWhere(swarm, (rank) => rank[0] !== members[0]!.node);
+    swarm.want(shard, CONTEXT);
+    const source = effects.last('ask').ask.node;
+    for (const as of ['owner', 'parent', 'root'] as const) assert.equal(swarm.ask(request(shard, source, { as })).kind, 'miss');
+    assert.equal(swarm.ask(request(shard, members[0]!.node)).kind, 'miss');
+    assert.equal(swarm.ask(request(shard, members.find(({ node }) => node !== source)!.node, { hops: HOPS_MAX + 1 })).kind, 'miss');
+  });
+
+  it('counts a hop more when it asks on behalf of others', () => {
+    const { swarm, effects, members } = rig(4, 1);
+    const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+    swarm.want(shard, null, request(shard, members[1]!.node, { hops: 2 }));
+    assert.equal(effects.last('ask').ask.hops, 3);
+  });
+
+  it('does not send children to nodes it has found bad', () => {
+    const made = rig(30, 0);
+    const { swarm, members } = made;
+    const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+    swarm.accuse(members[1]!.node);
+    for (const { node } of members.slice(1)) {
+      const verdict = swarm.ask(request(shard, node));
+      if (verdict.kind === 'redirect') assert.notEqual(verdict.parents[0], members[1]!.node);
+    }
+    assert.equal(swarm.snapshot().quarantines, 1);
+  });
+
+  it('forgets nodes that left, and trees nobody asks about', () => {
+    const made = rig(10, 0);
+    const { swarm, members } = made;
+    const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+    for (const { node } of members.slice(1)) swarm.ask(request(shard, node));
+    swarm.setMembers(members.slice(0, 5));
+    assert.equal(swarm.trees(KEY, 100).length, 4);
+    made.clock.advance(TRACKER_IDLE_MS + 10_000);
+    swarm.tick();
+    assert.equal(swarm.snapshot().trees, 0);
+  });
+
+  it('counts itself in when the members named leave it out', () => {
+    const { swarm, members } = rig(3, 0);
+    swarm.setMembers(members.slice(1));
+    assert.ok(swarm.membership.byNode.has(members[0]!.node));
+  });
+
+  it('takes a node in again when its cool-down is over', () => {
+    const made = rig(3, 0);
+    const shard = shardWhere(made.swarm, (rank) => rank[0] !== made.members[0]!.node);
+    const owner = made.swarm.owner(shard);
+    made.swarm.want(shard, CONTEXT).settle(1, failure('PEER_UNREACHABLE'));
+    assert.notEqual(made.swarm.owner(shard), owner);
+    pass(made, 5000);
+    assert.equal(made.swarm.owner(shard), owner);
+  });
+});
