@@ -18,6 +18,8 @@ export class PinnedProcess {
     const [program = '', ...args] = core === null ? command : ['taskset', '-c', String(core), ...command];
     this.#name = command[0] ?? '';
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env, PATH: `${process.env['PATH']}:/usr/sbin` } });
+    // Whatever ends this program must not leave a server behind.
+    process.once('exit', () => this.#child.kill('SIGKILL'));
     this.#child.on('error', (error) => (this.#words += error.message));
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) stream.on('data', (text: Buffer) => (this.#words = (this.#words + text.toString()).slice(-4096)));
   }

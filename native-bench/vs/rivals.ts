@@ -34,7 +34,10 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** nginx as its own manual tunes it for this: one worker, sendfile, cached descriptors, no logs, connections kept for ever. */
+/**
+ * nginx as its own manual tunes it for this: one worker, sendfile, cached descriptors, no logs, connections kept for ever.
+ * `tcp_nopush` spares it a write per answer from a file, but makes answers put together from slices wait for a delayed ACK.
+ */
 export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'): Promise<Rival> {
   const dir = join(start.dir, `nginx-${mode}`);
   await mkdir(dir, { recursive: true });
@@ -49,7 +52,7 @@ export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'):
     daemon off; master_process off; worker_processes 1; error_log stderr; pid ${join(dir, 'pid')};
     events { worker_connections 4096; }
     http {
-      access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000; ${temporary}
+      access_log off; sendfile on; tcp_nopush ${mode === 'sendfile' ? 'on' : 'off'}; tcp_nodelay on; keepalive_requests 1000000000; ${temporary}
       proxy_cache_path ${join(dir, 'cache')} levels=1 keys_zone=slices:10m max_size=10g inactive=1h;
       server { listen 127.0.0.1:${port} ${start.tls === null ? '' : 'ssl'}; ${tls} ${location} }
     }`;
