@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { parseByteSize } from '../../lib/commands/bench.ts';
-import { ShoalError } from '../../lib/errors.ts';
+import type { ShoalError } from '../../lib/errors.ts';
 import { Latencies } from '../../native-bench/pread/latency.ts';
 import { offsetsOf } from '../../native-bench/pread/offsets.ts';
 import { parseTarget, shownUrl } from '../../native-bench/pread/target.ts';
