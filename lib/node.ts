@@ -109,7 +109,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
     fill: (resident, way, done, failed) => swarm.fill(resident, way, done, failed),
     completed(resident, fromDisk) {
       const totalBytes = facts.totalOf(resident.key);
-      if (totalBytes !== null) digests.completed(resident, totalBytes);
+      if (totalBytes !== null) digests.completed(resident, totalBytes, fromDisk);
       if (!fromDisk) swarm.completed(resident);
     },
     filed(operation, resident, sizeBytes, tookMs) {

@@ -7,7 +7,7 @@ const TAG_BYTES = 16;
 
 /**
  * The cluster secret at work: signs every p2p request (HMAC-SHA256 over time, method, path with
- * query), and seals origin credentials (AES-256-GCM) for the one node that needs them. Both keys are
+ * query, and the sealed way to the origin where one goes along), and seals origin credentials (AES-256-GCM) for the one node that needs them. Both keys are
  * derived from the secret (HKDF-SHA256, RFC 5869), so neither use weakens the other.
  */
 export class ClusterSecret {
@@ -19,19 +19,19 @@ export class ClusterSecret {
     this.#sealKey = Buffer.from(hkdfSync('sha256', secret, '', 'shoal origin context', 32));
   }
 
-  /** The value of the `shoal-auth` header for a request: `<wall time ms>.<hex mac>`. */
-  sign(method: string, pathAndQuery: string, wallMs: number): string {
-    return `${wallMs}.${this.#mac(method, pathAndQuery, String(wallMs)).toString('hex')}`;
+  /** The value of the `shoal-auth` header for a request, `sealed` its `shoal-origin` header: `<wall time ms>.<hex mac>`. */
+  sign(method: string, pathAndQuery: string, wallMs: number, sealed = ''): string {
+    return `${wallMs}.${this.#mac(method, pathAndQuery, String(wallMs), sealed).toString('hex')}`;
   }
 
   /** Whether `header` was made with this secret, for this very request, about now. */
-  verify(header: string, method: string, pathAndQuery: string, wallMs: number): boolean {
+  verify(header: string, method: string, pathAndQuery: string, wallMs: number, sealed = ''): boolean {
     const dot = header.indexOf('.');
     if (dot < 1) return false;
     const time = header.slice(0, dot);
     if (!/^\d{1,15}$/.test(time) || Math.abs(wallMs - Number(time)) > CLOCK_SKEW_MS_MAX) return false;
     const given = Buffer.from(header.slice(dot + 1), 'hex');
-    const due = this.#mac(method, pathAndQuery, time);
+    const due = this.#mac(method, pathAndQuery, time, sealed);
     return given.length === due.length && timingSafeEqual(given, due);
   }
 
@@ -57,7 +57,7 @@ export class ClusterSecret {
     }
   }
 
-  #mac(method: string, pathAndQuery: string, time: string): Buffer {
-    return createHmac('sha256', this.#macKey).update(`${time}\n${method}\n${pathAndQuery}`).digest();
+  #mac(method: string, pathAndQuery: string, time: string, sealed: string): Buffer {
+    return createHmac('sha256', this.#macKey).update(`${time}\n${method}\n${pathAndQuery}\n${sealed}`).digest();
   }
 }

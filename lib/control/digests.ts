@@ -42,12 +42,14 @@ export class Digests {
     });
   }
 
-  /** A shard of a blob of `totalBytes` has become complete here. */
-  completed(resident: Resident, totalBytes: number): void {
+  /** A shard of a blob of `totalBytes` has become complete here; `fromDisk`: it was stored already. */
+  completed(resident: Resident, totalBytes: number, fromDisk = false): void {
     const { key } = resident;
     // A blob of one shard has been checked where it was received.
     if (!key.startsWith('sha256:') || totalBytes <= SHARD_BYTES || this.#held.has(key)) return;
     let followed = this.#followed.get(key);
+    // What was on disk before is not read back whole because a piece of it is read: its shards are checked one by one.
+    if (followed === undefined && fromDisk) return;
     if (followed === undefined) this.#followed.set(key, (followed = { shards: Math.ceil(totalBytes / SHARD_BYTES), next: 0, busy: false }));
     void this.#advance(key, followed);
   }

@@ -41,8 +41,9 @@ export class Transfers {
   peer(node: string, query: PreadQuery, filling: Filling, more: { origin: OriginContext | null; requestId: string }): Promise<PeerReadResult> {
     const { secret, clock, pools } = this.#parts;
     const path = preadPath(query);
-    const headers: Record<string, string> = { 'shoal-auth': secret.sign('GET', path, clock.wallMs()) };
-    if (more.origin !== null) headers['shoal-origin'] = secret.seal(JSON.stringify(more.origin));
+    const sealed = more.origin === null ? '' : secret.seal(JSON.stringify(more.origin));
+    const headers: Record<string, string> = { 'shoal-auth': secret.sign('GET', path, clock.wallMs(), sealed) };
+    if (sealed !== '') headers['shoal-origin'] = sealed;
     if (more.requestId !== '') headers['shoal-request-id'] = more.requestId;
     return pools.run({ kind: 'peer', ...addressOf(node), path, headers, ...filling });
   }

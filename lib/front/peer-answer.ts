@@ -34,7 +34,7 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
   const signed = (handle: (res: HttpResponse, req: HttpRequest, path: string, query: string) => void) => (res: HttpResponse, req: HttpRequest) => {
     const path = req.getUrl();
     const query = req.getQuery() ?? '';
-    if (tools.secret.verify(req.getHeader('shoal-auth'), 'GET', query === '' ? path : `${path}?${query}`, tools.wallMs())) {
+    if (tools.secret.verify(req.getHeader('shoal-auth'), 'GET', query === '' ? path : `${path}?${query}`, tools.wallMs(), req.getHeader('shoal-origin'))) {
       handle(res, req, path, query);
       return;
     }

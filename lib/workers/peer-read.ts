@@ -132,7 +132,8 @@ function verdictOf(response: PeerResponse): PeerReadResult {
     case 307: {
       const parents = body['parents'];
       if (!Array.isArray(parents) || !parents.every((parent) => typeof parent === 'string')) throw new ShoalError('PEER_BROKEN', 'a redirect to nowhere');
-      const totalBytes = Number.isSafeInteger(body['totalBytes']) ? (body['totalBytes'] as number) : null;
+      const { totalBytes: told } = body;
+      const totalBytes = Number.isSafeInteger(told) && (told as number) >= 0 ? (told as number) : null;
       return { kind: 'redirect', parents, word: checksumWord(body['checksum']), totalBytes };
     }
     case 404:

@@ -14,6 +14,12 @@ describe('cluster/secret', () => {
     assert.equal(new ClusterSecret(Buffer.alloc(32, 7)).verify(secret.sign('GET', PATH, WALL_MS), 'GET', PATH, WALL_MS + 500), true);
   });
 
+  it('signs the seal too: another one cannot be put in its place', () => {
+    const header = secret.sign('GET', PATH, WALL_MS, 'seal-a');
+    assert.equal(secret.verify(header, 'GET', PATH, WALL_MS, 'seal-a'), true);
+    for (const other of ['seal-b', '']) assert.equal(secret.verify(header, 'GET', PATH, WALL_MS, other), false);
+  });
+
   it('turns away another secret\'s signature, another method and another path', () => {
     assert.equal(secret.verify(stranger.sign('GET', PATH, WALL_MS), 'GET', PATH, WALL_MS), false);
     const header = secret.sign('GET', PATH, WALL_MS);

@@ -37,7 +37,7 @@ describe('control/transfers', () => {
     const job = jobs[0]!;
     assert.ok(job.kind === 'peer');
     assert.deepEqual([job.host, job.port, job.slot, job.attempt, job.fromBytes], ['::1', 65_002, 3, 2, 100]);
-    assert.equal(secret.verify(job.headers['shoal-auth']!, 'GET', job.path, clock.wallMs()), true);
+    assert.equal(secret.verify(job.headers['shoal-auth']!, 'GET', job.path, clock.wallMs(), job.headers['shoal-origin']), true);
     assert.deepEqual(JSON.parse(secret.open(job.headers['shoal-origin']!)!), ORIGIN);
     assert.equal(job.headers['shoal-request-id'], 'request-1');
     assert.doesNotMatch(JSON.stringify(job), /s3cret/);
@@ -56,7 +56,7 @@ describe('control/transfers', () => {
     void transfers.stat('10.0.0.2:65002', query);
     const job = jobs[0]!;
     assert.ok(job.kind === 'stat');
-    assert.equal(secret.verify(job.headers['shoal-auth']!, 'GET', job.path, clock.wallMs()), true);
+    assert.equal(secret.verify(job.headers['shoal-auth']!, 'GET', job.path, clock.wallMs(), job.headers['shoal-origin']), true);
     const [path, rest] = job.path.split('?') as [string, string];
     assert.deepEqual(parseStat(path, rest), query);
   });

@@ -44,7 +44,7 @@ describe('front/peer-answer', () => {
   afterEach(() => at.close());
 
   const path = (more: Partial<PreadQuery> = {}): string => preadPath({ key: KEY, shard: 0, fromBytes: 0, node: '10.0.0.9:65002', zone: 'a', role: 'parent', exclude: ['x:1'], hops: 2, load: 4, ...more });
-  const get = (to: string, headers: Record<string, string> = {}): Promise<Answer> => at.get(to, { headers: { 'shoal-auth': secret.sign('GET', to, WALL_MS), ...headers } });
+  const get = (to: string, headers: Record<string, string> = {}): Promise<Answer> => at.get(to, { headers: { 'shoal-auth': secret.sign('GET', to, WALL_MS, headers['shoal-origin']), ...headers } });
   const granted = (id: number, place: { slot: number; generation: number }, more: { checksum?: string | null; cold?: boolean } = {}): void =>
     at.says({ kind: 'granted', id, shard: 0, ...place, checksum: null, totalBytes: null, cold: false, ...more });
 
