@@ -2,8 +2,8 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { runLoad, type LoadPlan, type LoadTally } from './load.ts';
 
 /** Runs each plan on a thread of its own; a single one on this. Resolves with all tallies. */
-export function runLoads(plans: readonly LoadPlan[]): Promise<LoadTally[]> {
-  if (plans.length === 1) return Promise.all([runLoad(plans[0]!)]);
+export async function runLoads(plans: readonly LoadPlan[]): Promise<LoadTally[]> {
+  if (plans.length === 1) return [await runLoad(plans[0]!)];
   return Promise.all(
     plans.map(
       (plan) =>
