@@ -6,6 +6,7 @@ import { Contexts } from './contexts.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
 import { Provenance } from './provenance.ts';
 import { Sources } from './sources.ts';
+import { Lateness } from './lateness.ts';
 import type { Pace } from './pace.ts';
 import type { PeerHealth } from './health.ts';
 import type { Membership } from './rank.ts';
@@ -71,6 +72,7 @@ export class ShardFetch implements Fetch {
   readonly #contexts = new Contexts();
   readonly #provenance = new Provenance();
   readonly #sources: Sources;
+  readonly #lateness: Lateness;
   readonly #startedMs: number;
   #phase: Phase = 'new';
   #attempt = 0;
@@ -84,8 +86,9 @@ export class ShardFetch implements Fetch {
   #grownMs: number;
   /** Since when the acting owner has been asked without a byte coming of it. */
   #ownerMs: number;
+  /** When the acting owner was first asked. */
+  #ownerSinceMs: number;
   #redirects = 0;
-  #lates = 0;
   /** The owner asked last, and the one whose tree a parent was late in. */
   #owner: NodeId | null = null;
   #lateUnder: NodeId | null = null;
@@ -106,9 +109,10 @@ export class ShardFetch implements Fetch {
     this.#shared = shared;
     this.#hops = options.hops;
     this.#sources = new Sources(shared, shard);
+    this.#lateness = new Lateness(shared);
     for (const node of options.passed) this.#sources.passOver(node);
     if (options.context !== null) this.#contexts.offer(options.context);
-    this.#startedMs = this.#grownMs = this.#ownerMs = shared.nowMs();
+    this.#startedMs = this.#grownMs = this.#ownerMs = this.#ownerSinceMs = shared.nowMs();
   }
 
   /** Begins. Called once, by the swarm, when the driver knows the fetch. */
@@ -126,8 +130,7 @@ export class ShardFetch implements Fetch {
     if (!this.#sources.accuse(by, accused) || this.#phase !== 'reading' || (this.#as !== 'owner' && this.#as !== 'parent')) return;
     this.#grew(this.#shared.effects.receivedBytes(this));
     // Whatever this node waits for comes, if at all, from the accused.
-    const isLate = this.#shared.nowMs() - this.#attemptMs > this.#shared.pace.lateMs;
-    if (isLate || this.#receivedBytes === this.#attemptFromBytes) this.#abandon();
+    if (this.#lateness.isLate('parent', this.#attemptMs) || this.#receivedBytes === this.#attemptFromBytes) this.#abandon();
   }
 
   /** Nobody wants it any more; `finished` is told once nothing writes. */
@@ -180,7 +183,7 @@ export class ShardFetch implements Fetch {
       this.#word = result.word;
       this.#compare(this.#data);
     } else if (result.kind === 'busy') {
-      if (this.#isLate(this.#ownerMs) && this.#sources.mayLeave(node, 'owner')) this.#passOver(node, 'owner');
+      if (this.#lateness.isLate('owner', this.#ownerMs) && this.#sources.mayLeave(node, 'owner')) this.#passOver(node, 'owner');
       else this.#wait(result.retryMs);
     } else if (result.kind === 'miss') {
       this.#statMissed = true;
@@ -290,7 +293,7 @@ export class ShardFetch implements Fetch {
       else this.#wait(ORIGIN_BACKOFF_MS);
       return;
     }
-    if (node === this.#lateUnder && word === null && this.#sources.mayLeave(node, 'owner')) {
+    if (node === this.#lateUnder && word === null && this.#lateness.isOwnersFault(this.#ownerSinceMs) && this.#sources.mayLeave(node, 'owner')) {
       // A parent was late, and the owner has not got the shard itself by now: it is the owner that is slow, or what is behind it.
       this.#shared.health.slow(node, this.#shared.nowMs());
       this.#passOver(node);
@@ -307,7 +310,7 @@ export class ShardFetch implements Fetch {
     if (this.#as === 'parent') this.#go();
     else {
       const nowMs = this.#shared.nowMs();
-      const late = this.#isLate(this.#ownerMs) && this.#sources.mayLeave(node, this.#as);
+      const late = this.#lateness.isLate(this.#as, this.#ownerMs) && this.#sources.mayLeave(node, this.#as);
       const out = nowMs - this.#ownerMs > OWNER_PATIENCE_MS;
       if (out) this.#shared.health.failed(node, nowMs);
       if (late || out) this.#passOver(node);
@@ -345,7 +348,7 @@ export class ShardFetch implements Fetch {
       return;
     }
     this.#sources.passOver(node);
-    this.#ownerMs = this.#shared.nowMs();
+    this.#ownerMs = this.#ownerSinceMs = this.#shared.nowMs();
     this.#redirects = 0;
     this.#shared.observe('owner-changed', node);
     this.#go();
@@ -425,8 +428,8 @@ export class ShardFetch implements Fetch {
     const { health, effects, observe } = this.#shared;
     this.#grew(effects.receivedBytes(this));
     const node = this.source;
-    if (node === null || !this.#isLate(this.#attemptMs) || !this.#sources.mayLeave(node, this.#as)) return;
-    this.#lates++;
+    if (node === null || !this.#lateness.isLate(this.#as, this.#attemptMs) || !this.#sources.mayLeave(node, this.#as)) return;
+    this.#lateness.left(this.#as);
     observe('slow', node);
     health.slow(node, nowMs);
     if (this.#as === 'parent') {
@@ -438,21 +441,10 @@ export class ShardFetch implements Fetch {
 
   /** An owner that keeps the checksum back, because it has not got the shard itself, is passed over: others have. */
   #watchStat(nowMs: number, node: NodeId): void {
-    if (nowMs - this.#attemptMs <= this.#shared.pace.lateMs || !this.#sources.mayLeave(node, 'owner')) return;
+    if (!this.#lateness.isLate('owner', this.#attemptMs) || !this.#sources.mayLeave(node, 'owner')) return;
     this.#shared.observe('slow', node);
     this.#shared.health.slow(node, nowMs);
     this.#passOver(node, 'owner');
-  }
-
-  /**
-   * Late is what takes a multiple of what shards took lately while others came; where roots stand before the origin,
-   * twice as long will do without that: at an image's end no others come.
-   */
-  #isLate(sinceMs: number): boolean {
-    const { pace, nowMs, membership } = this.#shared;
-    const lateMs = pace.lateMs * 2 ** this.#lates;
-    const tookMs = nowMs() - sinceMs;
-    return tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (tookMs > 2 * lateMs && membership().roots.size > 0));
   }
 
   #abandon(): void {

@@ -1,4 +1,4 @@
-import { LATE_FACTOR, LATE_FLOW_MIN, LATE_MS_MIN, LATE_SAMPLES_MIN, LATE_UNKNOWN_MS } from '../limits.ts';
+import { LATE_FACTOR, LATE_FLOW_MIN, LATE_MS_MIN, LATE_OWNER_FACTOR, LATE_OWNER_MS_MIN, LATE_SAMPLES_MIN, LATE_UNKNOWN_MS } from '../limits.ts';
 
 /** Weight of a new sample in the running mean: about the last twenty shards count. */
 const SAMPLE_WEIGHT = 0.1;
@@ -24,6 +24,11 @@ export class Pace {
   get lateMs(): number {
     if (this.#samples < LATE_SAMPLES_MIN) return LATE_UNKNOWN_MS;
     return Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
+  }
+
+  /** The same for an owner behind whom is only the origin: more patient, and never before enough is known. */
+  get lateOwnerMs(): number {
+    return this.#samples < LATE_SAMPLES_MIN ? Infinity : Math.max(LATE_OWNER_MS_MIN, LATE_OWNER_FACTOR * this.#meanMs);
   }
 
   /** Whether `LATE_FLOW_MIN` shards have come since `sinceMs`: then what has not come since is its parent's doing. */

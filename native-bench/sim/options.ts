@@ -36,8 +36,8 @@ export function parseRate(text: string): number {
 }
 
 function measure(text: string, units: Record<string, number>, what: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
-  const unit = match === null ? undefined : units[match[2]!.toLowerCase().replace(/\/s$|ps$/, '')];
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)(?:\/s)?$/i.exec(text.trim());
+  const unit = match === null ? undefined : units[match[2]!.toLowerCase()];
   if (match === null || unit === undefined || Number(match[1]) <= 0) throw new InvalidArgumentError(`Expected ${what}.`);
   return Number(match[1]) * unit;
 }

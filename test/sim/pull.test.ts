@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { defaultCluster, type ClusterOptions } from '../../native-bench/sim/cluster.ts';
+import { runDirect } from '../../native-bench/sim/direct.ts';
+import { EventQueue } from '../../native-bench/sim/event-queue.ts';
+import { runLayerTree } from '../../native-bench/sim/layer-tree.ts';
+import { parseBytes, parseFaults, parseRate } from '../../native-bench/sim/options.ts';
+import { plotFinish } from '../../native-bench/sim/plot.ts';
+import { defaultPuller } from '../../native-bench/sim/puller.ts';
+import { noFaults, runShoal, type Faults } from '../../native-bench/sim/shoal.ts';
+
+const LINK = parseRate('10Gbit');
+const IMAGE_BYTES = 1e9;
+
+function pull(more: Partial<ClusterOptions> = {}, faults: Partial<Faults> = {}): ReturnType<typeof runShoal>['report'] {
+  const cluster = { ...defaultCluster, nodes: 100, layers: [IMAGE_BYTES], linkBytesPerMs: LINK, originBytesPerMs: LINK, ...more };
+  return runShoal({ cluster, puller: defaultPuller, faults: { ...noFaults, ...faults }, spreadMs: 50, deadlineMs: 120_000 }).report;
+}
+
+describe('sim: what the swarm reaches', function () {
+  this.timeout(120_000);
+
+  it('100 nodes: within 1.25 of the ideal, the image leaves the origin once', () => {
+    const report = pull();
+    assert.ok(report.p95Seconds <= 1.25 * report.idealSeconds, `P95 ${report.p95Seconds}`);
+    assert.ok(report.originBytes <= 1.01 * IMAGE_BYTES);
+    assert.equal(report.originRequests, Math.ceil(IMAGE_BYTES / defaultCluster.shardBytes));
+    assert.ok(report.uploadMaxOverMean < 1.5 && report.messagesPerShard < 3.5);
+  });
+
+  it('100 nodes without roots: the same', () => {
+    const report = pull({ roots: 0 });
+    assert.ok(report.p95Seconds <= 1.25 * report.idealSeconds, `P95 ${report.p95Seconds}`);
+    assert.ok(report.originBytes <= 1.01 * IMAGE_BYTES);
+  });
+
+  it('three nodes and forty layers, and one node alone, finish as well', () => {
+    for (const more of [{ nodes: 3, layers: Array<number>(40).fill(5e6 + 1) }, { nodes: 1, roots: 0 }, { nodes: 2, layers: [1] }]) {
+      const report = pull(more);
+      assert.equal(report.unfinished, 0);
+      assert.equal(report.originBytes, report.imageBytes);
+    }
+  });
+
+  it('a slow origin does not look like slow owners: still each byte once', () => {
+    for (const roots of [0, 3]) {
+      const report = pull({ nodes: 30, roots, layers: [1e8], originBytesPerMs: parseRate('200Mbit'), originFirstByteMs: 300 });
+      assert.ok(report.originBytes <= 1.01 * 1e8, `${roots} roots: ${report.originBytes}`);
+      assert.ok(report.p95Seconds <= 1.5 * report.idealSeconds);
+    }
+  });
+
+  it('5 % killed and 5 % slowed to 1 %: all others finish within twice the time', () => {
+    const calm = pull();
+    const report = pull({}, { kill: 0.05, slow: 0.05 });
+    assert.equal(report.unfinished, 0);
+    assert.ok(report.p95Seconds <= 2 * calm.p95Seconds, `P95 ${report.p95Seconds} against ${calm.p95Seconds}`);
+    assert.ok(report.originBytes <= 1.1 * IMAGE_BYTES);
+  });
+
+  it('is at least 30 % faster than one tree a layer, and 99 % than everybody from the origin', () => {
+    const ours = pull().p95Seconds;
+    const old = runLayerTree({ nodes: 100, layers: [IMAGE_BYTES], linkBytesPerMs: LINK, originBytesPerMs: LINK, originFirstByteMs: 10, delayMs: 0.25, cores: 4, spreadMs: 50, quanta: 8, fanout: 2, seed: 1 });
+    assert.ok(ours <= 0.7 * old.report.p95Seconds, `${ours} against ${old.report.p95Seconds}`);
+    const direct = runDirect({ nodes: 100, imageBytes: IMAGE_BYTES, linkBytesPerMs: LINK, originBytesPerMs: LINK, spreadMs: 50, seed: 1 });
+    assert.ok(ours <= 0.02 * direct.report.p95Seconds);
+    assert.ok(Math.abs(direct.report.maxSeconds - 80) < 0.1, 'a hundred images over one link');
+  });
+});
+
+describe('sim: its parts', () => {
+  it('lets events happen in order of time, then of their making', () => {
+    const queue = new EventQueue();
+    const heard: string[] = [];
+    const order = [5, 1, 3, 1, 5, 2, 0.5, 3];
+    order.forEach((atMs, at) => queue.at(atMs, (name: string) => heard.push(name), `${atMs}/${at}`));
+    queue.run(() => false);
+    assert.deepEqual(heard, ['0.5/6', '1/1', '1/3', '2/5', '3/2', '3/7', '5/0', '5/4']);
+    assert.equal(queue.nowMs, 5);
+  });
+
+  it('reads sizes, rates and faults, and refuses what is none', () => {
+    assert.deepEqual([parseBytes('1GB'), parseBytes('512MiB'), parseBytes('1.5kb'), parseBytes('7')], [1e9, 2 ** 29, 1500, 7]);
+    assert.deepEqual([parseRate('10Gbit'), parseRate('8Mbit/s')], [1.25e6, 1000]);
+    assert.deepEqual(parseFaults('kill=5%,slow=0.1'), { ...noFaults, kill: 0.05, slow: 0.1 });
+    for (const bad of [() => parseBytes('lots'), () => parseBytes('0GB'), () => parseRate('10GB'), () => parseFaults('burn=1%'), () => parseFaults('kill=200%'), () => parseFaults('__proto__=1')]) assert.throws(bad);
+  });
+
+  it('draws a picture without outside parts', () => {
+    const svg = plotFinish('a <title>', [{ name: 'shoal', seconds: [1, 2, 3] }], 1);
+    assert.match(svg, /^<svg /);
+    assert.match(svg, /a &lt;title&gt;/);
+    assert.doesNotMatch(svg, /href|<script/);
+  });
+
+  it('prints one JSON object on its last line, and exits 2 on misuse', () => {
+    const script = fileURLToPath(new URL('../../native-bench/sim.ts', import.meta.url));
+    const run = spawnSync(process.execPath, [script, '--nodes', '10', '--image', '20MB', '--json'], { encoding: 'utf8' });
+    assert.equal(run.status, 0, run.stderr);
+    const report = JSON.parse(run.stdout.trim().split('\n').at(-1)!) as Record<string, unknown>;
+    assert.deepEqual(Object.keys(report), [
+      'mode', 'seed', 'nodes', 'imageBytes', 'idealSeconds', 'p50Seconds', 'p95Seconds', 'p99Seconds', 'maxSeconds', 'originBytes', 'originPeakGbps',
+      'originRequests', 'uploadMaxOverMean', 'messagesPerShard', 'depthMax', 'unfinished', 'wallSeconds',
+    ]);
+    for (const bad of [['--nodes', '0'], ['--image', 'lots'], ['--mode', 'torrent'], ['--nonsense']]) assert.equal(spawnSync(process.execPath, [script, ...bad]).status, 2, bad.join(' '));
+  });
+});
