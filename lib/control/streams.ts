@@ -225,10 +225,12 @@ class Stream {
     const { facts, slotCount, open, isInner } = this.#parts;
     const totalBytes = facts.totalOf(this.#request.blob.key);
     if (totalBytes === null) return;
-    const count = Math.min(shardCount(totalBytes), (this.#request.untilShard ?? Number.POSITIVE_INFINITY) + 1);
+    // What is ahead lies in memory until it is read: more than this stream's share would push out what others, or it itself, read next.
+    const room = Math.max(1, Math.floor(slotCount / 2 / open.streams));
+    const count = Math.min(shardCount(totalBytes), (this.#request.untilShard ?? Number.POSITIVE_INFINITY) + 1, this.#shard + 1 + room);
     let underWay = 0;
     for (const [shard, { resident }] of this.#held) if (resident.phase !== 'complete' && !isInner(shard)) underWay += 1;
-    const share = Math.min(1, slotCount / 2 / open.streams / this.#window.sizeShards);
+    const share = Math.min(1, room / this.#window.sizeShards);
     for (const shard of this.#window.next(count, underWay, (known) => this.#held.has(known) || this.#beforeEntry.has(known), share, isInner)) this.#want(shard);
   }
 }
