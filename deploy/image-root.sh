@@ -11,4 +11,5 @@ cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" .
 npm ci --omit=dev --no-audit --no-fund --prefer-offline >&2
 sh "$here/deploy/prune.sh" node_modules
 cp -r "$here/lib" lib
+cp -r "$here/native-bench" native-bench
 strip -o "$root/node" "$(node -p process.execPath)"
