@@ -58,8 +58,7 @@ export class Transfers {
     const { pools, clock, observation } = this.#parts;
     await this.#originTurns.enter();
     const startMs = clock.nowMs();
-    const result = await pools.run({ kind: 'origin', ...way, ...filling });
-    this.#originTurns.leave();
+    const result = await pools.run({ kind: 'origin', ...way, ...filling }).finally(() => this.#originTurns.leave());
     const sizeBytes = result.kind === 'data' ? result.lengthBytes - filling.fromBytes : -1;
     observation.probe?.line('download', `/${way.url}`, filling.shard * SHARD_BYTES + filling.fromBytes, sizeBytes, (clock.nowMs() - startMs) * 1000);
     return result;
