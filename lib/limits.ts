@@ -351,12 +351,12 @@ export const QUARANTINE_MS = 10 * 60_000;
 export const TROUBLED_NODES_MAX = 20_000;
 
 /** A parent is left when it takes so many times as long as shards took lately, and at least so long. */
-export const LATE_FACTOR = 3;
+export const LATE_FACTOR = 2;
 export const LATE_MS_MIN = 100;
 
 /** The same for an owner where there are no roots: to pass it over wrongly costs the origin a shard, so it is given more time. */
-export const LATE_OWNER_FACTOR = 8;
-export const LATE_OWNER_MS_MIN = 1_000;
+export const LATE_OWNER_FACTOR = 4;
+export const LATE_OWNER_MS_MIN = 300;
 
 /** A parent is left after this long before it is known how long shards take: half of what silence is given. */
 export const LATE_UNKNOWN_MS = 1_000;

@@ -144,7 +144,9 @@ export class ShardFetch implements Fetch {
     if (this.#phase === 'over' || this.#closing !== null) return;
     if (this.#phase === 'reading') this.#watch(nowMs);
     else if (this.#phase === 'checking' && this.#data !== null) this.#watchStat(nowMs, this.source!);
-    if (nowMs - this.#grownMs > FETCH_PATIENCE_MS) {
+    // A read of the origin has deadlines of its own, and its turn there to wait for.
+    const isAtOrigin = this.#phase === 'reading' && this.#as === 'origin';
+    if (!isAtOrigin && nowMs - this.#grownMs > FETCH_PATIENCE_MS) {
       this.#shared.observe('gave-up', this.source);
       this.#close({ kind: 'failed', error: this.#lastError ?? wire('PEER_TIMEOUT', `no byte of shard ${this.shard.index} for ${FETCH_PATIENCE_MS} ms, from anybody`) });
     } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
@@ -310,10 +312,11 @@ export class ShardFetch implements Fetch {
     if (this.#as === 'parent') this.#go();
     else {
       const nowMs = this.#shared.nowMs();
-      const late = this.#lateness.isLate(this.#as, this.#ownerMs) && this.#sources.mayLeave(node, this.#as);
-      const out = nowMs - this.#ownerMs > OWNER_PATIENCE_MS;
+      const mayLeave = this.#sources.mayLeave(node, this.#as);
+      // The last root is waited for however long it is busy: behind it there is only the origin, for which it waits itself.
+      const out = (mayLeave || this.#as === 'owner') && nowMs - this.#ownerMs > Math.max(OWNER_PATIENCE_MS, this.#shared.pace.patienceMs);
       if (out) this.#shared.health.failed(node, nowMs);
-      if (late || out) this.#passOver(node);
+      if (out || (mayLeave && this.#lateness.isLate(this.#as, this.#ownerMs))) this.#passOver(node);
       else this.#wait(retryMs);
     }
   }
@@ -337,6 +340,13 @@ export class ShardFetch implements Fetch {
       return;
     }
     observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
+    if (error.code === 'PEER_TIMEOUT' && this.#receivedBytes > this.#attemptFromBytes) {
+      // It sent, then fell silent: it may have nothing to send, as what is behind it is slow. If it is dead the next request tells.
+      health.slow(node, nowMs());
+      if (this.#as === 'parent') this.#leave(node);
+      else this.#go();
+      return;
+    }
     health.failed(node, nowMs());
     this.#passOver(node);
   }

@@ -22,7 +22,7 @@ export class Lateness {
   isLate(as: AskedAs | 'origin', sinceMs: number): boolean {
     const { pace, nowMs, membership } = this.#shared;
     const hasRoots = membership().roots.size > 0;
-    const lateMs = (as === 'parent' || hasRoots ? pace.lateMs : pace.lateOwnerMs) * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
+    const lateMs = (as === 'parent' || (hasRoots && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     const tookMs = nowMs() - sinceMs;
     return tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (hasRoots && tookMs > 2 * lateMs));
   }

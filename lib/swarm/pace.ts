@@ -20,15 +20,25 @@ export class Pace {
     this.#samples++;
   }
 
+  /** Whether enough shards have come to judge by. */
+  get isKnown(): boolean {
+    return this.#samples >= LATE_SAMPLES_MIN;
+  }
+
   /** Milliseconds after which a parent counts as late. */
   get lateMs(): number {
-    if (this.#samples < LATE_SAMPLES_MIN) return LATE_UNKNOWN_MS;
+    if (!this.isKnown) return LATE_UNKNOWN_MS;
     return Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
   }
 
   /** The same for an owner behind whom is only the origin: more patient, and never before enough is known. */
   get lateOwnerMs(): number {
-    return this.#samples < LATE_SAMPLES_MIN ? Infinity : Math.max(LATE_OWNER_MS_MIN, LATE_OWNER_FACTOR * this.#meanMs);
+    return !this.isKnown ? Infinity : Math.max(LATE_OWNER_MS_MIN, LATE_OWNER_FACTOR * this.#meanMs);
+  }
+
+  /** How long an owner that says "busy" is waited for, as far as that is known: 0 before. A slow origin makes all of them so. */
+  get patienceMs(): number {
+    return LATE_OWNER_FACTOR * this.#meanMs;
   }
 
   /** Whether `LATE_FLOW_MIN` shards have come since `sinceMs`: then what has not come since is its parent's doing. */

@@ -71,6 +71,8 @@ export class Flow {
   /** Whether what it brings may be released at once. */
   readonly trusted: boolean;
   readonly ended: (flow: Flow) => void;
+  /** Told when it is ended before its last byte. */
+  stopped: () => void = () => undefined;
   /** First quantum it brings, and the next to be sent. */
   readonly first: number;
   next: number;
@@ -136,6 +138,7 @@ export class Network {
     if (flow.over) return;
     flow.over = true;
     flow.from.outgoing.delete(flow);
+    if (flow.arrived < flow.supply.quanta) flow.stopped();
   }
 
   /** A message to a station: `heard` runs there once it has come and the CPU is free for it. */

@@ -1,8 +1,11 @@
 import type { WireError } from '../../lib/errors.ts';
+import { ORIGIN_SHARDS_MAX } from '../../lib/limits.ts';
 import type { EventQueue } from './event-queue.ts';
 import { Flow, type Network, Station, type Supply } from './network.ts';
 
 export interface OriginEvents {
+  /** Whether anybody still waits for it, when its turn comes. */
+  wanted(): boolean;
   begun(flow: Flow): void;
   ended(): void;
   failed(error: WireError): void;
@@ -32,6 +35,7 @@ export class Origin {
   readonly #faults: OriginFaults;
   readonly #buckets = new Map<number, number>();
   #seenBytes = 0;
+  readonly #turns = new Map<Station, { free: number; waiting: (() => void)[] }>();
 
   constructor(queue: EventQueue, network: Network, parts: { bytesPerMs: number; firstByteMs: number; shards: number; supply: (index: number) => Supply; random: () => number; faults: OriginFaults }) {
     this.#queue = queue;
@@ -49,13 +53,37 @@ export class Origin {
     return this.station.sentBytes;
   }
 
+  /** A node reads so many shards at once as ORIGIN_SHARDS_MAX says; the rest wait their turn there. */
   read(index: number, to: Station, sink: Supply, events: OriginEvents): void {
+    let turns = this.#turns.get(to);
+    if (turns === undefined) this.#turns.set(to, (turns = { free: ORIGIN_SHARDS_MAX, waiting: [] }));
+    const held = turns;
+    let given = false;
+    const give = (): void => {
+      if (given) return;
+      given = true;
+      const next = held.waiting.shift();
+      if (next === undefined) held.free++;
+      else next();
+    };
+    const begin = (): void => {
+      if (events.wanted()) this.#request(index, to, sink, events, give);
+      else give();
+    };
+    if (held.free > 0) {
+      held.free--;
+      begin();
+    } else held.waiting.push(begin);
+  }
+
+  #request(index: number, to: Station, sink: Supply, events: OriginEvents, leave: () => void): void {
     this.requests++;
     this.perShard[index]!++;
     const { unavailable, retryAfterSeconds, breaksOff } = this.#faults;
     const lot = this.#random();
     this.#queue.at(this.#queue.nowMs + this.#firstByteMs, () => {
       if (lot < unavailable) {
+        leave();
         events.failed({ code: 'ORIGIN_BUSY', message: 'busy', status: 503, ...(retryAfterSeconds === null ? {} : { headers: { 'retry-after': String(retryAfterSeconds) } }) });
         return;
       }
@@ -63,9 +91,11 @@ export class Origin {
         from: this.station, to, supply: this.#supply(index), sink, unchecked: true, trusted: true, nowMs: this.#queue.nowMs,
         ended: () => {
           this.#count();
+          leave();
           events.ended();
         },
       });
+      flow.stopped = leave;
       events.begun(flow);
       if (flow.over) return;
       this.#network.begin(flow);

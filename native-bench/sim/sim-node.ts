@@ -150,6 +150,7 @@ export class SimNode implements FetchEffects {
     const attempt = this.#attempt(fetch as ShardFetch, number, null, ask.fromBytes);
     const place = fetch.place as Place;
     this.#cluster.origin.read(fetch.shard.index, this.station, place.supply, {
+      wanted: () => !attempt.over && this.condition === 'well',
       begun: (flow) => {
         attempt.flow = flow;
         if (attempt.over) this.#cluster.network.end(flow);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ORIGIN_TRIES_MAX } from '../../lib/limits.ts';
+import { ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../../lib/limits.ts';
 import { defaultCluster } from '../../native-bench/sim/cluster.ts';
 import { defaultPuller } from '../../native-bench/sim/puller.ts';
 import { Random } from '../../native-bench/sim/random.ts';
@@ -34,12 +34,12 @@ function scenario(seed: number): ShoalOptions {
   };
 }
 
-/** Requests for one shard at the origin that the faults of a run can explain: each root that died had its own, so had each owner that took over. */
+/** Requests for one shard at the origin that the faults of a run can explain: each root that died had its own, so had each owner that took over; where the origin fails, each tries again, and so do the next in rank. */
 function requestsExplained({ cluster, faults }: ShoalOptions): number {
   const broken = faults.kill + faults.unplug + faults.freeze + faults.slow + faults.lie;
   const fetchers = 1 + Math.ceil(faults.rootKill * cluster.roots) + Math.ceil(broken * NODES);
   const { unavailable, breaksOff } = cluster.originFaults;
-  return fetchers * (unavailable + breaksOff > 0 ? ORIGIN_TRIES_MAX : 1);
+  return unavailable + breaksOff > 0 ? (fetchers + OWNER_REFUSALS_MAX) * ORIGIN_TRIES_MAX : fetchers;
 }
 
 /** What must hold whatever happens; that no byte is lost or made and no wrong one accepted is asserted inside the run. */
