@@ -323,6 +323,9 @@ export const TRACKER_IDLE_MS = 10 * 60_000;
 /** Doubts (other nodes left it, or it had not got the shard) before a holder gets no more children in this tree. */
 export const HOLDER_DOUBTS_MAX = 2;
 
+/** A node that asked so long ago and was not heard of since no longer takes a place in the tree, when places are short. */
+export const HOLDER_STALE_MS = 10_000;
+
 /** An owner whose children are all taken is asked again after this long: a shard or two have passed by then. */
 export const OWNER_RETRY_MS = 50;
 

@@ -14,6 +14,10 @@ export interface Holder {
   complete: boolean;
   /** Children of all shards it was sending to when last heard of, and those it was given since. */
   load: number;
+  /** When it last asked, in ms. */
+  askedMs: number;
+  /** Nodes the shard comes through to it, itself counted, since the last that had it whole. */
+  depth: number;
   /** Times it was found wanting; at HOLDER_DOUBTS_MAX it gets no more children. */
   doubts: number;
   gone: boolean;

@@ -117,7 +117,7 @@ export class Swarm {
     const { shard, node, zone, exclude, load } = request;
     const nowMs = this.#options.nowMs();
     const tracker = this.#trackers.take(shard, nowMs);
-    const verdict = tracker.ask(node, zone, load, exclude, (candidate) => this.#health.good(candidate, nowMs));
+    const verdict = tracker.ask(node, zone, load, exclude, (candidate) => this.#health.good(candidate, nowMs), nowMs);
     if (verdict.kind === 'serve') this.#uploads++;
     if (verdict.kind !== 'redirect') return verdict;
     return { kind: 'redirect', parents: verdict.parents, word: tracker.word?.checksum ?? null, totalBytes: tracker.word?.totalBytes ?? null };

@@ -1,4 +1,4 @@
-import { HOLDER_DOUBTS_MAX, OWNER_CHILDREN_MAX, OWNER_FANOUT, OWNER_LEAVES, OWNER_RETRY_MS, TREE_FANOUT } from '../limits.ts';
+import { HOLDER_DOUBTS_MAX, HOLDER_STALE_MS, OWNER_CHILDREN_MAX, OWNER_FANOUT, OWNER_LEAVES, OWNER_RETRY_MS, TREE_FANOUT } from '../limits.ts';
 import { Crowd, type Holder, hasSlot, isIdle, Line } from './candidates.ts';
 import { hash32 } from './rank.ts';
 import type { NodeId, Report, ShardWord, TreeEdge } from './types.ts';
@@ -30,6 +30,8 @@ export class Tracker {
   readonly #index: number;
   readonly #shape: TreeShape;
   readonly #owner: Holder;
+  #deepest = 0;
+  #freedMs = -Infinity;
   readonly #holders = new Map<NodeId, Holder>();
   /** Per zone, holders with a free slot. */
   readonly #open = new Map<string | null, Line>();
@@ -39,7 +41,7 @@ export class Tracker {
   constructor(index: number, self: { node: NodeId; zone: string | null }, shape: TreeShape = treeShape) {
     this.#index = index;
     this.#shape = shape;
-    this.#owner = { node: self.node, zone: self.zone, parent: null, children: 0, slots: shape.ownerFanout, complete: false, load: 0, doubts: 0, gone: false, queued: false };
+    this.#owner = { node: self.node, zone: self.zone, parent: null, children: 0, slots: shape.ownerFanout, complete: false, load: 0, askedMs: 0, depth: 0, doubts: 0, gone: false, queued: false };
   }
 
   /** Nodes tracked. */
@@ -51,11 +53,11 @@ export class Tracker {
    * Where `node` is to get the shard from; it is in the tree from now on. `exclude` are nodes it will not be sent to,
    * `fit` says whether a node is good enough to be a parent.
    */
-  ask(node: NodeId, zone: string | null, load: number, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): TrackerVerdict {
+  ask(node: NodeId, zone: string | null, load: number, exclude: readonly NodeId[], fit: (node: NodeId) => boolean, nowMs = this.usedMs): TrackerVerdict {
     let holder = this.#holders.get(node);
     let full: Holder | null = null;
     if (holder === undefined) {
-      holder = { node, zone, parent: null, children: 0, slots: this.#slots(node), complete: false, load, doubts: 0, gone: false, queued: false };
+      holder = { node, zone, parent: null, children: 0, slots: this.#slots(node), complete: false, load, askedMs: nowMs, depth: 0, doubts: 0, gone: false, queued: false };
     } else {
       const left = holder.parent;
       if (left !== null && left !== this.#owner) {
@@ -67,10 +69,14 @@ export class Tracker {
       this.#leaveParent(holder);
       holder.complete = false;
       holder.load = load;
+      holder.askedMs = nowMs;
     }
-    const parent = this.#choose(holder, full, exclude, fit);
+    let parent = this.#choose(holder, full, exclude, fit);
+    if (parent === null && this.#freeStale(nowMs)) parent = this.#choose(holder, full, exclude, fit);
     if (parent === null) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
     holder.parent = parent;
+    holder.depth = parent === this.#owner || parent.complete ? 1 : parent.depth + 1;
+    this.#deepest = Math.max(this.#deepest, holder.depth);
     parent.children++;
     parent.load++;
     if (!this.#holders.has(node)) this.#holders.set(node, holder);
@@ -86,9 +92,10 @@ export class Tracker {
       if (holder !== undefined) {
         this.#leaveParent(holder);
         holder.complete = true;
-        holder.parent = culprit ?? this.#owner;
+        // Kept for the picture only; two that got it from each other in turn make no circle.
+        holder.parent = culprit !== undefined && !this.#leadsTo(culprit, holder) ? culprit : this.#owner;
       } else if (node !== this.#owner.node) {
-        const late: Holder = { node, zone, parent: this.#owner, children: 0, slots: this.#slots(node), complete: true, load: 0, doubts: 0, gone: false, queued: false };
+        const late: Holder = { node, zone, parent: this.#owner, children: 0, slots: this.#slots(node), complete: true, load: 0, askedMs: this.usedMs, depth: 0, doubts: 0, gone: false, queued: false };
         this.#holders.set(node, late);
         this.#queue(late);
       }
@@ -116,11 +123,9 @@ export class Tracker {
     for (const node of this.#holders.keys()) if (!isMember(node)) this.forget(node);
   }
 
-  /** Edges from the owner to the deepest node. */
-  depth(): number {
-    let deepest = 0;
-    for (const holder of this.#holders.values()) deepest = Math.max(deepest, this.#depth(holder));
-    return deepest;
+  /** Most nodes a shard has been on its way through at once, up to now: from who has it whole to the last who receives it. */
+  get depth(): number {
+    return this.#deepest;
   }
 
   edges(edgesMax: number): TreeEdge[] {
@@ -134,12 +139,6 @@ export class Tracker {
 
   #slots(node: NodeId): number {
     return isInner(node, this.#index, this.#shape.fanout) ? this.#shape.fanout : 0;
-  }
-
-  #depth(holder: Holder): number {
-    let depth = 0;
-    for (let at: Holder | null = holder; at !== null && at !== this.#owner && depth <= this.#holders.size; at = at.parent) depth++;
-    return depth;
   }
 
   /** Own zone's free slots (the owner's are last of them), own zone's leaves, the owner across zones, other zones', and the owner beyond its measure. */
@@ -172,6 +171,25 @@ export class Tracker {
       if (at.complete) return false;
     }
     return false;
+  }
+
+  #leadsTo(holder: Holder, above: Holder): boolean {
+    let steps = 0;
+    for (let at: Holder | null = holder; at !== null; at = at.parent) if (at === above || ++steps > this.#holders.size) return true;
+    return false;
+  }
+
+  /** Gives back the places of nodes that asked long ago and were not heard of again: they died, or went to another owner. */
+  #freeStale(nowMs: number): boolean {
+    let freed = false;
+    if (nowMs - this.#freedMs < OWNER_RETRY_MS) return false;
+    this.#freedMs = nowMs;
+    for (const holder of this.#holders.values()) {
+      if (holder.complete || holder.parent === null || nowMs - holder.askedMs < HOLDER_STALE_MS) continue;
+      this.#leaveParent(holder);
+      freed = true;
+    }
+    return freed;
   }
 
   #leaveParent(holder: Holder): void {

@@ -56,7 +56,7 @@ export class Trackers {
 
   depthMax(): number {
     let deepest = 0;
-    for (const tracker of this.#shards.keys()) deepest = Math.max(deepest, tracker.depth());
+    for (const tracker of this.#shards.keys()) deepest = Math.max(deepest, tracker.depth);
     return deepest;
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { HOLDER_DOUBTS_MAX, OWNER_CHILDREN_MAX } from '../../lib/limits.ts';
+import { HOLDER_DOUBTS_MAX, HOLDER_STALE_MS, OWNER_CHILDREN_MAX } from '../../lib/limits.ts';
 import { isInner, Tracker } from '../../lib/swarm/tracker.ts';
 
 const OWNER = { node: '10.1.0.1:65002', zone: null };
@@ -25,7 +25,7 @@ describe('swarm/tracker', () => {
       const parent = parentOf(tracker, node);
       children.set(parent, (children.get(parent) ?? 0) + 1);
     }
-    assert.ok(tracker.depth() <= 12, `depth ${tracker.depth()}`);
+    assert.ok(tracker.depth <= 12, `depth ${tracker.depth}`);
     assert.ok(Math.max(...children.values()) <= 8);
     for (const [node, count] of children) if (node !== 'owner' && !isInner(node, 3, 4)) assert.equal(count, 1, 'a leaf has one child at most');
   });
@@ -122,6 +122,13 @@ describe('swarm/tracker', () => {
     assert.deepEqual([verdicts.at(-2), verdicts.at(-1)], ['serve', 'busy']);
     tracker.sent(name(0), false);
     assert.equal(tracker.ask(name(99), null, 0, [], () => false).kind, 'serve');
+  });
+
+  it('gives back the places of those it has not heard of for long', () => {
+    const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+    for (let at = 0; at < OWNER_CHILDREN_MAX; at++) tracker.ask(name(at), null, 0, [], () => false, 1000);
+    assert.equal(tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS - 1).kind, 'busy');
+    assert.equal(tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS).kind, 'serve');
   });
 
   it('learns of holders it did not know from their reports', () => {
