@@ -89,6 +89,8 @@ export class ShardFetch implements Fetch {
   /** When the acting owner was first asked. */
   #ownerSinceMs: number;
   #redirects = 0;
+  /** Who has fallen silent half-way once. */
+  #fellSilent: NodeId | null = null;
   /** The owner asked last, and the one whose tree a parent was late in. */
   #owner: NodeId | null = null;
   #lateUnder: NodeId | null = null;
@@ -340,8 +342,10 @@ export class ShardFetch implements Fetch {
       return;
     }
     observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
-    if (error.code === 'PEER_TIMEOUT' && this.#receivedBytes > this.#attemptFromBytes) {
-      // It sent, then fell silent: it may have nothing to send, as what is behind it is slow. If it is dead the next request tells.
+    if (error.code === 'PEER_TIMEOUT' && this.#receivedBytes > this.#attemptFromBytes && this.#fellSilent !== node) {
+      this.#fellSilent = node;
+      // It sent, then fell silent: it may have nothing to send, as what is behind it is slow. If it is dead the next request tells;
+      // the second time is enough.
       health.slow(node, nowMs());
       if (this.#as === 'parent') this.#leave(node);
       else this.#go();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { HOLDER_DOUBTS_MAX, HOLDER_STALE_MS, OWNER_CHILDREN_MAX } from '../../lib/limits.ts';
+import { HOLDER_DOUBTS_MAX, HOLDER_STALE_MS, OWNER_CHILDREN_MAX, OWNER_RETRY_MS } from '../../lib/limits.ts';
 import { isInner, Tracker } from '../../lib/swarm/tracker.ts';
 
 const OWNER = { node: '10.1.0.1:65002', zone: null };
@@ -127,7 +127,7 @@ describe('swarm/tracker', () => {
   it('gives back the places of those it has not heard of for long', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
     for (let at = 0; at < OWNER_CHILDREN_MAX; at++) tracker.ask(name(at), null, 0, [], () => false, 1000);
-    assert.equal(tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS - 1).kind, 'busy');
+    assert.equal(tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS - OWNER_RETRY_MS - 1).kind, 'busy');
     assert.equal(tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS).kind, 'serve');
   });
 
