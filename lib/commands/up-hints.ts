@@ -51,6 +51,20 @@ export function nextSteps(sources: HintSources): string {
   ].join('\n');
 }
 
+/** What there is to do once the swarm of `--once` has gone. */
+export function laterSteps(shoal: string): string {
+  return [
+    'What you can do next:',
+    '  keep the swarm up and pull through it with skopeo, containerd or a browser at hand:',
+    `    ${shoal} up`,
+    '  the same with an image of yours:',
+    `    ${shoal} up --nodes 8 --registry http://127.0.0.1:5000 --image team/app:v1`,
+    '  run one node of your own (docs/CONFIG.md, docs/OPERATIONS.md):',
+    `    ${shoal} agent --config agent.yaml`,
+    '',
+  ].join('\n');
+}
+
 /** containerd's `hosts.toml` for the registry, with the node as its first host. */
 function writeHostsToml(dir: string, registry: URL, proxy: string): string {
   const certsDir = join(dir, 'certs.d');

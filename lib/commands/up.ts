@@ -14,7 +14,7 @@ import { UP_PULL_DEADLINE_MS } from '../limits.ts';
 import type { Output, UpOptions } from './program.ts';
 import { formatBytes } from './quantity.ts';
 import { stopSignal } from './stop-signal.ts';
-import { nextSteps } from './up-hints.ts';
+import { laterSteps, nextSteps } from './up-hints.ts';
 import { progressBoard } from './up-progress.ts';
 import { renderReport } from './up-report.ts';
 import { embeddedSource, namedImage, namedSource } from './up-source.ts';
@@ -67,7 +67,8 @@ export async function runUp(options: UpOptions, output: Output, surroundings: Up
     const outcomes = await pullThrough(agents, source, stream, signal);
     const { report, notes } = await tally(swarm.nodes, outcomes, image.imageBytes, source.embedded);
     say(`\n${renderReport(report, notes, stream.isTTY)}\n`);
-    if (!options.once) {
+    if (options.once) say(laterSteps(calledAs(process.env)));
+    else {
       say(nextSteps({ dir, upstream, image, credentials: source.credentials, agents: agents.map((agent) => agent.addresses), shoal: calledAs(process.env) }));
       for (const node of swarm.nodes) void node.ended.then(() => !signal.aborted && say(`  ${node.name} has ended\n`));
     }
