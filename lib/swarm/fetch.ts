@@ -1,32 +1,13 @@
-import { type ErrorCode, errorTable, type WireError } from '../errors.ts';
-import {
-  CORRUPTIONS_MAX, FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS, ORIGIN_TRIES_MAX, OWNER_PATIENCE_MS, OWNER_REFUSALS_MAX, REDIRECTS_MAX,
-} from '../limits.ts';
-import { Contexts } from './contexts.ts';
-import { isFinal, retryAfterMs } from './refusal.ts';
-import { Provenance } from './provenance.ts';
-import { Sources } from './sources.ts';
+import type { WireError } from '../errors.ts';
+import { FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS } from '../limits.ts';
+import { Attempts } from './attempts.ts';
+import type { FetchShared } from './fetch-shared.ts';
+import { Integrity, type Whole } from './integrity.ts';
 import { Lateness } from './lateness.ts';
-import type { Pace } from './pace.ts';
-import type { PeerHealth } from './health.ts';
-import type { Membership } from './rank.ts';
-import type { AskedAs, AttemptResult, Fetch, FetchContext, FetchEffects, FetchResult, Member, NodeId, Report, ShardId, StatResult, SwarmEvent } from './types.ts';
-
-/** What the fetches of a node share. */
-export interface FetchShared {
-  self: Member;
-  membership(): Membership;
-  health: PeerHealth;
-  pace: Pace;
-  effects: FetchEffects;
-  nowMs: () => number;
-  random: () => number;
-  observe: (event: SwarmEvent, node: NodeId | null) => void;
-  /** Children this node is sending to now. */
-  load: () => number;
-  /** The fetch is over: taken out of the node's tables before its driver hears of it. */
-  over(fetch: ShardFetch, result: FetchResult): void;
-}
+import { type AfterOrigin, OriginTries, wireError } from './origin-tries.ts';
+import { Progress } from './progress.ts';
+import { Sources } from './sources.ts';
+import type { AskedAs, AttemptResult, Fetch, FetchContext, FetchResult, NodeId, Report, ShardId, StatResult } from './types.ts';
 
 type Phase =
   | 'new'
@@ -41,8 +22,6 @@ type Phase =
   /** A stat is under way. */
   | 'checking'
   | 'over';
-
-type Data = Extract<AttemptResult, { kind: 'data' }>;
 
 /**
  * How one node gets one shard, whatever happens to those it gets it from.
@@ -64,44 +43,19 @@ type Data = Extract<AttemptResult, { kind: 'data' }>;
 export class ShardFetch implements Fetch {
   readonly shard: ShardId;
   place: unknown = undefined;
-  /** The node the bytes come from now; null: the origin, or nobody. */
-  source: NodeId | null = null;
   /** Hops of the request that made this node fetch; its own requests carry one more. */
   readonly #hops: number;
   readonly #shared: FetchShared;
-  readonly #contexts = new Contexts();
-  readonly #provenance = new Provenance();
   readonly #sources: Sources;
+  readonly #attempts: Attempts;
+  readonly #progress: Progress;
   readonly #lateness: Lateness;
-  readonly #startedMs: number;
+  readonly #integrity: Integrity;
+  readonly #origin: OriginTries;
   #phase: Phase = 'new';
-  #attempt = 0;
-  #as: AskedAs | 'origin' = 'origin';
-  #attemptMs = 0;
-  #attemptFromBytes = 0;
-  #fromBytes = 0;
   #dueMs = 0;
-  /** Bytes here when last looked, and when they last grew. */
-  #receivedBytes = 0;
-  #grownMs: number;
-  /** Since when the acting owner has been asked without a byte coming of it. */
-  #ownerMs: number;
-  /** When the acting owner was first asked. */
-  #ownerSinceMs: number;
-  #redirects = 0;
-  /** Who has fallen silent half-way once. */
-  #fellSilent: NodeId | null = null;
-  /** The owner asked last, and the one whose tree a parent was late in. */
+  /** The owner asked last. */
   #owner: NodeId | null = null;
-  #lateUnder: NodeId | null = null;
-  #originTries = 0;
-  #refusals = 0;
-  #corruptions = 0;
-  #word: string | null = null;
-  /** All bytes, once they are here. */
-  #data: Data | null = null;
-  /** Whether the owner has to be asked as for bytes, because it does not know the checksum. */
-  #statMissed = false;
   #lastError: WireError | null = null;
   /** What to finish with once the attempt has ended. */
   #closing: FetchResult | null = null;
@@ -111,10 +65,18 @@ export class ShardFetch implements Fetch {
     this.#shared = shared;
     this.#hops = options.hops;
     this.#sources = new Sources(shared, shard);
-    this.#lateness = new Lateness(shared);
+    this.#attempts = new Attempts(this, shared);
+    this.#progress = new Progress(shared.nowMs);
+    this.#lateness = new Lateness(shared, this.#sources);
+    this.#integrity = new Integrity(shared, shard);
+    this.#origin = new OriginTries(shared.random);
     for (const node of options.passed) this.#sources.passOver(node);
-    if (options.context !== null) this.#contexts.offer(options.context);
-    this.#startedMs = this.#grownMs = this.#ownerMs = this.#ownerSinceMs = shared.nowMs();
+    if (options.context !== null) this.#origin.offer(options.context);
+  }
+
+  /** The node the bytes come from now; null: the origin, or nobody. */
+  get source(): NodeId | null {
+    return this.#attempts.node;
   }
 
   /** Begins. Called once, by the swarm, when the driver knows the fetch. */
@@ -124,15 +86,16 @@ export class ShardFetch implements Fetch {
 
   /** Another way to the origin, tried before the older ones. */
   offer(context: FetchContext): void {
-    this.#contexts.offer(context);
+    this.#origin.offer(context);
   }
 
   /** Another node asks this one as owner, although there are better-ranked ones, which it names; see Sources.accuse. */
   accuse(by: NodeId, accused: readonly NodeId[]): void {
-    if (!this.#sources.accuse(by, accused) || this.#phase !== 'reading' || (this.#as !== 'owner' && this.#as !== 'parent')) return;
-    this.#grew(this.#shared.effects.receivedBytes(this));
+    const { as, sinceMs, fromBytes } = this.#attempts;
+    if (!this.#sources.accuse(by, accused) || this.#phase !== 'reading' || (as !== 'owner' && as !== 'parent')) return;
+    this.#progress.grew(this.#shared.effects.receivedBytes(this));
     // Whatever this node waits for comes, if at all, from the accused.
-    if (this.#lateness.isLate('parent', this.#attemptMs) || this.#receivedBytes === this.#attemptFromBytes) this.#abandon();
+    if (this.#lateness.isLate('parent', sinceMs) || this.#progress.receivedBytes === fromBytes) this.#abandon();
   }
 
   /** Nobody wants it any more; `finished` is told once nothing writes. */
@@ -145,28 +108,28 @@ export class ShardFetch implements Fetch {
     const nowMs = this.#shared.nowMs();
     if (this.#phase === 'over' || this.#closing !== null) return;
     if (this.#phase === 'reading') this.#watch(nowMs);
-    else if (this.#phase === 'checking' && this.#data !== null) this.#watchStat(nowMs, this.source!);
+    else if (this.#phase === 'checking' && this.#integrity.data !== null) this.#watchStat(nowMs, this.source!);
     // A read of the origin has deadlines of its own, and its turn there to wait for.
-    const isAtOrigin = this.#phase === 'reading' && this.#as === 'origin';
-    if (!isAtOrigin && nowMs - this.#grownMs > FETCH_PATIENCE_MS) {
+    const isAtOrigin = this.#phase === 'reading' && this.#attempts.as === 'origin';
+    if (!isAtOrigin && nowMs - this.#progress.grownMs > FETCH_PATIENCE_MS) {
       this.#shared.observe('gave-up', this.source);
-      this.#close({ kind: 'failed', error: this.#lastError ?? wire('PEER_TIMEOUT', `no byte of shard ${this.shard.index} for ${FETCH_PATIENCE_MS} ms, from anybody`) });
+      this.#close({ kind: 'failed', error: this.#lastError ?? wireError('PEER_TIMEOUT', `no byte of shard ${this.shard.index} for ${FETCH_PATIENCE_MS} ms, from anybody`) });
     } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
   }
 
   /** Attempt `attempt` has ended; nothing of it writes any more. Ends of other attempts are ignored. */
   settle(attempt: number, result: AttemptResult): void {
-    if (attempt !== this.#attempt || (this.#phase !== 'reading' && this.#phase !== 'leaving')) return;
+    if (!this.#attempts.isCurrent(attempt) || (this.#phase !== 'reading' && this.#phase !== 'leaving')) return;
     const left = this.#phase === 'leaving';
     this.#phase = 'between';
     const node = this.source;
-    const tookMs = this.#shared.nowMs() - this.#attemptMs;
-    this.#grew(result.kind === 'data' ? result.lengthBytes : result.kind === 'failed' ? result.receivedBytes : this.#fromBytes);
-    if (this.#receivedBytes > this.#fromBytes) this.#provenance.add(node, this.#as !== 'parent', this.#receivedBytes);
-    this.#fromBytes = this.#receivedBytes;
-    this.source = null;
+    const progress = this.#progress;
+    progress.grew(result.kind === 'data' ? result.lengthBytes : result.kind === 'failed' ? result.receivedBytes : progress.fromBytes);
+    if (progress.receivedBytes > progress.fromBytes) this.#integrity.provenance.add(node, this.#attempts.as !== 'parent', progress.receivedBytes);
+    progress.fromBytes = progress.receivedBytes;
+    this.#attempts.node = null;
     if (this.#closing !== null) this.#finish(this.#closing);
-    else if (result.kind === 'data') this.#whole(result, node, tookMs);
+    else if (result.kind === 'data') this.#whole(result, node);
     else if (left) this.#go();
     else if (node === null) this.#originEnded(result);
     else if (result.kind === 'redirect') this.#redirected(node, result.parents, result.word);
@@ -178,19 +141,20 @@ export class ShardFetch implements Fetch {
 
   /** The stat asked for as `attempt` has ended. */
   settleStat(attempt: number, result: StatResult): void {
-    if (attempt !== this.#attempt || this.#phase !== 'checking') return;
+    if (!this.#attempts.isCurrent(attempt) || this.#phase !== 'checking') return;
     const node = this.source!;
-    this.source = null;
-    if (this.#data === null) this.#go();
+    const { data } = this.#integrity;
+    this.#attempts.node = null;
+    if (data === null) this.#go();
     else if (result.kind === 'stat') {
       this.#shared.health.succeeded(node);
-      this.#word = result.word;
-      this.#compare(this.#data);
+      this.#integrity.word = result.word;
+      this.#compare(data);
     } else if (result.kind === 'busy') {
-      if (this.#lateness.isLate('owner', this.#ownerMs) && this.#sources.mayLeave(node, 'owner')) this.#passOver(node, 'owner');
+      if (this.#lateness.isOver(node, 'owner', this.#progress.ownerMs)) this.#passOver(node, 'owner');
       else this.#wait(result.retryMs);
     } else if (result.kind === 'miss') {
-      this.#statMissed = true;
+      this.#integrity.statMissed = true;
       this.#go();
     } else if (result.kind === 'refused') this.#passOver(node, 'owner');
     else {
@@ -204,150 +168,137 @@ export class ShardFetch implements Fetch {
 
   #go(): void {
     const { node, as } = this.#sources.next();
-    if (this.#data !== null && node !== null && !this.#statMissed) {
-      this.#stat(node, this.#provenance.lastPeer, 'done');
+    const { data, provenance, statMissed } = this.#integrity;
+    if (data !== null && node !== null && !statMissed) {
+      this.#stat(node, provenance.lastPeer, 'done');
       return;
     }
     // What others sent cannot be checked against the origin, only against an owner's or a root's word.
-    if (node === null && this.#provenance.originBytes < this.#fromBytes) this.#restart(this.#provenance.originBytes);
-    else if (node === null && this.#data !== null) this.#restart(0);
+    if (node === null && provenance.originBytes < this.#progress.fromBytes) this.#restart(provenance.originBytes);
+    else if (node === null && data !== null) this.#restart(0);
     if (node === null) this.#readOrigin();
     else this.#read(node, as);
   }
 
-  #begin(node: NodeId | null, as: AskedAs | 'origin'): number {
-    this.#phase = 'reading';
-    this.#attemptMs = this.#shared.nowMs();
-    this.source = node;
-    this.#as = as;
-    this.#attemptFromBytes = this.#fromBytes;
-    return ++this.#attempt;
-  }
-
   #read(node: NodeId, as: AskedAs): void {
-    const attempt = this.#begin(node, as);
+    this.#phase = 'reading';
     if (as === 'owner') this.#owner = node;
-    const context = as === 'parent' ? null : this.#contexts.current;
-    const ask = { node, as, fromBytes: this.#fromBytes, exclude: this.#sources.exclude(as), hops: this.#hops, load: this.#shared.load(), trusted: as !== 'parent' && this.#provenance.allTrusted, wrong: this.#corruptions > 0, context };
-    this.#shared.effects.ask(this, attempt, ask);
+    this.#attempts.read(node, as, {
+      fromBytes: this.#progress.fromBytes,
+      exclude: this.#sources.exclude(as),
+      hops: this.#hops,
+      trusted: as !== 'parent' && this.#integrity.provenance.allTrusted,
+      wrong: this.#integrity.wasWrong,
+      context: as === 'parent' ? null : this.#origin.context,
+    });
   }
 
   #readOrigin(): void {
-    const context = this.#contexts.current;
+    const { context } = this.#origin;
     if (context === null) {
-      this.#close({ kind: 'failed', error: this.#lastError ?? wire('ORIGIN_UNREACHABLE', 'no node answers, and no client gave a way to the origin') });
+      this.#close({ kind: 'failed', error: this.#lastError ?? wireError('ORIGIN_UNREACHABLE', 'no node answers, and no client gave a way to the origin') });
       return;
     }
-    const attempt = this.#begin(null, 'origin');
-    this.#originTries++;
-    this.#shared.effects.origin(this, attempt, { fromBytes: this.#fromBytes, wrong: this.#corruptions > 0, context });
+    this.#phase = 'reading';
+    this.#origin.begun();
+    this.#attempts.origin(this.#progress.fromBytes, this.#integrity.wasWrong, context);
   }
 
   #stat(node: NodeId, parent: NodeId | null, report: Report): void {
     this.#phase = 'checking';
-    this.#attemptMs = this.#shared.nowMs();
-    this.source = node;
-    this.#shared.effects.stat(this, ++this.#attempt, { node, parent, report });
+    this.#attempts.stat(node, parent, report);
   }
 
   #wait(ms: number): void {
     // The other side has let time pass already when it says "at once".
-    if (ms <= 1 && this.#shared.nowMs() > this.#attemptMs) {
-      this.#go();
-      return;
-    }
+    if (ms <= 1 && this.#shared.nowMs() > this.#attempts.sinceMs) this.#go();
+    else this.#waitFor(ms * (0.75 + 0.5 * this.#shared.random()));
+  }
+
+  #waitFor(ms: number): void {
     this.#phase = 'waiting';
-    this.#dueMs = this.#shared.nowMs() + ms * (0.75 + 0.5 * this.#shared.random());
+    this.#dueMs = this.#shared.nowMs() + ms;
   }
 
   // --- how attempts end ---
 
   #originEnded(result: AttemptResult): void {
-    const error = result.kind === 'failed' || result.kind === 'refused' ? result.error : wire('INTERNAL', 'the origin was read, and a peer answered');
+    const error = result.kind === 'failed' || result.kind === 'refused' ? result.error : wireError('INTERNAL', 'the origin was read, and a peer answered');
     this.#lastError = error;
-    if (isFinal(error)) this.#denied(error);
-    else if (this.#originTries >= ORIGIN_TRIES_MAX) this.#close({ kind: 'failed', error });
-    else {
-      const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#originTries - 1);
-      const leftMs = FETCH_PATIENCE_MS - (this.#shared.nowMs() - this.#grownMs);
-      if (pauseMs > leftMs) this.#close({ kind: 'failed', error });
-      else {
-        this.#shared.observe('origin-retry', null);
-        if (error.code === 'DIGEST_MISMATCH') this.#restart(0);
-        this.#phase = 'waiting';
-        this.#dueMs = this.#shared.nowMs() + pauseMs * (1 + 0.25 * this.#shared.random());
-      }
-    }
+    this.#afterOrigin(this.#origin.failed(error, FETCH_PATIENCE_MS - (this.#shared.nowMs() - this.#progress.grownMs)));
   }
 
-  /** The origin said no to the newest credential: the next, or the end. */
-  #denied(error: WireError): void {
-    this.#contexts.refused();
-    if (this.#contexts.current === null) this.#close({ kind: 'refused', error });
-    else this.#go();
+  #afterOrigin(then: AfterOrigin): void {
+    if (then.kind === 'end') this.#close(then.result);
+    else if (then.kind === 'again') this.#go();
+    else {
+      this.#shared.observe('origin-retry', null);
+      if (then.anew) this.#restart(0);
+      this.#waitFor(then.ms);
+    }
   }
 
   #redirected(node: NodeId, parents: readonly NodeId[], word: string | null): void {
     this.#shared.observe('redirected', null);
-    if (word !== null && this.#as === 'owner') this.#word = word;
-    if (this.#data !== null) {
+    const integrity = this.#integrity;
+    if (word !== null && this.#attempts.as === 'owner') integrity.word = word;
+    if (integrity.data !== null) {
       // It sends us to others although we have every byte: it does not know the checksum yet, or has just said it.
-      this.#statMissed = false;
-      if (this.#word !== null) this.#compare(this.#data);
+      integrity.statMissed = false;
+      if (integrity.word !== null) this.#compare(integrity.data);
       else this.#wait(ORIGIN_BACKOFF_MS);
       return;
     }
-    if (node === this.#lateUnder && word === null && this.#lateness.isOwnersFault(this.#ownerSinceMs) && this.#sources.mayLeave(node, 'owner')) {
-      // A parent was late, and the owner has not got the shard itself by now: it is the owner that is slow, or what is behind it.
+    if (word === null && this.#lateness.isOwnersFault(node, this.#progress.ownerSinceMs)) {
       this.#shared.health.slow(node, this.#shared.nowMs());
       this.#passOver(node);
       return;
     }
     const parent = this.#sources.parentOf(parents);
-    if (this.#as === 'root' || ++this.#redirects > REDIRECTS_MAX || parent === undefined) {
+    if (this.#attempts.as === 'root' || this.#progress.redirected() || parent === undefined) {
       this.#shared.health.failed(node, this.#shared.nowMs());
       this.#passOver(node);
     } else this.#read(parent, 'parent');
   }
 
   #busy(node: NodeId, retryMs: number): void {
-    if (this.#as === 'parent') this.#go();
-    else {
-      const nowMs = this.#shared.nowMs();
-      const mayLeave = this.#sources.mayLeave(node, this.#as);
-      // The last root is waited for however long it is busy: behind it there is only the origin, for which it waits itself.
-      const out = (mayLeave || this.#as === 'owner') && nowMs - this.#ownerMs > Math.max(OWNER_PATIENCE_MS, this.#shared.pace.patienceMs);
-      if (out) this.#shared.health.failed(node, nowMs);
-      if (out || (mayLeave && this.#lateness.isLate(this.#as, this.#ownerMs))) this.#passOver(node);
-      else this.#wait(retryMs);
+    const { as } = this.#attempts;
+    if (as === 'parent') {
+      this.#go();
+      return;
     }
+    const out = this.#lateness.isOut(node, as, this.#progress.ownerMs);
+    if (out) this.#shared.health.failed(node, this.#shared.nowMs());
+    if (out || this.#lateness.isOver(node, as, this.#progress.ownerMs)) this.#passOver(node);
+    else this.#wait(retryMs);
   }
 
   #refused(node: NodeId, error: WireError): void {
-    if (this.#as === 'parent') {
+    if (this.#attempts.as === 'parent') {
       this.#leave(node);
       return;
     }
     this.#lastError = error;
-    if (isFinal(error)) this.#denied(error);
-    else if (++this.#refusals > OWNER_REFUSALS_MAX) this.#close({ kind: 'failed', error });
-    else this.#passOver(node);
+    const then = this.#origin.refused(error);
+    if (then === null) this.#passOver(node);
+    else this.#afterOrigin(then);
   }
 
   #failed(node: NodeId, error: WireError): void {
     const { health, nowMs, observe } = this.#shared;
+    const progress = this.#progress;
     this.#lastError = error;
     if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH') {
       this.#corrupt(null);
       return;
     }
     observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
-    if (error.code === 'PEER_TIMEOUT' && this.#receivedBytes > this.#attemptFromBytes && this.#fellSilent !== node) {
-      this.#fellSilent = node;
+    if (error.code === 'PEER_TIMEOUT' && progress.receivedBytes > this.#attempts.fromBytes && progress.fellSilent !== node) {
+      progress.fellSilent = node;
       // It sent, then fell silent: it may have nothing to send, as what is behind it is slow. If it is dead the next request tells;
       // the second time is enough.
       health.slow(node, nowMs());
-      if (this.#as === 'parent') this.#leave(node);
+      if (this.#attempts.as === 'parent') this.#leave(node);
       else this.#go();
       return;
     }
@@ -356,14 +307,13 @@ export class ShardFetch implements Fetch {
   }
 
   /** Not from this node again: a parent is excluded, an owner or root passed over in this fetch. */
-  #passOver(node: NodeId, as: AskedAs | 'origin' = this.#as): void {
+  #passOver(node: NodeId, as: AskedAs | 'origin' = this.#attempts.as): void {
     if (as === 'parent') {
       this.#leave(node);
       return;
     }
     this.#sources.passOver(node);
-    this.#ownerMs = this.#ownerSinceMs = this.#shared.nowMs();
-    this.#redirects = 0;
+    this.#progress.ownerChanged();
     this.#shared.observe('owner-changed', node);
     this.#go();
   }
@@ -375,87 +325,54 @@ export class ShardFetch implements Fetch {
 
   // --- all bytes are here ---
 
-  #whole(data: Data, node: NodeId | null, tookMs: number): void {
+  #whole(data: Whole, node: NodeId | null): void {
     const { pace, nowMs } = this.#shared;
-    this.#data = data;
-    this.#ownerMs = nowMs();
-    this.#statMissed = false;
-    if (this.#attemptFromBytes === 0) pace.done(tookMs, nowMs());
-    if (node === null) this.#word = data.checksum;
-    else if (this.#as !== 'parent' && data.word !== null) this.#word = data.word;
-    if (this.#word === null) this.#go();
+    this.#progress.ownerMs = nowMs();
+    if (this.#attempts.fromBytes === 0) pace.done(nowMs() - this.#attempts.sinceMs, nowMs());
+    this.#integrity.whole(data, node, this.#attempts.as !== 'parent');
+    if (this.#integrity.word === null) this.#go();
     else this.#compare(data);
   }
 
-  #compare(data: Data): void {
-    if (this.#word !== data.checksum) {
-      this.#corrupt(data);
-      return;
-    }
-    if (this.#provenance.lastPeer !== null) this.#shared.health.succeeded(this.#provenance.lastPeer);
-    const { totalBytes, lengthBytes, checksum } = data;
-    this.#finish({ kind: 'done', totalBytes, lengthBytes, checksum, from: this.#provenance.fromOrigin ? 'origin' : 'peer' });
+  #compare(data: Whole): void {
+    const result = this.#integrity.result(data);
+    if (result === null) this.#corrupt(data);
+    else this.#finish(result);
   }
 
-  /**
-   * The bytes are not the owner's. One sender without a claim to trust: it lied. Several: each may have. None: the owner
-   * contradicts itself. The first time what came from owner, root or origin is kept; after that nothing is.
-   */
-  #corrupt(data: Data | null): void {
-    const { health, nowMs, observe } = this.#shared;
-    const suspects = this.#provenance.suspects;
-    this.#corruptions++;
-    observe('corrupt', suspects.length === 1 ? suspects[0]! : null);
-    this.#lastError = wire('CHECKSUM_MISMATCH', `shard ${this.shard.index} came with wrong bytes from ${suspects.length} node(s)`);
-    for (const node of suspects) {
-      if (suspects.length > 1) health.failed(node, nowMs());
-      else if (health.lied(node, nowMs())) observe('lied', node);
-      this.#sources.shun(node);
-    }
-    const { node, as } = this.#sources.next();
-    if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1)) this.#sources.passOver(node);
-    this.#restart(this.#corruptions === 1 && data !== null && suspects.length > 0 ? this.#provenance.trustedBytes : 0);
-    if (this.#corruptions > CORRUPTIONS_MAX) this.#close({ kind: 'failed', error: this.#lastError });
-    else if (node !== null && as === 'owner' && suspects.length === 1) this.#stat(node, suspects[0]!, 'lied');
+  /** The bytes are not the owner's, or not the blob's by its digest. */
+  #corrupt(data: Whole | null): void {
+    const { error, fromBytes, hopeless, tell } = this.#integrity.blame(data, this.#sources);
+    this.#lastError = error;
+    this.#restart(fromBytes);
+    if (hopeless) this.#close({ kind: 'failed', error });
+    else if (tell !== null) this.#stat(tell.owner, tell.liar, 'lied');
     else this.#go();
   }
 
   #restart(fromBytes: number): void {
-    this.#data = null;
-    this.#word = null;
-    this.#statMissed = false;
-    this.#provenance.cut(fromBytes);
-    this.#fromBytes = this.#receivedBytes = fromBytes;
+    this.#integrity.restart(fromBytes);
+    this.#progress.restart(fromBytes);
   }
 
   // --- watching ---
 
-  #grew(receivedBytes: number): void {
-    if (receivedBytes <= this.#receivedBytes) return;
-    this.#receivedBytes = receivedBytes;
-    this.#redirects = 0;
-    this.#grownMs = this.#ownerMs = this.#shared.nowMs();
-  }
-
   /** Leaves a peer that takes far longer than shards do lately; each time it is more patient. */
   #watch(nowMs: number): void {
-    const { health, effects, observe } = this.#shared;
-    this.#grew(effects.receivedBytes(this));
-    const node = this.source;
-    if (node === null || !this.#lateness.isLate(this.#as, this.#attemptMs) || !this.#sources.mayLeave(node, this.#as)) return;
-    this.#lateness.left(this.#as);
-    observe('slow', node);
-    health.slow(node, nowMs);
-    if (this.#as === 'parent') {
-      this.#sources.shun(node);
-      this.#lateUnder = this.#owner;
-    } else this.#sources.passOver(node);
+    this.#progress.grew(this.#shared.effects.receivedBytes(this));
+    const { node, as, sinceMs } = this.#attempts;
+    if (node === null || !this.#lateness.isOver(node, as, sinceMs)) return;
+    this.#lateness.left(as, this.#owner);
+    this.#shared.observe('slow', node);
+    this.#shared.health.slow(node, nowMs);
+    if (as === 'parent') this.#sources.shun(node);
+    else this.#sources.passOver(node);
     this.#abandon();
   }
 
   /** An owner that keeps the checksum back, because it has not got the shard itself, is passed over: others have. */
   #watchStat(nowMs: number, node: NodeId): void {
-    if (!this.#lateness.isLate('owner', this.#attemptMs) || !this.#sources.mayLeave(node, 'owner')) return;
+    if (!this.#lateness.isOver(node, 'owner', this.#attempts.sinceMs)) return;
     this.#shared.observe('slow', node);
     this.#shared.health.slow(node, nowMs);
     this.#passOver(node, 'owner');
@@ -463,31 +380,20 @@ export class ShardFetch implements Fetch {
 
   #abandon(): void {
     this.#phase = 'leaving';
-    this.#shared.effects.abandon(this, this.#attempt);
+    this.#attempts.abandon();
   }
 
   #close(result: FetchResult): void {
     if (this.#phase === 'over' || this.#closing !== null) return;
     if (this.#phase === 'reading' || this.#phase === 'leaving') {
       this.#closing = result;
-      const abandoned = this.#phase === 'leaving';
-      this.#phase = 'leaving';
-      if (!abandoned) this.#shared.effects.abandon(this, this.#attempt);
+      if (this.#phase === 'reading') this.#abandon();
     } else this.#finish(result);
   }
 
   #finish(result: FetchResult): void {
     this.#phase = 'over';
-    this.source = null;
+    this.#attempts.node = null;
     this.#shared.over(this, result);
   }
-
-  /** Milliseconds since the fetch began. */
-  ageMs(): number {
-    return this.#shared.nowMs() - this.#startedMs;
-  }
-}
-
-function wire(code: ErrorCode, message: string): WireError {
-  return { code, message, status: errorTable[code].status };
 }

@@ -1,5 +1,7 @@
-import type { FetchShared } from './fetch.ts';
-import type { AskedAs } from './types.ts';
+import { OWNER_PATIENCE_MS } from '../limits.ts';
+import type { FetchShared } from './fetch-shared.ts';
+import type { Sources } from './sources.ts';
+import type { AskedAs, NodeId } from './types.ts';
 
 /**
  * When one fetch calls somebody late: after a multiple of what shards took lately, twice that each time it has left
@@ -9,12 +11,16 @@ import type { AskedAs } from './types.ts';
  */
 export class Lateness {
   readonly #shared: FetchShared;
+  readonly #sources: Sources;
   readonly #startedMs: number;
   #parentsLeft = 0;
   #ownersLeft = 0;
+  /** The owner in whose tree a parent was late. */
+  #lateUnder: NodeId | null = null;
 
-  constructor(shared: FetchShared) {
+  constructor(shared: FetchShared, sources: Sources) {
     this.#shared = shared;
+    this.#sources = sources;
     this.#startedMs = shared.nowMs();
   }
 
@@ -27,15 +33,33 @@ export class Lateness {
     return tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (hasRoots && tookMs > 2 * lateMs));
   }
 
-  /** Whether an owner is to blame that was first asked at `sinceMs`, a parent it named was late, and it has not got the shard itself. */
-  isOwnersFault(sinceMs: number): boolean {
+  /** Whether `node` is late, and may be left for that. */
+  isOver(node: NodeId, as: AskedAs | 'origin', sinceMs: number): boolean {
+    return this.isLate(as, sinceMs) && this.#sources.mayLeave(node, as);
+  }
+
+  /** Whether an owner or root that only says "busy" since `sinceMs` has been waited for long enough. */
+  isOut(node: NodeId, as: AskedAs | 'origin', sinceMs: number): boolean {
+    const { pace, nowMs } = this.#shared;
+    // The last root is waited for however long it is busy: behind it there is only the origin, for which it waits itself.
+    return (as === 'owner' || this.#sources.mayLeave(node, as)) && nowMs() - sinceMs > Math.max(OWNER_PATIENCE_MS, pace.patienceMs);
+  }
+
+  /**
+   * Whether the owner, first asked at `sinceMs`, is to blame (or what is behind it): a parent it named was late, and it
+   * has not got the shard itself by now.
+   */
+  isOwnersFault(owner: NodeId, sinceMs: number): boolean {
     const { pace, nowMs, membership } = this.#shared;
+    if (owner !== this.#lateUnder || !this.#sources.mayLeave(owner, 'owner')) return false;
     return membership().roots.size > 0 || nowMs() - sinceMs > pace.lateOwnerMs;
   }
 
-  /** Somebody asked as `as` was left for being late: be more patient with the next. */
-  left(as: AskedAs | 'origin'): void {
-    if (as === 'parent') this.#parentsLeft++;
-    else this.#ownersLeft++;
+  /** Somebody asked as `as` was left for being late, a parent in the tree of `owner`: be more patient with the next. */
+  left(as: AskedAs | 'origin', owner: NodeId | null): void {
+    if (as === 'parent') {
+      this.#parentsLeft++;
+      this.#lateUnder = owner;
+    } else this.#ownersLeft++;
   }
 }

@@ -1,5 +1,5 @@
 import { ACCUSERS_MIN, EXCLUDES_MAX, SUCCESSORS } from '../limits.ts';
-import type { FetchShared } from './fetch.ts';
+import type { FetchShared } from './fetch-shared.ts';
 import type { AskedAs, NodeId, ShardId } from './types.ts';
 
 /** Whom one fetch may ask, and whom it no longer does. */

@@ -1,5 +1,6 @@
 import { HOPS_MAX, OWNER_RETRY_MS, TRACKER_IDLE_MS, UPLOADS_MAX } from '../limits.ts';
-import { ShardFetch, type FetchShared } from './fetch.ts';
+import { ShardFetch } from './fetch.ts';
+import type { FetchShared } from './fetch-shared.ts';
 import { PeerHealth } from './health.ts';
 import { Pace } from './pace.ts';
 import { Membership } from './rank.ts';
@@ -7,7 +8,7 @@ import { ShardMap } from './shard-map.ts';
 import { treeShape, type TreeShape } from './tracker.ts';
 import { Trackers } from './trackers.ts';
 import type {
-  AskRequest, Distrust, FetchContext, FetchResult, Member, NodeId, PeerStatus, Report, ShardId, ShardWord, SwarmOptions, SwarmSnapshot, TreeEdge, Verdict,
+  AskRequest, Distrust, Fetch, FetchContext, FetchResult, Member, NodeId, PeerStatus, Report, ShardId, ShardWord, SwarmOptions, SwarmSnapshot, TreeEdge, Verdict,
 } from './types.ts';
 
 /** How often what is idle is looked for. */
@@ -190,7 +191,7 @@ export class Swarm {
     return this.#trackers.blobs();
   }
 
-  #over(fetch: ShardFetch, result: FetchResult): void {
+  #over(fetch: Fetch, result: FetchResult): void {
     this.#fetches.delete(fetch.shard);
     const tracker = this.#trackers.peek(fetch.shard);
     if (tracker !== undefined && result.kind === 'done') tracker.word = { totalBytes: result.totalBytes, lengthBytes: result.lengthBytes, checksum: result.checksum };

@@ -1,0 +1,60 @@
+import type { FetchShared } from './fetch-shared.ts';
+import type { AskedAs, Fetch, FetchContext, NodeId, PeerAsk, Report } from './types.ts';
+
+/** What one fetch has under way with its driver: one attempt at most, counted, and the marks of the last. */
+export class Attempts {
+  /** As whom the node of the last read was asked. */
+  as: AskedAs | 'origin' = 'origin';
+  /** The node of the attempt under way; null: the origin, or nobody. */
+  node: NodeId | null = null;
+  /** When it began, in ms. */
+  sinceMs = 0;
+  /** First byte the last read asked for. */
+  fromBytes = 0;
+  readonly #fetch: Fetch;
+  readonly #shared: FetchShared;
+  #number = 0;
+
+  constructor(fetch: Fetch, shared: FetchShared) {
+    this.#fetch = fetch;
+    this.#shared = shared;
+  }
+
+  isCurrent(attempt: number): boolean {
+    return attempt === this.#number;
+  }
+
+  /** Reads from `node`. */
+  read(node: NodeId, as: AskedAs, ask: Omit<PeerAsk, 'node' | 'as' | 'load'>): void {
+    this.#begin(node);
+    this.as = as;
+    this.fromBytes = ask.fromBytes;
+    this.#shared.effects.ask(this.#fetch, this.#number, {
+      node, as, fromBytes: ask.fromBytes, exclude: ask.exclude, hops: ask.hops, load: this.#shared.load(), trusted: ask.trusted, wrong: ask.wrong, context: ask.context,
+    });
+  }
+
+  origin(fromBytes: number, wrong: boolean, context: FetchContext): void {
+    this.#begin(null);
+    this.as = 'origin';
+    this.fromBytes = fromBytes;
+    this.#shared.effects.origin(this.#fetch, this.#number, { fromBytes, wrong, context });
+  }
+
+  /** Asks `node` for the checksum, and tells it how it went with `parent`. */
+  stat(node: NodeId, parent: NodeId | null, report: Report): void {
+    this.#begin(node);
+    this.#shared.effects.stat(this.#fetch, this.#number, { node, parent, report });
+  }
+
+  /** The attempt under way is to stop; it still settles. */
+  abandon(): void {
+    this.#shared.effects.abandon(this.#fetch, this.#number);
+  }
+
+  #begin(node: NodeId | null): void {
+    this.sinceMs = this.#shared.nowMs();
+    this.node = node;
+    this.#number++;
+  }
+}

@@ -1,0 +1,20 @@
+import type { PeerHealth } from './health.ts';
+import type { Pace } from './pace.ts';
+import type { Membership } from './rank.ts';
+import type { Fetch, FetchEffects, FetchResult, Member, NodeId, SwarmEvent } from './types.ts';
+
+/** What the fetches of a node share. */
+export interface FetchShared {
+  self: Member;
+  membership(): Membership;
+  health: PeerHealth;
+  pace: Pace;
+  effects: FetchEffects;
+  nowMs: () => number;
+  random: () => number;
+  observe: (event: SwarmEvent, node: NodeId | null) => void;
+  /** Children this node is sending to now. */
+  load: () => number;
+  /** The fetch is over: taken out of the node's tables before its driver hears of it. */
+  over(fetch: Fetch, result: FetchResult): void;
+}

@@ -1,0 +1,92 @@
+import type { WireError } from '../errors.ts';
+import { CORRUPTIONS_MAX } from '../limits.ts';
+import type { FetchShared } from './fetch-shared.ts';
+import { wireError } from './origin-tries.ts';
+import { Provenance } from './provenance.ts';
+import type { Sources } from './sources.ts';
+import type { AttemptResult, FetchResult, NodeId, ShardId } from './types.ts';
+
+/** All bytes of a shard. */
+export type Whole = Extract<AttemptResult, { kind: 'data' }>;
+
+/** What wrong bytes lead to: from where to read anew, and whom to tell of whom. */
+export interface Blame {
+  error: WireError;
+  fromBytes: number;
+  /** Too often by now. */
+  hopeless: boolean;
+  /** The owner, to be told of a lone liar. */
+  tell: { owner: NodeId; liar: NodeId } | null;
+}
+
+/** Whether one fetch's bytes are the owner's: the bytes once all are here, the owner's word, and who sent what. */
+export class Integrity {
+  readonly provenance = new Provenance();
+  word: string | null = null;
+  /** All bytes, once they are here. */
+  data: Whole | null = null;
+  /** Whether the owner has to be asked as for bytes, because it does not know the checksum. */
+  statMissed = false;
+  readonly #shared: FetchShared;
+  readonly #shard: ShardId;
+  #corruptions = 0;
+
+  constructor(shared: FetchShared, shard: ShardId) {
+    this.#shared = shared;
+    this.#shard = shard;
+  }
+
+  /** Whether bytes seen before turned out wrong. */
+  get wasWrong(): boolean {
+    return this.#corruptions > 0;
+  }
+
+  /** Every byte is here, the last from `node` (null: the origin), vouched for by it or not. */
+  whole(data: Whole, node: NodeId | null, vouched: boolean): void {
+    this.data = data;
+    this.statMissed = false;
+    if (node === null) this.word = data.checksum;
+    else if (vouched && data.word !== null) this.word = data.word;
+  }
+
+  /** The end of the fetch, when the bytes have the owner's checksum; null when they have not. */
+  result({ totalBytes, lengthBytes, checksum }: Whole): FetchResult | null {
+    if (this.word !== checksum) return null;
+    const { lastPeer, fromOrigin } = this.provenance;
+    if (lastPeer !== null) this.#shared.health.succeeded(lastPeer);
+    return { kind: 'done', totalBytes, lengthBytes, checksum, from: fromOrigin ? 'origin' : 'peer' };
+  }
+
+  /**
+   * The bytes (`data`, or the whole blob by its digest) are not the owner's. One sender without a claim to trust: it lied.
+   * Several: each may have. None: the owner contradicts itself. The first time what came from owner, root or origin is
+   * kept; after that nothing is.
+   */
+  blame(data: Whole | null, sources: Sources): Blame {
+    const { health, nowMs, observe } = this.#shared;
+    const { suspects, trustedBytes } = this.provenance;
+    this.#corruptions++;
+    observe('corrupt', suspects.length === 1 ? suspects[0]! : null);
+    for (const node of suspects) {
+      if (suspects.length > 1) health.failed(node, nowMs());
+      else if (health.lied(node, nowMs())) observe('lied', node);
+      sources.shun(node);
+    }
+    const { node, as } = sources.next();
+    if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1)) sources.passOver(node);
+    return {
+      error: wireError('CHECKSUM_MISMATCH', `shard ${this.#shard.index} came with wrong bytes from ${suspects.length} node(s)`),
+      fromBytes: this.#corruptions === 1 && data !== null && suspects.length > 0 ? trustedBytes : 0,
+      hopeless: this.#corruptions > CORRUPTIONS_MAX,
+      tell: node !== null && as === 'owner' && suspects.length === 1 ? { owner: node, liar: suspects[0]! } : null,
+    };
+  }
+
+  /** Everything after `fromBytes` is thrown away. */
+  restart(fromBytes: number): void {
+    this.data = null;
+    this.word = null;
+    this.statMissed = false;
+    this.provenance.cut(fromBytes);
+  }
+}

@@ -1,0 +1,61 @@
+import { type ErrorCode, errorTable, type WireError } from '../errors.ts';
+import { ORIGIN_BACKOFF_MS, ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../limits.ts';
+import { Contexts } from './contexts.ts';
+import { isFinal, retryAfterMs } from './refusal.ts';
+import type { FetchContext, FetchResult } from './types.ts';
+
+/** What a failure at the origin leads to: another credential at once, a pause (`anew`: nothing of what came is kept), or the fetch's end. */
+export type AfterOrigin = { kind: 'again' } | { kind: 'pause'; ms: number; anew: boolean } | { kind: 'end'; result: FetchResult };
+
+/** One fetch's ways to the origin, and its budget of tries there, its own and those it hears of from owners and roots. */
+export class OriginTries {
+  readonly #contexts = new Contexts();
+  readonly #random: () => number;
+  #tries = 0;
+  #refusals = 0;
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  /** The credential to use now, if one is left. */
+  get context(): FetchContext | null {
+    return this.#contexts.current;
+  }
+
+  /** Another way to the origin, tried before the older ones. */
+  offer(context: FetchContext): void {
+    this.#contexts.offer(context);
+  }
+
+  /** This node reads the origin itself: one try more. */
+  begun(): void {
+    this.#tries++;
+  }
+
+  /** The read has failed, and `leftMs` of the fetch's patience are left. */
+  failed(error: WireError, leftMs: number): AfterOrigin {
+    if (isFinal(error)) return this.#denied(error);
+    if (this.#tries >= ORIGIN_TRIES_MAX) return { kind: 'end', result: { kind: 'failed', error } };
+    const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#tries - 1);
+    if (pauseMs > leftMs) return { kind: 'end', result: { kind: 'failed', error } };
+    return { kind: 'pause', ms: pauseMs * (1 + 0.25 * this.#random()), anew: error.code === 'DIGEST_MISMATCH' };
+  }
+
+  /** An owner or root says that the origin failed it; null: the next in rank may have better luck. */
+  refused(error: WireError): AfterOrigin | null {
+    if (isFinal(error)) return this.#denied(error);
+    return ++this.#refusals > OWNER_REFUSALS_MAX ? { kind: 'end', result: { kind: 'failed', error } } : null;
+  }
+
+  /** The origin said no to the newest credential: the next, or the end. */
+  #denied(error: WireError): AfterOrigin {
+    this.#contexts.refused();
+    return this.#contexts.current === null ? { kind: 'end', result: { kind: 'refused', error } } : { kind: 'again' };
+  }
+}
+
+/** An error of the core's own making. */
+export function wireError(code: ErrorCode, message: string): WireError {
+  return { code, message, status: errorTable[code].status };
+}

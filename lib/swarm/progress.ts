@@ -1,0 +1,49 @@
+import { REDIRECTS_MAX } from '../limits.ts';
+import type { NodeId } from './types.ts';
+
+/** How far one fetch has come, and how long it has been waiting, for whom. */
+export class Progress {
+  /** Bytes of the shard, from byte 0, here when last looked. */
+  receivedBytes = 0;
+  /** The byte to go on from. */
+  fromBytes = 0;
+  /** When the bytes last grew. */
+  grownMs: number;
+  /** Since when the acting owner has been asked without a byte coming of it. */
+  ownerMs: number;
+  /** When the acting owner was first asked. */
+  ownerSinceMs: number;
+  /** Who has fallen silent half-way once. */
+  fellSilent: NodeId | null = null;
+  readonly #nowMs: () => number;
+  #redirects = 0;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+    this.grownMs = this.ownerMs = this.ownerSinceMs = nowMs();
+  }
+
+  /** So many bytes are here now. */
+  grew(receivedBytes: number): void {
+    if (receivedBytes <= this.receivedBytes) return;
+    this.receivedBytes = receivedBytes;
+    this.#redirects = 0;
+    this.grownMs = this.ownerMs = this.#nowMs();
+  }
+
+  /** What came after `fromBytes` is thrown away. */
+  restart(fromBytes: number): void {
+    this.fromBytes = this.receivedBytes = fromBytes;
+  }
+
+  /** Redirected once more; whether that is too often without a byte in between. */
+  redirected(): boolean {
+    return ++this.#redirects > REDIRECTS_MAX;
+  }
+
+  /** Another node is the owner from now on. */
+  ownerChanged(): void {
+    this.ownerMs = this.ownerSinceMs = this.#nowMs();
+    this.#redirects = 0;
+  }
+}
