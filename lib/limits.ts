@@ -511,5 +511,8 @@ export const READ_WINDOW_SHARDS = 24;
 /** Blobs for which it is remembered who sent which shard, until the blob's digest has been checked; about 200 bytes a shard. */
 export const SUSPICION_BLOBS_MAX = 256;
 
+/** Lines at warn about failed requests and transfers, per second; an outage must not fill the disk of the log. */
+export const TROUBLE_LINES_PER_SECOND_MAX = 10;
+
 /** Lines a front puts into the log per second about what clients do; the rest is only counted. */
 export const NOTICES_PER_SECOND_MAX = 10;

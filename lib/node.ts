@@ -156,6 +156,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
         page,
         audit: (batch, lines) => observation.audit?.accept(batch, lines),
         notice: (code, message, requestId) => log.warn({ code, requestId }, message),
+        journal: observation.journal,
       },
       send,
     );

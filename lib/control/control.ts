@@ -3,6 +3,7 @@ import type { Answer } from '../telemetry/health.ts';
 import type { ControlMessage, FrontMessage, RelayRequest } from '../workers/messages.ts';
 import type { RelayJob, RelayResult } from '../workers/pool.ts';
 import type { Gate } from './gate.ts';
+import { FrontJournal, type Journal } from './journal.ts';
 import { PeerDesk, type PeerDeskParts } from './peer-desk.ts';
 import { Streams, type StreamParts } from './streams.ts';
 
@@ -14,6 +15,7 @@ export interface ControlParts {
   page(path: string, query: string): Promise<Answer>;
   audit(batch: string, lines: number): void;
   notice(code: ErrorCode, message: string, requestId: string): void;
+  journal: Journal;
 }
 
 /** Control's end of one front: every message of that front comes in here. */
@@ -22,16 +24,22 @@ export class FrontDesk {
   readonly #send: (message: ControlMessage, transfer?: ArrayBuffer) => void;
   readonly #streams: Streams;
   readonly #peers: PeerDesk;
+  readonly #journal: FrontJournal;
 
   constructor(parts: ControlParts, send: (message: ControlMessage, transfer?: ArrayBuffer) => void) {
     this.#parts = parts;
-    this.#send = send;
-    this.#streams = new Streams(parts.streams, send);
-    this.#peers = new PeerDesk(parts.peers, send);
+    this.#journal = new FrontJournal(parts.journal);
+    this.#send = (message, transfer) => {
+      this.#journal.said(message);
+      send(message, transfer);
+    };
+    this.#streams = new Streams(parts.streams, this.#send);
+    this.#peers = new PeerDesk(parts.peers, this.#send);
   }
 
   /** Takes one message; `listening`, `failed` and `drained` are the node's own business. */
   receive(message: Exclude<FrontMessage, { kind: 'listening' | 'failed' | 'drained' }>): void {
+    this.#journal.heard(message);
     switch (message.kind) {
       case 'open':
         this.#streams.open(message);

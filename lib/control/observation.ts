@@ -12,10 +12,12 @@ import { MeterBoard } from '../telemetry/meter-board.ts';
 import type { BlobTree, StatusInputs } from '../telemetry/status.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { VERSION } from '../version.ts';
+import { Journal } from './journal.ts';
 
 /** Everything by which a node is seen, on its control thread. */
 export interface Observation {
   log: ReturnType<typeof createLogger>;
+  journal: Journal;
   meter: Meter;
   /** Shared with the other threads, for meters of their own. */
   meters: SharedArrayBuffer;
@@ -54,6 +56,7 @@ export function openObservation(parts: { config: Config; node: string; clock: Cl
   const probe = audit === null ? null : new AuditProbe({ clock, meter, threadId: 0, post: (batch, lines) => audit.accept(batch, lines) });
   return {
     log,
+    journal: new Journal(log, clock),
     meter,
     meters: board.shared,
     telemetry,

@@ -13,6 +13,8 @@ export interface PeerDeskParts {
   loader(): ShardLoader;
   /** `bytes` went out to `node`. */
   sent(node: string, bytes: number): void;
+  /** A node was given a place in the tree of a shard this node owns, so many hops from one that has it whole. */
+  placed(depth: number): void;
   waitForChecksum(shard: ShardId, answer: (resident: Resident | null) => void): void;
 }
 
@@ -69,6 +71,8 @@ export class PeerDesk {
     if (origin !== null) facts.addOrigin(key, origin);
     const asked = { shard, node, zone, as: role, exclude, hops, load, held: loader.has(key, request.shard) };
     const verdict = swarm.ask(asked);
+    const depth = role === 'owner' ? swarm.depthOf(shard, node) : null;
+    if (depth !== null && (verdict.kind === 'serve' || verdict.kind === 'redirect')) this.#parts.placed(depth);
     if (verdict.kind === 'redirect') {
       this.#reply({ kind: 'peer', id, answer: { kind: 'redirect', parents: verdict.parents, checksum: verdict.word, totalBytes: verdict.totalBytes ?? facts.totalOf(key) } });
       return;

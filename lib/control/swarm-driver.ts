@@ -79,14 +79,17 @@ export class SwarmDriver {
       },
       observe: (event, node) => {
         if (event === 'lied' || event === 'corrupt') meter.count('integrity.shard');
-        if (event === 'lied') meter.count('penalty.quarantine');
+        if (event === 'lied') {
+          meter.count('penalty.quarantine');
+          log.warn({ peer: node, code: 'CHECKSUM_MISMATCH' }, `${node} is quarantined: it sent wrong bytes, or vouched for them`);
+        }
         if (event === 'stalled') meter.count('transfer.peer.stalled');
         if (event === 'stalled' || event === 'resumed' || event === 'slow') meter.count('penalty.cooldown');
         if (event !== 'redirected' && event !== 'owner-changed') log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
       },
     });
     this.#suspicion = new Suspicion((node) => this.#swarm.accuse(node));
-    this.#desks = new PeerDesks({ swarm: this.#swarm, clock: parts.clock, facts: parts.facts, loader: () => this.#loader!, sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes) });
+    this.#desks = new PeerDesks({ swarm: this.#swarm, clock: parts.clock, facts: parts.facts, loader: () => this.#loader!, sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes), placed: (depth) => meter.observe('treeDepth', depth) });
     this.#ticker = setInterval(() => this.#swarm.tick(), SWARM_TICK_MS);
   }
 
@@ -204,6 +207,7 @@ export class SwarmDriver {
     const filling = this.#filling(fetch, attempt, ask.fromBytes);
     arena.setSource(resident.slot, SlotSource.peer);
     const { key, index } = fetch.shard;
+    const startMs = this.#parts.clock.nowMs();
     const running = this.#transfers.peer(
       ask.node,
       { key, shard: index, fromBytes: ask.fromBytes, node: self, zone: this.#self.zone, role: ask.as, exclude: ask.exclude, hops: ask.hops, load: ask.load },
@@ -213,6 +217,7 @@ export class SwarmDriver {
     job.running = running;
     const result = await running;
     job.running = null;
+    observation.journal.transferred(way, fetch.shard, ask.node, startMs, result);
     if (result.kind === 'data') {
       this.#suspicion.came(key, index, ask.node, result.checksum);
       observation.meter.count('transfer.peer.done');
@@ -227,10 +232,12 @@ export class SwarmDriver {
     const filling = this.#filling(fetch, attempt, ask.fromBytes);
     arena.setSource(filling.slot, SlotSource.origin);
     const job = this.#job(fetch);
+    const startMs = this.#parts.clock.nowMs();
     const running = this.#transfers.origin((ask.context as OriginWay).origin, filling);
     job.running = running;
     const result = await running;
     job.running = null;
+    observation.journal.transferred(job.way, fetch.shard, null, startMs, result);
     observation.meter.count(result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed');
     if (result.kind === 'data' && ask.fromBytes > 0) observation.meter.count('transfer.origin.resumed');
     if (result.kind === 'data') this.#suspicion.came(fetch.shard.key, fetch.shard.index, null, result.checksum);

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { preadPath, statPath, type PreadQuery, type StatQuery } from '../cluster/rpc.ts';
 import type { ClusterSecret } from '../cluster/secret.ts';
 import { ORIGIN_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
+import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import type { OriginContext } from '../workers/messages.ts';
 import type { OriginReadResult } from '../workers/origin-read.ts';
 import type { PeerReadResult } from '../workers/peer-read.ts';
@@ -44,7 +45,7 @@ export class Transfers {
     const sealed = more.origin === null ? '' : secret.seal(JSON.stringify(more.origin));
     const headers: Record<string, string> = { 'shoal-auth': secret.sign('GET', path, clock.wallMs(), sealed) };
     if (sealed !== '') headers['shoal-origin'] = sealed;
-    if (more.requestId !== '') headers['shoal-request-id'] = more.requestId;
+    if (more.requestId !== '') headers[REQUEST_ID_HEADER] = more.requestId;
     return pools.run({ kind: 'peer', ...addressOf(node), path, headers, ...filling });
   }
 

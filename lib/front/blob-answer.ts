@@ -213,7 +213,7 @@ export class BlobAnswer {
     this.#finish(true, error.code);
     // Runtimes repeat a 429 at once on the same host, but take a 503 for what it is (CONTRACT 2.5).
     const said = error.status === 429 ? new ShoalError('OVERLOADED', error.message, { headers: error.headers }) : error;
-    this.#res.cork(() => refuse(this.#res, said, this.#request.bodyless));
+    this.#res.cork(() => refuse(this.#res, said, this.#request.bodyless, this.#request.requestId));
   }
 
   #sent(bytes: number, shard: number, slot: number): void {

@@ -5,6 +5,7 @@ import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena } from '../io/arena.ts';
 import { Doorbells } from '../io/doorbell.ts';
+import { Allowance } from '../telemetry/allowance.ts';
 import { AuditProbe } from '../telemetry/audit.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
@@ -16,7 +17,6 @@ import { serveExporter } from './exporter.ts';
 import { servePeers } from './peer-answer.ts';
 import { serveProxy } from './proxy.ts';
 import { SlotFollowers } from './slot-follower.ts';
-import { Allowance } from './allowance.ts';
 import { Throttle } from './throttle.ts';
 import { WarmMemory } from './warm.ts';
 
@@ -87,7 +87,8 @@ function main(start: FrontStart, port: MessagePort): void {
     },
     passed(answer) {
       inFlight -= 1;
-      meter.record('http', answer.bodyBytes, micros(answer.startMs));
+      meter.record('http', answer.bodyBytes, micros(answer.startMs), answer.error !== null);
+      if (answer.error !== null) meter.count(`refusal.${answer.error}`);
     },
     sent(tier, bytes) {
       meter.count(`served.client.${tier}`, bytes);

@@ -7,6 +7,7 @@ import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
 import { parsePread, parseStat, type PreadQuery } from '../cluster/rpc.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
+import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { TIERS } from './blob-answer.ts';
 import { answer, statusLine } from './responses.ts';
 
@@ -45,7 +46,7 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
     const pread = parsePread(path, query);
     if (tools.draining()) say(res, 404, { kind: 'miss' });
     else if (pread === null) sayError(res, 400, new ShoalError('BAD_REQUEST', 'not a shard request').toWire());
-    else new PeerAnswer(res, pread, openOrigin(req.getHeader('shoal-origin'), tools.secret), req.getHeader('shoal-request-id'), tools);
+    else new PeerAnswer(res, pread, openOrigin(req.getHeader('shoal-origin'), tools.secret), acceptRequestId(req.getHeader(REQUEST_ID_HEADER)), tools);
   }));
   app.get('/rpc/stat/*', signed((res, _req, path, query) => stat(res, path, query, tools)));
   app.any('/*', (res) => sayError(res, 404, new ShoalError('BAD_REQUEST', 'nodes speak /rpc/pread and /rpc/stat').toWire()));

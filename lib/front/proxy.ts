@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
-import { ShoalError } from '../errors.ts';
+import { ShoalError, type ErrorCode } from '../errors.ts';
 import { classify, type Route, type RouteConfig } from '../registry/route.ts';
+import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { BlobAnswer, type BlobAnswerTools } from './blob-answer.ts';
 import { answer, refuse, statusLine } from './responses.ts';
 
@@ -12,8 +12,8 @@ export interface ProxyTools extends BlobAnswerTools {
   route: RouteConfig;
   /** Set while the node drains: nothing new is begun. */
   draining(): boolean;
-  /** Anything but a blob answered: `bodyBytes` went out. */
-  passed(answer: { bodyBytes: number; startMs: number; status: number }): void;
+  /** Anything but a blob answered: `bodyBytes` went out, or an `error` of this node's own. */
+  passed(answer: { bodyBytes: number; startMs: number; status: number; error: ErrorCode | null }): void;
   /** A request this node refuses by itself, and why. */
   refused(error: ShoalError, requestId: string): void;
 }
@@ -27,7 +27,9 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   const method = req.getCaseSensitiveMethod();
   if (tools.draining()) {
     res.onAborted(() => undefined);
-    refuse(res, new ShoalError('DRAINING', 'this node is about to stop; ask another or come back'), method === 'HEAD');
+    const error = new ShoalError('DRAINING', 'this node is about to stop; ask another or come back');
+    tools.refused(error, '');
+    refuse(res, error, method === 'HEAD');
     return;
   }
   const rawPath = req.getUrl();
@@ -45,23 +47,23 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
     }
   }
   const route = classify({ method, rawPath, query: query ?? '', host }, tools.route);
-  const requestId = requestIdOf(req);
+  const requestId = acceptRequestId(req.getHeader(REQUEST_ID_HEADER));
   switch (route.kind) {
     case 'refused':
       tools.refused(route.error, requestId);
       res.onAborted(() => undefined);
-      refuse(res, route.error, bodyless);
+      refuse(res, route.error, bodyless, requestId);
       return;
     case 'blob':
       new BlobAnswer(res, { ...blobRequest, name: route.target, requestId }, tools).startCold();
       return;
     case 'relay':
-      relay(res, req, route, method, tools);
+      relay(res, req, route, method, requestId, tools);
   }
 }
 
 /** Passes a request through to the registry, and its answer back, unchanged. */
-function relay(res: HttpResponse, req: HttpRequest, route: Extract<Route, { kind: 'relay' }>, method: string, tools: ProxyTools): void {
+function relay(res: HttpResponse, req: HttpRequest, route: Extract<Route, { kind: 'relay' }>, method: string, requestId: string, tools: ProxyTools): void {
   const headers: Record<string, string> = {};
   for (const name of RELAYED_REQUEST_HEADERS) {
     const value = req.getHeader(name);
@@ -72,14 +74,14 @@ function relay(res: HttpResponse, req: HttpRequest, route: Extract<Route, { kind
   let gone = false;
   res.onAborted(() => (gone = true));
   tools.started();
-  tools.link.relay({ method, url: route.url, upstreamHost: route.upstreamHost, headers, manifestScope: scope }, (message) => {
+  tools.link.relay({ method, url: route.url, upstreamHost: route.upstreamHost, headers, manifestScope: scope, requestId }, (message) => {
     const error = message.kind === 'answer' ? null : ShoalError.fromWire(message.kind === 'refused' ? message.error : { code: 'INTERNAL', message: message.kind });
     const status = message.kind === 'answer' ? message.status : error!.status;
-    tools.passed({ bodyBytes: message.kind === 'answer' ? message.body.length : 0, startMs, status });
+    tools.passed({ bodyBytes: message.kind === 'answer' ? message.body.length : 0, startMs, status, error: error?.code ?? null });
     if (gone) return;
     res.cork(() => {
       if (message.kind === 'answer') pass(res, message, method === 'HEAD');
-      else refuse(res, error!, method === 'HEAD');
+      else refuse(res, error!, method === 'HEAD', requestId);
     });
   });
 }
@@ -95,10 +97,4 @@ function pass(res: HttpResponse, message: { status: number; headers: Record<stri
   for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
   if (length === undefined) res.endWithoutBody();
   else res.endWithoutBody(Number(length));
-}
-
-/** The id a pull is followed by across nodes and logs: the client's own when it is well-formed, else a new one. */
-function requestIdOf(req: HttpRequest): string {
-  const given = req.getHeader('shoal-request-id');
-  return /^[0-9A-Za-z-]{8,64}$/.test(given) ? given : randomBytes(8).toString('hex');
 }

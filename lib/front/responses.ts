@@ -1,5 +1,6 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { ociErrorBody, type ShoalError } from '../errors.ts';
+import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 
 /** Reason phrases of the statuses we answer with (RFC 9110 15); others go out with their number alone. */
 const REASONS: Record<number, string> = {
@@ -20,9 +21,10 @@ export function answer(res: HttpResponse, status: number, headers: Record<string
   else res.end(body);
 }
 
-/** An error in the OCI form, with the headers that go with it. */
-export function refuse(res: HttpResponse, error: ShoalError, bodyless = false): void {
+/** An error in the OCI form, with the headers that go with it; `requestId` is what the log has of it. */
+export function refuse(res: HttpResponse, error: ShoalError, bodyless = false, requestId = ''): void {
   const headers: Record<string, string> = { 'Content-Type': 'application/json', ...error.headers };
+  if (requestId !== '') headers[REQUEST_ID_HEADER] = requestId;
   if (error.code === 'METHOD_UNSUPPORTED') headers['Allow'] = 'GET, HEAD';
   if ((error.status === 503 || error.status === 429) && headers['Retry-After'] === undefined && headers['retry-after'] === undefined) headers['Retry-After'] = '1';
   answer(res, error.status, headers, ociErrorBody(error), bodyless);

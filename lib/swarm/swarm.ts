@@ -176,6 +176,11 @@ export class Swarm {
     };
   }
 
+  /** Hops between `node`, in the tree this node keeps for a shard, and one that has the shard whole; null when it is not in it. */
+  depthOf(shard: ShardId, node: NodeId): number | null {
+    return this.#trackers.peek(shard)?.depthOf(node) ?? null;
+  }
+
   /** Edges from this node to the deepest node of the deepest tree it keeps. */
   depthMax(): number {
     return this.#trackers.depthMax();

@@ -128,6 +128,11 @@ export class Tracker {
     return this.#deepest;
   }
 
+  /** Nodes a shard was to pass through when `node` was given its place, itself included; null when it has none. */
+  depthOf(node: NodeId): number | null {
+    return this.#holders.get(node)?.depth ?? null;
+  }
+
   edges(edgesMax: number): TreeEdge[] {
     const edges: TreeEdge[] = [];
     for (const holder of this.#holders.values()) {

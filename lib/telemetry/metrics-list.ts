@@ -87,7 +87,6 @@ export const counterFamilies = [
       'transfer.peer.failed': { source: 'peer', outcome: 'failed' },
       'transfer.peer.resumed': { source: 'peer', outcome: 'resumed' },
       'transfer.peer.stalled': { source: 'peer', outcome: 'stalled' },
-      'transfer.peer.hedged': { source: 'peer', outcome: 'hedged' },
     },
   },
   {
@@ -245,7 +244,7 @@ export const histogramFamilies = [
   },
   {
     name: 'shoal_tree_depth',
-    help: 'Hops between this node and the owner of each shard it received from another node; 1: straight from the owner.',
+    help: 'Hops between each node sent into a tree this node tracks and one that has the shard whole; 1: straight from the owner or such a node.',
     labels: [],
     unit: 'hops',
     bounds: depthBounds,

@@ -1,7 +1,7 @@
-/** Follows one pull across nodes: made by the node the client asked, sent along on the p2p port, put in every log line. */
+/** Follows one request of a client across nodes: made by the node the client asked, sent along on the p2p port, put in every log line. */
 export const REQUEST_ID_HEADER = 'shoal-request-id';
 
-const WELL_FORMED = /^[0-9a-f]{16}$/;
+const WELL_FORMED = /^[0-9A-Za-z-]{8,64}$/;
 
 /** A new id: 16 hex digits from `random` (values in [0, 1)). */
 export function newRequestId(random: () => number = Math.random): string {
@@ -12,7 +12,7 @@ export function newRequestId(random: () => number = Math.random): string {
   return half() + half();
 }
 
-/** The id another node sent when it is well-formed, else a new one: a header of a stranger never reaches a log unread. */
+/** The id that came with a request when it is well-formed, else a new one: a header of a stranger never reaches a log unread. */
 export function acceptRequestId(header: string | undefined, random: () => number = Math.random): string {
   return header !== undefined && WELL_FORMED.test(header) ? header : newRequestId(random);
 }

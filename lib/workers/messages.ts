@@ -55,6 +55,7 @@ export interface RelayRequest {
   headers: Record<string, string>;
   /** Set when the answer may be a manifest whose blobs belong to this access scope. */
   manifestScope: string | null;
+  requestId: string;
 }
 
 /** Another node asks for a shard (`rpc:pread`); answered by `granted`, `peer` or `refused`. */

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { ManualClock } from '../../lib/clock.ts';
 import { FrontDesk, type ControlParts } from '../../lib/control/control.ts';
 import { Gate } from '../../lib/control/gate.ts';
+import { Journal } from '../../lib/control/journal.ts';
 import type { PeerDeskParts } from '../../lib/control/peer-desk.ts';
 import type { StreamParts } from '../../lib/control/streams.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { AccessLedger } from '../../lib/registry/access.ts';
+import { createLogger } from '../../lib/telemetry/logger.ts';
 import type { ControlMessage } from '../../lib/workers/messages.ts';
 import type { RelayJob, RelayResult } from '../../lib/workers/pool.ts';
 import { KEY, settled } from './fixture.ts';
@@ -20,6 +22,7 @@ describe('control/control', () => {
   let sent: { message: ControlMessage; transfer: ArrayBuffer | undefined }[];
   let audited: unknown[];
   let noticed: [string, string, string][];
+  let logged: Record<string, unknown>[];
 
   beforeEach(() => {
     gate = new Gate({
@@ -29,7 +32,7 @@ describe('control/control', () => {
       count: () => undefined,
     });
     answer = { kind: 'answer', status: 200, headers: { etag: '"x"' }, body: MANIFEST.slice() };
-    [relayed, sent, audited, noticed] = [[], [], [], []];
+    [relayed, sent, audited, noticed, logged] = [[], [], [], [], []];
   });
 
   function desk(page: ControlParts['page'] = async () => ({ status: 200, headers: {}, body: 'grüße' })): FrontDesk {
@@ -44,12 +47,13 @@ describe('control/control', () => {
       page,
       audit: (batch, lines) => audited.push([batch, lines]),
       notice: (code, message, requestId) => noticed.push([code, message, requestId]),
+      journal: new Journal(createLogger({ level: 'debug', node: 'n:1', thread: 'control', write: (line) => logged.push(JSON.parse(line) as Record<string, unknown>) }), new ManualClock()),
     };
     return new FrontDesk(parts, (message, transfer) => sent.push({ message, transfer }));
   }
 
   const relay = (manifestScope: string | null, authorization = 'Bearer t') =>
-    ({ kind: 'relay', id: 4, method: 'GET', url: 'https://r.example/v2/app/manifests/1', upstreamHost: 'r.example', headers: { authorization }, manifestScope }) as const;
+    ({ kind: 'relay', id: 4, method: 'GET', url: 'https://r.example/v2/app/manifests/1', upstreamHost: 'r.example', headers: { authorization }, manifestScope, requestId: 'request-1' }) as const;
 
   it('passes a relayed answer on, its body moved', async () => {
     const body = answer.kind === 'answer' ? answer.body : assert.fail();
@@ -86,6 +90,7 @@ describe('control/control', () => {
     desk().receive(relay(null));
     await settled();
     assert.deepEqual(sent[0]!.message, { kind: 'refused', id: 4, error: { code: 'ORIGIN_TIMEOUT', message: 'late' } });
+    assert.deepEqual(logged.map(({ level, requestId, msg }) => [level, requestId, msg]), [['debug', 'request-1', 'a client asks the registry'], ['warn', 'request-1', 'a client was refused']]);
   });
 
   it('answers a page in UTF-8, and an error with its code when the page cannot be made', async () => {

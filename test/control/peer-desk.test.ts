@@ -30,6 +30,10 @@ class FakeSwarm {
     this.told.push(['report', ...said]);
   }
 
+  depthOf(): number | null {
+    return this.verdict.kind === 'redirect' ? 2 : 1;
+  }
+
   sent(...said: unknown[]): void {
     this.told.push(['sent', ...said]);
   }
@@ -41,13 +45,14 @@ describe('control/peer-desk', () => {
   let desks: PeerDesks;
   let replies: ControlMessage[];
   let uploads: [string, number][];
+  let depths: number[];
   let desk: PeerDesk;
 
   beforeEach(() => {
     at = loaderFixture({ disk: true });
     swarm = new FakeSwarm();
-    desks = new PeerDesks({ swarm: swarm as unknown as Swarm, clock: at.clock, facts: at.facts, loader: () => at.loader, sent: (node, bytes) => uploads.push([node, bytes]) });
-    [replies, uploads] = [[], []];
+    desks = new PeerDesks({ swarm: swarm as unknown as Swarm, clock: at.clock, facts: at.facts, loader: () => at.loader, sent: (node, bytes) => uploads.push([node, bytes]), placed: (depth) => depths.push(depth) });
+    [replies, uploads, depths] = [[], [], []];
     desk = new PeerDesk(desks.parts, (message) => replies.push(message));
   });
 
@@ -98,6 +103,7 @@ describe('control/peer-desk', () => {
     ]);
     desk.close(1, false, 0);
     assert.deepEqual([at.fills.length, swarm.told.length], [0, 0]);
+    assert.deepEqual(depths, [2], 'only a node that was given a place has a depth');
   });
 
   it('says why it cannot serve', async () => {

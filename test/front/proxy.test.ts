@@ -30,7 +30,8 @@ describe('front/proxy', () => {
 
   it('passes a request through with the headers that belong to it, and no others', async () => {
     const answer = at.get('/v2/app/manifests/latest?ns=r.example', { headers: { accept: 'application/json', authorization: 'Bearer t', 'user-agent': 'x/1', cookie: 'c=1', 'x-forwarded-for': '1.2.3.4' } });
-    const { id, ...relay } = await at.hears('relay');
+    const { id, requestId, ...relay } = await at.hears('relay');
+    assert.match(requestId, /^[0-9a-f]{16}$/);
     assert.deepEqual(relay, {
       kind: 'relay', method: 'GET', url: 'https://r.example/v2/app/manifests/latest', upstreamHost: 'r.example', manifestScope: 'repo r.example/app',
       headers: { accept: 'application/json', authorization: 'Bearer t', 'user-agent': 'x/1' },
@@ -38,7 +39,16 @@ describe('front/proxy', () => {
     at.says({ kind: 'answer', id, status: 200, headers: { 'content-type': 'application/x', 'docker-content-digest': DIGEST, 'content-length': '2' }, body: new TextEncoder().encode('{}') });
     const { status, headers, body } = await answer;
     assert.deepEqual([status, headers['content-type'], headers['docker-content-digest'], headers['content-length'], body.toString()], [200, 'application/x', DIGEST, '2', '{}']);
-    assert.deepEqual(passes, [{ bodyBytes: 2, startMs: 5, status: 200 }]);
+    assert.deepEqual(passes, [{ bodyBytes: 2, startMs: 5, status: 200, error: null }]);
+  });
+
+  it('says why a request could not be passed through, and by which id the log knows it', async () => {
+    const answer = at.get('/v2/app/manifests/latest', { headers: { 'shoal-request-id': 'pull-12345678' } });
+    const { id, requestId } = await at.hears('relay');
+    at.says({ kind: 'refused', id, error: { code: 'ORIGIN_TIMEOUT', message: 'late' } });
+    const { status, headers } = await answer;
+    assert.deepEqual([status, requestId, headers['shoal-request-id']], [504, 'pull-12345678', 'pull-12345678']);
+    assert.deepEqual(passes, [{ bodyBytes: 0, startMs: 5, status: 504, error: 'ORIGIN_TIMEOUT' }]);
   });
 
   it('answers HEAD with the length the registry told', async () => {
@@ -114,6 +124,7 @@ describe('front/proxy', () => {
     draining = true;
     const { status, headers } = await at.get('/v2/');
     assert.deepEqual([status, headers['retry-after']], [503, '1']);
+    assert.deepEqual(refusals, ['DRAINING']);
     assert.deepEqual(at.heard, []);
   });
 });

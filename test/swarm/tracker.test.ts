@@ -26,6 +26,8 @@ describe('swarm/tracker', () => {
       children.set(parent, (children.get(parent) ?? 0) + 1);
     }
     assert.ok(tracker.depth <= 12, `depth ${tracker.depth}`);
+    assert.equal(Math.max(...nodes.map((node) => tracker.depthOf(node)!)), tracker.depth);
+    assert.equal(tracker.depthOf('nobody'), null);
     assert.ok(Math.max(...children.values()) <= 8);
     for (const [node, count] of children) if (node !== 'owner' && !isInner(node, 3, 4)) assert.equal(count, 1, 'a leaf has one child at most');
   });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Browser } from './browser.ts';
-import { LiveNode, startOrigin, type Origin } from './live-node.ts';
+import { LiveNode, startOrigin, startSwarm, type Origin } from './live-node.ts';
 import { needs } from '../programs.ts';
 import { until } from './until.ts';
 
@@ -73,6 +73,31 @@ describe('telemetry of a real node', function () {
     const upstream = `/${origin.url}/v2/library/sample/blobs/sha256:${origin.digest}`;
     assert.deepEqual(of('http:pread').map((match) => match.slice(2, 5)), ranges.map(([from, to]) => [upstream, String(from), String(to - from + 1)]));
     assert.ok(of('download').length > 0);
+  });
+
+  it('follows a pull across nodes by its request id', async () => {
+    origin = await startOrigin(9 * 1024 * 1024);
+    ends.push(() => {
+      origin.server.closeAllConnections();
+      origin.server.close();
+    });
+    const nodes = await startSwarm(origin, [], 2);
+    ends.push(...nodes.map((one) => () => one.remove()));
+    const requestId = 'pull-0123456789';
+    const url = `${nodes[1]!.proxy}/v2/library/sample/blobs/sha256:${origin.digest}`;
+    const body = Buffer.from(await (await fetch(url, { headers: { 'shoal-request-id': requestId } })).arrayBuffer());
+    assert.ok(body.equals(origin.bytes));
+    const said = ({ log }: LiveNode): string[] => log.filter((line) => line['requestId'] === requestId).map((line) => String(line['msg']));
+    await until(() => said(nodes[1]!).includes('a client\'s request is over'), 'the end of the read in the log');
+    assert.ok(said(nodes[1]!).includes('a client reads a blob'));
+    assert.ok(said(nodes[1]!).includes('asked a node for a shard'));
+    // Whichever agent owns a shard, only the root goes to the origin for it.
+    await until(() => said(nodes[0]!).includes('asked the origin for a shard'), 'the same id in the root\'s log');
+    assert.ok(said(nodes[0]!).includes('a node reads a shard'));
+    assert.ok(nodes[0]!.log.some((line) => line['requestId'] === requestId && line['peer'] === nodes[1]!.name) || said(nodes[2]!).includes('a node reads a shard'));
+    const failed = await fetch(`${nodes[1]!.proxy}/v2/missing/blobs/sha256:${'0'.repeat(64)}`, { headers: { 'shoal-request-id': 'pull-of-nothing' } });
+    assert.equal(failed.status, 404);
+    assert.equal(failed.headers.get('shoal-request-id'), 'pull-of-nothing', 'an error tells under which id the log has it');
   });
 
   it('shows no token, password or signature in any log, metric, page or audit line', async () => {

@@ -10,7 +10,7 @@ import { until } from './until.ts';
 
 const CLI = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url));
 
-/** A registry of one blob, ranges and all, that keeps what it was sent. */
+/** A registry of one blob, ranges and all, under every path without `/missing/`, that keeps what it was sent. */
 export interface Origin {
   url: string;
   digest: string;
@@ -25,6 +25,10 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
   const seen: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     seen.push(request);
+    if (request.url!.includes('/missing/')) {
+      response.writeHead(404).end();
+      return;
+    }
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const from = Number(range?.[1] ?? 0);
     const to = Math.min(bytes.length - 1, range?.[2] ? Number(range[2]) : bytes.length - 1);
@@ -43,13 +47,16 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, digest: createHash('sha256').update(bytes).digest('hex'), bytes, seen, server };
 }
 
-/** A real agent in a process of its own, with everything it prints. */
+/** A real node in a process of its own, with everything it prints. */
 export class LiveNode {
   readonly directory: string;
   readonly #child: ChildProcess;
   output = '';
   proxy = '';
   exporter = '';
+  /** address:p2p port. */
+  name = '';
+  pid = 0;
 
   private constructor(directory: string, child: ChildProcess) {
     this.directory = directory;
@@ -57,8 +64,8 @@ export class LiveNode {
     for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
   }
 
-  /** Starts an agent before `origin` on free ports; `settings` are further `--set` values. */
-  static async start(origin: Origin, settings: readonly string[]): Promise<LiveNode> {
+  /** Starts a node before `origin` on free ports; `settings` are further `--set` values. */
+  static async start(origin: { url: string }, settings: readonly string[], role: 'agent' | 'root' = 'agent'): Promise<LiveNode> {
     const directory = mkdtempSync(join(tmpdir(), 'shoal-live-'));
     const set = [
       `DeployConfig.logDir=${directory}`,
@@ -73,15 +80,19 @@ export class LiveNode {
       'ExporterConfig.port=0',
       ...settings,
     ].flatMap((value) => ['--set', value]);
-    const child = spawn(process.execPath, [CLI, 'agent', '--json', ...set], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [CLI, role, '--json', ...set], { stdio: ['ignore', 'pipe', 'pipe'] });
     const node = new LiveNode(directory, child);
     const ready = /^\{"ready":true.*\}$/m;
     await until(() => ready.test(node.output) || child.exitCode !== null, 'the ready line', 20_000);
     if (!ready.test(node.output)) throw new Error(`the node did not start:\n${node.output}`);
-    const { proxy, exporter } = JSON.parse(ready.exec(node.output)![0]) as { proxy: string; exporter: string };
-    node.proxy = proxy;
-    node.exporter = exporter;
+    const { proxy, exporter, p2p, pid } = JSON.parse(ready.exec(node.output)![0]) as { proxy: string; exporter: string; p2p: string; pid: number };
+    [node.proxy, node.exporter, node.name, node.pid] = [proxy, exporter, p2p.replace('http://', ''), pid];
     return node;
+  }
+
+  /** What it has logged, line by line. */
+  get log(): Record<string, unknown>[] {
+    return this.output.split('\n').filter((line) => line.startsWith('{"level"')).map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   async get(path: string): Promise<string> {
@@ -102,4 +113,23 @@ export class LiveNode {
     if (this.#child.exitCode === null) this.#child.kill('SIGKILL');
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** A root and agents that know each other, before `origin`; the root comes first. */
+export async function startSwarm(origin: { url: string }, settings: readonly string[], agents = 2): Promise<LiveNode[]> {
+  const [root, ...others] = (await freePorts(agents + 1)).map((port) => `127.0.0.1:${port}`);
+  const p2p = (name: string): string[] => ['DeployConfig.node=127.0.0.1', `P2PConfig.port=${name.split(':')[1]}`, `P2PConfig.roots=["${root}"]`, `P2PConfig.peers=${JSON.stringify(others)}`];
+  return Promise.all([root!, ...others].map((name) => LiveNode.start(origin, [...settings, ...p2p(name)], name === root ? 'root' : 'agent')));
+}
+
+/** Ports nobody listens on, all different: held together, then let go. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => new Promise<Server>((resolve) => {
+      const server: Server = createServer().listen(0, '127.0.0.1', () => resolve(server));
+    })),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
 }

@@ -123,10 +123,11 @@ describe('telemetry/redact', () => {
 });
 
 describe('telemetry/request-id', () => {
-  it('makes 16 hex digits, and takes over a well-formed one only', () => {
+  it('makes 16 hex digits, and takes over a well-formed one only: letters, digits and dashes', () => {
     assert.match(newRequestId(), /^[0-9a-f]{16}$/);
     assert.equal(newRequestId(() => 0), '0'.repeat(16));
     assert.equal(acceptRequestId('0123456789abcdef'), '0123456789abcdef');
-    for (const bad of [undefined, '', '0123456789ABCDEF', '0123456789abcdef0', 'x\n', '../../../../etc/']) assert.notEqual(acceptRequestId(bad), bad);
+    assert.equal(acceptRequestId('pull-12345678'), 'pull-12345678');
+    for (const bad of [undefined, '', 'short', 'x'.repeat(65), 'a b c d e f g h', '12345678\n', '../../../../etc/']) assert.notEqual(acceptRequestId(bad), bad);
   });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { counterFamilies, derivedFamilies, gaugeFamilies, histogramFamilies } from '../../lib/telemetry/metrics-list.ts';
 import { telemetryFixture } from './fixture.ts';
+import { sourceFiles } from '../check/source-tree.ts';
 import { needs } from '../programs.ts';
 
 async function scrape(prepare?: (fixture: ReturnType<typeof telemetryFixture>) => void): Promise<string> {
@@ -25,6 +26,15 @@ describe('telemetry/own-metrics', () => {
   it('names each family once', () => {
     const names = [...counterFamilies, ...histogramFamilies, ...Object.values(derivedFamilies), ...Object.values(gaugeFamilies)].map(({ name }) => name);
     assert.equal(new Set(names).size, names.length);
+  });
+
+  it('has no counter or histogram that nothing ever counts', () => {
+    const sources = sourceFiles().filter(({ path }) => path.startsWith('lib/') && path !== 'lib/telemetry/metrics-list.ts').map(({ text }) => text).join('\n');
+    const literals = new Set([...sources.matchAll(/'([A-Za-z]+(?:\.[A-Za-z]+)*)'/g)].map((match) => match[1]));
+    const prefixes = new Set([...sources.matchAll(/`([A-Za-z.]+)\.\$\{[^}]+\}`/g)].map((match) => match[1]));
+    const families: readonly { series: object }[] = [...counterFamilies, ...histogramFamilies];
+    const uncounted = families.flatMap(({ series }) => Object.keys(series)).filter((key) => !literals.has(key) && !prefixes.has(key.slice(0, key.lastIndexOf('.'))));
+    assert.deepEqual(uncounted, []);
   });
 
   it('labels each series with exactly the labels of its family', () => {
