@@ -191,7 +191,9 @@ export async function startNode(config: Config, options: { frontThreads?: number
     };
     fronts.push(await startFront(start, desk, frontDied));
   }
+  readiness.problems.push('the transfer threads are not up yet');
   await pools.ready();
+  readiness.problems.pop();
   readiness.phase = 'serving';
   log.info({ proxy: ports.proxy, p2p: ports.p2p, exporter: ports.exporter }, 'serving');
 

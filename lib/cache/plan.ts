@@ -71,6 +71,11 @@ export class CachePlan {
     return this.#entries[this.#index.find(id, shard)];
   }
 
+  /** Shards of a blob that are stored or being written. */
+  countOf(id: string): number {
+    return this.#index.countOf(id);
+  }
+
   /** The size of a blob of which a shard is stored or being written. */
   totalOf(id: string): number | undefined {
     return this.#index.totalOf(id);

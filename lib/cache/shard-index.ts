@@ -23,6 +23,11 @@ export class ShardIndex {
     return this.#blobs.get(id)?.totalBytes;
   }
 
+  /** How many shards of a blob are here. */
+  countOf(id: string): number {
+    return this.#blobs.get(id)?.entries.size ?? 0;
+  }
+
   /** The entries of a blob, as a copy. */
   entriesOf(id: string): number[] {
     return [...(this.#blobs.get(id)?.entries.values() ?? [])];

@@ -101,6 +101,12 @@ export class CacheStore {
     return { lengthBytes: entry.lengthBytes, totalBytes: entry.totalBytes, checksum: this.#plan.checksumOf(entry) };
   }
 
+  /** The shards of a blob that are stored or being stored: how many, and whether one is among them. Cheap, however many there are. */
+  shardsOf(key: string): { count: number; has(shard: number): boolean } {
+    const id = blobIdOf(key);
+    return { count: this.#plan.countOf(id), has: (shard) => this.#plan.find(id, shard) !== undefined };
+  }
+
   /** The size of a blob of which at least one shard is stored or being stored. */
   totalOf(key: string): number | undefined {
     return this.#plan.totalOf(blobIdOf(key));

@@ -16,6 +16,12 @@ export interface HintSources {
   shoal: string;
 }
 
+/** Where the pull can be watched, said before it begins: each node's live page. */
+export function watchHint(nodes: readonly { name: string; url: string }[]): string {
+  const width = Math.max(...nodes.map(({ name }) => name.length));
+  return ['  watch the pull in a browser, each node on a page of its own:', ...nodes.map(({ name, url }) => `    ${name.padEnd(width)}  ${url}/`), ''].join('\n');
+}
+
 /**
  * Writes what container tools need to pull through the swarm, and says how. Credentials go into files only their
  * owner can read, never into a command line.
@@ -42,7 +48,7 @@ export function nextSteps(sources: HintSources): string {
     `    skopeo copy --src-tls-verify=false${authFile} docker://${node.host}/${image.repository}${suffix} dir:/tmp/shoal-copy`,
     '  pull through a node with containerd, the node being the mirror of the registry:',
     `    ctr images pull --hosts-dir ${certsDir}${plainHttp}${user} ${registry.host}/${image.repository}${suffix}`,
-    '  look at a node:',
+    `  look at a node, in a browser at ${first.exporter ?? first.proxy}/ or here:`,
     `    ${sources.shoal} status --url ${first.exporter ?? first.proxy}`,
     `    curl ${first.exporter ?? first.proxy}/metrics`,
     `  its logs, configs and caches are under ${dir}, and go with it.`,

@@ -14,7 +14,7 @@ import { UP_PULL_DEADLINE_MS } from '../limits.ts';
 import type { Output, UpOptions } from './program.ts';
 import { formatBytes } from './quantity.ts';
 import { stopSignal } from './stop-signal.ts';
-import { laterSteps, nextSteps } from './up-hints.ts';
+import { laterSteps, nextSteps, watchHint } from './up-hints.ts';
 import { progressBoard } from './up-progress.ts';
 import { renderReport } from './up-report.ts';
 import { embeddedSource, namedImage, namedSource } from './up-source.ts';
@@ -64,6 +64,7 @@ export async function runUp(options: UpOptions, output: Output, surroundings: Up
     const layout = { dir, agents: options.nodes, upstream, allow: source.allow, imageBytes: image.imageBytes };
     swarm = await DemoSwarm.start(layout, surroundings.command, signal, (node) => started.add(node));
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
+    say(watchHint(swarm.nodes.map(({ name, addresses }) => ({ name, url: addresses.exporter ?? addresses.proxy }))));
     const outcomes = await pullThrough(agents, source, stream, signal);
     const { report, notes } = await tally(swarm.nodes, outcomes, image.imageBytes, source.embedded);
     say(`\n${renderReport(report, notes, stream.isTTY)}\n`);

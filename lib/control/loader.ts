@@ -93,8 +93,9 @@ export class ShardLoader {
     return this.#residents.get(`${key}/${shard}`);
   }
 
-  get loading(): Resident[] {
-    return [...this.#residents.values()].filter((resident) => resident.phase !== 'complete');
+  /** Every shard in memory or on its way there. */
+  residents(): Iterable<Resident> {
+    return this.#residents.values();
   }
 
   /** What is known of a shard on disk. */

@@ -34,14 +34,25 @@ export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
     maxThreads: 1,
     workerData: digestStart,
   });
+  let closing = false;
+  /** A job cut off by the end of its thread never settles: whoever waits for it ends, too, and must not take it for a fault. */
+  const carried = async <Result>(job: Promise<Result>): Promise<Result> => {
+    try {
+      return await job;
+    } catch (thrown) {
+      if (closing) return new Promise(() => undefined);
+      throw thrown;
+    }
+  };
   return {
-    run: (job) => transfer.run(job) as never,
-    digest: (job) => digest.run(job),
+    run: (job) => carried(transfer.run(job)) as never,
+    digest: (job) => carried(digest.run(job)),
     async ready() {
       await Promise.all(Array.from({ length: TRANSFER_THREADS }, () => transfer.run({ kind: 'ready' })));
     },
     queued: () => transfer.queueSize + digest.queueSize,
     async close() {
+      closing = true;
       await Promise.all([transfer.destroy(), digest.destroy()]);
     },
   };

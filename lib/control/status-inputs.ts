@@ -24,7 +24,7 @@ interface Parts {
 
 /** The node's state at the moment it is asked, as the telemetry wants it. */
 export function statusInputs(parts: Parts): () => StatusInputs {
-  const { readiness, arena, residency, store, loader, facts, layers, pools, swarm } = parts;
+  const { readiness, arena, residency, store, layers, pools, swarm } = parts;
   return () => {
     const { allocatedBytes, usedBytes, entries, suspended } = store.stats();
     return {
@@ -32,33 +32,40 @@ export function statusInputs(parts: Parts): () => StatusInputs {
       cache: { allocatedBytes, usedBytes, entries, suspended },
       arena: { slots: arena.slotCount, used: residency.usedSlots },
       peers: swarm.peers(),
-      inFlight: blobsInFlight(arena, loader, facts),
+      inFlight: blobsInFlight(parts),
       queues: { layers: layers.waiting, arena: residency.waiting, pool: pools.queued() },
       trees: swarm.treeSummary(),
     };
   };
 }
 
-/** Blobs of which a shard is on its way, with what of them is here already. */
-function blobsInFlight(arena: Arena, loader: ShardLoader, facts: BlobFacts): BlobInFlight[] {
-  const blobs = new Map<string, BlobInFlight>();
-  for (const resident of loader.loading) {
-    if (resident.slot < 0) continue;
-    let blob = blobs.get(resident.key);
-    if (blob === undefined) {
-      const totalBytes = facts.totalOf(resident.key);
-      const source = arena.source(resident.slot);
-      blob = { blob: resident.key, receivedBytes: completeBytes(resident.key, totalBytes, loader), totalBytes, source: source === SlotSource.disk ? 'disk' : source === SlotSource.peer ? 'peer' : 'origin' };
-      blobs.set(resident.key, blob);
-    }
-    blob.receivedBytes += arena.received(resident.slot);
+/**
+ * Blobs of which a shard is on its way, with what of them is here already. Passes over what is in memory, so that its cost is
+ * bounded by the arena, whatever the sizes of the blobs.
+ */
+export function blobsInFlight(parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 'store'>): BlobInFlight[] {
+  const { arena, loader, facts, store } = parts;
+  const blobs = new Map<string, { shown: BlobInFlight; stored: ReturnType<CacheStore['shardsOf']> }>();
+  for (const { key, phase, slot } of loader.residents()) {
+    if (phase === 'complete' || slot < 0 || blobs.has(key)) continue;
+    const stored = store.shardsOf(key);
+    const totalBytes = facts.totalOf(key);
+    const source = arena.source(slot);
+    const from = source === SlotSource.disk ? 'disk' : source === SlotSource.peer ? 'peer' : 'origin';
+    blobs.set(key, { stored, shown: { blob: key, receivedBytes: storedBytes(stored, totalBytes), totalBytes, source: from } });
   }
-  return [...blobs.values()];
+  if (blobs.size === 0) return [];
+  for (const { key, shard, phase, slot, lengthBytes } of loader.residents()) {
+    const blob = blobs.get(key);
+    if (blob === undefined || slot < 0 || blob.stored.has(shard)) continue;
+    blob.shown.receivedBytes += phase === 'complete' ? lengthBytes : arena.received(slot);
+  }
+  return [...blobs.values()].map(({ shown }) => shown);
 }
 
-function completeBytes(key: string, totalBytes: number | null, loader: ShardLoader): number {
+/** All shards are of one size but the last. */
+function storedBytes(stored: ReturnType<CacheStore['shardsOf']>, totalBytes: number | null): number {
   if (totalBytes === null) return 0;
-  let bytes = 0;
-  for (let shard = 0; shard * SHARD_BYTES < totalBytes; shard++) if (loader.has(key, shard)) bytes += Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
-  return bytes;
+  const last = Math.ceil(totalBytes / SHARD_BYTES) - 1;
+  return stored.count * SHARD_BYTES - (stored.has(last) ? (last + 1) * SHARD_BYTES - totalBytes : 0);
 }

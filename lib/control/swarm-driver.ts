@@ -159,7 +159,7 @@ export class SwarmDriver {
 
   treeSummary(): { tracked: number; depthMax: number; blobs: string[] } {
     const { trees, depthMax } = this.#swarm.snapshot();
-    return { tracked: trees, depthMax, blobs: this.#swarm.trackedBlobs() };
+    return { tracked: trees, depthMax, blobs: this.#swarm.trackedBlobs().reverse() };
   }
 
   tree(blob: string): BlobTree | undefined {

@@ -48,6 +48,7 @@ function main(start: FrontStart, port: MessagePort): void {
 
   function drain(deadlineMs: number): void {
     drainUntilMs = clock.nowMs() + deadlineMs;
+    // The exporter answers to the end: that the node drains is what /readyz has to say meanwhile.
     for (const socket of sockets) us_listen_socket_close(socket);
     const look = setInterval(() => {
       if (inFlight > 0 && clock.nowMs() < drainUntilMs) return;
@@ -122,24 +123,24 @@ function main(start: FrontStart, port: MessagePort): void {
   });
   apps.push(p2p);
 
-  const listens: { app: TemplatedApp; host: string; port: number }[] = [
-    { app: proxy, host: config.proxy.host, port: config.proxy.port },
-    { app: p2p, host: config.p2p.host, port: config.p2p.port },
+  const listens: { app: TemplatedApp; host: string; port: number; drains: boolean }[] = [
+    { app: proxy, host: config.proxy.host, port: config.proxy.port, drains: true },
+    { app: p2p, host: config.p2p.host, port: config.p2p.port, drains: true },
   ];
   if (config.exporter !== null && config.exporter.port !== null) {
     const exporter = App();
     serveExporter(exporter, link);
     apps.push(exporter);
-    listens.push({ app: exporter, host: config.exporter.host, port: config.exporter.port });
+    listens.push({ app: exporter, host: config.exporter.host, port: config.exporter.port, drains: false });
   }
-  let open = 0;
+  let listening = 0;
   let failure: ShoalError | null = null;
-  for (const { app, host, port: number } of listens) {
+  for (const { app, host, port: number, drains } of listens) {
     app.listen(host, number, (socket) => {
       if (socket === false) failure ??= new ShoalError('PORT_IN_USE', `cannot listen on ${host}:${number}`);
       else {
-        sockets.push(socket);
-        if (++open === listens.length) link.tell({ kind: 'listening' });
+        if (drains) sockets.push(socket);
+        if (++listening === listens.length) link.tell({ kind: 'listening' });
       }
     });
   }

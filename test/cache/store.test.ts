@@ -50,6 +50,7 @@ describe('cache/store', () => {
     assert.equal(store.totalOf('a'), SHARD_BYTES + 5);
     assert.equal(store.has('a', 0), undefined);
     assert.equal(store.totalOf('b'), undefined);
+    assert.deepEqual([store.shardsOf('a').count, store.shardsOf('a').has(1), store.shardsOf('a').has(0), store.shardsOf('b').count], [1, true, false, 0]);
     assert.equal(await load('a', 1), 'a/1');
     assert.equal(await load('a', 0), 'miss');
     assert.equal(store.stats().usedBytes, 4096);

@@ -39,6 +39,10 @@ export class FakeStore {
     return this.held.get(`${key}/${shard}`);
   }
 
+  shardsOf(key: string): { count: number; has(shard: number): boolean } {
+    return { count: [...this.held.keys()].filter((name) => name.startsWith(`${key}/`)).length, has: (shard) => this.held.has(`${key}/${shard}`) };
+  }
+
   load(key: string, shard: number, slot: number): Promise<'ok' | 'miss'> {
     return new Promise((end) => this.loads.push({ key, shard, slot, end }));
   }

@@ -209,6 +209,6 @@ describe('control/loader', () => {
     at.loader.want(KEY, 1, WAY, new Listener());
     await settled();
     await at.deliver(0);
-    assert.deepEqual(at.loader.loading.map((resident) => resident.shard), [1]);
+    assert.deepEqual([...at.loader.residents()].map(({ shard, phase }) => [shard, phase]), [[0, 'complete'], [1, 'loading']]);
   });
 });

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { startPools, type Pools } from '../../lib/control/pools.ts';
 import { Arena } from '../../lib/io/arena.ts';
 import { Doorbells } from '../../lib/io/doorbell.ts';
@@ -44,6 +46,22 @@ describe('control/pools', () => {
     await pools.digest({ kind: 'update', key: KEY, slot: 0, generation: arena.generation(0), lengthBytes: 10 });
     await pools.digest({ kind: 'forget', key: KEY });
     assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
+  });
+
+  it('ends in the middle of a job without a word of it', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const meters = new MeterBoard().shared;
+    const ending = startPools({ arena: arena.shared, doorbells: Doorbells.create(1).shared, meters, origin: { registries: [], allow: [] }, slabFd: null }, { arena: arena.shared, meters });
+    await ending.ready();
+    const { port } = silent.address() as AddressInfo;
+    const asked = once(silent, 'connection');
+    const job = ending.run({ kind: 'peer', slot: 0, attempt: 1, shard: 0, fromBytes: 0, totalBytes: null, digest: null, host: '127.0.0.1', port, path: '/', headers: {} });
+    const outcome = job.then(() => 'settled', () => 'rejected');
+    await asked;
+    await ending.close();
+    assert.equal(await Promise.race([outcome, new Promise((resolve) => setImmediate(resolve, 'unsettled'))]), 'unsettled');
+    silent.close();
   });
 
   it('never rejects: what fails in a thread keeps its code', async () => {

@@ -75,6 +75,25 @@ describe('telemetry of a real node', function () {
     assert.ok(of('download').length > 0);
   });
 
+  it('says that it drains for as long as it does, lives meanwhile, and brings the pull under way to its end', async () => {
+    await start(6 * 1024 * 1024, 64 * 1024, []);
+    assert.equal(await node.get('/readyz'), '{"status":"ready"}\n');
+    const response = await fetch(`${node.proxy}/v2/library/sample/blobs/sha256:${origin.digest}`);
+    node.terminate();
+    let readiness = { status: 200, body: '' };
+    await until(async () => {
+      const answer = await fetch(`${node.exporter}/readyz`, { headers: { connection: 'close' } });
+      readiness = { status: answer.status, body: await answer.text() };
+      return readiness.status !== 200;
+    }, 'the node to be not ready');
+    assert.deepEqual(readiness, { status: 503, body: '{"status":"not ready","reasons":["draining"]}\n' });
+    assert.equal((await fetch(`${node.exporter}/healthz`, { headers: { connection: 'close' } })).status, 200);
+    assert.match(await node.get('/metrics'), /^DADIP2P_Alive\{[^}]*\} 0\.000000 /m);
+    await assert.rejects(fetch(`${node.proxy}/v2/`, { headers: { connection: 'close' } }), 'no new client is taken');
+    assert.ok(Buffer.from(await response.arrayBuffer()).equals(origin.bytes));
+    assert.equal(await node.ended(), 0);
+  });
+
   it('follows a pull across nodes by its request id', async () => {
     origin = await startOrigin(9 * 1024 * 1024);
     ends.push(() => {

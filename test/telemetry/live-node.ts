@@ -99,14 +99,21 @@ export class LiveNode {
     return await (await fetch(this.exporter + path)).text();
   }
 
-  /** Drains the node and returns its exit code. */
-  async stop(): Promise<number | null> {
-    if (this.#child.exitCode === null) {
-      const gone = new Promise((resolve) => this.#child.once('close', resolve));
-      this.#child.kill('SIGTERM');
-      await gone;
-    }
+  /** Tells the node to drain. */
+  terminate(): void {
+    this.#child.kill('SIGTERM');
+  }
+
+  /** Its exit code, once it has ended. */
+  async ended(): Promise<number | null> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await new Promise((resolve) => this.#child.once('close', resolve));
     return this.#child.exitCode;
+  }
+
+  /** Drains the node and returns its exit code. */
+  stop(): Promise<number | null> {
+    this.terminate();
+    return this.ended();
   }
 
   remove(): void {

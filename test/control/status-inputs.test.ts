@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { blobsInFlight } from '../../lib/control/status-inputs.ts';
+import type { CacheStore } from '../../lib/cache/store.ts';
+import { SlotSource } from '../../lib/io/arena.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import { KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled } from './fixture.ts';
+
+describe('control/status-inputs', () => {
+  it('adds up what is here of a blob on its way: on disk, in memory, and arriving, each shard once', async () => {
+    const at = loaderFixture({ disk: true });
+    const shown = (): unknown => blobsInFlight({ ...at, store: at.store as unknown as CacheStore });
+    const totalBytes = 4 * SHARD_BYTES + 100;
+    assert.deepEqual(shown(), []);
+    at.facts.setTotal(KEY, totalBytes);
+    for (const shard of [0, 2]) {
+      at.loader.want(KEY, shard, WAY, new Listener());
+      await settled();
+    }
+    await at.deliver(0, totalBytes);
+    // Complete in memory and stored by now; its last shard came from disk before.
+    at.store.put(KEY, 0, totalBytes);
+    at.store.put(KEY, 4, totalBytes, 100);
+    const slot = at.loader.find(KEY, 2)!.slot;
+    at.arena.setSource(slot, SlotSource.peer);
+    at.arena.setReceived(slot, 1000);
+    assert.deepEqual(shown(), [{ blob: KEY, receivedBytes: SHARD_BYTES + 100 + 1000, totalBytes, source: 'peer' }]);
+    await at.deliver(2, totalBytes);
+    assert.deepEqual(shown(), []);
+  });
+
+  it('says what has come of a blob whose size is not known yet', async () => {
+    const at = loaderFixture({ disk: true });
+    at.loader.want(OTHER_KEY, 0, WAY, new Listener());
+    await settled();
+    at.arena.setReceived(at.loader.find(OTHER_KEY, 0)!.slot, 5);
+    at.arena.setSource(at.loader.find(OTHER_KEY, 0)!.slot, SlotSource.origin);
+    assert.deepEqual(blobsInFlight({ ...at, store: at.store as unknown as CacheStore }), [{ blob: OTHER_KEY, receivedBytes: 5, totalBytes: null, source: 'origin' }]);
+  });
+
+  it('looks at what is in memory, not at every shard of every blob', async () => {
+    const at = loaderFixture({ slots: 40, disk: true });
+    let lookups = 0;
+    const store = { shardsOf: () => ({ count: 5_000, has: () => (lookups += 1) < 0 }) } as unknown as CacheStore;
+    for (let blob = 0; blob < 40; blob++) {
+      const key = `sha256:${String(blob).padStart(64, '0')}`;
+      at.facts.setTotal(key, 20e9);
+      at.loader.want(key, 0, WAY, new Listener());
+    }
+    await settled();
+    assert.equal(blobsInFlight({ ...at, store }).length, 40);
+    assert.ok(lookups <= 80, `${lookups} look-ups for 40 blobs of 10,000 shards`);
+  });
+});
