@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Browser } from './browser.ts';
 import { LiveNode, startOrigin, startSwarm, type Origin } from './live-node.ts';
-import { needs } from '../programs.ts';
 import { until } from './until.ts';
 
 const LINE =
@@ -29,29 +26,6 @@ describe('telemetry of a real node', function () {
     node = await LiveNode.start(origin, settings);
     ends.push(() => node.remove());
   };
-
-  it('shows a pull on the page from its start to its end', async function () {
-    needs(this, 'chromium');
-    await start(40 * 1024 * 1024, 16 * 1024, []);
-    const browser = await Browser.open();
-    try {
-      await browser.size(1280, 900);
-      await browser.go(node.exporter);
-      const text = (id: string): string => `(document.getElementById('${id}')?.textContent ?? '')`;
-      await browser.waitFor(`${text('state')} === 'ready'`);
-      const response = await fetch(`${node.proxy}/v2/library/sample/blobs/sha256:${origin.digest}`);
-      const pull = response.arrayBuffer();
-      await browser.waitFor(`document.querySelector('#pulls [role=progressbar]') !== null`);
-      await browser.waitFor(`/^[1-9]/.test(${text('rate-client')})`);
-      const body = Buffer.from(await pull);
-      assert.equal(createHash('sha256').update(body).digest('hex'), origin.digest);
-      await browser.waitFor(`${text('pulls')}.includes('Nothing is being pulled') && ${text('tile-client')} === '41.9 MB'`);
-      assert.equal(await browser.evaluate(text('tile-origin')), '41.9 MB');
-      assert.deepEqual(browser.complaints, []);
-    } finally {
-      await browser.close();
-    }
-  });
 
   it('counts what the client counted, and audits it line by line', async () => {
     await start(5 * 1024 * 1024 + 17, Infinity, ['DeployConfig.logAudit=true', 'DeployConfig.logAuditMode=file']);

@@ -38,7 +38,7 @@ export function showPulls({ inFlight, queues }) {
     return html(
       'li',
       {},
-      html('div', { class: 'row' }, html('span', { class: 'mono', title: blob }, shortBlob(blob)), html('span', { class: 'sub' }, `${amount}${totalBytes === null ? '' : `, ${formatPercent(share)}`} ${SOURCE_NAMES[source]}`)),
+      html('div', { class: 'row' }, html('span', { class: 'mono', title: blob }, shortBlob(blob)), html('span', { class: 'sub' }, `${amount}${totalBytes === null ? '' : ` (${formatPercent(share)})`}, ${SOURCE_NAMES[source]}`)),
       bar([[source, share]], { role: 'progressbar', 'aria-label': `Blob ${shortBlob(blob)}`, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': totalBytes === null ? undefined : Math.floor(share * 100) }),
     );
   });
