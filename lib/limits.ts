@@ -128,6 +128,9 @@ export const THROTTLE_BURST_MS = 20;
 /** After a front was woken it looks again no sooner: a shard arrives in dozens of pieces, and a wake-up costs tens of microseconds on both sides. */
 export const DOORBELL_PAUSE_MS = 1;
 
+/** A read of at most so much is woken for each piece of it, without that pause: overlaybd reads 64 KiB, seldom more. */
+export const BRIEF_READ_BYTES_MAX = 256 * 1024;
+
 /** Requests a front remembers as granted, so that warm reads are answered without asking control. */
 export const WARM_REQUESTS_MAX = 8192;
 
@@ -480,6 +483,9 @@ export const THREAD_HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb
 
 /** A shard whose reader has come to the end of a small read is brought to its own end, for at most this long. */
 export const FINISH_SHARD_MS = 30_000;
+
+/** A slice that begins at least this far into its shard is read from the origin before what lies below it, by a request of its own. */
+export const SLICE_FIRST_BYTES_MIN = 256 * 1024;
 
 /** Shards a node passes on to others are asked for this much earlier than those it only reads, so that it is there before its children. */
 export const INNER_LEAD_SHARDS = 24;

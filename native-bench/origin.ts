@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseRange, resolveRange } from '../lib/registry/range.ts';
 import { Pattern } from './pread/pattern.ts';
@@ -24,22 +24,8 @@ export class BenchOrigin {
       const headers = { 'Content-Type': 'application/octet-stream', 'Content-Length': span.endBytes - span.startBytes, 'Accept-Ranges': 'bytes' };
       this.requests += 1;
       response.writeHead(span.status, span.contentRange === undefined ? headers : { ...headers, 'Content-Range': span.contentRange });
-      let atBytes = span.startBytes;
-      const more = (): void => {
-        while (atBytes < span.endBytes && !response.destroyed) {
-          const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, span.endBytes - atBytes));
-          this.#pattern.fill(chunk, atBytes);
-          atBytes += chunk.length;
-          this.bytesSent += chunk.length;
-          if (!response.write(chunk)) {
-            response.once('drain', more);
-            return;
-          }
-        }
-        response.end();
-      };
       if (request.method === 'HEAD') response.end();
-      else more();
+      else sendPattern(response, this.#pattern, span, (bytes) => (this.bytesSent += bytes));
     });
   }
 
@@ -56,4 +42,23 @@ export class BenchOrigin {
     this.#server.close();
     this.#server.closeAllConnections();
   }
+}
+
+/** Writes the pattern's bytes [startBytes, endBytes) as the rest of a response, at the pace of its socket. */
+export function sendPattern(response: ServerResponse, pattern: Pattern, span: { startBytes: number; endBytes: number }, sent: (bytes: number) => void): void {
+  let atBytes = span.startBytes;
+  const more = (): void => {
+    while (atBytes < span.endBytes && !response.destroyed) {
+      const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, span.endBytes - atBytes));
+      pattern.fill(chunk, atBytes);
+      atBytes += chunk.length;
+      sent(chunk.length);
+      if (!response.write(chunk)) {
+        response.once('drain', more);
+        return;
+      }
+    }
+    response.end();
+  };
+  more();
 }

@@ -20,7 +20,7 @@ export interface DigestParts {
 }
 
 /** A shard is only read back to be hashed when it is here: there is no way to fetch it. */
-const NO_WAY: Way = { origin: null, digest: null, requestId: '', onBehalf: null };
+const NO_WAY: Way = { origin: null, sliceBytes: 0, digest: null, requestId: '', onBehalf: null };
 
 /**
  * Checks whole blobs against their digest (CONTRACT 2.3), shard by shard in order, while they are in

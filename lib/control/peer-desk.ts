@@ -91,7 +91,7 @@ export class PeerDesk {
     const serving: { shard: ShardId; node: string; resident: Resident | null; interest: Interest } = { shard, node, resident: null, interest };
     this.#serving.set(id, serving);
     const digest = key.startsWith('sha256:') ? key : null;
-    serving.resident = loader.want(key, request.shard, { origin, digest, requestId, onBehalf: asked }, interest);
+    serving.resident = loader.want(key, request.shard, { origin, sliceBytes: 0, digest, requestId, onBehalf: asked }, interest);
   }
 
   stat(request: StatRequest): void {

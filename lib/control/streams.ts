@@ -87,7 +87,7 @@ class Stream {
     this.#window = new ReadWindow(request.sequential, READ_WINDOW_SHARDS);
     this.#window.begin(request.shard);
     const { blob, authorization } = request;
-    this.#way = { origin: originOf(blob, authorization), digest: blob.digest?.startsWith('sha256:') === true ? blob.digest : null, requestId: request.requestId, onBehalf: null };
+    this.#way = { origin: originOf(blob, authorization), sliceBytes: 0, digest: blob.digest?.startsWith('sha256:') === true ? blob.digest : null, requestId: request.requestId, onBehalf: null };
   }
 
   start(): void {
@@ -180,7 +180,8 @@ class Stream {
       placed: (resident, cold) => this.#placed(resident, cold),
       failed: (error) => this.#failed(shard, error),
     };
-    const resident = this.#parts.loader.want(this.#request.blob.key, shard, this.#way, interest);
+    const way = shard === this.#request.shard ? { ...this.#way, sliceBytes: this.#request.sliceBytes } : this.#way;
+    const resident = this.#parts.loader.want(this.#request.blob.key, shard, way, interest);
     if (this.#closed) this.#parts.loader.drop(resident, interest);
     else this.#held.set(shard, { resident, interest });
   }

@@ -189,6 +189,8 @@ export class SwarmDriver {
     const { arena, facts } = this.#parts;
     const { resident, way } = this.#job(fetch);
     if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
+    // What an earlier attempt brought of a slice is vouched for no longer than nothing else writes there.
+    arena.setAhead(resident.slot, 0, 0);
     return { slot: resident.slot, attempt, shard: resident.shard, fromBytes, totalBytes: facts.totalOf(resident.key), digest: way.digest };
   }
 
@@ -233,7 +235,7 @@ export class SwarmDriver {
     arena.setSource(filling.slot, SlotSource.origin);
     const job = this.#job(fetch);
     const startMs = this.#parts.clock.nowMs();
-    const running = this.#transfers.origin((ask.context as OriginWay).origin, filling);
+    const running = this.#transfers.origin((ask.context as OriginWay).origin, filling, job.way.sliceBytes);
     job.running = running;
     const result = await running;
     job.running = null;

@@ -55,11 +55,12 @@ export class Transfers {
     return pools.run({ kind: 'stat', ...addressOf(node), path, headers: { 'shoal-auth': secret.sign('GET', path, clock.wallMs()) } });
   }
 
-  async origin(way: OriginContext, filling: Filling): Promise<OriginReadResult> {
+  /** Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there somebody waits. */
+  async origin(way: OriginContext, filling: Filling, sliceBytes: number): Promise<OriginReadResult> {
     const { pools, clock, observation } = this.#parts;
     await this.#originTurns.enter();
     const startMs = clock.nowMs();
-    const result = await pools.run({ kind: 'origin', ...way, ...filling }).finally(() => this.#originTurns.leave());
+    const result = await pools.run({ kind: 'origin', ...way, ...filling, sliceBytes }).finally(() => this.#originTurns.leave());
     const sizeBytes = result.kind === 'data' ? result.lengthBytes - filling.fromBytes : -1;
     observation.probe?.line('download', `/${way.url}`, filling.shard * SHARD_BYTES + filling.fromBytes, sizeBytes, (clock.nowMs() - startMs) * 1000);
     return result;

@@ -1,6 +1,6 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
-import { SHARD_BYTES } from '../limits.ts';
+import { BRIEF_READ_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import { ifRangeHolds, parseRange, resolveRange, type ParsedRange } from '../registry/range.ts';
 import type { BlobName, ControlMessage } from '../workers/messages.ts';
@@ -57,6 +57,8 @@ export class BlobAnswer {
   #offsetBytes = 0;
   #sentBytes = 0;
   #opened = -1;
+  /** Where the stream that was opened begins to read. */
+  #fromBytes = 0;
   /** Shards that were not in memory when this answer came to them. */
   readonly #cold = new Set<number>();
   #tier: Tier = 'arena';
@@ -80,8 +82,12 @@ export class BlobAnswer {
 
   /** Asks control whether and where the blob may be read. */
   startCold(): void {
-    const first = this.#range.kind === 'from' ? Math.floor(this.#range.startBytes / SHARD_BYTES) : 0;
-    this.#openStream(first);
+    this.#openStream(this.#range.kind === 'from' ? this.#range.startBytes : 0);
+  }
+
+  get isBrief(): boolean {
+    const range = this.#range;
+    return range.kind === 'from' && range.endBytes !== undefined && range.endBytes - range.startBytes <= BRIEF_READ_BYTES_MAX;
   }
 
   /** Waits for the first shard's length, which brings the blob's size, and for a byte to send: an error before it can still be said. */
@@ -90,8 +96,9 @@ export class BlobAnswer {
     if (this.#over || first === null) return false;
     const { arena } = this.#tools;
     const { slot, generation } = first.place;
+    const within = this.#fromBytes % SHARD_BYTES;
     const lengthBytes = arena.length(slot);
-    const waits = lengthBytes < 0 || (lengthBytes > 0 && arena.released(slot) === 0 && !this.#request.bodyless);
+    const waits = lengthBytes < 0 || (within < lengthBytes && arena.sendableTo(slot, within) <= within && !this.#request.bodyless);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
       // Taken from under us before we looked: ask for it again.
@@ -103,10 +110,13 @@ export class BlobAnswer {
     return waits;
   }
 
-  #openStream(shard: number): void {
+  /** Opens a stream that reads from `fromBytes` of the blob on. */
+  #openStream(fromBytes: number): void {
+    const shard = Math.floor(fromBytes / SHARD_BYTES);
     this.#opened = shard;
+    this.#fromBytes = fromBytes;
     const { name, authorization, requestId } = this.#request;
-    this.#stream = this.#tools.link.open(name, { authorization, shard, untilShard: this.#lastShard(shard), sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined, requestId }, (message) => this.#heard(message));
+    this.#stream = this.#tools.link.open(name, { authorization, shard, sliceBytes: fromBytes % SHARD_BYTES, untilShard: this.#lastShard(shard), sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined, requestId }, (message) => this.#heard(message));
   }
 
   /** The last shard this request will read, as far as it says so itself. */
@@ -199,7 +209,7 @@ export class BlobAnswer {
     }
     if (this.#stream !== null) {
       if (place === null || shard !== this.#opened) this.#tools.link.want(this.#stream, shard, place !== null);
-    } else if (place === null) this.#openStream(shard);
+    } else if (place === null) this.#openStream(Math.max(shard * SHARD_BYTES, this.#offsetBytes));
     return place;
   }
 

@@ -1,6 +1,6 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import type { Arena } from '../io/arena.ts';
-import { SHARD_BYTES } from '../limits.ts';
+import { BRIEF_READ_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
 import type { SlotFollowers } from './slot-follower.ts';
 import type { Throttle } from './throttle.ts';
 
@@ -16,8 +16,8 @@ export interface SenderTools {
   followers: SlotFollowers;
   /** null: not throttled (other nodes). */
   throttle: Throttle | null;
-  /** How far the slot may be sent: `released` for clients, `received` for nodes. */
-  watermark(slot: number): number;
+  /** Up to where the slot may be sent to who is at `fromBytes` of it: what is vouched for to clients, what is received to nodes. */
+  watermark(slot: number, fromBytes: number): number;
 }
 
 export interface SenderEvents {
@@ -82,10 +82,15 @@ export class BodySender {
     this.pump();
   }
 
+  get isBrief(): boolean {
+    return this.#endBytes - this.#startBytes <= BRIEF_READ_BYTES_MAX;
+  }
+
   look(): boolean {
     if (this.#over) return false;
     const place = this.#place;
-    if (place === null || this.#tools.watermark(place.slot) > this.#atBytes % SHARD_BYTES || this.#tools.arena.generation(place.slot) !== place.generation) {
+    const withinBytes = this.#atBytes % SHARD_BYTES;
+    if (place === null || this.#tools.watermark(place.slot, withinBytes) > withinBytes || this.#tools.arena.generation(place.slot) !== place.generation) {
       this.pump();
       return false;
     }
@@ -111,7 +116,7 @@ export class BodySender {
     if (place === null) return false;
     const withinBytes = this.#atBytes % SHARD_BYTES;
     const untilBytes = Math.min(SHARD_BYTES, withinBytes + (this.#endBytes - this.#atBytes));
-    const readyBytes = Math.min(this.#tools.watermark(place.slot), untilBytes) - withinBytes;
+    const readyBytes = Math.min(this.#tools.watermark(place.slot, withinBytes), untilBytes) - withinBytes;
     if (readyBytes <= 0) {
       if (arena.generation(place.slot) !== place.generation) {
         this.#place = null;

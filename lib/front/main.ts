@@ -72,7 +72,7 @@ function main(start: FrontStart, port: MessagePort): void {
   serveProxy(proxy, {
     ...common,
     throttle,
-    watermark: (slot) => arena.released(slot),
+    watermark: (slot, fromBytes) => arena.sendableTo(slot, fromBytes),
     warm: new WarmMemory(),
     route: config,
     over(answer) {

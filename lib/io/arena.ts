@@ -17,6 +17,9 @@ const USED = 7;
 /** A float64 (the blob's size passes 2^31), 8-byte aligned: words 8 and 9. */
 const TOTAL = 8;
 const SOURCE = 10;
+/** Bytes [AHEAD_FROM, AHEAD_TO) are here and vouched for before those below them: a slice somebody waits for. */
+const AHEAD_FROM = 11;
+const AHEAD_TO = 12;
 
 /** Where a slot's bytes come from, in its SOURCE word. */
 export const SlotSource = { disk: 0, peer: 1, origin: 2 } as const;
@@ -102,6 +105,16 @@ export class Arena {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + RELEASED);
   }
 
+  /** Up to which byte a client that is at `fromBytes` may be sent: vouched for from there on without a gap; `fromBytes` or less when nothing is. */
+  sendableTo(slot: number, fromBytes: number): number {
+    const at = slot * WORDS_PER_SLOT;
+    const released = Atomics.load(this.#words, at + RELEASED);
+    if (released > fromBytes) return released;
+    // The end is read before the start, and written after it.
+    const aheadTo = Atomics.load(this.#words, at + AHEAD_TO);
+    return aheadTo > fromBytes && Atomics.load(this.#words, at + AHEAD_FROM) <= fromBytes ? aheadTo : released;
+  }
+
   /** The shard's length, or -1 while it is not known. Once it is, `total` is too. */
   length(slot: number): number {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + LENGTH);
@@ -137,6 +150,12 @@ export class Arena {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + RELEASED, bytes);
   }
 
+  /** Bytes [fromBytes, toBytes) are here and vouched for, those below not yet; nothing of the kind when `toBytes` is 0. `fromBytes` stays while `toBytes` grows. */
+  setAhead(slot: number, fromBytes: number, toBytes: number): void {
+    if (toBytes > 0) Atomics.store(this.#words, slot * WORDS_PER_SLOT + AHEAD_FROM, fromBytes);
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + AHEAD_TO, toBytes);
+  }
+
   /** Whether control no longer wants attempt `attempt` of this slot to go on. */
   cancelled(slot: number, attempt: number): boolean {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + CANCEL) >= attempt;
@@ -156,6 +175,7 @@ export class Arena {
     Atomics.store(this.#words, at + GENERATION, generation);
     Atomics.store(this.#words, at + RECEIVED, 0);
     Atomics.store(this.#words, at + RELEASED, 0);
+    Atomics.store(this.#words, at + AHEAD_TO, 0);
     Atomics.store(this.#words, at + LENGTH, -1);
     Atomics.store(this.#words, at + CANCEL, 0);
     Atomics.store(this.#words, at + USED, 0);

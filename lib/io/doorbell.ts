@@ -37,20 +37,31 @@ export class Doorbells {
    * Calls `heard` at once and then after every batch of rings of bell `bell`, for as long as it returns true;
    * returning false ends the listening (call `listen` again when there is something to wait for). A ring out of
    * silence is heard at once; those that follow it are heard together, DOORBELL_PAUSE_MS later: a wake-up costs
-   * tens of microseconds on both sides, and a shard arrives in dozens of pieces.
+   * tens of microseconds on both sides, and a shard arrives in dozens of pieces. While `isUrgent` holds each is heard
+   * as soon as this thread comes to it. The function returned ends a pause under way.
    */
-  listen(bell: number, heard: () => boolean): void {
+  listen(bell: number, heard: () => boolean, isUrgent: () => boolean = () => false): () => void {
     const at = bell * WORDS_PER_BELL;
+    let pause: NodeJS.Timeout | null = null;
+    let seen = 0;
     const hear = (): void => {
-      const seen = Atomics.load(this.#words, at + COUNT);
-      if (heard()) setTimeout(arm, DOORBELL_PAUSE_MS, seen);
+      seen = Atomics.load(this.#words, at + COUNT);
+      if (!heard()) return;
+      if (isUrgent()) setImmediate(arm);
+      else pause = setTimeout(arm, DOORBELL_PAUSE_MS);
     };
-    const arm = (seen: number): void => {
+    const arm = (): void => {
+      pause = null;
       Atomics.store(this.#words, at + ARMED, 1);
       const wait = Atomics.waitAsync(this.#words, at + COUNT, seen);
       if (wait.async) void wait.value.then(hear);
       else hear();
     };
     hear();
+    return () => {
+      if (pause === null) return;
+      clearTimeout(pause);
+      arm();
+    };
   }
 }

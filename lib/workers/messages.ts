@@ -22,6 +22,8 @@ export interface OpenRequest {
   authorization: string | null;
   /** The shard wanted first. */
   shard: number;
+  /** Where in that shard it begins to read. */
+  sliceBytes: number;
   /** The last shard this request will read; null: to the blob's end. Read-ahead goes no further. */
   untilShard: number | null;
   /** Whether it says that it will read all of that: a client that asks from somewhere on may just want a piece. */

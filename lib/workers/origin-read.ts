@@ -1,5 +1,5 @@
 import { ShoalError, type WireError } from '../errors.ts';
-import { SHARD_BYTES } from '../limits.ts';
+import { SHARD_BYTES, SLICE_FIRST_BYTES_MIN } from '../limits.ts';
 import type { OriginClient } from '../registry/origin.ts';
 import type { TransferTools } from './peer-read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';
@@ -11,6 +11,8 @@ export interface OriginReadJob {
   attempt: number;
   shard: number;
   fromBytes: number;
+  /** Where in the shard somebody waits for bytes: what is from there on comes first, the rest after it. */
+  sliceBytes: number;
   totalBytes: number | null;
   /** The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client sees a byte. */
   digest: string | null;
@@ -26,36 +28,63 @@ export type OriginReadResult =
 /** Carries out a job; resolves always, and only when nothing will write to the slot any more. */
 export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, tools: TransferTools): Promise<OriginReadResult> {
   const { arena, doorbells } = tools;
+  const { slot } = job;
   const shardStartBytes = job.shard * SHARD_BYTES;
+  const sliceBytes = sliceFirst(job);
   let receivedBytes = job.fromBytes;
   let totalBytes = job.totalBytes ?? -1;
   let lengthBytes = -1;
-  try {
+
+  /** Reads [startBytes, endBytes) of the shard; `advance` hears up to where it is there. */
+  const readPart = async (startBytes: number, endBytes: number, advance: (bytes: number) => void): Promise<void> => {
+    let atBytes = startBytes;
     await origin.readRange(
       { url: job.url, upstreamHost: job.upstreamHost, ...(job.authorization === null ? {} : { authorization: job.authorization }) },
-      { offsetBytes: shardStartBytes + job.fromBytes, lengthBytes: SHARD_BYTES - job.fromBytes, totalBytes: job.totalBytes },
+      { offsetBytes: shardStartBytes + startBytes, lengthBytes: endBytes - startBytes, totalBytes: job.totalBytes },
       {
         head(head) {
           if (job.totalBytes !== null && head.totalBytes !== job.totalBytes) throw new ShoalError('ORIGIN_BROKEN', `the blob's size changed from ${job.totalBytes} to ${head.totalBytes} bytes`);
           totalBytes = head.totalBytes;
           lengthBytes = Math.min(SHARD_BYTES, totalBytes - shardStartBytes);
-          arena.setLength(job.slot, lengthBytes, totalBytes);
+          arena.setLength(slot, lengthBytes, totalBytes);
           doorbells.ringAll();
         },
         data(chunk) {
-          if (receivedBytes + chunk.length > lengthBytes) throw new ShoalError('ORIGIN_BROKEN', 'the origin sent more than was asked for');
-          arena.bytes(job.slot, receivedBytes, receivedBytes + chunk.length).set(chunk);
-          receivedBytes += chunk.length;
-          arena.setReceived(job.slot, receivedBytes);
-          if (!isWholeBlob(job, totalBytes)) arena.setReleased(job.slot, receivedBytes);
+          if (atBytes + chunk.length > Math.min(lengthBytes, endBytes)) throw new ShoalError('ORIGIN_BROKEN', 'the origin sent more than was asked for');
+          arena.bytes(slot, atBytes, atBytes + chunk.length).set(chunk);
+          atBytes += chunk.length;
+          advance(atBytes);
           doorbells.ringAll();
         },
-        stopped: () => arena.cancelled(job.slot, job.attempt),
+        stopped: () => arena.cancelled(slot, job.attempt),
       },
     );
-    if (receivedBytes !== lengthBytes) throw new ShoalError('ORIGIN_BROKEN', `the origin ended after ${receivedBytes} of ${lengthBytes} bytes of a shard`);
+    if (atBytes !== Math.min(lengthBytes, endBytes)) throw new ShoalError('ORIGIN_BROKEN', `the origin ended after ${atBytes} of ${lengthBytes} bytes of a shard`);
+  };
+  const receive = (bytes: number): void => {
+    receivedBytes = bytes;
+    arena.setReceived(slot, bytes);
+    if (!isWholeBlob(job, totalBytes)) arena.setReleased(slot, bytes);
+  };
+
+  try {
+    if (sliceBytes > 0) {
+      await readPart(sliceBytes, SHARD_BYTES, (bytes) => arena.setAhead(slot, sliceBytes, bytes));
+      await readPart(job.fromBytes, sliceBytes, receive);
+      receive(lengthBytes);
+    } else await readPart(job.fromBytes, SHARD_BYTES, receive);
     return { kind: 'data', totalBytes, lengthBytes, checksum: checksumSlot(job, lengthBytes, totalBytes, arena) };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire(), receivedBytes };
   }
+}
+
+/**
+ * From where on the shard is read first; 0: in order. In order, too, what begins near the slice anyway, a blob that is
+ * released only as a whole, and one of unknown size: beyond its end there is nothing to ask for.
+ */
+function sliceFirst({ fromBytes, sliceBytes, totalBytes, shard, digest }: OriginReadJob): number {
+  if (totalBytes === null || isWholeBlob({ digest }, totalBytes)) return 0;
+  const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
+  return sliceBytes < lengthBytes && sliceBytes - fromBytes >= SLICE_FIRST_BYTES_MIN ? sliceBytes : 0;
 }

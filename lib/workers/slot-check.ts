@@ -10,7 +10,7 @@ interface CheckedJob {
 }
 
 /** Whether the shard is all of a blob whose digest is known: then it is checked before anybody sees it. */
-export function isWholeBlob(job: CheckedJob, totalBytes: number): boolean {
+export function isWholeBlob(job: Pick<CheckedJob, 'digest'>, totalBytes: number): boolean {
   return job.digest !== null && totalBytes <= SHARD_BYTES;
 }
 

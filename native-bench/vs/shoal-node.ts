@@ -19,6 +19,8 @@ export interface ShoalStart {
   /** Whether memory holds the whole object, or only what is on its way through. */
   memory?: 'all' | 'window';
   direct?: boolean;
+  /** off by default: nothing between the client and the bytes. */
+  accessCheck?: 'strict' | 'off';
   throttleLimitMB?: number;
   p2pPort?: number;
   peers?: string[];
@@ -37,7 +39,7 @@ export async function startShoal(start: ShoalStart): Promise<Rival & { certDir: 
   const slots = start.memory === 'window' ? 64 : Math.ceil(start.objectBytes / SHARD_BYTES) + 16;
   const config = {
     DeployConfig: { node: '127.0.0.1', logDir: join(dir, 'log'), logLevel: 'warn' },
-    ProxyConfig: { port: proxyPort, tls, certDir: join(dir, 'certs'), allow: [new URL(start.originUrl).host], accessCheck: 'off', throttleLimitMB: start.throttleLimitMB ?? 0 },
+    ProxyConfig: { port: proxyPort, tls, certDir: join(dir, 'certs'), allow: [new URL(start.originUrl).host], accessCheck: start.accessCheck ?? 'off', throttleLimitMB: start.throttleLimitMB ?? 0 },
     P2PConfig: { port: p2pPort, peers: start.peers ?? [], roots: start.roots ?? [] },
     CacheConfig: { dir: join(dir, 'cache'), capacity: Math.ceil(start.objectBytes * 1.1) + 64 * 2 ** 20, memory: slots * SHARD_BYTES, aioEnable: start.direct === true ? 1 : 0 },
   };

@@ -11,7 +11,7 @@ import { SHARD_BYTES } from '../../lib/limits.ts';
 export const KEY = `sha256:${'ab'.repeat(32)}`;
 export const OTHER_KEY = `sha256:${'cd'.repeat(32)}`;
 export const CHECKSUM = '5a'.repeat(32);
-export const WAY: Way = { origin: null, digest: null, requestId: 'request-1', onBehalf: null };
+export const WAY: Way = { origin: null, sliceBytes: 0, digest: null, requestId: 'request-1', onBehalf: null };
 
 /** One call of the loader for a shard's bytes, ended by the test. */
 export interface Fill {

@@ -72,7 +72,7 @@ describe('control/peer-desk', () => {
     ask();
     await settled();
     const { resident, way } = at.fills[0]!;
-    assert.deepEqual(way, { origin: ORIGIN, digest: KEY, requestId: 'request-1', onBehalf: swarm.asked[0] });
+    assert.deepEqual(way, { origin: ORIGIN, sliceBytes: 0, digest: KEY, requestId: 'request-1', onBehalf: swarm.asked[0] });
     assert.deepEqual(at.facts.origins(KEY), [ORIGIN]);
     assert.deepEqual(replies, [{ kind: 'granted', id: 1, shard: 0, slot: resident.slot, generation: resident.generation, checksum: null, totalBytes: null, cold: true }]);
   });

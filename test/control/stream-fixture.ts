@@ -37,7 +37,7 @@ export function streamFixture(options: { slots?: number; layers?: number; openEl
     streams,
     replies,
     answer: (result) => probes.shift()!(result),
-    open: (request) => streams.open({ kind: 'open', id: 1, blob: BLOB, authorization: 'Bearer t', shard: 0, untilShard: null, sequential: true, requestId: 'request-1', ...request }),
+    open: (request) => streams.open({ kind: 'open', id: 1, blob: BLOB, authorization: 'Bearer t', shard: 0, sliceBytes: 0, untilShard: null, sequential: true, requestId: 'request-1', ...request }),
     wanted: () => at.fills.map((fill) => fill.resident.shard),
   };
 }

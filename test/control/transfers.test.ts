@@ -62,7 +62,7 @@ describe('control/transfers', () => {
   });
 
   it('reads so many shards at once from the origin, the rest in turn', async () => {
-    const all = Array.from({ length: ORIGIN_SHARDS_MAX + 2 }, () => transfers.origin(ORIGIN, FILLING));
+    const all = Array.from({ length: ORIGIN_SHARDS_MAX + 2 }, () => transfers.origin(ORIGIN, FILLING, 0));
     await settled();
     assert.equal(jobs.length, ORIGIN_SHARDS_MAX);
     ends[0]!({ kind: 'failed', error: { code: 'ORIGIN_BROKEN', message: 'x' }, receivedBytes: 100 });
@@ -72,7 +72,7 @@ describe('control/transfers', () => {
   });
 
   it('writes an audit line for each read at the origin, of its own bytes, negative when it failed', async () => {
-    const [good, bad] = [transfers.origin(ORIGIN, FILLING), transfers.origin(ORIGIN, FILLING)];
+    const [good, bad] = [transfers.origin(ORIGIN, FILLING, 0), transfers.origin(ORIGIN, FILLING, 0)];
     await settled();
     clock.advance(5);
     ends[0]!({ kind: 'data', totalBytes: 2_097_252, lengthBytes: 300, checksum: '' });

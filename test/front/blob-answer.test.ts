@@ -31,7 +31,7 @@ describe('front/blob-answer', () => {
     [overs, tiers, firsts, nowMs] = [[], [], [], 1_000];
     serveProxy(at.app, {
       arena: at.arena, followers: at.followers, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => nowMs,
-      watermark: (slot) => at.arena.released(slot),
+      watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
       route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: [] },
       started: () => undefined, draining: () => false, passed: () => undefined, refused: () => undefined,
       over: (answer) => overs.push(answer),

@@ -39,7 +39,7 @@ describe('front/body-sender', () => {
     at.app.get('/', (res) => {
       res.onAborted(() => sender?.stop());
       res.writeStatus('206 Partial Content');
-      sender = new BodySender(res, { arena: at.arena, followers: at.followers, throttle, watermark: (slot) => at.arena.released(slot) }, events, from, to);
+      sender = new BodySender(res, { arena: at.arena, followers: at.followers, throttle, watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes) }, events, from, to);
       sender.pump();
     });
     return at.listen();

@@ -17,7 +17,7 @@ describe('front/proxy', () => {
     [draining, refusals, passes] = [false, [], []];
     serveProxy(at.app, {
       arena: at.arena, followers: at.followers, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => 5,
-      watermark: (slot) => at.arena.released(slot),
+      watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
       route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: ['*.aliyuncs.com'] },
       started: () => undefined, over: () => undefined, sent: () => undefined, firstByte: () => undefined,
       draining: () => draining,

@@ -9,7 +9,7 @@ import { readFromOrigin, type OriginReadJob, type OriginReadResult } from '../..
 import { transferTools } from './peer-server.ts';
 
 const SHARD = randomBytes(SHARD_BYTES);
-const JOB: OriginReadJob = { kind: 'origin', slot: 0, attempt: 1, shard: 1, fromBytes: 0, totalBytes: null, digest: null, url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' };
+const JOB: OriginReadJob = { kind: 'origin', slot: 0, attempt: 1, shard: 1, fromBytes: 0, sliceBytes: 0, totalBytes: null, digest: null, url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' };
 
 describe('workers/origin-read', () => {
   let tools: ReturnType<typeof transferTools>;
