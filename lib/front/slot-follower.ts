@@ -23,6 +23,11 @@ export class SlotFollowers {
     this.#bell = bell;
   }
 
+  /** Whether a small read is among those who wait. */
+  get isUrgent(): boolean {
+    return this.#brief.size > 0;
+  }
+
   add(follower: Follower): void {
     this.#put(follower);
     if (this.#listening) {
@@ -32,7 +37,7 @@ export class SlotFollowers {
     this.#listening = true;
     // Not before this turn ends: the first look happens at once, inside listen().
     queueMicrotask(() => {
-      this.#hurry = this.#doorbells.listen(this.#bell, () => this.#heard(), () => this.#brief.size > 0);
+      this.#hurry = this.#doorbells.listen(this.#bell, () => this.#heard(), () => this.isUrgent);
     });
   }
 

@@ -148,6 +148,20 @@ describe('front/blob-answer', () => {
     assert.deepEqual([overs[0]!.failed, overs[0]!.aborted, overs[0]!.error], [true, false, 'ORIGIN_REFUSED']);
   });
 
+  it('waits for its slice only, and tells control where that begins', async () => {
+    const answer = get({ range: 'bytes=1500000-1565535' });
+    const open = await at.hears('open');
+    assert.deepEqual([open.shard, open.sliceBytes], [0, 1_500_000]);
+    const place = at.place(0, FIRST.subarray(0, 10), TOTAL_BYTES, { lengthBytes: SHARD_BYTES });
+    at.arena.bytes(0, 1_500_000).set(FIRST.subarray(1_500_000));
+    opened(open, place);
+    at.arena.setAhead(0, 1_500_000, 1_600_000);
+    at.doorbells.ringAll();
+    const { status, body } = await answer;
+    assert.equal(status, 206);
+    assert.ok(body.equals(FIRST.subarray(1_500_000, 1_565_536)));
+  });
+
   it('cuts the answer off when it fails in the middle, so that nobody takes it for whole', async () => {
     const answer = get();
     const open = await at.hears('open');

@@ -84,6 +84,26 @@ describe('front/slot-follower', () => {
     assert.equal(victim.looks, 0);
   });
 
+  it('wakes all without a pause while a small read waits, and no longer', async () => {
+    const brief = Object.assign(new Waiter(() => level >= 1), { isBrief: true });
+    const bulk = new Waiter(() => false);
+    followers.add(bulk);
+    followers.add(brief);
+    const turns = async (): Promise<void> => {
+      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    await turns();
+    const looks = bulk.looks;
+    bells.ringAll();
+    await turns();
+    assert.ok(bulk.looks > looks && brief.goneOn === 0);
+    // It may change its mind about being brief while it waits.
+    brief.isBrief = false;
+    raise();
+    await until(() => brief.goneOn === 1, 'the small read');
+    assert.equal(followers.isUrgent, false);
+  });
+
   it('listens again after it had nobody to listen for', async () => {
     const first = new Waiter(() => level >= 1);
     followers.add(first);

@@ -37,6 +37,22 @@ describe('io/arena', () => {
     assert.equal(arena.total(0), 20 * 2 ** 30 + 1000);
   });
 
+  it('lets clients read a slice that came before what lies below it, and no byte around it', () => {
+    const arena = Arena.create(SHARD_BYTES);
+    arena.tryLock(0);
+    arena.begin(0);
+    arena.setReleased(0, 100);
+    arena.setAhead(0, 1_000, 1_500);
+    assert.deepEqual([0, 99, 1_000, 1_499].map((at) => arena.sendableTo(0, at)), [100, 100, 1_500, 1_500]);
+    for (const at of [100, 999, 1_500, 2_000]) assert.ok(arena.sendableTo(0, at) <= at, `${at}`);
+    arena.setAhead(0, 0, 0);
+    assert.ok(arena.sendableTo(0, 1_000) <= 1_000);
+    arena.setAhead(0, 1_000, 1_500);
+    arena.tryLock(0);
+    arena.begin(0);
+    assert.ok(arena.sendableTo(0, 1_000) <= 1_000, 'not what the slot held before');
+  });
+
   it('cancels the attempt named and those before it, not the next', () => {
     const arena = Arena.create(SHARD_BYTES);
     arena.tryLock(0);

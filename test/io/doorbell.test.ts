@@ -53,6 +53,27 @@ describe('io/doorbell', () => {
     assert.equal(heard, 1);
   });
 
+  it('makes no pause while it is urgent, and ends one that has begun when told to', async () => {
+    const bells = Doorbells.create(1);
+    let [heard, urgent] = [0, true];
+    const turns = async (count: number): Promise<void> => {
+      for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const hurry = bells.listen(0, () => ++heard < 4, () => urgent);
+    await turns(1);
+    bells.ringAll();
+    await turns(20);
+    assert.equal(heard, 2, 'within some turns of the loop');
+    urgent = false;
+    bells.ringAll();
+    await until(() => heard === 3, 'the ring');
+    // Now it pauses.
+    bells.ringAll();
+    hurry();
+    await turns(20);
+    assert.equal(heard, 4);
+  });
+
   it('wakes every thread that listens', async () => {
     const bells = Doorbells.create(3);
     const heard = [0, 0, 0];

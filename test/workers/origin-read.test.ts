@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { ShoalError } from '../../lib/errors.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
-import { SHARD_BYTES } from '../../lib/limits.ts';
+import { SHARD_BYTES, SLICE_FIRST_BYTES_MIN } from '../../lib/limits.ts';
 import type { OriginClient } from '../../lib/registry/origin.ts';
 import type { OriginSink } from '../../lib/registry/range-reader.ts';
 import { readFromOrigin, type OriginReadJob, type OriginReadResult } from '../../lib/workers/origin-read.ts';
@@ -41,6 +41,57 @@ describe('workers/origin-read', () => {
       { offsetBytes: SHARD_BYTES + 100, lengthBytes: SHARD_BYTES - 100, totalBytes: null },
     ]);
     assert.equal(tools.arena.total(0), 3 * SHARD_BYTES);
+  });
+
+  describe('the slice first', () => {
+    const [SLICE, TOTAL] = [1_500_000, 3 * SHARD_BYTES];
+    const part = (sink: OriginSink, fromBytes: number, toBytes: number, each: () => void = () => undefined): void => {
+      sink.head({ totalBytes: TOTAL, startBytes: SHARD_BYTES + fromBytes, lengthBytes: toBytes - fromBytes });
+      for (let at = fromBytes; at < toBytes; at += 65_536) {
+        sink.data(SHARD.subarray(at, Math.min(toBytes, at + 65_536)));
+        each();
+      }
+    };
+    const spans = (asked: unknown[]): unknown[] => asked.filter((_, index) => index % 2 === 1);
+
+    it('is asked for and released before what lies below it, each byte once', async () => {
+      let [ahead, parts] = [0, 0];
+      const reading = read((sink) => {
+        if (parts++ === 0) part(sink, SLICE, SHARD_BYTES, () => (ahead = ahead === 0 ? tools.arena.sendableTo(0, SLICE) : ahead));
+        else part(sink, 0, SLICE, () => assert.ok(tools.arena.sendableTo(0, SLICE) === SHARD_BYTES && tools.arena.received(0) <= SLICE));
+      }, { sliceBytes: SLICE, totalBytes: TOTAL });
+      assert.deepEqual(await reading, { kind: 'data', totalBytes: TOTAL, lengthBytes: SHARD_BYTES, checksum: checksumOf(SHARD).toString('hex') });
+      assert.equal(ahead, SLICE + 65_536);
+      assert.deepEqual(spans(reading.asked), [
+        { offsetBytes: SHARD_BYTES + SLICE, lengthBytes: SHARD_BYTES - SLICE, totalBytes: TOTAL },
+        { offsetBytes: SHARD_BYTES, lengthBytes: SLICE, totalBytes: TOTAL },
+      ]);
+      assert.deepEqual([tools.arena.received(0), tools.arena.released(0)], [SHARD_BYTES, SHARD_BYTES]);
+    });
+
+    it('does not count as received when what lies below it fails', async () => {
+      let parts = 0;
+      const reading = read((sink) => {
+        if (parts++ === 0) part(sink, SLICE, SHARD_BYTES);
+        else throw new ShoalError('ORIGIN_BROKEN', 'gone');
+      }, { sliceBytes: SLICE, totalBytes: TOTAL });
+      const result = await reading;
+      assert.ok(result.kind === 'failed' && result.receivedBytes === 0);
+      assert.equal(tools.arena.received(0), 0);
+    });
+
+    for (const [why, more] of [
+      ['it begins near the start anyway', { sliceBytes: SLICE_FIRST_BYTES_MIN - 1, totalBytes: TOTAL }],
+      ['the size is not known', { sliceBytes: SLICE, totalBytes: null }],
+      ['it lies past the end', { sliceBytes: SLICE, totalBytes: SHARD_BYTES + 1_000 }],
+      ['the blob is checked as a whole', { shard: 0, sliceBytes: 300_000, totalBytes: 400_000, digest: `sha256:${'00'.repeat(32)}` }],
+    ] as const) {
+      it(`is not asked for apart when ${why}`, async () => {
+        const reading = read(() => undefined, more);
+        await reading;
+        assert.deepEqual((spans(reading.asked) as { offsetBytes: number }[]).map(({ offsetBytes }) => offsetBytes % SHARD_BYTES), [0]);
+      });
+    }
   });
 
   it('keeps a blob of one shard from clients until it has its digest', async () => {
