@@ -104,15 +104,16 @@ export function hitRatios(clientBytes: Readonly<Record<Tier, number>>): Record<T
   return Object.fromEntries(tiers.map((tier) => [tier, all === 0 ? 0 : clientBytes[tier] / all])) as Record<Tier, number>;
 }
 
-/** The whole of GET /status. Peers are listed busiest first; long lists are cut, their counts are not. */
+/** The whole of GET /status. Peers in trouble are listed first, then the busiest; long lists are cut, their counts are not. */
 export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Status {
   const notReady = notReadyReasons(inputs.readiness);
   const peersByState = { up: 0, cooldown: 0, quarantined: 0 };
   for (const peer of inputs.peers) peersByState[peer.state] += 1;
   const flow = (peer: PeerStatus): number => peer.receivedBytesPerSecond + peer.sentBytesPerSecond;
+  const trouble = { quarantined: 0, cooldown: 1, up: 2 };
   const peers = inputs.peers
     .map((peer) => ({ ...peer, ...measures.peerRates(peer.node) }))
-    .sort((a, b) => flow(b) - flow(a) || (a.node < b.node ? -1 : 1));
+    .sort((a, b) => trouble[a.state] - trouble[b.state] || flow(b) - flow(a) || (a.node < b.node ? -1 : 1));
   return {
     mode: measures.mode,
     node: measures.node,

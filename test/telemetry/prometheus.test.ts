@@ -1,65 +1,86 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../../lib/clock.ts';
-import { Meter } from '../../lib/telemetry/counters.ts';
-import { exporterRoutes } from '../../lib/telemetry/exporter.ts';
-import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
-import { Telemetry } from '../../lib/telemetry/telemetry.ts';
-import { serveFixture } from './demo-server.ts';
-import { idleInputs } from './fixture.ts';
+import { Agent, request } from 'undici';
 import { needs } from '../programs.ts';
+import { freePorts, startOrigin, startSwarm, type LiveNode, type Origin } from './live-node.ts';
 import { until } from './until.ts';
+
+const golden = readFileSync(new URL('../golden/metrics.prom', import.meta.url), 'utf8');
+const MIB = 1024 * 1024;
+const BLOB_BYTES = 8 * MIB;
+const READ_BYTES = 64 * 1024;
+/** Of the readers of one node: what is on its way between node and client at any moment is small beside what is counted. */
+const CONNECTIONS = 4;
+const WINDOW_SECONDS = 6;
 
 interface Sample {
   metric: Record<string, string>;
   value: [number, string];
 }
 
-/** A node's exporter in real time, whose clients read `bytesPerSecond`, evenly. */
-async function busyNode(node: string, bytesPerSecond: number): Promise<{ url: string; clientBytes: () => number; stop: () => void }> {
-  const board = new MeterBoard();
-  const meter = new Meter(board.shared, 0, 'control');
-  const telemetry = new Telemetry({ mode: 'agent', node, version: '0.1.0' }, board, systemClock);
-  const inputs = idleInputs();
-  const { url, close } = await serveFixture({ route: exporterRoutes({ telemetry, clock: systemClock, inputs: () => inputs, tree: () => undefined }) });
-  telemetry.start();
-  let clientBytes = 0;
-  const startMs = performance.now();
-  const load = setInterval(() => {
-    const bytes = Math.round(((performance.now() - startMs) / 1000) * bytesPerSecond) - clientBytes;
-    clientBytes += bytes;
-    meter.record('pread', bytes, 300);
-    meter.record('http', bytes, 300);
-  }, 5);
-  const stop = (): void => {
-    clearInterval(load);
-    telemetry.stop();
-    close();
-  };
-  return { url, clientBytes: () => clientBytes, stop };
+/** Clients that read at random until told to stop, and know at each moment how much they have got. */
+class Readers {
+  readonly #agent = new Agent({ connections: CONNECTIONS });
+  readonly #log: { atMs: number; bytes: number }[] = [{ atMs: Date.now(), bytes: 0 }];
+  readonly #loops: Promise<void>[];
+  readonly #stopping = new AbortController();
+
+  constructor(url: string, expected: Buffer) {
+    this.#loops = Array.from({ length: CONNECTIONS }, (_, reader) => this.#read(url, expected, reader));
+  }
+
+  /** Bytes got up to a moment, read off the straight line between the answers before and after it. */
+  bytesAt(atMs: number): number {
+    const after = this.#log.findIndex((entry) => entry.atMs >= atMs);
+    assert.ok(after > 0, 'the moment lies within the run');
+    const [from, to] = [this.#log[after - 1]!, this.#log[after]!];
+    return to.atMs === from.atMs ? to.bytes : from.bytes + ((to.bytes - from.bytes) * (atMs - from.atMs)) / (to.atMs - from.atMs);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#loops);
+    await this.#agent.close();
+  }
+
+  async #read(url: string, expected: Buffer, reader: number): Promise<void> {
+    for (let turn = reader; !this.#stopping.signal.aborted; turn += CONNECTIONS) {
+      const from = (turn * 7 * READ_BYTES) % BLOB_BYTES;
+      const { statusCode, body } = await request(url, { dispatcher: this.#agent, headers: { range: `bytes=${from}-${from + READ_BYTES - 1}` } });
+      const bytes = Buffer.from(await body.arrayBuffer());
+      assert.equal(statusCode, 206);
+      assert.ok(bytes.equals(expected.subarray(from, from + READ_BYTES)));
+      this.#log.push({ atMs: Date.now(), bytes: this.#log.at(-1)!.bytes + bytes.length });
+    }
+  }
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
+/** The seed's part of an answer, its numbers and names apart. */
+function shape(metrics: string): string {
+  return metrics.replace(/node="[^"]*"/g, 'node="N"').replace(/ \d+\.\d{6} \d{13}$/gm, ' F T');
 }
 
-describe('telemetry in a real Prometheus', function () {
+describe('two real nodes before a real Prometheus', function () {
   this.timeout(90_000);
+  let origin: Origin;
+  let nodes: LiveNode[];
   let directory = '';
   let prometheus: ChildProcess | undefined;
-  const stops: (() => void)[] = [];
+  let readers: Readers[] = [];
 
-  afterEach(async () => {
-    for (const stop of stops.splice(0)) stop();
+  before(async () => {
+    origin = await startOrigin(BLOB_BYTES);
+    nodes = await startSwarm(origin, ['ProxyConfig.throttleLimitMB=24'], 1);
+  });
+
+  after(async () => {
+    await Promise.allSettled(readers.map((each) => each.stop()));
+    for (const node of nodes ?? []) node.remove();
+    origin.server.closeAllConnections();
+    origin.server.close();
     if (prometheus !== undefined) {
       const gone = new Promise((resolve) => prometheus!.once('exit', resolve));
       prometheus.kill('SIGKILL');
@@ -68,40 +89,76 @@ describe('telemetry in a real Prometheus', function () {
     if (directory !== '') rmSync(directory, { recursive: true, force: true });
   });
 
-  it('is scraped from two nodes: every seed metric with its labels, and the rates the clients saw', async function () {
-    needs(this, 'prometheus');
-    const rates: Record<string, number> = { '10.0.0.1:65002': 50e6, '10.0.0.2:65002': 1.25e9 };
-    const nodes = await Promise.all(Object.entries(rates).map(([node, rate]) => busyNode(node, rate)));
-    stops.push(...nodes.map(({ stop }) => stop));
-    directory = mkdtempSync(join(tmpdir(), 'shoal-prometheus-'));
-    const targets = nodes.map(({ url }) => url.replace('http://', ''));
-    writeFileSync(join(directory, 'prometheus.yml'), JSON.stringify({ global: { scrape_interval: '500ms' }, scrape_configs: [{ job_name: 'shoal', static_configs: [{ targets }] }] }));
-    const listen = `127.0.0.1:${await freePort()}`;
-    prometheus = spawn('prometheus', [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`, `--web.listen-address=${listen}`], { stdio: 'ignore' });
-
-    const query = async (expression: string): Promise<Sample[]> => {
-      const response = await fetch(`http://${listen}/api/v1/query?query=${encodeURIComponent(expression)}`).catch(() => undefined);
-      if (response?.status !== 200) return [];
-      return ((await response.json()) as { data: { result: Sample[] } }).data.result;
-    };
-    await until(async () => (await query('min(count_over_time(DADIP2P_Count{type="pread"}[30s]))')).some(({ value }) => Number(value[1]) >= 14), '14 scrapes of both nodes', 60_000);
-
-    for (const { metric, value } of await query('rate(DADIP2P_Count{type="pread"}[6s])')) {
-      const expected = rates[metric['node']!]!;
-      const error = Math.abs(Number(value[1]) / expected - 1);
-      assert.ok(error < 0.02, `${metric['node']}: ${value[1]} bytes/s for ${expected}`);
+  it('says while idle what the seed\'s sample says, byte for byte but for numbers and its name', async () => {
+    for (const [node, mode] of [[nodes[1]!, 'agent'], [nodes[0]!, 'root']] as const) {
+      const response = await fetch(`${node.exporter}/metrics`);
+      const metrics = await response.text();
+      assert.equal(response.headers.get('content-type'), 'text/plain; version=0.0.4');
+      const own = metrics.indexOf('# HELP shoal_');
+      assert.equal(shape(metrics.slice(0, own)), shape(golden).replaceAll('mode="agent"', `mode="${mode}"`));
+      assert.ok(metrics.slice(own).split('\n').every((line) => /^(?:$|# (?:HELP|TYPE) shoal_|shoal_)/.test(line)), 'ours come after, and nothing else');
+      assert.deepEqual([...new Set([...metrics.slice(0, own).matchAll(/node="([^"]*)"/g)].map((match) => match[1]))], [node.name]);
+      const of = (series: string): number => Number(new RegExp(`^${series.replace('{', `\\{node="${node.name}",`)},mode="${mode}"\\} (\\S+) `, 'm').exec(metrics)?.[1]);
+      assert.deepEqual(['DADIP2P_Count{type="pread"', 'DADIP2P_QPS{type="http"', 'DADIP2P_Read_Throughtput{type="peer"'].map(of), [0, 0, 0]);
+      // The capacity, less what the table of headers takes of it.
+      const allocated = of('DADIP2P_Cache{type="allocated"');
+      assert.ok(allocated > 120 * MIB && allocated <= 128 * MIB, String(allocated));
     }
-    const throughput = await query('DADIP2P_Read_Throughtput{type="http"}');
-    assert.equal(throughput.length, 2);
-    for (const { metric, value } of throughput) assert.ok(Math.abs(Number(value[1]) / rates[metric['node']!]! - 1) < 0.05, JSON.stringify(metric));
+  });
+
+  it('is scraped under load: every seed metric with its labels, and rates as the clients counted them', async function () {
+    needs(this, 'prometheus');
+    directory = mkdtempSync(join(tmpdir(), 'shoal-prometheus-'));
+    const targets = nodes.map(({ exporter }) => exporter.replace('http://', ''));
+    writeFileSync(join(directory, 'prometheus.yml'), JSON.stringify({ global: { scrape_interval: '500ms' }, scrape_configs: [{ job_name: 'shoal', static_configs: [{ targets }] }] }));
+    const listen = `127.0.0.1:${(await freePorts(1))[0]}`;
+    prometheus = spawn('prometheus', [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`, `--web.listen-address=${listen}`], { stdio: 'ignore' });
+    readers = nodes.map(({ proxy }) => new Readers(`${proxy}/v2/library/sample/blobs/sha256:${origin.digest}`, origin.bytes));
+
+    const ask = async <T>(expression: string, atSeconds?: number): Promise<T[]> => {
+      const at = atSeconds === undefined ? '' : `&time=${atSeconds}`;
+      const response = await fetch(`http://${listen}/api/v1/query?query=${encodeURIComponent(expression)}${at}`).catch(() => undefined);
+      if (response?.status !== 200) return [];
+      return ((await response.json()) as { data: { result: T[] } }).data.result;
+    };
+    const count = 'DADIP2P_Count{type="pread"}';
+    // The first seconds, when the blob is fetched, lie before the window.
+    await until(async () => (await ask<Sample>(`min(count_over_time(${count}[60s]))`)).some(({ value }) => Number(value[1]) >= 2 * WINDOW_SECONDS + 6), 'scrapes of both nodes', 60_000);
+
+    const atSeconds = (await ask<Sample>(`min(timestamp(${count}))`)).map(({ value }) => Number(value[1]))[0]!;
+    const rates = await ask<Sample>(`rate(${count}[${WINDOW_SECONDS}s])`, atSeconds);
+    const windows = await ask<{ metric: Record<string, string>; values: [number, string][] }>(`${count}[${WINDOW_SECONDS}s]`, atSeconds);
+    assert.equal(rates.length, 2);
+    for (const [at, { name }] of nodes.entries()) {
+      const rate = Number(rates.find(({ metric }) => metric['node'] === name)!.value[1]);
+      const { values } = windows.find(({ metric }) => metric['node'] === name)!;
+      const [fromSeconds, toSeconds] = [values[0]![0], values.at(-1)![0]];
+      const counted = (readers[at]!.bytesAt(toSeconds * 1000) - readers[at]!.bytesAt(fromSeconds * 1000)) / (toSeconds - fromSeconds);
+      assert.ok(counted > 1e6, `${name} was under load: ${counted} bytes/s`);
+      assert.ok(Math.abs(rate / counted - 1) < 0.02, `${name}: Prometheus has ${rate} bytes/s, its clients got ${counted}`);
+    }
 
     const series: Record<string, number> = { Alive: 1, Read_Throughtput: 5, QPS: 5, MaxLatency: 5, Count: 5, Cache: 2 };
     for (const [name, perNode] of Object.entries(series)) {
-      const samples = await query(`DADIP2P_${name}`);
+      const samples = await ask<Sample>(`DADIP2P_${name}`);
       assert.equal(samples.length, 2 * perNode, name);
       for (const { metric } of samples) assert.deepEqual(Object.keys(metric).sort(), ['__name__', 'instance', 'job', 'mode', 'node', ...(name === 'Alive' ? [] : ['type'])], name);
     }
-    assert.deepEqual((await query('up')).map(({ value }) => value[1]), ['1', '1']);
-    assert.equal((await query('count({__name__=~"shoal_.*"}) > 500')).length, 1);
+    assert.deepEqual((await ask<Sample>('DADIP2P_Alive')).map(({ metric }) => [metric['node'], metric['mode']]).sort(), nodes.map(({ name }, at) => [name, at === 0 ? 'root' : 'agent']).sort());
+    for (const busy of ['DADIP2P_Read_Throughtput{type="http"}', 'DADIP2P_QPS{type="pread"}', 'DADIP2P_MaxLatency{type="pread"}']) {
+      assert.ok((await ask<Sample>(`${busy} > 0`)).length === 2, busy);
+    }
+    assert.deepEqual((await ask<Sample>('up')).map(({ value }) => value[1]), ['1', '1']);
+    assert.equal((await ask<Sample>('count({__name__=~"shoal_.*"}) > 500')).length, 1);
+  });
+
+  it('passes promtool check metrics under load, but for lint remarks on the seed\'s own names', async function () {
+    needs(this, 'promtool');
+    for (const node of nodes) {
+      const { stderr, stdout, status } = spawnSync('promtool', ['check', 'metrics'], { input: await node.get('/metrics'), encoding: 'utf8', timeout: 20_000 });
+      const remarks = `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
+      assert.deepEqual(remarks.filter((line) => !line.startsWith('DADIP2P_')), []);
+      assert.ok(status === 0 || status === 3, `exit ${status}: ${remarks.join('\n')}`);
+    }
   });
 });

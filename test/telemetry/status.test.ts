@@ -54,13 +54,13 @@ describe('telemetry/status', () => {
     assert.equal(now.uptimeSeconds, 17 * 60);
   });
 
-  it('lists the busiest peers first, counts all by state, and cuts only the list', async () => {
+  it('lists the peers in trouble first, then the busiest, counts all by state, and cuts only the list', async () => {
     const fixture = telemetryFixture();
     fixture.inputs.peers = Array.from({ length: STATUS_PEERS_MAX + 5 }, (_, i) => ({
       node: `10.0.${Math.floor(i / 250)}.${i % 250}:65002`,
       zone: null,
       role: 'agent' as const,
-      state: i === 0 ? ('quarantined' as const) : ('up' as const),
+      state: i === 0 ? ('cooldown' as const) : i === 1 ? ('quarantined' as const) : ('up' as const),
     }));
     pass(fixture, 5, () => {
       fixture.telemetry.peerRates.add('10.0.2.7:65002', 5_000);
@@ -68,13 +68,13 @@ describe('telemetry/status', () => {
     });
     let now = await status(fixture);
     assert.equal(now.peers.length, STATUS_PEERS_MAX);
-    assert.deepEqual(now.peersByState, { up: STATUS_PEERS_MAX + 4, cooldown: 0, quarantined: 1 });
-    assert.equal(now.peers[0]!.node, '10.0.3.9:65002');
-    assert.equal(now.peers[0]!.sentBytesPerSecond, 9_000);
-    assert.equal(now.peers[1]!.receivedBytesPerSecond, 5_000);
+    assert.deepEqual(now.peersByState, { up: STATUS_PEERS_MAX + 3, cooldown: 1, quarantined: 1 });
+    assert.deepEqual(now.peers.slice(0, 4).map(({ node, state }) => [node, state]), [['10.0.0.1:65002', 'quarantined'], ['10.0.0.0:65002', 'cooldown'], ['10.0.3.9:65002', 'up'], ['10.0.2.7:65002', 'up']]);
+    assert.equal(now.peers[2]!.sentBytesPerSecond, 9_000);
+    assert.equal(now.peers[3]!.receivedBytesPerSecond, 5_000);
     pass(fixture, 10);
     now = await status(fixture);
-    assert.equal(now.peers[0]!.receivedBytesPerSecond, 0);
+    assert.equal(now.peers[2]!.receivedBytesPerSecond, 0);
   });
 
   it('remembers recent errors: newest first, repeats counted, bounded, without secrets', async () => {

@@ -99,7 +99,7 @@ export function showPeers(status) {
   setText('peer-counts', total === 0 ? 'No other node is known.' : Object.entries(STATES).map(([state, name]) => `${peersByState[state]} ${name}`).join(', '));
   const more = byId('peers-more');
   more.hidden = peers.length <= PEERS_SHOWN;
-  more.textContent = allPeers ? 'Show the busiest only' : `Show all ${peers.length}${total > peers.length ? ` of ${total}` : ''}`;
+  more.textContent = allPeers ? 'Show fewer' : `Show all ${peers.length}${total > peers.length ? ` of ${total}` : ''}`;
   more.onclick = () => {
     allPeers = !allPeers;
     showPeers(status);
