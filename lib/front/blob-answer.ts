@@ -6,7 +6,7 @@ import { ifRangeHolds, parseRange, resolveRange, type ParsedRange } from '../reg
 import type { BlobName, ControlMessage } from '../workers/messages.ts';
 import { BodySender, type Place, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
-import { refuse, statusLine } from './responses.ts';
+import { endBodyless, refuse, statusLine } from './responses.ts';
 import type { WarmBlob, WarmMemory } from './warm.ts';
 
 /** Tiers by a slot's source word (lib/io/arena.ts). */
@@ -188,7 +188,7 @@ export class BlobAnswer {
     this.#offsetBytes = span.startBytes;
     const bodyBytes = span.endBytes - span.startBytes;
     if (this.#request.bodyless) {
-      res.endWithoutBody(bodyBytes);
+      endBodyless(res, bodyBytes);
       this.#finish(false, null);
     } else if (bodyBytes === 0) {
       res.end('');

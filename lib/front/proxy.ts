@@ -3,7 +3,7 @@ import { ShoalError, type ErrorCode } from '../errors.ts';
 import { classify, type Route, type RouteConfig } from '../registry/route.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { BlobAnswer, type BlobAnswerTools } from './blob-answer.ts';
-import { answer, refuse, statusLine } from './responses.ts';
+import { answer, endBodyless, refuse, statusLine } from './responses.ts';
 
 /** Request headers that go upstream with what is passed through; everything else is the client's own business. */
 const RELAYED_REQUEST_HEADERS = ['accept', 'authorization', 'if-none-match', 'if-modified-since', 'user-agent'];
@@ -95,6 +95,5 @@ function pass(res: HttpResponse, message: { status: number; headers: Record<stri
   }
   res.writeStatus(statusLine(message.status));
   for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-  if (length === undefined) res.endWithoutBody();
-  else res.endWithoutBody(Number(length));
+  endBodyless(res, length === undefined ? null : Number(length));
 }

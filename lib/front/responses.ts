@@ -17,8 +17,15 @@ export function statusLine(status: number): string {
 export function answer(res: HttpResponse, status: number, headers: Record<string, string>, body: string | Uint8Array, bodyless = false): void {
   res.writeStatus(statusLine(status));
   for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-  if (bodyless) res.endWithoutBody(typeof body === 'string' ? Buffer.byteLength(body) : body.length);
+  if (bodyless) endBodyless(res, typeof body === 'string' ? Buffer.byteLength(body) : body.length);
   else res.end(body);
+}
+
+/** Ends an answer to HEAD, telling how long the body would have been when that is known. Must run corked. */
+export function endBodyless(res: HttpResponse, lengthBytes: number | null): void {
+  // endWithoutBody(length) would wait for a body that never comes, and hang up on the connection's next request.
+  if (lengthBytes !== null) res.writeHeader('Content-Length', String(lengthBytes));
+  res.endWithoutBody();
 }
 
 /** An error in the OCI form, with the headers that go with it; `requestId` is what the log has of it. */

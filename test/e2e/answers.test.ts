@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { answer, OriginServer, serveAsObjectStore } from '../registry/origin-server.ts';
@@ -50,6 +52,21 @@ describe('e2e: what a node answers', () => {
     assert.equal(whole.headers['content-encoding'], undefined);
     const head = await blob({}, 'HEAD');
     assert.deepEqual([head.status, head.headers['content-length'], head.body.length], [200, String(BLOB.length), 0]);
+  });
+
+  it('HEAD does not end a connection: the next request on it is answered too', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const asks: [method: string, path: string, status: number][] = [['HEAD', `/v2/a/blobs/${DIGEST}`, 200], ['HEAD', '/elsewhere', 404], ['HEAD', '/v2/', 200], ['GET', `/v2/a/blobs/${DIGEST}`, 200]];
+    try {
+      for (const [index, [method, path, status]] of asks.entries()) {
+        const asking = request({ host: '127.0.0.1', port: node.proxyPort, path, method, agent }).end();
+        const [answered] = (await once(asking, 'response')) as [IncomingMessage];
+        await once(answered.resume(), 'end');
+        assert.deepEqual([answered.statusCode, asking.reusedSocket], [status, index > 0], `${method} ${path}`);
+      }
+    } finally {
+      agent.destroy();
+    }
   });
 
   const ranges: [string, number, number, number][] = [
