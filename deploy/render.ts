@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { findAsset } from '../test/kube/assets.ts';
+import { kubeAssets } from '../test/kube/assets.ts';
 import { findProgram } from '../test/programs.ts';
 import { chartReadme } from './chart-readme.ts';
 
@@ -50,7 +50,7 @@ metadata:
 
 if (import.meta.main) {
   writeFileSync(`${CHART}README.md`, readme());
-  const helm = findProgram('helm') ?? findAsset('helm');
+  const helm = findProgram('helm') ?? kubeAssets.find('helm');
   if (helm === null) throw new Error('no helm: run test/kube/assets.sh');
   rmSync(MANIFESTS, { recursive: true, force: true });
   mkdirSync(MANIFESTS);

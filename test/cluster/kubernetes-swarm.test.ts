@@ -11,7 +11,7 @@ import { ENDPOINT_SLICES, type KubeObject } from '../../lib/cluster/kubernetes-c
 import { parseRange, resolveRange } from '../../lib/registry/range.ts';
 import { ShoalNode } from '../e2e/node.ts';
 import { ApiServer, freePorts } from '../kube/api-server.ts';
-import { needsAssets } from '../kube/assets.ts';
+import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { endpointSlice } from './endpoint-slice.ts';
 
@@ -31,7 +31,7 @@ describe('real agents that find each other through EndpointSlices', function () 
   const savedEnv = { ...process.env };
 
   before(async function () {
-    const [etcd = '', apiServer = ''] = needsAssets(this, 'etcd', 'kube-apiserver');
+    const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
     assert.notEqual(address, '', 'this machine has no address besides loopback');
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');

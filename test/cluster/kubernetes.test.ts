@@ -10,7 +10,7 @@ import type { Membership, MembershipView } from '../../lib/cluster/membership.ts
 import { configSchema } from '../../lib/config/schema.ts';
 import { parseAllDocuments } from 'yaml';
 import { ApiServer } from '../kube/api-server.ts';
-import { needsAssets } from '../kube/assets.ts';
+import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { describeLiveMembership } from './conformance.ts';
 import { endpointSlice } from './endpoint-slice.ts';
@@ -24,7 +24,7 @@ describe('discovery on a real API server', function () {
   let env: NodeJS.ProcessEnv;
 
   before(async function () {
-    const [etcd = '', apiServer = ''] = needsAssets(this, 'etcd', 'kube-apiserver');
+    const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');
     // The agents' account, with the rights the chart gives it and no others.

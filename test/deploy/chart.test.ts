@@ -12,7 +12,7 @@ import { parseConfig } from '../../lib/config/load.ts';
 import { parseWebhookConfig } from '../../lib/webhook/config.ts';
 import { CHART, manifests, readme, renderChart } from '../../deploy/render.ts';
 import { ApiServer } from '../kube/api-server.ts';
-import { needsAssets } from '../kube/assets.ts';
+import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 
 /** The values block of the seed document, to the letter but for the image, which is not ours to name. */
@@ -55,7 +55,7 @@ const find = (objects: KubeObject[], kind: string, name: RegExp = /./): KubeObje
 describe('the chart', () => {
   let helm: string;
   before(function () {
-    [helm = ''] = needsAssets(this, 'helm');
+    [helm = ''] = kubeAssets.needs(this, 'helm');
   });
 
   it('passes helm lint', () => {
@@ -150,7 +150,7 @@ describe('the chart', () => {
   });
 
   it('gives objects that a real API server takes, every field known', async function () {
-    const [etcd = '', apiServer = ''] = needsAssets(this, 'etcd', 'kube-apiserver');
+    const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
     const api = await ApiServer.start(etcd, apiServer);
     try {
       await api.namespace('shoal');
@@ -171,7 +171,7 @@ describe('the chart in a cluster', () => {
   let api: ApiServer;
   let run: (...args: string[]) => string;
   before(async function () {
-    const [helm = '', etcd = '', apiServer = ''] = needsAssets(this, 'helm', 'etcd', 'kube-apiserver');
+    const [helm = '', etcd = '', apiServer = ''] = kubeAssets.needs(this, 'helm', 'etcd', 'kube-apiserver');
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');
     run = (...args) => execFileSync(helm, [...args, '--namespace', 'shoal', '--kubeconfig', api.kubeconfig], { encoding: 'utf8' });

@@ -5,7 +5,7 @@ import { AUTHORITY_SETTLE_MS } from '../../lib/limits.ts';
 import { RENEW_ANNOTATION } from '../../lib/webhook/certificate-keeper.ts';
 import { isCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
 import { ApiServer, PODS } from '../kube/api-server.ts';
-import { needsAssets } from '../kube/assets.ts';
+import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { MODE_KEY, P2P_CONFIG_ANNOTATION, type StoredPod, WebhookCluster } from './cluster.ts';
 import { ACR, ACR_P2P } from './rules.ts';
@@ -36,7 +36,7 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
   const writes: string[] = [];
 
   before(async function () {
-    const [etcd = '', apiServer = '', helm = ''] = needsAssets(this, 'etcd', 'kube-apiserver', 'helm');
+    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver', 'helm');
     api = await ApiServer.start(etcd, apiServer);
     cluster = await WebhookCluster.install(api, helm);
     await cluster.replica(recorded(cluster.client, writes));

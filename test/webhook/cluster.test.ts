@@ -3,7 +3,7 @@ import { SECRETS, KubeError, MUTATING_WEBHOOKS, type KubeObject } from '../../li
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import type { WebhookService } from '../../lib/webhook/service.ts';
 import { ApiServer } from '../kube/api-server.ts';
-import { needsAssets } from '../kube/assets.ts';
+import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { MODE_KEY, P2P_CONFIG_ANNOTATION, WebhookCluster } from './cluster.ts';
 import { ACR, ACR_P2P } from './rules.ts';
@@ -30,7 +30,7 @@ describe('the webhook on a real API server', function () {
   };
 
   before(async function () {
-    const [etcd = '', apiServer = '', helm = ''] = needsAssets(this, 'etcd', 'kube-apiserver', 'helm');
+    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver', 'helm');
     api = await ApiServer.start(etcd, apiServer);
     cluster = await WebhookCluster.install(api, helm);
     service = await cluster.replica();

@@ -11,7 +11,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { SECRETS, MUTATING_WEBHOOKS, type KubeObject } from '../../lib/cluster/kubernetes-client.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import { ApiServer, freePorts } from '../kube/api-server.ts';
-import { needsAssets } from '../kube/assets.ts';
+import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { ACR } from './rules.ts';
 import { ENTRY, pullSecret } from './secrets.ts';
@@ -33,7 +33,7 @@ describe('the webhook as a process', function () {
   let ca: string;
 
   before(async function () {
-    const [etcd = '', apiServer = ''] = needsAssets(this, 'etcd', 'kube-apiserver');
+    const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');
     await api.namespace('apps');
