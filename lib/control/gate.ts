@@ -41,6 +41,11 @@ export class Gate {
     return how === 'stale' ? 0 : Math.min(ledger.remainingMs(asked), GRANT_MS_MAX);
   }
 
+  /** The upstream has refused, with 401 or 403, to send the blob to a client whose right was remembered: it is checked again the next time. */
+  revoke(blob: BlobName, authorization: string | null, status: number): void {
+    this.#parts.ledger.refused(request(blob, authorization), status);
+  }
+
   /** The upstream has answered a relayed request of this credential for a repository; a manifest says which blobs it holds. */
   relayed(scope: string, authorization: string | null, manifest: Uint8Array): void {
     this.#parts.ledger.granted({ authorization, scope, key: null });

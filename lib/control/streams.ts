@@ -219,6 +219,9 @@ class Stream {
   }
 
   #refuse(error: ShoalError): void {
+    const { blob, authorization } = this.#request;
+    // What was remembered is void: a signed URL has expired, say. The client must hear it from the next request on, too.
+    if (error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403)) this.#parts.gate.revoke(blob, authorization, error.status);
     if (!this.#closed) this.#reply({ kind: 'refused', id: this.#request.id, error: error.toWire() });
   }
 

@@ -74,8 +74,12 @@ export class BlobAnswer {
     tools.started();
   }
 
-  /** Starts from what this front remembers of the very same request. */
+  /** Starts from what this front remembers of the very same request; as `startCold` when the first byte is not here, and may yet be refused. */
   startWarm(blob: WarmBlob): void {
+    if (!this.#request.bodyless && !this.#isHere(blob)) {
+      this.#openStream(this.#span(blob.totalBytes).startBytes);
+      return;
+    }
     this.#blob = blob;
     this.#begin();
   }
@@ -108,6 +112,15 @@ export class BlobAnswer {
     }
     if (!waits) this.#sized(totalBytes);
     return waits;
+  }
+
+  /** Whether the first byte asked for can be sent now. */
+  #isHere(blob: WarmBlob): boolean {
+    const { startBytes, endBytes } = this.#span(blob.totalBytes);
+    if (startBytes === endBytes) return true;
+    const place = blob.places.get(Math.floor(startBytes / SHARD_BYTES));
+    const within = startBytes % SHARD_BYTES;
+    return place !== undefined && this.#tools.arena.sendableTo(place.slot, within) > within && this.#tools.arena.generation(place.slot) === place.generation;
   }
 
   /** Opens a stream that reads from `fromBytes` of the blob on. */
@@ -172,8 +185,8 @@ export class BlobAnswer {
   #begin(): void {
     const totalBytes = this.#blob!.totalBytes;
     const { digest } = this.#request.name;
-    const etag = digest === undefined ? null : `"${digest}"`;
-    const span = resolveRange(ifRangeHolds(this.#request.ifRange, etag) ? this.#range : { kind: 'whole' }, totalBytes);
+    const etag = etagOf(digest);
+    const span = this.#span(totalBytes);
     if (span.status === 416) {
       this.#fail(new ShoalError('RANGE_NOT_SATISFIABLE', `the range ${this.#request.range} lies outside the blob's ${totalBytes} bytes`, { headers: { 'Content-Range': `bytes */${totalBytes}` } }));
       return;
@@ -199,6 +212,11 @@ export class BlobAnswer {
     }
   }
 
+  /** What of the blob is to be sent. */
+  #span(totalBytes: number): ReturnType<typeof resolveRange> {
+    return resolveRange(ifRangeHolds(this.#request.ifRange, etagOf(this.#request.name.digest)) ? this.#range : { kind: 'whole' }, totalBytes);
+  }
+
   /** Where `shard` is, if this front knows a place that holds; else control is asked. It hears of every step, to read ahead. */
   #place(shard: number): Place | null {
     const places = this.#blob!.places;
@@ -215,6 +233,8 @@ export class BlobAnswer {
 
   #fail(error: ShoalError): void {
     if (this.#over) return;
+    // Whoever asks again must hear it in a status, not as one more connection that is cut.
+    if (error.status === 401 || error.status === 403) this.#tools.warm.revoke(this.#request.requestKey);
     if (this.#sender !== null) {
       this.#finish(true, error.code);
       this.#res.close();
@@ -242,4 +262,8 @@ export class BlobAnswer {
     if (this.#stream !== null) this.#tools.link.close(this.#stream, !failed, this.#sentBytes);
     this.#tools.over({ name: this.#request.name, offsetBytes: this.#offsetBytes, sentBytes: this.#sentBytes, tier: this.#tier, failed, aborted: failed && error === null, error, startMs: this.#startMs });
   }
+}
+
+function etagOf(digest: string | undefined): string | null {
+  return digest === undefined ? null : `"${digest}"`;
 }

@@ -35,6 +35,11 @@ export class WarmMemory {
     this.#grants.set(requestKey, { name, blob, untilMs });
   }
 
+  /** Forgets a grant: the upstream no longer accepts the request. */
+  revoke(requestKey: string): void {
+    this.#grants.delete(requestKey);
+  }
+
   /** The blob of `key`, made when it is not remembered, or when it was of another size. */
   blob(key: string, totalBytes: number): WarmBlob {
     let blob = this.#blobs.get(key);

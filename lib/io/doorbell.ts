@@ -61,7 +61,9 @@ export class Doorbells {
     return () => {
       if (pause === null) return;
       clearTimeout(pause);
-      arm();
+      pause = null;
+      // Not within this call: it may find something rung at once, and who calls may be in the middle of something.
+      setImmediate(arm);
     };
   }
 }

@@ -104,6 +104,17 @@ describe('front/slot-follower', () => {
     assert.equal(followers.isUrgent, false);
   });
 
+  it('does not look within the call that adds a small read, though a pause is under way and something was rung', async () => {
+    const bulk = new Waiter(() => false);
+    followers.add(bulk);
+    await until(() => bulk.looks === 1, 'the first look, after which it pauses');
+    bells.ringAll();
+    const brief = Object.assign(new Waiter(() => true), { isBrief: true });
+    followers.add(brief);
+    assert.deepEqual([brief.looks, bulk.looks], [0, 1]);
+    await until(() => brief.goneOn === 1, 'the small read');
+  });
+
   it('listens again after it had nobody to listen for', async () => {
     const first = new Waiter(() => level >= 1);
     followers.add(first);
