@@ -2,29 +2,30 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Table from 'cli-table3';
-import { Command } from 'commander';
-import { BenchOrigin } from './origin.ts';
+import { Command, Option } from 'commander';
+import { makeLayer } from './pipeline/layers.ts';
+import { pull } from './pipeline/pull.ts';
+import { REPOSITORY, startDockerRegistry, startEmbeddedRegistry } from './pipeline/registries.ts';
 import { Pattern } from './pread/pattern.ts';
 import { parseTarget } from './pread/target.ts';
-import { pull } from './pipeline/pull.ts';
 import { processSeconds, residentBytes, threadSeconds } from './processor-time.ts';
 import { median } from './vs/comparison.ts';
 import { freePort, type Rival } from './vs/rivals.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * What a cold byte costs on its way through a node, by thread: `node native-bench/pipeline.ts`.
+ * What a cold pull takes and costs, held against the direct pull from the same registry: `node native-bench/pipeline.ts`.
  *
- *   direct: origin -> client       origin: origin -> node -> client       peer: origin -> root -> node -> client
+ *   direct: registry -> client       alone: registry -> node -> client       swarm: registry -> root -> node -> client
  *
- * The node's processor time is split by the names of its threads: transfer receives and checks, front sends, control
- * decides, digest hashes whole blobs (none here: the object has no digest in its name), libuv-worker writes to disk;
- * the rest is the runtime's own: collector and compiler.
+ * Every turn has new nodes with empty caches, warmed by a small layer so that code is compiled and connections are open.
+ * A node's processor time is split by the names of its threads: transfer receives and checks, front sends, control
+ * decides, digest hashes whole blobs, libuv-worker writes to disk; the rest is the runtime's own: collector and compiler.
  */
-const SEED = 7;
 const THREADS = ['transfer', 'front', 'control', 'digest', 'libuv-worker', 'runtime'] as const;
-
-type Way = 'direct' | 'origin' | 'peer';
+const WARM_BYTES = 48 * 2 ** 20;
+/** The client is a cheap reader: it looks at the first bytes of every read, whatever of it they are. */
+const LOOKED_AT_BYTES = 4096;
 
 interface Run {
   seconds: number;
@@ -32,86 +33,108 @@ interface Run {
   /** Of the node next to the client, per thread name and in all; empty for the direct way. */
   threads: Map<string, number>;
   cpuSeconds: number;
+  residentBytes: number;
 }
 
 const options = new Command('pipeline')
-  .description('what a cold byte costs on its way through a node')
-  .option('--megabytes <n>', 'size of an object, MiB', '512')
-  .option('--runs <n>', 'runs of each way, in turn; medians count', '3')
+  .description('what a cold pull takes and costs, held against the direct one')
+  .addOption(new Option('--registry <kind>', 'which one').choices(['docker', 'embedded']).default('docker'))
+  .option('--megabytes <n>', 'size of all layers together, MiB', '1024')
+  .option('--layers <n>', 'layers pulled at once', '1')
+  .option('--memory <list>', 'arenas of nodes, MiB', '256')
+  .option('--ways <list>', 'of direct, alone, swarm', 'direct,alone,swarm')
+  .option('--runs <n>', 'runs of each way, in turn; medians count', '5')
   .option('--direct', 'the cache with aioEnable 1 (O_DIRECT)')
   .option('--profile <dir>', 'leave profiles of every thread of every node there')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ megabytes: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
+  .opts<{ registry: 'docker' | 'embedded'; megabytes: string; layers: string; memory: string; ways: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
 
 const totalBytes = Number(options.megabytes) * 2 ** 20;
 const gigabytes = totalBytes / 1e9;
+const warmLayer = makeLayer(1, WARM_BYTES);
+const layers = Array.from({ length: Number(options.layers) }, (_, index) => makeLayer(2 + index, totalBytes / Number(options.layers)));
+const patterns = new Map([warmLayer, ...layers].map((layer) => [layer, new Pattern(layer.seed)]));
+const asked = options.ways.split(',');
+const setups = [
+  ...(asked.includes('direct') ? [{ way: 'direct', memory: 0 }] : []),
+  ...options.memory.split(',').flatMap((memory) => ['alone', 'swarm'].filter((way) => asked.includes(way)).map((way) => ({ way, memory: Number(memory) }))),
+];
+const runs = setups.map((): Run[] => []);
 const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
-const origin = new BenchOrigin(SEED, totalBytes);
-const pattern = new Pattern(SEED);
-const runs: Record<Way, Run[]> = { direct: [], origin: [], peer: [] };
-const nodes: Rival[] = [];
-const resident: Record<string, number> = {};
+const registry = options.registry === 'docker' ? await startDockerRegistry(dir, [warmLayer, ...layers]) : await startEmbeddedRegistry([warmLayer, ...layers]);
 try {
-  const originUrl = await origin.listen();
-  const common = { dir, core: null, originUrl, objectBytes: totalBytes, memory: 'window', direct: options.direct ?? false, runtime: options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile] } as const;
-  const [rootPort, agentPort] = [await freePort(), await freePort()];
-  const swarm = { peers: [`127.0.0.1:${agentPort}`], roots: [`127.0.0.1:${rootPort}`] };
-  nodes.push(await startShoal({ ...common, name: 'alone' }));
-  nodes.push(await startShoal({ ...common, ...swarm, name: 'root', role: 'root', p2pPort: rootPort }));
-  nodes.push(await startShoal({ ...common, ...swarm, name: 'agent', p2pPort: agentPort }));
-  const [alone, , agent] = nodes as [Rival, Rival, Rival];
-  // A first pull of each way, not counted, so that code is compiled and connections are open.
-  for (let run = 0; run <= Number(options.runs); run++) {
-    for (const [way, node] of [['direct', null], ['origin', alone], ['peer', agent]] as const) {
-      const measured = await measure(node, node === null ? `${originUrl}/object` : node.url, run);
-      if (run > 0) runs[way].push(measured);
-    }
+  for (let run = 0; run < Number(options.runs); run++) {
+    for (const [index, setup] of setups.entries()) runs[index]!.push(await measure(setup, run));
   }
-  for (const { name, process: server } of nodes) resident[name] = Math.round((residentBytes(server.pid)?.maxBytes ?? 0) / 1e6);
 } finally {
-  await Promise.all(nodes.map((node) => node.process.stop()));
-  origin.close();
+  await registry.process.stop();
   await rm(dir, { recursive: true, force: true });
 }
 
-/** One pull of an object nobody has seen yet: every path at the origin is one. */
-async function measure(node: Rival | null, url: string, run: number): Promise<Run> {
-  const pid = node?.process.pid ?? null;
-  const before = pid === null ? new Map<string, number>() : threadSeconds(pid);
-  const cpuBefore = pid === null ? 0 : (processSeconds(pid) ?? 0);
-  const { seconds, firstByteSeconds } = await pull(parseTarget(`${url}-${run}`, false), totalBytes, (bytes, offsetBytes) => pattern.holds(bytes, offsetBytes));
-  const cpuSeconds = pid === null ? 0 : (processSeconds(pid) ?? 0) - cpuBefore;
-  const threads = new Map<string, number>();
-  if (pid !== null) {
-    for (const [thread, after] of threadSeconds(pid)) {
-      const name = THREADS.find((known) => known === thread) ?? 'runtime';
-      threads.set(name, (threads.get(name) ?? 0) + after - (before.get(thread) ?? 0));
-    }
-  }
-  return { seconds, firstByteSeconds, threads, cpuSeconds };
+async function startNodes(setup: (typeof setups)[number], run: number): Promise<Rival[]> {
+  if (setup.way === 'direct') return [];
+  const common = { dir: join(dir, String(run)), core: null, originUrl: registry.url, objectBytes: totalBytes + WARM_BYTES, memoryBytes: setup.memory * 2 ** 20, direct: options.direct ?? false, runtime: options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile] };
+  if (setup.way === 'alone') return [await startShoal({ ...common, name: 'alone' })];
+  const [rootPort, agentPort] = [await freePort(), await freePort()];
+  const swarm = { peers: [`127.0.0.1:${agentPort}`], roots: [`127.0.0.1:${rootPort}`] };
+  return [await startShoal({ ...common, ...swarm, name: 'agent', p2pPort: agentPort }), await startShoal({ ...common, ...swarm, name: 'root', role: 'root', p2pPort: rootPort })];
 }
 
-const ways = (['direct', 'origin', 'peer'] as const).map((way) => {
-  const of = (field: (run: Run) => number): number => median(runs[way].map(field));
+/** One pull of all layers at once by a client next to new nodes, or without any. */
+async function measure(setup: (typeof setups)[number], run: number): Promise<Run> {
+  const nodes = await startNodes(setup, run);
+  try {
+    const node = nodes[0];
+    const prefix = node === undefined ? registry.url : new URL(node.url).origin;
+    const read = (layer: typeof warmLayer): ReturnType<typeof pull> => {
+      const target = { ...parseTarget(`${prefix}/v2/${REPOSITORY}/blobs/${layer.digest}`, false), ...(registry.authorization === undefined ? {} : { authorization: registry.authorization }) };
+      const pattern = patterns.get(layer)!;
+      return pull(target, layer.lengthBytes, (bytes, offsetBytes) => pattern.holds(bytes.subarray(0, LOOKED_AT_BYTES), offsetBytes));
+    };
+    await read(warmLayer);
+    const pid = node?.process.pid ?? null;
+    const before = pid === null ? new Map<string, number>() : threadSeconds(pid);
+    const cpuBefore = pid === null ? 0 : (processSeconds(pid) ?? 0);
+    const startMs = performance.now();
+    const pulled = await Promise.all(layers.map(read));
+    const seconds = (performance.now() - startMs) / 1000;
+    const cpuSeconds = pid === null ? 0 : (processSeconds(pid) ?? 0) - cpuBefore;
+    const threads = new Map<string, number>();
+    if (pid !== null) {
+      for (const [thread, after] of threadSeconds(pid)) {
+        const name = THREADS.find((known) => known === thread) ?? 'runtime';
+        threads.set(name, (threads.get(name) ?? 0) + after - (before.get(thread) ?? 0));
+      }
+    }
+    return { seconds, firstByteSeconds: pulled[0]!.firstByteSeconds, threads, cpuSeconds, residentBytes: pid === null ? 0 : (residentBytes(pid)?.maxBytes ?? 0) };
+  } finally {
+    await Promise.all(nodes.map((node) => node.process.stop()));
+    await rm(join(dir, String(run)), { recursive: true, force: true });
+  }
+}
+
+const rows = setups.map(({ way, memory }, index) => {
+  const of = (field: (run: Run) => number): number => median(runs[index]!.map(field));
   return {
     way,
+    memoryMiB: way === 'direct' ? null : memory,
     gigabytesPerSecond: of((run) => gigabytes / run.seconds),
     firstByteMs: of((run) => run.firstByteSeconds * 1000),
     /** Time against the direct pull of the same turn. */
-    timesDirect: median(runs[way].map((run, turn) => run.seconds / runs.direct[turn]!.seconds)),
+    timesDirect: median(runs[index]!.map((run, turn) => run.seconds / (runs[0]![turn]?.seconds ?? Number.NaN))),
     cpuSecondsPerGB: way === 'direct' ? null : of((run) => run.cpuSeconds / gigabytes),
     threads: way === 'direct' ? null : Object.fromEntries(THREADS.map((name) => [name, of((run) => (run.threads.get(name) ?? 0) / gigabytes)])),
+    residentMaxMB: way === 'direct' ? null : Math.round(Math.max(...runs[index]!.map((run) => run.residentBytes)) / 1e6),
   };
 });
 if (options.json === true) {
-  console.log(JSON.stringify({ totalBytes, runs: Number(options.runs), direct: options.direct ?? false, ways, residentMaxMB: resident }));
+  console.log(JSON.stringify({ registry: options.registry, totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
 } else {
-  const head = ['way', 'GB/s', 'time / direct', 'first byte ms', 'CPU-s/GB', ...THREADS];
+  const head = ['way', 'arena MiB', 'GB/s', 'time / direct', 'first byte ms', 'CPU-s/GB', ...THREADS, 'resident MB'];
   const table = new Table({ head, colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')), style: { head: [], border: [], compact: true } });
-  for (const { way, gigabytesPerSecond, timesDirect, firstByteMs, cpuSecondsPerGB, threads } of ways) {
-    table.push([way, gigabytesPerSecond.toFixed(2), timesDirect.toFixed(2), firstByteMs.toFixed(1), cpuSecondsPerGB?.toFixed(2) ?? '', ...THREADS.map((name) => threads?.[name]?.toFixed(3) ?? '')]);
+  for (const { way, memoryMiB, gigabytesPerSecond, timesDirect, firstByteMs, cpuSecondsPerGB, threads, residentMaxMB } of rows) {
+    table.push([way, memoryMiB ?? '', gigabytesPerSecond.toFixed(2), timesDirect.toFixed(2), firstByteMs.toFixed(1), cpuSecondsPerGB?.toFixed(2) ?? '', ...THREADS.map((name) => threads?.[name]?.toFixed(3) ?? ''), residentMaxMB ?? '']);
   }
   console.log(table.toString());
-  console.log(`resident at most, MB: ${Object.entries(resident).map(([name, megabytes]) => `${name} ${megabytes}`).join(', ')}`);
 }

@@ -2,8 +2,8 @@ import { parseWireError, ShoalError, type WireError } from '../errors.ts';
 import type { Arena } from '../io/arena.ts';
 import type { Doorbells } from '../io/doorbell.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS, SHARD_BYTES } from '../limits.ts';
-import type { PeerConnection, PeerConnections, PeerResponse } from './peer-connection.ts';
-import type { ResponseHead } from './response-head.ts';
+import type { PeerConnection, PeerConnections, PeerResponse } from '../io/http-connection.ts';
+import type { ResponseHead } from '../io/response-head.ts';
 import { checksumSlot } from './slot-check.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS } from '../limits.ts';
 import { checksumWord, refusalOf, requestHead, type TransferTools } from './peer-read.ts';
-import type { PeerConnection } from './peer-connection.ts';
+import type { PeerConnection } from '../io/http-connection.ts';
 
 /** Asks the shard's owner for its checksum and size, and reports how the transfer went. */
 export interface StatJob {

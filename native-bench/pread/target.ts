@@ -10,6 +10,8 @@ export interface Target {
   authority: string;
   /** Path and query exactly as given: on-demand loading has a whole URL in it. */
   rawPath: string;
+  /** The Authorization header to send, if any. */
+  authorization?: string;
 }
 
 const PARTS = /^(https?):\/\/([^/?#@]+)(\/[^#\s]*)?$/i;

@@ -43,6 +43,16 @@ export class PinnedProcess {
     }
   }
 
+  /** Its first whole line of words; throws them when it ends before. */
+  async line(): Promise<string> {
+    const untilMs = performance.now() + START_DEADLINE_MS;
+    while (!this.#words.includes('\n')) {
+      if (this.#child.exitCode !== null || this.#child.pid === undefined || performance.now() > untilMs) throw new Error(`${this.#name} says nothing: ${this.#words}`);
+      await after(LOOK_MS);
+    }
+    return this.#words.slice(0, this.#words.indexOf('\n'));
+  }
+
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined) return;
     const ended = once(this.#child, 'close');

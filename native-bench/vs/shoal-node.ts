@@ -16,8 +16,8 @@ export interface ShoalStart {
   tls?: boolean;
   role?: 'agent' | 'root';
   frontThreads?: number;
-  /** Whether memory holds the whole object, or only what is on its way through. */
-  memory?: 'all' | 'window';
+  /** Bytes of shared memory; by default it holds the whole object. */
+  memoryBytes?: number;
   direct?: boolean;
   /** off by default: nothing between the client and the bytes. */
   accessCheck?: 'strict' | 'off';
@@ -36,12 +36,12 @@ export async function startShoal(start: ShoalStart): Promise<Rival & { certDir: 
   const [proxyPort, p2pPort] = [await freePort(), start.p2pPort ?? (await freePort())];
   const tls = start.tls ?? false;
   // Shards take whole slots, and some are on their way out while others come.
-  const slots = start.memory === 'window' ? 64 : Math.ceil(start.objectBytes / SHARD_BYTES) + 16;
+  const memory = start.memoryBytes ?? (Math.ceil(start.objectBytes / SHARD_BYTES) + 16) * SHARD_BYTES;
   const config = {
     DeployConfig: { node: '127.0.0.1', logDir: join(dir, 'log'), logLevel: 'warn' },
-    ProxyConfig: { port: proxyPort, tls, certDir: join(dir, 'certs'), allow: [new URL(start.originUrl).host], accessCheck: start.accessCheck ?? 'off', throttleLimitMB: start.throttleLimitMB ?? 0 },
+    ProxyConfig: { port: proxyPort, tls, certDir: join(dir, 'certs'), registries: [{ upstream: start.originUrl }], allow: [new URL(start.originUrl).host], accessCheck: start.accessCheck ?? 'off', throttleLimitMB: start.throttleLimitMB ?? 0 },
     P2PConfig: { port: p2pPort, peers: start.peers ?? [], roots: start.roots ?? [] },
-    CacheConfig: { dir: join(dir, 'cache'), capacity: Math.ceil(start.objectBytes * 1.1) + 64 * 2 ** 20, memory: slots * SHARD_BYTES, aioEnable: start.direct === true ? 1 : 0 },
+    CacheConfig: { dir: join(dir, 'cache'), capacity: Math.ceil(start.objectBytes * 1.1) + 64 * 2 ** 20, memory, aioEnable: start.direct === true ? 1 : 0 },
   };
   const file = join(dir, 'config.yaml');
   // JSON is YAML.

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { parseHead } from '../../lib/workers/response-head.ts';
+import { parseHead } from '../../lib/io/response-head.ts';
 
 const parse = (text: string): ReturnType<typeof parseHead> => parseHead(Buffer.from(text, 'latin1'));
 
-describe('workers/response-head', () => {
+describe('io/response-head', () => {
   it('reads status, headers and lengths', () => {
     const text = 'HTTP/1.1 206 Partial Content\r\nContent-Length: 12\r\nShoal-Total:  34 \r\nConnection: Close\r\n\r\n';
     assert.deepEqual(parse(`${text}body`), {
