@@ -45,8 +45,8 @@ export const RELAY_BODY_BYTES_MAX = 16 * 1024 * 1024;
 /** Redirects followed for one origin request. */
 export const ORIGIN_REDIRECTS_MAX = 5;
 
-/** A response head between nodes is a few hundred bytes, a redirect's body a list of addresses; also what one read may copy. */
-export const PEER_HEAD_BYTES_MAX = 8 * 1024;
+/** A response head between nodes is a few hundred bytes, of an object store one or two KB, a redirect's body a list of addresses; also what one read may copy. */
+export const CONNECTION_HEAD_BYTES_MAX = 8 * 1024;
 
 /** Connections kept open to one node between exchanges, per transfer thread: a whole window of shards may come from one node. */
 export const PEER_IDLE_SOCKETS_MAX = 16;
@@ -285,6 +285,9 @@ export const POOL_TASKS_PER_THREAD = 128;
 
 /** How often the swarm's core looks at its fetches: well below the shortest of its deadlines, free at some hundred fetches. */
 export const SWARM_TICK_MS = 25;
+
+/** TLS sessions of origins kept for a quick handshake: registries and their object stores are a handful; 2 KB each. */
+export const ORIGIN_TLS_SESSIONS_MAX = 64;
 
 /** An idle connection to an origin is kept this long; servers commonly close theirs after 15 s or more. */
 export const ORIGIN_KEEP_ALIVE_MS = 10_000;

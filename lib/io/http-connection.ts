@@ -1,40 +1,52 @@
-import { connect, type Socket } from 'node:net';
-import { ShoalError } from '../errors.ts';
-import { PEER_CONNECT_TIMEOUT_MS, PEER_HEAD_BYTES_MAX, PEER_IDLE_SOCKETS_MAX, PEER_IDLE_SOCKET_MS } from '../limits.ts';
+import type { OnReadOpts, Socket } from 'node:net';
+import { CONNECTION_HEAD_BYTES_MAX } from '../limits.ts';
 import { parseHead, type ResponseHead } from './response-head.ts';
 
 /** Where a response's body goes. */
 export interface BodySink {
-  /** Called with the head; says where body bytes go, or null to collect a small body in memory. */
+  /** Called with the head; whether the body is to be put into `room`, or collected in memory, being small. May throw, which ends the connection. */
   head(head: ResponseHead): 'place' | 'collect';
   /** The free room for body bytes [from, length), to be read into directly. */
   room(fromBytes: number, lengthBytes: number): Uint8Array;
-  /** `receivedBytes` of the body are in place. */
+  /** `receivedBytes` of the body are in place. May throw, which ends the connection. */
   placed(receivedBytes: number): void;
 }
 
-export interface PeerResponse {
+export interface HttpResponse {
   head: ResponseHead;
   /** The collected body; empty when it was placed. */
   body: Buffer;
 }
 
+/**
+ * What ended a connection: the socket failed (SOCKET, with what it said as cause), the other end closed it (CLOSED), sent what is no
+ * answer of the kind taken here (HEAD), or bytes nobody asked for (BODY).
+ */
+export class ConnectionBroken extends Error {
+  readonly code: 'SOCKET' | 'CLOSED' | 'HEAD' | 'BODY';
+
+  constructor(code: ConnectionBroken['code'], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
 interface Exchange {
   sink: BodySink;
-  resolve(response: PeerResponse): void;
-  reject(error: ShoalError): void;
+  resolve(response: HttpResponse): void;
+  reject(error: unknown): void;
 }
 
 /**
- * One HTTP/1.1 connection to another node, one exchange at a time. The kernel writes body bytes
- * straight where the sink wants them (`onread` with a buffer chosen before every read); only what
- * arrives in the same read as the head is copied.
+ * One HTTP/1.1 connection, one exchange at a time. The kernel (or TLS) writes body bytes straight where the sink wants
+ * them (`onread` with a buffer chosen before every read); only what arrives in the same read as the head is copied.
+ * It takes only answers with a length: a truncated body must not look like a whole one.
  *
  *   connecting -> idle <-> (head -> body) ; any error or a close -> dead
  */
-export class PeerConnection {
+export class HttpConnection {
   readonly #socket: Socket;
-  readonly #headBuffer = Buffer.alloc(PEER_HEAD_BYTES_MAX);
+  readonly #headBuffer = Buffer.alloc(CONNECTION_HEAD_BYTES_MAX);
   #headBytes = 0;
   #exchange: Exchange | null = null;
   #head: ResponseHead | null = null;
@@ -43,26 +55,20 @@ export class PeerConnection {
   #collected: Buffer = Buffer.alloc(0);
   #dead = false;
 
-  constructor(host: string, port: number) {
-    this.#socket = connect({
-      host,
-      port,
-      noDelay: true,
-      onread: { buffer: () => this.#target(), callback: (bytes) => this.#read(bytes) },
-    });
-    this.#socket.setTimeout(PEER_CONNECT_TIMEOUT_MS, () => this.#fail(new ShoalError('PEER_UNREACHABLE', `no connection to ${host}:${port} within ${PEER_CONNECT_TIMEOUT_MS} ms`)));
-    this.#socket.once('connect', () => this.#socket.setTimeout(0));
-    this.#socket.on('error', (error) => this.#fail(new ShoalError('PEER_UNREACHABLE', `${host}:${port}: ${error.message}`)));
-    this.#socket.on('end', () => this.#fail(new ShoalError('PEER_BROKEN', `${host}:${port} closed the connection`)));
-    this.#socket.on('close', () => this.#fail(new ShoalError('PEER_BROKEN', `${host}:${port} closed the connection`)));
+  /** `open` makes the socket, with the `onread` it is handed. */
+  constructor(open: (onread: OnReadOpts) => Socket) {
+    this.#socket = open({ buffer: () => this.#target(), callback: (bytes) => this.#read(bytes) });
+    this.#socket.on('error', (error) => this.#fail(new ConnectionBroken('SOCKET', error.message, error)));
+    this.#socket.on('end', () => this.#fail(closed()));
+    this.#socket.on('close', () => this.#fail(closed()));
   }
 
   get dead(): boolean {
     return this.#dead;
   }
 
-  /** Sends a bodiless request and resolves when its response is whole. Rejects with PEER_*. */
-  exchange(requestHead: string, sink: BodySink): Promise<PeerResponse> {
+  /** Sends a bodiless request and resolves when its response is whole. Rejects with ConnectionBroken, or what the sink threw. */
+  exchange(requestHead: string, sink: BodySink): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       this.#exchange = { sink, resolve, reject };
       this.#head = null;
@@ -72,7 +78,8 @@ export class PeerConnection {
     });
   }
 
-  destroy(error: ShoalError): void {
+  /** Ends it; an exchange under way is rejected with `error`. Nothing is read any more from here on. */
+  destroy(error: unknown): void {
     this.#fail(error);
   }
 
@@ -86,11 +93,15 @@ export class PeerConnection {
 
   #read(bytes: number): boolean {
     if (this.#exchange === null) {
-      this.#fail(new ShoalError('PEER_BROKEN', 'bytes nobody asked for'));
+      this.#fail(new ConnectionBroken('BODY', 'sent bytes nobody asked for'));
       return false;
     }
-    if (this.#head === null) this.#readHead(bytes);
-    else this.#took(bytes);
+    try {
+      if (this.#head === null) this.#readHead(bytes);
+      else this.#took(bytes);
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
     return !this.#dead;
   }
 
@@ -98,26 +109,27 @@ export class PeerConnection {
     this.#headBytes += bytes;
     const parsed = parseHead(this.#headBuffer.subarray(0, this.#headBytes));
     if (parsed === 'more') {
-      if (this.#headBytes === this.#headBuffer.length) this.#fail(new ShoalError('PEER_BROKEN', 'a response head without end'));
+      if (this.#headBytes === this.#headBuffer.length) this.#fail(new ConnectionBroken('HEAD', 'sent a response head without end'));
       return;
     }
     if (parsed === 'bad') {
-      this.#fail(new ShoalError('PEER_BROKEN', 'a response head that is none'));
+      this.#fail(new ConnectionBroken('HEAD', 'sent a response head that is none'));
       return;
     }
     const exchange = this.#exchange!;
     this.#head = parsed;
     this.#place = exchange.sink.head(parsed) === 'place';
+    if (this.#dead) return;
     if (!this.#place) {
-      if (parsed.contentLength > PEER_HEAD_BYTES_MAX) {
-        this.#fail(new ShoalError('PEER_BROKEN', `a message of ${parsed.contentLength} bytes; at most ${PEER_HEAD_BYTES_MAX} are allowed`));
+      if (parsed.contentLength > CONNECTION_HEAD_BYTES_MAX) {
+        this.#fail(new ConnectionBroken('HEAD', `sent a message of ${parsed.contentLength} bytes; at most ${CONNECTION_HEAD_BYTES_MAX} are allowed`));
         return;
       }
       this.#collected = Buffer.alloc(parsed.contentLength);
     }
     const early = this.#headBuffer.subarray(parsed.headBytes, this.#headBytes);
     if (early.length > parsed.contentLength) {
-      this.#fail(new ShoalError('PEER_BROKEN', 'more body than announced'));
+      this.#fail(new ConnectionBroken('BODY', 'sent more body than announced'));
       return;
     }
     if (early.length > 0) this.#target().set(early);
@@ -133,11 +145,11 @@ export class PeerConnection {
     this.#exchange = null;
     this.#head = null;
     this.#headBytes = 0;
-    if (head.close) this.#fail(new ShoalError('PEER_BROKEN', 'closed by the peer'));
+    if (head.close) this.#fail(closed());
     exchange.resolve({ head, body: this.#place ? Buffer.alloc(0) : this.#collected });
   }
 
-  #fail(error: ShoalError): void {
+  #fail(error: unknown): void {
     if (this.#dead) return;
     this.#dead = true;
     this.#socket.destroy();
@@ -147,33 +159,46 @@ export class PeerConnection {
   }
 }
 
-/** Idle connections kept for reuse, a bounded number per node, each for a bounded time. */
-export class PeerConnections {
-  readonly #idle = new Map<string, { connection: PeerConnection; sinceMs: number }[]>();
-  readonly #nowMs: () => number;
+function closed(): ConnectionBroken {
+  return new ConnectionBroken('CLOSED', 'closed the connection');
+}
 
-  constructor(nowMs: () => number) {
+/** Connections between exchanges: a bounded number to each end, each for a bounded time. */
+export class IdleConnections {
+  readonly #idle = new Map<string, { connection: HttpConnection; sinceMs: number }[]>();
+  readonly #nowMs: () => number;
+  readonly #perEndMax: number;
+  readonly #idleMs: number;
+
+  constructor(nowMs: () => number, perEndMax: number, idleMs: number) {
     this.#nowMs = nowMs;
+    this.#perEndMax = perEndMax;
+    this.#idleMs = idleMs;
   }
 
-  /** A connection to the node, and whether it was used before (and may have gone stale unnoticed). */
-  take(host: string, port: number): { connection: PeerConnection; reused: boolean } {
-    const idle = this.#idle.get(`${host}:${port}`);
+  /** The connection to `end` that was used last; it may have gone stale unnoticed. */
+  take(end: string): HttpConnection | null {
+    const idle = this.#idle.get(end);
     while (idle !== undefined && idle.length > 0) {
       const { connection, sinceMs } = idle.pop()!;
       if (connection.dead) continue;
-      if (this.#nowMs() - sinceMs < PEER_IDLE_SOCKET_MS) return { connection, reused: true };
-      connection.destroy(new ShoalError('CANCELLED', 'idle for too long'));
+      if (this.#nowMs() - sinceMs < this.#idleMs) return connection;
+      connection.destroy(new Error('idle for too long'));
     }
-    return { connection: new PeerConnection(host, port), reused: false };
+    this.#idle.delete(end);
+    return null;
   }
 
-  give(host: string, port: number, connection: PeerConnection): void {
+  give(end: string, connection: HttpConnection): void {
     if (connection.dead) return;
-    const name = `${host}:${port}`;
-    let idle = this.#idle.get(name);
-    if (idle === undefined) this.#idle.set(name, (idle = []));
+    let idle = this.#idle.get(end);
+    if (idle === undefined) this.#idle.set(end, (idle = []));
     idle.push({ connection, sinceMs: this.#nowMs() });
-    if (idle.length > PEER_IDLE_SOCKETS_MAX) idle.shift()!.connection.destroy(new ShoalError('CANCELLED', 'more idle connections than are kept'));
+    if (idle.length > this.#perEndMax) idle.shift()!.connection.destroy(new Error('more idle connections than are kept'));
+  }
+
+  close(): void {
+    for (const { connection } of [...this.#idle.values()].flat()) connection.destroy(new Error('closed'));
+    this.#idle.clear();
   }
 }

@@ -47,7 +47,7 @@ export function createOriginAgent(options: AgentOptions): Dispatcher {
 }
 
 /** A `lookup` for net.connect that fails unless every address of the name may be dialled. */
-function checkedLookup(resolve: Resolver, allow: AllowList, port: number): LookupFunction {
+export function checkedLookup(resolve: Resolver, allow: AllowList, port: number): LookupFunction {
   return (hostname, lookupOptions, callback) => {
     resolve(hostname).then(
       (addresses) => {
@@ -64,7 +64,7 @@ function checkedLookup(resolve: Resolver, allow: AllowList, port: number): Looku
   };
 }
 
-function resolveBySystem(hostname: string): Promise<string[]> {
+export function resolveBySystem(hostname: string): Promise<string[]> {
   return new Promise((resolve, reject) => {
     dnsLookup(hostname, { all: true, order: 'verbatim' }, (error, found) => (error === null ? resolve(found.map((each) => each.address)) : reject(error)));
   });

@@ -1,8 +1,6 @@
-import type { Dispatcher } from 'undici';
 import type { Clock, Timer } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { CANCEL_POLL_MS, ORIGIN_WINDOW_BYTES_MIN } from '../limits.ts';
-import { originError } from './origin-error.ts';
 import type { OriginHeaders } from './origin-range.ts';
 import type { SplitUrl } from './url.ts';
 
@@ -18,12 +16,33 @@ export interface ExchangeRequest {
 export interface AnswerReader {
   head(status: number, headers: OriginHeaders): 'more' | 'enough';
   data(chunk: Uint8Array): 'more' | 'enough';
+  /** Where the next bytes of the body, at most `bytesMax`, may be put in place of `data`; asked only of a reader whose answer is a plain part. */
+  room(bytesMax: number): Uint8Array;
+  /** So many bytes were put at the start of the last room. */
+  placed(bytes: number): 'more' | 'enough';
   /** Asked every CANCEL_POLL_MS: whether nobody wants the answer any more. */
   stopped(): boolean;
 }
 
+/** Who hears of an answer as it comes, until it has ended or failed. */
+export interface AnswerEvents {
+  head(status: number, headers: OriginHeaders): void;
+  data(chunk: Uint8Array): void;
+  room(bytesMax: number): Uint8Array;
+  placed(bytes: number): void;
+  ended(): void;
+  /** `lostIdle`: a connection that was kept open went away before anything came back. */
+  failed(error: Error, lostIdle: boolean): void;
+}
+
+/** What carries requests to an origin. */
+export interface Transport {
+  /** Sends it; `isRepeat`: on a new connection. Returns what breaks it off. */
+  send(request: ExchangeRequest, events: AnswerEvents, isRepeat: boolean): () => void;
+}
+
 export interface ExchangeTools {
-  dispatcher: Dispatcher;
+  transport: Transport;
   clock: Clock;
   headTimeoutMs: number;
   silenceMs: number;
@@ -34,13 +53,13 @@ export interface ExchangeTools {
  * @throws ShoalError ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN, HOST_NOT_ALLOWED, CANCELLED, or what the reader threw
  */
 export async function exchange(request: ExchangeRequest, reader: AnswerReader, tools: ExchangeTools): Promise<void> {
-  const first = new Exchange(request, reader, tools);
+  const first = new Exchange(request, reader, tools, false);
   try {
     await first.done;
   } catch (thrown) {
     // The server closed an idle connection just as it was used again: not its fault, nor a sign that it is down.
     if (!first.lostIdle) throw thrown;
-    await new Exchange(request, reader, tools).done;
+    await new Exchange(request, reader, tools, true).done;
   }
 }
 
@@ -51,15 +70,15 @@ class Exchange {
   readonly #request: ExchangeRequest;
   readonly #reader: AnswerReader;
   readonly #tools: ExchangeTools;
-  #settle: { resolve: () => void; reject: (error: ShoalError) => void } | null = null;
-  #controller: Dispatcher.DispatchController | null = null;
+  #settle: { resolve: () => void; reject: (error: Error) => void } | null = null;
+  #abort: (() => void) | null = null;
   #timer: Timer | null = null;
   #headSeen = false;
   #windowStartMs = 0;
   #windowBytes = 0;
   #headDueMs: number;
 
-  constructor(request: ExchangeRequest, reader: AnswerReader, tools: ExchangeTools) {
+  constructor(request: ExchangeRequest, reader: AnswerReader, tools: ExchangeTools, isRepeat: boolean) {
     this.#request = request;
     this.#reader = reader;
     this.#tools = tools;
@@ -67,34 +86,40 @@ class Exchange {
     this.#headDueMs = Math.min(request.deadlineMs, startMs + tools.headTimeoutMs);
     this.done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.#watch();
-    this.#dispatch();
+    this.#send(isRepeat);
   }
 
-  #dispatch(): void {
-    const { url, method, headers } = this.#request;
-    const path = url.query === undefined ? url.path : `${url.path}?${url.query}`;
-    this.#tools.dispatcher.dispatch({ origin: url.origin, path, method, headers }, {
-      onRequestStart: (controller) => {
-        this.#controller = controller;
-        if (this.#settle === null) controller.abort(new Error('no longer wanted'));
+  #send(isRepeat: boolean): void {
+    const whileOpen = (step: () => 'more' | 'enough'): void => {
+      if (this.#settle !== null) this.#take(step);
+    };
+    const abort = this.#tools.transport.send(
+      this.#request,
+      {
+        head: (status, headers) => {
+          this.#headSeen = true;
+          this.#windowStartMs = this.#tools.clock.nowMs();
+          whileOpen(() => this.#reader.head(status, headers));
+        },
+        data: (chunk) => {
+          this.#windowBytes += chunk.length;
+          whileOpen(() => this.#reader.data(chunk));
+        },
+        room: (bytesMax) => this.#reader.room(bytesMax),
+        placed: (bytes) => {
+          this.#windowBytes += bytes;
+          whileOpen(() => this.#reader.placed(bytes));
+        },
+        ended: () => this.#end(null),
+        failed: (error, lostIdle) => {
+          this.lostIdle = lostIdle;
+          this.#end(error);
+        },
       },
-      onResponseStart: (_controller, status, incoming) => {
-        if (status < 200 || this.#settle === null) return;
-        this.#headSeen = true;
-        this.#windowStartMs = this.#tools.clock.nowMs();
-        this.#take(() => this.#reader.head(status, joined(incoming)));
-      },
-      onResponseData: (_controller, chunk) => {
-        if (this.#settle === null) return;
-        this.#windowBytes += chunk.length;
-        this.#take(() => this.#reader.data(chunk));
-      },
-      onResponseEnd: () => this.#end(null),
-      onResponseError: (_controller, error) => {
-        this.lostIdle = !this.#headSeen && isLostConnection(error);
-        this.#end(originError(error, url.host, this.#headSeen));
-      },
-    });
+      isRepeat,
+    );
+    if (this.#settle === null) abort();
+    else this.#abort = abort;
   }
 
   #take(step: () => 'more' | 'enough'): void {
@@ -126,12 +151,12 @@ class Exchange {
     this.#windowBytes = 0;
   }
 
-  #breakOff(error: ShoalError | null): void {
+  #breakOff(error: Error | null): void {
     this.#end(error);
-    this.#controller?.abort(new Error('broken off'));
+    this.#abort?.();
   }
 
-  #end(error: ShoalError | null): void {
+  #end(error: Error | null): void {
     const settle = this.#settle;
     if (settle === null) return;
     this.#settle = null;
@@ -139,13 +164,4 @@ class Exchange {
     if (error === null) settle.resolve();
     else settle.reject(error);
   }
-}
-
-function isLostConnection(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
-}
-
-function joined(headers: Record<string, string | string[] | undefined>): OriginHeaders {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), Array.isArray(value) ? value.join(', ') : value]));
 }

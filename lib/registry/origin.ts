@@ -5,7 +5,9 @@ import * as limits from '../limits.ts';
 import { AllowList, type AllowConfig } from './allow.ts';
 import { createOriginAgent, type Resolver } from './origin-agent.ts';
 import { BodyCollector } from './origin-body.ts';
-import { exchange, type AnswerReader, type ExchangeTools } from './origin-exchange.ts';
+import { DirectTransport, NotPlain } from './origin-direct.ts';
+import { exchange, type AnswerReader, type ExchangeRequest, type ExchangeTools } from './origin-exchange.ts';
+import { UndiciTransport } from './origin-undici.ts';
 import { clampRange, notSatisfiable, type AskedRange, type OriginHeaders } from './origin-range.ts';
 import { RangeReader, type OriginSink } from './range-reader.ts';
 import { RedirectMemory } from './redirect-memory.ts';
@@ -64,6 +66,7 @@ export class OriginClient {
   readonly #clock: Clock;
   readonly #dispatcher: Dispatcher;
   readonly #exchangeTools: ExchangeTools;
+  readonly #direct: DirectTransport;
   readonly #answerDeadlineMs: number;
   readonly #redirects: RedirectMemory;
 
@@ -72,14 +75,16 @@ export class OriginClient {
     this.#clock = tools.clock ?? systemClock;
     this.#answerDeadlineMs = tools.answerDeadlineMs ?? limits.ORIGIN_ANSWER_DEADLINE_MS;
     this.#redirects = new RedirectMemory(this.#clock);
-    this.#dispatcher = createOriginAgent({
+    const agentOptions = {
       allow: this.#allow,
       connectTimeoutMs: tools.connectTimeoutMs ?? limits.ORIGIN_CONNECT_TIMEOUT_MS,
       ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
       ...(tools.ca === undefined ? {} : { ca: tools.ca }),
-    });
+    };
+    this.#dispatcher = createOriginAgent(agentOptions);
+    this.#direct = new DirectTransport(agentOptions, this.#clock);
     this.#exchangeTools = {
-      dispatcher: this.#dispatcher,
+      transport: new UndiciTransport(this.#dispatcher),
       clock: this.#clock,
       headTimeoutMs: tools.headTimeoutMs ?? limits.ORIGIN_HEAD_TIMEOUT_MS,
       silenceMs: tools.silenceMs ?? limits.ORIGIN_SILENCE_MS,
@@ -119,7 +124,7 @@ export class OriginClient {
    */
   async probe(target: OriginTarget): Promise<{ totalBytes: number }> {
     let totalBytes = -1;
-    const sink: OriginSink = { head: (head) => (totalBytes = head.totalBytes), data: () => undefined, stopped: () => false };
+    const sink: OriginSink = { head: (head) => (totalBytes = head.totalBytes), data: () => undefined, ...NOTHING_IN_PLACE, stopped: () => false };
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
     const reader = await this.#ask(target, clampRange({ offsetBytes: 0, lengthBytes: 1, totalBytes: null }), sink, deadlineMs, { requests: 0 }, false);
     reader.finish();
@@ -142,16 +147,18 @@ export class OriginClient {
         return 'more';
       },
       data: (chunk) => body.add(chunk),
+      ...NOTHING_IN_PLACE,
       stopped: () => false,
     };
     const method = request.method === 'HEAD' ? 'HEAD' : 'GET';
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
-    await this.#follow({ method, start: splitUrl(request.url), home: splitUrl(request.url), authorization: request.headers['authorization'], headers, deadlineMs, cost: { requests: 0 } }, reader);
+    await this.#follow({ method, start: splitUrl(request.url), home: splitUrl(request.url), authorization: request.headers['authorization'], headers, deadlineMs, cost: { requests: 0 }, isPlain: false }, reader);
     answer.body = body.bytes();
     return answer;
   }
 
   async close(): Promise<void> {
+    this.#direct.close();
     await this.#dispatcher.destroy();
   }
 
@@ -160,23 +167,29 @@ export class OriginClient {
     const home = splitUrl(target.url);
     const { authorization } = target;
     const headers = { range: `bytes=${asked.offsetBytes}-${asked.endBytes - 1}` };
-    const remembered = mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
-    if (remembered !== null) {
+    const common = { method: 'GET', home, authorization, headers, deadlineMs, cost } as const;
+    const known = mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
+    const isHome = known?.url === joinUrl(home);
+    if (known !== null && !isHome) {
       const reader = new RangeReader(asked, sink, target.upstreamHost);
       try {
-        await this.#follow({ method: 'GET', start: splitUrl(remembered), home, authorization, headers, deadlineMs, cost }, reader);
+        const request: FollowRequest = { ...common, start: splitUrl(known.url), isPlain: known.isPlain };
+        await this.#follow(request, reader);
+        if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
         if (reader.refusedStatus === null) return reader;
         this.#redirects.forget(target.url, authorization);
         if (!EXPIRED.has(reader.refusedStatus)) throw reader.refusal();
       } catch (thrown) {
         this.#redirects.forget(target.url, authorization);
-        throw thrown;
+        if (!(thrown instanceof NotPlain)) throw thrown;
       }
     }
     const reader = new RangeReader(asked, sink, target.upstreamHost);
-    const last = await this.#follow({ method: 'GET', start: home, home, authorization, headers, deadlineMs, cost }, reader);
+    const request: FollowRequest = { ...common, start: home, isPlain: isHome && known.isPlain };
+    const last = await this.#follow(request, reader);
     if (reader.refusedStatus !== null) throw reader.refusal();
-    if (last !== home) this.#redirects.remember(target.url, authorization, joinUrl(last));
+    if (last !== home || (!isHome && reader.isPlain)) this.#redirects.remember(target.url, authorization, { url: joinUrl(last), isPlain: reader.isPlain });
+    else if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
     return reader;
   }
 
@@ -188,14 +201,42 @@ export class OriginClient {
       const headers: Record<string, string> = { 'user-agent': 'shoal', ...request.headers, 'accept-encoding': 'identity' };
       if (at.origin === request.home.origin && request.authorization !== undefined) headers['authorization'] = request.authorization;
       const hop = new HopReader(reader, at);
-      request.cost.requests++;
-      await exchange({ method: request.method, url: at, headers, deadlineMs: request.deadlineMs }, hop, this.#exchangeTools);
+      await this.#exchange(request, { method: request.method, url: at, headers, deadlineMs: request.deadlineMs }, hop);
       if (hop.location === null) return at;
       at = hop.location;
     }
     throw new ShoalError('ORIGIN_BROKEN', `${request.home.host} redirects more than ${limits.ORIGIN_REDIRECTS_MAX} times`);
   }
+
+  /** One request and its answer: straight into place where it started and is known to answer so, else by a general client. */
+  async #exchange(request: FollowRequest, hop: ExchangeRequest, reader: AnswerReader): Promise<void> {
+    if (request.isPlain && hop.url === request.start) {
+      request.cost.requests++;
+      try {
+        await exchange(hop, reader, { ...this.#exchangeTools, transport: this.#direct });
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof NotPlain)) throw thrown;
+        // A signature that has expired: the registry has to be asked for another one.
+        if (thrown.status !== null && EXPIRED.has(thrown.status) && hop.url !== request.home) throw thrown;
+        // A redirect or a refusal says nothing about the next answer.
+        if (thrown.status === null || thrown.status < 300) request.isPlain = false;
+      }
+    }
+    request.cost.requests++;
+    await exchange(hop, reader, this.#exchangeTools);
+  }
 }
+
+/** Of a reader that takes its body piece by piece only. */
+const NOTHING_IN_PLACE = {
+  room(): Uint8Array {
+    throw new Error('nothing is put in place here');
+  },
+  placed(): never {
+    throw new Error('nothing is put in place here');
+  },
+};
 
 interface FollowRequest {
   method: 'GET' | 'HEAD';
@@ -206,6 +247,8 @@ interface FollowRequest {
   headers: Record<string, string>;
   deadlineMs: number;
   cost: OriginCost;
+  /** Whether `start` answers as a DirectTransport takes it; becomes false when it turns out not to. */
+  isPlain: boolean;
 }
 
 /** Keeps redirects from the reader, and encoded bodies from everybody. */
@@ -236,6 +279,14 @@ class HopReader implements AnswerReader {
     // The few words under a redirect are read to their end, so that the connection can be used again.
     this.#discardedBytes += chunk.length;
     return this.#discardedBytes > limits.ORIGIN_ERROR_BODY_BYTES_MAX ? 'enough' : 'more';
+  }
+
+  room(bytesMax: number): Uint8Array {
+    return this.#reader.room(bytesMax);
+  }
+
+  placed(bytes: number): 'more' | 'enough' {
+    return this.#reader.placed(bytes);
   }
 
   stopped(): boolean {

@@ -8,6 +8,10 @@ import { judgeRangeAnswer, type AskedRange, type OriginHeaders } from './origin-
 export interface OriginSink {
   head(head: { totalBytes: number; startBytes: number; lengthBytes: number }): void;
   data(chunk: Uint8Array): void;
+  /** Where the next bytes, at most `bytesMax`, may be put in place of `data`. */
+  room(bytesMax: number): Uint8Array;
+  /** So many bytes were put at the start of the last room. */
+  placed(bytes: number): void;
   /** Whether nobody wants the rest any more; asked between chunks and every CANCEL_POLL_MS. */
   stopped(): boolean;
 }
@@ -26,6 +30,7 @@ export class RangeReader implements AnswerReader {
   readonly #sink: OriginSink;
   readonly #host: string;
   #body: Body = { kind: 'none' };
+  #isPlain = false;
 
   constructor(asked: AskedRange, sink: OriginSink, host: string) {
     this.#asked = asked;
@@ -34,6 +39,7 @@ export class RangeReader implements AnswerReader {
   }
 
   head(status: number, headers: OriginHeaders): 'more' | 'enough' {
+    this.#isPlain = status === 206 && headers['content-length'] !== undefined;
     if (status !== 200 && status !== 206 && status !== 416) {
       this.#body = { kind: 'refusal', status, headers, collected: new BodyCollector(ORIGIN_ERROR_BODY_BYTES_MAX, 'cut') };
       return 'more';
@@ -77,6 +83,28 @@ export class RangeReader implements AnswerReader {
         return body.givenBytes === body.lengthBytes && body.seenBytes < body.bodyBytes ? 'enough' : 'more';
       }
     }
+  }
+
+  /** @throws Error when the answer is no plain part: its bytes are not all the sink's */
+  room(bytesMax: number): Uint8Array {
+    const body = this.#body;
+    if (body.kind !== 'part' || body.lengthBytes !== body.bodyBytes) throw new Error('only a part as it was asked for is put in place');
+    return this.#sink.room(Math.min(bytesMax, body.lengthBytes - body.givenBytes));
+  }
+
+  placed(bytes: number): 'more' | 'enough' {
+    const body = this.#body;
+    if (body.kind !== 'part') throw new Error('only a part is put in place');
+    if (this.#sink.stopped()) throw new ShoalError('CANCELLED', `the rest of an answer of ${this.#host} is not wanted any more`);
+    body.seenBytes += bytes;
+    body.givenBytes += bytes;
+    this.#sink.placed(bytes);
+    return 'more';
+  }
+
+  /** Whether what came was 206 with a length, as nearly all parts come. */
+  get isPlain(): boolean {
+    return this.#isPlain;
   }
 
   stopped(): boolean {

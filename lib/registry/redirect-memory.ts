@@ -3,30 +3,43 @@ import type { Clock } from '../clock.ts';
 import { ORIGIN_REDIRECT_TTL_MS, ORIGIN_REDIRECTS_REMEMBERED_MAX } from '../limits.ts';
 import { sha256Hex } from './identity.ts';
 
+/** The URL (signed: never log it) at which a blob was last read. */
+export interface BlobPlace {
+  url: string;
+  /** Whether it answers as a DirectTransport takes it. */
+  isPlain: boolean;
+}
+
 /**
- * Where a registry sends requests for a blob, remembered for a minute, so that a 2 GB layer costs the registry a few
+ * Where a registry sends requests for a blob, itself included, remembered for a minute, so that a 2 GB layer costs the registry a few
  * requests and not a thousand. Kept apart by credential: a URL signed for one client is never used for another.
  */
 export class RedirectMemory {
   readonly #clock: Clock;
-  readonly #targets = new LRUCache<string, { url: string; untilMs: number }>({ max: ORIGIN_REDIRECTS_REMEMBERED_MAX });
+  readonly #targets = new LRUCache<string, BlobPlace & { untilMs: number }>({ max: ORIGIN_REDIRECTS_REMEMBERED_MAX });
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** The URL (signed: never log it) `url` was last redirected to, if that is fresh. */
-  find(url: string, authorization: string | undefined): string | null {
+  /** Where `url` was last read, if that is fresh. */
+  find(url: string, authorization: string | undefined): BlobPlace | null {
     const id = idOf(url, authorization);
     const target = this.#targets.get(id);
     if (target === undefined) return null;
-    if (this.#clock.nowMs() < target.untilMs) return target.url;
+    if (this.#clock.nowMs() < target.untilMs) return target;
     this.#targets.delete(id);
     return null;
   }
 
-  remember(url: string, authorization: string | undefined, targetUrl: string): void {
-    this.#targets.set(idOf(url, authorization), { url: targetUrl, untilMs: this.#clock.nowMs() + ORIGIN_REDIRECT_TTL_MS });
+  remember(url: string, authorization: string | undefined, place: BlobPlace): void {
+    this.#targets.set(idOf(url, authorization), { ...place, untilMs: this.#clock.nowMs() + ORIGIN_REDIRECT_TTL_MS });
+  }
+
+  /** It answers in other ways than was thought. */
+  notPlain(url: string, authorization: string | undefined): void {
+    const target = this.#targets.peek(idOf(url, authorization));
+    if (target !== undefined) target.isPlain = false;
   }
 
   forget(url: string, authorization: string | undefined): void {

@@ -38,6 +38,11 @@ export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, t
   /** Reads [startBytes, endBytes) of the shard; `advance` hears up to where it is there. */
   const readPart = async (startBytes: number, endBytes: number, advance: (bytes: number) => void): Promise<void> => {
     let atBytes = startBytes;
+    const came = (bytes: number): void => {
+      atBytes += bytes;
+      advance(atBytes);
+      doorbells.ringAll();
+    };
     await origin.readRange(
       { url: job.url, upstreamHost: job.upstreamHost, ...(job.authorization === null ? {} : { authorization: job.authorization }) },
       { offsetBytes: shardStartBytes + startBytes, lengthBytes: endBytes - startBytes, totalBytes: job.totalBytes },
@@ -52,10 +57,11 @@ export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, t
         data(chunk) {
           if (atBytes + chunk.length > Math.min(lengthBytes, endBytes)) throw new ShoalError('ORIGIN_BROKEN', 'the origin sent more than was asked for');
           arena.bytes(slot, atBytes, atBytes + chunk.length).set(chunk);
-          atBytes += chunk.length;
-          advance(atBytes);
-          doorbells.ringAll();
+          came(chunk.length);
         },
+        // Never more than what is left of the range asked for, which is within the shard.
+        room: (bytesMax) => arena.bytes(slot, atBytes, Math.min(atBytes + bytesMax, lengthBytes, endBytes)),
+        placed: (bytes) => came(bytes),
         stopped: () => arena.cancelled(slot, job.attempt),
       },
     );

@@ -1,9 +1,10 @@
 import { parseWireError, ShoalError, type WireError } from '../errors.ts';
 import type { Arena } from '../io/arena.ts';
 import type { Doorbells } from '../io/doorbell.ts';
-import { CANCEL_POLL_MS, PEER_SILENCE_MS, SHARD_BYTES } from '../limits.ts';
-import type { PeerConnection, PeerConnections, PeerResponse } from '../io/http-connection.ts';
+import type { HttpConnection, HttpResponse } from '../io/http-connection.ts';
 import type { ResponseHead } from '../io/response-head.ts';
+import { CANCEL_POLL_MS, PEER_SILENCE_MS, SHARD_BYTES } from '../limits.ts';
+import { peerError, type PeerConnections } from './peer-connection.ts';
 import { checksumSlot } from './slot-check.ts';
 
 /**
@@ -55,7 +56,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
   return stale ? attempt(job, tools, tools.peers.take(job.host, job.port).connection) : result;
 }
 
-async function attempt(job: PeerReadJob, tools: TransferTools, connection: PeerConnection): Promise<PeerReadResult> {
+async function attempt(job: PeerReadJob, tools: TransferTools, connection: HttpConnection): Promise<PeerReadResult> {
   const { arena, doorbells } = tools;
   let receivedBytes = job.fromBytes;
   let lengthBytes = 0;
@@ -92,7 +93,7 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: PeerC
     const checksum = checksumSlot(job, lengthBytes, totalBytes, arena);
     return { kind: 'data', totalBytes, lengthBytes, word: checksumWord(response.head.headers['shoal-checksum']), checksum };
   } catch (thrown) {
-    return { kind: 'failed', error: ShoalError.from(thrown, 'PEER_BROKEN').toWire(), receivedBytes };
+    return { kind: 'failed', error: peerError(thrown, job).toWire(), receivedBytes };
   } finally {
     clearInterval(watch);
   }
@@ -126,7 +127,7 @@ export function refusalOf(body: unknown): WireError {
 }
 
 /** What a node says that does not send the shard; a body that makes no sense counts as a failure. */
-function verdictOf(response: PeerResponse): PeerReadResult {
+function verdictOf(response: HttpResponse): PeerReadResult {
   const body = JSON.parse(response.body.toString('utf8')) as Record<string, unknown>;
   switch (response.head.status) {
     case 307: {

@@ -1,7 +1,8 @@
 import { ShoalError, type WireError } from '../errors.ts';
+import type { HttpConnection } from '../io/http-connection.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS } from '../limits.ts';
+import { peerError } from './peer-connection.ts';
 import { checksumWord, refusalOf, requestHead, type TransferTools } from './peer-read.ts';
-import type { PeerConnection } from '../io/http-connection.ts';
 
 /** Asks the shard's owner for its checksum and size, and reports how the transfer went. */
 export interface StatJob {
@@ -27,7 +28,7 @@ export async function askStat(job: StatJob, tools: TransferTools): Promise<StatR
   return stale ? attempt(job, tools, tools.peers.take(job.host, job.port).connection) : result;
 }
 
-async function attempt(job: StatJob, tools: TransferTools, connection: PeerConnection): Promise<StatResult> {
+async function attempt(job: StatJob, tools: TransferTools, connection: HttpConnection): Promise<StatResult> {
   const startMs = tools.nowMs();
   const watch = setInterval(() => {
     if (tools.nowMs() - startMs > PEER_SILENCE_MS) connection.destroy(new ShoalError('PEER_TIMEOUT', `${job.host}:${job.port} did not answer within ${PEER_SILENCE_MS} ms`));
@@ -48,7 +49,7 @@ async function attempt(job: StatJob, tools: TransferTools, connection: PeerConne
     if (head.status !== 200 || word === null || !Number.isSafeInteger(totalBytes) || !Number.isSafeInteger(lengthBytes)) throw new ShoalError('PEER_BROKEN', `status ${head.status}, or no checksum`);
     return { kind: 'stat', totalBytes: totalBytes as number, lengthBytes: lengthBytes as number, word };
   } catch (thrown) {
-    return { kind: 'failed', error: ShoalError.from(thrown, 'PEER_BROKEN').toWire() };
+    return { kind: 'failed', error: peerError(thrown, job).toWire() };
   } finally {
     clearInterval(watch);
   }

@@ -8,7 +8,7 @@ import { OriginClient, type OriginOptions, type RelayAnswer } from '../registry/
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { readFromOrigin, type OriginReadJob, type OriginReadResult } from './origin-read.ts';
-import { PeerConnections } from '../io/http-connection.ts';
+import { PeerConnections } from './peer-connection.ts';
 import { readFromPeer, type PeerReadJob, type PeerReadResult, type TransferTools } from './peer-read.ts';
 import { nameThread } from './thread-name.ts';
 import { askStat, type StatJob, type StatResult } from './peer-stat.ts';

@@ -18,11 +18,11 @@ const TABLES = new Set(['lib/limits.ts']);
 export const ARROWS: Record<string, readonly string[]> = {
   swarm: [],
   cache: [],
-  registry: [],
   config: [],
   telemetry: [],
   tls: [],
   io: ['cache'],
+  registry: ['io'],
   cluster: ['config'],
   workers: ['io', 'registry', 'telemetry'],
   front: ['workers', 'registry', 'cluster', 'config', 'io', 'telemetry', 'tls'],

@@ -98,6 +98,9 @@ export class RecordingSink implements OriginSink {
   heads: { totalBytes: number; startBytes: number; lengthBytes: number }[] = [];
   chunks: Buffer[] = [];
   stop = false;
+  /** How many of the bytes were put in place, not handed over. */
+  placedBytes = 0;
+  #room = Buffer.alloc(0);
 
   head(head: { totalBytes: number; startBytes: number; lengthBytes: number }): void {
     this.heads.push(head);
@@ -105,6 +108,16 @@ export class RecordingSink implements OriginSink {
 
   data(chunk: Uint8Array): void {
     this.chunks.push(Buffer.from(chunk));
+  }
+
+  room(bytesMax: number): Uint8Array {
+    this.#room = Buffer.alloc(bytesMax);
+    return this.#room;
+  }
+
+  placed(bytes: number): void {
+    this.placedBytes += bytes;
+    this.chunks.push(Buffer.from(this.#room.subarray(0, bytes)));
   }
 
   stopped(): boolean {

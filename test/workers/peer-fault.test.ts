@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { PEER_HEAD_BYTES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import { CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
 import { readFromPeer, type PeerReadJob, type PeerReadResult } from '../../lib/workers/peer-read.ts';
 import { until } from '../telemetry/until.ts';
 import { head, json, peerServer, readJob, transferTools, type PeerServer } from './peer-server.ts';
@@ -102,8 +102,8 @@ describe('workers/peer-read, everything else', () => {
   });
 
   it('refuses a head without end, and a message longer than any', async () => {
-    await failure(`HTTP/1.1 200 OK\r\nx: ${'x'.repeat(PEER_HEAD_BYTES_MAX)}`, 'PEER_BROKEN');
-    await failure(head(307, PEER_HEAD_BYTES_MAX + 1), 'PEER_BROKEN');
+    await failure(`HTTP/1.1 200 OK\r\nx: ${'x'.repeat(CONNECTION_HEAD_BYTES_MAX)}`, 'PEER_BROKEN');
+    await failure(head(307, CONNECTION_HEAD_BYTES_MAX + 1), 'PEER_BROKEN');
     await failure('SSH-2.0-x\r\n\r\n', 'PEER_BROKEN');
   });
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { Arena } from '../../lib/io/arena.ts';
 import { Doorbells } from '../../lib/io/doorbell.ts';
-import { PeerConnections } from '../../lib/io/http-connection.ts';
+import { PeerConnections } from '../../lib/workers/peer-connection.ts';
 import type { PeerReadJob, TransferTools } from '../../lib/workers/peer-read.ts';
 
 /** Another node, byte by byte as the test wants it. */
