@@ -134,6 +134,9 @@ export const BRIEF_READ_BYTES_MAX = 256 * 1024;
 /** Requests a front remembers as granted, so that warm reads are answered without asking control. */
 export const WARM_REQUESTS_MAX = 8192;
 
+/** Of them, the ones used last are found without hashing: as many as the layers that a node reads at once, and short to go through. */
+export const WARM_RECENT_MAX = 8;
+
 /** Blobs whose shard places a front remembers. */
 export const WARM_BLOBS_MAX = 2048;
 

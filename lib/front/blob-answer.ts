@@ -2,12 +2,13 @@ import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { BRIEF_READ_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
-import { ifRangeHolds, parseRange, resolveRange, type ParsedRange } from '../registry/range.ts';
+import { ifRangeHolds, parseRange, resolveRange, type ParsedRange, type Span } from '../registry/range.ts';
 import type { BlobName, ControlMessage } from '../workers/messages.ts';
+import { blobHeadOf, writeBlobHead } from './blob-head.ts';
 import { BodySender, type Place, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
-import { endBodyless, refuse, statusLine } from './responses.ts';
-import type { WarmBlob, WarmMemory } from './warm.ts';
+import { endBodyless, refuse } from './responses.ts';
+import type { WarmBlob, WarmMemory, WarmRequest } from './warm.ts';
 
 /** Tiers by a slot's source word (lib/io/arena.ts). */
 export const TIERS = ['disk', 'peer', 'origin'] as const satisfies Tier[];
@@ -17,16 +18,17 @@ export interface BlobRequest {
   bodyless: boolean;
   range: string;
   ifRange: string;
-  authorization: string | null;
   requestId: string;
-  /** Under which the grant is remembered; see WarmMemory. */
-  requestKey: string;
+  /** Under which the grant is remembered. */
+  warm: WarmRequest;
 }
 
 export interface BlobAnswerTools extends SenderTools {
   link: ControlLink;
   warm: WarmMemory;
   nowMs: () => number;
+  /** A read was begun and ended at once, from memory; none of the others is called for it. */
+  warmRead(name: BlobName, offsetBytes: number, bytes: number, startMs: number): void;
   /** One answer begins; `over` or `passed` ends it. */
   started(): void;
   /** `bytes` of a body went out, which had to be looked for in `tier`. */
@@ -64,12 +66,12 @@ export class BlobAnswer {
   #tier: Tier = 'arena';
   #over = false;
 
-  constructor(res: HttpResponse, request: BlobRequest, tools: BlobAnswerTools) {
+  constructor(res: HttpResponse, request: BlobRequest, tools: BlobAnswerTools, startMs: number = tools.nowMs()) {
     this.#res = res;
     this.#request = request;
     this.#tools = tools;
     this.#range = parseRange(request.range);
-    this.#startMs = tools.nowMs();
+    this.#startMs = startMs;
     res.onAborted(() => this.#finish(true, null));
     tools.started();
   }
@@ -82,6 +84,14 @@ export class BlobAnswer {
     }
     this.#blob = blob;
     this.#begin();
+  }
+
+  /** Goes on where a warm read left off: its head and `sentBytes` of its body, which lies in `slot`, are out. */
+  goOnWarm(blob: WarmBlob, span: Span, sentBytes: number, slot: number): void {
+    this.#blob = blob;
+    this.#offsetBytes = span.startBytes;
+    this.#sender = this.#senderOf(span);
+    this.#sender.goOn(sentBytes, slot);
   }
 
   /** Asks control whether and where the blob may be read. */
@@ -128,7 +138,8 @@ export class BlobAnswer {
     const shard = Math.floor(fromBytes / SHARD_BYTES);
     this.#opened = shard;
     this.#fromBytes = fromBytes;
-    const { name, authorization, requestId } = this.#request;
+    const { name, warm, requestId } = this.#request;
+    const authorization = warm.authorization === '' ? null : warm.authorization;
     this.#stream = this.#tools.link.open(name, { authorization, shard, sliceBytes: fromBytes % SHARD_BYTES, untilShard: this.#lastShard(shard), sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined, requestId }, (message) => this.#heard(message));
   }
 
@@ -174,10 +185,10 @@ export class BlobAnswer {
 
   #sized(totalBytes: number): void {
     const { warm, nowMs } = this.#tools;
-    const { name, requestKey } = this.#request;
+    const { name, warm: request } = this.#request;
     this.#blob = warm.blob(name.key, totalBytes);
     if (this.#first !== null) this.#blob.places.set(this.#first.shard, this.#first.place);
-    if (this.#grantMs > 0) warm.grant(requestKey, name, this.#blob, nowMs() + this.#grantMs);
+    if (this.#grantMs > 0) warm.grant(request, name, this.#blob, nowMs() + this.#grantMs);
     this.#res.cork(() => this.#begin());
   }
 
@@ -185,19 +196,13 @@ export class BlobAnswer {
   #begin(): void {
     const totalBytes = this.#blob!.totalBytes;
     const { digest } = this.#request.name;
-    const etag = etagOf(digest);
     const span = this.#span(totalBytes);
     if (span.status === 416) {
       this.#fail(new ShoalError('RANGE_NOT_SATISFIABLE', `the range ${this.#request.range} lies outside the blob's ${totalBytes} bytes`, { headers: { 'Content-Range': `bytes */${totalBytes}` } }));
       return;
     }
     const res = this.#res;
-    res.writeStatus(statusLine(span.status));
-    res.writeHeader('Content-Type', 'application/octet-stream');
-    res.writeHeader('Accept-Ranges', 'bytes');
-    if (digest !== undefined) res.writeHeader('Docker-Content-Digest', digest);
-    if (etag !== null) res.writeHeader('ETag', etag);
-    if (span.contentRange !== undefined) res.writeHeader('Content-Range', span.contentRange);
+    writeBlobHead(res, blobHeadOf(digest), span);
     this.#offsetBytes = span.startBytes;
     const bodyBytes = span.endBytes - span.startBytes;
     if (this.#request.bodyless) {
@@ -207,14 +212,19 @@ export class BlobAnswer {
       res.end('');
       this.#finish(false, null);
     } else {
-      this.#sender = new BodySender(res, this.#tools, { place: (shard) => this.#place(shard), sent: (bytes, shard, slot) => this.#sent(bytes, shard, slot), done: () => this.#finish(false, null) }, span.startBytes, span.endBytes);
+      this.#sender = this.#senderOf(span);
       this.#sender.pump();
     }
   }
 
   /** What of the blob is to be sent. */
-  #span(totalBytes: number): ReturnType<typeof resolveRange> {
+  #span(totalBytes: number): Span {
     return resolveRange(ifRangeHolds(this.#request.ifRange, etagOf(this.#request.name.digest)) ? this.#range : { kind: 'whole' }, totalBytes);
+  }
+
+  #senderOf(span: Span): BodySender {
+    const events = { place: (shard: number) => this.#place(shard), sent: (bytes: number, shard: number, slot: number) => this.#sent(bytes, shard, slot), done: () => this.#finish(false, null) };
+    return new BodySender(this.#res, this.#tools, events, span.startBytes, span.endBytes);
   }
 
   /** Where `shard` is, if this front knows a place that holds; else control is asked. It hears of every step, to read ahead. */
@@ -234,7 +244,7 @@ export class BlobAnswer {
   #fail(error: ShoalError): void {
     if (this.#over) return;
     // Whoever asks again must hear it in a status, not as one more connection that is cut.
-    if (error.status === 401 || error.status === 403) this.#tools.warm.revoke(this.#request.requestKey);
+    if (error.status === 401 || error.status === 403) this.#tools.warm.revoke(this.#request.warm);
     if (this.#sender !== null) {
       this.#finish(true, error.code);
       this.#res.close();

@@ -102,6 +102,13 @@ export class BodySender {
     if (!this.#over) this.pump();
   }
 
+  /** Begins behind `sentBytes`, all that the socket took so far; they lay in `slot`. */
+  goOn(sentBytes: number, slot: number): void {
+    this.#events.sent(sentBytes, this.shard, slot);
+    this.#atBytes += sentBytes;
+    this.#awaitWritable();
+  }
+
   /** Sends what can be sent now, and sees to it that it is called again when there is more. */
   pump(): void {
     this.#res.cork(() => {

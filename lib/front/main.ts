@@ -75,6 +75,15 @@ function main(start: FrontStart, port: MessagePort): void {
     watermark: (slot, fromBytes) => arena.sendableTo(slot, fromBytes),
     warm: new WarmMemory(),
     route: config,
+    warmRead(name, offsetBytes, bytes, startMs) {
+      const latencyUs = micros(startMs);
+      meter.record('pread', bytes, latencyUs);
+      meter.record('http', bytes, latencyUs);
+      meter.count('served.client.arena', bytes);
+      meter.observe('firstByte.arena', latencyUs);
+      meter.observe('pread.arena', latencyUs);
+      audit?.line('http:pread', name.pathname, offsetBytes, bytes, latencyUs);
+    },
     over(answer) {
       inFlight -= 1;
       const latencyUs = micros(answer.startMs);

@@ -2,8 +2,10 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { classify, type Route, type RouteConfig } from '../registry/route.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
-import { BlobAnswer, type BlobAnswerTools } from './blob-answer.ts';
+import type { BlobName } from '../workers/messages.ts';
+import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
 import { answer, endBodyless, refuse, statusLine } from './responses.ts';
+import { readWarm } from './warm-read.ts';
 
 /** Request headers that go upstream with what is passed through; everything else is the client's own business. */
 const RELAYED_REQUEST_HEADERS = ['accept', 'authorization', 'if-none-match', 'if-modified-since', 'user-agent'];
@@ -33,20 +35,23 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
     return;
   }
   const rawPath = req.getUrl();
-  const query = req.getQuery();
+  const query = req.getQuery() ?? '';
   const host = req.getHeader('host');
   const authorization = req.getHeader('authorization');
+  const range = req.getHeader('range');
+  const ifRange = req.getHeader('if-range');
   const bodyless = method === 'HEAD';
-  const requestKey = `${host} ${rawPath}?${query} ${authorization}`;
-  const blobRequest = { bodyless, range: req.getHeader('range'), ifRange: req.getHeader('if-range'), authorization: authorization === '' ? null : authorization, requestKey };
+  const requestOf = (name: BlobName, requestId: string): BlobRequest => ({ name, bodyless, range, ifRange, requestId, warm: { host, rawPath, query, authorization } });
   if (method === 'GET' || bodyless) {
-    const grant = tools.warm.find(requestKey, tools.nowMs());
+    const startMs = tools.nowMs();
+    const grant = tools.warm.find(host, rawPath, query, authorization, startMs);
     if (grant !== undefined) {
-      new BlobAnswer(res, { ...blobRequest, name: grant.name, requestId: '' }, tools).startWarm(grant.blob);
+      const whole = method === 'GET' && ifRange === '' && readWarm(res, grant, range, startMs, tools, () => requestOf(grant.name, ''));
+      if (!whole) new BlobAnswer(res, requestOf(grant.name, ''), tools, startMs).startWarm(grant.blob);
       return;
     }
   }
-  const route = classify({ method, rawPath, query: query ?? '', host }, tools.route);
+  const route = classify({ method, rawPath, query, host }, tools.route);
   const requestId = acceptRequestId(req.getHeader(REQUEST_ID_HEADER));
   switch (route.kind) {
     case 'refused':
@@ -55,7 +60,7 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
       refuse(res, route.error, bodyless, requestId);
       return;
     case 'blob':
-      new BlobAnswer(res, { ...blobRequest, name: route.target, requestId }, tools).startCold();
+      new BlobAnswer(res, requestOf(route.target, requestId), tools).startCold();
       return;
     case 'relay':
       relay(res, req, route, method, requestId, tools);

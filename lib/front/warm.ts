@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import { WARM_BLOBS_MAX, WARM_REQUESTS_MAX } from '../limits.ts';
+import { WARM_BLOBS_MAX, WARM_RECENT_MAX, WARM_REQUESTS_MAX } from '../limits.ts';
 import type { BlobName } from '../workers/messages.ts';
+import { blobHeadOf } from './blob-head.ts';
 import type { Place } from './body-sender.ts';
 
 /** A blob as this front remembers it: its size, and where its shards were last seen. */
@@ -9,35 +10,63 @@ export interface WarmBlob {
   places: Map<number, Place>;
 }
 
-interface Grant {
+/** All of a request that a grant depends on, as it came. */
+export interface WarmRequest {
+  host: string;
+  rawPath: string;
+  query: string;
+  /** '' when there is none. */
+  authorization: string;
+}
+
+export interface Grant extends WarmRequest {
   name: BlobName;
   blob: WarmBlob;
+  /** What every answer from the blob says in its head (`blobHeadOf`). */
+  head: string;
   untilMs: number;
 }
 
 /**
  * What lets a front answer a warm read without leaving its thread: requests control has granted, for
  * as long as it said, and the places of shards. A place may be stale: pinning it finds out.
+ *
+ * The few grants used last are found by comparing strings: to hash a URL costs more than all the rest of the look-up.
  */
 export class WarmMemory {
   readonly #grants = new LRUCache<string, Grant>({ max: WARM_REQUESTS_MAX });
   readonly #blobs = new LRUCache<string, WarmBlob>({ max: WARM_BLOBS_MAX });
+  readonly #recent: Grant[] = [];
 
   /** The grant for this very request (host, URL, credential), while it lasts. */
-  find(requestKey: string, nowMs: number): { name: BlobName; blob: WarmBlob } | undefined {
-    const grant = this.#grants.get(requestKey);
-    if (grant === undefined || grant.untilMs > nowMs) return grant;
-    this.#grants.delete(requestKey);
+  find(host: string, rawPath: string, query: string, authorization: string, nowMs: number): Grant | undefined {
+    for (const grant of this.#recent) {
+      if (grant.rawPath === rawPath && grant.query === query && grant.authorization === authorization && grant.host === host && grant.untilMs > nowMs) return grant;
+    }
+    const key = keyOf({ host, rawPath, query, authorization });
+    const grant = this.#grants.get(key);
+    if (grant === undefined) return undefined;
+    if (grant.untilMs > nowMs) {
+      this.#remember(grant);
+      return grant;
+    }
+    this.#grants.delete(key);
     return undefined;
   }
 
-  grant(requestKey: string, name: BlobName, blob: WarmBlob, untilMs: number): void {
-    this.#grants.set(requestKey, { name, blob, untilMs });
+  grant(request: WarmRequest, name: BlobName, blob: WarmBlob, untilMs: number): void {
+    this.revoke(request);
+    const { host, rawPath, query, authorization } = request;
+    this.#grants.set(keyOf(request), { host, rawPath, query, authorization, name, blob, head: blobHeadOf(name.digest), untilMs });
   }
 
   /** Forgets a grant: the upstream no longer accepts the request. */
-  revoke(requestKey: string): void {
-    this.#grants.delete(requestKey);
+  revoke(request: WarmRequest): void {
+    const key = keyOf(request);
+    this.#grants.delete(key);
+    // It may be here and no longer there.
+    const recent = this.#recent.findIndex((grant) => keyOf(grant) === key);
+    if (recent >= 0) this.#recent.splice(recent, 1);
   }
 
   /** The blob of `key`, made when it is not remembered, or when it was of another size. */
@@ -49,4 +78,14 @@ export class WarmMemory {
     }
     return blob;
   }
+
+  #remember(grant: Grant): void {
+    if (this.#recent.length === WARM_RECENT_MAX) this.#recent.shift();
+    this.#recent.push(grant);
+  }
+}
+
+/** None of these can hold a space, but the last. */
+function keyOf({ host, rawPath, query, authorization }: WarmRequest): string {
+  return `${host} ${rawPath}?${query} ${authorization}`;
 }

@@ -21,6 +21,7 @@ type Over = Parameters<BlobAnswerTools['over']>[0];
 describe('front/blob-answer', () => {
   let at: FrontFixture;
   let overs: Over[];
+  let warmReads: [string, number, number][];
   let tiers: [string, number][];
   let firsts: string[];
   let nowMs: number;
@@ -28,12 +29,13 @@ describe('front/blob-answer', () => {
 
   beforeEach(async () => {
     at = frontFixture(3);
-    [overs, tiers, firsts, nowMs] = [[], [], [], 1_000];
+    [overs, warmReads, tiers, firsts, nowMs] = [[], [], [], [], 1_000];
     serveProxy(at.app, {
       arena: at.arena, followers: at.followers, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => nowMs,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
       route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: [] },
       started: () => undefined, draining: () => false, passed: () => undefined, refused: () => undefined,
+      warmRead: (name, offsetBytes, bytes) => warmReads.push([name.key, offsetBytes, bytes]),
       over: (answer) => overs.push(answer),
       sent: (tier, bytes) => tiers.push([tier, bytes]),
       firstByte: (tier) => firsts.push(tier),
@@ -212,6 +214,7 @@ describe('front/blob-answer', () => {
       assert.ok(whole.body.equals(SMALL) && part.body.equals(SMALL.subarray(10, 20)));
       assert.equal(size.headers['content-length'], '1000');
       assert.equal(at.heard.length, messages);
+      assert.deepEqual(warmReads, [[DIGEST, 0, 1_000], [DIGEST, 10, 10]]);
     });
 
     it('asks control for another credential, another URL, and once the grant is over', async () => {

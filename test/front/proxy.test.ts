@@ -19,7 +19,7 @@ describe('front/proxy', () => {
       arena: at.arena, followers: at.followers, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => 5,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
       route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: ['*.aliyuncs.com'] },
-      started: () => undefined, over: () => undefined, sent: () => undefined, firstByte: () => undefined,
+      warmRead: () => undefined, started: () => undefined, over: () => undefined, sent: () => undefined, firstByte: () => undefined,
       draining: () => draining,
       passed: (answer) => passes.push(answer),
       refused: (error: ShoalError) => refusals.push(error.code),
