@@ -13,6 +13,8 @@ export const errorTable = {
   DIGEST_INVALID: { status: 400, oci: 'DIGEST_INVALID' },
   PATH_UNKNOWN: { status: 404, oci: 'UNSUPPORTED' },
   UPSTREAM_UNKNOWN: { status: 404, oci: 'NAME_UNKNOWN' },
+  SCHEMA1_UNSUPPORTED: { status: 406, oci: 'UNSUPPORTED' },
+  CREDENTIAL_WANTED: { status: 401, oci: 'UNAUTHORIZED' },
   METHOD_UNSUPPORTED: { status: 405, oci: 'UNSUPPORTED' },
   HOST_NOT_ALLOWED: { status: 403, oci: 'DENIED' },
   RANGE_NOT_SATISFIABLE: { status: 416, oci: 'SIZE_INVALID' },

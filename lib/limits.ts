@@ -528,3 +528,39 @@ export const TROUBLE_LINES_PER_SECOND_MAX = 10;
 
 /** Lines a front puts into the log per second about what clients do; the rest is only counted. */
 export const NOTICES_PER_SECOND_MAX = 10;
+
+/** Words of registries remembered: tags, manifests and credentials of an hour; ~400 bytes each. */
+export const WORDS_MAX = 32_768;
+
+/** A WWW-Authenticate header that is remembered: a realm and a service are well under it. */
+export const CHALLENGE_CHARS_MAX = 1_024;
+
+/** Words asked for, or told, in one message between nodes: what one answer of a registry teaches is fewer; an answer stays within PEER_HEAD_BYTES_MAX. */
+export const RECALL_IDS_MAX = 4;
+
+/** Nodes told what a registry said of a repository, the first in its rank: one may go. */
+export const WORD_KEEPERS = 2;
+
+/** Nodes asked what a registry that is down said before, the first in the repository's rank, and how long their answers are waited for. */
+export const RECALL_NODES_MAX = 8;
+export const RECALL_DEADLINE_MS = 1_500;
+
+/** Names of passwords that nodes ask each other by, remembered, and waiting to be made: 50 ms each, one at a time. */
+export const CREDENTIAL_NAMES_MAX = 1_024;
+export const CREDENTIAL_NAMES_WAITING_MAX = 32;
+
+/** A manifest that one node gets from another, or from the swarm, comes within this time, or the registry is asked: well before ANSWER_DEADLINE_MS. */
+export const MANIFEST_READ_MS = 3_000;
+
+/** Manifests whose Content-Type is remembered; ~300 bytes each. */
+export const MANIFEST_TYPES_MAX = 16_384;
+
+/** Nodes said to have a manifest that are tried, one after the other. */
+export const MANIFEST_HOLDERS_MAX = 3;
+
+/** A registry that was down just now is taken to be so still for this long by reads of what cannot change, while it is asked beside them this often. */
+export const OUTAGE_MS = 10_000;
+export const OUTAGE_ASK_MS = 1_000;
+
+/** Registries whose outages are remembered. */
+export const OUTAGES_MAX = 1_024;

@@ -10,6 +10,10 @@ import { FrontDesk } from './control/control.ts';
 import { Digests } from './control/digests.ts';
 import { startFront, type Front } from './control/fronts.ts';
 import { Gate } from './control/gate.ts';
+import { Manifests } from './control/manifests.ts';
+import { PeerCalls } from './control/peer-calls.ts';
+import { RegistryMemory } from './control/registry-memory.ts';
+import { Relays } from './control/relays.ts';
 import { LayerGate } from './control/layer-gate.ts';
 import { ShardLoader } from './control/loader.ts';
 import { startPools } from './control/pools.ts';
@@ -27,6 +31,7 @@ import { openSlabFiles, type SlabFiles } from './io/slab-files.ts';
 import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX, SHARD_BYTES } from './limits.ts';
 import { isInner } from './swarm/tracker.ts';
 import { AccessLedger } from './registry/access.ts';
+import { Outages } from './registry/outages.ts';
 import type { Readiness } from './telemetry/health.ts';
 import type { FrontStart } from './workers/messages.ts';
 
@@ -76,7 +81,9 @@ export async function startNode(config: Config, options: { frontThreads?: number
     { arena: arena.shared, meters: observation.meters },
   );
   const store = openStore(files, pools, observation, clock);
+  const outages = new Outages(clock);
   const gate = new Gate({
+    outages,
     ledger: new AccessLedger({ clock, ttlMs: ProxyConfig.accessTtl * 1000, staleTtlMs: ProxyConfig.accessStaleTtl * 1000, check: ProxyConfig.accessCheck }),
     probe: (job) => pools.run(job),
     totalOf: (key) => facts.totalOf(key) ?? store.totalOf(key) ?? null,
@@ -87,7 +94,8 @@ export async function startNode(config: Config, options: { frontThreads?: number
     meter.count('layer.wait');
     meter.observe('layerWait', ms * 1000);
   });
-  const clusterSecret = secret.kind === 'secret' ? secret.bytes : P2PConfig.peers.length + P2PConfig.roots.length > 0 ? LOOPBACK_SECRET : randomBytes(32);
+  const secretBytes = secret.kind === 'secret' ? secret.bytes : P2PConfig.peers.length + P2PConfig.roots.length > 0 ? LOOPBACK_SECRET : randomBytes(32);
+  const clusterSecret = new ClusterSecret(secretBytes);
   const swarm = new SwarmDriver({
     self: node,
     mode: DeployConfig.mode,
@@ -96,7 +104,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
     pools,
     facts,
     clock,
-    secret: new ClusterSecret(clusterSecret),
+    secret: clusterSecret,
     observation,
   });
   const loader = new ShardLoader({
@@ -143,6 +151,21 @@ export async function startNode(config: Config, options: { frontThreads?: number
     diskEvictions = evictions;
   }, 1_000);
 
+  const calls = new PeerCalls(pools, clusterSecret, clock);
+  const call: PeerCalls['call'] = (peer, path, options) => calls.call(peer, path, options);
+  const memory = new RegistryMemory({
+    self: node,
+    clock,
+    secret: clusterSecret,
+    ttlMs: ProxyConfig.accessStaleTtl * 1000,
+    ranked: (name) => swarm.ranked(name),
+    isMember: (peer) => swarm.isMember(peer),
+    call,
+    count: (name) => meter.count(name),
+  });
+  const manifests = new Manifests({ self: node, clock, arena, loader, facts, call });
+  const relays = new Relays({ relay: (job) => pools.run(job), gate, manifests, memory, outages, count: (name) => meter.count(name) });
+
   const inputs = statusInputs({ readiness, arena, residency, store, loader, facts, layers, pools, swarm });
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));
   const open = { streams: 0 };
@@ -151,8 +174,8 @@ export async function startNode(config: Config, options: { frontThreads?: number
       {
         streams: { loader, gate, layers, facts, slotCount: arena.slotCount, open, isInner: (shard) => isInner(node, shard) },
         peers: swarm.deskParts(),
-        gate,
-        relay: (job) => pools.run(job),
+        memory,
+        relay: (request) => relays.answer(request),
         page,
         audit: (batch, lines) => observation.audit?.accept(batch, lines),
         notice: (code, message, requestId) => log.warn({ code, requestId }, message),
@@ -185,7 +208,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
         registries: ProxyConfig.registries.map((entry) => ({ ...entry })),
         allow: [...ProxyConfig.allow],
         audit: DeployConfig.logAudit,
-        secret: Buffer.from(clusterSecret).toString('hex'),
+        secret: Buffer.from(secretBytes).toString('hex'),
         throttleLimitMB: ProxyConfig.throttleLimitMB,
       },
     };

@@ -1,3 +1,5 @@
+import { RECALL_IDS_MAX } from '../limits.ts';
+
 /**
  * What nodes say to each other, as paths (the wire is HTTP/1.1 on the p2p port, every request signed):
  *
@@ -7,6 +9,10 @@
  *     424 the origin's refusal, as a WireError
  *   GET /rpc/stat/<key>/<shard>?node=A&report=R[&parent=B][&zone=Z]
  *     200 {totalBytes, lengthBytes, checksum}   404   503   424
+ *   GET /rpc/recall/<id>[,<id>...]   what registries said lately (lib/registry/words.ts)
+ *     200 {<id>: {word, ageMs, node}, ...}
+ *   GET /rpc/words, its `shoal-words` header the same object, sealed: to be remembered
+ *     200 {}
  *
  * A key is `sha256:<64 hex>` or `url:<64 hex>`, so a path holds no URL and no secret.
  */
@@ -34,6 +40,7 @@ export interface StatQuery {
 
 const SHARD_PATH = /^\/rpc\/(?:pread|stat)\/((?:sha256|url):[0-9a-f]{64})\/(\d{1,9})$/;
 const NODE = /^[0-9A-Za-z.:[\]-]{3,80}$/;
+const OPAQUE = /^[0-9a-f]{64}$/;
 const ROLES = ['owner', 'parent', 'root'] as const;
 const REPORTS = ['none', 'done', 'failed', 'slow', 'lied'] as const;
 
@@ -74,6 +81,31 @@ export function parseStat(path: string, query: string): StatQuery | null {
   const report = REPORTS.find((known) => known === more.get('report'));
   if (shard === null || report === undefined || !NODE.test(node) || (parent !== null && !NODE.test(parent))) return null;
   return { ...shard, node, zone: more.get('zone'), parent, report };
+}
+
+/** Where a node is told words to remember. */
+export const WORDS_PATH = '/rpc/words';
+
+export function recallPath(ids: readonly string[]): string {
+  return `/rpc/recall/${ids.join(',')}`;
+}
+
+/** The ids a path asks about, or null when it does not. */
+export function parseRecall(path: string): string[] | null {
+  const ids = path.slice('/rpc/recall/'.length).split(',');
+  return ids.length <= RECALL_IDS_MAX && ids.every((id) => OPAQUE.test(id)) ? ids : null;
+}
+
+/** The JSON object in `text`, its keys opaque ids, or null when it is none. */
+export function parseWords(text: string | null): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text ?? '');
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    const ids = isObject ? Object.keys(value) : [];
+    return isObject && ids.length <= RECALL_IDS_MAX && ids.every((id) => OPAQUE.test(id)) ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
 }
 
 function shardOf(path: string): { key: string; shard: number } | null {

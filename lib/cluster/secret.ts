@@ -7,19 +7,21 @@ const TAG_BYTES = 16;
 
 /**
  * The cluster secret at work: signs every p2p request (HMAC-SHA256 over time, method, path with
- * query, and the sealed way to the origin where one goes along), and seals origin credentials (AES-256-GCM) for the one node that needs them. Both keys are
- * derived from the secret (HKDF-SHA256, RFC 5869), so neither use weakens the other.
+ * query, and what goes along sealed), seals origin credentials (AES-256-GCM) for the one node that needs them, and makes names that only
+ * its holders can make. Each use has a key of its own, derived from the secret (HKDF-SHA256, RFC 5869), so that none weakens another.
  */
 export class ClusterSecret {
   readonly #macKey: Buffer;
   readonly #sealKey: Buffer;
+  readonly #nameKey: Buffer;
 
   constructor(secret: Uint8Array) {
     this.#macKey = Buffer.from(hkdfSync('sha256', secret, '', 'shoal p2p request', 32));
     this.#sealKey = Buffer.from(hkdfSync('sha256', secret, '', 'shoal origin context', 32));
+    this.#nameKey = Buffer.from(hkdfSync('sha256', secret, '', 'shoal opaque name', 32));
   }
 
-  /** The value of the `shoal-auth` header for a request, `sealed` its `shoal-origin` header: `<wall time ms>.<hex mac>`. */
+  /** The value of the `shoal-auth` header for a request, `sealed` what goes along sealed: `<wall time ms>.<hex mac>`. */
   sign(method: string, pathAndQuery: string, wallMs: number, sealed = ''): string {
     return `${wallMs}.${this.#mac(method, pathAndQuery, String(wallMs), sealed).toString('hex')}`;
   }
@@ -33,6 +35,11 @@ export class ClusterSecret {
     const given = Buffer.from(header.slice(dot + 1), 'hex');
     const due = this.#mac(method, pathAndQuery, time, sealed);
     return given.length === due.length && timingSafeEqual(given, due);
+  }
+
+  /** 64 hex digits that stand for `parts`: the same on every node with this secret, and not to be read back. */
+  opaqueName(...parts: string[]): string {
+    return createHmac('sha256', this.#nameKey).update(JSON.stringify(parts)).digest('hex');
   }
 
   /** Encrypts `text` so that only holders of the secret can read it; base64url. */

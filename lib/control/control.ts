@@ -1,17 +1,18 @@
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import type { Answer } from '../telemetry/health.ts';
 import type { ControlMessage, FrontMessage, RelayRequest } from '../workers/messages.ts';
-import type { RelayJob, RelayResult } from '../workers/pool.ts';
-import type { Gate } from './gate.ts';
 import { FrontJournal, type Journal } from './journal.ts';
 import { PeerDesk, type PeerDeskParts } from './peer-desk.ts';
+import type { RegistryMemory } from './registry-memory.ts';
+import type { RelayedAnswer } from './relays.ts';
 import { Streams, type StreamParts } from './streams.ts';
 
 export interface ControlParts {
   streams: StreamParts;
   peers: PeerDeskParts;
-  gate: Gate;
-  relay(job: RelayJob): Promise<RelayResult>;
+  memory: Pick<RegistryMemory, 'answer' | 'told'>;
+  /** See Relays.answer. */
+  relay(request: RelayRequest): Promise<RelayedAnswer>;
   page(path: string, query: string): Promise<Answer>;
   audit(batch: string, lines: number): void;
   notice(code: ErrorCode, message: string, requestId: string): void;
@@ -59,6 +60,12 @@ export class FrontDesk {
       case 'stat':
         this.#peers.stat(message);
         return;
+      case 'recall':
+        this.#answer(message.id, 200, { 'Content-Type': 'application/json' }, new TextEncoder().encode(JSON.stringify(this.#parts.memory.answer(message.ids))));
+        return;
+      case 'words':
+        this.#parts.memory.told(message.words);
+        return;
       case 'page':
         void this.#page(message.id, message.path, message.query);
         return;
@@ -71,14 +78,12 @@ export class FrontDesk {
   }
 
   async #relay(request: RelayRequest): Promise<void> {
-    const { id, method, url, upstreamHost, headers, manifestScope } = request;
-    const result = await this.#parts.relay({ kind: 'relay', method, url, upstreamHost, headers });
-    if (result.kind === 'failed') {
-      this.#send({ kind: 'refused', id, error: result.error });
-      return;
+    try {
+      const { status, headers, body } = await this.#parts.relay(request);
+      this.#answer(request.id, status, headers, body);
+    } catch (thrown) {
+      this.#send({ kind: 'refused', id: request.id, error: ShoalError.from(thrown).toWire() });
     }
-    if (manifestScope !== null && result.status === 200) this.#parts.gate.relayed(manifestScope, headers['authorization'] ?? null, result.body);
-    this.#answer(id, result.status, result.headers, result.body);
   }
 
   async #page(id: number, path: string, query: string): Promise<void> {

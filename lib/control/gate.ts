@@ -1,12 +1,14 @@
 import { ShoalError } from '../errors.ts';
 import { GRANT_MS_MAX } from '../limits.ts';
 import type { AccessLedger, AccessRequest } from '../registry/access.ts';
+import type { Outages } from '../registry/outages.ts';
 import type { CounterName } from '../telemetry/metrics-list.ts';
 import type { BlobName } from '../workers/messages.ts';
 import type { ProbeJob, ProbeResult } from '../workers/pool.ts';
 
 export interface GateParts {
   ledger: AccessLedger;
+  outages: Outages;
   probe(job: ProbeJob): Promise<ProbeResult>;
   /** The blob's size, if it is known. */
   totalOf(key: string): number | null;
@@ -14,6 +16,15 @@ export interface GateParts {
   sized(key: string, totalBytes: number): void;
   count(name: CounterName): void;
 }
+
+/** For how long, in ms, a right counts; `stale`: it is old, and the registry is down. */
+export interface Grant {
+  forMs: number;
+  stale: boolean;
+}
+
+/** A stale right is looked at again with every request: the registry may be back. */
+const STALE: Grant = { forMs: 0, stale: true };
 
 /** Whether a client may read a blob (CONTRACT 2.7): what the ledger remembers, else what the upstream says to one byte. */
 export class Gate {
@@ -31,14 +42,20 @@ export class Gate {
     return Math.min(remainingMs, GRANT_MS_MAX);
   }
 
-  /** Proves the right at the upstream, equal checks joined; how long it counts, in ms. Rejects with what the upstream says. */
-  async check(blob: BlobName, authorization: string | null): Promise<number> {
-    const { ledger, count } = this.#parts;
+  /** Proves the right at the upstream, equal checks joined. Rejects with what the upstream says. */
+  async check(blob: BlobName, authorization: string | null): Promise<Grant> {
+    const { ledger, outages, count } = this.#parts;
     const asked = request(blob, authorization);
-    const how = await ledger.check(asked, () => this.#ask(blob, authorization));
-    if (how === 'stale') count('access.stale');
-    // A stale right is looked at again with every request: the registry may be back.
-    return how === 'stale' ? 0 : Math.min(ledger.remainingMs(asked), GRANT_MS_MAX);
+    const check = (): Promise<'granted' | 'stale'> => ledger.check(asked, () => this.#ask(blob, authorization));
+    if (outages.isDown(blob.upstreamHost) && ledger.decide(asked) === 'check' && ledger.mayReadStale(asked)) {
+      count('access.stale');
+      // The registry may be back: it is asked beside, and the ledger takes note of what it says.
+      if (outages.takeTurn(blob.upstreamHost)) void check().catch(() => undefined);
+      return STALE;
+    }
+    if ((await check()) === 'granted') return { forMs: Math.min(ledger.remainingMs(asked), GRANT_MS_MAX), stale: false };
+    count('access.stale');
+    return STALE;
   }
 
   /** The upstream has refused, with 401 or 403, to send the blob to a client whose right was remembered: it is checked again the next time. */
@@ -46,15 +63,46 @@ export class Gate {
     this.#parts.ledger.refused(request(blob, authorization), status);
   }
 
-  /** The upstream has answered a relayed request of this credential for a repository; a manifest says which blobs it holds. */
-  relayed(scope: string, authorization: string | null, manifest: Uint8Array): void {
-    this.#parts.ledger.granted({ authorization, scope, key: null });
+  /** Whether this credential may have what `key` names in a repository, without the registry being asked. */
+  mayHave(scope: string, authorization: string | null, key: string): boolean {
+    return this.#parts.ledger.decide({ authorization, scope, key }) === 'granted';
+  }
+
+  /** The same while the registry is down: the right to the repository at least, from within accessStaleTtl. */
+  mayHaveStale(scope: string, authorization: string | null): boolean {
+    return this.#parts.ledger.mayReadStale({ authorization, scope, key: null });
+  }
+
+  /** The upstream has answered a relayed request of this credential for a repository with the manifest `digest`, or with something else (null). */
+  relayed(scope: string, authorization: string | null, digest: string | null): void {
+    this.#parts.ledger.granted({ authorization, scope, key: digest });
+  }
+
+  /** The upstream has refused such a request. Whether it had been granted before. */
+  refusedRelay(scope: string, authorization: string | null, status: number): boolean {
+    const request = { authorization, scope, key: null };
+    const isKnown = this.#parts.ledger.grantAgeMs(request) !== null;
+    if (status !== 404) this.#parts.ledger.refused(request, status);
+    return isKnown;
+  }
+
+  /** Another node says what the upstream said of this credential there, and when. */
+  heard(scope: string, authorization: string | null, right: { isGranted: boolean; ageMs: number }): void {
+    const { ledger } = this.#parts;
+    const request = { authorization, scope, key: null };
+    if (right.isGranted) ledger.heardGranted(request, right.ageMs);
+    else if ((ledger.grantAgeMs(request) ?? 0) > right.ageMs) ledger.refused(request, 403);
+  }
+
+  /** A manifest of the repository says which blobs it holds. */
+  noteManifest(scope: string, manifest: Uint8Array): void {
     this.#parts.ledger.noteManifest(scope, manifest);
   }
 
   async #ask(blob: BlobName, authorization: string | null): Promise<void> {
-    const { probe, count, sized, totalOf } = this.#parts;
+    const { probe, count, sized, totalOf, outages } = this.#parts;
     const result = await probe({ kind: 'probe', url: blob.url, upstreamHost: blob.upstreamHost, authorization });
+    outages.note(blob.upstreamHost, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
     if (result.kind === 'granted') {
       const knownBytes = totalOf(blob.key);
       if (knownBytes !== null && knownBytes !== result.totalBytes) {

@@ -31,6 +31,8 @@ export interface Interest {
   /** The shard has a slot; `cold`: it was not complete in memory when it was asked for. Follow the watermark from here. */
   placed(resident: Resident, cold: boolean): void;
   failed(error: ShoalError): void;
+  /** A shard that was not complete when it was placed has become so. */
+  complete?(resident: Resident): void;
 }
 
 /** How to get a shard that is not here: the ways to the origin its askers brought along. */
@@ -116,9 +118,10 @@ export class ShardLoader {
     const name = `${key}/${shard}`;
     let resident = this.#residents.get(name);
     if (resident === undefined) {
-      resident = { key, shard, slot: -1, generation: 0, phase: 'waiting', checksum: null, lengthBytes: -1, interests: new Set([interest]), filling: null, abandoned: false };
+      resident = newResident(key, shard);
+      resident.interests.add(interest);
       this.#residents.set(name, resident);
-      void this.#bring(resident, way);
+      void this.#bring(resident, (bringing, done, failed) => this.#parts.fill(bringing, way, done, failed));
       return resident;
     }
     resident.interests.add(interest);
@@ -130,6 +133,19 @@ export class ShardLoader {
     }
     if (resident.slot >= 0) interest.placed(resident, resident.phase !== 'complete');
     return resident;
+  }
+
+  /** Keeps a blob of one shard whose bytes are at hand, and have the digest `key`. */
+  put(key: string, bytes: Uint8Array, checksum: string): void {
+    if (this.#residents.has(`${key}/0`) || this.has(key, 0)) return;
+    const resident = newResident(key, 0);
+    this.#residents.set(`${key}/0`, resident);
+    void this.#bring(resident, (_resident, done) => {
+      this.#parts.arena.bytes(resident.slot, 0, bytes.length).set(bytes);
+      this.#parts.arena.setSource(resident.slot, SlotSource.origin);
+      queueMicrotask(() => done({ lengthBytes: bytes.length, totalBytes: bytes.length, checksum }));
+      return { abandon: () => undefined, offer: () => undefined };
+    });
   }
 
   /** `interest` wants the shard no more; the last one to leave a shard on its way stops it, after `graceMs`. */
@@ -166,7 +182,7 @@ export class ShardLoader {
     this.#parts.doorbells.ringAll();
   }
 
-  async #bring(resident: Resident, way: Way): Promise<void> {
+  async #bring(resident: Resident, fill: (resident: Resident, done: Parameters<FillFromSwarm>[2], failed: Parameters<FillFromSwarm>[3]) => Fill): Promise<void> {
     const { arena, residency, store } = this.#parts;
     try {
       const slot = await residency.acquire();
@@ -200,9 +216,8 @@ export class ShardLoader {
         return;
       }
     } else this.#tellPlaced(resident);
-    resident.filling = this.#parts.fill(
+    resident.filling = fill(
       resident,
-      way,
       (got) => this.#complete(resident, got, false),
       (error) => this.#fail(resident, error),
     );
@@ -231,6 +246,7 @@ export class ShardLoader {
     if (!fromDisk && store !== null) void this.#save(resident, store, got);
     else this.#evictable(resident);
     doorbells.ringAll();
+    for (const interest of [...resident.interests]) interest.complete?.(resident);
     this.#parts.completed(resident, fromDisk);
   }
 
@@ -272,4 +288,8 @@ export class ShardLoader {
     const name = `${resident.key}/${resident.shard}`;
     if (this.#residents.get(name) === resident) this.#residents.delete(name);
   }
+}
+
+function newResident(key: string, shard: number): Resident {
+  return { key, shard, slot: -1, generation: 0, phase: 'waiting', checksum: null, lengthBytes: -1, interests: new Set(), filling: null, abandoned: false };
 }

@@ -4,7 +4,7 @@ import { shardCount } from '../swarm/plan.ts';
 import { ReadWindow } from '../swarm/window.ts';
 import type { BlobName, ControlMessage, OpenRequest, OriginContext } from '../workers/messages.ts';
 import type { BlobFacts } from './blob-facts.ts';
-import type { Gate } from './gate.ts';
+import type { Gate, Grant } from './gate.ts';
 import type { LayerGate } from './layer-gate.ts';
 import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
 
@@ -69,7 +69,7 @@ class Stream {
   #shard: number;
   readonly #window: ReadWindow;
   /** Until access is granted the place of the first shard is kept back. */
-  #grantMs: number | null = null;
+  #grant: Grant | null = null;
   #firstPlace: { resident: Resident; cold: boolean } | null = null;
   #leaveLayers: (() => void) | null = null;
   /** Whether this stream's layer is among those downloading, and what it wants once it is. */
@@ -96,16 +96,16 @@ class Stream {
     const remembered = gate.remembered(blob, authorization);
     if (remembered !== null) {
       facts.addOrigin(blob.key, this.#way.origin!);
-      this.#grantMs = remembered;
+      this.#grant = { forMs: remembered, stale: false };
       this.#want(this.#shard);
       return;
     }
     // Asked in parallel: an owner's own fetch proves the right to read as well as a check would, and costs no more time.
     gate.check(blob, authorization).then(
-      (grantMs) => {
+      (grant) => {
         if (this.#closed) return;
         facts.addOrigin(blob.key, this.#way.origin!);
-        this.#grantMs = grantMs;
+        this.#grant = grant;
         this.#tellFirst();
       },
       (thrown: unknown) => this.#refuse(ShoalError.from(thrown)),
@@ -199,10 +199,10 @@ class Stream {
 
   /** Answers `opened` once both are there: the right to read, and a place to read from. */
   #tellFirst(): void {
-    if (this.#grantMs === null || this.#firstPlace === null || this.#closed) return;
+    if (this.#grant === null || this.#firstPlace === null || this.#closed) return;
     const { resident, cold } = this.#firstPlace;
     const { shard, slot, generation } = resident;
-    this.#reply({ kind: 'opened', id: this.#request.id, shard, slot, generation, totalBytes: this.#parts.facts.totalOf(resident.key), cold, grantMs: this.#grantMs });
+    this.#reply({ kind: 'opened', id: this.#request.id, shard, slot, generation, totalBytes: this.#parts.facts.totalOf(resident.key), cold, grantMs: this.#grant.forMs, stale: this.#grant.stale });
     this.#readAhead();
   }
 
@@ -211,7 +211,7 @@ class Stream {
     // A shard read ahead of need is tried again when it is needed.
     if (shard !== this.#shard) return;
     // Somebody else's credential may have been refused, who asked first: with a right of our own, ask once more.
-    const notOurs = error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403) && this.#grantMs !== null;
+    const notOurs = error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403) && this.#grant !== null;
     if (notOurs && this.#retried !== shard && !this.#closed) {
       this.#retried = shard;
       this.#hold(shard);

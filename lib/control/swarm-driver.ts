@@ -148,6 +148,15 @@ export class SwarmDriver {
     else this.#suspicion.broken(key);
   }
 
+  /** The first nodes of the rank of `name`, this one among them where it belongs. */
+  ranked(name: string): readonly string[] {
+    return this.#swarm.membership.owners.top({ key: name, index: 0 });
+  }
+
+  isMember(node: string): boolean {
+    return this.#swarm.membership.byNode.has(node);
+  }
+
   peers(): PeerInput[] {
     return this.#swarm.snapshot().peers.map(({ node, role, zone, condition }) => ({
       node,

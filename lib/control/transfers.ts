@@ -68,7 +68,7 @@ export class Transfers {
 }
 
 /** Host and port of a node's name, `address:port` or `[v6]:port`. */
-function addressOf(node: string): { host: string; port: number } {
+export function addressOf(node: string): { host: string; port: number } {
   const colon = node.lastIndexOf(':');
   return { host: node.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(node.slice(colon + 1)) };
 }

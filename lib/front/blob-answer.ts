@@ -3,6 +3,7 @@ import { ShoalError, type ErrorCode } from '../errors.ts';
 import { BRIEF_READ_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import { ifRangeHolds, parseRange, resolveRange, type ParsedRange, type Span } from '../registry/range.ts';
+import { STALE_WARNING } from '../registry/words.ts';
 import type { BlobName, ControlMessage } from '../workers/messages.ts';
 import { blobHeadOf, writeBlobHead } from './blob-head.ts';
 import { BodySender, type Place, type SenderTools } from './body-sender.ts';
@@ -55,6 +56,7 @@ export class BlobAnswer {
   #blob: WarmBlob | null = null;
   #first: { shard: number; place: Place } | null = null;
   #grantMs = 0;
+  #stale = false;
   #sender: BodySender | null = null;
   #offsetBytes = 0;
   #sentBytes = 0;
@@ -156,6 +158,7 @@ export class BlobAnswer {
     switch (message.kind) {
       case 'opened':
         this.#grantMs = message.grantMs;
+        this.#stale = message.stale;
         if (message.cold) this.#cold.add(message.shard);
         this.#placed(message.shard, message, message.totalBytes);
         return;
@@ -203,6 +206,7 @@ export class BlobAnswer {
     }
     const res = this.#res;
     writeBlobHead(res, blobHeadOf(digest), span);
+    if (this.#stale) res.writeHeader('Warning', STALE_WARNING);
     this.#offsetBytes = span.startBytes;
     const bodyBytes = span.endBytes - span.startBytes;
     if (this.#request.bodyless) {

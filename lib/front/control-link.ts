@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Channel } from '../workers/channel.ts';
-import type { AskRequest, BlobName, ControlMessage, FrontMessage, PageRequest, RelayRequest, StatRequest } from '../workers/messages.ts';
+import type { AskRequest, BlobName, ControlMessage, FrontMessage, PageRequest, RecallRequest, RelayRequest, StatRequest } from '../workers/messages.ts';
 
 type Reply = Exclude<ControlMessage, { kind: 'drain' }>;
 type Receiver = (message: Reply) => void;
@@ -53,6 +53,11 @@ export class ControlLink {
     this.#channel.send({ kind: 'stat', id, ...request });
   }
 
+  recall(request: Unnumbered<RecallRequest>, receive: Receiver): void {
+    const id = this.#number((message) => this.#once(message, receive));
+    this.#channel.send({ kind: 'recall', id, ...request });
+  }
+
   /** Hands another node's request to control; `close` it when it is over. */
   ask(request: Unnumbered<AskRequest>, receive: Receiver): number {
     const id = this.#number(receive);
@@ -60,7 +65,7 @@ export class ControlLink {
     return id;
   }
 
-  tell(message: Extract<FrontMessage, { kind: 'listening' | 'failed' | 'drained' | 'audit' | 'notice' }>): void {
+  tell(message: Extract<FrontMessage, { kind: 'listening' | 'failed' | 'drained' | 'audit' | 'notice' | 'words' }>): void {
     this.#channel.send(message);
   }
 

@@ -5,7 +5,7 @@ import { PEER_HOLD_MS, SHARD_BYTES } from '../limits.ts';
 import type { ControlMessage, OriginContext } from '../workers/messages.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
-import { parsePread, parseStat, type PreadQuery } from '../cluster/rpc.ts';
+import { parsePread, parseRecall, parseStat, parseWords, WORDS_PATH, type PreadQuery } from '../cluster/rpc.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { TIERS } from './blob-answer.ts';
@@ -24,8 +24,8 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   over(op: 'rpc:pread' | 'rpc:stat', answer: { key: string; offsetBytes: number; sentBytes: number; failed: boolean; startMs: number }): void;
   /** `bytes` of a shard went out, which had to be looked for in `tier`. */
   sent(tier: Tier, bytes: number): void;
-  /** What an `rpc:pread` was answered with. */
-  answered(kind: 'data' | 'redirect' | 'busy' | 'miss'): void;
+  /** What an `rpc:pread` was answered with, or that a question or a word about a registry was. */
+  answered(kind: 'data' | 'redirect' | 'busy' | 'miss' | 'recall' | 'words'): void;
   /** A request without a valid signature was turned away. */
   intruder(): void;
 }
@@ -35,7 +35,7 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
   const signed = (handle: (res: HttpResponse, req: HttpRequest, path: string, query: string) => void) => (res: HttpResponse, req: HttpRequest) => {
     const path = req.getUrl();
     const query = req.getQuery() ?? '';
-    if (tools.secret.verify(req.getHeader('shoal-auth'), 'GET', query === '' ? path : `${path}?${query}`, tools.wallMs(), req.getHeader('shoal-origin'))) {
+    if (tools.secret.verify(req.getHeader('shoal-auth'), 'GET', query === '' ? path : `${path}?${query}`, tools.wallMs(), req.getHeader('shoal-origin') + req.getHeader('shoal-words'))) {
       handle(res, req, path, query);
       return;
     }
@@ -49,7 +49,29 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
     else new PeerAnswer(res, pread, openOrigin(req.getHeader('shoal-origin'), tools.secret), acceptRequestId(req.getHeader(REQUEST_ID_HEADER)), tools);
   }));
   app.get('/rpc/stat/*', signed((res, _req, path, query) => stat(res, path, query, tools)));
-  app.any('/*', (res) => sayError(res, 404, new ShoalError('BAD_REQUEST', 'nodes speak /rpc/pread and /rpc/stat').toWire()));
+  app.get('/rpc/recall/*', signed((res, _req, path) => recall(res, parseRecall(path), tools)));
+  app.get(WORDS_PATH, signed((res, req) => {
+    const words = parseWords(tools.secret.open(req.getHeader('shoal-words')));
+    if (words !== null) {
+      tools.answered('words');
+      tools.link.tell({ kind: 'words', words });
+      say(res, 200, {});
+    } else sayError(res, 400, new ShoalError('BAD_REQUEST', 'no sealed words').toWire());
+  }));
+  app.any('/*', (res) => sayError(res, 404, new ShoalError('BAD_REQUEST', 'nodes speak /rpc/pread, /rpc/stat, /rpc/recall and /rpc/words').toWire()));
+}
+
+function recall(res: HttpResponse, ids: string[] | null, tools: PeerTools): void {
+  if (ids === null) {
+    sayError(res, 400, new ShoalError('BAD_REQUEST', 'not ids to be asked about').toWire());
+    return;
+  }
+  let gone = false;
+  res.onAborted(() => (gone = true));
+  tools.link.recall({ ids }, (message) => {
+    tools.answered('recall');
+    if (!gone && message.kind === 'answer') res.cork(() => answer(res, message.status, message.headers, message.body));
+  });
 }
 
 function openOrigin(sealed: string, secret: ClusterSecret): OriginContext | null {

@@ -75,11 +75,10 @@ function relay(res: HttpResponse, req: HttpRequest, route: Extract<Route, { kind
     if (value !== '') headers[name] = value;
   }
   const startMs = tools.nowMs();
-  const scope = route.what === 'manifest' && method === 'GET' ? route.scope : null;
   let gone = false;
   res.onAborted(() => (gone = true));
   tools.started();
-  tools.link.relay({ method, url: route.url, upstreamHost: route.upstreamHost, headers, manifestScope: scope, requestId }, (message) => {
+  tools.link.relay({ method, url: route.url, upstreamHost: route.upstreamHost, headers, what: route.what, scope: route.scope, repository: route.repository ?? null, reference: route.reference ?? null, requestId }, (message) => {
     const error = message.kind === 'answer' ? null : ShoalError.fromWire(message.kind === 'refused' ? message.error : { code: 'INTERNAL', message: message.kind });
     const status = message.kind === 'answer' ? message.status : error!.status;
     tools.passed({ bodyBytes: message.kind === 'answer' ? message.body.length : 0, startMs, status, error: error?.code ?? null });

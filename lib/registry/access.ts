@@ -27,6 +27,12 @@ export interface AccessOptions {
   proofsMax?: number;
 }
 
+interface Grant {
+  checkedMs: number;
+  /** Only counts while the upstream is down: a node believes nobody else while it can ask. */
+  heardMs: number;
+}
+
 /**
  * Who may read what is in the cache (CONTRACT 2.7). Two things are remembered, both bounded: grants (credential,
  * scope), when the upstream last accepted this credential there; and proofs (repository, blob), that the repository
@@ -37,8 +43,8 @@ export interface AccessOptions {
  */
 export class AccessLedger {
   readonly #options: AccessOptions;
-  /** Time of the last acceptance, by `<hash of credential> <scope>`. */
-  readonly #grants: LRUCache<string, number>;
+  /** Time of the last acceptance that this node saw, and that another node told of, by `<hash of credential> <scope>`. */
+  readonly #grants: LRUCache<string, Grant>;
   /** Time of the last sight, by `<scope> <key>`. */
   readonly #proofs: LRUCache<string, number>;
   readonly #checks = new Map<string, Promise<void>>();
@@ -57,23 +63,36 @@ export class AccessLedger {
   /** For how long, in ms from now, the request needs no check; 0 when it needs one now, Infinity with checks off. */
   remainingMs(request: AccessRequest): number {
     if (this.#options.check === 'off') return Infinity;
-    const grantedMs = this.#grants.get(grantKey(request));
-    if (grantedMs === undefined || !this.#proven(request)) return 0;
-    return Math.max(0, grantedMs + this.#options.ttlMs - this.#options.clock.nowMs());
+    const grant = this.#grants.get(grantKey(request));
+    if (grant === undefined || !this.#proven(request)) return 0;
+    return Math.max(0, grant.checkedMs + this.#options.ttlMs - this.#options.clock.nowMs());
   }
 
   /** Whether a request that cannot be checked, the upstream being down, may be answered all the same. */
   mayReadStale(request: AccessRequest): boolean {
     if (this.#options.check === 'off') return true;
-    const grantedMs = this.#grants.get(grantKey(request));
-    return grantedMs !== undefined && this.#proven(request) && this.#options.clock.nowMs() - grantedMs < this.#options.staleTtlMs;
+    const ageMs = this.grantAgeMs(request);
+    return ageMs !== null && this.#proven(request) && ageMs < this.#options.staleTtlMs;
+  }
+
+  /** How long ago, in ms, the upstream accepted this credential for this scope, as far as this node knows; null: it does not. */
+  grantAgeMs(request: AccessRequest): number | null {
+    const grant = this.#grants.get(grantKey(request));
+    return grant === undefined ? null : this.#options.clock.nowMs() - Math.max(grant.checkedMs, grant.heardMs);
   }
 
   /** The upstream has accepted this credential for this scope and, if a key is given, shown that the blob is there. */
   granted(request: AccessRequest): void {
     const nowMs = this.#options.clock.nowMs();
-    this.#grants.set(grantKey(request), nowMs);
+    this.#grants.set(grantKey(request), { checkedMs: nowMs, heardMs: nowMs });
     if (request.key !== null) this.#prove(request.scope, request.key, nowMs);
+  }
+
+  /** Another node says that the upstream accepted this credential for this scope `ageMs` ago. */
+  heardGranted(request: AccessRequest, ageMs: number): void {
+    const heardMs = this.#options.clock.nowMs() - ageMs;
+    const known = this.#grants.get(grantKey(request)) ?? { checkedMs: Number.NEGATIVE_INFINITY, heardMs };
+    this.#grants.set(grantKey(request), { ...known, heardMs: Math.max(known.heardMs, heardMs) });
   }
 
   /** The upstream has said no, with `status`: 404 is about the blob (or its repository), anything else about the credential. */

@@ -1,4 +1,5 @@
 import { MANIFEST_MEMBERS_MAX } from '../limits.ts';
+import { isMediaType } from './media.ts';
 import { isSha256 } from './names.ts';
 
 /**
@@ -10,11 +11,20 @@ import { isSha256 } from './names.ts';
 export function manifestMembers(body: Uint8Array): string[] {
   const manifest = parse(body);
   if (manifest === null) return [];
-  const descriptors = [manifest['config'], ...listOf(manifest['layers']), ...listOf(manifest['manifests'])];
+  return membersOf([manifest['config'], ...listOf(manifest['layers']), ...listOf(manifest['manifests'])]).map(({ digest }) => digest);
+}
+
+/** The manifests an index refers to, with their media types. What is no index has none. */
+export function manifestsOf(body: Uint8Array): { digest: string; mediaType: string }[] {
+  const manifest = parse(body);
+  return manifest === null ? [] : membersOf(listOf(manifest['manifests'])).filter(({ mediaType }) => mediaType !== '');
+}
+
+function membersOf(descriptors: unknown[]): { digest: string; mediaType: string }[] {
   return descriptors.slice(0, MANIFEST_MEMBERS_MAX).flatMap((descriptor) => {
     if (!isObject(descriptor) || descriptor['urls'] !== undefined) return [];
-    const digest = descriptor['digest'];
-    return typeof digest === 'string' && isSha256(digest) ? [digest] : [];
+    const { digest, mediaType } = descriptor;
+    return typeof digest === 'string' && isSha256(digest) ? [{ digest, mediaType: typeof mediaType === 'string' && isMediaType(mediaType) ? mediaType : '' }] : [];
   });
 }
 

@@ -31,6 +31,8 @@ export interface OriginTarget {
   url: string;
   upstreamHost: string;
   authorization?: string;
+  /** For a manifest: what the registry may send. */
+  accept?: string;
 }
 
 export interface RelayAnswer {
@@ -166,7 +168,7 @@ export class OriginClient {
   async #ask(target: OriginTarget, asked: AskedRange, sink: OriginSink, deadlineMs: number, cost: OriginCost, mayUseMemory: boolean): Promise<RangeReader> {
     const home = splitUrl(target.url);
     const { authorization } = target;
-    const headers = { range: `bytes=${asked.offsetBytes}-${asked.endBytes - 1}` };
+    const headers = { range: `bytes=${asked.offsetBytes}-${asked.endBytes - 1}`, ...(target.accept === undefined ? {} : { accept: target.accept }) };
     const common = { method: 'GET', home, authorization, headers, deadlineMs, cost } as const;
     const known = mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
     const isHome = known?.url === joinUrl(home);

@@ -1,5 +1,6 @@
 import type { ErrorCode, WireError } from '../errors.ts';
 import type { ArenaShared } from '../io/arena.ts';
+import type { RelayKind } from '../registry/route.ts';
 
 /** A blob as a request names it; see lib/registry/identity.ts, which makes it. */
 export interface BlobName {
@@ -55,9 +56,20 @@ export interface RelayRequest {
   url: string;
   upstreamHost: string;
   headers: Record<string, string>;
-  /** Set when the answer may be a manifest whose blobs belong to this access scope. */
-  manifestScope: string | null;
+  what: RelayKind;
+  /** The access scope of the repository it is about, if it is about one. */
+  scope: string | null;
+  repository: string | null;
+  /** The tag or digest it names. */
+  reference: string | null;
   requestId: string;
+}
+
+/** Another node asks what registries said lately (`rpc:recall`), by opaque ids; answered by `answer`. */
+export interface RecallRequest {
+  kind: 'recall';
+  id: number;
+  ids: string[];
 }
 
 /** Another node asks for a shard (`rpc:pread`); answered by `granted`, `peer` or `refused`. */
@@ -105,6 +117,9 @@ export type FrontMessage =
   | AskRequest
   | StatRequest
   | PageRequest
+  | RecallRequest
+  /** Another node tells what registries said to it, by opaque ids. */
+  | { kind: 'words'; words: Record<string, unknown> }
   | { kind: 'listening' }
   | { kind: 'failed'; error: WireError }
   | { kind: 'drained' }
@@ -115,8 +130,11 @@ export type FrontMessage =
 // --- control -> front -------------------------------------------------------------------------
 
 export type ControlMessage =
-  /** The client may read; `cold`: the shard was not in memory when it was asked for; `grantMs` is how long the same request may be answered without asking again. */
-  | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; cold: boolean; grantMs: number }
+  /**
+   * The client may read; `cold`: the shard was not in memory when it was asked for; `grantMs` is how long the same request may
+   * be answered without asking again; `stale`: the registry is down, an old right counts.
+   */
+  | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; cold: boolean; grantMs: number; stale: boolean }
   | { kind: 'granted'; id: number; shard: number; slot: number; generation: number; checksum: string | null; totalBytes: number | null; cold: boolean }
   | { kind: 'refused'; id: number; error: WireError }
   | { kind: 'answer'; id: number; status: number; headers: Record<string, string>; body: Uint8Array }
@@ -135,6 +153,8 @@ export interface OriginContext {
   url: string;
   upstreamHost: string;
   authorization: string | null;
+  /** What a registry must be asked to send, for a manifest. */
+  accept?: string;
 }
 
 // --- what a front thread starts with ----------------------------------------------------------

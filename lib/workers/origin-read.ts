@@ -19,6 +19,8 @@ export interface OriginReadJob {
   url: string;
   upstreamHost: string;
   authorization: string | null;
+  /** Sent along where the object is a manifest. */
+  accept?: string;
 }
 
 export type OriginReadResult =
@@ -44,7 +46,12 @@ export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, t
       doorbells.ringAll();
     };
     await origin.readRange(
-      { url: job.url, upstreamHost: job.upstreamHost, ...(job.authorization === null ? {} : { authorization: job.authorization }) },
+      {
+        url: job.url,
+        upstreamHost: job.upstreamHost,
+        ...(job.authorization === null ? {} : { authorization: job.authorization }),
+        ...(job.accept === undefined ? {} : { accept: job.accept }),
+      },
       { offsetBytes: shardStartBytes + startBytes, lengthBytes: endBytes - startBytes, totalBytes: job.totalBytes },
       {
         head(head) {

@@ -1,13 +1,17 @@
+import { hash } from 'node:crypto';
 import { move, type Piscina, transferableSymbol, valueSymbol, workerData } from 'piscina';
 import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena, type ArenaShared } from '../io/arena.ts';
+import { checksumOf } from '../io/checksum.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import { readExtent, writeExtent, type ReadJob, type ReadOutcome, type WriteJob, type WriteOutcome } from '../io/slab.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { OriginClient, type OriginOptions, type RelayAnswer } from '../registry/origin.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { readFromOrigin, type OriginReadJob, type OriginReadResult } from './origin-read.ts';
+import { callPeer, type PeerCallJob, type PeerCallResult } from './peer-call.ts';
 import { PeerConnections } from './peer-connection.ts';
 import { readFromPeer, type PeerReadJob, type PeerReadResult, type TransferTools } from './peer-read.ts';
 import { nameThread } from './thread-name.ts';
@@ -38,9 +42,12 @@ export interface RelayJob {
   url: string;
   upstreamHost: string;
   headers: Record<string, string>;
+  /** Whether the body of a 200 may be a manifest: its digest is wanted. */
+  isManifest: boolean;
 }
 
-export type RelayResult = ({ kind: 'answer' } & RelayAnswer) | { kind: 'failed'; error: WireError };
+/** `manifest`: digest (`sha256:...`) and checksum (hex) of a body that may be one, and is no longer than a shard. */
+export type RelayResult = ({ kind: 'answer'; manifest: { digest: string; checksum: string } | null } & RelayAnswer) | { kind: 'failed'; error: WireError };
 
 /** Every task of the pool and what it resolves to. None rejects: an Error would lose its code on the way. */
 export interface PoolTasks {
@@ -48,6 +55,7 @@ export interface PoolTasks {
   ready: [{ kind: 'ready' }, { kind: 'ready' }];
   peer: [PeerReadJob, PeerReadResult];
   stat: [StatJob, StatResult];
+  call: [PeerCallJob, PeerCallResult];
   origin: [OriginReadJob, OriginReadResult];
   probe: [ProbeJob, ProbeResult];
   relay: [RelayJob, RelayResult];
@@ -85,6 +93,10 @@ export default async function run(job: PoolJob): Promise<unknown> {
     }
     case 'stat':
       return askStat(job, tools);
+    case 'call': {
+      const result = await callPeer(job, tools);
+      return result.kind === 'answer' ? moved(result, result.body) : result;
+    }
     case 'origin': {
       const result = await readFromOrigin(job, origin, tools);
       const bytes = (result.kind === 'data' ? result.lengthBytes : result.receivedBytes) - job.fromBytes;
@@ -127,7 +139,10 @@ async function probe(job: ProbeJob): Promise<ProbeResult> {
 
 async function relay(job: RelayJob): Promise<RelayResult> {
   try {
-    return { kind: 'answer', ...(await origin.relay(job)) };
+    const answer = await origin.relay(job);
+    const { status, body } = answer;
+    const isManifest = job.isManifest && status === 200 && body.length > 0 && body.length <= SHARD_BYTES;
+    return { kind: 'answer', ...answer, manifest: isManifest ? { digest: `sha256:${hash('sha256', body, 'hex')}`, checksum: checksumOf(body).toString('hex') } : null };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
   }

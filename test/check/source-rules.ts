@@ -37,7 +37,7 @@ export const ARROWS: Record<string, readonly string[]> = {
 const FOUNDATION = new Set(['errors.ts', 'limits.ts', 'clock.ts', 'version.ts']);
 
 /** The core that the simulator drives as well as the node: no I/O, no clock, no randomness of its own. */
-const PURE = [/^lib\/swarm\//, /^lib\/cache\//, /^lib\/registry\/(route|upstream|url|names|identity|range|origin-range|allow|access|manifest|redirect-memory)\.ts$/];
+const PURE = [/^lib\/swarm\//, /^lib\/cache\//, /^lib\/registry\/(route|upstream|url|names|identity|range|origin-range|allow|access|manifest|redirect-memory|media|words|outages)\.ts$/];
 const IMPURE_MODULES = /^(?:node:(?:net|fs|fs\/promises|http|https|dns|dgram|tls|child_process|worker_threads|timers.*|os|process)|undici|uWebSockets\.js|piscina)$/;
 const IMPURE_NAMES = /\b(?:Date|performance|setTimeout|setInterval|setImmediate|process)\b(?!\s*:)|\bMath\.random\b/g;
 

@@ -2,6 +2,7 @@ import { Gate } from '../../lib/control/gate.ts';
 import { LayerGate } from '../../lib/control/layer-gate.ts';
 import { Streams } from '../../lib/control/streams.ts';
 import { AccessLedger } from '../../lib/registry/access.ts';
+import { Outages } from '../../lib/registry/outages.ts';
 import type { BlobName, ControlMessage, OpenRequest } from '../../lib/workers/messages.ts';
 import type { ProbeResult } from '../../lib/workers/pool.ts';
 import { KEY, loaderFixture, type LoaderFixture } from './fixture.ts';
@@ -24,6 +25,7 @@ export function streamFixture(options: { slots?: number; layers?: number; openEl
   const replies: ControlMessage[] = [];
   const probes: ((result: ProbeResult) => void)[] = [];
   const gate = new Gate({
+    outages: new Outages(at.clock),
     ledger: new AccessLedger({ clock: at.clock, ttlMs: 60_000, staleTtlMs: 0, check: options.check ?? 'off' }),
     probe: () => new Promise((resolve) => probes.push(resolve)),
     totalOf: () => null,

@@ -27,7 +27,7 @@ describe('control/streams', () => {
       }
       await settled();
       const { slot, generation } = at.fills[0]!.resident;
-      assert.deepEqual(at.replies, [{ kind: 'opened', id: 1, shard: 0, slot, generation, totalBytes: 900, cold: true, grantMs: 60_000 }]);
+      assert.deepEqual(at.replies, [{ kind: 'opened', id: 1, shard: 0, slot, generation, totalBytes: 900, cold: true, grantMs: 60_000, stale: false }]);
     }
   });
 

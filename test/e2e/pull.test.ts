@@ -7,7 +7,7 @@ import { Containerd } from './containerd.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { run, tryRun, withHosts } from './daemon.ts';
 import { digestOf, makeImage, type TestImage } from './image.ts';
-import { ShoalNode } from './node.ts';
+import { freePorts, ShoalNode } from './node.ts';
 import { DockerRegistry } from './registry.ts';
 
 const LAYERS_BYTES = [9_000_000, 5_000_000, 1_000_000, 2_000, 7_000_000];
@@ -52,13 +52,6 @@ describe('e2e: runtimes pull through nodes', () => {
     await registry.push(image, repository);
     counting.reset();
     return image;
-  }
-
-  async function freePorts(count: number): Promise<number[]> {
-    const holders = await Promise.all(Array.from({ length: count }, () => CountingProxy.start(1)));
-    const ports = holders.map((holder) => holder.port);
-    await Promise.all(holders.map((holder) => holder.stop()));
-    return ports;
   }
 
   /** What skopeo wrote into a directory is the image, byte for byte. */

@@ -4,6 +4,9 @@ import { Daemon, run } from './daemon.ts';
 import type { TestImage } from './image.ts';
 import type { TokenServer } from './token-server.ts';
 
+/** Who is let in: those with a token of a token server, or with a name and password of a file. */
+export type RegistryAuth = TokenServer | { htpasswdFile: string };
+
 /** Debian's docker-registry on a free port of loopback. */
 export class DockerRegistry {
   readonly port: number;
@@ -14,14 +17,14 @@ export class DockerRegistry {
     this.port = port;
   }
 
-  /** `dir` holds its config and its blobs. With a token server, nobody gets in without a token of its. */
-  static async start(dir: string, auth?: TokenServer, port = 0): Promise<DockerRegistry> {
+  /** `dir` holds its config and its blobs. Without `auth` everybody gets in. */
+  static async start(dir: string, auth?: RegistryAuth, port = 0): Promise<DockerRegistry> {
     const config = {
       version: '0.1',
       log: { level: 'info', accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: join(dir, 'registry') }, delete: { enabled: true } },
       http: { addr: `127.0.0.1:${port}`, relativeurls: true, secret: 'only for tests' },
-      ...(auth === undefined ? {} : { auth: { token: { realm: auth.realm, service: auth.service, issuer: auth.issuer, rootcertbundle: auth.certFile } } }),
+      ...(auth === undefined ? {} : { auth: authOf(auth) }),
     };
     const file = join(dir, 'registry.json');
     // JSON is YAML.
@@ -44,4 +47,9 @@ export class DockerRegistry {
   async stop(): Promise<void> {
     await this.#daemon.stop();
   }
+}
+
+function authOf(auth: RegistryAuth): object {
+  if ('htpasswdFile' in auth) return { htpasswd: { realm: 'tests', path: auth.htpasswdFile } };
+  return { token: { realm: auth.realm, service: auth.service, issuer: auth.issuer, rootcertbundle: auth.certFile } };
 }

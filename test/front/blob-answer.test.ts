@@ -6,6 +6,7 @@ import { serveProxy } from '../../lib/front/proxy.ts';
 import { WarmMemory } from '../../lib/front/warm.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { STALE_WARNING } from '../../lib/registry/words.ts';
 import type { OpenRequest } from '../../lib/workers/messages.ts';
 import { until } from '../telemetry/until.ts';
 import { frontFixture, type Answer, type FrontFixture } from './fixture.ts';
@@ -45,8 +46,17 @@ describe('front/blob-answer', () => {
   afterEach(() => at.close());
 
   const get = (headers: Record<string, string> = {}, method = 'GET', path = PATH): Promise<Answer> => at.get(path, { method, headers: { authorization: 'Bearer t', ...headers } });
-  const opened = (open: OpenRequest, place: { slot: number; generation: number }, more: { totalBytes?: number | null; cold?: boolean; grantMs?: number } = {}): void =>
-    at.says({ kind: 'opened', id: open.id, shard: open.shard, ...place, totalBytes: null, cold: false, grantMs: 0, ...more });
+  const opened = (open: OpenRequest, place: { slot: number; generation: number }, more: { totalBytes?: number | null; cold?: boolean; grantMs?: number; stale?: boolean } = {}): void =>
+    at.says({ kind: 'opened', id: open.id, shard: open.shard, ...place, totalBytes: null, cold: false, grantMs: 0, stale: false, ...more });
+
+  it('says so when the right is an old one, the registry being down', async () => {
+    for (const stale of [true, false]) {
+      const answer = get();
+      const open = await at.hears('open');
+      opened(open, at.place(0, SMALL, 1_000), { stale });
+      assert.equal((await answer).headers.warning, stale ? STALE_WARNING : undefined);
+    }
+  });
 
   it('asks control with all it knows, and answers from the place it is told', async () => {
     const answer = get();

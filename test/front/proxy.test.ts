@@ -33,7 +33,8 @@ describe('front/proxy', () => {
     const { id, requestId, ...relay } = await at.hears('relay');
     assert.match(requestId, /^[0-9a-f]{16}$/);
     assert.deepEqual(relay, {
-      kind: 'relay', method: 'GET', url: 'https://r.example/v2/app/manifests/latest', upstreamHost: 'r.example', manifestScope: 'repo r.example/app',
+      kind: 'relay', method: 'GET', url: 'https://r.example/v2/app/manifests/latest', upstreamHost: 'r.example', 
+      what: 'manifest', scope: 'repo r.example/app', repository: 'app', reference: 'latest',
       headers: { accept: 'application/json', authorization: 'Bearer t', 'user-agent': 'x/1' },
     });
     at.says({ kind: 'answer', id, status: 200, headers: { 'content-type': 'application/x', 'docker-content-digest': DIGEST, 'content-length': '2' }, body: new TextEncoder().encode('{}') });
@@ -53,8 +54,8 @@ describe('front/proxy', () => {
 
   it('answers HEAD with the length the registry told', async () => {
     const answer = at.get('/v2/app/manifests/latest', { method: 'HEAD' });
-    const { id, method, manifestScope } = await at.hears('relay');
-    assert.deepEqual([method, manifestScope], ['HEAD', null], 'no manifest to learn from');
+    const { id, method } = await at.hears('relay');
+    assert.equal(method, 'HEAD');
     at.says({ kind: 'answer', id, status: 200, headers: { 'content-length': '1234' }, body: new Uint8Array(0) });
     const { headers, body } = await answer;
     assert.deepEqual([headers['content-length'], body.length], ['1234', 0]);
