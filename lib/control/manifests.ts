@@ -42,7 +42,7 @@ export class Manifests {
   /** While the registry is down: from here, from the nodes that are said to have it, from the swarm; null: from nowhere. */
   async readWithout(digest: string, holders: () => Promise<readonly string[]>): Promise<Uint8Array | null> {
     const { self, loader } = this.#parts;
-    const way: Way = { origin: null, digest, requestId: '', onBehalf: null };
+    const way: Way = { origin: null, sliceBytes: 0, digest, requestId: '', onBehalf: null };
     if (!loader.has(digest, 0)) {
       for (const node of (await holders()).filter((other) => other !== self).slice(0, MANIFEST_HOLDERS_MAX)) {
         const bytes = await this.#ask(node, digest);

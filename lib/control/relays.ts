@@ -93,7 +93,7 @@ export class Relays {
     const isConditional = 'if-none-match' in request.headers || 'if-modified-since' in request.headers;
     if (contentType === undefined || isConditional || !admits(accept, contentType) || !gate.mayHave(scope, authorization, reference)) return null;
     const origin = { url: request.url, upstreamHost: request.upstreamHost, authorization, accept: contentType };
-    const body = await manifests.read(reference, { origin, digest: reference, requestId: request.requestId, onBehalf: null });
+    const body = await manifests.read(reference, { origin, sliceBytes: 0, digest: reference, requestId: request.requestId, onBehalf: null });
     if (body === null) return null;
     count('manifest.swarm');
     this.#took(scope, body);
