@@ -535,7 +535,7 @@ export const WORDS_MAX = 32_768;
 /** A WWW-Authenticate header that is remembered: a realm and a service are well under it. */
 export const CHALLENGE_CHARS_MAX = 1_024;
 
-/** Words asked for, or told, in one message between nodes: what one answer of a registry teaches is fewer; an answer stays within PEER_HEAD_BYTES_MAX. */
+/** Words asked for, or told, in one message between nodes: what one answer of a registry teaches is fewer; an answer stays within CONNECTION_HEAD_BYTES_MAX. */
 export const RECALL_IDS_MAX = 4;
 
 /** Nodes told what a registry said of a repository, the first in its rank: one may go. */
