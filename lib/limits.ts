@@ -199,6 +199,18 @@ export const FRESH_SLOT_MS = 1_500;
 /** A shard waits this long for a slot of memory before the client is told to come back. */
 export const ARENA_WAIT_DEADLINE_MS = 20_000;
 
+/**
+ * A shard waits so long for a slot because the disk is slow, before others' shards that wait for the disk are given up for it, unstored: a pull
+ * does not become as slow as the disk. Long against a disk's hiccup and a write of 2 MiB, short against a client's patience.
+ */
+export const SAVE_PATIENCE_MS = 500;
+
+/** Shards that a blob's digest has yet to read are spared so far ahead of it: half a second of sha256. */
+export const DIGEST_AHEAD_SHARDS = 256;
+
+/** A digest that has not moved for this long waits for a shard nobody asks for: it is read back later. */
+export const DIGEST_PATIENCE_MS = 2_000;
+
 /** Shards waiting for a slot at once; each is a request or a read-ahead, so more means overload. */
 export const ARENA_WAITERS_MAX = 4_096;
 

@@ -67,7 +67,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
 
   const arena = Arena.create(CacheConfig.memory);
   const doorbells = Doorbells.create(frontCount);
-  const residency = new Residency(arena, doorbells, clock, () => meter.count('eviction.arena'));
+  const residency = new Residency(arena, doorbells, clock, (kind) => meter.count(`eviction.${kind}`));
   const facts = new BlobFacts();
   const files = await openSlabFiles({ dir: CacheConfig.dir, capacityBytes: CacheConfig.capacity, direct: CacheConfig.aioEnable === 1, log });
   const pools = startPools(
@@ -115,6 +115,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
     store,
     facts,
     fill: (resident, way, done, failed) => swarm.fill(resident, way, done, failed),
+    isAwaited: (resident) => digests.isAwaited(resident),
     completed(resident, fromDisk) {
       const totalBytes = facts.totalOf(resident.key);
       if (totalBytes !== null) digests.completed(resident, totalBytes, fromDisk);
@@ -129,6 +130,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const digests = new Digests({
     run: (job) => pools.digest(job),
     loader,
+    clock,
     held(key) {
       meter.count('blob.verified');
       swarm.verified(key, true);

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import { BLOB_DIGESTS_MAX, BLOB_FACTS_MAX, SHARD_BYTES } from '../limits.ts';
+import type { Clock } from '../clock.ts';
+import { BLOB_DIGESTS_MAX, BLOB_FACTS_MAX, DIGEST_AHEAD_SHARDS, DIGEST_PATIENCE_MS, SHARD_BYTES } from '../limits.ts';
 import type { DigestJob, DigestResult } from '../workers/digest.ts';
 import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
 
@@ -8,11 +9,18 @@ interface Followed {
   /** The next shard to hash. */
   next: number;
   busy: boolean;
+  /** When `next` last moved. */
+  movedMs: number;
+  /** The shards from `next` up to here have been seen to be here. */
+  seen: number;
+  /** What is being read back to be hashed. */
+  back: { resident: Resident; interest: Interest } | null;
 }
 
 export interface DigestParts {
   run(job: DigestJob): Promise<DigestResult>;
   loader: ShardLoader;
+  clock: Clock;
   /** The blob as a whole is what its digest says. */
   held(key: string): void;
   /** It is not: everything of it has to go. */
@@ -50,8 +58,15 @@ export class Digests {
     let followed = this.#followed.get(key);
     // What was on disk before is not read back whole because a piece of it is read: its shards are checked one by one.
     if (followed === undefined && fromDisk) return;
-    if (followed === undefined) this.#followed.set(key, (followed = { shards: Math.ceil(totalBytes / SHARD_BYTES), next: 0, busy: false }));
+    if (followed === undefined) this.#followed.set(key, (followed = { shards: Math.ceil(totalBytes / SHARD_BYTES), next: 0, busy: false, movedMs: this.#parts.clock.nowMs(), seen: 0, back: null }));
     void this.#advance(key, followed);
+  }
+
+  /** Whether the shard is about to be hashed: were it gone by then, it would have to be read back from disk. */
+  isAwaited({ key, shard }: Resident): boolean {
+    const followed = this.#followed.peek(key);
+    if (followed === undefined || shard < followed.next || shard >= followed.next + DIGEST_AHEAD_SHARDS) return false;
+    return this.#parts.clock.nowMs() - followed.movedMs < DIGEST_PATIENCE_MS;
   }
 
   async #advance(key: string, followed: Followed): Promise<void> {
@@ -61,7 +76,11 @@ export class Digests {
       const resident = this.#next(key, followed);
       if (resident === null) break;
       const { slot, generation, lengthBytes } = resident;
-      if ((await this.#parts.run({ kind: 'update', key, slot, generation, lengthBytes })).kind === 'done') followed.next += 1;
+      const isHashed = (await this.#parts.run({ kind: 'update', key, slot, generation, lengthBytes })).kind === 'done';
+      this.#letGo(followed);
+      if (!isHashed) continue;
+      followed.next += 1;
+      followed.movedMs = this.#parts.clock.nowMs();
     }
     followed.busy = false;
     if (followed.next < followed.shards || this.#followed.peek(key) !== followed) return;
@@ -79,10 +98,16 @@ export class Digests {
     const { loader } = this.#parts;
     const resident = loader.find(key, followed.next);
     if (resident?.phase === 'complete') return resident;
-    for (let shard = followed.next; shard < followed.shards; shard++) if (!loader.has(key, shard)) return null;
-    // Wanted for good: once it is read, `completed` is called for it like for any other, and it may leave memory again.
-    const wanted: Interest = { placed: () => undefined, failed: () => undefined };
-    loader.want(key, followed.next, NO_WAY, wanted);
+    for (followed.seen = Math.max(followed.seen, followed.next); followed.seen < followed.shards; followed.seen++) if (!loader.has(key, followed.seen)) return null;
+    // Once it is read, `completed` is called for it like for any other.
+    this.#letGo(followed);
+    const interest: Interest = { placed: () => undefined, failed: () => undefined };
+    followed.back = { interest, resident: loader.want(key, followed.next, NO_WAY, interest) };
     return null;
+  }
+
+  #letGo(followed: Followed): void {
+    if (followed.back !== null) this.#parts.loader.drop(followed.back.resident, followed.back.interest);
+    followed.back = null;
   }
 }

@@ -70,6 +70,8 @@ export interface LoaderParts {
   store: CacheStore | null;
   facts: BlobFacts;
   fill: FillFromSwarm;
+  /** Whether the blob's digest is about to read the shard. */
+  isAwaited(resident: Resident): boolean;
   /** A shard has just become complete here; `fromDisk`: it was stored already. */
   completed(resident: Resident, fromDisk: boolean): void;
   /** A shard was read from disk or written there, in `tookMs`; `sizeBytes` -1: it failed. */
@@ -197,7 +199,12 @@ export class ShardLoader {
       return;
     }
     resident.phase = 'loading';
-    residency.hold(resident.slot, () => this.#forget(resident));
+    residency.hold(resident.slot, {
+      evicted: () => this.#forget(resident),
+      isWanted: () => resident.interests.size > 0 || this.#parts.isAwaited(resident),
+      // What came from another node is there still; what came from the origin would have to come again.
+      isExpendable: () => resident.phase === 'complete' && resident.interests.size === 0 && arena.source(resident.slot) === SlotSource.peer,
+    });
     const stored = store?.has(resident.key, resident.shard);
     if (store !== null && stored !== undefined) {
       arena.setSource(resident.slot, SlotSource.disk);

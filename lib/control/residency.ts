@@ -2,12 +2,21 @@ import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { SlotState, type Arena } from '../io/arena.ts';
 import type { Doorbells } from '../io/doorbell.ts';
-import { ARENA_WAIT_DEADLINE_MS, ARENA_WAITERS_MAX, FRESH_SLOT_MS } from '../limits.ts';
+import { ARENA_WAIT_DEADLINE_MS, ARENA_WAITERS_MAX, FRESH_SLOT_MS, SAVE_PATIENCE_MS } from '../limits.ts';
+
+/** Whom a slot belongs to while it is in use. */
+export interface SlotOwner {
+  /** The slot is taken for something else. */
+  evicted(): void;
+  /** Whether somebody is known to read it soon: such slots are taken last. */
+  isWanted(): boolean;
+  /** Whether what is in it is complete and may be lost though it waits to be stored: taken when others have waited for the disk long enough. */
+  isExpendable(): boolean;
+}
 
 /** What control keeps beside each slot of the arena. */
 interface SlotRecord {
-  /** Called when the slot is taken for something else. */
-  evicted: () => void;
+  owner: SlotOwner;
   /** Until then the slot is spared: somebody asked for it and has not read it yet. */
   freshUntilMs: number;
 }
@@ -15,26 +24,26 @@ interface SlotRecord {
 interface Waiter {
   resolve(slot: number): void;
   reject(error: ShoalError): void;
-  deadlineMs: number;
+  sinceMs: number;
 }
 
 /**
- * Who gets a slot of the arena: free ones first, then complete ones by CLOCK (second chance), never one
- * that is pinned, being filled, or fresh. When there is none, the asker waits, in order, to a deadline:
- * memory never grows.
+ * Who gets a slot of the arena: free ones first, then complete ones by CLOCK (second chance), those that nobody is about to
+ * read before the others, never one that is pinned, being filled, or fresh. When there is none, the asker waits, in order,
+ * to a deadline: memory never grows. Slots that wait for a slow disk are given up for those who have waited SAVE_PATIENCE_MS.
  */
 export class Residency {
   readonly #arena: Arena;
   readonly #doorbells: Doorbells;
   readonly #clock: Clock;
-  readonly #onEvict: () => void;
+  readonly #onEvict: (kind: 'arena' | 'unstored') => void;
   readonly #free: number[] = [];
   readonly #records = new Map<number, SlotRecord>();
   readonly #waiters: Waiter[] = [];
   #hand = 0;
   #retryArmed = false;
 
-  constructor(arena: Arena, doorbells: Doorbells, clock: Clock, onEvict: () => void = () => undefined) {
+  constructor(arena: Arena, doorbells: Doorbells, clock: Clock, onEvict: (kind: 'arena' | 'unstored') => void = () => undefined) {
     this.#onEvict = onEvict;
     this.#arena = arena;
     this.#doorbells = doorbells;
@@ -59,14 +68,14 @@ export class Residency {
     if (slot !== undefined) return Promise.resolve(slot);
     if (this.#waiters.length >= ARENA_WAITERS_MAX) return Promise.reject(new ShoalError('OVERLOADED', 'every slot of memory is in use and too many shards wait for one'));
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject, deadlineMs: this.#clock.nowMs() + ARENA_WAIT_DEADLINE_MS });
+      this.#waiters.push({ resolve, reject, sinceMs: this.#clock.nowMs() });
       this.#arm();
     });
   }
 
-  /** Takes note of a slot in use; `evicted` is called when it is taken away, which only happens once `settle`d. */
-  hold(slot: number, evicted: () => void): void {
-    this.#records.set(slot, { evicted, freshUntilMs: Number.POSITIVE_INFINITY });
+  /** Takes note of a slot in use; it is only taken away once `settle`d, or expendable. */
+  hold(slot: number, owner: SlotOwner): void {
+    this.#records.set(slot, { owner, freshUntilMs: Number.POSITIVE_INFINITY });
   }
 
   /** The slot is complete: it may be evicted, after a while in which who asked for it can read it. */
@@ -102,30 +111,52 @@ export class Residency {
   }
 
   #take(): number | undefined {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
+    return this.#free.pop() ?? this.#evict(false) ?? this.#evict(true);
+  }
+
+  /** One turn of the clock; `wanted`: also what somebody is about to read. */
+  #evict(wanted: boolean): number | undefined {
     const nowMs = this.#clock.nowMs();
     // Two rounds: the first takes second chances away, the second finds who has none left.
     for (let looked = 0; looked < 2 * this.#arena.slotCount; looked++) {
-      const slot = this.#hand;
-      this.#hand = (this.#hand + 1) % this.#arena.slotCount;
+      const slot = this.#step();
       const record = this.#records.get(slot);
-      if (record === undefined || this.#arena.state(slot) !== SlotState.complete) continue;
+      if (record === undefined || this.#arena.state(slot) !== SlotState.complete || (!wanted && record.owner.isWanted())) continue;
       const used = this.#arena.takeUsed(slot);
       // A fresh slot that has been read is fresh no more.
       if (used) record.freshUntilMs = Math.min(record.freshUntilMs, nowMs);
-      if (used || record.freshUntilMs > nowMs || !this.#arena.tryLock(slot)) continue;
-      this.#records.delete(slot);
-      this.#onEvict();
-      record.evicted();
-      return slot;
+      if (!used && record.freshUntilMs <= nowMs && this.#arena.tryLock(slot)) return this.#taken(slot, record);
     }
     return undefined;
   }
 
+  /** A slot whose content has not been stored and need not be. */
+  #expend(): number | undefined {
+    for (let looked = 0; looked < this.#arena.slotCount; looked++) {
+      const slot = this.#step();
+      const record = this.#records.get(slot);
+      if (record !== undefined && this.#arena.state(slot) === SlotState.filling && record.owner.isExpendable() && this.#arena.tryLock(slot)) return this.#taken(slot, record);
+    }
+    return undefined;
+  }
+
+  #step(): number {
+    const slot = this.#hand;
+    this.#hand = (this.#hand + 1) % this.#arena.slotCount;
+    return slot;
+  }
+
+  #taken(slot: number, record: SlotRecord): number {
+    this.#records.delete(slot);
+    this.#onEvict(this.#arena.state(slot) === SlotState.complete ? 'arena' : 'unstored');
+    record.owner.evicted();
+    return slot;
+  }
+
   #serve(): void {
     while (this.#waiters.length > 0) {
-      const slot = this.#take();
+      const isLate = this.#clock.nowMs() - this.#waiters[0]!.sinceMs >= SAVE_PATIENCE_MS;
+      const slot = this.#take() ?? (isLate ? this.#expend() : undefined);
       if (slot === undefined) break;
       this.#waiters.shift()!.resolve(slot);
     }
@@ -139,7 +170,7 @@ export class Residency {
     this.#clock.after(2, () => {
       this.#retryArmed = false;
       const nowMs = this.#clock.nowMs();
-      while (this.#waiters[0] !== undefined && this.#waiters[0].deadlineMs < nowMs) this.#waiters.shift()!.reject(new ShoalError('OVERLOADED', 'no slot of memory came free in time'));
+      while (this.#waiters[0] !== undefined && nowMs - this.#waiters[0].sinceMs > ARENA_WAIT_DEADLINE_MS) this.#waiters.shift()!.reject(new ShoalError('OVERLOADED', 'no slot of memory came free in time'));
       this.#serve();
     });
   }

@@ -118,9 +118,9 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_evictions_total',
-    help: 'Shards evicted to make room, by tier.',
+    help: 'Shards evicted to make room, by tier; unstored: from memory while they waited for a slow disk.',
     labels: ['tier'],
-    series: { 'eviction.arena': { tier: 'arena' }, 'eviction.disk': { tier: 'disk' } },
+    series: { 'eviction.arena': { tier: 'arena' }, 'eviction.disk': { tier: 'disk' }, 'eviction.unstored': { tier: 'unstored' } },
   },
   {
     name: 'shoal_cache_errors_total',

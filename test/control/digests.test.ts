@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
 import { Digests } from '../../lib/control/digests.ts';
-import { BLOB_DIGESTS_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import { BLOB_DIGESTS_MAX, DIGEST_AHEAD_SHARDS, DIGEST_PATIENCE_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import type { DigestJob, DigestResult } from '../../lib/workers/digest.ts';
 import { Listener, OTHER_KEY, WAY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
 
@@ -35,7 +35,7 @@ describe('control/digests', () => {
       hashes.delete(job.key);
       return job.kind === 'finish' && hash !== undefined ? { kind: 'done', digest: hash.digest('hex') } : { kind: 'gone' };
     };
-    digests = new Digests({ run, loader: at.loader, held: (key) => verdicts.push(`held ${key}`), broken: (key) => verdicts.push(`broken ${key}`) });
+    digests = new Digests({ run, loader: at.loader, clock: at.clock, held: (key) => verdicts.push(`held ${key}`), broken: (key) => verdicts.push(`broken ${key}`) });
   });
 
   /** Brings a shard into memory, and tells the digests. */
@@ -102,6 +102,31 @@ describe('control/digests', () => {
     await bring(KEY, 1);
     digests.completed({ ...at.loader.find(KEY, 1)!, key: OTHER_KEY }, SHARD_BYTES);
     assert.deepEqual(jobs, []);
+  });
+
+  it('awaits the shards it comes to next, for as long as it gets on', async () => {
+    await bring(KEY, 1);
+    const resident = at.loader.find(KEY, 1)!;
+    assert.equal(digests.isAwaited(resident), true);
+    assert.equal(digests.isAwaited({ ...resident, key: OTHER_KEY }), false);
+    assert.equal(digests.isAwaited({ ...resident, shard: DIGEST_AHEAD_SHARDS }), false);
+    at.clock.advance(DIGEST_PATIENCE_MS);
+    assert.equal(digests.isAwaited(resident), false);
+    await bring(KEY, 0);
+    assert.equal(digests.isAwaited(resident), false, 'hashed by now');
+  });
+
+  it('lets go of what it has read back', async () => {
+    await bring(KEY, 1);
+    at.store.put(KEY, 0, TOTAL_BYTES);
+    await bring(KEY, 2);
+    const resident = at.loader.find(KEY, 0)!;
+    assert.equal(resident.interests.size, 1);
+    at.store.loads[0]!.end('ok');
+    await settled();
+    digests.completed(resident, TOTAL_BYTES);
+    await settled();
+    assert.equal(resident.interests.size, 0);
   });
 
   it('reads back from disk what has left memory, but only once the blob is complete', async () => {

@@ -85,6 +85,8 @@ export interface LoaderFixture {
   store: FakeStore;
   fills: Fill[];
   completed: { name: string; fromDisk: boolean }[];
+  /** Names of shards that a digest is about to read. */
+  awaited: Set<string>;
   looked: string[];
   /** What was read from disk or written there: operation, shard, size, time. */
   filed: [string, number, number, number][];
@@ -102,6 +104,7 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
   const store = new FakeStore();
   const fills: Fill[] = [];
   const completed: { name: string; fromDisk: boolean }[] = [];
+  const awaited = new Set<string>();
   const looked: string[] = [];
   const filed: [string, number, number, number][] = [];
   const fill: FillFromSwarm = (resident, way, done, failed) => {
@@ -117,6 +120,7 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
     store: options.disk === true ? (store as unknown as CacheStore) : null,
     facts,
     fill: options.fill ?? fill,
+    isAwaited: ({ key, shard }) => awaited.has(`${key}/${shard}`),
     completed: (resident, fromDisk) => completed.push({ name: `${resident.key}/${resident.shard}`, fromDisk }),
     filed: (operation, resident, sizeBytes, tookMs) => filed.push([operation, resident.shard, sizeBytes, tookMs]),
     looked: (tier) => looked.push(tier),
@@ -130,7 +134,7 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
     fill.done({ lengthBytes, totalBytes, checksum: CHECKSUM });
     await settled();
   };
-  return { clock, arena, doorbells, residency, facts, store, fills, completed, looked, filed, loader, deliver };
+  return { clock, arena, doorbells, residency, facts, store, fills, completed, awaited, looked, filed, loader, deliver };
 }
 
 /** Resolves when every promise that could go on without time or I/O has gone on. */

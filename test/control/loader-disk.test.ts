@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { SlotSource, SlotState } from '../../lib/io/arena.ts';
-import { FRESH_SLOT_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import { FRESH_SLOT_MS, SAVE_PATIENCE_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import { CHECKSUM, KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
 
 describe('control/loader with a disk', () => {
@@ -47,6 +47,58 @@ describe('control/loader with a disk', () => {
     at.store.loads[0]!.end('miss');
     await settled();
     assert.deepEqual([at.fills.length, at.residency.usedSlots], [0, 0]);
+  });
+
+  for (const [from, source, isGivenUp] of [['another node', SlotSource.peer, true], ['the origin', SlotSource.origin, false]] as const) {
+    it(`${isGivenUp ? 'gives up' : 'keeps'} what came from ${from} and waits for a slow disk, when memory is short`, async () => {
+      for (const shard of [0, 1]) {
+        const listener = new Listener();
+        const resident = at.loader.want(KEY, shard, WAY, listener);
+        await settled();
+        at.arena.setSource(resident.slot, source);
+        await at.deliver(shard, 4 * SHARD_BYTES);
+        at.loader.drop(resident, listener);
+      }
+      const next = new Listener();
+      at.loader.want(KEY, 2, WAY, next);
+      at.clock.advance(SAVE_PATIENCE_MS - 10);
+      await settled();
+      assert.deepEqual([next.places.length, at.loader.has(KEY, 0)], [0, true]);
+      at.clock.advance(20);
+      await settled();
+      assert.equal(next.places.length, isGivenUp ? 1 : 0);
+      assert.equal(at.loader.has(KEY, 0) && at.loader.has(KEY, 1), !isGivenUp);
+      at.store.saves[0]!.end();
+      await settled();
+      at.clock.advance(FRESH_SLOT_MS + 10);
+      await settled();
+      assert.equal(next.places.length, 1);
+    });
+  }
+
+  it('takes last what is being read, and what a digest is about to read', async () => {
+    const [read, hashed] = [new Listener(), new Listener()];
+    at.loader.want(KEY, 0, WAY, read);
+    const second = at.loader.want(KEY, 1, WAY, hashed);
+    await settled();
+    for (const shard of [0, 1]) await at.deliver(shard, 4 * SHARD_BYTES);
+    for (const save of at.store.saves) save.end();
+    await settled();
+    at.loader.drop(second, hashed);
+    at.clock.advance(FRESH_SLOT_MS + 1);
+    at.loader.want(KEY, 2, WAY, new Listener());
+    await settled();
+    assert.deepEqual([at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 1) !== undefined], [true, false]);
+    await at.deliver(2, 4 * SHARD_BYTES);
+    at.store.saves[2]!.end();
+    await settled();
+    at.loader.drop(at.loader.find(KEY, 0)!, read);
+    at.awaited.add(`${KEY}/0`);
+    at.clock.advance(FRESH_SLOT_MS + 1);
+    at.loader.drop(at.loader.find(KEY, 2)!, [...at.loader.find(KEY, 2)!.interests][0]!);
+    at.loader.want(KEY, 3, WAY, new Listener());
+    await settled();
+    assert.deepEqual([at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 2) !== undefined], [true, false]);
   });
 
   it('does not let go of a slot before it is written', async () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../lib/clock.ts';
-import { Residency } from '../../lib/control/residency.ts';
+import { Residency, type SlotOwner } from '../../lib/control/residency.ts';
 import { Arena, SlotState } from '../../lib/io/arena.ts';
 import { Doorbells } from '../../lib/io/doorbell.ts';
-import { ARENA_WAIT_DEADLINE_MS, ARENA_WAITERS_MAX, FRESH_SLOT_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import { ARENA_WAIT_DEADLINE_MS, ARENA_WAITERS_MAX, FRESH_SLOT_MS, SAVE_PATIENCE_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import { settled } from './fixture.ts';
 
 describe('control/residency', () => {
@@ -12,20 +12,26 @@ describe('control/residency', () => {
   let residency: Residency;
   let evicted: string[];
   let evictions: number;
+  let wanted: Set<string>;
+  let expendable: Set<string>;
 
   beforeEach(() => {
     clock = new ManualClock();
     arena = Arena.create(2 * SHARD_BYTES);
     residency = new Residency(arena, Doorbells.create(1), clock, () => evictions++);
     evicted = [];
+    wanted = new Set();
+    expendable = new Set();
     evictions = 0;
   });
+
+  const owner = (name: string): SlotOwner => ({ evicted: () => evicted.push(name), isWanted: () => wanted.has(name), isExpendable: () => expendable.has(name) });
 
   /** Takes a slot and fills it; it is fresh from now on. */
   async function complete(name: string): Promise<{ slot: number; generation: number }> {
     const slot = await residency.acquire();
     const generation = arena.begin(slot);
-    residency.hold(slot, () => evicted.push(name));
+    residency.hold(slot, owner(name));
     arena.setState(slot, SlotState.complete);
     residency.settle(slot);
     return { slot, generation };
@@ -72,11 +78,44 @@ describe('control/residency', () => {
     assert.deepEqual(evicted, ['b']);
   });
 
+  it('takes what somebody is about to read only when there is nothing else', async () => {
+    await complete('a');
+    await complete('b');
+    clock.advance(FRESH_SLOT_MS + 1);
+    wanted.add('a');
+    await residency.acquire();
+    await residency.acquire();
+    assert.deepEqual(evicted, ['b', 'a']);
+  });
+
+  it('gives up what waits for the disk for who has waited long enough, if it may be lost', async () => {
+    for (const name of ['a', 'b']) {
+      const slot = await residency.acquire();
+      arena.begin(slot);
+      residency.hold(slot, owner(name));
+    }
+    let got = false;
+    void residency.acquire().then(() => (got = true));
+    clock.advance(SAVE_PATIENCE_MS + 10);
+    await settled();
+    assert.equal(got, false, 'neither may be lost');
+    expendable.add('b');
+    clock.advance(10);
+    await settled();
+    assert.equal(got, true);
+    assert.deepEqual(evicted, ['b']);
+    void residency.acquire();
+    expendable.add('a');
+    clock.advance(SAVE_PATIENCE_MS - 10);
+    await settled();
+    assert.deepEqual(evicted, ['b'], 'not before its time');
+  });
+
   it('never takes a pinned slot, nor one that is still being filled', async () => {
     const pinned = await complete('a');
     const filling = await residency.acquire();
     arena.begin(filling);
-    residency.hold(filling, () => evicted.push('filling'));
+    residency.hold(filling, owner('filling'));
     arena.tryPin(pinned.slot, pinned.generation);
     let got: number | null = null;
     void residency.acquire().then((taken) => (got = taken));
