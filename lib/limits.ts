@@ -99,8 +99,8 @@ export const STATUS_PEERS_MAX = 1_000;
 export const STATUS_BLOBS_MAX = 200;
 export const STATUS_TREE_EDGES_MAX = 5_000;
 
-/** Audit lines a thread holds before it hands them over; ~300 lines, one message. */
-export const AUDIT_BATCH_BYTES = 64 * 1024;
+/** Audit lines a thread holds before it hands them over; ~500 lines, one message and one write. */
+export const AUDIT_BATCH_BYTES = 128 * 1024;
 
 /** The oldest audit line a thread holds is handed over after this time. */
 export const AUDIT_FLUSH_MS = 250;

@@ -14,7 +14,7 @@ export interface ControlParts {
   /** See Relays.answer. */
   relay(request: RelayRequest): Promise<RelayedAnswer>;
   page(path: string, query: string): Promise<Answer>;
-  audit(batch: string, lines: number): void;
+  audit(batch: Uint8Array, lines: number): void;
   notice(code: ErrorCode, message: string, requestId: string): void;
   journal: Journal;
 }

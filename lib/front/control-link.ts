@@ -65,7 +65,12 @@ export class ControlLink {
     return id;
   }
 
-  tell(message: Extract<FrontMessage, { kind: 'listening' | 'failed' | 'drained' | 'audit' | 'notice' | 'words' }>): void {
+  /** Hands audit lines over; the batch's memory goes along. */
+  audit(batch: Uint8Array<ArrayBuffer>, lines: number): void {
+    this.#channel.send({ kind: 'audit', batch, lines }, batch.buffer);
+  }
+
+  tell(message: Extract<FrontMessage, { kind: 'listening' | 'failed' | 'drained' | 'notice' | 'words' }>): void {
     this.#channel.send(message);
   }
 

@@ -36,7 +36,7 @@ function main(start: FrontStart, port: MessagePort): void {
   let drainUntilMs = 0;
 
   const link = new ControlLink(port, (deadlineMs) => drain(deadlineMs));
-  const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, meter, clock, post: (batch, lines) => link.tell({ kind: 'audit', batch, lines }) }) : null;
+  const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, meter, clock, post: (batch, lines) => link.audit(batch, lines) }) : null;
   const notices = new Allowance(NOTICES_PER_SECOND_MAX, clock);
   const throttle = new Throttle(start.throttle, config.throttleLimitMB, undefined, (waitedUs) => {
     meter.count('throttle.wait');

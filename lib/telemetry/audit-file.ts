@@ -32,7 +32,7 @@ export class AuditFile implements LineTarget {
     this.#open();
   }
 
-  write(lines: string): boolean {
+  write(lines: string | Uint8Array): boolean {
     const stream = this.#stream;
     if (stream === undefined || stream.writableLength + lines.length > AUDIT_SINK_BYTES_MAX) return false;
     stream.write(lines);

@@ -16,7 +16,7 @@ export class AuditSink {
   }
 
   /** One batch from `AuditProbe.post`. */
-  accept(batch: string, lines: number): void {
+  accept(batch: Uint8Array, lines: number): void {
     Atomics.sub(this.#header, AUDIT_BYTES_INT32, batch.length);
     this.#meter.count(this.#target.write(batch) ? 'audit.written' : 'audit.dropped', lines);
   }

@@ -5,7 +5,7 @@ import { LOG_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS } from '../limits.ts';
 
 /** Takes whole lines; false when they were dropped. */
 export interface LineTarget {
-  write(lines: string): boolean;
+  write(lines: string | Uint8Array): boolean;
   /** Ends it once what was taken is out, after it has failed, or after a deadline. */
   close(): Promise<void>;
 }
@@ -38,7 +38,7 @@ export class LineOutput implements LineTarget {
     this.#stream.on('error', () => (this.#failed = true));
   }
 
-  write(lines: string): boolean {
+  write(lines: string | Uint8Array): boolean {
     if (this.#failed || this.#stream.writableLength + lines.length > this.#bytesMax) return false;
     this.#stream.write(lines);
     return true;

@@ -125,7 +125,7 @@ export type FrontMessage =
   | { kind: 'drained' }
   /** Something an operator should read in the log. */
   | { kind: 'notice'; code: ErrorCode; message: string; requestId: string }
-  | { kind: 'audit'; batch: string; lines: number };
+  | { kind: 'audit'; batch: Uint8Array<ArrayBuffer>; lines: number };
 
 // --- control -> front -------------------------------------------------------------------------
 

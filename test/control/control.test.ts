@@ -96,7 +96,8 @@ describe('control/control', () => {
   });
 
   it('hands audit lines on', () => {
-    desk().receive({ kind: 'audit', batch: 'line\n', lines: 1 });
-    assert.deepEqual(audited, [['line\n', 1]]);
+    const batch = new TextEncoder().encode('line\n');
+    desk().receive({ kind: 'audit', batch, lines: 1 });
+    assert.deepEqual(audited, [[batch, 1]]);
   });
 });
