@@ -122,8 +122,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
       if (!fromDisk) swarm.completed(resident);
     },
     filed(operation, resident, sizeBytes, tookMs) {
-      const url = facts.origins(resident.key)[0]?.url;
-      observation.probe?.line(operation, `/${url ?? resident.key}`, resident.shard * SHARD_BYTES, sizeBytes, tookMs * 1000);
+      observation.probe?.line(operation, facts.pathname(resident.key), resident.shard * SHARD_BYTES, sizeBytes, tookMs * 1000);
     },
     looked: (tier) => meter.count(`lookup.${tier}`),
   });

@@ -6,6 +6,8 @@ interface Facts {
   totalBytes: number | null;
   /** Ways to the origin, the newest first. */
   origins: OriginContext[];
+  /** See `pathname`. */
+  url: string | null;
 }
 
 /** Ways to the origin kept per blob: signed URLs expire, credentials differ; the newest ones serve. */
@@ -23,10 +25,21 @@ export class BlobFacts {
     this.#of(key).totalBytes = totalBytes;
   }
 
+  /** By what name the audit log has a blob: `/` + the URL it was last proven to be at, else first asked for at; its key when it has none. */
+  pathname(key: string): string {
+    return `/${this.#facts.get(key)?.url ?? key}`;
+  }
+
+  /** Somebody asks for a blob at `url`; a better name than none. */
+  setUrl(key: string, url: string): void {
+    this.#of(key).url ??= bareUrl(url);
+  }
+
   /** Takes note of a way to the origin; the same one is kept once. */
   addOrigin(key: string, origin: OriginContext): void {
     const facts = this.#of(key);
     const rest = facts.origins.filter((known) => known.url !== origin.url || known.authorization !== origin.authorization);
+    facts.url = bareUrl(origin.url);
     facts.origins = [origin, ...rest].slice(0, ORIGINS_PER_BLOB_MAX);
   }
 
@@ -47,7 +60,13 @@ export class BlobFacts {
 
   #of(key: string): Facts {
     let facts = this.#facts.get(key);
-    if (facts === undefined) this.#facts.set(key, (facts = { totalBytes: null, origins: [] }));
+    if (facts === undefined) this.#facts.set(key, (facts = { totalBytes: null, origins: [], url: null }));
     return facts;
   }
+}
+
+/** Without the query: signatures are no part of a name. */
+function bareUrl(url: string): string {
+  const query = url.indexOf('?');
+  return query === -1 ? url : url.slice(0, query);
 }

@@ -84,7 +84,7 @@ export class PeerDesk {
     const interest: Interest = {
       placed: (resident, cold) => {
         const checksum = resident.checksum ?? swarm.word(shard)?.checksum ?? null;
-        this.#reply({ kind: 'granted', id, shard: resident.shard, slot: resident.slot, generation: resident.generation, checksum, totalBytes: facts.totalOf(key), cold });
+        this.#reply({ kind: 'granted', id, shard: resident.shard, slot: resident.slot, generation: resident.generation, checksum, totalBytes: facts.totalOf(key), cold, pathname: facts.pathname(key) });
       },
       failed: (error) => this.#reply({ kind: 'refused', id, error: error.toWire() }),
     };
@@ -101,13 +101,13 @@ export class PeerDesk {
     const shard: ShardId = { key, index: request.shard };
     swarm.report(shard, node, parent, report);
     const word = this.#word(shard);
-    if (word !== null) this.#reply({ kind: 'stat', id, ...word });
+    if (word !== null) this.#reply({ kind: 'stat', id, ...word, pathname: facts.pathname(key) });
     else if (loader.find(key, request.shard) === undefined) this.#reply({ kind: 'peer', id, answer: { kind: 'miss' } });
     else {
       waitForChecksum(shard, (resident) => {
         const totalBytes = facts.totalOf(key);
         if (resident === null || resident.checksum === null || totalBytes === null) this.#reply({ kind: 'peer', id, answer: { kind: 'busy', retryMs: 1 } });
-        else this.#reply({ kind: 'stat', id, totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum });
+        else this.#reply({ kind: 'stat', id, totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum, pathname: facts.pathname(key) });
       });
     }
   }

@@ -93,6 +93,7 @@ class Stream {
   start(): void {
     const { gate, facts } = this.#parts;
     const { blob, authorization } = this.#request;
+    facts.setUrl(blob.key, blob.url);
     const remembered = gate.remembered(blob, authorization);
     if (remembered !== null) {
       facts.addOrigin(blob.key, this.#way.origin!);

@@ -124,7 +124,7 @@ function main(start: FrontStart, port: MessagePort): void {
       const latencyUs = micros(answer.startMs);
       if (op === 'rpc:stat') meter.count('answer.stat');
       meter.observe(op === 'rpc:pread' ? 'rpcPread' : 'rpcStat', latencyUs);
-      audit?.line(op, `/${answer.key}`, answer.offsetBytes, answer.failed ? -1 : answer.sentBytes, latencyUs);
+      audit?.line(op, answer.pathname, answer.offsetBytes, answer.failed ? -1 : answer.sentBytes, latencyUs);
     },
     sent: (tier, bytes) => meter.count(`served.peer.${tier}`, bytes),
     answered: (kind) => meter.count(`answer.${kind}`),

@@ -21,7 +21,7 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   started(): void;
   nowMs: () => number;
   /** One `rpc:pread` or `rpc:stat` is over. */
-  over(op: 'rpc:pread' | 'rpc:stat', answer: { key: string; offsetBytes: number; sentBytes: number; failed: boolean; startMs: number }): void;
+  over(op: 'rpc:pread' | 'rpc:stat', answer: { pathname: string; offsetBytes: number; sentBytes: number; failed: boolean; startMs: number }): void;
   /** `bytes` of a shard went out, which had to be looked for in `tier`. */
   sent(tier: Tier, bytes: number): void;
   /** What an `rpc:pread` was answered with, or that a question or a word about a registry was. */
@@ -104,6 +104,7 @@ class PeerAnswer {
   #place: { slot: number; generation: number } | null = null;
   #checksum: string | null = null;
   #cold = false;
+  #pathname: string;
   #sender: BodySender | null = null;
   #sentBytes = 0;
   #over = false;
@@ -111,6 +112,7 @@ class PeerAnswer {
   constructor(res: HttpResponse, pread: PreadQuery, origin: OriginContext | null, requestId: string, tools: PeerTools) {
     this.#res = res;
     this.#pread = pread;
+    this.#pathname = `/${pread.key}`;
     this.#tools = tools;
     this.#startMs = tools.nowMs();
     res.onAborted(() => this.#finish(true));
@@ -143,6 +145,7 @@ class PeerAnswer {
       this.#place = { slot: message.slot, generation: message.generation };
       this.#checksum = message.checksum;
       this.#cold = message.cold;
+      this.#pathname = message.pathname ?? this.#pathname;
       if (this.look()) this.#tools.followers.add(this);
     } else if (message.kind === 'peer') {
       const verdict = message.answer;
@@ -213,8 +216,8 @@ class PeerAnswer {
     this.#sender?.stop();
     this.#tools.followers.delete(this);
     this.#tools.link.close(this.#ask, this.#sender !== null && !failed, this.#sentBytes);
-    const { key, shard, fromBytes } = this.#pread;
-    this.#tools.over('rpc:pread', { key, offsetBytes: shard * SHARD_BYTES + fromBytes, sentBytes: this.#sentBytes, failed, startMs: this.#startMs });
+    const { shard, fromBytes } = this.#pread;
+    this.#tools.over('rpc:pread', { pathname: this.#pathname, offsetBytes: shard * SHARD_BYTES + fromBytes, sentBytes: this.#sentBytes, failed, startMs: this.#startMs });
   }
 }
 
@@ -229,7 +232,7 @@ function stat(res: HttpResponse, path: string, query: string, tools: PeerTools):
   res.onAborted(() => (gone = true));
   tools.started();
   tools.link.stat(request, (message) => {
-    tools.over('rpc:stat', { key: request.key, offsetBytes: request.shard * SHARD_BYTES, sentBytes: 0, failed: message.kind !== 'stat', startMs });
+    tools.over('rpc:stat', { pathname: message.kind === 'stat' ? message.pathname : `/${request.key}`, offsetBytes: request.shard * SHARD_BYTES, sentBytes: 0, failed: message.kind !== 'stat', startMs });
     if (gone) return;
     res.cork(() => {
       if (message.kind === 'stat') say(res, 200, { totalBytes: message.totalBytes, lengthBytes: message.lengthBytes, checksum: message.checksum });

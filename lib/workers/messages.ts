@@ -135,11 +135,12 @@ export type ControlMessage =
    * be answered without asking again; `stale`: the registry is down, an old right counts.
    */
   | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; cold: boolean; grantMs: number; stale: boolean }
-  | { kind: 'granted'; id: number; shard: number; slot: number; generation: number; checksum: string | null; totalBytes: number | null; cold: boolean }
+  /** `pathname`: to another node, by what name the audit log has the blob. */
+  | { kind: 'granted'; id: number; shard: number; slot: number; generation: number; checksum: string | null; totalBytes: number | null; cold: boolean; pathname?: string }
   | { kind: 'refused'; id: number; error: WireError }
   | { kind: 'answer'; id: number; status: number; headers: Record<string, string>; body: Uint8Array }
   | { kind: 'peer'; id: number; answer: PeerVerdict }
-  | { kind: 'stat'; id: number; totalBytes: number; lengthBytes: number; checksum: string }
+  | { kind: 'stat'; id: number; totalBytes: number; lengthBytes: number; checksum: string; pathname: string }
   | { kind: 'drain'; deadlineMs: number };
 
 /** What an asked node says when it does not send the shard itself. */

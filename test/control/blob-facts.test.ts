@@ -21,6 +21,17 @@ describe('control/blob-facts', () => {
     assert.deepEqual(facts.origins(KEY).map(({ url }) => url), ['5', '4', '1', '3']);
   });
 
+  it('names a blob by its URL without the query: where it was proven to be, else where it was asked for first', () => {
+    const facts = new BlobFacts();
+    assert.equal(facts.pathname(KEY), `/${KEY}`);
+    facts.setUrl(KEY, 'https://r.example/asked?Signature=s3cr3t');
+    facts.setUrl(KEY, 'https://r.example/other');
+    assert.equal(facts.pathname(KEY), '/https://r.example/asked');
+    facts.addOrigin(KEY, way('https://r.example/proven?Signature=s3cr3t'));
+    facts.dropOrigin(KEY, facts.origins(KEY)[0]!);
+    assert.equal(facts.pathname(KEY), '/https://r.example/proven');
+  });
+
   it('tells apart two credentials for one URL', () => {
     const facts = new BlobFacts();
     facts.addOrigin(KEY, way('u', 'Bearer a'));

@@ -74,7 +74,7 @@ describe('control/peer-desk', () => {
     const { resident, way } = at.fills[0]!;
     assert.deepEqual(way, { origin: ORIGIN, sliceBytes: 0, digest: KEY, requestId: 'request-1', onBehalf: swarm.asked[0] });
     assert.deepEqual(at.facts.origins(KEY), [ORIGIN]);
-    assert.deepEqual(replies, [{ kind: 'granted', id: 1, shard: 0, slot: resident.slot, generation: resident.generation, checksum: null, totalBytes: null, cold: true }]);
+    assert.deepEqual(replies, [{ kind: 'granted', id: 1, shard: 0, slot: resident.slot, generation: resident.generation, checksum: null, totalBytes: null, cold: true, pathname: '/https://r.example/b' }]);
   });
 
   it('tells the checksum with the place as soon as it is known', async () => {
@@ -150,9 +150,9 @@ describe('control/peer-desk', () => {
     await at.deliver(0, 900);
     stat();
     assert.deepEqual(replies, [
-      { kind: 'stat', id: 2, totalBytes: 1, lengthBytes: 1, checksum: 'ee'.repeat(32) },
-      { kind: 'stat', id: 2, totalBytes: 800, lengthBytes: 800, checksum: CHECKSUM },
-      { kind: 'stat', id: 2, totalBytes: 900, lengthBytes: 900, checksum: CHECKSUM },
+      { kind: 'stat', id: 2, totalBytes: 1, lengthBytes: 1, checksum: 'ee'.repeat(32), pathname: `/${KEY}` },
+      { kind: 'stat', id: 2, totalBytes: 800, lengthBytes: 800, checksum: CHECKSUM, pathname: `/${KEY}` },
+      { kind: 'stat', id: 2, totalBytes: 900, lengthBytes: 900, checksum: CHECKSUM, pathname: `/${KEY}` },
     ]);
   });
 
@@ -170,7 +170,7 @@ describe('control/peer-desk', () => {
     assert.equal(replies.length, 0);
     await at.deliver(1, SHARD_BYTES + 10);
     desks.completed(at.loader.find(KEY, 1)!);
-    assert.deepEqual(replies, [2, 3].map((id) => ({ kind: 'stat', id, totalBytes: SHARD_BYTES + 10, lengthBytes: 10, checksum: CHECKSUM })));
+    assert.deepEqual(replies, [2, 3].map((id) => ({ kind: 'stat', id, totalBytes: SHARD_BYTES + 10, lengthBytes: 10, checksum: CHECKSUM, pathname: `/${KEY}` })));
     at.clock.advance(PEER_HOLD_MS * 2);
     assert.equal(replies.length, 2, 'nobody is answered twice');
   });

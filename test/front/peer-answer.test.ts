@@ -34,7 +34,7 @@ describe('front/peer-answer', () => {
       arena: at.arena, followers: at.followers, link: at.link, secret, throttle: null, wallMs: () => WALL_MS, nowMs: () => 5,
       draining: () => draining,
       started: () => undefined,
-      over: (op, { key: _key, ...over }) => overs.push({ op, ...over }),
+      over: (op, over) => overs.push({ op, ...over }),
       sent: (tier, bytes) => tiers.push([tier, bytes]),
       answered: (kind) => answered.push(kind),
       intruder: () => intruders++,
@@ -45,7 +45,7 @@ describe('front/peer-answer', () => {
 
   const path = (more: Partial<PreadQuery> = {}): string => preadPath({ key: KEY, shard: 0, fromBytes: 0, node: '10.0.0.9:65002', zone: 'a', role: 'parent', exclude: ['x:1'], hops: 2, load: 4, ...more });
   const get = (to: string, headers: Record<string, string> = {}): Promise<Answer> => at.get(to, { headers: { 'shoal-auth': secret.sign('GET', to, WALL_MS, headers['shoal-origin']), ...headers } });
-  const granted = (id: number, place: { slot: number; generation: number }, more: { checksum?: string | null; cold?: boolean } = {}): void =>
+  const granted = (id: number, place: { slot: number; generation: number }, more: { checksum?: string | null; cold?: boolean; pathname?: string } = {}): void =>
     at.says({ kind: 'granted', id, shard: 0, ...place, checksum: null, totalBytes: null, cold: false, ...more });
 
   it('hands a signed request to control, with the way to the origin out of its seal', async () => {
@@ -53,12 +53,12 @@ describe('front/peer-answer', () => {
     const answer = get(path(), { 'shoal-origin': secret.seal(JSON.stringify(origin)), 'shoal-request-id': 'request-1' });
     const { id, ...ask } = await at.hears('ask');
     assert.deepEqual(ask, { kind: 'ask', key: KEY, shard: 0, node: '10.0.0.9:65002', zone: 'a', role: 'parent', exclude: ['x:1'], hops: 2, load: 4, origin, requestId: 'request-1' });
-    granted(id, at.place(0, SMALL, 1_000), { checksum: WORD });
+    granted(id, at.place(0, SMALL, 1_000), { checksum: WORD, pathname: '/https://r.example/b' });
     const { status, headers, body } = await answer;
     assert.deepEqual([status, headers['shoal-total'], headers['shoal-checksum'], headers['content-length']], [200, '1000', WORD, '1000']);
     assert.ok(body.equals(SMALL));
     assert.deepEqual(await at.hears('close'), { kind: 'close', id, whole: true, sentBytes: 1_000 });
-    assert.deepEqual(overs, [{ op: 'rpc:pread', offsetBytes: 0, sentBytes: 1_000, failed: false, startMs: 5 }]);
+    assert.deepEqual(overs, [{ op: 'rpc:pread', pathname: '/https://r.example/b', offsetBytes: 0, sentBytes: 1_000, failed: false, startMs: 5 }]);
     assert.deepEqual(answered, ['data']);
   });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { LiveNode, startOrigin, startSwarm, type Origin } from './live-node.ts';
 import { until } from './until.ts';
 
+const MIB = 1024 * 1024;
 const LINE =
   /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\|AUDIT\|th=[0-9A-F]{16}\|(http:pread|rpc:stat|rpc:pread|download|filewrite|fileread)\[pathname=(\/[^\]]*)\]\[offset=(\d+)\]\[size=(-?\d+)\]\[latency=(\d+)\]$/;
 
@@ -27,26 +28,53 @@ describe('telemetry of a real node', function () {
     ends.push(() => node.remove());
   };
 
-  it('counts what the client counted, and audits it line by line', async () => {
-    await start(5 * 1024 * 1024 + 17, Infinity, ['DeployConfig.logAudit=true', 'DeployConfig.logAuditMode=file']);
-    const url = `${node.proxy}/v2/library/sample/blobs/sha256:${origin.digest}`;
-    const ranges = [[0, 65_535], [2_097_100, 2_097_200], [5_000_000, 5_242_896]] as const;
-    let clientBytes = 0;
-    for (const [from, to] of ranges) {
-      const body = Buffer.from(await (await fetch(url, { headers: { range: `bytes=${from}-${to}` } })).arrayBuffer());
-      assert.ok(body.equals(origin.bytes.subarray(from, to + 1)));
-      clientBytes += body.length;
-    }
-    const count = async (): Promise<number> => Number(/^DADIP2P_Count\{node="[^"]*",type="pread",mode="agent"\} (\S+)/m.exec(await node.get('/metrics'))![1]);
+  it('audits every operation on every node, as its clients counted and timed it', async () => {
+    origin = await startOrigin(20 * MIB + 17, 256 * 1024);
+    ends.push(() => {
+      origin.server.closeAllConnections();
+      origin.server.close();
+    });
+    // Memory holds less than the blob, so that what is read again comes from disk.
+    const nodes = await startSwarm(origin, ['DeployConfig.logAudit=true', 'DeployConfig.logAuditMode=file', `CacheConfig.memory=${16 * MIB}`], 2);
+    ends.push(...nodes.map((one) => () => one.remove()));
+    const [, first, second] = nodes as [LiveNode, LiveNode, LiveNode];
+    const path = `/v2/library/sample/blobs/sha256:${origin.digest}`;
+    const reads: { from: number; bytes: number; latencyUs: number }[] = [];
+    const read = async (node: LiveNode, range: readonly [number, number] | null, url = path): Promise<void> => {
+      const startMs = performance.now();
+      const response = await fetch(node.proxy + url, range === null ? {} : { headers: { range: `bytes=${range[0]}-${range[1]}` } });
+      const body = Buffer.from(await response.arrayBuffer());
+      const [from, to] = range ?? [0, origin.bytes.length - 1];
+      if (response.ok) assert.ok(body.equals(origin.bytes.subarray(from, to + 1)));
+      if (node === first) reads.push({ from: response.ok ? from : 0, bytes: response.ok ? body.length : -1, latencyUs: (performance.now() - startMs) * 1000 });
+    };
+    await read(first, null);
+    await read(second, null);
+    for (let from = 0; from < origin.bytes.length - 70_000; from += 2_097_100) await read(first, [from, from + 65_535]);
+    await read(first, null, `/v2/missing/blobs/sha256:${'0'.repeat(64)}`);
+    const clientBytes = reads.reduce((sum, { bytes }) => sum + Math.max(0, bytes), 0);
+    const count = async (): Promise<number> => Number(/^DADIP2P_Count\{node="[^"]*",type="pread",mode="agent"\} (\S+)/m.exec(await first.get('/metrics'))![1]);
     await until(async () => (await count()) >= clientBytes, 'the bytes to be counted');
     assert.equal(await count(), clientBytes);
-    assert.equal(await node.stop(), 0);
-    const lines = readFileSync(join(node.directory, 'audit.log'), 'utf8').trimEnd().split('\n');
-    for (const line of lines) assert.match(line, LINE);
-    const of = (operation: string): RegExpExecArray[] => lines.map((line) => LINE.exec(line)!).filter((match) => match[1] === operation);
-    const upstream = `/${origin.url}/v2/library/sample/blobs/sha256:${origin.digest}`;
-    assert.deepEqual(of('http:pread').map((match) => match.slice(2, 5)), ranges.map(([from, to]) => [upstream, String(from), String(to - from + 1)]));
-    assert.ok(of('download').length > 0);
+
+    for (const node of nodes) assert.equal(await node.stop(), 0);
+    const audits = nodes.map((node) => readFileSync(join(node.directory, 'audit.log'), 'utf8').trimEnd().split('\n').map((line) => LINE.exec(line) ?? assert.fail(line)));
+    const [root, agent] = audits as [RegExpExecArray[], RegExpExecArray[]];
+    assert.deepEqual([...new Set(audits.flat().map((match) => match[1]))].sort(), ['download', 'fileread', 'filewrite', 'http:pread', 'rpc:pread', 'rpc:stat']);
+    // One name for the blob, whoever did what with it; what moved no byte of it may know it by its digest only.
+    const upstream = `/${origin.url}${path}`;
+    assert.deepEqual([...new Set(audits.flat().filter((match) => Number(match[4]) > 0).map((match) => match[2]))], [upstream]);
+    const preads = agent.filter((match) => match[1] === 'http:pread');
+    assert.deepEqual(preads.map((match) => [Number(match[3]), Number(match[4])]), reads.map(({ from, bytes }) => [from, bytes]));
+    for (const [at, { latencyUs }] of reads.entries()) assert.ok(Number(preads[at]![5]) <= latencyUs + 1, `line ${at}: ${preads[at]![5]} us, its client waited ${latencyUs} us`);
+    // A shard takes the origin 160 ms: what the first client waited for is in the line, not only in the client.
+    assert.ok(Number(preads[0]![5]) > 140_000 && Number(preads[0]![5]) > 0.5 * reads[0]!.latencyUs, `${preads[0]![5]} us of ${reads[0]!.latencyUs}`);
+    const downloads = root.filter((match) => match[1] === 'download' && Number(match[4]) > 0);
+    assert.deepEqual([...new Set(downloads.map((match) => Number(match[3]) % (2 * MIB)))], [0]);
+    assert.ok(downloads.reduce((sum, match) => sum + Number(match[4]), 0) >= origin.bytes.length);
+    for (const match of agent.filter((line) => line[1] === 'filewrite' || line[1] === 'fileread')) {
+      assert.equal(Number(match[4]), Math.min(2 * MIB, origin.bytes.length - Number(match[3])), match[0]);
+    }
   });
 
   it('says that it drains for as long as it does, lives meanwhile, and brings the pull under way to its end', async () => {
