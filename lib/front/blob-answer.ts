@@ -109,7 +109,8 @@ export class BlobAnswer {
   /** Waits for the first shard's length, which brings the blob's size, and for a byte to send: an error before it can still be said. */
   look(): boolean {
     const first = this.#first;
-    if (this.#over || first === null) return false;
+    // Control may have told another place meanwhile, from which the answer has begun.
+    if (this.#over || first === null || this.#blob !== null) return false;
     const { arena } = this.#tools;
     const { slot, generation } = first.place;
     const within = this.#fromBytes % SHARD_BYTES;

@@ -96,9 +96,11 @@ export class Swarm {
     return this.#fetches.get(shard);
   }
 
-  /** Nobody wants it any more: the fetch ends as `cancelled`. */
+  /** Nobody wants it any more: the fetch ends as `cancelled` once its attempt has. Who wants the shard again meanwhile gets another. */
   cancel(shard: ShardId): void {
-    this.#fetches.get(shard)?.cancel();
+    const fetch = this.#fetches.get(shard);
+    this.#fetches.delete(shard);
+    fetch?.cancel();
   }
 
   /** Decides on another node's request. After `serve` the driver tells `sent` once. */
@@ -197,7 +199,7 @@ export class Swarm {
   }
 
   #over(fetch: Fetch, result: FetchResult): void {
-    this.#fetches.delete(fetch.shard);
+    if (this.#fetches.get(fetch.shard) === fetch) this.#fetches.delete(fetch.shard);
     const tracker = this.#trackers.peek(fetch.shard);
     if (tracker !== undefined && result.kind === 'done') tracker.word = { totalBytes: result.totalBytes, lengthBytes: result.lengthBytes, checksum: result.checksum };
     this.#options.effects.finished(fetch, result);

@@ -174,6 +174,19 @@ describe('front/blob-answer', () => {
     assert.ok(body.equals(FIRST.subarray(1_500_000, 1_565_536)));
   });
 
+  it('begins once, when control tells another place while it waits for the first', async () => {
+    const answer = get();
+    const open = await at.hears('open');
+    opened(open, at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 }));
+    const other = at.place(1, FIRST.subarray(0, 1_000), 5_000, { lengthBytes: 5_000 });
+    at.says({ kind: 'granted', id: open.id, shard: 0, ...other, checksum: null, totalBytes: 5_000, cold: true });
+    await until(() => tiers.length > 0, 'the first bytes');
+    at.arrives(0, FIRST.subarray(0, 100));
+    at.arrives(1, FIRST.subarray(1_000, 5_000));
+    assert.ok((await answer).body.equals(FIRST.subarray(0, 5_000)));
+    assert.equal(overs.length, 1);
+  });
+
   it('cuts the answer off when it fails in the middle, so that nobody takes it for whole', async () => {
     const answer = get();
     const open = await at.hears('open');

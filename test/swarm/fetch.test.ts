@@ -267,6 +267,18 @@ describe('swarm/fetch: time', () => {
     assert.equal(result.kind === 'failed' && result.error.code, 'PEER_TIMEOUT');
   });
 
+  it('when cancelled is not what the shard\'s next asker gets: that is a fetch of its own, which the first one\'s end leaves alone', () => {
+    const { swarm, effects, fetch } = asChild();
+    swarm.cancel(fetch.shard);
+    const { attempt } = effects.last('abandon');
+    const next = swarm.want(fetch.shard, CONTEXT, undefined, 'place');
+    assert.notEqual(next, fetch);
+    assert.equal(next.place, 'place');
+    fetch.settle(attempt, failure('CANCELLED'));
+    assert.equal(effects.last('finished').result.kind, 'cancelled');
+    assert.equal(swarm.want(fetch.shard, CONTEXT), next);
+  });
+
   it('when cancelled ends only once its attempt has, and tells it once', () => {
     const { effects, fetch, swarm } = asChild();
     swarm.cancel(fetch.shard);
