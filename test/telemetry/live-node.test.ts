@@ -120,35 +120,4 @@ describe('telemetry of a real node', function () {
     assert.equal(failed.status, 404);
     assert.equal(failed.headers.get('shoal-request-id'), 'pull-of-nothing', 'an error tells under which id the log has it');
   });
-
-  it('shows no token, password or signature in any log, metric, page or audit line', async () => {
-    await start(1024 * 1024, Infinity, ['DeployConfig.logAudit=true', 'ProxyConfig.allow=["127.0.0.1"]']);
-    const secrets = ['Secr3tBearerToken', 'c2VjcjN0OnBhc3N3MHJk', 'S1gnatur3%2BValue', 'LTAIsecr3tkey', 'userinf0pw', 'Secr3tCookie'];
-    const [bearer, basic, signature, key, password, cookie] = secrets as [string, string, string, string, string, string];
-    const signed = `?Expires=1&OSSAccessKeyId=${key}&Signature=${signature}`;
-    const paths = [
-      `/v2/library/sample/blobs/sha256:${origin.digest}`,
-      '/v2/library/sample/manifests/latest',
-      `/accelerator/${origin.url}/docker/registry/v2/blobs/sha256/${origin.digest.slice(0, 2)}/${origin.digest}/data${signed}`,
-      `/accelerator/${origin.url.replace('//', `//user:${password}@`)}/x${signed}`,
-      `/accelerator/http://forbidden.example/x${signed}`,
-      `/accelerator/http://127.0.0.1:1/refused${signed}`,
-    ];
-    let answers = '';
-    for (const path of paths) {
-      for (const authorization of [`Bearer ${bearer}`, `Basic ${basic}`]) {
-        const response = await fetch(node.proxy + path, { headers: { authorization, cookie: `id=${cookie}`, range: 'bytes=0-99' } });
-        const body = Buffer.from(await response.arrayBuffer());
-        if (response.status >= 400) answers += body.toString();
-      }
-    }
-    assert.ok(origin.seen.some(({ headers }) => headers.authorization === `Bearer ${bearer}`), 'the registry got the credential');
-    assert.ok(origin.seen.some(({ url }) => url!.includes(signature)), 'the object store got the signature');
-    const pages = (await Promise.all(['/metrics', '/status', '/', '/readyz', `/status/tree?blob=sha256:${origin.digest}`].map((path) => node.get(path)))).join('\n');
-    await node.stop();
-    assert.match(node.output, /\|AUDIT\|/);
-    for (const secret of secrets) {
-      for (const [where, shown] of Object.entries({ 'the logs': node.output, 'the exporter': pages, 'the answers': answers })) assert.ok(!shown.includes(secret), `${secret} in ${where}`);
-    }
-  });
 });
