@@ -8,7 +8,9 @@ import { answer, endBodyless, refuse, statusLine } from './responses.ts';
 import { readWarm } from './warm-read.ts';
 
 /** Request headers that go upstream with what is passed through; everything else is the client's own business. */
-const RELAYED_REQUEST_HEADERS = ['accept', 'authorization', 'if-none-match', 'if-modified-since', 'user-agent'];
+const RELAYED_REQUEST_HEADERS = new Set(['accept', 'authorization', 'if-none-match', 'if-modified-since', 'user-agent']);
+/** Those that a client may send in several lines, one value each (RFC 9110 5.3): docker and skopeo do so with Accept. */
+const LISTS = new Set(['accept', 'if-none-match']);
 
 export interface ProxyTools extends BlobAnswerTools {
   route: RouteConfig;
@@ -70,10 +72,11 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
 /** Passes a request through to the registry, and its answer back, unchanged. */
 function relay(res: HttpResponse, req: HttpRequest, route: Extract<Route, { kind: 'relay' }>, method: string, requestId: string, tools: ProxyTools): void {
   const headers: Record<string, string> = {};
-  for (const name of RELAYED_REQUEST_HEADERS) {
-    const value = req.getHeader(name);
-    if (value !== '') headers[name] = value;
-  }
+  req.forEach((name, value) => {
+    if (!RELAYED_REQUEST_HEADERS.has(name) || value === '') return;
+    if (headers[name] === undefined) headers[name] = value;
+    else if (LISTS.has(name)) headers[name] += `, ${value}`;
+  });
   const startMs = tools.nowMs();
   let gone = false;
   res.onAborted(() => (gone = true));

@@ -1,118 +1,179 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { needs } from '../programs.ts';
-import { run, tryRun, type Finished } from './daemon.ts';
+import { Containerd } from './containerd.ts';
+import { tryRun, type Finished } from './daemon.ts';
 import { digestOf, makeImage, type TestImage } from './image.ts';
-import { freePorts, ShoalNode, type Answer, type ConfigSections } from './node.ts';
-import { DockerRegistry, type RegistryAuth } from './registry.ts';
+import { freePorts, ShoalNode, type Answer } from './node.ts';
+import { DockerRegistry } from './registry.ts';
+import { TokenServer } from './token-server.ts';
 
 const MANIFEST_TYPES = [
   'application/vnd.oci.image.index.v1+json', 'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json', 'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
+/** bcrypt of "wonder" and "builder". */
+const HTPASSWD = 'alice:$2b$05$abcdefghijklmnopqrstuuLZNkQ1VL/QsuI/EN8Qq4Ia5232KBp7m\nbob:$2b$05$bbcdefghijklmnopqrstuuW.uLGujJqVQZvJxvrThC1lrWEZ2Cl4a\n';
+const basic = (login: string): string => `Basic ${Buffer.from(login).toString('base64')}`;
 
-/** Two nodes before one registry. Images are pulled through the first; then the registry stops, and the second has never heard of them. */
-class Pair {
-  readonly dir: string;
-  readonly registry: DockerRegistry;
-  readonly first: ShoalNode;
-  readonly second: ShoalNode;
-
-  private constructor(dir: string, registry: DockerRegistry, [first, second]: ShoalNode[]) {
-    this.dir = dir;
-    this.registry = registry;
-    this.first = first!;
-    this.second = second!;
-  }
-
-  static async start(dir: string, auth: RegistryAuth | undefined, proxy: ConfigSections[string] = {}): Promise<Pair> {
-    const registry = await DockerRegistry.start(dir, auth);
-    const secretFile = join(dir, 'secret');
-    await writeFile(secretFile, 'a secret of thirty-two characters', { mode: 0o600 });
-    const ports = await freePorts(2);
-    const peers = ports.map((port) => `127.0.0.1:${port}`);
-    return new Pair(dir, registry, await Promise.all(ports.map((port, index) => ShoalNode.start(join(dir, `node-${index}`), {
-      ProxyConfig: { registries: [{ upstream: `http://${registry.host}` }], ...proxy },
-      P2PConfig: { port, peers, secretFile },
-    }))));
-  }
-
-  async copy(node: ShoalNode, reference: string, to: string, options: string[] = []): Promise<Finished> {
-    return tryRun('skopeo', ['copy', '--src-tls-verify=false', '--preserve-digests', ...options, `docker://${node.proxyHost}/${reference}`, `dir:${join(this.dir, to)}`]);
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all([this.first.stop(), this.second.stop(), this.registry.stop()]);
-  }
-}
-
-/** What skopeo wrote into a directory is the image, byte for byte. */
-async function assertCopied(image: TestImage, target: string): Promise<void> {
-  assert.equal(digestOf(await readFile(join(target, 'manifest.json'))), image.manifest.digest);
-  for (const { digest } of [image.config, ...image.layers]) assert.equal(digestOf(await readFile(join(target, digest.slice('sha256:'.length)))), digest);
-}
-
-const manifestOf = (node: ShoalNode, repository: string, reference: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> =>
-  node.get(`/v2/${repository}/manifests/${reference}`, { accept: MANIFEST_TYPES, ...headers }, method);
-
-function assertStale(answer: Answer, image: TestImage): void {
-  assert.equal(answer.status, 200, answer.body.toString());
-  assert.match(answer.headers.warning ?? '', /^299 - ".*"$/);
-  assert.deepEqual([answer.headers['docker-content-digest'], answer.headers['content-type'], Number(answer.headers['content-length'])], [image.manifest.digest, image.manifest.mediaType, image.manifest.size]);
-}
-
+/** Three registries are pulled from through the first of two nodes; then they stop, and the second node has never heard of them. */
 describe('e2e: the registry stops after one pull', () => {
   let dir: string;
-  let pair: Pair | undefined;
   let image: TestImage;
+  let tokens: TokenServer;
+  let token: string;
+  let open: DockerRegistry;
+  let behindPassword: DockerRegistry;
+  let behindTokens: DockerRegistry;
+  let nodes: ShoalNode[] = [];
+  let second: ShoalNode;
+  let containerd: Containerd | undefined;
 
   before(async function () {
     needs(this, 'docker-registry', 'skopeo');
     dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
     image = await makeImage(join(dir, 'image'), [3_000_000, 2_000], 1);
-  });
-
-  afterEach(async () => {
-    await pair?.stop();
-    pair = undefined;
+    const htpasswdFile = join(dir, 'htpasswd');
+    await writeFile(htpasswdFile, HTPASSWD);
+    const secretFile = join(dir, 'secret');
+    await writeFile(secretFile, 'a secret of thirty-two characters', { mode: 0o600 });
+    tokens = await TokenServer.start(dir, { alice: { password: 'wonder', repositories: ['team/app'] } });
+    token = tokens.token('alice', 'team/app');
+    [open, behindPassword, behindTokens] = await Promise.all([undefined, { htpasswdFile }, tokens].map(async (auth, index) => {
+      const registryDir = join(dir, `registry-${index}`);
+      await mkdir(registryDir);
+      return DockerRegistry.start(registryDir, auth);
+    })) as [DockerRegistry, DockerRegistry, DockerRegistry];
+    await Promise.all([open.push(image, 'team/app'), behindPassword.push(image, 'team/app', 'alice:wonder'), behindTokens.push(image, 'team/app', 'alice:wonder')]);
+    await open.push(image, 'team/unseen');
+    const ports = await freePorts(2);
+    nodes = await Promise.all(ports.map((port, index) => ShoalNode.start(join(dir, `node-${index}`), {
+      // By which name a client reaches the node says which registry it means.
+      ProxyConfig: { registries: [{ upstream: `http://${open.host}` }, { p2pHost: 'localhost', upstream: `http://${behindPassword.host}` }, { p2pHost: 'tokens', upstream: `http://${behindTokens.host}` }] },
+      CacheConfig: { capacity: 32 * 1024 * 1024 },
+      P2PConfig: { port, peers: ports.map((peer) => `127.0.0.1:${peer}`), secretFile },
+    })));
+    const [first] = nodes as [ShoalNode, ShoalNode];
+    second = nodes[1]!;
+    await assertCopied(await copy(first.proxyHost, 'team/app:test', 'open'), 'open');
+    await assertCopied(await copy(`localhost:${first.proxyPort}`, 'team/app:test', 'password', ['--src-creds', 'alice:wonder']), 'password');
+    // A client that pulls with a token it has: by tag, then what the manifest names.
+    for (const path of ['manifests/test', `blobs/${image.config.digest}`, ...image.layers.map(({ digest }) => `blobs/${digest}`)]) {
+      const headers = { host: 'tokens', accept: MANIFEST_TYPES };
+      assert.equal((await first.get(`/v2/team/app/${path}`, headers)).status, 401);
+      assert.equal((await first.get(`/v2/team/app/${path}`, { ...headers, authorization: `Bearer ${token}` })).status, 200, path);
+    }
+    await Promise.all([open.stop(), behindPassword.stop(), behindTokens.stop()]);
   });
 
   after(async () => {
+    await Promise.all([...nodes.map((node) => node.stop()), containerd?.stop(), tokens?.stop(), open?.stop(), behindPassword?.stop(), behindTokens?.stop()]);
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
-  async function start(name: string, auth?: RegistryAuth, proxy?: ConfigSections[string]): Promise<Pair> {
-    await run('mkdir', [join(dir, name)]);
-    return (pair = await Pair.start(join(dir, name), auth, proxy));
+  const copy = (host: string, reference: string, target: string, options: string[] = []): Promise<Finished> =>
+    tryRun('skopeo', ['copy', '--src-tls-verify=false', '--preserve-digests', ...options, `docker://${host}/${reference}`, `dir:${join(dir, target)}`]);
+  const get = (path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> => second.get(`/v2/${path}`, { accept: MANIFEST_TYPES, ...headers }, method);
+
+  /** skopeo went well, and what it wrote into the directory is the image, byte for byte. */
+  async function assertCopied(finished: Finished, target: string): Promise<void> {
+    assert.equal(finished.code, 0, finished.stderr);
+    assert.equal(digestOf(await readFile(join(dir, target, 'manifest.json'))), image.manifest.digest);
+    for (const { digest } of [image.config, ...image.layers]) assert.equal(digestOf(await readFile(join(dir, target, digest.slice('sha256:'.length)))), digest);
   }
 
-  it('public: another node has tag and digest, by skopeo and by hand, and says that they are old', async () => {
-    const at = await start('public');
-    await at.registry.push(image, 'team/app');
-    await at.registry.push(image, 'team/unseen');
-    assert.equal((await at.copy(at.first, 'team/app:test', 'direct')).code, 0);
-    assert.equal((await manifestOf(at.first, 'team/app', 'test')).headers.warning, undefined);
-    await at.registry.stop();
-    for (const [reference, target] of [['team/app:test', 'by-tag'], [`team/app@${image.manifest.digest}`, 'by-digest']] as const) {
-      const finished = await at.copy(at.second, reference, target);
-      assert.equal(finished.code, 0, finished.stderr);
-      await assertCopied(image, join(at.dir, target));
-    }
+  function assertStale(answer: Answer, { manifest } = image): void {
+    assert.equal(answer.status, 200, answer.body.toString());
+    assert.match(answer.headers.warning ?? '', /^299 - ".*"$/);
+    assert.deepEqual([answer.headers['docker-content-digest'], answer.headers['content-type'], Number(answer.headers['content-length'])], [manifest.digest, manifest.mediaType, manifest.size]);
+  }
+
+  it('another node has tag and digest, by skopeo and by hand, and says that they are old', async () => {
+    for (const [reference, target] of [['team/app:test', 'by-tag'], [`team/app@${image.manifest.digest}`, 'by-digest']] as const) await assertCopied(await copy(second.proxyHost, reference, target), target);
     for (const reference of ['test', image.manifest.digest]) {
       for (const method of ['GET', 'HEAD']) {
-        const stale = await manifestOf(at.second, 'team/app', reference, {}, method);
-        assertStale(stale, image);
+        const stale = await get(`team/app/manifests/${reference}`, {}, method);
+        assertStale(stale);
         assert.equal(stale.body.length, method === 'HEAD' ? 0 : image.manifest.size);
       }
     }
-    const layer = await at.second.get(`/v2/team/app/blobs/${image.layers[0]!.digest}`);
+    const layer = await get(`team/app/blobs/${image.layers[0]!.digest}`);
     assert.deepEqual([digestOf(layer.body), layer.headers.warning === undefined], [image.layers[0]!.digest, false]);
-    // What nobody resolved, and what stands in another repository, is not there.
-    for (const [repository, reference] of [['team/app', 'other'], ['team/unseen', 'test'], ['team/unseen', image.manifest.digest]] as const) {
-      assert.equal((await manifestOf(at.second, repository, reference)).status, 502, `${repository} ${reference}`);
+  });
+
+  it('what nobody resolved, or what only another repository was seen to hold, is not there', async () => {
+    for (const path of ['team/app/manifests/other', 'team/unseen/manifests/test', `team/unseen/manifests/${image.manifest.digest}`, `team/unseen/blobs/${image.layers[0]!.digest}`, 'team/app/tags/list']) {
+      assert.equal((await get(path)).status, 502, path);
     }
-    assert.equal((await at.second.get(`/v2/team/unseen/blobs/${image.layers[0]!.digest}`)).status, 502);
+  });
+
+  it('behind a password: for who was let in before, and nobody else', async () => {
+    const host = `localhost:${second.proxyPort}`;
+    await assertCopied(await copy(host, 'team/app:test', 'again', ['--src-creds', 'alice:wonder']), 'again');
+    for (const options of [[], ['--src-creds', 'bob:builder']]) assert.notEqual((await copy(host, 'team/app:test', 'refused', options)).code, 0, options.join(' '));
+    assertStale(await get('team/app/manifests/test', { host: 'localhost', authorization: basic('alice:wonder') }));
+    const challenged = await get('team/app/manifests/test', { host: 'localhost' });
+    assert.deepEqual([challenged.status, challenged.headers['www-authenticate'], challenged.headers.warning === undefined], [401, 'Basic realm="tests"', false]);
+    for (const path of ['manifests/test', `manifests/${image.manifest.digest}`, `blobs/${image.layers[0]!.digest}`]) {
+      assert.equal((await get(`team/app/${path}`, { host: 'localhost', authorization: basic('alice:wrong') })).status, 502, path);
+    }
+  });
+
+  it('behind a token server: for a token that was accepted, and no other', async () => {
+    const authorization = `Bearer ${token}`;
+    for (const reference of ['test', image.manifest.digest]) {
+      assertStale(await get(`team/app/manifests/${reference}`, { host: 'tokens', authorization }));
+      for (const other of [`${authorization.slice(0, -4)}AAAA`, 'Bearer nonsense', basic('alice:wonder')]) {
+        assert.equal((await get(`team/app/manifests/${reference}`, { host: 'tokens', authorization: other })).status, 502, other);
+      }
+    }
+    assert.equal(digestOf((await get(`team/app/blobs/${image.layers[0]!.digest}`, { host: 'tokens', authorization })).body), image.layers[0]!.digest);
+    const challenged = await get('team/app/manifests/test', { host: 'tokens' });
+    assert.deepEqual([challenged.status, challenged.headers['www-authenticate']], [401, `Bearer realm="${tokens.realm}",service="${tokens.service}",scope="repository:team/app:pull"`]);
+  });
+
+  it('containerd pulls so, through its mirror', async function () {
+    needs(this, 'containerd', 'ctr', 'runc');
+    containerd = await Containerd.start(dir);
+    const { host } = behindPassword;
+    await containerd.configure(host, `server = "http://${host}"\n\n[host."http://${second.proxyHost}"]\n  capabilities = ["pull", "resolve"]\n`);
+    assert.notEqual((await containerd.tryPull(`${host}/team/app:test`, 'alice:wrong')).code, 0);
+    await containerd.pull(`${host}/team/app:test`, 'alice:wonder');
+    assert.equal(await containerd.digest(`${host}/team/app:test`), image.manifest.digest);
+  });
+
+  it('leaves no password and no token in log or cache', async () => {
+    for (const node of nodes) {
+      const secrets = ['wonder', basic('alice:wonder').slice('Basic '.length), token.split('.')[2]!];
+      for (const text of secrets) assert.ok(!node.daemon.output.includes(text));
+      assert.equal((await tryRun('grep', ['-raqF', ...secrets.flatMap((text) => ['-e', text]), node.dir])).code, 1, 'a secret is in a file of the node');
+    }
+  });
+
+  it('a registry that is back is asked again', async () => {
+    const moved = await makeImage(join(dir, 'moved'), [1_000], 2);
+    const back = await DockerRegistry.start(join(dir, 'registry-0'), undefined, open.port);
+    try {
+      await back.push(moved, 'team/app');
+      for (const node of nodes) {
+        const fresh = await node.get('/v2/team/app/manifests/test', { accept: MANIFEST_TYPES });
+        assert.deepEqual([fresh.headers['docker-content-digest'], fresh.headers.warning], [moved.manifest.digest, undefined]);
+      }
+    } finally {
+      await back.stop();
+    }
+    assertStale(await get('team/app/manifests/test'), moved);
+  });
+
+  it('accessStaleTtl: 0 answers nothing old', async () => {
+    const registry = await DockerRegistry.start(join(dir, 'registry-0'), undefined, open.port);
+    const node = await ShoalNode.start(join(dir, 'node-off'), { ProxyConfig: { registries: [{ upstream: `http://${registry.host}` }], accessStaleTtl: 0, accessTtl: 0 } });
+    nodes.push(node);
+    const paths = ['', 'team/app/manifests/test', `team/app/manifests/${image.manifest.digest}`, `team/app/blobs/${image.layers[0]!.digest}`];
+    for (const path of paths) assert.equal((await node.get(`/v2/${path}`, { accept: MANIFEST_TYPES })).status, 200, path);
+    await registry.stop();
+    for (const path of paths) assert.equal((await node.get(`/v2/${path}`, { accept: MANIFEST_TYPES })).status, 502, path);
   });
 });

@@ -43,6 +43,14 @@ describe('front/proxy', () => {
     assert.deepEqual(passes, [{ bodyBytes: 2, startMs: 5, status: 200, error: null }]);
   });
 
+  it('takes an Accept in several lines, as skopeo and docker send it, for the one it is', async () => {
+    const answer = at.get('/v2/app/manifests/latest', { headers: { accept: ['a/b', 'c/d;q=0.5'], authorization: 'Basic a' } as never });
+    const { id, headers } = await at.hears('relay');
+    assert.deepEqual(headers, { accept: 'a/b, c/d;q=0.5', authorization: 'Basic a' });
+    at.says({ kind: 'answer', id, status: 200, headers: {}, body: new Uint8Array(0) });
+    await answer;
+  });
+
   it('says why a request could not be passed through, and by which id the log knows it', async () => {
     const answer = at.get('/v2/app/manifests/latest', { headers: { 'shoal-request-id': 'pull-12345678' } });
     const { id, requestId } = await at.hears('relay');
