@@ -502,6 +502,17 @@ export const THREAD_HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb
 /** A shard whose reader has come to the end of a small read is brought to its own end, for at most this long. */
 export const FINISH_SHARD_MS = 30_000;
 
+/** Shards brought ahead of a run of small reads (lib/swarm/pattern.ts), and of all blobs together, as a share of memory's slots. */
+export const AHEAD_SMALL_READS_SHARDS_MAX = 16;
+export const AHEAD_SMALL_READS_SLOT_SHARE = 1 / 4;
+
+/** A read of at most so much is one of many small ones; larger ones say themselves what comes next. */
+export const SMALL_READ_BYTES_MAX = SHARD_BYTES;
+
+/** Blobs whose small reads are watched for a pattern; about 1 KB each. One that was not read for so long is forgotten. */
+export const READ_PATTERNS_MAX = 1_024;
+export const READ_PATTERN_IDLE_MS = 60_000;
+
 /** A slice that begins at least this far into its shard is read from the origin before what lies below it, by a request of its own. */
 export const SLICE_FIRST_BYTES_MIN = 256 * 1024;
 

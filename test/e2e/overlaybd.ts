@@ -16,6 +16,8 @@ export class OverlaybdClient {
   #url: string;
   /** Answers that were not taken, by status; 0: the connection broke. */
   readonly failures: number[] = [];
+  /** What was said with those that are neither 401 nor 403. */
+  readonly problems: string[] = [];
 
   /** `sign` makes a signed URL of the blob. */
   constructor(port: number, connections: number, sign: () => string) {
@@ -50,6 +52,7 @@ export class OverlaybdClient {
       if (status === 206) throw new Error(`${body.length} bytes for ${lengthBytes}`);
       if (status === 200) throw new Error('200 to a ranged read: overlaybd would take it for the range');
       this.failures.push(status);
+      if (status !== 401 && status !== 403) this.problems.push(`${status} to ${range}: ${body.toString()}`);
       // Others may have signed anew meanwhile.
       if ((status === 401 || status === 403) && this.#url === url) this.#url = this.#sign();
       await after(RETRY_MS);
