@@ -18,6 +18,7 @@ import { LayerGate } from './control/layer-gate.ts';
 import { ShardLoader } from './control/loader.ts';
 import { startPools } from './control/pools.ts';
 import { claimPort } from './control/ports.ts';
+import { ReadAhead } from './control/read-ahead.ts';
 import { Residency } from './control/residency.ts';
 import { SwarmDriver } from './control/swarm-driver.ts';
 import { statusInputs } from './control/status-inputs.ts';
@@ -170,10 +171,11 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const inputs = statusInputs({ readiness, arena, residency, store, loader, facts, layers, pools, swarm });
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));
   const open = { streams: 0 };
+  const ahead = new ReadAhead({ loader, layers, clock, slotCount: arena.slotCount });
   const desk = (send: Front['send']): FrontDesk =>
     new FrontDesk(
       {
-        streams: { loader, gate, layers, facts, slotCount: arena.slotCount, open, isInner: (shard) => isInner(node, shard) },
+        streams: { loader, gate, layers, facts, ahead, slotCount: arena.slotCount, open, isInner: (shard) => isInner(node, shard) },
         peers: swarm.deskParts(),
         memory,
         relay: (request) => relays.answer(request),

@@ -1,5 +1,5 @@
 import { ShoalError } from '../errors.ts';
-import { FINISH_SHARD_MS, READ_WINDOW_SHARDS } from '../limits.ts';
+import { FINISH_SHARD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
 import { shardCount } from '../swarm/plan.ts';
 import { ReadWindow } from '../swarm/window.ts';
 import type { BlobName, ControlMessage, OpenRequest, OriginContext } from '../workers/messages.ts';
@@ -7,12 +7,15 @@ import type { BlobFacts } from './blob-facts.ts';
 import type { Gate, Grant } from './gate.ts';
 import type { LayerGate } from './layer-gate.ts';
 import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
+import type { ReadAhead } from './read-ahead.ts';
 
 export interface StreamParts {
   loader: ShardLoader;
   gate: Gate;
   layers: LayerGate;
   facts: BlobFacts;
+  /** Read-ahead over many small requests of a blob; that of one long request is its stream's own. */
+  ahead: Pick<ReadAhead, 'read'>;
   /** Slots of memory there are: the open streams of all fronts share half of them for read-ahead. */
   slotCount: number;
   open: { streams: number };
@@ -126,6 +129,7 @@ class Stream {
     }
     if (!placed) this.#place(shard);
     this.#readAhead();
+    if (this.#grant !== null) this.#noteRead(shard * SHARD_BYTES);
   }
 
   /** The front does not know where `shard` is: it is told (again), or the shard is brought (again). */
@@ -205,6 +209,15 @@ class Stream {
     const { shard, slot, generation } = resident;
     this.#reply({ kind: 'opened', id: this.#request.id, shard, slot, generation, totalBytes: this.#parts.facts.totalOf(resident.key), cold, grantMs: this.#grant.forMs, stale: this.#grant.stale });
     this.#readAhead();
+    this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);
+  }
+
+  /** One of many small reads has come to `startBytes`, by right: what may be read next is brought ahead. */
+  #noteRead(startBytes: number): void {
+    const { ahead, facts } = this.#parts;
+    const { small, blob } = this.#request;
+    const totalBytes = facts.totalOf(blob.key);
+    if (small && totalBytes !== null && startBytes < totalBytes) ahead.read(blob.key, startBytes, totalBytes, this.#way);
   }
 
   #failed(shard: number, error: ShoalError): void {

@@ -1,6 +1,6 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
-import { BRIEF_READ_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
+import { BRIEF_READ_BYTES_MAX, SHARD_BYTES, SMALL_READ_BYTES_MAX } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import { ifRangeHolds, parseRange, resolveRange, type ParsedRange, type Span } from '../registry/range.ts';
 import { STALE_WARNING } from '../registry/words.ts';
@@ -102,8 +102,7 @@ export class BlobAnswer {
   }
 
   get isBrief(): boolean {
-    const range = this.#range;
-    return range.kind === 'from' && range.endBytes !== undefined && range.endBytes - range.startBytes <= BRIEF_READ_BYTES_MAX;
+    return this.#isAtMost(BRIEF_READ_BYTES_MAX);
   }
 
   /** Waits for the first shard's length, which brings the blob's size, and for a byte to send: an error before it can still be said. */
@@ -136,6 +135,12 @@ export class BlobAnswer {
     return place !== undefined && this.#tools.arena.sendableTo(place.slot, within) > within && this.#tools.arena.generation(place.slot) === place.generation;
   }
 
+  /** Whether the request says itself that it reads no more than `bytes`. */
+  #isAtMost(bytes: number): boolean {
+    const range = this.#range;
+    return range.kind === 'from' && range.endBytes !== undefined && range.endBytes - range.startBytes <= bytes;
+  }
+
   /** Opens a stream that reads from `fromBytes` of the blob on. */
   #openStream(fromBytes: number): void {
     const shard = Math.floor(fromBytes / SHARD_BYTES);
@@ -143,7 +148,7 @@ export class BlobAnswer {
     this.#fromBytes = fromBytes;
     const { name, warm, requestId } = this.#request;
     const authorization = warm.authorization === '' ? null : warm.authorization;
-    this.#stream = this.#tools.link.open(name, { authorization, shard, sliceBytes: fromBytes % SHARD_BYTES, untilShard: this.#lastShard(shard), sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined, requestId }, (message) => this.#heard(message));
+    this.#stream = this.#tools.link.open(name, { authorization, shard, sliceBytes: fromBytes % SHARD_BYTES, untilShard: this.#lastShard(shard), sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined, small: this.#isAtMost(SMALL_READ_BYTES_MAX), requestId }, (message) => this.#heard(message));
   }
 
   /** The last shard this request will read, as far as it says so itself. */

@@ -22,7 +22,7 @@ export class ControlLink {
   }
 
   /** Opens a stream over a blob; `receive` hears `opened`, `granted` and `refused` until `close`. */
-  open(blob: BlobName, request: { authorization: string | null; shard: number; sliceBytes: number; untilShard: number | null; sequential: boolean; requestId: string }, receive: Receiver): number {
+  open(blob: BlobName, request: { authorization: string | null; shard: number; sliceBytes: number; untilShard: number | null; sequential: boolean; small: boolean; requestId: string }, receive: Receiver): number {
     const id = this.#number(receive);
     this.#channel.send({ kind: 'open', id, blob, ...request });
     return id;

@@ -29,6 +29,8 @@ export interface OpenRequest {
   untilShard: number | null;
   /** Whether it says that it will read all of that: a client that asks from somewhere on may just want a piece. */
   sequential: boolean;
+  /** Whether it is one of many small reads, which together may have a pattern. */
+  small: boolean;
   requestId: string;
 }
 

@@ -7,7 +7,7 @@ import type { OpenRequest } from '../../lib/workers/messages.ts';
 import { KEY } from './fixture.ts';
 import { BLOB } from './stream-fixture.ts';
 
-const OPEN: OpenRequest = { kind: 'open', id: 1, blob: { ...BLOB, url: `${BLOB.url}?Signature=s3cr3t` }, authorization: 'Bearer s3cr3t', shard: 0, sliceBytes: 0, untilShard: null, sequential: true, requestId: 'request-1' };
+const OPEN: OpenRequest = { kind: 'open', id: 1, blob: { ...BLOB, url: `${BLOB.url}?Signature=s3cr3t` }, authorization: 'Bearer s3cr3t', shard: 0, sliceBytes: 0, untilShard: null, sequential: true, small: false, requestId: 'request-1' };
 const SHARD = { key: KEY, index: 7 };
 
 describe('control/journal', () => {

@@ -1,5 +1,6 @@
 import { Gate } from '../../lib/control/gate.ts';
 import { LayerGate } from '../../lib/control/layer-gate.ts';
+import { ReadAhead } from '../../lib/control/read-ahead.ts';
 import { Streams } from '../../lib/control/streams.ts';
 import { AccessLedger } from '../../lib/registry/access.ts';
 import { Outages } from '../../lib/registry/outages.ts';
@@ -12,6 +13,7 @@ export const BLOB: BlobName = { key: KEY, url: 'https://r.example/v2/app/blobs/x
 /** Streams of one front over a loader; the test plays the swarm, the registry and the front. */
 export interface StreamFixture extends LoaderFixture {
   streams: Streams;
+  ahead: ReadAhead;
   replies: ControlMessage[];
   /** Answers the oldest access check. */
   answer(result: ProbeResult): void;
@@ -33,13 +35,15 @@ export function streamFixture(options: { slots?: number; layers?: number; openEl
     count: () => undefined,
   });
   const layers = new LayerGate(options.layers ?? 128, at.clock, () => undefined);
-  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, isInner: () => false, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
+  const ahead = new ReadAhead({ loader: at.loader, layers, clock: at.clock, slotCount: at.arena.slotCount });
+  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, isInner: () => false, ahead, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
   return {
     ...at,
     streams,
+    ahead,
     replies,
     answer: (result) => probes.shift()!(result),
-    open: (request) => streams.open({ kind: 'open', id: 1, blob: BLOB, authorization: 'Bearer t', shard: 0, sliceBytes: 0, untilShard: null, sequential: true, requestId: 'request-1', ...request }),
+    open: (request) => streams.open({ kind: 'open', id: 1, blob: BLOB, authorization: 'Bearer t', shard: 0, sliceBytes: 0, untilShard: null, sequential: true, small: false, requestId: 'request-1', ...request }),
     wanted: () => at.fills.map((fill) => fill.resident.shard),
   };
 }

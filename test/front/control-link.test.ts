@@ -6,7 +6,7 @@ import type { BlobName, ControlMessage, FrontMessage } from '../../lib/workers/m
 import { until } from '../telemetry/until.ts';
 
 const BLOB = { key: 'k' } as BlobName;
-const REQUEST = { authorization: null, shard: 0, sliceBytes: 0, untilShard: null, sequential: true, requestId: '' };
+const REQUEST = { authorization: null, shard: 0, sliceBytes: 0, untilShard: null, sequential: true, small: false, requestId: '' };
 
 describe('front/control-link', () => {
   let link: ControlLink;
