@@ -105,7 +105,7 @@ const proxy = z.strictObject({
   accessTtl: amount(0, 86_400, ' s').default(60)
     .describe('How long a proven right to read is remembered.'),
   accessStaleTtl: amount(0, 604_800, ' s (0: off)').default(3_600)
-    .describe('How long it still counts while the registry is down.'),
+    .describe('How long it, and what a tag stood for, still count while the registry is down.'),
   proxyConcurrencyLimit: integer(1, 65_536).default(128)
     .describe('Layers downloading at once; more wait in order.'),
   throttleLimitMB: amount(0, 1_000_000, ' MB/s (0: no limit)').default(512)
