@@ -1,7 +1,9 @@
 import { Piscina } from 'piscina';
 import { POOL_TASKS_PER_THREAD, THREAD_HEAP, TRANSFER_THREADS } from '../limits.ts';
 import type { DigestJob, DigestResult, DigestStart } from '../workers/digest.ts';
+import type { LineStart } from '../workers/line.ts';
 import type { PoolJob, PoolStart, PoolTasks } from '../workers/pool.ts';
+import { Lines } from './lines.ts';
 
 /** The two pools of a node, typed: see lib/workers/pool.ts and lib/workers/digest.ts for what they do. */
 export interface Pools {
@@ -19,41 +21,17 @@ export interface Pools {
 const FOREVER = { idleTimeout: Number.POSITIVE_INFINITY, atomics: 'disabled', resourceLimits: THREAD_HEAP } as const;
 
 export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
-  const transfer = new Piscina<PoolJob, unknown>({
-    ...FOREVER,
-    filename: new URL('../workers/pool.ts', import.meta.url).href,
-    minThreads: TRANSFER_THREADS,
-    maxThreads: TRANSFER_THREADS,
-    concurrentTasksPerWorker: POOL_TASKS_PER_THREAD,
-    workerData: start,
-  });
-  const digest = new Piscina<DigestJob, DigestResult>({
-    ...FOREVER,
-    filename: new URL('../workers/digest.ts', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    workerData: digestStart,
-  });
-  let closing = false;
-  /** A job cut off by the end of its thread never settles: whoever waits for it ends, too, and must not take it for a fault. */
-  const carried = async <Result>(job: Promise<Result>): Promise<Result> => {
-    try {
-      return await job;
-    } catch (thrown) {
-      if (closing) return new Promise(() => undefined);
-      throw thrown;
-    }
-  };
+  const threads = (file: string, count: number, workerData: unknown): Piscina<LineStart, void> =>
+    new Piscina({ ...FOREVER, filename: new URL(file, import.meta.url).href, minThreads: count, maxThreads: count, concurrentTasksPerWorker: 1, workerData });
+  const transfer = new Lines<PoolJob>(threads('../workers/pool.ts', TRANSFER_THREADS, start), TRANSFER_THREADS, POOL_TASKS_PER_THREAD);
+  const digest = new Lines<DigestJob>(threads('../workers/digest.ts', 1, digestStart), 1, POOL_TASKS_PER_THREAD);
   return {
-    run: (job) => carried(transfer.run(job)) as never,
-    digest: (job) => carried(digest.run(job)),
-    async ready() {
-      await Promise.all(Array.from({ length: TRANSFER_THREADS }, () => transfer.run({ kind: 'ready' })));
-    },
-    queued: () => transfer.queueSize + digest.queueSize,
+    run: (job) => transfer.run(job) as never,
+    digest: (job) => digest.run(job) as Promise<DigestResult>,
+    ready: () => transfer.everywhere({ kind: 'ready' }),
+    queued: () => transfer.queued + digest.queued,
     async close() {
-      closing = true;
-      await Promise.all([transfer.destroy(), digest.destroy()]);
+      await Promise.all([transfer.close(), digest.close()]);
     },
   };
 }

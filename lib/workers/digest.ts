@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { workerData } from 'piscina';
 import { Arena, type ArenaShared } from '../io/arena.ts';
 import { Meter } from '../telemetry/counters.ts';
+import { serveLine, type LineStart } from './line.ts';
 import { nameThread } from './thread-name.ts';
 
 /** What the digest thread starts with. */
@@ -28,8 +29,10 @@ Meter.claim(start.meters, 'digest');
 /** As many blobs at once as control lets run (BLOB_DIGESTS_MAX). */
 const hashes = new Map<string, Hash>();
 
+export default (line: LineStart): Promise<void> => serveLine<DigestJob>(line, run);
+
 /** Carries out one job; `gone`: the slot holds something else by now, or nothing of the blob was hashed. */
-export default function run(job: DigestJob): DigestResult {
+function run(job: DigestJob): DigestResult {
   if (job.kind === 'update') {
     if (!arena.tryPin(job.slot, job.generation)) return { kind: 'gone' };
     let hash = hashes.get(job.key);

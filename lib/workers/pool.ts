@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { move, type Piscina, transferableSymbol, valueSymbol, workerData } from 'piscina';
+import { workerData } from 'piscina';
 import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena, type ArenaShared } from '../io/arena.ts';
@@ -14,6 +14,7 @@ import { readFromOrigin, type OriginReadJob, type OriginReadResult } from './ori
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer-call.ts';
 import { PeerConnections } from './peer-connection.ts';
 import { readFromPeer, type PeerReadJob, type PeerReadResult, type TransferTools } from './peer-read.ts';
+import { Moved, serveLine, type LineStart } from './line.ts';
 import { nameThread } from './thread-name.ts';
 import { askStat, type StatJob, type StatResult } from './peer-stat.ts';
 
@@ -77,8 +78,10 @@ const tools: TransferTools = {
 };
 const origin = new OriginClient(start.origin);
 
+export default (line: LineStart): Promise<void> => serveLine<PoolJob>(line, run);
+
 /** Carries out one job. */
-export default async function run(job: PoolJob): Promise<unknown> {
+async function run(job: PoolJob): Promise<unknown> {
   const startMs = tools.nowMs();
   const micros = (): number => (tools.nowMs() - startMs) * 1000;
   switch (job.kind) {
@@ -162,7 +165,5 @@ async function disk(job: PoolTasks['diskRead'][0] | PoolTasks['diskWrite'][0]): 
 function moved(value: object, bytes: Uint8Array): unknown {
   const whole = bytes.byteLength === bytes.buffer.byteLength;
   // A view into a shared pool of small buffers must not take the pool along: it is copied instead, being small.
-  return whole ? move({ [transferableSymbol]: bytes.buffer, [valueSymbol]: value } as never) : value;
+  return whole ? new Moved(value, bytes.buffer as ArrayBuffer) : value;
 }
-
-export type Pool = Piscina<PoolJob, unknown>;

@@ -1,0 +1,101 @@
+import { MessageChannel } from 'node:worker_threads';
+import type { Piscina } from 'piscina';
+import { Channel } from '../workers/channel.ts';
+import type { LineJob, LineResult, LineStart } from '../workers/line.ts';
+
+interface Waiting {
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+}
+
+interface Line<Job> {
+  channel: Channel<LineJob<Job>, LineResult>;
+  underWay: Map<number, Waiting>;
+}
+
+/**
+ * Jobs for the threads of a pool. Piscina keeps the threads; each of them runs one task for as long as it lives, and gets its jobs
+ * through a line of its own, batched (lib/workers/line.ts): a task of Piscina's for each job costs twice the processor time.
+ * A job goes to the thread with the fewest under way; beyond `jobsPerThreadMax` it waits, in order.
+ */
+export class Lines<Job> {
+  readonly #pool: Piscina<LineStart, void>;
+  readonly #jobsPerThreadMax: number;
+  readonly #lines: Line<Job>[] = [];
+  readonly #queue: (Waiting & { job: Job })[] = [];
+  #nextId = 0;
+  #closed = false;
+
+  constructor(pool: Piscina<LineStart, void>, threads: number, jobsPerThreadMax: number) {
+    this.#pool = pool;
+    this.#jobsPerThreadMax = jobsPerThreadMax;
+    for (let thread = 0; thread < threads; thread++) this.#open();
+  }
+
+  /** Jobs waiting for a thread. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** Rejects only when the thread dies over it, or on a fault of ours; never settles once closed. */
+  run(job: Job): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ job, resolve, reject });
+      this.#next();
+    });
+  }
+
+  /** Resolves once `job` was carried out by every thread. */
+  async everywhere(job: Job): Promise<void> {
+    await Promise.all(this.#lines.map((line) => new Promise((resolve, reject) => this.#send(line, { job, resolve, reject }))));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#pool.destroy();
+  }
+
+  #open(): void {
+    const { port1, port2 } = new MessageChannel();
+    const underWay = new Map<number, Waiting>();
+    const line: Line<Job> = { underWay, channel: new Channel<LineJob<Job>, LineResult>(port1, (result) => this.#settle(line, result)) };
+    this.#lines.push(line);
+    this.#pool.run({ port: port2 }, { transferList: [port2] }).then(
+      () => this.#lost(line, new Error('a thread of the pool has ended')),
+      (thrown: unknown) => this.#lost(line, thrown),
+    );
+  }
+
+  /** The thread is gone, with all it was at: another one takes its place. */
+  #lost(line: Line<Job>, error: unknown): void {
+    if (this.#closed) return;
+    this.#lines.splice(this.#lines.indexOf(line), 1);
+    line.channel.close();
+    this.#open();
+    for (const waiting of line.underWay.values()) waiting.reject(error);
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#queue.length > 0) {
+      const line = this.#lines.reduce((least, other) => (other.underWay.size < least.underWay.size ? other : least));
+      if (line.underWay.size >= this.#jobsPerThreadMax) return;
+      this.#send(line, this.#queue.shift()!);
+    }
+  }
+
+  #send(line: Line<Job>, { job, ...waiting }: Waiting & { job: Job }): void {
+    const id = this.#nextId++;
+    line.underWay.set(id, waiting);
+    line.channel.send({ id, job });
+  }
+
+  #settle(line: Line<Job>, settled: LineResult): void {
+    const waiting = line.underWay.get(settled.id);
+    line.underWay.delete(settled.id);
+    if (this.#closed) return;
+    if ('thrown' in settled) waiting?.reject(new Error(settled.thrown));
+    else waiting?.resolve(settled.result);
+    if (this.#queue.length > 0) this.#next();
+  }
+}

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { Piscina } from 'piscina';
+import { Lines } from '../../lib/control/lines.ts';
+import type { LineStart } from '../../lib/workers/line.ts';
+import type { SampleJob } from './line-worker.ts';
+
+describe('control/lines', () => {
+  let pool: Piscina<LineStart, void>;
+  let lines: Lines<SampleJob>;
+
+  function start(threads: number, jobsPerThreadMax: number): void {
+    pool = new Piscina({ filename: new URL('line-worker.ts', import.meta.url).href, minThreads: threads, maxThreads: threads, concurrentTasksPerWorker: 1, atomics: 'disabled', idleTimeout: Number.POSITIVE_INFINITY });
+    lines = new Lines(pool, threads, jobsPerThreadMax);
+  }
+  afterEach(() => lines.close());
+
+  it('carries out jobs at once, each with its own result, over all threads', async () => {
+    start(2, 4);
+    await lines.everywhere({ kind: 'echo', value: 'ready' });
+    const results = await Promise.all(Array.from({ length: 20 }, (_, value) => lines.run({ kind: 'thread', value })));
+    assert.deepEqual(results.map((result) => (result as { value: number }).value), Array.from({ length: 20 }, (_, value) => value));
+    assert.equal(new Set(results.map((result) => (result as { thread: number }).thread)).size, 2);
+    assert.equal(lines.queued, 0);
+  });
+
+  it('lets no more than so many at a thread, in order', async () => {
+    start(1, 2);
+    const held = [lines.run({ kind: 'hold' }), lines.run({ kind: 'hold' })];
+    const ended: string[] = [];
+    const waiting = ['a', 'b'].map((value) => lines.run({ kind: 'echo', value }).then(() => ended.push(value)));
+    assert.equal(lines.queued, 2);
+    await lines.everywhere({ kind: 'release' });
+    await Promise.all([...held, ...waiting]);
+    assert.deepEqual(ended, ['a', 'b']);
+  });
+
+  it('moves what is to be moved', async () => {
+    start(1, 2);
+    assert.deepEqual(await lines.run({ kind: 'bytes', value: 5 }), { bytes: new Uint8Array(5).fill(5), wasMoved: null });
+    assert.deepEqual(await lines.run({ kind: 'moved?' }), true);
+  });
+
+  it('says of a fault what it was, and goes on', async () => {
+    start(1, 2);
+    await assert.rejects(lines.run({ kind: 'fault' }), /a fault of ours/);
+    assert.equal(await lines.run({ kind: 'echo', value: 'still here' }), 'still here');
+  });
+
+  it('replaces a thread that died; only what it was at is lost', async () => {
+    start(1, 8);
+    await lines.everywhere({ kind: 'echo', value: 'ready' });
+    await assert.rejects(lines.run({ kind: 'die' }));
+    assert.equal(await lines.run({ kind: 'echo', value: 'another' }), 'another');
+  });
+});
