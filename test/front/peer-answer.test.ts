@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import { preadPath, statPath, type PreadQuery } from '../../lib/cluster/rpc.ts';
+import { preadPath, recallPath, statPath, WORDS_PATH, type PreadQuery } from '../../lib/cluster/rpc.ts';
 import { ClusterSecret } from '../../lib/cluster/secret.ts';
 import { servePeers } from '../../lib/front/peer-answer.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
-import { PEER_HOLD_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import { PEER_HOLD_MS, RECALL_IDS_MAX, SHARD_BYTES } from '../../lib/limits.ts';
 import { readFromPeer } from '../../lib/workers/peer-read.ts';
 import { until } from '../telemetry/until.ts';
 import { readJob, transferTools } from '../workers/peer-server.ts';
@@ -60,6 +60,28 @@ describe('front/peer-answer', () => {
     assert.deepEqual(await at.hears('close'), { kind: 'close', id, whole: true, sentBytes: 1_000 });
     assert.deepEqual(overs, [{ op: 'rpc:pread', pathname: '/https://r.example/b', offsetBytes: 0, sentBytes: 1_000, failed: false, startMs: 5 }]);
     assert.deepEqual(answered, ['data']);
+  });
+
+  it('has control answer what registries said lately, and takes what it is told of them out of its seal', async () => {
+    const ids = ['ab'.repeat(32), 'cd'.repeat(32)];
+    const recall = get(recallPath(ids));
+    const { id, ...asked } = await at.hears('recall');
+    assert.deepEqual(asked, { kind: 'recall', ids });
+    at.says({ kind: 'answer', id, status: 200, headers: { 'Content-Type': 'application/json' }, body: Buffer.from('{}') });
+    assert.deepEqual([(await recall).status, (await recall).body.toString()], [200, '{}']);
+    const words = { [ids[0]!]: { word: { kind: 'grant' }, ageMs: 1, node: 'n:1' } };
+    const sealed = secret.seal(JSON.stringify(words));
+    const tell = (header: string): Promise<Answer> => at.get(WORDS_PATH, { headers: { 'shoal-auth': secret.sign('GET', WORDS_PATH, WALL_MS, sealed), 'shoal-words': header } });
+    assert.equal((await tell(sealed)).status, 200);
+    assert.deepEqual(await at.hears('words'), { kind: 'words', words });
+    assert.equal((await tell(secret.seal('{}'))).status, 401, 'another seal than was signed');
+    for (const text of ['', '[]', '{"x":1}', 'no json']) {
+      const seal = secret.seal(text);
+      assert.equal((await at.get(WORDS_PATH, { headers: { 'shoal-auth': secret.sign('GET', WORDS_PATH, WALL_MS, seal), 'shoal-words': seal } })).status, 400, text);
+    }
+    for (const path of ['/rpc/recall/', '/rpc/recall/x', recallPath(Array.from({ length: RECALL_IDS_MAX + 1 }, () => ids[0]!))]) assert.equal((await get(path)).status, 400, path);
+    assert.equal((await at.get(recallPath(ids))).status, 401);
+    assert.deepEqual(answered, ['recall', 'words']);
   });
 
   it('turns away what is not signed, or signed for another path, or by another cluster', async () => {
