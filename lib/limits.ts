@@ -513,6 +513,12 @@ export const SMALL_READ_BYTES_MAX = SHARD_BYTES;
 export const READ_PATTERNS_MAX = 1_024;
 export const READ_PATTERN_IDLE_MS = 60_000;
 
+/**
+ * Shards on their way for a client that broke off are given up after this long. containerd reads a layer in parallel
+ * ranges without an end, each broken off where the next begins: what one leaves another asks for a moment later.
+ */
+export const ABORT_GRACE_MS = 500;
+
 /** A slice that begins at least this far into its shard is read from the origin before what lies below it, by a request of its own. */
 export const SLICE_FIRST_BYTES_MIN = 256 * 1024;
 

@@ -1,5 +1,5 @@
 import { ShoalError } from '../errors.ts';
-import { FINISH_SHARD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
+import { ABORT_GRACE_MS, FINISH_SHARD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
 import { shardCount } from '../swarm/plan.ts';
 import { ReadWindow } from '../swarm/window.ts';
 import type { BlobName, ControlMessage, OpenRequest, OriginContext } from '../workers/messages.ts';
@@ -147,13 +147,13 @@ class Stream {
   }
 
   /**
-   * A reader that left in the middle wants nothing more. One that came to the end of a small read comes back for more of
-   * the same shard: that is brought to its end.
+   * A reader that left in the middle wants nothing more, but another may go on where it was. One that came to the end of a
+   * small read comes back for more of the same shard: that is brought to its end.
    */
   close(whole: boolean): void {
     this.#closed = true;
     for (const [shard, { resident, interest }] of this.#held) {
-      this.#parts.loader.drop(resident, interest, whole && shard <= this.#shard ? FINISH_SHARD_MS : 0);
+      this.#parts.loader.drop(resident, interest, !whole ? ABORT_GRACE_MS : shard <= this.#shard ? FINISH_SHARD_MS : 0);
     }
     this.#held.clear();
     this.#leaveLayers?.();

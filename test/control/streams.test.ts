@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../../lib/errors.ts';
-import { FINISH_SHARD_MS, FRESH_SLOT_MS } from '../../lib/limits.ts';
+import { ABORT_GRACE_MS, FINISH_SHARD_MS, FRESH_SLOT_MS } from '../../lib/limits.ts';
 import { settled, KEY, OTHER_KEY } from './fixture.ts';
 import { BLOB, streamFixture } from './stream-fixture.ts';
 
@@ -123,11 +123,27 @@ describe('control/streams', () => {
       at.open();
       await settled();
       assert.equal(at.streams.close(1, whole), true);
+      assert.deepEqual(at.fills.map((fill) => fill.abandoned), [false, whole, whole, whole]);
+      at.clock.advance(ABORT_GRACE_MS);
       assert.deepEqual(at.fills.map((fill) => fill.abandoned), [!whole, true, true, true]);
       at.clock.advance(FINISH_SHARD_MS);
       assert.equal(at.fills[0]!.abandoned, true);
       assert.equal(at.streams.close(1, whole), false);
     }
+  });
+
+  it('keeps what an aborted client left on its way for one that goes on there in time', async () => {
+    const at = streamFixture();
+    at.facts.setTotal(KEY, 4 * 2 ** 21);
+    at.open();
+    await settled();
+    at.streams.close(1, false);
+    at.clock.advance(ABORT_GRACE_MS - 1);
+    at.open({ id: 2, shard: 1 });
+    await settled();
+    at.clock.advance(1);
+    assert.deepEqual(at.fills.map((fill) => fill.abandoned), [true, false, false, false]);
+    assert.equal(at.fills.length, 4, 'nothing is fetched twice');
   });
 
   it('makes a layer wait for its place, and gives the place up with the last stream', async () => {

@@ -5,6 +5,11 @@ import type { AddressInfo } from 'node:net';
 export interface Traffic {
   requests: number;
   bytes: number;
+  /** The Range headers, in order of arrival; '' for none. */
+  ranges: string[];
+  /** Answers under way now, and the most there were at once. */
+  open: number;
+  openMax: number;
 }
 
 /** What the proxy does with a request instead of passing it on: a status, or nothing at all, ever. */
@@ -86,12 +91,17 @@ export class CountingProxy {
       return;
     }
     const counted = this.#count(request);
-    const upstream = sendRequest({ port: this.#upstreamPort, host: '127.0.0.1', method: request.method, path: request.url, headers: request.headers }, (answer) => {
+    // Whether a connection is kept is between two neighbours.
+    const { connection: _, ...headers } = request.headers;
+    const upstream = sendRequest({ port: this.#upstreamPort, host: '127.0.0.1', method: request.method, path: request.url, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       void this.#copy(answer, response, counted);
     });
     upstream.on('error', () => response.destroy());
-    response.on('close', () => upstream.destroy());
+    response.on('close', () => {
+      upstream.destroy();
+      if (counted !== null) counted.open--;
+    });
     request.pipe(upstream);
   }
 
@@ -129,8 +139,10 @@ export class CountingProxy {
       this.checks++;
       return null;
     }
-    const traffic = this.blobs.get(digest) ?? { requests: 0, bytes: 0 };
+    const traffic = this.blobs.get(digest) ?? { requests: 0, bytes: 0, ranges: [], open: 0, openMax: 0 };
     traffic.requests++;
+    traffic.ranges.push(request.headers.range ?? '');
+    traffic.openMax = Math.max(traffic.openMax, ++traffic.open);
     this.blobs.set(digest, traffic);
     return traffic;
   }

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 
+const TAG = 'test';
+
 export interface Descriptor {
   mediaType: string;
   digest: string;
@@ -28,7 +30,7 @@ export function noise(lengthBytes: number, seed: number): Buffer {
 }
 
 /** Makes an image whose layers have about the given sizes; differing seeds share no layer. */
-export async function makeImage(dir: string, layerSizesBytes: readonly number[], seed = 1): Promise<TestImage> {
+export async function makeImage(dir: string, layerSizesBytes: readonly number[], seed = 1, architecture = 'amd64'): Promise<TestImage> {
   await mkdir(join(dir, 'blobs/sha256'), { recursive: true });
   const layers: Descriptor[] = [];
   const diffIds: string[] = [];
@@ -37,12 +39,35 @@ export async function makeImage(dir: string, layerSizesBytes: readonly number[],
     diffIds.push(digestOf(tar));
     layers.push(await store(dir, 'application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar, { level: 1 })));
   }
-  const config = await store(dir, 'application/vnd.oci.image.config.v1+json', json({ architecture: 'amd64', os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: diffIds } }));
+  const config = await store(dir, 'application/vnd.oci.image.config.v1+json', json({ architecture, os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: diffIds } }));
   const manifest = await store(dir, 'application/vnd.oci.image.manifest.v1+json', json({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json', config, layers }));
-  const tag = 'test';
+  await name(dir, manifest);
+  return { dir, tag: TAG, manifest, config, layers, blobBytes: [config, ...layers].reduce((sum, { size }) => sum + size, 0) };
+}
+
+/** An image for several architectures. */
+export interface TestIndex {
+  dir: string;
+  tag: string;
+  index: Descriptor;
+  images: Record<string, TestImage>;
+}
+
+/** Makes an image for each of `architectures`, and the index that names them. */
+export async function makeIndex(dir: string, architectures: readonly string[], layerSizesBytes: readonly number[], seed = 1): Promise<TestIndex> {
+  const images: Record<string, TestImage> = {};
+  for (const [at, architecture] of architectures.entries()) images[architecture] = await makeImage(dir, layerSizesBytes, seed + at, architecture);
+  const manifests = Object.entries(images).map(([architecture, { manifest }]) => ({ ...manifest, platform: { os: 'linux', architecture } }));
+  const mediaType = 'application/vnd.oci.image.index.v1+json';
+  const index = await store(dir, mediaType, json({ schemaVersion: 2, mediaType, manifests }));
+  await name(dir, index);
+  return { dir, tag: TAG, index, images };
+}
+
+/** The layout's tag leads to `target`. */
+async function name(dir: string, target: Descriptor): Promise<void> {
   await writeFile(join(dir, 'oci-layout'), json({ imageLayoutVersion: '1.0.0' }));
-  await writeFile(join(dir, 'index.json'), json({ schemaVersion: 2, manifests: [{ ...manifest, annotations: { 'org.opencontainers.image.ref.name': tag } }] }));
-  return { dir, tag, manifest, config, layers, blobBytes: [config, ...layers].reduce((sum, { size }) => sum + size, 0) };
+  await writeFile(join(dir, 'index.json'), json({ schemaVersion: 2, manifests: [{ ...target, annotations: { 'org.opencontainers.image.ref.name': TAG } }] }));
 }
 
 async function store(dir: string, mediaType: string, bytes: Buffer): Promise<Descriptor> {

@@ -1,7 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Daemon, run } from './daemon.ts';
-import type { TestImage } from './image.ts';
 import type { TokenServer } from './token-server.ts';
 
 /** Who is let in: those with a token of a token server, or with a name and password of a file. */
@@ -38,10 +37,10 @@ export class DockerRegistry {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Brings `image` in as `<repository>:<tag>`. */
-  async push(image: TestImage, repository: string, credentials?: string): Promise<void> {
+  /** Brings `image` in as `<repository>:<tag>`, an index with all it names. */
+  async push(image: { dir: string; tag: string }, repository: string, credentials?: string): Promise<void> {
     const login = credentials === undefined ? [] : ['--dest-creds', credentials];
-    await run('skopeo', ['copy', '--preserve-digests', '--dest-tls-verify=false', ...login, `oci:${image.dir}:${image.tag}`, `docker://${this.host}/${repository}:${image.tag}`]);
+    await run('skopeo', ['copy', '--all', '--preserve-digests', '--dest-tls-verify=false', ...login, `oci:${image.dir}:${image.tag}`, `docker://${this.host}/${repository}:${image.tag}`]);
   }
 
   async stop(): Promise<void> {
