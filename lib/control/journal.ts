@@ -14,7 +14,8 @@ interface Trace {
 
 /** Outcomes that say nothing of this node's health: what an upstream answers to a client, and what a client brings about itself. */
 function isOrdinary(error: ShoalError): boolean {
-  return error.code === 'CANCELLED' || error.code === 'DRAINING' || (error.status >= 400 && error.status < 500);
+  // Who is still there to be refused has cancelled nothing.
+  return error.code === 'DRAINING' || (error.code !== 'CANCELLED' && error.status >= 400 && error.status < 500);
 }
 
 /**
@@ -56,7 +57,7 @@ export class Journal {
   /** A shard's transfer into this node has ended; `from` is a node, or null for the origin. */
   transferred(way: { requestId: string }, shard: { key: string; index: number }, from: string | null, startMs: number, result: { kind: string; lengthBytes?: number; error?: WireError }): void {
     const fields = (): Record<string, unknown> => ({ requestId: way.requestId, peer: from ?? undefined, blob: shard.key, shard: shard.index, ms: Math.round(this.nowMs() - startMs) });
-    if (result.error !== undefined) this.failed(fields(), result.error, `a shard did not come from ${from ?? 'the origin'}`);
+    if (result.error !== undefined && result.error.code !== 'CANCELLED') this.failed(fields(), result.error, `a shard did not come from ${from ?? 'the origin'}`);
     else this.step(() => ({ ...fields(), outcome: result.kind, bytes: result.lengthBytes }), `asked ${from === null ? 'the origin' : 'a node'} for a shard`);
   }
 }

@@ -114,6 +114,9 @@ export class BodySender {
     this.#res.cork(() => {
       while (!this.#over && this.#step());
     });
+    // The socket may refuse, at the end of the cork, what `tryEnd` took: without a handler for its next room uWebSockets.js then
+    // takes the answer for finished, and cuts it after 10 s, however well it flows meanwhile.
+    if (!this.#over) this.#awaitWritable();
   }
 
   /** One write; false when there is something to wait for, or nothing more to do. */

@@ -54,6 +54,10 @@ describe('control/journal', () => {
     for (const status of [401, 403, 404]) at.failed({}, { code: 'ORIGIN_REFUSED', message: 'no', status }, 'refused');
     at.transferred({ requestId: 'request-1' }, SHARD, 'p:1', 0, { kind: 'failed', error: { code: 'CANCELLED', message: 'nobody waits' } });
     assert.deepEqual(lines, []);
+    const front = new FrontJournal(at);
+    front.heard(OPEN);
+    front.said({ kind: 'refused', id: 1, error: { code: 'CANCELLED', message: 'nobody waits' } });
+    assert.equal(lines.pop()?.['level'], 'warn', 'somebody waits who is refused because nobody does');
     at.failed({}, { code: 'ORIGIN_REFUSED', message: 'no', status: 500 }, 'refused');
     at.transferred({ requestId: 'request-1' }, SHARD, null, 0, { kind: 'failed', error: { code: 'ORIGIN_TIMEOUT', message: 'late' } });
     assert.deepEqual(lines.map(({ level, msg }) => [level, msg]), [['warn', 'refused'], ['warn', 'a shard did not come from the origin']]);

@@ -18,11 +18,13 @@ describe('front/body-sender', () => {
   let asked: number[];
   let sent: { bytes: number; shard: number; slot: number }[];
   let done: number;
+  /** Handlers for room in the socket that were given to uWebSockets.js. */
+  let handlers: number;
   let sender: BodySender | null;
 
   beforeEach(() => {
     at = frontFixture(3);
-    [places, asked, sent, done, sender] = [new Map(), [], [], 0, null];
+    [places, asked, sent, done, handlers, sender] = [new Map(), [], [], 0, 0, null];
   });
   afterEach(() => at.close());
 
@@ -39,6 +41,11 @@ describe('front/body-sender', () => {
     at.app.get('/', (res) => {
       res.onAborted(() => sender?.stop());
       res.writeStatus('206 Partial Content');
+      const { onWritable } = res;
+      res.onWritable = (handler) => {
+        handlers += 1;
+        return onWritable.call(res, handler);
+      };
       sender = new BodySender(res, { arena: at.arena, followers: at.followers, throttle, watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes) }, events, from, to);
       sender.pump();
     });
@@ -54,8 +61,21 @@ describe('front/body-sender', () => {
     assert.equal(status, 206);
     assert.equal(headers['content-length'], '150000');
     assert.ok(body.equals(Buffer.concat([FIRST.subarray(-100_000), SECOND.subarray(0, 50_000)])));
-    assert.deepEqual([asked, done, sentBytes()], [[0, 1], 1, 150_000]);
+    assert.deepEqual([asked, done, sentBytes(), handlers], [[0, 1], 1, 150_000, 0]);
     assert.deepEqual(new Set(sent.map(({ shard, slot }) => `${shard} in ${slot}`)), new Set(['0 in 0', '1 in 1']));
+  });
+
+  it('is there for the socket\'s next room whenever there is more to come, so that uWebSockets.js does not cut the answer after 10 s', async () => {
+    places.set(0, at.place(0, FIRST.subarray(0, 1_000), 5_000, { lengthBytes: 5_000, releasedBytes: 700 }));
+    await serve(0, 5_000);
+    const answer = at.get('/');
+    await until(() => sentBytes() === 700, 'what is released');
+    assert.equal(handlers, 1);
+    at.arrives(0, FIRST.subarray(1_000, 5_000));
+    at.arena.setReleased(0, 5_000);
+    at.doorbells.ringAll();
+    assert.equal((await answer).body.length, 5_000);
+    assert.equal(handlers, 1, 'once is enough');
   });
 
   it('follows the watermark, and sends not a byte beyond it', async () => {
