@@ -587,8 +587,11 @@ export const MANIFEST_TYPES_MAX = 16_384;
 /** Nodes said to have a manifest that are tried, one after the other. */
 export const MANIFEST_HOLDERS_MAX = 3;
 
-/** A registry that was down just now is taken to be so still for this long by reads of what cannot change, while it is asked beside them this often. */
-export const OUTAGE_MS = 10_000;
+/**
+ * A registry that said nothing is taken to say nothing for this long by reads of what cannot change, longer than it is waited for
+ * (ORIGIN_ANSWER_DEADLINE_MS), so that nobody waits while it is asked beside them, this often.
+ */
+export const OUTAGE_MS = 30_000;
 export const OUTAGE_ASK_MS = 1_000;
 
 /** Registries whose outages are remembered. */

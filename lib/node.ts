@@ -166,7 +166,15 @@ export async function startNode(config: Config, options: { frontThreads?: number
     count: (name) => meter.count(name),
   });
   const manifests = new Manifests({ self: node, clock, arena, loader, facts, call });
-  const relays = new Relays({ relay: (job) => pools.run(job), gate, manifests, memory, outages, count: (name) => meter.count(name) });
+  const relays = new Relays({
+    relay: (job) => pools.run(job),
+    gate,
+    manifests,
+    memory,
+    outages,
+    spokenFor: (fields, failure) => observation.journal.failed(fields, failure, 'a registry is down: answered what it said before'),
+    count: (name) => meter.count(name),
+  });
 
   const inputs = statusInputs({ readiness, arena, residency, store, loader, facts, layers, pools, swarm });
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { ociErrorBody, ShoalError } from '../errors.ts';
+import { ociErrorBody, ShoalError, type WireError } from '../errors.ts';
 import { MANIFEST_TYPES_MAX } from '../limits.ts';
 import { isDown } from '../registry/access.ts';
 import { manifestsOf } from '../registry/manifest.ts';
@@ -20,6 +20,8 @@ export interface RelayParts {
   manifests: Manifests;
   memory: RegistryMemory;
   outages: Outages;
+  /** Something was answered in the place of a registry that failed so. */
+  spokenFor(fields: { requestId: string; upstream: string }, failure: WireError): void;
   count(name: CounterName): void;
 }
 
@@ -59,8 +61,12 @@ export class Relays {
     const kept = (asked === null ? null : await this.#kept(asked, request)) ?? (await this.#duringOutage(asked, request));
     if (kept !== null) return kept;
     const result = await this.#ask(request);
-    const stale = isFailure(result) ? await this.#stale(asked, request) : null;
-    if (stale !== null) return stale;
+    const failure = failureOf(result);
+    const stale = failure === null ? null : await this.#stale(asked, request);
+    if (failure !== null && stale !== null) {
+      this.#parts.spokenFor({ requestId: request.requestId, upstream: request.upstreamHost }, failure.toWire());
+      return stale;
+    }
     if (result.kind === 'failed') throw ShoalError.fromWire(result.error);
     if (request.what === 'manifest' && result.status === 200 && isSchema1(result.headers['content-type'], result.body)) {
       throw new ShoalError('SCHEMA1_UNSUPPORTED', 'the registry answered with a manifest of docker\'s schema 1, which is not supported: build the image anew, or let the client accept schema 2 or OCI manifests');
@@ -204,7 +210,8 @@ function manifestAnswer(request: RelayRequest, digest: string, contentType: stri
   return { status: 200, headers, body: request.method === 'HEAD' ? new Uint8Array(0) : body };
 }
 
-/** Whether a registry that gives this is down: it cannot be reached, does not answer in time, or fails (5xx). */
-function isFailure(result: RelayResult): boolean {
-  return result.kind === 'failed' ? isDown(ShoalError.fromWire(result.error)) : result.status >= 500;
+/** Why a registry that gives this is taken to be down: it cannot be reached, does not answer in time, or fails (5xx); null: it is not. */
+function failureOf(result: RelayResult): ShoalError | null {
+  const error = result.kind === 'failed' ? ShoalError.fromWire(result.error) : new ShoalError('ORIGIN_REFUSED', `answered ${result.status}`, { status: result.status });
+  return isDown(error) ? error : null;
 }

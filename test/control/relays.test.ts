@@ -40,12 +40,13 @@ describe('control/relays', () => {
   let recalled: Awaited<ReturnType<RegistryMemory['recall']>>;
   let greeting: string | null | undefined;
   let counts: string[];
+  let spokenFor: unknown[];
 
   beforeEach(() => {
     clock = new ManualClock();
     outages = new Outages(clock);
     kept = new Map();
-    [asked, reads, told, counts] = [[], [], [], []];
+    [asked, reads, told, counts, spokenFor] = [[], [], [], [], []];
     recalled = { right: null, manifest: null };
     greeting = undefined;
     setUp();
@@ -81,6 +82,7 @@ describe('control/relays', () => {
         asked.push(job);
         return result;
       },
+      spokenFor: ({ upstream }, { code, status }) => spokenFor.push([upstream, code, status]),
       count: (name) => counts.push(name),
     });
   }
@@ -170,6 +172,8 @@ describe('control/relays', () => {
       }
       assert.deepEqual(reads, [`${DIGEST} n:2`, `${DIGEST} n:2`]);
       assert.deepEqual(counts, ['stale.tag', 'stale.digest']);
+      const reason = failure.kind === 'failed' ? [failure.error.code, failure.error.code === 'ORIGIN_TIMEOUT' ? 504 : 502] : ['ORIGIN_REFUSED', failure.status];
+      assert.deepEqual(spokenFor[0], ['r.example', ...reason], 'the log says why');
       assert.equal(gate.mayHaveStale(SCOPE, 'Basic a'), true);
       assert.equal(gate.mayHave(SCOPE, 'Basic a', KEY), false, 'nothing fresh comes of it');
     });

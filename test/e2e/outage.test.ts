@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { needs } from '../programs.ts';
 import { Containerd } from './containerd.ts';
-import { tryRun, type Finished } from './daemon.ts';
+import { tryRun, withHosts, type Finished } from './daemon.ts';
 import { digestOf, makeImage, type TestImage } from './image.ts';
 import { freePorts, ShoalNode, type Answer } from './node.ts';
 import { DockerRegistry } from './registry.ts';
@@ -121,7 +121,8 @@ describe('e2e: the registry stops after one pull', () => {
     }
   });
 
-  it('behind a token server: for a token that was accepted, and no other', async () => {
+  it('behind a token server: for a token that was accepted, and no other', async function () {
+    needs(this, 'unshare');
     const authorization = `Bearer ${token}`;
     for (const reference of ['test', image.manifest.digest]) {
       assertStale(await get(`team/app/manifests/${reference}`, { host: 'tokens', authorization }));
@@ -129,7 +130,10 @@ describe('e2e: the registry stops after one pull', () => {
         assert.equal((await get(`team/app/manifests/${reference}`, { host: 'tokens', authorization: other })).status, 502, other);
       }
     }
-    assert.equal(digestOf((await get(`team/app/blobs/${image.layers[0]!.digest}`, { host: 'tokens', authorization })).body), image.layers[0]!.digest);
+    const hostsFile = join(dir, 'hosts');
+    await writeFile(hostsFile, '127.0.0.1 localhost tokens\n');
+    const skopeo = withHosts(hostsFile, 'skopeo', ['copy', '--src-tls-verify=false', '--preserve-digests', '--src-registry-token', token, `docker://tokens:${second.proxyPort}/team/app:test`, `dir:${join(dir, 'by-token')}`]);
+    await assertCopied(await tryRun(skopeo.program, skopeo.args), 'by-token');
     const challenged = await get('team/app/manifests/test', { host: 'tokens' });
     assert.deepEqual([challenged.status, challenged.headers['www-authenticate']], [401, `Bearer realm="${tokens.realm}",service="${tokens.service}",scope="repository:team/app:pull"`]);
   });
