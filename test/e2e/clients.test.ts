@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Context } from 'mocha';
 import { needs } from '../programs.ts';
-import { containerdAssets } from './assets.ts';
-import { ContainerdClient, PodmanClient, SkopeoClient, type Client } from './clients.ts';
+import { CLIENTS, RANGE_BYTES, RANGES_AT_ONCE, type Client } from './clients.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { makeImage, makeIndex, type TestImage } from './image.ts';
 import { freePorts, ShoalNode } from './node.ts';
@@ -13,26 +11,8 @@ import { scratchFolder } from './scratch-folder.ts';
 import { TokenServer } from './token-server.ts';
 
 const CREDENTIALS = 'alice:wonder';
-const RANGE_BYTES = 1024 * 1024;
-const RANGES_AT_ONCE = 4;
 /** A config that is smaller than a request may be asked for together with the right to read it. */
 const SLACK_BYTES = 2_000;
-
-const clients: [name: string, start: (context: Context, dir: string) => Promise<Client>][] = [
-  ['containerd 1.6', async (context, dir) => {
-    needs(context, 'containerd', 'ctr', 'runc');
-    return ContainerdClient.start(dir);
-  }],
-  ['containerd 2.4', async (context, dir) => {
-    const [containerd = '', ctr = ''] = containerdAssets.needs(context, 'containerd', 'ctr');
-    return ContainerdClient.start(dir, { containerd, ctr, parallel: { rangeBytes: RANGE_BYTES, requests: RANGES_AT_ONCE } });
-  }],
-  ['skopeo', async (_context, dir) => new SkopeoClient(dir)],
-  ['podman', async (context, dir) => {
-    needs(context, 'podman');
-    return new PodmanClient(dir);
-  }],
-];
 
 describe('e2e: every client gets through a node what it gets from the registry', () => {
   let dir: string;
@@ -79,7 +59,7 @@ describe('e2e: every client gets through a node what it gets from the registry',
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
-  for (const [clientName, start] of clients) {
+  for (const [clientName, start] of CLIENTS) {
     describe(clientName, () => {
       let client: Client;
 
@@ -91,7 +71,7 @@ describe('e2e: every client gets through a node what it gets from the registry',
 
       after(() => client?.stop());
 
-      for (const [what, name] of [['one layer', 'one'], ['forty layers', 'forty'], ['several architectures', 'several'], ['private, registrySide a token server', 'private']] as const) {
+      for (const [what, name] of [['one layer', 'one'], ['forty layers', 'forty'], ['several architectures', 'several'], ['private, behind a token server', 'private']] as const) {
         it(what, async () => {
           const { repository, tagDigest, image, others, isPrivate } = images[name]!;
           const [seen, origin] = [clientSide, registrySide].map((sides) => sides[isPrivate ? 1 : 0]!) as [CountingProxy, CountingProxy];
@@ -120,7 +100,7 @@ describe('e2e: every client gets through a node what it gets from the registry',
           for (const { digest, size } of [image.config, ...image.layers]) assert.ok((seen.blobs.get(digest)?.bytes ?? 0) >= size, `${digest} came past the node`);
           for (const { layers } of others) for (const { digest } of layers) assert.equal(origin.blobs.get(digest), undefined, 'of another architecture');
           // Whichever client is first; for the others it is in the node.
-          assert.ok(origin.blobBytes <= (clientName === clients[0]![0] ? image.blobBytes + SLACK_BYTES : SLACK_BYTES), `${origin.blobBytes} bytes of ${image.blobBytes} left the registry`);
+          assert.ok(origin.blobBytes <= (clientName === CLIENTS[0]![0] ? image.blobBytes + SLACK_BYTES : SLACK_BYTES), `${origin.blobBytes} bytes of ${image.blobBytes} left the registry`);
         });
       }
     });
@@ -131,7 +111,7 @@ describe('e2e: every client gets through a node what it gets from the registry',
     await registries[0]!.push(image, 'team/ranges');
     const home = join(dir, 'ranges-client');
     await mkdir(home);
-    const client = await clients[1]![1](this, home);
+    const client = await CLIENTS[1]![1](this, home);
     const [seen, origin] = [clientSide[0]!, registrySide[0]!];
     try {
       await client.mirror(origin.host, `http://${seen.host}`);

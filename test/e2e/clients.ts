@@ -1,11 +1,18 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Context } from 'mocha';
 import { CertsDir } from '../../lib/runtimes/certs-dir.ts';
 import { replaceFile, systemDisk } from '../../lib/runtimes/disk.ts';
 import { dropInFor, dropInName } from '../../lib/runtimes/podman-registries.ts';
+import { needs } from '../programs.ts';
+import { containerdAssets } from './assets.ts';
 import { Containerd, type ContainerdPrograms } from './containerd.ts';
 import { tryRun, type Finished } from './daemon.ts';
 import { digestOf } from './image.ts';
+
+/** How containerd of today reads a layer here. */
+export const RANGE_BYTES = 1024 * 1024;
+export const RANGES_AT_ONCE = 4;
 
 /** Something that pulls images, with everything of its own. References are `<registry>/<repository>:<tag>`. */
 export interface Client {
@@ -135,3 +142,20 @@ export class PodmanClient extends LibraryClient {
     return this.run('podman', '--root', join(this.dir, 'root'), '--runroot', join(this.dir, 'run'), '--tmpdir', join(this.dir, 'tmp'), '--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', ...args);
   }
 }
+
+/** Every client there is to test with, and how it is started with all its own in a folder; skips, aloud, what this machine has not. */
+export const CLIENTS: readonly [name: string, start: (context: Context, dir: string) => Promise<Client>][] = [
+  ['containerd 1.6', async (context, dir) => {
+    needs(context, 'containerd', 'ctr', 'runc');
+    return ContainerdClient.start(dir);
+  }],
+  ['containerd 2.4', async (context, dir) => {
+    const [containerd = '', ctr = ''] = containerdAssets.needs(context, 'containerd', 'ctr');
+    return ContainerdClient.start(dir, { containerd, ctr, parallel: { rangeBytes: RANGE_BYTES, requests: RANGES_AT_ONCE } });
+  }],
+  ['skopeo', async (_context, dir) => new SkopeoClient(dir)],
+  ['podman', async (context, dir) => {
+    needs(context, 'podman');
+    return new PodmanClient(dir);
+  }],
+];

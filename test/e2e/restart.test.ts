@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,22 +8,10 @@ import { OriginServer, serveRanges } from '../registry/origin-server.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { digestOf, noise } from './image.ts';
 import { ShoalNode } from './node.ts';
+import { HEADERS_FROM_BYTES, storedShards } from './stored-shards.ts';
 
 const BLOB = noise(12 * SHARD_BYTES + 12_345, 3);
 const DIGEST = digestOf(BLOB);
-const HEADERS_FROM_BYTES = 4_096;
-const HEADER_BYTES = 128;
-
-/** The committed shards of a cache's header table (the layout is in lib/cache/header.ts). */
-async function storedShards(cacheDir: string): Promise<{ offsetBytes: number; lengthBytes: number }[]> {
-  const table = await readFile(join(cacheDir, 'index'));
-  const found: { offsetBytes: number; lengthBytes: number }[] = [];
-  for (let at = HEADERS_FROM_BYTES; at + HEADER_BYTES <= table.length; at += HEADER_BYTES) {
-    if (table.toString('latin1', at, at + 4) !== 'SHRD') continue;
-    found.push({ offsetBytes: Number(table.readBigUInt64LE(at + 24)), lengthBytes: table.readUInt32LE(at + 36) });
-  }
-  return found;
-}
 
 describe('e2e: a node that dies, and a disk that lies', () => {
   let dir: string;
