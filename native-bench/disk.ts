@@ -9,7 +9,7 @@ import { openDirect, openOwn } from '../lib/io/aligned.ts';
 import { Arena } from '../lib/io/arena.ts';
 import { allocateFile } from '../lib/io/slab-space.ts';
 import { openSlabFiles } from '../lib/io/slab-files.ts';
-import { SHARD_BYTES } from '../lib/limits.ts';
+import { CACHE_IO_DEPTH, SHARD_BYTES } from '../lib/limits.ts';
 import { StoreRates, rawRate } from './disk/rates.ts';
 import type { Rate } from './disk/rates.ts';
 
@@ -17,8 +17,6 @@ import type { Rate } from './disk/rates.ts';
  * What the cache's disk gives raw, and what share of it the store reaches: `node native-bench/disk.ts --dir D`.
  * Raw and store take turns, and each figure is the median of the runs, so that a busy machine hurts both alike.
  */
-const BLOCKS_BYTES = [64 * 1024, 512 * 1024, SHARD_BYTES];
-const DEPTHS = [1, 2, 4, 8];
 /** Room in the slab for the shards, the table and the overheads. */
 const SPARE_BYTES = 16 * SHARD_BYTES;
 
@@ -39,9 +37,12 @@ const options = new Command('disk')
   .option('--dir <dir>', 'a directory on the disk in question', tmpdir())
   .option('--megabytes <n>', 'bytes moved per figure, MiB', '256')
   .option('--runs <n>', 'runs per figure; the median counts', '3')
+  .option('--blocks <list>', 'sizes of a job, KiB; the store is measured at that of a shard', `64,512,${SHARD_BYTES / 1024}`)
+  .option('--depths <list>', `jobs at once; a node's own is ${CACHE_IO_DEPTH}`, '1,2,3,4,8')
+  .option('--access <list>', 'of direct, buffered', 'direct,buffered')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ dir: string; megabytes: string; runs: string; json?: boolean }>();
+  .opts<{ dir: string; megabytes: string; runs: string; blocks: string; depths: string; access: string; json?: boolean }>();
 
 // libuv makes its pool at the first use and never larger: depth 8 needs eight threads from the start.
 if (process.env['UV_THREADPOOL_SIZE'] === undefined) {
@@ -66,6 +67,8 @@ function chill(path: string): void {
   spawnSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
 }
 
+const blocksBytes = options.blocks.split(',').map((kibibytes) => Number(kibibytes) * 1024);
+const depths = options.depths.split(',').map(Number);
 const fileBytes = Number(options.megabytes) * 1024 * 1024;
 const runs = Number(options.runs);
 const rows: Row[] = [];
@@ -74,13 +77,13 @@ const dir = await mkdtemp(join(options.dir, 'shoal-disk-'));
 const notes: string[] = [];
 const log = { info: () => undefined, warn: (_: unknown, message: string) => void notes.push(message) };
 try {
-  const arena = Arena.create(2 * Math.max(...DEPTHS) * SHARD_BYTES);
+  const arena = Arena.create(2 * Math.max(...depths) * SHARD_BYTES);
   for (let slot = 0; slot < arena.slotCount; slot++) {
     arena.tryLock(slot);
     arena.begin(slot);
     arena.bytes(slot).forEach((_, at, bytes) => (bytes[at] = (at * (slot + 7)) ^ (at >> 9)));
   }
-  for (const access of ['direct', 'buffered'] as const) await measure(access, arena);
+  for (const access of ['direct', 'buffered'] as const) if (options.access.split(',').includes(access)) await measure(access, arena);
 } finally {
   await rm(dir, { recursive: true });
 }
@@ -97,8 +100,8 @@ async function measure(access: Row['access'], arena: Arena): Promise<void> {
   const cold = (path: string): void => void (access === 'buffered' && chill(path));
   // The first writes turn allocated blocks into written ones: no figure of ours, and the same for raw and store.
   await rawRate('write', file, arena, fileBytes, SHARD_BYTES, 4);
-  for (const depth of access === 'direct' ? DEPTHS : [4]) {
-    for (const blockBytes of BLOCKS_BYTES) {
+  for (const depth of access === 'direct' ? depths : [CACHE_IO_DEPTH]) {
+    for (const blockBytes of blocksBytes) {
       const raw: Record<Row['op'], Rate[]> = { write: [], read: [] };
       const store: Record<Row['op'], Rate[]> = { write: [], read: [] };
       const checked: Rate[] = [];

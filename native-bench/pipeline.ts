@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import { makeLayer } from './pipeline/layers.ts';
+import { Line } from './pipeline/line.ts';
 import { pull } from './pipeline/pull.ts';
 import { REPOSITORY, startDockerRegistry, startEmbeddedRegistry } from './pipeline/registries.ts';
 import { Pattern } from './pread/pattern.ts';
@@ -39,6 +40,7 @@ interface Run {
 const options = new Command('pipeline')
   .description('what a cold pull takes and costs, held against the direct one')
   .addOption(new Option('--registry <kind>', 'which one').choices(['docker', 'embedded']).default('docker'))
+  .option('--line <megabits>', 'put the docker registry behind a line of so many Mbit/s (a network namespace; needs root)')
   .option('--megabytes <n>', 'size of all layers together, MiB', '1024')
   .option('--layers <n>', 'layers pulled at once', '1')
   .option('--memory <list>', 'arenas of nodes, MiB', '256')
@@ -48,7 +50,7 @@ const options = new Command('pipeline')
   .option('--profile <dir>', 'leave profiles of every thread of every node there')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ registry: 'docker' | 'embedded'; megabytes: string; layers: string; memory: string; ways: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
+  .opts<{ registry: 'docker' | 'embedded'; line?: string; megabytes: string; layers: string; memory: string; ways: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
 
 const totalBytes = Number(options.megabytes) * 2 ** 20;
 const gigabytes = totalBytes / 1e9;
@@ -61,14 +63,17 @@ const setups = [
   ...options.memory.split(',').flatMap((memory) => ['alone', 'swarm'].filter((way) => asked.includes(way)).map((way) => ({ way, memory: Number(memory) }))),
 ];
 const runs = setups.map((): Run[] => []);
+process.setMaxListeners(100); // Each process under test has one on our exit.
 const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
-const registry = options.registry === 'docker' ? await startDockerRegistry(dir, [warmLayer, ...layers]) : await startEmbeddedRegistry([warmLayer, ...layers]);
+const line = options.line === undefined ? null : new Line(Number(options.line));
+const registry = options.registry === 'docker' ? await startDockerRegistry(dir, [warmLayer, ...layers], line) : await startEmbeddedRegistry([warmLayer, ...layers]);
 try {
   for (let run = 0; run < Number(options.runs); run++) {
     for (const [index, setup] of setups.entries()) runs[index]!.push(await measure(setup, run));
   }
 } finally {
   await registry.process.stop();
+  line?.remove();
   await rm(dir, { recursive: true, force: true });
 }
 
@@ -129,7 +134,7 @@ const rows = setups.map(({ way, memory }, index) => {
   };
 });
 if (options.json === true) {
-  console.log(JSON.stringify({ registry: options.registry, totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
+  console.log(JSON.stringify({ registry: options.registry, lineMegabits: line === null ? null : Number(options.line), totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
 } else {
   const head = ['way', 'arena MiB', 'GB/s', 'time / direct', 'first byte ms', 'CPU-s/GB', ...THREADS, 'resident MB'];
   const table = new Table({ head, colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')), style: { head: [], border: [], compact: true } });

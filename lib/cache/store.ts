@@ -180,10 +180,13 @@ export class CacheStore {
     this.#closed = true;
     const { promise: late, resolve } = Promise.withResolvers<'late'>();
     const timer = this.#clock.after(CACHE_STALL_MS, () => resolve('late'));
-    while (this.#inFlight.size > 0) {
-      if ((await Promise.race([Promise.allSettled(this.#inFlight), late])) === 'late') break;
-    }
+    await Promise.race([this.idle(), late]);
     timer.cancel();
+  }
+
+  /** Resolves when nothing is in flight any more, headers included. */
+  async idle(): Promise<void> {
+    while (this.#inFlight.size > 0) await Promise.allSettled(this.#inFlight);
   }
 
   #stored(key: string, shard: number): Entry | undefined {

@@ -68,6 +68,8 @@ export class StoreRates {
 
   async saveAll(): Promise<Rate> {
     this.#store.drop(BLOB);
+    // The headers of what was there are emptied before the clock starts.
+    await this.#store.idle();
     const generations: number[] = [];
     const checksums: Uint8Array[] = [];
     for (let slot = 0; slot < this.#lanes; slot++) {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PinnedProcess } from '../vs/pinned-process.ts';
 import { freePort } from '../vs/rivals.ts';
+import type { Line } from './line.ts';
 import { layerPieces, type Layer } from './layers.ts';
 
 /** A registry in a process of its own, which holds layers in `REPOSITORY`. */
@@ -15,8 +16,8 @@ export interface BenchRegistry {
 export const REPOSITORY = 'bench/image';
 const EMBEDDED = fileURLToPath(new URL('registry-process.ts', import.meta.url));
 
-/** Debian's docker-registry over a filesystem laid out as its own pushes leave it. */
-export async function startDockerRegistry(dir: string, layers: readonly Layer[]): Promise<BenchRegistry> {
+/** Debian's docker-registry over a filesystem laid out as its own pushes leave it; on loopback, or behind a line. */
+export async function startDockerRegistry(dir: string, layers: readonly Layer[], line: Line | null): Promise<BenchRegistry> {
   const root = join(dir, 'registry');
   for (const { seed, lengthBytes, digest } of layers) {
     const hex = digest.slice('sha256:'.length);
@@ -29,11 +30,13 @@ export async function startDockerRegistry(dir: string, layers: readonly Layer[])
     await writeFile(join(linkDir, 'link'), digest);
   }
   const port = await freePort();
+  const host = line?.host ?? '127.0.0.1';
+  const command = ['docker-registry', 'serve', join(dir, 'registry.json')];
   const config = join(dir, 'registry.json');
-  await writeFile(config, JSON.stringify({ version: '0.1', log: { level: 'error', accesslog: { disabled: true } }, storage: { filesystem: { rootdirectory: root } }, http: { addr: `127.0.0.1:${port}` } }));
-  const server = new PinnedProcess(null, ['docker-registry', 'serve', config]);
-  await server.listening(port);
-  return { url: `http://127.0.0.1:${port}`, process: server };
+  await writeFile(config, JSON.stringify({ version: '0.1', log: { level: 'error', accesslog: { disabled: true } }, storage: { filesystem: { rootdirectory: root } }, http: { addr: `${host}:${port}` } }));
+  const server = new PinnedProcess(null, line?.wrap(command) ?? command);
+  await server.listening(port, host);
+  return { url: `http://${host}:${port}`, process: server };
 }
 
 /** The registry of `shoal up` (lib/demo/registry.ts), with the layers in its memory, behind tokens. */

@@ -34,10 +34,10 @@ export class PinnedProcess {
     return this.#words;
   }
 
-  /** Resolves once `port` on loopback takes connections; throws the server's own words when it ends instead. */
-  async listening(port: number): Promise<void> {
+  /** Resolves once `port` takes connections, on loopback unless told; throws the server's own words when it ends instead. */
+  async listening(port: number, host = '127.0.0.1'): Promise<void> {
     const untilMs = performance.now() + START_DEADLINE_MS;
-    while (!(await answers(port))) {
+    while (!(await answers(port, host))) {
       if (this.#child.exitCode !== null || this.#child.pid === undefined || performance.now() > untilMs) throw new Error(`${this.#name} does not serve: ${this.#words}`);
       await after(LOOK_MS);
     }
@@ -73,9 +73,9 @@ export function pinSelf(core: number): void {
   spawnSync('taskset', ['-acp', String(core), String(process.pid)]);
 }
 
-function answers(port: number): Promise<boolean> {
+function answers(port: number, host: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, host);
     const end = (answered: boolean): void => {
       socket.destroy();
       resolve(answered);
