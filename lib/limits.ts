@@ -539,6 +539,18 @@ export const PROBE_TIMEOUT_MS = 2_000;
 /** Blobs that `shoal preheat` reads at once: as many as a runtime, so that it never takes a node from those who pull. */
 export const PREHEAT_CONCURRENCY = PULL_CONCURRENCY;
 
+/** Shards that a node brings to itself at once because others tell it to: half of what a runtime's own pull has under way. */
+export const HOLD_SHARDS_AT_ONCE = 16;
+
+/** A node says within PEER_HOLD_MS how far it is with a blob; this much later it counts as away. */
+export const PREHEAT_CALL_DEADLINE_MS = 5_000;
+
+/** Nodes that `shoal preheat --nodes` has at work at once. */
+export const PREHEAT_NODES_AT_ONCE = 64;
+
+/** A node that has not one shard more after this long has failed; it may be small, or slow, but not that slow. */
+export const PREHEAT_NODE_PATIENCE_MS = 60_000;
+
 /** Attempts of `shoal preheat` on one layer that bring not one byte; any byte starts the count anew. */
 export const PREHEAT_FRUITLESS_MAX = 5;
 

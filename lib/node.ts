@@ -14,10 +14,12 @@ import { Manifests } from './control/manifests.ts';
 import { PeerCalls } from './control/peer-calls.ts';
 import { RegistryMemory } from './control/registry-memory.ts';
 import { Relays } from './control/relays.ts';
+import { Holdings } from './control/holdings.ts';
 import { LayerGate } from './control/layer-gate.ts';
 import { ShardLoader } from './control/loader.ts';
 import { startPools } from './control/pools.ts';
 import { claimPort } from './control/ports.ts';
+import { Preheats } from './control/preheats.ts';
 import { ReadAhead } from './control/read-ahead.ts';
 import { Residency } from './control/residency.ts';
 import { SwarmDriver } from './control/swarm-driver.ts';
@@ -83,11 +85,12 @@ export async function startNode(config: Config, options: { frontThreads?: number
   );
   const store = openStore(files, pools, observation, clock);
   const outages = new Outages(clock);
+  const totalOf = (key: string): number | null => facts.totalOf(key) ?? store.totalOf(key) ?? null;
   const gate = new Gate({
     outages,
     ledger: new AccessLedger({ clock, ttlMs: ProxyConfig.accessTtl * 1000, staleTtlMs: ProxyConfig.accessStaleTtl * 1000, check: ProxyConfig.accessCheck }),
     probe: (job) => pools.run(job),
-    totalOf: (key) => facts.totalOf(key) ?? store.totalOf(key) ?? null,
+    totalOf,
     sized: (key, totalBytes) => facts.setTotal(key, totalBytes),
     count: (name) => meter.count(name),
   });
@@ -176,6 +179,9 @@ export async function startNode(config: Config, options: { frontThreads?: number
     count: (name) => meter.count(name),
   });
 
+  const holdings = new Holdings(loader, clock);
+  const preheats = new Preheats({ self: node, members: () => swarm.members(), gate, totalOf, holdings, call });
+
   const inputs = statusInputs({ readiness, arena, residency, store, loader, facts, layers, pools, swarm });
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));
   const open = { streams: 0 };
@@ -186,6 +192,8 @@ export async function startNode(config: Config, options: { frontThreads?: number
         streams: { loader, gate, layers, facts, ahead, slotCount: arena.slotCount, open, isInner: (shard) => isInner(node, shard) },
         peers: swarm.deskParts(),
         memory,
+        holdings,
+        preheats,
         relay: (request) => relays.answer(request),
         page,
         audit: (batch, lines) => observation.audit?.accept(batch, lines),

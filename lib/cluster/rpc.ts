@@ -9,6 +9,8 @@ import { RECALL_IDS_MAX } from '../limits.ts';
  *     424 the origin's refusal, as a WireError
  *   GET /rpc/stat/<key>/<shard>?node=A&report=R[&parent=B][&zone=Z]
  *     200 {totalBytes, lengthBytes, checksum}   404   503   424
+ *   GET /rpc/fetch/<key>?total=N   to bring the blob to itself; answered after a moment at most, to be asked again until all is held
+ *     200 {shards, held, error}
  *   GET /rpc/recall/<id>[,<id>...]   what registries said lately (lib/registry/words.ts)
  *     200 {<id>: {word, ageMs, node}, ...}
  *   GET /rpc/words, its `shoal-words` header the same object, sealed: to be remembered
@@ -81,6 +83,23 @@ export function parseStat(path: string, query: string): StatQuery | null {
   const report = REPORTS.find((known) => known === more.get('report'));
   if (shard === null || report === undefined || !NODE.test(node) || (parent !== null && !NODE.test(parent))) return null;
   return { ...shard, node, zone: more.get('zone'), parent, report };
+}
+
+/** A blob that a node is to bring to itself. */
+export interface FetchQuery {
+  key: string;
+  totalBytes: number;
+}
+
+export function fetchPath(query: FetchQuery): string {
+  return `/rpc/fetch/${query.key}?total=${query.totalBytes}`;
+}
+
+/** The request of a path and query, or null when they are not one. */
+export function parseFetch(path: string, query: string): FetchQuery | null {
+  const key = /^\/rpc\/fetch\/((?:sha256|url):[0-9a-f]{64})$/.exec(path)?.[1];
+  const total = new URLSearchParams(query).get('total') ?? '';
+  return key === undefined || !/^\d{1,14}$/.test(total) ? null : { key, totalBytes: Number(total) };
 }
 
 /** Where a node is told words to remember. */

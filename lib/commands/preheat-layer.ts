@@ -44,10 +44,10 @@ export async function readLayer(source: BlobSource, repository: string, blob: Bl
 }
 
 /** Whether asking again may help: not after a clear no. */
-function isPassing({ code, status }: ShoalError): boolean {
+export function isPassing({ code, status }: ShoalError): boolean {
   return code === 'ORIGIN_UNREACHABLE' || code === 'ORIGIN_BROKEN' || (code === 'ORIGIN_REFUSED' && (status >= 500 || status === 408 || status === 429));
 }
 
-function pause(clock: Clock, delayMs: number): Promise<void> {
+export function pause(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((give) => void clock.after(delayMs, give));
 }

@@ -11,6 +11,8 @@ export interface LayerProgress {
 
 export interface LayerBoard {
   layer(blob: BlobDescriptor): LayerProgress;
+  /** A node that brings `sizeBytes` to itself. */
+  node(name: string, sizeBytes: number): LayerProgress;
   close(): void;
 }
 
@@ -23,17 +25,19 @@ export function layerBoard(stream: NodeJS.WriteStream, write: (text: string) => 
 
 function bars(stream: NodeJS.WriteStream): LayerBoard {
   const board = new MultiBar({ format: '  {name} {bar} {percentage} %  {size}', stream, hideCursor: true, clearOnComplete: true, barsize: 28, autopadding: true }, Presets.shades_classic);
+  const row = (name: string, sizeBytes: number): LayerProgress => {
+    const bar = board.create(sizeBytes, 0, { name, size: formatBytes(sizeBytes) });
+    return {
+      advance: (bytes) => bar.increment(bytes),
+      done(seconds, problem) {
+        board.remove(bar);
+        board.log(verdict(name, sizeBytes, seconds, problem));
+      },
+    };
+  };
   return {
-    layer(blob) {
-      const bar = board.create(blob.sizeBytes, 0, { name: shortName(blob), size: formatBytes(blob.sizeBytes) });
-      return {
-        advance: (bytes) => bar.increment(bytes),
-        done(seconds, problem) {
-          board.remove(bar);
-          board.log(verdict(blob, seconds, problem));
-        },
-      };
-    },
+    layer: (blob) => row(shortName(blob), blob.sizeBytes),
+    node: row,
     close() {
       // Lines are written with the next drawing, which the last one would not see.
       board.update();
@@ -44,15 +48,17 @@ function bars(stream: NodeJS.WriteStream): LayerBoard {
 
 /** Plain lines, for a pipe or a file. */
 function plainLayers(write: (text: string) => void): LayerBoard {
+  const row = (name: string, sizeBytes: number): LayerProgress => ({ advance: () => undefined, done: (seconds, problem) => write(verdict(name, sizeBytes, seconds, problem)) });
   return {
-    layer: (blob) => ({ advance: () => undefined, done: (seconds, problem) => write(verdict(blob, seconds, problem)) }),
+    layer: (blob) => row(shortName(blob), blob.sizeBytes),
+    node: row,
     close: () => undefined,
   };
 }
 
-function verdict(blob: BlobDescriptor, seconds: number, problem: string | null): string {
-  const state = problem === null ? `${formatBytes(blob.sizeBytes)} in ${formatSeconds(seconds)}` : `FAILED after ${formatSeconds(seconds)}: ${problem}`;
-  return `  ${shortName(blob)} ${state}\n`;
+function verdict(name: string, sizeBytes: number, seconds: number, problem: string | null): string {
+  const state = problem === null ? `${formatBytes(sizeBytes)} in ${formatSeconds(seconds)}` : `FAILED after ${formatSeconds(seconds)}: ${problem}`;
+  return `  ${name} ${state}\n`;
 }
 
 function shortName({ digest }: BlobDescriptor): string {

@@ -2,23 +2,29 @@ import { Agent, request } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { RegistryAddress } from '../demo/registry-client.ts';
 import type { Credentials } from '../demo/registry-token.ts';
-import { ShoalError } from '../errors.ts';
+import * as z from 'zod';
+import { errorTable, ShoalError } from '../errors.ts';
 import { ORIGIN_CONNECT_TIMEOUT_MS, PREHEAT_CONCURRENCY, PULL_HEAD_TIMEOUT_MS, PULL_SILENCE_MS } from '../limits.ts';
 import type { BlobSource } from './preheat-layer.ts';
+
+const swarmView = z.object({ self: z.string(), nodes: z.array(z.object({ node: z.string(), role: z.string(), zone: z.string().nullable() })) });
+const count = z.int().min(0);
+const nodeHolding = z.object({ shards: count, held: count, error: z.object({ message: z.string() }).nullable() });
+const ociError = z.object({ errors: z.array(z.object({ message: z.string(), detail: z.object({ code: z.string() }) })).min(1) });
+
+export type SwarmView = z.output<typeof swarmView>;
+/** How much of a blob a node has, in shards, and what the last failure was. */
+export type NodeHolding = z.output<typeof nodeHolding>;
 
 /** Blobs of one registry by way of a node, from any byte on. `close` drops its connections. */
 export class NodeBlobs implements BlobSource {
   readonly #address: RegistryAddress;
   readonly #credentials: Credentials | null;
-  readonly #agent = new Agent({
-    connections: PREHEAT_CONCURRENCY,
-    connect: { timeout: ORIGIN_CONNECT_TIMEOUT_MS },
-    headersTimeout: PULL_HEAD_TIMEOUT_MS,
-    bodyTimeout: PULL_SILENCE_MS,
-  });
+  readonly #agent: Agent;
   #authorization: string | null = null;
 
-  constructor(address: RegistryAddress, credentials: Credentials | null) {
+  constructor(address: RegistryAddress, credentials: Credentials | null, connections = PREHEAT_CONCURRENCY) {
+    this.#agent = new Agent({ connections, connect: { timeout: ORIGIN_CONNECT_TIMEOUT_MS }, headersTimeout: PULL_HEAD_TIMEOUT_MS, bodyTimeout: PULL_SILENCE_MS });
     this.#address = address;
     this.#credentials = credentials;
   }
@@ -38,25 +44,54 @@ export class NodeBlobs implements BlobSource {
     }
   }
 
+  /** Who is in the swarm of the node that is asked, and which of them that is. */
+  async nodes(): Promise<SwarmView> {
+    const view = swarmView.safeParse(await this.#json(new URL('/shoal/nodes', this.#address.url)));
+    if (!view.success) throw new ShoalError('ORIGIN_BROKEN', `${this.#address.url} does not say who is in its swarm: is it a Shoal node of this version?`);
+    return view.data;
+  }
+
+  /** Has `node` bring a blob to itself; how far it is. */
+  async preheat(node: string, repository: string, digest: string): Promise<NodeHolding> {
+    const holding = nodeHolding.safeParse(await this.#json(this.#url(`/shoal/preheat/${node}/v2/${repository}/blobs/${digest}`)));
+    if (!holding.success) throw new ShoalError('ORIGIN_BROKEN', `${this.#address.url} does not say how far ${node} is`);
+    return holding.data;
+  }
+
   close(): Promise<void> {
     return this.#agent.destroy();
   }
 
   async #get(repository: string, digest: string, startBytes: number): Promise<Dispatcher.ResponseData> {
-    const url = new URL(`/v2/${repository}/blobs/${digest}`, this.#address.url);
+    const url = this.#url(`/v2/${repository}/blobs/${digest}`);
+    const answer = await this.#authorized(url, startBytes === 0 ? {} : { range: `bytes=${startBytes}-` });
+    if (answer.statusCode === 200 || String(answer.headers['content-range']).startsWith(`bytes ${startBytes}-`)) return answer;
+    await answer.body.dump().catch(() => undefined);
+    throw new ShoalError('ORIGIN_REFUSED', `${url.origin}${url.pathname} answered another range than was asked for`);
+  }
+
+  #url(path: string): URL {
+    const url = new URL(path, this.#address.url);
     if (this.#address.namespace !== null) url.searchParams.set('ns', this.#address.namespace);
-    const range: Record<string, string> = startBytes === 0 ? {} : { range: `bytes=${startBytes}-` };
+    return url;
+  }
+
+  async #json(url: URL): Promise<unknown> {
+    const { body } = await this.#authorized(url, {});
+    return body.json().catch(() => null);
+  }
+
+  /** A 200 or 206, with a token where one is asked for. */
+  async #authorized(url: URL, headers: Record<string, string>): Promise<Dispatcher.ResponseData> {
     for (let attempt = 0; ; attempt++) {
       const sent = this.#authorization;
-      const answer = await this.#send(url, sent === null ? range : { ...range, authorization: sent });
-      const { statusCode, headers } = answer;
-      if (statusCode === 200) return answer;
-      if (statusCode === 206 && String(headers['content-range']).startsWith(`bytes ${startBytes}-`)) return answer;
+      const answer = await this.#send(url, sent === null ? headers : { ...headers, authorization: sent });
+      const { statusCode } = answer;
+      if (statusCode === 200 || statusCode === 206) return answer;
+      if (statusCode !== 401 || attempt > 0) throw refusal(url, statusCode, await reasonIn(answer));
       await answer.body.dump().catch(() => undefined);
-      if (statusCode === 206) throw new ShoalError('ORIGIN_REFUSED', `${url.origin}${url.pathname} answered another range than was asked for`);
-      if (statusCode !== 401 || attempt > 0) throw refusal(url, statusCode);
       // Another read may have got a fresh token meanwhile.
-      if (sent === this.#authorization) this.#authorization = await this.#answerChallenge(url, String(headers['www-authenticate'] ?? ''));
+      if (sent === this.#authorization) this.#authorization = await this.#answerChallenge(url, String(answer.headers['www-authenticate'] ?? ''));
     }
   }
 
@@ -94,8 +129,14 @@ function basic({ username, password }: Credentials): string {
 }
 
 /** The path, never the query: that may hold a signature. */
-function refusal(url: URL, status: number): ShoalError {
-  return new ShoalError('ORIGIN_REFUSED', `${url.origin}${url.pathname} answered ${status}`, { status });
+function refusal(url: URL, status: number, reason: string | null = null): ShoalError {
+  return new ShoalError('ORIGIN_REFUSED', `${url.origin}${url.pathname} answered ${status}${reason === null ? '' : `: ${reason}`}`, { status });
+}
+
+/** What an error in the OCI format says in a node's own words; null for anybody else's. */
+async function reasonIn(answer: Dispatcher.ResponseData): Promise<string | null> {
+  const said = ociError.safeParse(await answer.body.json().catch(() => null));
+  return said.success && said.data.errors[0]!.detail.code in errorTable ? said.data.errors[0]!.message : null;
 }
 
 /** The system's code or the error's message, on one line. */

@@ -4,10 +4,11 @@ import type { BlobDescriptor } from '../demo/image.ts';
 import { RegistryClient } from '../demo/registry-client.ts';
 import type { Credentials } from '../demo/registry-token.ts';
 import { ShoalError } from '../errors.ts';
-import { PREHEAT_CONCURRENCY } from '../limits.ts';
+import { PREHEAT_CONCURRENCY, PREHEAT_NODES_AT_ONCE } from '../limits.ts';
 import { namedImage, ownPlatform, parsePlatform, planPreheat } from './preheat-image.ts';
 import type { NamedImage, Platform } from './preheat-image.ts';
 import { readLayer } from './preheat-layer.ts';
+import { chooseNodes, spread, type NodeResult } from './preheat-nodes.ts';
 import { layerBoard } from './preheat-progress.ts';
 import type { LayerBoard } from './preheat-progress.ts';
 import { NodeBlobs } from './preheat-source.ts';
@@ -20,6 +21,8 @@ export interface PreheatOptions {
   allPlatforms?: boolean;
   user?: string;
   passwordStdin?: boolean;
+  /** `all` or a zone: the nodes to bring the images to, besides the one read through. */
+  nodes?: string;
   json?: boolean;
 }
 
@@ -34,6 +37,8 @@ export interface PreheatResult {
   seconds: number;
   ok: boolean;
   problems: string[];
+  /** With `--nodes`: every node that was to have it. */
+  nodes?: NodeResult[];
 }
 
 /**
@@ -53,7 +58,7 @@ export async function runPreheat(names: readonly string[], options: PreheatOptio
   for (const image of images) {
     say(`  ${image.name}\n`);
     const board = layerBoard(options.json === true ? process.stderr : process.stdout, say);
-    const result = await preheat(image, { via, platform, credentials, board });
+    const result = await preheat(image, { via, platform, credentials, board, nodes: options.nodes ?? null });
     board.close();
     results.push(result);
     for (const problem of result.problems) output.err(`shoal: ${image.name}: ${problem}\n`);
@@ -71,14 +76,16 @@ interface Way {
   platform: Platform | null;
   credentials: Credentials | null;
   board: LayerBoard;
+  nodes: string | null;
 }
 
 /** Never throws: what goes wrong with one image is told in its result. */
-async function preheat(image: NamedImage, { via, platform, credentials, board }: Way): Promise<PreheatResult> {
+async function preheat(image: NamedImage, { via, platform, credentials, board, nodes }: Way): Promise<PreheatResult> {
   const startMs = systemClock.nowMs();
   const address = { url: via, namespace: image.registry };
   const client = new RegistryClient(address, credentials, new AbortController().signal);
   const blobs = new NodeBlobs(address, credentials);
+  const swarm = new NodeBlobs(address, credentials, PREHEAT_NODES_AT_ONCE);
   const result: PreheatResult = { image: image.name, digest: null, platforms: [], blobs: 0, bytes: 0, seconds: 0, ok: false, problems: [] };
   try {
     const plan = await planPreheat((reference) => client.manifest(image.repository, reference), image.reference, platform);
@@ -91,14 +98,22 @@ async function preheat(image: NamedImage, { via, platform, credentials, board }:
       }
     };
     await Promise.all(Array.from({ length: PREHEAT_CONCURRENCY }, reader));
+    // What the node itself cannot get nobody else is asked for.
+    if (nodes !== null && result.problems.length === 0) await toNodes(result, image.repository, plan.blobs, { source: swarm, nodes, board });
   } catch (error) {
     result.problems.push(ShoalError.from(error).message);
   } finally {
-    await Promise.all([client.close(), blobs.close()]);
+    await Promise.all([client.close(), blobs.close(), swarm.close()]);
   }
   result.ok = result.problems.length === 0;
   result.seconds = (systemClock.nowMs() - startMs) / 1_000;
   return result;
+}
+
+/** The image is in the swarm: the nodes named get it from there. */
+async function toNodes(result: PreheatResult, repository: string, blobs: readonly BlobDescriptor[], { source, nodes, board }: { source: NodeBlobs; nodes: string; board: LayerBoard }): Promise<void> {
+  result.nodes = await spread(source, chooseNodes(await source.nodes(), nodes), repository, blobs, systemClock, board);
+  for (const { node, problem } of result.nodes) if (problem !== null) result.problems.push(`${node}: ${problem}`);
 }
 
 /** Reads one blob under the eyes of the user; returns what went wrong, or null. */

@@ -22,6 +22,7 @@ export function declareRuntimeCommands(program: Command, finish: Finish, output:
     .description('Reads images through a node, so that the swarm has them before anybody asks. What is there already costs next to nothing, so it can be run again.')
     .argument('<image...>', 'images as in pod specs: [HOST[:PORT]/]REPO[:TAG][@DIGEST]')
     .requiredOption('--via <url>', 'the node to read through: its proxy port, http or https')
+    .option('--nodes <all|zone>', 'bring them to every agent of the swarm, or of one zone, not only into the swarm')
     .option('--platform <os/arch>', 'the platform to read (without it: linux and this machine\'s architecture)')
     .option('--all-platforms', 'read every platform of multi-platform images')
     .option('--user <name>', 'user at the registry (needs --password-stdin)')

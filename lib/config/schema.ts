@@ -33,7 +33,7 @@ const hostPorts = (what: string) => {
 };
 
 /** What the HTTP server itself answers under `/` and a prefix may therefore not be called. */
-const RESERVED_SEGMENTS = new Set(['v2', 'metrics', 'status', 'healthz', 'readyz']);
+const RESERVED_SEGMENTS = new Set(['v2', 'shoal', 'metrics', 'status', 'healthz', 'readyz']);
 const isPrefix = (value: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value) && !RESERVED_SEGMENTS.has(value);
 
 function isAllowGlob(value: string): boolean {

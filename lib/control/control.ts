@@ -2,7 +2,9 @@ import { ShoalError, type ErrorCode } from '../errors.ts';
 import type { Answer } from '../telemetry/health.ts';
 import type { ControlMessage, FrontMessage, RelayRequest } from '../workers/messages.ts';
 import { FrontJournal, type Journal } from './journal.ts';
+import type { Holdings } from './holdings.ts';
 import { PeerDesk, type PeerDeskParts } from './peer-desk.ts';
+import type { Preheats } from './preheats.ts';
 import type { RegistryMemory } from './registry-memory.ts';
 import type { RelayedAnswer } from './relays.ts';
 import { Streams, type StreamParts } from './streams.ts';
@@ -11,6 +13,8 @@ export interface ControlParts {
   streams: StreamParts;
   peers: PeerDeskParts;
   memory: Pick<RegistryMemory, 'answer' | 'told'>;
+  holdings: Pick<Holdings, 'hold'>;
+  preheats: Pick<Preheats, 'nodes' | 'preheat'>;
   /** See Relays.answer. */
   relay(request: RelayRequest): Promise<RelayedAnswer>;
   page(path: string, query: string): Promise<Answer>;
@@ -61,10 +65,19 @@ export class FrontDesk {
         this.#peers.stat(message);
         return;
       case 'recall':
-        this.#answer(message.id, 200, { 'Content-Type': 'application/json' }, new TextEncoder().encode(JSON.stringify(this.#parts.memory.answer(message.ids))));
+        this.#json(message.id, this.#parts.memory.answer(message.ids));
         return;
       case 'words':
         this.#parts.memory.told(message.words);
+        return;
+      case 'fetch':
+        void this.#say(message.id, () => this.#parts.holdings.hold(message.key, message.totalBytes, message.origin, message.requestId));
+        return;
+      case 'preheat':
+        void this.#say(message.id, () => this.#parts.preheats.preheat(message));
+        return;
+      case 'nodes':
+        this.#json(message.id, this.#parts.preheats.nodes());
         return;
       case 'page':
         void this.#page(message.id, message.path, message.query);
@@ -83,6 +96,18 @@ export class FrontDesk {
       this.#answer(request.id, status, headers, body);
     } catch (thrown) {
       this.#send({ kind: 'refused', id: request.id, error: ShoalError.from(thrown).toWire() });
+    }
+  }
+
+  #json(id: number, value: object): void {
+    this.#answer(id, 200, { 'Content-Type': 'application/json' }, new TextEncoder().encode(JSON.stringify(value)));
+  }
+
+  async #say(id: number, make: () => Promise<object>): Promise<void> {
+    try {
+      this.#json(id, await make());
+    } catch (thrown) {
+      this.#send({ kind: 'refused', id, error: ShoalError.from(thrown).toWire() });
     }
   }
 

@@ -1,6 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { ClusterSecret } from '../cluster/secret.ts';
 import { CONNECTION_HEAD_BYTES_MAX } from '../limits.ts';
+import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
+import type { OriginContext } from '../workers/messages.ts';
 import type { PeerCallResult } from '../workers/peer-call.ts';
 import type { Pools } from './pools.ts';
 import { addressOf } from './transfers.ts';
@@ -13,6 +15,9 @@ export interface CallOptions {
   digest?: string | null;
   /** The `shoal-words` header, sealed. */
   words?: string;
+  /** The way to the origin, to be sealed for the node. */
+  origin?: OriginContext | null;
+  requestId?: string;
 }
 
 /** Small signed questions to other nodes. */
@@ -29,9 +34,12 @@ export class PeerCalls {
 
   /** Resolves always, within the deadline. */
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult> {
-    const { deadlineMs, answerBytesMax = CONNECTION_HEAD_BYTES_MAX, words, digest = null } = options;
-    const headers: Record<string, string> = { 'shoal-auth': this.#secret.sign('GET', path, this.#clock.wallMs(), words) };
-    if (words !== undefined) headers['shoal-words'] = words;
+    const { deadlineMs, answerBytesMax = CONNECTION_HEAD_BYTES_MAX, words = '', digest = null, origin = null, requestId = '' } = options;
+    const sealed = origin === null ? '' : this.#secret.seal(JSON.stringify(origin));
+    const headers: Record<string, string> = { 'shoal-auth': this.#secret.sign('GET', path, this.#clock.wallMs(), sealed + words) };
+    if (sealed !== '') headers['shoal-origin'] = sealed;
+    if (words !== '') headers['shoal-words'] = words;
+    if (requestId !== '') headers[REQUEST_ID_HEADER] = requestId;
     return this.#pools.run({ kind: 'call', ...addressOf(node), path, headers, answerBytesMax, deadlineMs, digest });
   }
 }

@@ -153,6 +153,11 @@ export class SwarmDriver {
     return this.#swarm.membership.owners.top({ key: name, index: 0 });
   }
 
+  /** Everybody, this node included. */
+  members(): readonly Member[] {
+    return [...this.#swarm.membership.byNode.values()];
+  }
+
   isMember(node: string): boolean {
     return this.#swarm.membership.byNode.has(node);
   }

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Channel } from '../workers/channel.ts';
-import type { AskRequest, BlobName, ControlMessage, FrontMessage, PageRequest, RecallRequest, RelayRequest, StatRequest } from '../workers/messages.ts';
+import type { AskRequest, BlobName, ControlMessage, FetchRequest, FrontMessage, PageRequest, PreheatRequest, RecallRequest, RelayRequest, StatRequest } from '../workers/messages.ts';
 
 type Reply = Exclude<ControlMessage, { kind: 'drain' }>;
 type Receiver = (message: Reply) => void;
@@ -56,6 +56,20 @@ export class ControlLink {
   recall(request: Unnumbered<RecallRequest>, receive: Receiver): void {
     const id = this.#number((message) => this.#once(message, receive));
     this.#channel.send({ kind: 'recall', id, ...request });
+  }
+
+  fetch(request: Unnumbered<FetchRequest>, receive: Receiver): void {
+    const id = this.#number((message) => this.#once(message, receive));
+    this.#channel.send({ kind: 'fetch', id, ...request });
+  }
+
+  preheat(request: Unnumbered<PreheatRequest>, receive: Receiver): void {
+    const id = this.#number((message) => this.#once(message, receive));
+    this.#channel.send({ kind: 'preheat', id, ...request });
+  }
+
+  nodes(receive: Receiver): void {
+    this.#channel.send({ kind: 'nodes', id: this.#number((message) => this.#once(message, receive)) });
   }
 
   /** Hands another node's request to control; `close` it when it is over. */

@@ -15,6 +15,7 @@ import { nameThread } from '../workers/thread-name.ts';
 import { ControlLink } from './control-link.ts';
 import { serveExporter } from './exporter.ts';
 import { servePeers } from './peer-answer.ts';
+import { servePreheat } from './preheat-answer.ts';
 import { serveProxy } from './proxy.ts';
 import { SlotFollowers } from './slot-follower.ts';
 import { Throttle } from './throttle.ts';
@@ -69,6 +70,7 @@ function main(start: FrontStart, port: MessagePort): void {
   const tls = config.proxy.tls;
   const proxy = tls === null ? App() : SSLApp({ key_file_name: tls.keyFile, cert_file_name: tls.certFile });
   if (config.exporter !== null && config.exporter.port === null) serveExporter(proxy, link);
+  servePreheat(proxy, { link, route: config, draining: common.draining });
   serveProxy(proxy, {
     ...common,
     throttle,

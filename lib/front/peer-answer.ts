@@ -5,7 +5,7 @@ import { PEER_HOLD_MS, SHARD_BYTES } from '../limits.ts';
 import type { ControlMessage, OriginContext } from '../workers/messages.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
-import { parsePread, parseRecall, parseStat, parseWords, WORDS_PATH, type PreadQuery } from '../cluster/rpc.ts';
+import { parseFetch, parsePread, parseRecall, parseStat, parseWords, WORDS_PATH, type FetchQuery, type PreadQuery } from '../cluster/rpc.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { TIERS } from './blob-answer.ts';
@@ -25,7 +25,7 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   /** `bytes` of a shard went out, which had to be looked for in `tier`. */
   sent(tier: Tier, bytes: number): void;
   /** What an `rpc:pread` was answered with, or that a question or a word about a registry was. */
-  answered(kind: 'data' | 'redirect' | 'busy' | 'miss' | 'recall' | 'words'): void;
+  answered(kind: 'data' | 'redirect' | 'busy' | 'miss' | 'fetch' | 'recall' | 'words'): void;
   /** A request without a valid signature was turned away. */
   intruder(): void;
 }
@@ -49,6 +49,7 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
     else new PeerAnswer(res, pread, openOrigin(req.getHeader('shoal-origin'), tools.secret), acceptRequestId(req.getHeader(REQUEST_ID_HEADER)), tools);
   }));
   app.get('/rpc/stat/*', signed((res, _req, path, query) => stat(res, path, query, tools)));
+  app.get('/rpc/fetch/*', signed((res, req, path, query) => fetchBlob(res, parseFetch(path, query), openOrigin(req.getHeader('shoal-origin'), tools.secret), acceptRequestId(req.getHeader(REQUEST_ID_HEADER)), tools)));
   app.get('/rpc/recall/*', signed((res, _req, path) => recall(res, parseRecall(path), tools)));
   app.get(WORDS_PATH, signed((res, req) => {
     const words = parseWords(tools.secret.open(req.getHeader('shoal-words')));
@@ -58,7 +59,7 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
       say(res, 200, {});
     } else sayError(res, 400, new ShoalError('BAD_REQUEST', 'no sealed words').toWire());
   }));
-  app.any('/*', (res) => sayError(res, 404, new ShoalError('BAD_REQUEST', 'nodes speak /rpc/pread, /rpc/stat, /rpc/recall and /rpc/words').toWire()));
+  app.any('/*', (res) => sayError(res, 404, new ShoalError('BAD_REQUEST', 'nodes speak /rpc/pread, /rpc/stat, /rpc/fetch, /rpc/recall and /rpc/words').toWire()));
 }
 
 function recall(res: HttpResponse, ids: string[] | null, tools: PeerTools): void {
@@ -71,6 +72,20 @@ function recall(res: HttpResponse, ids: string[] | null, tools: PeerTools): void
   tools.link.recall({ ids }, (message) => {
     tools.answered('recall');
     if (!gone && message.kind === 'answer') res.cork(() => answer(res, message.status, message.headers, message.body));
+  });
+}
+
+function fetchBlob(res: HttpResponse, query: FetchQuery | null, origin: OriginContext | null, requestId: string, tools: PeerTools): void {
+  if (query === null || tools.draining()) {
+    sayError(res, query === null ? 400 : 503, new ShoalError(query === null ? 'BAD_REQUEST' : 'DRAINING', query === null ? 'not a blob to be fetched' : 'this node is about to stop').toWire());
+    return;
+  }
+  let gone = false;
+  res.onAborted(() => (gone = true));
+  tools.link.fetch({ ...query, origin, requestId }, (message) => {
+    tools.answered('fetch');
+    if (!gone && message.kind === 'answer') res.cork(() => answer(res, message.status, message.headers, message.body));
+    else if (!gone && message.kind === 'refused') res.cork(() => sayError(res, 424, message.error));
   });
 }
 

@@ -99,6 +99,7 @@ export const counterFamilies = [
       'answer.busy': { answer: 'busy' },
       'answer.miss': { answer: 'miss' },
       'answer.stat': { answer: 'stat' },
+      'answer.fetch': { answer: 'fetch' },
       'answer.recall': { answer: 'recall' },
       'answer.words': { answer: 'words' },
       'answer.unauthorized': { answer: 'unauthorized' },

@@ -103,6 +103,33 @@ export interface StatRequest {
   report: 'none' | 'done' | 'failed' | 'slow' | 'lied';
 }
 
+/** Another node has this one bring a blob to itself (`rpc:fetch`); answered by `answer`. */
+export interface FetchRequest {
+  kind: 'fetch';
+  id: number;
+  key: string;
+  totalBytes: number;
+  /** The way to the origin, already opened from its seal, when the swarm alone could not help. */
+  origin: OriginContext | null;
+  requestId: string;
+}
+
+/** A client has `node` bring a blob to itself; answered by `answer` or `refused`. */
+export interface PreheatRequest {
+  kind: 'preheat';
+  id: number;
+  node: string;
+  blob: BlobName;
+  authorization: string | null;
+  requestId: string;
+}
+
+/** A client asks who is in the swarm; answered by `answer`. */
+export interface NodesRequest {
+  kind: 'nodes';
+  id: number;
+}
+
 /** A page of the exporter (`/metrics`, `/status`, ...); answered by `answer`. */
 export interface PageRequest {
   kind: 'page';
@@ -119,6 +146,9 @@ export type FrontMessage =
   | AskRequest
   | StatRequest
   | PageRequest
+  | FetchRequest
+  | PreheatRequest
+  | NodesRequest
   | RecallRequest
   /** Another node tells what registries said to it, by opaque ids. */
   | { kind: 'words'; words: Record<string, unknown> }

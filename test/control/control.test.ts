@@ -34,6 +34,8 @@ describe('control/control', () => {
       streams: {} as StreamParts,
       peers: {} as PeerDeskParts,
       memory: { answer: (ids) => Object.fromEntries(ids.map((id) => [id, HEARD])), told: (words) => told.push(words) },
+      holdings: { hold: async (key, totalBytes) => ({ shards: 1, held: totalBytes, error: null, key }) },
+      preheats: { nodes: () => ({ self: 'n:1', nodes: [] }), preheat: async () => { throw new ShoalError('BAD_REQUEST', 'a stranger'); } },
       relay: async (request) => {
         relayed.push(request);
         if (answer instanceof ShoalError) throw answer;

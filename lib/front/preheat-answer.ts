@@ -1,0 +1,60 @@
+import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
+import { ShoalError } from '../errors.ts';
+import { classify, type RouteConfig } from '../registry/route.ts';
+import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
+import type { ControlMessage } from '../workers/messages.ts';
+import type { ControlLink } from './control-link.ts';
+import { answer, refuse } from './responses.ts';
+
+export interface PreheatTools {
+  link: ControlLink;
+  route: RouteConfig;
+  draining(): boolean;
+}
+
+const BLOB = /^\/shoal\/preheat\/([^/]+)(\/v2\/.*)$/;
+
+/**
+ * What `shoal preheat --nodes` asks on the proxy port:
+ *
+ *   GET /shoal/nodes                                     {self, nodes: [{node, role, zone}]}
+ *   GET /shoal/preheat/<node>/v2/<repository>/blobs/<digest>[?ns=...]   {shards, held, error}: how far that node is
+ *
+ * The second with the client's own Authorization, as a read of the blob would have it.
+ */
+export function servePreheat(app: TemplatedApp, tools: PreheatTools): void {
+  app.get('/shoal/nodes', (res) => reply(res, '', (receive) => tools.link.nodes(receive)));
+  app.get('/shoal/preheat/*', (res, req) => preheat(res, req, tools));
+}
+
+function preheat(res: HttpResponse, req: HttpRequest, tools: PreheatTools): void {
+  const requestId = acceptRequestId(req.getHeader(REQUEST_ID_HEADER));
+  const authorization = req.getHeader('authorization');
+  const [, node, rawPath] = BLOB.exec(req.getUrl()) ?? [];
+  const route = rawPath === undefined ? null : classify({ method: 'GET', rawPath, query: req.getQuery() ?? '', host: req.getHeader('host') }, tools.route);
+  const error =
+    tools.draining() ? new ShoalError('DRAINING', 'this node is about to stop; ask another or come back')
+    : route?.kind === 'refused' ? route.error
+    : route?.kind !== 'blob' ? new ShoalError('BAD_REQUEST', 'not a node and a blob')
+    : null;
+  if (error !== null || node === undefined || route?.kind !== 'blob') {
+    res.onAborted(() => undefined);
+    refuse(res, error!, false, requestId);
+    return;
+  }
+  const { target } = route;
+  reply(res, requestId, (receive) => tools.link.preheat({ node, blob: target, authorization: authorization === '' ? null : authorization, requestId }, receive));
+}
+
+/** Passes on what control says to one question. */
+function reply(res: HttpResponse, requestId: string, ask: (receive: (message: ControlMessage) => void) => void): void {
+  let gone = false;
+  res.onAborted(() => (gone = true));
+  ask((message) => {
+    if (gone) return;
+    res.cork(() => {
+      if (message.kind === 'answer') answer(res, message.status, message.headers, message.body);
+      else refuse(res, ShoalError.fromWire(message.kind === 'refused' ? message.error : { code: 'INTERNAL', message: message.kind }), false, requestId);
+    });
+  });
+}

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runPreheat, type PreheatOptions, type PreheatResult } from '../../lib/commands/preheat.ts';
+import { DemoRegistry } from '../../lib/demo/registry.ts';
+import { makeSampleImage } from '../../lib/demo/sample-image.ts';
+import { freePorts } from '../kube/api-server.ts';
+import { ShoalNode } from './node.ts';
+
+describe('e2e: preheating nodes', () => {
+  let dir: string;
+  let registry: DemoRegistry;
+  let nodes: ShoalNode[];
+  let image: string;
+  let out = '';
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'shoal-preheat-'));
+    registry = await DemoRegistry.start(await makeSampleImage('preheat nodes', [20_000_000, 5_000_000, 1_000]));
+    image = `${new URL(registry.url).host}/shoal/sample`;
+    await writeFile(join(dir, 'secret'), 'a secret of the tests, long enough');
+    const [root, ...agents] = await freePorts(4);
+    const P2PConfig = { peers: agents.map((port) => `127.0.0.1:${port}`), roots: [`127.0.0.1:${root}`], secretFile: join(dir, 'secret') };
+    const start = (role: 'agent' | 'root', port: number, name: string): Promise<ShoalNode> =>
+      ShoalNode.start(join(dir, name), { ProxyConfig: { registries: [{ upstream: registry.url }] }, P2PConfig: { ...P2PConfig, port }, ExporterConfig: { enable: true, port: 0 } }, { role });
+    nodes = await Promise.all([start('root', root!, 'root'), ...agents.map((port, index) => start('agent', port, `agent-${index}`))]);
+  });
+
+  after(async () => {
+    await Promise.all((nodes ?? []).map((node) => node.stop()));
+    await registry?.close();
+    await rm(dir, { recursive: true });
+  });
+
+  async function preheat(options: Partial<PreheatOptions> = {}): Promise<{ code: number; result: PreheatResult; text: string }> {
+    const { username, password } = registry.credentials;
+    out = '';
+    let text = '';
+    const output = { out: (part: string) => void (out += part), err: (part: string) => void (text += part) };
+    const code = await runPreheat([image], { via: `http://${nodes[1]!.proxyHost}`, user: username, passwordStdin: true, json: true, nodes: 'all', ...options }, output, async () => password);
+    return { code, result: (JSON.parse(out.trimEnd().split('\n').at(-1)!) as { images: PreheatResult[] }).images[0]!, text };
+  }
+
+  /** Bytes each agent has on disk, and got from its peers and the origin. */
+  const cached = (): Promise<{ usedBytes: number; gotBytes: number }[]> =>
+    Promise.all(nodes.slice(1).map(async ({ exporterPort }) => {
+      const { cache, bytes } = (await (await fetch(`http://127.0.0.1:${exporterPort}/status`)).json()) as { cache: { usedBytes: number }; bytes: { peer: number; origin: number } };
+      return { usedBytes: cache.usedBytes, gotBytes: bytes.peer + bytes.origin };
+    }));
+
+  it('brings a private image to every agent, for what one pull costs the registry', async () => {
+    const { code, result, text } = await preheat();
+    assert.equal(code, 0, text);
+    assert.deepEqual(result.nodes!.map(({ node, ok, layers }) => [node, ok, layers]), nodes.slice(1).map(({ p2pPort }) => [`127.0.0.1:${p2pPort}`, true, 4]).sort());
+    for (const { usedBytes, gotBytes } of await cached()) {
+      assert.ok(usedBytes >= result.bytes);
+      assert.equal(gotBytes, result.bytes);
+    }
+    // Checks of one byte apart.
+    assert.ok(registry.traffic.blobs.bytes - result.bytes < 100, `${registry.traffic.blobs.bytes} of ${result.bytes}`);
+    assert.ok(nodes.every(({ daemon }) => !daemon.output.includes(registry.credentials.password)));
+  });
+
+  it('costs next to nothing when it is run again', async () => {
+    const [before, sentBytes] = [await cached(), registry.traffic.blobs.bytes];
+    const { code } = await preheat();
+    assert.equal(code, 0);
+    assert.deepEqual(await cached(), before);
+    assert.ok(registry.traffic.blobs.bytes - sentBytes < 100);
+  });
+
+  it('asks no node for somebody who may not read the image', async () => {
+    const answer = await nodes[1]!.get(`/shoal/preheat/127.0.0.1:${nodes[2]!.p2pPort}/v2/shoal/sample/blobs/sha256:${'ab'.repeat(32)}`);
+    assert.equal(answer.status, 401);
+    assert.match(String(answer.headers['www-authenticate']), /^Bearer /);
+  });
+
+  it('says so when no node is meant, and names the node that cannot be reached', async () => {
+    const elsewhere = await preheat({ nodes: 'zone-a' });
+    assert.equal(elsewhere.code, 1);
+    assert.match(elsewhere.result.problems[0]!, /^--nodes zone-a: no agent is there; zones: none are known/);
+    await nodes[3]!.kill();
+    const { code, result, text } = await preheat();
+    assert.equal(code, 1);
+    assert.deepEqual(result.nodes!.map(({ node, ok }) => [node, ok]), nodes.slice(1).map(({ p2pPort }) => [`127.0.0.1:${p2pPort}`, p2pPort !== nodes[3]!.p2pPort]).sort());
+    assert.match(text, new RegExp(`127\\.0\\.0\\.1:${nodes[3]!.p2pPort}: .*answered 50`));
+  });
+});
