@@ -11,7 +11,7 @@ import type { PreadReport } from './pread/report.ts';
 import { compare, median, type Row } from './vs/comparison.ts';
 import { drawRows } from './vs/picture.ts';
 import { hasProgram, pinSelf } from './vs/pinned-process.ts';
-import { startNginx, startRegistry, type Rival, type RivalStart } from './vs/rivals.ts';
+import { startBare, startNginx, startRegistry, type Rival, type RivalStart } from './vs/rivals.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
@@ -29,11 +29,12 @@ const options = new Command('vs')
   .option('--seconds <n>', 'length of a run', '3')
   .option('--runs <n>', 'runs per server and size; medians count', '5')
   .option('--tls', 'over TLS')
+  .option('--bare', 'also the ceiling: uWebSockets.js with the object in memory and nothing of ours')
   .option('--half-load', 'also latencies at half of what the first rival manages')
   .option('--svg <file>', 'draw the rows')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ megabytes: string; seconds: string; runs: string; tls?: boolean; halfLoad?: boolean; svg?: string; json?: boolean }>();
+  .opts<{ megabytes: string; seconds: string; runs: string; tls?: boolean; bare?: boolean; halfLoad?: boolean; svg?: string; json?: boolean }>();
 
 const cores = availableParallelism();
 const serverCore = cores > 1 && hasProgram('taskset') ? 0 : null;
@@ -56,6 +57,7 @@ try {
   const files = tls ? { certFile: join(shoal.certDir, 'proxy.crt'), keyFile: join(shoal.certDir, 'proxy.key') } : null;
   const start: RivalStart = { dir, core: serverCore, objectDir, objectBytes, originUrl, tls: files };
   if (hasProgram('nginx')) rivals.push(await startNginx(start, 'sendfile'), await startNginx(start, 'slice'));
+  if (options.bare === true) rivals.push(await startBare(start, SEED));
   if (hasProgram('docker-registry')) rivals.push(await startRegistry(start));
   // The whole object once through each server, checked byte by byte: warm, and known to be right.
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, link, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { PinnedProcess } from './pinned-process.ts';
+
+const BARE_SERVER = fileURLToPath(new URL('bare-server.ts', import.meta.url));
 
 /** A server that holds the object, warm or about to be. */
 export interface Rival {
@@ -61,6 +64,15 @@ export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'):
   const server = new PinnedProcess(start.core, ['nginx', '-c', file, '-e', 'stderr']);
   await server.listening(port);
   return { name: mode === 'sendfile' ? 'nginx sendfile' : 'nginx slice cache', url: `http${start.tls === null ? '' : 's'}://127.0.0.1:${port}/object`, process: server };
+}
+
+/** Not a rival but the ceiling: uWebSockets.js with the object in memory and nothing of ours around it. */
+export async function startBare(start: RivalStart, seed: number): Promise<Rival> {
+  const port = await freePort();
+  const tls = start.tls === null ? [] : [start.tls.certFile, start.tls.keyFile];
+  const server = new PinnedProcess(start.core, [process.execPath, BARE_SERVER, String(port), String(seed), String(start.objectBytes.length), ...tls]);
+  await server.listening(port);
+  return { name: 'bare uWebSockets.js', url: `http${start.tls === null ? '' : 's'}://127.0.0.1:${port}/object`, process: server };
 }
 
 /** Debian's docker-registry over a filesystem that holds the object as a blob, laid out as its own pushes leave it. */
