@@ -29,7 +29,7 @@ export interface UpSurroundings {
 }
 
 const realSurroundings: UpSurroundings = {
-  command: [process.execPath, fileURLToPath(new URL('../cli.ts', import.meta.url))],
+  command: [process.execPath, fileURLToPath(new URL('../shoal.js', import.meta.url))],
   sample: () => makeSampleImage(),
 };
 

@@ -1,8 +1,9 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { ShoalError } from '../errors.ts';
-import { FRONT_START_TIMEOUT_MS, THREAD_HEAP } from '../limits.ts';
+import { FRONT_START_TIMEOUT_MS } from '../limits.ts';
 import { Channel } from '../workers/channel.ts';
 import type { ControlMessage, FrontMessage, FrontStart } from '../workers/messages.ts';
+import { THREAD_OPTIONS } from '../workers/thread-options.ts';
 import type { FrontDesk } from './control.ts';
 
 /** One front thread and control's link to it. */
@@ -19,7 +20,7 @@ export interface Front {
  */
 export function startFront(start: FrontStart, desk: (send: Front['send']) => FrontDesk, died: (error: ShoalError) => void): Promise<Front> {
   const { port1, port2 } = new MessageChannel();
-  const worker = new Worker(new URL('../front/main.ts', import.meta.url), { workerData: { start, port: port2 }, transferList: [port2], resourceLimits: THREAD_HEAP });
+  const worker = new Worker(new URL('../front/main.ts', import.meta.url), { workerData: { start, port: port2 }, transferList: [port2], ...THREAD_OPTIONS });
   return new Promise((resolve, reject) => {
     let draining = false;
     const ended = new Promise<void>((end) => worker.once('exit', () => end()));

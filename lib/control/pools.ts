@@ -1,7 +1,8 @@
 import { Piscina } from 'piscina';
-import { POOL_TASKS_PER_THREAD, THREAD_HEAP, TRANSFER_THREADS } from '../limits.ts';
+import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../limits.ts';
 import type { DigestJob, DigestResult, DigestStart } from '../workers/digest.ts';
 import type { LineStart } from '../workers/line.ts';
+import { THREAD_OPTIONS } from '../workers/thread-options.ts';
 import type { PoolJob, PoolStart, PoolTasks } from '../workers/pool.ts';
 import { Lines } from './lines.ts';
 
@@ -18,7 +19,7 @@ export interface Pools {
 }
 
 /** Threads live as long as the node, and stay in their event loops between tasks: they hold connections. */
-const FOREVER = { idleTimeout: Number.POSITIVE_INFINITY, atomics: 'disabled', resourceLimits: THREAD_HEAP } as const;
+const FOREVER = { idleTimeout: Number.POSITIVE_INFINITY, atomics: 'disabled', ...THREAD_OPTIONS } as const;
 
 export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
   const threads = (file: string, count: number, workerData: unknown): Piscina<LineStart, void> =>

@@ -24,7 +24,7 @@ export interface NodeProcessOptions {
   role: NodeMode;
   /** Directory of its own: `config.yaml` is in it, `node.log` will be. */
   dir: string;
-  /** Program and first arguments of the node: `[node, lib/cli.ts]`. */
+  /** Program and first arguments of the node: `[node, lib/shoal.js]`. */
   command: readonly string[];
 }
 

@@ -5,7 +5,7 @@ import { SHARD_BYTES } from '../../lib/limits.ts';
 import { PinnedProcess } from './pinned-process.ts';
 import { freePort, type Rival } from './rivals.ts';
 
-const CLI = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url));
+const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 
 export interface ShoalStart {
   name: string;

@@ -48,7 +48,7 @@ describe('the container image', () => {
     /** As the image runs it: its own node, another user, nothing of this machine's environment. */
     const run = (...args: string[]): { status: number | null; stdout: string; stderr: string } => {
       const asUser = process.getuid?.() === 0 ? ['--reuid=10001', '--regid=10001', '--clear-groups'] : [];
-      return spawnSync('setpriv', [...asUser, join(image, 'node'), 'lib/cli.ts', ...args], { cwd: join(image, 'app'), env: { NODE_ENV: 'production' }, encoding: 'utf8' });
+      return spawnSync('setpriv', [...asUser, join(image, 'node'), 'lib/shoal.js', ...args], { cwd: join(image, 'app'), env: { NODE_ENV: 'production' }, encoding: 'utf8' });
     };
 
     it('stays below 250 MB', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Daemon, withHosts } from './daemon.ts';
 
-const cliPath = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url));
+const cliPath = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 const MIB = 1024 * 1024;
 
 /** Sections of the config file to be put over the defaults of the tests. */

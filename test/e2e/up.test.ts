@@ -9,7 +9,7 @@ import { run } from './daemon.ts';
 import { makeImage } from './image.ts';
 import { DockerRegistry } from './registry.ts';
 
-const cliPath = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url));
+const cliPath = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 const LAYERS_BYTES = [30_000_000, 30_000_000, 20_000_000, 10_000_000, 10_000_000];
 
 interface UpReport {

@@ -40,7 +40,7 @@ async function agentBeside(peer: BadPeer, registry: DemoRegistry, dir: string): 
     ExporterConfig: { enable: true, port: await freePort() },
   };
   writeFileSync(join(dir, 'config.yaml'), stringify(config));
-  return new NodeProcess({ name: 'agent', role: 'agent', dir, command: [process.execPath, 'lib/cli.ts'] });
+  return new NodeProcess({ name: 'agent', role: 'agent', dir, command: [process.execPath, 'lib/shoal.js'] });
 }
 
 describe('fault/peers: a bad peer', () => {

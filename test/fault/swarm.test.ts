@@ -32,7 +32,7 @@ describe('fault/swarm: nodes that are killed', () => {
     dir = mkdtempSync(join(tmpdir(), 'shoal-swarm-'));
     registry = await DemoRegistry.start(image);
     const imageBytes = image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
-    swarm = await DemoSwarm.start({ dir, agents: AGENTS, upstream: registry.url, allow: [], imageBytes }, [process.execPath, 'lib/cli.ts'], stopping.signal, (node) => started.push(node));
+    swarm = await DemoSwarm.start({ dir, agents: AGENTS, upstream: registry.url, allow: [], imageBytes }, [process.execPath, 'lib/shoal.js'], stopping.signal, (node) => started.push(node));
   });
   afterEach(async function () {
     this.timeout(30_000);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from './until.ts';
 
-const CLI = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url));
+const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 
 /** A registry of one blob, ranges and all, under every path without `/missing/`, that keeps what it was sent. */
 export interface Origin {

@@ -49,7 +49,7 @@ describe('the webhook as a process', function () {
     const config = join(dir, 'webhook.yaml');
     await writeFile(config, `namespace: shoal\nlisten: {host: 127.0.0.1, port: ${port}}\ncertificateNames: [127.0.0.1]\n`);
     // One core: what the acceptance figure is for.
-    child = spawn('taskset', ['-c', '0', process.execPath, 'lib/cli.ts', 'webhook', '--config', config], { env: { ...process.env, KUBECONFIG: api.kubeconfig }, stdio: ['ignore', 'pipe', 'pipe'] });
+    child = spawn('taskset', ['-c', '0', process.execPath, 'lib/shoal.js', 'webhook', '--config', config], { env: { ...process.env, KUBECONFIG: api.kubeconfig }, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     process.once('exit', () => child.kill('SIGKILL'));
     ca = (await eventually('the certificate', async () => {
@@ -139,7 +139,7 @@ describe('the webhook as a process', function () {
   it('ends with 2 and a line on stderr for a config that is not allowed', async () => {
     const wrong = join(dir, 'wrong.yaml');
     await writeFile(wrong, 'p2pPort: lots\n');
-    const bad = spawn(process.execPath, ['lib/cli.ts', 'webhook', '--config', wrong], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const bad = spawn(process.execPath, ['lib/shoal.js', 'webhook', '--config', wrong], { stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     bad.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const [code] = (await once(bad, 'close')) as [number];
