@@ -11,8 +11,9 @@ const [port, seed, totalBytes] = process.argv.slice(2, 5).map(Number) as [number
 const [certFile, keyFile] = process.argv.slice(5);
 const arena = Arena.create(Math.ceil(totalBytes / SHARD_BYTES) * SHARD_BYTES);
 const buffer = arena.shared.memory.buffer;
-const object = new Uint8Array(buffer, 0, totalBytes);
-new Pattern(seed).fill(object, 0);
+const pattern = new Pattern(seed);
+const object = Buffer.from(buffer, 0, totalBytes);
+pattern.fill(object, 0);
 
 const app = certFile === undefined || keyFile === undefined ? App() : SSLApp({ cert_file_name: certFile, key_file_name: keyFile });
 app.get('/*', (res, req) => {
