@@ -96,7 +96,7 @@ function mayImport(from: string, to: string): boolean {
   if (from === to || FOUNDATION.has(to)) return true;
   if (FOUNDATION.has(from)) return false;
   // The roots of the program put the parts together; nothing imports them but each other.
-  if (from.endsWith('.ts')) return true;
+  if (/\.[jt]s$/.test(from)) return true;
   return (ARROWS[from] ?? []).includes(to) || (from === 'commands' && to === 'node.ts');
 }
 
