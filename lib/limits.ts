@@ -584,20 +584,27 @@ export const WORD_KEEPERS = 2;
 
 /** Nodes asked what a registry that is down said before, the first in the repository's rank, and how long their answers are waited for. */
 export const RECALL_NODES_MAX = 8;
-export const RECALL_DEADLINE_MS = 1_500;
+export const RECALL_DEADLINE_MS = 1_000;
 
 /** Names of passwords that nodes ask each other by, remembered, and waiting to be made: 50 ms each, one at a time. */
 export const CREDENTIAL_NAMES_MAX = 1_024;
 export const CREDENTIAL_NAMES_WAITING_MAX = 32;
 
-/** A manifest that one node gets from another, or from the swarm, comes within this time, or the registry is asked: well before ANSWER_DEADLINE_MS. */
-export const MANIFEST_READ_MS = 3_000;
+/**
+ * A manifest comes from the swarm, or from the nodes that are said to have it, within this time, or the registry is asked. It is
+ * waited for before the registry (ORIGIN_ANSWER_DEADLINE_MS) and after it, between two recalls, all within ANSWER_DEADLINE_MS.
+ */
+export const MANIFEST_READ_MS = 2_000;
+
+/** Manifests that one node copies from others at once, a few KB each; those beyond it are left where they are. */
+export const MANIFEST_COPIES_MAX = 16;
 
 /** Manifests whose Content-Type is remembered; ~300 bytes each. */
 export const MANIFEST_TYPES_MAX = 16_384;
 
-/** Nodes said to have a manifest that are tried, one after the other. */
+/** Nodes said to have a manifest that are tried, one after the other, and for how long each. */
 export const MANIFEST_HOLDERS_MAX = 3;
+export const MANIFEST_HOLDER_MS = 500;
 
 /**
  * A registry that said nothing is taken to say nothing for this long by reads of what cannot change, longer than it is waited for

@@ -158,6 +158,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
 
   const calls = new PeerCalls(pools, clusterSecret, clock);
   const call: PeerCalls['call'] = (peer, path, options) => calls.call(peer, path, options);
+  const manifests = new Manifests({ self: node, clock, arena, loader, facts, call });
   const memory = new RegistryMemory({
     self: node,
     clock,
@@ -165,10 +166,11 @@ export async function startNode(config: Config, options: { frontThreads?: number
     ttlMs: ProxyConfig.accessStaleTtl * 1000,
     ranked: (name) => swarm.ranked(name),
     isMember: (peer) => swarm.isMember(peer),
+    has: (digest) => manifests.has(digest),
+    copy: (digest, peer) => manifests.copy(digest, peer),
     call,
     count: (name) => meter.count(name),
   });
-  const manifests = new Manifests({ self: node, clock, arena, loader, facts, call });
   const relays = new Relays({
     relay: (job) => pools.run(job),
     gate,

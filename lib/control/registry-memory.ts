@@ -18,6 +18,10 @@ export interface MemoryParts {
   /** The nodes that keep what is known under `name`, best first. */
   ranked(name: string): readonly string[];
   isMember(node: string): boolean;
+  /** Whether this node has a manifest itself. */
+  has(digest: string): boolean;
+  /** This node is to have a manifest too, which `node` has: it keeps what is known of it. */
+  copy(digest: string, node: string): void;
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult>;
   count(name: CounterName): void;
 }
@@ -39,7 +43,7 @@ export interface RememberedRight {
  * What registries said lately, to this node and to others, for the time they say nothing. All is told and asked by opaque
  * names under the cluster secret, so a node learns what is behind one only when it can name it itself.
  *
- *   a registry answers -> said here -> told to the repository's keepers (first in its rank)
+ *   a registry answers -> said here -> told to the repository's keepers (first in its rank), who take a copy of the manifest
  *   it is down         -> looked up here and at the first nodes of the rank; the youngest word counts
  */
 export class RegistryMemory {
@@ -113,7 +117,9 @@ export class RegistryMemory {
   answer(ids: readonly string[]): Record<string, HeardWord> {
     return Object.fromEntries(ids.flatMap((id) => {
       const heard = this.#table.find(id);
-      return heard === null ? [] : [[id, heard]];
+      if (heard === null) return [];
+      const isHere = heard.word.kind === 'manifest' && this.#parts.has(heard.word.digest);
+      return [[id, isHere ? { ...heard, node: this.#parts.self } : heard]];
     }));
   }
 
@@ -122,7 +128,9 @@ export class RegistryMemory {
     if (this.#parts.ttlMs === 0) return;
     for (const [id, value] of Object.entries(words)) {
       const heard = parseHeardWord(value);
-      if (heard !== null) this.#table.heard(id, heard);
+      if (heard === null) continue;
+      this.#table.heard(id, heard);
+      if (heard.word.kind === 'manifest' && this.#parts.isMember(heard.node)) this.#parts.copy(heard.word.digest, heard.node);
     }
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Manifests } from '../../lib/control/manifests.ts';
 import { ShoalError } from '../../lib/errors.ts';
-import { MANIFEST_HOLDERS_MAX, MANIFEST_READ_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import { MANIFEST_COPIES_MAX, MANIFEST_HOLDERS_MAX, MANIFEST_READ_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import type { PeerCallResult } from '../../lib/workers/peer-call.ts';
 import { CHECKSUM, KEY, loaderFixture, settled, WAY, type LoaderFixture } from './fixture.ts';
 
@@ -81,6 +81,23 @@ describe('control/manifests', () => {
     assert.match(calls[0]!.path, new RegExp(`^/rpc/pread/${KEY}/0\\?.*role=parent`));
     await settled();
     assert.deepEqual(await manifests.readWithout(KEY, () => assert.fail('it is here')), BYTES);
+  });
+
+  it('copies what another node has, once, and what is not here already', async () => {
+    answers.set('n:2', answered(200));
+    manifests.copy(KEY, 'n:1');
+    manifests.copy(KEY, 'n:2');
+    manifests.copy(KEY, 'n:3');
+    await settled();
+    assert.equal(manifests.has(KEY), true);
+    manifests.copy(KEY, 'n:2');
+    assert.deepEqual(calls.map(({ node }) => node), ['n:2']);
+    assert.deepEqual(await manifests.read(KEY, WAY), BYTES);
+  });
+
+  it('copies so many at once', () => {
+    for (let index = 0; index <= MANIFEST_COPIES_MAX; index++) manifests.copy(`sha256:${String(index).padStart(64, '0')}`, 'n:2');
+    assert.equal(calls.length, MANIFEST_COPIES_MAX);
   });
 
   it('asks so many and then the swarm', async () => {

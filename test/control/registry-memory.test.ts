@@ -19,6 +19,8 @@ class Cluster {
   readonly counts: string[] = [];
   readonly away = new Set<string>();
   readonly strangers = new Set<string>();
+  readonly held = new Set<string>();
+  readonly copies: [string, string, string][] = [];
 
   constructor(nodes: readonly string[], ttlMs = 3_600_000) {
     for (const self of nodes) {
@@ -26,6 +28,8 @@ class Cluster {
         self, ttlMs, clock: this.clock, secret: SECRET,
         ranked: () => nodes,
         isMember: (node) => !this.strangers.has(node),
+        has: (digest) => this.held.has(`${self} ${digest}`),
+        copy: (digest, node) => this.copies.push([self, digest, node]),
         call: async (to, path, { words }) => this.#carry(self, to, path, words),
         count: (name) => this.counts.push(name),
       }));
@@ -137,6 +141,17 @@ describe('control/registry-memory', () => {
     cluster.strangers.add('n:4');
     assert.deepEqual(await cluster.at('n:3').recall(SCOPE, TOKEN, 'v1'), { right: null, manifest: null });
     assert.deepEqual(new Set(cluster.counts), new Set(['memory.told', 'memory.untold', 'memory.found', 'memory.nothing']));
+  });
+
+  it('has the keepers take a copy of the manifest, and names those who have one', async () => {
+    await cluster.at('n:4').served(SCOPE, TOKEN, [MANIFEST.digest], MANIFEST);
+    assert.deepEqual(cluster.copies, [['n:1', MANIFEST.digest, 'n:4'], ['n:2', MANIFEST.digest, 'n:4']]);
+    for (const node of ['n:1', 'n:2']) cluster.held.add(`${node} ${MANIFEST.digest}`);
+    cluster.away.add('n:4');
+    assert.deepEqual((await cluster.at('n:3').recall(SCOPE, TOKEN, MANIFEST.digest)).manifest?.nodes, ['n:1', 'n:2']);
+    cluster.strangers.add('n:4');
+    await cluster.at('n:4').served(SCOPE, null, ['v2'], MANIFEST);
+    assert.equal(cluster.copies.length, 2, 'nothing is fetched from who is no member');
   });
 
   it('joins equal questions', async () => {
