@@ -312,6 +312,12 @@ export const ORIGIN_KEEP_ALIVE_MS = 10_000;
 /** Nodes of a shard's rank that are looked at: with 8 down at once there are other worries than the origin's load. */
 export const RANK_DEPTH = 8;
 
+/**
+ * Nodes that share one tracker of a shard; beyond it the next in rank tracks some. Each asks twice a shard at 60 us of the
+ * tracker's processor: 1,000 at once wait up to 60 ms, which a window hides.
+ */
+export const OWNER_CLIENTS = 1_000;
+
 /** Ranks remembered: the shards of a 128 GB image; forgotten at once when full, and made again in microseconds. */
 export const RANKS_MAX = 65_536;
 
@@ -388,6 +394,13 @@ export const LATE_UNKNOWN_MS = 1_000;
 /** Shards measured before any is called late, and that must have come since the late one was begun: else it is not the parent. */
 export const LATE_SAMPLES_MIN = 8;
 export const LATE_FLOW_MIN = 4;
+
+/**
+ * An owner that has not got a shard while no others come, either, is passed over after this long: it may itself be waiting for
+ * a root that is short of a processor. More of it costs the end of a pull with slow owners as much, less sends all to that
+ * root at once (docs/SWARM.md).
+ */
+export const LATE_ALONE_MS = 700;
 
 /** Nodes that have to pass over an owner before the next in rank goes to the origin in its place; one is enough where roots stand before it. */
 export const ACCUSERS_MIN = 3;

@@ -21,6 +21,15 @@ export async function readOriginRequests(exporterUrl: string): Promise<number> {
   return Number(count);
 }
 
+/** What a node has done for others and asked of them, from its `/metrics`. Throws when it does not tell. */
+export async function readPeerWork(exporterUrl: string): Promise<{ uploadBytes: number; messages: number; depthMax: number }> {
+  const text = await read(exporterUrl, '/metrics');
+  const sum = (name: string, label: string): number => [...text.matchAll(new RegExp(`^${name}\\{[^}]*${label}[^}]*\\} (\\S+)`, 'gm'))].reduce((total, [, value]) => total + Number(value), 0);
+  const depth = /^shoal_tree_depth_max(?:\{[^}]*\})? (\S+)/m.exec(text)?.[1];
+  if (depth === undefined) throw new Error(`${exporterUrl}/metrics tells no tree depth`);
+  return { uploadBytes: sum('shoal_served_bytes_total', 'to="peer"'), messages: sum('shoal_peer_messages_total', 'answer='), depthMax: Number(depth) };
+}
+
 async function read(exporterUrl: string, path: string): Promise<string> {
   const { statusCode, body } = await request(new URL(path, exporterUrl), { signal: AbortSignal.timeout(STATUS_TIMEOUT_MS), reset: true });
   const text = await body.text();

@@ -5,7 +5,7 @@ import type { ImagePlan } from './image.ts';
 import type { RegistryClient } from './registry-client.ts';
 
 /** Asks for the manifest, and the child's when it is an index; says what is to be pulled. Throws as `RegistryClient.manifest`. */
-export async function planPull(client: RegistryClient, repository: string, reference: string): Promise<ImagePlan> {
+export async function planPull(client: Pick<RegistryClient, 'manifest'>, repository: string, reference: string): Promise<ImagePlan> {
   const named = await client.manifest(repository, reference);
   const child = childOfIndex(named);
   const manifest = child === null ? named : await client.manifest(repository, child);
@@ -26,7 +26,7 @@ export interface PullOutcome {
  * Pulls an image as a runtime does: manifest by its reference, then config and layers, three at a time, each hashed
  * as it comes. `expected` is what the registry itself said; another manifest is a problem. Never throws.
  */
-export async function pullImage(client: RegistryClient, expected: ImagePlan, nowMs: () => number, onBytes: (bytes: number) => void): Promise<PullOutcome> {
+export async function pullImage(client: Pick<RegistryClient, 'manifest' | 'blob'>, expected: ImagePlan, nowMs: () => number, onBytes: (bytes: number) => void): Promise<PullOutcome> {
   const startMs = nowMs();
   const problems: string[] = [];
   try {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { systemClock } from '../clock.ts';
 import type { Clock } from '../clock.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { parseRange, resolveRange } from '../registry/range.ts';
 import { TokenIssuer } from './registry-token.ts';
 import type { Credentials } from './registry-token.ts';
@@ -22,6 +23,8 @@ export interface RegistryTraffic {
   accessChecks: PathTraffic;
   /** Everything answered, by path without query. */
   paths: ReadonlyMap<string, PathTraffic>;
+  /** GETs of the shard (or blob smaller than one) asked for most often, access checks apart. */
+  shardRequestsMax: number;
 }
 
 const WRITE_STEP_BYTES = 256 * 1024;
@@ -39,6 +42,8 @@ export class DemoRegistry {
   readonly #blobs: ReadonlyMap<string, SampleBlob>;
   readonly #image: SampleImage;
   readonly #paths = new Map<string, PathTraffic>();
+  /** By digest and number of the shard that a request begins in. */
+  readonly #shardRequests = new Map<string, number>();
   readonly #blobTraffic: PathTraffic = { requests: 0, bytes: 0 };
   readonly #checkTraffic: PathTraffic = { requests: 0, bytes: 0 };
 
@@ -65,7 +70,7 @@ export class DemoRegistry {
   }
 
   get traffic(): RegistryTraffic {
-    return { blobs: { ...this.#blobTraffic }, accessChecks: { ...this.#checkTraffic }, paths: this.#paths };
+    return { blobs: { ...this.#blobTraffic }, accessChecks: { ...this.#checkTraffic }, paths: this.#paths, shardRequestsMax: Math.max(0, ...this.#shardRequests.values()) };
   }
 
   async close(): Promise<void> {
@@ -131,6 +136,10 @@ export class DemoRegistry {
     if (request.method === 'HEAD') return void response.end();
     const total = status === 206 && part.length === 1 ? this.#checkTraffic : this.#blobTraffic;
     total.requests++;
+    if (total === this.#blobTraffic) {
+      const shard = `${blob.digest} ${Math.floor(startBytes / SHARD_BYTES)}`;
+      this.#shardRequests.set(shard, (this.#shardRequests.get(shard) ?? 0) + 1);
+    }
     const gone = once(response, 'close');
     for (let at = 0; at < part.length && !response.destroyed; at += WRITE_STEP_BYTES) {
       const step = part.subarray(at, at + WRITE_STEP_BYTES);

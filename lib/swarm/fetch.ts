@@ -103,7 +103,7 @@ export class ShardFetch implements Fetch {
     this.#close({ kind: 'cancelled' });
   }
 
-  /** Looks at the clock: lateness, waits that are over, patience at its end. */
+  /** Looks at the clock: lateness, waits that are over, the end of patience. */
   tick(): void {
     const nowMs = this.#shared.nowMs();
     if (this.#phase === 'over' || this.#closing !== null) return;
@@ -128,6 +128,7 @@ export class ShardFetch implements Fetch {
     if (progress.receivedBytes > progress.fromBytes) this.#integrity.provenance.add(node, this.#attempts.as !== 'parent', progress.receivedBytes);
     progress.fromBytes = progress.receivedBytes;
     this.#attempts.node = null;
+    if (node !== null && result.kind !== 'failed') this.#shared.health.answered(node);
     if (this.#closing !== null) this.#finish(this.#closing);
     else if (result.kind === 'data') this.#whole(result, node);
     else if (left) this.#go();
@@ -151,12 +152,13 @@ export class ShardFetch implements Fetch {
       this.#integrity.word = result.word;
       this.#compare(data);
     } else if (result.kind === 'busy') {
-      if (this.#lateness.isOver(node, 'owner', this.#progress.ownerMs)) this.#passOver(node, 'owner');
+      if (this.#lateness.isOver(node, 'owner', this.#progress.ownerMs)) this.#passOver(node, 'owner', true);
       else this.#wait(result.retryMs);
     } else if (result.kind === 'miss') {
       this.#integrity.statMissed = true;
       this.#go();
     } else if (result.kind === 'refused') this.#passOver(node, 'owner');
+    else if (this.#isForgiven(node, result.error, this.#sources.isLast(node))) this.#go();
     else {
       this.#shared.health.failed(node, this.#shared.nowMs());
       this.#lastError = result.error;
@@ -183,6 +185,7 @@ export class ShardFetch implements Fetch {
   #read(node: NodeId, as: AskedAs): void {
     this.#phase = 'reading';
     if (as === 'owner') this.#owner = node;
+    this.#shared.health.asked(node, this.#shared.nowMs());
     this.#attempts.read(node, as, {
       fromBytes: this.#progress.fromBytes,
       exclude: this.#sources.exclude(as),
@@ -251,8 +254,7 @@ export class ShardFetch implements Fetch {
     }
     if (word === null && this.#lateness.isOwnersFault(node, this.#progress.ownerSinceMs)) {
       this.#shared.health.slow(node, this.#shared.nowMs());
-      this.#passOver(node);
-      return;
+      return this.#passOver(node, 'owner', true);
     }
     const parent = this.#sources.parentOf(parents);
     if (this.#attempts.as === 'root' || this.#progress.redirected() || parent === undefined) {
@@ -263,56 +265,50 @@ export class ShardFetch implements Fetch {
 
   #busy(node: NodeId, retryMs: number): void {
     const { as } = this.#attempts;
-    if (as === 'parent') {
-      this.#go();
-      return;
-    }
+    if (as === 'parent') return this.#go();
     const out = this.#lateness.isOut(node, as, this.#progress.ownerMs);
     if (out) this.#shared.health.failed(node, this.#shared.nowMs());
-    if (out || this.#lateness.isOver(node, as, this.#progress.ownerMs)) this.#passOver(node);
+    if (out || this.#lateness.isOver(node, as, this.#progress.ownerMs)) this.#passOver(node, as, !out);
     else this.#wait(retryMs);
   }
 
   #refused(node: NodeId, error: WireError): void {
-    if (this.#attempts.as === 'parent') {
-      this.#leave(node);
-      return;
-    }
-    this.#lastError = error;
-    const then = this.#origin.refused(error);
+    const isParent = this.#attempts.as === 'parent';
+    if (!isParent) this.#lastError = error;
+    const then = isParent ? null : this.#origin.refused(error);
     if (then === null) this.#passOver(node);
     else this.#afterOrigin(then);
   }
 
   #failed(node: NodeId, error: WireError): void {
     const { health, nowMs, observe } = this.#shared;
-    const progress = this.#progress;
     this.#lastError = error;
-    if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH') {
-      this.#corrupt(null);
-      return;
-    }
+    if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH') return this.#corrupt(null);
     observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
-    if (error.code === 'PEER_TIMEOUT' && progress.receivedBytes > this.#attempts.fromBytes && progress.fellSilent !== node) {
-      progress.fellSilent = node;
-      // It sent, then fell silent: it may have nothing to send, as what is behind it is slow. If it is dead the next request tells;
-      // the second time is enough.
-      health.slow(node, nowMs());
-      if (this.#attempts.as === 'parent') this.#leave(node);
-      else this.#go();
-      return;
-    }
-    health.failed(node, nowMs());
-    this.#passOver(node);
+    const { as, fromBytes } = this.#attempts;
+    if (!this.#isForgiven(node, error, this.#progress.receivedBytes > fromBytes || (as !== 'parent' && this.#sources.isLast(node)))) {
+      health.failed(node, nowMs());
+      this.#passOver(node);
+    } else if (as === 'parent') this.#leave(node);
+    else this.#go();
+  }
+
+  /**
+   * The first silence of a node that sent before: it may have nothing to send, as what is behind it is slow. Or of one
+   * behind which there is only the origin, where all would go because a machine was short of a core. If it is dead the next
+   * request tells.
+   */
+  #isForgiven(node: NodeId, error: WireError, mayBe: boolean): boolean {
+    const { health, nowMs } = this.#shared;
+    if (error.code !== 'PEER_TIMEOUT' || !mayBe || health.hasFailed(node) || !this.#progress.fellSilent(node)) return false;
+    health.slow(node, nowMs());
+    return true;
   }
 
   /** Not from this node again: a parent is excluded, an owner or root passed over in this fetch. */
-  #passOver(node: NodeId, as: AskedAs | 'origin' = this.#attempts.as): void {
-    if (as === 'parent') {
-      this.#leave(node);
-      return;
-    }
-    this.#sources.passOver(node);
+  #passOver(node: NodeId, as: AskedAs | 'origin' = this.#attempts.as, late = false): void {
+    if (as === 'parent') return this.#leave(node);
+    this.#sources.passOver(node, late);
     this.#progress.ownerChanged();
     this.#shared.observe('owner-changed', node);
     this.#go();
@@ -366,7 +362,7 @@ export class ShardFetch implements Fetch {
     this.#shared.observe('slow', node);
     this.#shared.health.slow(node, nowMs);
     if (as === 'parent') this.#sources.shun(node);
-    else this.#sources.passOver(node);
+    else this.#sources.passOver(node, true);
     this.#abandon();
   }
 
@@ -375,7 +371,7 @@ export class ShardFetch implements Fetch {
     if (!this.#lateness.isOver(node, 'owner', this.#attempts.sinceMs)) return;
     this.#shared.observe('slow', node);
     this.#shared.health.slow(node, nowMs);
-    this.#passOver(node, 'owner');
+    this.#passOver(node, 'owner', true);
   }
 
   #abandon(): void {

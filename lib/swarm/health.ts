@@ -1,5 +1,8 @@
-import { COOL_DOWN_MS, COOL_DOWN_MS_MAX, LIES_MAX, QUARANTINE_MS, SLOW_MS, SLOW_STRIKES, TROUBLED_NODES_MAX } from '../limits.ts';
+import { COOL_DOWN_MS, COOL_DOWN_MS_MAX, LIES_MAX, PEER_SILENCE_MS, QUARANTINE_MS, SLOW_MS, SLOW_STRIKES, TROUBLED_NODES_MAX } from '../limits.ts';
 import type { NodeId, PeerCondition } from './types.ts';
+
+/** A trial has ended by then: in an answer, or in silence. */
+const TRIAL_MS = 1.25 * PEER_SILENCE_MS;
 
 interface Trouble {
   /** Failures in a row. */
@@ -10,12 +13,14 @@ interface Trouble {
   lies: number;
   condition: PeerCondition;
   untilMs: number;
+  /** Somebody is trying whether it is back. */
+  tried: boolean;
 }
 
 /**
  * What this node thinks of the others. Only nodes in trouble have an entry.
  *
- *   good --failed--> cooling (doubling) --time--> good, still counted --succeeded--> good
+ *   good --failed--> cooling (doubling) --time--> tried by one, cooling for the others --failed--> cooling, --answered--> good
  *   good --slow x SLOW_STRIKES--> slow --time--> good
  *   good --lied--> cooling --lied again--> quarantined --time--> good
  */
@@ -50,16 +55,39 @@ export class PeerHealth {
     return trouble === undefined || trouble.untilMs <= nowMs ? 'good' : trouble.condition;
   }
 
+  /** Whether it failed, and nothing good has come from it since. */
+  hasFailed(node: NodeId): boolean {
+    return (this.#troubles.get(node)?.failures ?? 0) > 0;
+  }
+
   /** It could not be reached, broke off or fell silent. Returns the cool-down in ms. */
   failed(node: NodeId, nowMs: number): number {
     const trouble = this.#trouble(node);
     if (trouble.condition === 'quarantined' && trouble.untilMs > nowMs) return trouble.untilMs - nowMs;
     // Fetches under way when a node dies all fail at once: that is one failure.
-    if (trouble.condition === 'cooling' && trouble.untilMs > nowMs) return trouble.untilMs - nowMs;
+    if (trouble.condition === 'cooling' && trouble.untilMs > nowMs && !trouble.tried) return trouble.untilMs - nowMs;
+    trouble.tried = false;
     trouble.failures++;
     const coolMs = Math.min(COOL_DOWN_MS_MAX, COOL_DOWN_MS * 2 ** (trouble.failures - 1)) * (0.75 + 0.5 * this.#random());
     this.#set(trouble, 'cooling', nowMs + coolMs);
     return coolMs;
+  }
+
+  /** It is being asked. After a cool-down that is a trial, and the others wait for how it ends: they would lose as much time each. */
+  asked(node: NodeId, nowMs: number): void {
+    const trouble = this.#troubles.get(node);
+    if (trouble === undefined || trouble.failures === 0 || trouble.untilMs > nowMs) return;
+    trouble.tried = true;
+    this.#set(trouble, 'cooling', nowMs + TRIAL_MS);
+  }
+
+  /** It is alive, at least: the trial is over. */
+  answered(node: NodeId): void {
+    const trouble = this.#troubles.get(node);
+    if (trouble?.tried !== true) return;
+    trouble.tried = false;
+    trouble.failures = 0;
+    trouble.untilMs = -Infinity;
   }
 
   /** A shard from it took far longer than others did. */
@@ -88,6 +116,7 @@ export class PeerHealth {
     const trouble = this.#troubles.get(node);
     if (trouble === undefined || trouble.condition === 'quarantined') return;
     trouble.lies = Math.max(0, trouble.lies - 0.25);
+    this.answered(node);
     trouble.failures = 0;
     trouble.strikes = 0;
     if (trouble.lies === 0) this.#troubles.delete(node);
@@ -111,7 +140,7 @@ export class PeerHealth {
     let trouble = this.#troubles.get(node);
     if (trouble === undefined) {
       if (this.#troubles.size >= TROUBLED_NODES_MAX) this.#troubles.delete(this.#troubles.keys().next().value!);
-      trouble = { failures: 0, strikes: 0, lies: 0, condition: 'good', untilMs: -Infinity };
+      trouble = { failures: 0, strikes: 0, lies: 0, condition: 'good', untilMs: -Infinity, tried: false };
       this.#troubles.set(node, trouble);
     }
     return trouble;

@@ -1,4 +1,4 @@
-import { OWNER_PATIENCE_MS } from '../limits.ts';
+import { LATE_ALONE_MS, OWNER_PATIENCE_MS } from '../limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Sources } from './sources.ts';
 import type { AskedAs, NodeId } from './types.ts';
@@ -6,8 +6,8 @@ import type { AskedAs, NodeId } from './types.ts';
 /**
  * When one fetch calls somebody late: after a multiple of what shards took lately, twice that each time it has left
  * somebody of the kind, and only while other shards came. Where roots stand before the origin, twice as long will do without
- * that (at an image's end no others come). Where none do, owners are given far more time, as whoever takes an owner's
- * place goes to the origin.
+ * that (at an image's end no others come). Of an owner only the time counts in which others came, or LATE_ALONE_MS in all: what
+ * all wait for is the root. Where no root stands, owners are given far more time, as whoever takes an owner's place goes to the origin.
  */
 export class Lateness {
   readonly #shared: FetchShared;
@@ -26,11 +26,13 @@ export class Lateness {
 
   /** Whether who is asked as `as` since `sinceMs` is late. */
   isLate(as: AskedAs | 'origin', sinceMs: number): boolean {
-    const { pace, nowMs, membership } = this.#shared;
-    const hasRoots = membership().roots.size > 0;
-    const lateMs = (as === 'parent' || (hasRoots && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
+    const { pace, nowMs } = this.#shared;
+    const { hasRoot } = this.#sources;
+    const lateMs = (as === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     const tookMs = nowMs() - sinceMs;
-    return tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (hasRoots && tookMs > 2 * lateMs));
+    if (tookMs <= lateMs) return false;
+    if (as === 'owner' && hasRoot) return pace.flowingMs(sinceMs, nowMs()) > lateMs || tookMs > Math.max(2 * lateMs, LATE_ALONE_MS);
+    return pace.flowedSince(this.#startedMs) || (hasRoot && tookMs > 2 * lateMs);
   }
 
   /** Whether `node` is late, and may be left for that. */
@@ -50,9 +52,10 @@ export class Lateness {
    * has not got the shard itself by now.
    */
   isOwnersFault(owner: NodeId, sinceMs: number): boolean {
-    const { pace, nowMs, membership } = this.#shared;
+    const { pace, nowMs } = this.#shared;
     if (owner !== this.#lateUnder || !this.#sources.mayLeave(owner, 'owner')) return false;
-    return membership().roots.size > 0 || nowMs() - sinceMs > pace.lateOwnerMs;
+    const tookMs = nowMs() - sinceMs;
+    return this.#sources.hasRoot ? pace.flowingMs(sinceMs, nowMs()) > pace.lateMs || tookMs > Math.max(2 * pace.lateMs, 2 * LATE_ALONE_MS) : tookMs > pace.lateOwnerMs;
   }
 
   /** Somebody asked as `as` was left for being late, a parent in the tree of `owner`: be more patient with the next. */

@@ -13,10 +13,9 @@ export class Progress {
   ownerMs: number;
   /** When the acting owner was first asked. */
   ownerSinceMs: number;
-  /** Who has fallen silent half-way once. */
-  fellSilent: NodeId | null = null;
   readonly #nowMs: () => number;
   #redirects = 0;
+  #silent: NodeId | null = null;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -34,6 +33,13 @@ export class Progress {
   /** What came after `fromBytes` is thrown away. */
   restart(fromBytes: number): void {
     this.fromBytes = this.receivedBytes = fromBytes;
+  }
+
+  /** The node said nothing; whether for the first time, others apart. */
+  fellSilent(node: NodeId): boolean {
+    const isFirst = this.#silent !== node;
+    this.#silent = node;
+    return isFirst;
   }
 
   /** Redirected once more; whether that is too often without a byte in between. */

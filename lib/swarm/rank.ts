@@ -1,4 +1,4 @@
-import { RANK_DEPTH, RANKS_MAX } from '../limits.ts';
+import { OWNER_CLIENTS, RANK_DEPTH, RANKS_MAX } from '../limits.ts';
 import type { Member, NodeId, ShardId } from './types.ts';
 
 /** 32-bit FNV-1a of a string's UTF-16 units: cheap, and mixed further before use. */
@@ -74,6 +74,18 @@ export class Ranking {
     }
     return best.map((at) => this.#nodes[at]!);
   }
+}
+
+/**
+ * Where in a shard's rank a node begins to look for its owner. The first owns the shard, but one tracker can answer only so
+ * many; for every OWNER_CLIENTS nodes the next in rank keeps a tree of its own, and gets the shard from the first like
+ * any other node. Who is such an owner itself begins at the first: asks go to better ranks always, never in a circle.
+ */
+export function ownerPlace(shard: ShardId, node: NodeId, rank: readonly NodeId[], nodes: number): number {
+  const owners = Math.min(rank.length, Math.ceil(nodes / OWNER_CLIENTS));
+  if (owners <= 1) return 0;
+  const own = rank.indexOf(node);
+  return own >= 0 && own < owners ? 0 : mix32(hash32(node) ^ shardHash(shard)) % owners;
 }
 
 /** Who is in the swarm at one time. Immutable, so that the simulator's nodes can share one and its ranks. */

@@ -1,5 +1,6 @@
 import { ACCUSERS_MIN, EXCLUDES_MAX, SUCCESSORS } from '../limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
+import { type Membership, ownerPlace } from './rank.ts';
 import type { AskedAs, NodeId, ShardId } from './types.ts';
 
 /** Whom one fetch may ask, and whom it no longer does. */
@@ -10,30 +11,42 @@ export class Sources {
   readonly #excluded: NodeId[] = [];
   /** Owners and roots passed over in this fetch, whatever others think of them. */
   readonly #passed: NodeId[] = [];
+  /** Those passed over only for being late, while a root stood before the origin, and when none did. */
+  readonly #late: { hadRoot: boolean; node: NodeId }[] = [];
   /** Who asked this node because a better-ranked owner is no good. */
-  readonly #accusers = new Set<NodeId>();
+  #accusers: Set<NodeId> | null = null;
 
   constructor(shared: FetchShared, shard: ShardId) {
     this.#shared = shared;
     this.#shard = shard;
   }
 
+  /**
+   * Whether a root stands before the origin still. Then to pass an owner over costs a root one shard more. When none does,
+   * it costs the origin one: owners left only for being late, while they may have waited for the root themselves, are asked again.
+   */
+  get hasRoot(): boolean {
+    return this.#root() !== null;
+  }
+
   /** The owner or root to ask; no node: the origin. */
   next(): { node: NodeId | null; as: AskedAs } {
     const { self, membership } = this.#shared;
     const members = membership();
+    const root = this.#root();
     if (self.role === 'agent' || members.roots.size === 0) {
-      const owner = this.#firstUsable(members.owners.top(this.#shard), members.roots.size === 0);
+      const owner = this.#firstUsable(members, root !== null);
       if (owner !== null && owner !== self.node) return { node: owner, as: 'owner' };
     }
-    const root = this.#firstUsable(members.roots.top(this.#shard), true);
     return { node: root === self.node ? null : root, as: 'root' };
   }
 
   /** Nodes to name in a request; to an owner also the owners passed over, which tells it that it is the owner now. */
   exclude(as: AskedAs): NodeId[] {
     if (as === 'root') return [];
-    return as === 'owner' && this.#passed.length > 0 ? [...new Set([...this.#excluded, ...this.#passed])] : this.#excluded;
+    if (as !== 'owner' || this.#passed.length + this.#late.length === 0) return this.#excluded;
+    const { hasRoot } = this;
+    return [...new Set([...this.#excluded, ...this.#passed, ...this.#late.flatMap(({ node, hadRoot }) => (hadRoot === hasRoot ? [node] : []))])];
   }
 
   /** The first of the parents named that may be one. */
@@ -42,9 +55,10 @@ export class Sources {
     return named.find((node) => node !== self.node && !this.#excluded.includes(node) && membership().byNode.has(node));
   }
 
-  /** An owner or root is not asked again. */
-  passOver(node: NodeId): void {
-    if (!this.#passed.includes(node)) this.#passed.push(node);
+  /** An owner or root is not asked again; `late`: unless no root is left. */
+  passOver(node: NodeId, late = false): void {
+    if (late) this.#late.push({ node, hadRoot: this.hasRoot });
+    else if (!this.#passed.includes(node)) this.#passed.push(node);
   }
 
   /** A parent is not asked again, nor named by an owner. */
@@ -54,8 +68,9 @@ export class Sources {
   }
 
   /**
-   * `by` asks this node as owner and names those it has passed over. With roots that is believed at once: to act as owner
-   * costs a root one shard more. Without, it would cost the origin one, so ACCUSERS_MIN have to agree (or all there are).
+   * `by` asks this node as owner and names those it has passed over. While a root is there that is believed at once: to act
+   * as owner costs it one shard more. Where there are none, it would cost the origin one, so ACCUSERS_MIN have to agree (or
+   * all there are). When all are lost, the others may only have been impatient with who waits for them: it is not believed.
    * True when this node has passed somebody over because of it.
    */
   accuse(by: NodeId, accused: readonly NodeId[]): boolean {
@@ -63,38 +78,62 @@ export class Sources {
     const members = membership();
     const rank = members.owners.top(this.#shard);
     const place = rank.indexOf(self.node);
-    const better = (place < 0 ? rank : rank.slice(0, place)).filter((node) => accused.includes(node) && !this.#passed.includes(node));
-    if (better.length === 0) return false;
-    this.#accusers.add(by);
+    const { hasRoot } = this;
+    const better = (place < 0 ? rank : rank.slice(0, place)).filter((node) => accused.includes(node) && !this.#isPassed(node, hasRoot));
+    if (better.length === 0 || (!hasRoot && members.roots.size > 0)) return false;
+    const accusers = (this.#accusers ??= new Set());
+    accusers.add(by);
     const needed = members.roots.size > 0 ? 1 : Math.min(ACCUSERS_MIN, Math.max(1, members.owners.size - 2));
-    if (this.#accusers.size < needed) return false;
-    this.#passed.push(...better);
+    if (accusers.size < needed) return false;
+    for (const node of better) this.passOver(node, true);
     return true;
   }
 
   /**
    * Whether a node may be left only for being late. Always, unless that would send this node to the origin: there go,
-   * for lateness, only the owner's successors, and where there are roots nobody.
+   * for lateness, only the owner's successors, and while a root is there nobody.
    */
   mayLeave(node: NodeId, as: AskedAs | 'origin'): boolean {
     if (as === 'parent') return true;
+    if (as === 'root') return this.#without(node, () => this.hasRoot);
+    if (!this.isLast(node)) return true;
     const { self, membership } = this.#shared;
-    const before = this.#passed.length;
-    this.#passed.push(node);
-    const then = this.next();
-    this.#passed.length = before;
-    if (then.node !== null) return true;
     const place = membership().owners.top(this.#shard).indexOf(self.node);
-    return membership().roots.size === 0 && place >= 0 && place <= SUCCESSORS;
+    return !this.hasRoot && place >= 0 && place <= SUCCESSORS;
   }
 
-  /** Where there are roots slow nodes are passed over, too; without them that would cost the origin a shard each. */
-  #firstUsable(rank: readonly NodeId[], slowToo: boolean): NodeId | null {
+  /** Whether without this owner or root there is only the origin to ask. */
+  isLast(node: NodeId): boolean {
+    return this.#without(node, () => this.next().node === null);
+  }
+
+  /** What would hold were `node` passed over. */
+  #without(node: NodeId, what: () => boolean): boolean {
+    const before = this.#passed.length;
+    this.#passed.push(node);
+    const is = what();
+    this.#passed.length = before;
+    return is;
+  }
+
+  #isPassed(node: NodeId, hasRoot: boolean): boolean {
+    return this.#passed.includes(node) || this.#late.some((late) => late.node === node && late.hadRoot === hasRoot);
+  }
+
+  /** The first usable root, slow or not. */
+  #root(): NodeId | null {
+    const { self, membership, health, nowMs } = this.#shared;
+    const late = this.#late;
+    return membership().roots.top(this.#shard).find((node) => node === self.node || (!this.#passed.includes(node) && !late.some((one) => one.node === node) && health.usable(node, nowMs()))) ?? null;
+  }
+
+  /** While there is a root slow nodes are passed over, too; without that would cost the origin a shard each. */
+  #firstUsable({ owners }: Membership, hasRoot: boolean): NodeId | null {
     const { self, health, nowMs } = this.#shared;
     const now = nowMs();
-    for (const node of rank) {
-      if (node === self.node || (!this.#passed.includes(node) && (slowToo ? health.usable(node, now) : health.good(node, now)))) return node;
-    }
-    return null;
+    const rank = owners.top(this.#shard);
+    const isUsable = (node: NodeId): boolean => node === self.node || (!this.#isPassed(node, hasRoot) && (hasRoot ? health.good(node, now) : health.usable(node, now)));
+    const own = rank[ownerPlace(this.#shard, self.node, rank, owners.size)];
+    return own !== undefined && isUsable(own) ? own : (rank.find(isUsable) ?? null);
   }
 }

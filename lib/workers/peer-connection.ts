@@ -25,7 +25,10 @@ export class PeerConnections {
 function open(host: string, port: number): HttpConnection {
   return new HttpConnection((onread) => {
     const socket = connect({ host, port, noDelay: true, onread });
-    socket.setTimeout(PEER_CONNECT_TIMEOUT_MS, () => socket.destroy(new Error(`no connection within ${PEER_CONNECT_TIMEOUT_MS} ms`)));
+    // A timer of a thread that was away is due before the sockets are looked at: the connection may be there by then.
+    socket.setTimeout(PEER_CONNECT_TIMEOUT_MS, () => setImmediate(() => {
+      if (socket.connecting) socket.destroy(new Error(`no connection within ${PEER_CONNECT_TIMEOUT_MS} ms`));
+    }));
     return socket.once('connect', () => socket.setTimeout(0));
   });
 }

@@ -5,6 +5,7 @@ import type { HttpConnection, HttpResponse } from '../io/http-connection.ts';
 import type { ResponseHead } from '../io/response-head.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS, SHARD_BYTES } from '../limits.ts';
 import { peerError, type PeerConnections } from './peer-connection.ts';
+import { Silence } from './silence.ts';
 import { checksumSlot } from './slot-check.ts';
 
 /**
@@ -61,15 +62,15 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: HttpC
   let receivedBytes = job.fromBytes;
   let lengthBytes = 0;
   let totalBytes = 0;
-  let lastByteMs = tools.nowMs();
+  const silence = new Silence(tools.nowMs);
   const watch = setInterval(() => {
     if (arena.cancelled(job.slot, job.attempt)) connection.destroy(new ShoalError('CANCELLED', 'not wanted any more'));
-    else if (tools.nowMs() - lastByteMs > PEER_SILENCE_MS) connection.destroy(new ShoalError('PEER_TIMEOUT', `${job.host}:${job.port} sent nothing for ${PEER_SILENCE_MS} ms`));
+    else if (silence.isTooLong) connection.destroy(new ShoalError('PEER_TIMEOUT', `${job.host}:${job.port} sent nothing for ${PEER_SILENCE_MS} ms`));
   }, CANCEL_POLL_MS);
   try {
     const response = await connection.exchange(requestHead(job), {
       head(head) {
-        lastByteMs = tools.nowMs();
+        silence.heard();
         if (head.status !== 200) return 'collect';
         const span = shardSpan(head, job);
         if (span === null) {
@@ -82,7 +83,7 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: HttpC
       },
       room: (fromBytes, bodyBytes) => arena.bytes(job.slot, job.fromBytes + fromBytes, job.fromBytes + bodyBytes),
       placed(bytes) {
-        lastByteMs = tools.nowMs();
+        silence.heard();
         receivedBytes = job.fromBytes + bytes;
         arena.setReceived(job.slot, receivedBytes);
         doorbells.ringAll();

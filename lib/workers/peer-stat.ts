@@ -3,6 +3,7 @@ import type { HttpConnection } from '../io/http-connection.ts';
 import { CANCEL_POLL_MS, PEER_SILENCE_MS } from '../limits.ts';
 import { peerError } from './peer-connection.ts';
 import { checksumWord, refusalOf, requestHead, type TransferTools } from './peer-read.ts';
+import { Silence } from './silence.ts';
 
 /** Asks the shard's owner for its checksum and size, and reports how the transfer went. */
 export interface StatJob {
@@ -29,9 +30,9 @@ export async function askStat(job: StatJob, tools: TransferTools): Promise<StatR
 }
 
 async function attempt(job: StatJob, tools: TransferTools, connection: HttpConnection): Promise<StatResult> {
-  const startMs = tools.nowMs();
+  const silence = new Silence(tools.nowMs);
   const watch = setInterval(() => {
-    if (tools.nowMs() - startMs > PEER_SILENCE_MS) connection.destroy(new ShoalError('PEER_TIMEOUT', `${job.host}:${job.port} did not answer within ${PEER_SILENCE_MS} ms`));
+    if (silence.isTooLong) connection.destroy(new ShoalError('PEER_TIMEOUT', `${job.host}:${job.port} did not answer within ${PEER_SILENCE_MS} ms`));
   }, CANCEL_POLL_MS);
   try {
     const { head, body } = await connection.exchange(requestHead(job), {

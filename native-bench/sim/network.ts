@@ -43,20 +43,29 @@ export class Supply {
   tainted = 0;
   /** Flows that have sent all there is so far. */
   waiting: Flow[] = [];
+  /** Bytes of every quantum but the last, which has the rest. */
+  readonly #quantumBytes: number;
 
   constructor(lengthBytes: number, quanta: number, whole: boolean) {
     this.lengthBytes = lengthBytes;
     this.quanta = quanta;
+    this.#quantumBytes = Math.floor(lengthBytes / quanta);
     this.received = this.released = whole ? quanta : 0;
   }
 
   bytesOf(quantum: number): number {
-    return Math.floor((this.lengthBytes * (quantum + 1)) / this.quanta) - Math.floor((this.lengthBytes * quantum) / this.quanta);
+    return quantum === this.quanta - 1 ? this.lengthBytes - this.#quantumBytes * quantum : this.#quantumBytes;
   }
 
   /** Bytes of the first `quanta` quanta. */
   prefixBytes(quanta: number): number {
-    return Math.floor((this.lengthBytes * quanta) / this.quanta);
+    return quanta === this.quanta ? this.lengthBytes : this.#quantumBytes * quanta;
+  }
+
+  /** The quanta that `bytes`, a sum of whole ones, are. */
+  quantaOf(bytes: number): number {
+    if (bytes === this.lengthBytes) return this.quanta;
+    return this.#quantumBytes === 0 ? 0 : Math.floor(bytes / this.#quantumBytes);
   }
 }
 
@@ -143,10 +152,10 @@ export class Network {
 
   /** A message to a station: `heard` runs there once it has come and the CPU is free for it. */
   message(to: Station, heard: () => void): void {
-    this.#queue.at(this.#queue.nowMs + this.#costs.delayMs, (station: Station) => {
-      const freeMs = this.#takeControl(station);
-      this.#queue.at(freeMs, heard, undefined);
-    }, to);
+    const inMs = this.#queue.nowMs + this.#costs.delayMs;
+    // With a core of their own messages are heard in the order in which they were sent, so their times are known at once.
+    if (this.#costs.cores > 1) this.#queue.at((to.controlFreeMs = Math.max(to.controlFreeMs, inMs) + this.#costs.messageCpuMs), heard, undefined);
+    else this.#queue.at(inMs, (station: Station) => this.#queue.at(this.#takeControl(station), heard, undefined), to);
   }
 
   /** Whoever waits for more of this supply goes on. */
@@ -160,10 +169,8 @@ export class Network {
   #takeControl(station: Station): number {
     const nowMs = this.#queue.nowMs;
     // On one core a message waits for no more than a quantum of bytes, but takes its time from them.
-    if (this.#costs.cores <= 1) {
-      station.sendFreeMs = Math.max(station.sendFreeMs, nowMs) + this.#costs.messageCpuMs;
-      station.receiveFreeMs = Math.max(station.receiveFreeMs, nowMs) + this.#costs.messageCpuMs;
-    }
+    station.sendFreeMs = Math.max(station.sendFreeMs, nowMs) + this.#costs.messageCpuMs;
+    station.receiveFreeMs = Math.max(station.receiveFreeMs, nowMs) + this.#costs.messageCpuMs;
     return (station.controlFreeMs = Math.max(station.controlFreeMs, nowMs) + this.#costs.messageCpuMs);
   }
 

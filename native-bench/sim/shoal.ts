@@ -11,12 +11,18 @@ export interface Faults {
   slow: number;
   lie: number;
   rootKill: number;
+  rootFreeze: number;
+  /** Roots that get no processor for some seconds, as on a machine without a free core, and then go on. */
+  rootStall: number;
 }
 
-export const noFaults: Faults = { kill: 0, unplug: 0, freeze: 0, slow: 0, lie: 0, rootKill: 0 };
+export const noFaults: Faults = { kill: 0, unplug: 0, freeze: 0, slow: 0, lie: 0, rootKill: 0, rootFreeze: 0, rootStall: 0 };
 
 /** A slowed node keeps this part of its link. */
 const SLOWED_TO = 0.01;
+
+/** Longer than silence is borne with, shorter than twice that. */
+const STALL_MS = 3000;
 
 export interface ShoalOptions {
   cluster: ClusterOptions;
@@ -73,7 +79,11 @@ function harm(cluster: Cluster, faults: Faults, withinMs: number, random: Random
     station.upBytesPerMs *= SLOWED_TO;
     station.downBytesPerMs *= SLOWED_TO;
   }
-  for (const node of random.shuffled(cluster.roots).slice(0, Math.round(faults.rootKill * cluster.roots.length))) later(() => node.fail('dead'));
+  const roots = random.shuffled(cluster.roots);
+  const takeRoots = (share: number): typeof roots => roots.splice(0, Math.round(share * cluster.roots.length));
+  for (const node of takeRoots(faults.rootKill)) later(() => node.fail('dead'));
+  for (const node of takeRoots(faults.rootFreeze)) later(() => node.fail('frozen'));
+  for (const node of takeRoots(faults.rootStall)) later(() => node.stall(STALL_MS));
 }
 
 /** Every byte sent has arrived, was thrown away, or is on its way; every finished node has every shard. */

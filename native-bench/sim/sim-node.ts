@@ -27,7 +27,7 @@ interface Place {
   /** Asked for the checksum before it was known. */
   stats: { answer: (result: StatResult) => void; sinceMs: number }[];
   /** Flows to children that have not been told how it ends. */
-  serving: Set<Serving>;
+  serving: Set<Serving> | null;
 }
 
 /** A child being sent a shard. */
@@ -56,6 +56,7 @@ export class SimNode implements FetchEffects {
   readonly #cluster: Cluster;
   readonly #places = new Map<number, Place>();
   #ticking = false;
+  #stalledUntilMs = 0;
 
   constructor(cluster: Cluster, member: Member, station: Station, seed: number, shape: TreeShape) {
     this.#cluster = cluster;
@@ -69,6 +70,11 @@ export class SimNode implements FetchEffects {
   /** Its client wants a shard. */
   want(index: number): void {
     if (this.condition === 'well') this.#want(index, undefined);
+  }
+
+  /** Whether it runs, and may say "busy". */
+  get isThere(): boolean {
+    return this.condition === 'well' && this.#cluster.nowMs() >= this.#stalledUntilMs;
   }
 
   get fetching(): number {
@@ -95,12 +101,19 @@ export class SimNode implements FetchEffects {
     this.#places.clear();
   }
 
+  /** It gets no processor for this long: it hears, sends and takes in nothing, and then all that has come meanwhile. */
+  stall(ms: number): void {
+    const { station } = this;
+    this.#stalledUntilMs = this.#cluster.nowMs() + ms;
+    for (const taken of ['controlFreeMs', 'sendFreeMs', 'receiveFreeMs'] as const) station[taken] = Math.max(station[taken], this.#stalledUntilMs);
+  }
+
   #want(index: number, onBehalf: AskRequest | undefined): void {
     if (this.#places.has(index)) {
       this.swarm.want(this.#cluster.shards[index]!, CONTEXT, onBehalf);
       return;
     }
-    const place: Place = { supply: this.#cluster.supply(index, false), attempt: null, stats: [], serving: new Set() };
+    const place: Place = { supply: this.#cluster.supply(index, false), attempt: null, stats: [], serving: null };
     this.#places.set(index, place);
     this.swarm.want(this.#cluster.shards[index]!, CONTEXT, onBehalf, place);
     this.#startTicking();
@@ -116,8 +129,12 @@ export class SimNode implements FetchEffects {
     this.#ticking = false;
     if (this.condition !== 'well') return;
     const nowMs = this.#cluster.nowMs();
+    if (nowMs < this.#stalledUntilMs) {
+      this.#startTicking();
+      return;
+    }
     for (const { attempt, supply, stats } of this.#places.values()) {
-      if (attempt !== null && !attempt.over && attempt.flow !== null && attempt.node !== null) this.#watch(attempt, attempt.flow, supply, nowMs);
+      if (attempt !== null && !attempt.over && attempt.node !== null) this.#watch(attempt, supply, nowMs);
       for (const stat of stats) if (nowMs - stat.sinceMs > PEER_HOLD_MS) stat.answer({ kind: 'busy', retryMs: 1 });
     }
     this.swarm.tick();
@@ -125,11 +142,12 @@ export class SimNode implements FetchEffects {
   };
 
   /** What the wire does when nothing comes: "busy" from a living node that has had no byte to send, else silence. */
-  #watch(attempt: Attempt, flow: Flow, supply: Supply, nowMs: number): void {
+  #watch(attempt: Attempt, supply: Supply, nowMs: number): void {
+    const { flow } = attempt;
     // What is under way trickles in, however slow the link.
-    if (flow.underWay > 0) return;
-    const silentMs = nowMs - flow.lastMs;
-    if (flow.next === flow.first && attempt.node!.condition === 'well' && silentMs > PEER_HOLD_MS) this.#settle(attempt, { kind: 'busy', retryMs: 1 });
+    if (flow !== null && flow.underWay > 0) return;
+    const silentMs = nowMs - (flow === null ? attempt.beganMs : flow.lastMs);
+    if (flow !== null && flow.next === flow.first && attempt.node!.isThere && silentMs > PEER_HOLD_MS) this.#settle(attempt, { kind: 'busy', retryMs: 1 });
     else if (silentMs > PEER_SILENCE_MS) this.#settle(attempt, { kind: 'failed', error: error('PEER_TIMEOUT'), receivedBytes: supply.prefixBytes(supply.received) });
   }
 
@@ -193,7 +211,7 @@ export class SimNode implements FetchEffects {
       for (const stat of place.stats) stat.answer(this.#word(result));
     } else {
       const told: AttemptResult = { kind: 'refused', error: result.kind === 'cancelled' ? error('CANCELLED') : result.error };
-      for (const serving of [...place.serving]) this.#refuse(serving, told);
+      for (const serving of [...(place.serving ?? [])]) this.#refuse(serving, told);
       for (const stat of place.stats) stat.answer({ kind: 'miss' });
     }
     this.onShard(index, result);
@@ -227,12 +245,12 @@ export class SimNode implements FetchEffects {
       from: this.station, to: child.station, supply, sink, unchecked: request.as === 'parent', trusted, nowMs: this.#cluster.nowMs(),
       ended: () => {
         this.swarm.sent(request.shard, request.node, true);
-        place?.serving.delete(serving);
+        place?.serving?.delete(serving);
         child.#arrived(attempt, attempt.fetch.place as Place, this.held[index] === 1 ? 'right' : null);
       },
     });
     const serving: Serving = { request, flow, refuse: (result) => child.#refused(attempt, result) };
-    place?.serving.add(serving);
+    if (place !== undefined) (place.serving ??= new Set()).add(serving);
     attempt.flow = flow;
     if (flow.next >= supply.quanta) flow.ended(flow);
     else this.#cluster.network.begin(flow);
@@ -253,7 +271,7 @@ export class SimNode implements FetchEffects {
   #attempt(fetch: ShardFetch, number: number, node: SimNode | null, fromBytes: number): Attempt {
     const place = fetch.place as Place;
     const { supply } = place;
-    const fromQuanta = Math.round((fromBytes * supply.quanta) / supply.lengthBytes);
+    const fromQuanta = supply.quantaOf(fromBytes);
     if (fromQuanta > supply.received || supply.prefixBytes(fromQuanta) !== fromBytes) throw new Error(`asked from byte ${fromBytes}, which is not where the shard ends`);
     supply.received = fromQuanta;
     supply.released = Math.min(supply.released, fromQuanta);

@@ -59,6 +59,26 @@ describe('sim: what the swarm reaches', function () {
     assert.ok(report.originBytes <= 1.1 * IMAGE_BYTES);
   });
 
+  it('the only root without a processor for three seconds: it is waited for, and hardly anybody goes past it', () => {
+    const report = pull({ nodes: 50, roots: 1, layers: [4e8] }, { rootStall: 1 });
+    assert.ok(report.originBytes <= 1.3 * report.imageBytes, `${report.originBytes} bytes`);
+    assert.ok(report.maxSeconds < report.idealSeconds + 4.5, `a pull took ${report.maxSeconds} s`);
+  });
+
+  it('the only root frozen: everybody finishes, each shard twice from the origin at most', () => {
+    const report = pull({ nodes: 50, roots: 1, layers: [4e8] }, { rootFreeze: 1 });
+    assert.equal(report.unfinished, 0);
+    assert.ok(report.originRequests <= 2 * Math.ceil(report.imageBytes / defaultCluster.shardBytes), `${report.originRequests} requests`);
+    assert.ok(report.maxSeconds < report.idealSeconds + 10, `a pull took ${report.maxSeconds} s`);
+  });
+
+  it('the only root killed: it is passed over at once, each shard twice from the origin at most', () => {
+    const report = pull({ nodes: 50, roots: 1, layers: [4e8] }, { rootKill: 1 });
+    assert.equal(report.unfinished, 0);
+    assert.ok(report.originRequests <= 2 * Math.ceil(report.imageBytes / defaultCluster.shardBytes), `${report.originRequests} requests`);
+    assert.ok(report.maxSeconds < report.idealSeconds + 0.5, `a pull took ${report.maxSeconds} s`);
+  });
+
   it('is at least 30 % faster than one tree a layer, and 99 % than everybody from the origin', () => {
     const ours = pull().p95Seconds;
     const old = runLayerTree({ nodes: 100, layers: [IMAGE_BYTES], linkBytesPerMs: LINK, originBytesPerMs: LINK, originFirstByteMs: 10, delayMs: 0.25, cores: 4, spreadMs: 50, quanta: 8, fanout: 2, seed: 1 });

@@ -251,6 +251,42 @@ describe('swarm/fetch: time', () => {
     assert.deepEqual([effects.last('ask').ask.node, effects.last('ask').ask.as], [swarm.membership.owners.top(fetch.shard)[1], 'owner']);
   });
 
+  it('asks the only root again when it was silent once, and goes past it the second time; refused it goes at once', () => {
+    const made = rig(1, 1);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    fetch.settle(1, failure('PEER_TIMEOUT'));
+    assert.equal(made.effects.last('ask').ask.node, made.members[1]!.node);
+    fetch.settle(2, failure('PEER_TIMEOUT'));
+    assert.equal(made.effects.last('origin').ask.fromBytes, 0);
+    const other = made.swarm.want({ key: 'k', index: 1 }, CONTEXT);
+    assert.equal(made.effects.last('origin').attempt, 1, 'the next shard does not lose the time again');
+    void other;
+    const dead = rig(1, 1);
+    dead.swarm.want({ key: 'k', index: 0 }, CONTEXT).settle(1, failure('PEER_UNREACHABLE'));
+    assert.equal(dead.effects.last('origin').attempt, 2);
+  });
+
+  it('goes to the next root at the first silence', () => {
+    const made = rig(1, 2);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    const [first, second] = made.swarm.membership.roots.top(fetch.shard);
+    assert.equal(made.effects.last('ask').ask.node, first);
+    fetch.settle(1, failure('PEER_TIMEOUT'));
+    assert.equal(made.effects.last('ask').ask.node, second);
+  });
+
+  it('returns to an owner it left for being late when the roots are gone: only the owner goes to the origin', () => {
+    const made = rig(8, 1);
+    const shard = shardWhere(made.swarm, (rank) => rank[1] === made.members[0]!.node);
+    const [owner] = made.swarm.membership.owners.top(shard);
+    const fetch = made.swarm.want(shard, CONTEXT, request(shard, made.members[7]!.node, { exclude: [owner!] }));
+    assert.equal(made.effects.last('ask').ask.as, 'root', 'a child says that the owner is late, and that costs the root a shard only');
+    fetch.settle(1, failure('PEER_UNREACHABLE'));
+    assert.deepEqual([made.effects.last('ask').ask.node, made.effects.last('ask').ask.as], [owner, 'owner']);
+    fetch.settle(2, failure('PEER_UNREACHABLE'));
+    assert.equal(made.effects.last('origin').attempt, 3, 'an owner that is dead is another matter');
+  });
+
   it('never leaves the only root for being slow', () => {
     const made = rig(1, 1);
     made.swarm.want({ key: 'k', index: 0 }, CONTEXT);

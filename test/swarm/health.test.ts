@@ -64,4 +64,28 @@ describe('swarm/health', () => {
     peers.prune(() => false, 1);
     assert.equal(peers.usable(`n${TROUBLED_NODES_MAX}`, 1), true);
   });
+
+  it('lets one try a node whose cool-down is over, and the others wait for how that ends', () => {
+    const health = new PeerHealth(() => 0.5);
+    const first = health.failed('a', 0);
+    assert.equal(health.usable('a', first + 1), true);
+    health.asked('a', first + 1);
+    assert.equal(health.usable('a', first + 2), false, 'somebody is at it');
+    assert.ok(health.failed('a', first + 2_000) > first, 'the trial failed: twice the cool-down');
+    const later = first + 60_000;
+    assert.equal(health.usable('a', later), true);
+    health.asked('a', later);
+    health.answered('a');
+    assert.equal(health.usable('a', later + 1), true);
+    assert.equal(health.hasFailed('a'), false);
+    health.asked('a', later + 2);
+    assert.equal(health.usable('a', later + 3), true, 'who has not failed is not on trial');
+  });
+
+  it('an answer does not free a liar', () => {
+    const health = new PeerHealth(() => 0.5);
+    health.lied('a', 0);
+    health.answered('a');
+    assert.equal(health.usable('a', 1), false);
+  });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { RANK_DEPTH } from '../../lib/limits.ts';
-import { Membership, Ranking } from '../../lib/swarm/rank.ts';
+import { OWNER_CLIENTS, RANK_DEPTH } from '../../lib/limits.ts';
+import { Membership, ownerPlace, Ranking } from '../../lib/swarm/rank.ts';
 import { KEY } from './fixture.ts';
 
 const nodes = Array.from({ length: 100 }, (_, at) => `10.0.0.${at}:65002`);
@@ -49,5 +49,22 @@ describe('swarm/rank', () => {
     const member = (node: string, role: 'agent' | 'root') => ({ node, role, zone: null });
     assert.equal(new Membership([member('a', 'agent'), member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'a');
     assert.equal(new Membership([member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'r');
+  });
+
+  it('shares a shard\'s nodes among owners when they are too many for one, and asks go to better ranks only', () => {
+    const names = Array.from({ length: 4 * OWNER_CLIENTS }, (_, at) => `10.${at >> 8}.${at & 255}.1:65002`);
+    const ranking = new Ranking(names);
+    const shard = { key: 'sha256:aa', index: 7 };
+    const rank = ranking.top(shard);
+    const counts = new Map<number, number>();
+    for (const name of names) {
+      const place = ownerPlace(shard, name, rank, names.length);
+      counts.set(place, (counts.get(place) ?? 0) + 1);
+      const own = rank.indexOf(name);
+      assert.ok(own < 0 || (own < 4 ? place === 0 : place < own), `${own} asks ${place}`);
+    }
+    assert.deepEqual([...counts.keys()].sort(), [0, 1, 2, 3]);
+    for (const count of counts.values()) assert.ok(count < 1.2 * OWNER_CLIENTS, `${count} ask one owner`);
+    assert.equal(ownerPlace(shard, names[5]!, rank, OWNER_CLIENTS), 0, 'one is enough');
   });
 });

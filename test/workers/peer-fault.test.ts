@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import { CANCEL_POLL_MS, CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
 import { readFromPeer, type PeerReadJob, type PeerReadResult } from '../../lib/workers/peer-read.ts';
 import { until } from '../telemetry/until.ts';
 import { head, json, peerServer, readJob, transferTools, type PeerServer } from './peer-server.ts';
@@ -113,8 +113,9 @@ describe('workers/peer-read, everything else', () => {
       const before = server.requests.length;
       const reading = read();
       await until(() => server.requests.length > before && tools.arena.received(0) === (said === '' ? 0 : PART.length), 'what is said');
-      tools.pushMs(2_500);
+      const passing = setInterval(() => tools.pushMs(100), CANCEL_POLL_MS / 2);
       const result = await reading;
+      clearInterval(passing);
       assert.ok(result.kind === 'failed' && result.error.code === 'PEER_TIMEOUT');
     }
   });
