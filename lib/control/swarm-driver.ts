@@ -203,6 +203,8 @@ export class SwarmDriver {
     const { arena, facts } = this.#parts;
     const { resident, way } = this.#job(fetch);
     if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
+    // Bytes that are to be read anew must not count as here meanwhile.
+    if (fromBytes < arena.received(resident.slot)) arena.setReceived(resident.slot, fromBytes);
     // What an earlier attempt brought of a slice is vouched for no longer than nothing else writes there.
     arena.setAhead(resident.slot, 0, 0);
     return { slot: resident.slot, attempt, shard: resident.shard, fromBytes, totalBytes: facts.totalOf(resident.key), digest: way.digest };
