@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
+import { Arena } from '../lib/io/arena.ts';
+import { checksumOf } from '../lib/io/checksum.ts';
+import { SHARD_BYTES } from '../lib/limits.ts';
 import { makeLayer } from './pipeline/layers.ts';
 import { Line } from './pipeline/line.ts';
 import { pull } from './pipeline/pull.ts';
@@ -20,10 +23,14 @@ import { startShoal } from './vs/shoal-node.ts';
  *   direct: registry -> client       alone: registry -> node -> client       swarm: registry -> root -> node -> client
  *
  * Every turn has new nodes with empty caches, warmed by a small layer so that code is compiled and connections are open.
- * A node's processor time is split by the names of its threads: transfer receives and checks, front sends, control
- * decides, digest hashes whole blobs, libuv-worker writes to disk; the rest is the runtime's own: collector and compiler.
+ * The processor time of the node next to the client is split by stage, as its threads are named: transfer receives (and hands
+ * to the disk) and makes shards' checksums, whose share is what the same bytes cost this program at the same moment;
+ * digest hashes whole blobs, libuv-worker writes, front sends, control decides; the rest is the runtime's: collector, compiler.
  */
-const THREADS = ['transfer', 'front', 'control', 'digest', 'libuv-worker', 'runtime'] as const;
+const STAGES = ['receive', 'checksum', 'digest', 'write', 'send', 'decide', 'runtime'] as const;
+const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = { transfer: 'receive', digest: 'digest', 'libuv-worker': 'write', front: 'send', control: 'decide' };
+/** Slots hashed to learn what a checksum costs just now; more than the processor's caches hold. */
+const CHECKSUM_SLOTS = 48;
 const WARM_BYTES = 48 * 2 ** 20;
 /** The client is a cheap reader: it looks at the first bytes of every read, whatever of it they are. */
 const LOOKED_AT_BYTES = 4096;
@@ -31,9 +38,10 @@ const LOOKED_AT_BYTES = 4096;
 interface Run {
   seconds: number;
   firstByteSeconds: number;
-  /** Of the node next to the client, per thread name and in all; empty for the direct way. */
-  threads: Map<string, number>;
+  /** Of the node next to the client, per stage and in all; empty for the direct way. */
+  stages: Map<string, number>;
   cpuSeconds: number;
+  registryCpuSeconds: number;
   residentBytes: number;
 }
 
@@ -62,6 +70,8 @@ const setups = [
   ...(asked.includes('direct') ? [{ way: 'direct', memory: 0 }] : []),
   ...options.memory.split(',').flatMap((memory) => ['alone', 'swarm'].filter((way) => asked.includes(way)).map((way) => ({ way, memory: Number(memory) }))),
 ];
+const sample = Arena.create(CHECKSUM_SLOTS * SHARD_BYTES);
+for (let slot = 0; slot < CHECKSUM_SLOTS; slot++) sample.bytes(slot).fill(slot);
 const runs = setups.map((): Run[] => []);
 process.setMaxListeners(100); // Each process under test has one on our exit.
 const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
@@ -100,23 +110,36 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
     await read(warmLayer);
     const pid = node?.process.pid ?? null;
     const before = pid === null ? new Map<string, number>() : threadSeconds(pid);
+    const registryBefore = processSeconds(registry.process.pid) ?? 0;
     const cpuBefore = pid === null ? 0 : (processSeconds(pid) ?? 0);
     const startMs = performance.now();
     const pulled = await Promise.all(layers.map(read));
     const seconds = (performance.now() - startMs) / 1000;
     const cpuSeconds = pid === null ? 0 : (processSeconds(pid) ?? 0) - cpuBefore;
-    const threads = new Map<string, number>();
+    const registryCpuSeconds = (processSeconds(registry.process.pid) ?? 0) - registryBefore;
+    const stages = new Map<string, number>();
     if (pid !== null) {
       for (const [thread, after] of threadSeconds(pid)) {
-        const name = THREADS.find((known) => known === thread) ?? 'runtime';
-        threads.set(name, (threads.get(name) ?? 0) + after - (before.get(thread) ?? 0));
+        const stage = STAGE_OF_THREAD[thread] ?? 'runtime';
+        stages.set(stage, (stages.get(stage) ?? 0) + after - (before.get(thread) ?? 0));
       }
+      const checksum = gigabytes * checksumSecondsPerGB();
+      stages.set('checksum', checksum);
+      stages.set('receive', (stages.get('receive') ?? 0) - checksum);
     }
-    return { seconds, firstByteSeconds: pulled[0]!.firstByteSeconds, threads, cpuSeconds, residentBytes: pid === null ? 0 : (residentBytes(pid)?.maxBytes ?? 0) };
+    return { seconds, firstByteSeconds: pulled[0]!.firstByteSeconds, stages, cpuSeconds, registryCpuSeconds, residentBytes: pid === null ? 0 : (residentBytes(pid)?.maxBytes ?? 0) };
   } finally {
     await Promise.all(nodes.map((node) => node.process.stop()));
     await rm(join(dir, String(run)), { recursive: true, force: true });
   }
+}
+
+/** Processor seconds per GB of shards' checksums, on this machine as busy as it is. */
+function checksumSecondsPerGB(): number {
+  const before = process.cpuUsage();
+  for (let slot = 0; slot < CHECKSUM_SLOTS; slot++) checksumOf(sample.bytes(slot));
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6 / ((CHECKSUM_SLOTS * SHARD_BYTES) / 1e9);
 }
 
 const rows = setups.map(({ way, memory }, index) => {
@@ -129,17 +152,18 @@ const rows = setups.map(({ way, memory }, index) => {
     /** Time against the direct pull of the same turn. */
     timesDirect: median(runs[index]!.map((run, turn) => run.seconds / (runs[0]![turn]?.seconds ?? Number.NaN))),
     cpuSecondsPerGB: way === 'direct' ? null : of((run) => run.cpuSeconds / gigabytes),
-    threads: way === 'direct' ? null : Object.fromEntries(THREADS.map((name) => [name, of((run) => (run.threads.get(name) ?? 0) / gigabytes)])),
+    registryCpuSecondsPerGB: of((run) => run.registryCpuSeconds / gigabytes),
+    stages: way === 'direct' ? null : Object.fromEntries(STAGES.map((name) => [name, of((run) => (run.stages.get(name) ?? 0) / gigabytes)])),
     residentMaxMB: way === 'direct' ? null : Math.round(Math.max(...runs[index]!.map((run) => run.residentBytes)) / 1e6),
   };
 });
 if (options.json === true) {
   console.log(JSON.stringify({ registry: options.registry, lineMegabits: line === null ? null : Number(options.line), totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
 } else {
-  const head = ['way', 'arena MiB', 'GB/s', 'time / direct', 'first byte ms', 'CPU-s/GB', ...THREADS, 'resident MB'];
+  const head = ['way', 'arena MiB', 'GB/s', 'time / direct', 'first byte ms', 'CPU-s/GB', ...STAGES, 'resident MB', 'registry CPU-s/GB'];
   const table = new Table({ head, colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')), style: { head: [], border: [], compact: true } });
-  for (const { way, memoryMiB, gigabytesPerSecond, timesDirect, firstByteMs, cpuSecondsPerGB, threads, residentMaxMB } of rows) {
-    table.push([way, memoryMiB ?? '', gigabytesPerSecond.toFixed(2), timesDirect.toFixed(2), firstByteMs.toFixed(1), cpuSecondsPerGB?.toFixed(2) ?? '', ...THREADS.map((name) => threads?.[name]?.toFixed(3) ?? ''), residentMaxMB ?? '']);
+  for (const { way, memoryMiB, gigabytesPerSecond, timesDirect, firstByteMs, cpuSecondsPerGB, stages, residentMaxMB, registryCpuSecondsPerGB } of rows) {
+    table.push([way, memoryMiB ?? '', gigabytesPerSecond.toFixed(2), timesDirect.toFixed(2), firstByteMs.toFixed(1), cpuSecondsPerGB?.toFixed(2) ?? '', ...STAGES.map((name) => stages?.[name]?.toFixed(3) ?? ''), residentMaxMB ?? '', registryCpuSecondsPerGB.toFixed(2)]);
   }
   console.log(table.toString());
 }
