@@ -77,6 +77,21 @@ describe('telemetry of a real node', function () {
     }
   });
 
+  it('shows everything on the proxy port when it has no port of its own for it, and the registry beside it', async () => {
+    await start(1000, Infinity, ['ExporterConfig.standaloneExporterPort=false']);
+    assert.equal(node.exporter, null);
+    const ask = (path: string): Promise<Response> => fetch(node.proxy + path);
+    const metrics = await (await ask('/metrics')).text();
+    assert.match(metrics, /^# HELP DADIP2P_Alive\n/);
+    assert.match(metrics, /^shoal_ready 1$/m);
+    assert.equal((await ask('/readyz')).status, 200);
+    assert.equal((await ask('/healthz')).status, 200);
+    assert.match(await (await ask('/')).text(), /<title>Shoal<\/title>/);
+    assert.equal(((await (await ask('/status')).json()) as { ready: boolean }).ready, true);
+    assert.ok(Buffer.from(await (await ask(`/v2/library/sample/blobs/sha256:${origin.digest}`)).arrayBuffer()).equals(origin.bytes));
+    assert.equal((await ask('/elsewhere')).status, 404);
+  });
+
   it('says that it drains for as long as it does, lives meanwhile, and brings the pull under way to its end', async () => {
     await start(6 * 1024 * 1024, 64 * 1024, []);
     assert.equal(await node.get('/readyz'), '{"status":"ready"}\n');

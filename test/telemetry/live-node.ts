@@ -83,7 +83,7 @@ export class LiveNode {
     const child = spawn(process.execPath, [CLI, role, '--json', ...set], { stdio: ['ignore', 'pipe', 'pipe'] });
     const node = new LiveNode(directory, child);
     const ready = /^\{"ready":true.*\}$/m;
-    await until(() => ready.test(node.output) || child.exitCode !== null, 'the ready line', 20_000);
+    await until(() => ready.test(node.output) || child.exitCode !== null, 'the ready line', 60_000);
     if (!ready.test(node.output)) throw new Error(`the node did not start:\n${node.output}`);
     const { proxy, exporter, p2p, pid } = JSON.parse(ready.exec(node.output)![0]) as { proxy: string; exporter: string; p2p: string; pid: number };
     [node.proxy, node.exporter, node.name, node.pid] = [proxy, exporter, p2p.replace('http://', ''), pid];

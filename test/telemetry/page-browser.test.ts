@@ -61,7 +61,9 @@ describe('telemetry/page in Chromium', function () {
     fixture.clock.advance(1000);
     fixture.telemetry.tick();
     await browser.waitFor(`${progress} === '64'`);
-    assert.notEqual(await browser.evaluate<string>(text('rate-peer')), rateBefore);
+    const rate = await browser.evaluate<string>(text('rate-peer'));
+    assert.notEqual(rate, rateBefore);
+    assert.ok((await browser.evaluate<string>(text('legend'))).includes(`Peers ${rate.replace(' now', '')}`), 'the curve says of now what the tile says');
     fixture.inputs.inFlight = [];
     await browser.waitFor(`${text('pulls')}.includes('Nothing is being pulled')`);
   });

@@ -11,6 +11,8 @@ const TOP = 8;
 export class HistoryChart {
   #host = byId('history');
   #points = [];
+  /** Of this moment: the newest point is up to a step old. */
+  #rates = {};
   /** Index of the point being read; -1: the newest. */
   #at = -1;
 
@@ -22,8 +24,9 @@ export class HistoryChart {
     new ResizeObserver(() => this.#draw()).observe(this.#host);
   }
 
-  show(points) {
+  show(points, rates) {
     this.#points = points;
+    this.#rates = rates;
     if (this.#at >= points.length) this.#at = -1;
     this.#draw();
   }
@@ -87,11 +90,11 @@ export class HistoryChart {
     const read = this.#points[this.#at];
     const cursor = read === undefined ? [] : [svg('line', { class: 'cursor', x1: x(read.atMs), x2: x(read.atMs), y1: TOP, y2: height - BOTTOM })];
     this.#host.replaceChildren(svg('svg', { viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' }, grid, areas, times, cursor));
-    this.#legend(read ?? this.#points.at(-1), read !== undefined);
+    this.#legend(read ?? this.#rates, read !== undefined);
   }
 
   #legend(point, chosen) {
-    const value = (source) => formatRate(point?.[source] ?? 0);
+    const value = (source) => formatRate(point[source] ?? 0);
     const when = chosen ? new Date(point.atMs).toLocaleTimeString() : 'now';
     const items = SOURCES.map((source) => html('span', {}, html('i', { class: `key ${source}` }), `${NAMES[source]} `, html('b', {}, value(source))));
     byId('legend').replaceChildren(html('span', {}, when), ...items);

@@ -20,7 +20,7 @@ function show(status) {
   showStores(status);
   showPeers(status);
   showErrors(status);
-  chart.show(status.history);
+  chart.show(status.history, status.rates);
 }
 
 async function poll() {
