@@ -149,11 +149,12 @@ export class Cluster {
 
   /** A request from one node to another and the answer back, or the way it fails. */
   exchange<T>(from: SimNode, to: SimNode, ask: (answer: (value: T) => void) => void, failed: (code: 'PEER_UNREACHABLE' | 'PEER_TIMEOUT') => void, answered: (value: T) => void): void {
+    const isCut = from.island !== to.island;
     const fail = (): void => {
-      const { code, afterMs } = FAILURES[to.condition as keyof typeof FAILURES];
+      const { code, afterMs } = FAILURES[isCut ? 'unplugged' : (to.condition as keyof typeof FAILURES)];
       this.after(afterMs + 2 * this.delayMs, () => failed(code));
     };
-    if (to.condition !== 'well') {
+    if (isCut || to.condition !== 'well') {
       fail();
       return;
     }

@@ -14,9 +14,11 @@ export interface Faults {
   rootFreeze: number;
   /** Roots that get no processor for some seconds, as on a machine without a free core, and then go on. */
   rootStall: number;
+  /** Agents cut off, with each other, from the rest and its roots, but not from the origin; from the start on. */
+  partition: number;
 }
 
-export const noFaults: Faults = { kill: 0, unplug: 0, freeze: 0, slow: 0, lie: 0, rootKill: 0, rootFreeze: 0, rootStall: 0 };
+export const noFaults: Faults = { kill: 0, unplug: 0, freeze: 0, slow: 0, lie: 0, rootKill: 0, rootFreeze: 0, rootStall: 0, partition: 0 };
 
 /** A slowed node keeps this part of its link. */
 const SLOWED_TO = 0.01;
@@ -75,6 +77,7 @@ function harm(cluster: Cluster, faults: Faults, withinMs: number, random: Random
   for (const node of take(faults.unplug)) later(() => node.fail('unplugged'));
   for (const node of take(faults.freeze)) later(() => node.fail('frozen'));
   for (const node of take(faults.lie)) node.station.lies = true;
+  for (const node of take(faults.partition)) node.island = 1;
   for (const { station } of take(faults.slow)) {
     station.upBytesPerMs *= SLOWED_TO;
     station.downBytesPerMs *= SLOWED_TO;

@@ -49,6 +49,8 @@ export class SimNode implements FetchEffects {
   readonly station: Station;
   readonly swarm: Swarm;
   condition: Condition = 'well';
+  /** Only nodes of one island reach each other. */
+  island = 0;
   /** Shards that are here whole and checked, by index. */
   readonly held: Uint8Array;
   /** Told of every shard that has come, or could not be had. */

@@ -60,7 +60,8 @@ describe('fault/swarm: nodes that are killed', () => {
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     for (const outcome of (await pullThrough(agents, () => undefined)).values()) assert.deepEqual(outcome.problems, []);
     const imageBytes = image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
-    const { blobs, paths } = registry.traffic;
+    const { blobs, paths, shardRequestsMax } = registry.traffic;
+    assert.ok(shardRequestsMax <= 3, `${shardRequestsMax} requests for one shard`);
     assert.ok(blobs.bytes <= imageBytes * 1.01, `${blobs.bytes} bytes for an image of ${imageBytes}`);
     for (const blob of image.blobs) {
       const shards = Math.ceil(blob.bytes.length / SHARD_BYTES);
@@ -80,6 +81,23 @@ describe('fault/swarm: nodes that are killed', () => {
     });
     assert.ok(chunks > 400, `only ${chunks} chunks: nobody was killed on the way`);
     for (const [node, outcome] of outcomes) if (!victims.includes(node)) assert.deepEqual(outcome.problems, [], node.name);
+  });
+
+  it('a third of the agents told to stop on the way: they hand their children over, and every other pull completes', async function () {
+    this.timeout(90_000);
+    const agents = swarm.nodes.filter((node) => node.role === 'agent');
+    const leaving = agents.slice(0, AGENTS / 3);
+    let chunks = 0;
+    const left: Promise<void>[] = [];
+    const outcomes = await pullThrough(agents, () => {
+      if (++chunks === 400) left.push(...leaving.map((node) => node.stop(60_000)));
+    });
+    await Promise.all(left);
+    assert.equal(left.length, leaving.length, `only ${chunks} chunks: nobody left on the way`);
+    for (const [node, outcome] of outcomes) if (!leaving.includes(node)) assert.deepEqual(outcome.problems, [], node.name);
+    const imageBytes = image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
+    assert.ok(registry.traffic.blobs.bytes <= imageBytes * 1.05, `${registry.traffic.blobs.bytes} bytes: their shards were not read anew`);
+    assert.ok(registry.traffic.shardRequestsMax <= 3, `${registry.traffic.shardRequestsMax} requests for one shard`);
   });
 
   it('the root killed on the way: every pull completes', async function () {

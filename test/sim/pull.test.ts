@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { RANK_DEPTH } from '../../lib/limits.ts';
 import { defaultCluster, type ClusterOptions } from '../../native-bench/sim/cluster.ts';
 import { runDirect } from '../../native-bench/sim/direct.ts';
 import { EventQueue } from '../../native-bench/sim/event-queue.ts';
@@ -72,6 +77,19 @@ describe('sim: what the swarm reaches', function () {
     assert.ok(report.maxSeconds < report.idealSeconds + 10, `a pull took ${report.maxSeconds} s`);
   });
 
+  it('a partition: the part without roots becomes a swarm of its own, and the origin sends it the image once more', () => {
+    const report = pull({ nodes: 60, layers: [2e8] }, { partition: 0.3 });
+    assert.equal(report.unfinished, 0);
+    assert.ok(report.originBytes <= 2.2 * report.imageBytes, `${report.originBytes} bytes`);
+    assert.ok(report.maxSeconds < report.idealSeconds + 0.5 * RANK_DEPTH + 2, `half a second for each of a rank at most: ${report.maxSeconds} s`);
+  });
+
+  it('slow owners where there are no roots: nobody runs to the origin for them', () => {
+    const report = pull({ nodes: 50, roots: 0, layers: [2e8] }, { slow: 0.1 });
+    assert.equal(report.unfinished, 0);
+    assert.ok(report.originBytes <= 1.3 * report.imageBytes, `${report.originBytes} bytes`);
+  });
+
   it('the only root killed: it is passed over at once, each shard twice from the origin at most', () => {
     const report = pull({ nodes: 50, roots: 1, layers: [4e8] }, { rootKill: 1 });
     assert.equal(report.unfinished, 0);
@@ -123,6 +141,10 @@ describe('sim: its parts', () => {
       'mode', 'seed', 'nodes', 'imageBytes', 'idealSeconds', 'p50Seconds', 'p95Seconds', 'p99Seconds', 'maxSeconds', 'originBytes', 'originPeakGbps',
       'originRequests', 'uploadMaxOverMean', 'messagesPerShard', 'depthMax', 'unfinished', 'wallSeconds',
     ]);
+    const picture = join(mkdtempSync(join(tmpdir(), 'shoal-sim-')), 'out.svg');
+    assert.equal(spawnSync(process.execPath, [script, '--nodes', '3', '--image', '5MB', '--plot', picture]).status, 0);
+    assert.match(readFileSync(picture, 'utf8'), /^<svg .*<polyline /s);
+    rmSync(dirname(picture), { recursive: true });
     for (const bad of [['--nodes', '0'], ['--image', 'lots'], ['--mode', 'torrent'], ['--nonsense']]) assert.equal(spawnSync(process.execPath, [script, ...bad]).status, 2, bad.join(' '));
   });
 });
