@@ -28,8 +28,7 @@ export class CredentialNames {
   /** The name of an Authorization header, `authorization` null for none; null when too many wait for theirs. */
   async of(authorization: string | null): Promise<string | null> {
     if (authorization === null || authorization === '') return 'anonymous';
-    const [, token = ''] = /^bearer +(\S+)$/i.exec(authorization) ?? [];
-    if (token.length >= TOKEN_CHARS_MIN) return this.#secret.opaqueName('token', authorization);
+    if (isToken(authorization)) return this.#secret.opaqueName('token', authorization);
     const id = createHash('sha256').update(authorization).digest('base64');
     const known = this.#names.get(id);
     if (known !== undefined) return known;
@@ -45,6 +44,11 @@ export class CredentialNames {
       this.#waiting -= 1;
     }
   }
+}
+
+/** Whether a credential cannot be guessed: its name is then made at once. */
+export function isToken(authorization: string): boolean {
+  return (/^bearer +(\S+)$/i.exec(authorization)?.[1]?.length ?? 0) >= TOKEN_CHARS_MIN;
 }
 
 function slowHash(text: string, salt: string): Promise<string> {

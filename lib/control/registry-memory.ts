@@ -1,8 +1,9 @@
 import type { Clock } from '../clock.ts';
-import { CredentialNames } from '../cluster/credential-name.ts';
+import { CredentialNames, isToken } from '../cluster/credential-name.ts';
 import { parseWords, recallPath, WORDS_PATH } from '../cluster/rpc.ts';
 import type { ClusterSecret } from '../cluster/secret.ts';
 import { RECALL_DEADLINE_MS, RECALL_NODES_MAX, WORD_KEEPERS } from '../limits.ts';
+import { issuedTo } from '../registry/issued-token.ts';
 import { parseHeardWord, WordTable, type HeardWord, type Word } from '../registry/words.ts';
 import type { CounterName } from '../telemetry/metrics-list.ts';
 import type { PeerCallResult } from '../workers/peer-call.ts';
@@ -63,20 +64,19 @@ export class RegistryMemory {
     if (this.#parts.ttlMs === 0) return;
     const said: [string, Word][] = [];
     if (manifest !== null) for (const reference of references) said.push([this.#manifestId(scope, reference), { kind: 'manifest', ...manifest }]);
-    const grantId = await this.#grantId(scope, authorization);
-    if (grantId !== null) said.push([grantId, { kind: 'grant' }]);
+    for (const id of await this.#grantIds(scope, authorization)) said.push([id, { kind: 'grant' }]);
     if (authorization === null) this.#said(hostOf(scope), [[this.#hostId('open', hostOf(scope)), { kind: 'open' }]]);
     this.#said(scope, said);
   }
 
   /**
    * A registry has refused `authorization` for a repository (401, 403), or knows `reference` no more (404). It only matters where
-   * this node remembers otherwise; `remembered`: whether the right may be among that, since the name of a password is slow to make.
+   * this node remembers otherwise; `remembered`: whether this very credential may be among that, since the name of a password is slow to make.
    */
   async refused(scope: string, authorization: string | null, reference: string, status: number, remembered: boolean): Promise<void> {
     if (this.#parts.ttlMs === 0) return;
     if (status === 404) this.#withdraw(scope, this.#manifestId(scope, reference));
-    else if (remembered) this.#withdraw(scope, await this.#grantId(scope, authorization));
+    else if (remembered || (authorization !== null && isToken(authorization))) for (const id of await this.#grantIds(scope, authorization)) this.#withdraw(scope, id);
   }
 
   /** A registry asks who comes without a credential for one: `challenge` (lib/registry/words.ts), or null when it does not. */
@@ -93,16 +93,15 @@ export class RegistryMemory {
   /** What a registry said last of `authorization` in a repository, and of `reference`; null: nothing in living memory. */
   async recall(scope: string, authorization: string | null, reference: string): Promise<{ right: RememberedRight | null; manifest: RememberedManifest | null }> {
     if (this.#parts.ttlMs === 0) return { right: null, manifest: null };
-    const grantId = await this.#grantId(scope, authorization);
-    const [manifests = [], grants = []] = await this.#recall(scope, [this.#manifestId(scope, reference), ...(grantId === null ? [] : [grantId])]);
+    const [manifests = [], ...grants] = await this.#recall(scope, [this.#manifestId(scope, reference), ...(await this.#grantIds(scope, authorization))]);
     const newest = manifests[0]?.word;
     const manifest = newest?.kind !== 'manifest' ? null : {
       digest: newest.digest,
       contentType: newest.contentType,
       nodes: [...new Set(manifests.filter(({ word }) => word.kind === 'manifest' && word.digest === newest.digest).map(({ node }) => node))],
     };
-    const right = grants[0] === undefined ? null : { isGranted: grants[0].word.kind === 'grant', ageMs: grants[0].ageMs };
-    return { right, manifest };
+    const [said] = grants.flat().toSorted((a, b) => a.ageMs - b.ageMs);
+    return { right: said === undefined ? null : { isGranted: said.word.kind === 'grant', ageMs: said.ageMs }, manifest };
   }
 
   /** How a registry greets who comes without a credential: its challenge, openly (null), or nobody knows (undefined). */
@@ -134,8 +133,8 @@ export class RegistryMemory {
     }
   }
 
-  #withdraw(scope: string, id: string | null): void {
-    if (id !== null && this.#table.find(id) !== null) this.#said(scope, [[id, { kind: 'withdrawn' }]]);
+  #withdraw(scope: string, id: string): void {
+    if (this.#table.find(id) !== null) this.#said(scope, [[id, { kind: 'withdrawn' }]]);
   }
 
   #said(name: string, said: readonly [string, Word][]): void {
@@ -181,11 +180,19 @@ export class RegistryMemory {
     return this.#parts.ranked(this.#parts.secret.opaqueName('keepers', name)).filter((node) => node !== this.#parts.self).slice(0, countMax);
   }
 
-  /** null: too many passwords wait for their names. This one is then neither told of nor asked about. */
-  async #grantId(scope: string, authorization: string | null): Promise<string | null> {
+  /**
+   * Under which a right of this credential is known: its own name and, where it is a token that tells who it was given to, by
+   * whom, that of every such token. None: too many passwords wait for their names; this one is neither told of nor asked about.
+   */
+  async #grantIds(scope: string, authorization: string | null): Promise<string[]> {
+    const { secret, clock, count } = this.#parts;
     const name = await this.#credentials.of(authorization);
-    if (name === null) this.#parts.count('memory.crowded');
-    return name === null ? null : this.#parts.secret.opaqueName('grant', scope, name);
+    if (name === null) {
+      count('memory.crowded');
+      return [];
+    }
+    const holder = authorization === null ? null : await issuedTo(authorization, scope.slice(`repo ${hostOf(scope)}/`.length), clock.wallMs());
+    return [secret.opaqueName('grant', scope, name), ...(holder === null ? [] : [secret.opaqueName('holder', scope, ...holder)])];
   }
 
   #manifestId(scope: string, reference: string): string {

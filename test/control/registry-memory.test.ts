@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { createPrivateKey, sign } from 'node:crypto';
 import { ManualClock } from '../../lib/clock.ts';
 import { parseRecall, parseWords, WORDS_PATH } from '../../lib/cluster/rpc.ts';
 import { ClusterSecret } from '../../lib/cluster/secret.ts';
 import { RegistryMemory } from '../../lib/control/registry-memory.ts';
 import { RECALL_NODES_MAX, WORD_KEEPERS } from '../../lib/limits.ts';
 import type { PeerCallResult } from '../../lib/workers/peer-call.ts';
+import { issueCertificate } from '../registry/certificate.ts';
 
 const SECRET = new ClusterSecret(Buffer.from('a secret of thirty-two characters'));
 const SCOPE = 'repo r.example/app';
@@ -99,6 +101,23 @@ describe('control/registry-memory', () => {
     assert.deepEqual(await asked('v2'), { right: { isGranted: true, ageMs: 1_000 }, manifest: null });
     await cluster.at('n:4').refused(SCOPE, TOKEN, 'v1', 401, true);
     assert.deepEqual((await asked('v1')).right, { isGranted: false, ageMs: 0 });
+  });
+
+  it('knows a client by its new token, where tokens tell who they were given to, by whom', async () => {
+    const issuer = await issueCertificate('issuer');
+    const token = (sub: string): string => {
+      const seconds = cluster.clock.wallMs() / 1000;
+      const claims = { iss: 'i', sub, aud: 'r', exp: seconds + 60, jti: Math.random(), access: [{ type: 'repository', name: 'app', actions: ['pull'] }] };
+      const signed = [{ alg: 'ES256', x5c: [issuer.certPem.replace(/-----[A-Z ]+-----|\s/g, '')] }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+      return `Bearer ${signed}.${sign('sha256', Buffer.from(signed), { key: createPrivateKey(issuer.keyPem), dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+    };
+    const right = async (authorization: string, scope = SCOPE) => (await cluster.at('n:3').recall(scope, authorization, 'v1')).right?.isGranted;
+    const first = token('alice');
+    await cluster.at('n:4').served(SCOPE, first, ['v1'], MANIFEST);
+    cluster.clock.advance(50_000);
+    assert.deepEqual([await right(token('alice')), await right(token('bob')), await right(token('alice'), 'repo other.example/app')], [true, undefined, undefined]);
+    await cluster.at('n:4').refused(SCOPE, token('alice'), 'v1', 403, false);
+    assert.deepEqual([await right(token('alice')), await right(first)], [false, false], 'whom the registry refuses a new token has none that counts');
   });
 
   it('does not remember the refusals of who was never let in', async () => {

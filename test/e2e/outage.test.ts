@@ -39,7 +39,7 @@ describe('e2e: the registry stops after one pull', () => {
     await writeFile(htpasswdFile, HTPASSWD);
     const secretFile = join(dir, 'secret');
     await writeFile(secretFile, 'a secret of thirty-two characters', { mode: 0o600 });
-    tokens = await TokenServer.start(dir, { alice: { password: 'wonder', repositories: ['team/app'] } });
+    tokens = await TokenServer.start(dir, { alice: { password: 'wonder', repositories: ['team/app'] }, carol: { password: 'sings', repositories: ['team/app'] } });
     token = tokens.token('alice', 'team/app');
     [open, behindPassword, behindTokens] = await Promise.all([undefined, { htpasswdFile }, tokens].map(async (auth, index) => {
       const registryDir = join(dir, `registry-${index}`);
@@ -121,19 +121,23 @@ describe('e2e: the registry stops after one pull', () => {
     }
   });
 
-  it('behind a token server: for a token that was accepted, and no other', async function () {
+  it('behind a token server: for a token that was accepted, and for a new one of the same client', async function () {
     needs(this, 'unshare');
     const authorization = `Bearer ${token}`;
     for (const reference of ['test', image.manifest.digest]) {
       assertStale(await get(`team/app/manifests/${reference}`, { host: 'tokens', authorization }));
-      for (const other of [`${authorization.slice(0, -4)}AAAA`, 'Bearer nonsense', basic('alice:wonder')]) {
+      // The token server would let carol in, but she was never here.
+      for (const other of [`${authorization.slice(0, -4)}AAAA`, 'Bearer nonsense', basic('alice:wonder'), `Bearer ${tokens.token('carol', 'team/app')}`, `Bearer ${tokens.token('alice', 'team/other')}`]) {
         assert.equal((await get(`team/app/manifests/${reference}`, { host: 'tokens', authorization: other })).status, 502, other);
       }
     }
     const hostsFile = join(dir, 'hosts');
     await writeFile(hostsFile, '127.0.0.1 localhost tokens\n');
-    const skopeo = withHosts(hostsFile, 'skopeo', ['copy', '--src-tls-verify=false', '--preserve-digests', '--src-registry-token', token, `docker://tokens:${second.proxyPort}/team/app:test`, `dir:${join(dir, 'by-token')}`]);
-    await assertCopied(await tryRun(skopeo.program, skopeo.args), 'by-token');
+    for (const [index, options] of [['--src-registry-token', token], ['--src-creds', 'alice:wonder']].entries()) {
+      const target = `by-token-${index}`;
+      const skopeo = withHosts(hostsFile, 'skopeo', ['copy', '--src-tls-verify=false', '--preserve-digests', ...options, `docker://tokens:${second.proxyPort}/team/app:test`, `dir:${join(dir, target)}`]);
+      await assertCopied(await tryRun(skopeo.program, skopeo.args), target);
+    }
     const challenged = await get('team/app/manifests/test', { host: 'tokens' });
     assert.deepEqual([challenged.status, challenged.headers['www-authenticate']], [401, `Bearer realm="${tokens.realm}",service="${tokens.service}",scope="repository:team/app:pull"`]);
   });
