@@ -65,7 +65,7 @@ function shape(metrics: string): string {
 }
 
 describe('two real nodes before a real Prometheus', function () {
-  this.timeout(90_000);
+  this.timeout(150_000);
   let origin: Origin;
   let nodes: LiveNode[];
   let directory = '';

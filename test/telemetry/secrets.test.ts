@@ -81,7 +81,7 @@ function filesOf(directory: string): Buffer {
 }
 
 describe('secrets that come with requests', function () {
-  this.timeout(90_000);
+  this.timeout(150_000);
   const registry = new Registry();
   let nodes: LiveNode[] = [];
 
@@ -141,7 +141,7 @@ describe('secrets that come with requests', function () {
     const command = async (args: string[], input = ''): Promise<string> => {
       const running = new Running(cliPath, args);
       running.child.stdin!.end(input);
-      await running.exit();
+      await running.exit(60_000);
       return running.stdout + running.stderr;
     };
     const outputs = [
