@@ -125,6 +125,15 @@ export function replaceFile(disk: Disk, path: string, content: string | Uint8Arr
   }
 }
 
+/** Throws FILE_UNUSABLE where a file that is there could not be written. */
+export function checkWritable(disk: Disk, path: string): void {
+  try {
+    if (exists(disk, path)) disk.checkWritable(disk.realPath(path));
+  } catch (error) {
+    throw unusable(path, 'cannot be written', error);
+  }
+}
+
 /** Removes a file and what an interrupted run may have left beside it; nothing to remove is no error. Throws FILE_UNUSABLE. */
 export function removeFile(disk: Disk, path: string): void {
   try {
@@ -174,7 +183,8 @@ function systemCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
-function removeQuietly(disk: Disk, path: string): void {
+/** Removes a file if that can be done. */
+export function removeQuietly(disk: Disk, path: string): void {
   try {
     disk.remove(path);
   } catch {

@@ -1,4 +1,4 @@
-import { exists, readText, removeFile, replaceFile, unusable } from './disk.ts';
+import { checkWritable, exists, readText, removeFile, removeQuietly, replaceFile, unusable } from './disk.ts';
 import type { Disk } from './disk.ts';
 
 /** A config file of somebody else's, and beside it the copy of what it was before Shoal first changed it. */
@@ -25,11 +25,18 @@ export class KeptFile {
 
   /**
    * Puts `text` in the place of the file, which is kept first unless it is already. A run broken off between the two
-   * leaves the file as it was, and its copy. Throws FILE_UNUSABLE.
+   * leaves the file as it was, and its copy. Throws FILE_UNUSABLE, and leaves no copy of what was not changed.
    */
   change(text: string, { keepAnew = false } = {}): void {
-    if (keepAnew || this.readBackup() === null) this.#keep();
-    replaceFile(this.#disk, this.path, text);
+    checkWritable(this.#disk, this.path);
+    const isKeptNow = keepAnew || this.readBackup() === null;
+    if (isKeptNow) this.#keep();
+    try {
+      replaceFile(this.#disk, this.path, text);
+    } catch (error) {
+      if (isKeptNow) removeQuietly(this.#disk, this.backupPath);
+      throw error;
+    }
   }
 
   /** Puts `text` in the place of the file, then forgets the copy: its purpose is served. Throws FILE_UNUSABLE. */

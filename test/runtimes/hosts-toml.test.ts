@@ -87,6 +87,8 @@ describe('containerd\'s config_path', () => {
     ['version 2, not set', v2(''), DIR, 'default', '[plugins."io.containerd.grpc.v1.cri".registry]', undefined],
     ['version 2, empty', v2('config_path = ""'), '/srv/certs', 'no', '[plugins."io.containerd.grpc.v1.cri".registry]', undefined],
     ['version 3, not set', 'version = 3', '/srv/certs', 'no', '[plugins.\'io.containerd.cri.v1.images\'.registry]', undefined],
+    ['version 4 (containerd 2.4)', v3(`config_path = '${DIR}'`).replace('version = 3', 'version = 4'), DIR, 'yes', undefined, undefined],
+    ['version 4, not set', 'version = 4', '/srv/certs', 'no', '[plugins.\'io.containerd.cri.v1.images\'.registry]', undefined],
     ['another folder', v3('config_path = "/srv/certs"'), DIR, 'no', '[plugins.\'io.containerd.cri.v1.images\'.registry]', /^config_path is \/srv\/certs/],
     ['mirrors in the way', v2('[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = ["https://x"]'), DIR, 'no', '[plugins."io.containerd.grpc.v1.cri".registry]', /^registry.mirrors is set/],
     ['imports', 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]', DIR, 'no', '[plugins."io.containerd.grpc.v1.cri".registry]', /imports other files/],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Disk } from '../../lib/runtimes/disk.ts';
+import { systemDisk, type Disk } from '../../lib/runtimes/disk.ts';
 import { enableP2p } from '../../lib/runtimes/overlaybd.ts';
 import { OverlaybdFile } from '../../lib/runtimes/overlaybd-file.ts';
 import { OVERLAYBD_ADDRESS } from '../../lib/runtimes/places.ts';
@@ -66,6 +66,37 @@ describe('overlaybd.json: the file', () => {
       assert.equal(file.enable(null).address, chosen);
       file.disable();
     }
+  });
+
+  const forms: [what: string, bytes: Buffer][] = [
+    ['CRLF', Buffer.from(golden.replaceAll('\n', '\r\n'))],
+    ['a byte order mark', Buffer.from(`\uFEFF${golden}`)],
+    ['no end of line', Buffer.from(golden.trimEnd())],
+    ['one line', Buffer.from(JSON.stringify(JSON.parse(golden)))],
+  ];
+  for (const [what, bytes] of forms) {
+    it(`gives the sample with ${what} back byte for byte`, () => {
+      writeFileSync(path(), bytes);
+      const file = new OverlaybdFile(path());
+      file.enable('http://127.0.0.1:65001/dart');
+      assert.deepEqual([file.status().enabled, file.status().address], [true, 'http://127.0.0.1:65001/dart']);
+      file.disable();
+      assert.deepEqual(readFileSync(path()), bytes);
+    });
+  }
+
+  it('leaves nothing beside a file that could not be put in place', () => {
+    writeFileSync(path(), golden);
+    const before = snapshot(folder());
+    const disk: Disk = {
+      ...systemDisk,
+      rename(from, to) {
+        if (to === path()) throw Object.assign(new Error('busy'), { code: 'EBUSY' });
+        systemDisk.rename(from, to);
+      },
+    };
+    assert.throws(() => new OverlaybdFile(path(), disk).enable(null), { code: 'FILE_UNUSABLE', message: `${path()}: cannot be written: EBUSY` });
+    assert.deepEqual(snapshot(folder()), before);
   });
 
   const damages: [what: string, make: (path: string) => void, message: RegExp][] = [
