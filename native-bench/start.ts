@@ -11,7 +11,7 @@ import { encodeHeader } from '../lib/cache/header.ts';
 import { blobIdOf } from '../lib/cache/key.ts';
 import { openSlabFiles } from '../lib/io/slab-files.ts';
 import { SHARD_BYTES } from '../lib/limits.ts';
-import { residentBytes } from './processor-time.ts';
+import { residentBytes, threadSeconds } from './processor-time.ts';
 import { freePort } from './vs/rivals.ts';
 import { median } from './vs/comparison.ts';
 
@@ -38,6 +38,7 @@ const cacheDir = join(dir, 'cache');
 const readyMs: number[] = [];
 const bareMs: number[] = [];
 const idleBytes: number[] = [];
+const cpuMs: number[] = [];
 try {
   const shards = await fillTable();
   for (let run = 0; run < Number(options.runs); run++) {
@@ -46,10 +47,11 @@ try {
     bareMs.push(performance.now() - startMs);
     await startOnce();
   }
-  const report = { cacheBytes: capacityBytes, shards, runs: readyMs.length, readyMs: rounded(median(readyMs)), readyMsMax: rounded(Math.max(...readyMs)), nodeMs: rounded(median(bareMs)), idleRssMB: rounded(median(idleBytes) / 1e6) };
+  const report = { cacheBytes: capacityBytes, shards, runs: readyMs.length, readyMs: rounded(median(readyMs)), readyMsMax: rounded(Math.max(...readyMs)), cpuMs: rounded(median(cpuMs)), nodeMs: rounded(median(bareMs)), idleRssMB: rounded(median(idleBytes) / 1e6) };
   if (options.json === true) console.log(JSON.stringify(report));
   else {
     console.log(`start to ready  ${report.readyMs} ms (median of ${report.runs}; at most ${report.readyMsMax} ms) with ${shards} shards in a cache of ${options.gigabytes} GiB`);
+    console.log(`processor time  ${report.cpuMs} ms until then, all threads`);
     console.log(`Node alone      ${report.nodeMs} ms from exec to exit`);
     console.log(`idle            ${report.idleRssMB} MB resident ${options.idle} s later, of the arena what was touched (nothing)`);
   }
@@ -97,6 +99,7 @@ async function startOnce(): Promise<void> {
   try {
     const [line] = (await once(createInterface(node.stdout), 'line', { signal: AbortSignal.timeout(READY_DEADLINE_MS) })) as [string];
     readyMs.push(performance.now() - startMs);
+    cpuMs.push(1000 * [...threadSeconds(node.pid!).values()].reduce((sum, seconds) => sum + seconds, 0));
     if ((JSON.parse(line) as { ready: boolean }).ready !== true) throw new Error(`not a ready line: ${line}`);
     const recovered = /"shards":(\d+)/.exec(log)?.[1];
     if (recovered === undefined || Number(recovered) === 0) throw new Error(`the cache was not full: ${log}`);

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { workerData } from 'piscina';
+import { workerData } from 'node:worker_threads';
 import { Arena, type ArenaShared } from '../io/arena.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { serveLine, type LineStart } from './line.ts';

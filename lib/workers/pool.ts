@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { workerData } from 'piscina';
+import { workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena, type ArenaShared } from '../io/arena.ts';
