@@ -523,7 +523,7 @@ export const AHEAD_SMALL_READS_SHARDS_MAX = 16;
 export const AHEAD_SMALL_READS_SLOT_SHARE = 1 / 4;
 
 /** A read of at most so much is one of many small ones; larger ones say themselves what comes next. */
-export const SMALL_READ_BYTES_MAX = SHARD_BYTES;
+export const SMALL_READ_BYTES_MAX = SHARD_BYTES / 2;
 
 /** Blobs whose small reads are watched for a pattern; about 1 KB each. One that was not read for so long is forgotten. */
 export const READ_PATTERNS_MAX = 1_024;
@@ -566,6 +566,21 @@ export const PREHEAT_NODES_AT_ONCE = 64;
 
 /** A node that has not one shard more after this long has failed; it may be small, or slow, but not that slow. */
 export const PREHEAT_NODE_PATIENCE_MS = 60_000;
+
+/** Shards that a node remembers small reads to have come to, for traces: 32 GB of reads, ~200 bytes each. */
+export const READ_TRACE_SHARDS_MAX = 16_384;
+
+/** So far back a trace reaches unless it is told otherwise: a start takes less, overlaybd's background download begins later. */
+export const TRACE_SECONDS = 300;
+
+/** So far back a trace may reach. */
+export const TRACE_SECONDS_MAX = 86_400;
+
+/** A trace of READ_TRACE_SHARDS_MAX shards is below 2 MB; what is longer is some other file. */
+export const TRACE_FILE_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Shards of a trace read at once: enough to hide a round trip to the registry, in an order that still holds. */
+export const PREHEAT_TRACE_READS = 8;
 
 /** Attempts of `shoal preheat` on one layer that bring not one byte; any byte starts the count anew. */
 export const PREHEAT_FRUITLESS_MAX = 5;

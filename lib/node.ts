@@ -21,6 +21,7 @@ import { startPools } from './control/pools.ts';
 import { claimPort } from './control/ports.ts';
 import { Preheats } from './control/preheats.ts';
 import { ReadAhead } from './control/read-ahead.ts';
+import { ReadTrace } from './control/read-trace.ts';
 import { Residency } from './control/residency.ts';
 import { SwarmDriver } from './control/swarm-driver.ts';
 import { statusInputs } from './control/status-inputs.ts';
@@ -187,11 +188,12 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const inputs = statusInputs({ readiness, arena, residency, store, loader, facts, layers, pools, swarm });
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));
   const open = { streams: 0 };
+  const trace = new ReadTrace(clock);
   const ahead = new ReadAhead({ loader, layers, clock, slotCount: arena.slotCount });
   const desk = (send: Front['send']): FrontDesk =>
     new FrontDesk(
       {
-        streams: { loader, gate, layers, facts, ahead, slotCount: arena.slotCount, open, isInner: (shard) => isInner(node, shard) },
+        streams: { loader, gate, layers, facts, ahead, trace, slotCount: arena.slotCount, open, isInner: (shard) => isInner(node, shard) },
         peers: swarm.deskParts(),
         memory,
         holdings,

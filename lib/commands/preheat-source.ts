@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { errorTable, ShoalError } from '../errors.ts';
 import { ORIGIN_CONNECT_TIMEOUT_MS, PREHEAT_CONCURRENCY, PULL_HEAD_TIMEOUT_MS, PULL_SILENCE_MS } from '../limits.ts';
 import type { BlobSource } from './preheat-layer.ts';
+import { recordedReads, type RangeSource, type RecordedReads } from './preheat-trace.ts';
 
 const swarmView = z.object({ self: z.string(), nodes: z.array(z.object({ node: z.string(), role: z.string(), zone: z.string().nullable() })) });
 const count = z.int().min(0);
@@ -17,7 +18,7 @@ export type SwarmView = z.output<typeof swarmView>;
 export type NodeHolding = z.output<typeof nodeHolding>;
 
 /** Blobs of one registry by way of a node, from any byte on. `close` drops its connections. */
-export class NodeBlobs implements BlobSource {
+export class NodeBlobs implements BlobSource, RangeSource {
   readonly #address: RegistryAddress;
   readonly #credentials: Credentials | null;
   readonly #agent: Agent;
@@ -30,18 +31,38 @@ export class NodeBlobs implements BlobSource {
   }
 
   async *read(repository: string, digest: string, startBytes: number): AsyncIterable<Uint8Array> {
-    const { body, statusCode } = await this.#get(repository, digest, startBytes);
+    const answer = await this.#get(repository, digest, startBytes);
     // A server that does not know ranges sends everything again.
-    let surplusBytes = statusCode === 200 ? startBytes : 0;
+    let surplusBytes = answer.statusCode === 200 ? startBytes : 0;
+    for await (const part of this.#bytes(answer, digest)) {
+      const skipped = Math.min(surplusBytes, part.length);
+      surplusBytes -= skipped;
+      if (skipped < part.length) yield part.subarray(skipped);
+    }
+  }
+
+  async *#bytes({ body }: Dispatcher.ResponseData, digest: string): AsyncIterable<Uint8Array> {
     try {
-      for await (const part of body as AsyncIterable<Buffer>) {
-        const skipped = Math.min(surplusBytes, part.length);
-        surplusBytes -= skipped;
-        if (skipped < part.length) yield part.subarray(skipped);
-      }
+      for await (const part of body as AsyncIterable<Buffer>) yield part;
     } catch (error) {
       throw new ShoalError('ORIGIN_BROKEN', `blob ${digest} broke off: ${plainReason(error)}`, { cause: error });
     }
+  }
+
+  async *readRange(repository: string, digest: string, startBytes: number, endBytes: number): AsyncIterable<Uint8Array> {
+    const answer = await this.#authorized(this.#url(`/v2/${repository}/blobs/${digest}`), { range: `bytes=${startBytes}-${endBytes - 1}` });
+    if (answer.statusCode !== 206 || !String(answer.headers['content-range']).startsWith(`bytes ${startBytes}-${endBytes - 1}/`)) {
+      answer.body.on('error', () => undefined).destroy();
+      throw new ShoalError('ORIGIN_REFUSED', `${this.#address.url} answered another range than was asked for`);
+    }
+    yield* this.#bytes(answer, digest);
+  }
+
+  /** What was read on demand through the node in the last `seconds`. */
+  async recorded(seconds: number): Promise<RecordedReads> {
+    const reads = recordedReads.safeParse(await this.#json(new URL(`/shoal/trace?seconds=${seconds}`, this.#address.url)));
+    if (!reads.success) throw new ShoalError('ORIGIN_BROKEN', `${this.#address.url} does not say what was read: is it a Shoal node of this version?`);
+    return reads.data;
   }
 
   /** Who is in the swarm of the node that is asked, and which of them that is. */

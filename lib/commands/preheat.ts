@@ -4,7 +4,7 @@ import type { BlobDescriptor } from '../demo/image.ts';
 import { RegistryClient } from '../demo/registry-client.ts';
 import type { Credentials } from '../demo/registry-token.ts';
 import { ShoalError } from '../errors.ts';
-import { PREHEAT_CONCURRENCY, PREHEAT_NODES_AT_ONCE } from '../limits.ts';
+import { PREHEAT_CONCURRENCY, PREHEAT_NODES_AT_ONCE, TRACE_SECONDS } from '../limits.ts';
 import { namedImage, ownPlatform, parsePlatform, planPreheat } from './preheat-image.ts';
 import type { NamedImage, Platform } from './preheat-image.ts';
 import { readLayer } from './preheat-layer.ts';
@@ -12,6 +12,7 @@ import { chooseNodes, spread, type NodeResult } from './preheat-nodes.ts';
 import { layerBoard } from './preheat-progress.ts';
 import type { LayerBoard } from './preheat-progress.ts';
 import { NodeBlobs } from './preheat-source.ts';
+import { loadTrace, rangesOf, readRanges, saveTrace, type TracedRange, type TraceFile } from './preheat-trace.ts';
 import type { Output } from './program.ts';
 import { formatBytes, formatSeconds } from './quantity.ts';
 
@@ -23,6 +24,11 @@ export interface PreheatOptions {
   passwordStdin?: boolean;
   /** `all` or a zone: the nodes to bring the images to, besides the one read through. */
   nodes?: string;
+  /** Only what a trace in this file has of the images. */
+  trace?: string;
+  /** No images: the trace of what was read on demand in the last `seconds` goes into this file. */
+  record?: string;
+  seconds?: number;
   json?: boolean;
 }
 
@@ -49,6 +55,8 @@ export interface PreheatResult {
 export async function runPreheat(names: readonly string[], options: PreheatOptions, output: Output, readPassword: () => Promise<string> = passwordFromStdin): Promise<number> {
   const via = parseUpstream(options.via);
   if (via === null) throw new ShoalError('USAGE', '--via: allowed: http(s)://HOST[:PORT] of a node, without path, query or credentials');
+  if (options.record !== undefined) return record(via, options.record, names, options, output);
+  const trace = await traceOf(names, options);
   const platform = platformOf(options);
   const images = names.map(namedImage);
   const credentials = await credentialsOf(options, images, readPassword);
@@ -58,7 +66,7 @@ export async function runPreheat(names: readonly string[], options: PreheatOptio
   for (const image of images) {
     say(`  ${image.name}\n`);
     const board = layerBoard(options.json === true ? process.stderr : process.stdout, say);
-    const result = await preheat(image, { via, platform, credentials, board, nodes: options.nodes ?? null });
+    const result = await preheat(image, { via, platform, credentials, board, nodes: options.nodes ?? null, trace });
     board.close();
     results.push(result);
     for (const problem of result.problems) output.err(`shoal: ${image.name}: ${problem}\n`);
@@ -77,10 +85,11 @@ interface Way {
   credentials: Credentials | null;
   board: LayerBoard;
   nodes: string | null;
+  trace: TraceFile | null;
 }
 
 /** Never throws: what goes wrong with one image is told in its result. */
-async function preheat(image: NamedImage, { via, platform, credentials, board, nodes }: Way): Promise<PreheatResult> {
+async function preheat(image: NamedImage, { via, platform, credentials, board, nodes, trace }: Way): Promise<PreheatResult> {
   const startMs = systemClock.nowMs();
   const address = { url: via, namespace: image.registry };
   const client = new RegistryClient(address, credentials, new AbortController().signal);
@@ -90,14 +99,8 @@ async function preheat(image: NamedImage, { via, platform, credentials, board, n
   try {
     const plan = await planPreheat((reference) => client.manifest(image.repository, reference), image.reference, platform);
     Object.assign(result, { digest: plan.digest, platforms: plan.platforms, blobs: plan.blobs.length });
-    const waiting = [...plan.blobs];
-    const reader = async (): Promise<void> => {
-      for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
-        const problem = await readShown(blobs, image.repository, blob, board, (bytes) => (result.bytes += bytes));
-        if (problem !== null) result.problems.push(problem);
-      }
-    };
-    await Promise.all(Array.from({ length: PREHEAT_CONCURRENCY }, reader));
+    if (trace !== null) await readTraced(result, image.repository, rangesOf(trace, plan.blobs), swarm, board);
+    else await readWhole(result, image.repository, plan.blobs, blobs, board);
     // What the node itself cannot get nobody else is asked for.
     if (nodes !== null && result.problems.length === 0) await toNodes(result, image.repository, plan.blobs, { source: swarm, nodes, board });
   } catch (error) {
@@ -108,6 +111,54 @@ async function preheat(image: NamedImage, { via, platform, credentials, board, n
   result.ok = result.problems.length === 0;
   result.seconds = (systemClock.nowMs() - startMs) / 1_000;
   return result;
+}
+
+async function readWhole(result: PreheatResult, repository: string, plan: readonly BlobDescriptor[], blobs: NodeBlobs, board: LayerBoard): Promise<void> {
+  const waiting = [...plan];
+  const reader = async (): Promise<void> => {
+    for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
+      const problem = await readShown(blobs, repository, blob, board, (bytes) => (result.bytes += bytes));
+      if (problem !== null) result.problems.push(problem);
+    }
+  };
+  await Promise.all(Array.from({ length: PREHEAT_CONCURRENCY }, reader));
+}
+
+/** Reads what a trace has of the image, in its order. */
+async function readTraced(result: PreheatResult, repository: string, ranges: readonly TracedRange[], source: NodeBlobs, board: LayerBoard): Promise<void> {
+  if (ranges.length === 0) throw new ShoalError('FILE_UNUSABLE', '--trace: it has no read of this image: it was recorded with another one, or another version of it');
+  const startMs = systemClock.nowMs();
+  const progress = board.node(`${ranges.length} shards of the trace`, ranges.reduce((sum, { startBytes, endBytes }) => sum + endBytes - startBytes, 0));
+  const problems = await readRanges(source, repository, ranges, systemClock, (bytes) => {
+    result.bytes += bytes;
+    progress.advance(bytes);
+  });
+  result.problems.push(...problems.values());
+  progress.done((systemClock.nowMs() - startMs) / 1_000, problems.size === 0 ? null : `${problems.size} layers`);
+}
+
+async function traceOf(names: readonly string[], { trace, nodes, seconds }: PreheatOptions): Promise<TraceFile | null> {
+  if (names.length === 0) throw new ShoalError('USAGE', 'which image? (without one only with --record)');
+  if (seconds !== undefined) throw new ShoalError('USAGE', '--seconds: allowed with --record only');
+  if (trace === undefined) return null;
+  if (nodes !== undefined) throw new ShoalError('USAGE', '--trace and --nodes exclude each other');
+  return loadTrace(trace);
+}
+
+/** Writes down what was read on demand through the node lately. */
+async function record(via: string, file: string, names: readonly string[], { seconds = TRACE_SECONDS, json, trace, nodes }: PreheatOptions, output: Output): Promise<number> {
+  if (names.length > 0 || trace !== undefined || nodes !== undefined) throw new ShoalError('USAGE', '--record goes with --via and --seconds only: it takes down all that is read through the node');
+  const node = new NodeBlobs({ url: via, namespace: null }, null);
+  try {
+    const reads = await node.recorded(seconds);
+    if (reads.reads.length === 0) throw new ShoalError('FILE_UNUSABLE', `nothing was read on demand through ${via} in the last ${seconds} s; ${file} is not written`);
+    await saveTrace(file, reads, systemClock.wallMs());
+    if (json === true) output.out(`${JSON.stringify({ ok: true, via, file, seconds, blobs: reads.blobs.length, shards: reads.reads.length })}\n`);
+    else output.out(`  ${reads.reads.length} shards of ${reads.blobs.length} blobs, read in the last ${seconds} s, are in ${file}\n`);
+    return 0;
+  } finally {
+    await node.close();
+  }
 }
 
 /** The image is in the swarm: the nodes named get it from there. */

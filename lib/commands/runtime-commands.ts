@@ -1,5 +1,6 @@
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
+import { TRACE_SECONDS, TRACE_SECONDS_MAX } from '../limits.ts';
 import { CERTS_DIR, CONTAINERD_CONFIG, DOCKER_FILE, MIRROR_URL, OVERLAYBD_FILE, PODMAN_DIR } from '../runtimes/places.ts';
 import type { ContainerdAction, ContainerdOptions } from './containerd.ts';
 import type { DockerAction, DockerOptions } from './docker.ts';
@@ -20,9 +21,12 @@ export function declareRuntimeCommands(program: Command, finish: Finish, output:
     .command('preheat')
     .summary('bring images into the swarm ahead of a rollout')
     .description('Reads images through a node, so that the swarm has them before anybody asks. What is there already costs next to nothing, so it can be run again.')
-    .argument('<image...>', 'images as in pod specs: [HOST[:PORT]/]REPO[:TAG][@DIGEST]')
+    .argument('[image...]', 'images as in pod specs: [HOST[:PORT]/]REPO[:TAG][@DIGEST]')
     .requiredOption('--via <url>', 'the node to read through: its proxy port, http or https')
     .option('--nodes <all|zone>', 'bring them to every agent of the swarm, or of one zone, not only into the swarm')
+    .option('--trace <file>', 'read only what the trace has of the images, in its order')
+    .option('--record <file>', 'no images: write the trace of what was read on demand through the node lately')
+    .addOption(new Option('--seconds <n>', `how far back --record looks (without it: ${TRACE_SECONDS})`).argParser(traceSeconds))
     .option('--platform <os/arch>', 'the platform to read (without it: linux and this machine\'s architecture)')
     .option('--all-platforms', 'read every platform of multi-platform images')
     .option('--user <name>', 'user at the registry (needs --password-stdin)')
@@ -76,6 +80,12 @@ function declarePodman(program: Command, finish: Finish, output: Output): void {
     if (action === 'configure') command.option('--write', 'write the files (without it: print them)');
     command.action((options: PodmanOptions) => finish(import('./podman.ts').then(({ runPodman }) => runPodman(action, options, output))));
   }
+}
+
+function traceSeconds(value: string): number {
+  const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+  if (!(seconds >= 1 && seconds <= TRACE_SECONDS_MAX)) throw new InvalidArgumentError(`allowed: a whole number from 1 to ${TRACE_SECONDS_MAX}`);
+  return seconds;
 }
 
 function registryOption(mandatory: boolean): Option {

@@ -79,6 +79,9 @@ export class FrontDesk {
       case 'nodes':
         this.#json(message.id, this.#parts.preheats.nodes());
         return;
+      case 'trace':
+        this.#json(message.id, this.#parts.streams.trace.last(message.seconds));
+        return;
       case 'page':
         void this.#page(message.id, message.path, message.query);
         return;

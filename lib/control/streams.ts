@@ -8,6 +8,7 @@ import type { Gate, Grant } from './gate.ts';
 import type { LayerGate } from './layer-gate.ts';
 import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
 import type { ReadAhead } from './read-ahead.ts';
+import type { ReadTrace } from './read-trace.ts';
 
 export interface StreamParts {
   loader: ShardLoader;
@@ -16,6 +17,8 @@ export interface StreamParts {
   facts: BlobFacts;
   /** Read-ahead over many small requests of a blob; that of one long request is its stream's own. */
   ahead: Pick<ReadAhead, 'read'>;
+  /** What small reads came to, to be recorded. */
+  trace: Pick<ReadTrace, 'note' | 'last'>;
   /** Slots of memory there are: the open streams of all fronts share half of them for read-ahead. */
   slotCount: number;
   open: { streams: number };
@@ -212,12 +215,14 @@ class Stream {
     this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);
   }
 
-  /** One of many small reads has come to `startBytes`, by right: what may be read next is brought ahead. */
+  /** One of many small reads has come to `startBytes`, by right: it is noted, and what may be read next is brought ahead. */
   #noteRead(startBytes: number): void {
-    const { ahead, facts } = this.#parts;
+    const { ahead, trace, facts } = this.#parts;
     const { small, blob } = this.#request;
     const totalBytes = facts.totalOf(blob.key);
-    if (small && totalBytes !== null && startBytes < totalBytes) ahead.read(blob.key, startBytes, totalBytes, this.#way);
+    if (!small || totalBytes === null || startBytes >= totalBytes) return;
+    trace.note(blob.key, Math.floor(startBytes / SHARD_BYTES), totalBytes);
+    ahead.read(blob.key, startBytes, totalBytes, this.#way);
   }
 
   #failed(shard: number, error: ShoalError): void {

@@ -72,6 +72,10 @@ export class ControlLink {
     this.#channel.send({ kind: 'nodes', id: this.#number((message) => this.#once(message, receive)) });
   }
 
+  trace(seconds: number, receive: Receiver): void {
+    this.#channel.send({ kind: 'trace', id: this.#number((message) => this.#once(message, receive)), seconds });
+  }
+
   /** Hands another node's request to control; `close` it when it is over. */
   ask(request: Unnumbered<AskRequest>, receive: Receiver): number {
     const id = this.#number(receive);

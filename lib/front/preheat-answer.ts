@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import { ShoalError } from '../errors.ts';
 import { classify, type RouteConfig } from '../registry/route.ts';
+import { TRACE_SECONDS_MAX } from '../limits.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import type { ControlMessage } from '../workers/messages.ts';
 import type { ControlLink } from './control-link.ts';
@@ -15,15 +16,26 @@ export interface PreheatTools {
 const BLOB = /^\/shoal\/preheat\/([^/]+)(\/v2\/.*)$/;
 
 /**
- * What `shoal preheat --nodes` asks on the proxy port:
+ * What `shoal preheat` asks on the proxy port, apart from what runtimes ask, for `--nodes` and `--record`:
  *
  *   GET /shoal/nodes                                     {self, nodes: [{node, role, zone}]}
  *   GET /shoal/preheat/<node>/v2/<repository>/blobs/<digest>[?ns=...]   {shards, held, error}: how far that node is
+ *
+ *   GET /shoal/trace?seconds=N                           {blobs: [{digest, sizeBytes}], reads: [[blob, shard], ...]}
  *
  * The second with the client's own Authorization, as a read of the blob would have it.
  */
 export function servePreheat(app: TemplatedApp, tools: PreheatTools): void {
   app.get('/shoal/nodes', (res) => reply(res, '', (receive) => tools.link.nodes(receive)));
+  app.get('/shoal/trace', (res, req) => {
+    const seconds = Number(/^seconds=(\d{1,9})$/.exec(req.getQuery() ?? '')?.[1] ?? Number.NaN);
+    if (seconds <= TRACE_SECONDS_MAX) {
+      reply(res, '', (receive) => tools.link.trace(seconds, receive));
+      return;
+    }
+    res.onAborted(() => undefined);
+    refuse(res, new ShoalError('BAD_REQUEST', `seconds: allowed: a whole number up to ${TRACE_SECONDS_MAX}`));
+  });
   app.get('/shoal/preheat/*', (res, req) => preheat(res, req, tools));
 }
 

@@ -130,6 +130,13 @@ export interface NodesRequest {
   id: number;
 }
 
+/** A client asks what was read on demand in the last `seconds`; answered by `answer`. */
+export interface TraceRequest {
+  kind: 'trace';
+  id: number;
+  seconds: number;
+}
+
 /** A page of the exporter (`/metrics`, `/status`, ...); answered by `answer`. */
 export interface PageRequest {
   kind: 'page';
@@ -149,6 +156,7 @@ export type FrontMessage =
   | FetchRequest
   | PreheatRequest
   | NodesRequest
+  | TraceRequest
   | RecallRequest
   /** Another node tells what registries said to it, by opaque ids. */
   | { kind: 'words'; words: Record<string, unknown> }

@@ -1,6 +1,7 @@
 import { Gate } from '../../lib/control/gate.ts';
 import { LayerGate } from '../../lib/control/layer-gate.ts';
 import { ReadAhead } from '../../lib/control/read-ahead.ts';
+import { ReadTrace } from '../../lib/control/read-trace.ts';
 import { Streams } from '../../lib/control/streams.ts';
 import { AccessLedger } from '../../lib/registry/access.ts';
 import { Outages } from '../../lib/registry/outages.ts';
@@ -14,6 +15,7 @@ export const BLOB: BlobName = { key: KEY, url: 'https://r.example/v2/app/blobs/x
 export interface StreamFixture extends LoaderFixture {
   streams: Streams;
   ahead: ReadAhead;
+  trace: ReadTrace;
   replies: ControlMessage[];
   /** Answers the oldest access check. */
   answer(result: ProbeResult): void;
@@ -36,11 +38,13 @@ export function streamFixture(options: { slots?: number; layers?: number; openEl
   });
   const layers = new LayerGate(options.layers ?? 128, at.clock, () => undefined);
   const ahead = new ReadAhead({ loader: at.loader, layers, clock: at.clock, slotCount: at.arena.slotCount });
-  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, isInner: () => false, ahead, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
+  const trace = new ReadTrace(at.clock);
+  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, isInner: () => false, ahead, trace, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
   return {
     ...at,
     streams,
     ahead,
+    trace,
     replies,
     answer: (result) => probes.shift()!(result),
     open: (request) => streams.open({ kind: 'open', id: 1, blob: BLOB, authorization: 'Bearer t', shard: 0, sliceBytes: 0, untilShard: null, sequential: true, small: false, requestId: 'request-1', ...request }),

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { planPreheat } from '../../lib/commands/preheat-image.ts';
+import { NodeBlobs } from '../../lib/commands/preheat-source.ts';
 import { runPreheat, type PreheatOptions, type PreheatResult } from '../../lib/commands/preheat.ts';
+import { RegistryClient } from '../../lib/demo/registry-client.ts';
 import { DemoRegistry } from '../../lib/demo/registry.ts';
 import { makeSampleImage } from '../../lib/demo/sample-image.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import { freePorts } from '../kube/api-server.ts';
 import { ShoalNode } from './node.ts';
 
@@ -85,5 +89,57 @@ describe('e2e: preheating nodes', () => {
     assert.equal(code, 1);
     assert.deepEqual(result.nodes!.map(({ node, ok }) => [node, ok]), nodes.slice(1).map(({ p2pPort }) => [`127.0.0.1:${p2pPort}`, p2pPort !== nodes[3]!.p2pPort]).sort());
     assert.match(text, new RegExp(`127\\.0\\.0\\.1:${nodes[3]!.p2pPort}: .*answered 50`));
+  });
+});
+
+describe('e2e: a trace of what an image reads at its start', () => {
+  let dir: string;
+  let registry: DemoRegistry;
+  let recorder: ShoalNode;
+  let fresh: ShoalNode;
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'shoal-trace-'));
+    registry = await DemoRegistry.start(await makeSampleImage('trace', [30_000_000, 1_000]));
+    const start = (name: string): Promise<ShoalNode> => ShoalNode.start(join(dir, name), { ProxyConfig: { registries: [{ upstream: registry.url }] } });
+    [recorder, fresh] = await Promise.all([start('recorder'), start('fresh')]);
+  });
+
+  after(async () => {
+    await Promise.all([recorder, fresh].map((node) => node?.stop()));
+    await registry?.close();
+    await rm(dir, { recursive: true });
+  });
+
+  it('is recorded on one node and brings just that to another', async () => {
+    const { username, password } = registry.credentials;
+    const image = `${new URL(registry.url).host}/shoal/sample`;
+    const output = { out: () => undefined, err: (text: string) => void (said += text) };
+    let said = '';
+    const file = join(dir, 'trace.json');
+    const client = new NodeBlobs({ url: `http://${recorder.proxyHost}`, namespace: null }, { username, password });
+    const registryClient = new RegistryClient({ url: registry.url, namespace: null }, { username, password }, new AbortController().signal);
+    const plan = await planPreheat((reference) => registryClient.manifest('shoal/sample', reference), 'latest', null);
+    await registryClient.close();
+    const layer = plan.blobs.reduce((one, other) => (one.sizeBytes > other.sizeBytes ? one : other));
+    // What a start reads: a little here and there.
+    const shards = [12, 3, 7, 14];
+    for (const shard of shards) for await (const _ of client.readRange('shoal/sample', layer.digest, shard * SHARD_BYTES + 1_000, shard * SHARD_BYTES + 9_000));
+    await client.close();
+    assert.equal(await runPreheat([], { via: `http://${recorder.proxyHost}`, record: file }, output), 0, said);
+    const text = await readFile(file, 'utf8');
+    assert.deepEqual((JSON.parse(text) as { blobs: unknown; reads: unknown }).reads, shards.map((shard) => [0, shard]));
+    assert.ok(!text.includes(password) && !text.includes('http'));
+
+    const sentBytes = registry.traffic.blobs.bytes;
+    const traced = { via: `http://${fresh.proxyHost}`, trace: file, user: username, passwordStdin: true };
+    assert.equal(await runPreheat([image], traced, output, async () => password), 0, said);
+    const lastBytes = layer.sizeBytes - 14 * SHARD_BYTES;
+    const broughtBytes = registry.traffic.blobs.bytes - sentBytes;
+    assert.ok(broughtBytes >= 3 * SHARD_BYTES + lastBytes && broughtBytes < 3 * SHARD_BYTES + lastBytes + 100, `${broughtBytes}`);
+    // Nothing more the second time, nor when the image then starts there.
+    assert.equal(await runPreheat([image], traced, output, async () => password), 0, said);
+    assert.ok(registry.traffic.blobs.bytes - sentBytes - broughtBytes < 100);
+    assert.equal(await runPreheat([image], { via: traced.via, trace: file }, output), 1, 'not without the credential');
   });
 });
