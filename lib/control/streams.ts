@@ -84,6 +84,8 @@ class Stream {
   #closed = false;
   /** The shard asked for a second time after a refusal. */
   #retried = -1;
+  /** The first shard was refused before it is known whether this client may read it. */
+  #awaitsGrant = false;
 
   constructor(request: OpenRequest, parts: StreamParts, reply: Reply) {
     this.#request = request;
@@ -113,7 +115,11 @@ class Stream {
         if (this.#closed) return;
         facts.addOrigin(blob.key, this.#way.origin!);
         this.#grant = grant;
-        this.#tellFirst();
+        if (this.#awaitsGrant) {
+          // What was there is void, and nobody was told of it.
+          this.#firstPlace = null;
+          this.#again(this.#shard);
+        } else this.#tellFirst();
       },
       (thrown: unknown) => this.#refuse(ShoalError.from(thrown)),
     );
@@ -230,11 +236,17 @@ class Stream {
     // A shard read ahead of need is tried again when it is needed.
     if (shard !== this.#shard) return;
     // Somebody else's credential may have been refused, who asked first: with a right of our own, ask once more.
-    const notOurs = error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403) && this.#grant !== null;
-    if (notOurs && this.#retried !== shard && !this.#closed) {
-      this.#retried = shard;
-      this.#hold(shard);
-    } else this.#refuse(error);
+    const mayBeOthers = error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403) && this.#retried !== shard && !this.#closed;
+    if (!mayBeOthers) this.#refuse(error);
+    else if (this.#grant !== null) this.#again(shard);
+    // Whether we have such a right the check under way will tell.
+    else this.#awaitsGrant = true;
+  }
+
+  #again(shard: number): void {
+    this.#awaitsGrant = false;
+    this.#retried = shard;
+    this.#hold(shard);
   }
 
   #refuse(error: ShoalError): void {

@@ -7,9 +7,17 @@ export class Contexts {
   /** Made when first needed: fetches are many, refusals few. */
   #refused: Set<string> | null = null;
 
+  #used: FetchContext | null = null;
+
+  /** Whether none is left. */
+  get isEmpty(): boolean {
+    return this.#ways.length === 0;
+  }
+
   /** The one to use now, if one is left. */
-  get current(): FetchContext | null {
-    return this.#ways.at(-1) ?? null;
+  use(): FetchContext | null {
+    this.#used = this.#ways.at(-1) ?? null;
+    return this.#used;
   }
 
   offer(context: FetchContext): void {
@@ -20,9 +28,12 @@ export class Contexts {
     if (this.#ways.length > CONTEXTS_MAX) this.#ways.shift();
   }
 
-  /** The origin said no to the current one; it is not taken again. */
+  /** The origin said no to the one used last, not to what was offered meanwhile; it is not taken again. */
   refused(): void {
-    const way = this.#ways.pop();
-    if (way !== undefined) (this.#refused ??= new Set()).add(way.id);
+    const used = this.#used;
+    if (used === null) return;
+    (this.#refused ??= new Set()).add(used.id);
+    const at = this.#ways.findIndex((way) => way.id === used.id);
+    if (at >= 0) this.#ways.splice(at, 1);
   }
 }

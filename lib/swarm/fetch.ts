@@ -192,12 +192,12 @@ export class ShardFetch implements Fetch {
       hops: this.#hops,
       trusted: as !== 'parent' && this.#integrity.provenance.allTrusted,
       wrong: this.#integrity.wasWrong,
-      context: as === 'parent' ? null : this.#origin.context,
+      context: as === 'parent' ? null : this.#origin.use(),
     });
   }
 
   #readOrigin(): void {
-    const { context } = this.#origin;
+    const context = this.#origin.use();
     if (context === null) {
       this.#close({ kind: 'failed', error: this.#lastError ?? wireError('ORIGIN_UNREACHABLE', 'no node answers, and no client gave a way to the origin') });
       return;

@@ -19,8 +19,8 @@ export class OriginTries {
   }
 
   /** The credential to use now, if one is left. */
-  get context(): FetchContext | null {
-    return this.#contexts.current;
+  use(): FetchContext | null {
+    return this.#contexts.use();
   }
 
   /** Another way to the origin, tried before the older ones. */
@@ -48,10 +48,10 @@ export class OriginTries {
     return ++this.#refusals > OWNER_REFUSALS_MAX ? { kind: 'end', result: { kind: 'failed', error } } : null;
   }
 
-  /** The origin said no to the newest credential: the next, or the end. */
+  /** The origin said no to the credential used: the next, or the end. */
   #denied(error: WireError): AfterOrigin {
     this.#contexts.refused();
-    return this.#contexts.current === null ? { kind: 'end', result: { kind: 'refused', error } } : { kind: 'again' };
+    return this.#contexts.isEmpty ? { kind: 'end', result: { kind: 'refused', error } } : { kind: 'again' };
   }
 }
 

@@ -59,6 +59,22 @@ describe('control/streams', () => {
     assert.deepEqual(opened.map((reply) => reply.id), [1, 2]);
   });
 
+  it('does not take the refusal of who asked for the shard before for its own, though its right be still on the way', async () => {
+    const at = streamFixture({ check: 'strict' });
+    at.open({ authorization: null });
+    await settled();
+    at.open({ id: 2, authorization: 'Bearer good' });
+    at.answer(REFUSED);
+    at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 401 }));
+    await settled();
+    assert.deepEqual(at.replies.filter(({ kind }) => kind !== 'refused'), []);
+    assert.ok(at.replies.every((reply) => 'id' in reply && reply.id === 1));
+    at.answer(GRANTED);
+    await settled();
+    const { slot, generation } = at.fills[1]!.resident;
+    assert.deepEqual(at.replies.at(-1), { kind: 'opened', id: 2, shard: 0, slot, generation, totalBytes: 900, cold: true, grantMs: 60_000, stale: false });
+  });
+
   it('passes on why the shard could not be had', async () => {
     const at = streamFixture();
     at.open();

@@ -165,15 +165,29 @@ describe('swarm/fetch: the origin', () => {
     assert.deepEqual(made.effects.last('finished').result, { kind: 'refused', error });
   });
 
+  it('takes a refusal for the credential that was used, not for one that was offered meanwhile', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    const first = made.effects.last('origin');
+    fetch.offer({ id: 'a good one' });
+    fetch.settle(first.attempt, { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401 } });
+    const second = made.effects.last('origin');
+    assert.deepEqual([first.ask.context.id, second.ask.context.id], [CONTEXT.id, 'a good one']);
+    fetch.settle(second.attempt, data('aa', null));
+    assert.equal(made.effects.last('finished').result.kind, 'done');
+  });
+
   it('tries another credential before it passes a refusal on, the newest first', () => {
     const made = rig(1, 0);
     const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
     fetch.offer({ id: 'newer' });
     fetch.offer({ id: 'newest' });
-    for (const id of ['newest', 'newer']) {
+    // The first is under way already when the others come.
+    for (const id of [CONTEXT.id, 'newest']) {
+      assert.equal(made.effects.last('origin').ask.context.id, id);
       fetch.settle(made.effects.last('origin').attempt, failure('ORIGIN_REFUSED', 0, { status: 403 }));
-      assert.notEqual(made.effects.last('origin').ask.context.id, id);
     }
+    assert.equal(made.effects.last('origin').ask.context.id, 'newer');
     fetch.settle(made.effects.last('origin').attempt, data('aa', null));
     assert.equal(made.effects.last('finished').result.kind, 'done');
   });
