@@ -399,11 +399,10 @@ export const LATE_SAMPLES_MIN = 8;
 export const LATE_FLOW_MIN = 4;
 
 /**
- * An owner that has not got a shard while no others come, either, is passed over after this long: it may itself be waiting for
- * a root that is short of a processor. More of it costs the end of a pull with slow owners as much, less sends all to that
- * root at once (docs/SWARM.md).
+ * An owner whose parents are late while no shards come at all is passed over after this long: it may itself be waiting for a
+ * root that is short of a processor, to which all would be sent at once (docs/SWARM.md).
  */
-export const LATE_ALONE_MS = 700;
+export const LATE_ALONE_MS = 1_400;
 
 /** Nodes that have to pass over an owner before the next in rank goes to the origin in its place; one is enough where roots stand before it. */
 export const ACCUSERS_MIN = 3;

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import Table from 'cli-table3';
+import { treeShape } from '../lib/swarm/tracker.ts';
 import { defaultCluster } from './sim/cluster.ts';
 import { runDirect } from './sim/direct.ts';
 import { runLayerTree } from './sim/layer-tree.ts';
@@ -35,8 +36,9 @@ function run(sim: SimOptions): { report: Omit<Report, 'wallSeconds'>; seconds: r
   const layers = Array<number>(sim.layers).fill(Math.ceil(sim.imageBytes / sim.layers));
   if (sim.mode === 'direct') return runDirect(sim);
   if (sim.mode === 'layer-tree') return runLayerTree({ ...sim, layers, originFirstByteMs: defaultCluster.originFirstByteMs, fanout: sim.treeFanout });
-  const cluster = { ...defaultCluster, ...sim, layers };
-  const { report, survivors } = runShoal({ cluster, puller: defaultPuller, faults: sim.faults, spreadMs: sim.spreadMs, deadlineMs: DEADLINE_MS });
+  const shape = { ...treeShape, fanout: sim.fanout, ownerFanout: sim.ownerFanout };
+  const cluster = { ...defaultCluster, ...sim, layers, shape };
+  const { report, survivors } = runShoal({ cluster, puller: { ...defaultPuller, windowShards: sim.windowShards }, faults: sim.faults, spreadMs: sim.spreadMs, deadlineMs: DEADLINE_MS });
   return { report, seconds: survivors.map(({ startMs, finishedMs }) => (finishedMs - startMs) / 1000).filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b) };
 }
 

@@ -6,8 +6,8 @@ import type { AskedAs, NodeId } from './types.ts';
 /**
  * When one fetch calls somebody late: after a multiple of what shards took lately, twice that each time it has left
  * somebody of the kind, and only while other shards came. Where roots stand before the origin, twice as long will do without
- * that (at an image's end no others come). Of an owner only the time counts in which others came, or LATE_ALONE_MS in all: what
- * all wait for is the root. Where no root stands, owners are given far more time, as whoever takes an owner's place goes to the origin.
+ * that (at an image's end no others come). Where none do, owners are given far more time, as whoever takes an owner's place
+ * goes to the origin.
  */
 export class Lateness {
   readonly #shared: FetchShared;
@@ -30,9 +30,7 @@ export class Lateness {
     const { hasRoot } = this.#sources;
     const lateMs = (as === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     const tookMs = nowMs() - sinceMs;
-    if (tookMs <= lateMs) return false;
-    if (as === 'owner' && hasRoot) return pace.flowingMs(sinceMs, nowMs()) > lateMs || tookMs > Math.max(2 * lateMs, LATE_ALONE_MS);
-    return pace.flowedSince(this.#startedMs) || (hasRoot && tookMs > 2 * lateMs);
+    return tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (hasRoot && tookMs > 2 * lateMs));
   }
 
   /** Whether `node` is late, and may be left for that. */
@@ -49,13 +47,14 @@ export class Lateness {
 
   /**
    * Whether the owner, first asked at `sinceMs`, is to blame (or what is behind it): a parent it named was late, and it
-   * has not got the shard itself by now.
+   * has not got the shard itself by now. Only the time counts in which others came, or LATE_ALONE_MS in all: what all wait
+   * for is the root.
    */
   isOwnersFault(owner: NodeId, sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
     if (owner !== this.#lateUnder || !this.#sources.mayLeave(owner, 'owner')) return false;
     const tookMs = nowMs() - sinceMs;
-    return this.#sources.hasRoot ? pace.flowingMs(sinceMs, nowMs()) > pace.lateMs || tookMs > Math.max(2 * pace.lateMs, 2 * LATE_ALONE_MS) : tookMs > pace.lateOwnerMs;
+    return this.#sources.hasRoot ? pace.flowingMs(sinceMs, nowMs()) > pace.lateMs || tookMs > LATE_ALONE_MS : tookMs > pace.lateOwnerMs;
   }
 
   /** Somebody asked as `as` was left for being late, a parent in the tree of `owner`: be more patient with the next. */

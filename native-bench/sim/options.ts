@@ -1,5 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { treeShape } from '../../lib/swarm/tracker.ts';
 import { defaultCluster } from './cluster.ts';
+import { defaultPuller } from './puller.ts';
 import { noFaults, type Faults } from './shoal.ts';
 
 /** Beyond so many nodes a shard is simulated in coarser parts: P95 comes out some 2 % longer, never shorter. */
@@ -19,6 +21,10 @@ export interface SimOptions {
   spreadMs: number;
   quanta: number;
   treeFanout: number;
+  /** Shape of Shoal's trees, and the shards a reader has under way: for finding the best. */
+  fanout: number;
+  ownerFanout: number;
+  windowShards: number;
   seed: number;
   faults: Faults;
   table: boolean;
@@ -102,6 +108,9 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     .option('--spread <ms>', 'nodes begin at random within this time', atLeastZero, 50)
     .option('--quanta <n>', `parts a shard is sent in; fewer are cheaper to simulate, and pass on later (default: 8, beyond ${FINE_NODES_MAX} nodes 4)`, whole(2))
     .option('--tree-fanout <n>', 'children of a node in layer-tree', whole(1), 2)
+    .option('--fanout <n>', 'children of an inner node', whole(1), treeShape.fanout)
+    .option('--owner-fanout <n>', 'children of an owner', whole(1), treeShape.ownerFanout)
+    .option('--window <n>', 'shards a reader has under way', whole(1), defaultPuller.windowShards)
     .option('--seed <n>', 'the run to replay', whole(0), 1)
     .option('--fail <list>', `e.g. kill=5%,slow=5%; of ${Object.keys(noFaults).join(', ')}`, parseFaults, noFaults)
     .option('--table', 'the seven rows of the reference measurement', false)
@@ -111,7 +120,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
   const got = command.parse(argv, { from: 'user' }).opts<Record<string, never>>();
   return {
     mode: got['mode']!, nodes: got['nodes']!, imageBytes: got['image']!, layers: got['layers']!, linkBytesPerMs: got['link']!, originBytesPerMs: got['originLink']!,
-    roots: got['roots']!, zones: got['zones']!, cores: got['cores']!, delayMs: got['delay']!, spreadMs: got['spread']!, quanta: got['quanta'] ?? (got['nodes']! > FINE_NODES_MAX ? 4 : defaultCluster.quanta), treeFanout: got['treeFanout']!,
+    roots: got['roots']!, zones: got['zones']!, cores: got['cores']!, delayMs: got['delay']!, spreadMs: got['spread']!, quanta: got['quanta'] ?? (got['nodes']! > FINE_NODES_MAX ? 4 : defaultCluster.quanta), treeFanout: got['treeFanout']!, fanout: got['fanout']!, ownerFanout: got['ownerFanout']!, windowShards: got['window']!,
     seed: got['seed']!, faults: got['fail']!, table: got['table']!, json: got['json']!, ...(got['plot'] === undefined ? {} : { plot: got['plot'] }),
   };
 }
