@@ -80,11 +80,16 @@ export class LiveNode {
       'ExporterConfig.port=0',
       ...settings,
     ].flatMap((value) => ['--set', value]);
-    const child = spawn(process.execPath, [CLI, role, '--json', ...set], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [CLI, role, '--json', '--exit-with-parent', ...set], { stdio: ['pipe', 'pipe', 'pipe'] });
     const node = new LiveNode(directory, child);
     const ready = /^\{"ready":true.*\}$/m;
-    await until(() => ready.test(node.output) || child.exitCode !== null, 'the ready line', 60_000);
-    if (!ready.test(node.output)) throw new Error(`the node did not start:\n${node.output}`);
+    try {
+      await until(() => ready.test(node.output) || child.exitCode !== null, 'the ready line', 60_000);
+      if (!ready.test(node.output)) throw new Error(`the node did not start:\n${node.output}`);
+    } catch (error) {
+      node.remove();
+      throw error;
+    }
     const { proxy, exporter, p2p, pid } = JSON.parse(ready.exec(node.output)![0]) as { proxy: string; exporter: string; p2p: string; pid: number };
     [node.proxy, node.exporter, node.name, node.pid] = [proxy, exporter, p2p.replace('http://', ''), pid];
     return node;
@@ -126,7 +131,14 @@ export class LiveNode {
 export async function startSwarm(origin: { url: string }, settings: readonly string[], agents = 2): Promise<LiveNode[]> {
   const [root, ...others] = (await freePorts(agents + 1)).map((port) => `127.0.0.1:${port}`);
   const p2p = (name: string): string[] => ['DeployConfig.node=127.0.0.1', `P2PConfig.port=${name.split(':')[1]}`, `P2PConfig.roots=["${root}"]`, `P2PConfig.peers=${JSON.stringify(others)}`];
-  return Promise.all([root!, ...others].map((name) => LiveNode.start(origin, [...settings, ...p2p(name)], name === root ? 'root' : 'agent')));
+  const starts = await Promise.allSettled([root!, ...others].map((name) => LiveNode.start(origin, [...settings, ...p2p(name)], name === root ? 'root' : 'agent')));
+  const nodes = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+  const failed = starts.find((start) => start.status === 'rejected');
+  if (failed !== undefined) {
+    for (const node of nodes) node.remove();
+    throw failed.reason;
+  }
+  return nodes;
 }
 
 /** Ports nobody listens on, all different: held together, then let go. */
