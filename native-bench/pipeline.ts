@@ -73,6 +73,7 @@ const setups = [
 const sample = Arena.create(CHECKSUM_SLOTS * SHARD_BYTES);
 for (let slot = 0; slot < CHECKSUM_SLOTS; slot++) sample.bytes(slot).fill(slot);
 const runs = setups.map((): Run[] => []);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 process.setMaxListeners(100); // Each process under test has one on our exit.
 const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
 const line = options.line === undefined ? null : new Line(Number(options.line));

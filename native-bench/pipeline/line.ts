@@ -10,9 +10,9 @@ export class Line {
   /** Where what runs behind the line is reached. */
   readonly host = FAR;
   readonly #name = `shoal-line-${process.pid}`;
+  readonly #near = `sl${process.pid}`;
 
   constructor(megabits: number) {
-    const near = `sl${process.pid}`;
     const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
     const shape = (...prefix: string[]): ((device: string) => void) => (device) => {
       const [program = 'tc', ...args] = [...prefix, 'tc', 'qdisc', 'add', 'dev', device, 'root', 'tbf', 'rate', `${megabits}mbit`, 'burst', BURST, 'latency', '20ms'];
@@ -20,12 +20,12 @@ export class Line {
     };
     ip('netns', 'add', this.#name);
     process.once('exit', () => this.remove());
-    ip('link', 'add', near, 'type', 'veth', 'peer', 'name', 'far', 'netns', this.#name);
-    ip('addr', 'add', `${NEAR}/30`, 'dev', near);
-    ip('link', 'set', near, 'up');
+    ip('link', 'add', this.#near, 'type', 'veth', 'peer', 'name', 'far', 'netns', this.#name);
+    ip('addr', 'add', `${NEAR}/30`, 'dev', this.#near);
+    ip('link', 'set', this.#near, 'up');
     ip('-n', this.#name, 'addr', 'add', `${FAR}/30`, 'dev', 'far');
     ip('-n', this.#name, 'link', 'set', 'far', 'up');
-    shape()(near);
+    shape()(this.#near);
     shape('ip', 'netns', 'exec', this.#name)('far');
   }
 
@@ -35,10 +35,12 @@ export class Line {
   }
 
   remove(): void {
-    try {
-      execFileSync('ip', ['netns', 'delete', this.#name], { stdio: 'ignore' });
-    } catch {
-      // It was removed before.
+    for (const args of [['link', 'delete', this.#near], ['netns', 'delete', this.#name]]) {
+      try {
+        execFileSync('ip', args, { stdio: 'ignore' });
+      } catch {
+        // It was removed before.
+      }
     }
   }
 }
