@@ -138,7 +138,7 @@ async function readTraced(result: PreheatResult, repository: string, ranges: rea
 }
 
 async function traceOf(names: readonly string[], { trace, nodes, seconds }: PreheatOptions): Promise<TraceFile | null> {
-  if (names.length === 0) throw new ShoalError('USAGE', 'which image? (without one only with --record)');
+  if (names.length === 0) throw new ShoalError('USAGE', 'IMAGE is missing: allowed: HOST/REPOSITORY:TAG or @DIGEST, one or more; none only with --record');
   if (seconds !== undefined) throw new ShoalError('USAGE', '--seconds: allowed with --record only');
   if (trace === undefined) return null;
   if (nodes !== undefined) throw new ShoalError('USAGE', '--trace and --nodes exclude each other');

@@ -42,7 +42,7 @@ describe('the commands for runtimes', () => {
     [['containerd', 'configure', '--registry', 'a', '--mirror', 'https://x', '--ca', goldenPath], /holds no certificate/],
     [['podman', 'configure', '--registry', '_default'], /is not allowed/],
     [['preheat', 'a'], /required option '--via <url>' not specified/],
-    [['preheat', '--via', 'http://x'], /missing required argument 'image'/],
+    [['preheat', '--via', 'http://x'], /^shoal: IMAGE is missing: allowed: /],
   ];
   for (const [args, message] of misuses) {
     it(`ends with 2 on \`${args.join(' ')}\``, async () => {
