@@ -86,7 +86,7 @@ describe('preheat --trace', () => {
   });
 
   const misuses: [string[], Partial<PreheatOptions>, RegExp][] = [
-    [[], {}, /^which image\?/],
+    [[], {}, /^IMAGE is missing/],
     [['a'], { trace: 'f', nodes: 'all' }, /exclude each other$/],
     [['a'], { record: 'f' }, /^--record goes with --via and --seconds only/],
     [['a'], { seconds: 5 }, /^--seconds: allowed with --record only$/],
