@@ -18,7 +18,7 @@ import { Holdings } from './control/holdings.ts';
 import { LayerGate } from './control/layer-gate.ts';
 import { ShardLoader } from './control/loader.ts';
 import { startPools } from './control/pools.ts';
-import { claimPort } from './control/ports.ts';
+import { claimPorts } from './control/ports.ts';
 import { Preheats } from './control/preheats.ts';
 import { ReadAhead } from './control/read-ahead.ts';
 import { ReadTrace } from './control/read-trace.ts';
@@ -60,11 +60,12 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const isLocal = /^(127\.|localhost$|::1$)/.test(address);
   const p2pHost = isLocal ? address : address.includes(':') ? '::' : '0.0.0.0';
   const exporterHost = /^(127\.|localhost$|::1$)/.test(DeployConfig.node) ? DeployConfig.node : '0.0.0.0';
-  const ports = {
-    proxy: await claimPort(ProxyConfig.host, ProxyConfig.port, 'ProxyConfig.port'),
-    p2p: await claimPort(p2pHost, P2PConfig.port, 'P2PConfig.port'),
-    exporter: ExporterConfig.enable && ExporterConfig.standaloneExporterPort ? await claimPort(exporterHost, ExporterConfig.port, 'ExporterConfig.port') : null,
-  };
+  const [proxyPort, p2pPort, exporterPort = null] = await claimPorts([
+    { host: ProxyConfig.host, port: ProxyConfig.port, what: 'ProxyConfig.port' },
+    { host: p2pHost, port: P2PConfig.port, what: 'P2PConfig.port' },
+    ...(ExporterConfig.enable && ExporterConfig.standaloneExporterPort ? [{ host: exporterHost, port: ExporterConfig.port, what: 'ExporterConfig.port' }] : []),
+  ]);
+  const ports = { proxy: proxyPort!, p2p: p2pPort!, exporter: exporterPort };
   const node = `${address.includes(':') ? `[${address}]` : address}:${ports.p2p}`;
   const observation = openObservation({ config, node, clock });
   const { log, meter } = observation;
@@ -221,6 +222,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
       throttle,
       meters: observation.meters,
       meterRow: 1 + bell,
+      sharesPorts: frontCount > 1,
       config: {
         node,
         mode: DeployConfig.mode,

@@ -1,22 +1,36 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { ShoalError } from '../errors.ts';
 
+/** A port to listen on: `port` itself, or any when it is 0. `what` names it in errors. */
+export interface PortWish {
+  host: string;
+  port: number;
+  what: string;
+}
+
 /**
- * A free port on `host`: `port` itself, or any when it is 0. uWebSockets.js lets several sockets share a
- * port (that is how fronts do), so a port in use would be shared with a stranger unnoticed; the probe is exclusive.
- * Throws PORT_IN_USE.
+ * Free ports, in the order of the wishes and all different. Several fronts share their ports, so one in use would be shared
+ * with a stranger unnoticed; the probes are exclusive. They are held together, those with a number first: else "any" might be
+ * what another wish names. Throws PORT_IN_USE.
  */
-export function claimPort(host: string, port: number, what: string): Promise<number> {
+export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]> {
+  const probes = new Map<PortWish, Server>();
+  try {
+    for (const wish of [...wishes].sort((a, b) => Number(a.port === 0) - Number(b.port === 0))) probes.set(wish, await probe(wish));
+    return wishes.map((wish) => (probes.get(wish)!.address() as AddressInfo).port);
+  } finally {
+    await Promise.all([...probes.values()].map((server) => once(server.close(), 'close')));
+  }
+}
+
+function probe({ host, port, what }: PortWish): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'it is in use' : error.code === 'EACCES' ? 'not permitted' : error.code === 'EADDRNOTAVAIL' ? 'no such address here' : error.message;
       reject(new ShoalError('PORT_IN_USE', `${what}: cannot listen on ${host}:${port}: ${reason}`));
     });
-    probe.listen({ host, port, exclusive: true }, () => {
-      const address = probe.address();
-      const claimed = address !== null && typeof address === 'object' ? address.port : port;
-      probe.close(() => resolve(claimed));
-    });
+    server.listen({ host, port, exclusive: true }, () => resolve(server));
   });
 }

@@ -24,6 +24,12 @@ import { WarmMemory } from './warm.ts';
 /** How often a draining front looks whether its last answer is out. */
 const DRAIN_LOOK_MS = 20;
 
+/** uSockets' LIBUS_LISTEN_EXCLUSIVE_PORT. The library takes options beside a host, which its typings have not. */
+const EXCLUSIVE_PORT = 1;
+interface ListensWithOptions {
+  listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void;
+}
+
 /** The entry of a front thread: three apps on shared ports, one link to control. */
 function main(start: FrontStart, port: MessagePort): void {
   const { config } = start;
@@ -147,7 +153,7 @@ function main(start: FrontStart, port: MessagePort): void {
   let listening = 0;
   let failure: ShoalError | null = null;
   for (const { app, host, port: number, drains } of listens) {
-    app.listen(host, number, (socket) => {
+    (app as unknown as ListensWithOptions).listen(host, number, start.sharesPorts ? 0 : EXCLUSIVE_PORT, (socket) => {
       if (socket === false) failure ??= new ShoalError('PORT_IN_USE', `cannot listen on ${host}:${number}`);
       else {
         if (drains) sockets.push(socket);

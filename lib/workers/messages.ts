@@ -207,6 +207,8 @@ export interface FrontStart {
   throttle: SharedArrayBuffer;
   meters: SharedArrayBuffer;
   meterRow: number;
+  /** Whether other fronts listen on the same ports; else nobody else may. */
+  sharesPorts: boolean;
   config: FrontConfig;
 }
 

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import type { FrontDesk } from '../../lib/control/control.ts';
 import { startFront, type Front } from '../../lib/control/fronts.ts';
-import { claimPort } from '../../lib/control/ports.ts';
+import { claimPorts } from '../../lib/control/ports.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Throttle } from '../../lib/front/throttle.ts';
 import { Arena } from '../../lib/io/arena.ts';
@@ -22,7 +22,8 @@ describe('control/fronts', () => {
   beforeEach(async () => {
     process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
     [pages, deaths] = [[], []];
-    const port = (): Promise<number> => claimPort('127.0.0.1', 0, 'test');
+    const any = { host: '127.0.0.1', port: 0, what: 'test' };
+    const [proxy, p2p] = await claimPorts([any, { ...any }]);
     start = {
       arena: Arena.create(SHARD_BYTES).shared,
       doorbells: Doorbells.create(2).shared,
@@ -30,9 +31,10 @@ describe('control/fronts', () => {
       throttle: Throttle.createShared(),
       meters: new MeterBoard().shared,
       meterRow: 1,
+      sharesPorts: false,
       config: {
         node: '127.0.0.1:1', mode: 'agent', prefix: 'accelerator', registries: [], allow: [], audit: false, secret: '00'.repeat(32), throttleLimitMB: 0,
-        proxy: { host: '127.0.0.1', port: await port(), tls: null }, p2p: { host: '127.0.0.1', port: await port() }, exporter: { host: '127.0.0.1', port: null },
+        proxy: { host: '127.0.0.1', port: proxy!, tls: null }, p2p: { host: '127.0.0.1', port: p2p! }, exporter: { host: '127.0.0.1', port: null },
       },
     };
   });
@@ -70,6 +72,7 @@ describe('control/fronts', () => {
   });
 
   it('serves one port from several threads', async () => {
+    start.sharesPorts = true;
     const fronts = [await startOne(0), await startOne(1)];
     const answers: Promise<string>[] = [];
     await until(() => {
@@ -80,6 +83,12 @@ describe('control/fronts', () => {
     for (const { id, front } of pages) fronts[front]!.send({ kind: 'answer', id, status: 200, headers: {}, body: new TextEncoder().encode('page') });
     assert.deepEqual(new Set(await Promise.all(answers)), new Set(['page']));
     await Promise.all(fronts.map((front) => front.drain(1_000)));
+  });
+
+  it('shares its ports with nobody when it is alone', async () => {
+    const front = await startOne(0);
+    await assert.rejects(startOne(1), { code: 'PORT_IN_USE' });
+    await front.drain(1_000);
   });
 
   it('says that a port is taken', async () => {

@@ -1,24 +1,40 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
-import { claimPort } from '../../lib/control/ports.ts';
+import { claimPorts } from '../../lib/control/ports.ts';
 
 describe('control/ports', () => {
-  it('finds a port when any will do, and leaves it free', async () => {
-    const port = await claimPort('127.0.0.1', 0, 'ProxyConfig.port');
-    assert.ok(port > 0);
-    assert.equal(await claimPort('127.0.0.1', port, 'ProxyConfig.port'), port);
+  const host = '127.0.0.1';
+
+  it('finds ports when any will do, all different, and leaves them free', async () => {
+    const wishes = Array.from({ length: 50 }, () => ({ host, port: 0, what: 'ProxyConfig.port' }));
+    const ports = await claimPorts(wishes);
+    assert.equal(new Set(ports).size, 50);
+    assert.ok(ports.every((port) => port > 0));
+    // "Any" is none of those that are named.
+    const again = await claimPorts([...wishes, ...ports.map((port) => ({ host, port, what: 'P2PConfig.port' }))]);
+    assert.equal(new Set(again).size, 100);
+    assert.deepEqual(again.slice(50), ports);
   });
 
-  it('says which setting names a port that is taken', async () => {
-    const holder = createServer().listen(0, '127.0.0.1');
+  it('says which setting names a port that is taken, and keeps none of the others', async () => {
+    const holder = createServer().listen(0, host);
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
-    await assert.rejects(claimPort('127.0.0.1', port, 'P2PConfig.port'), { code: 'PORT_IN_USE', message: `P2PConfig.port: cannot listen on 127.0.0.1:${port}: it is in use` });
+    const [free] = await claimPorts([{ host, port: 0, what: 'ProxyConfig.port' }]);
+    const wishes = [{ host, port: free!, what: 'ProxyConfig.port' }, { host, port, what: 'P2PConfig.port' }];
+    await assert.rejects(claimPorts(wishes), { code: 'PORT_IN_USE', message: `P2PConfig.port: cannot listen on 127.0.0.1:${port}: it is in use` });
     holder.close();
+    await once(holder, 'close');
+    assert.deepEqual(await claimPorts(wishes), [free, port]);
+  });
+
+  it('says so when two settings name one port', async () => {
+    const [port] = await claimPorts([{ host, port: 0, what: 'ProxyConfig.port' }]);
+    await assert.rejects(claimPorts([{ host, port: port!, what: 'ProxyConfig.port' }, { host, port: port!, what: 'P2PConfig.port' }]), { code: 'PORT_IN_USE', message: /^P2PConfig.port: / });
   });
 
   it('says so when the address is not this machine\'s', async () => {
-    await assert.rejects(claimPort('192.0.2.1', 0, 'ProxyConfig.port'), { code: 'PORT_IN_USE', message: /no such address here/ });
+    await assert.rejects(claimPorts([{ host: '192.0.2.1', port: 0, what: 'ProxyConfig.port' }]), { code: 'PORT_IN_USE', message: /no such address here/ });
   });
 });

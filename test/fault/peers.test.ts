@@ -37,7 +37,7 @@ async function agentBeside(peer: BadPeer, registry: DemoRegistry, dir: string): 
     ProxyConfig: { port: 0, registries: [{ upstream: registry.url }], throttleLimitMB: 0 },
     P2PConfig: { port, peers: [`127.0.0.1:${port}`, peer.node], secretFile: join(dir, 'secret') },
     CacheConfig: { dir: join(dir, 'cache'), capacity: 64 * MIB, memory: 32 * MIB },
-    ExporterConfig: { enable: true, port: await freePort() },
+    ExporterConfig: { enable: true, port: 0 },
   };
   writeFileSync(join(dir, 'config.yaml'), stringify(config));
   return new NodeProcess({ name: 'agent', role: 'agent', dir, command: [process.execPath, 'lib/shoal.js'] });
