@@ -540,7 +540,10 @@ export const SLICE_FIRST_BYTES_MIN = 256 * 1024;
 /** Shards a node passes on to others are asked for this much earlier than those it only reads, so that it is there before its children. */
 export const INNER_LEAD_SHARDS = 24;
 
-/** Life of a node's own CA, and of the proxy's certificate under it, which is renewed at a start that finds less than a third left. */
+/** How often a node looks at its proxy's certificate: an operator who replaces it expects it in use within the minute, and it costs two small reads. */
+export const CERTIFICATE_LOOK_MS = 30_000;
+
+/** Life of a node's own CA, and of the proxy's certificate under it, which is renewed when less than a third is left. */
 export const PROXY_CA_DAYS = 3_650;
 export const PROXY_LEAF_DAYS = 365;
 export const PROXY_LEAF_RENEW_MS = 120 * 86_400_000;

@@ -8,6 +8,7 @@ import { readClusterSecret } from './config/secret.ts';
 import { BlobFacts } from './control/blob-facts.ts';
 import { FrontDesk } from './control/control.ts';
 import { Digests } from './control/digests.ts';
+import { CertificateWatch } from './control/certificate-watch.ts';
 import { startFront, type Front } from './control/fronts.ts';
 import { Gate } from './control/gate.ts';
 import { Manifests } from './control/manifests.ts';
@@ -27,7 +28,7 @@ import { SwarmDriver } from './control/swarm-driver.ts';
 import { statusInputs } from './control/status-inputs.ts';
 import { openObservation, type Observation } from './control/observation.ts';
 import { ShoalError } from './errors.ts';
-import { certificateFiles } from './front/certificates.ts';
+import { certificateFiles, certificateText } from './front/certificates.ts';
 import { Throttle } from './front/throttle.ts';
 import { Arena } from './io/arena.ts';
 import { Doorbells } from './io/doorbell.ts';
@@ -239,6 +240,15 @@ export async function startNode(config: Config, options: { frontThreads?: number
     };
     fronts.push(await startFront(start, desk, frontDied));
   }
+  const certificates = tls === null ? null : new CertificateWatch({
+    clock,
+    read: () => certificateText(ProxyConfig, clock),
+    changed() {
+      for (const front of fronts) front.send({ kind: 'certificate' });
+      log.info('the proxy goes over to a new certificate');
+    },
+    failed: (error) => log.warn({ err: error }, 'the proxy\'s certificate could not be looked at'),
+  }, await certificateText(ProxyConfig, clock));
   readiness.problems.push('the transfer threads are not up yet');
   await pools.ready();
   readiness.problems.pop();
@@ -257,6 +267,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
       readiness.phase = 'draining';
       await swarm.leave();
       clearInterval(storeWatch);
+      certificates?.close();
       await Promise.all(fronts.map((front) => front.drain(DRAIN_DEADLINE_MS)));
       await store.close();
       await pools.close();

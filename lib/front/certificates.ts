@@ -19,6 +19,12 @@ export async function certificateFiles(config: Config['ProxyConfig'], clock: Clo
   }
 }
 
+/** The certificate and its key as they are now, PEM, an own one renewed if that is due; to be compared. Throws CONFIG_INVALID, or what reading a file throws. */
+export async function certificateText(config: Config['ProxyConfig'], clock: Clock): Promise<string> {
+  const { certFile, keyFile } = await certificateFiles(config, clock);
+  return `${await readFile(certFile, 'utf8')}${await readFile(keyFile, 'utf8')}`;
+}
+
 /** The names clients may call the proxy by. */
 function hostsOf(config: Config['ProxyConfig']): string[] {
   const p2pHosts = config.registries.map((entry) => entry.p2pHost.replace(/:\d+$/, '')).filter((host) => host !== '*');

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { Channel } from '../workers/channel.ts';
 import type { AskRequest, BlobName, ControlMessage, FetchRequest, FrontMessage, PageRequest, PreheatRequest, RecallRequest, RelayRequest, StatRequest } from '../workers/messages.ts';
 
-type Reply = Exclude<ControlMessage, { kind: 'drain' }>;
+type Reply = Exclude<ControlMessage, { kind: 'drain' | 'certificate' }>;
 type Receiver = (message: Reply) => void;
 
 /** A request without the id the link gives it. */
@@ -14,9 +14,10 @@ export class ControlLink {
   readonly #receivers = new Map<number, Receiver>();
   #lastId = 0;
 
-  constructor(port: MessagePort, onDrain: (deadlineMs: number) => void) {
+  constructor(port: MessagePort, onDrain: (deadlineMs: number) => void, onCertificate: () => void = () => undefined) {
     this.#channel = new Channel(port, (message) => {
       if (message.kind === 'drain') onDrain(message.deadlineMs);
+      else if (message.kind === 'certificate') onCertificate();
       else this.#receivers.get(message.id)?.(message);
     });
   }

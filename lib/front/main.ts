@@ -16,7 +16,7 @@ import { ControlLink } from './control-link.ts';
 import { serveExporter } from './exporter.ts';
 import { servePeers } from './peer-answer.ts';
 import { servePreheat } from './preheat-answer.ts';
-import { serveProxy } from './proxy.ts';
+import { serveProxy, type ProxyTools } from './proxy.ts';
 import { SlotFollowers } from './slot-follower.ts';
 import { Throttle } from './throttle.ts';
 import { WarmMemory } from './warm.ts';
@@ -30,6 +30,8 @@ interface ListensWithOptions {
   listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void;
 }
 
+type PortName = 'proxy' | 'p2p' | 'exporter';
+
 /** The entry of a front thread: three apps on shared ports, one link to control. */
 function main(start: FrontStart, port: MessagePort): void {
   const { config } = start;
@@ -38,11 +40,11 @@ function main(start: FrontStart, port: MessagePort): void {
   const meter = new Meter(start.meters, start.meterRow, 'front');
   const followers = new SlotFollowers(new Doorbells(start.doorbells), start.bell);
   const apps: TemplatedApp[] = [];
-  const sockets: us_listen_socket[] = [];
+  const sockets = new Map<PortName, us_listen_socket>();
   let inFlight = 0;
   let drainUntilMs = 0;
 
-  const link = new ControlLink(port, (deadlineMs) => drain(deadlineMs));
+  const link = new ControlLink(port, (deadlineMs) => drain(deadlineMs), () => renew());
   const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, meter, clock, post: (batch, lines) => link.audit(batch, lines) }) : null;
   const notices = new Allowance(NOTICES_PER_SECOND_MAX, clock);
   const throttle = new Throttle(start.throttle, config.throttleLimitMB, undefined, (waitedUs) => {
@@ -56,7 +58,7 @@ function main(start: FrontStart, port: MessagePort): void {
   function drain(deadlineMs: number): void {
     drainUntilMs = clock.nowMs() + deadlineMs;
     // The exporter answers to the end: that the node drains is what /readyz has to say meanwhile.
-    for (const socket of sockets) us_listen_socket_close(socket);
+    for (const [name, socket] of sockets) if (name !== 'exporter') us_listen_socket_close(socket);
     const look = setInterval(() => {
       if (inFlight > 0 && clock.nowMs() < drainUntilMs) return;
       clearInterval(look);
@@ -73,11 +75,7 @@ function main(start: FrontStart, port: MessagePort): void {
     link.shut();
   }
 
-  const tls = config.proxy.tls;
-  const proxy = tls === null ? App() : SSLApp({ key_file_name: tls.keyFile, cert_file_name: tls.certFile });
-  if (config.exporter !== null && config.exporter.port === null) serveExporter(proxy, link);
-  servePreheat(proxy, { link, route: config, draining: common.draining });
-  serveProxy(proxy, {
+  const proxyTools: ProxyTools = {
     ...common,
     throttle,
     watermark: (slot, fromBytes) => arena.sendableTo(slot, fromBytes),
@@ -118,8 +116,32 @@ function main(start: FrontStart, port: MessagePort): void {
       meter.count(`refusal.${error.code}`);
       if (error.code === 'HOST_NOT_ALLOWED' && notices.take()) link.tell({ kind: 'notice', code: error.code, message: error.message, requestId });
     },
-  });
-  apps.push(proxy);
+  };
+  /** Connections to an earlier one go on until they are closed; it has the certificate it was made with. */
+  function openProxy(): TemplatedApp {
+    const { tls } = config.proxy;
+    const proxy = tls === null ? App() : SSLApp({ key_file_name: tls.keyFile, cert_file_name: tls.certFile });
+    if (config.exporter !== null && config.exporter.port === null) serveExporter(proxy, link);
+    servePreheat(proxy, { link, route: config, draining: common.draining });
+    serveProxy(proxy, proxyTools);
+    apps.push(proxy);
+    return proxy;
+  }
+
+  /** Goes over to the certificate that lies there now. */
+  function renew(): void {
+    const old = sockets.get('proxy');
+    if (common.draining() || old === undefined) return;
+    let proxy: TemplatedApp;
+    try {
+      proxy = openProxy();
+    } catch (thrown) {
+      link.tell({ kind: 'notice', code: 'CONFIG_INVALID', message: `the proxy's new certificate cannot be used, the old one stays: ${(thrown as Error).message}`, requestId: '' });
+      return;
+    }
+    us_listen_socket_close(old);
+    if (!listen('proxy', proxy, config.proxy)) end({ kind: 'failed', error: new ShoalError('PORT_IN_USE', `cannot listen on ${config.proxy.host}:${config.proxy.port} again`).toWire() });
+  }
 
   const p2p = App();
   servePeers(p2p, {
@@ -140,29 +162,25 @@ function main(start: FrontStart, port: MessagePort): void {
   });
   apps.push(p2p);
 
-  const listens: { app: TemplatedApp; host: string; port: number; drains: boolean }[] = [
-    { app: proxy, host: config.proxy.host, port: config.proxy.port, drains: true },
-    { app: p2p, host: config.p2p.host, port: config.p2p.port, drains: true },
-  ];
+  /** False: somebody else does. It is answered within the call. */
+  function listen(name: PortName, app: TemplatedApp, at: { host: string; port: number }): boolean {
+    sockets.delete(name);
+    (app as unknown as ListensWithOptions).listen(at.host, at.port, start.sharesPorts ? 0 : EXCLUSIVE_PORT, (socket) => {
+      if (socket !== false) sockets.set(name, socket);
+    });
+    return sockets.has(name);
+  }
+
+  const listens: [name: PortName, app: TemplatedApp, at: { host: string; port: number }][] = [['proxy', openProxy(), config.proxy], ['p2p', p2p, config.p2p]];
   if (config.exporter !== null && config.exporter.port !== null) {
     const exporter = App();
     serveExporter(exporter, link);
     apps.push(exporter);
-    listens.push({ app: exporter, host: config.exporter.host, port: config.exporter.port, drains: false });
+    listens.push(['exporter', exporter, { host: config.exporter.host, port: config.exporter.port }]);
   }
-  let listening = 0;
-  let failure: ShoalError | null = null;
-  for (const { app, host, port: number, drains } of listens) {
-    (app as unknown as ListensWithOptions).listen(host, number, start.sharesPorts ? 0 : EXCLUSIVE_PORT, (socket) => {
-      if (socket === false) failure ??= new ShoalError('PORT_IN_USE', `cannot listen on ${host}:${number}`);
-      else {
-        if (drains) sockets.push(socket);
-        if (++listening === listens.length) link.tell({ kind: 'listening' });
-      }
-    });
-  }
-  // Listening is answered within the call.
-  if (failure !== null) end({ kind: 'failed', error: (failure as ShoalError).toWire() });
+  const failed = listens.find(([name, app, at]) => !listen(name, app, at));
+  if (failed === undefined) link.tell({ kind: 'listening' });
+  else end({ kind: 'failed', error: new ShoalError('PORT_IN_USE', `cannot listen on ${failed[2].host}:${failed[2].port}`).toWire() });
 }
 
 nameThread('front');

@@ -181,7 +181,9 @@ export type ControlMessage =
   | { kind: 'answer'; id: number; status: number; headers: Record<string, string>; body: Uint8Array }
   | { kind: 'peer'; id: number; answer: PeerVerdict }
   | { kind: 'stat'; id: number; totalBytes: number; lengthBytes: number; checksum: string; pathname: string }
-  | { kind: 'drain'; deadlineMs: number };
+  | { kind: 'drain'; deadlineMs: number }
+  /** The files of the proxy port's certificate have changed. */
+  | { kind: 'certificate' };
 
 /** What an asked node says when it does not send the shard itself. */
 export type PeerVerdict =

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { FrontDesk } from '../../lib/control/control.ts';
 import { startFront, type Front } from '../../lib/control/fronts.ts';
 import { claimPorts } from '../../lib/control/ports.ts';
@@ -11,17 +16,19 @@ import { Arena } from '../../lib/io/arena.ts';
 import { Doorbells } from '../../lib/io/doorbell.ts';
 import { REQUEST_HEAD_BYTES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
 import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
+import { issueLeaf, makeAuthority } from '../../lib/tls/authority.ts';
 import type { FrontMessage, FrontStart } from '../../lib/workers/messages.ts';
 import { until } from '../telemetry/until.ts';
 
 describe('control/fronts', () => {
   let start: FrontStart;
   let pages: { id: number; front: number }[];
+  let notices: string[];
   let deaths: ShoalError[];
 
   beforeEach(async () => {
     process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
-    [pages, deaths] = [[], []];
+    [pages, notices, deaths] = [[], [], []];
     const any = { host: '127.0.0.1', port: 0, what: 'test' };
     const [proxy, p2p] = await claimPorts([any, { ...any }]);
     start = {
@@ -41,7 +48,11 @@ describe('control/fronts', () => {
 
   /** A front whose messages are written down; `front` is its number. */
   function startOne(front: number): Promise<Front> {
-    const desk = { receive: (message: FrontMessage) => void (message.kind === 'page' && pages.push({ id: message.id, front })) } as unknown as FrontDesk;
+    const receive = (message: FrontMessage): void => {
+      if (message.kind === 'page') pages.push({ id: message.id, front });
+      else if (message.kind === 'notice') notices.push(message.message);
+    };
+    const desk = { receive } as unknown as FrontDesk;
     return startFront({ ...start, bell: front, meterRow: 1 + front }, () => desk, (error) => deaths.push(error));
   }
 
@@ -89,6 +100,71 @@ describe('control/fronts', () => {
     const front = await startOne(0);
     await assert.rejects(startOne(1), { code: 'PORT_IN_USE' });
     await front.drain(1_000);
+  });
+
+  describe('its certificate', () => {
+    let dir: string;
+    let ca: string;
+    /** Writes a new leaf of the same CA to where the front reads its own; returns its fingerprint. */
+    let issue: () => Promise<string>;
+    let front: Front;
+
+    beforeEach(async () => {
+      dir = mkdtempSync(join(tmpdir(), 'shoal-front-'));
+      const files = { certFile: join(dir, 'proxy.crt'), keyFile: join(dir, 'proxy.key') };
+      const authority = await makeAuthority('test', 10, Date.now());
+      ca = authority.certificate;
+      issue = async () => {
+        const leaf = await issueLeaf(authority, ['127.0.0.1'], 10, Date.now());
+        writeFileSync(files.keyFile, leaf.key);
+        writeFileSync(files.certFile, leaf.certificate);
+        return new X509Certificate(leaf.certificate).fingerprint256;
+      };
+      start.config.proxy.tls = files;
+    });
+    afterEach(async () => {
+      await front.drain(1_000);
+      rmSync(dir, { recursive: true });
+    });
+
+    /** A connection to the proxy port, trusting nobody but the CA. */
+    async function dial(): Promise<TLSSocket> {
+      const socket = connectTls({ host: '127.0.0.1', port: start.config.proxy.port, ca });
+      await once(socket, 'secureConnect');
+      return socket;
+    }
+
+    it('is the new one for who connects after the change; who was there before stays connected', async () => {
+      const first = await issue();
+      front = await startOne(0);
+      const before = await dial();
+      const second = await issue();
+      front.send({ kind: 'certificate' });
+      await until(async () => {
+        const socket = await dial();
+        const { fingerprint256 } = socket.getPeerCertificate();
+        socket.destroy();
+        return fingerprint256 === second;
+      }, 'the new certificate', 5_000);
+      assert.equal(before.getPeerCertificate().fingerprint256, first);
+      before.write('GET /v2/ HTTP/1.1\r\nHost: nobody.test\r\n\r\n');
+      const [answer] = (await once(before, 'data')) as [Buffer];
+      assert.match(answer.toString(), /^HTTP\/1.1 404 /);
+      before.destroy();
+    });
+
+    it('stays when the new one cannot be used, and the log hears of it', async () => {
+      const first = await issue();
+      front = await startOne(0);
+      writeFileSync(start.config.proxy.tls!.certFile, 'no certificate');
+      front.send({ kind: 'certificate' });
+      await until(() => notices.length === 1, 'the notice', 5_000);
+      assert.match(notices[0]!, /cannot be used, the old one stays/);
+      const socket = await dial();
+      assert.equal(socket.getPeerCertificate().fingerprint256, first);
+      socket.destroy();
+      assert.deepEqual(deaths, []);
+    });
   });
 
   it('says that a port is taken', async () => {
