@@ -208,6 +208,9 @@ export const SAVE_PATIENCE_MS = 500;
 /** Shards that a blob's digest has yet to read are spared so far ahead of it: half a second of sha256. */
 export const DIGEST_AHEAD_SHARDS = 256;
 
+/** No client waits for a blob's digest: where processors are short, the threads that carry bytes come first, but not alone. */
+export const DIGEST_NICENESS = 5;
+
 /** A digest that has not moved for this long waits for a shard nobody asks for: it is read back later. */
 export const DIGEST_PATIENCE_MS = 2_000;
 
@@ -316,10 +319,13 @@ export const ORIGIN_KEEP_ALIVE_MS = 10_000;
 export const RANK_DEPTH = 24;
 
 /**
- * Nodes that share one tracker of a shard; beyond it the next in rank tracks some. Each asks twice a shard at 60 us of the
- * tracker's processor: 1,000 at once wait up to 60 ms, which a window hides.
+ * Nodes that share one tracker of a shard, up to which one does for all; of a larger swarm so many share one, and the next in rank track
+ * some. Each asks twice a shard at 60 us of the tracker's processor: at more than a thousand the wait is longer than that for the trackers
+ * behind the first, which have to get the shard themselves.
  */
-export const OWNER_CLIENTS = 1_000;
+export const LONE_OWNER_CLIENTS_MAX = 1_000;
+export const OWNER_CLIENTS = 250;
+export const OWNERS_MAX = 64;
 
 /** Ranks remembered: the shards of a 128 GB image; forgotten at once when full, and made again in microseconds. */
 export const RANKS_MAX = 65_536;

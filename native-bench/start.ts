@@ -27,7 +27,7 @@ const options = new Command('start')
   .option('--dir <dir>', 'a directory on the disk of the cache', tmpdir())
   .option('--gigabytes <n>', 'size of the cache, GiB', '4')
   .option('--runs <n>', 'starts; medians count', '7')
-  .option('--idle <n>', 'seconds after ready at which memory is read', '3')
+  .option('--idle <n>', 'seconds after ready at which memory is read: what the start left behind is given back by then', '30')
   .option('--json', 'one JSON object instead of the lines')
   .parse()
   .opts<{ dir: string; gigabytes: string; runs: string; idle: string; json?: boolean }>();

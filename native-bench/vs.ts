@@ -30,11 +30,12 @@ const options = new Command('vs')
   .option('--runs <n>', 'runs per server and size; medians count', '5')
   .option('--tls', 'over TLS')
   .option('--bare', 'also the ceiling: uWebSockets.js with the object in memory and nothing of ours')
+  .option('--two-fronts', 'also Shoal with two front threads on two cores, the generator sharing them: believe its CPU-s/GB')
   .option('--half-load', 'also latencies at half of what the first rival manages')
   .option('--svg <file>', 'draw the rows')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ megabytes: string; seconds: string; runs: string; tls?: boolean; bare?: boolean; halfLoad?: boolean; svg?: string; json?: boolean }>();
+  .opts<{ megabytes: string; seconds: string; runs: string; tls?: boolean; bare?: boolean; twoFronts?: boolean; halfLoad?: boolean; svg?: string; json?: boolean }>();
 
 const cores = availableParallelism();
 const serverCore = cores > 1 && hasProgram('taskset') ? 0 : null;
@@ -57,6 +58,7 @@ try {
   const files = tls ? { certFile: join(shoal.certDir, 'proxy.crt'), keyFile: join(shoal.certDir, 'proxy.key') } : null;
   const start: RivalStart = { dir, core: serverCore, objectDir, objectBytes, originUrl, tls: files };
   if (hasProgram('nginx')) rivals.push(await startNginx(start, 'sendfile'), await startNginx(start, 'slice'));
+  if (options.twoFronts === true) rivals.push(await startShoal({ name: 'Shoal, two fronts', dir, core: serverCore === null ? null : '0-1', frontThreads: 2, originUrl, objectBytes: totalBytes, tls }));
   if (options.bare === true) rivals.push(await startBare(start, SEED));
   if (hasProgram('docker-registry')) rivals.push(await startRegistry(start));
   // The whole object once through each server, checked byte by byte: warm, and known to be right.
@@ -74,10 +76,13 @@ async function race(sizeBytes: number): Promise<Row[]> {
   for (let run = 0; run < Number(options.runs); run++) {
     for (const rival of rivals) runs.get(rival.name)!.push(await measure(rival, sizeBytes));
   }
-  const halfLoad = new Map<string, PreadReport>();
+  const halfLoad = new Map<string, PreadReport[]>();
   if (options.halfLoad === true && rivals.length > 1) {
     const rate = Math.max(1, Math.floor(median(runs.get(rivals[1]!.name)!.map((report) => report.requestsPerSecond)) / 2));
-    for (const rival of rivals) halfLoad.set(rival.name, await measure(rival, sizeBytes, rate));
+    for (const { name } of rivals) halfLoad.set(name, []);
+    for (let run = 0; run < Number(options.runs); run++) {
+      for (const rival of rivals) halfLoad.get(rival.name)!.push(await measure(rival, sizeBytes, rate));
+    }
   }
   return compare(runs, halfLoad, tls);
 }

@@ -10,26 +10,31 @@ interface Waiting {
 
 interface Line<Job> {
   channel: Channel<LineJob<Job>, LineResult>;
+  /** Whether its thread has loaded its modules, and would begin a job at once. */
+  serves: boolean;
   underWay: Map<number, Waiting>;
 }
 
 /**
  * Jobs for the threads of a pool. Piscina keeps the threads; each of them runs one task for as long as it lives, and gets its jobs
  * through a line of its own, batched (lib/workers/line.ts): a task of Piscina's for each job costs twice the processor time.
- * A job goes to the thread with the fewest under way; beyond `jobsPerThreadMax` it waits, in order.
+ * A job goes to the thread with the fewest under way; beyond `jobsPerThreadMax` it waits, in order. Threads that are not there from the
+ * start come with the first job: a node that nobody uses holds no memory for them, and one that is used pays their start once.
  */
 export class Lines<Job> {
   readonly #pool: Piscina<LineStart, void>;
+  readonly #threads: number;
   readonly #jobsPerThreadMax: number;
   readonly #lines: Line<Job>[] = [];
   readonly #queue: (Waiting & { job: Job })[] = [];
   #nextId = 0;
   #closed = false;
 
-  constructor(pool: Piscina<LineStart, void>, threads: number, jobsPerThreadMax: number) {
+  constructor(pool: Piscina<LineStart, void>, threads: { atStart: number; all: number }, jobsPerThreadMax: number) {
     this.#pool = pool;
+    this.#threads = threads.all;
     this.#jobsPerThreadMax = jobsPerThreadMax;
-    for (let thread = 0; thread < threads; thread++) this.#open();
+    for (let thread = 0; thread < threads.atStart; thread++) this.#open();
   }
 
   /** Jobs waiting for a thread. */
@@ -39,13 +44,14 @@ export class Lines<Job> {
 
   /** Rejects only when the thread dies over it, or on a fault of ours; never settles once closed. */
   run(job: Job): Promise<unknown> {
+    while (this.#lines.length < this.#threads) this.#open();
     return new Promise((resolve, reject) => {
       this.#queue.push({ job, resolve, reject });
       this.#next();
     });
   }
 
-  /** Resolves once `job` was carried out by every thread. */
+  /** Resolves once `job` was carried out by every thread there is. */
   async everywhere(job: Job): Promise<void> {
     await Promise.all(this.#lines.map((line) => new Promise((resolve, reject) => this.#send(line, { job, resolve, reject }))));
   }
@@ -58,7 +64,7 @@ export class Lines<Job> {
   #open(): void {
     const { port1, port2 } = new MessageChannel();
     const underWay = new Map<number, Waiting>();
-    const line: Line<Job> = { underWay, channel: new Channel<LineJob<Job>, LineResult>(port1, (result) => this.#settle(line, result)) };
+    const line: Line<Job> = { serves: false, underWay, channel: new Channel<LineJob<Job>, LineResult>(port1, (result) => this.#settle(line, result)) };
     this.#lines.push(line);
     this.#pool.run({ port: port2 }, { transferList: [port2] }).then(
       () => this.#lost(line, new Error('a thread of the pool has ended')),
@@ -78,10 +84,15 @@ export class Lines<Job> {
 
   #next(): void {
     while (this.#queue.length > 0) {
-      const line = this.#lines.reduce((least, other) => (other.underWay.size < least.underWay.size ? other : least));
+      const line = this.#lines.reduce((best, other) => (this.#isBetter(other, best) ? other : best));
       if (line.underWay.size >= this.#jobsPerThreadMax) return;
       this.#send(line, this.#queue.shift()!);
     }
+  }
+
+  /** One that is still loading gets a job only when there is no other. */
+  #isBetter(one: Line<Job>, other: Line<Job>): boolean {
+    return one.serves === other.serves ? one.underWay.size < other.underWay.size : one.serves;
   }
 
   #send(line: Line<Job>, { job, ...waiting }: Waiting & { job: Job }): void {
@@ -91,6 +102,10 @@ export class Lines<Job> {
   }
 
   #settle(line: Line<Job>, settled: LineResult): void {
+    if ('serves' in settled) {
+      line.serves = true;
+      return this.#next();
+    }
     const waiting = line.underWay.get(settled.id);
     line.underWay.delete(settled.id);
     if (this.#closed) return;

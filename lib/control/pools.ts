@@ -10,7 +10,7 @@ import { Lines } from './lines.ts';
 export interface Pools {
   run<Kind extends keyof PoolTasks>(job: PoolTasks[Kind][0] & { kind: Kind }): Promise<PoolTasks[Kind][1]>;
   digest(job: DigestJob): Promise<DigestResult>;
-  /** Resolves when every transfer thread has loaded its modules: the first reads must not wait for that. */
+  /** Resolves when a transfer thread has loaded its modules: the first reads must not wait for that. */
   ready(): Promise<void>;
   /** Jobs waiting for a thread. */
   queued(): number;
@@ -23,9 +23,9 @@ const FOREVER = { idleTimeout: Number.POSITIVE_INFINITY, atomics: 'disabled', ..
 
 export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
   const threads = (file: string, count: number, workerData: unknown): Piscina<LineStart, void> =>
-    new Piscina({ ...FOREVER, filename: new URL(file, import.meta.url).href, minThreads: count, maxThreads: count, concurrentTasksPerWorker: 1, workerData });
-  const transfer = new Lines<PoolJob>(threads('../workers/pool.ts', TRANSFER_THREADS, start), TRANSFER_THREADS, POOL_TASKS_PER_THREAD);
-  const digest = new Lines<DigestJob>(threads('../workers/digest.ts', 1, digestStart), 1, POOL_TASKS_PER_THREAD);
+    new Piscina({ ...FOREVER, filename: new URL(file, import.meta.url).href, minThreads: 0, maxThreads: count, concurrentTasksPerWorker: 1, workerData });
+  const transfer = new Lines<PoolJob>(threads('../workers/pool.ts', TRANSFER_THREADS, start), { atStart: 1, all: TRANSFER_THREADS }, POOL_TASKS_PER_THREAD);
+  const digest = new Lines<DigestJob>(threads('../workers/digest.ts', 1, digestStart), { atStart: 0, all: 1 }, POOL_TASKS_PER_THREAD);
   return {
     run: (job) => transfer.run(job) as never,
     digest: (job) => digest.run(job) as Promise<DigestResult>,

@@ -1,4 +1,4 @@
-import { OWNER_CLIENTS, RANK_DEPTH, RANKS_MAX } from '../limits.ts';
+import { LONE_OWNER_CLIENTS_MAX, OWNER_CLIENTS, OWNERS_MAX, RANK_DEPTH, RANKS_MAX } from '../limits.ts';
 import type { Member, NodeId, ShardId } from './types.ts';
 
 /** 32-bit FNV-1a of a string's UTF-16 units: cheap, and mixed further before use. */
@@ -27,19 +27,21 @@ export function shardHash(shard: ShardId): number {
 export class Ranking {
   readonly #nodes: readonly NodeId[];
   readonly #hashes: Uint32Array;
+  readonly #depth: number;
   readonly #ranks = new Map<string, Map<number, readonly NodeId[]>>();
   #remembered = 0;
 
   constructor(nodes: readonly NodeId[]) {
     this.#nodes = nodes.toSorted();
     this.#hashes = Uint32Array.from(this.#nodes, hash32);
+    this.#depth = Math.max(RANK_DEPTH, ownersOf(nodes.length));
   }
 
   get size(): number {
     return this.#nodes.length;
   }
 
-  /** The first `RANK_DEPTH` nodes of a shard's rank, best first. */
+  /** The first nodes of a shard's rank, best first: `RANK_DEPTH`, or all its owners where they are more. */
   top(shard: ShardId): readonly NodeId[] {
     let ranks = this.#ranks.get(shard.key);
     const known = ranks?.get(shard.index);
@@ -58,16 +60,17 @@ export class Ranking {
 
   /** One pass with a short sorted list; equal scores go by name, as the names are sorted. */
   #rank(seed: number): NodeId[] {
+    const depth = this.#depth;
     const best: number[] = [];
     const scores: number[] = [];
     for (let at = 0; at < this.#nodes.length; at++) {
       const score = mix32(this.#hashes[at]! ^ seed);
-      if (best.length === RANK_DEPTH && score <= scores[RANK_DEPTH - 1]!) continue;
+      if (best.length === depth && score <= scores[depth - 1]!) continue;
       let place = best.length;
       while (place > 0 && scores[place - 1]! < score) place--;
       best.splice(place, 0, at);
       scores.splice(place, 0, score);
-      if (best.length > RANK_DEPTH) {
+      if (best.length > depth) {
         best.pop();
         scores.pop();
       }
@@ -76,13 +79,19 @@ export class Ranking {
   }
 }
 
+/** How many nodes track a shard, each for a part of a swarm of so many. */
+function ownersOf(nodes: number): number {
+  return nodes <= LONE_OWNER_CLIENTS_MAX ? 1 : Math.min(OWNERS_MAX, Math.ceil(nodes / OWNER_CLIENTS));
+}
+
 /**
  * Where in a shard's rank a node begins to look for its owner. The first owns the shard, but one tracker can answer only so
- * many; for every OWNER_CLIENTS nodes the next in rank keeps a tree of its own, and gets the shard from the first like
- * any other node. Who is such an owner itself begins at the first: asks go to better ranks always, never in a circle.
+ * many; in a large swarm the next in rank keep trees of their own, and get the shard from the first like any other
+ * node. Who is such an owner itself begins at the first: asks go to better ranks always, never in a circle, also between nodes that do
+ * not agree how many there are.
  */
 export function ownerPlace(shard: ShardId, node: NodeId, rank: readonly NodeId[], nodes: number): number {
-  const owners = Math.min(rank.length, Math.ceil(nodes / OWNER_CLIENTS));
+  const owners = Math.min(rank.length, ownersOf(nodes));
   if (owners <= 1) return 0;
   const own = rank.indexOf(node);
   return own >= 0 && own < owners ? 0 : mix32(hash32(node) ^ shardHash(shard)) % owners;

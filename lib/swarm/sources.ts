@@ -1,4 +1,4 @@
-import { ACCUSERS_MIN, EXCLUDES_MAX, SUCCESSORS } from '../limits.ts';
+import { ACCUSERS_MIN, EXCLUDES_MAX, RANK_DEPTH, SUCCESSORS } from '../limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { type Membership, ownerPlace } from './rank.ts';
 import type { AskedAs, NodeId, ShardId } from './types.ts';
@@ -134,6 +134,6 @@ export class Sources {
     const rank = owners.top(this.#shard);
     const isUsable = (node: NodeId): boolean => node === self.node || (!this.#isPassed(node, hasRoot) && (hasRoot ? health.good(node, now) : health.usable(node, now)));
     const own = rank[ownerPlace(this.#shard, self.node, rank, owners.size)];
-    return own !== undefined && isUsable(own) ? own : (rank.find(isUsable) ?? null);
+    return own !== undefined && isUsable(own) ? own : (rank.find((node, place) => place < RANK_DEPTH && isUsable(node)) ?? null);
   }
 }

@@ -1,12 +1,15 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Channel } from './channel.ts';
 
-/** A job on its way to a thread of a pool, and what came of it; `thrown` only of a fault of ours, for jobs do not fail by throwing. */
+/**
+ * A job on its way to a thread of a pool, and what came of it; `thrown` only of a fault of ours, for jobs do not fail by throwing. First
+ * of all a thread says that it serves.
+ */
 export interface LineJob<Job> {
   id: number;
   job: Job;
 }
-export type LineResult = { id: number; result: unknown } | { id: number; thrown: string };
+export type LineResult = { serves: true } | { id: number; result: unknown } | { id: number; thrown: string };
 
 /** What a pool's thread is started on: jobs come through `port` until it closes. */
 export interface LineStart {
@@ -39,5 +42,6 @@ export function serveLine<Job>({ port }: LineStart, run: (job: Job) => unknown):
       channel.send({ id, thrown: String(thrown) });
     }
   };
+  channel.send({ serves: true });
   return new Promise((resolve) => port.once('close', resolve));
 }

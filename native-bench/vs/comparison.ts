@@ -10,7 +10,7 @@ export interface Row {
   cpuSecondsPerGB: number;
   /** Of all runs, at full load. */
   p99Us: number;
-  /** At half of what the first rival manages; null when it was not measured. */
+  /** At half of what the first rival manages, the median of as many runs; null when it was not measured. */
   p99UsHalfLoad: number | null;
   errors: number;
   mismatches: number;
@@ -20,7 +20,7 @@ export interface Row {
 }
 
 /** Runs of several servers, one after the other in turn, as rows; the first server is the one the others are held against. */
-export function compare(runs: ReadonlyMap<string, readonly PreadReport[]>, halfLoad: ReadonlyMap<string, PreadReport>, tls: boolean): Row[] {
+export function compare(runs: ReadonlyMap<string, readonly PreadReport[]>, halfLoad: ReadonlyMap<string, readonly PreadReport[]>, tls: boolean): Row[] {
   const [first = []] = runs.values();
   return [...runs].map(([server, reports]) => {
     const of = (field: (report: PreadReport) => number): number => median(reports.map(field));
@@ -33,7 +33,7 @@ export function compare(runs: ReadonlyMap<string, readonly PreadReport[]>, halfL
       gigabytesPerSecond: of((report) => report.gigabytesPerSecond),
       cpuSecondsPerGB: of((report) => report.cpuSecondsPerGB ?? Number.NaN),
       p99Us: of((report) => report.latencyUs.p99),
-      p99UsHalfLoad: halfLoad.get(server)?.latencyUs.p99 ?? null,
+      p99UsHalfLoad: halfLoad.has(server) ? median(halfLoad.get(server)!.map((report) => report.latencyUs.p99)) : null,
       errors: reports.reduce((sum, report) => sum + report.errors, 0),
       mismatches: reports.reduce((sum, report) => sum + report.mismatches, 0),
       speedRatio: ratio((report) => report.requestsPerSecond),

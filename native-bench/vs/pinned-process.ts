@@ -7,14 +7,17 @@ const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 10_000;
 const LOOK_MS = 20;
 
+/** One core, or from one to another; null: wherever the parent may run. */
+export type Cores = number | `${number}-${number}` | null;
+
 /** A server under test, held to one core. */
 export class PinnedProcess {
   readonly #name: string;
   readonly #child: ChildProcess;
   #words = '';
 
-  /** `core` null: not held. Debian keeps servers in /usr/sbin, which may not be on the PATH. */
-  constructor(core: number | null, command: readonly string[], env: Record<string, string> = {}) {
+  /** Debian keeps servers in /usr/sbin, which may not be on the PATH. */
+  constructor(core: Cores, command: readonly string[], env: Record<string, string> = {}) {
     const [program = '', ...args] = core === null ? command : ['taskset', '-c', String(core), ...command];
     this.#name = command[0] ?? '';
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env, PATH: `${process.env['PATH']}:/usr/sbin` } });

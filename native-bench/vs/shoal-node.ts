@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SHARD_BYTES } from '../../lib/limits.ts';
-import { PinnedProcess } from './pinned-process.ts';
+import { type Cores, PinnedProcess } from './pinned-process.ts';
 import { freePort, type Rival } from './rivals.ts';
 
 const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
@@ -10,7 +10,7 @@ const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 export interface ShoalStart {
   name: string;
   dir: string;
-  core: number | null;
+  core: Cores;
   originUrl: string;
   objectBytes: number;
   tls?: boolean;

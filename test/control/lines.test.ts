@@ -8,9 +8,9 @@ describe('control/lines', () => {
   let pool: Piscina<LineStart, void>;
   let lines: Lines<SampleJob>;
 
-  function start(threads: number, jobsPerThreadMax: number): void {
-    pool = new Piscina({ filename: new URL('line-worker.ts', import.meta.url).href, minThreads: threads, maxThreads: threads, concurrentTasksPerWorker: 1, atomics: 'disabled', idleTimeout: Number.POSITIVE_INFINITY });
-    lines = new Lines(pool, threads, jobsPerThreadMax);
+  function start(threads: number, jobsPerThreadMax: number, atStart = threads): void {
+    pool = new Piscina({ filename: new URL('line-worker.ts', import.meta.url).href, minThreads: 0, maxThreads: threads, concurrentTasksPerWorker: 1, atomics: 'disabled', idleTimeout: Number.POSITIVE_INFINITY });
+    lines = new Lines(pool, { atStart, all: threads }, jobsPerThreadMax);
   }
   afterEach(() => lines.close());
 
@@ -21,6 +21,25 @@ describe('control/lines', () => {
     assert.deepEqual(results.map((result) => (result as { value: number }).value), Array.from({ length: 20 }, (_, value) => value));
     assert.equal(new Set(results.map((result) => (result as { thread: number }).thread)).size, 2);
     assert.equal(lines.queued, 0);
+  });
+
+  it('starts what is not there from the start with the first job, which goes to one that serves already', async () => {
+    start(2, 4, 1);
+    await lines.everywhere({ kind: 'echo', value: 'ready' });
+    assert.equal(pool.threads.length, 1);
+    const serving = pool.threads[0]!.threadId;
+    const threads = await Promise.all(Array.from({ length: 4 }, (_, value) => lines.run({ kind: 'thread', value })));
+    assert.deepEqual(new Set(threads.map((result) => (result as { thread: number }).thread)), new Set([serving]));
+    await lines.everywhere({ kind: 'echo', value: 'ready' });
+    assert.equal(pool.threads.length, 2);
+    const all = await Promise.all(Array.from({ length: 4 }, (_, value) => lines.run({ kind: 'thread', value })));
+    assert.equal(new Set(all.map((result) => (result as { thread: number }).thread)).size, 2);
+  });
+
+  it('starts the only thread with the first job', async () => {
+    start(1, 4, 0);
+    assert.equal(pool.threads.length, 0);
+    assert.equal(await lines.run({ kind: 'echo', value: 'here' }), 'here');
   });
 
   it('lets no more than so many at a thread, in order', async () => {

@@ -17,7 +17,6 @@ describe('e2e: what a node answers', () => {
   let node: ShoalNode;
   let origin: OriginServer;
   let store: OriginServer;
-  let quiet: OriginServer;
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
@@ -25,7 +24,6 @@ describe('e2e: what a node answers', () => {
       if (request.url!.includes(EMPTY)) serveAsObjectStore(Buffer.alloc(0))(request, response);
       else serveAsObjectStore(BLOB, (asked) => asked.url!.includes('expired'))(request, response);
     });
-    quiet = await OriginServer.start(() => undefined);
     origin = await OriginServer.start((request, response) => {
       const [, status] = /\/status-(\d+)\//.exec(request.url!) ?? [];
       if (status !== undefined) answer(response, Number(status), '{"errors":[{"code":"FROM_UPSTREAM","message":"said so"}]}', { 'content-type': 'application/json', ...(status === '401' ? { 'www-authenticate': 'Bearer realm="http://t/"' } : {}), ...(status === '503' ? { 'retry-after': '9' } : {}) });
@@ -33,12 +31,12 @@ describe('e2e: what a node answers', () => {
       else answer(response, 200, '{}', { 'content-type': 'application/vnd.oci.image.index.v1+json', 'docker-content-digest': digestOf(Buffer.from('{}')), 'x-other': '1' });
     });
     node = await ShoalNode.start(join(dir, 'node'), {
-      ProxyConfig: { registries: [{ upstream: origin.url }, { p2pHost: 'quiet', upstream: quiet.url }, { p2pHost: 'gone', upstream: 'http://127.0.0.1:1' }], allow: [store.host] },
+      ProxyConfig: { registries: [{ upstream: origin.url }, { p2pHost: 'gone', upstream: 'http://127.0.0.1:1' }], allow: [store.host] },
     });
   });
 
   after(async () => {
-    await Promise.all([node?.stop(), origin?.stop(), store?.stop(), quiet?.stop()]);
+    await Promise.all([node?.stop(), origin?.stop(), store?.stop()]);
     await rm(dir, { recursive: true });
   });
 
@@ -135,7 +133,7 @@ describe('e2e: what a node answers', () => {
   }
 
   it('403 for a host not allowed, in a redirect too', async () => {
-    for (const path of ['/accelerator/http://evil.example/x', '/accelerator/http://169.254.169.254/latest/meta-data', '/accelerator/http://[::1]:1/', '/v2/?ns=evil.example', `/accelerator/http://127.0.0.1:${quiet.port + 1}/`]) {
+    for (const path of ['/accelerator/http://evil.example/x', '/accelerator/http://169.254.169.254/latest/meta-data', '/accelerator/http://[::1]:1/', '/v2/?ns=evil.example', `/accelerator/http://127.0.0.1:${origin.port + 1}/`]) {
       const refused = await node.get(path);
       assert.deepEqual([refused.status, errorCode(refused)], [403, 'DENIED'], path);
     }
@@ -165,11 +163,4 @@ describe('e2e: what a node answers', () => {
       assert.equal(errorCode(refused), 'UNKNOWN');
     }
   });
-
-  it('an error, not a hang, when the registry says nothing (30 s at most)', async () => {
-    const startMs = performance.now();
-    const refused = await Promise.all(['/v2/a/manifests/v1', `/v2/a/blobs/${digestOf(Buffer.from('quiet'))}`].map((path) => node.get(path, { host: 'quiet' })));
-    assert.ok(performance.now() - startMs < 30_500, `${performance.now() - startMs} ms`);
-    assert.deepEqual(refused.map(({ status }) => status), [504, 504]);
-  }).timeout(45_000);
 });

@@ -6,8 +6,10 @@ import { checksumOf } from '../../lib/io/checksum.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 
 /** The ways a peer can be bad: see the server below for what each does. */
-export const vices = ['freezes', 'freezes half-way', 'sends wrong bytes', 'sends wrong bytes and vouches for them', 'announces a wrong length', 'breaks off', 'redirects to itself', 'answers nonsense', 'is always busy'] as const;
-export type Vice = (typeof vices)[number];
+/** What is noticed at once, and what only once a deadline is over. */
+export const vices = ['sends wrong bytes', 'sends wrong bytes and vouches for them', 'announces a wrong length', 'breaks off', 'redirects to itself', 'answers nonsense'] as const;
+export const waitingVices = ['freezes', 'freezes half-way', 'is always busy'] as const;
+export type Vice = (typeof vices | typeof waitingVices)[number];
 
 /** A node that has the blobs it is given and the cluster's trust, and misuses it. */
 export class BadPeer {

@@ -1,101 +1,15 @@
-import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { stringify } from 'yaml';
-import { NodeProcess } from '../../lib/demo/node-process.ts';
-import { planPull, pullImage } from '../../lib/demo/pull.ts';
-import { RegistryClient } from '../../lib/demo/registry-client.ts';
-import { DemoRegistry } from '../../lib/demo/registry.ts';
-import { makeSampleImage, type SampleImage } from '../../lib/demo/sample-image.ts';
-import { readNodeBytes } from '../../lib/demo/node-counters.ts';
-import { BadPeer, vices, type Vice } from './bad-peer.ts';
-
-const MIB = 1024 * 1024;
-/** Without the bad peer the pull takes well under a second; a vice may cost five (issue: "no pull takes longer than 5 s more"). */
-const PULL_SECONDS_MAX = 8;
-/** Busy is no failure: an owner that waits for a slow origin says so too. It is left after ten seconds without a byte. */
-const BUSY_SECONDS_MAX = 16;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
-}
-
-/** A real agent whose only peer is bad: the peer owns about half of all shards. */
-async function agentBeside(peer: BadPeer, registry: DemoRegistry, dir: string): Promise<NodeProcess> {
-  const port = await freePort();
-  writeFileSync(join(dir, 'secret'), 'a secret of more than sixteen bytes', { mode: 0o600 });
-  const config = {
-    DeployConfig: { node: '127.0.0.1', logDir: join(dir, 'log'), logLevel: 'warn' },
-    ProxyConfig: { port: 0, registries: [{ upstream: registry.url }], throttleLimitMB: 0 },
-    P2PConfig: { port, peers: [`127.0.0.1:${port}`, peer.node], secretFile: join(dir, 'secret') },
-    CacheConfig: { dir: join(dir, 'cache'), capacity: 64 * MIB, memory: 32 * MIB },
-    ExporterConfig: { enable: true, port: 0 },
-  };
-  writeFileSync(join(dir, 'config.yaml'), stringify(config));
-  return new NodeProcess({ name: 'agent', role: 'agent', dir, command: [process.execPath, 'lib/shoal.js'] });
-}
+import { vices } from './bad-peer.ts';
+import { PullsBeside } from './beside.ts';
 
 describe('fault/peers: a bad peer', () => {
-  let image: SampleImage;
-  let registry: DemoRegistry;
-  const stopping = new AbortController();
+  let beside: PullsBeside;
 
   before(async () => {
-    image = await makeSampleImage('bad peers', [12 * MIB, 5 * MIB, 3000]);
-    registry = await DemoRegistry.start(image);
+    beside = await PullsBeside.start();
   });
-  after(async () => {
-    stopping.abort();
-    await registry.close();
-  });
-
-  async function pullBeside(vice: Vice): Promise<void> {
-    const dir = mkdtempSync(join(tmpdir(), 'shoal-bad-peer-'));
-    const peer = await BadPeer.start(new Map(image.blobs.map((blob) => [blob.digest, blob.bytes])), vice);
-    const agent = await agentBeside(peer, registry, dir);
-    try {
-      const { proxy, exporter } = await agent.started(stopping.signal);
-      const direct = new RegistryClient({ url: registry.url, namespace: null }, registry.credentials, stopping.signal);
-      const plan = await planPull(direct, image.repository, image.tag);
-      const client = new RegistryClient({ url: proxy, namespace: new URL(registry.url).host }, registry.credentials, stopping.signal);
-      const first = await pullImage(client, plan, () => performance.now(), () => undefined);
-      assert.ok(peer.asked > 0, 'the bad peer was asked');
-      if (vice === 'sends wrong bytes and vouches for them') {
-        // An owner that lies and vouches for it is only found out by the blob's digest: what it sent must not stay.
-        await until(async () => (await pullImage(client, plan, () => performance.now(), () => undefined)).digestsOk);
-      } else {
-        assert.deepEqual(first.problems, []);
-        assert.ok(first.seconds < (vice === 'is always busy' ? BUSY_SECONDS_MAX : PULL_SECONDS_MAX), `the pull took ${first.seconds} s`);
-      }
-      // From the cache alone, now that the peer is gone: not one wrong byte was kept.
-      peer.close();
-      const again = await pullImage(client, plan, () => performance.now(), () => undefined);
-      assert.deepEqual(again.problems, []);
-      assert.ok((await readNodeBytes(exporter!)).origin > 0);
-    } finally {
-      peer.close();
-      await agent.stop(5_000);
-      rmSync(dir, { recursive: true, force: true });
-    }
-  }
-
-  async function until(holds: () => Promise<boolean>): Promise<void> {
-    const deadlineMs = performance.now() + 30_000;
-    while (!(await holds())) assert.ok(performance.now() < deadlineMs, 'not within 30 s');
-  }
+  after(() => beside.stop());
 
   for (const vice of vices) {
-    it(`that ${vice} costs no client a wrong byte, nor more than a few seconds`, async function () {
-      this.timeout(60_000);
-      await pullBeside(vice);
-    });
+    it(`that ${vice} costs no client a wrong byte, nor more than a few seconds`, () => beside.pull(vice));
   }
 });
