@@ -26,7 +26,8 @@ export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]>
 
 function probe({ host, port, what }: PortWish): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createServer();
+    // Nobody is served here: who has connected already, as clients of a node that starts again do, must not keep the probe from closing.
+    const server = createServer((socket) => socket.resetAndDestroy());
     server.once('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'it is in use' : error.code === 'EACCES' ? 'not permitted' : error.code === 'EADDRNOTAVAIL' ? 'no such address here' : error.message;
       reject(new ShoalError('PORT_IN_USE', `${what}: cannot listen on ${host}:${port}: ${reason}`));

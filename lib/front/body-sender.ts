@@ -1,6 +1,6 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import type { Arena } from '../io/arena.ts';
-import { BRIEF_READ_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
+import { BRIEF_READ_BYTES_MAX, SHARD_BYTES, TURN_BYTES } from '../limits.ts';
 import type { SlotFollowers } from './slot-follower.ts';
 import type { Throttle } from './throttle.ts';
 
@@ -33,9 +33,10 @@ export interface SenderEvents {
  * Sends the blob's bytes [startBytes, endBytes) as the body of a response whose head is written,
  * straight from the arena, as far as the watermarks allow, at the pace of the socket and the throttle.
  *
- *   pump -> waits for: a place | the watermark | tokens | the socket -> pump -> ... -> done
+ *   pump -> waits for: a place | the watermark | tokens | the socket | its turn -> pump -> ... -> done
  *
- * A slot is pinned only during the write itself.
+ * A slot is pinned only during the write itself. After TURN_BYTES the other connections have their turn: sixteen whole shards that
+ * sockets take at once would keep a small read waiting for 10 ms.
  */
 export class BodySender {
   readonly #res: HttpResponse;
@@ -49,6 +50,9 @@ export class BodySender {
   #over = false;
   #writableArmed = false;
   #queuedForTokens = false;
+  #awaitsTurn = false;
+  /** Bytes it may still write before the others' turn. */
+  #turnBytes = 0;
 
   constructor(res: HttpResponse, tools: SenderTools, events: SenderEvents, startBytes: number, endBytes: number) {
     this.#res = res;
@@ -111,12 +115,23 @@ export class BodySender {
 
   /** Sends what can be sent now, and sees to it that it is called again when there is more. */
   pump(): void {
-    this.#res.cork(() => {
-      while (!this.#over && this.#step());
-    });
+    this.#res.cork(() => this.#turn());
     // The socket may refuse, at the end of the cork, what `tryEnd` took: without a handler for its next room uWebSockets.js then
     // takes the answer for finished, and cuts it after 10 s, however well it flows meanwhile.
     if (!this.#over) this.#awaitWritable();
+  }
+
+  #turn(): void {
+    if (this.#over || this.#awaitsTurn) return;
+    this.#turnBytes = TURN_BYTES;
+    let hasMore = true;
+    while (hasMore && this.#turnBytes > 0) hasMore = this.#step();
+    if (!hasMore) return;
+    this.#awaitsTurn = true;
+    setImmediate(() => {
+      this.#awaitsTurn = false;
+      if (!this.#over) this.pump();
+    });
   }
 
   /** One write; false when there is something to wait for, or nothing more to do. */
@@ -135,8 +150,9 @@ export class BodySender {
       followers.add(this);
       return false;
     }
-    // All that is there at once: what the socket does not take is not copied, and fewer, larger writes cost half (docs/PERFORMANCE.md).
-    const tokens = throttle === null ? readyBytes : throttle.take(readyBytes);
+    // As much at once as may be: what the socket does not take is not copied, and fewer, larger writes cost half (docs/PERFORMANCE.md).
+    const wantedBytes = Math.min(readyBytes, this.#turnBytes);
+    const tokens = throttle === null ? wantedBytes : throttle.take(wantedBytes);
     if (tokens === 0) {
       if (!this.#queuedForTokens) throttle!.wait(this);
       this.#queuedForTokens = true;
@@ -159,6 +175,7 @@ export class BodySender {
     if (sentBytes < tokens) throttle?.giveBack(tokens - sentBytes);
     this.#events.sent(sentBytes, this.shard, place.slot);
     this.#atBytes += sentBytes;
+    this.#turnBytes -= sentBytes;
     if (whole) {
       this.stop();
       this.#events.done();
@@ -180,8 +197,7 @@ export class BodySender {
     this.#writableArmed = true;
     this.#res.onWritable(() => {
       // The handler stays registered; uWebSockets.js calls it whenever the socket has room again.
-      if (this.#over) return true;
-      while (this.#step());
+      this.#turn();
       return true;
     });
   }

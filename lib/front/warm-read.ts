@@ -1,12 +1,12 @@
 import type { HttpResponse } from 'uWebSockets.js';
-import { SHARD_BYTES } from '../limits.ts';
+import { SHARD_BYTES, TURN_BYTES } from '../limits.ts';
 import { parseRange, resolveRange } from '../registry/range.ts';
 import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
 import { writeBlobHead } from './blob-head.ts';
 import type { Grant } from './warm.ts';
 
 /**
- * Answers a granted GET whose bytes all lie in one shard in memory: one pin, one write, and nothing made that
+ * Answers a granted GET of up to TURN_BYTES that all lie in one shard in memory: one pin, one write, and nothing made that
  * outlives it. False when it is not such a read, or the shard is not there: then nothing has been written, and it is
  * to be answered the long way. What the socket does not take at once goes out the long way too.
  */
@@ -19,7 +19,7 @@ export function readWarm(res: HttpResponse, grant: Grant, range: string, startMs
   const shard = Math.floor(startBytes / SHARD_BYTES);
   const fromBytes = startBytes % SHARD_BYTES;
   const place = blob.places.get(shard);
-  if (bodyBytes === 0 || fromBytes + bodyBytes > SHARD_BYTES || place === undefined) return false;
+  if (bodyBytes === 0 || bodyBytes > TURN_BYTES || fromBytes + bodyBytes > SHARD_BYTES || place === undefined) return false;
   const { slot } = place;
   if (!arena.tryPin(slot, place.generation)) return false;
   if (tools.watermark(slot, fromBytes) < fromBytes + bodyBytes || !takeAll(throttle, bodyBytes)) {

@@ -31,7 +31,11 @@ export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
   const load = async () => (await import('./own-metrics.ts')).createOwnRegistry(deps.telemetry, () => (inputs ??= deps.inputs()));
   let loading: ReturnType<typeof load> | undefined;
   return async () => {
-    const registry = await (loading ??= load());
+    loading ??= load();
+    const registry = await loading.catch((error: unknown) => {
+      loading = undefined;
+      throw error;
+    });
     const { telemetry } = deps;
     inputs = deps.inputs();
     const { readiness, cache } = inputs;

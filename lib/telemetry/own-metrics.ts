@@ -1,4 +1,5 @@
-import { Counter, Gauge, Registry, collectDefaultMetrics, type Metric } from 'prom-client';
+import { createRequire } from 'node:module';
+import type * as PromClient from 'prom-client';
 import {
   counterFamilies,
   derivedFamilies,
@@ -16,6 +17,10 @@ import type { MeterBoard } from './meter-board.ts';
 import { hitRatios, type StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
+// Not imported: this module is loaded late, under load, and Node was then seen to hand out a CommonJS package before it had run
+// (22.23 with the hooks of lib/type-cache.js and a linked node_modules).
+const { Counter, Gauge, Registry, collectDefaultMetrics } = createRequire(import.meta.url)('prom-client') as typeof PromClient;
+
 /** Default metrics whose names end in `_total` though they are gauges: promtool's lint refuses them, `shoal_nodejs_active_*` says the same. */
 const MISNAMED_DEFAULTS = ['shoal_nodejs_active_resources_total', 'shoal_nodejs_active_handles_total', 'shoal_nodejs_active_requests_total'];
 
@@ -25,7 +30,7 @@ type LabelValues = Readonly<Record<string, string>>;
  * A histogram whose buckets live in the shared counters. prom-client's own can only be observed into,
  * not set; its registry asks of a metric no more than a name and `get`, so that is what this offers.
  */
-function sharedHistogram(family: HistogramFamily, board: MeterBoard): Metric<string> {
+function sharedHistogram(family: HistogramFamily, board: MeterBoard): PromClient.Metric<string> {
   const { name, help, unit, bounds, series } = family;
   const scale = unit === 'seconds' ? 1e-6 : 1;
   const get = (): object => {
@@ -43,14 +48,14 @@ function sharedHistogram(family: HistogramFamily, board: MeterBoard): Metric<str
     }
     return { name, help, type: 'histogram', aggregator: 'sum', values };
   };
-  return { name, help, type: 'histogram', get } as unknown as Metric<string>;
+  return { name, help, type: 'histogram', get } as unknown as PromClient.Metric<string>;
 }
 
 /**
  * A prom-client registry of everything under `shoal_`, filled from the shared counters and the node's
  * own state at each scrape. `inputs` is asked by every family of gauges: hand in what was read once for the scrape.
  */
-export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInputs): Registry {
+export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInputs): PromClient.Registry {
   const registry = new Registry();
   const { board } = telemetry;
 
@@ -139,7 +144,7 @@ export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInpu
 }
 
 /** prom-client's metrics of the process and of the main thread's event loop, as `shoal_process_*` and `shoal_nodejs_*`. */
-export function registerProcessMetrics(registry: Registry): void {
+export function registerProcessMetrics(registry: PromClient.Registry): void {
   collectDefaultMetrics({ register: registry, prefix: 'shoal_' });
   for (const name of MISNAMED_DEFAULTS) registry.removeSingleMetric(name);
 }

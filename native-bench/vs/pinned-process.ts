@@ -46,14 +46,15 @@ export class PinnedProcess {
     }
   }
 
-  /** Its first whole line of words; throws them when it ends before. */
-  async line(): Promise<string> {
+  /** Its first whole line that holds `part`; throws its words when it ends before. */
+  async line(part = ''): Promise<string> {
     const untilMs = performance.now() + START_DEADLINE_MS;
-    while (!this.#words.includes('\n')) {
-      if (this.#child.exitCode !== null || this.#child.pid === undefined || performance.now() > untilMs) throw new Error(`${this.#name} says nothing: ${this.#words}`);
+    for (;;) {
+      const line = this.#words.split('\n').slice(0, -1).find((words) => words.includes(part));
+      if (line !== undefined) return line;
+      if (this.#child.exitCode !== null || this.#child.pid === undefined || performance.now() > untilMs) throw new Error(`${this.#name} does not say ${part}: ${this.#words}`);
       await after(LOOK_MS);
     }
-    return this.#words.slice(0, this.#words.indexOf('\n'));
   }
 
   async stop(): Promise<void> {

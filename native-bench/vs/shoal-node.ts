@@ -49,8 +49,8 @@ export async function startShoal(start: ShoalStart): Promise<Rival & { certDir: 
   const file = join(dir, 'config.yaml');
   // JSON is YAML.
   await writeFile(file, JSON.stringify(config));
-  const args = [...(start.runtime ?? []), CLI, start.role ?? 'agent', '--config', file, '--exit-with-parent', '--front-threads', String(start.frontThreads ?? 1)];
+  const args = [...(start.runtime ?? []), CLI, start.role ?? 'agent', '--config', file, '--json', '--exit-with-parent', '--front-threads', String(start.frontThreads ?? 1)];
   const server = new PinnedProcess(start.core, [process.execPath, ...args]);
-  await server.listening(proxyPort);
+  await server.line('"ready":true');
   return { name: start.name, url: `http${tls ? 's' : ''}://127.0.0.1:${proxyPort}/accelerator/${start.originUrl}/object`, process: server, certDir: join(dir, 'certs'), exporter: `http://127.0.0.1:${exporterPort}` };
 }

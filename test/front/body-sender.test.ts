@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { BodySender, type Place, type SenderEvents } from '../../lib/front/body-sender.ts';
 import { Throttle } from '../../lib/front/throttle.ts';
 import { SlotState } from '../../lib/io/arena.ts';
-import { SHARD_BYTES } from '../../lib/limits.ts';
+import { SHARD_BYTES, TURN_BYTES } from '../../lib/limits.ts';
 import { until } from '../telemetry/until.ts';
 import { frontFixture, type FrontFixture } from './fixture.ts';
 
@@ -21,9 +21,11 @@ describe('front/body-sender', () => {
   /** Handlers for room in the socket that were given to uWebSockets.js. */
   let handlers: number;
   let sender: BodySender | null;
+  let heard: (bytes: number) => void;
 
   beforeEach(() => {
     at = frontFixture(3);
+    heard = () => undefined;
     [places, asked, sent, done, handlers, sender] = [new Map(), [], [], 0, 0, null];
   });
   afterEach(() => at.close());
@@ -35,7 +37,10 @@ describe('front/body-sender', () => {
         asked.push(shard);
         return places.get(shard) ?? null;
       },
-      sent: (bytes, shard, slot) => sent.push({ bytes, shard, slot }),
+      sent(bytes, shard, slot) {
+        sent.push({ bytes, shard, slot });
+        heard(bytes);
+      },
       done: () => done++,
     };
     at.app.get('/', (res) => {
@@ -63,6 +68,22 @@ describe('front/body-sender', () => {
     assert.ok(body.equals(Buffer.concat([FIRST.subarray(-100_000), SECOND.subarray(0, 50_000)])));
     assert.deepEqual([asked, done, sentBytes(), handlers], [[0, 1], 1, 150_000, 0]);
     assert.deepEqual(new Set(sent.map(({ shard, slot }) => `${shard} in ${slot}`)), new Set(['0 in 0', '1 in 1']));
+  });
+
+  it('writes no more than TURN_BYTES before others have their turn, however much the socket would take', async () => {
+    places.set(0, at.place(0, FIRST, TOTAL_BYTES));
+    const bytesOfTurn = new Map<number, number>();
+    let turn = 0;
+    const count = (): void => {
+      turn += 1;
+      if (done === 0) setImmediate(count);
+    };
+    heard = (bytes) => bytesOfTurn.set(turn, (bytesOfTurn.get(turn) ?? 0) + bytes);
+    await serve(0, SHARD_BYTES);
+    count();
+    assert.ok((await at.get('/')).body.equals(FIRST));
+    assert.ok([...bytesOfTurn.values()].every((bytes) => bytes <= TURN_BYTES), JSON.stringify([...bytesOfTurn]));
+    assert.ok(bytesOfTurn.size >= SHARD_BYTES / TURN_BYTES);
   });
 
   it('is there for the socket\'s next room whenever there is more to come, so that uWebSockets.js does not cut the answer after 10 s', async () => {
