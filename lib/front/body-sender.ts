@@ -1,8 +1,9 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import type { Arena } from '../io/arena.ts';
-import { BRIEF_READ_BYTES_MAX, SHARD_BYTES, TURN_BYTES } from '../limits.ts';
+import { BRIEF_READ_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
 import type { SlotFollowers } from './slot-follower.ts';
 import type { Throttle } from './throttle.ts';
+import type { Turn } from './turn.ts';
 
 /** Where a shard lies; `generation` tells whether it still does. */
 export interface Place {
@@ -14,6 +15,7 @@ export interface Place {
 export interface SenderTools {
   arena: Arena;
   followers: SlotFollowers;
+  turn: Turn;
   /** null: not throttled (other nodes). */
   throttle: Throttle | null;
   /** Up to where the slot may be sent to who is at `fromBytes` of it: what is vouched for to clients, what is received to nodes. */
@@ -35,8 +37,7 @@ export interface SenderEvents {
  *
  *   pump -> waits for: a place | the watermark | tokens | the socket | its turn -> pump -> ... -> done
  *
- * A slot is pinned only during the write itself. After TURN_BYTES the other connections have their turn: sixteen whole shards that
- * sockets take at once would keep a small read waiting for 10 ms.
+ * A slot is pinned only during the write itself.
  */
 export class BodySender {
   readonly #res: HttpResponse;
@@ -51,8 +52,6 @@ export class BodySender {
   #writableArmed = false;
   #queuedForTokens = false;
   #awaitsTurn = false;
-  /** Bytes it may still write before the others' turn. */
-  #turnBytes = 0;
 
   constructor(res: HttpResponse, tools: SenderTools, events: SenderEvents, startBytes: number, endBytes: number) {
     this.#res = res;
@@ -115,28 +114,24 @@ export class BodySender {
 
   /** Sends what can be sent now, and sees to it that it is called again when there is more. */
   pump(): void {
-    this.#res.cork(() => this.#turn());
+    // It has its place among those who wait for their turn.
+    if (this.#awaitsTurn) return;
+    this.#res.cork(() => {
+      while (!this.#over && this.#step());
+    });
     // The socket may refuse, at the end of the cork, what `tryEnd` took: without a handler for its next room uWebSockets.js then
     // takes the answer for finished, and cuts it after 10 s, however well it flows meanwhile.
     if (!this.#over) this.#awaitWritable();
   }
 
-  #turn(): void {
-    if (this.#over || this.#awaitsTurn) return;
-    this.#turnBytes = TURN_BYTES;
-    let hasMore = true;
-    while (hasMore && this.#turnBytes > 0) hasMore = this.#step();
-    if (!hasMore) return;
-    this.#awaitsTurn = true;
-    setImmediate(() => {
-      this.#awaitsTurn = false;
-      if (!this.#over) this.pump();
-    });
+  turned(): void {
+    this.#awaitsTurn = false;
+    if (!this.#over) this.pump();
   }
 
   /** One write; false when there is something to wait for, or nothing more to do. */
   #step(): boolean {
-    const { arena, followers, throttle } = this.#tools;
+    const { arena, followers, throttle, turn } = this.#tools;
     const place = this.#findPlace();
     if (place === null) return false;
     const withinBytes = this.#atBytes % SHARD_BYTES;
@@ -150,9 +145,15 @@ export class BodySender {
       followers.add(this);
       return false;
     }
-    // As much at once as may be: what the socket does not take is not copied, and fewer, larger writes cost half (docs/PERFORMANCE.md).
-    const wantedBytes = Math.min(readyBytes, this.#turnBytes);
-    const tokens = throttle === null ? wantedBytes : throttle.take(wantedBytes);
+    // All that is there at once: what the socket does not take is not copied, and fewer, larger writes cost half (docs/PERFORMANCE.md).
+    const turnBytes = turn.take(readyBytes);
+    if (turnBytes === 0) {
+      this.#awaitsTurn = true;
+      turn.wait(this);
+      return false;
+    }
+    const tokens = throttle === null ? turnBytes : throttle.take(turnBytes);
+    turn.giveBack(turnBytes - tokens);
     if (tokens === 0) {
       if (!this.#queuedForTokens) throttle!.wait(this);
       this.#queuedForTokens = true;
@@ -160,6 +161,7 @@ export class BodySender {
     }
     if (!arena.tryPin(place.slot, place.generation)) {
       throttle?.giveBack(tokens);
+      turn.giveBack(tokens);
       if (arena.generation(place.slot) === place.generation) {
         // Control is just giving the slot to another shard: the place is void in a moment, and asking for it till then would only spin.
         setImmediate(() => this.resume());
@@ -172,10 +174,12 @@ export class BodySender {
     arena.unpin(place.slot);
     arena.markUsed(place.slot);
     const sentBytes = whole ? tokens : this.#res.getWriteOffset() - (this.#atBytes - this.#startBytes);
-    if (sentBytes < tokens) throttle?.giveBack(tokens - sentBytes);
+    if (sentBytes < tokens) {
+      throttle?.giveBack(tokens - sentBytes);
+      turn.giveBack(tokens - sentBytes);
+    }
     this.#events.sent(sentBytes, this.shard, place.slot);
     this.#atBytes += sentBytes;
-    this.#turnBytes -= sentBytes;
     if (whole) {
       this.stop();
       this.#events.done();
@@ -197,7 +201,7 @@ export class BodySender {
     this.#writableArmed = true;
     this.#res.onWritable(() => {
       // The handler stays registered; uWebSockets.js calls it whenever the socket has room again.
-      this.#turn();
+      if (!this.#over && !this.#awaitsTurn) while (this.#step());
       return true;
     });
   }

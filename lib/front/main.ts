@@ -19,6 +19,7 @@ import { servePreheat } from './preheat-answer.ts';
 import { serveProxy, type ProxyTools } from './proxy.ts';
 import { SlotFollowers } from './slot-follower.ts';
 import { Throttle } from './throttle.ts';
+import { Turn } from './turn.ts';
 import { WarmMemory } from './warm.ts';
 
 /** How often a draining front looks whether its last answer is out. */
@@ -52,7 +53,7 @@ function main(start: FrontStart, port: MessagePort): void {
     meter.observe('throttleWait', waitedUs);
   });
   const stopLoopDelay = watchLoopDelay(meter, clock);
-  const common = { arena, followers, link, nowMs: clock.nowMs, started: () => void (inFlight += 1), draining: () => drainUntilMs > 0 };
+  const common = { arena, followers, turn: new Turn(), link, nowMs: clock.nowMs, started: () => void (inFlight += 1), draining: () => drainUntilMs > 0 };
   const micros = (startMs: number): number => Math.round((clock.nowMs() - startMs) * 1000);
 
   function drain(deadlineMs: number): void {

@@ -1,17 +1,17 @@
 import type { HttpResponse } from 'uWebSockets.js';
-import { SHARD_BYTES, TURN_BYTES } from '../limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { parseRange, resolveRange } from '../registry/range.ts';
 import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
 import { writeBlobHead } from './blob-head.ts';
 import type { Grant } from './warm.ts';
 
 /**
- * Answers a granted GET of up to TURN_BYTES that all lie in one shard in memory: one pin, one write, and nothing made that
+ * Answers a granted GET whose bytes all lie in one shard in memory: one pin, one write, and nothing made that
  * outlives it. False when it is not such a read, or the shard is not there: then nothing has been written, and it is
  * to be answered the long way. What the socket does not take at once goes out the long way too.
  */
 export function readWarm(res: HttpResponse, grant: Grant, range: string, startMs: number, tools: BlobAnswerTools, request: () => BlobRequest): boolean {
-  const { arena, throttle } = tools;
+  const { arena, throttle, turn } = tools;
   const { blob } = grant;
   const span = resolveRange(parseRange(range), blob.totalBytes);
   const { startBytes } = span;
@@ -19,10 +19,10 @@ export function readWarm(res: HttpResponse, grant: Grant, range: string, startMs
   const shard = Math.floor(startBytes / SHARD_BYTES);
   const fromBytes = startBytes % SHARD_BYTES;
   const place = blob.places.get(shard);
-  if (bodyBytes === 0 || bodyBytes > TURN_BYTES || fromBytes + bodyBytes > SHARD_BYTES || place === undefined) return false;
+  if (bodyBytes === 0 || fromBytes + bodyBytes > SHARD_BYTES || place === undefined) return false;
   const { slot } = place;
   if (!arena.tryPin(slot, place.generation)) return false;
-  if (tools.watermark(slot, fromBytes) < fromBytes + bodyBytes || !takeAll(throttle, bodyBytes)) {
+  if (tools.watermark(slot, fromBytes) < fromBytes + bodyBytes || !takeAll(tools, bodyBytes)) {
     arena.unpin(slot);
     return false;
   }
@@ -36,15 +36,17 @@ export function readWarm(res: HttpResponse, grant: Grant, range: string, startMs
   }
   const sentBytes = res.getWriteOffset();
   throttle?.giveBack(bodyBytes - sentBytes);
+  turn.giveBack(bodyBytes - sentBytes);
   new BlobAnswer(res, request(), tools, startMs).goOnWarm(blob, span, sentBytes, slot);
   return true;
 }
 
-/** All the tokens or none: who has to wait for some stands in the throttle's queue, with all that it takes. */
-function takeAll(throttle: BlobAnswerTools['throttle'], bytes: number): boolean {
-  if (throttle === null) return true;
-  const tokens = throttle.take(bytes);
+/** All the bytes of this turn and all the tokens, or none: who has to wait for some stands in their queues, with all that it takes. */
+function takeAll({ turn, throttle }: BlobAnswerTools, bytes: number): boolean {
+  const turnBytes = turn.take(bytes);
+  const tokens = turnBytes < bytes ? 0 : throttle === null ? bytes : throttle.take(bytes);
   if (tokens === bytes) return true;
-  throttle.giveBack(tokens);
+  turn.giveBack(turnBytes);
+  throttle?.giveBack(tokens);
   return false;
 }

@@ -32,7 +32,7 @@ describe('front/blob-answer', () => {
     at = frontFixture(3);
     [overs, warmReads, tiers, firsts, nowMs] = [[], [], [], [], 1_000];
     serveProxy(at.app, {
-      arena: at.arena, followers: at.followers, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => nowMs,
+      arena: at.arena, followers: at.followers, turn: at.turn, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => nowMs,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
       route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: [] },
       started: () => undefined, draining: () => false, passed: () => undefined, refused: () => undefined,

@@ -21,11 +21,9 @@ describe('front/body-sender', () => {
   /** Handlers for room in the socket that were given to uWebSockets.js. */
   let handlers: number;
   let sender: BodySender | null;
-  let heard: (bytes: number) => void;
 
   beforeEach(() => {
     at = frontFixture(3);
-    heard = () => undefined;
     [places, asked, sent, done, handlers, sender] = [new Map(), [], [], 0, 0, null];
   });
   afterEach(() => at.close());
@@ -37,10 +35,7 @@ describe('front/body-sender', () => {
         asked.push(shard);
         return places.get(shard) ?? null;
       },
-      sent(bytes, shard, slot) {
-        sent.push({ bytes, shard, slot });
-        heard(bytes);
-      },
+      sent: (bytes, shard, slot) => sent.push({ bytes, shard, slot }),
       done: () => done++,
     };
     at.app.get('/', (res) => {
@@ -51,7 +46,7 @@ describe('front/body-sender', () => {
         handlers += 1;
         return onWritable.call(res, handler);
       };
-      sender = new BodySender(res, { arena: at.arena, followers: at.followers, throttle, watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes) }, events, from, to);
+      sender = new BodySender(res, { arena: at.arena, followers: at.followers, turn: at.turn, throttle, watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes) }, events, from, to);
       sender.pump();
     });
     return at.listen();
@@ -70,20 +65,20 @@ describe('front/body-sender', () => {
     assert.deepEqual(new Set(sent.map(({ shard, slot }) => `${shard} in ${slot}`)), new Set(['0 in 0', '1 in 1']));
   });
 
-  it('writes no more than TURN_BYTES before others have their turn, however much the socket would take', async () => {
+  it('waits for its turn when others have written all that one turn may, and leaves nothing out', async () => {
     places.set(0, at.place(0, FIRST, TOTAL_BYTES));
-    const bytesOfTurn = new Map<number, number>();
-    let turn = 0;
-    const count = (): void => {
-      turn += 1;
-      if (done === 0) setImmediate(count);
-    };
-    heard = (bytes) => bytesOfTurn.set(turn, (bytesOfTurn.get(turn) ?? 0) + bytes);
     await serve(0, SHARD_BYTES);
-    count();
+    const { take, wait } = at.turn;
+    const left = [0, 1_000, 0];
+    let waits = 0;
+    at.turn.take = (bytes) => (left.length > 0 ? Math.min(bytes, left.shift()!) : take.call(at.turn, bytes));
+    at.turn.wait = (waiter) => {
+      waits += 1;
+      wait.call(at.turn, waiter);
+    };
     assert.ok((await at.get('/')).body.equals(FIRST));
-    assert.ok([...bytesOfTurn.values()].every((bytes) => bytes <= TURN_BYTES), JSON.stringify([...bytesOfTurn]));
-    assert.ok(bytesOfTurn.size >= SHARD_BYTES / TURN_BYTES);
+    assert.deepEqual([waits, done, sent[0]?.bytes, sentBytes()], [2, 1, 1_000, SHARD_BYTES]);
+    assert.ok(sent.every(({ bytes }) => bytes <= TURN_BYTES));
   });
 
   it('is there for the socket\'s next room whenever there is more to come, so that uWebSockets.js does not cut the answer after 10 s', async () => {

@@ -2,6 +2,7 @@ import { request, type IncomingHttpHeaders } from 'node:http';
 import { MessageChannel } from 'node:worker_threads';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { ControlLink } from '../../lib/front/control-link.ts';
+import { Turn } from '../../lib/front/turn.ts';
 import { SlotFollowers } from '../../lib/front/slot-follower.ts';
 import { Arena } from '../../lib/io/arena.ts';
 import { Doorbells } from '../../lib/io/doorbell.ts';
@@ -25,6 +26,7 @@ export interface FrontFixture {
   arena: Arena;
   doorbells: Doorbells;
   followers: SlotFollowers;
+  turn: Turn;
   link: ControlLink;
   app: TemplatedApp;
   /** What control heard so far. */
@@ -64,6 +66,7 @@ export function frontFixture(slots = 4): FrontFixture {
     arena,
     doorbells,
     followers: new SlotFollowers(doorbells, 0),
+    turn: new Turn(),
     link,
     app,
     heard,

@@ -31,7 +31,7 @@ describe('front/peer-answer', () => {
     at = frontFixture(2);
     [draining, answered, intruders, tiers, overs] = [false, [], 0, [], []];
     servePeers(at.app, {
-      arena: at.arena, followers: at.followers, link: at.link, secret, throttle: null, wallMs: () => WALL_MS, nowMs: () => 5,
+      arena: at.arena, followers: at.followers, turn: at.turn, link: at.link, secret, throttle: null, wallMs: () => WALL_MS, nowMs: () => 5,
       draining: () => draining,
       started: () => undefined,
       over: (op, over) => overs.push({ op, ...over }),

@@ -16,7 +16,7 @@ describe('front/proxy', () => {
     at = frontFixture(1);
     [draining, refusals, passes] = [false, [], []];
     serveProxy(at.app, {
-      arena: at.arena, followers: at.followers, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => 5,
+      arena: at.arena, followers: at.followers, turn: at.turn, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => 5,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
       route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: ['*.aliyuncs.com'] },
       warmRead: () => undefined, started: () => undefined, over: () => undefined, sent: () => undefined, firstByte: () => undefined,

@@ -66,7 +66,7 @@ describe('front/warm-read', () => {
 
   function read(wire: Wire, range: string, throttle: Throttle | null = null): boolean {
     const tools: BlobAnswerTools = {
-      arena: at.arena, followers: at.followers, link: at.link, warm: new WarmMemory(), throttle, nowMs: () => 99,
+      arena: at.arena, followers: at.followers, turn: at.turn, link: at.link, warm: new WarmMemory(), throttle, nowMs: () => 99,
       watermark: (slot) => (watermark ?? ((one: number) => at.arena.released(one)))(slot),
       warmRead: (name, offsetBytes, bytes, startMs) => {
         assert.equal(name, NAME);
