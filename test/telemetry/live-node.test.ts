@@ -8,6 +8,8 @@ const MIB = 1024 * 1024;
 const LINE =
   /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\|AUDIT\|th=[0-9A-F]{16}\|(http:pread|rpc:stat|rpc:pread|download|filewrite|fileread)\[pathname=(\/[^\]]*)\]\[offset=(\d+)\]\[size=(-?\d+)\]\[latency=(\d+)\]$/;
 
+const STAMP_SLACK_US = 20_000;
+
 describe('telemetry of a real node', function () {
   this.timeout(120_000);
   let origin: Origin;
@@ -66,7 +68,8 @@ describe('telemetry of a real node', function () {
     assert.deepEqual([...new Set(audits.flat().filter((match) => Number(match[4]) > 0).map((match) => match[2]))], [upstream]);
     const preads = agent.filter((match) => match[1] === 'http:pread');
     assert.deepEqual(preads.map((match) => [Number(match[3]), Number(match[4])]), reads.map(({ from, bytes }) => [from, bytes]));
-    for (const [at, { latencyUs }] of reads.entries()) assert.ok(Number(preads[at]![5]) <= latencyUs + 1, `line ${at}: ${preads[at]![5]} us, its client waited ${latencyUs} us`);
+    // The node looks at its clock after the last write, which its client may have read by then: it may have lost its core in between.
+    for (const [at, { latencyUs }] of reads.entries()) assert.ok(Number(preads[at]![5]) <= latencyUs + STAMP_SLACK_US, `line ${at}: ${preads[at]![5]} us, its client waited ${latencyUs} us`);
     // A shard takes the origin 160 ms: what the first client waited for is in the line, not only in the client.
     assert.ok(Number(preads[0]![5]) > 140_000 && Number(preads[0]![5]) > 0.5 * reads[0]!.latencyUs, `${preads[0]![5]} us of ${reads[0]!.latencyUs}`);
     const downloads = root.filter((match) => match[1] === 'download' && Number(match[4]) > 0);
