@@ -435,6 +435,12 @@ export const OWNER_REFUSALS_MAX = 2;
 /** Times a shard is read anew because it had not the owner's checksum. */
 export const CORRUPTIONS_MAX = 4;
 
+/**
+ * So often a shard may come wrong by the owners' trees; then it is asked of a root, if there is one. A first owner that sends wrong bytes
+ * spoils the other owners' trees too, as nodes stand in several while they receive.
+ */
+export const WRONG_TREES_MAX = 2;
+
 /** Credentials remembered for one fetch; the newest are the likeliest to be good. */
 export const CONTEXTS_MAX = 4;
 

@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import { CORRUPTIONS_MAX } from '../limits.ts';
+import { CORRUPTIONS_MAX, WRONG_TREES_MAX } from '../limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { wireError } from './origin-tries.ts';
 import { Provenance } from './provenance.ts';
@@ -74,6 +74,7 @@ export class Integrity {
     }
     const { node, as } = sources.next();
     if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1)) sources.passOver(node);
+    if (this.#corruptions > WRONG_TREES_MAX) sources.turnToRoots();
     return {
       error: wireError('CHECKSUM_MISMATCH', `shard ${this.#shard.index} came with wrong bytes from ${suspects.length} node(s)`),
       fromBytes: this.#corruptions === 1 && data !== null && suspects.length > 0 ? trustedBytes : 0,

@@ -3,9 +3,6 @@ import type { ShardId } from './types.ts';
 /** A map by (key, index) without a string made for every look-up. */
 export class ShardMap<T> {
   readonly #blobs = new Map<string, Map<number, T>>();
-  /** The blob looked up last: mostly the next one, too. */
-  #lastKey = '';
-  #lastBlob: Map<number, T> | undefined = undefined;
   #size = 0;
 
   get size(): number {
@@ -13,23 +10,21 @@ export class ShardMap<T> {
   }
 
   get(shard: ShardId): T | undefined {
-    return this.#blob(shard.key)?.get(shard.index);
+    return this.#blobs.get(shard.key)?.get(shard.index);
   }
 
   set(shard: ShardId, value: T): void {
-    let blob = this.#blob(shard.key);
-    if (blob === undefined) this.#blobs.set(shard.key, (blob = this.#lastBlob = new Map()));
+    let blob = this.#blobs.get(shard.key);
+    if (blob === undefined) this.#blobs.set(shard.key, (blob = new Map()));
     if (!blob.has(shard.index)) this.#size++;
     blob.set(shard.index, value);
   }
 
   delete(shard: ShardId): void {
-    const blob = this.#blob(shard.key);
+    const blob = this.#blobs.get(shard.key);
     if (blob === undefined || !blob.delete(shard.index)) return;
     this.#size--;
-    if (blob.size > 0) return;
-    this.#blobs.delete(shard.key);
-    this.#lastBlob = undefined;
+    if (blob.size === 0) this.#blobs.delete(shard.key);
   }
 
   /** Entries of one blob, by index. */
@@ -40,14 +35,6 @@ export class ShardMap<T> {
   /** Keys of the blobs with entries. */
   keys(): string[] {
     return [...this.#blobs.keys()];
-  }
-
-  #blob(key: string): Map<number, T> | undefined {
-    if (this.#lastKey !== key) {
-      this.#lastBlob = this.#blobs.get(key);
-      this.#lastKey = key;
-    }
-    return this.#lastBlob;
   }
 
   /** Every value; entries may be deleted meanwhile. */

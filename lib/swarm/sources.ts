@@ -61,6 +61,11 @@ export class Sources {
     else if (!this.#passed.includes(node)) this.#passed.push(node);
   }
 
+  /** Past all owners, for as long as there is a root. */
+  turnToRoots(): void {
+    if (this.hasRoot) for (const node of this.#shared.membership().owners.top(this.#shard)) this.passOver(node, true);
+  }
+
   /** A parent is not asked again, nor named by an owner. */
   shun(node: NodeId): void {
     if (!this.#excluded.includes(node)) this.#excluded.push(node);

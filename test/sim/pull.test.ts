@@ -64,6 +64,16 @@ describe('sim: what the swarm reaches', function () {
     assert.ok(report.originBytes <= 1.1 * IMAGE_BYTES);
   });
 
+  it('nodes that send wrong bytes, first owners among them, in a swarm with several owners a shard: no client hears of it', () => {
+    for (const seed of [2, 4]) {
+      const cluster = { ...defaultCluster, nodes: 1500, layers: [1e8], linkBytesPerMs: LINK, originBytesPerMs: LINK, seed };
+      const { report, survivors, cluster: ran } = runShoal({ cluster, puller: defaultPuller, faults: { ...noFaults, lie: 0.03 }, spreadMs: 50, deadlineMs: 120_000 });
+      assert.ok(ran.shards.some((shard) => ran.node(ran.agents[0]!.swarm.membership.owners.top(shard)[0]!).station.lies), 'a first owner is among them');
+      assert.equal(survivors.reduce((sum, { retries }) => sum + retries, 0), 0, 'every stream went on');
+      assert.equal(report.originBytes, report.imageBytes);
+    }
+  });
+
   it('the only root without a processor for three seconds: it is waited for, and hardly anybody goes past it', () => {
     const report = pull({ nodes: 50, roots: 1, layers: [4e8] }, { rootStall: 1 });
     assert.ok(report.originBytes <= 1.3 * report.imageBytes, `${report.originBytes} bytes`);
