@@ -125,6 +125,9 @@ export const LOG_BYTES_MAX = 16 * 1024 * 1024;
 /** Tokens an idle throttle saves up: timers fire up to some milliseconds late, and the line must not idle for it. */
 export const THROTTLE_BURST_MS = 20;
 
+/** Bytes a front writes in one turn of its event loop, all connections together: 1.2 ms of its time. */
+export const TURN_BYTES = 4 * 1024 * 1024;
+
 /** After a front was woken it looks again no sooner: a shard arrives in dozens of pieces, and a wake-up costs tens of microseconds on both sides. */
 export const DOORBELL_PAUSE_MS = 1;
 
@@ -210,9 +213,6 @@ export const DIGEST_AHEAD_SHARDS = 256;
 
 /** No client waits for a blob's digest: where processors are short, the threads that carry bytes come first, but not alone. */
 export const DIGEST_NICENESS = 5;
-
-/** Bytes a front writes in one turn of its event loop, all connections together: 1.2 ms of its time. */
-export const TURN_BYTES = 4 * 1024 * 1024;
 
 /** A digest that has not moved for this long waits for a shard nobody asks for: it is read back later. */
 export const DIGEST_PATIENCE_MS = 2_000;

@@ -1,7 +1,8 @@
 import { TURN_BYTES } from '../limits.ts';
 
-/** Somebody with bytes to send when it is the next's turn. */
+/** Somebody who has bytes to send and came too late in this turn. */
 export interface TurnWaiter {
+  /** There are bytes to be had again. */
   turned(): void;
 }
 
@@ -27,6 +28,7 @@ export class Turn {
     this.#leftBytes += bytes;
   }
 
+  /** To be called once until `turned` is. */
   wait(waiter: TurnWaiter): void {
     this.#waiting.push(waiter);
     this.#open();

@@ -24,6 +24,7 @@ export function compare(runs: ReadonlyMap<string, readonly PreadReport[]>, halfL
   const [first = []] = runs.values();
   return [...runs].map(([server, reports]) => {
     const of = (field: (report: PreadReport) => number): number => median(reports.map(field));
+    const halfLoadReports = halfLoad.get(server);
     const ratio = (field: (report: PreadReport) => number): number => median(reports.map((report, run) => field(first[run]!) / field(report)));
     return {
       server,
@@ -33,7 +34,7 @@ export function compare(runs: ReadonlyMap<string, readonly PreadReport[]>, halfL
       gigabytesPerSecond: of((report) => report.gigabytesPerSecond),
       cpuSecondsPerGB: of((report) => report.cpuSecondsPerGB ?? Number.NaN),
       p99Us: of((report) => report.latencyUs.p99),
-      p99UsHalfLoad: halfLoad.has(server) ? median(halfLoad.get(server)!.map((report) => report.latencyUs.p99)) : null,
+      p99UsHalfLoad: halfLoadReports === undefined ? null : median(halfLoadReports.map((report) => report.latencyUs.p99)),
       errors: reports.reduce((sum, report) => sum + report.errors, 0),
       mismatches: reports.reduce((sum, report) => sum + report.mismatches, 0),
       speedRatio: ratio((report) => report.requestsPerSecond),

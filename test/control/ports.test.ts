@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { claimPorts } from '../../lib/control/ports.ts';
 
 describe('control/ports', () => {
@@ -32,6 +33,23 @@ describe('control/ports', () => {
   it('says so when two settings name one port', async () => {
     const [port] = await claimPorts([{ host, port: 0, what: 'ProxyConfig.port' }]);
     await assert.rejects(claimPorts([{ host, port: port!, what: 'ProxyConfig.port' }, { host, port: port!, what: 'P2PConfig.port' }]), { code: 'PORT_IN_USE', message: /^P2PConfig.port: / });
+  });
+
+  it('is not kept waiting by a client that has connected already', async () => {
+    // A name takes time to look up, in which the ports held so far take connections.
+    const any = { host: 'localhost', port: 0, what: 'P2PConfig.port' };
+    const [port] = await claimPorts([any]);
+    const clients: Socket[] = [];
+    let connected = 0;
+    let isClaimed = false;
+    const claimed = claimPorts([{ ...any, port: port! }, ...Array.from({ length: 40 }, () => any)]).finally(() => (isClaimed = true));
+    while (!isClaimed && connected === 0) {
+      clients.push(connect(port!, 'localhost').on('connect', () => connected++).on('error', () => undefined));
+      await turn();
+    }
+    assert.equal((await claimed)[0], port);
+    assert.ok(connected > 0, 'a client was there while the port was held');
+    for (const client of clients) client.destroy();
   });
 
   it('says so when the address is not this machine\'s', async () => {

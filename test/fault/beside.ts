@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -11,6 +9,7 @@ import { RegistryClient } from '../../lib/demo/registry-client.ts';
 import { DemoRegistry } from '../../lib/demo/registry.ts';
 import { makeSampleImage, type SampleImage } from '../../lib/demo/sample-image.ts';
 import { readNodeBytes } from '../../lib/demo/node-counters.ts';
+import { until } from '../telemetry/until.ts';
 import { BadPeer, type Vice } from './bad-peer.ts';
 
 const MIB = 1024 * 1024;
@@ -19,22 +18,13 @@ const PULL_SECONDS_MAX = 8;
 /** Busy is no failure: an owner that waits for a slow origin says so too. It is left after ten seconds without a byte. */
 const BUSY_SECONDS_MAX = 16;
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
-}
-
 /** A real agent whose only peer is bad: the peer owns about half of all shards. */
-async function agentBeside(peer: BadPeer, registry: DemoRegistry, dir: string): Promise<NodeProcess> {
-  const port = await freePort();
+function agentBeside(peer: BadPeer, registry: DemoRegistry, dir: string): NodeProcess {
   writeFileSync(join(dir, 'secret'), 'a secret of more than sixteen bytes', { mode: 0o600 });
   const config = {
     DeployConfig: { node: '127.0.0.1', logDir: join(dir, 'log'), logLevel: 'warn' },
     ProxyConfig: { port: 0, registries: [{ upstream: registry.url }], throttleLimitMB: 0 },
-    P2PConfig: { port, peers: [`127.0.0.1:${port}`, peer.node], secretFile: join(dir, 'secret') },
+    P2PConfig: { port: 0, peers: [peer.node], secretFile: join(dir, 'secret') },
     CacheConfig: { dir: join(dir, 'cache'), capacity: 64 * MIB, memory: 32 * MIB },
     ExporterConfig: { enable: true, port: 0 },
   };
@@ -69,7 +59,7 @@ export class PullsBeside {
     const registry = this.#registry;
     const dir = mkdtempSync(join(tmpdir(), 'shoal-bad-peer-'));
     const peer = await BadPeer.start(new Map(this.#image.blobs.map((blob) => [blob.digest, blob.bytes])), vice);
-    const agent = await agentBeside(peer, registry, dir);
+    const agent = agentBeside(peer, registry, dir);
     try {
       const { proxy, exporter } = await agent.started(signal);
       const direct = new RegistryClient({ url: registry.url, namespace: null }, registry.credentials, signal);
@@ -79,7 +69,7 @@ export class PullsBeside {
       assert.ok(peer.asked > 0, 'the bad peer was asked');
       if (vice === 'sends wrong bytes and vouches for them') {
         // An owner that lies and vouches for it is only found out by the blob's digest: what it sent must not stay.
-        await until(async () => (await pullImage(client, plan, () => performance.now(), () => undefined)).digestsOk);
+        await until(async () => (await pullImage(client, plan, () => performance.now(), () => undefined)).digestsOk, 'a pull without a wrong byte', 30_000);
       } else {
         assert.deepEqual(first.problems, []);
         assert.ok(first.seconds < (vice === 'is always busy' ? BUSY_SECONDS_MAX : PULL_SECONDS_MAX), `the pull took ${first.seconds} s`);
@@ -95,9 +85,4 @@ export class PullsBeside {
       rmSync(dir, { recursive: true, force: true });
     }
   }
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + 30_000;
-  while (!(await holds())) assert.ok(performance.now() < deadlineMs, 'not within 30 s');
 }

@@ -9,7 +9,7 @@ import { waitingVices } from './bad-peer.ts';
 import { PullsBeside } from './beside.ts';
 
 const begun = new Map<string, Promise<unknown>>();
-let beside: PullsBeside;
+let beside: PullsBeside | undefined;
 
 /** What it throws is told by its own test. */
 function begin(name: string, run: () => Promise<void>): void {
@@ -26,13 +26,13 @@ async function held(name: string): Promise<void> {
  * hurries a deadline of 20 seconds, but half a minute of waiting is a tenth of what the whole suite takes.
  */
 before(async () => {
-  beside = await PullsBeside.start();
+  const pulls = (beside = await PullsBeside.start());
   begin('registry', silentRegistry);
-  for (const vice of waitingVices) begin(vice, () => beside.pull(vice));
+  for (const vice of waitingVices) begin(vice, () => pulls.pull(vice));
 });
 after(async () => {
   await Promise.all(begun.values());
-  await beside.stop();
+  await beside?.stop();
 });
 
 async function silentRegistry(): Promise<void> {

@@ -103,6 +103,14 @@ describe('telemetry/own-metrics', () => {
     hasLine(metrics, 'shoal_threads{kind="control"} 1');
   });
 
+  it('is loaded anew at the next scrape when that failed', async () => {
+    const { telemetry, board, route } = telemetryFixture();
+    Object.defineProperty(telemetry, 'board', { configurable: true, get: () => assert.fail('not there yet') });
+    assert.equal((await route('/metrics', '')).status, 500);
+    Object.defineProperty(telemetry, 'board', { value: board });
+    assert.equal((await route('/metrics', '')).status, 200);
+  });
+
   it('passes promtool check metrics, but for lint remarks on the seed\'s own names', async function () {
     needs(this, 'promtool');
     const metrics = await scrape(({ meter, inputs }) => {
