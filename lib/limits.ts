@@ -211,9 +211,6 @@ export const SAVE_PATIENCE_MS = 500;
 /** Shards that a blob's digest has yet to read are spared so far ahead of it: half a second of sha256. */
 export const DIGEST_AHEAD_SHARDS = 256;
 
-/** No client waits for a blob's digest: where processors are short, the threads that carry bytes come first, but not alone. */
-export const DIGEST_NICENESS = 5;
-
 /** A digest that has not moved for this long waits for a shard nobody asks for: it is read back later. */
 export const DIGEST_PATIENCE_MS = 2_000;
 

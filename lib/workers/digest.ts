@@ -1,8 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
-import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { Arena, type ArenaShared } from '../io/arena.ts';
-import { DIGEST_NICENESS } from '../limits.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { serveLine, type LineStart } from './line.ts';
 import { nameThread } from './thread-name.ts';
@@ -25,8 +23,6 @@ export type DigestJob =
 export type DigestResult = { kind: 'done'; digest: string } | { kind: 'gone' };
 
 nameThread('digest');
-// Linux: of this thread alone.
-setPriority(DIGEST_NICENESS);
 const start = workerData as DigestStart;
 const arena = new Arena(start.arena);
 Meter.claim(start.meters, 'digest');
