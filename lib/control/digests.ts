@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
-import { BLOB_DIGESTS_MAX, BLOB_FACTS_MAX, DIGEST_AHEAD_SHARDS, DIGEST_PATIENCE_MS, SHARD_BYTES } from '../limits.ts';
+import { BLOB_DIGESTS_MAX, BLOB_FACTS_MAX, DIGEST_AHEAD_SHARDS, DIGEST_JOB_SHARDS_MAX, DIGEST_PATIENCE_MS, SHARD_BYTES } from '../limits.ts';
 import type { DigestJob, DigestResult } from '../workers/digest.ts';
 import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
 
@@ -73,13 +73,13 @@ export class Digests {
     if (followed.busy) return;
     followed.busy = true;
     while (followed.next < followed.shards && this.#followed.peek(key) === followed) {
-      const resident = this.#next(key, followed);
-      if (resident === null) break;
-      const { slot, generation, lengthBytes } = resident;
-      const isHashed = (await this.#parts.run({ kind: 'update', key, slot, generation, lengthBytes })).kind === 'done';
+      const first = this.#next(key, followed);
+      if (first === null) break;
+      const shards = [first, ...this.#behind(key, followed)].map(({ slot, generation, lengthBytes }) => ({ slot, generation, lengthBytes }));
+      const result = await this.#parts.run({ kind: 'update', key, shards });
       this.#letGo(followed);
-      if (!isHashed) continue;
-      followed.next += 1;
+      if (result.kind !== 'hashed' || result.count === 0) continue;
+      followed.next += result.count;
       followed.movedMs = this.#parts.clock.nowMs();
     }
     followed.busy = false;
@@ -104,6 +104,17 @@ export class Digests {
     const interest: Interest = { placed: () => undefined, failed: () => undefined };
     followed.back = { interest, resident: loader.want(key, followed.next, NO_WAY, interest) };
     return null;
+  }
+
+  /** The shards after the next that are complete in memory, too: a job for each would cost two wake-ups. */
+  #behind(key: string, { next }: Followed): Resident[] {
+    const behind: Resident[] = [];
+    while (behind.length + 1 < DIGEST_JOB_SHARDS_MAX) {
+      const resident = this.#parts.loader.find(key, next + 1 + behind.length);
+      if (resident?.phase !== 'complete') break;
+      behind.push(resident);
+    }
+    return behind;
   }
 
   #letGo(followed: Followed): void {

@@ -12,15 +12,16 @@ export interface DigestStart {
 }
 
 /**
- * Follows blobs by their shards, in order: `update` hashes the next shard of blob `key` from its slot,
+ * Follows blobs by their shards, in order: `update` hashes the next shards of blob `key` from their slots,
  * `finish` gives the sha256 and forgets the blob, `forget` only forgets it.
  */
 export type DigestJob =
-  | { kind: 'update'; key: string; slot: number; generation: number; lengthBytes: number }
+  | { kind: 'update'; key: string; shards: { slot: number; generation: number; lengthBytes: number }[] }
   | { kind: 'finish'; key: string }
   | { kind: 'forget'; key: string };
 
-export type DigestResult = { kind: 'done'; digest: string } | { kind: 'gone' };
+/** `hashed`: so many of the shards, up to the first whose slot holds something else by now. `gone`: nothing of the blob was hashed. */
+export type DigestResult = { kind: 'hashed'; count: number } | { kind: 'done'; digest: string } | { kind: 'gone' };
 
 nameThread('digest');
 const start = workerData as DigestStart;
@@ -31,15 +32,19 @@ const hashes = new Map<string, Hash>();
 
 export default (line: LineStart): Promise<void> => serveLine<DigestJob>(line, run);
 
-/** Carries out one job; `gone`: the slot holds something else by now, or nothing of the blob was hashed. */
+/** Carries out one job. */
 function run(job: DigestJob): DigestResult {
   if (job.kind === 'update') {
-    if (!arena.tryPin(job.slot, job.generation)) return { kind: 'gone' };
-    let hash = hashes.get(job.key);
-    if (hash === undefined) hashes.set(job.key, (hash = createHash('sha256')));
-    hash.update(arena.bytes(job.slot, 0, job.lengthBytes));
-    arena.unpin(job.slot);
-    return { kind: 'done', digest: '' };
+    let count = 0;
+    for (const { slot, generation, lengthBytes } of job.shards) {
+      if (!arena.tryPin(slot, generation)) break;
+      let hash = hashes.get(job.key);
+      if (hash === undefined) hashes.set(job.key, (hash = createHash('sha256')));
+      hash.update(arena.bytes(slot, 0, lengthBytes));
+      arena.unpin(slot);
+      count++;
+    }
+    return { kind: 'hashed', count };
   }
   const hash = hashes.get(job.key);
   hashes.delete(job.key);

@@ -26,10 +26,14 @@ describe('control/digests', () => {
     const run = async (job: DigestJob): Promise<DigestResult> => {
       jobs.push(job);
       if (job.kind === 'update') {
-        if (at.arena.generation(job.slot) !== job.generation) return { kind: 'gone' };
-        const hash = hashes.get(job.key) ?? createHash('sha256');
-        hashes.set(job.key, hash.update(at.arena.bytes(job.slot, 0, job.lengthBytes)));
-        return { kind: 'done', digest: '' };
+        let count = 0;
+        for (const { slot, generation, lengthBytes } of job.shards) {
+          if (at.arena.generation(slot) !== generation) break;
+          const hash = hashes.get(job.key) ?? createHash('sha256');
+          hashes.set(job.key, hash.update(at.arena.bytes(slot, 0, lengthBytes)));
+          count++;
+        }
+        return { kind: 'hashed', count };
       }
       const hash = hashes.get(job.key);
       hashes.delete(job.key);
@@ -48,7 +52,15 @@ describe('control/digests', () => {
     await settled();
   }
 
-  const updates = (): number[] => jobs.filter((job) => job.kind === 'update').map((job) => at.arena.bytes(job.slot)[0]! - 1);
+  const updates = (): number[] => jobs.filter((job) => job.kind === 'update').flatMap((job) => job.shards.map(({ slot }) => at.arena.bytes(slot)[0]! - 1));
+
+  it('hashes in one go what has come out of order', async () => {
+    for (const shard of [2, 1]) await bring(KEY, shard);
+    assert.deepEqual(jobs, []);
+    await bring(KEY, 0);
+    assert.deepEqual(jobs.map(({ kind }) => kind), ['update', 'finish']);
+    assert.deepEqual([updates(), verdicts], [[0, 1, 2], [`held ${KEY}`]]);
+  });
 
   it('hashes a blob in order as it comes, and says that it holds', async () => {
     for (const shard of [0, 1]) await bring(KEY, shard);

@@ -29,7 +29,7 @@ describe('control/pools', () => {
     arena.bytes(0).set(one);
     arena.bytes(1).set(other);
     const generations = [arena.begin(0), arena.begin(1)];
-    const update = (key: string, slot: number, lengthBytes: number) => pools.digest({ kind: 'update', key, slot, generation: generations[slot]!, lengthBytes });
+    const update = (key: string, slot: number, lengthBytes: number) => pools.digest({ kind: 'update', key, shards: [{ slot, generation: generations[slot]!, lengthBytes }] });
     await Promise.all([update(KEY, 0, SHARD_BYTES), update(OTHER_KEY, 1, 1_000), update(KEY, 1, 1_000)]);
     assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'done', digest: createHash('sha256').update(one).update(other).digest('hex') });
     assert.deepEqual(await pools.digest({ kind: 'finish', key: OTHER_KEY }), { kind: 'done', digest: createHash('sha256').update(other).digest('hex') });
@@ -37,13 +37,19 @@ describe('control/pools', () => {
   });
 
   it('does not hash a slot that holds something else by now, and leaves no pin', async () => {
-    assert.deepEqual(await pools.digest({ kind: 'update', key: KEY, slot: 0, generation: 9_999, lengthBytes: 10 }), { kind: 'gone' });
-    assert.equal(arena.tryLock(0), true);
-    arena.begin(0);
+    const [here, gone] = [{ slot: 0, generation: arena.generation(0), lengthBytes: 10 }, { slot: 1, generation: 9_999, lengthBytes: 10 }];
+    assert.deepEqual(await pools.digest({ kind: 'update', key: KEY, shards: [gone] }), { kind: 'hashed', count: 0 });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
+    assert.deepEqual(await pools.digest({ kind: 'update', key: KEY, shards: [here, gone, here] }), { kind: 'hashed', count: 1 });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'done', digest: createHash('sha256').update(arena.bytes(0, 0, 10)).digest('hex') });
+    for (const slot of [0, 1]) {
+      assert.equal(arena.tryLock(slot), true);
+      arena.begin(slot);
+    }
   });
 
   it('forgets a blob when told to', async () => {
-    await pools.digest({ kind: 'update', key: KEY, slot: 0, generation: arena.generation(0), lengthBytes: 10 });
+    await pools.digest({ kind: 'update', key: KEY, shards: [{ slot: 0, generation: arena.generation(0), lengthBytes: 10 }] });
     await pools.digest({ kind: 'forget', key: KEY });
     assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
   });
