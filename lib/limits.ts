@@ -211,6 +211,9 @@ export const SAVE_PATIENCE_MS = 500;
 /** Shards that a blob's digest has yet to read are spared so far ahead of it: half a second of sha256. */
 export const DIGEST_AHEAD_SHARDS = 256;
 
+/** Shards hashed in one job of the digest's thread: other blobs wait for them, 10 ms or so. */
+export const DIGEST_JOB_SHARDS_MAX = 8;
+
 /** A digest that has not moved for this long waits for a shard nobody asks for: it is read back later. */
 export const DIGEST_PATIENCE_MS = 2_000;
 
@@ -478,8 +481,17 @@ export const DNS_REFRESH_MS = 3_000;
 /** A node that was told "busy" comes back at once; what is fetched for it is not given up before this. */
 export const PEER_RETURN_MS = 2_500;
 
-/** Shards read from the origin at once by one node: enough to hide 50 ms of latency at 5 Gbit/s. */
-export const ORIGIN_SHARDS_MAX = 16;
+/** Requests to the origin under way at once from one node: with a shard each enough to hide 50 ms of latency at 5 Gbit/s. */
+export const ORIGIN_REQUESTS_MAX = 16;
+
+/** Of those, requests for whole shards of one blob. */
+export const ORIGIN_IN_ORDER_REQUESTS_MAX = 8;
+
+/** Shards that one request to the origin asks for at most. */
+export const ORIGIN_REQUEST_SHARDS_MAX = 4;
+
+/** With so many requests for a blob under way a shard that goes on from them waits for others to make up a longer request. */
+export const ORIGIN_FEW_REQUESTS = 2;
 
 /** An admission review is answered within this time: the API server waits 5 s (the chart's timeoutSeconds), the way there and back included. */
 export const ADMISSION_DEADLINE_MS = 4_000;

@@ -34,7 +34,6 @@ import { Arena } from './io/arena.ts';
 import { Doorbells } from './io/doorbell.ts';
 import { openSlabFiles, type SlabFiles } from './io/slab-files.ts';
 import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX, SHARD_BYTES } from './limits.ts';
-import { isInner } from './swarm/tracker.ts';
 import { AccessLedger } from './registry/access.ts';
 import { Outages } from './registry/outages.ts';
 import type { Readiness } from './telemetry/health.ts';
@@ -195,7 +194,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const desk = (send: Front['send']): FrontDesk =>
     new FrontDesk(
       {
-        streams: { loader, gate, layers, facts, ahead, trace, slotCount: arena.slotCount, open, isInner: (shard) => isInner(node, shard) },
+        streams: { loader, gate, layers, facts, ahead, trace, slotCount: arena.slotCount, open, isInner: (shard) => swarm.isInner(shard) },
         peers: swarm.deskParts(),
         memory,
         holdings,

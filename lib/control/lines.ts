@@ -4,6 +4,7 @@ import { Channel } from '../workers/channel.ts';
 import type { LineJob, LineResult, LineStart } from '../workers/line.ts';
 
 interface Waiting {
+  heard?: ((part: unknown) => void) | undefined;
   resolve(result: unknown): void;
   reject(error: unknown): void;
 }
@@ -42,11 +43,11 @@ export class Lines<Job> {
     return this.#queue.length;
   }
 
-  /** Rejects only when the thread dies over it, or on a fault of ours; never settles once closed. */
-  run(job: Job): Promise<unknown> {
+  /** Rejects only when the thread dies over it, or on a fault of ours; never settles once closed. `heard` is given what the job says on its way. */
+  run(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
     while (this.#lines.length < this.#threads) this.#open();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, resolve, reject });
+      this.#queue.push({ job, heard, resolve, reject });
       this.#next();
     });
   }
@@ -107,6 +108,10 @@ export class Lines<Job> {
       return this.#next();
     }
     const waiting = line.underWay.get(settled.id);
+    if ('part' in settled) {
+      if (!this.#closed) waiting?.heard?.(settled.part);
+      return;
+    }
     line.underWay.delete(settled.id);
     if (this.#closed) return;
     if ('thrown' in settled) waiting?.reject(new Error(settled.thrown));

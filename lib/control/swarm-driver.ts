@@ -158,6 +158,11 @@ export class SwarmDriver {
     return [...this.#swarm.membership.byNode.values()];
   }
 
+  /** Whether this node is to pass shards of this index on to others. */
+  isInner(index: number): boolean {
+    return this.#swarm.isInner(index);
+  }
+
   isMember(node: string): boolean {
     return this.#swarm.membership.byNode.has(node);
   }
@@ -224,6 +229,7 @@ export class SwarmDriver {
     const { way, resident } = job;
     const filling = this.#filling(fetch, attempt, ask.fromBytes);
     arena.setSource(resident.slot, SlotSource.peer);
+    arena.setOwned(resident.slot, ask.trusted);
     const { key, index } = fetch.shard;
     const startMs = this.#parts.clock.nowMs();
     const running = this.#transfers.peer(
@@ -249,9 +255,10 @@ export class SwarmDriver {
     const { arena, observation } = this.#parts;
     const filling = this.#filling(fetch, attempt, ask.fromBytes);
     arena.setSource(filling.slot, SlotSource.origin);
+    arena.setOwned(filling.slot, true);
     const job = this.#job(fetch);
     const startMs = this.#parts.clock.nowMs();
-    const running = this.#transfers.origin((ask.context as OriginWay).origin, filling, job.way.sliceBytes);
+    const running = this.#transfers.origin((ask.context as OriginWay).origin, filling, { sliceBytes: job.way.sliceBytes, alone: ask.alone });
     job.running = running;
     const result = await running;
     job.running = null;

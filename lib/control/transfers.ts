@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
 import { preadPath, statPath, type PreadQuery, type StatQuery } from '../cluster/rpc.ts';
 import type { ClusterSecret } from '../cluster/secret.ts';
-import { ORIGIN_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
+import { OriginQueue, type OriginWant } from '../swarm/origin-queue.ts';
 import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import type { OriginContext } from '../workers/messages.ts';
 import type { OriginReadResult } from '../workers/origin-read.ts';
@@ -9,7 +10,6 @@ import type { PeerReadResult } from '../workers/peer-read.ts';
 import type { StatResult } from '../workers/peer-stat.ts';
 import type { Observation } from './observation.ts';
 import type { Pools } from './pools.ts';
-import { Turns } from './turns.ts';
 
 export interface TransferParts {
   pools: Pools;
@@ -28,11 +28,18 @@ export interface Filling {
   digest: string | null;
 }
 
+/** A shard's read at the origin, for as long as it waits and is under way. */
+interface OriginRead extends OriginWant {
+  way: OriginContext;
+  filling: Filling;
+  sliceBytes: number;
+  settle: { resolve: (result: OriginReadResult) => void; reject: (error: unknown) => void };
+}
+
 /** Carries out what the swarm core decides: signed requests to other nodes, reads at the origin. */
 export class Transfers {
   readonly #parts: TransferParts;
-  /** So many shards at once from the origin: more would only make each of them later. */
-  readonly #originTurns = new Turns(ORIGIN_SHARDS_MAX);
+  readonly #atOrigin = new OriginQueue<OriginRead>((together) => void this.#readTogether(together), queueMicrotask);
 
   constructor(parts: TransferParts) {
     this.#parts = parts;
@@ -55,15 +62,36 @@ export class Transfers {
     return pools.run({ kind: 'stat', ...addressOf(node), path, headers: { 'shoal-auth': secret.sign('GET', path, clock.wallMs()) } });
   }
 
-  /** Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there somebody waits. */
-  async origin(way: OriginContext, filling: Filling, sliceBytes: number): Promise<OriginReadResult> {
+  /**
+   * Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there somebody waits. `alone`: it may come in one
+   * request with others (see OriginAsk).
+   */
+  origin(way: OriginContext, filling: Filling, { sliceBytes, alone }: { sliceBytes: number; alone: boolean }): Promise<OriginReadResult> {
+    const shares = alone && filling.fromBytes === 0 && sliceBytes === 0 && filling.totalBytes !== null;
+    return new Promise((resolve, reject) => {
+      this.#atOrigin.add({ series: `${way.url} ${way.authorization ?? ''}`, index: filling.shard, shares, way, filling, sliceBytes, settle: { resolve, reject } });
+    });
+  }
+
+  /** Sends one request, for shards that follow on each other; each is settled when it is there. */
+  async #readTogether(together: readonly OriginRead[]): Promise<void> {
     const { pools, clock, observation } = this.#parts;
-    await this.#originTurns.enter();
-    const startMs = clock.nowMs();
-    const result = await pools.run({ kind: 'origin', ...way, ...filling, sliceBytes }).finally(() => this.#originTurns.leave());
-    const sizeBytes = result.kind === 'data' ? result.lengthBytes - filling.fromBytes : -1;
-    observation.probe?.line('download', `/${way.url}`, filling.shard * SHARD_BYTES + filling.fromBytes, sizeBytes, (clock.nowMs() - startMs) * 1000);
-    return result;
+    const { way, filling } = together[0]!;
+    const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({ slot, attempt, shard, fromBytes, sliceBytes }));
+    let startMs = clock.nowMs();
+    let told = 0;
+    try {
+      await pools.origin({ kind: 'origin', ...way, parts, totalBytes: filling.totalBytes, digest: filling.digest }, (result) => {
+        const { filling: { shard, fromBytes }, settle } = together[told++]!;
+        const sizeBytes = result.kind === 'data' ? result.lengthBytes - fromBytes : -1;
+        observation.probe?.line('download', `/${way.url}`, shard * SHARD_BYTES + fromBytes, sizeBytes, (clock.nowMs() - startMs) * 1000);
+        startMs = clock.nowMs();
+        settle.resolve(result);
+      });
+    } catch (thrown) {
+      for (const { settle } of together.slice(told)) settle.reject(thrown);
+    }
+    this.#atOrigin.over(together);
   }
 }
 

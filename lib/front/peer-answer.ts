@@ -143,7 +143,7 @@ class PeerAnswer {
     const { arena } = this.#tools;
     const { slot, generation } = this.#place;
     const lengthBytes = arena.length(slot);
-    const ready = lengthBytes >= 0 && (arena.received(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
+    const ready = lengthBytes >= 0 && (this.#watermark(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
       // The bell may be quicker than control's word why the shard was given up, which the child must hear; without one it hears "busy".
@@ -152,6 +152,12 @@ class PeerAnswer {
     }
     if (ready) this.#begin(lengthBytes, totalBytes);
     return !ready;
+  }
+
+  /** Up to where the child may be sent the slot: a parent's child checks all of it against the owner's word, and may have whatever has arrived. */
+  #watermark(slot: number): number {
+    const { arena } = this.#tools;
+    return this.#pread.role === 'parent' ? arena.received(slot) : arena.owned(slot);
   }
 
   #heard(message: ControlMessage): void {
@@ -191,7 +197,7 @@ class PeerAnswer {
         return;
       }
       const startBytes = shard * SHARD_BYTES;
-      this.#sender = new BodySender(this.#res, { ...this.#tools, watermark: (slot) => this.#tools.arena.received(slot) }, { place: () => this.#held(), sent: (bytes, _shard, slot) => this.#sent(bytes, slot), done: () => this.#finish(false) }, startBytes + fromBytes, startBytes + lengthBytes);
+      this.#sender = new BodySender(this.#res, { ...this.#tools, watermark: (slot) => this.#watermark(slot) }, { place: () => this.#held(), sent: (bytes, _shard, slot) => this.#sent(bytes, slot), done: () => this.#finish(false) }, startBytes + fromBytes, startBytes + lengthBytes);
       this.#sender.pump();
     });
   }

@@ -20,6 +20,8 @@ const SOURCE = 10;
 /** Bytes [AHEAD_FROM, AHEAD_TO) are here and vouched for before those below them: a slice somebody waits for. */
 const AHEAD_FROM = 11;
 const AHEAD_TO = 12;
+/** Whether what has arrived is an owner's or a root's own, up to its last byte. */
+const OWNED = 13;
 
 /** Where a slot's bytes come from, in its SOURCE word. */
 export const SlotSource = { disk: 0, peer: 1, origin: 2 } as const;
@@ -95,9 +97,15 @@ export class Arena {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + STATE) as SlotState;
   }
 
-  /** Bytes that have arrived: what another node may be sent. */
+  /** Bytes that have arrived: what another node may be sent that checks them itself. */
   received(slot: number): number {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + RECEIVED);
+  }
+
+  /** What another node may be sent that asks this one as owner or root: it takes that for vouched for. */
+  owned(slot: number): number {
+    const at = slot * WORDS_PER_SLOT;
+    return Atomics.load(this.#words, at + OWNED) === 1 ? Atomics.load(this.#words, at + RECEIVED) : Atomics.load(this.#words, at + RELEASED);
   }
 
   /** Bytes vouched for: what a client may be sent. */
@@ -176,6 +184,7 @@ export class Arena {
     Atomics.store(this.#words, at + RECEIVED, 0);
     Atomics.store(this.#words, at + RELEASED, 0);
     Atomics.store(this.#words, at + AHEAD_TO, 0);
+    Atomics.store(this.#words, at + OWNED, 0);
     Atomics.store(this.#words, at + LENGTH, -1);
     Atomics.store(this.#words, at + CANCEL, 0);
     Atomics.store(this.#words, at + USED, 0);
@@ -192,6 +201,11 @@ export class Arena {
   /** Says where the slot is filled from; set again when that changes. */
   setSource(slot: number, source: SlotSource): void {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + SOURCE, source);
+  }
+
+  /** Says whether what has arrived, and what comes from where it is filled from now, is an owner's or a root's own. */
+  setOwned(slot: number, owned: boolean): void {
+    Atomics.store(this.#words, slot * WORDS_PER_SLOT + OWNED, owned ? 1 : 0);
   }
 
   setState(slot: number, state: SlotState): void {

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { ConnectionBroken, HttpConnection, IdleConnections } from '../io/http-connection.ts';
 import type { ResponseHead } from '../io/response-head.ts';
-import { ORIGIN_KEEP_ALIVE_MS, ORIGIN_SHARDS_MAX, ORIGIN_TLS_SESSIONS_MAX } from '../limits.ts';
+import { ORIGIN_KEEP_ALIVE_MS, ORIGIN_REQUESTS_MAX, ORIGIN_TLS_SESSIONS_MAX } from '../limits.ts';
 import type { AllowList } from './allow.ts';
 import { checkedLookup, resolveBySystem, type AgentOptions } from './origin-agent.ts';
 import { originError } from './origin-error.ts';
@@ -40,7 +40,7 @@ export class DirectTransport implements Transport {
   constructor(options: AgentOptions, clock: Clock) {
     this.#allow = options.allow;
     this.#options = options;
-    this.#idle = new IdleConnections(() => clock.nowMs(), ORIGIN_SHARDS_MAX, ORIGIN_KEEP_ALIVE_MS);
+    this.#idle = new IdleConnections(() => clock.nowMs(), ORIGIN_REQUESTS_MAX, ORIGIN_KEEP_ALIVE_MS);
   }
 
   send(request: ExchangeRequest, events: AnswerEvents, isRepeat: boolean): () => void {

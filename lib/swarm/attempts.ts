@@ -30,15 +30,15 @@ export class Attempts {
     this.as = as;
     this.fromBytes = ask.fromBytes;
     this.#shared.effects.ask(this.#fetch, this.#number, {
-      node, as, fromBytes: ask.fromBytes, exclude: ask.exclude, hops: ask.hops, load: this.#shared.load(), trusted: ask.trusted, wrong: ask.wrong, context: ask.context,
+      node, as, fromBytes: ask.fromBytes, exclude: ask.exclude, hops: ask.hops, load: this.#shared.load(), trusted: ask.trusted, context: ask.context,
     });
   }
 
-  origin(fromBytes: number, wrong: boolean, context: FetchContext): void {
+  origin(fromBytes: number, alone: boolean, context: FetchContext): void {
     this.#begin(null);
     this.as = 'origin';
     this.fromBytes = fromBytes;
-    this.#shared.effects.origin(this.#fetch, this.#number, { fromBytes, wrong, context });
+    this.#shared.effects.origin(this.#fetch, this.#number, { fromBytes, alone, context });
   }
 
   /** Asks `node` for the checksum, and tells it how it went with `parent`. */

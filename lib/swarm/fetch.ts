@@ -191,7 +191,6 @@ export class ShardFetch implements Fetch {
       exclude: this.#sources.exclude(as),
       hops: this.#hops,
       trusted: as !== 'parent' && this.#integrity.provenance.allTrusted,
-      wrong: this.#integrity.wasWrong,
       context: as === 'parent' ? null : this.#origin.use(),
     });
   }
@@ -204,7 +203,7 @@ export class ShardFetch implements Fetch {
     }
     this.#phase = 'reading';
     this.#origin.begun();
-    this.#attempts.origin(this.#progress.fromBytes, this.#integrity.wasWrong, context);
+    this.#attempts.origin(this.#progress.fromBytes, this.#shared.membership().byNode.size === 1, context);
   }
 
   #stat(node: NodeId, parent: NodeId | null, report: Report): void {

@@ -36,11 +36,6 @@ export class Integrity {
     this.#shard = shard;
   }
 
-  /** Whether bytes seen before turned out wrong. */
-  get wasWrong(): boolean {
-    return this.#corruptions > 0;
-  }
-
   /** Every byte is here, the last from `node` (null: the origin), vouched for by it or not. */
   whole(data: Whole, node: NodeId | null, vouched: boolean): void {
     this.data = data;

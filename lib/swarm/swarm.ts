@@ -5,7 +5,7 @@ import { PeerHealth } from './health.ts';
 import { Pace } from './pace.ts';
 import { Membership } from './rank.ts';
 import { ShardMap } from './shard-map.ts';
-import { treeShape, type TreeShape } from './tracker.ts';
+import { isInner, treeShape, type TreeShape } from './tracker.ts';
 import { Trackers } from './trackers.ts';
 import type {
   AskRequest, Distrust, Fetch, FetchContext, FetchResult, Member, NodeId, PeerStatus, Report, ShardId, ShardWord, SwarmOptions, SwarmSnapshot, TreeEdge, Verdict,
@@ -24,6 +24,7 @@ export class Swarm {
   readonly #shared: FetchShared;
   readonly #health: PeerHealth;
   readonly #fetches = new ShardMap<ShardFetch>();
+  readonly #shape: TreeShape;
   readonly #trackers: Trackers;
   #membership: Membership;
   #uploads = 0;
@@ -35,6 +36,7 @@ export class Swarm {
     this.#self = options.self;
     this.#membership = new Membership([options.self]);
     this.#health = new PeerHealth(options.random);
+    this.#shape = shape;
     this.#trackers = new Trackers(options.self, shape);
     this.#shared = {
       self: options.self,
@@ -89,6 +91,11 @@ export class Swarm {
     const nowMs = this.#options.nowMs();
     this.#health.lied(node, nowMs);
     if (this.#health.lied(node, nowMs)) this.#shared.observe('lied', node);
+  }
+
+  /** Whether this node is to pass shards of this index on to others, where there are any; see Tracker. */
+  isInner(index: number): boolean {
+    return this.#membership.agents.size > 1 && isInner(this.#self.node, index, this.#shape.fanout);
   }
 
   /** The fetch under way, if any. */

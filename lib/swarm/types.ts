@@ -46,18 +46,19 @@ export interface PeerAsk {
   hops: number;
   /** Children the asker is sending to now, of all shards: the owner sends the next ones to who has fewer. */
   load: number;
-  /** Whether clients may see the bytes as they arrive; otherwise only once the shard has been checked. */
+  /**
+   * Whether all bytes, those already here too, are an owner's or a root's own: who asks this node as owner may be sent them as they arrive.
+   * Others' it is sent only once the shard has been checked, as it takes what comes from an owner for vouched for.
+   */
   trusted: boolean;
-  /** Bytes seen before, by clients too, turned out wrong. Otherwise, when `fromBytes` goes back, the same bytes come again. */
-  wrong: boolean;
   /** To be sealed for an owner or a root; null for a parent. */
   context: FetchContext | null;
 }
 
 export interface OriginAsk {
   fromBytes: number;
-  /** As in `PeerAsk`. */
-  wrong: boolean;
+  /** Nobody else is in the swarm who could ask for the shard meanwhile: it may come in one request with others. */
+  alone: boolean;
   context: FetchContext;
 }
 

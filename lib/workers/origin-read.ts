@@ -4,15 +4,21 @@ import type { OriginClient } from '../registry/origin.ts';
 import type { TransferTools } from './peer-read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';
 
-/** Reads the rest of a shard, from byte `fromBytes` on, from the origin into a slot. */
-export interface OriginReadJob {
-  kind: 'origin';
+/** The rest of a shard, from byte `fromBytes` on, that is to come into a slot. */
+export interface OriginPart {
   slot: number;
   attempt: number;
   shard: number;
   fromBytes: number;
   /** Where in the shard somebody waits for bytes: what is from there on comes first, the rest after it. */
   sliceBytes: number;
+}
+
+/** Reads shards of one blob from the origin: one, or several that follow on each other, of which each but the first is wanted whole. */
+export interface OriginReadJob {
+  kind: 'origin';
+  parts: OriginPart[];
+  /** null: not known yet; then there is but one part. */
   totalBytes: number | null;
   /** The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client sees a byte. */
   digest: string | null;
@@ -23,26 +29,83 @@ export interface OriginReadJob {
   accept?: string;
 }
 
+/** How it went with one shard. */
 export type OriginReadResult =
   | { kind: 'data'; totalBytes: number; lengthBytes: number; checksum: string }
   | { kind: 'failed'; error: WireError; receivedBytes: number };
 
-/** Carries out a job; resolves always, and only when nothing will write to the slot any more. */
-export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, tools: TransferTools): Promise<OriginReadResult> {
-  const { arena, doorbells } = tools;
-  const { slot } = job;
-  const shardStartBytes = job.shard * SHARD_BYTES;
-  const sliceBytes = sliceFirst(job);
-  let receivedBytes = job.fromBytes;
-  let totalBytes = job.totalBytes ?? -1;
-  let lengthBytes = -1;
+/**
+ * Carries out a job; tells of each part, in order, once nothing will write to its slot any more, and resolves always. A
+ * part nobody wants any more is left out, or broken off, and the rest is asked for anew; any other failure is
+ * that of all parts which are not over.
+ */
+export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, tools: TransferTools, over: (result: OriginReadResult, part: OriginPart) => void): Promise<void> {
+  const { arena } = tools;
+  let left = job.parts;
+  while (left.length > 0) {
+    const unwanted = left.findIndex(({ slot, attempt }) => arena.cancelled(slot, attempt));
+    if (unwanted === 0) {
+      over({ kind: 'failed', error: new ShoalError('CANCELLED', 'not wanted any more').toWire(), receivedBytes: left[0]!.fromBytes }, left[0]!);
+      left = left.slice(1);
+    } else left = left.slice(await new PartsReading(job, unwanted < 0 ? left : left.slice(0, unwanted), tools, over).run(origin));
+  }
+}
 
-  /** Reads [startBytes, endBytes) of the shard; `advance` hears up to where it is there. */
-  const readPart = async (startBytes: number, endBytes: number, advance: (bytes: number) => void): Promise<void> => {
+/** One request for parts that follow on each other (two where a slice comes first). */
+class PartsReading {
+  readonly #job: OriginReadJob;
+  readonly #parts: readonly OriginPart[];
+  readonly #tools: TransferTools;
+  readonly #over: (result: OriginReadResult, part: OriginPart) => void;
+  #at = 0;
+  /** Of the part at hand. */
+  #receivedBytes = 0;
+  #lengthBytes = -1;
+  #totalBytes: number;
+
+  constructor(job: OriginReadJob, parts: readonly OriginPart[], tools: TransferTools, over: (result: OriginReadResult, part: OriginPart) => void) {
+    this.#job = job;
+    this.#parts = parts;
+    this.#tools = tools;
+    this.#over = over;
+    this.#totalBytes = job.totalBytes ?? -1;
+    this.#receivedBytes = this.#part.fromBytes;
+  }
+
+  /** Reads; how many parts are over. */
+  async run(origin: OriginClient): Promise<number> {
+    const sliceBytes = this.#parts.length === 1 ? sliceFirst(this.#job, this.#part) : 0;
+    try {
+      if (sliceBytes > 0) {
+        await this.#read(origin, sliceBytes, SHARD_BYTES, (bytes) => this.#tools.arena.setAhead(this.#part.slot, sliceBytes, bytes));
+        await this.#read(origin, this.#part.fromBytes, sliceBytes, (bytes) => this.#receive(bytes));
+        this.#receive(this.#lengthBytes);
+      } else await this.#read(origin, this.#part.fromBytes, this.#parts.length * SHARD_BYTES, (bytes) => this.#receiveInOrder(bytes));
+      this.#partDone();
+    } catch (thrown) {
+      const error = ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire();
+      this.#partFailed(error);
+      while (error.code !== 'CANCELLED' && this.#at < this.#parts.length) this.#partFailed(error);
+    }
+    return this.#at;
+  }
+
+  get #part(): OriginPart {
+    return this.#parts[this.#at]!;
+  }
+
+  /** Reads [startBytes, endBytes), counted from the start of the part at hand; `advance` hears up to where in its part at hand it is there. */
+  async #read(origin: OriginClient, startBytes: number, endBytes: number, advance: (bytes: number) => void): Promise<void> {
+    const job = this.#job;
+    const { arena, doorbells } = this.#tools;
+    const firstBytes = this.#part.shard * SHARD_BYTES;
     let atBytes = startBytes;
+    /** Where the part at hand ends, or what is asked for of it. */
+    const untilBytes = (): number => Math.min(this.#lengthBytes, endBytes - (this.#part.shard * SHARD_BYTES - firstBytes));
     const came = (bytes: number): void => {
-      atBytes += bytes;
-      advance(atBytes);
+      const part = this.#at;
+      advance((atBytes += bytes));
+      if (this.#at !== part) atBytes = 0;
       doorbells.ringAll();
     };
     await origin.readRange(
@@ -52,43 +115,76 @@ export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, t
         ...(job.authorization === null ? {} : { authorization: job.authorization }),
         ...(job.accept === undefined ? {} : { accept: job.accept }),
       },
-      { offsetBytes: shardStartBytes + startBytes, lengthBytes: endBytes - startBytes, totalBytes: job.totalBytes },
+      { offsetBytes: firstBytes + startBytes, lengthBytes: endBytes - startBytes, totalBytes: job.totalBytes },
       {
-        head(head) {
+        head: (head) => {
           if (job.totalBytes !== null && head.totalBytes !== job.totalBytes) throw new ShoalError('ORIGIN_BROKEN', `the blob's size changed from ${job.totalBytes} to ${head.totalBytes} bytes`);
-          totalBytes = head.totalBytes;
-          lengthBytes = Math.min(SHARD_BYTES, totalBytes - shardStartBytes);
-          arena.setLength(slot, lengthBytes, totalBytes);
-          doorbells.ringAll();
+          this.#totalBytes = head.totalBytes;
+          this.#measure();
         },
-        data(chunk) {
-          if (atBytes + chunk.length > Math.min(lengthBytes, endBytes)) throw new ShoalError('ORIGIN_BROKEN', 'the origin sent more than was asked for');
-          arena.bytes(slot, atBytes, atBytes + chunk.length).set(chunk);
-          came(chunk.length);
+        data: (chunk) => {
+          let rest = chunk;
+          while (rest.length > 0) {
+            const piece = rest.subarray(0, untilBytes() - atBytes);
+            if (piece.length === 0) throw new ShoalError('ORIGIN_BROKEN', 'the origin sent more than was asked for');
+            arena.bytes(this.#part.slot, atBytes, atBytes + piece.length).set(piece);
+            came(piece.length);
+            rest = rest.subarray(piece.length);
+          }
         },
-        // Never more than what is left of the range asked for, which is within the shard.
-        room: (bytesMax) => arena.bytes(slot, atBytes, Math.min(atBytes + bytesMax, lengthBytes, endBytes)),
+        // Never past the part at hand.
+        room: (bytesMax) => arena.bytes(this.#part.slot, atBytes, Math.min(atBytes + bytesMax, untilBytes())),
         placed: (bytes) => came(bytes),
-        stopped: () => arena.cancelled(slot, job.attempt),
+        stopped: () => arena.cancelled(this.#part.slot, this.#part.attempt),
       },
     );
-    if (atBytes !== Math.min(lengthBytes, endBytes)) throw new ShoalError('ORIGIN_BROKEN', `the origin ended after ${atBytes} of ${lengthBytes} bytes of a shard`);
-  };
-  const receive = (bytes: number): void => {
-    receivedBytes = bytes;
-    arena.setReceived(slot, bytes);
-    if (!isWholeBlob(job, totalBytes)) arena.setReleased(slot, bytes);
-  };
+    if (this.#at < this.#parts.length - 1 || atBytes < untilBytes()) throw new ShoalError('ORIGIN_BROKEN', `the origin ended after ${atBytes} of ${this.#lengthBytes} bytes of a shard`);
+  }
 
-  try {
-    if (sliceBytes > 0) {
-      await readPart(sliceBytes, SHARD_BYTES, (bytes) => arena.setAhead(slot, sliceBytes, bytes));
-      await readPart(job.fromBytes, sliceBytes, receive);
-      receive(lengthBytes);
-    } else await readPart(job.fromBytes, SHARD_BYTES, receive);
-    return { kind: 'data', totalBytes, lengthBytes, checksum: checksumSlot(job, lengthBytes, totalBytes, arena) };
-  } catch (thrown) {
-    return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire(), receivedBytes };
+  /** The length of the part at hand is known, or that of its blob is. */
+  #measure(): void {
+    const { slot, shard } = this.#part;
+    this.#lengthBytes = Math.min(SHARD_BYTES, this.#totalBytes - shard * SHARD_BYTES);
+    this.#tools.arena.setLength(slot, this.#lengthBytes, this.#totalBytes);
+    this.#tools.doorbells.ringAll();
+  }
+
+  #receive(bytes: number): void {
+    const { arena } = this.#tools;
+    const { slot } = this.#part;
+    this.#receivedBytes = bytes;
+    arena.setReceived(slot, bytes);
+    if (!isWholeBlob(this.#job, this.#totalBytes)) arena.setReleased(slot, bytes);
+  }
+
+  #receiveInOrder(bytes: number): void {
+    this.#receive(bytes);
+    // The last is not done before the answer has ended as it should.
+    if (bytes === this.#lengthBytes && this.#at < this.#parts.length - 1) this.#partDone();
+  }
+
+  #partDone(): void {
+    const part = this.#part;
+    const { arena } = this.#tools;
+    const checksum = checksumSlot({ slot: part.slot, digest: this.#job.digest }, this.#lengthBytes, this.#totalBytes, arena);
+    const [lengthBytes, totalBytes] = [this.#lengthBytes, this.#totalBytes];
+    this.#goOn();
+    this.#over({ kind: 'data', totalBytes, lengthBytes, checksum }, part);
+  }
+
+  #partFailed(error: WireError): void {
+    const part = this.#part;
+    const receivedBytes = this.#receivedBytes;
+    this.#goOn();
+    this.#over({ kind: 'failed', error, receivedBytes }, part);
+  }
+
+  /** To the next part, if there is one. */
+  #goOn(): void {
+    this.#at += 1;
+    if (this.#at === this.#parts.length) return;
+    this.#receivedBytes = this.#part.fromBytes;
+    if (this.#totalBytes >= 0) this.#measure();
   }
 }
 
@@ -96,7 +192,7 @@ export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, t
  * From where on the shard is read first; 0: in order. In order, too, what begins near the slice anyway, a blob that is
  * released only as a whole, and one of unknown size: beyond its end there is nothing to ask for.
  */
-function sliceFirst({ fromBytes, sliceBytes, totalBytes, shard, digest }: OriginReadJob): number {
+function sliceFirst({ totalBytes, digest }: OriginReadJob, { fromBytes, sliceBytes, shard }: OriginPart): number {
   if (totalBytes === null || isWholeBlob({ digest }, totalBytes)) return 0;
   const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
   return sliceBytes < lengthBytes && sliceBytes - fromBytes >= SLICE_FIRST_BYTES_MIN ? sliceBytes : 0;

@@ -10,7 +10,7 @@ import { SHARD_BYTES } from '../limits.ts';
 import { OriginClient, type OriginOptions, type RelayAnswer } from '../registry/origin.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
-import { readFromOrigin, type OriginReadJob, type OriginReadResult } from './origin-read.ts';
+import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer-call.ts';
 import { PeerConnections } from './peer-connection.ts';
 import { readFromPeer, type PeerReadJob, type PeerReadResult, type TransferTools } from './peer-read.ts';
@@ -57,7 +57,8 @@ export interface PoolTasks {
   peer: [PeerReadJob, PeerReadResult];
   stat: [StatJob, StatResult];
   call: [PeerCallJob, PeerCallResult];
-  origin: [OriginReadJob, OriginReadResult];
+  /** Its results, one for each shard, are told as they come. */
+  origin: [OriginReadJob, { kind: 'over' }];
   probe: [ProbeJob, ProbeResult];
   relay: [RelayJob, RelayResult];
   diskRead: [{ kind: 'diskRead' } & ReadJob, { kind: 'done'; outcome: ReadOutcome } | { kind: 'failed'; error: WireError }];
@@ -81,7 +82,7 @@ const origin = new OriginClient(start.origin);
 export default (line: LineStart): Promise<void> => serveLine<PoolJob>(line, run);
 
 /** Carries out one job. */
-async function run(job: PoolJob): Promise<unknown> {
+async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown> {
   const startMs = tools.nowMs();
   const micros = (): number => (tools.nowMs() - startMs) * 1000;
   switch (job.kind) {
@@ -101,11 +102,16 @@ async function run(job: PoolJob): Promise<unknown> {
       return result.kind === 'answer' ? moved(result, result.body) : result;
     }
     case 'origin': {
-      const result = await readFromOrigin(job, origin, tools);
-      const bytes = (result.kind === 'data' ? result.lengthBytes : result.receivedBytes) - job.fromBytes;
-      meter.record('download', bytes, micros(), result.kind === 'failed');
-      meter.observe('download', micros());
-      return result;
+      let beganMs = startMs;
+      await readFromOrigin(job, origin, tools, (result, { fromBytes }) => {
+        const bytes = (result.kind === 'data' ? result.lengthBytes : result.receivedBytes) - fromBytes;
+        const tookUs = (tools.nowMs() - beganMs) * 1000;
+        meter.record('download', bytes, tookUs, result.kind === 'failed');
+        meter.observe('download', tookUs);
+        beganMs = tools.nowMs();
+        tell(result);
+      });
+      return { kind: 'over' };
     }
     case 'probe': {
       const result = await probe(job);

@@ -1,5 +1,6 @@
 import type { WireError } from '../../lib/errors.ts';
-import { ORIGIN_SHARDS_MAX } from '../../lib/limits.ts';
+import { OriginQueue, type OriginWant } from '../../lib/swarm/origin-queue.ts';
+import type { ShardId } from '../../lib/swarm/types.ts';
 import type { EventQueue } from './event-queue.ts';
 import { Flow, type Network, Station, type Supply } from './network.ts';
 
@@ -9,6 +10,12 @@ export interface OriginEvents {
   begun(flow: Flow): void;
   ended(): void;
   failed(error: WireError): void;
+}
+
+/** A shard that a station wants, and who hears of it. */
+interface Read extends OriginWant {
+  sink: Supply;
+  events: OriginEvents;
 }
 
 /** How an origin misbehaves: the part of its answers that is an error, or breaks off. */
@@ -35,7 +42,8 @@ export class Origin {
   readonly #faults: OriginFaults;
   readonly #buckets = new Map<number, number>();
   #seenBytes = 0;
-  readonly #turns = new Map<Station, { free: number; waiting: (() => void)[] }>();
+  /** What each station waits for: it decides for itself how much it asks for at once. */
+  readonly #queues = new Map<Station, OriginQueue<Read>>();
 
   constructor(queue: EventQueue, network: Network, parts: { bytesPerMs: number; firstByteMs: number; shards: number; supply: (index: number) => Supply; random: () => number; faults: OriginFaults }) {
     this.#queue = queue;
@@ -53,59 +61,66 @@ export class Origin {
     return this.station.sentBytes;
   }
 
-  /** A node reads so many shards at once as ORIGIN_SHARDS_MAX says; the rest wait their turn there. */
-  read(index: number, to: Station, sink: Supply, events: OriginEvents): void {
-    let turns = this.#turns.get(to);
-    if (turns === undefined) this.#turns.set(to, (turns = { free: ORIGIN_SHARDS_MAX, waiting: [] }));
-    const held = turns;
-    let given = false;
-    const give = (): void => {
-      if (given) return;
-      given = true;
-      const next = held.waiting.shift();
-      if (next === undefined) held.free++;
-      else next();
-    };
-    const begin = (): void => {
-      if (events.wanted()) this.#request(index, to, sink, events, give);
-      else give();
-    };
-    if (held.free > 0) {
-      held.free--;
-      begin();
-    } else held.waiting.push(begin);
+  /** Reads a shard, with others in one request where they may (lib/swarm/origin-queue.ts). */
+  read(shard: ShardId, alone: boolean, to: Station, sink: Supply, events: OriginEvents): void {
+    let queue = this.#queues.get(to);
+    if (queue === undefined) {
+      const own: OriginQueue<Read> = new OriginQueue<Read>((together) => this.#request(own, to, together), (look) => this.#queue.at(this.#queue.nowMs, look, undefined));
+      this.#queues.set(to, (queue = own));
+    }
+    queue.add({ series: shard.key, index: shard.index, shares: alone && sink.received === 0, sink, events });
   }
 
-  #request(index: number, to: Station, sink: Supply, events: OriginEvents, leave: () => void): void {
+  #request(queue: OriginQueue<Read>, to: Station, together: readonly Read[]): void {
+    const wanted = together.filter(({ events }) => events.wanted());
+    if (wanted.length === 0) {
+      queue.over(together);
+      return;
+    }
     this.requests++;
-    this.perShard[index]!++;
+    for (const { index } of wanted) this.perShard[index]!++;
     const { unavailable, retryAfterSeconds, breaksOff } = this.#faults;
     const lot = this.#random();
+    const fail = (from: number, error: WireError): void => {
+      for (const { events } of wanted.slice(from)) events.failed(error);
+      queue.over(together);
+    };
     this.#queue.at(this.#queue.nowMs + this.#firstByteMs, () => {
-      if (lot < unavailable) {
-        leave();
-        events.failed({ code: 'ORIGIN_BUSY', message: 'busy', status: 503, ...(retryAfterSeconds === null ? {} : { headers: { 'retry-after': String(retryAfterSeconds) } }) });
-        return;
-      }
-      const flow = new Flow({
-        from: this.station, to, supply: this.#supply(index), sink, unchecked: true, trusted: true, nowMs: this.#queue.nowMs,
-        ended: () => {
-          this.#count();
-          leave();
-          events.ended();
-        },
-      });
-      flow.stopped = leave;
-      events.begun(flow);
+      if (lot < unavailable) fail(0, { code: 'ORIGIN_BUSY', message: 'busy', status: 503, ...(retryAfterSeconds === null ? {} : { headers: { 'retry-after': String(retryAfterSeconds) } }) });
+      else this.#send(to, wanted, 0, () => queue.over(together), lot > 1 - breaksOff ? (at) => fail(at, { code: 'ORIGIN_BROKEN', message: 'broke off', status: 502 }) : null);
+    }, undefined);
+  }
+
+  /** Sends the shards from `at` on, one after the other; `breakOff`: it will not come to the end of this one. */
+  #send(to: Station, reads: readonly Read[], at: number, over: () => void, breakOff: ((at: number) => void) | null): void {
+    const read = reads[at];
+    if (read === undefined) {
+      over();
+      return;
+    }
+    const next = (): void => this.#send(to, reads, at + 1, over, null);
+    const flow = new Flow({
+      from: this.station, to, supply: this.#supply(read.index), sink: read.sink, unchecked: true, trusted: true, nowMs: this.#queue.nowMs,
+      ended: () => {
+        this.#count();
+        read.events.ended();
+        next();
+      },
+    });
+    let isBroken = false;
+    // Nobody wants the rest of it: what follows is asked for.
+    flow.stopped = () => {
+      if (!isBroken) next();
+    };
+    read.events.begun(flow);
+    if (flow.over) return;
+    this.#network.begin(flow);
+    if (breakOff === null) return;
+    this.#queue.at(this.#queue.nowMs + this.#firstByteMs / 4, () => {
       if (flow.over) return;
-      this.#network.begin(flow);
-      if (lot > 1 - breaksOff) {
-        this.#queue.at(this.#queue.nowMs + this.#firstByteMs / 4, () => {
-          if (flow.over) return;
-          this.#network.end(flow);
-          events.failed({ code: 'ORIGIN_BROKEN', message: 'broke off', status: 502 });
-        }, undefined);
-      }
+      isBroken = true;
+      this.#network.end(flow);
+      breakOff(at);
     }, undefined);
   }
 

@@ -1,5 +1,4 @@
 import { READ_WINDOW_SHARDS } from '../../lib/limits.ts';
-import { isInner } from '../../lib/swarm/tracker.ts';
 import { ReadWindow, type WindowLimits, windowLimits } from '../../lib/swarm/window.ts';
 import type { FetchResult } from '../../lib/swarm/types.ts';
 import type { Cluster } from './cluster.ts';
@@ -49,6 +48,8 @@ export class Puller {
   readonly #options: PullerOptions;
   readonly #waiting: Layer[] = [];
   readonly #active: Layer[] = [];
+  /** Of the shards on their way, those to be passed on: they take no place in the window. */
+  readonly #early = new Set<number>();
   readonly #wanted: Uint8Array;
   #layersLeft: number;
   #diskFreeMs = 0;
@@ -90,18 +91,15 @@ export class Puller {
       return;
     }
     for (const layer of this.#active) {
-      const wanted = layer.window.next(layer.count, layer.underWay, (index) => this.#wanted[layer.first + index] !== 0, 1 / this.#active.length, (index) => this.#isInner(layer.first + index));
+      const wanted = layer.window.next(layer.count, layer.underWay, (index) => this.#wanted[layer.first + index] !== 0, 1 / this.#active.length, (index) => this.node.swarm.isInner(layer.first + index));
       for (const index of wanted) this.#want(layer, layer.first + index);
     }
   }
 
-  #isInner(index: number): boolean {
-    return isInner(this.node.member.node, index, this.#cluster.options.shape.fanout);
-  }
-
   #want(layer: Layer, index: number): void {
     this.#wanted[index] = WANTED;
-    if (!this.#isInner(index)) layer.underWay++;
+    if (this.node.swarm.isInner(index)) this.#early.add(index);
+    else layer.underWay++;
     if (this.node.held[index] === 1) this.#cluster.after(0, () => this.#done(index));
     else this.node.want(index);
   }
@@ -119,7 +117,7 @@ export class Puller {
   #done(index: number): void {
     const layer = this.#active.find(({ first, count }) => index >= first && index < first + count)!;
     this.#wanted[index] = DONE;
-    if (!this.#isInner(index)) layer.underWay--;
+    if (!this.#early.delete(index)) layer.underWay--;
     layer.left--;
     this.#useDisk(this.#cluster.lengthBytes(index) * this.#options.pullPasses);
     while (layer.position < layer.count - 1 && this.#wanted[layer.first + layer.position] === DONE) layer.window.at(++layer.position);

@@ -169,7 +169,7 @@ export class SimNode implements FetchEffects {
   origin(fetch: Fetch, number: number, ask: OriginAsk): void {
     const attempt = this.#attempt(fetch as ShardFetch, number, null, ask.fromBytes);
     const place = fetch.place as Place;
-    this.#cluster.origin.read(fetch.shard.index, this.station, place.supply, {
+    this.#cluster.origin.read(fetch.shard, ask.alone, this.station, place.supply, {
       wanted: () => !attempt.over && this.condition === 'well',
       begun: (flow) => {
         attempt.flow = flow;

@@ -53,6 +53,13 @@ describe('control/lines', () => {
     assert.deepEqual(ended, ['a', 'b']);
   });
 
+  it('passes on what a job says before it is done, each in its own ear', async () => {
+    start(1, 4);
+    const heard: unknown[][] = [[], []];
+    const results = await Promise.all(heard.map((ear, at) => lines.run({ kind: 'parts', value: [at, at + 10] }, (part) => ear.push(part))));
+    assert.deepEqual([results, heard], [['over', 'over'], [[0, 10], [1, 11]]]);
+  });
+
   it('moves what is to be moved', async () => {
     start(1, 2);
     assert.deepEqual(await lines.run({ kind: 'bytes', value: 5 }), { bytes: new Uint8Array(5).fill(5), wasMoved: null });

@@ -31,7 +31,7 @@ describe('control/swarm-driver', () => {
     };
     const nothing = (): undefined => undefined;
     const observation = { meter: { count: nothing }, log: { debug: nothing, warn: nothing }, journal: { transferred: nothing }, telemetry: { peerRates: { add: nothing } }, probe: null } as unknown as Observation;
-    driver = new SwarmDriver({ self: SELF, mode: 'agent', arena, doorbells: Doorbells.create(1), pools: { run } as unknown as Pools, facts: new BlobFacts(), clock: new ManualClock(), secret: new ClusterSecret(Buffer.alloc(32, 1)), observation });
+    driver = new SwarmDriver({ self: SELF, mode: 'agent', arena, doorbells: Doorbells.create(1), pools: { run, origin: run } as unknown as Pools, facts: new BlobFacts(), clock: new ManualClock(), secret: new ClusterSecret(Buffer.alloc(32, 1)), observation });
     await driver.join(configSchema.parse({ P2PConfig: { peers: [SELF, OTHER] } }).P2PConfig);
   });
 
@@ -57,7 +57,22 @@ describe('control/swarm-driver', () => {
     ends[1]!({ kind: 'failed', error: { code: 'PEER_UNREACHABLE', message: 'gone' } });
     await settled();
     const last = jobs.at(-1)!;
-    assert.ok(last.kind === 'origin' && last.fromBytes === 0);
+    assert.ok(last.kind === 'origin' && last.parts[0]!.fromBytes === 0);
     assert.equal(arena.received(0), 0);
+    arena.setReceived(0, 700);
+    assert.equal(arena.owned(0), 700, 'the origin\'s own');
+  });
+
+  it('marks what a parent sends as not the owner\'s own', async () => {
+    begin();
+    arena.setReceived(0, 300);
+    assert.equal(arena.owned(0), 300);
+    ends[0]!({ kind: 'redirect', parents: [OTHER], word: null, totalBytes: 9 * SHARD_BYTES });
+    await settled();
+    assert.ok(jobs[1]!.kind === 'peer' && jobs[1]!.path.includes('parent'));
+    arena.setReceived(0, 500);
+    assert.equal(arena.owned(0), 0);
+    arena.setReleased(0, 500);
+    assert.equal(arena.owned(0), 500, 'checked');
   });
 });

@@ -5,7 +5,8 @@ import { ClusterSecret } from '../../lib/cluster/secret.ts';
 import type { Observation } from '../../lib/control/observation.ts';
 import type { Pools } from '../../lib/control/pools.ts';
 import { Transfers } from '../../lib/control/transfers.ts';
-import { ORIGIN_SHARDS_MAX } from '../../lib/limits.ts';
+import { ORIGIN_FEW_REQUESTS, ORIGIN_REQUESTS_MAX, ORIGIN_REQUEST_SHARDS_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import type { OriginReadResult } from '../../lib/workers/origin-read.ts';
 import type { PoolJob } from '../../lib/workers/pool.ts';
 import { KEY, settled } from './fixture.ts';
 
@@ -17,19 +18,22 @@ describe('control/transfers', () => {
   let clock: ManualClock;
   let jobs: PoolJob[];
   let ends: ((result: unknown) => void)[];
+  /** Of reads at the origin: what tells of a part, and what ends the job. */
+  let tells: ((result: OriginReadResult) => void)[];
   let lines: unknown[][];
   let secret: ClusterSecret;
   let transfers: Transfers;
 
   beforeEach(() => {
-    [clock, jobs, ends, lines] = [new ManualClock(), [], [], []];
+    [clock, jobs, ends, tells, lines] = [new ManualClock(), [], [], [], []];
     secret = new ClusterSecret(Buffer.alloc(32, 1));
-    const run = (job: PoolJob): Promise<unknown> => {
+    const run = (job: PoolJob, heard: (result: OriginReadResult) => void): Promise<unknown> => {
       jobs.push(job);
+      tells.push(heard);
       return new Promise((end) => ends.push(end));
     };
     const observation = { probe: { line: (...line: unknown[]) => lines.push(line) } } as unknown as Observation;
-    transfers = new Transfers({ pools: { run } as unknown as Pools, secret, clock, observation });
+    transfers = new Transfers({ pools: { run, origin: run } as unknown as Pools, secret, clock, observation });
   });
 
   it('signs what it asks of another node, and seals the way to the origin for it', () => {
@@ -62,22 +66,64 @@ describe('control/transfers', () => {
   });
 
   it('reads so many shards at once from the origin, the rest in turn', async () => {
-    const all = Array.from({ length: ORIGIN_SHARDS_MAX + 2 }, () => transfers.origin(ORIGIN, FILLING, 0));
+    const all = Array.from({ length: ORIGIN_REQUESTS_MAX + 2 }, () => transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false }));
     await settled();
-    assert.equal(jobs.length, ORIGIN_SHARDS_MAX);
-    ends[0]!({ kind: 'failed', error: { code: 'ORIGIN_BROKEN', message: 'x' }, receivedBytes: 100 });
+    assert.equal(jobs.length, ORIGIN_REQUESTS_MAX);
+    tells[0]!({ kind: 'failed', error: { code: 'ORIGIN_BROKEN', message: 'x' }, receivedBytes: 100 });
     assert.equal((await all[0]!).kind, 'failed');
     await settled();
-    assert.equal(jobs.length, ORIGIN_SHARDS_MAX + 1);
+    assert.equal(jobs.length, ORIGIN_REQUESTS_MAX, 'the request has not ended');
+    ends[0]!({ kind: 'over' });
+    await settled();
+    assert.equal(jobs.length, ORIGIN_REQUESTS_MAX + 1);
   });
 
   it('writes an audit line for each read at the origin, of its own bytes, negative when it failed', async () => {
-    const [good, bad] = [transfers.origin(ORIGIN, FILLING, 0), transfers.origin(ORIGIN, FILLING, 0)];
+    const [good, bad] = [transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false }), transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false })];
     await settled();
     clock.advance(5);
-    ends[0]!({ kind: 'data', totalBytes: 2_097_252, lengthBytes: 300, checksum: '' });
-    ends[1]!({ kind: 'failed', error: { code: 'ORIGIN_BROKEN', message: 'x' }, receivedBytes: 100 });
+    tells[0]!({ kind: 'data', totalBytes: 2_097_252, lengthBytes: 300, checksum: '' });
+    tells[1]!({ kind: 'failed', error: { code: 'ORIGIN_BROKEN', message: 'x' }, receivedBytes: 100 });
     await Promise.all([good, bad]);
     assert.deepEqual(lines.map(([op, , offset, size, latencyUs]) => [op, offset, size, latencyUs]), [['download', 2_097_252, 200, 5_000], ['download', 2_097_252, -1, 5_000]]);
+  });
+
+  describe('alone in the swarm', () => {
+    const read = (shard: number, more: { fromBytes?: number; sliceBytes?: number } = {}): Promise<OriginReadResult> =>
+      transfers.origin(ORIGIN, { ...FILLING, slot: shard, shard, fromBytes: more.fromBytes ?? 0, totalBytes: 100 * SHARD_BYTES }, { sliceBytes: more.sliceBytes ?? 0, alone: true });
+    const asked = (): number[][] => jobs.map((job) => (job.kind === 'origin' ? job.parts.map(({ shard }) => shard) : []));
+
+    it('asks for shards that follow on each other in one request, and settles each as it comes', async () => {
+      const reads = Array.from({ length: ORIGIN_REQUEST_SHARDS_MAX }, (_, shard) => read(shard));
+      await settled();
+      assert.deepEqual(asked(), [[0, 1, 2, 3]]);
+      const job = jobs[0]!;
+      assert.ok(job.kind === 'origin');
+      assert.deepEqual(job.parts.map(({ slot }) => slot), [0, 1, 2, 3]);
+      clock.advance(3);
+      tells[0]!({ kind: 'data', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, checksum: 'aa' });
+      assert.equal((await reads[0]!).kind, 'data');
+      clock.advance(4);
+      for (const _ of reads.slice(1)) tells[0]!({ kind: 'failed', error: { code: 'ORIGIN_BROKEN', message: 'x' }, receivedBytes: 0 });
+      assert.deepEqual((await Promise.all(reads)).map(({ kind }) => kind), ['data', 'failed', 'failed', 'failed']);
+      assert.deepEqual(lines.map(([, , offset, size, latencyUs]) => [offset, size, latencyUs]), [
+        [0, SHARD_BYTES, 3_000], [SHARD_BYTES, -1, 4_000], [2 * SHARD_BYTES, -1, 0], [3 * SHARD_BYTES, -1, 0],
+      ]);
+    });
+
+    it('but by itself what is begun already, or of which somebody waits for a later part', async () => {
+      void read(0, { fromBytes: 5 });
+      void read(1);
+      void read(2, { sliceBytes: 700_000 });
+      await settled();
+      assert.deepEqual(asked(), [[0], [1], [2]]);
+    });
+
+    it('rejects what was not told of when the thread died over it, and goes on with the next', async () => {
+      const dying = { run: () => Promise.reject(new Error('gone')), origin: () => Promise.reject(new Error('gone')) } as unknown as Pools;
+      transfers = new Transfers({ pools: dying, secret, clock, observation: { probe: null } as unknown as Observation });
+      await assert.rejects(read(0), /gone/);
+      for (let shard = 1; shard <= ORIGIN_FEW_REQUESTS; shard++) await assert.rejects(read(shard), /gone/);
+    });
   });
 });

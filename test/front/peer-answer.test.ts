@@ -168,6 +168,31 @@ describe('front/peer-answer', () => {
     assert.deepEqual(new Set(tiers.map(([tier]) => tier)), new Set(['origin']));
   });
 
+  it('sends who asks it as owner an owner\'s own bytes as they arrive, and others\' only once they are checked', async () => {
+    for (const role of ['owner', 'root'] as const) {
+      const answer = get(path({ role }));
+      const { id } = await at.hears('ask');
+      const place = at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 });
+      granted(id, place);
+      tiers.length = 0;
+      at.arena.setLength(0, 1_000, 1_000);
+      const arrive = async (to: number, sentBytes: number): Promise<void> => {
+        at.arena.bytes(0, 0, to).set(SMALL.subarray(0, to));
+        at.arena.setReceived(0, to);
+        at.doorbells.ringAll();
+        let turns = 0;
+        await until(() => tiers.reduce((sum, [, bytes]) => sum + bytes, 0) === sentBytes && ++turns > 4, `${sentBytes} bytes of ${to}`);
+      };
+      at.arena.setOwned(0, true);
+      await arrive(300, 300);
+      at.arena.setOwned(0, false);
+      await arrive(1_000, 300);
+      at.arena.setReleased(0, 1_000);
+      at.doorbells.ringAll();
+      assert.ok((await answer).body.equals(SMALL));
+    }
+  });
+
   it('answers with nothing but the word when that is all that is missing', async () => {
     const answer = get(path({ fromBytes: 1_000 }));
     granted((await at.hears('ask')).id, at.place(0, SMALL, 1_000), { checksum: WORD });

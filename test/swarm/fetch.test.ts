@@ -13,7 +13,7 @@ function asChild(agents = 8, roots = 1): Rig & { owner: string; fetch: ReturnTyp
 describe('swarm/fetch: the way of a shard', () => {
   it('asks the owner, follows its redirect, asks it for the checksum and reports', () => {
     const { effects, fetch, owner, members, swarm } = asChild();
-    assert.deepEqual({ ...effects.last('ask').ask }, { node: owner, as: 'owner', fromBytes: 0, exclude: [], hops: 0, load: 0, trusted: true, wrong: false, context: CONTEXT });
+    assert.deepEqual({ ...effects.last('ask').ask }, { node: owner, as: 'owner', fromBytes: 0, exclude: [], hops: 0, load: 0, trusted: true, context: CONTEXT });
     const parent = members.find(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)!.node;
     fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
     const second = effects.last('ask');
@@ -63,7 +63,7 @@ describe('swarm/fetch: the way of a shard', () => {
     fetch.settle(1, failure('PEER_UNREACHABLE'));
     assert.equal(made.effects.last('ask').ask.node, second);
     fetch.settle(2, { kind: 'miss' });
-    assert.deepEqual(made.effects.last('origin').ask, { fromBytes: 0, wrong: false, context: CONTEXT });
+    assert.deepEqual(made.effects.last('origin').ask, { fromBytes: 0, alone: false, context: CONTEXT });
     fetch.settle(3, data('aa', null));
     assert.deepEqual(made.effects.last('finished').result, { kind: 'done', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, checksum: 'aa', from: 'origin' });
     assert.equal(made.swarm.word(shard), undefined, 'nobody asked, so nothing is tracked');
@@ -77,7 +77,6 @@ describe('swarm/fetch: the way of a shard', () => {
     assert.deepEqual(made.effects.last('stat').ask.node, made.members[1]!.node);
     fetch.settleStat(2, { kind: 'stat', totalBytes: SHARD_BYTES, lengthBytes: SHARD_BYTES, word: 'bb' });
     assert.equal(made.effects.last('ask').ask.fromBytes, 0);
-    assert.equal(made.effects.last('ask').ask.wrong, true);
   });
 
   it('does not vouch for a prefix of others when it ends at the origin', () => {
@@ -85,7 +84,7 @@ describe('swarm/fetch: the way of a shard', () => {
     const shard = shardWhere(made.swarm, (rank) => rank[0] !== made.members[0]!.node);
     const fetch = made.swarm.want(shard, CONTEXT);
     fetch.settle(1, failure('PEER_BROKEN', 300_000));
-    assert.deepEqual(made.effects.last('origin').ask, { fromBytes: 0, wrong: false, context: CONTEXT });
+    assert.deepEqual(made.effects.last('origin').ask, { fromBytes: 0, alone: false, context: CONTEXT });
     made.swarm.setMembers(made.members);
     fetch.settle(2, failure('ORIGIN_BROKEN', 500_000));
     pass(made, 1000);
@@ -104,7 +103,7 @@ describe('swarm/fetch: lies', () => {
     assert.deepEqual(effects.last('stat').ask, { node: second.ask.node, parent: liar, report: 'lied' });
     assert.equal(swarm.peers().find(({ node }) => node === liar)!.condition, 'cooling');
     fetch.settleStat(effects.last('stat').attempt, { kind: 'busy', retryMs: 5 });
-    assert.deepEqual([effects.last('ask').ask.fromBytes, effects.last('ask').ask.wrong, effects.last('ask').ask.exclude.includes(liar)], [100_000, true, true]);
+    assert.deepEqual([effects.last('ask').ask.fromBytes, effects.last('ask').ask.exclude.includes(liar)], [100_000, true]);
 
     const other = swarm.want({ key: fetch.shard.key, index: fetch.shard.index + 1 }, CONTEXT);
     const asked = effects.last('ask');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { HOPS_MAX, TRACKER_IDLE_MS } from '../../lib/limits.ts';
+import { HOPS_MAX, TRACKER_IDLE_MS, TREE_FANOUT } from '../../lib/limits.ts';
 import { CONTEXT, data, failure, KEY, pass, request, rig, shardWhere } from './fixture.ts';
 
 describe('swarm/swarm', () => {
@@ -11,6 +11,18 @@ describe('swarm/swarm', () => {
     assert.equal(swarm.want({ ...shard }, null, request(shard, members[1]!.node)), fetch);
     assert.equal(effects.calls.length, 1);
     assert.equal(swarm.snapshot().fetches, 1);
+  });
+
+  it('passes shards on only where there is somebody, and reads several at once from the origin only where nobody is', () => {
+    for (const [agents, roots, inner] of [[1, 0, 0], [1, 1, 0], [2, 0, 1]] as const) {
+      const { swarm } = rig(agents, roots);
+      assert.equal(Array.from({ length: TREE_FANOUT }, (_, index) => swarm.isInner(index)).filter(Boolean).length, inner, `${agents} agents, ${roots} roots`);
+    }
+    for (const agents of [1, 2]) {
+      const { swarm, effects, members } = rig(agents, 0);
+      swarm.want(shardWhere(swarm, (rank) => rank[0] === members[0]!.node), CONTEXT);
+      assert.equal(effects.last('origin').ask.alone, agents === 1);
+    }
   });
 
   it('serves the first who ask as owner and sends the others to those', () => {

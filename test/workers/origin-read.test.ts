@@ -5,21 +5,33 @@ import { checksumOf } from '../../lib/io/checksum.ts';
 import { SHARD_BYTES, SLICE_FIRST_BYTES_MIN } from '../../lib/limits.ts';
 import type { OriginClient } from '../../lib/registry/origin.ts';
 import type { OriginSink } from '../../lib/registry/range-reader.ts';
-import { readFromOrigin, type OriginReadJob, type OriginReadResult } from '../../lib/workers/origin-read.ts';
+import { readFromOrigin, type OriginPart, type OriginReadJob, type OriginReadResult } from '../../lib/workers/origin-read.ts';
 import { transferTools } from './peer-server.ts';
 
 const SHARD = randomBytes(SHARD_BYTES);
-const JOB: OriginReadJob = { kind: 'origin', slot: 0, attempt: 1, shard: 1, fromBytes: 0, sliceBytes: 0, totalBytes: null, digest: null, url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' };
+const PART: OriginPart = { slot: 0, attempt: 1, shard: 1, fromBytes: 0, sliceBytes: 0 };
+const JOB: OriginReadJob = { kind: 'origin', parts: [PART], totalBytes: null, digest: null, url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' };
 
 describe('workers/origin-read', () => {
   let tools: ReturnType<typeof transferTools>;
   beforeEach(() => (tools = transferTools()));
 
-  /** Reads with an origin that does what `play` does with the sink. */
-  function read(play: (sink: OriginSink) => void, more: Partial<OriginReadJob> = {}): Promise<OriginReadResult> & { asked: unknown[] } {
+  /** Carries out a job with an origin that does what `play` does with the sink, for each request. */
+  async function readAll(play: (sink: OriginSink, request: number) => void, job: Partial<OriginReadJob>, asked: unknown[] = []): Promise<[OriginReadResult, OriginPart][]> {
+    const results: [OriginReadResult, OriginPart][] = [];
+    const origin = { readRange: async (target: unknown, span: unknown, sink: OriginSink) => (asked.push(target, span), play(sink, asked.length / 2)) } as unknown as OriginClient;
+    await readFromOrigin({ ...JOB, ...job }, origin, tools, (result, part) => results.push([result, part]));
+    return results;
+  }
+
+  /** The same for one part. */
+  function read(play: (sink: OriginSink) => void, { totalBytes = null, digest = null, ...part }: Partial<OriginPart & OriginReadJob> = {}): Promise<OriginReadResult> & { asked: unknown[] } {
     const asked: unknown[] = [];
-    const origin = { readRange: async (target: unknown, span: unknown, sink: OriginSink) => (asked.push(target, span), play(sink)) } as unknown as OriginClient;
-    return Object.assign(readFromOrigin({ ...JOB, ...more }, origin, tools), { asked });
+    const only = readAll(play, { totalBytes, digest, parts: [{ ...PART, ...part }] }, asked).then((results) => {
+      assert.equal(results.length, 1);
+      return results[0]![0];
+    });
+    return Object.assign(only, { asked });
   }
 
   const send = (sink: OriginSink, bytes: Uint8Array, totalBytes: number): void => {
@@ -140,5 +152,78 @@ describe('workers/origin-read', () => {
       seen.push(sink.stopped());
     }, { attempt: 2 });
     assert.deepEqual(seen, [false, true]);
+  });
+
+  describe('several parts', () => {
+    const TOTAL = 4 * SHARD_BYTES + 1_000;
+    const BLOB = Buffer.concat([SHARD, randomBytes(TOTAL - SHARD_BYTES)]);
+    const parts = [2, 3, 4].map((shard, at): OriginPart => ({ ...PART, slot: at, shard }));
+    const job = { parts, totalBytes: TOTAL };
+    beforeEach(() => (tools = transferTools(3)));
+    /** Sends the blob's bytes [fromBytes, toBytes) in pieces that do not end where shards do. */
+    const play = (sink: OriginSink, fromBytes: number, toBytes = TOTAL): void => {
+      sink.head({ totalBytes: TOTAL, startBytes: fromBytes, lengthBytes: TOTAL - fromBytes });
+      for (let at = fromBytes; at < toBytes; at += 300_000) sink.data(BLOB.subarray(at, Math.min(toBytes, at + 300_000)));
+    };
+    const spans = (asked: unknown[]): [number, number][] => asked.filter((_, index) => index % 2 === 1).map((span) => [(span as { offsetBytes: number }).offsetBytes, (span as { lengthBytes: number }).lengthBytes]);
+    const shardOf = (index: number): Buffer => BLOB.subarray(index * SHARD_BYTES, Math.min(TOTAL, (index + 1) * SHARD_BYTES));
+    const done = (index: number): OriginReadResult => ({ kind: 'data', totalBytes: TOTAL, lengthBytes: shardOf(index).length, checksum: checksumOf(shardOf(index)).toString('hex') });
+
+    it('come in one request, each in its slot, and each is told of when it is there', async () => {
+      const asked: unknown[] = [];
+      const told: number[] = [];
+      const origin = { readRange: async (_: unknown, span: unknown, sink: OriginSink) => (asked.push(_, span), play(sink, 2 * SHARD_BYTES, 3 * SHARD_BYTES + 5), told.push(-1), sink.data(BLOB.subarray(3 * SHARD_BYTES + 5))) } as unknown as OriginClient;
+      const results: OriginReadResult[] = [];
+      await readFromOrigin({ ...JOB, ...job }, origin, tools, (result, part) => (results.push(result), told.push(part.shard)));
+      assert.deepEqual(told, [2, -1, 3, 4], 'the first before the rest was there');
+      assert.deepEqual(results, [2, 3, 4].map(done));
+      assert.deepEqual(spans(asked), [[2 * SHARD_BYTES, 3 * SHARD_BYTES]]);
+      for (const { slot, shard } of parts) {
+        assert.ok(Buffer.from(tools.arena.bytes(slot, 0, shardOf(shard).length)).equals(shardOf(shard)));
+        assert.deepEqual([tools.arena.released(slot), tools.arena.length(slot), tools.arena.total(slot)], [shardOf(shard).length, shardOf(shard).length, TOTAL]);
+      }
+    });
+
+    it('are put in place without a step over a slot\'s end', async () => {
+      const results = await readAll((sink) => {
+        sink.head({ totalBytes: TOTAL, startBytes: 2 * SHARD_BYTES, lengthBytes: TOTAL - 2 * SHARD_BYTES });
+        for (let at = 2 * SHARD_BYTES; at < TOTAL; ) {
+          const room = sink.room(700_000);
+          const bytes = BLOB.subarray(at, Math.min(TOTAL, at + room.length));
+          room.set(bytes);
+          sink.placed(bytes.length);
+          at += bytes.length;
+        }
+      }, job);
+      assert.deepEqual(results.map(([result]) => result), [2, 3, 4].map(done));
+    });
+
+    it('fail together from where the origin broke off', async () => {
+      const results = await readAll((sink) => play(sink, 2 * SHARD_BYTES, 3 * SHARD_BYTES + 777), job);
+      assert.deepEqual(results.map(([result]) => (result.kind === 'failed' ? [result.error.code, result.receivedBytes] : result.kind)), ['data', ['ORIGIN_BROKEN', 777], ['ORIGIN_BROKEN', 0]]);
+    });
+
+    it('that nobody wants any more are left out, and the rest is asked for anew', async () => {
+      const asked: unknown[] = [];
+      tools.arena.cancel(1, 1);
+      const before = await readAll((sink, request) => play(sink, (request === 1 ? 2 : 4) * SHARD_BYTES, request === 1 ? 3 * SHARD_BYTES : TOTAL), job, asked);
+      assert.deepEqual(before.map(([result]) => (result.kind === 'failed' ? result.error.code : 'data')), ['data', 'CANCELLED', 'data']);
+      assert.deepEqual(spans(asked), [[2 * SHARD_BYTES, SHARD_BYTES], [4 * SHARD_BYTES, SHARD_BYTES]]);
+    });
+
+    it('are broken off when the one at hand is not wanted any more, and the rest is asked for anew', async () => {
+      const asked: unknown[] = [];
+      const results = await readAll((sink, request) => {
+        if (request === 1) {
+          play(sink, 2 * SHARD_BYTES, 2 * SHARD_BYTES + 600_000);
+          tools.arena.cancel(0, 1);
+          assert.ok(sink.stopped());
+          throw new ShoalError('CANCELLED', 'not wanted any more');
+        }
+        play(sink, 3 * SHARD_BYTES);
+      }, job, asked);
+      assert.deepEqual(results.map(([result]) => (result.kind === 'failed' ? [result.error.code, result.receivedBytes] : 'data')), [['CANCELLED', 600_000], 'data', 'data']);
+      assert.deepEqual(spans(asked), [[2 * SHARD_BYTES, 3 * SHARD_BYTES], [3 * SHARD_BYTES, 2 * SHARD_BYTES]]);
+    });
   });
 });

@@ -1,0 +1,122 @@
+import { ORIGIN_FEW_REQUESTS, ORIGIN_IN_ORDER_REQUESTS_MAX, ORIGIN_REQUEST_SHARDS_MAX, ORIGIN_REQUESTS_MAX } from '../limits.ts';
+
+/** A shard to be read from the origin. */
+export interface OriginWant {
+  /** The blob and the way to it: shards of one series can come in one request. */
+  readonly series: string;
+  readonly index: number;
+  /** Whether it may come in one request with others: it is wanted whole, in order, and is known to exist. */
+  readonly shares: boolean;
+}
+
+/** How much one node asks of the origin at once. */
+export interface OriginLimits {
+  requests: number;
+  /** Of one series, as far as its shards may share. */
+  inOrderRequests: number;
+  /** With fewer of a series under way no shard of it waits for others to go with. */
+  fewRequests: number;
+  requestShards: number;
+}
+
+export const originLimits: OriginLimits = { requests: ORIGIN_REQUESTS_MAX, inOrderRequests: ORIGIN_IN_ORDER_REQUESTS_MAX, fewRequests: ORIGIN_FEW_REQUESTS, requestShards: ORIGIN_REQUEST_SHARDS_MAX };
+
+/** What is under way or waits of one series. */
+interface Series {
+  requests: number;
+  /** How many wants have which index: an abandoned read of a shard may end after the next one has begun. */
+  readonly wants: Map<number, number>;
+}
+
+/**
+ * Whose turn it is at the origin. So many requests are under way at once. Shards of a blob that follow on each other go in one request, as
+ * a registry's work for a range is much the same whether it is of two megabytes or of eight: while others of a
+ * series are under way, one that goes on from them waits until it makes up a whole request with those behind it.
+ */
+export class OriginQueue<Want extends OriginWant> {
+  readonly #begin: (together: readonly Want[]) => void;
+  readonly #soon: (run: () => void) => void;
+  readonly #limits: OriginLimits;
+  /** In order of arrival. `goesOn`: the shard before was waited for, too, or under way. */
+  readonly #waiting: { want: Want; goesOn: boolean }[] = [];
+  readonly #series = new Map<string, Series>();
+  #requests = 0;
+  #looksSoon = false;
+
+  /**
+   * `begin` sends one request, for the shards of `together` in this order; it is answered with one `over`. `soon` calls back once all that
+   * is wanted at this moment has been added.
+   */
+  constructor(begin: (together: readonly Want[]) => void, soon: (run: () => void) => void, limits = originLimits) {
+    this.#begin = begin;
+    this.#soon = soon;
+    this.#limits = limits;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  add(want: Want): void {
+    let series = this.#series.get(want.series);
+    if (series === undefined) this.#series.set(want.series, (series = { requests: 0, wants: new Map() }));
+    series.wants.set(want.index, (series.wants.get(want.index) ?? 0) + 1);
+    this.#waiting.push({ want, goesOn: series.wants.has(want.index - 1) });
+    this.#lookSoon();
+  }
+
+  /** The request for `together` has ended, one way or the other. */
+  over(together: readonly Want[]): void {
+    const name = together[0]!.series;
+    const series = this.#series.get(name)!;
+    this.#requests--;
+    series.requests--;
+    for (const { index } of together) {
+      const left = series.wants.get(index)! - 1;
+      if (left === 0) series.wants.delete(index);
+      else series.wants.set(index, left);
+    }
+    if (series.wants.size === 0) this.#series.delete(name);
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
+    if (this.#looksSoon) return;
+    this.#looksSoon = true;
+    this.#soon(() => {
+      this.#looksSoon = false;
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    for (let at = 0; at < this.#waiting.length && this.#requests < this.#limits.requests; ) {
+      const together = this.#together(this.#waiting[at]!);
+      if (together === null) {
+        at++;
+        continue;
+      }
+      for (const want of together) this.#waiting.splice(this.#waiting.findIndex((waiting) => waiting.want === want), 1);
+      this.#requests++;
+      this.#series.get(together[0]!.series)!.requests++;
+      this.#begin(together);
+      at = 0;
+    }
+  }
+
+  /** What is to go in one request from `first` on; null: not yet. */
+  #together({ want: first, goesOn }: { want: Want; goesOn: boolean }): Want[] | null {
+    if (!first.shares) return [first];
+    const { inOrderRequests, fewRequests, requestShards } = this.#limits;
+    const { requests, wants } = this.#series.get(first.series)!;
+    if (requests >= inOrderRequests) return null;
+    const together = [first];
+    while (together.length < requestShards) {
+      const index = first.index + together.length;
+      const next = wants.has(index) ? this.#waiting.find(({ want }) => want.shares && want.index === index && want.series === first.series) : undefined;
+      if (next === undefined) break;
+      together.push(next.want);
+    }
+    return requests < fewRequests || !goesOn || together.length === requestShards ? together : null;
+  }
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { OriginQueue, type OriginWant } from '../../lib/swarm/origin-queue.ts';
+
+const LIMITS = { requests: 6, inOrderRequests: 4, fewRequests: 2, requestShards: 3 };
+
+describe('swarm/origin-queue', () => {
+  let begun: OriginWant[][];
+  let soon: (() => void)[];
+  let queue: OriginQueue<OriginWant>;
+
+  beforeEach(() => {
+    [begun, soon] = [[], []];
+    queue = new OriginQueue((together) => begun.push([...together]), (look) => soon.push(look), LIMITS);
+  });
+
+  /** All that is wanted at this moment has been said. */
+  function settle(): void {
+    for (const look of soon.splice(0)) look();
+  }
+  function want(indices: readonly number[], series = 'a', shares = true): void {
+    for (const index of indices) queue.add({ series, index, shares });
+    settle();
+  }
+  function end(...requests: number[]): void {
+    for (const request of requests) queue.over(begun[request]!);
+    settle();
+  }
+  const asked = (): string[] => begun.map((together) => together.map(({ series, index }) => `${series}${index}`).join(' '));
+  const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, at) => from + at);
+
+  it('sends what follows on each other in one request, up to its measure, and never two series or a gap', () => {
+    want([0, 1, 2, 3, 5]);
+    want([4], 'b');
+    assert.deepEqual(asked(), ['a0 a1 a2', 'a3', 'a5', 'b4']);
+  });
+
+  it('sends each by itself where they may not share, as many at once as are allowed, the rest in order', () => {
+    want(range(0, 9), 'a', false);
+    assert.deepEqual(asked(), ['a0', 'a1', 'a2', 'a3', 'a4', 'a5']);
+    assert.equal(queue.waiting, 3);
+    end(3, 0);
+    assert.deepEqual(asked().slice(6), ['a6', 'a7']);
+  });
+
+  it('leaves turns to others beside a blob read in order', () => {
+    want(range(0, 15));
+    assert.deepEqual(asked(), ['a0 a1 a2', 'a3 a4 a5', 'a6 a7 a8', 'a9 a10 a11']);
+    want([7, 70], 'b', false);
+    assert.deepEqual(asked().slice(4), ['b7', 'b70']);
+    end(1);
+    assert.deepEqual(asked().slice(6), ['a12 a13 a14']);
+  });
+
+  it('waits with one that goes on from others under way until it makes up a request, or few are left', () => {
+    want(range(0, 7));
+    assert.deepEqual(asked(), ['a0 a1 a2', 'a3 a4 a5'], 'a6 goes on from a5');
+    want([7]);
+    assert.equal(begun.length, 2);
+    want([8]);
+    assert.deepEqual(asked().slice(2), ['a6 a7 a8']);
+    want([9]);
+    end(0);
+    assert.equal(queue.waiting, 1, 'two are under way still');
+    end(1);
+    assert.deepEqual(asked().slice(3), ['a9']);
+  });
+
+  it('does not wait with one that begins anew', () => {
+    want(range(0, 9));
+    want([50]);
+    assert.deepEqual(asked(), ['a0 a1 a2', 'a3 a4 a5', 'a6 a7 a8', 'a50']);
+  });
+
+  it('comes to an end with whatever is wanted in whatever order, each shard once, even twice the same', () => {
+    let seed = 7;
+    const random = (below: number): number => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below;
+    const wanted: string[] = [];
+    const ended = new Set<number>();
+    for (let step = 0; step < 5_000; step++) {
+      const [series, index] = ['abc'[random(3)]!, random(40)];
+      if (step < 2_000) {
+        wanted.push(`${series}${index}`);
+        want([index], series, random(4) > 0);
+      }
+      const under = [...begun.keys()].filter((at) => !ended.has(at));
+      assert.ok(under.length <= LIMITS.requests);
+      if (under.length > 0 && random(2) === 0) {
+        const at = under[random(under.length)]!;
+        ended.add(at);
+        end(at);
+      }
+    }
+    assert.equal(queue.waiting, 0);
+    assert.deepEqual(begun.flat().map(({ series, index }) => `${series}${index}`).sort(), wanted.sort());
+  });
+});
