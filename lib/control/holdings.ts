@@ -33,7 +33,7 @@ export class Holdings {
     const shards = shardCount(totalBytes);
     const missing: number[] = [];
     for (let shard = 0; shard < shards && missing.length < HOLD_SHARDS_AT_ONCE - this.#underWay; shard++) if (!this.#loader.has(key, shard)) missing.push(shard);
-    const way = { origin, sliceBytes: 0, digest: key.startsWith('sha256:') ? key : null, requestId, onBehalf: null };
+    const way = { origin, sliceBytes: null, digest: key.startsWith('sha256:') ? key : null, requestId, onBehalf: null };
     let error: WireError | null = null;
     await this.#settled(missing, (shard, interest) => this.#loader.want(key, shard, way, interest), (failed) => (error = failed.toWire()));
     let held = 0;

@@ -38,8 +38,8 @@ export interface Interest {
 /** How to get a shard that is not here: the ways to the origin its askers brought along. */
 export interface Way {
   origin: OriginContext | null;
-  /** Where in the shard the asker begins to read: from the origin that comes first. */
-  sliceBytes: number;
+  /** Where in the shard the asker begins to read: from the origin that comes first. null: the shard is brought ahead, nobody waits for it yet. */
+  sliceBytes: number | null;
   digest: string | null;
   requestId: string;
   /** The other node's request on whose behalf the shard is fetched, when that is why. */

@@ -61,7 +61,7 @@ export class ReadAhead {
     let hasEntered = false;
     const leave = layers.enter(key, () => {
       hasEntered = true;
-      if (!isOver) loader.want(key, shard, way, interest);
+      if (!isOver) loader.want(key, shard, { ...way, sliceBytes: null }, interest);
     });
     // What has to wait for its turn among the layers comes too late to be ahead of anything.
     if (!hasEntered) over();

@@ -194,7 +194,8 @@ class Stream {
       placed: (resident, cold) => this.#placed(resident, cold),
       failed: (error) => this.#failed(shard, error),
     };
-    const way = shard === this.#request.shard ? { ...this.#way, sliceBytes: this.#request.sliceBytes } : this.#way;
+    const sliceBytes = shard > this.#shard ? null : shard === this.#request.shard ? this.#request.sliceBytes : 0;
+    const way = { ...this.#way, sliceBytes };
     const resident = this.#parts.loader.want(this.#request.blob.key, shard, way, interest);
     if (this.#closed) this.#parts.loader.drop(resident, interest);
     else this.#held.set(shard, { resident, interest });

@@ -32,7 +32,7 @@ export interface Filling {
 interface OriginRead extends OriginWant {
   way: OriginContext;
   filling: Filling;
-  sliceBytes: number;
+  sliceBytes: number | null;
   settle: { resolve: (result: OriginReadResult) => void; reject: (error: unknown) => void };
 }
 
@@ -63,11 +63,11 @@ export class Transfers {
   }
 
   /**
-   * Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there somebody waits. `alone`: it may come in one
-   * request with others (see OriginAsk).
+   * Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there somebody waits. Where nobody does (null) and
+   * the node is `alone` (see OriginAsk), it may come in one request with others.
    */
-  origin(way: OriginContext, filling: Filling, { sliceBytes, alone }: { sliceBytes: number; alone: boolean }): Promise<OriginReadResult> {
-    const shares = alone && filling.fromBytes === 0 && sliceBytes === 0 && filling.totalBytes !== null;
+  origin(way: OriginContext, filling: Filling, { sliceBytes, alone }: { sliceBytes: number | null; alone: boolean }): Promise<OriginReadResult> {
+    const shares = alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null;
     return new Promise((resolve, reject) => {
       this.#atOrigin.add({ series: `${way.url} ${way.authorization ?? ''}`, index: filling.shard, shares, way, filling, sliceBytes, settle: { resolve, reject } });
     });
@@ -77,7 +77,7 @@ export class Transfers {
   async #readTogether(together: readonly OriginRead[]): Promise<void> {
     const { pools, clock, observation } = this.#parts;
     const { way, filling } = together[0]!;
-    const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({ slot, attempt, shard, fromBytes, sliceBytes }));
+    const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({ slot, attempt, shard, fromBytes, sliceBytes: sliceBytes ?? 0 }));
     let startMs = clock.nowMs();
     let told = 0;
     try {

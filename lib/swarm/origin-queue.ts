@@ -5,7 +5,7 @@ export interface OriginWant {
   /** The blob and the way to it: shards of one series can come in one request. */
   readonly series: string;
   readonly index: number;
-  /** Whether it may come in one request with others: it is wanted whole, in order, and is known to exist. */
+  /** Whether it may come in one request with others: it is wanted whole, nobody waits for it yet, and it is known to exist. */
   readonly shares: boolean;
 }
 

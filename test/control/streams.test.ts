@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../../lib/errors.ts';
-import { ABORT_GRACE_MS, FINISH_SHARD_MS, FRESH_SLOT_MS } from '../../lib/limits.ts';
+import { ABORT_GRACE_MS, FINISH_SHARD_MS, FRESH_SLOT_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import { settled, KEY, OTHER_KEY } from './fixture.ts';
 import { BLOB, streamFixture } from './stream-fixture.ts';
 
@@ -46,6 +46,14 @@ describe('control/streams', () => {
     await settled();
     assert.deepEqual(at.replies.map((reply) => reply.kind), ['refused']);
     assert.deepEqual(at.facts.origins(KEY).map(({ authorization }) => authorization), ['Bearer t'], 'a refused credential is not used for others');
+  });
+
+  it('says of each shard where in it somebody waits, or that nobody does yet', async () => {
+    const at = streamFixture();
+    at.facts.setTotal(KEY, 10 * SHARD_BYTES);
+    at.open({ shard: 1, sliceBytes: 700 });
+    await settled();
+    assert.deepEqual(at.fills.slice(0, 3).map(({ resident, way }) => [resident.shard, way.sliceBytes]), [[1, 700], [2, null], [3, null]]);
   });
 
   it('answers from what it remembers of the right, without asking', async () => {

@@ -89,8 +89,8 @@ describe('control/transfers', () => {
   });
 
   describe('alone in the swarm', () => {
-    const read = (shard: number, more: { fromBytes?: number; sliceBytes?: number } = {}): Promise<OriginReadResult> =>
-      transfers.origin(ORIGIN, { ...FILLING, slot: shard, shard, fromBytes: more.fromBytes ?? 0, totalBytes: 100 * SHARD_BYTES }, { sliceBytes: more.sliceBytes ?? 0, alone: true });
+    const read = (shard: number, { fromBytes = 0, sliceBytes = null }: { fromBytes?: number; sliceBytes?: number | null } = {}): Promise<OriginReadResult> =>
+      transfers.origin(ORIGIN, { ...FILLING, slot: shard, shard, fromBytes, totalBytes: 100 * SHARD_BYTES }, { sliceBytes, alone: true });
     const asked = (): number[][] => jobs.map((job) => (job.kind === 'origin' ? job.parts.map(({ shard }) => shard) : []));
 
     it('asks for shards that follow on each other in one request, and settles each as it comes', async () => {
@@ -111,12 +111,13 @@ describe('control/transfers', () => {
       ]);
     });
 
-    it('but by itself what is begun already, or of which somebody waits for a later part', async () => {
+    it('but by itself what is begun already, or what somebody waits for', async () => {
       void read(0, { fromBytes: 5 });
       void read(1);
       void read(2, { sliceBytes: 700_000 });
+      void read(3, { sliceBytes: 0 });
       await settled();
-      assert.deepEqual(asked(), [[0], [1], [2]]);
+      assert.deepEqual(asked(), [[0], [1], [2], [3]]);
     });
 
     it('rejects what was not told of when the thread died over it, and goes on with the next', async () => {
