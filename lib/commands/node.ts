@@ -1,5 +1,4 @@
 import { writeSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
 import { loadConfig } from '../config/load.ts';
 import type { Config, NodeMode } from '../config/schema.ts';
 import { DRAIN_DEADLINE_MS, DRAIN_OVERTIME_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
@@ -40,8 +39,6 @@ function dieAtOnce(error: Error): void {
 }
 
 const startLazily: StartNode = async (config, options) => {
-  // The main thread has no resourceLimits. Its young generation would grow by doubling, the last time after minutes, to 48 MB.
-  setFlagsFromString('--semi-space-growth-factor=1');
   // Read once, when uWebSockets.js is loaded.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
   const { startNode } = await import('../node.ts');

@@ -5,6 +5,7 @@ import { Channel } from '../workers/channel.ts';
 import type { ControlMessage, FrontMessage, FrontStart } from '../workers/messages.ts';
 import { THREAD_OPTIONS } from '../workers/thread-options.ts';
 import type { FrontDesk } from './control.ts';
+import { holdYoungGeneration } from './young-generation.ts';
 
 /** One front thread and control's link to it. */
 export interface Front {
@@ -44,6 +45,7 @@ export function startFront(start: FrontStart, desk: (send: Front['send']) => Fro
     const channel = new Channel<ControlMessage, FrontMessage>(port1, (message) => {
       if (message.kind === 'listening') {
         clearTimeout(timer);
+        holdYoungGeneration();
         resolve(front);
       } else if (message.kind === 'failed') fail(ShoalError.fromWire(message.error));
       else if (message.kind === 'drained') channel.close();

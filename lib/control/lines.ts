@@ -2,6 +2,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import { Channel } from '../workers/channel.ts';
 import type { LineJob, LineResult, LineStart } from '../workers/line.ts';
+import { holdYoungGeneration } from './young-generation.ts';
 
 interface Waiting {
   heard?: ((part: unknown) => void) | undefined;
@@ -105,6 +106,7 @@ export class Lines<Job> {
   #settle(line: Line<Job>, settled: LineResult): void {
     if ('serves' in settled) {
       line.serves = true;
+      holdYoungGeneration();
       return this.#next();
     }
     const waiting = line.underWay.get(settled.id);

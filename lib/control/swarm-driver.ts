@@ -307,6 +307,14 @@ export class SwarmDriver {
   }
 }
 
+/** Named once for each way, and not once for each of its shards: a digest costs as much as a message to another thread. */
+const originWays = new WeakMap<OriginContext, OriginWay>();
+
 function originWay(origin: OriginContext): OriginWay {
-  return { id: createHash('sha256').update(`${origin.url}\n${origin.authorization ?? ''}`).digest('base64'), origin };
+  let way = originWays.get(origin);
+  if (way === undefined) {
+    way = { id: createHash('sha256').update(`${origin.url}\n${origin.authorization ?? ''}`).digest('base64'), origin };
+    originWays.set(origin, way);
+  }
+  return way;
 }
