@@ -9,7 +9,8 @@ import { SHARD_BYTES } from '../lib/limits.ts';
 import { makeLayer } from './pipeline/layers.ts';
 import { Line } from './pipeline/line.ts';
 import { pull } from './pipeline/pull.ts';
-import { REPOSITORY, startDockerRegistry, startEmbeddedRegistry } from './pipeline/registries.ts';
+import { REPOSITORY, startDockerRegistry, startEmbeddedRegistry, TAG } from './pipeline/registries.ts';
+import { pullWithSkopeo } from './pipeline/skopeo.ts';
 import { Pattern } from './pread/pattern.ts';
 import { parseTarget } from './pread/target.ts';
 import { processSeconds, residentBytes, threadSeconds } from './processor-time.ts';
@@ -37,7 +38,8 @@ const LOOKED_AT_BYTES = 4096;
 
 interface Run {
   seconds: number;
-  firstByteSeconds: number;
+  /** null: not known, of skopeo. */
+  firstByteSeconds: number | null;
   /** Of the node next to the client, per stage and in all; empty for the direct way. */
   stages: Map<string, number>;
   cpuSeconds: number;
@@ -48,6 +50,7 @@ interface Run {
 const options = new Command('pipeline')
   .description('what a cold pull takes and costs, held against the direct one')
   .addOption(new Option('--registry <kind>', 'which one').choices(['docker', 'embedded']).default('docker'))
+  .addOption(new Option('--client <kind>', 'reader: takes the bytes and leaves them; skopeo: checks digests and writes, as container runtimes do').choices(['reader', 'skopeo']).default('reader'))
   .option('--line <megabits>', 'put the docker registry behind a line of so many Mbit/s (a network namespace; needs root)')
   .option('--megabytes <n>', 'size of all layers together, MiB', '1024')
   .option('--layers <n>', 'layers pulled at once', '1')
@@ -58,8 +61,9 @@ const options = new Command('pipeline')
   .option('--profile <dir>', 'leave profiles of every thread of every node there')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ registry: 'docker' | 'embedded'; line?: string; megabytes: string; layers: string; memory: string; ways: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
+  .opts<{ registry: 'docker' | 'embedded'; client: 'reader' | 'skopeo'; line?: string; megabytes: string; layers: string; memory: string; ways: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
 
+if (options.client === 'skopeo' && options.registry !== 'docker') throw new Error('--client skopeo: only with --registry docker, which has a whole image');
 const totalBytes = Number(options.megabytes) * 2 ** 20;
 const gigabytes = totalBytes / 1e9;
 const warmLayer = makeLayer(1, WARM_BYTES);
@@ -77,7 +81,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 process.setMaxListeners(100); // Each process under test has one on our exit.
 const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
 const line = options.line === undefined ? null : new Line(Number(options.line));
-const registry = options.registry === 'docker' ? await startDockerRegistry(dir, [warmLayer, ...layers], line) : await startEmbeddedRegistry([warmLayer, ...layers]);
+const registry = options.registry === 'docker' ? await startDockerRegistry(dir, warmLayer, layers, line) : await startEmbeddedRegistry([warmLayer, ...layers]);
 try {
   for (let run = 0; run < Number(options.runs); run++) {
     for (const [index, setup] of setups.entries()) runs[index]!.push(await measure(setup, run));
@@ -114,7 +118,7 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
     const registryBefore = processSeconds(registry.process.pid) ?? 0;
     const cpuBefore = pid === null ? 0 : (processSeconds(pid) ?? 0);
     const startMs = performance.now();
-    const pulled = await Promise.all(layers.map(read));
+    const pulled = options.client === 'skopeo' ? await pullWithSkopeo(`${new URL(prefix).host}/${REPOSITORY}:${TAG}`, join(dir, String(run), 'pulled')) : await Promise.all(layers.map(read));
     const seconds = (performance.now() - startMs) / 1000;
     const cpuSeconds = pid === null ? 0 : (processSeconds(pid) ?? 0) - cpuBefore;
     const registryCpuSeconds = (processSeconds(registry.process.pid) ?? 0) - registryBefore;
@@ -128,7 +132,7 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
       stages.set('checksum', checksum);
       stages.set('receive', (stages.get('receive') ?? 0) - checksum);
     }
-    return { seconds, firstByteSeconds: pulled[0]!.firstByteSeconds, stages, cpuSeconds, registryCpuSeconds, residentBytes: pid === null ? 0 : (residentBytes(pid)?.maxBytes ?? 0) };
+    return { seconds, firstByteSeconds: pulled === undefined ? null : pulled[0]!.firstByteSeconds, stages, cpuSeconds, registryCpuSeconds, residentBytes: pid === null ? 0 : (residentBytes(pid)?.maxBytes ?? 0) };
   } finally {
     await Promise.all(nodes.map((node) => node.process.stop()));
     await rm(join(dir, String(run)), { recursive: true, force: true });
@@ -149,7 +153,7 @@ const rows = setups.map(({ way, memory }, index) => {
     way,
     memoryMiB: way === 'direct' ? null : memory,
     gigabytesPerSecond: of((run) => gigabytes / run.seconds),
-    firstByteMs: of((run) => run.firstByteSeconds * 1000),
+    firstByteMs: options.client === 'skopeo' ? null : of((run) => (run.firstByteSeconds ?? Number.NaN) * 1000),
     /** Time against the direct pull of the same turn. */
     timesDirect: median(runs[index]!.map((run, turn) => run.seconds / (runs[0]![turn]?.seconds ?? Number.NaN))),
     cpuSecondsPerGB: way === 'direct' ? null : of((run) => run.cpuSeconds / gigabytes),
@@ -159,12 +163,12 @@ const rows = setups.map(({ way, memory }, index) => {
   };
 });
 if (options.json === true) {
-  console.log(JSON.stringify({ registry: options.registry, lineMegabits: line === null ? null : Number(options.line), totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
+  console.log(JSON.stringify({ registry: options.registry, client: options.client, lineMegabits: line === null ? null : Number(options.line), totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
 } else {
   const head = ['way', 'arena MiB', 'GB/s', 'time / direct', 'first byte ms', 'CPU-s/GB', ...STAGES, 'resident MB', 'registry CPU-s/GB'];
   const table = new Table({ head, colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')), style: { head: [], border: [], compact: true } });
   for (const { way, memoryMiB, gigabytesPerSecond, timesDirect, firstByteMs, cpuSecondsPerGB, stages, residentMaxMB, registryCpuSecondsPerGB } of rows) {
-    table.push([way, memoryMiB ?? '', gigabytesPerSecond.toFixed(2), timesDirect.toFixed(2), firstByteMs.toFixed(1), cpuSecondsPerGB?.toFixed(2) ?? '', ...STAGES.map((name) => stages?.[name]?.toFixed(3) ?? ''), residentMaxMB ?? '', registryCpuSecondsPerGB.toFixed(2)]);
+    table.push([way, memoryMiB ?? '', gigabytesPerSecond.toFixed(2), timesDirect.toFixed(2), firstByteMs?.toFixed(1) ?? '', cpuSecondsPerGB?.toFixed(2) ?? '', ...STAGES.map((name) => stages?.[name]?.toFixed(3) ?? ''), residentMaxMB ?? '', registryCpuSecondsPerGB.toFixed(2)]);
   }
   console.log(table.toString());
 }

@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { BenchOrigin } from '../../native-bench/origin.ts';
+import { makeLayer } from '../../native-bench/pipeline/layers.ts';
 import { pull } from '../../native-bench/pipeline/pull.ts';
+import { REPOSITORY, startDockerRegistry, TAG } from '../../native-bench/pipeline/registries.ts';
+import { pullWithSkopeo } from '../../native-bench/pipeline/skopeo.ts';
 import { Pattern } from '../../native-bench/pread/pattern.ts';
 import { parseTarget } from '../../native-bench/pread/target.ts';
 import { drawRows } from '../../native-bench/vs/picture.ts';
+import { needs } from '../programs.ts';
 
 const TOTAL_BYTES = 5_000_000;
 
@@ -33,6 +40,27 @@ describe('bench: a whole pull', () => {
     const wrong = new Pattern(6);
     await assert.rejects(pull(parseTarget(url, false), TOTAL_BYTES, (bytes, offsetBytes) => wrong.holds(bytes, offsetBytes)), /wrong bytes/);
     await assert.rejects(pull(parseTarget('http://127.0.0.1:1/', false), TOTAL_BYTES, () => true), /ECONNREFUSED/);
+  });
+});
+
+describe('bench: a pull as runtimes do it', () => {
+  it('brings the layers of the image, each with its digest, and nothing of what only warms', async function () {
+    needs(this, 'docker-registry', 'skopeo');
+    const dir = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
+    const layers = [makeLayer(2, 300_000), makeLayer(3, 200_000)];
+    const warm = makeLayer(1, 1000);
+    const registry = await startDockerRegistry(dir, warm, layers, null);
+    try {
+      const image = `${new URL(registry.url).host}/${REPOSITORY}`;
+      await pullWithSkopeo(`${image}:${TAG}`, join(dir, 'pulled'));
+      const files = await readdir(join(dir, 'pulled'));
+      assert.deepEqual(layers.map(({ digest }) => files.includes(digest.slice('sha256:'.length))), [true, true]);
+      assert.ok(!files.includes(warm.digest.slice('sha256:'.length)));
+      await assert.rejects(pullWithSkopeo(`${image}:none`, join(dir, 'none')), /manifest unknown/);
+    } finally {
+      await registry.process.stop();
+      await rm(dir, { recursive: true, force: true });
+    }
   });
 });
 
