@@ -1,6 +1,7 @@
 import { ShoalError } from '../errors.ts';
 import { GRANT_MS_MAX } from '../limits.ts';
 import type { AccessLedger, AccessRequest } from '../registry/access.ts';
+import type { TypeSource } from '../registry/manifest.ts';
 import type { Outages } from '../registry/outages.ts';
 import type { CounterName } from '../telemetry/metrics-list.ts';
 import type { BlobName } from '../workers/messages.ts';
@@ -95,8 +96,8 @@ export class Gate {
   }
 
   /** A manifest of the repository says which blobs it holds. */
-  noteManifest(scope: string, manifest: Uint8Array): void {
-    this.#parts.ledger.noteManifest(scope, manifest);
+  noteManifest(scope: string, manifest: Uint8Array, contentType: string, source: TypeSource): void {
+    this.#parts.ledger.noteManifest(scope, manifest, contentType, source);
   }
 
   async #ask(blob: BlobName, authorization: string | null): Promise<void> {

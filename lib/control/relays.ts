@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { ociErrorBody, ShoalError, type WireError } from '../errors.ts';
 import { MANIFEST_TYPES_MAX } from '../limits.ts';
 import { isDown } from '../registry/access.ts';
-import { manifestsOf } from '../registry/manifest.ts';
+import { manifestsOf, type TypeSource } from '../registry/manifest.ts';
 import { admits, isMediaType, isSchema1, namesEveryForm } from '../registry/media.ts';
 import { isSha256 } from '../registry/names.ts';
 import type { Outages } from '../registry/outages.ts';
@@ -48,8 +48,8 @@ interface Asked {
  */
 export class Relays {
   readonly #parts: RelayParts;
-  /** Content-Type of manifests, by `<scope> <digest>`. */
-  readonly #types = new LRUCache<string, string>({ max: MANIFEST_TYPES_MAX });
+  /** Content-Type of manifests and who said so, by `<scope> <digest>`. */
+  readonly #types = new LRUCache<string, { contentType: string; source: TypeSource }>({ max: MANIFEST_TYPES_MAX });
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
@@ -95,14 +95,16 @@ export class Relays {
   async #kept(asked: Asked, request: RelayRequest): Promise<RelayedAnswer | null> {
     const { gate, manifests, memory, outages, count } = this.#parts;
     const { scope, reference, authorization, accept } = asked;
-    const contentType = isSha256(reference) ? this.#types.get(`${scope} ${reference}`) : undefined;
+    const type = isSha256(reference) ? this.#types.get(`${scope} ${reference}`) : undefined;
     const isConditional = 'if-none-match' in request.headers || 'if-modified-since' in request.headers;
-    if (contentType === undefined || isConditional || !admits(accept, contentType) || !gate.mayHave(scope, authorization, reference)) return null;
+    if (type === undefined) return null;
+    const { contentType, source } = type;
+    if (isConditional || !admits(accept, contentType) || !gate.mayHave(scope, authorization, reference)) return null;
     const origin = { url: request.url, upstreamHost: request.upstreamHost, authorization, accept: contentType };
     const body = await manifests.read(reference, { origin, sliceBytes: 0, digest: reference, requestId: request.requestId, onBehalf: null });
     if (body === null) return null;
     count('manifest.swarm');
-    this.#took(scope, body);
+    this.#took(scope, body, contentType, source);
     memory.holds(scope, { digest: reference, contentType });
     return manifestAnswer(request, reference, contentType, body, outages.isDown(request.upstreamHost));
   }
@@ -124,7 +126,7 @@ export class Relays {
     });
     if (body === null) return null;
     count(isSha256(reference) ? 'stale.digest' : 'stale.tag');
-    this.#took(scope, body);
+    this.#took(scope, body, manifest.contentType, 'hearsay');
     return manifestAnswer(request, manifest.digest, manifest.contentType, body, true);
   }
 
@@ -161,10 +163,10 @@ export class Relays {
     if (status !== 200) return;
     const manifest = manifestOf(asked, result);
     gate.relayed(scope, authorization, manifest?.digest ?? null);
-    if (manifest !== null) this.#type(scope, manifest.digest, manifest.contentType);
+    if (manifest !== null) this.#type(scope, manifest.digest, manifest.contentType, 'registry');
     if (request.method === 'GET') {
       count('manifest.registry');
-      this.#took(scope, body);
+      this.#took(scope, body, headers['content-type'] ?? '', 'registry');
       if (manifest !== null && result.manifest !== null) manifests.keep(manifest.digest, body, result.manifest.checksum);
     }
     // The digest says where the manifest is; a tag what it stood for, to a client that left it to the registry.
@@ -173,13 +175,15 @@ export class Relays {
   }
 
   /** A manifest or index of the repository is known: so are the blobs and manifests it names. */
-  #took(scope: string, body: Uint8Array): void {
-    this.#parts.gate.noteManifest(scope, body);
-    for (const { digest, mediaType } of manifestsOf(body)) this.#type(scope, digest, mediaType);
+  #took(scope: string, body: Uint8Array, contentType: string, source: TypeSource): void {
+    this.#parts.gate.noteManifest(scope, body, contentType, source);
+    for (const { digest, mediaType } of manifestsOf(body)) this.#type(scope, digest, mediaType, 'hearsay');
   }
 
-  #type(scope: string, digest: string, contentType: string): void {
-    if (!isSchema1(contentType, new Uint8Array(0))) this.#types.set(`${scope} ${digest}`, contentType);
+  #type(scope: string, digest: string, contentType: string, source: TypeSource): void {
+    const name = `${scope} ${digest}`;
+    const isKnown = source === 'hearsay' && this.#types.peek(name)?.source === 'registry';
+    if (!isKnown && !isSchema1(contentType, new Uint8Array(0))) this.#types.set(name, { contentType, source });
   }
 }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { ACCESS_GRANTS_MAX, BLOB_PROOF_TTL_MS, BLOB_PROOFS_MAX } from '../limits.ts';
 import { sha256Hex } from './identity.ts';
-import { manifestMembers } from './manifest.ts';
+import { manifestMembers, type TypeSource } from './manifest.ts';
 
 /** Who wants to read what. */
 export interface AccessRequest {
@@ -102,9 +102,9 @@ export class AccessLedger {
   }
 
   /** Takes note of the blobs a manifest or index names, which came from the repository of `scope` by its digest or a tag. */
-  noteManifest(scope: string, body: Uint8Array): void {
+  noteManifest(scope: string, body: Uint8Array, contentType: string, source: TypeSource): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const digest of manifestMembers(body)) this.#prove(scope, digest, nowMs);
+    for (const digest of manifestMembers(body, contentType, source)) this.#prove(scope, digest, nowMs);
   }
 
   /**

@@ -1,17 +1,32 @@
 import { MANIFEST_MEMBERS_MAX } from '../limits.ts';
-import { isMediaType } from './media.ts';
+import { bareType, isMediaType } from './media.ts';
 import { isSha256 } from './names.ts';
 
+/** By what an image manifest, an index, and their descriptors name what is in their repository (image-spec 1.1), by the names in lower case. */
+const MEMBER_KEYS = new Map(['config', 'layers', 'manifests', 'digest', 'urls', 'mediaType'].map((key) => [key.toLowerCase(), key]));
+const IMAGE_TYPES = new Set(['application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json']);
+const INDEX_TYPES = new Set(['application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json']);
+
+/** How a manifest is known to be of its type. */
+export type TypeSource =
+  /** The registry has just sent it as that. */
+  | 'registry'
+  /** An index or another node has said so: the manifest must say it as well. */
+  | 'hearsay';
+
 /**
- * The sha256 digests of what an image manifest, an index, or docker's schema 2 forms of them refer to in their own
- * repository: config, layers, manifests (image-spec 1.1). A registry has seen to it that these are there, but not
- * for layers with `urls` (foreign ones) nor for `subject`: to count them would open any blob to whoever can push a
- * manifest. What is no such JSON has no members. At most MANIFEST_MEMBERS_MAX.
+ * The sha256 digests of what an image manifest (config, layers) or an index (manifests), in the OCI's form or docker's schema 2, refers to
+ * in its own repository. A registry has seen to it that these are there, but not for layers with `urls` (foreign ones), for `subject`, nor for
+ * what a manifest of this type has no business to name: to count them would open any blob to whoever can push a manifest. So would
+ * a document that the registry reads otherwise than we do (`isAmbiguous`), or as another type. What is no such JSON has no members. At
+ * most MANIFEST_MEMBERS_MAX.
  */
-export function manifestMembers(body: Uint8Array): string[] {
+export function manifestMembers(body: Uint8Array, contentType: string, source: TypeSource): string[] {
   const manifest = parse(body);
-  if (manifest === null) return [];
-  return membersOf([manifest['config'], ...listOf(manifest['layers']), ...listOf(manifest['manifests'])]).map(({ digest }) => digest);
+  const type = bareType(contentType);
+  if (manifest === null || (manifest['mediaType'] ?? (source === 'registry' ? type : null)) !== type) return [];
+  const named = IMAGE_TYPES.has(type) ? [manifest['config'], ...listOf(manifest['layers'])] : INDEX_TYPES.has(type) ? listOf(manifest['manifests']) : [];
+  return membersOf(named).map(({ digest }) => digest);
 }
 
 /** The manifests an index refers to, with their media types. What is no index has none. */
@@ -22,16 +37,24 @@ export function manifestsOf(body: Uint8Array): { digest: string; mediaType: stri
 
 function membersOf(descriptors: unknown[]): { digest: string; mediaType: string }[] {
   return descriptors.slice(0, MANIFEST_MEMBERS_MAX).flatMap((descriptor) => {
-    if (!isObject(descriptor) || descriptor['urls'] !== undefined) return [];
+    if (!isObject(descriptor) || isAmbiguous(descriptor) || descriptor['urls'] !== undefined) return [];
     const { digest, mediaType } = descriptor;
     return typeof digest === 'string' && isSha256(digest) ? [{ digest, mediaType: typeof mediaType === 'string' && isMediaType(mediaType) ? mediaType : '' }] : [];
   });
 }
 
+/**
+ * Whether an object has a key that is one of ours but for its case. Go's encoding/json, by which most registries read manifests, takes
+ * `Layers` (and `layer\u017f`) for `layers`, and of two the last: what we read under the right name then need not be what the registry checked.
+ */
+function isAmbiguous(object: Record<string, unknown>): boolean {
+  return Object.keys(object).some((key) => (MEMBER_KEYS.get(key.normalize('NFKC').toLowerCase()) ?? key) !== key);
+}
+
 function parse(body: Uint8Array): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(body));
-    return isObject(value) ? value : null;
+    return isObject(value) && !isAmbiguous(value) ? value : null;
   } catch {
     return null;
   }

@@ -34,7 +34,8 @@ export function isMediaType(text: string): boolean {
   return text.length <= 256 && /^[a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*(\s*;[\x20-\x7e]*)?$/i.test(text);
 }
 
-function bareType(contentType: string): string {
+/** A Content-Type without its parameters, in lower case. */
+export function bareType(contentType: string): string {
   return contentType.split(';')[0]!.trim().toLowerCase();
 }
 

@@ -120,7 +120,7 @@ describe('control/gate', () => {
     const at = gate();
     const manifest = JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json', config: { digest: KEY, size: 1 }, layers: [] });
     at.relayed(BLOB.scope, 'Bearer t', null);
-    at.noteManifest(BLOB.scope, new TextEncoder().encode(manifest));
+    at.noteManifest(BLOB.scope, new TextEncoder().encode(manifest), 'application/vnd.oci.image.manifest.v1+json', 'registry');
     assert.equal(at.remembered(BLOB, 'Bearer t'), 30_000);
     assert.equal(at.remembered(BLOB, 'Bearer other'), null);
     assert.equal(at.remembered({ ...BLOB, scope: 'repo r.example/other' }, 'Bearer t'), null);

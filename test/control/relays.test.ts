@@ -141,6 +141,19 @@ describe('control/relays', () => {
     assert.equal(asked.length, 3, 'after accessTtl the right is asked for again');
   });
 
+  it('opens what a manifest names by the type the registry or the manifest itself tells, not by what an index tells of it', async () => {
+    const untyped = text({ schemaVersion: 2, layers: [{ digest: OTHER_KEY, size: 1 }] });
+    const digest = digestOf(untyped);
+    kept.set(digest, untyped);
+    result = said(200, { 'content-type': INDEX_TYPE }, text({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests: [{ digest, mediaType: MANIFEST_TYPE, size: 1 }] }));
+    await ask('v1');
+    assert.deepEqual([(await ask(digest)).body, gate.mayHave(SCOPE, null, OTHER_KEY)], [untyped, false]);
+    result = said(200, { 'content-type': MANIFEST_TYPE, 'docker-content-digest': digest });
+    await ask(digest, { method: 'HEAD', headers: { 'if-none-match': '"x"' } });
+    await ask(digest);
+    assert.equal(gate.mayHave(SCOPE, null, OTHER_KEY), true);
+  });
+
   it('always asks the registry for a tag', async () => {
     result = manifestSaid();
     for (let pull = 0; pull < 3; pull++) await ask('v1');

@@ -6,6 +6,7 @@ import { AccessLedger, type AccessOptions, type AccessRequest } from '../../lib/
 const key = (fill: string): string => `sha256:${fill.repeat(64)}`;
 const A = 'repo registry.example/a';
 const B = 'repo registry.example/b';
+const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 const manifest = (...digests: string[]): Uint8Array => new TextEncoder().encode(JSON.stringify({ layers: digests.map((digest) => ({ digest })) }));
 
 function ledgerWith(over: Partial<AccessOptions> = {}): { ledger: AccessLedger; clock: ManualClock } {
@@ -46,7 +47,7 @@ describe('registry/access: what a grant opens', () => {
 
   it('opens the blobs of a manifest relayed from the repository, to everybody with a grant there', () => {
     const { ledger } = ledgerWith();
-    ledger.noteManifest(A, manifest(key('1'), key('2')));
+    ledger.noteManifest(A, manifest(key('1'), key('2')), IMAGE, 'registry');
     assert.equal(ledger.decide(ask(A, key('1'))), 'check', 'a proof is no grant');
     ledger.granted(ask(A, null));
     assert.equal(ledger.decide(ask(A, key('1'))), 'granted');
@@ -107,7 +108,7 @@ describe('registry/access: check', () => {
 
   it('runs one check for all proven blobs of a repository, and one for each that is not', async () => {
     const { ledger } = ledgerWith();
-    ledger.noteManifest(A, manifest(key('1'), key('2')));
+    ledger.noteManifest(A, manifest(key('1'), key('2')), IMAGE, 'registry');
     const asked: string[] = [];
     const checkOf = (blob: string) => ledger.check(ask(A, blob), async () => void asked.push(blob));
     await Promise.all([checkOf(key('1')), checkOf(key('2')), checkOf(key('3')), checkOf(key('4'))]);
