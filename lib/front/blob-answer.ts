@@ -114,7 +114,8 @@ export class BlobAnswer {
     const { slot, generation } = first.place;
     const within = this.#fromBytes % SHARD_BYTES;
     const lengthBytes = arena.length(slot);
-    const waits = lengthBytes < 0 || (within < lengthBytes && arena.sendableTo(slot, within) <= within && !this.#request.bodyless);
+    // Without a byte to send, too: until one is vouched for, so is the size only by whoever sends it.
+    const waits = lengthBytes < 0 || (within < lengthBytes && arena.sendableTo(slot, within) <= within);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
       // Taken from under us before we looked: ask for it again.

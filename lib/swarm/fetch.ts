@@ -133,7 +133,7 @@ export class ShardFetch implements Fetch {
     else if (result.kind === 'data') this.#whole(result, node);
     else if (left) this.#go();
     else if (node === null) this.#originEnded(result);
-    else if (result.kind === 'redirect') this.#redirected(node, result.parents, result.word);
+    else if (result.kind === 'redirect') this.#redirected(node, result);
     else if (result.kind === 'busy') this.#busy(node, result.retryMs);
     else if (result.kind === 'miss') this.#passOver(node);
     else if (result.kind === 'refused') this.#refused(node, result.error);
@@ -149,7 +149,7 @@ export class ShardFetch implements Fetch {
     if (data === null) this.#go();
     else if (result.kind === 'stat') {
       this.#shared.health.succeeded(node);
-      this.#integrity.word = result.word;
+      this.#integrity.said(result.word, result.totalBytes);
       this.#compare(data);
     } else if (result.kind === 'busy') {
       if (this.#lateness.isOver(node, 'owner', this.#progress.ownerMs)) this.#passOver(node, 'owner', true);
@@ -240,10 +240,10 @@ export class ShardFetch implements Fetch {
     }
   }
 
-  #redirected(node: NodeId, parents: readonly NodeId[], word: string | null): void {
+  #redirected(node: NodeId, { parents, word, totalBytes }: Extract<AttemptResult, { kind: 'redirect' }>): void {
     this.#shared.observe('redirected', null);
     const integrity = this.#integrity;
-    if (word !== null && this.#attempts.as === 'owner') integrity.word = word;
+    if (word !== null && this.#attempts.as === 'owner') integrity.said(word, totalBytes);
     if (integrity.data !== null) {
       // It sends us to others although we have every byte: it does not know the checksum yet, or has just said it.
       integrity.statMissed = false;

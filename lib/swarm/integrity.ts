@@ -23,6 +23,8 @@ export interface Blame {
 export class Integrity {
   readonly provenance = new Provenance();
   word: string | null = null;
+  /** The blob's size by the owner's word, where that came with it: the checksum of a shard says nothing of it. */
+  #totalBytes: number | null = null;
   /** All bytes, once they are here. */
   data: Whole | null = null;
   /** Whether the owner has to be asked as for bytes, because it does not know the checksum. */
@@ -40,13 +42,19 @@ export class Integrity {
   whole(data: Whole, node: NodeId | null, vouched: boolean): void {
     this.data = data;
     this.statMissed = false;
-    if (node === null) this.word = data.checksum;
-    else if (vouched && data.word !== null) this.word = data.word;
+    if (node === null) this.said(data.checksum, data.totalBytes);
+    else if (vouched && data.word !== null) this.said(data.word, data.totalBytes);
   }
 
-  /** The end of the fetch, when the bytes have the owner's checksum; null when they have not. */
+  /** The owner, a root or the origin says what the shard is, and what it is a part of. */
+  said(word: string, totalBytes: number | null): void {
+    this.word = word;
+    this.#totalBytes = totalBytes;
+  }
+
+  /** The end of the fetch, when the bytes have the owner's checksum and the blob the size it tells; null when they have not. */
   result({ totalBytes, lengthBytes, checksum }: Whole): FetchResult | null {
-    if (this.word !== checksum) return null;
+    if (this.word !== checksum || (this.#totalBytes !== null && this.#totalBytes !== totalBytes)) return null;
     const { lastPeer, fromOrigin } = this.provenance;
     if (lastPeer !== null) this.#shared.health.succeeded(lastPeer);
     return { kind: 'done', totalBytes, lengthBytes, checksum, from: fromOrigin ? 'origin' : 'peer' };
@@ -82,6 +90,7 @@ export class Integrity {
   restart(fromBytes: number): void {
     this.data = null;
     this.word = null;
+    this.#totalBytes = null;
     this.statMissed = false;
     this.provenance.cut(fromBytes);
   }

@@ -7,7 +7,7 @@ import { SHARD_BYTES } from '../../lib/limits.ts';
 
 /** The ways a peer can be bad: see the server below for what each does. */
 /** What is noticed at once, and what only once a deadline is over. */
-export const vices = ['sends wrong bytes', 'sends wrong bytes and vouches for them', 'announces a wrong length', 'breaks off', 'redirects to itself', 'answers nonsense'] as const;
+export const vices = ['sends wrong bytes', 'sends wrong bytes and vouches for them', 'announces a wrong length', 'breaks off', 'redirects to itself', 'lies about the size of the blob', 'answers nonsense'] as const;
 export const waitingVices = ['freezes', 'freezes half-way', 'is always busy'] as const;
 export type Vice = (typeof vices | typeof waitingVices)[number];
 
@@ -69,6 +69,10 @@ export class BadPeer {
         return void response.writeHead(200, good).write(shard.subarray(pread.fromBytes, pread.fromBytes + 1000), () => response.destroy());
       case 'redirects to itself':
         return json(response, 307, { parents: [this.node], checksum: null, totalBytes: blob.length });
+      case 'lies about the size of the blob':
+        // As the parent it sends others to, which nobody vouches for; where the length of the shard does not give it away.
+        if (pread.role !== 'parent') return json(response, 307, { parents: [this.node], checksum: null, totalBytes: null });
+        return void response.writeHead(200, { ...good, ...(shard.length < SHARD_BYTES ? {} : { 'shoal-total': String(blob.length + SHARD_BYTES) }) }).end(shard.subarray(pread.fromBytes));
       case 'answers nonsense':
         return void response.writeHead(418, { 'content-length': 5 }).end('{nope');
       case 'is always busy':

@@ -115,6 +115,17 @@ describe('swarm/fetch: lies', () => {
     }
   });
 
+  it('takes a parent that lies about the blob\'s size for a liar: the checksum of a shard says nothing of it', () => {
+    for (const word of [null, 'aa']) {
+      const { effects, fetch, owner, members } = asChild();
+      const liar = members.find(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)!.node;
+      fetch.settle(1, { kind: 'redirect', parents: [liar], word, totalBytes: word === null ? null : 100 * SHARD_BYTES });
+      fetch.settle(2, { kind: 'data', totalBytes: 99 * SHARD_BYTES, lengthBytes: SHARD_BYTES, word: 'aa', checksum: 'aa' });
+      if (word === null) fetch.settleStat(effects.last('stat').attempt, { kind: 'stat', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, word: 'aa' });
+      assert.deepEqual(effects.last('stat').ask, { node: owner, parent: liar, report: 'lied' });
+    }
+  });
+
   it('passes over an owner whose own bytes are not what it vouches for', () => {
     const { effects, fetch, owner, swarm } = asChild();
     fetch.settle(1, data('aa', 'bb'));
