@@ -89,9 +89,21 @@ function fetchBlob(res: HttpResponse, query: FetchQuery | null, origin: OriginCo
   });
 }
 
+/** The way to the origin that came along sealed; null: none did, or what did is no such thing (that of another version, say). */
 function openOrigin(sealed: string, secret: ClusterSecret): OriginContext | null {
   const text = sealed === '' ? null : secret.open(sealed);
-  return text === null ? null : (JSON.parse(text) as OriginContext);
+  return text === null ? null : parseOrigin(text);
+}
+
+function parseOrigin(text: string): OriginContext | null {
+  try {
+    const { url, upstreamHost, authorization, accept } = JSON.parse(text) as Record<string, unknown>;
+    const isOptional = (value: unknown): value is string | null | undefined => value === null || value === undefined || typeof value === 'string';
+    if (typeof url !== 'string' || typeof upstreamHost !== 'string' || !isOptional(authorization) || !isOptional(accept)) return null;
+    return { url, upstreamHost, authorization: authorization ?? null, ...(typeof accept === 'string' ? { accept } : {}) };
+  } catch {
+    return null;
+  }
 }
 
 function say(res: HttpResponse, status: number, body: object): void {

@@ -103,12 +103,17 @@ describe('front/peer-answer', () => {
     assert.deepEqual(at.heard, []);
   });
 
-  it('takes a seal of somebody else for none', async () => {
-    const answer = get(path(), { 'shoal-origin': new ClusterSecret(Buffer.alloc(32, 2)).seal('{}') });
-    const ask = await at.hears('ask');
-    assert.equal(ask.origin, null);
-    at.says({ kind: 'peer', id: ask.id, answer: { kind: 'miss' } });
-    await answer;
+  it('takes a seal of somebody else for none, and one with something else in it', async () => {
+    const origin = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: null };
+    const texts = ['', '{', 'null', '5', '[]', '{}', { ...origin, url: 5 }, { ...origin, upstreamHost: null }, { ...origin, authorization: {} }, { ...origin, accept: 5 }];
+    const seals = [new ClusterSecret(Buffer.alloc(32, 2)).seal(JSON.stringify(origin)), ...texts.map((text) => secret.seal(typeof text === 'string' ? text : JSON.stringify(text)))];
+    for (const seal of seals) {
+      const answer = get(path(), { 'shoal-origin': seal });
+      const ask = await at.hears('ask');
+      assert.equal(ask.origin, null);
+      at.says({ kind: 'peer', id: ask.id, answer: { kind: 'miss' } });
+      await answer;
+    }
   });
 
   it('passes on what control says instead of sending', async () => {
