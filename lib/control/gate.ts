@@ -48,10 +48,10 @@ export class Gate {
     const { ledger, outages, count } = this.#parts;
     const asked = request(blob, authorization);
     const check = (): Promise<'granted' | 'stale'> => ledger.check(asked, () => this.#ask(blob, authorization));
-    if (outages.isDown(blob.upstreamHost) && ledger.decide(asked) === 'check' && ledger.mayReadStale(asked)) {
+    if (outages.isDown(blob.url) && ledger.decide(asked) === 'check' && ledger.mayReadStale(asked)) {
       count('access.stale');
       // The registry may be back: it is asked beside, and the ledger takes note of what it says.
-      if (outages.takeTurn(blob.upstreamHost)) void check().catch(() => undefined);
+      if (outages.takeTurn(blob.url)) void check().catch(() => undefined);
       return STALE;
     }
     if ((await check()) === 'granted') return { forMs: Math.min(ledger.remainingMs(asked), GRANT_MS_MAX), stale: false };
@@ -103,7 +103,7 @@ export class Gate {
   async #ask(blob: BlobName, authorization: string | null): Promise<void> {
     const { probe, count, sized, totalOf, outages } = this.#parts;
     const result = await probe({ kind: 'probe', url: blob.url, upstreamHost: blob.upstreamHost, authorization });
-    outages.note(blob.upstreamHost, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
+    outages.note(blob.url, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
     if (result.kind === 'granted') {
       const knownBytes = totalOf(blob.key);
       if (knownBytes !== null && knownBytes !== result.totalBytes) {

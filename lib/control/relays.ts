@@ -77,7 +77,7 @@ export class Relays {
 
   async #ask({ what, method, url, upstreamHost, headers }: RelayRequest): Promise<RelayResult> {
     const result = await this.#parts.relay({ kind: 'relay', method, url, upstreamHost, headers, isManifest: what === 'manifest' && method === 'GET' });
-    this.#parts.outages.note(upstreamHost, result.kind === 'answer' ? null : ShoalError.fromWire(result.error));
+    this.#parts.outages.note(url, result.kind === 'answer' ? null : ShoalError.fromWire(result.error));
     return result;
   }
 
@@ -85,9 +85,9 @@ export class Relays {
   async #duringOutage(asked: Asked | null, request: RelayRequest): Promise<RelayedAnswer | null> {
     const { outages } = this.#parts;
     const isFixed = request.what === 'ping' || (asked !== null && isSha256(asked.reference));
-    if (!isFixed || !outages.isDown(request.upstreamHost)) return null;
+    if (!isFixed || !outages.isDown(request.url)) return null;
     const stale = await this.#stale(asked, request);
-    if (stale !== null && outages.takeTurn(request.upstreamHost)) void this.#ask(request);
+    if (stale !== null && outages.takeTurn(request.url)) void this.#ask(request);
     return stale;
   }
 
@@ -106,7 +106,7 @@ export class Relays {
     count('manifest.swarm');
     this.#took(scope, body, contentType, source);
     memory.holds(scope, { digest: reference, contentType });
-    return manifestAnswer(request, reference, contentType, body, outages.isDown(request.upstreamHost));
+    return manifestAnswer(request, reference, contentType, body, outages.isDown(request.url));
   }
 
   /** What the registry, which is down, would have said, as far as this client may hear it; null: nothing. */
