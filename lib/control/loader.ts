@@ -115,6 +115,14 @@ export class ShardLoader {
     return this.find(key, shard)?.phase === 'complete' || this.#parts.store?.has(key, shard) !== undefined;
   }
 
+  /** How many shards of a blob are here, in memory or on disk. Passes over what is in memory, so that its cost does not grow with the blob. */
+  countOf(key: string): number {
+    const stored = this.#parts.store?.shardsOf(key);
+    let count = stored?.count ?? 0;
+    for (const resident of this.#residents.values()) if (resident.key === key && resident.phase === 'complete' && stored?.has(resident.shard) !== true) count += 1;
+    return count;
+  }
+
   /** Brings the shard into memory; `interest` hears where it is. Returns what to give back with `drop`. */
   want(key: string, shard: number, way: Way, interest: Interest): Resident {
     const name = `${key}/${shard}`;

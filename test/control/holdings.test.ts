@@ -49,6 +49,15 @@ describe('control/holdings', () => {
     assert.equal(wanted().length, 1);
   });
 
+  it('is not kept busy by a size that cannot be', async () => {
+    const holding = holdings.hold(KEY, 99_999_999_999_999, null, 'r');
+    await settled();
+    at.clock.advance(PEER_HOLD_MS);
+    const startMs = performance.now();
+    assert.deepEqual(await holding, { shards: 47_683_716, held: 0, error: null });
+    assert.ok(performance.now() - startMs < 1_000);
+  });
+
   it('says why shards failed', async () => {
     const holding = holdings.hold(KEY, SHARD_BYTES, null, 'r');
     await settled();
