@@ -47,7 +47,7 @@ export class AccessLedger {
   readonly #grants: LRUCache<string, Grant>;
   /** Time of the last sight, by `<scope> <key>`. */
   readonly #proofs: LRUCache<string, number>;
-  readonly #checks = new Map<string, Promise<void>>();
+  readonly #checks = new Map<string, { key: string | null; done: Promise<void> }>();
 
   constructor(options: AccessOptions) {
     this.#options = options;
@@ -127,10 +127,16 @@ export class AccessLedger {
   #joined(request: AccessRequest, ask: () => Promise<unknown>): Promise<void> {
     const id = this.#proven(request) ? grantKey(request) : `${grantKey(request)} ${request.key}`;
     const under = this.#checks.get(id);
-    if (under !== undefined) return under;
-    const check = this.#ask(request, ask).finally(() => this.#checks.delete(id));
-    this.#checks.set(id, check);
-    return check;
+    if (under === undefined) {
+      const done = this.#ask(request, ask).finally(() => this.#checks.delete(id));
+      this.#checks.set(id, { key: request.key, done });
+      return done;
+    }
+    // That another blob of the repository is not there says nothing of this one.
+    return under.key === request.key ? under.done : under.done.catch((thrown: unknown) => {
+      if (isAboutBlob(thrown)) return this.#joined(request, ask);
+      throw thrown;
+    });
   }
 
   async #ask(request: AccessRequest, ask: () => Promise<unknown>): Promise<void> {
@@ -160,6 +166,12 @@ export function isDown(thrown: unknown): boolean {
   if (!(thrown instanceof ShoalError)) return false;
   if (thrown.code === 'ORIGIN_UNREACHABLE' || thrown.code === 'ORIGIN_TIMEOUT') return true;
   return thrown.code === 'ORIGIN_REFUSED' && thrown.status >= 500;
+}
+
+/** Whether a failed check says something of the blob alone, not of the credential or the upstream. */
+function isAboutBlob(thrown: unknown): boolean {
+  if (!(thrown instanceof ShoalError)) return false;
+  return thrown.code === 'DIGEST_MISMATCH' || thrown.code === 'RANGE_NOT_SATISFIABLE' || thrown.code === 'ORIGIN_BROKEN' || (thrown.code === 'ORIGIN_REFUSED' && thrown.status === 404);
 }
 
 function isRefusal(status: number): boolean {

@@ -115,6 +115,21 @@ describe('registry/access: check', () => {
     assert.deepEqual(asked, [key('1'), key('3'), key('4')]);
   });
 
+  it('does not refuse a blob because another one of the repository, asked for first, is gone', async () => {
+    for (const error of [refusal(404), new ShoalError('DIGEST_MISMATCH', 'another size')]) {
+      const { ledger } = ledgerWith();
+      ledger.noteManifest(A, manifest(key('1'), key('2'), key('3')), IMAGE, 'registry');
+      const asked: string[] = [];
+      const checkOf = (blob: string) => ledger.check(ask(A, blob), async () => {
+        asked.push(blob);
+        if (blob === key('1')) throw error;
+      });
+      const checks = await Promise.allSettled(['1', '2', '3'].map((fill) => checkOf(key(fill))));
+      assert.deepEqual(checks.map(({ status }) => status), ['rejected', 'fulfilled', 'fulfilled']);
+      assert.deepEqual(asked, [key('1'), key('2')], 'one check more for all who waited');
+    }
+  });
+
   it('does not let one client ride on the check of another', async () => {
     const { ledger } = ledgerWith();
     let asked = 0;
