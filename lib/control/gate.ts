@@ -59,6 +59,11 @@ export class Gate {
     return STALE;
   }
 
+  /** The size that what the client may read has at the upstream, as far as it was checked: a blob of another size is not what was proven. */
+  sizeOf(blob: BlobName, authorization: string | null): number | null {
+    return this.#parts.ledger.sizeOf(request(blob, authorization));
+  }
+
   /** The upstream has refused, with 401 or 403, to send the blob to a client whose right was remembered: it is checked again the next time. */
   revoke(blob: BlobName, authorization: string | null, status: number): void {
     this.#parts.ledger.refused(request(blob, authorization), status);
@@ -100,7 +105,7 @@ export class Gate {
     this.#parts.ledger.noteManifest(scope, manifest, contentType, source);
   }
 
-  async #ask(blob: BlobName, authorization: string | null): Promise<void> {
+  async #ask(blob: BlobName, authorization: string | null): Promise<number> {
     const { probe, count, sized, totalOf, outages } = this.#parts;
     const result = await probe({ kind: 'probe', url: blob.url, upstreamHost: blob.upstreamHost, authorization });
     outages.note(blob.url, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
@@ -113,7 +118,7 @@ export class Gate {
       count('access.granted');
       // A registry vouches for what lies under a digest; the owner of any bucket may put anything there.
       if (blob.scope.startsWith('repo ')) sized(blob.key, result.totalBytes);
-      return;
+      return result.totalBytes;
     }
     const error = ShoalError.fromWire(result.error);
     count(error.code === 'ORIGIN_REFUSED' && error.status < 500 ? 'access.refused' : 'access.failed');

@@ -217,7 +217,10 @@ class Stream {
     if (this.#grant === null || this.#firstPlace === null || this.#closed) return;
     const { resident, cold } = this.#firstPlace;
     const { shard, slot, generation } = resident;
-    this.#reply({ kind: 'opened', id: this.#request.id, shard, slot, generation, totalBytes: this.#parts.facts.totalOf(resident.key), cold, grantMs: this.#grant.forMs, stale: this.#grant.stale });
+    const { gate, facts } = this.#parts;
+    const { id, blob, authorization } = this.#request;
+    const provenBytes = gate.sizeOf(blob, authorization);
+    this.#reply({ kind: 'opened', id, shard, slot, generation, totalBytes: facts.totalOf(resident.key), provenBytes, cold, grantMs: this.#grant.forMs, stale: this.#grant.stale });
     this.#readAhead();
     this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);
   }

@@ -57,6 +57,8 @@ export class BlobAnswer {
   #first: { shard: number; place: Place } | null = null;
   #grantMs = 0;
   #stale = false;
+  /** The size the blob must have to be what the client may read; null: any. */
+  #provenBytes: number | null = null;
   #sender: BodySender | null = null;
   #offsetBytes = 0;
   #sentBytes = 0;
@@ -166,6 +168,7 @@ export class BlobAnswer {
       case 'opened':
         this.#grantMs = message.grantMs;
         this.#stale = message.stale;
+        this.#provenBytes = message.provenBytes;
         if (message.cold) this.#cold.add(message.shard);
         this.#placed(message.shard, message, message.totalBytes);
         return;
@@ -194,6 +197,10 @@ export class BlobAnswer {
   }
 
   #sized(totalBytes: number): void {
+    if (this.#provenBytes !== null && this.#provenBytes !== totalBytes) {
+      this.#fail(new ShoalError('DIGEST_MISMATCH', `what the upstream has under this digest is ${this.#provenBytes} bytes long, the blob ${totalBytes}`));
+      return;
+    }
     const { warm, nowMs } = this.#tools;
     const { name, warm: request } = this.#request;
     this.#blob = warm.blob(name.key, totalBytes);

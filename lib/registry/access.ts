@@ -27,6 +27,12 @@ export interface AccessOptions {
   proofsMax?: number;
 }
 
+interface Proof {
+  seenMs: number;
+  /** What the upstream said of its size; null: nothing yet. */
+  sizeBytes: number | null;
+}
+
 interface Grant {
   checkedMs: number;
   /** Only counts while the upstream is down: a node believes nobody else while it can ask. */
@@ -35,8 +41,9 @@ interface Grant {
 
 /**
  * Who may read what is in the cache (CONTRACT 2.7). Two things are remembered, both bounded: grants (credential,
- * scope), when the upstream last accepted this credential there; and proofs (repository, blob), that the repository
- * holds the blob, since a right to repository A must not open a cached blob of repository B.
+ * scope), when the upstream last accepted this credential there; and proofs (scope, blob), that the repository
+ * holds the blob, since a right to repository A must not open a cached blob of repository B. What a check has found must
+ * have the size of the blob, too: a host that answers every path with a page of its own holds no blob.
  *
  *   nothing -> check -> granted --accessTtl--> check ... --upstream down, accessStaleTtl--> nothing
  *                 \-> refused -> nothing
@@ -45,8 +52,8 @@ export class AccessLedger {
   readonly #options: AccessOptions;
   /** Time of the last acceptance that this node saw, and that another node told of, by `<hash of credential> <scope>`. */
   readonly #grants: LRUCache<string, Grant>;
-  /** Time of the last sight, by `<scope> <key>`. */
-  readonly #proofs: LRUCache<string, number>;
+  /** The last sight, by `<scope> <key>`. */
+  readonly #proofs: LRUCache<string, Proof>;
   readonly #checks = new Map<string, { key: string | null; done: Promise<void> }>();
 
   constructor(options: AccessOptions) {
@@ -81,11 +88,16 @@ export class AccessLedger {
     return grant === undefined ? null : this.#options.clock.nowMs() - Math.max(grant.checkedMs, grant.heardMs);
   }
 
-  /** The upstream has accepted this credential for this scope and, if a key is given, shown that the blob is there. */
-  granted(request: AccessRequest): void {
+  /** The size in bytes of what the upstream has shown of the blob there; null: it has not, or there are no checks. */
+  sizeOf({ scope, key }: AccessRequest): number | null {
+    return this.#options.check === 'off' ? null : (this.#proofs.get(`${scope} ${key}`)?.sizeBytes ?? null);
+  }
+
+  /** The upstream has accepted this credential for this scope and, if a key is given, shown that the blob is there, of this size if it said so. */
+  granted(request: AccessRequest, sizeBytes: number | null = null): void {
     const nowMs = this.#options.clock.nowMs();
     this.#grants.set(grantKey(request), { checkedMs: nowMs, heardMs: nowMs });
-    if (request.key !== null) this.#prove(request.scope, request.key, nowMs);
+    if (request.key !== null) this.#prove(request.scope, request.key, nowMs, sizeBytes);
   }
 
   /** Another node says that the upstream accepted this credential for this scope `ageMs` ago. */
@@ -104,16 +116,16 @@ export class AccessLedger {
   /** Takes note of the blobs a manifest or index names, which came from the repository of `scope` by its digest or a tag. */
   noteManifest(scope: string, body: Uint8Array, contentType: string, source: TypeSource): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const digest of manifestMembers(body, contentType, source)) this.#prove(scope, digest, nowMs);
+    for (const digest of manifestMembers(body, contentType, source)) this.#prove(scope, digest, nowMs, null);
   }
 
   /**
-   * Proves the request's right where it is not proven yet. `ask` makes the check at the upstream and throws what it
-   * says; equal checks under way are joined, so `ask` runs once for all of them. While the upstream is down an old
+   * Proves the request's right where it is not proven yet. `ask` makes the check at the upstream, returns the blob's size there and throws
+   * what it says; equal checks under way are joined, so `ask` runs once for all of them. While the upstream is down an old
    * right counts as `stale`.
    * @throws what `ask` threw
    */
-  async check(request: AccessRequest, ask: () => Promise<unknown>): Promise<'granted' | 'stale'> {
+  async check(request: AccessRequest, ask: () => Promise<number | null>): Promise<'granted' | 'stale'> {
     if (this.decide(request) === 'granted') return 'granted';
     try {
       await this.#joined(request, ask);
@@ -124,7 +136,7 @@ export class AccessLedger {
     }
   }
 
-  #joined(request: AccessRequest, ask: () => Promise<unknown>): Promise<void> {
+  #joined(request: AccessRequest, ask: () => Promise<number | null>): Promise<void> {
     const id = this.#proven(request) ? grantKey(request) : `${grantKey(request)} ${request.key}`;
     const under = this.#checks.get(id);
     if (under === undefined) {
@@ -139,25 +151,26 @@ export class AccessLedger {
     });
   }
 
-  async #ask(request: AccessRequest, ask: () => Promise<unknown>): Promise<void> {
+  async #ask(request: AccessRequest, ask: () => Promise<number | null>): Promise<void> {
+    let sizeBytes: number | null;
     try {
-      await ask();
+      sizeBytes = await ask();
     } catch (thrown) {
       if (thrown instanceof ShoalError && isRefusal(thrown.status) && thrown.code === 'ORIGIN_REFUSED') this.refused(request, thrown.status);
       throw thrown;
     }
-    this.granted(request);
+    this.granted(request, sizeBytes);
   }
 
-  /** A signed URL is about one blob; a repository about those seen in it. */
   #proven(request: AccessRequest): boolean {
-    if (request.key === null || request.scope.startsWith('url ')) return true;
-    const seenMs = this.#proofs.get(`${request.scope} ${request.key}`);
-    return seenMs !== undefined && this.#options.clock.nowMs() - seenMs < BLOB_PROOF_TTL_MS;
+    if (request.key === null) return true;
+    const proof = this.#proofs.get(`${request.scope} ${request.key}`);
+    return proof !== undefined && this.#options.clock.nowMs() - proof.seenMs < BLOB_PROOF_TTL_MS;
   }
 
-  #prove(scope: string, key: string, nowMs: number): void {
-    if (!scope.startsWith('url ')) this.#proofs.set(`${scope} ${key}`, nowMs);
+  #prove(scope: string, key: string, seenMs: number, sizeBytes: number | null): void {
+    const name = `${scope} ${key}`;
+    this.#proofs.set(name, { seenMs, sizeBytes: sizeBytes ?? this.#proofs.peek(name)?.sizeBytes ?? null });
   }
 }
 

@@ -172,9 +172,10 @@ export type FrontMessage =
 export type ControlMessage =
   /**
    * The client may read; `cold`: the shard was not in memory when it was asked for; `grantMs` is how long the same request may
-   * be answered without asking again; `stale`: the registry is down, an old right counts.
+   * be answered without asking again; `stale`: the registry is down, an old right counts; `provenBytes`: the size of what the right was
+   * proven for, which must be the blob's: it need not be known yet here, and no byte is sent before it is.
    */
-  | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; cold: boolean; grantMs: number; stale: boolean }
+  | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; provenBytes: number | null; cold: boolean; grantMs: number; stale: boolean }
   /** `pathname`: to another node, by what name the audit log has the blob. */
   | { kind: 'granted'; id: number; shard: number; slot: number; generation: number; checksum: string | null; totalBytes: number | null; cold: boolean; pathname?: string }
   | { kind: 'refused'; id: number; error: WireError }

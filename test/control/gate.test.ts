@@ -143,4 +143,16 @@ describe('control/gate', () => {
     await gate().check({ ...BLOB, scope: 'url 12ab' }, null);
     assert.deepEqual(sizes, []);
   });
+
+  it('tells of what size the blob must be, for when its own is not known here yet', async () => {
+    for (const scope of [BLOB.scope, 'url 12ab']) {
+      const at = gate();
+      await at.check({ ...BLOB, scope }, null);
+      assert.equal(at.sizeOf({ ...BLOB, scope }, null), 4_096);
+      assert.equal(at.sizeOf({ ...BLOB, scope: 'url 34cd' }, null), null);
+    }
+    const open = gate({ check: 'off' });
+    open.relayed(BLOB.scope, null, KEY);
+    assert.equal(open.sizeOf(BLOB, null), null);
+  });
 });

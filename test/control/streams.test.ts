@@ -27,7 +27,7 @@ describe('control/streams', () => {
       }
       await settled();
       const { slot, generation } = at.fills[0]!.resident;
-      assert.deepEqual(at.replies, [{ kind: 'opened', id: 1, shard: 0, slot, generation, totalBytes: 900, cold: true, grantMs: 60_000, stale: false }]);
+      assert.deepEqual(at.replies, [{ kind: 'opened', id: 1, shard: 0, slot, generation, totalBytes: 900, provenBytes: 900, cold: true, grantMs: 60_000, stale: false }]);
     }
   });
 
@@ -80,7 +80,7 @@ describe('control/streams', () => {
     at.answer(GRANTED);
     await settled();
     const { slot, generation } = at.fills[1]!.resident;
-    assert.deepEqual(at.replies.at(-1), { kind: 'opened', id: 2, shard: 0, slot, generation, totalBytes: 900, cold: true, grantMs: 60_000, stale: false });
+    assert.deepEqual(at.replies.at(-1), { kind: 'opened', id: 2, shard: 0, slot, generation, totalBytes: 900, provenBytes: 900, cold: true, grantMs: 60_000, stale: false });
   });
 
   it('passes on why the shard could not be had', async () => {

@@ -46,8 +46,8 @@ describe('front/blob-answer', () => {
   afterEach(() => at.close());
 
   const get = (headers: Record<string, string> = {}, method = 'GET', path = PATH): Promise<Answer> => at.get(path, { method, headers: { authorization: 'Bearer t', ...headers } });
-  const opened = (open: OpenRequest, place: { slot: number; generation: number }, more: { totalBytes?: number | null; cold?: boolean; grantMs?: number; stale?: boolean } = {}): void =>
-    at.says({ kind: 'opened', id: open.id, shard: open.shard, ...place, totalBytes: null, cold: false, grantMs: 0, stale: false, ...more });
+  const opened = (open: OpenRequest, place: { slot: number; generation: number }, more: { totalBytes?: number | null; provenBytes?: number | null; cold?: boolean; grantMs?: number; stale?: boolean } = {}): void =>
+    at.says({ kind: 'opened', id: open.id, shard: open.shard, ...place, totalBytes: null, provenBytes: null, cold: false, grantMs: 0, stale: false, ...more });
 
   it('says so when the right is an old one, the registry being down', async () => {
     for (const stale of [true, false]) {
@@ -56,6 +56,23 @@ describe('front/blob-answer', () => {
       opened(open, at.place(0, SMALL, 1_000), { stale });
       assert.equal((await answer).headers.warning, stale ? STALE_WARNING : undefined);
     }
+  });
+
+  it('sends nothing of a blob that has another size than what the right was proven for, whenever it hears of it', async () => {
+    for (const method of ['GET', 'HEAD']) {
+      for (const totalBytes of [1_000, null]) {
+        const answer = get({}, method);
+        const open = await at.hears('open');
+        const place = at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 });
+        if (totalBytes !== null) at.arena.setLength(0, 1_000, 1_000);
+        opened(open, place, { totalBytes, provenBytes: 19, grantMs: 60_000 });
+        at.arena.setLength(0, 1_000, 1_000);
+        at.arrives(0, SMALL);
+        const { status, headers, body } = await answer;
+        assert.deepEqual([status, headers['content-range'], body.length < 200], [502, undefined, true]);
+      }
+    }
+    assert.deepEqual([tiers, overs.map(({ error }) => error)], [[], Array.from({ length: 4 }, () => 'DIGEST_MISMATCH')]);
   });
 
   it('asks control with all it knows, and answers from the place it is told', async () => {

@@ -95,9 +95,10 @@ describe('registry/access: check', () => {
     let asked = 0;
     let open = (): void => undefined;
     const gate = new Promise<void>((resolve) => (open = resolve));
-    const slow = async (): Promise<void> => {
+    const slow = async (): Promise<null> => {
       asked++;
       await gate;
+      return null;
     };
     const checks = Array.from({ length: 8 }, () => ledger.check(ask(A, key('1')), slow));
     open();
@@ -110,7 +111,7 @@ describe('registry/access: check', () => {
     const { ledger } = ledgerWith();
     ledger.noteManifest(A, manifest(key('1'), key('2')), IMAGE, 'registry');
     const asked: string[] = [];
-    const checkOf = (blob: string) => ledger.check(ask(A, blob), async () => void asked.push(blob));
+    const checkOf = (blob: string) => ledger.check(ask(A, blob), async () => asked.push(blob));
     await Promise.all([checkOf(key('1')), checkOf(key('2')), checkOf(key('3')), checkOf(key('4'))]);
     assert.deepEqual(asked, [key('1'), key('3'), key('4')]);
   });
@@ -123,6 +124,7 @@ describe('registry/access: check', () => {
       const checkOf = (blob: string) => ledger.check(ask(A, blob), async () => {
         asked.push(blob);
         if (blob === key('1')) throw error;
+        return null;
       });
       const checks = await Promise.allSettled(['1', '2', '3'].map((fill) => checkOf(key(fill))));
       assert.deepEqual(checks.map(({ status }) => status), ['rejected', 'fulfilled', 'fulfilled']);
@@ -130,10 +132,21 @@ describe('registry/access: check', () => {
     }
   });
 
+  it('remembers of what size the blob is that a right was proven for, and not what a manifest or another scope says', async () => {
+    const { ledger } = ledgerWith();
+    for (const scope of [A, 'url 0123']) {
+      assert.equal(ledger.sizeOf(ask(scope, key('1'))), null);
+      await ledger.check(ask(scope, key('1')), async () => 19);
+      ledger.noteManifest(scope, manifest(key('1'), key('2')), IMAGE, 'registry');
+      assert.deepEqual([key('1'), key('2')].map((blob) => ledger.sizeOf(ask(scope, blob))), [19, null]);
+    }
+    assert.equal(ledger.sizeOf(ask(B, key('1'))), null);
+  });
+
   it('does not let one client ride on the check of another', async () => {
     const { ledger } = ledgerWith();
     let asked = 0;
-    const count = async (): Promise<void> => void asked++;
+    const count = async (): Promise<number> => asked++;
     await Promise.all(['Bearer alice', 'Bearer bob', null].map((authorization) => ledger.check(ask(A, key('1'), authorization), count)));
     assert.equal(asked, 3);
   });
@@ -142,7 +155,7 @@ describe('registry/access: check', () => {
     const { ledger } = ledgerWith();
     const checks = [1, 2].map(() => ledger.check(ask(A, key('1')), () => Promise.reject(refusal(401))));
     for (const result of await Promise.allSettled(checks)) assert.ok(result.status === 'rejected' && result.reason instanceof ShoalError && result.reason.status === 401);
-    assert.equal(await ledger.check(ask(A, key('1')), async () => undefined), 'granted');
+    assert.equal(await ledger.check(ask(A, key('1')), async () => null), 'granted');
   });
 
   it('counts an old right as stale while the upstream is down, and only then', async () => {
