@@ -55,7 +55,8 @@ export class BlobAnswer {
   #stream: number | null = null;
   #blob: WarmBlob | null = null;
   #first: { shard: number; place: Place } | null = null;
-  #grantMs = 0;
+  /** Until when the same request may be answered without asking. */
+  #grantUntilMs = 0;
   #stale = false;
   /** The size the blob must have to be what the client may read; null: any. */
   #provenBytes: number | null = null;
@@ -166,7 +167,7 @@ export class BlobAnswer {
     if (this.#over) return;
     switch (message.kind) {
       case 'opened':
-        this.#grantMs = message.grantMs;
+        this.#grantUntilMs = this.#tools.nowMs() + message.grantMs;
         this.#stale = message.stale;
         this.#provenBytes = message.provenBytes;
         if (message.cold) this.#cold.add(message.shard);
@@ -205,7 +206,7 @@ export class BlobAnswer {
     const { name, warm: request } = this.#request;
     this.#blob = warm.blob(name.key, totalBytes);
     if (this.#first !== null) this.#blob.places.set(this.#first.shard, this.#first.place);
-    if (this.#grantMs > 0) warm.grant(request, name, this.#blob, nowMs() + this.#grantMs);
+    if (this.#grantUntilMs > nowMs()) warm.grant(request, name, this.#blob, this.#grantUntilMs);
     this.#res.cork(() => this.#begin());
   }
 

@@ -75,6 +75,24 @@ describe('front/blob-answer', () => {
     assert.deepEqual([tiers, overs.map(({ error }) => error)], [[], Array.from({ length: 4 }, () => 'DIGEST_MISMATCH')]);
   });
 
+  it('counts the time that a right lasts from when it was told, however long the first byte takes', async () => {
+    const answer = get();
+    const open = await at.hears('open');
+    const place = at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 });
+    opened(open, place, { grantMs: 60_000 });
+    // So that the front has heard it.
+    await at.get('/nothing');
+    nowMs += 25_000;
+    at.arena.setLength(0, 1_000, 1_000);
+    at.arrives(0, SMALL);
+    await answer;
+    nowMs += 35_000;
+    const again = get();
+    const { id } = await at.hears('open');
+    opened({ ...open, id }, place);
+    await again;
+  });
+
   it('asks control with all it knows, and answers from the place it is told', async () => {
     const answer = get();
     const open = await at.hears('open');
