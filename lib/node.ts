@@ -92,7 +92,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
     outages,
     ledger: new AccessLedger({ clock, ttlMs: ProxyConfig.accessTtl * 1000, staleTtlMs: ProxyConfig.accessStaleTtl * 1000, check: ProxyConfig.accessCheck }),
     probe: (job) => pools.run(job),
-    totalOf,
+    totalOf: (key) => (loader.countOf(key) > 0 ? totalOf(key) : null),
     sized: (key, totalBytes) => facts.setTotal(key, totalBytes),
     count: (name) => meter.count(name),
   });

@@ -11,7 +11,7 @@ export interface GateParts {
   ledger: AccessLedger;
   outages: Outages;
   probe(job: ProbeJob): Promise<ProbeResult>;
-  /** The blob's size, if it is known. */
+  /** The blob's size, if something of it is here: what was only heard of it may come from anybody. */
   totalOf(key: string): number | null;
   /** A registry has told a blob's size while it was asked for one byte. */
   sized(key: string, totalBytes: number): void;

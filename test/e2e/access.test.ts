@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { needs } from '../programs.ts';
@@ -100,6 +103,22 @@ describe('e2e: private images', () => {
       assert.equal(await containerd.digest(reference), image.manifest.digest);
     } finally {
       await containerd.stop();
+    }
+  });
+
+  it('are pulled though a page of another listed host was asked for under their digests before', async () => {
+    const page = createServer((_request, response) => void response.writeHead(200, { 'content-length': 4 }).end('page')).listen(0, '127.0.0.1');
+    await once(page, 'listening');
+    const pageHost = `127.0.0.1:${(page.address() as AddressInfo).port}`;
+    const fresh = await ShoalNode.start(join(dir, 'fresh'), { ProxyConfig: { registries: [{ upstream: `http://${counting.host}` }, { p2pHost: 'page', upstream: `http://${pageHost}` }] } });
+    try {
+      assert.equal((await fresh.get(layerPath(), { host: 'page' })).status, 502);
+      const read = await fresh.get(`${layerPath()}?ns=${counting.host}`, bearer('alice', 'team/app'));
+      assert.equal(digestOf(read.body), image.layers[0]!.digest);
+      assert.equal((await fresh.get(layerPath(), { host: 'page' })).status, 502);
+    } finally {
+      page.close();
+      await fresh.stop();
     }
   });
 
