@@ -52,12 +52,29 @@ function isAmbiguous(object: Record<string, unknown>): boolean {
 }
 
 function parse(body: Uint8Array): Record<string, unknown> | null {
+  const text = new TextDecoder().decode(body);
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(body));
-    return isObject(value) && !isAmbiguous(value) ? value : null;
+    const value: unknown = JSON.parse(text);
+    return isObject(value) && !isAmbiguous(value) && keysIn(text) === keysOf(value) ? value : null;
   } catch {
     return null;
   }
+}
+
+/**
+ * How many keys JSON text has, those of the same name in one object counted each. Of two we have the last; Go puts the second into what the
+ * first has left, so that a layer can be a foreign one to the registry, by the `urls` of the first, and none to us.
+ */
+function keysIn(text: string): number {
+  let keys = 0;
+  for (const match of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?/g)) if (match[1] !== undefined) keys += 1;
+  return keys;
+}
+
+function keysOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const values: unknown[] = Object.values(value);
+  return values.reduce((keys: number, each) => keys + keysOf(each), Array.isArray(value) ? 0 : values.length);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -35,6 +35,14 @@ describe('registry/manifest', () => {
     for (const more of [{ Digest: digest(1) }, { dige\u017ft: digest(1) }, { URLS: ['https://x.example/'] }]) assert.deepEqual(members({ layers: [own, { ...foreign, ...more }] }), [digest(1)]);
   });
 
+  it('finds nothing where a name stands twice: what Go makes of two need not be the last', () => {
+    const [foreign, own] = [JSON.stringify([{ digest: digest(1), urls: ['https://x.example/'] }]), JSON.stringify([{ digest: digest(2) }])];
+    assert.deepEqual(members(`{"layers":${own},"annotations":{"a":"\\"layers\\":","b\\\\":"\\u003c"}}`), [digest(2)]);
+    for (const twice of [`{"layers":${foreign},"layers":${own}}`, `{"layers":${foreign}, "layer\\u0073" : ${own}}`, `{"layers":[{"urls":["https://x.example/"],"urls":[],"digest":"${digest(2)}"}]}`]) {
+      assert.deepEqual(members(twice), [], twice);
+    }
+  });
+
   it('leaves out what the registry does not vouch for: foreign layers and subject', () => {
     assert.deepEqual(members({ layers: [{ digest: digest(1), urls: ['https://x.example/'] }, { digest: digest(2), urls: [] }], subject: { digest: digest(3) } }), []);
   });
