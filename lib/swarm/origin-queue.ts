@@ -31,14 +31,14 @@ interface Series {
 /**
  * Whose turn it is at the origin. So many requests are under way at once. Shards of a blob that follow on each other go in one request, as
  * a registry's work for a range is much the same whether it is of two megabytes or of eight: while others of a
- * series are under way, one that goes on from them waits until it makes up a whole request with those behind it.
+ * series are under way, one that goes on from one that has not come yet waits until it makes up a whole request with those behind it.
  */
 export class OriginQueue<Want extends OriginWant> {
   readonly #begin: (together: readonly Want[]) => void;
   readonly #soon: (run: () => void) => void;
   readonly #limits: OriginLimits;
-  /** In order of arrival. `goesOn`: the shard before was waited for, too, or under way. */
-  readonly #waiting: { want: Want; goesOn: boolean }[] = [];
+  /** In order of arrival. */
+  readonly #waiting: Want[] = [];
   readonly #series = new Map<string, Series>();
   #requests = 0;
   #looksSoon = false;
@@ -61,7 +61,7 @@ export class OriginQueue<Want extends OriginWant> {
     let series = this.#series.get(want.series);
     if (series === undefined) this.#series.set(want.series, (series = { requests: 0, wants: new Map() }));
     series.wants.set(want.index, (series.wants.get(want.index) ?? 0) + 1);
-    this.#waiting.push({ want, goesOn: series.wants.has(want.index - 1) });
+    this.#waiting.push(want);
     this.#lookSoon();
   }
 
@@ -96,7 +96,7 @@ export class OriginQueue<Want extends OriginWant> {
         at++;
         continue;
       }
-      for (const want of together) this.#waiting.splice(this.#waiting.findIndex((waiting) => waiting.want === want), 1);
+      for (const want of together) this.#waiting.splice(this.#waiting.indexOf(want), 1);
       this.#requests++;
       this.#series.get(together[0]!.series)!.requests++;
       this.#begin(together);
@@ -105,7 +105,7 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   /** What is to go in one request from `first` on; null: not yet. */
-  #together({ want: first, goesOn }: { want: Want; goesOn: boolean }): Want[] | null {
+  #together(first: Want): Want[] | null {
     if (!first.shares) return [first];
     const { inOrderRequests, fewRequests, requestShards } = this.#limits;
     const { requests, wants } = this.#series.get(first.series)!;
@@ -113,10 +113,12 @@ export class OriginQueue<Want extends OriginWant> {
     const together = [first];
     while (together.length < requestShards) {
       const index = first.index + together.length;
-      const next = wants.has(index) ? this.#waiting.find(({ want }) => want.shares && want.index === index && want.series === first.series) : undefined;
+      const next = wants.has(index) ? this.#waiting.find((want) => want.shares && want.index === index && want.series === first.series) : undefined;
       if (next === undefined) break;
-      together.push(next.want);
+      together.push(next);
     }
+    // Once the shard before has come a reader may be waiting for this one, with nothing more to ask for until it is there.
+    const goesOn = wants.has(first.index - 1);
     return requests < fewRequests || !goesOn || together.length === requestShards ? together : null;
   }
 }

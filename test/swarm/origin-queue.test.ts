@@ -65,6 +65,15 @@ describe('swarm/origin-queue', () => {
     assert.deepEqual(asked().slice(3), ['a9']);
   });
 
+  it('waits with it no longer once the shard before has come: its reader may be there, and ask for no more until it has this one', () => {
+    want(range(100, 109));
+    want([0], 'a', false);
+    want([1]);
+    assert.deepEqual(asked().slice(3), ['a0'], 'others of the blob are under way, for another reader');
+    end(3);
+    assert.deepEqual(asked().slice(4), ['a1']);
+  });
+
   it('does not wait with one that begins anew', () => {
     want(range(0, 9));
     want([50]);
