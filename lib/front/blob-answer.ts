@@ -55,6 +55,8 @@ export class BlobAnswer {
   #stream: number | null = null;
   #blob: WarmBlob | null = null;
   #first: { shard: number; place: Place } | null = null;
+  /** Shards read ahead, told before the answer has begun. */
+  readonly #ahead = new Map<number, Place>();
   /** Until when the same request may be answered without asking. */
   #grantUntilMs = 0;
   #stale = false;
@@ -192,6 +194,11 @@ export class BlobAnswer {
       this.#sender?.placed(shard, place);
       return;
     }
+    // What is read ahead may come much later than what the answer begins with.
+    if (shard !== this.#opened) {
+      this.#ahead.set(shard, place);
+      return;
+    }
     this.#first = { shard, place };
     if (totalBytes !== null && this.#request.bodyless) this.#sized(totalBytes);
     else if (this.look()) this.#tools.followers.add(this);
@@ -205,6 +212,7 @@ export class BlobAnswer {
     const { warm, nowMs } = this.#tools;
     const { name, warm: request } = this.#request;
     this.#blob = warm.blob(name.key, totalBytes);
+    for (const [shard, place] of this.#ahead) this.#blob.places.set(shard, place);
     if (this.#first !== null) this.#blob.places.set(this.#first.shard, this.#first.place);
     if (this.#grantUntilMs > nowMs()) warm.grant(request, name, this.#blob, this.#grantUntilMs);
     this.#res.cork(() => this.#begin());

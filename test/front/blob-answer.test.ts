@@ -125,6 +125,29 @@ describe('front/blob-answer', () => {
     assert.ok(tiers.every(([tier]) => tier === 'peer'));
   });
 
+  it('begins with the first shard, though what is read ahead has a place already and no byte yet', async () => {
+    const socket = connect(port, '127.0.0.1');
+    let received = Buffer.alloc(0);
+    socket.on('data', (chunk: Buffer) => (received = Buffer.concat([received, chunk])));
+    socket.write(`GET ${PATH} HTTP/1.1\r\nHost: r.example\r\n\r\n`);
+    const open = await at.hears('open');
+    const other = get();
+    const { id } = await at.hears('open');
+    const [first, second] = [0, 1].map((slot) => at.place(slot, Buffer.alloc(0), TOTAL_BYTES, { lengthBytes: SHARD_BYTES }));
+    opened(open, first!, { totalBytes: TOTAL_BYTES, cold: true });
+    at.says({ kind: 'granted', id: open.id, shard: 1, ...second!, checksum: null, totalBytes: TOTAL_BYTES, cold: true });
+    at.says({ kind: 'refused', id, error: { code: 'ORIGIN_TIMEOUT', message: 'late' } });
+    assert.equal((await other).status, 504, 'so the front has heard all that was said before');
+    at.arrives(0, SMALL);
+    await until(() => received.includes(SMALL), 'the first bytes of the first shard', 2_000);
+    at.arrives(0, FIRST.subarray(SMALL.length));
+    at.arrives(1, SECOND);
+    await until(() => received.length > TOTAL_BYTES, 'the rest', 2_000);
+    assert.ok(received.subarray(-SHARD_BYTES).equals(SECOND));
+    assert.equal((await at.hears('want')).placed, true, 'the place told before is known');
+    socket.destroy();
+  });
+
   const ranges: [string, string, number, number | null, number, string][] = [
     ['a closed range', 'bytes=100-199', 0, 0, 206, 'bytes 100-199/4194304'],
     ['an open range', 'bytes=2097152-', 1, null, 206, 'bytes 2097152-4194303/4194304'],
