@@ -264,10 +264,11 @@ export async function startNode(config: Config, options: { frontThreads?: number
     },
     async drain() {
       readiness.phase = 'draining';
-      await swarm.leave();
       clearInterval(storeWatch);
       certificates?.close();
+      // Answers in flight want shards still, and those who wait, for a node or for another try at the registry, have the swarm's clock to go on by.
       await Promise.all(fronts.map((front) => front.drain(DRAIN_DEADLINE_MS)));
+      await swarm.leave();
       await store.close();
       await pools.close();
       await files.close();

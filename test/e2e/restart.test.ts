@@ -3,7 +3,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SHARD_BYTES } from '../../lib/limits.ts';
+import { ORIGIN_BACKOFF_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import { OriginServer, serveRanges } from '../registry/origin-server.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { digestOf, noise } from './image.ts';
@@ -116,5 +116,23 @@ describe('e2e: a node that dies, and a disk that lies', () => {
     };
     await pull(running);
     assert.ok(broken >= 1);
+  });
+
+  it('told to end while it waits to ask the registry again: the answer under way comes to its end first', async () => {
+    const running = await start();
+    let toldMs = 0;
+    counting.disturb = (request) => {
+      const lastByte = Number(/-(\d+)$/.exec(request.headers.range ?? '')?.[1]);
+      if (lastByte < 4 * SHARD_BYTES) return null;
+      if (toldMs === 0) {
+        toldMs = performance.now();
+        running.daemon.child.kill('SIGTERM');
+      }
+      // Twice, and not the third time: the pauses are of 0.2 and 0.4 s.
+      return performance.now() - toldMs < 2 * ORIGIN_BACKOFF_MS ? 502 : null;
+    };
+    await pull(running);
+    assert.ok(toldMs > 0);
+    await running.daemon.ended;
   });
 });
