@@ -227,7 +227,7 @@ export class ShardFetch implements Fetch {
   #originEnded(result: AttemptResult): void {
     const error = result.kind === 'failed' || result.kind === 'refused' ? result.error : wireError('INTERNAL', 'the origin was read, and a peer answered');
     this.#lastError = error;
-    this.#afterOrigin(this.#origin.failed(error, FETCH_PATIENCE_MS - (this.#shared.nowMs() - this.#progress.grownMs)));
+    this.#afterOrigin(this.#origin.failed(error, this.#shared.nowMs() - this.#progress.grownMs));
   }
 
   #afterOrigin(then: AfterOrigin): void {

@@ -1,5 +1,5 @@
 import { type ErrorCode, errorTable, type WireError } from '../errors.ts';
-import { ORIGIN_BACKOFF_MS, ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../limits.ts';
+import { FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS, ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../limits.ts';
 import { Contexts } from './contexts.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
 import type { FetchContext, FetchResult } from './types.ts';
@@ -33,12 +33,14 @@ export class OriginTries {
     this.#tries++;
   }
 
-  /** The read has failed, and `leftMs` of the fetch's patience are left. */
-  failed(error: WireError, leftMs: number): AfterOrigin {
+  /** The read has failed, and no byte has come for `silentMs`. */
+  failed(error: WireError, silentMs: number): AfterOrigin {
     if (isFinal(error)) return this.#denied(error);
     if (this.#tries >= ORIGIN_TRIES_MAX) return { kind: 'end', result: { kind: 'failed', error } };
     const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#tries - 1);
-    if (pauseMs > leftMs) return { kind: 'end', result: { kind: 'failed', error } };
+    // What timed out would take as long again before that is known: nobody could be told in time.
+    const nextMs = pauseMs + (error.code === 'ORIGIN_TIMEOUT' ? silentMs : 0);
+    if (silentMs + nextMs > FETCH_PATIENCE_MS) return { kind: 'end', result: { kind: 'failed', error } };
     return { kind: 'pause', ms: pauseMs * (1 + 0.25 * this.#random()), anew: error.code === 'DIGEST_MISMATCH' };
   }
 

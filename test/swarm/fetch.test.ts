@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { FETCH_PATIENCE_MS, ORIGIN_TRIES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import { FETCH_PATIENCE_MS, ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_SILENCE_MS, ORIGIN_TRIES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
 import { CONTEXT, data, failure, pass, request, rig, type Rig, shardWhere } from './fixture.ts';
 
 /** A rig with a shard that another agent owns, that agent, and a fetch of it begun. */
@@ -228,6 +228,20 @@ describe('swarm/fetch: the origin', () => {
     fetch.settle(made.effects.last('origin').attempt, failure('ORIGIN_BUSY', 0, { status: 429, headers: { 'retry-after': '600' } }));
     const { result } = made.effects.last('finished');
     assert.equal(result.kind === 'failed' && result.error.status, 429);
+  });
+
+  it('asks again one that fell silent, but not when another such silence would outlast its client', () => {
+    const made = rig(1, 0);
+    const first = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    pass(made, ORIGIN_SILENCE_MS);
+    first.settle(1, failure('ORIGIN_TIMEOUT'));
+    pass(made, 1_000);
+    assert.equal(made.effects.last('origin').attempt, 2);
+    const fetch = made.swarm.want({ key: 'k', index: 1 }, CONTEXT);
+    pass(made, ORIGIN_HEAD_TIMEOUT_MS);
+    fetch.settle(1, failure('ORIGIN_TIMEOUT'));
+    const { result } = made.effects.last('finished');
+    assert.equal(result.kind === 'failed' && result.error.code, 'ORIGIN_TIMEOUT');
   });
 
   it('does not send everybody to the origin when the owner\'s way there fails', () => {
