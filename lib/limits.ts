@@ -481,8 +481,11 @@ export const DNS_REFRESH_MS = 3_000;
 /** A node that was told "busy" comes back at once; what is fetched for it is not given up before this. */
 export const PEER_RETURN_MS = 2_500;
 
-/** Requests to the origin under way at once from one node: with a shard each enough to hide 50 ms of latency at 5 Gbit/s. */
+/** Requests to one registry or object store under way at once from one node: with a shard each enough to hide 50 ms of latency at 5 Gbit/s. */
 export const ORIGIN_REQUESTS_MAX = 16;
+
+/** The same of all together: half of the jobs that the transfer threads take, the other half being for the disk and other nodes. */
+export const ORIGIN_ALL_REQUESTS_MAX = (TRANSFER_THREADS * POOL_TASKS_PER_THREAD) / 2;
 
 /** Of those, requests for whole shards of one blob. */
 export const ORIGIN_IN_ORDER_REQUESTS_MAX = 8;

@@ -69,7 +69,7 @@ export class Transfers {
   origin(way: OriginContext, filling: Filling, { sliceBytes, alone }: { sliceBytes: number | null; alone: boolean }): Promise<OriginReadResult> {
     const shares = alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null;
     return new Promise((resolve, reject) => {
-      this.#atOrigin.add({ series: `${way.url} ${way.authorization ?? ''}`, index: filling.shard, shares, way, filling, sliceBytes, settle: { resolve, reject } });
+      this.#atOrigin.add({ upstream: way.upstreamHost, series: `${way.url} ${way.authorization ?? ''}`, index: filling.shard, shares, way, filling, sliceBytes, settle: { resolve, reject } });
     });
   }
 

@@ -1,7 +1,9 @@
-import { ORIGIN_FEW_REQUESTS, ORIGIN_IN_ORDER_REQUESTS_MAX, ORIGIN_REQUEST_SHARDS_MAX, ORIGIN_REQUESTS_MAX } from '../limits.ts';
+import { ORIGIN_ALL_REQUESTS_MAX, ORIGIN_FEW_REQUESTS, ORIGIN_IN_ORDER_REQUESTS_MAX, ORIGIN_REQUEST_SHARDS_MAX, ORIGIN_REQUESTS_MAX } from '../limits.ts';
 
 /** A shard to be read from the origin. */
 export interface OriginWant {
+  /** The registry or object store: one that is slow takes no turns from the others. */
+  readonly upstream: string;
   /** The blob and the way to it: shards of one series can come in one request. */
   readonly series: string;
   readonly index: number;
@@ -9,8 +11,10 @@ export interface OriginWant {
   readonly shares: boolean;
 }
 
-/** How much one node asks of the origin at once. */
+/** How much one node asks at once. */
 export interface OriginLimits {
+  allRequests: number;
+  /** Of one upstream. */
   requests: number;
   /** Of one series, as far as its shards may share. */
   inOrderRequests: number;
@@ -19,7 +23,13 @@ export interface OriginLimits {
   requestShards: number;
 }
 
-export const originLimits: OriginLimits = { requests: ORIGIN_REQUESTS_MAX, inOrderRequests: ORIGIN_IN_ORDER_REQUESTS_MAX, fewRequests: ORIGIN_FEW_REQUESTS, requestShards: ORIGIN_REQUEST_SHARDS_MAX };
+export const originLimits: OriginLimits = {
+  allRequests: ORIGIN_ALL_REQUESTS_MAX,
+  requests: ORIGIN_REQUESTS_MAX,
+  inOrderRequests: ORIGIN_IN_ORDER_REQUESTS_MAX,
+  fewRequests: ORIGIN_FEW_REQUESTS,
+  requestShards: ORIGIN_REQUEST_SHARDS_MAX,
+};
 
 /** What is under way or waits of one series. */
 interface Series {
@@ -29,7 +39,7 @@ interface Series {
 }
 
 /**
- * Whose turn it is at the origin. So many requests are under way at once. Shards of a blob that follow on each other go in one request, as
+ * Whose turn it is at the origin. So many requests to an upstream are under way at once. Shards of a blob that follow on each other go in one request, as
  * a registry's work for a range is much the same whether it is of two megabytes or of eight: while others of a
  * series are under way, one that goes on from one that has not come yet waits until it makes up a whole request with those behind it.
  */
@@ -40,7 +50,9 @@ export class OriginQueue<Want extends OriginWant> {
   /** In order of arrival. */
   readonly #waiting: Want[] = [];
   readonly #series = new Map<string, Series>();
-  #requests = 0;
+  #allRequests = 0;
+  /** Under way, by upstream. */
+  readonly #requests = new Map<string, number>();
   #looksSoon = false;
 
   /**
@@ -67,9 +79,12 @@ export class OriginQueue<Want extends OriginWant> {
 
   /** The request for `together` has ended, one way or the other. */
   over(together: readonly Want[]): void {
-    const name = together[0]!.series;
+    const { series: name, upstream } = together[0]!;
     const series = this.#series.get(name)!;
-    this.#requests--;
+    const requests = this.#requests.get(upstream)! - 1;
+    this.#allRequests--;
+    if (requests === 0) this.#requests.delete(upstream);
+    else this.#requests.set(upstream, requests);
     series.requests--;
     for (const { index } of together) {
       const left = series.wants.get(index)! - 1;
@@ -90,14 +105,17 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   #next(): void {
-    for (let at = 0; at < this.#waiting.length && this.#requests < this.#limits.requests; ) {
-      const together = this.#together(this.#waiting[at]!);
+    for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests; ) {
+      const { upstream } = this.#waiting[at]!;
+      const requests = this.#requests.get(upstream) ?? 0;
+      const together = requests < this.#limits.requests ? this.#together(this.#waiting[at]!) : null;
       if (together === null) {
         at++;
         continue;
       }
       for (const want of together) this.#waiting.splice(this.#waiting.indexOf(want), 1);
-      this.#requests++;
+      this.#allRequests++;
+      this.#requests.set(upstream, requests + 1);
       this.#series.get(together[0]!.series)!.requests++;
       this.#begin(together);
       at = 0;

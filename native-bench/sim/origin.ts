@@ -68,7 +68,7 @@ export class Origin {
       const own: OriginQueue<Read> = new OriginQueue<Read>((together) => this.#request(own, to, together), (look) => this.#queue.at(this.#queue.nowMs, look, undefined));
       this.#queues.set(to, (queue = own));
     }
-    queue.add({ series: shard.key, index: shard.index, shares: alone && sink.received === 0, sink, events });
+    queue.add({ upstream: 'origin', series: shard.key, index: shard.index, shares: alone && sink.received === 0, sink, events });
   }
 
   #request(queue: OriginQueue<Read>, to: Station, together: readonly Read[]): void {

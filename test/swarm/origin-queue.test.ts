@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { OriginQueue, type OriginWant } from '../../lib/swarm/origin-queue.ts';
 
-const LIMITS = { requests: 6, inOrderRequests: 4, fewRequests: 2, requestShards: 3 };
+const LIMITS = { allRequests: 9, requests: 6, inOrderRequests: 4, fewRequests: 2, requestShards: 3 };
 
 describe('swarm/origin-queue', () => {
   let begun: OriginWant[][];
@@ -17,8 +17,8 @@ describe('swarm/origin-queue', () => {
   function settle(): void {
     for (const look of soon.splice(0)) look();
   }
-  function want(indices: readonly number[], series = 'a', shares = true): void {
-    for (const index of indices) queue.add({ series, index, shares });
+  function want(indices: readonly number[], series = 'a', shares = true, upstream = 'r.example'): void {
+    for (const index of indices) queue.add({ upstream, series, index, shares });
     settle();
   }
   function end(...requests: number[]): void {
@@ -40,6 +40,20 @@ describe('swarm/origin-queue', () => {
     assert.equal(queue.waiting, 3);
     end(3, 0);
     assert.deepEqual(asked().slice(6), ['a6', 'a7']);
+  });
+
+  it('gives each upstream turns of its own: one that does not answer holds up no other', () => {
+    want(range(0, 9), 'a', false, 'silent.example');
+    want([0, 1], 'b', false);
+    assert.deepEqual(asked().slice(6), ['b0', 'b1']);
+    end(6);
+    assert.equal(begun.length, 8);
+    end(2);
+    assert.deepEqual(asked().slice(8), ['a6']);
+    want([7, 9, 11], 'b', false);
+    assert.deepEqual(asked().slice(9), ['b7', 'b9'], 'no more than so many in all');
+    end(9);
+    assert.deepEqual(asked().slice(11), ['b11']);
   });
 
   it('leaves turns to others beside a blob read in order', () => {
