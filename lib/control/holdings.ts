@@ -45,8 +45,12 @@ export class Holdings {
     return new Promise((resolve) => {
       const waiting = new Map<number, { resident: Resident; interest: Interest }>();
       let timer: Timer | null = null;
-      const over = (shard: number): void => {
-        if (!waiting.delete(shard)) return;
+      const over = (shard: number, graceMs = 0): void => {
+        const held = waiting.get(shard);
+        if (held === undefined) return;
+        waiting.delete(shard);
+        // Nobody is about to read it: its slot may go before those that somebody is.
+        this.#loader.drop(held.resident, held.interest, graceMs);
         this.#underWay -= 1;
         if (waiting.size > 0) return;
         timer?.cancel();
@@ -72,10 +76,7 @@ export class Holdings {
         return;
       }
       timer = this.#clock.after(PEER_HOLD_MS, () => {
-        for (const [shard, { resident, interest }] of waiting) {
-          this.#loader.drop(resident, interest, PEER_RETURN_MS);
-          over(shard);
-        }
+        for (const shard of waiting.keys()) over(shard, PEER_RETURN_MS);
       });
     });
   }

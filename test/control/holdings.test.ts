@@ -40,6 +40,16 @@ describe('control/holdings', () => {
     assert.ok(at.fills.every((fill) => fill.abandoned));
   });
 
+  it('keeps no hold on what has come: nobody is about to read it from memory', async () => {
+    const holding = holdings.hold(KEY, SHARD_BYTES, null, 'r');
+    await settled();
+    const { resident } = at.fills[0]!;
+    assert.equal(resident.interests.size, 1);
+    await at.deliver(0, SHARD_BYTES);
+    await holding;
+    assert.equal(resident.interests.size, 0);
+  });
+
   it('answers at once when all is held, without fetching', async () => {
     const first = holdings.hold(KEY, SHARD_BYTES, null, 'r');
     await settled();
