@@ -13,6 +13,8 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
   const listed = innerShoalError(thrown);
   if (listed !== null) return listed;
   const reason = codeOf(thrown);
+  // It was never sent. That a client's header is none says nothing of the registry, least of all that it is down.
+  if (reason === 'UND_ERR_INVALID_ARG') return new ShoalError('BAD_REQUEST', 'a header of the request is not one that can be sent on', { cause: thrown });
   const broken = headSeen || BROKEN.has(reason) || reason.startsWith('HPE_');
   const code: ErrorCode = TIMEOUTS.has(reason) ? 'ORIGIN_TIMEOUT' : broken ? 'ORIGIN_BROKEN' : 'ORIGIN_UNREACHABLE';
   const what = code === 'ORIGIN_TIMEOUT' ? 'timed out' : code === 'ORIGIN_BROKEN' ? 'broke off its answer' : 'could not be reached';

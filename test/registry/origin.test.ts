@@ -335,6 +335,12 @@ describe('registry/origin', () => {
       assert.deepEqual([other.seen[0]!.headers.authorization, other.seen[0]!.headers.accept], [undefined, 'a/b']);
     });
 
+    it('does not take a registry for down because of a header that cannot be sent', async () => {
+      const server = await serve((_request, response) => answer(response, 200, '{}'));
+      const error = await failure(relay(server, client([server.host]), { 'user-agent': 'x\x7f' }));
+      assert.deepEqual([error.code, error.status, server.seen.length], ['BAD_REQUEST', 400, 0]);
+    });
+
     it('refuses what is too long or encoded', async () => {
       const long = await serve((_request, response) => void response.writeHead(200).end(Buffer.alloc(17 * 1024 * 1024)));
       assert.equal((await failure(relay(long, client([long.host])))).code, 'ORIGIN_BROKEN');
