@@ -1,5 +1,5 @@
 import { ShoalError } from '../errors.ts';
-import { ORIGIN_ERROR_BODY_BYTES_MAX } from '../limits.ts';
+import { ORIGIN_ERROR_BODY_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
 import { BodyCollector, refusal } from './origin-body.ts';
 import type { AnswerReader } from './origin-exchange.ts';
 import { judgeRangeAnswer, type AskedRange, type OriginHeaders } from './origin-range.ts';
@@ -50,7 +50,8 @@ export class RangeReader implements AnswerReader {
         this.again = verdict.totalBytes;
         return 'enough';
       case 'unsized':
-        this.#body = { kind: 'unsized', collected: new BodyCollector(this.#asked.endBytes, 'refuse') };
+        // Only its end tells its size, whatever part of it is wanted: one byte, where the right to read is checked.
+        this.#body = { kind: 'unsized', collected: new BodyCollector(Math.max(this.#asked.endBytes, SHARD_BYTES), 'refuse') };
         return 'more';
       case 'use': {
         const { skipBytes, lengthBytes, bodyBytes, totalBytes } = verdict;
@@ -132,8 +133,9 @@ export class RangeReader implements AnswerReader {
     }
     if (body.kind === 'unsized') {
       const whole = body.collected.bytes();
-      this.#sink.head({ totalBytes: whole.length, startBytes: 0, lengthBytes: whole.length });
-      if (whole.length > 0) this.#sink.data(whole);
+      const lengthBytes = Math.min(whole.length, this.#asked.endBytes);
+      this.#sink.head({ totalBytes: whole.length, startBytes: 0, lengthBytes });
+      if (lengthBytes > 0) this.#sink.data(whole.subarray(0, lengthBytes));
     }
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { RequestListener } from 'node:http';
 import { ManualClock, systemClock } from '../../lib/clock.ts';
 import { ShoalError } from '../../lib/errors.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import { OriginClient, type OriginTools } from '../../lib/registry/origin.ts';
 import { answer, OriginServer, pattern, RecordingSink, serveAsObjectStore, serveRanges } from './origin-server.ts';
 
@@ -117,7 +118,12 @@ describe('registry/origin', () => {
       await client([server.host]).readRange(target(server), want(0, 200_000), sink);
       assert.deepEqual(sink.heads, [{ totalBytes: BLOB.length, startBytes: 0, lengthBytes: BLOB.length }]);
       assert.ok(sink.bytes.equals(BLOB));
-      assert.equal((await failure(client([server.host]).readRange(target(server), want(0, 1_000), new RecordingSink()))).code, 'ORIGIN_BROKEN');
+      const start = new RecordingSink();
+      await client([server.host]).readRange(target(server), want(0, 1_000), start);
+      assert.deepEqual(start.heads, [{ totalBytes: BLOB.length, startBytes: 0, lengthBytes: 1_000 }]);
+      assert.ok(start.bytes.equals(BLOB.subarray(0, 1_000)));
+      const long = await serve((_request, response) => void response.writeHead(200).end(pattern(SHARD_BYTES + 1)));
+      assert.equal((await failure(client([long.host]).readRange(target(long), want(0, 1_000), new RecordingSink()))).code, 'ORIGIN_BROKEN');
     });
 
     it('says what lies past the end, without asking where the size is known', async () => {
@@ -281,6 +287,11 @@ describe('registry/origin', () => {
       assert.deepEqual(await client([server.host]).probe(target(server)), { totalBytes: BLOB.length });
       const empty = await serve(serveRanges(Buffer.alloc(0)));
       assert.deepEqual(await client([empty.host]).probe(target(empty)), { totalBytes: 0 });
+    });
+
+    it('learns the size of a small object that does not say how long it is', async () => {
+      const server = await serve((_request, response) => void response.writeHead(200).end(BLOB));
+      assert.deepEqual(await client([server.host]).probe(target(server)), { totalBytes: BLOB.length });
     });
 
     it('asks the registry each time, whatever was learnt before', async () => {
