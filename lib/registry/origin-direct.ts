@@ -71,7 +71,10 @@ export class DirectTransport implements Transport {
             this.#idle.give(url.origin, connection);
             events.ended();
           },
-          (thrown: unknown) => events.failed(failure(thrown, url.host, headSeen), kept !== null && !headSeen),
+          (thrown: unknown) => {
+            const error = failure(thrown, url.host, headSeen);
+            events.failed(error, kept !== null && !headSeen && !(error instanceof NotPlain));
+          },
         );
     }
     return () => connection.destroy(new ShoalError('CANCELLED', 'broken off'));

@@ -113,6 +113,18 @@ describe('registry/origin-direct', () => {
     assert.equal((await read(origin, server.host, 1)).sink.placedBytes, PART_BYTES);
   });
 
+  it('asks a registry that refuses over a kept connection once more, not on a new one as if that had been lost', async () => {
+    let refuses = false;
+    const server = await serve((request, response) => (refuses ? response.writeHead(503, { 'content-length': 2 }).end('no') : ranges(request, response)));
+    const origin = client(server.host);
+    for (const part of [0, 1]) await read(origin, server.host, part);
+    refuses = true;
+    await assert.rejects(read(origin, server.host, 2), { code: 'ORIGIN_REFUSED', status: 503 });
+    assert.equal(server.seen.length, 2 + 2);
+    refuses = false;
+    assert.equal((await read(origin, server.host, 2)).sink.placedBytes, PART_BYTES);
+  });
+
   it('takes a new connection when the kept one was closed meanwhile', async () => {
     const server = await serve(ranges);
     const origin = client(server.host);
