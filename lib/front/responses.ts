@@ -9,6 +9,8 @@ const REASONS: Record<number, string> = {
   503: 'Service Unavailable', 504: 'Gateway Timeout',
 };
 
+const JSON_TYPE = 'application/json';
+
 export function statusLine(status: number): string {
   return `${status} ${REASONS[status] ?? 'Status'}`;
 }
@@ -30,7 +32,9 @@ export function endBodyless(res: HttpResponse, lengthBytes: number | null): void
 
 /** An error in the OCI form, with the headers that go with it; `requestId` is what the log has of it. */
 export function refuse(res: HttpResponse, error: ShoalError, bodyless = false, requestId = ''): void {
-  const headers: Record<string, string> = { 'Content-Type': 'application/json', ...error.headers };
+  // The upstream's type is that of its own body; where it sent none, the body is ours.
+  const { 'content-type': upstreamType = JSON_TYPE, ...passedOn } = error.headers;
+  const headers: Record<string, string> = { 'Content-Type': error.body === undefined ? JSON_TYPE : upstreamType, ...passedOn };
   if (requestId !== '') headers[REQUEST_ID_HEADER] = requestId;
   if (error.code === 'METHOD_UNSUPPORTED') headers['Allow'] = 'GET, HEAD';
   if ((error.status === 503 || error.status === 429) && headers['Retry-After'] === undefined && headers['retry-after'] === undefined) headers['Retry-After'] = '1';

@@ -18,6 +18,8 @@ const { App, us_socket_local_port: localPort } = await import('uWebSockets.js');
 export interface Answer {
   status: number;
   headers: IncomingHttpHeaders;
+  /** Names and values in turn, as they came. */
+  rawHeaders: string[];
   body: Buffer;
 }
 
@@ -106,7 +108,7 @@ export function frontFixture(slots = 4): FrontFixture {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
           response.on('error', reject);
-          response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }));
+          response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, rawHeaders: response.rawHeaders, body: Buffer.concat(chunks) }));
         });
         asking.on('error', reject);
         asking.end();

@@ -37,6 +37,16 @@ describe('front/responses', () => {
     assert.equal((await at.get('/own')).body.toString(), '{"errors":[{"code":"BLOB_UNKNOWN"}]}');
   });
 
+  it('says once of what type the body is: the upstream\'s of its own, JSON of ours', async () => {
+    const cases: [string, string | undefined, string][] = [['/xml', '<Error/>', 'application/xml'], ['/bare', undefined, 'application/json']];
+    for (const [path, body, type] of cases) {
+      at.app.get(path, (res) => refuse(res, new ShoalError('ORIGIN_REFUSED', 'no', { status: 403, headers: { 'content-type': 'application/xml' }, ...(body === undefined ? {} : { body }) })));
+      const { rawHeaders, body: got } = await at.get(path);
+      assert.deepEqual(rawHeaders.filter((_, index) => rawHeaders[index - 1]?.toLowerCase() === 'content-type' && index % 2 === 1), [type]);
+      if (body !== undefined) assert.equal(got.toString(), body);
+    }
+  });
+
   it('tells HEAD the length without the body, in bytes', async () => {
     at.app.any('/head', (res) => {
       res.onAborted(() => undefined);
