@@ -14,6 +14,8 @@ interface Trace {
 
 /** Outcomes that say nothing of this node's health: what an upstream answers to a client, and what a client brings about itself. */
 function isOrdinary(error: ShoalError): boolean {
+  // A registry sends its clients to a host that this node may not dial: only its operator can help (CONTRACT 2.6).
+  if (error.code === 'HOST_NOT_ALLOWED') return false;
   // Who is still there to be refused has cancelled nothing.
   return error.code === 'DRAINING' || (error.code !== 'CANCELLED' && error.status >= 400 && error.status < 500);
 }

@@ -63,6 +63,15 @@ describe('control/journal', () => {
     assert.deepEqual(lines.map(({ level, msg }) => [level, msg]), [['warn', 'refused'], ['warn', 'a shard did not come from the origin']]);
   });
 
+  it('writes that a registry sends its clients to a host not on the allow-list: nobody but the operator can help', () => {
+    const front = new FrontJournal(journal('info'));
+    front.heard(OPEN);
+    front.said({ kind: 'refused', id: 1, error: { code: 'HOST_NOT_ALLOWED', message: 'store.example:443 is not on the allow-list of this node' } });
+    assert.deepEqual(lines.map(({ level, requestId }) => [level, requestId]), [['warn', 'request-1']]);
+    assert.match(JSON.stringify(lines), /store\.example:443/);
+    assert.doesNotMatch(JSON.stringify(lines), /s3cr3t/);
+  });
+
   it('writes no more than so many lines a second about trouble, and says how many it left out', () => {
     const at = journal('info');
     for (let i = 0; i < TROUBLE_LINES_PER_SECOND_MAX + 5; i++) at.failed({}, { code: 'ORIGIN_TIMEOUT', message: 'late' }, 'refused');

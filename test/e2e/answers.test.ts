@@ -26,7 +26,8 @@ describe('e2e: what a node answers', () => {
     });
     origin = await OriginServer.start((request, response) => {
       const [, status] = /\/status-(\d+)\//.exec(request.url!) ?? [];
-      if (status !== undefined) answer(response, Number(status), '{"errors":[{"code":"FROM_UPSTREAM","message":"said so"}]}', { 'content-type': 'application/json', ...(status === '401' ? { 'www-authenticate': 'Bearer realm="http://t/"' } : {}), ...(status === '503' ? { 'retry-after': '9' } : {}) });
+      if (request.url!.includes('/astray/')) answer(response, 307, '', { location: 'https://store.evil.example/x?Signature=hunter2' });
+      else if (status !== undefined) answer(response, Number(status), '{"errors":[{"code":"FROM_UPSTREAM","message":"said so"}]}', { 'content-type': 'application/json', ...(status === '401' ? { 'www-authenticate': 'Bearer realm="http://t/"' } : {}), ...(status === '503' ? { 'retry-after': '9' } : {}) });
       else if (request.url!.includes('/blobs/')) answer(response, 307, '', { location: `${store.url}/sha256/${request.url!}?Signature=hunter2` });
       else answer(response, 200, '{}', { 'content-type': 'application/vnd.oci.image.index.v1+json', 'docker-content-digest': digestOf(Buffer.from('{}')), 'x-other': '1' });
     });
@@ -138,6 +139,12 @@ describe('e2e: what a node answers', () => {
       assert.deepEqual([refused.status, errorCode(refused)], [403, 'DENIED'], path);
     }
     await node.daemon.said(/evil\.example/, 5_000);
+    for (const path of ['/v2/astray/manifests/v1', `/v2/astray/blobs/${DIGEST}`]) {
+      const refused = await node.get(path);
+      assert.deepEqual([refused.status, errorCode(refused)], [403, 'DENIED'], path);
+      await node.daemon.said(new RegExp(`"url":"${origin.url}${path}".*store\\.evil\\.example:443`), 5_000);
+    }
+    assert.ok(!node.daemon.output.includes('hunter2'));
   });
 
   for (const path of ['/v2/a/blobs/sha256:zz', '/v2/A/manifests/v1', '/accelerator/nonsense']) {
