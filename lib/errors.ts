@@ -97,7 +97,8 @@ export function parseWireError(value: unknown): WireError | null {
 }
 
 function isHeader([name, value]: [string, unknown]): boolean {
-  return /^[0-9A-Za-z-]+$/.test(name) && typeof value === 'string' && !/[\r\n\0]/.test(value);
+  // Several challenges stand in lines of their own, and are written as headers of their own.
+  return /^[0-9A-Za-z-]+$/.test(name) && typeof value === 'string' && !(name === 'www-authenticate' ? /[\r\0]/ : /[\r\n\0]/).test(value);
 }
 
 /** The body of an error answer in the OCI format (distribution-spec 1.1, "Error Codes"). */

@@ -4,7 +4,7 @@ import { classify, type Route, type RouteConfig } from '../registry/route.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import type { BlobName } from '../workers/messages.ts';
 import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
-import { answer, endBodyless, refuse, statusLine } from './responses.ts';
+import { answer, endBodyless, refuse, statusLine, writeHeaders } from './responses.ts';
 import { readWarm } from './warm-read.ts';
 
 /** Request headers that go upstream with what is passed through; everything else is the client's own business. */
@@ -101,6 +101,6 @@ function pass(res: HttpResponse, message: { status: number; headers: Record<stri
     return;
   }
   res.writeStatus(statusLine(message.status));
-  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  writeHeaders(res, headers);
   endBodyless(res, length === undefined ? null : Number(length));
 }

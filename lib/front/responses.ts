@@ -15,10 +15,15 @@ export function statusLine(status: number): string {
   return `${status} ${REASONS[status] ?? 'Status'}`;
 }
 
+/** A value of several lines is one header for each: an upstream's challenges. */
+export function writeHeaders(res: HttpResponse, headers: Record<string, string>): void {
+  for (const [name, value] of Object.entries(headers)) for (const line of value.split('\n')) res.writeHeader(name, line);
+}
+
 /** A whole answer in one write; `bodyless` (HEAD) reports the length without sending it. Must run corked. */
 export function answer(res: HttpResponse, status: number, headers: Record<string, string>, body: string | Uint8Array, bodyless = false): void {
   res.writeStatus(statusLine(status));
-  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  writeHeaders(res, headers);
   if (bodyless) endBodyless(res, typeof body === 'string' ? Buffer.byteLength(body) : body.length);
   else res.end(body);
 }

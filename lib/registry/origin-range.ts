@@ -2,7 +2,7 @@ import { ShoalError } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { parseContentRange } from './range.ts';
 
-/** Header names in lower case; several of one name joined as they may be (RFC 9110, 5.2). */
+/** Header names in lower case; several of one name joined as they may be (RFC 9110, 5.2), challenges by line breaks. */
 export type OriginHeaders = Readonly<Record<string, string | undefined>>;
 
 /** The bytes [offsetBytes, endBytes) that were asked for, and the object's size as far as it is known. */

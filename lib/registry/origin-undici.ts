@@ -44,6 +44,10 @@ function isLostConnection(error: unknown): boolean {
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
+/** Challenges stay apart: of several in one line docker and containerd read the first only. */
 function joined(headers: Record<string, string | string[] | undefined>): OriginHeaders {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), Array.isArray(value) ? value.join(', ') : value]));
+  return Object.fromEntries(Object.entries(headers).map(([given, value]) => {
+    const name = given.toLowerCase();
+    return [name, Array.isArray(value) ? value.join(name === 'www-authenticate' ? '\n' : ', ') : value];
+  }));
 }

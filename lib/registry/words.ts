@@ -99,9 +99,11 @@ function isChallenge(text: string): boolean {
   return text.length <= CHALLENGE_CHARS_MAX && /^[A-Za-z]+ [\x20-\x7e]*$/.test(text);
 }
 
-/** A challenge without what belongs to one request (docker's token specification: scope, error), or null when it is none to keep. */
+/** A challenge, of several the one for a token, without what belongs to one request (docker's token specification: scope, error), or null when it is none to keep. */
 export function lastingChallenge(header: string): string | null {
-  const bare = header.replace(/,?\s*\b(?:scope|error|error_description)="[^"]*"/gi, '').replace(/^(\w+)\s*,\s*/, '$1 ');
+  const lines = header.split('\n');
+  const first = lines.find((line) => /^bearer /i.test(line)) ?? lines[0]!;
+  const bare = first.replace(/,?\s*\b(?:scope|error|error_description)="[^"]*"/gi, '').replace(/^(\w+)\s*,\s*/, '$1 ');
   return isChallenge(bare) ? bare : null;
 }
 

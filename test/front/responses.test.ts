@@ -37,6 +37,16 @@ describe('front/responses', () => {
     assert.equal((await at.get('/own')).body.toString(), '{"errors":[{"code":"BLOB_UNKNOWN"}]}');
   });
 
+  it('says each of several challenges in a header of its own', async () => {
+    const headers = { 'www-authenticate': 'Basic realm="a"\nBearer realm="b"' };
+    at.app.get('/refused', (res) => refuse(res, new ShoalError('ORIGIN_REFUSED', 'who?', { status: 401, headers })));
+    at.app.get('/passed', (res) => answer(res, 401, headers, ''));
+    for (const path of ['/refused', '/passed']) {
+      const { rawHeaders } = await at.get(path);
+      assert.deepEqual(rawHeaders.filter((_, index) => rawHeaders[index - 1] === 'www-authenticate'), ['Basic realm="a"', 'Bearer realm="b"']);
+    }
+  });
+
   it('says once of what type the body is: the upstream\'s of its own, JSON of ours', async () => {
     const cases: [string, string | undefined, string][] = [['/xml', '<Error/>', 'application/xml'], ['/bare', undefined, 'application/json']];
     for (const [path, body, type] of cases) {

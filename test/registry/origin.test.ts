@@ -332,6 +332,13 @@ describe('registry/origin', () => {
       });
     }
 
+    it('keeps several challenges apart: clients read the first of a line only', async () => {
+      const challenges = ['Basic realm="a"', 'Bearer realm="https://t/",service="r"'];
+      const server = await serve((_request, response) => void response.writeHead(401, { 'www-authenticate': challenges }).end());
+      assert.equal((await relay(server, client([server.host]))).headers['www-authenticate'], challenges.join('\n'));
+      assert.equal((await failure(client([server.host]).probe(target(server)))).headers['www-authenticate'], challenges.join('\n'));
+    });
+
     it('passes HEAD as HEAD, with the length GET would bring', async () => {
       const server = await serve((_request, response) => answer(response, 200, 'four'));
       const got = await relay(server, client([server.host]), {}, 'HEAD');

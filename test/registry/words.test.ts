@@ -79,6 +79,8 @@ describe('registry/words', () => {
     assert.equal(lastingChallenge('Bearer scope="a:b:c",realm="https://t/"'), 'Bearer realm="https://t/"');
     assert.equal(lastingChallenge('Basic realm="Registry Realm"'), 'Basic realm="Registry Realm"');
     assert.equal(challengeFor('Basic realm="x"', 'team/app'), 'Basic realm="x"');
+    assert.equal(lastingChallenge('Basic realm="x"\nBearer realm="https://t/",scope="a:b:c"'), 'Bearer realm="https://t/"');
+    assert.equal(lastingChallenge('Basic realm="x"\nNegotiate'), 'Basic realm="x"');
     assert.equal(lastingChallenge(''), null);
   });
 });

@@ -29,7 +29,7 @@ describe('workers/peer-read, everything else', () => {
   }
 
   it('hears a redirect, "busy", a miss and the origin\'s refusal', async () => {
-    const refusal = { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'www-authenticate': 'Bearer' } };
+    const refusal = { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'www-authenticate': 'Basic realm="a"\nBearer realm="b"' } };
     const word = 'ab'.repeat(32);
     const said: [string, PeerReadResult][] = [
       [json(307, { kind: 'redirect', parents: ['a:1', 'b:2'], checksum: word, totalBytes: 9 }), { kind: 'redirect', parents: ['a:1', 'b:2'], word, totalBytes: 9 }],
