@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { preadPath, statPath, type PreadQuery, type StatQuery } from '../cluster/rpc.ts';
 import type { ClusterSecret } from '../cluster/secret.ts';
 import { SHARD_BYTES } from '../limits.ts';
-import { OriginQueue, type OriginWant } from '../swarm/origin-queue.ts';
+import { OriginQueue, type OriginWant, type RequestEnd } from '../swarm/origin-queue.ts';
 import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import type { OriginContext } from '../workers/messages.ts';
 import type { OriginReadResult } from '../workers/origin-read.ts';
@@ -79,20 +79,30 @@ export class Transfers {
     const { way, filling } = together[0]!;
     const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({ slot, attempt, shard, fromBytes, sliceBytes: sliceBytes ?? 0 }));
     let startMs = clock.nowMs();
-    let told = 0;
+    const told: OriginReadResult[] = [];
     try {
       await pools.origin({ kind: 'origin', ...way, parts, totalBytes: filling.totalBytes, digest: filling.digest }, (result) => {
-        const { filling: { shard, fromBytes }, settle } = together[told++]!;
+        const { filling: { shard, fromBytes }, settle } = together[told.length]!;
         const sizeBytes = result.kind === 'data' ? result.lengthBytes - fromBytes : -1;
         observation.probe?.line('download', `/${way.url}`, shard * SHARD_BYTES + fromBytes, sizeBytes, (clock.nowMs() - startMs) * 1000);
         startMs = clock.nowMs();
+        told.push(result);
         settle.resolve(result);
       });
     } catch (thrown) {
-      for (const { settle } of together.slice(told)) settle.reject(thrown);
+      for (const { settle } of together.slice(told.length)) settle.reject(thrown);
     }
-    this.#atOrigin.over(together);
+    const [first] = told;
+    const givenUp = this.#atOrigin.over(together, first === undefined ? 'left' : endOf(first, filling.fromBytes));
+    for (const { filling: { fromBytes }, settle } of givenUp) settle.resolve({ ...(first as Extract<OriginReadResult, { kind: 'failed' }>), receivedBytes: fromBytes });
   }
+}
+
+function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {
+  if (result.kind === 'data') return 'answered';
+  const { code } = result.error;
+  if (code === 'CANCELLED') return 'left';
+  return result.receivedBytes === fromBytes && (code === 'ORIGIN_TIMEOUT' || code === 'ORIGIN_UNREACHABLE') ? 'silent' : 'answered';
 }
 
 /** Host and port of a node's name, `address:port` or `[v6]:port`. */

@@ -31,6 +31,18 @@ export const originLimits: OriginLimits = {
   requestShards: ORIGIN_REQUEST_SHARDS_MAX,
 };
 
+/** How a request ended: with an answer, good or bad; without one although it was waited for; or before that could be said. */
+export type RequestEnd = 'answered' | 'silent' | 'left';
+
+/** What is under way to one upstream. */
+interface Upstream {
+  requests: number;
+  /** Requests it has answered, in whatever way. */
+  answers: number;
+  /** How many it had answered when each of those under way, known by its first want, began. */
+  readonly answersBefore: Map<OriginWant, number>;
+}
+
 /** What is under way or waits of one series. */
 interface Series {
   requests: number;
@@ -51,8 +63,7 @@ export class OriginQueue<Want extends OriginWant> {
   readonly #waiting: Want[] = [];
   readonly #series = new Map<string, Series>();
   #allRequests = 0;
-  /** Under way, by upstream. */
-  readonly #requests = new Map<string, number>();
+  readonly #upstreams = new Map<string, Upstream>();
   #looksSoon = false;
 
   /**
@@ -77,22 +88,34 @@ export class OriginQueue<Want extends OriginWant> {
     this.#lookSoon();
   }
 
-  /** The request for `together` has ended, one way or the other. */
-  over(together: readonly Want[]): void {
-    const { series: name, upstream } = together[0]!;
-    const series = this.#series.get(name)!;
-    const requests = this.#requests.get(upstream)! - 1;
+  /**
+   * The request for `together` has ended. Returns what is given up with it and will not begin: all that waits for an upstream that let it be
+   * waited for in vain and has answered nobody since it began; turn after turn that would wait as long again.
+   */
+  over(together: readonly Want[], end: RequestEnd = 'answered'): Want[] {
+    const [first] = together;
+    const { series: name, upstream: host } = first!;
+    const upstream = this.#upstreams.get(host)!;
+    const isSilentToAll = end === 'silent' && upstream.answersBefore.get(first!) === upstream.answers;
+    upstream.answersBefore.delete(first!);
+    upstream.requests--;
+    if (end === 'answered') upstream.answers++;
+    if (upstream.requests === 0) this.#upstreams.delete(host);
     this.#allRequests--;
-    if (requests === 0) this.#requests.delete(upstream);
-    else this.#requests.set(upstream, requests);
-    series.requests--;
-    for (const { index } of together) {
-      const left = series.wants.get(index)! - 1;
-      if (left === 0) series.wants.delete(index);
-      else series.wants.set(index, left);
-    }
-    if (series.wants.size === 0) this.#series.delete(name);
+    this.#series.get(name)!.requests--;
+    const givenUp = isSilentToAll ? this.#waiting.filter((want) => want.upstream === host) : [];
+    for (const want of givenUp) this.#waiting.splice(this.#waiting.indexOf(want), 1);
+    for (const want of [...together, ...givenUp]) this.#forget(want);
     this.#lookSoon();
+    return givenUp;
+  }
+
+  #forget({ series: name, index }: Want): void {
+    const series = this.#series.get(name)!;
+    const left = series.wants.get(index)! - 1;
+    if (left === 0) series.wants.delete(index);
+    else series.wants.set(index, left);
+    if (series.wants.size === 0) this.#series.delete(name);
   }
 
   #lookSoon(): void {
@@ -106,16 +129,18 @@ export class OriginQueue<Want extends OriginWant> {
 
   #next(): void {
     for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests; ) {
-      const { upstream } = this.#waiting[at]!;
-      const requests = this.#requests.get(upstream) ?? 0;
-      const together = requests < this.#limits.requests ? this.#together(this.#waiting[at]!) : null;
+      const { upstream: host } = this.#waiting[at]!;
+      const upstream = this.#upstreams.get(host) ?? { requests: 0, answers: 0, answersBefore: new Map<OriginWant, number>() };
+      const together = upstream.requests < this.#limits.requests ? this.#together(this.#waiting[at]!) : null;
       if (together === null) {
         at++;
         continue;
       }
       for (const want of together) this.#waiting.splice(this.#waiting.indexOf(want), 1);
       this.#allRequests++;
-      this.#requests.set(upstream, requests + 1);
+      this.#upstreams.set(host, upstream);
+      upstream.requests++;
+      upstream.answersBefore.set(together[0]!, upstream.answers);
       this.#series.get(together[0]!.series)!.requests++;
       this.#begin(together);
       at = 0;

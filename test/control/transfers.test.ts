@@ -88,6 +88,32 @@ describe('control/transfers', () => {
     assert.deepEqual(lines.map(([op, , offset, size, latencyUs]) => [op, offset, size, latencyUs]), [['download', 2_097_252, 200, 5_000], ['download', 2_097_252, -1, 5_000]]);
   });
 
+  it('tells those who wait for their turn at once when an upstream let everybody wait in vain, and asks it for who comes next', async () => {
+    const all = Array.from({ length: ORIGIN_REQUESTS_MAX + 2 }, () => transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false }));
+    await settled();
+    tells[0]!({ kind: 'failed', error: { code: 'ORIGIN_TIMEOUT', message: 'silent' }, receivedBytes: 100 });
+    ends[0]!({ kind: 'over' });
+    assert.deepEqual(await Promise.all(all.slice(-2)), Array.from({ length: 2 }, () => ({ kind: 'failed', error: { code: 'ORIGIN_TIMEOUT', message: 'silent' }, receivedBytes: 100 })));
+    void transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false });
+    await settled();
+    assert.equal(jobs.length, ORIGIN_REQUESTS_MAX + 1);
+  });
+
+  for (const [what, result] of [
+    ['nobody wanted the shard any more', { kind: 'failed', error: { code: 'CANCELLED', message: 'x' }, receivedBytes: 100 }],
+    ['it broke off behind some bytes', { kind: 'failed', error: { code: 'ORIGIN_TIMEOUT', message: 'x' }, receivedBytes: 101 }],
+    ['it answered with an error', { kind: 'failed', error: { code: 'ORIGIN_BUSY', message: 'x' }, receivedBytes: 100 }],
+  ] as const) {
+    it(`but not when ${what}`, async () => {
+      for (let read = 0; read < ORIGIN_REQUESTS_MAX + 2; read++) void transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false });
+      await settled();
+      tells[0]!(result);
+      ends[0]!({ kind: 'over' });
+      await settled();
+      assert.equal(jobs.length, ORIGIN_REQUESTS_MAX + 1);
+    });
+  }
+
   describe('alone in the swarm', () => {
     const read = (shard: number, { fromBytes = 0, sliceBytes = null }: { fromBytes?: number; sliceBytes?: number | null } = {}): Promise<OriginReadResult> =>
       transfers.origin(ORIGIN, { ...FILLING, slot: shard, shard, fromBytes, totalBytes: 100 * SHARD_BYTES }, { sliceBytes, alone: true });

@@ -56,6 +56,27 @@ describe('swarm/origin-queue', () => {
     assert.deepEqual(asked().slice(11), ['b11']);
   });
 
+  it('gives up what waits for an upstream that has answered nobody while a request waited for it in vain', () => {
+    want(range(0, 9), 'a', false, 'silent.example');
+    want([0, 1], 'b', false);
+    const givenUp = queue.over(begun[1]!, 'silent');
+    settle();
+    assert.deepEqual([givenUp.map(({ index }) => index), asked().slice(6), queue.waiting], [[6, 7, 8], ['b0', 'b1'], 0]);
+    want([6], 'a', false, 'silent.example');
+    assert.deepEqual(asked().slice(8), ['a6'], 'it may be back');
+  });
+
+  it('but not if it has answered another one meanwhile, or one was only left', () => {
+    want(range(0, 9), 'a', false);
+    assert.deepEqual(queue.over(begun[0]!, 'left'), []);
+    assert.deepEqual(queue.over(begun[1]!), []);
+    assert.deepEqual(queue.over(begun[2]!, 'silent'), []);
+    settle();
+    assert.deepEqual(asked().slice(6), ['a6', 'a7', 'a8']);
+    want(range(10, 14), 'a', false);
+    assert.deepEqual(queue.over(begun[6]!, 'silent').map(({ index }) => index), [10, 11, 12, 13], 'a6 began later than that answer');
+  });
+
   it('leaves turns to others beside a blob read in order', () => {
     want(range(0, 15));
     assert.deepEqual(asked(), ['a0 a1 a2', 'a3 a4 a5', 'a6 a7 a8', 'a9 a10 a11']);
@@ -99,6 +120,7 @@ describe('swarm/origin-queue', () => {
     const random = (below: number): number => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below;
     const wanted: string[] = [];
     const ended = new Set<number>();
+    const givenUp: OriginWant[] = [];
     for (let step = 0; step < 5_000; step++) {
       const [series, index] = ['abc'[random(3)]!, random(40)];
       if (step < 2_000) {
@@ -110,10 +132,12 @@ describe('swarm/origin-queue', () => {
       if (under.length > 0 && random(2) === 0) {
         const at = under[random(under.length)]!;
         ended.add(at);
-        end(at);
+        givenUp.push(...queue.over(begun[at]!, (['answered', 'silent', 'left'] as const)[random(3)]!));
+        settle();
       }
     }
     assert.equal(queue.waiting, 0);
-    assert.deepEqual(begun.flat().map(({ series, index }) => `${series}${index}`).sort(), wanted.sort());
+    assert.ok(givenUp.length > 0);
+    assert.deepEqual([...begun.flat(), ...givenUp].map(({ series, index }) => `${series}${index}`).sort(), wanted.sort());
   });
 });
