@@ -87,6 +87,8 @@ function valueAt(input: unknown, path: readonly string[]): unknown {
 function shown(value: unknown, path: readonly string[]): string {
   if (value === undefined) return '(nothing)';
   if (SECRET_NAME.test(path.at(-1) ?? '') && !(typeof value === 'string' && /^(?:|\.{0,2}\/.*)$/.test(value)) && typeof value !== 'number') return '***';
+  // JSON has no word for them: it would say null.
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   const json = JSON.stringify(value, (key, inner: unknown) => (SECRET_NAME.test(key) && typeof inner === 'string' ? '***' : inner)) ?? String(value);
   const clean = json.replace(/\/\/[^/"@]*@/g, '//***@').replace(/\?[^"]*/g, '?***');
   return clean.length <= SHOWN_CHARACTERS_MAX ? clean : `${clean.slice(0, SHOWN_CHARACTERS_MAX - 3)}...`;

@@ -101,7 +101,8 @@ function readConfigFile(file: string): Sections {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError([`--config: ${shownFile} is not allowed; allowed: a readable YAML file (${reason(error)})`]);
   }
-  const document = parseDocument(text, { logLevel: 'silent' });
+  // `silent` would also keep quiet about a second document, and leave it out.
+  const document = parseDocument(text, { logLevel: 'error' });
   if (document.errors.length > 0) {
     // The library's own message quotes the text of the line, which is not ours to print.
     throw new ConfigError(document.errors.map((error) => `--config: ${shownFile} is not YAML, line ${error.linePos?.[0].line ?? '?'}: ${error.code}`));

@@ -18,14 +18,27 @@ export function applyOverrides(raw: Sections, overrides: readonly string[]): { s
       continue;
     }
     const [, section = '', key = '', text = ''] = parts;
-    const document = parseDocument(text, { prettyErrors: false, logLevel: 'silent' });
-    if (document.errors.length > 0) {
-      complaints.push(`${section}.${key}: the value given by --set is not allowed; allowed: a YAML scalar, [list] or {map}`);
+    const value = readValue(text);
+    if (value === undefined) {
+      complaints.push(`${section}.${key}: the value given by --set is not allowed; allowed: a YAML scalar, [list] or {map} (what begins with "*" in quotes)`);
       continue;
     }
     const before = sections[section];
     const kept = typeof before === 'object' && before !== null && !Array.isArray(before) ? before : {};
-    sections[section] = { ...kept, [key]: text.trim() === '' ? '' : (document.toJS() as unknown) };
+    sections[section] = { ...kept, [key]: value };
   }
   return { sections, complaints };
+}
+
+/** Undefined when it is not YAML, or refers to what is not there, as an unquoted `*.example.com` does. */
+function readValue(text: string): unknown {
+  if (text.trim() === '') return '';
+  // `silent` would also keep quiet about a second document.
+  const document = parseDocument(text, { prettyErrors: false, logLevel: 'error' });
+  if (document.errors.length > 0) return undefined;
+  try {
+    return document.toJS() as unknown;
+  } catch {
+    return undefined;
+  }
 }

@@ -25,7 +25,8 @@ describe('what a wrong config is told', () => {
     [{ ProxyConfig: { port: 65_536 } }, /^ProxyConfig\.port: 65536 is not allowed; allowed: a whole number from 0 to 65535/],
     [{ ProxyConfig: { port: '65001' } }, /^ProxyConfig\.port: "65001" /],
     [{ ProxyConfig: { throttleLimitMB: -1 } }, /^ProxyConfig\.throttleLimitMB: -1 /],
-    [{ ProxyConfig: { throttleLimitMB: Number.NaN } }, /^ProxyConfig\.throttleLimitMB: /],
+    [{ ProxyConfig: { throttleLimitMB: Number.NaN } }, /^ProxyConfig\.throttleLimitMB: NaN is not allowed/],
+    [{ ProxyConfig: { accessTtl: Number.POSITIVE_INFINITY } }, /^ProxyConfig\.accessTtl: Infinity is not allowed/],
     [{ ProxyConfig: { proxyConcurrencyLimit: 0 } }, /^ProxyConfig\.proxyConcurrencyLimit: 0 /],
     [{ ProxyConfig: { tls: 'yes' } }, /^ProxyConfig\.tls: "yes" is not allowed; allowed: true or false$/],
     [{ ProxyConfig: { prefix: 'a/b' } }, /^ProxyConfig\.prefix: "a\/b" .*one path segment/],
@@ -59,6 +60,14 @@ describe('what a wrong config is told', () => {
       const lines = linesOf(raw);
       assert.equal(lines.length, 1, lines.join('\n'));
       assert.match(lines[0]!, line);
+    });
+  }
+
+  for (const set of ['ProxyConfig.allow=[*.example.com]', 'DeployConfig.node=*', 'DeployConfig.node=a\n---\nb']) {
+    it(`--set ${JSON.stringify(set)}`, () => {
+      const lines = linesOf({}, set);
+      assert.equal(lines.length, 1, lines.join('\n'));
+      assert.match(lines[0]!, /^\w+\.\w+: the value given by --set is not allowed; allowed: .*\(what begins with "\*" in quotes\)$/);
     });
   }
 

@@ -91,6 +91,7 @@ describe('loading the config', () => {
     assert.match(refused(() => loadConfig({ ...noNetwork, file: dir })), /EISDIR/);
     assert.match(refused(() => loadConfig({ ...noNetwork, file: file('A: [hunter2\n') })), /is not YAML, line \d+: [A-Z_]+$/);
     assert.match(refused(() => loadConfig({ ...noNetwork, file: file('P2PConfig: {}\nP2PConfig: {}\n') })), /line 2: DUPLICATE_KEY$/);
+    assert.match(refused(() => loadConfig({ ...noNetwork, file: file('ProxyConfig: {port: 1}\n---\nP2PConfig: {secretFile: /s}\n') })), /line 2: MULTIPLE_DOCS$/);
     assert.match(refused(() => loadConfig({ ...noNetwork, file: file('- a\n') })), /YAML sections with keys$/);
     assert.match(refused(() => loadConfig({ ...noNetwork, file: file('P2PConfig: *nowhere\n') })), /aliases|BAD_ALIAS|not YAML/);
     assert.match(refused(() => loadConfig({ ...noNetwork, file: file('#'.repeat(1024 * 1024 + 1)) })), /at most 1048576 bytes$/);
