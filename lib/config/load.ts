@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { parseDocument } from 'yaml';
@@ -47,7 +48,8 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   const secret = readClusterSecret(config);
   const lines = secret.kind === 'unusable' ? [secret.complaint] : [];
   if (config.ProxyConfig.tls) {
-    for (const key of ['certFile', 'keyFile'] as const) lines.push(...unreadable(`ProxyConfig.${key}`, config.ProxyConfig[key]));
+    const missing = (['certFile', 'keyFile'] as const).flatMap((key) => unreadable(`ProxyConfig.${key}`, config.ProxyConfig[key]));
+    lines.push(...(missing.length > 0 ? missing : unfit(config.ProxyConfig)));
   }
   if (lines.length > 0) throw new ConfigError(lines);
   return config;
@@ -129,6 +131,24 @@ function unreadable(key: string, file: string): string[] {
   } catch (error) {
     return [`${key}: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})`];
   }
+}
+
+/** What the TLS library would refuse the named pair for, without saying why. */
+function unfit({ certFile, keyFile }: Config['ProxyConfig']): string[] {
+  if (certFile === '') return [];
+  const refused = (key: 'certFile' | 'keyFile', file: string, allowed: string): string[] => [`ProxyConfig.${key}: ${JSON.stringify(file)} is not allowed; allowed: ${allowed}`];
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(readFileSync(certFile, 'utf8'));
+  } catch {
+    return refused('certFile', certFile, 'a file with a certificate chain, PEM');
+  }
+  try {
+    if (certificate.checkPrivateKey(createPrivateKey(readFileSync(keyFile, 'utf8')))) return [];
+  } catch {
+    return refused('keyFile', keyFile, 'a file with a private key, PEM, without a passphrase');
+  }
+  return refused('keyFile', keyFile, 'the private key of certFile');
 }
 
 function deepFreeze<T>(value: T): T {

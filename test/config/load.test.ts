@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { ConfigError, loadConfig, parseConfig } from '../../lib/config/load.ts';
 import { readClusterSecret } from '../../lib/config/secret.ts';
+import { makeAuthority } from '../../lib/tls/authority.ts';
 
 const noNetwork = { env: {}, interfaces: () => ({}) };
 
@@ -117,6 +118,22 @@ describe('loading the config', () => {
     const sets = ['ProxyConfig.certFile=/nonexistent/c.pem', `ProxyConfig.keyFile=${file('k')}`];
     assert.equal(loadConfig({ ...noNetwork, sets }).ProxyConfig.certFile, '/nonexistent/c.pem');
     assert.match(refused(() => loadConfig({ ...noNetwork, sets: [...sets, 'ProxyConfig.tls=true'] })), /^ProxyConfig\.certFile: .*readable file/);
+  });
+
+  it('wants named certificates to be a pair that TLS can be spoken with', async () => {
+    const [own, other] = [await makeAuthority('own', 1, Date.now()), await makeAuthority('other', 1, Date.now())];
+    const path = (name: string, text: string): string => {
+      writeFileSync(join(dir, name), text);
+      return join(dir, name);
+    };
+    const load = (certFile: string, keyFile: string) => loadConfig({ ...noNetwork, sets: ['ProxyConfig.tls=true', `ProxyConfig.certFile=${certFile}`, `ProxyConfig.keyFile=${keyFile}`] });
+    const certFile = path('c.pem', own.certificate);
+    assert.equal(load(certFile, path('k.pem', own.key)).ProxyConfig.certFile, certFile);
+    const both = path('both.pem', `a note\n${own.key}${own.certificate}${other.certificate}`);
+    assert.equal(load(both, both).ProxyConfig.keyFile, both);
+    assert.match(refused(() => load(path('g.pem', 'garbage'), certFile)), /^ProxyConfig\.certFile: ".*g\.pem" is not allowed; allowed: a file with a certificate chain, PEM$/);
+    assert.match(refused(() => load(certFile, certFile)), /^ProxyConfig\.keyFile: ".*c\.pem" is not allowed; allowed: a file with a private key, PEM, without a passphrase$/);
+    assert.match(refused(() => load(certFile, path('o.pem', other.key))), /^ProxyConfig\.keyFile: ".*o\.pem" is not allowed; allowed: the private key of certFile$/);
   });
 
   it('gives --set the last word for every whole number in range', () => {
