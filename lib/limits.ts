@@ -113,8 +113,8 @@ export const AUDIT_FILE_BYTES_MAX = 100 * 1024 * 1024;
 export const AUDIT_FILE_AGE_HOURS = 24;
 export const AUDIT_FILES_MAX = 5;
 
-/** A failed audit file is opened again after this time. */
-export const AUDIT_REOPEN_MS = 10_000;
+/** An audit file, or a file the log goes into, that failed is tried again after this time. */
+export const LOG_REOPEN_MS = 10_000;
 
 /** A node that ends waits so long for the reader of its log, then goes without. */
 export const LOG_CLOSE_TIMEOUT_MS = 2_000;

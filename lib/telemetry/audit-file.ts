@@ -1,6 +1,6 @@
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 import type { Clock, Timer } from '../clock.ts';
-import { AUDIT_FILES_MAX, AUDIT_FILE_AGE_HOURS, AUDIT_FILE_BYTES_MAX, AUDIT_REOPEN_MS, AUDIT_SINK_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS } from '../limits.ts';
+import { AUDIT_FILES_MAX, AUDIT_FILE_AGE_HOURS, AUDIT_FILE_BYTES_MAX, AUDIT_SINK_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS, LOG_REOPEN_MS } from '../limits.ts';
 import { settleWithin, type LineTarget } from './line-output.ts';
 
 export interface AuditFileOptions {
@@ -26,6 +26,8 @@ export class AuditFile implements LineTarget {
   #stream: RotatingFileStream | undefined;
   #reopen: Timer | undefined;
   #failed = false;
+  /** The file failed while it was written to: its last line may have been cut off. */
+  #torn = false;
 
   constructor(options: AuditFileOptions) {
     this.#options = options;
@@ -62,17 +64,26 @@ export class AuditFile implements LineTarget {
       history: 'audit.history',
       mode: 0o640,
     });
-    stream.once('open', () => {
+    let isOpen = false;
+    const works = (): void => {
       if (this.#failed) onState(null);
       this.#failed = false;
+      this.#torn = false;
+    };
+    // A full disk lets a file be opened, too: only what is written shows that it can be.
+    if (this.#torn) stream.write('\n', (error) => void (error == null && works()));
+    stream.once('open', () => {
+      isOpen = true;
+      if (!this.#torn) works();
     });
     stream.on('error', (error: Error) => {
       if (this.#stream !== stream) return;
       this.#stream = undefined;
+      this.#torn ||= isOpen;
       if (!this.#failed) onState(error);
       this.#failed = true;
       stream.destroy();
-      this.#reopen = clock.after(AUDIT_REOPEN_MS, () => this.#open());
+      this.#reopen = clock.after(LOG_REOPEN_MS, () => this.#open());
     });
     this.#stream = stream;
   }

@@ -1,7 +1,7 @@
 import { createWriteStream, fstatSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { systemClock, type Clock, type Timer } from '../clock.ts';
-import { LOG_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS } from '../limits.ts';
+import { LOG_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS, LOG_REOPEN_MS } from '../limits.ts';
 
 /** Takes whole lines; false when they were dropped. */
 export interface LineTarget {
@@ -23,19 +23,21 @@ function streamTo(fd: number): Writable {
 
 /**
  * Lines to stdout or stderr, bounded: a reader that is slow costs lines, not memory or time, and one that goes
- * away is not an error of the node. Used on control only, so that no line lands inside another.
+ * away is not an error of the node; a file on a full disk is tried again. Used on control only, so that no line lands inside another.
  */
 export class LineOutput implements LineTarget {
-  readonly #stream: Writable;
+  readonly #fd: number;
   readonly #bytesMax: number;
   readonly #clock: Clock;
+  #stream: Writable;
   #failed = false;
+  #reopen: Timer | undefined;
 
   constructor(fd: number, bytesMax = LOG_BYTES_MAX, clock = systemClock) {
-    this.#stream = streamTo(fd);
+    this.#fd = fd;
     this.#bytesMax = bytesMax;
     this.#clock = clock;
-    this.#stream.on('error', () => (this.#failed = true));
+    this.#stream = this.#open();
   }
 
   write(lines: string | Uint8Array): boolean {
@@ -46,8 +48,27 @@ export class LineOutput implements LineTarget {
 
   /** Waits until everything taken is out, the reader is gone, or the deadline is over. The descriptor stays open: it is the process's. */
   close(): Promise<void> {
+    this.#reopen?.cancel();
     if (this.#failed) return Promise.resolve();
     return settleWithin(this.#clock, LOG_CLOSE_TIMEOUT_MS, new Promise((resolve) => this.#stream.write('', () => resolve())));
+  }
+
+  #open(): Writable {
+    const stream = streamTo(this.#fd);
+    stream.on('error', () => {
+      this.#failed = true;
+      // A reader that has gone does not come back; a disk may have room again.
+      if (fstatSync(this.#fd).isFile()) this.#reopen ??= this.#clock.after(LOG_REOPEN_MS, () => this.#tryAgain());
+    });
+    return stream;
+  }
+
+  #tryAgain(): void {
+    this.#reopen = undefined;
+    this.#failed = false;
+    this.#stream = this.#open();
+    // What was cut off must not run into the next line.
+    this.#stream.write('\n');
   }
 }
 

@@ -3,12 +3,13 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock, systemClock } from '../../lib/clock.ts';
-import { AUDIT_BATCH_BYTES, AUDIT_FLUSH_MS, AUDIT_REOPEN_MS, AUDIT_SINK_BYTES_MAX } from '../../lib/limits.ts';
+import { AUDIT_BATCH_BYTES, AUDIT_FLUSH_MS, AUDIT_SINK_BYTES_MAX, LOG_REOPEN_MS } from '../../lib/limits.ts';
 import { AuditFile } from '../../lib/telemetry/audit-file.ts';
 import { AuditSink } from '../../lib/telemetry/audit-sink.ts';
 import { AuditProbe, auditStamp, auditThread } from '../../lib/telemetry/audit.ts';
 import { Meter } from '../../lib/telemetry/counters.ts';
 import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
+import { withFullDisk } from './full-disk-run.ts';
 import { until } from './until.ts';
 
 const FORMAT =
@@ -156,6 +157,10 @@ describe('telemetry/audit-file', () => {
     assert.equal(readFileSync(join(directory, 'audit.log'), 'utf8'), 'before\nafter\n');
   });
 
+  it('says once that the disk is full, and leaves what was cut off a line of its own', () => {
+    assert.deepEqual(withFullDisk('audit', directory), { told: ['EFBIG', false, 'works', true], lines: [99, 99, 50, 'after', ''] });
+  });
+
   it('drops lines while the file cannot be written, says so once, and writes again later', async () => {
     const clock = new ManualClock();
     const states: (Error | null)[] = [];
@@ -165,7 +170,7 @@ describe('telemetry/audit-file', () => {
     await until(() => states.length === 1, 'the failure');
     assert.equal(file.write('lost\n'), false);
     rmSync(blocked);
-    clock.advance(AUDIT_REOPEN_MS);
+    clock.advance(LOG_REOPEN_MS);
     await until(() => states.length === 2, 'the recovery');
     assert.equal(states[1], null);
     assert.equal(file.write('kept\n'), true);

@@ -4,6 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LineOutput } from '../../lib/telemetry/line-output.ts';
+import { withFullDisk } from './full-disk-run.ts';
 
 describe('telemetry/line-output', () => {
   it('writes whole lines in order', async () => {
@@ -32,6 +33,12 @@ describe('telemetry/line-output', () => {
     child.stdout.once('data', () => child.stdout.destroy());
     const code = await new Promise((resolve) => child.once('close', resolve));
     assert.deepEqual([code, report], [0, 'gone']);
+  });
+
+  it('writes into a file again once its disk has room, and what was cut off stays a line of its own', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'shoal-lines-'));
+    assert.deepEqual(withFullDisk('lines', directory), { told: [false, true], lines: [99, 99, 50, 'after', ''] });
+    rmSync(directory, { recursive: true });
   });
 
   it('neither waits nor grows when nobody reads: what is beyond the bound is refused, and closing has a deadline', async () => {
