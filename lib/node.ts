@@ -3,6 +3,7 @@ import { systemClock, type Clock } from './clock.ts';
 import { CacheStore } from './cache/store.ts';
 import { ClusterSecret } from './cluster/secret.ts';
 import type { RunningNode } from './commands/node.ts';
+import { formatHostPort } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { readClusterSecret } from './config/secret.ts';
 import { BlobFacts } from './control/blob-facts.ts';
@@ -42,6 +43,9 @@ import type { FrontStart } from './workers/messages.ts';
 /** A node without a secret talks to its own kind on loopback only, where this constant keeps honest parties apart from strangers' protocols. */
 const LOOPBACK_SECRET = Buffer.from('shoal without a cluster secret: loopback only');
 
+/** How a listener on every address is reached from this machine. */
+const LOOPBACK_OF: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
 /**
  * Builds one node from its config and starts it; resolves once it serves. Throws what keeps it from
  * starting: PORT_IN_USE, CACHE_DIR_UNUSABLE, CONFIG_INVALID.
@@ -57,16 +61,15 @@ export async function startNode(config: Config, options: { frontThreads?: number
 
   // Without a secret, or when other nodes are told a loopback address, nothing listens beyond loopback.
   const address = secret.kind === 'secret' ? DeployConfig.node : '127.0.0.1';
-  const isLocal = /^(127\.|localhost$|::1$)/.test(address);
-  const p2pHost = isLocal ? address : address.includes(':') ? '::' : '0.0.0.0';
-  const exporterHost = /^(127\.|localhost$|::1$)/.test(DeployConfig.node) ? DeployConfig.node : '0.0.0.0';
+  const p2pHost = listenHostOf(address);
+  const exporterHost = listenHostOf(DeployConfig.node);
   const [proxyPort, p2pPort, exporterPort = null] = await claimPorts([
     { host: ProxyConfig.host, port: ProxyConfig.port, what: 'ProxyConfig.port' },
     { host: p2pHost, port: P2PConfig.port, what: 'P2PConfig.port' },
     ...(ExporterConfig.enable && ExporterConfig.standaloneExporterPort ? [{ host: exporterHost, port: ExporterConfig.port, what: 'ExporterConfig.port' }] : []),
   ]);
   const ports = { proxy: proxyPort!, p2p: p2pPort!, exporter: exporterPort };
-  const node = `${address.includes(':') ? `[${address}]` : address}:${ports.p2p}`;
+  const node = formatHostPort(address, ports.p2p);
   const observation = openObservation({ config, node, clock });
   const { log, meter } = observation;
 
@@ -257,9 +260,9 @@ export async function startNode(config: Config, options: { frontThreads?: number
   return {
     ready: {
       mode: DeployConfig.mode,
-      proxy: `${ProxyConfig.tls ? 'https' : 'http'}://${ProxyConfig.host}:${ports.proxy}`,
+      proxy: `${ProxyConfig.tls ? 'https' : 'http'}://${formatHostPort(ProxyConfig.host, ports.proxy)}`,
       p2p: `http://${node}`,
-      exporter: ports.exporter === null ? null : `http://127.0.0.1:${ports.exporter}`,
+      exporter: ports.exporter === null ? null : `http://${formatHostPort(LOOPBACK_OF[exporterHost] ?? exporterHost, ports.exporter)}`,
       pid: process.pid,
     },
     async drain() {
@@ -275,6 +278,12 @@ export async function startNode(config: Config, options: { frontThreads?: number
       await observation.close();
     },
   };
+}
+
+/** Where to listen for those who dial `address`: on every address of its family, on loopback only there. */
+function listenHostOf(address: string): string {
+  if (/^(127\.|localhost$|::1$)/.test(address)) return address;
+  return address.includes(':') ? '::' : '0.0.0.0';
 }
 
 function openStore(files: SlabFiles, pools: ReturnType<typeof startPools>, observation: Observation, clock: Clock): CacheStore {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Running, cliPath, until } from './process.ts';
 
@@ -43,6 +43,18 @@ describe('a node started from the command line', () => {
     node.child.kill('SIGTERM');
     assert.equal(await node.exit(), 0);
   });
+
+  for (const [address, exporter] of [['::1', /^http:\/\/\[::1\]:\d+$/], ['127.0.0.1', /^http:\/\/127\.0\.0\.1:\d+$/], ['2001:db8::7', /^http:\/\/\[::1\]:\d+$/]] as const) {
+    it(`is where it says it is, as ${address}`, async function () {
+      if (address.includes(':') && !Object.values(networkInterfaces()).flat().some((own) => own?.address === '::1')) this.skip();
+      const host = address === '127.0.0.1' ? address : '::1';
+      const node = agent('ExporterConfig.enable=true', 'ExporterConfig.port=0', `DeployConfig.node=${address}`, `ProxyConfig.host=${host}`);
+      const ready = JSON.parse((await node.printed(READY))[0]) as { proxy: string; exporter: string };
+      assert.match(ready.exporter, exporter);
+      const statuses = await Promise.all([`${ready.proxy}/v2/`, `${ready.exporter}/readyz`].map(async (url) => (await fetch(url, { headers: { connection: 'close' } })).status));
+      assert.deepEqual(statuses, [404, 200]);
+    });
+  }
 
   it('ends with 1, not with an abort, on the second signal and when its parent has gone', async () => {
     const impatient = agent();
