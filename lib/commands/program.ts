@@ -5,6 +5,7 @@ import { FRONT_THREADS_MAX, UP_NODES_MAX } from '../limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { parseByteSize, preadPatterns, type PreadOptions } from './bench.ts';
 import type { StartNode } from './node.ts';
+import { processOutput } from './process-output.ts';
 import { declareRuntimeCommands } from './runtime-commands.ts';
 
 /** Exit codes of every command (CONTRACT 4). */
@@ -14,22 +15,20 @@ export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
 export interface Output {
   out(text: string): void;
   err(text: string): void;
+  /** Resolves once what was written has been taken, or its reader is gone. */
+  taken?(): Promise<void>;
 }
-
-const processOutput: Output = {
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
-};
 
 /**
  * Runs `shoal <args>` and returns its exit code. What a command needs is loaded when the command runs,
  * so that a node does not pay for the webhook's libraries, nor `--help` for the node's. `startNode` is the
  * node to run in place of lib/node.ts.
  */
-export async function runProgram(args: readonly string[], output: Output = processOutput, startNode?: StartNode): Promise<number> {
+export async function runProgram(args: readonly string[], output: Output = processOutput(), startNode?: StartNode): Promise<number> {
   let exitCode: number = ExitCode.done;
-  const finish = async (work: Promise<number>): Promise<void> => {
+  const finish: Finish = async (work, waits = true) => {
     exitCode = await work;
+    if (waits) await output.taken?.();
   };
   const program = declare(finish, output, startNode);
   try {
@@ -40,7 +39,10 @@ export async function runProgram(args: readonly string[], output: Output = proce
   }
 }
 
-function declare(finish: (work: Promise<number>) => Promise<void>, output: Output, startNode: StartNode | undefined): Command {
+/** Takes a command's exit code when it is done; unless told not to, waits until what it wrote has been taken. */
+type Finish = (work: Promise<number>, waits?: boolean) => Promise<void>;
+
+function declare(finish: Finish, output: Output, startNode: StartNode | undefined): Command {
   const program = new Command('shoal')
     .description('Peer-to-peer distribution of container images: many nodes pull, the registry sends once.')
     .version(VERSION)
@@ -59,7 +61,8 @@ function declare(finish: (work: Promise<number>) => Promise<void>, output: Outpu
       .option('--front-threads <n>', 'threads that serve the ports', wholeNumber(1, FRONT_THREADS_MAX))
       .option('--json', 'print the ready line as JSON')
       .addOption(new Option('--exit-with-parent', 'exit when stdin closes').hideHelp())
-      .action((options: NodeOptions) => finish(import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode))));
+      // A node has waited for the readers of its logs, and not for ever.
+      .action((options: NodeOptions) => finish(import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode)), false));
   }
 
   program

@@ -56,6 +56,16 @@ describe('a node started from the command line', () => {
     });
   }
 
+  it('serves on when nobody reads its ready line', async () => {
+    const node = agent();
+    node.child.stdout!.destroy();
+    await until(() => node.stderr.includes('"msg":"serving"'), 'the node serves');
+    await new Promise((give) => setImmediate(give));
+    node.child.kill('SIGTERM');
+    assert.equal(await node.exit(), 0);
+    assert.doesNotMatch(node.stderr, /EPIPE/);
+  });
+
   it('ends with 1, not with an abort, on the second signal and when its parent has gone', async () => {
     const impatient = agent();
     await impatient.printed(READY);
