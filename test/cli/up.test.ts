@@ -93,6 +93,17 @@ describe('shoal up', () => {
     assert.equal(existsSync(dir), false);
   });
 
+  it('leaves nothing behind when its terminal goes, which may be told twice', async () => {
+    const staying = up({ nodes: 1 });
+    await staying.printed(/stop: Ctrl-C/);
+    const pids = nodePids();
+    staying.child.kill('SIGHUP');
+    staying.child.kill('SIGHUP');
+    assert.equal(await staying.exit(), 0);
+    assert.deepEqual(pids.filter(alive), []);
+    assert.deepEqual(leftovers(), []);
+  });
+
   it('takes its nodes along when it is killed', async () => {
     const staying = up({});
     await staying.printed(/stop: Ctrl-C/);
