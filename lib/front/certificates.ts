@@ -1,6 +1,8 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
+import { splitHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { ShoalError } from '../errors.ts';
 import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from '../limits.ts';
@@ -27,8 +29,14 @@ export async function certificateText(config: Config['ProxyConfig'], clock: Cloc
 
 /** The names clients may call the proxy by. */
 function hostsOf(config: Config['ProxyConfig']): string[] {
-  const p2pHosts = config.registries.map((entry) => entry.p2pHost.replace(/:\d+$/, '')).filter((host) => host !== '*');
-  return [...new Set(['localhost', '127.0.0.1', '::1', ...(config.host === '0.0.0.0' ? [] : [config.host]), ...p2pHosts])];
+  const p2pHosts = config.registries.flatMap((entry) => splitHostPort(entry.p2pHost)?.host ?? []);
+  const own = ['0.0.0.0', '::'].includes(config.host) ? [] : [config.host];
+  return [...new Set(['localhost', '127.0.0.1', '::1', ...own, ...p2pHosts].map(oneForm))];
+}
+
+/** An IPv6 address has many forms; a certificate gives back one. */
+function oneForm(host: string): string {
+  return isIPv6(host) ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
 }
 
 async function ownFiles(dir: string, hosts: string[], wallMs: number): Promise<{ certFile: string; keyFile: string }> {
@@ -40,7 +48,8 @@ async function ownFiles(dir: string, hosts: string[], wallMs: number): Promise<{
   const leaf = await readPair(files.certFile, files.keyFile);
   if (authority !== null && leaf !== null) {
     const { hosts: known, notAfterMs } = readLeaf(leaf.certificate);
-    if (notAfterMs - wallMs > PROXY_LEAF_RENEW_MS && hosts.every((host) => known.includes(host))) return files;
+    const names = new Set(known.map(oneForm));
+    if (notAfterMs - wallMs > PROXY_LEAF_RENEW_MS && hosts.every((host) => names.has(host))) return files;
   }
   if (authority === null || readLeaf(authority.certificate).notAfterMs - wallMs < PROXY_LEAF_RENEW_MS) {
     authority = await makeAuthority('Shoal node CA', PROXY_CA_DAYS, wallMs);

@@ -67,6 +67,17 @@ describe('front/certificates', () => {
     assert.equal(leaf().checkHost('second.example'), 'second.example');
   });
 
+  it('takes an IPv6 address for one, whatever its form, and no name for a new one', async () => {
+    const more = { host: '::', registries: [{ p2pHost: '[fd00:0::2]:65001', upstream: 'https://r.example' }, { p2pHost: '[2001:db8:0:1:1:1:1:1]', upstream: 'https://s.example' }] };
+    await certificateFiles(config(more), clock);
+    const before = read('proxy.crt');
+    assert.equal(leaf().checkIP('fd00::2'), 'fd00::2');
+    assert.equal(leaf().checkIP('2001:db8:0:1:1:1:1:1'), '2001:db8:0:1:1:1:1:1');
+    assert.doesNotMatch(leaf().subjectAltName ?? '', /DNS:\[|Address:(?:0:){7}0/);
+    await certificateFiles(config(more), clock);
+    assert.equal(read('proxy.crt'), before);
+  });
+
   it('makes a new CA when the old one nears its end or is gone, and a leaf under it', async () => {
     for (const how of ['old', 'gone']) {
       await certificateFiles(config(), clock);
