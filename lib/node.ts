@@ -3,7 +3,7 @@ import { systemClock, type Clock } from './clock.ts';
 import { CacheStore } from './cache/store.ts';
 import { ClusterSecret } from './cluster/secret.ts';
 import type { RunningNode } from './commands/node.ts';
-import { formatHostPort } from './config/address.ts';
+import { formatHostPort, parseHostPort } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { readClusterSecret } from './config/secret.ts';
 import { BlobFacts } from './control/blob-facts.ts';
@@ -72,6 +72,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const node = formatHostPort(address, ports.p2p);
   const observation = openObservation({ config, node, clock });
   const { log, meter } = observation;
+  if (secret.kind === 'none' && looksElsewhere(P2PConfig)) log.warn({ code: 'CONFIG_INVALID' }, 'P2PConfig.secretFile is not set: the swarm of this node is this machine, whoever else is named or found');
 
   const arena = Arena.create(CacheConfig.memory);
   const doorbells = Doorbells.create(frontCount);
@@ -280,9 +281,18 @@ export async function startNode(config: Config, options: { frontThreads?: number
   };
 }
 
+/** Whether nodes on other machines are named, or to be found. */
+function looksElsewhere({ discovery, peers, roots }: Config['P2PConfig']): boolean {
+  return discovery !== 'static' || [...peers, ...roots].some((node) => !isLoopback(parseHostPort(node)?.host ?? ''));
+}
+
+function isLoopback(address: string): boolean {
+  return /^(127\.|localhost$|::1$)/.test(address);
+}
+
 /** Where to listen for those who dial `address`: on every address of its family, on loopback only there. */
 function listenHostOf(address: string): string {
-  if (/^(127\.|localhost$|::1$)/.test(address)) return address;
+  if (isLoopback(address)) return address;
   return address.includes(':') ? '::' : '0.0.0.0';
 }
 

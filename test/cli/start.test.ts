@@ -56,6 +56,17 @@ describe('a node started from the command line', () => {
     });
   }
 
+  it('says that without a secret it is alone, if others are named', async () => {
+    const lone = agent('P2PConfig.peers=["127.0.0.1:65002"]', 'P2PConfig.roots=["localhost:65002"]');
+    await lone.printed(READY);
+    assert.doesNotMatch(lone.stderr, /secretFile/);
+    lone.child.kill('SIGTERM');
+    await lone.exit();
+    const misled = agent('P2PConfig.peers=["10.0.0.2:65002"]');
+    await misled.printed(READY);
+    assert.match(misled.stderr, /"level":"warn".*P2PConfig\.secretFile is not set/);
+  });
+
   it('serves on when nobody reads its ready line', async () => {
     const node = agent();
     node.child.stdout!.destroy();
