@@ -24,6 +24,8 @@ export class Informer<T extends KubeObject> {
   readonly #abort = new AbortController();
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
+  /** The version up to which list and watch have told everything; -1 before the first list. */
+  #toldUpTo = -1n;
   #failures = 0;
   #running: Promise<void> | null = null;
 
@@ -58,10 +60,14 @@ export class Informer<T extends KubeObject> {
     return this.#objects.values();
   }
 
-  /** Puts in what the caller has just written, ahead of the watch that will bring it; never an older version over a newer one. */
+  /**
+   * Puts in what the caller has just read or written, ahead of the watch that will bring it; never an older version over a newer one,
+   * and nothing that the watch has gone past: what it holds no more has been removed since.
+   */
   note(object: T): void {
     const key = objectKey(object.metadata);
-    if (versionOf(object) > versionOf(this.#objects.get(key))) this.#objects.set(key, object);
+    const version = versionOf(object);
+    if (version > this.#toldUpTo && version > versionOf(this.#objects.get(key))) this.#objects.set(key, object);
   }
 
   async #run(): Promise<void> {
@@ -86,20 +92,24 @@ export class Informer<T extends KubeObject> {
 
   async #list(): Promise<string> {
     const { items, resourceVersion } = await this.#options.client.list<T>(this.#scope);
+    const listed = asVersion(resourceVersion);
+    // Versions that run backward are another history (etcd was restored from a backup): what was seen of the old one counts for nothing.
+    const isRestored = listed < this.#toldUpTo;
     const gone = new Set(this.#objects.keys());
     const changed: string[] = [];
     for (const item of items) {
       const key = objectKey(item.metadata);
       gone.delete(key);
-      if (versionOf(this.#objects.get(key)) >= versionOf(item)) continue;
+      if (!isRestored && versionOf(this.#objects.get(key)) >= versionOf(item)) continue;
       changed.push(key);
       this.#objects.set(key, item);
     }
     for (const key of gone) {
       // Written since the list was made (`note`): the watch will tell of it.
-      if (versionOf(this.#objects.get(key)) > asVersion(resourceVersion)) gone.delete(key);
+      if (!isRestored && versionOf(this.#objects.get(key)) > listed) gone.delete(key);
       else this.#objects.delete(key);
     }
+    this.#toldUpTo = listed;
     this.#failures = 0;
     const first = !this.#isSynced;
     this.#isSynced = true;
@@ -112,6 +122,7 @@ export class Informer<T extends KubeObject> {
     const take = ({ type, object }: KubeWatchEvent<T>): void => {
       this.#failures = 0;
       if (object.metadata.resourceVersion !== undefined) seen(object.metadata.resourceVersion);
+      if (versionOf(object) > this.#toldUpTo) this.#toldUpTo = versionOf(object);
       if (type === 'BOOKMARK') return;
       const key = objectKey(object.metadata);
       // What `note` put in may be ahead of the watch.

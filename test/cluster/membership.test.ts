@@ -139,6 +139,24 @@ describe('membership by EndpointSlices', () => {
     assert.equal(kube.watchers, 0);
   });
 
+  it('begins anew with an API whose versions run backward: it was restored from a backup', async () => {
+    const kube = new FakeKube();
+    await kube.create(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.1']));
+    await kube.create(ENDPOINT_SLICES, endpointSlice('shoal-root', ['10.0.0.9']));
+    const { views, membership, clock } = await start(kube);
+    kube.objects.delete('/apis/discovery.k8s.io/v1/namespaces/shoal/endpointslices/shoal-root-abc');
+    kube.restore(7);
+    await kube.replace(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.2']));
+    clock.advance(KUBE_RESYNC_MS);
+    kube.endWatches();
+    await turns();
+    assert.deepEqual(views.at(-1), { agents: [{ node: '10.0.0.2:65002', zone: null }], roots: [] });
+    await kube.replace(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.3']));
+    await turns();
+    assert.deepEqual(views.at(-1)?.agents, [{ node: '10.0.0.3:65002', zone: null }]);
+    await membership.stop();
+  });
+
   it('does not ask without pause a server that ends every watch at once', async () => {
     const kube = new FakeKube();
     const { membership } = await start(kube);

@@ -101,6 +101,13 @@ export class FakeKube implements KubeClient {
     this.#log.length = 0;
   }
 
+  /** Goes on from a backup, as etcd restored from one does: what there is now was written at lower versions than have been told of, and watches wait for versions to come. */
+  restore(version: number): void {
+    this.#version = version;
+    this.#log.length = 0;
+    for (const [path, object] of this.objects) this.objects.set(path, { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } });
+  }
+
   async #ask(verb: string, path: string, record: string[]): Promise<void> {
     record.push(`${verb} ${path}`);
     await Promise.resolve();

@@ -52,6 +52,22 @@ describe('copies in the cluster', () => {
       assert.ok((await copy()) !== null);
     });
 
+    it('does not believe in a copy that was removed while the answer about it was on its way', async () => {
+      await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
+      await turns();
+      const create = parts.kube.create.bind(parts.kube);
+      parts.kube.create = async (resource, object) => {
+        const made = await create(resource, object);
+        await parts.kube.remove(SECRETS, 'apps', object.metadata.name);
+        await turns();
+        return made;
+      };
+      await parts.keeper.ensure('apps', 's');
+      assert.equal(parts.store.get('apps', COPY), null, 'the watch has told of its end');
+      parts.kube.create = create;
+      assert.equal(await parts.keeper.ensure('apps', 's'), 'create');
+    });
+
     it('gives up when the API refuses, and says so', async () => {
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
