@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Clock, Timer } from '../clock.ts';
 import { COPIES_AT_ONCE, COPY_RETRY_MS_MAX, COPY_RETRY_MS_MIN, KUBE_RESYNC_MS } from '../limits.ts';
 import type { CopyKeeper } from './copy-keeper.ts';
-import { COPY_OF_ANNOTATION, isCopy, type Secret } from './pull-secret.ts';
+import { COPY_OF_ANNOTATION, copyName, isCopy, type Secret } from './pull-secret.ts';
 import { RetryQueue } from './retry-queue.ts';
 import type { SecretStore } from './secret-store.ts';
 
@@ -74,7 +74,11 @@ export class Controller {
   #originalName(namespace: string, name: string): string {
     const secret = this.#options.store.get(namespace, name);
     if (secret !== null) return isCopy(secret) ? (secret.metadata.annotations?.[COPY_OF_ANNOTATION] ?? name) : name;
-    return /^acr-credential-(.+)-p2p$/.exec(name)?.[1] ?? name;
+    const original = /^acr-credential-(.+)-p2p$/.exec(name)?.[1] ?? name;
+    // A name that was cut does not say whose copy it was.
+    const isCut = original !== name && /-[0-9a-f]{10}$/.test(original);
+    const whole = isCut ? [...this.#options.store.secrets()].find(({ metadata }) => metadata.namespace === namespace && copyName(metadata.name) === name) : undefined;
+    return whole?.metadata.name ?? original;
   }
 
   async #reconcile(key: string): Promise<void> {

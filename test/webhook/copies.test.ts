@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { KubeError, SECRETS } from '../../lib/cluster/kubernetes-client.ts';
 import { COPY_RETRY_MS_MAX, KUBE_RESYNC_MS } from '../../lib/limits.ts';
-import { pullSecretCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
+import { copyName, pullSecretCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
 import { turns } from '../kube/turns.ts';
 import { Parts } from './parts.ts';
 import { ACR, ACR_P2P, rules } from './rules.ts';
@@ -110,6 +110,19 @@ describe('copies in the cluster', () => {
       await parts.kube.remove(SECRETS, 'apps', 's');
       await turns(60);
       assert.equal(await copy(), null);
+    });
+
+    it('makes a copy again that somebody removed, whatever the length of its name', async () => {
+      const names = ['s', 'n'.repeat(234), 'n'.repeat(235), `${'n'.repeat(250)}-a`, `${'n'.repeat(250)}-b`];
+      for (const name of names) await parts.kube.create(SECRETS, pullSecret(name, [ACR]));
+      await turns();
+      parts.controller.lead(true);
+      await turns(60);
+      for (const name of names) {
+        await parts.kube.remove(SECRETS, 'apps', copyName(name));
+        await turns();
+        assert.ok((await copy(copyName(name))) !== null, `${name.length} characters`);
+      }
     });
 
     it('removes on its first day what lost its original while nobody led', async () => {
