@@ -60,11 +60,13 @@ export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret |
   const credentials = credentialsOf(original);
   if (credentials === null) return null;
   const copied = new Map<string, Record<string, unknown>>();
-  // A bare host says more exactly what is meant than the URL forms, and sorting makes the outcome independent of their order.
-  const registryKeys = [...credentials.keys()].sort((a, b) => Number(a.includes('/')) - Number(b.includes('/')) || (a < b ? -1 : 1));
+  // A host says more exactly what is meant than a glob, a bare host than the URL forms, and sorting makes the outcome independent of their order.
+  const vagueness = (registryKey: string): number => Number(registryKey.includes('*')) * 2 + Number(registryKey.includes('/'));
+  const registryKeys = [...credentials.keys()].sort((a, b) => vagueness(a) - vagueness(b) || (a < b ? -1 : 1));
   for (const registryKey of registryKeys) {
-    const p2pKey = p2pKeyOf(registryKey, rules);
-    if (p2pKey !== null && !copied.has(p2pKey)) copied.set(p2pKey, credentials.get(registryKey)!);
+    for (const p2pKey of p2pKeysOf(registryKey, rules)) {
+      if (!copied.has(p2pKey)) copied.set(p2pKey, credentials.get(registryKey)!);
+    }
   }
   if (copied.size === 0) return null;
   const type = original.type as PullSecretType;
@@ -119,12 +121,14 @@ export function planCopy(original: Secret | null, present: Secret | null, rules:
   return { kind: 'update', secret: { ...wanted, metadata: { ...wanted.metadata, ...(resourceVersion === undefined ? {} : { resourceVersion }) } } };
 }
 
-/** The key of a copied entry: the P2P host in place of the registry's, a repository path kept. */
-function p2pKeyOf(registryKey: string, rules: RegistryRules): string | null {
+/** The keys of a copied entry: the P2P host in place of the registry's, a repository path kept. Several for a glob that stands for several registries. */
+function p2pKeysOf(registryKey: string, rules: RegistryRules): string[] {
   const { host, path } = splitKey(registryKey);
-  if (isP2pHost(host, rules)) return null;
-  const p2pHost = p2pHostOf(host, rules);
-  return p2pHost === null ? null : p2pHost + path;
+  if (isP2pHost(host, rules)) return [];
+  // What a glob stands for may have P2P hosts that look nothing like it: the rules name them.
+  const named = host.includes('*') ? rules.registries.map((rule) => rule.host).filter((other) => !/[*?]/.test(other) && keyHostFits(host, other)) : [];
+  const p2pHosts = [host, ...named].map((one) => p2pHostOf(one, rules)).filter((p2pHost) => p2pHost !== null);
+  return [...new Set(p2pHosts)].map((p2pHost) => p2pHost + path);
 }
 
 /** Host and path of a key as kubelet reads it: scheme optional, Docker's `/v1/` and `/v2/` meaning the whole registry. */

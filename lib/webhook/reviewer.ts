@@ -5,8 +5,8 @@ import { ShoalError } from '../errors.ts';
 import { ADMISSION_DEADLINE_MS } from '../limits.ts';
 import { isAccelerated, planPod, podPatch, readReview, reviewAnswer, type PatchOperation, type PodReview, type SecretPair, type WebhookEntry } from './admission.ts';
 import type { CopyKeeper } from './copy-keeper.ts';
-import { copyName, holdsCredentialsFor, isCopy, type Secret } from './pull-secret.ts';
-import type { RegistryRules } from './registry-rule.ts';
+import { copyName, holdsCredentialsFor, isCopy, pullSecretCopy, type Secret } from './pull-secret.ts';
+import { p2pHostOf, type RegistryRules } from './registry-rule.ts';
 import type { SecretStore } from './secret-store.ts';
 
 export interface ReviewerOptions {
@@ -69,10 +69,18 @@ export class Reviewer {
 
   /** A pull secret that is not there yet is taken for one that will hold credentials: the copy follows it when it comes. */
   async #look(namespace: string, name: string, hosts: readonly string[]): Promise<{ name: string; needsCopy: boolean }> {
-    const { store, client } = this.#options;
+    const { store, client, rules } = this.#options;
     const secret = store.get(namespace, name) ?? (await client.get<Secret>(SECRETS, namespace, name));
-    if (secret !== null) store.note(secret);
-    return { name, needsCopy: secret === null ? !/^acr-credential-.*-p2p$/.test(name) : !isCopy(secret) && holdsCredentialsFor(secret, hosts) };
+    if (secret === null) return { name, needsCopy: !/^acr-credential-.*-p2p$/.test(name) };
+    store.note(secret);
+    const held = isCopy(secret) ? [] : hosts.filter((host) => holdsCredentialsFor(secret, [host]));
+    const present = store.get(namespace, copyName(name));
+    const isByHand = present !== null && !isCopy(present);
+    const copy = isByHand ? null : pullSecretCopy(secret, rules);
+    // A key with stars can stand for a registry although its copy does not: better pulled from there than without credentials.
+    const lost = isByHand ? undefined : held.find((host) => copy === null || !holdsCredentialsFor(copy, [p2pHostOf(host, rules)!]));
+    if (lost !== undefined) throw new ShoalError('BAD_REQUEST', `pull secret ${name} names ${lost} by a glob that has no like among the P2P hosts`);
+    return { name, needsCopy: held.length > 0 };
   }
 }
 

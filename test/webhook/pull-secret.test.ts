@@ -32,6 +32,9 @@ describe('pull secret copies', () => {
     ['https://index.docker.io/v1/', 'hub.p2p.local:65001'],
     ['registry.example.com:5000', 'p2p.example.com:65001'],
     ['*.cn-hangzhou.cr.aliyuncs.com', '*.distributed.cn-hangzhou.cr.aliyuncs.com:65001'],
+    ['*.example.com:5000', 'p2p.example.com:65001'],
+    ['*.example.com:5000/team', 'p2p.example.com:65001/team'],
+    ['*.example.com', null],
     ['registry.example.com', null],
     ['mirrored.cr.aliyuncs.com', null],
     ['quay.io', null],
@@ -57,6 +60,15 @@ describe('pull secret copies', () => {
     const auths = { [`https://${ACR}/v1/`]: { auth: 'old' }, [ACR]: { auth: 'new' } };
     const secret = { ...pullSecret('s', []), data: { '.dockerconfigjson': encode({ auths }) } };
     assert.deepEqual(authsOf(pullSecretCopy(secret, rules)), { [ACR_P2P]: { auth: 'new' } });
+  });
+
+  it('takes the key that says most exactly what is meant before a glob, and a glob for all it stands for', () => {
+    const auths = { '*.example.com:5000': { auth: 'glob' }, 'registry.example.com:5000': { auth: 'exact' } };
+    const secret = { ...pullSecret('s', []), data: { '.dockerconfigjson': encode({ auths }) } };
+    assert.deepEqual(authsOf(pullSecretCopy(secret, rules)), { 'p2p.example.com:65001': { auth: 'exact' } });
+    const registries = ['a.example.com', 'b.example.com'].map((host) => ({ host, mode: 'rewrite' as const, p2pHost: `p2p-${host}:65001` }));
+    const mirrored = { host: 'c.example.com', mode: 'mirror' as const, p2pHost: null };
+    assert.deepEqual(Object.keys(authsOf(pullSecretCopy(pullSecret('s', ['*.example.com']), { registries: [...registries, mirrored], p2pPort: 1 })) as object), ['p2p-a.example.com:65001', 'p2p-b.example.com:65001']);
   });
 
   const damaged: [string, Secret][] = [

@@ -96,6 +96,19 @@ describe('the reviewer', () => {
     unchanged(await answer(reviewOf(['s', 't'])));
   });
 
+  it('rewrites by a key with stars when its copy holds the same, and leaves the pod alone when it cannot', async () => {
+    await parts.kube.create(SECRETS, pullSecret('named', ['*.example.com:5000']));
+    await parts.kube.create(SECRETS, pullSecret('wide', ['*.*.*.aliyuncs.com']));
+    await turns();
+    const image = 'registry.example.com:5000/a:1';
+    assert.deepEqual(secretNames(await answer(reviewOf(['named'], {}, [image]))), [{ name: 'acr-credential-named-p2p' }]);
+    unchanged(await answer(reviewOf(['wide'])));
+    assert.equal(parts.log.filter((line) => line.includes('pod admitted unchanged') && line.includes(ACR)).length, 1);
+    await parts.kube.create(SECRETS, pullSecret('acr-credential-wide-p2p', [ACR_P2P]));
+    await turns();
+    assert.deepEqual(secretNames(await answer(reviewOf(['wide']))), [{ name: 'acr-credential-wide-p2p' }], 'one made by hand is trusted');
+  });
+
   it('answers what it cannot read, with the uid as far as there is one', async () => {
     assert.deepEqual((await answer({ apiVersion: 'admission.k8s.io/v1', request: { uid: 'u-1', operation: 'CREATE', resource: { group: '', resource: 'pods' }, object: 7, namespace: 'x' } })).response, { uid: 'u-1', allowed: true });
     for (const body of [null, 'text', [], {}, { request: { uid: 7 } }]) assert.deepEqual((await answer(body)).response, { uid: '', allowed: true });
