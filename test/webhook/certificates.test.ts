@@ -65,6 +65,13 @@ describe('the webhook certificate', () => {
     assert.equal(caBundle(settled), caBundle(joined));
   });
 
+  it('is not signed back and forth by replicas whose clocks differ', async () => {
+    const joined = await renewedCertificates(made, NAMES, NOW + 1_000, 'authority');
+    const ahead = await renewedCertificates(joined, NAMES, NOW + 1_000 + AUTHORITY_SETTLE_MS);
+    assert.ok(signedBy(ahead, 0), 'the replica whose clock is ahead goes over to the new authority');
+    assert.equal(await renewedCertificates(ahead, NAMES, NOW + 2_000), ahead, 'and the other leaves it at that');
+  });
+
   it('is renewed when asked to', async () => {
     assert.notEqual((await renewedCertificates(made, NAMES, NOW, 'leaf')).leaf.cert, made.leaf.cert);
     const twice = await renewedCertificates(await renewedCertificates(made, NAMES, NOW, 'authority'), NAMES, NOW, 'authority');
