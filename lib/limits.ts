@@ -499,6 +499,9 @@ export const ORIGIN_FEW_REQUESTS = 2;
 /** An admission review is answered within this time: the API server waits 5 s (the chart's timeoutSeconds), the way there and back included. */
 export const ADMISSION_DEADLINE_MS = 4_000;
 
+/** An idle connection is kept this long: the API server closes its own after 90 s. */
+export const ADMISSION_IDLE_MS = 120_000;
+
 /** The API server takes requests of up to 3 MiB; a review holds the object, as JSON, with what surrounds it. */
 export const ADMISSION_BODY_BYTES_MAX = 8 * 1024 * 1024;
 

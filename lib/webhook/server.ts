@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { ADMISSION_BODY_BYTES_MAX, ADMISSION_DEADLINE_MS, ADMISSION_REVIEWS_MAX } from '../limits.ts';
+import { ADMISSION_BODY_BYTES_MAX, ADMISSION_DEADLINE_MS, ADMISSION_IDLE_MS, ADMISSION_REVIEWS_MAX } from '../limits.ts';
 import { reviewAnswer, type WebhookEntry } from './admission.ts';
 import type { KeyedCertificate } from './certificates.ts';
 
@@ -38,6 +38,8 @@ export class WebhookServer {
     const server = createServer({ cert, key, minVersion: 'TLSv1.2' }, (request, response) => void this.#serve(request, response));
     // A client that sends its body drop by drop is not waited for longer than a review may take.
     server.requestTimeout = ADMISSION_DEADLINE_MS;
+    // The API server gives up idle connections first: closed from here, one may be lost with a review on its way, and Go sends no POST twice.
+    server.keepAliveTimeout = ADMISSION_IDLE_MS;
     this.#server = server;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once('error', reject).listen(port, host === '' ? undefined : host, resolve);

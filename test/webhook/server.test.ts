@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { connect, type TLSSocket } from 'node:tls';
 import { ADMISSION_BODY_BYTES_MAX } from '../../lib/limits.ts';
 import { caBundle, renewedCertificates, type CertificateSet } from '../../lib/webhook/certificates.ts';
@@ -63,6 +63,13 @@ describe("the webhook's server", () => {
     assert.deepEqual([status, JSON.parse(text)], [503, { status: 'not ready', reason }]);
     assert.equal((await call('GET', '/healthz')).status, 200);
     assert.deepEqual([(await call('GET', '/mutate/pod')).status, (await call('GET', '/')).status, (await call('POST', '/%ff')).status], [404, 404, 404]);
+  });
+
+  it('keeps an idle connection longer than the API server does', async () => {
+    const sent = request({ host: '127.0.0.1', port: server.port!, path: '/healthz', ca: caBundle(set), agent: new Agent({ keepAlive: true, maxSockets: 1 }), servername: 'hook.test' }).end();
+    const [{ headers, socket }] = (await once(sent, 'response')) as [IncomingMessage];
+    assert.ok(Number(/timeout=(\d+)/.exec(String(headers['keep-alive']))?.[1]) > 90);
+    socket.destroy();
   });
 
   it('takes a new certificate while it runs', async () => {
