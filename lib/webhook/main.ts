@@ -21,7 +21,7 @@ export async function runWebhook(configPath: string): Promise<number> {
     const namespace = config.namespace === '' ? await podNamespace(process.env) : config.namespace;
     const identity = `${hostname()}-${randomBytes(4).toString('hex')}`;
     const log = createLogger({ level: config.logLevel, node: identity, thread: 'webhook', write: (line) => void process.stdout.write(line) });
-    const client = new HttpKubeClient(defaultConnection());
+    const client = new HttpKubeClient(defaultConnection(systemClock));
     const service = new WebhookService(config, { client, clock: systemClock, random: Math.random, log, namespace, identity });
     service.start();
     log.info({ namespace, registries: config.registries.length }, 'webhook started');
