@@ -96,6 +96,13 @@ describe('the chart', () => {
     }
   });
 
+  it('runs on Linux nodes only, whatever else the cluster has', () => {
+    for (const object of objectsOf(renderChart(helm, EVERYTHING))) {
+      const spec = (object as unknown as { spec?: { template?: { spec?: { nodeSelector: Record<string, string> } } } }).spec?.template?.spec;
+      if (spec !== undefined) assert.equal(spec.nodeSelector['kubernetes.io/os'], 'linux', object.metadata.name);
+    }
+  });
+
   it('keeps every container from privileges it does not need', () => {
     for (const object of objectsOf(renderChart(helm, EVERYTHING))) {
       const spec = (object as unknown as { spec?: { template?: { spec?: Record<string, unknown> } } }).spec?.template?.spec;
