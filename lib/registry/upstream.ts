@@ -42,9 +42,7 @@ export class Upstreams {
   #byNamespace(ns: string): string | null {
     const url = URL.parse(`https://${ns}`);
     if (url === null || !/^[a-z0-9._:[\]-]+$/i.test(ns)) return null;
-    const hostname = url.hostname;
-    // The name images carry; the registry itself answers at another.
-    const host = hostname === 'docker.io' ? 'registry-1.docker.io' : url.host;
+    const host = answeringHost(url.host);
     const known = this.#upstreams.find((upstream) => upstream.host === host || upstream.host === ns.toLowerCase());
     // A rewritten image is asked for under its P2P host, which containerd hands on as the namespace.
     return known?.origin ?? this.#byName(ns.toLowerCase()) ?? `https://${host}`;
@@ -55,8 +53,9 @@ export class Upstreams {
     const [, name, region] = /^([a-z0-9_-]+)\.distributed\.([a-z0-9_.-]+?)\.?(?::\d+)?$/.exec(host) ?? [];
     if (name === undefined || region === undefined) return null;
     const derived = `${name}.${region}`;
-    const known = this.#upstreams.find((upstream) => upstream.host === derived) ?? this.#upstreams.find((upstream) => upstream.hostname === derived);
-    return known?.origin ?? `https://${derived}`;
+    const by = (key: 'host' | 'hostname' | 'p2pHost'): Upstream | undefined => this.#upstreams.find((upstream) => upstream[key] === derived);
+    const known = by('host') ?? by('hostname') ?? by('p2pHost');
+    return known?.origin ?? `https://${answeringHost(derived)}`;
   }
 
   #byP2pHost(host: string): string | null {
@@ -82,6 +81,11 @@ export function upstreamsOf(config: AllowConfig): Upstreams {
 }
 
 const made = new WeakMap<AllowConfig, Upstreams>();
+
+/** Where a registry answers: of Docker Hub images carry another name. */
+function answeringHost(host: string): string {
+  return host === 'docker.io' ? 'registry-1.docker.io' : host;
+}
 
 function upstreamOf(entry: RegistryEntry): Upstream {
   const { origin, host, hostname } = splitUrl(entry.upstream);

@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments } from 'yaml';
 import { MUTATING_WEBHOOKS, SECRETS, type KubeObject } from '../../lib/cluster/kubernetes-client.ts';
 import { parseConfig } from '../../lib/config/load.ts';
+import { allowListOf } from '../../lib/registry/allow.ts';
+import { upstreamsOf } from '../../lib/registry/upstream.ts';
+import { splitUrl } from '../../lib/registry/url.ts';
 import { parseWebhookConfig } from '../../lib/webhook/config.ts';
 import { CHART, manifests, readme, renderChart } from '../../deploy/render.ts';
 import { ApiServer } from '../kube/api-server.ts';
@@ -72,7 +75,7 @@ describe('the chart', () => {
     assert.deepEqual(ExporterConfig, { enable: false, port: 65_003, standaloneExporterPort: true });
   });
 
-  const refused = ['p2p.v2.cache.capacity=lots', 'p2p.v2.p2pport=1', 'p2p.v2.cache.aioEnable=2', 'p2p.v2.throttleLimitMB=-1', 'registries[0].mode=other', 'unknown=1', 'webhook.replicas=0'];
+  const refused = ['p2p.v2.cache.capacity=lots', 'p2p.v2.p2pport=1', 'p2p.v2.cache.aioEnable=2', 'p2p.v2.throttleLimitMB=-1', 'registries[0].mode=other', 'registries[0].host=https://a.example', 'registries[0].host=a.example,registries[0].p2pHost=no.port', 'unknown=1', 'webhook.replicas=0'];
   for (const value of refused) {
     it(`refuses ${value}`, () => {
       const { status, stderr } = spawnSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set', value], { encoding: 'utf8' });
@@ -94,6 +97,38 @@ describe('the chart', () => {
       assert.equal(webhook.webhookConfiguration, find(objects, 'MutatingWebhookConfiguration').metadata.name);
       assert.equal(webhook.service, find(objects, 'Service', /webhook/).metadata.name);
     }
+  });
+
+  it('gives nodes the way to every registry whose images the webhook rewrites, upstream named or not', () => {
+    const registries = [
+      { host: 'reg.example.com' },
+      { host: '*.corp.example', mode: 'rewrite' },
+      { host: 'named.example.com:5000', p2pHost: 'p2p.local:65001' },
+      { host: 'alias.example.com:5000', p2pHost: 'p2p.local:65001' },
+      { host: 'inner.example.com', upstream: 'http://10.0.0.7:5000' },
+      { host: 'hub.mirror.example', mode: 'mirror' },
+      { host: 'docker.io' },
+      { host: '*.left.example', mode: 'mirror' },
+    ];
+    const text = execFileSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set-json', `registries=${JSON.stringify(registries)}`], { encoding: 'utf8' });
+    const node = (find(objectsOf(text), 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data['agent.yaml']!;
+    const { ProxyConfig } = parseConfig(parse(node) as Record<string, unknown>, { env: { NODE_IP: '10.0.0.1' } });
+    const ways: [asked: string, origin: string][] = [
+      ['reg.distributed.example.com:65001', 'https://reg.example.com'],
+      ['a.distributed.corp.example:65001', 'https://a.corp.example'],
+      ['p2p.local:65001', 'https://named.example.com:5000'],
+      ['inner.distributed.example.com:65001', 'http://10.0.0.7:5000'],
+      ['hub.mirror.example', 'https://hub.mirror.example'],
+      ['docker.distributed.io:65001', 'https://registry-1.docker.io'],
+    ];
+    for (const [asked, origin] of ways) {
+      assert.equal(upstreamsOf(ProxyConfig).find(asked, '127.0.0.1:65001'), origin);
+      const { hostname, port } = splitUrl(origin);
+      assert.ok(allowListOf(ProxyConfig).mayAsk(hostname, port), `${origin} may be dialled`);
+    }
+    assert.ok(!allowListOf(ProxyConfig).names('a.left.example', 443), 'a mirror of who knows how many registries is not opened unasked');
+    const glob = spawnSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set-json', 'registries=[{"host":"*.example.com","p2pHost":"p2p.local:65001"}]'], { encoding: 'utf8' });
+    assert.match(glob.stderr, /\*\.example\.com has a p2pHost and is a glob, so it needs an upstream/);
   });
 
   it('runs on Linux nodes only, whatever else the cluster has', () => {

@@ -70,6 +70,12 @@ describe('registry/route: which upstream', () => {
     assert.equal(urlFor('reg.distributed.corp.example:65001', '', { registries }), 'http://reg.corp.example:5000/v2/');
   });
 
+  it('reads it as the name by which the map knows a registry elsewhere, and as Docker Hub by the name images carry', () => {
+    const registries = [{ upstream: 'https://default.example' }, { p2pHost: 'reg.corp.example', upstream: 'http://inner.example:5000' }];
+    assert.equal(urlFor('reg.distributed.corp.example:65001', '', { registries }), 'http://inner.example:5000/v2/');
+    assert.equal(urlFor('docker.distributed.io:65001', '', { allow: ['registry-1.docker.io'] }), 'https://registry-1.docker.io/v2/');
+  });
+
   it('takes a P2P host for what it stands for in ns too: containerd names the registry of a rewritten image so', () => {
     const p2pHost = 'test-registry-vpc.distributed.cn-hangzhou.cr.aliyuncs.com:65001';
     assert.equal(urlFor('127.0.0.1:65001', `ns=${p2pHost}`), 'https://test-registry-vpc.cn-hangzhou.cr.aliyuncs.com/v2/');

@@ -50,14 +50,33 @@ DeployConfig:
 ProxyConfig:
   host: {{ .host }}
   port: {{ $v2.proxyPort }}
+  {{- /* What the webhook rewrites, a node must be able to fetch: a P2P host of its own is known by the map, the registry of any other by the allow-list. */}}
   {{- $entries := list }}
+  {{- $named := list }}
   {{- range .root.Values.registries }}
   {{- if .upstream }}
+  {{- $named = append $named (.p2pHost | default .host) }}
   {{- $entries = append $entries (dict "p2pHost" (.p2pHost | default .host) "upstream" .upstream) }}
   {{- end }}
   {{- end }}
+  {{- $allow := $v2.allow }}
+  {{- range .root.Values.registries }}
+  {{- $isMirror := eq (.mode | default "rewrite") "mirror" }}
+  {{- $isGlob := regexMatch "[*?]" .host }}
+  {{- $host := ternary "registry-1.docker.io" .host (regexMatch "(?i)^((index|registry)[.])?docker[.]io$" .host) }}
+  {{- $p2pHost := ternary "" (.p2pHost | default "") $isMirror }}
+  {{- if or .upstream (has $p2pHost $named) (and $isMirror $isGlob) }}
+  {{- else if not $p2pHost }}
+  {{- $allow = append $allow $host }}
+  {{- else if $isGlob }}
+  {{- fail (printf "registries: %s has a p2pHost and is a glob, so it needs an upstream" .host) }}
+  {{- else }}
+  {{- $named = append $named $p2pHost }}
+  {{- $entries = append $entries (dict "p2pHost" $p2pHost "upstream" (printf "https://%s" $host)) }}
+  {{- end }}
+  {{- end }}
   registries: {{ toJson $entries }}
-  allow: {{ toJson $v2.allow }}
+  allow: {{ toJson (uniq $allow) }}
   accessCheck: {{ $v2.accessCheck | quote }}
   proxyConcurrencyLimit: {{ $v2.proxyConcurrencyLimit | int64 }}
   throttleLimitMB: {{ .throttle }}
