@@ -75,7 +75,15 @@ describe('the chart', () => {
     assert.deepEqual(ExporterConfig, { enable: false, port: 65_003, standaloneExporterPort: true });
   });
 
-  const refused = ['p2p.v2.cache.capacity=lots', 'p2p.v2.p2pport=1', 'p2p.v2.cache.aioEnable=2', 'p2p.v2.throttleLimitMB=-1', 'registries[0].mode=other', 'registries[0].host=https://a.example', 'registries[0].host=a.example,registries[0].p2pHost=no.port', 'unknown=1', 'webhook.replicas=0'];
+  it('takes accessCheck: off as it stands in a file, where Helm reads a boolean', () => {
+    for (const [given, meant] of [['strict', 'strict'], ['off', 'off'], ['"off"', 'off']]) {
+      const objects = objectsOf(execFileSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '-f', '-'], { encoding: 'utf8', input: `p2p: {v2: {accessCheck: ${given}}}` }));
+      const config = parse((find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data['agent.yaml']!) as { ProxyConfig: { accessCheck: string } };
+      assert.equal(config.ProxyConfig.accessCheck, meant);
+    }
+  });
+
+  const refused = ['p2p.v2.cache.capacity=lots', 'p2p.v2.p2pport=1', 'p2p.v2.cache.aioEnable=2', 'p2p.v2.throttleLimitMB=-1', 'registries[0].mode=other', 'registries[0].host=https://a.example', 'registries[0].host=a.example,registries[0].p2pHost=no.port', 'p2p.v2.throttleLimitMB=2000000', 'unknown=1', 'webhook.replicas=0'];
   for (const value of refused) {
     it(`refuses ${value}`, () => {
       const { status, stderr } = spawnSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set', value], { encoding: 'utf8' });

@@ -77,7 +77,7 @@ ProxyConfig:
   {{- end }}
   registries: {{ toJson $entries }}
   allow: {{ toJson (uniq $allow) }}
-  accessCheck: {{ $v2.accessCheck | quote }}
+  accessCheck: {{ ternary "off" $v2.accessCheck (eq (toString $v2.accessCheck) "false") | quote }}
   proxyConcurrencyLimit: {{ $v2.proxyConcurrencyLimit | int64 }}
   throttleLimitMB: {{ .throttle }}
 P2PConfig:
