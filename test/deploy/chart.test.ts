@@ -139,6 +139,13 @@ describe('the chart', () => {
     assert.match(glob.stderr, /\*\.example\.com has a p2pHost and is a glob, so it needs an upstream/);
   });
 
+  it('is known to the alerts as job shoal, whatever the release is called', () => {
+    const values = EVERYTHING.flatMap((value) => ['--set', value]);
+    const objects = objectsOf(execFileSync(helm, ['template', 'images', CHART, '--kube-version', '1.34.0', ...values], { encoding: 'utf8' }));
+    const { spec } = find(objects, 'ServiceMonitor') as KubeObject & { spec: { jobLabel: string } };
+    for (const name of [/^images$/, /^images-root$/]) assert.equal(find(objects, 'Service', name).metadata.labels?.[spec.jobLabel], 'shoal');
+  });
+
   it('runs on Linux nodes only, whatever else the cluster has', () => {
     for (const object of objectsOf(renderChart(helm, EVERYTHING))) {
       const spec = (object as unknown as { spec?: { template?: { spec?: { nodeSelector: Record<string, string> } } } }).spec?.template?.spec;
