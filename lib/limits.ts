@@ -253,6 +253,9 @@ export const UP_STARTS_AT_ONCE = 4;
 /** Blobs whose size and ways to the origin are remembered; about 1 KB each. */
 export const BLOB_FACTS_MAX = 16_384;
 
+/** And of memory for them, as URLs and credentials can be as long as a request's head; clients name them before any right is checked. */
+export const BLOB_FACTS_BYTES_MAX = 32 * 1024 * 1024;
+
 /** Blobs whose digest is followed at once, shard by shard; a sha256 state each on the digest thread. */
 export const BLOB_DIGESTS_MAX = 256;
 

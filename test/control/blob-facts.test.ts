@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { BlobFacts } from '../../lib/control/blob-facts.ts';
+import { BLOB_FACTS_BYTES_MAX, REQUEST_HEAD_BYTES_MAX } from '../../lib/limits.ts';
 import { KEY, OTHER_KEY } from './fixture.ts';
 
 const way = (url: string, authorization: string | null = null): { url: string; upstreamHost: string; authorization: string | null } => ({ url, upstreamHost: 'r.example', authorization });
@@ -45,7 +46,20 @@ describe('control/blob-facts', () => {
     facts.addOrigin(KEY, way('2'));
     facts.dropOrigin(KEY, facts.origins(KEY)[0]!);
     assert.deepEqual(facts.origins(KEY).map(({ url }) => url), ['1']);
+    facts.dropOrigin(KEY, way('1'));
+    assert.deepEqual(facts.origins(KEY), [], 'the same way, if not the same object');
     facts.dropOrigin(OTHER_KEY, way('1'));
     assert.deepEqual(facts.origins(OTHER_KEY), []);
+  });
+
+  it('forgets the blobs asked for longest ago when URLs and credentials are long', () => {
+    const facts = new BlobFacts();
+    const long = 'u'.repeat(REQUEST_HEAD_BYTES_MAX / 2);
+    const blobs = Math.ceil(BLOB_FACTS_BYTES_MAX / (REQUEST_HEAD_BYTES_MAX * 4)) + 1;
+    for (let blob = 0; blob < blobs; blob++) for (const name of '1234') facts.addOrigin(String(blob), way(name + long, long));
+    assert.equal(facts.origins('0').length, 0);
+    assert.equal(facts.origins(String(blobs - 1)).length, 4);
+    for (let blob = 0; blob < 5 * blobs; blob++) facts.setUrl(`named ${blob}`, long + long);
+    assert.equal(facts.origins(String(blobs - 1)).length, 0);
   });
 });
