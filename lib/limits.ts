@@ -494,7 +494,7 @@ export const ORIGIN_ALL_REQUESTS_MAX = (TRANSFER_THREADS * POOL_TASKS_PER_THREAD
 export const ORIGIN_IN_ORDER_REQUESTS_MAX = 8;
 
 /** Shards that one request to the origin asks for at most. */
-export const ORIGIN_REQUEST_SHARDS_MAX = 4;
+export const ORIGIN_REQUEST_SHARDS_MAX = 8;
 
 /** With so many requests for a blob under way a shard that goes on from them waits for others to make up a longer request. */
 export const ORIGIN_FEW_REQUESTS = 2;

@@ -198,7 +198,7 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const desk = (send: Front['send']): FrontDesk =>
     new FrontDesk(
       {
-        streams: { loader, gate, layers, facts, ahead, trace, slotCount: arena.slotCount, open, isInner: (shard) => swarm.isInner(shard) },
+        streams: { loader, gate, layers, facts, ahead, trace, slotCount: arena.slotCount, open, isInner: (shard) => swarm.isInner(shard), shardsTogether: () => swarm.shardsTogether },
         peers: swarm.deskParts(),
         memory,
         holdings,

@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import { Pattern } from './pread/pattern.ts';
 import { parseTarget } from './pread/target.ts';
 import { processSeconds, residentBytes, threadSeconds } from './processor-time.ts';
 import { median } from './vs/comparison.ts';
+import { pinSelf } from './vs/pinned-process.ts';
 import { freePort, type Rival } from './vs/rivals.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
@@ -51,6 +53,7 @@ const options = new Command('pipeline')
   .description('what a cold pull takes and costs, held against the direct one')
   .addOption(new Option('--registry <kind>', 'which one').choices(['docker', 'embedded']).default('docker'))
   .addOption(new Option('--client <kind>', 'reader: takes the bytes and leaves them; skopeo: checks digests and writes, as container runtimes do').choices(['reader', 'skopeo']).default('reader'))
+  .option('--own-core', 'nodes run on core 1, registry and client on core 0: what the way through a node costs where the machine has a core to spare')
   .option('--line <megabits>', 'put the docker registry behind a line of so many Mbit/s (a network namespace; needs root)')
   .option('--megabytes <n>', 'size of all layers together, MiB', '1024')
   .option('--layers <n>', 'layers pulled at once', '1')
@@ -61,7 +64,7 @@ const options = new Command('pipeline')
   .option('--profile <dir>', 'leave profiles of every thread of every node there')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ registry: 'docker' | 'embedded'; client: 'reader' | 'skopeo'; line?: string; megabytes: string; layers: string; memory: string; ways: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
+  .opts<{ registry: 'docker' | 'embedded'; client: 'reader' | 'skopeo'; ownCore?: boolean; line?: string; megabytes: string; layers: string; memory: string; ways: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
 
 if (options.client === 'skopeo' && options.registry !== 'docker') throw new Error('--client skopeo: only with --registry docker, which has a whole image');
 const totalBytes = Number(options.megabytes) * 2 ** 20;
@@ -79,7 +82,13 @@ for (let slot = 0; slot < CHECKSUM_SLOTS; slot++) sample.bytes(slot).fill(slot);
 const runs = setups.map((): Run[] => []);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 process.setMaxListeners(100); // Each process under test has one on our exit.
+// What is started from here on runs on the core of this process, nodes excepted.
+const nodeCore = options.ownCore === true ? 1 : null;
+if (nodeCore !== null) pinSelf(0);
 const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
+// In memory where there is some: the disk behind a pull is the same whichever way its bytes came, and waiting for it hides what the way costs.
+const pulledDir = join(existsSync('/dev/shm') ? '/dev/shm' : dir, `shoal-pulled-${process.pid}`);
+process.once('exit', () => rmSync(pulledDir, { recursive: true, force: true }));
 const line = options.line === undefined ? null : new Line(Number(options.line));
 const registry = options.registry === 'docker' ? await startDockerRegistry(dir, warmLayer, layers, line) : await startEmbeddedRegistry([warmLayer, ...layers]);
 try {
@@ -94,7 +103,7 @@ try {
 
 async function startNodes(setup: (typeof setups)[number], run: number): Promise<Rival[]> {
   if (setup.way === 'direct') return [];
-  const common = { dir: join(dir, String(run)), core: null, originUrl: registry.url, objectBytes: totalBytes + WARM_BYTES, memoryBytes: setup.memory * 2 ** 20, direct: options.direct ?? false, runtime: options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile] };
+  const common = { dir: join(dir, String(run)), core: nodeCore, originUrl: registry.url, objectBytes: totalBytes + WARM_BYTES, memoryBytes: setup.memory * 2 ** 20, direct: options.direct ?? false, runtime: options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile] };
   if (setup.way === 'alone') return [await startShoal({ ...common, name: 'alone' })];
   const [rootPort, agentPort] = [await freePort(), await freePort()];
   const swarm = { peers: [`127.0.0.1:${agentPort}`], roots: [`127.0.0.1:${rootPort}`] };
@@ -118,7 +127,7 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
     const registryBefore = processSeconds(registry.process.pid) ?? 0;
     const cpuBefore = pid === null ? 0 : (processSeconds(pid) ?? 0);
     const startMs = performance.now();
-    const pulled = options.client === 'skopeo' ? await pullWithSkopeo(`${new URL(prefix).host}/${REPOSITORY}:${TAG}`, join(dir, String(run), 'pulled')) : await Promise.all(layers.map(read));
+    const pulled = options.client === 'skopeo' ? await pullWithSkopeo(`${new URL(prefix).host}/${REPOSITORY}:${TAG}`, pulledDir) : await Promise.all(layers.map(read));
     const seconds = (performance.now() - startMs) / 1000;
     const cpuSeconds = pid === null ? 0 : (processSeconds(pid) ?? 0) - cpuBefore;
     const registryCpuSeconds = (processSeconds(registry.process.pid) ?? 0) - registryBefore;
@@ -135,7 +144,7 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
     return { seconds, firstByteSeconds: pulled === undefined ? null : pulled[0]!.firstByteSeconds, stages, cpuSeconds, registryCpuSeconds, residentBytes: pid === null ? 0 : (residentBytes(pid)?.maxBytes ?? 0) };
   } finally {
     await Promise.all(nodes.map((node) => node.process.stop()));
-    await rm(join(dir, String(run)), { recursive: true, force: true });
+    await Promise.all([join(dir, String(run)), pulledDir].map((path) => rm(path, { recursive: true, force: true })));
   }
 }
 
@@ -163,7 +172,7 @@ const rows = setups.map(({ way, memory }, index) => {
   };
 });
 if (options.json === true) {
-  console.log(JSON.stringify({ registry: options.registry, client: options.client, lineMegabits: line === null ? null : Number(options.line), totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
+  console.log(JSON.stringify({ registry: options.registry, client: options.client, ownCore: options.ownCore ?? false, lineMegabits: line === null ? null : Number(options.line), totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
 } else {
   const head = ['way', 'arena MiB', 'GB/s', 'time / direct', 'first byte ms', 'CPU-s/GB', ...STAGES, 'resident MB', 'registry CPU-s/GB'];
   const table = new Table({ head, colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')), style: { head: [], border: [], compact: true } });

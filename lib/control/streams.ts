@@ -24,6 +24,8 @@ export interface StreamParts {
   open: { streams: number };
   /** Whether this node is to pass a shard on to others: such shards are read earlier (lib/swarm/window.ts). */
   isInner(shard: number): boolean;
+  /** How many shards that are read ahead may come in one request now. */
+  shardsTogether(): number;
 }
 
 /** Where control's answers to one front go. */
@@ -261,7 +263,7 @@ class Stream {
   }
 
   #readAhead(): void {
-    const { facts, slotCount, open, isInner } = this.#parts;
+    const { facts, slotCount, open, isInner, shardsTogether } = this.#parts;
     const totalBytes = facts.totalOf(this.#request.blob.key);
     if (totalBytes === null) return;
     // What is ahead lies in memory until it is read: more than this stream's share would push out what others, or it itself, read next.
@@ -270,7 +272,8 @@ class Stream {
     let underWay = 0;
     for (const [shard, { resident }] of this.#held) if (resident.phase !== 'complete' && !isInner(shard)) underWay += 1;
     const share = Math.min(1, room / this.#window.sizeShards);
-    for (const shard of this.#window.next(count, underWay, (known) => this.#held.has(known) || this.#beforeEntry.has(known), share, isInner)) this.#want(shard);
+    const isKnown = (shard: number): boolean => this.#held.has(shard) || this.#beforeEntry.has(shard);
+    for (const shard of this.#window.next(count, underWay, isKnown, share, isInner, shardsTogether())) this.#want(shard);
   }
 }
 

@@ -163,6 +163,11 @@ export class SwarmDriver {
     return this.#swarm.isInner(index);
   }
 
+  /** How many shards that are read ahead may come in one request. */
+  get shardsTogether(): number {
+    return this.#swarm.shardsTogether;
+  }
+
   isMember(node: string): boolean {
     return this.#swarm.membership.byNode.has(node);
   }

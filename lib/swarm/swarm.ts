@@ -1,4 +1,4 @@
-import { HOPS_MAX, OWNER_RETRY_MS, TRACKER_IDLE_MS, UPLOADS_MAX } from '../limits.ts';
+import { HOPS_MAX, ORIGIN_REQUEST_SHARDS_MAX, OWNER_RETRY_MS, TRACKER_IDLE_MS, UPLOADS_MAX } from '../limits.ts';
 import { ShardFetch } from './fetch.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { PeerHealth } from './health.ts';
@@ -96,6 +96,11 @@ export class Swarm {
   /** Whether this node is to pass shards of this index on to others, where there are any; see Tracker. */
   isInner(index: number): boolean {
     return this.#membership.agents.size > 1 && isInner(this.#self.node, index, this.#shape.fanout);
+  }
+
+  /** How many shards that are read ahead may come in one request (OriginAsk.alone). */
+  get shardsTogether(): number {
+    return this.#membership.byNode.size === 1 ? ORIGIN_REQUEST_SHARDS_MAX : 1;
   }
 
   /** The fetch under way, if any. */

@@ -49,9 +49,11 @@ export class ReadWindow {
    * Indices to want now, the shard being read first. `underWay`: how many this reader is waiting for, those apart in
    * whose trees this node is inner; `isKnown`: whether a shard is here or on its way; `share`: the part of the window
    * that is this reader's (others read, too); `isInner`: whether this node is to pass the shard on (see Tracker): such
-   * shards are asked for `leadShards` earlier and take no place, so that parents are there before their children.
+   * shards are asked for `leadShards` earlier and take no place, so that parents are there before their children; `together`: how many can come
+   * in one request. A reader that has as many before it waits until it wants so many: one that is slower than the way to the
+   * origin would ask for a single shard each time it has read one.
    */
-  next(countShards: number, underWay: number, isKnown: (index: number) => boolean, share = 1, isInner: (index: number) => boolean = () => false): number[] {
+  next(countShards: number, underWay: number, isKnown: (index: number) => boolean, share = 1, isInner: (index: number) => boolean = () => false, together = 1): number[] {
     const wanted: number[] = [];
     const window = Math.max(1, Math.floor(this.#windowShards * share));
     let room = window - underWay;
@@ -63,6 +65,7 @@ export class ReadWindow {
       wanted.push(index);
       if (!isInner(index)) room--;
     }
+    if (wanted.length < together && wanted.length > 0 && wanted[0]! - this.#position >= together) return [];
     for (let index = last + 1; index < Math.min(end, last + this.#limits.leadShards); index++) if (!isKnown(index) && isInner(index)) wanted.push(index);
     return wanted;
   }

@@ -91,7 +91,7 @@ export class Puller {
       return;
     }
     for (const layer of this.#active) {
-      const wanted = layer.window.next(layer.count, layer.underWay, (index) => this.#wanted[layer.first + index] !== 0, 1 / this.#active.length, (index) => this.node.swarm.isInner(layer.first + index));
+      const wanted = layer.window.next(layer.count, layer.underWay, (index) => this.#wanted[layer.first + index] !== 0, 1 / this.#active.length, (index) => this.node.swarm.isInner(layer.first + index), this.node.swarm.shardsTogether);
       for (const index of wanted) this.#want(layer, layer.first + index);
     }
   }

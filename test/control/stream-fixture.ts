@@ -39,7 +39,7 @@ export function streamFixture(options: { slots?: number; layers?: number; openEl
   const layers = new LayerGate(options.layers ?? 128, at.clock, () => undefined);
   const ahead = new ReadAhead({ loader: at.loader, layers, clock: at.clock, slotCount: at.arena.slotCount });
   const trace = new ReadTrace(at.clock);
-  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, isInner: () => false, ahead, trace, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
+  const streams = new Streams({ loader: at.loader, gate, layers, facts: at.facts, slotCount: at.arena.slotCount, isInner: () => false, shardsTogether: () => 1, ahead, trace, open: { streams: options.openElsewhere ?? 0 } }, (message) => replies.push(message));
   return {
     ...at,
     streams,

@@ -66,6 +66,15 @@ describe('e2e: what a node keeps to', () => {
     await rm(dir, { recursive: true });
   });
 
+  it('a node alone asks the origin for several shards in one request, also for a client that is slower', async () => {
+    const shards = 48;
+    origin = await endless(shards * 2 * MIB);
+    node = await ShoalNode.start(dir, { ProxyConfig: { allow: [origin.host], throttleLimitMB: 40 }, CacheConfig: { memory: 64 * MIB } });
+    assert.equal(await drained(node.proxyPort, `/accelerator/${origin.url}/layer`), shards * 2 * MIB);
+    // Sixteen at first, then eight each time that the client has read as many; a few more where it had to wait.
+    assert.ok(origin.seen.length <= shards / 3, `${origin.seen.length} requests for ${shards} shards`);
+  });
+
   it('the first byte of a cold read in the middle of 1 GiB comes within 20 ms of the origin\'s own', async () => {
     origin = await endless(GIB);
     node = await ShoalNode.start(dir, { ProxyConfig: { allow: [origin.host] } });

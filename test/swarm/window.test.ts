@@ -41,6 +41,20 @@ describe('swarm/window', () => {
     assert.deepEqual(window.next(100, 2, (index) => index < 2, 1, isInner), [2]);
   });
 
+  it('waits, when enough is there to read meanwhile, until it wants as many as come in one request', () => {
+    const window = new ReadWindow(true, 8, LIMITS);
+    const before = (count: number) => (index: number): boolean => index < count;
+    const next = (count: number, known: number, together = 3): number[] => window.next(count, 0, before(known), 1, none, together);
+    assert.deepEqual(next(8, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert.deepEqual(next(8, 6), [], 'the reader has six before it');
+    assert.deepEqual(next(9, 6), [6, 7, 8]);
+    assert.deepEqual(next(8, 6, 1), [6, 7]);
+    window.at(3);
+    assert.deepEqual(next(8, 6), [], 'it has three');
+    window.at(4);
+    assert.deepEqual(next(8, 6), [6, 7], 'it has two, and needs them soon');
+  });
+
   it('leaves a part of itself to other readers, and at least one shard to each', () => {
     assert.equal(new ReadWindow(true, 8, LIMITS).next(100, 0, none, 1 / 4).length, 2);
     assert.equal(new ReadWindow(true, 8, LIMITS).next(100, 0, none, 1 / 100).length, 1);
