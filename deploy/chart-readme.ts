@@ -11,7 +11,9 @@ interface Schema {
 
 /** The chart's README: the table of its values, each with its default and meaning. `schema` and `values` are the parsed files. */
 export function chartReadme(schema: unknown, values: unknown): string {
-  const rows = rowsOf(schema as Schema, values, '').map(([key, shown, text]) => `| \`${key}\` | ${shown} | ${text} |`);
+  const rows = rowsOf(schema as Schema, values, '').map(
+    ([key, shown, text]) => `| \`${key}\` | ${shown} | ${text} |`,
+  );
   return `# The Shoal chart
 
 Made by \`node deploy/render.ts\` from values.schema.json and values.yaml; how to install and run it stands in docs/OPERATIONS.md.
@@ -22,19 +24,29 @@ ${rows.join('\n')}
 `;
 }
 
-function rowsOf(schema: Schema, value: unknown, path: string): [key: string, shown: string, text: string][] {
+function rowsOf(
+  schema: Schema,
+  value: unknown,
+  path: string,
+): [key: string, shown: string, text: string][] {
   const named = (key: string): string => (path === '' ? key : `${path}.${key}`);
   return Object.entries(schema.properties ?? {}).flatMap(([key, child]) => {
     const present = (value as Record<string, unknown> | undefined)?.[key];
     if (child.properties !== undefined) return rowsOf(child, present, named(key));
-    const own: [string, string, string] = [named(key), present === undefined ? '' : `\`${JSON.stringify(present)}\``, meaning(child)];
+    const own: [string, string, string] = [
+      named(key),
+      present === undefined ? '' : `\`${JSON.stringify(present)}\``,
+      meaning(child),
+    ];
     return [own, ...rowsOf(child.items ?? {}, undefined, `${named(key)}[]`)];
   });
 }
 
 function meaning({ description = '', enum: choices, minimum, maximum }: Schema): string {
-  if (choices !== undefined) return `${description} One of ${choices.map((choice) => `\`${String(choice)}\``).join(', ')}.`;
-  if (minimum !== undefined && maximum !== undefined) return `${description} ${minimum} to ${maximum}.`;
+  if (choices !== undefined)
+    return `${description} One of ${choices.map((choice) => `\`${String(choice)}\``).join(', ')}.`;
+  if (minimum !== undefined && maximum !== undefined)
+    return `${description} ${minimum} to ${maximum}.`;
   if (minimum !== undefined) return `${description} At least ${minimum}.`;
   return description;
 }

@@ -17,18 +17,33 @@ const MANIFESTS = fileURLToPath(new URL('manifests/', import.meta.url));
 const KUBE_VERSION = '1.34.0';
 
 /** The objects of the chart as helm renders them, in namespace `shoal`. `values`: arguments for `--set`. */
-export function renderChart(helm: string, values: readonly string[] = [], files: readonly string[] = []): string {
-  const args = [...values.flatMap((value) => ['--set', value]), ...files.flatMap((file) => ['-f', file])];
-  return execFileSync(helm, ['template', 'shoal', CHART, '--namespace', 'shoal', '--kube-version', KUBE_VERSION, ...args], { encoding: 'utf8', maxBuffer: 16 * 1024 * 1024 });
+export function renderChart(
+  helm: string,
+  values: readonly string[] = [],
+  files: readonly string[] = [],
+): string {
+  const args = [
+    ...values.flatMap((value) => ['--set', value]),
+    ...files.flatMap((file) => ['-f', file]),
+  ];
+  return execFileSync(
+    helm,
+    ['template', 'shoal', CHART, '--namespace', 'shoal', '--kube-version', KUBE_VERSION, ...args],
+    { encoding: 'utf8', maxBuffer: 16 * 1024 * 1024 },
+  );
 }
 
 /** The plain manifests by file name: the chart's defaults, with a cluster secret that is made by hand (a rendered one would not be secret). */
 export function manifests(helm: string): Map<string, string> {
   const files = new Map<string, string>([['namespace.yaml', NAMESPACE]]);
-  for (const document of renderChart(helm, ['clusterSecret.existingSecret=shoal-cluster-secret']).split(/^---\n/m)) {
+  for (const document of renderChart(helm, [
+    'clusterSecret.existingSecret=shoal-cluster-secret',
+  ]).split(/^---\n/m)) {
     const source = /^# Source: shoal\/templates\/(.*)$/m.exec(document)?.[1];
     if (source === undefined) continue;
-    const text = document.replace(/^# Source: .*\n/m, '').replaceAll('app.kubernetes.io/managed-by: Helm', 'app.kubernetes.io/managed-by: kubectl');
+    const text = document
+      .replace(/^# Source: .*\n/m, '')
+      .replaceAll('app.kubernetes.io/managed-by: Helm', 'app.kubernetes.io/managed-by: kubectl');
     files.set(source, files.has(source) ? `${files.get(source)!}---\n${text}` : text);
   }
   return files;
@@ -36,7 +51,10 @@ export function manifests(helm: string): Map<string, string> {
 
 /** The README as it should stand. */
 export function readme(): string {
-  return chartReadme(JSON.parse(readFileSync(`${CHART}values.schema.json`, 'utf8')), parse(readFileSync(`${CHART}values.yaml`, 'utf8')));
+  return chartReadme(
+    JSON.parse(readFileSync(`${CHART}values.schema.json`, 'utf8')),
+    parse(readFileSync(`${CHART}values.yaml`, 'utf8')),
+  );
 }
 
 const NAMESPACE = `apiVersion: v1

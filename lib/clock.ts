@@ -53,7 +53,8 @@ export class ManualClock implements Clock {
     for (;;) {
       let next: { id: number; atMs: number; fire: () => void } | undefined;
       for (const [id, timer] of this.#timers) {
-        if (timer.atMs <= endMs && (next === undefined || timer.atMs < next.atMs)) next = { id, ...timer };
+        if (timer.atMs <= endMs && (next === undefined || timer.atMs < next.atMs))
+          next = { id, ...timer };
       }
       if (next === undefined) break;
       this.#timers.delete(next.id);

@@ -57,7 +57,16 @@ export class ShoalError extends Error {
   readonly headers: Record<string, string>;
   readonly body: string | undefined;
 
-  constructor(code: ErrorCode, message: string, more: { status?: number; headers?: Record<string, string>; body?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    more: {
+      status?: number;
+      headers?: Record<string, string>;
+      body?: string;
+      cause?: unknown;
+    } = {},
+  ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'ShoalError';
     this.code = code;
@@ -89,19 +98,39 @@ export class ShoalError extends Error {
 export function parseWireError(value: unknown): WireError | null {
   if (typeof value !== 'object' || value === null) return null;
   const { code, message, status, headers, body } = value as Record<string, unknown>;
-  if (typeof code !== 'string' || !Object.hasOwn(errorTable, code) || typeof message !== 'string') return null;
-  if (status !== undefined && !(Number.isInteger(status) && (status as number) >= 300 && (status as number) <= 599)) return null;
+  if (typeof code !== 'string' || !Object.hasOwn(errorTable, code) || typeof message !== 'string')
+    return null;
+  if (
+    status !== undefined &&
+    !(Number.isInteger(status) && (status as number) >= 300 && (status as number) <= 599)
+  )
+    return null;
   if (body !== undefined && typeof body !== 'string') return null;
-  if (headers !== undefined && !(typeof headers === 'object' && headers !== null && Object.entries(headers).every(isHeader))) return null;
+  if (
+    headers !== undefined &&
+    !(typeof headers === 'object' && headers !== null && Object.entries(headers).every(isHeader))
+  )
+    return null;
   return value as WireError;
 }
 
 function isHeader([name, value]: [string, unknown]): boolean {
   // Several challenges stand in lines of their own, and are written as headers of their own.
-  return /^[0-9A-Za-z-]+$/.test(name) && typeof value === 'string' && !(name === 'www-authenticate' ? /[\r\0]/ : /[\r\n\0]/).test(value);
+  return (
+    /^[0-9A-Za-z-]+$/.test(name) &&
+    typeof value === 'string' &&
+    !(name === 'www-authenticate' ? /[\r\0]/ : /[\r\n\0]/).test(value)
+  );
 }
 
 /** The body of an error answer in the OCI format (distribution-spec 1.1, "Error Codes"). */
 export function ociErrorBody(error: ShoalError): string {
-  return error.body ?? JSON.stringify({ errors: [{ code: errorTable[error.code].oci, message: error.message, detail: { code: error.code } }] });
+  return (
+    error.body ??
+    JSON.stringify({
+      errors: [
+        { code: errorTable[error.code].oci, message: error.message, detail: { code: error.code } },
+      ],
+    })
+  );
 }

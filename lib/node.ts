@@ -50,7 +50,10 @@ const LOOPBACK_OF: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', 
  * Builds one node from its config and starts it; resolves once it serves. Throws what keeps it from
  * starting: PORT_IN_USE, CACHE_DIR_UNUSABLE, CONFIG_INVALID.
  */
-export async function startNode(config: Config, options: { frontThreads?: number } = {}): Promise<RunningNode> {
+export async function startNode(
+  config: Config,
+  options: { frontThreads?: number } = {},
+): Promise<RunningNode> {
   // uWebSockets.js reads it once, when it is first loaded.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
   const clock = systemClock;
@@ -66,19 +69,32 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const [proxyPort, p2pPort, exporterPort = null] = await claimPorts([
     { host: ProxyConfig.host, port: ProxyConfig.port, what: 'ProxyConfig.port' },
     { host: p2pHost, port: P2PConfig.port, what: 'P2PConfig.port' },
-    ...(ExporterConfig.enable && ExporterConfig.standaloneExporterPort ? [{ host: exporterHost, port: ExporterConfig.port, what: 'ExporterConfig.port' }] : []),
+    ...(ExporterConfig.enable && ExporterConfig.standaloneExporterPort
+      ? [{ host: exporterHost, port: ExporterConfig.port, what: 'ExporterConfig.port' }]
+      : []),
   ]);
   const ports = { proxy: proxyPort!, p2p: p2pPort!, exporter: exporterPort };
   const node = formatHostPort(address, ports.p2p);
   const observation = openObservation({ config, node, clock });
   const { log, meter } = observation;
-  if (secret.kind === 'none' && looksElsewhere(P2PConfig)) log.warn({ code: 'CONFIG_INVALID' }, 'P2PConfig.secretFile is not set: the swarm of this node is this machine, whoever else is named or found');
+  if (secret.kind === 'none' && looksElsewhere(P2PConfig))
+    log.warn(
+      { code: 'CONFIG_INVALID' },
+      'P2PConfig.secretFile is not set: the swarm of this node is this machine, whoever else is named or found',
+    );
 
   const arena = Arena.create(CacheConfig.memory);
   const doorbells = Doorbells.create(frontCount);
-  const residency = new Residency(arena, doorbells, clock, (kind) => meter.count(`eviction.${kind}`));
+  const residency = new Residency(arena, doorbells, clock, (kind) =>
+    meter.count(`eviction.${kind}`),
+  );
   const facts = new BlobFacts();
-  const files = await openSlabFiles({ dir: CacheConfig.dir, capacityBytes: CacheConfig.capacity, direct: CacheConfig.aioEnable === 1, log });
+  const files = await openSlabFiles({
+    dir: CacheConfig.dir,
+    capacityBytes: CacheConfig.capacity,
+    direct: CacheConfig.aioEnable === 1,
+    log,
+  });
   const pools = startPools(
     {
       arena: arena.shared,
@@ -94,7 +110,12 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const totalOf = (key: string): number | null => facts.totalOf(key) ?? store.totalOf(key) ?? null;
   const gate = new Gate({
     outages,
-    ledger: new AccessLedger({ clock, ttlMs: ProxyConfig.accessTtl * 1000, staleTtlMs: ProxyConfig.accessStaleTtl * 1000, check: ProxyConfig.accessCheck }),
+    ledger: new AccessLedger({
+      clock,
+      ttlMs: ProxyConfig.accessTtl * 1000,
+      staleTtlMs: ProxyConfig.accessStaleTtl * 1000,
+      check: ProxyConfig.accessCheck,
+    }),
     probe: (job) => pools.run(job),
     totalOf: (key) => (loader.countOf(key) > 0 ? totalOf(key) : null),
     sized: (key, totalBytes) => facts.setTotal(key, totalBytes),
@@ -104,7 +125,12 @@ export async function startNode(config: Config, options: { frontThreads?: number
     meter.count('layer.wait');
     meter.observe('layerWait', ms * 1000);
   });
-  const secretBytes = secret.kind === 'secret' ? secret.bytes : P2PConfig.peers.length + P2PConfig.roots.length > 0 ? LOOPBACK_SECRET : randomBytes(32);
+  const secretBytes =
+    secret.kind === 'secret'
+      ? secret.bytes
+      : P2PConfig.peers.length + P2PConfig.roots.length > 0
+        ? LOOPBACK_SECRET
+        : randomBytes(32);
   const clusterSecret = new ClusterSecret(secretBytes);
   const swarm = new SwarmDriver({
     self: node,
@@ -132,7 +158,13 @@ export async function startNode(config: Config, options: { frontThreads?: number
       if (!fromDisk) swarm.completed(resident);
     },
     filed(operation, resident, sizeBytes, tookMs) {
-      observation.probe?.line(operation, facts.pathname(resident.key), resident.shard * SHARD_BYTES, sizeBytes, tookMs * 1000);
+      observation.probe?.line(
+        operation,
+        facts.pathname(resident.key),
+        resident.shard * SHARD_BYTES,
+        sizeBytes,
+        tookMs * 1000,
+      );
     },
     looked: (tier) => meter.count(`lookup.${tier}`),
   });
@@ -146,7 +178,10 @@ export async function startNode(config: Config, options: { frontThreads?: number
     },
     broken(key) {
       meter.count('integrity.blob');
-      log.error({ blob: key, code: 'DIGEST_MISMATCH' }, 'a blob does not have the digest it is known by: dropped');
+      log.error(
+        { blob: key, code: 'DIGEST_MISMATCH' },
+        'a blob does not have the digest it is known by: dropped',
+      );
       swarm.verified(key, false);
       facts.forget(key);
       loader.purge(key);
@@ -183,14 +218,36 @@ export async function startNode(config: Config, options: { frontThreads?: number
     manifests,
     memory,
     outages,
-    spokenFor: (fields, failure) => observation.journal.failed(fields, failure, 'a registry is down: answered what it said before'),
+    spokenFor: (fields, failure) =>
+      observation.journal.failed(
+        fields,
+        failure,
+        'a registry is down: answered what it said before',
+      ),
     count: (name) => meter.count(name),
   });
 
   const holdings = new Holdings(loader, clock);
-  const preheats = new Preheats({ self: node, members: () => swarm.members(), gate, totalOf, holdings, call });
+  const preheats = new Preheats({
+    self: node,
+    members: () => swarm.members(),
+    gate,
+    totalOf,
+    holdings,
+    call,
+  });
 
-  const inputs = statusInputs({ readiness, arena, residency, store, loader, facts, layers, pools, swarm });
+  const inputs = statusInputs({
+    readiness,
+    arena,
+    residency,
+    store,
+    loader,
+    facts,
+    layers,
+    pools,
+    swarm,
+  });
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));
   const open = { streams: 0 };
   const trace = new ReadTrace(clock);
@@ -198,7 +255,18 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const desk = (send: Front['send']): FrontDesk =>
     new FrontDesk(
       {
-        streams: { loader, gate, layers, facts, ahead, trace, slotCount: arena.slotCount, open, isInner: (shard) => swarm.isInner(shard), shardsTogether: () => swarm.shardsTogether },
+        streams: {
+          loader,
+          gate,
+          layers,
+          facts,
+          ahead,
+          trace,
+          slotCount: arena.slotCount,
+          open,
+          isInner: (shard) => swarm.isInner(shard),
+          shardsTogether: () => swarm.shardsTogether,
+        },
         peers: swarm.deskParts(),
         memory,
         holdings,
@@ -216,7 +284,8 @@ export async function startNode(config: Config, options: { frontThreads?: number
   const fronts: Front[] = [];
   // A node that listens no more must not look alive: it ends, and is started again.
   const frontDied = (error: ShoalError): void => {
-    if (readiness.phase === 'serving') queueMicrotask(() => process.emit('uncaughtException', error));
+    if (readiness.phase === 'serving')
+      queueMicrotask(() => process.emit('uncaughtException', error));
   };
   for (let bell = 0; bell < frontCount; bell++) {
     const start: FrontStart = {
@@ -243,15 +312,22 @@ export async function startNode(config: Config, options: { frontThreads?: number
     };
     fronts.push(await startFront(start, desk, frontDied));
   }
-  const certificates = tls === null ? null : new CertificateWatch({
-    clock,
-    read: () => certificateText(ProxyConfig, clock),
-    changed() {
-      for (const front of fronts) front.send({ kind: 'certificate' });
-      log.info('the proxy goes over to a new certificate');
-    },
-    failed: (error) => log.warn({ err: error }, 'the proxy\'s certificate could not be looked at'),
-  }, await certificateText(ProxyConfig, clock));
+  const certificates =
+    tls === null
+      ? null
+      : new CertificateWatch(
+          {
+            clock,
+            read: () => certificateText(ProxyConfig, clock),
+            changed() {
+              for (const front of fronts) front.send({ kind: 'certificate' });
+              log.info('the proxy goes over to a new certificate');
+            },
+            failed: (error) =>
+              log.warn({ err: error }, "the proxy's certificate could not be looked at"),
+          },
+          await certificateText(ProxyConfig, clock),
+        );
   readiness.problems.push('the transfer threads are not up yet');
   await pools.ready();
   readiness.problems.pop();
@@ -263,7 +339,10 @@ export async function startNode(config: Config, options: { frontThreads?: number
       mode: DeployConfig.mode,
       proxy: `${ProxyConfig.tls ? 'https' : 'http'}://${formatHostPort(ProxyConfig.host, ports.proxy)}`,
       p2p: `http://${node}`,
-      exporter: ports.exporter === null ? null : `http://${formatHostPort(LOOPBACK_OF[exporterHost] ?? exporterHost, ports.exporter)}`,
+      exporter:
+        ports.exporter === null
+          ? null
+          : `http://${formatHostPort(LOOPBACK_OF[exporterHost] ?? exporterHost, ports.exporter)}`,
       pid: process.pid,
     },
     async drain() {
@@ -283,7 +362,10 @@ export async function startNode(config: Config, options: { frontThreads?: number
 
 /** Whether nodes on other machines are named, or to be found. */
 function looksElsewhere({ discovery, peers, roots }: Config['P2PConfig']): boolean {
-  return discovery !== 'static' || [...peers, ...roots].some((node) => !isLoopback(parseHostPort(node)?.host ?? ''));
+  return (
+    discovery !== 'static' ||
+    [...peers, ...roots].some((node) => !isLoopback(parseHostPort(node)?.host ?? ''))
+  );
 }
 
 function isLoopback(address: string): boolean {
@@ -296,9 +378,19 @@ function listenHostOf(address: string): string {
   return address.includes(':') ? '::' : '0.0.0.0';
 }
 
-function openStore(files: SlabFiles, pools: ReturnType<typeof startPools>, observation: Observation, clock: Clock): CacheStore {
-  const failed = (error: { code: ShoalError['code']; message: string }, what: 'read' | 'write'): ShoalError => {
-    observation.meter.count(/ENOSPC|EDQUOT/.test(error.message) ? 'cacheError.space' : `cacheError.${what}`);
+function openStore(
+  files: SlabFiles,
+  pools: ReturnType<typeof startPools>,
+  observation: Observation,
+  clock: Clock,
+): CacheStore {
+  const failed = (
+    error: { code: ShoalError['code']; message: string },
+    what: 'read' | 'write',
+  ): ShoalError => {
+    observation.meter.count(
+      /ENOSPC|EDQUOT/.test(error.message) ? 'cacheError.space' : `cacheError.${what}`,
+    );
     return ShoalError.fromWire(error);
   };
   return CacheStore.open({

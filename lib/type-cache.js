@@ -15,14 +15,20 @@ import { fileURLToPath } from 'node:url';
 
 const OWN_SOURCES = new URL('..', import.meta.url).href;
 const parent = process.env['NODE_COMPILE_CACHE'];
-const dir = parent === undefined || ownDir(parent) === null ? null : ownDir(join(parent, 'stripped'));
+const dir =
+  parent === undefined || ownDir(parent) === null ? null : ownDir(join(parent, 'stripped'));
 if (dir === null) delete process.env['NODE_COMPILE_CACHE'];
 
 if (dir !== null) {
   registerHooks({
     load(url, context, next) {
-      if (!url.startsWith(OWN_SOURCES) || !url.endsWith('.ts') || url.includes('/node_modules/')) return next(url, context);
-      return { format: 'module', source: strippedOf(readFileSync(fileURLToPath(url), 'utf8'), dir), shortCircuit: true };
+      if (!url.startsWith(OWN_SOURCES) || !url.endsWith('.ts') || url.includes('/node_modules/'))
+        return next(url, context);
+      return {
+        format: 'module',
+        source: strippedOf(readFileSync(fileURLToPath(url), 'utf8'), dir),
+        shortCircuit: true,
+      };
     },
   });
 }
@@ -32,7 +38,9 @@ function ownDir(path) {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     const stat = lstatSync(path);
-    return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0 ? path : null;
+    return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0
+      ? path
+      : null;
   } catch {
     return null; // A read-only filesystem, or somebody else's directory.
   }

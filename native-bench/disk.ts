@@ -37,16 +37,31 @@ const options = new Command('disk')
   .option('--dir <dir>', 'a directory on the disk in question', tmpdir())
   .option('--megabytes <n>', 'bytes moved per figure, MiB', '256')
   .option('--runs <n>', 'runs per figure; the median counts', '3')
-  .option('--blocks <list>', 'sizes of a job, KiB; the store is measured at that of a shard', `64,512,${SHARD_BYTES / 1024}`)
+  .option(
+    '--blocks <list>',
+    'sizes of a job, KiB; the store is measured at that of a shard',
+    `64,512,${SHARD_BYTES / 1024}`,
+  )
   .option('--depths <list>', `jobs at once; a node's own is ${CACHE_IO_DEPTH}`, '1,2,3,4,8')
   .option('--access <list>', 'of direct, buffered', 'direct,buffered')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ dir: string; megabytes: string; runs: string; blocks: string; depths: string; access: string; json?: boolean }>();
+  .opts<{
+    dir: string;
+    megabytes: string;
+    runs: string;
+    blocks: string;
+    depths: string;
+    access: string;
+    json?: boolean;
+  }>();
 
 // libuv makes its pool at the first use and never larger: depth 8 needs eight threads from the start.
 if (process.env['UV_THREADPOOL_SIZE'] === undefined) {
-  const again = spawnSync(process.execPath, process.argv.slice(1), { stdio: 'inherit', env: { ...process.env, UV_THREADPOOL_SIZE: '8' } });
+  const again = spawnSync(process.execPath, process.argv.slice(1), {
+    stdio: 'inherit',
+    env: { ...process.env, UV_THREADPOOL_SIZE: '8' },
+  });
   process.exit(again.status ?? 1);
 }
 
@@ -57,7 +72,9 @@ function median(rates: Rate[]): Rate {
 
 /** The median of the shares of each run, taken a moment apart: steadier than the share of the medians. */
 function shareOf(store: Rate[], raw: Rate[]): number {
-  const shares = store.map((each, run) => each.gigabytesPerSecond / raw[run]!.gigabytesPerSecond).sort((a, b) => a - b);
+  const shares = store
+    .map((each, run) => each.gigabytesPerSecond / raw[run]!.gigabytesPerSecond)
+    .sort((a, b) => a - b);
   return shares[Math.floor(shares.length / 2)]!;
 }
 
@@ -75,7 +92,10 @@ const rows: Row[] = [];
 await mkdir(options.dir, { recursive: true });
 const dir = await mkdtemp(join(options.dir, 'shoal-disk-'));
 const notes: string[] = [];
-const log = { info: () => undefined, warn: (_: unknown, message: string) => void notes.push(message) };
+const log = {
+  info: () => undefined,
+  warn: (_: unknown, message: string) => void notes.push(message),
+};
 try {
   const arena = Arena.create(2 * Math.max(...depths) * SHARD_BYTES);
   for (let slot = 0; slot < arena.slotCount; slot++) {
@@ -83,7 +103,8 @@ try {
     arena.begin(slot);
     arena.bytes(slot).forEach((_, at, bytes) => (bytes[at] = (at * (slot + 7)) ^ (at >> 9)));
   }
-  for (const access of ['direct', 'buffered'] as const) if (options.access.split(',').includes(access)) await measure(access, arena);
+  for (const access of ['direct', 'buffered'] as const)
+    if (options.access.split(',').includes(access)) await measure(access, arena);
 } finally {
   await rm(dir, { recursive: true });
 }
@@ -95,8 +116,14 @@ async function measure(access: Row['access'], arena: Arena): Promise<void> {
   const file = access === 'direct' ? await openDirect(rawPath) : await open(rawPath, 'r+');
   if (file === undefined) return void notes.push('the filesystem refuses O_DIRECT');
   const cacheDir = join(dir, `cache-${access}`);
-  const files = await openSlabFiles({ dir: cacheDir, capacityBytes: fileBytes + SPARE_BYTES, direct: access === 'direct', log });
-  const readTable = async (): Promise<Buffer> => (await readFile(join(cacheDir, 'index'))).subarray(TABLE_HEAD_BYTES);
+  const files = await openSlabFiles({
+    dir: cacheDir,
+    capacityBytes: fileBytes + SPARE_BYTES,
+    direct: access === 'direct',
+    log,
+  });
+  const readTable = async (): Promise<Buffer> =>
+    (await readFile(join(cacheDir, 'index'))).subarray(TABLE_HEAD_BYTES);
   const cold = (path: string): void => void (access === 'buffered' && chill(path));
   // The first writes turn allocated blocks into written ones: no figure of ours, and the same for raw and store.
   await rawRate('write', file, arena, fileBytes, SHARD_BYTES, 4);
@@ -140,14 +167,34 @@ if (options.json === true) {
   console.log(JSON.stringify({ fileBytes, runs, rows, notes }));
 } else {
   const table = new Table({
-    head: ['access', 'op', 'block', 'depth', 'raw GB/s', 'store GB/s', 'share', 'checked GB/s', 'store CPU-s/GB'],
+    head: [
+      'access',
+      'op',
+      'block',
+      'depth',
+      'raw GB/s',
+      'store GB/s',
+      'share',
+      'checked GB/s',
+      'store CPU-s/GB',
+    ],
     style: { head: [], border: [], compact: true },
   });
   for (const { access, op, blockBytes, depth, raw, store, share, checked } of rows) {
     const gigabytes = (some?: Rate): string => some?.gigabytesPerSecond.toFixed(2) ?? '';
     const percent = share === undefined ? '' : `${(share * 100).toFixed(0)} %`;
     const cpu = store?.cpuSecondsPerGB.toFixed(2) ?? '';
-    table.push([access, op, `${blockBytes / 1024} KiB`, depth, gigabytes(raw), gigabytes(store), percent, gigabytes(checked), cpu]);
+    table.push([
+      access,
+      op,
+      `${blockBytes / 1024} KiB`,
+      depth,
+      gigabytes(raw),
+      gigabytes(store),
+      percent,
+      gigabytes(checked),
+      cpu,
+    ]);
   }
   console.log(table.toString());
   for (const note of notes) console.log(note);

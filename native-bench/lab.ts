@@ -11,7 +11,13 @@ const nodes: NodeProcess[] = [];
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
 try {
-  const report = await runLab(options, dir, stopping.signal, (node) => nodes.push(node), (line) => process.stderr.write(`${line}\n`));
+  const report = await runLab(
+    options,
+    dir,
+    stopping.signal,
+    (node) => nodes.push(node),
+    (line) => process.stderr.write(`${line}\n`),
+  );
   console.log(options.json ? JSON.stringify(report) : shown(report));
   if (report.failedPulls > 0) process.exitCode = 1;
 } finally {

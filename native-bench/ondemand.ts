@@ -30,38 +30,90 @@ const options = new Command('ondemand')
   .description('latency of on-demand reads')
   .option('--reads <n>', 'cold reads', '88')
   .option('--firsts <n>', 'cold reads with a new URL each', '40')
-  .option('--pause <ms>', 'between cold reads, so that the rest of a shard is not in the way of the next', '30')
+  .option(
+    '--pause <ms>',
+    'between cold reads, so that the rest of a shard is not in the way of the next',
+    '30',
+  )
   .option('--megabytes <n>', 'size of the blob, MiB', '256')
   .option('--rate <n>', 'warm reads per second', '1000')
   .option('--seconds <n>', 'length of the warm part', '10')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ reads: string; firsts: string; pause: string; megabytes: string; rate: string; seconds: string; json?: boolean }>();
+  .opts<{
+    reads: string;
+    firsts: string;
+    pause: string;
+    megabytes: string;
+    rate: string;
+    seconds: string;
+    json?: boolean;
+  }>();
 
-const [reads, firsts, pauseMs, totalBytes] = [Number(options.reads), Number(options.firsts), Number(options.pause), Number(options.megabytes) * 2 ** 20];
+const [reads, firsts, pauseMs, totalBytes] = [
+  Number(options.reads),
+  Number(options.firsts),
+  Number(options.pause),
+  Number(options.megabytes) * 2 ** 20,
+];
 const shards = totalBytes / SHARD_BYTES;
-if (reads + firsts > shards) throw new Error(`--reads and --firsts: at most ${shards} together, one a shard`);
+if (reads + firsts > shards)
+  throw new Error(`--reads and --firsts: at most ${shards} together, one a shard`);
 const random = new Random(SEED);
 const pattern = new Pattern(SEED);
 const holds = (bytes: Buffer, offsetBytes: number): boolean => pattern.holds(bytes, offsetBytes);
 const dir = await mkdtemp(join(tmpdir(), 'shoal-ondemand-'));
-const worker = new Worker(new URL('./ondemand/store-thread.ts', import.meta.url), { workerData: { seed: SEED, totalBytes, urls: firsts + 1 } });
+const worker = new Worker(new URL('./ondemand/store-thread.ts', import.meta.url), {
+  workerData: { seed: SEED, totalBytes, urls: firsts + 1 },
+});
 const [{ host, urls }] = (await once(worker, 'message')) as [{ host: string; urls: string[] }];
-const node = await startShoal({ name: 'node', dir, core: null, originUrl: `http://${host}`, objectBytes: totalBytes, accessCheck: 'strict' });
+const node = await startShoal({
+  name: 'node',
+  dir,
+  core: null,
+  originUrl: `http://${host}`,
+  objectBytes: totalBytes,
+  accessCheck: 'strict',
+});
 try {
-  const throughNode = (url: string): string => `${node.url.slice(0, node.url.indexOf('/accelerator/'))}/accelerator/${url}`;
+  const throughNode = (url: string): string =>
+    `${node.url.slice(0, node.url.indexOf('/accelerator/'))}/accelerator/${url}`;
   const direct = await TimedReader.connect(parseTarget(urls[0]!, false), holds);
   const client = await TimedReader.connect(parseTarget(throughNode(urls[0]!), false), holds);
   // Size and right are known, code is compiled: as for a device in use.
   await client.read(0, 1);
   const order = shuffled(shards);
   const cold = await pairs(order.slice(0, reads), () => client, direct);
-  const first = await pairs(order.slice(reads, reads + firsts), (at) => TimedReader.connect(parseTarget(throughNode(urls[1 + at]!), false), holds), direct);
+  const first = await pairs(
+    order.slice(reads, reads + firsts),
+    (at) => TimedReader.connect(parseTarget(throughNode(urls[1 + at]!), false), holds),
+    direct,
+  );
   for (let shard = 0; shard < shards; shard++) await client.read(shard * SHARD_BYTES, READ_BYTES);
-  const { report } = await measurePreads({ url: throughNode(urls[0]!), size: READ_BYTES, pattern: 'random', seconds: Number(options.seconds), warmup: 1, connections: 8, threads: 1, rate: Number(options.rate), verify: SEED });
+  const { report } = await measurePreads({
+    url: throughNode(urls[0]!),
+    size: READ_BYTES,
+    pattern: 'random',
+    seconds: Number(options.seconds),
+    warmup: 1,
+    connections: 8,
+    threads: 1,
+    rate: Number(options.rate),
+    verify: SEED,
+  });
   client.destroy();
   direct.destroy();
-  const result = { totalBytes, cold, first, warm: { ratePerSecond: report.requestsPerSecond, latencyUs: report.latencyUs, errors: report.errors, mismatches: report.mismatches } };
+  const result = {
+    totalBytes,
+    cold,
+    first,
+    warm: {
+      ratePerSecond: report.requestsPerSecond,
+      latencyUs: report.latencyUs,
+      errors: report.errors,
+      mismatches: report.mismatches,
+    },
+  };
   if (options.json === true) console.log(JSON.stringify(result));
   else print(result);
 } finally {
@@ -78,7 +130,11 @@ interface Pairs {
 }
 
 /** Reads in each of `among`, somewhere in it, in the node and beside it. */
-async function pairs(among: number[], reader: (at: number) => TimedReader | Promise<TimedReader>, direct: TimedReader): Promise<Pairs> {
+async function pairs(
+  among: number[],
+  reader: (at: number) => TimedReader | Promise<TimedReader>,
+  direct: TimedReader,
+): Promise<Pairs> {
   const [beyond, read, store]: [number[], number[], number[]] = [[], [], []];
   for (const [at, shard] of among.entries()) {
     const offsetBytes = shard * SHARD_BYTES + random.below(SHARD_BYTES / READ_BYTES) * READ_BYTES;
@@ -91,7 +147,11 @@ async function pairs(among: number[], reader: (at: number) => TimedReader | Prom
     store.push(firstMs);
   }
   return {
-    beyondMs: { p50: quantile(beyond, 0.5), p90: quantile(beyond, 0.9), p99: quantile(beyond, 0.99) },
+    beyondMs: {
+      p50: quantile(beyond, 0.5),
+      p90: quantile(beyond, 0.9),
+      p99: quantile(beyond, 0.99),
+    },
     readMs: { p50: quantile(read, 0.5), p90: quantile(read, 0.9) },
     storeFirstMs: { p50: quantile(store, 0.5), p90: quantile(store, 0.9) },
   };
@@ -111,13 +171,55 @@ function shuffled(count: number): number[] {
   return order;
 }
 
-function print({ cold, first, warm }: { cold: Pairs; first: Pairs; warm: { ratePerSecond: number; latencyUs: { p50: number; p99: number; p999: number }; errors: number; mismatches: number } }): void {
-  const head = ['64 KiB reads', 'beyond store P50 ms', 'P90', 'P99', 'read P50 ms', 'P90', 'store first byte P50 ms', 'P90'];
-  const table = new Table({ head, colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')), style: { head: [], border: [], compact: true } });
-  for (const [name, { beyondMs, readMs, storeFirstMs }] of [['cold', cold], ['first of a URL', first]] as const) {
-    table.push([name, ...[beyondMs.p50, beyondMs.p90, beyondMs.p99, readMs.p50, readMs.p90, storeFirstMs.p50, storeFirstMs.p90].map((ms) => ms.toFixed(2))]);
+function print({
+  cold,
+  first,
+  warm,
+}: {
+  cold: Pairs;
+  first: Pairs;
+  warm: {
+    ratePerSecond: number;
+    latencyUs: { p50: number; p99: number; p999: number };
+    errors: number;
+    mismatches: number;
+  };
+}): void {
+  const head = [
+    '64 KiB reads',
+    'beyond store P50 ms',
+    'P90',
+    'P99',
+    'read P50 ms',
+    'P90',
+    'store first byte P50 ms',
+    'P90',
+  ];
+  const table = new Table({
+    head,
+    colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
+    style: { head: [], border: [], compact: true },
+  });
+  for (const [name, { beyondMs, readMs, storeFirstMs }] of [
+    ['cold', cold],
+    ['first of a URL', first],
+  ] as const) {
+    table.push([
+      name,
+      ...[
+        beyondMs.p50,
+        beyondMs.p90,
+        beyondMs.p99,
+        readMs.p50,
+        readMs.p90,
+        storeFirstMs.p50,
+        storeFirstMs.p90,
+      ].map((ms) => ms.toFixed(2)),
+    ]);
   }
   console.log(table.toString());
   const { p50, p99, p999 } = warm.latencyUs;
-  console.log(`warm at ${warm.ratePerSecond.toFixed(0)} reads/s: P50 ${p50.toFixed(0)} us, P99 ${p99.toFixed(0)} us, P99.9 ${p999.toFixed(0)} us; ${warm.errors} errors, ${warm.mismatches} wrong`);
+  console.log(
+    `warm at ${warm.ratePerSecond.toFixed(0)} reads/s: P50 ${p50.toFixed(0)} us, P99 ${p99.toFixed(0)} us, P99.9 ${p999.toFixed(0)} us; ${warm.errors} errors, ${warm.mismatches} wrong`,
+  );
 }

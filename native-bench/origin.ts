@@ -21,9 +21,18 @@ export class BenchOrigin {
     this.#totalBytes = totalBytes;
     this.#server = createServer((request, response) => {
       const span = resolveRange(parseRange(request.headers.range), totalBytes);
-      const headers = { 'Content-Type': 'application/octet-stream', 'Content-Length': span.endBytes - span.startBytes, 'Accept-Ranges': 'bytes' };
+      const headers = {
+        'Content-Type': 'application/octet-stream',
+        'Content-Length': span.endBytes - span.startBytes,
+        'Accept-Ranges': 'bytes',
+      };
       this.requests += 1;
-      response.writeHead(span.status, span.contentRange === undefined ? headers : { ...headers, 'Content-Range': span.contentRange });
+      response.writeHead(
+        span.status,
+        span.contentRange === undefined
+          ? headers
+          : { ...headers, 'Content-Range': span.contentRange },
+      );
       if (request.method === 'HEAD') response.end();
       else sendPattern(response, this.#pattern, span, (bytes) => (this.bytesSent += bytes));
     });
@@ -35,7 +44,11 @@ export class BenchOrigin {
 
   /** Listens on loopback, on any port; its URL. */
   listen(): Promise<string> {
-    return new Promise((resolve) => this.#server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`)));
+    return new Promise((resolve) =>
+      this.#server.listen(0, '127.0.0.1', () =>
+        resolve(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`),
+      ),
+    );
   }
 
   close(): void {
@@ -45,7 +58,12 @@ export class BenchOrigin {
 }
 
 /** Writes the pattern's bytes [startBytes, endBytes) as the rest of a response, at the pace of its socket. */
-export function sendPattern(response: ServerResponse, pattern: Pattern, span: { startBytes: number; endBytes: number }, sent: (bytes: number) => void): void {
+export function sendPattern(
+  response: ServerResponse,
+  pattern: Pattern,
+  span: { startBytes: number; endBytes: number },
+  sent: (bytes: number) => void,
+): void {
   let atBytes = span.startBytes;
   const more = (): void => {
     while (atBytes < span.endBytes && !response.destroyed) {

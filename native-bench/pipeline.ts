@@ -10,7 +10,12 @@ import { SHARD_BYTES } from '../lib/limits.ts';
 import { makeLayer } from './pipeline/layers.ts';
 import { Line } from './pipeline/line.ts';
 import { pull } from './pipeline/pull.ts';
-import { REPOSITORY, startDockerRegistry, startEmbeddedRegistry, TAG } from './pipeline/registries.ts';
+import {
+  REPOSITORY,
+  startDockerRegistry,
+  startEmbeddedRegistry,
+  TAG,
+} from './pipeline/registries.ts';
 import { pullWithSkopeo } from './pipeline/skopeo.ts';
 import { Pattern } from './pread/pattern.ts';
 import { parseTarget } from './pread/target.ts';
@@ -31,7 +36,13 @@ import { startShoal } from './vs/shoal-node.ts';
  * digest hashes whole blobs, libuv-worker writes, front sends, control decides; the rest is the runtime's: collector, compiler.
  */
 const STAGES = ['receive', 'checksum', 'digest', 'write', 'send', 'decide', 'runtime'] as const;
-const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = { transfer: 'receive', digest: 'digest', 'libuv-worker': 'write', front: 'send', control: 'decide' };
+const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
+  transfer: 'receive',
+  digest: 'digest',
+  'libuv-worker': 'write',
+  front: 'send',
+  control: 'decide',
+};
 /** Slots hashed to learn what a checksum costs just now; more than the processor's caches hold. */
 const CHECKSUM_SLOTS = 48;
 const WARM_BYTES = 48 * 2 ** 20;
@@ -51,10 +62,25 @@ interface Run {
 
 const options = new Command('pipeline')
   .description('what a cold pull takes and costs, held against the direct one')
-  .addOption(new Option('--registry <kind>', 'which one').choices(['docker', 'embedded']).default('docker'))
-  .addOption(new Option('--client <kind>', 'reader: takes the bytes and leaves them; skopeo: checks digests and writes, as container runtimes do').choices(['reader', 'skopeo']).default('reader'))
-  .option('--own-core', 'nodes run on core 1, registry and client on core 0: what the way through a node costs where the machine has a core to spare')
-  .option('--line <megabits>', 'put the docker registry behind a line of so many Mbit/s (a network namespace; needs root)')
+  .addOption(
+    new Option('--registry <kind>', 'which one').choices(['docker', 'embedded']).default('docker'),
+  )
+  .addOption(
+    new Option(
+      '--client <kind>',
+      'reader: takes the bytes and leaves them; skopeo: checks digests and writes, as container runtimes do',
+    )
+      .choices(['reader', 'skopeo'])
+      .default('reader'),
+  )
+  .option(
+    '--own-core',
+    'nodes run on core 1, registry and client on core 0: what the way through a node costs where the machine has a core to spare',
+  )
+  .option(
+    '--line <megabits>',
+    'put the docker registry behind a line of so many Mbit/s (a network namespace; needs root)',
+  )
   .option('--megabytes <n>', 'size of all layers together, MiB', '1024')
   .option('--layers <n>', 'layers pulled at once', '1')
   .option('--memory <list>', 'arenas of nodes, MiB', '256')
@@ -64,18 +90,40 @@ const options = new Command('pipeline')
   .option('--profile <dir>', 'leave profiles of every thread of every node there')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ registry: 'docker' | 'embedded'; client: 'reader' | 'skopeo'; ownCore?: boolean; line?: string; megabytes: string; layers: string; memory: string; ways: string; runs: string; direct?: boolean; profile?: string; json?: boolean }>();
+  .opts<{
+    registry: 'docker' | 'embedded';
+    client: 'reader' | 'skopeo';
+    ownCore?: boolean;
+    line?: string;
+    megabytes: string;
+    layers: string;
+    memory: string;
+    ways: string;
+    runs: string;
+    direct?: boolean;
+    profile?: string;
+    json?: boolean;
+  }>();
 
-if (options.client === 'skopeo' && options.registry !== 'docker') throw new Error('--client skopeo: only with --registry docker, which has a whole image');
+if (options.client === 'skopeo' && options.registry !== 'docker')
+  throw new Error('--client skopeo: only with --registry docker, which has a whole image');
 const totalBytes = Number(options.megabytes) * 2 ** 20;
 const gigabytes = totalBytes / 1e9;
 const warmLayer = makeLayer(1, WARM_BYTES);
-const layers = Array.from({ length: Number(options.layers) }, (_, index) => makeLayer(2 + index, totalBytes / Number(options.layers)));
+const layers = Array.from({ length: Number(options.layers) }, (_, index) =>
+  makeLayer(2 + index, totalBytes / Number(options.layers)),
+);
 const patterns = new Map([warmLayer, ...layers].map((layer) => [layer, new Pattern(layer.seed)]));
 const asked = options.ways.split(',');
 const setups = [
   ...(asked.includes('direct') ? [{ way: 'direct', memory: 0 }] : []),
-  ...options.memory.split(',').flatMap((memory) => ['alone', 'swarm'].filter((way) => asked.includes(way)).map((way) => ({ way, memory: Number(memory) }))),
+  ...options.memory
+    .split(',')
+    .flatMap((memory) =>
+      ['alone', 'swarm']
+        .filter((way) => asked.includes(way))
+        .map((way) => ({ way, memory: Number(memory) })),
+    ),
 ];
 const sample = Arena.create(CHECKSUM_SLOTS * SHARD_BYTES);
 for (let slot = 0; slot < CHECKSUM_SLOTS; slot++) sample.bytes(slot).fill(slot);
@@ -90,7 +138,10 @@ const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
 const pulledDir = join(existsSync('/dev/shm') ? '/dev/shm' : dir, `shoal-pulled-${process.pid}`);
 process.once('exit', () => rmSync(pulledDir, { recursive: true, force: true }));
 const line = options.line === undefined ? null : new Line(Number(options.line));
-const registry = options.registry === 'docker' ? await startDockerRegistry(dir, warmLayer, layers, line) : await startEmbeddedRegistry([warmLayer, ...layers]);
+const registry =
+  options.registry === 'docker'
+    ? await startDockerRegistry(dir, warmLayer, layers, line)
+    : await startEmbeddedRegistry([warmLayer, ...layers]);
 try {
   for (let run = 0; run < Number(options.runs); run++) {
     for (const [index, setup] of setups.entries()) runs[index]!.push(await measure(setup, run));
@@ -103,11 +154,22 @@ try {
 
 async function startNodes(setup: (typeof setups)[number], run: number): Promise<Rival[]> {
   if (setup.way === 'direct') return [];
-  const common = { dir: join(dir, String(run)), core: nodeCore, originUrl: registry.url, objectBytes: totalBytes + WARM_BYTES, memoryBytes: setup.memory * 2 ** 20, direct: options.direct ?? false, runtime: options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile] };
+  const common = {
+    dir: join(dir, String(run)),
+    core: nodeCore,
+    originUrl: registry.url,
+    objectBytes: totalBytes + WARM_BYTES,
+    memoryBytes: setup.memory * 2 ** 20,
+    direct: options.direct ?? false,
+    runtime: options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile],
+  };
   if (setup.way === 'alone') return [await startShoal({ ...common, name: 'alone' })];
   const [rootPort, agentPort] = [await freePort(), await freePort()];
   const swarm = { peers: [`127.0.0.1:${agentPort}`], roots: [`127.0.0.1:${rootPort}`] };
-  return [await startShoal({ ...common, ...swarm, name: 'agent', p2pPort: agentPort }), await startShoal({ ...common, ...swarm, name: 'root', role: 'root', p2pPort: rootPort })];
+  return [
+    await startShoal({ ...common, ...swarm, name: 'agent', p2pPort: agentPort }),
+    await startShoal({ ...common, ...swarm, name: 'root', role: 'root', p2pPort: rootPort }),
+  ];
 }
 
 /** One pull of all layers at once by a client next to new nodes, or without any. */
@@ -117,9 +179,14 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
     const node = nodes[0];
     const prefix = node === undefined ? registry.url : new URL(node.url).origin;
     const read = (layer: typeof warmLayer): ReturnType<typeof pull> => {
-      const target = { ...parseTarget(`${prefix}/v2/${REPOSITORY}/blobs/${layer.digest}`, false), ...(registry.authorization === undefined ? {} : { authorization: registry.authorization }) };
+      const target = {
+        ...parseTarget(`${prefix}/v2/${REPOSITORY}/blobs/${layer.digest}`, false),
+        ...(registry.authorization === undefined ? {} : { authorization: registry.authorization }),
+      };
       const pattern = patterns.get(layer)!;
-      return pull(target, layer.lengthBytes, (bytes, offsetBytes) => pattern.holds(bytes.subarray(0, LOOKED_AT_BYTES), offsetBytes));
+      return pull(target, layer.lengthBytes, (bytes, offsetBytes) =>
+        pattern.holds(bytes.subarray(0, LOOKED_AT_BYTES), offsetBytes),
+      );
     };
     await read(warmLayer);
     const pid = node?.process.pid ?? null;
@@ -127,7 +194,10 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
     const registryBefore = processSeconds(registry.process.pid) ?? 0;
     const cpuBefore = pid === null ? 0 : (processSeconds(pid) ?? 0);
     const startMs = performance.now();
-    const pulled = options.client === 'skopeo' ? await pullWithSkopeo(`${new URL(prefix).host}/${REPOSITORY}:${TAG}`, pulledDir) : await Promise.all(layers.map(read));
+    const pulled =
+      options.client === 'skopeo'
+        ? await pullWithSkopeo(`${new URL(prefix).host}/${REPOSITORY}:${TAG}`, pulledDir)
+        : await Promise.all(layers.map(read));
     const seconds = (performance.now() - startMs) / 1000;
     const cpuSeconds = pid === null ? 0 : (processSeconds(pid) ?? 0) - cpuBefore;
     const registryCpuSeconds = (processSeconds(registry.process.pid) ?? 0) - registryBefore;
@@ -141,10 +211,19 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
       stages.set('checksum', checksum);
       stages.set('receive', (stages.get('receive') ?? 0) - checksum);
     }
-    return { seconds, firstByteSeconds: pulled === undefined ? null : pulled[0]!.firstByteSeconds, stages, cpuSeconds, registryCpuSeconds, residentBytes: pid === null ? 0 : (residentBytes(pid)?.maxBytes ?? 0) };
+    return {
+      seconds,
+      firstByteSeconds: pulled === undefined ? null : pulled[0]!.firstByteSeconds,
+      stages,
+      cpuSeconds,
+      registryCpuSeconds,
+      residentBytes: pid === null ? 0 : (residentBytes(pid)?.maxBytes ?? 0),
+    };
   } finally {
     await Promise.all(nodes.map((node) => node.process.stop()));
-    await Promise.all([join(dir, String(run)), pulledDir].map((path) => rm(path, { recursive: true, force: true })));
+    await Promise.all(
+      [join(dir, String(run)), pulledDir].map((path) => rm(path, { recursive: true, force: true })),
+    );
   }
 }
 
@@ -162,22 +241,79 @@ const rows = setups.map(({ way, memory }, index) => {
     way,
     memoryMiB: way === 'direct' ? null : memory,
     gigabytesPerSecond: of((run) => gigabytes / run.seconds),
-    firstByteMs: options.client === 'skopeo' ? null : of((run) => (run.firstByteSeconds ?? Number.NaN) * 1000),
+    firstByteMs:
+      options.client === 'skopeo' ? null : of((run) => (run.firstByteSeconds ?? Number.NaN) * 1000),
     /** Time against the direct pull of the same turn. */
-    timesDirect: median(runs[index]!.map((run, turn) => run.seconds / (runs[0]![turn]?.seconds ?? Number.NaN))),
+    timesDirect: median(
+      runs[index]!.map((run, turn) => run.seconds / (runs[0]![turn]?.seconds ?? Number.NaN)),
+    ),
     cpuSecondsPerGB: way === 'direct' ? null : of((run) => run.cpuSeconds / gigabytes),
     registryCpuSecondsPerGB: of((run) => run.registryCpuSeconds / gigabytes),
-    stages: way === 'direct' ? null : Object.fromEntries(STAGES.map((name) => [name, of((run) => (run.stages.get(name) ?? 0) / gigabytes)])),
-    residentMaxMB: way === 'direct' ? null : Math.round(Math.max(...runs[index]!.map((run) => run.residentBytes)) / 1e6),
+    stages:
+      way === 'direct'
+        ? null
+        : Object.fromEntries(
+            STAGES.map((name) => [name, of((run) => (run.stages.get(name) ?? 0) / gigabytes)]),
+          ),
+    residentMaxMB:
+      way === 'direct'
+        ? null
+        : Math.round(Math.max(...runs[index]!.map((run) => run.residentBytes)) / 1e6),
   };
 });
 if (options.json === true) {
-  console.log(JSON.stringify({ registry: options.registry, client: options.client, ownCore: options.ownCore ?? false, lineMegabits: line === null ? null : Number(options.line), totalBytes, layers: layers.length, runs: Number(options.runs), direct: options.direct ?? false, rows }));
+  console.log(
+    JSON.stringify({
+      registry: options.registry,
+      client: options.client,
+      ownCore: options.ownCore ?? false,
+      lineMegabits: line === null ? null : Number(options.line),
+      totalBytes,
+      layers: layers.length,
+      runs: Number(options.runs),
+      direct: options.direct ?? false,
+      rows,
+    }),
+  );
 } else {
-  const head = ['way', 'arena MiB', 'GB/s', 'time / direct', 'first byte ms', 'CPU-s/GB', ...STAGES, 'resident MB', 'registry CPU-s/GB'];
-  const table = new Table({ head, colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')), style: { head: [], border: [], compact: true } });
-  for (const { way, memoryMiB, gigabytesPerSecond, timesDirect, firstByteMs, cpuSecondsPerGB, stages, residentMaxMB, registryCpuSecondsPerGB } of rows) {
-    table.push([way, memoryMiB ?? '', gigabytesPerSecond.toFixed(2), timesDirect.toFixed(2), firstByteMs?.toFixed(1) ?? '', cpuSecondsPerGB?.toFixed(2) ?? '', ...STAGES.map((name) => stages?.[name]?.toFixed(3) ?? ''), residentMaxMB ?? '', registryCpuSecondsPerGB.toFixed(2)]);
+  const head = [
+    'way',
+    'arena MiB',
+    'GB/s',
+    'time / direct',
+    'first byte ms',
+    'CPU-s/GB',
+    ...STAGES,
+    'resident MB',
+    'registry CPU-s/GB',
+  ];
+  const table = new Table({
+    head,
+    colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
+    style: { head: [], border: [], compact: true },
+  });
+  for (const {
+    way,
+    memoryMiB,
+    gigabytesPerSecond,
+    timesDirect,
+    firstByteMs,
+    cpuSecondsPerGB,
+    stages,
+    residentMaxMB,
+    registryCpuSecondsPerGB,
+  } of rows) {
+    table.push([
+      way,
+      memoryMiB ?? '',
+      gigabytesPerSecond.toFixed(2),
+      timesDirect.toFixed(2),
+      firstByteMs?.toFixed(1) ?? '',
+      cpuSecondsPerGB?.toFixed(2) ?? '',
+      ...STAGES.map((name) => stages?.[name]?.toFixed(3) ?? ''),
+      residentMaxMB ?? '',
+      registryCpuSecondsPerGB.toFixed(2),
+    ]);
   }
   console.log(table.toString());
 }

@@ -27,7 +27,8 @@ export async function runPread(options: PreadOptions, output: Output): Promise<n
 /** Loads the URL as told. Throws USAGE for a bad URL or a process that is not there, ORIGIN_* when the object cannot be read at all. */
 export async function measurePreads(options: PreadOptions): Promise<Measurement> {
   const target = parseTarget(options.url, options.insecure ?? false);
-  if (options.pid !== undefined && processSeconds(options.pid) === null) throw new ShoalError('USAGE', `--pid: there is no process ${options.pid}`);
+  if (options.pid !== undefined && processSeconds(options.pid) === null)
+    throw new ShoalError('USAGE', `--pid: there is no process ${options.pid}`);
   const totalBytes = await probeSize(target);
   const sizeBytes = Math.min(options.size, totalBytes);
   const threads = Math.min(options.threads, options.connections);
@@ -47,10 +48,22 @@ export async function measurePreads(options: PreadOptions): Promise<Measurement>
   }));
   const { pid } = options;
   let before: number | null = null;
-  setTimeout(() => (before = pid === undefined ? null : processSeconds(pid)), countFromMs - Date.now());
+  setTimeout(
+    () => (before = pid === undefined ? null : processSeconds(pid)),
+    countFromMs - Date.now(),
+  );
   const tallies = await runLoads(plans);
   const after = pid === undefined ? null : processSeconds(pid);
   const cpuSeconds = before === null || after === null ? null : after - before;
-  const report = reportOf({ url: shownUrl(options.url), sizeBytes, connections: options.connections, seconds: options.seconds, cpuSeconds }, tallies);
+  const report = reportOf(
+    {
+      url: shownUrl(options.url),
+      sizeBytes,
+      connections: options.connections,
+      seconds: options.seconds,
+      cpuSeconds,
+    },
+    tallies,
+  );
   return { report, problem: tallies.find(({ problem }) => problem !== null)?.problem ?? null };
 }

@@ -22,7 +22,10 @@ export function processSeconds(pid: number): number | null {
 export function threadSeconds(pid: number): Map<string, number> {
   const seconds = new Map<string, number>();
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
-    const [name, nanoseconds] = [`/proc/${pid}/task/${tid}/comm`, `/proc/${pid}/task/${tid}/schedstat`].map((path) => {
+    const [name, nanoseconds] = [
+      `/proc/${pid}/task/${tid}/comm`,
+      `/proc/${pid}/task/${tid}/schedstat`,
+    ].map((path) => {
       try {
         return readFileSync(path, 'latin1').trim();
       } catch {
@@ -40,7 +43,8 @@ export function threadSeconds(pid: number): Map<string, number> {
 export function residentBytes(pid: number): { nowBytes: number; maxBytes: number } | null {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-    const kibibytes = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN);
+    const kibibytes = (field: string): number =>
+      Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN);
     return { nowBytes: kibibytes('VmRSS') * 1024, maxBytes: kibibytes('VmHWM') * 1024 };
   } catch {
     return null;

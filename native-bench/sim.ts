@@ -26,7 +26,15 @@ else single(options);
 function single(sim: SimOptions): void {
   const { report, seconds } = run(sim);
   const full: Report = { ...report, wallSeconds: (performance.now() - startedMs) / 1000 };
-  if (sim.plot !== undefined) writeFileSync(sim.plot, plotFinish(`${sim.mode}, ${sim.nodes} nodes`, [{ name: sim.mode, seconds }], report.idealSeconds));
+  if (sim.plot !== undefined)
+    writeFileSync(
+      sim.plot,
+      plotFinish(
+        `${sim.mode}, ${sim.nodes} nodes`,
+        [{ name: sim.mode, seconds }],
+        report.idealSeconds,
+      ),
+    );
   if (sim.json) console.log(JSON.stringify(full));
   else print(full);
   if (full.unfinished > 0) process.exitCode = 1;
@@ -35,25 +43,58 @@ function single(sim: SimOptions): void {
 function run(sim: SimOptions): { report: Omit<Report, 'wallSeconds'>; seconds: readonly number[] } {
   const layers = Array<number>(sim.layers).fill(Math.ceil(sim.imageBytes / sim.layers));
   if (sim.mode === 'direct') return runDirect(sim);
-  if (sim.mode === 'layer-tree') return runLayerTree({ ...sim, layers, originFirstByteMs: defaultCluster.originFirstByteMs, fanout: sim.treeFanout });
+  if (sim.mode === 'layer-tree')
+    return runLayerTree({
+      ...sim,
+      layers,
+      originFirstByteMs: defaultCluster.originFirstByteMs,
+      fanout: sim.treeFanout,
+    });
   const shape = { ...treeShape, fanout: sim.fanout, ownerFanout: sim.ownerFanout };
   const cluster = { ...defaultCluster, ...sim, layers, shape };
-  const { report, survivors } = runShoal({ cluster, puller: { ...defaultPuller, windowShards: sim.windowShards }, faults: sim.faults, spreadMs: sim.spreadMs, deadlineMs: DEADLINE_MS });
-  return { report, seconds: survivors.map(({ startMs, finishedMs }) => (finishedMs - startMs) / 1000).filter((value) => !Number.isNaN(value)).toSorted((a, b) => a - b) };
+  const { report, survivors } = runShoal({
+    cluster,
+    puller: { ...defaultPuller, windowShards: sim.windowShards },
+    faults: sim.faults,
+    spreadMs: sim.spreadMs,
+    deadlineMs: DEADLINE_MS,
+  });
+  return {
+    report,
+    seconds: survivors
+      .map(({ startMs, finishedMs }) => (finishedMs - startMs) / 1000)
+      .filter((value) => !Number.isNaN(value))
+      .toSorted((a, b) => a - b),
+  };
 }
 
 function print(report: Report): void {
   const rows: [string, string][] = [
-    ['pull time P50 / P95 / P99 / max', `${[report.p50Seconds, report.p95Seconds, report.p99Seconds, report.maxSeconds].map((value) => value.toFixed(3)).join(' / ')} s`],
-    ['ideal, and P95 against it', `${report.idealSeconds.toFixed(3)} s, ${(report.p95Seconds / report.idealSeconds).toFixed(3)} x`],
-    ['from the origin', `${(report.originBytes / report.imageBytes).toFixed(3)} x the image, ${report.originRequests} requests, peak ${report.originPeakGbps.toFixed(2)} Gbit/s`],
+    [
+      'pull time P50 / P95 / P99 / max',
+      `${[report.p50Seconds, report.p95Seconds, report.p99Seconds, report.maxSeconds].map((value) => value.toFixed(3)).join(' / ')} s`,
+    ],
+    [
+      'ideal, and P95 against it',
+      `${report.idealSeconds.toFixed(3)} s, ${(report.p95Seconds / report.idealSeconds).toFixed(3)} x`,
+    ],
+    [
+      'from the origin',
+      `${(report.originBytes / report.imageBytes).toFixed(3)} x the image, ${report.originRequests} requests, peak ${report.originPeakGbps.toFixed(2)} Gbit/s`,
+    ],
     ['uploads, busiest node over mean', report.uploadMaxOverMean.toFixed(2)],
     ['messages a shard', report.messagesPerShard.toFixed(2)],
     ['deepest tree', String(report.depthMax)],
     ['survivors that did not finish', String(report.unfinished)],
     ['simulated in', `${report.wallSeconds.toFixed(1)} s`],
   ];
-  const shown = new Table({ head: [`${report.mode}, ${report.nodes} nodes`, `${(report.imageBytes / 1e9).toFixed(2)} GB, seed ${report.seed}`], style: { head: [], border: [] } });
+  const shown = new Table({
+    head: [
+      `${report.mode}, ${report.nodes} nodes`,
+      `${(report.imageBytes / 1e9).toFixed(2)} GB, seed ${report.seed}`,
+    ],
+    style: { head: [], border: [] },
+  });
   shown.push(...rows);
   console.log(shown.toString());
 }
@@ -64,12 +105,25 @@ function table(sim: SimOptions): void {
     for (const assumption of tableAssumptions) console.log(`  - ${assumption}`);
   }
   const rows = runTable(sim.seed, (row) => {
-    if (!sim.json) console.log(`${row.image}: P95 ${row.p95Seconds.toFixed(1)} s (reference ${row.seedP95Seconds}), origin peak ${row.originPeakGbps.toFixed(2)} Gbit/s (reference ${row.seedOriginPeakGbps})`);
+    if (!sim.json)
+      console.log(
+        `${row.image}: P95 ${row.p95Seconds.toFixed(1)} s (reference ${row.seedP95Seconds}), origin peak ${row.originPeakGbps.toFixed(2)} Gbit/s (reference ${row.seedOriginPeakGbps})`,
+      );
   });
   if (sim.json) console.log(JSON.stringify({ rows }));
   else {
-    const shown = new Table({ head: ['image', 'P95 s', 'reference', 'origin peak Gbit/s', 'reference'], style: { head: [], border: [] } });
-    for (const row of rows) shown.push([row.image, row.p95Seconds.toFixed(1), row.seedP95Seconds, row.originPeakGbps.toFixed(2), row.seedOriginPeakGbps]);
+    const shown = new Table({
+      head: ['image', 'P95 s', 'reference', 'origin peak Gbit/s', 'reference'],
+      style: { head: [], border: [] },
+    });
+    for (const row of rows)
+      shown.push([
+        row.image,
+        row.p95Seconds.toFixed(1),
+        row.seedP95Seconds,
+        row.originPeakGbps.toFixed(2),
+        row.seedOriginPeakGbps,
+      ]);
     console.log(shown.toString());
   }
 }

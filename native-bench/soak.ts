@@ -31,7 +31,10 @@ const SAMPLE_MS = 1_000;
 const options = new Command('soak')
   .description('a node at full load: memory, descriptors, event-loop delay')
   .option('--minutes <n>', 'length; from 3 on the last is held against the second', '10')
-  .option('--rate <n>', 'small reads per second at fixed times (without it: as fast as they are answered)')
+  .option(
+    '--rate <n>',
+    'small reads per second at fixed times (without it: as fast as they are answered)',
+  )
   .option('--json', 'one JSON object instead of the lines')
   .parse()
   .opts<{ minutes: string; rate?: string; json?: boolean }>();
@@ -42,11 +45,27 @@ const origin = new BenchOrigin(SEED, OBJECT_BYTES);
 const samples: Sample[] = [];
 const totals = { reads: 0, gigabytes: 0, errors: 0, mismatches: 0, problem: null as string | null };
 const originUrl = await origin.listen();
-const node = await startShoal({ name: 'soaked', dir, core: null, originUrl, objectBytes: CACHED_BYTES, memoryBytes: MEMORY_BYTES });
+const node = await startShoal({
+  name: 'soaked',
+  dir,
+  core: null,
+  originUrl,
+  objectBytes: CACHED_BYTES,
+  memoryBytes: MEMORY_BYTES,
+});
 try {
-  const warm = load(() => node.url, 64 * 1024, 'random', options.rate === undefined ? undefined : Number(options.rate));
+  const warm = load(
+    () => node.url,
+    64 * 1024,
+    'random',
+    options.rate === undefined ? undefined : Number(options.rate),
+  );
   let object = 0;
-  const cold = load(() => node.url.replace(/object$/, `cold-${object++ % COLD_OBJECTS}`), 2 * 2 ** 20, 'sequential');
+  const cold = load(
+    () => node.url.replace(/object$/, `cold-${object++ % COLD_OBJECTS}`),
+    2 * 2 ** 20,
+    'sequential',
+  );
   await Promise.all([warm, cold, watch()]);
 } finally {
   await node.process.stop();
@@ -56,19 +75,39 @@ try {
 
 const verdict = judge(samples);
 const failed = totals.errors + totals.mismatches > 0 || !verdict.ok;
-if (options.json === true) console.log(JSON.stringify({ ...totals, originGigabytes: origin.bytesSent / 1e9, ...verdict, ok: !failed }));
+if (options.json === true)
+  console.log(
+    JSON.stringify({ ...totals, originGigabytes: origin.bytesSent / 1e9, ...verdict, ok: !failed }),
+  );
 else {
-  console.log(`${totals.reads} reads, ${totals.gigabytes.toFixed(1)} GB (${(origin.bytesSent / 1e9).toFixed(1)} GB from the origin), ${totals.errors} failed, ${totals.mismatches} with wrong bytes`);
+  console.log(
+    `${totals.reads} reads, ${totals.gigabytes.toFixed(1)} GB (${(origin.bytesSent / 1e9).toFixed(1)} GB from the origin), ${totals.errors} failed, ${totals.mismatches} with wrong bytes`,
+  );
   if (totals.problem !== null) console.log(`first failure: ${totals.problem}`);
   for (const { what, ok } of verdict.lines) console.log(`${ok ? 'ok    ' : 'FAILED'} ${what}`);
 }
 process.exitCode = failed ? 1 : 0;
 
 /** Loads one object after the other until the time is over. */
-async function load(url: () => string, size: number, pattern: 'random' | 'sequential', rate?: number): Promise<void> {
+async function load(
+  url: () => string,
+  size: number,
+  pattern: 'random' | 'sequential',
+  rate?: number,
+): Promise<void> {
   while (performance.now() < endMs) {
     const seconds = Math.min(ROUND_SECONDS, Math.ceil((endMs - performance.now()) / 1000));
-    const { report, problem } = await measurePreads({ url: url(), size, pattern, seconds, warmup: 0, connections: CONNECTIONS, threads: 1, verify: SEED, ...(rate === undefined ? {} : { rate }) });
+    const { report, problem } = await measurePreads({
+      url: url(),
+      size,
+      pattern,
+      seconds,
+      warmup: 0,
+      connections: CONNECTIONS,
+      threads: 1,
+      verify: SEED,
+      ...(rate === undefined ? {} : { rate }),
+    });
     totals.reads += report.requestsPerSecond * seconds;
     totals.gigabytes += report.gigabytesPerSecond * seconds;
     totals.errors += report.errors;
@@ -95,6 +134,8 @@ async function watch(): Promise<void> {
 /** The front's event-loop delay over its last second, its 99th percentile, as the exporter tells it. */
 async function frontDelayMs(): Promise<number> {
   const text = await (await fetch(`${node.exporter}/metrics`)).text();
-  const delays = [...text.matchAll(/^shoal_event_loop_delay_seconds\{([^}]*)\} (\S+)/gm)].filter(([, labels = '']) => labels.includes('thread="front') && labels.includes('stat="p99"'));
+  const delays = [...text.matchAll(/^shoal_event_loop_delay_seconds\{([^}]*)\} (\S+)/gm)].filter(
+    ([, labels = '']) => labels.includes('thread="front') && labels.includes('stat="p99"'),
+  );
   return Math.max(...delays.map(([, , seconds]) => Number(seconds))) * 1000;
 }

@@ -27,7 +27,11 @@ const options = new Command('start')
   .option('--dir <dir>', 'a directory on the disk of the cache', tmpdir())
   .option('--gigabytes <n>', 'size of the cache, GiB', '4')
   .option('--runs <n>', 'starts; medians count', '7')
-  .option('--idle <n>', 'seconds after ready at which memory is read: what the start left behind is given back by then', '30')
+  .option(
+    '--idle <n>',
+    'seconds after ready at which memory is read: what the start left behind is given back by then',
+    '30',
+  )
   .option('--json', 'one JSON object instead of the lines')
   .parse()
   .opts<{ dir: string; gigabytes: string; runs: string; idle: string; json?: boolean }>();
@@ -47,13 +51,26 @@ try {
     bareMs.push(performance.now() - startMs);
     await startOnce();
   }
-  const report = { cacheBytes: capacityBytes, shards, runs: readyMs.length, readyMs: rounded(median(readyMs)), readyMsMax: rounded(Math.max(...readyMs)), cpuMs: rounded(median(cpuMs)), nodeMs: rounded(median(bareMs)), idleRssMB: rounded(median(idleBytes) / 1e6) };
+  const report = {
+    cacheBytes: capacityBytes,
+    shards,
+    runs: readyMs.length,
+    readyMs: rounded(median(readyMs)),
+    readyMsMax: rounded(Math.max(...readyMs)),
+    cpuMs: rounded(median(cpuMs)),
+    nodeMs: rounded(median(bareMs)),
+    idleRssMB: rounded(median(idleBytes) / 1e6),
+  };
   if (options.json === true) console.log(JSON.stringify(report));
   else {
-    console.log(`start to ready  ${report.readyMs} ms (median of ${report.runs}; at most ${report.readyMsMax} ms) with ${shards} shards in a cache of ${options.gigabytes} GiB`);
+    console.log(
+      `start to ready  ${report.readyMs} ms (median of ${report.runs}; at most ${report.readyMsMax} ms) with ${shards} shards in a cache of ${options.gigabytes} GiB`,
+    );
     console.log(`processor time  ${report.cpuMs} ms until then, all threads`);
     console.log(`Node alone      ${report.nodeMs} ms from exec to exit`);
-    console.log(`idle            ${report.idleRssMB} MB resident ${options.idle} s later, of the arena what was touched (nothing)`);
+    console.log(
+      `idle            ${report.idleRssMB} MB resident ${options.idle} s later, of the arena what was touched (nothing)`,
+    );
   }
 } finally {
   await rm(dir, { recursive: true, force: true });
@@ -61,11 +78,20 @@ try {
 
 /** A header table that names a whole shard in every slot, as a node leaves it that has read more than the cache holds; data is not looked at by a start. */
 async function fillTable(): Promise<number> {
-  const files = await openSlabFiles({ dir: cacheDir, capacityBytes, direct: false, log: { info: () => undefined, warn: (_, message) => console.error(message) } });
+  const files = await openSlabFiles({
+    dir: cacheDir,
+    capacityBytes,
+    direct: false,
+    log: { info: () => undefined, warn: (_, message) => console.error(message) },
+  });
   const shardsPerBlob = 64;
   for (let slot = 0; slot < files.slotCount; slot++) {
     const header = {
-      id: blobIdOf(`sha256:${Math.floor(slot / shardsPerBlob).toString(16).padStart(64, '0')}`),
+      id: blobIdOf(
+        `sha256:${Math.floor(slot / shardsPerBlob)
+          .toString(16)
+          .padStart(64, '0')}`,
+      ),
       shard: slot % shardsPerBlob,
       lengthBytes: SHARD_BYTES,
       totalBytes: shardsPerBlob * SHARD_BYTES,
@@ -92,17 +118,27 @@ async function startOnce(): Promise<void> {
   // JSON is YAML.
   await writeFile(file, JSON.stringify(config));
   const startMs = performance.now();
-  const node = spawn(process.execPath, [CLI, 'agent', '--config', file, '--json', '--exit-with-parent'], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const node = spawn(
+    process.execPath,
+    [CLI, 'agent', '--config', file, '--json', '--exit-with-parent'],
+    { stdio: ['pipe', 'pipe', 'pipe'] },
+  );
   let log = '';
   node.stderr.on('data', (text: Buffer) => (log += text.toString()));
   const ended = once(node, 'exit');
   try {
-    const [line] = (await once(createInterface(node.stdout), 'line', { signal: AbortSignal.timeout(READY_DEADLINE_MS) })) as [string];
+    const [line] = (await once(createInterface(node.stdout), 'line', {
+      signal: AbortSignal.timeout(READY_DEADLINE_MS),
+    })) as [string];
     readyMs.push(performance.now() - startMs);
-    cpuMs.push(1000 * [...threadSeconds(node.pid!).values()].reduce((sum, seconds) => sum + seconds, 0));
-    if ((JSON.parse(line) as { ready: boolean }).ready !== true) throw new Error(`not a ready line: ${line}`);
+    cpuMs.push(
+      1000 * [...threadSeconds(node.pid!).values()].reduce((sum, seconds) => sum + seconds, 0),
+    );
+    if ((JSON.parse(line) as { ready: boolean }).ready !== true)
+      throw new Error(`not a ready line: ${line}`);
     const recovered = /"shards":(\d+)/.exec(log)?.[1];
-    if (recovered === undefined || Number(recovered) === 0) throw new Error(`the cache was not full: ${log}`);
+    if (recovered === undefined || Number(recovered) === 0)
+      throw new Error(`the cache was not full: ${log}`);
     await after(Number(options.idle) * 1000);
     idleBytes.push(residentBytes(node.pid!)?.nowBytes ?? Number.NaN);
   } finally {

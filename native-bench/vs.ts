@@ -29,13 +29,29 @@ const options = new Command('vs')
   .option('--seconds <n>', 'length of a run', '3')
   .option('--runs <n>', 'runs per server and size; medians count', '5')
   .option('--tls', 'over TLS')
-  .option('--bare', 'also the ceiling: uWebSockets.js with the object in memory and nothing of ours')
-  .option('--two-fronts', 'also Shoal with two front threads on two cores, the generator sharing them: believe its CPU-s/GB')
+  .option(
+    '--bare',
+    'also the ceiling: uWebSockets.js with the object in memory and nothing of ours',
+  )
+  .option(
+    '--two-fronts',
+    'also Shoal with two front threads on two cores, the generator sharing them: believe its CPU-s/GB',
+  )
   .option('--half-load', 'also latencies at half of what the first rival manages')
   .option('--svg <file>', 'draw the rows')
   .option('--json', 'one JSON object instead of the table')
   .parse()
-  .opts<{ megabytes: string; seconds: string; runs: string; tls?: boolean; bare?: boolean; twoFronts?: boolean; halfLoad?: boolean; svg?: string; json?: boolean }>();
+  .opts<{
+    megabytes: string;
+    seconds: string;
+    runs: string;
+    tls?: boolean;
+    bare?: boolean;
+    twoFronts?: boolean;
+    halfLoad?: boolean;
+    svg?: string;
+    json?: boolean;
+  }>();
 
 const cores = availableParallelism();
 const serverCore = cores > 1 && hasProgram('taskset') ? 0 : null;
@@ -53,12 +69,40 @@ try {
   const objectDir = join(dir, 'files');
   await mkdir(objectDir);
   await writeFile(join(objectDir, 'object'), objectBytes);
-  const shoal = await startShoal({ name: 'Shoal', dir, core: serverCore, originUrl, objectBytes: totalBytes, tls });
+  const shoal = await startShoal({
+    name: 'Shoal',
+    dir,
+    core: serverCore,
+    originUrl,
+    objectBytes: totalBytes,
+    tls,
+  });
   rivals.push(shoal);
-  const files = tls ? { certFile: join(shoal.certDir, 'proxy.crt'), keyFile: join(shoal.certDir, 'proxy.key') } : null;
-  const start: RivalStart = { dir, core: serverCore, objectDir, objectBytes, originUrl, tls: files };
-  if (hasProgram('nginx')) rivals.push(await startNginx(start, 'sendfile'), await startNginx(start, 'slice'));
-  if (options.twoFronts === true) rivals.push(await startShoal({ name: 'Shoal, two fronts', dir, core: serverCore === null ? null : '0-1', frontThreads: 2, originUrl, objectBytes: totalBytes, tls }));
+  const files = tls
+    ? { certFile: join(shoal.certDir, 'proxy.crt'), keyFile: join(shoal.certDir, 'proxy.key') }
+    : null;
+  const start: RivalStart = {
+    dir,
+    core: serverCore,
+    objectDir,
+    objectBytes,
+    originUrl,
+    tls: files,
+  };
+  if (hasProgram('nginx'))
+    rivals.push(await startNginx(start, 'sendfile'), await startNginx(start, 'slice'));
+  if (options.twoFronts === true)
+    rivals.push(
+      await startShoal({
+        name: 'Shoal, two fronts',
+        dir,
+        core: serverCore === null ? null : '0-1',
+        frontThreads: 2,
+        originUrl,
+        objectBytes: totalBytes,
+        tls,
+      }),
+    );
   if (options.bare === true) rivals.push(await startBare(start, SEED));
   if (hasProgram('docker-registry')) rivals.push(await startRegistry(start));
   // The whole object once through each server, checked byte by byte: warm, and known to be right.
@@ -78,10 +122,14 @@ async function race(sizeBytes: number): Promise<Row[]> {
   }
   const halfLoad = new Map<string, PreadReport[]>();
   if (options.halfLoad === true && rivals.length > 1) {
-    const rate = Math.max(1, Math.floor(median(runs.get(rivals[1]!.name)!.map((report) => report.requestsPerSecond)) / 2));
+    const rate = Math.max(
+      1,
+      Math.floor(median(runs.get(rivals[1]!.name)!.map((report) => report.requestsPerSecond)) / 2),
+    );
     for (const { name } of rivals) halfLoad.set(name, []);
     for (let run = 0; run < Number(options.runs); run++) {
-      for (const rival of rivals) halfLoad.get(rival.name)!.push(await measure(rival, sizeBytes, rate));
+      for (const rival of rivals)
+        halfLoad.get(rival.name)!.push(await measure(rival, sizeBytes, rate));
     }
   }
   return compare(runs, halfLoad, tls);
@@ -89,7 +137,17 @@ async function race(sizeBytes: number): Promise<Row[]> {
 
 async function measure(rival: Rival, sizeBytes: number, rate?: number): Promise<PreadReport> {
   const seconds = Number(options.seconds);
-  const load = { url: rival.url, size: sizeBytes, pattern: 'random', seconds, warmup: 0, connections: CONNECTIONS, threads: 1, pid: rival.process.pid, insecure: true } as const;
+  const load = {
+    url: rival.url,
+    size: sizeBytes,
+    pattern: 'random',
+    seconds,
+    warmup: 0,
+    connections: CONNECTIONS,
+    threads: 1,
+    pid: rival.process.pid,
+    insecure: true,
+  } as const;
   const { report, problem } = await measurePreads(rate === undefined ? load : { ...load, rate });
   if (problem !== null) console.error(`${rival.name}: ${problem}`);
   return report;
@@ -99,7 +157,8 @@ async function readWhole(url: string): Promise<void> {
   const pattern = new Pattern(SEED);
   let atBytes = 0;
   for await (const chunk of (await fetch(url)).body ?? []) {
-    if (!pattern.holds(Buffer.from(chunk as Uint8Array), atBytes)) throw new Error(`${url}: wrong bytes at ${atBytes}`);
+    if (!pattern.holds(Buffer.from(chunk as Uint8Array), atBytes))
+      throw new Error(`${url}: wrong bytes at ${atBytes}`);
     atBytes += (chunk as Uint8Array).length;
   }
   if (atBytes !== totalBytes) throw new Error(`${url}: ${atBytes} of ${totalBytes} bytes`);
@@ -107,18 +166,51 @@ async function readWhole(url: string): Promise<void> {
 
 if (options.svg !== undefined) await writeFile(options.svg, drawRows(rows));
 if (options.json === true) {
-  console.log(JSON.stringify({ cores, serverCore, totalBytes, connections: CONNECTIONS, seconds: Number(options.seconds), runs: Number(options.runs), rows }));
+  console.log(
+    JSON.stringify({
+      cores,
+      serverCore,
+      totalBytes,
+      connections: CONNECTIONS,
+      seconds: Number(options.seconds),
+      runs: Number(options.runs),
+      rows,
+    }),
+  );
 } else {
-  const head = ['read', 'server', 'reads/s', 'GB/s', 'CPU-s/GB', 'P99 us', 'P99 us half load', 'Shoal is faster', 'Shoal is cheaper'];
-  const table = new Table({ head, colAligns: head.map((_, column) => (column < 2 ? 'left' : 'right')), style: { head: [], border: [], compact: true } });
+  const head = [
+    'read',
+    'server',
+    'reads/s',
+    'GB/s',
+    'CPU-s/GB',
+    'P99 us',
+    'P99 us half load',
+    'Shoal is faster',
+    'Shoal is cheaper',
+  ];
+  const table = new Table({
+    head,
+    colAligns: head.map((_, column) => (column < 2 ? 'left' : 'right')),
+    style: { head: [], border: [], compact: true },
+  });
   for (const row of rows) {
-    const times = (ratio: number): string => (row.server === rivals[0]!.name ? '' : `${ratio.toFixed(2)} x`);
+    const times = (ratio: number): string =>
+      row.server === rivals[0]!.name ? '' : `${ratio.toFixed(2)} x`;
     table.push([
-      `${row.sizeBytes / 1024} KiB${tls ? ' TLS' : ''}`, row.server, row.requestsPerSecond.toFixed(0), row.gigabytesPerSecond.toFixed(2), row.cpuSecondsPerGB.toFixed(3),
-      row.p99Us, row.p99UsHalfLoad ?? '', times(row.speedRatio), times(row.cpuRatio),
+      `${row.sizeBytes / 1024} KiB${tls ? ' TLS' : ''}`,
+      row.server,
+      row.requestsPerSecond.toFixed(0),
+      row.gigabytesPerSecond.toFixed(2),
+      row.cpuSecondsPerGB.toFixed(3),
+      row.p99Us,
+      row.p99UsHalfLoad ?? '',
+      times(row.speedRatio),
+      times(row.cpuRatio),
     ]);
   }
   console.log(table.toString());
   const wrong = rows.filter((row) => row.errors + row.mismatches > 0);
-  if (wrong.length > 0) console.log(`reads failed: ${wrong.map((row) => `${row.server} ${row.errors}`).join(', ')}`);
+  if (wrong.length > 0)
+    console.log(`reads failed: ${wrong.map((row) => `${row.server} ${row.errors}`).join(', ')}`);
 }

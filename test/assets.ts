@@ -12,9 +12,19 @@ export class Assets<Program extends string> {
   constructor(folder: string, ...firstDirectories: (string | undefined)[]) {
     this.#script = `test/${folder}/assets.sh`;
     const text = readFileSync(new URL(`${folder}/assets.sh`, import.meta.url), 'utf8');
-    const [name, version] = ['name', 'VERSION'].map((key) => new RegExp(`^${key}=(\\S+)$`, 'm').exec(text)![1]!) as [string, string];
-    const made = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal', name, version);
-    this.#directories = [...firstDirectories.filter((path) => path !== undefined && path !== ''), made] as string[];
+    const [name, version] = ['name', 'VERSION'].map(
+      (key) => new RegExp(`^${key}=(\\S+)$`, 'm').exec(text)![1]!,
+    ) as [string, string];
+    const made = join(
+      process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
+      'shoal',
+      name,
+      version,
+    );
+    this.#directories = [
+      ...firstDirectories.filter((path) => path !== undefined && path !== ''),
+      made,
+    ] as string[];
   }
 
   /** The path of one, or null. */

@@ -7,7 +7,10 @@ const SYSTEM_DIRECTORIES = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
 /** The path of a program of this machine, or null. */
 export function findProgram(name: string): string | null {
-  for (const directory of [...(process.env['PATH'] ?? '').split(delimiter), ...SYSTEM_DIRECTORIES]) {
+  for (const directory of [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    ...SYSTEM_DIRECTORIES,
+  ]) {
     const path = join(directory, name);
     try {
       accessSync(path, constants.X_OK);

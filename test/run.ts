@@ -13,17 +13,29 @@ import Mocha from 'mocha';
 const TEST_TIMEOUT_MS = 60_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { reporter: { type: 'string', default: 'spec' }, grep: { type: 'string' } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { reporter: { type: 'string', default: 'spec' }, grep: { type: 'string' } },
+});
 process.chdir(root);
 process.env['PATH'] = [process.env['PATH'] ?? '', '/usr/sbin', '/sbin'].join(delimiter);
 
-const files = (positionals.length === 0 ? ['test'] : positionals).flatMap((path) => (statSync(path).isDirectory() ? globSync(join(path, '**/*.test.ts')) : [path])).sort();
-const mocha = new Mocha({ timeout: TEST_TIMEOUT_MS, forbidOnly: true, reporter: values.reporter, ...(values.grep === undefined ? {} : { grep: values.grep }) });
+const files = (positionals.length === 0 ? ['test'] : positionals)
+  .flatMap((path) => (statSync(path).isDirectory() ? globSync(join(path, '**/*.test.ts')) : [path]))
+  .sort();
+const mocha = new Mocha({
+  timeout: TEST_TIMEOUT_MS,
+  forbidOnly: true,
+  reporter: values.reporter,
+  ...(values.grep === undefined ? {} : { grep: values.grep }),
+});
 for (const file of files) mocha.addFile(join(root, file));
 
 const report = await runAll();
 // Everything asked for has been said: what a test left open must not keep the process.
-process.stdout.write(`${report.line}\n`, () => process.exit(report.failed === 0 && report.passed > 0 ? 0 : 1));
+process.stdout.write(`${report.line}\n`, () =>
+  process.exit(report.failed === 0 && report.passed > 0 ? 0 : 1),
+);
 
 async function runAll(): Promise<{ line: string; passed: number; failed: number }> {
   let [passed, failed, skipped] = [0, 0, 0];
@@ -40,5 +52,9 @@ async function runAll(): Promise<{ line: string; passed: number; failed: number 
     console.error(thrown);
     failed++;
   }
-  return { line: `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`, passed, failed };
+  return {
+    line: `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`,
+    passed,
+    failed,
+  };
 }

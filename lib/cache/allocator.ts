@@ -73,14 +73,23 @@ export class SlabAllocator {
     }
     const cell = (node << order) - CELLS_PER_SLOT;
     this.#setRoom(slot, node, 0, extentBytes);
-    return { offsetBytes: slot * SHARD_BYTES + cell * CACHE_CELL_BYTES_MIN, lengthBytes: extentBytes };
+    return {
+      offsetBytes: slot * SHARD_BYTES + cell * CACHE_CELL_BYTES_MIN,
+      lengthBytes: extentBytes,
+    };
   }
 
   /** Takes a given extent, at recovery, before the first `allocate`; false when it is out of the slab, askew or taken. */
   claim(extent: Extent): boolean {
     if (this.#free !== null) throw new Error('claims come before allocations');
     const order = orderOf(extent.lengthBytes);
-    if (!Number.isInteger(order) || order < 0 || order > ORDER_MAX || extent.offsetBytes % extent.lengthBytes !== 0) return false;
+    if (
+      !Number.isInteger(order) ||
+      order < 0 ||
+      order > ORDER_MAX ||
+      extent.offsetBytes % extent.lengthBytes !== 0
+    )
+      return false;
     const slot = Math.floor(extent.offsetBytes / SHARD_BYTES);
     if (!(slot >= 0 && slot < this.slotCount)) return false;
     if (order === ORDER_MAX) {
@@ -129,7 +138,8 @@ export class SlabAllocator {
     if (this.#free === null) {
       this.#free = [];
       // Last first, so that slots are handed out in the order of the file and a first fill writes in sequence.
-      for (let slot = this.slotCount - 1; slot >= 0; slot--) if (this.#taken[slot] === 0) this.#free.push(slot);
+      for (let slot = this.slotCount - 1; slot >= 0; slot--)
+        if (this.#taken[slot] === 0) this.#free.push(slot);
     }
     const slot = this.#free.pop();
     if (slot !== undefined) this.#taken[slot] = 1;

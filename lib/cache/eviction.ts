@@ -97,7 +97,10 @@ export class Eviction {
     let smallLeft = this.#small.count;
     let mainLeft = (USES_MAX + 1) * (this.#main.count + smallLeft);
     while (smallLeft > 0 || mainLeft > 0) {
-      if (smallLeft > 0 && (this.#small.bytes >= this.#smallBytesMax || mainLeft === 0 || this.#main.count === 0)) {
+      if (
+        smallLeft > 0 &&
+        (this.#small.bytes >= this.#smallBytesMax || mainLeft === 0 || this.#main.count === 0)
+      ) {
         smallLeft--;
         const entry = this.#small.oldest;
         if (entry === NONE) continue;

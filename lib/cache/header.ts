@@ -35,7 +35,10 @@ export interface ShardHeader {
 }
 
 /** What page 0 says. `foreign`: not a header table at all; `other-version`: one of another format version. */
-export type TableHead = { kind: 'ours'; pid: number } | { kind: 'other-version'; version: number } | { kind: 'foreign' };
+export type TableHead =
+  | { kind: 'ours'; pid: number }
+  | { kind: 'other-version'; version: number }
+  | { kind: 'foreign' };
 
 export function encodeTableHead(pid: number): Buffer {
   const page = Buffer.alloc(TABLE_HEAD_BYTES);
@@ -48,10 +51,16 @@ export function encodeTableHead(pid: number): Buffer {
 
 /** A page of zeros is ours: allocated, and lost by the machine before it was written; the entries speak for themselves. */
 export function decodeTableHead(page: Buffer): TableHead {
-  if (page.length >= TABLE_HEAD_BYTES && page.subarray(0, TABLE_HEAD_BYTES).every((byte) => byte === 0)) return { kind: 'ours', pid: 0 };
-  if (page.length < TABLE_HEAD_BYTES || page.toString('latin1', 0, 8) !== TABLE_MAGIC) return { kind: 'foreign' };
+  if (
+    page.length >= TABLE_HEAD_BYTES &&
+    page.subarray(0, TABLE_HEAD_BYTES).every((byte) => byte === 0)
+  )
+    return { kind: 'ours', pid: 0 };
+  if (page.length < TABLE_HEAD_BYTES || page.toString('latin1', 0, 8) !== TABLE_MAGIC)
+    return { kind: 'foreign' };
   const version = page.readUInt32LE(8);
-  if (version !== TABLE_VERSION || page.readUInt32LE(12) !== HEADER_BYTES) return { kind: 'other-version', version };
+  if (version !== TABLE_VERSION || page.readUInt32LE(12) !== HEADER_BYTES)
+    return { kind: 'other-version', version };
   return { kind: 'ours', pid: page.readUInt32LE(16) };
 }
 
@@ -90,7 +99,8 @@ function readUint64(table: Buffer, at: number): number {
  */
 export function decodeHeader(table: Buffer, at: number): ShardHeader | undefined {
   if (table.readUInt32LE(at) !== HEADER_MAGIC) return undefined;
-  if (crc32(table.subarray(at + CRC_FROM, at + HEADER_BYTES)) !== table.readUInt32LE(at + 4)) return undefined;
+  if (crc32(table.subarray(at + CRC_FROM, at + HEADER_BYTES)) !== table.readUInt32LE(at + 4))
+    return undefined;
   const id = readBlobId(table.readUInt8(at + 44), table, at + KEY_AT);
   const header = {
     shard: table.readUInt32LE(at + 32),
@@ -101,7 +111,8 @@ export function decodeHeader(table: Buffer, at: number): ShardHeader | undefined
     offsetBytes: readUint64(table, at + 24),
     checksum: table.subarray(at + CHECKSUM_AT, at + CHECKSUM_END),
   };
-  if (id === undefined || header.lengthBytes === 0 || header.lengthBytes > header.extentBytes) return undefined;
+  if (id === undefined || header.lengthBytes === 0 || header.lengthBytes > header.extentBytes)
+    return undefined;
   if (header.lengthBytes !== shardLength(header.totalBytes, header.shard)) return undefined;
   return { id, ...header };
 }

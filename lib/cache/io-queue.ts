@@ -44,7 +44,8 @@ export class IoQueue {
     const timer = this.#clock.after(CACHE_STALL_MS, () => {
       overdue = true;
       this.#overdue++;
-      for (const waiting of [...this.#waiting.read.splice(0), ...this.#waiting.write.splice(0)]) waiting.refuse(new DiskStalled());
+      for (const waiting of [...this.#waiting.read.splice(0), ...this.#waiting.write.splice(0)])
+        waiting.refuse(new DiskStalled());
     });
     try {
       return await job();
@@ -58,7 +59,9 @@ export class IoQueue {
 
   #next(): void {
     while (this.#running.read + this.#running.write < this.#depth) {
-      const writeDue = this.#waiting.write.length > 0 && (this.#running.write === 0 || this.#waiting.read.length === 0);
+      const writeDue =
+        this.#waiting.write.length > 0 &&
+        (this.#running.write === 0 || this.#waiting.read.length === 0);
       const kind = writeDue ? 'write' : 'read';
       const next = this.#waiting[kind].shift();
       if (next === undefined) return;

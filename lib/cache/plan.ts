@@ -92,7 +92,14 @@ export class CachePlan {
     // The last number freed, so that one evicted header is overwritten instead of emptied.
     const number = this.#freeNumbers.pop()!;
     const entry: Entry = {
-      number, id, shard, totalBytes, lengthBytes, extent, state: 'writing', verified: true,
+      number,
+      id,
+      shard,
+      totalBytes,
+      lengthBytes,
+      extent,
+      state: 'writing',
+      verified: true,
     };
     this.#install(entry);
     return { entry, evicted: evicted.filter((freed) => freed !== number) };
@@ -106,7 +113,11 @@ export class CachePlan {
     }
     this.#checksums.set(checksum, entry.number * CHECKSUM_BYTES);
     entry.state = 'stored';
-    this.#eviction.insert(entry.number, entry.extent.lengthBytes, shardFingerprint(entry.id, entry.shard));
+    this.#eviction.insert(
+      entry.number,
+      entry.extent.lengthBytes,
+      shardFingerprint(entry.id, entry.shard),
+    );
     return true;
   }
 
@@ -118,7 +129,10 @@ export class CachePlan {
 
   /** A copy of a stored entry's checksum, 32 bytes. */
   checksumOf(entry: Entry): Uint8Array {
-    return this.#checksums.slice(entry.number * CHECKSUM_BYTES, (entry.number + 1) * CHECKSUM_BYTES);
+    return this.#checksums.slice(
+      entry.number * CHECKSUM_BYTES,
+      (entry.number + 1) * CHECKSUM_BYTES,
+    );
   }
 
   /** Counts a use. */
@@ -160,11 +174,24 @@ export class CachePlan {
   restore(number: number, header: ShardHeader): boolean {
     const { id, shard, totalBytes, lengthBytes } = header;
     const knownBytes = this.#index.totalOf(id);
-    if (this.#entries[number] !== undefined || (knownBytes !== undefined && knownBytes !== totalBytes)) return false;
+    if (
+      this.#entries[number] !== undefined ||
+      (knownBytes !== undefined && knownBytes !== totalBytes)
+    )
+      return false;
     if (this.#index.find(id, shard) >= 0) return false;
     const extent = { offsetBytes: header.offsetBytes, lengthBytes: header.extentBytes };
     if (!this.allocator.claim(extent)) return false;
-    const entry: Entry = { number, id, shard, totalBytes, lengthBytes, extent, state: 'stored', verified: false };
+    const entry: Entry = {
+      number,
+      id,
+      shard,
+      totalBytes,
+      lengthBytes,
+      extent,
+      state: 'stored',
+      verified: false,
+    };
     this.#install(entry);
     this.#checksums.set(header.checksum, number * CHECKSUM_BYTES);
     this.#restored.push(entry);
@@ -174,7 +201,12 @@ export class CachePlan {
   /** Ends the restoring: they queue for eviction, oldest first, as proven, and the numbers left over are free. */
   restored(): void {
     for (const entry of this.#restored.toReversed()) {
-      this.#eviction.insert(entry.number, entry.extent.lengthBytes, shardFingerprint(entry.id, entry.shard), true);
+      this.#eviction.insert(
+        entry.number,
+        entry.extent.lengthBytes,
+        shardFingerprint(entry.id, entry.shard),
+        true,
+      );
     }
     this.#restored = [];
     this.#freeNumbers.length = 0;
@@ -186,7 +218,8 @@ export class CachePlan {
   #install(entry: Entry): void {
     this.#entries[entry.number] = entry;
     this.#used++;
-    if (!this.#index.add(entry.id, entry.totalBytes, entry.shard, entry.number)) throw new Error('the shard is here already');
+    if (!this.#index.add(entry.id, entry.totalBytes, entry.shard, entry.number))
+      throw new Error('the shard is here already');
   }
 
   #makeRoom(lengthBytes: number, evicted: number[]): Extent | undefined {
@@ -207,11 +240,13 @@ export class CachePlan {
     const slots = this.allocator.sharedSlots();
     const bySlot = new Map<number, Entry[]>(slots.map((slot) => [slot, []]));
     for (const entry of this.#entries) {
-      if (entry !== undefined) bySlot.get(Math.floor(entry.extent.offsetBytes / SHARD_BYTES))?.push(entry);
+      if (entry !== undefined)
+        bySlot.get(Math.floor(entry.extent.offsetBytes / SHARD_BYTES))?.push(entry);
     }
     for (const slot of slots) {
       const entries = bySlot.get(slot)!;
-      if (entries.some((entry) => entry.state !== 'stored' || this.#eviction.pinned(entry.number))) continue;
+      if (entries.some((entry) => entry.state !== 'stored' || this.#eviction.pinned(entry.number)))
+        continue;
       for (const entry of entries) this.#evict(entry, evicted);
       return true;
     }

@@ -30,7 +30,12 @@ export function recover(table: Buffer, plan: CachePlan): Recovery {
   }
   found.sort((a, b) => b.header.generation - a.header.generation);
 
-  const result: Recovery = { restored: 0, rejected: 0, generation: found[0]?.header.generation ?? 0, headers: [] };
+  const result: Recovery = {
+    restored: 0,
+    rejected: 0,
+    generation: found[0]?.header.generation ?? 0,
+    headers: [],
+  };
   let vacant = 0;
   for (const { at, header } of found) {
     let number = at;

@@ -89,7 +89,10 @@ export class CacheStore {
     store.#generation = generation;
     for (const { entry, bytes } of headers) store.#writeHeader(entry, bytes);
     if (restored + rejected > 0) {
-      options.log.info({ shards: restored, rejected, usedBytes: plan.allocator.usedBytes }, 'cache recovered');
+      options.log.info(
+        { shards: restored, rejected, usedBytes: plan.allocator.usedBytes },
+        'cache recovered',
+      );
     }
     return store;
   }
@@ -98,13 +101,20 @@ export class CacheStore {
   has(key: string, shard: number): StoredShard | undefined {
     const entry = this.#stored(key, shard);
     if (entry === undefined) return undefined;
-    return { lengthBytes: entry.lengthBytes, totalBytes: entry.totalBytes, checksum: this.#plan.checksumOf(entry) };
+    return {
+      lengthBytes: entry.lengthBytes,
+      totalBytes: entry.totalBytes,
+      checksum: this.#plan.checksumOf(entry),
+    };
   }
 
   /** The shards of a blob that are stored or being stored: how many, and whether one is among them. Cheap, however many there are. */
   shardsOf(key: string): { count: number; has(shard: number): boolean } {
     const id = blobIdOf(key);
-    return { count: this.#plan.countOf(id), has: (shard) => this.#plan.find(id, shard) !== undefined };
+    return {
+      count: this.#plan.countOf(id),
+      has: (shard) => this.#plan.find(id, shard) !== undefined,
+    };
   }
 
   /** The size of a blob of which at least one shard is stored or being stored. */
@@ -132,17 +142,28 @@ export class CacheStore {
    * Writes a complete shard from `slot` as long as that holds `generation`. `skipped`: no room, the slot has moved on, the
    * same shard is just being written, or the disk fails. A shard known with other content takes its whole blob's place.
    */
-  save(key: string, shard: number, slot: number, generation: number, stored: StoredShard): Promise<'stored' | 'skipped'> {
+  save(
+    key: string,
+    shard: number,
+    slot: number,
+    generation: number,
+    stored: StoredShard,
+  ): Promise<'stored' | 'skipped'> {
     const { lengthBytes, totalBytes, checksum } = stored;
-    if (this.#closed || lengthBytes <= 0 || lengthBytes !== shardLength(totalBytes, shard)) return Promise.resolve('skipped');
+    if (this.#closed || lengthBytes <= 0 || lengthBytes !== shardLength(totalBytes, shard))
+      return Promise.resolve('skipped');
     const id = blobIdOf(key);
     const present = this.#plan.find(id, shard);
     const knownBytes = this.#plan.totalOf(id);
     if (present?.state === 'writing') return Promise.resolve('skipped');
-    if (present?.totalBytes === totalBytes && Buffer.compare(this.#plan.checksumOf(present), checksum) === 0) {
+    if (
+      present?.totalBytes === totalBytes &&
+      Buffer.compare(this.#plan.checksumOf(present), checksum) === 0
+    ) {
       return Promise.resolve('stored');
     }
-    if (present !== undefined || (knownBytes !== undefined && knownBytes !== totalBytes)) this.#dropId(id);
+    if (present !== undefined || (knownBytes !== undefined && knownBytes !== totalBytes))
+      this.#dropId(id);
     const ticket = this.#writes.enter();
     if (ticket === undefined) return Promise.resolve('skipped');
     const { entry, evicted } = this.#plan.reserve(id, shard, totalBytes, lengthBytes);
@@ -195,9 +216,19 @@ export class CacheStore {
     return entry?.state === 'stored' ? entry : undefined;
   }
 
-  async #load(key: string, entry: Entry, slot: number, ticket: 'plain' | 'probe'): Promise<'ok' | 'miss'> {
+  async #load(
+    key: string,
+    entry: Entry,
+    slot: number,
+    ticket: 'plain' | 'probe',
+  ): Promise<'ok' | 'miss'> {
     const checksum = entry.verified && !this.#checkAlways ? null : this.#plan.checksumOf(entry);
-    const job = { fileOffsetBytes: entry.extent.offsetBytes, lengthBytes: entry.lengthBytes, slot, checksum };
+    const job = {
+      fileOffsetBytes: entry.extent.offsetBytes,
+      lengthBytes: entry.lengthBytes,
+      slot,
+      checksum,
+    };
     let outcome: ReadOutcome | 'failed' | 'stalled';
     try {
       outcome = await this.#queue.run('read', () => this.#io.read(job));
@@ -205,11 +236,18 @@ export class CacheStore {
     } catch (error) {
       outcome = error instanceof DiskStalled ? 'stalled' : 'failed';
       this.#errors++;
-      this.#say(this.#reads.ended(ticket, outcome === 'stalled' ? 'hopeless' : 'failed'), 'read', error);
+      this.#say(
+        this.#reads.ended(ticket, outcome === 'stalled' ? 'hopeless' : 'failed'),
+        'read',
+        error,
+      );
     }
     if (outcome === 'corrupt') {
       this.#corrupt++;
-      this.#log.warn({ blob: key, shard: entry.shard }, 'cached shard does not fit its checksum: dropped');
+      this.#log.warn(
+        { blob: key, shard: entry.shard },
+        'cached shard does not fit its checksum: dropped',
+      );
     }
     if (outcome === 'ok') entry.verified = true;
     // What stalls the disk is hardly this shard: it may be there again later.
@@ -220,8 +258,19 @@ export class CacheStore {
     return answer;
   }
 
-  async #save(entry: Entry, slot: number, generation: number, checksum: Uint8Array, ticket: 'plain' | 'probe'): Promise<'stored' | 'skipped'> {
-    const job = { fileOffsetBytes: entry.extent.offsetBytes, lengthBytes: entry.lengthBytes, slot, generation };
+  async #save(
+    entry: Entry,
+    slot: number,
+    generation: number,
+    checksum: Uint8Array,
+    ticket: 'plain' | 'probe',
+  ): Promise<'stored' | 'skipped'> {
+    const job = {
+      fileOffsetBytes: entry.extent.offsetBytes,
+      lengthBytes: entry.lengthBytes,
+      slot,
+      generation,
+    };
     let outcome: WriteOutcome | 'failed';
     try {
       outcome = await this.#queue.run('write', () => this.#io.write(job));
@@ -243,8 +292,14 @@ export class CacheStore {
     }
     const { id, shard, totalBytes, lengthBytes, extent } = entry;
     const header = {
-      id, shard, totalBytes, lengthBytes, offsetBytes: extent.offsetBytes, extentBytes: extent.lengthBytes,
-      generation: ++this.#generation, checksum,
+      id,
+      shard,
+      totalBytes,
+      lengthBytes,
+      offsetBytes: extent.offsetBytes,
+      extentBytes: extent.lengthBytes,
+      generation: ++this.#generation,
+      checksum,
     };
     await this.#writeHeader(entry.number, encodeHeader(header));
     return 'stored';
@@ -270,7 +325,11 @@ export class CacheStore {
   }
 
   #say(change: 'suspended' | 'resumed' | null, what: 'read' | 'write', error?: unknown): void {
-    if (change === 'suspended') this.#log.warn({ reason: String(error) }, `cache disk fails on ${what}: going on from memory`);
+    if (change === 'suspended')
+      this.#log.warn(
+        { reason: String(error) },
+        `cache disk fails on ${what}: going on from memory`,
+      );
     if (change === 'resumed') this.#log.info({}, `cache disk works again on ${what}`);
   }
 

@@ -53,6 +53,8 @@ export function isToken(authorization: string): boolean {
 
 function slowHash(text: string, salt: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    scrypt(text, salt, 32, COST, (error, key) => (error === null ? resolve(key.toString('hex')) : reject(error)));
+    scrypt(text, salt, 32, COST, (error, key) =>
+      error === null ? resolve(key.toString('hex')) : reject(error),
+    );
   });
 }

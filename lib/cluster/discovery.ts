@@ -16,19 +16,32 @@ export interface DiscoveryContext {
  * The membership that `P2PConfig.discovery` asks for. What only some of them need is loaded only for them.
  * @throws ShoalError CONFIG_INVALID for `kubernetes` outside of a cluster.
  */
-export async function discover(config: Config['P2PConfig'], context: DiscoveryContext): Promise<Membership> {
+export async function discover(
+  config: Config['P2PConfig'],
+  context: DiscoveryContext,
+): Promise<Membership> {
   const { clock, random, env, onError } = context;
   const { service } = config;
   if (config.discovery === 'dns') {
-    const [{ DnsMembership, systemResolve }, { lookup }] = await Promise.all([import('./dns.ts'), import('node:dns/promises')]);
-    return new DnsMembership({ service, port: config.port, resolve: systemResolve(lookup), clock, onError });
+    const [{ DnsMembership, systemResolve }, { lookup }] = await Promise.all([
+      import('./dns.ts'),
+      import('node:dns/promises'),
+    ]);
+    return new DnsMembership({
+      service,
+      port: config.port,
+      resolve: systemResolve(lookup),
+      clock,
+      onError,
+    });
   }
   if (config.discovery === 'kubernetes') {
-    const [{ KubernetesMembership }, { InClusterConnection, podNamespace }, { HttpKubeClient }] = await Promise.all([
-      import('./kubernetes.ts'),
-      import('./kubernetes-in-cluster.ts'),
-      import('./kubernetes-http.ts'),
-    ]);
+    const [{ KubernetesMembership }, { InClusterConnection, podNamespace }, { HttpKubeClient }] =
+      await Promise.all([
+        import('./kubernetes.ts'),
+        import('./kubernetes-in-cluster.ts'),
+        import('./kubernetes-http.ts'),
+      ]);
     const client = new HttpKubeClient(new InClusterConnection(env, clock));
     const [name = '', namespace = await podNamespace(env)] = service.split('/').reverse();
     return new KubernetesMembership({ client, namespace, service: name, clock, random, onError });

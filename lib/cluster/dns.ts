@@ -1,7 +1,13 @@
 import type { Clock, Timer } from '../clock.ts';
 import { DNS_REFRESH_MS, MEMBERSHIP_START_TIMEOUT_MS } from '../limits.ts';
 import { rootService } from './kubernetes-endpoints.ts';
-import { memberAddress, membershipView, type Membership, type MembershipView, ViewTeller } from './membership.ts';
+import {
+  memberAddress,
+  membershipView,
+  type Membership,
+  type MembershipView,
+  ViewTeller,
+} from './membership.ts';
 
 /** The A and AAAA addresses of a host; an empty list when it has none or does not exist; rejects when that cannot be learnt now. */
 export type Resolve = (host: string) => Promise<string[]>;
@@ -45,7 +51,8 @@ export class DnsMembership implements Membership {
 
   async #refresh(): Promise<void> {
     const { service, port, resolve, clock, onError } = this.#options;
-    const members = async (host: string) => (await resolve(host)).map((address) => ({ node: memberAddress(address, port), zone: null }));
+    const members = async (host: string) =>
+      (await resolve(host)).map((address) => ({ node: memberAddress(address, port), zone: null }));
     try {
       const [agents, roots] = await Promise.all([members(service), members(rootService(service))]);
       // A swarm without anybody is a name server that has lost its zone more often than the truth, and acting on it would send all to the origin.
@@ -59,7 +66,10 @@ export class DnsMembership implements Membership {
 }
 
 /** The part of `node:dns/promises` that is used. */
-export type AddressLookup = (host: string, options: { all: true }) => Promise<{ address: string; family: number }[]>;
+export type AddressLookup = (
+  host: string,
+  options: { all: true },
+) => Promise<{ address: string; family: number }[]>;
 
 /**
  * `Resolve` by the system's resolver (`lookup` of node:dns/promises), so search domains and short service names work as

@@ -22,8 +22,14 @@ export interface KubeResource {
 
 export const SECRETS: KubeResource = { base: '/api/v1', plural: 'secrets' };
 export const LEASES: KubeResource = { base: '/apis/coordination.k8s.io/v1', plural: 'leases' };
-export const ENDPOINT_SLICES: KubeResource = { base: '/apis/discovery.k8s.io/v1', plural: 'endpointslices' };
-export const MUTATING_WEBHOOKS: KubeResource = { base: '/apis/admissionregistration.k8s.io/v1', plural: 'mutatingwebhookconfigurations' };
+export const ENDPOINT_SLICES: KubeResource = {
+  base: '/apis/discovery.k8s.io/v1',
+  plural: 'endpointslices',
+};
+export const MUTATING_WEBHOOKS: KubeResource = {
+  base: '/apis/admissionregistration.k8s.io/v1',
+  plural: 'mutatingwebhookconfigurations',
+};
 
 /** A set of objects of one kind: of one namespace, or of all (null), narrowed by selectors. */
 export interface KubeScope {
@@ -65,20 +71,39 @@ export class KubeError extends Error {
  */
 export interface KubeClient {
   /** The object, or null when there is none. */
-  get<T extends KubeObject>(resource: KubeResource, namespace: string | null, name: string): Promise<T | null>;
+  get<T extends KubeObject>(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+  ): Promise<T | null>;
   list<T extends KubeObject>(scope: KubeScope): Promise<KubeList<T>>;
   create<T extends KubeObject>(resource: KubeResource, object: T): Promise<T>;
   /** Replaces an object; 409 when its resourceVersion, if given, is no longer the present one. */
   replace<T extends KubeObject>(resource: KubeResource, object: T): Promise<T>;
   /** Applies a JSON patch (RFC 6902). */
-  patch<T extends KubeObject>(resource: KubeResource, namespace: string | null, name: string, operations: object[]): Promise<T>;
+  patch<T extends KubeObject>(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+    operations: object[],
+  ): Promise<T>;
   /** Removes an object; one that is gone already is no error. With `uid`, only that very object (409 otherwise). */
-  remove(resource: KubeResource, namespace: string | null, name: string, uid?: string): Promise<void>;
+  remove(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+    uid?: string,
+  ): Promise<void>;
   /**
    * Tells what happens after `resourceVersion`, until the server ends the watch (resolves), it fails (rejects; status 410: that
    * version is too old to go on from) or `signal` is aborted (resolves).
    */
-  watch<T extends KubeObject>(scope: KubeScope, resourceVersion: string, onEvent: (event: KubeWatchEvent<T>) => void, signal: AbortSignal): Promise<void>;
+  watch<T extends KubeObject>(
+    scope: KubeScope,
+    resourceVersion: string,
+    onEvent: (event: KubeWatchEvent<T>) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
 }
 
 /** The path of a collection, or of one object of it. */

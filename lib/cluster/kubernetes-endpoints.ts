@@ -3,7 +3,14 @@ import type { KubeObject } from './kubernetes-client.ts';
 
 /** An EndpointSlice of discovery.k8s.io/v1, as far as it is looked at. */
 export interface EndpointSlice extends KubeObject {
-  endpoints?: { addresses?: string[]; conditions?: { ready?: boolean; terminating?: boolean }; zone?: string; nodeName?: string }[] | null;
+  endpoints?:
+    | {
+        addresses?: string[];
+        conditions?: { ready?: boolean; terminating?: boolean };
+        zone?: string;
+        nodeName?: string;
+      }[]
+    | null;
   ports?: { name?: string; port?: number; protocol?: string }[] | null;
 }
 
@@ -31,13 +38,19 @@ export function endpointView(slices: Iterable<EndpointSlice>, service: string): 
       const address = addresses?.[0];
       // An absent condition means ready (EndpointConditions of the API reference).
       const isReady = conditions?.ready !== false && conditions?.terminating !== true;
-      if (address !== undefined && isReady) members.push({ node: memberAddress(address, port), zone: zone === undefined || zone === '' ? null : zone });
+      if (address !== undefined && isReady)
+        members.push({
+          node: memberAddress(address, port),
+          zone: zone === undefined || zone === '' ? null : zone,
+        });
     }
   }
   return membershipView(agents, roots);
 }
 
 function p2pPort({ ports }: EndpointSlice): number | null {
-  const named = (ports ?? []).find(({ name }) => name === P2P_PORT_NAME) ?? (ports?.length === 1 ? ports[0] : undefined);
+  const named =
+    (ports ?? []).find(({ name }) => name === P2P_PORT_NAME) ??
+    (ports?.length === 1 ? ports[0] : undefined);
   return named?.port ?? null;
 }

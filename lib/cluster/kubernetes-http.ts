@@ -1,6 +1,21 @@
 import { request, type Dispatcher } from 'undici';
-import { KUBE_ANSWER_BYTES_MAX, KUBE_LIST_PAGE, KUBE_REQUEST_TIMEOUT_MS, KUBE_WATCH_GRACE_MS, KUBE_WATCH_SECONDS } from '../limits.ts';
-import { KubeError, kubePath, type KubeClient, type KubeList, type KubeObject, type KubeResource, type KubeScope, type KubeWatchEvent } from './kubernetes-client.ts';
+import {
+  KUBE_ANSWER_BYTES_MAX,
+  KUBE_LIST_PAGE,
+  KUBE_REQUEST_TIMEOUT_MS,
+  KUBE_WATCH_GRACE_MS,
+  KUBE_WATCH_SECONDS,
+} from '../limits.ts';
+import {
+  KubeError,
+  kubePath,
+  type KubeClient,
+  type KubeList,
+  type KubeObject,
+  type KubeResource,
+  type KubeScope,
+  type KubeWatchEvent,
+} from './kubernetes-client.ts';
 
 /** Where the API server is and how one is let in. */
 export interface KubeConnection {
@@ -37,43 +52,89 @@ export class HttpKubeClient implements KubeClient {
     this.#connection = connection;
   }
 
-  async get<T extends KubeObject>(resource: KubeResource, namespace: string | null, name: string): Promise<T | null> {
-    return await this.#json<T>({ method: 'GET', path: kubePath(resource, namespace, name) }).catch(unlessMissing);
+  async get<T extends KubeObject>(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+  ): Promise<T | null> {
+    return await this.#json<T>({ method: 'GET', path: kubePath(resource, namespace, name) }).catch(
+      unlessMissing,
+    );
   }
 
   async list<T extends KubeObject>(scope: KubeScope): Promise<KubeList<T>> {
     const path = kubePath(scope.resource, scope.namespace);
     const items: T[] = [];
-    for (let next: string | undefined; ; ) {
+    for (let next: string | undefined; ;) {
       const query = { ...selectors(scope), limit: KUBE_LIST_PAGE, continue: next };
-      const page = await this.#json<{ items: T[] | null; metadata: { resourceVersion: string; continue?: string } }>({ method: 'GET', path, query });
+      const page = await this.#json<{
+        items: T[] | null;
+        metadata: { resourceVersion: string; continue?: string };
+      }>({ method: 'GET', path, query });
       items.push(...(page.items ?? []));
       next = page.metadata.continue;
-      if (next === undefined || next === '') return { items, resourceVersion: page.metadata.resourceVersion };
+      if (next === undefined || next === '')
+        return { items, resourceVersion: page.metadata.resourceVersion };
     }
   }
 
   async create<T extends KubeObject>(resource: KubeResource, object: T): Promise<T> {
-    return await this.#json<T>({ method: 'POST', path: kubePath(resource, object.metadata.namespace ?? null), body: object });
+    return await this.#json<T>({
+      method: 'POST',
+      path: kubePath(resource, object.metadata.namespace ?? null),
+      body: object,
+    });
   }
 
   async replace<T extends KubeObject>(resource: KubeResource, object: T): Promise<T> {
     const { name, namespace } = object.metadata;
-    return await this.#json<T>({ method: 'PUT', path: kubePath(resource, namespace ?? null, name), body: object });
+    return await this.#json<T>({
+      method: 'PUT',
+      path: kubePath(resource, namespace ?? null, name),
+      body: object,
+    });
   }
 
-  async patch<T extends KubeObject>(resource: KubeResource, namespace: string | null, name: string, operations: object[]): Promise<T> {
-    return await this.#json<T>({ method: 'PATCH', path: kubePath(resource, namespace, name), body: operations, contentType: 'application/json-patch+json' });
+  async patch<T extends KubeObject>(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+    operations: object[],
+  ): Promise<T> {
+    return await this.#json<T>({
+      method: 'PATCH',
+      path: kubePath(resource, namespace, name),
+      body: operations,
+      contentType: 'application/json-patch+json',
+    });
   }
 
-  async remove(resource: KubeResource, namespace: string | null, name: string, uid?: string): Promise<void> {
+  async remove(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+    uid?: string,
+  ): Promise<void> {
     const body = uid === undefined ? {} : { preconditions: { uid } };
-    await this.#json({ method: 'DELETE', path: kubePath(resource, namespace, name), body }).catch(unlessMissing);
+    await this.#json({ method: 'DELETE', path: kubePath(resource, namespace, name), body }).catch(
+      unlessMissing,
+    );
   }
 
-  async watch<T extends KubeObject>(scope: KubeScope, resourceVersion: string, onEvent: (event: KubeWatchEvent<T>) => void, signal: AbortSignal): Promise<void> {
+  async watch<T extends KubeObject>(
+    scope: KubeScope,
+    resourceVersion: string,
+    onEvent: (event: KubeWatchEvent<T>) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     const path = kubePath(scope.resource, scope.namespace);
-    const query = { ...selectors(scope), watch: true, allowWatchBookmarks: true, resourceVersion, timeoutSeconds: KUBE_WATCH_SECONDS };
+    const query = {
+      ...selectors(scope),
+      watch: true,
+      allowWatchBookmarks: true,
+      resourceVersion,
+      timeoutSeconds: KUBE_WATCH_SECONDS,
+    };
     // The server ends a watch by itself: one that goes on in silence after that has lost its connection.
     const silenceMs = KUBE_WATCH_SECONDS * 1_000 + KUBE_WATCH_GRACE_MS;
     try {
@@ -91,14 +152,26 @@ export class HttpKubeClient implements KubeClient {
 
   async #json<T>(call: Call): Promise<T> {
     try {
-      const { body } = await this.#send({ silenceMs: KUBE_REQUEST_TIMEOUT_MS, signal: AbortSignal.timeout(KUBE_REQUEST_TIMEOUT_MS), ...call });
+      const { body } = await this.#send({
+        silenceMs: KUBE_REQUEST_TIMEOUT_MS,
+        signal: AbortSignal.timeout(KUBE_REQUEST_TIMEOUT_MS),
+        ...call,
+      });
       return JSON.parse(await text(body)) as T;
     } catch (error) {
       throw asKubeError(error, call.path);
     }
   }
 
-  async #send({ method, path, query = {}, body, contentType = 'application/json', signal, silenceMs = 0 }: Call): Promise<Dispatcher.ResponseData> {
+  async #send({
+    method,
+    path,
+    query = {},
+    body,
+    contentType = 'application/json',
+    signal,
+    silenceMs = 0,
+  }: Call): Promise<Dispatcher.ResponseData> {
     const { headers, dispatcher } = await this.#connection.credentials();
     const url = new URL(this.#connection.server.replace(/\/$/, '') + path);
     for (const [key, value] of Object.entries(query)) {
@@ -108,7 +181,11 @@ export class HttpKubeClient implements KubeClient {
       ...HTTP1_ONLY,
       method,
       dispatcher,
-      headers: { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': contentType }), ...headers },
+      headers: {
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': contentType }),
+        ...headers,
+      },
       body: body === undefined ? null : JSON.stringify(body),
       headersTimeout: KUBE_REQUEST_TIMEOUT_MS,
       bodyTimeout: silenceMs,
@@ -128,7 +205,8 @@ async function text(body: AsyncIterable<Buffer>): Promise<string> {
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > KUBE_ANSWER_BYTES_MAX) throw new KubeError(0, 'TooLong', `an answer of more than ${KUBE_ANSWER_BYTES_MAX} bytes`);
+    if (bytes > KUBE_ANSWER_BYTES_MAX)
+      throw new KubeError(0, 'TooLong', `an answer of more than ${KUBE_ANSWER_BYTES_MAX} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -146,7 +224,8 @@ async function* lines(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
     }
     if (from < chunk.length) pending.push(chunk.subarray(from));
     bytes += chunk.length - from;
-    if (bytes > KUBE_ANSWER_BYTES_MAX) throw new KubeError(0, 'TooLong', `a line of more than ${KUBE_ANSWER_BYTES_MAX} bytes`);
+    if (bytes > KUBE_ANSWER_BYTES_MAX)
+      throw new KubeError(0, 'TooLong', `a line of more than ${KUBE_ANSWER_BYTES_MAX} bytes`);
   }
 }
 
@@ -160,8 +239,16 @@ function parsed(body: string): unknown {
 
 /** A Status object as an error. Its message names kinds, names and rights, never what a secret holds. */
 function statusError(status: number, body: unknown, what: string): KubeError {
-  const { code, reason, message } = (body ?? {}) as { code?: number; reason?: string; message?: string };
-  return new KubeError(code ?? status, reason ?? `Status${status}`, `${what}: ${message ?? `status ${status}`}`);
+  const { code, reason, message } = (body ?? {}) as {
+    code?: number;
+    reason?: string;
+    message?: string;
+  };
+  return new KubeError(
+    code ?? status,
+    reason ?? `Status${status}`,
+    `${what}: ${message ?? `status ${status}`}`,
+  );
 }
 
 function asKubeError(error: unknown, path: string): KubeError {

@@ -28,14 +28,21 @@ export class InClusterConnection implements KubeConnection {
   /** @throws ShoalError CONFIG_INVALID outside of a cluster. */
   constructor(env: NodeJS.ProcessEnv, clock: Clock) {
     const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;
-    if (host === undefined || host === '') throw new ShoalError('CONFIG_INVALID', 'P2PConfig.discovery: kubernetes works in a pod only (KUBERNETES_SERVICE_HOST is not set)');
+    if (host === undefined || host === '')
+      throw new ShoalError(
+        'CONFIG_INVALID',
+        'P2PConfig.discovery: kubernetes works in a pod only (KUBERNETES_SERVICE_HOST is not set)',
+      );
     this.server = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
     this.#dir = serviceAccountDir(env);
     this.#clock = clock;
   }
 
   async credentials(): Promise<{ headers: Record<string, string>; dispatcher: Dispatcher }> {
-    this.#dispatcher ??= new Agent({ allowH2: false, connect: { ca: await readFile(`${this.#dir}/ca.crt`, 'utf8') } });
+    this.#dispatcher ??= new Agent({
+      allowH2: false,
+      connect: { ca: await readFile(`${this.#dir}/ca.crt`, 'utf8') },
+    });
     if (this.#clock.nowMs() >= this.#tokenUntilMs) {
       this.#token = (await readFile(`${this.#dir}/token`, 'utf8')).trim();
       this.#tokenUntilMs = this.#clock.nowMs() + KUBE_TOKEN_TTL_MS;
@@ -47,5 +54,7 @@ export class InClusterConnection implements KubeConnection {
 /** The namespace a pod runs in, `default` outside of one. */
 export async function podNamespace(env: NodeJS.ProcessEnv): Promise<string> {
   if (env.POD_NAMESPACE !== undefined && env.POD_NAMESPACE !== '') return env.POD_NAMESPACE;
-  return (await readFile(`${serviceAccountDir(env)}/namespace`, 'utf8').catch(() => 'default')).trim();
+  return (
+    await readFile(`${serviceAccountDir(env)}/namespace`, 'utf8').catch(() => 'default')
+  ).trim();
 }

@@ -1,6 +1,12 @@
 import type { Clock } from '../clock.ts';
 import { KUBE_BACKOFF_MS_MAX, KUBE_BACKOFF_MS_MIN, KUBE_RESYNC_MS } from '../limits.ts';
-import { KubeError, type KubeClient, type KubeObject, type KubeScope, type KubeWatchEvent } from './kubernetes-client.ts';
+import {
+  KubeError,
+  type KubeClient,
+  type KubeObject,
+  type KubeScope,
+  type KubeWatchEvent,
+} from './kubernetes-client.ts';
 
 export interface InformerOptions {
   client: KubeClient;
@@ -67,7 +73,8 @@ export class Informer<T extends KubeObject> {
   note(object: T): void {
     const key = objectKey(object.metadata);
     const version = versionOf(object);
-    if (version > this.#toldUpTo && version > versionOf(this.#objects.get(key))) this.#objects.set(key, object);
+    if (version > this.#toldUpTo && version > versionOf(this.#objects.get(key)))
+      this.#objects.set(key, object);
   }
 
   async #run(): Promise<void> {
@@ -81,7 +88,10 @@ export class Informer<T extends KubeObject> {
         }
         await this.#watch(version, (seen) => (version = seen));
       } catch (thrown) {
-        const error = thrown instanceof KubeError ? thrown : new KubeError(0, 'Internal', String(thrown), thrown);
+        const error =
+          thrown instanceof KubeError
+            ? thrown
+            : new KubeError(0, 'Internal', String(thrown), thrown);
         // 410: the API has forgotten that version; only a new list can go on from here.
         if (error.status === 410) version = null;
         else this.#options.onError?.(error);
@@ -145,7 +155,10 @@ export class Informer<T extends KubeObject> {
   async #backOff(): Promise<void> {
     const { signal } = this.#abort;
     if (signal.aborted) return;
-    const fullMs = Math.min(KUBE_BACKOFF_MS_MAX, KUBE_BACKOFF_MS_MIN * 2 ** Math.min(this.#failures++, 16));
+    const fullMs = Math.min(
+      KUBE_BACKOFF_MS_MAX,
+      KUBE_BACKOFF_MS_MIN * 2 ** Math.min(this.#failures++, 16),
+    );
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = this.#options.clock.after(fullMs * (0.5 + this.#options.random() / 2), resolve);
     const end = (): void => resolve();
@@ -157,7 +170,13 @@ export class Informer<T extends KubeObject> {
 }
 
 /** `namespace/name`, or `/name` for an object without a namespace. */
-export function objectKey({ namespace, name }: { namespace?: string | undefined; name: string }): string {
+export function objectKey({
+  namespace,
+  name,
+}: {
+  namespace?: string | undefined;
+  name: string;
+}): string {
   return `${namespace ?? ''}/${name}`;
 }
 

@@ -1,7 +1,12 @@
 import type { Clock } from '../clock.ts';
 import { MEMBERSHIP_START_TIMEOUT_MS } from '../limits.ts';
 import { ENDPOINT_SLICES, type KubeClient, type KubeError } from './kubernetes-client.ts';
-import { endpointView, rootService, SERVICE_NAME_LABEL, type EndpointSlice } from './kubernetes-endpoints.ts';
+import {
+  endpointView,
+  rootService,
+  SERVICE_NAME_LABEL,
+  type EndpointSlice,
+} from './kubernetes-endpoints.ts';
 import { Informer } from './kubernetes-informer.ts';
 import { type Membership, type MembershipView, ViewTeller } from './membership.ts';
 
@@ -31,7 +36,11 @@ export class KubernetesMembership implements Membership {
   async start(onChange: (view: MembershipView) => void): Promise<void> {
     const { client, namespace, service, clock, random, onError } = this.#options;
     const teller = new ViewTeller(onChange);
-    const scope = { resource: ENDPOINT_SLICES, namespace, labelSelector: `${SERVICE_NAME_LABEL} in (${service},${rootService(service)})` };
+    const scope = {
+      resource: ENDPOINT_SLICES,
+      namespace,
+      labelSelector: `${SERVICE_NAME_LABEL} in (${service},${rootService(service)})`,
+    };
     const informer = new Informer<EndpointSlice>(scope, {
       client,
       clock,

@@ -30,7 +30,10 @@ export interface Membership {
 export function membershipView(agents: Iterable<Member>, roots: Iterable<Member>): MembershipView {
   const rootMembers = sortedMembers(roots);
   const isRoot = new Set(rootMembers.map((member) => member.node));
-  return { agents: sortedMembers(agents).filter((member) => !isRoot.has(member.node)), roots: rootMembers };
+  return {
+    agents: sortedMembers(agents).filter((member) => !isRoot.has(member.node)),
+    roots: rootMembers,
+  };
 }
 
 /** Whether two canonical views say the same. */
@@ -74,5 +77,8 @@ function sortedMembers(members: Iterable<Member>): Member[] {
 }
 
 function sameMembers(one: readonly Member[], other: readonly Member[]): boolean {
-  return one.length === other.length && one.every((member, at) => member.node === other[at]!.node && member.zone === other[at]!.zone);
+  return (
+    one.length === other.length &&
+    one.every((member, at) => member.node === other[at]!.node && member.zone === other[at]!.zone)
+  );
 }

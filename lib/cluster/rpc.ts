@@ -47,7 +47,13 @@ const ROLES = ['owner', 'parent', 'root'] as const;
 const REPORTS = ['none', 'done', 'failed', 'slow', 'lied'] as const;
 
 export function preadPath(query: PreadQuery): string {
-  const more = new URLSearchParams({ from: String(query.fromBytes), node: query.node, role: query.role, hops: String(query.hops), load: String(query.load) });
+  const more = new URLSearchParams({
+    from: String(query.fromBytes),
+    node: query.node,
+    role: query.role,
+    hops: String(query.hops),
+    load: String(query.load),
+  });
   if (query.zone !== null) more.set('zone', query.zone);
   if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
   return `/rpc/pread/${query.key}/${query.shard}?${more}`;
@@ -70,7 +76,15 @@ export function parsePread(path: string, query: string): PreadQuery | null {
   const hops = count(more.get('hops'));
   const load = count(more.get('load') ?? '0');
   const exclude = (more.get('not') ?? '').split(',').filter((name) => name !== '');
-  if (shard === null || role === undefined || fromBytes === null || hops === null || load === null || ![node, ...exclude].every((name) => NODE.test(name))) return null;
+  if (
+    shard === null ||
+    role === undefined ||
+    fromBytes === null ||
+    hops === null ||
+    load === null ||
+    ![node, ...exclude].every((name) => NODE.test(name))
+  )
+    return null;
   return { ...shard, fromBytes, node, zone: more.get('zone'), role, exclude, hops, load };
 }
 
@@ -81,7 +95,13 @@ export function parseStat(path: string, query: string): StatQuery | null {
   const node = more.get('node') ?? '';
   const parent = more.get('parent');
   const report = REPORTS.find((known) => known === more.get('report'));
-  if (shard === null || report === undefined || !NODE.test(node) || (parent !== null && !NODE.test(parent))) return null;
+  if (
+    shard === null ||
+    report === undefined ||
+    !NODE.test(node) ||
+    (parent !== null && !NODE.test(parent))
+  )
+    return null;
   return { ...shard, node, zone: more.get('zone'), parent, report };
 }
 
@@ -121,7 +141,9 @@ export function parseWords(text: string | null): Record<string, unknown> | null 
     const value: unknown = JSON.parse(text ?? '');
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
     const ids = isObject ? Object.keys(value) : [];
-    return isObject && ids.length <= RECALL_IDS_MAX && ids.every((id) => OPAQUE.test(id)) ? (value as Record<string, unknown>) : null;
+    return isObject && ids.length <= RECALL_IDS_MAX && ids.every((id) => OPAQUE.test(id))
+      ? (value as Record<string, unknown>)
+      : null;
   } catch {
     return null;
   }

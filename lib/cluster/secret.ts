@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
 
 /** Clocks of nodes may differ by this much; a captured request is of use no longer. */
 const CLOCK_SKEW_MS_MAX = 60_000;
@@ -27,11 +34,18 @@ export class ClusterSecret {
   }
 
   /** Whether `header` was made with this secret, for this very request, about now. */
-  verify(header: string, method: string, pathAndQuery: string, wallMs: number, sealed = ''): boolean {
+  verify(
+    header: string,
+    method: string,
+    pathAndQuery: string,
+    wallMs: number,
+    sealed = '',
+  ): boolean {
     const dot = header.indexOf('.');
     if (dot < 1) return false;
     const time = header.slice(0, dot);
-    if (!/^\d{1,15}$/.test(time) || Math.abs(wallMs - Number(time)) > CLOCK_SKEW_MS_MAX) return false;
+    if (!/^\d{1,15}$/.test(time) || Math.abs(wallMs - Number(time)) > CLOCK_SKEW_MS_MAX)
+      return false;
     const given = Buffer.from(header.slice(dot + 1), 'hex');
     const due = this.#mac(method, pathAndQuery, time, sealed);
     return given.length === due.length && timingSafeEqual(given, due);
@@ -57,7 +71,10 @@ export class ClusterSecret {
     const decipher = createDecipheriv('aes-256-gcm', this.#sealKey, bytes.subarray(0, NONCE_BYTES));
     decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES));
     try {
-      return decipher.update(bytes.subarray(NONCE_BYTES, bytes.length - TAG_BYTES), undefined, 'utf8') + decipher.final('utf8');
+      return (
+        decipher.update(bytes.subarray(NONCE_BYTES, bytes.length - TAG_BYTES), undefined, 'utf8') +
+        decipher.final('utf8')
+      );
     } catch {
       // The only error final() raises here is a tag that does not fit: somebody else's seal.
       return null;
@@ -65,6 +82,8 @@ export class ClusterSecret {
   }
 
   #mac(method: string, pathAndQuery: string, time: string, sealed: string): Buffer {
-    return createHmac('sha256', this.#macKey).update(`${time}\n${method}\n${pathAndQuery}\n${sealed}`).digest();
+    return createHmac('sha256', this.#macKey)
+      .update(`${time}\n${method}\n${pathAndQuery}\n${sealed}`)
+      .digest();
   }
 }

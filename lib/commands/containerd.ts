@@ -29,7 +29,11 @@ interface ConfigReport extends ConfigPathFinding {
  * `shoal containerd configure|restore|status` (CONTRACT 4). Returns 0, or 1 when a registry could not be done, each with
  * a line that says why; the others are done all the same. Throws USAGE.
  */
-export async function runContainerd(action: ContainerdAction, options: ContainerdOptions, output: Output): Promise<number> {
+export async function runContainerd(
+  action: ContainerdAction,
+  options: ContainerdOptions,
+  output: Output,
+): Promise<number> {
   const certs = new CertsDir(options.certsDir);
   const named = registryNames(options.registry, ['_default']);
   const registries = action === 'status' && named.length === 0 ? certs.registries() : named;
@@ -38,14 +42,31 @@ export async function runContainerd(action: ContainerdAction, options: Container
   const problems: string[] = [];
   for (const registry of registries) {
     try {
-      results.push(action === 'configure' ? certs.configure(registry, mirror) : action === 'restore' ? certs.restore(registry) : certs.status(registry));
+      results.push(
+        action === 'configure'
+          ? certs.configure(registry, mirror)
+          : action === 'restore'
+            ? certs.restore(registry)
+            : certs.status(registry),
+      );
     } catch (error) {
       problems.push(ShoalError.from(error).message);
     }
   }
   const config = action === 'restore' ? null : configReport(options);
-  if (options.json === true) output.out(`${JSON.stringify({ ok: problems.length === 0, registries: results, config, problems })}\n`);
-  else output.out([...results.map((result) => render(action, result)), ...(config === null ? [] : renderConfig(config, options.certsDir))].map((line) => `${line}\n`).join(''));
+  if (options.json === true)
+    output.out(
+      `${JSON.stringify({ ok: problems.length === 0, registries: results, config, problems })}\n`,
+    );
+  else
+    output.out(
+      [
+        ...results.map((result) => render(action, result)),
+        ...(config === null ? [] : renderConfig(config, options.certsDir)),
+      ]
+        .map((line) => `${line}\n`)
+        .join(''),
+    );
   for (const problem of problems) output.err(`shoal: ${problem} (FILE_UNUSABLE)\n`);
   return problems.length === 0 ? 0 : 1;
 }
@@ -55,7 +76,8 @@ function mirrorOf({ mirror, ca }: ContainerdOptions): Mirror {
   if (ca === undefined) return { url, ca: null };
   if (!url.startsWith('https:')) throw new ShoalError('USAGE', '--ca goes with an https --mirror');
   const path = resolve(ca);
-  if (readText(systemDisk, path)?.includes('-----BEGIN CERTIFICATE-----') !== true) throw new ShoalError('USAGE', `--ca: ${path} holds no certificate (PEM)`);
+  if (readText(systemDisk, path)?.includes('-----BEGIN CERTIFICATE-----') !== true)
+    throw new ShoalError('USAGE', `--ca: ${path} holds no certificate (PEM)`);
   return { url, ca: path };
 }
 
@@ -65,24 +87,40 @@ function configReport({ config, certsDir }: ContainerdOptions): ConfigReport {
     return { file: config, ...findConfigPath(readText(systemDisk, config), resolve(certsDir)) };
   } catch (error) {
     const reason = ShoalError.from(error).message;
-    return { file: config, reads: 'no', lines: [], remarks: [reason.startsWith(config) ? reason : `${config}: ${reason}`] };
+    return {
+      file: config,
+      reads: 'no',
+      lines: [],
+      remarks: [reason.startsWith(config) ? reason : `${config}: ${reason}`],
+    };
   }
 }
 
 function render(action: ContainerdAction, result: RegistryChange | RegistryStatus): string {
   const { registry, file, by, hosts, server } = result;
   const order = [...hosts, server ?? `the registry itself`].join(', then ');
-  const state = by === 'nobody' ? `no ${file}: the registry itself` : `${file}${by === 'shoal' ? '' : ' (not by Shoal)'}: ${order}`;
+  const state =
+    by === 'nobody'
+      ? `no ${file}: the registry itself`
+      : `${file}${by === 'shoal' ? '' : ' (not by Shoal)'}: ${order}`;
   if (action === 'status' || !('changed' in result)) return `${registry}: ${state}`;
   const verb = !result.changed ? 'as before' : action === 'configure' ? 'configured' : 'restored';
-  const dropped = result.dropped.length === 0 ? '' : `; no longer asked: ${result.dropped.join(', ')}`;
+  const dropped =
+    result.dropped.length === 0 ? '' : `; no longer asked: ${result.dropped.join(', ')}`;
   return `${registry}: ${verb}; ${state}${dropped}`;
 }
 
 function renderConfig({ file, reads, lines, remarks }: ConfigReport, certsDir: string): string[] {
   const notes = remarks.map((remark) => `note: ${remark}`);
   if (reads === 'yes') return [`${file}: containerd reads ${certsDir}`, ...notes];
-  const intro = reads === 'default' ? `${file} does not set config_path: containerd before 2.2 needs it` : `${file} does not lead containerd to ${certsDir}`;
+  const intro =
+    reads === 'default'
+      ? `${file} does not set config_path: containerd before 2.2 needs it`
+      : `${file} does not lead containerd to ${certsDir}`;
   if (lines.length === 0) return [intro, ...notes];
-  return [...notes, `${intro}; add these lines (or this key, where the table is there) and restart containerd:`, ...lines.map((line) => `    ${line}`)];
+  return [
+    ...notes,
+    `${intro}; add these lines (or this key, where the table is there) and restart containerd:`,
+    ...lines.map((line) => `    ${line}`),
+  ];
 }

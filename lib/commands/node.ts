@@ -12,18 +12,29 @@ export interface RunningNode {
   drain(): Promise<void>;
 }
 
-export type StartNode = (config: Config, options: { frontThreads?: number }) => Promise<RunningNode>;
+export type StartNode = (
+  config: Config,
+  options: { frontThreads?: number },
+) => Promise<RunningNode>;
 
 /**
  * Runs a node until it is told to stop. Prints one ready line once it serves; returns 0 after a clean drain,
  * 1 when the drain overran its deadline. Throws CONFIG_INVALID, and whatever keeps the node from starting.
  */
-export async function runNode(mode: NodeMode, options: NodeOptions, output: Output, start: StartNode = startLazily): Promise<number> {
+export async function runNode(
+  mode: NodeMode,
+  options: NodeOptions,
+  output: Output,
+  start: StartNode = startLazily,
+): Promise<number> {
   if (options.exitWithParent === true) exitWithParent();
   const config = loadConfig({ file: options.config, sets: options.set ?? [], mode });
   const stop = stopSignal(exitAtOnce);
   process.once('uncaughtException', dieAtOnce);
-  const starting = start(config, options.frontThreads === undefined ? {} : { frontThreads: options.frontThreads });
+  const starting = start(
+    config,
+    options.frontThreads === undefined ? {} : { frontThreads: options.frontThreads },
+  );
   // A node told to stop before it serves has nothing to drain.
   const node = await Promise.race([starting, stop.then(() => null)]);
   if (node === null) exitAtOnce(0);
@@ -34,7 +45,10 @@ export async function runNode(mode: NodeMode, options: NodeOptions, output: Outp
 
 /** A programmer error: said, then the end, for whoever watches over the node to start it again. */
 function dieAtOnce(error: Error): void {
-  writeSync(2, `${JSON.stringify({ level: 'fatal', time: new Date().toISOString(), code: 'INTERNAL', msg: error.message, stack: error.stack })}\n`);
+  writeSync(
+    2,
+    `${JSON.stringify({ level: 'fatal', time: new Date().toISOString(), code: 'INTERNAL', msg: error.message, stack: error.stack })}\n`,
+  );
   exitAtOnce(1);
 }
 

@@ -17,12 +17,19 @@ export type OverlaybdAction = 'enable' | 'disable' | 'status';
  * `shoal overlaybd enable|disable|status` (CONTRACT 4). Returns 0. Throws USAGE for a bad address, FILE_UNUSABLE naming
  * the file when it is missing, damaged or cannot be written; it is then as it was.
  */
-export async function runOverlaybd(action: OverlaybdAction, options: OverlaybdOptions, output: Output, ask: (address: string) => Promise<Answerer> = probe): Promise<number> {
+export async function runOverlaybd(
+  action: OverlaybdAction,
+  options: OverlaybdOptions,
+  output: Output,
+  ask: (address: string) => Promise<Answerer> = probe,
+): Promise<number> {
   const file = new OverlaybdFile(options.file);
   if (action === 'status') {
     const status = file.status();
     const answers = status.address === null ? null : await ask(status.address);
-    output.out(options.json === true ? line({ ...status, answers }) : renderStatus(status, answers));
+    output.out(
+      options.json === true ? line({ ...status, answers }) : renderStatus(status, answers),
+    );
     return 0;
   }
   const change = action === 'enable' ? file.enable(addressOf(options.address)) : file.disable();
@@ -33,7 +40,11 @@ export async function runOverlaybd(action: OverlaybdAction, options: OverlaybdOp
 function addressOf(text: string | undefined): string | null {
   if (text === undefined) return null;
   const address = parseP2pAddress(text);
-  if (address === null) throw new ShoalError('USAGE', '--address: allowed: http(s)://HOST[:PORT]/PREFIX, without credentials, query or fragment');
+  if (address === null)
+    throw new ShoalError(
+      'USAGE',
+      '--address: allowed: http(s)://HOST[:PORT]/PREFIX, without credentials, query or fragment',
+    );
   return address;
 }
 
@@ -41,8 +52,10 @@ function renderChange({ file, enabled, address, changed, backup }: OverlaybdChan
   const state = enabled ? `P2P is on, through ${address}` : 'P2P is off';
   const lines = [`${file}: ${state}${changed ? '' : ' (as before; nothing was changed)'}`];
   if (enabled && backup !== null) lines.push(`what it was before is kept in ${backup}`);
-  if (enabled && address?.startsWith('https:') === true) lines.push('https: the node needs ProxyConfig.tls, and this machine to trust its CA');
-  if (changed) lines.push('overlaybd reads its config when it starts: systemctl restart overlaybd-tcmu');
+  if (enabled && address?.startsWith('https:') === true)
+    lines.push('https: the node needs ProxyConfig.tls, and this machine to trust its CA');
+  if (changed)
+    lines.push('overlaybd reads its config when it starts: systemctl restart overlaybd-tcmu');
   return `${lines.join('\n')}\n`;
 }
 
@@ -52,7 +65,10 @@ const ANSWERS: Record<Answerer, string> = {
   nobody: 'nobody answers there',
 };
 
-function renderStatus({ file, enabled, address, backup }: OverlaybdStatus, answers: Answerer | null): string {
+function renderStatus(
+  { file, enabled, address, backup }: OverlaybdStatus,
+  answers: Answerer | null,
+): string {
   const lines = [
     `file     ${file}`,
     `P2P      ${enabled ? 'on' : 'off'}`,

@@ -18,12 +18,17 @@ export type PodmanAction = 'configure' | 'restore';
  * `shoal podman configure|restore`: prints the drop-in of each registry, or with `--write` puts it in place; each is a
  * file of its own, so nothing of anybody's is changed. Returns 0. Throws USAGE, and FILE_UNUSABLE naming the file.
  */
-export async function runPodman(action: PodmanAction, options: PodmanOptions, output: Output): Promise<number> {
+export async function runPodman(
+  action: PodmanAction,
+  options: PodmanOptions,
+  output: Output,
+): Promise<number> {
   const mirror = mirrorUrl(options.mirror);
   for (const registry of registryNames(options.registry)) {
     const path = join(options.dir, dropInName(registry));
     const now = readText(systemDisk, path);
-    if (now !== null && !isDropIn(now)) throw new ShoalError('FILE_UNUSABLE', `${path}: not written by Shoal; left as it is`);
+    if (now !== null && !isDropIn(now))
+      throw new ShoalError('FILE_UNUSABLE', `${path}: not written by Shoal; left as it is`);
     if (action === 'restore') {
       removeFile(systemDisk, path);
       output.out(`${path}: ${now === null ? 'not there; nothing was changed' : 'removed'}\n`);
@@ -36,7 +41,9 @@ export async function runPodman(action: PodmanAction, options: PodmanOptions, ou
       continue;
     }
     if (text !== now) replaceFile(systemDisk, path, text);
-    output.out(`${path}: ${registry} is asked for at ${mirror} first${text === now ? ' (as before)' : ''}\n`);
+    output.out(
+      `${path}: ${registry} is asked for at ${mirror} first${text === now ? ' (as before)' : ''}\n`,
+    );
   }
   return 0;
 }

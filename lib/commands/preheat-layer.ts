@@ -17,7 +17,13 @@ export interface BlobSource {
  * Reads a blob to its end and forgets it. Where it breaks off it is asked for again, from the next byte on, until so many
  * attempts in a row have brought nothing. Throws the last failure, or DIGEST_MISMATCH when other bytes came than it names.
  */
-export async function readLayer(source: BlobSource, repository: string, blob: BlobDescriptor, clock: Clock, onBytes: (bytes: number) => void): Promise<void> {
+export async function readLayer(
+  source: BlobSource,
+  repository: string,
+  blob: BlobDescriptor,
+  clock: Clock,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
   const hash = createHash('sha256');
   let readBytes = 0;
   let fruitless = 0;
@@ -30,7 +36,10 @@ export async function readLayer(source: BlobSource, repository: string, blob: Bl
         readBytes += part.length;
         onBytes(part.length);
       }
-      failure = new ShoalError('ORIGIN_BROKEN', `blob ${blob.digest} ended after ${readBytes} of ${blob.sizeBytes} bytes`);
+      failure = new ShoalError(
+        'ORIGIN_BROKEN',
+        `blob ${blob.digest} ended after ${readBytes} of ${blob.sizeBytes} bytes`,
+      );
     } catch (error) {
       failure = ShoalError.from(error, 'ORIGIN_BROKEN');
     }
@@ -40,12 +49,20 @@ export async function readLayer(source: BlobSource, repository: string, blob: Bl
     await pause(clock, Math.min(PREHEAT_RETRY_MS_MAX, PREHEAT_RETRY_MS_MIN * 2 ** fruitless));
   }
   const digest = `sha256:${hash.digest('hex')}`;
-  if (digest !== blob.digest) throw new ShoalError('DIGEST_MISMATCH', `blob ${blob.digest} arrived as ${digest}, ${readBytes} of ${blob.sizeBytes} bytes`);
+  if (digest !== blob.digest)
+    throw new ShoalError(
+      'DIGEST_MISMATCH',
+      `blob ${blob.digest} arrived as ${digest}, ${readBytes} of ${blob.sizeBytes} bytes`,
+    );
 }
 
 /** Whether asking again may help: not after a clear no. */
 export function isPassing({ code, status }: ShoalError): boolean {
-  return code === 'ORIGIN_UNREACHABLE' || code === 'ORIGIN_BROKEN' || (code === 'ORIGIN_REFUSED' && (status >= 500 || status === 408 || status === 429));
+  return (
+    code === 'ORIGIN_UNREACHABLE' ||
+    code === 'ORIGIN_BROKEN' ||
+    (code === 'ORIGIN_REFUSED' && (status >= 500 || status === 408 || status === 429))
+  );
 }
 
 export function pause(clock: Clock, delayMs: number): Promise<void> {

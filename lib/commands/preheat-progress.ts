@@ -24,7 +24,17 @@ export function layerBoard(stream: NodeJS.WriteStream, write: (text: string) => 
 }
 
 function bars(stream: NodeJS.WriteStream): LayerBoard {
-  const board = new MultiBar({ format: '  {name} {bar} {percentage} %  {size}', stream, hideCursor: true, clearOnComplete: true, barsize: 28, autopadding: true }, Presets.shades_classic);
+  const board = new MultiBar(
+    {
+      format: '  {name} {bar} {percentage} %  {size}',
+      stream,
+      hideCursor: true,
+      clearOnComplete: true,
+      barsize: 28,
+      autopadding: true,
+    },
+    Presets.shades_classic,
+  );
   const row = (name: string, sizeBytes: number): LayerProgress => {
     const bar = board.create(sizeBytes, 0, { name, size: formatBytes(sizeBytes) });
     return {
@@ -48,7 +58,10 @@ function bars(stream: NodeJS.WriteStream): LayerBoard {
 
 /** Plain lines, for a pipe or a file. */
 function plainLayers(write: (text: string) => void): LayerBoard {
-  const row = (name: string, sizeBytes: number): LayerProgress => ({ advance: () => undefined, done: (seconds, problem) => write(verdict(name, sizeBytes, seconds, problem)) });
+  const row = (name: string, sizeBytes: number): LayerProgress => ({
+    advance: () => undefined,
+    done: (seconds, problem) => write(verdict(name, sizeBytes, seconds, problem)),
+  });
   return {
     layer: (blob) => row(shortName(blob), blob.sizeBytes),
     node: row,
@@ -57,7 +70,10 @@ function plainLayers(write: (text: string) => void): LayerBoard {
 }
 
 function verdict(name: string, sizeBytes: number, seconds: number, problem: string | null): string {
-  const state = problem === null ? `${formatBytes(sizeBytes)} in ${formatSeconds(seconds)}` : `FAILED after ${formatSeconds(seconds)}: ${problem}`;
+  const state =
+    problem === null
+      ? `${formatBytes(sizeBytes)} in ${formatSeconds(seconds)}`
+      : `FAILED after ${formatSeconds(seconds)}: ${problem}`;
   return `  ${name} ${state}\n`;
 }
 

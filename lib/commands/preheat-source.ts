@@ -4,14 +4,28 @@ import type { RegistryAddress } from '../demo/registry-client.ts';
 import type { Credentials } from '../demo/registry-token.ts';
 import * as z from 'zod';
 import { errorTable, ShoalError } from '../errors.ts';
-import { ORIGIN_CONNECT_TIMEOUT_MS, PREHEAT_CONCURRENCY, PULL_HEAD_TIMEOUT_MS, PULL_SILENCE_MS } from '../limits.ts';
+import {
+  ORIGIN_CONNECT_TIMEOUT_MS,
+  PREHEAT_CONCURRENCY,
+  PULL_HEAD_TIMEOUT_MS,
+  PULL_SILENCE_MS,
+} from '../limits.ts';
 import type { BlobSource } from './preheat-layer.ts';
 import { recordedReads, type RangeSource, type RecordedReads } from './preheat-trace.ts';
 
-const swarmView = z.object({ self: z.string(), nodes: z.array(z.object({ node: z.string(), role: z.string(), zone: z.string().nullable() })) });
+const swarmView = z.object({
+  self: z.string(),
+  nodes: z.array(z.object({ node: z.string(), role: z.string(), zone: z.string().nullable() })),
+});
 const count = z.int().min(0);
-const nodeHolding = z.object({ shards: count, held: count, error: z.object({ message: z.string() }).nullable() });
-const ociError = z.object({ errors: z.array(z.object({ message: z.string(), detail: z.object({ code: z.string() }) })).min(1) });
+const nodeHolding = z.object({
+  shards: count,
+  held: count,
+  error: z.object({ message: z.string() }).nullable(),
+});
+const ociError = z.object({
+  errors: z.array(z.object({ message: z.string(), detail: z.object({ code: z.string() }) })).min(1),
+});
 
 export type SwarmView = z.output<typeof swarmView>;
 /** How much of a blob a node has, in shards, and what the last failure was. */
@@ -24,8 +38,17 @@ export class NodeBlobs implements BlobSource, RangeSource {
   readonly #agent: Agent;
   #authorization: string | null = null;
 
-  constructor(address: RegistryAddress, credentials: Credentials | null, connections = PREHEAT_CONCURRENCY) {
-    this.#agent = new Agent({ connections, connect: { timeout: ORIGIN_CONNECT_TIMEOUT_MS }, headersTimeout: PULL_HEAD_TIMEOUT_MS, bodyTimeout: PULL_SILENCE_MS });
+  constructor(
+    address: RegistryAddress,
+    credentials: Credentials | null,
+    connections = PREHEAT_CONCURRENCY,
+  ) {
+    this.#agent = new Agent({
+      connections,
+      connect: { timeout: ORIGIN_CONNECT_TIMEOUT_MS },
+      headersTimeout: PULL_HEAD_TIMEOUT_MS,
+      bodyTimeout: PULL_SILENCE_MS,
+    });
     this.#address = address;
     this.#credentials = credentials;
   }
@@ -45,37 +68,65 @@ export class NodeBlobs implements BlobSource, RangeSource {
     try {
       for await (const part of body as AsyncIterable<Buffer>) yield part;
     } catch (error) {
-      throw new ShoalError('ORIGIN_BROKEN', `blob ${digest} broke off: ${plainReason(error)}`, { cause: error });
+      throw new ShoalError('ORIGIN_BROKEN', `blob ${digest} broke off: ${plainReason(error)}`, {
+        cause: error,
+      });
     }
   }
 
-  async *readRange(repository: string, digest: string, startBytes: number, endBytes: number): AsyncIterable<Uint8Array> {
-    const answer = await this.#authorized(this.#url(`/v2/${repository}/blobs/${digest}`), { range: `bytes=${startBytes}-${endBytes - 1}` });
-    if (answer.statusCode !== 206 || !String(answer.headers['content-range']).startsWith(`bytes ${startBytes}-${endBytes - 1}/`)) {
+  async *readRange(
+    repository: string,
+    digest: string,
+    startBytes: number,
+    endBytes: number,
+  ): AsyncIterable<Uint8Array> {
+    const answer = await this.#authorized(this.#url(`/v2/${repository}/blobs/${digest}`), {
+      range: `bytes=${startBytes}-${endBytes - 1}`,
+    });
+    if (
+      answer.statusCode !== 206 ||
+      !String(answer.headers['content-range']).startsWith(`bytes ${startBytes}-${endBytes - 1}/`)
+    ) {
       answer.body.on('error', () => undefined).destroy();
-      throw new ShoalError('ORIGIN_REFUSED', `${this.#address.url} answered another range than was asked for`);
+      throw new ShoalError(
+        'ORIGIN_REFUSED',
+        `${this.#address.url} answered another range than was asked for`,
+      );
     }
     yield* this.#bytes(answer, digest);
   }
 
   /** What was read on demand through the node in the last `seconds`. */
   async recorded(seconds: number): Promise<RecordedReads> {
-    const reads = recordedReads.safeParse(await this.#json(new URL(`/shoal/trace?seconds=${seconds}`, this.#address.url)));
-    if (!reads.success) throw new ShoalError('ORIGIN_BROKEN', `${this.#address.url} does not say what was read: is it a Shoal node of this version?`);
+    const reads = recordedReads.safeParse(
+      await this.#json(new URL(`/shoal/trace?seconds=${seconds}`, this.#address.url)),
+    );
+    if (!reads.success)
+      throw new ShoalError(
+        'ORIGIN_BROKEN',
+        `${this.#address.url} does not say what was read: is it a Shoal node of this version?`,
+      );
     return reads.data;
   }
 
   /** Who is in the swarm of the node that is asked, and which of them that is. */
   async nodes(): Promise<SwarmView> {
     const view = swarmView.safeParse(await this.#json(new URL('/shoal/nodes', this.#address.url)));
-    if (!view.success) throw new ShoalError('ORIGIN_BROKEN', `${this.#address.url} does not say who is in its swarm: is it a Shoal node of this version?`);
+    if (!view.success)
+      throw new ShoalError(
+        'ORIGIN_BROKEN',
+        `${this.#address.url} does not say who is in its swarm: is it a Shoal node of this version?`,
+      );
     return view.data;
   }
 
   /** Has `node` bring a blob to itself; how far it is. */
   async preheat(node: string, repository: string, digest: string): Promise<NodeHolding> {
-    const holding = nodeHolding.safeParse(await this.#json(this.#url(`/shoal/preheat/${node}/v2/${repository}/blobs/${digest}`)));
-    if (!holding.success) throw new ShoalError('ORIGIN_BROKEN', `${this.#address.url} does not say how far ${node} is`);
+    const holding = nodeHolding.safeParse(
+      await this.#json(this.#url(`/shoal/preheat/${node}/v2/${repository}/blobs/${digest}`)),
+    );
+    if (!holding.success)
+      throw new ShoalError('ORIGIN_BROKEN', `${this.#address.url} does not say how far ${node} is`);
     return holding.data;
   }
 
@@ -83,12 +134,26 @@ export class NodeBlobs implements BlobSource, RangeSource {
     return this.#agent.destroy();
   }
 
-  async #get(repository: string, digest: string, startBytes: number): Promise<Dispatcher.ResponseData> {
+  async #get(
+    repository: string,
+    digest: string,
+    startBytes: number,
+  ): Promise<Dispatcher.ResponseData> {
     const url = this.#url(`/v2/${repository}/blobs/${digest}`);
-    const answer = await this.#authorized(url, startBytes === 0 ? {} : { range: `bytes=${startBytes}-` });
-    if (answer.statusCode === 200 || String(answer.headers['content-range']).startsWith(`bytes ${startBytes}-`)) return answer;
+    const answer = await this.#authorized(
+      url,
+      startBytes === 0 ? {} : { range: `bytes=${startBytes}-` },
+    );
+    if (
+      answer.statusCode === 200 ||
+      String(answer.headers['content-range']).startsWith(`bytes ${startBytes}-`)
+    )
+      return answer;
     await answer.body.dump().catch(() => undefined);
-    throw new ShoalError('ORIGIN_REFUSED', `${url.origin}${url.pathname} answered another range than was asked for`);
+    throw new ShoalError(
+      'ORIGIN_REFUSED',
+      `${url.origin}${url.pathname} answered another range than was asked for`,
+    );
   }
 
   #url(path: string): URL {
@@ -106,20 +171,34 @@ export class NodeBlobs implements BlobSource, RangeSource {
   async #authorized(url: URL, headers: Record<string, string>): Promise<Dispatcher.ResponseData> {
     for (let attempt = 0; ; attempt++) {
       const sent = this.#authorization;
-      const answer = await this.#send(url, sent === null ? headers : { ...headers, authorization: sent });
+      const answer = await this.#send(
+        url,
+        sent === null ? headers : { ...headers, authorization: sent },
+      );
       const { statusCode } = answer;
       if (statusCode === 200 || statusCode === 206) return answer;
       if (statusCode !== 401 || attempt > 0) throw refusal(url, statusCode, await reasonIn(answer));
       await answer.body.dump().catch(() => undefined);
       // Another read may have got a fresh token meanwhile.
-      if (sent === this.#authorization) this.#authorization = await this.#answerChallenge(url, String(answer.headers['www-authenticate'] ?? ''));
+      if (sent === this.#authorization)
+        this.#authorization = await this.#answerChallenge(
+          url,
+          String(answer.headers['www-authenticate'] ?? ''),
+        );
     }
   }
 
   async #answerChallenge(url: URL, challenge: string): Promise<string> {
-    const login: Record<string, string> = this.#credentials === null ? {} : { authorization: basic(this.#credentials) };
-    if (/^basic\b/i.test(challenge) && login['authorization'] !== undefined) return login['authorization'];
-    const parameters = new Map([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name!.toLowerCase(), value!]));
+    const login: Record<string, string> =
+      this.#credentials === null ? {} : { authorization: basic(this.#credentials) };
+    if (/^basic\b/i.test(challenge) && login['authorization'] !== undefined)
+      return login['authorization'];
+    const parameters = new Map(
+      [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [
+        name!.toLowerCase(),
+        value!,
+      ]),
+    );
     const tokenUrl = URL.parse(parameters.get('realm') ?? '');
     if (!/^bearer /i.test(challenge) || tokenUrl === null) throw refusal(url, 401);
     for (const name of ['service', 'scope']) {
@@ -130,17 +209,28 @@ export class NodeBlobs implements BlobSource, RangeSource {
       await answer.body.dump().catch(() => undefined);
       throw refusal(tokenUrl, answer.statusCode);
     }
-    const given = (await answer.body.json().catch(() => null)) as { token?: unknown; access_token?: unknown } | null;
+    const given = (await answer.body.json().catch(() => null)) as {
+      token?: unknown;
+      access_token?: unknown;
+    } | null;
     const token = given?.token ?? given?.access_token;
-    if (typeof token !== 'string') throw new ShoalError('ORIGIN_BROKEN', `${tokenUrl.origin}${tokenUrl.pathname} gave no token`);
+    if (typeof token !== 'string')
+      throw new ShoalError('ORIGIN_BROKEN', `${tokenUrl.origin}${tokenUrl.pathname} gave no token`);
     return `Bearer ${token}`;
   }
 
   async #send(url: URL, headers: Record<string, string>): Promise<Dispatcher.ResponseData> {
     try {
-      return await request(url, { dispatcher: this.#agent, headers: { ...headers, 'user-agent': 'shoal-preheat' } });
+      return await request(url, {
+        dispatcher: this.#agent,
+        headers: { ...headers, 'user-agent': 'shoal-preheat' },
+      });
     } catch (error) {
-      throw new ShoalError('ORIGIN_UNREACHABLE', `${url.origin} cannot be reached: ${plainReason(error)}`, { cause: error });
+      throw new ShoalError(
+        'ORIGIN_UNREACHABLE',
+        `${url.origin} cannot be reached: ${plainReason(error)}`,
+        { cause: error },
+      );
     }
   }
 }
@@ -151,18 +241,26 @@ function basic({ username, password }: Credentials): string {
 
 /** The path, never the query: that may hold a signature. */
 function refusal(url: URL, status: number, reason: string | null = null): ShoalError {
-  return new ShoalError('ORIGIN_REFUSED', `${url.origin}${url.pathname} answered ${status}${reason === null ? '' : `: ${reason}`}`, { status });
+  return new ShoalError(
+    'ORIGIN_REFUSED',
+    `${url.origin}${url.pathname} answered ${status}${reason === null ? '' : `: ${reason}`}`,
+    { status },
+  );
 }
 
 /** What an error in the OCI format says in a node's own words; null for anybody else's. */
 async function reasonIn(answer: Dispatcher.ResponseData): Promise<string | null> {
   const said = ociError.safeParse(await answer.body.json().catch(() => null));
-  return said.success && said.data.errors[0]!.detail.code in errorTable ? said.data.errors[0]!.message : null;
+  return said.success && said.data.errors[0]!.detail.code in errorTable
+    ? said.data.errors[0]!.message
+    : null;
 }
 
 /** The system's code or the error's message, on one line. */
 function plainReason(error: unknown): string {
   const cause = error instanceof AggregateError ? error.errors[0] : error;
   if (!(cause instanceof Error)) return String(cause);
-  return ('code' in cause && typeof cause.code === 'string' ? cause.code : cause.message).replaceAll('\n', ' ');
+  return (
+    'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
+  ).replaceAll('\n', ' ');
 }

@@ -3,26 +3,57 @@ import * as z from 'zod';
 import type { Clock } from '../clock.ts';
 import type { BlobDescriptor } from '../demo/image.ts';
 import { ShoalError } from '../errors.ts';
-import { PREHEAT_FRUITLESS_MAX, PREHEAT_RETRY_MS_MAX, PREHEAT_RETRY_MS_MIN, PREHEAT_TRACE_READS, READ_TRACE_SHARDS_MAX, SHARD_BYTES, TRACE_FILE_BYTES_MAX } from '../limits.ts';
+import {
+  PREHEAT_FRUITLESS_MAX,
+  PREHEAT_RETRY_MS_MAX,
+  PREHEAT_RETRY_MS_MIN,
+  PREHEAT_TRACE_READS,
+  READ_TRACE_SHARDS_MAX,
+  SHARD_BYTES,
+  TRACE_FILE_BYTES_MAX,
+} from '../limits.ts';
 import { isPassing, pause } from './preheat-layer.ts';
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /** What a node tells of the reads it has seen. */
 export const recordedReads = z.object({
-  blobs: z.array(z.strictObject({ digest: z.string().regex(DIGEST, 'a sha256 digest'), sizeBytes: z.int().min(0) })).max(READ_TRACE_SHARDS_MAX),
+  blobs: z
+    .array(
+      z.strictObject({
+        digest: z.string().regex(DIGEST, 'a sha256 digest'),
+        sizeBytes: z.int().min(0),
+      }),
+    )
+    .max(READ_TRACE_SHARDS_MAX),
   reads: z.array(z.tuple([z.int().min(0), z.int().min(0)])).max(READ_TRACE_SHARDS_MAX),
 });
 export type RecordedReads = z.output<typeof recordedReads>;
 
 /** A trace as a file: JSON, by blobs' digests and shards' numbers only, so that it says nothing of URLs or credentials. */
 const traceFile = z
-  .strictObject({ format: z.literal('shoal-trace'), version: z.literal(1), recordedAt: z.string().max(40), shardBytes: z.literal(SHARD_BYTES), ...recordedReads.shape })
+  .strictObject({
+    format: z.literal('shoal-trace'),
+    version: z.literal(1),
+    recordedAt: z.string().max(40),
+    shardBytes: z.literal(SHARD_BYTES),
+    ...recordedReads.shape,
+  })
   .superRefine(({ blobs, reads }, context) => {
     for (const [at, [blob, shard]] of reads.entries()) {
       const known = blobs[blob];
-      if (known === undefined) context.addIssue({ code: 'custom', path: ['reads', at], message: `there is no blob ${blob}` });
-      else if (shard * SHARD_BYTES >= known.sizeBytes) context.addIssue({ code: 'custom', path: ['reads', at], message: `blob ${blob} has no shard ${shard}` });
+      if (known === undefined)
+        context.addIssue({
+          code: 'custom',
+          path: ['reads', at],
+          message: `there is no blob ${blob}`,
+        });
+      else if (shard * SHARD_BYTES >= known.sizeBytes)
+        context.addIssue({
+          code: 'custom',
+          path: ['reads', at],
+          message: `blob ${blob} has no shard ${shard}`,
+        });
       else continue;
       // One is enough to know that the file is none of ours.
       return;
@@ -33,9 +64,16 @@ export type TraceFile = z.output<typeof traceFile>;
 /** The trace in a file. Throws FILE_UNUSABLE with one line that names what is wrong. */
 export async function loadTrace(file: string): Promise<TraceFile> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new ShoalError('FILE_UNUSABLE', `${file}: ${error.code === 'ENOENT' ? 'no such file' : (error.code ?? error.message)}`);
+    throw new ShoalError(
+      'FILE_UNUSABLE',
+      `${file}: ${error.code === 'ENOENT' ? 'no such file' : (error.code ?? error.message)}`,
+    );
   });
-  if (text.length > TRACE_FILE_BYTES_MAX) throw new ShoalError('FILE_UNUSABLE', `${file}: ${text.length} bytes long; a trace has at most ${TRACE_FILE_BYTES_MAX}`);
+  if (text.length > TRACE_FILE_BYTES_MAX)
+    throw new ShoalError(
+      'FILE_UNUSABLE',
+      `${file}: ${text.length} bytes long; a trace has at most ${TRACE_FILE_BYTES_MAX}`,
+    );
   return parseTrace(text, file);
 }
 
@@ -49,11 +87,20 @@ export function parseTrace(text: string, file: string): TraceFile {
   const parsed = traceFile.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
-  throw new ShoalError('FILE_UNUSABLE', `${file}: ${issue.path.length === 0 ? 'not a trace of this version' : issue.path.join('.')}: ${issue.message.replaceAll('\n', ' ')}`);
+  throw new ShoalError(
+    'FILE_UNUSABLE',
+    `${file}: ${issue.path.length === 0 ? 'not a trace of this version' : issue.path.join('.')}: ${issue.message.replaceAll('\n', ' ')}`,
+  );
 }
 
 export async function saveTrace(file: string, reads: RecordedReads, wallMs: number): Promise<void> {
-  const trace: TraceFile = { format: 'shoal-trace', version: 1, recordedAt: new Date(wallMs).toISOString(), shardBytes: SHARD_BYTES, ...reads };
+  const trace: TraceFile = {
+    format: 'shoal-trace',
+    version: 1,
+    recordedAt: new Date(wallMs).toISOString(),
+    shardBytes: SHARD_BYTES,
+    ...reads,
+  };
   await writeFile(file, `${JSON.stringify(trace)}\n`).catch((error: NodeJS.ErrnoException) => {
     throw new ShoalError('FILE_UNUSABLE', `${file}: ${error.code ?? error.message}`);
   });
@@ -73,17 +120,34 @@ export function rangesOf(trace: TraceFile, blobs: readonly BlobDescriptor[]): Tr
     const { digest, sizeBytes } = trace.blobs[index]!;
     const blob = known.get(digest);
     if (blob === undefined || blob.sizeBytes !== sizeBytes) return [];
-    return [{ blob, startBytes: shard * SHARD_BYTES, endBytes: Math.min(sizeBytes, (shard + 1) * SHARD_BYTES) }];
+    return [
+      {
+        blob,
+        startBytes: shard * SHARD_BYTES,
+        endBytes: Math.min(sizeBytes, (shard + 1) * SHARD_BYTES),
+      },
+    ];
   });
 }
 
 /** Where parts of blobs are read from; as BlobSource. */
 export interface RangeSource {
-  readRange(repository: string, digest: string, startBytes: number, endBytes: number): AsyncIterable<Uint8Array>;
+  readRange(
+    repository: string,
+    digest: string,
+    startBytes: number,
+    endBytes: number,
+  ): AsyncIterable<Uint8Array>;
 }
 
 /** Reads the ranges in their order, some at a time, and forgets them. Returns what went wrong, a line per blob. */
-export async function readRanges(source: RangeSource, repository: string, ranges: readonly TracedRange[], clock: Clock, onBytes: (bytes: number) => void): Promise<Map<string, string>> {
+export async function readRanges(
+  source: RangeSource,
+  repository: string,
+  ranges: readonly TracedRange[],
+  clock: Clock,
+  onBytes: (bytes: number) => void,
+): Promise<Map<string, string>> {
   const waiting = [...ranges];
   const problems = new Map<string, string>();
   const reader = async (): Promise<void> => {
@@ -101,7 +165,13 @@ export async function readRanges(source: RangeSource, repository: string, ranges
   return problems;
 }
 
-async function readOne(source: RangeSource, repository: string, { blob, startBytes, endBytes }: TracedRange, clock: Clock, onBytes: (bytes: number) => void): Promise<void> {
+async function readOne(
+  source: RangeSource,
+  repository: string,
+  { blob, startBytes, endBytes }: TracedRange,
+  clock: Clock,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
   let atBytes = startBytes;
   for (let fruitless = 0; ; fruitless++) {
     try {
@@ -110,7 +180,10 @@ async function readOne(source: RangeSource, repository: string, { blob, startByt
         onBytes(part.length);
       }
       if (atBytes === endBytes) return;
-      throw new ShoalError('ORIGIN_BROKEN', `blob ${blob.digest}: ${atBytes - startBytes} bytes came of ${endBytes - startBytes}`);
+      throw new ShoalError(
+        'ORIGIN_BROKEN',
+        `blob ${blob.digest}: ${atBytes - startBytes} bytes came of ${endBytes - startBytes}`,
+      );
     } catch (error) {
       const failure = ShoalError.from(error, 'ORIGIN_BROKEN');
       if (!isPassing(failure) || fruitless + 1 >= PREHEAT_FRUITLESS_MAX) throw failure;

@@ -12,7 +12,14 @@ import { chooseNodes, spread, type NodeResult } from './preheat-nodes.ts';
 import { layerBoard } from './preheat-progress.ts';
 import type { LayerBoard } from './preheat-progress.ts';
 import { NodeBlobs } from './preheat-source.ts';
-import { loadTrace, rangesOf, readRanges, saveTrace, type TracedRange, type TraceFile } from './preheat-trace.ts';
+import {
+  loadTrace,
+  rangesOf,
+  readRanges,
+  saveTrace,
+  type TracedRange,
+  type TraceFile,
+} from './preheat-trace.ts';
 import type { Output } from './program.ts';
 import { formatBytes, formatSeconds } from './quantity.ts';
 
@@ -52,9 +59,18 @@ export interface PreheatResult {
  * cached already comes at memory speed, so a run that was broken off goes on where it stopped. Returns 0 when every
  * image came whole, with its digests right, else 1. Throws USAGE.
  */
-export async function runPreheat(names: readonly string[], options: PreheatOptions, output: Output, readPassword: () => Promise<string> = passwordFromStdin): Promise<number> {
+export async function runPreheat(
+  names: readonly string[],
+  options: PreheatOptions,
+  output: Output,
+  readPassword: () => Promise<string> = passwordFromStdin,
+): Promise<number> {
   const via = parseUpstream(options.via);
-  if (via === null) throw new ShoalError('USAGE', '--via: allowed: http(s)://HOST[:PORT] of a node, without path, query or credentials');
+  if (via === null)
+    throw new ShoalError(
+      'USAGE',
+      '--via: allowed: http(s)://HOST[:PORT] of a node, without path, query or credentials',
+    );
   if (options.record !== undefined) return record(via, options.record, names, options, output);
   const trace = await traceOf(names, options);
   const platform = platformOf(options);
@@ -66,7 +82,14 @@ export async function runPreheat(names: readonly string[], options: PreheatOptio
   for (const image of images) {
     say(`  ${image.name}\n`);
     const board = layerBoard(options.json === true ? process.stderr : process.stdout, say);
-    const result = await preheat(image, { via, platform, credentials, board, nodes: options.nodes ?? null, trace });
+    const result = await preheat(image, {
+      via,
+      platform,
+      credentials,
+      board,
+      nodes: options.nodes ?? null,
+      trace,
+    });
     board.close();
     results.push(result);
     for (const problem of result.problems) output.err(`shoal: ${image.name}: ${problem}\n`);
@@ -74,8 +97,11 @@ export async function runPreheat(names: readonly string[], options: PreheatOptio
   const ok = results.every((result) => result.ok);
   const bytes = results.reduce((sum, result) => sum + result.bytes, 0);
   const seconds = (systemClock.nowMs() - startMs) / 1_000;
-  say(`  ${results.filter((result) => result.ok).length} of ${results.length} images brought in through ${via}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}\n`);
-  if (options.json === true) output.out(`${JSON.stringify({ ok, via, bytes, seconds, images: results })}\n`);
+  say(
+    `  ${results.filter((result) => result.ok).length} of ${results.length} images brought in through ${via}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}\n`,
+  );
+  if (options.json === true)
+    output.out(`${JSON.stringify({ ok, via, bytes, seconds, images: results })}\n`);
   return ok ? 0 : 1;
 }
 
@@ -89,20 +115,42 @@ interface Way {
 }
 
 /** Never throws: what goes wrong with one image is told in its result. */
-async function preheat(image: NamedImage, { via, platform, credentials, board, nodes, trace }: Way): Promise<PreheatResult> {
+async function preheat(
+  image: NamedImage,
+  { via, platform, credentials, board, nodes, trace }: Way,
+): Promise<PreheatResult> {
   const startMs = systemClock.nowMs();
   const address = { url: via, namespace: image.registry };
   const client = new RegistryClient(address, credentials, new AbortController().signal);
   const blobs = new NodeBlobs(address, credentials);
   const swarm = new NodeBlobs(address, credentials, PREHEAT_NODES_AT_ONCE);
-  const result: PreheatResult = { image: image.name, digest: null, platforms: [], blobs: 0, bytes: 0, seconds: 0, ok: false, problems: [] };
+  const result: PreheatResult = {
+    image: image.name,
+    digest: null,
+    platforms: [],
+    blobs: 0,
+    bytes: 0,
+    seconds: 0,
+    ok: false,
+    problems: [],
+  };
   try {
-    const plan = await planPreheat((reference) => client.manifest(image.repository, reference), image.reference, platform);
-    Object.assign(result, { digest: plan.digest, platforms: plan.platforms, blobs: plan.blobs.length });
-    if (trace !== null) await readTraced(result, image.repository, rangesOf(trace, plan.blobs), swarm, board);
+    const plan = await planPreheat(
+      (reference) => client.manifest(image.repository, reference),
+      image.reference,
+      platform,
+    );
+    Object.assign(result, {
+      digest: plan.digest,
+      platforms: plan.platforms,
+      blobs: plan.blobs.length,
+    });
+    if (trace !== null)
+      await readTraced(result, image.repository, rangesOf(trace, plan.blobs), swarm, board);
     else await readWhole(result, image.repository, plan.blobs, blobs, board);
     // What the node itself cannot get nobody else is asked for.
-    if (nodes !== null && result.problems.length === 0) await toNodes(result, image.repository, plan.blobs, { source: swarm, nodes, board });
+    if (nodes !== null && result.problems.length === 0)
+      await toNodes(result, image.repository, plan.blobs, { source: swarm, nodes, board });
   } catch (error) {
     result.problems.push(ShoalError.from(error).message);
   } finally {
@@ -113,11 +161,23 @@ async function preheat(image: NamedImage, { via, platform, credentials, board, n
   return result;
 }
 
-async function readWhole(result: PreheatResult, repository: string, plan: readonly BlobDescriptor[], blobs: NodeBlobs, board: LayerBoard): Promise<void> {
+async function readWhole(
+  result: PreheatResult,
+  repository: string,
+  plan: readonly BlobDescriptor[],
+  blobs: NodeBlobs,
+  board: LayerBoard,
+): Promise<void> {
   const waiting = [...plan];
   const reader = async (): Promise<void> => {
     for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
-      const problem = await readShown(blobs, repository, blob, board, (bytes) => (result.bytes += bytes));
+      const problem = await readShown(
+        blobs,
+        repository,
+        blob,
+        board,
+        (bytes) => (result.bytes += bytes),
+      );
       if (problem !== null) result.problems.push(problem);
     }
   };
@@ -125,20 +185,43 @@ async function readWhole(result: PreheatResult, repository: string, plan: readon
 }
 
 /** Reads what a trace has of the image, in its order. */
-async function readTraced(result: PreheatResult, repository: string, ranges: readonly TracedRange[], source: NodeBlobs, board: LayerBoard): Promise<void> {
-  if (ranges.length === 0) throw new ShoalError('FILE_UNUSABLE', '--trace: it has no read of this image: it was recorded with another one, or another version of it');
+async function readTraced(
+  result: PreheatResult,
+  repository: string,
+  ranges: readonly TracedRange[],
+  source: NodeBlobs,
+  board: LayerBoard,
+): Promise<void> {
+  if (ranges.length === 0)
+    throw new ShoalError(
+      'FILE_UNUSABLE',
+      '--trace: it has no read of this image: it was recorded with another one, or another version of it',
+    );
   const startMs = systemClock.nowMs();
-  const progress = board.node(`${ranges.length} shards of the trace`, ranges.reduce((sum, { startBytes, endBytes }) => sum + endBytes - startBytes, 0));
+  const progress = board.node(
+    `${ranges.length} shards of the trace`,
+    ranges.reduce((sum, { startBytes, endBytes }) => sum + endBytes - startBytes, 0),
+  );
   const problems = await readRanges(source, repository, ranges, systemClock, (bytes) => {
     result.bytes += bytes;
     progress.advance(bytes);
   });
   result.problems.push(...problems.values());
-  progress.done((systemClock.nowMs() - startMs) / 1_000, problems.size === 0 ? null : `${problems.size} layers`);
+  progress.done(
+    (systemClock.nowMs() - startMs) / 1_000,
+    problems.size === 0 ? null : `${problems.size} layers`,
+  );
 }
 
-async function traceOf(names: readonly string[], { trace, nodes, seconds }: PreheatOptions): Promise<TraceFile | null> {
-  if (names.length === 0) throw new ShoalError('USAGE', 'IMAGE is missing: allowed: HOST/REPOSITORY:TAG or @DIGEST, one or more; none only with --record');
+async function traceOf(
+  names: readonly string[],
+  { trace, nodes, seconds }: PreheatOptions,
+): Promise<TraceFile | null> {
+  if (names.length === 0)
+    throw new ShoalError(
+      'USAGE',
+      'IMAGE is missing: allowed: HOST/REPOSITORY:TAG or @DIGEST, one or more; none only with --record',
+    );
   if (seconds !== undefined) throw new ShoalError('USAGE', '--seconds: allowed with --record only');
   if (trace === undefined) return null;
   if (nodes !== undefined) throw new ShoalError('USAGE', '--trace and --nodes exclude each other');
@@ -146,15 +229,35 @@ async function traceOf(names: readonly string[], { trace, nodes, seconds }: Preh
 }
 
 /** Writes down what was read on demand through the node lately. */
-async function record(via: string, file: string, names: readonly string[], { seconds = TRACE_SECONDS, json, trace, nodes }: PreheatOptions, output: Output): Promise<number> {
-  if (names.length > 0 || trace !== undefined || nodes !== undefined) throw new ShoalError('USAGE', '--record goes with --via and --seconds only: it takes down all that is read through the node');
+async function record(
+  via: string,
+  file: string,
+  names: readonly string[],
+  { seconds = TRACE_SECONDS, json, trace, nodes }: PreheatOptions,
+  output: Output,
+): Promise<number> {
+  if (names.length > 0 || trace !== undefined || nodes !== undefined)
+    throw new ShoalError(
+      'USAGE',
+      '--record goes with --via and --seconds only: it takes down all that is read through the node',
+    );
   const node = new NodeBlobs({ url: via, namespace: null }, null);
   try {
     const reads = await node.recorded(seconds);
-    if (reads.reads.length === 0) throw new ShoalError('FILE_UNUSABLE', `nothing was read on demand through ${via} in the last ${seconds} s; ${file} is not written`);
+    if (reads.reads.length === 0)
+      throw new ShoalError(
+        'FILE_UNUSABLE',
+        `nothing was read on demand through ${via} in the last ${seconds} s; ${file} is not written`,
+      );
     await saveTrace(file, reads, systemClock.wallMs());
-    if (json === true) output.out(`${JSON.stringify({ ok: true, via, file, seconds, blobs: reads.blobs.length, shards: reads.reads.length })}\n`);
-    else output.out(`  ${reads.reads.length} shards of ${reads.blobs.length} blobs, read in the last ${seconds} s, are in ${file}\n`);
+    if (json === true)
+      output.out(
+        `${JSON.stringify({ ok: true, via, file, seconds, blobs: reads.blobs.length, shards: reads.reads.length })}\n`,
+      );
+    else
+      output.out(
+        `  ${reads.reads.length} shards of ${reads.blobs.length} blobs, read in the last ${seconds} s, are in ${file}\n`,
+      );
     return 0;
   } finally {
     await node.close();
@@ -162,13 +265,32 @@ async function record(via: string, file: string, names: readonly string[], { sec
 }
 
 /** The image is in the swarm: the nodes named get it from there. */
-async function toNodes(result: PreheatResult, repository: string, blobs: readonly BlobDescriptor[], { source, nodes, board }: { source: NodeBlobs; nodes: string; board: LayerBoard }): Promise<void> {
-  result.nodes = await spread(source, chooseNodes(await source.nodes(), nodes), repository, blobs, systemClock, board);
-  for (const { node, problem } of result.nodes) if (problem !== null) result.problems.push(`${node}: ${problem}`);
+async function toNodes(
+  result: PreheatResult,
+  repository: string,
+  blobs: readonly BlobDescriptor[],
+  { source, nodes, board }: { source: NodeBlobs; nodes: string; board: LayerBoard },
+): Promise<void> {
+  result.nodes = await spread(
+    source,
+    chooseNodes(await source.nodes(), nodes),
+    repository,
+    blobs,
+    systemClock,
+    board,
+  );
+  for (const { node, problem } of result.nodes)
+    if (problem !== null) result.problems.push(`${node}: ${problem}`);
 }
 
 /** Reads one blob under the eyes of the user; returns what went wrong, or null. */
-async function readShown(blobs: NodeBlobs, repository: string, blob: BlobDescriptor, board: LayerBoard, onBytes: (bytes: number) => void): Promise<string | null> {
+async function readShown(
+  blobs: NodeBlobs,
+  repository: string,
+  blob: BlobDescriptor,
+  board: LayerBoard,
+  onBytes: (bytes: number) => void,
+): Promise<string | null> {
   const startMs = systemClock.nowMs();
   const progress = board.layer(blob);
   let problem: string | null = null;
@@ -185,19 +307,30 @@ async function readShown(blobs: NodeBlobs, repository: string, blob: BlobDescrip
 }
 
 function platformOf({ platform, allPlatforms }: PreheatOptions): Platform | null {
-  if (allPlatforms === true && platform !== undefined) throw new ShoalError('USAGE', '--platform and --all-platforms exclude each other');
+  if (allPlatforms === true && platform !== undefined)
+    throw new ShoalError('USAGE', '--platform and --all-platforms exclude each other');
   if (allPlatforms === true) return null;
   if (platform === undefined) return ownPlatform();
   const parsed = parsePlatform(platform);
-  if (parsed === null) throw new ShoalError('USAGE', '--platform: allowed: OS/ARCH or OS/ARCH/VARIANT, as in linux/arm64');
+  if (parsed === null)
+    throw new ShoalError(
+      'USAGE',
+      '--platform: allowed: OS/ARCH or OS/ARCH/VARIANT, as in linux/arm64',
+    );
   return parsed;
 }
 
 /** One registry's credentials go to no other registry's token server. */
-async function credentialsOf({ user, passwordStdin }: PreheatOptions, images: readonly NamedImage[], readPassword: () => Promise<string>): Promise<Credentials | null> {
+async function credentialsOf(
+  { user, passwordStdin }: PreheatOptions,
+  images: readonly NamedImage[],
+  readPassword: () => Promise<string>,
+): Promise<Credentials | null> {
   if (user === undefined && passwordStdin !== true) return null;
-  if (user === undefined || passwordStdin !== true) throw new ShoalError('USAGE', '--user and --password-stdin go together');
-  if (new Set(images.map((image) => image.registry)).size > 1) throw new ShoalError('USAGE', '--user: allowed with images of one registry only');
+  if (user === undefined || passwordStdin !== true)
+    throw new ShoalError('USAGE', '--user and --password-stdin go together');
+  if (new Set(images.map((image) => image.registry)).size > 1)
+    throw new ShoalError('USAGE', '--user: allowed with images of one registry only');
   return { username: user, password: (await readPassword()).replace(/\r?\n$/, '') };
 }
 

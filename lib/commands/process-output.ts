@@ -9,7 +9,9 @@ export function processOutput(): Output {
     err: (text) => void process.stderr.write(text),
     async taken() {
       // A pipe takes 64 KiB at a time, and what it has not taken ends with the process.
-      await Promise.all(streams.map((stream) => new Promise<void>((give) => void stream.write('', () => give()))));
+      await Promise.all(
+        streams.map((stream) => new Promise<void>((give) => void stream.write('', () => give()))),
+      );
     },
   };
 }

@@ -24,7 +24,11 @@ export interface Output {
  * so that a node does not pay for the webhook's libraries, nor `--help` for the node's. `startNode` is the
  * node to run in place of lib/node.ts.
  */
-export async function runProgram(args: readonly string[], output: Output = processOutput(), startNode?: StartNode): Promise<number> {
+export async function runProgram(
+  args: readonly string[],
+  output: Output = processOutput(),
+  startNode?: StartNode,
+): Promise<number> {
   let exitCode: number = ExitCode.done;
   const finish: Finish = async (work, waits = true) => {
     exitCode = await work;
@@ -44,7 +48,9 @@ type Finish = (work: Promise<number>, waits?: boolean) => Promise<void>;
 
 function declare(finish: Finish, output: Output, startNode: StartNode | undefined): Command {
   const program = new Command('shoal')
-    .description('Peer-to-peer distribution of container images: many nodes pull, the registry sends once.')
+    .description(
+      'Peer-to-peer distribution of container images: many nodes pull, the registry sends once.',
+    )
     .version(VERSION)
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err })
@@ -54,23 +60,47 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
   for (const mode of ['agent', 'root'] satisfies NodeMode[]) {
     program
       .command(mode)
-      .summary(mode === 'agent' ? 'run the agent of one node' : 'run a root: one of the few that fetch from the registry')
-      .description(`Runs a node as ${mode}, prints one ready line with its addresses, and drains on SIGTERM or SIGINT (a second one ends it at once).`)
+      .summary(
+        mode === 'agent'
+          ? 'run the agent of one node'
+          : 'run a root: one of the few that fetch from the registry',
+      )
+      .description(
+        `Runs a node as ${mode}, prints one ready line with its addresses, and drains on SIGTERM or SIGINT (a second one ends it at once).`,
+      )
       .option('--config <file>', 'YAML config file (without it: the defaults)')
-      .addOption(new Option('--set <Section.key=value>', 'override one key of the config; may be repeated').argParser(collect))
-      .option('--front-threads <n>', 'threads that serve the ports', wholeNumber(1, FRONT_THREADS_MAX))
+      .addOption(
+        new Option(
+          '--set <Section.key=value>',
+          'override one key of the config; may be repeated',
+        ).argParser(collect),
+      )
+      .option(
+        '--front-threads <n>',
+        'threads that serve the ports',
+        wholeNumber(1, FRONT_THREADS_MAX),
+      )
       .option('--json', 'print the ready line as JSON')
       .addOption(new Option('--exit-with-parent', 'exit when stdin closes').hideHelp())
       // A node has waited for the readers of its logs, and not for ever.
-      .action((options: NodeOptions) => finish(import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode)), false));
+      .action((options: NodeOptions) =>
+        finish(
+          import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode)),
+          false,
+        ),
+      );
   }
 
   program
     .command('webhook')
     .summary('run the admission webhook and the pull-secret controller')
-    .description('Rewrites the images of labelled pods to their P2P names and keeps copies of their pull secrets under those names. Drains on SIGTERM.')
+    .description(
+      'Rewrites the images of labelled pods to their P2P names and keeps copies of their pull secrets under those names. Drains on SIGTERM.',
+    )
     .requiredOption('--config <file>', 'YAML config file of the webhook')
-    .action((options: { config: string }) => finish(import('../webhook/main.ts').then(({ runWebhook }) => runWebhook(options.config))));
+    .action((options: { config: string }) =>
+      finish(import('../webhook/main.ts').then(({ runWebhook }) => runWebhook(options.config))),
+    );
 
   program
     .command('up')
@@ -84,15 +114,21 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .option('--image <repo:tag>', 'the image to pull from it, also as repo@sha256:digest')
     .option('--once', 'tear everything down afterwards; exit 0 only if every digest held')
     .option('--json', 'print the result as one JSON object on the last line of stdout')
-    .action((options: UpOptions) => finish(import('./up.ts').then(({ runUp }) => runUp(options, output))));
+    .action((options: UpOptions) =>
+      finish(import('./up.ts').then(({ runUp }) => runUp(options, output))),
+    );
 
   program
     .command('status')
     .summary('one node at a glance')
-    .description('Shows cache, peers, rates and blobs in flight of one node, as its exporter port tells them. Exits with 1 while the node is not ready.')
+    .description(
+      'Shows cache, peers, rates and blobs in flight of one node, as its exporter port tells them. Exits with 1 while the node is not ready.',
+    )
     .option('--url <url>', 'address of the exporter port', 'http://127.0.0.1:65003')
     .option('--json', 'print everything the table shows as JSON')
-    .action(({ url, json = false }: { url: string; json?: boolean }) => finish(import('./status.ts').then(({ runStatus }) => runStatus({ url, json }, output))));
+    .action(({ url, json = false }: { url: string; json?: boolean }) =>
+      finish(import('./status.ts').then(({ runStatus }) => runStatus({ url, json }, output))),
+    );
 
   program
     .command('bench')
@@ -100,20 +136,40 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .description('Measures what a node, or any server of byte ranges, delivers.')
     .command('pread')
     .summary('load a URL with ranged reads')
-    .description('Reads ranges over many connections and shows rates, latencies and, with --pid, what they cost the server. Exits with 1 when a read failed or brought a wrong byte.')
+    .description(
+      'Reads ranges over many connections and shows rates, latencies and, with --pid, what they cost the server. Exits with 1 when a read failed or brought a wrong byte.',
+    )
     .requiredOption('--url <url>', 'the object, http or https, on Shoal or not')
     .option('--size <bytes>', 'bytes per read, such as 65536, 64KiB or 2MiB', byteSize, 65_536)
-    .addOption(new Option('--pattern <pattern>', 'where the reads go').choices(preadPatterns).default('random'))
+    .addOption(
+      new Option('--pattern <pattern>', 'where the reads go')
+        .choices(preadPatterns)
+        .default('random'),
+    )
     .option('--seconds <n>', 'length of the measurement', wholeNumber(1, 86_400), 10)
     .option('--warmup <n>', 'seconds before it that do not count', wholeNumber(0, 3_600), 1)
     .option('--connections <n>', 'connections kept busy', wholeNumber(1, 10_000), 16)
     .option('--threads <n>', 'threads of the generator', wholeNumber(1, 64), 1)
-    .option('--rate <n>', 'reads per second at fixed times (without it: as fast as answers come)', wholeNumber(1, 10_000_000))
-    .option('--verify <seed>', 'check every byte against the benchmark object of this seed', wholeNumber(0, 999_999_999))
-    .option('--pid <n>', "the server's process on this machine, for its processor time", wholeNumber(1, 999_999_999))
+    .option(
+      '--rate <n>',
+      'reads per second at fixed times (without it: as fast as answers come)',
+      wholeNumber(1, 10_000_000),
+    )
+    .option(
+      '--verify <seed>',
+      'check every byte against the benchmark object of this seed',
+      wholeNumber(0, 999_999_999),
+    )
+    .option(
+      '--pid <n>',
+      "the server's process on this machine, for its processor time",
+      wholeNumber(1, 999_999_999),
+    )
     .option('--insecure', 'https: take any certificate')
     .option('--json', 'print the result as one JSON object')
-    .action((options: PreadOptions) => finish(import('./bench.ts').then(({ runBenchPread }) => runBenchPread(options, output))));
+    .action((options: PreadOptions) =>
+      finish(import('./bench.ts').then(({ runBenchPread }) => runBenchPread(options, output))),
+    );
 
   declareRuntimeCommands(program, finish, output);
   return program;
@@ -143,21 +199,26 @@ function collect(value: string, earlier: string[] | undefined): string[] {
 function wholeNumber(min: number, max: number): (value: string) => number {
   return (value) => {
     const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    if (!(number >= min && number <= max)) throw new InvalidArgumentError(`allowed: a whole number from ${min} to ${max}`);
+    if (!(number >= min && number <= max))
+      throw new InvalidArgumentError(`allowed: a whole number from ${min} to ${max}`);
     return number;
   };
 }
 
 function byteSize(value: string): number {
   const bytes = parseByteSize(value);
-  if (bytes === null || bytes < 1) throw new InvalidArgumentError('allowed: a number of bytes, also with KiB, MiB, GiB, kB, MB or GB');
+  if (bytes === null || bytes < 1)
+    throw new InvalidArgumentError(
+      'allowed: a number of bytes, also with KiB, MiB, GiB, kB, MB or GB',
+    );
   return bytes;
 }
 
 /** Says what went wrong, one line per finding, and returns the exit code for it. */
 function explain(error: unknown, output: Output): number {
   // Commander has printed its own line by now; its exit code 0 stands for --help.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.misuse;
+  if (error instanceof CommanderError)
+    return error.exitCode === 0 ? ExitCode.done : ExitCode.misuse;
   const { code, message } = ShoalError.from(error);
   for (const line of message.split('\n')) output.err(`shoal: ${line} (${code})\n`);
   return code === 'CONFIG_INVALID' || code === 'USAGE' ? ExitCode.misuse : ExitCode.failed;

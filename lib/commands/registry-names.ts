@@ -10,8 +10,15 @@ export function registryNames(names: readonly string[], others: readonly string[
 function registryName(name: string, others: readonly string[]): string {
   if (others.includes(name)) return name;
   // It becomes the name of a folder: nothing but a host gets through.
-  if (splitHostPort(name) === null || !/^[a-z0-9[][\w.:[\]-]*$/i.test(name) || name.includes('..')) {
-    throw new ShoalError('USAGE', `--registry: ${JSON.stringify(name)} is not allowed; allowed: ${['HOST', 'HOST:PORT', ...others].join(', ')}, as in image names`);
+  if (
+    splitHostPort(name) === null ||
+    !/^[a-z0-9[][\w.:[\]-]*$/i.test(name) ||
+    name.includes('..')
+  ) {
+    throw new ShoalError(
+      'USAGE',
+      `--registry: ${JSON.stringify(name)} is not allowed; allowed: ${['HOST', 'HOST:PORT', ...others].join(', ')}, as in image names`,
+    );
   }
   return canonicalHost(name);
 }
@@ -19,6 +26,10 @@ function registryName(name: string, others: readonly string[]): string {
 /** A mirror's URL, checked. Throws USAGE. */
 export function mirrorUrl(text: string): string {
   const url = parseUpstream(text);
-  if (url === null) throw new ShoalError('USAGE', '--mirror: allowed: http(s)://HOST[:PORT] of the node, without path, query or credentials');
+  if (url === null)
+    throw new ShoalError(
+      'USAGE',
+      '--mirror: allowed: http(s)://HOST[:PORT] of the node, without path, query or credentials',
+    );
   return url;
 }

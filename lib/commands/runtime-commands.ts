@@ -1,7 +1,14 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { TRACE_SECONDS, TRACE_SECONDS_MAX } from '../limits.ts';
-import { CERTS_DIR, CONTAINERD_CONFIG, DOCKER_FILE, MIRROR_URL, OVERLAYBD_FILE, PODMAN_DIR } from '../runtimes/places.ts';
+import {
+  CERTS_DIR,
+  CONTAINERD_CONFIG,
+  DOCKER_FILE,
+  MIRROR_URL,
+  OVERLAYBD_FILE,
+  PODMAN_DIR,
+} from '../runtimes/places.ts';
 import type { ContainerdAction, ContainerdOptions } from './containerd.ts';
 import type { DockerAction, DockerOptions } from './docker.ts';
 import type { OverlaybdAction, OverlaybdOptions } from './overlaybd.ts';
@@ -20,79 +27,174 @@ export function declareRuntimeCommands(program: Command, finish: Finish, output:
   program
     .command('preheat')
     .summary('bring images into the swarm ahead of a rollout')
-    .description('Reads images through a node, so that the swarm has them before anybody asks. What is there already costs next to nothing, so it can be run again.')
+    .description(
+      'Reads images through a node, so that the swarm has them before anybody asks. What is there already costs next to nothing, so it can be run again.',
+    )
     .argument('[image...]', 'images as in pod specs: [HOST[:PORT]/]REPO[:TAG][@DIGEST]')
     .requiredOption('--via <url>', 'the node to read through: its proxy port, http or https')
-    .option('--nodes <all|zone>', 'bring them to every agent of the swarm, or of one zone, not only into the swarm')
+    .option(
+      '--nodes <all|zone>',
+      'bring them to every agent of the swarm, or of one zone, not only into the swarm',
+    )
     .option('--trace <file>', 'read only what the trace has of the images, in its order')
-    .option('--record <file>', 'no images: write the trace of what was read on demand through the node lately')
-    .addOption(new Option('--seconds <n>', `how far back --record looks (without it: ${TRACE_SECONDS})`).argParser(traceSeconds))
-    .option('--platform <os/arch>', 'the platform to read (without it: linux and this machine\'s architecture)')
+    .option(
+      '--record <file>',
+      'no images: write the trace of what was read on demand through the node lately',
+    )
+    .addOption(
+      new Option(
+        '--seconds <n>',
+        `how far back --record looks (without it: ${TRACE_SECONDS})`,
+      ).argParser(traceSeconds),
+    )
+    .option(
+      '--platform <os/arch>',
+      "the platform to read (without it: linux and this machine's architecture)",
+    )
     .option('--all-platforms', 'read every platform of multi-platform images')
     .option('--user <name>', 'user at the registry (needs --password-stdin)')
     .option('--password-stdin', 'read the password or token from stdin')
     .option('--json', 'print the result as one JSON object on the last line of stdout')
-    .action((images: string[], options: PreheatOptions) => finish(import('./preheat.ts').then(({ runPreheat }) => runPreheat(images, options, output))));
+    .action((images: string[], options: PreheatOptions) =>
+      finish(import('./preheat.ts').then(({ runPreheat }) => runPreheat(images, options, output))),
+    );
 }
 
 function declareOverlaybd(program: Command, finish: Finish, output: Output): void {
-  const group = program.command('overlaybd').summary('turn P2P of overlaybd on or off').description('Edits p2pConfig in overlaybd.json in place, and nothing else there.').helpCommand(false);
-  const describe: Record<OverlaybdAction, string> = { enable: 'load on demand through this node', disable: 'load on demand from the registry', status: 'say what is set, and who answers there' };
+  const group = program
+    .command('overlaybd')
+    .summary('turn P2P of overlaybd on or off')
+    .description('Edits p2pConfig in overlaybd.json in place, and nothing else there.')
+    .helpCommand(false);
+  const describe: Record<OverlaybdAction, string> = {
+    enable: 'load on demand through this node',
+    disable: 'load on demand from the registry',
+    status: 'say what is set, and who answers there',
+  };
   for (const action of Object.keys(describe) as OverlaybdAction[]) {
-    const command = group.command(action).description(describe[action]).option('--file <file>', 'overlaybd\'s config', OVERLAYBD_FILE);
-    if (action === 'enable') command.option('--address <url>', 'the node\'s proxy port with its prefix (without it: what is set if it is this node, else http on port 65001)');
-    command.option('--json', 'print the result as JSON').action((options: OverlaybdOptions) => finish(import('./overlaybd.ts').then(({ runOverlaybd }) => runOverlaybd(action, options, output))));
+    const command = group
+      .command(action)
+      .description(describe[action])
+      .option('--file <file>', "overlaybd's config", OVERLAYBD_FILE);
+    if (action === 'enable')
+      command.option(
+        '--address <url>',
+        "the node's proxy port with its prefix (without it: what is set if it is this node, else http on port 65001)",
+      );
+    command
+      .option('--json', 'print the result as JSON')
+      .action((options: OverlaybdOptions) =>
+        finish(
+          import('./overlaybd.ts').then(({ runOverlaybd }) =>
+            runOverlaybd(action, options, output),
+          ),
+        ),
+      );
   }
 }
 
 function declareContainerd(program: Command, finish: Finish, output: Output): void {
-  const group = program.command('containerd').summary('let containerd pull through this node, or not').description('Writes and restores certs.d/<registry>/hosts.toml.').helpCommand(false);
+  const group = program
+    .command('containerd')
+    .summary('let containerd pull through this node, or not')
+    .description('Writes and restores certs.d/<registry>/hosts.toml.')
+    .helpCommand(false);
   const describe: Record<ContainerdAction, string> = {
     configure: 'ask this node first, then whom containerd asked before',
     restore: 'put back exactly what was there before',
     status: 'say whom containerd asks, in order',
   };
   for (const action of Object.keys(describe) as ContainerdAction[]) {
-    const command = group.command(action).description(describe[action]).addOption(registryOption(action !== 'status'));
-    command.option('--certs-dir <dir>', 'containerd\'s folder of registry hosts', CERTS_DIR);
-    if (action !== 'restore') command.option('--config <file>', 'containerd\'s own config, which is only read', CONTAINERD_CONFIG);
-    if (action === 'configure') command.option('--ca <file>', 'CA of the node\'s certificate, for an https mirror');
+    const command = group
+      .command(action)
+      .description(describe[action])
+      .addOption(registryOption(action !== 'status'));
+    command.option('--certs-dir <dir>', "containerd's folder of registry hosts", CERTS_DIR);
+    if (action !== 'restore')
+      command.option(
+        '--config <file>',
+        "containerd's own config, which is only read",
+        CONTAINERD_CONFIG,
+      );
+    if (action === 'configure')
+      command.option('--ca <file>', "CA of the node's certificate, for an https mirror");
     command.addOption(mirrorOption(action === 'configure'));
-    command.option('--json', 'print the result as JSON').action((options: ContainerdOptions) => finish(import('./containerd.ts').then(({ runContainerd }) => runContainerd(action, options, output))));
+    command
+      .option('--json', 'print the result as JSON')
+      .action((options: ContainerdOptions) =>
+        finish(
+          import('./containerd.ts').then(({ runContainerd }) =>
+            runContainerd(action, options, output),
+          ),
+        ),
+      );
   }
 }
 
 function declareDocker(program: Command, finish: Finish, output: Output): void {
-  const group = program.command('docker').summary('let Docker pull Docker Hub\'s images through this node, or not').description('Edits registry-mirrors in daemon.json, and nothing else there.').helpCommand(false);
-  const describe: Record<DockerAction, string> = { configure: 'add this node as the first mirror', restore: 'take it out again' };
+  const group = program
+    .command('docker')
+    .summary("let Docker pull Docker Hub's images through this node, or not")
+    .description('Edits registry-mirrors in daemon.json, and nothing else there.')
+    .helpCommand(false);
+  const describe: Record<DockerAction, string> = {
+    configure: 'add this node as the first mirror',
+    restore: 'take it out again',
+  };
   for (const action of Object.keys(describe) as DockerAction[]) {
-    const command = group.command(action).description(describe[action]).option('--file <file>', 'Docker\'s config', DOCKER_FILE).addOption(mirrorOption(true));
-    if (action === 'configure') command.option('--write', 'write the file (without it: print what it would be)');
-    command.action((options: DockerOptions) => finish(import('./docker.ts').then(({ runDocker }) => runDocker(action, options, output))));
+    const command = group
+      .command(action)
+      .description(describe[action])
+      .option('--file <file>', "Docker's config", DOCKER_FILE)
+      .addOption(mirrorOption(true));
+    if (action === 'configure')
+      command.option('--write', 'write the file (without it: print what it would be)');
+    command.action((options: DockerOptions) =>
+      finish(import('./docker.ts').then(({ runDocker }) => runDocker(action, options, output))),
+    );
   }
 }
 
 function declarePodman(program: Command, finish: Finish, output: Output): void {
-  const group = program.command('podman').summary('let Podman, CRI-O, Buildah and skopeo pull through this node, or not').description('Writes and removes drop-ins of registries.conf.d.').helpCommand(false);
-  const describe: Record<PodmanAction, string> = { configure: 'add this node as a mirror of the registry', restore: 'remove it again' };
+  const group = program
+    .command('podman')
+    .summary('let Podman, CRI-O, Buildah and skopeo pull through this node, or not')
+    .description('Writes and removes drop-ins of registries.conf.d.')
+    .helpCommand(false);
+  const describe: Record<PodmanAction, string> = {
+    configure: 'add this node as a mirror of the registry',
+    restore: 'remove it again',
+  };
   for (const action of Object.keys(describe) as PodmanAction[]) {
-    const command = group.command(action).description(describe[action]).addOption(registryOption(true)).option('--dir <dir>', 'folder of drop-ins', PODMAN_DIR).addOption(mirrorOption(action === 'configure'));
-    if (action === 'configure') command.option('--write', 'write the files (without it: print them)');
-    command.action((options: PodmanOptions) => finish(import('./podman.ts').then(({ runPodman }) => runPodman(action, options, output))));
+    const command = group
+      .command(action)
+      .description(describe[action])
+      .addOption(registryOption(true))
+      .option('--dir <dir>', 'folder of drop-ins', PODMAN_DIR)
+      .addOption(mirrorOption(action === 'configure'));
+    if (action === 'configure')
+      command.option('--write', 'write the files (without it: print them)');
+    command.action((options: PodmanOptions) =>
+      finish(import('./podman.ts').then(({ runPodman }) => runPodman(action, options, output))),
+    );
   }
 }
 
 function traceSeconds(value: string): number {
   const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-  if (!(seconds >= 1 && seconds <= TRACE_SECONDS_MAX)) throw new InvalidArgumentError(`allowed: a whole number from 1 to ${TRACE_SECONDS_MAX}`);
+  if (!(seconds >= 1 && seconds <= TRACE_SECONDS_MAX))
+    throw new InvalidArgumentError(`allowed: a whole number from 1 to ${TRACE_SECONDS_MAX}`);
   return seconds;
 }
 
 function registryOption(mandatory: boolean): Option {
-  const option = new Option('--registry <host...>', 'registries as in image names; may be repeated').makeOptionMandatory(mandatory);
+  const option = new Option(
+    '--registry <host...>',
+    'registries as in image names; may be repeated',
+  ).makeOptionMandatory(mandatory);
   return mandatory ? option : option.default([], 'all');
 }
 
 function mirrorOption(shown: boolean): Option {
-  return new Option('--mirror <url>', 'the node\'s proxy port').default(MIRROR_URL).hideHelp(!shown);
+  return new Option('--mirror <url>', "the node's proxy port").default(MIRROR_URL).hideHelp(!shown);
 }

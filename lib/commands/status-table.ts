@@ -20,12 +20,18 @@ export function renderStatus(status: Status): string {
 }
 
 function head(status: Status): string {
-  const state = status.ready ? pc.green('ready') : pc.red(`not ready: ${status.notReady.join(', ')}`);
+  const state = status.ready
+    ? pc.green('ready')
+    : pc.red(`not ready: ${status.notReady.join(', ')}`);
   return `${pc.bold(status.node)}  ${status.mode}  shoal ${status.version}  up ${formatUptime(status.uptimeSeconds)}  ${state}`;
 }
 
 function flow({ bytes, sent, rates }: Status): string {
-  const table = new Table({ head: ['traffic', 'per second', 'since start'], colAligns: ['left', 'right', 'right'], style: PLAIN });
+  const table = new Table({
+    head: ['traffic', 'per second', 'since start'],
+    colAligns: ['left', 'right', 'right'],
+    style: PLAIN,
+  });
   table.push(
     ['from origin', formatBytes(rates.origin), formatBytes(bytes.origin)],
     ['from peers', formatBytes(rates.peer), formatBytes(bytes.peer)],
@@ -49,18 +55,41 @@ function stores({ hitRatio, cache, arena, queues, trees, peersByState }: Status)
 }
 
 function inFlight(status: Status): string {
-  const table = new Table({ head: ['being pulled', 'from', 'progress', ''], colAligns: ['left', 'left', 'right', 'right'], style: PLAIN });
+  const table = new Table({
+    head: ['being pulled', 'from', 'progress', ''],
+    colAligns: ['left', 'left', 'right', 'right'],
+    style: PLAIN,
+  });
   for (const { blob, source, receivedBytes, totalBytes } of status.inFlight) {
-    const of = totalBytes === null ? formatBytes(receivedBytes) : `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
-    table.push([shortBlob(blob), source, of, totalBytes === null || totalBytes === 0 ? '-' : percent(receivedBytes / totalBytes)]);
+    const of =
+      totalBytes === null
+        ? formatBytes(receivedBytes)
+        : `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
+    table.push([
+      shortBlob(blob),
+      source,
+      of,
+      totalBytes === null || totalBytes === 0 ? '-' : percent(receivedBytes / totalBytes),
+    ]);
   }
   return table.toString();
 }
 
 function peers(status: Status): string {
-  const table = new Table({ head: ['peer', 'role', 'zone', 'state', 'receiving', 'sending'], colAligns: ['left', 'left', 'left', 'left', 'right', 'right'], style: PLAIN });
+  const table = new Table({
+    head: ['peer', 'role', 'zone', 'state', 'receiving', 'sending'],
+    colAligns: ['left', 'left', 'left', 'left', 'right', 'right'],
+    style: PLAIN,
+  });
   for (const peer of status.peers.slice(0, PEER_ROWS)) {
-    table.push([peer.node, peer.role, peer.zone ?? '-', stateWord(peer), `${formatBytes(peer.receivedBytesPerSecond)}/s`, `${formatBytes(peer.sentBytesPerSecond)}/s`]);
+    table.push([
+      peer.node,
+      peer.role,
+      peer.zone ?? '-',
+      stateWord(peer),
+      `${formatBytes(peer.receivedBytesPerSecond)}/s`,
+      `${formatBytes(peer.sentBytesPerSecond)}/s`,
+    ]);
   }
   const more = status.peers.length - PEER_ROWS;
   return more > 0 ? `${table.toString()}\n  and ${more} more` : table.toString();
@@ -95,6 +124,11 @@ export function formatUptime(seconds: number): string {
     ['m', Math.floor(seconds / 60) % 60],
     ['s', Math.floor(seconds) % 60],
   ];
-  const first = Math.max(0, units.findIndex(([, value]) => value > 0));
-  return (first === 0 && seconds < 86_400 ? units.slice(3) : units.slice(first, first + 2)).map(([unit, value]) => `${value}${unit}`).join(' ');
+  const first = Math.max(
+    0,
+    units.findIndex(([, value]) => value > 0),
+  );
+  return (first === 0 && seconds < 86_400 ? units.slice(3) : units.slice(first, first + 2))
+    .map(([unit, value]) => `${value}${unit}`)
+    .join(' ');
 }

@@ -31,17 +31,34 @@ async function fetchStatus(address: string): Promise<Status> {
   let response: Response;
   let body: unknown;
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(STATUS_TIMEOUT_MS), redirect: 'error' });
+    response = await fetch(url, {
+      signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
+      redirect: 'error',
+    });
     body = await response.json();
   } catch (error) {
-    const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error instanceof Error ? error.name : String(error));
-    throw new ShoalError('PEER_UNREACHABLE', `no node answers at ${url.origin}/status (${cause}); is ExporterConfig.enable set there?`);
+    const cause =
+      (error as { cause?: { code?: string } }).cause?.code ??
+      (error instanceof Error ? error.name : String(error));
+    throw new ShoalError(
+      'PEER_UNREACHABLE',
+      `no node answers at ${url.origin}/status (${cause}); is ExporterConfig.enable set there?`,
+    );
   }
-  if (response.status !== 200 || !looksLikeStatus(body)) throw new ShoalError('PEER_BROKEN', `what answers at ${url.origin} is no Shoal node (status ${response.status})`);
+  if (response.status !== 200 || !looksLikeStatus(body))
+    throw new ShoalError(
+      'PEER_BROKEN',
+      `what answers at ${url.origin} is no Shoal node (status ${response.status})`,
+    );
   return body;
 }
 
 function looksLikeStatus(body: unknown): body is Status {
   const { node, bytes, peers, ready } = (body ?? {}) as Partial<Status>;
-  return typeof node === 'string' && typeof bytes?.origin === 'number' && Array.isArray(peers) && typeof ready === 'boolean';
+  return (
+    typeof node === 'string' &&
+    typeof bytes?.origin === 'number' &&
+    Array.isArray(peers) &&
+    typeof ready === 'boolean'
+  );
 }

@@ -19,7 +19,11 @@ export interface HintSources {
 /** Where the pull can be watched, said before it begins: each node's live page. */
 export function watchHint(nodes: readonly { name: string; url: string }[]): string {
   const width = Math.max(...nodes.map(({ name }) => name.length));
-  return ['  watch the pull in a browser, each node on a page of its own:', ...nodes.map(({ name, url }) => `    ${name.padEnd(width)}  ${url}/`), ''].join('\n');
+  return [
+    '  watch the pull in a browser, each node on a page of its own:',
+    ...nodes.map(({ name, url }) => `    ${name.padEnd(width)}  ${url}/`),
+    '',
+  ].join('\n');
 }
 
 /**
@@ -32,12 +36,17 @@ export function nextSteps(sources: HintSources): string {
   if (first === undefined) return '';
   const registry = new URL(upstream);
   const node = new URL(first.proxy);
-  const suffix = image.reference.startsWith('sha256:') ? `@${image.reference}` : `:${image.reference}`;
+  const suffix = image.reference.startsWith('sha256:')
+    ? `@${image.reference}`
+    : `:${image.reference}`;
   const certsDir = writeHostsToml(dir, registry, first.proxy);
   let authFile = '';
   let user = '';
   if (credentials !== null) {
-    const secrets = writeCredentials(dir, credentials, [registry.host, ...agents.map((agent) => new URL(agent.proxy).host)]);
+    const secrets = writeCredentials(dir, credentials, [
+      registry.host,
+      ...agents.map((agent) => new URL(agent.proxy).host),
+    ]);
     authFile = ` --authfile ${secrets.authFile}`;
     user = ` --user "$(cat ${secrets.userFile})"`;
   }
@@ -76,16 +85,27 @@ function writeHostsToml(dir: string, registry: URL, proxy: string): string {
   const certsDir = join(dir, 'certs.d');
   const hostDir = join(certsDir, registry.host);
   mkdirSync(hostDir, { recursive: true });
-  writeFileSync(join(hostDir, 'hosts.toml'), `server = "${registry.origin}"\n\n[host."${proxy}"]\n  capabilities = ["pull", "resolve"]\n`);
+  writeFileSync(
+    join(hostDir, 'hosts.toml'),
+    `server = "${registry.origin}"\n\n[host."${proxy}"]\n  capabilities = ["pull", "resolve"]\n`,
+  );
   return certsDir;
 }
 
 /** An auth file as skopeo and podman read it, for each host, and `user:password` for `ctr --user`. */
-function writeCredentials(dir: string, { username, password }: Credentials, hosts: readonly string[]): { authFile: string; userFile: string } {
+function writeCredentials(
+  dir: string,
+  { username, password }: Credentials,
+  hosts: readonly string[],
+): { authFile: string; userFile: string } {
   const auth = Buffer.from(`${username}:${password}`).toString('base64');
   const authFile = join(dir, 'auth.json');
   const userFile = join(dir, 'credentials');
-  writeFileSync(authFile, JSON.stringify({ auths: Object.fromEntries(hosts.map((host) => [host, { auth }])) }), { mode: 0o600 });
+  writeFileSync(
+    authFile,
+    JSON.stringify({ auths: Object.fromEntries(hosts.map((host) => [host, { auth }])) }),
+    { mode: 0o600 },
+  );
   writeFileSync(userFile, `${username}:${password}`, { mode: 0o600 });
   return { authFile, userFile };
 }

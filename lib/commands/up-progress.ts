@@ -22,14 +22,26 @@ export function progressBoard(stream: NodeJS.WriteStream): ProgressBoard {
 }
 
 function bars(stream: NodeJS.WriteStream): ProgressBoard {
-  const board = new MultiBar({ format: '  {name} {bar} {percentage} %  {state}', stream, hideCursor: true, barsize: 28, autopadding: true }, Presets.shades_classic);
+  const board = new MultiBar(
+    {
+      format: '  {name} {bar} {percentage} %  {state}',
+      stream,
+      hideCursor: true,
+      barsize: 28,
+      autopadding: true,
+    },
+    Presets.shades_classic,
+  );
   return {
     pull(name, imageBytes) {
       const bar: SingleBar = board.create(imageBytes, 0, { name: name.padEnd(9), state: '' });
       return {
         advance: (bytes) => bar.increment(bytes),
         // The line ends with the terminal; what failed stands under the table.
-        done: (outcome) => bar.update({ state: `${outcome.digestsOk ? 'done in' : 'FAILED after'} ${formatSeconds(outcome.seconds)}` }),
+        done: (outcome) =>
+          bar.update({
+            state: `${outcome.digestsOk ? 'done in' : 'FAILED after'} ${formatSeconds(outcome.seconds)}`,
+          }),
       };
     },
     close: () => board.stop(),
@@ -59,5 +71,7 @@ export function lines(write: (text: string) => void): ProgressBoard {
 
 function verdict(outcome: PullOutcome): string {
   const time = formatSeconds(outcome.seconds);
-  return outcome.digestsOk ? `done in ${time}, every digest right` : `FAILED after ${time}: ${outcome.problems[0] ?? ''}`;
+  return outcome.digestsOk
+    ? `done in ${time}, every digest right`
+    : `FAILED after ${time}: ${outcome.problems[0] ?? ''}`;
 }

@@ -44,14 +44,25 @@ export function renderReport(report: UpReport, notes: ReportNotes, colours = fal
   });
   for (const { name, role, seconds, bytes, digestsOk } of report.nodes) {
     const time = role === 'root' ? '-' : digestsOk ? formatSeconds(seconds) : 'FAILED';
-    table.push([name, role, time, formatBytes(bytes.origin), formatBytes(bytes.peer), formatBytes(bytes.cache), role === 'root' ? '-' : sparedShare(bytes)]);
+    table.push([
+      name,
+      role,
+      time,
+      formatBytes(bytes.origin),
+      formatBytes(bytes.peer),
+      formatBytes(bytes.cache),
+      role === 'root' ? '-' : sparedShare(bytes),
+    ]);
   }
   const agents = report.nodes.filter((node) => node.role === 'agent').length;
   const lines = [table.toString(), ''];
   const ratio = report.imageBytes === 0 ? 0 : report.origin.bytes / report.imageBytes;
   const counted = `in ${report.origin.requests} requests, ${notes.accessChecks === null ? 'as the nodes count them' : 'counted at the registry'}`;
-  lines.push(`  The image is ${formatBytes(report.imageBytes)}. ${agents} ${agents === 1 ? 'node' : 'nodes'} pulled it; the registry sent ${formatBytes(report.origin.bytes)}, ${ratio.toFixed(3)} x the image (${counted}).`);
-  if (notes.accessChecks !== null) lines.push(`  Besides, ${notes.accessChecks} one-byte reads asked whether a client may read.`);
+  lines.push(
+    `  The image is ${formatBytes(report.imageBytes)}. ${agents} ${agents === 1 ? 'node' : 'nodes'} pulled it; the registry sent ${formatBytes(report.origin.bytes)}, ${ratio.toFixed(3)} x the image (${counted}).`,
+  );
+  if (notes.accessChecks !== null)
+    lines.push(`  Besides, ${notes.accessChecks} one-byte reads asked whether a client may read.`);
   lines.push(report.ok ? green('  Every digest is right.') : red('  Not every pull succeeded:'));
   for (const problem of notes.problems) lines.push(red(`    ${problem}`));
   return `${lines.join('\n')}\n`;

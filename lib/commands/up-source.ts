@@ -35,10 +35,20 @@ export function namedImage({ registry, image }: UpOptions): NamedImage | null {
   if (registry === undefined) throw new ShoalError('USAGE', '--image needs --registry URL');
   if (image === undefined) throw new ShoalError('USAGE', '--registry needs --image REPO:TAG');
   const upstream = parseUpstream(registry);
-  if (upstream === null) throw new ShoalError('USAGE', '--registry: allowed: an http or https URL of a registry, without path, query or credentials');
+  if (upstream === null)
+    throw new ShoalError(
+      'USAGE',
+      '--registry: allowed: an http or https URL of a registry, without path, query or credentials',
+    );
   const name = parseImageName(image);
-  if (name === null) throw new ShoalError('USAGE', '--image: allowed: REPO, REPO:TAG or REPO@sha256:DIGEST, without the registry');
-  return upstream === DOCKER_HUB ? { upstream: DOCKER_HUB_REGISTRY, ...name, repository: officialName(name.repository) } : { upstream, ...name };
+  if (name === null)
+    throw new ShoalError(
+      'USAGE',
+      '--image: allowed: REPO, REPO:TAG or REPO@sha256:DIGEST, without the registry',
+    );
+  return upstream === DOCKER_HUB
+    ? { upstream: DOCKER_HUB_REGISTRY, ...name, repository: officialName(name.repository) }
+    : { upstream, ...name };
 }
 
 /** Docker's official images have one-part names that stand for `library/NAME`. */
@@ -47,14 +57,24 @@ function officialName(repository: string): string {
 }
 
 /** Makes the sample image and serves it from this process. */
-export async function embeddedSource(makeSample: () => Promise<SampleImage>, signal: AbortSignal, say: (text: string) => void): Promise<Source> {
+export async function embeddedSource(
+  makeSample: () => Promise<SampleImage>,
+  signal: AbortSignal,
+  say: (text: string) => void,
+): Promise<Source> {
   say('  making a sample image\n');
   const sample = await makeSample();
   const embedded = await DemoRegistry.start(sample);
   const { url: upstream, credentials } = embedded;
   const client = new RegistryClient({ url: upstream, namespace: null }, credentials, signal);
   try {
-    return { upstream, credentials, image: await planPull(client, sample.repository, sample.tag), allow: [], embedded };
+    return {
+      upstream,
+      credentials,
+      image: await planPull(client, sample.repository, sample.tag),
+      allow: [],
+      embedded,
+    };
   } catch (error) {
     await embedded.close();
     throw error;
@@ -64,13 +84,22 @@ export async function embeddedSource(makeSample: () => Promise<SampleImage>, sig
 }
 
 /** Asks the named registry for the image: what cannot be pulled directly is not tried through a swarm. */
-export async function namedSource({ upstream, repository, reference }: NamedImage, signal: AbortSignal): Promise<Source> {
+export async function namedSource(
+  { upstream, repository, reference }: NamedImage,
+  signal: AbortSignal,
+): Promise<Source> {
   const client = new RegistryClient({ url: upstream, namespace: null }, null, signal);
   try {
     const image = await planPull(client, repository, reference);
     const [first] = image.blobs;
     const elsewhere = first === undefined ? null : await client.blobHost(repository, first.digest);
-    return { upstream, credentials: null, image, allow: elsewhere === null ? [] : [elsewhere], embedded: null };
+    return {
+      upstream,
+      credentials: null,
+      image,
+      allow: elsewhere === null ? [] : [elsewhere],
+      embedded: null,
+    };
   } finally {
     await client.close();
   }

@@ -15,7 +15,12 @@ interface NodeTally {
  * What the pulls came to, from the nodes' own counters and, when it is ours, the registry's. A node whose counters cannot
  * be read is a problem, and counts as if it had had nothing.
  */
-export async function tally(nodes: readonly NodeProcess[], outcomes: ReadonlyMap<NodeProcess, PullOutcome>, imageBytes: number, embedded: DemoRegistry | null): Promise<{ report: UpReport; notes: ReportNotes }> {
+export async function tally(
+  nodes: readonly NodeProcess[],
+  outcomes: ReadonlyMap<NodeProcess, PullOutcome>,
+  imageBytes: number,
+  embedded: DemoRegistry | null,
+): Promise<{ report: UpReport; notes: ReportNotes }> {
   const tallies = await Promise.all(nodes.map((node) => readTally(node)));
   const problems = nodes.flatMap((node, index) => {
     const found = [...(outcomes.get(node)?.problems ?? []), ...tallies[index]!.problems];
@@ -23,11 +28,21 @@ export async function tally(nodes: readonly NodeProcess[], outcomes: ReadonlyMap
   });
   const rows = nodes.map((node, index) => {
     const outcome = outcomes.get(node);
-    return { name: node.name, role: node.role, seconds: outcome?.seconds ?? 0, bytes: tallies[index]!.bytes, digestsOk: outcome?.digestsOk ?? true };
+    return {
+      name: node.name,
+      role: node.role,
+      seconds: outcome?.seconds ?? 0,
+      bytes: tallies[index]!.bytes,
+      digestsOk: outcome?.digestsOk ?? true,
+    };
   });
-  const sum = (of: (tally: NodeTally) => number): number => tallies.reduce((total, one) => total + of(one), 0);
+  const sum = (of: (tally: NodeTally) => number): number =>
+    tallies.reduce((total, one) => total + of(one), 0);
   const traffic = embedded?.traffic;
-  const origin = traffic === undefined ? { bytes: sum((one) => one.bytes.origin), requests: sum((one) => one.originRequests) } : { bytes: traffic.blobs.bytes, requests: traffic.blobs.requests };
+  const origin =
+    traffic === undefined
+      ? { bytes: sum((one) => one.bytes.origin), requests: sum((one) => one.originRequests) }
+      : { bytes: traffic.blobs.bytes, requests: traffic.blobs.requests };
   return {
     report: { ok: problems.length === 0, imageBytes, nodes: rows, origin },
     notes: { accessChecks: traffic?.accessChecks.requests ?? null, problems },
@@ -37,8 +52,16 @@ export async function tally(nodes: readonly NodeProcess[], outcomes: ReadonlyMap
 async function readTally(node: NodeProcess): Promise<NodeTally> {
   try {
     const exporter = node.addresses.exporter ?? '';
-    return { bytes: await readNodeBytes(exporter), originRequests: await readOriginRequests(exporter), problems: [] };
+    return {
+      bytes: await readNodeBytes(exporter),
+      originRequests: await readOriginRequests(exporter),
+      problems: [],
+    };
   } catch (error) {
-    return { bytes: { origin: 0, peer: 0, cache: 0 }, originRequests: 0, problems: [`its counters cannot be read: ${ShoalError.from(error).message}`] };
+    return {
+      bytes: { origin: 0, peer: 0, cache: 0 },
+      originRequests: 0,
+      problems: [`its counters cannot be read: ${ShoalError.from(error).message}`],
+    };
   }
 }

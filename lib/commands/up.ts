@@ -38,7 +38,11 @@ const realSurroundings: UpSurroundings = {
  * not go together, ORIGIN_* when the registry cannot be reached or refuses, and a node's own code when it does not start.
  * Whatever happens, no process and no file stays behind.
  */
-export async function runUp(options: UpOptions, output: Output, surroundings: UpSurroundings = realSurroundings): Promise<number> {
+export async function runUp(
+  options: UpOptions,
+  output: Output,
+  surroundings: UpSurroundings = realSurroundings,
+): Promise<number> {
   const named = namedImage(options);
   const say = options.json ? output.err : output.out;
   const stream = options.json ? process.stderr : process.stdout;
@@ -57,21 +61,51 @@ export async function runUp(options: UpOptions, output: Output, surroundings: Up
   let source: Source | null = null;
   let swarm: DemoSwarm | null = null;
   try {
-    source = named === null ? await embeddedSource(surroundings.sample, signal, say) : await namedSource(named, signal);
+    source =
+      named === null
+        ? await embeddedSource(surroundings.sample, signal, say)
+        : await namedSource(named, signal);
     const { image, upstream } = source;
-    say(`  ${image.repository} of ${upstream}: ${image.blobs.length} blobs, ${formatBytes(image.imageBytes)}\n`);
+    say(
+      `  ${image.repository} of ${upstream}: ${image.blobs.length} blobs, ${formatBytes(image.imageBytes)}\n`,
+    );
     say(`  starting 1 root and ${options.nodes} ${options.nodes === 1 ? 'agent' : 'agents'}\n`);
-    const layout = { dir, agents: options.nodes, upstream, allow: source.allow, imageBytes: image.imageBytes };
-    swarm = await DemoSwarm.start(layout, surroundings.command, signal, (node) => started.add(node));
+    const layout = {
+      dir,
+      agents: options.nodes,
+      upstream,
+      allow: source.allow,
+      imageBytes: image.imageBytes,
+    };
+    swarm = await DemoSwarm.start(layout, surroundings.command, signal, (node) =>
+      started.add(node),
+    );
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
-    say(watchHint(swarm.nodes.map(({ name, addresses }) => ({ name, url: addresses.exporter ?? addresses.proxy }))));
+    say(
+      watchHint(
+        swarm.nodes.map(({ name, addresses }) => ({
+          name,
+          url: addresses.exporter ?? addresses.proxy,
+        })),
+      ),
+    );
     const outcomes = await pullThrough(agents, source, stream, signal);
     const { report, notes } = await tally(swarm.nodes, outcomes, image.imageBytes, source.embedded);
     say(`\n${renderReport(report, notes, stream.isTTY)}\n`);
     if (options.once) say(laterSteps(calledAs(process.env)));
     else {
-      say(nextSteps({ dir, upstream, image, credentials: source.credentials, agents: agents.map((agent) => agent.addresses), shoal: calledAs(process.env) }));
-      for (const node of swarm.nodes) void node.ended.then(() => !signal.aborted && say(`  ${node.name} has ended\n`));
+      say(
+        nextSteps({
+          dir,
+          upstream,
+          image,
+          credentials: source.credentials,
+          agents: agents.map((agent) => agent.addresses),
+          shoal: calledAs(process.env),
+        }),
+      );
+      for (const node of swarm.nodes)
+        void node.ended.then(() => !signal.aborted && say(`  ${node.name} has ended\n`));
     }
     if (options.json) output.out(`${JSON.stringify(report)}\n`);
     if (!options.once) await stopped;
@@ -95,14 +129,28 @@ function calledAs(env: NodeJS.ProcessEnv): string {
 }
 
 /** Pulls the image through every agent at the same time. */
-async function pullThrough(agents: readonly NodeProcess[], source: Source, stream: NodeJS.WriteStream, signal: AbortSignal): Promise<Map<NodeProcess, PullOutcome>> {
+async function pullThrough(
+  agents: readonly NodeProcess[],
+  source: Source,
+  stream: NodeJS.WriteStream,
+  signal: AbortSignal,
+): Promise<Map<NodeProcess, PullOutcome>> {
   const board = progressBoard(stream);
   const namespace = new URL(source.upstream).host;
   const outcomes = new Map<NodeProcess, PullOutcome>();
   const pulls = agents.map(async (agent) => {
     const progress = board.pull(agent.name, source.image.imageBytes);
-    const client = new RegistryClient({ url: agent.addresses.proxy, namespace }, source.credentials, signal);
-    const outcome = await pullImage(client, source.image, () => systemClock.nowMs(), progress.advance);
+    const client = new RegistryClient(
+      { url: agent.addresses.proxy, namespace },
+      source.credentials,
+      signal,
+    );
+    const outcome = await pullImage(
+      client,
+      source.image,
+      () => systemClock.nowMs(),
+      progress.advance,
+    );
     progress.done(outcome);
     outcomes.set(agent, outcome);
     await client.close();

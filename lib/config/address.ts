@@ -6,7 +6,8 @@ export interface HostPort {
   port: number;
 }
 
-const DNS_NAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i;
+const DNS_NAME =
+  /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i;
 const LOOKS_LIKE_IPV4 = /^[\d.]+$/;
 
 /** Whether `text` is a DNS name or a bare IP address (IPv6 without brackets). */

@@ -5,17 +5,29 @@ export function contradictions(config: Config): string[] {
   const { ProxyConfig: proxy, P2PConfig: p2p, ExporterConfig: exporter } = config;
   const found: string[] = [];
   if ((proxy.certFile === '') !== (proxy.keyFile === '')) {
-    const [given, missing] = proxy.certFile === '' ? ['keyFile', 'certFile'] : ['certFile', 'keyFile'];
-    found.push(`ProxyConfig.${missing}: "" is not allowed; allowed: a path, since ${given} is given`);
+    const [given, missing] =
+      proxy.certFile === '' ? ['keyFile', 'certFile'] : ['certFile', 'keyFile'];
+    found.push(
+      `ProxyConfig.${missing}: "" is not allowed; allowed: a path, since ${given} is given`,
+    );
   }
   if (p2p.discovery !== 'static' && p2p.service === '') {
-    found.push(`P2PConfig.service: "" is not allowed; allowed: the name of the headless service, since discovery is ${p2p.discovery}`);
+    found.push(
+      `P2PConfig.service: "" is not allowed; allowed: the name of the headless service, since discovery is ${p2p.discovery}`,
+    );
   }
   const exporterPort = exporter.enable && exporter.standaloneExporterPort ? exporter.port : 0;
-  const ports = [['ProxyConfig.port', proxy.port], ['P2PConfig.port', p2p.port], ['ExporterConfig.port', exporterPort]] as const;
+  const ports = [
+    ['ProxyConfig.port', proxy.port],
+    ['P2PConfig.port', p2p.port],
+    ['ExporterConfig.port', exporterPort],
+  ] as const;
   for (const [index, [key, port]] of ports.entries()) {
     const earlier = ports.slice(0, index).find(([, other]) => other === port);
-    if (port !== 0 && earlier !== undefined) found.push(`${key}: ${port} is not allowed; allowed: a port other than that of ${earlier[0]}`);
+    if (port !== 0 && earlier !== undefined)
+      found.push(
+        `${key}: ${port} is not allowed; allowed: a port other than that of ${earlier[0]}`,
+      );
   }
   return found;
 }

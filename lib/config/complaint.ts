@@ -10,7 +10,10 @@ const TYPO_EDITS_MAX = 2;
 
 /** Known keys by section, in the order of the schema. */
 const keysOf: ReadonlyMap<string, readonly string[]> = new Map(
-  Object.entries(configSchema.shape).map(([section, schema]) => [section, Object.keys(schema.unwrap().shape)]),
+  Object.entries(configSchema.shape).map(([section, schema]) => [
+    section,
+    Object.keys(schema.unwrap().shape),
+  ]),
 );
 
 /**
@@ -20,7 +23,10 @@ const keysOf: ReadonlyMap<string, readonly string[]> = new Map(
 export function complaints(issues: readonly Issue[], input: unknown): string[] {
   return issues.flatMap((issue) => {
     const path = issue.path.map(String);
-    if (issue.code !== 'unrecognized_keys') return [`${path.join('.')}: ${shown(valueAt(input, path), path)} is not allowed; allowed: ${allowed(issue, path)}`];
+    if (issue.code !== 'unrecognized_keys')
+      return [
+        `${path.join('.')}: ${shown(valueAt(input, path), path)} is not allowed; allowed: ${allowed(issue, path)}`,
+      ];
     return issue.keys.map((key) => unknownKey([...path, key], valueAt(input, [...path, key])));
   });
 }
@@ -36,7 +42,9 @@ function unknownKey(path: readonly string[], value: unknown): string {
   const line = `${path.join('.')}: ${shown(value, path)} is not allowed; no such key`;
   if (path.length === 1) {
     const meant = closest(section, [...keysOf.keys()]);
-    return meant === null ? `${line}; allowed: ${[...keysOf.keys()].join(', ')}` : `${line}; did you mean ${meant}?`;
+    return meant === null
+      ? `${line}; allowed: ${[...keysOf.keys()].join(', ')}`
+      : `${line}; did you mean ${meant}?`;
   }
   if (path.length > 2) return `${line}; allowed: p2pHost, upstream`;
   const known = keysOf.get(section) ?? [];
@@ -68,8 +76,13 @@ function editDistance(a: string, b: string, limit: number): number {
     const current = [row];
     for (let column = 1; column <= b.length; column++) {
       const same = a[row - 1] === b[column - 1];
-      let edits = Math.min(above[column]! + 1, current[column - 1]! + 1, above[column - 1]! + (same ? 0 : 1));
-      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]) edits = Math.min(edits, before[column - 2]! + 1);
+      let edits = Math.min(
+        above[column]! + 1,
+        current[column - 1]! + 1,
+        above[column - 1]! + (same ? 0 : 1),
+      );
+      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1])
+        edits = Math.min(edits, before[column - 2]! + 1);
       current.push(edits);
     }
     [before, above] = [above, current];
@@ -79,17 +92,31 @@ function editDistance(a: string, b: string, limit: number): number {
 
 function valueAt(input: unknown, path: readonly string[]): unknown {
   let value = input;
-  for (const key of path) value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+  for (const key of path)
+    value =
+      typeof value === 'object' && value !== null
+        ? (value as Record<string, unknown>)[key]
+        : undefined;
   return value;
 }
 
 /** A value on one short line, with whatever could be a secret left out: credentials and queries of URLs, values of secret-looking keys. */
 function shown(value: unknown, path: readonly string[]): string {
   if (value === undefined) return '(nothing)';
-  if (SECRET_NAME.test(path.at(-1) ?? '') && !(typeof value === 'string' && /^(?:|\.{0,2}\/.*)$/.test(value)) && typeof value !== 'number') return '***';
+  if (
+    SECRET_NAME.test(path.at(-1) ?? '') &&
+    !(typeof value === 'string' && /^(?:|\.{0,2}\/.*)$/.test(value)) &&
+    typeof value !== 'number'
+  )
+    return '***';
   // JSON has no word for them: it would say null.
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
-  const json = JSON.stringify(value, (key, inner: unknown) => (SECRET_NAME.test(key) && typeof inner === 'string' ? '***' : inner)) ?? String(value);
+  const json =
+    JSON.stringify(value, (key, inner: unknown) =>
+      SECRET_NAME.test(key) && typeof inner === 'string' ? '***' : inner,
+    ) ?? String(value);
   const clean = json.replace(/\/\/[^/"@]*@/g, '//***@').replace(/\?[^"]*/g, '?***');
-  return clean.length <= SHOWN_CHARACTERS_MAX ? clean : `${clean.slice(0, SHOWN_CHARACTERS_MAX - 3)}...`;
+  return clean.length <= SHOWN_CHARACTERS_MAX
+    ? clean
+    : `${clean.slice(0, SHOWN_CHARACTERS_MAX - 3)}...`;
 }

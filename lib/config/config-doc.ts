@@ -7,7 +7,12 @@ import { configSchema } from './schema.ts';
 export function renderConfigDoc(): string {
   const sections = Object.entries(configSchema.shape).map(([name, section]) => {
     const keys = Object.entries<z.ZodType>(section.unwrap().shape).map(([key, schema]) => {
-      const cells = [`\`${key}\``, `\`${JSON.stringify(defaultOf(schema))}\``, allowedBy(schema), schema.description ?? ''];
+      const cells = [
+        `\`${key}\``,
+        `\`${JSON.stringify(defaultOf(schema))}\``,
+        allowedBy(schema),
+        schema.description ?? '',
+      ];
       return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
     });
     return `## ${name}\n\n| key | default | allowed | meaning |\n|---|---|---|---|\n${keys.join('\n')}\n`;

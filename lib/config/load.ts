@@ -48,7 +48,9 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   const secret = readClusterSecret(config);
   const lines = secret.kind === 'unusable' ? [secret.complaint] : [];
   if (config.ProxyConfig.tls) {
-    const missing = (['certFile', 'keyFile'] as const).flatMap((key) => unreadable(`ProxyConfig.${key}`, config.ProxyConfig[key]));
+    const missing = (['certFile', 'keyFile'] as const).flatMap((key) =>
+      unreadable(`ProxyConfig.${key}`, config.ProxyConfig[key]),
+    );
     lines.push(...(missing.length > 0 ? missing : unfit(config.ProxyConfig)));
   }
   if (lines.length > 0) throw new ConfigError(lines);
@@ -61,11 +63,15 @@ export function parseConfig(raw: Sections, sources: Omit<ConfigSources, 'file'> 
   const env = sources.env ?? process.env;
   const given = withoutEmpty(sections);
   const parsed = configSchema.safeParse(given);
-  const lines = parsed.success ? contradictions(parsed.data) : complaints(parsed.error.issues, given);
-  if (!parsed.success || lines.length > 0 || wrongSets.length > 0) throw new ConfigError([...wrongSets, ...lines]);
+  const lines = parsed.success
+    ? contradictions(parsed.data)
+    : complaints(parsed.error.issues, given);
+  if (!parsed.success || lines.length > 0 || wrongSets.length > 0)
+    throw new ConfigError([...wrongSets, ...lines]);
   const deploy = parsed.data.DeployConfig;
   if (sources.mode !== undefined) deploy.mode = sources.mode;
-  if (deploy.node === '') deploy.node = ownAddress(env['NODE_IP'] ?? '', sources.interfaces ?? networkInterfaces);
+  if (deploy.node === '')
+    deploy.node = ownAddress(env['NODE_IP'] ?? '', sources.interfaces ?? networkInterfaces);
   return deepFreeze(parsed.data);
 }
 
@@ -75,14 +81,19 @@ function withoutEmpty(sections: Sections): Sections {
   for (const [name, section] of Object.entries(sections)) {
     if (section === null) continue;
     const plain = typeof section === 'object' && !Array.isArray(section);
-    kept[name] = plain ? Object.fromEntries(Object.entries(section).filter(([, value]) => value !== null)) : section;
+    kept[name] = plain
+      ? Object.fromEntries(Object.entries(section).filter(([, value]) => value !== null))
+      : section;
   }
   return kept;
 }
 
 function ownAddress(nodeIp: string, interfaces: typeof networkInterfaces): string {
   if (nodeIp !== '') {
-    if (!isHost(nodeIp)) throw new ConfigError([`NODE_IP: ${JSON.stringify(nodeIp.slice(0, 80))} is not allowed; allowed: an IP address or host name`]);
+    if (!isHost(nodeIp))
+      throw new ConfigError([
+        `NODE_IP: ${JSON.stringify(nodeIp.slice(0, 80))} is not allowed; allowed: an IP address or host name`,
+      ]);
     return nodeIp;
   }
   for (const addresses of Object.values(interfaces())) {
@@ -97,21 +108,34 @@ function readConfigFile(file: string): Sections {
   const shownFile = JSON.stringify(file);
   let text: string;
   try {
-    if (statSync(file).size > CONFIG_FILE_BYTES_MAX) throw new ConfigError([`--config: ${shownFile} is not allowed; allowed: a file of at most ${CONFIG_FILE_BYTES_MAX} bytes`]);
+    if (statSync(file).size > CONFIG_FILE_BYTES_MAX)
+      throw new ConfigError([
+        `--config: ${shownFile} is not allowed; allowed: a file of at most ${CONFIG_FILE_BYTES_MAX} bytes`,
+      ]);
     text = readFileSync(file, 'utf8');
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError([`--config: ${shownFile} is not allowed; allowed: a readable YAML file (${reason(error)})`]);
+    throw new ConfigError([
+      `--config: ${shownFile} is not allowed; allowed: a readable YAML file (${reason(error)})`,
+    ]);
   }
   // `silent` would also keep quiet about a second document, and leave it out.
   const document = parseDocument(text, { logLevel: 'error' });
   if (document.errors.length > 0) {
     // The library's own message quotes the text of the line, which is not ours to print.
-    throw new ConfigError(document.errors.map((error) => `--config: ${shownFile} is not YAML, line ${error.linePos?.[0].line ?? '?'}: ${error.code}`));
+    throw new ConfigError(
+      document.errors.map(
+        (error) =>
+          `--config: ${shownFile} is not YAML, line ${error.linePos?.[0].line ?? '?'}: ${error.code}`,
+      ),
+    );
   }
   const value = asPlain(document, shownFile);
   if (value === null || value === undefined) return {};
-  if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError([`--config: ${shownFile} is not allowed; allowed: YAML sections with keys`]);
+  if (typeof value !== 'object' || Array.isArray(value))
+    throw new ConfigError([
+      `--config: ${shownFile} is not allowed; allowed: YAML sections with keys`,
+    ]);
   return value as Sections;
 }
 
@@ -119,7 +143,9 @@ function asPlain(document: ReturnType<typeof parseDocument>, shownFile: string):
   try {
     return document.toJS();
   } catch {
-    throw new ConfigError([`--config: ${shownFile} is not YAML that can be read: unresolved or too many aliases`]);
+    throw new ConfigError([
+      `--config: ${shownFile} is not YAML that can be read: unresolved or too many aliases`,
+    ]);
   }
 }
 
@@ -129,14 +155,18 @@ function unreadable(key: string, file: string): string[] {
     readFileSync(file);
     return [];
   } catch (error) {
-    return [`${key}: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})`];
+    return [
+      `${key}: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})`,
+    ];
   }
 }
 
 /** What the TLS library would refuse the named pair for, without saying why. */
 function unfit({ certFile, keyFile }: Config['ProxyConfig']): string[] {
   if (certFile === '') return [];
-  const refused = (key: 'certFile' | 'keyFile', file: string, allowed: string): string[] => [`ProxyConfig.${key}: ${JSON.stringify(file)} is not allowed; allowed: ${allowed}`];
+  const refused = (key: 'certFile' | 'keyFile', file: string, allowed: string): string[] => [
+    `ProxyConfig.${key}: ${JSON.stringify(file)} is not allowed; allowed: ${allowed}`,
+  ];
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(readFileSync(certFile, 'utf8'));

@@ -7,7 +7,10 @@ export type Sections = Record<string, unknown>;
  * flow collection, and nothing after the `=` is the empty text. Returns what it made and a line for each
  * override that could not be read.
  */
-export function applyOverrides(raw: Sections, overrides: readonly string[]): { sections: Sections; complaints: string[] } {
+export function applyOverrides(
+  raw: Sections,
+  overrides: readonly string[],
+): { sections: Sections; complaints: string[] } {
   const sections: Sections = { ...raw };
   const complaints: string[] = [];
   for (const override of overrides) {
@@ -20,11 +23,14 @@ export function applyOverrides(raw: Sections, overrides: readonly string[]): { s
     const [, section = '', key = '', text = ''] = parts;
     const value = readValue(text);
     if (value === undefined) {
-      complaints.push(`${section}.${key}: the value given by --set is not allowed; allowed: a YAML scalar, [list] or {map} (what begins with "*" in quotes)`);
+      complaints.push(
+        `${section}.${key}: the value given by --set is not allowed; allowed: a YAML scalar, [list] or {map} (what begins with "*" in quotes)`,
+      );
       continue;
     }
     const before = sections[section];
-    const kept = typeof before === 'object' && before !== null && !Array.isArray(before) ? before : {};
+    const kept =
+      typeof before === 'object' && before !== null && !Array.isArray(before) ? before : {};
     sections[section] = { ...kept, [key]: value };
   }
   return { sections, complaints };

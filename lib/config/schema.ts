@@ -1,6 +1,11 @@
 import { resolve } from 'node:path';
 import * as z from 'zod';
-import { CONFIG_ARENA_BYTES_MAX, CONFIG_ARENA_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, CONFIG_CAPACITY_BYTES_MIN } from '../limits.ts';
+import {
+  CONFIG_ARENA_BYTES_MAX,
+  CONFIG_ARENA_BYTES_MIN,
+  CONFIG_CAPACITY_BYTES_MAX,
+  CONFIG_CAPACITY_BYTES_MIN,
+} from '../limits.ts';
 import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
 
 /*
@@ -8,7 +13,8 @@ import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from '
  * wrong with a value, that sentence is the message, so a complaint never depends on which check failed.
  */
 
-const text = (error: string, accepts: (value: string) => boolean) => z.string({ error }).refine(accepts, { error });
+const text = (error: string, accepts: (value: string) => boolean) =>
+  z.string({ error }).refine(accepts, { error });
 const flag = () => z.boolean({ error: 'true or false' });
 
 function integer(min: number, max: number, note = '') {
@@ -21,20 +27,30 @@ function amount(min: number, max: number, note: string) {
   return z.number({ error }).min(min, { error }).max(max, { error });
 }
 
-const choice = <const Values extends readonly [string, ...string[]]>(values: Values) => z.enum(values, { error: `one of ${values.join(', ')}` });
+const choice = <const Values extends readonly [string, ...string[]]>(values: Values) =>
+  z.enum(values, { error: `one of ${values.join(', ')}` });
 const port = () => integer(0, 65_535, ' (0: any free port)');
 /** Relative paths are read from the directory the process was started in, once. */
-const path = () => text('a path', (value) => value.length > 0 && !value.includes('\0')).transform((value) => resolve(value));
+const path = () =>
+  text('a path', (value) => value.length > 0 && !value.includes('\0')).transform((value) =>
+    resolve(value),
+  );
 const optionalPath = () =>
-  text('a path, or "" for none', (value) => !value.includes('\0')).transform((value) => (value === '' ? '' : resolve(value)));
+  text('a path, or "" for none', (value) => !value.includes('\0')).transform((value) =>
+    value === '' ? '' : resolve(value),
+  );
 const hostPorts = (what: string) => {
   const error = `${what} as host:port or [IPv6]:port`;
-  return z.array(text(error, (value) => parseHostPort(value) !== null), { error: `a list of ${what} as host:port or [IPv6]:port` });
+  return z.array(
+    text(error, (value) => parseHostPort(value) !== null),
+    { error: `a list of ${what} as host:port or [IPv6]:port` },
+  );
 };
 
 /** What the HTTP server itself answers under `/` and a prefix may therefore not be called. */
 const RESERVED_SEGMENTS = new Set(['v2', 'shoal', 'metrics', 'status', 'healthz', 'readyz']);
-const isPrefix = (value: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value) && !RESERVED_SEGMENTS.has(value);
+const isPrefix = (value: string): boolean =>
+  /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value) && !RESERVED_SEGMENTS.has(value);
 
 function isAllowGlob(value: string): boolean {
   if (value.startsWith('[')) return splitHostPort(value) !== null;
@@ -51,7 +67,10 @@ const registry = z.strictObject(
     p2pHost: text('host or host:port, or "*" for the default upstream', isP2pHost)
       .transform((value) => value.toLowerCase())
       .default('*'),
-    upstream: text('an http or https URL of a registry, without path, query or credentials', (value) => parseUpstream(value) !== null).transform((value) => parseUpstream(value) ?? ''),
+    upstream: text(
+      'an http or https URL of a registry, without path, query or credentials',
+      (value) => parseUpstream(value) !== null,
+    ).transform((value) => parseUpstream(value) ?? ''),
   },
   { error: 'an entry {p2pHost, upstream}' },
 );
@@ -63,88 +82,118 @@ const registries = z
   });
 
 const deploy = z.strictObject({
-  mode: choice(['agent', 'root']).default('agent')
+  mode: choice(['agent', 'root'])
+    .default('agent')
     .describe('What this node is; `shoal agent` and `shoal root` say it too, and win.'),
-  node: text('an IP address or host name, or "" for $NODE_IP, else the first IPv4 of this machine', (value) => value === '' || isHost(value)).default('')
+  node: text(
+    'an IP address or host name, or "" for $NODE_IP, else the first IPv4 of this machine',
+    (value) => value === '' || isHost(value),
+  )
+    .default('')
     .describe('Address other nodes dial.'),
-  logDir: path().default('/dadi-p2p/log')
-    .describe('Where log files go.'),
-  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info')
+  logDir: path().default('/dadi-p2p/log').describe('Where log files go.'),
+  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
     .describe('The least level that is logged.'),
-  logAudit: flag().default(false)
-    .describe('Writes the audit log: one line per operation.'),
-  logAuditMode: choice(['stdout', 'file']).default('stdout')
+  logAudit: flag().default(false).describe('Writes the audit log: one line per operation.'),
+  logAuditMode: choice(['stdout', 'file'])
+    .default('stdout')
     .describe('Where the audit log goes; `file`: `<logDir>/audit.log`, rotated.'),
 });
 
 const proxy = z.strictObject({
-  host: text('an IP address or host name to listen on', isHost).default('127.0.0.1')
+  host: text('an IP address or host name to listen on', isHost)
+    .default('127.0.0.1')
     .describe('Address the proxy port listens on.'),
-  port: port().default(65_001)
+  port: port()
+    .default(65_001)
     .describe('Proxy port: container runtimes and overlaybd connect here.'),
-  tls: flag().default(false)
-    .describe('Serves TLS 1.2 and 1.3 on the proxy port.'),
-  certFile: optionalPath().default('')
+  tls: flag().default(false).describe('Serves TLS 1.2 and 1.3 on the proxy port.'),
+  certFile: optionalPath()
+    .default('')
     .describe('Certificate chain for TLS, PEM; without it the node makes its own.'),
-  keyFile: optionalPath().default('')
-    .describe('Private key of `certFile`, PEM.'),
-  certDir: path().default('/dadi-p2p/certs')
-    .describe('Where a CA and leaf of its own are kept.'),
-  prefix: text('one path segment of letters, digits, ".", "_" and "-", none of the server\'s own (v2, metrics, ...)', isPrefix).default('accelerator')
+  keyFile: optionalPath().default('').describe('Private key of `certFile`, PEM.'),
+  certDir: path().default('/dadi-p2p/certs').describe('Where a CA and leaf of its own are kept.'),
+  prefix: text(
+    'one path segment of letters, digits, ".", "_" and "-", none of the server\'s own (v2, metrics, ...)',
+    isPrefix,
+  )
+    .default('accelerator')
     .describe('First path segment of on-demand loading: `/<prefix>/<absolute URL>`.'),
-  registries: registries.default([])
-    .describe('Registries behind this proxy: `p2pHost` as clients name it (left out or `*`: the default), `upstream` its URL.'),
+  registries: registries
+    .default([])
+    .describe(
+      'Registries behind this proxy: `p2pHost` as clients name it (left out or `*`: the default), `upstream` its URL.',
+    ),
   allow: z
-    .array(text('a host glob, optionally with :port, as in *.example.com or 10.0.0.1:5000', isAllowGlob).transform((value) => value.toLowerCase()), {
-      error: 'a list of host globs',
-    })
+    .array(
+      text(
+        'a host glob, optionally with :port, as in *.example.com or 10.0.0.1:5000',
+        isAllowGlob,
+      ).transform((value) => value.toLowerCase()),
+      {
+        error: 'a list of host globs',
+      },
+    )
     .default(['*.aliyuncs.com'])
     .describe('Hosts that may be dialled besides the registries: their object storage.'),
-  accessCheck: choice(['strict', 'off']).default('strict')
-    .describe('`strict`: a cached blob only for clients the registry accepts; `off`: for everyone.'),
-  accessTtl: amount(0, 86_400, ' s').default(60)
+  accessCheck: choice(['strict', 'off'])
+    .default('strict')
+    .describe(
+      '`strict`: a cached blob only for clients the registry accepts; `off`: for everyone.',
+    ),
+  accessTtl: amount(0, 86_400, ' s')
+    .default(60)
     .describe('How long a proven right to read is remembered.'),
-  accessStaleTtl: amount(0, 604_800, ' s (0: off)').default(3_600)
+  accessStaleTtl: amount(0, 604_800, ' s (0: off)')
+    .default(3_600)
     .describe('How long it, and what a tag stood for, still count while the registry is down.'),
-  proxyConcurrencyLimit: integer(1, 65_536).default(128)
+  proxyConcurrencyLimit: integer(1, 65_536)
+    .default(128)
     .describe('Layers downloading at once; more wait in order.'),
-  throttleLimitMB: amount(0, 1_000_000, ' MB/s (0: no limit)').default(512)
+  throttleLimitMB: amount(0, 1_000_000, ' MB/s (0: no limit)')
+    .default(512)
     .describe('Downstream throughput limit, in 10^6 bytes/s.'),
 });
 
 const p2p = z.strictObject({
-  port: port().default(65_002)
-    .describe('P2P port: other nodes connect here.'),
-  discovery: choice(['static', 'dns', 'kubernetes']).default('static')
+  port: port().default(65_002).describe('P2P port: other nodes connect here.'),
+  discovery: choice(['static', 'dns', 'kubernetes'])
+    .default('static')
     .describe('How the other nodes are found.'),
-  peers: hostPorts('peers').default([])
-    .describe('Static: the agents.'),
-  roots: hostPorts('roots').default([])
-    .describe('Static: the roots.'),
-  service: text('a service name (dns: host name; kubernetes: name or namespace/name), or ""', (value) => value === '' || /^(?:[a-z0-9-]+\/)?[a-z0-9_.-]+$/i.test(value)).default('')
+  peers: hostPorts('peers').default([]).describe('Static: the agents.'),
+  roots: hostPorts('roots').default([]).describe('Static: the roots.'),
+  service: text(
+    'a service name (dns: host name; kubernetes: name or namespace/name), or ""',
+    (value) => value === '' || /^(?:[a-z0-9-]+\/)?[a-z0-9_.-]+$/i.test(value),
+  )
+    .default('')
     .describe('dns, kubernetes: the headless service of the nodes.'),
-  secretFile: optionalPath().default('')
-    .describe('File with the secret all nodes share; without it the P2P port listens on loopback only.'),
+  secretFile: optionalPath()
+    .default('')
+    .describe(
+      'File with the secret all nodes share; without it the P2P port listens on loopback only.',
+    ),
 });
 
 const cache = z.strictObject({
-  dir: path().default('/dadi-p2p/cache')
-    .describe('Where the disk cache is.'),
-  capacity: integer(CONFIG_CAPACITY_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, ' bytes').default(4_294_967_296)
+  dir: path().default('/dadi-p2p/cache').describe('Where the disk cache is.'),
+  capacity: integer(CONFIG_CAPACITY_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, ' bytes')
+    .default(4_294_967_296)
     .describe('Disk cache, in bytes.'),
-  memory: integer(CONFIG_ARENA_BYTES_MIN, CONFIG_ARENA_BYTES_MAX, ' bytes').default(268_435_456)
+  memory: integer(CONFIG_ARENA_BYTES_MIN, CONFIG_ARENA_BYTES_MAX, ' bytes')
+    .default(268_435_456)
     .describe('Shared memory for shards, in bytes.'),
-  aioEnable: z.literal([0, 1], { error: '0 or 1' }).default(0)
+  aioEnable: z
+    .literal([0, 1], { error: '0 or 1' })
+    .default(0)
     .describe('1: direct I/O and deep queues, for fast disks (ESSD PL2/PL3, NVMe).'),
 });
 
 const exporter = z.strictObject({
-  enable: flag().default(false)
-    .describe('Serves metrics, status and the live page.'),
-  port: port().default(65_003)
-    .describe('Exporter port.'),
-  standaloneExporterPort: flag().default(true)
-    .describe('false: on the proxy port instead.'),
+  enable: flag().default(false).describe('Serves metrics, status and the live page.'),
+  port: port().default(65_003).describe('Exporter port.'),
+  standaloneExporterPort: flag().default(true).describe('false: on the proxy port instead.'),
 });
 
 /** The whole config: five sections, every key with its default, nothing else accepted. */

@@ -3,7 +3,10 @@ import { CLUSTER_SECRET_BYTES_MIN } from '../limits.ts';
 import type { Config } from './schema.ts';
 
 /** The cluster secret, or why there is none. Only its length is ever named. */
-export type ClusterSecret = { kind: 'secret'; bytes: Buffer } | { kind: 'none' } | { kind: 'unusable'; complaint: string };
+export type ClusterSecret =
+  | { kind: 'secret'; bytes: Buffer }
+  | { kind: 'none' }
+  | { kind: 'unusable'; complaint: string };
 
 /**
  * Reads `P2PConfig.secretFile`, without the white space an editor or `kubectl create secret` leaves at its end.
@@ -16,11 +19,15 @@ export function readClusterSecret(config: Config): ClusterSecret {
   try {
     bytes = readFileSync(file);
   } catch (error) {
-    return { kind: 'unusable', complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})` };
+    return {
+      kind: 'unusable',
+      complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})`,
+    };
   }
   let end = bytes.length;
   while (end > 0 && [0x20, 0x09, 0x0a, 0x0d].includes(bytes[end - 1]!)) end--;
-  if (end >= CLUSTER_SECRET_BYTES_MIN) return { kind: 'secret', bytes: Buffer.from(bytes.subarray(0, end)) };
+  if (end >= CLUSTER_SECRET_BYTES_MIN)
+    return { kind: 'secret', bytes: Buffer.from(bytes.subarray(0, end)) };
   return {
     kind: 'unusable',
     complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a file of at least ${CLUSTER_SECRET_BYTES_MIN} bytes (it holds ${end})`,

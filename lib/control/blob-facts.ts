@@ -18,7 +18,11 @@ const FACTS_BYTES = 200;
 
 /** What this node knows of blobs apart from their bytes: size, and the ways to the origin its askers brought. In memory only. */
 export class BlobFacts {
-  readonly #facts = new LRUCache<string, Facts>({ max: BLOB_FACTS_MAX, maxSize: BLOB_FACTS_BYTES_MAX, sizeCalculation: sizeOf });
+  readonly #facts = new LRUCache<string, Facts>({
+    max: BLOB_FACTS_MAX,
+    maxSize: BLOB_FACTS_BYTES_MAX,
+    sizeCalculation: sizeOf,
+  });
 
   totalOf(key: string): number | null {
     return this.#facts.get(key)?.totalBytes ?? null;
@@ -44,7 +48,11 @@ export class BlobFacts {
   addOrigin(key: string, origin: OriginContext): void {
     const facts = this.#of(key);
     const rest = facts.origins.filter((known) => !isSame(known, origin));
-    this.#keep(key, { ...facts, url: bareUrl(origin.url), origins: [origin, ...rest].slice(0, ORIGINS_PER_BLOB_MAX) });
+    this.#keep(key, {
+      ...facts,
+      url: bareUrl(origin.url),
+      origins: [origin, ...rest].slice(0, ORIGINS_PER_BLOB_MAX),
+    });
   }
 
   origins(key: string): readonly OriginContext[] {
@@ -59,7 +67,8 @@ export class BlobFacts {
   /** Forgets a way that the origin refuses. */
   dropOrigin(key: string, origin: OriginContext): void {
     const facts = this.#facts.get(key);
-    if (facts !== undefined) facts.origins = facts.origins.filter((known) => !isSame(known, origin));
+    if (facts !== undefined)
+      facts.origins = facts.origins.filter((known) => !isSame(known, origin));
   }
 
   /** A new object each time: of the same one no new size is taken. */
@@ -69,14 +78,24 @@ export class BlobFacts {
 
   #of(key: string): Facts {
     let facts = this.#facts.get(key);
-    if (facts === undefined) this.#facts.set(key, (facts = { totalBytes: null, origins: [], url: null }));
+    if (facts === undefined)
+      this.#facts.set(key, (facts = { totalBytes: null, origins: [], url: null }));
     return facts;
   }
 }
 
 /** Bytes of memory, roughly: anybody may ask with a URL of REQUEST_HEAD_BYTES_MAX. */
 function sizeOf({ origins, url }: Facts, key: string): number {
-  return FACTS_BYTES + key.length + (url?.length ?? 0) + origins.reduce((bytes, origin) => bytes + FACTS_BYTES + origin.url.length + (origin.authorization?.length ?? 0), 0);
+  return (
+    FACTS_BYTES +
+    key.length +
+    (url?.length ?? 0) +
+    origins.reduce(
+      (bytes, origin) =>
+        bytes + FACTS_BYTES + origin.url.length + (origin.authorization?.length ?? 0),
+      0,
+    )
+  );
 }
 
 function isSame(one: OriginContext, other: OriginContext): boolean {

@@ -31,7 +31,10 @@ export class FrontDesk {
   readonly #peers: PeerDesk;
   readonly #journal: FrontJournal;
 
-  constructor(parts: ControlParts, send: (message: ControlMessage, transfer?: ArrayBuffer) => void) {
+  constructor(
+    parts: ControlParts,
+    send: (message: ControlMessage, transfer?: ArrayBuffer) => void,
+  ) {
     this.#parts = parts;
     this.#journal = new FrontJournal(parts.journal);
     this.#send = (message, transfer) => {
@@ -53,7 +56,8 @@ export class FrontDesk {
         this.#streams.want(message.id, message.shard, message.placed);
         return;
       case 'close':
-        if (!this.#streams.close(message.id, message.whole)) this.#peers.close(message.id, message.whole, message.sentBytes);
+        if (!this.#streams.close(message.id, message.whole))
+          this.#peers.close(message.id, message.whole, message.sentBytes);
         return;
       case 'relay':
         void this.#relay(message);
@@ -71,7 +75,14 @@ export class FrontDesk {
         this.#parts.memory.told(message.words);
         return;
       case 'fetch':
-        void this.#say(message.id, () => this.#parts.holdings.hold(message.key, message.totalBytes, message.origin, message.requestId));
+        void this.#say(message.id, () =>
+          this.#parts.holdings.hold(
+            message.key,
+            message.totalBytes,
+            message.origin,
+            message.requestId,
+          ),
+        );
         return;
       case 'preheat':
         void this.#say(message.id, () => this.#parts.preheats.preheat(message));
@@ -103,7 +114,12 @@ export class FrontDesk {
   }
 
   #json(id: number, value: object): void {
-    this.#answer(id, 200, { 'Content-Type': 'application/json' }, new TextEncoder().encode(JSON.stringify(value)));
+    this.#answer(
+      id,
+      200,
+      { 'Content-Type': 'application/json' },
+      new TextEncoder().encode(JSON.stringify(value)),
+    );
   }
 
   async #say(id: number, make: () => Promise<object>): Promise<void> {
@@ -125,6 +141,9 @@ export class FrontDesk {
 
   #answer(id: number, status: number, headers: Record<string, string>, body: Uint8Array): void {
     const whole = body.byteLength === body.buffer.byteLength && body.buffer instanceof ArrayBuffer;
-    this.#send({ kind: 'answer', id, status, headers, body }, whole ? (body.buffer as ArrayBuffer) : undefined);
+    this.#send(
+      { kind: 'answer', id, status, headers, body },
+      whole ? (body.buffer as ArrayBuffer) : undefined,
+    );
   }
 }

@@ -1,6 +1,13 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
-import { BLOB_DIGESTS_MAX, BLOB_FACTS_MAX, DIGEST_AHEAD_SHARDS, DIGEST_JOB_SHARDS_MAX, DIGEST_PATIENCE_MS, SHARD_BYTES } from '../limits.ts';
+import {
+  BLOB_DIGESTS_MAX,
+  BLOB_FACTS_MAX,
+  DIGEST_AHEAD_SHARDS,
+  DIGEST_JOB_SHARDS_MAX,
+  DIGEST_PATIENCE_MS,
+  SHARD_BYTES,
+} from '../limits.ts';
 import type { DigestJob, DigestResult } from '../workers/digest.ts';
 import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
 
@@ -58,14 +65,30 @@ export class Digests {
     let followed = this.#followed.get(key);
     // What was on disk before is not read back whole because a piece of it is read: its shards are checked one by one.
     if (followed === undefined && fromDisk) return;
-    if (followed === undefined) this.#followed.set(key, (followed = { shards: Math.ceil(totalBytes / SHARD_BYTES), next: 0, busy: false, movedMs: this.#parts.clock.nowMs(), seen: 0, back: null }));
+    if (followed === undefined)
+      this.#followed.set(
+        key,
+        (followed = {
+          shards: Math.ceil(totalBytes / SHARD_BYTES),
+          next: 0,
+          busy: false,
+          movedMs: this.#parts.clock.nowMs(),
+          seen: 0,
+          back: null,
+        }),
+      );
     void this.#advance(key, followed);
   }
 
   /** Whether the shard is about to be hashed: were it gone by then, it would have to be read back from disk. */
   isAwaited({ key, shard }: Resident): boolean {
     const followed = this.#followed.peek(key);
-    if (followed === undefined || shard < followed.next || shard >= followed.next + DIGEST_AHEAD_SHARDS) return false;
+    if (
+      followed === undefined ||
+      shard < followed.next ||
+      shard >= followed.next + DIGEST_AHEAD_SHARDS
+    )
+      return false;
     return this.#parts.clock.nowMs() - followed.movedMs < DIGEST_PATIENCE_MS;
   }
 
@@ -75,7 +98,9 @@ export class Digests {
     while (followed.next < followed.shards && this.#followed.peek(key) === followed) {
       const first = this.#next(key, followed);
       if (first === null) break;
-      const shards = [first, ...this.#behind(key, followed)].map(({ slot, generation, lengthBytes }) => ({ slot, generation, lengthBytes }));
+      const shards = [first, ...this.#behind(key, followed)].map(
+        ({ slot, generation, lengthBytes }) => ({ slot, generation, lengthBytes }),
+      );
       const result = await this.#parts.run({ kind: 'update', key, shards });
       this.#letGo(followed);
       if (result.kind !== 'hashed' || result.count === 0) continue;
@@ -98,7 +123,12 @@ export class Digests {
     const { loader } = this.#parts;
     const resident = loader.find(key, followed.next);
     if (resident?.phase === 'complete') return resident;
-    for (followed.seen = Math.max(followed.seen, followed.next); followed.seen < followed.shards; followed.seen++) if (!loader.has(key, followed.seen)) return null;
+    for (
+      followed.seen = Math.max(followed.seen, followed.next);
+      followed.seen < followed.shards;
+      followed.seen++
+    )
+      if (!loader.has(key, followed.seen)) return null;
     // Once it is read, `completed` is called for it like for any other.
     this.#letGo(followed);
     const interest: Interest = { placed: () => undefined, failed: () => undefined };
@@ -118,7 +148,8 @@ export class Digests {
   }
 
   #letGo(followed: Followed): void {
-    if (followed.back !== null) this.#parts.loader.drop(followed.back.resident, followed.back.interest);
+    if (followed.back !== null)
+      this.#parts.loader.drop(followed.back.resident, followed.back.interest);
     followed.back = null;
   }
 }

@@ -19,9 +19,17 @@ export interface Front {
  * thread ends unasked, which a node does not survive: it would listen no more.
  * Throws PORT_IN_USE, or INTERNAL when the thread fails to start in time.
  */
-export function startFront(start: FrontStart, desk: (send: Front['send']) => FrontDesk, died: (error: ShoalError) => void): Promise<Front> {
+export function startFront(
+  start: FrontStart,
+  desk: (send: Front['send']) => FrontDesk,
+  died: (error: ShoalError) => void,
+): Promise<Front> {
   const { port1, port2 } = new MessageChannel();
-  const worker = new Worker(new URL('../front/main.ts', import.meta.url), { workerData: { start, port: port2 }, transferList: [port2], ...THREAD_OPTIONS });
+  const worker = new Worker(new URL('../front/main.ts', import.meta.url), {
+    workerData: { start, port: port2 },
+    transferList: [port2],
+    ...THREAD_OPTIONS,
+  });
   return new Promise((resolve, reject) => {
     let draining = false;
     const ended = new Promise<void>((end) => worker.once('exit', () => end()));
@@ -30,8 +38,19 @@ export function startFront(start: FrontStart, desk: (send: Front['send']) => Fro
       reject(error);
       if (!draining) died(error);
     };
-    const timer = setTimeout(() => fail(new ShoalError('INTERNAL', `a front thread did not start within ${FRONT_START_TIMEOUT_MS} ms`)), FRONT_START_TIMEOUT_MS);
-    worker.once('error', (error) => fail(new ShoalError('INTERNAL', `a front thread failed: ${error.message}`, { cause: error })));
+    const timer = setTimeout(
+      () =>
+        fail(
+          new ShoalError(
+            'INTERNAL',
+            `a front thread did not start within ${FRONT_START_TIMEOUT_MS} ms`,
+          ),
+        ),
+      FRONT_START_TIMEOUT_MS,
+    );
+    worker.once('error', (error) =>
+      fail(new ShoalError('INTERNAL', `a front thread failed: ${error.message}`, { cause: error })),
+    );
     void ended.then(() => fail(new ShoalError('INTERNAL', 'a front thread ended')));
     const front: Front = {
       send: (message, transfer) => channel.send(message, transfer),

@@ -47,14 +47,20 @@ export class Gate {
   async check(blob: BlobName, authorization: string | null): Promise<Grant> {
     const { ledger, outages, count } = this.#parts;
     const asked = request(blob, authorization);
-    const check = (): Promise<'granted' | 'stale'> => ledger.check(asked, () => this.#ask(blob, authorization));
-    if (outages.isDown(blob.url) && ledger.decide(asked) === 'check' && ledger.mayReadStale(asked)) {
+    const check = (): Promise<'granted' | 'stale'> =>
+      ledger.check(asked, () => this.#ask(blob, authorization));
+    if (
+      outages.isDown(blob.url) &&
+      ledger.decide(asked) === 'check' &&
+      ledger.mayReadStale(asked)
+    ) {
       count('access.stale');
       // The registry may be back: it is asked beside, and the ledger takes note of what it says.
       if (outages.takeTurn(blob.url)) void check().catch(() => undefined);
       return STALE;
     }
-    if ((await check()) === 'granted') return { forMs: Math.min(ledger.remainingMs(asked), GRANT_MS_MAX), stale: false };
+    if ((await check()) === 'granted')
+      return { forMs: Math.min(ledger.remainingMs(asked), GRANT_MS_MAX), stale: false };
     count('access.stale');
     return STALE;
   }
@@ -93,7 +99,11 @@ export class Gate {
   }
 
   /** Another node says what the upstream said of this credential there, and when. */
-  heard(scope: string, authorization: string | null, right: { isGranted: boolean; ageMs: number }): void {
+  heard(
+    scope: string,
+    authorization: string | null,
+    right: { isGranted: boolean; ageMs: number },
+  ): void {
     const { ledger } = this.#parts;
     const request = { authorization, scope, key: null };
     if (right.isGranted) ledger.heardGranted(request, right.ageMs);
@@ -107,13 +117,21 @@ export class Gate {
 
   async #ask(blob: BlobName, authorization: string | null): Promise<number> {
     const { probe, count, sized, totalOf, outages } = this.#parts;
-    const result = await probe({ kind: 'probe', url: blob.url, upstreamHost: blob.upstreamHost, authorization });
+    const result = await probe({
+      kind: 'probe',
+      url: blob.url,
+      upstreamHost: blob.upstreamHost,
+      authorization,
+    });
     outages.note(blob.url, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
     if (result.kind === 'granted') {
       const knownBytes = totalOf(blob.key);
       if (knownBytes !== null && knownBytes !== result.totalBytes) {
         count('access.refused');
-        throw new ShoalError('DIGEST_MISMATCH', `what the upstream has under this digest is ${result.totalBytes} bytes long, the blob ${knownBytes}`);
+        throw new ShoalError(
+          'DIGEST_MISMATCH',
+          `what the upstream has under this digest is ${result.totalBytes} bytes long, the blob ${knownBytes}`,
+        );
       }
       count('access.granted');
       // A registry vouches for what lies under a digest; the owner of any bucket may put anything there.
@@ -121,7 +139,9 @@ export class Gate {
       return result.totalBytes;
     }
     const error = ShoalError.fromWire(result.error);
-    count(error.code === 'ORIGIN_REFUSED' && error.status < 500 ? 'access.refused' : 'access.failed');
+    count(
+      error.code === 'ORIGIN_REFUSED' && error.status < 500 ? 'access.refused' : 'access.failed',
+    );
     throw error;
   }
 }

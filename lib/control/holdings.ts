@@ -29,19 +29,43 @@ export class Holdings {
   }
 
   /** Resolves within PEER_HOLD_MS. `origin` null: what the swarm has is enough. */
-  async hold(key: string, totalBytes: number, origin: OriginContext | null, requestId: string): Promise<Holding> {
+  async hold(
+    key: string,
+    totalBytes: number,
+    origin: OriginContext | null,
+    requestId: string,
+  ): Promise<Holding> {
     const shards = shardCount(totalBytes);
     const missing: number[] = [];
-    for (let shard = 0; shard < shards && missing.length < HOLD_SHARDS_AT_ONCE - this.#underWay; shard++) if (!this.#loader.has(key, shard)) missing.push(shard);
-    const way = { origin, sliceBytes: null, digest: key.startsWith('sha256:') ? key : null, requestId, onBehalf: null };
+    for (
+      let shard = 0;
+      shard < shards && missing.length < HOLD_SHARDS_AT_ONCE - this.#underWay;
+      shard++
+    )
+      if (!this.#loader.has(key, shard)) missing.push(shard);
+    const way = {
+      origin,
+      sliceBytes: null,
+      digest: key.startsWith('sha256:') ? key : null,
+      requestId,
+      onBehalf: null,
+    };
     let error: WireError | null = null;
-    await this.#settled(missing, (shard, interest) => this.#loader.want(key, shard, way, interest), (failed) => (error = failed.toWire()));
+    await this.#settled(
+      missing,
+      (shard, interest) => this.#loader.want(key, shard, way, interest),
+      (failed) => (error = failed.toWire()),
+    );
     // Not shard by shard: the size is only another node's word, and this thread must not count for a minute because of it.
     return { shards, held: Math.min(shards, this.#loader.countOf(key)), error };
   }
 
   /** Resolves when all of `shards` have come or failed, or after PEER_HOLD_MS: then those under way are let go, unless they are wanted again soon. */
-  #settled(shards: readonly number[], want: (shard: number, interest: Interest) => Resident, failed: (error: ShoalError) => void): Promise<void> {
+  #settled(
+    shards: readonly number[],
+    want: (shard: number, interest: Interest) => Resident,
+    failed: (error: ShoalError) => void,
+  ): Promise<void> {
     return new Promise((resolve) => {
       const waiting = new Map<number, { resident: Resident; interest: Interest }>();
       let timer: Timer | null = null;

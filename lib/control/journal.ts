@@ -17,7 +17,10 @@ function isOrdinary(error: ShoalError): boolean {
   // A registry sends its clients to a host that this node may not dial: only its operator can help (CONTRACT 2.6).
   if (error.code === 'HOST_NOT_ALLOWED') return false;
   // Who is still there to be refused has cancelled nothing.
-  return error.code === 'DRAINING' || (error.code !== 'CANCELLED' && error.status >= 400 && error.status < 500);
+  return (
+    error.code === 'DRAINING' ||
+    (error.code !== 'CANCELLED' && error.status >= 400 && error.status < 500)
+  );
 }
 
 /**
@@ -57,10 +60,27 @@ export class Journal {
   }
 
   /** A shard's transfer into this node has ended; `from` is a node, or null for the origin. */
-  transferred(way: { requestId: string }, shard: { key: string; index: number }, from: string | null, startMs: number, result: { kind: string; lengthBytes?: number; error?: WireError }): void {
-    const fields = (): Record<string, unknown> => ({ requestId: way.requestId, peer: from ?? undefined, blob: shard.key, shard: shard.index, ms: Math.round(this.nowMs() - startMs) });
-    if (result.error !== undefined && result.error.code !== 'CANCELLED') this.failed(fields(), result.error, `a shard did not come from ${from ?? 'the origin'}`);
-    else this.step(() => ({ ...fields(), outcome: result.kind, bytes: result.lengthBytes }), `asked ${from === null ? 'the origin' : 'a node'} for a shard`);
+  transferred(
+    way: { requestId: string },
+    shard: { key: string; index: number },
+    from: string | null,
+    startMs: number,
+    result: { kind: string; lengthBytes?: number; error?: WireError },
+  ): void {
+    const fields = (): Record<string, unknown> => ({
+      requestId: way.requestId,
+      peer: from ?? undefined,
+      blob: shard.key,
+      shard: shard.index,
+      ms: Math.round(this.nowMs() - startMs),
+    });
+    if (result.error !== undefined && result.error.code !== 'CANCELLED')
+      this.failed(fields(), result.error, `a shard did not come from ${from ?? 'the origin'}`);
+    else
+      this.step(
+        () => ({ ...fields(), outcome: result.kind, bytes: result.lengthBytes }),
+        `asked ${from === null ? 'the origin' : 'a node'} for a shard`,
+      );
   }
 }
 
@@ -76,13 +96,39 @@ export class FrontJournal {
   heard(message: FrontMessage): void {
     switch (message.kind) {
       case 'open':
-        this.#begin(message.id, 'client', { requestId: message.requestId, blob: message.blob.key, url: message.blob.url, shard: message.shard }, 'a client reads a blob');
+        this.#begin(
+          message.id,
+          'client',
+          {
+            requestId: message.requestId,
+            blob: message.blob.key,
+            url: message.blob.url,
+            shard: message.shard,
+          },
+          'a client reads a blob',
+        );
         return;
       case 'relay':
-        this.#begin(message.id, 'client', { requestId: message.requestId, url: message.url }, 'a client asks the registry');
+        this.#begin(
+          message.id,
+          'client',
+          { requestId: message.requestId, url: message.url },
+          'a client asks the registry',
+        );
         return;
       case 'ask':
-        this.#begin(message.id, 'node', { requestId: message.requestId, peer: message.node, blob: message.key, shard: message.shard, role: message.role }, 'a node reads a shard');
+        this.#begin(
+          message.id,
+          'node',
+          {
+            requestId: message.requestId,
+            peer: message.node,
+            blob: message.key,
+            shard: message.shard,
+            role: message.role,
+          },
+          'a node reads a shard',
+        );
         return;
       case 'close':
         this.#end(message.id, { bytes: message.sentBytes, whole: message.whole });
@@ -94,7 +140,11 @@ export class FrontJournal {
     if (message.kind !== 'refused') return;
     const trace = this.#traces.get(message.id);
     if (trace === undefined) return;
-    this.#journal.failed({ ...trace.fields, ms: this.#ms(trace) }, message.error, `a ${trace.who} was refused`);
+    this.#journal.failed(
+      { ...trace.fields, ms: this.#ms(trace) },
+      message.error,
+      `a ${trace.who} was refused`,
+    );
     // A refused read is closed by the front, a relay is over with its answer.
     if (trace.fields['blob'] === undefined) this.#traces.delete(message.id);
   }
@@ -108,7 +158,10 @@ export class FrontJournal {
     const trace = this.#traces.get(id);
     if (trace === undefined) return;
     this.#traces.delete(id);
-    this.#journal.step(() => ({ ...trace.fields, ...outcome, ms: this.#ms(trace) }), `a ${trace.who}'s request is over`);
+    this.#journal.step(
+      () => ({ ...trace.fields, ...outcome, ms: this.#ms(trace) }),
+      `a ${trace.who}'s request is over`,
+    );
   }
 
   #ms(trace: Trace): number {

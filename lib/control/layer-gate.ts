@@ -31,7 +31,8 @@ export class LayerGate {
   enter(key: string, enter: () => void): () => void {
     const waiting: Waiting = { key, enter, sinceMs: this.#clock.nowMs() };
     let left = false;
-    if (this.#inside.has(key) || (this.#inside.size < this.#limit && this.#waiting.length === 0)) this.#admit(waiting);
+    if (this.#inside.has(key) || (this.#inside.size < this.#limit && this.#waiting.length === 0))
+      this.#admit(waiting);
     else this.#waiting.push(waiting);
     return () => {
       if (left) return;

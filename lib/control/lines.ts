@@ -32,7 +32,11 @@ export class Lines<Job> {
   #nextId = 0;
   #closed = false;
 
-  constructor(pool: Piscina<LineStart, void>, threads: { atStart: number; all: number }, jobsPerThreadMax: number) {
+  constructor(
+    pool: Piscina<LineStart, void>,
+    threads: { atStart: number; all: number },
+    jobsPerThreadMax: number,
+  ) {
     this.#pool = pool;
     this.#threads = threads.all;
     this.#jobsPerThreadMax = jobsPerThreadMax;
@@ -55,7 +59,11 @@ export class Lines<Job> {
 
   /** Resolves once `job` was carried out by every thread there is. */
   async everywhere(job: Job): Promise<void> {
-    await Promise.all(this.#lines.map((line) => new Promise((resolve, reject) => this.#send(line, { job, resolve, reject }))));
+    await Promise.all(
+      this.#lines.map(
+        (line) => new Promise((resolve, reject) => this.#send(line, { job, resolve, reject })),
+      ),
+    );
   }
 
   async close(): Promise<void> {
@@ -66,7 +74,11 @@ export class Lines<Job> {
   #open(): void {
     const { port1, port2 } = new MessageChannel();
     const underWay = new Map<number, Waiting>();
-    const line: Line<Job> = { serves: false, underWay, channel: new Channel<LineJob<Job>, LineResult>(port1, (result) => this.#settle(line, result)) };
+    const line: Line<Job> = {
+      serves: false,
+      underWay,
+      channel: new Channel<LineJob<Job>, LineResult>(port1, (result) => this.#settle(line, result)),
+    };
     this.#lines.push(line);
     this.#pool.run({ port: port2 }, { transferList: [port2] }).then(
       () => this.#lost(line, new Error('a thread of the pool has ended')),
@@ -86,7 +98,9 @@ export class Lines<Job> {
 
   #next(): void {
     while (this.#queue.length > 0) {
-      const line = this.#lines.reduce((best, other) => (this.#isBetter(other, best) ? other : best));
+      const line = this.#lines.reduce((best, other) =>
+        this.#isBetter(other, best) ? other : best,
+      );
       if (line.underWay.size >= this.#jobsPerThreadMax) return;
       this.#send(line, this.#queue.shift()!);
     }

@@ -75,7 +75,12 @@ export interface LoaderParts {
   /** A shard has just become complete here; `fromDisk`: it was stored already. */
   completed(resident: Resident, fromDisk: boolean): void;
   /** A shard was read from disk or written there, in `tookMs`; `sizeBytes` -1: it failed. */
-  filed(operation: 'fileread' | 'filewrite', resident: Resident, sizeBytes: number, tookMs: number): void;
+  filed(
+    operation: 'fileread' | 'filewrite',
+    resident: Resident,
+    sizeBytes: number,
+    tookMs: number,
+  ): void;
   /** A shard was looked for: where it was found, `joined` when already on its way. */
   looked(tier: 'arena' | 'disk' | 'joined' | 'peer' | 'origin'): void;
 }
@@ -105,21 +110,35 @@ export class ShardLoader {
   }
 
   /** What is known of a shard on disk. */
-  stored(key: string, shard: number): { totalBytes: number; lengthBytes: number; checksum: string } | undefined {
+  stored(
+    key: string,
+    shard: number,
+  ): { totalBytes: number; lengthBytes: number; checksum: string } | undefined {
     const stored = this.#parts.store?.has(key, shard);
-    return stored === undefined ? undefined : { ...stored, checksum: Buffer.from(stored.checksum).toString('hex') };
+    return stored === undefined
+      ? undefined
+      : { ...stored, checksum: Buffer.from(stored.checksum).toString('hex') };
   }
 
   /** Whether the shard is complete here, in memory or on disk. */
   has(key: string, shard: number): boolean {
-    return this.find(key, shard)?.phase === 'complete' || this.#parts.store?.has(key, shard) !== undefined;
+    return (
+      this.find(key, shard)?.phase === 'complete' ||
+      this.#parts.store?.has(key, shard) !== undefined
+    );
   }
 
   /** How many shards of a blob are here, in memory or on disk. Passes over what is in memory, so that its cost does not grow with the blob. */
   countOf(key: string): number {
     const stored = this.#parts.store?.shardsOf(key);
     let count = stored?.count ?? 0;
-    for (const resident of this.#residents.values()) if (resident.key === key && resident.phase === 'complete' && stored?.has(resident.shard) !== true) count += 1;
+    for (const resident of this.#residents.values())
+      if (
+        resident.key === key &&
+        resident.phase === 'complete' &&
+        stored?.has(resident.shard) !== true
+      )
+        count += 1;
     return count;
   }
 
@@ -131,7 +150,9 @@ export class ShardLoader {
       resident = newResident(key, shard);
       resident.interests.add(interest);
       this.#residents.set(name, resident);
-      void this.#bring(resident, (bringing, done, failed) => this.#parts.fill(bringing, way, done, failed));
+      void this.#bring(resident, (bringing, done, failed) =>
+        this.#parts.fill(bringing, way, done, failed),
+      );
       return resident;
     }
     resident.interests.add(interest);
@@ -167,7 +188,13 @@ export class ShardLoader {
     resident.interests.delete(interest);
     // One that failed or was given up is over: another try at the same shard may be under way by now.
     const isOver = this.find(resident.key, resident.shard) !== resident;
-    if (resident.interests.size > 0 || resident.phase === 'complete' || isOver || this.#isWhole(resident)) return;
+    if (
+      resident.interests.size > 0 ||
+      resident.phase === 'complete' ||
+      isOver ||
+      this.#isWhole(resident)
+    )
+      return;
     resident.abandoned = true;
     this.#forget(resident);
     resident.filling?.abandon();
@@ -192,7 +219,14 @@ export class ShardLoader {
     this.#parts.doorbells.ringAll();
   }
 
-  async #bring(resident: Resident, fill: (resident: Resident, done: Parameters<FillFromSwarm>[2], failed: Parameters<FillFromSwarm>[3]) => Fill): Promise<void> {
+  async #bring(
+    resident: Resident,
+    fill: (
+      resident: Resident,
+      done: Parameters<FillFromSwarm>[2],
+      failed: Parameters<FillFromSwarm>[3],
+    ) => Fill,
+  ): Promise<void> {
     const { arena, residency, store } = this.#parts;
     try {
       const slot = await residency.acquire();
@@ -211,7 +245,10 @@ export class ShardLoader {
       evicted: () => this.#forget(resident),
       isWanted: () => resident.interests.size > 0 || this.#parts.isAwaited(resident),
       // What came from another node is there still; what came from the origin would have to come again.
-      isExpendable: () => resident.phase === 'complete' && resident.interests.size === 0 && arena.source(resident.slot) === SlotSource.peer,
+      isExpendable: () =>
+        resident.phase === 'complete' &&
+        resident.interests.size === 0 &&
+        arena.source(resident.slot) === SlotSource.peer,
     });
     const stored = store?.has(resident.key, resident.shard);
     if (store !== null && stored !== undefined) {
@@ -220,10 +257,23 @@ export class ShardLoader {
       this.#tellPlaced(resident);
       const startMs = this.#parts.clock.nowMs();
       const loaded = await store.load(resident.key, resident.shard, resident.slot);
-      this.#parts.filed('fileread', resident, loaded === 'ok' ? stored.lengthBytes : -1, this.#parts.clock.nowMs() - startMs);
+      this.#parts.filed(
+        'fileread',
+        resident,
+        loaded === 'ok' ? stored.lengthBytes : -1,
+        this.#parts.clock.nowMs() - startMs,
+      );
       if (loaded === 'ok') {
         this.#parts.looked('disk');
-        this.#complete(resident, { lengthBytes: stored.lengthBytes, totalBytes: stored.totalBytes, checksum: Buffer.from(stored.checksum).toString('hex') }, true);
+        this.#complete(
+          resident,
+          {
+            lengthBytes: stored.lengthBytes,
+            totalBytes: stored.totalBytes,
+            checksum: Buffer.from(stored.checksum).toString('hex'),
+          },
+          true,
+        );
         return;
       }
       if (resident.abandoned) {
@@ -242,7 +292,11 @@ export class ShardLoader {
     for (const interest of [...resident.interests]) interest.placed(resident, true);
   }
 
-  #complete(resident: Resident, got: { lengthBytes: number; totalBytes: number; checksum: string }, fromDisk: boolean): void {
+  #complete(
+    resident: Resident,
+    got: { lengthBytes: number; totalBytes: number; checksum: string },
+    fromDisk: boolean,
+  ): void {
     const { arena, doorbells, residency, store, facts } = this.#parts;
     const { slot } = resident;
     resident.filling = null;
@@ -265,12 +319,24 @@ export class ShardLoader {
     this.#parts.completed(resident, fromDisk);
   }
 
-  async #save(resident: Resident, store: CacheStore, got: { lengthBytes: number; totalBytes: number; checksum: string }): Promise<void> {
+  async #save(
+    resident: Resident,
+    store: CacheStore,
+    got: { lengthBytes: number; totalBytes: number; checksum: string },
+  ): Promise<void> {
     const { clock, filed } = this.#parts;
     const startMs = clock.nowMs();
     const { key, shard, slot, generation } = resident;
-    const saved = await store.save(key, shard, slot, generation, { ...got, checksum: Buffer.from(got.checksum, 'hex') });
-    filed('filewrite', resident, saved === 'stored' ? got.lengthBytes : -1, clock.nowMs() - startMs);
+    const saved = await store.save(key, shard, slot, generation, {
+      ...got,
+      checksum: Buffer.from(got.checksum, 'hex'),
+    });
+    filed(
+      'filewrite',
+      resident,
+      saved === 'stored' ? got.lengthBytes : -1,
+      clock.nowMs() - startMs,
+    );
     this.#evictable(resident);
   }
 
@@ -306,5 +372,16 @@ export class ShardLoader {
 }
 
 function newResident(key: string, shard: number): Resident {
-  return { key, shard, slot: -1, generation: 0, phase: 'waiting', checksum: null, lengthBytes: -1, interests: new Set(), filling: null, abandoned: false };
+  return {
+    key,
+    shard,
+    slot: -1,
+    generation: 0,
+    phase: 'waiting',
+    checksum: null,
+    lengthBytes: -1,
+    interests: new Set(),
+    filling: null,
+    abandoned: false,
+  };
 }

@@ -1,7 +1,13 @@
 import type { Clock } from '../clock.ts';
 import { preadPath } from '../cluster/rpc.ts';
 import type { Arena } from '../io/arena.ts';
-import { MANIFEST_COPIES_MAX, MANIFEST_HOLDER_MS, MANIFEST_HOLDERS_MAX, MANIFEST_READ_MS, SHARD_BYTES } from '../limits.ts';
+import {
+  MANIFEST_COPIES_MAX,
+  MANIFEST_HOLDER_MS,
+  MANIFEST_HOLDERS_MAX,
+  MANIFEST_READ_MS,
+  SHARD_BYTES,
+} from '../limits.ts';
 import type { PeerCallResult } from '../workers/peer-call.ts';
 import type { BlobFacts } from './blob-facts.ts';
 import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
@@ -32,7 +38,8 @@ export class Manifests {
   /** Keeps what the registry, or another node, has just sent; `checksum` is that of the bytes, hex. */
   keep(digest: string, bytes: Uint8Array, checksum: string): void {
     // A copy: the bytes themselves go out to the client, and are gone from this thread with it.
-    if (bytes.length > 0 && bytes.length <= SHARD_BYTES) this.#parts.loader.put(digest, bytes.slice(), checksum);
+    if (bytes.length > 0 && bytes.length <= SHARD_BYTES)
+      this.#parts.loader.put(digest, bytes.slice(), checksum);
   }
 
   /** Whether it is here, in memory or on disk. */
@@ -42,7 +49,13 @@ export class Manifests {
 
   /** Gets one that `node` has, unless so many are on their way already: it is a copy for the case that the node goes. */
   copy(digest: string, node: string): void {
-    if (node === this.#parts.self || this.has(digest) || this.#copying.size >= MANIFEST_COPIES_MAX || this.#copying.has(digest)) return;
+    if (
+      node === this.#parts.self ||
+      this.has(digest) ||
+      this.#copying.size >= MANIFEST_COPIES_MAX ||
+      this.#copying.has(digest)
+    )
+      return;
     this.#copying.add(digest);
     void this.#ask(node, digest).then(() => this.#copying.delete(digest));
   }
@@ -53,7 +66,10 @@ export class Manifests {
   }
 
   /** While the registry is down: from here, from the nodes that are said to have it, from the swarm; null: from nowhere, in the same time. */
-  async readWithout(digest: string, holders: () => Promise<readonly string[]>): Promise<Uint8Array | null> {
+  async readWithout(
+    digest: string,
+    holders: () => Promise<readonly string[]>,
+  ): Promise<Uint8Array | null> {
     const { self, clock } = this.#parts;
     const way: Way = { origin: null, sliceBytes: 0, digest, requestId: '', onBehalf: null };
     const here = this.has(digest) ? await this.#load(digest, way, MANIFEST_READ_MS) : null;
@@ -68,8 +84,22 @@ export class Manifests {
   }
 
   async #ask(node: string, digest: string): Promise<Uint8Array | null> {
-    const path = preadPath({ key: digest, shard: 0, fromBytes: 0, node: this.#parts.self, zone: null, role: 'parent', exclude: [], hops: 0, load: 0 });
-    const result = await this.#parts.call(node, path, { deadlineMs: MANIFEST_HOLDER_MS, answerBytesMax: SHARD_BYTES, digest });
+    const path = preadPath({
+      key: digest,
+      shard: 0,
+      fromBytes: 0,
+      node: this.#parts.self,
+      zone: null,
+      role: 'parent',
+      exclude: [],
+      hops: 0,
+      load: 0,
+    });
+    const result = await this.#parts.call(node, path, {
+      deadlineMs: MANIFEST_HOLDER_MS,
+      answerBytesMax: SHARD_BYTES,
+      digest,
+    });
     if (result.kind !== 'answer' || result.status !== 200 || result.checksum === null) return null;
     this.keep(digest, result.body, result.checksum);
     return result.body;
@@ -89,7 +119,10 @@ export class Manifests {
         // `want` may call back before it returns; then it is dropped below.
         if (held !== null) loader.drop(held, interest);
       };
-      const copy = ({ slot, lengthBytes }: Resident): void => end(facts.totalOf(digest) === lengthBytes ? arena.bytes(slot, 0, lengthBytes).slice() : null);
+      const copy = ({ slot, lengthBytes }: Resident): void =>
+        end(
+          facts.totalOf(digest) === lengthBytes ? arena.bytes(slot, 0, lengthBytes).slice() : null,
+        );
       const interest: Interest = {
         placed: (resident) => {
           if (resident.phase === 'complete') copy(resident);

@@ -31,7 +31,11 @@ export interface Observation {
 }
 
 /** The log goes to stderr: stdout carries the ready line and, when asked for, the audit log. */
-export function openObservation(parts: { config: Config; node: string; clock: Clock }): Observation {
+export function openObservation(parts: {
+  config: Config;
+  node: string;
+  clock: Clock;
+}): Observation {
   const { config, node, clock } = parts;
   const { mode, logAudit, logAuditMode, logDir, logLevel } = config.DeployConfig;
   const board = new MeterBoard();
@@ -49,11 +53,26 @@ export function openObservation(parts: { config: Config; node: string; clock: Cl
   const stopLoopDelay = watchLoopDelay(meter, clock);
   const onState = (error: Error | null): void => {
     if (error === null) log.info('the audit log is written again');
-    else log.warn({ err: error }, 'the audit log cannot be written; its lines are dropped and counted');
+    else
+      log.warn(
+        { err: error },
+        'the audit log cannot be written; its lines are dropped and counted',
+      );
   };
-  const target = logAuditMode === 'file' ? () => new AuditFile({ directory: logDir, clock, onState }) : () => new LineOutput(1);
+  const target =
+    logAuditMode === 'file'
+      ? () => new AuditFile({ directory: logDir, clock, onState })
+      : () => new LineOutput(1);
   const audit = logAudit ? new AuditSink(meter, target()) : null;
-  const probe = audit === null ? null : new AuditProbe({ clock, meter, threadId: 0, post: (batch, lines) => audit.accept(batch, lines) });
+  const probe =
+    audit === null
+      ? null
+      : new AuditProbe({
+          clock,
+          meter,
+          threadId: 0,
+          post: (batch, lines) => audit.accept(batch, lines),
+        });
   return {
     log,
     journal: new Journal(log, clock),

@@ -34,12 +34,29 @@ export class PeerCalls {
 
   /** Resolves always, within the deadline. */
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult> {
-    const { deadlineMs, answerBytesMax = CONNECTION_HEAD_BYTES_MAX, words = '', digest = null, origin = null, requestId = '' } = options;
+    const {
+      deadlineMs,
+      answerBytesMax = CONNECTION_HEAD_BYTES_MAX,
+      words = '',
+      digest = null,
+      origin = null,
+      requestId = '',
+    } = options;
     const sealed = origin === null ? '' : this.#secret.seal(JSON.stringify(origin));
-    const headers: Record<string, string> = { 'shoal-auth': this.#secret.sign('GET', path, this.#clock.wallMs(), sealed + words) };
+    const headers: Record<string, string> = {
+      'shoal-auth': this.#secret.sign('GET', path, this.#clock.wallMs(), sealed + words),
+    };
     if (sealed !== '') headers['shoal-origin'] = sealed;
     if (words !== '') headers['shoal-words'] = words;
     if (requestId !== '') headers[REQUEST_ID_HEADER] = requestId;
-    return this.#pools.run({ kind: 'call', ...addressOf(node), path, headers, answerBytesMax, deadlineMs, digest });
+    return this.#pools.run({
+      kind: 'call',
+      ...addressOf(node),
+      path,
+      headers,
+      answerBytesMax,
+      deadlineMs,
+      digest,
+    });
   }
 }

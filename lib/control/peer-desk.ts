@@ -56,7 +56,10 @@ export class PeerDesks {
 export class PeerDesk {
   readonly #parts: PeerDeskParts;
   readonly #reply: (message: ControlMessage) => void;
-  readonly #serving = new Map<number, { shard: ShardId; node: string; resident: Resident | null; interest: Interest }>();
+  readonly #serving = new Map<
+    number,
+    { shard: ShardId; node: string; resident: Resident | null; interest: Interest }
+  >();
 
   constructor(parts: PeerDeskParts, reply: (message: ControlMessage) => void) {
     this.#parts = parts;
@@ -69,12 +72,31 @@ export class PeerDesk {
     const { id, key, node, zone, role, exclude, hops, load, origin, requestId } = request;
     const shard: ShardId = { key, index: request.shard };
     if (origin !== null) facts.addOrigin(key, origin);
-    const asked = { shard, node, zone, as: role, exclude, hops, load, held: loader.has(key, request.shard) };
+    const asked = {
+      shard,
+      node,
+      zone,
+      as: role,
+      exclude,
+      hops,
+      load,
+      held: loader.has(key, request.shard),
+    };
     const verdict = swarm.ask(asked);
     const depth = role === 'owner' ? swarm.depthOf(shard, node) : null;
-    if (depth !== null && (verdict.kind === 'serve' || verdict.kind === 'redirect')) this.#parts.placed(depth);
+    if (depth !== null && (verdict.kind === 'serve' || verdict.kind === 'redirect'))
+      this.#parts.placed(depth);
     if (verdict.kind === 'redirect') {
-      this.#reply({ kind: 'peer', id, answer: { kind: 'redirect', parents: verdict.parents, checksum: verdict.word, totalBytes: verdict.totalBytes ?? facts.totalOf(key) } });
+      this.#reply({
+        kind: 'peer',
+        id,
+        answer: {
+          kind: 'redirect',
+          parents: verdict.parents,
+          checksum: verdict.word,
+          totalBytes: verdict.totalBytes ?? facts.totalOf(key),
+        },
+      });
       return;
     }
     if (verdict.kind !== 'serve') {
@@ -84,14 +106,30 @@ export class PeerDesk {
     const interest: Interest = {
       placed: (resident, cold) => {
         const checksum = resident.checksum ?? swarm.word(shard)?.checksum ?? null;
-        this.#reply({ kind: 'granted', id, shard: resident.shard, slot: resident.slot, generation: resident.generation, checksum, totalBytes: facts.totalOf(key), cold, pathname: facts.pathname(key) });
+        this.#reply({
+          kind: 'granted',
+          id,
+          shard: resident.shard,
+          slot: resident.slot,
+          generation: resident.generation,
+          checksum,
+          totalBytes: facts.totalOf(key),
+          cold,
+          pathname: facts.pathname(key),
+        });
       },
       failed: (error) => this.#reply({ kind: 'refused', id, error: error.toWire() }),
     };
-    const serving: { shard: ShardId; node: string; resident: Resident | null; interest: Interest } = { shard, node, resident: null, interest };
+    const serving: { shard: ShardId; node: string; resident: Resident | null; interest: Interest } =
+      { shard, node, resident: null, interest };
     this.#serving.set(id, serving);
     const digest = key.startsWith('sha256:') ? key : null;
-    serving.resident = loader.want(key, request.shard, { origin, sliceBytes: 0, digest, requestId, onBehalf: asked }, interest);
+    serving.resident = loader.want(
+      key,
+      request.shard,
+      { origin, sliceBytes: 0, digest, requestId, onBehalf: asked },
+      interest,
+    );
   }
 
   stat(request: StatRequest): void {
@@ -102,12 +140,22 @@ export class PeerDesk {
     swarm.report(shard, node, parent, report);
     const word = this.#word(shard);
     if (word !== null) this.#reply({ kind: 'stat', id, ...word, pathname: facts.pathname(key) });
-    else if (loader.find(key, request.shard) === undefined) this.#reply({ kind: 'peer', id, answer: { kind: 'miss' } });
+    else if (loader.find(key, request.shard) === undefined)
+      this.#reply({ kind: 'peer', id, answer: { kind: 'miss' } });
     else {
       waitForChecksum(shard, (resident) => {
         const totalBytes = facts.totalOf(key);
-        if (resident === null || resident.checksum === null || totalBytes === null) this.#reply({ kind: 'peer', id, answer: { kind: 'busy', retryMs: 1 } });
-        else this.#reply({ kind: 'stat', id, totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum, pathname: facts.pathname(key) });
+        if (resident === null || resident.checksum === null || totalBytes === null)
+          this.#reply({ kind: 'peer', id, answer: { kind: 'busy', retryMs: 1 } });
+        else
+          this.#reply({
+            kind: 'stat',
+            id,
+            totalBytes,
+            lengthBytes: resident.lengthBytes,
+            checksum: resident.checksum,
+            pathname: facts.pathname(key),
+          });
       });
     }
   }
@@ -119,7 +167,8 @@ export class PeerDesk {
     this.#serving.delete(id);
     this.#parts.sent(serving.node, sentBytes);
     // A node that was told "busy" comes right back: what is on its way for it goes on meanwhile.
-    if (serving.resident !== null) this.#parts.loader().drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
+    if (serving.resident !== null)
+      this.#parts.loader().drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
     this.#parts.swarm.sent(serving.shard, serving.node, whole);
   }
 
@@ -128,7 +177,8 @@ export class PeerDesk {
     const loader = this.#parts.loader();
     const resident = loader.find(shard.key, shard.index);
     const totalBytes = this.#parts.facts.totalOf(shard.key);
-    if (resident?.checksum != null && totalBytes !== null) return { totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum };
+    if (resident?.checksum != null && totalBytes !== null)
+      return { totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum };
     return loader.stored(shard.key, shard.index) ?? this.#parts.swarm.word(shard) ?? null;
   }
 }

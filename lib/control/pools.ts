@@ -9,7 +9,9 @@ import { Lines } from './lines.ts';
 
 /** The two pools of a node, typed: see lib/workers/pool.ts and lib/workers/digest.ts for what they do. */
 export interface Pools {
-  run<Kind extends keyof PoolTasks>(job: PoolTasks[Kind][0] & { kind: Kind }): Promise<PoolTasks[Kind][1]>;
+  run<Kind extends keyof PoolTasks>(
+    job: PoolTasks[Kind][0] & { kind: Kind },
+  ): Promise<PoolTasks[Kind][1]>;
   /** Reads shards from the origin; `heard` is told how it went with each, in order. */
   origin(job: OriginReadJob, heard: (result: OriginReadResult) => void): Promise<void>;
   digest(job: DigestJob): Promise<DigestResult>;
@@ -22,13 +24,32 @@ export interface Pools {
 }
 
 /** Threads live as long as the node, and stay in their event loops between tasks: they hold connections. */
-const FOREVER = { idleTimeout: Number.POSITIVE_INFINITY, atomics: 'disabled', ...THREAD_OPTIONS } as const;
+const FOREVER = {
+  idleTimeout: Number.POSITIVE_INFINITY,
+  atomics: 'disabled',
+  ...THREAD_OPTIONS,
+} as const;
 
 export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
   const threads = (file: string, count: number, workerData: unknown): Piscina<LineStart, void> =>
-    new Piscina({ ...FOREVER, filename: new URL(file, import.meta.url).href, minThreads: 0, maxThreads: count, concurrentTasksPerWorker: 1, workerData });
-  const transfer = new Lines<PoolJob>(threads('../workers/pool.ts', TRANSFER_THREADS, start), { atStart: 1, all: TRANSFER_THREADS }, POOL_TASKS_PER_THREAD);
-  const digest = new Lines<DigestJob>(threads('../workers/digest.ts', 1, digestStart), { atStart: 0, all: 1 }, POOL_TASKS_PER_THREAD);
+    new Piscina({
+      ...FOREVER,
+      filename: new URL(file, import.meta.url).href,
+      minThreads: 0,
+      maxThreads: count,
+      concurrentTasksPerWorker: 1,
+      workerData,
+    });
+  const transfer = new Lines<PoolJob>(
+    threads('../workers/pool.ts', TRANSFER_THREADS, start),
+    { atStart: 1, all: TRANSFER_THREADS },
+    POOL_TASKS_PER_THREAD,
+  );
+  const digest = new Lines<DigestJob>(
+    threads('../workers/digest.ts', 1, digestStart),
+    { atStart: 0, all: 1 },
+    POOL_TASKS_PER_THREAD,
+  );
   return {
     run: (job) => transfer.run(job) as never,
     async origin(job, heard) {

@@ -17,7 +17,8 @@ export interface PortWish {
 export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]> {
   const probes = new Map<PortWish, Server>();
   try {
-    for (const wish of [...wishes].sort((a, b) => Number(a.port === 0) - Number(b.port === 0))) probes.set(wish, await probe(wish));
+    for (const wish of [...wishes].sort((a, b) => Number(a.port === 0) - Number(b.port === 0)))
+      probes.set(wish, await probe(wish));
     return wishes.map((wish) => (probes.get(wish)!.address() as AddressInfo).port);
   } finally {
     await Promise.all([...probes.values()].map((server) => once(server.close(), 'close')));
@@ -29,7 +30,14 @@ function probe({ host, port, what }: PortWish): Promise<Server> {
     // Nobody is served here: who has connected already, as clients of a node that starts again do, must not keep the probe from closing.
     const server = createServer((socket) => socket.resetAndDestroy());
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const reason = error.code === 'EADDRINUSE' ? 'it is in use' : error.code === 'EACCES' ? 'not permitted' : error.code === 'EADDRNOTAVAIL' ? 'no such address here' : error.message;
+      const reason =
+        error.code === 'EADDRINUSE'
+          ? 'it is in use'
+          : error.code === 'EACCES'
+            ? 'not permitted'
+            : error.code === 'EADDRNOTAVAIL'
+              ? 'no such address here'
+              : error.message;
       reject(new ShoalError('PORT_IN_USE', `${what}: cannot listen on ${host}:${port}: ${reason}`));
     });
     server.listen({ host, port, exclusive: true }, () => resolve(server));

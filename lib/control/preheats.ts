@@ -48,28 +48,55 @@ export class Preheats {
     const { self, members, gate, totalOf, holdings } = this.#parts;
     if (gate.remembered(blob, authorization) === null) await gate.check(blob, authorization);
     const totalBytes = totalOf(blob.key);
-    if (totalBytes === null) throw new ShoalError('BAD_REQUEST', 'the size of the blob is not known here: read it through this node first');
+    if (totalBytes === null)
+      throw new ShoalError(
+        'BAD_REQUEST',
+        'the size of the blob is not known here: read it through this node first',
+      );
     const origin: OriginContext = { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
     if (node === self) return holdings.hold(blob.key, totalBytes, origin, requestId);
-    if (!members().some((member) => member.node === node)) throw new ShoalError('BAD_REQUEST', `${node} is not in the swarm of this node`);
+    if (!members().some((member) => member.node === node))
+      throw new ShoalError('BAD_REQUEST', `${node} is not in the swarm of this node`);
     const holding = await this.#ask(node, blob.key, totalBytes, null, requestId);
-    return holding.error?.code.startsWith('ORIGIN_') !== true ? holding : this.#ask(node, blob.key, totalBytes, origin, requestId);
+    return holding.error?.code.startsWith('ORIGIN_') !== true
+      ? holding
+      : this.#ask(node, blob.key, totalBytes, origin, requestId);
   }
 
-  async #ask(node: string, key: string, totalBytes: number, origin: OriginContext | null, requestId: string): Promise<Holding> {
-    const result = await this.#parts.call(node, fetchPath({ key, totalBytes }), { deadlineMs: PREHEAT_CALL_DEADLINE_MS, origin, requestId });
+  async #ask(
+    node: string,
+    key: string,
+    totalBytes: number,
+    origin: OriginContext | null,
+    requestId: string,
+  ): Promise<Holding> {
+    const result = await this.#parts.call(node, fetchPath({ key, totalBytes }), {
+      deadlineMs: PREHEAT_CALL_DEADLINE_MS,
+      origin,
+      requestId,
+    });
     if (result.kind === 'failed') throw ShoalError.fromWire(result.error);
     const holding = result.status === 200 ? parseHolding(result.body) : null;
-    if (holding === null) throw new ShoalError('PEER_BROKEN', `${node} answered ${result.status} to a request to fetch a blob`);
+    if (holding === null)
+      throw new ShoalError(
+        'PEER_BROKEN',
+        `${node} answered ${result.status} to a request to fetch a blob`,
+      );
     return holding;
   }
 }
 
 function parseHolding(body: Uint8Array): Holding | null {
   try {
-    const { shards, held, error } = JSON.parse(Buffer.from(body).toString()) as Record<string, unknown>;
-    const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-    return isCount(shards) && isCount(held) ? { shards, held, error: error === null ? null : parseWireError(error) } : null;
+    const { shards, held, error } = JSON.parse(Buffer.from(body).toString()) as Record<
+      string,
+      unknown
+    >;
+    const isCount = (value: unknown): value is number =>
+      Number.isSafeInteger(value) && (value as number) >= 0;
+    return isCount(shards) && isCount(held)
+      ? { shards, held, error: error === null ? null : parseWireError(error) }
+      : null;
   } catch {
     return null;
   }

@@ -1,5 +1,9 @@
 import type { Clock } from '../clock.ts';
-import { AHEAD_SMALL_READS_SLOT_SHARE, READ_PATTERN_IDLE_MS, READ_PATTERNS_MAX } from '../limits.ts';
+import {
+  AHEAD_SMALL_READS_SLOT_SHARE,
+  READ_PATTERN_IDLE_MS,
+  READ_PATTERNS_MAX,
+} from '../limits.ts';
 import { ReadPattern } from '../swarm/pattern.ts';
 import type { LayerGate } from './layer-gate.ts';
 import type { Interest, ShardLoader, Way } from './loader.ts';
@@ -42,7 +46,8 @@ export class ReadAhead {
   read(key: string, startBytes: number, totalBytes: number, way: Way): void {
     for (const shard of this.#patternOf(key).read(startBytes, totalBytes)) {
       if (this.#underWay >= this.#underWayMax) return;
-      if (!this.#parts.loader.has(key, shard) && this.#parts.loader.find(key, shard) === undefined) this.#bring(key, shard, way);
+      if (!this.#parts.loader.has(key, shard) && this.#parts.loader.find(key, shard) === undefined)
+        this.#bring(key, shard, way);
     }
   }
 
@@ -71,7 +76,10 @@ export class ReadAhead {
     const nowMs = this.#parts.clock.nowMs();
     const known = this.#watched.get(key);
     this.#watched.delete(key);
-    const watched = known !== undefined && nowMs - known.readMs < READ_PATTERN_IDLE_MS ? known : { pattern: new ReadPattern(), readMs: nowMs };
+    const watched =
+      known !== undefined && nowMs - known.readMs < READ_PATTERN_IDLE_MS
+        ? known
+        : { pattern: new ReadPattern(), readMs: nowMs };
     watched.readMs = nowMs;
     this.#watched.set(key, watched);
     for (const [other, { readMs }] of this.#watched) {

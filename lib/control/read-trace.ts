@@ -13,7 +13,10 @@ export class ReadTrace {
   readonly #clock: Clock;
   readonly #shardsMax: number;
   /** By `<digest>/<shard>`, in the order in which they were read last. */
-  readonly #reads = new Map<string, { digest: string; shard: number; sizeBytes: number; atMs: number }>();
+  readonly #reads = new Map<
+    string,
+    { digest: string; shard: number; sizeBytes: number; atMs: number }
+  >();
 
   constructor(clock: Clock, shardsMax = READ_TRACE_SHARDS_MAX) {
     this.#clock = clock;

@@ -2,7 +2,12 @@ import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { SlotState, type Arena } from '../io/arena.ts';
 import type { Doorbells } from '../io/doorbell.ts';
-import { ARENA_WAIT_DEADLINE_MS, ARENA_WAITERS_MAX, FRESH_SLOT_MS, SAVE_PATIENCE_MS } from '../limits.ts';
+import {
+  ARENA_WAIT_DEADLINE_MS,
+  ARENA_WAITERS_MAX,
+  FRESH_SLOT_MS,
+  SAVE_PATIENCE_MS,
+} from '../limits.ts';
 
 /** Whom a slot belongs to while it is in use. */
 export interface SlotOwner {
@@ -43,7 +48,12 @@ export class Residency {
   #hand = 0;
   #retryArmed = false;
 
-  constructor(arena: Arena, doorbells: Doorbells, clock: Clock, onEvict: (kind: 'arena' | 'unstored') => void = () => undefined) {
+  constructor(
+    arena: Arena,
+    doorbells: Doorbells,
+    clock: Clock,
+    onEvict: (kind: 'arena' | 'unstored') => void = () => undefined,
+  ) {
     this.#onEvict = onEvict;
     this.#arena = arena;
     this.#doorbells = doorbells;
@@ -66,7 +76,13 @@ export class Residency {
   acquire(): Promise<number> {
     const slot = this.#waiters.length === 0 ? this.#take() : undefined;
     if (slot !== undefined) return Promise.resolve(slot);
-    if (this.#waiters.length >= ARENA_WAITERS_MAX) return Promise.reject(new ShoalError('OVERLOADED', 'every slot of memory is in use and too many shards wait for one'));
+    if (this.#waiters.length >= ARENA_WAITERS_MAX)
+      return Promise.reject(
+        new ShoalError(
+          'OVERLOADED',
+          'every slot of memory is in use and too many shards wait for one',
+        ),
+      );
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject, sinceMs: this.#clock.nowMs() });
       this.#arm();
@@ -88,7 +104,8 @@ export class Residency {
   /** Spares the slot a while longer: somebody was just told of it. */
   refresh(slot: number): void {
     const record = this.#records.get(slot);
-    if (record !== undefined && record.freshUntilMs !== Number.POSITIVE_INFINITY) record.freshUntilMs = this.#clock.nowMs() + FRESH_SLOT_MS;
+    if (record !== undefined && record.freshUntilMs !== Number.POSITIVE_INFINITY)
+      record.freshUntilMs = this.#clock.nowMs() + FRESH_SLOT_MS;
   }
 
   /**
@@ -121,11 +138,17 @@ export class Residency {
     for (let looked = 0; looked < 2 * this.#arena.slotCount; looked++) {
       const slot = this.#step();
       const record = this.#records.get(slot);
-      if (record === undefined || this.#arena.state(slot) !== SlotState.complete || (!wanted && record.owner.isWanted())) continue;
+      if (
+        record === undefined ||
+        this.#arena.state(slot) !== SlotState.complete ||
+        (!wanted && record.owner.isWanted())
+      )
+        continue;
       const used = this.#arena.takeUsed(slot);
       // A fresh slot that has been read is fresh no more.
       if (used) record.freshUntilMs = Math.min(record.freshUntilMs, nowMs);
-      if (!used && record.freshUntilMs <= nowMs && this.#arena.tryLock(slot)) return this.#taken(slot, record);
+      if (!used && record.freshUntilMs <= nowMs && this.#arena.tryLock(slot))
+        return this.#taken(slot, record);
     }
     return undefined;
   }
@@ -135,7 +158,13 @@ export class Residency {
     for (let looked = 0; looked < this.#arena.slotCount; looked++) {
       const slot = this.#step();
       const record = this.#records.get(slot);
-      if (record !== undefined && this.#arena.state(slot) === SlotState.filling && record.owner.isExpendable() && this.#arena.tryLock(slot)) return this.#taken(slot, record);
+      if (
+        record !== undefined &&
+        this.#arena.state(slot) === SlotState.filling &&
+        record.owner.isExpendable() &&
+        this.#arena.tryLock(slot)
+      )
+        return this.#taken(slot, record);
     }
     return undefined;
   }
@@ -170,7 +199,13 @@ export class Residency {
     this.#clock.after(2, () => {
       this.#retryArmed = false;
       const nowMs = this.#clock.nowMs();
-      while (this.#waiters[0] !== undefined && nowMs - this.#waiters[0].sinceMs > ARENA_WAIT_DEADLINE_MS) this.#waiters.shift()!.reject(new ShoalError('OVERLOADED', 'no slot of memory came free in time'));
+      while (
+        this.#waiters[0] !== undefined &&
+        nowMs - this.#waiters[0].sinceMs > ARENA_WAIT_DEADLINE_MS
+      )
+        this.#waiters
+          .shift()!
+          .reject(new ShoalError('OVERLOADED', 'no slot of memory came free in time'));
       this.#serve();
     });
   }

@@ -43,16 +43,30 @@ export function statusInputs(parts: Parts): () => StatusInputs {
  * Blobs of which a shard is on its way, with what of them is here already. Passes over what is in memory, so that its cost is
  * bounded by the arena, whatever the sizes of the blobs.
  */
-export function blobsInFlight(parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 'store'>): BlobInFlight[] {
+export function blobsInFlight(
+  parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 'store'>,
+): BlobInFlight[] {
   const { arena, loader, facts, store } = parts;
-  const blobs = new Map<string, { shown: BlobInFlight; stored: ReturnType<CacheStore['shardsOf']> }>();
+  const blobs = new Map<
+    string,
+    { shown: BlobInFlight; stored: ReturnType<CacheStore['shardsOf']> }
+  >();
   for (const { key, phase, slot } of loader.residents()) {
     if (phase === 'complete' || slot < 0 || blobs.has(key)) continue;
     const stored = store.shardsOf(key);
     const totalBytes = facts.totalOf(key);
     const source = arena.source(slot);
-    const from = source === SlotSource.disk ? 'disk' : source === SlotSource.peer ? 'peer' : 'origin';
-    blobs.set(key, { stored, shown: { blob: key, receivedBytes: storedBytes(stored, totalBytes), totalBytes, source: from } });
+    const from =
+      source === SlotSource.disk ? 'disk' : source === SlotSource.peer ? 'peer' : 'origin';
+    blobs.set(key, {
+      stored,
+      shown: {
+        blob: key,
+        receivedBytes: storedBytes(stored, totalBytes),
+        totalBytes,
+        source: from,
+      },
+    });
   }
   if (blobs.size === 0) return [];
   for (const { key, shard, phase, slot, lengthBytes } of loader.residents()) {
@@ -64,8 +78,13 @@ export function blobsInFlight(parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 
 }
 
 /** All shards are of one size but the last. */
-function storedBytes(stored: ReturnType<CacheStore['shardsOf']>, totalBytes: number | null): number {
+function storedBytes(
+  stored: ReturnType<CacheStore['shardsOf']>,
+  totalBytes: number | null,
+): number {
   if (totalBytes === null) return 0;
   const last = Math.ceil(totalBytes / SHARD_BYTES) - 1;
-  return stored.count * SHARD_BYTES - (stored.has(last) ? (last + 1) * SHARD_BYTES - totalBytes : 0);
+  return (
+    stored.count * SHARD_BYTES - (stored.has(last) ? (last + 1) * SHARD_BYTES - totalBytes : 0)
+  );
 }

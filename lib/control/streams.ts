@@ -97,7 +97,13 @@ class Stream {
     this.#window = new ReadWindow(request.sequential, READ_WINDOW_SHARDS);
     this.#window.begin(request.shard);
     const { blob, authorization } = request;
-    this.#way = { origin: originOf(blob, authorization), sliceBytes: 0, digest: blob.digest?.startsWith('sha256:') === true ? blob.digest : null, requestId: request.requestId, onBehalf: null };
+    this.#way = {
+      origin: originOf(blob, authorization),
+      sliceBytes: 0,
+      digest: blob.digest?.startsWith('sha256:') === true ? blob.digest : null,
+      requestId: request.requestId,
+      onBehalf: null,
+    };
   }
 
   start(): void {
@@ -146,8 +152,12 @@ class Stream {
   /** The front does not know where `shard` is: it is told (again), or the shard is brought (again). */
   #place(shard: number): void {
     const known = this.#held.get(shard);
-    if (known !== undefined && this.#parts.loader.find(known.resident.key, shard) === known.resident) {
-      if (known.resident.slot >= 0) this.#placed(known.resident, known.resident.phase !== 'complete');
+    if (
+      known !== undefined &&
+      this.#parts.loader.find(known.resident.key, shard) === known.resident
+    ) {
+      if (known.resident.slot >= 0)
+        this.#placed(known.resident, known.resident.phase !== 'complete');
       return;
     }
     if (known !== undefined) {
@@ -164,7 +174,11 @@ class Stream {
   close(whole: boolean): void {
     this.#closed = true;
     for (const [shard, { resident, interest }] of this.#held) {
-      this.#parts.loader.drop(resident, interest, !whole ? ABORT_GRACE_MS : shard <= this.#shard ? FINISH_SHARD_MS : 0);
+      this.#parts.loader.drop(
+        resident,
+        interest,
+        !whole ? ABORT_GRACE_MS : shard <= this.#shard ? FINISH_SHARD_MS : 0,
+      );
     }
     this.#held.clear();
     this.#leaveLayers?.();
@@ -196,7 +210,8 @@ class Stream {
       placed: (resident, cold) => this.#placed(resident, cold),
       failed: (error) => this.#failed(shard, error),
     };
-    const sliceBytes = shard > this.#shard ? null : shard === this.#request.shard ? this.#request.sliceBytes : 0;
+    const sliceBytes =
+      shard > this.#shard ? null : shard === this.#request.shard ? this.#request.sliceBytes : 0;
     const way = { ...this.#way, sliceBytes };
     const resident = this.#parts.loader.want(this.#request.blob.key, shard, way, interest);
     if (this.#closed) this.#parts.loader.drop(resident, interest);
@@ -210,7 +225,16 @@ class Stream {
       this.#tellFirst();
     } else if (this.#firstPlace !== null) {
       const { shard, slot, generation, checksum } = resident;
-      this.#reply({ kind: 'granted', id: this.#request.id, shard, slot, generation, checksum, totalBytes: this.#parts.facts.totalOf(resident.key), cold });
+      this.#reply({
+        kind: 'granted',
+        id: this.#request.id,
+        shard,
+        slot,
+        generation,
+        checksum,
+        totalBytes: this.#parts.facts.totalOf(resident.key),
+        cold,
+      });
     }
   }
 
@@ -222,7 +246,18 @@ class Stream {
     const { gate, facts } = this.#parts;
     const { id, blob, authorization } = this.#request;
     const provenBytes = gate.sizeOf(blob, authorization);
-    this.#reply({ kind: 'opened', id, shard, slot, generation, totalBytes: facts.totalOf(resident.key), provenBytes, cold, grantMs: this.#grant.forMs, stale: this.#grant.stale });
+    this.#reply({
+      kind: 'opened',
+      id,
+      shard,
+      slot,
+      generation,
+      totalBytes: facts.totalOf(resident.key),
+      provenBytes,
+      cold,
+      grantMs: this.#grant.forMs,
+      stale: this.#grant.stale,
+    });
     this.#readAhead();
     this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);
   }
@@ -242,7 +277,11 @@ class Stream {
     // A shard read ahead of need is tried again when it is needed.
     if (shard !== this.#shard) return;
     // Somebody else's credential may have been refused, who asked first: with a right of our own, ask once more.
-    const mayBeOthers = error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403) && this.#retried !== shard && !this.#closed;
+    const mayBeOthers =
+      error.code === 'ORIGIN_REFUSED' &&
+      (error.status === 401 || error.status === 403) &&
+      this.#retried !== shard &&
+      !this.#closed;
     if (!mayBeOthers) this.#refuse(error);
     else if (this.#grant !== null) this.#again(shard);
     // Whether we have such a right the check under way will tell.
@@ -258,8 +297,10 @@ class Stream {
   #refuse(error: ShoalError): void {
     const { blob, authorization } = this.#request;
     // What was remembered is void: a signed URL has expired, say. The client must hear it from the next request on, too.
-    if (error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403)) this.#parts.gate.revoke(blob, authorization, error.status);
-    if (!this.#closed) this.#reply({ kind: 'refused', id: this.#request.id, error: error.toWire() });
+    if (error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403))
+      this.#parts.gate.revoke(blob, authorization, error.status);
+    if (!this.#closed)
+      this.#reply({ kind: 'refused', id: this.#request.id, error: error.toWire() });
   }
 
   #readAhead(): void {
@@ -268,12 +309,26 @@ class Stream {
     if (totalBytes === null) return;
     // What is ahead lies in memory until it is read: more than this stream's share would push out what others, or it itself, read next.
     const room = Math.max(1, Math.floor(slotCount / 2 / open.streams));
-    const count = Math.min(shardCount(totalBytes), (this.#request.untilShard ?? Number.POSITIVE_INFINITY) + 1, this.#shard + 1 + room);
+    const count = Math.min(
+      shardCount(totalBytes),
+      (this.#request.untilShard ?? Number.POSITIVE_INFINITY) + 1,
+      this.#shard + 1 + room,
+    );
     let underWay = 0;
-    for (const [shard, { resident }] of this.#held) if (resident.phase !== 'complete' && !isInner(shard)) underWay += 1;
+    for (const [shard, { resident }] of this.#held)
+      if (resident.phase !== 'complete' && !isInner(shard)) underWay += 1;
     const share = Math.min(1, room / this.#window.sizeShards);
-    const isKnown = (shard: number): boolean => this.#held.has(shard) || this.#beforeEntry.has(shard);
-    for (const shard of this.#window.next(count, underWay, isKnown, share, isInner, shardsTogether())) this.#want(shard);
+    const isKnown = (shard: number): boolean =>
+      this.#held.has(shard) || this.#beforeEntry.has(shard);
+    for (const shard of this.#window.next(
+      count,
+      underWay,
+      isKnown,
+      share,
+      isInner,
+      shardsTogether(),
+    ))
+      this.#want(shard);
   }
 }
 

@@ -35,7 +35,13 @@ export class Suspicion {
       this.#blobs.set(key, (blob = { distrust: 'nobody', words: new Map() }));
     }
     const word = blob.words.get(shard);
-    if (blob.distrust !== 'nobody' && word !== undefined && word.node !== node && word.checksum !== checksum) this.#accuse(word.node);
+    if (
+      blob.distrust !== 'nobody' &&
+      word !== undefined &&
+      word.node !== node &&
+      word.checksum !== checksum
+    )
+      this.#accuse(word.node);
     if (node === null) blob.words.delete(shard);
     else blob.words.set(shard, { node, checksum });
   }

@@ -10,7 +10,16 @@ import type { Doorbells } from '../io/doorbell.ts';
 import { STATUS_TREE_EDGES_MAX, SWARM_TICK_MS } from '../limits.ts';
 import type { ShardFetch } from '../swarm/fetch.ts';
 import { Swarm } from '../swarm/swarm.ts';
-import type { AttemptResult, Fetch, FetchContext, FetchResult, Member, OriginAsk, PeerAsk, StatAsk } from '../swarm/types.ts';
+import type {
+  AttemptResult,
+  Fetch,
+  FetchContext,
+  FetchResult,
+  Member,
+  OriginAsk,
+  PeerAsk,
+  StatAsk,
+} from '../swarm/types.ts';
 import type { BlobTree, PeerInput } from '../telemetry/status.ts';
 import type { OriginContext } from '../workers/messages.ts';
 import type { BlobFacts } from './blob-facts.ts';
@@ -81,15 +90,27 @@ export class SwarmDriver {
         if (event === 'lied' || event === 'corrupt') meter.count('integrity.shard');
         if (event === 'lied') {
           meter.count('penalty.quarantine');
-          log.warn({ peer: node, code: 'CHECKSUM_MISMATCH' }, `${node} is quarantined: it sent wrong bytes, or vouched for them`);
+          log.warn(
+            { peer: node, code: 'CHECKSUM_MISMATCH' },
+            `${node} is quarantined: it sent wrong bytes, or vouched for them`,
+          );
         }
         if (event === 'stalled') meter.count('transfer.peer.stalled');
-        if (event === 'stalled' || event === 'resumed' || event === 'slow') meter.count('penalty.cooldown');
-        if (event !== 'redirected' && event !== 'owner-changed') log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
+        if (event === 'stalled' || event === 'resumed' || event === 'slow')
+          meter.count('penalty.cooldown');
+        if (event !== 'redirected' && event !== 'owner-changed')
+          log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
       },
     });
     this.#suspicion = new Suspicion((node) => this.#swarm.accuse(node));
-    this.#desks = new PeerDesks({ swarm: this.#swarm, clock: parts.clock, facts: parts.facts, loader: () => this.#loader!, sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes), placed: (depth) => meter.observe('treeDepth', depth) });
+    this.#desks = new PeerDesks({
+      swarm: this.#swarm,
+      clock: parts.clock,
+      facts: parts.facts,
+      loader: () => this.#loader!,
+      sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes),
+      placed: (depth) => meter.observe('treeDepth', depth),
+    });
     this.#ticker = setInterval(() => this.#swarm.tick(), SWARM_TICK_MS);
   }
 
@@ -101,8 +122,17 @@ export class SwarmDriver {
   /** Begins to watch who is there. Throws CONFIG_INVALID when the discovery asked for is not possible here. */
   async join(config: Config['P2PConfig']): Promise<void> {
     const { clock, observation } = this.#parts;
-    const onError = (error: Error): void => observation.log.warn({ err: error }, 'who is in the swarm cannot be learnt; the last view stands');
-    this.#membership = await discover(config, { clock, random: Math.random, env: process.env, onError });
+    const onError = (error: Error): void =>
+      observation.log.warn(
+        { err: error },
+        'who is in the swarm cannot be learnt; the last view stands',
+      );
+    this.#membership = await discover(config, {
+      clock,
+      random: Math.random,
+      env: process.env,
+      onError,
+    });
     await this.#membership.start((view) => {
       const members: Member[] = [
         ...view.agents.map((member) => ({ ...member, role: 'agent' as const })),
@@ -127,7 +157,13 @@ export class SwarmDriver {
     const job: Job = { resident, way, done, failed, running: null };
     const [newest, ...older] = this.#ways(resident.key, way);
     const shard = { key: resident.key, index: resident.shard };
-    const fetch = this.#swarm.want(shard, newest ?? null, way.onBehalf ?? undefined, job, this.#suspicion.distrust(resident.key));
+    const fetch = this.#swarm.want(
+      shard,
+      newest ?? null,
+      way.onBehalf ?? undefined,
+      job,
+      this.#suspicion.distrust(resident.key),
+    );
     for (const other of older) fetch.offer(other);
     return {
       abandon: () => this.#swarm.cancel(shard),
@@ -177,7 +213,8 @@ export class SwarmDriver {
       node,
       role,
       zone,
-      state: condition === 'quarantined' ? 'quarantined' : condition === 'cooling' ? 'cooldown' : 'up',
+      state:
+        condition === 'quarantined' ? 'quarantined' : condition === 'cooling' ? 'cooldown' : 'up',
     }));
   }
 
@@ -193,7 +230,11 @@ export class SwarmDriver {
     for (const { shard, node, parent, complete } of edges) {
       let tree = shards.get(shard);
       if (tree === undefined) shards.set(shard, (tree = { index: shard, edges: [] }));
-      tree.edges.push({ parent: parent ?? this.#parts.self, child: node, state: complete ? 'complete' : 'receiving' });
+      tree.edges.push({
+        parent: parent ?? this.#parts.self,
+        child: node,
+        state: complete ? 'complete' : 'receiving',
+      });
     }
     return { blob, shards: [...shards.values()] };
   }
@@ -201,7 +242,16 @@ export class SwarmDriver {
   /** The ways to the origin known for a blob, the asker's own first. */
   #ways(key: string, way: Way): OriginWay[] {
     const known = this.#parts.facts.origins(key);
-    const all = way.origin === null ? known : [way.origin, ...known.filter((other) => other.url !== way.origin!.url || other.authorization !== way.origin!.authorization)];
+    const all =
+      way.origin === null
+        ? known
+        : [
+            way.origin,
+            ...known.filter(
+              (other) =>
+                other.url !== way.origin!.url || other.authorization !== way.origin!.authorization,
+            ),
+          ];
     return all.map(originWay);
   }
 
@@ -217,13 +267,23 @@ export class SwarmDriver {
     if (fromBytes < arena.received(resident.slot)) arena.setReceived(resident.slot, fromBytes);
     // What an earlier attempt brought of a slice is vouched for no longer than nothing else writes there.
     arena.setAhead(resident.slot, 0, 0);
-    return { slot: resident.slot, attempt, shard: resident.shard, fromBytes, totalBytes: facts.totalOf(resident.key), digest: way.digest };
+    return {
+      slot: resident.slot,
+      attempt,
+      shard: resident.shard,
+      fromBytes,
+      totalBytes: facts.totalOf(resident.key),
+      digest: way.digest,
+    };
   }
 
   /** Bytes clients have seen turned out wrong: their answers are cut off, so that nobody takes them for whole. */
   #startOver(resident: Resident): void {
     this.#parts.arena.setReleased(resident.slot, 0);
-    const error = new ShoalError('CHECKSUM_MISMATCH', 'a shard did not have the checksum its owner told');
+    const error = new ShoalError(
+      'CHECKSUM_MISMATCH',
+      'a shard did not have the checksum its owner told',
+    );
     for (const interest of [...resident.interests]) interest.failed(error);
     resident.interests.clear();
   }
@@ -239,7 +299,17 @@ export class SwarmDriver {
     const startMs = this.#parts.clock.nowMs();
     const running = this.#transfers.peer(
       ask.node,
-      { key, shard: index, fromBytes: ask.fromBytes, node: self, zone: this.#self.zone, role: ask.as, exclude: ask.exclude, hops: ask.hops, load: ask.load },
+      {
+        key,
+        shard: index,
+        fromBytes: ask.fromBytes,
+        node: self,
+        zone: this.#self.zone,
+        role: ask.as,
+        exclude: ask.exclude,
+        hops: ask.hops,
+        load: ask.load,
+      },
       filling,
       { origin: (ask.context as OriginWay | null)?.origin ?? null, requestId: way.requestId },
     );
@@ -263,31 +333,46 @@ export class SwarmDriver {
     arena.setOwned(filling.slot, true);
     const job = this.#job(fetch);
     const startMs = this.#parts.clock.nowMs();
-    const running = this.#transfers.origin((ask.context as OriginWay).origin, filling, { sliceBytes: job.way.sliceBytes, alone: ask.alone });
+    const running = this.#transfers.origin((ask.context as OriginWay).origin, filling, {
+      sliceBytes: job.way.sliceBytes,
+      alone: ask.alone,
+    });
     job.running = running;
     const result = await running;
     job.running = null;
     observation.journal.transferred(job.way, fetch.shard, null, startMs, result);
-    observation.meter.count(result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed');
-    if (result.kind === 'data' && ask.fromBytes > 0) observation.meter.count('transfer.origin.resumed');
-    if (result.kind === 'data') this.#suspicion.came(fetch.shard.key, fetch.shard.index, null, result.checksum);
+    observation.meter.count(
+      result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed',
+    );
+    if (result.kind === 'data' && ask.fromBytes > 0)
+      observation.meter.count('transfer.origin.resumed');
+    if (result.kind === 'data')
+      this.#suspicion.came(fetch.shard.key, fetch.shard.index, null, result.checksum);
     if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });
     else if (result.error.code === 'ORIGIN_REFUSED') {
       const { status } = result.error;
-      if (status === 401 || status === 403) this.#parts.facts.dropOrigin(fetch.shard.key, (ask.context as OriginWay).origin);
+      if (status === 401 || status === 403)
+        this.#parts.facts.dropOrigin(fetch.shard.key, (ask.context as OriginWay).origin);
       this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
-    }
-    else this.#settle(fetch, attempt, result);
+    } else this.#settle(fetch, attempt, result);
   }
 
   async #stat(fetch: Fetch, attempt: number, ask: StatAsk): Promise<void> {
     const { key, index } = fetch.shard;
-    const result = await this.#transfers.stat(ask.node, { key, shard: index, node: this.#self.node, zone: this.#self.zone, parent: ask.parent, report: ask.report });
+    const result = await this.#transfers.stat(ask.node, {
+      key,
+      shard: index,
+      node: this.#self.node,
+      zone: this.#self.zone,
+      parent: ask.parent,
+      report: ask.report,
+    });
     (fetch as ShardFetch).settleStat(attempt, result);
   }
 
   #settle(fetch: Fetch, attempt: number, result: AttemptResult): void {
-    if (result.kind === 'redirect' && result.totalBytes !== null) this.#parts.facts.setTotal(fetch.shard.key, result.totalBytes);
+    if (result.kind === 'redirect' && result.totalBytes !== null)
+      this.#parts.facts.setTotal(fetch.shard.key, result.totalBytes);
     (fetch as ShardFetch).settle(attempt, result);
   }
 
@@ -306,7 +391,10 @@ export class SwarmDriver {
       job.done(result);
       return;
     }
-    const error = result.kind === 'cancelled' ? new ShoalError('CANCELLED', 'nobody wants the shard any more') : ShoalError.fromWire(result.error);
+    const error =
+      result.kind === 'cancelled'
+        ? new ShoalError('CANCELLED', 'nobody wants the shard any more')
+        : ShoalError.fromWire(result.error);
     if (job.running === null) job.failed(error);
     else void job.running.then(() => job.failed(error));
   }
@@ -318,7 +406,12 @@ const originWays = new WeakMap<OriginContext, OriginWay>();
 function originWay(origin: OriginContext): OriginWay {
   let way = originWays.get(origin);
   if (way === undefined) {
-    way = { id: createHash('sha256').update(`${origin.url}\n${origin.authorization ?? ''}`).digest('base64'), origin };
+    way = {
+      id: createHash('sha256')
+        .update(`${origin.url}\n${origin.authorization ?? ''}`)
+        .digest('base64'),
+      origin,
+    };
     originWays.set(origin, way);
   }
   return way;

@@ -39,18 +39,28 @@ interface OriginRead extends OriginWant {
 /** Carries out what the swarm core decides: signed requests to other nodes, reads at the origin. */
 export class Transfers {
   readonly #parts: TransferParts;
-  readonly #atOrigin = new OriginQueue<OriginRead>((together) => void this.#readTogether(together), queueMicrotask);
+  readonly #atOrigin = new OriginQueue<OriginRead>(
+    (together) => void this.#readTogether(together),
+    queueMicrotask,
+  );
 
   constructor(parts: TransferParts) {
     this.#parts = parts;
   }
 
   /** Reads the rest of a shard from `node`; `origin` is sealed for it when it may need to go there. */
-  peer(node: string, query: PreadQuery, filling: Filling, more: { origin: OriginContext | null; requestId: string }): Promise<PeerReadResult> {
+  peer(
+    node: string,
+    query: PreadQuery,
+    filling: Filling,
+    more: { origin: OriginContext | null; requestId: string },
+  ): Promise<PeerReadResult> {
     const { secret, clock, pools } = this.#parts;
     const path = preadPath(query);
     const sealed = more.origin === null ? '' : secret.seal(JSON.stringify(more.origin));
-    const headers: Record<string, string> = { 'shoal-auth': secret.sign('GET', path, clock.wallMs(), sealed) };
+    const headers: Record<string, string> = {
+      'shoal-auth': secret.sign('GET', path, clock.wallMs(), sealed),
+    };
     if (sealed !== '') headers['shoal-origin'] = sealed;
     if (more.requestId !== '') headers[REQUEST_ID_HEADER] = more.requestId;
     return pools.run({ kind: 'peer', ...addressOf(node), path, headers, ...filling });
@@ -59,17 +69,36 @@ export class Transfers {
   stat(node: string, query: StatQuery): Promise<StatResult> {
     const { secret, clock, pools } = this.#parts;
     const path = statPath(query);
-    return pools.run({ kind: 'stat', ...addressOf(node), path, headers: { 'shoal-auth': secret.sign('GET', path, clock.wallMs()) } });
+    return pools.run({
+      kind: 'stat',
+      ...addressOf(node),
+      path,
+      headers: { 'shoal-auth': secret.sign('GET', path, clock.wallMs()) },
+    });
   }
 
   /**
    * Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there somebody waits. Where nobody does (null) and
    * the node is `alone` (see OriginAsk), it may come in one request with others.
    */
-  origin(way: OriginContext, filling: Filling, { sliceBytes, alone }: { sliceBytes: number | null; alone: boolean }): Promise<OriginReadResult> {
-    const shares = alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null;
+  origin(
+    way: OriginContext,
+    filling: Filling,
+    { sliceBytes, alone }: { sliceBytes: number | null; alone: boolean },
+  ): Promise<OriginReadResult> {
+    const shares =
+      alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null;
     return new Promise((resolve, reject) => {
-      this.#atOrigin.add({ upstream: way.upstreamHost, series: `${way.url} ${way.authorization ?? ''}`, index: filling.shard, shares, way, filling, sliceBytes, settle: { resolve, reject } });
+      this.#atOrigin.add({
+        upstream: way.upstreamHost,
+        series: `${way.url} ${way.authorization ?? ''}`,
+        index: filling.shard,
+        shares,
+        way,
+        filling,
+        sliceBytes,
+        settle: { resolve, reject },
+      });
     });
   }
 
@@ -77,24 +106,52 @@ export class Transfers {
   async #readTogether(together: readonly OriginRead[]): Promise<void> {
     const { pools, clock, observation } = this.#parts;
     const { way, filling } = together[0]!;
-    const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({ slot, attempt, shard, fromBytes, sliceBytes: sliceBytes ?? 0 }));
+    const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({
+      slot,
+      attempt,
+      shard,
+      fromBytes,
+      sliceBytes: sliceBytes ?? 0,
+    }));
     let startMs = clock.nowMs();
     const told: OriginReadResult[] = [];
     try {
-      await pools.origin({ kind: 'origin', ...way, parts, totalBytes: filling.totalBytes, digest: filling.digest }, (result) => {
-        const { filling: { shard, fromBytes }, settle } = together[told.length]!;
-        const sizeBytes = result.kind === 'data' ? result.lengthBytes - fromBytes : -1;
-        observation.probe?.line('download', `/${way.url}`, shard * SHARD_BYTES + fromBytes, sizeBytes, (clock.nowMs() - startMs) * 1000);
-        startMs = clock.nowMs();
-        told.push(result);
-        settle.resolve(result);
-      });
+      await pools.origin(
+        { kind: 'origin', ...way, parts, totalBytes: filling.totalBytes, digest: filling.digest },
+        (result) => {
+          const {
+            filling: { shard, fromBytes },
+            settle,
+          } = together[told.length]!;
+          const sizeBytes = result.kind === 'data' ? result.lengthBytes - fromBytes : -1;
+          observation.probe?.line(
+            'download',
+            `/${way.url}`,
+            shard * SHARD_BYTES + fromBytes,
+            sizeBytes,
+            (clock.nowMs() - startMs) * 1000,
+          );
+          startMs = clock.nowMs();
+          told.push(result);
+          settle.resolve(result);
+        },
+      );
     } catch (thrown) {
       for (const { settle } of together.slice(told.length)) settle.reject(thrown);
     }
     const [first] = told;
-    const givenUp = this.#atOrigin.over(together, first === undefined ? 'left' : endOf(first, filling.fromBytes));
-    for (const { filling: { fromBytes }, settle } of givenUp) settle.resolve({ ...(first as Extract<OriginReadResult, { kind: 'failed' }>), receivedBytes: fromBytes });
+    const givenUp = this.#atOrigin.over(
+      together,
+      first === undefined ? 'left' : endOf(first, filling.fromBytes),
+    );
+    for (const {
+      filling: { fromBytes },
+      settle,
+    } of givenUp)
+      settle.resolve({
+        ...(first as Extract<OriginReadResult, { kind: 'failed' }>),
+        receivedBytes: fromBytes,
+      });
   }
 }
 
@@ -102,11 +159,17 @@ function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {
   if (result.kind === 'data') return 'answered';
   const { code } = result.error;
   if (code === 'CANCELLED') return 'left';
-  return result.receivedBytes === fromBytes && (code === 'ORIGIN_TIMEOUT' || code === 'ORIGIN_UNREACHABLE') ? 'silent' : 'answered';
+  return result.receivedBytes === fromBytes &&
+    (code === 'ORIGIN_TIMEOUT' || code === 'ORIGIN_UNREACHABLE')
+    ? 'silent'
+    : 'answered';
 }
 
 /** Host and port of a node's name, `address:port` or `[v6]:port`. */
 export function addressOf(node: string): { host: string; port: number } {
   const colon = node.lastIndexOf(':');
-  return { host: node.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(node.slice(colon + 1)) };
+  return {
+    host: node.slice(0, colon).replace(/^\[|\]$/g, ''),
+    port: Number(node.slice(colon + 1)),
+  };
 }

@@ -29,7 +29,10 @@ interface RawDescriptor {
 
 /** Splits `REPO:TAG` or `REPO@sha256:...`; without either, the tag is `latest`. Null when it is no image name. */
 export function parseImageName(name: string): { repository: string; reference: string } | null {
-  const parts = /^([a-z0-9]+(?:[._\-/]+[a-z0-9]+)*)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(name);
+  const parts =
+    /^([a-z0-9]+(?:[._\-/]+[a-z0-9]+)*)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(
+      name,
+    );
   if (parts === null || name.length > 512) return null;
   const [, repository = '', tag, digest] = parts;
   return { repository, reference: digest ?? tag ?? 'latest' };
@@ -39,19 +42,31 @@ export function parseImageName(name: string): { repository: string; reference: s
 export function childOfIndex(manifest: FetchedManifest): string | null {
   const { manifests } = parse(manifest) as { manifests?: RawDescriptor[] };
   if (!Array.isArray(manifests)) return null;
-  const child = manifests.find(({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64') ?? manifests[0];
-  if (typeof child?.digest !== 'string') throw new ShoalError('ORIGIN_BROKEN', 'an index without any manifest');
+  const child =
+    manifests.find(
+      ({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64',
+    ) ?? manifests[0];
+  if (typeof child?.digest !== 'string')
+    throw new ShoalError('ORIGIN_BROKEN', 'an index without any manifest');
   return child.digest;
 }
 
 /** Config and layers of an image manifest (OCI image-spec 1.1 or Docker schema 2), each once, without those kept elsewhere. */
 export function blobsOf(manifest: FetchedManifest): BlobDescriptor[] {
-  const { config, layers } = parse(manifest) as { config?: RawDescriptor; layers?: RawDescriptor[] };
-  if (config === undefined || !Array.isArray(layers)) throw new ShoalError('ORIGIN_BROKEN', `${manifest.mediaType || 'this'} is no image manifest`);
+  const { config, layers } = parse(manifest) as {
+    config?: RawDescriptor;
+    layers?: RawDescriptor[];
+  };
+  if (config === undefined || !Array.isArray(layers))
+    throw new ShoalError('ORIGIN_BROKEN', `${manifest.mediaType || 'this'} is no image manifest`);
   const blobs = new Map<string, BlobDescriptor>();
   for (const { digest, size, urls } of [config, ...layers]) {
     if (urls !== undefined && urls.length > 0) continue;
-    if (typeof digest !== 'string' || !/^sha256:[0-9a-f]{64}$/.test(digest) || typeof size !== 'number') {
+    if (
+      typeof digest !== 'string' ||
+      !/^sha256:[0-9a-f]{64}$/.test(digest) ||
+      typeof size !== 'number'
+    ) {
       throw new ShoalError('ORIGIN_BROKEN', 'a manifest with a descriptor that cannot be read');
     }
     blobs.set(digest, { digest, sizeBytes: size });

@@ -30,8 +30,12 @@ export const PORTS_PER_NODE = 3;
  * system lets them share it.
  */
 export function planNodes(layout: SwarmLayout, ports: readonly number[]): PlannedNode[] {
-  const names = ['root', ...Array.from({ length: layout.agents }, (_, index) => `agent-${index + 1}`)];
-  const portsOf = (index: number): readonly number[] => ports.slice(index * PORTS_PER_NODE, (index + 1) * PORTS_PER_NODE);
+  const names = [
+    'root',
+    ...Array.from({ length: layout.agents }, (_, index) => `agent-${index + 1}`),
+  ];
+  const portsOf = (index: number): readonly number[] =>
+    ports.slice(index * PORTS_PER_NODE, (index + 1) * PORTS_PER_NODE);
   const [root, ...agents] = names.map((_, index) => `127.0.0.1:${portsOf(index)[0]}`);
   return names.map((name, index) => {
     const role: NodeMode = index === 0 ? 'root' : 'agent';
@@ -46,7 +50,12 @@ export function planNodes(layout: SwarmLayout, ports: readonly number[]): Planne
         allow: [...layout.allow],
         throttleLimitMB: 0,
       },
-      P2PConfig: { port: p2pPort, peers: agents, roots: [root], secretFile: join(layout.dir, 'cluster-secret') },
+      P2PConfig: {
+        port: p2pPort,
+        peers: agents,
+        roots: [root],
+        secretFile: join(layout.dir, 'cluster-secret'),
+      },
       CacheConfig: { dir: join(dir, 'cache'), ...cacheSizes(layout) },
       ExporterConfig: { enable: true, port: exporterPort },
     };

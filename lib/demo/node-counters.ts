@@ -1,11 +1,16 @@
 import { request } from 'undici';
 import { STATUS_TIMEOUT_MS } from '../limits.ts';
 
-const ORIGIN_READS = /^shoal_operation_duration_seconds_count\{(?=[^}]*\boperation="download")[^}]*\} (\d+)/m;
+const ORIGIN_READS =
+  /^shoal_operation_duration_seconds_count\{(?=[^}]*\boperation="download")[^}]*\} (\d+)/m;
 
 /** Cumulative payload bytes a node had from each source, from its `/status`. Throws when it does not tell. */
-export async function readNodeBytes(exporterUrl: string): Promise<{ origin: number; peer: number; cache: number }> {
-  const status = JSON.parse(await read(exporterUrl, '/status')) as { bytes?: Record<string, unknown> };
+export async function readNodeBytes(
+  exporterUrl: string,
+): Promise<{ origin: number; peer: number; cache: number }> {
+  const status = JSON.parse(await read(exporterUrl, '/status')) as {
+    bytes?: Record<string, unknown>;
+  };
   const bytesFrom = (source: string): number => {
     const bytes = status.bytes?.[source];
     if (typeof bytes !== 'number') throw new Error(`${exporterUrl}/status has no bytes.${source}`);
@@ -22,16 +27,29 @@ export async function readOriginRequests(exporterUrl: string): Promise<number> {
 }
 
 /** What a node has done for others and asked of them, from its `/metrics`. Throws when it does not tell. */
-export async function readPeerWork(exporterUrl: string): Promise<{ uploadBytes: number; messages: number; depthMax: number }> {
+export async function readPeerWork(
+  exporterUrl: string,
+): Promise<{ uploadBytes: number; messages: number; depthMax: number }> {
   const text = await read(exporterUrl, '/metrics');
-  const sum = (name: string, label: string): number => [...text.matchAll(new RegExp(`^${name}\\{[^}]*${label}[^}]*\\} (\\S+)`, 'gm'))].reduce((total, [, value]) => total + Number(value), 0);
+  const sum = (name: string, label: string): number =>
+    [...text.matchAll(new RegExp(`^${name}\\{[^}]*${label}[^}]*\\} (\\S+)`, 'gm'))].reduce(
+      (total, [, value]) => total + Number(value),
+      0,
+    );
   const depth = /^shoal_tree_depth_max(?:\{[^}]*\})? (\S+)/m.exec(text)?.[1];
   if (depth === undefined) throw new Error(`${exporterUrl}/metrics tells no tree depth`);
-  return { uploadBytes: sum('shoal_served_bytes_total', 'to="peer"'), messages: sum('shoal_peer_messages_total', 'answer='), depthMax: Number(depth) };
+  return {
+    uploadBytes: sum('shoal_served_bytes_total', 'to="peer"'),
+    messages: sum('shoal_peer_messages_total', 'answer='),
+    depthMax: Number(depth),
+  };
 }
 
 async function read(exporterUrl: string, path: string): Promise<string> {
-  const { statusCode, body } = await request(new URL(path, exporterUrl), { signal: AbortSignal.timeout(STATUS_TIMEOUT_MS), reset: true });
+  const { statusCode, body } = await request(new URL(path, exporterUrl), {
+    signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
+    reset: true,
+  });
   const text = await body.text();
   if (statusCode !== 200) throw new Error(`${exporterUrl}${path} answered ${statusCode}`);
   return text;

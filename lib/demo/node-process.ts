@@ -43,14 +43,22 @@ export class NodeProcess {
     this.role = options.role;
     this.dir = options.dir;
     const [program = process.execPath, ...first] = options.command;
-    const args = [...first, options.role, '--config', join(options.dir, 'config.yaml'), '--json', '--exit-with-parent'];
+    const args = [
+      ...first,
+      options.role,
+      '--config',
+      join(options.dir, 'config.yaml'),
+      '--json',
+      '--exit-with-parent',
+    ];
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     const log = createWriteStream(join(options.dir, 'node.log'), { mode: 0o600 });
     this.#child.stdout!.pipe(log, { end: false });
     this.#child.stderr!.pipe(log, { end: false });
     this.#child.stdin!.on('error', () => undefined);
     createInterface(this.#child.stderr!).on('line', (line) => {
-      if (line.startsWith('shoal: ') || this.#lastWords === '') this.#lastWords = line.replace(/^shoal: /, '');
+      if (line.startsWith('shoal: ') || this.#lastWords === '')
+        this.#lastWords = line.replace(/^shoal: /, '');
     });
     this.#ended = once(this.#child, 'close').then(
       () => void log.end(),
@@ -68,7 +76,11 @@ export class NodeProcess {
   }
 
   get running(): boolean {
-    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+    return (
+      this.#child.pid !== undefined &&
+      this.#child.exitCode === null &&
+      this.#child.signalCode === null
+    );
   }
 
   /** When it has ended, for whatever reason; never rejects. */
@@ -82,13 +94,26 @@ export class NodeProcess {
     let timer: NodeJS.Timeout | undefined;
     try {
       this.#ready = await new Promise<NodeReady>((give, fail) => {
-        timer = setTimeout(() => fail(new ShoalError('INTERNAL', `${this.name} was not ready within ${UP_READY_TIMEOUT_MS / 1_000} s`)), UP_READY_TIMEOUT_MS);
+        timer = setTimeout(
+          () =>
+            fail(
+              new ShoalError(
+                'INTERNAL',
+                `${this.name} was not ready within ${UP_READY_TIMEOUT_MS / 1_000} s`,
+              ),
+            ),
+          UP_READY_TIMEOUT_MS,
+        );
         lines.on('line', (line) => {
           const ready = readReady(line);
           if (ready !== null) give(ready);
         });
         void this.#ended.then(() => fail(this.#obituary()));
-        signal.addEventListener('abort', () => fail(new ShoalError('CANCELLED', `${this.name} is no longer wanted`)), { once: true });
+        signal.addEventListener(
+          'abort',
+          () => fail(new ShoalError('CANCELLED', `${this.name} is no longer wanted`)),
+          { once: true },
+        );
       });
       return this.#ready;
     } finally {
@@ -113,9 +138,13 @@ export class NodeProcess {
 
   #obituary(): ShoalError {
     const [, words = '', code] = /^(.*?)(?: \(([A-Z_]+)\))?$/.exec(this.#lastWords) ?? [];
-    const known: ErrorCode = code !== undefined && code in errorTable ? (code as ErrorCode) : 'INTERNAL';
+    const known: ErrorCode =
+      code !== undefined && code in errorTable ? (code as ErrorCode) : 'INTERNAL';
     const how = this.#child.signalCode ?? `code ${this.#child.exitCode ?? '?'}`;
-    return new ShoalError(known, `${this.name} did not start (${how}): ${words || 'without a word'}`);
+    return new ShoalError(
+      known,
+      `${this.name} did not start (${how}): ${words || 'without a word'}`,
+    );
   }
 }
 

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import { Agent, request } from 'undici';
 import type { Dispatcher } from 'undici';
 import { ShoalError } from '../errors.ts';
-import { ORIGIN_CONNECT_TIMEOUT_MS, PULL_CONCURRENCY, PULL_DOCUMENT_BYTES_MAX, PULL_HEAD_TIMEOUT_MS, PULL_SILENCE_MS } from '../limits.ts';
+import {
+  ORIGIN_CONNECT_TIMEOUT_MS,
+  PULL_CONCURRENCY,
+  PULL_DOCUMENT_BYTES_MAX,
+  PULL_HEAD_TIMEOUT_MS,
+  PULL_SILENCE_MS,
+} from '../limits.ts';
 import type { Credentials } from './registry-token.ts';
 
 export interface RegistryAddress {
@@ -56,12 +62,23 @@ export class RegistryClient {
     const answer = await this.#get(`/v2/${repository}/manifests/${reference}`, { accept: ACCEPT });
     const bytes = await documentOf(answer.body);
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-    if (reference.startsWith('sha256:') && reference !== digest) throw new ShoalError('DIGEST_MISMATCH', `manifest ${reference} arrived as ${digest}`);
-    return { digest, mediaType: String(answer.headers['content-type'] ?? '').split(';')[0]!.trim(), bytes };
+    if (reference.startsWith('sha256:') && reference !== digest)
+      throw new ShoalError('DIGEST_MISMATCH', `manifest ${reference} arrived as ${digest}`);
+    return {
+      digest,
+      mediaType: String(answer.headers['content-type'] ?? '')
+        .split(';')[0]!
+        .trim(),
+      bytes,
+    };
   }
 
   /** Reads a blob to its end, telling the length of each part as it comes; returns the digest of what came. */
-  async blob(repository: string, digest: string, onBytes: (bytes: number) => void): Promise<string> {
+  async blob(
+    repository: string,
+    digest: string,
+    onBytes: (bytes: number) => void,
+  ): Promise<string> {
     const { body } = await this.#get(`/v2/${repository}/blobs/${digest}`, {});
     const hash = createHash('sha256');
     try {
@@ -70,14 +87,20 @@ export class RegistryClient {
         onBytes(part.length);
       }
     } catch (error) {
-      throw new ShoalError('ORIGIN_BROKEN', `blob ${digest} broke off: ${plainReason(error)}`, { cause: error });
+      throw new ShoalError('ORIGIN_BROKEN', `blob ${digest} broke off: ${plainReason(error)}`, {
+        cause: error,
+      });
     }
     return `sha256:${hash.digest('hex')}`;
   }
 
   /** The `host:port` that a blob of this registry is redirected to, if it is; one byte is asked for. */
   async blobHost(repository: string, digest: string): Promise<string | null> {
-    const answer = await this.#get(`/v2/${repository}/blobs/${digest}`, { range: 'bytes=0-0' }, [307, 302, 308, 301, 303]);
+    const answer = await this.#get(
+      `/v2/${repository}/blobs/${digest}`,
+      { range: 'bytes=0-0' },
+      [307, 302, 308, 301, 303],
+    );
     answer.body.on('error', () => undefined).destroy();
     const location = answer.headers['location'];
     if (typeof location !== 'string' || !URL.canParse(location, this.#address.url)) return null;
@@ -88,12 +111,24 @@ export class RegistryClient {
     return this.#agent.destroy();
   }
 
-  async #get(path: string, headers: Record<string, string>, accepted: readonly number[] = []): Promise<Dispatcher.ResponseData> {
+  async #get(
+    path: string,
+    headers: Record<string, string>,
+    accepted: readonly number[] = [],
+  ): Promise<Dispatcher.ResponseData> {
     const url = new URL(path, this.#address.url);
     if (this.#address.namespace !== null) url.searchParams.set('ns', this.#address.namespace);
     for (let attempt = 0; ; attempt++) {
-      const answer = await this.#send(url, this.#authorization === null ? headers : { ...headers, authorization: this.#authorization });
-      if (answer.statusCode === 200 || answer.statusCode === 206 || accepted.includes(answer.statusCode)) return answer;
+      const answer = await this.#send(
+        url,
+        this.#authorization === null ? headers : { ...headers, authorization: this.#authorization },
+      );
+      if (
+        answer.statusCode === 200 ||
+        answer.statusCode === 206 ||
+        accepted.includes(answer.statusCode)
+      )
+        return answer;
       await answer.body.dump().catch(() => undefined);
       if (answer.statusCode !== 401 || attempt > 0) throw refusal(url, answer);
       this.#authorization = await this.#answerChallenge(url, answer);
@@ -103,28 +138,43 @@ export class RegistryClient {
   async #answerChallenge(url: URL, answer: Dispatcher.ResponseData): Promise<string> {
     const challenge = String(answer.headers['www-authenticate'] ?? '');
     if (/^basic\b/i.test(challenge) && this.#credentials !== null) return basic(this.#credentials);
-    const parameter = (name: string): string | undefined => new RegExp(`[ ,]${name}="([^"]*)"`, 'i').exec(challenge)?.[1];
+    const parameter = (name: string): string | undefined =>
+      new RegExp(`[ ,]${name}="([^"]*)"`, 'i').exec(challenge)?.[1];
     const realm = parameter('realm');
-    if (!/^bearer /i.test(challenge) || realm === undefined || !URL.canParse(realm)) throw refusal(url, answer);
+    if (!/^bearer /i.test(challenge) || realm === undefined || !URL.canParse(realm))
+      throw refusal(url, answer);
     const tokenUrl = new URL(realm);
     for (const name of ['service', 'scope']) {
       const value = parameter(name);
       if (value !== undefined) tokenUrl.searchParams.set(name, value);
     }
-    const given = await this.#send(tokenUrl, this.#credentials === null ? {} : { authorization: basic(this.#credentials) });
+    const given = await this.#send(
+      tokenUrl,
+      this.#credentials === null ? {} : { authorization: basic(this.#credentials) },
+    );
     if (given.statusCode !== 200) {
       await given.body.dump().catch(() => undefined);
       throw refusal(tokenUrl, given);
     }
-    const { token, access_token: accessToken } = JSON.parse((await documentOf(given.body)).toString()) as { token?: string; access_token?: string };
+    const { token, access_token: accessToken } = JSON.parse(
+      (await documentOf(given.body)).toString(),
+    ) as { token?: string; access_token?: string };
     return `Bearer ${token ?? accessToken ?? ''}`;
   }
 
   async #send(url: URL, headers: Record<string, string>): Promise<Dispatcher.ResponseData> {
     try {
-      return await request(url, { dispatcher: this.#agent, headers: { ...headers, 'user-agent': 'shoal-up' }, signal: this.#signal });
+      return await request(url, {
+        dispatcher: this.#agent,
+        headers: { ...headers, 'user-agent': 'shoal-up' },
+        signal: this.#signal,
+      });
     } catch (error) {
-      throw new ShoalError('ORIGIN_UNREACHABLE', `${url.origin} cannot be reached: ${plainReason(error)}`, { cause: error });
+      throw new ShoalError(
+        'ORIGIN_UNREACHABLE',
+        `${url.origin} cannot be reached: ${plainReason(error)}`,
+        { cause: error },
+      );
     }
   }
 }
@@ -134,7 +184,11 @@ async function documentOf(body: Dispatcher.ResponseData['body']): Promise<Buffer
   let length = 0;
   for await (const part of body as AsyncIterable<Buffer>) {
     length += part.length;
-    if (length > PULL_DOCUMENT_BYTES_MAX) throw new ShoalError('ORIGIN_BROKEN', `a document of more than ${PULL_DOCUMENT_BYTES_MAX} bytes`);
+    if (length > PULL_DOCUMENT_BYTES_MAX)
+      throw new ShoalError(
+        'ORIGIN_BROKEN',
+        `a document of more than ${PULL_DOCUMENT_BYTES_MAX} bytes`,
+      );
     parts.push(part);
   }
   return Buffer.concat(parts);
@@ -146,12 +200,18 @@ function basic({ username, password }: Credentials): string {
 
 /** The path, never the query: that may hold a signature. */
 function refusal(url: URL, answer: Dispatcher.ResponseData): ShoalError {
-  return new ShoalError('ORIGIN_REFUSED', `${url.origin}${url.pathname} answered ${answer.statusCode}`, { status: answer.statusCode });
+  return new ShoalError(
+    'ORIGIN_REFUSED',
+    `${url.origin}${url.pathname} answered ${answer.statusCode}`,
+    { status: answer.statusCode },
+  );
 }
 
 /** The system's code or the error's message, on one line. */
 function plainReason(error: unknown): string {
   const cause = error instanceof AggregateError ? error.errors[0] : error;
   if (!(cause instanceof Error)) return String(cause);
-  return ('code' in cause && typeof cause.code === 'string' ? cause.code : cause.message).replaceAll('\n', ' ');
+  return (
+    'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
+  ).replaceAll('\n', ' ');
 }

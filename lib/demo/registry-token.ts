@@ -23,20 +23,29 @@ export class TokenIssuer {
   }
 
   /** A token for what the Basic `authorization` may have of `scope` (`repository:NAME:ACTIONS`); null for anyone else. */
-  issue(authorization: string | undefined, scope: string | null): { token: string; expiresInSeconds: number } | null {
+  issue(
+    authorization: string | undefined,
+    scope: string | null,
+  ): { token: string; expiresInSeconds: number } | null {
     const { username, password } = this.credentials;
     const expected = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
     if (authorization === undefined || !same(authorization, expected)) return null;
     const repository = /^repository:([^:]+):(?:.*,)?pull(?:,.*)?$/.exec(scope ?? '')?.[1] ?? '';
-    const claim = Buffer.from(JSON.stringify([repository, this.#clock.wallMs() + TOKEN_LIFE_MS])).toString('base64url');
+    const claim = Buffer.from(
+      JSON.stringify([repository, this.#clock.wallMs() + TOKEN_LIFE_MS]),
+    ).toString('base64url');
     return { token: `${claim}.${this.#sign(claim)}`, expiresInSeconds: TOKEN_LIFE_MS / 1_000 };
   }
 
   /** Whether the Bearer `authorization` may pull from `repository`; null asks only for any token of ours. */
   accepts(authorization: string | undefined, repository: string | null): boolean {
     const [, claim, signature] = /^Bearer ([\w-]+)\.([\w-]+)$/i.exec(authorization ?? '') ?? [];
-    if (claim === undefined || signature === undefined || !same(signature, this.#sign(claim))) return false;
-    const [granted, untilMs] = JSON.parse(Buffer.from(claim, 'base64url').toString()) as [string, number];
+    if (claim === undefined || signature === undefined || !same(signature, this.#sign(claim)))
+      return false;
+    const [granted, untilMs] = JSON.parse(Buffer.from(claim, 'base64url').toString()) as [
+      string,
+      number,
+    ];
     return this.#clock.wallMs() < untilMs && (repository === null || granted === repository);
   }
 

@@ -70,7 +70,12 @@ export class DemoRegistry {
   }
 
   get traffic(): RegistryTraffic {
-    return { blobs: { ...this.#blobTraffic }, accessChecks: { ...this.#checkTraffic }, paths: this.#paths, shardRequestsMax: Math.max(0, ...this.#shardRequests.values()) };
+    return {
+      blobs: { ...this.#blobTraffic },
+      accessChecks: { ...this.#checkTraffic },
+      paths: this.#paths,
+      shardRequestsMax: Math.max(0, ...this.#shardRequests.values()),
+    };
   }
 
   async close(): Promise<void> {
@@ -84,16 +89,27 @@ export class DemoRegistry {
     const path = url.pathname;
     const counted = this.#count(path);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return fail(response, 405, 'UNSUPPORTED', 'this registry is read-only', { allow: 'GET, HEAD' });
+      return fail(response, 405, 'UNSUPPORTED', 'this registry is read-only', {
+        allow: 'GET, HEAD',
+      });
     }
     if (path === '/token') return this.#answerToken(request, response, url);
-    const [, repository, kind, reference] = /^\/v2\/(?:(.+)\/(manifests|blobs|tags)\/([^/]+))?$/.exec(path) ?? [];
+    const [, repository, kind, reference] =
+      /^\/v2\/(?:(.+)\/(manifests|blobs|tags)\/([^/]+))?$/.exec(path) ?? [];
     if (!path.startsWith('/v2')) return fail(response, 404, 'NAME_UNKNOWN', 'not here');
-    if (!this.#issuer.accepts(request.headers.authorization, repository ?? null)) return this.#challenge(response, repository);
-    if (repository === undefined) return send(response, path === '/v2/' ? 200 : 404, 'application/json', '{}');
-    if (repository !== this.#image.repository) return fail(response, 404, 'NAME_UNKNOWN', 'no such repository');
+    if (!this.#issuer.accepts(request.headers.authorization, repository ?? null))
+      return this.#challenge(response, repository);
+    if (repository === undefined)
+      return send(response, path === '/v2/' ? 200 : 404, 'application/json', '{}');
+    if (repository !== this.#image.repository)
+      return fail(response, 404, 'NAME_UNKNOWN', 'no such repository');
     if (kind === 'tags' && reference === 'list') {
-      return send(response, 200, 'application/json', JSON.stringify({ name: repository, tags: [this.#image.tag] }));
+      return send(
+        response,
+        200,
+        'application/json',
+        JSON.stringify({ name: repository, tags: [this.#image.tag] }),
+      );
     }
     if (kind === 'manifests') return this.#answerManifest(response, reference);
     const blob = kind === 'blobs' ? this.#blobs.get(reference ?? '') : undefined;
@@ -110,29 +126,60 @@ export class DemoRegistry {
 
   #answerToken(request: IncomingMessage, response: ServerResponse, url: URL): void {
     const issued = this.#issuer.issue(request.headers.authorization, url.searchParams.get('scope'));
-    if (issued === null) return fail(response, 401, 'UNAUTHORIZED', 'wrong user or password', { 'www-authenticate': `Basic realm="${SERVICE}"` });
+    if (issued === null)
+      return fail(response, 401, 'UNAUTHORIZED', 'wrong user or password', {
+        'www-authenticate': `Basic realm="${SERVICE}"`,
+      });
     const { token, expiresInSeconds } = issued;
-    send(response, 200, 'application/json', JSON.stringify({ token, access_token: token, expires_in: expiresInSeconds }));
+    send(
+      response,
+      200,
+      'application/json',
+      JSON.stringify({ token, access_token: token, expires_in: expiresInSeconds }),
+    );
   }
 
   #challenge(response: ServerResponse, repository: string | undefined): void {
     const scope = repository === undefined ? '' : `,scope="repository:${repository}:pull"`;
-    fail(response, 401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': `Bearer realm="${this.url}/token",service="${SERVICE}"${scope}` });
+    fail(response, 401, 'UNAUTHORIZED', 'authentication required', {
+      'www-authenticate': `Bearer realm="${this.url}/token",service="${SERVICE}"${scope}`,
+    });
   }
 
   #answerManifest(response: ServerResponse, reference: string | undefined): void {
     const { manifest, tag } = this.#image;
-    if (reference !== tag && reference !== manifest.digest) return fail(response, 404, 'MANIFEST_UNKNOWN', 'no such manifest');
-    send(response, 200, manifest.mediaType, manifest.bytes, { 'docker-content-digest': manifest.digest, etag: `"${manifest.digest}"` });
+    if (reference !== tag && reference !== manifest.digest)
+      return fail(response, 404, 'MANIFEST_UNKNOWN', 'no such manifest');
+    send(response, 200, manifest.mediaType, manifest.bytes, {
+      'docker-content-digest': manifest.digest,
+      etag: `"${manifest.digest}"`,
+    });
   }
 
-  async #answerBlob(request: IncomingMessage, response: ServerResponse, blob: SampleBlob, counted: PathTraffic): Promise<void> {
-    const { status, startBytes, endBytes, contentRange } = resolveRange(parseRange(request.headers.range), blob.bytes.length);
-    const headers: Record<string, string> = { 'accept-ranges': 'bytes', 'docker-content-digest': blob.digest, etag: `"${blob.digest}"` };
+  async #answerBlob(
+    request: IncomingMessage,
+    response: ServerResponse,
+    blob: SampleBlob,
+    counted: PathTraffic,
+  ): Promise<void> {
+    const { status, startBytes, endBytes, contentRange } = resolveRange(
+      parseRange(request.headers.range),
+      blob.bytes.length,
+    );
+    const headers: Record<string, string> = {
+      'accept-ranges': 'bytes',
+      'docker-content-digest': blob.digest,
+      etag: `"${blob.digest}"`,
+    };
     if (contentRange !== undefined) headers['content-range'] = contentRange;
-    if (status === 416) return fail(response, 416, 'SIZE_INVALID', 'range not satisfiable', headers);
+    if (status === 416)
+      return fail(response, 416, 'SIZE_INVALID', 'range not satisfiable', headers);
     const part = blob.bytes.subarray(startBytes, endBytes);
-    response.writeHead(status, { ...headers, 'content-type': 'application/octet-stream', 'content-length': part.length });
+    response.writeHead(status, {
+      ...headers,
+      'content-type': 'application/octet-stream',
+      'content-length': part.length,
+    });
     if (request.method === 'HEAD') return void response.end();
     const total = status === 206 && part.length === 1 ? this.#checkTraffic : this.#blobTraffic;
     total.requests++;
@@ -151,11 +198,35 @@ export class DemoRegistry {
   }
 }
 
-function send(response: ServerResponse, status: number, type: string, body: string | Buffer, headers: Record<string, string> = {}): void {
+function send(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: string | Buffer,
+  headers: Record<string, string> = {},
+): void {
   // Node leaves the body of an answer to HEAD out by itself.
-  response.writeHead(status, { ...headers, 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);
+  response
+    .writeHead(status, {
+      ...headers,
+      'content-type': type,
+      'content-length': Buffer.byteLength(body),
+    })
+    .end(body);
 }
 
-function fail(response: ServerResponse, status: number, code: string, message: string, headers: Record<string, string> = {}): void {
-  send(response, status, 'application/json', JSON.stringify({ errors: [{ code, message }] }), headers);
+function fail(
+  response: ServerResponse,
+  status: number,
+  code: string,
+  message: string,
+  headers: Record<string, string> = {},
+): void {
+  send(
+    response,
+    status,
+    'application/json',
+    JSON.stringify({ errors: [{ code, message }] }),
+    headers,
+  );
 }

@@ -24,28 +24,42 @@ export class DemoSwarm {
    * `onStarted` hears of every process the moment it exists, so that it can be ended whatever happens. Throws the failing
    * node's code.
    */
-  static async start(layout: SwarmLayout, command: readonly string[], signal: AbortSignal, onStarted: (node: NodeProcess) => void): Promise<DemoSwarm> {
-    writeFileSync(join(layout.dir, 'cluster-secret'), randomBytes(32).toString('hex'), { mode: 0o600 });
+  static async start(
+    layout: SwarmLayout,
+    command: readonly string[],
+    signal: AbortSignal,
+    onStarted: (node: NodeProcess) => void,
+  ): Promise<DemoSwarm> {
+    writeFileSync(join(layout.dir, 'cluster-secret'), randomBytes(32).toString('hex'), {
+      mode: 0o600,
+    });
     for (let attempt = 1; ; attempt++) {
       const planned = planNodes(layout, await freePorts((layout.agents + 1) * PORTS_PER_NODE));
       const nodes: NodeProcess[] = [];
       try {
         signal.throwIfAborted();
         for (let at = 0; at < planned.length; at += UP_STARTS_AT_ONCE) {
-          const batch = planned.slice(at, at + UP_STARTS_AT_ONCE).map(({ name, role, dir, config }) => {
-            mkdirSync(dir, { recursive: true, mode: 0o700 });
-            writeFileSync(join(dir, 'config.yaml'), stringify(config));
-            const node = new NodeProcess({ name, role, dir, command });
-            nodes.push(node);
-            onStarted(node);
-            return node;
-          });
+          const batch = planned
+            .slice(at, at + UP_STARTS_AT_ONCE)
+            .map(({ name, role, dir, config }) => {
+              mkdirSync(dir, { recursive: true, mode: 0o700 });
+              writeFileSync(join(dir, 'config.yaml'), stringify(config));
+              const node = new NodeProcess({ name, role, dir, command });
+              nodes.push(node);
+              onStarted(node);
+              return node;
+            });
           await Promise.all(batch.map((node) => node.started(signal)));
         }
         return new DemoSwarm(nodes);
       } catch (error) {
         await Promise.all(nodes.map((node) => node.stop(UP_STOP_TIMEOUT_MS)));
-        if (signal.aborted || !(error instanceof ShoalError && error.code === 'PORT_IN_USE') || attempt === UP_PORT_ATTEMPTS_MAX) throw error;
+        if (
+          signal.aborted ||
+          !(error instanceof ShoalError && error.code === 'PORT_IN_USE') ||
+          attempt === UP_PORT_ATTEMPTS_MAX
+        )
+          throw error;
       }
     }
   }

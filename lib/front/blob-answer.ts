@@ -2,7 +2,13 @@ import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { BRIEF_READ_BYTES_MAX, SHARD_BYTES, SMALL_READ_BYTES_MAX } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
-import { ifRangeHolds, parseRange, resolveRange, type ParsedRange, type Span } from '../registry/range.ts';
+import {
+  ifRangeHolds,
+  parseRange,
+  resolveRange,
+  type ParsedRange,
+  type Span,
+} from '../registry/range.ts';
 import { STALE_WARNING } from '../registry/words.ts';
 import type { BlobName, ControlMessage } from '../workers/messages.ts';
 import { blobHeadOf, writeBlobHead } from './blob-head.ts';
@@ -37,7 +43,16 @@ export interface BlobAnswerTools extends SenderTools {
   /** The first byte of a body went out; its shard had to be looked for in `tier`. */
   firstByte(tier: Tier, startMs: number): void;
   /** One answer is over: bytes of body sent, or a failure: the client left, or an error of ours. */
-  over(answer: { name: BlobName; offsetBytes: number; sentBytes: number; tier: Tier; failed: boolean; aborted: boolean; error: ErrorCode | null; startMs: number }): void;
+  over(answer: {
+    name: BlobName;
+    offsetBytes: number;
+    sentBytes: number;
+    tier: Tier;
+    failed: boolean;
+    aborted: boolean;
+    error: ErrorCode | null;
+    startMs: number;
+  }): void;
 }
 
 /**
@@ -73,7 +88,12 @@ export class BlobAnswer {
   #tier: Tier = 'arena';
   #over = false;
 
-  constructor(res: HttpResponse, request: BlobRequest, tools: BlobAnswerTools, startMs: number = tools.nowMs()) {
+  constructor(
+    res: HttpResponse,
+    request: BlobRequest,
+    tools: BlobAnswerTools,
+    startMs: number = tools.nowMs(),
+  ) {
     this.#res = res;
     this.#request = request;
     this.#tools = tools;
@@ -120,7 +140,8 @@ export class BlobAnswer {
     const within = this.#fromBytes % SHARD_BYTES;
     const lengthBytes = arena.length(slot);
     // Without a byte to send, too: until one is vouched for, so is the size only by whoever sends it.
-    const waits = lengthBytes < 0 || (within < lengthBytes && arena.sendableTo(slot, within) <= within);
+    const waits =
+      lengthBytes < 0 || (within < lengthBytes && arena.sendableTo(slot, within) <= within);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
       // Taken from under us before we looked: ask for it again.
@@ -138,13 +159,21 @@ export class BlobAnswer {
     if (startBytes === endBytes) return true;
     const place = blob.places.get(Math.floor(startBytes / SHARD_BYTES));
     const within = startBytes % SHARD_BYTES;
-    return place !== undefined && this.#tools.arena.sendableTo(place.slot, within) > within && this.#tools.arena.generation(place.slot) === place.generation;
+    return (
+      place !== undefined &&
+      this.#tools.arena.sendableTo(place.slot, within) > within &&
+      this.#tools.arena.generation(place.slot) === place.generation
+    );
   }
 
   /** Whether the request says itself that it reads no more than `bytes`. */
   #isAtMost(bytes: number): boolean {
     const range = this.#range;
-    return range.kind === 'from' && range.endBytes !== undefined && range.endBytes - range.startBytes <= bytes;
+    return (
+      range.kind === 'from' &&
+      range.endBytes !== undefined &&
+      range.endBytes - range.startBytes <= bytes
+    );
   }
 
   /** Opens a stream that reads from `fromBytes` of the blob on. */
@@ -154,7 +183,19 @@ export class BlobAnswer {
     this.#fromBytes = fromBytes;
     const { name, warm, requestId } = this.#request;
     const authorization = warm.authorization === '' ? null : warm.authorization;
-    this.#stream = this.#tools.link.open(name, { authorization, shard, sliceBytes: fromBytes % SHARD_BYTES, untilShard: this.#lastShard(shard), sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined, small: this.#isAtMost(SMALL_READ_BYTES_MAX), requestId }, (message) => this.#heard(message));
+    this.#stream = this.#tools.link.open(
+      name,
+      {
+        authorization,
+        shard,
+        sliceBytes: fromBytes % SHARD_BYTES,
+        untilShard: this.#lastShard(shard),
+        sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined,
+        small: this.#isAtMost(SMALL_READ_BYTES_MAX),
+        requestId,
+      },
+      (message) => this.#heard(message),
+    );
   }
 
   /** The last shard this request will read, as far as it says so itself. */
@@ -206,7 +247,12 @@ export class BlobAnswer {
 
   #sized(totalBytes: number): void {
     if (this.#provenBytes !== null && this.#provenBytes !== totalBytes) {
-      this.#fail(new ShoalError('DIGEST_MISMATCH', `what the upstream has under this digest is ${this.#provenBytes} bytes long, the blob ${totalBytes}`));
+      this.#fail(
+        new ShoalError(
+          'DIGEST_MISMATCH',
+          `what the upstream has under this digest is ${this.#provenBytes} bytes long, the blob ${totalBytes}`,
+        ),
+      );
       return;
     }
     const { warm, nowMs } = this.#tools;
@@ -224,7 +270,13 @@ export class BlobAnswer {
     const { digest } = this.#request.name;
     const span = this.#span(totalBytes);
     if (span.status === 416) {
-      this.#fail(new ShoalError('RANGE_NOT_SATISFIABLE', `the range ${this.#request.range} lies outside the blob's ${totalBytes} bytes`, { headers: { 'Content-Range': `bytes */${totalBytes}` } }));
+      this.#fail(
+        new ShoalError(
+          'RANGE_NOT_SATISFIABLE',
+          `the range ${this.#request.range} lies outside the blob's ${totalBytes} bytes`,
+          { headers: { 'Content-Range': `bytes */${totalBytes}` } },
+        ),
+      );
       return;
     }
     const res = this.#res;
@@ -246,11 +298,20 @@ export class BlobAnswer {
 
   /** What of the blob is to be sent. */
   #span(totalBytes: number): Span {
-    return resolveRange(ifRangeHolds(this.#request.ifRange, etagOf(this.#request.name.digest)) ? this.#range : { kind: 'whole' }, totalBytes);
+    return resolveRange(
+      ifRangeHolds(this.#request.ifRange, etagOf(this.#request.name.digest))
+        ? this.#range
+        : { kind: 'whole' },
+      totalBytes,
+    );
   }
 
   #senderOf(span: Span): BodySender {
-    const events = { place: (shard: number) => this.#place(shard), sent: (bytes: number, shard: number, slot: number) => this.#sent(bytes, shard, slot), done: () => this.#finish(false, null) };
+    const events = {
+      place: (shard: number) => this.#place(shard),
+      sent: (bytes: number, shard: number, slot: number) => this.#sent(bytes, shard, slot),
+      done: () => this.#finish(false, null),
+    };
     return new BodySender(this.#res, this.#tools, events, span.startBytes, span.endBytes);
   }
 
@@ -263,7 +324,8 @@ export class BlobAnswer {
       place = null;
     }
     if (this.#stream !== null) {
-      if (place === null || shard !== this.#opened) this.#tools.link.want(this.#stream, shard, place !== null);
+      if (place === null || shard !== this.#opened)
+        this.#tools.link.want(this.#stream, shard, place !== null);
     } else if (place === null) this.#openStream(Math.max(shard * SHARD_BYTES, this.#offsetBytes));
     return place;
   }
@@ -279,7 +341,10 @@ export class BlobAnswer {
     }
     this.#finish(true, error.code);
     // Runtimes repeat a 429 at once on the same host, but take a 503 for what it is (CONTRACT 2.5).
-    const said = error.status === 429 ? new ShoalError('OVERLOADED', error.message, { headers: error.headers }) : error;
+    const said =
+      error.status === 429
+        ? new ShoalError('OVERLOADED', error.message, { headers: error.headers })
+        : error;
     this.#res.cork(() => refuse(this.#res, said, this.#request.bodyless, this.#request.requestId));
   }
 
@@ -297,7 +362,16 @@ export class BlobAnswer {
     this.#sender?.stop();
     this.#tools.followers.delete(this);
     if (this.#stream !== null) this.#tools.link.close(this.#stream, !failed, this.#sentBytes);
-    this.#tools.over({ name: this.#request.name, offsetBytes: this.#offsetBytes, sentBytes: this.#sentBytes, tier: this.#tier, failed, aborted: failed && error === null, error, startMs: this.#startMs });
+    this.#tools.over({
+      name: this.#request.name,
+      offsetBytes: this.#offsetBytes,
+      sentBytes: this.#sentBytes,
+      tier: this.#tier,
+      failed,
+      aborted: failed && error === null,
+      error,
+      startMs: this.#startMs,
+    });
   }
 }
 

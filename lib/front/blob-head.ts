@@ -7,7 +7,8 @@ import { statusLine } from './responses.ts';
  * `<algorithm>:<hex>`, so nothing can break out of its line.
  */
 export function blobHeadOf(digest: string | undefined): string {
-  const named = digest === undefined ? '' : `\r\nDocker-Content-Digest: ${digest}\r\nETag: "${digest}"`;
+  const named =
+    digest === undefined ? '' : `\r\nDocker-Content-Digest: ${digest}\r\nETag: "${digest}"`;
   return `\r\nContent-Type: application/octet-stream\r\nAccept-Ranges: bytes${named}`;
 }
 
@@ -16,5 +17,9 @@ export function blobHeadOf(digest: string | undefined): string {
  * as much as a look-up of the whole request. The length is added by whatever writes the body.
  */
 export function writeBlobHead(res: HttpResponse, head: string, span: Span): void {
-  res.writeStatus(span.contentRange === undefined ? statusLine(span.status) + head : `${statusLine(span.status)}${head}\r\nContent-Range: ${span.contentRange}`);
+  res.writeStatus(
+    span.contentRange === undefined
+      ? statusLine(span.status) + head
+      : `${statusLine(span.status)}${head}\r\nContent-Range: ${span.contentRange}`,
+  );
 }

@@ -53,7 +53,13 @@ export class BodySender {
   #queuedForTokens = false;
   #awaitsTurn = false;
 
-  constructor(res: HttpResponse, tools: SenderTools, events: SenderEvents, startBytes: number, endBytes: number) {
+  constructor(
+    res: HttpResponse,
+    tools: SenderTools,
+    events: SenderEvents,
+    startBytes: number,
+    endBytes: number,
+  ) {
     this.#res = res;
     this.#tools = tools;
     this.#events = events;
@@ -93,7 +99,11 @@ export class BodySender {
     if (this.#over) return false;
     const place = this.#place;
     const withinBytes = this.#atBytes % SHARD_BYTES;
-    if (place === null || this.#tools.watermark(place.slot, withinBytes) > withinBytes || this.#tools.arena.generation(place.slot) !== place.generation) {
+    if (
+      place === null ||
+      this.#tools.watermark(place.slot, withinBytes) > withinBytes ||
+      this.#tools.arena.generation(place.slot) !== place.generation
+    ) {
       this.pump();
       return false;
     }
@@ -136,7 +146,8 @@ export class BodySender {
     if (place === null) return false;
     const withinBytes = this.#atBytes % SHARD_BYTES;
     const untilBytes = Math.min(SHARD_BYTES, withinBytes + (this.#endBytes - this.#atBytes));
-    const readyBytes = Math.min(this.#tools.watermark(place.slot, withinBytes), untilBytes) - withinBytes;
+    const readyBytes =
+      Math.min(this.#tools.watermark(place.slot, withinBytes), untilBytes) - withinBytes;
     if (readyBytes <= 0) {
       if (arena.generation(place.slot) !== place.generation) {
         this.#place = null;
@@ -170,10 +181,15 @@ export class BodySender {
       this.#place = null;
       return true;
     }
-    const [ok, whole] = this.#res.tryEnd(arena.bytes(place.slot, withinBytes, withinBytes + tokens), this.#endBytes - this.#startBytes);
+    const [ok, whole] = this.#res.tryEnd(
+      arena.bytes(place.slot, withinBytes, withinBytes + tokens),
+      this.#endBytes - this.#startBytes,
+    );
     arena.unpin(place.slot);
     arena.markUsed(place.slot);
-    const sentBytes = whole ? tokens : this.#res.getWriteOffset() - (this.#atBytes - this.#startBytes);
+    const sentBytes = whole
+      ? tokens
+      : this.#res.getWriteOffset() - (this.#atBytes - this.#startBytes);
     if (sentBytes < tokens) {
       throttle?.giveBack(tokens - sentBytes);
       turn.giveBack(tokens - sentBytes);

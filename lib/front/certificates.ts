@@ -11,18 +11,27 @@ import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from '../limits.t
  * Where the proxy port's certificate and key are: those of the config, or a leaf for the P2P hosts and loopback, of a
  * CA of this node's own, made once under `certDir` (`ca.crt` is what clients are told to trust). Throws CONFIG_INVALID.
  */
-export async function certificateFiles(config: Config['ProxyConfig'], clock: Clock): Promise<{ certFile: string; keyFile: string }> {
+export async function certificateFiles(
+  config: Config['ProxyConfig'],
+  clock: Clock,
+): Promise<{ certFile: string; keyFile: string }> {
   const { certFile, keyFile, certDir } = config;
   if (certFile !== '' && keyFile !== '') return { certFile, keyFile };
   try {
     return await ownFiles(certDir, hostsOf(config), clock.wallMs());
   } catch (thrown) {
-    throw new ShoalError('CONFIG_INVALID', `ProxyConfig.certDir: ${JSON.stringify(certDir)} is not allowed; allowed: a directory to keep certificates in (${(thrown as Error).message})`);
+    throw new ShoalError(
+      'CONFIG_INVALID',
+      `ProxyConfig.certDir: ${JSON.stringify(certDir)} is not allowed; allowed: a directory to keep certificates in (${(thrown as Error).message})`,
+    );
   }
 }
 
 /** The certificate and its key as they are now, PEM, an own one renewed if that is due; to be compared. Throws CONFIG_INVALID, or what reading a file throws. */
-export async function certificateText(config: Config['ProxyConfig'], clock: Clock): Promise<string> {
+export async function certificateText(
+  config: Config['ProxyConfig'],
+  clock: Clock,
+): Promise<string> {
   const { certFile, keyFile } = await certificateFiles(config, clock);
   return `${await readFile(certFile, 'utf8')}${await readFile(keyFile, 'utf8')}`;
 }
@@ -39,7 +48,11 @@ function oneForm(host: string): string {
   return isIPv6(host) ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
 }
 
-async function ownFiles(dir: string, hosts: string[], wallMs: number): Promise<{ certFile: string; keyFile: string }> {
+async function ownFiles(
+  dir: string,
+  hosts: string[],
+  wallMs: number,
+): Promise<{ certFile: string; keyFile: string }> {
   // Loaded only here: most nodes never make a certificate, and it costs 100 ms of their start.
   const { issueLeaf, makeAuthority, readLeaf } = await import('../tls/authority.ts');
   const files = { certFile: join(dir, 'proxy.crt'), keyFile: join(dir, 'proxy.key') };
@@ -49,17 +62,28 @@ async function ownFiles(dir: string, hosts: string[], wallMs: number): Promise<{
   if (authority !== null && leaf !== null) {
     const { hosts: known, notAfterMs } = readLeaf(leaf.certificate);
     const names = new Set(known.map(oneForm));
-    if (notAfterMs - wallMs > PROXY_LEAF_RENEW_MS && hosts.every((host) => names.has(host))) return files;
+    if (notAfterMs - wallMs > PROXY_LEAF_RENEW_MS && hosts.every((host) => names.has(host)))
+      return files;
   }
-  if (authority === null || readLeaf(authority.certificate).notAfterMs - wallMs < PROXY_LEAF_RENEW_MS) {
+  if (
+    authority === null ||
+    readLeaf(authority.certificate).notAfterMs - wallMs < PROXY_LEAF_RENEW_MS
+  ) {
     authority = await makeAuthority('Shoal node CA', PROXY_CA_DAYS, wallMs);
     await writePair(join(dir, 'ca.crt'), join(dir, 'ca.key'), authority);
   }
-  await writePair(files.certFile, files.keyFile, await issueLeaf(authority, hosts, PROXY_LEAF_DAYS, wallMs));
+  await writePair(
+    files.certFile,
+    files.keyFile,
+    await issueLeaf(authority, hosts, PROXY_LEAF_DAYS, wallMs),
+  );
   return files;
 }
 
-async function readPair(certFile: string, keyFile: string): Promise<{ certificate: string; key: string } | null> {
+async function readPair(
+  certFile: string,
+  keyFile: string,
+): Promise<{ certificate: string; key: string } | null> {
   try {
     return { certificate: await readFile(certFile, 'utf8'), key: await readFile(keyFile, 'utf8') };
   } catch (thrown) {
@@ -69,8 +93,15 @@ async function readPair(certFile: string, keyFile: string): Promise<{ certificat
 }
 
 /** Key first, each in one step: a crash in between leaves no certificate without its key. */
-async function writePair(certFile: string, keyFile: string, pair: { certificate: string; key: string }): Promise<void> {
-  for (const [file, text, mode] of [[keyFile, pair.key, 0o600], [certFile, pair.certificate, 0o644]] as const) {
+async function writePair(
+  certFile: string,
+  keyFile: string,
+  pair: { certificate: string; key: string },
+): Promise<void> {
+  for (const [file, text, mode] of [
+    [keyFile, pair.key, 0o600],
+    [certFile, pair.certificate, 0o644],
+  ] as const) {
     await writeFile(`${file}.new`, text, { mode });
     await rename(`${file}.new`, file);
   }

@@ -1,6 +1,17 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Channel } from '../workers/channel.ts';
-import type { AskRequest, BlobName, ControlMessage, FetchRequest, FrontMessage, PageRequest, PreheatRequest, RecallRequest, RelayRequest, StatRequest } from '../workers/messages.ts';
+import type {
+  AskRequest,
+  BlobName,
+  ControlMessage,
+  FetchRequest,
+  FrontMessage,
+  PageRequest,
+  PreheatRequest,
+  RecallRequest,
+  RelayRequest,
+  StatRequest,
+} from '../workers/messages.ts';
 
 type Reply = Exclude<ControlMessage, { kind: 'drain' | 'certificate' }>;
 type Receiver = (message: Reply) => void;
@@ -14,7 +25,11 @@ export class ControlLink {
   readonly #receivers = new Map<number, Receiver>();
   #lastId = 0;
 
-  constructor(port: MessagePort, onDrain: (deadlineMs: number) => void, onCertificate: () => void = () => undefined) {
+  constructor(
+    port: MessagePort,
+    onDrain: (deadlineMs: number) => void,
+    onCertificate: () => void = () => undefined,
+  ) {
     this.#channel = new Channel(port, (message) => {
       if (message.kind === 'drain') onDrain(message.deadlineMs);
       else if (message.kind === 'certificate') onCertificate();
@@ -23,7 +38,19 @@ export class ControlLink {
   }
 
   /** Opens a stream over a blob; `receive` hears `opened`, `granted` and `refused` until `close`. */
-  open(blob: BlobName, request: { authorization: string | null; shard: number; sliceBytes: number; untilShard: number | null; sequential: boolean; small: boolean; requestId: string }, receive: Receiver): number {
+  open(
+    blob: BlobName,
+    request: {
+      authorization: string | null;
+      shard: number;
+      sliceBytes: number;
+      untilShard: number | null;
+      sequential: boolean;
+      small: boolean;
+      requestId: string;
+    },
+    receive: Receiver,
+  ): number {
     const id = this.#number(receive);
     this.#channel.send({ kind: 'open', id, blob, ...request });
     return id;
@@ -70,11 +97,18 @@ export class ControlLink {
   }
 
   nodes(receive: Receiver): void {
-    this.#channel.send({ kind: 'nodes', id: this.#number((message) => this.#once(message, receive)) });
+    this.#channel.send({
+      kind: 'nodes',
+      id: this.#number((message) => this.#once(message, receive)),
+    });
   }
 
   trace(seconds: number, receive: Receiver): void {
-    this.#channel.send({ kind: 'trace', id: this.#number((message) => this.#once(message, receive)), seconds });
+    this.#channel.send({
+      kind: 'trace',
+      id: this.#number((message) => this.#once(message, receive)),
+      seconds,
+    });
   }
 
   /** Hands another node's request to control; `close` it when it is over. */
@@ -89,7 +123,12 @@ export class ControlLink {
     this.#channel.send({ kind: 'audit', batch, lines }, batch.buffer);
   }
 
-  tell(message: Extract<FrontMessage, { kind: 'listening' | 'failed' | 'drained' | 'notice' | 'words' }>): void {
+  tell(
+    message: Extract<
+      FrontMessage,
+      { kind: 'listening' | 'failed' | 'drained' | 'notice' | 'words' }
+    >,
+  ): void {
     this.#channel.send(message);
   }
 

@@ -14,14 +14,26 @@ export function serveExporter(app: TemplatedApp, link: ControlLink): void {
       res.onAborted(() => (gone = true));
       const method = req.getCaseSensitiveMethod();
       if (method !== 'GET' && method !== 'HEAD') {
-        refuse(res, new ShoalError('METHOD_UNSUPPORTED', `${method} is not answered here, only GET and HEAD`));
+        refuse(
+          res,
+          new ShoalError('METHOD_UNSUPPORTED', `${method} is not answered here, only GET and HEAD`),
+        );
         return;
       }
       link.page({ path: req.getUrl(), query: req.getQuery() ?? '' }, (message) => {
         if (gone) return;
         res.cork(() => {
-          if (message.kind === 'answer') answer(res, message.status, message.headers, message.body, method === 'HEAD');
-          else refuse(res, ShoalError.fromWire(message.kind === 'refused' ? message.error : { code: 'INTERNAL', message: message.kind }));
+          if (message.kind === 'answer')
+            answer(res, message.status, message.headers, message.body, method === 'HEAD');
+          else
+            refuse(
+              res,
+              ShoalError.fromWire(
+                message.kind === 'refused'
+                  ? message.error
+                  : { code: 'INTERNAL', message: message.kind },
+              ),
+            );
         });
       });
     });

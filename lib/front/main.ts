@@ -1,5 +1,11 @@
 import { workerData, type MessagePort } from 'node:worker_threads';
-import { App, SSLApp, us_listen_socket_close, type TemplatedApp, type us_listen_socket } from 'uWebSockets.js';
+import {
+  App,
+  SSLApp,
+  us_listen_socket_close,
+  type TemplatedApp,
+  type us_listen_socket,
+} from 'uWebSockets.js';
 import { ClusterSecret } from '../cluster/secret.ts';
 import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
@@ -28,7 +34,12 @@ const DRAIN_LOOK_MS = 20;
 /** uSockets' LIBUS_LISTEN_EXCLUSIVE_PORT. The library takes options beside a host, which its typings have not. */
 const EXCLUSIVE_PORT = 1;
 interface ListensWithOptions {
-  listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void;
+  listen(
+    host: string,
+    port: number,
+    options: number,
+    done: (socket: us_listen_socket | false) => void,
+  ): void;
 }
 
 type PortName = 'proxy' | 'p2p' | 'exporter';
@@ -45,15 +56,34 @@ function main(start: FrontStart, port: MessagePort): void {
   let inFlight = 0;
   let drainUntilMs = 0;
 
-  const link = new ControlLink(port, (deadlineMs) => drain(deadlineMs), () => renew());
-  const audit = config.audit ? new AuditProbe({ threadId: start.bell + 1, meter, clock, post: (batch, lines) => link.audit(batch, lines) }) : null;
+  const link = new ControlLink(
+    port,
+    (deadlineMs) => drain(deadlineMs),
+    () => renew(),
+  );
+  const audit = config.audit
+    ? new AuditProbe({
+        threadId: start.bell + 1,
+        meter,
+        clock,
+        post: (batch, lines) => link.audit(batch, lines),
+      })
+    : null;
   const notices = new Allowance(NOTICES_PER_SECOND_MAX, clock);
   const throttle = new Throttle(start.throttle, config.throttleLimitMB, undefined, (waitedUs) => {
     meter.count('throttle.wait');
     meter.observe('throttleWait', waitedUs);
   });
   const stopLoopDelay = watchLoopDelay(meter, clock);
-  const common = { arena, followers, turn: new Turn(), link, nowMs: clock.nowMs, started: () => void (inFlight += 1), draining: () => drainUntilMs > 0 };
+  const common = {
+    arena,
+    followers,
+    turn: new Turn(),
+    link,
+    nowMs: clock.nowMs,
+    started: () => void (inFlight += 1),
+    draining: () => drainUntilMs > 0,
+  };
   const micros = (startMs: number): number => Math.round((clock.nowMs() - startMs) * 1000);
 
   function drain(deadlineMs: number): void {
@@ -100,7 +130,13 @@ function main(start: FrontStart, port: MessagePort): void {
       meter.observe(`pread.${answer.tier}`, latencyUs);
       if (answer.aborted) meter.count('client.abort');
       if (answer.error !== null) meter.count(`refusal.${answer.error}`);
-      audit?.line('http:pread', answer.name.pathname, answer.offsetBytes, answer.failed ? -1 : answer.sentBytes, latencyUs);
+      audit?.line(
+        'http:pread',
+        answer.name.pathname,
+        answer.offsetBytes,
+        answer.failed ? -1 : answer.sentBytes,
+        latencyUs,
+      );
     },
     passed(answer) {
       inFlight -= 1;
@@ -115,13 +151,15 @@ function main(start: FrontStart, port: MessagePort): void {
     firstByte: (tier, startMs) => meter.observe(`firstByte.${tier}`, micros(startMs)),
     refused(error, requestId) {
       meter.count(`refusal.${error.code}`);
-      if (error.code === 'HOST_NOT_ALLOWED' && notices.take()) link.tell({ kind: 'notice', code: error.code, message: error.message, requestId });
+      if (error.code === 'HOST_NOT_ALLOWED' && notices.take())
+        link.tell({ kind: 'notice', code: error.code, message: error.message, requestId });
     },
   };
   /** Connections to an earlier one go on until they are closed; it has the certificate it was made with. */
   function openProxy(): TemplatedApp {
     const { tls } = config.proxy;
-    const proxy = tls === null ? App() : SSLApp({ key_file_name: tls.keyFile, cert_file_name: tls.certFile });
+    const proxy =
+      tls === null ? App() : SSLApp({ key_file_name: tls.keyFile, cert_file_name: tls.certFile });
     if (config.exporter !== null && config.exporter.port === null) serveExporter(proxy, link);
     servePreheat(proxy, { link, route: config, draining: common.draining });
     serveProxy(proxy, proxyTools);
@@ -137,11 +175,23 @@ function main(start: FrontStart, port: MessagePort): void {
     try {
       proxy = openProxy();
     } catch (thrown) {
-      link.tell({ kind: 'notice', code: 'CONFIG_INVALID', message: `the proxy's new certificate cannot be used, the old one stays: ${(thrown as Error).message}`, requestId: '' });
+      link.tell({
+        kind: 'notice',
+        code: 'CONFIG_INVALID',
+        message: `the proxy's new certificate cannot be used, the old one stays: ${(thrown as Error).message}`,
+        requestId: '',
+      });
       return;
     }
     us_listen_socket_close(old);
-    if (!listen('proxy', proxy, config.proxy)) end({ kind: 'failed', error: new ShoalError('PORT_IN_USE', `cannot listen on ${config.proxy.host}:${config.proxy.port} again`).toWire() });
+    if (!listen('proxy', proxy, config.proxy))
+      end({
+        kind: 'failed',
+        error: new ShoalError(
+          'PORT_IN_USE',
+          `cannot listen on ${config.proxy.host}:${config.proxy.port} again`,
+        ).toWire(),
+      });
   }
 
   const p2p = App();
@@ -155,7 +205,13 @@ function main(start: FrontStart, port: MessagePort): void {
       const latencyUs = micros(answer.startMs);
       if (op === 'rpc:stat') meter.count('answer.stat');
       meter.observe(op === 'rpc:pread' ? 'rpcPread' : 'rpcStat', latencyUs);
-      audit?.line(op, answer.pathname, answer.offsetBytes, answer.failed ? -1 : answer.sentBytes, latencyUs);
+      audit?.line(
+        op,
+        answer.pathname,
+        answer.offsetBytes,
+        answer.failed ? -1 : answer.sentBytes,
+        latencyUs,
+      );
     },
     sent: (tier, bytes) => meter.count(`served.peer.${tier}`, bytes),
     answered: (kind) => meter.count(`answer.${kind}`),
@@ -166,22 +222,41 @@ function main(start: FrontStart, port: MessagePort): void {
   /** False: somebody else does. It is answered within the call. */
   function listen(name: PortName, app: TemplatedApp, at: { host: string; port: number }): boolean {
     sockets.delete(name);
-    (app as unknown as ListensWithOptions).listen(at.host, at.port, start.sharesPorts ? 0 : EXCLUSIVE_PORT, (socket) => {
-      if (socket !== false) sockets.set(name, socket);
-    });
+    (app as unknown as ListensWithOptions).listen(
+      at.host,
+      at.port,
+      start.sharesPorts ? 0 : EXCLUSIVE_PORT,
+      (socket) => {
+        if (socket !== false) sockets.set(name, socket);
+      },
+    );
     return sockets.has(name);
   }
 
-  const listens: [name: PortName, app: TemplatedApp, at: { host: string; port: number }][] = [['proxy', openProxy(), config.proxy], ['p2p', p2p, config.p2p]];
+  const listens: [name: PortName, app: TemplatedApp, at: { host: string; port: number }][] = [
+    ['proxy', openProxy(), config.proxy],
+    ['p2p', p2p, config.p2p],
+  ];
   if (config.exporter !== null && config.exporter.port !== null) {
     const exporter = App();
     serveExporter(exporter, link);
     apps.push(exporter);
-    listens.push(['exporter', exporter, { host: config.exporter.host, port: config.exporter.port }]);
+    listens.push([
+      'exporter',
+      exporter,
+      { host: config.exporter.host, port: config.exporter.port },
+    ]);
   }
   const failed = listens.find(([name, app, at]) => !listen(name, app, at));
   if (failed === undefined) link.tell({ kind: 'listening' });
-  else end({ kind: 'failed', error: new ShoalError('PORT_IN_USE', `cannot listen on ${failed[2].host}:${failed[2].port}`).toWire() });
+  else
+    end({
+      kind: 'failed',
+      error: new ShoalError(
+        'PORT_IN_USE',
+        `cannot listen on ${failed[2].host}:${failed[2].port}`,
+      ).toWire(),
+    });
 }
 
 nameThread('front');

@@ -5,7 +5,16 @@ import { PEER_HOLD_MS, SHARD_BYTES } from '../limits.ts';
 import type { ControlMessage, OriginContext } from '../workers/messages.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
-import { parseFetch, parsePread, parseRecall, parseStat, parseWords, WORDS_PATH, type FetchQuery, type PreadQuery } from '../cluster/rpc.ts';
+import {
+  parseFetch,
+  parsePread,
+  parseRecall,
+  parseStat,
+  parseWords,
+  WORDS_PATH,
+  type FetchQuery,
+  type PreadQuery,
+} from '../cluster/rpc.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { TIERS } from './blob-answer.ts';
@@ -21,7 +30,16 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   started(): void;
   nowMs: () => number;
   /** One `rpc:pread` or `rpc:stat` is over. */
-  over(op: 'rpc:pread' | 'rpc:stat', answer: { pathname: string; offsetBytes: number; sentBytes: number; failed: boolean; startMs: number }): void;
+  over(
+    op: 'rpc:pread' | 'rpc:stat',
+    answer: {
+      pathname: string;
+      offsetBytes: number;
+      sentBytes: number;
+      failed: boolean;
+      startMs: number;
+    },
+  ): void;
   /** `bytes` of a shard went out, which had to be looked for in `tier`. */
   sent(tier: Tier, bytes: number): void;
   /** What an `rpc:pread` was answered with, or that a question or a word about a registry was. */
@@ -32,34 +50,91 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
 
 /** Puts the p2p port's requests on `app`; what they look like stands in lib/cluster/rpc.ts. */
 export function servePeers(app: TemplatedApp, tools: PeerTools): void {
-  const signed = (handle: (res: HttpResponse, req: HttpRequest, path: string, query: string) => void) => (res: HttpResponse, req: HttpRequest) => {
-    const path = req.getUrl();
-    const query = req.getQuery() ?? '';
-    if (tools.secret.verify(req.getHeader('shoal-auth'), 'GET', query === '' ? path : `${path}?${query}`, tools.wallMs(), req.getHeader('shoal-origin') + req.getHeader('shoal-words'))) {
-      handle(res, req, path, query);
-      return;
-    }
-    tools.intruder();
-    sayError(res, 401, new ShoalError('PEER_UNAUTHORIZED', 'the request is not signed with this cluster\'s secret, or the clocks differ by more than a minute').toWire());
-  };
-  app.get('/rpc/pread/*', signed((res, req, path, query) => {
-    const pread = parsePread(path, query);
-    if (tools.draining()) say(res, 404, { kind: 'miss' });
-    else if (pread === null) sayError(res, 400, new ShoalError('BAD_REQUEST', 'not a shard request').toWire());
-    else new PeerAnswer(res, pread, openOrigin(req.getHeader('shoal-origin'), tools.secret), acceptRequestId(req.getHeader(REQUEST_ID_HEADER)), tools);
-  }));
-  app.get('/rpc/stat/*', signed((res, _req, path, query) => stat(res, path, query, tools)));
-  app.get('/rpc/fetch/*', signed((res, req, path, query) => fetchBlob(res, parseFetch(path, query), openOrigin(req.getHeader('shoal-origin'), tools.secret), acceptRequestId(req.getHeader(REQUEST_ID_HEADER)), tools)));
-  app.get('/rpc/recall/*', signed((res, _req, path) => recall(res, parseRecall(path), tools)));
-  app.get(WORDS_PATH, signed((res, req) => {
-    const words = parseWords(tools.secret.open(req.getHeader('shoal-words')));
-    if (words !== null) {
-      tools.answered('words');
-      tools.link.tell({ kind: 'words', words });
-      say(res, 200, {});
-    } else sayError(res, 400, new ShoalError('BAD_REQUEST', 'no sealed words').toWire());
-  }));
-  app.any('/*', (res) => sayError(res, 404, new ShoalError('BAD_REQUEST', 'nodes speak /rpc/pread, /rpc/stat, /rpc/fetch, /rpc/recall and /rpc/words').toWire()));
+  const signed =
+    (handle: (res: HttpResponse, req: HttpRequest, path: string, query: string) => void) =>
+    (res: HttpResponse, req: HttpRequest) => {
+      const path = req.getUrl();
+      const query = req.getQuery() ?? '';
+      if (
+        tools.secret.verify(
+          req.getHeader('shoal-auth'),
+          'GET',
+          query === '' ? path : `${path}?${query}`,
+          tools.wallMs(),
+          req.getHeader('shoal-origin') + req.getHeader('shoal-words'),
+        )
+      ) {
+        handle(res, req, path, query);
+        return;
+      }
+      tools.intruder();
+      sayError(
+        res,
+        401,
+        new ShoalError(
+          'PEER_UNAUTHORIZED',
+          "the request is not signed with this cluster's secret, or the clocks differ by more than a minute",
+        ).toWire(),
+      );
+    };
+  app.get(
+    '/rpc/pread/*',
+    signed((res, req, path, query) => {
+      const pread = parsePread(path, query);
+      if (tools.draining()) say(res, 404, { kind: 'miss' });
+      else if (pread === null)
+        sayError(res, 400, new ShoalError('BAD_REQUEST', 'not a shard request').toWire());
+      else
+        new PeerAnswer(
+          res,
+          pread,
+          openOrigin(req.getHeader('shoal-origin'), tools.secret),
+          acceptRequestId(req.getHeader(REQUEST_ID_HEADER)),
+          tools,
+        );
+    }),
+  );
+  app.get(
+    '/rpc/stat/*',
+    signed((res, _req, path, query) => stat(res, path, query, tools)),
+  );
+  app.get(
+    '/rpc/fetch/*',
+    signed((res, req, path, query) =>
+      fetchBlob(
+        res,
+        parseFetch(path, query),
+        openOrigin(req.getHeader('shoal-origin'), tools.secret),
+        acceptRequestId(req.getHeader(REQUEST_ID_HEADER)),
+        tools,
+      ),
+    ),
+  );
+  app.get(
+    '/rpc/recall/*',
+    signed((res, _req, path) => recall(res, parseRecall(path), tools)),
+  );
+  app.get(
+    WORDS_PATH,
+    signed((res, req) => {
+      const words = parseWords(tools.secret.open(req.getHeader('shoal-words')));
+      if (words !== null) {
+        tools.answered('words');
+        tools.link.tell({ kind: 'words', words });
+        say(res, 200, {});
+      } else sayError(res, 400, new ShoalError('BAD_REQUEST', 'no sealed words').toWire());
+    }),
+  );
+  app.any('/*', (res) =>
+    sayError(
+      res,
+      404,
+      new ShoalError(
+        'BAD_REQUEST',
+        'nodes speak /rpc/pread, /rpc/stat, /rpc/fetch, /rpc/recall and /rpc/words',
+      ).toWire(),
+    ),
+  );
 }
 
 function recall(res: HttpResponse, ids: string[] | null, tools: PeerTools): void {
@@ -71,20 +146,35 @@ function recall(res: HttpResponse, ids: string[] | null, tools: PeerTools): void
   res.onAborted(() => (gone = true));
   tools.link.recall({ ids }, (message) => {
     tools.answered('recall');
-    if (!gone && message.kind === 'answer') res.cork(() => answer(res, message.status, message.headers, message.body));
+    if (!gone && message.kind === 'answer')
+      res.cork(() => answer(res, message.status, message.headers, message.body));
   });
 }
 
-function fetchBlob(res: HttpResponse, query: FetchQuery | null, origin: OriginContext | null, requestId: string, tools: PeerTools): void {
+function fetchBlob(
+  res: HttpResponse,
+  query: FetchQuery | null,
+  origin: OriginContext | null,
+  requestId: string,
+  tools: PeerTools,
+): void {
   if (query === null || tools.draining()) {
-    sayError(res, query === null ? 400 : 503, new ShoalError(query === null ? 'BAD_REQUEST' : 'DRAINING', query === null ? 'not a blob to be fetched' : 'this node is about to stop').toWire());
+    sayError(
+      res,
+      query === null ? 400 : 503,
+      new ShoalError(
+        query === null ? 'BAD_REQUEST' : 'DRAINING',
+        query === null ? 'not a blob to be fetched' : 'this node is about to stop',
+      ).toWire(),
+    );
     return;
   }
   let gone = false;
   res.onAborted(() => (gone = true));
   tools.link.fetch({ ...query, origin, requestId }, (message) => {
     tools.answered('fetch');
-    if (!gone && message.kind === 'answer') res.cork(() => answer(res, message.status, message.headers, message.body));
+    if (!gone && message.kind === 'answer')
+      res.cork(() => answer(res, message.status, message.headers, message.body));
     else if (!gone && message.kind === 'refused') res.cork(() => sayError(res, 424, message.error));
   });
 }
@@ -97,10 +187,25 @@ function openOrigin(sealed: string, secret: ClusterSecret): OriginContext | null
 
 function parseOrigin(text: string): OriginContext | null {
   try {
-    const { url, upstreamHost, authorization, accept } = JSON.parse(text) as Record<string, unknown>;
-    const isOptional = (value: unknown): value is string | null | undefined => value === null || value === undefined || typeof value === 'string';
-    if (typeof url !== 'string' || typeof upstreamHost !== 'string' || !isOptional(authorization) || !isOptional(accept)) return null;
-    return { url, upstreamHost, authorization: authorization ?? null, ...(typeof accept === 'string' ? { accept } : {}) };
+    const { url, upstreamHost, authorization, accept } = JSON.parse(text) as Record<
+      string,
+      unknown
+    >;
+    const isOptional = (value: unknown): value is string | null | undefined =>
+      value === null || value === undefined || typeof value === 'string';
+    if (
+      typeof url !== 'string' ||
+      typeof upstreamHost !== 'string' ||
+      !isOptional(authorization) ||
+      !isOptional(accept)
+    )
+      return null;
+    return {
+      url,
+      upstreamHost,
+      authorization: authorization ?? null,
+      ...(typeof accept === 'string' ? { accept } : {}),
+    };
   } catch {
     return null;
   }
@@ -136,7 +241,13 @@ class PeerAnswer {
   #sentBytes = 0;
   #over = false;
 
-  constructor(res: HttpResponse, pread: PreadQuery, origin: OriginContext | null, requestId: string, tools: PeerTools) {
+  constructor(
+    res: HttpResponse,
+    pread: PreadQuery,
+    origin: OriginContext | null,
+    requestId: string,
+    tools: PeerTools,
+  ) {
     this.#res = res;
     this.#pread = pread;
     this.#pathname = `/${pread.key}`;
@@ -146,7 +257,10 @@ class PeerAnswer {
     tools.started();
     const { key, shard, node, zone, role, exclude, hops, load } = pread;
     this.#holdTimer = setTimeout(() => this.#busy(), PEER_HOLD_MS);
-    this.#ask = tools.link.ask({ key, shard, node, zone, role, exclude, hops, load, origin, requestId }, (message) => this.#heard(message));
+    this.#ask = tools.link.ask(
+      { key, shard, node, zone, role, exclude, hops, load, origin, requestId },
+      (message) => this.#heard(message),
+    );
   }
 
   /** Waits for the shard's length and the first byte past what the child has. */
@@ -155,7 +269,9 @@ class PeerAnswer {
     const { arena } = this.#tools;
     const { slot, generation } = this.#place;
     const lengthBytes = arena.length(slot);
-    const ready = lengthBytes >= 0 && (this.#watermark(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
+    const ready =
+      lengthBytes >= 0 &&
+      (this.#watermark(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
       // The bell may be quicker than control's word why the shard was given up, which the child must hear; without one it hears "busy".
@@ -193,7 +309,10 @@ class PeerAnswer {
   #begin(lengthBytes: number, totalBytes: number): void {
     const { shard, fromBytes } = this.#pread;
     if (fromBytes > lengthBytes) {
-      this.#end(400, new ShoalError('BAD_REQUEST', `byte ${fromBytes} of a shard of ${lengthBytes}`).toWire());
+      this.#end(
+        400,
+        new ShoalError('BAD_REQUEST', `byte ${fromBytes} of a shard of ${lengthBytes}`).toWire(),
+      );
       return;
     }
     clearTimeout(this.#holdTimer);
@@ -209,7 +328,17 @@ class PeerAnswer {
         return;
       }
       const startBytes = shard * SHARD_BYTES;
-      this.#sender = new BodySender(this.#res, { ...this.#tools, watermark: (slot) => this.#watermark(slot) }, { place: () => this.#held(), sent: (bytes, _shard, slot) => this.#sent(bytes, slot), done: () => this.#finish(false) }, startBytes + fromBytes, startBytes + lengthBytes);
+      this.#sender = new BodySender(
+        this.#res,
+        { ...this.#tools, watermark: (slot) => this.#watermark(slot) },
+        {
+          place: () => this.#held(),
+          sent: (bytes, _shard, slot) => this.#sent(bytes, slot),
+          done: () => this.#finish(false),
+        },
+        startBytes + fromBytes,
+        startBytes + lengthBytes,
+      );
       this.#sender.pump();
     });
   }
@@ -250,7 +379,13 @@ class PeerAnswer {
     this.#tools.followers.delete(this);
     this.#tools.link.close(this.#ask, this.#sender !== null && !failed, this.#sentBytes);
     const { shard, fromBytes } = this.#pread;
-    this.#tools.over('rpc:pread', { pathname: this.#pathname, offsetBytes: shard * SHARD_BYTES + fromBytes, sentBytes: this.#sentBytes, failed, startMs: this.#startMs });
+    this.#tools.over('rpc:pread', {
+      pathname: this.#pathname,
+      offsetBytes: shard * SHARD_BYTES + fromBytes,
+      sentBytes: this.#sentBytes,
+      failed,
+      startMs: this.#startMs,
+    });
   }
 }
 
@@ -265,11 +400,23 @@ function stat(res: HttpResponse, path: string, query: string, tools: PeerTools):
   res.onAborted(() => (gone = true));
   tools.started();
   tools.link.stat(request, (message) => {
-    tools.over('rpc:stat', { pathname: message.kind === 'stat' ? message.pathname : `/${request.key}`, offsetBytes: request.shard * SHARD_BYTES, sentBytes: 0, failed: message.kind !== 'stat', startMs });
+    tools.over('rpc:stat', {
+      pathname: message.kind === 'stat' ? message.pathname : `/${request.key}`,
+      offsetBytes: request.shard * SHARD_BYTES,
+      sentBytes: 0,
+      failed: message.kind !== 'stat',
+      startMs,
+    });
     if (gone) return;
     res.cork(() => {
-      if (message.kind === 'stat') say(res, 200, { totalBytes: message.totalBytes, lengthBytes: message.lengthBytes, checksum: message.checksum });
-      else if (message.kind === 'peer') say(res, message.answer.kind === 'busy' ? 503 : 404, message.answer);
+      if (message.kind === 'stat')
+        say(res, 200, {
+          totalBytes: message.totalBytes,
+          lengthBytes: message.lengthBytes,
+          checksum: message.checksum,
+        });
+      else if (message.kind === 'peer')
+        say(res, message.answer.kind === 'busy' ? 503 : 404, message.answer);
       else if (message.kind === 'refused') sayError(res, 424, message.error);
     });
   });

@@ -34,7 +34,10 @@ export function servePreheat(app: TemplatedApp, tools: PreheatTools): void {
       return;
     }
     res.onAborted(() => undefined);
-    refuse(res, new ShoalError('BAD_REQUEST', `seconds: allowed: a whole number up to ${TRACE_SECONDS_MAX}`));
+    refuse(
+      res,
+      new ShoalError('BAD_REQUEST', `seconds: allowed: a whole number up to ${TRACE_SECONDS_MAX}`),
+    );
   });
   app.get('/shoal/preheat/*', (res, req) => preheat(res, req, tools));
 }
@@ -43,30 +46,57 @@ function preheat(res: HttpResponse, req: HttpRequest, tools: PreheatTools): void
   const requestId = acceptRequestId(req.getHeader(REQUEST_ID_HEADER));
   const authorization = req.getHeader('authorization');
   const [, node, rawPath] = BLOB.exec(req.getUrl()) ?? [];
-  const route = rawPath === undefined ? null : classify({ method: 'GET', rawPath, query: req.getQuery() ?? '', host: req.getHeader('host') }, tools.route);
-  const error =
-    tools.draining() ? new ShoalError('DRAINING', 'this node is about to stop; ask another or come back')
-    : route?.kind === 'refused' ? route.error
-    : route?.kind !== 'blob' ? new ShoalError('BAD_REQUEST', 'not a node and a blob')
-    : null;
+  const route =
+    rawPath === undefined
+      ? null
+      : classify(
+          { method: 'GET', rawPath, query: req.getQuery() ?? '', host: req.getHeader('host') },
+          tools.route,
+        );
+  const error = tools.draining()
+    ? new ShoalError('DRAINING', 'this node is about to stop; ask another or come back')
+    : route?.kind === 'refused'
+      ? route.error
+      : route?.kind !== 'blob'
+        ? new ShoalError('BAD_REQUEST', 'not a node and a blob')
+        : null;
   if (error !== null || node === undefined || route?.kind !== 'blob') {
     res.onAborted(() => undefined);
     refuse(res, error!, false, requestId);
     return;
   }
   const { target } = route;
-  reply(res, requestId, (receive) => tools.link.preheat({ node, blob: target, authorization: authorization === '' ? null : authorization, requestId }, receive));
+  reply(res, requestId, (receive) =>
+    tools.link.preheat(
+      { node, blob: target, authorization: authorization === '' ? null : authorization, requestId },
+      receive,
+    ),
+  );
 }
 
 /** Passes on what control says to one question. */
-function reply(res: HttpResponse, requestId: string, ask: (receive: (message: ControlMessage) => void) => void): void {
+function reply(
+  res: HttpResponse,
+  requestId: string,
+  ask: (receive: (message: ControlMessage) => void) => void,
+): void {
   let gone = false;
   res.onAborted(() => (gone = true));
   ask((message) => {
     if (gone) return;
     res.cork(() => {
       if (message.kind === 'answer') answer(res, message.status, message.headers, message.body);
-      else refuse(res, ShoalError.fromWire(message.kind === 'refused' ? message.error : { code: 'INTERNAL', message: message.kind }), false, requestId);
+      else
+        refuse(
+          res,
+          ShoalError.fromWire(
+            message.kind === 'refused'
+              ? message.error
+              : { code: 'INTERNAL', message: message.kind },
+          ),
+          false,
+          requestId,
+        );
     });
   });
 }

@@ -8,7 +8,13 @@ import { answer, endBodyless, refuse, statusLine, writeHeaders } from './respons
 import { readWarm } from './warm-read.ts';
 
 /** Request headers that go upstream with what is passed through; everything else is the client's own business. */
-const RELAYED_REQUEST_HEADERS = new Set(['accept', 'authorization', 'if-none-match', 'if-modified-since', 'user-agent']);
+const RELAYED_REQUEST_HEADERS = new Set([
+  'accept',
+  'authorization',
+  'if-none-match',
+  'if-modified-since',
+  'user-agent',
+]);
 /** Those that a client may send in several lines, one value each (RFC 9110 5.3): docker and skopeo do so with Accept. */
 const LISTS = new Set(['accept', 'if-none-match']);
 
@@ -17,7 +23,12 @@ export interface ProxyTools extends BlobAnswerTools {
   /** Set while the node drains: nothing new is begun. */
   draining(): boolean;
   /** Anything but a blob answered: `bodyBytes` went out, or an `error` of this node's own. */
-  passed(answer: { bodyBytes: number; startMs: number; status: number; error: ErrorCode | null }): void;
+  passed(answer: {
+    bodyBytes: number;
+    startMs: number;
+    status: number;
+    error: ErrorCode | null;
+  }): void;
   /** A request this node refuses by itself, and why. */
   refused(error: ShoalError, requestId: string): void;
 }
@@ -31,7 +42,10 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   const method = req.getCaseSensitiveMethod();
   if (tools.draining()) {
     res.onAborted(() => undefined);
-    const error = new ShoalError('DRAINING', 'this node is about to stop; ask another or come back');
+    const error = new ShoalError(
+      'DRAINING',
+      'this node is about to stop; ask another or come back',
+    );
     tools.refused(error, '');
     refuse(res, error, method === 'HEAD');
     return;
@@ -43,13 +57,24 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   const range = req.getHeader('range');
   const ifRange = req.getHeader('if-range');
   const bodyless = method === 'HEAD';
-  const requestOf = (name: BlobName, requestId: string): BlobRequest => ({ name, bodyless, range, ifRange, requestId, warm: { host, rawPath, query, authorization } });
+  const requestOf = (name: BlobName, requestId: string): BlobRequest => ({
+    name,
+    bodyless,
+    range,
+    ifRange,
+    requestId,
+    warm: { host, rawPath, query, authorization },
+  });
   if (method === 'GET' || bodyless) {
     const startMs = tools.nowMs();
     const grant = tools.warm.find(host, rawPath, query, authorization, startMs);
     if (grant !== undefined) {
-      const whole = method === 'GET' && ifRange === '' && readWarm(res, grant, range, startMs, tools, () => requestOf(grant.name, ''));
-      if (!whole) new BlobAnswer(res, requestOf(grant.name, ''), tools, startMs).startWarm(grant.blob);
+      const whole =
+        method === 'GET' &&
+        ifRange === '' &&
+        readWarm(res, grant, range, startMs, tools, () => requestOf(grant.name, ''));
+      if (!whole)
+        new BlobAnswer(res, requestOf(grant.name, ''), tools, startMs).startWarm(grant.blob);
       return;
     }
   }
@@ -70,7 +95,14 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
 }
 
 /** Passes a request through to the registry, and its answer back, unchanged. */
-function relay(res: HttpResponse, req: HttpRequest, route: Extract<Route, { kind: 'relay' }>, method: string, requestId: string, tools: ProxyTools): void {
+function relay(
+  res: HttpResponse,
+  req: HttpRequest,
+  route: Extract<Route, { kind: 'relay' }>,
+  method: string,
+  requestId: string,
+  tools: ProxyTools,
+): void {
   const headers: Record<string, string> = {};
   req.forEach((name, value) => {
     if (!RELAYED_REQUEST_HEADERS.has(name) || value === '') return;
@@ -81,20 +113,49 @@ function relay(res: HttpResponse, req: HttpRequest, route: Extract<Route, { kind
   let gone = false;
   res.onAborted(() => (gone = true));
   tools.started();
-  tools.link.relay({ method, url: route.url, upstreamHost: route.upstreamHost, headers, what: route.what, scope: route.scope, repository: route.repository ?? null, reference: route.reference ?? null, requestId }, (message) => {
-    const error = message.kind === 'answer' ? null : ShoalError.fromWire(message.kind === 'refused' ? message.error : { code: 'INTERNAL', message: message.kind });
-    const status = message.kind === 'answer' ? message.status : error!.status;
-    tools.passed({ bodyBytes: message.kind === 'answer' ? message.body.length : 0, startMs, status, error: error?.code ?? null });
-    if (gone) return;
-    res.cork(() => {
-      if (message.kind === 'answer') pass(res, message, method === 'HEAD');
-      else refuse(res, error!, method === 'HEAD', requestId);
-    });
-  });
+  tools.link.relay(
+    {
+      method,
+      url: route.url,
+      upstreamHost: route.upstreamHost,
+      headers,
+      what: route.what,
+      scope: route.scope,
+      repository: route.repository ?? null,
+      reference: route.reference ?? null,
+      requestId,
+    },
+    (message) => {
+      const error =
+        message.kind === 'answer'
+          ? null
+          : ShoalError.fromWire(
+              message.kind === 'refused'
+                ? message.error
+                : { code: 'INTERNAL', message: message.kind },
+            );
+      const status = message.kind === 'answer' ? message.status : error!.status;
+      tools.passed({
+        bodyBytes: message.kind === 'answer' ? message.body.length : 0,
+        startMs,
+        status,
+        error: error?.code ?? null,
+      });
+      if (gone) return;
+      res.cork(() => {
+        if (message.kind === 'answer') pass(res, message, method === 'HEAD');
+        else refuse(res, error!, method === 'HEAD', requestId);
+      });
+    },
+  );
 }
 
 /** The registry's answer as it came; to HEAD, with the length it reported, which its empty body does not show. */
-function pass(res: HttpResponse, message: { status: number; headers: Record<string, string>; body: Uint8Array }, bodyless: boolean): void {
+function pass(
+  res: HttpResponse,
+  message: { status: number; headers: Record<string, string>; body: Uint8Array },
+  bodyless: boolean,
+): void {
   const { 'content-length': length, ...headers } = message.headers;
   if (!bodyless) {
     answer(res, message.status, headers, message.body);

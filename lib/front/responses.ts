@@ -4,9 +4,22 @@ import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 
 /** Reason phrases of the statuses we answer with (RFC 9110 15); others go out with their number alone. */
 const REASONS: Record<number, string> = {
-  200: 'OK', 206: 'Partial Content', 304: 'Not Modified', 307: 'Temporary Redirect', 400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found',
-  405: 'Method Not Allowed', 416: 'Range Not Satisfiable', 424: 'Failed Dependency', 429: 'Too Many Requests', 500: 'Internal Server Error', 502: 'Bad Gateway',
-  503: 'Service Unavailable', 504: 'Gateway Timeout',
+  200: 'OK',
+  206: 'Partial Content',
+  304: 'Not Modified',
+  307: 'Temporary Redirect',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  416: 'Range Not Satisfiable',
+  424: 'Failed Dependency',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
 };
 
 const JSON_TYPE = 'application/json';
@@ -17,11 +30,18 @@ export function statusLine(status: number): string {
 
 /** A value of several lines is one header for each: an upstream's challenges. */
 export function writeHeaders(res: HttpResponse, headers: Record<string, string>): void {
-  for (const [name, value] of Object.entries(headers)) for (const line of value.split('\n')) res.writeHeader(name, line);
+  for (const [name, value] of Object.entries(headers))
+    for (const line of value.split('\n')) res.writeHeader(name, line);
 }
 
 /** A whole answer in one write; `bodyless` (HEAD) reports the length without sending it. Must run corked. */
-export function answer(res: HttpResponse, status: number, headers: Record<string, string>, body: string | Uint8Array, bodyless = false): void {
+export function answer(
+  res: HttpResponse,
+  status: number,
+  headers: Record<string, string>,
+  body: string | Uint8Array,
+  bodyless = false,
+): void {
   res.writeStatus(statusLine(status));
   writeHeaders(res, headers);
   if (bodyless) endBodyless(res, typeof body === 'string' ? Buffer.byteLength(body) : body.length);
@@ -36,12 +56,25 @@ export function endBodyless(res: HttpResponse, lengthBytes: number | null): void
 }
 
 /** An error in the OCI form, with the headers that go with it; `requestId` is what the log has of it. */
-export function refuse(res: HttpResponse, error: ShoalError, bodyless = false, requestId = ''): void {
+export function refuse(
+  res: HttpResponse,
+  error: ShoalError,
+  bodyless = false,
+  requestId = '',
+): void {
   // The upstream's type is that of its own body; where it sent none, the body is ours.
   const { 'content-type': upstreamType = JSON_TYPE, ...passedOn } = error.headers;
-  const headers: Record<string, string> = { 'Content-Type': error.body === undefined ? JSON_TYPE : upstreamType, ...passedOn };
+  const headers: Record<string, string> = {
+    'Content-Type': error.body === undefined ? JSON_TYPE : upstreamType,
+    ...passedOn,
+  };
   if (requestId !== '') headers[REQUEST_ID_HEADER] = requestId;
   if (error.code === 'METHOD_UNSUPPORTED') headers['Allow'] = 'GET, HEAD';
-  if ((error.status === 503 || error.status === 429) && headers['Retry-After'] === undefined && headers['retry-after'] === undefined) headers['Retry-After'] = '1';
+  if (
+    (error.status === 503 || error.status === 429) &&
+    headers['Retry-After'] === undefined &&
+    headers['retry-after'] === undefined
+  )
+    headers['Retry-After'] = '1';
   answer(res, error.status, headers, ociErrorBody(error), bodyless);
 }

@@ -37,7 +37,11 @@ export class SlotFollowers {
     this.#listening = true;
     // Not before this turn ends: the first look happens at once, inside listen().
     queueMicrotask(() => {
-      this.#hurry = this.#doorbells.listen(this.#bell, () => this.#heard(), () => this.isUrgent);
+      this.#hurry = this.#doorbells.listen(
+        this.#bell,
+        () => this.#heard(),
+        () => this.isUrgent,
+      );
     });
   }
 

@@ -29,12 +29,21 @@ export class Throttle {
   /** Steps the sender being resumed may still take. */
   #turns = 0;
 
-  constructor(shared: SharedArrayBuffer, limitMBps: number, nowNs: () => bigint = () => process.hrtime.bigint(), onWaited: (waitedUs: number) => void = () => undefined) {
+  constructor(
+    shared: SharedArrayBuffer,
+    limitMBps: number,
+    nowNs: () => bigint = () => process.hrtime.bigint(),
+    onWaited: (waitedUs: number) => void = () => undefined,
+  ) {
     this.#onWaited = onWaited;
     this.shared = shared;
     this.#clock = new BigInt64Array(shared);
-    this.#nsPerMiByte = limitMBps > 0 ? BigInt(Math.round((1_048_576 * 1e9) / (limitMBps * 1e6))) : 0n;
-    this.#stepBytes = Math.min(SHARD_BYTES, Math.max(WRITE_STEP_BYTES, Math.floor(limitMBps * 1_000 * THROTTLE_STEP_MS)));
+    this.#nsPerMiByte =
+      limitMBps > 0 ? BigInt(Math.round((1_048_576 * 1e9) / (limitMBps * 1e6))) : 0n;
+    this.#stepBytes = Math.min(
+      SHARD_BYTES,
+      Math.max(WRITE_STEP_BYTES, Math.floor(limitMBps * 1_000 * THROTTLE_STEP_MS)),
+    );
     this.#nowNs = nowNs;
   }
 
@@ -97,7 +106,10 @@ export class Throttle {
       const clockNs = Atomics.load(this.#clock, 0);
       if (clockNs >= nowNs) return 0;
       const startNs = clockNs < nowNs - burstNs ? nowNs - burstNs : clockNs;
-      if (Atomics.compareExchange(this.#clock, 0, clockNs, startNs + this.#costNs(bytes)) === clockNs) return bytes;
+      if (
+        Atomics.compareExchange(this.#clock, 0, clockNs, startNs + this.#costNs(bytes)) === clockNs
+      )
+        return bytes;
     }
   }
 

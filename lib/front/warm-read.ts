@@ -10,7 +10,14 @@ import type { Grant } from './warm.ts';
  * outlives it. False when it is not such a read, or the shard is not there: then nothing has been written, and it is
  * to be answered the long way. What the socket does not take at once goes out the long way too.
  */
-export function readWarm(res: HttpResponse, grant: Grant, range: string, startMs: number, tools: BlobAnswerTools, request: () => BlobRequest): boolean {
+export function readWarm(
+  res: HttpResponse,
+  grant: Grant,
+  range: string,
+  startMs: number,
+  tools: BlobAnswerTools,
+  request: () => BlobRequest,
+): boolean {
   const { arena, throttle, turn } = tools;
   const { blob } = grant;
   const span = resolveRange(parseRange(range), blob.totalBytes);

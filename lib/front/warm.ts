@@ -39,9 +39,22 @@ export class WarmMemory {
   readonly #recent: Grant[] = [];
 
   /** The grant for this very request (host, URL, credential), while it lasts. */
-  find(host: string, rawPath: string, query: string, authorization: string, nowMs: number): Grant | undefined {
+  find(
+    host: string,
+    rawPath: string,
+    query: string,
+    authorization: string,
+    nowMs: number,
+  ): Grant | undefined {
     for (const grant of this.#recent) {
-      if (grant.rawPath === rawPath && grant.query === query && grant.authorization === authorization && grant.host === host && grant.untilMs > nowMs) return grant;
+      if (
+        grant.rawPath === rawPath &&
+        grant.query === query &&
+        grant.authorization === authorization &&
+        grant.host === host &&
+        grant.untilMs > nowMs
+      )
+        return grant;
     }
     const key = keyOf({ host, rawPath, query, authorization });
     const grant = this.#grants.get(key);
@@ -57,7 +70,16 @@ export class WarmMemory {
   grant(request: WarmRequest, name: BlobName, blob: WarmBlob, untilMs: number): void {
     this.revoke(request);
     const { host, rawPath, query, authorization } = request;
-    this.#grants.set(keyOf(request), { host, rawPath, query, authorization, name, blob, head: blobHeadOf(name.digest), untilMs });
+    this.#grants.set(keyOf(request), {
+      host,
+      rawPath,
+      query,
+      authorization,
+      name,
+      blob,
+      head: blobHeadOf(name.digest),
+      untilMs,
+    });
   }
 
   /** Forgets a grant: the upstream no longer accepts the request. */

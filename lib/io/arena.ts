@@ -105,7 +105,9 @@ export class Arena {
   /** What another node may be sent that asks this one as owner or root: it takes that for vouched for. */
   owned(slot: number): number {
     const at = slot * WORDS_PER_SLOT;
-    return Atomics.load(this.#words, at + OWNED) === 1 ? Atomics.load(this.#words, at + RECEIVED) : Atomics.load(this.#words, at + RELEASED);
+    return Atomics.load(this.#words, at + OWNED) === 1
+      ? Atomics.load(this.#words, at + RECEIVED)
+      : Atomics.load(this.#words, at + RELEASED);
   }
 
   /** Bytes vouched for: what a client may be sent. */
@@ -120,7 +122,9 @@ export class Arena {
     if (released > fromBytes) return released;
     // The end is read before the start, and written after it.
     const aheadTo = Atomics.load(this.#words, at + AHEAD_TO);
-    return aheadTo > fromBytes && Atomics.load(this.#words, at + AHEAD_FROM) <= fromBytes ? aheadTo : released;
+    return aheadTo > fromBytes && Atomics.load(this.#words, at + AHEAD_FROM) <= fromBytes
+      ? aheadTo
+      : released;
   }
 
   /** The shard's length, or -1 while it is not known. Once it is, `total` is too. */

@@ -23,10 +23,11 @@ export async function lockDir(dir: string, flockProgram = 'flock'): Promise<DirL
 async function lockByFile(dir: string): Promise<DirLock> {
   const path = join(dir, 'lock');
   const own = join(dir, `lock.${process.pid}`);
-  await writeFile(own, await identityOf(process.pid) ?? String(process.pid));
+  await writeFile(own, (await identityOf(process.pid)) ?? String(process.pid));
   try {
     for (let attempt = 0; attempt < 2; attempt++) {
-      if (await linked(own, path)) return { kind: 'locked', release: () => rm(path, { force: true }) };
+      if (await linked(own, path))
+        return { kind: 'locked', release: () => rm(path, { force: true }) };
       const holder = await readFile(path, 'utf8').catch(() => '');
       if (await isAlive(holder)) return { kind: 'held' };
       const aside = `${own}.stale`;

@@ -29,7 +29,8 @@ export class Doorbells {
     for (let bell = 0; bell < this.#count; bell++) {
       const at = bell * WORDS_PER_BELL;
       Atomics.add(this.#words, at + COUNT, 1);
-      if (Atomics.exchange(this.#words, at + ARMED, 0) === 1) Atomics.notify(this.#words, at + COUNT);
+      if (Atomics.exchange(this.#words, at + ARMED, 0) === 1)
+        Atomics.notify(this.#words, at + COUNT);
     }
   }
 

@@ -58,7 +58,9 @@ export class HttpConnection {
   /** `open` makes the socket, with the `onread` it is handed. */
   constructor(open: (onread: OnReadOpts) => Socket) {
     this.#socket = open({ buffer: () => this.#target(), callback: (bytes) => this.#read(bytes) });
-    this.#socket.on('error', (error) => this.#fail(new ConnectionBroken('SOCKET', error.message, error)));
+    this.#socket.on('error', (error) =>
+      this.#fail(new ConnectionBroken('SOCKET', error.message, error)),
+    );
     this.#socket.on('end', () => this.#fail(closed()));
     this.#socket.on('close', () => this.#fail(closed()));
   }
@@ -109,7 +111,8 @@ export class HttpConnection {
     this.#headBytes += bytes;
     const parsed = parseHead(this.#headBuffer.subarray(0, this.#headBytes));
     if (parsed === 'more') {
-      if (this.#headBytes === this.#headBuffer.length) this.#fail(new ConnectionBroken('HEAD', 'sent a response head without end'));
+      if (this.#headBytes === this.#headBuffer.length)
+        this.#fail(new ConnectionBroken('HEAD', 'sent a response head without end'));
       return;
     }
     if (parsed === 'bad') {
@@ -122,7 +125,12 @@ export class HttpConnection {
     if (this.#dead) return;
     if (!this.#place) {
       if (parsed.contentLength > CONNECTION_HEAD_BYTES_MAX) {
-        this.#fail(new ConnectionBroken('HEAD', `sent a message of ${parsed.contentLength} bytes; at most ${CONNECTION_HEAD_BYTES_MAX} are allowed`));
+        this.#fail(
+          new ConnectionBroken(
+            'HEAD',
+            `sent a message of ${parsed.contentLength} bytes; at most ${CONNECTION_HEAD_BYTES_MAX} are allowed`,
+          ),
+        );
         return;
       }
       this.#collected = Buffer.alloc(parsed.contentLength);
@@ -194,11 +202,13 @@ export class IdleConnections {
     let idle = this.#idle.get(end);
     if (idle === undefined) this.#idle.set(end, (idle = []));
     idle.push({ connection, sinceMs: this.#nowMs() });
-    if (idle.length > this.#perEndMax) idle.shift()!.connection.destroy(new Error('more idle connections than are kept'));
+    if (idle.length > this.#perEndMax)
+      idle.shift()!.connection.destroy(new Error('more idle connections than are kept'));
   }
 
   close(): void {
-    for (const { connection } of [...this.#idle.values()].flat()) connection.destroy(new Error('closed'));
+    for (const { connection } of [...this.#idle.values()].flat())
+      connection.destroy(new Error('closed'));
     this.#idle.clear();
   }
 }

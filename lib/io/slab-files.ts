@@ -1,10 +1,22 @@
 import { mkdir, readFile, rename, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { HEADER_BYTES, TABLE_HEAD_BYTES, TABLE_VERSION, decodeTableHead, encodeTableHead } from '../cache/header.ts';
+import {
+  HEADER_BYTES,
+  TABLE_HEAD_BYTES,
+  TABLE_VERSION,
+  decodeTableHead,
+  encodeTableHead,
+} from '../cache/header.ts';
 import type { CacheLog, HeaderJob } from '../cache/slab-io.ts';
 import { ShoalError } from '../errors.ts';
-import { CACHE_DIR_OVERHEAD_BYTES, CACHE_ENTRIES_BASE, CACHE_ENTRIES_PER_SLOT, CACHE_SLOT_OVERHEAD_BYTES, SHARD_BYTES } from '../limits.ts';
+import {
+  CACHE_DIR_OVERHEAD_BYTES,
+  CACHE_ENTRIES_BASE,
+  CACHE_ENTRIES_PER_SLOT,
+  CACHE_SLOT_OVERHEAD_BYTES,
+  SHARD_BYTES,
+} from '../limits.ts';
 import { openDirect, openOwn, pageCeil, readAt, writeAt } from './aligned.ts';
 import { lockDir } from './dir-lock.ts';
 import type { DirLock } from './dir-lock.ts';
@@ -39,11 +51,16 @@ export interface SlabFiles {
 }
 
 /** Slots and header entries of a cache whose directory, all told, takes no more than `capacityBytes`; the table's length. */
-export function slabGeometry(capacityBytes: number): { slotCount: number; entryCount: number; tableBytes: number } {
+export function slabGeometry(capacityBytes: number): {
+  slotCount: number;
+  entryCount: number;
+  tableBytes: number;
+} {
   const slotsMax = Math.floor(capacityBytes / SHARD_BYTES);
   const entryCount = slotsMax * CACHE_ENTRIES_PER_SLOT + CACHE_ENTRIES_BASE;
   const tableBytes = pageCeil(TABLE_HEAD_BYTES + entryCount * HEADER_BYTES);
-  const slabBytes = capacityBytes - tableBytes - CACHE_DIR_OVERHEAD_BYTES - slotsMax * CACHE_SLOT_OVERHEAD_BYTES;
+  const slabBytes =
+    capacityBytes - tableBytes - CACHE_DIR_OVERHEAD_BYTES - slotsMax * CACHE_SLOT_OVERHEAD_BYTES;
   return { slotCount: Math.max(0, Math.floor(slabBytes / SHARD_BYTES)), entryCount, tableBytes };
 }
 
@@ -65,11 +82,19 @@ export async function openSlabFiles(options: SlabFilesOptions): Promise<SlabFile
     return await openLocked(options, opened, closeAll);
   } catch (error) {
     await closeAll();
-    throw new ShoalError('CACHE_DIR_UNUSABLE', `cache directory ${options.dir} cannot be used: ${(error as Error).message}`, { cause: error });
+    throw new ShoalError(
+      'CACHE_DIR_UNUSABLE',
+      `cache directory ${options.dir} cannot be used: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }
 
-async function openLocked(options: SlabFilesOptions, opened: FileHandle[], close: () => Promise<void>): Promise<SlabFiles> {
+async function openLocked(
+  options: SlabFilesOptions,
+  opened: FileHandle[],
+  close: () => Promise<void>,
+): Promise<SlabFiles> {
   const { dir, capacityBytes, log } = options;
   const { slotCount: slotsWanted, entryCount, tableBytes } = slabGeometry(capacityBytes);
   if (slotsWanted < 1) throw new Error(`a capacity of ${capacityBytes} bytes holds no shard`);
@@ -80,7 +105,13 @@ async function openLocked(options: SlabFilesOptions, opened: FileHandle[], close
   let slab = await openOwn(slabPath);
   opened.push(slab);
   if (!(await slab.stat()).isFile()) throw new Error(`${slabPath} is not a regular file`);
-  const slabBytes = await roomForSlab(slab, slabPath, slotsWanted * SHARD_BYTES, log, options.freeBytesOf);
+  const slabBytes = await roomForSlab(
+    slab,
+    slabPath,
+    slotsWanted * SHARD_BYTES,
+    log,
+    options.freeBytesOf,
+  );
   const slotCount = Math.floor(slabBytes / SHARD_BYTES);
   await allocateFile(slab, slabPath, slotCount * SHARD_BYTES, log);
   const directSlab = options.direct ? await openDirect(slabPath) : undefined;
@@ -98,15 +129,26 @@ async function openLocked(options: SlabFilesOptions, opened: FileHandle[], close
     entryCount,
     table: index.table,
     async writeHeader({ entry, bytes }) {
-      const { bytesWritten } = await writeAt(index.file.fd, bytes, 0, HEADER_BYTES, TABLE_HEAD_BYTES + entry * HEADER_BYTES);
-      if (bytesWritten !== HEADER_BYTES) throw new ShoalError('DISK_FAILED', 'the cache disk takes no more bytes');
+      const { bytesWritten } = await writeAt(
+        index.file.fd,
+        bytes,
+        0,
+        HEADER_BYTES,
+        TABLE_HEAD_BYTES + entry * HEADER_BYTES,
+      );
+      if (bytesWritten !== HEADER_BYTES)
+        throw new ShoalError('DISK_FAILED', 'the cache disk takes no more bytes');
     },
     close,
   };
 }
 
 /** The table, brought to `tableBytes` unless entries stand past that: they are moved first (lib/cache/recovery.ts), cut next time. */
-async function openIndex(dir: string, tableBytes: number, log: CacheLog): Promise<{ file: FileHandle; table: Buffer }> {
+async function openIndex(
+  dir: string,
+  tableBytes: number,
+  log: CacheLog,
+): Promise<{ file: FileHandle; table: Buffer }> {
   const path = join(dir, 'index');
   let file = await openOwn(path);
   if (!(await file.stat()).isFile()) throw new Error(`${path} is not a regular file`);
@@ -118,20 +160,33 @@ async function openIndex(dir: string, tableBytes: number, log: CacheLog): Promis
       await file.close();
       await rename(path, `${path}.unknown`);
       file = await openOwn(path);
-      log.warn({ path, kept: `${path}.unknown` }, 'not a cache index: kept under another name, the cache starts empty');
+      log.warn(
+        { path, kept: `${path}.unknown` },
+        'not a cache index: kept under another name, the cache starts empty',
+      );
     } else if (head.kind === 'other-version') {
       await file.truncate(0);
-      log.warn({ path, version: head.version, expected: TABLE_VERSION }, 'cache index of another format version: the cache starts empty');
+      log.warn(
+        { path, version: head.version, expected: TABLE_VERSION },
+        'cache index of another format version: the cache starts empty',
+      );
     }
     if (head.kind !== 'ours') content = Buffer.alloc(0);
   }
   const table = content.subarray(Math.min(TABLE_HEAD_BYTES, content.length));
   const pastEnd = content.subarray(Math.min(tableBytes, content.length));
-  await allocateFile(file, path, pastEnd.some((byte) => byte !== 0) ? content.length : tableBytes, log);
-  await file.write(encodeTableHead(process.pid), 0, TABLE_HEAD_BYTES, 0).catch((error: NodeJS.ErrnoException) => {
-    // A full disk is no reason not to start: the node lives from memory. A page of zeros is ours as well.
-    if (error.code !== 'ENOSPC') throw error;
-  });
+  await allocateFile(
+    file,
+    path,
+    pastEnd.some((byte) => byte !== 0) ? content.length : tableBytes,
+    log,
+  );
+  await file
+    .write(encodeTableHead(process.pid), 0, TABLE_HEAD_BYTES, 0)
+    .catch((error: NodeJS.ErrnoException) => {
+      // A full disk is no reason not to start: the node lives from memory. A page of zeros is ours as well.
+      if (error.code !== 'ENOSPC') throw error;
+    });
   return { file, table };
 }
 

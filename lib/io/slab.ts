@@ -17,13 +17,17 @@ export async function readExtent(fd: number, arena: Arena, job: ReadJob): Promis
   const bytes = arena.bytes(job.slot, 0, lengthBytes);
   let doneBytes = 0;
   while (doneBytes < lengthBytes) {
-    const { bytesRead } = await diskCall(readAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes));
+    const { bytesRead } = await diskCall(
+      readAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes),
+    );
     // The slab ends here: somebody has cut it by hand.
     if (bytesRead === 0) return 'corrupt';
     doneBytes += bytesRead;
   }
   if (job.checksum === null) return 'ok';
-  return Buffer.compare(checksumOf(arena.bytes(job.slot, 0, job.lengthBytes)), job.checksum) === 0 ? 'ok' : 'corrupt';
+  return Buffer.compare(checksumOf(arena.bytes(job.slot, 0, job.lengthBytes)), job.checksum) === 0
+    ? 'ok'
+    : 'corrupt';
 }
 
 /**
@@ -37,8 +41,11 @@ export async function writeExtent(fd: number, arena: Arena, job: WriteJob): Prom
     const bytes = arena.bytes(job.slot, 0, lengthBytes);
     let doneBytes = 0;
     while (doneBytes < lengthBytes) {
-      const { bytesWritten } = await diskCall(writeAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes));
-      if (bytesWritten === 0) throw new ShoalError('DISK_FAILED', 'the cache disk takes no more bytes');
+      const { bytesWritten } = await diskCall(
+        writeAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes),
+      );
+      if (bytesWritten === 0)
+        throw new ShoalError('DISK_FAILED', 'the cache disk takes no more bytes');
       doneBytes += bytesWritten;
     }
     return 'written';

@@ -85,12 +85,16 @@ export class AccessLedger {
   /** How long ago, in ms, the upstream accepted this credential for this scope, as far as this node knows; null: it does not. */
   grantAgeMs(request: AccessRequest): number | null {
     const grant = this.#grants.get(grantKey(request));
-    return grant === undefined ? null : this.#options.clock.nowMs() - Math.max(grant.checkedMs, grant.heardMs);
+    return grant === undefined
+      ? null
+      : this.#options.clock.nowMs() - Math.max(grant.checkedMs, grant.heardMs);
   }
 
   /** The size in bytes of what the upstream has shown of the blob there; null: it has not, or there are no checks. */
   sizeOf({ scope, key }: AccessRequest): number | null {
-    return this.#options.check === 'off' ? null : (this.#proofs.get(`${scope} ${key}`)?.sizeBytes ?? null);
+    return this.#options.check === 'off'
+      ? null
+      : (this.#proofs.get(`${scope} ${key}`)?.sizeBytes ?? null);
   }
 
   /** The upstream has accepted this credential for this scope and, if a key is given, shown that the blob is there, of this size if it said so. */
@@ -103,20 +107,25 @@ export class AccessLedger {
   /** Another node says that the upstream accepted this credential for this scope `ageMs` ago. */
   heardGranted(request: AccessRequest, ageMs: number): void {
     const heardMs = this.#options.clock.nowMs() - ageMs;
-    const known = this.#grants.get(grantKey(request)) ?? { checkedMs: Number.NEGATIVE_INFINITY, heardMs };
+    const known = this.#grants.get(grantKey(request)) ?? {
+      checkedMs: Number.NEGATIVE_INFINITY,
+      heardMs,
+    };
     this.#grants.set(grantKey(request), { ...known, heardMs: Math.max(known.heardMs, heardMs) });
   }
 
   /** The upstream has said no, with `status`: 404 is about the blob (or its repository), anything else about the credential. */
   refused(request: AccessRequest, status: number): void {
-    if (status === 404 && request.key !== null) this.#proofs.delete(`${request.scope} ${request.key}`);
+    if (status === 404 && request.key !== null)
+      this.#proofs.delete(`${request.scope} ${request.key}`);
     else this.#grants.delete(grantKey(request));
   }
 
   /** Takes note of the blobs a manifest or index names, which came from the repository of `scope` by its digest or a tag. */
   noteManifest(scope: string, body: Uint8Array, contentType: string, source: TypeSource): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const digest of manifestMembers(body, contentType, source)) this.#prove(scope, digest, nowMs, null);
+    for (const digest of manifestMembers(body, contentType, source))
+      this.#prove(scope, digest, nowMs, null);
   }
 
   /**
@@ -125,7 +134,10 @@ export class AccessLedger {
    * right counts as `stale`.
    * @throws what `ask` threw
    */
-  async check(request: AccessRequest, ask: () => Promise<number | null>): Promise<'granted' | 'stale'> {
+  async check(
+    request: AccessRequest,
+    ask: () => Promise<number | null>,
+  ): Promise<'granted' | 'stale'> {
     if (this.decide(request) === 'granted') return 'granted';
     try {
       await this.#joined(request, ask);
@@ -145,10 +157,12 @@ export class AccessLedger {
       return done;
     }
     // That another blob of the repository is not there says nothing of this one.
-    return under.key === request.key ? under.done : under.done.catch((thrown: unknown) => {
-      if (isAboutBlob(thrown)) return this.#joined(request, ask);
-      throw thrown;
-    });
+    return under.key === request.key
+      ? under.done
+      : under.done.catch((thrown: unknown) => {
+          if (isAboutBlob(thrown)) return this.#joined(request, ask);
+          throw thrown;
+        });
   }
 
   async #ask(request: AccessRequest, ask: () => Promise<number | null>): Promise<void> {
@@ -156,7 +170,12 @@ export class AccessLedger {
     try {
       sizeBytes = await ask();
     } catch (thrown) {
-      if (thrown instanceof ShoalError && isRefusal(thrown.status) && thrown.code === 'ORIGIN_REFUSED') this.refused(request, thrown.status);
+      if (
+        thrown instanceof ShoalError &&
+        isRefusal(thrown.status) &&
+        thrown.code === 'ORIGIN_REFUSED'
+      )
+        this.refused(request, thrown.status);
       throw thrown;
     }
     this.granted(request, sizeBytes);
@@ -170,7 +189,10 @@ export class AccessLedger {
 
   #prove(scope: string, key: string, seenMs: number, sizeBytes: number | null): void {
     const name = `${scope} ${key}`;
-    this.#proofs.set(name, { seenMs, sizeBytes: sizeBytes ?? this.#proofs.peek(name)?.sizeBytes ?? null });
+    this.#proofs.set(name, {
+      seenMs,
+      sizeBytes: sizeBytes ?? this.#proofs.peek(name)?.sizeBytes ?? null,
+    });
   }
 }
 
@@ -184,7 +206,12 @@ export function isDown(thrown: unknown): boolean {
 /** Whether a failed check says something of the blob alone, not of the credential or the upstream. */
 function isAboutBlob(thrown: unknown): boolean {
   if (!(thrown instanceof ShoalError)) return false;
-  return thrown.code === 'DIGEST_MISMATCH' || thrown.code === 'RANGE_NOT_SATISFIABLE' || thrown.code === 'ORIGIN_BROKEN' || (thrown.code === 'ORIGIN_REFUSED' && thrown.status === 404);
+  return (
+    thrown.code === 'DIGEST_MISMATCH' ||
+    thrown.code === 'RANGE_NOT_SATISFIABLE' ||
+    thrown.code === 'ORIGIN_BROKEN' ||
+    (thrown.code === 'ORIGIN_REFUSED' && thrown.status === 404)
+  );
 }
 
 function isRefusal(status: number): boolean {

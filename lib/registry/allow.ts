@@ -40,20 +40,26 @@ export class AllowList {
   /** Whether the list names `hostname` (brackets and trailing dot allowed) at `port`. An address must also be `dialable`. */
   names(hostname: string, port: number): boolean {
     const host = bareHost(hostname.toLowerCase());
-    return this.#entries.some((entry) => (entry.port === null || entry.port === port) && entry.matches(host));
+    return this.#entries.some(
+      (entry) => (entry.port === null || entry.port === port) && entry.matches(host),
+    );
   }
 
   /** Whether a connection to `hostname`, which resolves to `addresses`, may be made: all of them must be fit to dial. */
   dialable(hostname: string, port: number, addresses: readonly string[]): boolean {
     if (!this.names(hostname, port)) return false;
     if (this.#upstreams.has(`${bareHost(hostname.toLowerCase())} ${port}`)) return true;
-    return addresses.length > 0 && addresses.every((address) => this.#addressAllowed(address, port));
+    return (
+      addresses.length > 0 && addresses.every((address) => this.#addressAllowed(address, port))
+    );
   }
 
   /** What can be said without asking DNS: the name is listed and, if it is an address, may be dialled. */
   mayAsk(hostname: string, port: number): boolean {
     const host = bareHost(hostname);
-    return ipaddr.isValid(host) ? this.dialable(hostname, port, [host]) : this.names(hostname, port);
+    return ipaddr.isValid(host)
+      ? this.dialable(hostname, port, [host])
+      : this.names(hostname, port);
   }
 
   #addressAllowed(address: string, port: number): boolean {
@@ -61,7 +67,9 @@ export class AllowList {
     if (plain === null) return false;
     if (!isGuarded(plain)) return true;
     const text = plain.toString();
-    return this.#entries.some((entry) => entry.address === text && (entry.port === null || entry.port === port));
+    return this.#entries.some(
+      (entry) => entry.address === text && (entry.port === null || entry.port === port),
+    );
   }
 }
 
@@ -73,7 +81,12 @@ export function allowListOf(config: AllowConfig): AllowList {
 }
 
 /** Whether `hostname` at `port` may be dialled, given the addresses it resolves to. */
-export function dialable(hostname: string, port: number, resolvedAddresses: readonly string[], config: AllowConfig): boolean {
+export function dialable(
+  hostname: string,
+  port: number,
+  resolvedAddresses: readonly string[],
+  config: AllowConfig,
+): boolean {
   return allowListOf(config).dialable(hostname, port, resolvedAddresses);
 }
 
@@ -100,7 +113,9 @@ function normalAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | null {
   const bytes = v6.toByteArray();
   if (v6.range() === 'rfc6052') return new ipaddr.IPv4(bytes.slice(12));
   if (v6.range() === '6to4') return new ipaddr.IPv4(bytes.slice(2, 6));
-  const compatible = bytes.slice(0, 12).every((byte) => byte === 0) && bytes.slice(12, 15).some((byte) => byte !== 0);
+  const compatible =
+    bytes.slice(0, 12).every((byte) => byte === 0) &&
+    bytes.slice(12, 15).some((byte) => byte !== 0);
   return compatible ? new ipaddr.IPv4(bytes.slice(12)) : v6;
 }
 
@@ -114,7 +129,10 @@ function entryOf(host: string, port: number | null): Entry {
     const address = normalAddress(host)?.toString() ?? host;
     return { port, address, matches: (asked) => normalAddress(asked)?.toString() === address };
   }
-  const pattern = host.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  const pattern = host
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
   const matcher = new RegExp(`^${pattern}$`);
   return { port, address: null, matches: (asked) => matcher.test(asked) };
 }

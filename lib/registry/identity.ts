@@ -57,7 +57,9 @@ export function repositoryScope(upstreamHost: string, repository: string): strin
 /** The digest in an object-storage path `.../sha256/ab/ab<62 hex>/data` (the layout of docker distribution's storage driver). */
 export function storedDigest(path: string): string | undefined {
   const [, shelf, hex] = STORED_BLOB.exec(path) ?? [];
-  return shelf !== undefined && hex !== undefined && hex.startsWith(shelf) ? `sha256:${hex}` : undefined;
+  return shelf !== undefined && hex !== undefined && hex.startsWith(shelf)
+    ? `sha256:${hex}`
+    : undefined;
 }
 
 function urlKey(bareUrl: string): string {

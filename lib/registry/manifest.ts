@@ -3,9 +3,20 @@ import { bareType, isMediaType } from './media.ts';
 import { isSha256 } from './names.ts';
 
 /** By what an image manifest, an index, and their descriptors name what is in their repository (image-spec 1.1), by the names in lower case. */
-const MEMBER_KEYS = new Map(['config', 'layers', 'manifests', 'digest', 'urls', 'mediaType'].map((key) => [key.toLowerCase(), key]));
-const IMAGE_TYPES = new Set(['application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json']);
-const INDEX_TYPES = new Set(['application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json']);
+const MEMBER_KEYS = new Map(
+  ['config', 'layers', 'manifests', 'digest', 'urls', 'mediaType'].map((key) => [
+    key.toLowerCase(),
+    key,
+  ]),
+);
+const IMAGE_TYPES = new Set([
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+]);
+const INDEX_TYPES = new Set([
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+]);
 
 /** How a manifest is known to be of its type. */
 export type TypeSource =
@@ -21,25 +32,47 @@ export type TypeSource =
  * a document that the registry reads otherwise than we do (`isAmbiguous`), or as another type. What is no such JSON has no members. At
  * most MANIFEST_MEMBERS_MAX.
  */
-export function manifestMembers(body: Uint8Array, contentType: string, source: TypeSource): string[] {
+export function manifestMembers(
+  body: Uint8Array,
+  contentType: string,
+  source: TypeSource,
+): string[] {
   const manifest = parse(body);
   const type = bareType(contentType);
-  if (manifest === null || (manifest['mediaType'] ?? (source === 'registry' ? type : null)) !== type) return [];
-  const named = IMAGE_TYPES.has(type) ? [manifest['config'], ...listOf(manifest['layers'])] : INDEX_TYPES.has(type) ? listOf(manifest['manifests']) : [];
+  if (
+    manifest === null ||
+    (manifest['mediaType'] ?? (source === 'registry' ? type : null)) !== type
+  )
+    return [];
+  const named = IMAGE_TYPES.has(type)
+    ? [manifest['config'], ...listOf(manifest['layers'])]
+    : INDEX_TYPES.has(type)
+      ? listOf(manifest['manifests'])
+      : [];
   return membersOf(named).map(({ digest }) => digest);
 }
 
 /** The manifests an index refers to, with their media types. What is no index has none. */
 export function manifestsOf(body: Uint8Array): { digest: string; mediaType: string }[] {
   const manifest = parse(body);
-  return manifest === null ? [] : membersOf(listOf(manifest['manifests'])).filter(({ mediaType }) => mediaType !== '');
+  return manifest === null
+    ? []
+    : membersOf(listOf(manifest['manifests'])).filter(({ mediaType }) => mediaType !== '');
 }
 
 function membersOf(descriptors: unknown[]): { digest: string; mediaType: string }[] {
   return descriptors.slice(0, MANIFEST_MEMBERS_MAX).flatMap((descriptor) => {
-    if (!isObject(descriptor) || isAmbiguous(descriptor) || descriptor['urls'] !== undefined) return [];
+    if (!isObject(descriptor) || isAmbiguous(descriptor) || descriptor['urls'] !== undefined)
+      return [];
     const { digest, mediaType } = descriptor;
-    return typeof digest === 'string' && isSha256(digest) ? [{ digest, mediaType: typeof mediaType === 'string' && isMediaType(mediaType) ? mediaType : '' }] : [];
+    return typeof digest === 'string' && isSha256(digest)
+      ? [
+          {
+            digest,
+            mediaType: typeof mediaType === 'string' && isMediaType(mediaType) ? mediaType : '',
+          },
+        ]
+      : [];
   });
 }
 
@@ -48,7 +81,9 @@ function membersOf(descriptors: unknown[]): { digest: string; mediaType: string 
  * `Layers` (and `layer\u017f`) for `layers`, and of two the last: what we read under the right name then need not be what the registry checked.
  */
 function isAmbiguous(object: Record<string, unknown>): boolean {
-  return Object.keys(object).some((key) => (MEMBER_KEYS.get(key.normalize('NFKC').toLowerCase()) ?? key) !== key);
+  return Object.keys(object).some(
+    (key) => (MEMBER_KEYS.get(key.normalize('NFKC').toLowerCase()) ?? key) !== key,
+  );
 }
 
 function parse(body: Uint8Array): Record<string, unknown> | null {
@@ -67,14 +102,18 @@ function parse(body: Uint8Array): Record<string, unknown> | null {
  */
 function keysIn(text: string): number {
   let keys = 0;
-  for (const match of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?/g)) if (match[1] !== undefined) keys += 1;
+  for (const match of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?/g))
+    if (match[1] !== undefined) keys += 1;
   return keys;
 }
 
 function keysOf(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0;
   const values: unknown[] = Object.values(value);
-  return values.reduce((keys: number, each) => keys + keysOf(each), Array.isArray(value) ? 0 : values.length);
+  return values.reduce(
+    (keys: number, each) => keys + keysOf(each),
+    Array.isArray(value) ? 0 : values.length,
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

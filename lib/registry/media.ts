@@ -10,7 +10,15 @@ const SCHEMA1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(json|pr
 /** Whether an Accept header admits a media type (RFC 9110 12.5.1); none admits everything. */
 export function admits(accept: string | undefined, contentType: string): boolean {
   const type = bareType(contentType);
-  return (accept ?? '').trim() === '' || rangesOf(accept).some((range) => range === type || range === '*/*' || (range.endsWith('/*') && type.startsWith(range.slice(0, -1))));
+  return (
+    (accept ?? '').trim() === '' ||
+    rangesOf(accept).some(
+      (range) =>
+        range === type ||
+        range === '*/*' ||
+        (range.endsWith('/*') && type.startsWith(range.slice(0, -1))),
+    )
+  );
 }
 
 /**
@@ -26,12 +34,20 @@ export function namesEveryForm(accept: string | undefined): boolean {
 export function isSchema1(contentType: string | undefined, body: Uint8Array): boolean {
   const type = bareType(contentType ?? '');
   if (SCHEMA1.test(type)) return true;
-  return (type === 'application/json' || type === '') && /^\s*\{[^]*"schemaVersion"\s*:\s*1\s*[,}]/.test(new TextDecoder().decode(body.subarray(0, 4_096)));
+  return (
+    (type === 'application/json' || type === '') &&
+    /^\s*\{[^]*"schemaVersion"\s*:\s*1\s*[,}]/.test(
+      new TextDecoder().decode(body.subarray(0, 4_096)),
+    )
+  );
 }
 
 /** Whether `text` may stand as a Content-Type (RFC 6838 4.2; parameters allowed, nothing that ends a header). */
 export function isMediaType(text: string): boolean {
-  return text.length <= 256 && /^[a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*(\s*;[\x20-\x7e]*)?$/i.test(text);
+  return (
+    text.length <= 256 &&
+    /^[a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*(\s*;[\x20-\x7e]*)?$/i.test(text)
+  );
 }
 
 /** A Content-Type without its parameters, in lower case. */
@@ -43,6 +59,8 @@ export function bareType(contentType: string): string {
 function rangesOf(accept: string | undefined): string[] {
   return (accept ?? '').split(',').flatMap((part) => {
     const [range = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase());
-    return range === '' || parameters.some((parameter) => /^q=0(\.0{0,3})?$/.test(parameter)) ? [] : [range];
+    return range === '' || parameters.some((parameter) => /^q=0(\.0{0,3})?$/.test(parameter))
+      ? []
+      : [range];
   });
 }

@@ -60,10 +60,20 @@ export function checkedLookup(resolve: Resolver, allow: AllowList, port: number)
     resolve(hostname).then(
       (addresses) => {
         if (!allow.dialable(hostname, port, addresses)) {
-          callback(new ShoalError('HOST_NOT_ALLOWED', `${hostname}:${port} resolves to an address this node must not dial`), '', 0);
+          callback(
+            new ShoalError(
+              'HOST_NOT_ALLOWED',
+              `${hostname}:${port} resolves to an address this node must not dial`,
+            ),
+            '',
+            0,
+          );
           return;
         }
-        const found: LookupAddress[] = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+        const found: LookupAddress[] = addresses.map((address) => ({
+          address,
+          family: address.includes(':') ? 6 : 4,
+        }));
         if (lookupOptions.all === true) callback(null, found);
         else callback(null, found[0]!.address, found[0]!.family);
       },
@@ -74,6 +84,8 @@ export function checkedLookup(resolve: Resolver, allow: AllowList, port: number)
 
 export function resolveBySystem(hostname: string): Promise<string[]> {
   return new Promise((resolve, reject) => {
-    dnsLookup(hostname, { all: true, order: 'verbatim' }, (error, found) => (error === null ? resolve(found.map((each) => each.address)) : reject(error)));
+    dnsLookup(hostname, { all: true, order: 'verbatim' }, (error, found) =>
+      error === null ? resolve(found.map((each) => each.address)) : reject(error),
+    );
   });
 }

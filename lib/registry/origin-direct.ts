@@ -1,4 +1,10 @@
-import { connect as connectPlain, isIP, type LookupFunction, type OnReadOpts, type Socket } from 'node:net';
+import {
+  connect as connectPlain,
+  isIP,
+  type LookupFunction,
+  type OnReadOpts,
+  type Socket,
+} from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
@@ -40,7 +46,11 @@ export class DirectTransport implements Transport {
   constructor(options: AgentOptions, clock: Clock) {
     this.#allow = options.allow;
     this.#options = options;
-    this.#idle = new IdleConnections(() => clock.nowMs(), ORIGIN_REQUESTS_MAX, ORIGIN_KEEP_ALIVE_MS);
+    this.#idle = new IdleConnections(
+      () => clock.nowMs(),
+      ORIGIN_REQUESTS_MAX,
+      ORIGIN_KEEP_ALIVE_MS,
+    );
   }
 
   send(request: ExchangeRequest, events: AnswerEvents, isRepeat: boolean): () => void {
@@ -94,11 +104,23 @@ export class DirectTransport implements Transport {
     const socket =
       url.scheme === 'http'
         ? connectPlain(to)
-        : connectTls({ ...to, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}), ...(ca === undefined ? {} : { ca }), ...(session === undefined ? {} : { session }) });
-    if (url.scheme === 'https') socket.on('session', (fresh: Buffer) => this.#sessions.set(url.origin, fresh));
-    const timer = setTimeout(() => socket.destroy(Object.assign(new Error('connect'), { code: 'ETIMEDOUT' })), connectTimeoutMs);
+        : connectTls({
+            ...to,
+            ALPNProtocols: ['http/1.1'],
+            ...(isIP(host) === 0 ? { servername: host } : {}),
+            ...(ca === undefined ? {} : { ca }),
+            ...(session === undefined ? {} : { session }),
+          });
+    if (url.scheme === 'https')
+      socket.on('session', (fresh: Buffer) => this.#sessions.set(url.origin, fresh));
+    const timer = setTimeout(
+      () => socket.destroy(Object.assign(new Error('connect'), { code: 'ETIMEDOUT' })),
+      connectTimeoutMs,
+    );
     const connected = (): void => clearTimeout(timer);
-    return socket.once(url.scheme === 'http' ? 'connect' : 'secureConnect', connected).once('close', connected);
+    return socket
+      .once(url.scheme === 'http' ? 'connect' : 'secureConnect', connected)
+      .once('close', connected);
   }
 }
 

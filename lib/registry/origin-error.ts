@@ -1,8 +1,17 @@
 import { ShoalError, type ErrorCode } from '../errors.ts';
 
-const TIMEOUTS = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
+const TIMEOUTS = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'ETIMEDOUT',
+]);
 /** What answers, but not in HTTP as it should be. */
-const BROKEN = new Set(['HTTPParserError', 'UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
+const BROKEN = new Set([
+  'HTTPParserError',
+  'UND_ERR_HEADERS_OVERFLOW',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+]);
 
 /**
  * What went wrong with a connection to `host`, in words that hold no path, query or header: the messages of undici
@@ -14,16 +23,31 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
   if (listed !== null) return listed;
   const reason = codeOf(thrown);
   // It was never sent. That a client's header is none says nothing of the registry, least of all that it is down.
-  if (reason === 'UND_ERR_INVALID_ARG') return new ShoalError('BAD_REQUEST', 'a header of the request is not one that can be sent on', { cause: thrown });
+  if (reason === 'UND_ERR_INVALID_ARG')
+    return new ShoalError('BAD_REQUEST', 'a header of the request is not one that can be sent on', {
+      cause: thrown,
+    });
   const broken = headSeen || BROKEN.has(reason) || reason.startsWith('HPE_');
-  const code: ErrorCode = TIMEOUTS.has(reason) ? 'ORIGIN_TIMEOUT' : broken ? 'ORIGIN_BROKEN' : 'ORIGIN_UNREACHABLE';
-  const what = code === 'ORIGIN_TIMEOUT' ? 'timed out' : code === 'ORIGIN_BROKEN' ? 'broke off its answer' : 'could not be reached';
+  const code: ErrorCode = TIMEOUTS.has(reason)
+    ? 'ORIGIN_TIMEOUT'
+    : broken
+      ? 'ORIGIN_BROKEN'
+      : 'ORIGIN_UNREACHABLE';
+  const what =
+    code === 'ORIGIN_TIMEOUT'
+      ? 'timed out'
+      : code === 'ORIGIN_BROKEN'
+        ? 'broke off its answer'
+        : 'could not be reached';
   return new ShoalError(code, `${host} ${what} (${reason})`, { cause: thrown });
 }
 
 /** What the checked lookup threw, within the AggregateError of several attempts. */
 function innerShoalError(thrown: unknown): ShoalError | null {
-  const errors = thrown instanceof AggregateError ? thrown.errors : [(thrown as { cause?: unknown } | null)?.cause];
+  const errors =
+    thrown instanceof AggregateError
+      ? thrown.errors
+      : [(thrown as { cause?: unknown } | null)?.cause];
   return errors.find((error) => error instanceof ShoalError) ?? null;
 }
 

@@ -52,7 +52,11 @@ export interface ExchangeTools {
  * One request and its answer on one connection. Resolves when the answer has ended or was enough.
  * @throws ShoalError ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN, HOST_NOT_ALLOWED, CANCELLED, or what the reader threw
  */
-export async function exchange(request: ExchangeRequest, reader: AnswerReader, tools: ExchangeTools): Promise<void> {
+export async function exchange(
+  request: ExchangeRequest,
+  reader: AnswerReader,
+  tools: ExchangeTools,
+): Promise<void> {
   const first = new Exchange(request, reader, tools, false);
   try {
     await first.done;
@@ -78,7 +82,12 @@ class Exchange {
   #windowBytes = 0;
   #headDueMs: number;
 
-  constructor(request: ExchangeRequest, reader: AnswerReader, tools: ExchangeTools, isRepeat: boolean) {
+  constructor(
+    request: ExchangeRequest,
+    reader: AnswerReader,
+    tools: ExchangeTools,
+    isRepeat: boolean,
+  ) {
     this.#request = request;
     this.#reader = reader;
     this.#tools = tools;
@@ -136,16 +145,24 @@ class Exchange {
       if (this.#settle === null) return;
       const nowMs = this.#tools.clock.nowMs();
       const { host } = this.#request.url;
-      if (this.#reader.stopped()) this.#breakOff(new ShoalError('CANCELLED', `the answer of ${host} is not wanted any more`));
-      else if (!this.#headSeen && nowMs >= this.#headDueMs) this.#breakOff(new ShoalError('ORIGIN_TIMEOUT', `${host} did not answer in time`));
-      else if (this.#headSeen && nowMs - this.#windowStartMs >= this.#tools.silenceMs) this.#nextWindow(nowMs);
+      if (this.#reader.stopped())
+        this.#breakOff(new ShoalError('CANCELLED', `the answer of ${host} is not wanted any more`));
+      else if (!this.#headSeen && nowMs >= this.#headDueMs)
+        this.#breakOff(new ShoalError('ORIGIN_TIMEOUT', `${host} did not answer in time`));
+      else if (this.#headSeen && nowMs - this.#windowStartMs >= this.#tools.silenceMs)
+        this.#nextWindow(nowMs);
       if (this.#settle !== null) this.#watch();
     });
   }
 
   #nextWindow(nowMs: number): void {
     if (this.#windowBytes < ORIGIN_WINDOW_BYTES_MIN) {
-      this.#breakOff(new ShoalError('ORIGIN_TIMEOUT', `${this.#request.url.host} sent ${this.#windowBytes} bytes in ${this.#tools.silenceMs} ms`));
+      this.#breakOff(
+        new ShoalError(
+          'ORIGIN_TIMEOUT',
+          `${this.#request.url.host} sent ${this.#windowBytes} bytes in ${this.#tools.silenceMs} ms`,
+        ),
+      );
     }
     this.#windowStartMs = nowMs;
     this.#windowBytes = 0;

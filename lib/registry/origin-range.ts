@@ -22,9 +22,17 @@ export type RangeVerdict =
   | { kind: 'again'; totalBytes: number };
 
 /** The range to ask for: never past the end where that is known, since OSS answers such a range with 200 and everything. */
-export function clampRange(want: { offsetBytes: number; lengthBytes: number; totalBytes: number | null }): AskedRange {
+export function clampRange(want: {
+  offsetBytes: number;
+  lengthBytes: number;
+  totalBytes: number | null;
+}): AskedRange {
   const endBytes = want.offsetBytes + want.lengthBytes;
-  return { offsetBytes: want.offsetBytes, endBytes: want.totalBytes === null ? endBytes : Math.min(endBytes, want.totalBytes), totalBytes: want.totalBytes };
+  return {
+    offsetBytes: want.offsetBytes,
+    endBytes: want.totalBytes === null ? endBytes : Math.min(endBytes, want.totalBytes),
+    totalBytes: want.totalBytes,
+  };
 }
 
 /**
@@ -32,7 +40,11 @@ export function clampRange(want: { offsetBytes: number; lengthBytes: number; tot
  * range runs past its end).
  * @throws ShoalError RANGE_NOT_SATISFIABLE with the size in `content-range`, ORIGIN_BROKEN
  */
-export function judgeRangeAnswer(status: 200 | 206 | 416, headers: OriginHeaders, asked: AskedRange): RangeVerdict {
+export function judgeRangeAnswer(
+  status: 200 | 206 | 416,
+  headers: OriginHeaders,
+  asked: AskedRange,
+): RangeVerdict {
   switch (status) {
     case 206:
       return judgePartial(headers, asked);
@@ -45,22 +57,31 @@ export function judgeRangeAnswer(status: 200 | 206 | 416, headers: OriginHeaders
 
 /** RANGE_NOT_SATISFIABLE, saying the object's size where it is known. */
 export function notSatisfiable(totalBytes: number | null): ShoalError {
-  return new ShoalError('RANGE_NOT_SATISFIABLE', 'the range lies outside the object', totalBytes === null ? {} : { headers: { 'content-range': `bytes */${totalBytes}` } });
+  return new ShoalError(
+    'RANGE_NOT_SATISFIABLE',
+    'the range lies outside the object',
+    totalBytes === null ? {} : { headers: { 'content-range': `bytes */${totalBytes}` } },
+  );
 }
 
 function judgePartial(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
   const range = parseContentRange(headers['content-range']);
-  if (range === null || range.startBytes === null || range.endBytes === null) throw broken('a partial answer without a valid Content-Range');
+  if (range === null || range.startBytes === null || range.endBytes === null)
+    throw broken('a partial answer without a valid Content-Range');
   const totalBytes = range.totalBytes ?? asked.totalBytes;
-  if (totalBytes === null) throw broken('a partial answer that does not say how long the object is');
+  if (totalBytes === null)
+    throw broken('a partial answer that does not say how long the object is');
   assertSameSize(totalBytes, asked);
   const endBytes = Math.min(asked.endBytes, totalBytes);
   if (range.startBytes !== asked.offsetBytes || range.endBytes !== endBytes) {
-    throw broken(`bytes ${range.startBytes}-${range.endBytes - 1} of ${totalBytes} were sent for ${asked.offsetBytes}-${endBytes - 1}`);
+    throw broken(
+      `bytes ${range.startBytes}-${range.endBytes - 1} of ${totalBytes} were sent for ${asked.offsetBytes}-${endBytes - 1}`,
+    );
   }
   const lengthBytes = endBytes - asked.offsetBytes;
   const declared = contentLength(headers);
-  if (declared !== null && declared !== lengthBytes) throw broken(`Content-Length ${declared} with a Content-Range of ${lengthBytes} bytes`);
+  if (declared !== null && declared !== lengthBytes)
+    throw broken(`Content-Length ${declared} with a Content-Range of ${lengthBytes} bytes`);
   return { kind: 'use', totalBytes, skipBytes: 0, lengthBytes, bodyBytes: lengthBytes };
 }
 
@@ -74,20 +95,29 @@ function judgeWhole(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
   if (asked.offsetBytes > 0 && asked.offsetBytes >= totalBytes) throw notSatisfiable(totalBytes);
   const endBytes = Math.min(asked.endBytes, totalBytes);
   if (asked.offsetBytes > 0 && asked.endBytes > totalBytes) return { kind: 'again', totalBytes };
-  if (asked.offsetBytes > SHARD_BYTES) throw broken('the server does not serve ranges, and the part wanted is too far from the start');
-  return { kind: 'use', totalBytes, skipBytes: asked.offsetBytes, lengthBytes: endBytes - asked.offsetBytes, bodyBytes: totalBytes };
+  if (asked.offsetBytes > SHARD_BYTES)
+    throw broken('the server does not serve ranges, and the part wanted is too far from the start');
+  return {
+    kind: 'use',
+    totalBytes,
+    skipBytes: asked.offsetBytes,
+    lengthBytes: endBytes - asked.offsetBytes,
+    bodyBytes: totalBytes,
+  };
 }
 
 function judgeUnsatisfiable(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
   const range = parseContentRange(headers['content-range']);
   const totalBytes = range?.startBytes === null ? range.totalBytes : null;
   // No range lies within an empty object; it is whole all the same.
-  if (totalBytes === 0 && asked.offsetBytes === 0) return { kind: 'use', totalBytes: 0, skipBytes: 0, lengthBytes: 0, bodyBytes: 0 };
+  if (totalBytes === 0 && asked.offsetBytes === 0)
+    return { kind: 'use', totalBytes: 0, skipBytes: 0, lengthBytes: 0, bodyBytes: 0 };
   throw notSatisfiable(totalBytes);
 }
 
 function assertSameSize(totalBytes: number, asked: AskedRange): void {
-  if (asked.totalBytes !== null && totalBytes !== asked.totalBytes) throw broken(`the object is ${totalBytes} bytes long, and was ${asked.totalBytes}`);
+  if (asked.totalBytes !== null && totalBytes !== asked.totalBytes)
+    throw broken(`the object is ${totalBytes} bytes long, and was ${asked.totalBytes}`);
 }
 
 /** Content-Length, or null when there is none. */

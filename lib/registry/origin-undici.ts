@@ -16,22 +16,29 @@ export class UndiciTransport implements Transport {
     let controller: Dispatcher.DispatchController | null = null;
     let aborted = false;
     let headSeen = false;
-    this.#dispatcher.dispatch({ origin: url.origin, path, method, headers }, {
-      onRequestStart: (started) => {
-        controller = started;
-        if (aborted) controller.abort(new Error('no longer wanted'));
+    this.#dispatcher.dispatch(
+      { origin: url.origin, path, method, headers },
+      {
+        onRequestStart: (started) => {
+          controller = started;
+          if (aborted) controller.abort(new Error('no longer wanted'));
+        },
+        onResponseStart: (_controller, status, incoming) => {
+          if (status < 200 || aborted) return;
+          headSeen = true;
+          events.head(status, joined(incoming));
+        },
+        onResponseData: (_controller, chunk) => {
+          if (!aborted) events.data(chunk);
+        },
+        onResponseEnd: () => events.ended(),
+        onResponseError: (_controller, error) =>
+          events.failed(
+            originError(error, url.host, headSeen),
+            !headSeen && isLostConnection(error),
+          ),
       },
-      onResponseStart: (_controller, status, incoming) => {
-        if (status < 200 || aborted) return;
-        headSeen = true;
-        events.head(status, joined(incoming));
-      },
-      onResponseData: (_controller, chunk) => {
-        if (!aborted) events.data(chunk);
-      },
-      onResponseEnd: () => events.ended(),
-      onResponseError: (_controller, error) => events.failed(originError(error, url.host, headSeen), !headSeen && isLostConnection(error)),
-    });
+    );
     return () => {
       aborted = true;
       controller?.abort(new Error('broken off'));
@@ -46,8 +53,13 @@ function isLostConnection(error: unknown): boolean {
 
 /** Challenges stay apart: of several in one line docker and containerd read the first only. */
 function joined(headers: Record<string, string | string[] | undefined>): OriginHeaders {
-  return Object.fromEntries(Object.entries(headers).map(([given, value]) => {
-    const name = given.toLowerCase();
-    return [name, Array.isArray(value) ? value.join(name === 'www-authenticate' ? '\n' : ', ') : value];
-  }));
+  return Object.fromEntries(
+    Object.entries(headers).map(([given, value]) => {
+      const name = given.toLowerCase();
+      return [
+        name,
+        Array.isArray(value) ? value.join(name === 'www-authenticate' ? '\n' : ', ') : value,
+      ];
+    }),
+  );
 }

@@ -6,7 +6,12 @@ import { AllowList, type AllowConfig } from './allow.ts';
 import { createOriginAgent, type Resolver } from './origin-agent.ts';
 import { BodyCollector } from './origin-body.ts';
 import { DirectTransport, NotPlain } from './origin-direct.ts';
-import { exchange, type AnswerReader, type ExchangeRequest, type ExchangeTools } from './origin-exchange.ts';
+import {
+  exchange,
+  type AnswerReader,
+  type ExchangeRequest,
+  type ExchangeTools,
+} from './origin-exchange.ts';
 import { UndiciTransport } from './origin-undici.ts';
 import { clampRange, notSatisfiable, type AskedRange, type OriginHeaders } from './origin-range.ts';
 import { RangeReader, type OriginSink } from './range-reader.ts';
@@ -51,7 +56,15 @@ export interface OriginCost {
 
 const RELAYED_REQUEST_HEADERS = ['accept', 'if-none-match', 'if-modified-since', 'user-agent'];
 const RELAYED_ANSWER_HEADERS = [
-  'www-authenticate', 'content-type', 'content-length', 'docker-content-digest', 'link', 'etag', 'warning', 'retry-after', 'oci-filters-applied',
+  'www-authenticate',
+  'content-type',
+  'content-length',
+  'docker-content-digest',
+  'link',
+  'etag',
+  'warning',
+  'retry-after',
+  'oci-filters-applied',
   'docker-distribution-api-version',
 ];
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -100,20 +113,29 @@ export class OriginClient {
    *   RANGE_NOT_SATISFIABLE (size in `content-range`), ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN,
    *   HOST_NOT_ALLOWED, CANCELLED, or what the sink threw
    */
-  async readRange(target: OriginTarget, want: { offsetBytes: number; lengthBytes: number; totalBytes: number | null }, sink: OriginSink): Promise<OriginCost> {
+  async readRange(
+    target: OriginTarget,
+    want: { offsetBytes: number; lengthBytes: number; totalBytes: number | null },
+    sink: OriginSink,
+  ): Promise<OriginCost> {
     const cost = { requests: 0 };
     if (want.totalBytes === 0 && want.offsetBytes === 0) {
       sink.head({ totalBytes: 0, startBytes: 0, lengthBytes: 0 });
       return cost;
     }
-    if (want.totalBytes !== null && want.offsetBytes >= want.totalBytes) throw notSatisfiable(want.totalBytes);
+    if (want.totalBytes !== null && want.offsetBytes >= want.totalBytes)
+      throw notSatisfiable(want.totalBytes);
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
     let asked = clampRange(want);
     let reader = await this.#ask(target, asked, sink, deadlineMs, cost, true);
     if (reader.again !== null) {
       asked = clampRange({ ...want, totalBytes: reader.again });
       reader = await this.#ask(target, asked, sink, deadlineMs, cost, true);
-      if (reader.again !== null) throw new ShoalError('ORIGIN_BROKEN', `${target.upstreamHost} does not keep to the ranges asked for`);
+      if (reader.again !== null)
+        throw new ShoalError(
+          'ORIGIN_BROKEN',
+          `${target.upstreamHost} does not keep to the ranges asked for`,
+        );
     }
     reader.finish();
     return cost;
@@ -126,9 +148,21 @@ export class OriginClient {
    */
   async probe(target: OriginTarget): Promise<{ totalBytes: number }> {
     let totalBytes = -1;
-    const sink: OriginSink = { head: (head) => (totalBytes = head.totalBytes), data: () => undefined, ...NOTHING_IN_PLACE, stopped: () => false };
+    const sink: OriginSink = {
+      head: (head) => (totalBytes = head.totalBytes),
+      data: () => undefined,
+      ...NOTHING_IN_PLACE,
+      stopped: () => false,
+    };
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
-    const reader = await this.#ask(target, clampRange({ offsetBytes: 0, lengthBytes: 1, totalBytes: null }), sink, deadlineMs, { requests: 0 }, false);
+    const reader = await this.#ask(
+      target,
+      clampRange({ offsetBytes: 0, lengthBytes: 1, totalBytes: null }),
+      sink,
+      deadlineMs,
+      { requests: 0 },
+      false,
+    );
     reader.finish();
     return { totalBytes };
   }
@@ -137,15 +171,22 @@ export class OriginClient {
    * Passes a request through: GET or HEAD, with the Accept and Authorization it came with. Any status is an answer.
    * @throws ShoalError ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN (longer than RELAY_BODY_BYTES_MAX, encoded), HOST_NOT_ALLOWED
    */
-  async relay(request: { method: string; url: string; upstreamHost: string; headers: Record<string, string> }): Promise<RelayAnswer> {
+  async relay(request: {
+    method: string;
+    url: string;
+    upstreamHost: string;
+    headers: Record<string, string>;
+  }): Promise<RelayAnswer> {
     const headers: Record<string, string> = {};
-    for (const name of RELAYED_REQUEST_HEADERS) if (request.headers[name] !== undefined) headers[name] = request.headers[name];
+    for (const name of RELAYED_REQUEST_HEADERS)
+      if (request.headers[name] !== undefined) headers[name] = request.headers[name];
     const body = new BodyCollector(limits.RELAY_BODY_BYTES_MAX, 'refuse');
     const answer: RelayAnswer = { status: 0, headers: {}, body: new Uint8Array(0) };
     const reader: AnswerReader = {
       head(status, answerHeaders) {
         answer.status = status;
-        for (const name of RELAYED_ANSWER_HEADERS) if (answerHeaders[name] !== undefined) answer.headers[name] = answerHeaders[name];
+        for (const name of RELAYED_ANSWER_HEADERS)
+          if (answerHeaders[name] !== undefined) answer.headers[name] = answerHeaders[name];
         return 'more';
       },
       data: (chunk) => body.add(chunk),
@@ -154,7 +195,19 @@ export class OriginClient {
     };
     const method = request.method === 'HEAD' ? 'HEAD' : 'GET';
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
-    await this.#follow({ method, start: splitUrl(request.url), home: splitUrl(request.url), authorization: request.headers['authorization'], headers, deadlineMs, cost: { requests: 0 }, isPlain: false }, reader);
+    await this.#follow(
+      {
+        method,
+        start: splitUrl(request.url),
+        home: splitUrl(request.url),
+        authorization: request.headers['authorization'],
+        headers,
+        deadlineMs,
+        cost: { requests: 0 },
+        isPlain: false,
+      },
+      reader,
+    );
     answer.body = body.bytes();
     return answer;
   }
@@ -165,17 +218,31 @@ export class OriginClient {
   }
 
   /** One ranged request, at the remembered target first; when that has expired, once more through the registry. */
-  async #ask(target: OriginTarget, asked: AskedRange, sink: OriginSink, deadlineMs: number, cost: OriginCost, mayUseMemory: boolean): Promise<RangeReader> {
+  async #ask(
+    target: OriginTarget,
+    asked: AskedRange,
+    sink: OriginSink,
+    deadlineMs: number,
+    cost: OriginCost,
+    mayUseMemory: boolean,
+  ): Promise<RangeReader> {
     const home = splitUrl(target.url);
     const { authorization } = target;
-    const headers = { range: `bytes=${asked.offsetBytes}-${asked.endBytes - 1}`, ...(target.accept === undefined ? {} : { accept: target.accept }) };
+    const headers = {
+      range: `bytes=${asked.offsetBytes}-${asked.endBytes - 1}`,
+      ...(target.accept === undefined ? {} : { accept: target.accept }),
+    };
     const common = { method: 'GET', home, authorization, headers, deadlineMs, cost } as const;
     const known = mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
     const isHome = known?.url === joinUrl(home);
     if (known !== null && !isHome) {
       const reader = new RangeReader(asked, sink, target.upstreamHost);
       try {
-        const request: FollowRequest = { ...common, start: splitUrl(known.url), isPlain: known.isPlain };
+        const request: FollowRequest = {
+          ...common,
+          start: splitUrl(known.url),
+          isPlain: known.isPlain,
+        };
         await this.#follow(request, reader);
         if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
         if (reader.refusedStatus === null) return reader;
@@ -190,7 +257,11 @@ export class OriginClient {
     const request: FollowRequest = { ...common, start: home, isPlain: isHome && known.isPlain };
     const last = await this.#follow(request, reader);
     if (reader.refusedStatus !== null) throw reader.refusal();
-    if (last !== home || (!isHome && reader.isPlain)) this.#redirects.remember(target.url, authorization, { url: joinUrl(last), isPlain: reader.isPlain });
+    if (last !== home || (!isHome && reader.isPlain))
+      this.#redirects.remember(target.url, authorization, {
+        url: joinUrl(last),
+        isPlain: reader.isPlain,
+      });
     else if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
     return reader;
   }
@@ -199,19 +270,39 @@ export class OriginClient {
   async #follow(request: FollowRequest, reader: AnswerReader): Promise<SplitUrl> {
     let at = request.start;
     for (let hops = 0; hops <= limits.ORIGIN_REDIRECTS_MAX; hops++) {
-      if (!this.#allow.mayAsk(at.hostname, at.port)) throw new ShoalError('HOST_NOT_ALLOWED', `${at.hostname}:${at.port} is not on the allow-list of this node`);
-      const headers: Record<string, string> = { 'user-agent': 'shoal', ...request.headers, 'accept-encoding': 'identity' };
-      if (at.origin === request.home.origin && request.authorization !== undefined) headers['authorization'] = request.authorization;
+      if (!this.#allow.mayAsk(at.hostname, at.port))
+        throw new ShoalError(
+          'HOST_NOT_ALLOWED',
+          `${at.hostname}:${at.port} is not on the allow-list of this node`,
+        );
+      const headers: Record<string, string> = {
+        'user-agent': 'shoal',
+        ...request.headers,
+        'accept-encoding': 'identity',
+      };
+      if (at.origin === request.home.origin && request.authorization !== undefined)
+        headers['authorization'] = request.authorization;
       const hop = new HopReader(reader, at);
-      await this.#exchange(request, { method: request.method, url: at, headers, deadlineMs: request.deadlineMs }, hop);
+      await this.#exchange(
+        request,
+        { method: request.method, url: at, headers, deadlineMs: request.deadlineMs },
+        hop,
+      );
       if (hop.location === null) return at;
       at = hop.location;
     }
-    throw new ShoalError('ORIGIN_BROKEN', `${request.home.host} redirects more than ${limits.ORIGIN_REDIRECTS_MAX} times`);
+    throw new ShoalError(
+      'ORIGIN_BROKEN',
+      `${request.home.host} redirects more than ${limits.ORIGIN_REDIRECTS_MAX} times`,
+    );
   }
 
   /** One request and its answer: straight into place where it started and is known to answer so, else by a general client. */
-  async #exchange(request: FollowRequest, hop: ExchangeRequest, reader: AnswerReader): Promise<void> {
+  async #exchange(
+    request: FollowRequest,
+    hop: ExchangeRequest,
+    reader: AnswerReader,
+  ): Promise<void> {
     if (request.isPlain && hop.url === request.start) {
       request.cost.requests++;
       try {
@@ -220,7 +311,8 @@ export class OriginClient {
       } catch (thrown) {
         if (!(thrown instanceof NotPlain)) throw thrown;
         // A signature that has expired: the registry has to be asked for another one.
-        if (thrown.status !== null && EXPIRED.has(thrown.status) && hop.url !== request.home) throw thrown;
+        if (thrown.status !== null && EXPIRED.has(thrown.status) && hop.url !== request.home)
+          throw thrown;
         // A redirect or a refusal says nothing about the next answer.
         if (thrown.status === null || thrown.status < 300) request.isPlain = false;
       }
@@ -272,7 +364,11 @@ class HopReader implements AnswerReader {
       return 'more';
     }
     const encoding = headers['content-encoding']?.trim().toLowerCase();
-    if (encoding !== undefined && encoding !== '' && encoding !== 'identity') throw new ShoalError('ORIGIN_BROKEN', `${this.#at.host} sent an encoded body, which was not asked for`);
+    if (encoding !== undefined && encoding !== '' && encoding !== 'identity')
+      throw new ShoalError(
+        'ORIGIN_BROKEN',
+        `${this.#at.host} sent an encoded body, which was not asked for`,
+      );
     return this.#reader.head(status, headers);
   }
 

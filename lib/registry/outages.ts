@@ -11,7 +11,9 @@ import { splitUrl } from './url.ts';
  */
 export class Outages {
   readonly #clock: Clock;
-  readonly #origins = new LRUCache<string, { failedMs: number; askedMs: number }>({ max: OUTAGES_MAX });
+  readonly #origins = new LRUCache<string, { failedMs: number; askedMs: number }>({
+    max: OUTAGES_MAX,
+  });
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -22,7 +24,8 @@ export class Outages {
     const { origin } = splitUrl(url);
     const nowMs = this.#clock.nowMs();
     // An error that comes at once makes nobody wait, and may be about one thing among many.
-    if (error?.code === 'ORIGIN_UNREACHABLE' || error?.code === 'ORIGIN_TIMEOUT') this.#origins.set(origin, { failedMs: nowMs, askedMs: nowMs });
+    if (error?.code === 'ORIGIN_UNREACHABLE' || error?.code === 'ORIGIN_TIMEOUT')
+      this.#origins.set(origin, { failedMs: nowMs, askedMs: nowMs });
     else if (error === null || error.code === 'ORIGIN_REFUSED') this.#origins.delete(origin);
   }
 

@@ -18,7 +18,14 @@ export interface OriginSink {
 
 type Body =
   | { kind: 'none' }
-  | { kind: 'part'; skipBytes: number; lengthBytes: number; bodyBytes: number; seenBytes: number; givenBytes: number }
+  | {
+      kind: 'part';
+      skipBytes: number;
+      lengthBytes: number;
+      bodyBytes: number;
+      seenBytes: number;
+      givenBytes: number;
+    }
   | { kind: 'unsized'; collected: BodyCollector }
   | { kind: 'refusal'; status: number; headers: OriginHeaders; collected: BodyCollector };
 
@@ -41,7 +48,12 @@ export class RangeReader implements AnswerReader {
   head(status: number, headers: OriginHeaders): 'more' | 'enough' {
     this.#isPlain = status === 206 && headers['content-length'] !== undefined;
     if (status !== 200 && status !== 206 && status !== 416) {
-      this.#body = { kind: 'refusal', status, headers, collected: new BodyCollector(ORIGIN_ERROR_BODY_BYTES_MAX, 'cut') };
+      this.#body = {
+        kind: 'refusal',
+        status,
+        headers,
+        collected: new BodyCollector(ORIGIN_ERROR_BODY_BYTES_MAX, 'cut'),
+      };
       return 'more';
     }
     const verdict = judgeRangeAnswer(status, headers, this.#asked);
@@ -51,11 +63,21 @@ export class RangeReader implements AnswerReader {
         return 'enough';
       case 'unsized':
         // Only its end tells its size, whatever part of it is wanted: one byte, where the right to read is checked.
-        this.#body = { kind: 'unsized', collected: new BodyCollector(Math.max(this.#asked.endBytes, SHARD_BYTES), 'refuse') };
+        this.#body = {
+          kind: 'unsized',
+          collected: new BodyCollector(Math.max(this.#asked.endBytes, SHARD_BYTES), 'refuse'),
+        };
         return 'more';
       case 'use': {
         const { skipBytes, lengthBytes, bodyBytes, totalBytes } = verdict;
-        this.#body = { kind: 'part', skipBytes, lengthBytes, bodyBytes, seenBytes: 0, givenBytes: 0 };
+        this.#body = {
+          kind: 'part',
+          skipBytes,
+          lengthBytes,
+          bodyBytes,
+          seenBytes: 0,
+          givenBytes: 0,
+        };
         this.#sink.head({ totalBytes, startBytes: this.#asked.offsetBytes, lengthBytes });
         return lengthBytes === 0 ? 'enough' : 'more';
       }
@@ -71,17 +93,24 @@ export class RangeReader implements AnswerReader {
       case 'refusal':
         return body.collected.add(chunk);
       case 'part': {
-        if (this.#sink.stopped()) throw new ShoalError('CANCELLED', `the rest of an answer of ${this.#host} is not wanted any more`);
+        if (this.#sink.stopped())
+          throw new ShoalError(
+            'CANCELLED',
+            `the rest of an answer of ${this.#host} is not wanted any more`,
+          );
         const from = Math.max(0, body.skipBytes - body.seenBytes);
         const to = Math.min(chunk.length, body.skipBytes + body.lengthBytes - body.seenBytes);
         body.seenBytes += chunk.length;
-        if (body.seenBytes > body.bodyBytes) throw new ShoalError('ORIGIN_BROKEN', `${this.#host} sent more than it announced`);
+        if (body.seenBytes > body.bodyBytes)
+          throw new ShoalError('ORIGIN_BROKEN', `${this.#host} sent more than it announced`);
         if (to > from) {
           body.givenBytes += to - from;
           this.#sink.data(chunk.subarray(from, to));
         }
         // What follows of a whole object is left unread; a part is read to its end, for the connection's sake.
-        return body.givenBytes === body.lengthBytes && body.seenBytes < body.bodyBytes ? 'enough' : 'more';
+        return body.givenBytes === body.lengthBytes && body.seenBytes < body.bodyBytes
+          ? 'enough'
+          : 'more';
       }
     }
   }
@@ -89,14 +118,19 @@ export class RangeReader implements AnswerReader {
   /** @throws Error when the answer is no plain part: its bytes are not all the sink's */
   room(bytesMax: number): Uint8Array {
     const body = this.#body;
-    if (body.kind !== 'part' || body.lengthBytes !== body.bodyBytes) throw new Error('only a part as it was asked for is put in place');
+    if (body.kind !== 'part' || body.lengthBytes !== body.bodyBytes)
+      throw new Error('only a part as it was asked for is put in place');
     return this.#sink.room(Math.min(bytesMax, body.lengthBytes - body.givenBytes));
   }
 
   placed(bytes: number): 'more' | 'enough' {
     const body = this.#body;
     if (body.kind !== 'part') throw new Error('only a part is put in place');
-    if (this.#sink.stopped()) throw new ShoalError('CANCELLED', `the rest of an answer of ${this.#host} is not wanted any more`);
+    if (this.#sink.stopped())
+      throw new ShoalError(
+        'CANCELLED',
+        `the rest of an answer of ${this.#host} is not wanted any more`,
+      );
     body.seenBytes += bytes;
     body.givenBytes += bytes;
     this.#sink.placed(bytes);
@@ -129,7 +163,10 @@ export class RangeReader implements AnswerReader {
   finish(): void {
     const body = this.#body;
     if (body.kind === 'part' && body.givenBytes !== body.lengthBytes) {
-      throw new ShoalError('ORIGIN_BROKEN', `${this.#host} ended after ${body.givenBytes} of ${body.lengthBytes} bytes`);
+      throw new ShoalError(
+        'ORIGIN_BROKEN',
+        `${this.#host} ended after ${body.givenBytes} of ${body.lengthBytes} bytes`,
+      );
     }
     if (body.kind === 'unsized') {
       const whole = body.collected.bytes();

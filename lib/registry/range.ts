@@ -61,12 +61,21 @@ function plainNumber(text: string, from: number, to: number): number {
 /** The answer to `range` for an object of `sizeBytes` (RFC 9110, 14.4 and 15.5.17). */
 export function resolveRange(range: ParsedRange, sizeBytes: number): Span {
   if (range.kind === 'whole') return { status: 200, startBytes: 0, endBytes: sizeBytes };
-  const startBytes = range.kind === 'suffix' ? Math.max(0, sizeBytes - range.lengthBytes) : range.startBytes;
-  const unsatisfiable = startBytes >= sizeBytes || (range.kind === 'suffix' && range.lengthBytes === 0);
-  if (unsatisfiable) return { status: 416, startBytes: 0, endBytes: 0, contentRange: `bytes */${sizeBytes}` };
-  const asked = range.kind === 'suffix' || range.endBytes === undefined ? sizeBytes : range.endBytes + 1;
+  const startBytes =
+    range.kind === 'suffix' ? Math.max(0, sizeBytes - range.lengthBytes) : range.startBytes;
+  const unsatisfiable =
+    startBytes >= sizeBytes || (range.kind === 'suffix' && range.lengthBytes === 0);
+  if (unsatisfiable)
+    return { status: 416, startBytes: 0, endBytes: 0, contentRange: `bytes */${sizeBytes}` };
+  const asked =
+    range.kind === 'suffix' || range.endBytes === undefined ? sizeBytes : range.endBytes + 1;
   const endBytes = Math.min(asked, sizeBytes);
-  return { status: 206, startBytes, endBytes, contentRange: `bytes ${startBytes}-${endBytes - 1}/${sizeBytes}` };
+  return {
+    status: 206,
+    startBytes,
+    endBytes,
+    contentRange: `bytes ${startBytes}-${endBytes - 1}/${sizeBytes}`,
+  };
 }
 
 /**
@@ -78,14 +87,20 @@ export function ifRangeHolds(header: string | undefined, etag: string | null): b
 }
 
 /** What a Content-Range of a 206 or 416 says (RFC 9110, 14.4), or null when it is malformed; `*` as null. */
-export function parseContentRange(header: string | undefined): { startBytes: number | null; endBytes: number | null; totalBytes: number | null } | null {
+export function parseContentRange(
+  header: string | undefined,
+): { startBytes: number | null; endBytes: number | null; totalBytes: number | null } | null {
   const parts = /^bytes[ \t]+(?:(\d+)-(\d+)|\*)\/(\d+|\*)$/i.exec(header?.trim() ?? '');
   if (parts === null) return null;
   const [, first, last, total] = parts;
   const totalBytes = total === '*' ? null : Number(total);
-  if (first === undefined || last === undefined) return totalBytes === null ? null : { startBytes: null, endBytes: null, totalBytes };
+  if (first === undefined || last === undefined)
+    return totalBytes === null ? null : { startBytes: null, endBytes: null, totalBytes };
   const [startBytes, endBytes] = [Number(first), Number(last) + 1];
-  const valid = endBytes > startBytes && (totalBytes === null || endBytes <= totalBytes) && Number.isSafeInteger(endBytes);
+  const valid =
+    endBytes > startBytes &&
+    (totalBytes === null || endBytes <= totalBytes) &&
+    Number.isSafeInteger(endBytes);
   return valid ? { startBytes, endBytes, totalBytes } : null;
 }
 

@@ -16,7 +16,9 @@ export interface BlobPlace {
  */
 export class RedirectMemory {
   readonly #clock: Clock;
-  readonly #targets = new LRUCache<string, BlobPlace & { untilMs: number }>({ max: ORIGIN_REDIRECTS_REMEMBERED_MAX });
+  readonly #targets = new LRUCache<string, BlobPlace & { untilMs: number }>({
+    max: ORIGIN_REDIRECTS_REMEMBERED_MAX,
+  });
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -33,7 +35,10 @@ export class RedirectMemory {
   }
 
   remember(url: string, authorization: string | undefined, place: BlobPlace): void {
-    this.#targets.set(idOf(url, authorization), { ...place, untilMs: this.#clock.nowMs() + ORIGIN_REDIRECT_TTL_MS });
+    this.#targets.set(idOf(url, authorization), {
+      ...place,
+      untilMs: this.#clock.nowMs() + ORIGIN_REDIRECT_TTL_MS,
+    });
   }
 
   /** It answers in other ways than was thought. */

@@ -27,7 +27,15 @@ export type RelayKind = 'ping' | 'manifest' | 'tags' | 'referrers' | 'token' | '
 export type Route =
   | { kind: 'blob'; target: BlobTarget }
   /** To be passed through; `scope` is the repository's access scope (null when there is none), `reference` a tag or digest. */
-  | { kind: 'relay'; what: RelayKind; url: string; upstreamHost: string; scope: string | null; repository?: string; reference?: string }
+  | {
+      kind: 'relay';
+      what: RelayKind;
+      url: string;
+      upstreamHost: string;
+      scope: string | null;
+      repository?: string;
+      reference?: string;
+    }
   | { kind: 'refused'; error: ShoalError };
 
 /**
@@ -37,8 +45,10 @@ export type Route =
 export function classify(request: RouteRequest, config: RouteConfig): Route {
   try {
     const underPrefix = `/${config.prefix}/`;
-    if (request.rawPath.startsWith(underPrefix)) return onDemand(request, request.rawPath.slice(underPrefix.length), config);
-    if (request.rawPath === '/v2' || request.rawPath.startsWith('/v2/')) return registryFront(request, config);
+    if (request.rawPath.startsWith(underPrefix))
+      return onDemand(request, request.rawPath.slice(underPrefix.length), config);
+    if (request.rawPath === '/v2' || request.rawPath.startsWith('/v2/'))
+      return registryFront(request, config);
     throw new ShoalError('PATH_UNKNOWN', `this port serves /v2/ and ${underPrefix}<URL>`);
   } catch (thrown) {
     return { kind: 'refused', error: ShoalError.from(thrown) };
@@ -57,7 +67,12 @@ function registryFront(request: RouteRequest, config: RouteConfig): Route {
   const { ns, query } = takeNamespace(request.query);
   const origin = upstreamsOf(config).find(ns, request.host);
   if (origin === null) {
-    throw new ShoalError('UPSTREAM_UNKNOWN', ns === null ? 'no registry is configured for this Host and none as the default' : 'ns is not a registry host');
+    throw new ShoalError(
+      'UPSTREAM_UNKNOWN',
+      ns === null
+        ? 'no registry is configured for this Host and none as the default'
+        : 'ns is not a registry host',
+    );
   }
   const path = request.rawPath === '/v2' ? '/v2/' : request.rawPath;
   const url = splitUrl(origin + path + (query === '' ? '' : `?${query}`));
@@ -65,22 +80,36 @@ function registryFront(request: RouteRequest, config: RouteConfig): Route {
   const relay = { kind: 'relay', url: joinUrl(url), upstreamHost: url.host } as const;
   if (path === '/v2/') return { ...relay, what: 'ping', scope: null };
 
-  const [, repository, kind, rawReference] = /^\/v2\/(.+)\/(blobs|manifests|tags|referrers)\/([^/]*)$/.exec(path) ?? [];
-  if (repository === undefined || kind === undefined || rawReference === undefined) return { ...relay, what: otherThan(path), scope: null };
-  if (!isRepository(repository)) throw new ShoalError('NAME_INVALID', 'not a valid repository name');
+  const [, repository, kind, rawReference] =
+    /^\/v2\/(.+)\/(blobs|manifests|tags|referrers)\/([^/]*)$/.exec(path) ?? [];
+  if (repository === undefined || kind === undefined || rawReference === undefined)
+    return { ...relay, what: otherThan(path), scope: null };
+  if (!isRepository(repository))
+    throw new ShoalError('NAME_INVALID', 'not a valid repository name');
   // Some clients encode the colon of a digest; nothing else in a reference can be encoded.
   const reference = rawReference.replace(/%3a/i, ':');
   const scope = repositoryScope(url.host, repository);
   switch (kind) {
     case 'blobs':
-      if (!isDigest(reference)) throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');
-      return { kind: 'blob', target: repositoryBlob({ ...url, path: `/v2/${repository}/blobs/${reference}` }, repository, reference) };
+      if (!isDigest(reference))
+        throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');
+      return {
+        kind: 'blob',
+        target: repositoryBlob(
+          { ...url, path: `/v2/${repository}/blobs/${reference}` },
+          repository,
+          reference,
+        ),
+      };
     case 'manifests':
-      if (reference.includes(':') && !isDigest(reference)) throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');
-      if (!isDigest(reference) && !isTag(reference)) throw new ShoalError('NAME_INVALID', 'not a valid tag');
+      if (reference.includes(':') && !isDigest(reference))
+        throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');
+      if (!isDigest(reference) && !isTag(reference))
+        throw new ShoalError('NAME_INVALID', 'not a valid tag');
       return { ...relay, what: 'manifest', scope, repository, reference };
     case 'referrers':
-      if (!isDigest(reference)) throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');
+      if (!isDigest(reference))
+        throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');
       return { ...relay, what: 'referrers', scope, repository, reference };
     default:
       return { ...relay, what: reference === 'list' ? 'tags' : 'other', scope, repository };
@@ -89,17 +118,30 @@ function registryFront(request: RouteRequest, config: RouteConfig): Route {
 
 /** What is neither ping nor about one object of a repository; uploads belong to pushing. */
 function otherThan(path: string): RelayKind {
-  if (/\/blobs\/uploads(\/|$)/.test(path)) throw new ShoalError('METHOD_UNSUPPORTED', 'this is a mirror for pulling; push to the registry itself');
-  if (path.includes('//') || /\/\.\.?(\/|$)/.test(path) || path.includes('%')) throw new ShoalError('NAME_INVALID', 'not a valid path of the registry API');
+  if (/\/blobs\/uploads(\/|$)/.test(path))
+    throw new ShoalError(
+      'METHOD_UNSUPPORTED',
+      'this is a mirror for pulling; push to the registry itself',
+    );
+  if (path.includes('//') || /\/\.\.?(\/|$)/.test(path) || path.includes('%'))
+    throw new ShoalError('NAME_INVALID', 'not a valid path of the registry API');
   return path === '/v2/token' || path === '/v2/auth' ? 'token' : 'other';
 }
 
 function assertPull(method: string): void {
-  if (method !== 'GET' && method !== 'HEAD') throw new ShoalError('METHOD_UNSUPPORTED', 'this is a mirror for pulling; push to the registry itself');
+  if (method !== 'GET' && method !== 'HEAD')
+    throw new ShoalError(
+      'METHOD_UNSUPPORTED',
+      'this is a mirror for pulling; push to the registry itself',
+    );
 }
 
 function assertAllowed(url: SplitUrl, config: RouteConfig): void {
-  if (!allowListOf(config).mayAsk(url.hostname, url.port)) throw new ShoalError('HOST_NOT_ALLOWED', `${url.hostname}:${url.port} is not on the allow-list of this node`);
+  if (!allowListOf(config).mayAsk(url.hostname, url.port))
+    throw new ShoalError(
+      'HOST_NOT_ALLOWED',
+      `${url.hostname}:${url.port} is not on the allow-list of this node`,
+    );
 }
 
 /** The `ns` parameter (containerd's mirror convention) and the query without it; what remains is left as it was written. */

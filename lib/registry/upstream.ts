@@ -19,7 +19,8 @@ export class Upstreams {
     this.#allow = allowListOf(config);
     this.#upstreams = config.registries.map(upstreamOf);
     const unnamed = this.#upstreams.find((upstream) => upstream.p2pHost === null);
-    this.#fallback = (unnamed ?? (this.#upstreams.length === 1 ? this.#upstreams[0] : undefined))?.origin ?? null;
+    this.#fallback =
+      (unnamed ?? (this.#upstreams.length === 1 ? this.#upstreams[0] : undefined))?.origin ?? null;
   }
 
   /**
@@ -43,27 +44,35 @@ export class Upstreams {
     const url = URL.parse(`https://${ns}`);
     if (url === null || !/^[a-z0-9._:[\]-]+$/i.test(ns)) return null;
     const host = answeringHost(url.host);
-    const known = this.#upstreams.find((upstream) => upstream.host === host || upstream.host === ns.toLowerCase());
+    const known = this.#upstreams.find(
+      (upstream) => upstream.host === host || upstream.host === ns.toLowerCase(),
+    );
     // A rewritten image is asked for under its P2P host, which containerd hands on as the namespace.
     return known?.origin ?? this.#byName(ns.toLowerCase()) ?? `https://${host}`;
   }
 
   /** `NAME.distributed.REGION...[:port]` stands for `NAME.REGION...`. */
   #byHostRule(host: string): string | null {
-    const [, name, region] = /^([a-z0-9_-]+)\.distributed\.([a-z0-9_.-]+?)\.?(?::\d+)?$/.exec(host) ?? [];
+    const [, name, region] =
+      /^([a-z0-9_-]+)\.distributed\.([a-z0-9_.-]+?)\.?(?::\d+)?$/.exec(host) ?? [];
     if (name === undefined || region === undefined) return null;
     const derived = `${name}.${region}`;
-    const by = (key: 'host' | 'hostname' | 'p2pHost'): Upstream | undefined => this.#upstreams.find((upstream) => upstream[key] === derived);
+    const by = (key: 'host' | 'hostname' | 'p2pHost'): Upstream | undefined =>
+      this.#upstreams.find((upstream) => upstream[key] === derived);
     const known = by('host') ?? by('hostname') ?? by('p2pHost');
     return known?.origin ?? `https://${answeringHost(derived)}`;
   }
 
   #byP2pHost(host: string): string | null {
     const bare = host.replace(/:\d+$/, '');
-    const named = this.#upstreams.find((upstream) => upstream.p2pHost === host) ?? this.#upstreams.find((upstream) => upstream.p2pHost === bare);
+    const named =
+      this.#upstreams.find((upstream) => upstream.p2pHost === host) ??
+      this.#upstreams.find((upstream) => upstream.p2pHost === bare);
     if (named !== undefined) return named.origin;
     // A map entry with a port also answers clients that reach the same name at another one, if it alone has that name.
-    const sameName = this.#upstreams.filter((upstream) => upstream.p2pHost?.replace(/:\d+$/, '') === bare);
+    const sameName = this.#upstreams.filter(
+      (upstream) => upstream.p2pHost?.replace(/:\d+$/, '') === bare,
+    );
     return sameName.length === 1 ? sameName[0]!.origin : null;
   }
 
@@ -89,6 +98,9 @@ function answeringHost(host: string): string {
 
 function upstreamOf(entry: RegistryEntry): Upstream {
   const { origin, host, hostname } = splitUrl(entry.upstream);
-  const p2pHost = entry.p2pHost === undefined || entry.p2pHost === '*' || entry.p2pHost === '' ? null : entry.p2pHost.toLowerCase();
+  const p2pHost =
+    entry.p2pHost === undefined || entry.p2pHost === '*' || entry.p2pHost === ''
+      ? null
+      : entry.p2pHost.toLowerCase();
   return { origin, host, hostname: bareHost(hostname), p2pHost };
 }

@@ -25,14 +25,25 @@ const REQUEST_TARGET = /^[\x21-\x7e]*$/;
  */
 export function splitUrl(url: string): SplitUrl {
   const parts = PARTS.exec(url);
-  if (parts === null || !REQUEST_TARGET.test(url)) throw new ShoalError('BAD_REQUEST', 'not an absolute http or https URL');
+  if (parts === null || !REQUEST_TARGET.test(url))
+    throw new ShoalError('BAD_REQUEST', 'not an absolute http or https URL');
   const [, schemeText = '', authority = '', path = '', query] = parts;
-  if (authority.includes('@')) throw new ShoalError('BAD_REQUEST', 'a URL with a user name or password is not fetched');
+  if (authority.includes('@'))
+    throw new ShoalError('BAD_REQUEST', 'a URL with a user name or password is not fetched');
   const scheme = schemeText.toLowerCase() as 'http' | 'https';
   const parsed = URL.parse(`${scheme}://${authority}/`);
-  if (parsed === null || parsed.pathname !== '/' || parsed.hostname === '') throw new ShoalError('BAD_REQUEST', 'not a URL with a valid host');
+  if (parsed === null || parsed.pathname !== '/' || parsed.hostname === '')
+    throw new ShoalError('BAD_REQUEST', 'not a URL with a valid host');
   const port = parsed.port === '' ? defaultPort(scheme) : Number(parsed.port);
-  return { scheme, hostname: parsed.hostname, port, host: parsed.host, origin: parsed.origin, path: path === '' ? '/' : path, query };
+  return {
+    scheme,
+    hostname: parsed.hostname,
+    port,
+    host: parsed.host,
+    origin: parsed.origin,
+    path: path === '' ? '/' : path,
+    query,
+  };
 }
 
 /** The URL put together again, its host in the normal form, path and query as they were. */

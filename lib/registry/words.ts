@@ -83,15 +83,25 @@ export function parseHeardWord(value: unknown): HeardWord | null {
   const { word, ageMs, node } = value as Record<string, unknown>;
   const parsed = parseWord(word);
   const isAge = typeof ageMs === 'number' && Number.isFinite(ageMs) && ageMs >= 0;
-  return parsed !== null && isAge && typeof node === 'string' && node.length <= 80 ? { word: parsed, ageMs, node } : null;
+  return parsed !== null && isAge && typeof node === 'string' && node.length <= 80
+    ? { word: parsed, ageMs, node }
+    : null;
 }
 
 function parseWord(value: unknown): Word | null {
   if (typeof value !== 'object' || value === null) return null;
   const { kind, digest, contentType, challenge } = value as Record<string, unknown>;
   if (kind === 'grant' || kind === 'open' || kind === 'withdrawn') return { kind };
-  if (kind === 'manifest') return typeof digest === 'string' && isSha256(digest) && typeof contentType === 'string' && isMediaType(contentType) ? { kind, digest, contentType } : null;
-  return kind === 'challenge' && typeof challenge === 'string' && isChallenge(challenge) ? { kind, challenge } : null;
+  if (kind === 'manifest')
+    return typeof digest === 'string' &&
+      isSha256(digest) &&
+      typeof contentType === 'string' &&
+      isMediaType(contentType)
+      ? { kind, digest, contentType }
+      : null;
+  return kind === 'challenge' && typeof challenge === 'string' && isChallenge(challenge)
+    ? { kind, challenge }
+    : null;
 }
 
 /** Whether `text` may stand in a WWW-Authenticate header. */
@@ -103,13 +113,17 @@ function isChallenge(text: string): boolean {
 export function lastingChallenge(header: string): string | null {
   const lines = header.split('\n');
   const first = lines.find((line) => /^bearer /i.test(line)) ?? lines[0]!;
-  const bare = first.replace(/,?\s*\b(?:scope|error|error_description)="[^"]*"/gi, '').replace(/^(\w+)\s*,\s*/, '$1 ');
+  const bare = first
+    .replace(/,?\s*\b(?:scope|error|error_description)="[^"]*"/gi, '')
+    .replace(/^(\w+)\s*,\s*/, '$1 ');
   return isChallenge(bare) ? bare : null;
 }
 
 /** A kept challenge as the registry would put it for pulling from `repository`, or for `/v2/` (null). */
 export function challengeFor(challenge: string, repository: string | null): string {
-  return repository !== null && /^bearer /i.test(challenge) ? `${challenge},scope="repository:${repository}:pull"` : challenge;
+  return repository !== null && /^bearer /i.test(challenge)
+    ? `${challenge},scope="repository:${repository}:pull"`
+    : challenge;
 }
 
 function sameWord(a: Word, b: Word): boolean {

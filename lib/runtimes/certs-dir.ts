@@ -41,7 +41,10 @@ export class CertsDir {
   registries(): string[] {
     try {
       const names = exists(this.#disk, this.#root) ? this.#disk.list(this.#root) : [];
-      return names.filter((name) => exists(this.#disk, join(this.#root, name, 'hosts.toml'))).map(registryOf).sort();
+      return names
+        .filter((name) => exists(this.#disk, join(this.#root, name, 'hosts.toml')))
+        .map(registryOf)
+        .sort();
     } catch (error) {
       throw unusable(this.#root, 'cannot be read', error);
     }
@@ -59,17 +62,30 @@ export class CertsDir {
       const now = file.read();
       const current = now === null ? null : readHosts(now);
       const ours = current?.record ?? null;
-      if (ours === null && current?.hosts[0] === mirror.url) return { ...statusOf(registry, file), changed: false, dropped: [] };
+      if (ours === null && current?.hosts[0] === mirror.url)
+        return { ...statusOf(registry, file), changed: false, dropped: [] };
       // What a file of ours stands for is what was there before it.
       const before = ours === null ? now : ours.kept ? backupOf(file) : null;
       const made = ours?.made ?? this.#foldersToMake(dirname(file.path));
       const record: HostsRecord = { kept: before !== null, made };
-      const certificates = before === null || before === '' ? this.#certificates(dirname(file.path)) : { cas: [], clients: [] };
+      const certificates =
+        before === null || before === ''
+          ? this.#certificates(dirname(file.path))
+          : { cas: [], clients: [] };
       const merged = hostsWith(registry, mirror, before, certificates, record);
       const text = merged ?? freshHosts(registry, mirror, certificates, headOf(record));
-      const dropped = before === null ? this.#defaultHosts(registry) : merged === null ? readHosts(before).hosts : [];
+      const dropped =
+        before === null
+          ? this.#defaultHosts(registry)
+          : merged === null
+            ? readHosts(before).hosts
+            : [];
       if (text !== now) this.#write(file, text, ours === null && now !== null);
-      return { ...statusOf(registry, file), changed: text !== now, dropped: dropped.filter((host) => host !== mirror.url) };
+      return {
+        ...statusOf(registry, file),
+        changed: text !== now,
+        dropped: dropped.filter((host) => host !== mirror.url),
+      };
     });
   }
 
@@ -92,7 +108,10 @@ export class CertsDir {
     const backup = file.readBackup();
     if (backup === null) return;
     if (now !== null && now !== backup) {
-      throw new ShoalError('FILE_UNUSABLE', `not written by Shoal any more; what was there before Shoal is in ${file.backupPath}`);
+      throw new ShoalError(
+        'FILE_UNUSABLE',
+        `not written by Shoal any more; what was there before Shoal is in ${file.backupPath}`,
+      );
     }
     if (now === null) file.restore();
     else file.dropBackup();
@@ -133,9 +152,15 @@ export class CertsDir {
    * whichever is restored last takes them along.
    */
   #foldersToMake(folder: string): string[] {
-    const records = this.registries().map((registry) => recordIn(readText(this.#disk, this.#fileOf(registry).path) ?? ''));
-    const shared = records.flatMap((record) => record?.made ?? []).filter((way) => way !== OWN_FOLDER);
-    const missing = this.#missingFolders(folder).map((path) => relative(folder, path) || OWN_FOLDER);
+    const records = this.registries().map((registry) =>
+      recordIn(readText(this.#disk, this.#fileOf(registry).path) ?? ''),
+    );
+    const shared = records
+      .flatMap((record) => record?.made ?? [])
+      .filter((way) => way !== OWN_FOLDER);
+    const missing = this.#missingFolders(folder).map(
+      (path) => relative(folder, path) || OWN_FOLDER,
+    );
     return [...new Set([...shared, ...missing])].sort((a, b) => b.length - a.length);
   }
 
@@ -158,17 +183,22 @@ export class CertsDir {
   #certificates(folder: string): CertificateFiles {
     if (!exists(this.#disk, folder)) return { cas: [], clients: [] };
     const names = this.#disk.list(folder).sort();
-    const clients = names.filter((name) => name.endsWith('.cert')).map((cert) => {
-      const key = cert.replace(/\.cert$/, '.key');
-      return [cert, names.includes(key) ? key : ''] as const;
-    });
+    const clients = names
+      .filter((name) => name.endsWith('.cert'))
+      .map((cert) => {
+        const key = cert.replace(/\.cert$/, '.key');
+        return [cert, names.includes(key) ? key : ''] as const;
+      });
     return { cas: names.filter((name) => name.endsWith('.crt')), clients };
   }
 
   /** containerd looks for `host_port_` before `host:port`, and for nothing else once it has found one. */
   #fileOf(registry: string): KeptFile {
     const underscored = join(this.#root, registry.replace(/:(\d+)$/, '_$1_'));
-    const folder = underscored.endsWith('_') && exists(this.#disk, underscored) ? underscored : join(this.#root, registry);
+    const folder =
+      underscored.endsWith('_') && exists(this.#disk, underscored)
+        ? underscored
+        : join(this.#root, registry);
     return new KeptFile(this.#disk, join(folder, 'hosts.toml'));
   }
 
@@ -176,7 +206,8 @@ export class CertsDir {
     try {
       return work();
     } catch (error) {
-      if (error instanceof ShoalError && !error.message.startsWith('/')) throw new ShoalError(error.code, `${file.path}: ${error.message}`, { cause: error });
+      if (error instanceof ShoalError && !error.message.startsWith('/'))
+        throw new ShoalError(error.code, `${file.path}: ${error.message}`, { cause: error });
       throw unusable(file.path, 'cannot be changed', error);
     }
   }
@@ -185,7 +216,8 @@ export class CertsDir {
 /** What the file was before, which it says is kept. */
 function backupOf(file: KeptFile): string {
   const backup = file.readBackup();
-  if (backup === null) throw new ShoalError('FILE_UNUSABLE', `its backup ${file.backupPath} is gone`);
+  if (backup === null)
+    throw new ShoalError('FILE_UNUSABLE', `its backup ${file.backupPath} is gone`);
   return backup;
 }
 

@@ -39,7 +39,8 @@ const NEW_FILE_MODE = 0o644;
 export const systemDisk: Disk = {
   read(path) {
     const { size } = fs.statSync(path);
-    if (size > CONFIG_FILE_BYTES_MAX) throw Object.assign(new Error(`${size} bytes`), { code: 'EFBIG' });
+    if (size > CONFIG_FILE_BYTES_MAX)
+      throw Object.assign(new Error(`${size} bytes`), { code: 'EFBIG' });
     return fs.readFileSync(path);
   },
   ownership(path) {
@@ -54,7 +55,8 @@ export const systemDisk: Disk = {
     const file = fs.openSync(path, 'wx', 0o600);
     try {
       const now = fs.fstatSync(file);
-      if (ownership !== null && (now.uid !== ownership.uid || now.gid !== ownership.gid)) fs.fchownSync(file, ownership.uid, ownership.gid);
+      if (ownership !== null && (now.uid !== ownership.uid || now.gid !== ownership.gid))
+        fs.fchownSync(file, ownership.uid, ownership.gid);
       fs.fchmodSync(file, ownership?.mode ?? NEW_FILE_MODE);
       fs.writeFileSync(file, bytes);
       fs.fsyncSync(file);
@@ -109,7 +111,12 @@ export function readText(disk: Disk, path: string): string | null {
  * Replaces a file, or makes it: at every moment either the old or the new content stands there in full. Mode and owner
  * stay as they are, or are `ownership`'s; a symlink stays, what it leads to is replaced. Throws FILE_UNUSABLE, the file untouched.
  */
-export function replaceFile(disk: Disk, path: string, content: string | Uint8Array, ownership?: Ownership): void {
+export function replaceFile(
+  disk: Disk,
+  path: string,
+  content: string | Uint8Array,
+  ownership?: Ownership,
+): void {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   let temporary: string | null = null;
   try {
@@ -163,7 +170,9 @@ export function exists(disk: Disk, path: string): boolean {
 export function unusable(path: string, what: string, error: unknown): ShoalError {
   if (error instanceof ShoalError) return error;
   const code = systemCode(error);
-  const reason = REASONS[code] ?? (code === '' ? (error instanceof Error ? error.message : String(error)) : code);
+  const reason =
+    REASONS[code] ??
+    (code === '' ? (error instanceof Error ? error.message : String(error)) : code);
   return new ShoalError('FILE_UNUSABLE', `${path}: ${what}: ${reason}`, { cause: error });
 }
 
@@ -180,7 +189,9 @@ const REASONS: Record<string, string> = {
 };
 
 function systemCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
 }
 
 /** Removes a file if that can be done. */

@@ -46,7 +46,11 @@ export class DockerFile {
       return work();
     } catch (error) {
       if (!(error instanceof ShoalError) || error.message.startsWith(this.#file.path)) throw error;
-      throw new ShoalError(error.code, `${this.#file.path}: ${error.message}; nothing was changed`, { cause: error });
+      throw new ShoalError(
+        error.code,
+        `${this.#file.path}: ${error.message}; nothing was changed`,
+        { cause: error },
+      );
     }
   }
 }

@@ -38,7 +38,8 @@ export interface HostsFile {
   hosts: string[];
 }
 
-const MARK = '# Written by `shoal containerd configure`; `shoal containerd restore` puts back what was here before.';
+const MARK =
+  '# Written by `shoal containerd configure`; `shoal containerd restore` puts back what was here before.';
 const KEPT = '# shoal: kept hosts.toml.shoal-backup';
 const MADE = '# shoal: made ';
 const HEAD = /^(?:# (?:Written by `shoal|shoal: ).*\r?\n)*\r?\n?/;
@@ -53,8 +54,10 @@ export function serverOf(registry: string): string {
 /** Reads a hosts.toml. Throws FILE_UNUSABLE when it is not TOML, or not of that form. */
 export function readHosts(text: string): HostsFile {
   const { server, host } = parseToml(text) as Partial<HostsToml>;
-  if (server !== undefined && typeof server !== 'string') throw new ShoalError('FILE_UNUSABLE', '"server" is not a string');
-  if (host !== undefined && !isTable(host)) throw new ShoalError('FILE_UNUSABLE', '"host" is not a table');
+  if (server !== undefined && typeof server !== 'string')
+    throw new ShoalError('FILE_UNUSABLE', '"server" is not a string');
+  if (host !== undefined && !isTable(host))
+    throw new ShoalError('FILE_UNUSABLE', '"host" is not a table');
   return { record: recordOf(text), server: server ?? null, hosts: Object.keys(host ?? {}) };
 }
 
@@ -63,30 +66,50 @@ export function readHosts(text: string): HostsFile {
  * none): all it says stays, its hosts as fallbacks after the mirror. `certificates` are taken over when there was none.
  * Null when `before` is laid out so that nothing can be put before its hosts. Throws FILE_UNUSABLE when it is damaged.
  */
-export function hostsWith(registry: string, mirror: Mirror, before: string | null, certificates: CertificateFiles, record: HostsRecord): string | null {
+export function hostsWith(
+  registry: string,
+  mirror: Mirror,
+  before: string | null,
+  certificates: CertificateFiles,
+  record: HostsRecord,
+): string | null {
   const head = headOf(record);
-  if (before === null || before.trim() === '') return freshHosts(registry, mirror, certificates, head);
+  if (before === null || before.trim() === '')
+    return freshHosts(registry, mirror, certificates, head);
   const old = parseHostsToml(before);
   const newline = before.includes('\r\n') ? '\r\n' : '\n';
   const table = mirrorTable(mirror);
-  const wanted = { ...old, host: { [mirror.url]: parseHostsToml(table).host[mirror.url], ...old.host } };
+  const wanted = {
+    ...old,
+    host: { [mirror.url]: parseHostsToml(table).host[mirror.url], ...old.host },
+  };
   // A line that begins with a bracket may also stand inside an array or a string: what comes out is read again.
   for (const at of tableStarts(before)) {
     const space = at === 0 || before[at - 1] === '\n' ? '' : newline;
     const tail = at === before.length ? '' : newline;
-    const text = before.slice(0, at) + space + (table + tail).replaceAll(/\r?\n/g, newline) + before.slice(at);
+    const text =
+      before.slice(0, at) + space + (table + tail).replaceAll(/\r?\n/g, newline) + before.slice(at);
     if (says(text, wanted)) return head.replaceAll('\n', newline) + text;
   }
   return null;
 }
 
 /** A hosts.toml of Shoal's alone. */
-export function freshHosts(registry: string, mirror: Mirror, { cas, clients }: CertificateFiles, head: string): string {
+export function freshHosts(
+  registry: string,
+  mirror: Mirror,
+  { cas, clients }: CertificateFiles,
+  head: string,
+): string {
   const lines = [
     // Without `server` it is the registry that is asked for: the only right thing for `_default`.
     ...(registry === '_default' ? [] : [`server = ${quoteToml(serverOf(registry))}`]),
     ...(cas.length === 0 ? [] : [`ca = [${cas.map(quoteToml).join(', ')}]`]),
-    ...(clients.length === 0 ? [] : [`client = [${clients.map(([cert, key]) => `[${quoteToml(cert)}, ${quoteToml(key)}]`).join(', ')}]`]),
+    ...(clients.length === 0
+      ? []
+      : [
+          `client = [${clients.map(([cert, key]) => `[${quoteToml(cert)}, ${quoteToml(key)}]`).join(', ')}]`,
+        ]),
   ];
   return `${head}${lines.map((line) => `${line}\n`).join('')}${lines.length === 0 ? '' : '\n'}${mirrorTable(mirror)}`;
 }
@@ -100,7 +123,10 @@ export function headOf({ kept, made }: HostsRecord): string {
 function recordOf(text: string): HostsRecord | null {
   const lines = HEAD.exec(text)![0].split(/\r?\n/);
   if (!lines.includes(MARK)) return null;
-  return { kept: lines.includes(KEPT), made: lines.filter((line) => line.startsWith(MADE)).map((line) => line.slice(MADE.length)) };
+  return {
+    kept: lines.includes(KEPT),
+    made: lines.filter((line) => line.startsWith(MADE)).map((line) => line.slice(MADE.length)),
+  };
 }
 
 function mirrorTable({ url, ca }: Mirror): string {
@@ -124,7 +150,10 @@ function parseHostsToml(text: string): HostsToml {
 function says(text: string, wanted: HostsToml): boolean {
   try {
     const got = parseHostsToml(text);
-    return isDeepStrictEqual(got, wanted) && isDeepStrictEqual(Object.keys(got.host), Object.keys(wanted.host));
+    return (
+      isDeepStrictEqual(got, wanted) &&
+      isDeepStrictEqual(Object.keys(got.host), Object.keys(wanted.host))
+    );
   } catch {
     return false;
   }

@@ -23,7 +23,11 @@ export function layoutOf(text: string, root: JsonObject): JsonLayout {
 }
 
 /** The text of an object with these members (values as JSON text), its brackets at `indent`; null: all on one line. */
-export function renderObject(members: readonly [key: string, value: string][], layout: JsonLayout, indent: string | null): string {
+export function renderObject(
+  members: readonly [key: string, value: string][],
+  layout: JsonLayout,
+  indent: string | null,
+): string {
   const { newline, unit, colon } = layout;
   const parts = members.map(([key, value]) => `${JSON.stringify(key)}${colon}${value}`);
   if (newline === '' || indent === null) return `{${parts.join(colon.endsWith(' ') ? ', ' : ',')}}`;
@@ -35,7 +39,12 @@ export function replaceNode(text: string, node: JsonNode, value: string): string
 }
 
 /** Adds a child at the end of an object or array. `child` is told the indentation it stands at, null when it stands on the line of others. */
-export function appendChild(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string | null) => string): string {
+export function appendChild(
+  text: string,
+  container: JsonObject | JsonArray,
+  layout: JsonLayout,
+  child: (indent: string | null) => string,
+): string {
   const last = container.children.at(-1);
   if (last === undefined) return insertFirst(text, container, layout, child);
   const lead = leadBefore(text, container, container.children.length - 1);
@@ -43,17 +52,31 @@ export function appendChild(text: string, container: JsonObject | JsonArray, lay
 }
 
 /** Adds a child at the beginning of an object or array. */
-export function prependChild(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string | null) => string): string {
+export function prependChild(
+  text: string,
+  container: JsonObject | JsonArray,
+  layout: JsonLayout,
+  child: (indent: string | null) => string,
+): string {
   const [first, second] = container.children;
   if (first === undefined) return insertFirst(text, container, layout, child);
   const lead = leadBefore(text, container, 0);
   // `["a", "b"]`: no blank after the bracket, one after each comma.
-  const between = second !== undefined ? leadBefore(text, container, 1) : lead === '' && layout.colon.endsWith(' ') ? ' ' : lead;
+  const between =
+    second !== undefined
+      ? leadBefore(text, container, 1)
+      : lead === '' && layout.colon.endsWith(' ')
+        ? ' '
+        : lead;
   return `${text.slice(0, first.start)}${child(indentOf(lead))},${between}${text.slice(first.start)}`;
 }
 
 /** Takes a child out, with one comma and the white space that led to it. */
-export function removeChild(text: string, container: JsonObject | JsonArray, index: number): string {
+export function removeChild(
+  text: string,
+  container: JsonObject | JsonArray,
+  index: number,
+): string {
   const child = container.children[index]!;
   const before = container.children[index - 1];
   if (before !== undefined) return text.slice(0, before.end) + text.slice(child.end);
@@ -62,8 +85,17 @@ export function removeChild(text: string, container: JsonObject | JsonArray, ind
   return text.slice(0, container.start + 1) + text.slice(container.end - 1);
 }
 
-function insertFirst(text: string, container: JsonObject | JsonArray, layout: JsonLayout, child: (indent: string | null) => string): string {
-  const [head, inside, tail] = [text.slice(0, container.start + 1), text.slice(container.start + 1, container.end - 1), text.slice(container.end - 1)];
+function insertFirst(
+  text: string,
+  container: JsonObject | JsonArray,
+  layout: JsonLayout,
+  child: (indent: string | null) => string,
+): string {
+  const [head, inside, tail] = [
+    text.slice(0, container.start + 1),
+    text.slice(container.start + 1, container.end - 1),
+    text.slice(container.end - 1),
+  ];
   if (layout.newline === '') return head + child(null) + inside + tail;
   const base = /[ \t]*/.exec(head.slice(head.lastIndexOf('\n') + 1))![0];
   const indent = base + layout.unit;
@@ -73,7 +105,10 @@ function insertFirst(text: string, container: JsonObject | JsonArray, layout: Js
 /** The line end and blanks right before a child. */
 function leadBefore(text: string, container: JsonObject | JsonArray, index: number): string {
   const before: JsonItem | undefined = container.children[index - 1];
-  const gap = text.slice(before === undefined ? container.start + 1 : before.end, container.children[index]!.start);
+  const gap = text.slice(
+    before === undefined ? container.start + 1 : before.end,
+    container.children[index]!.start,
+  );
   return /(?:\r?\n)?[ \t]*$/.exec(gap)![0];
 }
 

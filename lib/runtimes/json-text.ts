@@ -66,8 +66,10 @@ class Reader {
     if (depth > JSON_DEPTH_MAX) throw this.#damage('nested too deep');
     const start = this.#at;
     const first = this.#text[start];
-    if (first === '{') return { kind: 'object', start, ...this.#children('}', () => this.#member(depth + 1)) };
-    if (first === '[') return { kind: 'array', start, ...this.#children(']', () => this.#item(depth + 1)) };
+    if (first === '{')
+      return { kind: 'object', start, ...this.#children('}', () => this.#member(depth + 1)) };
+    if (first === '[')
+      return { kind: 'array', start, ...this.#children(']', () => this.#item(depth + 1)) };
     const value = first === '"' ? this.#string() : this.#plain();
     return { kind: 'scalar', start, end: this.#at, value };
   }
@@ -110,7 +112,10 @@ class Reader {
 
   #plain(): number | boolean | null {
     const raw = this.#match(/[-+.\w]+/y);
-    if (raw === null) throw this.#damage(this.#at >= this.#text.length ? 'it ends too early' : 'a value is missing');
+    if (raw === null)
+      throw this.#damage(
+        this.#at >= this.#text.length ? 'it ends too early' : 'a value is missing',
+      );
     return this.#decode(raw) as number | boolean | null;
   }
 
@@ -124,7 +129,10 @@ class Reader {
   }
 
   #expect(mark: string): void {
-    if (this.#text[this.#at] !== mark) throw this.#damage(this.#at >= this.#text.length ? 'it ends too early' : `"${mark}" is missing`);
+    if (this.#text[this.#at] !== mark)
+      throw this.#damage(
+        this.#at >= this.#text.length ? 'it ends too early' : `"${mark}" is missing`,
+      );
     this.#at++;
     this.#skip();
   }
@@ -142,7 +150,10 @@ class Reader {
 
   #damage(what: string): ShoalError {
     const before = this.#text.slice(0, this.#at).split('\n');
-    return new ShoalError('FILE_UNUSABLE', `not JSON: ${what} (line ${before.length}, column ${before.at(-1)!.length + 1})`);
+    return new ShoalError(
+      'FILE_UNUSABLE',
+      `not JSON: ${what} (line ${before.length}, column ${before.at(-1)!.length + 1})`,
+    );
   }
 }
 

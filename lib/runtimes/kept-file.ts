@@ -1,4 +1,12 @@
-import { checkWritable, exists, readText, removeFile, removeQuietly, replaceFile, unusable } from './disk.ts';
+import {
+  checkWritable,
+  exists,
+  readText,
+  removeFile,
+  removeQuietly,
+  replaceFile,
+  unusable,
+} from './disk.ts';
 import type { Disk } from './disk.ts';
 
 /** A config file of somebody else's, and beside it the copy of what it was before Shoal first changed it. */
@@ -48,7 +56,12 @@ export class KeptFile {
   /** Puts the copy back: content, mode and owner; a symlink stays. Throws FILE_UNUSABLE. */
   restore(): void {
     try {
-      replaceFile(this.#disk, this.path, this.#disk.read(this.backupPath), this.#disk.ownership(this.backupPath));
+      replaceFile(
+        this.#disk,
+        this.path,
+        this.#disk.read(this.backupPath),
+        this.#disk.ownership(this.backupPath),
+      );
     } catch (error) {
       throw unusable(this.path, 'cannot be restored', error);
     }
@@ -62,7 +75,12 @@ export class KeptFile {
   #keep(): void {
     try {
       if (!exists(this.#disk, this.path)) return;
-      replaceFile(this.#disk, this.backupPath, this.#disk.read(this.path), this.#disk.ownership(this.path));
+      replaceFile(
+        this.#disk,
+        this.backupPath,
+        this.#disk.read(this.path),
+        this.#disk.ownership(this.path),
+      );
     } catch (error) {
       throw unusable(this.path, 'cannot be backed up', error);
     }

@@ -8,7 +8,12 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 /** Whether an address is that of a Shoal on this machine as it runs by default: loopback, the proxy port. */
 export function isOwnProxy(address: string): boolean {
   const url = URL.parse(address);
-  return url !== null && /^https?:$/.test(url.protocol) && url.port === String(PROXY_PORT) && LOOPBACK.test(url.hostname);
+  return (
+    url !== null &&
+    /^https?:$/.test(url.protocol) &&
+    url.port === String(PROXY_PORT) &&
+    LOOPBACK.test(url.hostname)
+  );
 }
 
 /** `http(s)://host[:port]/path` without credentials, query, fragment, or a slash at its end; null when it is something else. */
@@ -29,7 +34,10 @@ export async function probe(address: string, timeoutMs = PROBE_TIMEOUT_MS): Prom
   const origin = URL.parse(address)?.origin ?? '';
   const agent = new Agent({ connect: { rejectUnauthorized: false } });
   try {
-    const answer = await request(`${origin}/.shoal/who`, { dispatcher: agent, signal: AbortSignal.timeout(timeoutMs) });
+    const answer = await request(`${origin}/.shoal/who`, {
+      dispatcher: agent,
+      signal: AbortSignal.timeout(timeoutMs),
+    });
     const body: unknown = await answer.body.json().catch(() => null);
     const [error] = (body as { errors?: { detail?: { code?: string } }[] } | null)?.errors ?? [];
     return Object.hasOwn(errorTable, error?.detail?.code ?? '') ? 'shoal' : 'other';

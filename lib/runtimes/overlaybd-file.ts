@@ -53,12 +53,20 @@ export class OverlaybdFile {
 
   #read(): string {
     const text = this.#file.read();
-    if (text === null) throw new ShoalError('FILE_UNUSABLE', `${this.#file.path}: no such file; is overlaybd installed?`);
+    if (text === null)
+      throw new ShoalError(
+        'FILE_UNUSABLE',
+        `${this.#file.path}: no such file; is overlaybd installed?`,
+      );
     return text;
   }
 
   #statusOf(text: string): OverlaybdStatus {
-    return { file: this.#file.path, ...readP2p(text), backup: this.#file.readBackup() === null ? null : this.#file.backupPath };
+    return {
+      file: this.#file.path,
+      ...readP2p(text),
+      backup: this.#file.readBackup() === null ? null : this.#file.backupPath,
+    };
   }
 
   /** The editors know the text, not the file it is from. */
@@ -67,7 +75,11 @@ export class OverlaybdFile {
       return work();
     } catch (error) {
       if (!(error instanceof ShoalError) || error.message.startsWith(this.#file.path)) throw error;
-      throw new ShoalError(error.code, `${this.#file.path}: ${error.message}; nothing was changed`, { cause: error });
+      throw new ShoalError(
+        error.code,
+        `${this.#file.path}: ${error.message}; nothing was changed`,
+        { cause: error },
+      );
     }
   }
 }

@@ -23,8 +23,17 @@ export function enableP2p(text: string, address: string): string {
   const { root, section } = parse(text);
   if (section === null) {
     const layout = layoutOf(text, root);
-    const members: [string, string][] = [['enable', 'true'], ['address', JSON.stringify(address)]];
-    return appendChild(text, root, layout, (indent) => `${JSON.stringify(SECTION)}${layout.colon}${renderObject(members, layout, indent)}`);
+    const members: [string, string][] = [
+      ['enable', 'true'],
+      ['address', JSON.stringify(address)],
+    ];
+    return appendChild(
+      text,
+      root,
+      layout,
+      (indent) =>
+        `${JSON.stringify(SECTION)}${layout.colon}${renderObject(members, layout, indent)}`,
+    );
   }
   return setMember(setMember(text, 'enable', 'true'), 'address', JSON.stringify(address));
 }
@@ -39,18 +48,28 @@ export function disableP2p(text: string, before: string | null): string {
   if (section === null) return text;
   const kept = before === null ? null : keptOf(before);
   // Nothing else changed: exactly the old bytes, unless they had P2P on, toward somebody else.
-  if (kept !== null && before !== null && !kept.enabled && enableP2p(before, addressOf(section) ?? '') === text) return before;
+  if (
+    kept !== null &&
+    before !== null &&
+    !kept.enabled &&
+    enableP2p(before, addressOf(section) ?? '') === text
+  )
+    return before;
   const own = section.children.every((member) => OWN_MEMBERS.includes(member.key));
   if (kept !== null && kept.section === null && own) return removeMember(text, root, SECTION);
   let edited = text;
-  if (kept !== null && kept.section !== null) edited = restoreMember(edited, 'address', rawOf(kept.text, kept.section, 'address'));
-  const removable = kept !== null && kept.section !== null && memberOf(kept.section, 'enable') === undefined;
+  if (kept !== null && kept.section !== null)
+    edited = restoreMember(edited, 'address', rawOf(kept.text, kept.section, 'address'));
+  const removable =
+    kept !== null && kept.section !== null && memberOf(kept.section, 'enable') === undefined;
   if (removable) return restoreMember(edited, 'enable', null);
   return scalarOf(section, 'enable') === true ? setMember(edited, 'enable', 'false') : edited;
 }
 
 /** A backup that is damaged says nothing, but does not keep anyone from turning P2P off. */
-function keptOf(before: string): { text: string; section: JsonObject | null; enabled: boolean } | null {
+function keptOf(
+  before: string,
+): { text: string; section: JsonObject | null; enabled: boolean } | null {
   try {
     const { section } = parse(before);
     return { text: before, section, enabled: scalarOf(section, 'enable') === true };
@@ -64,7 +83,8 @@ function parse(text: string): { root: JsonObject; section: JsonObject | null } {
   if (root.kind !== 'object') throw new ShoalError('FILE_UNUSABLE', 'not a JSON object');
   const section = memberOf(root, SECTION)?.node ?? null;
   if (section === null) return { root, section };
-  if (section.kind !== 'object') throw new ShoalError('FILE_UNUSABLE', `"${SECTION}" is not an object`);
+  if (section.kind !== 'object')
+    throw new ShoalError('FILE_UNUSABLE', `"${SECTION}" is not an object`);
   for (const key of OWN_MEMBERS) memberOf(section, key);
   return { root, section };
 }

@@ -30,7 +30,14 @@ export class Attempts {
     this.as = as;
     this.fromBytes = ask.fromBytes;
     this.#shared.effects.ask(this.#fetch, this.#number, {
-      node, as, fromBytes: ask.fromBytes, exclude: ask.exclude, hops: ask.hops, load: this.#shared.load(), trusted: ask.trusted, context: ask.context,
+      node,
+      as,
+      fromBytes: ask.fromBytes,
+      exclude: ask.exclude,
+      hops: ask.hops,
+      load: this.#shared.load(),
+      trusted: ask.trusted,
+      context: ask.context,
     });
   }
 

@@ -25,8 +25,10 @@ export interface Holder {
   queued: boolean;
 }
 
-export const hasSlot = (holder: Holder): boolean => holder.children < holder.slots && holder.doubts < HOLDER_DOUBTS_MAX;
-export const isIdle = (holder: Holder): boolean => holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
+export const hasSlot = (holder: Holder): boolean =>
+  holder.children < holder.slots && holder.doubts < HOLDER_DOUBTS_MAX;
+export const isIdle = (holder: Holder): boolean =>
+  holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
 
 type Test = (holder: Holder) => boolean;
 
@@ -65,7 +67,11 @@ export class Line {
 
   #dropHead(): void {
     const holders = this.#holders;
-    while (this.#head < holders.length && (holders[this.#head]!.gone || !this.#able(holders[this.#head]!))) holders[this.#head++]!.queued = false;
+    while (
+      this.#head < holders.length &&
+      (holders[this.#head]!.gone || !this.#able(holders[this.#head]!))
+    )
+      holders[this.#head++]!.queued = false;
     if (this.#head > 64 && this.#head * 2 > holders.length) {
       this.#holders = holders.slice(this.#head);
       this.#head = 0;

@@ -7,7 +7,17 @@ import { Lateness } from './lateness.ts';
 import { type AfterOrigin, OriginTries, wireError } from './origin-tries.ts';
 import { Progress } from './progress.ts';
 import { Sources } from './sources.ts';
-import type { AskedAs, AttemptResult, Fetch, FetchContext, FetchResult, NodeId, Report, ShardId, StatResult } from './types.ts';
+import type {
+  AskedAs,
+  AttemptResult,
+  Fetch,
+  FetchContext,
+  FetchResult,
+  NodeId,
+  Report,
+  ShardId,
+  StatResult,
+} from './types.ts';
 
 type Phase =
   | 'new'
@@ -60,7 +70,11 @@ export class ShardFetch implements Fetch {
   /** What to finish with once the attempt has ended. */
   #closing: FetchResult | null = null;
 
-  constructor(shared: FetchShared, shard: ShardId, options: { context: FetchContext | null; hops: number; passed: readonly NodeId[] }) {
+  constructor(
+    shared: FetchShared,
+    shard: ShardId,
+    options: { context: FetchContext | null; hops: number; passed: readonly NodeId[] },
+  ) {
     this.shard = shard;
     this.#shared = shared;
     this.#hops = options.hops;
@@ -92,10 +106,16 @@ export class ShardFetch implements Fetch {
   /** Another node asks this one as owner, although there are better-ranked ones, which it names; see Sources.accuse. */
   accuse(by: NodeId, accused: readonly NodeId[]): void {
     const { as, sinceMs, fromBytes } = this.#attempts;
-    if (!this.#sources.accuse(by, accused) || this.#phase !== 'reading' || (as !== 'owner' && as !== 'parent')) return;
+    if (
+      !this.#sources.accuse(by, accused) ||
+      this.#phase !== 'reading' ||
+      (as !== 'owner' && as !== 'parent')
+    )
+      return;
     this.#progress.grew(this.#shared.effects.receivedBytes(this));
     // Whatever this node waits for comes, if at all, from the accused.
-    if (this.#lateness.isLate('parent', sinceMs) || this.#progress.receivedBytes === fromBytes) this.#abandon();
+    if (this.#lateness.isLate('parent', sinceMs) || this.#progress.receivedBytes === fromBytes)
+      this.#abandon();
   }
 
   /** Nobody wants it any more; `finished` is told once nothing writes. */
@@ -108,24 +128,44 @@ export class ShardFetch implements Fetch {
     const nowMs = this.#shared.nowMs();
     if (this.#phase === 'over' || this.#closing !== null) return;
     if (this.#phase === 'reading') this.#watch(nowMs);
-    else if (this.#phase === 'checking' && this.#integrity.data !== null) this.#watchStat(nowMs, this.source!);
+    else if (this.#phase === 'checking' && this.#integrity.data !== null)
+      this.#watchStat(nowMs, this.source!);
     // A read of the origin has deadlines of its own, and its turn there to wait for.
     const isAtOrigin = this.#phase === 'reading' && this.#attempts.as === 'origin';
     if (!isAtOrigin && nowMs - this.#progress.grownMs > FETCH_PATIENCE_MS) {
       this.#shared.observe('gave-up', this.source);
-      this.#close({ kind: 'failed', error: this.#lastError ?? wireError('PEER_TIMEOUT', `no byte of shard ${this.shard.index} for ${FETCH_PATIENCE_MS} ms, from anybody`) });
+      this.#close({
+        kind: 'failed',
+        error:
+          this.#lastError ??
+          wireError(
+            'PEER_TIMEOUT',
+            `no byte of shard ${this.shard.index} for ${FETCH_PATIENCE_MS} ms, from anybody`,
+          ),
+      });
     } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
   }
 
   /** Attempt `attempt` has ended; nothing of it writes any more. Ends of other attempts are ignored. */
   settle(attempt: number, result: AttemptResult): void {
-    if (!this.#attempts.isCurrent(attempt) || (this.#phase !== 'reading' && this.#phase !== 'leaving')) return;
+    if (
+      !this.#attempts.isCurrent(attempt) ||
+      (this.#phase !== 'reading' && this.#phase !== 'leaving')
+    )
+      return;
     const left = this.#phase === 'leaving';
     this.#phase = 'between';
     const node = this.source;
     const progress = this.#progress;
-    progress.grew(result.kind === 'data' ? result.lengthBytes : result.kind === 'failed' ? result.receivedBytes : progress.fromBytes);
-    if (progress.receivedBytes > progress.fromBytes) this.#integrity.provenance.add(node, this.#attempts.as !== 'parent', progress.receivedBytes);
+    progress.grew(
+      result.kind === 'data'
+        ? result.lengthBytes
+        : result.kind === 'failed'
+          ? result.receivedBytes
+          : progress.fromBytes,
+    );
+    if (progress.receivedBytes > progress.fromBytes)
+      this.#integrity.provenance.add(node, this.#attempts.as !== 'parent', progress.receivedBytes);
     progress.fromBytes = progress.receivedBytes;
     this.#attempts.node = null;
     if (node !== null && result.kind !== 'failed') this.#shared.health.answered(node);
@@ -152,7 +192,8 @@ export class ShardFetch implements Fetch {
       this.#integrity.said(result.word, result.totalBytes);
       this.#compare(data);
     } else if (result.kind === 'busy') {
-      if (this.#lateness.isOver(node, 'owner', this.#progress.ownerMs)) this.#passOver(node, 'owner', true);
+      if (this.#lateness.isOver(node, 'owner', this.#progress.ownerMs))
+        this.#passOver(node, 'owner', true);
       else this.#wait(result.retryMs);
     } else if (result.kind === 'miss') {
       this.#integrity.statMissed = true;
@@ -176,7 +217,8 @@ export class ShardFetch implements Fetch {
       return;
     }
     // What others sent cannot be checked against the origin, only against an owner's or a root's word.
-    if (node === null && provenance.originBytes < this.#progress.fromBytes) this.#restart(provenance.originBytes);
+    if (node === null && provenance.originBytes < this.#progress.fromBytes)
+      this.#restart(provenance.originBytes);
     else if (node === null && data !== null) this.#restart(0);
     if (node === null) this.#readOrigin();
     else this.#read(node, as);
@@ -198,12 +240,24 @@ export class ShardFetch implements Fetch {
   #readOrigin(): void {
     const context = this.#origin.use();
     if (context === null) {
-      this.#close({ kind: 'failed', error: this.#lastError ?? wireError('ORIGIN_UNREACHABLE', 'no node answers, and no client gave a way to the origin') });
+      this.#close({
+        kind: 'failed',
+        error:
+          this.#lastError ??
+          wireError(
+            'ORIGIN_UNREACHABLE',
+            'no node answers, and no client gave a way to the origin',
+          ),
+      });
       return;
     }
     this.#phase = 'reading';
     this.#origin.begun();
-    this.#attempts.origin(this.#progress.fromBytes, this.#shared.membership().byNode.size === 1, context);
+    this.#attempts.origin(
+      this.#progress.fromBytes,
+      this.#shared.membership().byNode.size === 1,
+      context,
+    );
   }
 
   #stat(node: NodeId, parent: NodeId | null, report: Report): void {
@@ -225,7 +279,10 @@ export class ShardFetch implements Fetch {
   // --- how attempts end ---
 
   #originEnded(result: AttemptResult): void {
-    const error = result.kind === 'failed' || result.kind === 'refused' ? result.error : wireError('INTERNAL', 'the origin was read, and a peer answered');
+    const error =
+      result.kind === 'failed' || result.kind === 'refused'
+        ? result.error
+        : wireError('INTERNAL', 'the origin was read, and a peer answered');
     this.#lastError = error;
     this.#afterOrigin(this.#origin.failed(error, this.#shared.nowMs() - this.#progress.grownMs));
   }
@@ -240,7 +297,10 @@ export class ShardFetch implements Fetch {
     }
   }
 
-  #redirected(node: NodeId, { parents, word, totalBytes }: Extract<AttemptResult, { kind: 'redirect' }>): void {
+  #redirected(
+    node: NodeId,
+    { parents, word, totalBytes }: Extract<AttemptResult, { kind: 'redirect' }>,
+  ): void {
     this.#shared.observe('redirected', null);
     const integrity = this.#integrity;
     if (word !== null && this.#attempts.as === 'owner') integrity.said(word, totalBytes);
@@ -267,7 +327,8 @@ export class ShardFetch implements Fetch {
     if (as === 'parent') return this.#go();
     const out = this.#lateness.isOut(node, as, this.#progress.ownerMs);
     if (out) this.#shared.health.failed(node, this.#shared.nowMs());
-    if (out || this.#lateness.isOver(node, as, this.#progress.ownerMs)) this.#passOver(node, as, !out);
+    if (out || this.#lateness.isOver(node, as, this.#progress.ownerMs))
+      this.#passOver(node, as, !out);
     else this.#wait(retryMs);
   }
 
@@ -282,10 +343,17 @@ export class ShardFetch implements Fetch {
   #failed(node: NodeId, error: WireError): void {
     const { health, nowMs, observe } = this.#shared;
     this.#lastError = error;
-    if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH') return this.#corrupt(null);
+    if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH')
+      return this.#corrupt(null);
     observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
     const { as, fromBytes } = this.#attempts;
-    if (!this.#isForgiven(node, error, this.#progress.receivedBytes > fromBytes || (as !== 'parent' && this.#sources.isLast(node)))) {
+    if (
+      !this.#isForgiven(
+        node,
+        error,
+        this.#progress.receivedBytes > fromBytes || (as !== 'parent' && this.#sources.isLast(node)),
+      )
+    ) {
       health.failed(node, nowMs());
       this.#passOver(node);
     } else if (as === 'parent') this.#leave(node);
@@ -299,7 +367,13 @@ export class ShardFetch implements Fetch {
    */
   #isForgiven(node: NodeId, error: WireError, mayBe: boolean): boolean {
     const { health, nowMs } = this.#shared;
-    if (error.code !== 'PEER_TIMEOUT' || !mayBe || health.hasFailed(node) || !this.#progress.fellSilent(node)) return false;
+    if (
+      error.code !== 'PEER_TIMEOUT' ||
+      !mayBe ||
+      health.hasFailed(node) ||
+      !this.#progress.fellSilent(node)
+    )
+      return false;
     health.slow(node, nowMs());
     return true;
   }

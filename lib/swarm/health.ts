@@ -1,4 +1,13 @@
-import { COOL_DOWN_MS, COOL_DOWN_MS_MAX, LIES_MAX, PEER_SILENCE_MS, QUARANTINE_MS, SLOW_MS, SLOW_STRIKES, TROUBLED_NODES_MAX } from '../limits.ts';
+import {
+  COOL_DOWN_MS,
+  COOL_DOWN_MS_MAX,
+  LIES_MAX,
+  PEER_SILENCE_MS,
+  QUARANTINE_MS,
+  SLOW_MS,
+  SLOW_STRIKES,
+  TROUBLED_NODES_MAX,
+} from '../limits.ts';
 import type { NodeId, PeerCondition } from './types.ts';
 
 /** A trial has ended by then: in an answer, or in silence. */
@@ -63,12 +72,16 @@ export class PeerHealth {
   /** It could not be reached, broke off or fell silent. Returns the cool-down in ms. */
   failed(node: NodeId, nowMs: number): number {
     const trouble = this.#trouble(node);
-    if (trouble.condition === 'quarantined' && trouble.untilMs > nowMs) return trouble.untilMs - nowMs;
+    if (trouble.condition === 'quarantined' && trouble.untilMs > nowMs)
+      return trouble.untilMs - nowMs;
     // Fetches under way when a node dies all fail at once: that is one failure.
-    if (trouble.condition === 'cooling' && trouble.untilMs > nowMs && !trouble.tried) return trouble.untilMs - nowMs;
+    if (trouble.condition === 'cooling' && trouble.untilMs > nowMs && !trouble.tried)
+      return trouble.untilMs - nowMs;
     trouble.tried = false;
     trouble.failures++;
-    const coolMs = Math.min(COOL_DOWN_MS_MAX, COOL_DOWN_MS * 2 ** (trouble.failures - 1)) * (0.75 + 0.5 * this.#random());
+    const coolMs =
+      Math.min(COOL_DOWN_MS_MAX, COOL_DOWN_MS * 2 ** (trouble.failures - 1)) *
+      (0.75 + 0.5 * this.#random());
     this.#set(trouble, 'cooling', nowMs + coolMs);
     return coolMs;
   }
@@ -94,7 +107,8 @@ export class PeerHealth {
   slow(node: NodeId, nowMs: number): void {
     const trouble = this.#trouble(node);
     trouble.strikes++;
-    if (trouble.strikes >= SLOW_STRIKES && trouble.untilMs <= nowMs) this.#set(trouble, 'slow', nowMs + SLOW_MS);
+    if (trouble.strikes >= SLOW_STRIKES && trouble.untilMs <= nowMs)
+      this.#set(trouble, 'slow', nowMs + SLOW_MS);
   }
 
   /** It sent bytes that are not what the owner vouches for. True when that puts it into quarantine. */
@@ -130,17 +144,32 @@ export class PeerHealth {
   }
 
   /** Failures in a row and the time left of the node's condition. */
-  detail(node: NodeId, nowMs: number): { condition: PeerCondition; failures: number; forMs: number } {
+  detail(
+    node: NodeId,
+    nowMs: number,
+  ): { condition: PeerCondition; failures: number; forMs: number } {
     const trouble = this.#troubles.get(node);
     const condition = this.condition(node, nowMs);
-    return { condition, failures: trouble?.failures ?? 0, forMs: condition === 'good' ? 0 : Math.round(trouble!.untilMs - nowMs) };
+    return {
+      condition,
+      failures: trouble?.failures ?? 0,
+      forMs: condition === 'good' ? 0 : Math.round(trouble!.untilMs - nowMs),
+    };
   }
 
   #trouble(node: NodeId): Trouble {
     let trouble = this.#troubles.get(node);
     if (trouble === undefined) {
-      if (this.#troubles.size >= TROUBLED_NODES_MAX) this.#troubles.delete(this.#troubles.keys().next().value!);
-      trouble = { failures: 0, strikes: 0, lies: 0, condition: 'good', untilMs: -Infinity, tried: false };
+      if (this.#troubles.size >= TROUBLED_NODES_MAX)
+        this.#troubles.delete(this.#troubles.keys().next().value!);
+      trouble = {
+        failures: 0,
+        strikes: 0,
+        lies: 0,
+        condition: 'good',
+        untilMs: -Infinity,
+        tried: false,
+      };
       this.#troubles.set(node, trouble);
     }
     return trouble;

@@ -54,10 +54,17 @@ export class Integrity {
 
   /** The end of the fetch, when the bytes have the owner's checksum and the blob the size it tells; null when they have not. */
   result({ totalBytes, lengthBytes, checksum }: Whole): FetchResult | null {
-    if (this.word !== checksum || (this.#totalBytes !== null && this.#totalBytes !== totalBytes)) return null;
+    if (this.word !== checksum || (this.#totalBytes !== null && this.#totalBytes !== totalBytes))
+      return null;
     const { lastPeer, fromOrigin } = this.provenance;
     if (lastPeer !== null) this.#shared.health.succeeded(lastPeer);
-    return { kind: 'done', totalBytes, lengthBytes, checksum, from: fromOrigin ? 'origin' : 'peer' };
+    return {
+      kind: 'done',
+      totalBytes,
+      lengthBytes,
+      checksum,
+      from: fromOrigin ? 'origin' : 'peer',
+    };
   }
 
   /**
@@ -76,13 +83,20 @@ export class Integrity {
       sources.shun(node);
     }
     const { node, as } = sources.next();
-    if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1)) sources.passOver(node);
+    if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1))
+      sources.passOver(node);
     if (this.#corruptions > WRONG_TREES_MAX) sources.turnToRoots();
     return {
-      error: wireError('CHECKSUM_MISMATCH', `shard ${this.#shard.index} came with wrong bytes from ${suspects.length} node(s)`),
+      error: wireError(
+        'CHECKSUM_MISMATCH',
+        `shard ${this.#shard.index} came with wrong bytes from ${suspects.length} node(s)`,
+      ),
       fromBytes: this.#corruptions === 1 && data !== null && suspects.length > 0 ? trustedBytes : 0,
       hopeless: this.#corruptions > CORRUPTIONS_MAX,
-      tell: node !== null && as === 'owner' && suspects.length === 1 ? { owner: node, liar: suspects[0]! } : null,
+      tell:
+        node !== null && as === 'owner' && suspects.length === 1
+          ? { owner: node, liar: suspects[0]! }
+          : null,
     };
   }
 

@@ -28,9 +28,13 @@ export class Lateness {
   isLate(as: AskedAs | 'origin', sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
     const { hasRoot } = this.#sources;
-    const lateMs = (as === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
+    const lateMs =
+      (as === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) *
+      2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     const tookMs = nowMs() - sinceMs;
-    return tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (hasRoot && tookMs > 2 * lateMs));
+    return (
+      tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (hasRoot && tookMs > 2 * lateMs))
+    );
   }
 
   /** Whether `node` is late, and may be left for that. */
@@ -42,7 +46,10 @@ export class Lateness {
   isOut(node: NodeId, as: AskedAs | 'origin', sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
     // The last root is waited for however long it is busy: behind it there is only the origin, for which it waits itself.
-    return (as === 'owner' || this.#sources.mayLeave(node, as)) && nowMs() - sinceMs > Math.max(OWNER_PATIENCE_MS, pace.patienceMs);
+    return (
+      (as === 'owner' || this.#sources.mayLeave(node, as)) &&
+      nowMs() - sinceMs > Math.max(OWNER_PATIENCE_MS, pace.patienceMs)
+    );
   }
 
   /**
@@ -54,7 +61,9 @@ export class Lateness {
     const { pace, nowMs } = this.#shared;
     if (owner !== this.#lateUnder || !this.#sources.mayLeave(owner, 'owner')) return false;
     const tookMs = nowMs() - sinceMs;
-    return this.#sources.hasRoot ? pace.flowingMs(sinceMs, nowMs()) > pace.lateMs || tookMs > LATE_ALONE_MS : tookMs > pace.lateOwnerMs;
+    return this.#sources.hasRoot
+      ? pace.flowingMs(sinceMs, nowMs()) > pace.lateMs || tookMs > LATE_ALONE_MS
+      : tookMs > pace.lateOwnerMs;
   }
 
   /** Somebody asked as `as` was left for being late, a parent in the tree of `owner`: be more patient with the next. */

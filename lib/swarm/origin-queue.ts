@@ -1,4 +1,10 @@
-import { ORIGIN_ALL_REQUESTS_MAX, ORIGIN_FEW_REQUESTS, ORIGIN_IN_ORDER_REQUESTS_MAX, ORIGIN_REQUEST_SHARDS_MAX, ORIGIN_REQUESTS_MAX } from '../limits.ts';
+import {
+  ORIGIN_ALL_REQUESTS_MAX,
+  ORIGIN_FEW_REQUESTS,
+  ORIGIN_IN_ORDER_REQUESTS_MAX,
+  ORIGIN_REQUEST_SHARDS_MAX,
+  ORIGIN_REQUESTS_MAX,
+} from '../limits.ts';
 
 /** A shard to be read from the origin. */
 export interface OriginWant {
@@ -70,7 +76,11 @@ export class OriginQueue<Want extends OriginWant> {
    * `begin` sends one request, for the shards of `together` in this order; it is answered with one `over`. `soon` calls back once all that
    * is wanted at this moment has been added.
    */
-  constructor(begin: (together: readonly Want[]) => void, soon: (run: () => void) => void, limits = originLimits) {
+  constructor(
+    begin: (together: readonly Want[]) => void,
+    soon: (run: () => void) => void,
+    limits = originLimits,
+  ) {
     this.#begin = begin;
     this.#soon = soon;
     this.#limits = limits;
@@ -82,7 +92,8 @@ export class OriginQueue<Want extends OriginWant> {
 
   add(want: Want): void {
     let series = this.#series.get(want.series);
-    if (series === undefined) this.#series.set(want.series, (series = { requests: 0, wants: new Map() }));
+    if (series === undefined)
+      this.#series.set(want.series, (series = { requests: 0, wants: new Map() }));
     series.wants.set(want.index, (series.wants.get(want.index) ?? 0) + 1);
     this.#waiting.push(want);
     this.#lookSoon();
@@ -96,7 +107,8 @@ export class OriginQueue<Want extends OriginWant> {
     const [first] = together;
     const { series: name, upstream: host } = first!;
     const upstream = this.#upstreams.get(host)!;
-    const isSilentToAll = end === 'silent' && upstream.answersBefore.get(first!) === upstream.answers;
+    const isSilentToAll =
+      end === 'silent' && upstream.answersBefore.get(first!) === upstream.answers;
     upstream.answersBefore.delete(first!);
     upstream.requests--;
     if (end === 'answered') upstream.answers++;
@@ -128,10 +140,15 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   #next(): void {
-    for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests; ) {
+    for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests;) {
       const { upstream: host } = this.#waiting[at]!;
-      const upstream = this.#upstreams.get(host) ?? { requests: 0, answers: 0, answersBefore: new Map<OriginWant, number>() };
-      const together = upstream.requests < this.#limits.requests ? this.#together(this.#waiting[at]!) : null;
+      const upstream = this.#upstreams.get(host) ?? {
+        requests: 0,
+        answers: 0,
+        answersBefore: new Map<OriginWant, number>(),
+      };
+      const together =
+        upstream.requests < this.#limits.requests ? this.#together(this.#waiting[at]!) : null;
       if (together === null) {
         at++;
         continue;
@@ -156,7 +173,11 @@ export class OriginQueue<Want extends OriginWant> {
     const together = [first];
     while (together.length < requestShards) {
       const index = first.index + together.length;
-      const next = wants.has(index) ? this.#waiting.find((want) => want.shares && want.index === index && want.series === first.series) : undefined;
+      const next = wants.has(index)
+        ? this.#waiting.find(
+            (want) => want.shares && want.index === index && want.series === first.series,
+          )
+        : undefined;
       if (next === undefined) break;
       together.push(next);
     }

@@ -1,11 +1,19 @@
 import { type ErrorCode, errorTable, type WireError } from '../errors.ts';
-import { FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS, ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../limits.ts';
+import {
+  FETCH_PATIENCE_MS,
+  ORIGIN_BACKOFF_MS,
+  ORIGIN_TRIES_MAX,
+  OWNER_REFUSALS_MAX,
+} from '../limits.ts';
 import { Contexts } from './contexts.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
 import type { FetchContext, FetchResult } from './types.ts';
 
 /** What a failure at the origin leads to: another credential at once, a pause (`anew`: nothing of what came is kept), or the fetch's end. */
-export type AfterOrigin = { kind: 'again' } | { kind: 'pause'; ms: number; anew: boolean } | { kind: 'end'; result: FetchResult };
+export type AfterOrigin =
+  | { kind: 'again' }
+  | { kind: 'pause'; ms: number; anew: boolean }
+  | { kind: 'end'; result: FetchResult };
 
 /** One fetch's ways to the origin, and its budget of tries there, its own and those it hears of from owners and roots. */
 export class OriginTries {
@@ -40,20 +48,29 @@ export class OriginTries {
     const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#tries - 1);
     // What timed out would take as long again before that is known: nobody could be told in time.
     const nextMs = pauseMs + (error.code === 'ORIGIN_TIMEOUT' ? silentMs : 0);
-    if (silentMs + nextMs > FETCH_PATIENCE_MS) return { kind: 'end', result: { kind: 'failed', error } };
-    return { kind: 'pause', ms: pauseMs * (1 + 0.25 * this.#random()), anew: error.code === 'DIGEST_MISMATCH' };
+    if (silentMs + nextMs > FETCH_PATIENCE_MS)
+      return { kind: 'end', result: { kind: 'failed', error } };
+    return {
+      kind: 'pause',
+      ms: pauseMs * (1 + 0.25 * this.#random()),
+      anew: error.code === 'DIGEST_MISMATCH',
+    };
   }
 
   /** An owner or root says that the origin failed it; null: the next in rank may have better luck. */
   refused(error: WireError): AfterOrigin | null {
     if (isFinal(error)) return this.#denied(error);
-    return ++this.#refusals > OWNER_REFUSALS_MAX ? { kind: 'end', result: { kind: 'failed', error } } : null;
+    return ++this.#refusals > OWNER_REFUSALS_MAX
+      ? { kind: 'end', result: { kind: 'failed', error } }
+      : null;
   }
 
   /** The origin said no to the credential used: the next, or the end. */
   #denied(error: WireError): AfterOrigin {
     this.#contexts.refused();
-    return this.#contexts.isEmpty ? { kind: 'end', result: { kind: 'refused', error } } : { kind: 'again' };
+    return this.#contexts.isEmpty
+      ? { kind: 'end', result: { kind: 'refused', error } }
+      : { kind: 'again' };
   }
 }
 

@@ -1,4 +1,12 @@
-import { LATE_FACTOR, LATE_FLOW_MIN, LATE_MS_MIN, LATE_OWNER_FACTOR, LATE_OWNER_MS_MIN, LATE_SAMPLES_MIN, LATE_UNKNOWN_MS } from '../limits.ts';
+import {
+  LATE_FACTOR,
+  LATE_FLOW_MIN,
+  LATE_MS_MIN,
+  LATE_OWNER_FACTOR,
+  LATE_OWNER_MS_MIN,
+  LATE_SAMPLES_MIN,
+  LATE_UNKNOWN_MS,
+} from '../limits.ts';
 
 /** Weight of a new sample in the running mean: about the last twenty shards count. */
 const SAMPLE_WEIGHT = 0.1;
@@ -26,7 +34,8 @@ export class Pace {
       if (this.#lulls.length > LULLS_MAX) this.#lulls.shift();
     }
     this.#doneMs[this.#samples % LATE_FLOW_MIN] = nowMs;
-    this.#meanMs = this.#samples === 0 ? tookMs : this.#meanMs + SAMPLE_WEIGHT * (tookMs - this.#meanMs);
+    this.#meanMs =
+      this.#samples === 0 ? tookMs : this.#meanMs + SAMPLE_WEIGHT * (tookMs - this.#meanMs);
     this.#samples++;
   }
 
@@ -54,13 +63,16 @@ export class Pace {
   /** How much of the time since `sinceMs` shards were coming: what has not come in the rest is everybody's trouble. */
   flowingMs(sinceMs: number, nowMs: number): number {
     let lullMs = Math.max(0, nowMs - Math.max(sinceMs, this.#lullMs));
-    for (const { fromMs, toMs } of this.#lulls) lullMs += Math.max(0, toMs - Math.max(sinceMs, fromMs));
+    for (const { fromMs, toMs } of this.#lulls)
+      lullMs += Math.max(0, toMs - Math.max(sinceMs, fromMs));
     return nowMs - sinceMs - lullMs;
   }
 
   /** Since when, or from when on if nothing comes until then, nothing comes. */
   get #lullMs(): number {
-    return this.#samples === 0 ? -Infinity : this.#doneMs[(this.#samples - 1) % LATE_FLOW_MIN]! + LATE_MS_MIN / 2;
+    return this.#samples === 0
+      ? -Infinity
+      : this.#doneMs[(this.#samples - 1) % LATE_FLOW_MIN]! + LATE_MS_MIN / 2;
   }
 
   /** Whether `LATE_FLOW_MIN` shards have come since `sinceMs`: then what has not come since is its parent's doing. */

@@ -58,7 +58,9 @@ export class ReadPattern {
     if (this.#history.length > HISTORY_READS_MAX) this.#history.shift();
     this.#forgetStale();
     if (run === null) return [];
-    const fresh = this.#ahead(run, shardOf(totalBytes - 1)).filter((index) => !this.#foretold.has(index));
+    const fresh = this.#ahead(run, shardOf(totalBytes - 1)).filter(
+      (index) => !this.#foretold.has(index),
+    );
     for (const index of fresh) this.#foretold.set(index, run);
     return this.#wrong - this.#right <= WRONG_SURPLUS_MAX ? fresh : [];
   }
@@ -86,16 +88,23 @@ export class ReadPattern {
 
   #isInOrder(startBytes: number): boolean {
     const shard = shardOf(startBytes);
-    const wasRead = (index: number): boolean => this.#history.some((start) => shardOf(start) === index);
+    const wasRead = (index: number): boolean =>
+      this.#history.some((start) => shardOf(start) === index);
     return wasRead(shard - 1) && (startBytes % SHARD_BYTES < NEAR_BYTES || wasRead(shard - 2));
   }
 
   /** How far this read is from the last of three others equally far apart, a shard at least; null when there are none. */
   #strideTo(startBytes: number): number | null {
-    const wasRead = (at: number): boolean => this.#history.some((start) => Math.abs(start - at) <= JITTER_BYTES);
+    const wasRead = (at: number): boolean =>
+      this.#history.some((start) => Math.abs(start - at) <= JITTER_BYTES);
     for (const last of this.#history.toReversed()) {
       const strideBytes = startBytes - last;
-      if (Math.abs(strideBytes) >= SHARD_BYTES && wasRead(last - strideBytes) && wasRead(last - 2 * strideBytes)) return strideBytes;
+      if (
+        Math.abs(strideBytes) >= SHARD_BYTES &&
+        wasRead(last - strideBytes) &&
+        wasRead(last - 2 * strideBytes)
+      )
+        return strideBytes;
     }
     return null;
   }
@@ -103,7 +112,11 @@ export class ReadPattern {
   /** What a run that is over foretold was wrong. */
   #forgetStale(): void {
     const excess = this.#runs.length - RUNS_MAX;
-    this.#runs = this.#runs.filter((run, index) => index >= excess && this.#reads - run.readAt <= (run.steps >= SURE_STEPS ? STALE_READS_SURE : STALE_READS));
+    this.#runs = this.#runs.filter(
+      (run, index) =>
+        index >= excess &&
+        this.#reads - run.readAt <= (run.steps >= SURE_STEPS ? STALE_READS_SURE : STALE_READS),
+    );
     for (const [index, run] of this.#foretold) {
       if (this.#runs.includes(run)) continue;
       this.#foretold.delete(index);
@@ -116,7 +129,10 @@ export class ReadPattern {
     const count = Math.min(this.#aheadMax, 2 ** (run.steps - 1));
     const shards: number[] = [];
     for (let step = 1; step <= count; step++) {
-      const index = run.strideBytes === 0 ? shardOf(run.startBytes) + step : shardOf(run.startBytes + step * run.strideBytes);
+      const index =
+        run.strideBytes === 0
+          ? shardOf(run.startBytes) + step
+          : shardOf(run.startBytes + step * run.strideBytes);
       if (index < 0 || index > lastShard) break;
       shards.push(index);
     }
@@ -136,7 +152,9 @@ export class ReadPattern {
 function stepsTo(run: Run, startBytes: number): number {
   if (run.strideBytes === 0) return shardOf(startBytes) - shardOf(run.startBytes);
   const steps = Math.round((startBytes - run.startBytes) / run.strideBytes);
-  return Math.abs(run.startBytes + steps * run.strideBytes - startBytes) <= JITTER_BYTES ? steps : -1;
+  return Math.abs(run.startBytes + steps * run.strideBytes - startBytes) <= JITTER_BYTES
+    ? steps
+    : -1;
 }
 
 function shardOf(atBytes: number): number {

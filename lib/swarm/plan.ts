@@ -25,7 +25,7 @@ export function shardAt(offsetBytes: number): number {
 /** The slices of [fromBytes, toBytes), in order; none for an empty range. */
 export function slices(fromBytes: number, toBytes: number): Slice[] {
   const plan: Slice[] = [];
-  for (let at = fromBytes; at < toBytes; ) {
+  for (let at = fromBytes; at < toBytes;) {
     const shard = shardAt(at);
     const startBytes = shard * SHARD_BYTES;
     const endBytes = Math.min(toBytes, startBytes + SHARD_BYTES);

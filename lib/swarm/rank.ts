@@ -1,10 +1,17 @@
-import { LONE_OWNER_CLIENTS_MAX, OWNER_CLIENTS, OWNERS_MAX, RANK_DEPTH, RANKS_MAX } from '../limits.ts';
+import {
+  LONE_OWNER_CLIENTS_MAX,
+  OWNER_CLIENTS,
+  OWNERS_MAX,
+  RANK_DEPTH,
+  RANKS_MAX,
+} from '../limits.ts';
 import type { Member, NodeId, ShardId } from './types.ts';
 
 /** 32-bit FNV-1a of a string's UTF-16 units: cheap, and mixed further before use. */
 export function hash32(text: string): number {
   let hash = 0x811c_9dc5;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x0100_0193);
+  for (let at = 0; at < text.length; at++)
+    hash = Math.imul(hash ^ text.charCodeAt(at), 0x0100_0193);
   return mix32(hash);
 }
 
@@ -81,7 +88,9 @@ export class Ranking {
 
 /** How many nodes track a shard, each for a part of a swarm of so many. */
 function ownersOf(nodes: number): number {
-  return nodes <= LONE_OWNER_CLIENTS_MAX ? 1 : Math.min(OWNERS_MAX, Math.ceil(nodes / OWNER_CLIENTS));
+  return nodes <= LONE_OWNER_CLIENTS_MAX
+    ? 1
+    : Math.min(OWNERS_MAX, Math.ceil(nodes / OWNER_CLIENTS));
 }
 
 /**
@@ -90,7 +99,12 @@ function ownersOf(nodes: number): number {
  * node. Who is such an owner itself begins at the first: asks go to better ranks always, never in a circle, also between nodes that do
  * not agree how many there are.
  */
-export function ownerPlace(shard: ShardId, node: NodeId, rank: readonly NodeId[], nodes: number): number {
+export function ownerPlace(
+  shard: ShardId,
+  node: NodeId,
+  rank: readonly NodeId[],
+  nodes: number,
+): number {
   const owners = Math.min(rank.length, ownersOf(nodes));
   if (owners <= 1) return 0;
   const own = rank.indexOf(node);
@@ -107,7 +121,10 @@ export class Membership {
 
   constructor(members: readonly Member[]) {
     this.byNode = new Map(members.map((member) => [member.node, member]));
-    const named = (role: Member['role']): NodeId[] => [...this.byNode.values()].filter((member) => member.role === role).map((member) => member.node);
+    const named = (role: Member['role']): NodeId[] =>
+      [...this.byNode.values()]
+        .filter((member) => member.role === role)
+        .map((member) => member.node);
     this.agents = new Ranking(named('agent'));
     this.roots = new Ranking(named('root'));
     this.owners = this.agents.size > 0 ? this.agents : this.roots;

@@ -46,13 +46,22 @@ export class Sources {
     if (as === 'root') return [];
     if (as !== 'owner' || this.#passed.length + this.#late.length === 0) return this.#excluded;
     const { hasRoot } = this;
-    return [...new Set([...this.#excluded, ...this.#passed, ...this.#late.flatMap(({ node, hadRoot }) => (hadRoot === hasRoot ? [node] : []))])];
+    return [
+      ...new Set([
+        ...this.#excluded,
+        ...this.#passed,
+        ...this.#late.flatMap(({ node, hadRoot }) => (hadRoot === hasRoot ? [node] : [])),
+      ]),
+    ];
   }
 
   /** The first of the parents named that may be one. */
   parentOf(named: readonly NodeId[]): NodeId | undefined {
     const { self, membership } = this.#shared;
-    return named.find((node) => node !== self.node && !this.#excluded.includes(node) && membership().byNode.has(node));
+    return named.find(
+      (node) =>
+        node !== self.node && !this.#excluded.includes(node) && membership().byNode.has(node),
+    );
   }
 
   /** An owner or root is not asked again; `late`: unless no root is left. */
@@ -63,7 +72,9 @@ export class Sources {
 
   /** Past all owners, for as long as there is a root. */
   turnToRoots(): void {
-    if (this.hasRoot) for (const node of this.#shared.membership().owners.top(this.#shard)) this.passOver(node, true);
+    if (this.hasRoot)
+      for (const node of this.#shared.membership().owners.top(this.#shard))
+        this.passOver(node, true);
   }
 
   /** A parent is not asked again, nor named by an owner. */
@@ -84,11 +95,14 @@ export class Sources {
     const rank = members.owners.top(this.#shard);
     const place = rank.indexOf(self.node);
     const { hasRoot } = this;
-    const better = (place < 0 ? rank : rank.slice(0, place)).filter((node) => accused.includes(node) && !this.#isPassed(node, hasRoot));
+    const better = (place < 0 ? rank : rank.slice(0, place)).filter(
+      (node) => accused.includes(node) && !this.#isPassed(node, hasRoot),
+    );
     if (better.length === 0 || (!hasRoot && members.roots.size > 0)) return false;
     const accusers = (this.#accusers ??= new Set());
     accusers.add(by);
-    const needed = members.roots.size > 0 ? 1 : Math.min(ACCUSERS_MIN, Math.max(1, members.owners.size - 2));
+    const needed =
+      members.roots.size > 0 ? 1 : Math.min(ACCUSERS_MIN, Math.max(1, members.owners.size - 2));
     if (accusers.size < needed) return false;
     for (const node of better) this.passOver(node, true);
     return true;
@@ -122,14 +136,27 @@ export class Sources {
   }
 
   #isPassed(node: NodeId, hasRoot: boolean): boolean {
-    return this.#passed.includes(node) || this.#late.some((late) => late.node === node && late.hadRoot === hasRoot);
+    return (
+      this.#passed.includes(node) ||
+      this.#late.some((late) => late.node === node && late.hadRoot === hasRoot)
+    );
   }
 
   /** The first usable root, slow or not. */
   #root(): NodeId | null {
     const { self, membership, health, nowMs } = this.#shared;
     const late = this.#late;
-    return membership().roots.top(this.#shard).find((node) => node === self.node || (!this.#passed.includes(node) && !late.some((one) => one.node === node) && health.usable(node, nowMs()))) ?? null;
+    return (
+      membership()
+        .roots.top(this.#shard)
+        .find(
+          (node) =>
+            node === self.node ||
+            (!this.#passed.includes(node) &&
+              !late.some((one) => one.node === node) &&
+              health.usable(node, nowMs())),
+        ) ?? null
+    );
   }
 
   /** While there is a root slow nodes are passed over, too; without that would cost the origin a shard each. */
@@ -137,8 +164,13 @@ export class Sources {
     const { self, health, nowMs } = this.#shared;
     const now = nowMs();
     const rank = owners.top(this.#shard);
-    const isUsable = (node: NodeId): boolean => node === self.node || (!this.#isPassed(node, hasRoot) && (hasRoot ? health.good(node, now) : health.usable(node, now)));
+    const isUsable = (node: NodeId): boolean =>
+      node === self.node ||
+      (!this.#isPassed(node, hasRoot) &&
+        (hasRoot ? health.good(node, now) : health.usable(node, now)));
     const own = rank[ownerPlace(this.#shard, self.node, rank, owners.size)];
-    return own !== undefined && isUsable(own) ? own : (rank.find((node, place) => place < RANK_DEPTH && isUsable(node)) ?? null);
+    return own !== undefined && isUsable(own)
+      ? own
+      : (rank.find((node, place) => place < RANK_DEPTH && isUsable(node)) ?? null);
   }
 }

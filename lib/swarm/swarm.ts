@@ -1,4 +1,10 @@
-import { HOPS_MAX, ORIGIN_REQUEST_SHARDS_MAX, OWNER_RETRY_MS, TRACKER_IDLE_MS, UPLOADS_MAX } from '../limits.ts';
+import {
+  HOPS_MAX,
+  ORIGIN_REQUEST_SHARDS_MAX,
+  OWNER_RETRY_MS,
+  TRACKER_IDLE_MS,
+  UPLOADS_MAX,
+} from '../limits.ts';
 import { ShardFetch } from './fetch.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { PeerHealth } from './health.ts';
@@ -8,7 +14,21 @@ import { ShardMap } from './shard-map.ts';
 import { isInner, treeShape, type TreeShape } from './tracker.ts';
 import { Trackers } from './trackers.ts';
 import type {
-  AskRequest, Distrust, Fetch, FetchContext, FetchResult, Member, NodeId, PeerStatus, Report, ShardId, ShardWord, SwarmOptions, SwarmSnapshot, TreeEdge, Verdict,
+  AskRequest,
+  Distrust,
+  Fetch,
+  FetchContext,
+  FetchResult,
+  Member,
+  NodeId,
+  PeerStatus,
+  Report,
+  ShardId,
+  ShardWord,
+  SwarmOptions,
+  SwarmSnapshot,
+  TreeEdge,
+  Verdict,
 } from './types.ts';
 
 /** How often what is idle is looked for. */
@@ -58,7 +78,9 @@ export class Swarm {
 
   /** Replaces the members; nodes that are gone are forgotten, and their children are given new parents when they ask. Own entry optional. */
   setMembers(members: readonly Member[] | Membership): void {
-    this.#membership = (members instanceof Membership ? members : new Membership(members)).with(this.#self);
+    this.#membership = (members instanceof Membership ? members : new Membership(members)).with(
+      this.#self,
+    );
     const isMember = (node: NodeId): boolean => this.#membership.byNode.has(node);
     this.#health.prune(isMember, this.#options.nowMs());
     this.#trackers.forgetNodes(isMember);
@@ -70,15 +92,31 @@ export class Swarm {
    * `place` becomes the fetch's place before anything is asked of the driver. `distrust` passes over every owner, or every
    * root too: what they said of this blob before did not have its digest.
    */
-  want(shard: ShardId, context: FetchContext | null, onBehalf?: AskRequest, place?: unknown, distrust: Distrust = 'nobody'): ShardFetch {
+  want(
+    shard: ShardId,
+    context: FetchContext | null,
+    onBehalf?: AskRequest,
+    place?: unknown,
+    distrust: Distrust = 'nobody',
+  ): ShardFetch {
     const known = this.#fetches.get(shard);
     if (known !== undefined) {
       if (context !== null) known.offer(context);
       if (onBehalf?.as === 'owner') known.accuse(onBehalf.node, onBehalf.exclude);
       return known;
     }
-    const passed = distrust === 'nobody' ? [] : [...this.#membership.owners.top(shard), ...(distrust === 'everybody' ? this.#membership.roots.top(shard) : [])];
-    const fetch = new ShardFetch(this.#shared, shard, { context, hops: onBehalf === undefined ? 0 : onBehalf.hops + 1, passed });
+    const passed =
+      distrust === 'nobody'
+        ? []
+        : [
+            ...this.#membership.owners.top(shard),
+            ...(distrust === 'everybody' ? this.#membership.roots.top(shard) : []),
+          ];
+    const fetch = new ShardFetch(this.#shared, shard, {
+      context,
+      hops: onBehalf === undefined ? 0 : onBehalf.hops + 1,
+      passed,
+    });
     if (onBehalf?.as === 'owner') fetch.accuse(onBehalf.node, onBehalf.exclude);
     fetch.place = place;
     this.#fetches.set(shard, fetch);
@@ -119,7 +157,8 @@ export class Swarm {
   ask(request: AskRequest): Verdict {
     const { shard, node, as } = request;
     const fetch = this.#fetches.get(shard);
-    const isCircle = node === this.#self.node || (!request.held && fetch !== undefined && fetch.source === node);
+    const isCircle =
+      node === this.#self.node || (!request.held && fetch !== undefined && fetch.source === node);
     if (isCircle || request.hops > HOPS_MAX) return { kind: 'miss' };
     if (as === 'parent' && !request.held && fetch === undefined) return { kind: 'miss' };
     if (as === 'owner') return this.#askOwner(request);
@@ -132,10 +171,22 @@ export class Swarm {
     const { shard, node, zone, exclude, load } = request;
     const nowMs = this.#options.nowMs();
     const tracker = this.#trackers.take(shard, nowMs);
-    const verdict = tracker.ask(node, zone, load, exclude, (candidate) => this.#health.good(candidate, nowMs), nowMs);
+    const verdict = tracker.ask(
+      node,
+      zone,
+      load,
+      exclude,
+      (candidate) => this.#health.good(candidate, nowMs),
+      nowMs,
+    );
     if (verdict.kind === 'serve') this.#uploads++;
     if (verdict.kind !== 'redirect') return verdict;
-    return { kind: 'redirect', parents: verdict.parents, word: tracker.word?.checksum ?? null, totalBytes: tracker.word?.totalBytes ?? null };
+    return {
+      kind: 'redirect',
+      parents: verdict.parents,
+      word: tracker.word?.checksum ?? null,
+      totalBytes: tracker.word?.totalBytes ?? null,
+    };
   }
 
   /** Sending to `node` (after a `serve`) is over; `whole`: to the shard's last byte. */
@@ -147,7 +198,14 @@ export class Swarm {
   /** Takes in what a child's `rpc:stat` says; answer it from the shard's own checksum, else from `word`. */
   report(shard: ShardId, node: NodeId, parent: NodeId | null, report: Report): void {
     if (report === 'none') return;
-    this.#trackers.take(shard, this.#options.nowMs()).report(node, this.#membership.byNode.get(node)?.zone ?? null, parent === this.#self.node ? null : parent, report);
+    this.#trackers
+      .take(shard, this.#options.nowMs())
+      .report(
+        node,
+        this.#membership.byNode.get(node)?.zone ?? null,
+        parent === this.#self.node ? null : parent,
+        report,
+      );
   }
 
   /** The checksum of a shard this node tracks, even when the shard itself is no longer here. */
@@ -168,13 +226,20 @@ export class Swarm {
   /** The acting owner of a shard, as this node sees it. */
   owner(shard: ShardId): NodeId {
     const nowMs = this.#options.nowMs();
-    return this.#membership.owners.top(shard).find((node) => node === this.#self.node || this.#health.usable(node, nowMs)) ?? this.#self.node;
+    return (
+      this.#membership.owners
+        .top(shard)
+        .find((node) => node === this.#self.node || this.#health.usable(node, nowMs)) ??
+      this.#self.node
+    );
   }
 
   /** Every other member and its condition. */
   peers(): PeerStatus[] {
     const nowMs = this.#options.nowMs();
-    const others = [...this.#membership.byNode.values()].filter((member) => member.node !== this.#self.node);
+    const others = [...this.#membership.byNode.values()].filter(
+      (member) => member.node !== this.#self.node,
+    );
     return others.map((member) => ({ ...member, ...this.#health.detail(member.node, nowMs) }));
   }
 
@@ -213,8 +278,12 @@ export class Swarm {
   #over(fetch: Fetch, result: FetchResult): void {
     if (this.#fetches.get(fetch.shard) === fetch) this.#fetches.delete(fetch.shard);
     const tracker = this.#trackers.peek(fetch.shard);
-    if (tracker !== undefined && result.kind === 'done') tracker.word = { totalBytes: result.totalBytes, lengthBytes: result.lengthBytes, checksum: result.checksum };
+    if (tracker !== undefined && result.kind === 'done')
+      tracker.word = {
+        totalBytes: result.totalBytes,
+        lengthBytes: result.lengthBytes,
+        checksum: result.checksum,
+      };
     this.#options.effects.finished(fetch, result);
   }
 }
-

@@ -1,4 +1,12 @@
-import { HOLDER_DOUBTS_MAX, HOLDER_STALE_MS, OWNER_CHILDREN_MAX, OWNER_FANOUT, OWNER_LEAVES, OWNER_RETRY_MS, TREE_FANOUT } from '../limits.ts';
+import {
+  HOLDER_DOUBTS_MAX,
+  HOLDER_STALE_MS,
+  OWNER_CHILDREN_MAX,
+  OWNER_FANOUT,
+  OWNER_LEAVES,
+  OWNER_RETRY_MS,
+  TREE_FANOUT,
+} from '../limits.ts';
 import { Crowd, type Holder, hasSlot, isIdle, Line } from './candidates.ts';
 import { hash32 } from './rank.ts';
 import type { NodeId, Report, ShardWord, TreeEdge } from './types.ts';
@@ -12,9 +20,16 @@ export interface TreeShape {
   ownerLeaves: number;
 }
 
-export const treeShape: TreeShape = { fanout: TREE_FANOUT, ownerFanout: OWNER_FANOUT, ownerLeaves: OWNER_LEAVES };
+export const treeShape: TreeShape = {
+  fanout: TREE_FANOUT,
+  ownerFanout: OWNER_FANOUT,
+  ownerLeaves: OWNER_LEAVES,
+};
 
-export type TrackerVerdict = { kind: 'serve' } | { kind: 'redirect'; parents: NodeId[] } | { kind: 'busy'; retryMs: number };
+export type TrackerVerdict =
+  | { kind: 'serve' }
+  | { kind: 'redirect'; parents: NodeId[] }
+  | { kind: 'busy'; retryMs: number };
 
 /**
  * The owner's view of one shard: who has or is receiving it, and from whom. It grows a tree in the order in which
@@ -38,10 +53,27 @@ export class Tracker {
   /** Per zone, leaves: they take a child when no slot is free. */
   readonly #spare = new Map<string | null, Crowd>();
 
-  constructor(index: number, self: { node: NodeId; zone: string | null }, shape: TreeShape = treeShape) {
+  constructor(
+    index: number,
+    self: { node: NodeId; zone: string | null },
+    shape: TreeShape = treeShape,
+  ) {
     this.#index = index;
     this.#shape = shape;
-    this.#owner = { node: self.node, zone: self.zone, parent: null, children: 0, slots: shape.ownerFanout, complete: false, load: 0, askedMs: 0, depth: 0, doubts: 0, gone: false, queued: false };
+    this.#owner = {
+      node: self.node,
+      zone: self.zone,
+      parent: null,
+      children: 0,
+      slots: shape.ownerFanout,
+      complete: false,
+      load: 0,
+      askedMs: 0,
+      depth: 0,
+      doubts: 0,
+      gone: false,
+      queued: false,
+    };
   }
 
   /** Nodes tracked. */
@@ -53,11 +85,31 @@ export class Tracker {
    * Where `node` is to get the shard from; it is in the tree from now on. `exclude` are nodes it will not be sent to,
    * `fit` says whether a node is good enough to be a parent.
    */
-  ask(node: NodeId, zone: string | null, load: number, exclude: readonly NodeId[], fit: (node: NodeId) => boolean, nowMs = this.usedMs): TrackerVerdict {
+  ask(
+    node: NodeId,
+    zone: string | null,
+    load: number,
+    exclude: readonly NodeId[],
+    fit: (node: NodeId) => boolean,
+    nowMs = this.usedMs,
+  ): TrackerVerdict {
     let holder = this.#holders.get(node);
     let full: Holder | null = null;
     if (holder === undefined) {
-      holder = { node, zone, parent: null, children: 0, slots: this.#slots(node), complete: false, load, askedMs: nowMs, depth: 0, doubts: 0, gone: false, queued: false };
+      holder = {
+        node,
+        zone,
+        parent: null,
+        children: 0,
+        slots: this.#slots(node),
+        complete: false,
+        load,
+        askedMs: nowMs,
+        depth: 0,
+        doubts: 0,
+        gone: false,
+        queued: false,
+      };
     } else {
       const left = holder.parent;
       if (left !== null && left !== this.#owner) {
@@ -72,7 +124,8 @@ export class Tracker {
       holder.askedMs = nowMs;
     }
     let parent = this.#choose(holder, full, exclude, fit);
-    if (parent === null && this.#freeStale(nowMs)) parent = this.#choose(holder, full, exclude, fit);
+    if (parent === null && this.#freeStale(nowMs))
+      parent = this.#choose(holder, full, exclude, fit);
     if (parent === null) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
     holder.parent = parent;
     holder.depth = parent === this.#owner || parent.complete ? 1 : parent.depth + 1;
@@ -81,7 +134,9 @@ export class Tracker {
     parent.load++;
     if (!this.#holders.has(node)) this.#holders.set(node, holder);
     this.#queue(holder);
-    return parent === this.#owner ? { kind: 'serve' } : { kind: 'redirect', parents: [parent.node] };
+    return parent === this.#owner
+      ? { kind: 'serve' }
+      : { kind: 'redirect', parents: [parent.node] };
   }
 
   /** What a child says of its transfer from `parent` (null: from the owner). A node not known that is done becomes a holder. */
@@ -93,13 +148,28 @@ export class Tracker {
         this.#leaveParent(holder);
         holder.complete = true;
         // Kept for the picture only; two that got it from each other in turn make no circle.
-        holder.parent = culprit !== undefined && !this.#leadsTo(culprit, holder) ? culprit : this.#owner;
+        holder.parent =
+          culprit !== undefined && !this.#leadsTo(culprit, holder) ? culprit : this.#owner;
       } else if (node !== this.#owner.node) {
-        const late: Holder = { node, zone, parent: this.#owner, children: 0, slots: this.#slots(node), complete: true, load: 0, askedMs: this.usedMs, depth: 0, doubts: 0, gone: false, queued: false };
+        const late: Holder = {
+          node,
+          zone,
+          parent: this.#owner,
+          children: 0,
+          slots: this.#slots(node),
+          complete: true,
+          load: 0,
+          askedMs: this.usedMs,
+          depth: 0,
+          doubts: 0,
+          gone: false,
+          queued: false,
+        };
         this.#holders.set(node, late);
         this.#queue(late);
       }
-    } else if (culprit !== undefined && (report === 'failed' || report === 'slow')) culprit.doubts++;
+    } else if (culprit !== undefined && (report === 'failed' || report === 'slow'))
+      culprit.doubts++;
     // A relay of wrong bytes says so itself, before or after its children complain of it: it has a culprit of its own.
     else if (culprit !== undefined && report === 'lied') culprit.doubts += HOLDER_DOUBTS_MAX;
   }
@@ -107,7 +177,8 @@ export class Tracker {
   /** The owner's own sending to `node` has ended. */
   sent(node: NodeId, whole: boolean): void {
     const holder = this.#holders.get(node);
-    if (holder !== undefined && holder.parent === this.#owner && !holder.complete && !whole) this.#leaveParent(holder);
+    if (holder !== undefined && holder.parent === this.#owner && !holder.complete && !whole)
+      this.#leaveParent(holder);
   }
 
   /** The node is gone or no longer has the shard. */
@@ -137,7 +208,12 @@ export class Tracker {
     const edges: TreeEdge[] = [];
     for (const holder of this.#holders.values()) {
       if (edges.length >= edgesMax) break;
-      edges.push({ shard: this.#index, node: holder.node, parent: holder.parent === null || holder.parent === this.#owner ? null : holder.parent.node, complete: holder.complete });
+      edges.push({
+        shard: this.#index,
+        node: holder.node,
+        parent: holder.parent === null || holder.parent === this.#owner ? null : holder.parent.node,
+        complete: holder.complete,
+      });
     }
     return edges;
   }
@@ -147,13 +223,24 @@ export class Tracker {
   }
 
   /** Own zone's free slots (the owner's are last of them), own zone's leaves, the owner across zones, other zones', and the owner beyond its measure. */
-  #choose(holder: Holder, full: Holder | null, exclude: readonly NodeId[], fit: (node: NodeId) => boolean): Holder | null {
+  #choose(
+    holder: Holder,
+    full: Holder | null,
+    exclude: readonly NodeId[],
+    fit: (node: NodeId) => boolean,
+  ): Holder | null {
     const owner = this.#owner;
     const does = (candidate: Holder): boolean =>
-      candidate !== holder && candidate !== full && !exclude.includes(candidate.node) && !this.#isUnder(candidate, holder) && fit(candidate.node);
+      candidate !== holder &&
+      candidate !== full &&
+      !exclude.includes(candidate.node) &&
+      !this.#isUnder(candidate, holder) &&
+      fit(candidate.node);
     const own = this.#open.get(holder.zone)?.pick(does);
     if (own !== undefined) return own;
-    const ownerHasSlot = owner.children < (holder.slots > 0 ? owner.slots : Math.min(owner.slots, this.#shape.ownerLeaves));
+    const ownerHasSlot =
+      owner.children <
+      (holder.slots > 0 ? owner.slots : Math.min(owner.slots, this.#shape.ownerLeaves));
     if (ownerHasSlot && owner.zone === holder.zone) return owner;
     const ownSpare = this.#spare.get(holder.zone)?.pick(does);
     if (ownSpare !== undefined) return ownSpare;
@@ -180,7 +267,8 @@ export class Tracker {
 
   #leadsTo(holder: Holder, above: Holder): boolean {
     let steps = 0;
-    for (let at: Holder | null = holder; at !== null; at = at.parent) if (at === above || ++steps > this.#holders.size) return true;
+    for (let at: Holder | null = holder; at !== null; at = at.parent)
+      if (at === above || ++steps > this.#holders.size) return true;
     return false;
   }
 
@@ -190,7 +278,8 @@ export class Tracker {
     if (nowMs - this.#freedMs < OWNER_RETRY_MS) return false;
     this.#freedMs = nowMs;
     for (const holder of this.#holders.values()) {
-      if (holder.complete || holder.parent === null || nowMs - holder.askedMs < HOLDER_STALE_MS) continue;
+      if (holder.complete || holder.parent === null || nowMs - holder.askedMs < HOLDER_STALE_MS)
+        continue;
       this.#leaveParent(holder);
       freed = true;
     }
@@ -214,7 +303,11 @@ export class Tracker {
       line.push(holder);
     } else {
       let crowd = this.#spare.get(holder.zone);
-      if (crowd === undefined) this.#spare.set(holder.zone, (crowd = new Crowd(isIdle, hash32(this.#owner.node) + this.#index)));
+      if (crowd === undefined)
+        this.#spare.set(
+          holder.zone,
+          (crowd = new Crowd(isIdle, hash32(this.#owner.node) + this.#index)),
+        );
       crowd.push(holder);
     }
   }

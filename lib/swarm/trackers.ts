@@ -47,7 +47,8 @@ export class Trackers {
   }
 
   forgetBefore(usedMs: number): void {
-    for (const [tracker, shard] of this.#shards) if (tracker.usedMs < usedMs) this.#forget(tracker, shard);
+    for (const [tracker, shard] of this.#shards)
+      if (tracker.usedMs < usedMs) this.#forget(tracker, shard);
   }
 
   blobs(): string[] {
@@ -79,7 +80,9 @@ export class Trackers {
   }
 
   #shed(): void {
-    const idlest = [...this.#shards].sort(([a], [b]) => a.usedMs - b.usedMs).slice(0, Math.ceil(this.#shards.size * SHED_SHARE));
+    const idlest = [...this.#shards]
+      .sort(([a], [b]) => a.usedMs - b.usedMs)
+      .slice(0, Math.ceil(this.#shards.size * SHED_SHARE));
     for (const [tracker, shard] of idlest) this.#forget(tracker, shard);
     this.#countedNodes = 0;
   }

@@ -93,7 +93,13 @@ export type StatResult =
 
 export type FetchResult =
   /** `checksum` is the owner's word, and the bytes have it. */
-  | { kind: 'done'; totalBytes: number; lengthBytes: number; checksum: string; from: 'origin' | 'peer' }
+  | {
+      kind: 'done';
+      totalBytes: number;
+      lengthBytes: number;
+      checksum: string;
+      from: 'origin' | 'peer';
+    }
   /** The origin said no (401, 403, 404, ...): for the client, as it stands. */
   | { kind: 'refused'; error: WireError }
   | { kind: 'failed'; error: WireError }
@@ -193,7 +199,16 @@ export interface SwarmSnapshot {
 }
 
 /** What happened in the core, for metrics and the log; names only, no bytes, no secrets. */
-export type SwarmEvent = 'redirected' | 'stalled' | 'slow' | 'lied' | 'corrupt' | 'resumed' | 'owner-changed' | 'origin-retry' | 'gave-up';
+export type SwarmEvent =
+  | 'redirected'
+  | 'stalled'
+  | 'slow'
+  | 'lied'
+  | 'corrupt'
+  | 'resumed'
+  | 'owner-changed'
+  | 'origin-retry'
+  | 'gave-up';
 
 export interface SwarmOptions {
   self: Member;

@@ -7,7 +7,10 @@ export interface WindowLimits {
   aheadShards: number;
 }
 
-export const windowLimits: WindowLimits = { leadShards: INNER_LEAD_SHARDS, aheadShards: AHEAD_SHARDS_MAX };
+export const windowLimits: WindowLimits = {
+  leadShards: INNER_LEAD_SHARDS,
+  aheadShards: AHEAD_SHARDS_MAX,
+};
 
 /**
  * Read-ahead of one reader of one blob: which shards to want next. A reader that was opened to the blob's end, or that
@@ -22,7 +25,11 @@ export class ReadWindow {
   readonly #limits: WindowLimits;
 
   /** `sequential`: the reader said that it reads to the end. `windowMax`: shards under way at once at most. */
-  constructor(sequential: boolean, windowMax = READ_WINDOW_SHARDS, limits: WindowLimits = windowLimits) {
+  constructor(
+    sequential: boolean,
+    windowMax = READ_WINDOW_SHARDS,
+    limits: WindowLimits = windowLimits,
+  ) {
     this.#windowMax = windowMax;
     this.#limits = limits;
     this.#windowShards = sequential ? windowMax : 1;
@@ -41,7 +48,8 @@ export class ReadWindow {
   /** The reader has come to shard `position`: one further in order doubles the window, a jump closes it. */
   at(position: number): void {
     if (position === this.#position) return;
-    this.#windowShards = position === this.#position + 1 ? Math.min(this.#windowMax, this.#windowShards * 2) : 1;
+    this.#windowShards =
+      position === this.#position + 1 ? Math.min(this.#windowMax, this.#windowShards * 2) : 1;
     this.#position = position;
   }
 
@@ -53,11 +61,21 @@ export class ReadWindow {
    * in one request. A reader that has as many before it waits until it wants so many: one that is slower than the way to the
    * origin would ask for a single shard each time it has read one.
    */
-  next(countShards: number, underWay: number, isKnown: (index: number) => boolean, share = 1, isInner: (index: number) => boolean = () => false, together = 1): number[] {
+  next(
+    countShards: number,
+    underWay: number,
+    isKnown: (index: number) => boolean,
+    share = 1,
+    isInner: (index: number) => boolean = () => false,
+    together = 1,
+  ): number[] {
     const wanted: number[] = [];
     const window = Math.max(1, Math.floor(this.#windowShards * share));
     let room = window - underWay;
-    const end = Math.min(countShards, this.#position + (this.#windowShards === 1 ? 1 : this.#limits.aheadShards));
+    const end = Math.min(
+      countShards,
+      this.#position + (this.#windowShards === 1 ? 1 : this.#limits.aheadShards),
+    );
     let last = this.#position;
     for (let index = this.#position; index < end && room > 0; index++) {
       last = index;
@@ -65,8 +83,10 @@ export class ReadWindow {
       wanted.push(index);
       if (!isInner(index)) room--;
     }
-    if (wanted.length < together && wanted.length > 0 && wanted[0]! - this.#position >= together) return [];
-    for (let index = last + 1; index < Math.min(end, last + this.#limits.leadShards); index++) if (!isKnown(index) && isInner(index)) wanted.push(index);
+    if (wanted.length < together && wanted.length > 0 && wanted[0]! - this.#position >= together)
+      return [];
+    for (let index = last + 1; index < Math.min(end, last + this.#limits.leadShards); index++)
+      if (!isKnown(index) && isInner(index)) wanted.push(index);
     return wanted;
   }
 }

@@ -1,6 +1,13 @@
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 import type { Clock, Timer } from '../clock.ts';
-import { AUDIT_FILES_MAX, AUDIT_FILE_AGE_HOURS, AUDIT_FILE_BYTES_MAX, AUDIT_SINK_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS, LOG_REOPEN_MS } from '../limits.ts';
+import {
+  AUDIT_FILES_MAX,
+  AUDIT_FILE_AGE_HOURS,
+  AUDIT_FILE_BYTES_MAX,
+  AUDIT_SINK_BYTES_MAX,
+  LOG_CLOSE_TIMEOUT_MS,
+  LOG_REOPEN_MS,
+} from '../limits.ts';
 import { settleWithin, type LineTarget } from './line-output.ts';
 
 export interface AuditFileOptions {
@@ -36,7 +43,8 @@ export class AuditFile implements LineTarget {
 
   write(lines: string | Uint8Array): boolean {
     const stream = this.#stream;
-    if (stream === undefined || stream.writableLength + lines.length > AUDIT_SINK_BYTES_MAX) return false;
+    if (stream === undefined || stream.writableLength + lines.length > AUDIT_SINK_BYTES_MAX)
+      return false;
     stream.write(lines);
     return true;
   }

@@ -5,7 +5,14 @@ import { AUDIT_BYTES_INT32 } from './meter-layout.ts';
 import { putInteger } from './put-integer.ts';
 
 /** The operations of the audit log (CONTRACT 6). */
-const operations = ['http:pread', 'rpc:stat', 'rpc:pread', 'download', 'filewrite', 'fileread'] as const;
+const operations = [
+  'http:pread',
+  'rpc:stat',
+  'rpc:pread',
+  'download',
+  'filewrite',
+  'fileread',
+] as const;
 export type AuditOperation = (typeof operations)[number];
 
 const SIZE = Buffer.from('][size=');
@@ -71,7 +78,13 @@ export class AuditProbe {
    * One finished operation. `pathname` is `/` + URL without its query (a query is cut off if one is
    * there), `sizeBytes` negative marks a failure, `latencyUs` is from the request to the result.
    */
-  line(operation: AuditOperation, pathname: string, offsetBytes: number, sizeBytes: number, latencyUs: number): void {
+  line(
+    operation: AuditOperation,
+    pathname: string,
+    offsetBytes: number,
+    sizeBytes: number,
+    latencyUs: number,
+  ): void {
     const wallMs = this.#options.clock.wallMs();
     const second = Math.floor(wallMs / 1000);
     if (second !== this.#second) this.#begin(second, wallMs);
@@ -115,7 +128,10 @@ export class AuditProbe {
     }
     Atomics.add(this.#header, AUDIT_BYTES_INT32, usedBytes);
     // A few lines are not worth a whole batch's memory on its way.
-    const batch = usedBytes < this.#batch.length / 4 ? this.#batch.slice(0, usedBytes) : this.#batch.subarray(0, usedBytes);
+    const batch =
+      usedBytes < this.#batch.length / 4
+        ? this.#batch.slice(0, usedBytes)
+        : this.#batch.subarray(0, usedBytes);
     if (batch.buffer === this.#batch.buffer) this.#batch = new Uint8Array(0);
     this.#options.post(batch, lines);
   }
@@ -123,7 +139,8 @@ export class AuditProbe {
   #begin(second: number, wallMs: number): void {
     this.#second = second;
     const stamp = auditStamp(wallMs);
-    for (const operation of operations) this.#starts[operation] = Buffer.from(`${stamp}${this.#threadPart}${operation}[pathname=`);
+    for (const operation of operations)
+      this.#starts[operation] = Buffer.from(`${stamp}${this.#threadPart}${operation}[pathname=`);
   }
 
   /** `][` ends a field: a URL that holds it must not make up fields of its own. */
@@ -136,7 +153,8 @@ export class AuditProbe {
 
   #makeRoom(neededBytes: number): void {
     this.flush();
-    if (this.#batch.length < neededBytes) this.#batch = new Uint8Array(Math.max(AUDIT_BATCH_BYTES, neededBytes));
+    if (this.#batch.length < neededBytes)
+      this.#batch = new Uint8Array(Math.max(AUDIT_BATCH_BYTES, neededBytes));
   }
 }
 

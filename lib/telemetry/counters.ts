@@ -52,7 +52,8 @@ export class Meter {
     const int32 = new Int32Array(shared);
     const code = threadKinds.indexOf(kind);
     for (let row = rowCount(shared) - 1; row > 0; row--) {
-      if (Atomics.compareExchange(int32, (rowStart(row) + KIND) * 2, 0, code) === 0) return new Meter(shared, row, kind);
+      if (Atomics.compareExchange(int32, (rowStart(row) + KIND) * 2, 0, code) === 0)
+        return new Meter(shared, row, kind);
     }
     Atomics.add(int32, UNCOUNTED_INT32, 1);
     return new Meter(createMeterWords(1), 0, kind, shared);

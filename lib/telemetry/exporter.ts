@@ -18,7 +18,10 @@ export interface ExporterDeps {
 export type ExporterRoute = (path: string, query: string) => Promise<Answer>;
 
 const METRICS_TYPE = 'text/plain; version=0.0.4';
-const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+const JSON_HEADERS = {
+  'content-type': 'application/json; charset=utf-8',
+  'cache-control': 'no-store',
+};
 
 function json(status: number, body: unknown): Answer {
   return { status, headers: JSON_HEADERS, body: JSON.stringify(body) };
@@ -28,7 +31,11 @@ function json(status: number, body: unknown): Answer {
 export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
   let inputs: StatusInputs | undefined;
   // Loaded at the first scrape: prom-client takes 50 ms of a start and 15 MB, also of a node nobody scrapes.
-  const load = async () => (await import('./own-metrics.ts')).createOwnRegistry(deps.telemetry, () => (inputs ??= deps.inputs()));
+  const load = async () =>
+    (await import('./own-metrics.ts')).createOwnRegistry(
+      deps.telemetry,
+      () => (inputs ??= deps.inputs()),
+    );
   let loading: ReturnType<typeof load> | undefined;
   return async () => {
     loading ??= load();
@@ -40,7 +47,11 @@ export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
     inputs = deps.inputs();
     const { readiness, cache } = inputs;
     const traffic = {} as Record<TrafficType, SeedTraffic>;
-    for (const type of trafficTypes) traffic[type] = { ...telemetry.trafficRates(type), bytesTotal: telemetry.board.traffic(type).bytes };
+    for (const type of trafficTypes)
+      traffic[type] = {
+        ...telemetry.trafficRates(type),
+        bytesTotal: telemetry.board.traffic(type).bytes,
+      };
     const seed = renderSeedMetrics({
       node: telemetry.identity.node,
       mode: telemetry.identity.mode,
@@ -63,7 +74,11 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
     try {
       switch (path) {
         case '/metrics':
-          return { status: 200, headers: { 'content-type': METRICS_TYPE }, body: await renderMetrics() };
+          return {
+            status: 200,
+            headers: { 'content-type': METRICS_TYPE },
+            body: await renderMetrics(),
+          };
         case '/status':
           return json(200, deps.telemetry.status(deps.inputs()));
         case '/status/tree': {
@@ -78,10 +93,17 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
         case '/':
           return pageAnswer();
         default:
-          return json(404, { error: 'not found', paths: ['/', '/metrics', '/status', '/status/tree?blob=', '/healthz', '/readyz'] });
+          return json(404, {
+            error: 'not found',
+            paths: ['/', '/metrics', '/status', '/status/tree?blob=', '/healthz', '/readyz'],
+          });
       }
     } catch (error) {
-      deps.telemetry.errors.add(deps.clock.wallMs(), 'INTERNAL', `exporter ${path}: ${error instanceof Error ? error.message : String(error)}`);
+      deps.telemetry.errors.add(
+        deps.clock.wallMs(),
+        'INTERNAL',
+        `exporter ${path}: ${error instanceof Error ? error.message : String(error)}`,
+      );
       return json(500, { error: 'internal error' });
     }
   };

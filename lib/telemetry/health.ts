@@ -11,7 +11,10 @@ export interface Answer {
   body: string;
 }
 
-const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+const JSON_TYPE = {
+  'content-type': 'application/json; charset=utf-8',
+  'cache-control': 'no-store',
+};
 
 /** Live: whoever answers, lives. A node that is starting or draining is alive and must not be killed for it. */
 export function healthz(): Answer {
@@ -29,5 +32,9 @@ export function notReadyReasons(readiness: Readiness): string[] {
 export function readyz(readiness: Readiness): Answer {
   const reasons = notReadyReasons(readiness);
   const ready = reasons.length === 0;
-  return { status: ready ? 200 : 503, headers: JSON_TYPE, body: `${JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons })}\n` };
+  return {
+    status: ready ? 200 : 503,
+    headers: JSON_TYPE,
+    body: `${JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons })}\n`,
+  };
 }

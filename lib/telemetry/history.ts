@@ -37,8 +37,15 @@ export class History {
     const seconds = (nowMs - start.nowMs) / 1000;
     // Half a tick of slack: a timer that fires a little early must not stretch the step by a second.
     if (seconds < HISTORY_STEP_SECONDS - 0.5) return;
-    const rate = (source: keyof SourceTotals): number => Math.round(Math.max(0, totals[source] - start.totals[source]) / seconds);
-    this.#points.push({ atMs: Math.round(wallMs), origin: rate('origin'), peer: rate('peer'), cache: rate('cache'), client: rate('client') });
+    const rate = (source: keyof SourceTotals): number =>
+      Math.round(Math.max(0, totals[source] - start.totals[source]) / seconds);
+    this.#points.push({
+      atMs: Math.round(wallMs),
+      origin: rate('origin'),
+      peer: rate('peer'),
+      cache: rate('cache'),
+      client: rate('client'),
+    });
     if (this.#points.length > HISTORY_POINTS_MAX) this.#points.shift();
     this.#stepStart = { nowMs, totals };
   }

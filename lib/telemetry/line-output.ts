@@ -50,7 +50,11 @@ export class LineOutput implements LineTarget {
   close(): Promise<void> {
     this.#reopen?.cancel();
     if (this.#failed) return Promise.resolve();
-    return settleWithin(this.#clock, LOG_CLOSE_TIMEOUT_MS, new Promise((resolve) => this.#stream.write('', () => resolve())));
+    return settleWithin(
+      this.#clock,
+      LOG_CLOSE_TIMEOUT_MS,
+      new Promise((resolve) => this.#stream.write('', () => resolve())),
+    );
   }
 
   #open(): Writable {
@@ -58,7 +62,8 @@ export class LineOutput implements LineTarget {
     stream.on('error', () => {
       this.#failed = true;
       // A reader that has gone does not come back; a disk may have room again.
-      if (fstatSync(this.#fd).isFile()) this.#reopen ??= this.#clock.after(LOG_REOPEN_MS, () => this.#tryAgain());
+      if (fstatSync(this.#fd).isFile())
+        this.#reopen ??= this.#clock.after(LOG_REOPEN_MS, () => this.#tryAgain());
     });
     return stream;
   }
@@ -73,7 +78,11 @@ export class LineOutput implements LineTarget {
 }
 
 /** Settles with `work`, or after `timeoutMs` without it. */
-export async function settleWithin(clock: Clock, timeoutMs: number, work: Promise<void>): Promise<void> {
+export async function settleWithin(
+  clock: Clock,
+  timeoutMs: number,
+  work: Promise<void>,
+): Promise<void> {
   let timer: Timer | undefined;
   const deadline = new Promise<void>((resolve) => (timer = clock.after(timeoutMs, resolve)));
   try {

@@ -7,7 +7,8 @@ const ITEMS_MAX = 50;
 const STACK_LINES_MAX = 6;
 const STACK_CHARS_MAX = 1_000;
 
-const SECRET_KEY = /^(?:.*(?:authorization|password|passwd|secret|token|credentials?|signature|cookie|accesskey\w*)|query|search|auth)$/i;
+const SECRET_KEY =
+  /^(?:.*(?:authorization|password|passwd|secret|token|credentials?|signature|cookie|accesskey\w*)|query|search|auth)$/i;
 
 /** An error as it may be logged: texts redacted, an upstream's headers and body left out, with its causes. */
 export function errorFields(error: Error, depth = 0): Record<string, unknown> {
@@ -16,9 +17,13 @@ export function errorFields(error: Error, depth = 0): Record<string, unknown> {
   if (typeof code === 'string') fields['code'] = redactText(code);
   // Our own errors are expected and named by their code; only a surprise needs its stack. The first line repeats the message.
   if (error.stack !== undefined && !(error instanceof ShoalError)) {
-    fields['stack'] = redactText(error.stack.split('\n').slice(1, STACK_LINES_MAX).join('\n'), STACK_CHARS_MAX);
+    fields['stack'] = redactText(
+      error.stack.split('\n').slice(1, STACK_LINES_MAX).join('\n'),
+      STACK_CHARS_MAX,
+    );
   }
-  if (error.cause !== undefined && depth < DEPTH_MAX) fields['cause'] = safeValue('cause', error.cause, depth + 1);
+  if (error.cause !== undefined && depth < DEPTH_MAX)
+    fields['cause'] = safeValue('cause', error.cause, depth + 1);
   return fields;
 }
 
@@ -30,7 +35,8 @@ function safeValue(key: string, value: unknown, depth: number): unknown {
   if (value instanceof Error) return errorFields(value, depth);
   if (value instanceof URL) return redactUrl(value.href);
   if (depth >= DEPTH_MAX || ArrayBuffer.isView(value)) return '[cut]';
-  if (Array.isArray(value)) return value.slice(0, ITEMS_MAX).map((item) => safeValue('', item, depth + 1));
+  if (Array.isArray(value))
+    return value.slice(0, ITEMS_MAX).map((item) => safeValue('', item, depth + 1));
   if (key === 'headers') return safeHeaders(value as Record<string, string>);
   return safeFields(value, depth + 1);
 }

@@ -20,17 +20,36 @@ export interface LoggerOptions {
 /** pino's number for `warn`. */
 const WARN = 40;
 
-function tellProblem(tell: (code: string, message: string) => void, fields: Record<string, unknown>, message: string | undefined): void {
+function tellProblem(
+  tell: (code: string, message: string) => void,
+  fields: Record<string, unknown>,
+  message: string | undefined,
+): void {
   const err = fields['err'] as { code?: unknown; message?: unknown } | undefined;
   const code = fields['code'] ?? err?.code;
   if (typeof code !== 'string') return;
   const reason = typeof err?.message === 'string' ? err.message : undefined;
-  tell(code, message !== undefined && reason !== undefined && reason !== message ? `${message}: ${reason}` : (message ?? reason ?? ''));
+  tell(
+    code,
+    message !== undefined && reason !== undefined && reason !== message
+      ? `${message}: ${reason}`
+      : (message ?? reason ?? ''),
+  );
 }
 
 /** What follows the object of a log call, as one text: put together before it is redacted, so that `token=%s` is seen whole. */
 function text(parts: readonly unknown[]): string {
-  return redactText(format(...parts.map((part) => (part instanceof Error ? part.message : part !== null && typeof part === 'object' ? safeFields(part) : part))));
+  return redactText(
+    format(
+      ...parts.map((part) =>
+        part instanceof Error
+          ? part.message
+          : part !== null && typeof part === 'object'
+            ? safeFields(part)
+            : part,
+      ),
+    ),
+  );
 }
 
 /**
@@ -46,15 +65,25 @@ export function createLogger(options: LoggerOptions): Logger {
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (err: unknown) => err },
       hooks: {
-        logMethod(args: unknown[], method: (this: Logger, ...safe: unknown[]) => void, level: number) {
+        logMethod(
+          args: unknown[],
+          method: (this: Logger, ...safe: unknown[]) => void,
+          level: number,
+        ) {
           const [first, ...rest] = args;
           if (first === null || typeof first !== 'object') {
             method.call(this, text(args));
             return;
           }
           const fields = first instanceof Error ? { err: errorFields(first) } : safeFields(first);
-          const message = rest.length > 0 ? text(rest) : first instanceof Error ? redactText(first.message) : undefined;
-          if (level >= WARN && options.onProblem !== undefined) tellProblem(options.onProblem, fields, message);
+          const message =
+            rest.length > 0
+              ? text(rest)
+              : first instanceof Error
+                ? redactText(first.message)
+                : undefined;
+          if (level >= WARN && options.onProblem !== undefined)
+            tellProblem(options.onProblem, fields, message);
           if (message === undefined) method.call(this, fields);
           else method.call(this, fields, message);
         },

@@ -13,9 +13,11 @@ export function watchLoopDelay(meter: Meter, clock: Clock): () => void {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
   let timer: Timer;
-  const lateUs = (nanoseconds: number): number => Math.max(0, nanoseconds / 1000 - RESOLUTION_MS * 1000);
+  const lateUs = (nanoseconds: number): number =>
+    Math.max(0, nanoseconds / 1000 - RESOLUTION_MS * 1000);
   const publish = (): void => {
-    if (histogram.count > 0) meter.setLoopDelay(lateUs(histogram.percentile(99)), lateUs(histogram.max));
+    if (histogram.count > 0)
+      meter.setLoopDelay(lateUs(histogram.percentile(99)), lateUs(histogram.max));
     histogram.reset();
     timer = clock.after(PUBLISH_MS, publish);
   };

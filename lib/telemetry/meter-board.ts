@@ -1,4 +1,9 @@
-import { trafficTypes, type CounterName, type HistogramName, type TrafficType } from './metrics-list.ts';
+import {
+  trafficTypes,
+  type CounterName,
+  type HistogramName,
+  type TrafficType,
+} from './metrics-list.ts';
 import {
   BYTES,
   FAILURES,
@@ -54,7 +59,11 @@ export class MeterBoard {
 
   traffic(type: TrafficType): TrafficTotals {
     const word = trafficWord[type];
-    return { operations: this.#sum(word + OPERATIONS), failures: this.#sum(word + FAILURES), bytes: this.#sum(word + BYTES) };
+    return {
+      operations: this.#sum(word + OPERATIONS),
+      failures: this.#sum(word + FAILURES),
+      bytes: this.#sum(word + BYTES),
+    };
   }
 
   counter(name: CounterName): number {
@@ -63,7 +72,9 @@ export class MeterBoard {
 
   histogram(name: HistogramName): HistogramTotals {
     const { word, bounds } = histogramPlace[name];
-    const buckets = Array.from({ length: bounds.length + 1 }, (_, bucket) => this.#sum(word + bucket));
+    const buckets = Array.from({ length: bounds.length + 1 }, (_, bucket) =>
+      this.#sum(word + bucket),
+    );
     return { buckets, sum: this.#sum(word + bounds.length + 1) };
   }
 
@@ -73,7 +84,14 @@ export class MeterBoard {
     for (const type of trafficTypes) {
       let max = 0;
       for (let row = 0; row < this.#rows; row++) {
-        max = Math.max(max, Atomics.exchange(this.#int32, (rowStart(row) + trafficWord[type] + LATENCY_MAX_US) * 2, 0));
+        max = Math.max(
+          max,
+          Atomics.exchange(
+            this.#int32,
+            (rowStart(row) + trafficWord[type] + LATENCY_MAX_US) * 2,
+            0,
+          ),
+        );
       }
       maxima[type] = max;
     }

@@ -1,5 +1,13 @@
 import { METER_ROWS_MAX } from '../limits.ts';
-import { counterFamilies, histogramFamilies, trafficTypes, type CounterName, type HistogramFamily, type HistogramName, type TrafficType } from './metrics-list.ts';
+import {
+  counterFamilies,
+  histogramFamilies,
+  trafficTypes,
+  type CounterName,
+  type HistogramFamily,
+  type HistogramName,
+  type TrafficType,
+} from './metrics-list.ts';
 
 /**
  * The shared words of the counters. One row a thread, each row a run of float64 words with a single
@@ -46,7 +54,9 @@ function take(words: number): number {
   return word;
 }
 
-export const trafficWord = Object.fromEntries(trafficTypes.map((type) => [type, take(TRAFFIC_WORDS)])) as Record<TrafficType, number>;
+export const trafficWord = Object.fromEntries(
+  trafficTypes.map((type) => [type, take(TRAFFIC_WORDS)]),
+) as Record<TrafficType, number>;
 
 export const counterWord = Object.fromEntries(
   counterFamilies.flatMap((family) => Object.keys(family.series)).map((key) => [key, take(1)]),
@@ -54,7 +64,10 @@ export const counterWord = Object.fromEntries(
 
 export const histogramPlace = Object.fromEntries(
   (histogramFamilies as readonly HistogramFamily[]).flatMap((family) =>
-    Object.keys(family.series).map((key) => [key, { word: take(family.bounds.length + 2), bounds: family.bounds }]),
+    Object.keys(family.series).map((key) => [
+      key,
+      { word: take(family.bounds.length + 2), bounds: family.bounds },
+    ]),
   ),
 ) as Record<HistogramName, HistogramPlace>;
 

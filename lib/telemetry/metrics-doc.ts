@@ -25,7 +25,9 @@ function cell(text: string): string {
 
 function table(rows: readonly Row[], values: (row: Row) => string = () => ''): string {
   const withValues = rows.some((row) => values(row) !== '');
-  const head = withValues ? '| metric | labels | meaning | values |\n|---|---|---|---|\n' : '| metric | labels | meaning |\n|---|---|---|\n';
+  const head = withValues
+    ? '| metric | labels | meaning | values |\n|---|---|---|---|\n'
+    : '| metric | labels | meaning |\n|---|---|---|\n';
   const line = (row: Row): string => {
     const labels = row.labels.map((label) => `\`${label}\``).join(', ');
     return `| \`${row.name}\` | ${labels} | ${cell(row.help)} |${withValues ? ` ${cell(values(row))} |` : ''}\n`;
@@ -39,7 +41,10 @@ const VALUES_LISTED_MAX = 16;
 /** The values each label takes, from the series of the family. */
 function labelValues(row: Row): string {
   const { labels, series } = row as CounterFamily;
-  const valuesOf = (label: string): string[] => (series === undefined ? [...trafficTypes] : [...new Set(Object.values(series).map((values) => values[label]!))]);
+  const valuesOf = (label: string): string[] =>
+    series === undefined
+      ? [...trafficTypes]
+      : [...new Set(Object.values(series).map((values) => values[label]!))];
   return labels
     .map((label) => ({ label, values: valuesOf(label) }))
     .filter(({ values }) => values.length <= VALUES_LISTED_MAX)
@@ -50,7 +55,13 @@ function labelValues(row: Row): string {
 function processRows(): Row[] {
   const registry = new Registry();
   registerProcessMetrics(registry);
-  return registry.getMetricsAsArray().map((metric) => ({ name: metric.name, help: metric.help, labels: (metric as unknown as { labelNames?: string[] }).labelNames ?? [] }));
+  return registry
+    .getMetricsAsArray()
+    .map((metric) => ({
+      name: metric.name,
+      help: metric.help,
+      labels: (metric as unknown as { labelNames?: string[] }).labelNames ?? [],
+    }));
 }
 
 /** docs/METRICS.md, from the list the metrics themselves are made of. */

@@ -12,7 +12,8 @@ export type TrafficType = (typeof trafficTypes)[number];
 /** What each kind counts here; the seed names them and leaves the rest open. */
 export const trafficMeaning: Record<TrafficType, string> = {
   pread: 'blob bytes sent to clients on the proxy port, one operation a request',
-  download: 'bytes fetched back-to-source, one operation an origin request; access checks are not in it',
+  download:
+    'bytes fetched back-to-source, one operation an origin request; access checks are not in it',
   peer: 'bytes received from other nodes, one operation a transfer; what this node sends to others is `shoal_served_bytes_total{to="peer"}`',
   disk: 'bytes read from and written to the cache disk, one operation an I/O',
   http: 'everything answered on the proxy port: blobs (so `pread` is part of it), relayed manifests, refusals',
@@ -42,10 +43,9 @@ export interface HistogramFamily extends CounterFamily {
   readonly bounds: readonly number[];
 }
 
-const refusals = Object.fromEntries(Object.keys(errorTable).map((code) => [`refusal.${code}`, { reason: code }])) as Record<
-  `refusal.${ErrorCode}`,
-  { reason: string }
->;
+const refusals = Object.fromEntries(
+  Object.keys(errorTable).map((code) => [`refusal.${code}`, { reason: code }]),
+) as Record<`refusal.${ErrorCode}`, { reason: string }>;
 
 export const counterFamilies = [
   {
@@ -121,7 +121,11 @@ export const counterFamilies = [
     name: 'shoal_evictions_total',
     help: 'Shards evicted to make room, by tier; unstored: from memory while they waited for a slow disk.',
     labels: ['tier'],
-    series: { 'eviction.arena': { tier: 'arena' }, 'eviction.disk': { tier: 'disk' }, 'eviction.unstored': { tier: 'unstored' } },
+    series: {
+      'eviction.arena': { tier: 'arena' },
+      'eviction.disk': { tier: 'disk' },
+      'eviction.unstored': { tier: 'unstored' },
+    },
   },
   {
     name: 'shoal_cache_errors_total',
@@ -150,7 +154,10 @@ export const counterFamilies = [
     name: 'shoal_peer_penalties_total',
     help: 'Times another node was set aside: cooldown after failures, quarantine after wrong bytes.',
     labels: ['kind'],
-    series: { 'penalty.cooldown': { kind: 'cooldown' }, 'penalty.quarantine': { kind: 'quarantine' } },
+    series: {
+      'penalty.cooldown': { kind: 'cooldown' },
+      'penalty.quarantine': { kind: 'quarantine' },
+    },
   },
   {
     name: 'shoal_access_checks_total',
@@ -180,7 +187,11 @@ export const counterFamilies = [
     name: 'shoal_stale_answers_total',
     help: 'Answers with a Warning while the registry was down, by what was asked for; greeting: `/v2/`, or the challenge to who came without a credential.',
     labels: ['of'],
-    series: { 'stale.tag': { of: 'tag' }, 'stale.digest': { of: 'digest' }, 'stale.greeting': { of: 'greeting' } },
+    series: {
+      'stale.tag': { of: 'tag' },
+      'stale.digest': { of: 'digest' },
+      'stale.greeting': { of: 'greeting' },
+    },
   },
   {
     name: 'shoal_memory_messages_total',
@@ -215,13 +226,16 @@ export const counterFamilies = [
 ] as const satisfies readonly CounterFamily[];
 
 /** From a hit in memory (tens of microseconds) to the answer deadline, about two buckets a decade. */
-const durationBoundsUs = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000, 30_000_000];
+const durationBoundsUs = [
+  50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+  1_000_000, 2_500_000, 10_000_000, 30_000_000,
+];
 const depthBounds = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32];
 
 export const histogramFamilies = [
   {
     name: 'shoal_operation_duration_seconds',
-    help: 'Time of one operation from request to last byte, by operation (the audit log\'s names) and where the bytes came from.',
+    help: "Time of one operation from request to last byte, by operation (the audit log's names) and where the bytes came from.",
     labels: ['operation', 'source'],
     unit: 'seconds',
     bounds: durationBoundsUs,
@@ -242,7 +256,7 @@ export const histogramFamilies = [
   },
   {
     name: 'shoal_first_byte_seconds',
-    help: 'Time from a client\'s blob request to the first byte it is sent, by the tier of its first shard.',
+    help: "Time from a client's blob request to the first byte it is sent, by the tier of its first shard.",
     labels: ['source'],
     unit: 'seconds',
     bounds: durationBoundsUs,
@@ -287,29 +301,97 @@ export type HistogramName = KeysOf<(typeof histogramFamilies)[number]>;
 
 /** Counters no one counts by hand: they follow from the traffic and the counters above. */
 export const derivedFamilies = {
-  trafficBytes: { name: 'shoal_traffic_bytes_total', help: 'Bytes by kind of traffic: DADIP2P_Count as a true counter.', labels: ['type'] },
-  trafficOperations: { name: 'shoal_traffic_operations_total', help: 'Operations by kind of traffic, failed ones included.', labels: ['type'] },
-  trafficFailures: { name: 'shoal_traffic_failures_total', help: 'Operations that failed, by kind of traffic.', labels: ['type'] },
-  savedBytes: { name: 'shoal_saved_bytes_total', help: 'Bytes sent to clients that this node did not fetch from the origin for them.', labels: [] },
+  trafficBytes: {
+    name: 'shoal_traffic_bytes_total',
+    help: 'Bytes by kind of traffic: DADIP2P_Count as a true counter.',
+    labels: ['type'],
+  },
+  trafficOperations: {
+    name: 'shoal_traffic_operations_total',
+    help: 'Operations by kind of traffic, failed ones included.',
+    labels: ['type'],
+  },
+  trafficFailures: {
+    name: 'shoal_traffic_failures_total',
+    help: 'Operations that failed, by kind of traffic.',
+    labels: ['type'],
+  },
+  savedBytes: {
+    name: 'shoal_saved_bytes_total',
+    help: 'Bytes sent to clients that this node did not fetch from the origin for them.',
+    labels: [],
+  },
 } as const satisfies Record<string, Family>;
 
 /** Read at the scrape from control's state. */
 export const gaugeFamilies = {
-  buildInfo: { name: 'shoal_build_info', help: 'Always 1; what runs here.', labels: ['version', 'mode', 'node'] },
-  ready: { name: 'shoal_ready', help: '1 when the node serves, 0 while it starts, drains or has failed (/readyz says why).', labels: [] },
+  buildInfo: {
+    name: 'shoal_build_info',
+    help: 'Always 1; what runs here.',
+    labels: ['version', 'mode', 'node'],
+  },
+  ready: {
+    name: 'shoal_ready',
+    help: '1 when the node serves, 0 while it starts, drains or has failed (/readyz says why).',
+    labels: [],
+  },
   uptime: { name: 'shoal_uptime_seconds', help: 'Time since the node started.', labels: [] },
-  hitRatio: { name: 'shoal_hit_ratio', help: 'Share of the bytes sent to clients since the start, by the tier they were found in.', labels: ['tier'] },
-  throughput: { name: 'shoal_throughput_bytes_per_second', help: 'Bytes per second over the last window, by kind of traffic.', labels: ['type'] },
-  cacheBytes: { name: 'shoal_cache_bytes', help: 'Disk cache: bytes allocated to it, bytes in use.', labels: ['kind'] },
-  cacheEntries: { name: 'shoal_cache_entries', help: 'Shards and small objects on disk.', labels: [] },
-  cacheSuspended: { name: 'shoal_cache_suspended', help: '1 while the disk cannot be used and the node serves from memory.', labels: [] },
-  arenaSlots: { name: 'shoal_arena_slots', help: 'Slots of 2 MiB in shared memory, by state.', labels: ['state'] },
+  hitRatio: {
+    name: 'shoal_hit_ratio',
+    help: 'Share of the bytes sent to clients since the start, by the tier they were found in.',
+    labels: ['tier'],
+  },
+  throughput: {
+    name: 'shoal_throughput_bytes_per_second',
+    help: 'Bytes per second over the last window, by kind of traffic.',
+    labels: ['type'],
+  },
+  cacheBytes: {
+    name: 'shoal_cache_bytes',
+    help: 'Disk cache: bytes allocated to it, bytes in use.',
+    labels: ['kind'],
+  },
+  cacheEntries: {
+    name: 'shoal_cache_entries',
+    help: 'Shards and small objects on disk.',
+    labels: [],
+  },
+  cacheSuspended: {
+    name: 'shoal_cache_suspended',
+    help: '1 while the disk cannot be used and the node serves from memory.',
+    labels: [],
+  },
+  arenaSlots: {
+    name: 'shoal_arena_slots',
+    help: 'Slots of 2 MiB in shared memory, by state.',
+    labels: ['state'],
+  },
   blobsInFlight: { name: 'shoal_blobs_in_flight', help: 'Blobs being fetched now.', labels: [] },
-  peers: { name: 'shoal_peers', help: 'Other nodes, by role and state.', labels: ['role', 'state'] },
+  peers: {
+    name: 'shoal_peers',
+    help: 'Other nodes, by role and state.',
+    labels: ['role', 'state'],
+  },
   trees: { name: 'shoal_trees', help: 'Shards this node tracks as their owner.', labels: [] },
-  treeDepthMax: { name: 'shoal_tree_depth_max', help: 'Depth of the deepest tree this node tracks, in hops.', labels: [] },
-  queueLength: { name: 'shoal_queue_length', help: 'Entries waiting, by queue.', labels: ['queue'] },
-  loopDelay: { name: 'shoal_event_loop_delay_seconds', help: 'Event-loop delay of each thread over the last second: its 99th percentile and maximum.', labels: ['thread', 'stat'] },
+  treeDepthMax: {
+    name: 'shoal_tree_depth_max',
+    help: 'Depth of the deepest tree this node tracks, in hops.',
+    labels: [],
+  },
+  queueLength: {
+    name: 'shoal_queue_length',
+    help: 'Entries waiting, by queue.',
+    labels: ['queue'],
+  },
+  loopDelay: {
+    name: 'shoal_event_loop_delay_seconds',
+    help: 'Event-loop delay of each thread over the last second: its 99th percentile and maximum.',
+    labels: ['thread', 'stat'],
+  },
   threads: { name: 'shoal_threads', help: 'Threads counting, by kind.', labels: ['kind'] },
-  threadsUncounted: { name: 'shoal_threads_uncounted', help: 'Threads that found no free row of counters: their traffic is missing here.', labels: [] },
+  threadsUncounted: {
+    name: 'shoal_threads_uncounted',
+    help: 'Threads that found no free row of counters: their traffic is missing here.',
+    labels: [],
+  },
 } as const satisfies Record<string, Family>;

@@ -19,10 +19,16 @@ import type { Telemetry } from './telemetry.ts';
 
 // Not imported: this module is loaded late, under load, and Node was then seen to hand out a CommonJS package before it had run
 // (22.23 with the hooks of lib/type-cache.js and a linked node_modules).
-const { Counter, Gauge, Registry, collectDefaultMetrics } = createRequire(import.meta.url)('prom-client') as typeof PromClient;
+const { Counter, Gauge, Registry, collectDefaultMetrics } = createRequire(import.meta.url)(
+  'prom-client',
+) as typeof PromClient;
 
 /** Default metrics whose names end in `_total` though they are gauges: promtool's lint refuses them, `shoal_nodejs_active_*` says the same. */
-const MISNAMED_DEFAULTS = ['shoal_nodejs_active_resources_total', 'shoal_nodejs_active_handles_total', 'shoal_nodejs_active_requests_total'];
+const MISNAMED_DEFAULTS = [
+  'shoal_nodejs_active_resources_total',
+  'shoal_nodejs_active_handles_total',
+  'shoal_nodejs_active_requests_total',
+];
 
 type LabelValues = Readonly<Record<string, string>>;
 
@@ -40,7 +46,8 @@ function sharedHistogram(family: HistogramFamily, board: MeterBoard): PromClient
       let cumulative = 0;
       for (let i = 0; i <= bounds.length; i++) {
         cumulative += buckets[i]!;
-        const le = i === bounds.length ? '+Inf' : String(Number((bounds[i]! * scale).toPrecision(6)));
+        const le =
+          i === bounds.length ? '+Inf' : String(Number((bounds[i]! * scale).toPrecision(6)));
         values.push({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: cumulative });
       }
       values.push({ metricName: `${name}_sum`, labels: { ...labels }, value: sum * scale });
@@ -55,11 +62,17 @@ function sharedHistogram(family: HistogramFamily, board: MeterBoard): PromClient
  * A prom-client registry of everything under `shoal_`, filled from the shared counters and the node's
  * own state at each scrape. `inputs` is asked by every family of gauges: hand in what was read once for the scrape.
  */
-export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInputs): PromClient.Registry {
+export function createOwnRegistry(
+  telemetry: Telemetry,
+  inputs: () => StatusInputs,
+): PromClient.Registry {
   const registry = new Registry();
   const { board } = telemetry;
 
-  const counter = (family: { name: string; help: string; labels: readonly string[] }, read: () => Iterable<[LabelValues, number]>): void => {
+  const counter = (
+    family: { name: string; help: string; labels: readonly string[] },
+    read: () => Iterable<[LabelValues, number]>,
+  ): void => {
     new Counter({
       name: family.name,
       help: family.help,
@@ -71,7 +84,10 @@ export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInpu
       },
     });
   };
-  const gauge = (family: { name: string; help: string; labels: readonly string[] }, read: () => Iterable<[LabelValues, number]>): void => {
+  const gauge = (
+    family: { name: string; help: string; labels: readonly string[] },
+    read: () => Iterable<[LabelValues, number]>,
+  ): void => {
     new Gauge({
       name: family.name,
       help: family.help,
@@ -86,16 +102,28 @@ export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInpu
   const one = (value: number): [LabelValues, number][] => [[{}, value]];
 
   for (const family of counterFamilies as readonly CounterFamily[]) {
-    counter(family, () => Object.entries(family.series).map(([key, labels]) => [labels, board.counter(key as CounterName)]));
+    counter(family, () =>
+      Object.entries(family.series).map(([key, labels]) => [
+        labels,
+        board.counter(key as CounterName),
+      ]),
+    );
   }
-  counter(derivedFamilies.trafficBytes, () => trafficTypes.map((type) => [{ type }, board.traffic(type).bytes]));
-  counter(derivedFamilies.trafficOperations, () => trafficTypes.map((type) => [{ type }, board.traffic(type).operations]));
-  counter(derivedFamilies.trafficFailures, () => trafficTypes.map((type) => [{ type }, board.traffic(type).failures]));
+  counter(derivedFamilies.trafficBytes, () =>
+    trafficTypes.map((type) => [{ type }, board.traffic(type).bytes]),
+  );
+  counter(derivedFamilies.trafficOperations, () =>
+    trafficTypes.map((type) => [{ type }, board.traffic(type).operations]),
+  );
+  counter(derivedFamilies.trafficFailures, () =>
+    trafficTypes.map((type) => [{ type }, board.traffic(type).failures]),
+  );
   counter(derivedFamilies.savedBytes, () => {
     const client = telemetry.clientBytes();
     return one(client.arena + client.disk + client.peer);
   });
-  for (const family of histogramFamilies as readonly HistogramFamily[]) registry.registerMetric(sharedHistogram(family, board));
+  for (const family of histogramFamilies as readonly HistogramFamily[])
+    registry.registerMetric(sharedHistogram(family, board));
 
   gauge(gaugeFamilies.buildInfo, () => [[{ ...telemetry.identity }, 1]]);
   gauge(gaugeFamilies.ready, () => one(notReadyReasons(inputs().readiness).length === 0 ? 1 : 0));
@@ -104,7 +132,9 @@ export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInpu
     const ratios = hitRatios(telemetry.clientBytes());
     return tiers.map((tier) => [{ tier }, ratios[tier]]);
   });
-  gauge(gaugeFamilies.throughput, () => trafficTypes.map((type) => [{ type }, telemetry.trafficRates(type).bytesPerSecond]));
+  gauge(gaugeFamilies.throughput, () =>
+    trafficTypes.map((type) => [{ type }, telemetry.trafficRates(type).bytesPerSecond]),
+  );
   gauge(gaugeFamilies.cacheBytes, () => {
     const { allocatedBytes, usedBytes } = inputs().cache;
     return [
@@ -125,12 +155,16 @@ export function createOwnRegistry(telemetry: Telemetry, inputs: () => StatusInpu
   gauge(gaugeFamilies.peers, () => countPeers(inputs()));
   gauge(gaugeFamilies.trees, () => one(inputs().trees.tracked));
   gauge(gaugeFamilies.treeDepthMax, () => one(inputs().trees.depthMax));
-  gauge(gaugeFamilies.queueLength, () => Object.entries(inputs().queues).map(([queue, length]) => [{ queue }, length]));
+  gauge(gaugeFamilies.queueLength, () =>
+    Object.entries(inputs().queues).map(([queue, length]) => [{ queue }, length]),
+  );
   gauge(gaugeFamilies.loopDelay, () =>
-    board.threads().flatMap(({ thread, loopDelayP99Us, loopDelayMaxUs }): [LabelValues, number][] => [
-      [{ thread, stat: 'p99' }, loopDelayP99Us / 1e6],
-      [{ thread, stat: 'max' }, loopDelayMaxUs / 1e6],
-    ]),
+    board
+      .threads()
+      .flatMap(({ thread, loopDelayP99Us, loopDelayMaxUs }): [LabelValues, number][] => [
+        [{ thread, stat: 'p99' }, loopDelayP99Us / 1e6],
+        [{ thread, stat: 'max' }, loopDelayMaxUs / 1e6],
+      ]),
   );
   gauge(gaugeFamilies.threads, () => {
     const kinds = new Map<string, number>();
@@ -152,8 +186,12 @@ export function registerProcessMetrics(registry: PromClient.Registry): void {
 /** Every role and state, zeros included, so that an alert on a state never meets a missing series. */
 function countPeers(inputs: StatusInputs): [LabelValues, number][] {
   const counts = new Map<string, number>();
-  for (const { role, state } of inputs.peers) counts.set(`${role} ${state}`, (counts.get(`${role} ${state}`) ?? 0) + 1);
+  for (const { role, state } of inputs.peers)
+    counts.set(`${role} ${state}`, (counts.get(`${role} ${state}`) ?? 0) + 1);
   return (['agent', 'root'] as const).flatMap((role) =>
-    (['up', 'cooldown', 'quarantined'] as const).map((state): [LabelValues, number] => [{ role, state }, counts.get(`${role} ${state}`) ?? 0]),
+    (['up', 'cooldown', 'quarantined'] as const).map((state): [LabelValues, number] => [
+      { role, state },
+      counts.get(`${role} ${state}`) ?? 0,
+    ]),
   );
 }

@@ -3,7 +3,16 @@ import { readFileSync } from 'node:fs';
 import type { Answer } from './health.ts';
 
 /** The page's scripts, each after those it imports. */
-const SCRIPTS = ['format.js', 'elements.js', 'history-scale.js', 'history-chart.js', 'panels.js', 'tree-layout.js', 'tree-picture.js', 'live.js'];
+const SCRIPTS = [
+  'format.js',
+  'elements.js',
+  'history-scale.js',
+  'history-chart.js',
+  'panels.js',
+  'tree-layout.js',
+  'tree-picture.js',
+  'live.js',
+];
 
 function part(name: string): string {
   return readFileSync(new URL(`page/${name}`, import.meta.url), 'utf8');
@@ -11,7 +20,11 @@ function part(name: string): string {
 
 /** The modules as one script: imports dropped, exports made plain, in a scope of their own. */
 function joinScripts(): string {
-  const bodies = SCRIPTS.map((name) => part(name).replace(/^import .*;\n/gm, '').replace(/^export /gm, ''));
+  const bodies = SCRIPTS.map((name) =>
+    part(name)
+      .replace(/^import .*;\n/gm, '')
+      .replace(/^export /gm, ''),
+  );
   return `"use strict";{\n${bodies.join('\n')}}\n`;
 }
 

@@ -22,7 +22,10 @@ export class RateWindow {
     const oldest = this.#samples[0];
     const newest = this.#samples.at(-1);
     if (oldest === undefined || newest === undefined || newest.atMs <= oldest.atMs) return 0;
-    return Math.max(0, ((newest.totals[index]! - oldest.totals[index]!) * 1000) / (newest.atMs - oldest.atMs));
+    return Math.max(
+      0,
+      ((newest.totals[index]! - oldest.totals[index]!) * 1000) / (newest.atMs - oldest.atMs),
+    );
   }
 }
 

@@ -22,7 +22,8 @@ export class RecentErrors {
     const known = this.#errors.get(key);
     this.#errors.delete(key);
     this.#errors.set(key, { atMs: wallMs, code, message: safe, count: (known?.count ?? 0) + 1 });
-    if (this.#errors.size > RECENT_ERRORS_MAX) this.#errors.delete(this.#errors.keys().next().value!);
+    if (this.#errors.size > RECENT_ERRORS_MAX)
+      this.#errors.delete(this.#errors.keys().next().value!);
   }
 
   list(): RecentError[] {

@@ -47,7 +47,9 @@ const SAFE_HEADERS = new Set([
 ]);
 
 /** The headers that may be logged, names in lower case; an allow-list, so a new secret header is safe too. */
-export function safeHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+export function safeHeaders(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): Record<string, string> {
   const safe: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     const lower = name.toLowerCase();

@@ -13,6 +13,9 @@ export function newRequestId(random: () => number = Math.random): string {
 }
 
 /** The id that came with a request when it is well-formed, else a new one: a header of a stranger never reaches a log unread. */
-export function acceptRequestId(header: string | undefined, random: () => number = Math.random): string {
+export function acceptRequestId(
+  header: string | undefined,
+  random: () => number = Math.random,
+): string {
   return header !== undefined && WELL_FORMED.test(header) ? header : newRequestId(random);
 }

@@ -35,11 +35,13 @@ function escapeLabel(value: string): string {
 export function renderSeedMetrics(reading: SeedReading): string {
   const node = escapeLabel(reading.node);
   const at = Math.floor(reading.wallMs);
-  const head = (name: string, help: string): string => `# HELP ${name}${help === '' ? '' : ` ${help}`}\n# TYPE ${name} gauge\n`;
+  const head = (name: string, help: string): string =>
+    `# HELP ${name}${help === '' ? '' : ` ${help}`}\n# TYPE ${name} gauge\n`;
   const line = (name: string, type: string, value: number): string =>
     `${name}{node="${node}",type="${type}",mode="${reading.mode}"} ${float(value)} ${at}\n`;
   const family = (name: string, help: string, pick: (traffic: SeedTraffic) => number): string =>
-    head(name, help) + trafficTypes.map((type) => line(name, type, pick(reading.traffic[type]))).join('');
+    head(name, help) +
+    trafficTypes.map((type) => line(name, type, pick(reading.traffic[type]))).join('');
   return (
     head('DADIP2P_Alive', '') +
     `DADIP2P_Alive{node="${node}",mode="${reading.mode}"} ${float(reading.alive ? 1 : 0)} ${at}\n` +

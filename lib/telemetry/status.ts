@@ -101,7 +101,9 @@ export interface Status {
 /** Share of each tier in the bytes sent to clients. */
 export function hitRatios(clientBytes: Readonly<Record<Tier, number>>): Record<Tier, number> {
   const all = tiers.reduce((sum, tier) => sum + clientBytes[tier], 0);
-  return Object.fromEntries(tiers.map((tier) => [tier, all === 0 ? 0 : clientBytes[tier] / all])) as Record<Tier, number>;
+  return Object.fromEntries(
+    tiers.map((tier) => [tier, all === 0 ? 0 : clientBytes[tier] / all]),
+  ) as Record<Tier, number>;
 }
 
 /** The whole of GET /status. Peers in trouble are listed first, then the busiest; long lists are cut, their counts are not. */
@@ -113,7 +115,10 @@ export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Sta
   const trouble = { quarantined: 0, cooldown: 1, up: 2 };
   const peers = inputs.peers
     .map((peer) => ({ ...peer, ...measures.peerRates(peer.node) }))
-    .sort((a, b) => trouble[a.state] - trouble[b.state] || flow(b) - flow(a) || (a.node < b.node ? -1 : 1));
+    .sort(
+      (a, b) =>
+        trouble[a.state] - trouble[b.state] || flow(b) - flow(a) || (a.node < b.node ? -1 : 1),
+    );
   return {
     mode: measures.mode,
     node: measures.node,
@@ -121,7 +126,11 @@ export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Sta
     uptimeSeconds: Math.floor(measures.uptimeSeconds),
     ready: notReady.length === 0,
     notReady,
-    bytes: { origin: measures.totals.origin, peer: measures.totals.peer, cache: measures.totals.cache },
+    bytes: {
+      origin: measures.totals.origin,
+      peer: measures.totals.peer,
+      cache: measures.totals.cache,
+    },
     sent: { client: measures.totals.client, peer: measures.uploadedBytes },
     hitRatio: hitRatios(measures.clientBytes),
     rates: { ...measures.rates, upload: measures.uploadRate },

@@ -43,7 +43,9 @@ export class Telemetry {
     this.board = board;
     this.#clock = clock;
     this.#startMs = clock.nowMs();
-    this.#latency = Object.fromEntries(trafficTypes.map((type) => [type, new MaxWindow(RATE_WINDOW_SECONDS)])) as Record<TrafficType, MaxWindow>;
+    this.#latency = Object.fromEntries(
+      trafficTypes.map((type) => [type, new MaxWindow(RATE_WINDOW_SECONDS)]),
+    ) as Record<TrafficType, MaxWindow>;
     this.tick();
   }
 
@@ -73,7 +75,13 @@ export class Telemetry {
       }),
     );
     const totals = this.totals();
-    this.#sources.push(nowMs, [totals.origin, totals.peer, totals.cache, totals.client, this.uploadedBytes()]);
+    this.#sources.push(nowMs, [
+      totals.origin,
+      totals.peer,
+      totals.cache,
+      totals.client,
+      this.uploadedBytes(),
+    ]);
     const maxima = this.board.takeLatencyMaxUs();
     for (const type of trafficTypes) this.#latency[type].push(maxima[type]);
     this.#history.tick(nowMs, this.#clock.wallMs(), totals);
@@ -91,7 +99,9 @@ export class Telemetry {
 
   /** Bytes sent to clients since the start, by the tier they were found in. */
   clientBytes(): Record<Tier, number> {
-    return Object.fromEntries(tiers.map((tier) => [tier, this.board.counter(`served.client.${tier}`)])) as Record<Tier, number>;
+    return Object.fromEntries(
+      tiers.map((tier) => [tier, this.board.counter(`served.client.${tier}`)]),
+    ) as Record<Tier, number>;
   }
 
   uploadedBytes(): number {

@@ -18,7 +18,11 @@ const BACKDATE_MS = 3_600_000;
 x509.cryptoProvider.set(webcrypto as never);
 
 /** Makes a certificate authority of our own, valid for `days` from `wallMs`. */
-export async function makeAuthority(commonName: string, days: number, wallMs: number): Promise<KeyedCertificate> {
+export async function makeAuthority(
+  commonName: string,
+  days: number,
+  wallMs: number,
+): Promise<KeyedCertificate> {
   const keys = await generateKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
@@ -29,7 +33,10 @@ export async function makeAuthority(commonName: string, days: number, wallMs: nu
     keys,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+        true,
+      ),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
@@ -37,7 +44,12 @@ export async function makeAuthority(commonName: string, days: number, wallMs: nu
 }
 
 /** Issues a server certificate for `hosts` (DNS names, wildcards among them, and IP addresses), valid for `days` from `wallMs`. */
-export async function issueLeaf(authority: KeyedCertificate, hosts: readonly string[], days: number, wallMs: number): Promise<KeyedCertificate> {
+export async function issueLeaf(
+  authority: KeyedCertificate,
+  hosts: readonly string[],
+  days: number,
+  wallMs: number,
+): Promise<KeyedCertificate> {
   const keys = await generateKeys();
   const issuer = new x509.X509Certificate(authority.certificate);
   const signingKey = await importKey(authority.key);
@@ -54,7 +66,9 @@ export async function issueLeaf(authority: KeyedCertificate, hosts: readonly str
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(hosts.map((host) => ({ type: isIP(host) === 0 ? 'dns' : 'ip', value: host }))),
+      new x509.SubjectAlternativeNameExtension(
+        hosts.map((host) => ({ type: isIP(host) === 0 ? 'dns' : 'ip', value: host })),
+      ),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
@@ -81,7 +95,11 @@ function serialNumber(): string {
 }
 
 function generateKeys(): Promise<CryptoKeyPair> {
-  return webcrypto.subtle.generateKey({ name: ALGORITHM.name, namedCurve: ALGORITHM.namedCurve }, true, ['sign', 'verify']) as Promise<CryptoKeyPair>;
+  return webcrypto.subtle.generateKey(
+    { name: ALGORITHM.name, namedCurve: ALGORITHM.namedCurve },
+    true,
+    ['sign', 'verify'],
+  ) as Promise<CryptoKeyPair>;
 }
 
 async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
@@ -89,6 +107,12 @@ async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
 }
 
 function importKey(pem: string): Promise<webcrypto.CryptoKey> {
-  return webcrypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(pem), { name: ALGORITHM.name, namedCurve: ALGORITHM.namedCurve }, false, ['sign']);
+  return webcrypto.subtle.importKey(
+    'pkcs8',
+    x509.PemConverter.decodeFirst(pem),
+    { name: ALGORITHM.name, namedCurve: ALGORITHM.namedCurve },
+    false,
+    ['sign'],
+  );
 }
 type CryptoKeyPair = webcrypto.CryptoKeyPair;

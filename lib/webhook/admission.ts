@@ -20,7 +20,11 @@ interface Container {
 /** The parts of a pod that are looked at. */
 export interface Pod {
   metadata: { labels?: Record<string, string>; annotations?: Record<string, string> };
-  spec: { containers: Container[]; initContainers?: Container[]; imagePullSecrets?: { name?: string }[] };
+  spec: {
+    containers: Container[];
+    initContainers?: Container[];
+    imagePullSecrets?: { name?: string }[];
+  };
 }
 
 /** An AdmissionReview's request, as far as it is of interest. */
@@ -67,13 +71,27 @@ export interface PatchOperation {
  */
 export function readReview(body: unknown): PodReview {
   const request = record(record(body)?.request);
-  if (record(body)?.apiVersion !== 'admission.k8s.io/v1' || request === null || typeof request.uid !== 'string') throw malformed('not an AdmissionReview of admission.k8s.io/v1');
+  if (
+    record(body)?.apiVersion !== 'admission.k8s.io/v1' ||
+    request === null ||
+    typeof request.uid !== 'string'
+  )
+    throw malformed('not an AdmissionReview of admission.k8s.io/v1');
   const { uid, namespace, operation, dryRun } = request;
   const resource = record(request.resource);
-  const isPodCreation = operation === 'CREATE' && resource?.group === '' && resource.resource === 'pods' && !request.subResource;
+  const isPodCreation =
+    operation === 'CREATE' &&
+    resource?.group === '' &&
+    resource.resource === 'pods' &&
+    !request.subResource;
   const pod = isPodCreation ? readPod(request.object) : null;
   if (pod !== null && typeof namespace !== 'string') throw malformed('a pod without a namespace');
-  return { uid, namespace: typeof namespace === 'string' ? namespace : '', dryRun: dryRun === true, pod };
+  return {
+    uid,
+    namespace: typeof namespace === 'string' ? namespace : '',
+    dryRun: dryRun === true,
+    pod,
+  };
 }
 
 /** Whether a pod that came by `entry` is to be accelerated: its own label decides, else its namespace's (which the API server has matched). */
@@ -99,7 +117,9 @@ export function planPod(pod: Pod, rules: RegistryRules): PodPlan | null {
     }
   }
   if (replacements.length === 0) return null;
-  const names = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) => (name === undefined || name === '' ? [] : [name]));
+  const names = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) =>
+    name === undefined || name === '' ? [] : [name],
+  );
   return { replacements, registryHosts: [...registryHosts], pullSecrets: [...new Set(names)] };
 }
 
@@ -107,26 +127,58 @@ export function planPod(pod: Pod, rules: RegistryRules): PodPlan | null {
  * The JSON patch (RFC 6902) that carries out a plan, whole or not at all.
  * @throws ShoalError BAD_REQUEST when the pod's annotations would pass the API's limit, so that the pod would be refused for our sake.
  */
-export function podPatch(pod: Pod, plan: PodPlan, secrets: readonly SecretPair[]): PatchOperation[] {
-  const patch: PatchOperation[] = plan.replacements.map(({ list, index, p2pImage }) => ({ op: 'replace', path: `/spec/${list}/${index}/image`, value: p2pImage }));
+export function podPatch(
+  pod: Pod,
+  plan: PodPlan,
+  secrets: readonly SecretPair[],
+): PatchOperation[] {
+  const patch: PatchOperation[] = plan.replacements.map(({ list, index, p2pImage }) => ({
+    op: 'replace',
+    path: `/spec/${list}/${index}/image`,
+    value: p2pImage,
+  }));
   const present = pod.spec.imagePullSecrets;
-  const added = secrets.filter(({ p2pName }) => !present?.some(({ name }) => name === p2pName)).map(({ p2pName }) => ({ name: p2pName }));
-  if (present === undefined && added.length > 0) patch.push({ op: 'add', path: '/spec/imagePullSecrets', value: added });
-  else for (const value of added) patch.push({ op: 'add', path: '/spec/imagePullSecrets/-', value });
+  const added = secrets
+    .filter(({ p2pName }) => !present?.some(({ name }) => name === p2pName))
+    .map(({ p2pName }) => ({ name: p2pName }));
+  if (present === undefined && added.length > 0)
+    patch.push({ op: 'add', path: '/spec/imagePullSecrets', value: added });
+  else
+    for (const value of added) patch.push({ op: 'add', path: '/spec/imagePullSecrets/-', value });
 
-  const annotations = { [MODE_KEY]: MODE_P2P, [P2P_CONFIG_ANNOTATION]: p2pConfig(pod, plan, secrets) };
+  const annotations = {
+    [MODE_KEY]: MODE_P2P,
+    [P2P_CONFIG_ANNOTATION]: p2pConfig(pod, plan, secrets),
+  };
   const all = { ...pod.metadata.annotations, ...annotations };
-  const bytes = Object.entries(all).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(String(value)), 0);
-  if (bytes > ANNOTATIONS_BYTES_MAX) throw new ShoalError('BAD_REQUEST', `annotations of ${bytes} bytes would pass the limit of ${ANNOTATIONS_BYTES_MAX}`);
-  if (pod.metadata.annotations === undefined) patch.push({ op: 'add', path: '/metadata/annotations', value: annotations });
-  else for (const [key, value] of Object.entries(annotations)) patch.push({ op: 'add', path: `/metadata/annotations/${pointerToken(key)}`, value });
+  const bytes = Object.entries(all).reduce(
+    (sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(String(value)),
+    0,
+  );
+  if (bytes > ANNOTATIONS_BYTES_MAX)
+    throw new ShoalError(
+      'BAD_REQUEST',
+      `annotations of ${bytes} bytes would pass the limit of ${ANNOTATIONS_BYTES_MAX}`,
+    );
+  if (pod.metadata.annotations === undefined)
+    patch.push({ op: 'add', path: '/metadata/annotations', value: annotations });
+  else
+    for (const [key, value] of Object.entries(annotations))
+      patch.push({ op: 'add', path: `/metadata/annotations/${pointerToken(key)}`, value });
   return patch;
 }
 
 /** The AdmissionReview that answers `uid`: admitted, with a patch when there is one. */
 export function reviewAnswer(uid: string, patch: PatchOperation[] | null): object {
-  const change = patch === null ? {} : { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') };
-  return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, allowed: true, ...change } };
+  const change =
+    patch === null
+      ? {}
+      : { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') };
+  return {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    response: { uid, allowed: true, ...change },
+  };
 }
 
 /** The annotation's JSON: containers and secrets replaced so far; a later pass over the same pod adds to an earlier one's. */
@@ -136,21 +188,35 @@ function p2pConfig(pod: Pod, plan: PodPlan, secrets: readonly SecretPair[]): str
     ...(earlier[list] ?? []).filter((before) => !entries.some(({ name }) => name === before.name)),
     ...entries,
   ];
-  const replaced = (list: string) => plan.replacements.filter((one) => one.list === list).map(({ name, image, p2pImage }) => ({ name, image, p2pImage }));
+  const replaced = (list: string) =>
+    plan.replacements
+      .filter((one) => one.list === list)
+      .map(({ name, image, p2pImage }) => ({ name, image, p2pImage }));
   const config: Record<string, object[]> = {
     containers: merged('containers', replaced('containers')),
     initContainers: merged('initContainers', replaced('initContainers')),
-    imagePullSecrets: merged('imagePullSecrets', secrets.map(({ name, p2pName }) => ({ name, p2pName }))),
+    imagePullSecrets: merged(
+      'imagePullSecrets',
+      secrets.map(({ name, p2pName }) => ({ name, p2pName })),
+    ),
   };
-  return JSON.stringify(Object.fromEntries(Object.entries(config).filter(([, entries]) => entries.length > 0)));
+  return JSON.stringify(
+    Object.fromEntries(Object.entries(config).filter(([, entries]) => entries.length > 0)),
+  );
 }
 
 function readP2pConfig(annotation: unknown): Record<string, { name: string }[]> {
   if (typeof annotation !== 'string') return {};
   try {
     const config = record(JSON.parse(annotation)) ?? {};
-    const named = (value: unknown): value is { name: string } => typeof record(value)?.name === 'string';
-    return Object.fromEntries(Object.entries(config).map(([list, entries]) => [list, Array.isArray(entries) ? entries.filter(named) : []]));
+    const named = (value: unknown): value is { name: string } =>
+      typeof record(value)?.name === 'string';
+    return Object.fromEntries(
+      Object.entries(config).map(([list, entries]) => [
+        list,
+        Array.isArray(entries) ? entries.filter(named) : [],
+      ]),
+    );
   } catch {
     return {};
   }
@@ -159,27 +225,43 @@ function readP2pConfig(annotation: unknown): Record<string, { name: string }[]> 
 function readPod(value: unknown): Pod {
   const pod = record(value);
   const [metadata, spec] = [record(pod?.metadata), record(pod?.spec)];
-  const areNamed = (list: unknown): boolean => Array.isArray(list) && list.every((entry) => record(entry) !== null);
-  const isContainer = (entry: Record<string, unknown>): boolean => typeof entry.name === 'string' && ['undefined', 'string'].includes(typeof entry.image);
+  const areNamed = (list: unknown): boolean =>
+    Array.isArray(list) && list.every((entry) => record(entry) !== null);
+  const isContainer = (entry: Record<string, unknown>): boolean =>
+    typeof entry.name === 'string' && ['undefined', 'string'].includes(typeof entry.image);
   const lists = [spec?.containers, spec?.initContainers ?? []];
-  if (metadata === null || spec === null || !lists.every((list) => areNamed(list) && (list as Record<string, unknown>[]).every(isContainer))) throw malformed('not a pod');
+  if (
+    metadata === null ||
+    spec === null ||
+    !lists.every((list) => areNamed(list) && (list as Record<string, unknown>[]).every(isContainer))
+  )
+    throw malformed('not a pod');
   const absent = (field: unknown): boolean => field === undefined || field === null;
-  if (!absent(spec.imagePullSecrets) && !areNamed(spec.imagePullSecrets)) throw malformed('not a pod: imagePullSecrets');
+  if (!absent(spec.imagePullSecrets) && !areNamed(spec.imagePullSecrets))
+    throw malformed('not a pod: imagePullSecrets');
   for (const field of ['labels', 'annotations'] as const) {
-    if (!absent(metadata[field]) && record(metadata[field]) === null) throw malformed(`not a pod: ${field}`);
+    if (!absent(metadata[field]) && record(metadata[field]) === null)
+      throw malformed(`not a pod: ${field}`);
   }
   const { labels, annotations } = metadata as Pod['metadata'];
   const { containers, initContainers, imagePullSecrets } = spec as unknown as Pod['spec'];
   // An absent list and a null one are the same to the API, but not to a JSON patch that adds to it.
-  const given = <Key extends string, Value>(key: Key, field: Value | null | undefined) => (absent(field) ? {} : { [key]: field });
+  const given = <Key extends string, Value>(key: Key, field: Value | null | undefined) =>
+    absent(field) ? {} : { [key]: field };
   return {
     metadata: { ...given('labels', labels), ...given('annotations', annotations) },
-    spec: { containers, ...given('initContainers', initContainers), ...given('imagePullSecrets', imagePullSecrets) },
+    spec: {
+      containers,
+      ...given('initContainers', initContainers),
+      ...given('imagePullSecrets', imagePullSecrets),
+    },
   };
 }
 
 function record(value: unknown): Record<string, unknown> | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : null;
 }
 
 /** A key as one token of a JSON pointer (RFC 6901, 3). */

@@ -1,9 +1,23 @@
 import type { Logger } from 'pino';
 import type { Clock, Timer } from '../clock.ts';
-import { KubeError, MUTATING_WEBHOOKS, SECRETS, type KubeClient, type KubeObject } from '../cluster/kubernetes-client.ts';
+import {
+  KubeError,
+  MUTATING_WEBHOOKS,
+  SECRETS,
+  type KubeClient,
+  type KubeObject,
+} from '../cluster/kubernetes-client.ts';
 import { Informer } from '../cluster/kubernetes-informer.ts';
 import { CERTIFICATE_CHECK_MS, COPY_ATTEMPTS_MAX } from '../limits.ts';
-import { caBundle, fromSecretData, renewedCertificates, toSecretData, type CertificateSet, type ForcedRenewal, type KeyedCertificate } from './certificates.ts';
+import {
+  caBundle,
+  fromSecretData,
+  renewedCertificates,
+  toSecretData,
+  type CertificateSet,
+  type ForcedRenewal,
+  type KeyedCertificate,
+} from './certificates.ts';
 import type { Secret } from './pull-secret.ts';
 
 /** Put on the certificate's Secret by an operator, it has the leaf, or the authority, renewed at once. */
@@ -47,10 +61,21 @@ export class CertificateKeeper {
   constructor(options: CertificateKeeperOptions) {
     this.#options = options;
     const { client, clock, random, log, namespace, secretName, webhookConfiguration } = options;
-    const onError = (error: KubeError): void => log.warn({ err: error }, 'the certificate or the webhook configuration cannot be watched');
+    const onError = (error: KubeError): void =>
+      log.warn({ err: error }, 'the certificate or the webhook configuration cannot be watched');
     const informer = { client, clock, random, onError, onChange: () => this.#queue() };
-    this.#secret = new Informer<Secret>({ resource: SECRETS, namespace, fieldSelector: `metadata.name=${secretName}` }, informer);
-    this.#configuration = new Informer<WebhookConfiguration>({ resource: MUTATING_WEBHOOKS, namespace: null, fieldSelector: `metadata.name=${webhookConfiguration}` }, informer);
+    this.#secret = new Informer<Secret>(
+      { resource: SECRETS, namespace, fieldSelector: `metadata.name=${secretName}` },
+      informer,
+    );
+    this.#configuration = new Informer<WebhookConfiguration>(
+      {
+        resource: MUTATING_WEBHOOKS,
+        namespace: null,
+        fieldSelector: `metadata.name=${webhookConfiguration}`,
+      },
+      informer,
+    );
   }
 
   /** Whether a certificate is loaded and the webhook configuration trusts it. */
@@ -80,7 +105,8 @@ export class CertificateKeeper {
 
   /** One pass at a time; calls meanwhile ask for one more together. */
   #queue(): void {
-    if (this.#queued || this.#stopped || !this.#secret.isSynced || !this.#configuration.isSynced) return;
+    if (this.#queued || this.#stopped || !this.#secret.isSynced || !this.#configuration.isSynced)
+      return;
     this.#queued = true;
     this.#pass = this.#pass.then(async () => {
       this.#queued = false;
@@ -116,14 +142,34 @@ export class CertificateKeeper {
       const set = await renewedCertificates(present, names, nowMs, force);
       if (stored !== null && set === present && asked === undefined) return set;
       try {
-        const metadata = { name: secretName, namespace, ...(stored?.metadata.resourceVersion === undefined ? {} : { resourceVersion: stored.metadata.resourceVersion }) };
-        const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data: toSecretData(set) };
-        const written = stored === null ? await client.create<Secret>(SECRETS, secret) : await client.replace<Secret>(SECRETS, secret);
+        const metadata = {
+          name: secretName,
+          namespace,
+          ...(stored?.metadata.resourceVersion === undefined
+            ? {}
+            : { resourceVersion: stored.metadata.resourceVersion }),
+        };
+        const secret: Secret = {
+          apiVersion: 'v1',
+          kind: 'Secret',
+          metadata,
+          type: 'Opaque',
+          data: toSecretData(set),
+        };
+        const written =
+          stored === null
+            ? await client.create<Secret>(SECRETS, secret)
+            : await client.replace<Secret>(SECRETS, secret);
         this.#secret.note(written);
         log.info({ forced: force }, 'certificate made or renewed');
         return set;
       } catch (error) {
-        if (!(error instanceof KubeError) || (error.status !== 409 && error.status !== 404) || attempt === COPY_ATTEMPTS_MAX) throw error;
+        if (
+          !(error instanceof KubeError) ||
+          (error.status !== 409 && error.status !== 404) ||
+          attempt === COPY_ATTEMPTS_MAX
+        )
+          throw error;
         stored = await client.get<Secret>(SECRETS, namespace, secretName);
       }
     }
@@ -134,15 +180,29 @@ export class CertificateKeeper {
     const wanted = Buffer.from(caBundle(set)).toString('base64');
     const configuration = this.#configuration.get(undefined, webhookConfiguration);
     this.#isTrusted &&= configuration !== null;
-    if (configuration === null) return log.warn({ webhookConfiguration }, 'no such MutatingWebhookConfiguration: nothing will be reviewed');
+    if (configuration === null)
+      return log.warn(
+        { webhookConfiguration },
+        'no such MutatingWebhookConfiguration: nothing will be reviewed',
+      );
     const operations = (configuration.webhooks ?? []).flatMap(({ name, clientConfig }, index) =>
       clientConfig.caBundle === wanted
         ? []
         : // The test ties the index to the entry that was looked at.
-          [{ op: 'test', path: `/webhooks/${index}/name`, value: name }, { op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: wanted }],
+          [
+            { op: 'test', path: `/webhooks/${index}/name`, value: name },
+            { op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: wanted },
+          ],
     );
     if (operations.length > 0) {
-      this.#configuration.note(await client.patch<WebhookConfiguration>(MUTATING_WEBHOOKS, null, webhookConfiguration, operations));
+      this.#configuration.note(
+        await client.patch<WebhookConfiguration>(
+          MUTATING_WEBHOOKS,
+          null,
+          webhookConfiguration,
+          operations,
+        ),
+      );
       log.info({ webhookConfiguration, entries: operations.length / 2 }, 'caBundle patched');
     }
     this.#isTrusted = true;

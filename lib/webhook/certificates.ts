@@ -1,7 +1,14 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import { AUTHORITY_RENEW_BEFORE_MS, AUTHORITY_SETTLE_MS, AUTHORITY_VALID_MS, CERTIFICATE_BACKDATE_MS, LEAF_RENEW_BEFORE_MS, LEAF_VALID_MS } from '../limits.ts';
+import {
+  AUTHORITY_RENEW_BEFORE_MS,
+  AUTHORITY_SETTLE_MS,
+  AUTHORITY_VALID_MS,
+  CERTIFICATE_BACKDATE_MS,
+  LEAF_RENEW_BEFORE_MS,
+  LEAF_VALID_MS,
+} from '../limits.ts';
 
 /** A certificate and its private key, PEM. */
 export interface KeyedCertificate {
@@ -28,23 +35,43 @@ const AUTHORITIES_KEPT = 2;
  * the bundle at first; it signs the leaf AUTHORITY_SETTLE_MS later, when every API server trusts it. So no step breaks a connection.
  * `names` are the DNS names and IP addresses of the leaf.
  */
-export async function renewedCertificates(present: CertificateSet | null, names: readonly string[], nowMs: number, force: ForcedRenewal = null): Promise<CertificateSet> {
+export async function renewedCertificates(
+  present: CertificateSet | null,
+  names: readonly string[],
+  nowMs: number,
+  force: ForcedRenewal = null,
+): Promise<CertificateSet> {
   if (present === null) {
     const authority = await makeAuthority(nowMs);
     return { authorities: [authority], leaf: await makeLeaf(authority, names, nowMs) };
   }
   const newest = present.authorities[0]!;
   if (force === 'authority' || endMs(newest) - nowMs < AUTHORITY_RENEW_BEFORE_MS) {
-    const authorities = [await makeAuthority(nowMs), ...present.authorities].slice(0, AUTHORITIES_KEPT);
+    const authorities = [await makeAuthority(nowMs), ...present.authorities].slice(
+      0,
+      AUTHORITIES_KEPT,
+    );
     return await renewedCertificates({ authorities, leaf: present.leaf }, names, nowMs);
   }
-  const settled = present.authorities.findIndex((authority) => nowMs - madeMs(authority) >= AUTHORITY_SETTLE_MS);
+  const settled = present.authorities.findIndex(
+    (authority) => nowMs - madeMs(authority) >= AUTHORITY_SETTLE_MS,
+  );
   const signerAt = settled === -1 ? present.authorities.length - 1 : settled;
-  const isDue = force === 'leaf' || endMs(present.leaf) - nowMs < LEAF_RENEW_BEFORE_MS || !coversNames(present.leaf, names);
+  const isDue =
+    force === 'leaf' ||
+    endMs(present.leaf) - nowMs < LEAF_RENEW_BEFORE_MS ||
+    !coversNames(present.leaf, names);
   // A newer authority's leaf comes from a replica whose clock is ahead: signed back, the two would take turns, as fast as they can write.
-  const signed = await Promise.all(present.authorities.slice(0, signerAt + 1).map((authority) => isSignedBy(present.leaf, authority)));
+  const signed = await Promise.all(
+    present.authorities
+      .slice(0, signerAt + 1)
+      .map((authority) => isSignedBy(present.leaf, authority)),
+  );
   if (!isDue && signed.includes(true)) return present;
-  return { authorities: present.authorities, leaf: await makeLeaf(present.authorities[signerAt]!, names, nowMs) };
+  return {
+    authorities: present.authorities,
+    leaf: await makeLeaf(present.authorities[signerAt]!, names, nowMs),
+  };
 }
 
 /** What the API server is to trust: every authority, PEM after PEM. */
@@ -54,24 +81,36 @@ export function caBundle(set: CertificateSet): string {
 
 /** The set as the data of a Secret, base64 as the API wants it. */
 export function toSecretData(set: CertificateSet): Record<string, string> {
-  const entries = [['tls.crt', set.leaf.cert], ['tls.key', set.leaf.key]];
-  for (const [index, { cert, key }] of set.authorities.entries()) entries.push([`ca-${index}.crt`, cert], [`ca-${index}.key`, key]);
-  return Object.fromEntries(entries.map(([name, pem]) => [name, Buffer.from(pem!).toString('base64')]));
+  const entries = [
+    ['tls.crt', set.leaf.cert],
+    ['tls.key', set.leaf.key],
+  ];
+  for (const [index, { cert, key }] of set.authorities.entries())
+    entries.push([`ca-${index}.crt`, cert], [`ca-${index}.key`, key]);
+  return Object.fromEntries(
+    entries.map(([name, pem]) => [name, Buffer.from(pem!).toString('base64')]),
+  );
 }
 
 /** Reads what `toSecretData` has written; null when anything of it is missing or no certificate, so that a new set is made. */
 export function fromSecretData(data: Record<string, string> | undefined): CertificateSet | null {
   const pair = (certName: string, keyName: string): KeyedCertificate | null => {
-    const [cert, key] = [data?.[certName], data?.[keyName]].map((text) => (text === undefined ? '' : Buffer.from(text, 'base64').toString('utf8')));
+    const [cert, key] = [data?.[certName], data?.[keyName]].map((text) =>
+      text === undefined ? '' : Buffer.from(text, 'base64').toString('utf8'),
+    );
     try {
       const parsed = new x509.X509Certificate(cert!);
-      return parsed.notAfter.getTime() > 0 && key!.includes('PRIVATE KEY') ? { cert: cert!, key: key! } : null;
+      return parsed.notAfter.getTime() > 0 && key!.includes('PRIVATE KEY')
+        ? { cert: cert!, key: key! }
+        : null;
     } catch {
       return null;
     }
   };
   const leaf = pair('tls.crt', 'tls.key');
-  const authorities = Array.from({ length: AUTHORITIES_KEPT }, (_, index) => pair(`ca-${index}.crt`, `ca-${index}.key`)).filter((authority) => authority !== null);
+  const authorities = Array.from({ length: AUTHORITIES_KEPT }, (_, index) =>
+    pair(`ca-${index}.crt`, `ca-${index}.key`),
+  ).filter((authority) => authority !== null);
   return leaf === null || authorities.length === 0 ? null : { authorities, leaf };
 }
 
@@ -95,17 +134,30 @@ async function makeAuthority(nowMs: number): Promise<KeyedCertificate> {
     keys,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+        true,
+      ),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
   return { cert: certificate.toString('pem'), key: await exportKey(keys.privateKey) };
 }
 
-async function makeLeaf(authority: KeyedCertificate, names: readonly string[], nowMs: number): Promise<KeyedCertificate> {
+async function makeLeaf(
+  authority: KeyedCertificate,
+  names: readonly string[],
+  nowMs: number,
+): Promise<KeyedCertificate> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const issuer = new x509.X509Certificate(authority.cert);
-  const signingKey = await webcrypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(authority.key), ALGORITHM, false, ['sign']);
+  const signingKey = await webcrypto.subtle.importKey(
+    'pkcs8',
+    x509.PemConverter.decodeFirst(authority.key),
+    ALGORITHM,
+    false,
+    ['sign'],
+  );
   const certificate = await x509.X509CertificateGenerator.create({
     subject: 'CN=shoal-webhook',
     issuer: issuer.subject,
@@ -118,7 +170,12 @@ async function makeLeaf(authority: KeyedCertificate, names: readonly string[], n
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: isAddress(value) ? ('ip' as const) : ('dns' as const), value }))),
+      new x509.SubjectAlternativeNameExtension(
+        names.map((value) => ({
+          type: isAddress(value) ? ('ip' as const) : ('dns' as const),
+          value,
+        })),
+      ),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
     ],
@@ -127,11 +184,16 @@ async function makeLeaf(authority: KeyedCertificate, names: readonly string[], n
 }
 
 function validity(nowMs: number, validMs: number): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(nowMs - CERTIFICATE_BACKDATE_MS), notAfter: new Date(nowMs + validMs) };
+  return {
+    notBefore: new Date(nowMs - CERTIFICATE_BACKDATE_MS),
+    notAfter: new Date(nowMs + validMs),
+  };
 }
 
 function coversNames({ cert }: KeyedCertificate, names: readonly string[]): boolean {
-  const extension = new x509.X509Certificate(cert).getExtension(x509.SubjectAlternativeNameExtension);
+  const extension = new x509.X509Certificate(cert).getExtension(
+    x509.SubjectAlternativeNameExtension,
+  );
   const covered = new Set(extension?.names.items.map(({ value }) => value));
   return names.every((name) => covered.has(name));
 }

@@ -8,50 +8,80 @@ import { ShoalError } from '../errors.ts';
  * wrong with a value, that sentence is the message.
  */
 
-const text = (error: string, accepts: (value: string) => boolean) => z.string({ error }).refine(accepts, { error });
+const text = (error: string, accepts: (value: string) => boolean) =>
+  z.string({ error }).refine(accepts, { error });
 const DNS_NAME = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
-const objectName = () => text('a Kubernetes object name', (value) => DNS_NAME.test(value) && value.length <= 253);
+const objectName = () =>
+  text('a Kubernetes object name', (value) => DNS_NAME.test(value) && value.length <= 253);
 const port = (min: number) => {
   const error = `a port from ${min} to 65535`;
   return z.int({ error }).min(min, { error }).max(65_535, { error });
 };
 
-const isHostGlob = (value: string): boolean => /^(?:[a-z0-9*?_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/i.test(value);
-const isHostPort = (value: string): boolean => /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]):[0-9]{1,5}$/i.test(value);
+const isHostGlob = (value: string): boolean =>
+  /^(?:[a-z0-9*?_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/i.test(value);
+const isHostPort = (value: string): boolean =>
+  /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]):[0-9]{1,5}$/i.test(value);
 
 const registry = z
   .strictObject({
-    host: text('a host glob, optionally with :port, as in *.cr.aliyuncs.com', isHostGlob).transform((value) => value.toLowerCase()),
+    host: text('a host glob, optionally with :port, as in *.cr.aliyuncs.com', isHostGlob).transform(
+      (value) => value.toLowerCase(),
+    ),
     mode: z.enum(['rewrite', 'mirror'], { error: 'rewrite or mirror' }).default('rewrite'),
-    p2pHost: text("host:port of the P2P address; left out for ACR's rule NAME.distributed.REGION", isHostPort)
+    p2pHost: text(
+      "host:port of the P2P address; left out for ACR's rule NAME.distributed.REGION",
+      isHostPort,
+    )
       .transform((value) => value.toLowerCase())
       .nullable()
       .default(null),
   })
-  .refine(({ mode, p2pHost }) => mode === 'rewrite' || p2pHost === null, { error: 'no p2pHost with mode mirror: nothing is rewritten', path: ['p2pHost'] });
+  .refine(({ mode, p2pHost }) => mode === 'rewrite' || p2pHost === null, {
+    error: 'no p2pHost with mode mirror: nothing is rewritten',
+    path: ['p2pHost'],
+  });
 
 const listen = z.strictObject({
-  host: text('an address to listen on, or "" for every one, IPv6 where there is IPv6', (value) => /^[0-9a-z.:-]*$/i.test(value)).default(''),
+  host: text('an address to listen on, or "" for every one, IPv6 where there is IPv6', (value) =>
+    /^[0-9a-z.:-]*$/i.test(value),
+  ).default(''),
   port: port(0).default(8_443),
 });
 
 export const webhookConfigSchema = z.strictObject({
-  registries: z.array(registry, { error: 'a list of entries {host, mode, p2pHost}' }).default([{ host: '*.cr.aliyuncs.com', mode: 'rewrite', p2pHost: null }]),
+  registries: z
+    .array(registry, { error: 'a list of entries {host, mode, p2pHost}' })
+    .default([{ host: '*.cr.aliyuncs.com', mode: 'rewrite', p2pHost: null }]),
   /** Proxy port in the P2P hosts that ACR's rule makes. */
   p2pPort: port(1).default(65_001),
   listen: listen.prefault({}),
   /** Namespace of the webhook's own objects; "" for that of its pod. */
-  namespace: text('a namespace, or "" for that of the pod', (value) => value === '' || DNS_NAME.test(value)).default(''),
+  namespace: text(
+    'a namespace, or "" for that of the pod',
+    (value) => value === '' || DNS_NAME.test(value),
+  ).default(''),
   /** Service by which the API server calls; with the namespace it makes the certificate's names. */
   service: objectName().default('shoal-webhook'),
   webhookConfiguration: objectName().default('shoal-webhook'),
   certificateSecret: objectName().default('shoal-webhook-certificate'),
   lease: objectName().default('shoal-webhook'),
   /** Further names and addresses of the certificate. */
-  certificateNames: z.array(text('a DNS name or an IP address', (value) => /^[0-9a-z.:-]+$/i.test(value)), { error: 'a list of DNS names or IP addresses' }).default([]),
+  certificateNames: z
+    .array(
+      text('a DNS name or an IP address', (value) => /^[0-9a-z.:-]+$/i.test(value)),
+      { error: 'a list of DNS names or IP addresses' },
+    )
+    .default([]),
   /** Namespaces where no pull secret is copied, besides the webhook's own. */
-  excludedNamespaces: z.array(objectName(), { error: 'a list of namespaces' }).default(['kube-system']),
-  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { error: 'one of trace, debug, info, warn, error, fatal, silent' }).default('info'),
+  excludedNamespaces: z
+    .array(objectName(), { error: 'a list of namespaces' })
+    .default(['kube-system']),
+  logLevel: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+      error: 'one of trace, debug, info, warn, error, fatal, silent',
+    })
+    .default('info'),
 });
 
 /** The webhook's config: hosts and P2P hosts in lower case, `p2pHost` null for ACR's rule. */
@@ -63,14 +93,20 @@ export function parseWebhookConfig(content: string): WebhookConfig {
   try {
     value = parse(content) ?? {};
   } catch (error) {
-    throw new ShoalError('CONFIG_INVALID', `not YAML: ${String((error as Error).message).split('\n')[0]}`);
+    throw new ShoalError(
+      'CONFIG_INVALID',
+      `not YAML: ${String((error as Error).message).split('\n')[0]}`,
+    );
   }
   const result = webhookConfigSchema.safeParse(value);
   if (result.success) return result.data;
   const lines = result.error.issues.flatMap((issue) => {
     const path = issue.path.map(String).join('.');
-    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`}: no such key`);
-    return [`${path === '' ? 'the file' : path}: not allowed; allowed: ${path === '' ? 'keys with values' : issue.message}`];
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`}: no such key`);
+    return [
+      `${path === '' ? 'the file' : path}: not allowed; allowed: ${path === '' ? 'keys with values' : issue.message}`,
+    ];
   });
   throw new ShoalError('CONFIG_INVALID', lines.join('\n'));
 }

@@ -30,7 +30,11 @@ export class Controller {
     this.#options = options;
     this.#queue = new RetryQueue({
       work: (key) => this.#reconcile(key),
-      onError: (key, error) => options.log.warn({ err: error, pullSecret: key }, 'copy of a pull secret failed, will be tried again'),
+      onError: (key, error) =>
+        options.log.warn(
+          { err: error, pullSecret: key },
+          'copy of a pull secret failed, will be tried again',
+        ),
       clock: options.clock,
       random: options.random,
       atOnce: COPIES_AT_ONCE,
@@ -73,11 +77,16 @@ export class Controller {
   /** Of a copy, present or just gone, the name of what it was made from; of any other secret its own. */
   #originalName(namespace: string, name: string): string {
     const secret = this.#options.store.get(namespace, name);
-    if (secret !== null) return isCopy(secret) ? (secret.metadata.annotations?.[COPY_OF_ANNOTATION] ?? name) : name;
+    if (secret !== null)
+      return isCopy(secret) ? (secret.metadata.annotations?.[COPY_OF_ANNOTATION] ?? name) : name;
     const original = /^acr-credential-(.+)-p2p$/.exec(name)?.[1] ?? name;
     // A name that was cut does not say whose copy it was.
     const isCut = original !== name && /-[0-9a-f]{10}$/.test(original);
-    const whole = isCut ? [...this.#options.store.secrets()].find(({ metadata }) => metadata.namespace === namespace && copyName(metadata.name) === name) : undefined;
+    const whole = isCut
+      ? [...this.#options.store.secrets()].find(
+          ({ metadata }) => metadata.namespace === namespace && copyName(metadata.name) === name,
+        )
+      : undefined;
     return whole?.metadata.name ?? original;
   }
 
@@ -85,7 +94,8 @@ export class Controller {
     const [namespace = '', name = ''] = key.split('/');
     if (!this.#leads) return;
     const outcome = await this.#options.keeper.ensure(namespace, name);
-    if (outcome !== 'none') this.#options.log.info({ pullSecret: key, outcome }, 'copy of a pull secret');
+    if (outcome !== 'none')
+      this.#options.log.info({ pullSecret: key, outcome }, 'copy of a pull secret');
   }
 }
 

@@ -34,7 +34,10 @@ export class CopyKeeper {
   }
 
   async #pass(namespace: string, name: string): Promise<CopyOutcome> {
-    let [original, present] = [this.#store.get(namespace, name), this.#store.get(namespace, copyName(name))];
+    let [original, present] = [
+      this.#store.get(namespace, name),
+      this.#store.get(namespace, copyName(name)),
+    ];
     for (let attempt = 1; ; attempt++) {
       // A local copy that lags behind must not remove credentials somebody pulls with.
       if (original === null) original = await this.#read(namespace, name);
@@ -46,15 +49,25 @@ export class CopyKeeper {
         const isRace = error instanceof KubeError && (error.status === 409 || error.status === 404);
         // A namespace that is being removed refuses new objects with 403: nobody will pull there again.
         if (!isRace || attempt === COPY_ATTEMPTS_MAX) throw error;
-        [original, present] = await Promise.all([this.#read(namespace, name), this.#read(namespace, copyName(name))]);
+        [original, present] = await Promise.all([
+          this.#read(namespace, name),
+          this.#read(namespace, copyName(name)),
+        ]);
       }
     }
   }
 
   async #carryOut(step: CopyStep, namespace: string, present: Secret | null): Promise<void> {
     if (step.kind === 'none') return;
-    if (step.kind === 'remove' || step.kind === 'replace') await this.#client.remove(SECRETS, namespace, step.secret.metadata.name, present?.metadata.uid);
-    if (step.kind === 'create' || step.kind === 'replace') this.#store.note(await this.#client.create(SECRETS, step.secret));
+    if (step.kind === 'remove' || step.kind === 'replace')
+      await this.#client.remove(
+        SECRETS,
+        namespace,
+        step.secret.metadata.name,
+        present?.metadata.uid,
+      );
+    if (step.kind === 'create' || step.kind === 'replace')
+      this.#store.note(await this.#client.create(SECRETS, step.secret));
     if (step.kind === 'update') this.#store.note(await this.#client.replace(SECRETS, step.secret));
   }
 

@@ -10,14 +10,19 @@ export interface ImageReference {
 
 export const DOCKER_HUB = 'docker.io';
 /** Other names under which clients and pull secrets know Docker Hub. */
-const DOCKER_HUB_ALIASES = new Set(['index.docker.io', 'registry-1.docker.io', 'registry.docker.io']);
+const DOCKER_HUB_ALIASES = new Set([
+  'index.docker.io',
+  'registry-1.docker.io',
+  'registry.docker.io',
+]);
 
 /** Longest `host/repository` that runtimes accept (reference grammar). */
 const NAME_CHARS_MAX = 255;
 /** Name, tag of 128 and a sha512 digest fit well within; what is longer is nothing a runtime would pull. */
 const REFERENCE_CHARS_MAX = 1024;
 
-const HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/i;
+const HOST =
+  /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/i;
 const PATH = /^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const DIGEST = /^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-f]{32,}$/i;

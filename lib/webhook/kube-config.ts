@@ -14,7 +14,11 @@ export function defaultConnection(clock: Clock): KubeConnection {
   const config = new KubeConfig();
   config.loadFromDefault();
   const server = config.getCurrentCluster()?.server;
-  if (server === undefined) throw new ShoalError('CONFIG_INVALID', 'no Kubernetes API server: neither a kubeconfig nor a service account is there');
+  if (server === undefined)
+    throw new ShoalError(
+      'CONFIG_INVALID',
+      'no Kubernetes API server: neither a kubeconfig nor a service account is there',
+    );
   let dispatcher: Dispatcher | undefined;
   let renewAtMs = -Infinity;
   return {

@@ -1,10 +1,21 @@
 import type { Clock, Timer } from '../clock.ts';
-import { KubeError, LEASES, type KubeClient, type KubeObject } from '../cluster/kubernetes-client.ts';
+import {
+  KubeError,
+  LEASES,
+  type KubeClient,
+  type KubeObject,
+} from '../cluster/kubernetes-client.ts';
 import { LEASE_DURATION_MS, LEASE_RENEW_DEADLINE_MS, LEASE_RETRY_MS } from '../limits.ts';
 
 /** A Lease of coordination.k8s.io/v1. */
 export interface Lease extends KubeObject {
-  spec?: { holderIdentity?: string; leaseDurationSeconds?: number; acquireTime?: string; renewTime?: string; leaseTransitions?: number };
+  spec?: {
+    holderIdentity?: string;
+    leaseDurationSeconds?: number;
+    acquireTime?: string;
+    renewTime?: string;
+    leaseTransitions?: number;
+  };
 }
 
 /** What was last seen of the lease, and when (monotonic ms): clocks of two machines are never compared. */
@@ -14,10 +25,17 @@ export interface LeaseSighting {
 }
 
 /** Whether `identity` may take or renew the lease: it is its own, nobody's, or has not been renewed for as long as its holder promised. */
-export function mayHold({ lease, seenMs }: LeaseSighting, identity: string, nowMs: number): boolean {
+export function mayHold(
+  { lease, seenMs }: LeaseSighting,
+  identity: string,
+  nowMs: number,
+): boolean {
   const { holderIdentity = '', leaseDurationSeconds } = lease.spec ?? {};
   if (holderIdentity === '' || holderIdentity === identity) return true;
-  return nowMs - seenMs >= (leaseDurationSeconds === undefined ? LEASE_DURATION_MS : leaseDurationSeconds * 1_000);
+  return (
+    nowMs - seenMs >=
+    (leaseDurationSeconds === undefined ? LEASE_DURATION_MS : leaseDurationSeconds * 1_000)
+  );
 }
 
 export interface LeaderElectionOptions {
@@ -72,8 +90,10 @@ export class LeaderElection {
     try {
       const beganMs = clock.nowMs();
       const lease = await client.get<Lease>(LEASES, namespace, name);
-      const isNew = lease?.metadata.resourceVersion !== this.#sighting?.lease.metadata.resourceVersion;
-      if (lease !== null && (isNew || this.#sighting === null)) this.#sighting = { lease, seenMs: clock.nowMs() };
+      const isNew =
+        lease?.metadata.resourceVersion !== this.#sighting?.lease.metadata.resourceVersion;
+      if (lease !== null && (isNew || this.#sighting === null))
+        this.#sighting = { lease, seenMs: clock.nowMs() };
       if (lease === null || mayHold(this.#sighting!, identity, clock.nowMs())) {
         await this.#write(lease, identity);
         // Counted from before the write: others count from when they see it.
@@ -84,7 +104,8 @@ export class LeaderElection {
       const isLost = error instanceof KubeError && error.status === 409;
       if (!isLost) onError(error);
     }
-    if (!this.#stopped) this.#timer = clock.after(LEASE_RETRY_MS, () => (this.#pass = this.#round()));
+    if (!this.#stopped)
+      this.#timer = clock.after(LEASE_RETRY_MS, () => (this.#pass = this.#round()));
   }
 
   async #write(lease: Lease | null, holder: string): Promise<void> {
@@ -99,8 +120,16 @@ export class LeaderElection {
       renewTime: now,
       leaseTransitions: (before.leaseTransitions ?? 0) + (changesHands && lease !== null ? 1 : 0),
     };
-    const base: Lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: lease?.metadata ?? { name, namespace }, spec };
-    const written = lease === null ? await client.create<Lease>(LEASES, base) : await client.replace<Lease>(LEASES, base);
+    const base: Lease = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: lease?.metadata ?? { name, namespace },
+      spec,
+    };
+    const written =
+      lease === null
+        ? await client.create<Lease>(LEASES, base)
+        : await client.replace<Lease>(LEASES, base);
     this.#sighting = { lease: written, seenMs: clock.nowMs() };
   }
 
@@ -108,7 +137,10 @@ export class LeaderElection {
     const { clock, onChange } = this.#options;
     this.#deadline?.cancel();
     // A request may hang: the leader steps down on time even so.
-    if (leads) this.#deadline = clock.after(this.#renewedMs + LEASE_RENEW_DEADLINE_MS - clock.nowMs(), () => this.#set(false));
+    if (leads)
+      this.#deadline = clock.after(this.#renewedMs + LEASE_RENEW_DEADLINE_MS - clock.nowMs(), () =>
+        this.#set(false),
+      );
     if (leads === this.#leads) return;
     this.#leads = leads;
     onChange(leads);

@@ -20,9 +20,21 @@ export async function runWebhook(configPath: string): Promise<number> {
     const config = await readWebhookConfig(configPath);
     const namespace = config.namespace === '' ? await podNamespace(process.env) : config.namespace;
     const identity = `${hostname()}-${randomBytes(4).toString('hex')}`;
-    const log = createLogger({ level: config.logLevel, node: identity, thread: 'webhook', write: (line) => void process.stdout.write(line) });
+    const log = createLogger({
+      level: config.logLevel,
+      node: identity,
+      thread: 'webhook',
+      write: (line) => void process.stdout.write(line),
+    });
     const client = new HttpKubeClient(defaultConnection(systemClock));
-    const service = new WebhookService(config, { client, clock: systemClock, random: Math.random, log, namespace, identity });
+    const service = new WebhookService(config, {
+      client,
+      clock: systemClock,
+      random: Math.random,
+      log,
+      namespace,
+      identity,
+    });
     service.start();
     log.info({ namespace, registries: config.registries.length }, 'webhook started');
     const signals = ['SIGTERM', 'SIGINT'].map((signal) => once(process, signal));

@@ -4,7 +4,10 @@ import { canonicalHost } from './image.ts';
 import { isP2pHost, p2pHostOf, type RegistryRules } from './registry-rule.ts';
 
 /** The two types of pull secrets, and the data key and the shape of each (Kubernetes, "Pull an Image from a Private Registry"). */
-const DATA_KEYS = { 'kubernetes.io/dockerconfigjson': '.dockerconfigjson', 'kubernetes.io/dockercfg': '.dockercfg' } as const;
+const DATA_KEYS = {
+  'kubernetes.io/dockerconfigjson': '.dockerconfigjson',
+  'kubernetes.io/dockercfg': '.dockercfg',
+} as const;
 export type PullSecretType = keyof typeof DATA_KEYS;
 export const PULL_SECRET_TYPES = Object.keys(DATA_KEYS) as PullSecretType[];
 
@@ -47,7 +50,11 @@ export function credentialsOf(secret: Secret): Map<string, Record<string, unknow
   const auths = secret.type === 'kubernetes.io/dockerconfigjson' ? asRecord(parsed)?.auths : parsed;
   const entries = asRecord(auths);
   if (entries === null) return null;
-  return new Map(Object.entries(entries).flatMap(([registry, entry]) => (asRecord(entry) === null ? [] : [[registry, asRecord(entry)!]])));
+  return new Map(
+    Object.entries(entries).flatMap(([registry, entry]) =>
+      asRecord(entry) === null ? [] : [[registry, asRecord(entry)!]],
+    ),
+  );
 }
 
 /**
@@ -61,8 +68,11 @@ export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret |
   if (credentials === null) return null;
   const copied = new Map<string, Record<string, unknown>>();
   // A host says more exactly what is meant than a glob, a bare host than the URL forms, and sorting makes the outcome independent of their order.
-  const vagueness = (registryKey: string): number => Number(registryKey.includes('*')) * 2 + Number(registryKey.includes('/'));
-  const registryKeys = [...credentials.keys()].sort((a, b) => vagueness(a) - vagueness(b) || (a < b ? -1 : 1));
+  const vagueness = (registryKey: string): number =>
+    Number(registryKey.includes('*')) * 2 + Number(registryKey.includes('/'));
+  const registryKeys = [...credentials.keys()].sort(
+    (a, b) => vagueness(a) - vagueness(b) || (a < b ? -1 : 1),
+  );
   for (const registryKey of registryKeys) {
     for (const p2pKey of p2pKeysOf(registryKey, rules)) {
       if (!copied.has(p2pKey)) copied.set(p2pKey, credentials.get(registryKey)!);
@@ -71,7 +81,9 @@ export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret |
   if (copied.size === 0) return null;
   const type = original.type as PullSecretType;
   const entries = Object.fromEntries([...copied].sort(([a], [b]) => (a < b ? -1 : 1)));
-  const content = JSON.stringify(type === 'kubernetes.io/dockerconfigjson' ? { auths: entries } : entries);
+  const content = JSON.stringify(
+    type === 'kubernetes.io/dockerconfigjson' ? { auths: entries } : entries,
+  );
   const { name, namespace, uid } = original.metadata;
   return {
     apiVersion: 'v1',
@@ -81,7 +93,9 @@ export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret |
       ...(namespace === undefined ? {} : { namespace }),
       labels: { [COPY_LABEL]: 'true' },
       annotations: { [COPY_OF_ANNOTATION]: name },
-      ...(uid === undefined ? {} : { ownerReferences: [{ apiVersion: 'v1', kind: 'Secret', name, uid }] }),
+      ...(uid === undefined
+        ? {}
+        : { ownerReferences: [{ apiVersion: 'v1', kind: 'Secret', name, uid }] }),
     },
     type,
     data: { [DATA_KEYS[type]]: Buffer.from(content).toString('base64') },
@@ -104,21 +118,37 @@ export type CopyStep =
   | { readonly kind: 'remove'; readonly secret: Secret };
 
 /** `present` is the secret that now bears the copy's name. Calling it again on the outcome gives `none`. */
-export function planCopy(original: Secret | null, present: Secret | null, rules: RegistryRules): CopyStep {
+export function planCopy(
+  original: Secret | null,
+  present: Secret | null,
+  rules: RegistryRules,
+): CopyStep {
   const wanted = original === null ? null : pullSecretCopy(original, rules);
   if (present !== null && !isCopy(present)) return { kind: 'none' };
-  if (wanted === null) return present === null ? { kind: 'none' } : { kind: 'remove', secret: present };
+  if (wanted === null)
+    return present === null ? { kind: 'none' } : { kind: 'remove', secret: present };
   if (present === null) return { kind: 'create', secret: wanted };
   // The type of a secret cannot be changed, nor anything of an immutable one.
-  if (present.type !== wanted.type || present.immutable === true) return { kind: 'replace', secret: wanted };
+  if (present.type !== wanted.type || present.immutable === true)
+    return { kind: 'replace', secret: wanted };
   const { metadata } = present;
   const asWanted =
     JSON.stringify(present.data) === JSON.stringify(wanted.data) &&
-    metadata.annotations?.[COPY_OF_ANNOTATION] === wanted.metadata.annotations![COPY_OF_ANNOTATION] &&
+    metadata.annotations?.[COPY_OF_ANNOTATION] ===
+      wanted.metadata.annotations![COPY_OF_ANNOTATION] &&
     metadata.ownerReferences?.[0]?.uid === wanted.metadata.ownerReferences?.[0]?.uid;
   if (asWanted) return { kind: 'none' };
   const { resourceVersion } = metadata;
-  return { kind: 'update', secret: { ...wanted, metadata: { ...wanted.metadata, ...(resourceVersion === undefined ? {} : { resourceVersion }) } } };
+  return {
+    kind: 'update',
+    secret: {
+      ...wanted,
+      metadata: {
+        ...wanted.metadata,
+        ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      },
+    },
+  };
 }
 
 /** The keys of a copied entry: the P2P host in place of the registry's, a repository path kept. Several for a glob that stands for several registries. */
@@ -126,8 +156,14 @@ function p2pKeysOf(registryKey: string, rules: RegistryRules): string[] {
   const { host, path } = splitKey(registryKey);
   if (isP2pHost(host, rules)) return [];
   // What a glob stands for may have P2P hosts that look nothing like it: the rules name them.
-  const named = host.includes('*') ? rules.registries.map((rule) => rule.host).filter((other) => !/[*?]/.test(other) && keyHostFits(host, other)) : [];
-  const p2pHosts = [host, ...named].map((one) => p2pHostOf(one, rules)).filter((p2pHost) => p2pHost !== null);
+  const named = host.includes('*')
+    ? rules.registries
+        .map((rule) => rule.host)
+        .filter((other) => !/[*?]/.test(other) && keyHostFits(host, other))
+    : [];
+  const p2pHosts = [host, ...named]
+    .map((one) => p2pHostOf(one, rules))
+    .filter((p2pHost) => p2pHost !== null);
   return [...new Set(p2pHosts)].map((p2pHost) => p2pHost + path);
 }
 
@@ -136,7 +172,10 @@ function splitKey(key: string): { host: string; path: string } {
   const bare = key.replace(/^https?:\/\//i, '');
   const slash = bare.indexOf('/');
   if (slash === -1) return { host: canonicalHost(bare), path: '' };
-  const path = bare.slice(slash).replace(/^\/v[12](?=\/|$)/, '').replace(/\/+$/, '');
+  const path = bare
+    .slice(slash)
+    .replace(/^\/v[12](?=\/|$)/, '')
+    .replace(/\/+$/, '');
   return { host: canonicalHost(bare.slice(0, slash)), path };
 }
 
@@ -150,10 +189,17 @@ function keyHostFits(keyHost: string, host: string): boolean {
     if (pieces.length === 1) return label === labels[at];
     const [head, tail] = [pieces[0]!, pieces.at(-1)!];
     const text = labels[at]!;
-    return text.length >= head.length + tail.length && text.startsWith(head) && text.endsWith(tail) && !(tail === '' && text.includes(':'));
+    return (
+      text.length >= head.length + tail.length &&
+      text.startsWith(head) &&
+      text.endsWith(tail) &&
+      !(tail === '' && text.includes(':'))
+    );
   });
 }
 
 function asRecord(value: unknown): Record<string, unknown> | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : null;
 }

@@ -57,7 +57,9 @@ function acrP2pHost(host: string, p2pPort: number): string | null {
 function splitPort(host: string): { name: string; port: string } {
   const found = /^(.*):([0-9]+)$/.exec(host);
   // An IPv6 address has colons of its own; only what follows its bracket is a port.
-  return found === null || (host.startsWith('[') && !found[1]!.endsWith(']')) ? { name: host, port: '' } : { name: found[1]!, port: found[2]! };
+  return found === null || (host.startsWith('[') && !found[1]!.endsWith(']'))
+    ? { name: host, port: '' }
+    : { name: found[1]!, port: found[2]! };
 }
 
 /** Greedy matching with one step back to the last star: no backtracking beyond it, so no input takes long. */

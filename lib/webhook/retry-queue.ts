@@ -73,8 +73,13 @@ export class RetryQueue {
       onError(key, error);
       const failures = this.#failures.get(key) ?? 0;
       this.#failures.set(key, failures + 1);
-      const pauseMs = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(failures, 16)) * (0.5 + random() / 2);
-      if (!this.#closed && !this.#waiting.has(key)) this.#timers.set(key, clock.after(pauseMs, () => this.add(key)));
+      const pauseMs =
+        Math.min(retryMsMax, retryMsMin * 2 ** Math.min(failures, 16)) * (0.5 + random() / 2);
+      if (!this.#closed && !this.#waiting.has(key))
+        this.#timers.set(
+          key,
+          clock.after(pauseMs, () => this.add(key)),
+        );
     }
     this.#running.delete(key);
     this.#pump();

@@ -3,9 +3,25 @@ import type { Clock } from '../clock.ts';
 import { SECRETS, type KubeClient } from '../cluster/kubernetes-client.ts';
 import { ShoalError } from '../errors.ts';
 import { ADMISSION_DEADLINE_MS } from '../limits.ts';
-import { isAccelerated, planPod, podPatch, readReview, reviewAnswer, type PatchOperation, type PodReview, type SecretPair, type WebhookEntry } from './admission.ts';
+import {
+  isAccelerated,
+  planPod,
+  podPatch,
+  readReview,
+  reviewAnswer,
+  type PatchOperation,
+  type PodReview,
+  type SecretPair,
+  type WebhookEntry,
+} from './admission.ts';
 import type { CopyKeeper } from './copy-keeper.ts';
-import { copyName, holdsCredentialsFor, isCopy, pullSecretCopy, type Secret } from './pull-secret.ts';
+import {
+  copyName,
+  holdsCredentialsFor,
+  isCopy,
+  pullSecretCopy,
+  type Secret,
+} from './pull-secret.ts';
 import { p2pHostOf, type RegistryRules } from './registry-rule.ts';
 import type { SecretStore } from './secret-store.ts';
 
@@ -40,37 +56,58 @@ export class Reviewer {
       return reviewAnswer(uidOf(body), null);
     }
     const late = Promise.withResolvers<never>();
-    const timer = clock.after(ADMISSION_DEADLINE_MS, () => late.reject(new ShoalError('OVERLOADED', 'its pull secrets could not be copied in time')));
+    const timer = clock.after(ADMISSION_DEADLINE_MS, () =>
+      late.reject(new ShoalError('OVERLOADED', 'its pull secrets could not be copied in time')),
+    );
     try {
-      return reviewAnswer(review.uid, await Promise.race([this.#patch(review, entry), late.promise]));
+      return reviewAnswer(
+        review.uid,
+        await Promise.race([this.#patch(review, entry), late.promise]),
+      );
     } catch (error) {
-      log.warn({ err: error, namespace: review.namespace, uid: review.uid }, 'pod admitted unchanged');
+      log.warn(
+        { err: error, namespace: review.namespace, uid: review.uid },
+        'pod admitted unchanged',
+      );
       return reviewAnswer(review.uid, null);
     } finally {
       timer.cancel();
     }
   }
 
-  async #patch({ uid, namespace, dryRun, pod }: PodReview, entry: WebhookEntry): Promise<PatchOperation[] | null> {
+  async #patch(
+    { uid, namespace, dryRun, pod }: PodReview,
+    entry: WebhookEntry,
+  ): Promise<PatchOperation[] | null> {
     if (pod === null || !isAccelerated(pod, entry)) return null;
     const { rules, keeper, log } = this.#options;
     const plan = planPod(pod, rules);
     if (plan === null) return null;
     const pairs: SecretPair[] = [];
-    for (const { name, needsCopy } of await Promise.all(plan.pullSecrets.map((name) => this.#look(namespace, name, plan.registryHosts)))) {
+    for (const { name, needsCopy } of await Promise.all(
+      plan.pullSecrets.map((name) => this.#look(namespace, name, plan.registryHosts)),
+    )) {
       if (needsCopy) pairs.push({ name, p2pName: copyName(name) });
     }
     // Made before any secret is written: what cannot be rewritten needs no copies.
     const patch = podPatch(pod, plan, pairs);
     if (!dryRun) await Promise.all(pairs.map(({ name }) => keeper.ensure(namespace, name)));
-    log.info({ namespace, uid, images: plan.replacements.length, pullSecrets: pairs.length, dryRun }, 'pod rewritten');
+    log.info(
+      { namespace, uid, images: plan.replacements.length, pullSecrets: pairs.length, dryRun },
+      'pod rewritten',
+    );
     return patch;
   }
 
   /** A pull secret that is not there yet is taken for one that will hold credentials: the copy follows it when it comes. */
-  async #look(namespace: string, name: string, hosts: readonly string[]): Promise<{ name: string; needsCopy: boolean }> {
+  async #look(
+    namespace: string,
+    name: string,
+    hosts: readonly string[],
+  ): Promise<{ name: string; needsCopy: boolean }> {
     const { store, client, rules } = this.#options;
-    const secret = store.get(namespace, name) ?? (await client.get<Secret>(SECRETS, namespace, name));
+    const secret =
+      store.get(namespace, name) ?? (await client.get<Secret>(SECRETS, namespace, name));
     if (secret === null) return { name, needsCopy: !/^acr-credential-.*-p2p$/.test(name) };
     store.note(secret);
     const held = isCopy(secret) ? [] : hosts.filter((host) => holdsCredentialsFor(secret, [host]));
@@ -78,8 +115,14 @@ export class Reviewer {
     const isByHand = present !== null && !isCopy(present);
     const copy = isByHand ? null : pullSecretCopy(secret, rules);
     // A key with stars can stand for a registry although its copy does not: better pulled from there than without credentials.
-    const lost = isByHand ? undefined : held.find((host) => copy === null || !holdsCredentialsFor(copy, [p2pHostOf(host, rules)!]));
-    if (lost !== undefined) throw new ShoalError('BAD_REQUEST', `pull secret ${name} names ${lost} by a glob that has no like among the P2P hosts`);
+    const lost = isByHand
+      ? undefined
+      : held.find((host) => copy === null || !holdsCredentialsFor(copy, [p2pHostOf(host, rules)!]));
+    if (lost !== undefined)
+      throw new ShoalError(
+        'BAD_REQUEST',
+        `pull secret ${name} names ${lost} by a glob that has no like among the P2P hosts`,
+      );
     return { name, needsCopy: held.length > 0 };
   }
 }

@@ -17,7 +17,13 @@ export class SecretStore {
   readonly #informers: Informer<Secret>[];
 
   constructor(options: SecretStoreOptions) {
-    this.#informers = PULL_SECRET_TYPES.map((type) => new Informer<Secret>({ resource: SECRETS, namespace: null, fieldSelector: `type=${type}` }, options));
+    this.#informers = PULL_SECRET_TYPES.map(
+      (type) =>
+        new Informer<Secret>(
+          { resource: SECRETS, namespace: null, fieldSelector: `type=${type}` },
+          options,
+        ),
+    );
   }
 
   get isSynced(): boolean {

@@ -1,12 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { ADMISSION_BODY_BYTES_MAX, ADMISSION_DEADLINE_MS, ADMISSION_IDLE_MS, ADMISSION_REVIEWS_MAX } from '../limits.ts';
+import {
+  ADMISSION_BODY_BYTES_MAX,
+  ADMISSION_DEADLINE_MS,
+  ADMISSION_IDLE_MS,
+  ADMISSION_REVIEWS_MAX,
+} from '../limits.ts';
 import { reviewAnswer, type WebhookEntry } from './admission.ts';
 import type { KeyedCertificate } from './certificates.ts';
 
 /** Paths of the two webhook entries. */
-export const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = { '/mutate/pod': 'pod', '/mutate/namespace': 'namespace' };
+export const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = {
+  '/mutate/pod': 'pod',
+  '/mutate/namespace': 'namespace',
+};
 
 export interface WebhookServerOptions {
   /** Empty: every address of the machine. */
@@ -35,7 +43,10 @@ export class WebhookServer {
   async use({ cert, key }: KeyedCertificate): Promise<void> {
     if (this.#server !== null) return this.#server.setSecureContext({ cert, key });
     const { host, port } = this.#options;
-    const server = createServer({ cert, key, minVersion: 'TLSv1.2' }, (request, response) => void this.#serve(request, response));
+    const server = createServer(
+      { cert, key, minVersion: 'TLSv1.2' },
+      (request, response) => void this.#serve(request, response),
+    );
     // A client that sends its body drop by drop is not waited for longer than a review may take.
     server.requestTimeout = ADMISSION_DEADLINE_MS;
     // The API server gives up idle connections first: closed from here, one may be lost with a review on its way, and Go sends no POST twice.
@@ -63,7 +74,8 @@ export class WebhookServer {
 
   /** Node does not count a connection idle on which nothing was ever asked; API servers keep such for 90 s. */
   #closeWhenIdle(): void {
-    if (this.#requests === 0 && this.#server?.listening === false) this.#server.closeAllConnections();
+    if (this.#requests === 0 && this.#server?.listening === false)
+      this.#server.closeAllConnections();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -75,10 +87,16 @@ export class WebhookServer {
     try {
       const path = (request.url ?? '').split('?')[0]!;
       const entry = REVIEW_PATHS[path];
-      if (entry !== undefined && request.method === 'POST') return send(response, 200, await this.#review(request, entry));
+      if (entry !== undefined && request.method === 'POST')
+        return send(response, 200, await this.#review(request, entry));
       if (path === '/healthz') return send(response, 200, { status: 'ok' });
       const reason = path === '/readyz' ? this.#options.notReady() : undefined;
-      if (reason !== undefined) return send(response, reason === null ? 200 : 503, reason === null ? { status: 'ready' } : { status: 'not ready', reason });
+      if (reason !== undefined)
+        return send(
+          response,
+          reason === null ? 200 : 503,
+          reason === null ? { status: 'ready' } : { status: 'not ready', reason },
+        );
       send(response, 404, { status: 'not found' });
     } catch {
       // The connection broke, or the body was too long: nobody can be answered.
@@ -89,7 +107,11 @@ export class WebhookServer {
   async #review(request: IncomingMessage, entry: WebhookEntry): Promise<object> {
     const text = await bodyText(request);
     // Beyond this the reviews would be late anyway: the pod is admitted as it came, without the work.
-    if (this.#reviews >= ADMISSION_REVIEWS_MAX) return reviewAnswer(String((parsed(text) as { request?: { uid?: string } } | null)?.request?.uid ?? ''), null);
+    if (this.#reviews >= ADMISSION_REVIEWS_MAX)
+      return reviewAnswer(
+        String((parsed(text) as { request?: { uid?: string } } | null)?.request?.uid ?? ''),
+        null,
+      );
     this.#reviews++;
     try {
       return await this.#options.answer(parsed(text), entry);
@@ -120,5 +142,10 @@ function parsed(text: string): unknown {
 
 function send(response: ServerResponse, status: number, body: object): void {
   const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text);
+  response
+    .writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+    })
+    .end(text);
 }

@@ -49,7 +49,14 @@ export class WebhookService {
     const keeper = new CopyKeeper(client, this.#store, rules);
     const reviewer = new Reviewer({ rules, store: this.#store, keeper, client, clock, log });
     const excludedNamespaces = new Set([...config.excludedNamespaces, namespace]);
-    this.#controller = new Controller({ store: this.#store, keeper, clock, random, log, excludedNamespaces });
+    this.#controller = new Controller({
+      store: this.#store,
+      keeper,
+      clock,
+      random,
+      log,
+      excludedNamespaces,
+    });
     this.#election = new LeaderElection({
       client,
       clock,
@@ -59,7 +66,11 @@ export class WebhookService {
       onChange: (leads) => this.#lead(leads),
       onError: (error) => log.warn({ err: error }, 'leader election'),
     });
-    this.server = new WebhookServer({ ...config.listen, answer: (body, entry) => reviewer.answer(body, entry), notReady: () => this.notReady() });
+    this.server = new WebhookServer({
+      ...config.listen,
+      answer: (body, entry) => reviewer.answer(body, entry),
+      notReady: () => this.notReady(),
+    });
     this.#certificates = new CertificateKeeper({
       client,
       clock,
@@ -88,7 +99,8 @@ export class WebhookService {
   notReady(): string | null {
     if (this.#isDraining) return 'draining';
     if (this.server.port === null) return 'no certificate yet';
-    if (!this.#certificates.isReady) return 'the webhook configuration does not trust the certificate yet';
+    if (!this.#certificates.isReady)
+      return 'the webhook configuration does not trust the certificate yet';
     return this.#store.isSynced ? null : 'pull secrets are not listed yet';
   }
 
@@ -105,7 +117,11 @@ export class WebhookService {
   async stop(): Promise<void> {
     this.drain();
     this.#controller.stop();
-    await Promise.all([this.#electing ? this.#election.stop() : undefined, this.#certificates.stop(), this.#store.stop()]);
+    await Promise.all([
+      this.#electing ? this.#election.stop() : undefined,
+      this.#certificates.stop(),
+      this.#store.stop(),
+    ]);
     await this.server.close();
   }
 
@@ -119,7 +135,10 @@ export class WebhookService {
   }
 
   #lead(leads: boolean): void {
-    this.#log.info({ leads }, leads ? 'leading: pull secrets are copied here' : 'no longer leading');
+    this.#log.info(
+      { leads },
+      leads ? 'leading: pull secrets are copied here' : 'no longer leading',
+    );
     this.#controller.lead(leads);
   }
 
@@ -130,5 +149,10 @@ export class WebhookService {
 
 /** Every name by which the API server or an operator may call a service. */
 function serviceNames(service: string, namespace: string): string[] {
-  return [service, `${service}.${namespace}`, `${service}.${namespace}.svc`, `${service}.${namespace}.svc.cluster.local`];
+  return [
+    service,
+    `${service}.${namespace}`,
+    `${service}.${namespace}.svc`,
+    `${service}.${namespace}.svc.cluster.local`,
+  ];
 }

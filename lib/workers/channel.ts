@@ -38,6 +38,9 @@ export class Channel<Out, In> {
     this.#queue = [];
     const transfers: Transferable[] = [];
     for (const item of queue) if (item.transfer !== undefined) transfers.push(item.transfer);
-    this.#port.postMessage(queue.map((item) => item.message), transfers);
+    this.#port.postMessage(
+      queue.map((item) => item.message),
+      transfers,
+    );
   }
 }

@@ -16,12 +16,19 @@ export interface DigestStart {
  * `finish` gives the sha256 and forgets the blob, `forget` only forgets it.
  */
 export type DigestJob =
-  | { kind: 'update'; key: string; shards: { slot: number; generation: number; lengthBytes: number }[] }
+  | {
+      kind: 'update';
+      key: string;
+      shards: { slot: number; generation: number; lengthBytes: number }[];
+    }
   | { kind: 'finish'; key: string }
   | { kind: 'forget'; key: string };
 
 /** `hashed`: so many of the shards, up to the first whose slot holds something else by now. `gone`: nothing of the blob was hashed. */
-export type DigestResult = { kind: 'hashed'; count: number } | { kind: 'done'; digest: string } | { kind: 'gone' };
+export type DigestResult =
+  | { kind: 'hashed'; count: number }
+  | { kind: 'done'; digest: string }
+  | { kind: 'gone' };
 
 nameThread('digest');
 const start = workerData as DigestStart;
@@ -48,5 +55,7 @@ function run(job: DigestJob): DigestResult {
   }
   const hash = hashes.get(job.key);
   hashes.delete(job.key);
-  return job.kind === 'finish' && hash !== undefined ? { kind: 'done', digest: hash.digest('hex') } : { kind: 'gone' };
+  return job.kind === 'finish' && hash !== undefined
+    ? { kind: 'done', digest: hash.digest('hex') }
+    : { kind: 'gone' };
 }

@@ -9,7 +9,11 @@ export interface LineJob<Job> {
   id: number;
   job: Job;
 }
-export type LineResult = { serves: true } | { id: number; part: unknown } | { id: number; result: unknown } | { id: number; thrown: string };
+export type LineResult =
+  | { serves: true }
+  | { id: number; part: unknown }
+  | { id: number; result: unknown }
+  | { id: number; thrown: string };
 
 /** What a pool's thread is started on: jobs come through `port` until it closes. */
 export interface LineStart {
@@ -32,8 +36,14 @@ export class Moved {
  * one turn of the event loop travel as one message, so that a busy thread is woken once per turn and not once per job. `tell` sends ahead what
  * a job has to say before it is done.
  */
-export function serveLine<Job>({ port }: LineStart, run: (job: Job, tell: (part: unknown) => void) => unknown): Promise<void> {
-  const channel = new Channel<LineResult, LineJob<Job>>(port, ({ id, job }) => void carryOut(id, job));
+export function serveLine<Job>(
+  { port }: LineStart,
+  run: (job: Job, tell: (part: unknown) => void) => unknown,
+): Promise<void> {
+  const channel = new Channel<LineResult, LineJob<Job>>(
+    port,
+    ({ id, job }) => void carryOut(id, job),
+  );
   const carryOut = async (id: number, job: Job): Promise<void> => {
     try {
       const result = await run(job, (part) => channel.send({ id, part }));

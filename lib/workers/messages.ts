@@ -175,13 +175,47 @@ export type ControlMessage =
    * be answered without asking again; `stale`: the registry is down, an old right counts; `provenBytes`: the size of what the right was
    * proven for, which must be the blob's: it need not be known yet here, and no byte is sent before it is.
    */
-  | { kind: 'opened'; id: number; shard: number; slot: number; generation: number; totalBytes: number | null; provenBytes: number | null; cold: boolean; grantMs: number; stale: boolean }
+  | {
+      kind: 'opened';
+      id: number;
+      shard: number;
+      slot: number;
+      generation: number;
+      totalBytes: number | null;
+      provenBytes: number | null;
+      cold: boolean;
+      grantMs: number;
+      stale: boolean;
+    }
   /** `pathname`: to another node, by what name the audit log has the blob. */
-  | { kind: 'granted'; id: number; shard: number; slot: number; generation: number; checksum: string | null; totalBytes: number | null; cold: boolean; pathname?: string }
+  | {
+      kind: 'granted';
+      id: number;
+      shard: number;
+      slot: number;
+      generation: number;
+      checksum: string | null;
+      totalBytes: number | null;
+      cold: boolean;
+      pathname?: string;
+    }
   | { kind: 'refused'; id: number; error: WireError }
-  | { kind: 'answer'; id: number; status: number; headers: Record<string, string>; body: Uint8Array }
+  | {
+      kind: 'answer';
+      id: number;
+      status: number;
+      headers: Record<string, string>;
+      body: Uint8Array;
+    }
   | { kind: 'peer'; id: number; answer: PeerVerdict }
-  | { kind: 'stat'; id: number; totalBytes: number; lengthBytes: number; checksum: string; pathname: string }
+  | {
+      kind: 'stat';
+      id: number;
+      totalBytes: number;
+      lengthBytes: number;
+      checksum: string;
+      pathname: string;
+    }
   | { kind: 'drain'; deadlineMs: number }
   /** The files of the proxy port's certificate have changed. */
   | { kind: 'certificate' };

@@ -39,15 +39,32 @@ export type OriginReadResult =
  * part nobody wants any more is left out, or broken off, and the rest is asked for anew; any other failure is
  * that of all parts which are not over.
  */
-export async function readFromOrigin(job: OriginReadJob, origin: OriginClient, tools: TransferTools, over: (result: OriginReadResult, part: OriginPart) => void): Promise<void> {
+export async function readFromOrigin(
+  job: OriginReadJob,
+  origin: OriginClient,
+  tools: TransferTools,
+  over: (result: OriginReadResult, part: OriginPart) => void,
+): Promise<void> {
   const { arena } = tools;
   let left = job.parts;
   while (left.length > 0) {
     const unwanted = left.findIndex(({ slot, attempt }) => arena.cancelled(slot, attempt));
     if (unwanted === 0) {
-      over({ kind: 'failed', error: new ShoalError('CANCELLED', 'not wanted any more').toWire(), receivedBytes: left[0]!.fromBytes }, left[0]!);
+      over(
+        {
+          kind: 'failed',
+          error: new ShoalError('CANCELLED', 'not wanted any more').toWire(),
+          receivedBytes: left[0]!.fromBytes,
+        },
+        left[0]!,
+      );
       left = left.slice(1);
-    } else left = left.slice(await new PartsReading(job, unwanted < 0 ? left : left.slice(0, unwanted), tools, over).run(origin));
+    } else
+      left = left.slice(
+        await new PartsReading(job, unwanted < 0 ? left : left.slice(0, unwanted), tools, over).run(
+          origin,
+        ),
+      );
   }
 }
 
@@ -63,7 +80,12 @@ class PartsReading {
   #lengthBytes = -1;
   #totalBytes: number;
 
-  constructor(job: OriginReadJob, parts: readonly OriginPart[], tools: TransferTools, over: (result: OriginReadResult, part: OriginPart) => void) {
+  constructor(
+    job: OriginReadJob,
+    parts: readonly OriginPart[],
+    tools: TransferTools,
+    over: (result: OriginReadResult, part: OriginPart) => void,
+  ) {
     this.#job = job;
     this.#parts = parts;
     this.#tools = tools;
@@ -77,10 +99,15 @@ class PartsReading {
     const sliceBytes = this.#parts.length === 1 ? sliceFirst(this.#job, this.#part) : 0;
     try {
       if (sliceBytes > 0) {
-        await this.#read(origin, sliceBytes, SHARD_BYTES, (bytes) => this.#tools.arena.setAhead(this.#part.slot, sliceBytes, bytes));
+        await this.#read(origin, sliceBytes, SHARD_BYTES, (bytes) =>
+          this.#tools.arena.setAhead(this.#part.slot, sliceBytes, bytes),
+        );
         await this.#read(origin, this.#part.fromBytes, sliceBytes, (bytes) => this.#receive(bytes));
         this.#receive(this.#lengthBytes);
-      } else await this.#read(origin, this.#part.fromBytes, this.#parts.length * SHARD_BYTES, (bytes) => this.#receiveInOrder(bytes));
+      } else
+        await this.#read(origin, this.#part.fromBytes, this.#parts.length * SHARD_BYTES, (bytes) =>
+          this.#receiveInOrder(bytes),
+        );
       this.#partDone();
     } catch (thrown) {
       const error = ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire();
@@ -95,13 +122,19 @@ class PartsReading {
   }
 
   /** Reads [startBytes, endBytes), counted from the start of the part at hand; `advance` hears up to where in its part at hand it is there. */
-  async #read(origin: OriginClient, startBytes: number, endBytes: number, advance: (bytes: number) => void): Promise<void> {
+  async #read(
+    origin: OriginClient,
+    startBytes: number,
+    endBytes: number,
+    advance: (bytes: number) => void,
+  ): Promise<void> {
     const job = this.#job;
     const { arena, doorbells } = this.#tools;
     const firstBytes = this.#part.shard * SHARD_BYTES;
     let atBytes = startBytes;
     /** Where the part at hand ends, or what is asked for of it. */
-    const untilBytes = (): number => Math.min(this.#lengthBytes, endBytes - (this.#part.shard * SHARD_BYTES - firstBytes));
+    const untilBytes = (): number =>
+      Math.min(this.#lengthBytes, endBytes - (this.#part.shard * SHARD_BYTES - firstBytes));
     const came = (bytes: number): void => {
       const part = this.#at;
       advance((atBytes += bytes));
@@ -115,10 +148,18 @@ class PartsReading {
         ...(job.authorization === null ? {} : { authorization: job.authorization }),
         ...(job.accept === undefined ? {} : { accept: job.accept }),
       },
-      { offsetBytes: firstBytes + startBytes, lengthBytes: endBytes - startBytes, totalBytes: job.totalBytes },
+      {
+        offsetBytes: firstBytes + startBytes,
+        lengthBytes: endBytes - startBytes,
+        totalBytes: job.totalBytes,
+      },
       {
         head: (head) => {
-          if (job.totalBytes !== null && head.totalBytes !== job.totalBytes) throw new ShoalError('ORIGIN_BROKEN', `the blob's size changed from ${job.totalBytes} to ${head.totalBytes} bytes`);
+          if (job.totalBytes !== null && head.totalBytes !== job.totalBytes)
+            throw new ShoalError(
+              'ORIGIN_BROKEN',
+              `the blob's size changed from ${job.totalBytes} to ${head.totalBytes} bytes`,
+            );
           this.#totalBytes = head.totalBytes;
           this.#measure();
         },
@@ -126,19 +167,25 @@ class PartsReading {
           let rest = chunk;
           while (rest.length > 0) {
             const piece = rest.subarray(0, untilBytes() - atBytes);
-            if (piece.length === 0) throw new ShoalError('ORIGIN_BROKEN', 'the origin sent more than was asked for');
+            if (piece.length === 0)
+              throw new ShoalError('ORIGIN_BROKEN', 'the origin sent more than was asked for');
             arena.bytes(this.#part.slot, atBytes, atBytes + piece.length).set(piece);
             came(piece.length);
             rest = rest.subarray(piece.length);
           }
         },
         // Never past the part at hand.
-        room: (bytesMax) => arena.bytes(this.#part.slot, atBytes, Math.min(atBytes + bytesMax, untilBytes())),
+        room: (bytesMax) =>
+          arena.bytes(this.#part.slot, atBytes, Math.min(atBytes + bytesMax, untilBytes())),
         placed: (bytes) => came(bytes),
         stopped: () => arena.cancelled(this.#part.slot, this.#part.attempt),
       },
     );
-    if (this.#at < this.#parts.length - 1 || atBytes < untilBytes()) throw new ShoalError('ORIGIN_BROKEN', `the origin ended after ${atBytes} of ${this.#lengthBytes} bytes of a shard`);
+    if (this.#at < this.#parts.length - 1 || atBytes < untilBytes())
+      throw new ShoalError(
+        'ORIGIN_BROKEN',
+        `the origin ended after ${atBytes} of ${this.#lengthBytes} bytes of a shard`,
+      );
   }
 
   /** The length of the part at hand is known, or that of its blob is. */
@@ -166,7 +213,12 @@ class PartsReading {
   #partDone(): void {
     const part = this.#part;
     const { arena } = this.#tools;
-    const checksum = checksumSlot({ slot: part.slot, digest: this.#job.digest }, this.#lengthBytes, this.#totalBytes, arena);
+    const checksum = checksumSlot(
+      { slot: part.slot, digest: this.#job.digest },
+      this.#lengthBytes,
+      this.#totalBytes,
+      arena,
+    );
     const [lengthBytes, totalBytes] = [this.#lengthBytes, this.#totalBytes];
     this.#goOn();
     this.#over({ kind: 'data', totalBytes, lengthBytes, checksum }, part);
@@ -192,8 +244,13 @@ class PartsReading {
  * From where on the shard is read first; 0: in order. In order, too, what begins near the slice anyway, a blob that is
  * released only as a whole, and one of unknown size: beyond its end there is nothing to ask for.
  */
-function sliceFirst({ totalBytes, digest }: OriginReadJob, { fromBytes, sliceBytes, shard }: OriginPart): number {
+function sliceFirst(
+  { totalBytes, digest }: OriginReadJob,
+  { fromBytes, sliceBytes, shard }: OriginPart,
+): number {
   if (totalBytes === null || isWholeBlob({ digest }, totalBytes)) return 0;
   const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
-  return sliceBytes < lengthBytes && sliceBytes - fromBytes >= SLICE_FIRST_BYTES_MIN ? sliceBytes : 0;
+  return sliceBytes < lengthBytes && sliceBytes - fromBytes >= SLICE_FIRST_BYTES_MIN
+    ? sliceBytes
+    : 0;
 }

@@ -20,7 +20,9 @@ export interface PeerCallJob {
 }
 
 /** `checksum`: of a body that had the digest asked for, hex. */
-export type PeerCallResult = { kind: 'answer'; status: number; body: Uint8Array; checksum: string | null } | { kind: 'failed'; error: WireError };
+export type PeerCallResult =
+  | { kind: 'answer'; status: number; body: Uint8Array; checksum: string | null }
+  | { kind: 'failed'; error: WireError };
 
 /** Carries out a job; resolves always, within its deadline. */
 export async function callPeer(job: PeerCallJob, tools: TransferTools): Promise<PeerCallResult> {
@@ -29,19 +31,36 @@ export async function callPeer(job: PeerCallJob, tools: TransferTools): Promise<
   const result = await attempt(job, tools, first.connection, dueMs);
   // A kept connection may have been closed by the other side unnoticed: that says nothing about the node.
   const stale = first.reused && result.kind === 'failed' && result.error.code === 'PEER_BROKEN';
-  return stale ? attempt(job, tools, tools.peers.take(job.host, job.port).connection, dueMs) : result;
+  return stale
+    ? attempt(job, tools, tools.peers.take(job.host, job.port).connection, dueMs)
+    : result;
 }
 
-async function attempt(job: PeerCallJob, tools: TransferTools, connection: HttpConnection, dueMs: number): Promise<PeerCallResult> {
+async function attempt(
+  job: PeerCallJob,
+  tools: TransferTools,
+  connection: HttpConnection,
+  dueMs: number,
+): Promise<PeerCallResult> {
   const timer = setTimeout(
-    () => connection.destroy(new ShoalError('PEER_TIMEOUT', `${job.host}:${job.port} did not answer within ${job.deadlineMs} ms`)),
+    () =>
+      connection.destroy(
+        new ShoalError(
+          'PEER_TIMEOUT',
+          `${job.host}:${job.port} did not answer within ${job.deadlineMs} ms`,
+        ),
+      ),
     Math.max(0, dueMs - tools.nowMs()),
   );
   let body = new Uint8Array(0);
   try {
     const { head } = await connection.exchange(requestHead(job), {
       head({ contentLength }) {
-        if (contentLength > job.answerBytesMax) throw new ShoalError('PEER_BROKEN', `${job.host}:${job.port} sent ${contentLength} bytes; at most ${job.answerBytesMax} are allowed`);
+        if (contentLength > job.answerBytesMax)
+          throw new ShoalError(
+            'PEER_BROKEN',
+            `${job.host}:${job.port} sent ${contentLength} bytes; at most ${job.answerBytesMax} are allowed`,
+          );
         body = new Uint8Array(contentLength);
         return 'place';
       },
@@ -49,7 +68,13 @@ async function attempt(job: PeerCallJob, tools: TransferTools, connection: HttpC
       placed: () => undefined,
     });
     tools.peers.give(job.host, job.port, connection);
-    return { kind: 'answer', status: head.status, body, checksum: head.status === 200 && job.digest !== null ? checksumOfBody(body, job.digest) : null };
+    return {
+      kind: 'answer',
+      status: head.status,
+      body,
+      checksum:
+        head.status === 200 && job.digest !== null ? checksumOfBody(body, job.digest) : null,
+    };
   } catch (thrown) {
     return { kind: 'failed', error: peerError(thrown, job).toWire() };
   } finally {
@@ -59,6 +84,7 @@ async function attempt(job: PeerCallJob, tools: TransferTools, connection: HttpC
 
 /** The checksum of bytes that have `digest`. Throws DIGEST_MISMATCH when they have another. */
 function checksumOfBody(body: Uint8Array, digest: string): string {
-  if (`sha256:${hash('sha256', body, 'hex')}` !== digest) throw new ShoalError('DIGEST_MISMATCH', `what was received for ${digest} has another digest`);
+  if (`sha256:${hash('sha256', body, 'hex')}` !== digest)
+    throw new ShoalError('DIGEST_MISMATCH', `what was received for ${digest} has another digest`);
   return checksumOf(body).toString('hex');
 }

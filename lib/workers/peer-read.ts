@@ -49,23 +49,41 @@ export interface TransferTools {
 }
 
 /** Carries out a job; resolves always, and only when nothing will write to the slot any more. */
-export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Promise<PeerReadResult> {
+export async function readFromPeer(
+  job: PeerReadJob,
+  tools: TransferTools,
+): Promise<PeerReadResult> {
   const first = tools.peers.take(job.host, job.port);
   const result = await attempt(job, tools, first.connection);
   // A kept connection may have been closed by the other side unnoticed: that says nothing about the node.
-  const stale = first.reused && result.kind === 'failed' && result.error.code === 'PEER_BROKEN' && result.receivedBytes === job.fromBytes;
+  const stale =
+    first.reused &&
+    result.kind === 'failed' &&
+    result.error.code === 'PEER_BROKEN' &&
+    result.receivedBytes === job.fromBytes;
   return stale ? attempt(job, tools, tools.peers.take(job.host, job.port).connection) : result;
 }
 
-async function attempt(job: PeerReadJob, tools: TransferTools, connection: HttpConnection): Promise<PeerReadResult> {
+async function attempt(
+  job: PeerReadJob,
+  tools: TransferTools,
+  connection: HttpConnection,
+): Promise<PeerReadResult> {
   const { arena, doorbells } = tools;
   let receivedBytes = job.fromBytes;
   let lengthBytes = 0;
   let totalBytes = 0;
   const silence = new Silence(tools.nowMs);
   const watch = setInterval(() => {
-    if (arena.cancelled(job.slot, job.attempt)) connection.destroy(new ShoalError('CANCELLED', 'not wanted any more'));
-    else if (silence.isTooLong) connection.destroy(new ShoalError('PEER_TIMEOUT', `${job.host}:${job.port} sent nothing for ${PEER_SILENCE_MS} ms`));
+    if (arena.cancelled(job.slot, job.attempt))
+      connection.destroy(new ShoalError('CANCELLED', 'not wanted any more'));
+    else if (silence.isTooLong)
+      connection.destroy(
+        new ShoalError(
+          'PEER_TIMEOUT',
+          `${job.host}:${job.port} sent nothing for ${PEER_SILENCE_MS} ms`,
+        ),
+      );
   }, CANCEL_POLL_MS);
   try {
     const response = await connection.exchange(requestHead(job), {
@@ -74,14 +92,17 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: HttpC
         if (head.status !== 200) return 'collect';
         const span = shardSpan(head, job);
         if (span === null) {
-          connection.destroy(new ShoalError('PEER_BROKEN', `${job.host}:${job.port} announced a wrong length`));
+          connection.destroy(
+            new ShoalError('PEER_BROKEN', `${job.host}:${job.port} announced a wrong length`),
+          );
           return 'collect';
         }
         ({ lengthBytes, totalBytes } = span);
         arena.setLength(job.slot, lengthBytes, totalBytes);
         return 'place';
       },
-      room: (fromBytes, bodyBytes) => arena.bytes(job.slot, job.fromBytes + fromBytes, job.fromBytes + bodyBytes),
+      room: (fromBytes, bodyBytes) =>
+        arena.bytes(job.slot, job.fromBytes + fromBytes, job.fromBytes + bodyBytes),
       placed(bytes) {
         silence.heard();
         receivedBytes = job.fromBytes + bytes;
@@ -92,7 +113,13 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: HttpC
     tools.peers.give(job.host, job.port, connection);
     if (response.head.status !== 200) return verdictOf(response);
     const checksum = checksumSlot(job, lengthBytes, totalBytes, arena);
-    return { kind: 'data', totalBytes, lengthBytes, word: checksumWord(response.head.headers['shoal-checksum']), checksum };
+    return {
+      kind: 'data',
+      totalBytes,
+      lengthBytes,
+      word: checksumWord(response.head.headers['shoal-checksum']),
+      checksum,
+    };
   } catch (thrown) {
     return { kind: 'failed', error: peerError(thrown, job).toWire(), receivedBytes };
   } finally {
@@ -101,18 +128,32 @@ async function attempt(job: PeerReadJob, tools: TransferTools, connection: HttpC
 }
 
 /** The bytes of a job's request. */
-export function requestHead(job: { host: string; port: number; path: string; headers: Record<string, string> }): string {
+export function requestHead(job: {
+  host: string;
+  port: number;
+  path: string;
+  headers: Record<string, string>;
+}): string {
   let head = `GET ${job.path} HTTP/1.1\r\nHost: ${job.host}:${job.port}\r\n`;
   for (const [name, value] of Object.entries(job.headers)) head += `${name}: ${value}\r\n`;
   return `${head}\r\n`;
 }
 
 /** Shard length and blob size a head announces, or null when they cannot be. */
-function shardSpan(head: ResponseHead, job: PeerReadJob): { lengthBytes: number; totalBytes: number } | null {
+function shardSpan(
+  head: ResponseHead,
+  job: PeerReadJob,
+): { lengthBytes: number; totalBytes: number } | null {
   const totalBytes = Number(head.headers['shoal-total'] ?? 'x');
-  if (!Number.isSafeInteger(totalBytes) || (job.totalBytes !== null && totalBytes !== job.totalBytes)) return null;
+  if (
+    !Number.isSafeInteger(totalBytes) ||
+    (job.totalBytes !== null && totalBytes !== job.totalBytes)
+  )
+    return null;
   const lengthBytes = Math.min(SHARD_BYTES, totalBytes - job.shard * SHARD_BYTES);
-  return lengthBytes >= 0 && job.fromBytes + head.contentLength === lengthBytes ? { lengthBytes, totalBytes } : null;
+  return lengthBytes >= 0 && job.fromBytes + head.contentLength === lengthBytes
+    ? { lengthBytes, totalBytes }
+    : null;
 }
 
 /** A checksum as the wire carries it (64 hex digits), or null. */
@@ -133,15 +174,20 @@ function verdictOf(response: HttpResponse): PeerReadResult {
   switch (response.head.status) {
     case 307: {
       const parents = body['parents'];
-      if (!Array.isArray(parents) || !parents.every((parent) => typeof parent === 'string')) throw new ShoalError('PEER_BROKEN', 'a redirect to nowhere');
+      if (!Array.isArray(parents) || !parents.every((parent) => typeof parent === 'string'))
+        throw new ShoalError('PEER_BROKEN', 'a redirect to nowhere');
       const { totalBytes: told } = body;
-      const totalBytes = Number.isSafeInteger(told) && (told as number) >= 0 ? (told as number) : null;
+      const totalBytes =
+        Number.isSafeInteger(told) && (told as number) >= 0 ? (told as number) : null;
       return { kind: 'redirect', parents, word: checksumWord(body['checksum']), totalBytes };
     }
     case 404:
       return { kind: 'miss' };
     case 503:
-      return { kind: 'busy', retryMs: Math.min(5_000, Math.max(1, Number(body['retryMs']) || 100)) };
+      return {
+        kind: 'busy',
+        retryMs: Math.min(5_000, Math.max(1, Number(body['retryMs']) || 100)),
+      };
     case 424:
       return { kind: 'refused', error: refusalOf(body) };
     default:

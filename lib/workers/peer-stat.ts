@@ -29,10 +29,20 @@ export async function askStat(job: StatJob, tools: TransferTools): Promise<StatR
   return stale ? attempt(job, tools, tools.peers.take(job.host, job.port).connection) : result;
 }
 
-async function attempt(job: StatJob, tools: TransferTools, connection: HttpConnection): Promise<StatResult> {
+async function attempt(
+  job: StatJob,
+  tools: TransferTools,
+  connection: HttpConnection,
+): Promise<StatResult> {
   const silence = new Silence(tools.nowMs);
   const watch = setInterval(() => {
-    if (silence.isTooLong) connection.destroy(new ShoalError('PEER_TIMEOUT', `${job.host}:${job.port} did not answer within ${PEER_SILENCE_MS} ms`));
+    if (silence.isTooLong)
+      connection.destroy(
+        new ShoalError(
+          'PEER_TIMEOUT',
+          `${job.host}:${job.port} did not answer within ${PEER_SILENCE_MS} ms`,
+        ),
+      );
   }, CANCEL_POLL_MS);
   try {
     const { head, body } = await connection.exchange(requestHead(job), {
@@ -43,12 +53,27 @@ async function attempt(job: StatJob, tools: TransferTools, connection: HttpConne
     tools.peers.give(job.host, job.port, connection);
     const said = JSON.parse(body.toString('utf8')) as Record<string, unknown>;
     if (head.status === 404) return { kind: 'miss' };
-    if (head.status === 503) return { kind: 'busy', retryMs: Math.min(5_000, Math.max(1, Number(said['retryMs']) || 100)) };
+    if (head.status === 503)
+      return {
+        kind: 'busy',
+        retryMs: Math.min(5_000, Math.max(1, Number(said['retryMs']) || 100)),
+      };
     if (head.status === 424) return { kind: 'refused', error: refusalOf(said) };
     const word = checksumWord(said['checksum']);
     const { totalBytes, lengthBytes } = said;
-    if (head.status !== 200 || word === null || !Number.isSafeInteger(totalBytes) || !Number.isSafeInteger(lengthBytes)) throw new ShoalError('PEER_BROKEN', `status ${head.status}, or no checksum`);
-    return { kind: 'stat', totalBytes: totalBytes as number, lengthBytes: lengthBytes as number, word };
+    if (
+      head.status !== 200 ||
+      word === null ||
+      !Number.isSafeInteger(totalBytes) ||
+      !Number.isSafeInteger(lengthBytes)
+    )
+      throw new ShoalError('PEER_BROKEN', `status ${head.status}, or no checksum`);
+    return {
+      kind: 'stat',
+      totalBytes: totalBytes as number,
+      lengthBytes: lengthBytes as number,
+      word,
+    };
   } catch (thrown) {
     return { kind: 'failed', error: peerError(thrown, job).toWire() };
   } finally {

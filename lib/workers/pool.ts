@@ -5,7 +5,14 @@ import { ShoalError, type WireError } from '../errors.ts';
 import { Arena, type ArenaShared } from '../io/arena.ts';
 import { checksumOf } from '../io/checksum.ts';
 import { Doorbells } from '../io/doorbell.ts';
-import { readExtent, writeExtent, type ReadJob, type ReadOutcome, type WriteJob, type WriteOutcome } from '../io/slab.ts';
+import {
+  readExtent,
+  writeExtent,
+  type ReadJob,
+  type ReadOutcome,
+  type WriteJob,
+  type WriteOutcome,
+} from '../io/slab.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { OriginClient, type OriginOptions, type RelayAnswer } from '../registry/origin.ts';
 import { Meter } from '../telemetry/counters.ts';
@@ -13,7 +20,12 @@ import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer-call.ts';
 import { PeerConnections } from './peer-connection.ts';
-import { readFromPeer, type PeerReadJob, type PeerReadResult, type TransferTools } from './peer-read.ts';
+import {
+  readFromPeer,
+  type PeerReadJob,
+  type PeerReadResult,
+  type TransferTools,
+} from './peer-read.ts';
 import { Moved, serveLine, type LineStart } from './line.ts';
 import { nameThread } from './thread-name.ts';
 import { askStat, type StatJob, type StatResult } from './peer-stat.ts';
@@ -35,7 +47,9 @@ export interface ProbeJob {
   authorization: string | null;
 }
 
-export type ProbeResult = { kind: 'granted'; totalBytes: number } | { kind: 'failed'; error: WireError };
+export type ProbeResult =
+  | { kind: 'granted'; totalBytes: number }
+  | { kind: 'failed'; error: WireError };
 
 export interface RelayJob {
   kind: 'relay';
@@ -48,7 +62,9 @@ export interface RelayJob {
 }
 
 /** `manifest`: digest (`sha256:...`) and checksum (hex) of a body that may be one, and is no longer than a shard. */
-export type RelayResult = ({ kind: 'answer'; manifest: { digest: string; checksum: string } | null } & RelayAnswer) | { kind: 'failed'; error: WireError };
+export type RelayResult =
+  | ({ kind: 'answer'; manifest: { digest: string; checksum: string } | null } & RelayAnswer)
+  | { kind: 'failed'; error: WireError };
 
 /** Every task of the pool and what it resolves to. None rejects: an Error would lose its code on the way. */
 export interface PoolTasks {
@@ -61,8 +77,14 @@ export interface PoolTasks {
   origin: [OriginReadJob, { kind: 'over' }];
   probe: [ProbeJob, ProbeResult];
   relay: [RelayJob, RelayResult];
-  diskRead: [{ kind: 'diskRead' } & ReadJob, { kind: 'done'; outcome: ReadOutcome } | { kind: 'failed'; error: WireError }];
-  diskWrite: [{ kind: 'diskWrite' } & WriteJob, { kind: 'done'; outcome: WriteOutcome } | { kind: 'failed'; error: WireError }];
+  diskRead: [
+    { kind: 'diskRead' } & ReadJob,
+    { kind: 'done'; outcome: ReadOutcome } | { kind: 'failed'; error: WireError },
+  ];
+  diskWrite: [
+    { kind: 'diskWrite' } & WriteJob,
+    { kind: 'done'; outcome: WriteOutcome } | { kind: 'failed'; error: WireError },
+  ];
 }
 
 export type PoolJob = PoolTasks[keyof PoolTasks][0];
@@ -90,8 +112,14 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
       return { kind: 'ready' };
     case 'peer': {
       const result = await readFromPeer(job, tools);
-      const bytes = result.kind === 'data' ? result.lengthBytes - job.fromBytes : result.kind === 'failed' ? result.receivedBytes - job.fromBytes : 0;
-      if (result.kind === 'data' || bytes > 0) meter.record('peer', bytes, micros(), result.kind === 'failed');
+      const bytes =
+        result.kind === 'data'
+          ? result.lengthBytes - job.fromBytes
+          : result.kind === 'failed'
+            ? result.receivedBytes - job.fromBytes
+            : 0;
+      if (result.kind === 'data' || bytes > 0)
+        meter.record('peer', bytes, micros(), result.kind === 'failed');
       if (result.kind === 'data') meter.observe('peerRead', micros());
       return result;
     }
@@ -104,7 +132,8 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
     case 'origin': {
       let beganMs = startMs;
       await readFromOrigin(job, origin, tools, (result, { fromBytes }) => {
-        const bytes = (result.kind === 'data' ? result.lengthBytes : result.receivedBytes) - fromBytes;
+        const bytes =
+          (result.kind === 'data' ? result.lengthBytes : result.receivedBytes) - fromBytes;
         const tookUs = (tools.nowMs() - beganMs) * 1000;
         meter.record('download', bytes, tookUs, result.kind === 'failed');
         meter.observe('download', tookUs);
@@ -127,15 +156,28 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
     case 'diskRead':
     case 'diskWrite': {
       const result = await disk(job);
-      meter.record('disk', result.kind === 'done' ? job.lengthBytes : 0, micros(), result.kind === 'failed');
+      meter.record(
+        'disk',
+        result.kind === 'done' ? job.lengthBytes : 0,
+        micros(),
+        result.kind === 'failed',
+      );
       meter.observe(job.kind === 'diskRead' ? 'fileread' : 'filewrite', micros());
       return result;
     }
   }
 }
 
-function target(job: { url: string; upstreamHost: string; authorization: string | null }): { url: string; upstreamHost: string; authorization?: string } {
-  return { url: job.url, upstreamHost: job.upstreamHost, ...(job.authorization === null ? {} : { authorization: job.authorization }) };
+function target(job: { url: string; upstreamHost: string; authorization: string | null }): {
+  url: string;
+  upstreamHost: string;
+  authorization?: string;
+} {
+  return {
+    url: job.url,
+    upstreamHost: job.upstreamHost,
+    ...(job.authorization === null ? {} : { authorization: job.authorization }),
+  };
 }
 
 async function probe(job: ProbeJob): Promise<ProbeResult> {
@@ -150,17 +192,30 @@ async function relay(job: RelayJob): Promise<RelayResult> {
   try {
     const answer = await origin.relay(job);
     const { status, body } = answer;
-    const isManifest = job.isManifest && status === 200 && body.length > 0 && body.length <= SHARD_BYTES;
-    return { kind: 'answer', ...answer, manifest: isManifest ? { digest: `sha256:${hash('sha256', body, 'hex')}`, checksum: checksumOf(body).toString('hex') } : null };
+    const isManifest =
+      job.isManifest && status === 200 && body.length > 0 && body.length <= SHARD_BYTES;
+    return {
+      kind: 'answer',
+      ...answer,
+      manifest: isManifest
+        ? {
+            digest: `sha256:${hash('sha256', body, 'hex')}`,
+            checksum: checksumOf(body).toString('hex'),
+          }
+        : null,
+    };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
   }
 }
 
-async function disk(job: PoolTasks['diskRead'][0] | PoolTasks['diskWrite'][0]): Promise<PoolTasks['diskRead'][1] | PoolTasks['diskWrite'][1]> {
+async function disk(
+  job: PoolTasks['diskRead'][0] | PoolTasks['diskWrite'][0],
+): Promise<PoolTasks['diskRead'][1] | PoolTasks['diskWrite'][1]> {
   try {
     if (start.slabFd === null) throw new ShoalError('DISK_FAILED', 'there is no slab');
-    if (job.kind === 'diskRead') return { kind: 'done', outcome: await readExtent(start.slabFd, tools.arena, job) };
+    if (job.kind === 'diskRead')
+      return { kind: 'done', outcome: await readExtent(start.slabFd, tools.arena, job) };
     return { kind: 'done', outcome: await writeExtent(start.slabFd, tools.arena, job) };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'DISK_FAILED').toWire() };

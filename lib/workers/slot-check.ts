@@ -15,10 +15,18 @@ export function isWholeBlob(job: Pick<CheckedJob, 'digest'>, totalBytes: number)
 }
 
 /** The checksum (hex) of the whole shard in the slot. Throws DIGEST_MISMATCH when it is all of its blob and not what the digest says. */
-export function checksumSlot(job: CheckedJob, lengthBytes: number, totalBytes: number, arena: Arena): string {
+export function checksumSlot(
+  job: CheckedJob,
+  lengthBytes: number,
+  totalBytes: number,
+  arena: Arena,
+): string {
   const bytes = arena.bytes(job.slot, 0, lengthBytes);
   if (isWholeBlob(job, totalBytes) && `sha256:${hash('sha256', bytes, 'hex')}` !== job.digest) {
-    throw new ShoalError('DIGEST_MISMATCH', `what was received for ${job.digest} has another digest`);
+    throw new ShoalError(
+      'DIGEST_MISMATCH',
+      `what was received for ${job.digest} has another digest`,
+    );
   }
   return checksumOf(bytes).toString('hex');
 }

@@ -5,11 +5,18 @@ const PASSED_ON = /^--(cpu|heap)-prof/;
 
 /** Those of Node's arguments that threads are given too, an option's value with it: `--cpu-prof-dir DIR`. */
 export function passedOn(args: readonly string[]): string[] {
-  return args.filter((arg, at) => PASSED_ON.test(arg) || (!arg.startsWith('-') && PASSED_ON.test(args[at - 1] ?? '')));
+  return args.filter(
+    (arg, at) =>
+      PASSED_ON.test(arg) || (!arg.startsWith('-') && PASSED_ON.test(args[at - 1] ?? '')),
+  );
 }
 
 /** How every thread of the node is started: with a bounded heap, and with what the main thread knows of its sources (lib/type-cache.js). */
 export const THREAD_OPTIONS = {
   resourceLimits: THREAD_HEAP,
-  execArgv: [...passedOn(process.execArgv), '--import', new URL('../type-cache.js', import.meta.url).href],
+  execArgv: [
+    ...passedOn(process.execArgv),
+    '--import',
+    new URL('../type-cache.js', import.meta.url).href,
+  ],
 };

@@ -15,7 +15,12 @@ export interface Rate {
 }
 
 /** Runs `work` over the numbers below `count`, `depth` at a time, and rates it as `bytes` moved. */
-export async function rate(bytes: number, count: number, depth: number, work: (number: number, lane: number) => Promise<void>): Promise<Rate> {
+export async function rate(
+  bytes: number,
+  count: number,
+  depth: number,
+  work: (number: number, lane: number) => Promise<void>,
+): Promise<Rate> {
   let next = 0;
   const lane = async (slot: number): Promise<void> => {
     while (next < count) await work(next++, slot);
@@ -25,15 +30,30 @@ export async function rate(bytes: number, count: number, depth: number, work: (n
   await Promise.all(Array.from({ length: depth }, (_, slot) => lane(slot)));
   const seconds = (performance.now() - startMs) / 1000;
   const { user, system } = process.cpuUsage(cpuBefore);
-  return { gigabytesPerSecond: bytes / 1e9 / seconds, cpuSecondsPerGB: (user + system) / 1e6 / (bytes / 1e9) };
+  return {
+    gigabytesPerSecond: bytes / 1e9 / seconds,
+    cpuSecondsPerGB: (user + system) / 1e6 / (bytes / 1e9),
+  };
 }
 
 /** The disk's own rate: blocks of one size, in order, between a file and slots of the arena, nothing else done. */
-export function rawRate(op: 'read' | 'write', file: FileHandle, arena: Arena, fileBytes: number, blockBytes: number, depth: number): Promise<Rate> {
+export function rawRate(
+  op: 'read' | 'write',
+  file: FileHandle,
+  arena: Arena,
+  fileBytes: number,
+  blockBytes: number,
+  depth: number,
+): Promise<Rate> {
   return rate(fileBytes, fileBytes / blockBytes, depth, async (block, slot) => {
     const bytes = arena.bytes(slot, 0, blockBytes);
-    const call = op === 'read' ? readAt(file.fd, bytes, 0, blockBytes, block * blockBytes) : writeAt(file.fd, bytes, 0, blockBytes, block * blockBytes);
-    const moved = await call.then((result) => ('bytesRead' in result ? result.bytesRead : result.bytesWritten));
+    const call =
+      op === 'read'
+        ? readAt(file.fd, bytes, 0, blockBytes, block * blockBytes)
+        : writeAt(file.fd, bytes, 0, blockBytes, block * blockBytes);
+    const moved = await call.then((result) =>
+      'bytesRead' in result ? result.bytesRead : result.bytesWritten,
+    );
     if (moved !== blockBytes) throw new Error(`a ${op} of ${blockBytes} bytes moved ${moved}`);
   });
 }
@@ -63,7 +83,15 @@ export class StoreRates {
   #open(table: Buffer): CacheStore {
     const { slotCount, entryCount } = this.#files;
     const io = localSlabIo(this.#files, this.#arena);
-    return CacheStore.open({ slotCount, entryCount, table, io, clock: systemClock, log: quiet, ioDepth: this.#depth });
+    return CacheStore.open({
+      slotCount,
+      entryCount,
+      table,
+      io,
+      clock: systemClock,
+      log: quiet,
+      ioDepth: this.#depth,
+    });
   }
 
   async saveAll(): Promise<Rate> {
@@ -79,13 +107,15 @@ export class StoreRates {
     const totalBytes = this.#shards * SHARD_BYTES;
     return rate(totalBytes, this.#shards, this.#lanes, async (shard, slot) => {
       const stored = { lengthBytes: SHARD_BYTES, totalBytes, checksum: checksums[slot]! };
-      if ((await this.#store.save(BLOB, shard, slot, generations[slot]!, stored)) !== 'stored') throw new Error(`shard ${shard} was not stored`);
+      if ((await this.#store.save(BLOB, shard, slot, generations[slot]!, stored)) !== 'stored')
+        throw new Error(`shard ${shard} was not stored`);
     });
   }
 
   async loadAll(): Promise<Rate> {
     return rate(this.#shards * SHARD_BYTES, this.#shards, this.#lanes, async (shard, slot) => {
-      if ((await this.#store.load(BLOB, shard, slot)) !== 'ok') throw new Error(`shard ${shard} could not be read back`);
+      if ((await this.#store.load(BLOB, shard, slot)) !== 'ok')
+        throw new Error(`shard ${shard} could not be read back`);
     });
   }
 

@@ -36,9 +36,15 @@ export class Costs {
     this.#sample();
     const costs = [...this.#costs];
     let peak = 0;
-    this.#sentBytes.forEach((bytes, at) => (peak = Math.max(peak, bytes - this.#sentBytes[Math.max(0, at - SAMPLES_A_SECOND)]!)));
+    this.#sentBytes.forEach(
+      (bytes, at) =>
+        (peak = Math.max(peak, bytes - this.#sentBytes[Math.max(0, at - SAMPLES_A_SECOND)]!)),
+    );
     return {
-      cpuSeconds: costs.reduce((sum, [node, { cpuSeconds }]) => sum + cpuSeconds - this.#atStart.get(node)!, 0),
+      cpuSeconds: costs.reduce(
+        (sum, [node, { cpuSeconds }]) => sum + cpuSeconds - this.#atStart.get(node)!,
+        0,
+      ),
       rssMaxBytes: Math.max(...costs.map(([, { rssMaxBytes }]) => rssMaxBytes)),
       originPeakBytesPerSecond: peak,
     };
@@ -50,13 +56,21 @@ export class Costs {
       const { pid } = node.addresses;
       const cpuSeconds = processSeconds(pid);
       const resident = residentBytes(pid);
-      if (node.running && cpuSeconds !== null && resident !== null && !Number.isNaN(resident.maxBytes)) this.#costs.set(node, { cpuSeconds, rssMaxBytes: resident.maxBytes });
+      if (
+        node.running &&
+        cpuSeconds !== null &&
+        resident !== null &&
+        !Number.isNaN(resident.maxBytes)
+      )
+        this.#costs.set(node, { cpuSeconds, rssMaxBytes: resident.maxBytes });
     }
   }
 }
 
 /** What the surviving nodes say they did for each other. */
-export async function peerWork(nodes: readonly NodeProcess[]): Promise<{ uploadMaxOverMean: number; messages: number; depthMax: number }> {
+export async function peerWork(
+  nodes: readonly NodeProcess[],
+): Promise<{ uploadMaxOverMean: number; messages: number; depthMax: number }> {
   const works = await Promise.all(nodes.map((node) => readPeerWork(node.addresses.exporter!)));
   const uploads = works.map(({ uploadBytes }) => uploadBytes);
   const mean = uploads.reduce((sum, bytes) => sum + bytes, 0) / uploads.length;

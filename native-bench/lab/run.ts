@@ -27,28 +27,59 @@ export interface LabReport extends Omit<Report, 'idealSeconds'> {
   problems: string[];
 }
 
-const NODE_COMMAND = [process.execPath, fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))];
+const NODE_COMMAND = [
+  process.execPath,
+  fileURLToPath(new URL('../../lib/cli.ts', import.meta.url)),
+];
 
 /** Killed nodes die when so much of all bytes has reached clients, at random between. */
 const KILL_FROM = 0.1;
 const KILL_TO = 0.8;
 
 /** Runs a pull of all agents at once in `dir`; `started` hears of every process. Throws when the swarm does not start. */
-export async function runLab(options: LabOptions, dir: string, signal: AbortSignal, started: (node: NodeProcess) => void, say: (line: string) => void): Promise<LabReport> {
+export async function runLab(
+  options: LabOptions,
+  dir: string,
+  signal: AbortSignal,
+  started: (node: NodeProcess) => void,
+  say: (line: string) => void,
+): Promise<LabReport> {
   const startedMs = performance.now();
   const random = new Random(options.seed);
   const small = Array.from({ length: options.small }, () => 1_000 + random.below(7_000));
-  say(`making an image of ${options.layers} layer(s), ${options.imageBytes} bytes, and ${options.small} small ones`);
-  const image = await makeSampleImage(`lab ${options.seed}`, [...Array<number>(options.layers).fill(Math.ceil(options.imageBytes / options.layers)), ...small]);
+  say(
+    `making an image of ${options.layers} layer(s), ${options.imageBytes} bytes, and ${options.small} small ones`,
+  );
+  const image = await makeSampleImage(`lab ${options.seed}`, [
+    ...Array<number>(options.layers).fill(Math.ceil(options.imageBytes / options.layers)),
+    ...small,
+  ]);
   const imageBytes = image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
   const registry = await DemoRegistry.start(image);
   const ending = AbortSignal.any([signal, AbortSignal.timeout(UP_PULL_DEADLINE_MS)]);
   try {
     say(`starting 1 root and ${options.nodes} agents`);
-    const swarm = await DemoSwarm.start({ dir, agents: options.nodes, upstream: registry.url, allow: [], imageBytes }, NODE_COMMAND, ending, started);
+    const swarm = await DemoSwarm.start(
+      { dir, agents: options.nodes, upstream: registry.url, allow: [], imageBytes },
+      NODE_COMMAND,
+      ending,
+      started,
+    );
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
-    const victims = new Map(random.shuffled(agents).slice(0, Math.floor(options.kill * agents.length)).map((node) => [node, (KILL_FROM + random.next() * (KILL_TO - KILL_FROM)) * imageBytes * agents.length]));
-    const direct = new RegistryClient({ url: registry.url, namespace: null }, registry.credentials, ending);
+    const victims = new Map(
+      random
+        .shuffled(agents)
+        .slice(0, Math.floor(options.kill * agents.length))
+        .map((node) => [
+          node,
+          (KILL_FROM + random.next() * (KILL_TO - KILL_FROM)) * imageBytes * agents.length,
+        ]),
+    );
+    const direct = new RegistryClient(
+      { url: registry.url, namespace: null },
+      registry.credentials,
+      ending,
+    );
     const plan = await planPull(direct, image.repository, image.tag);
     const costs = new Costs(swarm.nodes, registry);
     let deliveredBytes = 0;
@@ -58,14 +89,19 @@ export async function runLab(options: LabOptions, dir: string, signal: AbortSign
       for (const [node, atBytes] of victims) if (deliveredBytes >= atBytes) node.kill();
     };
     const pull = async (node: NodeProcess): Promise<PullOutcome> => {
-      const client = new RegistryClient({ url: node.addresses.proxy, namespace: new URL(registry.url).host }, registry.credentials, ending);
+      const client = new RegistryClient(
+        { url: node.addresses.proxy, namespace: new URL(registry.url).host },
+        registry.credentials,
+        ending,
+      );
       const timed: Pick<RegistryClient, 'manifest' | 'blob'> = {
         manifest: (repository, reference) => client.manifest(repository, reference),
         async blob(repository, digest, onBytes) {
           const askedMs = performance.now();
           let isFirst = true;
           return client.blob(repository, digest, (bytes) => {
-            if (isFirst && !victims.has(node)) ttfbMaxMs = Math.max(ttfbMaxMs, performance.now() - askedMs);
+            if (isFirst && !victims.has(node))
+              ttfbMaxMs = Math.max(ttfbMaxMs, performance.now() - askedMs);
             isFirst = false;
             onBytes(bytes);
           });
@@ -76,28 +112,52 @@ export async function runLab(options: LabOptions, dir: string, signal: AbortSign
       return outcome;
     };
     say('pulling');
-    const outcomes = await Promise.all(agents.map(async (node) => {
-      await new Promise((go) => setTimeout(go, random.next() * options.spreadMs));
-      return [node, await pull(node)] as const;
-    }));
+    const outcomes = await Promise.all(
+      agents.map(async (node) => {
+        await new Promise((go) => setTimeout(go, random.next() * options.spreadMs));
+        return [node, await pull(node)] as const;
+      }),
+    );
     const { cpuSeconds, rssMaxBytes, originPeakBytesPerSecond } = costs.end();
     const survivors = outcomes.filter(([node]) => !victims.has(node));
     const failed = survivors.filter(([, { digestsOk }]) => !digestsOk);
     const work = await peerWork(swarm.nodes.filter((node) => node.running));
     const { blobs, shardRequestsMax } = registry.traffic;
     const seconds = survivors.map(([, outcome]) => outcome.seconds).toSorted((a, b) => a - b);
-    const shards = image.blobs.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / SHARD_BYTES), 0);
+    const shards = image.blobs.reduce(
+      (sum, { bytes }) => sum + Math.ceil(bytes.length / SHARD_BYTES),
+      0,
+    );
     await direct.close();
     await swarm.stop();
     return {
-      mode: 'shoal', seed: options.seed, nodes: options.nodes, imageBytes, idealSeconds: null,
-      p50Seconds: percentile(seconds, 0.5), p95Seconds: percentile(seconds, 0.95), p99Seconds: percentile(seconds, 0.99), maxSeconds: percentile(seconds, 1),
-      originBytes: blobs.bytes, originPeakGbps: (originPeakBytesPerSecond * 8) / 1e9, originRequests: blobs.requests,
-      uploadMaxOverMean: work.uploadMaxOverMean, messagesPerShard: work.messages / (shards * survivors.length), depthMax: work.depthMax,
-      unfinished: failed.length, wallSeconds: (performance.now() - startedMs) / 1000,
-      system: 'shoal', cpuSecondsPerGB: cpuSeconds / (deliveredBytes / 1e9), rssMaxMB: rssMaxBytes / 1e6, ttfbMaxSeconds: ttfbMaxMs / 1000,
-      failedPulls: failed.length, requestsPerShardMax: shardRequestsMax, killed: victims.size,
-      problems: failed.flatMap(([node, { problems }]) => problems.map((problem) => `${node.name}: ${problem}`)),
+      mode: 'shoal',
+      seed: options.seed,
+      nodes: options.nodes,
+      imageBytes,
+      idealSeconds: null,
+      p50Seconds: percentile(seconds, 0.5),
+      p95Seconds: percentile(seconds, 0.95),
+      p99Seconds: percentile(seconds, 0.99),
+      maxSeconds: percentile(seconds, 1),
+      originBytes: blobs.bytes,
+      originPeakGbps: (originPeakBytesPerSecond * 8) / 1e9,
+      originRequests: blobs.requests,
+      uploadMaxOverMean: work.uploadMaxOverMean,
+      messagesPerShard: work.messages / (shards * survivors.length),
+      depthMax: work.depthMax,
+      unfinished: failed.length,
+      wallSeconds: (performance.now() - startedMs) / 1000,
+      system: 'shoal',
+      cpuSecondsPerGB: cpuSeconds / (deliveredBytes / 1e9),
+      rssMaxMB: rssMaxBytes / 1e6,
+      ttfbMaxSeconds: ttfbMaxMs / 1000,
+      failedPulls: failed.length,
+      requestsPerShardMax: shardRequestsMax,
+      killed: victims.size,
+      problems: failed.flatMap(([node, { problems }]) =>
+        problems.map((problem) => `${node.name}: ${problem}`),
+      ),
     };
   } finally {
     await registry.close();

@@ -35,7 +35,9 @@ export class ObjectStore {
     this.#wallMs = options.wallMs ?? Date.now;
     this.#pattern = new Pattern(options.seed);
     this.digest = digestOf(this.#pattern, options.totalBytes);
-    this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => this.#answer(request, response));
+    this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) =>
+      this.#answer(request, response),
+    );
   }
 
   listen(): Promise<void> {
@@ -62,22 +64,44 @@ export class ObjectStore {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname, searchParams } = new URL(request.url!, 'http://store');
     const { range } = request.headers;
-    const said = (status: number): void => void this.requests.push({ range: range ?? null, status });
-    const [user, expires] = [searchParams.get('OSSAccessKeyId') ?? '', Number(searchParams.get('Expires'))];
-    const isSigned = request.method === 'GET' && searchParams.get('Signature') === signature(pathname, user, expires);
+    const said = (status: number): void =>
+      void this.requests.push({ range: range ?? null, status });
+    const [user, expires] = [
+      searchParams.get('OSSAccessKeyId') ?? '',
+      Number(searchParams.get('Expires')),
+    ];
+    const isSigned =
+      request.method === 'GET' &&
+      searchParams.get('Signature') === signature(pathname, user, expires);
     if (!isSigned || this.#wallMs() >= expires * 1000) {
       said(403);
-      const code = isSigned ? '<Code>AccessDenied</Code><Message>Request has expired.</Message>' : '<Code>SignatureDoesNotMatch</Code>';
-      response.writeHead(403, { 'Content-Type': 'application/xml' }).end(`<?xml version="1.0" encoding="UTF-8"?><Error>${code}</Error>`);
+      const code = isSigned
+        ? '<Code>AccessDenied</Code><Message>Request has expired.</Message>'
+        : '<Code>SignatureDoesNotMatch</Code>';
+      response
+        .writeHead(403, { 'Content-Type': 'application/xml' })
+        .end(`<?xml version="1.0" encoding="UTF-8"?><Error>${code}</Error>`);
       return;
     }
     const { totalBytes } = this.#options;
     const [, start, end] = /^bytes=(\d+)-(\d*)$/.exec(range ?? '') ?? [];
-    const isPastEnd = start !== undefined && (Number(start) >= totalBytes || (end !== '' && Number(end) >= totalBytes));
+    const isPastEnd =
+      start !== undefined &&
+      (Number(start) >= totalBytes || (end !== '' && Number(end) >= totalBytes));
     const span = resolveRange(isPastEnd ? { kind: 'whole' } : parseRange(range ?? ''), totalBytes);
     said(span.status);
-    const headers = { 'Content-Type': 'application/octet-stream', 'Content-Length': span.endBytes - span.startBytes, 'Accept-Ranges': 'bytes', ETag: '"5B3C1A2E053D763E1B002CC607C5A0FE"' };
-    response.writeHead(span.status, span.contentRange === undefined ? headers : { ...headers, 'Content-Range': span.contentRange });
+    const headers = {
+      'Content-Type': 'application/octet-stream',
+      'Content-Length': span.endBytes - span.startBytes,
+      'Accept-Ranges': 'bytes',
+      ETag: '"5B3C1A2E053D763E1B002CC607C5A0FE"',
+    };
+    response.writeHead(
+      span.status,
+      span.contentRange === undefined
+        ? headers
+        : { ...headers, 'Content-Range': span.contentRange },
+    );
     sendPattern(response, this.#pattern, span, (bytes) => (this.bytesSent += bytes));
   }
 }

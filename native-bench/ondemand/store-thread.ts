@@ -5,5 +5,10 @@ import { ObjectStore } from './object-store.ts';
 const { seed, totalBytes, urls } = workerData as { seed: number; totalBytes: number; urls: number };
 const store = new ObjectStore({ seed, totalBytes });
 await store.listen();
-parentPort!.postMessage({ host: store.host, urls: Array.from({ length: urls }, (_, user) => store.sign(`node-${user}`, 3_600_000)) });
-parentPort!.on('message', () => parentPort!.postMessage({ bytesSent: store.bytesSent, requests: store.requests.length }));
+parentPort!.postMessage({
+  host: store.host,
+  urls: Array.from({ length: urls }, (_, user) => store.sign(`node-${user}`, 3_600_000)),
+});
+parentPort!.on('message', () =>
+  parentPort!.postMessage({ bytesSent: store.bytesSent, requests: store.requests.length }),
+);

@@ -16,12 +16,17 @@ export class TimedReader {
   #startMs = 0;
   #firstMs = 0;
 
-  private constructor(target: Target, holds: (bytes: Buffer, offsetBytes: number) => boolean, connected: () => void) {
+  private constructor(
+    target: Target,
+    holds: (bytes: Buffer, offsetBytes: number) => boolean,
+    connected: () => void,
+  ) {
     this.#connection = new PreadConnection(target, Buffer.allocUnsafeSlow(READ_BUFFER_BYTES), {
       free: (outcome) => {
         if (outcome === null) return connected();
         const lastMs = performance.now() - this.#startMs;
-        if (outcome.ok && outcome.matches) this.#settle!.resolve({ firstMs: this.#firstMs, lastMs });
+        if (outcome.ok && outcome.matches)
+          this.#settle!.resolve({ firstMs: this.#firstMs, lastMs });
         else this.#settle!.reject(new Error(outcome.ok ? 'wrong bytes' : outcome.problem));
       },
       body: (bytes, offsetBytes) => {
@@ -32,7 +37,10 @@ export class TimedReader {
     });
   }
 
-  static connect(target: Target, holds: (bytes: Buffer, offsetBytes: number) => boolean): Promise<TimedReader> {
+  static connect(
+    target: Target,
+    holds: (bytes: Buffer, offsetBytes: number) => boolean,
+  ): Promise<TimedReader> {
     return new Promise((resolve, reject) => {
       const reader: TimedReader = new TimedReader(target, holds, () => resolve(reader));
       reader.#settle = { resolve: () => undefined, reject };

@@ -13,11 +13,29 @@ export class Line {
   readonly #near = `sl${process.pid}`;
 
   constructor(megabits: number) {
-    const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
-    const shape = (...prefix: string[]): ((device: string) => void) => (device) => {
-      const [program = 'tc', ...args] = [...prefix, 'tc', 'qdisc', 'add', 'dev', device, 'root', 'tbf', 'rate', `${megabits}mbit`, 'burst', BURST, 'latency', '20ms'];
-      execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-    };
+    const ip = (...args: string[]): void =>
+      void execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    const shape =
+      (...prefix: string[]): ((device: string) => void) =>
+      (device) => {
+        const [program = 'tc', ...args] = [
+          ...prefix,
+          'tc',
+          'qdisc',
+          'add',
+          'dev',
+          device,
+          'root',
+          'tbf',
+          'rate',
+          `${megabits}mbit`,
+          'burst',
+          BURST,
+          'latency',
+          '20ms',
+        ];
+        execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+      };
     ip('netns', 'add', this.#name);
     process.once('exit', () => this.remove());
     ip('link', 'add', this.#near, 'type', 'veth', 'peer', 'name', 'far', 'netns', this.#name);
@@ -35,7 +53,10 @@ export class Line {
   }
 
   remove(): void {
-    for (const args of [['link', 'delete', this.#near], ['netns', 'delete', this.#name]]) {
+    for (const args of [
+      ['link', 'delete', this.#near],
+      ['netns', 'delete', this.#name],
+    ]) {
       try {
         execFileSync('ip', args, { stdio: 'ignore' });
       } catch {

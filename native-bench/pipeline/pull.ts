@@ -4,7 +4,11 @@ import type { Target } from '../pread/target.ts';
 const READ_BUFFER_BYTES = 256 * 1024;
 
 /** Reads a whole object of `totalBytes` in one go over one connection; the seconds it took, and to its first byte. Rejects when it is cut or wrong. */
-export function pull(target: Target, totalBytes: number, holds: (bytes: Buffer, offsetBytes: number) => boolean): Promise<{ seconds: number; firstByteSeconds: number }> {
+export function pull(
+  target: Target,
+  totalBytes: number,
+  holds: (bytes: Buffer, offsetBytes: number) => boolean,
+): Promise<{ seconds: number; firstByteSeconds: number }> {
   return new Promise((resolve, reject) => {
     let startMs = 0;
     let firstMs = 0;
@@ -16,7 +20,11 @@ export function pull(target: Target, totalBytes: number, holds: (bytes: Buffer, 
           return;
         }
         connection.destroy();
-        if (outcome.ok && outcome.matches) resolve({ seconds: (performance.now() - startMs) / 1000, firstByteSeconds: (firstMs - startMs) / 1000 });
+        if (outcome.ok && outcome.matches)
+          resolve({
+            seconds: (performance.now() - startMs) / 1000,
+            firstByteSeconds: (firstMs - startMs) / 1000,
+          });
         else reject(new Error(outcome.ok ? 'wrong bytes' : outcome.problem));
       },
       body(bytes, offsetBytes) {

@@ -13,7 +13,9 @@ const manifest = { digest: 'sha256:none', mediaType: 'application/json', bytes: 
 const registry = await DemoRegistry.start({ repository, tag: 'latest', manifest, blobs });
 const { username, password } = registry.credentials;
 const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
-const answer = await fetch(`${registry.url}/token?scope=repository:${repository}:pull`, { headers: { authorization: basic } });
+const answer = await fetch(`${registry.url}/token?scope=repository:${repository}:pull`, {
+  headers: { authorization: basic },
+});
 const { token } = (await answer.json()) as { token: string };
 console.log(JSON.stringify({ url: registry.url, authorization: `Bearer ${token}` }));
 process.stdin.on('end', () => process.exit(0)).resume();

@@ -39,10 +39,21 @@ export class PreadConnection {
   constructor(target: Target, readBuffer: Buffer, events: ConnectionEvents) {
     this.#events = events;
     this.#requestStart = `GET ${target.rawPath} HTTP/1.1\r\nHost: ${target.authority}\r\n${target.authorization === undefined ? '' : `Authorization: ${target.authorization}\r\n`}Range: bytes=`;
-    const onread = { buffer: readBuffer, callback: (bytes: number): boolean => this.#read(readBuffer, bytes) };
+    const onread = {
+      buffer: readBuffer,
+      callback: (bytes: number): boolean => this.#read(readBuffer, bytes),
+    };
     const to = { host: target.host, port: target.port, noDelay: true, onread };
     const connected = (): void => events.free(null);
-    if (target.tls) this.#socket = connectTls({ ...to, ...(isIP(target.host) === 0 ? { servername: target.host } : {}), rejectUnauthorized: !target.insecure }, connected);
+    if (target.tls)
+      this.#socket = connectTls(
+        {
+          ...to,
+          ...(isIP(target.host) === 0 ? { servername: target.host } : {}),
+          rejectUnauthorized: !target.insecure,
+        },
+        connected,
+      );
     else this.#socket = connectPlain(to, connected);
     this.#socket.on('error', (error) => this.#lose(error.message));
     this.#socket.on('end', () => this.#lose('closed by the server'));
@@ -64,7 +75,10 @@ export class PreadConnection {
     this.#wantBytes = lengthBytes;
     this.#matches = true;
     this.#problem = null;
-    this.#socket.write(`${this.#requestStart}${offsetBytes}-${offsetBytes + lengthBytes - 1}\r\n\r\n`, 'latin1');
+    this.#socket.write(
+      `${this.#requestStart}${offsetBytes}-${offsetBytes + lengthBytes - 1}\r\n\r\n`,
+      'latin1',
+    );
   }
 
   /** Ends it without a word. */
@@ -88,7 +102,10 @@ export class PreadConnection {
     const before = this.#partialHead.length;
     // In nearly every case the head comes in one piece and only it is made a string.
     const endAt = before === 0 ? buffer.subarray(0, bytes).indexOf('\r\n\r\n', 0, 'latin1') : -1;
-    const text = before === 0 && endAt >= 0 ? buffer.toString('latin1', 0, endAt) : this.#partialHead + buffer.toString('latin1', 0, Math.min(bytes, HEAD_BYTES_MAX));
+    const text =
+      before === 0 && endAt >= 0
+        ? buffer.toString('latin1', 0, endAt)
+        : this.#partialHead + buffer.toString('latin1', 0, Math.min(bytes, HEAD_BYTES_MAX));
     const end = endAt >= 0 ? endAt : text.indexOf('\r\n\r\n');
     if (end < 0) {
       this.#partialHead = text;
@@ -110,8 +127,10 @@ export class PreadConnection {
     }
     this.#leftBytes = Number(length);
     if (status !== '206') this.#problem = `status ${status}`;
-    else if (this.#leftBytes !== this.#wantBytes) this.#problem = `${length} bytes for ${this.#wantBytes}`;
-    else if (!new RegExp(`\\r\\ncontent-range: *bytes ${this.#offsetBytes}-`, 'i').test(head)) this.#problem = 'another range than was asked for';
+    else if (this.#leftBytes !== this.#wantBytes)
+      this.#problem = `${length} bytes for ${this.#wantBytes}`;
+    else if (!new RegExp(`\\r\\ncontent-range: *bytes ${this.#offsetBytes}-`, 'i').test(head))
+      this.#problem = 'another range than was asked for';
   }
 
   #readBody(bytes: Buffer): void {
@@ -126,7 +145,11 @@ export class PreadConnection {
     this.#leftBytes -= bytes.length;
     if (this.#leftBytes > 0) return;
     this.#reading = false;
-    this.#events.free(this.#problem === null ? { ok: true, matches: this.#matches } : { ok: false, problem: this.#problem });
+    this.#events.free(
+      this.#problem === null
+        ? { ok: true, matches: this.#matches }
+        : { ok: false, problem: this.#problem },
+    );
   }
 
   #lose(problem: string): void {

@@ -63,7 +63,13 @@ class Load {
   readonly #buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
   readonly #content: Pattern | null;
   readonly #latencies = new Latencies();
-  readonly #tally = { requests: 0, bytes: 0, errors: 0, mismatches: 0, problem: null as string | null };
+  readonly #tally = {
+    requests: 0,
+    bytes: 0,
+    errors: 0,
+    mismatches: 0,
+    problem: null as string | null,
+  };
   readonly #idle: Lane[] = [];
   /** When reads fell due that no connection was free for. */
   readonly #overdue: number[] = [];
@@ -79,7 +85,10 @@ class Load {
     const random = new Random(plan.seed);
     this.#lanes = Array.from({ length: plan.connections }, (_, index) => ({
       connection: null,
-      nextOffset: offsetsOf(plan.pattern, plan.sizeBytes, plan.totalBytes, random, { index, count: plan.connections }),
+      nextOffset: offsetsOf(plan.pattern, plan.sizeBytes, plan.totalBytes, random, {
+        index,
+        count: plan.connections,
+      }),
       startMs: 0,
     }));
   }

@@ -10,7 +10,13 @@ const SCATTER = 2_654_435_761;
  * `sequential`: each connection reads on from its own place, all of them spread evenly, round and round. `zipf`: the
  * block of rank r is read about 1/r as often as the first (exponent 1, by inversion of the log-uniform density).
  */
-export function offsetsOf(pattern: PreadPattern, sizeBytes: number, totalBytes: number, random: Random, connection: { index: number; count: number }): () => number {
+export function offsetsOf(
+  pattern: PreadPattern,
+  sizeBytes: number,
+  totalBytes: number,
+  random: Random,
+  connection: { index: number; count: number },
+): () => number {
   const blocks = Math.max(1, Math.floor(totalBytes / sizeBytes));
   switch (pattern) {
     case 'random':

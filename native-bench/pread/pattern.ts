@@ -12,7 +12,8 @@ export class Pattern {
 
   constructor(seed: number) {
     const random = new Random(seed);
-    for (let at = 0; at + 4 <= PATTERN_PERIOD_BYTES; at += 4) this.#period.writeUInt32LE(random.below(2 ** 32), at);
+    for (let at = 0; at + 4 <= PATTERN_PERIOD_BYTES; at += 4)
+      this.#period.writeUInt32LE(random.below(2 ** 32), at);
   }
 
   /** Writes the object's bytes from `offsetBytes` on into the whole of `into`. */
@@ -25,11 +26,20 @@ export class Pattern {
 
   /** Whether `bytes` are the object's from `offsetBytes` on. */
   holds(bytes: Buffer, offsetBytes: number): boolean {
-    return this.#pieces(bytes.length, offsetBytes, (at, periodAt, length) => bytes.compare(this.#period, periodAt, periodAt + length, at, at + length) === 0);
+    return this.#pieces(
+      bytes.length,
+      offsetBytes,
+      (at, periodAt, length) =>
+        bytes.compare(this.#period, periodAt, periodAt + length, at, at + length) === 0,
+    );
   }
 
-  #pieces(lengthBytes: number, offsetBytes: number, each: (at: number, periodAt: number, length: number) => boolean): boolean {
-    for (let at = 0; at < lengthBytes; ) {
+  #pieces(
+    lengthBytes: number,
+    offsetBytes: number,
+    each: (at: number, periodAt: number, length: number) => boolean,
+  ): boolean {
+    for (let at = 0; at < lengthBytes;) {
       const periodAt = (offsetBytes + at) % PATTERN_PERIOD_BYTES;
       const length = Math.min(lengthBytes - at, PATTERN_PERIOD_BYTES - periodAt);
       if (!each(at, periodAt, length)) return false;

@@ -14,18 +14,43 @@ export function probeSize(target: Target): Promise<number> {
       connection.destroy();
       settle();
     };
-    const timer = setTimeout(() => end(() => reject(new ShoalError('ORIGIN_TIMEOUT', `no answer within ${PULL_HEAD_TIMEOUT_MS / 1000} s`))), PULL_HEAD_TIMEOUT_MS);
+    const timer = setTimeout(
+      () =>
+        end(() =>
+          reject(
+            new ShoalError('ORIGIN_TIMEOUT', `no answer within ${PULL_HEAD_TIMEOUT_MS / 1000} s`),
+          ),
+        ),
+      PULL_HEAD_TIMEOUT_MS,
+    );
     const connection = new PreadConnection(target, Buffer.alloc(64 * 1024), {
       free(outcome) {
         if (outcome === null) connection.read(0, 1);
-        else if (!outcome.ok) end(() => reject(new ShoalError('ORIGIN_BROKEN', `the first byte cannot be read: ${outcome.problem}`)));
+        else if (!outcome.ok)
+          end(() =>
+            reject(
+              new ShoalError('ORIGIN_BROKEN', `the first byte cannot be read: ${outcome.problem}`),
+            ),
+          );
         else {
           const { totalBytes } = connection;
-          end(() => (totalBytes === null ? reject(new ShoalError('ORIGIN_BROKEN', 'the answer does not tell the size')) : resolve(totalBytes)));
+          end(() =>
+            totalBytes === null
+              ? reject(new ShoalError('ORIGIN_BROKEN', 'the answer does not tell the size'))
+              : resolve(totalBytes),
+          );
         }
       },
       body: () => true,
-      lost: (problem) => end(() => reject(new ShoalError('ORIGIN_UNREACHABLE', `${target.host}:${target.port}: ${problem ?? 'closed'}`))),
+      lost: (problem) =>
+        end(() =>
+          reject(
+            new ShoalError(
+              'ORIGIN_UNREACHABLE',
+              `${target.host}:${target.port}: ${problem ?? 'closed'}`,
+            ),
+          ),
+        ),
     });
   });
 }

@@ -17,12 +17,22 @@ export interface PreadReport {
 }
 
 /** Adds up what the threads saw in `seconds`; `cpuSeconds` is the server's processor time meanwhile. */
-export function reportOf(run: { url: string; sizeBytes: number; connections: number; seconds: number; cpuSeconds: number | null }, tallies: readonly LoadTally[]): PreadReport {
+export function reportOf(
+  run: {
+    url: string;
+    sizeBytes: number;
+    connections: number;
+    seconds: number;
+    cpuSeconds: number | null;
+  },
+  tallies: readonly LoadTally[],
+): PreadReport {
   const latencies = new Latencies();
   const sum = { requests: 0, bytes: 0, errors: 0, mismatches: 0 };
   for (const tally of tallies) {
     latencies.merge(new Latencies(tally.latencies));
-    for (const field of ['requests', 'bytes', 'errors', 'mismatches'] as const) sum[field] += tally[field];
+    for (const field of ['requests', 'bytes', 'errors', 'mismatches'] as const)
+      sum[field] += tally[field];
   }
   const us = (share: number): number => Math.round(latencies.percentile(share));
   return {
@@ -31,7 +41,10 @@ export function reportOf(run: { url: string; sizeBytes: number; connections: num
     connections: run.connections,
     requestsPerSecond: rounded(sum.requests / run.seconds),
     gigabytesPerSecond: rounded(sum.bytes / 1e9 / run.seconds),
-    cpuSecondsPerGB: run.cpuSeconds === null || sum.bytes === 0 ? null : rounded(run.cpuSeconds / (sum.bytes / 1e9)),
+    cpuSecondsPerGB:
+      run.cpuSeconds === null || sum.bytes === 0
+        ? null
+        : rounded(run.cpuSeconds / (sum.bytes / 1e9)),
     latencyUs: { p50: us(0.5), p99: us(0.99), p999: us(0.999) },
     errors: sum.errors,
     mismatches: sum.mismatches,
@@ -40,7 +53,10 @@ export function reportOf(run: { url: string; sizeBytes: number; connections: num
 
 export function renderReport(report: PreadReport, problem: string | null): string {
   const { latencyUs, cpuSecondsPerGB } = report;
-  const table = new Table({ style: { head: [], border: [], compact: true }, colAligns: ['left', 'right'] });
+  const table = new Table({
+    style: { head: [], border: [], compact: true },
+    colAligns: ['left', 'right'],
+  });
   table.push(
     ['reads per second', report.requestsPerSecond.toFixed(0)],
     ['GB/s', report.gigabytesPerSecond.toFixed(3)],

@@ -16,4 +16,5 @@ export async function runLoads(plans: readonly LoadPlan[]): Promise<LoadTally[]>
   );
 }
 
-if (!isMainThread && parentPort !== null) parentPort.postMessage(await runLoad(workerData as LoadPlan));
+if (!isMainThread && parentPort !== null)
+  parentPort.postMessage(await runLoad(workerData as LoadPlan));

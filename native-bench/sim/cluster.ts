@@ -34,7 +34,10 @@ export const RECEIVE_CPU_MS_PER_BYTE = 0.6 / 1e6;
 export const SEND_CPU_MS_PER_BYTE = 0.4 / 1e6;
 export const MESSAGE_CPU_MS = 0.06;
 
-export const defaultCluster: Omit<ClusterOptions, 'nodes' | 'layers' | 'linkBytesPerMs' | 'originBytesPerMs'> = {
+export const defaultCluster: Omit<
+  ClusterOptions,
+  'nodes' | 'layers' | 'linkBytesPerMs' | 'originBytesPerMs'
+> = {
   roots: 3,
   zones: 1,
   shardBytes: SHARD_BYTES,
@@ -101,11 +104,27 @@ export class Cluster {
       faults: options.originFaults,
     });
     const members: Member[] = [];
-    for (let at = 0; at < options.nodes; at++) members.push({ node: `10.${at >> 16}.${(at >> 8) & 255}.${at & 255}:65002`, role: 'agent', zone: options.zones > 1 ? `zone-${at % options.zones}` : null });
-    for (let at = 0; at < options.roots; at++) members.push({ node: `10.255.0.${at}:65002`, role: 'root', zone: options.zones > 1 ? `zone-${at % options.zones}` : null });
+    for (let at = 0; at < options.nodes; at++)
+      members.push({
+        node: `10.${at >> 16}.${(at >> 8) & 255}.${at & 255}:65002`,
+        role: 'agent',
+        zone: options.zones > 1 ? `zone-${at % options.zones}` : null,
+      });
+    for (let at = 0; at < options.roots; at++)
+      members.push({
+        node: `10.255.0.${at}:65002`,
+        role: 'root',
+        zone: options.zones > 1 ? `zone-${at % options.zones}` : null,
+      });
     const membership = new Membership(members);
     for (const member of members) {
-      const node = new SimNode(this, member, new Station(member.node, options.linkBytesPerMs, options.linkBytesPerMs), this.random.below(2 ** 31), options.shape);
+      const node = new SimNode(
+        this,
+        member,
+        new Station(member.node, options.linkBytesPerMs, options.linkBytesPerMs),
+        this.random.below(2 ** 31),
+        options.shape,
+      );
       node.swarm.setMembers(membership);
       this.#byName.set(member.node, node);
       (member.role === 'root' ? this.roots : this.agents).push(node);
@@ -122,7 +141,8 @@ export class Cluster {
 
   readonly nowMs = (): number => this.queue.nowMs;
 
-  readonly observe = (event: SwarmEvent): void => void this.stats.events.set(event, (this.stats.events.get(event) ?? 0) + 1);
+  readonly observe = (event: SwarmEvent): void =>
+    void this.stats.events.set(event, (this.stats.events.get(event) ?? 0) + 1);
 
   node(name: NodeId): SimNode {
     const node = this.#byName.get(name);
@@ -140,7 +160,9 @@ export class Cluster {
 
   /** A shard's bytes: an empty place for them, or the one that stands for all whole copies. */
   supply(index: number, whole: boolean): Supply {
-    return whole ? this.#whole[index]! : new Supply(this.#lengths[index]!, this.options.quanta, false);
+    return whole
+      ? this.#whole[index]!
+      : new Supply(this.#lengths[index]!, this.options.quanta, false);
   }
 
   after(ms: number, happening: () => void): void {
@@ -148,10 +170,17 @@ export class Cluster {
   }
 
   /** A request from one node to another and the answer back, or the way it fails. */
-  exchange<T>(from: SimNode, to: SimNode, ask: (answer: (value: T) => void) => void, failed: (code: 'PEER_UNREACHABLE' | 'PEER_TIMEOUT') => void, answered: (value: T) => void): void {
+  exchange<T>(
+    from: SimNode,
+    to: SimNode,
+    ask: (answer: (value: T) => void) => void,
+    failed: (code: 'PEER_UNREACHABLE' | 'PEER_TIMEOUT') => void,
+    answered: (value: T) => void,
+  ): void {
     const isCut = from.island !== to.island;
     const fail = (): void => {
-      const { code, afterMs } = FAILURES[isCut ? 'unplugged' : (to.condition as keyof typeof FAILURES)];
+      const { code, afterMs } =
+        FAILURES[isCut ? 'unplugged' : (to.condition as keyof typeof FAILURES)];
       this.after(afterMs + 2 * this.delayMs, () => failed(code));
     };
     if (isCut || to.condition !== 'well') {

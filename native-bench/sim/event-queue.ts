@@ -177,7 +177,8 @@ class Heap {
       if (child >= size) break;
       let least = child;
       const end = Math.min(child + ARITY, size);
-      for (let below = child + 1; below < end; below++) if (this.#events.isBefore(heap[below]!, heap[least]!)) least = below;
+      for (let below = child + 1; below < end; below++)
+        if (this.#events.isBefore(heap[below]!, heap[least]!)) least = below;
       if (this.#events.isBefore(last, heap[least]!)) break;
       heap[at] = heap[least]!;
       at = least;

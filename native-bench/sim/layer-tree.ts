@@ -42,16 +42,26 @@ interface Peer {
  * origin. Assumed in its favour: no node fails, trees are complete and balanced, each layer's tree has another order
  * of nodes, and the fan-out is the one that suits it best (2: with 1 it would be a chain of all nodes).
  */
-export function runLayerTree(options: LayerTreeOptions): { report: Omit<Report, 'wallSeconds'>; seconds: number[] } {
+export function runLayerTree(options: LayerTreeOptions): {
+  report: Omit<Report, 'wallSeconds'>;
+  seconds: number[];
+} {
   const queue = new EventQueue();
   const random = new Random(options.seed);
   const network = new Network(queue, {
-    delayMs: options.delayMs, sendCpuMsPerByte: SEND_CPU_MS_PER_BYTE, receiveCpuMsPerByte: RECEIVE_CPU_MS_PER_BYTE, messageCpuMs: MESSAGE_CPU_MS, cores: options.cores,
+    delayMs: options.delayMs,
+    sendCpuMsPerByte: SEND_CPU_MS_PER_BYTE,
+    receiveCpuMsPerByte: RECEIVE_CPU_MS_PER_BYTE,
+    messageCpuMs: MESSAGE_CPU_MS,
+    cores: options.cores,
   });
   const origin = new Station('origin', options.originBytesPerMs, Infinity);
   const peers: Peer[] = Array.from({ length: options.nodes }, (_, at) => ({
     station: new Station(`node-${at}`, options.linkBytesPerMs, options.linkBytesPerMs),
-    startMs: random.next() * options.spreadMs, finishedMs: Number.NaN, layersLeft: options.layers.length, waiting: options.layers.map((_bytes, layer) => layer),
+    startMs: random.next() * options.spreadMs,
+    finishedMs: Number.NaN,
+    layersLeft: options.layers.length,
+    waiting: options.layers.map((_bytes, layer) => layer),
   }));
   const ranks = options.layers.map(() => random.shuffled(peers.map((_, at) => at)));
   const places = ranks.map((rank) => {
@@ -60,9 +70,22 @@ export function runLayerTree(options: LayerTreeOptions): { report: Omit<Report, 
     return place;
   });
   const pieces = options.layers.map((bytes) => Math.ceil(bytes / PIECE_BYTES));
-  const pieceBytes = (layer: number, piece: number): number => Math.min(PIECE_BYTES, options.layers[layer]! - piece * PIECE_BYTES);
-  const stores = options.layers.map((_, layer) => peers.map(() => Array.from({ length: pieces[layer]! }, (_piece, piece) => new Supply(pieceBytes(layer, piece), options.quanta, false))));
-  const whole = options.layers.map((_, layer) => Array.from({ length: pieces[layer]! }, (_piece, piece) => new Supply(pieceBytes(layer, piece), options.quanta, true)));
+  const pieceBytes = (layer: number, piece: number): number =>
+    Math.min(PIECE_BYTES, options.layers[layer]! - piece * PIECE_BYTES);
+  const stores = options.layers.map((_, layer) =>
+    peers.map(() =>
+      Array.from(
+        { length: pieces[layer]! },
+        (_piece, piece) => new Supply(pieceBytes(layer, piece), options.quanta, false),
+      ),
+    ),
+  );
+  const whole = options.layers.map((_, layer) =>
+    Array.from(
+      { length: pieces[layer]! },
+      (_piece, piece) => new Supply(pieceBytes(layer, piece), options.quanta, true),
+    ),
+  );
   let left = options.nodes;
 
   const beginLayer = (at: number): void => {
@@ -78,8 +101,13 @@ export function runLayerTree(options: LayerTreeOptions): { report: Omit<Report, 
       const piece = next++;
       const sink = stores[layer]![at]![piece]!;
       const flow = new Flow({
-        from: parent === null ? origin : peers[parent]!.station, to: peer.station, supply: parent === null ? whole[layer]![piece]! : stores[layer]![parent]![piece]!,
-        sink, unchecked: false, trusted: false, nowMs: queue.nowMs,
+        from: parent === null ? origin : peers[parent]!.station,
+        to: peer.station,
+        supply: parent === null ? whole[layer]![piece]! : stores[layer]![parent]![piece]!,
+        sink,
+        unchecked: false,
+        trusted: false,
+        nowMs: queue.nowMs,
         ended: () => {
           sink.released = sink.quanta;
           network.wake(sink);
@@ -98,25 +126,45 @@ export function runLayerTree(options: LayerTreeOptions): { report: Omit<Report, 
     for (let slot = 0; slot < PIPELINE_PIECES; slot++) more();
   };
   peers.forEach((peer, at) => {
-    for (let slot = 0; slot < PARALLEL_LAYERS; slot++) queue.at(peer.startMs, () => beginLayer(at), undefined);
+    for (let slot = 0; slot < PARALLEL_LAYERS; slot++)
+      queue.at(peer.startMs, () => beginLayer(at), undefined);
   });
   queue.run(() => left === 0);
 
-  const seconds = peers.map(({ startMs, finishedMs }) => (finishedMs - startMs) / 1000).toSorted((a, b) => a - b);
+  const seconds = peers
+    .map(({ startMs, finishedMs }) => (finishedMs - startMs) / 1000)
+    .toSorted((a, b) => a - b);
   const imageBytes = options.layers.reduce((sum, bytes) => sum + bytes, 0);
   const uploads = peers.map(({ station }) => station.sentBytes);
   const mean = uploads.reduce((sum, bytes) => sum + bytes, 0) / uploads.length;
   return {
     seconds,
     report: {
-      mode: 'layer-tree', seed: options.seed, nodes: options.nodes, imageBytes,
-      idealSeconds: Math.max(imageBytes / options.linkBytesPerMs, imageBytes / options.originBytesPerMs) / 1000,
-      p50Seconds: percentile(seconds, 0.5), p95Seconds: percentile(seconds, 0.95), p99Seconds: percentile(seconds, 0.99), maxSeconds: percentile(seconds, 1),
+      mode: 'layer-tree',
+      seed: options.seed,
+      nodes: options.nodes,
+      imageBytes,
+      idealSeconds:
+        Math.max(imageBytes / options.linkBytesPerMs, imageBytes / options.originBytesPerMs) / 1000,
+      p50Seconds: percentile(seconds, 0.5),
+      p95Seconds: percentile(seconds, 0.95),
+      p99Seconds: percentile(seconds, 0.99),
+      maxSeconds: percentile(seconds, 1),
       originBytes: origin.sentBytes,
-      originPeakGbps: (Math.min(options.originBytesPerMs, options.linkBytesPerMs * Math.min(PARALLEL_LAYERS, options.layers.length)) * 8) / 1e6,
+      originPeakGbps:
+        (Math.min(
+          options.originBytesPerMs,
+          options.linkBytesPerMs * Math.min(PARALLEL_LAYERS, options.layers.length),
+        ) *
+          8) /
+        1e6,
       originRequests: pieces.reduce((sum, count) => sum + count, 0),
-      uploadMaxOverMean: mean === 0 ? 0 : Math.max(...uploads) / mean, messagesPerShard: 1,
-      depthMax: Math.ceil(Math.log(options.nodes * (options.fanout - 1) + 1) / Math.log(Math.max(options.fanout, 1.000001))),
+      uploadMaxOverMean: mean === 0 ? 0 : Math.max(...uploads) / mean,
+      messagesPerShard: 1,
+      depthMax: Math.ceil(
+        Math.log(options.nodes * (options.fanout - 1) + 1) /
+          Math.log(Math.max(options.fanout, 1.000001)),
+      ),
       unfinished: left,
     },
   };

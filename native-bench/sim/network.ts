@@ -54,7 +54,9 @@ export class Supply {
   }
 
   bytesOf(quantum: number): number {
-    return quantum === this.quanta - 1 ? this.lengthBytes - this.#quantumBytes * quantum : this.#quantumBytes;
+    return quantum === this.quanta - 1
+      ? this.lengthBytes - this.#quantumBytes * quantum
+      : this.#quantumBytes;
   }
 
   /** Bytes of the first `quanta` quanta. */
@@ -92,7 +94,16 @@ export class Flow {
   /** When its last quantum came, or it began. */
   lastMs: number;
 
-  constructor(parts: { from: Station; to: Station; supply: Supply; sink: Supply; unchecked: boolean; trusted: boolean; nowMs: number; ended: (flow: Flow) => void }) {
+  constructor(parts: {
+    from: Station;
+    to: Station;
+    supply: Supply;
+    sink: Supply;
+    unchecked: boolean;
+    trusted: boolean;
+    nowMs: number;
+    ended: (flow: Flow) => void;
+  }) {
     this.from = parts.from;
     this.to = parts.to;
     this.supply = parts.supply;
@@ -134,7 +145,8 @@ export class Network {
   constructor(queue: EventQueue, costs: NetworkCosts) {
     this.#queue = queue;
     this.#costs = costs;
-    this.#cpuMsPerByte = (costs.sendCpuMsPerByte + costs.receiveCpuMsPerByte) / Math.max(1, costs.cores - 1);
+    this.#cpuMsPerByte =
+      (costs.sendCpuMsPerByte + costs.receiveCpuMsPerByte) / Math.max(1, costs.cores - 1);
   }
 
   begin(flow: Flow): void {
@@ -154,8 +166,18 @@ export class Network {
   message(to: Station, heard: () => void): void {
     const inMs = this.#queue.nowMs + this.#costs.delayMs;
     // With a core of their own messages are heard in the order in which they were sent, so their times are known at once.
-    if (this.#costs.cores > 1) this.#queue.at((to.controlFreeMs = Math.max(to.controlFreeMs, inMs) + this.#costs.messageCpuMs), heard, undefined);
-    else this.#queue.at(inMs, (station: Station) => this.#queue.at(this.#takeControl(station), heard, undefined), to);
+    if (this.#costs.cores > 1)
+      this.#queue.at(
+        (to.controlFreeMs = Math.max(to.controlFreeMs, inMs) + this.#costs.messageCpuMs),
+        heard,
+        undefined,
+      );
+    else
+      this.#queue.at(
+        inMs,
+        (station: Station) => this.#queue.at(this.#takeControl(station), heard, undefined),
+        to,
+      );
   }
 
   /** Whoever waits for more of this supply goes on. */
@@ -171,11 +193,18 @@ export class Network {
     // On one core a message waits for no more than a quantum of bytes, but takes its time from them.
     station.sendFreeMs = Math.max(station.sendFreeMs, nowMs) + this.#costs.messageCpuMs;
     station.receiveFreeMs = Math.max(station.receiveFreeMs, nowMs) + this.#costs.messageCpuMs;
-    return (station.controlFreeMs = Math.max(station.controlFreeMs, nowMs) + this.#costs.messageCpuMs);
+    return (station.controlFreeMs =
+      Math.max(station.controlFreeMs, nowMs) + this.#costs.messageCpuMs);
   }
 
   #kick(flow: Flow): void {
-    if (flow.over || flow.queued || flow.underWay >= UNDER_WAY_MAX || flow.next >= flow.supply.quanta) return;
+    if (
+      flow.over ||
+      flow.queued ||
+      flow.underWay >= UNDER_WAY_MAX ||
+      flow.next >= flow.supply.quanta
+    )
+      return;
     const { supply, from } = flow;
     if (flow.next >= (flow.unchecked ? supply.received : supply.released)) {
       if (!supply.waiting.includes(flow)) supply.waiting.push(flow);
@@ -196,14 +225,22 @@ export class Network {
       }
       flow.queued = false;
       // The supply may have been thrown away and begun anew meanwhile.
-      if (flow.over || from.stopped || flow.next >= (flow.unchecked ? flow.supply.received : flow.supply.released)) {
+      if (
+        flow.over ||
+        from.stopped ||
+        flow.next >= (flow.unchecked ? flow.supply.received : flow.supply.released)
+      ) {
         if (!flow.over && !from.stopped) this.#kick(flow);
         continue;
       }
       const bytes = flow.supply.bytesOf(flow.next);
       from.sendFreeMs = Math.max(from.sendFreeMs, nowMs) + bytes * this.#cpuMsPerByte;
       from.sending = true;
-      this.#queue.at(Math.max(nowMs + bytes / from.upBytesPerMs, from.sendFreeMs), this.#sent, flow);
+      this.#queue.at(
+        Math.max(nowMs + bytes / from.upBytesPerMs, from.sendFreeMs),
+        this.#sent,
+        flow,
+      );
       return;
     }
     from.turn.length = 0;
@@ -221,9 +258,13 @@ export class Network {
       flow.underWay++;
       from.sentBytes += bytes;
       this.sentBytes += bytes;
-      const inMs = Math.max(this.#queue.nowMs + this.#costs.delayMs, to.downFreeMs + bytes / to.downBytesPerMs);
+      const inMs = Math.max(
+        this.#queue.nowMs + this.#costs.delayMs,
+        to.downFreeMs + bytes / to.downBytesPerMs,
+      );
       to.downFreeMs = inMs;
-      to.receiveFreeMs = Math.max(to.receiveFreeMs, inMs - bytes / to.downBytesPerMs) + bytes * this.#cpuMsPerByte;
+      to.receiveFreeMs =
+        Math.max(to.receiveFreeMs, inMs - bytes / to.downBytesPerMs) + bytes * this.#cpuMsPerByte;
       this.#queue.at(Math.max(inMs, to.receiveFreeMs), this.#arrived, flow);
       this.#kick(flow);
     }

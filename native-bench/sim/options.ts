@@ -32,7 +32,17 @@ export interface SimOptions {
   plot?: string;
 }
 
-const BYTES: Record<string, number> = { '': 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 };
+const BYTES: Record<string, number> = {
+  '': 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
 const BITS: Record<string, number> = { '': 1, kbit: 1e3, mbit: 1e6, gbit: 1e9, tbit: 1e12 };
 
 /** `1GB`, `512MiB`: bytes. Throws `InvalidArgumentError`. */
@@ -48,7 +58,8 @@ export function parseRate(text: string): number {
 function measure(text: string, units: Record<string, number>, what: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)(?:\/s)?$/i.exec(text.trim());
   const unit = match === null ? undefined : units[match[2]!.toLowerCase()];
-  if (match === null || unit === undefined || Number(match[1]) <= 0) throw new InvalidArgumentError(`Expected ${what}.`);
+  if (match === null || unit === undefined || Number(match[1]) <= 0)
+    throw new InvalidArgumentError(`Expected ${what}.`);
   return Number(match[1]) * unit;
 }
 
@@ -56,7 +67,8 @@ function measure(text: string, units: Record<string, number>, what: string): num
 export function whole(least: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < least) throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    if (!Number.isInteger(value) || value < least)
+      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
     return value;
   };
 }
@@ -84,7 +96,9 @@ export function parseFaults(text: string): Faults {
     const name = match?.[1];
     const share = match === null ? Number.NaN : Number(match[2]) / (match[3] === '%' ? 100 : 1);
     if (name === undefined || !Object.hasOwn(faults, name) || !(share <= 1)) {
-      throw new InvalidArgumentError(`Expected a list such as kill=5%,slow=5%; known: ${Object.keys(faults).join(', ')}.`);
+      throw new InvalidArgumentError(
+        `Expected a list such as kill=5%,slow=5%; known: ${Object.keys(faults).join(', ')}.`,
+      );
     }
     faults[name as keyof Faults] = share;
   }
@@ -94,33 +108,69 @@ export function parseFaults(text: string): Faults {
 /** Reads the command line; commander prints help or what is wrong, and exits with 0 or 2. */
 export function parseOptions(argv: readonly string[]): SimOptions {
   const command = new Command('sim')
-    .description('Simulates an image pull of many nodes at once, driving the same core as the nodes do')
-    .addOption(new Option('--mode <mode>', 'shoal; direct: everybody from the origin; layer-tree: one fixed tree a layer').choices(['shoal', 'direct', 'layer-tree']).default('shoal'))
+    .description(
+      'Simulates an image pull of many nodes at once, driving the same core as the nodes do',
+    )
+    .addOption(
+      new Option(
+        '--mode <mode>',
+        'shoal; direct: everybody from the origin; layer-tree: one fixed tree a layer',
+      )
+        .choices(['shoal', 'direct', 'layer-tree'])
+        .default('shoal'),
+    )
     .option('--nodes <n>', 'agents that pull', whole(1), 1000)
     .option('--image <size>', 'image size', parseBytes, 1e9)
     .option('--layers <n>', 'layers of equal size', whole(1), 1)
-    .option('--link <rate>', 'every node\'s link, each way', parseRate, parseRate('10Gbit'))
-    .option('--origin-link <rate>', 'the origin\'s link', parseRate, parseRate('10Gbit'))
+    .option('--link <rate>', "every node's link, each way", parseRate, parseRate('10Gbit'))
+    .option('--origin-link <rate>', "the origin's link", parseRate, parseRate('10Gbit'))
     .option('--roots <n>', 'roots', whole(0), 3)
     .option('--zones <n>', 'zones', whole(1), 1)
-    .option('--cores <n>', 'cores a node\'s agent has', whole(1), 4)
+    .option('--cores <n>', "cores a node's agent has", whole(1), 4)
     .option('--delay <ms>', 'one way between nodes', atLeastZero, 0.25)
     .option('--spread <ms>', 'nodes begin at random within this time', atLeastZero, 50)
-    .option('--quanta <n>', `parts a shard is sent in; fewer are cheaper to simulate, and pass on later (default: 8, beyond ${FINE_NODES_MAX} nodes 4)`, whole(2))
+    .option(
+      '--quanta <n>',
+      `parts a shard is sent in; fewer are cheaper to simulate, and pass on later (default: 8, beyond ${FINE_NODES_MAX} nodes 4)`,
+      whole(2),
+    )
     .option('--tree-fanout <n>', 'children of a node in layer-tree', whole(1), 2)
     .option('--fanout <n>', 'children of an inner node', whole(1), treeShape.fanout)
     .option('--owner-fanout <n>', 'children of an owner', whole(1), treeShape.ownerFanout)
     .option('--window <n>', 'shards a reader has under way', whole(1), defaultPuller.windowShards)
     .option('--seed <n>', 'the run to replay', whole(0), 1)
-    .option('--fail <list>', `e.g. kill=5%,slow=5%; of ${Object.keys(noFaults).join(', ')}`, parseFaults, noFaults)
+    .option(
+      '--fail <list>',
+      `e.g. kill=5%,slow=5%; of ${Object.keys(noFaults).join(', ')}`,
+      parseFaults,
+      noFaults,
+    )
     .option('--table', 'the seven rows of the reference measurement', false)
     .option('--json', 'one JSON object on the last line', false)
     .option('--plot <file>', 'draws how the nodes finished, as SVG')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   const got = command.parse(argv, { from: 'user' }).opts<Record<string, never>>();
   return {
-    mode: got['mode']!, nodes: got['nodes']!, imageBytes: got['image']!, layers: got['layers']!, linkBytesPerMs: got['link']!, originBytesPerMs: got['originLink']!,
-    roots: got['roots']!, zones: got['zones']!, cores: got['cores']!, delayMs: got['delay']!, spreadMs: got['spread']!, quanta: got['quanta'] ?? (got['nodes']! > FINE_NODES_MAX ? 4 : defaultCluster.quanta), treeFanout: got['treeFanout']!, fanout: got['fanout']!, ownerFanout: got['ownerFanout']!, windowShards: got['window']!,
-    seed: got['seed']!, faults: got['fail']!, table: got['table']!, json: got['json']!, ...(got['plot'] === undefined ? {} : { plot: got['plot'] }),
+    mode: got['mode']!,
+    nodes: got['nodes']!,
+    imageBytes: got['image']!,
+    layers: got['layers']!,
+    linkBytesPerMs: got['link']!,
+    originBytesPerMs: got['originLink']!,
+    roots: got['roots']!,
+    zones: got['zones']!,
+    cores: got['cores']!,
+    delayMs: got['delay']!,
+    spreadMs: got['spread']!,
+    quanta: got['quanta'] ?? (got['nodes']! > FINE_NODES_MAX ? 4 : defaultCluster.quanta),
+    treeFanout: got['treeFanout']!,
+    fanout: got['fanout']!,
+    ownerFanout: got['ownerFanout']!,
+    windowShards: got['window']!,
+    seed: got['seed']!,
+    faults: got['fail']!,
+    table: got['table']!,
+    json: got['json']!,
+    ...(got['plot'] === undefined ? {} : { plot: got['plot'] }),
   };
 }

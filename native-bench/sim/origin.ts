@@ -45,7 +45,18 @@ export class Origin {
   /** What each station waits for: it decides for itself how much it asks for at once. */
   readonly #queues = new Map<Station, OriginQueue<Read>>();
 
-  constructor(queue: EventQueue, network: Network, parts: { bytesPerMs: number; firstByteMs: number; shards: number; supply: (index: number) => Supply; random: () => number; faults: OriginFaults }) {
+  constructor(
+    queue: EventQueue,
+    network: Network,
+    parts: {
+      bytesPerMs: number;
+      firstByteMs: number;
+      shards: number;
+      supply: (index: number) => Supply;
+      random: () => number;
+      faults: OriginFaults;
+    },
+  ) {
     this.#queue = queue;
     this.#network = network;
     this.#firstByteMs = parts.firstByteMs;
@@ -65,10 +76,20 @@ export class Origin {
   read(shard: ShardId, alone: boolean, to: Station, sink: Supply, events: OriginEvents): void {
     let queue = this.#queues.get(to);
     if (queue === undefined) {
-      const own: OriginQueue<Read> = new OriginQueue<Read>((together) => this.#request(own, to, together), (look) => this.#queue.at(this.#queue.nowMs, look, undefined));
+      const own: OriginQueue<Read> = new OriginQueue<Read>(
+        (together) => this.#request(own, to, together),
+        (look) => this.#queue.at(this.#queue.nowMs, look, undefined),
+      );
       this.#queues.set(to, (queue = own));
     }
-    queue.add({ upstream: 'origin', series: shard.key, index: shard.index, shares: alone && sink.received === 0, sink, events });
+    queue.add({
+      upstream: 'origin',
+      series: shard.key,
+      index: shard.index,
+      shares: alone && sink.received === 0,
+      sink,
+      events,
+    });
   }
 
   #request(queue: OriginQueue<Read>, to: Station, together: readonly Read[]): void {
@@ -85,14 +106,41 @@ export class Origin {
       for (const { events } of wanted.slice(from)) events.failed(error);
       queue.over(together);
     };
-    this.#queue.at(this.#queue.nowMs + this.#firstByteMs, () => {
-      if (lot < unavailable) fail(0, { code: 'ORIGIN_BUSY', message: 'busy', status: 503, ...(retryAfterSeconds === null ? {} : { headers: { 'retry-after': String(retryAfterSeconds) } }) });
-      else this.#send(to, wanted, 0, () => queue.over(together), lot > 1 - breaksOff ? (at) => fail(at, { code: 'ORIGIN_BROKEN', message: 'broke off', status: 502 }) : null);
-    }, undefined);
+    this.#queue.at(
+      this.#queue.nowMs + this.#firstByteMs,
+      () => {
+        if (lot < unavailable)
+          fail(0, {
+            code: 'ORIGIN_BUSY',
+            message: 'busy',
+            status: 503,
+            ...(retryAfterSeconds === null
+              ? {}
+              : { headers: { 'retry-after': String(retryAfterSeconds) } }),
+          });
+        else
+          this.#send(
+            to,
+            wanted,
+            0,
+            () => queue.over(together),
+            lot > 1 - breaksOff
+              ? (at) => fail(at, { code: 'ORIGIN_BROKEN', message: 'broke off', status: 502 })
+              : null,
+          );
+      },
+      undefined,
+    );
   }
 
   /** Sends the shards from `at` on, one after the other; `breakOff`: it will not come to the end of this one. */
-  #send(to: Station, reads: readonly Read[], at: number, over: () => void, breakOff: ((at: number) => void) | null): void {
+  #send(
+    to: Station,
+    reads: readonly Read[],
+    at: number,
+    over: () => void,
+    breakOff: ((at: number) => void) | null,
+  ): void {
     const read = reads[at];
     if (read === undefined) {
       over();
@@ -100,7 +148,13 @@ export class Origin {
     }
     const next = (): void => this.#send(to, reads, at + 1, over, null);
     const flow = new Flow({
-      from: this.station, to, supply: this.#supply(read.index), sink: read.sink, unchecked: true, trusted: true, nowMs: this.#queue.nowMs,
+      from: this.station,
+      to,
+      supply: this.#supply(read.index),
+      sink: read.sink,
+      unchecked: true,
+      trusted: true,
+      nowMs: this.#queue.nowMs,
       ended: () => {
         this.#count();
         read.events.ended();
@@ -116,12 +170,16 @@ export class Origin {
     if (flow.over) return;
     this.#network.begin(flow);
     if (breakOff === null) return;
-    this.#queue.at(this.#queue.nowMs + this.#firstByteMs / 4, () => {
-      if (flow.over) return;
-      isBroken = true;
-      this.#network.end(flow);
-      breakOff(at);
-    }, undefined);
+    this.#queue.at(
+      this.#queue.nowMs + this.#firstByteMs / 4,
+      () => {
+        if (flow.over) return;
+        isBroken = true;
+        this.#network.end(flow);
+        breakOff(at);
+      },
+      undefined,
+    );
   }
 
   /** Highest rate over `windowMs`, in bytes per ms. */
@@ -131,7 +189,8 @@ export class Origin {
     let peak = 0;
     for (const first of this.#buckets.keys()) {
       let sum = 0;
-      for (let bucket = first; bucket < first + width; bucket++) sum += this.#buckets.get(bucket) ?? 0;
+      for (let bucket = first; bucket < first + width; bucket++)
+        sum += this.#buckets.get(bucket) ?? 0;
       peak = Math.max(peak, sum / (width * BUCKET_MS));
     }
     return peak;
@@ -139,7 +198,10 @@ export class Origin {
 
   #count(): void {
     const bucket = Math.floor(this.#queue.nowMs / BUCKET_MS);
-    this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + this.station.sentBytes - this.#seenBytes);
+    this.#buckets.set(
+      bucket,
+      (this.#buckets.get(bucket) ?? 0) + this.station.sentBytes - this.#seenBytes,
+    );
     this.#seenBytes = this.station.sentBytes;
   }
 }

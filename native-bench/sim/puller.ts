@@ -18,7 +18,15 @@ export interface PullerOptions {
   memoryBytes: number;
 }
 
-export const defaultPuller: PullerOptions = { windowShards: READ_WINDOW_SHARDS, window: windowLimits, parallelLayers: 3, diskBytesPerMs: Infinity, pullPasses: 2, unpackPasses: 2, memoryBytes: 256 * 1024 * 1024 };
+export const defaultPuller: PullerOptions = {
+  windowShards: READ_WINDOW_SHARDS,
+  window: windowLimits,
+  parallelLayers: 3,
+  diskBytesPerMs: Infinity,
+  pullPasses: 2,
+  unpackPasses: 2,
+  memoryBytes: 256 * 1024 * 1024,
+};
 
 interface Layer {
   first: number;
@@ -64,7 +72,14 @@ export class Puller {
     for (let layer = 0; layer < cluster.options.layers.length; layer++) {
       let count = 0;
       while (cluster.layerOf[first + count] === layer) count++;
-      this.#waiting.push({ first, count, position: 0, underWay: 0, left: count, window: new ReadWindow(true, options.windowShards, options.window) });
+      this.#waiting.push({
+        first,
+        count,
+        position: 0,
+        underWay: 0,
+        left: count,
+        window: new ReadWindow(true, options.windowShards, options.window),
+      });
       first += count;
     }
     this.#layersLeft = this.#waiting.length;
@@ -73,25 +88,39 @@ export class Puller {
 
   start(): void {
     this.startMs = this.#cluster.nowMs();
-    while (this.#active.length < this.#options.parallelLayers && this.#waiting.length > 0) this.#active.push(this.#waiting.shift()!);
+    while (this.#active.length < this.#options.parallelLayers && this.#waiting.length > 0)
+      this.#active.push(this.#waiting.shift()!);
     this.#fill();
   }
 
   #fill(): void {
     const { diskBytesPerMs, memoryBytes } = this.#options;
     const nowMs = this.#cluster.nowMs();
-    const backlogBytes = diskBytesPerMs === Infinity ? 0 : ((this.#diskFreeMs - nowMs) * diskBytesPerMs) / this.#options.pullPasses;
+    const backlogBytes =
+      diskBytesPerMs === Infinity
+        ? 0
+        : ((this.#diskFreeMs - nowMs) * diskBytesPerMs) / this.#options.pullPasses;
     if (backlogBytes > memoryBytes) {
       if (this.#paused) return;
       this.#paused = true;
-      this.#cluster.after(((backlogBytes - memoryBytes * 0.75) * this.#options.pullPasses) / diskBytesPerMs, () => {
-        this.#paused = false;
-        this.#fill();
-      });
+      this.#cluster.after(
+        ((backlogBytes - memoryBytes * 0.75) * this.#options.pullPasses) / diskBytesPerMs,
+        () => {
+          this.#paused = false;
+          this.#fill();
+        },
+      );
       return;
     }
     for (const layer of this.#active) {
-      const wanted = layer.window.next(layer.count, layer.underWay, (index) => this.#wanted[layer.first + index] !== 0, 1 / this.#active.length, (index) => this.node.swarm.isInner(layer.first + index), this.node.swarm.shardsTogether);
+      const wanted = layer.window.next(
+        layer.count,
+        layer.underWay,
+        (index) => this.#wanted[layer.first + index] !== 0,
+        1 / this.#active.length,
+        (index) => this.node.swarm.isInner(layer.first + index),
+        this.node.swarm.shardsTogether,
+      );
       for (const index of wanted) this.#want(layer, layer.first + index);
     }
   }
@@ -120,7 +149,8 @@ export class Puller {
     if (!this.#early.delete(index)) layer.underWay--;
     layer.left--;
     this.#useDisk(this.#cluster.lengthBytes(index) * this.#options.pullPasses);
-    while (layer.position < layer.count - 1 && this.#wanted[layer.first + layer.position] === DONE) layer.window.at(++layer.position);
+    while (layer.position < layer.count - 1 && this.#wanted[layer.first + layer.position] === DONE)
+      layer.window.at(++layer.position);
     if (layer.left === 0) this.#layerDone(layer);
     this.#fill();
   }
@@ -130,14 +160,16 @@ export class Puller {
     const next = this.#waiting.shift();
     if (next !== undefined) this.#active.push(next);
     let bytes = 0;
-    for (let index = layer.first; index < layer.first + layer.count; index++) bytes += this.#cluster.lengthBytes(index);
+    for (let index = layer.first; index < layer.first + layer.count; index++)
+      bytes += this.#cluster.lengthBytes(index);
     this.#useDisk(bytes * this.#options.unpackPasses);
-    if (--this.#layersLeft === 0) this.finishedMs = Math.max(this.#cluster.nowMs(), this.#diskFreeMs);
+    if (--this.#layersLeft === 0)
+      this.finishedMs = Math.max(this.#cluster.nowMs(), this.#diskFreeMs);
   }
 
   #useDisk(bytes: number): void {
     if (this.#options.diskBytesPerMs === Infinity) return;
-    this.#diskFreeMs = Math.max(this.#diskFreeMs, this.#cluster.nowMs()) + bytes / this.#options.diskBytesPerMs;
+    this.#diskFreeMs =
+      Math.max(this.#diskFreeMs, this.#cluster.nowMs()) + bytes / this.#options.diskBytesPerMs;
   }
 }
-

@@ -24,5 +24,7 @@ export interface Report {
 /** Nearest-rank percentile of ascending values; 0 of none. */
 export function percentile(ascending: readonly number[], share: number): number {
   if (ascending.length === 0) return 0;
-  return ascending[Math.min(ascending.length - 1, Math.max(0, Math.ceil(share * ascending.length) - 1))]!;
+  return ascending[
+    Math.min(ascending.length - 1, Math.max(0, Math.ceil(share * ascending.length) - 1))
+  ]!;
 }

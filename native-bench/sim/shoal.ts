@@ -18,7 +18,17 @@ export interface Faults {
   partition: number;
 }
 
-export const noFaults: Faults = { kill: 0, unplug: 0, freeze: 0, slow: 0, lie: 0, rootKill: 0, rootFreeze: 0, rootStall: 0, partition: 0 };
+export const noFaults: Faults = {
+  kill: 0,
+  unplug: 0,
+  freeze: 0,
+  slow: 0,
+  lie: 0,
+  rootKill: 0,
+  rootFreeze: 0,
+  rootStall: 0,
+  partition: 0,
+};
 
 /** A slowed node keeps this part of its link. */
 const SLOWED_TO = 0.01;
@@ -52,9 +62,11 @@ export function idealMs(options: ClusterOptions): number {
 export function runShoal(options: ShoalOptions): ShoalRun {
   const cluster = new Cluster(options.cluster);
   const pullers = cluster.agents.map((node) => new Puller(cluster, node, options.puller));
-  for (const puller of pullers) cluster.after(cluster.random.next() * options.spreadMs, () => puller.start());
+  for (const puller of pullers)
+    cluster.after(cluster.random.next() * options.spreadMs, () => puller.start());
   harm(cluster, options.faults, idealMs(options.cluster), cluster.random);
-  const unfinished = (): Puller[] => pullers.filter(({ node, finishedMs }) => node.condition === 'well' && Number.isNaN(finishedMs));
+  const unfinished = (): Puller[] =>
+    pullers.filter(({ node, finishedMs }) => node.condition === 'well' && Number.isNaN(finishedMs));
   let checkedMs = -Infinity;
   let over = false;
   cluster.queue.run(() => {
@@ -71,7 +83,8 @@ export function runShoal(options: ShoalOptions): ShoalRun {
 
 function harm(cluster: Cluster, faults: Faults, withinMs: number, random: Random): void {
   const victims = random.shuffled(cluster.agents);
-  const take = (share: number): typeof victims => victims.splice(0, Math.round(share * cluster.agents.length));
+  const take = (share: number): typeof victims =>
+    victims.splice(0, Math.round(share * cluster.agents.length));
   const later = (happening: () => void): void => cluster.after(random.next() * withinMs, happening);
   for (const node of take(faults.kill)) later(() => node.fail('dead'));
   for (const node of take(faults.unplug)) later(() => node.fail('unplugged'));
@@ -83,7 +96,8 @@ function harm(cluster: Cluster, faults: Faults, withinMs: number, random: Random
     station.downBytesPerMs *= SLOWED_TO;
   }
   const roots = random.shuffled(cluster.roots);
-  const takeRoots = (share: number): typeof roots => roots.splice(0, Math.round(share * cluster.roots.length));
+  const takeRoots = (share: number): typeof roots =>
+    roots.splice(0, Math.round(share * cluster.roots.length));
   for (const node of takeRoots(faults.rootKill)) later(() => node.fail('dead'));
   for (const node of takeRoots(faults.rootFreeze)) later(() => node.fail('frozen'));
   for (const node of takeRoots(faults.rootStall)) later(() => node.stall(STALL_MS));
@@ -96,21 +110,35 @@ function assertConserved(cluster: Cluster, survivors: readonly Puller[]): void {
   const received = stations.reduce((sum, station) => sum + station.receivedBytes, 0);
   const sent = stations.reduce((sum, station) => sum + station.sentBytes, cluster.origin.bytes);
   if (received !== arrivedBytes || sent !== sentBytes || arrivedBytes + wastedBytes > sentBytes) {
-    throw new Error(`bytes were lost or made: sent ${sentBytes} (${sent}), arrived ${arrivedBytes} (${received}), thrown away ${wastedBytes}`);
+    throw new Error(
+      `bytes were lost or made: sent ${sentBytes} (${sent}), arrived ${arrivedBytes} (${received}), thrown away ${wastedBytes}`,
+    );
   }
   for (const { node, finishedMs } of survivors) {
-    if (!Number.isNaN(finishedMs) && node.held.includes(0)) throw new Error(`${node.member.node} finished without a shard`);
+    if (!Number.isNaN(finishedMs) && node.held.includes(0))
+      throw new Error(`${node.member.node} finished without a shard`);
   }
 }
 
-function report(cluster: Cluster, options: ShoalOptions, survivors: readonly Puller[], unfinished: number): Omit<Report, 'wallSeconds'> {
+function report(
+  cluster: Cluster,
+  options: ShoalOptions,
+  survivors: readonly Puller[],
+  unfinished: number,
+): Omit<Report, 'wallSeconds'> {
   // A slowed node cannot be quicker than its link: it has to finish, but its time says nothing about the swarm.
-  const timed = survivors.filter(({ node, finishedMs }) => !Number.isNaN(finishedMs) && node.station.downBytesPerMs === options.cluster.linkBytesPerMs);
-  const seconds = timed.map(({ finishedMs, startMs }) => (finishedMs - startMs) / 1000).toSorted((a, b) => a - b);
+  const timed = survivors.filter(
+    ({ node, finishedMs }) =>
+      !Number.isNaN(finishedMs) && node.station.downBytesPerMs === options.cluster.linkBytesPerMs,
+  );
+  const seconds = timed
+    .map(({ finishedMs, startMs }) => (finishedMs - startMs) / 1000)
+    .toSorted((a, b) => a - b);
   const uploads = survivors.map(({ node }) => node.station.sentBytes);
   const mean = uploads.reduce((sum, bytes) => sum + bytes, 0) / Math.max(1, uploads.length);
   let transfers = 0;
-  for (const { held } of [...cluster.agents, ...cluster.roots].map((node) => node)) transfers += held.reduce((sum, one) => sum + one, 0);
+  for (const { held } of [...cluster.agents, ...cluster.roots].map((node) => node))
+    transfers += held.reduce((sum, one) => sum + one, 0);
   let depthMax = 0;
   for (const { swarm } of cluster.agents) depthMax = Math.max(depthMax, swarm.depthMax());
   return {

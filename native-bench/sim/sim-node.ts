@@ -3,7 +3,20 @@ import { PEER_HOLD_MS, PEER_SILENCE_MS } from '../../lib/limits.ts';
 import type { ShardFetch } from '../../lib/swarm/fetch.ts';
 import { Swarm } from '../../lib/swarm/swarm.ts';
 import type { TreeShape } from '../../lib/swarm/tracker.ts';
-import type { AskRequest, AttemptResult, Fetch, FetchContext, FetchEffects, FetchResult, Member, OriginAsk, PeerAsk, ShardId, StatAsk, StatResult } from '../../lib/swarm/types.ts';
+import type {
+  AskRequest,
+  AttemptResult,
+  Fetch,
+  FetchContext,
+  FetchEffects,
+  FetchResult,
+  Member,
+  OriginAsk,
+  PeerAsk,
+  ShardId,
+  StatAsk,
+  StatResult,
+} from '../../lib/swarm/types.ts';
 import type { Cluster } from './cluster.ts';
 import { Flow, type Station, type Supply } from './network.ts';
 import { Random } from './random.ts';
@@ -66,7 +79,16 @@ export class SimNode implements FetchEffects {
     this.station = station;
     this.held = new Uint8Array(cluster.shards.length);
     const random = new Random(seed);
-    this.swarm = new Swarm({ self: member, effects: this, nowMs: cluster.nowMs, random: random.next, observe: cluster.observe }, shape);
+    this.swarm = new Swarm(
+      {
+        self: member,
+        effects: this,
+        nowMs: cluster.nowMs,
+        random: random.next,
+        observe: cluster.observe,
+      },
+      shape,
+    );
   }
 
   /** Its client wants a shard. */
@@ -92,13 +114,15 @@ export class SimNode implements FetchEffects {
     this.condition = condition;
     this.station.stopped = true;
     for (const flow of [...this.station.outgoing]) {
-      if (condition === 'dead') this.#cluster.after(this.#cluster.delayMs, () => this.#cluster.breakOff(flow));
+      if (condition === 'dead')
+        this.#cluster.after(this.#cluster.delayMs, () => this.#cluster.breakOff(flow));
     }
     for (const place of this.#places.values()) {
       const { attempt } = place;
       if (attempt === null || attempt.flow === null || attempt.flow.over) continue;
       this.#cluster.network.end(attempt.flow);
-      if (attempt.node?.condition === 'well') attempt.node.swarm.sent(attempt.fetch.shard, this.member.node, false);
+      if (attempt.node?.condition === 'well')
+        attempt.node.swarm.sent(attempt.fetch.shard, this.member.node, false);
     }
     this.#places.clear();
   }
@@ -107,7 +131,8 @@ export class SimNode implements FetchEffects {
   stall(ms: number): void {
     const { station } = this;
     this.#stalledUntilMs = this.#cluster.nowMs() + ms;
-    for (const taken of ['controlFreeMs', 'sendFreeMs', 'receiveFreeMs'] as const) station[taken] = Math.max(station[taken], this.#stalledUntilMs);
+    for (const taken of ['controlFreeMs', 'sendFreeMs', 'receiveFreeMs'] as const)
+      station[taken] = Math.max(station[taken], this.#stalledUntilMs);
   }
 
   #want(index: number, onBehalf: AskRequest | undefined): void {
@@ -115,7 +140,12 @@ export class SimNode implements FetchEffects {
       this.swarm.want(this.#cluster.shards[index]!, CONTEXT, onBehalf);
       return;
     }
-    const place: Place = { supply: this.#cluster.supply(index, false), attempt: null, stats: [], serving: null };
+    const place: Place = {
+      supply: this.#cluster.supply(index, false),
+      attempt: null,
+      stats: [],
+      serving: null,
+    };
     this.#places.set(index, place);
     this.swarm.want(this.#cluster.shards[index]!, CONTEXT, onBehalf, place);
     this.#startTicking();
@@ -136,8 +166,10 @@ export class SimNode implements FetchEffects {
       return;
     }
     for (const { attempt, supply, stats } of this.#places.values()) {
-      if (attempt !== null && !attempt.over && attempt.node !== null) this.#watch(attempt, supply, nowMs);
-      for (const stat of stats) if (nowMs - stat.sinceMs > PEER_HOLD_MS) stat.answer({ kind: 'busy', retryMs: 1 });
+      if (attempt !== null && !attempt.over && attempt.node !== null)
+        this.#watch(attempt, supply, nowMs);
+      for (const stat of stats)
+        if (nowMs - stat.sinceMs > PEER_HOLD_MS) stat.answer({ kind: 'busy', retryMs: 1 });
     }
     this.swarm.tick();
     if (this.#places.size > 0) this.#startTicking();
@@ -149,8 +181,19 @@ export class SimNode implements FetchEffects {
     // What is under way trickles in, however slow the link.
     if (flow !== null && flow.underWay > 0) return;
     const silentMs = nowMs - (flow === null ? attempt.beganMs : flow.lastMs);
-    if (flow !== null && flow.next === flow.first && attempt.node!.isThere && silentMs > PEER_HOLD_MS) this.#settle(attempt, { kind: 'busy', retryMs: 1 });
-    else if (silentMs > PEER_SILENCE_MS) this.#settle(attempt, { kind: 'failed', error: error('PEER_TIMEOUT'), receivedBytes: supply.prefixBytes(supply.received) });
+    if (
+      flow !== null &&
+      flow.next === flow.first &&
+      attempt.node!.isThere &&
+      silentMs > PEER_HOLD_MS
+    )
+      this.#settle(attempt, { kind: 'busy', retryMs: 1 });
+    else if (silentMs > PEER_SILENCE_MS)
+      this.#settle(attempt, {
+        kind: 'failed',
+        error: error('PEER_TIMEOUT'),
+        receivedBytes: supply.prefixBytes(supply.received),
+      });
   }
 
   // --- what the core asks for ---
@@ -160,10 +203,29 @@ export class SimNode implements FetchEffects {
     this.#cluster.stats.asks++;
     if (node === this) throw new Error(`${this.member.node} was told to ask itself`);
     const attempt = this.#attempt(fetch as ShardFetch, number, node, ask.fromBytes);
-    const request: AskRequest = { shard: fetch.shard, node: this.member.node, zone: this.member.zone, as: ask.as, exclude: ask.exclude, hops: ask.hops, load: ask.load, held: false };
-    this.#cluster.exchange(this, node, (answer) => node.#asked(request, attempt, this, ask.trusted, answer), (code) => {
-      this.#settle(attempt, { kind: 'failed', error: error(code), receivedBytes: this.#receivedOf(fetch) });
-    }, (result: AttemptResult) => this.#settle(attempt, result));
+    const request: AskRequest = {
+      shard: fetch.shard,
+      node: this.member.node,
+      zone: this.member.zone,
+      as: ask.as,
+      exclude: ask.exclude,
+      hops: ask.hops,
+      load: ask.load,
+      held: false,
+    };
+    this.#cluster.exchange(
+      this,
+      node,
+      (answer) => node.#asked(request, attempt, this, ask.trusted, answer),
+      (code) => {
+        this.#settle(attempt, {
+          kind: 'failed',
+          error: error(code),
+          receivedBytes: this.#receivedOf(fetch),
+        });
+      },
+      (result: AttemptResult) => this.#settle(attempt, result),
+    );
   }
 
   origin(fetch: Fetch, number: number, ask: OriginAsk): void {
@@ -176,23 +238,41 @@ export class SimNode implements FetchEffects {
         if (attempt.over) this.#cluster.network.end(flow);
       },
       ended: () => this.#arrived(attempt, place, null),
-      failed: (wire) => this.#settle(attempt, { kind: 'failed', error: wire, receivedBytes: this.#receivedOf(fetch) }),
+      failed: (wire) =>
+        this.#settle(attempt, {
+          kind: 'failed',
+          error: wire,
+          receivedBytes: this.#receivedOf(fetch),
+        }),
     });
   }
 
   stat(fetch: Fetch, number: number, ask: StatAsk): void {
     const node = this.#cluster.node(ask.node);
     this.#cluster.stats.stats++;
-    this.#cluster.exchange(this, node, (answer) => node.#statAsked(fetch.shard, this.member.node, ask, answer), (code) => {
-      (fetch as ShardFetch).settleStat(number, { kind: 'failed', error: error(code) });
-    }, (result: StatResult) => (fetch as ShardFetch).settleStat(number, result));
+    this.#cluster.exchange(
+      this,
+      node,
+      (answer) => node.#statAsked(fetch.shard, this.member.node, ask, answer),
+      (code) => {
+        (fetch as ShardFetch).settleStat(number, { kind: 'failed', error: error(code) });
+      },
+      (result: StatResult) => (fetch as ShardFetch).settleStat(number, result),
+    );
   }
 
   abandon(fetch: Fetch, number: number): void {
     const { attempt } = fetch.place as Place;
-    if (attempt === null || attempt.number !== number) throw new Error('abandoned an attempt that is not under way');
+    if (attempt === null || attempt.number !== number)
+      throw new Error('abandoned an attempt that is not under way');
     if (attempt.flow !== null) this.#cluster.network.end(attempt.flow);
-    this.#cluster.after(0, () => this.#settle(attempt, { kind: 'failed', error: error('CANCELLED'), receivedBytes: this.#receivedOf(fetch) }));
+    this.#cluster.after(0, () =>
+      this.#settle(attempt, {
+        kind: 'failed',
+        error: error('CANCELLED'),
+        receivedBytes: this.#receivedOf(fetch),
+      }),
+    );
   }
 
   receivedBytes(fetch: Fetch): number {
@@ -205,14 +285,19 @@ export class SimNode implements FetchEffects {
     if (this.condition !== 'well' || this.#places.get(index) !== place) return;
     this.#places.delete(index);
     if (result.kind === 'done') {
-      if (place.supply.tainted !== 0) throw new Error(`${this.member.node} accepted wrong bytes of shard ${index}`);
-      if (place.supply.received !== place.supply.quanta) throw new Error(`${this.member.node} took a part of shard ${index} for the whole`);
+      if (place.supply.tainted !== 0)
+        throw new Error(`${this.member.node} accepted wrong bytes of shard ${index}`);
+      if (place.supply.received !== place.supply.quanta)
+        throw new Error(`${this.member.node} took a part of shard ${index} for the whole`);
       place.supply.released = place.supply.quanta;
       this.held[index] = 1;
       this.#cluster.network.wake(place.supply);
       for (const stat of place.stats) stat.answer(this.#word(result));
     } else {
-      const told: AttemptResult = { kind: 'refused', error: result.kind === 'cancelled' ? error('CANCELLED') : result.error };
+      const told: AttemptResult = {
+        kind: 'refused',
+        error: result.kind === 'cancelled' ? error('CANCELLED') : result.error,
+      };
       for (const serving of [...(place.serving ?? [])]) this.#refuse(serving, told);
       for (const stat of place.stats) stat.answer({ kind: 'miss' });
     }
@@ -221,7 +306,13 @@ export class SimNode implements FetchEffects {
 
   // --- what other nodes ask for ---
 
-  #asked(request: AskRequest, attempt: Attempt, child: SimNode, trusted: boolean, answer: (result: AttemptResult) => void): void {
+  #asked(
+    request: AskRequest,
+    attempt: Attempt,
+    child: SimNode,
+    trusted: boolean,
+    answer: (result: AttemptResult) => void,
+  ): void {
     const { index } = request.shard;
     const verdict = this.swarm.ask({ ...request, held: this.held[index] === 1 });
     if (verdict.kind !== 'serve') {
@@ -244,11 +335,21 @@ export class SimNode implements FetchEffects {
     const supply = place === undefined ? this.#cluster.supply(index, true) : place.supply;
     const sink = (attempt.fetch.place as Place).supply;
     const flow: Flow = new Flow({
-      from: this.station, to: child.station, supply, sink, unchecked: request.as === 'parent', trusted, nowMs: this.#cluster.nowMs(),
+      from: this.station,
+      to: child.station,
+      supply,
+      sink,
+      unchecked: request.as === 'parent',
+      trusted,
+      nowMs: this.#cluster.nowMs(),
       ended: () => {
         this.swarm.sent(request.shard, request.node, true);
         place?.serving?.delete(serving);
-        child.#arrived(attempt, attempt.fetch.place as Place, this.held[index] === 1 ? 'right' : null);
+        child.#arrived(
+          attempt,
+          attempt.fetch.place as Place,
+          this.held[index] === 1 ? 'right' : null,
+        );
       },
     });
     const serving: Serving = { request, flow, refuse: (result) => child.#refused(attempt, result) };
@@ -258,12 +359,29 @@ export class SimNode implements FetchEffects {
     else this.#cluster.network.begin(flow);
   }
 
-  #statAsked(shard: ShardId, node: string, ask: StatAsk, answer: (result: StatResult) => void): void {
+  #statAsked(
+    shard: ShardId,
+    node: string,
+    ask: StatAsk,
+    answer: (result: StatResult) => void,
+  ): void {
     this.swarm.report(shard, node, ask.parent, ask.report);
     const place = this.#places.get(shard.index);
     const word = this.swarm.word(shard);
-    if (this.held[shard.index] === 1) answer({ kind: 'stat', totalBytes: this.#cluster.totalBytes(shard), lengthBytes: this.#cluster.lengthBytes(shard.index), word: 'right' });
-    else if (word !== undefined) answer({ kind: 'stat', totalBytes: word.totalBytes, lengthBytes: word.lengthBytes, word: word.checksum });
+    if (this.held[shard.index] === 1)
+      answer({
+        kind: 'stat',
+        totalBytes: this.#cluster.totalBytes(shard),
+        lengthBytes: this.#cluster.lengthBytes(shard.index),
+        word: 'right',
+      });
+    else if (word !== undefined)
+      answer({
+        kind: 'stat',
+        totalBytes: word.totalBytes,
+        lengthBytes: word.lengthBytes,
+        word: word.checksum,
+      });
     else if (place === undefined) answer({ kind: 'miss' });
     else place.stats.push({ answer, sinceMs: this.#cluster.nowMs() });
   }
@@ -274,10 +392,18 @@ export class SimNode implements FetchEffects {
     const place = fetch.place as Place;
     const { supply } = place;
     const fromQuanta = supply.quantaOf(fromBytes);
-    if (fromQuanta > supply.received || supply.prefixBytes(fromQuanta) !== fromBytes) throw new Error(`asked from byte ${fromBytes}, which is not where the shard ends`);
+    if (fromQuanta > supply.received || supply.prefixBytes(fromQuanta) !== fromBytes)
+      throw new Error(`asked from byte ${fromBytes}, which is not where the shard ends`);
     supply.received = fromQuanta;
     supply.released = Math.min(supply.released, fromQuanta);
-    return (place.attempt = { number, fetch, node, flow: null, beganMs: this.#cluster.nowMs(), over: false });
+    return (place.attempt = {
+      number,
+      fetch,
+      node,
+      flow: null,
+      beganMs: this.#cluster.nowMs(),
+      over: false,
+    });
   }
 
   /** The last byte is here: its checksum is computed, and the core told. */
@@ -285,7 +411,13 @@ export class SimNode implements FetchEffects {
     if (attempt.over) return;
     this.#cluster.network.message(this.station, () => {
       const { lengthBytes, tainted } = place.supply;
-      this.#settle(attempt, { kind: 'data', totalBytes: this.#cluster.totalBytes(attempt.fetch.shard), lengthBytes, word, checksum: tainted === 0 ? 'right' : `wrong ${tainted}` });
+      this.#settle(attempt, {
+        kind: 'data',
+        totalBytes: this.#cluster.totalBytes(attempt.fetch.shard),
+        lengthBytes,
+        word,
+        checksum: tainted === 0 ? 'right' : `wrong ${tainted}`,
+      });
     });
   }
 
@@ -300,14 +432,28 @@ export class SimNode implements FetchEffects {
   #refused(attempt: Attempt, result: AttemptResult): void {
     const begun = attempt.flow !== null && attempt.flow.lastMs > attempt.beganMs;
     this.#cluster.after(this.#cluster.delayMs, () => {
-      this.#settle(attempt, begun ? { kind: 'failed', error: error('PEER_BROKEN'), receivedBytes: this.#receivedOf(attempt.fetch) } : result);
+      this.#settle(
+        attempt,
+        begun
+          ? {
+              kind: 'failed',
+              error: error('PEER_BROKEN'),
+              receivedBytes: this.#receivedOf(attempt.fetch),
+            }
+          : result,
+      );
     });
   }
 
   /** The connection an outgoing flow of another node went over is gone. */
   brokenOff(flow: Flow): void {
     for (const { attempt } of this.#places.values()) {
-      if (attempt?.flow === flow) this.#settle(attempt, { kind: 'failed', error: error('PEER_BROKEN'), receivedBytes: this.#receivedOf(attempt.fetch) });
+      if (attempt?.flow === flow)
+        this.#settle(attempt, {
+          kind: 'failed',
+          error: error('PEER_BROKEN'),
+          receivedBytes: this.#receivedOf(attempt.fetch),
+        });
     }
   }
 
@@ -317,7 +463,8 @@ export class SimNode implements FetchEffects {
     const { flow, node } = attempt;
     if (flow !== null && !flow.over) {
       this.#cluster.network.end(flow);
-      if (node !== null && node.condition === 'well') node.swarm.sent(attempt.fetch.shard, this.member.node, false);
+      if (node !== null && node.condition === 'well')
+        node.swarm.sent(attempt.fetch.shard, this.member.node, false);
     }
     attempt.fetch.settle(attempt.number, result);
   }
@@ -328,6 +475,11 @@ export class SimNode implements FetchEffects {
   }
 
   #word(result: Extract<FetchResult, { kind: 'done' }>): StatResult {
-    return { kind: 'stat', totalBytes: result.totalBytes, lengthBytes: result.lengthBytes, word: result.checksum };
+    return {
+      kind: 'stat',
+      totalBytes: result.totalBytes,
+      lengthBytes: result.lengthBytes,
+      word: result.checksum,
+    };
   }
 }

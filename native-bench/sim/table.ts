@@ -6,7 +6,13 @@ import { noFaults, runShoal } from './shoal.ts';
 interface Reference {
   nodes: number;
   node: { linkGbps: number; diskMBps: number };
-  rows: { image: string; layers: number; layerMB: number; p95Seconds: number; originPeakGbps: number }[];
+  rows: {
+    image: string;
+    layers: number;
+    layerMB: number;
+    p95Seconds: number;
+    originPeakGbps: number;
+  }[];
 }
 
 export interface TableRow {
@@ -28,7 +34,7 @@ const PEAK_WINDOW_MS = 10_000;
 export const tableAssumptions = [
   '1000 nodes on 10 Gbit/s links, beginning within 5 s; 3 roots; a registry on 10 Gbit/s with 10 ms to the first byte',
   'agent: 1 vCPU for bytes and messages (0.6 CPU-s per GB received, 0.4 sent, 60 us a message), an arena of 256 MiB: 192 for bytes the disk has not taken, the rest on their way',
-  'disk: 220 MB/s shared by reads and writes; each byte passes it 4 times: into Shoal\'s cache, into the runtime\'s layer, out of it and unpacked (layers that do not compress)',
+  "disk: 220 MB/s shared by reads and writes; each byte passes it 4 times: into Shoal's cache, into the runtime's layer, out of it and unpacked (layers that do not compress)",
   'runtime: 3 layers pulled at once; a layer is unpacked when it has come, and its time on the disk counts; P95 is of pull and unpacking together',
   `unit of transfer ${UNIT_BYTES / MIB} MiB instead of 2 MiB, to simulate 114 GB in minutes; MB and GB are taken as 2^20 and 2^30`,
   `origin peak: the busiest ${PEAK_WINDOW_MS / 1000} s`,
@@ -36,15 +42,37 @@ export const tableAssumptions = [
 
 /** The reference's rows with our figures beside them; `told` hears of each as it is done. */
 export function runTable(seed: number, told: (row: TableRow) => void): TableRow[] {
-  const reference = JSON.parse(readFileSync(new URL('../../test/golden/table.json', import.meta.url), 'utf8')) as Reference;
+  const reference = JSON.parse(
+    readFileSync(new URL('../../test/golden/table.json', import.meta.url), 'utf8'),
+  ) as Reference;
   return reference.rows.map((row) => {
     const linkBytesPerMs = (reference.node.linkGbps * 1e9) / 8 / 1000;
     const cluster: ClusterOptions = {
-      ...defaultCluster, nodes: reference.nodes, layers: Array<number>(row.layers).fill(row.layerMB * MIB), linkBytesPerMs, originBytesPerMs: linkBytesPerMs,
-      shardBytes: UNIT_BYTES, quanta: 4, cores: 1, tickMs: 500, seed,
+      ...defaultCluster,
+      nodes: reference.nodes,
+      layers: Array<number>(row.layers).fill(row.layerMB * MIB),
+      linkBytesPerMs,
+      originBytesPerMs: linkBytesPerMs,
+      shardBytes: UNIT_BYTES,
+      quanta: 4,
+      cores: 1,
+      tickMs: 500,
+      seed,
     };
-    const puller = { ...defaultPuller, windowShards: 3, window: { leadShards: 3, aheadShards: 8 }, memoryBytes: 192 * MIB, diskBytesPerMs: reference.node.diskMBps * 1000 };
-    const run = runShoal({ cluster, puller, faults: noFaults, spreadMs: 5000, deadlineMs: 3_600_000 });
+    const puller = {
+      ...defaultPuller,
+      windowShards: 3,
+      window: { leadShards: 3, aheadShards: 8 },
+      memoryBytes: 192 * MIB,
+      diskBytesPerMs: reference.node.diskMBps * 1000,
+    };
+    const run = runShoal({
+      cluster,
+      puller,
+      faults: noFaults,
+      spreadMs: 5000,
+      deadlineMs: 3_600_000,
+    });
     const done: TableRow = {
       image: row.image,
       p95Seconds: run.report.p95Seconds,
@@ -52,7 +80,8 @@ export function runTable(seed: number, told: (row: TableRow) => void): TableRow[
       seedP95Seconds: row.p95Seconds,
       seedOriginPeakGbps: row.originPeakGbps,
     };
-    if (run.report.unfinished > 0) throw new Error(`${row.image}: ${run.report.unfinished} nodes did not finish`);
+    if (run.report.unfinished > 0)
+      throw new Error(`${row.image}: ${run.report.unfinished} nodes did not finish`);
     told(done);
     return done;
   });

@@ -15,9 +15,17 @@ const pattern = new Pattern(seed);
 const object = Buffer.from(buffer, 0, totalBytes);
 pattern.fill(object, 0);
 
-const app = certFile === undefined || keyFile === undefined ? App() : SSLApp({ cert_file_name: certFile, key_file_name: keyFile });
+const app =
+  certFile === undefined || keyFile === undefined
+    ? App()
+    : SSLApp({ cert_file_name: certFile, key_file_name: keyFile });
 app.get('/*', (res, req) => {
-  const [from = 0, to = totalBytes - 1] = req.getHeader('range').slice('bytes='.length).split('-').filter((part) => part !== '').map(Number);
+  const [from = 0, to = totalBytes - 1] = req
+    .getHeader('range')
+    .slice('bytes='.length)
+    .split('-')
+    .filter((part) => part !== '')
+    .map(Number);
   res.writeStatus(`206 Partial Content\r\nContent-Range: bytes ${from}-${to}/${totalBytes}`);
   const [, whole] = res.tryEnd(new Uint8Array(buffer, from, to + 1 - from), to + 1 - from);
   if (!whole) goOn(res, from, to + 1 - from);
@@ -25,7 +33,10 @@ app.get('/*', (res, req) => {
 
 function goOn(res: HttpResponse, from: number, bodyBytes: number): void {
   res.onAborted(() => undefined);
-  res.onWritable((sentBytes) => res.tryEnd(new Uint8Array(buffer, from + sentBytes, bodyBytes - sentBytes), bodyBytes)[0]);
+  res.onWritable(
+    (sentBytes) =>
+      res.tryEnd(new Uint8Array(buffer, from + sentBytes, bodyBytes - sentBytes), bodyBytes)[0],
+  );
 }
 
 app.listen('127.0.0.1', port, (socket) => {

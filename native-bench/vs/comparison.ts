@@ -20,12 +20,17 @@ export interface Row {
 }
 
 /** Runs of several servers, one after the other in turn, as rows; the first server is the one the others are held against. */
-export function compare(runs: ReadonlyMap<string, readonly PreadReport[]>, halfLoad: ReadonlyMap<string, readonly PreadReport[]>, tls: boolean): Row[] {
+export function compare(
+  runs: ReadonlyMap<string, readonly PreadReport[]>,
+  halfLoad: ReadonlyMap<string, readonly PreadReport[]>,
+  tls: boolean,
+): Row[] {
   const [first = []] = runs.values();
   return [...runs].map(([server, reports]) => {
     const of = (field: (report: PreadReport) => number): number => median(reports.map(field));
     const halfLoadReports = halfLoad.get(server);
-    const ratio = (field: (report: PreadReport) => number): number => median(reports.map((report, run) => field(first[run]!) / field(report)));
+    const ratio = (field: (report: PreadReport) => number): number =>
+      median(reports.map((report, run) => field(first[run]!) / field(report)));
     return {
       server,
       tls,
@@ -34,7 +39,10 @@ export function compare(runs: ReadonlyMap<string, readonly PreadReport[]>, halfL
       gigabytesPerSecond: of((report) => report.gigabytesPerSecond),
       cpuSecondsPerGB: of((report) => report.cpuSecondsPerGB ?? Number.NaN),
       p99Us: of((report) => report.latencyUs.p99),
-      p99UsHalfLoad: halfLoadReports === undefined ? null : median(halfLoadReports.map((report) => report.latencyUs.p99)),
+      p99UsHalfLoad:
+        halfLoadReports === undefined
+          ? null
+          : median(halfLoadReports.map((report) => report.latencyUs.p99)),
       errors: reports.reduce((sum, report) => sum + report.errors, 0),
       mismatches: reports.reduce((sum, report) => sum + report.mismatches, 0),
       speedRatio: ratio((report) => report.requestsPerSecond),

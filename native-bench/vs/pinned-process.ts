@@ -18,13 +18,21 @@ export class PinnedProcess {
 
   /** Debian keeps servers in /usr/sbin, which may not be on the PATH. */
   constructor(core: Cores, command: readonly string[], env: Record<string, string> = {}) {
-    const [program = '', ...args] = core === null ? command : ['taskset', '-c', String(core), ...command];
+    const [program = '', ...args] =
+      core === null ? command : ['taskset', '-c', String(core), ...command];
     this.#name = command[0] ?? '';
-    this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env, PATH: `${process.env['PATH']}:/usr/sbin` } });
+    this.#child = spawn(program, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...env, PATH: `${process.env['PATH']}:/usr/sbin` },
+    });
     // Whatever ends this program must not leave a server behind.
     process.once('exit', () => this.#child.kill('SIGKILL'));
     this.#child.on('error', (error) => (this.#words += error.message));
-    for (const stream of [this.#child.stdout!, this.#child.stderr!]) stream.on('data', (text: Buffer) => (this.#words = (this.#words + text.toString()).slice(-4096)));
+    for (const stream of [this.#child.stdout!, this.#child.stderr!])
+      stream.on(
+        'data',
+        (text: Buffer) => (this.#words = (this.#words + text.toString()).slice(-4096)),
+      );
   }
 
   /** taskset becomes what it starts: the process has one id throughout. */
@@ -41,7 +49,12 @@ export class PinnedProcess {
   async listening(port: number, host = '127.0.0.1'): Promise<void> {
     const untilMs = performance.now() + START_DEADLINE_MS;
     while (!(await answers(port, host))) {
-      if (this.#child.exitCode !== null || this.#child.pid === undefined || performance.now() > untilMs) throw new Error(`${this.#name} does not serve: ${this.#words}`);
+      if (
+        this.#child.exitCode !== null ||
+        this.#child.pid === undefined ||
+        performance.now() > untilMs
+      )
+        throw new Error(`${this.#name} does not serve: ${this.#words}`);
       await after(LOOK_MS);
     }
   }
@@ -50,15 +63,28 @@ export class PinnedProcess {
   async line(part = ''): Promise<string> {
     const untilMs = performance.now() + START_DEADLINE_MS;
     for (;;) {
-      const line = this.#words.split('\n').slice(0, -1).find((words) => words.includes(part));
+      const line = this.#words
+        .split('\n')
+        .slice(0, -1)
+        .find((words) => words.includes(part));
       if (line !== undefined) return line;
-      if (this.#child.exitCode !== null || this.#child.pid === undefined || performance.now() > untilMs) throw new Error(`${this.#name} does not say ${part}: ${this.#words}`);
+      if (
+        this.#child.exitCode !== null ||
+        this.#child.pid === undefined ||
+        performance.now() > untilMs
+      )
+        throw new Error(`${this.#name} does not say ${part}: ${this.#words}`);
       await after(LOOK_MS);
     }
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined) return;
+    if (
+      this.#child.exitCode !== null ||
+      this.#child.signalCode !== null ||
+      this.#child.pid === undefined
+    )
+      return;
     const ended = once(this.#child, 'close');
     this.#child.kill('SIGTERM');
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_DEADLINE_MS);
@@ -69,7 +95,11 @@ export class PinnedProcess {
 
 /** Whether the machine has this program. */
 export function hasProgram(name: string): boolean {
-  return spawnSync('sh', ['-c', `command -v ${name}`], { env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` } }).status === 0;
+  return (
+    spawnSync('sh', ['-c', `command -v ${name}`], {
+      env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` },
+    }).status === 0
+  );
 }
 
 /** Holds this process, all threads it has and will have, to one core. */

@@ -45,8 +45,13 @@ export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'):
   const dir = join(start.dir, `nginx-${mode}`);
   await mkdir(dir, { recursive: true });
   const port = await freePort();
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${join(dir, kind)};`).join(' ');
-  const tls = start.tls === null ? '' : `ssl_certificate ${start.tls.certFile}; ssl_certificate_key ${start.tls.keyFile};`;
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((kind) => `${kind}_temp_path ${join(dir, kind)};`)
+    .join(' ');
+  const tls =
+    start.tls === null
+      ? ''
+      : `ssl_certificate ${start.tls.certFile}; ssl_certificate_key ${start.tls.keyFile};`;
   const location =
     mode === 'sendfile'
       ? `location / { root ${start.objectDir}; open_file_cache max=16; }`
@@ -63,16 +68,31 @@ export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'):
   await writeFile(file, config);
   const server = new PinnedProcess(start.core, ['nginx', '-c', file, '-e', 'stderr']);
   await server.listening(port);
-  return { name: mode === 'sendfile' ? 'nginx sendfile' : 'nginx slice cache', url: `http${start.tls === null ? '' : 's'}://127.0.0.1:${port}/object`, process: server };
+  return {
+    name: mode === 'sendfile' ? 'nginx sendfile' : 'nginx slice cache',
+    url: `http${start.tls === null ? '' : 's'}://127.0.0.1:${port}/object`,
+    process: server,
+  };
 }
 
 /** Not a rival but the ceiling: uWebSockets.js with the object in memory and nothing of ours around it. */
 export async function startBare(start: RivalStart, seed: number): Promise<Rival> {
   const port = await freePort();
   const tls = start.tls === null ? [] : [start.tls.certFile, start.tls.keyFile];
-  const server = new PinnedProcess(start.core, [process.execPath, BARE_SERVER, String(port), String(seed), String(start.objectBytes.length), ...tls]);
+  const server = new PinnedProcess(start.core, [
+    process.execPath,
+    BARE_SERVER,
+    String(port),
+    String(seed),
+    String(start.objectBytes.length),
+    ...tls,
+  ]);
   await server.listening(port);
-  return { name: 'bare uWebSockets.js', url: `http${start.tls === null ? '' : 's'}://127.0.0.1:${port}/object`, process: server };
+  return {
+    name: 'bare uWebSockets.js',
+    url: `http${start.tls === null ? '' : 's'}://127.0.0.1:${port}/object`,
+    process: server,
+  };
 }
 
 /** Debian's docker-registry over a filesystem that holds the object as a blob, laid out as its own pushes leave it. */
@@ -86,9 +106,26 @@ export async function startRegistry(start: RivalStart): Promise<Rival> {
   await writeFile(join(linkDir, 'link'), `sha256:${hex}`);
   const port = await freePort();
   const file = join(dir, 'config.json');
-  const http = { addr: `127.0.0.1:${port}`, ...(start.tls === null ? {} : { tls: { certificate: start.tls.certFile, key: start.tls.keyFile } }) };
-  await writeFile(file, JSON.stringify({ version: '0.1', log: { level: 'error', accesslog: { disabled: true } }, storage: { filesystem: { rootdirectory: dir } }, http }));
+  const http = {
+    addr: `127.0.0.1:${port}`,
+    ...(start.tls === null
+      ? {}
+      : { tls: { certificate: start.tls.certFile, key: start.tls.keyFile } }),
+  };
+  await writeFile(
+    file,
+    JSON.stringify({
+      version: '0.1',
+      log: { level: 'error', accesslog: { disabled: true } },
+      storage: { filesystem: { rootdirectory: dir } },
+      http,
+    }),
+  );
   const server = new PinnedProcess(start.core, ['docker-registry', 'serve', file]);
   await server.listening(port);
-  return { name: 'docker-registry', url: `http${start.tls === null ? '' : 's'}://127.0.0.1:${port}/v2/bench/blobs/sha256:${hex}`, process: server };
+  return {
+    name: 'docker-registry',
+    url: `http${start.tls === null ? '' : 's'}://127.0.0.1:${port}/v2/bench/blobs/sha256:${hex}`,
+    process: server,
+  };
 }

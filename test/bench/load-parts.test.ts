@@ -17,7 +17,10 @@ describe('bench: latencies', () => {
     assert.equal(one.total, 100_000);
     for (const share of [0.001, 0.5, 0.9, 0.99, 0.999]) {
       const due = share * 100_000;
-      assert.ok(Math.abs(one.percentile(share) - due) <= due / 30, `${share}: ${one.percentile(share)}`);
+      assert.ok(
+        Math.abs(one.percentile(share) - due) <= due / 30,
+        `${share}: ${one.percentile(share)}`,
+      );
     }
   });
 
@@ -41,7 +44,11 @@ describe('bench: offsets', () => {
 
   it('are whole blocks inside the object', () => {
     for (const pattern of ['random', 'sequential', 'zipf'] as const) {
-      for (const offset of draw(pattern, 1_000)) assert.ok(offset % SIZE === 0 && offset >= 0 && offset + SIZE <= BLOCKS * SIZE, `${pattern} ${offset}`);
+      for (const offset of draw(pattern, 1_000))
+        assert.ok(
+          offset % SIZE === 0 && offset >= 0 && offset + SIZE <= BLOCKS * SIZE,
+          `${pattern} ${offset}`,
+        );
     }
   });
 
@@ -52,13 +59,19 @@ describe('bench: offsets', () => {
   });
 
   it('random: everywhere alike; zipf: the hottest as often as 1/r says', () => {
-    const hits = (offsets: number[]): number[] => [...Map.groupBy(offsets, (offset) => offset).values()].map((same) => same.length).sort((a, b) => b - a);
+    const hits = (offsets: number[]): number[] =>
+      [...Map.groupBy(offsets, (offset) => offset).values()]
+        .map((same) => same.length)
+        .sort((a, b) => b - a);
     const random = hits(draw('random', 20_000));
     assert.ok(random.length === BLOCKS && random[0]! < 300 && random.at(-1)! > 120, String(random));
     const zipf = hits(draw('zipf', 20_000));
     assert.ok(zipf.length === BLOCKS, String(zipf.length));
     // ln 2 / ln 101 of all reads go to the first rank, ln 1.5 / ln 101 to the second.
-    assert.ok(Math.abs(zipf[0]! / 20_000 - 0.15) < 0.02 && Math.abs(zipf[1]! / 20_000 - 0.088) < 0.02, String(zipf.slice(0, 3)));
+    assert.ok(
+      Math.abs(zipf[0]! / 20_000 - 0.15) < 0.02 && Math.abs(zipf[1]! / 20_000 - 0.088) < 0.02,
+      String(zipf.slice(0, 3)),
+    );
   });
 
   it('of an object smaller than a read are its start', () => {
@@ -68,21 +81,46 @@ describe('bench: offsets', () => {
 
 describe('bench: what is given on the command line', () => {
   it('sizes', () => {
-    for (const [text, bytes] of [['65536', 65_536], ['64KiB', 65_536], ['2MiB', 2_097_152], ['1.5MB', 1_500_000], ['1 GiB', 2 ** 30], ['0', 0]] as const) assert.equal(parseByteSize(text), bytes);
-    for (const text of ['', 'lots', '-1', '1.5', '3 parsecs', '1e9']) assert.equal(parseByteSize(text), null, text);
+    for (const [text, bytes] of [
+      ['65536', 65_536],
+      ['64KiB', 65_536],
+      ['2MiB', 2_097_152],
+      ['1.5MB', 1_500_000],
+      ['1 GiB', 2 ** 30],
+      ['0', 0],
+    ] as const)
+      assert.equal(parseByteSize(text), bytes);
+    for (const text of ['', 'lots', '-1', '1.5', '3 parsecs', '1e9'])
+      assert.equal(parseByteSize(text), null, text);
   });
 
   it('keeps the path of a URL as it is, and shows none of its query', () => {
-    const target = parseTarget('http://127.0.0.1:65001/accelerator/https://store.example:443//a/../b%2F?Signature=xyz', false);
-    assert.deepEqual([target.host, target.port, target.rawPath], ['127.0.0.1', 65_001, '/accelerator/https://store.example:443//a/../b%2F?Signature=xyz']);
+    const target = parseTarget(
+      'http://127.0.0.1:65001/accelerator/https://store.example:443//a/../b%2F?Signature=xyz',
+      false,
+    );
+    assert.deepEqual(
+      [target.host, target.port, target.rawPath],
+      ['127.0.0.1', 65_001, '/accelerator/https://store.example:443//a/../b%2F?Signature=xyz'],
+    );
     assert.equal(parseTarget('https://[::1]/x', true).host, '::1');
-    assert.deepEqual([parseTarget('https://node.example', true).port, parseTarget('https://node.example:80/', true).port, parseTarget('http://node.example', false).rawPath], [443, 80, '/']);
+    assert.deepEqual(
+      [
+        parseTarget('https://node.example', true).port,
+        parseTarget('https://node.example:80/', true).port,
+        parseTarget('http://node.example', false).rawPath,
+      ],
+      [443, 80, '/'],
+    );
     assert.equal(shownUrl('http://h/p?Signature=xyz'), 'http://h/p');
   });
 
   it('refuses what is no URL without repeating it', () => {
     for (const url of ['ftp://h/', 'nowhere', 'http://user:secret@h/', 'http://h/with space']) {
-      assert.throws(() => parseTarget(url, false), (error: ShoalError) => error.code === 'USAGE' && !error.message.includes(url));
+      assert.throws(
+        () => parseTarget(url, false),
+        (error: ShoalError) => error.code === 'USAGE' && !error.message.includes(url),
+      );
     }
   });
 });
@@ -91,7 +129,8 @@ describe('bench: processor time', () => {
   it('of this process is there and grows with work; of no process it is null', () => {
     const before = threadSeconds(process.pid).get('control') ?? 0;
     let sum = 0;
-    for (const untilMs = performance.now() + 30; performance.now() < untilMs; ) sum += Math.sqrt(sum);
+    for (const untilMs = performance.now() + 30; performance.now() < untilMs;)
+      sum += Math.sqrt(sum);
     const after = threadSeconds(process.pid).get('control') ?? 0;
     assert.ok(after > before && Number.isFinite(sum), `${before} ${after}`);
     assert.ok(processSeconds(process.pid)! > 0);
@@ -100,16 +139,35 @@ describe('bench: processor time', () => {
 });
 
 describe('bench: comparison', () => {
-  const report = (requestsPerSecond: number, cpuSecondsPerGB: number): PreadReport =>
-    ({ url: 'http://h/', sizeBytes: 1, connections: 1, requestsPerSecond, gigabytesPerSecond: 1, cpuSecondsPerGB, latencyUs: { p50: 1, p99: 2, p999: 3 }, errors: 0, mismatches: 0 });
+  const report = (requestsPerSecond: number, cpuSecondsPerGB: number): PreadReport => ({
+    url: 'http://h/',
+    sizeBytes: 1,
+    connections: 1,
+    requestsPerSecond,
+    gigabytesPerSecond: 1,
+    cpuSecondsPerGB,
+    latencyUs: { p50: 1, p99: 2, p999: 3 },
+    errors: 0,
+    mismatches: 0,
+  });
 
   it('holds the runs of one turn against each other', () => {
     // The machine was twice as slow in the second turn: the ratio does not show it.
     const ours = [report(300, 0.2), report(150, 0.4), report(310, 0.2)];
     const theirs = [report(200, 0.3), report(100, 0.6), report(200, 0.3)];
-    const [shoal, rival] = compare(new Map([['Shoal', ours], ['other', theirs]]), new Map(), false);
+    const [shoal, rival] = compare(
+      new Map([
+        ['Shoal', ours],
+        ['other', theirs],
+      ]),
+      new Map(),
+      false,
+    );
     assert.deepEqual([shoal!.speedRatio, shoal!.cpuRatio], [1, 1]);
-    assert.ok(Math.abs(rival!.speedRatio - 1.5) < 1e-9 && Math.abs(rival!.cpuRatio - 1.5) < 1e-9, JSON.stringify(rival));
+    assert.ok(
+      Math.abs(rival!.speedRatio - 1.5) < 1e-9 && Math.abs(rival!.cpuRatio - 1.5) < 1e-9,
+      JSON.stringify(rival),
+    );
     assert.equal(shoal!.requestsPerSecond, 300);
   });
 

@@ -14,10 +14,14 @@ describe('bench: the pattern', () => {
   it('is the same wherever it is cut, and recognised', () => {
     const whole = part(0, 3 * PATTERN_PERIOD_BYTES);
     fc.assert(
-      fc.property(fc.nat(2 * PATTERN_PERIOD_BYTES), fc.integer({ min: 1, max: PATTERN_PERIOD_BYTES }), (offset, length) => {
-        assert.ok(whole.subarray(offset, offset + length).equals(part(offset, length)));
-        assert.ok(pattern.holds(part(offset, length), offset));
-      }),
+      fc.property(
+        fc.nat(2 * PATTERN_PERIOD_BYTES),
+        fc.integer({ min: 1, max: PATTERN_PERIOD_BYTES }),
+        (offset, length) => {
+          assert.ok(whole.subarray(offset, offset + length).equals(part(offset, length)));
+          assert.ok(pattern.holds(part(offset, length), offset));
+        },
+      ),
       { numRuns: 20 },
     );
   });

@@ -27,19 +27,31 @@ describe('bench: a whole pull', () => {
   it('brings every byte, in its place, and is timed', async () => {
     const pattern = new Pattern(5);
     let seen = 0;
-    const { seconds, firstByteSeconds } = await pull(parseTarget(`${url}/any`, false), TOTAL_BYTES, (bytes, offsetBytes) => {
-      assert.equal(offsetBytes, seen);
-      seen += bytes.length;
-      return pattern.holds(bytes, offsetBytes);
-    });
+    const { seconds, firstByteSeconds } = await pull(
+      parseTarget(`${url}/any`, false),
+      TOTAL_BYTES,
+      (bytes, offsetBytes) => {
+        assert.equal(offsetBytes, seen);
+        seen += bytes.length;
+        return pattern.holds(bytes, offsetBytes);
+      },
+    );
     assert.deepEqual([seen, origin.bytesSent, origin.requests], [TOTAL_BYTES, TOTAL_BYTES, 1]);
     assert.ok(firstByteSeconds > 0 && firstByteSeconds <= seconds);
   });
 
   it('fails on a wrong byte and when nobody is there', async () => {
     const wrong = new Pattern(6);
-    await assert.rejects(pull(parseTarget(url, false), TOTAL_BYTES, (bytes, offsetBytes) => wrong.holds(bytes, offsetBytes)), /wrong bytes/);
-    await assert.rejects(pull(parseTarget('http://127.0.0.1:1/', false), TOTAL_BYTES, () => true), /ECONNREFUSED/);
+    await assert.rejects(
+      pull(parseTarget(url, false), TOTAL_BYTES, (bytes, offsetBytes) =>
+        wrong.holds(bytes, offsetBytes),
+      ),
+      /wrong bytes/,
+    );
+    await assert.rejects(
+      pull(parseTarget('http://127.0.0.1:1/', false), TOTAL_BYTES, () => true),
+      /ECONNREFUSED/,
+    );
   });
 });
 
@@ -54,7 +66,10 @@ describe('bench: a pull as runtimes do it', () => {
       const image = `${new URL(registry.url).host}/${REPOSITORY}`;
       await pullWithSkopeo(`${image}:${TAG}`, join(dir, 'pulled'));
       const files = await readdir(join(dir, 'pulled'));
-      assert.deepEqual(layers.map(({ digest }) => files.includes(digest.slice('sha256:'.length))), [true, true]);
+      assert.deepEqual(
+        layers.map(({ digest }) => files.includes(digest.slice('sha256:'.length))),
+        [true, true],
+      );
       assert.ok(!files.includes(warm.digest.slice('sha256:'.length)));
       await assert.rejects(pullWithSkopeo(`${image}:none`, join(dir, 'none')), /manifest unknown/);
     } finally {
@@ -66,9 +81,25 @@ describe('bench: a pull as runtimes do it', () => {
 
 describe('bench: the picture', () => {
   it('has a bar for every row, the longest for the fastest', () => {
-    const row = { sizeBytes: 65_536, tls: false, requestsPerSecond: 1, cpuSecondsPerGB: 0.3, p99Us: 1, p99UsHalfLoad: null, errors: 0, mismatches: 0, speedRatio: 1, cpuRatio: 1 };
-    const svg = drawRows([{ ...row, server: 'Shoal', gigabytesPerSecond: 2 }, { ...row, server: 'nginx', gigabytesPerSecond: 1 }]);
-    const widths = [...svg.matchAll(/<rect x="190" y="\d+" width="([\d.]+)"/g)].map((match) => Number(match[1]));
+    const row = {
+      sizeBytes: 65_536,
+      tls: false,
+      requestsPerSecond: 1,
+      cpuSecondsPerGB: 0.3,
+      p99Us: 1,
+      p99UsHalfLoad: null,
+      errors: 0,
+      mismatches: 0,
+      speedRatio: 1,
+      cpuRatio: 1,
+    };
+    const svg = drawRows([
+      { ...row, server: 'Shoal', gigabytesPerSecond: 2 },
+      { ...row, server: 'nginx', gigabytesPerSecond: 1 },
+    ]);
+    const widths = [...svg.matchAll(/<rect x="190" y="\d+" width="([\d.]+)"/g)].map((match) =>
+      Number(match[1]),
+    );
     assert.deepEqual(widths, [360, 180]);
   });
 });

@@ -5,7 +5,9 @@ import type { Extent } from '../../lib/cache/allocator.ts';
 import { PAGE_BYTES, SHARD_BYTES } from '../../lib/limits.ts';
 
 function overlaps(a: Extent, b: Extent): boolean {
-  return a.offsetBytes < b.offsetBytes + b.lengthBytes && b.offsetBytes < a.offsetBytes + a.lengthBytes;
+  return (
+    a.offsetBytes < b.offsetBytes + b.lengthBytes && b.offsetBytes < a.offsetBytes + a.lengthBytes
+  );
 }
 
 describe('cache/allocator', () => {
@@ -20,7 +22,8 @@ describe('cache/allocator', () => {
 
   it('puts 512 small blobs into one slot, and the 513th into the next', () => {
     const allocator = new SlabAllocator(2);
-    for (let blob = 0; blob < 512; blob++) assert.ok(allocator.allocate(2048)!.offsetBytes < SHARD_BYTES);
+    for (let blob = 0; blob < 512; blob++)
+      assert.ok(allocator.allocate(2048)!.offsetBytes < SHARD_BYTES);
     assert.equal(allocator.usedBytes, SHARD_BYTES);
     assert.ok(allocator.allocate(2048)!.offsetBytes >= SHARD_BYTES);
     assert.equal(allocator.allocate(SHARD_BYTES), undefined);
@@ -43,14 +46,21 @@ describe('cache/allocator', () => {
     assert.equal(allocator.claim({ offsetBytes: 4096, lengthBytes: 8192 }), false);
     assert.equal(allocator.claim({ offsetBytes: 2 * SHARD_BYTES, lengthBytes: 4096 }), false);
     assert.equal(allocator.claim({ offsetBytes: SHARD_BYTES, lengthBytes: 3 * PAGE_BYTES }), false);
-    assert.equal(allocator.claim({ offsetBytes: SHARD_BYTES, lengthBytes: 2 * SHARD_BYTES }), false);
+    assert.equal(
+      allocator.claim({ offsetBytes: SHARD_BYTES, lengthBytes: 2 * SHARD_BYTES }),
+      false,
+    );
     assert.equal(allocator.claim({ offsetBytes: SHARD_BYTES, lengthBytes: SHARD_BYTES }), true);
     assert.equal(allocator.claim({ offsetBytes: SHARD_BYTES, lengthBytes: 4096 }), false);
     assert.equal(allocator.usedBytes, SHARD_BYTES + 8192);
   });
 
   it('never hands out a byte twice nor past the end, and counts what is out, whatever comes and goes', () => {
-    const step = fc.record({ lengthBytes: fc.integer({ min: 1, max: SHARD_BYTES }), shift: fc.integer({ min: 0, max: 12 }), release: fc.nat() });
+    const step = fc.record({
+      lengthBytes: fc.integer({ min: 1, max: SHARD_BYTES }),
+      shift: fc.integer({ min: 0, max: 12 }),
+      release: fc.nat(),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const allocator = new SlabAllocator(4);
@@ -66,7 +76,10 @@ describe('cache/allocator', () => {
           assert.equal(extent.offsetBytes % extent.lengthBytes, 0);
           assert.ok(!out.some((other) => overlaps(other, extent)));
           out.push(extent);
-          assert.equal(allocator.usedBytes, out.reduce((sum, each) => sum + each.lengthBytes, 0));
+          assert.equal(
+            allocator.usedBytes,
+            out.reduce((sum, each) => sum + each.lengthBytes, 0),
+          );
         }
         const again = new SlabAllocator(4);
         for (const extent of out) assert.equal(again.claim(extent), true);

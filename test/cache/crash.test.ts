@@ -15,7 +15,14 @@ const SEEDS = 150;
 function open(disk: FakeDisk): CacheStore {
   const log = { info: () => undefined, warn: () => undefined };
   const table = disk.table(ENTRIES);
-  return CacheStore.open({ slotCount: SLOTS, entryCount: ENTRIES, table, io: disk, clock: new ManualClock(), log });
+  return CacheStore.open({
+    slotCount: SLOTS,
+    entryCount: ENTRIES,
+    table,
+    io: disk,
+    clock: new ManualClock(),
+    log,
+  });
 }
 
 interface World {
@@ -48,10 +55,17 @@ async function live(random: () => number, disk: FakeDisk, given: World['given'])
       disk.slots.set(++slot, { generation: 1, content });
       const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
       const known = store.has(`blob ${blob}`, shard);
-      const fresh = known === undefined || Buffer.compare(known.checksum, checksumOfContent(content)) !== 0;
+      const fresh =
+        known === undefined || Buffer.compare(known.checksum, checksumOfContent(content)) !== 0;
       if (fresh) answered.delete(`${blob}/${shard}`);
-      const saving = store.save(`blob ${blob}`, shard, slot, 1, { lengthBytes, totalBytes, checksum: checksumOfContent(content) });
-      void saving.then((answer) => answer === 'stored' && fresh && answered.set(`${blob}/${shard}`, content));
+      const saving = store.save(`blob ${blob}`, shard, slot, 1, {
+        lengthBytes,
+        totalBytes,
+        checksum: checksumOfContent(content),
+      });
+      void saving.then(
+        (answer) => answer === 'stored' && fresh && answered.set(`${blob}/${shard}`, content),
+      );
     } else if (dice < 0.3) {
       void store.load(`blob ${blob}`, shard, ++slot);
     } else if (dice < 0.31) {
@@ -64,14 +78,21 @@ async function live(random: () => number, disk: FakeDisk, given: World['given'])
 }
 
 /** Reads everything there could be; what is read must be whole, and what it is said to be. Returns what was found. */
-async function readAll(disk: FakeDisk, store: CacheStore, given: World['given']): Promise<Map<string, string>> {
+async function readAll(
+  disk: FakeDisk,
+  store: CacheStore,
+  given: World['given'],
+): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for (const [blob, totalBytes] of BLOBS.entries()) {
     for (let shard = 0; shard < Math.ceil(totalBytes / SHARD_BYTES); shard++) {
       const promised = store.has(`blob ${blob}`, shard);
       if ((await store.load(`blob ${blob}`, shard, 0)) === 'miss') continue;
       const { content } = disk.slots.get(0)!;
-      assert.ok(given.get(`${blob}/${shard}`)?.has(content), `blob ${blob} shard ${shard} reads as ${content}`);
+      assert.ok(
+        given.get(`${blob}/${shard}`)?.has(content),
+        `blob ${blob} shard ${shard} reads as ${content}`,
+      );
       assert.equal(Buffer.compare(promised!.checksum, checksumOfContent(content)), 0);
       found.set(`${blob}/${shard}`, content);
     }
@@ -94,7 +115,8 @@ describe('cache, crashing', () => {
         const [blob, shard] = place.split('/');
         const known = store.has(`blob ${blob}`, Number(shard));
         // Evicted, dropped or replaced meanwhile: rightly gone.
-        if (known === undefined || Buffer.compare(known.checksum, checksumOfContent(content)) !== 0) continue;
+        if (known === undefined || Buffer.compare(known.checksum, checksumOfContent(content)) !== 0)
+          continue;
         assert.equal(found.get(place), content, `seed ${seed}`);
         owed++;
       }
@@ -113,7 +135,11 @@ describe('cache, crashing', () => {
       const stored = [...(await readAll(disk, store, given))].sort();
       const after = disk.survivor((held) => held - 1);
       total += stored.length;
-      assert.deepEqual([...(await readAll(after, open(after), given))].sort(), stored, `seed ${seed}`);
+      assert.deepEqual(
+        [...(await readAll(after, open(after), given))].sort(),
+        stored,
+        `seed ${seed}`,
+      );
     }
     assert.ok(total > 2 * SEEDS, `only ${total} shards were stored: the test tests nothing`);
   });
@@ -126,7 +152,11 @@ describe('cache, crashing', () => {
       // Each page and each header is as old as it likes: nothing was ever synced.
       const first = disk.survivor((held) => Math.floor(random() * (held + 1)) - 1);
       await readAll(first, open(first), given);
-      const second = await live(random, disk.survivor((held) => Math.floor(random() * (held + 1)) - 1), given);
+      const second = await live(
+        random,
+        disk.survivor((held) => Math.floor(random() * (held + 1)) - 1),
+        given,
+      );
       const last = second.disk.survivor((held) => Math.floor(random() * (held + 1)) - 1);
       await readAll(last, open(last), given);
     }

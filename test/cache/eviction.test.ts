@@ -83,7 +83,10 @@ describe('cache/eviction', () => {
   it('gives up what a restart brought back oldest first', () => {
     const eviction = new Eviction(3, 3);
     for (const entry of [2, 0, 1]) eviction.insert(entry, 1, entry, true);
-    assert.deepEqual([eviction.victim(), eviction.victim(), eviction.victim(), eviction.victim()], [2, 0, 1, -1]);
+    assert.deepEqual(
+      [eviction.victim(), eviction.victim(), eviction.victim(), eviction.victim()],
+      [2, 0, 1, -1],
+    );
   });
 
   it('gives what has been used since a second turn', () => {

@@ -1,6 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { HEADER_BYTES } from '../../lib/cache/header.ts';
-import type { HeaderJob, ReadJob, ReadOutcome, SlabIo, WriteJob, WriteOutcome } from '../../lib/cache/slab-io.ts';
+import type {
+  HeaderJob,
+  ReadJob,
+  ReadOutcome,
+  SlabIo,
+  WriteJob,
+  WriteOutcome,
+} from '../../lib/cache/slab-io.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
 import { PAGE_BYTES } from '../../lib/limits.ts';
 
@@ -58,15 +65,25 @@ export class FakeDisk implements SlabIo {
     const first = fileOffsetBytes / PAGE_BYTES;
     const count = Math.ceil(lengthBytes / PAGE_BYTES);
     const tokens: string[] = [];
-    return this.#operate('read', () => {
-      tokens.push(this.pages.get(first + tokens.length)?.at(-1) ?? '?');
-      return tokens.length === count;
-    }, () => {
-      const content = tokens[0]!.slice(0, tokens[0]!.lastIndexOf('#'));
-      const whole = tokens.every((token, page) => token === `${content}#${page}`);
-      this.slots.set(slot, { generation: this.slots.get(slot)?.generation ?? 0, content: whole ? content : 'torn' });
-      return checksum === null || (whole && Buffer.compare(checksumOfContent(content), checksum) === 0) ? 'ok' : 'corrupt';
-    });
+    return this.#operate(
+      'read',
+      () => {
+        tokens.push(this.pages.get(first + tokens.length)?.at(-1) ?? '?');
+        return tokens.length === count;
+      },
+      () => {
+        const content = tokens[0]!.slice(0, tokens[0]!.lastIndexOf('#'));
+        const whole = tokens.every((token, page) => token === `${content}#${page}`);
+        this.slots.set(slot, {
+          generation: this.slots.get(slot)?.generation ?? 0,
+          content: whole ? content : 'torn',
+        });
+        return checksum === null ||
+          (whole && Buffer.compare(checksumOfContent(content), checksum) === 0)
+          ? 'ok'
+          : 'corrupt';
+      },
+    );
   }
 
   write(job: WriteJob): Promise<WriteOutcome> {
@@ -78,28 +95,37 @@ export class FakeDisk implements SlabIo {
     const first = fileOffsetBytes / PAGE_BYTES;
     const count = Math.ceil(lengthBytes / PAGE_BYTES);
     let page = 0;
-    return this.#operate('write', () => {
-      const history = this.pages.get(first + page) ?? [];
-      this.pages.set(first + page, history);
-      history.push(`${content}#${page++}`);
-      return page === count;
-    }, () => 'written');
+    return this.#operate(
+      'write',
+      () => {
+        const history = this.pages.get(first + page) ?? [];
+        this.pages.set(first + page, history);
+        history.push(`${content}#${page++}`);
+        return page === count;
+      },
+      () => 'written',
+    );
   }
 
   writeHeader(job: HeaderJob): Promise<void> {
     this.log.push('header');
-    return this.#operate('header', () => {
-      const history = this.headers.get(job.entry) ?? [];
-      this.headers.set(job.entry, history);
-      history.push(job.bytes);
-      return true;
-    }, () => undefined);
+    return this.#operate(
+      'header',
+      () => {
+        const history = this.headers.get(job.entry) ?? [];
+        this.headers.set(job.entry, history);
+        history.push(job.bytes);
+        return true;
+      },
+      () => undefined,
+    );
   }
 
   /** The disk after the process was killed (`pick` takes the last of each history) or the machine lost power. */
   survivor(pick: (held: number) => number): FakeDisk {
     const after = new FakeDisk();
-    for (const [page, history] of this.pages) after.pages.set(page, [history[pick(history.length)] ?? '?']);
+    for (const [page, history] of this.pages)
+      after.pages.set(page, [history[pick(history.length)] ?? '?']);
     for (const [entry, history] of this.headers) {
       const bytes = history[pick(history.length)];
       if (bytes !== undefined) after.headers.set(entry, [bytes]);

@@ -1,13 +1,25 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { HEADER_BYTES, decodeHeader, decodeTableHead, encodeHeader, encodeTableHead, shardLength } from '../../lib/cache/header.ts';
+import {
+  HEADER_BYTES,
+  decodeHeader,
+  decodeTableHead,
+  encodeHeader,
+  encodeTableHead,
+  shardLength,
+} from '../../lib/cache/header.ts';
 import type { ShardHeader } from '../../lib/cache/header.ts';
 import { blobIdOf, shardFingerprint } from '../../lib/cache/key.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 
 const anyHeader = fc
   .record({
-    key: fc.oneof(fc.webUrl(), fc.uint8Array({ minLength: 32, maxLength: 32 }).map((raw) => `sha256:${Buffer.from(raw).toString('hex')}`)),
+    key: fc.oneof(
+      fc.webUrl(),
+      fc
+        .uint8Array({ minLength: 32, maxLength: 32 })
+        .map((raw) => `sha256:${Buffer.from(raw).toString('hex')}`),
+    ),
     totalBytes: fc.integer({ min: 1, max: 2 ** 42 }),
     pick: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
     slot: fc.integer({ min: 0, max: 2 ** 24 }),
@@ -17,7 +29,16 @@ const anyHeader = fc
   .map(({ key, totalBytes, pick, slot, generation, checksum }): ShardHeader => {
     const shard = Math.floor(pick * Math.ceil(totalBytes / SHARD_BYTES));
     const lengthBytes = shardLength(totalBytes, shard);
-    return { id: blobIdOf(key), shard, lengthBytes, totalBytes, offsetBytes: slot * SHARD_BYTES, extentBytes: SHARD_BYTES, generation, checksum };
+    return {
+      id: blobIdOf(key),
+      shard,
+      lengthBytes,
+      totalBytes,
+      offsetBytes: slot * SHARD_BYTES,
+      extentBytes: SHARD_BYTES,
+      generation,
+      checksum,
+    };
   });
 
 describe('cache/header', () => {
@@ -27,26 +48,48 @@ describe('cache/header', () => {
         const bytes = encodeHeader(header);
         assert.equal(bytes.length, HEADER_BYTES);
         const read = decodeHeader(bytes, 0)!;
-        assert.deepEqual({ ...read, checksum: [...read.checksum] }, { ...header, checksum: [...header.checksum] });
+        assert.deepEqual(
+          { ...read, checksum: [...read.checksum] },
+          { ...header, checksum: [...header.checksum] },
+        );
       }),
     );
   });
 
   it('takes an entry with any byte changed, or torn anywhere, for empty', () => {
     fc.assert(
-      fc.property(anyHeader, anyHeader, fc.nat(HEADER_BYTES - 1), fc.integer({ min: 1, max: 255 }), (header, other, at, flip) => {
-        const flipped = encodeHeader(header);
-        flipped[at]! ^= flip;
-        assert.equal(decodeHeader(flipped, 0), undefined);
-        const torn = Buffer.concat([encodeHeader(header).subarray(0, at), encodeHeader(other).subarray(at)]);
-        const read = decodeHeader(torn, 0);
-        if (read !== undefined) assert.ok(torn.equals(encodeHeader(header)) || torn.equals(encodeHeader(other)));
-      }),
+      fc.property(
+        anyHeader,
+        anyHeader,
+        fc.nat(HEADER_BYTES - 1),
+        fc.integer({ min: 1, max: 255 }),
+        (header, other, at, flip) => {
+          const flipped = encodeHeader(header);
+          flipped[at]! ^= flip;
+          assert.equal(decodeHeader(flipped, 0), undefined);
+          const torn = Buffer.concat([
+            encodeHeader(header).subarray(0, at),
+            encodeHeader(other).subarray(at),
+          ]);
+          const read = decodeHeader(torn, 0);
+          if (read !== undefined)
+            assert.ok(torn.equals(encodeHeader(header)) || torn.equals(encodeHeader(other)));
+        },
+      ),
     );
   });
 
   it('refuses a length that is not the length of that shard', () => {
-    const header = { id: blobIdOf('u'), shard: 1, totalBytes: 3 * SHARD_BYTES, lengthBytes: 100, offsetBytes: 0, extentBytes: 4096, generation: 1, checksum: new Uint8Array(32) };
+    const header = {
+      id: blobIdOf('u'),
+      shard: 1,
+      totalBytes: 3 * SHARD_BYTES,
+      lengthBytes: 100,
+      offsetBytes: 0,
+      extentBytes: 4096,
+      generation: 1,
+      checksum: new Uint8Array(32),
+    };
     assert.equal(decodeHeader(encodeHeader(header), 0), undefined);
   });
 
@@ -63,7 +106,10 @@ describe('cache/header', () => {
     const hex = 'ab'.repeat(32);
     assert.equal(blobIdOf(`sha256:${hex}`), `1${hex}`);
     assert.match(blobIdOf('https://store.example/a/b'), /^2[0-9a-f]{64}$/);
-    assert.notEqual(blobIdOf(`sha256:${hex}`).slice(1), blobIdOf(`sha256:${hex.toUpperCase()}`).slice(1));
+    assert.notEqual(
+      blobIdOf(`sha256:${hex}`).slice(1),
+      blobIdOf(`sha256:${hex.toUpperCase()}`).slice(1),
+    );
     assert.notEqual(shardFingerprint(blobIdOf('a'), 1), shardFingerprint(blobIdOf('a'), 2));
   });
 });

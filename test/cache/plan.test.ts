@@ -50,7 +50,17 @@ describe('cache/plan', () => {
 
   it('keeps entries, index and slab in step through any sequence of operations', () => {
     const operation = fc.record({
-      what: fc.constantFrom('reserve', 'reserve', 'reserve', 'commit', 'abandon', 'pin', 'unpin', 'drop', 'touch'),
+      what: fc.constantFrom(
+        'reserve',
+        'reserve',
+        'reserve',
+        'commit',
+        'abandon',
+        'pin',
+        'unpin',
+        'drop',
+        'touch',
+      ),
       blob: fc.nat(8),
       shard: fc.nat(2),
       pick: fc.nat(),
@@ -85,12 +95,18 @@ describe('cache/plan', () => {
           } else if (what === 'touch' && found?.state === 'stored') {
             plan.touch(found);
           }
-          const held = new Set([...known].filter((entry) => plan.find(entry.id, entry.shard) === entry));
+          const held = new Set(
+            [...known].filter((entry) => plan.find(entry.id, entry.shard) === entry),
+          );
           for (const entry of [...writing, ...pinned]) held.add(entry);
           assert.equal(plan.used, held.size);
-          assert.equal(plan.allocator.usedBytes, [...held].reduce((sum, entry) => sum + entry.extent.lengthBytes, 0));
+          assert.equal(
+            plan.allocator.usedBytes,
+            [...held].reduce((sum, entry) => sum + entry.extent.lengthBytes, 0),
+          );
           assert.equal(new Set([...held].map((entry) => entry.number)).size, held.size);
-          for (const entry of pinned) if (entry.state !== 'doomed') assert.equal(plan.find(entry.id, entry.shard), entry);
+          for (const entry of pinned)
+            if (entry.state !== 'doomed') assert.equal(plan.find(entry.id, entry.shard), entry);
         }
       }),
       { numRuns: 300 },

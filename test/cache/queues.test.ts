@@ -30,7 +30,11 @@ describe('cache/io-queue', () => {
   it('goes on after a job that failed', async () => {
     const queue = new IoQueue(1, new ManualClock());
     await assert.rejects(queue.run('read', () => Promise.reject(new Error('EIO'))));
-    await assert.rejects(queue.run('read', () => { throw new Error('at once'); }));
+    await assert.rejects(
+      queue.run('read', () => {
+        throw new Error('at once');
+      }),
+    );
     assert.equal(await queue.run('write', () => Promise.resolve(3)), 3);
   });
 });
@@ -45,7 +49,10 @@ describe('cache/io-queue before a disk that hangs', () => {
     await turn();
     clock.advance(CACHE_STALL_MS);
     await assert.rejects(behind, DiskStalled);
-    await assert.rejects(queue.run('read', () => Promise.resolve('nor this')), DiskStalled);
+    await assert.rejects(
+      queue.run('read', () => Promise.resolve('nor this')),
+      DiskStalled,
+    );
     answer('late');
     assert.equal(await hanging, 'late');
     assert.equal(await queue.run('read', () => Promise.resolve('again')), 'again');
@@ -53,14 +60,19 @@ describe('cache/io-queue before a disk that hangs', () => {
 });
 
 describe('cache/header-writer', () => {
-  it('writes an entry\'s versions in order, skipping those overtaken while they waited', async () => {
+  it("writes an entry's versions in order, skipping those overtaken while they waited", async () => {
     const written: string[] = [];
     let finish = (): void => undefined;
     const writer = new HeaderWriter(({ entry, bytes }: HeaderJob) => {
       written.push(`${entry}:${bytes[0]}`);
       return new Promise((resolve) => (finish = resolve));
     });
-    const writes = [[1, 1], [1, 2], [1, 3], [2, 1]].map(([entry, version]) => writer.write(entry!, Uint8Array.of(version!)));
+    const writes = [
+      [1, 1],
+      [1, 2],
+      [1, 3],
+      [2, 1],
+    ].map(([entry, version]) => writer.write(entry!, Uint8Array.of(version!)));
     for (let step = 0; step < 3; step++) {
       finish();
       await turn();
@@ -71,7 +83,9 @@ describe('cache/header-writer', () => {
 
   it('tells those whose version failed, and goes on', async () => {
     let calls = 0;
-    const writer = new HeaderWriter(() => (calls++ === 0 ? Promise.reject(new Error('EROFS')) : Promise.resolve()));
+    const writer = new HeaderWriter(() =>
+      calls++ === 0 ? Promise.reject(new Error('EROFS')) : Promise.resolve(),
+    );
     await assert.rejects(writer.write(1, Uint8Array.of(1)), /EROFS/);
     await writer.write(1, Uint8Array.of(2));
   });

@@ -10,18 +10,31 @@ const checksum = new Uint8Array(32).fill(7);
 
 function headerOf(key: string, more: Partial<ShardHeader> = {}): ShardHeader {
   return {
-    id: blobIdOf(key), shard: 0, lengthBytes: 4096, totalBytes: 4096, offsetBytes: 0, extentBytes: 4096, generation: 1, checksum, ...more,
+    id: blobIdOf(key),
+    shard: 0,
+    lengthBytes: 4096,
+    totalBytes: 4096,
+    offsetBytes: 0,
+    extentBytes: 4096,
+    generation: 1,
+    checksum,
+    ...more,
   };
 }
 
 function tableOf(...headers: (ShardHeader | null)[]): Buffer {
-  return Buffer.concat(headers.map((header) => (header === null ? EMPTY_HEADER : encodeHeader(header))));
+  return Buffer.concat(
+    headers.map((header) => (header === null ? EMPTY_HEADER : encodeHeader(header))),
+  );
 }
 
 describe('cache/recovery', () => {
   it('restores what is there, unverified, and gives out neither its place nor its number again', () => {
     const plan = new CachePlan(2, 8);
-    const found = recover(tableOf(null, headerOf('a'), null, headerOf('b', { offsetBytes: 4096, generation: 5 })), plan);
+    const found = recover(
+      tableOf(null, headerOf('a'), null, headerOf('b', { offsetBytes: 4096, generation: 5 })),
+      plan,
+    );
     assert.deepEqual(found, { restored: 2, rejected: 0, generation: 5, headers: [] });
     const entry = plan.find(blobIdOf('b'), 0)!;
     assert.deepEqual([entry.number, entry.verified, entry.state], [3, false, 'stored']);
@@ -37,8 +50,16 @@ describe('cache/recovery', () => {
 
   it('believes the later of two headers that claim the same bytes, and empties the other', () => {
     const plan = new CachePlan(2, 8);
-    const whole = headerOf('old', { lengthBytes: SHARD_BYTES, totalBytes: SHARD_BYTES, extentBytes: SHARD_BYTES, generation: 3 });
-    const found = recover(tableOf(whole, headerOf('new', { offsetBytes: 8192, generation: 4 })), plan);
+    const whole = headerOf('old', {
+      lengthBytes: SHARD_BYTES,
+      totalBytes: SHARD_BYTES,
+      extentBytes: SHARD_BYTES,
+      generation: 3,
+    });
+    const found = recover(
+      tableOf(whole, headerOf('new', { offsetBytes: 8192, generation: 4 })),
+      plan,
+    );
     assert.equal(plan.find(blobIdOf('old'), 0), undefined);
     assert.ok(plan.find(blobIdOf('new'), 0));
     assert.deepEqual(found.headers, [{ entry: 0, bytes: EMPTY_HEADER }]);
@@ -50,7 +71,12 @@ describe('cache/recovery', () => {
       tableOf(
         headerOf('a', { generation: 9 }),
         headerOf('a', { generation: 8, offsetBytes: 4096 }),
-        headerOf('b', { generation: 7, offsetBytes: 8192, totalBytes: SHARD_BYTES + 4096, shard: 1 }),
+        headerOf('b', {
+          generation: 7,
+          offsetBytes: 8192,
+          totalBytes: SHARD_BYTES + 4096,
+          shard: 1,
+        }),
         headerOf('b', { generation: 6, offsetBytes: 12_288 }),
       ),
       plan,
@@ -68,12 +94,23 @@ describe('cache/recovery', () => {
   });
 
   it('moves entries past a table that has become shorter, the new place first, so that a crash between loses nothing', () => {
-    const table = tableOf(headerOf('a'), null, null, headerOf('b', { offsetBytes: 4096, generation: 2 }));
+    const table = tableOf(
+      headerOf('a'),
+      null,
+      null,
+      headerOf('b', { offsetBytes: 4096, generation: 2 }),
+    );
     const plan = new CachePlan(1, 2);
     const { headers, restored } = recover(table, plan);
     assert.equal(restored, 2);
     assert.equal(plan.find(blobIdOf('b'), 0)!.number, 1);
-    assert.deepEqual(headers.map(({ entry, bytes }) => [entry, Buffer.compare(bytes, EMPTY_HEADER) === 0]), [[1, false], [3, true]]);
+    assert.deepEqual(
+      headers.map(({ entry, bytes }) => [entry, Buffer.compare(bytes, EMPTY_HEADER) === 0]),
+      [
+        [1, false],
+        [3, true],
+      ],
+    );
     for (const { entry, bytes } of headers) {
       table.set(bytes, entry * HEADER_BYTES);
       const again = new CachePlan(1, 2);
@@ -85,7 +122,14 @@ describe('cache/recovery', () => {
 
   it('keeps the latest when a shorter table cannot hold them all', () => {
     const plan = new CachePlan(1, 1);
-    const found = recover(tableOf(null, headerOf('a', { generation: 1 }), headerOf('b', { offsetBytes: 4096, generation: 2 })), plan);
+    const found = recover(
+      tableOf(
+        null,
+        headerOf('a', { generation: 1 }),
+        headerOf('b', { offsetBytes: 4096, generation: 2 }),
+      ),
+      plan,
+    );
     assert.deepEqual([found.restored, found.rejected], [1, 1]);
     assert.ok(plan.find(blobIdOf('b'), 0));
   });
@@ -97,8 +141,12 @@ describe('cache/recovery', () => {
     const shardsOfBlob = 500;
     for (let slot = 0; slot < slots; slot++) {
       const header = headerOf(`blob ${Math.floor(slot / shardsOfBlob)}`, {
-        shard: slot % shardsOfBlob, lengthBytes: SHARD_BYTES, totalBytes: shardsOfBlob * SHARD_BYTES, offsetBytes: slot * SHARD_BYTES,
-        extentBytes: SHARD_BYTES, generation: slot + 1,
+        shard: slot % shardsOfBlob,
+        lengthBytes: SHARD_BYTES,
+        totalBytes: shardsOfBlob * SHARD_BYTES,
+        offsetBytes: slot * SHARD_BYTES,
+        extentBytes: SHARD_BYTES,
+        generation: slot + 1,
       });
       table.set(encodeHeader(header), ((slot * 7919) % entries) * HEADER_BYTES);
     }

@@ -14,18 +14,38 @@ interface Bench {
   store: CacheStore;
   lines: string[];
   /** Puts a content into slot 0 and saves it as that shard. */
-  save(key: string, shard: number, totalBytes: number, content?: string): Promise<'stored' | 'skipped'>;
+  save(
+    key: string,
+    shard: number,
+    totalBytes: number,
+    content?: string,
+  ): Promise<'stored' | 'skipped'>;
   load(key: string, shard: number): Promise<string>;
 }
 
-function bench(disk = new FakeDisk(), slotCount = 4, checkReads: 'first' | 'always' = 'first'): Bench {
+function bench(
+  disk = new FakeDisk(),
+  slotCount = 4,
+  checkReads: 'first' | 'always' = 'first',
+): Bench {
   const lines: string[] = [];
   const say = (_: unknown, message: string): void => void lines.push(message);
   const clock = new ManualClock();
   const table = disk.table(ENTRIES);
-  const store = CacheStore.open({ slotCount, entryCount: ENTRIES, table, io: disk, clock, log: { info: say, warn: say }, checkReads });
+  const store = CacheStore.open({
+    slotCount,
+    entryCount: ENTRIES,
+    table,
+    io: disk,
+    clock,
+    log: { info: say, warn: say },
+    checkReads,
+  });
   return {
-    disk, clock, store, lines,
+    disk,
+    clock,
+    store,
+    lines,
     save(key, shard, totalBytes, content = `${key}/${shard}`) {
       disk.slots.set(0, { generation: 1, content });
       return store.save(key, shard, 0, 1, shardOf(shard, totalBytes, content));
@@ -37,7 +57,11 @@ function bench(disk = new FakeDisk(), slotCount = 4, checkReads: 'first' | 'alwa
 }
 
 function shardOf(shard: number, totalBytes: number, content: string): StoredShard {
-  return { lengthBytes: Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES), totalBytes, checksum: checksumOfContent(content) };
+  return {
+    lengthBytes: Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES),
+    totalBytes,
+    checksum: checksumOfContent(content),
+  };
 }
 
 describe('cache/store', () => {
@@ -50,7 +74,15 @@ describe('cache/store', () => {
     assert.equal(store.totalOf('a'), SHARD_BYTES + 5);
     assert.equal(store.has('a', 0), undefined);
     assert.equal(store.totalOf('b'), undefined);
-    assert.deepEqual([store.shardsOf('a').count, store.shardsOf('a').has(1), store.shardsOf('a').has(0), store.shardsOf('b').count], [1, true, false, 0]);
+    assert.deepEqual(
+      [
+        store.shardsOf('a').count,
+        store.shardsOf('a').has(1),
+        store.shardsOf('a').has(0),
+        store.shardsOf('b').count,
+      ],
+      [1, true, false, 0],
+    );
     assert.equal(await load('a', 1), 'a/1');
     assert.equal(await load('a', 0), 'miss');
     assert.equal(store.stats().usedBytes, 4096);
@@ -123,9 +155,12 @@ describe('cache/store', () => {
     // Two slots of sixteen small blobs each, all of them in use, in a table of 64 entries; two of whole shards.
     for (let blob = 0; blob < 32; blob++) await save(`small ${blob}`, 0, 128 * 1024);
     for (let shard = 0; shard < 2; shard++) await save('large', shard, 2 * SHARD_BYTES);
-    for (let blob = 0; blob < 32; blob++) for (let use = 0; use < 3; use++) store.touch(`small ${blob}`, 0);
+    for (let blob = 0; blob < 32; blob++)
+      for (let use = 0; use < 3; use++) store.touch(`small ${blob}`, 0);
     for (let shard = 0; shard < 8; shard++) await save('stream', shard, 8 * SHARD_BYTES);
-    const left = Array.from({ length: 32 }, (_, blob) => store.has(`small ${blob}`, 0)).filter((found) => found !== undefined);
+    const left = Array.from({ length: 32 }, (_, blob) => store.has(`small ${blob}`, 0)).filter(
+      (found) => found !== undefined,
+    );
     assert.equal(left.length, 32);
   });
 
@@ -184,7 +219,13 @@ describe('cache/store', () => {
     assert.equal(await store.save('new', 0, 0, 1, shardOf(0, SHARD_BYTES, 'new')), 'skipped');
     assert.equal(store.has('old', 0), undefined);
     await store.close();
-    assert.equal(bench(disk.survivor((held) => held - 1), 1).store.has('old', 0), undefined);
+    assert.equal(
+      bench(
+        disk.survivor((held) => held - 1),
+        1,
+      ).store.has('old', 0),
+      undefined,
+    );
   });
 
   it('takes the same shard once, and new content of a blob in place of the old', async () => {
@@ -199,11 +240,14 @@ describe('cache/store', () => {
     assert.equal(store.totalOf('tag'), 77);
   });
 
-  it('refuses lengths that are not that shard\'s', async () => {
+  it("refuses lengths that are not that shard's", async () => {
     const { store } = bench();
     const wrong = { lengthBytes: 5, totalBytes: 100, checksum: checksumOfContent('x') };
     assert.equal(await store.save('a', 0, 0, 1, wrong), 'skipped');
-    assert.equal(await store.save('a', 0, 0, 1, { ...wrong, lengthBytes: 0, totalBytes: 0 }), 'skipped');
+    assert.equal(
+      await store.save('a', 0, 0, 1, { ...wrong, lengthBytes: 0, totalBytes: 0 }),
+      'skipped',
+    );
   });
 
   it('goes on from memory when the disk is full: one line, counted, tried again later', async () => {

@@ -4,12 +4,21 @@
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { cyclesIn, ARROWS, impurities, leftovers, longFiles, machinePaths, wrongArrows } from './source-rules.ts';
+import {
+  cyclesIn,
+  ARROWS,
+  impurities,
+  leftovers,
+  longFiles,
+  machinePaths,
+  wrongArrows,
+} from './source-rules.ts';
 import { forbiddenPlaces, repositoryRoot, sourceFiles } from './source-tree.ts';
 
 const files = sourceFiles();
 const results = [
   program('types', 'tsc', ['--noEmit']),
+  program('format', 'oxfmt', ['--check']),
   program('lint', 'oxlint', ['--deny-warnings']),
   rule('arrows', [...cyclesIn(ARROWS), ...wrongArrows(files)]),
   rule('pure core', impurities(files)),
@@ -20,7 +29,10 @@ const results = [
 process.exitCode = results.every(Boolean) ? 0 : 1;
 
 function program(what: string, name: string, args: string[]): boolean {
-  const { status, error } = spawnSync(join(repositoryRoot, 'node_modules/.bin', name), args, { cwd: repositoryRoot, stdio: 'inherit' });
+  const { status, error } = spawnSync(join(repositoryRoot, 'node_modules/.bin', name), args, {
+    cwd: repositoryRoot,
+    stdio: 'inherit',
+  });
   return rule(what, status === 0 ? [] : [`${name} ${error?.message ?? `exited with ${status}`}`]);
 }
 

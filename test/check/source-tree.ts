@@ -6,12 +6,20 @@ import type { SourceFile } from './source-rules.ts';
 
 export const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
-const TEXT = /\.(?:ts|js|mjs|json|md|ya?ml|sh|css|html|svg|toml|txt|tpl)$|(?:^|\/)(?:Dockerfile|run|LICENSE|\.[a-z]+rc|\.gitignore)$/;
+const TEXT =
+  /\.(?:ts|js|mjs|json|md|ya?ml|sh|css|html|svg|toml|txt|tpl)$|(?:^|\/)(?:Dockerfile|run|LICENSE|\.[a-z]+rc|\.gitignore)$/;
 
 /** The text files of the repository: what git follows, and what it would if it were added. */
 export function sourceFiles(): SourceFile[] {
-  const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: repositoryRoot, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
-  const paths = [...new Set(listed.split('\0'))].filter((path) => TEXT.test(path) && path !== 'package-lock.json' && existsSync(join(repositoryRoot, path)));
+  const listed = execFileSync(
+    'git',
+    ['ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+    { cwd: repositoryRoot, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
+  );
+  const paths = [...new Set(listed.split('\0'))].filter(
+    (path) =>
+      TEXT.test(path) && path !== 'package-lock.json' && existsSync(join(repositoryRoot, path)),
+  );
   return paths.map((path) => ({ path, text: readFileSync(join(repositoryRoot, path), 'utf8') }));
 }
 

@@ -17,14 +17,24 @@ describe('shoal agent and root', () => {
   it('prints one ready line for people', async () => {
     const node = start(['agent']);
     const [line] = await node.printed(/^ready .*$/m);
-    assert.match(line, /^ready mode=agent proxy=http:\/\/127\.0\.0\.1:\d+ p2p=\S+:65002 exporter=http:\/\/127\.0\.0\.1:\d+ pid=\d+$/);
+    assert.match(
+      line,
+      /^ready mode=agent proxy=http:\/\/127\.0\.0\.1:\d+ p2p=\S+:65002 exporter=http:\/\/127\.0\.0\.1:\d+ pid=\d+$/,
+    );
     node.child.kill('SIGTERM');
     assert.equal(await node.exit(), 0);
     assert.equal(node.stdout, `${line}\n`);
   });
 
   it('prints one ready line for machines', async () => {
-    const node = start(['root', '--json', '--set', 'P2PConfig.port=0', '--set', 'DeployConfig.node=127.0.0.1']);
+    const node = start([
+      'root',
+      '--json',
+      '--set',
+      'P2PConfig.port=0',
+      '--set',
+      'DeployConfig.node=127.0.0.1',
+    ]);
     const ready = JSON.parse((await node.printed(READY))[0]) as Record<string, unknown>;
     assert.deepEqual(Object.keys(ready), ['ready', 'mode', 'proxy', 'p2p', 'exporter', 'pid']);
     assert.equal(ready['mode'], 'root');
@@ -68,6 +78,9 @@ describe('shoal agent and root', () => {
   it('ends with 2 on a config it cannot take, before anything else', async () => {
     const node = new Running(cliPath, ['agent', '--set', 'Nope.x=1']);
     assert.equal(await node.exit(), 2);
-    assert.match(node.stderr, /^shoal: Nope: \{"x":1\} is not allowed; no such key; allowed: DeployConfig, .* \(CONFIG_INVALID\)\n$/);
+    assert.match(
+      node.stderr,
+      /^shoal: Nope: \{"x":1\} is not allowed; no such key; allowed: DeployConfig, .* \(CONFIG_INVALID\)\n$/,
+    );
   });
 });

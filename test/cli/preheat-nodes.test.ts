@@ -3,21 +3,47 @@ import { ManualClock } from '../../lib/clock.ts';
 import { chooseNodes, spread, type NodeResult } from '../../lib/commands/preheat-nodes.ts';
 import type { NodeHolding } from '../../lib/commands/preheat-source.ts';
 import { ShoalError } from '../../lib/errors.ts';
-import { PREHEAT_FRUITLESS_MAX, PREHEAT_NODE_PATIENCE_MS, PREHEAT_NODES_AT_ONCE } from '../../lib/limits.ts';
+import {
+  PREHEAT_FRUITLESS_MAX,
+  PREHEAT_NODE_PATIENCE_MS,
+  PREHEAT_NODES_AT_ONCE,
+} from '../../lib/limits.ts';
 
 const BLOBS = ['a', 'b'].map((name) => ({ digest: `sha256:${name.repeat(64)}`, sizeBytes: 100 }));
-const view = { self: 'n:1', nodes: [{ node: 'n:1', role: 'agent', zone: 'a' }, { node: 'n:2', role: 'agent', zone: 'b' }, { node: 'r:1', role: 'root', zone: 'a' }] };
+const view = {
+  self: 'n:1',
+  nodes: [
+    { node: 'n:1', role: 'agent', zone: 'a' },
+    { node: 'n:2', role: 'agent', zone: 'b' },
+    { node: 'r:1', role: 'root', zone: 'a' },
+  ],
+};
 
 describe('preheat --nodes', () => {
   it('means agents: all, or those of a zone', () => {
-    assert.deepEqual(chooseNodes(view, 'all').map(({ node }) => node), ['n:1', 'n:2']);
+    assert.deepEqual(
+      chooseNodes(view, 'all').map(({ node }) => node),
+      ['n:1', 'n:2'],
+    );
     assert.deepEqual(chooseNodes(view, 'a'), [{ node: 'n:1', zone: 'a' }]);
-    assert.throws(() => chooseNodes(view, 'c'), { code: 'USAGE', message: '--nodes c: no agent is there; zones: a, b' });
+    assert.throws(() => chooseNodes(view, 'c'), {
+      code: 'USAGE',
+      message: '--nodes c: no agent is there; zones: a, b',
+    });
     assert.throws(() => chooseNodes({ self: 'r:1', nodes: [] }, 'all'), { code: 'USAGE' });
   });
 
   /** Runs with a clock that moves while nothing else does; `answer` says how far a node is. */
-  async function run(nodes: string[], answer: (node: string, digest: string, asked: number) => NodeHolding | ShoalError): Promise<{ results: NodeResult[]; asked: string[]; atOnceMax: number; shown: number; tookMs: number }> {
+  async function run(
+    nodes: string[],
+    answer: (node: string, digest: string, asked: number) => NodeHolding | ShoalError,
+  ): Promise<{
+    results: NodeResult[];
+    asked: string[];
+    atOnceMax: number;
+    shown: number;
+    tookMs: number;
+  }> {
     const clock = new ManualClock();
     const asked: string[] = [];
     let [atOnce, atOnceMax, shown, over] = [0, 0, 0, false];
@@ -27,13 +53,28 @@ describe('preheat --nodes', () => {
         await new Promise((resolve) => setImmediate(resolve));
         atOnce--;
         asked.push(`${node} ${digest.at(-1)}`);
-        const said = answer(node, digest, asked.filter((each) => each === `${node} ${digest.at(-1)}`).length);
+        const said = answer(
+          node,
+          digest,
+          asked.filter((each) => each === `${node} ${digest.at(-1)}`).length,
+        );
         if (said instanceof ShoalError) throw said;
         return said;
       },
     };
-    const board = { layer: () => assert.fail('no layers'), node: () => ({ advance: (bytes: number) => void (shown += bytes), done: () => undefined }), close: () => undefined };
-    const running = spread(source, nodes.map((node) => ({ node, zone: null })), 'a/b', BLOBS, clock, board).finally(() => (over = true));
+    const board = {
+      layer: () => assert.fail('no layers'),
+      node: () => ({ advance: (bytes: number) => void (shown += bytes), done: () => undefined }),
+      close: () => undefined,
+    };
+    const running = spread(
+      source,
+      nodes.map((node) => ({ node, zone: null })),
+      'a/b',
+      BLOBS,
+      clock,
+      board,
+    ).finally(() => (over = true));
     for (let turns = 0; !over && turns < 100_000; turns++) {
       await new Promise((resolve) => setImmediate(resolve));
       if (!over) clock.advance(20);
@@ -42,9 +83,19 @@ describe('preheat --nodes', () => {
   }
 
   it('asks until a node has every shard of every layer, layer by layer', async () => {
-    const { results, asked, shown } = await run(['n:1'], (_node, _digest, times) => ({ shards: 4, held: times, error: null }));
-    assert.deepEqual(asked, [...Array.from({ length: 4 }, () => 'n:1 a'), ...Array.from({ length: 4 }, () => 'n:1 b')]);
-    assert.deepEqual([results[0]!.ok, results[0]!.layers, results[0]!.problem, shown], [true, 2, null, 200]);
+    const { results, asked, shown } = await run(['n:1'], (_node, _digest, times) => ({
+      shards: 4,
+      held: times,
+      error: null,
+    }));
+    assert.deepEqual(asked, [
+      ...Array.from({ length: 4 }, () => 'n:1 a'),
+      ...Array.from({ length: 4 }, () => 'n:1 b'),
+    ]);
+    assert.deepEqual(
+      [results[0]!.ok, results[0]!.layers, results[0]!.problem, shown],
+      [true, 2, null, 200],
+    );
   });
 
   it('asks once a layer where all is held', async () => {
@@ -53,19 +104,39 @@ describe('preheat --nodes', () => {
   });
 
   it('goes on with the others when one does not answer, and says which', async () => {
-    const { results, asked } = await run(['n:1', 'n:2'], (node) => (node === 'n:1' ? new ShoalError('ORIGIN_REFUSED', 'via answered 502: n:1 is away', { status: 502 }) : { shards: 1, held: 1, error: null }));
-    assert.deepEqual(results.map(({ node, ok, problem }) => [node, ok, problem]), [['n:1', false, 'via answered 502: n:1 is away'], ['n:2', true, null]]);
+    const { results, asked } = await run(['n:1', 'n:2'], (node) =>
+      node === 'n:1'
+        ? new ShoalError('ORIGIN_REFUSED', 'via answered 502: n:1 is away', { status: 502 })
+        : { shards: 1, held: 1, error: null },
+    );
+    assert.deepEqual(
+      results.map(({ node, ok, problem }) => [node, ok, problem]),
+      [
+        ['n:1', false, 'via answered 502: n:1 is away'],
+        ['n:2', true, null],
+      ],
+    );
     assert.equal(asked.filter((each) => each.startsWith('n:1')).length, PREHEAT_FRUITLESS_MAX);
   });
 
   it('takes a no for an answer', async () => {
-    const { asked } = await run(['n:1'], () => new ShoalError('ORIGIN_REFUSED', 'no', { status: 403 }));
+    const { asked } = await run(
+      ['n:1'],
+      () => new ShoalError('ORIGIN_REFUSED', 'no', { status: 403 }),
+    );
     assert.equal(asked.length, 1);
   });
 
   it('gives up a node that gets no further, in the end, and says how far it was', async () => {
-    const { results, tookMs } = await run(['n:1'], () => ({ shards: 9, held: 3, error: { message: 'its disk is full' } }));
-    assert.match(results[0]!.problem!, /^has 3 of 9 shards of sha256:a+, and no more for 60 s: its disk is full$/);
+    const { results, tookMs } = await run(['n:1'], () => ({
+      shards: 9,
+      held: 3,
+      error: { message: 'its disk is full' },
+    }));
+    assert.match(
+      results[0]!.problem!,
+      /^has 3 of 9 shards of sha256:a+, and no more for 60 s: its disk is full$/,
+    );
     assert.ok(tookMs > PREHEAT_NODE_PATIENCE_MS && tookMs < 2 * PREHEAT_NODE_PATIENCE_MS);
   });
 

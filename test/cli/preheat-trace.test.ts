@@ -3,14 +3,37 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../../lib/clock.ts';
-import { loadTrace, parseTrace, rangesOf, readRanges, saveTrace, type RangeSource } from '../../lib/commands/preheat-trace.ts';
+import {
+  loadTrace,
+  parseTrace,
+  rangesOf,
+  readRanges,
+  saveTrace,
+  type RangeSource,
+} from '../../lib/commands/preheat-trace.ts';
 import { runPreheat, type PreheatOptions } from '../../lib/commands/preheat.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { PREHEAT_FRUITLESS_MAX, SHARD_BYTES } from '../../lib/limits.ts';
 
 const [ONE, TWO] = ['a', 'b'].map((letter) => `sha256:${letter.repeat(64)}`) as [string, string];
-const READS = { blobs: [{ digest: ONE, sizeBytes: 3 * SHARD_BYTES - 5 }, { digest: TWO, sizeBytes: 10 }], reads: [[0, 2], [1, 0], [0, 0]] as [number, number][] };
-const FILE = { format: 'shoal-trace', version: 1, recordedAt: '2026-01-01T00:00:00.000Z', shardBytes: SHARD_BYTES, ...READS };
+const READS = {
+  blobs: [
+    { digest: ONE, sizeBytes: 3 * SHARD_BYTES - 5 },
+    { digest: TWO, sizeBytes: 10 },
+  ],
+  reads: [
+    [0, 2],
+    [1, 0],
+    [0, 0],
+  ] as [number, number][],
+};
+const FILE = {
+  format: 'shoal-trace',
+  version: 1,
+  recordedAt: '2026-01-01T00:00:00.000Z',
+  shardBytes: SHARD_BYTES,
+  ...READS,
+};
 
 describe('preheat --trace', () => {
   let dir: string;
@@ -28,27 +51,81 @@ describe('preheat --trace', () => {
     ['no JSON', 'x', /^f: not JSON, so no trace$/],
     ['something else', '[]', /^f: not a trace of this version: /],
     ['a later version', JSON.stringify({ ...FILE, version: 2 }), /^f: version: /],
-    ['more than there should be', JSON.stringify({ ...FILE, url: 'https://x/?Signature=y' }), /^f: not a trace of this version: Unrecognized key: "url"$/],
+    [
+      'more than there should be',
+      JSON.stringify({ ...FILE, url: 'https://x/?Signature=y' }),
+      /^f: not a trace of this version: Unrecognized key: "url"$/,
+    ],
     ['another size of shards', JSON.stringify({ ...FILE, shardBytes: 1 }), /^f: shardBytes: /],
-    ['a path for a digest', JSON.stringify({ ...FILE, blobs: [{ digest: '../x', sizeBytes: 1 }] }), /^f: blobs\.0\.digest: a sha256 digest$/],
-    ['a blob that is not there', JSON.stringify({ ...FILE, reads: [[0, 0], [2, 0]] }), /^f: reads\.1: there is no blob 2$/],
-    ['a shard that is not there', JSON.stringify({ ...FILE, reads: [[0, 3]] }), /^f: reads\.0: blob 0 has no shard 3$/],
-    ['a shard before the first', JSON.stringify({ ...FILE, reads: [[0, -1]] }), /^f: reads\.0\.1: /],
+    [
+      'a path for a digest',
+      JSON.stringify({ ...FILE, blobs: [{ digest: '../x', sizeBytes: 1 }] }),
+      /^f: blobs\.0\.digest: a sha256 digest$/,
+    ],
+    [
+      'a blob that is not there',
+      JSON.stringify({
+        ...FILE,
+        reads: [
+          [0, 0],
+          [2, 0],
+        ],
+      }),
+      /^f: reads\.1: there is no blob 2$/,
+    ],
+    [
+      'a shard that is not there',
+      JSON.stringify({ ...FILE, reads: [[0, 3]] }),
+      /^f: reads\.0: blob 0 has no shard 3$/,
+    ],
+    [
+      'a shard before the first',
+      JSON.stringify({ ...FILE, reads: [[0, -1]] }),
+      /^f: reads\.0\.1: /,
+    ],
   ];
-  for (const [name, text, message] of damaged) it(`not ${name}`, () => assert.throws(() => parseTrace(text, 'f'), { code: 'FILE_UNUSABLE', message }));
+  for (const [name, text, message] of damaged)
+    it(`not ${name}`, () =>
+      assert.throws(() => parseTrace(text, 'f'), { code: 'FILE_UNUSABLE', message }));
 
-  it('says when there is no such file', () => assert.rejects(loadTrace(join(dir, 'none')), { code: 'FILE_UNUSABLE', message: /none: no such file$/ }));
+  it('says when there is no such file', () =>
+    assert.rejects(loadTrace(join(dir, 'none')), {
+      code: 'FILE_UNUSABLE',
+      message: /none: no such file$/,
+    }));
 
   it('means the blobs of the image, in its order, each to its end and no further', () => {
     const trace = parseTrace(JSON.stringify(FILE), 'f');
-    assert.deepEqual(rangesOf(trace, [{ digest: ONE, sizeBytes: 3 * SHARD_BYTES - 5 }]).map(({ startBytes, endBytes }) => [startBytes, endBytes]), [[2 * SHARD_BYTES, 3 * SHARD_BYTES - 5], [0, SHARD_BYTES]]);
-    assert.deepEqual(rangesOf(trace, [{ digest: ONE, sizeBytes: 1 }]), [], 'not those of another size');
+    assert.deepEqual(
+      rangesOf(trace, [{ digest: ONE, sizeBytes: 3 * SHARD_BYTES - 5 }]).map(
+        ({ startBytes, endBytes }) => [startBytes, endBytes],
+      ),
+      [
+        [2 * SHARD_BYTES, 3 * SHARD_BYTES - 5],
+        [0, SHARD_BYTES],
+      ],
+    );
+    assert.deepEqual(
+      rangesOf(trace, [{ digest: ONE, sizeBytes: 1 }]),
+      [],
+      'not those of another size',
+    );
   });
 
   describe('reading', () => {
-    const ranges = [[0, 10], [20, 30], [5, 8]].map(([startBytes, endBytes]) => ({ blob: { digest: ONE, sizeBytes: 100 }, startBytes: startBytes!, endBytes: endBytes! }));
+    const ranges = [
+      [0, 10],
+      [20, 30],
+      [5, 8],
+    ].map(([startBytes, endBytes]) => ({
+      blob: { digest: ONE, sizeBytes: 100 },
+      startBytes: startBytes!,
+      endBytes: endBytes!,
+    }));
 
-    async function run(answer: (startBytes: number, endBytes: number, times: number) => number | ShoalError): Promise<{ asked: string[]; bytes: number; problems: string[] }> {
+    async function run(
+      answer: (startBytes: number, endBytes: number, times: number) => number | ShoalError,
+    ): Promise<{ asked: string[]; bytes: number; problems: string[] }> {
       const clock = new ManualClock();
       const asked: string[] = [];
       let [bytes, over] = [0, false];
@@ -60,7 +137,9 @@ describe('preheat --trace', () => {
           yield new Uint8Array(said);
         },
       };
-      const reading = readRanges(source, 'a/b', ranges, clock, (more) => (bytes += more)).finally(() => (over = true));
+      const reading = readRanges(source, 'a/b', ranges, clock, (more) => (bytes += more)).finally(
+        () => (over = true),
+      );
       for (let turns = 0; !over && turns < 10_000; turns++) {
         await new Promise((resolve) => setImmediate(resolve));
         if (!over) clock.advance(100);
@@ -69,7 +148,11 @@ describe('preheat --trace', () => {
     }
 
     it('asks for each range, in order', async () => {
-      assert.deepEqual(await run((start, end) => end - start), { asked: ['0-10', '20-30', '5-8'], bytes: 23, problems: [] });
+      assert.deepEqual(await run((start, end) => end - start), {
+        asked: ['0-10', '20-30', '5-8'],
+        bytes: 23,
+        problems: [],
+      });
     });
 
     it('asks for the rest of what breaks off', async () => {
@@ -92,6 +175,14 @@ describe('preheat --trace', () => {
     [['a'], { seconds: 5 }, /^--seconds: allowed with --record only$/],
   ];
   for (const [images, options, message] of misuses) {
-    it(`misuse: ${JSON.stringify([images, options])}`, () => assert.rejects(runPreheat(images, { via: 'http://h:1', ...options }, { out: () => undefined, err: () => undefined }), { code: 'USAGE', message }));
+    it(`misuse: ${JSON.stringify([images, options])}`, () =>
+      assert.rejects(
+        runPreheat(
+          images,
+          { via: 'http://h:1', ...options },
+          { out: () => undefined, err: () => undefined },
+        ),
+        { code: 'USAGE', message },
+      ));
   }
 });

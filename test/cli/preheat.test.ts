@@ -4,7 +4,12 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ManualClock } from '../../lib/clock.ts';
-import { namedImage, ownPlatform, parsePlatform, planPreheat } from '../../lib/commands/preheat-image.ts';
+import {
+  namedImage,
+  ownPlatform,
+  parsePlatform,
+  planPreheat,
+} from '../../lib/commands/preheat-image.ts';
 import { readLayer } from '../../lib/commands/preheat-layer.ts';
 import type { BlobSource } from '../../lib/commands/preheat-layer.ts';
 import { runPreheat } from '../../lib/commands/preheat.ts';
@@ -15,7 +20,8 @@ import { ShoalError } from '../../lib/errors.ts';
 import type { ErrorCode } from '../../lib/errors.ts';
 import { PREHEAT_FRUITLESS_MAX } from '../../lib/limits.ts';
 
-const digestOf = (bytes: string | Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const digestOf = (bytes: string | Buffer): string =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 const DIGEST = digestOf('x');
 
 describe('preheat: what to read', () => {
@@ -28,45 +34,102 @@ describe('preheat: what to read', () => {
   for (const [name, [registry, repository, reference]] of names) {
     it(name, () => assert.deepEqual(namedImage(name), { name, registry, repository, reference }));
   }
-  for (const name of ['', 'a/B', 'a b', 'registry.example/', 'x@sha256:12', `x@sha512:${'0'.repeat(128)}`]) {
-    it(`not ${JSON.stringify(name)}`, () => assert.throws(() => namedImage(name), { code: 'USAGE' }));
+  for (const name of [
+    '',
+    'a/B',
+    'a b',
+    'registry.example/',
+    'x@sha256:12',
+    `x@sha512:${'0'.repeat(128)}`,
+  ]) {
+    it(`not ${JSON.stringify(name)}`, () =>
+      assert.throws(() => namedImage(name), { code: 'USAGE' }));
   }
 
   it('platforms', () => {
-    assert.deepEqual(parsePlatform('linux/arm/v7'), { os: 'linux', architecture: 'arm', variant: 'v7' });
-    assert.deepEqual(parsePlatform('windows/amd64'), { os: 'windows', architecture: 'amd64', variant: null });
-    for (const text of ['linux', 'linux/', '/amd64', 'a/b/c/d', 'Linux/amd64']) assert.equal(parsePlatform(text), null);
-    assert.deepEqual([ownPlatform('x64').architecture, ownPlatform('arm64').architecture], ['amd64', 'arm64']);
+    assert.deepEqual(parsePlatform('linux/arm/v7'), {
+      os: 'linux',
+      architecture: 'arm',
+      variant: 'v7',
+    });
+    assert.deepEqual(parsePlatform('windows/amd64'), {
+      os: 'windows',
+      architecture: 'amd64',
+      variant: null,
+    });
+    for (const text of ['linux', 'linux/', '/amd64', 'a/b/c/d', 'Linux/amd64'])
+      assert.equal(parsePlatform(text), null);
+    assert.deepEqual(
+      [ownPlatform('x64').architecture, ownPlatform('arm64').architecture],
+      ['amd64', 'arm64'],
+    );
   });
 
   const manifest = (name: string): { bytes: Buffer; digest: string } => {
-    const bytes = Buffer.from(JSON.stringify({ config: { digest: digestOf(`config ${name}`), size: 1 }, layers: [{ digest: digestOf('shared'), size: 5 }, { digest: digestOf(name), size: 9 }] }));
+    const bytes = Buffer.from(
+      JSON.stringify({
+        config: { digest: digestOf(`config ${name}`), size: 1 },
+        layers: [
+          { digest: digestOf('shared'), size: 5 },
+          { digest: digestOf(name), size: 9 },
+        ],
+      }),
+    );
     return { bytes, digest: digestOf(bytes) };
   };
   const [amd, arm, attestation] = [manifest('amd'), manifest('arm'), manifest('attestation')];
-  const index = Buffer.from(JSON.stringify({ manifests: [
-    { digest: arm.digest, platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } },
-    { digest: amd.digest, platform: { os: 'linux', architecture: 'amd64' } },
-    { digest: attestation.digest, platform: { os: 'unknown', architecture: 'unknown' } },
-  ] }));
-  const stored = new Map<string, Buffer>([['latest', index], [amd.digest, amd.bytes], [arm.digest, arm.bytes], [attestation.digest, attestation.bytes]]);
-  const fetch = async (reference: string): Promise<{ digest: string; mediaType: string; bytes: Buffer }> => {
+  const index = Buffer.from(
+    JSON.stringify({
+      manifests: [
+        { digest: arm.digest, platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } },
+        { digest: amd.digest, platform: { os: 'linux', architecture: 'amd64' } },
+        { digest: attestation.digest, platform: { os: 'unknown', architecture: 'unknown' } },
+      ],
+    }),
+  );
+  const stored = new Map<string, Buffer>([
+    ['latest', index],
+    [amd.digest, amd.bytes],
+    [arm.digest, arm.bytes],
+    [attestation.digest, attestation.bytes],
+  ]);
+  const fetch = async (
+    reference: string,
+  ): Promise<{ digest: string; mediaType: string; bytes: Buffer }> => {
     const bytes = stored.get(reference)!;
     return { digest: digestOf(bytes), mediaType: '', bytes };
   };
 
   it('one platform of an index, all of them, or the image that is for one anyway', async () => {
-    const one = await planPreheat(fetch, 'latest', { os: 'linux', architecture: 'arm64', variant: null });
-    assert.deepEqual([one.digest, one.platforms, one.blobs.map((blob) => blob.digest)], [digestOf(index), ['linux/arm64/v8'], [digestOf('config arm'), digestOf('shared'), digestOf('arm')]]);
+    const one = await planPreheat(fetch, 'latest', {
+      os: 'linux',
+      architecture: 'arm64',
+      variant: null,
+    });
+    assert.deepEqual(
+      [one.digest, one.platforms, one.blobs.map((blob) => blob.digest)],
+      [
+        digestOf(index),
+        ['linux/arm64/v8'],
+        [digestOf('config arm'), digestOf('shared'), digestOf('arm')],
+      ],
+    );
     const all = await planPreheat(fetch, 'latest', null);
     assert.deepEqual([all.platforms, all.blobs.length], [['linux/arm64/v8', 'linux/amd64'], 5]);
-    const direct = await planPreheat(fetch, amd.digest, { os: 'linux', architecture: 's390x', variant: null });
+    const direct = await planPreheat(fetch, amd.digest, {
+      os: 'linux',
+      architecture: 's390x',
+      variant: null,
+    });
     assert.deepEqual([direct.platforms, direct.blobs.length], [[], 3]);
   });
 
   it('says which platforms there are instead', async () => {
     const wanted = { os: 'linux', architecture: 'arm64', variant: 'v9' };
-    await assert.rejects(planPreheat(fetch, 'latest', wanted), { code: 'ORIGIN_REFUSED', message: 'not for linux/arm64/v9; there is: linux/arm64/v8, linux/amd64' });
+    await assert.rejects(planPreheat(fetch, 'latest', wanted), {
+      code: 'ORIGIN_REFUSED',
+      message: 'not for linux/arm64/v9; there is: linux/arm64/v8, linux/amd64',
+    });
   });
 });
 
@@ -75,7 +138,9 @@ describe('preheat: one layer', () => {
   const blob = { digest: digestOf(content), sizeBytes: content.length };
 
   /** Answers read by read: bytes, then what it fails with. */
-  async function readThrough(answers: [bytes: number, failure: ErrorCode | null, status?: number][]): Promise<{ starts: number[]; waitedMs: number; bytes: number; error: ShoalError | null }> {
+  async function readThrough(
+    answers: [bytes: number, failure: ErrorCode | null, status?: number][],
+  ): Promise<{ starts: number[]; waitedMs: number; bytes: number; error: ShoalError | null }> {
     const clock = new ManualClock();
     const starts: number[] = [];
     let bytes = 0;
@@ -84,12 +149,15 @@ describe('preheat: one layer', () => {
         const [length, failure, status] = answers[starts.length] ?? [content.length, null];
         starts.push(startBytes);
         if (length > 0) yield content.subarray(startBytes, startBytes + length);
-        if (failure !== null) throw new ShoalError(failure, 'as told', status === undefined ? {} : { status });
+        if (failure !== null)
+          throw new ShoalError(failure, 'as told', status === undefined ? {} : { status });
       },
     };
     let over = false;
     let error: ShoalError | null = null;
-    void readLayer(source, 'a/b', blob, clock, (length) => (bytes += length)).catch((thrown: unknown) => (error = ShoalError.from(thrown))).finally(() => (over = true));
+    void readLayer(source, 'a/b', blob, clock, (length) => (bytes += length))
+      .catch((thrown: unknown) => (error = ShoalError.from(thrown)))
+      .finally(() => (over = true));
     for (let turns = 0; !over && turns < 10_000; turns++) {
       await new Promise((give) => setImmediate(give));
       if (!over) clock.advance(10);
@@ -99,7 +167,16 @@ describe('preheat: one layer', () => {
   }
 
   it('goes on from where it broke off', async () => {
-    assert.deepEqual((({ starts, bytes, error }) => ({ starts, bytes, error }))(await readThrough([[3, 'ORIGIN_BROKEN'], [4, 'ORIGIN_UNREACHABLE'], [3, null]])), { starts: [0, 3, 7], bytes: 10, error: null });
+    assert.deepEqual(
+      (({ starts, bytes, error }) => ({ starts, bytes, error }))(
+        await readThrough([
+          [3, 'ORIGIN_BROKEN'],
+          [4, 'ORIGIN_UNREACHABLE'],
+          [3, null],
+        ]),
+      ),
+      { starts: [0, 3, 7], bytes: 10, error: null },
+    );
   });
 
   it('goes on when it ends short without an error, and is done when it breaks right after the end', async () => {
@@ -109,23 +186,38 @@ describe('preheat: one layer', () => {
   });
 
   it('gives up after so many attempts that brought nothing, waiting longer each time', async () => {
-    const nothing: [number, ErrorCode, number][] = Array.from({ length: PREHEAT_FRUITLESS_MAX + 3 }, () => [0, 'ORIGIN_REFUSED', 503]);
+    const nothing: [number, ErrorCode, number][] = Array.from(
+      { length: PREHEAT_FRUITLESS_MAX + 3 },
+      () => [0, 'ORIGIN_REFUSED', 503],
+    );
     const { starts, error, waitedMs } = await readThrough(nothing);
     assert.equal(starts.length, PREHEAT_FRUITLESS_MAX);
     assert.equal(error?.status, 503);
     assert.ok(waitedMs >= 500 + 1_000 + 2_000 + 4_000, `${waitedMs}`);
     // One byte starts the count anew.
-    const again = await readThrough([...nothing.slice(0, PREHEAT_FRUITLESS_MAX - 1), [1, 'ORIGIN_BROKEN'], ...nothing]);
+    const again = await readThrough([
+      ...nothing.slice(0, PREHEAT_FRUITLESS_MAX - 1),
+      [1, 'ORIGIN_BROKEN'],
+      ...nothing,
+    ]);
     assert.equal(again.starts.length, 2 * PREHEAT_FRUITLESS_MAX);
   });
 
   it('takes a clear no for an answer', async () => {
-    for (const status of [401, 403, 404]) assert.deepEqual((await readThrough([[0, 'ORIGIN_REFUSED', status]])).starts, [0]);
+    for (const status of [401, 403, 404])
+      assert.deepEqual((await readThrough([[0, 'ORIGIN_REFUSED', status]])).starts, [0]);
   });
 
   it('does not accept other bytes', async () => {
-    const wrong: BlobSource = { read: async function* () { yield Buffer.from('0123456780'); } };
-    await assert.rejects(readLayer(wrong, 'a/b', blob, new ManualClock(), () => undefined), { code: 'DIGEST_MISMATCH' });
+    const wrong: BlobSource = {
+      read: async function* () {
+        yield Buffer.from('0123456780');
+      },
+    };
+    await assert.rejects(
+      readLayer(wrong, 'a/b', blob, new ManualClock(), () => undefined),
+      { code: 'DIGEST_MISMATCH' },
+    );
   });
 });
 
@@ -134,15 +226,30 @@ describe('shoal preheat', () => {
   let image: string;
   let out = '';
   let err = '';
-  const output = { out: (text: string) => void (out += text), err: (text: string) => void (err += text) };
-  const preheat = (images: string[], options: Partial<PreheatOptions>, password = ''): Promise<number> => {
-    [out, err] = ['', ''];
-    return runPreheat(images, { via: registry.url, json: true, ...options }, output, async () => password);
+  const output = {
+    out: (text: string) => void (out += text),
+    err: (text: string) => void (err += text),
   };
-  const report = (): { ok: boolean; via: string; bytes: number; images: PreheatResult[] } => JSON.parse(out.trimEnd().split('\n').at(-1)!) as never;
+  const preheat = (
+    images: string[],
+    options: Partial<PreheatOptions>,
+    password = '',
+  ): Promise<number> => {
+    [out, err] = ['', ''];
+    return runPreheat(
+      images,
+      { via: registry.url, json: true, ...options },
+      output,
+      async () => password,
+    );
+  };
+  const report = (): { ok: boolean; via: string; bytes: number; images: PreheatResult[] } =>
+    JSON.parse(out.trimEnd().split('\n').at(-1)!) as never;
 
   before(async () => {
-    registry = await DemoRegistry.start(await makeSampleImage('preheat', [3_000_000, 500_000, 1_000]));
+    registry = await DemoRegistry.start(
+      await makeSampleImage('preheat', [3_000_000, 500_000, 1_000]),
+    );
     image = `${new URL(registry.url).host}/shoal/sample`;
   });
   after(() => registry.close());
@@ -153,7 +260,10 @@ describe('shoal preheat', () => {
     assert.equal(err.includes('FAILED'), false);
     assert.equal(code, 0);
     const { ok, via, bytes, images } = report();
-    assert.deepEqual([ok, via, images[0]!.blobs, images[0]!.ok, images[0]!.problems], [true, registry.url, 4, true, []]);
+    assert.deepEqual(
+      [ok, via, images[0]!.blobs, images[0]!.ok, images[0]!.problems],
+      [true, registry.url, 4, true, []],
+    );
     assert.equal(bytes, registry.traffic.blobs.bytes);
     assert.equal((out + err).includes(password), false);
   });
@@ -169,8 +279,14 @@ describe('shoal preheat', () => {
 
   it('goes on with the other images when one is not there', async () => {
     const { username, password } = registry.credentials;
-    assert.equal(await preheat([`${image}:none`, image], { user: username, passwordStdin: true }, password), 1);
-    assert.deepEqual(report().images.map(({ ok }) => ok), [false, true]);
+    assert.equal(
+      await preheat([`${image}:none`, image], { user: username, passwordStdin: true }, password),
+      1,
+    );
+    assert.deepEqual(
+      report().images.map(({ ok }) => ok),
+      [false, true],
+    );
     assert.match(err, /:none: http.* answered 404\n/);
   });
 
@@ -190,14 +306,17 @@ describe('shoal preheat', () => {
     [['a', 'quay.io/b'], { user: 'x', passwordStdin: true }, /one registry only/],
   ];
   for (const [images, options, message] of misuses) {
-    it(`misuse: ${JSON.stringify([images, options])}`, () => assert.rejects(preheat(images, options), { code: 'USAGE', message }));
+    it(`misuse: ${JSON.stringify([images, options])}`, () =>
+      assert.rejects(preheat(images, options), { code: 'USAGE', message }));
   }
 });
 
 describe('preheat: a node that breaks off', () => {
   const content = Buffer.alloc(300_000, 'shoal');
   const digest = digestOf(content);
-  const manifest = Buffer.from(JSON.stringify({ config: { digest, size: content.length }, layers: [] }));
+  const manifest = Buffer.from(
+    JSON.stringify({ config: { digest, size: content.length }, layers: [] }),
+  );
   const requests: string[] = [];
   let server: Server;
   let knowsRanges = true;
@@ -216,7 +335,12 @@ describe('preheat: a node that breaks off', () => {
     const { range } = request.headers;
     requests.push(`${request.url} ${range}`);
     const start = knowsRanges && range !== undefined ? Number(/^bytes=(\d+)-$/.exec(range)![1]) : 0;
-    response.writeHead(start > 0 ? 206 : 200, { 'content-length': content.length - start, ...(start > 0 ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` } : {}) });
+    response.writeHead(start > 0 ? 206 : 200, {
+      'content-length': content.length - start,
+      ...(start > 0
+        ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` }
+        : {}),
+    });
     if (requests.length > 1) return void response.end(content.subarray(start));
     response.write(content.subarray(start, 100_000), () => response.destroy());
   }
@@ -226,7 +350,11 @@ describe('preheat: a node that breaks off', () => {
       knowsRanges = known;
       let out = '';
       const via = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-      const code = await runPreheat(['registry.example/a/b'], { via, json: true }, { out: (text) => void (out += text), err: () => undefined });
+      const code = await runPreheat(
+        ['registry.example/a/b'],
+        { via, json: true },
+        { out: (text) => void (out += text), err: () => undefined },
+      );
       assert.equal(code, 0, out);
       assert.equal((JSON.parse(out) as { bytes: number }).bytes, content.length);
       assert.equal(requests.length, 2);

@@ -10,12 +10,28 @@ describe('what a command writes', () => {
   let node: Server;
   let url = '';
   before((done) => {
-    const peers = Array.from({ length: PEERS }, (_, index) => ({ node: `10.0.0.1:${index}`, role: 'agent', zone: null, state: 'up', receivedBytesPerSecond: 0, sentBytesPerSecond: 0 }));
-    const status = JSON.stringify({ node: '10.0.0.1:65002', ready: true, bytes: { origin: 0 }, peers });
-    const server = createServer((_request, response) => void response.end(status)).listen(0, '127.0.0.1', () => {
-      url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-      done();
+    const peers = Array.from({ length: PEERS }, (_, index) => ({
+      node: `10.0.0.1:${index}`,
+      role: 'agent',
+      zone: null,
+      state: 'up',
+      receivedBytesPerSecond: 0,
+      sentBytesPerSecond: 0,
+    }));
+    const status = JSON.stringify({
+      node: '10.0.0.1:65002',
+      ready: true,
+      bytes: { origin: 0 },
+      peers,
     });
+    const server = createServer((_request, response) => void response.end(status)).listen(
+      0,
+      '127.0.0.1',
+      () => {
+        url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+        done();
+      },
+    );
     node = server;
   });
   after(() => void node.close());

@@ -18,7 +18,10 @@ export class Running {
   readonly #exited: Promise<number | null>;
 
   constructor(script: string, args: readonly string[], env: Record<string, string> = {}) {
-    this.child = spawn(process.execPath, [script, ...args], { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.child = spawn(process.execPath, [script, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     this.#exited = once(this.child, 'close').then(([code]) => code as number | null);
@@ -29,7 +32,8 @@ export class Running {
     const timer = setTimeout(() => this.child.kill('SIGKILL'), deadlineMs);
     try {
       const code = await this.#exited;
-      if (this.child.signalCode === 'SIGKILL') throw new Error(`no exit within ${deadlineMs} ms\n${this.stdout}\n${this.stderr}`);
+      if (this.child.signalCode === 'SIGKILL')
+        throw new Error(`no exit within ${deadlineMs} ms\n${this.stdout}\n${this.stderr}`);
       return code;
     } finally {
       clearTimeout(timer);
@@ -42,14 +46,19 @@ export class Running {
     for (;;) {
       const match = pattern.exec(this.stdout);
       if (match !== null) return match;
-      if (this.child.exitCode !== null) throw new Error(`ended without ${pattern}:\n${this.stdout}\n${this.stderr}`);
+      if (this.child.exitCode !== null)
+        throw new Error(`ended without ${pattern}:\n${this.stdout}\n${this.stderr}`);
       await Promise.race([once(this.child.stdout!, 'data', { signal }), this.#exited]);
     }
   }
 }
 
 /** Waits for a condition that no event announces. */
-export async function until(holds: () => boolean, what: string, deadlineMs = DEADLINE_MS): Promise<void> {
+export async function until(
+  holds: () => boolean,
+  what: string,
+  deadlineMs = DEADLINE_MS,
+): Promise<void> {
   const endMs = performance.now() + deadlineMs;
   while (!holds()) {
     if (performance.now() > endMs) throw new Error(`not within ${deadlineMs} ms: ${what}`);

@@ -4,7 +4,10 @@ import { runProgram } from '../../lib/commands/program.ts';
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   let out = '';
   let err = '';
-  const code = await runProgram(args, { out: (text) => void (out += text), err: (text) => void (err += text) });
+  const code = await runProgram(args, {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+  });
   return { code, out, err };
 }
 
@@ -21,7 +24,10 @@ describe('the command line', () => {
   it('lists its commands on --help, and not what is meant for itself', async () => {
     const { code, out } = await run('--help');
     assert.equal(code, 0);
-    assert.match(out, /agent .*\n.*root .*\n(?:.*\n)*.*webhook .*\n(?:.*\n)*.*up .*\n(?:.*\n)*.*status /);
+    assert.match(
+      out,
+      /agent .*\n.*root .*\n(?:.*\n)*.*webhook .*\n(?:.*\n)*.*up .*\n(?:.*\n)*.*status /,
+    );
     assert.doesNotMatch((await run('agent', '--help')).out, /exit-with-parent/);
   });
 
@@ -30,13 +36,25 @@ describe('the command line', () => {
     [['agent', '--confg', 'x'], /^error: unknown option '--confg'\n\(Did you mean --config\?\)\n$/],
     [['agent', 'extra'], /^error: too many arguments/],
     [['agent', '--config'], /^error: option '--config <file>' argument missing\n$/],
-    [['agent', '--front-threads', '0'], /^error: option '--front-threads <n>' argument '0' is invalid. allowed: a whole number from 1 to 64\n$/],
+    [
+      ['agent', '--front-threads', '0'],
+      /^error: option '--front-threads <n>' argument '0' is invalid. allowed: a whole number from 1 to 64\n$/,
+    ],
     [['webhook'], /^error: required option '--config <file>' not specified\n$/],
-    [['up', '--nodes', '0'], /^error: option '--nodes <n>' argument '0' is invalid. allowed: a whole number from 1 to 64\n$/],
+    [
+      ['up', '--nodes', '0'],
+      /^error: option '--nodes <n>' argument '0' is invalid. allowed: a whole number from 1 to 64\n$/,
+    ],
     [['up', '--nodes', '1e1'], /allowed: a whole number/],
     [['up', '--nodes', '-1'], /allowed: a whole number/],
-    [['agent', '--config', '/nonexistent/config.yaml'], /^shoal: --config: "\/nonexistent\/config.yaml" is not allowed; allowed: a readable YAML file \(ENOENT\) \(CONFIG_INVALID\)\n$/],
-    [['agent', '--set', 'CacheConfig.capacity=lots'], /^shoal: CacheConfig\.capacity: "lots" is not allowed; .*\n$/],
+    [
+      ['agent', '--config', '/nonexistent/config.yaml'],
+      /^shoal: --config: "\/nonexistent\/config.yaml" is not allowed; allowed: a readable YAML file \(ENOENT\) \(CONFIG_INVALID\)\n$/,
+    ],
+    [
+      ['agent', '--set', 'CacheConfig.capacity=lots'],
+      /^shoal: CacheConfig\.capacity: "lots" is not allowed; .*\n$/,
+    ],
   ];
   for (const [args, message] of misuses) {
     it(`ends with 2 on \`${args.join(' ')}\``, async () => {
@@ -47,7 +65,13 @@ describe('the command line', () => {
   }
 
   it('prints every complaint about a config on a line of its own', async () => {
-    const { code, err } = await run('root', '--set', 'ProxyConfig.port=-1', '--set', 'CacheConfig.memory=1');
+    const { code, err } = await run(
+      'root',
+      '--set',
+      'ProxyConfig.port=-1',
+      '--set',
+      'CacheConfig.memory=1',
+    );
     assert.equal(code, 2);
     assert.equal(err.trimEnd().split('\n').length, 2);
   });

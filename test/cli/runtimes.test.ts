@@ -12,7 +12,10 @@ const goldenPath = fileURLToPath(new URL('../golden/overlaybd.json', import.meta
 
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   let [out, err] = ['', ''];
-  const code = await runProgram(args, { out: (text) => void (out += text), err: (text) => void (err += text) });
+  const code = await runProgram(args, {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+  });
   return { code, out, err };
 }
 
@@ -20,7 +23,19 @@ describe('the commands for runtimes', () => {
   const folder = ownFolder();
   const at = (name: string): string => join(folder(), name);
 
-  for (const args of [['overlaybd', 'enable'], ['overlaybd', 'disable'], ['overlaybd', 'status'], ['containerd', 'configure'], ['containerd', 'restore'], ['containerd', 'status'], ['docker', 'configure'], ['docker', 'restore'], ['podman', 'configure'], ['podman', 'restore'], ['preheat']]) {
+  for (const args of [
+    ['overlaybd', 'enable'],
+    ['overlaybd', 'disable'],
+    ['overlaybd', 'status'],
+    ['containerd', 'configure'],
+    ['containerd', 'restore'],
+    ['containerd', 'status'],
+    ['docker', 'configure'],
+    ['docker', 'restore'],
+    ['podman', 'configure'],
+    ['podman', 'restore'],
+    ['preheat'],
+  ]) {
     it(`explains ${args.join(' ')} on --help`, async () => {
       const { code, out, err } = await run(...args, '--help');
       assert.deepEqual([code, err], [0, '']);
@@ -32,14 +47,26 @@ describe('the commands for runtimes', () => {
     [['overlaybd'], /^Usage: shoal overlaybd /],
     [['overlaybd', 'enabl'], /Did you mean enable/],
     [['overlaybd', 'enable', '--address', 'localhost:65001'], /^shoal: --address: allowed: /],
-    [['overlaybd', 'enable', '--address', 'http://u:secret@localhost/x'], /^shoal: --address: (?!.*secret)/],
+    [
+      ['overlaybd', 'enable', '--address', 'http://u:secret@localhost/x'],
+      /^shoal: --address: (?!.*secret)/,
+    ],
     [['containerd', 'configure'], /required option '--registry <host...>' not specified/],
     [['containerd', 'configure', '--registry', '../../etc'], /"\.\.\/\.\.\/etc" is not allowed/],
     [['containerd', 'configure', '--registry', 'a/b'], /is not allowed/],
     [['containerd', 'configure', '--registry', '..'], /is not allowed/],
-    [['containerd', 'configure', '--registry', 'a', '--mirror', 'http://x/y'], /^shoal: --mirror: allowed/],
-    [['containerd', 'configure', '--registry', 'a', '--ca', goldenPath], /--ca goes with an https --mirror/],
-    [['containerd', 'configure', '--registry', 'a', '--mirror', 'https://x', '--ca', goldenPath], /holds no certificate/],
+    [
+      ['containerd', 'configure', '--registry', 'a', '--mirror', 'http://x/y'],
+      /^shoal: --mirror: allowed/,
+    ],
+    [
+      ['containerd', 'configure', '--registry', 'a', '--ca', goldenPath],
+      /--ca goes with an https --mirror/,
+    ],
+    [
+      ['containerd', 'configure', '--registry', 'a', '--mirror', 'https://x', '--ca', goldenPath],
+      /holds no certificate/,
+    ],
     [['podman', 'configure', '--registry', '_default'], /is not allowed/],
     [['preheat', 'a'], /required option '--via <url>' not specified/],
     [['preheat', '--via', 'http://x'], /^shoal: IMAGE is missing: allowed: /],
@@ -56,12 +83,44 @@ describe('the commands for runtimes', () => {
     copyFileSync(goldenPath, at('o.json'));
     const { code, out } = await run('overlaybd', 'enable', '--file', at('o.json'));
     assert.equal(code, 0);
-    assert.match(out, /^\/.*o\.json: P2P is on, through https:\/\/localhost:65001\/accelerator\nwhat it was before is kept in \/.*o\.json\.shoal-backup\nhttps: /);
-    assert.match((await run('overlaybd', 'enable', '--file', at('o.json'))).out, /as before; nothing was changed/);
-    const { out: json } = await run('overlaybd', 'enable', '--file', at('o.json'), '--address', 'http://127.0.0.1:1/dart/', '--json');
-    assert.deepEqual(JSON.parse(json), { file: at('o.json'), enabled: true, address: 'http://127.0.0.1:1/dart', backup: at('o.json.shoal-backup'), changed: true });
-    assert.deepEqual(JSON.parse((await run('overlaybd', 'status', '--file', at('o.json'), '--json')).out), { file: at('o.json'), enabled: true, address: 'http://127.0.0.1:1/dart', backup: at('o.json.shoal-backup'), answers: 'nobody' });
-    assert.match((await run('overlaybd', 'status', '--file', at('o.json'))).out, /P2P {6}on\naddress {2}http:\/\/127\.0\.0\.1:1\/dart \(nobody answers there\)/);
+    assert.match(
+      out,
+      /^\/.*o\.json: P2P is on, through https:\/\/localhost:65001\/accelerator\nwhat it was before is kept in \/.*o\.json\.shoal-backup\nhttps: /,
+    );
+    assert.match(
+      (await run('overlaybd', 'enable', '--file', at('o.json'))).out,
+      /as before; nothing was changed/,
+    );
+    const { out: json } = await run(
+      'overlaybd',
+      'enable',
+      '--file',
+      at('o.json'),
+      '--address',
+      'http://127.0.0.1:1/dart/',
+      '--json',
+    );
+    assert.deepEqual(JSON.parse(json), {
+      file: at('o.json'),
+      enabled: true,
+      address: 'http://127.0.0.1:1/dart',
+      backup: at('o.json.shoal-backup'),
+      changed: true,
+    });
+    assert.deepEqual(
+      JSON.parse((await run('overlaybd', 'status', '--file', at('o.json'), '--json')).out),
+      {
+        file: at('o.json'),
+        enabled: true,
+        address: 'http://127.0.0.1:1/dart',
+        backup: at('o.json.shoal-backup'),
+        answers: 'nobody',
+      },
+    );
+    assert.match(
+      (await run('overlaybd', 'status', '--file', at('o.json'))).out,
+      /P2P {6}on\naddress {2}http:\/\/127\.0\.0\.1:1\/dart \(nobody answers there\)/,
+    );
     assert.equal((await run('overlaybd', 'disable', '--file', at('o.json'))).code, 0);
     assert.deepEqual(readFileSync(at('o.json')), readFileSync(goldenPath));
   });
@@ -69,7 +128,11 @@ describe('the commands for runtimes', () => {
   it('overlaybd: one line and exit code 1 for a damaged file', async () => {
     writeFileSync(at('o.json'), '{"p2pConfig":');
     for (const action of ['enable', 'disable', 'status']) {
-      assert.deepEqual(await run('overlaybd', action, '--file', at('o.json')), { code: 1, out: '', err: `shoal: ${at('o.json')}: not JSON: it ends too early (line 1, column 14); nothing was changed (FILE_UNUSABLE)\n` });
+      assert.deepEqual(await run('overlaybd', action, '--file', at('o.json')), {
+        code: 1,
+        out: '',
+        err: `shoal: ${at('o.json')}: not JSON: it ends too early (line 1, column 14); nothing was changed (FILE_UNUSABLE)\n`,
+      });
     }
     assert.deepEqual((await run('overlaybd', 'enable', '--file', at('none/o.json'))).code, 1);
   });
@@ -77,29 +140,76 @@ describe('the commands for runtimes', () => {
   it('containerd: several registries, one of them damaged', async () => {
     mkdirSync(at('certs.d/bad.example'), { recursive: true });
     writeFileSync(at('certs.d/bad.example/hosts.toml'), '[');
-    writeFileSync(at('config.toml'), `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '${at('certs.d')}'\n`);
+    writeFileSync(
+      at('config.toml'),
+      `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '${at('certs.d')}'\n`,
+    );
     const before = snapshot(folder());
     const places = ['--certs-dir', at('certs.d'), '--config', at('config.toml')];
-    const { code, out, err } = await run('containerd', 'configure', '--registry', 'bad.example', 'index.docker.io', '--registry', 'quay.io:443', ...places);
+    const { code, out, err } = await run(
+      'containerd',
+      'configure',
+      '--registry',
+      'bad.example',
+      'index.docker.io',
+      '--registry',
+      'quay.io:443',
+      ...places,
+    );
     assert.equal(code, 1);
-    assert.equal(err, `shoal: ${at('certs.d/bad.example/hosts.toml')}: not TOML (line 1) (FILE_UNUSABLE)\n`);
+    assert.equal(
+      err,
+      `shoal: ${at('certs.d/bad.example/hosts.toml')}: not TOML (line 1) (FILE_UNUSABLE)\n`,
+    );
     assert.deepEqual(out.split('\n'), [
       `docker.io: configured; ${at('certs.d/docker.io/hosts.toml')}: http://127.0.0.1:65001, then https://registry-1.docker.io`,
       `quay.io:443: configured; ${at('certs.d/quay.io:443/hosts.toml')}: http://127.0.0.1:65001, then https://quay.io:443`,
       `${at('config.toml')}: containerd reads ${at('certs.d')}`,
       '',
     ]);
-    const status = JSON.parse((await run('containerd', 'status', '--json', '--registry', 'docker.io', ...places)).out) as { ok: boolean; registries: { by: string }[]; config: { reads: string } };
-    assert.deepEqual([status.ok, status.registries[0]?.by, status.config.reads], [true, 'shoal', 'yes']);
-    assert.equal((await run('containerd', 'restore', '--registry', 'docker.io', 'quay.io:443', '--certs-dir', at('certs.d'))).code, 0);
+    const status = JSON.parse(
+      (await run('containerd', 'status', '--json', '--registry', 'docker.io', ...places)).out,
+    ) as { ok: boolean; registries: { by: string }[]; config: { reads: string } };
+    assert.deepEqual(
+      [status.ok, status.registries[0]?.by, status.config.reads],
+      [true, 'shoal', 'yes'],
+    );
+    assert.equal(
+      (
+        await run(
+          'containerd',
+          'restore',
+          '--registry',
+          'docker.io',
+          'quay.io:443',
+          '--certs-dir',
+          at('certs.d'),
+        )
+      ).code,
+      0,
+    );
     assert.deepEqual(snapshot(folder()), before);
   });
 
   it('containerd: the lines config.toml lacks are printed, and it is not touched', async () => {
     writeFileSync(at('config.toml'), 'version = 2\n');
-    const { code, out } = await run('containerd', 'configure', '--registry', 'a.example', '--certs-dir', at('certs.d'), '--config', at('config.toml'));
+    const { code, out } = await run(
+      'containerd',
+      'configure',
+      '--registry',
+      'a.example',
+      '--certs-dir',
+      at('certs.d'),
+      '--config',
+      at('config.toml'),
+    );
     assert.equal(code, 0);
-    assert.ok(out.endsWith(`    [plugins."io.containerd.grpc.v1.cri".registry]\n      config_path = "${at('certs.d')}"\n`), out);
+    assert.ok(
+      out.endsWith(
+        `    [plugins."io.containerd.grpc.v1.cri".registry]\n      config_path = "${at('certs.d')}"\n`,
+      ),
+      out,
+    );
     assert.equal(readFileSync(at('config.toml'), 'utf8'), 'version = 2\n');
   });
 
@@ -108,8 +218,14 @@ describe('the commands for runtimes', () => {
     const docker = ['--file', at('daemon.json')];
     const podman = ['--registry', 'a.example', '--dir', folder()];
     const before = snapshot(folder());
-    assert.match((await run('docker', 'configure', ...docker)).out, /^\{\n {2}"registry-mirrors": \["http:\/\/127\.0\.0\.1:65001"\]\n\}\n$/);
-    assert.match((await run('podman', 'configure', ...podman)).out, /\[\[registry\.mirror\]\]\nlocation = "127\.0\.0\.1:65001"\ninsecure = true\n$/);
+    assert.match(
+      (await run('docker', 'configure', ...docker)).out,
+      /^\{\n {2}"registry-mirrors": \["http:\/\/127\.0\.0\.1:65001"\]\n\}\n$/,
+    );
+    assert.match(
+      (await run('podman', 'configure', ...podman)).out,
+      /\[\[registry\.mirror\]\]\nlocation = "127\.0\.0\.1:65001"\ninsecure = true\n$/,
+    );
     assert.deepEqual(snapshot(folder()), before);
     assert.equal((await run('docker', 'configure', ...docker, '--write')).code, 0);
     assert.equal((await run('podman', 'configure', ...podman, '--write')).code, 0);
@@ -132,7 +248,10 @@ describe('who answers at an address', () => {
     const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/accelerator`;
     try {
       const answers: [string, string][] = [
-        ['{"errors":[{"code":"UNSUPPORTED","message":"x","detail":{"code":"PATH_UNKNOWN"}}]}', 'shoal'],
+        [
+          '{"errors":[{"code":"UNSUPPORTED","message":"x","detail":{"code":"PATH_UNKNOWN"}}]}',
+          'shoal',
+        ],
         ['{"errors":[{"code":"NAME_UNKNOWN","detail":{"code":"toString"}}]}', 'other'],
         ['{"errors":null}', 'other'],
         ['<html>', 'other'],
@@ -150,9 +269,32 @@ describe('who answers at an address', () => {
   });
 
   it('knows its own proxy, and what an address may be', () => {
-    for (const address of ['http://localhost:65001/accelerator', 'https://127.0.0.1:65001/x', 'http://[::1]:65001/']) assert.equal(isOwnProxy(address), true, address);
-    for (const address of ['http://localhost:65002/x', 'http://10.0.0.1:65001/x', 'ftp://localhost:65001/', 'x', 'http://localhost.evil:65001/']) assert.equal(isOwnProxy(address), false, address);
+    for (const address of [
+      'http://localhost:65001/accelerator',
+      'https://127.0.0.1:65001/x',
+      'http://[::1]:65001/',
+    ])
+      assert.equal(isOwnProxy(address), true, address);
+    for (const address of [
+      'http://localhost:65002/x',
+      'http://10.0.0.1:65001/x',
+      'ftp://localhost:65001/',
+      'x',
+      'http://localhost.evil:65001/',
+    ])
+      assert.equal(isOwnProxy(address), false, address);
     assert.equal(parseP2pAddress('http://h:1/a/b//'), 'http://h:1/a/b');
-    for (const text of ['http://h', 'http://h/', 'h:1/a', 'http://h/a?b', 'http://h/a#b', 'http://u@h/a', 'http://h/a b', 'file:///a', '']) assert.equal(parseP2pAddress(text), null, text);
+    for (const text of [
+      'http://h',
+      'http://h/',
+      'h:1/a',
+      'http://h/a?b',
+      'http://h/a#b',
+      'http://u@h/a',
+      'http://h/a b',
+      'file:///a',
+      '',
+    ])
+      assert.equal(parseP2pAddress(text), null, text);
   });
 });

@@ -26,8 +26,20 @@ describe('a node started from the command line', () => {
   });
 
   const agent = (...sets: string[]): Running => {
-    const own = ['ProxyConfig.port=0', 'P2PConfig.port=0', `CacheConfig.dir=${dir}/cache`, 'CacheConfig.capacity=67108864', 'CacheConfig.memory=16777216', `DeployConfig.logDir=${dir}/log`];
-    const one = new Running(cliPath, ['agent', '--json', '--exit-with-parent', ...[...own, ...sets].flatMap((set) => ['--set', set])]);
+    const own = [
+      'ProxyConfig.port=0',
+      'P2PConfig.port=0',
+      `CacheConfig.dir=${dir}/cache`,
+      'CacheConfig.capacity=67108864',
+      'CacheConfig.memory=16777216',
+      `DeployConfig.logDir=${dir}/log`,
+    ];
+    const one = new Running(cliPath, [
+      'agent',
+      '--json',
+      '--exit-with-parent',
+      ...[...own, ...sets].flatMap((set) => ['--set', set]),
+    ]);
     running.push(one);
     return one;
   };
@@ -37,27 +49,57 @@ describe('a node started from the command line', () => {
     const ready = JSON.parse((await node.printed(READY))[0]) as { proxy: string; exporter: string };
     const answer = await fetch(`${ready.proxy}/v2/`, { headers: { connection: 'close' } });
     assert.equal(answer.status, 404, 'no registry is configured');
-    assert.equal(((await answer.json()) as { errors: { code: string }[] }).errors[0]?.code, 'NAME_UNKNOWN');
-    const status = (await (await fetch(`${ready.exporter}/status`, { headers: { connection: 'close' } })).json()) as { ready: boolean };
+    assert.equal(
+      ((await answer.json()) as { errors: { code: string }[] }).errors[0]?.code,
+      'NAME_UNKNOWN',
+    );
+    const status = (await (
+      await fetch(`${ready.exporter}/status`, { headers: { connection: 'close' } })
+    ).json()) as { ready: boolean };
     assert.equal(status.ready, true);
     node.child.kill('SIGTERM');
     assert.equal(await node.exit(), 0);
   });
 
-  for (const [address, exporter] of [['::1', /^http:\/\/\[::1\]:\d+$/], ['127.0.0.1', /^http:\/\/127\.0\.0\.1:\d+$/], ['2001:db8::7', /^http:\/\/\[::1\]:\d+$/]] as const) {
+  for (const [address, exporter] of [
+    ['::1', /^http:\/\/\[::1\]:\d+$/],
+    ['127.0.0.1', /^http:\/\/127\.0\.0\.1:\d+$/],
+    ['2001:db8::7', /^http:\/\/\[::1\]:\d+$/],
+  ] as const) {
     it(`is where it says it is, as ${address}`, async function () {
-      if (address.includes(':') && !Object.values(networkInterfaces()).flat().some((own) => own?.address === '::1')) this.skip();
+      if (
+        address.includes(':') &&
+        !Object.values(networkInterfaces())
+          .flat()
+          .some((own) => own?.address === '::1')
+      )
+        this.skip();
       const host = address === '127.0.0.1' ? address : '::1';
-      const node = agent('ExporterConfig.enable=true', 'ExporterConfig.port=0', `DeployConfig.node=${address}`, `ProxyConfig.host=${host}`);
-      const ready = JSON.parse((await node.printed(READY))[0]) as { proxy: string; exporter: string };
+      const node = agent(
+        'ExporterConfig.enable=true',
+        'ExporterConfig.port=0',
+        `DeployConfig.node=${address}`,
+        `ProxyConfig.host=${host}`,
+      );
+      const ready = JSON.parse((await node.printed(READY))[0]) as {
+        proxy: string;
+        exporter: string;
+      };
       assert.match(ready.exporter, exporter);
-      const statuses = await Promise.all([`${ready.proxy}/v2/`, `${ready.exporter}/readyz`].map(async (url) => (await fetch(url, { headers: { connection: 'close' } })).status));
+      const statuses = await Promise.all(
+        [`${ready.proxy}/v2/`, `${ready.exporter}/readyz`].map(
+          async (url) => (await fetch(url, { headers: { connection: 'close' } })).status,
+        ),
+      );
       assert.deepEqual(statuses, [404, 200]);
     });
   }
 
   it('says that without a secret it is alone, if others are named', async () => {
-    const lone = agent('P2PConfig.peers=["127.0.0.1:65002"]', 'P2PConfig.roots=["localhost:65002"]');
+    const lone = agent(
+      'P2PConfig.peers=["127.0.0.1:65002"]',
+      'P2PConfig.roots=["localhost:65002"]',
+    );
     await lone.printed(READY);
     assert.doesNotMatch(lone.stderr, /secretFile/);
     lone.child.kill('SIGTERM');
@@ -101,7 +143,10 @@ describe('a node started from the command line', () => {
     const { port } = taken.address() as AddressInfo;
     const node = agent(`ProxyConfig.port=${port}`);
     assert.equal(await node.exit(), 1);
-    assert.match(node.stderr, new RegExp(`^shoal: ProxyConfig\\.port: .*127\\.0\\.0\\.1:${port}.* \\(PORT_IN_USE\\)\\n$`));
+    assert.match(
+      node.stderr,
+      new RegExp(`^shoal: ProxyConfig\\.port: .*127\\.0\\.0\\.1:${port}.* \\(PORT_IN_USE\\)\\n$`),
+    );
     assert.equal(node.stdout, '');
   });
 

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,8 +24,14 @@ describe('type-cache', () => {
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
   async function version(script = cliPath): Promise<string> {
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'NODE_COMPILE_CACHE')) as Record<string, string>;
-    const shoal = new Running(script, ['--version'], { ...env, NODE_COMPILE_CACHE: '', TMPDIR: dir });
+    const env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => name !== 'NODE_COMPILE_CACHE'),
+    ) as Record<string, string>;
+    const shoal = new Running(script, ['--version'], {
+      ...env,
+      NODE_COMPILE_CACHE: '',
+      TMPDIR: dir,
+    });
     assert.equal(await shoal.exit(), 0, shoal.stderr);
     assert.equal(shoal.stderr, '', 'not a word about it');
     return shoal.stdout.trim();
@@ -27,14 +41,20 @@ describe('type-cache', () => {
   function tamper(): void {
     const files = readdirSync(join(own, 'stripped')).map((name) => join(own, 'stripped', name));
     const file = files.find((path) => readFileSync(path, 'utf8').includes('packageFile.version;'))!;
-    writeFileSync(file, readFileSync(file, 'utf8').replace('packageFile.version;', '"from the cache";'));
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replace('packageFile.version;', '"from the cache";'),
+    );
   }
 
   it('runs what it stripped before', async () => {
     assert.equal(await version(), VERSION);
     tamper();
     assert.equal(await version(), 'from the cache');
-    assert.equal(await version(fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))), 'from the cache');
+    assert.equal(
+      await version(fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))),
+      'from the cache',
+    );
   });
 
   it('runs nothing from a directory that others may write to', async () => {

@@ -6,14 +6,30 @@ import { renderReport } from '../../lib/commands/up-report.ts';
 import type { UpReport } from '../../lib/commands/up-report.ts';
 
 describe('quantities', () => {
-  const cases: [number, string][] = [[0, '0 B'], [999, '999 B'], [1_000, '1.0 kB'], [999_949, '999.9 kB'], [999_950, '1.0 MB'], [222_328_190, '222.3 MB'], [5e12, '5.0 TB'], [5e15, '5000.0 TB']];
-  for (const [bytes, text] of cases) it(`${bytes} bytes are ${text}`, () => assert.equal(formatBytes(bytes), text));
+  const cases: [number, string][] = [
+    [0, '0 B'],
+    [999, '999 B'],
+    [1_000, '1.0 kB'],
+    [999_949, '999.9 kB'],
+    [999_950, '1.0 MB'],
+    [222_328_190, '222.3 MB'],
+    [5e12, '5.0 TB'],
+    [5e15, '5000.0 TB'],
+  ];
+  for (const [bytes, text] of cases)
+    it(`${bytes} bytes are ${text}`, () => assert.equal(formatBytes(bytes), text));
 
   it('never show 1000.0 of a unit that has a greater one', () => {
-    fc.assert(fc.property(fc.maxSafeNat(), (bytes) => !formatBytes(bytes).startsWith('1000.0') || bytes >= 1e15));
+    fc.assert(
+      fc.property(
+        fc.maxSafeNat(),
+        (bytes) => !formatBytes(bytes).startsWith('1000.0') || bytes >= 1e15,
+      ),
+    );
   });
 
-  it('of time are as precise as they deserve', () => assert.deepEqual([0.034, 9.99, 12.34].map(formatSeconds), ['0.03 s', '9.99 s', '12.3 s']));
+  it('of time are as precise as they deserve', () =>
+    assert.deepEqual([0.034, 9.99, 12.34].map(formatSeconds), ['0.03 s', '9.99 s', '12.3 s']));
 });
 
 describe('progress in plain lines', () => {
@@ -22,12 +38,17 @@ describe('progress in plain lines', () => {
     const pull = lines((more) => void (text += more)).pull('agent-1', 1_000);
     for (const bytes of [100, 100, 100, 350, 350]) pull.advance(bytes);
     pull.done({ seconds: 2, digestsOk: true, problems: [] });
-    assert.equal(text, '  agent-1 25 % of 1.0 kB\n  agent-1 50 % of 1.0 kB\n  agent-1 done in 2.00 s, every digest right\n');
+    assert.equal(
+      text,
+      '  agent-1 25 % of 1.0 kB\n  agent-1 50 % of 1.0 kB\n  agent-1 done in 2.00 s, every digest right\n',
+    );
   });
 
   it('says what failed', () => {
     let text = '';
-    lines((more) => void (text += more)).pull('a', 0).done({ seconds: 1, digestsOk: false, problems: ['first', 'second'] });
+    lines((more) => void (text += more))
+      .pull('a', 0)
+      .done({ seconds: 1, digestsOk: false, problems: ['first', 'second'] });
     assert.equal(text, '  a FAILED after 1.00 s: first\n');
   });
 });
@@ -37,8 +58,20 @@ describe('the report', () => {
     ok: true,
     imageBytes: 1_000_000,
     nodes: [
-      { name: 'root', role: 'root', seconds: 0, bytes: { origin: 1_000_000, peer: 0, cache: 0 }, digestsOk: true },
-      { name: 'agent-1', role: 'agent', seconds: 1.5, bytes: { origin: 10_000, peer: 990_000, cache: 0 }, digestsOk: true },
+      {
+        name: 'root',
+        role: 'root',
+        seconds: 0,
+        bytes: { origin: 1_000_000, peer: 0, cache: 0 },
+        digestsOk: true,
+      },
+      {
+        name: 'agent-1',
+        role: 'agent',
+        seconds: 1.5,
+        bytes: { origin: 10_000, peer: 990_000, cache: 0 },
+        digestsOk: true,
+      },
     ],
     origin: { bytes: 1_010_000, requests: 7 },
   };
@@ -46,12 +79,18 @@ describe('the report', () => {
   it('says who counted the bytes of a registry that is not ours', () => {
     const text = renderReport(report, { accessChecks: null, problems: [] });
     assert.match(text, /│ agent-1 │ agent │ 1\.50 s │ +10\.0 kB │ +990\.0 kB │ +0 B │ +99\.0 % │/);
-    assert.match(text, /1 node pulled it; the registry sent 1\.0 MB, 1\.010 x the image \(in 7 requests, as the nodes count them\)/);
+    assert.match(
+      text,
+      /1 node pulled it; the registry sent 1\.0 MB, 1\.010 x the image \(in 7 requests, as the nodes count them\)/,
+    );
     assert.doesNotMatch(text, /one-byte reads/);
   });
 
   it('lists what failed', () => {
-    const text = renderReport({ ...report, ok: false }, { accessChecks: 3, problems: ['agent-1: gone'] });
+    const text = renderReport(
+      { ...report, ok: false },
+      { accessChecks: 3, problems: ['agent-1: gone'] },
+    );
     assert.match(text, /Not every pull succeeded:\S*\n\S* +agent-1: gone/);
     assert.match(text, /3 one-byte reads/);
   });

@@ -22,13 +22,24 @@ describe('shoal up', () => {
     running.push(one);
     return one;
   };
-  const up = (options: object, behaviour = ''): Running => run(fakeUpPath, [JSON.stringify(options)], behaviour);
-  const leftovers = (): string[] => readdirSync(temporary).filter((name) => name.startsWith('shoal-up-'));
+  const up = (options: object, behaviour = ''): Running =>
+    run(fakeUpPath, [JSON.stringify(options)], behaviour);
+  const leftovers = (): string[] =>
+    readdirSync(temporary).filter((name) => name.startsWith('shoal-up-'));
   const swarmDir = (): string => join(temporary, leftovers()[0]!);
   /** Process ids of the nodes, from the logs of their ready lines. */
   const nodePids = (): number[] => {
-    const logs = readdirSync(swarmDir(), { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== 'certs.d');
-    return logs.map(({ name }) => (JSON.parse(readFileSync(join(swarmDir(), name, 'node.log'), 'utf8').split('\n')[0]!) as { pid: number }).pid);
+    const logs = readdirSync(swarmDir(), { withFileTypes: true }).filter(
+      (entry) => entry.isDirectory() && entry.name !== 'certs.d',
+    );
+    return logs.map(
+      ({ name }) =>
+        (
+          JSON.parse(readFileSync(join(swarmDir(), name, 'node.log'), 'utf8').split('\n')[0]!) as {
+            pid: number;
+          }
+        ).pid,
+    );
   };
   const alive = (pid: number): boolean => {
     try {
@@ -44,10 +55,21 @@ describe('shoal up', () => {
     assert.equal(await once.exit(), 0);
     const report = JSON.parse(once.stdout) as UpReport;
     assert.equal(report.ok, true);
-    assert.deepEqual(report.nodes.map(({ name, role, digestsOk }) => [name, role, digestsOk]), [['root', 'root', true], ['agent-1', 'agent', true], ['agent-2', 'agent', true]]);
+    assert.deepEqual(
+      report.nodes.map(({ name, role, digestsOk }) => [name, role, digestsOk]),
+      [
+        ['root', 'root', true],
+        ['agent-1', 'agent', true],
+        ['agent-2', 'agent', true],
+      ],
+    );
     for (const { role, seconds, bytes } of report.nodes) {
       assert.equal(seconds > 0, role === 'agent');
-      assert.deepEqual(bytes, { origin: role === 'agent' ? report.imageBytes : 0, peer: 0, cache: 0 });
+      assert.deepEqual(bytes, {
+        origin: role === 'agent' ? report.imageBytes : 0,
+        peer: 0,
+        cache: 0,
+      });
     }
     // The fake nodes fetch everything themselves.
     assert.deepEqual(report.origin, { bytes: 2 * report.imageBytes, requests: 2 * 4 });
@@ -58,8 +80,14 @@ describe('shoal up', () => {
   it('shows the table to people, and no colours or bars to a pipe', async () => {
     const once = up({ once: true });
     assert.equal(await once.exit(), 0);
-    assert.match(once.stdout, /agent-2 +│ agent │ +\d+\.\d\d s │ +3\.1 MB │ +0 B │ +0 B │ +0\.0 % │/);
-    assert.match(once.stdout, /the registry sent 6\.2 MB, 2\.000 x the image \(in 8 requests, counted at the registry\)/);
+    assert.match(
+      once.stdout,
+      /agent-2 +│ agent │ +\d+\.\d\d s │ +3\.1 MB │ +0 B │ +0 B │ +0\.0 % │/,
+    );
+    assert.match(
+      once.stdout,
+      /the registry sent 6\.2 MB, 2\.000 x the image \(in 8 requests, counted at the registry\)/,
+    );
     assert.match(once.stdout, /agent-1 done in .*, every digest right/);
     assert(!once.stdout.includes('\u001b'));
     assert.equal(once.stderr, '');
@@ -70,7 +98,10 @@ describe('shoal up', () => {
     assert.equal(await once.exit(), 1);
     const report = JSON.parse(once.stdout) as UpReport;
     assert.equal(report.ok, false);
-    assert.deepEqual(report.nodes.map((node) => node.digestsOk), [true, false, false]);
+    assert.deepEqual(
+      report.nodes.map((node) => node.digestsOk),
+      [true, false, false],
+    );
     assert.match(once.stderr, /agent-1: sha256:\w+ arrived as sha256:\w+/);
   });
 
@@ -80,13 +111,25 @@ describe('shoal up', () => {
     const dir = swarmDir();
     const pids = nodePids();
     assert.equal(pids.length, 3);
-    const [, authFile, node] = /skopeo copy .*--authfile (\S+) docker:\/\/(127\.0\.0\.1:\d+)\/shoal\/sample:latest/.exec(staying.stdout)!;
-    const auths = JSON.parse(readFileSync(authFile!, 'utf8')) as { auths: Record<string, { auth: string }> };
+    const [, authFile, node] =
+      /skopeo copy .*--authfile (\S+) docker:\/\/(127\.0\.0\.1:\d+)\/shoal\/sample:latest/.exec(
+        staying.stdout,
+      )!;
+    const auths = JSON.parse(readFileSync(authFile!, 'utf8')) as {
+      auths: Record<string, { auth: string }>;
+    };
     assert(auths.auths[node!]);
     const [, password] = Buffer.from(auths.auths[node!]!.auth, 'base64').toString().split(':');
     assert(!staying.stdout.includes(password!), 'the password is in a file, not on the screen');
-    for (const secret of ['auth.json', 'credentials', 'cluster-secret']) assert.equal(statSync(join(dir, secret)).mode & 0o777, 0o600);
-    assert.match(readFileSync(join(dir, 'certs.d', /127\.0\.0\.1:\d+/.exec(staying.stdout)![0], 'hosts.toml'), 'utf8'), /\[host\."http:\/\/127\.0\.0\.1:\d+"\]/);
+    for (const secret of ['auth.json', 'credentials', 'cluster-secret'])
+      assert.equal(statSync(join(dir, secret)).mode & 0o777, 0o600);
+    assert.match(
+      readFileSync(
+        join(dir, 'certs.d', /127\.0\.0\.1:\d+/.exec(staying.stdout)![0], 'hosts.toml'),
+        'utf8',
+      ),
+      /\[host\."http:\/\/127\.0\.0\.1:\d+"\]/,
+    );
     staying.child.kill('SIGINT');
     assert.equal(await staying.exit(), 0);
     assert.deepEqual(pids.filter(alive), []);
@@ -142,7 +185,10 @@ describe('shoal up', () => {
   it('picks other ports when they are taken, but not for ever', async () => {
     const once = up({ once: true, nodes: 1 }, 'port-in-use');
     assert.equal(await once.exit(), 1);
-    assert.match(once.stderr, /^(root|agent-1) did not start \(code 1\): 127\.0\.0\.1:\d+ is in use\n$/);
+    assert.match(
+      once.stderr,
+      /^(root|agent-1) did not start \(code 1\): 127\.0\.0\.1:\d+ is in use\n$/,
+    );
     assert.deepEqual(leftovers(), []);
   });
 
@@ -158,12 +204,32 @@ describe('shoal up', () => {
   });
 
   const refusals: [string[], number, RegExp][] = [
-    [['--nodes', '0'], 2, /^error: option '--nodes <n>' argument '0' is invalid\. allowed: a whole number from 1 to 64\n$/],
+    [
+      ['--nodes', '0'],
+      2,
+      /^error: option '--nodes <n>' argument '0' is invalid\. allowed: a whole number from 1 to 64\n$/,
+    ],
     [['--image', 'a:b'], 2, /^shoal: --image needs --registry URL \(USAGE\)\n$/],
-    [['--registry', 'http://127.0.0.1:1'], 2, /^shoal: --registry needs --image REPO:TAG \(USAGE\)\n$/],
-    [['--registry', 'http://u:hunter2@127.0.0.1:1', '--image', 'a:b'], 2, /^shoal: --registry: allowed: an http or https URL (?!.*hunter2).*\n$/],
-    [['--registry', 'http://127.0.0.1:1', '--image', 'A:b'], 2, /^shoal: --image: allowed: REPO, .*\n$/],
-    [['--once', '--registry', 'http://127.0.0.1:1', '--image', 'a:b'], 1, /^shoal: http:\/\/127\.0\.0\.1:1 cannot be reached: ECONNREFUSED \(ORIGIN_UNREACHABLE\)\n$/],
+    [
+      ['--registry', 'http://127.0.0.1:1'],
+      2,
+      /^shoal: --registry needs --image REPO:TAG \(USAGE\)\n$/,
+    ],
+    [
+      ['--registry', 'http://u:hunter2@127.0.0.1:1', '--image', 'a:b'],
+      2,
+      /^shoal: --registry: allowed: an http or https URL (?!.*hunter2).*\n$/,
+    ],
+    [
+      ['--registry', 'http://127.0.0.1:1', '--image', 'A:b'],
+      2,
+      /^shoal: --image: allowed: REPO, .*\n$/,
+    ],
+    [
+      ['--once', '--registry', 'http://127.0.0.1:1', '--image', 'a:b'],
+      1,
+      /^shoal: http:\/\/127\.0\.0\.1:1 cannot be reached: ECONNREFUSED \(ORIGIN_UNREACHABLE\)\n$/,
+    ],
   ];
   for (const [args, code, message] of refusals) {
     it(`ends with ${code} and one line on \`up ${args.join(' ').replace(/:\w+@/, ':...@')}\``, async () => {

@@ -14,7 +14,10 @@ export interface Subject {
 const nodesOf = (members: Member[]): string[] => members.map(({ node }) => node);
 
 /** What every membership keeps (lib/cluster/membership.ts). `make` gives one whose source says: agents .1 and .2, root .9, all on port 65002. */
-export function describeMembership(name: string, make: () => Promise<Pick<Subject, 'membership' | 'dispose'>>): void {
+export function describeMembership(
+  name: string,
+  make: () => Promise<Pick<Subject, 'membership' | 'dispose'>>,
+): void {
   describe(`membership: ${name}`, () => {
     it('has told the first view, sorted, when start resolves, and says nothing once stopped', async () => {
       const { membership, dispose } = await make();
@@ -56,7 +59,11 @@ export function describeLiveMembership(name: string, make: () => Promise<Subject
     it('tells of who comes and who goes, and nothing when nothing changed', async () => {
       await subject.membership.start((view) => views.push(view));
       await subject.change({ agents: ['10.0.0.1', '10.0.0.2', '10.0.0.3'], roots: ['10.0.0.9'] });
-      assert.deepEqual(nodesOf(last().agents), ['10.0.0.1:65002', '10.0.0.2:65002', '10.0.0.3:65002']);
+      assert.deepEqual(nodesOf(last().agents), [
+        '10.0.0.1:65002',
+        '10.0.0.2:65002',
+        '10.0.0.3:65002',
+      ]);
       await subject.change({ agents: ['10.0.0.3'], roots: [] });
       assert.deepEqual(nodesOf(last().agents), ['10.0.0.3:65002']);
       assert.deepEqual(last().roots, []);
@@ -68,7 +75,10 @@ export function describeLiveMembership(name: string, make: () => Promise<Subject
     it('counts a node that is agent and root as a root', async () => {
       await subject.membership.start((view) => views.push(view));
       await subject.change({ agents: ['10.0.0.1', '10.0.0.9'], roots: ['10.0.0.9'] });
-      assert.deepEqual([nodesOf(last().agents), nodesOf(last().roots)], [['10.0.0.1:65002'], ['10.0.0.9:65002']]);
+      assert.deepEqual(
+        [nodesOf(last().agents), nodesOf(last().roots)],
+        [['10.0.0.1:65002'], ['10.0.0.9:65002']],
+      );
     });
 
     it('keeps the last view while its source fails, and goes on when it answers again', async () => {

@@ -8,10 +8,15 @@ const basic = (text: string): string => `Basic ${Buffer.from(text).toString('bas
 const TOKEN = `Bearer ${'a1'.repeat(40)}`;
 
 describe('cluster/credential-name', () => {
-  const names = (secret = SECRET): CredentialNames => new CredentialNames(new ClusterSecret(secret));
+  const names = (secret = SECRET): CredentialNames =>
+    new CredentialNames(new ClusterSecret(secret));
 
   it('is the same on every node with the secret, and another for every credential and secret', async () => {
-    const [here, there, elsewhere] = [names(), names(), names(Buffer.from('another secret of as many characters'))];
+    const [here, there, elsewhere] = [
+      names(),
+      names(),
+      names(Buffer.from('another secret of as many characters')),
+    ];
     for (const credential of [basic('alice:wonder'), TOKEN]) {
       assert.match((await here.of(credential))!, /^[0-9a-f]{64}$/);
       assert.equal(await here.of(credential), await there.of(credential));
@@ -28,14 +33,27 @@ describe('cluster/credential-name', () => {
       await at.of(credential);
       return performance.now() - startMs;
     };
-    const [slowMs, againMs, tokenMs] = [await timed(basic('alice:wonder')), await timed(basic('alice:wonder')), await timed(TOKEN)];
-    assert.ok(slowMs > 20 * againMs && slowMs > 20 * tokenMs, `${slowMs} ms, again ${againMs}, a token ${tokenMs}`);
-    assert.notEqual(await at.of('Bearer short'), new ClusterSecret(SECRET).opaqueName('token', 'Bearer short'), 'a short token is as good as a password');
+    const [slowMs, againMs, tokenMs] = [
+      await timed(basic('alice:wonder')),
+      await timed(basic('alice:wonder')),
+      await timed(TOKEN),
+    ];
+    assert.ok(
+      slowMs > 20 * againMs && slowMs > 20 * tokenMs,
+      `${slowMs} ms, again ${againMs}, a token ${tokenMs}`,
+    );
+    assert.notEqual(
+      await at.of('Bearer short'),
+      new ClusterSecret(SECRET).opaqueName('token', 'Bearer short'),
+      'a short token is as good as a password',
+    );
   });
 
   it('gives up where too many wait', async () => {
     const at = names();
-    const waiting = Array.from({ length: CREDENTIAL_NAMES_WAITING_MAX }, () => at.of(basic('alice:wonder')));
+    const waiting = Array.from({ length: CREDENTIAL_NAMES_WAITING_MAX }, () =>
+      at.of(basic('alice:wonder')),
+    );
     assert.equal(await at.of(basic('bob:builder')), null);
     assert.equal(new Set(await Promise.all(waiting)).size, 1);
     assert.notEqual(await at.of(basic('bob:builder')), null);

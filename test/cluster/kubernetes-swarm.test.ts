@@ -27,7 +27,10 @@ describe('real agents that find each other through EndpointSlices', function () 
   const blobs = new Map<string, Buffer>();
   const nodes: ShoalNode[] = [];
   /** Of this machine: an endpoint may not be on loopback; what is sent to one's own address does not leave the machine either. */
-  const address = Object.values(networkInterfaces()).flatMap((all) => all ?? []).find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '';
+  const address =
+    Object.values(networkInterfaces())
+      .flatMap((all) => all ?? [])
+      .find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '';
   const savedEnv = { ...process.env };
 
   before(async function () {
@@ -35,22 +38,36 @@ describe('real agents that find each other through EndpointSlices', function () 
     assert.notEqual(address, '', 'this machine has no address besides loopback');
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');
-    const manifest = await readFile(new URL('../../deploy/manifests/node-rbac.yaml', import.meta.url), 'utf8');
-    for (const document of parseAllDocuments(manifest)) await api.post(document.toJS() as KubeObject);
+    const manifest = await readFile(
+      new URL('../../deploy/manifests/node-rbac.yaml', import.meta.url),
+      'utf8',
+    );
+    for (const document of parseAllDocuments(manifest))
+      await api.post(document.toJS() as KubeObject);
     dir = await mkdtemp(join(tmpdir(), 'shoal-kube-swarm-'));
     await writeFile(join(dir, 'token'), await api.serviceAccountToken('shoal', 'shoal-node'));
     await writeFile(join(dir, 'ca.crt'), await api.certificate());
     await writeFile(join(dir, 'namespace'), 'shoal');
     await writeFile(join(dir, 'secret'), 'a secret of thirty-two characters', { mode: 0o600 });
     const { hostname, port } = new URL(api.server);
-    Object.assign(process.env, { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port, SHOAL_SERVICE_ACCOUNT_DIR: dir });
+    Object.assign(process.env, {
+      KUBERNETES_SERVICE_HOST: hostname,
+      KUBERNETES_SERVICE_PORT: port,
+      SHOAL_SERVICE_ACCOUNT_DIR: dir,
+    });
 
     origin = createServer((request, response) => {
       const content = blobs.get(request.url!.split('/').at(-1)!);
       if (content === undefined) return void response.writeHead(404).end();
-      const { status, startBytes, endBytes, contentRange } = resolveRange(parseRange(request.headers.range), content.length);
+      const { status, startBytes, endBytes, contentRange } = resolveRange(
+        parseRange(request.headers.range),
+        content.length,
+      );
       const body = content.subarray(startBytes, endBytes);
-      response.writeHead(status, { 'content-length': body.length, ...(contentRange === undefined ? {} : { 'content-range': contentRange }) });
+      response.writeHead(status, {
+        'content-length': body.length,
+        ...(contentRange === undefined ? {} : { 'content-range': contentRange }),
+      });
       sentBytes += body.length;
       response.end(body);
     }).listen(0, '127.0.0.1');
@@ -65,13 +82,22 @@ describe('real agents that find each other through EndpointSlices', function () 
         await ShoalNode.start(join(dir, `node-${index}`), {
           DeployConfig: { node: address },
           ProxyConfig: { registries: [{ upstream }], accessCheck: 'off' },
-          P2PConfig: { port: p2pPort, discovery: 'kubernetes', service: 'shoal', secretFile: join(dir, 'secret') },
+          P2PConfig: {
+            port: p2pPort,
+            discovery: 'kubernetes',
+            service: 'shoal',
+            secretFile: join(dir, 'secret'),
+          },
         }),
       );
     }
   });
   after(async () => {
-    for (const key of ['KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT', 'SHOAL_SERVICE_ACCOUNT_DIR']) {
+    for (const key of [
+      'KUBERNETES_SERVICE_HOST',
+      'KUBERNETES_SERVICE_PORT',
+      'SHOAL_SERVICE_ACCOUNT_DIR',
+    ]) {
       if (savedEnv[key] === undefined) delete process.env[key];
       else process.env[key] = savedEnv[key];
     }
@@ -82,7 +108,9 @@ describe('real agents that find each other through EndpointSlices', function () 
   });
 
   async function announce(index: number, port: number): Promise<void> {
-    const slice = endpointSlice('shoal', [address], { ports: [{ name: 'p2p', port, protocol: 'TCP' }] });
+    const slice = endpointSlice('shoal', [address], {
+      ports: [{ name: 'p2p', port, protocol: 'TCP' }],
+    });
     slice.metadata.name = `shoal-${index}`;
     await api.client.create(ENDPOINT_SLICES, slice);
   }
@@ -105,7 +133,11 @@ describe('real agents that find each other through EndpointSlices', function () 
    * One copy for all. Nodes that do not know each other would take NODES of them; a shard or two more are no sign of that, but of
    * a machine so busy that an owner counted as slow.
    */
-  const assertOneCopy = (): void => assert.ok(sentBytes < BLOB_BYTES * 1.5, `${sentBytes} bytes from the origin for a blob of ${BLOB_BYTES}`);
+  const assertOneCopy = (): void =>
+    assert.ok(
+      sentBytes < BLOB_BYTES * 1.5,
+      `${sentBytes} bytes from the origin for a blob of ${BLOB_BYTES}`,
+    );
 
   it('bring a blob from the origin once, whoever is asked', async () => {
     const digest = newBlob();

@@ -4,9 +4,18 @@ import { DnsMembership, systemResolve } from '../../lib/cluster/dns.ts';
 import { KubernetesMembership } from '../../lib/cluster/kubernetes.ts';
 import { ENDPOINT_SLICES, KubeError } from '../../lib/cluster/kubernetes-client.ts';
 import { endpointView, rootService } from '../../lib/cluster/kubernetes-endpoints.ts';
-import { membershipView, memberAddress, type MembershipView } from '../../lib/cluster/membership.ts';
+import {
+  membershipView,
+  memberAddress,
+  type MembershipView,
+} from '../../lib/cluster/membership.ts';
 import { StaticMembership } from '../../lib/cluster/static.ts';
-import { DNS_REFRESH_MS, KUBE_BACKOFF_MS_MAX, KUBE_RESYNC_MS, MEMBERSHIP_START_TIMEOUT_MS } from '../../lib/limits.ts';
+import {
+  DNS_REFRESH_MS,
+  KUBE_BACKOFF_MS_MAX,
+  KUBE_RESYNC_MS,
+  MEMBERSHIP_START_TIMEOUT_MS,
+} from '../../lib/limits.ts';
 import { FakeKube } from '../kube/fake-kube.ts';
 import { endpointSlice } from './endpoint-slice.ts';
 import { describeLiveMembership, describeMembership } from './conformance.ts';
@@ -15,7 +24,12 @@ import { turns } from '../kube/turns.ts';
 const first = { agents: ['10.0.0.1', '10.0.0.2'], roots: ['10.0.0.9'] };
 const withPort = (addresses: string[]): string[] => addresses.map((address) => `${address}:65002`);
 
-describeMembership('static', async () => ({ membership: new StaticMembership(withPort(['10.0.0.2', '10.0.0.1', '10.0.0.2', '10.0.0.9']), withPort(first.roots)) }));
+describeMembership('static', async () => ({
+  membership: new StaticMembership(
+    withPort(['10.0.0.2', '10.0.0.1', '10.0.0.2', '10.0.0.9']),
+    withPort(first.roots),
+  ),
+}));
 
 describeLiveMembership('dns', async () => {
   const clock = new ManualClock();
@@ -45,18 +59,29 @@ describeLiveMembership('kubernetes', async () => {
   const clock = new ManualClock();
   const kube = new FakeKube();
   const put = async ({ agents, roots }: { agents: string[]; roots: string[] }): Promise<void> => {
-    for (const object of [endpointSlice('shoal', agents), endpointSlice('shoal-root', roots), endpointSlice('other', ['10.9.9.9'])]) {
+    for (const object of [
+      endpointSlice('shoal', agents),
+      endpointSlice('shoal-root', roots),
+      endpointSlice('other', ['10.9.9.9']),
+    ]) {
       await kube.create(ENDPOINT_SLICES, object).catch(() => kube.replace(ENDPOINT_SLICES, object));
     }
     await turns();
   };
   await put(first);
   return {
-    membership: new KubernetesMembership({ client: kube, namespace: 'shoal', service: 'shoal', clock, random: () => 0.5 }),
+    membership: new KubernetesMembership({
+      client: kube,
+      namespace: 'shoal',
+      service: 'shoal',
+      clock,
+      random: () => 0.5,
+    }),
     change: put,
     fail: async (failing) => {
       kube.refuse = (call) => {
-        if (failing && /^(list|watch)/.test(call)) throw new KubeError(0, 'Unreachable', 'no connection');
+        if (failing && /^(list|watch)/.test(call))
+          throw new KubeError(0, 'Unreachable', 'no connection');
       };
       kube.endWatches(failing ? new KubeError(0, 'Unreachable', 'reset') : undefined);
       for (let pass = 0; pass < 5; pass++) {
@@ -68,9 +93,24 @@ describeLiveMembership('kubernetes', async () => {
 });
 
 describe('membership by EndpointSlices', () => {
-  const start = async (kube: FakeKube, clock = new ManualClock()): Promise<{ views: MembershipView[]; errors: KubeError[]; membership: KubernetesMembership; clock: ManualClock }> => {
+  const start = async (
+    kube: FakeKube,
+    clock = new ManualClock(),
+  ): Promise<{
+    views: MembershipView[];
+    errors: KubeError[];
+    membership: KubernetesMembership;
+    clock: ManualClock;
+  }> => {
     const [views, errors]: [MembershipView[], KubeError[]] = [[], []];
-    const membership = new KubernetesMembership({ client: kube, namespace: 'shoal', service: 'shoal', clock, random: () => 0, onError: (error) => errors.push(error) });
+    const membership = new KubernetesMembership({
+      client: kube,
+      namespace: 'shoal',
+      service: 'shoal',
+      clock,
+      random: () => 0,
+      onError: (error) => errors.push(error),
+    });
     const started = membership.start((view) => views.push(view));
     await turns();
     clock.advance(MEMBERSHIP_START_TIMEOUT_MS);
@@ -89,14 +129,32 @@ describe('membership by EndpointSlices', () => {
       { addresses: ['fd00::5'], zone: '' },
     ];
     const { agents } = endpointView([endpointSlice('shoal', [], { endpoints })], 'shoal');
-    assert.deepEqual(agents, [{ node: '10.0.0.1:65002', zone: 'a' }, { node: '10.0.0.3:65002', zone: null }, { node: '[fd00::5]:65002', zone: null }]);
+    assert.deepEqual(agents, [
+      { node: '10.0.0.1:65002', zone: 'a' },
+      { node: '10.0.0.3:65002', zone: null },
+      { node: '[fd00::5]:65002', zone: null },
+    ]);
   });
 
   it('adds the slices of a service up, and makes nothing of one it cannot read', () => {
     const more = { metadata: { name: 'more', labels: { 'kubernetes.io/service-name': 'shoal' } } };
-    const strange = [endpointSlice('shoal', ['10.0.0.8'], { ports: null }), endpointSlice('shoal', [], { endpoints: null }), { metadata: { name: 'bare' } }];
-    const { agents } = endpointView([endpointSlice('shoal', ['10.0.0.1']), endpointSlice('shoal', ['10.0.0.2'], { ...more, ports: [{ port: 7, name: '' }] }), ...strange], 'shoal');
-    assert.deepEqual(agents.map(({ node }) => node), ['10.0.0.1:65002', '10.0.0.2:7']);
+    const strange = [
+      endpointSlice('shoal', ['10.0.0.8'], { ports: null }),
+      endpointSlice('shoal', [], { endpoints: null }),
+      { metadata: { name: 'bare' } },
+    ];
+    const { agents } = endpointView(
+      [
+        endpointSlice('shoal', ['10.0.0.1']),
+        endpointSlice('shoal', ['10.0.0.2'], { ...more, ports: [{ port: 7, name: '' }] }),
+        ...strange,
+      ],
+      'shoal',
+    );
+    assert.deepEqual(
+      agents.map(({ node }) => node),
+      ['10.0.0.1:65002', '10.0.0.2:7'],
+    );
   });
 
   it('names the roots by their service', () => {
@@ -190,7 +248,13 @@ describe('membership by DNS', () => {
     let addresses = ['10.0.0.1'];
     const [views, errors]: [MembershipView[], Error[]] = [[], []];
     const resolve = async (host: string): Promise<string[]> => (host === 's' ? addresses : []);
-    const membership = new DnsMembership({ service: 's', port: 1, resolve, clock, onError: (error) => errors.push(error) });
+    const membership = new DnsMembership({
+      service: 's',
+      port: 1,
+      resolve,
+      clock,
+      onError: (error) => errors.push(error),
+    });
     await membership.start((view) => views.push(view));
     addresses = [];
     clock.advance(DNS_REFRESH_MS);
@@ -204,7 +268,12 @@ describe('membership by DNS', () => {
 
   it('starts without a view when the resolver hangs', async () => {
     const clock = new ManualClock();
-    const membership = new DnsMembership({ service: 's', port: 1, resolve: () => new Promise(() => {}), clock });
+    const membership = new DnsMembership({
+      service: 's',
+      port: 1,
+      resolve: () => new Promise(() => {}),
+      clock,
+    });
     const started = membership.start(() => assert.fail('no view'));
     clock.advance(MEMBERSHIP_START_TIMEOUT_MS);
     await started;
@@ -212,10 +281,16 @@ describe('membership by DNS', () => {
   });
 
   it('takes IPv4 before IPv6, no address for a name that is not there, and passes other failures on', async () => {
-    const both = systemResolve(async () => [{ address: 'fd00::1', family: 6 }, { address: '10.0.0.1', family: 4 }]);
+    const both = systemResolve(async () => [
+      { address: 'fd00::1', family: 6 },
+      { address: '10.0.0.1', family: 4 },
+    ]);
     assert.deepEqual(await both('x'), ['10.0.0.1']);
-    assert.deepEqual(await systemResolve(async () => [{ address: 'fd00::1', family: 6 }])('x'), ['fd00::1']);
-    const failing = (code: string) => systemResolve(() => Promise.reject(Object.assign(new Error(code), { code })));
+    assert.deepEqual(await systemResolve(async () => [{ address: 'fd00::1', family: 6 }])('x'), [
+      'fd00::1',
+    ]);
+    const failing = (code: string) =>
+      systemResolve(() => Promise.reject(Object.assign(new Error(code), { code })));
     assert.deepEqual(await failing('ENOTFOUND')('x'), []);
     await assert.rejects(failing('EAI_AGAIN')('x'), { code: 'EAI_AGAIN' });
   });
@@ -223,8 +298,23 @@ describe('membership by DNS', () => {
 
 describe('membership views', () => {
   it('sort, drop repeats, and keep the zone whoever knows it', () => {
-    const view = membershipView([{ node: 'b:1', zone: null }, { node: 'a:1', zone: 'z' }, { node: 'b:1', zone: 'y' }, { node: 'a:1', zone: null }], []);
-    assert.deepEqual(view.agents, [{ node: 'a:1', zone: 'z' }, { node: 'b:1', zone: 'y' }]);
+    const view = membershipView(
+      [
+        { node: 'b:1', zone: null },
+        { node: 'a:1', zone: 'z' },
+        { node: 'b:1', zone: 'y' },
+        { node: 'a:1', zone: null },
+      ],
+      [],
+    );
+    assert.deepEqual(view.agents, [
+      { node: 'a:1', zone: 'z' },
+      { node: 'b:1', zone: 'y' },
+    ]);
   });
-  it('put IPv6 addresses in brackets', () => assert.deepEqual([memberAddress('fd00::1', 5), memberAddress('10.0.0.1', 5)], ['[fd00::1]:5', '10.0.0.1:5']));
+  it('put IPv6 addresses in brackets', () =>
+    assert.deepEqual(
+      [memberAddress('fd00::1', 5), memberAddress('10.0.0.1', 5)],
+      ['[fd00::1]:5', '10.0.0.1:5'],
+    ));
 });

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { formatHostPort, isHost, parseHostPort, parsePort, splitHostPort } from '../../lib/config/address.ts';
+import {
+  formatHostPort,
+  isHost,
+  parseHostPort,
+  parsePort,
+  splitHostPort,
+} from '../../lib/config/address.ts';
 
 describe('addresses in the config', () => {
   it('reads host:port and [IPv6]:port', () => {
@@ -9,7 +15,25 @@ describe('addresses in the config', () => {
     assert.deepEqual(parseHostPort('[fd00::2]:65002'), { host: 'fd00::2', port: 65_002 });
   });
 
-  for (const wrong of ['', ':1', 'a', 'a:', 'a:0', 'a:65536', 'a:01', 'a:1:2', 'fd00::2:65002', '[fd00::2]', '[10.0.0.1]:1', '[]:1', 'a b:1', 'http://a:1', 'a:1/', '999.1.1.1:1', '-a:1']) {
+  for (const wrong of [
+    '',
+    ':1',
+    'a',
+    'a:',
+    'a:0',
+    'a:65536',
+    'a:01',
+    'a:1:2',
+    'fd00::2:65002',
+    '[fd00::2]',
+    '[10.0.0.1]:1',
+    '[]:1',
+    'a b:1',
+    'http://a:1',
+    'a:1/',
+    '999.1.1.1:1',
+    '-a:1',
+  ]) {
     it(`refuses ${JSON.stringify(wrong)}`, () => assert.equal(parseHostPort(wrong), null));
   }
 
@@ -28,13 +52,22 @@ describe('addresses in the config', () => {
 
   it('reads back every address it writes', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain()), fc.integer({ min: 1, max: 65_535 }), (host, port) => {
-        assert.deepEqual(parseHostPort(formatHostPort(host, port)), { host, port });
-      }),
+      fc.property(
+        fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain()),
+        fc.integer({ min: 1, max: 65_535 }),
+        (host, port) => {
+          assert.deepEqual(parseHostPort(formatHostPort(host, port)), { host, port });
+        },
+      ),
     );
   });
 
   it('takes a port exactly as numbers are written', () => {
-    fc.assert(fc.property(fc.integer({ min: -10, max: 70_000 }), (number) => parsePort(String(number)) === (number >= 1 && number <= 65_535 ? number : null)));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: -10, max: 70_000 }),
+        (number) => parsePort(String(number)) === (number >= 1 && number <= 65_535 ? number : null),
+      ),
+    );
   });
 });

@@ -9,7 +9,9 @@ describe('docs/CONFIG.md', () => {
   });
 
   it('says of every key what is allowed and what it means', () => {
-    const rows = renderConfigDoc().split('\n').filter((line) => line.startsWith('| `'));
+    const rows = renderConfigDoc()
+      .split('\n')
+      .filter((line) => line.startsWith('| `'));
     assert.equal(rows.length, 33);
     for (const row of rows) assert.match(row, /^\| `\w+` \| `.+` \| .+ \| .+ \|$/);
   });

@@ -10,9 +10,13 @@ import { SpecRegistry } from './registry.ts';
 import { conformanceAssets, portOf, runSuite, splitInTwo, type Verdict } from './suite.ts';
 
 /** What was read may be read on for a minute after it was deleted (CONTRACT 2.7): the suite deletes and looks at once. */
-const NO_DELETES = { OCI_API_BLOBS_DELETE: 'false', OCI_API_MANIFESTS_DELETE: 'false', OCI_API_TAGS_DELETE: 'false' };
+const NO_DELETES = {
+  OCI_API_BLOBS_DELETE: 'false',
+  OCI_API_MANIFESTS_DELETE: 'false',
+  OCI_API_TAGS_DELETE: 'false',
+};
 
-describe('the OCI distribution specification\'s own conformance suite', () => {
+describe("the OCI distribution specification's own conformance suite", () => {
   let program: string;
   let dir: string;
 
@@ -32,7 +36,9 @@ describe('the OCI distribution specification\'s own conformance suite', () => {
 
   it('has no complaint about pulls through a node of all that it pushes to the registry behind', async () => {
     const registry = await SpecRegistry.start();
-    const node = await ShoalNode.start(join(dir, 'node'), { ProxyConfig: { registries: [{ upstream: `http://127.0.0.1:${registry.port}` }] } });
+    const node = await ShoalNode.start(join(dir, 'node'), {
+      ProxyConfig: { registries: [{ upstream: `http://127.0.0.1:${registry.port}` }] },
+    });
     const both = await splitInTwo(node.proxyPort, registry.port);
     try {
       const verdict = await runSuite(program, portOf(both), join(dir, 'both'), NO_DELETES);
@@ -51,7 +57,9 @@ describe('the OCI distribution specification\'s own conformance suite', () => {
     const home = join(dir, 'real');
     await mkdir(home);
     const registry = await DockerRegistry.start(home);
-    const node = await ShoalNode.start(join(home, 'node'), { ProxyConfig: { registries: [{ upstream: `http://${registry.host}` }] } });
+    const node = await ShoalNode.start(join(home, 'node'), {
+      ProxyConfig: { registries: [{ upstream: `http://${registry.host}` }] },
+    });
     try {
       const image = await makeImage(join(home, 'image'), [2_500_000, 1_000]);
       const index = await makeIndex(join(home, 'index'), ['amd64', 'arm64'], [20_000], 2);
@@ -60,10 +68,22 @@ describe('the OCI distribution specification\'s own conformance suite', () => {
       await registry.push(index, other);
       const settings = { ...NO_DELETES, OCI_API_PUSH: 'false', OCI_API_REFERRER: 'false' };
       const single = await runSuite(program, node.proxyPort, join(home, 'single'), {
-        ...settings, OCI_REPO1: repository, OCI_RO_DATA_TAGS: 'test', OCI_RO_DATA_MANIFESTS: image.manifest.digest, OCI_RO_DATA_BLOBS: [image.config, ...image.layers].map(({ digest }) => digest).join(' '),
+        ...settings,
+        OCI_REPO1: repository,
+        OCI_RO_DATA_TAGS: 'test',
+        OCI_RO_DATA_MANIFESTS: image.manifest.digest,
+        OCI_RO_DATA_BLOBS: [image.config, ...image.layers].map(({ digest }) => digest).join(' '),
       });
       const several = await runSuite(program, node.proxyPort, join(home, 'several'), {
-        ...settings, OCI_REPO1: other, OCI_RO_DATA_TAGS: 'test', OCI_RO_DATA_MANIFESTS: [index.index, ...Object.values(index.images).map(({ manifest }) => manifest)].map(({ digest }) => digest).join(' '),
+        ...settings,
+        OCI_REPO1: other,
+        OCI_RO_DATA_TAGS: 'test',
+        OCI_RO_DATA_MANIFESTS: [
+          index.index,
+          ...Object.values(index.images).map(({ manifest }) => manifest),
+        ]
+          .map(({ digest }) => digest)
+          .join(' '),
       });
       assertFlawless(single, 16);
       assertFlawless(several, 14);
@@ -74,6 +94,9 @@ describe('the OCI distribution specification\'s own conformance suite', () => {
 
   it('would complain: about a registry that is not there', async () => {
     const verdict = await runSuite(program, 1, join(dir, 'nothing'), NO_DELETES);
-    assert.ok(verdict.failed > 100 && verdict.complaints.length > 100, JSON.stringify(verdict).slice(0, 500));
+    assert.ok(
+      verdict.failed > 100 && verdict.complaints.length > 100,
+      JSON.stringify(verdict).slice(0, 500),
+    );
   });
 });

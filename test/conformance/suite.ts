@@ -20,23 +20,61 @@ export interface Verdict {
  * Runs the suite against a registry at 127.0.0.1:`port`; `settings` are its own environment variables. What it found is read from
  * what it says at the end: without pushing, this version crashes afterwards, over the files of its report.
  */
-export async function runSuite(program: string, port: number, dir: string, settings: Record<string, string>): Promise<Verdict> {
-  const environment = { OCI_REGISTRY: `127.0.0.1:${port}`, OCI_TLS: 'disabled', OCI_RESULTS_DIR: dir, OCI_LOG: 'error', ...settings };
-  const { stdout, stderr } = await tryRun('env', [...Object.entries(environment).map(([name, value]) => `${name}=${value}`), program]);
-  const counts = new Map([...stdout.matchAll(/^ {2}(Pass|FAIL|Error|Skip|Total)\.+: +(\d+)$/gm)].map(([, name, count]) => [name, Number(count)]));
-  const count = (name: string): number => counts.get(name) ?? assert.fail(`no count of ${name}: ${stdout.slice(-2_000)}\n${stderr}`);
-  const complaints = [...stdout.matchAll(/^ *(OCI Conformance Test\/.*): (?:FAIL|Error)\n +- (.*)$/gm)].map(([, test, reason]) => `${test}: ${reason}`);
-  return { passed: count('Pass'), failed: count('FAIL') + count('Error'), skipped: count('Skip'), complaints };
+export async function runSuite(
+  program: string,
+  port: number,
+  dir: string,
+  settings: Record<string, string>,
+): Promise<Verdict> {
+  const environment = {
+    OCI_REGISTRY: `127.0.0.1:${port}`,
+    OCI_TLS: 'disabled',
+    OCI_RESULTS_DIR: dir,
+    OCI_LOG: 'error',
+    ...settings,
+  };
+  const { stdout, stderr } = await tryRun('env', [
+    ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+    program,
+  ]);
+  const counts = new Map(
+    [...stdout.matchAll(/^ {2}(Pass|FAIL|Error|Skip|Total)\.+: +(\d+)$/gm)].map(
+      ([, name, count]) => [name, Number(count)],
+    ),
+  );
+  const count = (name: string): number =>
+    counts.get(name) ?? assert.fail(`no count of ${name}: ${stdout.slice(-2_000)}\n${stderr}`);
+  const complaints = [
+    ...stdout.matchAll(/^ *(OCI Conformance Test\/.*): (?:FAIL|Error)\n +- (.*)$/gm),
+  ].map(([, test, reason]) => `${test}: ${reason}`);
+  return {
+    passed: count('Pass'),
+    failed: count('FAIL') + count('Error'),
+    skipped: count('Skip'),
+    complaints,
+  };
 }
 
 /** A registry in two halves: what is read is read at `readPort`, the rest (and the state of an upload) is done at `writePort`. */
 export async function splitInTwo(readPort: number, writePort: number): Promise<Server> {
   const server = createServer((request, response) => {
-    const isRead = (request.method === 'GET' || request.method === 'HEAD') && !request.url!.includes('/blobs/uploads/');
-    const forwarded = sendRequest({ host: '127.0.0.1', port: isRead ? readPort : writePort, method: request.method, path: request.url, headers: request.headers, agent: false }, (answer) => {
-      response.writeHead(answer.statusCode!, answer.headers);
-      answer.on('error', () => response.destroy()).pipe(response);
-    });
+    const isRead =
+      (request.method === 'GET' || request.method === 'HEAD') &&
+      !request.url!.includes('/blobs/uploads/');
+    const forwarded = sendRequest(
+      {
+        host: '127.0.0.1',
+        port: isRead ? readPort : writePort,
+        method: request.method,
+        path: request.url,
+        headers: request.headers,
+        agent: false,
+      },
+      (answer) => {
+        response.writeHead(answer.statusCode!, answer.headers);
+        answer.on('error', () => response.destroy()).pipe(response);
+      },
+    );
     forwarded.on('error', () => response.destroy());
     request.pipe(forwarded);
   });

@@ -3,7 +3,14 @@ import { BlobFacts } from '../../lib/control/blob-facts.ts';
 import { BLOB_FACTS_BYTES_MAX, REQUEST_HEAD_BYTES_MAX } from '../../lib/limits.ts';
 import { KEY, OTHER_KEY } from './fixture.ts';
 
-const way = (url: string, authorization: string | null = null): { url: string; upstreamHost: string; authorization: string | null } => ({ url, upstreamHost: 'r.example', authorization });
+const way = (
+  url: string,
+  authorization: string | null = null,
+): { url: string; upstreamHost: string; authorization: string | null } => ({
+  url,
+  upstreamHost: 'r.example',
+  authorization,
+});
 
 describe('control/blob-facts', () => {
   it('remembers a size apart from the ways to the origin', () => {
@@ -19,7 +26,10 @@ describe('control/blob-facts', () => {
   it('puts the newest way first, keeps the same one once, and no more than a few', () => {
     const facts = new BlobFacts();
     for (const name of ['1', '2', '3', '1', '4', '5']) facts.addOrigin(KEY, way(name));
-    assert.deepEqual(facts.origins(KEY).map(({ url }) => url), ['5', '4', '1', '3']);
+    assert.deepEqual(
+      facts.origins(KEY).map(({ url }) => url),
+      ['5', '4', '1', '3'],
+    );
   });
 
   it('names a blob by its URL without the query: where it was proven to be, else where it was asked for first', () => {
@@ -45,7 +55,10 @@ describe('control/blob-facts', () => {
     facts.addOrigin(KEY, way('1'));
     facts.addOrigin(KEY, way('2'));
     facts.dropOrigin(KEY, facts.origins(KEY)[0]!);
-    assert.deepEqual(facts.origins(KEY).map(({ url }) => url), ['1']);
+    assert.deepEqual(
+      facts.origins(KEY).map(({ url }) => url),
+      ['1'],
+    );
     facts.dropOrigin(KEY, way('1'));
     assert.deepEqual(facts.origins(KEY), [], 'the same way, if not the same object');
     facts.dropOrigin(OTHER_KEY, way('1'));
@@ -56,7 +69,8 @@ describe('control/blob-facts', () => {
     const facts = new BlobFacts();
     const long = 'u'.repeat(REQUEST_HEAD_BYTES_MAX / 2);
     const blobs = Math.ceil(BLOB_FACTS_BYTES_MAX / (REQUEST_HEAD_BYTES_MAX * 4)) + 1;
-    for (let blob = 0; blob < blobs; blob++) for (const name of '1234') facts.addOrigin(String(blob), way(name + long, long));
+    for (let blob = 0; blob < blobs; blob++)
+      for (const name of '1234') facts.addOrigin(String(blob), way(name + long, long));
     assert.equal(facts.origins('0').length, 0);
     assert.equal(facts.origins(String(blobs - 1)).length, 4);
     for (let blob = 0; blob < 5 * blobs; blob++) facts.setUrl(`named ${blob}`, long + long);

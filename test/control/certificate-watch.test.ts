@@ -19,7 +19,15 @@ describe('control/certificate-watch', () => {
       if (text === '') throw new Error('no such file');
       return text;
     };
-    watch = new CertificateWatch({ clock, read, changed: () => told.push(`changed to ${text}`), failed: (error) => told.push(error.message) }, text);
+    watch = new CertificateWatch(
+      {
+        clock,
+        read,
+        changed: () => told.push(`changed to ${text}`),
+        failed: (error) => told.push(error.message),
+      },
+      text,
+    );
   });
 
   /** Lets the time of one look pass and waits for its end: what it tells, it tells before the next timer is made. */

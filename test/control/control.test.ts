@@ -11,7 +11,9 @@ import type { HeardWord } from '../../lib/registry/words.ts';
 import type { ControlMessage, RelayRequest } from '../../lib/workers/messages.ts';
 import { KEY, settled } from './fixture.ts';
 
-const MANIFEST = new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, config: { digest: KEY, size: 1 }, layers: [] }));
+const MANIFEST = new TextEncoder().encode(
+  JSON.stringify({ schemaVersion: 2, config: { digest: KEY, size: 1 }, layers: [] }),
+);
 
 const HEARD: HeardWord = { word: { kind: 'open' }, ageMs: 1, node: 'n:1' };
 
@@ -29,13 +31,25 @@ describe('control/control', () => {
     [relayed, sent, audited, noticed, logged, told] = [[], [], [], [], [], []];
   });
 
-  function desk(page: ControlParts['page'] = async () => ({ status: 200, headers: {}, body: 'grüße' })): FrontDesk {
+  function desk(
+    page: ControlParts['page'] = async () => ({ status: 200, headers: {}, body: 'grüße' }),
+  ): FrontDesk {
     const parts: ControlParts = {
       streams: {} as StreamParts,
       peers: {} as PeerDeskParts,
-      memory: { answer: (ids) => Object.fromEntries(ids.map((id) => [id, HEARD])), told: (words) => told.push(words) },
-      holdings: { hold: async (key, totalBytes) => ({ shards: 1, held: totalBytes, error: null, key }) },
-      preheats: { nodes: () => ({ self: 'n:1', nodes: [] }), preheat: async () => { throw new ShoalError('BAD_REQUEST', 'a stranger'); } },
+      memory: {
+        answer: (ids) => Object.fromEntries(ids.map((id) => [id, HEARD])),
+        told: (words) => told.push(words),
+      },
+      holdings: {
+        hold: async (key, totalBytes) => ({ shards: 1, held: totalBytes, error: null, key }),
+      },
+      preheats: {
+        nodes: () => ({ self: 'n:1', nodes: [] }),
+        preheat: async () => {
+          throw new ShoalError('BAD_REQUEST', 'a stranger');
+        },
+      },
       relay: async (request) => {
         relayed.push(request);
         if (answer instanceof ShoalError) throw answer;
@@ -44,14 +58,31 @@ describe('control/control', () => {
       page,
       audit: (batch, lines) => audited.push([batch, lines]),
       notice: (code, message, requestId) => noticed.push([code, message, requestId]),
-      journal: new Journal(createLogger({ level: 'debug', node: 'n:1', thread: 'control', write: (line) => logged.push(JSON.parse(line) as Record<string, unknown>) }), new ManualClock()),
+      journal: new Journal(
+        createLogger({
+          level: 'debug',
+          node: 'n:1',
+          thread: 'control',
+          write: (line) => logged.push(JSON.parse(line) as Record<string, unknown>),
+        }),
+        new ManualClock(),
+      ),
     };
     return new FrontDesk(parts, (message, transfer) => sent.push({ message, transfer }));
   }
 
   const relay: RelayRequest = {
-    kind: 'relay', id: 4, method: 'GET', url: 'https://r.example/v2/app/manifests/1', upstreamHost: 'r.example', headers: { authorization: 'Bearer t' },
-    what: 'manifest', scope: 'repo r.example/app', repository: 'app', reference: '1', requestId: 'request-1',
+    kind: 'relay',
+    id: 4,
+    method: 'GET',
+    url: 'https://r.example/v2/app/manifests/1',
+    upstreamHost: 'r.example',
+    headers: { authorization: 'Bearer t' },
+    what: 'manifest',
+    scope: 'repo r.example/app',
+    repository: 'app',
+    reference: '1',
+    requestId: 'request-1',
   };
 
   it('passes a relayed answer on, its body moved', async () => {
@@ -59,7 +90,13 @@ describe('control/control', () => {
     desk().receive(relay);
     await settled();
     assert.deepEqual(relayed, [relay]);
-    assert.deepEqual(sent[0]!.message, { kind: 'answer', id: 4, status: 200, headers: { etag: '"x"' }, body });
+    assert.deepEqual(sent[0]!.message, {
+      kind: 'answer',
+      id: 4,
+      status: 200,
+      headers: { etag: '"x"' },
+      body,
+    });
     assert.equal(sent[0]!.transfer, body.buffer);
   });
 
@@ -75,7 +112,10 @@ describe('control/control', () => {
     desk().receive({ kind: 'words', words: { a: HEARD } });
     const { message } = sent[0]!;
     assert.ok(message.kind === 'answer');
-    assert.deepEqual([message.id, message.status, JSON.parse(new TextDecoder().decode(message.body))], [7, 200, { a: HEARD, b: HEARD }]);
+    assert.deepEqual(
+      [message.id, message.status, JSON.parse(new TextDecoder().decode(message.body))],
+      [7, 200, { a: HEARD, b: HEARD }],
+    );
     assert.deepEqual(told, [{ a: HEARD }]);
   });
 
@@ -83,18 +123,37 @@ describe('control/control', () => {
     answer = new ShoalError('ORIGIN_TIMEOUT', 'late');
     desk().receive(relay);
     await settled();
-    assert.deepEqual(sent[0]!.message, { kind: 'refused', id: 4, error: { code: 'ORIGIN_TIMEOUT', message: 'late', status: 504 } });
-    assert.deepEqual(logged.map(({ level, requestId, msg }) => [level, requestId, msg]), [['debug', 'request-1', 'a client asks the registry'], ['warn', 'request-1', 'a client was refused']]);
+    assert.deepEqual(sent[0]!.message, {
+      kind: 'refused',
+      id: 4,
+      error: { code: 'ORIGIN_TIMEOUT', message: 'late', status: 504 },
+    });
+    assert.deepEqual(
+      logged.map(({ level, requestId, msg }) => [level, requestId, msg]),
+      [
+        ['debug', 'request-1', 'a client asks the registry'],
+        ['warn', 'request-1', 'a client was refused'],
+      ],
+    );
   });
 
   it('answers a page in UTF-8, and an error with its code when the page cannot be made', async () => {
     desk().receive({ kind: 'page', id: 5, path: '/', query: '' });
-    desk(async () => Promise.reject(new ShoalError('PATH_UNKNOWN', 'no such page'))).receive({ kind: 'page', id: 6, path: '/x', query: '' });
+    desk(async () => Promise.reject(new ShoalError('PATH_UNKNOWN', 'no such page'))).receive({
+      kind: 'page',
+      id: 6,
+      path: '/x',
+      query: '',
+    });
     await settled();
     const [page, refused] = sent.map(({ message }) => message);
     assert.ok(page?.kind === 'answer');
     assert.equal(new TextDecoder().decode(page.body), 'grüße');
-    assert.deepEqual(refused, { kind: 'refused', id: 6, error: { code: 'PATH_UNKNOWN', message: 'no such page', status: 404 } });
+    assert.deepEqual(refused, {
+      kind: 'refused',
+      id: 6,
+      error: { code: 'PATH_UNKNOWN', message: 'no such page', status: 404 },
+    });
   });
 
   it('hands audit lines on', () => {

@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';
 import { Digests } from '../../lib/control/digests.ts';
-import { BLOB_DIGESTS_MAX, DIGEST_AHEAD_SHARDS, DIGEST_PATIENCE_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import {
+  BLOB_DIGESTS_MAX,
+  DIGEST_AHEAD_SHARDS,
+  DIGEST_PATIENCE_MS,
+  SHARD_BYTES,
+} from '../../lib/limits.ts';
 import type { DigestJob, DigestResult } from '../../lib/workers/digest.ts';
 import { Listener, OTHER_KEY, WAY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
 
 const TOTAL_BYTES = 2 * SHARD_BYTES + 100;
 
 /** Shard `index` of the sample blob, as its first byte repeated. */
-const shardBytes = (index: number): Buffer => Buffer.alloc(Math.min(SHARD_BYTES, TOTAL_BYTES - index * SHARD_BYTES), index + 1);
+const shardBytes = (index: number): Buffer =>
+  Buffer.alloc(Math.min(SHARD_BYTES, TOTAL_BYTES - index * SHARD_BYTES), index + 1);
 
 const KEY = `sha256:${createHash('sha256').update(shardBytes(0)).update(shardBytes(1)).update(shardBytes(2)).digest('hex')}`;
 
@@ -37,9 +43,17 @@ describe('control/digests', () => {
       }
       const hash = hashes.get(job.key);
       hashes.delete(job.key);
-      return job.kind === 'finish' && hash !== undefined ? { kind: 'done', digest: hash.digest('hex') } : { kind: 'gone' };
+      return job.kind === 'finish' && hash !== undefined
+        ? { kind: 'done', digest: hash.digest('hex') }
+        : { kind: 'gone' };
     };
-    digests = new Digests({ run, loader: at.loader, clock: at.clock, held: (key) => verdicts.push(`held ${key}`), broken: (key) => verdicts.push(`broken ${key}`) });
+    digests = new Digests({
+      run,
+      loader: at.loader,
+      clock: at.clock,
+      held: (key) => verdicts.push(`held ${key}`),
+      broken: (key) => verdicts.push(`broken ${key}`),
+    });
   });
 
   /** Brings a shard into memory, and tells the digests. */
@@ -52,13 +66,19 @@ describe('control/digests', () => {
     await settled();
   }
 
-  const updates = (): number[] => jobs.filter((job) => job.kind === 'update').flatMap((job) => job.shards.map(({ slot }) => at.arena.bytes(slot)[0]! - 1));
+  const updates = (): number[] =>
+    jobs
+      .filter((job) => job.kind === 'update')
+      .flatMap((job) => job.shards.map(({ slot }) => at.arena.bytes(slot)[0]! - 1));
 
   it('hashes in one go what has come out of order', async () => {
     for (const shard of [2, 1]) await bring(KEY, shard);
     assert.deepEqual(jobs, []);
     await bring(KEY, 0);
-    assert.deepEqual(jobs.map(({ kind }) => kind), ['update', 'finish']);
+    assert.deepEqual(
+      jobs.map(({ kind }) => kind),
+      ['update', 'finish'],
+    );
     assert.deepEqual([updates(), verdicts], [[0, 1, 2], [`held ${KEY}`]]);
   });
 
@@ -146,7 +166,10 @@ describe('control/digests', () => {
     assert.equal(at.store.loads.length, 0);
     at.store.put(KEY, 0, TOTAL_BYTES);
     await bring(KEY, 2);
-    assert.deepEqual(at.store.loads.map(({ shard }) => shard), [0]);
+    assert.deepEqual(
+      at.store.loads.map(({ shard }) => shard),
+      [0],
+    );
     at.arena.bytes(at.store.loads[0]!.slot).set(shardBytes(0));
     at.store.loads[0]!.end('ok');
     await settled();
@@ -159,7 +182,11 @@ describe('control/digests', () => {
   it('follows a bounded number of blobs, and tells the digest thread which it forgot', async () => {
     await bring(KEY, 1);
     const resident = at.loader.find(KEY, 1)!;
-    for (let blob = 0; blob < BLOB_DIGESTS_MAX; blob++) digests.completed({ ...resident, key: `sha256:${blob.toString(16).padStart(64, '0')}` }, TOTAL_BYTES);
+    for (let blob = 0; blob < BLOB_DIGESTS_MAX; blob++)
+      digests.completed(
+        { ...resident, key: `sha256:${blob.toString(16).padStart(64, '0')}` },
+        TOTAL_BYTES,
+      );
     await settled();
     assert.deepEqual(jobs, [{ kind: 'forget', key: KEY }]);
   });

@@ -1,7 +1,13 @@
 import type { CacheStore } from '../../lib/cache/store.ts';
 import { ManualClock } from '../../lib/clock.ts';
 import { BlobFacts } from '../../lib/control/blob-facts.ts';
-import { ShardLoader, type FillFromSwarm, type Interest, type Resident, type Way } from '../../lib/control/loader.ts';
+import {
+  ShardLoader,
+  type FillFromSwarm,
+  type Interest,
+  type Resident,
+  type Way,
+} from '../../lib/control/loader.ts';
 import { Residency } from '../../lib/control/residency.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Arena } from '../../lib/io/arena.ts';
@@ -11,7 +17,13 @@ import { SHARD_BYTES } from '../../lib/limits.ts';
 export const KEY = `sha256:${'ab'.repeat(32)}`;
 export const OTHER_KEY = `sha256:${'cd'.repeat(32)}`;
 export const CHECKSUM = '5a'.repeat(32);
-export const WAY: Way = { origin: null, sliceBytes: 0, digest: null, requestId: 'request-1', onBehalf: null };
+export const WAY: Way = {
+  origin: null,
+  sliceBytes: 0,
+  digest: null,
+  requestId: 'request-1',
+  onBehalf: null,
+};
 
 /** One call of the loader for a shard's bytes, ended by the test. */
 export interface Fill {
@@ -25,22 +37,40 @@ export interface Fill {
 
 /** A disk that holds what the test puts there; reads end when the test says so. */
 export class FakeStore {
-  readonly held = new Map<string, { totalBytes: number; lengthBytes: number; checksum: Uint8Array }>();
-  readonly loads: { key: string; shard: number; slot: number; end(outcome: 'ok' | 'miss'): void }[] = [];
+  readonly held = new Map<
+    string,
+    { totalBytes: number; lengthBytes: number; checksum: Uint8Array }
+  >();
+  readonly loads: {
+    key: string;
+    shard: number;
+    slot: number;
+    end(outcome: 'ok' | 'miss'): void;
+  }[] = [];
   readonly saves: { key: string; shard: number; end(): void }[] = [];
   readonly dropped: string[] = [];
   readonly touched: string[] = [];
 
   put(key: string, shard: number, totalBytes = SHARD_BYTES, lengthBytes = SHARD_BYTES): void {
-    this.held.set(`${key}/${shard}`, { totalBytes, lengthBytes, checksum: Buffer.from(CHECKSUM, 'hex') });
+    this.held.set(`${key}/${shard}`, {
+      totalBytes,
+      lengthBytes,
+      checksum: Buffer.from(CHECKSUM, 'hex'),
+    });
   }
 
-  has(key: string, shard: number): { totalBytes: number; lengthBytes: number; checksum: Uint8Array } | undefined {
+  has(
+    key: string,
+    shard: number,
+  ): { totalBytes: number; lengthBytes: number; checksum: Uint8Array } | undefined {
     return this.held.get(`${key}/${shard}`);
   }
 
   shardsOf(key: string): { count: number; has(shard: number): boolean } {
-    return { count: [...this.held.keys()].filter((name) => name.startsWith(`${key}/`)).length, has: (shard) => this.held.has(`${key}/${shard}`) };
+    return {
+      count: [...this.held.keys()].filter((name) => name.startsWith(`${key}/`)).length,
+      has: (shard) => this.held.has(`${key}/${shard}`),
+    };
   }
 
   load(key: string, shard: number, slot: number): Promise<'ok' | 'miss'> {
@@ -53,7 +83,8 @@ export class FakeStore {
 
   drop(key: string): void {
     this.dropped.push(key);
-    for (const name of [...this.held.keys()]) if (name.startsWith(`${key}/`)) this.held.delete(name);
+    for (const name of [...this.held.keys()])
+      if (name.startsWith(`${key}/`)) this.held.delete(name);
   }
 
   touch(key: string, shard: number): void {
@@ -95,7 +126,9 @@ export interface LoaderFixture {
   deliver(shard: number, totalBytes?: number): Promise<void>;
 }
 
-export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: FillFromSwarm } = {}): LoaderFixture {
+export function loaderFixture(
+  options: { slots?: number; disk?: boolean; fill?: FillFromSwarm } = {},
+): LoaderFixture {
   const clock = new ManualClock();
   const arena = Arena.create((options.slots ?? 4) * SHARD_BYTES);
   const doorbells = Doorbells.create(1);
@@ -110,7 +143,10 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
   const fill: FillFromSwarm = (resident, way, done, failed) => {
     const fill: Fill = { resident, way, done, failed, abandoned: false, offered: [] };
     fills.push(fill);
-    return { abandon: () => void (fill.abandoned = true), offer: (other) => void fill.offered.push(other) };
+    return {
+      abandon: () => void (fill.abandoned = true),
+      offer: (other) => void fill.offered.push(other),
+    };
   };
   const loader = new ShardLoader({
     clock,
@@ -121,8 +157,10 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
     facts,
     fill: options.fill ?? fill,
     isAwaited: ({ key, shard }) => awaited.has(`${key}/${shard}`),
-    completed: (resident, fromDisk) => completed.push({ name: `${resident.key}/${resident.shard}`, fromDisk }),
-    filed: (operation, resident, sizeBytes, tookMs) => filed.push([operation, resident.shard, sizeBytes, tookMs]),
+    completed: (resident, fromDisk) =>
+      completed.push({ name: `${resident.key}/${resident.shard}`, fromDisk }),
+    filed: (operation, resident, sizeBytes, tookMs) =>
+      filed.push([operation, resident.shard, sizeBytes, tookMs]),
     looked: (tier) => looked.push(tier),
   });
   const deliver = async (shard: number, totalBytes = SHARD_BYTES): Promise<void> => {
@@ -134,7 +172,21 @@ export function loaderFixture(options: { slots?: number; disk?: boolean; fill?: 
     fill.done({ lengthBytes, totalBytes, checksum: CHECKSUM });
     await settled();
   };
-  return { clock, arena, doorbells, residency, facts, store, fills, completed, awaited, looked, filed, loader, deliver };
+  return {
+    clock,
+    arena,
+    doorbells,
+    residency,
+    facts,
+    store,
+    fills,
+    completed,
+    awaited,
+    looked,
+    filed,
+    loader,
+    deliver,
+  };
 }
 
 /** Resolves when every promise that could go on without time or I/O has gone on. */

@@ -40,8 +40,17 @@ describe('control/fronts', () => {
       meterRow: 1,
       sharesPorts: false,
       config: {
-        node: '127.0.0.1:1', mode: 'agent', prefix: 'accelerator', registries: [], allow: [], audit: false, secret: '00'.repeat(32), throttleLimitMB: 0,
-        proxy: { host: '127.0.0.1', port: proxy!, tls: null }, p2p: { host: '127.0.0.1', port: p2p! }, exporter: { host: '127.0.0.1', port: null },
+        node: '127.0.0.1:1',
+        mode: 'agent',
+        prefix: 'accelerator',
+        registries: [],
+        allow: [],
+        audit: false,
+        secret: '00'.repeat(32),
+        throttleLimitMB: 0,
+        proxy: { host: '127.0.0.1', port: proxy!, tls: null },
+        p2p: { host: '127.0.0.1', port: p2p! },
+        exporter: { host: '127.0.0.1', port: null },
       },
     };
   });
@@ -53,17 +62,24 @@ describe('control/fronts', () => {
       else if (message.kind === 'notice') notices.push(message.message);
     };
     const desk = { receive } as unknown as FrontDesk;
-    return startFront({ ...start, bell: front, meterRow: 1 + front }, () => desk, (error) => deaths.push(error));
+    return startFront(
+      { ...start, bell: front, meterRow: 1 + front },
+      () => desk,
+      (error) => deaths.push(error),
+    );
   }
 
   function get(path: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      const asking = request({ host: '127.0.0.1', port: start.config.proxy.port, path, agent: false }, (response) => {
-        response.setEncoding('utf8');
-        let body = '';
-        response.on('data', (text: string) => (body += text));
-        response.on('end', () => resolve(body));
-      });
+      const asking = request(
+        { host: '127.0.0.1', port: start.config.proxy.port, path, agent: false },
+        (response) => {
+          response.setEncoding('utf8');
+          let body = '';
+          response.on('data', (text: string) => (body += text));
+          response.on('end', () => resolve(body));
+        },
+      );
       asking.on('error', reject);
       asking.end();
     });
@@ -75,7 +91,13 @@ describe('control/fronts', () => {
     await until(() => pages.length === 1, 'the request');
     const relayed = get('/v2/');
     assert.match(await relayed, /NAME_UNKNOWN|no registry/);
-    front.send({ kind: 'answer', id: pages[0]!.id, status: 200, headers: {}, body: new TextEncoder().encode('page') });
+    front.send({
+      kind: 'answer',
+      id: pages[0]!.id,
+      status: 200,
+      headers: {},
+      body: new TextEncoder().encode('page'),
+    });
     assert.equal(await answer, 'page');
     await front.drain(5_000);
     await assert.rejects(get('/status'), { code: 'ECONNREFUSED' });
@@ -86,12 +108,23 @@ describe('control/fronts', () => {
     start.sharesPorts = true;
     const fronts = [await startOne(0), await startOne(1)];
     const answers: Promise<string>[] = [];
-    await until(() => {
-      answers.push(get('/status'));
-      return new Set(pages.map(({ front }) => front)).size === 2;
-    }, 'a request on each thread', 5_000);
+    await until(
+      () => {
+        answers.push(get('/status'));
+        return new Set(pages.map(({ front }) => front)).size === 2;
+      },
+      'a request on each thread',
+      5_000,
+    );
     await until(() => pages.length === answers.length, 'all requests');
-    for (const { id, front } of pages) fronts[front]!.send({ kind: 'answer', id, status: 200, headers: {}, body: new TextEncoder().encode('page') });
+    for (const { id, front } of pages)
+      fronts[front]!.send({
+        kind: 'answer',
+        id,
+        status: 200,
+        headers: {},
+        body: new TextEncoder().encode('page'),
+      });
     assert.deepEqual(new Set(await Promise.all(answers)), new Set(['page']));
     await Promise.all(fronts.map((front) => front.drain(1_000)));
   });
@@ -140,12 +173,16 @@ describe('control/fronts', () => {
       const before = await dial();
       const second = await issue();
       front.send({ kind: 'certificate' });
-      await until(async () => {
-        const socket = await dial();
-        const { fingerprint256 } = socket.getPeerCertificate();
-        socket.destroy();
-        return fingerprint256 === second;
-      }, 'the new certificate', 5_000);
+      await until(
+        async () => {
+          const socket = await dial();
+          const { fingerprint256 } = socket.getPeerCertificate();
+          socket.destroy();
+          return fingerprint256 === second;
+        },
+        'the new certificate',
+        5_000,
+      );
       assert.equal(before.getPeerCertificate().fingerprint256, first);
       before.write('GET /v2/ HTTP/1.1\r\nHost: nobody.test\r\n\r\n');
       const [answer] = (await once(before, 'data')) as [Buffer];

@@ -7,7 +7,13 @@ import { Outages } from '../../lib/registry/outages.ts';
 import type { ProbeJob, ProbeResult } from '../../lib/workers/pool.ts';
 import { KEY, settled } from './fixture.ts';
 
-const BLOB = { key: KEY, url: 'https://r.example/v2/app/blobs/x', upstreamHost: 'r.example', scope: 'repo r.example/app', pathname: '/x' };
+const BLOB = {
+  key: KEY,
+  url: 'https://r.example/v2/app/blobs/x',
+  upstreamHost: 'r.example',
+  scope: 'repo r.example/app',
+  pathname: '/x',
+};
 
 describe('control/gate', () => {
   let clock: ManualClock;
@@ -28,7 +34,12 @@ describe('control/gate', () => {
 
   function gate(options: { ttlMs?: number; check?: 'strict' | 'off' } = {}): Gate {
     return new Gate({
-      ledger: new AccessLedger({ clock, ttlMs: options.ttlMs ?? 30_000, staleTtlMs: 3_600_000, check: options.check ?? 'strict' }),
+      ledger: new AccessLedger({
+        clock,
+        ttlMs: options.ttlMs ?? 30_000,
+        staleTtlMs: 3_600_000,
+        check: options.check ?? 'strict',
+      }),
       outages,
       probe: async (job) => {
         probes.push(job);
@@ -40,11 +51,16 @@ describe('control/gate', () => {
     });
   }
 
-  it('asks the upstream with the client\'s own credential, once, and remembers the right as long as it counts', async () => {
+  it("asks the upstream with the client's own credential, once, and remembers the right as long as it counts", async () => {
     const at = gate();
     assert.equal(at.remembered(BLOB, 'Bearer t'), null);
-    assert.deepEqual(await Promise.all([at.check(BLOB, 'Bearer t'), at.check(BLOB, 'Bearer t')]), [{ forMs: 30_000, stale: false }, { forMs: 30_000, stale: false }]);
-    assert.deepEqual(probes, [{ kind: 'probe', url: BLOB.url, upstreamHost: 'r.example', authorization: 'Bearer t' }]);
+    assert.deepEqual(await Promise.all([at.check(BLOB, 'Bearer t'), at.check(BLOB, 'Bearer t')]), [
+      { forMs: 30_000, stale: false },
+      { forMs: 30_000, stale: false },
+    ]);
+    assert.deepEqual(probes, [
+      { kind: 'probe', url: BLOB.url, upstreamHost: 'r.example', authorization: 'Bearer t' },
+    ]);
     assert.deepEqual(sizes, [[KEY, 4_096]]);
     clock.advance(10_000);
     assert.equal(at.remembered(BLOB, 'Bearer t'), 20_000);
@@ -57,8 +73,20 @@ describe('control/gate', () => {
 
   it('passes on what the upstream says, and remembers nothing', async () => {
     const at = gate();
-    answer = { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'www-authenticate': 'Bearer realm="x"' } } };
-    await assert.rejects(at.check(BLOB, null), { code: 'ORIGIN_REFUSED', status: 401, headers: { 'www-authenticate': 'Bearer realm="x"' } });
+    answer = {
+      kind: 'failed',
+      error: {
+        code: 'ORIGIN_REFUSED',
+        message: 'no',
+        status: 401,
+        headers: { 'www-authenticate': 'Bearer realm="x"' },
+      },
+    };
+    await assert.rejects(at.check(BLOB, null), {
+      code: 'ORIGIN_REFUSED',
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer realm="x"' },
+    });
     assert.equal(at.remembered(BLOB, null), null);
     assert.deepEqual(counts, ['access.refused']);
   });
@@ -81,7 +109,8 @@ describe('control/gate', () => {
     answer = { kind: 'failed', error: { code: 'ORIGIN_TIMEOUT', message: 'late' } };
     await at.check(BLOB, 'Bearer t');
     assert.equal(probes.length, 2);
-    for (let read = 0; read < 5; read++) assert.deepEqual(await at.check(BLOB, 'Bearer t'), { forMs: 0, stale: true });
+    for (let read = 0; read < 5; read++)
+      assert.deepEqual(await at.check(BLOB, 'Bearer t'), { forMs: 0, stale: true });
     assert.equal(probes.length, 2);
     await assert.rejects(at.check(BLOB, 'Bearer never seen'), { code: 'ORIGIN_TIMEOUT' });
     clock.advance(1_000);
@@ -96,7 +125,8 @@ describe('control/gate', () => {
     await at.check(BLOB, 'Bearer t');
     clock.advance(60_000);
     answer = { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 500 } };
-    for (let read = 0; read < 3; read++) assert.equal((await at.check(BLOB, 'Bearer t')).stale, true);
+    for (let read = 0; read < 3; read++)
+      assert.equal((await at.check(BLOB, 'Bearer t')).stale, true);
     assert.equal(probes.length, 4);
   });
 
@@ -118,9 +148,19 @@ describe('control/gate', () => {
 
   it('opens the blobs of a manifest to the credential that fetched it', () => {
     const at = gate();
-    const manifest = JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json', config: { digest: KEY, size: 1 }, layers: [] });
+    const manifest = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config: { digest: KEY, size: 1 },
+      layers: [],
+    });
     at.relayed(BLOB.scope, 'Bearer t', null);
-    at.noteManifest(BLOB.scope, new TextEncoder().encode(manifest), 'application/vnd.oci.image.manifest.v1+json', 'registry');
+    at.noteManifest(
+      BLOB.scope,
+      new TextEncoder().encode(manifest),
+      'application/vnd.oci.image.manifest.v1+json',
+      'registry',
+    );
     assert.equal(at.remembered(BLOB, 'Bearer t'), 30_000);
     assert.equal(at.remembered(BLOB, 'Bearer other'), null);
     assert.equal(at.remembered({ ...BLOB, scope: 'repo r.example/other' }, 'Bearer t'), null);

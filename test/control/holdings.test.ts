@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { Holdings } from '../../lib/control/holdings.ts';
 import { ShoalError } from '../../lib/errors.ts';
-import { HOLD_SHARDS_AT_ONCE, PEER_HOLD_MS, PEER_RETURN_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import {
+  HOLD_SHARDS_AT_ONCE,
+  PEER_HOLD_MS,
+  PEER_RETURN_MS,
+  SHARD_BYTES,
+} from '../../lib/limits.ts';
 import { KEY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
 
 const TOTAL_BYTES = 20 * SHARD_BYTES - 7;
@@ -19,7 +24,10 @@ describe('control/holdings', () => {
   it('begins with the first shards that are missing, and says how far it is after a moment', async () => {
     const holding = holdings.hold(KEY, TOTAL_BYTES, null, 'r');
     await settled();
-    assert.deepEqual(wanted(), Array.from({ length: HOLD_SHARDS_AT_ONCE }, (_, shard) => shard));
+    assert.deepEqual(
+      wanted(),
+      Array.from({ length: HOLD_SHARDS_AT_ONCE }, (_, shard) => shard),
+    );
     for (const shard of [0, 1, 2]) await at.deliver(shard, TOTAL_BYTES);
     at.clock.advance(PEER_HOLD_MS);
     assert.deepEqual(await holding, { shards: 20, held: 3, error: null });
@@ -55,7 +63,11 @@ describe('control/holdings', () => {
     await settled();
     await at.deliver(0, SHARD_BYTES);
     await first;
-    assert.deepEqual(await holdings.hold(KEY, SHARD_BYTES, null, 'r'), { shards: 1, held: 1, error: null });
+    assert.deepEqual(await holdings.hold(KEY, SHARD_BYTES, null, 'r'), {
+      shards: 1,
+      held: 1,
+      error: null,
+    });
     assert.equal(wanted().length, 1);
   });
 
@@ -72,14 +84,22 @@ describe('control/holdings', () => {
     const holding = holdings.hold(KEY, SHARD_BYTES, null, 'r');
     await settled();
     at.fills[0]!.failed(new ShoalError('ORIGIN_UNREACHABLE', 'no client gave a way'));
-    assert.deepEqual(await holding, { shards: 1, held: 0, error: new ShoalError('ORIGIN_UNREACHABLE', 'no client gave a way').toWire() });
+    assert.deepEqual(await holding, {
+      shards: 1,
+      held: 0,
+      error: new ShoalError('ORIGIN_UNREACHABLE', 'no client gave a way').toWire(),
+    });
   });
 
   it('has no more under way at once than its share, however many ask', async () => {
     void holdings.hold(KEY, TOTAL_BYTES, null, 'r');
     await settled();
     const other = `sha256:${'ef'.repeat(32)}`;
-    assert.deepEqual(await holdings.hold(other, TOTAL_BYTES, null, 'r'), { shards: 20, held: 0, error: null });
+    assert.deepEqual(await holdings.hold(other, TOTAL_BYTES, null, 'r'), {
+      shards: 20,
+      held: 0,
+      error: null,
+    });
     assert.equal(wanted().length, HOLD_SHARDS_AT_ONCE);
   });
 });

@@ -15,7 +15,8 @@ describe('control/layer-gate', () => {
     gate = new LayerGate(2, clock, (ms) => waits.push(ms));
   });
 
-  const enter = (key: string, name = key): (() => void) => gate.enter(key, () => entered.push(name));
+  const enter = (key: string, name = key): (() => void) =>
+    gate.enter(key, () => entered.push(name));
 
   it('lets so many layers in and makes the rest wait in order of arrival', () => {
     const leaveA = enter('a');
@@ -66,7 +67,7 @@ describe('control/layer-gate', () => {
     assert.deepEqual(entered, ['a', 'b', 'c', 'd']);
   });
 
-  it('does not take one stream\'s leaving twice for the leaving of two', () => {
+  it("does not take one stream's leaving twice for the leaving of two", () => {
     const first = enter('a', 'a1');
     enter('a', 'a2');
     enter('b');

@@ -1,7 +1,9 @@
 import { threadId } from 'node:worker_threads';
 import { Moved, serveLine, type LineStart } from '../../lib/workers/line.ts';
 
-export type SampleJob = { kind: 'echo' | 'thread' | 'bytes' | 'parts'; value: unknown } | { kind: 'hold' | 'release' | 'moved?' | 'fault' | 'die' };
+export type SampleJob =
+  | { kind: 'echo' | 'thread' | 'bytes' | 'parts'; value: unknown }
+  | { kind: 'hold' | 'release' | 'moved?' | 'fault' | 'die' };
 
 const held: (() => void)[] = [];
 let last: Uint8Array | null = null;

@@ -9,7 +9,14 @@ describe('control/lines', () => {
   let lines: Lines<SampleJob>;
 
   function start(threads: number, jobsPerThreadMax: number, atStart = threads): void {
-    pool = new Piscina({ filename: new URL('line-worker.ts', import.meta.url).href, minThreads: 0, maxThreads: threads, concurrentTasksPerWorker: 1, atomics: 'disabled', idleTimeout: Number.POSITIVE_INFINITY });
+    pool = new Piscina({
+      filename: new URL('line-worker.ts', import.meta.url).href,
+      minThreads: 0,
+      maxThreads: threads,
+      concurrentTasksPerWorker: 1,
+      atomics: 'disabled',
+      idleTimeout: Number.POSITIVE_INFINITY,
+    });
     lines = new Lines(pool, { atStart, all: threads }, jobsPerThreadMax);
   }
   afterEach(() => lines.close());
@@ -17,8 +24,13 @@ describe('control/lines', () => {
   it('carries out jobs at once, each with its own result, over all threads', async () => {
     start(2, 4);
     await lines.everywhere({ kind: 'echo', value: 'ready' });
-    const results = await Promise.all(Array.from({ length: 20 }, (_, value) => lines.run({ kind: 'thread', value })));
-    assert.deepEqual(results.map((result) => (result as { value: number }).value), Array.from({ length: 20 }, (_, value) => value));
+    const results = await Promise.all(
+      Array.from({ length: 20 }, (_, value) => lines.run({ kind: 'thread', value })),
+    );
+    assert.deepEqual(
+      results.map((result) => (result as { value: number }).value),
+      Array.from({ length: 20 }, (_, value) => value),
+    );
     assert.equal(new Set(results.map((result) => (result as { thread: number }).thread)).size, 2);
     assert.equal(lines.queued, 0);
   });
@@ -28,11 +40,18 @@ describe('control/lines', () => {
     await lines.everywhere({ kind: 'echo', value: 'ready' });
     assert.equal(pool.threads.length, 1);
     const serving = pool.threads[0]!.threadId;
-    const threads = await Promise.all(Array.from({ length: 4 }, (_, value) => lines.run({ kind: 'thread', value })));
-    assert.deepEqual(new Set(threads.map((result) => (result as { thread: number }).thread)), new Set([serving]));
+    const threads = await Promise.all(
+      Array.from({ length: 4 }, (_, value) => lines.run({ kind: 'thread', value })),
+    );
+    assert.deepEqual(
+      new Set(threads.map((result) => (result as { thread: number }).thread)),
+      new Set([serving]),
+    );
     await lines.everywhere({ kind: 'echo', value: 'ready' });
     assert.equal(pool.threads.length, 2);
-    const all = await Promise.all(Array.from({ length: 4 }, (_, value) => lines.run({ kind: 'thread', value })));
+    const all = await Promise.all(
+      Array.from({ length: 4 }, (_, value) => lines.run({ kind: 'thread', value })),
+    );
     assert.equal(new Set(all.map((result) => (result as { thread: number }).thread)).size, 2);
   });
 
@@ -46,7 +65,9 @@ describe('control/lines', () => {
     start(1, 2);
     const held = [lines.run({ kind: 'hold' }), lines.run({ kind: 'hold' })];
     const ended: string[] = [];
-    const waiting = ['a', 'b'].map((value) => lines.run({ kind: 'echo', value }).then(() => ended.push(value)));
+    const waiting = ['a', 'b'].map((value) =>
+      lines.run({ kind: 'echo', value }).then(() => ended.push(value)),
+    );
     assert.equal(lines.queued, 2);
     await lines.everywhere({ kind: 'release' });
     await Promise.all([...held, ...waiting]);
@@ -56,13 +77,29 @@ describe('control/lines', () => {
   it('passes on what a job says before it is done, each in its own ear', async () => {
     start(1, 4);
     const heard: unknown[][] = [[], []];
-    const results = await Promise.all(heard.map((ear, at) => lines.run({ kind: 'parts', value: [at, at + 10] }, (part) => ear.push(part))));
-    assert.deepEqual([results, heard], [['over', 'over'], [[0, 10], [1, 11]]]);
+    const results = await Promise.all(
+      heard.map((ear, at) =>
+        lines.run({ kind: 'parts', value: [at, at + 10] }, (part) => ear.push(part)),
+      ),
+    );
+    assert.deepEqual(
+      [results, heard],
+      [
+        ['over', 'over'],
+        [
+          [0, 10],
+          [1, 11],
+        ],
+      ],
+    );
   });
 
   it('moves what is to be moved', async () => {
     start(1, 2);
-    assert.deepEqual(await lines.run({ kind: 'bytes', value: 5 }), { bytes: new Uint8Array(5).fill(5), wasMoved: null });
+    assert.deepEqual(await lines.run({ kind: 'bytes', value: 5 }), {
+      bytes: new Uint8Array(5).fill(5),
+      wasMoved: null,
+    });
     assert.deepEqual(await lines.run({ kind: 'moved?' }), true);
   });
 

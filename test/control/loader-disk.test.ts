@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { SlotSource, SlotState } from '../../lib/io/arena.ts';
 import { FRESH_SLOT_MS, SAVE_PATIENCE_MS, SHARD_BYTES } from '../../lib/limits.ts';
-import { CHECKSUM, KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
+import {
+  CHECKSUM,
+  KEY,
+  Listener,
+  OTHER_KEY,
+  WAY,
+  loaderFixture,
+  settled,
+  type LoaderFixture,
+} from './fixture.ts';
 
 describe('control/loader with a disk', () => {
   let at: LoaderFixture;
@@ -14,7 +23,10 @@ describe('control/loader with a disk', () => {
     await settled();
     const { slot } = at.store.loads[0]!;
     assert.deepEqual(listener.places, [{ slot, cold: true }]);
-    assert.deepEqual([at.arena.length(slot), at.arena.total(slot), at.arena.released(slot)], [900, 900, 0]);
+    assert.deepEqual(
+      [at.arena.length(slot), at.arena.total(slot), at.arena.released(slot)],
+      [900, 900, 0],
+    );
     assert.equal(at.arena.source(slot), SlotSource.disk);
     at.clock.advance(25);
     at.store.loads[0]!.end('ok');
@@ -49,7 +61,10 @@ describe('control/loader with a disk', () => {
     assert.deepEqual([at.fills.length, at.residency.usedSlots], [0, 0]);
   });
 
-  for (const [from, source, isGivenUp] of [['another node', SlotSource.peer, true], ['the origin', SlotSource.origin, false]] as const) {
+  for (const [from, source, isGivenUp] of [
+    ['another node', SlotSource.peer, true],
+    ['the origin', SlotSource.origin, false],
+  ] as const) {
     it(`${isGivenUp ? 'gives up' : 'keeps'} what came from ${from} and waits for a slow disk, when memory is short`, async () => {
       for (const shard of [0, 1]) {
         const listener = new Listener();
@@ -88,7 +103,10 @@ describe('control/loader with a disk', () => {
     at.clock.advance(FRESH_SLOT_MS + 1);
     at.loader.want(KEY, 2, WAY, new Listener());
     await settled();
-    assert.deepEqual([at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 1) !== undefined], [true, false]);
+    assert.deepEqual(
+      [at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 1) !== undefined],
+      [true, false],
+    );
     await at.deliver(2, 4 * SHARD_BYTES);
     at.store.saves[2]!.end();
     await settled();
@@ -98,7 +116,10 @@ describe('control/loader with a disk', () => {
     at.loader.drop(at.loader.find(KEY, 2)!, [...at.loader.find(KEY, 2)!.interests][0]!);
     at.loader.want(KEY, 3, WAY, new Listener());
     await settled();
-    assert.deepEqual([at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 2) !== undefined], [true, false]);
+    assert.deepEqual(
+      [at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 2) !== undefined],
+      [true, false],
+    );
   });
 
   it('does not let go of a slot before it is written', async () => {
@@ -138,7 +159,11 @@ describe('control/loader with a disk', () => {
   it('tells what is stored without reading it, and counts a use of what is served from memory', async () => {
     at.store.put(KEY, 0, 900, 900);
     assert.equal(at.loader.has(KEY, 0), true);
-    assert.deepEqual(at.loader.stored(KEY, 0), { totalBytes: 900, lengthBytes: 900, checksum: CHECKSUM });
+    assert.deepEqual(at.loader.stored(KEY, 0), {
+      totalBytes: 900,
+      lengthBytes: 900,
+      checksum: CHECKSUM,
+    });
     assert.equal(at.loader.stored(KEY, 1), undefined);
     at.loader.want(KEY, 0, WAY, new Listener());
     await settled();

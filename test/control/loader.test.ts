@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { ShoalError } from '../../lib/errors.ts';
 import { SlotSource, SlotState } from '../../lib/io/arena.ts';
 import { FRESH_SLOT_MS, SHARD_BYTES } from '../../lib/limits.ts';
-import { CHECKSUM, KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
+import {
+  CHECKSUM,
+  KEY,
+  Listener,
+  OTHER_KEY,
+  WAY,
+  loaderFixture,
+  settled,
+  type LoaderFixture,
+} from './fixture.ts';
 
 describe('control/loader', () => {
   let at: LoaderFixture;
@@ -16,7 +25,10 @@ describe('control/loader', () => {
     assert.equal(at.fills.length, 1);
     at.arena.setSource(at.fills[0]!.resident.slot, SlotSource.peer);
     const { slot } = at.fills[0]!.resident;
-    assert.deepEqual([first.places, second.places], [[{ slot, cold: true }], [{ slot, cold: true }]]);
+    assert.deepEqual(
+      [first.places, second.places],
+      [[{ slot, cold: true }], [{ slot, cold: true }]],
+    );
     await at.deliver(0, 700);
     const late = new Listener();
     at.loader.want(KEY, 0, WAY, late);
@@ -25,19 +37,27 @@ describe('control/loader', () => {
     assert.equal(at.fills.length, 1);
   });
 
-  it('publishes a complete shard whole, and its blob\'s size', async () => {
+  it("publishes a complete shard whole, and its blob's size", async () => {
     at.loader.want(KEY, 1, WAY, new Listener());
     await settled();
     await at.deliver(1, SHARD_BYTES + 700);
     const { slot } = at.fills[0]!.resident;
-    assert.deepEqual([at.arena.length(slot), at.arena.total(slot), at.arena.received(slot), at.arena.released(slot)], [700, SHARD_BYTES + 700, 700, 700]);
+    assert.deepEqual(
+      [
+        at.arena.length(slot),
+        at.arena.total(slot),
+        at.arena.received(slot),
+        at.arena.released(slot),
+      ],
+      [700, SHARD_BYTES + 700, 700, 700],
+    );
     assert.equal(at.arena.state(slot), SlotState.complete);
     assert.equal(at.facts.totalOf(KEY), SHARD_BYTES + 700);
     assert.equal(at.loader.find(KEY, 1)?.checksum, CHECKSUM);
     assert.deepEqual(at.completed, [{ name: `${KEY}/1`, fromDisk: false }]);
   });
 
-  it('offers the way of who comes later to the fetch under way: the first one\'s may be refused', async () => {
+  it("offers the way of who comes later to the fetch under way: the first one's may be refused", async () => {
     at.loader.want(KEY, 0, WAY, new Listener());
     await settled();
     const other = { ...WAY, requestId: 'request-2' };
@@ -73,7 +93,10 @@ describe('control/loader', () => {
     await settled();
     small.clock.advance(10);
     await settled();
-    assert.deepEqual(small.fills.map((fill) => fill.resident.shard), [0, 2]);
+    assert.deepEqual(
+      small.fills.map((fill) => fill.resident.shard),
+      [0, 2],
+    );
     assert.deepEqual([unwanted.places.length, wanted.places.length], [0, 1]);
   });
 
@@ -110,7 +133,10 @@ describe('control/loader', () => {
     await settled();
     const { slot, generation } = at.fills[0]!.resident;
     at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 404 }));
-    assert.deepEqual([first, second].map((each) => each.errors[0]?.status), [404, 404]);
+    assert.deepEqual(
+      [first, second].map((each) => each.errors[0]?.status),
+      [404, 404],
+    );
     assert.equal(at.residency.usedSlots, 0);
     assert.equal(at.arena.tryPin(slot, generation), false);
     at.loader.want(KEY, 0, WAY, new Listener());
@@ -192,14 +218,21 @@ describe('control/loader', () => {
   });
 
   it('purges a blob and nothing else', async () => {
-    for (const [key, shard] of [[KEY, 0], [KEY, 1], [OTHER_KEY, 5]] as const) {
+    for (const [key, shard] of [
+      [KEY, 0],
+      [KEY, 1],
+      [OTHER_KEY, 5],
+    ] as const) {
       at.loader.want(key, shard, WAY, new Listener());
       await settled();
       await at.deliver(shard, 6 * SHARD_BYTES);
     }
     const { slot, generation } = at.loader.find(KEY, 0)!;
     at.loader.purge(KEY);
-    assert.deepEqual([at.loader.has(KEY, 0), at.loader.has(KEY, 1), at.loader.has(OTHER_KEY, 5)], [false, false, true]);
+    assert.deepEqual(
+      [at.loader.has(KEY, 0), at.loader.has(KEY, 1), at.loader.has(OTHER_KEY, 5)],
+      [false, false, true],
+    );
     assert.equal(at.arena.tryPin(slot, generation), false);
     assert.equal(at.residency.usedSlots, 1);
   });
@@ -209,6 +242,12 @@ describe('control/loader', () => {
     at.loader.want(KEY, 1, WAY, new Listener());
     await settled();
     await at.deliver(0);
-    assert.deepEqual([...at.loader.residents()].map(({ shard, phase }) => [shard, phase]), [[0, 'complete'], [1, 'loading']]);
+    assert.deepEqual(
+      [...at.loader.residents()].map(({ shard, phase }) => [shard, phase]),
+      [
+        [0, 'complete'],
+        [1, 'loading'],
+      ],
+    );
   });
 });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { Manifests } from '../../lib/control/manifests.ts';
 import { ShoalError } from '../../lib/errors.ts';
-import { MANIFEST_COPIES_MAX, MANIFEST_HOLDERS_MAX, MANIFEST_READ_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import {
+  MANIFEST_COPIES_MAX,
+  MANIFEST_HOLDERS_MAX,
+  MANIFEST_READ_MS,
+  SHARD_BYTES,
+} from '../../lib/limits.ts';
 import type { PeerCallResult } from '../../lib/workers/peer-call.ts';
 import { CHECKSUM, KEY, loaderFixture, settled, WAY, type LoaderFixture } from './fixture.ts';
 
@@ -17,16 +22,29 @@ describe('control/manifests', () => {
     at = loaderFixture();
     [calls, answers] = [[], new Map()];
     manifests = new Manifests({
-      self: 'n:1', clock: at.clock, arena: at.arena, loader: at.loader, facts: at.facts,
+      self: 'n:1',
+      clock: at.clock,
+      arena: at.arena,
+      loader: at.loader,
+      facts: at.facts,
       call: async (node, path, { digest }) => {
         calls.push({ node, path, digest });
-        return answers.get(node) ?? { kind: 'failed', error: { code: 'PEER_TIMEOUT', message: 'away' } };
+        return (
+          answers.get(node) ?? { kind: 'failed', error: { code: 'PEER_TIMEOUT', message: 'away' } }
+        );
       },
     });
   });
 
-  const holders = (...nodes: string[]) => async (): Promise<string[]> => nodes;
-  const answered = (status: number, body = BYTES, checksum: string | null = CHECKSUM): PeerCallResult => ({ kind: 'answer', status, body, checksum });
+  const holders =
+    (...nodes: string[]) =>
+    async (): Promise<string[]> =>
+      nodes;
+  const answered = (
+    status: number,
+    body = BYTES,
+    checksum: string | null = CHECKSUM,
+  ): PeerCallResult => ({ kind: 'answer', status, body, checksum });
 
   it('keeps what was sent as a blob like any other, whatever becomes of the bytes it was given', async () => {
     const sent = BYTES.slice();
@@ -36,7 +54,10 @@ describe('control/manifests', () => {
     assert.deepEqual(await manifests.read(KEY, WAY), BYTES);
     assert.deepEqual(at.fills, [], 'nothing is fetched');
     assert.deepEqual(at.completed, [{ name: `${KEY}/0`, fromDisk: false }]);
-    assert.deepEqual([at.facts.totalOf(KEY), at.loader.find(KEY, 0)?.checksum], [BYTES.length, CHECKSUM]);
+    assert.deepEqual(
+      [at.facts.totalOf(KEY), at.loader.find(KEY, 0)?.checksum],
+      [BYTES.length, CHECKSUM],
+    );
   });
 
   it('keeps nothing twice, nothing empty, and nothing longer than a shard', async () => {
@@ -48,7 +69,7 @@ describe('control/manifests', () => {
     assert.equal(at.residency.usedSlots, 1);
   });
 
-  it('fetches what is not here, by the client\'s way', async () => {
+  it("fetches what is not here, by the client's way", async () => {
     const reading = manifests.read(KEY, WAY);
     await settled();
     at.arena.bytes(at.fills[0]!.resident.slot, 0, BYTES.length).set(BYTES);
@@ -70,14 +91,25 @@ describe('control/manifests', () => {
     assert.equal(at.fills[1]!.abandoned, true);
     const long = manifests.read(KEY, WAY);
     await settled();
-    at.fills[2]!.done({ lengthBytes: SHARD_BYTES, totalBytes: SHARD_BYTES + 1, checksum: CHECKSUM });
+    at.fills[2]!.done({
+      lengthBytes: SHARD_BYTES,
+      totalBytes: SHARD_BYTES + 1,
+      checksum: CHECKSUM,
+    });
     assert.equal(await long, null);
   });
 
   it('asks the nodes that are said to have it, one after the other, and keeps what one sends', async () => {
     answers.set('n:2', answered(404, BYTES, null)).set('n:4', answered(200));
     assert.deepEqual(await manifests.readWithout(KEY, holders('n:1', 'n:2', 'n:3', 'n:4')), BYTES);
-    assert.deepEqual(calls.map(({ node, digest }) => [node, digest]), [['n:2', KEY], ['n:3', KEY], ['n:4', KEY]]);
+    assert.deepEqual(
+      calls.map(({ node, digest }) => [node, digest]),
+      [
+        ['n:2', KEY],
+        ['n:3', KEY],
+        ['n:4', KEY],
+      ],
+    );
     assert.match(calls[0]!.path, new RegExp(`^/rpc/pread/${KEY}/0\\?.*role=parent`));
     await settled();
     assert.deepEqual(await manifests.readWithout(KEY, () => assert.fail('it is here')), BYTES);
@@ -91,12 +123,16 @@ describe('control/manifests', () => {
     await settled();
     assert.equal(manifests.has(KEY), true);
     manifests.copy(KEY, 'n:2');
-    assert.deepEqual(calls.map(({ node }) => node), ['n:2']);
+    assert.deepEqual(
+      calls.map(({ node }) => node),
+      ['n:2'],
+    );
     assert.deepEqual(await manifests.read(KEY, WAY), BYTES);
   });
 
   it('copies so many at once', () => {
-    for (let index = 0; index <= MANIFEST_COPIES_MAX; index++) manifests.copy(`sha256:${String(index).padStart(64, '0')}`, 'n:2');
+    for (let index = 0; index <= MANIFEST_COPIES_MAX; index++)
+      manifests.copy(`sha256:${String(index).padStart(64, '0')}`, 'n:2');
     assert.equal(calls.length, MANIFEST_COPIES_MAX);
   });
 

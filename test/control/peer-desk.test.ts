@@ -5,7 +5,15 @@ import { PEER_HOLD_MS, PEER_RETURN_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import type { Swarm } from '../../lib/swarm/swarm.ts';
 import type { AskRequest as SwarmAsk, ShardWord, Verdict } from '../../lib/swarm/types.ts';
 import type { AskRequest, ControlMessage, StatRequest } from '../../lib/workers/messages.ts';
-import { CHECKSUM, KEY, Listener, WAY, loaderFixture, settled, type LoaderFixture } from './fixture.ts';
+import {
+  CHECKSUM,
+  KEY,
+  Listener,
+  WAY,
+  loaderFixture,
+  settled,
+  type LoaderFixture,
+} from './fixture.ts';
 
 const CHILD = '10.0.0.7:65002';
 const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' };
@@ -51,30 +59,91 @@ describe('control/peer-desk', () => {
   beforeEach(() => {
     at = loaderFixture({ disk: true });
     swarm = new FakeSwarm();
-    desks = new PeerDesks({ swarm: swarm as unknown as Swarm, clock: at.clock, facts: at.facts, loader: () => at.loader, sent: (node, bytes) => uploads.push([node, bytes]), placed: (depth) => depths.push(depth) });
+    desks = new PeerDesks({
+      swarm: swarm as unknown as Swarm,
+      clock: at.clock,
+      facts: at.facts,
+      loader: () => at.loader,
+      sent: (node, bytes) => uploads.push([node, bytes]),
+      placed: (depth) => depths.push(depth),
+    });
     [replies, uploads, depths] = [[], [], []];
     desk = new PeerDesk(desks.parts, (message) => replies.push(message));
   });
 
   const ask = (more: Partial<AskRequest> = {}): void =>
-    desk.ask({ kind: 'ask', id: 1, key: KEY, shard: 0, node: CHILD, zone: 'a', role: 'owner', exclude: ['x:1'], hops: 1, load: 3, origin: ORIGIN, requestId: 'request-1', ...more });
-  const stat = (more: Partial<StatRequest> = {}): void => desk.stat({ kind: 'stat', id: 2, key: KEY, shard: 0, node: CHILD, zone: null, parent: 'p:1', report: 'done', ...more });
+    desk.ask({
+      kind: 'ask',
+      id: 1,
+      key: KEY,
+      shard: 0,
+      node: CHILD,
+      zone: 'a',
+      role: 'owner',
+      exclude: ['x:1'],
+      hops: 1,
+      load: 3,
+      origin: ORIGIN,
+      requestId: 'request-1',
+      ...more,
+    });
+  const stat = (more: Partial<StatRequest> = {}): void =>
+    desk.stat({
+      kind: 'stat',
+      id: 2,
+      key: KEY,
+      shard: 0,
+      node: CHILD,
+      zone: null,
+      parent: 'p:1',
+      report: 'done',
+      ...more,
+    });
 
   it('hands the whole request to the core, and what is held here', async () => {
     at.store.put(KEY, 0);
     ask();
-    assert.deepEqual(swarm.asked, [{ shard: { key: KEY, index: 0 }, node: CHILD, zone: 'a', as: 'owner', exclude: ['x:1'], hops: 1, load: 3, held: true }]);
+    assert.deepEqual(swarm.asked, [
+      {
+        shard: { key: KEY, index: 0 },
+        node: CHILD,
+        zone: 'a',
+        as: 'owner',
+        exclude: ['x:1'],
+        hops: 1,
+        load: 3,
+        held: true,
+      },
+    ]);
     ask({ shard: 1 });
     assert.equal(swarm.asked[1]!.held, false);
   });
 
-  it('serves: brings the shard on the child\'s behalf, by the way the child brought along', async () => {
+  it("serves: brings the shard on the child's behalf, by the way the child brought along", async () => {
     ask();
     await settled();
     const { resident, way } = at.fills[0]!;
-    assert.deepEqual(way, { origin: ORIGIN, sliceBytes: 0, digest: KEY, requestId: 'request-1', onBehalf: swarm.asked[0] });
+    assert.deepEqual(way, {
+      origin: ORIGIN,
+      sliceBytes: 0,
+      digest: KEY,
+      requestId: 'request-1',
+      onBehalf: swarm.asked[0],
+    });
     assert.deepEqual(at.facts.origins(KEY), [ORIGIN]);
-    assert.deepEqual(replies, [{ kind: 'granted', id: 1, shard: 0, slot: resident.slot, generation: resident.generation, checksum: null, totalBytes: null, cold: true, pathname: '/https://r.example/b' }]);
+    assert.deepEqual(replies, [
+      {
+        kind: 'granted',
+        id: 1,
+        shard: 0,
+        slot: resident.slot,
+        generation: resident.generation,
+        checksum: null,
+        totalBytes: null,
+        cold: true,
+        pathname: '/https://r.example/b',
+      },
+    ]);
   });
 
   it('tells the checksum with the place as soon as it is known', async () => {
@@ -84,8 +153,13 @@ describe('control/peer-desk', () => {
     ask();
     await at.deliver(0, 900);
     ask({ id: 3 });
-    const checksums = replies.map((reply) => (reply.kind === 'granted' ? [reply.checksum, reply.cold] : []));
-    assert.deepEqual(checksums, [['ee'.repeat(32), true], [CHECKSUM, false]]);
+    const checksums = replies.map((reply) =>
+      reply.kind === 'granted' ? [reply.checksum, reply.cold] : [],
+    );
+    assert.deepEqual(checksums, [
+      ['ee'.repeat(32), true],
+      [CHECKSUM, false],
+    ]);
   });
 
   it('passes on what the core says instead, and fetches nothing for it', () => {
@@ -97,7 +171,11 @@ describe('control/peer-desk', () => {
     swarm.verdict = { kind: 'miss' };
     ask({ id: 3 });
     assert.deepEqual(replies, [
-      { kind: 'peer', id: 1, answer: { kind: 'redirect', parents: ['p:1'], checksum: null, totalBytes: 900 } },
+      {
+        kind: 'peer',
+        id: 1,
+        answer: { kind: 'redirect', parents: ['p:1'], checksum: null, totalBytes: 900 },
+      },
       { kind: 'peer', id: 2, answer: { kind: 'busy', retryMs: 50 } },
       { kind: 'peer', id: 3, answer: { kind: 'miss' } },
     ]);
@@ -110,11 +188,18 @@ describe('control/peer-desk', () => {
     ask();
     await settled();
     at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 401 }));
-    assert.deepEqual(replies.at(-1), { kind: 'refused', id: 1, error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401 } });
+    assert.deepEqual(replies.at(-1), {
+      kind: 'refused',
+      id: 1,
+      error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401 },
+    });
   });
 
   it('tells the core how the sending went, once, and lets go of the shard a while after a child left', async () => {
-    for (const [id, whole] of [[1, true], [2, false]] as const) {
+    for (const [id, whole] of [
+      [1, true],
+      [2, false],
+    ] as const) {
       ask({ id, shard: id });
       await settled();
       desk.close(id, whole, 500);
@@ -122,9 +207,15 @@ describe('control/peer-desk', () => {
       assert.deepEqual(swarm.told.splice(0), [['sent', { key: KEY, index: id }, CHILD, whole]]);
       assert.deepEqual(uploads.splice(0), [[CHILD, 500]]);
     }
-    assert.deepEqual(at.fills.map((fill) => fill.abandoned), [true, false]);
+    assert.deepEqual(
+      at.fills.map((fill) => fill.abandoned),
+      [true, false],
+    );
     at.clock.advance(PEER_RETURN_MS);
-    assert.deepEqual(at.fills.map((fill) => fill.abandoned), [true, true]);
+    assert.deepEqual(
+      at.fills.map((fill) => fill.abandoned),
+      [true, true],
+    );
   });
 
   it('goes on with a shard for a child that was told "busy" and came back', async () => {
@@ -138,7 +229,7 @@ describe('control/peer-desk', () => {
     assert.equal(at.fills[0]!.abandoned, false);
   });
 
-  it('takes in a report, and answers from memory, from disk, or from the core\'s own memory', async () => {
+  it("takes in a report, and answers from memory, from disk, or from the core's own memory", async () => {
     swarm.known = { totalBytes: 1, lengthBytes: 1, checksum: 'ee'.repeat(32) };
     stat();
     assert.deepEqual(swarm.told, [['report', { key: KEY, index: 0 }, CHILD, 'p:1', 'done']]);
@@ -150,9 +241,30 @@ describe('control/peer-desk', () => {
     await at.deliver(0, 900);
     stat();
     assert.deepEqual(replies, [
-      { kind: 'stat', id: 2, totalBytes: 1, lengthBytes: 1, checksum: 'ee'.repeat(32), pathname: `/${KEY}` },
-      { kind: 'stat', id: 2, totalBytes: 800, lengthBytes: 800, checksum: CHECKSUM, pathname: `/${KEY}` },
-      { kind: 'stat', id: 2, totalBytes: 900, lengthBytes: 900, checksum: CHECKSUM, pathname: `/${KEY}` },
+      {
+        kind: 'stat',
+        id: 2,
+        totalBytes: 1,
+        lengthBytes: 1,
+        checksum: 'ee'.repeat(32),
+        pathname: `/${KEY}`,
+      },
+      {
+        kind: 'stat',
+        id: 2,
+        totalBytes: 800,
+        lengthBytes: 800,
+        checksum: CHECKSUM,
+        pathname: `/${KEY}`,
+      },
+      {
+        kind: 'stat',
+        id: 2,
+        totalBytes: 900,
+        lengthBytes: 900,
+        checksum: CHECKSUM,
+        pathname: `/${KEY}`,
+      },
     ]);
   });
 
@@ -170,7 +282,17 @@ describe('control/peer-desk', () => {
     assert.equal(replies.length, 0);
     await at.deliver(1, SHARD_BYTES + 10);
     desks.completed(at.loader.find(KEY, 1)!);
-    assert.deepEqual(replies, [2, 3].map((id) => ({ kind: 'stat', id, totalBytes: SHARD_BYTES + 10, lengthBytes: 10, checksum: CHECKSUM, pathname: `/${KEY}` })));
+    assert.deepEqual(
+      replies,
+      [2, 3].map((id) => ({
+        kind: 'stat',
+        id,
+        totalBytes: SHARD_BYTES + 10,
+        lengthBytes: 10,
+        checksum: CHECKSUM,
+        pathname: `/${KEY}`,
+      })),
+    );
     at.clock.advance(PEER_HOLD_MS * 2);
     assert.equal(replies.length, 2, 'nobody is answered twice');
   });

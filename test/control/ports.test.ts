@@ -13,7 +13,10 @@ describe('control/ports', () => {
     assert.equal(new Set(ports).size, 50);
     assert.ok(ports.every((port) => port > 0));
     // "Any" is none of those that are named.
-    const again = await claimPorts([...wishes, ...ports.map((port) => ({ host, port, what: 'P2PConfig.port' }))]);
+    const again = await claimPorts([
+      ...wishes,
+      ...ports.map((port) => ({ host, port, what: 'P2PConfig.port' })),
+    ]);
     assert.equal(new Set(again).size, 100);
     assert.deepEqual(again.slice(50), ports);
   });
@@ -23,8 +26,14 @@ describe('control/ports', () => {
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     const [free] = await claimPorts([{ host, port: 0, what: 'ProxyConfig.port' }]);
-    const wishes = [{ host, port: free!, what: 'ProxyConfig.port' }, { host, port, what: 'P2PConfig.port' }];
-    await assert.rejects(claimPorts(wishes), { code: 'PORT_IN_USE', message: `P2PConfig.port: cannot listen on 127.0.0.1:${port}: it is in use` });
+    const wishes = [
+      { host, port: free!, what: 'ProxyConfig.port' },
+      { host, port, what: 'P2PConfig.port' },
+    ];
+    await assert.rejects(claimPorts(wishes), {
+      code: 'PORT_IN_USE',
+      message: `P2PConfig.port: cannot listen on 127.0.0.1:${port}: it is in use`,
+    });
     holder.close();
     await once(holder, 'close');
     assert.deepEqual(await claimPorts(wishes), [free, port]);
@@ -32,7 +41,13 @@ describe('control/ports', () => {
 
   it('says so when two settings name one port', async () => {
     const [port] = await claimPorts([{ host, port: 0, what: 'ProxyConfig.port' }]);
-    await assert.rejects(claimPorts([{ host, port: port!, what: 'ProxyConfig.port' }, { host, port: port!, what: 'P2PConfig.port' }]), { code: 'PORT_IN_USE', message: /^P2PConfig.port: / });
+    await assert.rejects(
+      claimPorts([
+        { host, port: port!, what: 'ProxyConfig.port' },
+        { host, port: port!, what: 'P2PConfig.port' },
+      ]),
+      { code: 'PORT_IN_USE', message: /^P2PConfig.port: / },
+    );
   });
 
   it('is not kept waiting by a client that has connected already', async () => {
@@ -42,9 +57,16 @@ describe('control/ports', () => {
     const clients: Socket[] = [];
     let connected = 0;
     let isClaimed = false;
-    const claimed = claimPorts([{ ...any, port: port! }, ...Array.from({ length: 40 }, () => any)]).finally(() => (isClaimed = true));
+    const claimed = claimPorts([
+      { ...any, port: port! },
+      ...Array.from({ length: 40 }, () => any),
+    ]).finally(() => (isClaimed = true));
     while (!isClaimed && connected === 0) {
-      clients.push(connect(port!, 'localhost').on('connect', () => connected++).on('error', () => undefined));
+      clients.push(
+        connect(port!, 'localhost')
+          .on('connect', () => connected++)
+          .on('error', () => undefined),
+      );
       await turn();
     }
     assert.equal((await claimed)[0], port);
@@ -52,7 +74,10 @@ describe('control/ports', () => {
     for (const client of clients) client.destroy();
   });
 
-  it('says so when the address is not this machine\'s', async () => {
-    await assert.rejects(claimPorts([{ host: '192.0.2.1', port: 0, what: 'ProxyConfig.port' }]), { code: 'PORT_IN_USE', message: /no such address here/ });
+  it("says so when the address is not this machine's", async () => {
+    await assert.rejects(claimPorts([{ host: '192.0.2.1', port: 0, what: 'ProxyConfig.port' }]), {
+      code: 'PORT_IN_USE',
+      message: /no such address here/,
+    });
   });
 });

@@ -4,13 +4,28 @@ import { READ_WINDOW_SHARDS, SHARD_BYTES } from '../../lib/limits.ts';
 import { settled, KEY } from './fixture.ts';
 import { streamFixture, type StreamFixture } from './stream-fixture.ts';
 
-const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
 describe('control/streams reading ahead', () => {
-  async function opened(options: { slots?: number; openElsewhere?: number; shards?: number; shard?: number; untilShard?: number | null; sequential?: boolean }): Promise<StreamFixture> {
-    const at = streamFixture({ slots: options.slots ?? 64, openElsewhere: options.openElsewhere ?? 0 });
+  async function opened(options: {
+    slots?: number;
+    openElsewhere?: number;
+    shards?: number;
+    shard?: number;
+    untilShard?: number | null;
+    sequential?: boolean;
+  }): Promise<StreamFixture> {
+    const at = streamFixture({
+      slots: options.slots ?? 64,
+      openElsewhere: options.openElsewhere ?? 0,
+    });
     at.facts.setTotal(KEY, (options.shards ?? 100) * SHARD_BYTES - 5);
-    at.open({ shard: options.shard ?? 0, untilShard: options.untilShard ?? null, sequential: options.sequential ?? false });
+    at.open({
+      shard: options.shard ?? 0,
+      untilShard: options.untilShard ?? null,
+      sequential: options.sequential ?? false,
+    });
     await settled();
     return at;
   }
@@ -33,7 +48,10 @@ describe('control/streams reading ahead', () => {
   });
 
   it('opens at once for who says that all will be read', async () => {
-    assert.deepEqual((await opened({ sequential: true })).wanted(), range(0, READ_WINDOW_SHARDS - 1));
+    assert.deepEqual(
+      (await opened({ sequential: true })).wanted(),
+      range(0, READ_WINDOW_SHARDS - 1),
+    );
   });
 
   it('begins small again after a leap', async () => {
@@ -54,8 +72,14 @@ describe('control/streams reading ahead', () => {
 
   it('keeps to its share of half the memory, but never to less than one shard', async () => {
     assert.deepEqual((await opened({ sequential: true, slots: 16 })).wanted(), range(0, 7));
-    assert.deepEqual((await opened({ sequential: true, slots: 16, openElsewhere: 7 })).wanted(), [0]);
-    assert.deepEqual((await opened({ sequential: true, slots: 16, openElsewhere: 100 })).wanted(), [0]);
+    assert.deepEqual(
+      (await opened({ sequential: true, slots: 16, openElsewhere: 7 })).wanted(),
+      [0],
+    );
+    assert.deepEqual(
+      (await opened({ sequential: true, slots: 16, openElsewhere: 100 })).wanted(),
+      [0],
+    );
   });
 
   it('shares memory with the streams that are open, not with those that are over', async () => {
@@ -68,7 +92,7 @@ describe('control/streams reading ahead', () => {
     assert.equal(Math.max(...at.wanted()), Math.max(...alone.wanted()));
   });
 
-  it('does not guess while the blob\'s size is unknown', async () => {
+  it("does not guess while the blob's size is unknown", async () => {
     const at = streamFixture();
     at.open();
     await settled();
@@ -78,9 +102,15 @@ describe('control/streams reading ahead', () => {
   it('keeps the failure of a shard ahead to itself, and tries it again when it is needed', async () => {
     const at = await opened({ sequential: true, shards: 3 });
     at.fills[1]!.failed(new ShoalError('PEER_BROKEN', 'no'));
-    assert.deepEqual(at.replies.map((reply) => reply.kind), ['opened', 'granted', 'granted']);
+    assert.deepEqual(
+      at.replies.map((reply) => reply.kind),
+      ['opened', 'granted', 'granted'],
+    );
     at.streams.want(1, 1, false);
     await settled();
-    assert.deepEqual(at.wanted().filter((shard) => shard === 1), [1, 1]);
+    assert.deepEqual(
+      at.wanted().filter((shard) => shard === 1),
+      [1, 1],
+    );
   });
 });

@@ -17,7 +17,17 @@ describe('control/read-trace', () => {
     trace.note(KEY, 3, 100 * SHARD_BYTES);
     trace.note(KEY, 1, 100 * SHARD_BYTES);
     trace.note(OTHER, 0, 5);
-    assert.deepEqual(trace.last(30), { blobs: [{ digest: KEY, sizeBytes: 100 * SHARD_BYTES }, { digest: OTHER, sizeBytes: 5 }], reads: [[0, 3], [0, 1], [1, 0]] });
+    assert.deepEqual(trace.last(30), {
+      blobs: [
+        { digest: KEY, sizeBytes: 100 * SHARD_BYTES },
+        { digest: OTHER, sizeBytes: 5 },
+      ],
+      reads: [
+        [0, 3],
+        [0, 1],
+        [1, 0],
+      ],
+    });
     assert.equal(trace.last(61).reads.length, 4);
   });
 
@@ -25,16 +35,28 @@ describe('control/read-trace', () => {
     const trace = new ReadTrace(new ManualClock(), 3);
     trace.note(`url:${'ab'.repeat(32)}`, 0, 5);
     for (const shard of [0, 1, 2, 3]) trace.note(KEY, shard, 100 * SHARD_BYTES);
-    assert.deepEqual(trace.last(1).reads, [[0, 1], [0, 2], [0, 3]]);
+    assert.deepEqual(trace.last(1).reads, [
+      [0, 1],
+      [0, 2],
+      [0, 3],
+    ]);
   });
 
   it('hears of the small reads of those who may read, and of no others', async () => {
     const at = streamFixture({ check: 'strict' });
     at.facts.setTotal(KEY, 100 * SHARD_BYTES);
-    for (const [id, small, allowed] of [[1, true, true], [2, false, true], [3, true, false]] as const) {
+    for (const [id, small, allowed] of [
+      [1, true, true],
+      [2, false, true],
+      [3, true, false],
+    ] as const) {
       at.open({ id, shard: id, untilShard: id, small, authorization: `Bearer ${id}` });
       await settled();
-      at.answer(allowed ? { kind: 'granted', totalBytes: 100 * SHARD_BYTES } : { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 } });
+      at.answer(
+        allowed
+          ? { kind: 'granted', totalBytes: 100 * SHARD_BYTES }
+          : { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 } },
+      );
       await settled();
       at.streams.close(id, true);
     }

@@ -3,7 +3,13 @@ import { ManualClock } from '../../lib/clock.ts';
 import { Residency, type SlotOwner } from '../../lib/control/residency.ts';
 import { Arena, SlotState } from '../../lib/io/arena.ts';
 import { Doorbells } from '../../lib/io/doorbell.ts';
-import { ARENA_WAIT_DEADLINE_MS, ARENA_WAITERS_MAX, FRESH_SLOT_MS, SAVE_PATIENCE_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import {
+  ARENA_WAIT_DEADLINE_MS,
+  ARENA_WAITERS_MAX,
+  FRESH_SLOT_MS,
+  SAVE_PATIENCE_MS,
+  SHARD_BYTES,
+} from '../../lib/limits.ts';
 import { settled } from './fixture.ts';
 
 describe('control/residency', () => {
@@ -25,7 +31,11 @@ describe('control/residency', () => {
     evictions = 0;
   });
 
-  const owner = (name: string): SlotOwner => ({ evicted: () => evicted.push(name), isWanted: () => wanted.has(name), isExpendable: () => expendable.has(name) });
+  const owner = (name: string): SlotOwner => ({
+    evicted: () => evicted.push(name),
+    isWanted: () => wanted.has(name),
+    isExpendable: () => expendable.has(name),
+  });
 
   /** Takes a slot and fills it; it is fresh from now on. */
   async function complete(name: string): Promise<{ slot: number; generation: number }> {
@@ -160,7 +170,8 @@ describe('control/residency', () => {
 
   it('takes no more waiters than it can bear', async () => {
     for (const slot of [await residency.acquire(), await residency.acquire()]) arena.begin(slot);
-    for (let waiter = 0; waiter < ARENA_WAITERS_MAX; waiter++) void residency.acquire().catch(() => undefined);
+    for (let waiter = 0; waiter < ARENA_WAITERS_MAX; waiter++)
+      void residency.acquire().catch(() => undefined);
     await assert.rejects(residency.acquire(), { code: 'OVERLOADED' });
     assert.equal(residency.waiting, ARENA_WAITERS_MAX);
   });

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../../lib/errors.ts';
-import { AHEAD_SMALL_READS_SLOT_SHARE, READ_PATTERN_IDLE_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import {
+  AHEAD_SMALL_READS_SLOT_SHARE,
+  READ_PATTERN_IDLE_MS,
+  SHARD_BYTES,
+} from '../../lib/limits.ts';
 import { KEY, settled } from './fixture.ts';
 import { streamFixture, type StreamFixture } from './stream-fixture.ts';
 
@@ -15,7 +19,12 @@ describe('control/streams reading ahead of small requests', () => {
   }
 
   /** One read of 64 KiB at the start of `shard`, opened and over. */
-  async function read(at: StreamFixture, shard: number, sliceBytes = 0, small = true): Promise<void> {
+  async function read(
+    at: StreamFixture,
+    shard: number,
+    sliceBytes = 0,
+    small = true,
+  ): Promise<void> {
     id += 1;
     at.open({ id, shard, sliceBytes, untilShard: shard, small });
     await settled();
@@ -63,10 +72,33 @@ describe('control/streams reading ahead of small requests', () => {
 
   it('waits for no turn among the layers', async () => {
     const at = begun({ layers: 1 });
-    at.ahead.read(KEY, 0, 100 * SHARD_BYTES, { origin: null, sliceBytes: 0, digest: null, requestId: '', onBehalf: null });
-    at.open({ id: 99, blob: { key: `sha256:${'cd'.repeat(32)}`, url: 'https://r.example/other', upstreamHost: 'r.example', scope: 'repo r.example/app', pathname: '/x' }, shard: 0 });
+    at.ahead.read(KEY, 0, 100 * SHARD_BYTES, {
+      origin: null,
+      sliceBytes: 0,
+      digest: null,
+      requestId: '',
+      onBehalf: null,
+    });
+    at.open({
+      id: 99,
+      blob: {
+        key: `sha256:${'cd'.repeat(32)}`,
+        url: 'https://r.example/other',
+        upstreamHost: 'r.example',
+        scope: 'repo r.example/app',
+        pathname: '/x',
+      },
+      shard: 0,
+    });
     await settled();
-    for (const shard of [1, 2, 3]) at.ahead.read(KEY, shard * SHARD_BYTES, 100 * SHARD_BYTES, { origin: null, sliceBytes: 0, digest: null, requestId: '', onBehalf: null });
+    for (const shard of [1, 2, 3])
+      at.ahead.read(KEY, shard * SHARD_BYTES, 100 * SHARD_BYTES, {
+        origin: null,
+        sliceBytes: 0,
+        digest: null,
+        requestId: '',
+        onBehalf: null,
+      });
     await settled();
     assert.deepEqual([at.wanted(), at.ahead.underWay], [[0], 0]);
   });

@@ -23,7 +23,9 @@ describe('control/status-inputs', () => {
     const slot = at.loader.find(KEY, 2)!.slot;
     at.arena.setSource(slot, SlotSource.peer);
     at.arena.setReceived(slot, 1000);
-    assert.deepEqual(shown(), [{ blob: KEY, receivedBytes: SHARD_BYTES + 100 + 1000, totalBytes, source: 'peer' }]);
+    assert.deepEqual(shown(), [
+      { blob: KEY, receivedBytes: SHARD_BYTES + 100 + 1000, totalBytes, source: 'peer' },
+    ]);
     await at.deliver(2, totalBytes);
     assert.deepEqual(shown(), []);
   });
@@ -34,13 +36,17 @@ describe('control/status-inputs', () => {
     await settled();
     at.arena.setReceived(at.loader.find(OTHER_KEY, 0)!.slot, 5);
     at.arena.setSource(at.loader.find(OTHER_KEY, 0)!.slot, SlotSource.origin);
-    assert.deepEqual(blobsInFlight({ ...at, store: at.store as unknown as CacheStore }), [{ blob: OTHER_KEY, receivedBytes: 5, totalBytes: null, source: 'origin' }]);
+    assert.deepEqual(blobsInFlight({ ...at, store: at.store as unknown as CacheStore }), [
+      { blob: OTHER_KEY, receivedBytes: 5, totalBytes: null, source: 'origin' },
+    ]);
   });
 
   it('looks at what is in memory, not at every shard of every blob', async () => {
     const at = loaderFixture({ slots: 40, disk: true });
     let lookups = 0;
-    const store = { shardsOf: () => ({ count: 5_000, has: () => (lookups += 1) < 0 }) } as unknown as CacheStore;
+    const store = {
+      shardsOf: () => ({ count: 5_000, has: () => (lookups += 1) < 0 }),
+    } as unknown as CacheStore;
     for (let blob = 0; blob < 40; blob++) {
       const key = `sha256:${String(blob).padStart(64, '0')}`;
       at.facts.setTotal(key, 20e9);

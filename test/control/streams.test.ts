@@ -5,7 +5,10 @@ import { settled, KEY, OTHER_KEY } from './fixture.ts';
 import { BLOB, streamFixture } from './stream-fixture.ts';
 
 const GRANTED = { kind: 'granted', totalBytes: 900 } as const;
-const REFUSED = { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 } } as const;
+const REFUSED = {
+  kind: 'failed',
+  error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 },
+} as const;
 
 describe('control/streams', () => {
   it('opens a stream when both are there, the right to read and a place, in either order', async () => {
@@ -27,7 +30,20 @@ describe('control/streams', () => {
       }
       await settled();
       const { slot, generation } = at.fills[0]!.resident;
-      assert.deepEqual(at.replies, [{ kind: 'opened', id: 1, shard: 0, slot, generation, totalBytes: 900, provenBytes: 900, cold: true, grantMs: 60_000, stale: false }]);
+      assert.deepEqual(at.replies, [
+        {
+          kind: 'opened',
+          id: 1,
+          shard: 0,
+          slot,
+          generation,
+          totalBytes: 900,
+          provenBytes: 900,
+          cold: true,
+          grantMs: 60_000,
+          stale: false,
+        },
+      ]);
     }
   });
 
@@ -44,8 +60,15 @@ describe('control/streams', () => {
     assert.equal(at.replies.length, 0);
     at.answer(REFUSED);
     await settled();
-    assert.deepEqual(at.replies.map((reply) => reply.kind), ['refused']);
-    assert.deepEqual(at.facts.origins(KEY).map(({ authorization }) => authorization), ['Bearer t'], 'a refused credential is not used for others');
+    assert.deepEqual(
+      at.replies.map((reply) => reply.kind),
+      ['refused'],
+    );
+    assert.deepEqual(
+      at.facts.origins(KEY).map(({ authorization }) => authorization),
+      ['Bearer t'],
+      'a refused credential is not used for others',
+    );
   });
 
   it('says of each shard where in it somebody waits, or that nobody does yet', async () => {
@@ -53,7 +76,14 @@ describe('control/streams', () => {
     at.facts.setTotal(KEY, 10 * SHARD_BYTES);
     at.open({ shard: 1, sliceBytes: 700 });
     await settled();
-    assert.deepEqual(at.fills.slice(0, 3).map(({ resident, way }) => [resident.shard, way.sliceBytes]), [[1, 700], [2, null], [3, null]]);
+    assert.deepEqual(
+      at.fills.slice(0, 3).map(({ resident, way }) => [resident.shard, way.sliceBytes]),
+      [
+        [1, 700],
+        [2, null],
+        [3, null],
+      ],
+    );
   });
 
   it('answers from what it remembers of the right, without asking', async () => {
@@ -64,7 +94,10 @@ describe('control/streams', () => {
     at.open({ id: 2 });
     await settled();
     const opened = at.replies.filter((reply) => reply.kind === 'opened');
-    assert.deepEqual(opened.map((reply) => reply.id), [1, 2]);
+    assert.deepEqual(
+      opened.map((reply) => reply.id),
+      [1, 2],
+    );
   });
 
   it('does not take the refusal of who asked for the shard before for its own, though its right be still on the way', async () => {
@@ -75,12 +108,26 @@ describe('control/streams', () => {
     at.answer(REFUSED);
     at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 401 }));
     await settled();
-    assert.deepEqual(at.replies.filter(({ kind }) => kind !== 'refused'), []);
+    assert.deepEqual(
+      at.replies.filter(({ kind }) => kind !== 'refused'),
+      [],
+    );
     assert.ok(at.replies.every((reply) => 'id' in reply && reply.id === 1));
     at.answer(GRANTED);
     await settled();
     const { slot, generation } = at.fills[1]!.resident;
-    assert.deepEqual(at.replies.at(-1), { kind: 'opened', id: 2, shard: 0, slot, generation, totalBytes: 900, provenBytes: 900, cold: true, grantMs: 60_000, stale: false });
+    assert.deepEqual(at.replies.at(-1), {
+      kind: 'opened',
+      id: 2,
+      shard: 0,
+      slot,
+      generation,
+      totalBytes: 900,
+      provenBytes: 900,
+      cold: true,
+      grantMs: 60_000,
+      stale: false,
+    });
   });
 
   it('passes on why the shard could not be had', async () => {
@@ -88,7 +135,11 @@ describe('control/streams', () => {
     at.open();
     await settled();
     at.fills[0]!.failed(new ShoalError('ORIGIN_TIMEOUT', 'late'));
-    assert.deepEqual(at.replies.at(-1), { kind: 'refused', id: 1, error: new ShoalError('ORIGIN_TIMEOUT', 'late').toWire() });
+    assert.deepEqual(at.replies.at(-1), {
+      kind: 'refused',
+      id: 1,
+      error: new ShoalError('ORIGIN_TIMEOUT', 'late').toWire(),
+    });
   });
 
   it('tells the place of the next shard, and lets go of those behind', async () => {
@@ -99,7 +150,16 @@ describe('control/streams', () => {
     await at.deliver(0, 40 * 2 ** 21);
     at.streams.want(1, 1, false);
     const next = at.fills[1]!.resident;
-    assert.deepEqual(at.replies.at(-1), { kind: 'granted', id: 1, shard: 1, slot: next.slot, generation: next.generation, checksum: null, totalBytes: 40 * 2 ** 21, cold: true });
+    assert.deepEqual(at.replies.at(-1), {
+      kind: 'granted',
+      id: 1,
+      shard: 1,
+      slot: next.slot,
+      generation: next.generation,
+      checksum: null,
+      totalBytes: 40 * 2 ** 21,
+      cold: true,
+    });
     at.streams.want(1, 2, true);
     assert.equal(at.fills[1]!.abandoned, true, 'nobody else wants shard 1');
     assert.equal(at.fills[2]!.abandoned, false);
@@ -136,7 +196,10 @@ describe('control/streams', () => {
     await settled();
     await at.deliver(0, 900);
     at.streams.want(1, 0, false);
-    assert.deepEqual(at.replies.map((reply) => reply.kind), ['opened', 'granted']);
+    assert.deepEqual(
+      at.replies.map((reply) => reply.kind),
+      ['opened', 'granted'],
+    );
     assert.equal(at.fills.length, 1);
   });
 
@@ -147,9 +210,15 @@ describe('control/streams', () => {
       at.open();
       await settled();
       assert.equal(at.streams.close(1, whole), true);
-      assert.deepEqual(at.fills.map((fill) => fill.abandoned), [false, whole, whole, whole]);
+      assert.deepEqual(
+        at.fills.map((fill) => fill.abandoned),
+        [false, whole, whole, whole],
+      );
       at.clock.advance(ABORT_GRACE_MS);
-      assert.deepEqual(at.fills.map((fill) => fill.abandoned), [!whole, true, true, true]);
+      assert.deepEqual(
+        at.fills.map((fill) => fill.abandoned),
+        [!whole, true, true, true],
+      );
       at.clock.advance(FINISH_SHARD_MS);
       assert.equal(at.fills[0]!.abandoned, true);
       assert.equal(at.streams.close(1, whole), false);
@@ -166,7 +235,10 @@ describe('control/streams', () => {
     at.open({ id: 2, shard: 1 });
     await settled();
     at.clock.advance(1);
-    assert.deepEqual(at.fills.map((fill) => fill.abandoned), [true, false, false, false]);
+    assert.deepEqual(
+      at.fills.map((fill) => fill.abandoned),
+      [true, false, false, false],
+    );
     assert.equal(at.fills.length, 4, 'nothing is fetched twice');
   });
 
@@ -175,10 +247,16 @@ describe('control/streams', () => {
     at.open();
     at.open({ id: 2, blob: { ...BLOB, key: OTHER_KEY } });
     await settled();
-    assert.deepEqual(at.fills.map((fill) => fill.resident.key), [KEY]);
+    assert.deepEqual(
+      at.fills.map((fill) => fill.resident.key),
+      [KEY],
+    );
     at.streams.close(1, true);
     await settled();
-    assert.deepEqual(at.fills.map((fill) => fill.resident.key), [KEY, OTHER_KEY]);
+    assert.deepEqual(
+      at.fills.map((fill) => fill.resident.key),
+      [KEY, OTHER_KEY],
+    );
   });
 
   it('forgets a stream that left while it waited for a place', async () => {
@@ -197,8 +275,14 @@ describe('control/streams', () => {
     at.open();
     at.open({ id: 2, blob: { ...BLOB, key: OTHER_KEY } });
     await settled();
-    assert.deepEqual(at.store.loads.map(({ key }) => key), [OTHER_KEY]);
-    assert.deepEqual(at.replies.map((reply) => reply.kind), ['opened', 'opened']);
+    assert.deepEqual(
+      at.store.loads.map(({ key }) => key),
+      [OTHER_KEY],
+    );
+    assert.deepEqual(
+      at.replies.map((reply) => reply.kind),
+      ['opened', 'opened'],
+    );
   });
 
   it('lets a layer of which the first shard is here read ahead only with a place', async () => {
@@ -209,12 +293,25 @@ describe('control/streams', () => {
     await settled();
     at.open({ id: 2, blob: { ...BLOB, key: OTHER_KEY } });
     await settled();
-    assert.deepEqual(at.fills.map((fill) => fill.resident.key), [KEY]);
+    assert.deepEqual(
+      at.fills.map((fill) => fill.resident.key),
+      [KEY],
+    );
     at.streams.want(2, 1, false);
     await settled();
-    assert.deepEqual(at.fills.map((fill) => fill.resident.key), [KEY], 'the stream itself waits as well');
+    assert.deepEqual(
+      at.fills.map((fill) => fill.resident.key),
+      [KEY],
+      'the stream itself waits as well',
+    );
     at.streams.close(1, true);
     await settled();
-    assert.deepEqual(at.fills.slice(1).map((fill) => `${fill.resident.key}/${fill.resident.shard}`).slice(0, 2), [`${OTHER_KEY}/1`, `${OTHER_KEY}/2`]);
+    assert.deepEqual(
+      at.fills
+        .slice(1)
+        .map((fill) => `${fill.resident.key}/${fill.resident.shard}`)
+        .slice(0, 2),
+      [`${OTHER_KEY}/1`, `${OTHER_KEY}/2`],
+    );
   });
 });

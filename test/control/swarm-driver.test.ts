@@ -30,8 +30,24 @@ describe('control/swarm-driver', () => {
       return new Promise((end) => ends.push(end));
     };
     const nothing = (): undefined => undefined;
-    const observation = { meter: { count: nothing }, log: { debug: nothing, warn: nothing }, journal: { transferred: nothing }, telemetry: { peerRates: { add: nothing } }, probe: null } as unknown as Observation;
-    driver = new SwarmDriver({ self: SELF, mode: 'agent', arena, doorbells: Doorbells.create(1), pools: { run, origin: run } as unknown as Pools, facts: new BlobFacts(), clock: new ManualClock(), secret: new ClusterSecret(Buffer.alloc(32, 1)), observation });
+    const observation = {
+      meter: { count: nothing },
+      log: { debug: nothing, warn: nothing },
+      journal: { transferred: nothing },
+      telemetry: { peerRates: { add: nothing } },
+      probe: null,
+    } as unknown as Observation;
+    driver = new SwarmDriver({
+      self: SELF,
+      mode: 'agent',
+      arena,
+      doorbells: Doorbells.create(1),
+      pools: { run, origin: run } as unknown as Pools,
+      facts: new BlobFacts(),
+      clock: new ManualClock(),
+      secret: new ClusterSecret(Buffer.alloc(32, 1)),
+      observation,
+    });
     await driver.join(configSchema.parse({ P2PConfig: { peers: [SELF, OTHER] } }).P2PConfig);
   });
 
@@ -40,18 +56,44 @@ describe('control/swarm-driver', () => {
   /** A shard that the other node owns, being brought into slot 0. */
   function begin(): void {
     arena.tryLock(0);
-    const owners = new Membership([SELF, OTHER].map((node) => ({ node, role: 'agent' as const, zone: null }))).owners;
-    const shard = Array.from({ length: 64 }, (_, index) => index).find((index) => owners.top({ key: KEY, index })[0] === OTHER)!;
-    const resident: Resident = { key: KEY, shard, slot: 0, generation: arena.begin(0), phase: 'loading', checksum: null, lengthBytes: -1, interests: new Set(), filling: null, abandoned: false };
+    const owners = new Membership(
+      [SELF, OTHER].map((node) => ({ node, role: 'agent' as const, zone: null })),
+    ).owners;
+    const shard = Array.from({ length: 64 }, (_, index) => index).find(
+      (index) => owners.top({ key: KEY, index })[0] === OTHER,
+    )!;
+    const resident: Resident = {
+      key: KEY,
+      shard,
+      slot: 0,
+      generation: arena.begin(0),
+      phase: 'loading',
+      checksum: null,
+      lengthBytes: -1,
+      interests: new Set(),
+      filling: null,
+      abandoned: false,
+    };
     const { fill: bring } = driver;
-    resident.filling = bring(resident, { origin: ORIGIN, sliceBytes: 0, digest: null, requestId: '', onBehalf: null }, () => undefined, () => undefined);
+    resident.filling = bring(
+      resident,
+      { origin: ORIGIN, sliceBytes: 0, digest: null, requestId: '', onBehalf: null },
+      () => undefined,
+      () => undefined,
+    );
   }
 
   it('does not count bytes as here that are read anew', async () => {
     begin();
     assert.equal(jobs[0]!.kind, 'peer');
     arena.setReceived(0, SHARD_BYTES);
-    ends[0]!({ kind: 'data', totalBytes: 9 * SHARD_BYTES, lengthBytes: SHARD_BYTES, word: null, checksum: 'aa' });
+    ends[0]!({
+      kind: 'data',
+      totalBytes: 9 * SHARD_BYTES,
+      lengthBytes: SHARD_BYTES,
+      word: null,
+      checksum: 'aa',
+    });
     await settled();
     assert.equal(jobs[1]!.kind, 'stat');
     ends[1]!({ kind: 'failed', error: { code: 'PEER_UNREACHABLE', message: 'gone' } });
@@ -60,10 +102,10 @@ describe('control/swarm-driver', () => {
     assert.ok(last.kind === 'origin' && last.parts[0]!.fromBytes === 0);
     assert.equal(arena.received(0), 0);
     arena.setReceived(0, 700);
-    assert.equal(arena.owned(0), 700, 'the origin\'s own');
+    assert.equal(arena.owned(0), 700, "the origin's own");
   });
 
-  it('marks what a parent sends as not the owner\'s own', async () => {
+  it("marks what a parent sends as not the owner's own", async () => {
     begin();
     arena.setReceived(0, 300);
     assert.equal(arena.owned(0), 300);

@@ -20,7 +20,12 @@ function grownMiB(holds: boolean): number {
     }
     console.log(getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space').space_size / 2 ** 20);
     process.exit();`;
-  return Number(spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 30_000 }).stdout);
+  return Number(
+    spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    }).stdout,
+  );
 }
 
 describe('control/young-generation', function () {

@@ -21,14 +21,20 @@ describe('pulling as a runtime does', () => {
     for (const close of closing.splice(0)) await close();
   });
 
-  const client = (url: string, credentials = registry.credentials as DemoRegistry['credentials'] | null, namespace: string | null = null): RegistryClient => {
+  const client = (
+    url: string,
+    credentials = registry.credentials as DemoRegistry['credentials'] | null,
+    namespace: string | null = null,
+  ): RegistryClient => {
     const made = new RegistryClient({ url, namespace }, credentials, AbortSignal.timeout(20_000));
     closing.push(() => made.close());
     return made;
   };
   const serve = (listener: RequestListener): Promise<string> =>
     new Promise((give) => {
-      const server = createServer(listener).listen(0, '127.0.0.1', () => give(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+      const server = createServer(listener).listen(0, '127.0.0.1', () =>
+        give(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+      );
       closing.push(() => {
         server.closeAllConnections();
         server.close();
@@ -38,11 +44,22 @@ describe('pulling as a runtime does', () => {
   it('answers the challenge, plans, pulls and checks every blob', async () => {
     const puller = client(registry.url);
     const plan = await planPull(puller, image.repository, image.tag);
-    assert.deepEqual(plan.blobs.map((blob) => blob.digest), image.blobs.map((blob) => blob.digest));
-    assert.equal(plan.imageBytes, image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0));
+    assert.deepEqual(
+      plan.blobs.map((blob) => blob.digest),
+      image.blobs.map((blob) => blob.digest),
+    );
+    assert.equal(
+      plan.imageBytes,
+      image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0),
+    );
     let bytes = 0;
     let nowMs = 1_000;
-    const outcome = await pullImage(puller, plan, () => (nowMs += 1_500), (more) => void (bytes += more));
+    const outcome = await pullImage(
+      puller,
+      plan,
+      () => (nowMs += 1_500),
+      (more) => void (bytes += more),
+    );
     assert.deepEqual(outcome, { seconds: 1.5, digestsOk: true, problems: [] });
     assert.equal(bytes, plan.imageBytes);
   });
@@ -53,7 +70,11 @@ describe('pulling as a runtime does', () => {
       seen.push(request.url ?? '');
       response.writeHead(404).end();
     });
-    await assert.rejects(client(url, null, 'registry.example:5000').manifest('a/b', 'v1'), { code: 'ORIGIN_REFUSED', status: 404, message: `${url}/v2/a/b/manifests/v1 answered 404` });
+    await assert.rejects(client(url, null, 'registry.example:5000').manifest('a/b', 'v1'), {
+      code: 'ORIGIN_REFUSED',
+      status: 404,
+      message: `${url}/v2/a/b/manifests/v1 answered 404`,
+    });
     assert.deepEqual(seen, ['/v2/a/b/manifests/v1?ns=registry.example%3A5000']);
   });
 
@@ -68,7 +89,12 @@ describe('pulling as a runtime does', () => {
       response.writeHead(200, { 'content-length': second!.bytes.length });
       response.write(second!.bytes.subarray(0, 100), () => response.destroy());
     });
-    const outcome = await pullImage(client(url), plan, () => 0, () => undefined);
+    const outcome = await pullImage(
+      client(url),
+      plan,
+      () => 0,
+      () => undefined,
+    );
     assert.equal(outcome.digestsOk, false);
     const problems = outcome.problems.sort();
     assert.equal(problems.length, 3);
@@ -77,26 +103,45 @@ describe('pulling as a runtime does', () => {
     assert.match(problems[2]!, /^sha256:\w+ arrived as sha256:\w+, \d+ of \d+ bytes$/);
   });
 
-  it('takes a manifest other than the registry\'s as a problem', async () => {
+  it("takes a manifest other than the registry's as a problem", async () => {
     const plan = await planPull(client(registry.url), image.repository, image.tag);
-    const outcome = await pullImage(client(registry.url), { ...plan, digest: `sha256:${'0'.repeat(64)}` }, () => 0, () => undefined);
+    const outcome = await pullImage(
+      client(registry.url),
+      { ...plan, digest: `sha256:${'0'.repeat(64)}` },
+      () => 0,
+      () => undefined,
+    );
     assert.match(outcome.problems.join(), /^manifest sha256:\w+ where the registry has sha256:0+$/);
   });
 
   it('says what a registry it cannot reach, or may not read, is', async () => {
-    await assert.rejects(client('http://127.0.0.1:1').manifest('a', 'b'), { code: 'ORIGIN_UNREACHABLE', message: 'http://127.0.0.1:1 cannot be reached: ECONNREFUSED' });
+    await assert.rejects(client('http://127.0.0.1:1').manifest('a', 'b'), {
+      code: 'ORIGIN_UNREACHABLE',
+      message: 'http://127.0.0.1:1 cannot be reached: ECONNREFUSED',
+    });
     const stranger = client(registry.url, { username: 'demo', password: 'hunter2' });
-    await assert.rejects(stranger.manifest(image.repository, 'latest'), { code: 'ORIGIN_REFUSED', status: 401, message: `${registry.url}/token answered 401` });
+    await assert.rejects(stranger.manifest(image.repository, 'latest'), {
+      code: 'ORIGIN_REFUSED',
+      status: 401,
+      message: `${registry.url}/token answered 401`,
+    });
   });
 
   it('refuses a manifest under the digest of another', async () => {
     const url = await serve((_, response) => response.end('{}'));
-    await assert.rejects(client(url, null).manifest('a', image.manifest.digest), { code: 'DIGEST_MISMATCH' });
+    await assert.rejects(client(url, null).manifest('a', image.manifest.digest), {
+      code: 'DIGEST_MISMATCH',
+    });
   });
 
   it('finds the host that blobs are redirected to', async () => {
-    const url = await serve((_, response) => response.writeHead(307, { location: 'https://store.example:444/x?sig=1' }).end());
+    const url = await serve((_, response) =>
+      response.writeHead(307, { location: 'https://store.example:444/x?sig=1' }).end(),
+    );
     assert.equal(await client(url, null).blobHost('a', 'sha256:0'), 'store.example:444');
-    assert.equal(await client(registry.url).blobHost(image.repository, image.blobs[1]!.digest), null);
+    assert.equal(
+      await client(registry.url).blobHost(image.repository, image.blobs[1]!.digest),
+      null,
+    );
   });
 });

@@ -6,11 +6,19 @@ describe('the embedded token server', () => {
   const clock = new ManualClock();
   const issuer = new TokenIssuer(clock);
   const { username, password } = issuer.credentials;
-  const basic = (user: string, pass: string): string => `Basic ${Buffer.from(`${user}:${pass}`).toString('base64')}`;
-  const bearer = (scope: string | null): string => `Bearer ${issuer.issue(basic(username, password), scope)!.token}`;
+  const basic = (user: string, pass: string): string =>
+    `Basic ${Buffer.from(`${user}:${pass}`).toString('base64')}`;
+  const bearer = (scope: string | null): string =>
+    `Bearer ${issuer.issue(basic(username, password), scope)!.token}`;
 
   it('gives nothing to strangers', () => {
-    for (const authorization of [undefined, '', basic(username, ''), basic(username, `${password}x`), basic('other', password)]) {
+    for (const authorization of [
+      undefined,
+      '',
+      basic(username, ''),
+      basic(username, `${password}x`),
+      basic('other', password),
+    ]) {
       assert.equal(issuer.issue(authorization, 'repository:a:pull'), null);
     }
   });
@@ -27,12 +35,16 @@ describe('the embedded token server', () => {
   it('takes no token it did not sign, and none from another registry', () => {
     const token = bearer('repository:a:pull');
     const forged = `Bearer ${Buffer.from(JSON.stringify(['a', 9e15])).toString('base64url')}.${token.split('.')[1]}`;
-    for (const authorization of [undefined, 'Bearer', 'Bearer x.y', forged, token.slice(0, -1)]) assert(!issuer.accepts(authorization, 'a'));
+    for (const authorization of [undefined, 'Bearer', 'Bearer x.y', forged, token.slice(0, -1)])
+      assert(!issuer.accepts(authorization, 'a'));
     assert(!new TokenIssuer(clock).accepts(token, 'a'));
   });
 
   it('lets a token end after the time it said', () => {
-    const { token, expiresInSeconds } = issuer.issue(basic(username, password), 'repository:a:pull')!;
+    const { token, expiresInSeconds } = issuer.issue(
+      basic(username, password),
+      'repository:a:pull',
+    )!;
     clock.advance(expiresInSeconds * 1_000 - 1);
     assert(issuer.accepts(`Bearer ${token}`, 'a'));
     clock.advance(1);

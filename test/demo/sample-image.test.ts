@@ -7,7 +7,8 @@ import { extract } from 'tar-stream';
 import { makeSampleImage } from '../../lib/demo/sample-image.ts';
 import type { SampleImage } from '../../lib/demo/sample-image.ts';
 
-const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const sha256 = (bytes: Buffer): string =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 const FILE_BYTES = 16 * 1024 * 1024;
 
 describe('the sample image', () => {
@@ -17,8 +18,15 @@ describe('the sample image', () => {
   });
 
   it('names config and layers by their digests and sizes', () => {
-    const { config, layers } = JSON.parse(image.manifest.bytes.toString()) as { config: object; layers: object[] };
-    const described = image.blobs.map((blob) => ({ mediaType: blob.mediaType, digest: sha256(blob.bytes), size: blob.bytes.length }));
+    const { config, layers } = JSON.parse(image.manifest.bytes.toString()) as {
+      config: object;
+      layers: object[];
+    };
+    const described = image.blobs.map((blob) => ({
+      mediaType: blob.mediaType,
+      digest: sha256(blob.bytes),
+      size: blob.bytes.length,
+    }));
     assert.deepEqual([config, ...layers], described);
     assert.equal(sha256(image.manifest.bytes), image.manifest.digest);
   });
@@ -26,7 +34,10 @@ describe('the sample image', () => {
   it('has layers that unpack to the tars the config names', async () => {
     const [config, ...layers] = image.blobs;
     const { rootfs } = JSON.parse(config!.bytes.toString()) as { rootfs: { diff_ids: string[] } };
-    assert.deepEqual(rootfs.diff_ids, layers.map((layer) => sha256(gunzipSync(layer.bytes))));
+    assert.deepEqual(
+      rootfs.diff_ids,
+      layers.map((layer) => sha256(gunzipSync(layer.bytes))),
+    );
     const files: [string, number][] = [];
     const tar = extract();
     tar.on('entry', ({ name, size }, stream, next) => {
@@ -34,7 +45,10 @@ describe('the sample image', () => {
       stream.on('end', () => next()).resume();
     });
     await pipeline(Readable.from([gunzipSync(layers[0]!.bytes)]), tar);
-    assert.deepEqual(files, [['opt/sample/layer-0/part-0.bin', FILE_BYTES], ['opt/sample/layer-0/part-1.bin', 1_000]]);
+    assert.deepEqual(files, [
+      ['opt/sample/layer-0/part-0.bin', FILE_BYTES],
+      ['opt/sample/layer-0/part-1.bin', 1_000],
+    ]);
   });
 
   it('does not compress', () => {

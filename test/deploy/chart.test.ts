@@ -7,7 +7,11 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments } from 'yaml';
-import { MUTATING_WEBHOOKS, SECRETS, type KubeObject } from '../../lib/cluster/kubernetes-client.ts';
+import {
+  MUTATING_WEBHOOKS,
+  SECRETS,
+  type KubeObject,
+} from '../../lib/cluster/kubernetes-client.ts';
 import { parseConfig } from '../../lib/config/load.ts';
 import { allowListOf } from '../../lib/registry/allow.ts';
 import { upstreamsOf } from '../../lib/registry/upstream.ts';
@@ -43,12 +47,24 @@ p2p:
 `;
 
 const EVERYTHING = [
-  'root.enabled=true', 'p2p.v2.exporter.enable=true', 'serviceMonitor.enabled=true', 'agent.hostNetwork=false', 'agent.nodeSelector.pool=a', 'imagePullSecrets[0].name=own',
-  'containerd.hosts={reg.example.com,reg.distributed.example.com:65001}', 'registries[0].host=reg.example.com:5000', 'registries[0].p2pHost=p2p.local:65001',
-  'registries[0].upstream=http://reg.example.com:5000', 'registries[1].host=mirrored.example.com', 'registries[1].mode=mirror',
+  'root.enabled=true',
+  'p2p.v2.exporter.enable=true',
+  'serviceMonitor.enabled=true',
+  'agent.hostNetwork=false',
+  'agent.nodeSelector.pool=a',
+  'imagePullSecrets[0].name=own',
+  'containerd.hosts={reg.example.com,reg.distributed.example.com:65001}',
+  'registries[0].host=reg.example.com:5000',
+  'registries[0].p2pHost=p2p.local:65001',
+  'registries[0].upstream=http://reg.example.com:5000',
+  'registries[1].host=mirrored.example.com',
+  'registries[1].mode=mirror',
 ];
 
-const objectsOf = (text: string): KubeObject[] => parseAllDocuments(text).map((document) => document.toJS() as KubeObject | null).filter((object) => object !== null);
+const objectsOf = (text: string): KubeObject[] =>
+  parseAllDocuments(text)
+    .map((document) => document.toJS() as KubeObject | null)
+    .filter((object) => object !== null);
 const find = (objects: KubeObject[], kind: string, name: RegExp = /./): KubeObject => {
   const found = objects.find((object) => object.kind === kind && name.test(object.metadata.name));
   assert.ok(found, `no ${kind} ${String(name)}`);
@@ -62,31 +78,87 @@ describe('the chart', () => {
   });
 
   it('passes helm lint', () => {
-    assert.match(execFileSync(helm, ['lint', '--strict', CHART], { encoding: 'utf8' }), /0 chart\(s\) failed/);
+    assert.match(
+      execFileSync(helm, ['lint', '--strict', CHART], { encoding: 'utf8' }),
+      /0 chart\(s\) failed/,
+    );
   });
 
   it("takes the seed's values block", () => {
-    const objects = objectsOf(execFileSync(helm, ['template', 'shoal', CHART, '-n', 'shoal', '--kube-version', '1.34.0', '-f', '-'], { encoding: 'utf8', input: SEED_VALUES }));
-    const agent = find(objects, 'DaemonSet') as KubeObject & { spec: { template: { spec: { containers: { image: string }[] } } } };
-    assert.equal(agent.spec.template.spec.containers[0]?.image, 'registry-vpc.__ACK_REGION_ID__.aliyuncs.com/acs/dadi-agent:v0.1.2-72276d4-aliyun');
-    const config = (find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data['agent.yaml']!;
-    const { ProxyConfig, P2PConfig, CacheConfig, ExporterConfig } = parse(config) as Record<string, Record<string, unknown>>;
-    assert.deepEqual([ProxyConfig!['proxyConcurrencyLimit'], ProxyConfig!['throttleLimitMB'], P2PConfig!['port'], CacheConfig!['capacity'], CacheConfig!['aioEnable']], [128, 512, 65_002, 4_294_967_296, 0]);
+    const objects = objectsOf(
+      execFileSync(
+        helm,
+        ['template', 'shoal', CHART, '-n', 'shoal', '--kube-version', '1.34.0', '-f', '-'],
+        { encoding: 'utf8', input: SEED_VALUES },
+      ),
+    );
+    const agent = find(objects, 'DaemonSet') as KubeObject & {
+      spec: { template: { spec: { containers: { image: string }[] } } };
+    };
+    assert.equal(
+      agent.spec.template.spec.containers[0]?.image,
+      'registry-vpc.__ACK_REGION_ID__.aliyuncs.com/acs/dadi-agent:v0.1.2-72276d4-aliyun',
+    );
+    const config = (
+      find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }
+    ).data['agent.yaml']!;
+    const { ProxyConfig, P2PConfig, CacheConfig, ExporterConfig } = parse(config) as Record<
+      string,
+      Record<string, unknown>
+    >;
+    assert.deepEqual(
+      [
+        ProxyConfig!['proxyConcurrencyLimit'],
+        ProxyConfig!['throttleLimitMB'],
+        P2PConfig!['port'],
+        CacheConfig!['capacity'],
+        CacheConfig!['aioEnable'],
+      ],
+      [128, 512, 65_002, 4_294_967_296, 0],
+    );
     assert.deepEqual(ExporterConfig, { enable: false, port: 65_003, standaloneExporterPort: true });
   });
 
   it('takes accessCheck: off as it stands in a file, where Helm reads a boolean', () => {
-    for (const [given, meant] of [['strict', 'strict'], ['off', 'off'], ['"off"', 'off']]) {
-      const objects = objectsOf(execFileSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '-f', '-'], { encoding: 'utf8', input: `p2p: {v2: {accessCheck: ${given}}}` }));
-      const config = parse((find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data['agent.yaml']!) as { ProxyConfig: { accessCheck: string } };
+    for (const [given, meant] of [
+      ['strict', 'strict'],
+      ['off', 'off'],
+      ['"off"', 'off'],
+    ]) {
+      const objects = objectsOf(
+        execFileSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '-f', '-'], {
+          encoding: 'utf8',
+          input: `p2p: {v2: {accessCheck: ${given}}}`,
+        }),
+      );
+      const config = parse(
+        (find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data[
+          'agent.yaml'
+        ]!,
+      ) as { ProxyConfig: { accessCheck: string } };
       assert.equal(config.ProxyConfig.accessCheck, meant);
     }
   });
 
-  const refused = ['p2p.v2.cache.capacity=lots', 'p2p.v2.p2pport=1', 'p2p.v2.cache.aioEnable=2', 'p2p.v2.throttleLimitMB=-1', 'registries[0].mode=other', 'registries[0].host=https://a.example', 'registries[0].host=a.example,registries[0].p2pHost=no.port', 'p2p.v2.throttleLimitMB=2000000', 'unknown=1', 'webhook.replicas=0'];
+  const refused = [
+    'p2p.v2.cache.capacity=lots',
+    'p2p.v2.p2pport=1',
+    'p2p.v2.cache.aioEnable=2',
+    'p2p.v2.throttleLimitMB=-1',
+    'registries[0].mode=other',
+    'registries[0].host=https://a.example',
+    'registries[0].host=a.example,registries[0].p2pHost=no.port',
+    'p2p.v2.throttleLimitMB=2000000',
+    'unknown=1',
+    'webhook.replicas=0',
+  ];
   for (const value of refused) {
     it(`refuses ${value}`, () => {
-      const { status, stderr } = spawnSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set', value], { encoding: 'utf8' });
+      const { status, stderr } = spawnSync(
+        helm,
+        ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set', value],
+        { encoding: 'utf8' },
+      );
       assert.notEqual(status, 0);
       assert.match(stderr, /values don't meet the specifications of the schema/);
     });
@@ -95,14 +167,24 @@ describe('the chart', () => {
   it('gives nodes and webhook configs that they accept', () => {
     for (const values of [[], EVERYTHING]) {
       const objects = objectsOf(renderChart(helm, values));
-      const node = (find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data;
+      const node = (
+        find(objects, 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }
+      ).data;
       for (const [name, text] of Object.entries(node)) {
-        const { DeployConfig, P2PConfig } = parseConfig(parse(text) as Record<string, unknown>, { env: { NODE_IP: '10.0.0.1' } });
+        const { DeployConfig, P2PConfig } = parseConfig(parse(text) as Record<string, unknown>, {
+          env: { NODE_IP: '10.0.0.1' },
+        });
         assert.equal(`${DeployConfig.mode}.yaml`, name);
         assert.equal(P2PConfig.discovery, 'kubernetes');
       }
-      const webhook = parseWebhookConfig((find(objects, 'ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data['webhook.yaml']!);
-      assert.equal(webhook.webhookConfiguration, find(objects, 'MutatingWebhookConfiguration').metadata.name);
+      const webhook = parseWebhookConfig(
+        (find(objects, 'ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> })
+          .data['webhook.yaml']!,
+      );
+      assert.equal(
+        webhook.webhookConfiguration,
+        find(objects, 'MutatingWebhookConfiguration').metadata.name,
+      );
       assert.equal(webhook.service, find(objects, 'Service', /webhook/).metadata.name);
     }
   });
@@ -118,9 +200,25 @@ describe('the chart', () => {
       { host: 'docker.io' },
       { host: '*.left.example', mode: 'mirror' },
     ];
-    const text = execFileSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set-json', `registries=${JSON.stringify(registries)}`], { encoding: 'utf8' });
-    const node = (find(objectsOf(text), 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }).data['agent.yaml']!;
-    const { ProxyConfig } = parseConfig(parse(node) as Record<string, unknown>, { env: { NODE_IP: '10.0.0.1' } });
+    const text = execFileSync(
+      helm,
+      [
+        'template',
+        'shoal',
+        CHART,
+        '--kube-version',
+        '1.34.0',
+        '--set-json',
+        `registries=${JSON.stringify(registries)}`,
+      ],
+      { encoding: 'utf8' },
+    );
+    const node = (
+      find(objectsOf(text), 'ConfigMap', /node/) as KubeObject & { data: Record<string, string> }
+    ).data['agent.yaml']!;
+    const { ProxyConfig } = parseConfig(parse(node) as Record<string, unknown>, {
+      env: { NODE_IP: '10.0.0.1' },
+    });
     const ways: [asked: string, origin: string][] = [
       ['reg.distributed.example.com:65001', 'https://reg.example.com'],
       ['a.distributed.corp.example:65001', 'https://a.corp.example'],
@@ -134,66 +232,172 @@ describe('the chart', () => {
       const { hostname, port } = splitUrl(origin);
       assert.ok(allowListOf(ProxyConfig).mayAsk(hostname, port), `${origin} may be dialled`);
     }
-    assert.ok(!allowListOf(ProxyConfig).names('a.left.example', 443), 'a mirror of who knows how many registries is not opened unasked');
-    const glob = spawnSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set-json', 'registries=[{"host":"*.example.com","p2pHost":"p2p.local:65001"}]'], { encoding: 'utf8' });
-    assert.match(glob.stderr, /\*\.example\.com has a p2pHost and is a glob, so it needs an upstream/);
+    assert.ok(
+      !allowListOf(ProxyConfig).names('a.left.example', 443),
+      'a mirror of who knows how many registries is not opened unasked',
+    );
+    const glob = spawnSync(
+      helm,
+      [
+        'template',
+        'shoal',
+        CHART,
+        '--kube-version',
+        '1.34.0',
+        '--set-json',
+        'registries=[{"host":"*.example.com","p2pHost":"p2p.local:65001"}]',
+      ],
+      { encoding: 'utf8' },
+    );
+    assert.match(
+      glob.stderr,
+      /\*\.example\.com has a p2pHost and is a glob, so it needs an upstream/,
+    );
   });
 
   it('is known to the alerts as job shoal, whatever the release is called', () => {
     const values = EVERYTHING.flatMap((value) => ['--set', value]);
-    const objects = objectsOf(execFileSync(helm, ['template', 'images', CHART, '--kube-version', '1.34.0', ...values], { encoding: 'utf8' }));
+    const objects = objectsOf(
+      execFileSync(helm, ['template', 'images', CHART, '--kube-version', '1.34.0', ...values], {
+        encoding: 'utf8',
+      }),
+    );
     const { spec } = find(objects, 'ServiceMonitor') as KubeObject & { spec: { jobLabel: string } };
-    for (const name of [/^images$/, /^images-root$/]) assert.equal(find(objects, 'Service', name).metadata.labels?.[spec.jobLabel], 'shoal');
+    for (const name of [/^images$/, /^images-root$/])
+      assert.equal(find(objects, 'Service', name).metadata.labels?.[spec.jobLabel], 'shoal');
   });
 
   it('runs on Linux nodes only, whatever else the cluster has', () => {
     for (const object of objectsOf(renderChart(helm, EVERYTHING))) {
-      const spec = (object as unknown as { spec?: { template?: { spec?: { nodeSelector: Record<string, string> } } } }).spec?.template?.spec;
-      if (spec !== undefined) assert.equal(spec.nodeSelector['kubernetes.io/os'], 'linux', object.metadata.name);
+      const spec = (
+        object as unknown as {
+          spec?: { template?: { spec?: { nodeSelector: Record<string, string> } } };
+        }
+      ).spec?.template?.spec;
+      if (spec !== undefined)
+        assert.equal(spec.nodeSelector['kubernetes.io/os'], 'linux', object.metadata.name);
     }
   });
 
   it('keeps every container from privileges it does not need', () => {
     for (const object of objectsOf(renderChart(helm, EVERYTHING))) {
-      const spec = (object as unknown as { spec?: { template?: { spec?: Record<string, unknown> } } }).spec?.template?.spec;
+      const spec = (
+        object as unknown as { spec?: { template?: { spec?: Record<string, unknown> } } }
+      ).spec?.template?.spec;
       if (spec === undefined) continue;
-      assert.equal((spec['securityContext'] as { seccompProfile: { type: string } }).seccompProfile.type, 'RuntimeDefault');
-      for (const container of [...(spec['containers'] as object[]), ...((spec['initContainers'] ?? []) as object[])] as { name: string; securityContext: Record<string, unknown> }[]) {
-        const { allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities, runAsUser } = container.securityContext;
-        assert.deepEqual([allowPrivilegeEscalation, readOnlyRootFilesystem, (capabilities as { drop: string[] }).drop], [false, true, ['ALL']], container.name);
+      assert.equal(
+        (spec['securityContext'] as { seccompProfile: { type: string } }).seccompProfile.type,
+        'RuntimeDefault',
+      );
+      for (const container of [
+        ...(spec['containers'] as object[]),
+        ...((spec['initContainers'] ?? []) as object[]),
+      ] as { name: string; securityContext: Record<string, unknown> }[]) {
+        const { allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities, runAsUser } =
+          container.securityContext;
+        assert.deepEqual(
+          [
+            allowPrivilegeEscalation,
+            readOnlyRootFilesystem,
+            (capabilities as { drop: string[] }).drop,
+          ],
+          [false, true, ['ALL']],
+          container.name,
+        );
         const mayBeRoot = ['prepare-cache', 'containerd-config'].includes(container.name);
-        assert.equal(runAsUser, mayBeRoot ? 0 : undefined, `${container.name} takes the pod's user, which is not root`);
+        assert.equal(
+          runAsUser,
+          mayBeRoot ? 0 : undefined,
+          `${container.name} takes the pod's user, which is not root`,
+        );
       }
     }
   });
 
   it('renders without webhook, without registries, without what can be left out', () => {
-    const bare = objectsOf(renderChart(helm, ['webhook.enabled=false', 'networkPolicy.enabled=false', 'clusterSecret.existingSecret=own', 'containerd.configure=false']));
-    assert.deepEqual(bare.map(({ kind }) => kind).sort(), ['ConfigMap', 'DaemonSet', 'Role', 'RoleBinding', 'Service', 'ServiceAccount']);
-    const none = objectsOf(execFileSync(helm, ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set-json', 'registries=[]'], { encoding: 'utf8' }));
-    assert.deepEqual(parseWebhookConfig((find(none, 'ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data['webhook.yaml']!).registries, []);
+    const bare = objectsOf(
+      renderChart(helm, [
+        'webhook.enabled=false',
+        'networkPolicy.enabled=false',
+        'clusterSecret.existingSecret=own',
+        'containerd.configure=false',
+      ]),
+    );
+    assert.deepEqual(bare.map(({ kind }) => kind).sort(), [
+      'ConfigMap',
+      'DaemonSet',
+      'Role',
+      'RoleBinding',
+      'Service',
+      'ServiceAccount',
+    ]);
+    const none = objectsOf(
+      execFileSync(
+        helm,
+        ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set-json', 'registries=[]'],
+        { encoding: 'utf8' },
+      ),
+    );
+    assert.deepEqual(
+      parseWebhookConfig(
+        (find(none, 'ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data[
+          'webhook.yaml'
+        ]!,
+      ).registries,
+      [],
+    );
   });
 
   it("leads containerd to the proxy while the agent's pod runs, and puts everything back when it ends", async () => {
     const certsDir = await mkdtemp(join(tmpdir(), 'shoal-certs-'));
     try {
-      const kept = 'server = "https://kept.example.com"\n\n[host."https://mirror.example.com"]\n  capabilities = ["pull"]\n';
+      const kept =
+        'server = "https://kept.example.com"\n\n[host."https://mirror.example.com"]\n  capabilities = ["pull"]\n';
       await mkdir(join(certsDir, 'kept.example.com'));
       await writeFile(join(certsDir, 'kept.example.com/hosts.toml'), kept);
-      const text = renderChart(helm, [`containerd.certsDir=${certsDir}`, 'containerd.hosts={kept.example.com,reg.distributed.example.com:65001}', 'p2p.v2.proxyPort=12345']);
-      const agent = find(objectsOf(text), 'DaemonSet') as KubeObject & { spec: { template: { spec: { initContainers: { name: string; restartPolicy?: string; command: string[] }[] } } } };
-      const { restartPolicy, command } = agent.spec.template.spec.initContainers.find(({ name }) => name === 'containerd-config')!;
+      const text = renderChart(helm, [
+        `containerd.certsDir=${certsDir}`,
+        'containerd.hosts={kept.example.com,reg.distributed.example.com:65001}',
+        'p2p.v2.proxyPort=12345',
+      ]);
+      const agent = find(objectsOf(text), 'DaemonSet') as KubeObject & {
+        spec: {
+          template: {
+            spec: { initContainers: { name: string; restartPolicy?: string; command: string[] }[] };
+          };
+        };
+      };
+      const { restartPolicy, command } = agent.spec.template.spec.initContainers.find(
+        ({ name }) => name === 'containerd-config',
+      )!;
       assert.equal(restartPolicy, 'Always');
       const PATH = [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter);
-      const child = spawn(command[0]!, command.slice(1), { cwd: fileURLToPath(new URL('../../', import.meta.url)), env: { ...process.env, PATH }, stdio: 'ignore' });
+      const child = spawn(command[0]!, command.slice(1), {
+        cwd: fileURLToPath(new URL('../../', import.meta.url)),
+        env: { ...process.env, PATH },
+        stdio: 'ignore',
+      });
       const exited = once(child, 'exit') as Promise<[number | null]>;
-      const hosts = async (registry: string): Promise<string> => await readFile(join(certsDir, registry, 'hosts.toml'), 'utf8');
-      await eventually('both are configured', async () => (await hosts('reg.distributed.example.com:65001')).includes('http://127.0.0.1:12345') && (await hosts('kept.example.com')).includes('http://127.0.0.1:12345'));
-      assert.match(await hosts('kept.example.com'), /mirror\.example\.com/, 'who was asked before is asked next');
+      const hosts = async (registry: string): Promise<string> =>
+        await readFile(join(certsDir, registry, 'hosts.toml'), 'utf8');
+      await eventually(
+        'both are configured',
+        async () =>
+          (await hosts('reg.distributed.example.com:65001')).includes('http://127.0.0.1:12345') &&
+          (await hosts('kept.example.com')).includes('http://127.0.0.1:12345'),
+      );
+      assert.match(
+        await hosts('kept.example.com'),
+        /mirror\.example\.com/,
+        'who was asked before is asked next',
+      );
       child.kill('SIGTERM');
       assert.deepEqual((await exited)[0], 0);
       assert.equal(await hosts('kept.example.com'), kept);
-      assert.deepEqual(readdirSync(certsDir, { recursive: true }).sort(), ['kept.example.com', 'kept.example.com/hosts.toml']);
+      assert.deepEqual(readdirSync(certsDir, { recursive: true }).sort(), [
+        'kept.example.com',
+        'kept.example.com/hosts.toml',
+      ]);
     } finally {
       await rm(certsDir, { recursive: true });
     }
@@ -202,8 +406,17 @@ describe('the chart', () => {
   it('has manifests rendered from it as it stands', () => {
     const directory = fileURLToPath(new URL('../../deploy/manifests/', import.meta.url));
     const expected = manifests(helm);
-    assert.deepEqual(readdirSync(directory).sort(), [...expected.keys()].sort(), 'run node deploy/render.ts');
-    for (const [name, text] of expected) assert.equal(readFileSync(directory + name, 'utf8'), text, `${name} is stale: run node deploy/render.ts`);
+    assert.deepEqual(
+      readdirSync(directory).sort(),
+      [...expected.keys()].sort(),
+      'run node deploy/render.ts',
+    );
+    for (const [name, text] of expected)
+      assert.equal(
+        readFileSync(directory + name, 'utf8'),
+        text,
+        `${name} is stale: run node deploy/render.ts`,
+      );
   });
 
   it('gives objects that a real API server takes, every field known', async function () {
@@ -212,12 +425,23 @@ describe('the chart', () => {
     try {
       await api.namespace('shoal');
       for (const values of [[], EVERYTHING]) {
-        const objects = objectsOf(renderChart(helm, values)).filter(({ kind }) => kind !== 'ServiceMonitor');
+        const objects = objectsOf(renderChart(helm, values)).filter(
+          ({ kind }) => kind !== 'ServiceMonitor',
+        );
         assert.ok(objects.length >= 15);
         for (const object of objects) await api.post(object, { dryRun: true });
       }
-      const manifest = { apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: 'x', namespace: 'shoal' }, spec: { selector: {}, replicas: 1 } };
-      await assert.rejects(api.post(manifest, { dryRun: true }), /unknown field/, 'the check itself can fail');
+      const manifest = {
+        apiVersion: 'apps/v1',
+        kind: 'DaemonSet',
+        metadata: { name: 'x', namespace: 'shoal' },
+        spec: { selector: {}, replicas: 1 },
+      };
+      await assert.rejects(
+        api.post(manifest, { dryRun: true }),
+        /unknown field/,
+        'the check itself can fail',
+      );
     } finally {
       await api.stop();
     }
@@ -228,22 +452,42 @@ describe('the chart in a cluster', () => {
   let api: ApiServer;
   let run: (...args: string[]) => string;
   before(async function () {
-    const [helm = '', etcd = '', apiServer = ''] = kubeAssets.needs(this, 'helm', 'etcd', 'kube-apiserver');
+    const [helm = '', etcd = '', apiServer = ''] = kubeAssets.needs(
+      this,
+      'helm',
+      'etcd',
+      'kube-apiserver',
+    );
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');
-    run = (...args) => execFileSync(helm, [...args, '--namespace', 'shoal', '--kubeconfig', api.kubeconfig], { encoding: 'utf8' });
+    run = (...args) =>
+      execFileSync(helm, [...args, '--namespace', 'shoal', '--kubeconfig', api.kubeconfig], {
+        encoding: 'utf8',
+      });
   });
   after(async () => await api?.stop());
 
   it('is installed, upgraded and removed; the cluster secret is made once and outlives all', async () => {
     const secret = async (): Promise<string | undefined> =>
-      (await api.client.get<KubeObject & { data: Record<string, string> }>(SECRETS, 'shoal', 'shoal-cluster-secret'))?.data['secret'];
+      (
+        await api.client.get<KubeObject & { data: Record<string, string> }>(
+          SECRETS,
+          'shoal',
+          'shoal-cluster-secret',
+        )
+      )?.data['secret'];
     assert.match(run('install', 'shoal', CHART), /k8s\.aliyun\.com\/image-accelerate-mode=p2p/);
     const made = await secret();
     assert.equal(Buffer.from(made!, 'base64').length, 64);
     run('upgrade', 'shoal', CHART, '--set', 'root.enabled=true');
     assert.equal(await secret(), made);
-    assert.ok(await api.client.get({ base: '/apis/apps/v1', plural: 'statefulsets' }, 'shoal', 'shoal-root'));
+    assert.ok(
+      await api.client.get(
+        { base: '/apis/apps/v1', plural: 'statefulsets' },
+        'shoal',
+        'shoal-root',
+      ),
+    );
     run('uninstall', 'shoal');
     assert.equal(await secret(), made);
     assert.equal(await api.client.get(MUTATING_WEBHOOKS, null, 'shoal-shoal'), null);
@@ -253,18 +497,31 @@ describe('the chart in a cluster', () => {
 });
 
 describe("the chart's README", () => {
-  it('is made from the schema as it stands', () => assert.equal(readFileSync(`${CHART}README.md`, 'utf8'), readme(), 'run node deploy/render.ts'));
+  it('is made from the schema as it stands', () =>
+    assert.equal(readFileSync(`${CHART}README.md`, 'utf8'), readme(), 'run node deploy/render.ts'));
 
   it('has a line for every value, each with a meaning', () => {
     const leaves = (value: unknown, path: string): string[] =>
-      typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0 ? Object.entries(value).flatMap(([key, child]) => leaves(child, path === '' ? key : `${path}.${key}`)) : [path];
+      typeof value === 'object' &&
+      value !== null &&
+      !Array.isArray(value) &&
+      Object.keys(value).length > 0
+        ? Object.entries(value).flatMap(([key, child]) =>
+            leaves(child, path === '' ? key : `${path}.${key}`),
+          )
+        : [path];
     const text = readme();
-    const documented = [...text.matchAll(/^\| `([^`]*)` \|.*\| (.*) \|$/gm)].map(([, key, meaning]) => {
-      assert.ok(meaning!.length > 5, `${key} has no meaning`);
-      return key!;
-    });
+    const documented = [...text.matchAll(/^\| `([^`]*)` \|.*\| (.*) \|$/gm)].map(
+      ([, key, meaning]) => {
+        assert.ok(meaning!.length > 5, `${key} has no meaning`);
+        return key!;
+      },
+    );
     for (const leaf of leaves(parse(readFileSync(`${CHART}values.yaml`, 'utf8')), '')) {
-      assert.ok(documented.some((key) => leaf === key || leaf.startsWith(`${key}.`)), `${leaf} is not documented`);
+      assert.ok(
+        documented.some((key) => leaf === key || leaf.startsWith(`${key}.`)),
+        `${leaf} is not documented`,
+      );
     }
   });
 });

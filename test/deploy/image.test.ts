@@ -17,10 +17,17 @@ const dockerfile = readFileSync(`${root}deploy/Dockerfile`, 'utf8');
 
 describe('the container image', () => {
   it('copies only what there is, and what its ignore file lets through', () => {
-    const letThrough = new Set(readFileSync(`${root}deploy/Dockerfile.dockerignore`, 'utf8').split('\n').flatMap((line) => (line.startsWith('!') ? [line.slice(1)] : [])));
-    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.*) \S+$/gm)].flatMap(([, sources]) => sources!.split(' '));
+    const letThrough = new Set(
+      readFileSync(`${root}deploy/Dockerfile.dockerignore`, 'utf8')
+        .split('\n')
+        .flatMap((line) => (line.startsWith('!') ? [line.slice(1)] : [])),
+    );
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.*) \S+$/gm)].flatMap(([, sources]) =>
+      sources!.split(' '),
+    );
     assert.ok(copied.includes('lib'));
-    for (const source of copied) assert.ok(existsSync(root + source) && letThrough.has(source), source);
+    for (const source of copied)
+      assert.ok(existsSync(root + source) && letThrough.has(source), source);
   });
 
   it('does not run as root, and says when it is well', () => {
@@ -38,7 +45,10 @@ describe('the container image', () => {
       dir = await mkdtemp(join(tmpdir(), 'shoal-image-'));
       image = join(dir, 'root');
       const PATH = [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter);
-      execFileSync(`${root}deploy/image-root.sh`, [image], { env: { ...process.env, PATH }, stdio: ['ignore', 'ignore', 'pipe'] });
+      execFileSync(`${root}deploy/image-root.sh`, [image], {
+        env: { ...process.env, PATH },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
       execFileSync('chmod', ['-R', 'a+rX', dir]);
     });
     after(async () => {
@@ -47,22 +57,46 @@ describe('the container image', () => {
 
     /** As the image runs it: its own node, another user, nothing of this machine's environment. */
     const run = (...args: string[]): { status: number | null; stdout: string; stderr: string } => {
-      const asUser = process.getuid?.() === 0 ? ['--reuid=10001', '--regid=10001', '--clear-groups'] : [];
-      return spawnSync('setpriv', [...asUser, join(image, 'node'), 'lib/shoal.js', ...args], { cwd: join(image, 'app'), env: { NODE_ENV: 'production' }, encoding: 'utf8' });
+      const asUser =
+        process.getuid?.() === 0 ? ['--reuid=10001', '--regid=10001', '--clear-groups'] : [];
+      return spawnSync('setpriv', [...asUser, join(image, 'node'), 'lib/shoal.js', ...args], {
+        cwd: join(image, 'app'),
+        env: { NODE_ENV: 'production' },
+        encoding: 'utf8',
+      });
     };
 
     it('stays below 250 MB', () => {
       const bytes = sizeOf(image) + BASE_BYTES;
-      console.log(`      ${(bytes / MB).toFixed(0)} MB, ${(BASE_BYTES / MB).toFixed(0)} MB of them the base`);
+      console.log(
+        `      ${(bytes / MB).toFixed(0)} MB, ${(BASE_BYTES / MB).toFixed(0)} MB of them the base`,
+      );
       assert.ok(bytes < IMAGE_BYTES_MAX);
     });
 
     it('runs every command without what only development needs', () => {
       const { status, stdout, stderr } = run('--version');
-      assert.deepEqual([status, stdout.trim(), stderr], [0, (JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string }).version, '']);
+      assert.deepEqual(
+        [status, stdout.trim(), stderr],
+        [
+          0,
+          (JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string }).version,
+          '',
+        ],
+      );
       assert.equal(run('webhook', '--config', '/nonexistent').status, 2);
       // Loads the native parts: it gets as far as its directory, which it may not write.
-      const agent = run('agent', '--set', 'CacheConfig.dir=/proc/none', '--set', 'ProxyConfig.port=0', '--set', 'P2PConfig.port=0', '--set', 'DeployConfig.logDir=/tmp');
+      const agent = run(
+        'agent',
+        '--set',
+        'CacheConfig.dir=/proc/none',
+        '--set',
+        'ProxyConfig.port=0',
+        '--set',
+        'P2PConfig.port=0',
+        '--set',
+        'DeployConfig.logDir=/tmp',
+      );
       assert.equal(agent.status, 1);
       assert.match(agent.stderr, /CACHE_DIR_UNUSABLE/);
       assert.doesNotMatch(agent.stderr, /Cannot find|MODULE_NOT_FOUND|uws_/);
@@ -72,5 +106,7 @@ describe('the container image', () => {
 
 function sizeOf(path: string): number {
   const found = lstatSync(path);
-  return found.isDirectory() ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0) : found.size;
+  return found.isDirectory()
+    ? readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0)
+    : found.size;
 }

@@ -26,10 +26,15 @@ describe('e2e: private images', () => {
   before(async function () {
     needs(this, 'docker-registry', 'skopeo');
     dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
-    tokens = await TokenServer.start(dir, { alice: { password: 'wonder', repositories: ['team/app'] }, bob: { password: 'builder', repositories: ['team/other'] } });
+    tokens = await TokenServer.start(dir, {
+      alice: { password: 'wonder', repositories: ['team/app'] },
+      bob: { password: 'builder', repositories: ['team/other'] },
+    });
     registry = await DockerRegistry.start(dir, tokens);
     counting = await CountingProxy.start(registry.port);
-    node = await ShoalNode.start(join(dir, 'node'), { ProxyConfig: { registries: [{ upstream: `http://${counting.host}` }] } });
+    node = await ShoalNode.start(join(dir, 'node'), {
+      ProxyConfig: { registries: [{ upstream: `http://${counting.host}` }] },
+    });
     image = await makeImage(join(dir, 'image'), [5_000_000, 3_000], 1);
     other = await makeImage(join(dir, 'other'), [1_000_000], 2);
     await registry.push(image, 'team/app', 'alice:wonder');
@@ -43,12 +48,23 @@ describe('e2e: private images', () => {
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
-  const bearer = (user: string, repository: string): Record<string, string> => ({ authorization: `Bearer ${tokens.token(user, repository)}` });
+  const bearer = (user: string, repository: string): Record<string, string> => ({
+    authorization: `Bearer ${tokens.token(user, repository)}`,
+  });
   const layerPath = (): string => `/v2/team/app/blobs/${image.layers[0]!.digest}`;
 
-  it('are pulled with the right password, by skopeo, with the registry\'s own challenge', async () => {
+  it("are pulled with the right password, by skopeo, with the registry's own challenge", async () => {
     const target = join(dir, 'copy');
-    const skopeo = (login: string) => tryRun('skopeo', ['copy', '--src-tls-verify=false', '--preserve-digests', '--src-creds', login, `docker://${node.proxyHost}/team/app:test`, `dir:${target}`]);
+    const skopeo = (login: string) =>
+      tryRun('skopeo', [
+        'copy',
+        '--src-tls-verify=false',
+        '--preserve-digests',
+        '--src-creds',
+        login,
+        `docker://${node.proxyHost}/team/app:test`,
+        `dir:${target}`,
+      ]);
     assert.notEqual((await skopeo('alice:wrong')).code, 0);
     assert.notEqual((await skopeo('bob:builder')).code, 0);
     assert.equal(counting.blobBytes, 0);
@@ -62,7 +78,12 @@ describe('e2e: private images', () => {
     const read = await node.get(layerPath(), authorization);
     assert.equal(digestOf(read.body), image.layers[0]!.digest);
     counting.reset();
-    for (const headers of [{}, { authorization: 'Bearer nonsense' }, bearer('bob', 'team/other'), { authorization: `Basic ${Buffer.from('alice:wrong').toString('base64')}` }]) {
+    for (const headers of [
+      {},
+      { authorization: 'Bearer nonsense' },
+      bearer('bob', 'team/other'),
+      { authorization: `Basic ${Buffer.from('alice:wrong').toString('base64')}` },
+    ]) {
       const refused = await node.get(layerPath(), headers as Record<string, string>);
       assert.equal(refused.status, 401, JSON.stringify(headers));
       assert.match(String(refused.headers['www-authenticate']), /^Bearer realm=/);
@@ -74,7 +95,10 @@ describe('e2e: private images', () => {
 
   it('are not served under the name of a repository the client may read', async () => {
     await node.get(layerPath(), bearer('alice', 'team/app'));
-    const foreign = await node.get(`/v2/team/other/blobs/${image.layers[0]!.digest}`, bearer('bob', 'team/other'));
+    const foreign = await node.get(
+      `/v2/team/other/blobs/${image.layers[0]!.digest}`,
+      bearer('bob', 'team/other'),
+    );
     assert.equal(foreign.status, 404);
   });
 
@@ -84,7 +108,11 @@ describe('e2e: private images', () => {
     const fresh = bearer('alice', 'team/app');
     assert.notDeepEqual(fresh, authorization);
     counting.reset();
-    const reads = await Promise.all(Array.from({ length: 8 }, () => node.get(layerPath(), { ...fresh, range: 'bytes=1000-1999' })));
+    const reads = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        node.get(layerPath(), { ...fresh, range: 'bytes=1000-1999' }),
+      ),
+    );
     assert.deepEqual(new Set(reads.map(({ status }) => status)), new Set([206]));
     await node.get(layerPath(), fresh);
     assert.equal(counting.checks, 1);
@@ -96,7 +124,10 @@ describe('e2e: private images', () => {
     const containerd = await Containerd.start(dir);
     const reference = `${counting.host}/team/app:test`;
     try {
-      await containerd.configure(counting.host, `server = "http://registry.invalid"\n\n[host."http://${node.proxyHost}"]\n  capabilities = ["pull", "resolve"]\n`);
+      await containerd.configure(
+        counting.host,
+        `server = "http://registry.invalid"\n\n[host."http://${node.proxyHost}"]\n  capabilities = ["pull", "resolve"]\n`,
+      );
       assert.notEqual((await containerd.tryPull(reference)).code, 0);
       assert.notEqual((await containerd.tryPull(reference, 'bob:builder')).code, 0);
       await containerd.pull(reference, 'alice:wonder');
@@ -107,13 +138,25 @@ describe('e2e: private images', () => {
   });
 
   it('are pulled though a page of another listed host was asked for under their digests before', async () => {
-    const page = createServer((_request, response) => void response.writeHead(200, { 'content-length': 4 }).end('page')).listen(0, '127.0.0.1');
+    const page = createServer(
+      (_request, response) => void response.writeHead(200, { 'content-length': 4 }).end('page'),
+    ).listen(0, '127.0.0.1');
     await once(page, 'listening');
     const pageHost = `127.0.0.1:${(page.address() as AddressInfo).port}`;
-    const fresh = await ShoalNode.start(join(dir, 'fresh'), { ProxyConfig: { registries: [{ upstream: `http://${counting.host}` }, { p2pHost: 'page', upstream: `http://${pageHost}` }] } });
+    const fresh = await ShoalNode.start(join(dir, 'fresh'), {
+      ProxyConfig: {
+        registries: [
+          { upstream: `http://${counting.host}` },
+          { p2pHost: 'page', upstream: `http://${pageHost}` },
+        ],
+      },
+    });
     try {
       assert.equal((await fresh.get(layerPath(), { host: 'page' })).status, 502);
-      const read = await fresh.get(`${layerPath()}?ns=${counting.host}`, bearer('alice', 'team/app'));
+      const read = await fresh.get(
+        `${layerPath()}?ns=${counting.host}`,
+        bearer('alice', 'team/app'),
+      );
       assert.equal(digestOf(read.body), image.layers[0]!.digest);
       assert.equal((await fresh.get(layerPath(), { host: 'page' })).status, 502);
     } finally {
@@ -129,7 +172,11 @@ describe('e2e: private images', () => {
     const secret = authorization.slice('Bearer '.length).split('.')[2]!;
     for (const text of [secret, 'hunter2']) {
       assert.ok(!node.daemon.output.includes(text));
-      assert.equal((await tryRun('grep', ['-raqF', '--', text, node.dir])).code, 1, `${text.slice(0, 8)}... is in a file of the node`);
+      assert.equal(
+        (await tryRun('grep', ['-raqF', '--', text, node.dir])).code,
+        1,
+        `${text.slice(0, 8)}... is in a file of the node`,
+      );
     }
   });
 });

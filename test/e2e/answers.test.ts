@@ -26,13 +26,35 @@ describe('e2e: what a node answers', () => {
     });
     origin = await OriginServer.start((request, response) => {
       const [, status] = /\/status-(\d+)\//.exec(request.url!) ?? [];
-      if (request.url!.includes('/astray/')) answer(response, 307, '', { location: 'https://store.evil.example/x?Signature=hunter2' });
-      else if (status !== undefined) answer(response, Number(status), '{"errors":[{"code":"FROM_UPSTREAM","message":"said so"}]}', { 'content-type': 'application/json', ...(status === '401' ? { 'www-authenticate': 'Bearer realm="http://t/"' } : {}), ...(status === '503' ? { 'retry-after': '9' } : {}) });
-      else if (request.url!.includes('/blobs/')) answer(response, 307, '', { location: `${store.url}/sha256/${request.url!}?Signature=hunter2` });
-      else answer(response, 200, '{}', { 'content-type': 'application/vnd.oci.image.index.v1+json', 'docker-content-digest': digestOf(Buffer.from('{}')), 'x-other': '1' });
+      if (request.url!.includes('/astray/'))
+        answer(response, 307, '', { location: 'https://store.evil.example/x?Signature=hunter2' });
+      else if (status !== undefined)
+        answer(
+          response,
+          Number(status),
+          '{"errors":[{"code":"FROM_UPSTREAM","message":"said so"}]}',
+          {
+            'content-type': 'application/json',
+            ...(status === '401' ? { 'www-authenticate': 'Bearer realm="http://t/"' } : {}),
+            ...(status === '503' ? { 'retry-after': '9' } : {}),
+          },
+        );
+      else if (request.url!.includes('/blobs/'))
+        answer(response, 307, '', {
+          location: `${store.url}/sha256/${request.url!}?Signature=hunter2`,
+        });
+      else
+        answer(response, 200, '{}', {
+          'content-type': 'application/vnd.oci.image.index.v1+json',
+          'docker-content-digest': digestOf(Buffer.from('{}')),
+          'x-other': '1',
+        });
     });
     node = await ShoalNode.start(join(dir, 'node'), {
-      ProxyConfig: { registries: [{ upstream: origin.url }, { p2pHost: 'gone', upstream: 'http://127.0.0.1:1' }], allow: [store.host] },
+      ProxyConfig: {
+        registries: [{ upstream: origin.url }, { p2pHost: 'gone', upstream: 'http://127.0.0.1:1' }],
+        allow: [store.host],
+      },
     });
   });
 
@@ -41,27 +63,55 @@ describe('e2e: what a node answers', () => {
     await rm(dir, { recursive: true });
   });
 
-  const blob = (headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> => node.get(`/v2/a/blobs/${DIGEST}`, headers, method);
-  const errorCode = (answered: Answer): string => (JSON.parse(answered.body.toString()) as { errors: { code: string }[] }).errors[0]!.code;
+  const blob = (headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> =>
+    node.get(`/v2/a/blobs/${DIGEST}`, headers, method);
+  const errorCode = (answered: Answer): string =>
+    (JSON.parse(answered.body.toString()) as { errors: { code: string }[] }).errors[0]!.code;
 
   it('a blob: whole, by HEAD, by its digest as the tag', async () => {
     const whole = await blob();
-    assert.deepEqual([whole.status, whole.headers['content-length'], whole.headers['docker-content-digest'], whole.headers['accept-ranges']], [200, String(BLOB.length), DIGEST, 'bytes']);
+    assert.deepEqual(
+      [
+        whole.status,
+        whole.headers['content-length'],
+        whole.headers['docker-content-digest'],
+        whole.headers['accept-ranges'],
+      ],
+      [200, String(BLOB.length), DIGEST, 'bytes'],
+    );
     assert.ok(whole.body.equals(BLOB));
     assert.equal(whole.headers['content-encoding'], undefined);
     const head = await blob({}, 'HEAD');
-    assert.deepEqual([head.status, head.headers['content-length'], head.body.length], [200, String(BLOB.length), 0]);
+    assert.deepEqual(
+      [head.status, head.headers['content-length'], head.body.length],
+      [200, String(BLOB.length), 0],
+    );
   });
 
   it('HEAD does not end a connection: the next request on it is answered too', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    const asks: [method: string, path: string, status: number][] = [['HEAD', `/v2/a/blobs/${DIGEST}`, 200], ['HEAD', '/elsewhere', 404], ['HEAD', '/v2/', 200], ['GET', `/v2/a/blobs/${DIGEST}`, 200]];
+    const asks: [method: string, path: string, status: number][] = [
+      ['HEAD', `/v2/a/blobs/${DIGEST}`, 200],
+      ['HEAD', '/elsewhere', 404],
+      ['HEAD', '/v2/', 200],
+      ['GET', `/v2/a/blobs/${DIGEST}`, 200],
+    ];
     try {
       for (const [index, [method, path, status]] of asks.entries()) {
-        const asking = request({ host: '127.0.0.1', port: node.proxyPort, path, method, agent }).end();
+        const asking = request({
+          host: '127.0.0.1',
+          port: node.proxyPort,
+          path,
+          method,
+          agent,
+        }).end();
         const [answered] = (await once(asking, 'response')) as [IncomingMessage];
         await once(answered.resume(), 'end');
-        assert.deepEqual([answered.statusCode, asking.reusedSocket], [status, index > 0], `${method} ${path}`);
+        assert.deepEqual(
+          [answered.statusCode, asking.reusedSocket],
+          [status, index > 0],
+          `${method} ${path}`,
+        );
       }
     } finally {
       agent.destroy();
@@ -69,14 +119,24 @@ describe('e2e: what a node answers', () => {
   });
 
   const ranges: [string, number, number, number][] = [
-    ['bytes=0-0', 206, 0, 1], ['bytes=0-65535', 206, 0, 65_536], ['bytes=2097151-2097152', 206, 2_097_151, 2_097_153], ['bytes=4999999-', 206, 4_999_999, 5_000_000],
-    ['bytes=-10', 206, 4_999_990, 5_000_000], ['bytes=4900000-9999999', 206, 4_900_000, 5_000_000], ['bytes=1-2,5-6', 200, 0, 5_000_000], ['bytes=9-1', 200, 0, 5_000_000], ['octets=1-2', 200, 0, 5_000_000],
+    ['bytes=0-0', 206, 0, 1],
+    ['bytes=0-65535', 206, 0, 65_536],
+    ['bytes=2097151-2097152', 206, 2_097_151, 2_097_153],
+    ['bytes=4999999-', 206, 4_999_999, 5_000_000],
+    ['bytes=-10', 206, 4_999_990, 5_000_000],
+    ['bytes=4900000-9999999', 206, 4_900_000, 5_000_000],
+    ['bytes=1-2,5-6', 200, 0, 5_000_000],
+    ['bytes=9-1', 200, 0, 5_000_000],
+    ['octets=1-2', 200, 0, 5_000_000],
   ];
   for (const [range, status, from, to] of ranges) {
     it(`${range}: ${status}`, async () => {
       const part = await blob({ range });
       assert.equal(part.status, status);
-      assert.equal(part.headers['content-range'], status === 206 ? `bytes ${from}-${to - 1}/${BLOB.length}` : undefined);
+      assert.equal(
+        part.headers['content-range'],
+        status === 206 ? `bytes ${from}-${to - 1}/${BLOB.length}` : undefined,
+      );
       assert.equal(part.headers['content-length'], String(to - from));
       assert.ok(part.body.equals(BLOB.subarray(from, to)));
     });
@@ -85,13 +145,21 @@ describe('e2e: what a node answers', () => {
   for (const range of ['bytes=5000000-', 'bytes=99999999-99999999', 'bytes=-0']) {
     it(`${range}: 416`, async () => {
       const refused = await blob({ range });
-      assert.deepEqual([refused.status, refused.headers['content-range']], [416, `bytes */${BLOB.length}`]);
+      assert.deepEqual(
+        [refused.status, refused.headers['content-range']],
+        [416, `bytes */${BLOB.length}`],
+      );
     });
   }
 
   it('416 to a range past the end of a blob it has never seen', async () => {
-    const refused = await node.get(`/accelerator/${store.url}/unseen`, { range: 'bytes=7000000-7000001' });
-    assert.deepEqual([refused.status, refused.headers['content-range']], [416, `bytes */${BLOB.length}`]);
+    const refused = await node.get(`/accelerator/${store.url}/unseen`, {
+      range: 'bytes=7000000-7000001',
+    });
+    assert.deepEqual(
+      [refused.status, refused.headers['content-range']],
+      [416, `bytes */${BLOB.length}`],
+    );
   });
 
   it('If-Range: the part for the very digest, the whole for anything else', async () => {
@@ -102,26 +170,62 @@ describe('e2e: what a node answers', () => {
 
   it('an empty blob', async () => {
     const empty = await node.get(`/v2/a/blobs/${EMPTY}`);
-    assert.deepEqual([empty.status, empty.headers['content-length'], empty.body.length], [200, '0', 0]);
+    assert.deepEqual(
+      [empty.status, empty.headers['content-length'], empty.body.length],
+      [200, '0', 0],
+    );
   });
 
   it('on demand: size by bytes=0-0, then parts, the signature left out of what is cached', async () => {
-    const asked = (query: string, range: string) => node.get(`/accelerator/${store.url}//docker/x%2Fy/layer?${query}`, { range });
+    const asked = (query: string, range: string) =>
+      node.get(`/accelerator/${store.url}//docker/x%2Fy/layer?${query}`, { range });
     const first = await asked('Expires=1&Signature=a%2B', 'bytes=0-0');
-    assert.deepEqual([first.status, first.headers['content-range'], first.body.length], [206, `bytes 0-0/${BLOB.length}`, 1]);
-    assert.ok((await asked('Expires=2&Signature=b', 'bytes=4000000-4065535')).body.equals(BLOB.subarray(4_000_000, 4_065_536)));
-    assert.ok(store.seen.some(({ url }) => url === '//docker/x%2Fy/layer?Expires=1&Signature=a%2B'));
+    assert.deepEqual(
+      [first.status, first.headers['content-range'], first.body.length],
+      [206, `bytes 0-0/${BLOB.length}`, 1],
+    );
+    assert.ok(
+      (await asked('Expires=2&Signature=b', 'bytes=4000000-4065535')).body.equals(
+        BLOB.subarray(4_000_000, 4_065_536),
+      ),
+    );
+    assert.ok(
+      store.seen.some(({ url }) => url === '//docker/x%2Fy/layer?Expires=1&Signature=a%2B'),
+    );
     const expired = await asked('Signature=expired', 'bytes=0-65535');
     assert.equal(expired.status, 403, 'the client signs again');
   });
 
-  it('never HEAD to object storage', () => assert.deepEqual(store.seen.filter(({ method }) => method !== 'GET'), []));
+  it('never HEAD to object storage', () =>
+    assert.deepEqual(
+      store.seen.filter(({ method }) => method !== 'GET'),
+      [],
+    ));
 
   it('a manifest as the registry sent it', async () => {
     const manifest = await node.get('/v2/a/manifests/v1', { accept: 'a/b' });
-    assert.deepEqual([manifest.status, manifest.body.toString(), manifest.headers['content-type'], manifest.headers['content-length'], manifest.headers['docker-content-digest'], manifest.headers['x-other']],
-      [200, '{}', 'application/vnd.oci.image.index.v1+json', '2', digestOf(Buffer.from('{}')), undefined]);
-    assert.equal(origin.seen.findLast(({ url }) => url === '/v2/a/manifests/v1')!.headers.accept, 'a/b');
+    assert.deepEqual(
+      [
+        manifest.status,
+        manifest.body.toString(),
+        manifest.headers['content-type'],
+        manifest.headers['content-length'],
+        manifest.headers['docker-content-digest'],
+        manifest.headers['x-other'],
+      ],
+      [
+        200,
+        '{}',
+        'application/vnd.oci.image.index.v1+json',
+        '2',
+        digestOf(Buffer.from('{}')),
+        undefined,
+      ],
+    );
+    assert.equal(
+      origin.seen.findLast(({ url }) => url === '/v2/a/manifests/v1')!.headers.accept,
+      'a/b',
+    );
     const head = await node.get('/v2/a/manifests/v1', {}, 'HEAD');
     assert.deepEqual([head.status, head.headers['content-length']], [200, '2']);
   });
@@ -129,12 +233,21 @@ describe('e2e: what a node answers', () => {
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
     it(`405 to ${method}`, async () => {
       const refused = await node.get('/v2/a/blobs/uploads/', {}, method);
-      assert.deepEqual([refused.status, refused.headers.allow, errorCode(refused)], [405, 'GET, HEAD', 'UNSUPPORTED']);
+      assert.deepEqual(
+        [refused.status, refused.headers.allow, errorCode(refused)],
+        [405, 'GET, HEAD', 'UNSUPPORTED'],
+      );
     });
   }
 
   it('403 for a host not allowed, in a redirect too', async () => {
-    for (const path of ['/accelerator/http://evil.example/x', '/accelerator/http://169.254.169.254/latest/meta-data', '/accelerator/http://[::1]:1/', '/v2/?ns=evil.example', `/accelerator/http://127.0.0.1:${origin.port + 1}/`]) {
+    for (const path of [
+      '/accelerator/http://evil.example/x',
+      '/accelerator/http://169.254.169.254/latest/meta-data',
+      '/accelerator/http://[::1]:1/',
+      '/v2/?ns=evil.example',
+      `/accelerator/http://127.0.0.1:${origin.port + 1}/`,
+    ]) {
       const refused = await node.get(path);
       assert.deepEqual([refused.status, errorCode(refused)], [403, 'DENIED'], path);
     }
@@ -142,7 +255,10 @@ describe('e2e: what a node answers', () => {
     for (const path of ['/v2/astray/manifests/v1', `/v2/astray/blobs/${DIGEST}`]) {
       const refused = await node.get(path);
       assert.deepEqual([refused.status, errorCode(refused)], [403, 'DENIED'], path);
-      await node.daemon.said(new RegExp(`"url":"${origin.url}${path}".*store\\.evil\\.example:443`), 5_000);
+      await node.daemon.said(
+        new RegExp(`"url":"${origin.url}${path}".*store\\.evil\\.example:443`),
+        5_000,
+      );
     }
     assert.ok(!node.daemon.output.includes('hunter2'));
   });
@@ -153,11 +269,15 @@ describe('e2e: what a node answers', () => {
 
   for (const status of [401, 403, 404, 500, 503]) {
     it(`the upstream's ${status}, for a manifest and for a blob`, async () => {
-      for (const path of [`/v2/status-${status}/manifests/v1`, `/v2/status-${status}/blobs/${digestOf(Buffer.from(String(status)))}`]) {
+      for (const path of [
+        `/v2/status-${status}/manifests/v1`,
+        `/v2/status-${status}/blobs/${digestOf(Buffer.from(String(status)))}`,
+      ]) {
         const refused = await node.get(path, { authorization: 'Basic eDp5' });
         assert.equal(refused.status, status, path);
         assert.equal(errorCode(refused), 'FROM_UPSTREAM');
-        if (status === 401) assert.equal(refused.headers['www-authenticate'], 'Bearer realm="http://t/"');
+        if (status === 401)
+          assert.equal(refused.headers['www-authenticate'], 'Bearer realm="http://t/"');
         if (status === 503) assert.equal(refused.headers['retry-after'], '9');
       }
     });

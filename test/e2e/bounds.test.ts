@@ -16,7 +16,10 @@ const PIECE = noise(MIB, 5);
 function endless(sizeBytes: number): Promise<OriginServer> {
   return OriginServer.start((request, response) => {
     const span = resolveRange(parseRange(request.headers.range), sizeBytes);
-    response.writeHead(span.status, { 'content-length': span.endBytes - span.startBytes, ...(span.contentRange === undefined ? {} : { 'content-range': span.contentRange }) });
+    response.writeHead(span.status, {
+      'content-length': span.endBytes - span.startBytes,
+      ...(span.contentRange === undefined ? {} : { 'content-range': span.contentRange }),
+    });
     let at = span.startBytes;
     const pump = (): void => {
       while (at < span.endBytes) {
@@ -46,13 +49,17 @@ async function drained(port: number, path: string): Promise<number> {
   return new Promise((resolve, reject) => {
     let bytes = 0;
     get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
-      response.on('data', (chunk: Buffer) => (bytes += chunk.length)).on('end', () => resolve(bytes)).on('error', reject);
+      response
+        .on('data', (chunk: Buffer) => (bytes += chunk.length))
+        .on('end', () => resolve(bytes))
+        .on('error', reject);
     }).on('error', reject);
   });
 }
 
 /** What one read in four is faster than: the machine may be busy with other things than this test. */
-const lowerQuartile = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
+const lowerQuartile = (values: number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
 
 describe('e2e: what a node keeps to', () => {
   let dir: string;
@@ -69,13 +76,22 @@ describe('e2e: what a node keeps to', () => {
   it('a node alone asks the origin for several shards in one request, also for a client that is slower', async () => {
     const shards = 48;
     origin = await endless(shards * 2 * MIB);
-    node = await ShoalNode.start(dir, { ProxyConfig: { allow: [origin.host], throttleLimitMB: 40 }, CacheConfig: { memory: 64 * MIB } });
-    assert.equal(await drained(node.proxyPort, `/accelerator/${origin.url}/layer`), shards * 2 * MIB);
+    node = await ShoalNode.start(dir, {
+      ProxyConfig: { allow: [origin.host], throttleLimitMB: 40 },
+      CacheConfig: { memory: 64 * MIB },
+    });
+    assert.equal(
+      await drained(node.proxyPort, `/accelerator/${origin.url}/layer`),
+      shards * 2 * MIB,
+    );
     // Sixteen at first, then eight each time that the client has read as many; a few more where it had to wait.
-    assert.ok(origin.seen.length <= shards / 3, `${origin.seen.length} requests for ${shards} shards`);
+    assert.ok(
+      origin.seen.length <= shards / 3,
+      `${origin.seen.length} requests for ${shards} shards`,
+    );
   });
 
-  it('the first byte of a cold read in the middle of 1 GiB comes within 20 ms of the origin\'s own', async () => {
+  it("the first byte of a cold read in the middle of 1 GiB comes within 20 ms of the origin's own", async () => {
     origin = await endless(GIB);
     node = await ShoalNode.start(dir, { ProxyConfig: { allow: [origin.host] } });
     const direct: number[] = [];
@@ -86,13 +102,19 @@ describe('e2e: what a node keeps to', () => {
       direct.push(await firstByteMs(origin.port, '/blob', range));
       through.push(await firstByteMs(node.proxyPort, `/accelerator/${origin.url}/blob`, range));
     }
-    assert.ok(lowerQuartile(through) <= lowerQuartile(direct) + 20, `${lowerQuartile(through)} ms, the origin itself ${lowerQuartile(direct)} ms`);
+    assert.ok(
+      lowerQuartile(through) <= lowerQuartile(direct) + 20,
+      `${lowerQuartile(through)} ms, the origin itself ${lowerQuartile(direct)} ms`,
+    );
   });
 
   it('memory and disk, under eight cold pulls at once of more than the disk holds', async () => {
     const capacity = 96 * MIB;
     origin = await endless(48 * MIB);
-    node = await ShoalNode.start(dir, { ProxyConfig: { allow: [origin.host], throttleLimitMB: 0 }, CacheConfig: { dir: join(dir, 'cache'), capacity, memory: 256 * MIB } });
+    node = await ShoalNode.start(dir, {
+      ProxyConfig: { allow: [origin.host], throttleLimitMB: 0 },
+      CacheConfig: { dir: join(dir, 'cache'), capacity, memory: 256 * MIB },
+    });
     let rssMax = 0;
     let diskMax = 0;
     let pulling = true;
@@ -101,11 +123,20 @@ describe('e2e: what a node keeps to', () => {
         const status = await readFile(`/proc/${node.daemon.child.pid}/status`, 'utf8');
         rssMax = Math.max(rssMax, Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024);
         const files = await readdir(join(dir, 'cache'));
-        const sizes = await Promise.all(files.map(async (name) => (await stat(join(dir, 'cache', name))).blocks * 512));
-        diskMax = Math.max(diskMax, sizes.reduce((sum, size) => sum + size, 0));
+        const sizes = await Promise.all(
+          files.map(async (name) => (await stat(join(dir, 'cache', name))).blocks * 512),
+        );
+        diskMax = Math.max(
+          diskMax,
+          sizes.reduce((sum, size) => sum + size, 0),
+        );
       }
     })();
-    const pulled = await Promise.all(Array.from({ length: 8 }, (_, index) => drained(node.proxyPort, `/accelerator/${origin.url}/blob-${index}`)));
+    const pulled = await Promise.all(
+      Array.from({ length: 8 }, (_, index) =>
+        drained(node.proxyPort, `/accelerator/${origin.url}/blob-${index}`),
+      ),
+    );
     pulling = false;
     await watching;
     assert.deepEqual(new Set(pulled), new Set([48 * MIB]));
@@ -119,12 +150,21 @@ describe('e2e: what a node keeps to', () => {
     origin = await endless(size);
     node = await ShoalNode.start(dir, { ProxyConfig: { allow: [origin.host] } });
     await new Promise<void>((resolve, reject) => {
-      get({ host: '127.0.0.1', port: node.proxyPort, path: `/accelerator/${origin.url}/left`, headers: { range: 'bytes=0-' }, agent: false }, (response) => {
-        response.once('data', () => {
-          response.destroy();
-          resolve();
-        });
-      }).on('error', reject);
+      get(
+        {
+          host: '127.0.0.1',
+          port: node.proxyPort,
+          path: `/accelerator/${origin.url}/left`,
+          headers: { range: 'bytes=0-' },
+          agent: false,
+        },
+        (response) => {
+          response.once('data', () => {
+            response.destroy();
+            resolve();
+          });
+        },
+      ).on('error', reject);
     });
     await node.get(`/accelerator/${origin.url}/other`, { range: 'bytes=0-0' });
     const asked = origin.seen.filter(({ url }) => url === '/left').length;

@@ -36,7 +36,10 @@ export class ContainerdClient implements Client {
   }
 
   static async start(dir: string, programs?: ContainerdPrograms): Promise<ContainerdClient> {
-    return new ContainerdClient(await Containerd.start(dir, programs), new CertsDir(join(dir, 'certs.d')));
+    return new ContainerdClient(
+      await Containerd.start(dir, programs),
+      new CertsDir(join(dir, 'certs.d')),
+    );
   }
 
   async mirror(registry: string, mirror: string | null, ca?: string): Promise<void> {
@@ -91,9 +94,19 @@ abstract class LibraryClient implements Client {
   /** A password for the registry on the command line is not sent to its mirrors: each has its own entry, as after `podman login`. */
   protected async login(reference: string, credentials?: string): Promise<string[]> {
     if (credentials === undefined) return [];
-    const hosts = [reference.split('/')[0]!, ...(this.#mirror === null ? [] : [new URL(this.#mirror).host])];
+    const hosts = [
+      reference.split('/')[0]!,
+      ...(this.#mirror === null ? [] : [new URL(this.#mirror).host]),
+    ];
     const file = join(this.dir, 'auth.json');
-    await writeFile(file, JSON.stringify({ auths: Object.fromEntries(hosts.map((host) => [host, { auth: Buffer.from(credentials).toString('base64') }])) }));
+    await writeFile(
+      file,
+      JSON.stringify({
+        auths: Object.fromEntries(
+          hosts.map((host) => [host, { auth: Buffer.from(credentials).toString('base64') }]),
+        ),
+      }),
+    );
     return ['--authfile', file];
   }
 
@@ -104,7 +117,17 @@ abstract class LibraryClient implements Client {
 
 export class SkopeoClient extends LibraryClient {
   async tryPull(reference: string, credentials?: string): Promise<Finished> {
-    return this.run('skopeo', 'copy', '--retry-times', '3', '--src-tls-verify=false', '--preserve-digests', ...(await this.login(reference, credentials)), `docker://${reference}`, `dir:${this.#target(reference)}`);
+    return this.run(
+      'skopeo',
+      'copy',
+      '--retry-times',
+      '3',
+      '--src-tls-verify=false',
+      '--preserve-digests',
+      ...(await this.login(reference, credentials)),
+      `docker://${reference}`,
+      `dir:${this.#target(reference)}`,
+    );
   }
 
   async pulled(reference: string): Promise<string[]> {
@@ -124,12 +147,23 @@ export class SkopeoClient extends LibraryClient {
 
 export class PodmanClient extends LibraryClient {
   async tryPull(reference: string, credentials?: string): Promise<Finished> {
-    return this.#podman('pull', '--tls-verify=false', ...(await this.login(reference, credentials)), reference);
+    return this.#podman(
+      'pull',
+      '--tls-verify=false',
+      ...(await this.login(reference, credentials)),
+      reference,
+    );
   }
 
   /** podman keeps no layer as it came, but unpacks them under the digests of their contents, which it checks. */
   async pulled(reference: string): Promise<string[]> {
-    const { stdout } = await this.#podman('image', 'inspect', '--format', '{{.Digest}} sha256:{{.Id}}{{range .RootFS.Layers}} {{.}}{{end}}', reference);
+    const { stdout } = await this.#podman(
+      'image',
+      'inspect',
+      '--format',
+      '{{.Digest}} sha256:{{.Id}}{{range .RootFS.Layers}} {{.}}{{end}}',
+      reference,
+    );
     return stdout.trim().split(' ');
   }
 
@@ -139,23 +173,54 @@ export class PodmanClient extends LibraryClient {
 
   /** Driver vfs, no cgroups, no journal: what runs in any sandbox. */
   #podman(...args: string[]): Promise<Finished> {
-    return this.run('podman', '--root', join(this.dir, 'root'), '--runroot', join(this.dir, 'run'), '--tmpdir', join(this.dir, 'tmp'), '--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none', ...args);
+    return this.run(
+      'podman',
+      '--root',
+      join(this.dir, 'root'),
+      '--runroot',
+      join(this.dir, 'run'),
+      '--tmpdir',
+      join(this.dir, 'tmp'),
+      '--storage-driver',
+      'vfs',
+      '--cgroup-manager',
+      'cgroupfs',
+      '--events-backend',
+      'none',
+      ...args,
+    );
   }
 }
 
 /** Every client there is to test with, and how it is started with all its own in a folder; skips, aloud, what this machine has not. */
-export const CLIENTS: readonly [name: string, start: (context: Context, dir: string) => Promise<Client>][] = [
-  ['containerd 1.6', async (context, dir) => {
-    needs(context, 'containerd', 'ctr', 'runc');
-    return ContainerdClient.start(dir);
-  }],
-  ['containerd 2.4', async (context, dir) => {
-    const [containerd = '', ctr = ''] = containerdAssets.needs(context, 'containerd', 'ctr');
-    return ContainerdClient.start(dir, { containerd, ctr, parallel: { rangeBytes: RANGE_BYTES, requests: RANGES_AT_ONCE } });
-  }],
+export const CLIENTS: readonly [
+  name: string,
+  start: (context: Context, dir: string) => Promise<Client>,
+][] = [
+  [
+    'containerd 1.6',
+    async (context, dir) => {
+      needs(context, 'containerd', 'ctr', 'runc');
+      return ContainerdClient.start(dir);
+    },
+  ],
+  [
+    'containerd 2.4',
+    async (context, dir) => {
+      const [containerd = '', ctr = ''] = containerdAssets.needs(context, 'containerd', 'ctr');
+      return ContainerdClient.start(dir, {
+        containerd,
+        ctr,
+        parallel: { rangeBytes: RANGE_BYTES, requests: RANGES_AT_ONCE },
+      });
+    },
+  ],
   ['skopeo', async (_context, dir) => new SkopeoClient(dir)],
-  ['podman', async (context, dir) => {
-    needs(context, 'podman');
-    return new PodmanClient(dir);
-  }],
+  [
+    'podman',
+    async (context, dir) => {
+      needs(context, 'podman');
+      return new PodmanClient(dir);
+    },
+  ],
 ];

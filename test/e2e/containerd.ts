@@ -4,8 +4,26 @@ import { Daemon, run, tryRun, type Finished } from './daemon.ts';
 
 const NAMESPACE = 'shoal-test';
 /** What needs more of the machine than a pull does. */
-const DISABLED = ['io.containerd.grpc.v1.cri', 'io.containerd.snapshotter.v1.aufs', 'io.containerd.snapshotter.v1.btrfs', 'io.containerd.snapshotter.v1.zfs', 'io.containerd.snapshotter.v1.devmapper', 'io.containerd.snapshotter.v1.overlayfs', 'io.containerd.internal.v1.opt', 'io.containerd.tracing.processor.v1.otlp', 'io.containerd.internal.v1.tracing'];
-const DISABLED_TODAY = ['io.containerd.nri.v1.nri', 'io.containerd.snapshotter.v1.blockfile', 'io.containerd.snapshotter.v1.erofs', 'io.containerd.snapshotter.v1.overlayfs', 'io.containerd.differ.v1.erofs', 'io.containerd.mount-handler.v1.erofs', 'io.containerd.internal.v1.opt'];
+const DISABLED = [
+  'io.containerd.grpc.v1.cri',
+  'io.containerd.snapshotter.v1.aufs',
+  'io.containerd.snapshotter.v1.btrfs',
+  'io.containerd.snapshotter.v1.zfs',
+  'io.containerd.snapshotter.v1.devmapper',
+  'io.containerd.snapshotter.v1.overlayfs',
+  'io.containerd.internal.v1.opt',
+  'io.containerd.tracing.processor.v1.otlp',
+  'io.containerd.internal.v1.tracing',
+];
+const DISABLED_TODAY = [
+  'io.containerd.nri.v1.nri',
+  'io.containerd.snapshotter.v1.blockfile',
+  'io.containerd.snapshotter.v1.erofs',
+  'io.containerd.snapshotter.v1.overlayfs',
+  'io.containerd.differ.v1.erofs',
+  'io.containerd.mount-handler.v1.erofs',
+  'io.containerd.internal.v1.opt',
+];
 
 /** Which containerd: Debian's by its names, or another by its paths and with its pulls in parallel ranges. */
 export interface ContainerdPrograms {
@@ -36,25 +54,30 @@ export class Containerd {
     await mkdir(hostsDir, { recursive: true });
     const socket = join(dir, 'containerd.sock');
     const config = join(dir, 'containerd.toml');
-    await writeFile(config, [
-      `version = ${programs.parallel === null ? 2 : 3}`,
-      `root = "${join(dir, 'root')}"`,
-      `state = "${join(dir, 'state')}"`,
-      `disabled_plugins = ${JSON.stringify(programs.parallel === null ? DISABLED : DISABLED_TODAY)}`,
-      '[grpc]',
-      `  address = "${socket}"`,
-      '[ttrpc]',
-      `  address = "${socket}.ttrpc"`,
-      ...(programs.parallel === null ? [] : [
-        '[plugins."io.containerd.transfer.v1.local"]',
-        `  max_concurrent_downloads = ${programs.parallel.requests}`,
-        `  concurrent_layer_fetch_buffer = ${programs.parallel.rangeBytes}`,
-        '  [[plugins."io.containerd.transfer.v1.local".unpack_config]]',
-        '    platform = "linux/amd64"',
-        '    snapshotter = "native"',
-      ]),
-      '',
-    ].join('\n'));
+    await writeFile(
+      config,
+      [
+        `version = ${programs.parallel === null ? 2 : 3}`,
+        `root = "${join(dir, 'root')}"`,
+        `state = "${join(dir, 'state')}"`,
+        `disabled_plugins = ${JSON.stringify(programs.parallel === null ? DISABLED : DISABLED_TODAY)}`,
+        '[grpc]',
+        `  address = "${socket}"`,
+        '[ttrpc]',
+        `  address = "${socket}.ttrpc"`,
+        ...(programs.parallel === null
+          ? []
+          : [
+              '[plugins."io.containerd.transfer.v1.local"]',
+              `  max_concurrent_downloads = ${programs.parallel.requests}`,
+              `  concurrent_layer_fetch_buffer = ${programs.parallel.rangeBytes}`,
+              '  [[plugins."io.containerd.transfer.v1.local".unpack_config]]',
+              '    platform = "linux/amd64"',
+              '    snapshotter = "native"',
+            ]),
+        '',
+      ].join('\n'),
+    );
     const daemon = new Daemon(programs.containerd, ['--config', config]);
     await daemon.said(/containerd successfully booted/);
     return new Containerd(daemon, programs.ctr, socket, hostsDir);
@@ -84,7 +107,11 @@ export class Containerd {
   /** The digests of all content, read and hashed anew. */
   async content(): Promise<string[]> {
     const { stdout } = await this.#run('content', 'list', '--quiet');
-    return stdout.trim().split('\n').filter((line) => line !== '').sort();
+    return stdout
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '')
+      .sort();
   }
 
   /** Forgets the image and every byte of it. */
@@ -101,7 +128,18 @@ export class Containerd {
   }
 
   #pullArgs(reference: string, credentials?: string): string[] {
-    return this.#ctr('images', 'pull', '--snapshotter', 'native', '--platform', 'linux/amd64', '--hosts-dir', this.#hostsDir, ...(credentials === undefined ? [] : ['--user', credentials]), reference);
+    return this.#ctr(
+      'images',
+      'pull',
+      '--snapshotter',
+      'native',
+      '--platform',
+      'linux/amd64',
+      '--hosts-dir',
+      this.#hostsDir,
+      ...(credentials === undefined ? [] : ['--user', credentials]),
+      reference,
+    );
   }
 
   #ctr(...args: string[]): string[] {

@@ -1,5 +1,11 @@
 import { once } from 'node:events';
-import { createServer, request as sendRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  request as sendRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface Traffic {
@@ -23,7 +29,12 @@ export class CountingProxy {
   manifests = 0;
   disturb: Disturbance = () => null;
   /** Held back after so many bytes of a blob in all, until released; to catch a pull half-way. */
-  #brake: { afterBytes: number; passedBytes: number; reached: () => void; released: Promise<void> } | null = null;
+  #brake: {
+    afterBytes: number;
+    passedBytes: number;
+    reached: () => void;
+    released: Promise<void>;
+  } | null = null;
   readonly #server: Server;
   readonly #upstreamPort: number;
 
@@ -67,7 +78,12 @@ export class CountingProxy {
   brake(afterBytes: number): { reached: Promise<void>; release: () => void } {
     const reached = Promise.withResolvers<void>();
     const released = Promise.withResolvers<void>();
-    this.#brake = { afterBytes, passedBytes: 0, reached: reached.resolve, released: released.promise };
+    this.#brake = {
+      afterBytes,
+      passedBytes: 0,
+      reached: reached.resolve,
+      released: released.promise,
+    };
     return {
       reached: reached.promise,
       release: () => {
@@ -87,16 +103,27 @@ export class CountingProxy {
     const disturbance = this.disturb(request);
     if (disturbance === 'silence') return;
     if (disturbance !== null) {
-      response.writeHead(disturbance, { 'content-type': 'application/json' }).end(JSON.stringify({ errors: [{ code: 'UNKNOWN', message: 'disturbed' }] }));
+      response
+        .writeHead(disturbance, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ errors: [{ code: 'UNKNOWN', message: 'disturbed' }] }));
       return;
     }
     const counted = this.#count(request);
     // Whether a connection is kept is between two neighbours.
     const { connection: _, ...headers } = request.headers;
-    const upstream = sendRequest({ port: this.#upstreamPort, host: '127.0.0.1', method: request.method, path: request.url, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
-      void this.#copy(answer, response, counted);
-    });
+    const upstream = sendRequest(
+      {
+        port: this.#upstreamPort,
+        host: '127.0.0.1',
+        method: request.method,
+        path: request.url,
+        headers,
+      },
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        void this.#copy(answer, response, counted);
+      },
+    );
     upstream.on('error', () => response.destroy());
     response.on('close', () => {
       upstream.destroy();
@@ -105,7 +132,11 @@ export class CountingProxy {
     request.pipe(upstream);
   }
 
-  async #copy(answer: IncomingMessage, response: ServerResponse, counted: Traffic | null): Promise<void> {
+  async #copy(
+    answer: IncomingMessage,
+    response: ServerResponse,
+    counted: Traffic | null,
+  ): Promise<void> {
     const closed = once(response, 'close').catch(() => undefined);
     try {
       for await (const chunk of answer as AsyncIterable<Buffer>) {
@@ -139,7 +170,13 @@ export class CountingProxy {
       this.checks++;
       return null;
     }
-    const traffic = this.blobs.get(digest) ?? { requests: 0, bytes: 0, ranges: [], open: 0, openMax: 0 };
+    const traffic = this.blobs.get(digest) ?? {
+      requests: 0,
+      bytes: 0,
+      ranges: [],
+      open: 0,
+      openMax: 0,
+    };
     traffic.requests++;
     traffic.ranges.push(request.headers.range ?? '');
     traffic.openMax = Math.max(traffic.openMax, ++traffic.open);

@@ -24,7 +24,9 @@ describe('e2e: the fixtures, without a node between', () => {
     image = await makeImage(join(dir, 'image'), [3_000_000, 1_000]);
     registry = await DockerRegistry.start(dir);
     counting = await CountingProxy.start(registry.port);
-    tokens = await TokenServer.start(dir, { alice: { password: 'wonder', repositories: ['team/app'] } });
+    tokens = await TokenServer.start(dir, {
+      alice: { password: 'wonder', repositories: ['team/app'] },
+    });
     locked = await DockerRegistry.start(join(dir, 'image'), tokens);
     await registry.push(image, 'team/app');
     await locked.push(image, 'team/app', 'alice:wonder');
@@ -36,7 +38,12 @@ describe('e2e: the fixtures, without a node between', () => {
   });
 
   it('count every byte of every blob', async () => {
-    await run('skopeo', ['copy', '--src-tls-verify=false', `docker://${counting.host}/team/app:test`, `dir:${dir}/copy`]);
+    await run('skopeo', [
+      'copy',
+      '--src-tls-verify=false',
+      `docker://${counting.host}/team/app:test`,
+      `dir:${dir}/copy`,
+    ]);
     assert.equal(counting.blobBytes, image.blobBytes);
     assert.equal(counting.blobRequests, 3);
   });
@@ -45,7 +52,10 @@ describe('e2e: the fixtures, without a node between', () => {
     const containerd = await Containerd.start(dir);
     try {
       counting.reset();
-      await containerd.configure('registry.test', `[host."http://${counting.host}"]\n  capabilities = ["pull", "resolve"]\n`);
+      await containerd.configure(
+        'registry.test',
+        `[host."http://${counting.host}"]\n  capabilities = ["pull", "resolve"]\n`,
+      );
       await containerd.pull('registry.test/team/app:test');
       assert.equal(await containerd.digest('registry.test/team/app:test'), image.manifest.digest);
       assert.equal(counting.blobBytes, image.blobBytes);
@@ -55,11 +65,22 @@ describe('e2e: the fixtures, without a node between', () => {
   });
 
   it('let nobody in without a token', async () => {
-    const inspect = (...login: string[]) => tryRun('skopeo', ['inspect', '--tls-verify=false', ...login, `docker://${locked.host}/team/app:test`]);
+    const inspect = (...login: string[]) =>
+      tryRun('skopeo', [
+        'inspect',
+        '--tls-verify=false',
+        ...login,
+        `docker://${locked.host}/team/app:test`,
+      ]);
     assert.notEqual((await inspect('--no-creds')).code, 0);
     assert.notEqual((await inspect('--creds', 'alice:wrong')).code, 0);
     assert.equal((await inspect('--creds', 'alice:wonder')).code, 0);
-    const answer = await fetch(`http://${locked.host}/v2/team/app/manifests/test`, { headers: { authorization: `Bearer ${tokens.token('alice', 'team/app')}`, accept: image.manifest.mediaType } });
+    const answer = await fetch(`http://${locked.host}/v2/team/app/manifests/test`, {
+      headers: {
+        authorization: `Bearer ${tokens.token('alice', 'team/app')}`,
+        accept: image.manifest.mediaType,
+      },
+    });
     assert.equal(answer.headers.get('docker-content-digest'), image.manifest.digest);
     await answer.arrayBuffer();
   });

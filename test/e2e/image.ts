@@ -25,24 +25,55 @@ export interface TestImage {
 
 /** Bytes that no compression makes smaller, the same for the same seed. */
 export function noise(lengthBytes: number, seed: number): Buffer {
-  const cipher = createCipheriv('aes-128-ctr', createHash('md5').update(String(seed)).digest(), Buffer.alloc(16));
+  const cipher = createCipheriv(
+    'aes-128-ctr',
+    createHash('md5').update(String(seed)).digest(),
+    Buffer.alloc(16),
+  );
   return cipher.update(Buffer.alloc(lengthBytes));
 }
 
 /** Makes an image whose layers have about the given sizes; differing seeds share no layer. */
-export async function makeImage(dir: string, layerSizesBytes: readonly number[], seed = 1, architecture = 'amd64'): Promise<TestImage> {
+export async function makeImage(
+  dir: string,
+  layerSizesBytes: readonly number[],
+  seed = 1,
+  architecture = 'amd64',
+): Promise<TestImage> {
   await mkdir(join(dir, 'blobs/sha256'), { recursive: true });
   const layers: Descriptor[] = [];
   const diffIds: string[] = [];
   for (const [index, sizeBytes] of layerSizesBytes.entries()) {
     const tar = await tarOf(`layer-${index}.bin`, noise(sizeBytes, seed * 1_000 + index));
     diffIds.push(digestOf(tar));
-    layers.push(await store(dir, 'application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar, { level: 1 })));
+    layers.push(
+      await store(dir, 'application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar, { level: 1 })),
+    );
   }
-  const config = await store(dir, 'application/vnd.oci.image.config.v1+json', json({ architecture, os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: diffIds } }));
-  const manifest = await store(dir, 'application/vnd.oci.image.manifest.v1+json', json({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json', config, layers }));
+  const config = await store(
+    dir,
+    'application/vnd.oci.image.config.v1+json',
+    json({ architecture, os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: diffIds } }),
+  );
+  const manifest = await store(
+    dir,
+    'application/vnd.oci.image.manifest.v1+json',
+    json({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config,
+      layers,
+    }),
+  );
   await name(dir, manifest);
-  return { dir, tag: TAG, manifest, config, layers, blobBytes: [config, ...layers].reduce((sum, { size }) => sum + size, 0) };
+  return {
+    dir,
+    tag: TAG,
+    manifest,
+    config,
+    layers,
+    blobBytes: [config, ...layers].reduce((sum, { size }) => sum + size, 0),
+  };
 }
 
 /** An image for several architectures. */
@@ -54,10 +85,19 @@ export interface TestIndex {
 }
 
 /** Makes an image for each of `architectures`, and the index that names them. */
-export async function makeIndex(dir: string, architectures: readonly string[], layerSizesBytes: readonly number[], seed = 1): Promise<TestIndex> {
+export async function makeIndex(
+  dir: string,
+  architectures: readonly string[],
+  layerSizesBytes: readonly number[],
+  seed = 1,
+): Promise<TestIndex> {
   const images: Record<string, TestImage> = {};
-  for (const [at, architecture] of architectures.entries()) images[architecture] = await makeImage(dir, layerSizesBytes, seed + at, architecture);
-  const manifests = Object.entries(images).map(([architecture, { manifest }]) => ({ ...manifest, platform: { os: 'linux', architecture } }));
+  for (const [at, architecture] of architectures.entries())
+    images[architecture] = await makeImage(dir, layerSizesBytes, seed + at, architecture);
+  const manifests = Object.entries(images).map(([architecture, { manifest }]) => ({
+    ...manifest,
+    platform: { os: 'linux', architecture },
+  }));
   const mediaType = 'application/vnd.oci.image.index.v1+json';
   const index = await store(dir, mediaType, json({ schemaVersion: 2, mediaType, manifests }));
   await name(dir, index);
@@ -67,7 +107,13 @@ export async function makeIndex(dir: string, architectures: readonly string[], l
 /** The layout's tag leads to `target`. */
 async function name(dir: string, target: Descriptor): Promise<void> {
   await writeFile(join(dir, 'oci-layout'), json({ imageLayoutVersion: '1.0.0' }));
-  await writeFile(join(dir, 'index.json'), json({ schemaVersion: 2, manifests: [{ ...target, annotations: { 'org.opencontainers.image.ref.name': TAG } }] }));
+  await writeFile(
+    join(dir, 'index.json'),
+    json({
+      schemaVersion: 2,
+      manifests: [{ ...target, annotations: { 'org.opencontainers.image.ref.name': TAG } }],
+    }),
+  );
 }
 
 async function store(dir: string, mediaType: string, bytes: Buffer): Promise<Descriptor> {

@@ -26,7 +26,11 @@ export class ShoalNode {
   readonly exporterPort: number | null;
   readonly daemon: Daemon;
 
-  private constructor(dir: string, daemon: Daemon, ready: { proxy: string; p2p: string; exporter: string | null }) {
+  private constructor(
+    dir: string,
+    daemon: Daemon,
+    ready: { proxy: string; p2p: string; exporter: string | null },
+  ) {
     this.dir = dir;
     this.daemon = daemon;
     this.proxyPort = portOf(ready.proxy);
@@ -38,16 +42,34 @@ export class ShoalNode {
    * Starts a node whose files are all under `dir`, and waits for its ready line. Started again on the same `dir` it
    * finds its cache. `hostsFile` stands for its /etc/hosts.
    */
-  static async start(dir: string, sections: ConfigSections, options: { role?: 'agent' | 'root'; hostsFile?: string } = {}): Promise<ShoalNode> {
+  static async start(
+    dir: string,
+    sections: ConfigSections,
+    options: { role?: 'agent' | 'root'; hostsFile?: string } = {},
+  ): Promise<ShoalNode> {
     await mkdir(dir, { recursive: true });
     const file = join(dir, 'config.yaml');
     // JSON is YAML.
     await writeFile(file, JSON.stringify(configOf(dir, sections)));
-    const args = [cliPath, options.role ?? 'agent', '--config', file, '--json', '--exit-with-parent'];
-    const { program, args: programArgs } = options.hostsFile === undefined ? { program: process.execPath, args } : withHosts(options.hostsFile, process.execPath, args);
+    const args = [
+      cliPath,
+      options.role ?? 'agent',
+      '--config',
+      file,
+      '--json',
+      '--exit-with-parent',
+    ];
+    const { program, args: programArgs } =
+      options.hostsFile === undefined
+        ? { program: process.execPath, args }
+        : withHosts(options.hostsFile, process.execPath, args);
     const daemon = new Daemon(program, programArgs);
     const [line] = await daemon.said(/^\{"ready":true.*\}$/m);
-    return new ShoalNode(dir, daemon, JSON.parse(line) as { proxy: string; p2p: string; exporter: string | null });
+    return new ShoalNode(
+      dir,
+      daemon,
+      JSON.parse(line) as { proxy: string; p2p: string; exporter: string | null },
+    );
   }
 
   get proxyHost(): string {
@@ -68,12 +90,23 @@ export class ShoalNode {
 }
 
 /** One request by hand, with any Host header and any path. */
-export function httpGet(port: number, path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+export function httpGet(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+  method = 'GET',
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path, headers, method, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: Buffer.concat(chunks),
+        }),
+      );
       response.on('error', reject);
     }).on('error', reject);
   });
@@ -86,7 +119,12 @@ function configOf(dir: string, sections: ConfigSections): ConfigSections {
     P2PConfig: { port: 0 },
     CacheConfig: { dir: join(dir, 'cache'), capacity: 256 * MIB, memory: 64 * MIB },
   };
-  return Object.fromEntries([...new Set([...Object.keys(defaults), ...Object.keys(sections)])].map((name) => [name, { ...defaults[name], ...sections[name] }]));
+  return Object.fromEntries(
+    [...new Set([...Object.keys(defaults), ...Object.keys(sections)])].map((name) => [
+      name,
+      { ...defaults[name], ...sections[name] },
+    ]),
+  );
 }
 
 function portOf(address: string): number {
@@ -95,11 +133,13 @@ function portOf(address: string): number {
 
 /** Ports of loopback that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, async () => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return server;
-  }));
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;

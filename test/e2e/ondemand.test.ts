@@ -34,15 +34,26 @@ describe('e2e: on-demand loading as overlaybd does it', () => {
     await store.listen();
     const ports = await freePorts(2);
     const peers = ports.map((port) => `127.0.0.1:${port}`);
-    nodes = await Promise.all(ports.map((port, index) => ShoalNode.start(join(dir, `node-${index}`), {
-      ProxyConfig: { allow: [store.host] },
-      P2PConfig: { port, peers },
-      CacheConfig: { dir: join(dir, `node-${index}`, 'cache'), capacity: 320 * 1024 * 1024, memory: 64 * 1024 * 1024 },
-    })));
-    clients = nodes.map(({ proxyPort }, index) => new OverlaybdClient(proxyPort, 4, () => {
-      signed.push(store.sign(`node-${index}-${signed.length}`, HOUR_MS));
-      return signed.at(-1)!;
-    }));
+    nodes = await Promise.all(
+      ports.map((port, index) =>
+        ShoalNode.start(join(dir, `node-${index}`), {
+          ProxyConfig: { allow: [store.host] },
+          P2PConfig: { port, peers },
+          CacheConfig: {
+            dir: join(dir, `node-${index}`, 'cache'),
+            capacity: 320 * 1024 * 1024,
+            memory: 64 * 1024 * 1024,
+          },
+        }),
+      ),
+    );
+    clients = nodes.map(
+      ({ proxyPort }, index) =>
+        new OverlaybdClient(proxyPort, 4, () => {
+          signed.push(store.sign(`node-${index}-${signed.length}`, HOUR_MS));
+          return signed.at(-1)!;
+        }),
+    );
   });
 
   after(async () => {
@@ -52,29 +63,43 @@ describe('e2e: on-demand loading as overlaybd does it', () => {
     await rm(dir, { recursive: true });
   });
 
-  async function holds(client: OverlaybdClient, offsetBytes: number, lengthBytes: number): Promise<void> {
+  async function holds(
+    client: OverlaybdClient,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): Promise<void> {
     const length = Math.min(lengthBytes, TOTAL_BYTES - offsetBytes);
-    assert.ok(pattern.holds(await client.pread(offsetBytes, length), offsetBytes), `wrong bytes at ${offsetBytes}`);
+    assert.ok(
+      pattern.holds(await client.pread(offsetBytes, length), offsetBytes),
+      `wrong bytes at ${offsetBytes}`,
+    );
   }
 
   /** `count` reads somewhere, four at a time; one in ten at the very end. */
   async function readAtRandom(client: OverlaybdClient, count: number): Promise<void> {
     let left = count;
-    await Promise.all(Array.from({ length: 4 }, async () => {
-      while (left-- > 0) {
-        if (random.below(10) === 0) await holds(client, TOTAL_BYTES - 1 - random.below(READ_BYTES), READ_BYTES);
-        else await holds(client, random.below(Math.floor(TOTAL_BYTES / 4096)) * 4096, READ_BYTES);
-      }
-    }));
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (left-- > 0) {
+          if (random.below(10) === 0)
+            await holds(client, TOTAL_BYTES - 1 - random.below(READ_BYTES), READ_BYTES);
+          else await holds(client, random.below(Math.floor(TOTAL_BYTES / 4096)) * 4096, READ_BYTES);
+        }
+      }),
+    );
   }
 
   /** The whole blob in order, as overlaybd's background download. */
   async function readThrough(client: OverlaybdClient): Promise<void> {
-    for (let at = 0; at < TOTAL_BYTES; at += SHARD_BYTES / 2) await holds(client, at, SHARD_BYTES / 2);
+    for (let at = 0; at < TOTAL_BYTES; at += SHARD_BYTES / 2)
+      await holds(client, at, SHARD_BYTES / 2);
   }
 
   it('tells the size to who asks for one byte', async () => {
-    assert.deepEqual(await Promise.all(clients.map((client) => client.size())), [TOTAL_BYTES, TOTAL_BYTES]);
+    assert.deepEqual(await Promise.all(clients.map((client) => client.size())), [
+      TOTAL_BYTES,
+      TOTAL_BYTES,
+    ]);
   });
 
   it('is byte-exact at random on one node while the whole blob is downloaded on both, URLs expire and are signed anew', async () => {
@@ -83,13 +108,19 @@ describe('e2e: on-demand loading as overlaybd does it', () => {
     nowMs += 2 * HOUR_MS;
     await Promise.all([readAtRandom(one, 300), readThrough(one), readThrough(other)]);
     // Not each of them has to: what one may read the other gets from it.
-    assert.ok(clients.some(({ failures }) => failures.includes(403)), 'somebody heard that a URL has expired');
+    assert.ok(
+      clients.some(({ failures }) => failures.includes(403)),
+      'somebody heard that a URL has expired',
+    );
     for (const { problems } of clients) assert.deepEqual(problems, []);
   });
 
   it('costs the store the blob about once, and never a whole object for a range past its end', () => {
     // Once on a quiet machine; on a busy one a late owner is passed over now and then.
-    assert.ok(store.bytesSent >= TOTAL_BYTES && store.bytesSent < 1.5 * TOTAL_BYTES, `${(store.bytesSent / TOTAL_BYTES).toFixed(3)} x`);
+    assert.ok(
+      store.bytesSent >= TOTAL_BYTES && store.bytesSent < 1.5 * TOTAL_BYTES,
+      `${(store.bytesSent / TOTAL_BYTES).toFixed(3)} x`,
+    );
     assert.deepEqual([...new Set(store.requests.map(({ status }) => status))].sort(), [206, 403]);
   });
 
@@ -103,6 +134,11 @@ describe('e2e: on-demand loading as overlaybd does it', () => {
 
   it('leaves no signature in log or cache', async () => {
     const signatures = signed.map((url) => /Signature=(.+)$/.exec(url)![1]!);
-    for (const { daemon } of nodes) for (const signature of signatures) assert.ok(!daemon.output.includes(signature) && !daemon.output.includes(decodeURIComponent(signature)));
+    for (const { daemon } of nodes)
+      for (const signature of signatures)
+        assert.ok(
+          !daemon.output.includes(signature) &&
+            !daemon.output.includes(decodeURIComponent(signature)),
+        );
   });
 });

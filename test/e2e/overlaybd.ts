@@ -35,8 +35,16 @@ export class OverlaybdClient {
 
   /** Bytes [offsetBytes, offsetBytes + lengthBytes). Throws when no attempt brought them. */
   async pread(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
-    const { body, headers } = await this.#read(`bytes=${offsetBytes}-${offsetBytes + lengthBytes - 1}`, lengthBytes);
-    if (!(headers['content-range'] ?? '').startsWith(`bytes ${offsetBytes}-${offsetBytes + lengthBytes - 1}/`)) throw new Error(`${headers['content-range']} for ${offsetBytes}+${lengthBytes}`);
+    const { body, headers } = await this.#read(
+      `bytes=${offsetBytes}-${offsetBytes + lengthBytes - 1}`,
+      lengthBytes,
+    );
+    if (
+      !(headers['content-range'] ?? '').startsWith(
+        `bytes ${offsetBytes}-${offsetBytes + lengthBytes - 1}/`,
+      )
+    )
+      throw new Error(`${headers['content-range']} for ${offsetBytes}+${lengthBytes}`);
     return body;
   }
 
@@ -44,15 +52,20 @@ export class OverlaybdClient {
     this.#agent.destroy();
   }
 
-  async #read(range: string, lengthBytes: number): Promise<{ headers: IncomingMessage['headers']; body: Buffer }> {
+  async #read(
+    range: string,
+    lengthBytes: number,
+  ): Promise<{ headers: IncomingMessage['headers']; body: Buffer }> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const url = this.#url;
       const { status, headers, body } = await this.#get(url, range);
       if (status === 206 && body.length === lengthBytes) return { headers, body };
       if (status === 206) throw new Error(`${body.length} bytes for ${lengthBytes}`);
-      if (status === 200) throw new Error('200 to a ranged read: overlaybd would take it for the range');
+      if (status === 200)
+        throw new Error('200 to a ranged read: overlaybd would take it for the range');
       this.failures.push(status);
-      if (status !== 401 && status !== 403) this.problems.push(`${status} to ${range}: ${body.toString()}`);
+      if (status !== 401 && status !== 403)
+        this.problems.push(`${status} to ${range}: ${body.toString()}`);
       // Others may have signed anew meanwhile.
       if ((status === 401 || status === 403) && this.#url === url) this.#url = this.#sign();
       await after(RETRY_MS);
@@ -60,14 +73,32 @@ export class OverlaybdClient {
     throw new Error(`no answer to ${range}: ${this.failures.slice(-ATTEMPTS_MAX).join(', ')}`);
   }
 
-  #get(url: string, range: string): Promise<{ status: number; headers: IncomingMessage['headers']; body: Buffer }> {
+  #get(
+    url: string,
+    range: string,
+  ): Promise<{ status: number; headers: IncomingMessage['headers']; body: Buffer }> {
     return new Promise((resolve) => {
       const broke = (): void => resolve({ status: 0, headers: {}, body: Buffer.alloc(0) });
-      get({ host: '127.0.0.1', port: this.#port, path: `/accelerator/${url}`, headers: { Range: range }, agent: this.#agent }, (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', broke);
-        response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }));
-      }).on('error', broke);
+      get(
+        {
+          host: '127.0.0.1',
+          port: this.#port,
+          path: `/accelerator/${url}`,
+          headers: { Range: range },
+          agent: this.#agent,
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', broke);
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode!,
+              headers: response.headers,
+              body: Buffer.concat(chunks),
+            }),
+          );
+        },
+      ).on('error', broke);
     });
   }
 }

@@ -51,7 +51,10 @@ describe('e2e: the live page during shoal up', function () {
       assert.deepEqual(await browser.evaluate(MISPLACED), [], `${moment} at ${width} px`);
       if (directory === undefined) continue;
       mkdirSync(directory, { recursive: true });
-      writeFileSync(join(directory, `up-${moment}-${width}-${dark ? 'dark' : 'light'}.png`), await browser.screenshot(width));
+      writeFileSync(
+        join(directory, `up-${moment}-${width}-${dark ? 'dark' : 'light'}.png`),
+        await browser.screenshot(width),
+      );
     }
   }
 
@@ -59,25 +62,50 @@ describe('e2e: the live page during shoal up', function () {
     const image = await makeImage(join(dir, 'image'), LAYERS_BYTES);
     await registry.push(image, 'team/app');
     const brake = counting.brake(image.blobBytes / 2);
-    up = new Running(cliPath, ['up', '--nodes', '3', '--registry', `http://${counting.host}`, '--image', 'team/app:test']);
-    const [, page = ''] = await up.printed(/watch the pull in a browser[^]*?agent-1 +(http:\/\/127\.0\.0\.1:\d+\/)\n/, 60_000);
+    up = new Running(cliPath, [
+      'up',
+      '--nodes',
+      '3',
+      '--registry',
+      `http://${counting.host}`,
+      '--image',
+      'team/app:test',
+    ]);
+    const [, page = ''] = await up.printed(
+      /watch the pull in a browser[^]*?agent-1 +(http:\/\/127\.0\.0\.1:\d+\/)\n/,
+      60_000,
+    );
     await browser.size(1280, 900);
     await browser.go(page);
     await brake.reached;
     await browser.waitFor(`document.querySelector('#pulls [role=progressbar]') !== null`, 30_000);
     // Half of it cannot come before the registry is let go on: this is the page in the middle of a pull.
-    await browser.waitFor(`/^[1-9]/.test(${text('rate-client')}) || /^[1-9]/.test(${text('rate-peer')})`, 30_000);
+    await browser.waitFor(
+      `/^[1-9]/.test(${text('rate-client')}) || /^[1-9]/.test(${text('rate-peer')})`,
+      30_000,
+    );
     await looksRight('pulling');
     brake.release();
     await up.printed(/stop: Ctrl-C/, 60_000);
     assert.match(up.stdout, /Every digest is right/);
     await browser.waitFor(`${text('pulls')}.includes('Nothing is being pulled')`, 30_000);
     // Shown in MB with one decimal.
-    await browser.waitFor(`Math.abs(Number.parseFloat(${text('tile-client')}) * 1e6 - ${image.blobBytes}) < 0.1e6`, 30_000);
+    await browser.waitFor(
+      `Math.abs(Number.parseFloat(${text('tile-client')}) * 1e6 - ${image.blobBytes}) < 0.1e6`,
+      30_000,
+    );
     // An agent owns shards of its own and knows who got them from whom.
     await browser.waitFor(`document.querySelectorAll('#tree circle').length >= 2`, 30_000);
-    const blobs = await browser.evaluate<string[]>(`[...document.getElementById('tree-blob').options].map(({ value }) => value)`);
-    assert.ok(blobs.length > 0 && blobs.every((blob) => [image.config, ...image.layers].some(({ digest }) => digest === blob)), blobs.join(' '));
+    const blobs = await browser.evaluate<string[]>(
+      `[...document.getElementById('tree-blob').options].map(({ value }) => value)`,
+    );
+    assert.ok(
+      blobs.length > 0 &&
+        blobs.every((blob) =>
+          [image.config, ...image.layers].some(({ digest }) => digest === blob),
+        ),
+      blobs.join(' '),
+    );
     assert.equal(await browser.evaluate(`document.querySelectorAll('#peers tbody tr').length`), 3);
     await looksRight('done');
     assert.deepEqual(browser.complaints, []);

@@ -38,9 +38,21 @@ export class DockerRegistry {
   }
 
   /** Brings `image` in as `<repository>:<tag>`, an index with all it names. */
-  async push(image: { dir: string; tag: string }, repository: string, credentials?: string): Promise<void> {
+  async push(
+    image: { dir: string; tag: string },
+    repository: string,
+    credentials?: string,
+  ): Promise<void> {
     const login = credentials === undefined ? [] : ['--dest-creds', credentials];
-    await run('skopeo', ['copy', '--all', '--preserve-digests', '--dest-tls-verify=false', ...login, `oci:${image.dir}:${image.tag}`, `docker://${this.host}/${repository}:${image.tag}`]);
+    await run('skopeo', [
+      'copy',
+      '--all',
+      '--preserve-digests',
+      '--dest-tls-verify=false',
+      ...login,
+      `oci:${image.dir}:${image.tag}`,
+      `docker://${this.host}/${repository}:${image.tag}`,
+    ]);
   }
 
   async stop(): Promise<void> {
@@ -50,5 +62,12 @@ export class DockerRegistry {
 
 function authOf(auth: RegistryAuth): object {
   if ('htpasswdFile' in auth) return { htpasswd: { realm: 'tests', path: auth.htpasswdFile } };
-  return { token: { realm: auth.realm, service: auth.service, issuer: auth.issuer, rootcertbundle: auth.certFile } };
+  return {
+    token: {
+      realm: auth.realm,
+      service: auth.service,
+      issuer: auth.issuer,
+      rootcertbundle: auth.certFile,
+    },
+  };
 }

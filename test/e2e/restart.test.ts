@@ -39,7 +39,10 @@ describe('e2e: a node that dies, and a disk that lies', () => {
     await Promise.all([counting.stop(), origin.stop()]);
   });
 
-  const start = async (): Promise<ShoalNode> => (node = await ShoalNode.start(dir, { ProxyConfig: { registries: [{ upstream: `http://${counting.host}` }] } }));
+  const start = async (): Promise<ShoalNode> =>
+    (node = await ShoalNode.start(dir, {
+      ProxyConfig: { registries: [{ upstream: `http://${counting.host}` }] },
+    }));
   const pull = async (running: ShoalNode): Promise<void> => {
     const { status, body } = await running.get(`/v2/a/blobs/${DIGEST}`);
     assert.equal(status, 200);
@@ -52,13 +55,20 @@ describe('e2e: a node that dies, and a disk that lies', () => {
       const brake = counting.brake(8 * SHARD_BYTES);
       let receivedBytes = 0;
       const cut = new Promise<void>((resolve) => {
-        get({ port: first.proxyPort, host: '127.0.0.1', path: `/v2/a/blobs/${DIGEST}`, agent: false }, (response) => {
-          response.on('data', (chunk: Buffer) => (receivedBytes += chunk.length)).on('error', () => resolve()).on('end', resolve);
-        }).on('error', () => resolve());
+        get(
+          { port: first.proxyPort, host: '127.0.0.1', path: `/v2/a/blobs/${DIGEST}`, agent: false },
+          (response) => {
+            response
+              .on('data', (chunk: Buffer) => (receivedBytes += chunk.length))
+              .on('error', () => resolve())
+              .on('end', resolve);
+          },
+        ).on('error', () => resolve());
       });
       await brake.reached;
       const endMs = performance.now() + 20_000;
-      while ((await storedShards(join(dir, 'cache'))).length < 3) assert.ok(performance.now() < endMs, 'no shard reaches the disk');
+      while ((await storedShards(join(dir, 'cache'))).length < 3)
+        assert.ok(performance.now() < endMs, 'no shard reaches the disk');
       if (how === 'SIGKILL') await first.kill();
       else {
         const stopping = first.stop();
@@ -67,13 +77,21 @@ describe('e2e: a node that dies, and a disk that lies', () => {
       }
       brake.release();
       await cut;
-      if (how === 'SIGTERM') assert.equal(receivedBytes, BLOB.length, 'an answer in flight is finished before the node goes');
+      if (how === 'SIGTERM')
+        assert.equal(
+          receivedBytes,
+          BLOB.length,
+          'an answer in flight is finished before the node goes',
+        );
       const stored = await storedShards(join(dir, 'cache'));
       assert.ok(stored.length >= 3);
       counting.reset();
       await pull(await start());
       const storedBytes = stored.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-      assert.ok(counting.blobBytes <= BLOB.length - storedBytes, `${counting.blobBytes} bytes fetched, ${storedBytes} of ${BLOB.length} were there`);
+      assert.ok(
+        counting.blobBytes <= BLOB.length - storedBytes,
+        `${counting.blobBytes} bytes fetched, ${storedBytes} of ${BLOB.length} were there`,
+      );
     });
   }
 
@@ -83,7 +101,9 @@ describe('e2e: a node that dies, and a disk that lies', () => {
     const stored = await storedShards(join(dir, 'cache'));
     assert.equal(stored.length, Math.ceil(BLOB.length / SHARD_BYTES));
     const slab = await open(join(dir, 'cache/slab'), 'r+');
-    for (const { offsetBytes } of stored.filter(({ lengthBytes }) => lengthBytes === SHARD_BYTES).slice(2, 5)) {
+    for (const { offsetBytes } of stored
+      .filter(({ lengthBytes }) => lengthBytes === SHARD_BYTES)
+      .slice(2, 5)) {
       const byte = Buffer.alloc(1);
       await slab.read(byte, 0, 1, offsetBytes + 1_000_000);
       await slab.write(Buffer.from([byte[0]! ^ 1]), 0, 1, offsetBytes + 1_000_000);

@@ -35,8 +35,23 @@ describe('e2e: a node killed in the middle of a pull, and started again', () => 
     await writeFile(hostsFile, '127.0.0.1 localhost registry.test\n');
     const [port = 0] = await freePorts(1);
     seen = await CountingProxy.start(port);
-    const registries = [{ upstream: `http://registry.test:${origin.port}` }, { upstream: `http://${origin.host}` }];
-    start = () => ShoalNode.start(join(dir, 'node'), { ProxyConfig: { port, registries: registries.map((one, at) => (at === 0 ? { ...one, p2pHost: seen.host } : one)) } }, { hostsFile });
+    const registries = [
+      { upstream: `http://registry.test:${origin.port}` },
+      { upstream: `http://${origin.host}` },
+    ];
+    start = () =>
+      ShoalNode.start(
+        join(dir, 'node'),
+        {
+          ProxyConfig: {
+            port,
+            registries: registries.map((one, at) =>
+              at === 0 ? { ...one, p2pHost: seen.host } : one,
+            ),
+          },
+        },
+        { hostsFile },
+      );
     node = await start();
   });
 
@@ -45,14 +60,28 @@ describe('e2e: a node killed in the middle of a pull, and started again', () => 
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
-  async function clientIn(context: Context, name: string, startClient: (typeof CLIENTS)[number][1]): Promise<Client> {
+  async function clientIn(
+    context: Context,
+    name: string,
+    startClient: (typeof CLIENTS)[number][1],
+  ): Promise<Client> {
     const home = join(dir, `client-${name}`);
     await mkdir(home);
     return startClient(context, home);
   }
 
   /** Pulls as `registryName`'s, kills the node half-way, starts it again, and pulls until it is there. */
-  async function pullThroughDeath(client: Client, seed: number, registryName: string): Promise<{ image: TestImage; pulls: number; shardsStored: number; fetchedAfterBytes: number; missingBytes: number }> {
+  async function pullThroughDeath(
+    client: Client,
+    seed: number,
+    registryName: string,
+  ): Promise<{
+    image: TestImage;
+    pulls: number;
+    shardsStored: number;
+    fetchedAfterBytes: number;
+    missingBytes: number;
+  }> {
     const image = await makeImage(join(dir, `image-${seed}`), [LAYER_BYTES, 1_000], seed);
     await registry.push(image, `team/killed-${seed}`);
     for (const side of [origin, seen]) side.reset();
@@ -74,7 +103,13 @@ describe('e2e: a node killed in the middle of a pull, and started again', () => 
     }
     assert.ok((await client.pulled(reference)).includes(image.manifest.digest));
     const storedBytes = stored.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-    return { image, pulls, shardsStored: stored.length, fetchedAfterBytes: origin.blobBytes - fetchedBytes, missingBytes: image.blobBytes - storedBytes };
+    return {
+      image,
+      pulls,
+      shardsStored: stored.length,
+      fetchedAfterBytes: origin.blobBytes - fetchedBytes,
+      missingBytes: image.blobBytes - storedBytes,
+    };
   }
 
   for (const [at, [name, startClient]] of CLIENTS.entries()) {
@@ -82,9 +117,16 @@ describe('e2e: a node killed in the middle of a pull, and started again', () => 
       const client = await clientIn(this, String(at), startClient);
       try {
         // Only the node knows where this registry is.
-        const { fetchedAfterBytes, missingBytes, shardsStored } = await pullThroughDeath(client, 100 + at, `registry.test:${origin.port}`);
+        const { fetchedAfterBytes, missingBytes, shardsStored } = await pullThroughDeath(
+          client,
+          100 + at,
+          `registry.test:${origin.port}`,
+        );
         assert.ok(shardsStored > 0);
-        assert.ok(fetchedAfterBytes <= missingBytes + SLACK_BYTES, `${fetchedAfterBytes} bytes fetched, ${missingBytes} were missing`);
+        assert.ok(
+          fetchedAfterBytes <= missingBytes + SLACK_BYTES,
+          `${fetchedAfterBytes} bytes fetched, ${missingBytes} were missing`,
+        );
       } finally {
         await client.stop();
       }

@@ -26,7 +26,10 @@ describe('e2e: over TLS, with the CA that the node made', () => {
     image = await makeImage(join(dir, 'image'), [3_000_000, 2_000], 1);
     await registry.push(image, 'team/tls');
     counting = await CountingProxy.start(registry.port);
-    node = await ShoalNode.start(join(dir, 'node'), { ProxyConfig: { tls: true, registries: [{ upstream: `http://${counting.host}` }] }, ExporterConfig: { enable: true, port: 0 } });
+    node = await ShoalNode.start(join(dir, 'node'), {
+      ProxyConfig: { tls: true, registries: [{ upstream: `http://${counting.host}` }] },
+      ExporterConfig: { enable: true, port: 0 },
+    });
     caFile = join(node.dir, 'certs', 'ca.crt');
   });
 
@@ -46,11 +49,18 @@ describe('e2e: over TLS, with the CA that the node made', () => {
         const { code, stderr } = await client.tryPull(reference);
         assert.equal(code, 0, stderr);
         const pulled = await client.pulled(reference);
-        for (const { digest } of [image.manifest, image.config, ...image.layers]) assert.ok(pulled.includes(digest), digest);
+        for (const { digest } of [image.manifest, image.config, ...image.layers])
+          assert.ok(pulled.includes(digest), digest);
         // Each layer came from the node: it fetched it, and it left the registry once for all clients.
-        const { bytes } = (await (await fetch(`http://127.0.0.1:${node.exporterPort}/status`)).json()) as { bytes: { origin: number } };
-        assert.ok(bytes.origin >= image.layers.reduce((sum, { size }) => sum + size, 0), `the node fetched ${bytes.origin} bytes`);
-        for (const { digest, size } of image.layers) assert.equal(counting.blobs.get(digest)?.bytes, size, digest);
+        const { bytes } = (await (
+          await fetch(`http://127.0.0.1:${node.exporterPort}/status`)
+        ).json()) as { bytes: { origin: number } };
+        assert.ok(
+          bytes.origin >= image.layers.reduce((sum, { size }) => sum + size, 0),
+          `the node fetched ${bytes.origin} bytes`,
+        );
+        for (const { digest, size } of image.layers)
+          assert.equal(counting.blobs.get(digest)?.bytes, size, digest);
       } finally {
         await client.stop();
       }
@@ -59,7 +69,14 @@ describe('e2e: over TLS, with the CA that the node made', () => {
 
   /** The protocol agreed on; rejects when there is none. */
   async function dial(minVersion: SecureVersion, maxVersion: SecureVersion): Promise<TLSSocket> {
-    const socket = connect({ host: '127.0.0.1', port: node.proxyPort, ca: await readFile(caFile), minVersion, maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' });
+    const socket = connect({
+      host: '127.0.0.1',
+      port: node.proxyPort,
+      ca: await readFile(caFile),
+      minVersion,
+      maxVersion,
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    });
     await once(socket, 'secureConnect');
     return socket;
   }
@@ -68,7 +85,9 @@ describe('e2e: over TLS, with the CA that the node made', () => {
     it(`${version} is spoken`, async () => {
       const socket = await dial(version, version);
       assert.equal(socket.getProtocol(), version);
-      socket.write(`GET /v2/team/tls/blobs/${image.config.digest} HTTP/1.1\r\nHost: node\r\nRange: bytes=0-0\r\n\r\n`);
+      socket.write(
+        `GET /v2/team/tls/blobs/${image.config.digest} HTTP/1.1\r\nHost: node\r\nRange: bytes=0-0\r\n\r\n`,
+      );
       const [answer] = (await once(socket, 'data')) as [Buffer];
       assert.match(answer.toString('latin1'), /^HTTP\/1.1 206 /);
       socket.destroy();

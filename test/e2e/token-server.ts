@@ -20,7 +20,12 @@ export class TokenServer {
   readonly #server: Server;
   readonly #certificate: { certPem: string; keyPem: string };
 
-  private constructor(server: Server, users: ReadonlyMap<string, Users[string]>, certificate: { certPem: string; keyPem: string }, certFile: string) {
+  private constructor(
+    server: Server,
+    users: ReadonlyMap<string, Users[string]>,
+    certificate: { certPem: string; keyPem: string },
+    certFile: string,
+  ) {
     this.#server = server;
     this.#users = users;
     this.#certificate = certificate;
@@ -55,7 +60,12 @@ export class TokenServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const [name = '', password] = Buffer.from((request.headers.authorization ?? '').replace(/^Basic /, ''), 'base64').toString().split(':');
+    const [name = '', password] = Buffer.from(
+      (request.headers.authorization ?? '').replace(/^Basic /, ''),
+      'base64',
+    )
+      .toString()
+      .split(':');
     const user = this.#users.get(name);
     if (user === undefined || user.password !== password) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="tokens"' }).end();
@@ -64,18 +74,36 @@ export class TokenServer {
     const scopes = new URL(request.url ?? '', this.realm).searchParams.getAll('scope');
     const access = scopes.flatMap((scope) => {
       const [, repository, actions] = /^repository:([^:]+):(.*)$/.exec(scope) ?? [];
-      return repository !== undefined && user.repositories.includes(repository) ? [{ type: 'repository', name: repository, actions: (actions ?? '').split(',') }] : [];
+      return repository !== undefined && user.repositories.includes(repository)
+        ? [{ type: 'repository', name: repository, actions: (actions ?? '').split(',') }]
+        : [];
     });
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ token: this.#issue(name, access), expires_in: TOKEN_SECONDS }));
+    response
+      .writeHead(200, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ token: this.#issue(name, access), expires_in: TOKEN_SECONDS }));
   }
 
   #issue(subject: string, access: unknown[]): string {
     const nowSeconds = Math.floor(Date.now() / 1000);
     const chain = this.#certificate.certPem.replace(/-----[A-Z ]+-----|\s/g, '');
     const header = { typ: 'JWT', alg: 'ES256', x5c: [chain] };
-    const claims = { iss: this.issuer, sub: subject, aud: this.service, exp: nowSeconds + TOKEN_SECONDS, nbf: nowSeconds - 10, iat: nowSeconds, jti: String(Math.random()), access };
-    const signed = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
-    const signature = sign('sha256', Buffer.from(signed), { key: createPrivateKey(this.#certificate.keyPem), dsaEncoding: 'ieee-p1363' });
+    const claims = {
+      iss: this.issuer,
+      sub: subject,
+      aud: this.service,
+      exp: nowSeconds + TOKEN_SECONDS,
+      nbf: nowSeconds - 10,
+      iat: nowSeconds,
+      jti: String(Math.random()),
+      access,
+    };
+    const signed = [header, claims]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    const signature = sign('sha256', Buffer.from(signed), {
+      key: createPrivateKey(this.#certificate.keyPem),
+      dsaEncoding: 'ieee-p1363',
+    });
     return `${signed}.${signature.toString('base64url')}`;
   }
 }

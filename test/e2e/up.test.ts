@@ -15,7 +15,12 @@ const LAYERS_BYTES = [30_000_000, 30_000_000, 20_000_000, 10_000_000, 10_000_000
 interface UpReport {
   ok: boolean;
   imageBytes: number;
-  nodes: { name: string; role: string; digestsOk: boolean; bytes: { origin: number; peer: number; cache: number } }[];
+  nodes: {
+    name: string;
+    role: string;
+    digestsOk: boolean;
+    bytes: { origin: number; peer: number; cache: number };
+  }[];
 }
 
 describe('e2e: shoal up before a real registry', () => {
@@ -39,12 +44,30 @@ describe('e2e: shoal up before a real registry', () => {
     const image = await makeImage(join(dir, 'image'), LAYERS_BYTES);
     await registry.push(image, 'team/app');
     counting.reset();
-    const { stdout } = await run(process.execPath, [cliPath, 'up', '--nodes', '8', '--registry', `http://${counting.host}`, '--image', 'team/app:test', '--once', '--json'], 120_000);
+    const { stdout } = await run(
+      process.execPath,
+      [
+        cliPath,
+        'up',
+        '--nodes',
+        '8',
+        '--registry',
+        `http://${counting.host}`,
+        '--image',
+        'team/app:test',
+        '--once',
+        '--json',
+      ],
+      120_000,
+    );
     const report = JSON.parse(stdout.trim().split('\n').at(-1)!) as UpReport;
     assert.equal(report.ok, true);
     assert.equal(report.nodes.filter(({ role }) => role === 'agent').length, 8);
     assert.ok(report.nodes.every(({ digestsOk }) => digestsOk));
-    assert.ok(counting.blobBytes <= 1.02 * image.blobBytes, `${counting.blobBytes} of ${image.blobBytes} bytes: ${JSON.stringify(report.nodes)}`);
+    assert.ok(
+      counting.blobBytes <= 1.02 * image.blobBytes,
+      `${counting.blobBytes} of ${image.blobBytes} bytes: ${JSON.stringify(report.nodes)}`,
+    );
     assert.ok(report.imageBytes >= image.blobBytes && report.imageBytes < 1.01 * image.blobBytes);
   }).timeout(150_000);
 });

@@ -29,7 +29,12 @@ function agentBeside(peer: BadPeer, registry: DemoRegistry, dir: string): NodePr
     ExporterConfig: { enable: true, port: 0 },
   };
   writeFileSync(join(dir, 'config.yaml'), stringify(config));
-  return new NodeProcess({ name: 'agent', role: 'agent', dir, command: [process.execPath, 'lib/shoal.js'] });
+  return new NodeProcess({
+    name: 'agent',
+    role: 'agent',
+    dir,
+    command: [process.execPath, 'lib/shoal.js'],
+  });
 }
 
 /** An image at a registry, and agents that pull it beside a bad peer. */
@@ -58,25 +63,61 @@ export class PullsBeside {
     const { signal } = this.#stopping;
     const registry = this.#registry;
     const dir = mkdtempSync(join(tmpdir(), 'shoal-bad-peer-'));
-    const peer = await BadPeer.start(new Map(this.#image.blobs.map((blob) => [blob.digest, blob.bytes])), vice);
+    const peer = await BadPeer.start(
+      new Map(this.#image.blobs.map((blob) => [blob.digest, blob.bytes])),
+      vice,
+    );
     const agent = agentBeside(peer, registry, dir);
     try {
       const { proxy, exporter } = await agent.started(signal);
-      const direct = new RegistryClient({ url: registry.url, namespace: null }, registry.credentials, signal);
+      const direct = new RegistryClient(
+        { url: registry.url, namespace: null },
+        registry.credentials,
+        signal,
+      );
       const plan = await planPull(direct, this.#image.repository, this.#image.tag);
-      const client = new RegistryClient({ url: proxy, namespace: new URL(registry.url).host }, registry.credentials, signal);
-      const first = await pullImage(client, plan, () => performance.now(), () => undefined);
+      const client = new RegistryClient(
+        { url: proxy, namespace: new URL(registry.url).host },
+        registry.credentials,
+        signal,
+      );
+      const first = await pullImage(
+        client,
+        plan,
+        () => performance.now(),
+        () => undefined,
+      );
       assert.ok(peer.asked > 0, 'the bad peer was asked');
       if (vice === 'sends wrong bytes and vouches for them') {
         // An owner that lies and vouches for it is only found out by the blob's digest: what it sent must not stay.
-        await until(async () => (await pullImage(client, plan, () => performance.now(), () => undefined)).digestsOk, 'a pull without a wrong byte', 30_000);
+        await until(
+          async () =>
+            (
+              await pullImage(
+                client,
+                plan,
+                () => performance.now(),
+                () => undefined,
+              )
+            ).digestsOk,
+          'a pull without a wrong byte',
+          30_000,
+        );
       } else {
         assert.deepEqual(first.problems, []);
-        assert.ok(first.seconds < (vice === 'is always busy' ? BUSY_SECONDS_MAX : PULL_SECONDS_MAX), `the pull took ${first.seconds} s`);
+        assert.ok(
+          first.seconds < (vice === 'is always busy' ? BUSY_SECONDS_MAX : PULL_SECONDS_MAX),
+          `the pull took ${first.seconds} s`,
+        );
       }
       // From the cache alone, now that the peer is gone: not one wrong byte was kept.
       peer.close();
-      const again = await pullImage(client, plan, () => performance.now(), () => undefined);
+      const again = await pullImage(
+        client,
+        plan,
+        () => performance.now(),
+        () => undefined,
+      );
       assert.deepEqual(again.problems, []);
       assert.ok((await readNodeBytes(exporter!)).origin > 0);
     } finally {

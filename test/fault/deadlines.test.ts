@@ -13,7 +13,13 @@ let beside: PullsBeside | undefined;
 
 /** What it throws is told by its own test. */
 function begin(name: string, run: () => Promise<void>): void {
-  begun.set(name, run().then(() => null, (thrown: unknown) => thrown));
+  begun.set(
+    name,
+    run().then(
+      () => null,
+      (thrown: unknown) => thrown,
+    ),
+  );
 }
 
 async function held(name: string): Promise<void> {
@@ -38,12 +44,21 @@ after(async () => {
 async function silentRegistry(): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'shoal-silent-'));
   const quiet = await OriginServer.start(() => undefined);
-  const node = await ShoalNode.start(dir, { ProxyConfig: { registries: [{ p2pHost: 'quiet', upstream: quiet.url }] } });
+  const node = await ShoalNode.start(dir, {
+    ProxyConfig: { registries: [{ p2pHost: 'quiet', upstream: quiet.url }] },
+  });
   try {
     const startMs = performance.now();
-    const refused = await Promise.all(['/v2/a/manifests/v1', `/v2/a/blobs/${digestOf(Buffer.from('quiet'))}`].map((path) => node.get(path, { host: 'quiet' })));
+    const refused = await Promise.all(
+      ['/v2/a/manifests/v1', `/v2/a/blobs/${digestOf(Buffer.from('quiet'))}`].map((path) =>
+        node.get(path, { host: 'quiet' }),
+      ),
+    );
     assert.ok(performance.now() - startMs < 30_500, `${performance.now() - startMs} ms`);
-    assert.deepEqual(refused.map(({ status }) => status), [504, 504]);
+    assert.deepEqual(
+      refused.map(({ status }) => status),
+      [504, 504],
+    );
   } finally {
     await Promise.all([node.stop(), quiet.stop()]);
     await rm(dir, { recursive: true });
@@ -51,7 +66,9 @@ async function silentRegistry(): Promise<void> {
 }
 
 describe('fault/deadlines', () => {
-  for (const vice of waitingVices) it(`a peer that ${vice} costs no client a wrong byte, nor more than a few seconds`, () => held(vice));
+  for (const vice of waitingVices)
+    it(`a peer that ${vice} costs no client a wrong byte, nor more than a few seconds`, () =>
+      held(vice));
 
   it('an error, not a hang, when the registry says nothing (30 s at most)', () => held('registry'));
 });

@@ -4,7 +4,8 @@ import { SHARD_BYTES } from '../../lib/limits.ts';
 /** Bytes that no other shard has: 32 of a hash, over and over. */
 export function fillPattern(target: Uint8Array, blob: string, shard: number): void {
   const seed = checksumOf(Buffer.from(`${blob} ${shard}`));
-  for (let at = 0; at < target.length; at += seed.length) target.set(seed.subarray(0, Math.min(seed.length, target.length - at)), at);
+  for (let at = 0; at < target.length; at += seed.length)
+    target.set(seed.subarray(0, Math.min(seed.length, target.length - at)), at);
 }
 
 /** Small blobs, blobs of a shard and a bit, and one of several shards, in turn. */

@@ -13,7 +13,12 @@ import { fillPattern, sizeOfBlob } from './disk-pattern.ts';
 
 const [, , dir, capacity, mode, run] = process.argv;
 const log = { info: () => undefined, warn: () => undefined };
-const files = await openSlabFiles({ dir: dir!, capacityBytes: Number(capacity), direct: mode === 'direct', log });
+const files = await openSlabFiles({
+  dir: dir!,
+  capacityBytes: Number(capacity),
+  direct: mode === 'direct',
+  log,
+});
 const arena = Arena.create(4 * SHARD_BYTES);
 const store = CacheStore.open({ ...files, io: localSlabIo(files, arena), clock: systemClock, log });
 
@@ -27,7 +32,11 @@ async function lane(slot: number): Promise<void> {
       const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
       const bytes = arena.bytes(slot, 0, lengthBytes);
       fillPattern(bytes, blob, shard);
-      const answer = await store.save(blob, shard, slot, generation, { lengthBytes, totalBytes, checksum: checksumOf(bytes) });
+      const answer = await store.save(blob, shard, slot, generation, {
+        lengthBytes,
+        totalBytes,
+        checksum: checksumOf(bytes),
+      });
       if (answer === 'stored') process.stdout.write(`${blob} ${shard}\n`);
     }
   }

@@ -29,7 +29,12 @@ describe('fault: disk', () => {
 
   async function reopen(): Promise<{ store: CacheStore; close(): Promise<void> }> {
     const files = await openSlabFiles({ dir, capacityBytes: CAPACITY_BYTES, direct: false, log });
-    const store = CacheStore.open({ ...files, io: localSlabIo(files, arena), clock: systemClock, log });
+    const store = CacheStore.open({
+      ...files,
+      io: localSlabIo(files, arena),
+      clock: systemClock,
+      log,
+    });
     return { store, close: () => store.close().then(() => files.close()) };
   }
 
@@ -39,14 +44,24 @@ describe('fault: disk', () => {
     if (known === undefined || (await store.load(blob, shard, 1)) === 'miss') return false;
     const wanted = scratch.subarray(0, known.lengthBytes);
     fillPattern(wanted, blob, shard);
-    assert.equal(Buffer.compare(arena.bytes(1, 0, known.lengthBytes), wanted), 0, `${blob} ${shard}`);
+    assert.equal(
+      Buffer.compare(arena.bytes(1, 0, known.lengthBytes), wanted),
+      0,
+      `${blob} ${shard}`,
+    );
     return true;
   }
 
   /** Runs the writer until it has stored `shards`, kills it there and then, and returns what it had reported. */
-  async function writeAndKill(mode: string, run: string, shards: number): Promise<{ blob: string; shard: number }[]> {
+  async function writeAndKill(
+    mode: string,
+    run: string,
+    shards: number,
+  ): Promise<{ blob: string; shard: number }[]> {
     const script = new URL('disk-writer.ts', import.meta.url).pathname;
-    const child = spawn(process.execPath, [script, dir, String(CAPACITY_BYTES), mode, run], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [script, dir, String(CAPACITY_BYTES), mode, run], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const stored: { blob: string; shard: number }[] = [];
     const lines = createInterface(child.stdout);
     lines.on('line', (line) => {
@@ -64,7 +79,8 @@ describe('fault: disk', () => {
       // 6 blobs take 5 whole slots and some cells: 30 shards are well below the capacity, so nothing is evicted.
       const stored = await writeAndKill(mode, 'run', 30);
       const { store, close } = await reopen();
-      for (const { blob, shard } of stored) assert.ok(await loadRight(store, blob, shard), `${blob} ${shard} is gone`);
+      for (const { blob, shard } of stored)
+        assert.ok(await loadRight(store, blob, shard), `${blob} ${shard} is gone`);
       await close();
     });
 
@@ -78,12 +94,14 @@ describe('fault: disk', () => {
         right = 0;
         for (const run of runs) {
           for (let number = 0; number < 140; number++) {
-            for (let shard = 0; shard * SHARD_BYTES < sizeOfBlob(number); shard++) if (await loadRight(store, `${run}-${number}`, shard)) right++;
+            for (let shard = 0; shard * SHARD_BYTES < sizeOfBlob(number); shard++)
+              if (await loadRight(store, `${run}-${number}`, shard)) right++;
           }
         }
         await close();
         let diskBytes = (await stat(dir)).blocks * 512;
-        for (const name of await readdir(dir)) diskBytes += (await stat(join(dir, name))).blocks * 512;
+        for (const name of await readdir(dir))
+          diskBytes += (await stat(join(dir, name))).blocks * 512;
         assert.ok(diskBytes <= CAPACITY_BYTES, `${diskBytes} bytes on disk`);
       }
       assert.ok(right > 40, `only ${right} shards left`);
@@ -110,13 +128,25 @@ describe('fault: disk', () => {
     const files = await openSlabFiles({ dir, capacityBytes: CAPACITY_BYTES, direct: false, log });
     const readOnly = await open(join(dir, 'slab'), 'r');
     const broken = { ...files, slabFd: readOnly.fd };
-    const store = CacheStore.open({ ...files, io: { ...localSlabIo(files, arena), write: localSlabIo(broken, arena).write }, clock: systemClock, log });
+    const store = CacheStore.open({
+      ...files,
+      io: { ...localSlabIo(files, arena), write: localSlabIo(broken, arena).write },
+      clock: systemClock,
+      log,
+    });
     arena.tryLock(0);
     const generation = arena.begin(0);
-    const stored = { lengthBytes: 100, totalBytes: 100, checksum: checksumOf(arena.bytes(0, 0, 100)) };
+    const stored = {
+      lengthBytes: 100,
+      totalBytes: 100,
+      checksum: checksumOf(arena.bytes(0, 0, 100)),
+    };
     assert.equal(await store.save('a', 0, 0, generation, stored), 'skipped');
     assert.equal(await store.save('b', 0, 0, generation, stored), 'skipped');
-    assert.deepEqual([store.stats().errors, store.stats().suspended, store.stats().usedBytes], [1, true, 0]);
+    assert.deepEqual(
+      [store.stats().errors, store.stats().suspended, store.stats().usedBytes],
+      [1, true, 0],
+    );
     await store.close();
     await readOnly.close();
     await files.close();

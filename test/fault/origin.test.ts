@@ -6,10 +6,22 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { issueCertificate } from '../registry/certificate.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { OriginClient, type OriginTools } from '../../lib/registry/origin.ts';
-import { answer, OriginServer, pattern, RecordingSink, serveRanges, socketOf } from '../registry/origin-server.ts';
+import {
+  answer,
+  OriginServer,
+  pattern,
+  RecordingSink,
+  serveRanges,
+  socketOf,
+} from '../registry/origin-server.ts';
 
 const BLOB = pattern(100_000);
-const PATIENCE: OriginTools = { connectTimeoutMs: 1_000, headTimeoutMs: 300, silenceMs: 300, answerDeadlineMs: 2_000 };
+const PATIENCE: OriginTools = {
+  connectTimeoutMs: 1_000,
+  headTimeoutMs: 300,
+  silenceMs: 300,
+  answerDeadlineMs: 2_000,
+};
 /** Far more than PATIENCE, far less than forever. */
 const BOUND_MS = 5_000;
 
@@ -47,18 +59,28 @@ describe('fault: origin', () => {
     return origin;
   }
 
-  async function read(host: string, tools: OriginTools = {}, scheme = 'http'): Promise<{ code: string; sink: RecordingSink }> {
+  async function read(
+    host: string,
+    tools: OriginTools = {},
+    scheme = 'http',
+  ): Promise<{ code: string; sink: RecordingSink }> {
     const sink = new RecordingSink();
     const startMs = performance.now();
-    const target = { url: `${scheme}://${host}/blob?Signature=hunter2`, upstreamHost: host, authorization: 'Bearer hunter2' };
-    const code = await client(host, tools).readRange(target, { offsetBytes: 0, lengthBytes: 50_000, totalBytes: null }, sink).then(
-      () => 'done',
-      (thrown: unknown) => {
-        assert.ok(thrown instanceof ShoalError, String(thrown));
-        assert.ok(!thrown.message.includes('hunter2'), thrown.message);
-        return thrown.code;
-      },
-    );
+    const target = {
+      url: `${scheme}://${host}/blob?Signature=hunter2`,
+      upstreamHost: host,
+      authorization: 'Bearer hunter2',
+    };
+    const code = await client(host, tools)
+      .readRange(target, { offsetBytes: 0, lengthBytes: 50_000, totalBytes: null }, sink)
+      .then(
+        () => 'done',
+        (thrown: unknown) => {
+          assert.ok(thrown instanceof ShoalError, String(thrown));
+          assert.ok(!thrown.message.includes('hunter2'), thrown.message);
+          return thrown.code;
+        },
+      );
     assert.ok(performance.now() - startMs < BOUND_MS);
     return { code, sink };
   }
@@ -73,7 +95,8 @@ describe('fault: origin', () => {
   });
 
   it('unreachable when the name is not known', async () => {
-    const resolve = (): Promise<string[]> => Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }));
+    const resolve = (): Promise<string[]> =>
+      Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }));
     assert.equal((await read('nowhere.example:80', { resolve })).code, 'ORIGIN_UNREACHABLE');
   });
 
@@ -107,7 +130,10 @@ describe('fault: origin', () => {
 
   it('a timeout over many hops, each of them within its own', async () => {
     const server = await serve((request, response) => {
-      const timer = setTimeout(() => answer(response, 307, '', { location: `${request.url}x` }), 200);
+      const timer = setTimeout(
+        () => answer(response, 307, '', { location: `${request.url}x` }),
+        200,
+      );
       response.on('close', () => clearTimeout(timer));
     });
     assert.equal((await read(server.host, { answerDeadlineMs: 500 })).code, 'ORIGIN_TIMEOUT');
@@ -118,7 +144,9 @@ describe('fault: origin', () => {
     for (const cut of ['reset', 'end'] as const) {
       const server = await serve((_request, response) => {
         response.writeHead(206, PARTIAL);
-        response.write(BLOB.subarray(0, 20_000), () => (cut === 'reset' ? socketOf(response).resetAndDestroy() : socketOf(response).end()));
+        response.write(BLOB.subarray(0, 20_000), () =>
+          cut === 'reset' ? socketOf(response).resetAndDestroy() : socketOf(response).end(),
+        );
       });
       const { code, sink } = await read(server.host);
       assert.equal(code, 'ORIGIN_BROKEN', cut);
@@ -128,27 +156,45 @@ describe('fault: origin', () => {
   });
 
   it('broken when a chunked body ends early', async () => {
-    const server = await serve((_request, response) => void response.writeHead(206, { 'content-range': PARTIAL['content-range'] }).end(BLOB.subarray(0, 49_999)));
+    const server = await serve(
+      (_request, response) =>
+        void response
+          .writeHead(206, { 'content-range': PARTIAL['content-range'] })
+          .end(BLOB.subarray(0, 49_999)),
+    );
     assert.equal((await read(server.host)).code, 'ORIGIN_BROKEN');
   });
 
   it('broken when more comes than was announced', async () => {
-    const server = await serve((_request, response) => void response.writeHead(206, { 'content-range': PARTIAL['content-range'] }).end(BLOB.subarray(0, 50_001)));
+    const server = await serve(
+      (_request, response) =>
+        void response
+          .writeHead(206, { 'content-range': PARTIAL['content-range'] })
+          .end(BLOB.subarray(0, 50_001)),
+    );
     const { code, sink } = await read(server.host);
     assert.equal(code, 'ORIGIN_BROKEN');
     assert.ok(sink.bytes.length <= 50_000);
   });
 
   it('broken when the range is another, or the body is encoded', async () => {
-    for (const headers of [{ ...PARTIAL, 'content-range': `bytes 1-50000/${BLOB.length}` }, { ...PARTIAL, 'content-encoding': 'gzip' }]) {
-      const server = await serve((_request, response) => answer(response, 206, BLOB.subarray(0, 50_000), headers));
+    for (const headers of [
+      { ...PARTIAL, 'content-range': `bytes 1-50000/${BLOB.length}` },
+      { ...PARTIAL, 'content-encoding': 'gzip' },
+    ]) {
+      const server = await serve((_request, response) =>
+        answer(response, 206, BLOB.subarray(0, 50_000), headers),
+      );
       const { code, sink } = await read(server.host);
       assert.deepEqual([code, sink.bytes.length], ['ORIGIN_BROKEN', 0]);
     }
   });
 
   it('broken when the answer is not HTTP, or its head has no end', async () => {
-    assert.equal((await read(await serveRaw((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n')))).code, 'ORIGIN_BROKEN');
+    assert.equal(
+      (await read(await serveRaw((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n')))).code,
+      'ORIGIN_BROKEN',
+    );
     const endless = await serveRaw((socket) => {
       const line = `X-Padding: ${'x'.repeat(8_000)}\r\n`;
       socket.write('HTTP/1.1 200 OK\r\n' + line.repeat(20));

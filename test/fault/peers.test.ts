@@ -10,6 +10,7 @@ describe('fault/peers: a bad peer', () => {
   after(() => beside.stop());
 
   for (const vice of vices) {
-    it(`that ${vice} costs no client a wrong byte, nor more than a few seconds`, () => beside.pull(vice));
+    it(`that ${vice} costs no client a wrong byte, nor more than a few seconds`, () =>
+      beside.pull(vice));
   }
 });

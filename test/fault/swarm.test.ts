@@ -25,14 +25,22 @@ describe('fault/swarm: nodes that are killed', () => {
 
   before(async function () {
     this.timeout(60_000);
-    image = await makeSampleImage('killed', [48 * MIB, ...Array.from({ length: SMALL_BLOBS }, (_, index) => 1500 + index * 13)]);
+    image = await makeSampleImage('killed', [
+      48 * MIB,
+      ...Array.from({ length: SMALL_BLOBS }, (_, index) => 1500 + index * 13),
+    ]);
   });
   beforeEach(async function () {
     this.timeout(60_000);
     dir = mkdtempSync(join(tmpdir(), 'shoal-swarm-'));
     registry = await DemoRegistry.start(image);
     const imageBytes = image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
-    swarm = await DemoSwarm.start({ dir, agents: AGENTS, upstream: registry.url, allow: [], imageBytes }, [process.execPath, 'lib/shoal.js'], stopping.signal, (node) => started.push(node));
+    swarm = await DemoSwarm.start(
+      { dir, agents: AGENTS, upstream: registry.url, allow: [], imageBytes },
+      [process.execPath, 'lib/shoal.js'],
+      stopping.signal,
+      (node) => started.push(node),
+    );
   });
   afterEach(async function () {
     this.timeout(30_000);
@@ -45,11 +53,22 @@ describe('fault/swarm: nodes that are killed', () => {
   });
 
   /** Pulls through `nodes` at once; `onBytes` hears of every chunk that reaches a client. */
-  async function pullThrough(nodes: readonly NodeProcess[], onBytes: () => void): Promise<Map<NodeProcess, PullOutcome>> {
-    const direct = new RegistryClient({ url: registry.url, namespace: null }, registry.credentials, stopping.signal);
+  async function pullThrough(
+    nodes: readonly NodeProcess[],
+    onBytes: () => void,
+  ): Promise<Map<NodeProcess, PullOutcome>> {
+    const direct = new RegistryClient(
+      { url: registry.url, namespace: null },
+      registry.credentials,
+      stopping.signal,
+    );
     const plan = await planPull(direct, image.repository, image.tag);
     const pulls = nodes.map(async (node) => {
-      const client = new RegistryClient({ url: node.addresses.proxy, namespace: new URL(registry.url).host }, registry.credentials, stopping.signal);
+      const client = new RegistryClient(
+        { url: node.addresses.proxy, namespace: new URL(registry.url).host },
+        registry.credentials,
+        stopping.signal,
+      );
       return [node, await pullImage(client, plan, () => performance.now(), onBytes)] as const;
     });
     return new Map(await Promise.all(pulls));
@@ -58,15 +77,22 @@ describe('fault/swarm: nodes that are killed', () => {
   it('the image leaves the registry once, each shard and small blob in one request', async function () {
     this.timeout(90_000);
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
-    for (const outcome of (await pullThrough(agents, () => undefined)).values()) assert.deepEqual(outcome.problems, []);
+    for (const outcome of (await pullThrough(agents, () => undefined)).values())
+      assert.deepEqual(outcome.problems, []);
     const imageBytes = image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
     const { blobs, paths, shardRequestsMax } = registry.traffic;
     assert.ok(shardRequestsMax <= 3, `${shardRequestsMax} requests for one shard`);
-    assert.ok(blobs.bytes <= imageBytes * 1.01, `${blobs.bytes} bytes for an image of ${imageBytes}`);
+    assert.ok(
+      blobs.bytes <= imageBytes * 1.01,
+      `${blobs.bytes} bytes for an image of ${imageBytes}`,
+    );
     for (const blob of image.blobs) {
       const shards = Math.ceil(blob.bytes.length / SHARD_BYTES);
       const requests = paths.get(`/v2/${image.repository}/blobs/${blob.digest}`)?.requests ?? 0;
-      assert.ok(requests >= shards && requests <= 3 * shards, `${requests} requests for ${shards} shard(s)`);
+      assert.ok(
+        requests >= shards && requests <= 3 * shards,
+        `${requests} requests for ${shards} shard(s)`,
+      );
     }
   });
 
@@ -80,7 +106,8 @@ describe('fault/swarm: nodes that are killed', () => {
       if (++chunks === 400) for (const victim of victims) victim.kill();
     });
     assert.ok(chunks > 400, `only ${chunks} chunks: nobody was killed on the way`);
-    for (const [node, outcome] of outcomes) if (!victims.includes(node)) assert.deepEqual(outcome.problems, [], node.name);
+    for (const [node, outcome] of outcomes)
+      if (!victims.includes(node)) assert.deepEqual(outcome.problems, [], node.name);
   });
 
   it('a third of the agents told to stop on the way: they hand their children over, and every other pull completes', async function () {
@@ -94,10 +121,17 @@ describe('fault/swarm: nodes that are killed', () => {
     });
     await Promise.all(left);
     assert.equal(left.length, leaving.length, `only ${chunks} chunks: nobody left on the way`);
-    for (const [node, outcome] of outcomes) if (!leaving.includes(node)) assert.deepEqual(outcome.problems, [], node.name);
+    for (const [node, outcome] of outcomes)
+      if (!leaving.includes(node)) assert.deepEqual(outcome.problems, [], node.name);
     const imageBytes = image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
-    assert.ok(registry.traffic.blobs.bytes <= imageBytes * 1.05, `${registry.traffic.blobs.bytes} bytes: their shards were not read anew`);
-    assert.ok(registry.traffic.shardRequestsMax <= 3, `${registry.traffic.shardRequestsMax} requests for one shard`);
+    assert.ok(
+      registry.traffic.blobs.bytes <= imageBytes * 1.05,
+      `${registry.traffic.blobs.bytes} bytes: their shards were not read anew`,
+    );
+    assert.ok(
+      registry.traffic.shardRequestsMax <= 3,
+      `${registry.traffic.shardRequestsMax} requests for one shard`,
+    );
   });
 
   it('the root killed on the way: every pull completes', async function () {

@@ -32,10 +32,19 @@ describe('front/blob-answer', () => {
     at = frontFixture(3);
     [overs, warmReads, tiers, firsts, nowMs] = [[], [], [], [], 1_000];
     serveProxy(at.app, {
-      arena: at.arena, followers: at.followers, turn: at.turn, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => nowMs,
+      arena: at.arena,
+      followers: at.followers,
+      turn: at.turn,
+      link: at.link,
+      throttle: null,
+      warm: new WarmMemory(),
+      nowMs: () => nowMs,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
       route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: [] },
-      started: () => undefined, draining: () => false, passed: () => undefined, refused: () => undefined,
+      started: () => undefined,
+      draining: () => false,
+      passed: () => undefined,
+      refused: () => undefined,
       warmRead: (name, offsetBytes, bytes) => warmReads.push([name.key, offsetBytes, bytes]),
       over: (answer) => overs.push(answer),
       sent: (tier, bytes) => tiers.push([tier, bytes]),
@@ -45,9 +54,35 @@ describe('front/blob-answer', () => {
   });
   afterEach(() => at.close());
 
-  const get = (headers: Record<string, string> = {}, method = 'GET', path = PATH): Promise<Answer> => at.get(path, { method, headers: { authorization: 'Bearer t', ...headers } });
-  const opened = (open: OpenRequest, place: { slot: number; generation: number }, more: { totalBytes?: number | null; provenBytes?: number | null; cold?: boolean; grantMs?: number; stale?: boolean } = {}): void =>
-    at.says({ kind: 'opened', id: open.id, shard: open.shard, ...place, totalBytes: null, provenBytes: null, cold: false, grantMs: 0, stale: false, ...more });
+  const get = (
+    headers: Record<string, string> = {},
+    method = 'GET',
+    path = PATH,
+  ): Promise<Answer> =>
+    at.get(path, { method, headers: { authorization: 'Bearer t', ...headers } });
+  const opened = (
+    open: OpenRequest,
+    place: { slot: number; generation: number },
+    more: {
+      totalBytes?: number | null;
+      provenBytes?: number | null;
+      cold?: boolean;
+      grantMs?: number;
+      stale?: boolean;
+    } = {},
+  ): void =>
+    at.says({
+      kind: 'opened',
+      id: open.id,
+      shard: open.shard,
+      ...place,
+      totalBytes: null,
+      provenBytes: null,
+      cold: false,
+      grantMs: 0,
+      stale: false,
+      ...more,
+    });
 
   it('says so when the right is an old one, the registry being down', async () => {
     for (const stale of [true, false]) {
@@ -69,10 +104,16 @@ describe('front/blob-answer', () => {
         at.arena.setLength(0, 1_000, 1_000);
         at.arrives(0, SMALL);
         const { status, headers, body } = await answer;
-        assert.deepEqual([status, headers['content-range'], body.length < 200], [502, undefined, true]);
+        assert.deepEqual(
+          [status, headers['content-range'], body.length < 200],
+          [502, undefined, true],
+        );
       }
     }
-    assert.deepEqual([tiers, overs.map(({ error }) => error)], [[], Array.from({ length: 4 }, () => 'DIGEST_MISMATCH')]);
+    assert.deepEqual(
+      [tiers, overs.map(({ error }) => error)],
+      [[], Array.from({ length: 4 }, () => 'DIGEST_MISMATCH')],
+    );
   });
 
   it('counts the time that a right lasts from when it was told, however long the first byte takes', async () => {
@@ -96,20 +137,51 @@ describe('front/blob-answer', () => {
   it('asks control with all it knows, and answers from the place it is told', async () => {
     const answer = get();
     const open = await at.hears('open');
-    assert.deepEqual([open.blob.key, open.blob.url, open.blob.repository, open.authorization, open.shard, open.untilShard], [DIGEST, `https://r.example${PATH}`, 'app', 'Bearer t', 0, null]);
+    assert.deepEqual(
+      [
+        open.blob.key,
+        open.blob.url,
+        open.blob.repository,
+        open.authorization,
+        open.shard,
+        open.untilShard,
+      ],
+      [DIGEST, `https://r.example${PATH}`, 'app', 'Bearer t', 0, null],
+    );
     assert.match(open.requestId, /^[0-9a-f]{16}$/);
     opened(open, at.place(0, SMALL, 1_000));
     const { status, headers, body } = await answer;
     assert.equal(status, 200);
     assert.ok(body.equals(SMALL));
     assert.deepEqual(
-      [headers['content-length'], headers['accept-ranges'], headers['docker-content-digest'], headers['etag'], headers['content-type'], headers['content-range'], headers['content-encoding']],
+      [
+        headers['content-length'],
+        headers['accept-ranges'],
+        headers['docker-content-digest'],
+        headers['etag'],
+        headers['content-type'],
+        headers['content-range'],
+        headers['content-encoding'],
+      ],
       ['1000', 'bytes', DIGEST, `"${DIGEST}"`, 'application/octet-stream', undefined, undefined],
     );
-    assert.deepEqual(await at.hears('close'), { kind: 'close', id: open.id, whole: true, sentBytes: 1_000 });
+    assert.deepEqual(await at.hears('close'), {
+      kind: 'close',
+      id: open.id,
+      whole: true,
+      sentBytes: 1_000,
+    });
     const { name, ...over } = overs[0]!;
     assert.equal(name.key, DIGEST);
-    assert.deepEqual(over, { offsetBytes: 0, sentBytes: 1_000, tier: 'arena', failed: false, aborted: false, error: null, startMs: 1_000 });
+    assert.deepEqual(over, {
+      offsetBytes: 0,
+      sentBytes: 1_000,
+      tier: 'arena',
+      failed: false,
+      aborted: false,
+      error: null,
+      startMs: 1_000,
+    });
   });
 
   it('waits for the size when control does not know it yet', async () => {
@@ -133,9 +205,19 @@ describe('front/blob-answer', () => {
     const open = await at.hears('open');
     const other = get();
     const { id } = await at.hears('open');
-    const [first, second] = [0, 1].map((slot) => at.place(slot, Buffer.alloc(0), TOTAL_BYTES, { lengthBytes: SHARD_BYTES }));
+    const [first, second] = [0, 1].map((slot) =>
+      at.place(slot, Buffer.alloc(0), TOTAL_BYTES, { lengthBytes: SHARD_BYTES }),
+    );
     opened(open, first!, { totalBytes: TOTAL_BYTES, cold: true });
-    at.says({ kind: 'granted', id: open.id, shard: 1, ...second!, checksum: null, totalBytes: TOTAL_BYTES, cold: true });
+    at.says({
+      kind: 'granted',
+      id: open.id,
+      shard: 1,
+      ...second!,
+      checksum: null,
+      totalBytes: TOTAL_BYTES,
+      cold: true,
+    });
     at.says({ kind: 'refused', id, error: { code: 'ORIGIN_TIMEOUT', message: 'late' } });
     assert.equal((await other).status, 504, 'so the front has heard all that was said before');
     at.arrives(0, SMALL);
@@ -151,7 +233,14 @@ describe('front/blob-answer', () => {
   const ranges: [string, string, number, number | null, number, string][] = [
     ['a closed range', 'bytes=100-199', 0, 0, 206, 'bytes 100-199/4194304'],
     ['an open range', 'bytes=2097152-', 1, null, 206, 'bytes 2097152-4194303/4194304'],
-    ['a range over two shards', 'bytes=2097151-2097152', 0, 1, 206, 'bytes 2097151-2097152/4194304'],
+    [
+      'a range over two shards',
+      'bytes=2097151-2097152',
+      0,
+      1,
+      206,
+      'bytes 2097151-2097152/4194304',
+    ],
     ['the end by its length', 'bytes=-5', 0, null, 206, 'bytes 4194299-4194303/4194304'],
     ['a range past the end', 'bytes=4194303-9999999', 1, 4, 206, 'bytes 4194303-4194303/4194304'],
     ['several ranges, as the whole', 'bytes=0-1,5-6', 0, null, 200, ''],
@@ -163,18 +252,30 @@ describe('front/blob-answer', () => {
       const open = await at.hears('open');
       assert.deepEqual([open.shard, open.untilShard], [shard, untilShard]);
       opened(open, places[shard]!, { totalBytes: TOTAL_BYTES });
-      const other = shard === 0 && (range === 'bytes=-5' || status === 200 || contentRange.includes('2097151-'));
+      const other =
+        shard === 0 &&
+        (range === 'bytes=-5' || status === 200 || contentRange.includes('2097151-'));
       if (other) {
         const want = await at.hears('want');
         assert.deepEqual([want.shard, want.placed], [1, false]);
-        at.says({ kind: 'granted', id: open.id, shard: 1, ...places[1]!, checksum: null, totalBytes: TOTAL_BYTES, cold: false });
+        at.says({
+          kind: 'granted',
+          id: open.id,
+          shard: 1,
+          ...places[1]!,
+          checksum: null,
+          totalBytes: TOTAL_BYTES,
+          cold: false,
+        });
       }
       const got = await answer;
       assert.equal(got.status, status);
       assert.equal(got.headers['content-range'] ?? '', contentRange);
       const [, from, to] = /(\d+)-(\d+)/.exec(contentRange) ?? [];
       const whole = Buffer.concat([FIRST, SECOND]);
-      assert.ok(got.body.equals(from === undefined ? whole : whole.subarray(Number(from), Number(to) + 1)));
+      assert.ok(
+        got.body.equals(from === undefined ? whole : whole.subarray(Number(from), Number(to) + 1)),
+      );
     });
   }
 
@@ -185,7 +286,11 @@ describe('front/blob-answer', () => {
     opened(first, place);
     const { status, headers } = await outside;
     assert.deepEqual([status, headers['content-range']], [416, 'bytes */1000']);
-    for (const [etag, due] of [[`"${DIGEST}"`, 206], ['"other"', 200], [`W/"${DIGEST}"`, 200]] as const) {
+    for (const [etag, due] of [
+      [`"${DIGEST}"`, 206],
+      ['"other"', 200],
+      [`W/"${DIGEST}"`, 200],
+    ] as const) {
       const answer = get({ range: 'bytes=0-9', 'if-range': etag });
       opened(await at.hears('open'), place);
       assert.equal((await answer).status, due, etag);
@@ -196,9 +301,14 @@ describe('front/blob-answer', () => {
     const answer = get({}, 'HEAD');
     const open = await at.hears('open');
     assert.equal(open.untilShard, 0);
-    opened(open, at.place(0, Buffer.alloc(0), TOTAL_BYTES, { lengthBytes: SHARD_BYTES }), { totalBytes: TOTAL_BYTES });
+    opened(open, at.place(0, Buffer.alloc(0), TOTAL_BYTES, { lengthBytes: SHARD_BYTES }), {
+      totalBytes: TOTAL_BYTES,
+    });
     const { status, headers, body } = await answer;
-    assert.deepEqual([status, headers['content-length'], body.length], [200, String(TOTAL_BYTES), 0]);
+    assert.deepEqual(
+      [status, headers['content-length'], body.length],
+      [200, String(TOTAL_BYTES), 0],
+    );
   });
 
   it('answers an empty blob', async () => {
@@ -211,11 +321,23 @@ describe('front/blob-answer', () => {
   it('says why a client may not read, and tells control that it is over', async () => {
     const answer = get();
     const open = await at.hears('open');
-    at.says({ kind: 'refused', id: open.id, error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'www-authenticate': 'Bearer realm="x"' } } });
+    at.says({
+      kind: 'refused',
+      id: open.id,
+      error: {
+        code: 'ORIGIN_REFUSED',
+        message: 'no',
+        status: 401,
+        headers: { 'www-authenticate': 'Bearer realm="x"' },
+      },
+    });
     const { status, headers } = await answer;
     assert.deepEqual([status, headers['www-authenticate']], [401, 'Bearer realm="x"']);
     assert.equal((await at.hears('close')).whole, false);
-    assert.deepEqual([overs[0]!.failed, overs[0]!.aborted, overs[0]!.error], [true, false, 'ORIGIN_REFUSED']);
+    assert.deepEqual(
+      [overs[0]!.failed, overs[0]!.aborted, overs[0]!.error],
+      [true, false, 'ORIGIN_REFUSED'],
+    );
   });
 
   it('waits for its slice only, and tells control where that begins', async () => {
@@ -237,7 +359,15 @@ describe('front/blob-answer', () => {
     const open = await at.hears('open');
     opened(open, at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 }));
     const other = at.place(1, FIRST.subarray(0, 1_000), 5_000, { lengthBytes: 5_000 });
-    at.says({ kind: 'granted', id: open.id, shard: 0, ...other, checksum: null, totalBytes: 5_000, cold: true });
+    at.says({
+      kind: 'granted',
+      id: open.id,
+      shard: 0,
+      ...other,
+      checksum: null,
+      totalBytes: 5_000,
+      cold: true,
+    });
     await until(() => tiers.length > 0, 'the first bytes');
     at.arrives(0, FIRST.subarray(0, 100));
     at.arrives(1, FIRST.subarray(1_000, 5_000));
@@ -250,7 +380,11 @@ describe('front/blob-answer', () => {
     const open = await at.hears('open');
     opened(open, at.place(0, FIRST.subarray(0, 1_000), TOTAL_BYTES, { lengthBytes: SHARD_BYTES }));
     await until(() => tiers.length > 0, 'the first bytes');
-    at.says({ kind: 'refused', id: open.id, error: { code: 'CHECKSUM_MISMATCH', message: 'lied to' } });
+    at.says({
+      kind: 'refused',
+      id: open.id,
+      error: { code: 'CHECKSUM_MISMATCH', message: 'lied to' },
+    });
     await assert.rejects(answer);
     assert.deepEqual([overs[0]!.error, overs[0]!.sentBytes], ['CHECKSUM_MISMATCH', 1_000]);
   });
@@ -260,10 +394,18 @@ describe('front/blob-answer', () => {
     socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`);
     const open = await at.hears('open');
     socket.destroy();
-    assert.deepEqual(await at.hears('close'), { kind: 'close', id: open.id, whole: false, sentBytes: 0 });
+    assert.deepEqual(await at.hears('close'), {
+      kind: 'close',
+      id: open.id,
+      whole: false,
+      sentBytes: 0,
+    });
     opened(open, at.place(0, SMALL, 1_000));
     await get({}, 'GET', '/nowhere');
-    assert.deepEqual(overs.map(({ aborted, failed }) => [aborted, failed]), [[true, true]]);
+    assert.deepEqual(
+      overs.map(({ aborted, failed }) => [aborted, failed]),
+      [[true, true]],
+    );
     assert.equal(at.heard.filter((message) => message.kind === 'close').length, 1);
   });
 
@@ -275,7 +417,15 @@ describe('front/blob-answer', () => {
     opened(open, stale);
     const want = await at.hears('want');
     assert.deepEqual([want.id, want.shard, want.placed], [open.id, 0, false]);
-    at.says({ kind: 'granted', id: open.id, shard: 0, ...at.place(1, SMALL, 1_000), checksum: null, totalBytes: 1_000, cold: false });
+    at.says({
+      kind: 'granted',
+      id: open.id,
+      shard: 0,
+      ...at.place(1, SMALL, 1_000),
+      checksum: null,
+      totalBytes: 1_000,
+      cold: false,
+    });
     assert.ok((await answer).body.equals(SMALL));
   });
 
@@ -291,18 +441,33 @@ describe('front/blob-answer', () => {
 
     it('answers the same request again without asking control', async () => {
       const messages = at.heard.length;
-      const [whole, part, size] = [await get(), await get({ range: 'bytes=10-19' }), await get({}, 'HEAD')];
+      const [whole, part, size] = [
+        await get(),
+        await get({ range: 'bytes=10-19' }),
+        await get({}, 'HEAD'),
+      ];
       assert.ok(whole.body.equals(SMALL) && part.body.equals(SMALL.subarray(10, 20)));
       assert.equal(size.headers['content-length'], '1000');
       assert.equal(at.heard.length, messages);
-      assert.deepEqual(warmReads, [[DIGEST, 0, 1_000], [DIGEST, 10, 10]]);
+      assert.deepEqual(warmReads, [
+        [DIGEST, 0, 1_000],
+        [DIGEST, 10, 10],
+      ]);
     });
 
     it('asks control for another credential, another URL, and once the grant is over', async () => {
-      for (const [headers, path] of [[{ authorization: 'Bearer other' }, PATH], [{}, `${PATH}?x=1`], [{}, PATH.replace('app', 'other')]] as const) {
+      for (const [headers, path] of [
+        [{ authorization: 'Bearer other' }, PATH],
+        [{}, `${PATH}?x=1`],
+        [{}, PATH.replace('app', 'other')],
+      ] as const) {
         const answer = get(headers, 'GET', path);
         const open = await at.hears('open');
-        at.says({ kind: 'refused', id: open.id, error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 } });
+        at.says({
+          kind: 'refused',
+          id: open.id,
+          error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 },
+        });
         assert.equal((await answer).status, 403);
       }
       nowMs += 60_000;

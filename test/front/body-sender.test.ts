@@ -29,7 +29,11 @@ describe('front/body-sender', () => {
   afterEach(() => at.close());
 
   /** Serves bytes [from, to) of the blob at `/`; `throttle` in MB/s. */
-  async function serve(from: number, to: number, throttle: Throttle | null = null): Promise<number> {
+  async function serve(
+    from: number,
+    to: number,
+    throttle: Throttle | null = null,
+  ): Promise<number> {
     const events: SenderEvents = {
       place(shard) {
         asked.push(shard);
@@ -46,7 +50,19 @@ describe('front/body-sender', () => {
         handlers += 1;
         return onWritable.call(res, handler);
       };
-      sender = new BodySender(res, { arena: at.arena, followers: at.followers, turn: at.turn, throttle, watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes) }, events, from, to);
+      sender = new BodySender(
+        res,
+        {
+          arena: at.arena,
+          followers: at.followers,
+          turn: at.turn,
+          throttle,
+          watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
+        },
+        events,
+        from,
+        to,
+      );
       sender.pump();
     });
     return at.listen();
@@ -62,7 +78,10 @@ describe('front/body-sender', () => {
     assert.equal(headers['content-length'], '150000');
     assert.ok(body.equals(Buffer.concat([FIRST.subarray(-100_000), SECOND.subarray(0, 50_000)])));
     assert.deepEqual([asked, done, sentBytes(), handlers], [[0, 1], 1, 150_000, 0]);
-    assert.deepEqual(new Set(sent.map(({ shard, slot }) => `${shard} in ${slot}`)), new Set(['0 in 0', '1 in 1']));
+    assert.deepEqual(
+      new Set(sent.map(({ shard, slot }) => `${shard} in ${slot}`)),
+      new Set(['0 in 0', '1 in 1']),
+    );
   });
 
   it('waits for its turn when others have written all that one turn may, and leaves nothing out', async () => {
@@ -71,7 +90,8 @@ describe('front/body-sender', () => {
     const { take, wait } = at.turn;
     const left = [0, 1_000, 0];
     let waits = 0;
-    at.turn.take = (bytes) => (left.length > 0 ? Math.min(bytes, left.shift()!) : take.call(at.turn, bytes));
+    at.turn.take = (bytes) =>
+      left.length > 0 ? Math.min(bytes, left.shift()!) : take.call(at.turn, bytes);
     at.turn.wait = (waiter) => {
       waits += 1;
       wait.call(at.turn, waiter);
@@ -81,8 +101,11 @@ describe('front/body-sender', () => {
     assert.ok(sent.every(({ bytes }) => bytes <= TURN_BYTES));
   });
 
-  it('is there for the socket\'s next room whenever there is more to come, so that uWebSockets.js does not cut the answer after 10 s', async () => {
-    places.set(0, at.place(0, FIRST.subarray(0, 1_000), 5_000, { lengthBytes: 5_000, releasedBytes: 700 }));
+  it("is there for the socket's next room whenever there is more to come, so that uWebSockets.js does not cut the answer after 10 s", async () => {
+    places.set(
+      0,
+      at.place(0, FIRST.subarray(0, 1_000), 5_000, { lengthBytes: 5_000, releasedBytes: 700 }),
+    );
     await serve(0, 5_000);
     const answer = at.get('/');
     await until(() => sentBytes() === 700, 'what is released');
@@ -95,7 +118,10 @@ describe('front/body-sender', () => {
   });
 
   it('follows the watermark, and sends not a byte beyond it', async () => {
-    places.set(0, at.place(0, FIRST.subarray(0, 1_000), 5_000, { lengthBytes: 5_000, releasedBytes: 700 }));
+    places.set(
+      0,
+      at.place(0, FIRST.subarray(0, 1_000), 5_000, { lengthBytes: 5_000, releasedBytes: 700 }),
+    );
     await serve(0, 5_000);
     const answer = at.get('/');
     await until(() => sentBytes() === 700, 'what is released');
@@ -118,7 +144,7 @@ describe('front/body-sender', () => {
     assert.deepEqual(asked, [0]);
   });
 
-  it('asks again when its slot was given to another shard, and never sends that shard\'s bytes', async () => {
+  it("asks again when its slot was given to another shard, and never sends that shard's bytes", async () => {
     places.set(0, at.place(0, FIRST.subarray(0, 2_000), 5_000, { lengthBytes: 5_000 }));
     await serve(0, 5_000);
     const answer = at.get('/');
@@ -192,7 +218,11 @@ describe('front/body-sender', () => {
     socket.end();
     await until(() => bytes().length > shards * SHARD_BYTES, 'the last byte');
     const body = bytes().subarray(bytes().length - shards * SHARD_BYTES);
-    for (let shard = 0; shard < shards; shard++) assert.ok(FIRST.equals(body.subarray(shard * SHARD_BYTES, (shard + 1) * SHARD_BYTES)), `shard ${shard}`);
+    for (let shard = 0; shard < shards; shard++)
+      assert.ok(
+        FIRST.equals(body.subarray(shard * SHARD_BYTES, (shard + 1) * SHARD_BYTES)),
+        `shard ${shard}`,
+      );
   });
 
   it('stops for good when the client leaves', async () => {

@@ -6,7 +6,15 @@ import type { BlobName, ControlMessage, FrontMessage } from '../../lib/workers/m
 import { until } from '../telemetry/until.ts';
 
 const BLOB = { key: 'k' } as BlobName;
-const REQUEST = { authorization: null, shard: 0, sliceBytes: 0, untilShard: null, sequential: true, small: false, requestId: '' };
+const REQUEST = {
+  authorization: null,
+  shard: 0,
+  sliceBytes: 0,
+  untilShard: null,
+  sequential: true,
+  small: false,
+  requestId: '',
+};
 
 describe('front/control-link', () => {
   let link: ControlLink;
@@ -46,7 +54,10 @@ describe('front/control-link', () => {
     control.send(miss(second));
     await until(() => got.length > 0 && heard.length >= 3, 'the answer');
     assert.deepEqual(got, ['second']);
-    assert.deepEqual(heard.filter((message) => message.kind === 'close'), [{ kind: 'close', id: first, whole: true, sentBytes: 7 }]);
+    assert.deepEqual(
+      heard.filter((message) => message.kind === 'close'),
+      [{ kind: 'close', id: first, whole: true, sentBytes: 7 }],
+    );
   });
 
   it('hears one answer to what has only one', async () => {

@@ -15,14 +15,29 @@ describe('front/exporter', () => {
     const answer = at.get('/status/tree?blob=sha256:ab');
     const { id, path, query } = await at.hears('page');
     assert.deepEqual([path, query], ['/status/tree', 'blob=sha256:ab']);
-    at.says({ kind: 'answer', id, status: 200, headers: { 'content-type': 'text/plain; version=0.0.4' }, body: new TextEncoder().encode('grüße') });
+    at.says({
+      kind: 'answer',
+      id,
+      status: 200,
+      headers: { 'content-type': 'text/plain; version=0.0.4' },
+      body: new TextEncoder().encode('grüße'),
+    });
     const { status, headers, body } = await answer;
-    assert.deepEqual([status, headers['content-type'], body.toString()], [200, 'text/plain; version=0.0.4', 'grüße']);
+    assert.deepEqual(
+      [status, headers['content-type'], body.toString()],
+      [200, 'text/plain; version=0.0.4', 'grüße'],
+    );
   });
 
   it('answers HEAD with the length alone', async () => {
     const answer = at.get('/metrics', { method: 'HEAD' });
-    at.says({ kind: 'answer', id: (await at.hears('page')).id, status: 200, headers: {}, body: new Uint8Array(321) });
+    at.says({
+      kind: 'answer',
+      id: (await at.hears('page')).id,
+      status: 200,
+      headers: {},
+      body: new Uint8Array(321),
+    });
     const { headers, body } = await answer;
     assert.deepEqual([headers['content-length'], body.length], ['321', 0]);
   });
@@ -35,7 +50,11 @@ describe('front/exporter', () => {
 
   it('says what went wrong with a page', async () => {
     const answer = at.get('/');
-    at.says({ kind: 'refused', id: (await at.hears('page')).id, error: { code: 'INTERNAL', message: 'no page today' } });
+    at.says({
+      kind: 'refused',
+      id: (await at.hears('page')).id,
+      error: { code: 'INTERNAL', message: 'no page today' },
+    });
     assert.equal((await answer).status, 500);
   });
 });

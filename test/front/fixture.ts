@@ -34,15 +34,25 @@ export interface FrontFixture {
   /** What control heard so far. */
   heard: FrontMessage[];
   /** The next message of `kind` that has not been asked for yet. */
-  hears<Kind extends FrontMessage['kind']>(kind: Kind): Promise<Extract<FrontMessage, { kind: Kind }>>;
+  hears<Kind extends FrontMessage['kind']>(
+    kind: Kind,
+  ): Promise<Extract<FrontMessage, { kind: Kind }>>;
   /** Lets control say something. */
   says(message: ControlMessage): void;
   /** Begins slot `slot` for a shard of a blob of `totalBytes`; `bytes` of it are there, and `released` if not told otherwise. */
-  place(slot: number, bytes: Uint8Array, totalBytes: number, more?: { lengthBytes?: number; releasedBytes?: number }): { slot: number; generation: number };
+  place(
+    slot: number,
+    bytes: Uint8Array,
+    totalBytes: number,
+    more?: { lengthBytes?: number; releasedBytes?: number },
+  ): { slot: number; generation: number };
   /** More of the shard in `slot` arrives. */
   arrives(slot: number, bytes: Uint8Array): void;
   listen(): Promise<number>;
-  get(path: string, options?: { method?: string; headers?: Record<string, string> }): Promise<Answer>;
+  get(
+    path: string,
+    options?: { method?: string; headers?: Record<string, string> },
+  ): Promise<Answer>;
   close(): void;
 }
 
@@ -52,7 +62,9 @@ export function frontFixture(slots = 4): FrontFixture {
   const { port1, port2 } = new MessageChannel();
   const heard: FrontMessage[] = [];
   const taken = new Set<FrontMessage>();
-  const control = new Channel<ControlMessage, FrontMessage>(port2, (message) => heard.push(message));
+  const control = new Channel<ControlMessage, FrontMessage>(port2, (message) =>
+    heard.push(message),
+  );
   const link = new ControlLink(port1, () => undefined);
   const app = App();
   let port = 0;
@@ -73,7 +85,8 @@ export function frontFixture(slots = 4): FrontFixture {
     app,
     heard,
     async hears(kind) {
-      const next = (): FrontMessage | undefined => heard.find((message) => message.kind === kind && !taken.has(message));
+      const next = (): FrontMessage | undefined =>
+        heard.find((message) => message.kind === kind && !taken.has(message));
       await until(() => next() !== undefined, `a message "${kind}"`, 2_000);
       const message = next()!;
       taken.add(message);
@@ -84,7 +97,8 @@ export function frontFixture(slots = 4): FrontFixture {
       arena.tryLock(slot);
       const generation = arena.begin(slot);
       arena.bytes(slot, 0, bytes.length).set(bytes);
-      if (more.lengthBytes !== -1) arena.setLength(slot, more.lengthBytes ?? bytes.length, totalBytes);
+      if (more.lengthBytes !== -1)
+        arena.setLength(slot, more.lengthBytes ?? bytes.length, totalBytes);
       arena.setReceived(slot, bytes.length);
       arena.setReleased(slot, more.releasedBytes ?? bytes.length);
       return { slot, generation };
@@ -104,12 +118,29 @@ export function frontFixture(slots = 4): FrontFixture {
     },
     get: (path, options = {}) =>
       new Promise((resolve, reject) => {
-        const asking = request({ host: '127.0.0.1', port, path, agent: false, method: options.method ?? 'GET', headers: options.headers ?? {} }, (response) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('error', reject);
-          response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, rawHeaders: response.rawHeaders, body: Buffer.concat(chunks) }));
-        });
+        const asking = request(
+          {
+            host: '127.0.0.1',
+            port,
+            path,
+            agent: false,
+            method: options.method ?? 'GET',
+            headers: options.headers ?? {},
+          },
+          (response) => {
+            const chunks: Buffer[] = [];
+            response.on('data', (chunk: Buffer) => chunks.push(chunk));
+            response.on('error', reject);
+            response.on('end', () =>
+              resolve({
+                status: response.statusCode!,
+                headers: response.headers,
+                rawHeaders: response.rawHeaders,
+                body: Buffer.concat(chunks),
+              }),
+            );
+          },
+        );
         asking.on('error', reject);
         asking.end();
       }),

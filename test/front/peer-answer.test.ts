@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import { preadPath, recallPath, statPath, WORDS_PATH, type PreadQuery } from '../../lib/cluster/rpc.ts';
+import {
+  preadPath,
+  recallPath,
+  statPath,
+  WORDS_PATH,
+  type PreadQuery,
+} from '../../lib/cluster/rpc.ts';
 import { ClusterSecret } from '../../lib/cluster/secret.ts';
 import { servePeers } from '../../lib/front/peer-answer.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
@@ -31,7 +37,14 @@ describe('front/peer-answer', () => {
     at = frontFixture(2);
     [draining, answered, intruders, tiers, overs] = [false, [], 0, [], []];
     servePeers(at.app, {
-      arena: at.arena, followers: at.followers, turn: at.turn, link: at.link, secret, throttle: null, wallMs: () => WALL_MS, nowMs: () => 5,
+      arena: at.arena,
+      followers: at.followers,
+      turn: at.turn,
+      link: at.link,
+      secret,
+      throttle: null,
+      wallMs: () => WALL_MS,
+      nowMs: () => 5,
       draining: () => draining,
       started: () => undefined,
       over: (op, over) => overs.push({ op, ...over }),
@@ -43,22 +56,84 @@ describe('front/peer-answer', () => {
   });
   afterEach(() => at.close());
 
-  const path = (more: Partial<PreadQuery> = {}): string => preadPath({ key: KEY, shard: 0, fromBytes: 0, node: '10.0.0.9:65002', zone: 'a', role: 'parent', exclude: ['x:1'], hops: 2, load: 4, ...more });
-  const get = (to: string, headers: Record<string, string> = {}): Promise<Answer> => at.get(to, { headers: { 'shoal-auth': secret.sign('GET', to, WALL_MS, headers['shoal-origin']), ...headers } });
-  const granted = (id: number, place: { slot: number; generation: number }, more: { checksum?: string | null; cold?: boolean; pathname?: string } = {}): void =>
-    at.says({ kind: 'granted', id, shard: 0, ...place, checksum: null, totalBytes: null, cold: false, ...more });
+  const path = (more: Partial<PreadQuery> = {}): string =>
+    preadPath({
+      key: KEY,
+      shard: 0,
+      fromBytes: 0,
+      node: '10.0.0.9:65002',
+      zone: 'a',
+      role: 'parent',
+      exclude: ['x:1'],
+      hops: 2,
+      load: 4,
+      ...more,
+    });
+  const get = (to: string, headers: Record<string, string> = {}): Promise<Answer> =>
+    at.get(to, {
+      headers: {
+        'shoal-auth': secret.sign('GET', to, WALL_MS, headers['shoal-origin']),
+        ...headers,
+      },
+    });
+  const granted = (
+    id: number,
+    place: { slot: number; generation: number },
+    more: { checksum?: string | null; cold?: boolean; pathname?: string } = {},
+  ): void =>
+    at.says({
+      kind: 'granted',
+      id,
+      shard: 0,
+      ...place,
+      checksum: null,
+      totalBytes: null,
+      cold: false,
+      ...more,
+    });
 
   it('hands a signed request to control, with the way to the origin out of its seal', async () => {
-    const origin = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' };
-    const answer = get(path(), { 'shoal-origin': secret.seal(JSON.stringify(origin)), 'shoal-request-id': 'request-1' });
+    const origin = {
+      url: 'https://r.example/b',
+      upstreamHost: 'r.example',
+      authorization: 'Bearer t',
+    };
+    const answer = get(path(), {
+      'shoal-origin': secret.seal(JSON.stringify(origin)),
+      'shoal-request-id': 'request-1',
+    });
     const { id, ...ask } = await at.hears('ask');
-    assert.deepEqual(ask, { kind: 'ask', key: KEY, shard: 0, node: '10.0.0.9:65002', zone: 'a', role: 'parent', exclude: ['x:1'], hops: 2, load: 4, origin, requestId: 'request-1' });
+    assert.deepEqual(ask, {
+      kind: 'ask',
+      key: KEY,
+      shard: 0,
+      node: '10.0.0.9:65002',
+      zone: 'a',
+      role: 'parent',
+      exclude: ['x:1'],
+      hops: 2,
+      load: 4,
+      origin,
+      requestId: 'request-1',
+    });
     granted(id, at.place(0, SMALL, 1_000), { checksum: WORD, pathname: '/https://r.example/b' });
     const { status, headers, body } = await answer;
-    assert.deepEqual([status, headers['shoal-total'], headers['shoal-checksum'], headers['content-length']], [200, '1000', WORD, '1000']);
+    assert.deepEqual(
+      [status, headers['shoal-total'], headers['shoal-checksum'], headers['content-length']],
+      [200, '1000', WORD, '1000'],
+    );
     assert.ok(body.equals(SMALL));
     assert.deepEqual(await at.hears('close'), { kind: 'close', id, whole: true, sentBytes: 1_000 });
-    assert.deepEqual(overs, [{ op: 'rpc:pread', pathname: '/https://r.example/b', offsetBytes: 0, sentBytes: 1_000, failed: false, startMs: 5 }]);
+    assert.deepEqual(overs, [
+      {
+        op: 'rpc:pread',
+        pathname: '/https://r.example/b',
+        offsetBytes: 0,
+        sentBytes: 1_000,
+        failed: false,
+        startMs: 5,
+      },
+    ]);
     assert.deepEqual(answered, ['data']);
   });
 
@@ -67,31 +142,72 @@ describe('front/peer-answer', () => {
     const recall = get(recallPath(ids));
     const { id, ...asked } = await at.hears('recall');
     assert.deepEqual(asked, { kind: 'recall', ids });
-    at.says({ kind: 'answer', id, status: 200, headers: { 'Content-Type': 'application/json' }, body: Buffer.from('{}') });
+    at.says({
+      kind: 'answer',
+      id,
+      status: 200,
+      headers: { 'Content-Type': 'application/json' },
+      body: Buffer.from('{}'),
+    });
     assert.deepEqual([(await recall).status, (await recall).body.toString()], [200, '{}']);
     const words = { [ids[0]!]: { word: { kind: 'grant' }, ageMs: 1, node: 'n:1' } };
     const sealed = secret.seal(JSON.stringify(words));
-    const tell = (header: string): Promise<Answer> => at.get(WORDS_PATH, { headers: { 'shoal-auth': secret.sign('GET', WORDS_PATH, WALL_MS, sealed), 'shoal-words': header } });
+    const tell = (header: string): Promise<Answer> =>
+      at.get(WORDS_PATH, {
+        headers: {
+          'shoal-auth': secret.sign('GET', WORDS_PATH, WALL_MS, sealed),
+          'shoal-words': header,
+        },
+      });
     assert.equal((await tell(sealed)).status, 200);
     assert.deepEqual(await at.hears('words'), { kind: 'words', words });
     assert.equal((await tell(secret.seal('{}'))).status, 401, 'another seal than was signed');
     for (const text of ['', '[]', '{"x":1}', 'no json']) {
       const seal = secret.seal(text);
-      assert.equal((await at.get(WORDS_PATH, { headers: { 'shoal-auth': secret.sign('GET', WORDS_PATH, WALL_MS, seal), 'shoal-words': seal } })).status, 400, text);
+      assert.equal(
+        (
+          await at.get(WORDS_PATH, {
+            headers: {
+              'shoal-auth': secret.sign('GET', WORDS_PATH, WALL_MS, seal),
+              'shoal-words': seal,
+            },
+          })
+        ).status,
+        400,
+        text,
+      );
     }
-    for (const path of ['/rpc/recall/', '/rpc/recall/x', recallPath(Array.from({ length: RECALL_IDS_MAX + 1 }, () => ids[0]!))]) assert.equal((await get(path)).status, 400, path);
+    for (const path of [
+      '/rpc/recall/',
+      '/rpc/recall/x',
+      recallPath(Array.from({ length: RECALL_IDS_MAX + 1 }, () => ids[0]!)),
+    ])
+      assert.equal((await get(path)).status, 400, path);
     assert.equal((await at.get(recallPath(ids))).status, 401);
     assert.deepEqual(answered, ['recall', 'words']);
   });
 
   it('turns away what is not signed, or signed for another path, or by another cluster', async () => {
     const stranger = new ClusterSecret(Buffer.alloc(32, 2));
-    for (const auth of ['', 'x', secret.sign('GET', path({ shard: 1 }), WALL_MS), secret.sign('GET', path(), WALL_MS - 90_000), stranger.sign('GET', path(), WALL_MS)]) {
+    for (const auth of [
+      '',
+      'x',
+      secret.sign('GET', path({ shard: 1 }), WALL_MS),
+      secret.sign('GET', path(), WALL_MS - 90_000),
+      stranger.sign('GET', path(), WALL_MS),
+    ]) {
       const { status, body } = await get(path(), { 'shoal-auth': auth });
       assert.equal(status, 401);
       assert.equal((JSON.parse(body.toString()) as { code: string }).code, 'PEER_UNAUTHORIZED');
     }
-    assert.equal((await at.get(statPath({ key: KEY, shard: 0, node: 'a:1', zone: null, parent: null, report: 'none' }))).status, 401);
+    assert.equal(
+      (
+        await at.get(
+          statPath({ key: KEY, shard: 0, node: 'a:1', zone: null, parent: null, report: 'none' }),
+        )
+      ).status,
+      401,
+    );
     assert.equal(intruders, 6);
     assert.deepEqual(at.heard, []);
   });
@@ -105,8 +221,22 @@ describe('front/peer-answer', () => {
 
   it('takes a seal of somebody else for none, and one with something else in it', async () => {
     const origin = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: null };
-    const texts = ['', '{', 'null', '5', '[]', '{}', { ...origin, url: 5 }, { ...origin, upstreamHost: null }, { ...origin, authorization: {} }, { ...origin, accept: 5 }];
-    const seals = [new ClusterSecret(Buffer.alloc(32, 2)).seal(JSON.stringify(origin)), ...texts.map((text) => secret.seal(typeof text === 'string' ? text : JSON.stringify(text)))];
+    const texts = [
+      '',
+      '{',
+      'null',
+      '5',
+      '[]',
+      '{}',
+      { ...origin, url: 5 },
+      { ...origin, upstreamHost: null },
+      { ...origin, authorization: {} },
+      { ...origin, accept: 5 },
+    ];
+    const seals = [
+      new ClusterSecret(Buffer.alloc(32, 2)).seal(JSON.stringify(origin)),
+      ...texts.map((text) => secret.seal(typeof text === 'string' ? text : JSON.stringify(text))),
+    ];
     for (const seal of seals) {
       const answer = get(path(), { 'shoal-origin': seal });
       const ask = await at.hears('ask');
@@ -125,7 +255,14 @@ describe('front/peer-answer', () => {
     for (const [status, verdict] of verdicts) {
       const answer = get(path());
       const { id } = await at.hears('ask');
-      at.says({ kind: 'peer', id, answer: { ...verdict, ...('parents' in verdict ? { parents: [...verdict.parents] } : {}) } as never });
+      at.says({
+        kind: 'peer',
+        id,
+        answer: {
+          ...verdict,
+          ...('parents' in verdict ? { parents: [...verdict.parents] } : {}),
+        } as never,
+      });
       const got = await answer;
       assert.equal(got.status, status);
       assert.deepEqual(JSON.parse(got.body.toString()), verdict);
@@ -134,8 +271,13 @@ describe('front/peer-answer', () => {
     assert.deepEqual(answered, ['redirect', 'busy', 'miss']);
   });
 
-  it('passes on the origin\'s refusal as it is', async () => {
-    const error = { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'www-authenticate': 'Bearer' } } as const;
+  it("passes on the origin's refusal as it is", async () => {
+    const error = {
+      code: 'ORIGIN_REFUSED',
+      message: 'no',
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer' },
+    } as const;
     const answer = get(path());
     at.says({ kind: 'refused', id: (await at.hears('ask')).id, error });
     const { status, body } = await answer;
@@ -143,7 +285,7 @@ describe('front/peer-answer', () => {
     assert.deepEqual(JSON.parse(body.toString()), error);
   });
 
-  it('passes on the refusal though the shard\'s slot was given up before the word of it came', async () => {
+  it("passes on the refusal though the shard's slot was given up before the word of it came", async () => {
     const answer = get(path());
     const { id } = await at.hears('ask');
     granted(id, at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 }));
@@ -163,17 +305,24 @@ describe('front/peer-answer', () => {
     granted(id, place, { cold: true });
     at.arena.setSource(0, SlotSource.origin);
     at.arena.setLength(0, 1_000, 1_000);
-    for (const [from, to] of [[0, 50], [50, 300], [300, 1_000]] as const) {
+    for (const [from, to] of [
+      [0, 50],
+      [50, 300],
+      [300, 1_000],
+    ] as const) {
       at.arena.bytes(0, from, to).set(SMALL.subarray(from, to));
       at.arena.setReceived(0, to);
       at.doorbells.ringAll();
-      await until(() => tiers.reduce((sum, [, bytes]) => sum + bytes, 0) === Math.max(0, to - 100), `bytes up to ${to}`);
+      await until(
+        () => tiers.reduce((sum, [, bytes]) => sum + bytes, 0) === Math.max(0, to - 100),
+        `bytes up to ${to}`,
+      );
     }
     assert.ok((await answer).body.equals(SMALL.subarray(100)));
     assert.deepEqual(new Set(tiers.map(([tier]) => tier)), new Set(['origin']));
   });
 
-  it('sends who asks it as owner an owner\'s own bytes as they arrive, and others\' only once they are checked', async () => {
+  it("sends who asks it as owner an owner's own bytes as they arrive, and others' only once they are checked", async () => {
     for (const role of ['owner', 'root'] as const) {
       const answer = get(path({ role }));
       const { id } = await at.hears('ask');
@@ -186,7 +335,10 @@ describe('front/peer-answer', () => {
         at.arena.setReceived(0, to);
         at.doorbells.ringAll();
         let turns = 0;
-        await until(() => tiers.reduce((sum, [, bytes]) => sum + bytes, 0) === sentBytes && ++turns > 4, `${sentBytes} bytes of ${to}`);
+        await until(
+          () => tiers.reduce((sum, [, bytes]) => sum + bytes, 0) === sentBytes && ++turns > 4,
+          `${sentBytes} bytes of ${to}`,
+        );
       };
       at.arena.setOwned(0, true);
       await arrive(300, 300);
@@ -202,10 +354,13 @@ describe('front/peer-answer', () => {
     const answer = get(path({ fromBytes: 1_000 }));
     granted((await at.hears('ask')).id, at.place(0, SMALL, 1_000), { checksum: WORD });
     const { status, headers } = await answer;
-    assert.deepEqual([status, headers['content-length'], headers['shoal-checksum']], [200, '0', WORD]);
+    assert.deepEqual(
+      [status, headers['content-length'], headers['shoal-checksum']],
+      [200, '0', WORD],
+    );
   });
 
-  it('refuses a start past the shard\'s end', async () => {
+  it("refuses a start past the shard's end", async () => {
     const answer = get(path({ fromBytes: 1_001 }));
     granted((await at.hears('ask')).id, at.place(0, SMALL, 1_000));
     assert.equal((await answer).status, 400);
@@ -215,7 +370,10 @@ describe('front/peer-answer', () => {
     const startMs = performance.now();
     // One that has its first byte goes on meanwhile, as slow as it may be.
     const slow = get(path({ shard: 1 }));
-    granted((await at.hears('ask')).id, at.place(1, SMALL.subarray(0, 10), 1_000, { lengthBytes: 1_000 }));
+    granted(
+      (await at.hears('ask')).id,
+      at.place(1, SMALL.subarray(0, 10), 1_000, { lengthBytes: 1_000 }),
+    );
     const answer = get(path());
     const { id } = await at.hears('ask');
     granted(id, at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 }));
@@ -230,18 +388,26 @@ describe('front/peer-answer', () => {
 
   it('cuts the answer off when the shard is taken from under it', async () => {
     const answer = get(path());
-    granted((await at.hears('ask')).id, at.place(0, SHARD.subarray(0, 5_000), SHARD_BYTES, { lengthBytes: SHARD_BYTES }));
+    granted(
+      (await at.hears('ask')).id,
+      at.place(0, SHARD.subarray(0, 5_000), SHARD_BYTES, { lengthBytes: SHARD_BYTES }),
+    );
     await until(() => tiers.length > 0, 'the first bytes');
     at.place(0, SMALL, 1_000);
     at.doorbells.ringAll();
     await assert.rejects(answer);
     assert.equal((await at.hears('close')).whole, false);
-    assert.equal(tiers.reduce((sum, [, bytes]) => sum + bytes, 0), 5_000);
+    assert.equal(
+      tiers.reduce((sum, [, bytes]) => sum + bytes, 0),
+      5_000,
+    );
   });
 
   it('tells control that a child left', async () => {
     const socket = connect({ host: '127.0.0.1', port });
-    socket.write(`GET ${path()} HTTP/1.1\r\nHost: x\r\nshoal-auth: ${secret.sign('GET', path(), WALL_MS)}\r\n\r\n`);
+    socket.write(
+      `GET ${path()} HTTP/1.1\r\nHost: x\r\nshoal-auth: ${secret.sign('GET', path(), WALL_MS)}\r\n\r\n`,
+    );
     const { id } = await at.hears('ask');
     socket.destroy();
     assert.deepEqual(await at.hears('close'), { kind: 'close', id, whole: false, sentBytes: 0 });
@@ -254,17 +420,40 @@ describe('front/peer-answer', () => {
   });
 
   it('answers a stat: the word, "busy", a miss or a refusal', async () => {
-    const stat = statPath({ key: KEY, shard: 3, node: '10.0.0.9:65002', zone: null, parent: 'p:1', report: 'slow' });
+    const stat = statPath({
+      key: KEY,
+      shard: 3,
+      node: '10.0.0.9:65002',
+      zone: null,
+      parent: 'p:1',
+      report: 'slow',
+    });
     const say = [
-      [200, { kind: 'stat', totalBytes: 9, lengthBytes: 9, checksum: WORD }, { totalBytes: 9, lengthBytes: 9, checksum: WORD }],
+      [
+        200,
+        { kind: 'stat', totalBytes: 9, lengthBytes: 9, checksum: WORD },
+        { totalBytes: 9, lengthBytes: 9, checksum: WORD },
+      ],
       [503, { kind: 'peer', answer: { kind: 'busy', retryMs: 1 } }, { kind: 'busy', retryMs: 1 }],
       [404, { kind: 'peer', answer: { kind: 'miss' } }, { kind: 'miss' }],
-      [424, { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no' } }, { code: 'ORIGIN_REFUSED', message: 'no' }],
+      [
+        424,
+        { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no' } },
+        { code: 'ORIGIN_REFUSED', message: 'no' },
+      ],
     ] as const;
     for (const [status, message, body] of say) {
       const answer = get(stat);
       const { id, ...asked } = await at.hears('stat');
-      assert.deepEqual(asked, { kind: 'stat', key: KEY, shard: 3, node: '10.0.0.9:65002', zone: null, parent: 'p:1', report: 'slow' });
+      assert.deepEqual(asked, {
+        kind: 'stat',
+        key: KEY,
+        shard: 3,
+        node: '10.0.0.9:65002',
+        zone: null,
+        parent: 'p:1',
+        report: 'slow',
+      });
       at.says({ ...message, id } as never);
       const got = await answer;
       assert.equal(got.status, status);
@@ -276,11 +465,19 @@ describe('front/peer-answer', () => {
     const tools = transferTools();
     for (const [index, role] of (['owner', 'parent', 'root'] as const).entries()) {
       const to = path({ role });
-      const reading = readFromPeer(readJob({ host: '127.0.0.1', port }, { path: to, headers: { 'shoal-auth': secret.sign('GET', to, WALL_MS) } }), tools);
+      const reading = readFromPeer(
+        readJob(
+          { host: '127.0.0.1', port },
+          { path: to, headers: { 'shoal-auth': secret.sign('GET', to, WALL_MS) } },
+        ),
+        tools,
+      );
       const { id } = await at.hears('ask');
       granted(id, at.place(index % 2, SHARD, 3 * SHARD_BYTES), { checksum: WORD });
       const result = await reading;
-      assert.ok(result.kind === 'data' && result.word === WORD && result.totalBytes === 3 * SHARD_BYTES);
+      assert.ok(
+        result.kind === 'data' && result.word === WORD && result.totalBytes === 3 * SHARD_BYTES,
+      );
       assert.ok(SHARD.equals(tools.arena.bytes(0)));
     }
   });

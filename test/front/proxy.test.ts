@@ -16,10 +16,24 @@ describe('front/proxy', () => {
     at = frontFixture(1);
     [draining, refusals, passes] = [false, [], []];
     serveProxy(at.app, {
-      arena: at.arena, followers: at.followers, turn: at.turn, link: at.link, throttle: null, warm: new WarmMemory(), nowMs: () => 5,
+      arena: at.arena,
+      followers: at.followers,
+      turn: at.turn,
+      link: at.link,
+      throttle: null,
+      warm: new WarmMemory(),
+      nowMs: () => 5,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
-      route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: ['*.aliyuncs.com'] },
-      warmRead: () => undefined, started: () => undefined, over: () => undefined, sent: () => undefined, firstByte: () => undefined,
+      route: {
+        prefix: 'accelerator',
+        registries: [{ upstream: 'https://r.example' }],
+        allow: ['*.aliyuncs.com'],
+      },
+      warmRead: () => undefined,
+      started: () => undefined,
+      over: () => undefined,
+      sent: () => undefined,
+      firstByte: () => undefined,
       draining: () => draining,
       passed: (answer) => passes.push(answer),
       refused: (error: ShoalError) => refusals.push(error.code),
@@ -29,22 +43,57 @@ describe('front/proxy', () => {
   afterEach(() => at.close());
 
   it('passes a request through with the headers that belong to it, and no others', async () => {
-    const answer = at.get('/v2/app/manifests/latest?ns=r.example', { headers: { accept: 'application/json', authorization: 'Bearer t', 'user-agent': 'x/1', cookie: 'c=1', 'x-forwarded-for': '1.2.3.4' } });
+    const answer = at.get('/v2/app/manifests/latest?ns=r.example', {
+      headers: {
+        accept: 'application/json',
+        authorization: 'Bearer t',
+        'user-agent': 'x/1',
+        cookie: 'c=1',
+        'x-forwarded-for': '1.2.3.4',
+      },
+    });
     const { id, requestId, ...relay } = await at.hears('relay');
     assert.match(requestId, /^[0-9a-f]{16}$/);
     assert.deepEqual(relay, {
-      kind: 'relay', method: 'GET', url: 'https://r.example/v2/app/manifests/latest', upstreamHost: 'r.example', 
-      what: 'manifest', scope: 'repo r.example/app', repository: 'app', reference: 'latest',
+      kind: 'relay',
+      method: 'GET',
+      url: 'https://r.example/v2/app/manifests/latest',
+      upstreamHost: 'r.example',
+      what: 'manifest',
+      scope: 'repo r.example/app',
+      repository: 'app',
+      reference: 'latest',
       headers: { accept: 'application/json', authorization: 'Bearer t', 'user-agent': 'x/1' },
     });
-    at.says({ kind: 'answer', id, status: 200, headers: { 'content-type': 'application/x', 'docker-content-digest': DIGEST, 'content-length': '2' }, body: new TextEncoder().encode('{}') });
+    at.says({
+      kind: 'answer',
+      id,
+      status: 200,
+      headers: {
+        'content-type': 'application/x',
+        'docker-content-digest': DIGEST,
+        'content-length': '2',
+      },
+      body: new TextEncoder().encode('{}'),
+    });
     const { status, headers, body } = await answer;
-    assert.deepEqual([status, headers['content-type'], headers['docker-content-digest'], headers['content-length'], body.toString()], [200, 'application/x', DIGEST, '2', '{}']);
+    assert.deepEqual(
+      [
+        status,
+        headers['content-type'],
+        headers['docker-content-digest'],
+        headers['content-length'],
+        body.toString(),
+      ],
+      [200, 'application/x', DIGEST, '2', '{}'],
+    );
     assert.deepEqual(passes, [{ bodyBytes: 2, startMs: 5, status: 200, error: null }]);
   });
 
   it('takes an Accept in several lines, as skopeo and docker send it, for the one it is', async () => {
-    const answer = at.get('/v2/app/manifests/latest', { headers: { accept: ['a/b', 'c/d;q=0.5'], authorization: 'Basic a' } as never });
+    const answer = at.get('/v2/app/manifests/latest', {
+      headers: { accept: ['a/b', 'c/d;q=0.5'], authorization: 'Basic a' } as never,
+    });
     const { id, headers } = await at.hears('relay');
     assert.deepEqual(headers, { accept: 'a/b, c/d;q=0.5', authorization: 'Basic a' });
     at.says({ kind: 'answer', id, status: 200, headers: {}, body: new Uint8Array(0) });
@@ -52,11 +101,16 @@ describe('front/proxy', () => {
   });
 
   it('says why a request could not be passed through, and by which id the log knows it', async () => {
-    const answer = at.get('/v2/app/manifests/latest', { headers: { 'shoal-request-id': 'pull-12345678' } });
+    const answer = at.get('/v2/app/manifests/latest', {
+      headers: { 'shoal-request-id': 'pull-12345678' },
+    });
     const { id, requestId } = await at.hears('relay');
     at.says({ kind: 'refused', id, error: { code: 'ORIGIN_TIMEOUT', message: 'late' } });
     const { status, headers } = await answer;
-    assert.deepEqual([status, requestId, headers['shoal-request-id']], [504, 'pull-12345678', 'pull-12345678']);
+    assert.deepEqual(
+      [status, requestId, headers['shoal-request-id']],
+      [504, 'pull-12345678', 'pull-12345678'],
+    );
     assert.deepEqual(passes, [{ bodyBytes: 0, startMs: 5, status: 504, error: 'ORIGIN_TIMEOUT' }]);
   });
 
@@ -64,7 +118,13 @@ describe('front/proxy', () => {
     const answer = at.get('/v2/app/manifests/latest', { method: 'HEAD' });
     const { id, method } = await at.hears('relay');
     assert.equal(method, 'HEAD');
-    at.says({ kind: 'answer', id, status: 200, headers: { 'content-length': '1234' }, body: new Uint8Array(0) });
+    at.says({
+      kind: 'answer',
+      id,
+      status: 200,
+      headers: { 'content-length': '1234' },
+      body: new Uint8Array(0),
+    });
     const { headers, body } = await answer;
     assert.deepEqual([headers['content-length'], body.length], ['1234', 0]);
   });
@@ -72,14 +132,27 @@ describe('front/proxy', () => {
   it('passes on the token challenge', async () => {
     const answer = at.get('/v2/');
     const { id } = await at.hears('relay');
-    at.says({ kind: 'answer', id, status: 401, headers: { 'www-authenticate': 'Bearer realm="https://auth.example/token"' }, body: new Uint8Array(0) });
+    at.says({
+      kind: 'answer',
+      id,
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer realm="https://auth.example/token"' },
+      body: new Uint8Array(0),
+    });
     const { status, headers } = await answer;
-    assert.deepEqual([status, headers['www-authenticate']], [401, 'Bearer realm="https://auth.example/token"']);
+    assert.deepEqual(
+      [status, headers['www-authenticate']],
+      [401, 'Bearer realm="https://auth.example/token"'],
+    );
   });
 
   it('says why the registry could not be asked', async () => {
     const answer = at.get('/v2/app/tags/list');
-    at.says({ kind: 'refused', id: (await at.hears('relay')).id, error: { code: 'ORIGIN_UNREACHABLE', message: 'down' } });
+    at.says({
+      kind: 'refused',
+      id: (await at.hears('relay')).id,
+      error: { code: 'ORIGIN_UNREACHABLE', message: 'down' },
+    });
     assert.equal((await answer).status, 502);
   });
 
@@ -89,20 +162,35 @@ describe('front/proxy', () => {
     const open = await at.hears('open');
     assert.equal(open.blob.url, url);
     assert.deepEqual([open.shard, open.untilShard], [0, 0]);
-    at.says({ kind: 'refused', id: open.id, error: { code: 'ORIGIN_REFUSED', message: 'expired', status: 403 } });
+    at.says({
+      kind: 'refused',
+      id: open.id,
+      error: { code: 'ORIGIN_REFUSED', message: 'expired', status: 403 },
+    });
     assert.equal((await answer).status, 403);
   });
 
   it('takes long tokens and signed URLs', async () => {
-    const answer = at.get(`/accelerator/https://b.aliyuncs.com/x?token=${'s'.repeat(20_000)}`, { headers: { authorization: `Bearer ${'t'.repeat(20_000)}` } });
+    const answer = at.get(`/accelerator/https://b.aliyuncs.com/x?token=${'s'.repeat(20_000)}`, {
+      headers: { authorization: `Bearer ${'t'.repeat(20_000)}` },
+    });
     const open = await at.hears('open');
     assert.equal(open.authorization!.length, 20_007);
-    at.says({ kind: 'refused', id: open.id, error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 } });
+    at.says({
+      kind: 'refused',
+      id: open.id,
+      error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 },
+    });
     await answer;
   });
 
-  it('hands the client\'s own request id on, when it is well-formed', async () => {
-    for (const [given, kept] of [['pull-12345678', true], ['short', false], ['x'.repeat(65), false], ['a b c d e f g h', false]] as const) {
+  it("hands the client's own request id on, when it is well-formed", async () => {
+    for (const [given, kept] of [
+      ['pull-12345678', true],
+      ['short', false],
+      ['x'.repeat(65), false],
+      ['a b c d e f g h', false],
+    ] as const) {
       const answer = at.get(`/v2/app/blobs/${DIGEST}`, { headers: { 'shoal-request-id': given } });
       const open = await at.hears('open');
       assert.equal(open.requestId === given, kept, given);

@@ -63,10 +63,13 @@ describe('front/slot-follower', () => {
 
   it('does not lose a follower that comes to wait again within its look', async () => {
     let wants = 1;
-    const waiter: Waiter = new Waiter(() => level >= wants, () => {
-      wants++;
-      followers.add(waiter);
-    });
+    const waiter: Waiter = new Waiter(
+      () => level >= wants,
+      () => {
+        wants++;
+        followers.add(waiter);
+      },
+    );
     followers.add(waiter);
     for (const step of [1, 2, 3, 4]) {
       raise();
@@ -74,9 +77,12 @@ describe('front/slot-follower', () => {
     }
   });
 
-  it('does not look at who was taken out, by itself or by another\'s look', async () => {
+  it("does not look at who was taken out, by itself or by another's look", async () => {
     const victim = new Waiter(() => true);
-    const other = new Waiter(() => level >= 1, () => followers.delete(victim));
+    const other = new Waiter(
+      () => level >= 1,
+      () => followers.delete(victim),
+    );
     followers.add(other);
     level = 1;
     followers.add(victim);

@@ -9,13 +9,18 @@ describe('front/throttle', () => {
   let nowNs: bigint;
   beforeEach(() => (nowNs = 1_000_000_000n));
 
-  const throttle = (limitMBps: number, shared = Throttle.createShared(), onWaited?: (us: number) => void): Throttle => new Throttle(shared, limitMBps, () => nowNs, onWaited);
+  const throttle = (
+    limitMBps: number,
+    shared = Throttle.createShared(),
+    onWaited?: (us: number) => void,
+  ): Throttle => new Throttle(shared, limitMBps, () => nowNs, onWaited);
 
   /** Bytes several buckets give over `ms`, asked every `stepNs`. */
   function taken(buckets: Throttle[], ms: number, stepNs: bigint): number {
     let bytes = 0;
     for (const endNs = nowNs + BigInt(ms) * NS_PER_MS; nowNs < endNs; nowNs += stepNs) {
-      for (const bucket of buckets) for (let got = bucket.take(1 << 20); got > 0; got = bucket.take(1 << 20)) bytes += got;
+      for (const bucket of buckets)
+        for (let got = bucket.take(1 << 20); got > 0; got = bucket.take(1 << 20)) bytes += got;
     }
     return bytes;
   }
@@ -35,7 +40,10 @@ describe('front/throttle', () => {
         taken([bucket], 100, stepNs);
         const bytes = taken([bucket], 5_000, stepNs);
         const due = limit * 5_000_000;
-        assert.ok(Math.abs(bytes - due) <= Math.max(due * 0.05, WRITE_STEP_BYTES), `${limit} MB/s asked every ${stepNs} ns: ${bytes} instead of ${due}`);
+        assert.ok(
+          Math.abs(bytes - due) <= Math.max(due * 0.05, WRITE_STEP_BYTES),
+          `${limit} MB/s asked every ${stepNs} ns: ${bytes} instead of ${due}`,
+        );
       }
     }
   });
@@ -98,15 +106,26 @@ describe('front/throttle', () => {
   it('serves who waits in turn, one step each, so that nobody gets more', async () => {
     const bucket = throttle(100);
     const order: string[] = [];
-    const senders = ['a', 'b', 'c'].map((name) => new Sender(name, bucket, order, 30 * WRITE_STEP_BYTES));
+    const senders = ['a', 'b', 'c'].map(
+      (name) => new Sender(name, bucket, order, 30 * WRITE_STEP_BYTES),
+    );
     taken([bucket], 50, 100_000n);
     for (const sender of senders) sender.resume();
-    await until(() => {
-      nowNs += NS_PER_MS;
-      return senders.every((sender) => sender.sentBytes >= 30 * WRITE_STEP_BYTES);
-    }, 'all to be sent', 5_000);
+    await until(
+      () => {
+        nowNs += NS_PER_MS;
+        return senders.every((sender) => sender.sentBytes >= 30 * WRITE_STEP_BYTES);
+      },
+      'all to be sent',
+      5_000,
+    );
     const waited = order.slice(order.indexOf('b'));
-    for (let at = 0; at + 3 <= waited.length; at += 3) assert.deepEqual(waited.slice(at, at + 3).sort(), ['a', 'b', 'c'], `steps ${at}..: ${waited.join('')}`);
+    for (let at = 0; at + 3 <= waited.length; at += 3)
+      assert.deepEqual(
+        waited.slice(at, at + 3).sort(),
+        ['a', 'b', 'c'],
+        `steps ${at}..: ${waited.join('')}`,
+      );
   });
 
   it('lets nobody who comes new slip by those who wait', async () => {

@@ -18,13 +18,21 @@ describe('front/turn', () => {
   it('lets those who came too late have the turns after, in order, as far as the bytes go', async () => {
     const turn = new Turn();
     const had: [name: string, bytes: number][] = [];
-    const waiter = (name: string): { turned(): void } => ({ turned: () => void had.push([name, turn.take((TURN_BYTES / 4) * 3)]) });
+    const waiter = (name: string): { turned(): void } => ({
+      turned: () => void had.push([name, turn.take((TURN_BYTES / 4) * 3)]),
+    });
     assert.equal(turn.take(TURN_BYTES), TURN_BYTES);
     for (const name of ['a', 'b', 'c', 'd']) turn.wait(waiter(name));
     await nextTurn();
-    assert.deepEqual(had, [['a', (TURN_BYTES / 4) * 3], ['b', TURN_BYTES / 4]]);
+    assert.deepEqual(had, [
+      ['a', (TURN_BYTES / 4) * 3],
+      ['b', TURN_BYTES / 4],
+    ]);
     await nextTurn();
-    assert.deepEqual(had.slice(2), [['c', (TURN_BYTES / 4) * 3], ['d', TURN_BYTES / 4]]);
+    assert.deepEqual(had.slice(2), [
+      ['c', (TURN_BYTES / 4) * 3],
+      ['d', TURN_BYTES / 4],
+    ]);
   });
 
   it('goes on when those who waited have nothing left to send', async () => {

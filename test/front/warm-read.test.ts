@@ -9,7 +9,11 @@ import { SHARD_BYTES } from '../../lib/limits.ts';
 import type { BlobName } from '../../lib/workers/messages.ts';
 import { frontFixture, type FrontFixture } from './fixture.ts';
 
-const NAME = { key: 'k', pathname: '/https://h/b', digest: `sha256:${'ab'.repeat(32)}` } as BlobName;
+const NAME = {
+  key: 'k',
+  pathname: '/https://h/b',
+  digest: `sha256:${'ab'.repeat(32)}`,
+} as BlobName;
 const REQUEST = { host: 'h', rawPath: '/b', query: '', authorization: '' };
 const [FIRST, SECOND] = [randomBytes(SHARD_BYTES), randomBytes(SHARD_BYTES)];
 const TOTAL_BYTES = 2 * SHARD_BYTES;
@@ -66,28 +70,50 @@ describe('front/warm-read', () => {
 
   function read(wire: Wire, range: string, throttle: Throttle | null = null): boolean {
     const tools: BlobAnswerTools = {
-      arena: at.arena, followers: at.followers, turn: at.turn, link: at.link, warm: new WarmMemory(), throttle, nowMs: () => 99,
+      arena: at.arena,
+      followers: at.followers,
+      turn: at.turn,
+      link: at.link,
+      warm: new WarmMemory(),
+      throttle,
+      nowMs: () => 99,
       watermark: (slot) => (watermark ?? ((one: number) => at.arena.released(one)))(slot),
       warmRead: (name, offsetBytes, bytes, startMs) => {
         assert.equal(name, NAME);
         reads.push([offsetBytes, bytes, startMs]);
       },
-      started: () => undefined, firstByte: () => undefined,
+      started: () => undefined,
+      firstByte: () => undefined,
       sent: (_tier, bytes) => (sent += bytes),
-      over: ({ offsetBytes, sentBytes, failed, startMs }) => overs.push({ offsetBytes, sentBytes, failed, startMs }),
+      over: ({ offsetBytes, sentBytes, failed, startMs }) =>
+        overs.push({ offsetBytes, sentBytes, failed, startMs }),
     };
-    return readWarm(wire.response, grant, range, 7, tools, () => ({ name: NAME, bodyless: false, range, ifRange: '', requestId: '', warm: REQUEST }));
+    return readWarm(wire.response, grant, range, 7, tools, () => ({
+      name: NAME,
+      bodyless: false,
+      range,
+      ifRange: '',
+      requestId: '',
+      warm: REQUEST,
+    }));
   }
 
   it('answers at once, with the whole head, and is counted once', () => {
     const wire = new Wire([]);
     assert.equal(read(wire, `bytes=${SHARD_BYTES + 10}-${SHARD_BYTES + 19}`), true);
     assert.deepEqual(wire.status.split('\r\n'), [
-      '206 Partial Content', 'Content-Type: application/octet-stream', 'Accept-Ranges: bytes', `Docker-Content-Digest: ${NAME.digest}`, `ETag: "${NAME.digest}"`,
+      '206 Partial Content',
+      'Content-Type: application/octet-stream',
+      'Accept-Ranges: bytes',
+      `Docker-Content-Digest: ${NAME.digest}`,
+      `ETag: "${NAME.digest}"`,
       `Content-Range: bytes ${SHARD_BYTES + 10}-${SHARD_BYTES + 19}/${TOTAL_BYTES}`,
     ]);
     assert.ok(wire.body.equals(SECOND.subarray(10, 20)));
-    assert.deepEqual([reads, sent, overs, wire.onAborted], [[[SHARD_BYTES + 10, 10, 7]], 0, [], null]);
+    assert.deepEqual(
+      [reads, sent, overs, wire.onAborted],
+      [[[SHARD_BYTES + 10, 10, 7]], 0, [], null],
+    );
     assert.equal(at.arena.tryLock(2), true, 'nothing stays pinned');
   });
 
@@ -103,7 +129,10 @@ describe('front/warm-read', () => {
     assert.equal(wire.body.length, 1_500);
     wire.onWritable!();
     assert.ok(wire.body.equals(FIRST.subarray(0, 10_000)));
-    assert.deepEqual([sent, reads.length, overs], [10_000, 0, [{ offsetBytes: 0, sentBytes: 10_000, failed: false, startMs: 7 }]]);
+    assert.deepEqual(
+      [sent, reads.length, overs],
+      [10_000, 0, [{ offsetBytes: 0, sentBytes: 10_000, failed: false, startMs: 7 }]],
+    );
   });
 
   it('tells that a client left half-way', () => {
@@ -119,7 +148,11 @@ describe('front/warm-read', () => {
     ['bytes of two shards', `bytes=${SHARD_BYTES - 1}-${SHARD_BYTES}`, () => undefined],
     ['a range outside', `bytes=${TOTAL_BYTES}-`, () => undefined],
     ['a shard of unknown place', 'bytes=0-9', () => grant.blob.places.delete(0)],
-    ['a slot that was given to another shard', 'bytes=0-9', () => void at.place(1, SECOND, TOTAL_BYTES)],
+    [
+      'a slot that was given to another shard',
+      'bytes=0-9',
+      () => void at.place(1, SECOND, TOTAL_BYTES),
+    ],
     ['a slot that control has locked', 'bytes=0-9', () => assert.ok(at.arena.tryLock(1))],
     ['bytes not vouched for yet', 'bytes=0-9', () => at.arena.setReleased(1, 9)],
   ];
@@ -142,10 +175,14 @@ describe('front/warm-read', () => {
     assert.deepEqual(tries, [false]);
   });
 
-  it('leaves to the throttle\'s queue what finds too few tokens, and gives back what it took', () => {
+  it("leaves to the throttle's queue what finds too few tokens, and gives back what it took", () => {
     let nowNs = 10n ** 9n;
     const throttle = new Throttle(Throttle.createShared(), 100, () => nowNs);
-    assert.equal(read(new Wire([]), `bytes=0-${SHARD_BYTES - 1}`, throttle), false, 'more than a step');
+    assert.equal(
+      read(new Wire([]), `bytes=0-${SHARD_BYTES - 1}`, throttle),
+      false,
+      'more than a step',
+    );
     // 20 ms of burst at 100 MB/s are 2 MB, and the line may be ahead by one read: 31 or 32 of them, had the first kept its tokens 30.
     let bytes = 0;
     while (read(new Wire([]), 'bytes=0-65535', throttle)) bytes += 65_536;

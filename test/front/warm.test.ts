@@ -18,7 +18,14 @@ describe('front/warm', () => {
     warm.grant(REQUEST, NAME, blob, 1_000);
     for (const time of ['first', 'second']) {
       assert.equal(find(warm, 999), blob, time);
-      for (const other of [{ host: 'h' }, { rawPath: '/path/' }, { query: 'a' }, { authorization: 'Bearer other' }, { authorization: '' }]) assert.equal(find(warm, 999, other), undefined, JSON.stringify(other));
+      for (const other of [
+        { host: 'h' },
+        { rawPath: '/path/' },
+        { query: 'a' },
+        { authorization: 'Bearer other' },
+        { authorization: '' },
+      ])
+        assert.equal(find(warm, 999, other), undefined, JSON.stringify(other));
     }
     assert.equal(find(warm, 1_000), undefined);
     assert.equal(find(warm, 1_001), undefined, 'what has ended stays ended');
@@ -36,11 +43,16 @@ describe('front/warm', () => {
   it('forgets what is revoked, wherever it lies', () => {
     const warm = new WarmMemory();
     const paths = Array.from({ length: WARM_RECENT_MAX }, (_, index) => `/path/${index}`);
-    for (const rawPath of paths) warm.grant({ ...REQUEST, rawPath }, NAME, warm.blob(rawPath, 1), 1_000);
+    for (const rawPath of paths)
+      warm.grant({ ...REQUEST, rawPath }, NAME, warm.blob(rawPath, 1), 1_000);
     for (const rawPath of paths.slice(1)) find(warm, 0, { rawPath });
     // So many others that the first ones are only remembered as used last.
-    for (let other = 0; other < WARM_REQUESTS_MAX; other++) warm.grant({ ...REQUEST, rawPath: `/other/${other}` }, NAME, warm.blob('o', 1), 1_000);
-    assert.deepEqual(paths.map((rawPath) => find(warm, 0, { rawPath }) !== undefined), paths.map((_, index) => index > 0));
+    for (let other = 0; other < WARM_REQUESTS_MAX; other++)
+      warm.grant({ ...REQUEST, rawPath: `/other/${other}` }, NAME, warm.blob('o', 1), 1_000);
+    assert.deepEqual(
+      paths.map((rawPath) => find(warm, 0, { rawPath }) !== undefined),
+      paths.map((_, index) => index > 0),
+    );
     for (const rawPath of paths) {
       warm.revoke({ ...REQUEST, rawPath });
       assert.equal(find(warm, 0, { rawPath }), undefined);
@@ -51,8 +63,13 @@ describe('front/warm', () => {
   it('remembers more requests than were used last', () => {
     const warm = new WarmMemory();
     const paths = Array.from({ length: 3 * WARM_RECENT_MAX }, (_, index) => `/path/${index}`);
-    for (const [index, rawPath] of paths.entries()) warm.grant({ ...REQUEST, rawPath }, NAME, warm.blob(rawPath, index), 1_000);
-    for (let round = 0; round < 2; round++) assert.deepEqual(paths.map((rawPath) => find(warm, 0, { rawPath })?.totalBytes), [...paths.keys()]);
+    for (const [index, rawPath] of paths.entries())
+      warm.grant({ ...REQUEST, rawPath }, NAME, warm.blob(rawPath, index), 1_000);
+    for (let round = 0; round < 2; round++)
+      assert.deepEqual(
+        paths.map((rawPath) => find(warm, 0, { rawPath })?.totalBytes),
+        [...paths.keys()],
+      );
   });
 
   it('has one memory of places for all requests of a blob, and a new one when its size is another', () => {

@@ -43,7 +43,10 @@ describe('io/arena', () => {
     arena.begin(0);
     arena.setReleased(0, 100);
     arena.setAhead(0, 1_000, 1_500);
-    assert.deepEqual([0, 99, 1_000, 1_499].map((at) => arena.sendableTo(0, at)), [100, 100, 1_500, 1_500]);
+    assert.deepEqual(
+      [0, 99, 1_000, 1_499].map((at) => arena.sendableTo(0, at)),
+      [100, 100, 1_500, 1_500],
+    );
     for (const at of [100, 999, 1_500, 2_000]) assert.ok(arena.sendableTo(0, at) <= at, `${at}`);
     arena.setAhead(0, 0, 0);
     assert.ok(arena.sendableTo(0, 1_000) <= 1_000);
@@ -58,6 +61,9 @@ describe('io/arena', () => {
     arena.tryLock(0);
     arena.begin(0);
     arena.cancel(0, 2);
-    assert.deepEqual([1, 2, 3].map((attempt) => arena.cancelled(0, attempt)), [true, true, false]);
+    assert.deepEqual(
+      [1, 2, 3].map((attempt) => arena.cancelled(0, attempt)),
+      [true, true, false],
+    );
   });
 });

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lockDir } from '../../lib/io/dir-lock.ts';
 
-for (const [way, program] of [['flock', 'flock'], ['a file', 'no-such-program']] as const) {
+for (const [way, program] of [
+  ['flock', 'flock'],
+  ['a file', 'no-such-program'],
+] as const) {
   describe(`io/dir-lock by ${way}`, () => {
     let dir: string;
     beforeEach(async () => {

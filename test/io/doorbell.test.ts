@@ -16,7 +16,15 @@ function ringer(bells: Doorbells, counter: SharedArrayBuffer, rings: number): Wo
         bells.ringAll();
       }
     });`;
-  return new Worker(source, { eval: true, workerData: { module: new URL('../../lib/io/doorbell.ts', import.meta.url).href, bells: bells.shared, counter, rings } });
+  return new Worker(source, {
+    eval: true,
+    workerData: {
+      module: new URL('../../lib/io/doorbell.ts', import.meta.url).href,
+      bells: bells.shared,
+      counter,
+      rings,
+    },
+  });
 }
 
 describe('io/doorbell', () => {
@@ -57,9 +65,14 @@ describe('io/doorbell', () => {
     const bells = Doorbells.create(1);
     let [heard, urgent] = [0, true];
     const turns = async (count: number): Promise<void> => {
-      for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+      for (let turn = 0; turn < count; turn++)
+        await new Promise((resolve) => setImmediate(resolve));
     };
-    const hurry = bells.listen(0, () => ++heard < 4, () => urgent);
+    const hurry = bells.listen(
+      0,
+      () => ++heard < 4,
+      () => urgent,
+    );
     await turns(1);
     bells.ringAll();
     await turns(20);

@@ -2,13 +2,19 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseHead } from '../../lib/io/response-head.ts';
 
-const parse = (text: string): ReturnType<typeof parseHead> => parseHead(Buffer.from(text, 'latin1'));
+const parse = (text: string): ReturnType<typeof parseHead> =>
+  parseHead(Buffer.from(text, 'latin1'));
 
 describe('io/response-head', () => {
   it('reads status, headers and lengths', () => {
-    const text = 'HTTP/1.1 206 Partial Content\r\nContent-Length: 12\r\nShoal-Total:  34 \r\nConnection: Close\r\n\r\n';
+    const text =
+      'HTTP/1.1 206 Partial Content\r\nContent-Length: 12\r\nShoal-Total:  34 \r\nConnection: Close\r\n\r\n';
     assert.deepEqual(parse(`${text}body`), {
-      status: 206, headers: { 'content-length': '12', 'shoal-total': '34', connection: 'Close' }, contentLength: 12, close: true, headBytes: text.length,
+      status: 206,
+      headers: { 'content-length': '12', 'shoal-total': '34', connection: 'Close' },
+      contentLength: 12,
+      close: true,
+      headBytes: text.length,
     });
   });
 
@@ -23,7 +29,10 @@ describe('io/response-head', () => {
     ['HTTP/2 in clear', 'HTTP/2 200\r\nContent-Length: 0\r\n\r\n'],
     ['no length', 'HTTP/1.1 200 OK\r\n\r\n'],
     ['a chunked body', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
-    ['a chunked body with a length', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n'],
+    [
+      'a chunked body with a length',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n',
+    ],
     ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n'],
     ['two lengths in one', 'HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n'],
     ['a length past all numbers', 'HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999\r\n\r\n'],
@@ -38,9 +47,17 @@ describe('io/response-head', () => {
   });
 
   it('survives whatever comes', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom('', 'HTTP/1.1 200 OK\r\n'), (bytes, start) => {
-      const head = parseHead(Buffer.concat([Buffer.from(start), bytes, Buffer.from('\r\n\r\n')]));
-      return typeof head === 'string' || Number.isSafeInteger(head.contentLength);
-    }));
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 200 }),
+        fc.constantFrom('', 'HTTP/1.1 200 OK\r\n'),
+        (bytes, start) => {
+          const head = parseHead(
+            Buffer.concat([Buffer.from(start), bytes, Buffer.from('\r\n\r\n')]),
+          );
+          return typeof head === 'string' || Number.isSafeInteger(head.contentLength);
+        },
+      ),
+    );
   });
 });

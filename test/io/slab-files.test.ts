@@ -21,7 +21,10 @@ describe('io/slab-files', () => {
   let dir: string;
   let lines: string[];
   let closers: (() => Promise<void>)[];
-  const log = { info: (_: unknown, message: string) => void lines.push(message), warn: (_: unknown, message: string) => void lines.push(message) };
+  const log = {
+    info: (_: unknown, message: string) => void lines.push(message),
+    warn: (_: unknown, message: string) => void lines.push(message),
+  };
   const arena = Arena.create(2 * SHARD_BYTES);
 
   beforeEach(async () => {
@@ -35,23 +38,42 @@ describe('io/slab-files', () => {
     await rm(dir, { recursive: true });
   });
 
-  async function openFiles(capacityBytes = CAPACITY_BYTES, direct = false, at = dir): Promise<SlabFiles> {
+  async function openFiles(
+    capacityBytes = CAPACITY_BYTES,
+    direct = false,
+    at = dir,
+  ): Promise<SlabFiles> {
     const files = await openSlabFiles({ dir: at, capacityBytes, direct, log });
     closers.push(() => files.close());
     return files;
   }
 
-  async function openStore(capacityBytes = CAPACITY_BYTES, direct = false): Promise<{ files: SlabFiles; store: CacheStore }> {
+  async function openStore(
+    capacityBytes = CAPACITY_BYTES,
+    direct = false,
+  ): Promise<{ files: SlabFiles; store: CacheStore }> {
     const files = await openFiles(capacityBytes, direct);
-    return { files, store: CacheStore.open({ ...files, io: localSlabIo(files, arena), clock: systemClock, log }) };
+    return {
+      files,
+      store: CacheStore.open({ ...files, io: localSlabIo(files, arena), clock: systemClock, log }),
+    };
   }
 
-  async function save(store: CacheStore, key: string, shard: number, totalBytes: number): Promise<string> {
+  async function save(
+    store: CacheStore,
+    key: string,
+    shard: number,
+    totalBytes: number,
+  ): Promise<string> {
     assert.ok(arena.tryLock(0));
     const generation = arena.begin(0);
     const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
     arena.bytes(0, 0, lengthBytes).fill(shard + 1);
-    return store.save(key, shard, 0, generation, { lengthBytes, totalBytes, checksum: checksumOf(arena.bytes(0, 0, lengthBytes)) });
+    return store.save(key, shard, 0, generation, {
+      lengthBytes,
+      totalBytes,
+      checksum: checksumOf(arena.bytes(0, 0, lengthBytes)),
+    });
   }
 
   async function diskBytes(): Promise<number> {
@@ -60,14 +82,20 @@ describe('io/slab-files', () => {
     return sum;
   }
 
-  const unusable = (words: RegExp) => (error: unknown): boolean =>
-    error instanceof ShoalError && error.code === 'CACHE_DIR_UNUSABLE' && words.test(error.message) && !error.message.includes('\n');
+  const unusable =
+    (words: RegExp) =>
+    (error: unknown): boolean =>
+      error instanceof ShoalError &&
+      error.code === 'CACHE_DIR_UNUSABLE' &&
+      words.test(error.message) &&
+      !error.message.includes('\n');
 
   it('makes its directory, keeps all of it within the capacity, and comes back with everything', async () => {
     dir = join(dir, 'deep', 'cache');
     for (const direct of [false, true]) {
       const { files, store } = await openStore(CAPACITY_BYTES, direct);
-      for (let shard = 0; shard < 20; shard++) assert.equal(await save(store, `layer ${direct}`, shard, 20 * SHARD_BYTES), 'stored');
+      for (let shard = 0; shard < 20; shard++)
+        assert.equal(await save(store, `layer ${direct}`, shard, 20 * SHARD_BYTES), 'stored');
       assert.equal(await save(store, `tail ${direct}`, 0, 1000), 'stored');
       assert.ok((await diskBytes()) <= CAPACITY_BYTES, `${await diskBytes()} bytes`);
       await store.close();
@@ -84,13 +112,16 @@ describe('io/slab-files', () => {
 
   it('cuts a slab and a table left by a larger capacity, keeping what fits', async () => {
     const large = await openStore(1000 * SHARD_BYTES);
-    for (let shard = 0; shard < 10; shard++) await save(large.store, 'layer', shard, 10 * SHARD_BYTES);
+    for (let shard = 0; shard < 10; shard++)
+      await save(large.store, 'layer', shard, 10 * SHARD_BYTES);
     await large.store.close();
     await large.files.close();
 
     // One slot's worth goes to the table.
     const small = await openStore(5 * SHARD_BYTES);
-    const kept = [...Array(10).keys()].filter((shard) => small.store.has('layer', shard) !== undefined);
+    const kept = [...Array(10).keys()].filter(
+      (shard) => small.store.has('layer', shard) !== undefined,
+    );
     assert.deepEqual(kept, [0, 1, 2, 3]);
     await small.store.close();
     await small.files.close();
@@ -112,7 +143,13 @@ describe('io/slab-files', () => {
   it('takes a share of a disk smaller than its capacity, the same after a restart, and nothing of a full one', async () => {
     let freeBytes = 30 * SHARD_BYTES;
     const open = async (): Promise<SlabFiles> => {
-      const files = await openSlabFiles({ dir, capacityBytes: 1000 * SHARD_BYTES, direct: false, log, freeBytesOf: () => Promise.resolve(freeBytes) });
+      const files = await openSlabFiles({
+        dir,
+        capacityBytes: 1000 * SHARD_BYTES,
+        direct: false,
+        log,
+        freeBytesOf: () => Promise.resolve(freeBytes),
+      });
       closers.push(() => files.close());
       return files;
     };
@@ -128,7 +165,12 @@ describe('io/slab-files', () => {
     freeBytes = SHARD_BYTES;
     const none = await open();
     assert.equal(none.slotCount, 0);
-    const store = CacheStore.open({ ...none, io: localSlabIo(none, arena), clock: systemClock, log });
+    const store = CacheStore.open({
+      ...none,
+      io: localSlabIo(none, arena),
+      clock: systemClock,
+      log,
+    });
     assert.equal(await save(store, 'a', 0, 100), 'skipped');
     assert.equal(store.stats().errors, 0);
   });
@@ -146,7 +188,9 @@ describe('io/slab-files', () => {
       const log = { info() {}, warn() {} };
       await openSlabFiles({ dir: ${JSON.stringify(dir)}, capacityBytes: ${CAPACITY_BYTES}, direct: false, log });
       console.log('open'); setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     await once(child.stdout, 'data');
     await assert.rejects(openFiles(), unusable(new RegExp(`process ${child.pid} uses it`)));
     child.kill('SIGKILL');
@@ -156,13 +200,22 @@ describe('io/slab-files', () => {
 
   it('says in one line why a directory cannot be used', async () => {
     await writeFile(join(dir, 'file'), '');
-    await assert.rejects(openFiles(CAPACITY_BYTES, false, join(dir, 'file', 'cache')), unusable(/ENOTDIR/));
-    await assert.rejects(openFiles(CAPACITY_BYTES, false, join(dir, 'file')), unusable(/EEXIST|ENOTDIR/));
+    await assert.rejects(
+      openFiles(CAPACITY_BYTES, false, join(dir, 'file', 'cache')),
+      unusable(/ENOTDIR/),
+    );
+    await assert.rejects(
+      openFiles(CAPACITY_BYTES, false, join(dir, 'file')),
+      unusable(/EEXIST|ENOTDIR/),
+    );
     await assert.rejects(openFiles(1000), unusable(/holds no shard/));
-    await assert.rejects(openFiles(CAPACITY_BYTES, false, '/proc/shoal'), unusable(/ENOENT|EACCES|EPERM/));
+    await assert.rejects(
+      openFiles(CAPACITY_BYTES, false, '/proc/shoal'),
+      unusable(/ENOENT|EACCES|EPERM/),
+    );
   });
 
-  it('never writes through a link, nor into a directory of its file\'s name', async () => {
+  it("never writes through a link, nor into a directory of its file's name", async () => {
     await writeFile(join(dir, 'precious'), 'mine');
     await symlink(join(dir, 'precious'), join(dir, 'slab'));
     await assert.rejects(openFiles(), unusable(/ELOOP/));

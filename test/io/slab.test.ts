@@ -45,16 +45,37 @@ for (const direct of [false, true]) {
       const generation = filled(arena, 0, 1);
       const job = { fileOffsetBytes: SHARD_BYTES, lengthBytes: SHARD_BYTES };
       assert.equal(await writeExtent(file.fd, arena, { ...job, slot: 0, generation }), 'written');
-      assert.equal(await readExtent(file.fd, arena, { ...job, slot: 1, checksum: checksumOf(arena.bytes(0)) }), 'ok');
+      assert.equal(
+        await readExtent(file.fd, arena, { ...job, slot: 1, checksum: checksumOf(arena.bytes(0)) }),
+        'ok',
+      );
       assert.equal(Buffer.compare(arena.bytes(0), arena.bytes(1)), 0);
     });
 
     it('writes no further than the page a short shard ends in', async () => {
       const first = filled(arena, 0, 2);
-      await writeExtent(file.fd, arena, { fileOffsetBytes: 0, lengthBytes: 3 * 4096, slot: 0, generation: first });
+      await writeExtent(file.fd, arena, {
+        fileOffsetBytes: 0,
+        lengthBytes: 3 * 4096,
+        slot: 0,
+        generation: first,
+      });
       const second = filled(arena, 1, 3);
-      await writeExtent(file.fd, arena, { fileOffsetBytes: 4096, lengthBytes: 100, slot: 1, generation: second });
-      assert.equal(await readExtent(file.fd, arena, { fileOffsetBytes: 0, lengthBytes: 3 * 4096, slot: 2, checksum: null }), 'ok');
+      await writeExtent(file.fd, arena, {
+        fileOffsetBytes: 4096,
+        lengthBytes: 100,
+        slot: 1,
+        generation: second,
+      });
+      assert.equal(
+        await readExtent(file.fd, arena, {
+          fileOffsetBytes: 0,
+          lengthBytes: 3 * 4096,
+          slot: 2,
+          checksum: null,
+        }),
+        'ok',
+      );
       assert.equal(Buffer.compare(arena.bytes(2, 0, 4096), arena.bytes(0, 0, 4096)), 0);
       assert.equal(Buffer.compare(arena.bytes(2, 4096, 4196), arena.bytes(1, 0, 100)), 0);
       assert.equal(Buffer.compare(arena.bytes(2, 8192, 12_288), arena.bytes(0, 8192, 12_288)), 0);
@@ -73,7 +94,10 @@ for (const direct of [false, true]) {
     it('writes nothing from a slot that holds another generation, and leaves no pin', async () => {
       const generation = filled(arena, 3, 5);
       const job = { fileOffsetBytes: 0, lengthBytes: 4096, slot: 3 };
-      assert.equal(await writeExtent(file.fd, arena, { ...job, generation: generation - 1 }), 'gone');
+      assert.equal(
+        await writeExtent(file.fd, arena, { ...job, generation: generation - 1 }),
+        'gone',
+      );
       assert.equal(await writeExtent(file.fd, arena, { ...job, generation }), 'written');
       assert.ok(arena.tryLock(3));
       arena.begin(3);
@@ -84,12 +108,21 @@ for (const direct of [false, true]) {
       assert.equal(await readExtent(file.fd, arena, job), 'corrupt');
     });
 
-    it('says DISK_FAILED with the system\'s reason', async () => {
+    it("says DISK_FAILED with the system's reason", async () => {
       const generation = filled(arena, 0, 6);
-      const failed = (error: unknown): boolean => error instanceof ShoalError && error.code === 'DISK_FAILED' && error.message.includes('EBADF');
+      const failed = (error: unknown): boolean =>
+        error instanceof ShoalError &&
+        error.code === 'DISK_FAILED' &&
+        error.message.includes('EBADF');
       await file.close();
-      await assert.rejects(readExtent(file.fd, arena, { fileOffsetBytes: 0, lengthBytes: 1, slot: 1, checksum: null }), /out of range|DISK_FAILED|EBADF/);
-      await assert.rejects(writeExtent(2 ** 20, arena, { fileOffsetBytes: 0, lengthBytes: 1, slot: 0, generation }), failed);
+      await assert.rejects(
+        readExtent(file.fd, arena, { fileOffsetBytes: 0, lengthBytes: 1, slot: 1, checksum: null }),
+        /out of range|DISK_FAILED|EBADF/,
+      );
+      await assert.rejects(
+        writeExtent(2 ** 20, arena, { fileOffsetBytes: 0, lengthBytes: 1, slot: 0, generation }),
+        failed,
+      );
       assert.ok(arena.tryLock(0));
       arena.begin(0);
     });

@@ -6,7 +6,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
-import { kubePath, type KubeObject, type KubeResource } from '../../lib/cluster/kubernetes-client.ts';
+import {
+  kubePath,
+  type KubeObject,
+  type KubeResource,
+} from '../../lib/cluster/kubernetes-client.ts';
 import { HttpKubeClient, type KubeConnection } from '../../lib/cluster/kubernetes-http.ts';
 import { eventually } from './eventually.ts';
 
@@ -48,7 +52,8 @@ export class ApiServer {
     const run = (path: string, args: string[]): ChildProcess => {
       const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
       const log = createWriteStream(join(dir, `${path.split('/').at(-1)}.log`), { flags: 'a' });
-      for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void log.write(chunk));
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (chunk: Buffer) => void log.write(chunk));
       const kill = (): void => void child.kill('SIGKILL');
       process.once('exit', kill);
       child.once('exit', () => process.off('exit', kill));
@@ -56,16 +61,35 @@ export class ApiServer {
     };
     const [client, peer] = [`http://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
     const etcd = run(etcdPath, [
-      `--data-dir=${join(dir, 'etcd')}`, `--listen-client-urls=${client}`, `--advertise-client-urls=${client}`, `--listen-peer-urls=${peer}`,
-      `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=default=${peer}`, '--unsafe-no-fsync', '--log-level=error',
+      `--data-dir=${join(dir, 'etcd')}`,
+      `--listen-client-urls=${client}`,
+      `--advertise-client-urls=${client}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=default=${peer}`,
+      '--unsafe-no-fsync',
+      '--log-level=error',
     ]);
-    await writeFile(join(dir, 'tokens.csv'), `${ADMIN_TOKEN},admin,admin,"system:masters"\nnobody-token,nobody,nobody\n`);
+    await writeFile(
+      join(dir, 'tokens.csv'),
+      `${ADMIN_TOKEN},admin,admin,"system:masters"\nnobody-token,nobody,nobody\n`,
+    );
     await writeFile(join(dir, 'sa.key'), await serviceAccountKey());
     const start = (): ChildProcess =>
       run(apiServerPath, [
-        `--etcd-servers=${client}`, `--secure-port=${port}`, '--bind-address=127.0.0.1', '--advertise-address=127.0.0.1', `--cert-dir=${join(dir, 'certs')}`,
-        `--token-auth-file=${join(dir, 'tokens.csv')}`, '--authorization-mode=RBAC', '--service-cluster-ip-range=10.96.0.0/24', '--service-account-issuer=https://test',
-        `--service-account-key-file=${join(dir, 'sa.key')}`, `--service-account-signing-key-file=${join(dir, 'sa.key')}`, '--profiling=false', '--v=1',
+        `--etcd-servers=${client}`,
+        `--secure-port=${port}`,
+        '--bind-address=127.0.0.1',
+        '--advertise-address=127.0.0.1',
+        `--cert-dir=${join(dir, 'certs')}`,
+        `--token-auth-file=${join(dir, 'tokens.csv')}`,
+        '--authorization-mode=RBAC',
+        '--service-cluster-ip-range=10.96.0.0/24',
+        '--service-account-issuer=https://test',
+        `--service-account-key-file=${join(dir, 'sa.key')}`,
+        `--service-account-signing-key-file=${join(dir, 'sa.key')}`,
+        '--profiling=false',
+        '--v=1',
       ]);
     const api = new ApiServer(dir, port!, etcd, start);
     await api.#ready();
@@ -102,10 +126,23 @@ export class ApiServer {
   }
 
   /** A namespace with the default service account that a controller would have made. */
-  async namespace(name: string, labels: Record<string, string> = {}, imagePullSecrets: string[] = []): Promise<void> {
-    await this.client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+  async namespace(
+    name: string,
+    labels: Record<string, string> = {},
+    imagePullSecrets: string[] = [],
+  ): Promise<void> {
+    await this.client.create(NAMESPACES, {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name, labels },
+    });
     const secrets = imagePullSecrets.map((secret) => ({ name: secret }));
-    await this.client.create(SERVICE_ACCOUNTS, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: name }, imagePullSecrets: secrets } as KubeObject);
+    await this.client.create(SERVICE_ACCOUNTS, {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'default', namespace: name },
+      imagePullSecrets: secrets,
+    } as KubeObject);
   }
 
   /** Creates any object as `kubectl create --validate=strict` would; with `dryRun` it is only checked. Returns what the API server made of it. */
@@ -114,16 +151,31 @@ export class ApiServer {
     const base = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
     const plural = kind.toLowerCase().replace(/y$/, 'ie') + 's';
     const path = kubePath({ base, plural }, object.metadata.namespace ?? null);
-    return await this.call('POST', `${path}?fieldValidation=Strict${dryRun ? '&dryRun=All' : ''}`, object);
+    return await this.call(
+      'POST',
+      `${path}?fieldValidation=Strict${dryRun ? '&dryRun=All' : ''}`,
+      object,
+    );
   }
 
   /** Any request, as the cluster's administrator. Rejects on a status of 400 and above. */
-  async call<T = KubeObject>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: object, contentType = 'application/json'): Promise<T> {
+  async call<T = KubeObject>(
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    body?: object,
+    contentType = 'application/json',
+  ): Promise<T> {
     const { headers, dispatcher } = await this.#admin.credentials();
     const sent = body === undefined ? null : JSON.stringify(body);
-    const response = await request(`${this.server}${path}`, { method, dispatcher, body: sent, headers: { ...headers, 'content-type': contentType } });
+    const response = await request(`${this.server}${path}`, {
+      method,
+      dispatcher,
+      body: sent,
+      headers: { ...headers, 'content-type': contentType },
+    });
     const text = await response.body.text();
-    if (response.statusCode >= 400) throw new Error(`${method} ${path}: ${response.statusCode} ${text.slice(0, 500)}`);
+    if (response.statusCode >= 400)
+      throw new Error(`${method} ${path}: ${response.statusCode} ${text.slice(0, 500)}`);
     return JSON.parse(text) as T;
   }
 
@@ -134,8 +186,16 @@ export class ApiServer {
 
   /** A token of a service account, as kubelet would mount it. */
   async serviceAccountToken(namespace: string, name: string): Promise<string> {
-    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3_600 } };
-    const { status } = await this.call<{ status: { token: string } }>('POST', `${kubePath(SERVICE_ACCOUNTS, namespace, name)}/token`, body);
+    const body = {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: { expirationSeconds: 3_600 },
+    };
+    const { status } = await this.call<{ status: { token: string } }>(
+      'POST',
+      `${kubePath(SERVICE_ACCOUNTS, namespace, name)}/token`,
+      body,
+    );
     return status.token;
   }
 
@@ -147,10 +207,15 @@ export class ApiServer {
       if (statusCode !== 200) throw new Error(text.slice(0, 300));
       return true;
     };
-    await eventually('the API server is ready', look, START_DEADLINE_MS).catch(async (error: unknown) => {
-      const log = await readFile(join(this.#dir, 'kube-apiserver.log'), 'utf8').catch(() => '');
-      throw new Error(`the API server does not come up:\n${log.split('\n').slice(-15).join('\n')}`, { cause: error });
-    });
+    await eventually('the API server is ready', look, START_DEADLINE_MS).catch(
+      async (error: unknown) => {
+        const log = await readFile(join(this.#dir, 'kube-apiserver.log'), 'utf8').catch(() => '');
+        throw new Error(
+          `the API server does not come up:\n${log.split('\n').slice(-15).join('\n')}`,
+          { cause: error },
+        );
+      },
+    );
   }
 
   async #kubeconfig(): Promise<string> {
@@ -159,7 +224,9 @@ export class ApiServer {
       apiVersion: 'v1',
       kind: 'Config',
       'current-context': 'test',
-      clusters: [{ name: 'test', cluster: { server: this.server, 'certificate-authority-data': ca } }],
+      clusters: [
+        { name: 'test', cluster: { server: this.server, 'certificate-authority-data': ca } },
+      ],
       users: [{ name: 'test', user: { token: ADMIN_TOKEN } }],
       contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
     });
@@ -189,5 +256,9 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 
 async function serviceAccountKey(): Promise<string> {
   const { generateKeyPairSync } = await import('node:crypto');
-  return generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }).privateKey;
+  return generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  }).privateKey;
 }

@@ -1,4 +1,13 @@
-import { KubeError, kubePath, type KubeClient, type KubeList, type KubeObject, type KubeResource, type KubeScope, type KubeWatchEvent } from '../../lib/cluster/kubernetes-client.ts';
+import {
+  KubeError,
+  kubePath,
+  type KubeClient,
+  type KubeList,
+  type KubeObject,
+  type KubeResource,
+  type KubeScope,
+  type KubeWatchEvent,
+} from '../../lib/cluster/kubernetes-client.ts';
 
 interface Watcher {
   scope: KubeScope;
@@ -16,7 +25,8 @@ export class FakeKube implements KubeClient {
   /** Throws for a request (`verb path`) that is to fail. */
   refuse: (call: string) => void = () => {};
   #version = 100;
-  readonly #log: { version: number; resource: KubeResource; event: KubeWatchEvent<KubeObject> }[] = [];
+  readonly #log: { version: number; resource: KubeResource; event: KubeWatchEvent<KubeObject> }[] =
+    [];
   #forgottenUpTo = 0;
   readonly #watchers = new Set<Watcher>();
 
@@ -24,14 +34,20 @@ export class FakeKube implements KubeClient {
     return this.#watchers.size;
   }
 
-  async get<T extends KubeObject>(resource: KubeResource, namespace: string | null, name: string): Promise<T | null> {
+  async get<T extends KubeObject>(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+  ): Promise<T | null> {
     await this.#ask('get', kubePath(resource, namespace, name), this.reads);
     return copy(this.objects.get(kubePath(resource, namespace, name)) ?? null) as T | null;
   }
 
   async list<T extends KubeObject>(scope: KubeScope): Promise<KubeList<T>> {
     await this.#ask('list', kubePath(scope.resource, scope.namespace), this.reads);
-    const items = [...this.objects].filter(([path, object]) => inScope(scope, path, object)).map(([, object]) => copy(object) as T);
+    const items = [...this.objects]
+      .filter(([path, object]) => inScope(scope, path, object))
+      .map(([, object]) => copy(object) as T);
     return { items, resourceVersion: String(this.#version) };
   }
 
@@ -39,7 +55,10 @@ export class FakeKube implements KubeClient {
     const path = kubePath(resource, object.metadata.namespace ?? null, object.metadata.name);
     await this.#ask('create', path, this.writes);
     if (this.objects.has(path)) throw new KubeError(409, 'AlreadyExists', path);
-    return this.#store(resource, path, 'ADDED', { ...object, metadata: { ...object.metadata, uid: `uid-${this.#version + 1}` } });
+    return this.#store(resource, path, 'ADDED', {
+      ...object,
+      metadata: { ...object.metadata, uid: `uid-${this.#version + 1}` },
+    });
   }
 
   async replace<T extends KubeObject>(resource: KubeResource, object: T): Promise<T> {
@@ -48,12 +67,21 @@ export class FakeKube implements KubeClient {
     const present = this.objects.get(path);
     if (present === undefined) throw new KubeError(404, 'NotFound', path);
     const { resourceVersion } = object.metadata;
-    if (resourceVersion !== undefined && resourceVersion !== present.metadata.resourceVersion) throw new KubeError(409, 'Conflict', path);
+    if (resourceVersion !== undefined && resourceVersion !== present.metadata.resourceVersion)
+      throw new KubeError(409, 'Conflict', path);
     const { uid } = present.metadata;
-    return this.#store(resource, path, 'MODIFIED', { ...object, metadata: { ...object.metadata, ...(uid === undefined ? {} : { uid }) } });
+    return this.#store(resource, path, 'MODIFIED', {
+      ...object,
+      metadata: { ...object.metadata, ...(uid === undefined ? {} : { uid }) },
+    });
   }
 
-  async patch<T extends KubeObject>(resource: KubeResource, namespace: string | null, name: string, operations: object[]): Promise<T> {
+  async patch<T extends KubeObject>(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+    operations: object[],
+  ): Promise<T> {
     const path = kubePath(resource, namespace, name);
     await this.#ask('patch', path, this.writes);
     const target = copy(this.objects.get(path));
@@ -68,24 +96,42 @@ export class FakeKube implements KubeClient {
     return this.#store(resource, path, 'MODIFIED', target as T);
   }
 
-  async remove(resource: KubeResource, namespace: string | null, name: string, uid?: string): Promise<void> {
+  async remove(
+    resource: KubeResource,
+    namespace: string | null,
+    name: string,
+    uid?: string,
+  ): Promise<void> {
     const path = kubePath(resource, namespace, name);
     await this.#ask('remove', path, this.writes);
     const present = this.objects.get(path);
     if (present === undefined) return;
-    if (uid !== undefined && uid !== present.metadata.uid) throw new KubeError(409, 'Conflict', path);
+    if (uid !== undefined && uid !== present.metadata.uid)
+      throw new KubeError(409, 'Conflict', path);
     this.objects.delete(path);
     this.#emit(resource, 'DELETED', present);
   }
 
-  async watch<T extends KubeObject>(scope: KubeScope, resourceVersion: string, onEvent: (event: KubeWatchEvent<T>) => void, signal: AbortSignal): Promise<void> {
+  async watch<T extends KubeObject>(
+    scope: KubeScope,
+    resourceVersion: string,
+    onEvent: (event: KubeWatchEvent<T>) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     await this.#ask('watch', kubePath(scope.resource, scope.namespace), this.reads);
-    if (Number(resourceVersion) < this.#forgottenUpTo) throw new KubeError(410, 'Expired', 'too old');
+    if (Number(resourceVersion) < this.#forgottenUpTo)
+      throw new KubeError(410, 'Expired', 'too old');
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const watcher: Watcher = { scope, onEvent: onEvent as Watcher['onEvent'], end: (error) => (error === undefined ? resolve() : reject(error)) };
+    const watcher: Watcher = {
+      scope,
+      onEvent: onEvent as Watcher['onEvent'],
+      end: (error) => (error === undefined ? resolve() : reject(error)),
+    };
     signal.addEventListener('abort', () => resolve(), { once: true });
     if (signal.aborted) resolve();
-    for (const entry of this.#log) if (entry.version > Number(resourceVersion)) this.#deliver(watcher, entry.resource, entry.event);
+    for (const entry of this.#log)
+      if (entry.version > Number(resourceVersion))
+        this.#deliver(watcher, entry.resource, entry.event);
     this.#watchers.add(watcher);
     await promise.finally(() => this.#watchers.delete(watcher));
   }
@@ -105,7 +151,11 @@ export class FakeKube implements KubeClient {
   restore(version: number): void {
     this.#version = version;
     this.#log.length = 0;
-    for (const [path, object] of this.objects) this.objects.set(path, { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } });
+    for (const [path, object] of this.objects)
+      this.objects.set(path, {
+        ...object,
+        metadata: { ...object.metadata, resourceVersion: String(version) },
+      });
   }
 
   async #ask(verb: string, path: string, record: string[]): Promise<void> {
@@ -114,29 +164,56 @@ export class FakeKube implements KubeClient {
     this.refuse(`${verb} ${path}`);
   }
 
-  #store<T extends KubeObject>(resource: KubeResource, path: string, type: 'ADDED' | 'MODIFIED', object: T): T {
-    const stored = copy({ ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version + 1) } });
+  #store<T extends KubeObject>(
+    resource: KubeResource,
+    path: string,
+    type: 'ADDED' | 'MODIFIED',
+    object: T,
+  ): T {
+    const stored = copy({
+      ...object,
+      metadata: { ...object.metadata, resourceVersion: String(this.#version + 1) },
+    });
     this.objects.set(path, stored);
     this.#emit(resource, type, stored);
     return copy(stored);
   }
 
-  #emit(resource: KubeResource, type: KubeWatchEvent<KubeObject>['type'], object: KubeObject): void {
+  #emit(
+    resource: KubeResource,
+    type: KubeWatchEvent<KubeObject>['type'],
+    object: KubeObject,
+  ): void {
     const version = ++this.#version;
-    const event = { type, object: copy({ ...object, metadata: { ...object.metadata, resourceVersion: String(version) } }) };
+    const event = {
+      type,
+      object: copy({
+        ...object,
+        metadata: { ...object.metadata, resourceVersion: String(version) },
+      }),
+    };
     this.#log.push({ version, resource, event });
     for (const watcher of this.#watchers) this.#deliver(watcher, resource, event);
   }
 
-  #deliver({ scope, onEvent }: Watcher, resource: KubeResource, event: KubeWatchEvent<KubeObject>): void {
-    const path = kubePath(resource, event.object.metadata.namespace ?? null, event.object.metadata.name);
+  #deliver(
+    { scope, onEvent }: Watcher,
+    resource: KubeResource,
+    event: KubeWatchEvent<KubeObject>,
+  ): void {
+    const path = kubePath(
+      resource,
+      event.object.metadata.namespace ?? null,
+      event.object.metadata.name,
+    );
     if (inScope(scope, path, event.object)) onEvent(copy(event));
   }
 }
 
 /** Selectors as far as Shoal uses them: `key=value`, `metadata.name=value`, `type=value`, `key in (a,b)`. */
 function inScope(scope: KubeScope, path: string, object: KubeObject): boolean {
-  if (!path.startsWith(`${scope.resource.base}/`) || !path.includes(`/${scope.resource.plural}/`)) return false;
+  if (!path.startsWith(`${scope.resource.base}/`) || !path.includes(`/${scope.resource.plural}/`))
+    return false;
   if (scope.namespace !== null && object.metadata.namespace !== scope.namespace) return false;
   const [field, wanted] = scope.fieldSelector?.split('=') ?? [];
   if (field === 'metadata.name' && object.metadata.name !== wanted) return false;

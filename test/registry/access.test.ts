@@ -7,14 +7,31 @@ const key = (fill: string): string => `sha256:${fill.repeat(64)}`;
 const A = 'repo registry.example/a';
 const B = 'repo registry.example/b';
 const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
-const manifest = (...digests: string[]): Uint8Array => new TextEncoder().encode(JSON.stringify({ layers: digests.map((digest) => ({ digest })) }));
+const manifest = (...digests: string[]): Uint8Array =>
+  new TextEncoder().encode(JSON.stringify({ layers: digests.map((digest) => ({ digest })) }));
 
-function ledgerWith(over: Partial<AccessOptions> = {}): { ledger: AccessLedger; clock: ManualClock } {
+function ledgerWith(over: Partial<AccessOptions> = {}): {
+  ledger: AccessLedger;
+  clock: ManualClock;
+} {
   const clock = new ManualClock();
-  return { clock, ledger: new AccessLedger({ clock, ttlMs: 60_000, staleTtlMs: 3_600_000, check: 'strict', ...over }) };
+  return {
+    clock,
+    ledger: new AccessLedger({
+      clock,
+      ttlMs: 60_000,
+      staleTtlMs: 3_600_000,
+      check: 'strict',
+      ...over,
+    }),
+  };
 }
 
-const ask = (scope: string, blob: string | null, authorization: string | null = 'Bearer alice'): AccessRequest => ({ authorization, scope, key: blob });
+const ask = (
+  scope: string,
+  blob: string | null,
+  authorization: string | null = 'Bearer alice',
+): AccessRequest => ({ authorization, scope, key: blob });
 
 describe('registry/access: what a grant opens', () => {
   it('asks for a check before the first read, and no more within accessTtl', () => {
@@ -32,9 +49,14 @@ describe('registry/access: what a grant opens', () => {
   it('holds for that credential alone', () => {
     const { ledger } = ledgerWith();
     ledger.granted(ask(A, key('1')));
-    for (const authorization of [null, '', 'Bearer mallory', 'bearer alice']) assert.equal(ledger.decide(ask(A, key('1'), authorization)), 'check', String(authorization));
+    for (const authorization of [null, '', 'Bearer mallory', 'bearer alice'])
+      assert.equal(ledger.decide(ask(A, key('1'), authorization)), 'check', String(authorization));
     ledger.granted(ask(A, key('1'), null));
-    assert.equal(ledger.decide(ask(A, key('1'), '')), 'granted', 'no header and an empty one are the same');
+    assert.equal(
+      ledger.decide(ask(A, key('1'), '')),
+      'granted',
+      'no header and an empty one are the same',
+    );
   });
 
   it('does not open a blob that was only seen in another repository', () => {
@@ -58,7 +80,10 @@ describe('registry/access: what a grant opens', () => {
   it('needs no proof for a signed URL, which is about one blob', () => {
     const { ledger } = ledgerWith();
     ledger.granted({ authorization: null, scope: 'url 0123', key: key('1') });
-    assert.equal(ledger.decide({ authorization: null, scope: 'url 0123', key: key('1') }), 'granted');
+    assert.equal(
+      ledger.decide({ authorization: null, scope: 'url 0123', key: key('1') }),
+      'granted',
+    );
     assert.equal(ledger.decide({ authorization: null, scope: 'url 4567', key: key('1') }), 'check');
   });
 
@@ -82,13 +107,17 @@ describe('registry/access: what a grant opens', () => {
   it('keeps a bounded number of grants and proofs', () => {
     const { ledger } = ledgerWith({ grantsMax: 2, proofsMax: 2 });
     for (const fill of ['1', '2', '3']) ledger.granted(ask(`repo r/${fill}`, key(fill)));
-    assert.deepEqual(['1', '2', '3'].map((fill) => ledger.decide(ask(`repo r/${fill}`, key(fill)))), ['check', 'granted', 'granted']);
+    assert.deepEqual(
+      ['1', '2', '3'].map((fill) => ledger.decide(ask(`repo r/${fill}`, key(fill)))),
+      ['check', 'granted', 'granted'],
+    );
   });
 });
 
 describe('registry/access: check', () => {
   const down = new ShoalError('ORIGIN_UNREACHABLE', 'down');
-  const refusal = (status: number): ShoalError => new ShoalError('ORIGIN_REFUSED', 'no', { status });
+  const refusal = (status: number): ShoalError =>
+    new ShoalError('ORIGIN_REFUSED', 'no', { status });
 
   it('runs one check for many equal requests, and none while the grant lasts', async () => {
     const { ledger } = ledgerWith();
@@ -121,13 +150,17 @@ describe('registry/access: check', () => {
       const { ledger } = ledgerWith();
       ledger.noteManifest(A, manifest(key('1'), key('2'), key('3')), IMAGE, 'registry');
       const asked: string[] = [];
-      const checkOf = (blob: string) => ledger.check(ask(A, blob), async () => {
-        asked.push(blob);
-        if (blob === key('1')) throw error;
-        return null;
-      });
+      const checkOf = (blob: string) =>
+        ledger.check(ask(A, blob), async () => {
+          asked.push(blob);
+          if (blob === key('1')) throw error;
+          return null;
+        });
       const checks = await Promise.allSettled(['1', '2', '3'].map((fill) => checkOf(key(fill))));
-      assert.deepEqual(checks.map(({ status }) => status), ['rejected', 'fulfilled', 'fulfilled']);
+      assert.deepEqual(
+        checks.map(({ status }) => status),
+        ['rejected', 'fulfilled', 'fulfilled'],
+      );
       assert.deepEqual(asked, [key('1'), key('2')], 'one check more for all who waited');
     }
   });
@@ -138,7 +171,10 @@ describe('registry/access: check', () => {
       assert.equal(ledger.sizeOf(ask(scope, key('1'))), null);
       await ledger.check(ask(scope, key('1')), async () => 19);
       ledger.noteManifest(scope, manifest(key('1'), key('2')), IMAGE, 'registry');
-      assert.deepEqual([key('1'), key('2')].map((blob) => ledger.sizeOf(ask(scope, blob))), [19, null]);
+      assert.deepEqual(
+        [key('1'), key('2')].map((blob) => ledger.sizeOf(ask(scope, blob))),
+        [19, null],
+      );
     }
     assert.equal(ledger.sizeOf(ask(B, key('1'))), null);
   });
@@ -147,14 +183,25 @@ describe('registry/access: check', () => {
     const { ledger } = ledgerWith();
     let asked = 0;
     const count = async (): Promise<number> => asked++;
-    await Promise.all(['Bearer alice', 'Bearer bob', null].map((authorization) => ledger.check(ask(A, key('1'), authorization), count)));
+    await Promise.all(
+      ['Bearer alice', 'Bearer bob', null].map((authorization) =>
+        ledger.check(ask(A, key('1'), authorization), count),
+      ),
+    );
     assert.equal(asked, 3);
   });
 
   it('passes a refusal on to all who waited, and asks again the next time', async () => {
     const { ledger } = ledgerWith();
-    const checks = [1, 2].map(() => ledger.check(ask(A, key('1')), () => Promise.reject(refusal(401))));
-    for (const result of await Promise.allSettled(checks)) assert.ok(result.status === 'rejected' && result.reason instanceof ShoalError && result.reason.status === 401);
+    const checks = [1, 2].map(() =>
+      ledger.check(ask(A, key('1')), () => Promise.reject(refusal(401))),
+    );
+    for (const result of await Promise.allSettled(checks))
+      assert.ok(
+        result.status === 'rejected' &&
+          result.reason instanceof ShoalError &&
+          result.reason.status === 401,
+      );
     assert.equal(await ledger.check(ask(A, key('1')), async () => null), 'granted');
   });
 
@@ -164,19 +211,32 @@ describe('registry/access: check', () => {
     clock.advance(61_000);
     assert.equal(await ledger.check(ask(A, key('1')), () => Promise.reject(down)), 'stale');
     assert.equal(await ledger.check(ask(A, key('1')), () => Promise.reject(refusal(503))), 'stale');
-    await assert.rejects(ledger.check(ask(B, key('1')), () => Promise.reject(down)), down);
+    await assert.rejects(
+      ledger.check(ask(B, key('1')), () => Promise.reject(down)),
+      down,
+    );
     await assert.rejects(ledger.check(ask(A, key('1')), () => Promise.reject(refusal(403))));
-    await assert.rejects(ledger.check(ask(A, key('1')), () => Promise.reject(down)), down, 'refused since');
+    await assert.rejects(
+      ledger.check(ask(A, key('1')), () => Promise.reject(down)),
+      down,
+      'refused since',
+    );
   });
 
   it('ends the stale right with accessStaleTtl, and has none at 0', async () => {
     const { ledger, clock } = ledgerWith();
     ledger.granted(ask(A, key('1')));
     clock.advance(3_600_000);
-    await assert.rejects(ledger.check(ask(A, key('1')), () => Promise.reject(down)), down);
+    await assert.rejects(
+      ledger.check(ask(A, key('1')), () => Promise.reject(down)),
+      down,
+    );
     const strict = ledgerWith({ staleTtlMs: 0 });
     strict.ledger.granted(ask(A, key('1')));
     strict.clock.advance(60_001);
-    await assert.rejects(strict.ledger.check(ask(A, key('1')), () => Promise.reject(down)), down);
+    await assert.rejects(
+      strict.ledger.check(ask(A, key('1')), () => Promise.reject(down)),
+      down,
+    );
   });
 });

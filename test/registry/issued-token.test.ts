@@ -11,25 +11,58 @@ describe('registry/issued-token', () => {
   let issuer: Awaited<ReturnType<typeof issueCertificate>>;
   let stranger: typeof issuer;
   before(async () => {
-    [issuer, stranger] = await Promise.all([issueCertificate('issuer'), issueCertificate('issuer')]);
+    [issuer, stranger] = await Promise.all([
+      issueCertificate('issuer'),
+      issueCertificate('issuer'),
+    ]);
   });
 
-  const chainOf = ({ certPem }: typeof issuer): string[] => [certPem.replace(/-----[A-Z ]+-----|\s/g, '')];
-  const claims = { iss: 'issuer', sub: 'alice', aud: 'registry', exp: SECONDS + 300, nbf: SECONDS - 10, iat: SECONDS, access: [{ type: 'repository', name: REPOSITORY, actions: ['pull'] }] };
+  const chainOf = ({ certPem }: typeof issuer): string[] => [
+    certPem.replace(/-----[A-Z ]+-----|\s/g, ''),
+  ];
+  const claims = {
+    iss: 'issuer',
+    sub: 'alice',
+    aud: 'registry',
+    exp: SECONDS + 300,
+    nbf: SECONDS - 10,
+    iat: SECONDS,
+    access: [{ type: 'repository', name: REPOSITORY, actions: ['pull'] }],
+  };
 
-  function token(change: { header?: object; claims?: object; signer?: typeof issuer } = {}): string {
+  function token(
+    change: { header?: object; claims?: object; signer?: typeof issuer } = {},
+  ): string {
     const header = { typ: 'JWT', alg: 'ES256', x5c: chainOf(issuer), ...change.header };
-    const signed = [header, { ...claims, jti: String(Math.random()), ...change.claims }].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
-    const signature = sign('sha256', Buffer.from(signed), { key: createPrivateKey((change.signer ?? issuer).keyPem), dsaEncoding: 'ieee-p1363' });
+    const signed = [header, { ...claims, jti: String(Math.random()), ...change.claims }]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    const signature = sign('sha256', Buffer.from(signed), {
+      key: createPrivateKey((change.signer ?? issuer).keyPem),
+      dsaEncoding: 'ieee-p1363',
+    });
     return `Bearer ${signed}.${signature.toString('base64url')}`;
   }
-  const read = (authorization: string, repository = REPOSITORY, wallMs = WALL_MS): Promise<string[] | null> => issuedTo(authorization, repository, wallMs);
+  const read = (
+    authorization: string,
+    repository = REPOSITORY,
+    wallMs = WALL_MS,
+  ): Promise<string[] | null> => issuedTo(authorization, repository, wallMs);
 
   it('is the same for every token given to this client, and another for another client, audience, issuer or key', async () => {
     const known = await read(token());
     assert.deepEqual(known?.slice(1), ['issuer', '"registry"', 'alice']);
-    assert.deepEqual(await read(token({ claims: { exp: SECONDS + 900, iat: SECONDS - 1 } })), known);
-    for (const other of [token({ claims: { sub: 'bob' } }), token({ claims: { aud: 'other' } }), token({ claims: { aud: ['registry', 'other'] } }), token({ claims: { iss: 'other' } }), token({ header: { x5c: chainOf(stranger) }, signer: stranger })]) {
+    assert.deepEqual(
+      await read(token({ claims: { exp: SECONDS + 900, iat: SECONDS - 1 } })),
+      known,
+    );
+    for (const other of [
+      token({ claims: { sub: 'bob' } }),
+      token({ claims: { aud: 'other' } }),
+      token({ claims: { aud: ['registry', 'other'] } }),
+      token({ claims: { iss: 'other' } }),
+      token({ header: { x5c: chainOf(stranger) }, signer: stranger }),
+    ]) {
       const named = await read(other);
       assert.notEqual(named, null);
       assert.notDeepEqual(named, known);
@@ -38,10 +71,16 @@ describe('registry/issued-token', () => {
 
   it('takes no token that is not signed by the key it shows, not valid now, or not for this repository', async () => {
     const whole = token();
-    const [header, payload, signature] = whole.slice('Bearer '.length).split('.') as [string, string, string];
+    const [header, payload, signature] = whole.slice('Bearer '.length).split('.') as [
+      string,
+      string,
+      string,
+    ];
     const altered = Buffer.from(JSON.stringify({ ...claims, sub: 'root' })).toString('base64url');
     const shared = { typ: 'JWT', alg: 'HS256', x5c: chainOf(issuer) };
-    const hmacInput = [shared, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    const hmacInput = [shared, claims]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
     const wrong: Record<string, string> = {
       altered: `Bearer ${header}.${altered}.${signature}`,
       cut: `Bearer ${header}.${payload}.`,
@@ -54,16 +93,35 @@ describe('registry/issued-token', () => {
       'for ever': token({ claims: { exp: undefined } }),
       'not yet': token({ claims: { nbf: SECONDS + 60 } }),
       'of nobody': token({ claims: { sub: undefined } }),
-      'to push': token({ claims: { access: [{ type: 'repository', name: REPOSITORY, actions: ['push'] }] } }),
-      'another repository': token({ claims: { access: [{ type: 'repository', name: 'team/other', actions: ['pull'] }] } }),
-      'the catalog': token({ claims: { access: [{ type: 'registry', name: REPOSITORY, actions: ['pull'] }] } }),
+      'to push': token({
+        claims: { access: [{ type: 'repository', name: REPOSITORY, actions: ['push'] }] },
+      }),
+      'another repository': token({
+        claims: { access: [{ type: 'repository', name: 'team/other', actions: ['pull'] }] },
+      }),
+      'the catalog': token({
+        claims: { access: [{ type: 'registry', name: REPOSITORY, actions: ['pull'] }] },
+      }),
       nothing: token({ claims: { access: [null, 1] } }),
       opaque: 'Bearer abcdef',
       basic: whole.replace('Bearer', 'Basic'),
     };
-    for (const [what, authorization] of Object.entries(wrong)) assert.equal(await read(authorization), null, what);
+    for (const [what, authorization] of Object.entries(wrong))
+      assert.equal(await read(authorization), null, what);
     assert.equal(await read(whole, 'team/application'), null);
     assert.equal(await read(whole, REPOSITORY, WALL_MS + 301_000), null);
-    assert.notEqual(await read(token({ claims: { access: [{ type: 'repository', name: 'x', actions: [] }, { type: 'repository', name: REPOSITORY, actions: ['push', '*'] }] } })), null);
+    assert.notEqual(
+      await read(
+        token({
+          claims: {
+            access: [
+              { type: 'repository', name: 'x', actions: [] },
+              { type: 'repository', name: REPOSITORY, actions: ['push', '*'] },
+            ],
+          },
+        }),
+      ),
+      null,
+    );
   });
 });

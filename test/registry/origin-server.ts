@@ -1,5 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { parseRange, resolveRange } from '../../lib/registry/range.ts';
 import type { OriginSink } from '../../lib/registry/range-reader.ts';
@@ -26,7 +32,11 @@ export class OriginServer {
     const server = createServer({ keepAliveTimeout: 60_000 });
     const origin = new OriginServer(server);
     server.on('request', (request, response) => {
-      origin.seen.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers });
+      origin.seen.push({
+        method: request.method ?? '',
+        url: request.url ?? '',
+        headers: request.headers,
+      });
       listener(request, response);
     });
     server.listen(0, '127.0.0.1');
@@ -70,26 +80,40 @@ export function serveRanges(bytes: Buffer): RequestListener {
   return (request, response) => {
     const span = resolveRange(parseRange(request.headers.range), bytes.length);
     const body = bytes.subarray(span.startBytes, span.endBytes);
-    response.writeHead(span.status, { 'content-length': body.length, ...(span.contentRange === undefined ? {} : { 'content-range': span.contentRange }) });
+    response.writeHead(span.status, {
+      'content-length': body.length,
+      ...(span.contentRange === undefined ? {} : { 'content-range': span.contentRange }),
+    });
     response.end(body);
   };
 }
 
 /** Answers ranges as OSS does: one that runs past the end brings 200 and the whole object. HEAD is refused, as on URLs signed for GET. */
-export function serveAsObjectStore(bytes: Buffer, expired: (request: IncomingMessage) => boolean = () => false): RequestListener {
+export function serveAsObjectStore(
+  bytes: Buffer,
+  expired: (request: IncomingMessage) => boolean = () => false,
+): RequestListener {
   const ranges = serveRanges(bytes);
   return (request, response) => {
     if (request.method !== 'GET' || expired(request)) {
-      answer(response, 403, '<Error><Code>AccessDenied</Code></Error>', { 'content-type': 'application/xml' });
+      answer(response, 403, '<Error><Code>AccessDenied</Code></Error>', {
+        'content-type': 'application/xml',
+      });
       return;
     }
     const range = parseRange(request.headers.range);
-    if (range.kind === 'from' && (range.endBytes ?? 0) >= bytes.length) delete request.headers.range;
+    if (range.kind === 'from' && (range.endBytes ?? 0) >= bytes.length)
+      delete request.headers.range;
     ranges(request, response);
   };
 }
 
-export function answer(response: ServerResponse, status: number, body: string | Buffer = '', headers: Record<string, string> = {}): void {
+export function answer(
+  response: ServerResponse,
+  status: number,
+  body: string | Buffer = '',
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { 'content-length': Buffer.byteLength(body), ...headers }).end(body);
 }
 

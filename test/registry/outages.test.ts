@@ -24,7 +24,11 @@ describe('registry/outages', () => {
       clock.advance(1);
       assert.equal(outages.isDown(URL), false);
     }
-    for (const answer of [null, new ShoalError('ORIGIN_REFUSED', 'no', { status: 401 }), new ShoalError('ORIGIN_REFUSED', 'no', { status: 503 })]) {
+    for (const answer of [
+      null,
+      new ShoalError('ORIGIN_REFUSED', 'no', { status: 401 }),
+      new ShoalError('ORIGIN_REFUSED', 'no', { status: 503 }),
+    ]) {
       outages.note(URL, new ShoalError('ORIGIN_TIMEOUT', 'x'));
       outages.note(URL, answer);
       assert.equal(outages.isDown(URL), false);

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../lib/clock.ts';
-import { challengeFor, lastingChallenge, parseHeardWord, WordTable, type Word } from '../../lib/registry/words.ts';
+import {
+  challengeFor,
+  lastingChallenge,
+  parseHeardWord,
+  WordTable,
+  type Word,
+} from '../../lib/registry/words.ts';
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 const manifest = (contentType = 'a/b'): Word => ({ kind: 'manifest', digest: DIGEST, contentType });
@@ -55,31 +61,58 @@ describe('registry/words', () => {
   it('keeps a bounded number', () => {
     const small = new WordTable(clock, 1_000, 2);
     for (const id of ['a', 'b', 'c']) small.said(id, { kind: 'open' }, 'n:1');
-    assert.deepEqual(['a', 'b', 'c'].map((id) => small.find(id) !== null), [false, true, true]);
+    assert.deepEqual(
+      ['a', 'b', 'c'].map((id) => small.find(id) !== null),
+      [false, true, true],
+    );
   });
 
   it('takes over from other nodes what is well-formed', () => {
     const heard = { ageMs: 5, node: 'n:1' };
-    for (const word of [{ kind: 'grant' }, { kind: 'open' }, { kind: 'withdrawn' }, manifest(), { kind: 'challenge', challenge: 'Basic realm="x"' }]) {
+    for (const word of [
+      { kind: 'grant' },
+      { kind: 'open' },
+      { kind: 'withdrawn' },
+      manifest(),
+      { kind: 'challenge', challenge: 'Basic realm="x"' },
+    ]) {
       assert.deepEqual(parseHeardWord({ word, ...heard, more: 1 }), { word, ...heard });
     }
     const wrong = [
-      null, 1, { word: { kind: 'grant' } }, { word: { kind: 'grant' }, ageMs: -1, node: 'n' }, { word: { kind: 'grant' }, ageMs: Infinity, node: 'n' }, { word: { kind: 'other' }, ...heard },
-      { word: { kind: 'manifest', digest: 'sha256:x', contentType: 'a/b' }, ...heard }, { word: manifest('a/b\r\nx: y'), ...heard },
-      { word: { kind: 'challenge', challenge: 'Basic realm="x"\r\nx: y' }, ...heard }, { word: { kind: 'challenge', challenge: `Basic ${'x'.repeat(2_000)}` }, ...heard },
+      null,
+      1,
+      { word: { kind: 'grant' } },
+      { word: { kind: 'grant' }, ageMs: -1, node: 'n' },
+      { word: { kind: 'grant' }, ageMs: Infinity, node: 'n' },
+      { word: { kind: 'other' }, ...heard },
+      { word: { kind: 'manifest', digest: 'sha256:x', contentType: 'a/b' }, ...heard },
+      { word: manifest('a/b\r\nx: y'), ...heard },
+      { word: { kind: 'challenge', challenge: 'Basic realm="x"\r\nx: y' }, ...heard },
+      { word: { kind: 'challenge', challenge: `Basic ${'x'.repeat(2_000)}` }, ...heard },
     ];
     for (const value of wrong) assert.equal(parseHeardWord(value), null, JSON.stringify(value));
   });
 
   it('keeps of a challenge what holds for every repository, and puts it as the registry would', () => {
-    const kept = lastingChallenge('Bearer realm="https://t/token",service="r",scope="repository:team/app:pull",error="insufficient_scope"');
+    const kept = lastingChallenge(
+      'Bearer realm="https://t/token",service="r",scope="repository:team/app:pull",error="insufficient_scope"',
+    );
     assert.equal(kept, 'Bearer realm="https://t/token",service="r"');
-    assert.equal(challengeFor(kept!, 'team/other'), 'Bearer realm="https://t/token",service="r",scope="repository:team/other:pull"');
+    assert.equal(
+      challengeFor(kept!, 'team/other'),
+      'Bearer realm="https://t/token",service="r",scope="repository:team/other:pull"',
+    );
     assert.equal(challengeFor(kept!, null), kept);
-    assert.equal(lastingChallenge('Bearer scope="a:b:c",realm="https://t/"'), 'Bearer realm="https://t/"');
+    assert.equal(
+      lastingChallenge('Bearer scope="a:b:c",realm="https://t/"'),
+      'Bearer realm="https://t/"',
+    );
     assert.equal(lastingChallenge('Basic realm="Registry Realm"'), 'Basic realm="Registry Realm"');
     assert.equal(challengeFor('Basic realm="x"', 'team/app'), 'Basic realm="x"');
-    assert.equal(lastingChallenge('Basic realm="x"\nBearer realm="https://t/",scope="a:b:c"'), 'Bearer realm="https://t/"');
+    assert.equal(
+      lastingChallenge('Basic realm="x"\nBearer realm="https://t/",scope="a:b:c"'),
+      'Bearer realm="https://t/"',
+    );
     assert.equal(lastingChallenge('Basic realm="x"\nNegotiate'), 'Basic realm="x"');
     assert.equal(lastingChallenge(''), null);
   });

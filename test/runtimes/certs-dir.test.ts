@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { CertsDir } from '../../lib/runtimes/certs-dir.ts';
 import { readHosts } from '../../lib/runtimes/hosts-toml.ts';
@@ -17,25 +26,41 @@ describe('certs.d', () => {
     writeFileSync(join(root(), registry, name), text);
     return join(root(), registry, name);
   };
-  const hosts = (registry: string): string[] => readHosts(readFileSync(join(root(), registry, 'hosts.toml'), 'utf8')).hosts;
+  const hosts = (registry: string): string[] =>
+    readHosts(readFileSync(join(root(), registry, 'hosts.toml'), 'utf8')).hosts;
 
   const before: [what: string, make: () => void][] = [
     ['nothing', () => undefined],
     ['an empty folder', () => mkdirSync(root(), { recursive: true })],
     ['another registry', () => void put('other.example', 'server = "https://other.example"\n')],
     ['a folder with certificates', () => void put(REGISTRY, 'PEM', 'ca.crt')],
-    ['a hosts.toml', () => chmodSync(put(REGISTRY, '# mine\r\n[host."https://m.example"]\r\n'), 0o600)],
+    [
+      'a hosts.toml',
+      () => chmodSync(put(REGISTRY, '# mine\r\n[host."https://m.example"]\r\n'), 0o600),
+    ],
     ['an empty hosts.toml', () => void put(REGISTRY, '')],
-    ['one that nothing can be added to', () => void put(REGISTRY, 'host = { "https://m.example" = {} }\n')],
-    ['one in the folder containerd looks for first', () => void put('registry.example_5000_', '[host."https://m.example"]\n')],
-    ['a symlink', () => {
-      const real = put(REGISTRY, '[host."https://m.example"]\n', 'real.toml');
-      symlinkSync(real, join(root(), REGISTRY, 'hosts.toml'));
-    }],
-    ['a folder that is a symlink', () => {
-      put('shared', '[host."https://m.example"]\n');
-      symlinkSync('shared', join(root(), REGISTRY));
-    }],
+    [
+      'one that nothing can be added to',
+      () => void put(REGISTRY, 'host = { "https://m.example" = {} }\n'),
+    ],
+    [
+      'one in the folder containerd looks for first',
+      () => void put('registry.example_5000_', '[host."https://m.example"]\n'),
+    ],
+    [
+      'a symlink',
+      () => {
+        const real = put(REGISTRY, '[host."https://m.example"]\n', 'real.toml');
+        symlinkSync(real, join(root(), REGISTRY, 'hosts.toml'));
+      },
+    ],
+    [
+      'a folder that is a symlink',
+      () => {
+        put('shared', '[host."https://m.example"]\n');
+        symlinkSync('shared', join(root(), REGISTRY));
+      },
+    ],
   ];
   for (const [what, make] of before) {
     it(`${what}: configured, configured again, restored, restored again`, () => {
@@ -46,11 +71,17 @@ describe('certs.d', () => {
       assert.equal(change.changed, true);
       assert.equal(change.by, 'shoal');
       assert.equal(change.hosts[0], MIRROR.url);
-      assert.equal([...change.hosts, ...change.dropped].includes('https://m.example'), what.includes('hosts.toml') ? what === 'a hosts.toml' : /one |symlink/.test(what));
+      assert.equal(
+        [...change.hosts, ...change.dropped].includes('https://m.example'),
+        what.includes('hosts.toml') ? what === 'a hosts.toml' : /one |symlink/.test(what),
+      );
       const configured = snapshot(folder());
       assert.equal(certs.configure(REGISTRY, MIRROR).changed, false);
       assert.deepEqual(snapshot(folder()), configured);
-      assert.equal(certs.configure(REGISTRY, { url: 'https://127.0.0.1:65001', ca: '/x.pem' }).hosts[0], 'https://127.0.0.1:65001');
+      assert.equal(
+        certs.configure(REGISTRY, { url: 'https://127.0.0.1:65001', ca: '/x.pem' }).hosts[0],
+        'https://127.0.0.1:65001',
+      );
       assert.equal(certs.restore(REGISTRY).changed, true);
       assert.deepEqual(snapshot(folder()), original);
       assert.equal(certs.restore(REGISTRY).changed, false);
@@ -62,7 +93,11 @@ describe('certs.d', () => {
       const certs = new CertsDir(root());
       const original = snapshot(folder());
       let crashes = 0;
-      for (let steps = 0; ends(() => new CertsDir(root(), crashingDisk(steps)).configure(REGISTRY, MIRROR)); steps++) {
+      for (
+        let steps = 0;
+        ends(() => new CertsDir(root(), crashingDisk(steps)).configure(REGISTRY, MIRROR));
+        steps++
+      ) {
         crashes++;
         certs.configure(REGISTRY, MIRROR);
         assert.equal(certs.status(REGISTRY).hosts[0], MIRROR.url);
@@ -71,7 +106,11 @@ describe('certs.d', () => {
         assert.deepEqual(files(snapshot(folder())), files(original));
       }
       assert.ok(crashes >= 2);
-      for (let steps = 0; ends(() => new CertsDir(root(), crashingDisk(steps)).restore(REGISTRY)); steps++) {
+      for (
+        let steps = 0;
+        ends(() => new CertsDir(root(), crashingDisk(steps)).restore(REGISTRY));
+        steps++
+      ) {
         certs.restore(REGISTRY);
         assert.deepEqual(files(snapshot(folder())), files(original));
         certs.configure(REGISTRY, MIRROR);
@@ -81,7 +120,10 @@ describe('certs.d', () => {
   }
 
   it('several registries, restored in any order, leave no folder behind', () => {
-    for (const order of [['a.example', 'b.example'], ['b.example', 'a.example']]) {
+    for (const order of [
+      ['a.example', 'b.example'],
+      ['b.example', 'a.example'],
+    ]) {
       const certs = new CertsDir(root());
       certs.configure('a.example', MIRROR);
       certs.configure('b.example', MIRROR);
@@ -103,9 +145,18 @@ describe('certs.d', () => {
     const certs = new CertsDir(root());
     certs.configure('a.example', MIRROR);
     const path = join(root(), 'a.example/hosts.toml');
-    writeFileSync(path, readFileSync(path, 'utf8').replace(/# shoal: made \.\n/, '# shoal: made ../../victim\n# shoal: made .\n'));
+    writeFileSync(
+      path,
+      readFileSync(path, 'utf8').replace(
+        /# shoal: made \.\n/,
+        '# shoal: made ../../victim\n# shoal: made .\n',
+      ),
+    );
     certs.restore('a.example');
-    assert.deepEqual(snapshot(folder()).map((line) => line.split(' ')[0]), ['etc', 'etc/victim']);
+    assert.deepEqual(
+      snapshot(folder()).map((line) => line.split(' ')[0]),
+      ['etc', 'etc/victim'],
+    );
   });
 
   it('leaves what others have put there meanwhile', () => {
@@ -113,14 +164,20 @@ describe('certs.d', () => {
     certs.configure('a.example', MIRROR);
     put('a.example', 'PEM', 'ca.crt');
     certs.restore('a.example');
-    assert.deepEqual(snapshot(folder()).map((line) => line.split(' ')[0]), ['etc', 'etc/certs.d', 'etc/certs.d/a.example', 'etc/certs.d/a.example/ca.crt']);
+    assert.deepEqual(
+      snapshot(folder()).map((line) => line.split(' ')[0]),
+      ['etc', 'etc/certs.d', 'etc/certs.d/a.example', 'etc/certs.d/a.example/ca.crt'],
+    );
   });
 
   it('does not take for its own what points at the node already', () => {
     put(REGISTRY, `[host."${MIRROR.url}"]\n`);
     const original = snapshot(folder());
     const certs = new CertsDir(root());
-    assert.deepEqual([certs.configure(REGISTRY, MIRROR).changed, certs.status(REGISTRY).by], [false, 'other']);
+    assert.deepEqual(
+      [certs.configure(REGISTRY, MIRROR).changed, certs.status(REGISTRY).by],
+      [false, 'other'],
+    );
     certs.restore(REGISTRY);
     assert.deepEqual(snapshot(folder()), original);
   });
@@ -139,7 +196,10 @@ describe('certs.d', () => {
     const certs = new CertsDir(root());
     certs.configure(REGISTRY, MIRROR);
     const path = put(REGISTRY, 'server = "https://new.example"\n');
-    assert.throws(() => certs.restore(REGISTRY), { code: 'FILE_UNUSABLE', message: `${path}: not written by Shoal any more; what was there before Shoal is in ${path}.shoal-backup` });
+    assert.throws(() => certs.restore(REGISTRY), {
+      code: 'FILE_UNUSABLE',
+      message: `${path}: not written by Shoal any more; what was there before Shoal is in ${path}.shoal-backup`,
+    });
     assert.equal(readFileSync(path, 'utf8'), 'server = "https://new.example"\n');
     certs.configure(REGISTRY, MIRROR);
     certs.restore(REGISTRY);
@@ -153,7 +213,10 @@ describe('certs.d', () => {
     unlinkSync(`${path}.shoal-backup`);
     const configured = snapshot(folder());
     for (const use of [() => certs.restore(REGISTRY), () => certs.configure(REGISTRY, MIRROR)]) {
-      assert.throws(use, { code: 'FILE_UNUSABLE', message: `${path}: its backup ${path}.shoal-backup is gone` });
+      assert.throws(use, {
+        code: 'FILE_UNUSABLE',
+        message: `${path}: its backup ${path}.shoal-backup is gone`,
+      });
     }
     assert.deepEqual(snapshot(folder()), configured);
   });
@@ -162,12 +225,19 @@ describe('certs.d', () => {
     for (const text of ['[host', 'server = 1\n']) {
       const path = put(REGISTRY, text);
       const certs = new CertsDir(root());
-      assert.throws(() => certs.configure(REGISTRY, MIRROR), (error: Error & { code: string }) => error.code === 'FILE_UNUSABLE' && error.message.startsWith(`${path}: `));
+      assert.throws(
+        () => certs.configure(REGISTRY, MIRROR),
+        (error: Error & { code: string }) =>
+          error.code === 'FILE_UNUSABLE' && error.message.startsWith(`${path}: `),
+      );
       assert.equal(readFileSync(path, 'utf8'), text);
       assert.equal(existsSync(`${path}.shoal-backup`), false);
     }
     writeFileSync(join(folder(), 'file'), '');
-    assert.throws(() => new CertsDir(join(folder(), 'file')).configure(REGISTRY, MIRROR), /no folder/);
+    assert.throws(
+      () => new CertsDir(join(folder(), 'file')).configure(REGISTRY, MIRROR),
+      /no folder/,
+    );
   });
 });
 
@@ -180,7 +250,8 @@ function ends(work: () => unknown): boolean {
     work();
     return false;
   } catch (error) {
-    for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof Crash) return true;
+    for (let at: unknown = error; at instanceof Error; at = at.cause)
+      if (at instanceof Crash) return true;
     throw error;
   }
 }

@@ -11,13 +11,25 @@ import { jsonTexts, objectsWithout, read } from './layouts.ts';
 
 const MIRROR = 'http://127.0.0.1:65001';
 
-describe('Docker\'s daemon.json', () => {
+describe("Docker's daemon.json", () => {
   const folder = ownFolder();
   const edits: [what: string, before: string | null, after: string][] = [
     ['no file', null, `{\n  "registry-mirrors": ["${MIRROR}"]\n}\n`],
-    ['no mirrors', '{\n\t"debug": true\n}\n', `{\n\t"debug": true,\n\t"registry-mirrors": ["${MIRROR}"]\n}\n`],
-    ['one', '{"registry-mirrors": ["https://m.example"]}', `{"registry-mirrors": ["${MIRROR}", "https://m.example"]}`],
-    ['several, a line each', '{\r\n  "registry-mirrors": [\r\n    "a",\r\n    "b"\r\n  ]\r\n}', `{\r\n  "registry-mirrors": [\r\n    "${MIRROR}",\r\n    "a",\r\n    "b"\r\n  ]\r\n}`],
+    [
+      'no mirrors',
+      '{\n\t"debug": true\n}\n',
+      `{\n\t"debug": true,\n\t"registry-mirrors": ["${MIRROR}"]\n}\n`,
+    ],
+    [
+      'one',
+      '{"registry-mirrors": ["https://m.example"]}',
+      `{"registry-mirrors": ["${MIRROR}", "https://m.example"]}`,
+    ],
+    [
+      'several, a line each',
+      '{\r\n  "registry-mirrors": [\r\n    "a",\r\n    "b"\r\n  ]\r\n}',
+      `{\r\n  "registry-mirrors": [\r\n    "${MIRROR}",\r\n    "a",\r\n    "b"\r\n  ]\r\n}`,
+    ],
     ['an empty list', '{"registry-mirrors": []}', `{"registry-mirrors": ["${MIRROR}"]}`],
   ];
   for (const [what, before, after] of edits) {
@@ -29,20 +41,33 @@ describe('Docker\'s daemon.json', () => {
   }
 
   it('goes first into any document, changes nothing else in it, and comes out again', () => {
-    const documents = fc.tuple(objectsWithout('registry-mirrors'), fc.option(fc.array(fc.webUrl(), { maxLength: 4 }), { nil: undefined })).map(([rest, mirrors]) => (mirrors === undefined ? rest : { ...rest, 'registry-mirrors': mirrors }));
-    fc.assert(fc.property(jsonTexts(documents), (text) => {
-      const on = withMirror(text, MIRROR);
-      const old = (read(text)['registry-mirrors'] ?? []) as string[];
-      assert.deepEqual(read(on), { ...read(text), 'registry-mirrors': [MIRROR, ...old] });
-      assert.equal(withoutMirror(on, MIRROR, text), text);
-      // Without the way back by comparison: the mirror is found and taken out.
-      const left = read(withoutMirror(`${on} `, MIRROR, null) ?? '{}');
-      assert.deepEqual({ 'registry-mirrors': [], ...left }, { ...read(text), 'registry-mirrors': old });
-    }));
+    const documents = fc
+      .tuple(
+        objectsWithout('registry-mirrors'),
+        fc.option(fc.array(fc.webUrl(), { maxLength: 4 }), { nil: undefined }),
+      )
+      .map(([rest, mirrors]) =>
+        mirrors === undefined ? rest : { ...rest, 'registry-mirrors': mirrors },
+      );
+    fc.assert(
+      fc.property(jsonTexts(documents), (text) => {
+        const on = withMirror(text, MIRROR);
+        const old = (read(text)['registry-mirrors'] ?? []) as string[];
+        assert.deepEqual(read(on), { ...read(text), 'registry-mirrors': [MIRROR, ...old] });
+        assert.equal(withoutMirror(on, MIRROR, text), text);
+        // Without the way back by comparison: the mirror is found and taken out.
+        const left = read(withoutMirror(`${on} `, MIRROR, null) ?? '{}');
+        assert.deepEqual(
+          { 'registry-mirrors': [], ...left },
+          { ...read(text), 'registry-mirrors': old },
+        );
+      }),
+    );
   });
 
   it('refuses what it cannot add to', () => {
-    for (const text of ['{"registry-mirrors": "x"}', '[]', '{']) assert.throws(() => withMirror(text, MIRROR), { code: 'FILE_UNUSABLE' });
+    for (const text of ['{"registry-mirrors": "x"}', '[]', '{'])
+      assert.throws(() => withMirror(text, MIRROR), { code: 'FILE_UNUSABLE' });
   });
 
   it('on the disk: made and removed, or changed and put back', () => {
@@ -60,18 +85,31 @@ describe('Docker\'s daemon.json', () => {
     file.restore(MIRROR);
     assert.deepEqual(snapshot(folder()), before);
     writeFileSync(path, '{,}');
-    assert.throws(() => file.configure(MIRROR), { message: `${path}: not JSON: a member name is missing (line 1, column 2); nothing was changed` });
+    assert.throws(() => file.configure(MIRROR), {
+      message: `${path}: not JSON: a member name is missing (line 1, column 2); nothing was changed`,
+    });
     assert.equal(existsSync(`${path}.shoal-backup`), false);
   });
 });
 
-describe('Podman\'s registries.conf.d', () => {
+describe("Podman's registries.conf.d", () => {
   it('asks the mirror first, then the registry', () => {
     const text = dropInFor('registry.example:5000', MIRROR);
-    const registry = { prefix: 'registry.example:5000', location: 'registry.example:5000', mirror: [{ location: '127.0.0.1:65001', insecure: true }] };
+    const registry = {
+      prefix: 'registry.example:5000',
+      location: 'registry.example:5000',
+      mirror: [{ location: '127.0.0.1:65001', insecure: true }],
+    };
     assert.deepEqual(parseToml(text), { registry: [registry] });
-    assert.deepEqual(parseToml(dropInFor('a.example', 'https://node.example')), { registry: [{ prefix: 'a.example', location: 'a.example', mirror: [{ location: 'node.example' }] }] });
+    assert.deepEqual(parseToml(dropInFor('a.example', 'https://node.example')), {
+      registry: [
+        { prefix: 'a.example', location: 'a.example', mirror: [{ location: 'node.example' }] },
+      ],
+    });
     assert.deepEqual([isDropIn(text), isDropIn(`# mine\n${text}`)], [true, false]);
-    assert.deepEqual([dropInName('registry.example:5000'), dropInName('[::1]:5000')], ['50-shoal-registry.example_5000.conf', '50-shoal-___1__5000.conf']);
+    assert.deepEqual(
+      [dropInName('registry.example:5000'), dropInName('[::1]:5000')],
+      ['50-shoal-registry.example_5000.conf', '50-shoal-___1__5000.conf'],
+    );
   });
 });

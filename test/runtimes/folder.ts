@@ -14,10 +14,16 @@ export function ownFolder(): () => string {
 
 /** Everything under a folder: path, kind, mode, and content. */
 export function snapshot(root: string): string[] {
-  return readdirSync(root, { recursive: true, encoding: 'utf8' }).sort().map((name) => {
-    const path = join(root, name);
-    const stat = lstatSync(path);
-    const content = stat.isSymbolicLink() ? `-> ${readlinkSync(path)}` : stat.isDirectory() ? '/' : readFileSync(path, 'latin1');
-    return `${name} ${(stat.mode & 0o7777).toString(8)} ${stat.uid}:${stat.gid} ${content}`;
-  });
+  return readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .sort()
+    .map((name) => {
+      const path = join(root, name);
+      const stat = lstatSync(path);
+      const content = stat.isSymbolicLink()
+        ? `-> ${readlinkSync(path)}`
+        : stat.isDirectory()
+          ? '/'
+          : readFileSync(path, 'latin1');
+      return `${name} ${(stat.mode & 0o7777).toString(8)} ${stat.uid}:${stat.gid} ${content}`;
+    });
 }

@@ -10,20 +10,59 @@ const RECORD = { kept: true, made: [] };
 
 describe('hosts.toml', () => {
   it('asks the mirror first, then the registry', () => {
-    const text = hostsWith('registry.example:5000', MIRROR, null, NONE, { kept: false, made: ['..', '.'] })!;
-    assert.deepEqual(parse(text), { server: 'https://registry.example:5000', host: { 'http://127.0.0.1:65001': TABLE } });
-    assert.deepEqual(readHosts(text), { record: { kept: false, made: ['..', '.'] }, server: 'https://registry.example:5000', hosts: [MIRROR.url] });
+    const text = hostsWith('registry.example:5000', MIRROR, null, NONE, {
+      kept: false,
+      made: ['..', '.'],
+    })!;
+    assert.deepEqual(parse(text), {
+      server: 'https://registry.example:5000',
+      host: { 'http://127.0.0.1:65001': TABLE },
+    });
+    assert.deepEqual(readHosts(text), {
+      record: { kept: false, made: ['..', '.'] },
+      server: 'https://registry.example:5000',
+      hosts: [MIRROR.url],
+    });
   });
 
   it('names the CA of an https mirror, whatever its path', () => {
-    const text = hostsWith('_default', { url: 'https://127.0.0.1:65001', ca: '/etc/"a b"\\\u007f.pem' }, '', NONE, RECORD)!;
-    assert.deepEqual(parse(text), { host: { 'https://127.0.0.1:65001': { ...TABLE, ca: '/etc/"a b"\\\u007f.pem' } } });
+    const text = hostsWith(
+      '_default',
+      { url: 'https://127.0.0.1:65001', ca: '/etc/"a b"\\\u007f.pem' },
+      '',
+      NONE,
+      RECORD,
+    )!;
+    assert.deepEqual(parse(text), {
+      host: { 'https://127.0.0.1:65001': { ...TABLE, ca: '/etc/"a b"\\\u007f.pem' } },
+    });
   });
 
   it('takes over certificates that only count while there is no hosts.toml', () => {
-    const text = hostsWith('r.example', MIRROR, null, { cas: ['a.crt', 'b.crt'], clients: [['c.cert', 'c.key'], ['d.cert', '']] }, RECORD)!;
+    const text = hostsWith(
+      'r.example',
+      MIRROR,
+      null,
+      {
+        cas: ['a.crt', 'b.crt'],
+        clients: [
+          ['c.cert', 'c.key'],
+          ['d.cert', ''],
+        ],
+      },
+      RECORD,
+    )!;
     const { ca, client } = parse(text);
-    assert.deepEqual([ca, client], [['a.crt', 'b.crt'], [['c.cert', 'c.key'], ['d.cert', '']]]);
+    assert.deepEqual(
+      [ca, client],
+      [
+        ['a.crt', 'b.crt'],
+        [
+          ['c.cert', 'c.key'],
+          ['d.cert', ''],
+        ],
+      ],
+    );
   });
 
   const servers: [string, string][] = [
@@ -35,17 +74,36 @@ describe('hosts.toml', () => {
     ['localhost', 'https://localhost'],
     ['10.0.0.1:5000', 'https://10.0.0.1:5000'],
   ];
-  for (const [registry, server] of servers) it(`${registry} is at ${server}`, () => assert.equal(serverOf(registry), server));
+  for (const [registry, server] of servers)
+    it(`${registry} is at ${server}`, () => assert.equal(serverOf(registry), server));
 
   const kept: [what: string, before: string][] = [
-    ['a mirror', 'server = "https://r.example"\n\n[host."https://m.example"]\n  capabilities = ["pull"]\n'],
-    ['several, in order', '[host."https://z.example"]\n[host."https://a.example"]\n  skip_verify = true\n'],
+    [
+      'a mirror',
+      'server = "https://r.example"\n\n[host."https://m.example"]\n  capabilities = ["pull"]\n',
+    ],
+    [
+      'several, in order',
+      '[host."https://z.example"]\n[host."https://a.example"]\n  skip_verify = true\n',
+    ],
     ['only a server', 'server = "https://other.example"'],
-    ['settings of the server', 'server = "https://r.example"\nca = ["a.pem",\n  "b.pem"]\n[header]\n  x-a = "b"\n[host."https://m.example"]\n'],
-    ['arrays that begin a line', 'client = [\n  ["a.cert", "a.key"],\n[ "b.cert", ""]\n]\n[host."https://m.example"]\n'],
+    [
+      'settings of the server',
+      'server = "https://r.example"\nca = ["a.pem",\n  "b.pem"]\n[header]\n  x-a = "b"\n[host."https://m.example"]\n',
+    ],
+    [
+      'arrays that begin a line',
+      'client = [\n  ["a.cert", "a.key"],\n[ "b.cert", ""]\n]\n[host."https://m.example"]\n',
+    ],
     ['brackets in a string', 'server = """\n[host."x"]\n"""\n[host."https://m.example"]\n'],
-    ['CRLF and comments', '# ours\r\nserver = "https://r.example" # [not a table]\r\n\r\n  [host."https://m.example"]\r\n  capabilities = ["pull"]\r\n'],
-    ['a table of tables', 'server = "https://r.example"\n[host]\n[host."https://m.example".header]\nx = "y"\n'],
+    [
+      'CRLF and comments',
+      '# ours\r\nserver = "https://r.example" # [not a table]\r\n\r\n  [host."https://m.example"]\r\n  capabilities = ["pull"]\r\n',
+    ],
+    [
+      'a table of tables',
+      'server = "https://r.example"\n[host]\n[host."https://m.example".header]\nx = "y"\n',
+    ],
     ['no end of line', '[host."https://m.example"]\n  capabilities = ["pull"]'],
   ];
   for (const [what, before] of kept) {
@@ -60,38 +118,142 @@ describe('hosts.toml', () => {
       // Every line of the old file is there, in order.
       const lines = text.split(/\r?\n/);
       let at = -1;
-      for (const line of before.split(/\r?\n/)) assert.ok((at = lines.indexOf(line, at + 1)) >= 0, line);
+      for (const line of before.split(/\r?\n/))
+        assert.ok((at = lines.indexOf(line, at + 1)) >= 0, line);
     });
   }
 
   it('says so when nothing can be put before the hosts', () => {
-    assert.equal(hostsWith('r.example', MIRROR, 'host = { "https://m.example" = {} }\n', NONE, RECORD), null);
-    assert.equal(hostsWith('r.example', MIRROR, 'host."https://m.example".skip_verify = true\n', NONE, RECORD), null);
-    assert.equal(hostsWith('r.example', MIRROR, `[host."https://m.example"]\n[host."${MIRROR.url}"]\n`, NONE, RECORD), null);
+    assert.equal(
+      hostsWith('r.example', MIRROR, 'host = { "https://m.example" = {} }\n', NONE, RECORD),
+      null,
+    );
+    assert.equal(
+      hostsWith('r.example', MIRROR, 'host."https://m.example".skip_verify = true\n', NONE, RECORD),
+      null,
+    );
+    assert.equal(
+      hostsWith(
+        'r.example',
+        MIRROR,
+        `[host."https://m.example"]\n[host."${MIRROR.url}"]\n`,
+        NONE,
+        RECORD,
+      ),
+      null,
+    );
   });
 
-  for (const text of ['server = ', '[host', 'server = 1', 'host = 3', 'server = "a"\nserver = "b"']) {
-    it(`refuses ${JSON.stringify(text)}`, () => assert.throws(() => readHosts(text), { code: 'FILE_UNUSABLE' }));
+  for (const text of [
+    'server = ',
+    '[host',
+    'server = 1',
+    'host = 3',
+    'server = "a"\nserver = "b"',
+  ]) {
+    it(`refuses ${JSON.stringify(text)}`, () =>
+      assert.throws(() => readHosts(text), { code: 'FILE_UNUSABLE' }));
   }
 });
 
-describe('containerd\'s config_path', () => {
+describe("containerd's config_path", () => {
   const DIR = '/etc/containerd/certs.d';
-  const v2 = (rest: string): string => `version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n${rest}`;
-  const v3 = (rest: string): string => `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\n${rest}`;
-  const cases: [what: string, text: string | null, dir: string, reads: string, firstLine: string | undefined, remark: RegExp | undefined][] = [
+  const v2 = (rest: string): string =>
+    `version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n${rest}`;
+  const v3 = (rest: string): string =>
+    `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\n${rest}`;
+  const cases: [
+    what: string,
+    text: string | null,
+    dir: string,
+    reads: string,
+    firstLine: string | undefined,
+    remark: RegExp | undefined,
+  ][] = [
     ['version 2', v2(`config_path = "${DIR}"`), DIR, 'yes', undefined, undefined],
     ['version 3', v3(`config_path = '${DIR}'`), `${DIR}/`, 'yes', undefined, undefined],
-    ['version 3 with the list of 2.2', v3(`config_path = '${DIR}:/etc/docker/certs.d'`), DIR, 'yes', undefined, undefined],
-    ['a version 2 section in containerd 2.x', `version = 3\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "${DIR}"`, DIR, 'yes', undefined, undefined],
-    ['version 2, not set', v2(''), DIR, 'default', '[plugins."io.containerd.grpc.v1.cri".registry]', undefined],
-    ['version 2, empty', v2('config_path = ""'), '/srv/certs', 'no', '[plugins."io.containerd.grpc.v1.cri".registry]', undefined],
-    ['version 3, not set', 'version = 3', '/srv/certs', 'no', '[plugins.\'io.containerd.cri.v1.images\'.registry]', undefined],
-    ['version 4 (containerd 2.4)', v3(`config_path = '${DIR}'`).replace('version = 3', 'version = 4'), DIR, 'yes', undefined, undefined],
-    ['version 4, not set', 'version = 4', '/srv/certs', 'no', '[plugins.\'io.containerd.cri.v1.images\'.registry]', undefined],
-    ['another folder', v3('config_path = "/srv/certs"'), DIR, 'no', '[plugins.\'io.containerd.cri.v1.images\'.registry]', /^config_path is \/srv\/certs/],
-    ['mirrors in the way', v2('[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = ["https://x"]'), DIR, 'no', '[plugins."io.containerd.grpc.v1.cri".registry]', /^registry.mirrors is set/],
-    ['imports', 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]', DIR, 'no', '[plugins."io.containerd.grpc.v1.cri".registry]', /imports other files/],
+    [
+      'version 3 with the list of 2.2',
+      v3(`config_path = '${DIR}:/etc/docker/certs.d'`),
+      DIR,
+      'yes',
+      undefined,
+      undefined,
+    ],
+    [
+      'a version 2 section in containerd 2.x',
+      `version = 3\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "${DIR}"`,
+      DIR,
+      'yes',
+      undefined,
+      undefined,
+    ],
+    [
+      'version 2, not set',
+      v2(''),
+      DIR,
+      'default',
+      '[plugins."io.containerd.grpc.v1.cri".registry]',
+      undefined,
+    ],
+    [
+      'version 2, empty',
+      v2('config_path = ""'),
+      '/srv/certs',
+      'no',
+      '[plugins."io.containerd.grpc.v1.cri".registry]',
+      undefined,
+    ],
+    [
+      'version 3, not set',
+      'version = 3',
+      '/srv/certs',
+      'no',
+      "[plugins.'io.containerd.cri.v1.images'.registry]",
+      undefined,
+    ],
+    [
+      'version 4 (containerd 2.4)',
+      v3(`config_path = '${DIR}'`).replace('version = 3', 'version = 4'),
+      DIR,
+      'yes',
+      undefined,
+      undefined,
+    ],
+    [
+      'version 4, not set',
+      'version = 4',
+      '/srv/certs',
+      'no',
+      "[plugins.'io.containerd.cri.v1.images'.registry]",
+      undefined,
+    ],
+    [
+      'another folder',
+      v3('config_path = "/srv/certs"'),
+      DIR,
+      'no',
+      "[plugins.'io.containerd.cri.v1.images'.registry]",
+      /^config_path is \/srv\/certs/,
+    ],
+    [
+      'mirrors in the way',
+      v2(
+        '[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = ["https://x"]',
+      ),
+      DIR,
+      'no',
+      '[plugins."io.containerd.grpc.v1.cri".registry]',
+      /^registry.mirrors is set/,
+    ],
+    [
+      'imports',
+      'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]',
+      DIR,
+      'no',
+      '[plugins."io.containerd.grpc.v1.cri".registry]',
+      /imports other files/,
+    ],
     ['no file', null, DIR, 'default', 'version = 2', undefined],
     ['version 1', '[plugins.cri]\n', DIR, 'default', '[plugins.cri.registry]', undefined],
   ];
@@ -109,5 +271,9 @@ describe('containerd\'s config_path', () => {
     });
   }
 
-  it('refuses what is not TOML', () => assert.throws(() => findConfigPath('version = = 2', DIR), { code: 'FILE_UNUSABLE', message: 'not TOML (line 1)' }));
+  it('refuses what is not TOML', () =>
+    assert.throws(() => findConfigPath('version = = 2', DIR), {
+      code: 'FILE_UNUSABLE',
+      message: 'not TOML (line 1)',
+    }));
 });

@@ -21,5 +21,8 @@ export function read(text: string): Record<string, unknown> {
 
 /** A JSON object without the member of that name. */
 export function objectsWithout(key: string): fc.Arbitrary<Record<string, unknown>> {
-  return fc.dictionary(fc.string().filter((name) => name !== key), fc.jsonValue());
+  return fc.dictionary(
+    fc.string().filter((name) => name !== key),
+    fc.jsonValue(),
+  );
 }

@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemDisk, type Disk } from '../../lib/runtimes/disk.ts';
@@ -23,10 +34,23 @@ describe('overlaybd.json: the file', () => {
     if (process.getuid?.() === 0) chownSync(path(), 1, 2);
     const before = snapshot(folder());
     const file = new OverlaybdFile(path());
-    assert.deepEqual(file.enable(null), { file: path(), enabled: true, address: 'https://localhost:65001/accelerator', backup: `${path()}.shoal-backup`, changed: true });
+    assert.deepEqual(file.enable(null), {
+      file: path(),
+      enabled: true,
+      address: 'https://localhost:65001/accelerator',
+      backup: `${path()}.shoal-backup`,
+      changed: true,
+    });
     const [now, backup] = [statSync(path()), statSync(`${path()}.shoal-backup`)];
-    for (const stat of [now, backup]) assert.deepEqual([stat.mode & 0o7777, stat.uid], [0o640, process.getuid?.() === 0 ? 1 : now.uid]);
-    assert.equal(text(), golden.replace('"enable": false,\n    "address"', '"enable": true,\n    "address"'));
+    for (const stat of [now, backup])
+      assert.deepEqual(
+        [stat.mode & 0o7777, stat.uid],
+        [0o640, process.getuid?.() === 0 ? 1 : now.uid],
+      );
+    assert.equal(
+      text(),
+      golden.replace('"enable": false,\n    "address"', '"enable": true,\n    "address"'),
+    );
     assert.equal(file.disable().changed, true);
     assert.deepEqual(snapshot(folder()), before);
   });
@@ -38,7 +62,10 @@ describe('overlaybd.json: the file', () => {
     const on = snapshot(folder());
     assert.equal(file.enable(null).changed, false);
     assert.deepEqual(snapshot(folder()), on);
-    assert.equal(file.enable('http://10.0.0.7:65001/dadip2p').address, 'http://10.0.0.7:65001/dadip2p');
+    assert.equal(
+      file.enable('http://10.0.0.7:65001/dadip2p').address,
+      'http://10.0.0.7:65001/dadip2p',
+    );
     assert.equal(readFileSync(`${path()}.shoal-backup`, 'utf8'), '{"a":1}');
     file.disable();
     assert.equal(text(), '{"a":1}');
@@ -52,15 +79,23 @@ describe('overlaybd.json: the file', () => {
     symlinkSync('real/config', path());
     new OverlaybdFile(path()).enable(null);
     assert.equal(lstatSync(path()).isSymbolicLink(), true);
-    assert.match(readFileSync(join(folder(), 'real/config'), 'utf8'), /"enable": true,\n {4}"address"/);
+    assert.match(
+      readFileSync(join(folder(), 'real/config'), 'utf8'),
+      /"enable": true,\n {4}"address"/,
+    );
     new OverlaybdFile(path()).disable();
     assert.equal(lstatSync(path()).isSymbolicLink(), true);
     assert.equal(readFileSync(join(folder(), 'real/config'), 'utf8'), golden);
     assert.equal(existsSync(`${path()}.shoal-backup`), false);
   });
 
-  it('keeps another address than this node\'s only when it is told to', () => {
-    for (const [found, chosen] of [['http://127.0.0.1:65001/dart', 'http://127.0.0.1:65001/dart'], ['http://localhost:9731/dadip2p', OVERLAYBD_ADDRESS], ['http://other:65001/x', OVERLAYBD_ADDRESS], ['', OVERLAYBD_ADDRESS]]) {
+  it("keeps another address than this node's only when it is told to", () => {
+    for (const [found, chosen] of [
+      ['http://127.0.0.1:65001/dart', 'http://127.0.0.1:65001/dart'],
+      ['http://localhost:9731/dadip2p', OVERLAYBD_ADDRESS],
+      ['http://other:65001/x', OVERLAYBD_ADDRESS],
+      ['', OVERLAYBD_ADDRESS],
+    ]) {
       writeFileSync(path(), JSON.stringify({ p2pConfig: { enable: false, address: found } }));
       const file = new OverlaybdFile(path());
       assert.equal(file.enable(null).address, chosen);
@@ -79,7 +114,10 @@ describe('overlaybd.json: the file', () => {
       writeFileSync(path(), bytes);
       const file = new OverlaybdFile(path());
       file.enable('http://127.0.0.1:65001/dart');
-      assert.deepEqual([file.status().enabled, file.status().address], [true, 'http://127.0.0.1:65001/dart']);
+      assert.deepEqual(
+        [file.status().enabled, file.status().address],
+        [true, 'http://127.0.0.1:65001/dart'],
+      );
       file.disable();
       assert.deepEqual(readFileSync(path()), bytes);
     });
@@ -95,29 +133,66 @@ describe('overlaybd.json: the file', () => {
         systemDisk.rename(from, to);
       },
     };
-    assert.throws(() => new OverlaybdFile(path(), disk).enable(null), { code: 'FILE_UNUSABLE', message: `${path()}: cannot be written: EBUSY` });
+    assert.throws(() => new OverlaybdFile(path(), disk).enable(null), {
+      code: 'FILE_UNUSABLE',
+      message: `${path()}: cannot be written: EBUSY`,
+    });
     assert.deepEqual(snapshot(folder()), before);
   });
 
   const damages: [what: string, make: (path: string) => void, message: RegExp][] = [
     ['missing', () => undefined, /no such file/],
-    ['not JSON', (path) => writeFileSync(path, '<xml/>'), /not JSON: a value is missing \(line 1, column 1\); nothing was changed$/],
-    ['not an object', (path) => writeFileSync(path, '[1]'), /not a JSON object; nothing was changed$/],
-    ['not text', (path) => writeFileSync(path, Buffer.from([0x7b, 0xff, 0xfe, 0x7d])), /not text \(UTF-8\)$/],
-    ['UTF-16', (path) => writeFileSync(path, Buffer.from('\uFEFF{}', 'utf16le')), /not text \(UTF-8\)$/],
+    [
+      'not JSON',
+      (path) => writeFileSync(path, '<xml/>'),
+      /not JSON: a value is missing \(line 1, column 1\); nothing was changed$/,
+    ],
+    [
+      'not an object',
+      (path) => writeFileSync(path, '[1]'),
+      /not a JSON object; nothing was changed$/,
+    ],
+    [
+      'not text',
+      (path) => writeFileSync(path, Buffer.from([0x7b, 0xff, 0xfe, 0x7d])),
+      /not text \(UTF-8\)$/,
+    ],
+    [
+      'UTF-16',
+      (path) => writeFileSync(path, Buffer.from('\uFEFF{}', 'utf16le')),
+      /not text \(UTF-8\)$/,
+    ],
     ['empty', (path) => writeFileSync(path, ''), /not JSON: it ends too early/],
     ['a folder', (path) => mkdirSync(path), /cannot be read: it is a folder$/],
-    ['a symlink to itself', (path) => symlinkSync('overlaybd.json', path), /cannot be read: a symlink leads back to itself$/],
+    [
+      'a symlink to itself',
+      (path) => symlinkSync('overlaybd.json', path),
+      /cannot be read: a symlink leads back to itself$/,
+    ],
     ['a dangling symlink', (path) => symlinkSync('nowhere', path), /no such file/],
-    ['far too long', (path) => writeFileSync(path, `{"a":"${'x'.repeat(2 * 1024 * 1024)}"}`), /longer than a config file can be/],
+    [
+      'far too long',
+      (path) => writeFileSync(path, `{"a":"${'x'.repeat(2 * 1024 * 1024)}"}`),
+      /longer than a config file can be/,
+    ],
   ];
   for (const [what, make, message] of damages) {
     it(`says in one line what is wrong with a file that is ${what}, and leaves it`, () => {
       make(path());
       const before = snapshot(folder());
-      for (const use of [(file: OverlaybdFile) => file.enable(null), (file: OverlaybdFile) => file.disable(), (file: OverlaybdFile) => file.status()]) {
-        assert.throws(() => use(new OverlaybdFile(path())), (error: Error & { code: string }) =>
-          error.code === 'FILE_UNUSABLE' && error.message.startsWith(`${path()}: `) && message.test(error.message) && !error.message.includes('\n'));
+      for (const use of [
+        (file: OverlaybdFile) => file.enable(null),
+        (file: OverlaybdFile) => file.disable(),
+        (file: OverlaybdFile) => file.status(),
+      ]) {
+        assert.throws(
+          () => use(new OverlaybdFile(path())),
+          (error: Error & { code: string }) =>
+            error.code === 'FILE_UNUSABLE' &&
+            error.message.startsWith(`${path()}: `) &&
+            message.test(error.message) &&
+            !error.message.includes('\n'),
+        );
       }
       assert.deepEqual(snapshot(folder()), before);
     });
@@ -125,7 +200,11 @@ describe('overlaybd.json: the file', () => {
 
   const failures: [step: keyof Disk, code: string, message: RegExp][] = [
     ['checkWritable', 'EACCES', /cannot be written: no permission$/],
-    ['create', 'EROFS', /cannot be backed up: the file system is read-only$|cannot be written: the file system is read-only$/],
+    [
+      'create',
+      'EROFS',
+      /cannot be backed up: the file system is read-only$|cannot be written: the file system is read-only$/,
+    ],
     ['create', 'ENOSPC', /the disk is full$/],
     ['rename', 'EACCES', /no permission$/],
     ['read', 'EACCES', /cannot be read: no permission$/],
@@ -135,19 +214,28 @@ describe('overlaybd.json: the file', () => {
     it(`is untouched when ${step} fails with ${code}`, () => {
       writeFileSync(path(), golden);
       const file = new OverlaybdFile(path(), failingDisk(step, code));
-      assert.throws(() => file.enable(null), (error: Error) => error.message.startsWith(path()) && message.test(error.message));
+      assert.throws(
+        () => file.enable(null),
+        (error: Error) => error.message.startsWith(path()) && message.test(error.message),
+      );
       assert.equal(text(), golden);
     });
   }
 
   it('a run ended at any step leaves the old file or the new one, and the next run completes it', () => {
     const on = enableP2p(golden, 'https://localhost:65001/accelerator');
-    for (const [action, from, to] of [['enable', golden, on], ['disable', on, golden]] as const) {
+    for (const [action, from, to] of [
+      ['enable', golden, on],
+      ['disable', on, golden],
+    ] as const) {
       let crashes = 0;
       for (let steps = 0; ; steps++) {
         writeFileSync(path(), golden);
         if (action === 'disable') new OverlaybdFile(path()).enable(null);
-        const act = (disk?: Disk): unknown => (action === 'enable' ? new OverlaybdFile(path(), disk).enable(null) : new OverlaybdFile(path(), disk).disable());
+        const act = (disk?: Disk): unknown =>
+          action === 'enable'
+            ? new OverlaybdFile(path(), disk).enable(null)
+            : new OverlaybdFile(path(), disk).disable();
         const ended = endsEarly(() => act(crashingDisk(steps)));
         assert.ok([from, to].includes(text()));
         act();

@@ -31,8 +31,13 @@ describe('real parts: the commands for runtimes', () => {
     registry = await DockerRegistry.start(dir);
     counting = await CountingProxy.start(registry.port);
     closed = await DemoRegistry.start(await makeSampleImage('closed', [4_000_000, 1_000]));
-    const upstreams = [{ upstream: `http://127.0.0.1:${counting.port}` }, { p2pHost: 'closed.example', upstream: closed.url }];
-    node = await ShoalNode.start(join(dir, 'node'), { ProxyConfig: { registries: upstreams, allow: ['127.0.0.1'] } });
+    const upstreams = [
+      { upstream: `http://127.0.0.1:${counting.port}` },
+      { p2pHost: 'closed.example', upstream: closed.url },
+    ];
+    node = await ShoalNode.start(join(dir, 'node'), {
+      ProxyConfig: { registries: upstreams, allow: ['127.0.0.1'] },
+    });
   });
 
   after(async () => {
@@ -40,16 +45,25 @@ describe('real parts: the commands for runtimes', () => {
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
-  async function freshImage(repository: string): Promise<{ reference: string; blobBytes: number; digest: string }> {
+  async function freshImage(
+    repository: string,
+  ): Promise<{ reference: string; blobBytes: number; digest: string }> {
     const image = await makeImage(join(dir, `image-${++images}`), LAYERS_BYTES, images);
     await registry.push(image, repository);
     counting.reset();
-    return { reference: `127.0.0.1:${counting.port}/${repository}:test`, blobBytes: image.blobBytes, digest: image.manifest.digest };
+    return {
+      reference: `127.0.0.1:${counting.port}/${repository}:test`,
+      blobBytes: image.blobBytes,
+      digest: image.manifest.digest,
+    };
   }
 
   async function shoal(...args: string[]): Promise<{ code: number; out: string }> {
     let out = '';
-    const code = await runProgram(args, { out: (text) => void (out += text), err: (text) => void (out += text) });
+    const code = await runProgram(args, {
+      out: (text) => void (out += text),
+      err: (text) => void (out += text),
+    });
     return { code, out };
   }
 
@@ -62,12 +76,26 @@ describe('real parts: the commands for runtimes', () => {
     const { reference, blobBytes } = await freshImage('team/preheated');
     for (const expected of [blobBytes, 0]) {
       counting.reset();
-      const { code, out } = await shoal('preheat', reference, '--via', `http://${node.proxyHost}`, '--platform', 'linux/amd64', '--json');
+      const { code, out } = await shoal(
+        'preheat',
+        reference,
+        '--via',
+        `http://${node.proxyHost}`,
+        '--platform',
+        'linux/amd64',
+        '--json',
+      );
       assert.equal(code, 0, out);
-      const report = JSON.parse(out.trimEnd().split('\n').at(-1)!) as { ok: boolean; bytes: number };
+      const report = JSON.parse(out.trimEnd().split('\n').at(-1)!) as {
+        ok: boolean;
+        bytes: number;
+      };
       assert.deepEqual([report.ok, report.bytes], [true, blobBytes]);
       // A config of a few hundred bytes may be asked for again with the right to read it.
-      assert.ok(Math.abs(counting.blobBytes - expected) <= 2_000, `${counting.blobBytes} bytes, not ${expected}`);
+      assert.ok(
+        Math.abs(counting.blobBytes - expected) <= 2_000,
+        `${counting.blobBytes} bytes, not ${expected}`,
+      );
     }
   });
 
@@ -75,8 +103,19 @@ describe('real parts: the commands for runtimes', () => {
     const { username, password } = closed.credentials;
     const preheat = async (given: string): Promise<{ code: number; bytes: number }> => {
       let out = '';
-      const options = { via: `http://${node.proxyHost}`, platform: 'linux/amd64', json: true, user: username, passwordStdin: true };
-      const code = await runPreheat([`${new URL(closed.url).host}/shoal/sample`], options, { out: (text) => void (out += text), err: () => undefined }, async () => given);
+      const options = {
+        via: `http://${node.proxyHost}`,
+        platform: 'linux/amd64',
+        json: true,
+        user: username,
+        passwordStdin: true,
+      };
+      const code = await runPreheat(
+        [`${new URL(closed.url).host}/shoal/sample`],
+        options,
+        { out: (text) => void (out += text), err: () => undefined },
+        async () => given,
+      );
       return { code, bytes: (JSON.parse(out) as { bytes: number }).bytes };
     };
     assert.deepEqual(await preheat('wrong'), { code: 1, bytes: 0 });
@@ -93,7 +132,16 @@ describe('real parts: the commands for runtimes', () => {
     const host = `127.0.0.1:${counting.port}`;
     try {
       await containerd.configure(host, `server = "http://${host}"\n`);
-      const { code, out } = await shoal('containerd', 'configure', '--registry', host, '--certs-dir', certs, '--mirror', `http://${node.proxyHost}`);
+      const { code, out } = await shoal(
+        'containerd',
+        'configure',
+        '--registry',
+        host,
+        '--certs-dir',
+        certs,
+        '--mirror',
+        `http://${node.proxyHost}`,
+      );
       assert.equal(code, 0, out);
       await containerd.pull(reference);
       assert.equal(await containerd.digest(reference), digest);
@@ -101,16 +149,32 @@ describe('real parts: the commands for runtimes', () => {
       await containerd.remove(reference);
       counting.reset();
       await containerd.pull(reference);
-      assert.equal(counting.blobBytes < blobBytes / 10, true, 'the second pull comes from the node');
+      assert.equal(
+        counting.blobBytes < blobBytes / 10,
+        true,
+        'the second pull comes from the node',
+      );
       await containerd.remove(reference);
 
-      await shoal('containerd', 'configure', '--registry', host, '--certs-dir', certs, '--mirror', 'http://127.0.0.1:1');
+      await shoal(
+        'containerd',
+        'configure',
+        '--registry',
+        host,
+        '--certs-dir',
+        certs,
+        '--mirror',
+        'http://127.0.0.1:1',
+      );
       await containerd.pull(reference);
       assert.equal(await containerd.digest(reference), digest);
       await containerd.remove(reference);
 
       await shoal('containerd', 'restore', '--registry', host, '--certs-dir', certs);
-      assert.equal(await readFile(join(certs, host, 'hosts.toml'), 'utf8'), `server = "http://${host}"\n`);
+      assert.equal(
+        await readFile(join(certs, host, 'hosts.toml'), 'utf8'),
+        `server = "http://${host}"\n`,
+      );
       await containerd.pull(reference);
     } finally {
       await containerd.stop();
@@ -123,12 +187,32 @@ describe('real parts: the commands for runtimes', () => {
     const home = join(dir, 'home');
     const conf = join(home, '.config/containers/registries.conf.d');
     await mkdir(conf, { recursive: true });
-    const { code, out } = await shoal('podman', 'configure', '--registry', `127.0.0.1:${counting.port}`, '--dir', conf, '--mirror', `http://${node.proxyHost}`, '--write');
+    const { code, out } = await shoal(
+      'podman',
+      'configure',
+      '--registry',
+      `127.0.0.1:${counting.port}`,
+      '--dir',
+      conf,
+      '--mirror',
+      `http://${node.proxyHost}`,
+      '--write',
+    );
     assert.equal(code, 0, out);
     for (const expected of [blobBytes, 0]) {
       counting.reset();
-      await run('env', [`HOME=${home}`, 'skopeo', 'copy', '--src-tls-verify=false', `docker://${reference}`, `dir:${join(dir, `copied-${expected}`)}`]);
-      assert.ok(Math.abs(counting.blobBytes - expected) <= 2_000, `${counting.blobBytes} bytes, not ${expected}`);
+      await run('env', [
+        `HOME=${home}`,
+        'skopeo',
+        'copy',
+        '--src-tls-verify=false',
+        `docker://${reference}`,
+        `dir:${join(dir, `copied-${expected}`)}`,
+      ]);
+      assert.ok(
+        Math.abs(counting.blobBytes - expected) <= 2_000,
+        `${counting.blobBytes} bytes, not ${expected}`,
+      );
     }
   });
 });

@@ -18,9 +18,25 @@ import { noFaults, runShoal, type Faults } from '../../native-bench/sim/shoal.ts
 const LINK = parseRate('10Gbit');
 const IMAGE_BYTES = 1e9;
 
-function pull(more: Partial<ClusterOptions> = {}, faults: Partial<Faults> = {}): ReturnType<typeof runShoal>['report'] {
-  const cluster = { ...defaultCluster, nodes: 100, layers: [IMAGE_BYTES], linkBytesPerMs: LINK, originBytesPerMs: LINK, ...more };
-  return runShoal({ cluster, puller: defaultPuller, faults: { ...noFaults, ...faults }, spreadMs: 50, deadlineMs: 120_000 }).report;
+function pull(
+  more: Partial<ClusterOptions> = {},
+  faults: Partial<Faults> = {},
+): ReturnType<typeof runShoal>['report'] {
+  const cluster = {
+    ...defaultCluster,
+    nodes: 100,
+    layers: [IMAGE_BYTES],
+    linkBytesPerMs: LINK,
+    originBytesPerMs: LINK,
+    ...more,
+  };
+  return runShoal({
+    cluster,
+    puller: defaultPuller,
+    faults: { ...noFaults, ...faults },
+    spreadMs: 50,
+    deadlineMs: 120_000,
+  }).report;
 }
 
 describe('sim: what the swarm reaches', function () {
@@ -41,7 +57,11 @@ describe('sim: what the swarm reaches', function () {
   });
 
   it('three nodes and forty layers, and one node alone, finish as well', () => {
-    for (const more of [{ nodes: 3, layers: Array<number>(40).fill(5e6 + 1) }, { nodes: 1, roots: 0 }, { nodes: 2, layers: [1] }]) {
+    for (const more of [
+      { nodes: 3, layers: Array<number>(40).fill(5e6 + 1) },
+      { nodes: 1, roots: 0 },
+      { nodes: 2, layers: [1] },
+    ]) {
       const report = pull(more);
       assert.equal(report.unfinished, 0);
       assert.equal(report.originBytes, report.imageBytes);
@@ -50,7 +70,13 @@ describe('sim: what the swarm reaches', function () {
 
   it('a slow origin does not look like slow owners: still each byte once', () => {
     for (const roots of [0, 3]) {
-      const report = pull({ nodes: 30, roots, layers: [1e8], originBytesPerMs: parseRate('200Mbit'), originFirstByteMs: 300 });
+      const report = pull({
+        nodes: 30,
+        roots,
+        layers: [1e8],
+        originBytesPerMs: parseRate('200Mbit'),
+        originFirstByteMs: 300,
+      });
       assert.ok(report.originBytes <= 1.01 * 1e8, `${roots} roots: ${report.originBytes}`);
       assert.ok(report.p95Seconds <= 1.5 * report.idealSeconds);
     }
@@ -60,16 +86,45 @@ describe('sim: what the swarm reaches', function () {
     const calm = pull();
     const report = pull({}, { kill: 0.05, slow: 0.05 });
     assert.equal(report.unfinished, 0);
-    assert.ok(report.p95Seconds <= 2 * calm.p95Seconds, `P95 ${report.p95Seconds} against ${calm.p95Seconds}`);
+    assert.ok(
+      report.p95Seconds <= 2 * calm.p95Seconds,
+      `P95 ${report.p95Seconds} against ${calm.p95Seconds}`,
+    );
     assert.ok(report.originBytes <= 1.1 * IMAGE_BYTES);
   });
 
   it('nodes that send wrong bytes, first owners among them, in a swarm with several owners a shard: no client hears of it', () => {
     for (const seed of [2, 4]) {
-      const cluster = { ...defaultCluster, nodes: 1500, layers: [1e8], linkBytesPerMs: LINK, originBytesPerMs: LINK, seed };
-      const { report, survivors, cluster: ran } = runShoal({ cluster, puller: defaultPuller, faults: { ...noFaults, lie: 0.03 }, spreadMs: 50, deadlineMs: 120_000 });
-      assert.ok(ran.shards.some((shard) => ran.node(ran.agents[0]!.swarm.membership.owners.top(shard)[0]!).station.lies), 'a first owner is among them');
-      assert.equal(survivors.reduce((sum, { retries }) => sum + retries, 0), 0, 'every stream went on');
+      const cluster = {
+        ...defaultCluster,
+        nodes: 1500,
+        layers: [1e8],
+        linkBytesPerMs: LINK,
+        originBytesPerMs: LINK,
+        seed,
+      };
+      const {
+        report,
+        survivors,
+        cluster: ran,
+      } = runShoal({
+        cluster,
+        puller: defaultPuller,
+        faults: { ...noFaults, lie: 0.03 },
+        spreadMs: 50,
+        deadlineMs: 120_000,
+      });
+      assert.ok(
+        ran.shards.some(
+          (shard) => ran.node(ran.agents[0]!.swarm.membership.owners.top(shard)[0]!).station.lies,
+        ),
+        'a first owner is among them',
+      );
+      assert.equal(
+        survivors.reduce((sum, { retries }) => sum + retries, 0),
+        0,
+        'every stream went on',
+      );
       assert.equal(report.originBytes, report.imageBytes);
     }
   });
@@ -83,7 +138,10 @@ describe('sim: what the swarm reaches', function () {
   it('the only root frozen: everybody finishes, each shard twice from the origin at most', () => {
     const report = pull({ nodes: 50, roots: 1, layers: [4e8] }, { rootFreeze: 1 });
     assert.equal(report.unfinished, 0);
-    assert.ok(report.originRequests <= 2 * Math.ceil(report.imageBytes / defaultCluster.shardBytes), `${report.originRequests} requests`);
+    assert.ok(
+      report.originRequests <= 2 * Math.ceil(report.imageBytes / defaultCluster.shardBytes),
+      `${report.originRequests} requests`,
+    );
     assert.ok(report.maxSeconds < report.idealSeconds + 10, `a pull took ${report.maxSeconds} s`);
   });
 
@@ -91,7 +149,10 @@ describe('sim: what the swarm reaches', function () {
     const report = pull({ nodes: 60, layers: [2e8] }, { partition: 0.3 });
     assert.equal(report.unfinished, 0);
     assert.ok(report.originBytes <= 2.2 * report.imageBytes, `${report.originBytes} bytes`);
-    assert.ok(report.maxSeconds < report.idealSeconds + 0.5 * RANK_DEPTH + 2, `half a second for each of a rank at most: ${report.maxSeconds} s`);
+    assert.ok(
+      report.maxSeconds < report.idealSeconds + 0.5 * RANK_DEPTH + 2,
+      `half a second for each of a rank at most: ${report.maxSeconds} s`,
+    );
   });
 
   it('slow owners where there are no roots: nobody runs to the origin for them', () => {
@@ -103,15 +164,37 @@ describe('sim: what the swarm reaches', function () {
   it('the only root killed: it is passed over at once, each shard twice from the origin at most', () => {
     const report = pull({ nodes: 50, roots: 1, layers: [4e8] }, { rootKill: 1 });
     assert.equal(report.unfinished, 0);
-    assert.ok(report.originRequests <= 2 * Math.ceil(report.imageBytes / defaultCluster.shardBytes), `${report.originRequests} requests`);
+    assert.ok(
+      report.originRequests <= 2 * Math.ceil(report.imageBytes / defaultCluster.shardBytes),
+      `${report.originRequests} requests`,
+    );
     assert.ok(report.maxSeconds < report.idealSeconds + 0.5, `a pull took ${report.maxSeconds} s`);
   });
 
   it('is at least 30 % faster than one tree a layer, and 99 % than everybody from the origin', () => {
     const ours = pull().p95Seconds;
-    const old = runLayerTree({ nodes: 100, layers: [IMAGE_BYTES], linkBytesPerMs: LINK, originBytesPerMs: LINK, originFirstByteMs: 10, delayMs: 0.25, cores: 4, spreadMs: 50, quanta: 8, fanout: 2, seed: 1 });
+    const old = runLayerTree({
+      nodes: 100,
+      layers: [IMAGE_BYTES],
+      linkBytesPerMs: LINK,
+      originBytesPerMs: LINK,
+      originFirstByteMs: 10,
+      delayMs: 0.25,
+      cores: 4,
+      spreadMs: 50,
+      quanta: 8,
+      fanout: 2,
+      seed: 1,
+    });
     assert.ok(ours <= 0.7 * old.report.p95Seconds, `${ours} against ${old.report.p95Seconds}`);
-    const direct = runDirect({ nodes: 100, imageBytes: IMAGE_BYTES, linkBytesPerMs: LINK, originBytesPerMs: LINK, spreadMs: 50, seed: 1 });
+    const direct = runDirect({
+      nodes: 100,
+      imageBytes: IMAGE_BYTES,
+      linkBytesPerMs: LINK,
+      originBytesPerMs: LINK,
+      spreadMs: 50,
+      seed: 1,
+    });
     assert.ok(ours <= 0.02 * direct.report.p95Seconds);
     assert.ok(Math.abs(direct.report.maxSeconds - 80) < 0.1, 'a hundred images over one link');
   });
@@ -122,17 +205,30 @@ describe('sim: its parts', () => {
     const queue = new EventQueue();
     const heard: string[] = [];
     const order = [5, 1, 3, 1, 5, 2, 0.5, 3];
-    order.forEach((atMs, at) => queue.at(atMs, (name: string) => heard.push(name), `${atMs}/${at}`));
+    order.forEach((atMs, at) =>
+      queue.at(atMs, (name: string) => heard.push(name), `${atMs}/${at}`),
+    );
     queue.run(() => false);
     assert.deepEqual(heard, ['0.5/6', '1/1', '1/3', '2/5', '3/2', '3/7', '5/0', '5/4']);
     assert.equal(queue.nowMs, 5);
   });
 
   it('reads sizes, rates and faults, and refuses what is none', () => {
-    assert.deepEqual([parseBytes('1GB'), parseBytes('512MiB'), parseBytes('1.5kb'), parseBytes('7')], [1e9, 2 ** 29, 1500, 7]);
+    assert.deepEqual(
+      [parseBytes('1GB'), parseBytes('512MiB'), parseBytes('1.5kb'), parseBytes('7')],
+      [1e9, 2 ** 29, 1500, 7],
+    );
     assert.deepEqual([parseRate('10Gbit'), parseRate('8Mbit/s')], [1.25e6, 1000]);
     assert.deepEqual(parseFaults('kill=5%,slow=0.1'), { ...noFaults, kill: 0.05, slow: 0.1 });
-    for (const bad of [() => parseBytes('lots'), () => parseBytes('0GB'), () => parseRate('10GB'), () => parseFaults('burn=1%'), () => parseFaults('kill=200%'), () => parseFaults('__proto__=1')]) assert.throws(bad);
+    for (const bad of [
+      () => parseBytes('lots'),
+      () => parseBytes('0GB'),
+      () => parseRate('10GB'),
+      () => parseFaults('burn=1%'),
+      () => parseFaults('kill=200%'),
+      () => parseFaults('__proto__=1'),
+    ])
+      assert.throws(bad);
   });
 
   it('draws a picture without outside parts', () => {
@@ -144,17 +240,46 @@ describe('sim: its parts', () => {
 
   it('prints one JSON object on its last line, and exits 2 on misuse', () => {
     const script = fileURLToPath(new URL('../../native-bench/sim.ts', import.meta.url));
-    const run = spawnSync(process.execPath, [script, '--nodes', '10', '--image', '20MB', '--json'], { encoding: 'utf8' });
+    const run = spawnSync(
+      process.execPath,
+      [script, '--nodes', '10', '--image', '20MB', '--json'],
+      { encoding: 'utf8' },
+    );
     assert.equal(run.status, 0, run.stderr);
     const report = JSON.parse(run.stdout.trim().split('\n').at(-1)!) as Record<string, unknown>;
     assert.deepEqual(Object.keys(report), [
-      'mode', 'seed', 'nodes', 'imageBytes', 'idealSeconds', 'p50Seconds', 'p95Seconds', 'p99Seconds', 'maxSeconds', 'originBytes', 'originPeakGbps',
-      'originRequests', 'uploadMaxOverMean', 'messagesPerShard', 'depthMax', 'unfinished', 'wallSeconds',
+      'mode',
+      'seed',
+      'nodes',
+      'imageBytes',
+      'idealSeconds',
+      'p50Seconds',
+      'p95Seconds',
+      'p99Seconds',
+      'maxSeconds',
+      'originBytes',
+      'originPeakGbps',
+      'originRequests',
+      'uploadMaxOverMean',
+      'messagesPerShard',
+      'depthMax',
+      'unfinished',
+      'wallSeconds',
     ]);
     const picture = join(mkdtempSync(join(tmpdir(), 'shoal-sim-')), 'out.svg');
-    assert.equal(spawnSync(process.execPath, [script, '--nodes', '3', '--image', '5MB', '--plot', picture]).status, 0);
+    assert.equal(
+      spawnSync(process.execPath, [script, '--nodes', '3', '--image', '5MB', '--plot', picture])
+        .status,
+      0,
+    );
     assert.match(readFileSync(picture, 'utf8'), /^<svg .*<polyline /s);
     rmSync(dirname(picture), { recursive: true });
-    for (const bad of [['--nodes', '0'], ['--image', 'lots'], ['--mode', 'torrent'], ['--nonsense']]) assert.equal(spawnSync(process.execPath, [script, ...bad]).status, 2, bad.join(' '));
+    for (const bad of [
+      ['--nodes', '0'],
+      ['--image', 'lots'],
+      ['--mode', 'torrent'],
+      ['--nonsense'],
+    ])
+      assert.equal(spawnSync(process.execPath, [script, ...bad]).status, 2, bad.join(' '));
   });
 });

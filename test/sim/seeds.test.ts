@@ -3,7 +3,12 @@ import { ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../../lib/limits.ts';
 import { defaultCluster } from '../../native-bench/sim/cluster.ts';
 import { defaultPuller } from '../../native-bench/sim/puller.ts';
 import { Random } from '../../native-bench/sim/random.ts';
-import { noFaults, runShoal, type ShoalOptions, type ShoalRun } from '../../native-bench/sim/shoal.ts';
+import {
+  noFaults,
+  runShoal,
+  type ShoalOptions,
+  type ShoalRun,
+} from '../../native-bench/sim/shoal.ts';
 
 const SEEDS = 1000;
 const NODES = 50;
@@ -23,12 +28,31 @@ function scenario(seed: number): ShoalOptions {
   const share = (): number => (random.next() < 0.5 ? 0 : random.next() * 0.15);
   const roots = random.below(4);
   const shards = 8 + random.below(9);
-  const faults = { ...noFaults, kill: share(), unplug: share(), freeze: share(), slow: share(), lie: share(), rootKill: random.next() < 0.3 ? random.next() : 0 };
+  const faults = {
+    ...noFaults,
+    kill: share(),
+    unplug: share(),
+    freeze: share(),
+    slow: share(),
+    lie: share(),
+    rootKill: random.next() < 0.3 ? random.next() : 0,
+  };
   const options = {
     cluster: {
-      ...defaultCluster, nodes: NODES, roots, zones: 1 + random.below(3), layers: [shards * defaultCluster.shardBytes - random.below(defaultCluster.shardBytes - 1)],
-      linkBytesPerMs: 1.25e6, originBytesPerMs: 1.25e6, quanta: 4, seed,
-      originFaults: { unavailable: random.next() < 0.3 ? 0.1 : 0, retryAfterSeconds: random.next() < 0.5 ? 1 : null, breaksOff: random.next() < 0.3 ? 0.1 : 0 },
+      ...defaultCluster,
+      nodes: NODES,
+      roots,
+      zones: 1 + random.below(3),
+      layers: [shards * defaultCluster.shardBytes - random.below(defaultCluster.shardBytes - 1)],
+      linkBytesPerMs: 1.25e6,
+      originBytesPerMs: 1.25e6,
+      quanta: 4,
+      seed,
+      originFaults: {
+        unavailable: random.next() < 0.3 ? 0.1 : 0,
+        retryAfterSeconds: random.next() < 0.5 ? 1 : null,
+        breaksOff: random.next() < 0.3 ? 0.1 : 0,
+      },
     },
     puller: defaultPuller,
     faults,
@@ -43,19 +67,37 @@ function scenario(seed: number): ShoalOptions {
 /** Requests for one shard at the origin that the faults of a run can explain: each root that died, froze or stalled had its own, so had each owner that took over; where the origin fails, each tries again, and so do the next in rank. */
 function requestsExplained({ cluster, faults }: ShoalOptions): number {
   const broken = faults.kill + faults.unplug + faults.freeze + faults.slow + faults.lie;
-  const fetchers = 1 + Math.ceil((faults.rootKill + faults.rootFreeze + faults.rootStall) * cluster.roots) + Math.ceil(broken * NODES);
+  const fetchers =
+    1 +
+    Math.ceil((faults.rootKill + faults.rootFreeze + faults.rootStall) * cluster.roots) +
+    Math.ceil(broken * NODES);
   const { unavailable, breaksOff } = cluster.originFaults;
-  return unavailable + breaksOff > 0 ? (fetchers + OWNER_REFUSALS_MAX) * ORIGIN_TRIES_MAX : fetchers;
+  return unavailable + breaksOff > 0
+    ? (fetchers + OWNER_REFUSALS_MAX) * ORIGIN_TRIES_MAX
+    : fetchers;
 }
 
 /** What must hold whatever happens; that no byte is lost or made and no wrong one accepted is asserted inside the run. */
-function check(seed: number, options: ShoalOptions, { report, cluster, survivors }: ShoalRun): void {
-  const say = (what: string): string => `seed ${seed}: ${what}; ${JSON.stringify(options.faults)}, ${options.cluster.roots} roots`;
+function check(
+  seed: number,
+  options: ShoalOptions,
+  { report, cluster, survivors }: ShoalRun,
+): void {
+  const say = (what: string): string =>
+    `seed ${seed}: ${what}; ${JSON.stringify(options.faults)}, ${options.cluster.roots} roots`;
   assert.equal(report.unfinished, 0, say('a survivor is not whole'));
-  for (const { node } of survivors) assert.ok(!node.held.includes(0), say(`${node.member.node} lacks a shard`));
-  assert.ok(report.maxSeconds <= (options.faults.rootFreeze > 0 ? FROZEN_ROOTS_SECONDS_MAX : PULL_SECONDS_MAX), say(`a pull took ${report.maxSeconds.toFixed(1)} s`));
+  for (const { node } of survivors)
+    assert.ok(!node.held.includes(0), say(`${node.member.node} lacks a shard`));
+  assert.ok(
+    report.maxSeconds <=
+      (options.faults.rootFreeze > 0 ? FROZEN_ROOTS_SECONDS_MAX : PULL_SECONDS_MAX),
+    say(`a pull took ${report.maxSeconds.toFixed(1)} s`),
+  );
   const most = Math.max(...cluster.origin.perShard);
-  assert.ok(most <= requestsExplained(options), say(`${most} requests for one shard at the origin`));
+  assert.ok(
+    most <= requestsExplained(options),
+    say(`${most} requests for one shard at the origin`),
+  );
   for (const { swarm, condition } of cluster.agents) {
     if (condition !== 'well') continue;
     assert.ok(swarm.snapshot().uploads >= 0, say('uploads are counted wrongly'));
@@ -63,11 +105,22 @@ function check(seed: number, options: ShoalOptions, { report, cluster, survivors
   }
 }
 
-function assertNoCircles(seed: number, edges: readonly { shard: number; node: string; parent: string | null; complete: boolean }[]): void {
-  const above = new Map(edges.filter(({ complete }) => !complete).map(({ shard, node, parent }) => [`${shard} ${node}`, parent === null ? null : `${shard} ${parent}`]));
+function assertNoCircles(
+  seed: number,
+  edges: readonly { shard: number; node: string; parent: string | null; complete: boolean }[],
+): void {
+  const above = new Map(
+    edges
+      .filter(({ complete }) => !complete)
+      .map(({ shard, node, parent }) => [
+        `${shard} ${node}`,
+        parent === null ? null : `${shard} ${parent}`,
+      ]),
+  );
   for (const start of above.keys()) {
     let steps = 0;
-    for (let at = above.get(start); at !== null && at !== undefined; at = above.get(at)) assert.ok(at !== start && ++steps <= edges.length, `seed ${seed}: ${start} is above itself`);
+    for (let at = above.get(start); at !== null && at !== undefined; at = above.get(at))
+      assert.ok(at !== start && ++steps <= edges.length, `seed ${seed}: ${start} is above itself`);
   }
 }
 

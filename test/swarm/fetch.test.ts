@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict';
-import { FETCH_PATIENCE_MS, ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_SILENCE_MS, ORIGIN_TRIES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import {
+  FETCH_PATIENCE_MS,
+  ORIGIN_HEAD_TIMEOUT_MS,
+  ORIGIN_SILENCE_MS,
+  ORIGIN_TRIES_MAX,
+  SHARD_BYTES,
+} from '../../lib/limits.ts';
 import { CONTEXT, data, failure, pass, request, rig, type Rig, shardWhere } from './fixture.ts';
 
 /** A rig with a shard that another agent owns, that agent, and a fetch of it begun. */
-function asChild(agents = 8, roots = 1): Rig & { owner: string; fetch: ReturnType<Rig['swarm']['want']> } {
+function asChild(
+  agents = 8,
+  roots = 1,
+): Rig & { owner: string; fetch: ReturnType<Rig['swarm']['want']> } {
   const made = rig(agents, roots);
-  const shard = shardWhere(made.swarm, (rank) => rank[0] !== made.members[0]!.node && rank[1] !== made.members[0]!.node);
+  const shard = shardWhere(
+    made.swarm,
+    (rank) => rank[0] !== made.members[0]!.node && rank[1] !== made.members[0]!.node,
+  );
   const owner = made.swarm.owner(shard);
   return { ...made, owner, fetch: made.swarm.want(shard, CONTEXT) };
 }
@@ -13,19 +25,47 @@ function asChild(agents = 8, roots = 1): Rig & { owner: string; fetch: ReturnTyp
 describe('swarm/fetch: the way of a shard', () => {
   it('asks the owner, follows its redirect, asks it for the checksum and reports', () => {
     const { effects, fetch, owner, members, swarm } = asChild();
-    assert.deepEqual({ ...effects.last('ask').ask }, { node: owner, as: 'owner', fromBytes: 0, exclude: [], hops: 0, load: 0, trusted: true, context: CONTEXT });
-    const parent = members.find(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)!.node;
+    assert.deepEqual(
+      { ...effects.last('ask').ask },
+      {
+        node: owner,
+        as: 'owner',
+        fromBytes: 0,
+        exclude: [],
+        hops: 0,
+        load: 0,
+        trusted: true,
+        context: CONTEXT,
+      },
+    );
+    const parent = members.find(
+      ({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node,
+    )!.node;
     fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
     const second = effects.last('ask');
-    assert.deepEqual([second.ask.node, second.ask.as, second.ask.trusted, second.ask.context], [parent, 'parent', false, null]);
+    assert.deepEqual(
+      [second.ask.node, second.ask.as, second.ask.trusted, second.ask.context],
+      [parent, 'parent', false, null],
+    );
     fetch.settle(second.attempt, data('aa', 'a word a parent has no say in'));
     assert.deepEqual(effects.last('stat').ask, { node: owner, parent, report: 'done' });
-    fetch.settleStat(effects.last('stat').attempt, { kind: 'stat', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, word: 'aa' });
-    assert.deepEqual(effects.last('finished').result, { kind: 'done', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, checksum: 'aa', from: 'peer' });
+    fetch.settleStat(effects.last('stat').attempt, {
+      kind: 'stat',
+      totalBytes: 100 * SHARD_BYTES,
+      lengthBytes: SHARD_BYTES,
+      word: 'aa',
+    });
+    assert.deepEqual(effects.last('finished').result, {
+      kind: 'done',
+      totalBytes: 100 * SHARD_BYTES,
+      lengthBytes: SHARD_BYTES,
+      checksum: 'aa',
+      from: 'peer',
+    });
     assert.equal(swarm.fetching(fetch.shard), undefined);
   });
 
-  it('takes the word that comes with the owner\'s redirect, and needs no stat', () => {
+  it("takes the word that comes with the owner's redirect, and needs no stat", () => {
     const { effects, fetch, owner, members } = asChild();
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
     fetch.settle(1, { kind: 'redirect', parents: [parent], word: 'aa', totalBytes: null });
@@ -36,46 +76,75 @@ describe('swarm/fetch: the way of a shard', () => {
   it('resumes at the same byte from somebody else, excluding who broke off', () => {
     const made = asChild();
     const { effects, fetch, owner, members, swarm } = made;
-    const [first, second] = members.filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node).map(({ node }) => node);
+    const [first, second] = members
+      .filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)
+      .map(({ node }) => node);
     fetch.settle(1, { kind: 'redirect', parents: [first!], word: null, totalBytes: null });
     fetch.settle(2, failure('PEER_BROKEN', 700_000));
     const again = effects.last('ask').ask;
-    assert.deepEqual([again.node, again.as, again.fromBytes, again.exclude, again.trusted], [owner, 'owner', 700_000, [first], false]);
+    assert.deepEqual(
+      [again.node, again.as, again.fromBytes, again.exclude, again.trusted],
+      [owner, 'owner', 700_000, [first], false],
+    );
     assert.equal(swarm.peers().find(({ node }) => node === first)!.condition, 'cooling');
     fetch.settle(3, { kind: 'redirect', parents: [first!, second!], word: null, totalBytes: null });
-    assert.deepEqual([effects.last('ask').ask.node, effects.last('ask').ask.fromBytes], [second, 700_000]);
+    assert.deepEqual(
+      [effects.last('ask').ask.node, effects.last('ask').ask.fromBytes],
+      [second, 700_000],
+    );
   });
 
   it('goes to the next in rank when the owner is down, and tells it whom it passed over', () => {
     const { effects, fetch, owner, swarm } = asChild();
     fetch.settle(1, failure('PEER_UNREACHABLE'));
     const rank = swarm.membership.owners.top(fetch.shard);
-    assert.deepEqual([effects.last('ask').ask.node, effects.last('ask').ask.as, effects.last('ask').ask.exclude], [rank[1], 'owner', [owner]]);
+    assert.deepEqual(
+      [effects.last('ask').ask.node, effects.last('ask').ask.as, effects.last('ask').ask.exclude],
+      [rank[1], 'owner', [owner]],
+    );
     assert.equal(swarm.owner(fetch.shard), rank[1]);
   });
 
-  it('as owner reads from the shard\'s root, and from the origin only when no root is left', () => {
+  it("as owner reads from the shard's root, and from the origin only when no root is left", () => {
     const made = rig(4, 2);
     const shard = shardWhere(made.swarm, (rank) => rank[0] === made.members[0]!.node);
     const fetch = made.swarm.want(shard, CONTEXT);
     const [first, second] = made.swarm.membership.roots.top(shard);
-    assert.deepEqual([made.effects.last('ask').ask.node, made.effects.last('ask').ask.as], [first, 'root']);
+    assert.deepEqual(
+      [made.effects.last('ask').ask.node, made.effects.last('ask').ask.as],
+      [first, 'root'],
+    );
     fetch.settle(1, failure('PEER_UNREACHABLE'));
     assert.equal(made.effects.last('ask').ask.node, second);
     fetch.settle(2, { kind: 'miss' });
-    assert.deepEqual(made.effects.last('origin').ask, { fromBytes: 0, alone: false, context: CONTEXT });
+    assert.deepEqual(made.effects.last('origin').ask, {
+      fromBytes: 0,
+      alone: false,
+      context: CONTEXT,
+    });
     fetch.settle(3, data('aa', null));
-    assert.deepEqual(made.effects.last('finished').result, { kind: 'done', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, checksum: 'aa', from: 'origin' });
+    assert.deepEqual(made.effects.last('finished').result, {
+      kind: 'done',
+      totalBytes: 100 * SHARD_BYTES,
+      lengthBytes: SHARD_BYTES,
+      checksum: 'aa',
+      from: 'origin',
+    });
     assert.equal(made.swarm.word(shard), undefined, 'nobody asked, so nothing is tracked');
   });
 
-  it('checks even a root\'s bytes against the root\'s word', () => {
+  it("checks even a root's bytes against the root's word", () => {
     const made = rig(1, 1);
     const shard = { key: made.members[0]!.node, index: 0 };
     const fetch = made.swarm.want(shard, CONTEXT);
     fetch.settle(1, data('aa', null));
     assert.deepEqual(made.effects.last('stat').ask.node, made.members[1]!.node);
-    fetch.settleStat(2, { kind: 'stat', totalBytes: SHARD_BYTES, lengthBytes: SHARD_BYTES, word: 'bb' });
+    fetch.settleStat(2, {
+      kind: 'stat',
+      totalBytes: SHARD_BYTES,
+      lengthBytes: SHARD_BYTES,
+      word: 'bb',
+    });
     assert.equal(made.effects.last('ask').ask.fromBytes, 0);
   });
 
@@ -84,44 +153,90 @@ describe('swarm/fetch: the way of a shard', () => {
     const shard = shardWhere(made.swarm, (rank) => rank[0] !== made.members[0]!.node);
     const fetch = made.swarm.want(shard, CONTEXT);
     fetch.settle(1, failure('PEER_BROKEN', 300_000));
-    assert.deepEqual(made.effects.last('origin').ask, { fromBytes: 0, alone: false, context: CONTEXT });
+    assert.deepEqual(made.effects.last('origin').ask, {
+      fromBytes: 0,
+      alone: false,
+      context: CONTEXT,
+    });
     made.swarm.setMembers(made.members);
     fetch.settle(2, failure('ORIGIN_BROKEN', 500_000));
     pass(made, 1000);
-    assert.equal(made.effects.last('origin').ask.fromBytes, 500_000, 'what the origin itself sent is kept');
+    assert.equal(
+      made.effects.last('origin').ask.fromBytes,
+      500_000,
+      'what the origin itself sent is kept',
+    );
   });
 });
 
 describe('swarm/fetch: lies', () => {
   it('keeps the trusted part, quarantines a lone liar at the second lie, and tells the owner', () => {
     const { effects, fetch, owner, members, swarm, events } = asChild();
-    const liar = members.find(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)!.node;
+    const liar = members.find(
+      ({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node,
+    )!.node;
     fetch.settle(1, failure('PEER_BROKEN', 100_000));
     const second = effects.last('ask');
-    fetch.settle(second.attempt, { kind: 'redirect', parents: [liar], word: 'right', totalBytes: null });
+    fetch.settle(second.attempt, {
+      kind: 'redirect',
+      parents: [liar],
+      word: 'right',
+      totalBytes: null,
+    });
     fetch.settle(effects.last('ask').attempt, data('wrong', null));
-    assert.deepEqual(effects.last('stat').ask, { node: second.ask.node, parent: liar, report: 'lied' });
+    assert.deepEqual(effects.last('stat').ask, {
+      node: second.ask.node,
+      parent: liar,
+      report: 'lied',
+    });
     assert.equal(swarm.peers().find(({ node }) => node === liar)!.condition, 'cooling');
     fetch.settleStat(effects.last('stat').attempt, { kind: 'busy', retryMs: 5 });
-    assert.deepEqual([effects.last('ask').ask.fromBytes, effects.last('ask').ask.exclude.includes(liar)], [100_000, true]);
+    assert.deepEqual(
+      [effects.last('ask').ask.fromBytes, effects.last('ask').ask.exclude.includes(liar)],
+      [100_000, true],
+    );
 
     const other = swarm.want({ key: fetch.shard.key, index: fetch.shard.index + 1 }, CONTEXT);
     const asked = effects.last('ask');
     if (asked.ask.as === 'owner') {
-      other.settle(asked.attempt, { kind: 'redirect', parents: [liar], word: 'right', totalBytes: null });
+      other.settle(asked.attempt, {
+        kind: 'redirect',
+        parents: [liar],
+        word: 'right',
+        totalBytes: null,
+      });
       other.settle(effects.last('ask').attempt, data('wrong', null));
       assert.equal(swarm.peers().find(({ node }) => node === liar)!.condition, 'quarantined');
       assert.ok(events.some(([event, node]) => event === 'lied' && node === liar));
     }
   });
 
-  it('takes a parent that lies about the blob\'s size for a liar: the checksum of a shard says nothing of it', () => {
+  it("takes a parent that lies about the blob's size for a liar: the checksum of a shard says nothing of it", () => {
     for (const word of [null, 'aa']) {
       const { effects, fetch, owner, members } = asChild();
-      const liar = members.find(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)!.node;
-      fetch.settle(1, { kind: 'redirect', parents: [liar], word, totalBytes: word === null ? null : 100 * SHARD_BYTES });
-      fetch.settle(2, { kind: 'data', totalBytes: 99 * SHARD_BYTES, lengthBytes: SHARD_BYTES, word: 'aa', checksum: 'aa' });
-      if (word === null) fetch.settleStat(effects.last('stat').attempt, { kind: 'stat', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, word: 'aa' });
+      const liar = members.find(
+        ({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node,
+      )!.node;
+      fetch.settle(1, {
+        kind: 'redirect',
+        parents: [liar],
+        word,
+        totalBytes: word === null ? null : 100 * SHARD_BYTES,
+      });
+      fetch.settle(2, {
+        kind: 'data',
+        totalBytes: 99 * SHARD_BYTES,
+        lengthBytes: SHARD_BYTES,
+        word: 'aa',
+        checksum: 'aa',
+      });
+      if (word === null)
+        fetch.settleStat(effects.last('stat').attempt, {
+          kind: 'stat',
+          totalBytes: 100 * SHARD_BYTES,
+          lengthBytes: SHARD_BYTES,
+          word: 'aa',
+        });
       assert.deepEqual(effects.last('stat').ask, { node: owner, parent: liar, report: 'lied' });
     }
   });
@@ -131,7 +246,10 @@ describe('swarm/fetch: lies', () => {
     fetch.settle(1, data('aa', 'bb'));
     const next = effects.last('ask').ask;
     assert.notEqual(next.node, owner);
-    assert.deepEqual([next.as, next.fromBytes, next.node], ['owner', 0, swarm.membership.owners.top(fetch.shard)[1]]);
+    assert.deepEqual(
+      [next.as, next.fromBytes, next.node],
+      ['owner', 0, swarm.membership.owners.top(fetch.shard)[1]],
+    );
   });
 
   it('gives up with CHECKSUM_MISMATCH when nobody sends the right bytes', () => {
@@ -148,11 +266,18 @@ describe('swarm/fetch: lies', () => {
 
   it('does not follow redirects for ever', () => {
     const { effects, fetch, owner, members } = asChild();
-    const names = members.filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node).map(({ node }) => node);
+    const names = members
+      .filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)
+      .map(({ node }) => node);
     let asks = 0;
     while (effects.last('ask').ask.node === owner || effects.last('ask').ask.as === 'parent') {
       const { attempt } = effects.last('ask');
-      fetch.settle(attempt, { kind: 'redirect', parents: [names[asks++ % names.length]!], word: null, totalBytes: null });
+      fetch.settle(attempt, {
+        kind: 'redirect',
+        parents: [names[asks++ % names.length]!],
+        word: null,
+        totalBytes: null,
+      });
       assert.ok(asks < 50, 'it goes on and on');
     }
     assert.equal(effects.last('ask').ask.as, 'owner');
@@ -160,7 +285,12 @@ describe('swarm/fetch: lies', () => {
 
   it('is never redirected to itself or to a stranger', () => {
     const { effects, fetch, owner, members, swarm } = asChild();
-    fetch.settle(1, { kind: 'redirect', parents: [members[0]!.node, '10.66.6.6:65002'], word: null, totalBytes: null });
+    fetch.settle(1, {
+      kind: 'redirect',
+      parents: [members[0]!.node, '10.66.6.6:65002'],
+      word: null,
+      totalBytes: null,
+    });
     assert.equal(effects.last('ask').ask.node, swarm.membership.owners.top(fetch.shard)[1]);
     assert.equal(swarm.peers().find(({ node }) => node === owner)!.condition, 'cooling');
   });
@@ -170,7 +300,13 @@ describe('swarm/fetch: the origin', () => {
   it('passes a final refusal on as it stands', () => {
     const made = rig(1, 0);
     const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
-    const error = { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'www-authenticate': 'Bearer realm="r"' }, body: '{}' } as const;
+    const error = {
+      code: 'ORIGIN_REFUSED',
+      message: 'no',
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer realm="r"' },
+      body: '{}',
+    } as const;
     fetch.settle(1, { kind: 'failed', error, receivedBytes: 0 });
     assert.deepEqual(made.effects.last('finished').result, { kind: 'refused', error });
   });
@@ -180,7 +316,10 @@ describe('swarm/fetch: the origin', () => {
     const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
     const first = made.effects.last('origin');
     fetch.offer({ id: 'a good one' });
-    fetch.settle(first.attempt, { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401 } });
+    fetch.settle(first.attempt, {
+      kind: 'refused',
+      error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401 },
+    });
     const second = made.effects.last('origin');
     assert.deepEqual([first.ask.context.id, second.ask.context.id], [CONTEXT.id, 'a good one']);
     fetch.settle(second.attempt, data('aa', null));
@@ -195,7 +334,10 @@ describe('swarm/fetch: the origin', () => {
     // The first is under way already when the others come.
     for (const id of [CONTEXT.id, 'newest']) {
       assert.equal(made.effects.last('origin').ask.context.id, id);
-      fetch.settle(made.effects.last('origin').attempt, failure('ORIGIN_REFUSED', 0, { status: 403 }));
+      fetch.settle(
+        made.effects.last('origin').attempt,
+        failure('ORIGIN_REFUSED', 0, { status: 403 }),
+      );
     }
     assert.equal(made.effects.last('origin').ask.context.id, 'newer');
     fetch.settle(made.effects.last('origin').attempt, data('aa', null));
@@ -209,7 +351,11 @@ describe('swarm/fetch: the origin', () => {
       fetch.settle(made.effects.last('origin').attempt, failure('ORIGIN_BROKEN', tries * 1000));
       assert.equal(made.effects.calls.filter(({ call }) => call === 'origin').length, tries);
       pass(made, 150);
-      assert.equal(made.effects.calls.filter(({ call }) => call === 'origin').length, tries, 'no try without a pause');
+      assert.equal(
+        made.effects.calls.filter(({ call }) => call === 'origin').length,
+        tries,
+        'no try without a pause',
+      );
       pass(made, 3000);
       assert.equal(made.effects.last('origin').ask.fromBytes, tries * 1000);
     }
@@ -225,7 +371,10 @@ describe('swarm/fetch: the origin', () => {
     pass(made, 2900);
     assert.equal(made.effects.calls.length, 1);
     pass(made, 1500);
-    fetch.settle(made.effects.last('origin').attempt, failure('ORIGIN_BUSY', 0, { status: 429, headers: { 'retry-after': '600' } }));
+    fetch.settle(
+      made.effects.last('origin').attempt,
+      failure('ORIGIN_BUSY', 0, { status: 429, headers: { 'retry-after': '600' } }),
+    );
     const { result } = made.effects.last('finished');
     assert.equal(result.kind === 'failed' && result.error.status, 429);
   });
@@ -244,10 +393,13 @@ describe('swarm/fetch: the origin', () => {
     assert.equal(result.kind === 'failed' && result.error.code, 'ORIGIN_TIMEOUT');
   });
 
-  it('does not send everybody to the origin when the owner\'s way there fails', () => {
+  it("does not send everybody to the origin when the owner's way there fails", () => {
     const { effects, fetch } = asChild(8, 0);
     for (let round = 0; round < 10 && effects.calls.at(-1)!.call === 'ask'; round++) {
-      fetch.settle(effects.last('ask').attempt, { kind: 'refused', error: { code: 'ORIGIN_UNREACHABLE', message: 'down', status: 502 } });
+      fetch.settle(effects.last('ask').attempt, {
+        kind: 'refused',
+        error: { code: 'ORIGIN_UNREACHABLE', message: 'down', status: 502 },
+      });
     }
     assert.equal(effects.calls.filter(({ call }) => call === 'origin').length, 0);
     const { result } = effects.last('finished');
@@ -261,7 +413,10 @@ describe('swarm/fetch: time', () => {
     made.fetch.settle(1, { kind: 'busy', retryMs: 50 });
     assert.equal(made.effects.calls.length, 1);
     pass(made, 100);
-    assert.deepEqual([made.effects.last('ask').ask.node, made.effects.last('ask').attempt], [made.owner, 2]);
+    assert.deepEqual(
+      [made.effects.last('ask').ask.node, made.effects.last('ask').attempt],
+      [made.owner, 2],
+    );
   });
 
   it('leaves a parent that says nothing, waits for its attempt to end, and goes on from the same byte', () => {
@@ -275,18 +430,30 @@ describe('swarm/fetch: time', () => {
     pass(made, 500);
     assert.equal(effects.calls.at(-1)!.call, 'abandon', 'nothing new before the old one has ended');
     fetch.settle(2, failure('CANCELLED', 8192));
-    assert.deepEqual([effects.last('ask').ask.node, effects.last('ask').ask.fromBytes, effects.last('ask').ask.exclude], [owner, 8192, [parent]]);
+    assert.deepEqual(
+      [
+        effects.last('ask').ask.node,
+        effects.last('ask').ask.fromBytes,
+        effects.last('ask').ask.exclude,
+      ],
+      [owner, 8192, [parent]],
+    );
   });
 
   it('passes over an owner that has not got a late shard itself', () => {
     const made = asChild();
     const { effects, fetch, owner, members, swarm } = made;
-    const parents = members.filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node).map(({ node }) => node);
+    const parents = members
+      .filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)
+      .map(({ node }) => node);
     fetch.settle(1, { kind: 'redirect', parents: [parents[0]!], word: null, totalBytes: null });
     pass(made, 2500);
     fetch.settle(2, failure('CANCELLED', 0));
     fetch.settle(3, { kind: 'redirect', parents: [parents[1]!], word: null, totalBytes: null });
-    assert.deepEqual([effects.last('ask').ask.node, effects.last('ask').ask.as], [swarm.membership.owners.top(fetch.shard)[1], 'owner']);
+    assert.deepEqual(
+      [effects.last('ask').ask.node, effects.last('ask').ask.as],
+      [swarm.membership.owners.top(fetch.shard)[1], 'owner'],
+    );
   });
 
   it('asks the only root again when it was silent once, and goes past it the second time; refused it goes at once', () => {
@@ -297,7 +464,11 @@ describe('swarm/fetch: time', () => {
     fetch.settle(2, failure('PEER_TIMEOUT'));
     assert.equal(made.effects.last('origin').ask.fromBytes, 0);
     const other = made.swarm.want({ key: 'k', index: 1 }, CONTEXT);
-    assert.equal(made.effects.last('origin').attempt, 1, 'the next shard does not lose the time again');
+    assert.equal(
+      made.effects.last('origin').attempt,
+      1,
+      'the next shard does not lose the time again',
+    );
     void other;
     const dead = rig(1, 1);
     dead.swarm.want({ key: 'k', index: 0 }, CONTEXT).settle(1, failure('PEER_UNREACHABLE'));
@@ -317,10 +488,21 @@ describe('swarm/fetch: time', () => {
     const made = rig(8, 1);
     const shard = shardWhere(made.swarm, (rank) => rank[1] === made.members[0]!.node);
     const [owner] = made.swarm.membership.owners.top(shard);
-    const fetch = made.swarm.want(shard, CONTEXT, request(shard, made.members[7]!.node, { exclude: [owner!] }));
-    assert.equal(made.effects.last('ask').ask.as, 'root', 'a child says that the owner is late, and that costs the root a shard only');
+    const fetch = made.swarm.want(
+      shard,
+      CONTEXT,
+      request(shard, made.members[7]!.node, { exclude: [owner!] }),
+    );
+    assert.equal(
+      made.effects.last('ask').ask.as,
+      'root',
+      'a child says that the owner is late, and that costs the root a shard only',
+    );
     fetch.settle(1, failure('PEER_UNREACHABLE'));
-    assert.deepEqual([made.effects.last('ask').ask.node, made.effects.last('ask').ask.as], [owner, 'owner']);
+    assert.deepEqual(
+      [made.effects.last('ask').ask.node, made.effects.last('ask').ask.as],
+      [owner, 'owner'],
+    );
     fetch.settle(2, failure('PEER_UNREACHABLE'));
     assert.equal(made.effects.last('origin').attempt, 3, 'an owner that is dead is another matter');
   });
@@ -329,7 +511,10 @@ describe('swarm/fetch: time', () => {
     const made = rig(1, 1);
     made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
     pass(made, 5000);
-    assert.deepEqual(made.effects.calls.map(({ call }) => call), ['ask']);
+    assert.deepEqual(
+      made.effects.calls.map(({ call }) => call),
+      ['ask'],
+    );
   });
 
   it('gives up when no byte comes from anybody, before its client does', () => {
@@ -341,7 +526,7 @@ describe('swarm/fetch: time', () => {
     assert.equal(result.kind === 'failed' && result.error.code, 'PEER_TIMEOUT');
   });
 
-  it('when cancelled is not what the shard\'s next asker gets: that is a fetch of its own, which the first one\'s end leaves alone', () => {
+  it("when cancelled is not what the shard's next asker gets: that is a fetch of its own, which the first one's end leaves alone", () => {
     const { swarm, effects, fetch } = asChild();
     swarm.cancel(fetch.shard);
     const { attempt } = effects.last('abandon');
@@ -357,16 +542,22 @@ describe('swarm/fetch: time', () => {
     const { effects, fetch, swarm } = asChild();
     swarm.cancel(fetch.shard);
     swarm.cancel(fetch.shard);
-    assert.deepEqual(effects.calls.map(({ call }) => call), ['ask', 'abandon']);
+    assert.deepEqual(
+      effects.calls.map(({ call }) => call),
+      ['ask', 'abandon'],
+    );
     fetch.settle(1, data('aa', 'aa'));
     fetch.settle(1, data('aa', 'aa'));
-    assert.deepEqual(effects.calls.map(({ call }) => call), ['ask', 'abandon', 'finished']);
+    assert.deepEqual(
+      effects.calls.map(({ call }) => call),
+      ['ask', 'abandon', 'finished'],
+    );
     assert.equal(effects.last('finished').result.kind, 'cancelled');
   });
 });
 
 describe('swarm/fetch: as the next in rank', () => {
-  it('takes over at once where there are roots, when asked in the owner\'s place', () => {
+  it("takes over at once where there are roots, when asked in the owner's place", () => {
     const made = rig(6, 1);
     const self = made.members[0]!.node;
     const shard = shardWhere(made.swarm, (rank) => rank[1] === self);
@@ -383,10 +574,16 @@ describe('swarm/fetch: as the next in rank', () => {
     const self = made.members[0]!.node;
     const shard = shardWhere(made.swarm, (rank) => rank[1] === self);
     const owner = made.swarm.owner(shard);
-    const others = made.members.map(({ node }) => node).filter((node) => node !== self && node !== owner);
+    const others = made.members
+      .map(({ node }) => node)
+      .filter((node) => node !== self && node !== owner);
     const fetch = made.swarm.want(shard, CONTEXT);
-    for (const node of [others[0]!, others[0]!, others[1]!]) made.swarm.want(shard, null, request(shard, node, { exclude: [owner] }));
-    assert.deepEqual(made.effects.calls.map(({ call }) => call), ['ask']);
+    for (const node of [others[0]!, others[0]!, others[1]!])
+      made.swarm.want(shard, null, request(shard, node, { exclude: [owner] }));
+    assert.deepEqual(
+      made.effects.calls.map(({ call }) => call),
+      ['ask'],
+    );
     made.swarm.want(shard, null, request(shard, others[2]!, { exclude: [owner] }));
     fetch.settle(made.effects.last('abandon').attempt, failure('CANCELLED'));
     assert.equal(made.effects.calls.at(-1)!.call, 'origin');

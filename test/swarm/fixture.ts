@@ -3,7 +3,21 @@ import type { ErrorCode, WireError } from '../../lib/errors.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import type { ShardFetch } from '../../lib/swarm/fetch.ts';
 import { Swarm } from '../../lib/swarm/swarm.ts';
-import type { AskRequest, AttemptResult, Fetch, FetchContext, FetchEffects, FetchResult, Member, NodeId, OriginAsk, PeerAsk, ShardId, StatAsk, SwarmEvent } from '../../lib/swarm/types.ts';
+import type {
+  AskRequest,
+  AttemptResult,
+  Fetch,
+  FetchContext,
+  FetchEffects,
+  FetchResult,
+  Member,
+  NodeId,
+  OriginAsk,
+  PeerAsk,
+  ShardId,
+  StatAsk,
+  SwarmEvent,
+} from '../../lib/swarm/types.ts';
 
 export const KEY = `sha256:${'ab'.repeat(32)}`;
 export const CONTEXT: FetchContext = { id: 'credential' };
@@ -48,7 +62,8 @@ export class Recorder implements FetchEffects {
   /** The last call, which must be of this kind. */
   last<C extends Call['call']>(call: C): Extract<Call, { call: C }> {
     const last = this.calls.at(-1);
-    if (last?.call !== call) throw new Error(`expected ${call}, the last call is ${JSON.stringify(last)}`);
+    if (last?.call !== call)
+      throw new Error(`expected ${call}, the last call is ${JSON.stringify(last)}`);
     return last as Extract<Call, { call: C }>;
   }
 }
@@ -71,11 +86,20 @@ export function root(at: number): Member {
 
 /** A swarm of `agents` and `roots` as the first agent (or, without agents, the first root) sees it. */
 export function rig(agents: number, roots: number, self?: Member): Rig {
-  const members = [...Array.from({ length: agents }, (_, at) => agent(at + 1)), ...Array.from({ length: roots }, (_, at) => root(at + 1))];
+  const members = [
+    ...Array.from({ length: agents }, (_, at) => agent(at + 1)),
+    ...Array.from({ length: roots }, (_, at) => root(at + 1)),
+  ];
   const effects = new Recorder();
   const clock = new ManualClock();
   const events: Rig['events'] = [];
-  const swarm = new Swarm({ self: self ?? members[0]!, effects, nowMs: () => clock.nowMs(), random: () => 0.5, observe: (event, node) => events.push([event, node]) });
+  const swarm = new Swarm({
+    self: self ?? members[0]!,
+    effects,
+    nowMs: () => clock.nowMs(),
+    random: () => 0.5,
+    observe: (event, node) => events.push([event, node]),
+  });
   swarm.setMembers(members);
   return { swarm, effects, clock, events, members };
 }
@@ -93,12 +117,26 @@ export function data(checksum: string, word: string | null): AttemptResult {
   return { kind: 'data', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, word, checksum };
 }
 
-export function failure(code: ErrorCode, receivedBytes = 0, more: Partial<WireError> = {}): AttemptResult {
+export function failure(
+  code: ErrorCode,
+  receivedBytes = 0,
+  more: Partial<WireError> = {},
+): AttemptResult {
   return { kind: 'failed', error: { code, message: code, ...more }, receivedBytes };
 }
 
 export function request(shard: ShardId, node: NodeId, more: Partial<AskRequest> = {}): AskRequest {
-  return { shard, node, zone: null, as: 'owner', exclude: [], hops: 0, load: 0, held: false, ...more };
+  return {
+    shard,
+    node,
+    zone: null,
+    as: 'owner',
+    exclude: [],
+    hops: 0,
+    load: 0,
+    held: false,
+    ...more,
+  };
 }
 
 /** Ticks until `ms` have passed, as the node does. */

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { COOL_DOWN_MS, COOL_DOWN_MS_MAX, QUARANTINE_MS, SLOW_MS, SLOW_STRIKES, TROUBLED_NODES_MAX } from '../../lib/limits.ts';
+import {
+  COOL_DOWN_MS,
+  COOL_DOWN_MS_MAX,
+  QUARANTINE_MS,
+  SLOW_MS,
+  SLOW_STRIKES,
+  TROUBLED_NODES_MAX,
+} from '../../lib/limits.ts';
 import { PeerHealth } from '../../lib/swarm/health.ts';
 
 const health = (): PeerHealth => new PeerHealth(() => 0.5);
@@ -34,7 +41,10 @@ describe('swarm/health', () => {
     assert.equal(peers.good('a', 0), true);
     peers.succeeded('a');
     for (let strike = 0; strike < SLOW_STRIKES; strike++) peers.slow('a', 0);
-    assert.deepEqual([peers.good('a', 1), peers.usable('a', 1), peers.good('a', SLOW_MS)], [false, true, true]);
+    assert.deepEqual(
+      [peers.good('a', 1), peers.usable('a', 1), peers.good('a', SLOW_MS)],
+      [false, true, true],
+    );
   });
 
   it('quarantines at the second lie, not at the first, and successes do not lift it', () => {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { OriginQueue, type OriginWant } from '../../lib/swarm/origin-queue.ts';
 
-const LIMITS = { allRequests: 9, requests: 6, inOrderRequests: 4, fewRequests: 2, requestShards: 3 };
+const LIMITS = {
+  allRequests: 9,
+  requests: 6,
+  inOrderRequests: 4,
+  fewRequests: 2,
+  requestShards: 3,
+};
 
 describe('swarm/origin-queue', () => {
   let begun: OriginWant[][];
@@ -10,14 +16,23 @@ describe('swarm/origin-queue', () => {
 
   beforeEach(() => {
     [begun, soon] = [[], []];
-    queue = new OriginQueue((together) => begun.push([...together]), (look) => soon.push(look), LIMITS);
+    queue = new OriginQueue(
+      (together) => begun.push([...together]),
+      (look) => soon.push(look),
+      LIMITS,
+    );
   });
 
   /** All that is wanted at this moment has been said. */
   function settle(): void {
     for (const look of soon.splice(0)) look();
   }
-  function want(indices: readonly number[], series = 'a', shares = true, upstream = 'r.example'): void {
+  function want(
+    indices: readonly number[],
+    series = 'a',
+    shares = true,
+    upstream = 'r.example',
+  ): void {
     for (const index of indices) queue.add({ upstream, series, index, shares });
     settle();
   }
@@ -25,8 +40,10 @@ describe('swarm/origin-queue', () => {
     for (const request of requests) queue.over(begun[request]!);
     settle();
   }
-  const asked = (): string[] => begun.map((together) => together.map(({ series, index }) => `${series}${index}`).join(' '));
-  const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, at) => from + at);
+  const asked = (): string[] =>
+    begun.map((together) => together.map(({ series, index }) => `${series}${index}`).join(' '));
+  const range = (from: number, to: number): number[] =>
+    Array.from({ length: to - from }, (_, at) => from + at);
 
   it('sends what follows on each other in one request, up to its measure, and never two series or a gap', () => {
     want([0, 1, 2, 3, 5]);
@@ -61,7 +78,10 @@ describe('swarm/origin-queue', () => {
     want([0, 1], 'b', false);
     const givenUp = queue.over(begun[1]!, 'silent');
     settle();
-    assert.deepEqual([givenUp.map(({ index }) => index), asked().slice(6), queue.waiting], [[6, 7, 8], ['b0', 'b1'], 0]);
+    assert.deepEqual(
+      [givenUp.map(({ index }) => index), asked().slice(6), queue.waiting],
+      [[6, 7, 8], ['b0', 'b1'], 0],
+    );
     want([6], 'a', false, 'silent.example');
     assert.deepEqual(asked().slice(8), ['a6'], 'it may be back');
   });
@@ -74,7 +94,11 @@ describe('swarm/origin-queue', () => {
     settle();
     assert.deepEqual(asked().slice(6), ['a6', 'a7', 'a8']);
     want(range(10, 14), 'a', false);
-    assert.deepEqual(queue.over(begun[6]!, 'silent').map(({ index }) => index), [10, 11, 12, 13], 'a6 began later than that answer');
+    assert.deepEqual(
+      queue.over(begun[6]!, 'silent').map(({ index }) => index),
+      [10, 11, 12, 13],
+      'a6 began later than that answer',
+    );
   });
 
   it('leaves turns to others beside a blob read in order', () => {
@@ -104,7 +128,11 @@ describe('swarm/origin-queue', () => {
     want(range(100, 109));
     want([0], 'a', false);
     want([1]);
-    assert.deepEqual(asked().slice(3), ['a0'], 'others of the blob are under way, for another reader');
+    assert.deepEqual(
+      asked().slice(3),
+      ['a0'],
+      'others of the blob are under way, for another reader',
+    );
     end(3);
     assert.deepEqual(asked().slice(4), ['a1']);
   });
@@ -117,7 +145,8 @@ describe('swarm/origin-queue', () => {
 
   it('comes to an end with whatever is wanted in whatever order, each shard once, even twice the same', () => {
     let seed = 7;
-    const random = (below: number): number => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below;
+    const random = (below: number): number =>
+      (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below;
     const wanted: string[] = [];
     const ended = new Set<number>();
     const givenUp: OriginWant[] = [];
@@ -132,12 +161,17 @@ describe('swarm/origin-queue', () => {
       if (under.length > 0 && random(2) === 0) {
         const at = under[random(under.length)]!;
         ended.add(at);
-        givenUp.push(...queue.over(begun[at]!, (['answered', 'silent', 'left'] as const)[random(3)]!));
+        givenUp.push(
+          ...queue.over(begun[at]!, (['answered', 'silent', 'left'] as const)[random(3)]!),
+        );
         settle();
       }
     }
     assert.equal(queue.waiting, 0);
     assert.ok(givenUp.length > 0);
-    assert.deepEqual([...begun.flat(), ...givenUp].map(({ series, index }) => `${series}${index}`).sort(), wanted.sort());
+    assert.deepEqual(
+      [...begun.flat(), ...givenUp].map(({ series, index }) => `${series}${index}`).sort(),
+      wanted.sort(),
+    );
   });
 });

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { LATE_FACTOR, LATE_FLOW_MIN, LATE_MS_MIN, LATE_SAMPLES_MIN, LATE_UNKNOWN_MS } from '../../lib/limits.ts';
+import {
+  LATE_FACTOR,
+  LATE_FLOW_MIN,
+  LATE_MS_MIN,
+  LATE_SAMPLES_MIN,
+  LATE_UNKNOWN_MS,
+} from '../../lib/limits.ts';
 import { Pace } from '../../lib/swarm/pace.ts';
 
 describe('swarm/pace', () => {

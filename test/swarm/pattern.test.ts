@@ -42,9 +42,16 @@ describe('swarm/pattern', () => {
   it('looks ahead of small reads in order, further with every shard, to its bound and not past the end', () => {
     const reader = new Reader(40 * SHARD_BYTES);
     const wanted: number[][] = [];
-    for (let at = 0; at < 40 * SHARD_BYTES; at += READ_BYTES) if (at % SHARD_BYTES === 0) wanted.push(reader.read(at));
+    for (let at = 0; at < 40 * SHARD_BYTES; at += READ_BYTES)
+      if (at % SHARD_BYTES === 0) wanted.push(reader.read(at));
     assert.deepEqual(wanted.slice(0, 5), [[], [2], [3, 4], [5, 6, 7], [8, 9, 10, 11, 12]]);
-    assert.ok(wanted.every((shards, at) => shards.every((index) => index > at && index < 40 && index <= at + AHEAD_SMALL_READS_SHARDS_MAX)));
+    assert.ok(
+      wanted.every((shards, at) =>
+        shards.every(
+          (index) => index > at && index < 40 && index <= at + AHEAD_SMALL_READS_SHARDS_MAX,
+        ),
+      ),
+    );
     assert.deepEqual([reader.misses, reader.wasted], [[0, 1], 0]);
   });
 
@@ -56,31 +63,54 @@ describe('swarm/pattern', () => {
   });
 
   it('learns reads in order from any start on, of any size, among random ones', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: 400 }), fc.integer({ min: 1, max: 512 }), fc.integer({ min: 0, max: SHARD_BYTES - 1 }), fc.integer(), (from, sizeKiB, offset, seed) => {
-      const reader = new Reader();
-      const random = new Random(seed);
-      const inOrder = new Set<number>();
-      for (let at = from * SHARD_BYTES + offset; at < (from + 60) * SHARD_BYTES; at += sizeKiB * 1024) {
-        const shard = Math.floor(at / SHARD_BYTES);
-        // Somebody else reads, too.
-        if (!inOrder.has(shard)) for (let other = random.below(5); other > 0; other--) reader.read(512 * SHARD_BYTES + random.below(512 * SHARD_BYTES));
-        inOrder.add(shard);
-        reader.read(at);
-      }
-      const missed = reader.misses.filter((shard) => inOrder.has(shard));
-      assert.ok(missed.length <= 3, `missed ${missed.join(', ')}`);
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 400 }),
+        fc.integer({ min: 1, max: 512 }),
+        fc.integer({ min: 0, max: SHARD_BYTES - 1 }),
+        fc.integer(),
+        (from, sizeKiB, offset, seed) => {
+          const reader = new Reader();
+          const random = new Random(seed);
+          const inOrder = new Set<number>();
+          for (
+            let at = from * SHARD_BYTES + offset;
+            at < (from + 60) * SHARD_BYTES;
+            at += sizeKiB * 1024
+          ) {
+            const shard = Math.floor(at / SHARD_BYTES);
+            // Somebody else reads, too.
+            if (!inOrder.has(shard))
+              for (let other = random.below(5); other > 0; other--)
+                reader.read(512 * SHARD_BYTES + random.below(512 * SHARD_BYTES));
+            inOrder.add(shard);
+            reader.read(at);
+          }
+          const missed = reader.misses.filter((shard) => inOrder.has(shard));
+          assert.ok(missed.length <= 3, `missed ${missed.join(', ')}`);
+        },
+      ),
+      { numRuns: 200 },
+    );
   });
 
   it('learns strides longer than a shard, forth and back', () => {
-    fc.assert(fc.property(fc.integer({ min: SHARD_BYTES, max: 24 * MIB }), fc.boolean(), fc.integer({ min: 0, max: 4 * MIB }), (strideBytes, isBack, offset) => {
-      const reader = new Reader();
-      const reads = Array.from({ length: 60 }, (_, index) => offset + index * strideBytes);
-      for (const at of isBack ? reads.toReversed() : reads) reader.read(at);
-      // Of strides hardly longer than a shard some steps look like reads in order: two runs are followed, and one is wrong.
-      assert.ok(reader.misses.length <= 6, `missed ${reader.misses.length}`);
-      assert.ok(reader.wasted <= 2 * AHEAD_SMALL_READS_SHARDS_MAX, `wasted ${reader.wasted}`);
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: SHARD_BYTES, max: 24 * MIB }),
+        fc.boolean(),
+        fc.integer({ min: 0, max: 4 * MIB }),
+        (strideBytes, isBack, offset) => {
+          const reader = new Reader();
+          const reads = Array.from({ length: 60 }, (_, index) => offset + index * strideBytes);
+          for (const at of isBack ? reads.toReversed() : reads) reader.read(at);
+          // Of strides hardly longer than a shard some steps look like reads in order: two runs are followed, and one is wrong.
+          assert.ok(reader.misses.length <= 6, `missed ${reader.misses.length}`);
+          assert.ok(reader.wasted <= 2 * AHEAD_SMALL_READS_SHARDS_MAX, `wasted ${reader.wasted}`);
+        },
+      ),
+      { numRuns: 200 },
+    );
   });
 
   it('follows two runs in order and a stride at once', () => {
@@ -99,14 +129,21 @@ describe('swarm/pattern', () => {
     assert.deepEqual(reader.misses, [0, 1]);
   });
 
-  for (const [megabytes, wasteMax] of [[256, 0.05], [2_048, 0.005]] as const) {
+  for (const [megabytes, wasteMax] of [
+    [256, 0.05],
+    [2_048, 0.005],
+  ] as const) {
     it(`wastes less than ${wasteMax * 100} % of what random reads of ${megabytes} MiB bring anyway`, () => {
       let [reads, brought] = [0, 0];
       for (let seed = 1; seed <= 50; seed++) {
         const pattern = new ReadPattern();
         const random = new Random(seed);
         // Nothing is kept: each read comes to a shard that is not here, and all that is brought ahead is waste.
-        for (let read = 0; read < 500; read++, reads++) brought += pattern.read(random.below(megabytes * 16) * READ_BYTES, megabytes * MIB).length;
+        for (let read = 0; read < 500; read++, reads++)
+          brought += pattern.read(
+            random.below(megabytes * 16) * READ_BYTES,
+            megabytes * MIB,
+          ).length;
       }
       assert.ok(brought / reads < wasteMax, `${((brought / reads) * 100).toFixed(2)} %`);
     });
@@ -119,7 +156,8 @@ describe('swarm/pattern', () => {
     for (let round = 0; round < 60; round++, at += 50) {
       brought = 0;
       for (const shard of [0, 1, 2]) brought += reader.read((at + shard) * SHARD_BYTES).length;
-      for (let other = 0; other < 20; other++) reader.read(50_000 * SHARD_BYTES + random.below(50_000) * SHARD_BYTES + 900_000);
+      for (let other = 0; other < 20; other++)
+        reader.read(50_000 * SHARD_BYTES + random.below(50_000) * SHARD_BYTES + 900_000);
     }
     assert.equal(brought, 0, 'the last rounds brought nothing');
     for (let shard = 0; shard < 100; shard++) reader.read((at + shard) * SHARD_BYTES);

@@ -7,9 +7,13 @@ describe('swarm: the core is pure', () => {
   for (const file of readdirSync(folder)) {
     it(`${file} imports nothing but its like, limits and errors, and has no clock or chance of its own`, () => {
       const text = readFileSync(new URL(file, folder), 'utf8');
-      for (const [, from] of text.matchAll(/\bfrom '([^']+)'/g)) assert.match(from!, /^(?:\.\/[a-z-]+\.ts|\.\.\/(?:limits|errors)\.ts)$/);
+      for (const [, from] of text.matchAll(/\bfrom '([^']+)'/g))
+        assert.match(from!, /^(?:\.\/[a-z-]+\.ts|\.\.\/(?:limits|errors)\.ts)$/);
       const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
-      assert.doesNotMatch(code, /\bimport\(|\brequire\b|\bDate\b|\bMath\.random\b|\bperformance\b|\bsetTimeout\b|\bsetInterval\b|\bprocess\b|\bglobalThis\b/);
+      assert.doesNotMatch(
+        code,
+        /\bimport\(|\brequire\b|\bDate\b|\bMath\.random\b|\bperformance\b|\bsetTimeout\b|\bsetInterval\b|\bprocess\b|\bglobalThis\b/,
+      );
     });
   }
 });

@@ -8,10 +8,12 @@ const nodes = Array.from({ length: 100 }, (_, at) => `10.0.0.${at}:65002`);
 
 describe('swarm/rank', () => {
   it('is the same on every node, whatever order the names come in', () => {
-    fc.assert(fc.property(fc.shuffledSubarray(nodes, { minLength: 1 }), fc.nat(100_000), (some, index) => {
-      const shard = { key: KEY, index };
-      assert.deepEqual(new Ranking(some).top(shard), new Ranking(some.toSorted()).top(shard));
-    }));
+    fc.assert(
+      fc.property(fc.shuffledSubarray(nodes, { minLength: 1 }), fc.nat(100_000), (some, index) => {
+        const shard = { key: KEY, index };
+        assert.deepEqual(new Ranking(some).top(shard), new Ranking(some.toSorted()).top(shard));
+      }),
+    );
   });
 
   it('is RANK_DEPTH different names, all of them when there are fewer', () => {
@@ -42,18 +44,31 @@ describe('swarm/rank', () => {
       owned.set(first, (owned.get(first) ?? 0) + 1);
     }
     const mean = shards / nodes.length;
-    for (const node of nodes) assert.ok(Math.abs((owned.get(node) ?? 0) - mean) < 4 * Math.sqrt(mean), `${node} owns ${owned.get(node)}`);
+    for (const node of nodes)
+      assert.ok(
+        Math.abs((owned.get(node) ?? 0) - mean) < 4 * Math.sqrt(mean),
+        `${node} owns ${owned.get(node)}`,
+      );
   });
 
   it('lets roots own shards only where there are no agents', () => {
     const member = (node: string, role: 'agent' | 'root') => ({ node, role, zone: null });
-    assert.equal(new Membership([member('a', 'agent'), member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'a');
+    assert.equal(
+      new Membership([member('a', 'agent'), member('r', 'root')]).owners.top({
+        key: KEY,
+        index: 0,
+      })[0],
+      'a',
+    );
     assert.equal(new Membership([member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'r');
   });
 
-  it('shares a shard\'s nodes among owners when they are too many for one, and asks go to better ranks only', () => {
+  it("shares a shard's nodes among owners when they are too many for one, and asks go to better ranks only", () => {
     const owners = 2 * RANK_DEPTH;
-    const names = Array.from({ length: owners * OWNER_CLIENTS }, (_, at) => `10.${at >> 8}.${at & 255}.1:65002`);
+    const names = Array.from(
+      { length: owners * OWNER_CLIENTS },
+      (_, at) => `10.${at >> 8}.${at & 255}.1:65002`,
+    );
     const shard = { key: 'sha256:aa', index: 7 };
     const rank = new Ranking(names).top(shard);
     assert.equal(rank.length, owners, 'all owners are in the rank');
@@ -68,7 +83,8 @@ describe('swarm/rank', () => {
       assert.ok(own < 0 || fewer === 0 || fewer < own, `${own} asks ${fewer}`);
     }
     assert.equal(counts.size, owners);
-    for (const count of counts.values()) assert.ok(count < 1.5 * OWNER_CLIENTS, `${count} ask one owner`);
+    for (const count of counts.values())
+      assert.ok(count < 1.5 * OWNER_CLIENTS, `${count} ask one owner`);
     assert.equal(ownerPlace(shard, names[5]!, rank, LONE_OWNER_CLIENTS_MAX), 0, 'one is enough');
   });
 });

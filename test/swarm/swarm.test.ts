@@ -14,13 +14,25 @@ describe('swarm/swarm', () => {
   });
 
   it('passes shards on only where there is somebody, and reads several at once from the origin only where nobody is', () => {
-    for (const [agents, roots, inner] of [[1, 0, 0], [1, 1, 0], [2, 0, 1]] as const) {
+    for (const [agents, roots, inner] of [
+      [1, 0, 0],
+      [1, 1, 0],
+      [2, 0, 1],
+    ] as const) {
       const { swarm } = rig(agents, roots);
-      assert.equal(Array.from({ length: TREE_FANOUT }, (_, index) => swarm.isInner(index)).filter(Boolean).length, inner, `${agents} agents, ${roots} roots`);
+      assert.equal(
+        Array.from({ length: TREE_FANOUT }, (_, index) => swarm.isInner(index)).filter(Boolean)
+          .length,
+        inner,
+        `${agents} agents, ${roots} roots`,
+      );
     }
     for (const agents of [1, 2]) {
       const { swarm, effects, members } = rig(agents, 0);
-      swarm.want(shardWhere(swarm, (rank) => rank[0] === members[0]!.node), CONTEXT);
+      swarm.want(
+        shardWhere(swarm, (rank) => rank[0] === members[0]!.node),
+        CONTEXT,
+      );
       assert.equal(effects.last('origin').ask.alone, agents === 1);
     }
   });
@@ -32,8 +44,12 @@ describe('swarm/swarm', () => {
     const served = verdicts.filter(({ kind }) => kind === 'serve').length;
     assert.ok(served >= 1 && served <= 8, `${served} served`);
     assert.equal(swarm.snapshot().uploads, served);
-    for (const verdict of verdicts) if (verdict.kind === 'redirect') assert.ok(verdict.parents.every((node) => node !== members[0]!.node));
-    const asked = new Set(verdicts.flatMap((verdict) => (verdict.kind === 'redirect' ? verdict.parents : [])));
+    for (const verdict of verdicts)
+      if (verdict.kind === 'redirect')
+        assert.ok(verdict.parents.every((node) => node !== members[0]!.node));
+    const asked = new Set(
+      verdicts.flatMap((verdict) => (verdict.kind === 'redirect' ? verdict.parents : [])),
+    );
     assert.ok(asked.size > 4, 'the load is spread');
     swarm.sent(shard, members[1]!.node, true);
     assert.equal(swarm.snapshot().uploads, served - 1);
@@ -49,7 +65,10 @@ describe('swarm/swarm', () => {
     swarm.want(shard, CONTEXT).settle(1, data('aa', null));
     assert.equal(effects.last('finished').result.kind, 'done');
     assert.equal(swarm.word(shard)!.checksum, 'aa');
-    const verdict = members.slice(10).map(({ node }) => swarm.ask(request(shard, node))).find(({ kind }) => kind === 'redirect');
+    const verdict = members
+      .slice(10)
+      .map(({ node }) => swarm.ask(request(shard, node)))
+      .find(({ kind }) => kind === 'redirect');
     assert.equal(verdict?.kind === 'redirect' && verdict.word, 'aa');
   });
 
@@ -68,9 +87,15 @@ describe('swarm/swarm', () => {
     const shard = shardWhere(swarm, (rank) => rank[0] !== members[0]!.node);
     swarm.want(shard, CONTEXT);
     const source = effects.last('ask').ask.node;
-    for (const as of ['owner', 'parent', 'root'] as const) assert.equal(swarm.ask(request(shard, source, { as })).kind, 'miss');
+    for (const as of ['owner', 'parent', 'root'] as const)
+      assert.equal(swarm.ask(request(shard, source, { as })).kind, 'miss');
     assert.equal(swarm.ask(request(shard, members[0]!.node)).kind, 'miss');
-    assert.equal(swarm.ask(request(shard, members.find(({ node }) => node !== source)!.node, { hops: HOPS_MAX + 1 })).kind, 'miss');
+    assert.equal(
+      swarm.ask(
+        request(shard, members.find(({ node }) => node !== source)!.node, { hops: HOPS_MAX + 1 }),
+      ).kind,
+      'miss',
+    );
   });
 
   it('counts a hop more when it asks on behalf of others', () => {

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { HOLDER_DOUBTS_MAX, HOLDER_STALE_MS, OWNER_CHILDREN_MAX, OWNER_RETRY_MS } from '../../lib/limits.ts';
+import {
+  HOLDER_DOUBTS_MAX,
+  HOLDER_STALE_MS,
+  OWNER_CHILDREN_MAX,
+  OWNER_RETRY_MS,
+} from '../../lib/limits.ts';
 import { isInner, Tracker } from '../../lib/swarm/tracker.ts';
 
 const OWNER = { node: '10.1.0.1:65002', zone: null };
@@ -8,20 +13,28 @@ const name = (at: number): string => `10.0.${at >> 8}.${at & 255}:65002`;
 const anyone = (): boolean => true;
 
 /** The parent a tracker gives, `owner` for itself; fails on "busy". */
-function parentOf(tracker: Tracker, node: string, zone: string | null = null, exclude: string[] = []): string {
+function parentOf(
+  tracker: Tracker,
+  node: string,
+  zone: string | null = null,
+  exclude: string[] = [],
+): string {
   const verdict = tracker.ask(node, zone, 0, exclude, anyone);
   assert.notEqual(verdict.kind, 'busy');
   return verdict.kind === 'redirect' ? verdict.parents[0]! : 'owner';
 }
 
 describe('swarm/tracker', () => {
-  it('keeps every tree flat and every node\'s children few, however many ask at once', () => {
+  it("keeps every tree flat and every node's children few, however many ask at once", () => {
     const shape = { fanout: 4, ownerFanout: 8, ownerLeaves: 2 };
     const tracker = new Tracker(3, OWNER, shape);
     const children = new Map<string, number>();
     const nodes = Array.from({ length: 1000 }, (_, at) => name(at));
     // Inner nodes ask earlier; see ReadWindow.
-    for (const node of [...nodes.filter((at) => isInner(at, 3, 4)), ...nodes.filter((at) => !isInner(at, 3, 4))]) {
+    for (const node of [
+      ...nodes.filter((at) => isInner(at, 3, 4)),
+      ...nodes.filter((at) => !isInner(at, 3, 4)),
+    ]) {
       const parent = parentOf(tracker, node);
       children.set(parent, (children.get(parent) ?? 0) + 1);
     }
@@ -29,63 +42,95 @@ describe('swarm/tracker', () => {
     assert.equal(Math.max(...nodes.map((node) => tracker.depthOf(node)!)), tracker.depth);
     assert.equal(tracker.depthOf('nobody'), null);
     assert.ok(Math.max(...children.values()) <= 8);
-    for (const [node, count] of children) if (node !== 'owner' && !isInner(node, 3, 4)) assert.equal(count, 1, 'a leaf has one child at most');
+    for (const [node, count] of children)
+      if (node !== 'owner' && !isInner(node, 3, 4))
+        assert.equal(count, 1, 'a leaf has one child at most');
   });
 
   it('makes each node inner in one tree of as many as the fan-out', () => {
     for (let at = 0; at < 50; at++) {
-      const inner = Array.from({ length: 60 }, (_, index) => isInner(name(at), index, 6)).filter(Boolean).length;
+      const inner = Array.from({ length: 60 }, (_, index) => isInner(name(at), index, 6)).filter(
+        Boolean,
+      ).length;
       assert.equal(inner, 10);
     }
   });
 
   it('never names the requester, an excluded node, an unfit one or one below the requester', () => {
-    fc.assert(fc.property(fc.array(fc.record({ node: fc.nat(20), excluded: fc.array(fc.nat(20), { maxLength: 4 }), act: fc.constantFrom('ask', 'done', 'forget', 'lied', 'sent') }), { maxLength: 200 }), fc.nat(5), (steps, unfit) => {
-      const tracker = new Tracker(0, OWNER, { fanout: 2, ownerFanout: 2, ownerLeaves: 1 });
-      const parents = new Map<string, string | null>();
-      for (const { node: at, excluded, act } of steps) {
-        const node = name(at);
-        if (act === 'forget') {
-          tracker.forget(node);
-          parents.delete(node);
-        } else if (act === 'sent') tracker.sent(node, false);
-        else if (act !== 'ask') tracker.report(node, null, parents.get(node) ?? null, act);
-        else {
-          const exclude = excluded.map(name);
-          const verdict = tracker.ask(node, null, 0, exclude, (candidate) => candidate !== name(unfit));
-          if (verdict.kind === 'busy') continue;
-          const parent = verdict.kind === 'redirect' ? verdict.parents[0]! : null;
-          assert.notEqual(parent, node);
-          assert.ok(parent === null || (!exclude.includes(parent) && parent !== name(unfit)));
-          parents.set(node, parent);
-        }
-        // A receiving node must lead up to the owner or to a complete node, never to itself.
-        const edges = new Map(tracker.edges(1000).map((edge) => [edge.node, edge]));
-        for (const start of edges.values()) {
-          let above = start.complete ? undefined : edges.get(start.parent ?? '');
-          for (let up = 0; above !== undefined && !above.complete; up++) {
-            assert.notEqual(above.node, start.node, 'a node above itself');
-            assert.ok(up <= edges.size, 'a circle');
-            above = edges.get(above.parent ?? '');
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.record({
+            node: fc.nat(20),
+            excluded: fc.array(fc.nat(20), { maxLength: 4 }),
+            act: fc.constantFrom('ask', 'done', 'forget', 'lied', 'sent'),
+          }),
+          { maxLength: 200 },
+        ),
+        fc.nat(5),
+        (steps, unfit) => {
+          const tracker = new Tracker(0, OWNER, { fanout: 2, ownerFanout: 2, ownerLeaves: 1 });
+          const parents = new Map<string, string | null>();
+          for (const { node: at, excluded, act } of steps) {
+            const node = name(at);
+            if (act === 'forget') {
+              tracker.forget(node);
+              parents.delete(node);
+            } else if (act === 'sent') tracker.sent(node, false);
+            else if (act !== 'ask') tracker.report(node, null, parents.get(node) ?? null, act);
+            else {
+              const exclude = excluded.map(name);
+              const verdict = tracker.ask(
+                node,
+                null,
+                0,
+                exclude,
+                (candidate) => candidate !== name(unfit),
+              );
+              if (verdict.kind === 'busy') continue;
+              const parent = verdict.kind === 'redirect' ? verdict.parents[0]! : null;
+              assert.notEqual(parent, node);
+              assert.ok(parent === null || (!exclude.includes(parent) && parent !== name(unfit)));
+              parents.set(node, parent);
+            }
+            // A receiving node must lead up to the owner or to a complete node, never to itself.
+            const edges = new Map(tracker.edges(1000).map((edge) => [edge.node, edge]));
+            for (const start of edges.values()) {
+              let above = start.complete ? undefined : edges.get(start.parent ?? '');
+              for (let up = 0; above !== undefined && !above.complete; up++) {
+                assert.notEqual(above.node, start.node, 'a node above itself');
+                assert.ok(up <= edges.size, 'a circle');
+                above = edges.get(above.parent ?? '');
+              }
+            }
           }
-        }
-      }
-    }), { numRuns: 300 });
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 
-  it('gives a parent\'s place to another when its child is done', () => {
+  it("gives a parent's place to another when its child is done", () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
     assert.equal(parentOf(tracker, name(1)), 'owner');
     assert.equal(parentOf(tracker, name(2)), name(1));
     assert.equal(parentOf(tracker, name(3)), name(2));
     tracker.report(name(1), null, null, 'done');
-    assert.equal(parentOf(tracker, name(4)), name(3), 'a free slot in the tree comes before the owner\'s');
+    assert.equal(
+      parentOf(tracker, name(4)),
+      name(3),
+      "a free slot in the tree comes before the owner's",
+    );
     tracker.report(name(2), null, name(1), 'done');
     assert.ok([name(1), name(4)].includes(parentOf(tracker, name(5))));
   });
 
   it('prefers the own zone, and crosses to another once for a zone', () => {
-    const tracker = new Tracker(0, { node: OWNER.node, zone: 'a' }, { fanout: 3, ownerFanout: 4, ownerLeaves: 4 });
+    const tracker = new Tracker(
+      0,
+      { node: OWNER.node, zone: 'a' },
+      { fanout: 3, ownerFanout: 4, ownerLeaves: 4 },
+    );
     let crossings = 0;
     for (let at = 0; at < 60; at++) {
       const parent = parentOf(tracker, name(at), 'b');
@@ -99,7 +144,8 @@ describe('swarm/tracker', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
     parentOf(tracker, name(1));
     tracker.report(name(1), null, null, 'done');
-    for (let at = 2; at < 2 + HOLDER_DOUBTS_MAX; at++) tracker.report(name(at), null, name(1), 'failed');
+    for (let at = 2; at < 2 + HOLDER_DOUBTS_MAX; at++)
+      tracker.report(name(at), null, name(1), 'failed');
     for (let at = 10; at < 20; at++) assert.notEqual(parentOf(tracker, name(at)), name(1));
 
     const other = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
@@ -120,7 +166,10 @@ describe('swarm/tracker', () => {
 
   it('says busy rather than send to more children than it can', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
-    const verdicts = Array.from({ length: OWNER_CHILDREN_MAX + 1 }, (_, at) => tracker.ask(name(at), null, 0, [], () => false).kind);
+    const verdicts = Array.from(
+      { length: OWNER_CHILDREN_MAX + 1 },
+      (_, at) => tracker.ask(name(at), null, 0, [], () => false).kind,
+    );
     assert.deepEqual([verdicts.at(-2), verdicts.at(-1)], ['serve', 'busy']);
     tracker.sent(name(0), false);
     assert.equal(tracker.ask(name(99), null, 0, [], () => false).kind, 'serve');
@@ -128,9 +177,17 @@ describe('swarm/tracker', () => {
 
   it('gives back the places of those it has not heard of for long', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
-    for (let at = 0; at < OWNER_CHILDREN_MAX; at++) tracker.ask(name(at), null, 0, [], () => false, 1000);
-    assert.equal(tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS - OWNER_RETRY_MS - 1).kind, 'busy');
-    assert.equal(tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS + OWNER_RETRY_MS).kind, 'serve');
+    for (let at = 0; at < OWNER_CHILDREN_MAX; at++)
+      tracker.ask(name(at), null, 0, [], () => false, 1000);
+    assert.equal(
+      tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS - OWNER_RETRY_MS - 1)
+        .kind,
+      'busy',
+    );
+    assert.equal(
+      tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS + OWNER_RETRY_MS).kind,
+      'serve',
+    );
   });
 
   it('learns of holders it did not know from their reports', () => {

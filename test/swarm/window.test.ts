@@ -8,16 +8,31 @@ describe('swarm/window', () => {
   it('asks for a window of shards in order when the reader reads to the end', () => {
     const window = new ReadWindow(true, 4, LIMITS);
     assert.deepEqual(window.next(100, 0, none), [0, 1, 2, 3]);
-    assert.deepEqual(window.next(100, 3, (index) => index < 4), [4]);
-    assert.deepEqual(window.next(100, 4, (index) => index < 4), []);
+    assert.deepEqual(
+      window.next(100, 3, (index) => index < 4),
+      [4],
+    );
+    assert.deepEqual(
+      window.next(100, 4, (index) => index < 4),
+      [],
+    );
     assert.deepEqual(window.next(2, 0, none), [0, 1], 'not past the end');
   });
 
   it('goes on past a shard that is stuck, but no further than aheadShards', () => {
     const window = new ReadWindow(true, 4, LIMITS);
-    assert.deepEqual(window.next(100, 1, (index) => index < 10), [10, 11, 12]);
-    assert.deepEqual(window.next(100, 1, (index) => index < 19), [19]);
-    assert.deepEqual(window.next(100, 1, (index) => index < 20), []);
+    assert.deepEqual(
+      window.next(100, 1, (index) => index < 10),
+      [10, 11, 12],
+    );
+    assert.deepEqual(
+      window.next(100, 1, (index) => index < 19),
+      [19],
+    );
+    assert.deepEqual(
+      window.next(100, 1, (index) => index < 20),
+      [],
+    );
   });
 
   it('grows with a reader that goes on in order, and closes when it jumps', () => {
@@ -29,7 +44,11 @@ describe('swarm/window', () => {
     });
     assert.deepEqual(sizes, [2, 4, 8, 8]);
     window.at(50);
-    assert.deepEqual(window.next(100, 0, none), [50], 'a random reader gets what it asks for and no more');
+    assert.deepEqual(
+      window.next(100, 0, none),
+      [50],
+      'a random reader gets what it asks for and no more',
+    );
     window.at(50);
     assert.equal(window.sizeShards, 1);
   });
@@ -38,13 +57,20 @@ describe('swarm/window', () => {
     const window = new ReadWindow(true, 2, LIMITS);
     const isInner = (index: number): boolean => index % 3 === 2;
     assert.deepEqual(window.next(100, 0, none, 1, isInner), [0, 1, 2]);
-    assert.deepEqual(window.next(100, 2, (index) => index < 2, 1, isInner), [2]);
+    assert.deepEqual(
+      window.next(100, 2, (index) => index < 2, 1, isInner),
+      [2],
+    );
   });
 
   it('waits, when enough is there to read meanwhile, until it wants as many as come in one request', () => {
     const window = new ReadWindow(true, 8, LIMITS);
-    const before = (count: number) => (index: number): boolean => index < count;
-    const next = (count: number, known: number, together = 3): number[] => window.next(count, 0, before(known), 1, none, together);
+    const before =
+      (count: number) =>
+      (index: number): boolean =>
+        index < count;
+    const next = (count: number, known: number, together = 3): number[] =>
+      window.next(count, 0, before(known), 1, none, together);
     assert.deepEqual(next(8, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
     assert.deepEqual(next(8, 6), [], 'the reader has six before it');
     assert.deepEqual(next(9, 6), [6, 7, 8]);

@@ -33,19 +33,28 @@ export class Browser {
   readonly #child: ChildProcess;
   readonly #profile: string;
   readonly #socket: WebSocket;
-  readonly #pending = new Map<number, { resolve: (result: Record<string, unknown>) => void; reject: (error: Error) => void }>();
+  readonly #pending = new Map<
+    number,
+    { resolve: (result: Record<string, unknown>) => void; reject: (error: Error) => void }
+  >();
   #id = 0;
 
   private constructor(child: ChildProcess, profile: string, socket: WebSocket) {
     this.#child = child;
     this.#profile = profile;
     this.#socket = socket;
-    socket.addEventListener('message', (event) => this.#take(JSON.parse(String(event.data)) as Reply));
+    socket.addEventListener('message', (event) =>
+      this.#take(JSON.parse(String(event.data)) as Reply),
+    );
   }
 
   static async open(): Promise<Browser> {
     const profile = mkdtempSync(join(tmpdir(), 'shoal-chromium-'));
-    const child = spawn(findProgram('chromium') ?? 'chromium', [...FLAGS, `--user-data-dir=${profile}`, 'about:blank'], { stdio: 'ignore' });
+    const child = spawn(
+      findProgram('chromium') ?? 'chromium',
+      [...FLAGS, `--user-data-dir=${profile}`, 'about:blank'],
+      { stdio: 'ignore' },
+    );
     const port = (): string => {
       try {
         return readFileSync(join(profile, 'DevToolsActivePort'), 'utf8').split('\n')[0] ?? '';
@@ -54,7 +63,10 @@ export class Browser {
       }
     };
     await until(() => port() !== '', 'Chromium', 30_000);
-    const targets = (await (await fetch(`http://127.0.0.1:${port()}/json/list`)).json()) as { type: string; webSocketDebuggerUrl: string }[];
+    const targets = (await (await fetch(`http://127.0.0.1:${port()}/json/list`)).json()) as {
+      type: string;
+      webSocketDebuggerUrl: string;
+    }[];
     const socket = new WebSocket(targets.find(({ type }) => type === 'page')!.webSocketDebuggerUrl);
     await new Promise((resolve, reject) => {
       socket.addEventListener('open', resolve);
@@ -72,8 +84,15 @@ export class Browser {
   }
 
   async size(width: number, height: number, dark = false): Promise<void> {
-    await this.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 600 });
-    await this.send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }] });
+    await this.send('Emulation.setDeviceMetricsOverride', {
+      width,
+      height,
+      deviceScaleFactor: 1,
+      mobile: width < 600,
+    });
+    await this.send('Emulation.setEmulatedMedia', {
+      features: [{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }],
+    });
   }
 
   async go(url: string): Promise<void> {
@@ -82,11 +101,16 @@ export class Browser {
 
   /** The value of an expression in the page, as JSON; a promise is awaited. */
   async evaluate<T>(expression: string): Promise<T> {
-    const { result, exceptionDetails } = (await this.send('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true })) as {
+    const { result, exceptionDetails } = (await this.send('Runtime.evaluate', {
+      expression,
+      returnByValue: true,
+      awaitPromise: true,
+    })) as {
       result: { value: T };
       exceptionDetails?: { exception?: { description?: string } };
     };
-    if (exceptionDetails !== undefined) throw new Error(exceptionDetails.exception?.description ?? 'the page threw');
+    if (exceptionDetails !== undefined)
+      throw new Error(exceptionDetails.exception?.description ?? 'the page threw');
     return result.value;
   }
 
@@ -96,7 +120,12 @@ export class Browser {
   }
 
   async press(key: string): Promise<void> {
-    await this.send('Input.dispatchKeyEvent', { type: 'keyDown', key, code: key, ...(key === 'Tab' ? { windowsVirtualKeyCode: 9 } : {}) });
+    await this.send('Input.dispatchKeyEvent', {
+      type: 'keyDown',
+      key,
+      code: key,
+      ...(key === 'Tab' ? { windowsVirtualKeyCode: 9 } : {}),
+    });
     await this.send('Input.dispatchKeyEvent', { type: 'keyUp', key, code: key });
   }
 
@@ -104,7 +133,10 @@ export class Browser {
   async screenshot(width: number, top = 0, height?: number): Promise<Buffer> {
     const whole = await this.evaluate<number>('document.documentElement.scrollHeight');
     const clip = { x: 0, y: top, width, height: height ?? whole - top, scale: 1 };
-    const { data } = (await this.send('Page.captureScreenshot', { captureBeyondViewport: true, clip })) as { data: string };
+    const { data } = (await this.send('Page.captureScreenshot', {
+      captureBeyondViewport: true,
+      clip,
+    })) as { data: string };
     return Buffer.from(data, 'base64');
   }
 
@@ -123,7 +155,11 @@ export class Browser {
       this.#pending.delete(reply.id);
       if (reply.error === undefined) waiting?.resolve(reply.result ?? {});
       else waiting?.reject(new Error(reply.error.message));
-    } else if (reply.method === 'Runtime.exceptionThrown' || reply.method === 'Log.entryAdded' || (reply.method === 'Runtime.consoleAPICalled' && reply.params?.['type'] === 'error')) {
+    } else if (
+      reply.method === 'Runtime.exceptionThrown' ||
+      reply.method === 'Log.entryAdded' ||
+      (reply.method === 'Runtime.consoleAPICalled' && reply.params?.['type'] === 'error')
+    ) {
       this.complaints.push(JSON.stringify(reply.params));
     }
   }

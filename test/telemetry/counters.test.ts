@@ -64,7 +64,10 @@ describe('telemetry/counters', () => {
         const board = new MeterBoard(createMeterWords(1));
         const meter = new Meter(board.shared, 0, 'control');
         for (const value of values) meter.observe('fileread', value);
-        assert.equal(board.histogram('fileread').buckets.reduce((a, b) => a + b, 0), values.length);
+        assert.equal(
+          board.histogram('fileread').buckets.reduce((a, b) => a + b, 0),
+          values.length,
+        );
       }),
     );
   });
@@ -77,7 +80,9 @@ describe('telemetry/counters', () => {
   it('hands each pool thread its own row, away from those given by number, and says when there is none', () => {
     const board = new MeterBoard();
     const control = new Meter(board.shared, 0, 'control');
-    const rows = Array.from({ length: METER_ROWS_MAX - 1 }, () => Meter.claim(board.shared, 'transfer'));
+    const rows = Array.from({ length: METER_ROWS_MAX - 1 }, () =>
+      Meter.claim(board.shared, 'transfer'),
+    );
     assert.equal(new Set([control, ...rows].map((meter) => meter.row)).size, METER_ROWS_MAX);
     assert.equal(rows[0]!.row, METER_ROWS_MAX - 1);
     assert.equal(board.uncountedThreads(), 0);
@@ -91,7 +96,10 @@ describe('telemetry/counters', () => {
     next.record('disk', 1, 1);
     assert.equal(next.row, rows[4]!.row);
     assert.equal(board.traffic('disk').bytes, 10);
-    assert.equal(board.threads().find((thread) => thread.kind === 'digest')?.thread, `digest-${next.row}`);
+    assert.equal(
+      board.threads().find((thread) => thread.kind === 'digest')?.thread,
+      `digest-${next.row}`,
+    );
   });
 
   it('loses nothing when threads count at the same time as control reads', async () => {
@@ -104,16 +112,24 @@ describe('telemetry/counters', () => {
         for (let i = 0; i < ${each}; i++) { meter.record('http', 3, i % 1000); meter.count('client.abort'); }
       });`;
     const module = new URL('../../lib/telemetry/counters.ts', import.meta.url).href;
-    const workers = [1, 2].map((row) => new Worker(source, { eval: true, workerData: { module, shared: board.shared, row } }));
+    const workers = [1, 2].map(
+      (row) =>
+        new Worker(source, { eval: true, workerData: { module, shared: board.shared, row } }),
+    );
     let running = workers.length;
     let last = 0;
     let maximum = 0;
-    const ended = Promise.all(workers.map((worker) => new Promise<void>((resolve, reject) => {
-      worker.on('error', reject).on('exit', () => {
-        running -= 1;
-        resolve();
-      });
-    })));
+    const ended = Promise.all(
+      workers.map(
+        (worker) =>
+          new Promise<void>((resolve, reject) => {
+            worker.on('error', reject).on('exit', () => {
+              running -= 1;
+              resolve();
+            });
+          }),
+      ),
+    );
     while (running > 0) {
       const { bytes } = board.traffic('http');
       assert.ok(bytes >= last && bytes % 3 === 0);

@@ -60,29 +60,49 @@ function checkExpression(expression: string, metrics: Map<string, Map<string, Se
       assert.ok(labels.get(name!)!.has(value!), `${metric} has no ${name}="${value}"`);
     }
   }
-  const grouped = [...expression.matchAll(/\b(?:by|ignoring|without) \(([^)]*)\)/g)].flatMap((match) => match[1]!.split(/,\s*/));
+  const grouped = [...expression.matchAll(/\b(?:by|ignoring|without) \(([^)]*)\)/g)].flatMap(
+    (match) => match[1]!.split(/,\s*/),
+  );
   for (const label of grouped) {
-    assert.ok(TARGET_LABELS.has(label) || label === 'thread' || label === 'queue' || uses.some(([, metric]) => metrics.get(metric!)!.has(label)), `no label ${label}: ${expression}`);
+    assert.ok(
+      TARGET_LABELS.has(label) ||
+        label === 'thread' ||
+        label === 'queue' ||
+        uses.some(([, metric]) => metrics.get(metric!)!.has(label)),
+      `no label ${label}: ${expression}`,
+    );
   }
 }
 
 describe('deploy/grafana', () => {
-  const dashboard = JSON.parse(readFileSync(new URL('grafana/shoal.json', deploy), 'utf8')) as { uid: string; panels: Panel[]; templating: { list: { query: unknown }[] } };
+  const dashboard = JSON.parse(readFileSync(new URL('grafana/shoal.json', deploy), 'utf8')) as {
+    uid: string;
+    panels: Panel[];
+    templating: { list: { query: unknown }[] };
+  };
 
   it('shows only metrics that exist, by labels and values they have', async () => {
     const metrics = await exported();
-    const expressions = dashboard.panels.flatMap(({ targets }) => targets ?? []).map(({ expr }) => expr);
+    const expressions = dashboard.panels
+      .flatMap(({ targets }) => targets ?? [])
+      .map(({ expr }) => expr);
     assert.ok(expressions.length > 25);
     for (const expression of expressions) {
       assert.match(expression, /shoal_|DADIP2P_/);
       checkExpression(expression, metrics);
     }
-    for (const { query } of dashboard.templating.list) checkExpression(JSON.stringify(query), metrics);
+    for (const { query } of dashboard.templating.list)
+      checkExpression(JSON.stringify(query), metrics);
   });
 
   it('finds fault with an expression on a metric, label or value that is not there', async () => {
     const metrics = await exported();
-    for (const wrong of ['rate(shoal_nothing_total[5m])', 'shoal_peers{stat="up"}', 'shoal_peers{state="asleep"}', 'sum by (zone) (shoal_peers)']) {
+    for (const wrong of [
+      'rate(shoal_nothing_total[5m])',
+      'shoal_peers{stat="up"}',
+      'shoal_peers{state="asleep"}',
+      'sum by (zone) (shoal_peers)',
+    ]) {
       assert.throws(() => checkExpression(wrong, metrics), wrong);
     }
   });
@@ -90,12 +110,16 @@ describe('deploy/grafana', () => {
   it('explains every panel, numbers each once, and lays none over another', () => {
     const { panels } = dashboard;
     assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
-    for (const panel of panels) assert.ok(panel.type === 'row' || (panel.description ?? '').length > 10, panel.title);
+    for (const panel of panels)
+      assert.ok(panel.type === 'row' || (panel.description ?? '').length > 10, panel.title);
     panels.forEach((a, i) => {
       assert.ok(a.gridPos.x + a.gridPos.w <= 24, a.title);
       for (const b of panels.slice(i + 1)) {
         const apart =
-          a.gridPos.x + a.gridPos.w <= b.gridPos.x || b.gridPos.x + b.gridPos.w <= a.gridPos.x || a.gridPos.y + a.gridPos.h <= b.gridPos.y || b.gridPos.y + b.gridPos.h <= a.gridPos.y;
+          a.gridPos.x + a.gridPos.w <= b.gridPos.x ||
+          b.gridPos.x + b.gridPos.w <= a.gridPos.x ||
+          a.gridPos.y + a.gridPos.h <= b.gridPos.y ||
+          b.gridPos.y + b.gridPos.h <= a.gridPos.y;
         assert.ok(apart, `${a.title} over ${b.title}`);
       }
     });
@@ -105,17 +129,31 @@ describe('deploy/grafana', () => {
     needs(this, 'promtool');
     const rules = dashboard.panels
       .flatMap(({ targets }) => targets ?? [])
-      .map(({ expr }, i) => ({ record: `panel:expression:${i}`, expr: expr.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*') }));
+      .map(({ expr }, i) => ({
+        record: `panel:expression:${i}`,
+        expr: expr.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*'),
+      }));
     const directory = mkdtempSync(join(tmpdir(), 'shoal-panels-'));
-    writeFileSync(join(directory, 'rules.yaml'), JSON.stringify({ groups: [{ name: 'panels', rules }] }));
-    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', '--lint=none', 'rules.yaml'], { cwd: directory, encoding: 'utf8', timeout: 20_000 });
+    writeFileSync(
+      join(directory, 'rules.yaml'),
+      JSON.stringify({ groups: [{ name: 'panels', rules }] }),
+    );
+    const { status, stdout, stderr } = spawnSync(
+      'promtool',
+      ['check', 'rules', '--lint=none', 'rules.yaml'],
+      { cwd: directory, encoding: 'utf8', timeout: 20_000 },
+    );
     rmSync(directory, { recursive: true });
     assert.equal(status, 0, stdout + stderr);
   });
 });
 
 describe('deploy/prometheus', () => {
-  const rules = (parse(readFileSync(new URL('prometheus/alerts.yaml', deploy), 'utf8')) as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules);
+  const rules = (
+    parse(readFileSync(new URL('prometheus/alerts.yaml', deploy), 'utf8')) as {
+      groups: { rules: Rule[] }[];
+    }
+  ).groups.flatMap((group) => group.rules);
   const tests = readFileSync(new URL('prometheus/alerts.test.yaml', deploy), 'utf8');
 
   it('alerts on metrics that exist, each with a severity, a summary and a runbook line', async () => {
@@ -123,7 +161,8 @@ describe('deploy/prometheus', () => {
     for (const { alert, expr, labels, annotations } of rules) {
       checkExpression(expr, metrics);
       assert.match(labels.severity, /^(info|warning|critical)$/, alert);
-      for (const text of [annotations.summary, annotations.description, annotations.runbook]) assert.ok(text.length > 20, alert);
+      for (const text of [annotations.summary, annotations.description, annotations.runbook])
+        assert.ok(text.length > 20, alert);
       assert.ok(!annotations.runbook.includes('\n'), alert);
     }
     assert.equal(new Set(rules.map(({ alert }) => alert)).size, rules.length);
@@ -136,8 +175,15 @@ describe('deploy/prometheus', () => {
   it('passes promtool check rules and promtool test rules', function () {
     needs(this, 'promtool');
     const cwd = fileURLToPath(new URL('prometheus/', deploy));
-    for (const args of [['check', 'rules', 'alerts.yaml'], ['test', 'rules', 'alerts.test.yaml']]) {
-      const { status, stdout, stderr } = spawnSync('promtool', args, { cwd, encoding: 'utf8', timeout: 30_000 });
+    for (const args of [
+      ['check', 'rules', 'alerts.yaml'],
+      ['test', 'rules', 'alerts.test.yaml'],
+    ]) {
+      const { status, stdout, stderr } = spawnSync('promtool', args, {
+        cwd,
+        encoding: 'utf8',
+        timeout: 30_000,
+      });
       assert.equal(status, 0, stdout + stderr);
     }
   });

@@ -12,7 +12,12 @@ export function demoEdges(nodes: number): TreeEdge[] {
   return Array.from({ length: nodes - 1 }, (_, i) => ({
     parent: name(Math.floor(i / 3)),
     child: name(i + 1),
-    state: i % 11 === 7 ? ('failed' as const) : i < nodes / 2 ? ('complete' as const) : ('receiving' as const),
+    state:
+      i % 11 === 7
+        ? ('failed' as const)
+        : i < nodes / 2
+          ? ('complete' as const)
+          : ('receiving' as const),
   }));
 }
 
@@ -20,7 +25,12 @@ export function demoEdges(nodes: number): TreeEdge[] {
 export function busyFixture(): TelemetryFixture {
   const fixture = telemetryFixture('10.0.0.1:65002', Date.now() - 15 * 60_000);
   const { meter, telemetry, clock, inputs, trees } = fixture;
-  inputs.cache = { allocatedBytes: 4_294_967_296, usedBytes: 2_900_000_000, entries: 1383, suspended: false };
+  inputs.cache = {
+    allocatedBytes: 4_294_967_296,
+    usedBytes: 2_900_000_000,
+    entries: 1383,
+    suspended: false,
+  };
   inputs.arena = { slots: 128, used: 74 };
   inputs.peers = Array.from({ length: 30 }, (_, i) => ({
     node: `10.0.0.${i + 2}:65002`,
@@ -30,12 +40,24 @@ export function busyFixture(): TelemetryFixture {
   }));
   inputs.inFlight = [
     { blob: DEMO_BLOB, receivedBytes: 402_653_184, totalBytes: 536_870_912, source: 'peer' },
-    { blob: `sha256:ab${'1'.repeat(62)}`, receivedBytes: 12_582_912, totalBytes: 104_857_600, source: 'origin' },
+    {
+      blob: `sha256:ab${'1'.repeat(62)}`,
+      receivedBytes: 12_582_912,
+      totalBytes: 104_857_600,
+      source: 'origin',
+    },
     { blob: `url:ff${'2'.repeat(62)}`, receivedBytes: 2_097_152, totalBytes: null, source: 'disk' },
   ];
   inputs.queues = { layers: 3, throttle: 12, disk: 0 };
   inputs.trees = { tracked: 41, depthMax: 4, blobs: [DEMO_BLOB] };
-  trees.set(DEMO_BLOB, { blob: DEMO_BLOB, shards: [{ index: 0, edges: demoEdges(4) }, { index: 7, edges: demoEdges(25) }, { index: 12, edges: demoEdges(2) }] });
+  trees.set(DEMO_BLOB, {
+    blob: DEMO_BLOB,
+    shards: [
+      { index: 0, edges: demoEdges(4) },
+      { index: 7, edges: demoEdges(25) },
+      { index: 12, edges: demoEdges(2) },
+    ],
+  });
   for (let second = 0; second < 900; second++) {
     const wave = 1 + Math.sin(second / 60);
     const pulling = second % 300 > 40;
@@ -46,20 +68,34 @@ export function busyFixture(): TelemetryFixture {
     meter.count('served.client.peer', pulling ? 140e6 * wave : 2e6);
     meter.count('served.client.origin', pulling ? 8e6 * wave : 0);
     meter.count('served.peer.arena', 90e6);
-    for (let i = 0; i < 8; i++) telemetry.peerRates.add(`10.0.0.${i + 2}:65002`, 17e6 / (i + 1), 9e6 / (i + 1));
+    for (let i = 0; i < 8; i++)
+      telemetry.peerRates.add(`10.0.0.${i + 2}:65002`, 17e6 / (i + 1), 9e6 / (i + 1));
     clock.advance(1000);
     telemetry.tick();
   }
-  telemetry.errors.add(clock.wallMs() - 400_000, 'ORIGIN_TIMEOUT', 'no answer from registry.example within 20 s');
-  for (let i = 0; i < 3; i++) telemetry.errors.add(clock.wallMs() - 65_000, 'PEER_BROKEN', 'connection to 10.0.0.7:65002 reset at byte 1048576 of shard 41; the rest came from 10.0.0.9:65002');
+  telemetry.errors.add(
+    clock.wallMs() - 400_000,
+    'ORIGIN_TIMEOUT',
+    'no answer from registry.example within 20 s',
+  );
+  for (let i = 0; i < 3; i++)
+    telemetry.errors.add(
+      clock.wallMs() - 65_000,
+      'PEER_BROKEN',
+      'connection to 10.0.0.7:65002 reset at byte 1048576 of shard 41; the rest came from 10.0.0.9:65002',
+    );
   return fixture;
 }
 
 /** Serves a fixture's routes on loopback; returns its address and what stops it. */
-export async function serveFixture(fixture: { route: ExporterRoute }): Promise<{ url: string; close: () => void }> {
+export async function serveFixture(fixture: {
+  route: ExporterRoute;
+}): Promise<{ url: string; close: () => void }> {
   const server = createServer((request, response) => {
     const [path, query] = request.url!.split('?');
-    void fixture.route(path!, query ?? '').then(({ status, headers, body }) => response.writeHead(status, headers).end(body));
+    void fixture
+      .route(path!, query ?? '')
+      .then(({ status, headers, body }) => response.writeHead(status, headers).end(body));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {

@@ -9,7 +9,12 @@ import { Telemetry } from '../../lib/telemetry/telemetry.ts';
 export function idleInputs(): StatusInputs {
   return {
     readiness: { phase: 'serving', problems: [] },
-    cache: { allocatedBytes: 4_294_967_296, usedBytes: 4_294_971_392, entries: 0, suspended: false },
+    cache: {
+      allocatedBytes: 4_294_967_296,
+      usedBytes: 4_294_971_392,
+      entries: 0,
+      suspended: false,
+    },
     arena: { slots: 128, used: 0 },
     peers: [],
     inFlight: [],
@@ -29,13 +34,21 @@ export interface TelemetryFixture {
   route: ExporterRoute;
 }
 
-export function telemetryFixture(node = '192.168.69.172:65005', wallMs = 1_692_156_721_833): TelemetryFixture {
+export function telemetryFixture(
+  node = '192.168.69.172:65005',
+  wallMs = 1_692_156_721_833,
+): TelemetryFixture {
   const clock = new ManualClock(wallMs);
   const board = new MeterBoard();
   const meter = new Meter(board.shared, 0, 'control');
   const telemetry = new Telemetry({ mode: 'agent', node, version: '0.1.0' }, board, clock);
   const inputs = idleInputs();
   const trees = new Map<string, BlobTree>();
-  const route = exporterRoutes({ telemetry, clock, inputs: () => inputs, tree: (blob) => trees.get(blob) });
+  const route = exporterRoutes({
+    telemetry,
+    clock,
+    inputs: () => inputs,
+    tree: (blob) => trees.get(blob),
+  });
   return { clock, board, meter, telemetry, inputs, trees, route };
 }

@@ -14,7 +14,15 @@ const [kind, directory = ''] = process.argv.slice(2);
 const path = `${directory}/audit.log`;
 const clock = new ManualClock();
 const told: unknown[] = [];
-const target = kind === 'audit' ? new AuditFile({ directory, clock, onState: (error) => told.push(error === null ? 'works' : (error as NodeJS.ErrnoException).code) }) : new LineOutput(openSync(path, 'a'), undefined, clock);
+const target =
+  kind === 'audit'
+    ? new AuditFile({
+        directory,
+        clock,
+        onState: (error) =>
+          told.push(error === null ? 'works' : (error as NodeJS.ErrnoException).code),
+      })
+    : new LineOutput(openSync(path, 'a'), undefined, clock);
 const fill = async (): Promise<void> => {
   while (target.write(`${'x'.repeat(99)}\n`)) await new Promise(setImmediate);
 };

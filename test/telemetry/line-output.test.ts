@@ -27,7 +27,9 @@ describe('telemetry/line-output', () => {
       while (output.write('anybody there?\\n')) await new Promise(setImmediate);
       await output.close();
       process.stderr.write('gone');`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let report = '';
     child.stderr.on('data', (chunk: Buffer) => (report += chunk.toString()));
     child.stdout.once('data', () => child.stdout.destroy());
@@ -37,7 +39,10 @@ describe('telemetry/line-output', () => {
 
   it('writes into a file again once its disk has room, and what was cut off stays a line of its own', () => {
     const directory = mkdtempSync(join(tmpdir(), 'shoal-lines-'));
-    assert.deepEqual(withFullDisk('lines', directory), { told: [false, true], lines: [99, 99, 50, 'after', ''] });
+    assert.deepEqual(withFullDisk('lines', directory), {
+      told: [false, true],
+      lines: [99, 99, 50, 'after', ''],
+    });
     rmSync(directory, { recursive: true });
   });
 
@@ -54,11 +59,17 @@ describe('telemetry/line-output', () => {
       await output.close();
       process.stderr.write(JSON.stringify({ taken, refused, ms }));
       process.exit(0);`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let report = '';
     child.stderr.on('data', (chunk: Buffer) => (report += chunk.toString()));
     await new Promise((resolve) => child.once('exit', resolve));
-    const { taken, refused, ms } = JSON.parse(report.slice(report.indexOf('{"taken'))) as { taken: number; refused: number; ms: number };
+    const { taken, refused, ms } = JSON.parse(report.slice(report.indexOf('{"taken'))) as {
+      taken: number;
+      refused: number;
+      ms: number;
+    };
     assert.equal(taken + refused, 5000);
     assert.ok(taken >= 1000 && taken < 2000, `took ${taken}`);
     assert.ok(ms < 5000, `${ms} ms`);

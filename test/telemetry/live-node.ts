@@ -32,7 +32,10 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const from = Number(range?.[1] ?? 0);
     const to = Math.min(bytes.length - 1, range?.[2] ? Number(range[2]) : bytes.length - 1);
-    response.writeHead(range === null ? 200 : 206, { 'content-length': to - from + 1, ...(range === null ? {} : { 'content-range': `bytes ${from}-${to}/${bytes.length}` }) });
+    response.writeHead(range === null ? 200 : 206, {
+      'content-length': to - from + 1,
+      ...(range === null ? {} : { 'content-range': `bytes ${from}-${to}/${bytes.length}` }),
+    });
     let sent = from;
     const step = (): void => {
       const end = Math.min(to + 1, sent + stepBytes);
@@ -44,7 +47,13 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
     step();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, digest: createHash('sha256').update(bytes).digest('hex'), bytes, seen, server };
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    digest: createHash('sha256').update(bytes).digest('hex'),
+    bytes,
+    seen,
+    server,
+  };
 }
 
 /** A real node in a process of its own, with everything it prints. */
@@ -61,11 +70,16 @@ export class LiveNode {
   private constructor(directory: string, child: ChildProcess) {
     this.directory = directory;
     this.#child = child;
-    for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
   }
 
   /** Starts a node before `origin` on free ports; `settings` are further `--set` values. */
-  static async start(origin: { url: string }, settings: readonly string[], role: 'agent' | 'root' = 'agent'): Promise<LiveNode> {
+  static async start(
+    origin: { url: string },
+    settings: readonly string[],
+    role: 'agent' | 'root' = 'agent',
+  ): Promise<LiveNode> {
     const directory = mkdtempSync(join(tmpdir(), 'shoal-live-'));
     const set = [
       `DeployConfig.logDir=${directory}`,
@@ -80,24 +94,43 @@ export class LiveNode {
       'ExporterConfig.port=0',
       ...settings,
     ].flatMap((value) => ['--set', value]);
-    const child = spawn(process.execPath, [CLI, role, '--json', '--exit-with-parent', ...set], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [CLI, role, '--json', '--exit-with-parent', ...set], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     const node = new LiveNode(directory, child);
     const ready = /^\{"ready":true.*\}$/m;
     try {
-      await until(() => ready.test(node.output) || child.exitCode !== null, 'the ready line', 60_000);
+      await until(
+        () => ready.test(node.output) || child.exitCode !== null,
+        'the ready line',
+        60_000,
+      );
       if (!ready.test(node.output)) throw new Error(`the node did not start:\n${node.output}`);
     } catch (error) {
       node.remove();
       throw error;
     }
-    const { proxy, exporter, p2p, pid } = JSON.parse(ready.exec(node.output)![0]) as { proxy: string; exporter: string; p2p: string; pid: number };
-    [node.proxy, node.exporter, node.name, node.pid] = [proxy, exporter, p2p.replace('http://', ''), pid];
+    const { proxy, exporter, p2p, pid } = JSON.parse(ready.exec(node.output)![0]) as {
+      proxy: string;
+      exporter: string;
+      p2p: string;
+      pid: number;
+    };
+    [node.proxy, node.exporter, node.name, node.pid] = [
+      proxy,
+      exporter,
+      p2p.replace('http://', ''),
+      pid,
+    ];
     return node;
   }
 
   /** What it has logged, line by line. */
   get log(): Record<string, unknown>[] {
-    return this.output.split('\n').filter((line) => line.startsWith('{"level"')).map((line) => JSON.parse(line) as Record<string, unknown>);
+    return this.output
+      .split('\n')
+      .filter((line) => line.startsWith('{"level"'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   async get(path: string): Promise<string> {
@@ -111,7 +144,8 @@ export class LiveNode {
 
   /** Its exit code, once it has ended. */
   async ended(): Promise<number | null> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await new Promise((resolve) => this.#child.once('close', resolve));
+    if (this.#child.exitCode === null && this.#child.signalCode === null)
+      await new Promise((resolve) => this.#child.once('close', resolve));
     return this.#child.exitCode;
   }
 
@@ -128,10 +162,23 @@ export class LiveNode {
 }
 
 /** A root and agents that know each other, before `origin`; the root comes first. */
-export async function startSwarm(origin: { url: string }, settings: readonly string[], agents = 2): Promise<LiveNode[]> {
+export async function startSwarm(
+  origin: { url: string },
+  settings: readonly string[],
+  agents = 2,
+): Promise<LiveNode[]> {
   const [root, ...others] = (await freePorts(agents + 1)).map((port) => `127.0.0.1:${port}`);
-  const p2p = (name: string): string[] => ['DeployConfig.node=127.0.0.1', `P2PConfig.port=${name.split(':')[1]}`, `P2PConfig.roots=["${root}"]`, `P2PConfig.peers=${JSON.stringify(others)}`];
-  const starts = await Promise.allSettled([root!, ...others].map((name) => LiveNode.start(origin, [...settings, ...p2p(name)], name === root ? 'root' : 'agent')));
+  const p2p = (name: string): string[] => [
+    'DeployConfig.node=127.0.0.1',
+    `P2PConfig.port=${name.split(':')[1]}`,
+    `P2PConfig.roots=["${root}"]`,
+    `P2PConfig.peers=${JSON.stringify(others)}`,
+  ];
+  const starts = await Promise.allSettled(
+    [root!, ...others].map((name) =>
+      LiveNode.start(origin, [...settings, ...p2p(name)], name === root ? 'root' : 'agent'),
+    ),
+  );
   const nodes = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
   const failed = starts.find((start) => start.status === 'rejected');
   if (failed !== undefined) {
@@ -144,9 +191,13 @@ export async function startSwarm(origin: { url: string }, settings: readonly str
 /** Ports nobody listens on, all different: held together, then let go. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
-    Array.from({ length: count }, () => new Promise<Server>((resolve) => {
-      const server: Server = createServer().listen(0, '127.0.0.1', () => resolve(server));
-    })),
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<Server>((resolve) => {
+          const server: Server = createServer().listen(0, '127.0.0.1', () => resolve(server));
+        }),
+    ),
   );
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));

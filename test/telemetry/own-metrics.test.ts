@@ -1,45 +1,81 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { counterFamilies, derivedFamilies, gaugeFamilies, histogramFamilies } from '../../lib/telemetry/metrics-list.ts';
+import {
+  counterFamilies,
+  derivedFamilies,
+  gaugeFamilies,
+  histogramFamilies,
+} from '../../lib/telemetry/metrics-list.ts';
 import { telemetryFixture } from './fixture.ts';
 import { sourceFiles } from '../check/source-tree.ts';
 import { needs } from '../programs.ts';
 
-async function scrape(prepare?: (fixture: ReturnType<typeof telemetryFixture>) => void): Promise<string> {
+async function scrape(
+  prepare?: (fixture: ReturnType<typeof telemetryFixture>) => void,
+): Promise<string> {
   const fixture = telemetryFixture();
   prepare?.(fixture);
   return (await fixture.route('/metrics', '')).body;
 }
 
 function hasLine(metrics: string, line: string): void {
-  assert.ok(metrics.split('\n').includes(line), `no line ${line} in\n${metrics.split('\n').filter((text) => text.startsWith(line.split(/[{ ]/)[0]!)).join('\n')}`);
+  assert.ok(
+    metrics.split('\n').includes(line),
+    `no line ${line} in\n${metrics
+      .split('\n')
+      .filter((text) => text.startsWith(line.split(/[{ ]/)[0]!))
+      .join('\n')}`,
+  );
 }
 
 describe('telemetry/own-metrics', () => {
   it('exports every family of the list, with its help', async () => {
     const metrics = await scrape();
-    for (const family of [...counterFamilies, ...histogramFamilies, ...Object.values(derivedFamilies), ...Object.values(gaugeFamilies)]) {
-      assert.ok(metrics.includes(`# HELP ${family.name} ${family.help.replaceAll('\\', '\\\\')}\n`), family.name);
+    for (const family of [
+      ...counterFamilies,
+      ...histogramFamilies,
+      ...Object.values(derivedFamilies),
+      ...Object.values(gaugeFamilies),
+    ]) {
+      assert.ok(
+        metrics.includes(`# HELP ${family.name} ${family.help.replaceAll('\\', '\\\\')}\n`),
+        family.name,
+      );
     }
   });
 
   it('names each family once', () => {
-    const names = [...counterFamilies, ...histogramFamilies, ...Object.values(derivedFamilies), ...Object.values(gaugeFamilies)].map(({ name }) => name);
+    const names = [
+      ...counterFamilies,
+      ...histogramFamilies,
+      ...Object.values(derivedFamilies),
+      ...Object.values(gaugeFamilies),
+    ].map(({ name }) => name);
     assert.equal(new Set(names).size, names.length);
   });
 
   it('has no counter or histogram that nothing ever counts', () => {
-    const sources = sourceFiles().filter(({ path }) => path.startsWith('lib/') && path !== 'lib/telemetry/metrics-list.ts').map(({ text }) => text).join('\n');
-    const literals = new Set([...sources.matchAll(/'([A-Za-z]+(?:\.[A-Za-z]+)*)'/g)].map((match) => match[1]));
-    const prefixes = new Set([...sources.matchAll(/`([A-Za-z.]+)\.\$\{[^}]+\}`/g)].map((match) => match[1]));
+    const sources = sourceFiles()
+      .filter(({ path }) => path.startsWith('lib/') && path !== 'lib/telemetry/metrics-list.ts')
+      .map(({ text }) => text)
+      .join('\n');
+    const literals = new Set(
+      [...sources.matchAll(/'([A-Za-z]+(?:\.[A-Za-z]+)*)'/g)].map((match) => match[1]),
+    );
+    const prefixes = new Set(
+      [...sources.matchAll(/`([A-Za-z.]+)\.\$\{[^}]+\}`/g)].map((match) => match[1]),
+    );
     const families: readonly { series: object }[] = [...counterFamilies, ...histogramFamilies];
-    const uncounted = families.flatMap(({ series }) => Object.keys(series)).filter((key) => !literals.has(key) && !prefixes.has(key.slice(0, key.lastIndexOf('.'))));
+    const uncounted = families
+      .flatMap(({ series }) => Object.keys(series))
+      .filter((key) => !literals.has(key) && !prefixes.has(key.slice(0, key.lastIndexOf('.'))));
     assert.deepEqual(uncounted, []);
   });
 
   it('labels each series with exactly the labels of its family', () => {
     for (const family of [...counterFamilies, ...histogramFamilies]) {
-      for (const labels of Object.values(family.series)) assert.deepEqual(Object.keys(labels), family.labels, family.name);
+      for (const labels of Object.values(family.series))
+        assert.deepEqual(Object.keys(labels), family.labels, family.name);
     }
   });
 
@@ -68,7 +104,10 @@ describe('telemetry/own-metrics', () => {
     hasLine(metrics, `shoal_operation_duration_seconds_bucket{le="30",${disk}} 2`);
     hasLine(metrics, `shoal_operation_duration_seconds_bucket{le="+Inf",${disk}} 3`);
     hasLine(metrics, `shoal_operation_duration_seconds_count{${disk}} 3`);
-    assert.match(metrics, /shoal_operation_duration_seconds_sum\{operation="http:pread",source="disk"\} 60\.00020/);
+    assert.match(
+      metrics,
+      /shoal_operation_duration_seconds_sum\{operation="http:pread",source="disk"\} 60\.00020/,
+    );
     hasLine(metrics, 'shoal_tree_depth_bucket{le="2"} 1');
   });
 
@@ -98,28 +137,41 @@ describe('telemetry/own-metrics', () => {
     hasLine(metrics, 'shoal_arena_slots{state="free"} 100');
     hasLine(metrics, 'shoal_queue_length{queue="layers"} 4');
     hasLine(metrics, 'shoal_ready 0');
-    hasLine(metrics, 'shoal_build_info{mode="agent",node="192.168.69.172:65005",version="0.1.0"} 1');
+    hasLine(
+      metrics,
+      'shoal_build_info{mode="agent",node="192.168.69.172:65005",version="0.1.0"} 1',
+    );
     hasLine(metrics, 'shoal_event_loop_delay_seconds{thread="control",stat="p99"} 0.0015');
     hasLine(metrics, 'shoal_threads{kind="control"} 1');
   });
 
   it('is loaded anew at the next scrape when that failed', async () => {
     const { telemetry, board, route } = telemetryFixture();
-    Object.defineProperty(telemetry, 'board', { configurable: true, get: () => assert.fail('not there yet') });
+    Object.defineProperty(telemetry, 'board', {
+      configurable: true,
+      get: () => assert.fail('not there yet'),
+    });
     assert.equal((await route('/metrics', '')).status, 500);
     Object.defineProperty(telemetry, 'board', { value: board });
     assert.equal((await route('/metrics', '')).status, 200);
   });
 
-  it('passes promtool check metrics, but for lint remarks on the seed\'s own names', async function () {
+  it("passes promtool check metrics, but for lint remarks on the seed's own names", async function () {
     needs(this, 'promtool');
     const metrics = await scrape(({ meter, inputs }) => {
       meter.observe('download', 1000);
       inputs.queues = { 'a "quoted"\\queue': 1 };
     });
-    const { stderr, stdout, status } = spawnSync('promtool', ['check', 'metrics'], { input: metrics, encoding: 'utf8', timeout: 20_000 });
+    const { stderr, stdout, status } = spawnSync('promtool', ['check', 'metrics'], {
+      input: metrics,
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
     const remarks = `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
-    assert.deepEqual(remarks.filter((line) => !line.startsWith('DADIP2P_')), []);
+    assert.deepEqual(
+      remarks.filter((line) => !line.startsWith('DADIP2P_')),
+      [],
+    );
     assert.ok(status === 0 || status === 3, `exit ${status}: ${remarks.join('\n')}`);
   });
 });

@@ -38,32 +38,46 @@ describe('telemetry/page in Chromium', function () {
       await browser.waitFor(`document.querySelectorAll('#tree circle').length === 25`);
       assert.deepEqual(await browser.evaluate(MISPLACED), []);
       assert.deepEqual(browser.complaints, []);
-      const background = await browser.evaluate<string>('getComputedStyle(document.body).backgroundColor');
+      const background = await browser.evaluate<string>(
+        'getComputedStyle(document.body).backgroundColor',
+      );
       const brightness = Number(/\d+/.exec(background)![0]);
       assert.ok(dark ? brightness < 60 : brightness > 200, background);
       const directory = process.env['SHOAL_SCREENSHOTS'];
       if (directory !== undefined) {
         mkdirSync(directory, { recursive: true });
-        writeFileSync(join(directory, `page-${width}-${dark ? 'dark' : 'light'}.png`), await browser.screenshot(width));
+        writeFileSync(
+          join(directory, `page-${width}-${dark ? 'dark' : 'light'}.png`),
+          await browser.screenshot(width),
+        );
       }
     });
   }
 
   it('follows a pull: rates move, progress grows, the blob goes when it is done', async () => {
-    fixture.inputs.inFlight = [{ blob: DEMO_BLOB, receivedBytes: 0, totalBytes: 1000, source: 'peer' }];
+    fixture.inputs.inFlight = [
+      { blob: DEMO_BLOB, receivedBytes: 0, totalBytes: 1000, source: 'peer' },
+    ];
     await browser.size(1280, 900);
     await browser.go(server.url);
     const progress = `document.querySelector('#pulls [role=progressbar]')?.getAttribute('aria-valuenow')`;
     await browser.waitFor(`${progress} === '0'`);
     const rateBefore = await browser.evaluate<string>(text('rate-peer'));
-    fixture.inputs.inFlight = [{ blob: DEMO_BLOB, receivedBytes: 640, totalBytes: 1000, source: 'peer' }];
+    fixture.inputs.inFlight = [
+      { blob: DEMO_BLOB, receivedBytes: 640, totalBytes: 1000, source: 'peer' },
+    ];
     fixture.meter.record('peer', 9e9, 1000);
     fixture.clock.advance(1000);
     fixture.telemetry.tick();
     await browser.waitFor(`${progress} === '64'`);
     const rate = await browser.evaluate<string>(text('rate-peer'));
     assert.notEqual(rate, rateBefore);
-    assert.ok((await browser.evaluate<string>(text('legend'))).includes(`Peers ${rate.replace(' now', '')}`), 'the curve says of now what the tile says');
+    assert.ok(
+      (await browser.evaluate<string>(text('legend'))).includes(
+        `Peers ${rate.replace(' now', '')}`,
+      ),
+      'the curve says of now what the tile says',
+    );
     fixture.inputs.inFlight = [];
     await browser.waitFor(`${text('pulls')}.includes('Nothing is being pulled')`);
   });
@@ -75,10 +89,15 @@ describe('telemetry/page in Chromium', function () {
     const visited: string[] = [];
     for (let i = 0; i < 12 && !visited.includes('tree'); i++) {
       await browser.press('Tab');
-      visited.push(await browser.evaluate<string>(`document.activeElement.id || document.activeElement.className || document.activeElement.tagName`));
+      visited.push(
+        await browser.evaluate<string>(
+          `document.activeElement.id || document.activeElement.className || document.activeElement.tagName`,
+        ),
+      );
     }
     assert.equal(visited[0], 'skip');
-    for (const id of ['history', 'peers-more', 'tree-blob', 'tree-shard', 'tree']) assert.ok(visited.includes(id), `${id} in ${visited.join(' ')}`);
+    for (const id of ['history', 'peers-more', 'tree-blob', 'tree-shard', 'tree'])
+      assert.ok(visited.includes(id), `${id} in ${visited.join(' ')}`);
     const label = `document.getElementById('history').getAttribute('aria-label')`;
     await browser.evaluate(`document.getElementById('history').focus()`);
     assert.match(await browser.evaluate<string>(label), /source, now: Origin/);
@@ -88,11 +107,19 @@ describe('telemetry/page in Chromium', function () {
   });
 
   it('draws the shard that is chosen, and shows all peers when asked', async () => {
-    fixture.trees.set(DEMO_BLOB, { blob: DEMO_BLOB, shards: [{ index: 3, edges: demoEdges(200) }, { index: 9, edges: demoEdges(5) }] });
+    fixture.trees.set(DEMO_BLOB, {
+      blob: DEMO_BLOB,
+      shards: [
+        { index: 3, edges: demoEdges(200) },
+        { index: 9, edges: demoEdges(5) },
+      ],
+    });
     await browser.size(1280, 900);
     await browser.go(server.url);
     await browser.waitFor(`document.querySelectorAll('#tree circle').length === 200`);
-    await browser.evaluate(`(() => { const choice = document.getElementById('tree-shard'); choice.value = '9'; choice.dispatchEvent(new Event('change')); })()`);
+    await browser.evaluate(
+      `(() => { const choice = document.getElementById('tree-shard'); choice.value = '9'; choice.dispatchEvent(new Event('change')); })()`,
+    );
     await browser.waitFor(`document.querySelectorAll('#tree circle').length === 5`);
     assert.equal(await browser.evaluate(`document.querySelectorAll('#tree-text li').length`), 5);
     assert.equal(await browser.evaluate(`document.querySelectorAll('#peers tbody tr').length`), 10);
@@ -101,12 +128,19 @@ describe('telemetry/page in Chromium', function () {
   });
 
   it('shows what a node says as text, never as markup', async () => {
-    fixture.telemetry.errors.add(fixture.clock.wallMs(), 'INTERNAL', '<img src=x onerror=alert(1)>');
+    fixture.telemetry.errors.add(
+      fixture.clock.wallMs(),
+      'INTERNAL',
+      '<img src=x onerror=alert(1)>',
+    );
     fixture.inputs.peers = [{ node: '<b>peer</b>', zone: '<i>z</i>', role: 'agent', state: 'up' }];
     await browser.size(1280, 900);
     await browser.go(server.url);
     await browser.waitFor(`${text('errors')}.includes('onerror')`);
-    assert.equal(await browser.evaluate(`document.querySelectorAll('main img, #peers b, #peers td i').length`), 0);
+    assert.equal(
+      await browser.evaluate(`document.querySelectorAll('main img, #peers b, #peers td i').length`),
+      0,
+    );
   });
 
   it('says when the node no longer answers or is not ready, and recovers', async () => {
@@ -117,8 +151,13 @@ describe('telemetry/page in Chromium', function () {
     await browser.waitFor(`${text('state')} === 'not ready: draining'`);
     const { inputs } = fixture;
     const peers = [...inputs.peers];
-    Object.defineProperty(inputs, 'peers', { configurable: true, get: () => assert.fail('broken') });
-    await browser.waitFor(`${text('notice')}.includes('does not answer') && document.getElementById('notice').checkVisibility()`);
+    Object.defineProperty(inputs, 'peers', {
+      configurable: true,
+      get: () => assert.fail('broken'),
+    });
+    await browser.waitFor(
+      `${text('notice')}.includes('does not answer') && document.getElementById('notice').checkVisibility()`,
+    );
     assert.deepEqual(await browser.evaluate(MISPLACED), []);
     Object.defineProperty(inputs, 'peers', { configurable: true, value: peers });
     await browser.waitFor(`document.getElementById('notice').hidden`, 30_000);

@@ -14,7 +14,9 @@ interface Placed {
 
 /** The page's own scripts: plain JavaScript for the browser, without types. */
 async function script(name: string): Promise<Record<string, (...args: never[]) => unknown>> {
-  return (await import(new URL(`../../lib/telemetry/page/${name}`, import.meta.url).href)) as Record<string, (...args: never[]) => unknown>;
+  return (await import(
+    new URL(`../../lib/telemetry/page/${name}`, import.meta.url).href
+  )) as Record<string, (...args: never[]) => unknown>;
 }
 
 describe('telemetry/page', () => {
@@ -26,7 +28,12 @@ describe('telemetry/page', () => {
     for (const tag of ['style', 'script']) {
       const parts = [...body.matchAll(new RegExp(`<${tag}>([^]*?)</${tag}>`, 'g'))];
       assert.equal(parts.length, 1, tag);
-      assert.ok(policy.includes(`${tag}-src 'sha256-${createHash('sha256').update(parts[0]![1]!).digest('base64')}'`), tag);
+      assert.ok(
+        policy.includes(
+          `${tag}-src 'sha256-${createHash('sha256').update(parts[0]![1]!).digest('base64')}'`,
+        ),
+        tag,
+      );
     }
     assert.ok(policy.startsWith("default-src 'none'"));
     assert.doesNotMatch(policy, /unsafe|\*|https?:/);
@@ -38,14 +45,32 @@ describe('telemetry/page', () => {
 
 describe('telemetry/page/history-scale', () => {
   it('rounds the axis up to 1, 2 or 5 times a power of ten', async () => {
-    const { niceMax } = (await script('history-scale.js')) as { niceMax: (value: number) => number };
-    assert.deepEqual([0, 1, 1.1, 2, 3e6, 5.1e8, 9.99e9].map(niceMax), [1e6, 1, 2, 2, 5e6, 1e9, 1e10]);
+    const { niceMax } = (await script('history-scale.js')) as {
+      niceMax: (value: number) => number;
+    };
+    assert.deepEqual(
+      [0, 1, 1.1, 2, 3e6, 5.1e8, 9.99e9].map(niceMax),
+      [1e6, 1, 2, 2, 5e6, 1e9, 1e10],
+    );
   });
 
   it('covers the last 15 minutes, or fewer when the node is younger', async () => {
-    const { spanMs } = (await script('history-scale.js')) as unknown as { spanMs: (points: { atMs: number }[]) => number };
-    const minutesOf = (...atMinutes: number[]): number => spanMs(atMinutes.map((minutes) => ({ atMs: minutes * 60_000 }))) / 60_000;
-    assert.deepEqual([minutesOf(), minutesOf(7), minutesOf(0, 3), minutesOf(0, 3.1), minutesOf(0, 9, 14.9), minutesOf(0, 16)], [3, 3, 3, 6, 15, 15]);
+    const { spanMs } = (await script('history-scale.js')) as unknown as {
+      spanMs: (points: { atMs: number }[]) => number;
+    };
+    const minutesOf = (...atMinutes: number[]): number =>
+      spanMs(atMinutes.map((minutes) => ({ atMs: minutes * 60_000 }))) / 60_000;
+    assert.deepEqual(
+      [
+        minutesOf(),
+        minutesOf(7),
+        minutesOf(0, 3),
+        minutesOf(0, 3.1),
+        minutesOf(0, 9, 14.9),
+        minutesOf(0, 16),
+      ],
+      [3, 3, 3, 6, 15, 15],
+    );
   });
 
   it('stacks the sources, and breaks the areas where the node was away', async () => {
@@ -54,22 +79,53 @@ describe('telemetry/page/history-scale', () => {
       runs: (points: HistoryPoint[]) => number[][];
       nearest: (points: HistoryPoint[], atMs: number) => number;
     };
-    const points = [0, 5_000, 10_000, 100_000].map((atMs) => ({ atMs, origin: 1, peer: 2, cache: 4, client: 9 }));
-    assert.deepEqual(stack(points)[0], [[0, 1], [1, 3], [3, 7]]);
-    assert.deepEqual(runs(points), [[0, 2], [3, 3]]);
+    const points = [0, 5_000, 10_000, 100_000].map((atMs) => ({
+      atMs,
+      origin: 1,
+      peer: 2,
+      cache: 4,
+      client: 9,
+    }));
+    assert.deepEqual(stack(points)[0], [
+      [0, 1],
+      [1, 3],
+      [3, 7],
+    ]);
+    assert.deepEqual(runs(points), [
+      [0, 2],
+      [3, 3],
+    ]);
     assert.deepEqual(runs([]), []);
-    assert.deepEqual([-1, 7_600, 1e9].map((atMs) => nearest(points, atMs)), [0, 2, 3]);
+    assert.deepEqual(
+      [-1, 7_600, 1e9].map((atMs) => nearest(points, atMs)),
+      [0, 2, 3],
+    );
     assert.equal(nearest([], 5), -1);
   });
 });
 
 describe('telemetry/page/tree-layout', () => {
-  const layOut = async (edges: TreeEdge[]): Promise<{ places: Placed[]; roots: Placed[]; depthMax: number; named: boolean; width: number; height: number }> =>
+  const layOut = async (
+    edges: TreeEdge[],
+  ): Promise<{
+    places: Placed[];
+    roots: Placed[];
+    depthMax: number;
+    named: boolean;
+    width: number;
+    height: number;
+  }> =>
     ((await script('tree-layout.js')) as { layOut: (edges: TreeEdge[]) => never })['layOut'](edges);
   const edge = (parent: string, child: string): TreeEdge => ({ parent, child, state: 'complete' });
 
   it('puts each child a column further, a parent between its children, and no two nodes on one place', async () => {
-    const { places, depthMax, width, height } = await layOut([edge('a', 'b'), edge('a', 'c'), edge('b', 'd'), edge('b', 'e'), edge('x', 'y')]);
+    const { places, depthMax, width, height } = await layOut([
+      edge('a', 'b'),
+      edge('a', 'c'),
+      edge('b', 'd'),
+      edge('b', 'e'),
+      edge('x', 'y'),
+    ]);
     const at = Object.fromEntries(places.map((place) => [place.name, place]));
     assert.equal(places.length, 7);
     assert.equal(depthMax, 2);
@@ -80,14 +136,21 @@ describe('telemetry/page/tree-layout', () => {
   });
 
   it('draws what it is told even when it is no tree', async () => {
-    const { places, roots } = await layOut([edge('a', 'b'), edge('b', 'a'), edge('c', 'b'), edge('d', 'd')]);
+    const { places, roots } = await layOut([
+      edge('a', 'b'),
+      edge('b', 'a'),
+      edge('c', 'b'),
+      edge('d', 'd'),
+    ]);
     assert.equal(new Set(places).size, places.length);
     assert.deepEqual(roots.map(({ name }) => name).sort(), ['a', 'c', 'd']);
     assert.deepEqual((await layOut([])).places, []);
   });
 
   it('drops the names of a large tree and lowers its rows', async () => {
-    const { named, height } = await layOut(Array.from({ length: 1000 }, (_, i) => edge('owner', `n${i}`)));
+    const { named, height } = await layOut(
+      Array.from({ length: 1000 }, (_, i) => edge('owner', `n${i}`)),
+    );
     assert.equal(named, false);
     assert.ok(height <= 12_000);
   });

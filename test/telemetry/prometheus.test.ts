@@ -9,7 +9,9 @@ import { freePorts, startOrigin, startSwarm, type LiveNode, type Origin } from '
 import { until } from './until.ts';
 
 const golden = readFileSync(new URL('../golden/metrics.prom', import.meta.url), 'utf8');
-const dashboard = JSON.parse(readFileSync(new URL('../../deploy/grafana/shoal.json', import.meta.url), 'utf8')) as { panels: { title: string; targets?: { expr: string }[] }[] };
+const dashboard = JSON.parse(
+  readFileSync(new URL('../../deploy/grafana/shoal.json', import.meta.url), 'utf8'),
+) as { panels: { title: string; targets?: { expr: string }[] }[] };
 const MIB = 1024 * 1024;
 const BLOB_BYTES = 8 * MIB;
 const READ_BYTES = 64 * 1024;
@@ -30,7 +32,9 @@ class Readers {
   readonly #stopping = new AbortController();
 
   constructor(url: string, expected: Buffer) {
-    this.#loops = Array.from({ length: CONNECTIONS }, (_, reader) => this.#read(url, expected, reader));
+    this.#loops = Array.from({ length: CONNECTIONS }, (_, reader) =>
+      this.#read(url, expected, reader),
+    );
   }
 
   /** Bytes got up to a moment, read off the straight line between the answers before and after it. */
@@ -38,7 +42,9 @@ class Readers {
     const after = this.#log.findIndex((entry) => entry.atMs >= atMs);
     assert.ok(after > 0, 'the moment lies within the run');
     const [from, to] = [this.#log[after - 1]!, this.#log[after]!];
-    return to.atMs === from.atMs ? to.bytes : from.bytes + ((to.bytes - from.bytes) * (atMs - from.atMs)) / (to.atMs - from.atMs);
+    return to.atMs === from.atMs
+      ? to.bytes
+      : from.bytes + ((to.bytes - from.bytes) * (atMs - from.atMs)) / (to.atMs - from.atMs);
   }
 
   async stop(): Promise<void> {
@@ -50,7 +56,10 @@ class Readers {
   async #read(url: string, expected: Buffer, reader: number): Promise<void> {
     for (let turn = reader; !this.#stopping.signal.aborted; turn += CONNECTIONS) {
       const from = (turn * 7 * READ_BYTES) % BLOB_BYTES;
-      const { statusCode, body } = await request(url, { dispatcher: this.#agent, headers: { range: `bytes=${from}-${from + READ_BYTES - 1}` } });
+      const { statusCode, body } = await request(url, {
+        dispatcher: this.#agent,
+        headers: { range: `bytes=${from}-${from + READ_BYTES - 1}` },
+      });
       const bytes = Buffer.from(await body.arrayBuffer());
       assert.equal(statusCode, 206);
       assert.ok(bytes.equals(expected.subarray(from, from + READ_BYTES)));
@@ -90,17 +99,49 @@ describe('two real nodes before a real Prometheus', function () {
     if (directory !== '') rmSync(directory, { recursive: true, force: true });
   });
 
-  it('says while idle what the seed\'s sample says, byte for byte but for numbers and its name', async () => {
-    for (const [node, mode] of [[nodes[1]!, 'agent'], [nodes[0]!, 'root']] as const) {
+  it("says while idle what the seed's sample says, byte for byte but for numbers and its name", async () => {
+    for (const [node, mode] of [
+      [nodes[1]!, 'agent'],
+      [nodes[0]!, 'root'],
+    ] as const) {
       const response = await fetch(`${node.exporter}/metrics`);
       const metrics = await response.text();
       assert.equal(response.headers.get('content-type'), 'text/plain; version=0.0.4');
       const own = metrics.indexOf('# HELP shoal_');
-      assert.equal(shape(metrics.slice(0, own)), shape(golden).replaceAll('mode="agent"', `mode="${mode}"`));
-      assert.ok(metrics.slice(own).split('\n').every((line) => /^(?:$|# (?:HELP|TYPE) shoal_|shoal_)/.test(line)), 'ours come after, and nothing else');
-      assert.deepEqual([...new Set([...metrics.slice(0, own).matchAll(/node="([^"]*)"/g)].map((match) => match[1]))], [node.name]);
-      const of = (series: string): number => Number(new RegExp(`^${series.replace('{', `\\{node="${node.name}",`)},mode="${mode}"\\} (\\S+) `, 'm').exec(metrics)?.[1]);
-      assert.deepEqual(['DADIP2P_Count{type="pread"', 'DADIP2P_QPS{type="http"', 'DADIP2P_Read_Throughtput{type="peer"'].map(of), [0, 0, 0]);
+      assert.equal(
+        shape(metrics.slice(0, own)),
+        shape(golden).replaceAll('mode="agent"', `mode="${mode}"`),
+      );
+      assert.ok(
+        metrics
+          .slice(own)
+          .split('\n')
+          .every((line) => /^(?:$|# (?:HELP|TYPE) shoal_|shoal_)/.test(line)),
+        'ours come after, and nothing else',
+      );
+      assert.deepEqual(
+        [
+          ...new Set(
+            [...metrics.slice(0, own).matchAll(/node="([^"]*)"/g)].map((match) => match[1]),
+          ),
+        ],
+        [node.name],
+      );
+      const of = (series: string): number =>
+        Number(
+          new RegExp(
+            `^${series.replace('{', `\\{node="${node.name}",`)},mode="${mode}"\\} (\\S+) `,
+            'm',
+          ).exec(metrics)?.[1],
+        );
+      assert.deepEqual(
+        [
+          'DADIP2P_Count{type="pread"',
+          'DADIP2P_QPS{type="http"',
+          'DADIP2P_Read_Throughtput{type="peer"',
+        ].map(of),
+        [0, 0, 0],
+      );
       // The capacity, less what the table of headers takes of it.
       const allocated = of('DADIP2P_Cache{type="allocated"');
       assert.ok(allocated > 120 * MIB && allocated <= 128 * MIB, String(allocated));
@@ -111,62 +152,131 @@ describe('two real nodes before a real Prometheus', function () {
     needs(this, 'prometheus');
     directory = mkdtempSync(join(tmpdir(), 'shoal-prometheus-'));
     const targets = nodes.map(({ exporter }) => exporter.replace('http://', ''));
-    writeFileSync(join(directory, 'prometheus.yml'), JSON.stringify({ global: { scrape_interval: '500ms' }, scrape_configs: [{ job_name: 'shoal', static_configs: [{ targets }] }] }));
+    writeFileSync(
+      join(directory, 'prometheus.yml'),
+      JSON.stringify({
+        global: { scrape_interval: '500ms' },
+        scrape_configs: [{ job_name: 'shoal', static_configs: [{ targets }] }],
+      }),
+    );
     const listen = `127.0.0.1:${(await freePorts(1))[0]}`;
-    prometheus = spawn('prometheus', [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`, `--web.listen-address=${listen}`], { stdio: 'ignore' });
-    readers = nodes.map(({ proxy }) => new Readers(`${proxy}/v2/library/sample/blobs/sha256:${origin.digest}`, origin.bytes));
+    prometheus = spawn(
+      'prometheus',
+      [
+        `--config.file=${directory}/prometheus.yml`,
+        `--storage.tsdb.path=${directory}/data`,
+        `--web.listen-address=${listen}`,
+      ],
+      { stdio: 'ignore' },
+    );
+    readers = nodes.map(
+      ({ proxy }) =>
+        new Readers(`${proxy}/v2/library/sample/blobs/sha256:${origin.digest}`, origin.bytes),
+    );
 
     const ask = async <T>(expression: string, atSeconds?: number): Promise<T[]> => {
       const at = atSeconds === undefined ? '' : `&time=${atSeconds}`;
-      const response = await fetch(`http://${listen}/api/v1/query?query=${encodeURIComponent(expression)}${at}`).catch(() => undefined);
+      const response = await fetch(
+        `http://${listen}/api/v1/query?query=${encodeURIComponent(expression)}${at}`,
+      ).catch(() => undefined);
       if (response?.status !== 200) return [];
       return ((await response.json()) as { data: { result: T[] } }).data.result;
     };
     const count = 'DADIP2P_Count{type="pread"}';
     // The first seconds, when the blob is fetched, lie before the window.
-    await until(async () => (await ask<Sample>(`min(count_over_time(${count}[60s]))`)).some(({ value }) => Number(value[1]) >= 2 * WINDOW_SECONDS + 4), 'scrapes of both nodes', 60_000);
+    await until(
+      async () =>
+        (await ask<Sample>(`min(count_over_time(${count}[60s]))`)).some(
+          ({ value }) => Number(value[1]) >= 2 * WINDOW_SECONDS + 4,
+        ),
+      'scrapes of both nodes',
+      60_000,
+    );
 
     for (const [at, { name }] of nodes.entries()) {
       const own = `DADIP2P_Count{type="pread",node="${name}"}`;
-      const [{ values }] = (await ask<{ values: [number, string][] }>(`${own}[60s]`)) as [{ values: [number, string][] }];
+      const [{ values }] = (await ask<{ values: [number, string][] }>(`${own}[60s]`)) as [
+        { values: [number, string][] },
+      ];
       // From sample to sample: on a busy machine scrapes are late, and where a window ends in a gap `rate` guesses.
       const toSeconds = values.at(-1)![0];
       const fromSeconds = values.findLast(([seconds]) => seconds <= toSeconds - WINDOW_SECONDS)![0];
-      const [{ value }] = (await ask<Sample>(`rate(${own}[${Math.round((toSeconds - fromSeconds) * 1000) + 1}ms])`, toSeconds)) as [Sample];
+      const [{ value }] = (await ask<Sample>(
+        `rate(${own}[${Math.round((toSeconds - fromSeconds) * 1000) + 1}ms])`,
+        toSeconds,
+      )) as [Sample];
       const rate = Number(value[1]);
-      const counted = (readers[at]!.bytesAt(toSeconds * 1000) - readers[at]!.bytesAt(fromSeconds * 1000)) / (toSeconds - fromSeconds);
+      const counted =
+        (readers[at]!.bytesAt(toSeconds * 1000) - readers[at]!.bytesAt(fromSeconds * 1000)) /
+        (toSeconds - fromSeconds);
       assert.ok(counted > 1e6, `${name} was under load: ${counted} bytes/s`);
-      assert.ok(Math.abs(rate / counted - 1) < 0.02, `${name}: Prometheus has ${rate} bytes/s, its clients got ${counted}`);
+      assert.ok(
+        Math.abs(rate / counted - 1) < 0.02,
+        `${name}: Prometheus has ${rate} bytes/s, its clients got ${counted}`,
+      );
     }
 
-    const series: Record<string, number> = { Alive: 1, Read_Throughtput: 5, QPS: 5, MaxLatency: 5, Count: 5, Cache: 2 };
+    const series: Record<string, number> = {
+      Alive: 1,
+      Read_Throughtput: 5,
+      QPS: 5,
+      MaxLatency: 5,
+      Count: 5,
+      Cache: 2,
+    };
     for (const [name, perNode] of Object.entries(series)) {
       const samples = await ask<Sample>(`DADIP2P_${name}`);
       assert.equal(samples.length, 2 * perNode, name);
-      for (const { metric } of samples) assert.deepEqual(Object.keys(metric).sort(), ['__name__', 'instance', 'job', 'mode', 'node', ...(name === 'Alive' ? [] : ['type'])], name);
+      for (const { metric } of samples)
+        assert.deepEqual(
+          Object.keys(metric).sort(),
+          ['__name__', 'instance', 'job', 'mode', 'node', ...(name === 'Alive' ? [] : ['type'])],
+          name,
+        );
     }
-    assert.deepEqual((await ask<Sample>('DADIP2P_Alive')).map(({ metric }) => [metric['node'], metric['mode']]).sort(), nodes.map(({ name }, at) => [name, at === 0 ? 'root' : 'agent']).sort());
-    for (const busy of ['DADIP2P_Read_Throughtput{type="http"}', 'DADIP2P_QPS{type="pread"}', 'DADIP2P_MaxLatency{type="pread"}']) {
+    assert.deepEqual(
+      (await ask<Sample>('DADIP2P_Alive'))
+        .map(({ metric }) => [metric['node'], metric['mode']])
+        .sort(),
+      nodes.map(({ name }, at) => [name, at === 0 ? 'root' : 'agent']).sort(),
+    );
+    for (const busy of [
+      'DADIP2P_Read_Throughtput{type="http"}',
+      'DADIP2P_QPS{type="pread"}',
+      'DADIP2P_MaxLatency{type="pread"}',
+    ]) {
       assert.ok((await ask<Sample>(`${busy} > 0`)).length === 2, busy);
     }
     for (const { title, targets } of dashboard.panels) {
       for (const { expr } of targets ?? []) {
         // Panels of what went wrong have nothing to show here.
         if (expr.endsWith('> 0')) continue;
-        const shown = await ask<Sample>(expr.replaceAll('$__rate_interval', '10s').replaceAll('$instance', '.*'));
+        const shown = await ask<Sample>(
+          expr.replaceAll('$__rate_interval', '10s').replaceAll('$instance', '.*'),
+        );
         assert.ok(shown.length > 0, `${title} shows nothing: ${expr}`);
       }
     }
-    assert.deepEqual((await ask<Sample>('up')).map(({ value }) => value[1]), ['1', '1']);
+    assert.deepEqual(
+      (await ask<Sample>('up')).map(({ value }) => value[1]),
+      ['1', '1'],
+    );
     assert.equal((await ask<Sample>('count({__name__=~"shoal_.*"}) > 500')).length, 1);
   });
 
-  it('passes promtool check metrics under load, but for lint remarks on the seed\'s own names', async function () {
+  it("passes promtool check metrics under load, but for lint remarks on the seed's own names", async function () {
     needs(this, 'promtool');
     for (const node of nodes) {
-      const { stderr, stdout, status } = spawnSync('promtool', ['check', 'metrics'], { input: await node.get('/metrics'), encoding: 'utf8', timeout: 20_000 });
+      const { stderr, stdout, status } = spawnSync('promtool', ['check', 'metrics'], {
+        input: await node.get('/metrics'),
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
       const remarks = `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
-      assert.deepEqual(remarks.filter((line) => !line.startsWith('DADIP2P_')), []);
+      assert.deepEqual(
+        remarks.filter((line) => !line.startsWith('DADIP2P_')),
+        [],
+      );
       assert.ok(status === 0 || status === 3, `exit ${status}: ${remarks.join('\n')}`);
     }
   });

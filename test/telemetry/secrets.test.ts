@@ -35,7 +35,8 @@ class Registry {
   url = '';
 
   async start(): Promise<void> {
-    for (const server of [this.#server, this.#storage]) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    for (const server of [this.#server, this.#storage])
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     this.url = urlOf(this.#server);
   }
 
@@ -50,14 +51,26 @@ class Registry {
     this.seen.push(request);
     const url = request.url!;
     const signed = `Expires=1&Signature=${SECRETS.redirect}&X-Amz-Security-Token=${SECRETS.session}`;
-    if (url.startsWith('/v2/private/')) response.writeHead(401, { 'www-authenticate': `Bearer realm="${this.url}/token"` }).end();
+    if (url.startsWith('/v2/private/'))
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="${this.url}/token"` }).end();
     else if (url.startsWith('/v2/forbidden/')) response.writeHead(403).end(`no: ${url}`);
-    else if (url.startsWith('/v2/away/')) response.writeHead(307, { location: `http://elsewhere.example/x?${signed}` }).end();
-    else if (url.startsWith('/v2/nowhere/')) response.writeHead(307, { location: `http://127.0.0.1:1/x?${signed}` }).end();
-    else if (url.startsWith('/v2/odd/')) response.writeHead(307, { location: `http://[${signed}` }).end();
+    else if (url.startsWith('/v2/away/'))
+      response.writeHead(307, { location: `http://elsewhere.example/x?${signed}` }).end();
+    else if (url.startsWith('/v2/nowhere/'))
+      response.writeHead(307, { location: `http://127.0.0.1:1/x?${signed}` }).end();
+    else if (url.startsWith('/v2/odd/'))
+      response.writeHead(307, { location: `http://[${signed}` }).end();
     else if (url.startsWith('/v2/failing/')) response.writeHead(500).end(`stack trace of ${url}`);
-    else if (url.startsWith('/v2/') && url.includes('/blobs/')) response.writeHead(307, { location: `${urlOf(this.#storage)}/store/${url.split('/').at(-1)}?${signed}` }).end();
-    else if (url.startsWith('/broken/')) response.writeHead(206, { 'content-length': 100, 'content-range': 'bytes 0-99/100' }).end('short', () => response.destroy());
+    else if (url.startsWith('/v2/') && url.includes('/blobs/'))
+      response
+        .writeHead(307, {
+          location: `${urlOf(this.#storage)}/store/${url.split('/').at(-1)}?${signed}`,
+        })
+        .end();
+    else if (url.startsWith('/broken/'))
+      response
+        .writeHead(206, { 'content-length': 100, 'content-range': 'bytes 0-99/100' })
+        .end('short', () => response.destroy());
     else this.#blob(request, response);
   }
 
@@ -65,7 +78,10 @@ class Registry {
     const [, from = '0', to = ''] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
     const end = Math.min(BYTES.length, to === '' ? BYTES.length : Number(to) + 1);
     const ranged = request.headers.range !== undefined;
-    response.writeHead(ranged ? 206 : 200, { 'content-length': end - Number(from), ...(ranged ? { 'content-range': `bytes ${from}-${end - 1}/${BYTES.length}` } : {}) });
+    response.writeHead(ranged ? 206 : 200, {
+      'content-length': end - Number(from),
+      ...(ranged ? { 'content-range': `bytes ${from}-${end - 1}/${BYTES.length}` } : {}),
+    });
     response.end(BYTES.subarray(Number(from), end));
   }
 }
@@ -76,8 +92,12 @@ function urlOf(server: Server): string {
 
 /** All bytes of all files under a directory. */
 function filesOf(directory: string): Buffer {
-  const names = readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) => join(directory, name));
-  return Buffer.concat(names.filter((name) => statSync(name).isFile()).map((name) => readFileSync(name)));
+  const names = readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) =>
+    join(directory, name),
+  );
+  return Buffer.concat(
+    names.filter((name) => statSync(name).isFile()).map((name) => readFileSync(name)),
+  );
 }
 
 describe('secrets that come with requests', function () {
@@ -87,7 +107,15 @@ describe('secrets that come with requests', function () {
 
   before(async () => {
     await registry.start();
-    nodes = await startSwarm(registry, ['DeployConfig.logAudit=true', 'ProxyConfig.allow=["127.0.0.1"]', 'CacheConfig.capacity=33554432'], 1);
+    nodes = await startSwarm(
+      registry,
+      [
+        'DeployConfig.logAudit=true',
+        'ProxyConfig.allow=["127.0.0.1"]',
+        'CacheConfig.capacity=33554432',
+      ],
+      1,
+    );
   });
   after(() => {
     for (const node of nodes) node.remove();
@@ -101,7 +129,9 @@ describe('secrets that come with requests', function () {
     const blob = `sha256:${DIGEST}`;
     let shown = '';
     const ask = async (path: string, authorization = `Bearer ${bearer}`): Promise<number> => {
-      const response = await fetch(agent.proxy + path, { headers: { authorization, cookie: `id=${cookie}`, range: 'bytes=0-99' } });
+      const response = await fetch(agent.proxy + path, {
+        headers: { authorization, cookie: `id=${cookie}`, range: 'bytes=0-99' },
+      });
       const body = Buffer.from(await response.arrayBuffer());
       if (response.status >= 400) shown += body.toString();
       shown += JSON.stringify([...response.headers]);
@@ -109,7 +139,12 @@ describe('secrets that come with requests', function () {
     };
     assert.equal(await ask(`/v2/library/sample/blobs/${blob}`), 206);
     assert.equal(await ask(`/v2/library/other/blobs/${blob}`, `Basic ${basic}`), 206);
-    assert.equal(await ask(`/accelerator/${registry.url}/docker/registry/v2/blobs/sha256/${DIGEST.slice(0, 2)}/${DIGEST}/data${signed}`), 206);
+    assert.equal(
+      await ask(
+        `/accelerator/${registry.url}/docker/registry/v2/blobs/sha256/${DIGEST.slice(0, 2)}/${DIGEST}/data${signed}`,
+      ),
+      206,
+    );
     const refused: [string, number[]][] = [
       [`/v2/private/app/blobs/${blob}`, [401]],
       [`/v2/private/app/manifests/latest`, [401]],
@@ -134,9 +169,22 @@ describe('secrets that come with requests', function () {
         assert.ok(statuses.includes(status), `${path}: ${status}`);
       }
     }
-    assert.ok(registry.seen.some(({ headers }) => headers.authorization === `Bearer ${bearer}`), 'the registry got the credential');
-    assert.ok(registry.seen.some(({ url }) => url!.includes(signature)), 'the object store got the signature');
-    assert.ok(registry.stored.length > 0 && registry.stored.every(({ url, headers }) => url!.includes(SECRETS.redirect) && headers.authorization === undefined), 'the storage got the redirect, without the credential');
+    assert.ok(
+      registry.seen.some(({ headers }) => headers.authorization === `Bearer ${bearer}`),
+      'the registry got the credential',
+    );
+    assert.ok(
+      registry.seen.some(({ url }) => url!.includes(signature)),
+      'the object store got the signature',
+    );
+    assert.ok(
+      registry.stored.length > 0 &&
+        registry.stored.every(
+          ({ url, headers }) =>
+            url!.includes(SECRETS.redirect) && headers.authorization === undefined,
+        ),
+      'the storage got the redirect, without the credential',
+    );
 
     const command = async (args: string[], input = ''): Promise<string> => {
       const running = new Running(cliPath, args);
@@ -146,25 +194,74 @@ describe('secrets that come with requests', function () {
     };
     const outputs = [
       await command(['status', '--url', agent.exporter]),
-      await command(['preheat', `127.0.0.1:${new URL(registry.url).port}/private/app:latest`, '--via', agent.proxy, '--user', 'user', '--password-stdin'], SECRETS.password),
-      await command(['bench', 'pread', '--url', `${agent.proxy}/accelerator/${registry.url}/docker/registry/v2/blobs/sha256/${DIGEST.slice(0, 2)}/${DIGEST}/data${signed}`, '--seconds', '1', '--connections', '1']),
-      await command(['bench', 'pread', '--url', `${agent.proxy}/accelerator/http://forbidden.example/x${signed}`, '--seconds', '1']),
+      await command(
+        [
+          'preheat',
+          `127.0.0.1:${new URL(registry.url).port}/private/app:latest`,
+          '--via',
+          agent.proxy,
+          '--user',
+          'user',
+          '--password-stdin',
+        ],
+        SECRETS.password,
+      ),
+      await command([
+        'bench',
+        'pread',
+        '--url',
+        `${agent.proxy}/accelerator/${registry.url}/docker/registry/v2/blobs/sha256/${DIGEST.slice(0, 2)}/${DIGEST}/data${signed}`,
+        '--seconds',
+        '1',
+        '--connections',
+        '1',
+      ]),
+      await command([
+        'bench',
+        'pread',
+        '--url',
+        `${agent.proxy}/accelerator/http://forbidden.example/x${signed}`,
+        '--seconds',
+        '1',
+      ]),
     ];
     for (const output of outputs) assert.ok(output.length > 20, 'the command said something');
 
     registry.stop();
-    for (const path of [`/v2/down/app/blobs/sha256:${'5'.repeat(64)}`, '/v2/down/app/manifests/latest', `/accelerator/${registry.url}/down/x${signed}`]) assert.ok((await ask(path)) >= 500, path);
-    await until(async () => (await agent.get('/status')).includes('ORIGIN_UNREACHABLE'), 'the outage among the recent errors');
+    for (const path of [
+      `/v2/down/app/blobs/sha256:${'5'.repeat(64)}`,
+      '/v2/down/app/manifests/latest',
+      `/accelerator/${registry.url}/down/x${signed}`,
+    ])
+      assert.ok((await ask(path)) >= 500, path);
+    await until(
+      async () => (await agent.get('/status')).includes('ORIGIN_UNREACHABLE'),
+      'the outage among the recent errors',
+    );
     for (const node of nodes) {
-      shown += (await Promise.all(['/metrics', '/status', '/', '/readyz', `/status/tree?blob=${blob}`].map((path) => node.get(path)))).join('\n');
+      shown += (
+        await Promise.all(
+          ['/metrics', '/status', '/', '/readyz', `/status/tree?blob=${blob}`].map((path) =>
+            node.get(path),
+          ),
+        )
+      ).join('\n');
       await node.stop();
       assert.match(node.output, /\|AUDIT\|/);
       assert.match(node.output, /"level":"debug"/);
     }
     assert.match(agent.output, /"level":"warn".*"code":"HOST_NOT_ALLOWED"/);
-    const places = { 'the agent\'s log': agent.output, 'the root\'s log': root.output, 'pages and answers': shown, 'a command': outputs.join('\n'), 'the agent\'s files': filesOf(agent.directory), 'the root\'s files': filesOf(root.directory) };
+    const places = {
+      "the agent's log": agent.output,
+      "the root's log": root.output,
+      'pages and answers': shown,
+      'a command': outputs.join('\n'),
+      "the agent's files": filesOf(agent.directory),
+      "the root's files": filesOf(root.directory),
+    };
     for (const [name, secret] of Object.entries(SECRETS)) {
-      for (const [where, text] of Object.entries(places)) assert.ok(!text.includes(secret), `${name} in ${where}`);
+      for (const [where, text] of Object.entries(places))
+        assert.ok(!text.includes(secret), `${name} in ${where}`);
     }
   });
 });

@@ -16,7 +16,7 @@ function value(metrics: string, start: string): number {
 }
 
 describe('telemetry/seed-metrics', () => {
-  it('is byte for byte the seed\'s sample on an idle node', async () => {
+  it("is byte for byte the seed's sample on an idle node", async () => {
     const { route } = telemetryFixture();
     const answer = await route('/metrics', '');
     assert.equal(answer.headers['content-type'], 'text/plain; version=0.0.4');
@@ -25,7 +25,8 @@ describe('telemetry/seed-metrics', () => {
 
   it('gives throughput and QPS over the last window, the maximum latency in it, and all bytes', async () => {
     const { route, meter, telemetry, clock } = telemetryFixture();
-    const labels = (type: string): string => `{node="192.168.69.172:65005",type="${type}",mode="agent"`;
+    const labels = (type: string): string =>
+      `{node="192.168.69.172:65005",type="${type}",mode="agent"`;
     for (let second = 0; second < 5; second++) {
       meter.record('download', 2_000_000, second === 0 ? 9_000 : 100);
       meter.record('download', 2_000_000, 50);
@@ -50,7 +51,8 @@ describe('telemetry/seed-metrics', () => {
       telemetry.tick();
     }
     metrics = (await route('/metrics', '')).body;
-    for (const name of ['Read_Throughtput', 'QPS', 'MaxLatency']) assert.equal(value(metrics, `DADIP2P_${name}${labels('download')}`), 0, name);
+    for (const name of ['Read_Throughtput', 'QPS', 'MaxLatency'])
+      assert.equal(value(metrics, `DADIP2P_${name}${labels('download')}`), 0, name);
     assert.equal(value(metrics, `DADIP2P_Count${labels('download')}`), 20_000_000);
   });
 
@@ -59,7 +61,10 @@ describe('telemetry/seed-metrics', () => {
     inputs.readiness = { phase: 'draining', problems: [] };
     clock.advance(1500.7);
     const { body } = await route('/metrics', '');
-    assert.match(body, /^DADIP2P_Alive\{node="192\.168\.69\.172:65005",mode="agent"\} 0\.000000 1692156723333$/m);
+    assert.match(
+      body,
+      /^DADIP2P_Alive\{node="192\.168\.69\.172:65005",mode="agent"\} 0\.000000 1692156723333$/m,
+    );
   });
 
   it('ticks by its own timer once started, and no more once stopped', () => {

@@ -32,7 +32,10 @@ describe('telemetry/status', () => {
     assert.deepEqual(bytes, { origin: 1000, peer: 2000, cache: 400 });
     assert.deepEqual(sent, { client: 800, peer: 55 });
     assert.deepEqual(hitRatio, { arena: 0.375, disk: 0.125, peer: 0.5, origin: 0 });
-    assert.deepEqual({ ready, mode, node }, { ready: true, mode: 'agent', node: '192.168.69.172:65005' });
+    assert.deepEqual(
+      { ready, mode, node },
+      { ready: true, mode: 'agent', node: '192.168.69.172:65005' },
+    );
   });
 
   it('gives rates over the last window and a point of history every five seconds, for fifteen minutes', async () => {
@@ -46,7 +49,13 @@ describe('telemetry/status', () => {
     assert.equal(now.rates.client, 8_000);
     assert.equal(now.rates.origin, 0);
     assert.equal(now.history.length, 12);
-    assert.deepEqual(now.history[3], { atMs: 1_692_156_721_833 + 20_000, origin: 0, peer: 10_000, cache: 0, client: 8_000 });
+    assert.deepEqual(now.history[3], {
+      atMs: 1_692_156_721_833 + 20_000,
+      origin: 0,
+      peer: 10_000,
+      cache: 0,
+      client: 8_000,
+    });
     pass(fixture, 16 * 60);
     now = await status(fixture);
     assert.equal(now.history.length, HISTORY_POINTS_MAX);
@@ -69,7 +78,15 @@ describe('telemetry/status', () => {
     let now = await status(fixture);
     assert.equal(now.peers.length, STATUS_PEERS_MAX);
     assert.deepEqual(now.peersByState, { up: STATUS_PEERS_MAX + 3, cooldown: 1, quarantined: 1 });
-    assert.deepEqual(now.peers.slice(0, 4).map(({ node, state }) => [node, state]), [['10.0.0.1:65002', 'quarantined'], ['10.0.0.0:65002', 'cooldown'], ['10.0.3.9:65002', 'up'], ['10.0.2.7:65002', 'up']]);
+    assert.deepEqual(
+      now.peers.slice(0, 4).map(({ node, state }) => [node, state]),
+      [
+        ['10.0.0.1:65002', 'quarantined'],
+        ['10.0.0.0:65002', 'cooldown'],
+        ['10.0.3.9:65002', 'up'],
+        ['10.0.2.7:65002', 'up'],
+      ],
+    );
     assert.equal(now.peers[2]!.sentBytesPerSecond, 9_000);
     assert.equal(now.peers[3]!.receivedBytesPerSecond, 5_000);
     pass(fixture, 10);
@@ -80,13 +97,19 @@ describe('telemetry/status', () => {
   it('remembers recent errors: newest first, repeats counted, bounded, without secrets', async () => {
     const fixture = telemetryFixture();
     const { errors } = fixture.telemetry;
-    for (let i = 0; i < RECENT_ERRORS_MAX + 10; i++) errors.add(i, 'ORIGIN_TIMEOUT', `no answer for blob ${i}`);
+    for (let i = 0; i < RECENT_ERRORS_MAX + 10; i++)
+      errors.add(i, 'ORIGIN_TIMEOUT', `no answer for blob ${i}`);
     errors.add(500, 'PEER_BROKEN', 'first');
     errors.add(600, 'ORIGIN_REFUSED', 'GET https://h/p?Signature=s3cr3t: 403');
     errors.add(700, 'PEER_BROKEN', 'first');
     const { recentErrors } = await status(fixture);
     assert.equal(recentErrors.length, RECENT_ERRORS_MAX);
-    assert.deepEqual(recentErrors[0], { atMs: 700, code: 'PEER_BROKEN', message: 'first', count: 2 });
+    assert.deepEqual(recentErrors[0], {
+      atMs: 700,
+      code: 'PEER_BROKEN',
+      message: 'first',
+      count: 2,
+    });
     assert.equal(recentErrors[1]!.message.includes('s3cr3t'), false);
     assert.equal(recentErrors.at(-1)!.message, 'no answer for blob 12');
   });
@@ -118,18 +141,26 @@ describe('telemetry/exporter', () => {
 
   it('gives the tree of a blob it tracks, an empty one of a blob it does not', async () => {
     const fixture = telemetryFixture();
-    fixture.trees.set('sha256:dd', { blob: 'sha256:dd', shards: [{ index: 3, edges: [{ parent: 'a:1', child: 'b:1', state: 'receiving' }] }] });
+    fixture.trees.set('sha256:dd', {
+      blob: 'sha256:dd',
+      shards: [{ index: 3, edges: [{ parent: 'a:1', child: 'b:1', state: 'receiving' }] }],
+    });
     const found = await fixture.route('/status/tree', 'blob=sha256%3Add');
     assert.equal(found.status, 200);
     assert.deepEqual(JSON.parse(found.body), fixture.trees.get('sha256:dd'));
-    assert.deepEqual(JSON.parse((await fixture.route('/status/tree', 'blob=sha256:00')).body), { blob: 'sha256:00', shards: [] });
+    assert.deepEqual(JSON.parse((await fixture.route('/status/tree', 'blob=sha256:00')).body), {
+      blob: 'sha256:00',
+      shards: [],
+    });
     assert.equal((await fixture.route('/status/tree', '')).status, 400);
     assert.equal((await fixture.route('/secret', '')).status, 404);
   });
 
-  it('answers even when the node\'s state cannot be read, and keeps the reason to itself', async () => {
+  it("answers even when the node's state cannot be read, and keeps the reason to itself", async () => {
     const fixture = telemetryFixture();
-    Object.defineProperty(fixture.inputs, 'peers', { get: () => assert.fail('broken state token=s3cr3t') });
+    Object.defineProperty(fixture.inputs, 'peers', {
+      get: () => assert.fail('broken state token=s3cr3t'),
+    });
     const answer = await fixture.route('/status', '');
     assert.equal(answer.status, 500);
     assert.doesNotMatch(answer.body, /broken|s3cr3t/);

@@ -3,7 +3,12 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type SecureVersion } from 'node:tls';
-import { issueLeaf, makeAuthority, readLeaf, type KeyedCertificate } from '../../lib/tls/authority.ts';
+import {
+  issueLeaf,
+  makeAuthority,
+  readLeaf,
+  type KeyedCertificate,
+} from '../../lib/tls/authority.ts';
 
 const DAY_MS = 86_400_000;
 const HOSTS = ['localhost', '127.0.0.1', '::1', '*.shoal.svc'];
@@ -17,11 +22,25 @@ describe('tls/authority', () => {
   });
 
   /** Connects to a server with `pair`, trusting `ca`; the protocol spoken, or the error's code. */
-  async function handshake(pair: KeyedCertificate, ca: string, servername: string, version: SecureVersion): Promise<string> {
-    const server = createServer({ cert: pair.certificate, key: pair.key }, (socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+  async function handshake(
+    pair: KeyedCertificate,
+    ca: string,
+    servername: string,
+    version: SecureVersion,
+  ): Promise<string> {
+    const server = createServer({ cert: pair.certificate, key: pair.key }, (socket) =>
+      socket.on('error', () => undefined),
+    ).listen(0, '127.0.0.1');
     server.on('tlsClientError', () => undefined);
     await once(server, 'listening');
-    const client = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, ca, servername, minVersion: version, maxVersion: version });
+    const client = connect({
+      host: '127.0.0.1',
+      port: (server.address() as AddressInfo).port,
+      ca,
+      servername,
+      minVersion: version,
+      maxVersion: version,
+    });
     try {
       await once(client, 'secureConnect');
       return client.getProtocol()!;
@@ -40,19 +59,41 @@ describe('tls/authority', () => {
   });
 
   it('is trusted neither by another name, nor under another CA', async () => {
-    assert.equal(await handshake(leaf, authority.certificate, 'other.example', 'TLSv1.3'), 'ERR_TLS_CERT_ALTNAME_INVALID');
+    assert.equal(
+      await handshake(leaf, authority.certificate, 'other.example', 'TLSv1.3'),
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+    );
     const stranger = await makeAuthority('Test CA, "quoted"', 10, Date.now());
-    assert.match(await handshake(leaf, stranger.certificate, 'localhost', 'TLSv1.3'), /SIGNATURE|ISSUER|VERIFY/);
+    assert.match(
+      await handshake(leaf, stranger.certificate, 'localhost', 'TLSv1.3'),
+      /SIGNATURE|ISSUER|VERIFY/,
+    );
   });
 
   it('is refused once it has ended', async () => {
     const old = await issueLeaf(authority, HOSTS, 5, Date.now() - 6 * DAY_MS);
-    assert.equal(await handshake(old, authority.certificate, 'localhost', 'TLSv1.3'), 'CERT_HAS_EXPIRED');
+    assert.equal(
+      await handshake(old, authority.certificate, 'localhost', 'TLSv1.3'),
+      'CERT_HAS_EXPIRED',
+    );
   });
 
   it('may sign nothing itself', async () => {
-    const forged = await issueLeaf({ certificate: leaf.certificate, key: leaf.key }, ['localhost'], 5, Date.now());
-    assert.notEqual(await handshake({ certificate: forged.certificate + leaf.certificate, key: forged.key }, authority.certificate, 'localhost', 'TLSv1.3'), 'TLSv1.3');
+    const forged = await issueLeaf(
+      { certificate: leaf.certificate, key: leaf.key },
+      ['localhost'],
+      5,
+      Date.now(),
+    );
+    assert.notEqual(
+      await handshake(
+        { certificate: forged.certificate + leaf.certificate, key: forged.key },
+        authority.certificate,
+        'localhost',
+        'TLSv1.3',
+      ),
+      'TLSv1.3',
+    );
     assert.equal(new X509Certificate(leaf.certificate).ca, false);
     assert.equal(new X509Certificate(authority.certificate).ca, true);
   });
@@ -76,8 +117,17 @@ describe('tls/authority', () => {
   });
 
   it('gives no two certificates the same serial number, and none a negative one', async () => {
-    const serials = await Promise.all(Array.from({ length: 5 }, async () => new X509Certificate((await issueLeaf(authority, ['a'], 1, Date.now())).certificate).serialNumber));
+    const serials = await Promise.all(
+      Array.from(
+        { length: 5 },
+        async () =>
+          new X509Certificate((await issueLeaf(authority, ['a'], 1, Date.now())).certificate)
+            .serialNumber,
+      ),
+    );
     assert.equal(new Set(serials).size, 5);
-    assert.ok(serials.every((serial) => serial.length === 32 && Number.parseInt(serial[0]!, 16) < 8));
+    assert.ok(
+      serials.every((serial) => serial.length === 32 && Number.parseInt(serial[0]!, 16) < 8),
+    );
   });
 });

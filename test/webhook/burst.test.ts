@@ -17,15 +17,28 @@ const TEAMS = 10;
 
 /** A client that keeps a record of the writes to secrets that the API server took. */
 function recorded(client: KubeClient, writes: string[]): KubeClient {
-  const record = <T>(what: string, done: Promise<T>): Promise<T> => done.then((value) => (writes.push(what), value));
+  const record = <T>(what: string, done: Promise<T>): Promise<T> =>
+    done.then((value) => (writes.push(what), value));
   return {
     get: (...args) => client.get(...args),
     list: (...args) => client.list(...args),
     watch: (...args) => client.watch(...args),
     patch: (...args) => client.patch(...args),
-    create: (resource, object) => record(`create ${resource.plural} ${object.metadata.namespace}/${object.metadata.name}`, client.create(resource, object)),
-    replace: (resource, object) => record(`replace ${resource.plural} ${object.metadata.namespace}/${object.metadata.name}`, client.replace(resource, object)),
-    remove: (resource, namespace, name, uid) => record(`remove ${resource.plural} ${namespace}/${name}`, client.remove(resource, namespace, name, uid)),
+    create: (resource, object) =>
+      record(
+        `create ${resource.plural} ${object.metadata.namespace}/${object.metadata.name}`,
+        client.create(resource, object),
+      ),
+    replace: (resource, object) =>
+      record(
+        `replace ${resource.plural} ${object.metadata.namespace}/${object.metadata.name}`,
+        client.replace(resource, object),
+      ),
+    remove: (resource, namespace, name, uid) =>
+      record(
+        `remove ${resource.plural} ${namespace}/${name}`,
+        client.remove(resource, namespace, name, uid),
+      ),
   };
 }
 
@@ -36,7 +49,12 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
   const writes: string[] = [];
 
   before(async function () {
-    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver', 'helm');
+    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(
+      this,
+      'etcd',
+      'kube-apiserver',
+      'helm',
+    );
     api = await ApiServer.start(etcd, apiServer);
     cluster = await WebhookCluster.install(api, helm);
     await cluster.replica(recorded(cluster.client, writes));
@@ -53,7 +71,10 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
       const secret = await api.client.get<Secret>(SECRETS, 'shoal', 'shoal-webhook-certificate');
       assert.ok(secret !== null);
       try {
-        await api.client.replace(SECRETS, { ...secret, metadata: { ...secret.metadata, annotations: { [RENEW_ANNOTATION]: what } } });
+        await api.client.replace(SECRETS, {
+          ...secret,
+          metadata: { ...secret.metadata, annotations: { [RENEW_ANNOTATION]: what } },
+        });
         return secret.data!['tls.crt']!;
       } catch (error) {
         if (!(error instanceof KubeError && error.status === 409)) throw error;
@@ -62,7 +83,8 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
   };
 
   it(`admits ${PODS_TOTAL} pods, every one rewritten once, every copy made once, no call failed`, async () => {
-    for (let team = 0; team < TEAMS; team++) await api.namespace(`team-${team}`, { [MODE_KEY]: 'p2p' });
+    for (let team = 0; team < TEAMS; team++)
+      await api.namespace(`team-${team}`, { [MODE_KEY]: 'p2p' });
     const leaves = new Set<string>();
     const began = performance.now();
     for (let made = 0; made < PODS_TOTAL; made += BURST) {
@@ -76,40 +98,78 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
       const burst = Array.from({ length: BURST }, async (_, index) => {
         const team = (made + index) % TEAMS;
         // The secret comes with the first pods that need it: admission and both controllers meet over it.
-        if (made + index < TEAMS) await api.client.create(SECRETS, pullSecret('pull', [ACR], { namespace: `team-${team}` }));
-        return await cluster.pod(`team-${team}`, { generateName: 'p-' }, [`${ACR}/app/web:${made + index}`, 'quay.io/side:1'], { imagePullSecrets: [{ name: 'pull' }] });
+        if (made + index < TEAMS)
+          await api.client.create(
+            SECRETS,
+            pullSecret('pull', [ACR], { namespace: `team-${team}` }),
+          );
+        return await cluster.pod(
+          `team-${team}`,
+          { generateName: 'p-' },
+          [`${ACR}/app/web:${made + index}`, 'quay.io/side:1'],
+          { imagePullSecrets: [{ name: 'pull' }] },
+        );
       });
       for (const pod of await Promise.all(burst)) checkPod(pod);
     }
     const seconds = (performance.now() - began) / 1_000;
-    console.log(`      ${PODS_TOTAL} pods in ${seconds.toFixed(1)} s, ${(PODS_TOTAL / seconds).toFixed(0)} a second through API server and webhook`);
+    console.log(
+      `      ${PODS_TOTAL} pods in ${seconds.toFixed(1)} s, ${(PODS_TOTAL / seconds).toFixed(0)} a second through API server and webhook`,
+    );
 
-    const stored = (await api.client.list<StoredPod>({ resource: PODS, namespace: null })).items.filter(({ metadata }) => metadata.namespace!.startsWith('team-'));
+    const stored = (
+      await api.client.list<StoredPod>({ resource: PODS, namespace: null })
+    ).items.filter(({ metadata }) => metadata.namespace!.startsWith('team-'));
     assert.equal(stored.length, PODS_TOTAL, 'none lost');
     for (const pod of stored) checkPod(pod);
-    const copies = (await api.client.list<Secret>({ resource: SECRETS, namespace: null })).items.filter((secret) => isCopy(secret) && secret.metadata.namespace!.startsWith('team-'));
+    const copies = (
+      await api.client.list<Secret>({ resource: SECRETS, namespace: null })
+    ).items.filter((secret) => isCopy(secret) && secret.metadata.namespace!.startsWith('team-'));
     assert.equal(copies.length, TEAMS);
-    const copyWrites = writes.filter((write) => write.includes('acr-credential-') && write.includes(' team-'));
+    const copyWrites = writes.filter(
+      (write) => write.includes('acr-credential-') && write.includes(' team-'),
+    );
     assert.equal(copyWrites.length, TEAMS, `each copy is written once: ${copyWrites.join(', ')}`);
     assert.ok(leaves.size >= 2, 'the leaf was renewed on the way');
   });
 
   it('has the new certificate in use, trusted by the bundle of old and new authority', async () => {
-    const secret = (await eventually('the renewal has been carried out', async () => {
-      const found = await api.client.get<Secret>(SECRETS, 'shoal', 'shoal-webhook-certificate');
-      return found?.metadata.annotations?.[RENEW_ANNOTATION] === undefined && found;
-    })).value;
-    const [leaf, newest] = ['tls.crt', 'ca-0.crt'].map((name) => new X509Certificate(Buffer.from(secret.data![name]!, 'base64')));
-    assert.ok(leaf!.verify(newest!.publicKey), 'the leaf is the new authority\'s');
-    assert.deepEqual(Object.keys(secret.data!).filter((key) => /^ca-.*crt$/.test(key)).sort(), ['ca-0.crt', 'ca-1.crt']);
+    const secret = (
+      await eventually('the renewal has been carried out', async () => {
+        const found = await api.client.get<Secret>(SECRETS, 'shoal', 'shoal-webhook-certificate');
+        return found?.metadata.annotations?.[RENEW_ANNOTATION] === undefined && found;
+      })
+    ).value;
+    const [leaf, newest] = ['tls.crt', 'ca-0.crt'].map(
+      (name) => new X509Certificate(Buffer.from(secret.data![name]!, 'base64')),
+    );
+    assert.ok(leaf!.verify(newest!.publicKey), "the leaf is the new authority's");
+    assert.deepEqual(
+      Object.keys(secret.data!)
+        .filter((key) => /^ca-.*crt$/.test(key))
+        .sort(),
+      ['ca-0.crt', 'ca-1.crt'],
+    );
     await cluster.called();
   });
 
   function checkPod({ metadata, spec }: StoredPod): void {
     const tag = /:(\d+)$/.exec(spec.containers[0]!.image)![1]!;
-    assert.deepEqual(spec.containers.map(({ image }) => image), [`${ACR_P2P}/app/web:${tag}`, 'quay.io/side:1']);
-    assert.deepEqual(spec.imagePullSecrets, [{ name: 'pull' }, { name: 'acr-credential-pull-p2p' }]);
-    const config = JSON.parse(metadata.annotations![P2P_CONFIG_ANNOTATION]!) as { containers: { image: string }[] };
-    assert.deepEqual(config.containers.map(({ image }) => image), [`${ACR}/app/web:${tag}`], 'rewritten once');
+    assert.deepEqual(
+      spec.containers.map(({ image }) => image),
+      [`${ACR_P2P}/app/web:${tag}`, 'quay.io/side:1'],
+    );
+    assert.deepEqual(spec.imagePullSecrets, [
+      { name: 'pull' },
+      { name: 'acr-credential-pull-p2p' },
+    ]);
+    const config = JSON.parse(metadata.annotations![P2P_CONFIG_ANNOTATION]!) as {
+      containers: { image: string }[];
+    };
+    assert.deepEqual(
+      config.containers.map(({ image }) => image),
+      [`${ACR}/app/web:${tag}`],
+      'rewritten once',
+    );
   }
 });

@@ -3,14 +3,32 @@ import { once } from 'node:events';
 import { createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { X509Certificate } from 'node:crypto';
-import { AUTHORITY_RENEW_BEFORE_MS, AUTHORITY_SETTLE_MS, AUTHORITY_VALID_MS, LEAF_RENEW_BEFORE_MS, LEAF_VALID_MS } from '../../lib/limits.ts';
-import { caBundle, type CertificateSet, endMs, fromSecretData, renewedCertificates, toSecretData } from '../../lib/webhook/certificates.ts';
+import {
+  AUTHORITY_RENEW_BEFORE_MS,
+  AUTHORITY_SETTLE_MS,
+  AUTHORITY_VALID_MS,
+  LEAF_RENEW_BEFORE_MS,
+  LEAF_VALID_MS,
+} from '../../lib/limits.ts';
+import {
+  caBundle,
+  type CertificateSet,
+  endMs,
+  fromSecretData,
+  renewedCertificates,
+  toSecretData,
+} from '../../lib/webhook/certificates.ts';
 
 const NAMES = ['shoal-webhook.shoal.svc', '127.0.0.1'];
 const NOW = Date.now();
 
 const signedBy = (set: CertificateSet, index: number): boolean =>
-  new X509Certificate(set.leaf.cert).checkIssued(new X509Certificate(set.authorities[index]!.cert)) && new X509Certificate(set.leaf.cert).verify(new X509Certificate(set.authorities[index]!.cert).publicKey);
+  new X509Certificate(set.leaf.cert).checkIssued(
+    new X509Certificate(set.authorities[index]!.cert),
+  ) &&
+  new X509Certificate(set.leaf.cert).verify(
+    new X509Certificate(set.authorities[index]!.cert).publicKey,
+  );
 
 describe('the webhook certificate', () => {
   let made: CertificateSet;
@@ -19,22 +37,42 @@ describe('the webhook certificate', () => {
   });
 
   it('is taken by a TLS client that trusts the bundle and nothing else', async () => {
-    const server = createServer({ cert: made.leaf.cert, key: made.leaf.key }, (_, response) => response.end('ok')).listen(0, '127.0.0.1');
+    const server = createServer({ cert: made.leaf.cert, key: made.leaf.key }, (_, response) =>
+      response.end('ok'),
+    ).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const asked = request({ port, host: '127.0.0.1', ca: caBundle(made), servername: NAMES[0], agent: false }).end();
-    const [response] = (await once(asked, 'response')) as [{ statusCode: number; resume: () => void }];
+    const asked = request({
+      port,
+      host: '127.0.0.1',
+      ca: caBundle(made),
+      servername: NAMES[0],
+      agent: false,
+    }).end();
+    const [response] = (await once(asked, 'response')) as [
+      { statusCode: number; resume: () => void },
+    ];
     assert.equal(response.statusCode, 200);
     response.resume();
     server.close();
     const leaf = new X509Certificate(made.leaf.cert);
-    assert.deepEqual([leaf.checkHost('shoal-webhook.shoal.svc') !== undefined, leaf.checkIP('127.0.0.1') !== undefined, leaf.checkHost('other') === undefined], [true, true, true]);
+    assert.deepEqual(
+      [
+        leaf.checkHost('shoal-webhook.shoal.svc') !== undefined,
+        leaf.checkIP('127.0.0.1') !== undefined,
+        leaf.checkHost('other') === undefined,
+      ],
+      [true, true, true],
+    );
     assert.deepEqual([leaf.ca, new X509Certificate(made.authorities[0]!.cert).ca], [false, true]);
   });
 
   it('stays as it is while nothing is due', async () => {
     assert.equal(await renewedCertificates(made, NAMES, NOW + AUTHORITY_SETTLE_MS), made);
-    assert.equal(await renewedCertificates(made, NAMES, NOW + LEAF_VALID_MS - LEAF_RENEW_BEFORE_MS - 1_000), made);
+    assert.equal(
+      await renewedCertificates(made, NAMES, NOW + LEAF_VALID_MS - LEAF_RENEW_BEFORE_MS - 1_000),
+      made,
+    );
   });
 
   it('renews its leaf well before the end, by the same authority', async () => {
@@ -57,7 +95,11 @@ describe('the webhook certificate', () => {
     const joined = await renewedCertificates(current, NAMES, later);
     assert.equal(joined.authorities.length, 2);
     assert.equal(joined.authorities[1], current.authorities[0]);
-    assert.equal(joined.leaf.cert, current.leaf.cert, 'the leaf in use is trusted by old and new bundle');
+    assert.equal(
+      joined.leaf.cert,
+      current.leaf.cert,
+      'the leaf in use is trusted by old and new bundle',
+    );
     const early = await renewedCertificates(joined, NAMES, later + AUTHORITY_SETTLE_MS - 1_000);
     assert.equal(early, joined);
     const settled = await renewedCertificates(joined, NAMES, later + AUTHORITY_SETTLE_MS);
@@ -68,20 +110,45 @@ describe('the webhook certificate', () => {
   it('is not signed back and forth by replicas whose clocks differ', async () => {
     const joined = await renewedCertificates(made, NAMES, NOW + 1_000, 'authority');
     const ahead = await renewedCertificates(joined, NAMES, NOW + 1_000 + AUTHORITY_SETTLE_MS);
-    assert.ok(signedBy(ahead, 0), 'the replica whose clock is ahead goes over to the new authority');
-    assert.equal(await renewedCertificates(ahead, NAMES, NOW + 2_000), ahead, 'and the other leaves it at that');
+    assert.ok(
+      signedBy(ahead, 0),
+      'the replica whose clock is ahead goes over to the new authority',
+    );
+    assert.equal(
+      await renewedCertificates(ahead, NAMES, NOW + 2_000),
+      ahead,
+      'and the other leaves it at that',
+    );
   });
 
   it('is renewed when asked to', async () => {
-    assert.notEqual((await renewedCertificates(made, NAMES, NOW, 'leaf')).leaf.cert, made.leaf.cert);
-    const twice = await renewedCertificates(await renewedCertificates(made, NAMES, NOW, 'authority'), NAMES, NOW, 'authority');
+    assert.notEqual(
+      (await renewedCertificates(made, NAMES, NOW, 'leaf')).leaf.cert,
+      made.leaf.cert,
+    );
+    const twice = await renewedCertificates(
+      await renewedCertificates(made, NAMES, NOW, 'authority'),
+      NAMES,
+      NOW,
+      'authority',
+    );
     assert.equal(twice.authorities.length, 2, 'no bundle grows without end');
-    assert.ok([0, 1].some((index) => signedBy(twice, index)), 'and the leaf is never left without its authority');
+    assert.ok(
+      [0, 1].some((index) => signedBy(twice, index)),
+      'and the leaf is never left without its authority',
+    );
   });
 
   it('goes through a Secret and back, and a damaged one counts as none', () => {
     const data = toSecretData(made);
     assert.deepEqual(fromSecretData(data), made);
-    for (const damage of [undefined, {}, { ...data, 'tls.crt': 'eA==' }, { ...data, 'tls.key': '' }, { ...data, 'ca-0.crt': 'bm8=' }]) assert.equal(fromSecretData(damage), null);
+    for (const damage of [
+      undefined,
+      {},
+      { ...data, 'tls.crt': 'eA==' },
+      { ...data, 'tls.key': '' },
+      { ...data, 'ca-0.crt': 'bm8=' },
+    ])
+      assert.equal(fromSecretData(damage), null);
   });
 });

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { SECRETS, KubeError, MUTATING_WEBHOOKS, type KubeObject } from '../../lib/cluster/kubernetes-client.ts';
+import {
+  SECRETS,
+  KubeError,
+  MUTATING_WEBHOOKS,
+  type KubeObject,
+} from '../../lib/cluster/kubernetes-client.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import type { WebhookService } from '../../lib/webhook/service.ts';
 import { ApiServer } from '../kube/api-server.ts';
@@ -21,16 +26,26 @@ describe('the webhook on a real API server', function () {
   let service: WebhookService;
   let count = 0;
 
-  const secret = (namespace: string, name: string): Promise<Secret | null> => api.client.get<Secret>(SECRETS, namespace, name);
-  const authsOf = (found: Secret | null): unknown => (decode(found?.data?.['.dockerconfigjson']) as { auths: unknown }).auths;
-  const newNamespace = async (labels: Record<string, string> = {}, accountSecrets: string[] = []): Promise<string> => {
+  const secret = (namespace: string, name: string): Promise<Secret | null> =>
+    api.client.get<Secret>(SECRETS, namespace, name);
+  const authsOf = (found: Secret | null): unknown =>
+    (decode(found?.data?.['.dockerconfigjson']) as { auths: unknown }).auths;
+  const newNamespace = async (
+    labels: Record<string, string> = {},
+    accountSecrets: string[] = [],
+  ): Promise<string> => {
     const name = `apps-${++count}`;
     await api.namespace(name, labels, accountSecrets);
     return name;
   };
 
   before(async function () {
-    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver', 'helm');
+    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(
+      this,
+      'etcd',
+      'kube-apiserver',
+      'helm',
+    );
     api = await ApiServer.start(etcd, apiServer);
     cluster = await WebhookCluster.install(api, helm);
     service = await cluster.replica();
@@ -44,12 +59,20 @@ describe('the webhook on a real API server', function () {
   it("rewrites the seed's pod field by field, and its secret's copy is there when it is admitted", async () => {
     const namespace = await newNamespace();
     await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));
-    const pod = await cluster.pod(namespace, { name: 'test', labels: { app: 'nginx', [MODE_KEY]: 'p2p' } }, [IMAGE], { imagePullSecrets: [{ name: 'test-registry' }] });
+    const pod = await cluster.pod(
+      namespace,
+      { name: 'test', labels: { app: 'nginx', [MODE_KEY]: 'p2p' } },
+      [IMAGE],
+      { imagePullSecrets: [{ name: 'test-registry' }] },
+    );
     const copy = await secret(namespace, COPY);
     assert.equal(pod.spec.containers[0]?.image, P2P_IMAGE);
     assert.deepEqual(pod.spec.imagePullSecrets, [{ name: 'test-registry' }, { name: COPY }]);
     assert.deepEqual(pod.metadata.labels, { app: 'nginx', [MODE_KEY]: 'p2p' });
-    assert.deepEqual(Object.keys(pod.metadata.annotations ?? {}).sort(), [MODE_KEY, P2P_CONFIG_ANNOTATION].sort());
+    assert.deepEqual(
+      Object.keys(pod.metadata.annotations ?? {}).sort(),
+      [MODE_KEY, P2P_CONFIG_ANNOTATION].sort(),
+    );
     assert.equal(pod.metadata.annotations![MODE_KEY], 'p2p');
     assert.deepEqual(JSON.parse(pod.metadata.annotations![P2P_CONFIG_ANNOTATION]!), {
       containers: [{ name: 'c0', image: IMAGE, p2pImage: P2P_IMAGE }],
@@ -62,11 +85,22 @@ describe('the webhook on a real API server', function () {
 
   it("takes a labelled namespace, the service account's pull secrets, init containers, and leaves foreign images", async () => {
     const namespace = await newNamespace({ [MODE_KEY]: 'p2p' }, ['account']);
-    await api.client.create(SECRETS, pullSecret('account', [`https://${ACR}`], { namespace, type: 'kubernetes.io/dockercfg' }));
-    const pod = await cluster.pod(namespace, { generateName: 'x-' }, [IMAGE, 'quay.io/a:1'], { initContainers: [{ name: 'i', image: `${ACR}/i@sha256:${'a'.repeat(64)}` }] });
-    assert.deepEqual(pod.spec.containers.map(({ image }) => image), [P2P_IMAGE, 'quay.io/a:1']);
+    await api.client.create(
+      SECRETS,
+      pullSecret('account', [`https://${ACR}`], { namespace, type: 'kubernetes.io/dockercfg' }),
+    );
+    const pod = await cluster.pod(namespace, { generateName: 'x-' }, [IMAGE, 'quay.io/a:1'], {
+      initContainers: [{ name: 'i', image: `${ACR}/i@sha256:${'a'.repeat(64)}` }],
+    });
+    assert.deepEqual(
+      pod.spec.containers.map(({ image }) => image),
+      [P2P_IMAGE, 'quay.io/a:1'],
+    );
     assert.equal(pod.spec.initContainers?.[0]?.image, `${ACR_P2P}/i@sha256:${'a'.repeat(64)}`);
-    assert.deepEqual(pod.spec.imagePullSecrets, [{ name: 'account' }, { name: 'acr-credential-account-p2p' }]);
+    assert.deepEqual(pod.spec.imagePullSecrets, [
+      { name: 'account' },
+      { name: 'acr-credential-account-p2p' },
+    ]);
     const copy = await secret(namespace, 'acr-credential-account-p2p');
     assert.deepEqual(decode(copy?.data?.['.dockercfg']), { [ACR_P2P]: ENTRY });
   });
@@ -74,13 +108,24 @@ describe('the webhook on a real API server', function () {
   it('leaves pods that opted out, pods without any label, and pods of excluded namespaces', async () => {
     const labelled = await newNamespace({ [MODE_KEY]: 'p2p' });
     const plain = await newNamespace();
-    await api.call('PATCH', '/api/v1/namespaces/kube-system', { metadata: { labels: { [MODE_KEY]: 'p2p' } } }, 'application/merge-patch+json');
-    await api.post({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'kube-system' } });
+    await api.call(
+      'PATCH',
+      '/api/v1/namespaces/kube-system',
+      { metadata: { labels: { [MODE_KEY]: 'p2p' } } },
+      'application/merge-patch+json',
+    );
+    await api.post({
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'default', namespace: 'kube-system' },
+    });
     const out = [
       await cluster.pod(labelled, { name: 'out', labels: { [MODE_KEY]: 'off' } }, [IMAGE]),
       await cluster.pod(plain, { name: 'plain' }, [IMAGE]),
       await cluster.pod('kube-system', { name: 'system', labels: { [MODE_KEY]: 'p2p' } }, [IMAGE]),
-      await cluster.pod('shoal', { name: 'own', labels: { [MODE_KEY]: 'p2p' } }, [IMAGE], { serviceAccountName: 'default' }),
+      await cluster.pod('shoal', { name: 'own', labels: { [MODE_KEY]: 'p2p' } }, [IMAGE], {
+        serviceAccountName: 'default',
+      }),
     ];
     for (const pod of out) {
       assert.equal(pod.spec.containers[0]?.image, IMAGE, pod.metadata.name);
@@ -91,13 +136,35 @@ describe('the webhook on a real API server', function () {
   it("rewrites the pods that a Deployment's template gives, each once", async () => {
     const namespace = await newNamespace();
     await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));
-    const template = { metadata: { labels: { app: 'a', [MODE_KEY]: 'p2p' } }, spec: { imagePullSecrets: [{ name: 'test-registry' }], containers: [{ name: 'c', image: IMAGE }] } };
-    const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'a', namespace }, spec: { selector: { matchLabels: { app: 'a' } }, template } } as KubeObject;
-    const stored = (await api.post(deployment)) as KubeObject & { spec: { template: typeof template } };
-    assert.equal(stored.spec.template.spec.containers[0]?.image, IMAGE, 'the workload itself is never changed');
+    const template = {
+      metadata: { labels: { app: 'a', [MODE_KEY]: 'p2p' } },
+      spec: {
+        imagePullSecrets: [{ name: 'test-registry' }],
+        containers: [{ name: 'c', image: IMAGE }],
+      },
+    };
+    const deployment = {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'a', namespace },
+      spec: { selector: { matchLabels: { app: 'a' } }, template },
+    } as KubeObject;
+    const stored = (await api.post(deployment)) as KubeObject & {
+      spec: { template: typeof template };
+    };
+    assert.equal(
+      stored.spec.template.spec.containers[0]?.image,
+      IMAGE,
+      'the workload itself is never changed',
+    );
     // No controller manager runs here: its part, making pods from the template, is done by hand.
     for (const name of ['a-1', 'a-2']) {
-      const pod = (await api.post({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, ...stored.spec.template.metadata }, spec: stored.spec.template.spec } as unknown as KubeObject)) as KubeObject & { spec: typeof template.spec };
+      const pod = (await api.post({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace, ...stored.spec.template.metadata },
+        spec: stored.spec.template.spec,
+      } as unknown as KubeObject)) as KubeObject & { spec: typeof template.spec };
       assert.equal(pod.spec.containers[0]?.image, P2P_IMAGE);
       assert.deepEqual(pod.spec.imagePullSecrets, [{ name: 'test-registry' }, { name: COPY }]);
     }
@@ -105,21 +172,50 @@ describe('the webhook on a real API server', function () {
 
   it('keeps the copy in step: changed, removed by hand, and gone with its original', async () => {
     const namespace = await newNamespace();
-    const original = await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));
-    await eventually('a copy before any pod asks', async () => (await secret(namespace, COPY)) !== null, FOLLOW_MS);
+    const original = await api.client.create(
+      SECRETS,
+      pullSecret('test-registry', [ACR], { namespace }),
+    );
+    await eventually(
+      'a copy before any pod asks',
+      async () => (await secret(namespace, COPY)) !== null,
+      FOLLOW_MS,
+    );
     const changed = { username: 'new', password: 'other', auth: 'bmV3Om90aGVy' };
-    await api.client.replace(SECRETS, { ...original, data: { '.dockerconfigjson': encode({ auths: { [ACR]: changed } }) } });
-    const { tookMs } = await eventually('the change', async () => JSON.stringify(authsOf(await secret(namespace, COPY))) === JSON.stringify({ [ACR_P2P]: changed }), FOLLOW_MS);
+    await api.client.replace(SECRETS, {
+      ...original,
+      data: { '.dockerconfigjson': encode({ auths: { [ACR]: changed } }) },
+    });
+    const { tookMs } = await eventually(
+      'the change',
+      async () =>
+        JSON.stringify(authsOf(await secret(namespace, COPY))) ===
+        JSON.stringify({ [ACR_P2P]: changed }),
+      FOLLOW_MS,
+    );
     await api.client.remove(SECRETS, namespace, COPY);
-    await eventually('the copy comes back', async () => (await secret(namespace, COPY)) !== null, FOLLOW_MS);
+    await eventually(
+      'the copy comes back',
+      async () => (await secret(namespace, COPY)) !== null,
+      FOLLOW_MS,
+    );
     await api.client.remove(SECRETS, namespace, 'test-registry');
-    await eventually('the copy goes', async () => (await secret(namespace, COPY)) === null, FOLLOW_MS);
+    await eventually(
+      'the copy goes',
+      async () => (await secret(namespace, COPY)) === null,
+      FOLLOW_MS,
+    );
     assert.ok(tookMs < FOLLOW_MS);
   });
 
   it('names the copy of a secret that does not exist yet, and makes it when that comes', async () => {
     const namespace = await newNamespace();
-    const pod = await cluster.pod(namespace, { name: 'early', labels: { [MODE_KEY]: 'p2p' } }, [IMAGE], { imagePullSecrets: [{ name: 'test-registry' }] });
+    const pod = await cluster.pod(
+      namespace,
+      { name: 'early', labels: { [MODE_KEY]: 'p2p' } },
+      [IMAGE],
+      { imagePullSecrets: [{ name: 'test-registry' }] },
+    );
     assert.deepEqual(pod.spec.imagePullSecrets, [{ name: 'test-registry' }, { name: COPY }]);
     await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));
     await eventually('the copy', async () => (await secret(namespace, COPY)) !== null, FOLLOW_MS);
@@ -127,36 +223,72 @@ describe('the webhook on a real API server', function () {
 
   it('answers a dry run as it would without', async () => {
     const namespace = await newNamespace();
-    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'dry', namespace, labels: { [MODE_KEY]: 'p2p' } }, spec: { containers: [{ name: 'c', image: IMAGE }] } };
-    const answered = (await api.post(pod as KubeObject, { dryRun: true })) as KubeObject & { spec: { containers: { image: string }[] } };
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'dry', namespace, labels: { [MODE_KEY]: 'p2p' } },
+      spec: { containers: [{ name: 'c', image: IMAGE }] },
+    };
+    const answered = (await api.post(pod as KubeObject, { dryRun: true })) as KubeObject & {
+      spec: { containers: { image: string }[] };
+    };
     assert.equal(answered.spec.containers[0]?.image, P2P_IMAGE);
     assert.equal(await cluster.getPod(namespace, 'dry'), null);
   });
 
   it('admits a pod unchanged when its secrets are damaged or foreign, or its images no references', async () => {
     const namespace = await newNamespace({ [MODE_KEY]: 'p2p' });
-    await api.client.create<Secret>(SECRETS, { ...pullSecret('opaque', [ACR], { namespace }), type: 'Opaque', data: { config: encode('no json') } });
-    const damaged = await cluster.pod(namespace, { name: 'damaged' }, [IMAGE], { imagePullSecrets: [{ name: 'opaque' }] });
+    await api.client.create<Secret>(SECRETS, {
+      ...pullSecret('opaque', [ACR], { namespace }),
+      type: 'Opaque',
+      data: { config: encode('no json') },
+    });
+    const damaged = await cluster.pod(namespace, { name: 'damaged' }, [IMAGE], {
+      imagePullSecrets: [{ name: 'opaque' }],
+    });
     assert.equal(damaged.spec.containers[0]?.image, P2P_IMAGE);
-    assert.deepEqual(damaged.spec.imagePullSecrets, [{ name: 'opaque' }], 'a secret without credentials gets no copy');
-    const strange = await cluster.pod(namespace, { name: 'strange' }, [`例え.cn-hangzhou.cr.aliyuncs.com/a:1`]);
+    assert.deepEqual(
+      damaged.spec.imagePullSecrets,
+      [{ name: 'opaque' }],
+      'a secret without credentials gets no copy',
+    );
+    const strange = await cluster.pod(namespace, { name: 'strange' }, [
+      `例え.cn-hangzhou.cr.aliyuncs.com/a:1`,
+    ]);
     assert.equal(strange.spec.containers[0]?.image, '例え.cn-hangzhou.cr.aliyuncs.com/a:1');
-    const big = await cluster.pod(namespace, { name: 'big', annotations: { big: 'x'.repeat(256 * 1024 - 50) } }, [IMAGE]);
-    assert.equal(big.spec.containers[0]?.image, IMAGE, 'admitted as it came: one annotation more and the API would refuse it');
+    const big = await cluster.pod(
+      namespace,
+      { name: 'big', annotations: { big: 'x'.repeat(256 * 1024 - 50) } },
+      [IMAGE],
+    );
+    assert.equal(
+      big.spec.containers[0]?.image,
+      IMAGE,
+      'admitted as it came: one annotation more and the API would refuse it',
+    );
   });
 
   it('makes its certificate and the caBundle by itself, and again when somebody takes them away', async () => {
     const bundles = async (): Promise<(string | undefined)[]> => {
-      const { webhooks } = (await api.client.get(MUTATING_WEBHOOKS, null, 'shoal-shoal')) as KubeObject & { webhooks: { clientConfig: { caBundle?: string } }[] };
+      const { webhooks } = (await api.client.get(
+        MUTATING_WEBHOOKS,
+        null,
+        'shoal-shoal',
+      )) as KubeObject & { webhooks: { clientConfig: { caBundle?: string } }[] };
       return webhooks.map(({ clientConfig }) => clientConfig.caBundle);
     };
     const before = await bundles();
     assert.equal(new Set(before).size, 1);
     assert.match(Buffer.from(before[0]!, 'base64').toString(), /^-----BEGIN CERTIFICATE-----/);
-    await api.client.patch(MUTATING_WEBHOOKS, null, 'shoal-shoal', [{ op: 'remove', path: '/webhooks/0/clientConfig/caBundle' }]);
+    await api.client.patch(MUTATING_WEBHOOKS, null, 'shoal-shoal', [
+      { op: 'remove', path: '/webhooks/0/clientConfig/caBundle' },
+    ]);
     await eventually('the caBundle is put back', async () => (await bundles())[0] === before[0]);
     await api.client.remove(SECRETS, 'shoal', 'shoal-webhook-certificate');
-    await eventually('the certificate is stored again', async () => (await secret('shoal', 'shoal-webhook-certificate')) !== null);
+    await eventually(
+      'the certificate is stored again',
+      async () => (await secret('shoal', 'shoal-webhook-certificate')) !== null,
+    );
     assert.deepEqual(await bundles(), before, 'from memory: nobody has to learn a new authority');
   });
 
@@ -165,11 +297,24 @@ describe('the webhook on a real API server', function () {
     const binding = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/shoal-shoal-webhook';
     const kept = await api.call('GET', binding);
     await api.call('DELETE', binding);
-    await eventually('the right is gone', async () => await cluster.client.get(SECRETS, namespace, 'x').then(() => false, (error: unknown) => error instanceof KubeError && error.status === 403));
-    const pod = await cluster.pod(namespace, { name: 'no-rights' }, [IMAGE], { imagePullSecrets: [{ name: 'unread' }] });
+    await eventually(
+      'the right is gone',
+      async () =>
+        await cluster.client.get(SECRETS, namespace, 'x').then(
+          () => false,
+          (error: unknown) => error instanceof KubeError && error.status === 403,
+        ),
+    );
+    const pod = await cluster.pod(namespace, { name: 'no-rights' }, [IMAGE], {
+      imagePullSecrets: [{ name: 'unread' }],
+    });
     assert.equal(pod.spec.containers[0]?.image, IMAGE);
     assert.deepEqual(pod.spec.imagePullSecrets, [{ name: 'unread' }]);
-    await eventually('a line in the log', () => cluster.log.some((line) => line.includes('pod admitted unchanged') && line.includes('forbidden')));
+    await eventually('a line in the log', () =>
+      cluster.log.some(
+        (line) => line.includes('pod admitted unchanged') && line.includes('forbidden'),
+      ),
+    );
     await api.post({ ...kept, metadata: { name: kept.metadata.name } });
     await cluster.stop(service);
     const down = await cluster.pod(namespace, { name: 'down' }, [IMAGE]);
@@ -181,7 +326,8 @@ describe('the webhook on a real API server', function () {
   it('has put no credential into its log', () => {
     assert.ok(cluster.log.length > 20);
     for (const line of cluster.log) {
-      for (const word of [ENTRY.password, ENTRY.auth, 'bmV3Om90aGVy', 'PRIVATE KEY', 'Bearer ey']) assert.ok(!line.includes(word), line);
+      for (const word of [ENTRY.password, ENTRY.auth, 'bmV3Om90aGVy', 'PRIVATE KEY', 'Bearer ey'])
+        assert.ok(!line.includes(word), line);
     }
   });
 });

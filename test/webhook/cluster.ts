@@ -15,7 +15,11 @@ import { eventually } from '../kube/eventually.ts';
 export { MODE_KEY, P2P_CONFIG_ANNOTATION, WEBHOOK_DRAIN_MS };
 
 export interface StoredPod extends KubeObject {
-  spec: { containers: { name: string; image: string }[]; initContainers?: { name: string; image: string }[]; imagePullSecrets?: { name: string }[] };
+  spec: {
+    containers: { name: string; image: string }[];
+    initContainers?: { name: string; image: string }[];
+    imagePullSecrets?: { name: string }[];
+  };
 }
 
 interface Registration extends KubeObject {
@@ -34,7 +38,12 @@ export class WebhookCluster {
   readonly #token: string;
   readonly #replicas: WebhookService[] = [];
 
-  private constructor(api: ApiServer, config: WebhookConfig, registration: Registration, token: string) {
+  private constructor(
+    api: ApiServer,
+    config: WebhookConfig,
+    registration: Registration,
+    token: string,
+  ) {
     this.api = api;
     this.config = config;
     this.registration = registration;
@@ -42,12 +51,26 @@ export class WebhookCluster {
   }
 
   static async install(api: ApiServer, helm: string): Promise<WebhookCluster> {
-    const objects = parseAllDocuments(renderChart(helm)).map((document) => document.toJS() as KubeObject | null);
-    const find = (kind: string, name: RegExp): KubeObject => objects.find((object) => object?.kind === kind && name.test(object.metadata.name))!;
+    const objects = parseAllDocuments(renderChart(helm)).map(
+      (document) => document.toJS() as KubeObject | null,
+    );
+    const find = (kind: string, name: RegExp): KubeObject =>
+      objects.find((object) => object?.kind === kind && name.test(object.metadata.name))!;
     await api.namespace('shoal');
-    for (const kind of ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding']) await api.post(find(kind, /webhook/));
+    for (const kind of [
+      'ServiceAccount',
+      'ClusterRole',
+      'ClusterRoleBinding',
+      'Role',
+      'RoleBinding',
+    ])
+      await api.post(find(kind, /webhook/));
     const [port] = await freePorts(1);
-    const config = parseWebhookConfig((find('ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data['webhook.yaml']!);
+    const config = parseWebhookConfig(
+      (find('ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data[
+        'webhook.yaml'
+      ]!,
+    );
     config.listen = { host: '127.0.0.1', port: port! };
     config.certificateNames = ['127.0.0.1'];
     const registration = find('MutatingWebhookConfiguration', /./) as Registration;
@@ -56,7 +79,12 @@ export class WebhookCluster {
       delete clientConfig.service;
     }
     await api.post(registration);
-    return new WebhookCluster(api, config, registration, await api.serviceAccountToken('shoal', 'shoal-webhook'));
+    return new WebhookCluster(
+      api,
+      config,
+      registration,
+      await api.serviceAccountToken('shoal', 'shoal-webhook'),
+    );
   }
 
   /** The webhook's own way to the API server, with its own rights. */
@@ -66,16 +94,34 @@ export class WebhookCluster {
 
   /** Starts a replica; resolves once it is ready. The first one is the one the API server calls, the others get a port of their own. */
   async replica(client = this.client): Promise<WebhookService> {
-    const config = { ...this.config, listen: { host: '127.0.0.1', port: this.#replicas.length === 0 ? this.config.listen.port : 0 } };
+    const config = {
+      ...this.config,
+      listen: {
+        host: '127.0.0.1',
+        port: this.#replicas.length === 0 ? this.config.listen.port : 0,
+      },
+    };
     const log = pino({ level: 'debug' }, { write: (line: string) => void this.log.push(line) });
     const identity = `replica-${this.#replicas.length}-${randomBytes(3).toString('hex')}`;
     const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + this.aheadMs };
-    const service = new WebhookService(config, { client, clock, random: Math.random, log, namespace: 'shoal', identity });
+    const service = new WebhookService(config, {
+      client,
+      clock,
+      random: Math.random,
+      log,
+      namespace: 'shoal',
+      identity,
+    });
     this.#replicas.push(service);
     service.start();
-    await eventually('the webhook is ready', () => service.notReady() === null).catch((error: unknown) => {
-      throw new Error(`not ready: ${String(service.notReady())}\n${this.log.slice(-5).join('')}`, { cause: error });
-    });
+    await eventually('the webhook is ready', () => service.notReady() === null).catch(
+      (error: unknown) => {
+        throw new Error(
+          `not ready: ${String(service.notReady())}\n${this.log.slice(-5).join('')}`,
+          { cause: error },
+        );
+      },
+    );
     return service;
   }
 
@@ -92,15 +138,27 @@ export class WebhookCluster {
   async called(): Promise<void> {
     await this.api.namespace('probe', { [MODE_KEY]: 'p2p' }).catch(() => {});
     await eventually('the API server calls the webhook', async () => {
-      const pod = await this.pod('probe', { generateName: 'probe-' }, ['probe.cn-hangzhou.cr.aliyuncs.com/a:1']);
+      const pod = await this.pod('probe', { generateName: 'probe-' }, [
+        'probe.cn-hangzhou.cr.aliyuncs.com/a:1',
+      ]);
       return pod.spec.containers[0]!.image.includes('.distributed.');
     });
   }
 
   /** Creates a pod and returns it as it was stored. */
-  async pod(namespace: string, metadata: object, images: string[], spec: object = {}): Promise<StoredPod> {
+  async pod(
+    namespace: string,
+    metadata: object,
+    images: string[],
+    spec: object = {},
+  ): Promise<StoredPod> {
     const containers = images.map((image, index) => ({ name: `c${index}`, image }));
-    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: '', namespace, ...metadata }, spec: { containers, ...spec } };
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: '', namespace, ...metadata },
+      spec: { containers, ...spec },
+    };
     return (await this.api.post(pod as KubeObject)) as StoredPod;
   }
 

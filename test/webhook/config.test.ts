@@ -4,12 +4,18 @@ import { parseWebhookConfig } from '../../lib/webhook/config.ts';
 describe("the webhook's config", () => {
   it('needs nothing to be said', () => {
     const config = parseWebhookConfig('');
-    assert.deepEqual(config.registries, [{ host: '*.cr.aliyuncs.com', mode: 'rewrite', p2pHost: null }]);
-    assert.deepEqual([config.p2pPort, config.listen.port, config.excludedNamespaces], [65_001, 8_443, ['kube-system']]);
+    assert.deepEqual(config.registries, [
+      { host: '*.cr.aliyuncs.com', mode: 'rewrite', p2pHost: null },
+    ]);
+    assert.deepEqual(
+      [config.p2pPort, config.listen.port, config.excludedNamespaces],
+      [65_001, 8_443, ['kube-system']],
+    );
   });
 
   it('takes registries with hosts in lower case', () => {
-    const text = 'registries:\n  - {host: "Reg.Example.com:5000", p2pHost: "P2P.local:1"}\n  - {host: "*", mode: mirror}\n';
+    const text =
+      'registries:\n  - {host: "Reg.Example.com:5000", p2pHost: "P2P.local:1"}\n  - {host: "*", mode: mirror}\n';
     assert.deepEqual(parseWebhookConfig(text).registries, [
       { host: 'reg.example.com:5000', mode: 'rewrite', p2pHost: 'p2p.local:1' },
       { host: '*', mode: 'mirror', p2pHost: null },
@@ -32,15 +38,21 @@ describe("the webhook's config", () => {
   ];
   for (const [text, named] of wrong) {
     it(`says what is wrong with ${text}`, () => {
-      assert.throws(() => parseWebhookConfig(text), (error: { code: string; message: string }) => {
-        assert.equal(error.code, 'CONFIG_INVALID');
-        assert.match(error.message, named);
-        return true;
-      });
+      assert.throws(
+        () => parseWebhookConfig(text),
+        (error: { code: string; message: string }) => {
+          assert.equal(error.code, 'CONFIG_INVALID');
+          assert.match(error.message, named);
+          return true;
+        },
+      );
     });
   }
 
   it('names everything wrong at once, a line each', () => {
-    assert.throws(() => parseWebhookConfig('a: 1\nb: 2\np2pPort: 0'), (error: Error) => error.message.split('\n').length === 3);
+    assert.throws(
+      () => parseWebhookConfig('a: 1\nb: 2\np2pPort: 0'),
+      (error: Error) => error.message.split('\n').length === 3,
+    );
   });
 });

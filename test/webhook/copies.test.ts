@@ -12,7 +12,8 @@ const ORIGINAL_PATH = '/api/v1/namespaces/apps/secrets/s';
 
 describe('copies in the cluster', () => {
   let parts: Parts;
-  const copy = async (name = COPY, namespace = 'apps'): Promise<Secret | null> => await parts.kube.get<Secret>(SECRETS, namespace, name);
+  const copy = async (name = COPY, namespace = 'apps'): Promise<Secret | null> =>
+    await parts.kube.get<Secret>(SECRETS, namespace, name);
 
   beforeEach(async () => {
     parts = await new Parts().started();
@@ -23,7 +24,9 @@ describe('copies in the cluster', () => {
     it('is made once by many callers at the same time', async () => {
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
-      const outcomes = await Promise.all(Array.from({ length: 100 }, () => parts.keeper.ensure('apps', 's')));
+      const outcomes = await Promise.all(
+        Array.from({ length: 100 }, () => parts.keeper.ensure('apps', 's')),
+      );
       assert.deepEqual(new Set(outcomes), new Set(['create']));
       assert.deepEqual(parts.copyWrites, [`create ${COPY}`]);
       assert.equal(await parts.keeper.ensure('apps', 's'), 'none', 'without waiting for the watch');
@@ -37,13 +40,19 @@ describe('copies in the cluster', () => {
         if (!call.startsWith('create')) return;
         // Theirs comes in the moment between look and write.
         parts.kube.refuse = () => {};
-        parts.kube.objects.set(`/api/v1/namespaces/apps/secrets/${COPY}`, { ...theirs, metadata: { ...theirs.metadata, uid: 'c', resourceVersion: '9' } });
+        parts.kube.objects.set(`/api/v1/namespaces/apps/secrets/${COPY}`, {
+          ...theirs,
+          metadata: { ...theirs.metadata, uid: 'c', resourceVersion: '9' },
+        });
       };
       assert.equal(await parts.keeper.ensure('apps', 's'), 'none');
     });
 
     it('does not remove a copy because its own list lags behind', async () => {
-      const original = { ...pullSecret('s', [ACR]), metadata: { name: 's', namespace: 'apps', uid: 'u', resourceVersion: '1' } };
+      const original = {
+        ...pullSecret('s', [ACR]),
+        metadata: { name: 's', namespace: 'apps', uid: 'u', resourceVersion: '1' },
+      };
       parts.kube.objects.set(ORIGINAL_PATH, original);
       await parts.kube.create(SECRETS, pullSecretCopy(original, rules)!);
       await turns();
@@ -72,7 +81,8 @@ describe('copies in the cluster', () => {
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
       parts.kube.refuse = (call) => {
-        if (call.startsWith('create')) throw new KubeError(403, 'Forbidden', 'secrets is forbidden');
+        if (call.startsWith('create'))
+          throw new KubeError(403, 'Forbidden', 'secrets is forbidden');
       };
       await assert.rejects(parts.keeper.ensure('apps', 's'), { status: 403 });
       parts.kube.refuse = (call) => {
@@ -85,14 +95,20 @@ describe('copies in the cluster', () => {
   describe('kept by the controller', () => {
     it('does nothing until it leads, then everything there is', async () => {
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
-      await parts.kube.create(SECRETS, pullSecret('old', [ACR], { type: 'kubernetes.io/dockercfg' }));
+      await parts.kube.create(
+        SECRETS,
+        pullSecret('old', [ACR], { type: 'kubernetes.io/dockercfg' }),
+      );
       await parts.kube.create(SECRETS, pullSecret('foreign', ['quay.io']));
       await parts.kube.create(SECRETS, pullSecret('s', [ACR], { namespace: 'kube-system' }));
       await turns();
       assert.deepEqual(parts.copyWrites, []);
       parts.controller.lead(true);
       await turns();
-      assert.deepEqual(parts.copyWrites.sort(), ['create acr-credential-old-p2p', `create ${COPY}`]);
+      assert.deepEqual(parts.copyWrites.sort(), [
+        'create acr-credential-old-p2p',
+        `create ${COPY}`,
+      ]);
       assert.equal(await copy(COPY, 'kube-system'), null);
     });
 
@@ -100,9 +116,14 @@ describe('copies in the cluster', () => {
       parts.controller.lead(true);
       const original = await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
-      await parts.kube.replace(SECRETS, { ...original, data: { '.dockerconfigjson': encode({ auths: { [ACR]: { auth: 'new' } } }) } });
+      await parts.kube.replace(SECRETS, {
+        ...original,
+        data: { '.dockerconfigjson': encode({ auths: { [ACR]: { auth: 'new' } } }) },
+      });
       await turns();
-      assert.deepEqual(decode((await copy())?.data?.['.dockerconfigjson']), { auths: { [ACR_P2P]: { auth: 'new' } } });
+      assert.deepEqual(decode((await copy())?.data?.['.dockerconfigjson']), {
+        auths: { [ACR_P2P]: { auth: 'new' } },
+      });
       await parts.kube.remove(SECRETS, 'apps', 's');
       await parts.kube.create(SECRETS, pullSecret('s', [ACR], { type: 'kubernetes.io/dockercfg' }));
       await turns(60);
@@ -113,7 +134,13 @@ describe('copies in the cluster', () => {
     });
 
     it('makes a copy again that somebody removed, whatever the length of its name', async () => {
-      const names = ['s', 'n'.repeat(234), 'n'.repeat(235), `${'n'.repeat(250)}-a`, `${'n'.repeat(250)}-b`];
+      const names = [
+        's',
+        'n'.repeat(234),
+        'n'.repeat(235),
+        `${'n'.repeat(250)}-a`,
+        `${'n'.repeat(250)}-b`,
+      ];
       for (const name of names) await parts.kube.create(SECRETS, pullSecret(name, [ACR]));
       await turns();
       parts.controller.lead(true);
@@ -141,7 +168,8 @@ describe('copies in the cluster', () => {
     it('tries again after a failure, and meanwhile goes on with the rest', async () => {
       parts.controller.lead(true);
       parts.kube.refuse = (call) => {
-        if (call.startsWith('create') && call.includes('acr-credential-s-')) throw new KubeError(500, 'InternalError', 'quota');
+        if (call.startsWith('create') && call.includes('acr-credential-s-'))
+          throw new KubeError(500, 'InternalError', 'quota');
       };
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await parts.kube.create(SECRETS, pullSecret('t', [ACR]));

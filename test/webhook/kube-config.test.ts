@@ -29,8 +29,18 @@ describe("the webhook's way to the API server", () => {
     await once(server, 'listening');
     const dir = await mkdtemp(join(tmpdir(), 'shoal-kubeconfig-'));
     try {
-      const cluster = { server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, 'insecure-skip-tls-verify': true };
-      const config = { apiVersion: 'v1', kind: 'Config', 'current-context': 'a', clusters: [{ name: 'a', cluster }], users: [{ name: 'a', user: { token: 't' } }], contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }] };
+      const cluster = {
+        server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        'insecure-skip-tls-verify': true,
+      };
+      const config = {
+        apiVersion: 'v1',
+        kind: 'Config',
+        'current-context': 'a',
+        clusters: [{ name: 'a', cluster }],
+        users: [{ name: 'a', user: { token: 't' } }],
+        contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }],
+      };
       process.env['KUBECONFIG'] = join(dir, 'config');
       await writeFile(process.env['KUBECONFIG'], JSON.stringify(config));
       const clock = new ManualClock();

@@ -19,8 +19,17 @@ describe('leader election', () => {
   afterEach(async () => await Promise.all(running.map((election) => election.stop())));
 
   const candidate = async (identity: string, client = kube): Promise<LeaderElection> => {
-    const onChange = (leads: boolean): void => void events.push(`${identity} ${leads ? 'leads' : 'follows'}`);
-    const election = new LeaderElection({ client, clock, namespace: 'shoal', name: 'l', identity, onChange, onError: () => {} });
+    const onChange = (leads: boolean): void =>
+      void events.push(`${identity} ${leads ? 'leads' : 'follows'}`);
+    const election = new LeaderElection({
+      client,
+      clock,
+      namespace: 'shoal',
+      name: 'l',
+      identity,
+      onChange,
+      onError: () => {},
+    });
     running.push(election);
     election.start();
     await turns();
@@ -38,7 +47,10 @@ describe('leader election', () => {
       get: (target, key) => {
         const value = Reflect.get(target, key) as unknown;
         if (typeof value !== 'function') return value;
-        return (...args: unknown[]) => (cut.has(identity) ? Promise.reject(new KubeError(0, 'Unreachable', 'cut')) : (value as (...all: unknown[]) => unknown).apply(target, args));
+        return (...args: unknown[]) =>
+          cut.has(identity)
+            ? Promise.reject(new KubeError(0, 'Unreachable', 'cut'))
+            : (value as (...all: unknown[]) => unknown).apply(target, args);
       },
     });
   const lease = async (): Promise<Lease> => (await kube.get<Lease>(LEASES, 'shoal', 'l'))!;
@@ -68,7 +80,11 @@ describe('leader election', () => {
     await pass(LEASE_RETRY_MS);
     cut.add('a');
     await pass(LEASE_RENEW_DEADLINE_MS + LEASE_RETRY_MS);
-    assert.deepEqual([a.leads, b.leads], [false, false], 'the old one steps down before another may lead');
+    assert.deepEqual(
+      [a.leads, b.leads],
+      [false, false],
+      'the old one steps down before another may lead',
+    );
     await a.stop();
     await pass(LEASE_DURATION_MS);
     assert.equal(b.leads, true);
@@ -108,7 +124,17 @@ describe('leader election', () => {
   });
 
   it('compares no clocks: what counts is how long ago it saw the lease change', () => {
-    const held = { lease: { metadata: { name: 'l' }, spec: { holderIdentity: 'x', leaseDurationSeconds: 10, renewTime: '1999-01-01T00:00:00.000000Z' } }, seenMs: 1_000 };
+    const held = {
+      lease: {
+        metadata: { name: 'l' },
+        spec: {
+          holderIdentity: 'x',
+          leaseDurationSeconds: 10,
+          renewTime: '1999-01-01T00:00:00.000000Z',
+        },
+      },
+      seenMs: 1_000,
+    };
     assert.equal(mayHold(held, 'me', 10_999), false);
     assert.equal(mayHold(held, 'me', 11_000), true);
     assert.equal(mayHold(held, 'x', 1_000), true);

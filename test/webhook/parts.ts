@@ -22,10 +22,30 @@ export class Parts {
     const { kube: client, clock } = this;
     const log = pino({ level: 'debug' }, { write: (line: string) => void this.log.push(line) });
     const random = (): number => 0.5;
-    this.store = new SecretStore({ client, clock, random, onChange: (keys) => this.controller.changed(keys), onError: () => {} });
+    this.store = new SecretStore({
+      client,
+      clock,
+      random,
+      onChange: (keys) => this.controller.changed(keys),
+      onError: () => {},
+    });
     this.keeper = new CopyKeeper(client, this.store, rules);
-    this.reviewer = new Reviewer({ rules, store: this.store, keeper: this.keeper, client, clock, log });
-    this.controller = new Controller({ store: this.store, keeper: this.keeper, clock, random, log, excludedNamespaces: new Set(['kube-system']) });
+    this.reviewer = new Reviewer({
+      rules,
+      store: this.store,
+      keeper: this.keeper,
+      client,
+      clock,
+      log,
+    });
+    this.controller = new Controller({
+      store: this.store,
+      keeper: this.keeper,
+      clock,
+      random,
+      log,
+      excludedNamespaces: new Set(['kube-system']),
+    });
   }
 
   /** Watches begun and listed. */
@@ -42,6 +62,8 @@ export class Parts {
 
   /** Writes to the copies, as `verb name`. */
   get copyWrites(): string[] {
-    return this.kube.writes.filter((write) => write.includes('acr-credential-')).map((write) => write.replace(/ .*\//, ' '));
+    return this.kube.writes
+      .filter((write) => write.includes('acr-credential-'))
+      .map((write) => write.replace(/ .*\//, ' '));
   }
 }

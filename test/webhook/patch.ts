@@ -4,7 +4,10 @@ import type { PatchOperation } from '../../lib/webhook/admission.ts';
 export function applyPatch<T>(target: T, patch: readonly PatchOperation[]): T {
   const result = structuredClone(target);
   for (const { op, path, value } of patch) {
-    const tokens = path.slice(1).split('/').map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const tokens = path
+      .slice(1)
+      .split('/')
+      .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
     const last = tokens.pop()!;
     let parent: unknown = result;
     for (const token of tokens) parent = (parent as Record<string, unknown>)[token];

@@ -8,7 +8,11 @@ import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
-import { SECRETS, MUTATING_WEBHOOKS, type KubeObject } from '../../lib/cluster/kubernetes-client.ts';
+import {
+  SECRETS,
+  MUTATING_WEBHOOKS,
+  type KubeObject,
+} from '../../lib/cluster/kubernetes-client.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import { ApiServer, freePorts } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';
@@ -37,25 +41,43 @@ describe('the webhook as a process', function () {
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');
     await api.namespace('apps');
-    for (let index = 0; index < 20; index++) await api.client.create(SECRETS, pullSecret(`pull-${index}`, [ACR], { namespace: 'apps' }));
+    for (let index = 0; index < 20; index++)
+      await api.client.create(SECRETS, pullSecret(`pull-${index}`, [ACR], { namespace: 'apps' }));
     dir = await mkdtemp(join(tmpdir(), 'shoal-webhook-'));
     [port = 0] = await freePorts(1);
     await api.post({
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'MutatingWebhookConfiguration',
       metadata: { name: 'shoal-webhook' },
-      webhooks: [{ name: 'pod.p2p.shoal', admissionReviewVersions: ['v1'], sideEffects: 'NoneOnDryRun', clientConfig: { url: `https://127.0.0.1:${port}/mutate/pod` } }],
+      webhooks: [
+        {
+          name: 'pod.p2p.shoal',
+          admissionReviewVersions: ['v1'],
+          sideEffects: 'NoneOnDryRun',
+          clientConfig: { url: `https://127.0.0.1:${port}/mutate/pod` },
+        },
+      ],
     } as unknown as KubeObject);
     const config = join(dir, 'webhook.yaml');
-    await writeFile(config, `namespace: shoal\nlisten: {host: 127.0.0.1, port: ${port}}\ncertificateNames: [127.0.0.1]\n`);
+    await writeFile(
+      config,
+      `namespace: shoal\nlisten: {host: 127.0.0.1, port: ${port}}\ncertificateNames: [127.0.0.1]\n`,
+    );
     // One core: what the acceptance figure is for.
-    child = spawn('taskset', ['-c', '0', process.execPath, 'lib/shoal.js', 'webhook', '--config', config], { env: { ...process.env, KUBECONFIG: api.kubeconfig }, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    child = spawn(
+      'taskset',
+      ['-c', '0', process.execPath, 'lib/shoal.js', 'webhook', '--config', config],
+      { env: { ...process.env, KUBECONFIG: api.kubeconfig }, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     process.once('exit', () => child.kill('SIGKILL'));
-    ca = (await eventually('the certificate', async () => {
-      const secret = await api.client.get<Secret>(SECRETS, 'shoal', 'shoal-webhook-certificate');
-      return secret !== null && Buffer.from(secret.data!['ca-0.crt']!, 'base64').toString();
-    })).value;
+    ca = (
+      await eventually('the certificate', async () => {
+        const secret = await api.client.get<Secret>(SECRETS, 'shoal', 'shoal-webhook-certificate');
+        return secret !== null && Buffer.from(secret.data!['ca-0.crt']!, 'base64').toString();
+      })
+    ).value;
     await eventually('it is ready', async () => (await call('/readyz', '', 'GET')).status === 200);
   });
   after(async () => {
@@ -65,8 +87,20 @@ describe('the webhook as a process', function () {
   });
 
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
-  async function call(path: string, body: string, method = 'POST'): Promise<{ status: number; text: string }> {
-    const sent = request({ host: '127.0.0.1', port, path, method, ca, agent, headers: { 'content-length': Buffer.byteLength(body) } }).end(body);
+  async function call(
+    path: string,
+    body: string,
+    method = 'POST',
+  ): Promise<{ status: number; text: string }> {
+    const sent = request({
+      host: '127.0.0.1',
+      port,
+      path,
+      method,
+      ca,
+      agent,
+      headers: { 'content-length': Buffer.byteLength(body) },
+    }).end(body);
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
     let text = '';
     for await (const chunk of response) text += String(chunk);
@@ -74,9 +108,29 @@ describe('the webhook as a process', function () {
   }
 
   const review = (index: number): string => {
-    const metadata = { generateName: 'web-', labels: { 'k8s.aliyun.com/image-accelerate-mode': 'p2p' }, annotations: { note: 'x'.repeat(2_000) } };
-    const spec = { containers: [{ name: 'web', image: `${ACR}/app/web:${index}` }, { name: 'side', image: 'quay.io/side:1' }], imagePullSecrets: [{ name: `pull-${index % 20}` }] };
-    return JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: `u-${index}`, operation: 'CREATE', resource: { group: '', version: 'v1', resource: 'pods' }, namespace: 'apps', object: { metadata, spec } } });
+    const metadata = {
+      generateName: 'web-',
+      labels: { 'k8s.aliyun.com/image-accelerate-mode': 'p2p' },
+      annotations: { note: 'x'.repeat(2_000) },
+    };
+    const spec = {
+      containers: [
+        { name: 'web', image: `${ACR}/app/web:${index}` },
+        { name: 'side', image: 'quay.io/side:1' },
+      ],
+      imagePullSecrets: [{ name: `pull-${index % 20}` }],
+    };
+    return JSON.stringify({
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        uid: `u-${index}`,
+        operation: 'CREATE',
+        resource: { group: '', version: 'v1', resource: 'pods' },
+        namespace: 'apps',
+        object: { metadata, spec },
+      },
+    });
   };
 
   it(`answers ${RATE} reviews a second on one core, 99 of 100 within ${P99_MS} ms`, async () => {
@@ -86,7 +140,10 @@ describe('the webhook as a process', function () {
       const beganMs = performance.now();
       const one = async (index: number): Promise<void> => {
         const { promise, resolve } = Promise.withResolvers<void>();
-        systemClock.after(Math.max(0, beganMs + (index * 1_000) / RATE - performance.now()), resolve);
+        systemClock.after(
+          Math.max(0, beganMs + (index * 1_000) / RATE - performance.now()),
+          resolve,
+        );
         await promise;
         const sentMs = performance.now();
         const { status, text } = await call('/mutate/pod', review(index));
@@ -97,24 +154,37 @@ describe('the webhook as a process', function () {
       await Promise.all(Array.from({ length: RATE * SECONDS }, (_, index) => one(index)));
       tookMs.sort((a, b) => a - b);
       p99s.push(tookMs[Math.floor(tookMs.length * 0.99)]!);
-      console.log(`      p50 ${tookMs[tookMs.length >> 1]!.toFixed(1)} ms, p99 ${p99s.at(-1)!.toFixed(1)} ms, longest ${tookMs.at(-1)!.toFixed(1)} ms`);
+      console.log(
+        `      p50 ${tookMs[tookMs.length >> 1]!.toFixed(1)} ms, p99 ${p99s.at(-1)!.toFixed(1)} ms, longest ${tookMs.at(-1)!.toFixed(1)} ms`,
+      );
     }
     assert.ok(Math.min(...p99s) < P99_MS, `p99 ${p99s.map((ms) => ms.toFixed(1)).join(', ')} ms`);
   });
 
   it('is of a moderate size', () => {
     // taskset replaces itself by the program it starts: its pid is the webhook's.
-    const rssMB = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) / 1_000;
+    const rssMB =
+      Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) /
+      1_000;
     console.log(`      ${rssMB.toFixed(0)} MB resident`);
     assert.ok(rssMB < 400);
   });
 
   it('has its caBundle registered, logs JSON lines, and no credential in them', async () => {
-    const { webhooks } = (await api.client.get(MUTATING_WEBHOOKS, null, 'shoal-webhook')) as KubeObject & { webhooks: { clientConfig: { caBundle: string } }[] };
-    assert.equal(Buffer.from(webhooks[0]!.clientConfig.caBundle, 'base64').toString().trim(), ca.trim());
+    const { webhooks } = (await api.client.get(
+      MUTATING_WEBHOOKS,
+      null,
+      'shoal-webhook',
+    )) as KubeObject & { webhooks: { clientConfig: { caBundle: string } }[] };
+    assert.equal(
+      Buffer.from(webhooks[0]!.clientConfig.caBundle, 'base64').toString().trim(),
+      ca.trim(),
+    );
     for (const line of output.trim().split('\n')) {
       assert.doesNotThrow(() => JSON.parse(line), line);
-      assert.ok(!line.includes(ENTRY.auth) && !line.includes(ENTRY.password) && !line.includes('PRIVATE'));
+      assert.ok(
+        !line.includes(ENTRY.auth) && !line.includes(ENTRY.password) && !line.includes('PRIVATE'),
+      );
     }
   });
 
@@ -125,13 +195,21 @@ describe('the webhook as a process', function () {
     assert.match(text, /"patchType"/, 'what it needs it has at hand');
     await api.restart();
     await api.client.create(SECRETS, pullSecret('later', [ACR], { namespace: 'apps' }));
-    await eventually('the controller is back', async () => (await api.client.get(SECRETS, 'apps', 'acr-credential-later-p2p')) !== null, 45_000);
+    await eventually(
+      'the controller is back',
+      async () => (await api.client.get(SECRETS, 'apps', 'acr-credential-later-p2p')) !== null,
+      45_000,
+    );
   });
 
   it('drains on SIGTERM: not ready at once, still answering, then gone with 0', async () => {
     const exited = once(child, 'exit') as Promise<[number | null]>;
     child.kill('SIGTERM');
-    await eventually('it is not ready', async () => (await call('/readyz', '', 'GET')).status === 503, 3_000);
+    await eventually(
+      'it is not ready',
+      async () => (await call('/readyz', '', 'GET')).status === 503,
+      3_000,
+    );
     assert.equal((await call('/mutate/pod', review(2))).status, 200);
     assert.deepEqual((await exited)[0], 0);
   });
@@ -139,7 +217,9 @@ describe('the webhook as a process', function () {
   it('ends with 2 and a line on stderr for a config that is not allowed', async () => {
     const wrong = join(dir, 'wrong.yaml');
     await writeFile(wrong, 'p2pPort: lots\n');
-    const bad = spawn(process.execPath, ['lib/shoal.js', 'webhook', '--config', wrong], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const bad = spawn(process.execPath, ['lib/shoal.js', 'webhook', '--config', wrong], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let said = '';
     bad.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const [code] = (await once(bad, 'close')) as [number];

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
-import { copyName, credentialsOf, holdsCredentialsFor, isCopy, planCopy, pullSecretCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
+import {
+  copyName,
+  credentialsOf,
+  holdsCredentialsFor,
+  isCopy,
+  planCopy,
+  pullSecretCopy,
+  type Secret,
+} from '../../lib/webhook/pull-secret.ts';
 import { ACR, ACR_P2P, rules } from './rules.ts';
 import { decode, encode, ENTRY, pullSecret } from './secrets.ts';
 
-const authsOf = (secret: Secret | null): unknown => (decode(secret?.data?.['.dockerconfigjson']) as { auths: unknown }).auths;
+const authsOf = (secret: Secret | null): unknown =>
+  (decode(secret?.data?.['.dockerconfigjson']) as { auths: unknown }).auths;
 
 describe('pull secret copies', () => {
   it('has the same credentials, namespace and type, keyed by the P2P host and port', () => {
@@ -11,13 +20,18 @@ describe('pull secret copies', () => {
     assert.equal(copy?.metadata.name, 'acr-credential-test-registry-p2p');
     assert.equal(copy.metadata.namespace, 'apps');
     assert.equal(copy.type, 'kubernetes.io/dockerconfigjson');
-    assert.deepEqual(copy.metadata.ownerReferences, [{ apiVersion: 'v1', kind: 'Secret', name: 'test-registry', uid: 'u-1' }]);
+    assert.deepEqual(copy.metadata.ownerReferences, [
+      { apiVersion: 'v1', kind: 'Secret', name: 'test-registry', uid: 'u-1' },
+    ]);
     assert.ok(isCopy(copy));
     assert.deepEqual(authsOf(copy), { [ACR_P2P]: ENTRY });
   });
 
   it('keeps the older type', () => {
-    const copy = pullSecretCopy(pullSecret('old', [`https://${ACR}`], { type: 'kubernetes.io/dockercfg' }), rules);
+    const copy = pullSecretCopy(
+      pullSecret('old', [`https://${ACR}`], { type: 'kubernetes.io/dockercfg' }),
+      rules,
+    );
     assert.equal(copy?.type, 'kubernetes.io/dockercfg');
     assert.deepEqual(decode(copy.data?.['.dockercfg']), { [ACR_P2P]: ENTRY });
   });
@@ -52,8 +66,14 @@ describe('pull secret copies', () => {
   it('takes only what is rewritten out of a secret for many registries, in one order whatever theirs', () => {
     const one = pullSecret('s', ['quay.io', ACR, 'registry.example.com:5000']);
     const other = pullSecret('s', ['registry.example.com:5000', ACR, 'quay.io']);
-    assert.deepEqual(Object.keys(authsOf(pullSecretCopy(one, rules)) as object), ['p2p.example.com:65001', ACR_P2P].sort());
-    assert.equal(pullSecretCopy(one, rules)?.data?.['.dockerconfigjson'], pullSecretCopy(other, rules)?.data?.['.dockerconfigjson']);
+    assert.deepEqual(
+      Object.keys(authsOf(pullSecretCopy(one, rules)) as object),
+      ['p2p.example.com:65001', ACR_P2P].sort(),
+    );
+    assert.equal(
+      pullSecretCopy(one, rules)?.data?.['.dockerconfigjson'],
+      pullSecretCopy(other, rules)?.data?.['.dockerconfigjson'],
+    );
   });
 
   it('prefers the bare host where two keys mean one registry', () => {
@@ -63,12 +83,31 @@ describe('pull secret copies', () => {
   });
 
   it('takes the key that says most exactly what is meant before a glob, and a glob for all it stands for', () => {
-    const auths = { '*.example.com:5000': { auth: 'glob' }, 'registry.example.com:5000': { auth: 'exact' } };
+    const auths = {
+      '*.example.com:5000': { auth: 'glob' },
+      'registry.example.com:5000': { auth: 'exact' },
+    };
     const secret = { ...pullSecret('s', []), data: { '.dockerconfigjson': encode({ auths }) } };
-    assert.deepEqual(authsOf(pullSecretCopy(secret, rules)), { 'p2p.example.com:65001': { auth: 'exact' } });
-    const registries = ['a.example.com', 'b.example.com'].map((host) => ({ host, mode: 'rewrite' as const, p2pHost: `p2p-${host}:65001` }));
+    assert.deepEqual(authsOf(pullSecretCopy(secret, rules)), {
+      'p2p.example.com:65001': { auth: 'exact' },
+    });
+    const registries = ['a.example.com', 'b.example.com'].map((host) => ({
+      host,
+      mode: 'rewrite' as const,
+      p2pHost: `p2p-${host}:65001`,
+    }));
     const mirrored = { host: 'c.example.com', mode: 'mirror' as const, p2pHost: null };
-    assert.deepEqual(Object.keys(authsOf(pullSecretCopy(pullSecret('s', ['*.example.com']), { registries: [...registries, mirrored], p2pPort: 1 })) as object), ['p2p-a.example.com:65001', 'p2p-b.example.com:65001']);
+    assert.deepEqual(
+      Object.keys(
+        authsOf(
+          pullSecretCopy(pullSecret('s', ['*.example.com']), {
+            registries: [...registries, mirrored],
+            p2pPort: 1,
+          }),
+        ) as object,
+      ),
+      ['p2p-a.example.com:65001', 'p2p-b.example.com:65001'],
+    );
   });
 
   const damaged: [string, Secret][] = [
@@ -76,27 +115,46 @@ describe('pull secret copies', () => {
     ['not JSON', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode('no json') } }],
     ['an array', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode([1]) } }],
     ['no auths', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode({}) } }],
-    ['auths of another type', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode({ auths: 'x' }) } }],
-    ['an entry that is no object', { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode({ auths: { [ACR]: 'x' } }) } }],
+    [
+      'auths of another type',
+      { ...pullSecret('s', [ACR]), data: { '.dockerconfigjson': encode({ auths: 'x' }) } },
+    ],
+    [
+      'an entry that is no object',
+      {
+        ...pullSecret('s', [ACR]),
+        data: { '.dockerconfigjson': encode({ auths: { [ACR]: 'x' } }) },
+      },
+    ],
     ['another key', { ...pullSecret('s', [ACR]), data: { other: encode({ auths: {} }) } }],
     ['an opaque secret', { ...pullSecret('s', [ACR]), type: 'Opaque' }],
     ['no data', { metadata: { name: 's' }, type: 'kubernetes.io/dockerconfigjson' }],
   ];
-  for (const [what, secret] of damaged) it(`makes nothing of ${what}`, () => assert.equal(pullSecretCopy(secret, rules), null));
+  for (const [what, secret] of damaged)
+    it(`makes nothing of ${what}`, () => assert.equal(pullSecretCopy(secret, rules), null));
 
   it('knows for which hosts kubelet would use a secret', () => {
     assert.ok(holdsCredentialsFor(pullSecret('s', [`https://${ACR}/v1/`]), [ACR]));
-    assert.ok(holdsCredentialsFor(pullSecret('s', ['*.cn-hangzhou.cr.aliyuncs.com']), ['quay.io', ACR]));
-    assert.ok(!holdsCredentialsFor(pullSecret('s', ['*.cr.aliyuncs.com']), [ACR]), 'a star stands for one label');
+    assert.ok(
+      holdsCredentialsFor(pullSecret('s', ['*.cn-hangzhou.cr.aliyuncs.com']), ['quay.io', ACR]),
+    );
+    assert.ok(
+      !holdsCredentialsFor(pullSecret('s', ['*.cr.aliyuncs.com']), [ACR]),
+      'a star stands for one label',
+    );
     assert.ok(!holdsCredentialsFor(pullSecret('s', [ACR]), ['other.cn-hangzhou.cr.aliyuncs.com']));
-    assert.ok(!holdsCredentialsFor(pullSecret('s', [`${ACR}:5000`]), [ACR]), 'ports are compared exactly');
+    assert.ok(
+      !holdsCredentialsFor(pullSecret('s', [`${ACR}:5000`]), [ACR]),
+      'ports are compared exactly',
+    );
     assert.equal(credentialsOf({ metadata: { name: 'x' } }), null);
   });
 
   it('keeps long names apart and within the limit', () => {
     const [a, b] = [copyName(`${'n'.repeat(250)}-a`), copyName(`${'n'.repeat(250)}-b`)];
     assert.notEqual(a, b);
-    for (const name of [a, b, copyName('.'.repeat(250))]) assert.match(name, /^acr-credential-[a-z0-9.-]*-p2p$/);
+    for (const name of [a, b, copyName('.'.repeat(250))])
+      assert.match(name, /^acr-credential-[a-z0-9.-]*-p2p$/);
     assert.ok(a.length <= 253 && copyName('x'.repeat(234)).length === 253);
   });
 });
@@ -112,7 +170,11 @@ describe('steps toward a copy', () => {
   });
 
   it('follows changed credentials, at the version that was seen', () => {
-    const step = planCopy(pullSecret('s', [ACR], { uid: 'u-1', entry: { auth: 'changed' } }), stored, rules);
+    const step = planCopy(
+      pullSecret('s', [ACR], { uid: 'u-1', entry: { auth: 'changed' } }),
+      stored,
+      rules,
+    );
     assert.ok(step.kind === 'update');
     assert.equal(step.secret.metadata.resourceVersion, '7');
     assert.deepEqual(authsOf(step.secret), { [ACR_P2P]: { auth: 'changed' } });
@@ -120,8 +182,18 @@ describe('steps toward a copy', () => {
 
   it('follows an original that was made anew: owner, and type by replacing', () => {
     assert.equal(planCopy(pullSecret('s', [ACR], { uid: 'u-2' }), stored, rules).kind, 'update');
-    assert.equal(planCopy(pullSecret('s', [ACR], { type: 'kubernetes.io/dockercfg', uid: 'u-2' }), stored, rules).kind, 'replace');
-    assert.equal(planCopy(original, { ...stored, immutable: true, data: {} }, rules).kind, 'replace');
+    assert.equal(
+      planCopy(
+        pullSecret('s', [ACR], { type: 'kubernetes.io/dockercfg', uid: 'u-2' }),
+        stored,
+        rules,
+      ).kind,
+      'replace',
+    );
+    assert.equal(
+      planCopy(original, { ...stored, immutable: true, data: {} }, rules).kind,
+      'replace',
+    );
   });
 
   it('removes the copy when the original is gone, or holds nothing of ours any more', () => {

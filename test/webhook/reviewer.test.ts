@@ -22,17 +22,31 @@ const reviewOf = (secrets: string[], request: object = {}, images = [`${ACR}/a:1
     operation: 'CREATE',
     resource: { group: '', version: 'v1', resource: 'pods' },
     namespace: 'apps',
-    object: { metadata: {}, spec: { containers: images.map((image, index) => ({ name: `c${index}`, image })), imagePullSecrets: secrets.map((name) => ({ name })) } },
+    object: {
+      metadata: {},
+      spec: {
+        containers: images.map((image, index) => ({ name: `c${index}`, image })),
+        imagePullSecrets: secrets.map((name) => ({ name })),
+      },
+    },
     ...request,
   },
 });
 
 describe('the reviewer', () => {
   let parts: Parts;
-  const answer = async (body: unknown): Promise<Answer> => (await parts.reviewer.answer(body, 'namespace')) as Answer;
-  const patchOf = ({ response }: Answer): PatchOperation[] => (response.patch === undefined ? [] : (JSON.parse(Buffer.from(response.patch, 'base64').toString()) as PatchOperation[]));
-  const secretNames = (given: Answer): unknown[] => patchOf(given).filter(({ path }) => path.startsWith('/spec/imagePullSecrets')).map(({ value }) => value);
-  const unchanged = (given: Answer): void => assert.deepEqual(given.response, { uid: 'u-1', allowed: true });
+  const answer = async (body: unknown): Promise<Answer> =>
+    (await parts.reviewer.answer(body, 'namespace')) as Answer;
+  const patchOf = ({ response }: Answer): PatchOperation[] =>
+    response.patch === undefined
+      ? []
+      : (JSON.parse(Buffer.from(response.patch, 'base64').toString()) as PatchOperation[]);
+  const secretNames = (given: Answer): unknown[] =>
+    patchOf(given)
+      .filter(({ path }) => path.startsWith('/spec/imagePullSecrets'))
+      .map(({ value }) => value);
+  const unchanged = (given: Answer): void =>
+    assert.deepEqual(given.response, { uid: 'u-1', allowed: true });
 
   beforeEach(async () => {
     parts = await new Parts().started();
@@ -47,7 +61,10 @@ describe('the reviewer', () => {
     assert.ok((await parts.kube.get(SECRETS, 'apps', 'acr-credential-s-p2p')) !== null);
     assert.deepEqual(secretNames(given), [{ name: 'acr-credential-s-p2p' }]);
     assert.equal(patchOf(given)[0]?.value, `${ACR_P2P}/a:1`);
-    assert.deepEqual([given.apiVersion, given.kind, given.response.uid], ['admission.k8s.io/v1', 'AdmissionReview', 'u-1']);
+    assert.deepEqual(
+      [given.apiVersion, given.kind, given.response.uid],
+      ['admission.k8s.io/v1', 'AdmissionReview', 'u-1'],
+    );
   });
 
   it('writes nothing on a dry run, and answers the same', async () => {
@@ -58,23 +75,45 @@ describe('the reviewer', () => {
   });
 
   it('reads what the watch has not brought yet, and asks for no copy of a copy', async () => {
-    parts.kube.objects.set('/api/v1/namespaces/apps/secrets/late', { ...pullSecret('late', [ACR]), metadata: { name: 'late', namespace: 'apps', resourceVersion: '1' } });
+    parts.kube.objects.set('/api/v1/namespaces/apps/secrets/late', {
+      ...pullSecret('late', [ACR]),
+      metadata: { name: 'late', namespace: 'apps', resourceVersion: '1' },
+    });
     await answer(reviewOf(['s']));
-    const given = await answer(reviewOf(['late', 's', 'acr-credential-s-p2p', 'acr-credential-gone-p2p']));
+    const given = await answer(
+      reviewOf(['late', 's', 'acr-credential-s-p2p', 'acr-credential-gone-p2p']),
+    );
     assert.deepEqual(secretNames(given), [{ name: 'acr-credential-late-p2p' }]);
   });
 
   const troubles: [string, (call: string) => void][] = [
-    ['a right is missing', (call) => { if (call.startsWith('create')) throw new KubeError(403, 'Forbidden', 'secrets is forbidden'); }],
-    ['the API is away', () => { throw new KubeError(0, 'Unreachable', 'ECONNREFUSED'); }],
-    ['something unforeseen is thrown', () => { throw new TypeError('cannot read properties of undefined'); }],
+    [
+      'a right is missing',
+      (call) => {
+        if (call.startsWith('create'))
+          throw new KubeError(403, 'Forbidden', 'secrets is forbidden');
+      },
+    ],
+    [
+      'the API is away',
+      () => {
+        throw new KubeError(0, 'Unreachable', 'ECONNREFUSED');
+      },
+    ],
+    [
+      'something unforeseen is thrown',
+      () => {
+        throw new TypeError('cannot read properties of undefined');
+      },
+    ],
   ];
   for (const [what, refuse] of troubles) {
     it(`admits the pod unchanged, and says why, when ${what}`, async () => {
       parts.kube.refuse = refuse;
       unchanged(await answer(reviewOf(['s', 'not-cached'])));
       assert.equal(parts.log.filter((line) => line.includes('pod admitted unchanged')).length, 1);
-      for (const line of parts.log) assert.ok(!line.includes(ENTRY.auth) && !line.includes(ENTRY.password));
+      for (const line of parts.log)
+        assert.ok(!line.includes(ENTRY.auth) && !line.includes(ENTRY.password));
     });
   }
 
@@ -91,7 +130,8 @@ describe('the reviewer', () => {
     await parts.kube.create(SECRETS, pullSecret('t', [ACR]));
     await turns();
     parts.kube.refuse = (call) => {
-      if (call.startsWith('create') && call.includes('credential-t-')) throw new KubeError(422, 'Invalid', 'quota');
+      if (call.startsWith('create') && call.includes('credential-t-'))
+        throw new KubeError(422, 'Invalid', 'quota');
     };
     unchanged(await answer(reviewOf(['s', 't'])));
   });
@@ -101,17 +141,42 @@ describe('the reviewer', () => {
     await parts.kube.create(SECRETS, pullSecret('wide', ['*.*.*.aliyuncs.com']));
     await turns();
     const image = 'registry.example.com:5000/a:1';
-    assert.deepEqual(secretNames(await answer(reviewOf(['named'], {}, [image]))), [{ name: 'acr-credential-named-p2p' }]);
+    assert.deepEqual(secretNames(await answer(reviewOf(['named'], {}, [image]))), [
+      { name: 'acr-credential-named-p2p' },
+    ]);
     unchanged(await answer(reviewOf(['wide'])));
-    assert.equal(parts.log.filter((line) => line.includes('pod admitted unchanged') && line.includes(ACR)).length, 1);
+    assert.equal(
+      parts.log.filter((line) => line.includes('pod admitted unchanged') && line.includes(ACR))
+        .length,
+      1,
+    );
     await parts.kube.create(SECRETS, pullSecret('acr-credential-wide-p2p', [ACR_P2P]));
     await turns();
-    assert.deepEqual(secretNames(await answer(reviewOf(['wide']))), [{ name: 'acr-credential-wide-p2p' }], 'one made by hand is trusted');
+    assert.deepEqual(
+      secretNames(await answer(reviewOf(['wide']))),
+      [{ name: 'acr-credential-wide-p2p' }],
+      'one made by hand is trusted',
+    );
   });
 
   it('answers what it cannot read, with the uid as far as there is one', async () => {
-    assert.deepEqual((await answer({ apiVersion: 'admission.k8s.io/v1', request: { uid: 'u-1', operation: 'CREATE', resource: { group: '', resource: 'pods' }, object: 7, namespace: 'x' } })).response, { uid: 'u-1', allowed: true });
-    for (const body of [null, 'text', [], {}, { request: { uid: 7 } }]) assert.deepEqual((await answer(body)).response, { uid: '', allowed: true });
+    assert.deepEqual(
+      (
+        await answer({
+          apiVersion: 'admission.k8s.io/v1',
+          request: {
+            uid: 'u-1',
+            operation: 'CREATE',
+            resource: { group: '', resource: 'pods' },
+            object: 7,
+            namespace: 'x',
+          },
+        })
+      ).response,
+      { uid: 'u-1', allowed: true },
+    );
+    for (const body of [null, 'text', [], {}, { request: { uid: 7 } }])
+      assert.deepEqual((await answer(body)).response, { uid: '', allowed: true });
   });
 
   it('looks at no secret of a pod that it leaves alone', async () => {
@@ -126,7 +191,9 @@ describe('the reviewer', () => {
     await parts.kube.create(SECRETS, byHand);
     const writes = parts.kube.writes.length;
     await turns();
-    assert.deepEqual(secretNames(await answer(reviewOf(['s']))), [{ name: 'acr-credential-s-p2p' }]);
+    assert.deepEqual(secretNames(await answer(reviewOf(['s']))), [
+      { name: 'acr-credential-s-p2p' },
+    ]);
     assert.equal(parts.kube.writes.length, writes);
   });
 });

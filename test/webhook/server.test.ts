@@ -4,7 +4,11 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { connect, type TLSSocket } from 'node:tls';
 import { ADMISSION_BODY_BYTES_MAX } from '../../lib/limits.ts';
-import { caBundle, renewedCertificates, type CertificateSet } from '../../lib/webhook/certificates.ts';
+import {
+  caBundle,
+  renewedCertificates,
+  type CertificateSet,
+} from '../../lib/webhook/certificates.ts';
 import { WebhookServer } from '../../lib/webhook/server.ts';
 
 const NAMES = ['127.0.0.1', 'hook.test'];
@@ -30,8 +34,21 @@ describe("the webhook's server", () => {
   });
   afterEach(() => server.close());
 
-  const call = async (method: string, path: string, body?: string | Buffer, trusted = set): Promise<{ status: number; text: string; serial: string }> => {
-    const sent = request({ host: '127.0.0.1', port: server.port!, path, method, ca: caBundle(trusted), agent: false, servername: 'hook.test' }).end(body);
+  const call = async (
+    method: string,
+    path: string,
+    body?: string | Buffer,
+    trusted = set,
+  ): Promise<{ status: number; text: string; serial: string }> => {
+    const sent = request({
+      host: '127.0.0.1',
+      port: server.port!,
+      path,
+      method,
+      ca: caBundle(trusted),
+      agent: false,
+      servername: 'hook.test',
+    }).end(body);
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
     const { serialNumber } = (response.socket as TLSSocket).getPeerCertificate();
     let text = '';
@@ -40,20 +57,34 @@ describe("the webhook's server", () => {
   };
 
   it('takes reviews by the path of either entry', async () => {
-    assert.deepEqual(JSON.parse((await call('POST', '/mutate/pod?timeout=5s', '{"a":1}')).text), { entry: 'pod' });
-    assert.deepEqual(JSON.parse((await call('POST', '/mutate/namespace', '{}')).text), { entry: 'namespace' });
-    assert.deepEqual(asked, [['pod', { a: 1 }], ['namespace', {}]]);
+    assert.deepEqual(JSON.parse((await call('POST', '/mutate/pod?timeout=5s', '{"a":1}')).text), {
+      entry: 'pod',
+    });
+    assert.deepEqual(JSON.parse((await call('POST', '/mutate/namespace', '{}')).text), {
+      entry: 'namespace',
+    });
+    assert.deepEqual(asked, [
+      ['pod', { a: 1 }],
+      ['namespace', {}],
+    ]);
   });
 
   for (const body of ['', 'no json', '{"a":', '\u0000\u0001', '[]']) {
-    it(`hands ${JSON.stringify(body)} on for an answer, with status 200`, async () => assert.equal((await call('POST', '/mutate/pod', body)).status, 200));
+    it(`hands ${JSON.stringify(body)} on for an answer, with status 200`, async () =>
+      assert.equal((await call('POST', '/mutate/pod', body)).status, 200));
   }
 
   it('does not read without end', async () => {
-    await assert.rejects(call('POST', '/mutate/pod', Buffer.alloc(ADMISSION_BODY_BYTES_MAX + 1_000, 32)));
+    await assert.rejects(
+      call('POST', '/mutate/pod', Buffer.alloc(ADMISSION_BODY_BYTES_MAX + 1_000, 32)),
+    );
     assert.equal(asked.length, 0);
     assert.equal((await call('GET', '/healthz')).status, 200, 'and goes on');
-    assert.equal((await call('POST', '/mutate/pod', JSON.stringify({ big: 'x'.repeat(3 * 1024 * 1024) }))).status, 200);
+    assert.equal(
+      (await call('POST', '/mutate/pod', JSON.stringify({ big: 'x'.repeat(3 * 1024 * 1024) })))
+        .status,
+      200,
+    );
   });
 
   it('tells health and readiness, with the reason', async () => {
@@ -62,11 +93,25 @@ describe("the webhook's server", () => {
     const { status, text } = await call('GET', '/readyz');
     assert.deepEqual([status, JSON.parse(text)], [503, { status: 'not ready', reason }]);
     assert.equal((await call('GET', '/healthz')).status, 200);
-    assert.deepEqual([(await call('GET', '/mutate/pod')).status, (await call('GET', '/')).status, (await call('POST', '/%ff')).status], [404, 404, 404]);
+    assert.deepEqual(
+      [
+        (await call('GET', '/mutate/pod')).status,
+        (await call('GET', '/')).status,
+        (await call('POST', '/%ff')).status,
+      ],
+      [404, 404, 404],
+    );
   });
 
   it('keeps an idle connection longer than the API server does', async () => {
-    const sent = request({ host: '127.0.0.1', port: server.port!, path: '/healthz', ca: caBundle(set), agent: new Agent({ keepAlive: true, maxSockets: 1 }), servername: 'hook.test' }).end();
+    const sent = request({
+      host: '127.0.0.1',
+      port: server.port!,
+      path: '/healthz',
+      ca: caBundle(set),
+      agent: new Agent({ keepAlive: true, maxSockets: 1 }),
+      servername: 'hook.test',
+    }).end();
     const [{ headers, socket }] = (await once(sent, 'response')) as [IncomingMessage];
     assert.ok(Number(/timeout=(\d+)/.exec(String(headers['keep-alive']))?.[1]) > 90);
     socket.destroy();
@@ -89,9 +134,21 @@ describe("the webhook's server", () => {
       notReady: () => null,
     });
     await slow.use(set.leaf);
-    const silent = connect({ host: '127.0.0.1', port: slow.port!, ca: caBundle(set), servername: 'hook.test' });
+    const silent = connect({
+      host: '127.0.0.1',
+      port: slow.port!,
+      ca: caBundle(set),
+      servername: 'hook.test',
+    });
     await once(silent, 'secureConnect');
-    const sent = request({ host: '127.0.0.1', port: slow.port!, path: '/mutate/pod', method: 'POST', ca: caBundle(set), servername: 'hook.test' }).end('{}');
+    const sent = request({
+      host: '127.0.0.1',
+      port: slow.port!,
+      path: '/mutate/pod',
+      method: 'POST',
+      ca: caBundle(set),
+      servername: 'hook.test',
+    }).end('{}');
     const response = once(sent, 'response') as Promise<[IncomingMessage]>;
     await arrived.promise;
     const closed = slow.close();

@@ -18,23 +18,45 @@ describe('workers/peer-call', () => {
   });
   afterEach(() => server.close());
 
-  const job = (more: Partial<PeerCallJob> = {}): PeerCallJob => ({ kind: 'call', host: server.host, port: server.port, path: '/rpc/recall/x', headers: { 'shoal-auth': 'a' }, answerBytesMax: 60_000, deadlineMs: 5_000, digest: null, ...more });
+  const job = (more: Partial<PeerCallJob> = {}): PeerCallJob => ({
+    kind: 'call',
+    host: server.host,
+    port: server.port,
+    path: '/rpc/recall/x',
+    headers: { 'shoal-auth': 'a' },
+    answerBytesMax: 60_000,
+    deadlineMs: 5_000,
+    digest: null,
+    ...more,
+  });
 
   it('brings an answer of any status whole', async () => {
-    for (const [status, body] of [[200, {}], [404, { kind: 'miss' }], [401, { code: 'PEER_UNAUTHORIZED' }]] as const) {
+    for (const [status, body] of [
+      [200, {}],
+      [404, { kind: 'miss' }],
+      [401, { code: 'PEER_UNAUTHORIZED' }],
+    ] as const) {
       answer = (socket) => socket.write(json(status, body));
       const result = await callPeer(job(), tools);
       assert.ok(result.kind === 'answer');
-      assert.deepEqual([result.status, JSON.parse(Buffer.from(result.body).toString()), result.checksum], [status, body, null]);
+      assert.deepEqual(
+        [result.status, JSON.parse(Buffer.from(result.body).toString()), result.checksum],
+        [status, body, null],
+      );
     }
     assert.match(server.requests[0]!.head, /^GET \/rpc\/recall\/x HTTP\/1\.1\r\n[^]*shoal-auth: a/);
-    assert.deepEqual(new Set(server.requests.map(({ connection }) => connection)), new Set([0]), 'over one connection');
+    assert.deepEqual(
+      new Set(server.requests.map(({ connection }) => connection)),
+      new Set([0]),
+      'over one connection',
+    );
   });
 
   it('holds a body against its digest, however it arrives', async () => {
     answer = (socket) => {
       socket.write(head(200, BODY.length));
-      for (let from = 0; from < BODY.length; from += 7_000) socket.write(BODY.subarray(from, from + 7_000));
+      for (let from = 0; from < BODY.length; from += 7_000)
+        socket.write(BODY.subarray(from, from + 7_000));
     };
     const good = await callPeer(job({ digest: DIGEST }), tools);
     assert.ok(good.kind === 'answer' && BODY.equals(good.body));
@@ -56,7 +78,8 @@ describe('workers/peer-call', () => {
   });
 
   it('tries again when a kept connection turns out to be closed', async () => {
-    answer = (socket, request) => void (request === 1 ? socket.destroy() : socket.write(json(200, {})));
+    answer = (socket, request) =>
+      void (request === 1 ? socket.destroy() : socket.write(json(200, {})));
     await callPeer(job(), tools);
     assert.equal((await callPeer(job(), tools)).kind, 'answer');
   });

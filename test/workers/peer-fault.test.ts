@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { CANCEL_POLL_MS, CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
-import { readFromPeer, type PeerReadJob, type PeerReadResult } from '../../lib/workers/peer-read.ts';
+import {
+  readFromPeer,
+  type PeerReadJob,
+  type PeerReadResult,
+} from '../../lib/workers/peer-read.ts';
 import { until } from '../telemetry/until.ts';
 import { head, json, peerServer, readJob, transferTools, type PeerServer } from './peer-server.ts';
 
@@ -17,10 +21,15 @@ describe('workers/peer-read, everything else', () => {
   });
   afterEach(() => server.close());
 
-  const read = (more: Partial<PeerReadJob> = {}): Promise<PeerReadResult> => readFromPeer(readJob(server, more), tools);
+  const read = (more: Partial<PeerReadJob> = {}): Promise<PeerReadResult> =>
+    readFromPeer(readJob(server, more), tools);
 
   /** Reads what `said` answers, and fails unless that fails, with the code. */
-  async function failure(said: string | Buffer, code: string, more: Partial<PeerReadJob> = {}): Promise<number> {
+  async function failure(
+    said: string | Buffer,
+    code: string,
+    more: Partial<PeerReadJob> = {},
+  ): Promise<number> {
     answer = (socket) => socket.write(said);
     const result = await read(more);
     assert.ok(result.kind === 'failed', JSON.stringify(result));
@@ -29,11 +38,22 @@ describe('workers/peer-read, everything else', () => {
   }
 
   it('hears a redirect, "busy", a miss and the origin\'s refusal', async () => {
-    const refusal = { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'www-authenticate': 'Basic realm="a"\nBearer realm="b"' } };
+    const refusal = {
+      code: 'ORIGIN_REFUSED',
+      message: 'no',
+      status: 401,
+      headers: { 'www-authenticate': 'Basic realm="a"\nBearer realm="b"' },
+    };
     const word = 'ab'.repeat(32);
     const said: [string, PeerReadResult][] = [
-      [json(307, { kind: 'redirect', parents: ['a:1', 'b:2'], checksum: word, totalBytes: 9 }), { kind: 'redirect', parents: ['a:1', 'b:2'], word, totalBytes: 9 }],
-      [json(307, { parents: [], checksum: null, totalBytes: null }), { kind: 'redirect', parents: [], word: null, totalBytes: null }],
+      [
+        json(307, { kind: 'redirect', parents: ['a:1', 'b:2'], checksum: word, totalBytes: 9 }),
+        { kind: 'redirect', parents: ['a:1', 'b:2'], word, totalBytes: 9 },
+      ],
+      [
+        json(307, { parents: [], checksum: null, totalBytes: null }),
+        { kind: 'redirect', parents: [], word: null, totalBytes: null },
+      ],
       [json(503, { kind: 'busy', retryMs: 40 }), { kind: 'busy', retryMs: 40 }],
       [json(404, { kind: 'miss' }), { kind: 'miss' }],
       [json(424, refusal), { kind: 'refused', error: refusal as never }],
@@ -42,11 +62,20 @@ describe('workers/peer-read, everything else', () => {
       answer = (socket) => socket.write(text);
       assert.deepEqual(await read(), result);
     }
-    assert.deepEqual(new Set(server.requests.map(({ connection }) => connection)), new Set([0]), 'the connection is none the worse for it');
+    assert.deepEqual(
+      new Set(server.requests.map(({ connection }) => connection)),
+      new Set([0]),
+      'the connection is none the worse for it',
+    );
   });
 
-  it('keeps a peer\'s wish to be left alone within bounds', async () => {
-    for (const [retryMs, meant] of [[1e9, 5_000], [-5, 1], ['soon', 100], [null, 100]] as const) {
+  it("keeps a peer's wish to be left alone within bounds", async () => {
+    for (const [retryMs, meant] of [
+      [1e9, 5_000],
+      [-5, 1],
+      ['soon', 100],
+      [null, 100],
+    ] as const) {
       answer = (socket) => socket.write(json(503, { retryMs }));
       assert.deepEqual(await read(), { kind: 'busy', retryMs: meant });
     }
@@ -61,11 +90,24 @@ describe('workers/peer-read, everything else', () => {
     await failure(json(206, {}), 'PEER_BROKEN');
   });
 
-  it('does not take nonsense for the origin\'s refusal', async () => {
-    for (const body of [{}, [], null, { code: 'NEWER_THAN_WE', message: 'x' }, { code: 'ORIGIN_REFUSED' }, { code: 'toString', message: 'x' }]) {
+  it("does not take nonsense for the origin's refusal", async () => {
+    for (const body of [
+      {},
+      [],
+      null,
+      { code: 'NEWER_THAN_WE', message: 'x' },
+      { code: 'ORIGIN_REFUSED' },
+      { code: 'toString', message: 'x' },
+    ]) {
       await failure(json(424, body), 'PEER_BROKEN');
     }
-    for (const spoilt of [{ status: 'no' }, { status: 99 }, { headers: { 'www-authenticate': 5 } }, { headers: { 'retry-after': '1\r\nset-cookie: x' } }, { body: {} }]) {
+    for (const spoilt of [
+      { status: 'no' },
+      { status: 99 },
+      { headers: { 'www-authenticate': 5 } },
+      { headers: { 'retry-after': '1\r\nset-cookie: x' } },
+      { body: {} },
+    ]) {
       await failure(json(424, { code: 'ORIGIN_REFUSED', message: 'x', ...spoilt }), 'PEER_BROKEN');
     }
   });
@@ -83,12 +125,18 @@ describe('workers/peer-read, everything else', () => {
   });
 
   it('does not write past the slot when more comes than was announced', async () => {
-    await failure(Buffer.concat([Buffer.from(head(200, 10, { 'Shoal-Total': 10 })), PART]), 'PEER_BROKEN');
+    await failure(
+      Buffer.concat([Buffer.from(head(200, 10, { 'Shoal-Total': 10 })), PART]),
+      'PEER_BROKEN',
+    );
     assert.ok(tools.arena.bytes(0, 10).every((byte) => byte === 0));
   });
 
   it('keeps what came before the connection broke, and says how much', async () => {
-    answer = (socket) => socket.end(Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART]));
+    answer = (socket) =>
+      socket.end(
+        Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART]),
+      );
     const result = await read();
     assert.ok(result.kind === 'failed' && result.error.code === 'PEER_BROKEN');
     assert.equal(result.receivedBytes, PART.length);
@@ -108,11 +156,19 @@ describe('workers/peer-read, everything else', () => {
   });
 
   it('leaves a node that falls silent, before the head or within the body', async () => {
-    for (const said of ['', Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART])]) {
+    for (const said of [
+      '',
+      Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART]),
+    ]) {
       answer = (socket) => void (said === '' ? undefined : socket.write(said));
       const before = server.requests.length;
       const reading = read();
-      await until(() => server.requests.length > before && tools.arena.received(0) === (said === '' ? 0 : PART.length), 'what is said');
+      await until(
+        () =>
+          server.requests.length > before &&
+          tools.arena.received(0) === (said === '' ? 0 : PART.length),
+        'what is said',
+      );
       const passing = setInterval(() => tools.pushMs(100), CANCEL_POLL_MS / 2);
       const result = await reading;
       clearInterval(passing);
@@ -121,7 +177,10 @@ describe('workers/peer-read, everything else', () => {
   });
 
   it('stops soon after control has cancelled the attempt, and not for an older one', async () => {
-    answer = (socket) => socket.write(Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART]));
+    answer = (socket) =>
+      socket.write(
+        Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART]),
+      );
     tools.arena.cancel(0, 1);
     const reading = read({ attempt: 2 });
     await until(() => tools.arena.received(0) === PART.length, 'the first bytes');
@@ -136,7 +195,10 @@ describe('workers/peer-read, everything else', () => {
     answer = (socket, request) => void (request === 1 ? socket.destroy() : socket.write(good));
     assert.equal((await read()).kind, 'data');
     assert.equal((await read()).kind, 'data');
-    assert.deepEqual(server.requests.map(({ connection }) => connection), [0, 0, 1]);
+    assert.deepEqual(
+      server.requests.map(({ connection }) => connection),
+      [0, 0, 1],
+    );
   });
 
   it('does not try again when a new connection breaks, nor once bytes have come', async () => {
@@ -144,7 +206,8 @@ describe('workers/peer-read, everything else', () => {
     answer = (socket) => socket.destroy();
     assert.equal((await read()).kind, 'failed');
     assert.equal(server.requests.length, 1);
-    answer = (socket, request) => void (request === 1 ? socket.write(good) : socket.end(good.subarray(0, good.length - 1)));
+    answer = (socket, request) =>
+      void (request === 1 ? socket.write(good) : socket.end(good.subarray(0, good.length - 1)));
     assert.equal((await read()).kind, 'data');
     const broken = await read();
     assert.ok(broken.kind === 'failed' && broken.receivedBytes === 4_999);
@@ -152,10 +215,16 @@ describe('workers/peer-read, everything else', () => {
   });
 
   it('does not use a connection again that said something nobody asked for, or that is to be closed', async () => {
-    const good = Buffer.concat([Buffer.from(head(200, 5_000, { 'Shoal-Total': 5_000, Connection: 'close' })), PART]);
+    const good = Buffer.concat([
+      Buffer.from(head(200, 5_000, { 'Shoal-Total': 5_000, Connection: 'close' })),
+      PART,
+    ]);
     answer = (socket) => socket.write(good);
     await read();
     await read();
-    assert.deepEqual(server.requests.map(({ connection }) => connection), [0, 1]);
+    assert.deepEqual(
+      server.requests.map(({ connection }) => connection),
+      [0, 1],
+    );
   });
 });

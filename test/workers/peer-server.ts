@@ -15,7 +15,9 @@ export interface PeerServer {
 }
 
 /** Calls `answer` for every request with the socket to answer on and the number of the request (from 0). */
-export async function peerServer(answer: (socket: Socket, request: number) => void): Promise<PeerServer> {
+export async function peerServer(
+  answer: (socket: Socket, request: number) => void,
+): Promise<PeerServer> {
   const requests: PeerServer['requests'] = [];
   const sockets: Socket[] = [];
   const server = createServer((socket) => {
@@ -46,8 +48,15 @@ export async function peerServer(answer: (socket: Socket, request: number) => vo
 }
 
 /** A response head; a body's length must be given. */
-export function head(status: number, contentLength: number | null, headers: Record<string, string | number> = {}): string {
-  const lines = [`HTTP/1.1 ${status} Said`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`)];
+export function head(
+  status: number,
+  contentLength: number | null,
+  headers: Record<string, string | number> = {},
+): string {
+  const lines = [
+    `HTTP/1.1 ${status} Said`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  ];
   if (contentLength !== null) lines.push(`Content-Length: ${contentLength}`);
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
@@ -59,14 +68,42 @@ export function json(status: number, body: unknown): string {
 }
 
 /** What a transfer thread works with, over an arena of one slot begun, and a clock that a test may push. */
-export function transferTools(slots = 1): TransferTools & { pushMs(ms: number): void; generations: number[] } {
+export function transferTools(
+  slots = 1,
+): TransferTools & { pushMs(ms: number): void; generations: number[] } {
   const arena = Arena.create(slots * 2 ** 21);
-  const generations = Array.from({ length: slots }, (_, slot) => (arena.tryLock(slot), arena.begin(slot)));
+  const generations = Array.from(
+    { length: slots },
+    (_, slot) => (arena.tryLock(slot), arena.begin(slot)),
+  );
   let pushedMs = 0;
   const nowMs = (): number => performance.now() + pushedMs;
-  return { arena, doorbells: Doorbells.create(1), peers: new PeerConnections(nowMs), nowMs, pushMs: (ms) => void (pushedMs += ms), generations };
+  return {
+    arena,
+    doorbells: Doorbells.create(1),
+    peers: new PeerConnections(nowMs),
+    nowMs,
+    pushMs: (ms) => void (pushedMs += ms),
+    generations,
+  };
 }
 
-export function readJob(server: { host: string; port: number }, more: Partial<PeerReadJob> = {}): PeerReadJob {
-  return { kind: 'peer', slot: 0, attempt: 1, shard: 0, fromBytes: 0, totalBytes: null, digest: null, host: server.host, port: server.port, path: '/rpc/pread/x/0', headers: { 'shoal-auth': 'signed' }, ...more };
+export function readJob(
+  server: { host: string; port: number },
+  more: Partial<PeerReadJob> = {},
+): PeerReadJob {
+  return {
+    kind: 'peer',
+    slot: 0,
+    attempt: 1,
+    shard: 0,
+    fromBytes: 0,
+    totalBytes: null,
+    digest: null,
+    host: server.host,
+    port: server.port,
+    path: '/rpc/pread/x/0',
+    headers: { 'shoal-auth': 'signed' },
+    ...more,
+  };
 }

@@ -18,14 +18,23 @@ describe('workers/peer-stat', () => {
   });
   afterEach(() => server.close());
 
-  const job = (): StatJob => ({ kind: 'stat', host: server.host, port: server.port, path: '/rpc/stat/x/0', headers: {} });
+  const job = (): StatJob => ({
+    kind: 'stat',
+    host: server.host,
+    port: server.port,
+    path: '/rpc/stat/x/0',
+    headers: {},
+  });
 
-  it('hears the owner\'s word, or why there is none', async () => {
+  it("hears the owner's word, or why there is none", async () => {
     const said: [string, unknown][] = [
       [GOOD, { kind: 'stat', totalBytes: 900, lengthBytes: 900, word: WORD }],
       [json(503, { kind: 'busy', retryMs: 3 }), { kind: 'busy', retryMs: 3 }],
       [json(404, { kind: 'miss' }), { kind: 'miss' }],
-      [json(424, { code: 'ORIGIN_REFUSED', message: 'no', status: 404 }), { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 404 } }],
+      [
+        json(424, { code: 'ORIGIN_REFUSED', message: 'no', status: 404 }),
+        { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 404 } },
+      ],
     ];
     for (const [text, result] of said) {
       answer = (socket) => socket.write(text);
@@ -34,10 +43,20 @@ describe('workers/peer-stat', () => {
   });
 
   it('takes no word that is none', async () => {
-    for (const body of [{}, null, { totalBytes: 900, lengthBytes: 900 }, { totalBytes: 900, lengthBytes: 900, checksum: 'AB'.repeat(32) }, { totalBytes: '900', lengthBytes: 900, checksum: WORD }, { totalBytes: 1.5, lengthBytes: 1, checksum: WORD }]) {
+    for (const body of [
+      {},
+      null,
+      { totalBytes: 900, lengthBytes: 900 },
+      { totalBytes: 900, lengthBytes: 900, checksum: 'AB'.repeat(32) },
+      { totalBytes: '900', lengthBytes: 900, checksum: WORD },
+      { totalBytes: 1.5, lengthBytes: 1, checksum: WORD },
+    ]) {
       answer = (socket) => socket.write(json(200, body));
       const result = await askStat(job(), tools);
-      assert.ok(result.kind === 'failed' && result.error.code === 'PEER_BROKEN', JSON.stringify(result));
+      assert.ok(
+        result.kind === 'failed' && result.error.code === 'PEER_BROKEN',
+        JSON.stringify(result),
+      );
     }
     answer = (socket) => socket.write(json(424, { code: 'NEWER_THAN_WE', message: 'x' }));
     assert.equal((await askStat(job(), tools)).kind, 'failed');
@@ -58,6 +77,9 @@ describe('workers/peer-stat', () => {
     answer = (socket, request) => void (request === 1 ? socket.destroy() : socket.write(GOOD));
     await askStat(job(), tools);
     assert.equal((await askStat(job(), tools)).kind, 'stat');
-    assert.deepEqual(server.requests.map(({ connection }) => connection), [0, 0, 1]);
+    assert.deepEqual(
+      server.requests.map(({ connection }) => connection),
+      [0, 0, 1],
+    );
   });
 });

@@ -23,13 +23,19 @@ describe('workers/silence', () => {
       silence.heard();
     }
     const tookMs = untilTooLong(silence, CANCEL_POLL_MS);
-    assert.ok(tookMs > PEER_SILENCE_MS && tookMs <= PEER_SILENCE_MS + 2 * CANCEL_POLL_MS, `${tookMs} ms`);
+    assert.ok(
+      tookMs > PEER_SILENCE_MS && tookMs <= PEER_SILENCE_MS + 2 * CANCEL_POLL_MS,
+      `${tookMs} ms`,
+    );
   });
 
-  it('does not take this thread\'s own absence for it', () => {
+  it("does not take this thread's own absence for it", () => {
     const silence = new Silence(() => nowMs);
     nowMs += 10 * PEER_SILENCE_MS;
     assert.equal(silence.isTooLong, false, 'what came meanwhile has not been read yet');
-    assert.ok(untilTooLong(silence, 500) >= 10_000 - 500, 'a thread that is away most of the time hears of little');
+    assert.ok(
+      untilTooLong(silence, 500) >= 10_000 - 500,
+      'a thread that is away most of the time hears of little',
+    );
   });
 });

@@ -3,8 +3,10 @@
 const SVG = 'http://www.w3.org/2000/svg';
 
 function fill(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) if (value !== undefined && value !== false) element.setAttribute(name, value);
-  for (const child of children.flat(Infinity)) if (child !== undefined && child !== null) element.append(child);
+  for (const [name, value] of Object.entries(attributes))
+    if (value !== undefined && value !== false) element.setAttribute(name, value);
+  for (const child of children.flat(Infinity))
+    if (child !== undefined && child !== null) element.append(child);
   return element;
 }
 

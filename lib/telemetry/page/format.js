@@ -29,7 +29,12 @@ export function formatSpan(seconds) {
     ['s', Math.floor(seconds) % 60],
   ];
   const first = units.findIndex(([, value]) => value > 0);
-  return first === -1 ? '0s' : units.slice(first, first + 2).map(([unit, value]) => value + unit).join(' ');
+  return first === -1
+    ? '0s'
+    : units
+        .slice(first, first + 2)
+        .map(([unit, value]) => value + unit)
+        .join(' ');
 }
 
 /** `sha256:dd65726c224b`: enough to tell blobs apart. */

@@ -69,11 +69,23 @@ export class HistoryChart {
 
     const grid = [0, 0.5, 1].map((share) => [
       svg('line', { class: 'grid', x1: LEFT, x2: width, y1: y(top * share), y2: y(top * share) }),
-      svg('text', { x: LEFT - 8, y: Number(y(top * share)) + 4, 'text-anchor': 'end' }, formatRate(top * share).replace('.0 ', ' ')),
+      svg(
+        'text',
+        { x: LEFT - 8, y: Number(y(top * share)) + 4, 'text-anchor': 'end' },
+        formatRate(top * share).replace('.0 ', ' '),
+      ),
     ]);
     const minutes = span / 60_000;
     const times = [1, 2 / 3, 1 / 3, 0].map((share) =>
-      svg('text', { x: x(endMs - share * span), y: height - 4, 'text-anchor': share === 0 ? 'end' : share === 1 ? 'start' : 'middle' }, share === 0 ? 'now' : `−${Math.round(share * minutes)} min`),
+      svg(
+        'text',
+        {
+          x: x(endMs - share * span),
+          y: height - 4,
+          'text-anchor': share === 0 ? 'end' : share === 1 ? 'start' : 'middle',
+        },
+        share === 0 ? 'now' : `−${Math.round(share * minutes)} min`,
+      ),
     );
     setText('h-history', `Throughput by source, last ${minutes} minutes`);
     const areas = SOURCES.flatMap((source, layer) =>
@@ -88,16 +100,47 @@ export class HistoryChart {
       }),
     );
     const read = this.#points[this.#at];
-    const cursor = read === undefined ? [] : [svg('line', { class: 'cursor', x1: x(read.atMs), x2: x(read.atMs), y1: TOP, y2: height - BOTTOM })];
-    this.#host.replaceChildren(svg('svg', { viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' }, grid, areas, times, cursor));
+    const cursor =
+      read === undefined
+        ? []
+        : [
+            svg('line', {
+              class: 'cursor',
+              x1: x(read.atMs),
+              x2: x(read.atMs),
+              y1: TOP,
+              y2: height - BOTTOM,
+            }),
+          ];
+    this.#host.replaceChildren(
+      svg(
+        'svg',
+        { viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' },
+        grid,
+        areas,
+        times,
+        cursor,
+      ),
+    );
     this.#legend(read ?? this.#rates, read !== undefined);
   }
 
   #legend(point, chosen) {
     const value = (source) => formatRate(point[source] ?? 0);
     const when = chosen ? new Date(point.atMs).toLocaleTimeString() : 'now';
-    const items = SOURCES.map((source) => html('span', {}, html('i', { class: `key ${source}` }), `${NAMES[source]} `, html('b', {}, value(source))));
+    const items = SOURCES.map((source) =>
+      html(
+        'span',
+        {},
+        html('i', { class: `key ${source}` }),
+        `${NAMES[source]} `,
+        html('b', {}, value(source)),
+      ),
+    );
     byId('legend').replaceChildren(html('span', {}, when), ...items);
-    this.#host.setAttribute('aria-label', `Throughput by source, ${when}: ${SOURCES.map((source) => `${NAMES[source]} ${value(source)}`).join(', ')}`);
+    this.#host.setAttribute(
+      'aria-label',
+      `Throughput by source, ${when}: ${SOURCES.map((source) => `${NAMES[source]} ${value(source)}`).join(', ')}`,
+    );
   }
 }

@@ -1,6 +1,14 @@
 import { byId, setText } from './elements.js';
 import { HistoryChart } from './history-chart.js';
-import { showErrors, showHits, showIdentity, showPeers, showPulls, showStores, showTotals } from './panels.js';
+import {
+  showErrors,
+  showHits,
+  showIdentity,
+  showPeers,
+  showPulls,
+  showStores,
+  showTotals,
+} from './panels.js';
 import { TreePicture } from './tree-picture.js';
 
 const POLL_MS = 2000;
@@ -39,7 +47,10 @@ async function poll() {
     const state = byId('state');
     state.className = 'badge bad';
     setText('state', 'no answer');
-    setText('notice', `The node does not answer (${error.message}). Trying again; the numbers below are from before.`);
+    setText(
+      'notice',
+      `The node does not answer (${error.message}). Trying again; the numbers below are from before.`,
+    );
     byId('notice').hidden = false;
   }
   // A page nobody looks at does not ask.

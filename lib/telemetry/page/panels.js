@@ -4,7 +4,12 @@ import { formatBytes, formatPercent, formatRate, formatSpan, shortBlob } from '.
 const PEERS_SHOWN = 10;
 const SOURCE_NAMES = { origin: 'from the origin', peer: 'from peers', disk: 'from disk' };
 const STATES = { up: 'up', cooldown: 'cooling down', quarantined: 'quarantined' };
-const TIERS = [['arena', 'Memory'], ['disk', 'Disk'], ['peer', 'Peers'], ['origin', 'Origin']];
+const TIERS = [
+  ['arena', 'Memory'],
+  ['disk', 'Disk'],
+  ['peer', 'Peers'],
+  ['origin', 'Origin'],
+];
 
 let allPeers = false;
 
@@ -34,24 +39,60 @@ export function showTotals({ bytes, sent, rates }) {
 export function showPulls({ inFlight, queues }) {
   const items = inFlight.map(({ blob, source, receivedBytes, totalBytes }) => {
     const share = totalBytes === null || totalBytes === 0 ? 0 : receivedBytes / totalBytes;
-    const amount = totalBytes === null ? formatBytes(receivedBytes) : `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
+    const amount =
+      totalBytes === null
+        ? formatBytes(receivedBytes)
+        : `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
     return html(
       'li',
       {},
-      html('div', { class: 'row' }, html('span', { class: 'mono', title: blob }, shortBlob(blob)), html('span', { class: 'sub' }, `${amount}${totalBytes === null ? '' : ` (${formatPercent(share)})`}, ${SOURCE_NAMES[source]}`)),
-      bar([[source, share]], { role: 'progressbar', 'aria-label': `Blob ${shortBlob(blob)}`, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': totalBytes === null ? undefined : Math.floor(share * 100) }),
+      html(
+        'div',
+        { class: 'row' },
+        html('span', { class: 'mono', title: blob }, shortBlob(blob)),
+        html(
+          'span',
+          { class: 'sub' },
+          `${amount}${totalBytes === null ? '' : ` (${formatPercent(share)})`}, ${SOURCE_NAMES[source]}`,
+        ),
+      ),
+      bar([[source, share]], {
+        role: 'progressbar',
+        'aria-label': `Blob ${shortBlob(blob)}`,
+        'aria-valuemin': 0,
+        'aria-valuemax': 100,
+        'aria-valuenow': totalBytes === null ? undefined : Math.floor(share * 100),
+      }),
     );
   });
   const waiting = Object.entries(queues).filter(([, length]) => length > 0);
   if (items.length === 0) items.push(html('li', { class: 'quiet' }, 'Nothing is being pulled.'));
-  if (waiting.length > 0) items.push(html('li', { class: 'sub' }, `Waiting: ${waiting.map(([queue, length]) => `${queue} ${length}`).join(', ')}`));
+  if (waiting.length > 0)
+    items.push(
+      html(
+        'li',
+        { class: 'sub' },
+        `Waiting: ${waiting.map(([queue, length]) => `${queue} ${length}`).join(', ')}`,
+      ),
+    );
   byId('pulls').replaceChildren(...items);
 }
 
 export function showHits({ hitRatio }) {
   const seen = TIERS.some(([tier]) => hitRatio[tier] > 0);
-  const legend = TIERS.map(([tier, name]) => html('span', {}, html('i', { class: `key ${tier}` }), `${name} `, html('b', {}, formatPercent(hitRatio[tier]))));
-  const parts = TIERS.filter(([tier]) => hitRatio[tier] > 0).map(([tier]) => [tier, hitRatio[tier]]);
+  const legend = TIERS.map(([tier, name]) =>
+    html(
+      'span',
+      {},
+      html('i', { class: `key ${tier}` }),
+      `${name} `,
+      html('b', {}, formatPercent(hitRatio[tier])),
+    ),
+  );
+  const parts = TIERS.filter(([tier]) => hitRatio[tier] > 0).map(([tier]) => [
+    tier,
+    hitRatio[tier],
+  ]);
   byId('hits').replaceChildren(
     html('p', { class: 'legend' }, seen ? legend : 'No client has read anything yet.'),
     bar(parts, { class: 'bar thick', 'aria-hidden': 'true' }),
@@ -64,14 +105,37 @@ export function showStores({ cache, arena, trees }) {
       'div',
       { class: 'store' },
       html('div', { class: 'row' }, html('span', {}, name), html('span', { class: 'sub' }, text)),
-      bar([[ink, share]], { role: 'meter', 'aria-label': name, 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': Math.round(Math.min(1, share) * 100) }),
+      bar([[ink, share]], {
+        role: 'meter',
+        'aria-label': name,
+        'aria-valuemin': 0,
+        'aria-valuemax': 100,
+        'aria-valuenow': Math.round(Math.min(1, share) * 100),
+      }),
     );
   const parts = [
-    store('Disk', cache.allocatedBytes === 0 ? 0 : cache.usedBytes / cache.allocatedBytes, `${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)}, ${cache.entries} entries`, 'disk'),
-    store('Memory', arena.slots === 0 ? 0 : arena.used / arena.slots, `${arena.used} of ${arena.slots} slots of 2 MiB`, 'arena'),
-    html('p', { class: 'sub store' }, `Owner of ${trees.tracked} shards, deepest tree ${trees.depthMax} ${trees.depthMax === 1 ? 'hop' : 'hops'}`),
+    store(
+      'Disk',
+      cache.allocatedBytes === 0 ? 0 : cache.usedBytes / cache.allocatedBytes,
+      `${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)}, ${cache.entries} entries`,
+      'disk',
+    ),
+    store(
+      'Memory',
+      arena.slots === 0 ? 0 : arena.used / arena.slots,
+      `${arena.used} of ${arena.slots} slots of 2 MiB`,
+      'arena',
+    ),
+    html(
+      'p',
+      { class: 'sub store' },
+      `Owner of ${trees.tracked} shards, deepest tree ${trees.depthMax} ${trees.depthMax === 1 ? 'hop' : 'hops'}`,
+    ),
   ];
-  if (cache.suspended) parts.unshift(html('p', { class: 'notice' }, 'The disk cannot be used; the node serves from memory.'));
+  if (cache.suspended)
+    parts.unshift(
+      html('p', { class: 'notice' }, 'The disk cannot be used; the node serves from memory.'),
+    );
   byId('stores').replaceChildren(...parts);
 }
 
@@ -96,10 +160,19 @@ export function showPeers(status) {
   frame.hidden = peers.length === 0;
   frame.classList.toggle('whole', !allPeers);
   const total = peersByState.up + peersByState.cooldown + peersByState.quarantined;
-  setText('peer-counts', total === 0 ? 'No other node is known.' : Object.entries(STATES).map(([state, name]) => `${peersByState[state]} ${name}`).join(', '));
+  setText(
+    'peer-counts',
+    total === 0
+      ? 'No other node is known.'
+      : Object.entries(STATES)
+          .map(([state, name]) => `${peersByState[state]} ${name}`)
+          .join(', '),
+  );
   const more = byId('peers-more');
   more.hidden = peers.length <= PEERS_SHOWN;
-  more.textContent = allPeers ? 'Show fewer' : `Show all ${peers.length}${total > peers.length ? ` of ${total}` : ''}`;
+  more.textContent = allPeers
+    ? 'Show fewer'
+    : `Show all ${peers.length}${total > peers.length ? ` of ${total}` : ''}`;
   more.onclick = () => {
     allPeers = !allPeers;
     showPeers(status);
@@ -111,9 +184,20 @@ export function showErrors({ recentErrors }) {
     html(
       'li',
       {},
-      html('div', { class: 'row' }, html('span', { class: 'code' }, code, count > 1 ? ` × ${count}` : ''), html('time', { class: 'sub', datetime: new Date(atMs).toISOString() }, `${formatSpan(Math.max(0, (Date.now() - atMs) / 1000))} ago`)),
+      html(
+        'div',
+        { class: 'row' },
+        html('span', { class: 'code' }, code, count > 1 ? ` × ${count}` : ''),
+        html(
+          'time',
+          { class: 'sub', datetime: new Date(atMs).toISOString() },
+          `${formatSpan(Math.max(0, (Date.now() - atMs) / 1000))} ago`,
+        ),
+      ),
       html('div', { class: 'row' }, html('span', {}, message)),
     ),
   );
-  byId('errors').replaceChildren(...(items.length > 0 ? items : [html('li', { class: 'quiet' }, 'None.')]));
+  byId('errors').replaceChildren(
+    ...(items.length > 0 ? items : [html('li', { class: 'quiet' }, 'None.')]),
+  );
 }

@@ -13,7 +13,8 @@ const NAMED_MAX = 60;
 export function forest(edges) {
   const nodes = new Map();
   const node = (name) => {
-    if (!nodes.has(name)) nodes.set(name, { name, state: 'owner', parent: undefined, children: [] });
+    if (!nodes.has(name))
+      nodes.set(name, { name, state: 'owner', parent: undefined, children: [] });
     return nodes.get(name);
   };
   const isAbove = (upper, lower) => {
@@ -57,5 +58,12 @@ export function layOut(edges) {
     // Where the lines to its children begin: behind the name.
     node.endX = node.x + label(node);
   }
-  return { roots, places, named, depthMax, width: 20 + depthMax * (column + GAP_X) + column, height: Math.max(rowHeight, leaves * rowHeight) };
+  return {
+    roots,
+    places,
+    named,
+    depthMax,
+    width: 20 + depthMax * (column + GAP_X) + column,
+    height: Math.max(rowHeight, leaves * rowHeight),
+  };
 }

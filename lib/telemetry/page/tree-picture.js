@@ -2,7 +2,12 @@ import { byId, html, setText, svg } from './elements.js';
 import { shortBlob } from './format.js';
 import { layOut } from './tree-layout.js';
 
-const STATE_NAMES = { owner: 'sends first', receiving: 'receiving', complete: 'has it', failed: 'failed' };
+const STATE_NAMES = {
+  owner: 'sends first',
+  receiving: 'receiving',
+  complete: 'has it',
+  failed: 'failed',
+};
 
 /** The tree of a chosen blob, one shard at a time: who sends to whom, as a picture and as nested lists. */
 export class TreePicture {
@@ -19,7 +24,10 @@ export class TreePicture {
   /** Offers the blobs of a status; the choice stays while it exists. */
   offer({ trees, inFlight }) {
     const blobs = [...new Set([...trees.blobs, ...inFlight.map(({ blob }) => blob)])];
-    this.#options(this.#blobChoice, blobs.map((blob) => [blob, shortBlob(blob)]));
+    this.#options(
+      this.#blobChoice,
+      blobs.map((blob) => [blob, shortBlob(blob)]),
+    );
     return this.refresh();
   }
 
@@ -29,8 +37,15 @@ export class TreePicture {
     const chosen = this.#shardChoice.value;
     // The fullest tree is the one worth a first look.
     const sorted = [...this.#shards].sort((a, b) => b.edges.length - a.edges.length);
-    this.#options(this.#shardChoice, this.#shards.map(({ index, edges }) => [String(index), `${index} (${edges.length} ${edges.length === 1 ? 'edge' : 'edges'})`]));
-    if (!this.#shards.some(({ index }) => String(index) === chosen) && sorted.length > 0) this.#shardChoice.value = String(sorted[0].index);
+    this.#options(
+      this.#shardChoice,
+      this.#shards.map(({ index, edges }) => [
+        String(index),
+        `${index} (${edges.length} ${edges.length === 1 ? 'edge' : 'edges'})`,
+      ]),
+    );
+    if (!this.#shards.some(({ index }) => String(index) === chosen) && sorted.length > 0)
+      this.#shardChoice.value = String(sorted[0].index);
     this.#draw();
   }
 
@@ -52,15 +67,28 @@ export class TreePicture {
     byId('tree-details').hidden = shard === undefined;
     byId('tree').hidden = shard === undefined;
     if (shard === undefined) {
-      setText('tree-note', this.#blobChoice.value === '' ? 'This node tracks no shard as its owner yet.' : 'This node tracks no shard of this blob.');
+      setText(
+        'tree-note',
+        this.#blobChoice.value === ''
+          ? 'This node tracks no shard as its owner yet.'
+          : 'This node tracks no shard of this blob.',
+      );
       return;
     }
     const { roots, places, named, depthMax, width, height } = layOut(shard.edges);
-    setText('tree-note', `Shard ${shard.index}: ${places.length} nodes, ${depthMax} ${depthMax === 1 ? 'hop' : 'hops'} deep. Solid: has it; dashed: receiving; dotted: failed.`);
-    const links = places.filter(({ parent }) => parent !== undefined).map(({ parent, x, y, state }) => {
-      const middle = (parent.endX + x) / 2;
-      return svg('path', { class: `edge ${state}`, d: `M${parent.endX} ${parent.y}C${middle} ${parent.y} ${middle} ${y} ${x} ${y}` });
-    });
+    setText(
+      'tree-note',
+      `Shard ${shard.index}: ${places.length} nodes, ${depthMax} ${depthMax === 1 ? 'hop' : 'hops'} deep. Solid: has it; dashed: receiving; dotted: failed.`,
+    );
+    const links = places
+      .filter(({ parent }) => parent !== undefined)
+      .map(({ parent, x, y, state }) => {
+        const middle = (parent.endX + x) / 2;
+        return svg('path', {
+          class: `edge ${state}`,
+          d: `M${parent.endX} ${parent.y}C${middle} ${parent.y} ${middle} ${y} ${x} ${y}`,
+        });
+      });
     const dots = places.map(({ name, x, y, state }) =>
       svg(
         'g',
@@ -70,13 +98,37 @@ export class TreePicture {
         named ? svg('text', { x: x + 11, y: y + 4 }, name) : undefined,
       ),
     );
-    byId('tree').replaceChildren(svg('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Tree of shard ${shard.index}, ${places.length} nodes` }, links, dots));
+    byId('tree').replaceChildren(
+      svg(
+        'svg',
+        {
+          width,
+          height,
+          viewBox: `0 0 ${width} ${height}`,
+          role: 'img',
+          'aria-label': `Tree of shard ${shard.index}, ${places.length} nodes`,
+        },
+        links,
+        dots,
+      ),
+    );
     byId('tree-text').replaceChildren(list(roots));
   }
 }
 
 function list(nodes) {
-  return html('ul', {}, nodes.map((node) => html('li', {}, `${node.name}: ${STATE_NAMES[node.state]}`, node.children.length > 0 ? list(node.children) : undefined)));
+  return html(
+    'ul',
+    {},
+    nodes.map((node) =>
+      html(
+        'li',
+        {},
+        `${node.name}: ${STATE_NAMES[node.state]}`,
+        node.children.length > 0 ? list(node.children) : undefined,
+      ),
+    ),
+  );
 }
 
 async function fetchShards(blob) {
