@@ -9,7 +9,10 @@ interface Schema {
   maximum?: number;
 }
 
-/** The chart's README: the table of its values, each with its default and meaning. `schema` and `values` are the parsed files. */
+/**
+ * The chart's README: the table of its values, each with its default and meaning. `schema` and
+ * `values` are the parsed files.
+ */
 export function chartReadme(schema: unknown, values: unknown): string {
   const rows = rowsOf(schema as Schema, values, '').map(
     ([key, shown, text]) => `| \`${key}\` | ${shown} | ${text} |`,

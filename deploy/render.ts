@@ -1,5 +1,6 @@
 /*
- * Writes what is made from the chart: its README, and the plain manifests for who does not use helm.
+ * Writes what is made from the chart: its README, and the plain manifests for who does not use
+ * helm.
  *
  *   node deploy/render.ts     (helm on PATH, or from test/kube/assets.sh)
  */
@@ -16,7 +17,10 @@ const MANIFESTS = fileURLToPath(new URL('manifests/', import.meta.url));
 /** Only `helm` needs it, to check the chart's kubeVersion. */
 const KUBE_VERSION = '1.34.0';
 
-/** The objects of the chart as helm renders them, in namespace `shoal`. `values`: arguments for `--set`. */
+/**
+ * The objects of the chart as helm renders them, in namespace `shoal`. `values`: arguments for
+ * `--set`.
+ */
 export function renderChart(
   helm: string,
   values: readonly string[] = [],
@@ -33,7 +37,10 @@ export function renderChart(
   );
 }
 
-/** The plain manifests by file name: the chart's defaults, with a cluster secret that is made by hand (a rendered one would not be secret). */
+/**
+ * The plain manifests by file name: the chart's defaults, with a cluster secret that is made by
+ * hand (a rendered one would not be secret).
+ */
 export function manifests(helm: string): Map<string, string> {
   const files = new Map<string, string>([['namespace.yaml', NAMESPACE]]);
   for (const document of renderChart(helm, [

@@ -22,7 +22,9 @@ export const systemClock: Clock = {
   },
 };
 
-/** A clock that stands still until told: timers fire in order of their time, then of their making. */
+/**
+ * A clock that stands still until told: timers fire in order of their time, then of their making.
+ */
 export class ManualClock implements Clock {
   #nowMs = 0;
   #sequence = 0;

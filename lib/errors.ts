@@ -94,7 +94,10 @@ export class ShoalError extends Error {
   }
 }
 
-/** Another node's word for an error, or null when it is none: what it holds goes on to clients and to look-ups by its code. */
+/**
+ * Another node's word for an error, or null when it is none: what it holds goes on to clients and
+ * to look-ups by its code.
+ */
 export function parseWireError(value: unknown): WireError | null {
   if (typeof value !== 'object' || value === null) return null;
   const { code, message, status, headers, body } = value as Record<string, unknown>;

@@ -40,7 +40,10 @@ import { Outages } from './registry/outages.ts';
 import type { Readiness } from './telemetry/health.ts';
 import type { FrontStart } from './workers/messages.ts';
 
-/** A node without a secret talks to its own kind on loopback only, where this constant keeps honest parties apart from strangers' protocols. */
+/**
+ * A node without a secret talks to its own kind on loopback only, where this constant keeps honest
+ * parties apart from strangers' protocols.
+ */
 const LOOPBACK_SECRET = Buffer.from('shoal without a cluster secret: loopback only');
 
 /** How a listener on every address is reached from this machine. */
@@ -62,7 +65,8 @@ export async function startNode(
   const frontCount = options.frontThreads ?? 1;
   const readiness: Readiness & { problems: string[] } = { phase: 'starting', problems: [] };
 
-  // Without a secret, or when other nodes are told a loopback address, nothing listens beyond loopback.
+  // Without a secret, or when other nodes are told a loopback address, nothing listens beyond
+  // loopback.
   const address = secret.kind === 'secret' ? DeployConfig.node : '127.0.0.1';
   const p2pHost = listenHostOf(address);
   const exporterHost = listenHostOf(DeployConfig.node);
@@ -349,7 +353,8 @@ export async function startNode(
       readiness.phase = 'draining';
       clearInterval(storeWatch);
       certificates?.close();
-      // Answers in flight want shards still, and those who wait, for a node or for another try at the registry, have the swarm's clock to go on by.
+      // Answers in flight want shards still, and those who wait, for a node or for another try at
+      // the registry, have the swarm's clock to go on by.
       await Promise.all(fronts.map((front) => front.drain(DRAIN_DEADLINE_MS)));
       await swarm.leave();
       await store.close();
@@ -372,7 +377,10 @@ function isLoopback(address: string): boolean {
   return /^(127\.|localhost$|::1$)/.test(address);
 }
 
-/** Where to listen for those who dial `address`: on every address of its family, on loopback only there. */
+/**
+ * Where to listen for those who dial `address`: on every address of its family, on loopback only
+ * there.
+ */
 function listenHostOf(address: string): string {
   if (isLoopback(address)) return address;
   return address.includes(':') ? '::' : '0.0.0.0';

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /*
- * The program's entry. First of all it is seen to that what is loaded from here on is compiled, and stripped of its types, once per
- * version and not once per start; worker threads have it from the environment. JavaScript: for a single file of TypeScript Node
- * would load its compiler, 20 MB and 40 ms.
+ * The program's entry. First of all it is seen to that what is loaded from here on is compiled, and
+ * stripped of its types, once per version and not once per start; worker threads have it from the
+ * environment. JavaScript: for a single file of TypeScript Node would load its compiler, 20 MB and
+ * 40 ms.
  */
 import { enableCompileCache } from 'node:module';
 import { tmpdir } from 'node:os';

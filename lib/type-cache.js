@@ -1,10 +1,11 @@
 /*
- * Keeps the sources of this program with their types stripped, one file each: Node strips them anew in every thread at every
- * start, and loads for that a compiler of 10 MB in each. JavaScript, since it runs before TypeScript can be had cheaply; the main
- * thread imports it first of all (lib/shoal.js), other threads by `--import` (lib/workers/thread-options.ts).
+ * Keeps the sources of this program with their types stripped, one file each: Node strips them anew
+ * in every thread at every start, and loads for that a compiler of 10 MB in each. JavaScript, since
+ * it runs before TypeScript can be had cheaply; the main thread imports it first of all
+ * (lib/shoal.js), other threads by `--import` (lib/workers/thread-options.ts).
  *
- * What lies in the cache is run, so the directory is used only when it is this user's own and nobody else may write to it.
- * Without such a directory all goes on as without this file.
+ * What lies in the cache is run, so the directory is used only when it is this user's own and
+ * nobody else may write to it. Without such a directory all goes on as without this file.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';

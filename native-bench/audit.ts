@@ -12,9 +12,10 @@ import { hasProgram, pinSelf } from './vs/pinned-process.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * What the audit log costs a node at full speed: `node native-bench/audit.ts`. Three nodes on one core, without it, into a
- * file and to stdout, take turns at warm reads from memory, where a line weighs most; the order turns round each time. The
- * generator, on the other core, reads stdout as a log collector would.
+ * What the audit log costs a node at full speed: `node native-bench/audit.ts`. Three nodes on one
+ * core, without it, into a file and to stdout, take turns at warm reads from memory, where a line
+ * weighs most; the order turns round each time. The generator, on the other core, reads stdout as a
+ * log collector would.
  */
 const SEED = 3;
 const MODES = ['off', 'file', 'stdout'] as const;

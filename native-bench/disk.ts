@@ -14,8 +14,9 @@ import { StoreRates, rawRate } from './disk/rates.ts';
 import type { Rate } from './disk/rates.ts';
 
 /*
- * What the cache's disk gives raw, and what share of it the store reaches: `node native-bench/disk.ts --dir D`.
- * Raw and store take turns, and each figure is the median of the runs, so that a busy machine hurts both alike.
+ * What the cache's disk gives raw, and what share of it the store reaches: `node
+ * native-bench/disk.ts --dir D`. Raw and store take turns, and each figure is the median of the
+ * runs, so that a busy machine hurts both alike.
  */
 /** Room in the slab for the shards, the table and the overheads. */
 const SPARE_BYTES = 16 * SHARD_BYTES;
@@ -26,7 +27,10 @@ interface Row {
   blockBytes: number;
   depth: number;
   raw: Rate;
-  /** Only at the shard's size: the store has no other. `store` checks no checksum, `checked` does (first read after a restart). */
+  /**
+   * Only at the shard's size: the store has no other. `store` checks no checksum, `checked` does
+   * (first read after a restart).
+   */
   store?: Rate;
   checked?: Rate;
   share?: number;
@@ -56,7 +60,8 @@ const options = new Command('disk')
     json?: boolean;
   }>();
 
-// libuv makes its pool at the first use and never larger: depth 8 needs eight threads from the start.
+// libuv makes its pool at the first use and never larger: depth 8 needs eight threads from the
+// start.
 if (process.env['UV_THREADPOOL_SIZE'] === undefined) {
   const again = spawnSync(process.execPath, process.argv.slice(1), {
     stdio: 'inherit',
@@ -70,7 +75,10 @@ function median(rates: Rate[]): Rate {
   return sorted[Math.floor(sorted.length / 2)]!;
 }
 
-/** The median of the shares of each run, taken a moment apart: steadier than the share of the medians. */
+/**
+ * The median of the shares of each run, taken a moment apart: steadier than the share of the
+ * medians.
+ */
 function shareOf(store: Rate[], raw: Rate[]): number {
   const shares = store
     .map((each, run) => each.gigabytesPerSecond / raw[run]!.gigabytesPerSecond)
@@ -78,7 +86,10 @@ function shareOf(store: Rate[], raw: Rate[]): number {
   return shares[Math.floor(shares.length / 2)]!;
 }
 
-/** Drops a file's pages from the page cache, so that a buffered read is cold; `dd` knows the call, Node does not. */
+/**
+ * Drops a file's pages from the page cache, so that a buffered read is cold; `dd` knows the call,
+ * Node does not.
+ */
 function chill(path: string): void {
   spawnSync('sync', [path]);
   spawnSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
@@ -125,7 +136,8 @@ async function measure(access: Row['access'], arena: Arena): Promise<void> {
   const readTable = async (): Promise<Buffer> =>
     (await readFile(join(cacheDir, 'index'))).subarray(TABLE_HEAD_BYTES);
   const cold = (path: string): void => void (access === 'buffered' && chill(path));
-  // The first writes turn allocated blocks into written ones: no figure of ours, and the same for raw and store.
+  // The first writes turn allocated blocks into written ones: no figure of ours, and the same for
+  // raw and store.
   await rawRate('write', file, arena, fileBytes, SHARD_BYTES, 4);
   for (const depth of access === 'direct' ? depths : [CACHE_IO_DEPTH]) {
     for (const blockBytes of blocksBytes) {

@@ -15,11 +15,14 @@ import { Random } from './sim/random.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * What on-demand loading waits for: `node native-bench/ondemand.ts`. A client reads as overlaybd does, 64 KiB somewhere,
- * from an object store that behaves as OSS, through a node with its access check on.
+ * What on-demand loading waits for: `node native-bench/ondemand.ts`. A client reads as overlaybd
+ * does, 64 KiB somewhere, from an object store that behaves as OSS, through a node with its access
+ * check on.
  *
- *   cold   every read in a shard nobody has read, one after the other, each beside a read of the same bytes straight from the
- *          store on a kept connection: what counts is the whole read through the node against the store's first byte
+ *   cold   every read in a shard nobody has read, one after the other, each beside a read of the
+ * same bytes straight from the
+ *          store on a kept connection: what counts is the whole read through the node against the
+ * store's first byte
  *   first  the same with a URL the node has never seen, so that the access check is waited for, too
  *   warm   reads at a fixed rate, all shards in memory
  */

@@ -6,8 +6,8 @@ import { Pattern } from './pread/pattern.ts';
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * An origin for measurements: every path below `/v2/` that names a blob, and any other, is the one object of `totalBytes`
- * made of `seed`. It counts what it sends.
+ * An origin for measurements: every path below `/v2/` that names a blob, and any other, is the one
+ * object of `totalBytes` made of `seed`. It counts what it sends.
  */
 export class BenchOrigin {
   readonly #server: Server;
@@ -57,7 +57,10 @@ export class BenchOrigin {
   }
 }
 
-/** Writes the pattern's bytes [startBytes, endBytes) as the rest of a response, at the pace of its socket. */
+/**
+ * Writes the pattern's bytes [startBytes, endBytes) as the rest of a response, at the pace of its
+ * socket.
+ */
 export function sendPattern(
   response: ServerResponse,
   pattern: Pattern,

@@ -26,14 +26,18 @@ import { freePort, type Rival } from './vs/rivals.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * What a cold pull takes and costs, held against the direct pull from the same registry: `node native-bench/pipeline.ts`.
+ * What a cold pull takes and costs, held against the direct pull from the same registry: `node
+ * native-bench/pipeline.ts`.
  *
- *   direct: registry -> client       alone: registry -> node -> client       swarm: registry -> root -> node -> client
+ *   direct: registry -> client       alone: registry -> node -> client       swarm: registry ->
+ * root -> node -> client
  *
- * Every turn has new nodes with empty caches, warmed by a small layer so that code is compiled and connections are open.
- * The processor time of the node next to the client is split by stage, as its threads are named: transfer receives (and hands
- * to the disk) and makes shards' checksums, whose share is what the same bytes cost this program at the same moment;
- * digest hashes whole blobs, libuv-worker writes, front sends, control decides; the rest is the runtime's: collector, compiler.
+ * Every turn has new nodes with empty caches, warmed by a small layer so that code is compiled and
+ * connections are open. The processor time of the node next to the client is split by stage, as its
+ * threads are named: transfer receives (and hands to the disk) and makes shards' checksums, whose
+ * share is what the same bytes cost this program at the same moment; digest hashes whole blobs,
+ * libuv-worker writes, front sends, control decides; the rest is the runtime's: collector,
+ * compiler.
  */
 const STAGES = ['receive', 'checksum', 'digest', 'write', 'send', 'decide', 'runtime'] as const;
 const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
@@ -46,7 +50,9 @@ const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
 /** Slots hashed to learn what a checksum costs just now; more than the processor's caches hold. */
 const CHECKSUM_SLOTS = 48;
 const WARM_BYTES = 48 * 2 ** 20;
-/** The client is a cheap reader: it looks at the first bytes of every read, whatever of it they are. */
+/**
+ * The client is a cheap reader: it looks at the first bytes of every read, whatever of it they are.
+ */
 const LOOKED_AT_BYTES = 4096;
 
 interface Run {
@@ -134,7 +140,8 @@ process.setMaxListeners(100); // Each process under test has one on our exit.
 const nodeCore = options.ownCore === true ? 1 : null;
 if (nodeCore !== null) pinSelf(0);
 const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
-// In memory where there is some: the disk behind a pull is the same whichever way its bytes came, and waiting for it hides what the way costs.
+// In memory where there is some: the disk behind a pull is the same whichever way its bytes came,
+// and waiting for it hides what the way costs.
 const pulledDir = join(existsSync('/dev/shm') ? '/dev/shm' : dir, `shoal-pulled-${process.pid}`);
 process.once('exit', () => rmSync(pulledDir, { recursive: true, force: true }));
 const line = options.line === undefined ? null : new Line(Number(options.line));

@@ -17,14 +17,20 @@ export interface Measurement {
   problem: string | null;
 }
 
-/** `shoal bench pread`: measures and prints. Returns the exit code: 1 when a read failed or brought a wrong byte. */
+/**
+ * `shoal bench pread`: measures and prints. Returns the exit code: 1 when a read failed or brought
+ * a wrong byte.
+ */
 export async function runPread(options: PreadOptions, output: Output): Promise<number> {
   const { report, problem } = await measurePreads(options);
   output.out(options.json === true ? `${JSON.stringify(report)}\n` : renderReport(report, problem));
   return report.errors + report.mismatches > 0 || report.requestsPerSecond === 0 ? 1 : 0;
 }
 
-/** Loads the URL as told. Throws USAGE for a bad URL or a process that is not there, ORIGIN_* when the object cannot be read at all. */
+/**
+ * Loads the URL as told. Throws USAGE for a bad URL or a process that is not there, ORIGIN_* when
+ * the object cannot be read at all.
+ */
 export async function measurePreads(options: PreadOptions): Promise<Measurement> {
   const target = parseTarget(options.url, options.insecure ?? false);
   if (options.pid !== undefined && processSeconds(options.pid) === null)

@@ -1,16 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** USER_HZ of Linux on every platform Node runs on: the unit of times in /proc (proc_pid_stat(5)). */
+/**
+ * USER_HZ of Linux on every platform Node runs on: the unit of times in /proc (proc_pid_stat(5)).
+ */
 const TICKS_PER_SECOND = 100;
 
 /**
- * Seconds of processor time, user and system, that process `pid` has used, ended threads included; to 10 ms.
- * Null when there is no such process, or no /proc.
+ * Seconds of processor time, user and system, that process `pid` has used, ended threads included;
+ * to 10 ms. Null when there is no such process, or no /proc.
  */
 export function processSeconds(pid: number): number | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name, in parentheses, may hold spaces: fields are counted from behind it. utime and stime are the 14th and 15th.
+    // The name, in parentheses, may hold spaces: fields are counted from behind it. utime and stime
+    // are the 14th and 15th.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
   } catch {
@@ -18,7 +21,10 @@ export function processSeconds(pid: number): number | null {
   }
 }
 
-/** Seconds of processor time by the name of the thread, to the nanosecond (schedstat); threads of one name are added up. */
+/**
+ * Seconds of processor time by the name of the thread, to the nanosecond (schedstat); threads of
+ * one name are added up.
+ */
 export function threadSeconds(pid: number): Map<string, number> {
   const seconds = new Map<string, number>();
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
@@ -39,7 +45,10 @@ export function threadSeconds(pid: number): Map<string, number> {
   return seconds;
 }
 
-/** Resident memory of a process in bytes, now and at its highest; null when there is no such process. */
+/**
+ * Resident memory of a process in bytes, now and at its highest; null when there is no such
+ * process.
+ */
 export function residentBytes(pid: number): { nowBytes: number; maxBytes: number } | null {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');

@@ -12,10 +12,11 @@ import { residentBytes } from './processor-time.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * A node at full load for a long time: `node native-bench/soak.ts --minutes 10`. Two loads at once, every byte checked: small random
- * reads of one object, as fast as they are answered, and whole shards in order of objects that are always new to the node or have been
- * evicted from it, so that origin, memory, disk and eviction are all busy. Says whether memory, descriptors and the
- * event loop of the fronts stayed as they were; exits with 1 when not.
+ * A node at full load for a long time: `node native-bench/soak.ts --minutes 10`. Two loads at once,
+ * every byte checked: small random reads of one object, as fast as they are answered, and whole
+ * shards in order of objects that are always new to the node or have been evicted from it, so that
+ * origin, memory, disk and eviction are all busy. Says whether memory, descriptors and the event
+ * loop of the fronts stayed as they were; exits with 1 when not.
  */
 const SEED = 1;
 const OBJECT_BYTES = 192 * 2 ** 20;
@@ -131,7 +132,9 @@ async function watch(): Promise<void> {
   }
 }
 
-/** The front's event-loop delay over its last second, its 99th percentile, as the exporter tells it. */
+/**
+ * The front's event-loop delay over its last second, its 99th percentile, as the exporter tells it.
+ */
 async function frontDelayMs(): Promise<number> {
   const text = await (await fetch(`${node.exporter}/metrics`)).text();
   const delays = [...text.matchAll(/^shoal_event_loop_delay_seconds\{([^}]*)\} (\S+)/gm)].filter(

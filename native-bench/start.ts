@@ -16,8 +16,9 @@ import { freePort } from './vs/rivals.ts';
 import { median } from './vs/comparison.ts';
 
 /*
- * How long a node takes from exec to its ready line with a full cache on disk, and what it holds in memory when idle:
- * `node native-bench/start.ts`. Beside it, in turn, the same runtime doing nothing: what of the time is Node's own.
+ * How long a node takes from exec to its ready line with a full cache on disk, and what it holds in
+ * memory when idle: `node native-bench/start.ts`. Beside it, in turn, the same runtime doing
+ * nothing: what of the time is Node's own.
  */
 const CLI = fileURLToPath(new URL('../lib/shoal.js', import.meta.url));
 const READY_DEADLINE_MS = 30_000;
@@ -76,7 +77,10 @@ try {
   await rm(dir, { recursive: true, force: true });
 }
 
-/** A header table that names a whole shard in every slot, as a node leaves it that has read more than the cache holds; data is not looked at by a start. */
+/**
+ * A header table that names a whole shard in every slot, as a node leaves it that has read more
+ * than the cache holds; data is not looked at by a start.
+ */
 async function fillTable(): Promise<number> {
   const files = await openSlabFiles({
     dir: cacheDir,

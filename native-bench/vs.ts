@@ -15,12 +15,16 @@ import { startBare, startNginx, startRegistry, type Rival, type RivalStart } fro
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * Shoal beside other servers of the same bytes: `npm run bench`. All servers run on one core and the generator on another;
- * they take turns, a run each, so that a busy machine hurts all alike. A ratio is the median of the ratios of turns.
+ * Shoal beside other servers of the same bytes: `npm run bench`. All servers run on one core and
+ * the generator on another; they take turns, a run each, so that a busy machine hurts all alike. A
+ * ratio is the median of the ratios of turns.
  */
 const SEED = 1;
 const SIZES_BYTES = [64 * 1024, 2 * 1024 * 1024];
-/** Connections per size: enough to keep one core busy, few enough that sockets and not queues are measured. */
+/**
+ * Connections per size: enough to keep one core busy, few enough that sockets and not queues are
+ * measured.
+ */
 const CONNECTIONS = 16;
 
 const options = new Command('vs')

@@ -40,7 +40,10 @@ export class Assets<Program extends string> {
     return null;
   }
 
-  /** Skips the suite or test, aloud, when one is missing; with SHOAL_REQUIRE_ALL=1 fails it instead. Returns their paths. */
+  /**
+   * Skips the suite or test, aloud, when one is missing; with SHOAL_REQUIRE_ALL=1 fails it instead.
+   * Returns their paths.
+   */
   needs(context: Context, ...programs: Program[]): string[] {
     const paths = programs.map((program) => this.find(program));
     if (paths.every((path) => path !== null)) return paths;

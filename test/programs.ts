@@ -23,8 +23,9 @@ export function findProgram(name: string): string | null {
 }
 
 /**
- * Skips the test or suite, aloud, when a program it needs is missing; with SHOAL_REQUIRE_ALL=1 fails it instead.
- * To be called first in a `before` or a test: `needs(this, 'skopeo', 'containerd')`.
+ * Skips the test or suite, aloud, when a program it needs is missing; with SHOAL_REQUIRE_ALL=1
+ * fails it instead. To be called first in a `before` or a test: `needs(this, 'skopeo',
+ * 'containerd')`.
  */
 export function needs(context: Context, ...programs: string[]): void {
   const missing = programs.filter((name) => findProgram(name) === null);

@@ -1,6 +1,7 @@
 /*
  * Runs the tests: all of test/, or the files and folders named. The last line of its output is
- * `N passed, N failed` (and `, N skipped` when there are); the exit code is 0 only when none failed.
+ * `N passed, N failed` (and `, N skipped` when there are); the exit code is 0 only when none
+ * failed.
  *
  *   node test/run.ts [--reporter NAME] [--grep TEXT] [FILE|FOLDER...]
  */
@@ -48,7 +49,8 @@ async function runAll(): Promise<{ line: string; passed: number; failed: number 
       runner.on('pending', () => skipped++);
     });
   } catch (thrown) {
-    // A file that does not load: none of the rest was run, and that is a failure whatever they hold.
+    // A file that does not load: none of the rest was run, and that is a failure whatever they
+    // hold.
     console.error(thrown);
     failed++;
   }

@@ -11,8 +11,9 @@ const CELLS_PER_SLOT = SHARD_BYTES / CACHE_CELL_BYTES_MIN;
 const ORDER_MAX = Math.log2(CELLS_PER_SLOT);
 
 /**
- * A slot cut into cells, as a buddy tree (Knuth, TAOCP vol. 1, 2.5): node 1 is the slot, nodes 2n and 2n+1 the
- * halves of node n. `room[n]` is one more than the largest free order under n, 0 when there is none.
+ * A slot cut into cells, as a buddy tree (Knuth, TAOCP vol. 1, 2.5): node 1 is the slot, nodes 2n
+ * and 2n+1 the halves of node n. `room[n]` is one more than the largest free order under n, 0 when
+ * there is none.
  */
 interface SharedSlot {
   room: Uint8Array;
@@ -55,7 +56,10 @@ export class SlabAllocator {
     return this.#usedBytes;
   }
 
-  /** An extent for a shard of `lengthBytes` (1 to SHARD_BYTES); undefined when there is no room for it. */
+  /**
+   * An extent for a shard of `lengthBytes` (1 to SHARD_BYTES); undefined when there is no room for
+   * it.
+   */
   allocate(lengthBytes: number): Extent | undefined {
     const extentBytes = extentLength(lengthBytes);
     const order = orderOf(extentBytes);
@@ -79,7 +83,10 @@ export class SlabAllocator {
     };
   }
 
-  /** Takes a given extent, at recovery, before the first `allocate`; false when it is out of the slab, askew or taken. */
+  /**
+   * Takes a given extent, at recovery, before the first `allocate`; false when it is out of the
+   * slab, askew or taken.
+   */
   claim(extent: Extent): boolean {
     if (this.#free !== null) throw new Error('claims come before allocations');
     const order = orderOf(extent.lengthBytes);
@@ -101,7 +108,8 @@ export class SlabAllocator {
     if (this.#taken[slot] === 1 && !this.#shared.has(slot)) return false;
     const { room } = this.#shared.get(slot) ?? this.#share(slot);
     const node = this.#nodeOf(extent, order);
-    // An ancestor that was handed out whole has no room left, while the nodes below it still show theirs.
+    // An ancestor that was handed out whole has no room left, while the nodes below it still show
+    // theirs.
     for (let up = node; up > 0; up >>= 1) if (room[up] === 0) return false;
     if (room[node] !== order + 1) return false;
     this.#setRoom(slot, node, 0, extent.lengthBytes);
@@ -137,7 +145,8 @@ export class SlabAllocator {
   #takeSlot(): number | undefined {
     if (this.#free === null) {
       this.#free = [];
-      // Last first, so that slots are handed out in the order of the file and a first fill writes in sequence.
+      // Last first, so that slots are handed out in the order of the file and a first fill writes
+      // in sequence.
       for (let slot = this.slotCount - 1; slot >= 0; slot--)
         if (this.#taken[slot] === 0) this.#free.push(slot);
     }

@@ -10,7 +10,10 @@ const NONE = -1;
 const IN_SMALL = 1;
 const IN_MAIN = 2;
 
-/** A first-in first-out queue as a list through shared arrays, so that any entry leaves in constant time. */
+/**
+ * A first-in first-out queue as a list through shared arrays, so that any entry leaves in constant
+ * time.
+ */
 interface Queue {
   oldest: number;
   newest: number;
@@ -19,9 +22,10 @@ interface Queue {
 }
 
 /**
- * S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): new entries pass through a small
- * queue and leave with it unless they are used again, so a scan costs the main queue nothing; what comes back soon after
- * leaving goes to the main queue at once. Entries are numbers below `entryCount`; pinned ones are passed over.
+ * S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): new entries
+ * pass through a small queue and leave with it unless they are used again, so a scan costs the main
+ * queue nothing; what comes back soon after leaving goes to the main queue at once. Entries are
+ * numbers below `entryCount`; pinned ones are passed over.
  */
 export class Eviction {
   readonly #smallBytesMax: number;
@@ -48,7 +52,10 @@ export class Eviction {
     this.#fingerprints = new Uint32Array(entryCount);
   }
 
-  /** Lets an entry take part. `proven`: it has been here before (a restart): straight to the main queue. */
+  /**
+   * Lets an entry take part. `proven`: it has been here before (a restart): straight to the main
+   * queue.
+   */
   insert(entry: number, bytes: number, fingerprint: number, proven = false): void {
     this.#bytes[entry] = bytes;
     this.#fingerprints[entry] = fingerprint;

@@ -8,8 +8,9 @@ interface Pending {
 }
 
 /**
- * Writes headers one at a time, so that two versions of an entry reach the disk in the order they were made; of
- * several that wait for the same entry only the last is written. Waiting is bounded by the table's entries.
+ * Writes headers one at a time, so that two versions of an entry reach the disk in the order they
+ * were made; of several that wait for the same entry only the last is written. Waiting is bounded
+ * by the table's entries.
  */
 export class HeaderWriter {
   readonly #write: (job: HeaderJob) => Promise<void>;
@@ -20,7 +21,10 @@ export class HeaderWriter {
     this.#write = write;
   }
 
-  /** Resolves when this version of the entry, or a later one, is written; rejects when that write failed. */
+  /**
+   * Resolves when this version of the entry, or a later one, is written; rejects when that write
+   * failed.
+   */
   write(entry: number, bytes: Uint8Array): Promise<void> {
     let pending = this.#pending.get(entry);
     if (pending === undefined) {

@@ -3,12 +3,15 @@ import { PAGE_BYTES, SHARD_BYTES } from '../limits.ts';
 import { readBlobId, writeBlobId } from './key.ts';
 
 /*
- * The header table, `<dir>/index`, little endian. Page 0 names the format; then one entry of 128 bytes per stored
- * shard, so that no entry crosses a disk sector. An entry whose CRC does not fit (torn, or never written) is empty.
+ * The header table, `<dir>/index`, little endian. Page 0 names the format; then one entry of 128
+ * bytes per stored shard, so that no entry crosses a disk sector. An entry whose CRC does not fit
+ * (torn, or never written) is empty.
  *
  *   page 0   0 "SHOALIDX"   8 u32 version   12 u32 bytes per entry   16 u32 pid of the last opener
- *   entry    0 u32 "SHRD"   4 u32 CRC-32 of bytes 8-127   8 u64 generation   16 u64 blob size   24 u64 offset in the slab
- *           32 u32 shard index   36 u32 shard length   40 u32 extent length   44 u8 key kind   48 key[32]   80 BLAKE3[32]
+ *   entry    0 u32 "SHRD"   4 u32 CRC-32 of bytes 8-127   8 u64 generation   16 u64 blob size   24
+ * u64 offset in the slab
+ *           32 u32 shard index   36 u32 shard length   40 u32 extent length   44 u8 key kind   48
+ * key[32]   80 BLAKE3[32]
  */
 export const TABLE_VERSION = 1;
 export const TABLE_HEAD_BYTES = PAGE_BYTES;
@@ -29,12 +32,18 @@ export interface ShardHeader {
   totalBytes: number;
   offsetBytes: number;
   extentBytes: number;
-  /** Counts commits: of two headers that claim the same bytes or the same shard, the higher one is right. */
+  /**
+   * Counts commits: of two headers that claim the same bytes or the same shard, the higher one is
+   * right.
+   */
   generation: number;
   checksum: Uint8Array;
 }
 
-/** What page 0 says. `foreign`: not a header table at all; `other-version`: one of another format version. */
+/**
+ * What page 0 says. `foreign`: not a header table at all; `other-version`: one of another format
+ * version.
+ */
 export type TableHead =
   | { kind: 'ours'; pid: number }
   | { kind: 'other-version'; version: number }
@@ -49,7 +58,10 @@ export function encodeTableHead(pid: number): Buffer {
   return page;
 }
 
-/** A page of zeros is ours: allocated, and lost by the machine before it was written; the entries speak for themselves. */
+/**
+ * A page of zeros is ours: allocated, and lost by the machine before it was written; the entries
+ * speak for themselves.
+ */
 export function decodeTableHead(page: Buffer): TableHead {
   if (
     page.length >= TABLE_HEAD_BYTES &&
@@ -88,14 +100,17 @@ export function encodeHeader(header: ShardHeader): Buffer {
 /** An entry that holds nothing. */
 export const EMPTY_HEADER: Uint8Array = new Uint8Array(HEADER_BYTES);
 
-/** Exact up to 2^53, which nothing here passes; a BigInt each would double the time of a recovery. */
+/**
+ * Exact up to 2^53, which nothing here passes; a BigInt each would double the time of a recovery.
+ */
 function readUint64(table: Buffer, at: number): number {
   return table.readUInt32LE(at) + table.readUInt32LE(at + 4) * 2 ** 32;
 }
 
 /**
- * Reads the entry at `at` of a table; undefined when it is empty, torn or says what cannot be. `checksum` is a view
- * of the table. Whether the extent lies within the slab is for the allocator to say.
+ * Reads the entry at `at` of a table; undefined when it is empty, torn or says what cannot be.
+ * `checksum` is a view of the table. Whether the extent lies within the slab is for the allocator
+ * to say.
  */
 export function decodeHeader(table: Buffer, at: number): ShardHeader | undefined {
   if (table.readUInt32LE(at) !== HEADER_MAGIC) return undefined;

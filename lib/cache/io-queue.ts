@@ -3,7 +3,9 @@ import { CACHE_STALL_MS } from '../limits.ts';
 
 export type IoKind = 'read' | 'write';
 
-/** A job was turned away because another has been at the disk for CACHE_STALL_MS and is not back. */
+/**
+ * A job was turned away because another has been at the disk for CACHE_STALL_MS and is not back.
+ */
 export class DiskStalled extends Error {
   constructor() {
     super(`the disk has not answered for ${CACHE_STALL_MS / 1000} s`);
@@ -17,9 +19,10 @@ interface Waiting {
 }
 
 /**
- * Lets at most `depth` jobs at the disk at a time. Somebody waits for a read, so reads go first; but when writes wait,
- * one of them is always under way, or a busy node would never store anything. What waits is bounded by the arena: every
- * job has a slot of its own. While a job is overdue, all others are refused, for they would only wait behind it.
+ * Lets at most `depth` jobs at the disk at a time. Somebody waits for a read, so reads go first;
+ * but when writes wait, one of them is always under way, or a busy node would never store anything.
+ * What waits is bounded by the arena: every job has a slot of its own. While a job is overdue, all
+ * others are refused, for they would only wait behind it.
  */
 export class IoQueue {
   readonly #depth: number;
@@ -33,7 +36,10 @@ export class IoQueue {
     this.#clock = clock;
   }
 
-  /** Runs `job` when its turn comes; settles as it does, or rejects with DiskStalled before it has begun. */
+  /**
+   * Runs `job` when its turn comes; settles as it does, or rejects with DiskStalled before it has
+   * begun.
+   */
   async run<T>(kind: IoKind, job: () => Promise<T>): Promise<T> {
     if (this.#overdue > 0) throw new DiskStalled();
     await new Promise<void>((start, refuse) => {

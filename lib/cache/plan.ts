@@ -14,7 +14,10 @@ export interface Entry {
   readonly totalBytes: number;
   readonly lengthBytes: number;
   readonly extent: Extent;
-  /** `writing` until the data is on disk; `doomed`: dropped while somebody reads or writes it, freed by the last. */
+  /**
+   * `writing` until the data is on disk; `doomed`: dropped while somebody reads or writes it, freed
+   * by the last.
+   */
   state: 'writing' | 'stored' | 'doomed';
   /** Whether this process has seen that the bytes fit the checksum. */
   verified: boolean;
@@ -30,8 +33,9 @@ export interface Reservation {
 const CHECKSUM_BYTES = 32;
 
 /**
- * Every decision about the slab: where a shard goes, what makes room for it, what is found where. Pure bookkeeping,
- * in the order its methods are called. reserve -> commit | abandon; stored -> pin, unpin; drop whenever.
+ * Every decision about the slab: where a shard goes, what makes room for it, what is found where.
+ * Pure bookkeeping, in the order its methods are called. reserve -> commit | abandon; stored ->
+ * pin, unpin; drop whenever.
  */
 export class CachePlan {
   readonly allocator: SlabAllocator;
@@ -82,8 +86,9 @@ export class CachePlan {
   }
 
   /**
-   * Room for a shard that `find` does not know, of a blob whose size, if known, is `totalBytes`. Evicts what it must.
-   * No entry when everything that could make room is pinned; what was evicted in vain is listed all the same.
+   * Room for a shard that `find` does not know, of a blob whose size, if known, is `totalBytes`.
+   * Evicts what it must. No entry when everything that could make room is pinned; what was evicted
+   * in vain is listed all the same.
    */
   reserve(id: string, shard: number, totalBytes: number, lengthBytes: number): Reservation {
     const evicted: number[] = [];
@@ -105,7 +110,10 @@ export class CachePlan {
     return { entry, evicted: evicted.filter((freed) => freed !== number) };
   }
 
-  /** The data is on disk: from here on the shard is found and may be evicted. False when it was dropped meanwhile. */
+  /**
+   * The data is on disk: from here on the shard is found and may be evicted. False when it was
+   * dropped meanwhile.
+   */
   commit(entry: Entry, checksum: Uint8Array): boolean {
     if (entry.state === 'doomed') {
       this.#free(entry);
@@ -168,8 +176,9 @@ export class CachePlan {
   }
 
   /**
-   * Puts back what recovery found, newest first, before anything else: what another entry holds already (the shard, its
-   * bytes in the slab, the blob with another size) is refused, and false returned.
+   * Puts back what recovery found, newest first, before anything else: what another entry holds
+   * already (the shard, its bytes in the slab, the blob with another size) is refused, and false
+   * returned.
    */
   restore(number: number, header: ShardHeader): boolean {
     const { id, shard, totalBytes, lengthBytes } = header;
@@ -198,7 +207,10 @@ export class CachePlan {
     return true;
   }
 
-  /** Ends the restoring: they queue for eviction, oldest first, as proven, and the numbers left over are free. */
+  /**
+   * Ends the restoring: they queue for eviction, oldest first, as proven, and the numbers left over
+   * are free.
+   */
   restored(): void {
     for (const entry of this.#restored.toReversed()) {
       this.#eviction.insert(

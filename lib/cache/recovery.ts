@@ -10,14 +10,18 @@ export interface Recovery {
   rejected: number;
   /** The highest generation found. */
   generation: number;
-  /** Headers to write, in this order: rejected ones emptied, so that they never come back, moved ones at their new place, then the old. */
+  /**
+   * Headers to write, in this order: rejected ones emptied, so that they never come back, moved
+   * ones at their new place, then the old.
+   */
   headers: HeaderJob[];
 }
 
 /**
- * Rebuilds an empty `plan` from a header table (entries only, without page 0). Of two headers that claim the same shard
- * or the same bytes of the slab the higher generation is right. Entries past the plan's table move to free places below.
- * Data is not looked at: each shard is checked against its checksum when it is first read.
+ * Rebuilds an empty `plan` from a header table (entries only, without page 0). Of two headers that
+ * claim the same shard or the same bytes of the slab the higher generation is right. Entries past
+ * the plan's table move to free places below. Data is not looked at: each shard is checked against
+ * its checksum when it is first read.
  */
 export function recover(table: Buffer, plan: CachePlan): Recovery {
   const found: { at: number; header: ShardHeader }[] = [];

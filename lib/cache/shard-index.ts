@@ -5,7 +5,10 @@ interface BlobRow {
   entries: Map<number, number>;
 }
 
-/** Which entry of the header table holds which shard of which blob. Ids as lib/cache/key.ts makes them. */
+/**
+ * Which entry of the header table holds which shard of which blob. Ids as lib/cache/key.ts makes
+ * them.
+ */
 export class ShardIndex {
   readonly #blobs = new Map<string, BlobRow>();
 

@@ -1,11 +1,17 @@
-/** A read of one stored shard into an arena slot, which the caller has made ready (`filling`) and alone writes. */
+/**
+ * A read of one stored shard into an arena slot, which the caller has made ready (`filling`) and
+ * alone writes.
+ */
 export interface ReadJob {
   /** Where the shard's extent begins in the slab; a multiple of PAGE_BYTES. */
   fileOffsetBytes: number;
   /** The shard's length; the file is read up to the next page, so the slot's rest is scratch. */
   lengthBytes: number;
   slot: number;
-  /** What the bytes must hash to; null when this process has already checked this extent, or wrote it. */
+  /**
+   * What the bytes must hash to; null when this process has already checked this extent, or wrote
+   * it.
+   */
   checksum: Uint8Array | null;
 }
 
@@ -14,7 +20,10 @@ export interface WriteJob {
   fileOffsetBytes: number;
   lengthBytes: number;
   slot: number;
-  /** The slot's generation when the shard was complete: when it has moved on, there is nothing to write. */
+  /**
+   * The slot's generation when the shard was complete: when it has moved on, there is nothing to
+   * write.
+   */
   generation: number;
 }
 
@@ -30,9 +39,9 @@ export type ReadOutcome = 'ok' | 'corrupt';
 export type WriteOutcome = 'written' | 'gone';
 
 /**
- * The disk as the store sees it. The node passes reads and writes to Piscina tasks (lib/io/slab.ts) and
- * headers to the open table (lib/io/slab-files.ts); tests pass a disk of their own. A rejected promise
- * means the disk failed: the store counts it and goes on without.
+ * The disk as the store sees it. The node passes reads and writes to Piscina tasks (lib/io/slab.ts)
+ * and headers to the open table (lib/io/slab-files.ts); tests pass a disk of their own. A rejected
+ * promise means the disk failed: the store counts it and goes on without.
  */
 export interface SlabIo {
   read(job: ReadJob): Promise<ReadOutcome>;

@@ -20,14 +20,20 @@ export interface StoredShard {
 }
 
 export interface CacheStoreOptions {
-  /** 2 MiB slots in the slab, entries in the table, and the table's entries as they were found: from openSlabFiles. */
+  /**
+   * 2 MiB slots in the slab, entries in the table, and the table's entries as they were found: from
+   * openSlabFiles.
+   */
   slotCount: number;
   entryCount: number;
   table: Buffer;
   io: SlabIo;
   clock: Clock;
   log: CacheLog;
-  /** `first`: a shard is checked at its first read after a restart; `always`: at every read from disk. Default `first`. */
+  /**
+   * `first`: a shard is checked at its first read after a restart; `always`: at every read from
+   * disk. Default `first`.
+   */
   checkReads?: 'first' | 'always';
   /** Jobs at the disk at once. */
   ioDepth?: number;
@@ -49,9 +55,10 @@ export interface CacheStats {
 }
 
 /**
- * The disk cache as control sees it: which shards are on disk, and their way to and from an arena slot. It decides
- * (CachePlan) and has the disk done by the SlabIo it is given. One thread owns it. No method rejects: a disk that
- * fails makes a `miss` or a `skipped`, one line in the log, a count, and is tried again after CACHE_RETRY_MS.
+ * The disk cache as control sees it: which shards are on disk, and their way to and from an arena
+ * slot. It decides (CachePlan) and has the disk done by the SlabIo it is given. One thread owns it.
+ * No method rejects: a disk that fails makes a `miss` or a `skipped`, one line in the log, a count,
+ * and is tried again after CACHE_RETRY_MS.
  */
 export class CacheStore {
   readonly #plan: CachePlan;
@@ -81,7 +88,10 @@ export class CacheStore {
     this.#writes = new Suspension(options.clock, 1);
   }
 
-  /** A store over what the table says is in the slab. Synchronous and fast: a 200 GB table takes well under a second. */
+  /**
+   * A store over what the table says is in the slab. Synchronous and fast: a 200 GB table takes
+   * well under a second.
+   */
   static open(options: CacheStoreOptions): CacheStore {
     const plan = new CachePlan(options.slotCount, options.entryCount);
     const { restored, rejected, generation, headers } = recover(options.table, plan);
@@ -97,7 +107,9 @@ export class CacheStore {
     return store;
   }
 
-  /** What is known of a stored shard; undefined when it is not stored, or the disk does not answer. */
+  /**
+   * What is known of a stored shard; undefined when it is not stored, or the disk does not answer.
+   */
   has(key: string, shard: number): StoredShard | undefined {
     const entry = this.#stored(key, shard);
     if (entry === undefined) return undefined;
@@ -108,7 +120,10 @@ export class CacheStore {
     };
   }
 
-  /** The shards of a blob that are stored or being stored: how many, and whether one is among them. Cheap, however many there are. */
+  /**
+   * The shards of a blob that are stored or being stored: how many, and whether one is among them.
+   * Cheap, however many there are.
+   */
   shardsOf(key: string): { count: number; has(shard: number): boolean } {
     const id = blobIdOf(key);
     return {
@@ -128,7 +143,10 @@ export class CacheStore {
     if (entry !== undefined) this.#plan.touch(entry);
   }
 
-  /** Reads a shard into `slot`, which the caller has begun (`Arena.begin`). `miss`: not stored, corrupt, or the disk failed. */
+  /**
+   * Reads a shard into `slot`, which the caller has begun (`Arena.begin`). `miss`: not stored,
+   * corrupt, or the disk failed.
+   */
   load(key: string, shard: number, slot: number): Promise<'ok' | 'miss'> {
     const entry = this.#stored(key, shard);
     const ticket = entry === undefined ? undefined : this.#reads.enter();
@@ -139,8 +157,9 @@ export class CacheStore {
   }
 
   /**
-   * Writes a complete shard from `slot` as long as that holds `generation`. `skipped`: no room, the slot has moved on, the
-   * same shard is just being written, or the disk fails. A shard known with other content takes its whole blob's place.
+   * Writes a complete shard from `slot` as long as that holds `generation`. `skipped`: no room, the
+   * slot has moved on, the same shard is just being written, or the disk fails. A shard known with
+   * other content takes its whole blob's place.
    */
   save(
     key: string,
@@ -194,8 +213,8 @@ export class CacheStore {
   }
 
   /**
-   * Resolves when nothing is in flight any more, or a hanging disk has had its time (CACHE_STALL_MS); from the call on,
-   * every load misses and every save is skipped.
+   * Resolves when nothing is in flight any more, or a hanging disk has had its time
+   * (CACHE_STALL_MS); from the call on, every load misses and every save is skipped.
    */
   async close(): Promise<void> {
     this.#closed = true;

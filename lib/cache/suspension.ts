@@ -4,7 +4,10 @@ import { CACHE_RETRY_MS } from '../limits.ts';
 /** What became of one operation, for the log: only changes are worth a line. */
 export type Change = 'suspended' | 'resumed' | null;
 
-/** Keeps away from a disk that fails: after `failuresMax` failures in a row nothing is tried for a while, then one probe. */
+/**
+ * Keeps away from a disk that fails: after `failuresMax` failures in a row nothing is tried for a
+ * while, then one probe.
+ */
 export class Suspension {
   readonly #clock: Clock;
   readonly #failuresMax: number;
@@ -35,8 +38,8 @@ export class Suspension {
   }
 
   /**
-   * `failed` counts towards the suspension, `hopeless` is enough by itself, `void`: it did not get as far as the disk.
-   * The success of what was begun before the suspension proves nothing.
+   * `failed` counts towards the suspension, `hopeless` is enough by itself, `void`: it did not get
+   * as far as the disk. The success of what was begun before the suspension proves nothing.
    */
   ended(ticket: 'plain' | 'probe', how: 'ok' | 'failed' | 'hopeless' | 'void'): Change {
     if (ticket === 'probe') this.#probing = false;

@@ -9,9 +9,10 @@ const COST = { N: 2 ** 14, r: 8, p: 1 };
 const TOKEN_CHARS_MIN = 32;
 
 /**
- * Names of credentials by which nodes ask each other whether a registry has accepted one, without saying it. A holder of the
- * cluster secret could try passwords against a name; so the name of what may be a password is slow to make (scrypt,
- * salted with the secret), one at a time, since the thread pool it runs on also serves the disk.
+ * Names of credentials by which nodes ask each other whether a registry has accepted one, without
+ * saying it. A holder of the cluster secret could try passwords against a name; so the name of what
+ * may be a password is slow to make (scrypt, salted with the secret), one at a time, since the
+ * thread pool it runs on also serves the disk.
  */
 export class CredentialNames {
   readonly #secret: ClusterSecret;
@@ -25,7 +26,10 @@ export class CredentialNames {
     this.#salt = secret.opaqueName('salt of credentials');
   }
 
-  /** The name of an Authorization header, `authorization` null for none; null when too many wait for theirs. */
+  /**
+   * The name of an Authorization header, `authorization` null for none; null when too many wait for
+   * theirs.
+   */
   async of(authorization: string | null): Promise<string | null> {
     if (authorization === null || authorization === '') return 'anonymous';
     if (isToken(authorization)) return this.#secret.opaqueName('token', authorization);

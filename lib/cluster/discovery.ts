@@ -13,7 +13,8 @@ export interface DiscoveryContext {
 }
 
 /**
- * The membership that `P2PConfig.discovery` asks for. What only some of them need is loaded only for them.
+ * The membership that `P2PConfig.discovery` asks for. What only some of them need is loaded only
+ * for them.
  * @throws ShoalError CONFIG_INVALID for `kubernetes` outside of a cluster.
  */
 export async function discover(

@@ -9,7 +9,10 @@ import {
   ViewTeller,
 } from './membership.ts';
 
-/** The A and AAAA addresses of a host; an empty list when it has none or does not exist; rejects when that cannot be learnt now. */
+/**
+ * The A and AAAA addresses of a host; an empty list when it has none or does not exist; rejects
+ * when that cannot be learnt now.
+ */
 export type Resolve = (host: string) => Promise<string[]>;
 
 export interface DnsMembershipOptions {
@@ -23,7 +26,10 @@ export interface DnsMembershipOptions {
   onError?: (error: Error) => void;
 }
 
-/** The addresses behind a headless service's name, resolved again every DNS_REFRESH_MS; zones are not known. */
+/**
+ * The addresses behind a headless service's name, resolved again every DNS_REFRESH_MS; zones are
+ * not known.
+ */
 export class DnsMembership implements Membership {
   readonly #options: DnsMembershipOptions;
   #teller: ViewTeller | null = null;
@@ -55,7 +61,8 @@ export class DnsMembership implements Membership {
       (await resolve(host)).map((address) => ({ node: memberAddress(address, port), zone: null }));
     try {
       const [agents, roots] = await Promise.all([members(service), members(rootService(service))]);
-      // A swarm without anybody is a name server that has lost its zone more often than the truth, and acting on it would send all to the origin.
+      // A swarm without anybody is a name server that has lost its zone more often than the truth,
+      // and acting on it would send all to the origin.
       if (agents.length === 0) throw new Error(`${service} has no address`);
       this.#teller?.offer(membershipView(agents, roots));
     } catch (error) {
@@ -72,8 +79,8 @@ export type AddressLookup = (
 ) => Promise<{ address: string; family: number }[]>;
 
 /**
- * `Resolve` by the system's resolver (`lookup` of node:dns/promises), so search domains and short service names work as
- * everywhere in a pod. A node of two families is counted once, by IPv4.
+ * `Resolve` by the system's resolver (`lookup` of node:dns/promises), so search domains and short
+ * service names work as everywhere in a pod. A node of two families is counted once, by IPv4.
  */
 export function systemResolve(lookup: AddressLookup): Resolve {
   return async (host) => {

@@ -14,7 +14,10 @@ export interface KubeObject {
   [field: string]: unknown;
 }
 
-/** A kind of objects by its place in the API: `/api/v1` or `/apis/<group>/<version>`, and the plural. */
+/**
+ * A kind of objects by its place in the API: `/api/v1` or `/apis/<group>/<version>`, and the
+ * plural.
+ */
 export interface KubeResource {
   readonly base: string;
   readonly plural: string;
@@ -50,11 +53,17 @@ export interface KubeWatchEvent<T extends KubeObject> {
   object: T;
 }
 
-/** The API server refused, or could not be asked (`status` 0). Its message never holds an object's content. */
+/**
+ * The API server refused, or could not be asked (`status` 0). Its message never holds an object's
+ * content.
+ */
 export class KubeError extends Error {
   /** HTTP status; 0 when there was no answer. */
   readonly status: number;
-  /** The reason of the API's Status object: `NotFound`, `AlreadyExists`, `Conflict`, `Forbidden`, `Expired`, ... */
+  /**
+   * The reason of the API's Status object: `NotFound`, `AlreadyExists`, `Conflict`, `Forbidden`,
+   * `Expired`, ...
+   */
   readonly reason: string;
 
   constructor(status: number, reason: string, message: string, cause?: unknown) {
@@ -87,7 +96,10 @@ export interface KubeClient {
     name: string,
     operations: object[],
   ): Promise<T>;
-  /** Removes an object; one that is gone already is no error. With `uid`, only that very object (409 otherwise). */
+  /**
+   * Removes an object; one that is gone already is no error. With `uid`, only that very object (409
+   * otherwise).
+   */
   remove(
     resource: KubeResource,
     namespace: string | null,
@@ -95,8 +107,9 @@ export interface KubeClient {
     uid?: string,
   ): Promise<void>;
   /**
-   * Tells what happens after `resourceVersion`, until the server ends the watch (resolves), it fails (rejects; status 410: that
-   * version is too old to go on from) or `signal` is aborted (resolves).
+   * Tells what happens after `resourceVersion`, until the server ends the watch (resolves), it
+   * fails (rejects; status 410: that version is too old to go on from) or `signal` is aborted
+   * (resolves).
    */
   watch<T extends KubeObject>(
     scope: KubeScope,

@@ -19,13 +19,19 @@ export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 /** The port of a service that leads to the p2p port, when it has several. */
 const P2P_PORT_NAME = 'p2p';
 
-/** Roots stand behind a service of their own, named after the agents': the convention of the chart, for DNS and EndpointSlices alike. */
+/**
+ * Roots stand behind a service of their own, named after the agents': the convention of the chart,
+ * for DNS and EndpointSlices alike.
+ */
 export function rootService(service: string): string {
   const dot = service.indexOf('.');
   return dot === -1 ? `${service}-root` : `${service.slice(0, dot)}-root${service.slice(dot)}`;
 }
 
-/** The view that the slices of `service` (agents) and of its root service give. Only ready endpoints count; one that is leaving is not. */
+/**
+ * The view that the slices of `service` (agents) and of its root service give. Only ready endpoints
+ * count; one that is leaving is not.
+ */
 export function endpointView(slices: Iterable<EndpointSlice>, service: string): MembershipView {
   const agents: Member[] = [];
   const roots: Member[] = [];

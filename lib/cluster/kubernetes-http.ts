@@ -39,12 +39,16 @@ interface Call {
 }
 
 /**
- * undici offers HTTP/2 wherever TLS is, and throws outside of any request when such a connection is cut: one crash of the API server
- * would end the process. The option is its dispatchers', though not in their types.
+ * undici offers HTTP/2 wherever TLS is, and throws outside of any request when such a connection is
+ * cut: one crash of the API server would end the process. The option is its dispatchers', though
+ * not in their types.
  */
 const HTTP1_ONLY: object = { allowH2: false };
 
-/** The Kubernetes API over HTTP and JSON (Kubernetes, "API Concepts": lists in pages, watches as lines of JSON). */
+/**
+ * The Kubernetes API over HTTP and JSON (Kubernetes, "API Concepts": lists in pages, watches as
+ * lines of JSON).
+ */
 export class HttpKubeClient implements KubeClient {
   readonly #connection: KubeConnection;
 
@@ -135,7 +139,8 @@ export class HttpKubeClient implements KubeClient {
       resourceVersion,
       timeoutSeconds: KUBE_WATCH_SECONDS,
     };
-    // The server ends a watch by itself: one that goes on in silence after that has lost its connection.
+    // The server ends a watch by itself: one that goes on in silence after that has lost its
+    // connection.
     const silenceMs = KUBE_WATCH_SECONDS * 1_000 + KUBE_WATCH_GRACE_MS;
     try {
       const { body } = await this.#send({ method: 'GET', path, query, signal, silenceMs });
@@ -237,7 +242,10 @@ function parsed(body: string): unknown {
   }
 }
 
-/** A Status object as an error. Its message names kinds, names and rights, never what a secret holds. */
+/**
+ * A Status object as an error. Its message names kinds, names and rights, never what a secret
+ * holds.
+ */
 function statusError(status: number, body: unknown, what: string): KubeError {
   const { code, reason, message } = (body ?? {}) as {
     code?: number;

@@ -6,15 +6,17 @@ import { KUBE_TOKEN_TTL_MS } from '../limits.ts';
 import type { KubeConnection } from './kubernetes-http.ts';
 
 /**
- * Where kubelet puts a pod's service account: `token`, `ca.crt`, `namespace` (Kubernetes, "Accessing the API from within a Pod").
- * An agent that runs as a system service on the node names its own directory in SHOAL_SERVICE_ACCOUNT_DIR.
+ * Where kubelet puts a pod's service account: `token`, `ca.crt`, `namespace` (Kubernetes,
+ * "Accessing the API from within a Pod"). An agent that runs as a system service on the node names
+ * its own directory in SHOAL_SERVICE_ACCOUNT_DIR.
  */
 function serviceAccountDir(env: NodeJS.ProcessEnv): string {
   return env.SHOAL_SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount';
 }
 
 /**
- * The connection a pod has to the API server of its cluster, by its service account. Agents use it in place of
+ * The connection a pod has to the API server of its cluster, by its service account. Agents use it
+ * in place of
  * @kubernetes/client-node, whose import alone costs 90 MB of memory and 0.3 s of start.
  */
 export class InClusterConnection implements KubeConnection {

@@ -13,15 +13,19 @@ export interface InformerOptions {
   clock: Clock;
   /** In [0, 1): spreads the retries of many informers. */
   random: () => number;
-  /** Keys (`namespace/name`) whose objects came, changed or went: of a whole list at once, else one by one. */
+  /**
+   * Keys (`namespace/name`) whose objects came, changed or went: of a whole list at once, else one
+   * by one.
+   */
   onChange: (keys: string[]) => void;
   /** Told of every failure to list or watch; the informer tries again by itself. */
   onError?: (error: KubeError) => void;
 }
 
 /**
- * A local copy of a set of objects: listed, then watched from there; listed anew when the API no longer
- * knows where the watch stood, and every KUBE_RESYNC_MS in case an event was lost. While the API is away the last copy stands.
+ * A local copy of a set of objects: listed, then watched from there; listed anew when the API no
+ * longer knows where the watch stood, and every KUBE_RESYNC_MS in case an event was lost. While the
+ * API is away the last copy stands.
  */
 export class Informer<T extends KubeObject> {
   readonly #scope: KubeScope;
@@ -67,8 +71,9 @@ export class Informer<T extends KubeObject> {
   }
 
   /**
-   * Puts in what the caller has just read or written, ahead of the watch that will bring it; never an older version over a newer one,
-   * and nothing that the watch has gone past: what it holds no more has been removed since.
+   * Puts in what the caller has just read or written, ahead of the watch that will bring it; never
+   * an older version over a newer one, and nothing that the watch has gone past: what it holds no
+   * more has been removed since.
    */
   note(object: T): void {
     const key = objectKey(object.metadata);
@@ -103,7 +108,8 @@ export class Informer<T extends KubeObject> {
   async #list(): Promise<string> {
     const { items, resourceVersion } = await this.#options.client.list<T>(this.#scope);
     const listed = asVersion(resourceVersion);
-    // Versions that run backward are another history (etcd was restored from a backup): what was seen of the old one counts for nothing.
+    // Versions that run backward are another history (etcd was restored from a backup): what was
+    // seen of the old one counts for nothing.
     const isRestored = listed < this.#toldUpTo;
     const gone = new Set(this.#objects.keys());
     const changed: string[] = [];
@@ -184,7 +190,10 @@ function versionOf(object: KubeObject | undefined): bigint {
   return asVersion(object?.metadata.resourceVersion);
 }
 
-/** Versions count upward within one kind of objects (Kubernetes, "API Concepts", Resource versions); -1 for none. */
+/**
+ * Versions count upward within one kind of objects (Kubernetes, "API Concepts", Resource versions);
+ * -1 for none.
+ */
 function asVersion(text: string | undefined): bigint {
   return text !== undefined && /^[0-9]+$/.test(text) ? BigInt(text) : -1n;
 }

@@ -21,8 +21,8 @@ export interface KubernetesMembershipOptions {
 }
 
 /**
- * The ready endpoints of a headless service and of its root service, watched through their EndpointSlices. While the API
- * server is away the last view stands.
+ * The ready endpoints of a headless service and of its root service, watched through their
+ * EndpointSlices. While the API server is away the last view stands.
  */
 export class KubernetesMembership implements Membership {
   readonly #options: KubernetesMembershipOptions;

@@ -6,27 +6,36 @@ export interface Member {
   readonly zone: string | null;
 }
 
-/** Everybody who is there, the reader itself included when it is listed. Each list sorted by `node`, without repeats. */
+/**
+ * Everybody who is there, the reader itself included when it is listed. Each list sorted by `node`,
+ * without repeats.
+ */
 export interface MembershipView {
   readonly agents: Member[];
   readonly roots: Member[];
 }
 
 /**
- * Who is in the swarm. An implementation tells the whole view, first when it is known and then after
- * every change of it; when its source fails it keeps quiet, so the last view stays in force.
+ * Who is in the swarm. An implementation tells the whole view, first when it is known and then
+ * after every change of it; when its source fails it keeps quiet, so the last view stays in force.
  */
 export interface Membership {
   /**
-   * Begins to watch. Resolves once the first view has been told or, when the source does not answer in time, without one:
-   * a node must start while its API server is down. Never called twice.
+   * Begins to watch. Resolves once the first view has been told or, when the source does not answer
+   * in time, without one: a node must start while its API server is down. Never called twice.
    */
   start(onChange: (view: MembershipView) => void): Promise<void>;
-  /** Ends the watch: no `onChange` once it has been called. Harmless before `start` and when called twice. */
+  /**
+   * Ends the watch: no `onChange` once it has been called. Harmless before `start` and when called
+   * twice.
+   */
   stop(): Promise<void>;
 }
 
-/** A canonical view: sorted by `node`; a node listed twice counts once, and one that is a root is not an agent as well. */
+/**
+ * A canonical view: sorted by `node`; a node listed twice counts once, and one that is a root is
+ * not an agent as well.
+ */
 export function membershipView(agents: Iterable<Member>, roots: Iterable<Member>): MembershipView {
   const rootMembers = sortedMembers(roots);
   const isRoot = new Set(rootMembers.map((member) => member.node));

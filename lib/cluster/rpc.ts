@@ -1,15 +1,18 @@
 import { RECALL_IDS_MAX } from '../limits.ts';
 
 /**
- * What nodes say to each other, as paths (the wire is HTTP/1.1 on the p2p port, every request signed):
+ * What nodes say to each other, as paths (the wire is HTTP/1.1 on the p2p port, every request
+ * signed):
  *
  *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L[&zone=Z][&not=B,C]
- *     200 the shard's bytes from N on; Shoal-Total: the blob's size; Shoal-Checksum: the shard's, once known
+ *     200 the shard's bytes from N on; Shoal-Total: the blob's size; Shoal-Checksum: the shard's,
+ * once known
  *     307 {parents, checksum, totalBytes}   404 {kind: 'miss'}   503 {kind: 'busy', retryMs}
  *     424 the origin's refusal, as a WireError
  *   GET /rpc/stat/<key>/<shard>?node=A&report=R[&parent=B][&zone=Z]
  *     200 {totalBytes, lengthBytes, checksum}   404   503   424
- *   GET /rpc/fetch/<key>?total=N   to bring the blob to itself; answered after a moment at most, to be asked again until all is held
+ *   GET /rpc/fetch/<key>?total=N   to bring the blob to itself; answered after a moment at most, to
+ * be asked again until all is held
  *     200 {shards, held, error}
  *   GET /rpc/recall/<id>[,<id>...]   what registries said lately (lib/registry/words.ts)
  *     200 {<id>: {word, ageMs, node}, ...}

@@ -14,8 +14,9 @@ const TAG_BYTES = 16;
 
 /**
  * The cluster secret at work: signs every p2p request (HMAC-SHA256 over time, method, path with
- * query, and what goes along sealed), seals origin credentials (AES-256-GCM) for the one node that needs them, and makes names that only
- * its holders can make. Each use has a key of its own, derived from the secret (HKDF-SHA256, RFC 5869), so that none weakens another.
+ * query, and what goes along sealed), seals origin credentials (AES-256-GCM) for the one node that
+ * needs them, and makes names that only its holders can make. Each use has a key of its own,
+ * derived from the secret (HKDF-SHA256, RFC 5869), so that none weakens another.
  */
 export class ClusterSecret {
   readonly #macKey: Buffer;
@@ -28,7 +29,10 @@ export class ClusterSecret {
     this.#nameKey = Buffer.from(hkdfSync('sha256', secret, '', 'shoal opaque name', 32));
   }
 
-  /** The value of the `shoal-auth` header for a request, `sealed` what goes along sealed: `<wall time ms>.<hex mac>`. */
+  /**
+   * The value of the `shoal-auth` header for a request, `sealed` what goes along sealed: `<wall
+   * time ms>.<hex mac>`.
+   */
   sign(method: string, pathAndQuery: string, wallMs: number, sealed = ''): string {
     return `${wallMs}.${this.#mac(method, pathAndQuery, String(wallMs), sealed).toString('hex')}`;
   }
@@ -51,7 +55,10 @@ export class ClusterSecret {
     return given.length === due.length && timingSafeEqual(given, due);
   }
 
-  /** 64 hex digits that stand for `parts`: the same on every node with this secret, and not to be read back. */
+  /**
+   * 64 hex digits that stand for `parts`: the same on every node with this secret, and not to be
+   * read back.
+   */
   opaqueName(...parts: string[]): string {
     return createHmac('sha256', this.#nameKey).update(JSON.stringify(parts)).digest('hex');
   }

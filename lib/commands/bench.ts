@@ -15,7 +15,9 @@ export interface PreadOptions {
   warmup: number;
   connections: number;
   threads: number;
-  /** Reads per second over all connections, at fixed times; undefined: as fast as the answers come. */
+  /**
+   * Reads per second over all connections, at fixed times; undefined: as fast as the answers come.
+   */
   rate?: number;
   /** Seed of the pattern the object is made of; undefined: bytes are not looked at. */
   verify?: number;
@@ -33,8 +35,9 @@ interface Benchmark {
 const GENERATOR = new URL('../../native-bench/pread.ts', import.meta.url);
 
 /**
- * `shoal bench pread`: loads a node, or any server of ranges, with reads. Returns the exit code: 0, or 1 when a read
- * failed or brought a wrong byte. Throws USAGE for a bad URL, ORIGIN_UNREACHABLE or ORIGIN_BROKEN when the object cannot be read at all.
+ * `shoal bench pread`: loads a node, or any server of ranges, with reads. Returns the exit code: 0,
+ * or 1 when a read failed or brought a wrong byte. Throws USAGE for a bad URL, ORIGIN_UNREACHABLE
+ * or ORIGIN_BROKEN when the object cannot be read at all.
  */
 export async function runBenchPread(options: PreadOptions, output: Output): Promise<number> {
   // By its place, not by an import: nothing in lib/ is built on native-bench/, it only runs it.

@@ -26,8 +26,8 @@ interface ConfigReport extends ConfigPathFinding {
 }
 
 /**
- * `shoal containerd configure|restore|status` (CONTRACT 4). Returns 0, or 1 when a registry could not be done, each with
- * a line that says why; the others are done all the same. Throws USAGE.
+ * `shoal containerd configure|restore|status` (CONTRACT 4). Returns 0, or 1 when a registry could
+ * not be done, each with a line that says why; the others are done all the same. Throws USAGE.
  */
 export async function runContainerd(
   action: ContainerdAction,

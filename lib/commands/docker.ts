@@ -11,8 +11,9 @@ export interface DockerOptions {
 export type DockerAction = 'configure' | 'restore';
 
 /**
- * `shoal docker configure|restore`: prints daemon.json with the node as a mirror of Docker Hub, or with `--write` puts it in
- * place. Returns 0. Throws USAGE for a bad mirror, FILE_UNUSABLE naming the file, which is then as it was.
+ * `shoal docker configure|restore`: prints daemon.json with the node as a mirror of Docker Hub, or
+ * with `--write` puts it in place. Returns 0. Throws USAGE for a bad mirror, FILE_UNUSABLE naming
+ * the file, which is then as it was.
  */
 export async function runDocker(
   action: DockerAction,

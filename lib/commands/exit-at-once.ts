@@ -1,7 +1,7 @@
 /**
- * Ends the process now, with an exit code. `process.exit` would first take down the other threads, and Node aborts (exit
- * code 134, core dump) when one of them still has sockets of uWebSockets.js open; so the process turns itself, by
- * execve(2), into one that does nothing but exit.
+ * Ends the process now, with an exit code. `process.exit` would first take down the other threads,
+ * and Node aborts (exit code 134, core dump) when one of them still has sockets of uWebSockets.js
+ * open; so the process turns itself, by execve(2), into one that does nothing but exit.
  */
 export function exitAtOnce(code: number): never {
   const { execve, execPath, env } = process;

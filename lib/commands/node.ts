@@ -18,8 +18,9 @@ export type StartNode = (
 ) => Promise<RunningNode>;
 
 /**
- * Runs a node until it is told to stop. Prints one ready line once it serves; returns 0 after a clean drain,
- * 1 when the drain overran its deadline. Throws CONFIG_INVALID, and whatever keeps the node from starting.
+ * Runs a node until it is told to stop. Prints one ready line once it serves; returns 0 after a
+ * clean drain, 1 when the drain overran its deadline. Throws CONFIG_INVALID, and whatever keeps the
+ * node from starting.
  */
 export async function runNode(
   mode: NodeMode,
@@ -78,7 +79,10 @@ async function drained(node: RunningNode): Promise<boolean> {
   }
 }
 
-/** A node started by `shoal up` never outlives it: the pipe on stdin closes with the parent, however that ends. */
+/**
+ * A node started by `shoal up` never outlives it: the pipe on stdin closes with the parent, however
+ * that ends.
+ */
 function exitWithParent(): void {
   process.stdin.on('error', () => exitAtOnce(1));
   process.stdin.on('close', () => exitAtOnce(1));

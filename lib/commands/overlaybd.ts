@@ -14,8 +14,9 @@ export interface OverlaybdOptions {
 export type OverlaybdAction = 'enable' | 'disable' | 'status';
 
 /**
- * `shoal overlaybd enable|disable|status` (CONTRACT 4). Returns 0. Throws USAGE for a bad address, FILE_UNUSABLE naming
- * the file when it is missing, damaged or cannot be written; it is then as it was.
+ * `shoal overlaybd enable|disable|status` (CONTRACT 4). Returns 0. Throws USAGE for a bad address,
+ * FILE_UNUSABLE naming the file when it is missing, damaged or cannot be written; it is then as it
+ * was.
  */
 export async function runOverlaybd(
   action: OverlaybdAction,

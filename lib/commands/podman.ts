@@ -15,8 +15,9 @@ export interface PodmanOptions {
 export type PodmanAction = 'configure' | 'restore';
 
 /**
- * `shoal podman configure|restore`: prints the drop-in of each registry, or with `--write` puts it in place; each is a
- * file of its own, so nothing of anybody's is changed. Returns 0. Throws USAGE, and FILE_UNUSABLE naming the file.
+ * `shoal podman configure|restore`: prints the drop-in of each registry, or with `--write` puts it
+ * in place; each is a file of its own, so nothing of anybody's is changed. Returns 0. Throws USAGE,
+ * and FILE_UNUSABLE naming the file.
  */
 export async function runPodman(
   action: PodmanAction,

@@ -25,7 +25,10 @@ export interface Platform {
 /** What one image takes: every blob once, over all the platforms asked for. */
 export interface PreheatPlan {
   digest: string;
-  /** `os/arch[/variant]` of each manifest; empty where the image is for one platform and does not say which. */
+  /**
+   * `os/arch[/variant]` of each manifest; empty where the image is for one platform and does not
+   * say which.
+   */
   platforms: string[];
   blobs: BlobDescriptor[];
 }
@@ -72,8 +75,9 @@ export function ownPlatform(arch: string = process.arch): Platform {
 }
 
 /**
- * What is to be read for an image: its manifest or, of an index, that of `platform`, or all of them when it is null.
- * Throws what `fetch` throws, ORIGIN_REFUSED when the image is not for that platform, ORIGIN_BROKEN for what is no image.
+ * What is to be read for an image: its manifest or, of an index, that of `platform`, or all of them
+ * when it is null. Throws what `fetch` throws, ORIGIN_REFUSED when the image is not for that
+ * platform, ORIGIN_BROKEN for what is no image.
  */
 export async function planPreheat(
   fetch: FetchManifest,
@@ -124,7 +128,9 @@ function fits({ platform }: IndexEntry, wanted: Platform): boolean {
   );
 }
 
-/** Build attestations hang on an index under the platform `unknown/unknown`; no runtime pulls them. */
+/**
+ * Build attestations hang on an index under the platform `unknown/unknown`; no runtime pulls them.
+ */
 function isForAnyone({ platform }: IndexEntry): boolean {
   return platform?.os !== 'unknown';
 }

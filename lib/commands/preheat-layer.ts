@@ -7,15 +7,16 @@ import { PREHEAT_FRUITLESS_MAX, PREHEAT_RETRY_MS_MAX, PREHEAT_RETRY_MS_MIN } fro
 /** Where blobs are read from. */
 export interface BlobSource {
   /**
-   * The bytes of a blob from `startBytes` to its end. Rejects with a ShoalError: ORIGIN_REFUSED with the status,
-   * ORIGIN_UNREACHABLE, ORIGIN_BROKEN when it breaks off.
+   * The bytes of a blob from `startBytes` to its end. Rejects with a ShoalError: ORIGIN_REFUSED
+   * with the status, ORIGIN_UNREACHABLE, ORIGIN_BROKEN when it breaks off.
    */
   read(repository: string, digest: string, startBytes: number): AsyncIterable<Uint8Array>;
 }
 
 /**
- * Reads a blob to its end and forgets it. Where it breaks off it is asked for again, from the next byte on, until so many
- * attempts in a row have brought nothing. Throws the last failure, or DIGEST_MISMATCH when other bytes came than it names.
+ * Reads a blob to its end and forgets it. Where it breaks off it is asked for again, from the next
+ * byte on, until so many attempts in a row have brought nothing. Throws the last failure, or
+ * DIGEST_MISMATCH when other bytes came than it names.
  */
 export async function readLayer(
   source: BlobSource,

@@ -28,7 +28,10 @@ export interface NodeSource {
   preheat(node: string, repository: string, digest: string): Promise<NodeHolding>;
 }
 
-/** The agents among the swarm's nodes that `--nodes` names: all, or those of a zone. Throws USAGE when there are none. */
+/**
+ * The agents among the swarm's nodes that `--nodes` names: all, or those of a zone. Throws USAGE
+ * when there are none.
+ */
 export function chooseNodes(
   view: SwarmView,
   choice: string,
@@ -43,7 +46,10 @@ export function chooseNodes(
   );
 }
 
-/** Has every node bring every blob to itself, many nodes at once, layer by layer in the same order: so they get them from each other. Never throws. */
+/**
+ * Has every node bring every blob to itself, many nodes at once, layer by layer in the same order:
+ * so they get them from each other. Never throws.
+ */
 export async function spread(
   source: NodeSource,
   nodes: readonly { node: string; zone: string | null }[],
@@ -95,7 +101,10 @@ async function bring(
   return result;
 }
 
-/** Asks until the node has the whole blob. Throws when it says no, does not answer so often in a row, or gets no further for so long. */
+/**
+ * Asks until the node has the whole blob. Throws when it says no, does not answer so often in a
+ * row, or gets no further for so long.
+ */
 async function bringBlob(
   ask: () => Promise<NodeHolding>,
   blob: BlobDescriptor,

@@ -18,7 +18,10 @@ export interface LayerBoard {
 
 const SHORT_DIGEST_CHARS = 'sha256:'.length + 12;
 
-/** Bars of the layers under way on a terminal, a line for each that is done anywhere; `write` takes the lines where there is no terminal. */
+/**
+ * Bars of the layers under way on a terminal, a line for each that is done anywhere; `write` takes
+ * the lines where there is no terminal.
+ */
 export function layerBoard(stream: NodeJS.WriteStream, write: (text: string) => void): LayerBoard {
   return stream.isTTY ? bars(stream) : plainLayers(write);
 }

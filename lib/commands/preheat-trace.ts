@@ -30,7 +30,10 @@ export const recordedReads = z.object({
 });
 export type RecordedReads = z.output<typeof recordedReads>;
 
-/** A trace as a file: JSON, by blobs' digests and shards' numbers only, so that it says nothing of URLs or credentials. */
+/**
+ * A trace as a file: JSON, by blobs' digests and shards' numbers only, so that it says nothing of
+ * URLs or credentials.
+ */
 const traceFile = z
   .strictObject({
     format: z.literal('shoal-trace'),
@@ -113,7 +116,10 @@ export interface TracedRange {
   endBytes: number;
 }
 
-/** The ranges of `blobs` that the trace has, in its order. A blob of another size is another one: it is left out. */
+/**
+ * The ranges of `blobs` that the trace has, in its order. A blob of another size is another one: it
+ * is left out.
+ */
 export function rangesOf(trace: TraceFile, blobs: readonly BlobDescriptor[]): TracedRange[] {
   const known = new Map(blobs.map((blob) => [blob.digest, blob]));
   return trace.reads.flatMap(([index, shard]) => {
@@ -140,7 +146,10 @@ export interface RangeSource {
   ): AsyncIterable<Uint8Array>;
 }
 
-/** Reads the ranges in their order, some at a time, and forgets them. Returns what went wrong, a line per blob. */
+/**
+ * Reads the ranges in their order, some at a time, and forgets them. Returns what went wrong, a
+ * line per blob.
+ */
 export async function readRanges(
   source: RangeSource,
   repository: string,

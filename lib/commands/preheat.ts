@@ -39,7 +39,10 @@ export interface PreheatOptions {
   json?: boolean;
 }
 
-/** One image of the report (`--json`: `{"ok","via","bytes","seconds","images":[...]}` on the last line). */
+/**
+ * One image of the report (`--json`: `{"ok","via","bytes","seconds","images":[...]}` on the last
+ * line).
+ */
 export interface PreheatResult {
   image: string;
   /** Of the manifest or index; null when it could not be had. */
@@ -55,9 +58,10 @@ export interface PreheatResult {
 }
 
 /**
- * `shoal preheat` (CONTRACT 4): reads images through a node, so that the swarm has them before a rollout asks. What is
- * cached already comes at memory speed, so a run that was broken off goes on where it stopped. Returns 0 when every
- * image came whole, with its digests right, else 1. Throws USAGE.
+ * `shoal preheat` (CONTRACT 4): reads images through a node, so that the swarm has them before a
+ * rollout asks. What is cached already comes at memory speed, so a run that was broken off goes on
+ * where it stopped. Returns 0 when every image came whole, with its digests right, else 1. Throws
+ * USAGE.
  */
 export async function runPreheat(
   names: readonly string[],

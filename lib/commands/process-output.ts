@@ -1,6 +1,9 @@
 import type { Output } from './program.ts';
 
-/** The process's own streams. A reader that goes away (`| head`) is no error of the command's: it goes on without it. */
+/**
+ * The process's own streams. A reader that goes away (`| head`) is no error of the command's: it
+ * goes on without it.
+ */
 export function processOutput(): Output {
   const streams = [process.stdout, process.stderr];
   for (const stream of streams) stream.on('error', () => undefined);

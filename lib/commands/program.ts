@@ -20,9 +20,9 @@ export interface Output {
 }
 
 /**
- * Runs `shoal <args>` and returns its exit code. What a command needs is loaded when the command runs,
- * so that a node does not pay for the webhook's libraries, nor `--help` for the node's. `startNode` is the
- * node to run in place of lib/node.ts.
+ * Runs `shoal <args>` and returns its exit code. What a command needs is loaded when the command
+ * runs, so that a node does not pay for the webhook's libraries, nor `--help` for the node's.
+ * `startNode` is the node to run in place of lib/node.ts.
  */
 export async function runProgram(
   args: readonly string[],
@@ -43,7 +43,10 @@ export async function runProgram(
   }
 }
 
-/** Takes a command's exit code when it is done; unless told not to, waits until what it wrote has been taken. */
+/**
+ * Takes a command's exit code when it is done; unless told not to, waits until what it wrote has
+ * been taken.
+ */
 type Finish = (work: Promise<number>, waits?: boolean) => Promise<void>;
 
 function declare(finish: Finish, output: Output, startNode: StartNode | undefined): Command {

@@ -18,7 +18,10 @@ import type { Output } from './program.ts';
 
 type Finish = (work: Promise<number>) => Promise<void>;
 
-/** The commands that point the runtimes of this machine at its node, and back; and the one that reads images ahead. */
+/**
+ * The commands that point the runtimes of this machine at its node, and back; and the one that
+ * reads images ahead.
+ */
 export function declareRuntimeCommands(program: Command, finish: Finish, output: Output): void {
   declareOverlaybd(program, finish, output);
   declareContainerd(program, finish, output);

@@ -10,7 +10,10 @@ const ERROR_ROWS = 5;
 
 const PLAIN = { head: [], border: [], compact: true };
 
-/** GET /status for people: what the node is, what it moves, from where, with whom, and what went wrong. */
+/**
+ * GET /status for people: what the node is, what it moves, from where, with whom, and what went
+ * wrong.
+ */
 export function renderStatus(status: Status): string {
   const parts = [head(status), flow(status), stores(status)];
   if (status.inFlight.length > 0) parts.push(inFlight(status));

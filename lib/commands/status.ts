@@ -5,7 +5,10 @@ import type { Output } from './program.ts';
 import { renderStatus } from './status-table.ts';
 
 export interface StatusOptions {
-  /** Address of the node's exporter, with or without `http://` (its proxy port when it has no exporter port of its own). */
+  /**
+   * Address of the node's exporter, with or without `http://` (its proxy port when it has no
+   * exporter port of its own).
+   */
   url: string;
   json: boolean;
 }
@@ -14,7 +17,8 @@ export const STATUS_URL_DEFAULT = 'http://127.0.0.1:65003';
 
 /**
  * `shoal status`: one node at a glance, as a table or as the JSON of GET /status. Returns the exit
- * code: 0, or 1 when the node is not ready. Throws USAGE for a bad URL, PEER_UNREACHABLE when nobody answers there.
+ * code: 0, or 1 when the node is not ready. Throws USAGE for a bad URL, PEER_UNREACHABLE when
+ * nobody answers there.
  */
 export async function runStatus(options: StatusOptions, output: Output): Promise<number> {
   const status = await fetchStatus(options.url);

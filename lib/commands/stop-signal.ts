@@ -1,6 +1,6 @@
 /**
- * Resolves at the first SIGTERM or SIGINT, or when the terminal goes (SIGHUP); at a second of the two, `atOnce` ends the
- * process with exit code 1, for whoever does not want to wait for the drain.
+ * Resolves at the first SIGTERM or SIGINT, or when the terminal goes (SIGHUP); at a second of the
+ * two, `atOnce` ends the process with exit code 1, for whoever does not want to wait for the drain.
  */
 export function stopSignal(atOnce: (code: number) => never): Promise<NodeJS.Signals> {
   return new Promise((give) => {

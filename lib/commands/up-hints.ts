@@ -27,8 +27,8 @@ export function watchHint(nodes: readonly { name: string; url: string }[]): stri
 }
 
 /**
- * Writes what container tools need to pull through the swarm, and says how. Credentials go into files only their
- * owner can read, never into a command line.
+ * Writes what container tools need to pull through the swarm, and says how. Credentials go into
+ * files only their owner can read, never into a command line.
  */
 export function nextSteps(sources: HintSources): string {
   const { dir, upstream, image, credentials, agents } = sources;
@@ -92,7 +92,9 @@ function writeHostsToml(dir: string, registry: URL, proxy: string): string {
   return certsDir;
 }
 
-/** An auth file as skopeo and podman read it, for each host, and `user:password` for `ctr --user`. */
+/**
+ * An auth file as skopeo and podman read it, for each host, and `user:password` for `ctr --user`.
+ */
 function writeCredentials(
   dir: string,
   { username, password }: Credentials,

@@ -24,7 +24,10 @@ export interface UpReport {
   ok: boolean;
   imageBytes: number;
   nodes: NodeRow[];
-  /** Blob bytes and the requests for them, access checks apart: counted at the embedded registry, else by the nodes. */
+  /**
+   * Blob bytes and the requests for them, access checks apart: counted at the embedded registry,
+   * else by the nodes.
+   */
   origin: { bytes: number; requests: number };
 }
 

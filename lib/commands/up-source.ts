@@ -83,7 +83,10 @@ export async function embeddedSource(
   }
 }
 
-/** Asks the named registry for the image: what cannot be pulled directly is not tried through a swarm. */
+/**
+ * Asks the named registry for the image: what cannot be pulled directly is not tried through a
+ * swarm.
+ */
 export async function namedSource(
   { upstream, repository, reference }: NamedImage,
   signal: AbortSignal,

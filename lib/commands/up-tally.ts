@@ -12,8 +12,8 @@ interface NodeTally {
 }
 
 /**
- * What the pulls came to, from the nodes' own counters and, when it is ours, the registry's. A node whose counters cannot
- * be read is a problem, and counts as if it had had nothing.
+ * What the pulls came to, from the nodes' own counters and, when it is ours, the registry's. A node
+ * whose counters cannot be read is a problem, and counts as if it had had nothing.
  */
 export async function tally(
   nodes: readonly NodeProcess[],

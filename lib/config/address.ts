@@ -1,6 +1,9 @@
 import { isIP, isIPv6 } from 'node:net';
 
-/** A name or address and a port, as in `10.0.0.2:65002`, `node-7.example:65002` or `[fd00::2]:65002`. */
+/**
+ * A name or address and a port, as in `10.0.0.2:65002`, `node-7.example:65002` or
+ * `[fd00::2]:65002`.
+ */
 export interface HostPort {
   host: string;
   port: number;
@@ -45,7 +48,10 @@ export function splitHostPort(text: string): { host: string; port: number | null
   return plain !== undefined && isHost(plain) ? { host: plain, port } : null;
 }
 
-/** The origin (`https://host[:port]`) of a registry's URL; null for another scheme, or with a path, a query or credentials. */
+/**
+ * The origin (`https://host[:port]`) of a registry's URL; null for another scheme, or with a path,
+ * a query or credentials.
+ */
 export function parseUpstream(text: string): string | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);

@@ -1,6 +1,9 @@
 import type { Config } from './schema.ts';
 
-/** What no single key can tell: keys that contradict each other. One line each; empty when all is well. */
+/**
+ * What no single key can tell: keys that contradict each other. One line each; empty when all is
+ * well.
+ */
 export function contradictions(config: Config): string[] {
   const { ProxyConfig: proxy, P2PConfig: p2p, ExporterConfig: exporter } = config;
   const found: string[] = [];

@@ -67,7 +67,10 @@ export function closest(word: string, known: readonly string[]): string | null {
   return best;
 }
 
-/** Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`; `limit` when there are at least that many. */
+/**
+ * Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`; `limit` when there
+ * are at least that many.
+ */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
   let before: number[] = [];
@@ -100,7 +103,10 @@ function valueAt(input: unknown, path: readonly string[]): unknown {
   return value;
 }
 
-/** A value on one short line, with whatever could be a secret left out: credentials and queries of URLs, values of secret-looking keys. */
+/**
+ * A value on one short line, with whatever could be a secret left out: credentials and queries of
+ * URLs, values of secret-looking keys.
+ */
 function shown(value: unknown, path: readonly string[]): string {
   if (value === undefined) return '(nothing)';
   if (

@@ -39,8 +39,8 @@ export interface ConfigSources {
 }
 
 /**
- * One deeply frozen config from file, `--set`, environment and defaults. Everything wrong is found at once:
- * throws a ConfigError (CONFIG_INVALID) with one line per finding.
+ * One deeply frozen config from file, `--set`, environment and defaults. Everything wrong is found
+ * at once: throws a ConfigError (CONFIG_INVALID) with one line per finding.
  */
 export function loadConfig(sources: ConfigSources = {}): Config {
   const file = sources.file === undefined ? {} : readConfigFile(sources.file);

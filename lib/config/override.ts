@@ -3,9 +3,9 @@ import { parseDocument } from 'yaml';
 export type Sections = Record<string, unknown>;
 
 /**
- * Lays `--set Section.key=value` over `raw`, in order, without changing it; the value is a YAML scalar or
- * flow collection, and nothing after the `=` is the empty text. Returns what it made and a line for each
- * override that could not be read.
+ * Lays `--set Section.key=value` over `raw`, in order, without changing it; the value is a YAML
+ * scalar or flow collection, and nothing after the `=` is the empty text. Returns what it made and
+ * a line for each override that could not be read.
  */
 export function applyOverrides(
   raw: Sections,
@@ -36,7 +36,10 @@ export function applyOverrides(
   return { sections, complaints };
 }
 
-/** Undefined when it is not YAML, or refers to what is not there, as an unquoted `*.example.com` does. */
+/**
+ * Undefined when it is not YAML, or refers to what is not there, as an unquoted `*.example.com`
+ * does.
+ */
 function readValue(text: string): unknown {
   if (text.trim() === '') return '';
   // `silent` would also keep quiet about a second document.

@@ -9,8 +9,9 @@ import {
 import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
 
 /*
- * The config file (CONTRACT 3). Each key carries one sentence that says what is allowed; whatever is
- * wrong with a value, that sentence is the message, so a complaint never depends on which check failed.
+ * The config file (CONTRACT 3). Each key carries one sentence that says what is allowed; whatever
+ * is wrong with a value, that sentence is the message, so a complaint never depends on which check
+ * failed.
  */
 
 const text = (error: string, accepts: (value: string) => boolean) =>
@@ -208,8 +209,9 @@ export const configSchema = z.strictObject({
 type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
 
 /**
- * A valid config, deeply frozen by `loadConfig`. Sizes in bytes, TTLs in seconds, `throttleLimitMB` in 10^6 bytes/s;
- * `upstream` is an origin (`https://host[:port]`), `p2pHost` lower case, "*" for the default upstream.
+ * A valid config, deeply frozen by `loadConfig`. Sizes in bytes, TTLs in seconds, `throttleLimitMB`
+ * in 10^6 bytes/s; `upstream` is an origin (`https://host[:port]`), `p2pHost` lower case, "*" for
+ * the default upstream.
  */
 export type Config = DeepReadonly<z.output<typeof configSchema>>;
 export type RegistryEntry = Config['ProxyConfig']['registries'][number];

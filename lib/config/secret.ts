@@ -9,8 +9,8 @@ export type ClusterSecret =
   | { kind: 'unusable'; complaint: string };
 
 /**
- * Reads `P2PConfig.secretFile`, without the white space an editor or `kubectl create secret` leaves at its end.
- * A file that cannot be read, or holds less than 16 bytes, is unusable.
+ * Reads `P2PConfig.secretFile`, without the white space an editor or `kubectl create secret` leaves
+ * at its end. A file that cannot be read, or holds less than 16 bytes, is unusable.
  */
 export function readClusterSecret(config: Config): ClusterSecret {
   const file = config.P2PConfig.secretFile;

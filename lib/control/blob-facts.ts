@@ -10,13 +10,18 @@ interface Facts {
   url: string | null;
 }
 
-/** Ways to the origin kept per blob: signed URLs expire, credentials differ; the newest ones serve. */
+/**
+ * Ways to the origin kept per blob: signed URLs expire, credentials differ; the newest ones serve.
+ */
 const ORIGINS_PER_BLOB_MAX = 4;
 
 /** What an entry, and each way to the origin in it, takes beside its text. */
 const FACTS_BYTES = 200;
 
-/** What this node knows of blobs apart from their bytes: size, and the ways to the origin its askers brought. In memory only. */
+/**
+ * What this node knows of blobs apart from their bytes: size, and the ways to the origin its askers
+ * brought. In memory only.
+ */
 export class BlobFacts {
   readonly #facts = new LRUCache<string, Facts>({
     max: BLOB_FACTS_MAX,
@@ -32,7 +37,10 @@ export class BlobFacts {
     this.#of(key).totalBytes = totalBytes;
   }
 
-  /** By what name the audit log has a blob: `/` + the URL it was last proven to be at, else first asked for at; its key when it has none. */
+  /**
+   * By what name the audit log has a blob: `/` + the URL it was last proven to be at, else first
+   * asked for at; its key when it has none.
+   */
   pathname(key: string): string {
     return `/${this.#facts.get(key)?.url ?? key}`;
   }

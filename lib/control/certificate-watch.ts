@@ -10,7 +10,10 @@ export interface CertificateWatchParts {
   failed(error: Error): void;
 }
 
-/** Sees to it that a running node's own certificate is renewed before its end, and that one put in place of the config's is taken up. */
+/**
+ * Sees to it that a running node's own certificate is renewed before its end, and that one put in
+ * place of the config's is taken up.
+ */
 export class CertificateWatch {
   readonly #parts: CertificateWatchParts;
   #known: string;

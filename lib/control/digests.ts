@@ -38,9 +38,10 @@ export interface DigestParts {
 const NO_WAY: Way = { origin: null, sliceBytes: 0, digest: null, requestId: '', onBehalf: null };
 
 /**
- * Checks whole blobs against their digest (CONTRACT 2.3), shard by shard in order, while they are in
- * memory anyway. What came out of order is hashed when its turn comes; what has left memory by then is
- * read back from disk, but only once the blob is complete: a blob read in pieces costs nothing.
+ * Checks whole blobs against their digest (CONTRACT 2.3), shard by shard in order, while they are
+ * in memory anyway. What came out of order is hashed when its turn comes; what has left memory by
+ * then is read back from disk, but only once the blob is complete: a blob read in pieces costs
+ * nothing.
  */
 export class Digests {
   readonly #parts: DigestParts;
@@ -57,13 +58,16 @@ export class Digests {
     });
   }
 
-  /** A shard of a blob of `totalBytes` has become complete here; `fromDisk`: it was stored already. */
+  /**
+   * A shard of a blob of `totalBytes` has become complete here; `fromDisk`: it was stored already.
+   */
   completed(resident: Resident, totalBytes: number, fromDisk = false): void {
     const { key } = resident;
     // A blob of one shard has been checked where it was received.
     if (!key.startsWith('sha256:') || totalBytes <= SHARD_BYTES || this.#held.has(key)) return;
     let followed = this.#followed.get(key);
-    // What was on disk before is not read back whole because a piece of it is read: its shards are checked one by one.
+    // What was on disk before is not read back whole because a piece of it is read: its shards are
+    // checked one by one.
     if (followed === undefined && fromDisk) return;
     if (followed === undefined)
       this.#followed.set(
@@ -80,7 +84,10 @@ export class Digests {
     void this.#advance(key, followed);
   }
 
-  /** Whether the shard is about to be hashed: were it gone by then, it would have to be read back from disk. */
+  /**
+   * Whether the shard is about to be hashed: were it gone by then, it would have to be read back
+   * from disk.
+   */
   isAwaited({ key, shard }: Resident): boolean {
     const followed = this.#followed.peek(key);
     if (
@@ -118,7 +125,10 @@ export class Digests {
     } else this.#parts.broken(key);
   }
 
-  /** The next shard if it is complete in memory; when the whole blob is here, but not that shard, it is read back. */
+  /**
+   * The next shard if it is complete in memory; when the whole blob is here, but not that shard, it
+   * is read back.
+   */
   #next(key: string, followed: Followed): Resident | null {
     const { loader } = this.#parts;
     const resident = loader.find(key, followed.next);
@@ -136,7 +146,10 @@ export class Digests {
     return null;
   }
 
-  /** The shards after the next that are complete in memory, too: a job for each would cost two wake-ups. */
+  /**
+   * The shards after the next that are complete in memory, too: a job for each would cost two
+   * wake-ups.
+   */
   #behind(key: string, { next }: Followed): Resident[] {
     const behind: Resident[] = [];
     while (behind.length + 1 < DIGEST_JOB_SHARDS_MAX) {

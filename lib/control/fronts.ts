@@ -10,13 +10,16 @@ import { holdYoungGeneration } from './young-generation.ts';
 /** One front thread and control's link to it. */
 export interface Front {
   send(message: ControlMessage, transfer?: ArrayBuffer): void;
-  /** Lets answers in flight finish within `deadlineMs`, then ends the thread. Resolves when it has ended. */
+  /**
+   * Lets answers in flight finish within `deadlineMs`, then ends the thread. Resolves when it has
+   * ended.
+   */
   drain(deadlineMs: number): Promise<void>;
 }
 
 /**
- * Starts a front thread; resolves once it listens. `desk` makes control's end of it. `died` is called when the
- * thread ends unasked, which a node does not survive: it would listen no more.
+ * Starts a front thread; resolves once it listens. `desk` makes control's end of it. `died` is
+ * called when the thread ends unasked, which a node does not survive: it would listen no more.
  * Throws PORT_IN_USE, or INTERNAL when the thread fails to start in time.
  */
 export function startFront(

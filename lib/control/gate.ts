@@ -11,7 +11,9 @@ export interface GateParts {
   ledger: AccessLedger;
   outages: Outages;
   probe(job: ProbeJob): Promise<ProbeResult>;
-  /** The blob's size, if something of it is here: what was only heard of it may come from anybody. */
+  /**
+   * The blob's size, if something of it is here: what was only heard of it may come from anybody.
+   */
   totalOf(key: string): number | null;
   /** A registry has told a blob's size while it was asked for one byte. */
   sized(key: string, totalBytes: number): void;
@@ -27,7 +29,10 @@ export interface Grant {
 /** A stale right is looked at again with every request: the registry may be back. */
 const STALE: Grant = { forMs: 0, stale: true };
 
-/** Whether a client may read a blob (CONTRACT 2.7): what the ledger remembers, else what the upstream says to one byte. */
+/**
+ * Whether a client may read a blob (CONTRACT 2.7): what the ledger remembers, else what the
+ * upstream says to one byte.
+ */
 export class Gate {
   readonly #parts: GateParts;
 
@@ -65,27 +70,42 @@ export class Gate {
     return STALE;
   }
 
-  /** The size that what the client may read has at the upstream, as far as it was checked: a blob of another size is not what was proven. */
+  /**
+   * The size that what the client may read has at the upstream, as far as it was checked: a blob of
+   * another size is not what was proven.
+   */
   sizeOf(blob: BlobName, authorization: string | null): number | null {
     return this.#parts.ledger.sizeOf(request(blob, authorization));
   }
 
-  /** The upstream has refused, with 401 or 403, to send the blob to a client whose right was remembered: it is checked again the next time. */
+  /**
+   * The upstream has refused, with 401 or 403, to send the blob to a client whose right was
+   * remembered: it is checked again the next time.
+   */
   revoke(blob: BlobName, authorization: string | null, status: number): void {
     this.#parts.ledger.refused(request(blob, authorization), status);
   }
 
-  /** Whether this credential may have what `key` names in a repository, without the registry being asked. */
+  /**
+   * Whether this credential may have what `key` names in a repository, without the registry being
+   * asked.
+   */
   mayHave(scope: string, authorization: string | null, key: string): boolean {
     return this.#parts.ledger.decide({ authorization, scope, key }) === 'granted';
   }
 
-  /** The same while the registry is down: the right to the repository at least, from within accessStaleTtl. */
+  /**
+   * The same while the registry is down: the right to the repository at least, from within
+   * accessStaleTtl.
+   */
   mayHaveStale(scope: string, authorization: string | null): boolean {
     return this.#parts.ledger.mayReadStale({ authorization, scope, key: null });
   }
 
-  /** The upstream has answered a relayed request of this credential for a repository with the manifest `digest`, or with something else (null). */
+  /**
+   * The upstream has answered a relayed request of this credential for a repository with the
+   * manifest `digest`, or with something else (null).
+   */
   relayed(scope: string, authorization: string | null, digest: string | null): void {
     this.#parts.ledger.granted({ authorization, scope, key: digest });
   }
@@ -134,7 +154,8 @@ export class Gate {
         );
       }
       count('access.granted');
-      // A registry vouches for what lies under a digest; the owner of any bucket may put anything there.
+      // A registry vouches for what lies under a digest; the owner of any bucket may put anything
+      // there.
       if (blob.scope.startsWith('repo ')) sized(blob.key, result.totalBytes);
       return result.totalBytes;
     }

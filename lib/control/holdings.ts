@@ -14,9 +14,9 @@ export interface Holding {
 }
 
 /**
- * Brings whole blobs here that nobody reads yet: preheating. Each call begins with the first shards that are missing, waits
- * a moment for them and says how far it is; who wants the rest calls again. So nothing is kept between calls, and what is
- * here already costs a look.
+ * Brings whole blobs here that nobody reads yet: preheating. Each call begins with the first shards
+ * that are missing, waits a moment for them and says how far it is; who wants the rest calls again.
+ * So nothing is kept between calls, and what is here already costs a look.
  */
 export class Holdings {
   readonly #loader: ShardLoader;
@@ -56,11 +56,15 @@ export class Holdings {
       (shard, interest) => this.#loader.want(key, shard, way, interest),
       (failed) => (error = failed.toWire()),
     );
-    // Not shard by shard: the size is only another node's word, and this thread must not count for a minute because of it.
+    // Not shard by shard: the size is only another node's word, and this thread must not count for
+    // a minute because of it.
     return { shards, held: Math.min(shards, this.#loader.countOf(key)), error };
   }
 
-  /** Resolves when all of `shards` have come or failed, or after PEER_HOLD_MS: then those under way are let go, unless they are wanted again soon. */
+  /**
+   * Resolves when all of `shards` have come or failed, or after PEER_HOLD_MS: then those under way
+   * are let go, unless they are wanted again soon.
+   */
   #settled(
     shards: readonly number[],
     want: (shard: number, interest: Interest) => Resident,

@@ -12,9 +12,13 @@ interface Trace {
   fields: Record<string, unknown>;
 }
 
-/** Outcomes that say nothing of this node's health: what an upstream answers to a client, and what a client brings about itself. */
+/**
+ * Outcomes that say nothing of this node's health: what an upstream answers to a client, and what a
+ * client brings about itself.
+ */
 function isOrdinary(error: ShoalError): boolean {
-  // A registry sends its clients to a host that this node may not dial: only its operator can help (CONTRACT 2.6).
+  // A registry sends its clients to a host that this node may not dial: only its operator can help
+  // (CONTRACT 2.6).
   if (error.code === 'HOST_NOT_ALLOWED') return false;
   // Who is still there to be refused has cancelled nothing.
   return (
@@ -24,8 +28,9 @@ function isOrdinary(error: ShoalError): boolean {
 }
 
 /**
- * What the log says of pulls, by request id: every step at debug, what went wrong at warn, where it also enters the
- * list of recent errors. Lines at warn are bounded by the second; what is left out is counted in the next one.
+ * What the log says of pulls, by request id: every step at debug, what went wrong at warn, where it
+ * also enters the list of recent errors. Lines at warn are bounded by the second; what is left out
+ * is counted in the next one.
  */
 export class Journal {
   readonly #log: ReturnType<typeof createLogger>;

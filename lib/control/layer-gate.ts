@@ -27,7 +27,10 @@ export class LayerGate {
     return this.#waiting.length;
   }
 
-  /** Calls `enter`, at once or in its turn. Every call is answered by one call of the function returned, entered or not. */
+  /**
+   * Calls `enter`, at once or in its turn. Every call is answered by one call of the function
+   * returned, entered or not.
+   */
   enter(key: string, enter: () => void): () => void {
     const waiting: Waiting = { key, enter, sinceMs: this.#clock.nowMs() };
     let left = false;

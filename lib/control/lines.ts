@@ -18,10 +18,12 @@ interface Line<Job> {
 }
 
 /**
- * Jobs for the threads of a pool. Piscina keeps the threads; each of them runs one task for as long as it lives, and gets its jobs
- * through a line of its own, batched (lib/workers/line.ts): a task of Piscina's for each job costs twice the processor time.
- * A job goes to the thread with the fewest under way; beyond `jobsPerThreadMax` it waits, in order. Threads that are not there from the
- * start come with the first job: a node that nobody uses holds no memory for them, and one that is used pays their start once.
+ * Jobs for the threads of a pool. Piscina keeps the threads; each of them runs one task for as long
+ * as it lives, and gets its jobs through a line of its own, batched (lib/workers/line.ts): a task
+ * of Piscina's for each job costs twice the processor time. A job goes to the thread with the
+ * fewest under way; beyond `jobsPerThreadMax` it waits, in order. Threads that are not there from
+ * the start come with the first job: a node that nobody uses holds no memory for them, and one that
+ * is used pays their start once.
  */
 export class Lines<Job> {
   readonly #pool: Piscina<LineStart, void>;
@@ -48,7 +50,10 @@ export class Lines<Job> {
     return this.#queue.length;
   }
 
-  /** Rejects only when the thread dies over it, or on a fault of ours; never settles once closed. `heard` is given what the job says on its way. */
+  /**
+   * Rejects only when the thread dies over it, or on a fault of ours; never settles once closed.
+   * `heard` is given what the job says on its way.
+   */
   run(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
     while (this.#lines.length < this.#threads) this.#open();
     return new Promise((resolve, reject) => {

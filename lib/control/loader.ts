@@ -28,7 +28,10 @@ export interface Resident {
 
 /** Somebody who wants a shard. Without any, a shard on its way is given up. */
 export interface Interest {
-  /** The shard has a slot; `cold`: it was not complete in memory when it was asked for. Follow the watermark from here. */
+  /**
+   * The shard has a slot; `cold`: it was not complete in memory when it was asked for. Follow the
+   * watermark from here.
+   */
   placed(resident: Resident, cold: boolean): void;
   failed(error: ShoalError): void;
   /** A shard that was not complete when it was placed has become so. */
@@ -38,7 +41,10 @@ export interface Interest {
 /** How to get a shard that is not here: the ways to the origin its askers brought along. */
 export interface Way {
   origin: OriginContext | null;
-  /** Where in the shard the asker begins to read: from the origin that comes first. null: the shard is brought ahead, nobody waits for it yet. */
+  /**
+   * Where in the shard the asker begins to read: from the origin that comes first. null: the shard
+   * is brought ahead, nobody waits for it yet.
+   */
   sliceBytes: number | null;
   digest: string | null;
   requestId: string;
@@ -53,7 +59,10 @@ export interface Fill {
   offer(way: Way): void;
 }
 
-/** Brings a shard into its slot through the swarm or from the origin; calls exactly one of `done` and `failed`, after which nothing writes to the slot. */
+/**
+ * Brings a shard into its slot through the swarm or from the origin; calls exactly one of `done`
+ * and `failed`, after which nothing writes to the slot.
+ */
 export type FillFromSwarm = (
   resident: Resident,
   way: Way,
@@ -128,7 +137,10 @@ export class ShardLoader {
     );
   }
 
-  /** How many shards of a blob are here, in memory or on disk. Passes over what is in memory, so that its cost does not grow with the blob. */
+  /**
+   * How many shards of a blob are here, in memory or on disk. Passes over what is in memory, so
+   * that its cost does not grow with the blob.
+   */
   countOf(key: string): number {
     const stored = this.#parts.store?.shardsOf(key);
     let count = stored?.count ?? 0;
@@ -142,7 +154,10 @@ export class ShardLoader {
     return count;
   }
 
-  /** Brings the shard into memory; `interest` hears where it is. Returns what to give back with `drop`. */
+  /**
+   * Brings the shard into memory; `interest` hears where it is. Returns what to give back with
+   * `drop`.
+   */
   want(key: string, shard: number, way: Way, interest: Interest): Resident {
     const name = `${key}/${shard}`;
     let resident = this.#residents.get(name);
@@ -179,14 +194,18 @@ export class ShardLoader {
     });
   }
 
-  /** `interest` wants the shard no more; the last one to leave a shard on its way stops it, after `graceMs`. */
+  /**
+   * `interest` wants the shard no more; the last one to leave a shard on its way stops it, after
+   * `graceMs`.
+   */
   drop(resident: Resident, interest: Interest, graceMs = 0): void {
     if (graceMs > 0 && resident.phase !== 'complete') {
       this.#parts.clock.after(graceMs, () => this.drop(resident, interest));
       return;
     }
     resident.interests.delete(interest);
-    // One that failed or was given up is over: another try at the same shard may be under way by now.
+    // One that failed or was given up is over: another try at the same shard may be under way by
+    // now.
     const isOver = this.find(resident.key, resident.shard) !== resident;
     if (
       resident.interests.size > 0 ||
@@ -200,7 +219,10 @@ export class ShardLoader {
     resident.filling?.abandon();
   }
 
-  /** Every byte is here, only the word that it is so has not come yet: readers may be done before we are told. */
+  /**
+   * Every byte is here, only the word that it is so has not come yet: readers may be done before we
+   * are told.
+   */
   #isWhole(resident: Resident): boolean {
     if (resident.slot < 0) return false;
     const lengthBytes = this.#parts.arena.length(resident.slot);
@@ -244,7 +266,8 @@ export class ShardLoader {
     residency.hold(resident.slot, {
       evicted: () => this.#forget(resident),
       isWanted: () => resident.interests.size > 0 || this.#parts.isAwaited(resident),
-      // What came from another node is there still; what came from the origin would have to come again.
+      // What came from another node is there still; what came from the origin would have to come
+      // again.
       isExpendable: () =>
         resident.phase === 'complete' &&
         resident.interests.size === 0 &&
@@ -340,7 +363,9 @@ export class ShardLoader {
     this.#evictable(resident);
   }
 
-  /** An abandoned shard came through all the same; false when another try at it has begun meanwhile. */
+  /**
+   * An abandoned shard came through all the same; false when another try at it has begun meanwhile.
+   */
   #readopt(resident: Resident): boolean {
     const name = `${resident.key}/${resident.shard}`;
     if (this.#residents.has(name)) return false;

@@ -24,8 +24,9 @@ export interface ManifestParts {
 }
 
 /**
- * Manifests by digest. Each is a small blob like any other, in memory, on disk and in the swarm, and like any blob of one
- * shard it is held against its digest when it comes in; only it is answered whole, by message. A longer one is not kept.
+ * Manifests by digest. Each is a small blob like any other, in memory, on disk and in the swarm,
+ * and like any blob of one shard it is held against its digest when it comes in; only it is
+ * answered whole, by message. A longer one is not kept.
  */
 export class Manifests {
   readonly #parts: ManifestParts;
@@ -35,7 +36,9 @@ export class Manifests {
     this.#parts = parts;
   }
 
-  /** Keeps what the registry, or another node, has just sent; `checksum` is that of the bytes, hex. */
+  /**
+   * Keeps what the registry, or another node, has just sent; `checksum` is that of the bytes, hex.
+   */
   keep(digest: string, bytes: Uint8Array, checksum: string): void {
     // A copy: the bytes themselves go out to the client, and are gone from this thread with it.
     if (bytes.length > 0 && bytes.length <= SHARD_BYTES)
@@ -47,7 +50,10 @@ export class Manifests {
     return this.#parts.loader.has(digest, 0);
   }
 
-  /** Gets one that `node` has, unless so many are on their way already: it is a copy for the case that the node goes. */
+  /**
+   * Gets one that `node` has, unless so many are on their way already: it is a copy for the case
+   * that the node goes.
+   */
   copy(digest: string, node: string): void {
     if (
       node === this.#parts.self ||
@@ -60,12 +66,18 @@ export class Manifests {
     void this.#ask(node, digest).then(() => this.#copying.delete(digest));
   }
 
-  /** From memory, disk or the swarm, `way` leading to the registry; null when it does not come in time. */
+  /**
+   * From memory, disk or the swarm, `way` leading to the registry; null when it does not come in
+   * time.
+   */
   read(digest: string, way: Way): Promise<Uint8Array | null> {
     return this.#load(digest, way, MANIFEST_READ_MS);
   }
 
-  /** While the registry is down: from here, from the nodes that are said to have it, from the swarm; null: from nowhere, in the same time. */
+  /**
+   * While the registry is down: from here, from the nodes that are said to have it, from the swarm;
+   * null: from nowhere, in the same time.
+   */
   async readWithout(
     digest: string,
     holders: () => Promise<readonly string[]>,

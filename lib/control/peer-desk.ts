@@ -13,7 +13,10 @@ export interface PeerDeskParts {
   loader(): ShardLoader;
   /** `bytes` went out to `node`. */
   sent(node: string, bytes: number): void;
-  /** A node was given a place in the tree of a shard this node owns, so many hops from one that has it whole. */
+  /**
+   * A node was given a place in the tree of a shard this node owns, so many hops from one that has
+   * it whole.
+   */
   placed(depth: number): void;
   waitForChecksum(shard: ShardId, answer: (resident: Resident | null) => void): void;
 }
@@ -52,7 +55,9 @@ export class PeerDesks {
   }
 }
 
-/** Other nodes that read through one front: the core decides, the loader brings, the front sends. */
+/**
+ * Other nodes that read through one front: the core decides, the loader brings, the front sends.
+ */
 export class PeerDesk {
   readonly #parts: PeerDeskParts;
   readonly #reply: (message: ControlMessage) => void;

@@ -7,7 +7,10 @@ import { THREAD_OPTIONS } from '../workers/thread-options.ts';
 import type { PoolJob, PoolStart, PoolTasks } from '../workers/pool.ts';
 import { Lines } from './lines.ts';
 
-/** The two pools of a node, typed: see lib/workers/pool.ts and lib/workers/digest.ts for what they do. */
+/**
+ * The two pools of a node, typed: see lib/workers/pool.ts and lib/workers/digest.ts for what they
+ * do.
+ */
 export interface Pools {
   run<Kind extends keyof PoolTasks>(
     job: PoolTasks[Kind][0] & { kind: Kind },
@@ -15,7 +18,9 @@ export interface Pools {
   /** Reads shards from the origin; `heard` is told how it went with each, in order. */
   origin(job: OriginReadJob, heard: (result: OriginReadResult) => void): Promise<void>;
   digest(job: DigestJob): Promise<DigestResult>;
-  /** Resolves when a transfer thread has loaded its modules: the first reads must not wait for that. */
+  /**
+   * Resolves when a transfer thread has loaded its modules: the first reads must not wait for that.
+   */
   ready(): Promise<void>;
   /** Jobs waiting for a thread. */
   queued(): number;
@@ -23,7 +28,10 @@ export interface Pools {
   close(): Promise<void>;
 }
 
-/** Threads live as long as the node, and stay in their event loops between tasks: they hold connections. */
+/**
+ * Threads live as long as the node, and stay in their event loops between tasks: they hold
+ * connections.
+ */
 const FOREVER = {
   idleTimeout: Number.POSITIVE_INFINITY,
   atomics: 'disabled',

@@ -10,9 +10,10 @@ export interface PortWish {
 }
 
 /**
- * Free ports, in the order of the wishes and all different. Several fronts share their ports, so one in use would be shared
- * with a stranger unnoticed; the probes are exclusive. They are held together, those with a number first: else "any" might be
- * what another wish names. Throws PORT_IN_USE.
+ * Free ports, in the order of the wishes and all different. Several fronts share their ports, so
+ * one in use would be shared with a stranger unnoticed; the probes are exclusive. They are held
+ * together, those with a number first: else "any" might be what another wish names. Throws
+ * PORT_IN_USE.
  */
 export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]> {
   const probes = new Map<PortWish, Server>();
@@ -27,7 +28,8 @@ export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]>
 
 function probe({ host, port, what }: PortWish): Promise<Server> {
   return new Promise((resolve, reject) => {
-    // Nobody is served here: who has connected already, as clients of a node that starts again do, must not keep the probe from closing.
+    // Nobody is served here: who has connected already, as clients of a node that starts again do,
+    // must not keep the probe from closing.
     const server = createServer((socket) => socket.resetAndDestroy());
     server.once('error', (error: NodeJS.ErrnoException) => {
       const reason =

@@ -18,7 +18,10 @@ export interface PreheatParts {
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult>;
 }
 
-/** What a client asks of one node of the swarm through another: to have a blob that the client may read. */
+/**
+ * What a client asks of one node of the swarm through another: to have a blob that the client may
+ * read.
+ */
 export interface PreheatRequest {
   node: string;
   blob: BlobName;
@@ -27,8 +30,9 @@ export interface PreheatRequest {
 }
 
 /**
- * Has other nodes bring blobs to themselves, at the word of a client that may read them. The client's credential goes along,
- * sealed, only when a node says that the swarm alone cannot give it the blob.
+ * Has other nodes bring blobs to themselves, at the word of a client that may read them. The
+ * client's credential goes along, sealed, only when a node says that the swarm alone cannot give it
+ * the blob.
  */
 export class Preheats {
   readonly #parts: PreheatParts;
@@ -43,7 +47,10 @@ export class Preheats {
     return { self, nodes: members().map(({ node, role, zone }) => ({ node, role, zone })) };
   }
 
-  /** How far the node is; it goes on for a moment. Rejects with what the upstream says, BAD_REQUEST for a stranger, PEER_* when it does not answer. */
+  /**
+   * How far the node is; it goes on for a moment. Rejects with what the upstream says, BAD_REQUEST
+   * for a stranger, PEER_* when it does not answer.
+   */
   async preheat({ node, blob, authorization, requestId }: PreheatRequest): Promise<Holding> {
     const { self, members, gate, totalOf, holdings } = this.#parts;
     if (gate.remembered(blob, authorization) === null) await gate.check(blob, authorization);

@@ -22,8 +22,9 @@ interface Watched {
 }
 
 /**
- * Brings shards ahead of the small reads of blobs (overlaybd: every read a request of its own, over several
- * connections), as the pattern of each blob foretells them. Bounded in blobs, in shards on their way, and in time.
+ * Brings shards ahead of the small reads of blobs (overlaybd: every read a request of its own, over
+ * several connections), as the pattern of each blob foretells them. Bounded in blobs, in shards on
+ * their way, and in time.
  */
 export class ReadAhead {
   readonly #parts: ReadAheadParts;
@@ -42,7 +43,9 @@ export class ReadAhead {
     return this.#underWay;
   }
 
-  /** A client that may read the blob has come to `startBytes`, with a small read; `way` is its own. */
+  /**
+   * A client that may read the blob has come to `startBytes`, with a small read; `way` is its own.
+   */
   read(key: string, startBytes: number, totalBytes: number, way: Way): void {
     for (const shard of this.#patternOf(key).read(startBytes, totalBytes)) {
       if (this.#underWay >= this.#underWayMax) return;

@@ -1,14 +1,20 @@
 import type { Clock } from '../clock.ts';
 import { READ_TRACE_SHARDS_MAX } from '../limits.ts';
 
-/** Shards of blobs in the order in which they were read on demand. Blobs are known by their digests alone: no URL, no name, no secret. */
+/**
+ * Shards of blobs in the order in which they were read on demand. Blobs are known by their digests
+ * alone: no URL, no name, no secret.
+ */
 export interface Trace {
   blobs: { digest: string; sizeBytes: number }[];
   /** Index of the blob, index of the shard. */
   reads: [blob: number, shard: number][];
 }
 
-/** Which shards small reads came to lately, so that the start of an image can be recorded after it has happened. Bounded: the oldest are forgotten. */
+/**
+ * Which shards small reads came to lately, so that the start of an image can be recorded after it
+ * has happened. Bounded: the oldest are forgotten.
+ */
 export class ReadTrace {
   readonly #clock: Clock;
   readonly #shardsMax: number;
@@ -23,7 +29,10 @@ export class ReadTrace {
     this.#shardsMax = shardsMax;
   }
 
-  /** A small read has come to a shard that its front did not know. Blobs without a digest in their name cannot be asked for again: they are left out. */
+  /**
+   * A small read has come to a shard that its front did not know. Blobs without a digest in their
+   * name cannot be asked for again: they are left out.
+   */
   note(key: string, shard: number, sizeBytes: number): void {
     if (!key.startsWith('sha256:')) return;
     const name = `${key}/${shard}`;

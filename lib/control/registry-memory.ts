@@ -27,7 +27,10 @@ export interface MemoryParts {
   count(name: CounterName): void;
 }
 
-/** What a registry said of a tag or digest, and which nodes heard it: they have the manifest, unless it was evicted. */
+/**
+ * What a registry said of a tag or digest, and which nodes heard it: they have the manifest, unless
+ * it was evicted.
+ */
 export interface RememberedManifest {
   digest: string;
   contentType: string;
@@ -41,11 +44,14 @@ export interface RememberedRight {
 }
 
 /**
- * What registries said lately, to this node and to others, for the time they say nothing. All is told and asked by opaque
- * names under the cluster secret, so a node learns what is behind one only when it can name it itself.
+ * What registries said lately, to this node and to others, for the time they say nothing. All is
+ * told and asked by opaque names under the cluster secret, so a node learns what is behind one only
+ * when it can name it itself.
  *
- *   a registry answers -> said here -> told to the repository's keepers (first in its rank), who take a copy of the manifest
- *   it is down         -> looked up here and at the first nodes of the rank; the youngest word counts
+ *   a registry answers -> said here -> told to the repository's keepers (first in its rank), who
+ * take a copy of the manifest
+ *   it is down         -> looked up here and at the first nodes of the rank; the youngest word
+ * counts
  */
 export class RegistryMemory {
   readonly #parts: MemoryParts;
@@ -59,7 +65,10 @@ export class RegistryMemory {
     this.#credentials = new CredentialNames(parts.secret);
   }
 
-  /** A registry has accepted `authorization` for the repository of `scope`, where each of `references` stands for a manifest. */
+  /**
+   * A registry has accepted `authorization` for the repository of `scope`, where each of
+   * `references` stands for a manifest.
+   */
   async served(
     scope: string,
     authorization: string | null,
@@ -78,8 +87,9 @@ export class RegistryMemory {
   }
 
   /**
-   * A registry has refused `authorization` for a repository (401, 403), or knows `reference` no more (404). It only matters where
-   * this node remembers otherwise; `remembered`: whether this very credential may be among that, since the name of a password is slow to make.
+   * A registry has refused `authorization` for a repository (401, 403), or knows `reference` no
+   * more (404). It only matters where this node remembers otherwise; `remembered`: whether this
+   * very credential may be among that, since the name of a password is slow to make.
    */
   async refused(
     scope: string,
@@ -94,7 +104,10 @@ export class RegistryMemory {
       for (const id of await this.#grantIds(scope, authorization)) this.#withdraw(scope, id);
   }
 
-  /** A registry asks who comes without a credential for one: `challenge` (lib/registry/words.ts), or null when it does not. */
+  /**
+   * A registry asks who comes without a credential for one: `challenge` (lib/registry/words.ts), or
+   * null when it does not.
+   */
   greeted(host: string, challenge: string | null): void {
     if (this.#parts.ttlMs === 0) return;
     this.#said(host, [
@@ -104,7 +117,9 @@ export class RegistryMemory {
     ]);
   }
 
-  /** This node has a manifest that the registry of `scope` has vouched for: others may find it here. */
+  /**
+   * This node has a manifest that the registry of `scope` has vouched for: others may find it here.
+   */
   holds(scope: string, manifest: { digest: string; contentType: string }): void {
     if (this.#parts.ttlMs > 0)
       this.#said(scope, [
@@ -112,7 +127,10 @@ export class RegistryMemory {
       ]);
   }
 
-  /** What a registry said last of `authorization` in a repository, and of `reference`; null: nothing in living memory. */
+  /**
+   * What a registry said last of `authorization` in a repository, and of `reference`; null: nothing
+   * in living memory.
+   */
   async recall(
     scope: string,
     authorization: string | null,
@@ -146,7 +164,10 @@ export class RegistryMemory {
     };
   }
 
-  /** How a registry greets who comes without a credential: its challenge, openly (null), or nobody knows (undefined). */
+  /**
+   * How a registry greets who comes without a credential: its challenge, openly (null), or nobody
+   * knows (undefined).
+   */
   async recallGreeting(host: string): Promise<string | null | undefined> {
     if (this.#parts.ttlMs === 0) return undefined;
     const [challenges = [], opens = []] = await this.#recall(host, [
@@ -200,7 +221,10 @@ export class RegistryMemory {
     }
   }
 
-  /** What is known under each of `ids`, here and at the nodes that may know, youngest first; equal questions under way are joined. */
+  /**
+   * What is known under each of `ids`, here and at the nodes that may know, youngest first; equal
+   * questions under way are joined.
+   */
   #recall(name: string, ids: readonly string[]): Promise<HeardWord[][]> {
     const path = recallPath(ids);
     let recall = this.#recalls.get(path);
@@ -250,8 +274,9 @@ export class RegistryMemory {
   }
 
   /**
-   * Under which a right of this credential is known: its own name and, where it is a token that tells who it was given to, by
-   * whom, that of every such token. None: too many passwords wait for their names; this one is neither told of nor asked about.
+   * Under which a right of this credential is known: its own name and, where it is a token that
+   * tells who it was given to, by whom, that of every such token. None: too many passwords wait for
+   * their names; this one is neither told of nor asked about.
    */
   async #grantIds(scope: string, authorization: string | null): Promise<string[]> {
     const { secret, clock, count } = this.#parts;

@@ -44,7 +44,8 @@ interface Asked {
  *
  *   manifest by digest, right and type known -> memory, disk, swarm
  *   anything else -> the registry -> its answer, and what it teaches
- *                       \-> down: what it said before, to whom it accepted, with a Warning; else the error
+ *                       \-> down: what it said before, to whom it accepted, with a Warning; else
+ * the error
  */
 export class Relays {
   readonly #parts: RelayParts;
@@ -105,7 +106,10 @@ export class Relays {
     return result;
   }
 
-  /** While the registry was down a moment ago, what cannot change is not waited for: it is asked beside. Tags are always asked for. */
+  /**
+   * While the registry was down a moment ago, what cannot change is not waited for: it is asked
+   * beside. Tags are always asked for.
+   */
   async #duringOutage(asked: Asked | null, request: RelayRequest): Promise<RelayedAnswer | null> {
     const { outages } = this.#parts;
     const isFixed = request.what === 'ping' || (asked !== null && isSha256(asked.reference));
@@ -115,7 +119,10 @@ export class Relays {
     return stale;
   }
 
-  /** A manifest by digest, without the registry: for a client it accepted within accessTtl, in a form the client takes. */
+  /**
+   * A manifest by digest, without the registry: for a client it accepted within accessTtl, in a
+   * form the client takes.
+   */
   async #kept(asked: Asked, request: RelayRequest): Promise<RelayedAnswer | null> {
     const { gate, manifests, memory, outages, count } = this.#parts;
     const { scope, reference, authorization, accept } = asked;
@@ -150,7 +157,10 @@ export class Relays {
     return manifestAnswer(request, reference, contentType, body, outages.isDown(request.url));
   }
 
-  /** What the registry, which is down, would have said, as far as this client may hear it; null: nothing. */
+  /**
+   * What the registry, which is down, would have said, as far as this client may hear it; null:
+   * nothing.
+   */
   async #stale(asked: Asked | null, request: RelayRequest): Promise<RelayedAnswer | null> {
     if (request.what === 'ping' && request.headers['authorization'] === undefined)
       return this.#greeting(request);
@@ -175,7 +185,9 @@ export class Relays {
     return manifestAnswer(request, manifest.digest, manifest.contentType, body, true);
   }
 
-  /** What `/v2/` says to who brings no credential, and where it asks for one, what everything says. */
+  /**
+   * What `/v2/` says to who brings no credential, and where it asks for one, what everything says.
+   */
   async #greeting(request: RelayRequest): Promise<RelayedAnswer | null> {
     const { memory, count } = this.#parts;
     const challenge = await memory.recallGreeting(request.upstreamHost);
@@ -198,7 +210,10 @@ export class Relays {
     };
   }
 
-  /** Takes note of what an answer of the registry teaches: who may read, what is where, how it greets. */
+  /**
+   * Takes note of what an answer of the registry teaches: who may read, what is where, how it
+   * greets.
+   */
   #learn(
     asked: Asked | null,
     request: RelayRequest,
@@ -232,7 +247,8 @@ export class Relays {
       if (manifest !== null && result.manifest !== null)
         manifests.keep(manifest.digest, body, result.manifest.checksum);
     }
-    // The digest says where the manifest is; a tag what it stood for, to a client that left it to the registry.
+    // The digest says where the manifest is; a tag what it stood for, to a client that left it to
+    // the registry.
     const references = [
       ...(result.manifest === null || manifest === null ? [] : [manifest.digest]),
       ...(isSha256(reference) || !namesEveryForm(asked.accept) ? [] : [reference]),
@@ -266,7 +282,10 @@ function askedOf(request: RelayRequest): Asked | null {
   };
 }
 
-/** The digest and type of the manifest in an answer, by its bytes where they are there; null when that is not known, or not what was asked for. */
+/**
+ * The digest and type of the manifest in an answer, by its bytes where they are there; null when
+ * that is not known, or not what was asked for.
+ */
 function manifestOf(
   { reference }: Asked,
   { headers, body, manifest }: RelayResult & { kind: 'answer' },
@@ -300,7 +319,10 @@ function manifestAnswer(
   return { status: 200, headers, body: request.method === 'HEAD' ? new Uint8Array(0) : body };
 }
 
-/** Why a registry that gives this is taken to be down: it cannot be reached, does not answer in time, or fails (5xx); null: it is not. */
+/**
+ * Why a registry that gives this is taken to be down: it cannot be reached, does not answer in
+ * time, or fails (5xx); null: it is not.
+ */
 function failureOf(result: RelayResult): ShoalError | null {
   const error =
     result.kind === 'failed'

@@ -15,7 +15,10 @@ export interface SlotOwner {
   evicted(): void;
   /** Whether somebody is known to read it soon: such slots are taken last. */
   isWanted(): boolean;
-  /** Whether what is in it is complete and may be lost though it waits to be stored: taken when others have waited for the disk long enough. */
+  /**
+   * Whether what is in it is complete and may be lost though it waits to be stored: taken when
+   * others have waited for the disk long enough.
+   */
   isExpendable(): boolean;
 }
 
@@ -33,9 +36,10 @@ interface Waiter {
 }
 
 /**
- * Who gets a slot of the arena: free ones first, then complete ones by CLOCK (second chance), those that nobody is about to
- * read before the others, never one that is pinned, being filled, or fresh. When there is none, the asker waits, in order,
- * to a deadline: memory never grows. Slots that wait for a slow disk are given up for those who have waited SAVE_PATIENCE_MS.
+ * Who gets a slot of the arena: free ones first, then complete ones by CLOCK (second chance), those
+ * that nobody is about to read before the others, never one that is pinned, being filled, or fresh.
+ * When there is none, the asker waits, in order, to a deadline: memory never grows. Slots that wait
+ * for a slow disk are given up for those who have waited SAVE_PATIENCE_MS.
  */
 export class Residency {
   readonly #arena: Arena;
@@ -94,7 +98,9 @@ export class Residency {
     this.#records.set(slot, { owner, freshUntilMs: Number.POSITIVE_INFINITY });
   }
 
-  /** The slot is complete: it may be evicted, after a while in which who asked for it can read it. */
+  /**
+   * The slot is complete: it may be evicted, after a while in which who asked for it can read it.
+   */
   settle(slot: number): void {
     const record = this.#records.get(slot);
     if (record !== undefined) record.freshUntilMs = this.#clock.nowMs() + FRESH_SLOT_MS;
@@ -109,8 +115,8 @@ export class Residency {
   }
 
   /**
-   * Gives up a slot whose content is void. Its generation ends at once, so nobody follows it any more (and who did is woken);
-   * it is used again once the last reader has let go.
+   * Gives up a slot whose content is void. Its generation ends at once, so nobody follows it any
+   * more (and who did is woken); it is used again once the last reader has let go.
    */
   discard(slot: number): void {
     this.#records.delete(slot);
@@ -120,7 +126,8 @@ export class Residency {
     }
     this.#arena.begin(slot);
     this.#arena.setState(slot, SlotState.free);
-    // A reader that still knows the old generation may hold a pin for the instant it takes to find out.
+    // A reader that still knows the old generation may hold a pin for the instant it takes to find
+    // out.
     while (!this.#arena.tryLock(slot));
     this.#free.push(slot);
     this.#doorbells.ringAll();

@@ -40,8 +40,8 @@ export function statusInputs(parts: Parts): () => StatusInputs {
 }
 
 /**
- * Blobs of which a shard is on its way, with what of them is here already. Passes over what is in memory, so that its cost is
- * bounded by the arena, whatever the sizes of the blobs.
+ * Blobs of which a shard is on its way, with what of them is here already. Passes over what is in
+ * memory, so that its cost is bounded by the arena, whatever the sizes of the blobs.
  */
 export function blobsInFlight(
   parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 'store'>,

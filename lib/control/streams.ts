@@ -15,14 +15,21 @@ export interface StreamParts {
   gate: Gate;
   layers: LayerGate;
   facts: BlobFacts;
-  /** Read-ahead over many small requests of a blob; that of one long request is its stream's own. */
+  /**
+   * Read-ahead over many small requests of a blob; that of one long request is its stream's own.
+   */
   ahead: Pick<ReadAhead, 'read'>;
   /** What small reads came to, to be recorded. */
   trace: Pick<ReadTrace, 'note' | 'last'>;
-  /** Slots of memory there are: the open streams of all fronts share half of them for read-ahead. */
+  /**
+   * Slots of memory there are: the open streams of all fronts share half of them for read-ahead.
+   */
   slotCount: number;
   open: { streams: number };
-  /** Whether this node is to pass a shard on to others: such shards are read earlier (lib/swarm/window.ts). */
+  /**
+   * Whether this node is to pass a shard on to others: such shards are read earlier
+   * (lib/swarm/window.ts).
+   */
   isInner(shard: number): boolean;
   /** How many shards that are read ahead may come in one request now. */
   shardsTogether(): number;
@@ -32,8 +39,8 @@ export interface StreamParts {
 export type Reply = (message: ControlMessage) => void;
 
 /**
- * The clients that read through one front: access, a place among the downloading layers, the shard asked
- * for, and those it will ask for next.
+ * The clients that read through one front: access, a place among the downloading layers, the shard
+ * asked for, and those it will ask for next.
  */
 export class Streams {
   readonly #parts: StreamParts;
@@ -117,7 +124,8 @@ class Stream {
       this.#want(this.#shard);
       return;
     }
-    // Asked in parallel: an owner's own fetch proves the right to read as well as a check would, and costs no more time.
+    // Asked in parallel: an owner's own fetch proves the right to read as well as a check would,
+    // and costs no more time.
     gate.check(blob, authorization).then(
       (grant) => {
         if (this.#closed) return;
@@ -149,7 +157,9 @@ class Stream {
     if (this.#grant !== null) this.#noteRead(shard * SHARD_BYTES);
   }
 
-  /** The front does not know where `shard` is: it is told (again), or the shard is brought (again). */
+  /**
+   * The front does not know where `shard` is: it is told (again), or the shard is brought (again).
+   */
   #place(shard: number): void {
     const known = this.#held.get(shard);
     if (
@@ -168,8 +178,9 @@ class Stream {
   }
 
   /**
-   * A reader that left in the middle wants nothing more, but another may go on where it was. One that came to the end of a
-   * small read comes back for more of the same shard: that is brought to its end.
+   * A reader that left in the middle wants nothing more, but another may go on where it was. One
+   * that came to the end of a small read comes back for more of the same shard: that is brought to
+   * its end.
    */
   close(whole: boolean): void {
     this.#closed = true;
@@ -262,7 +273,10 @@ class Stream {
     this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);
   }
 
-  /** One of many small reads has come to `startBytes`, by right: it is noted, and what may be read next is brought ahead. */
+  /**
+   * One of many small reads has come to `startBytes`, by right: it is noted, and what may be read
+   * next is brought ahead.
+   */
   #noteRead(startBytes: number): void {
     const { ahead, trace, facts } = this.#parts;
     const { small, blob } = this.#request;
@@ -276,7 +290,8 @@ class Stream {
     this.#held.delete(shard);
     // A shard read ahead of need is tried again when it is needed.
     if (shard !== this.#shard) return;
-    // Somebody else's credential may have been refused, who asked first: with a right of our own, ask once more.
+    // Somebody else's credential may have been refused, who asked first: with a right of our own,
+    // ask once more.
     const mayBeOthers =
       error.code === 'ORIGIN_REFUSED' &&
       (error.status === 401 || error.status === 403) &&
@@ -296,7 +311,8 @@ class Stream {
 
   #refuse(error: ShoalError): void {
     const { blob, authorization } = this.#request;
-    // What was remembered is void: a signed URL has expired, say. The client must hear it from the next request on, too.
+    // What was remembered is void: a signed URL has expired, say. The client must hear it from the
+    // next request on, too.
     if (error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403))
       this.#parts.gate.revoke(blob, authorization, error.status);
     if (!this.#closed)
@@ -307,7 +323,8 @@ class Stream {
     const { facts, slotCount, open, isInner, shardsTogether } = this.#parts;
     const totalBytes = facts.totalOf(this.#request.blob.key);
     if (totalBytes === null) return;
-    // What is ahead lies in memory until it is read: more than this stream's share would push out what others, or it itself, read next.
+    // What is ahead lies in memory until it is read: more than this stream's share would push out
+    // what others, or it itself, read next.
     const room = Math.max(1, Math.floor(slotCount / 2 / open.streams));
     const count = Math.min(
       shardCount(totalBytes),

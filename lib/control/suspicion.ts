@@ -10,9 +10,10 @@ interface Testimony {
 }
 
 /**
- * Finds out which node vouched for wrong bytes. Its shards pass every check of their own; only the blob's digest, once it is
- * whole, shows that one of them is wrong, but not which. So who sent what is remembered; a blob that turns out broken is read
- * again past the owners (the second time past the roots too), and whose word differs from what came then has lied.
+ * Finds out which node vouched for wrong bytes. Its shards pass every check of their own; only the
+ * blob's digest, once it is whole, shows that one of them is wrong, but not which. So who sent what
+ * is remembered; a blob that turns out broken is read again past the owners (the second time past
+ * the roots too), and whose word differs from what came then has lied.
  */
 export class Suspicion {
   readonly #blobs = new LRUCache<string, Testimony>({ max: SUSPICION_BLOBS_MAX });

@@ -119,7 +119,10 @@ export class SwarmDriver {
     this.#loader = loader;
   }
 
-  /** Begins to watch who is there. Throws CONFIG_INVALID when the discovery asked for is not possible here. */
+  /**
+   * Begins to watch who is there. Throws CONFIG_INVALID when the discovery asked for is not
+   * possible here.
+   */
   async join(config: Config['P2PConfig']): Promise<void> {
     const { clock, observation } = this.#parts;
     const onError = (error: Error): void =>
@@ -265,7 +268,8 @@ export class SwarmDriver {
     if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
     // Bytes that are to be read anew must not count as here meanwhile.
     if (fromBytes < arena.received(resident.slot)) arena.setReceived(resident.slot, fromBytes);
-    // What an earlier attempt brought of a slice is vouched for no longer than nothing else writes there.
+    // What an earlier attempt brought of a slice is vouched for no longer than nothing else writes
+    // there.
     arena.setAhead(resident.slot, 0, 0);
     return {
       slot: resident.slot,
@@ -277,7 +281,10 @@ export class SwarmDriver {
     };
   }
 
-  /** Bytes clients have seen turned out wrong: their answers are cut off, so that nobody takes them for whole. */
+  /**
+   * Bytes clients have seen turned out wrong: their answers are cut off, so that nobody takes them
+   * for whole.
+   */
   #startOver(resident: Resident): void {
     this.#parts.arena.setReleased(resident.slot, 0);
     const error = new ShoalError(
@@ -400,7 +407,10 @@ export class SwarmDriver {
   }
 }
 
-/** Named once for each way, and not once for each of its shards: a digest costs as much as a message to another thread. */
+/**
+ * Named once for each way, and not once for each of its shards: a digest costs as much as a message
+ * to another thread.
+ */
 const originWays = new WeakMap<OriginContext, OriginWay>();
 
 function originWay(origin: OriginContext): OriginWay {

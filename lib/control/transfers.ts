@@ -48,7 +48,9 @@ export class Transfers {
     this.#parts = parts;
   }
 
-  /** Reads the rest of a shard from `node`; `origin` is sealed for it when it may need to go there. */
+  /**
+   * Reads the rest of a shard from `node`; `origin` is sealed for it when it may need to go there.
+   */
   peer(
     node: string,
     query: PreadQuery,
@@ -78,8 +80,9 @@ export class Transfers {
   }
 
   /**
-   * Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there somebody waits. Where nobody does (null) and
-   * the node is `alone` (see OriginAsk), it may come in one request with others.
+   * Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there
+   * somebody waits. Where nobody does (null) and the node is `alone` (see OriginAsk), it may come
+   * in one request with others.
    */
   origin(
     way: OriginContext,

@@ -9,7 +9,10 @@ export interface BlobDescriptor {
 /** What pulling one image takes. */
 export interface ImagePlan {
   repository: string;
-  /** What the user named: a tag or a digest, and the digest it stands for (of an index, if it is one). */
+  /**
+   * What the user named: a tag or a digest, and the digest it stands for (of an index, if it is
+   * one).
+   */
   reference: string;
   digest: string;
   /** The image manifest: the one named, or the platform's of the index. */
@@ -27,7 +30,10 @@ interface RawDescriptor {
   platform?: { os?: string; architecture?: string };
 }
 
-/** Splits `REPO:TAG` or `REPO@sha256:...`; without either, the tag is `latest`. Null when it is no image name. */
+/**
+ * Splits `REPO:TAG` or `REPO@sha256:...`; without either, the tag is `latest`. Null when it is no
+ * image name.
+ */
 export function parseImageName(name: string): { repository: string; reference: string } | null {
   const parts =
     /^([a-z0-9]+(?:[._\-/]+[a-z0-9]+)*)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(
@@ -38,7 +44,10 @@ export function parseImageName(name: string): { repository: string; reference: s
   return { repository, reference: digest ?? tag ?? 'latest' };
 }
 
-/** The digest of the linux/amd64 child of an index (the first child when there is none); null for an image manifest. */
+/**
+ * The digest of the linux/amd64 child of an index (the first child when there is none); null for an
+ * image manifest.
+ */
 export function childOfIndex(manifest: FetchedManifest): string | null {
   const { manifests } = parse(manifest) as { manifests?: RawDescriptor[] };
   if (!Array.isArray(manifests)) return null;
@@ -51,7 +60,10 @@ export function childOfIndex(manifest: FetchedManifest): string | null {
   return child.digest;
 }
 
-/** Config and layers of an image manifest (OCI image-spec 1.1 or Docker schema 2), each once, without those kept elsewhere. */
+/**
+ * Config and layers of an image manifest (OCI image-spec 1.1 or Docker schema 2), each once,
+ * without those kept elsewhere.
+ */
 export function blobsOf(manifest: FetchedManifest): BlobDescriptor[] {
   const { config, layers } = parse(manifest) as {
     config?: RawDescriptor;

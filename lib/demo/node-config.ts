@@ -25,9 +25,9 @@ export interface PlannedNode {
 export const PORTS_PER_NODE = 3;
 
 /**
- * One root and the agents, by name, with a config for each; `ports` has PORTS_PER_NODE free ones for each, the root's first.
- * Port 0 would do for all but p2p; but nodes that look for a free port at the same time may find the same one, and the
- * system lets them share it.
+ * One root and the agents, by name, with a config for each; `ports` has PORTS_PER_NODE free ones
+ * for each, the root's first. Port 0 would do for all but p2p; but nodes that look for a free port
+ * at the same time may find the same one, and the system lets them share it.
  */
 export function planNodes(layout: SwarmLayout, ports: readonly number[]): PlannedNode[] {
   const names = [
@@ -63,7 +63,10 @@ export function planNodes(layout: SwarmLayout, ports: readonly number[]): Planne
   });
 }
 
-/** Disk for the whole image and what rounding to shards costs; of memory, a gigabyte shared among the nodes, within reason. */
+/**
+ * Disk for the whole image and what rounding to shards costs; of memory, a gigabyte shared among
+ * the nodes, within reason.
+ */
 function cacheSizes({ imageBytes, agents }: SwarmLayout): { capacity: number; memory: number } {
   const capacity = Math.ceil((imageBytes * 1.1) / MIB) * MIB + 64 * MIB;
   const memory = Math.min(256, Math.max(64, Math.floor(1024 / (agents + 1)))) * MIB;

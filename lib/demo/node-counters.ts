@@ -4,7 +4,10 @@ import { STATUS_TIMEOUT_MS } from '../limits.ts';
 const ORIGIN_READS =
   /^shoal_operation_duration_seconds_count\{(?=[^}]*\boperation="download")[^}]*\} (\d+)/m;
 
-/** Cumulative payload bytes a node had from each source, from its `/status`. Throws when it does not tell. */
+/**
+ * Cumulative payload bytes a node had from each source, from its `/status`. Throws when it does not
+ * tell.
+ */
 export async function readNodeBytes(
   exporterUrl: string,
 ): Promise<{ origin: number; peer: number; cache: number }> {
@@ -19,14 +22,20 @@ export async function readNodeBytes(
   return { origin: bytesFrom('origin'), peer: bytesFrom('peer'), cache: bytesFrom('cache') };
 }
 
-/** Requests a node has sent to the origin for content, from its `/metrics`. Throws when it does not tell. */
+/**
+ * Requests a node has sent to the origin for content, from its `/metrics`. Throws when it does not
+ * tell.
+ */
 export async function readOriginRequests(exporterUrl: string): Promise<number> {
   const count = ORIGIN_READS.exec(await read(exporterUrl, '/metrics'))?.[1];
   if (count === undefined) throw new Error(`${exporterUrl}/metrics does not count downloads`);
   return Number(count);
 }
 
-/** What a node has done for others and asked of them, from its `/metrics`. Throws when it does not tell. */
+/**
+ * What a node has done for others and asked of them, from its `/metrics`. Throws when it does not
+ * tell.
+ */
 export async function readPeerWork(
   exporterUrl: string,
 ): Promise<{ uploadBytes: number; messages: number; depthMax: number }> {

@@ -28,7 +28,10 @@ export interface NodeProcessOptions {
   command: readonly string[];
 }
 
-/** A node run as a child process. It ends when this process does: its stdin is a pipe that closes with us. */
+/**
+ * A node run as a child process. It ends when this process does: its stdin is a pipe that closes
+ * with us.
+ */
 export class NodeProcess {
   readonly name: string;
   readonly role: NodeMode;
@@ -88,7 +91,10 @@ export class NodeProcess {
     return this.#ended;
   }
 
-  /** Waits for the ready line. Throws the node's own code and words when it ends instead, INTERNAL after the deadline, CANCELLED on `signal`. */
+  /**
+   * Waits for the ready line. Throws the node's own code and words when it ends instead, INTERNAL
+   * after the deadline, CANCELLED on `signal`.
+   */
   async started(signal: AbortSignal): Promise<NodeReady> {
     const lines = createInterface(this.#child.stdout!);
     let timer: NodeJS.Timeout | undefined;

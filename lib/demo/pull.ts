@@ -4,7 +4,10 @@ import { blobsOf, childOfIndex } from './image.ts';
 import type { ImagePlan } from './image.ts';
 import type { RegistryClient } from './registry-client.ts';
 
-/** Asks for the manifest, and the child's when it is an index; says what is to be pulled. Throws as `RegistryClient.manifest`. */
+/**
+ * Asks for the manifest, and the child's when it is an index; says what is to be pulled. Throws as
+ * `RegistryClient.manifest`.
+ */
 export async function planPull(
   client: Pick<RegistryClient, 'manifest'>,
   repository: string,
@@ -34,8 +37,9 @@ export interface PullOutcome {
 }
 
 /**
- * Pulls an image as a runtime does: manifest by its reference, then config and layers, three at a time, each hashed
- * as it comes. `expected` is what the registry itself said; another manifest is a problem. Never throws.
+ * Pulls an image as a runtime does: manifest by its reference, then config and layers, three at a
+ * time, each hashed as it comes. `expected` is what the registry itself said; another manifest is a
+ * problem. Never throws.
  */
 export async function pullImage(
   client: Pick<RegistryClient, 'manifest' | 'blob'>,

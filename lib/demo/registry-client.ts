@@ -14,7 +14,10 @@ import type { Credentials } from './registry-token.ts';
 export interface RegistryAddress {
   /** Where requests go: the registry itself, or a node standing in for it. */
   url: string;
-  /** `ns=` for a node: the registry it stands in for (containerd's mirror convention); null toward a registry. */
+  /**
+   * `ns=` for a node: the registry it stands in for (containerd's mirror convention); null toward a
+   * registry.
+   */
   namespace: string | null;
 }
 
@@ -32,8 +35,8 @@ const ACCEPT = [
 ].join(', ');
 
 /**
- * A pull client as container runtimes are: it asks, answers the challenge (Bearer by way of its token server, or
- * Basic), and asks again. One per registry or node; `close` drops its connections.
+ * A pull client as container runtimes are: it asks, answers the challenge (Bearer by way of its
+ * token server, or Basic), and asks again. One per registry or node; `close` drops its connections.
  */
 export class RegistryClient {
   readonly #address: RegistryAddress;
@@ -55,8 +58,9 @@ export class RegistryClient {
   }
 
   /**
-   * The manifest or index under a tag or digest, with the digest of its bytes; DIGEST_MISMATCH when the reference is
-   * another digest. Throws ORIGIN_REFUSED with the status, ORIGIN_UNREACHABLE, or ORIGIN_BROKEN when it is too long.
+   * The manifest or index under a tag or digest, with the digest of its bytes; DIGEST_MISMATCH when
+   * the reference is another digest. Throws ORIGIN_REFUSED with the status, ORIGIN_UNREACHABLE, or
+   * ORIGIN_BROKEN when it is too long.
    */
   async manifest(repository: string, reference: string): Promise<FetchedManifest> {
     const answer = await this.#get(`/v2/${repository}/manifests/${reference}`, { accept: ACCEPT });
@@ -73,7 +77,10 @@ export class RegistryClient {
     };
   }
 
-  /** Reads a blob to its end, telling the length of each part as it comes; returns the digest of what came. */
+  /**
+   * Reads a blob to its end, telling the length of each part as it comes; returns the digest of
+   * what came.
+   */
   async blob(
     repository: string,
     digest: string,
@@ -94,7 +101,9 @@ export class RegistryClient {
     return `sha256:${hash.digest('hex')}`;
   }
 
-  /** The `host:port` that a blob of this registry is redirected to, if it is; one byte is asked for. */
+  /**
+   * The `host:port` that a blob of this registry is redirected to, if it is; one byte is asked for.
+   */
   async blobHost(repository: string, digest: string): Promise<string | null> {
     const answer = await this.#get(
       `/v2/${repository}/blobs/${digest}`,

@@ -9,8 +9,9 @@ export interface Credentials {
 const TOKEN_LIFE_MS = 300_000;
 
 /**
- * The token server of the embedded registry (distribution, "Token Authentication Specification"): one user with a
- * random password, tokens that grant pulling from one repository for 300 s. Tokens are signed, so none is kept.
+ * The token server of the embedded registry (distribution, "Token Authentication Specification"):
+ * one user with a random password, tokens that grant pulling from one repository for 300 s. Tokens
+ * are signed, so none is kept.
  */
 export class TokenIssuer {
   readonly credentials: Credentials;
@@ -22,7 +23,10 @@ export class TokenIssuer {
     this.credentials = { username: 'demo', password: randomBytes(18).toString('base64url') };
   }
 
-  /** A token for what the Basic `authorization` may have of `scope` (`repository:NAME:ACTIONS`); null for anyone else. */
+  /**
+   * A token for what the Basic `authorization` may have of `scope` (`repository:NAME:ACTIONS`);
+   * null for anyone else.
+   */
   issue(
     authorization: string | undefined,
     scope: string | null,
@@ -37,7 +41,10 @@ export class TokenIssuer {
     return { token: `${claim}.${this.#sign(claim)}`, expiresInSeconds: TOKEN_LIFE_MS / 1_000 };
   }
 
-  /** Whether the Bearer `authorization` may pull from `repository`; null asks only for any token of ours. */
+  /**
+   * Whether the Bearer `authorization` may pull from `repository`; null asks only for any token of
+   * ours.
+   */
   accepts(authorization: string | undefined, repository: string | null): boolean {
     const [, claim, signature] = /^Bearer ([\w-]+)\.([\w-]+)$/i.exec(authorization ?? '') ?? [];
     if (claim === undefined || signature === undefined || !same(signature, this.#sign(claim)))

@@ -31,8 +31,8 @@ const WRITE_STEP_BYTES = 256 * 1024;
 const SERVICE = 'shoal-demo';
 
 /**
- * A read-only OCI registry (distribution-spec 1.1, pull) on loopback, holding one image in memory, with Bearer
- * token authentication as real ones have it, and counting what it sends.
+ * A read-only OCI registry (distribution-spec 1.1, pull) on loopback, holding one image in memory,
+ * with Bearer token authentication as real ones have it, and counting what it sends.
  */
 export class DemoRegistry {
   /** `http://127.0.0.1:<port>` */

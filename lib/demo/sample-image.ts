@@ -20,7 +20,9 @@ export interface SampleImage {
 }
 
 const MIB = 1024 * 1024;
-/** Uneven on purpose, as layers are: 212 MiB, so that it takes a while and still fits any machine. */
+/**
+ * Uneven on purpose, as layers are: 212 MiB, so that it takes a while and still fits any machine.
+ */
 export const SAMPLE_LAYER_BYTES: readonly number[] = [
   96 * MIB,
   64 * MIB,
@@ -32,8 +34,9 @@ export const SAMPLE_LAYER_BYTES: readonly number[] = [
 const FILE_BYTES_MAX = 16 * MIB;
 
 /**
- * Makes a linux/amd64 OCI image (image-spec 1.1) of gzip'd tar layers whose content does not compress:
- * the key stream of AES-CTR under a key from `seed`, so that a seed always gives the same digests.
+ * Makes a linux/amd64 OCI image (image-spec 1.1) of gzip'd tar layers whose content does not
+ * compress: the key stream of AES-CTR under a key from `seed`, so that a seed always gives the same
+ * digests.
  */
 export async function makeSampleImage(
   seed = 'shoal',

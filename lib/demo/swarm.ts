@@ -20,9 +20,9 @@ export class DemoSwarm {
   }
 
   /**
-   * Starts root and agents and waits until all are ready; none is left behind when one fails, or when `signal` says stop.
-   * `onStarted` hears of every process the moment it exists, so that it can be ended whatever happens. Throws the failing
-   * node's code.
+   * Starts root and agents and waits until all are ready; none is left behind when one fails, or
+   * when `signal` says stop. `onStarted` hears of every process the moment it exists, so that it
+   * can be ended whatever happens. Throws the failing node's code.
    */
   static async start(
     layout: SwarmLayout,

@@ -103,7 +103,10 @@ export class BlobAnswer {
     tools.started();
   }
 
-  /** Starts from what this front remembers of the very same request; as `startCold` when the first byte is not here, and may yet be refused. */
+  /**
+   * Starts from what this front remembers of the very same request; as `startCold` when the first
+   * byte is not here, and may yet be refused.
+   */
   startWarm(blob: WarmBlob): void {
     if (!this.#request.bodyless && !this.#isHere(blob)) {
       this.#openStream(this.#span(blob.totalBytes).startBytes);
@@ -113,7 +116,10 @@ export class BlobAnswer {
     this.#begin();
   }
 
-  /** Goes on where a warm read left off: its head and `sentBytes` of its body, which lies in `slot`, are out. */
+  /**
+   * Goes on where a warm read left off: its head and `sentBytes` of its body, which lies in `slot`,
+   * are out.
+   */
   goOnWarm(blob: WarmBlob, span: Span, sentBytes: number, slot: number): void {
     this.#blob = blob;
     this.#offsetBytes = span.startBytes;
@@ -130,7 +136,10 @@ export class BlobAnswer {
     return this.#isAtMost(BRIEF_READ_BYTES_MAX);
   }
 
-  /** Waits for the first shard's length, which brings the blob's size, and for a byte to send: an error before it can still be said. */
+  /**
+   * Waits for the first shard's length, which brings the blob's size, and for a byte to send: an
+   * error before it can still be said.
+   */
   look(): boolean {
     const first = this.#first;
     // Control may have told another place meanwhile, from which the answer has begun.
@@ -139,7 +148,8 @@ export class BlobAnswer {
     const { slot, generation } = first.place;
     const within = this.#fromBytes % SHARD_BYTES;
     const lengthBytes = arena.length(slot);
-    // Without a byte to send, too: until one is vouched for, so is the size only by whoever sends it.
+    // Without a byte to send, too: until one is vouched for, so is the size only by whoever sends
+    // it.
     const waits =
       lengthBytes < 0 || (within < lengthBytes && arena.sendableTo(slot, within) <= within);
     const totalBytes = arena.total(slot);
@@ -315,7 +325,10 @@ export class BlobAnswer {
     return new BodySender(this.#res, this.#tools, events, span.startBytes, span.endBytes);
   }
 
-  /** Where `shard` is, if this front knows a place that holds; else control is asked. It hears of every step, to read ahead. */
+  /**
+   * Where `shard` is, if this front knows a place that holds; else control is asked. It hears of
+   * every step, to read ahead.
+   */
   #place(shard: number): Place | null {
     const places = this.#blob!.places;
     let place = places.get(shard) ?? null;

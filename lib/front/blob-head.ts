@@ -3,8 +3,8 @@ import type { Span } from '../registry/range.ts';
 import { statusLine } from './responses.ts';
 
 /**
- * The headers that every answer from one blob has, as they stand on the wire. `digest` is one of ours: a checked
- * `<algorithm>:<hex>`, so nothing can break out of its line.
+ * The headers that every answer from one blob has, as they stand on the wire. `digest` is one of
+ * ours: a checked `<algorithm>:<hex>`, so nothing can break out of its line.
  */
 export function blobHeadOf(digest: string | undefined): string {
   const named =
@@ -13,8 +13,9 @@ export function blobHeadOf(digest: string | undefined): string {
 }
 
 /**
- * Writes status and headers in one call: uWebSockets.js puts the status on the wire as it is, and each call into it costs
- * as much as a look-up of the whole request. The length is added by whatever writes the body.
+ * Writes status and headers in one call: uWebSockets.js puts the status on the wire as it is, and
+ * each call into it costs as much as a look-up of the whole request. The length is added by
+ * whatever writes the body.
  */
 export function writeBlobHead(res: HttpResponse, head: string, span: Span): void {
   res.writeStatus(

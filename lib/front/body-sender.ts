@@ -18,7 +18,10 @@ export interface SenderTools {
   turn: Turn;
   /** null: not throttled (other nodes). */
   throttle: Throttle | null;
-  /** Up to where the slot may be sent to who is at `fromBytes` of it: what is vouched for to clients, what is received to nodes. */
+  /**
+   * Up to where the slot may be sent to who is at `fromBytes` of it: what is vouched for to
+   * clients, what is received to nodes.
+   */
   watermark(slot: number, fromBytes: number): number;
 }
 
@@ -33,9 +36,11 @@ export interface SenderEvents {
 
 /**
  * Sends the blob's bytes [startBytes, endBytes) as the body of a response whose head is written,
- * straight from the arena, as far as the watermarks allow, at the pace of the socket and the throttle.
+ * straight from the arena, as far as the watermarks allow, at the pace of the socket and the
+ * throttle.
  *
- *   pump -> waits for: a place | the watermark | tokens | the socket | its turn -> pump -> ... -> done
+ *   pump -> waits for: a place | the watermark | tokens | the socket | its turn -> pump -> ... ->
+ * done
  *
  * A slot is pinned only during the write itself.
  */
@@ -129,8 +134,9 @@ export class BodySender {
     this.#res.cork(() => {
       while (!this.#over && this.#step());
     });
-    // The socket may refuse, at the end of the cork, what `tryEnd` took: without a handler for its next room uWebSockets.js then
-    // takes the answer for finished, and cuts it after 10 s, however well it flows meanwhile.
+    // The socket may refuse, at the end of the cork, what `tryEnd` took: without a handler for its
+    // next room uWebSockets.js then takes the answer for finished, and cuts it after 10 s, however
+    // well it flows meanwhile.
     if (!this.#over) this.#awaitWritable();
   }
 
@@ -156,7 +162,8 @@ export class BodySender {
       followers.add(this);
       return false;
     }
-    // All that is there at once: what the socket does not take is not copied, and fewer, larger writes cost half (docs/PERFORMANCE.md).
+    // All that is there at once: what the socket does not take is not copied, and fewer, larger
+    // writes cost half (docs/PERFORMANCE.md).
     const turnBytes = turn.take(readyBytes);
     if (turnBytes === 0) {
       this.#awaitsTurn = true;
@@ -174,7 +181,8 @@ export class BodySender {
       throttle?.giveBack(tokens);
       turn.giveBack(tokens);
       if (arena.generation(place.slot) === place.generation) {
-        // Control is just giving the slot to another shard: the place is void in a moment, and asking for it till then would only spin.
+        // Control is just giving the slot to another shard: the place is void in a moment, and
+        // asking for it till then would only spin.
         setImmediate(() => this.resume());
         return false;
       }

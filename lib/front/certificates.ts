@@ -8,8 +8,9 @@ import { ShoalError } from '../errors.ts';
 import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from '../limits.ts';
 
 /**
- * Where the proxy port's certificate and key are: those of the config, or a leaf for the P2P hosts and loopback, of a
- * CA of this node's own, made once under `certDir` (`ca.crt` is what clients are told to trust). Throws CONFIG_INVALID.
+ * Where the proxy port's certificate and key are: those of the config, or a leaf for the P2P hosts
+ * and loopback, of a CA of this node's own, made once under `certDir` (`ca.crt` is what clients are
+ * told to trust). Throws CONFIG_INVALID.
  */
 export async function certificateFiles(
   config: Config['ProxyConfig'],
@@ -27,7 +28,10 @@ export async function certificateFiles(
   }
 }
 
-/** The certificate and its key as they are now, PEM, an own one renewed if that is due; to be compared. Throws CONFIG_INVALID, or what reading a file throws. */
+/**
+ * The certificate and its key as they are now, PEM, an own one renewed if that is due; to be
+ * compared. Throws CONFIG_INVALID, or what reading a file throws.
+ */
 export async function certificateText(
   config: Config['ProxyConfig'],
   clock: Clock,

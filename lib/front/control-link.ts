@@ -37,7 +37,9 @@ export class ControlLink {
     });
   }
 
-  /** Opens a stream over a blob; `receive` hears `opened`, `granted` and `refused` until `close`. */
+  /**
+   * Opens a stream over a blob; `receive` hears `opened`, `granted` and `refused` until `close`.
+   */
   open(
     blob: BlobName,
     request: {

@@ -31,7 +31,10 @@ import { WarmMemory } from './warm.ts';
 /** How often a draining front looks whether its last answer is out. */
 const DRAIN_LOOK_MS = 20;
 
-/** uSockets' LIBUS_LISTEN_EXCLUSIVE_PORT. The library takes options beside a host, which its typings have not. */
+/**
+ * uSockets' LIBUS_LISTEN_EXCLUSIVE_PORT. The library takes options beside a host, which its typings
+ * have not.
+ */
 const EXCLUSIVE_PORT = 1;
 interface ListensWithOptions {
   listen(
@@ -98,7 +101,8 @@ function main(start: FrontStart, port: MessagePort): void {
   }
 
   function end(lastWord: { kind: 'drained' } | { kind: 'failed'; error: WireError }): void {
-    // A worker with open uWebSockets.js handles would abort the process at its end: close them all first.
+    // A worker with open uWebSockets.js handles would abort the process at its end: close them all
+    // first.
     for (const app of apps) app.close();
     audit?.close();
     stopLoopDelay();
@@ -155,7 +159,10 @@ function main(start: FrontStart, port: MessagePort): void {
         link.tell({ kind: 'notice', code: error.code, message: error.message, requestId });
     },
   };
-  /** Connections to an earlier one go on until they are closed; it has the certificate it was made with. */
+  /**
+   * Connections to an earlier one go on until they are closed; it has the certificate it was made
+   * with.
+   */
   function openProxy(): TemplatedApp {
     const { tls } = config.proxy;
     const proxy =

@@ -179,7 +179,10 @@ function fetchBlob(
   });
 }
 
-/** The way to the origin that came along sealed; null: none did, or what did is no such thing (that of another version, say). */
+/**
+ * The way to the origin that came along sealed; null: none did, or what did is no such thing (that
+ * of another version, say).
+ */
 function openOrigin(sealed: string, secret: ClusterSecret): OriginContext | null {
   const text = sealed === '' ? null : secret.open(sealed);
   return text === null ? null : parseOrigin(text);
@@ -274,7 +277,8 @@ class PeerAnswer {
       (this.#watermark(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
-      // The bell may be quicker than control's word why the shard was given up, which the child must hear; without one it hears "busy".
+      // The bell may be quicker than control's word why the shard was given up, which the child
+      // must hear; without one it hears "busy".
       this.#place = null;
       return false;
     }
@@ -282,7 +286,10 @@ class PeerAnswer {
     return !ready;
   }
 
-  /** Up to where the child may be sent the slot: a parent's child checks all of it against the owner's word, and may have whatever has arrived. */
+  /**
+   * Up to where the child may be sent the slot: a parent's child checks all of it against the
+   * owner's word, and may have whatever has arrived.
+   */
   #watermark(slot: number): number {
     const { arena } = this.#tools;
     return this.#pread.role === 'parent' ? arena.received(slot) : arena.owned(slot);
@@ -343,7 +350,10 @@ class PeerAnswer {
     });
   }
 
-  /** The place while it holds; when the slot was given to another shard meanwhile, the child must look elsewhere. */
+  /**
+   * The place while it holds; when the slot was given to another shard meanwhile, the child must
+   * look elsewhere.
+   */
   #held(): { slot: number; generation: number } | null {
     const place = this.#place!;
     if (this.#tools.arena.generation(place.slot) === place.generation) return place;

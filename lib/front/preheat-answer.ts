@@ -16,12 +16,15 @@ export interface PreheatTools {
 const BLOB = /^\/shoal\/preheat\/([^/]+)(\/v2\/.*)$/;
 
 /**
- * What `shoal preheat` asks on the proxy port, apart from what runtimes ask, for `--nodes` and `--record`:
+ * What `shoal preheat` asks on the proxy port, apart from what runtimes ask, for `--nodes` and
+ * `--record`:
  *
  *   GET /shoal/nodes                                     {self, nodes: [{node, role, zone}]}
- *   GET /shoal/preheat/<node>/v2/<repository>/blobs/<digest>[?ns=...]   {shards, held, error}: how far that node is
+ *   GET /shoal/preheat/<node>/v2/<repository>/blobs/<digest>[?ns=...]   {shards, held, error}: how
+ * far that node is
  *
- *   GET /shoal/trace?seconds=N                           {blobs: [{digest, sizeBytes}], reads: [[blob, shard], ...]}
+ *   GET /shoal/trace?seconds=N                           {blobs: [{digest, sizeBytes}], reads:
+ * [[blob, shard], ...]}
  *
  * The second with the client's own Authorization, as a read of the blob would have it.
  */

@@ -7,7 +7,10 @@ import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answe
 import { answer, endBodyless, refuse, statusLine, writeHeaders } from './responses.ts';
 import { readWarm } from './warm-read.ts';
 
-/** Request headers that go upstream with what is passed through; everything else is the client's own business. */
+/**
+ * Request headers that go upstream with what is passed through; everything else is the client's own
+ * business.
+ */
 const RELAYED_REQUEST_HEADERS = new Set([
   'accept',
   'authorization',
@@ -15,7 +18,10 @@ const RELAYED_REQUEST_HEADERS = new Set([
   'if-modified-since',
   'user-agent',
 ]);
-/** Those that a client may send in several lines, one value each (RFC 9110 5.3): docker and skopeo do so with Accept. */
+/**
+ * Those that a client may send in several lines, one value each (RFC 9110 5.3): docker and skopeo
+ * do so with Accept.
+ */
 const LISTS = new Set(['accept', 'if-none-match']);
 
 export interface ProxyTools extends BlobAnswerTools {
@@ -33,7 +39,9 @@ export interface ProxyTools extends BlobAnswerTools {
   refused(error: ShoalError, requestId: string): void;
 }
 
-/** Puts the proxy port's requests on `app`: the registry front and on-demand loading (CONTRACT 2). */
+/**
+ * Puts the proxy port's requests on `app`: the registry front and on-demand loading (CONTRACT 2).
+ */
 export function serveProxy(app: TemplatedApp, tools: ProxyTools): void {
   app.any('/*', (res, req) => handle(res, req, tools));
 }
@@ -150,7 +158,10 @@ function relay(
   );
 }
 
-/** The registry's answer as it came; to HEAD, with the length it reported, which its empty body does not show. */
+/**
+ * The registry's answer as it came; to HEAD, with the length it reported, which its empty body does
+ * not show.
+ */
 function pass(
   res: HttpResponse,
   message: { status: number; headers: Record<string, string>; body: Uint8Array },

@@ -2,7 +2,10 @@ import type { HttpResponse } from 'uWebSockets.js';
 import { ociErrorBody, type ShoalError } from '../errors.ts';
 import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 
-/** Reason phrases of the statuses we answer with (RFC 9110 15); others go out with their number alone. */
+/**
+ * Reason phrases of the statuses we answer with (RFC 9110 15); others go out with their number
+ * alone.
+ */
 const REASONS: Record<number, string> = {
   200: 'OK',
   206: 'Partial Content',
@@ -34,7 +37,10 @@ export function writeHeaders(res: HttpResponse, headers: Record<string, string>)
     for (const line of value.split('\n')) res.writeHeader(name, line);
 }
 
-/** A whole answer in one write; `bodyless` (HEAD) reports the length without sending it. Must run corked. */
+/**
+ * A whole answer in one write; `bodyless` (HEAD) reports the length without sending it. Must run
+ * corked.
+ */
 export function answer(
   res: HttpResponse,
   status: number,
@@ -48,14 +54,21 @@ export function answer(
   else res.end(body);
 }
 
-/** Ends an answer to HEAD, telling how long the body would have been when that is known. Must run corked. */
+/**
+ * Ends an answer to HEAD, telling how long the body would have been when that is known. Must run
+ * corked.
+ */
 export function endBodyless(res: HttpResponse, lengthBytes: number | null): void {
-  // endWithoutBody(length) would wait for a body that never comes, and hang up on the connection's next request.
+  // endWithoutBody(length) would wait for a body that never comes, and hang up on the connection's
+  // next request.
   if (lengthBytes !== null) res.writeHeader('Content-Length', String(lengthBytes));
   res.endWithoutBody();
 }
 
-/** An error in the OCI form, with the headers that go with it; `requestId` is what the log has of it. */
+/**
+ * An error in the OCI form, with the headers that go with it; `requestId` is what the log has of
+ * it.
+ */
 export function refuse(
   res: HttpResponse,
   error: ShoalError,

@@ -4,7 +4,10 @@ import type { Doorbells } from '../io/doorbell.ts';
 export interface Follower {
   /** Looks at the watermark again; true while it still waits. */
   look(): boolean;
-  /** Whether it is a small read, for which every millisecond counts: the others are woken together, now and then. */
+  /**
+   * Whether it is a small read, for which every millisecond counts: the others are woken together,
+   * now and then.
+   */
   readonly isBrief?: boolean;
 }
 

@@ -10,9 +10,9 @@ export interface Throttled {
 
 /**
  * One token bucket over all front threads: a virtual clock in shared memory (the generic cell rate
- * algorithm, ITU-T I.371 annex A, counted in nanoseconds of line time) that a sender moves on by what
- * it takes. Who finds it ahead of the real clock queues, and the queue is served in turn, one step
- * each, so that connections share what there is. With no limit nothing is read or written.
+ * algorithm, ITU-T I.371 annex A, counted in nanoseconds of line time) that a sender moves on by
+ * what it takes. Who finds it ahead of the real clock queues, and the queue is served in turn, one
+ * step each, so that connections share what there is. With no limit nothing is read or written.
  */
 export class Throttle {
   readonly shared: SharedArrayBuffer;
@@ -75,7 +75,10 @@ export class Throttle {
     if (!this.#serving) this.#arm();
   }
 
-  /** Resumes waiting senders in turn while tokens last; each takes one step and queues again if it wants more. */
+  /**
+   * Resumes waiting senders in turn while tokens last; each takes one step and queues again if it
+   * wants more.
+   */
   #serve(): void {
     this.#armed = false;
     this.#serving = true;

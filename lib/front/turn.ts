@@ -7,8 +7,9 @@ export interface TurnWaiter {
 }
 
 /**
- * What one turn of a front's event loop writes, all connections together: TURN_BYTES. Sockets that take whole shards at once would else
- * keep the next read waiting for as many as are ready. Who comes too late waits, in order, for the turns after.
+ * What one turn of a front's event loop writes, all connections together: TURN_BYTES. Sockets that
+ * take whole shards at once would else keep the next read waiting for as many as are ready. Who
+ * comes too late waits, in order, for the turns after.
  */
 export class Turn {
   #leftBytes = TURN_BYTES;

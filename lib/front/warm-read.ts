@@ -6,9 +6,10 @@ import { writeBlobHead } from './blob-head.ts';
 import type { Grant } from './warm.ts';
 
 /**
- * Answers a granted GET whose bytes all lie in one shard in memory: one pin, one write, and nothing made that
- * outlives it. False when it is not such a read, or the shard is not there: then nothing has been written, and it is
- * to be answered the long way. What the socket does not take at once goes out the long way too.
+ * Answers a granted GET whose bytes all lie in one shard in memory: one pin, one write, and nothing
+ * made that outlives it. False when it is not such a read, or the shard is not there: then nothing
+ * has been written, and it is to be answered the long way. What the socket does not take at once
+ * goes out the long way too.
  */
 export function readWarm(
   res: HttpResponse,
@@ -48,7 +49,10 @@ export function readWarm(
   return true;
 }
 
-/** All the bytes of this turn and all the tokens, or none: who has to wait for some stands in their queues, with all that it takes. */
+/**
+ * All the bytes of this turn and all the tokens, or none: who has to wait for some stands in their
+ * queues, with all that it takes.
+ */
 function takeAll({ turn, throttle }: BlobAnswerTools, bytes: number): boolean {
   const turnBytes = turn.take(bytes);
   const tokens = turnBytes < bytes ? 0 : throttle === null ? bytes : throttle.take(bytes);

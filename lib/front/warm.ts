@@ -28,10 +28,11 @@ export interface Grant extends WarmRequest {
 }
 
 /**
- * What lets a front answer a warm read without leaving its thread: requests control has granted, for
- * as long as it said, and the places of shards. A place may be stale: pinning it finds out.
+ * What lets a front answer a warm read without leaving its thread: requests control has granted,
+ * for as long as it said, and the places of shards. A place may be stale: pinning it finds out.
  *
- * The few grants used last are found by comparing strings: to hash a URL costs more than all the rest of the look-up.
+ * The few grants used last are found by comparing strings: to hash a URL costs more than all the
+ * rest of the look-up.
  */
 export class WarmMemory {
   readonly #grants = new LRUCache<string, Grant>({ max: WARM_REQUESTS_MAX });

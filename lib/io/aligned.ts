@@ -15,14 +15,18 @@ export function pageCeil(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
-/** Opens a file for reading and writing, made if need be, never through a symbolic link: what that leads to is not ours. */
+/**
+ * Opens a file for reading and writing, made if need be, never through a symbolic link: what that
+ * leads to is not ours.
+ */
 export function openOwn(path: string): Promise<FileHandle> {
   return open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
 }
 
 /**
- * Opens an existing file of at least two pages with O_DIRECT; undefined when its filesystem refuses, at the open (EINVAL)
- * or, as some do, only at the first read. Only WebAssembly memory is aligned to a page: plain buffers fail.
+ * Opens an existing file of at least two pages with O_DIRECT; undefined when its filesystem
+ * refuses, at the open (EINVAL) or, as some do, only at the first read. Only WebAssembly memory is
+ * aligned to a page: plain buffers fail.
  */
 export async function openDirect(path: string): Promise<FileHandle | undefined> {
   let file: FileHandle | undefined;

@@ -17,7 +17,10 @@ const USED = 7;
 /** A float64 (the blob's size passes 2^31), 8-byte aligned: words 8 and 9. */
 const TOTAL = 8;
 const SOURCE = 10;
-/** Bytes [AHEAD_FROM, AHEAD_TO) are here and vouched for before those below them: a slice somebody waits for. */
+/**
+ * Bytes [AHEAD_FROM, AHEAD_TO) are here and vouched for before those below them: a slice somebody
+ * waits for.
+ */
 const AHEAD_FROM = 11;
 const AHEAD_TO = 12;
 /** Whether what has arrived is an owner's or a root's own, up to its last byte. */
@@ -39,8 +42,8 @@ export interface ArenaShared {
 }
 
 /**
- * Shared memory of 2 MiB slots with a row of state words each. Control alone locks, begins and frees
- * slots; the one task that fills a slot alone advances it; anyone may pin and read.
+ * Shared memory of 2 MiB slots with a row of state words each. Control alone locks, begins and
+ * frees slots; the one task that fills a slot alone advances it; anyone may pin and read.
  */
 export class Arena {
   readonly shared: ArenaShared;
@@ -102,7 +105,10 @@ export class Arena {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + RECEIVED);
   }
 
-  /** What another node may be sent that asks this one as owner or root: it takes that for vouched for. */
+  /**
+   * What another node may be sent that asks this one as owner or root: it takes that for vouched
+   * for.
+   */
   owned(slot: number): number {
     const at = slot * WORDS_PER_SLOT;
     return Atomics.load(this.#words, at + OWNED) === 1
@@ -115,7 +121,10 @@ export class Arena {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + RELEASED);
   }
 
-  /** Up to which byte a client that is at `fromBytes` may be sent: vouched for from there on without a gap; `fromBytes` or less when nothing is. */
+  /**
+   * Up to which byte a client that is at `fromBytes` may be sent: vouched for from there on without
+   * a gap; `fromBytes` or less when nothing is.
+   */
   sendableTo(slot: number, fromBytes: number): number {
     const at = slot * WORDS_PER_SLOT;
     const released = Atomics.load(this.#words, at + RELEASED);
@@ -162,7 +171,10 @@ export class Arena {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + RELEASED, bytes);
   }
 
-  /** Bytes [fromBytes, toBytes) are here and vouched for, those below not yet; nothing of the kind when `toBytes` is 0. `fromBytes` stays while `toBytes` grows. */
+  /**
+   * Bytes [fromBytes, toBytes) are here and vouched for, those below not yet; nothing of the kind
+   * when `toBytes` is 0. `fromBytes` stays while `toBytes` grows.
+   */
   setAhead(slot: number, fromBytes: number, toBytes: number): void {
     if (toBytes > 0) Atomics.store(this.#words, slot * WORDS_PER_SLOT + AHEAD_FROM, fromBytes);
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + AHEAD_TO, toBytes);
@@ -207,7 +219,10 @@ export class Arena {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + SOURCE, source);
   }
 
-  /** Says whether what has arrived, and what comes from where it is filled from now, is an owner's or a root's own. */
+  /**
+   * Says whether what has arrived, and what comes from where it is filled from now, is an owner's
+   * or a root's own.
+   */
   setOwned(slot: number, owned: boolean): void {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + OWNED, owned ? 1 : 0);
   }

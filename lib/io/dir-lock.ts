@@ -7,9 +7,10 @@ import { runProgram } from './program.ts';
 export type DirLock = { kind: 'locked'; release(): Promise<void> } | { kind: 'held' };
 
 /**
- * Locks a directory for this process, until released or until the process ends in whatever way: flock(2) on the
- * directory itself, which the kernel undoes at kill -9. Node has no call for it, so the program `flock` locks our own
- * open file, which it inherits and we keep. Where there is no such program, a file `lock` names the holder instead.
+ * Locks a directory for this process, until released or until the process ends in whatever way:
+ * flock(2) on the directory itself, which the kernel undoes at kill -9. Node has no call for it, so
+ * the program `flock` locks our own open file, which it inherits and we keep. Where there is no
+ * such program, a file `lock` names the holder instead.
  */
 export async function lockDir(dir: string, flockProgram = 'flock'): Promise<DirLock> {
   const handle = await open(dir, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
@@ -19,7 +20,10 @@ export async function lockDir(dir: string, flockProgram = 'flock'): Promise<DirL
   return exitCode === 1 ? { kind: 'held' } : lockByFile(dir);
 }
 
-/** Linking is atomic, and so is taking a dead holder's file away: only who moved it aside may have been wrong about it. */
+/**
+ * Linking is atomic, and so is taking a dead holder's file away: only who moved it aside may have
+ * been wrong about it.
+ */
 async function lockByFile(dir: string): Promise<DirLock> {
   const path = join(dir, 'lock');
   const own = join(dir, `lock.${process.pid}`);
@@ -54,7 +58,9 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** A pid and the moment it started (field 22 of proc(5) stat): pids come back, the pair does not. */
+/**
+ * A pid and the moment it started (field 22 of proc(5) stat): pids come back, the pair does not.
+ */
 async function identityOf(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'latin1');

@@ -35,11 +35,12 @@ export class Doorbells {
   }
 
   /**
-   * Calls `heard` at once and then after every batch of rings of bell `bell`, for as long as it returns true;
-   * returning false ends the listening (call `listen` again when there is something to wait for). A ring out of
-   * silence is heard at once; those that follow it are heard together, DOORBELL_PAUSE_MS later: a wake-up costs
-   * tens of microseconds on both sides, and a shard arrives in dozens of pieces. While `isUrgent` holds each is heard
-   * as soon as this thread comes to it. The function returned ends a pause under way.
+   * Calls `heard` at once and then after every batch of rings of bell `bell`, for as long as it
+   * returns true; returning false ends the listening (call `listen` again when there is something
+   * to wait for). A ring out of silence is heard at once; those that follow it are heard together,
+   * DOORBELL_PAUSE_MS later: a wake-up costs tens of microseconds on both sides, and a shard
+   * arrives in dozens of pieces. While `isUrgent` holds each is heard as soon as this thread comes
+   * to it. The function returned ends a pause under way.
    */
   listen(bell: number, heard: () => boolean, isUrgent: () => boolean = () => false): () => void {
     const at = bell * WORDS_PER_BELL;
@@ -63,7 +64,8 @@ export class Doorbells {
       if (pause === null) return;
       clearTimeout(pause);
       pause = null;
-      // Not within this call: it may find something rung at once, and who calls may be in the middle of something.
+      // Not within this call: it may find something rung at once, and who calls may be in the
+      // middle of something.
       setImmediate(arm);
     };
   }

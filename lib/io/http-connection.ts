@@ -4,7 +4,10 @@ import { parseHead, type ResponseHead } from './response-head.ts';
 
 /** Where a response's body goes. */
 export interface BodySink {
-  /** Called with the head; whether the body is to be put into `room`, or collected in memory, being small. May throw, which ends the connection. */
+  /**
+   * Called with the head; whether the body is to be put into `room`, or collected in memory, being
+   * small. May throw, which ends the connection.
+   */
   head(head: ResponseHead): 'place' | 'collect';
   /** The free room for body bytes [from, length), to be read into directly. */
   room(fromBytes: number, lengthBytes: number): Uint8Array;
@@ -19,8 +22,9 @@ export interface HttpResponse {
 }
 
 /**
- * What ended a connection: the socket failed (SOCKET, with what it said as cause), the other end closed it (CLOSED), sent what is no
- * answer of the kind taken here (HEAD), or bytes nobody asked for (BODY).
+ * What ended a connection: the socket failed (SOCKET, with what it said as cause), the other end
+ * closed it (CLOSED), sent what is no answer of the kind taken here (HEAD), or bytes nobody asked
+ * for (BODY).
  */
 export class ConnectionBroken extends Error {
   readonly code: 'SOCKET' | 'CLOSED' | 'HEAD' | 'BODY';
@@ -38,9 +42,10 @@ interface Exchange {
 }
 
 /**
- * One HTTP/1.1 connection, one exchange at a time. The kernel (or TLS) writes body bytes straight where the sink wants
- * them (`onread` with a buffer chosen before every read); only what arrives in the same read as the head is copied.
- * It takes only answers with a length: a truncated body must not look like a whole one.
+ * One HTTP/1.1 connection, one exchange at a time. The kernel (or TLS) writes body bytes straight
+ * where the sink wants them (`onread` with a buffer chosen before every read); only what arrives in
+ * the same read as the head is copied. It takes only answers with a length: a truncated body must
+ * not look like a whole one.
  *
  *   connecting -> idle <-> (head -> body) ; any error or a close -> dead
  */
@@ -69,7 +74,10 @@ export class HttpConnection {
     return this.#dead;
   }
 
-  /** Sends a bodiless request and resolves when its response is whole. Rejects with ConnectionBroken, or what the sink threw. */
+  /**
+   * Sends a bodiless request and resolves when its response is whole. Rejects with
+   * ConnectionBroken, or what the sink threw.
+   */
   exchange(requestHead: string, sink: BodySink): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       this.#exchange = { sink, resolve, reject };
@@ -80,7 +88,9 @@ export class HttpConnection {
     });
   }
 
-  /** Ends it; an exchange under way is rejected with `error`. Nothing is read any more from here on. */
+  /**
+   * Ends it; an exchange under way is rejected with `error`. Nothing is read any more from here on.
+   */
   destroy(error: unknown): void {
     this.#fail(error);
   }

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { CACHE_PROGRAM_TIMEOUT_MS } from '../limits.ts';
 
 /**
- * Runs one of the system's small programs to its end, quietly; `fd` becomes its descriptor 3. Its exit code, null when
- * it was killed (after CACHE_PROGRAM_TIMEOUT_MS), undefined when there is no such program.
+ * Runs one of the system's small programs to its end, quietly; `fd` becomes its descriptor 3. Its
+ * exit code, null when it was killed (after CACHE_PROGRAM_TIMEOUT_MS), undefined when there is no
+ * such program.
  */
 export function runProgram(
   program: string,

@@ -37,20 +37,29 @@ export interface SlabFilesOptions {
 export interface SlabFiles {
   /** For readExtent and writeExtent; valid in every thread of the process. */
   readonly slabFd: number;
-  /** Whether the slab is open with O_DIRECT: false when it was not asked for, or the filesystem refuses it. */
+  /**
+   * Whether the slab is open with O_DIRECT: false when it was not asked for, or the filesystem
+   * refuses it.
+   */
   readonly direct: boolean;
   /** 2 MiB slots in the slab; none when the disk is full. */
   readonly slotCount: number;
   /** Entries in the header table. */
   readonly entryCount: number;
-  /** The header table's entries as they stood at opening, for CacheStore.open; more than entryCount after a shrink. */
+  /**
+   * The header table's entries as they stood at opening, for CacheStore.open; more than entryCount
+   * after a shrink.
+   */
   readonly table: Buffer;
   writeHeader(job: HeaderJob): Promise<void>;
   /** Closes the files and gives up the lock; let jobs end first. */
   close(): Promise<void>;
 }
 
-/** Slots and header entries of a cache whose directory, all told, takes no more than `capacityBytes`; the table's length. */
+/**
+ * Slots and header entries of a cache whose directory, all told, takes no more than
+ * `capacityBytes`; the table's length.
+ */
 export function slabGeometry(capacityBytes: number): {
   slotCount: number;
   entryCount: number;
@@ -65,8 +74,9 @@ export function slabGeometry(capacityBytes: number): {
 }
 
 /**
- * Opens (or makes) `<dir>/slab` and `<dir>/index`. Throws ShoalError CACHE_DIR_UNUSABLE with one clear line when the
- * directory cannot be made, written or locked. An index of another format is logged and the cache starts empty.
+ * Opens (or makes) `<dir>/slab` and `<dir>/index`. Throws ShoalError CACHE_DIR_UNUSABLE with one
+ * clear line when the directory cannot be made, written or locked. An index of another format is
+ * logged and the cache starts empty.
  */
 export async function openSlabFiles(options: SlabFilesOptions): Promise<SlabFiles> {
   const opened: FileHandle[] = [];
@@ -143,7 +153,10 @@ async function openLocked(
   };
 }
 
-/** The table, brought to `tableBytes` unless entries stand past that: they are moved first (lib/cache/recovery.ts), cut next time. */
+/**
+ * The table, brought to `tableBytes` unless entries stand past that: they are moved first
+ * (lib/cache/recovery.ts), cut next time.
+ */
 async function openIndex(
   dir: string,
   tableBytes: number,
@@ -156,7 +169,8 @@ async function openIndex(
   if (content.length > 0) {
     const head = decodeTableHead(content);
     if (head.kind === 'foreign') {
-      // It may be somebody's file in a directory given by mistake: out of the way, not out of the world.
+      // It may be somebody's file in a directory given by mistake: out of the way, not out of the
+      // world.
       await file.close();
       await rename(path, `${path}.unknown`);
       file = await openOwn(path);
@@ -184,7 +198,8 @@ async function openIndex(
   await file
     .write(encodeTableHead(process.pid), 0, TABLE_HEAD_BYTES, 0)
     .catch((error: NodeJS.ErrnoException) => {
-      // A full disk is no reason not to start: the node lives from memory. A page of zeros is ours as well.
+      // A full disk is no reason not to start: the node lives from memory. A page of zeros is ours
+      // as well.
       if (error.code !== 'ENOSPC') throw error;
     });
   return { file, table };

@@ -3,7 +3,10 @@ import type { Arena } from './arena.ts';
 import { readExtent, writeExtent } from './slab.ts';
 import type { SlabFiles } from './slab-files.ts';
 
-/** The slab worked on from this thread: for tools and tests. A node hands reads and writes to its transfer pool. */
+/**
+ * The slab worked on from this thread: for tools and tests. A node hands reads and writes to its
+ * transfer pool.
+ */
 export function localSlabIo(files: SlabFiles, arena: Arena): SlabIo {
   return {
     read: (job) => readExtent(files.slabFd, arena, job),

@@ -14,8 +14,9 @@ export async function freeBytesAt(path: string): Promise<number> {
 }
 
 /**
- * How long a file meant for `wantedBytes` is to be, having `allocatedBytes` already. On a disk too small it stays, in whole
- * slots, within a share of what there is, and never gives up what it has: so a restart leaves it as it is.
+ * How long a file meant for `wantedBytes` is to be, having `allocatedBytes` already. On a disk too
+ * small it stays, in whole slots, within a share of what there is, and never gives up what it has:
+ * so a restart leaves it as it is.
  */
 export function affordableBytes(
   wantedBytes: number,
@@ -27,7 +28,10 @@ export function affordableBytes(
   return Math.min(wantedBytes, Math.floor(boundBytes / SHARD_BYTES) * SHARD_BYTES);
 }
 
-/** The bytes of its wish a slab gets on the disk it is on: `affordableBytes`, with a line in the log when that is less. */
+/**
+ * The bytes of its wish a slab gets on the disk it is on: `affordableBytes`, with a line in the log
+ * when that is less.
+ */
 export async function roomForSlab(
   file: FileHandle,
   path: string,
@@ -51,8 +55,9 @@ export async function roomForSlab(
 }
 
 /**
- * Makes an open file exactly `sizeBytes` long, its blocks allocated beforehand where the filesystem can: then the cache
- * cannot run out of disk later, and lies in one piece. A longer file, left by a larger capacity, is cut.
+ * Makes an open file exactly `sizeBytes` long, its blocks allocated beforehand where the filesystem
+ * can: then the cache cannot run out of disk later, and lies in one piece. A longer file, left by a
+ * larger capacity, is cut.
  */
 export async function allocateFile(
   file: FileHandle,

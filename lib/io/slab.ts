@@ -8,9 +8,9 @@ import { checksumOf } from './checksum.ts';
 export type { ReadJob, ReadOutcome, WriteJob, WriteOutcome } from '../cache/slab-io.ts';
 
 /**
- * Reads one extent of the slab `fd` straight into its arena slot, and checks it when the job says what it must
- * hash to. The caller publishes the slot's length and watermarks afterwards.
- * Throws ShoalError DISK_FAILED, the system's code in its message.
+ * Reads one extent of the slab `fd` straight into its arena slot, and checks it when the job says
+ * what it must hash to. The caller publishes the slot's length and watermarks afterwards. Throws
+ * ShoalError DISK_FAILED, the system's code in its message.
  */
 export async function readExtent(fd: number, arena: Arena, job: ReadJob): Promise<ReadOutcome> {
   const lengthBytes = pageCeil(job.lengthBytes);
@@ -31,8 +31,9 @@ export async function readExtent(fd: number, arena: Arena, job: ReadJob): Promis
 }
 
 /**
- * Writes one complete shard from its arena slot to the slab `fd`, up to the next page. The slot is pinned meanwhile;
- * when it already holds another generation nothing is written. Throws ShoalError DISK_FAILED.
+ * Writes one complete shard from its arena slot to the slab `fd`, up to the next page. The slot is
+ * pinned meanwhile; when it already holds another generation nothing is written. Throws ShoalError
+ * DISK_FAILED.
  */
 export async function writeExtent(fd: number, arena: Arena, job: WriteJob): Promise<WriteOutcome> {
   if (!arena.tryPin(job.slot, job.generation)) return 'gone';

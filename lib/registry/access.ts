@@ -40,17 +40,21 @@ interface Grant {
 }
 
 /**
- * Who may read what is in the cache (CONTRACT 2.7). Two things are remembered, both bounded: grants (credential,
- * scope), when the upstream last accepted this credential there; and proofs (scope, blob), that the repository
- * holds the blob, since a right to repository A must not open a cached blob of repository B. What a check has found must
- * have the size of the blob, too: a host that answers every path with a page of its own holds no blob.
+ * Who may read what is in the cache (CONTRACT 2.7). Two things are remembered, both bounded: grants
+ * (credential, scope), when the upstream last accepted this credential there; and proofs (scope,
+ * blob), that the repository holds the blob, since a right to repository A must not open a cached
+ * blob of repository B. What a check has found must have the size of the blob, too: a host that
+ * answers every path with a page of its own holds no blob.
  *
  *   nothing -> check -> granted --accessTtl--> check ... --upstream down, accessStaleTtl--> nothing
  *                 \-> refused -> nothing
  */
 export class AccessLedger {
   readonly #options: AccessOptions;
-  /** Time of the last acceptance that this node saw, and that another node told of, by `<hash of credential> <scope>`. */
+  /**
+   * Time of the last acceptance that this node saw, and that another node told of, by `<hash of
+   * credential> <scope>`.
+   */
   readonly #grants: LRUCache<string, Grant>;
   /** The last sight, by `<scope> <key>`. */
   readonly #proofs: LRUCache<string, Proof>;
@@ -67,7 +71,10 @@ export class AccessLedger {
     return this.remainingMs(request) > 0 ? 'granted' : 'check';
   }
 
-  /** For how long, in ms from now, the request needs no check; 0 when it needs one now, Infinity with checks off. */
+  /**
+   * For how long, in ms from now, the request needs no check; 0 when it needs one now, Infinity
+   * with checks off.
+   */
   remainingMs(request: AccessRequest): number {
     if (this.#options.check === 'off') return Infinity;
     const grant = this.#grants.get(grantKey(request));
@@ -75,14 +82,20 @@ export class AccessLedger {
     return Math.max(0, grant.checkedMs + this.#options.ttlMs - this.#options.clock.nowMs());
   }
 
-  /** Whether a request that cannot be checked, the upstream being down, may be answered all the same. */
+  /**
+   * Whether a request that cannot be checked, the upstream being down, may be answered all the
+   * same.
+   */
   mayReadStale(request: AccessRequest): boolean {
     if (this.#options.check === 'off') return true;
     const ageMs = this.grantAgeMs(request);
     return ageMs !== null && this.#proven(request) && ageMs < this.#options.staleTtlMs;
   }
 
-  /** How long ago, in ms, the upstream accepted this credential for this scope, as far as this node knows; null: it does not. */
+  /**
+   * How long ago, in ms, the upstream accepted this credential for this scope, as far as this node
+   * knows; null: it does not.
+   */
   grantAgeMs(request: AccessRequest): number | null {
     const grant = this.#grants.get(grantKey(request));
     return grant === undefined
@@ -90,14 +103,20 @@ export class AccessLedger {
       : this.#options.clock.nowMs() - Math.max(grant.checkedMs, grant.heardMs);
   }
 
-  /** The size in bytes of what the upstream has shown of the blob there; null: it has not, or there are no checks. */
+  /**
+   * The size in bytes of what the upstream has shown of the blob there; null: it has not, or there
+   * are no checks.
+   */
   sizeOf({ scope, key }: AccessRequest): number | null {
     return this.#options.check === 'off'
       ? null
       : (this.#proofs.get(`${scope} ${key}`)?.sizeBytes ?? null);
   }
 
-  /** The upstream has accepted this credential for this scope and, if a key is given, shown that the blob is there, of this size if it said so. */
+  /**
+   * The upstream has accepted this credential for this scope and, if a key is given, shown that the
+   * blob is there, of this size if it said so.
+   */
   granted(request: AccessRequest, sizeBytes: number | null = null): void {
     const nowMs = this.#options.clock.nowMs();
     this.#grants.set(grantKey(request), { checkedMs: nowMs, heardMs: nowMs });
@@ -114,14 +133,20 @@ export class AccessLedger {
     this.#grants.set(grantKey(request), { ...known, heardMs: Math.max(known.heardMs, heardMs) });
   }
 
-  /** The upstream has said no, with `status`: 404 is about the blob (or its repository), anything else about the credential. */
+  /**
+   * The upstream has said no, with `status`: 404 is about the blob (or its repository), anything
+   * else about the credential.
+   */
   refused(request: AccessRequest, status: number): void {
     if (status === 404 && request.key !== null)
       this.#proofs.delete(`${request.scope} ${request.key}`);
     else this.#grants.delete(grantKey(request));
   }
 
-  /** Takes note of the blobs a manifest or index names, which came from the repository of `scope` by its digest or a tag. */
+  /**
+   * Takes note of the blobs a manifest or index names, which came from the repository of `scope` by
+   * its digest or a tag.
+   */
   noteManifest(scope: string, body: Uint8Array, contentType: string, source: TypeSource): void {
     const nowMs = this.#options.clock.nowMs();
     for (const digest of manifestMembers(body, contentType, source))
@@ -129,9 +154,9 @@ export class AccessLedger {
   }
 
   /**
-   * Proves the request's right where it is not proven yet. `ask` makes the check at the upstream, returns the blob's size there and throws
-   * what it says; equal checks under way are joined, so `ask` runs once for all of them. While the upstream is down an old
-   * right counts as `stale`.
+   * Proves the request's right where it is not proven yet. `ask` makes the check at the upstream,
+   * returns the blob's size there and throws what it says; equal checks under way are joined, so
+   * `ask` runs once for all of them. While the upstream is down an old right counts as `stale`.
    * @throws what `ask` threw
    */
   async check(
@@ -203,7 +228,9 @@ export function isDown(thrown: unknown): boolean {
   return thrown.code === 'ORIGIN_REFUSED' && thrown.status >= 500;
 }
 
-/** Whether a failed check says something of the blob alone, not of the credential or the upstream. */
+/**
+ * Whether a failed check says something of the blob alone, not of the credential or the upstream.
+ */
 function isAboutBlob(thrown: unknown): boolean {
   if (!(thrown instanceof ShoalError)) return false;
   return (

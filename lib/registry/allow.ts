@@ -1,7 +1,10 @@
 import ipaddr from 'ipaddr.js';
 import { bareHost, splitUrl } from './url.ts';
 
-/** A registry this node stands before; `p2pHost` is how clients name it here, none or `*` for the default. */
+/**
+ * A registry this node stands before; `p2pHost` is how clients name it here, none or `*` for the
+ * default.
+ */
 export interface RegistryEntry {
   p2pHost?: string;
   upstream: string;
@@ -23,8 +26,9 @@ interface Entry {
 }
 
 /**
- * Whom this node may dial (CONTRACT 2.6): host globs and configured upstreams. Loopback, link-local, unspecified
- * and cloud metadata addresses only when that very address, or an upstream of that very name, is listed.
+ * Whom this node may dial (CONTRACT 2.6): host globs and configured upstreams. Loopback,
+ * link-local, unspecified and cloud metadata addresses only when that very address, or an upstream
+ * of that very name, is listed.
  */
 export class AllowList {
   readonly #entries: Entry[];
@@ -37,7 +41,10 @@ export class AllowList {
     this.#entries = [...config.allow.map(parseEntry), ...listed];
   }
 
-  /** Whether the list names `hostname` (brackets and trailing dot allowed) at `port`. An address must also be `dialable`. */
+  /**
+   * Whether the list names `hostname` (brackets and trailing dot allowed) at `port`. An address
+   * must also be `dialable`.
+   */
   names(hostname: string, port: number): boolean {
     const host = bareHost(hostname.toLowerCase());
     return this.#entries.some(
@@ -45,7 +52,10 @@ export class AllowList {
     );
   }
 
-  /** Whether a connection to `hostname`, which resolves to `addresses`, may be made: all of them must be fit to dial. */
+  /**
+   * Whether a connection to `hostname`, which resolves to `addresses`, may be made: all of them
+   * must be fit to dial.
+   */
   dialable(hostname: string, port: number, addresses: readonly string[]): boolean {
     if (!this.names(hostname, port)) return false;
     if (this.#upstreams.has(`${bareHost(hostname.toLowerCase())} ${port}`)) return true;
@@ -54,7 +64,10 @@ export class AllowList {
     );
   }
 
-  /** What can be said without asking DNS: the name is listed and, if it is an address, may be dialled. */
+  /**
+   * What can be said without asking DNS: the name is listed and, if it is an address, may be
+   * dialled.
+   */
   mayAsk(hostname: string, port: number): boolean {
     const host = bareHost(hostname);
     return ipaddr.isValid(host)
@@ -102,7 +115,10 @@ function isGuarded(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
   return GUARDED_RANGES.has(address.range()) || METADATA_ADDRESSES.has(plain);
 }
 
-/** An address with the IPv4 address inside it brought out, where IPv6 carries one (mapped: RFC 4291; NAT64: RFC 6052; 6to4: RFC 3056; compatible: RFC 4291). */
+/**
+ * An address with the IPv4 address inside it brought out, where IPv6 carries one (mapped: RFC 4291;
+ * NAT64: RFC 6052; 6to4: RFC 3056; compatible: RFC 4291).
+ */
 function normalAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | null {
   const bare = text.replace(/%.*$/, '');
   if (!ipaddr.isValid(bare)) return null;

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { joinUrl, type SplitUrl } from './url.ts';
 
-/** What a request for a blob is about: which bytes, where they come from, what a right to read them covers. */
+/**
+ * What a request for a blob is about: which bytes, where they come from, what a right to read them
+ * covers.
+ */
 export interface BlobTarget {
   /** `sha256:<hex>`, or `url:<sha256 hex of the URL without its query>` (CONTRACT 2.3). */
   key: string;
@@ -12,7 +15,10 @@ export interface BlobTarget {
   /** `host[:port]` of the URL. */
   upstreamHost: string;
   repository?: string;
-  /** `repo <host>/<name>` or `url <sha256 hex of the URL with its query>`. No secret can be read from it. */
+  /**
+   * `repo <host>/<name>` or `url <sha256 hex of the URL with its query>`. No secret can be read
+   * from it.
+   */
   scope: string;
   /** `/` + URL without query, as the audit log has it (CONTRACT 6). */
   pathname: string;
@@ -54,7 +60,10 @@ export function repositoryScope(upstreamHost: string, repository: string): strin
   return `repo ${upstreamHost}/${repository}`;
 }
 
-/** The digest in an object-storage path `.../sha256/ab/ab<62 hex>/data` (the layout of docker distribution's storage driver). */
+/**
+ * The digest in an object-storage path `.../sha256/ab/ab<62 hex>/data` (the layout of docker
+ * distribution's storage driver).
+ */
 export function storedDigest(path: string): string | undefined {
   const [, shelf, hex] = STORED_BLOB.exec(path) ?? [];
   return shelf !== undefined && hex !== undefined && hex.startsWith(shelf)

@@ -1,6 +1,8 @@
 import { createHash, X509Certificate } from 'node:crypto';
 
-/** Signatures with a key pair; with a shared key (HS256) a token would say nothing of who made it. */
+/**
+ * Signatures with a key pair; with a shared key (HS256) a token would say nothing of who made it.
+ */
 const ALGORITHMS = [
   'RS256',
   'RS384',
@@ -15,9 +17,10 @@ const ALGORITHMS = [
 ];
 
 /**
- * Whom a Bearer token stands for, as words that are the same for every token its issuer gives this client for this registry:
- * signing key, issuer, audience, subject. null unless the token is a JWT of docker's token specification that carries its
- * issuer's certificate (`x5c`), has a signature by that key, is valid at `wallMs`, and grants a pull from `repository`.
+ * Whom a Bearer token stands for, as words that are the same for every token its issuer gives this
+ * client for this registry: signing key, issuer, audience, subject. null unless the token is a JWT
+ * of docker's token specification that carries its issuer's certificate (`x5c`), has a signature by
+ * that key, is valid at `wallMs`, and grants a pull from `repository`.
  *
  * That the key is the issuer's, it does not say: only a registry that accepts a token with it does.
  */
@@ -35,7 +38,8 @@ export async function issuedTo(
     >;
     if (!Array.isArray(x5c) || typeof x5c[0] !== 'string') return null;
     const key = new X509Certificate(Buffer.from(x5c[0], 'base64')).publicKey;
-    // Loaded when it is needed: it takes 12 MB, and the tokens of many registries are of another kind.
+    // Loaded when it is needed: it takes 12 MB, and the tokens of many registries are of another
+    // kind.
     const { jwtVerify } = await import('jose');
     const { payload } = await jwtVerify(token, key, {
       algorithms: ALGORITHMS,

@@ -2,7 +2,10 @@ import { MANIFEST_MEMBERS_MAX } from '../limits.ts';
 import { bareType, isMediaType } from './media.ts';
 import { isSha256 } from './names.ts';
 
-/** By what an image manifest, an index, and their descriptors name what is in their repository (image-spec 1.1), by the names in lower case. */
+/**
+ * By what an image manifest, an index, and their descriptors name what is in their repository
+ * (image-spec 1.1), by the names in lower case.
+ */
 const MEMBER_KEYS = new Map(
   ['config', 'layers', 'manifests', 'digest', 'urls', 'mediaType'].map((key) => [
     key.toLowerCase(),
@@ -26,11 +29,13 @@ export type TypeSource =
   | 'hearsay';
 
 /**
- * The sha256 digests of what an image manifest (config, layers) or an index (manifests), in the OCI's form or docker's schema 2, refers to
- * in its own repository. A registry has seen to it that these are there, but not for layers with `urls` (foreign ones), for `subject`, nor for
- * what a manifest of this type has no business to name: to count them would open any blob to whoever can push a manifest. So would
- * a document that the registry reads otherwise than we do (`isAmbiguous`), or as another type. What is no such JSON has no members. At
- * most MANIFEST_MEMBERS_MAX.
+ * The sha256 digests of what an image manifest (config, layers) or an index (manifests), in the
+ * OCI's form or docker's schema 2, refers to in its own repository. A registry has seen to it that
+ * these are there, but not for layers with `urls` (foreign ones), for `subject`, nor for what a
+ * manifest of this type has no business to name: to count them would open any blob to whoever can
+ * push a manifest. So would a document that the registry reads otherwise than we do
+ * (`isAmbiguous`), or as another type. What is no such JSON has no members. At most
+ * MANIFEST_MEMBERS_MAX.
  */
 export function manifestMembers(
   body: Uint8Array,
@@ -77,8 +82,9 @@ function membersOf(descriptors: unknown[]): { digest: string; mediaType: string 
 }
 
 /**
- * Whether an object has a key that is one of ours but for its case. Go's encoding/json, by which most registries read manifests, takes
- * `Layers` (and `layer\u017f`) for `layers`, and of two the last: what we read under the right name then need not be what the registry checked.
+ * Whether an object has a key that is one of ours but for its case. Go's encoding/json, by which
+ * most registries read manifests, takes `Layers` (and `layer\u017f`) for `layers`, and of two the
+ * last: what we read under the right name then need not be what the registry checked.
  */
 function isAmbiguous(object: Record<string, unknown>): boolean {
   return Object.keys(object).some(
@@ -97,8 +103,9 @@ function parse(body: Uint8Array): Record<string, unknown> | null {
 }
 
 /**
- * How many keys JSON text has, those of the same name in one object counted each. Of two we have the last; Go puts the second into what the
- * first has left, so that a layer can be a foreign one to the registry, by the `urls` of the first, and none to us.
+ * How many keys JSON text has, those of the same name in one object counted each. Of two we have
+ * the last; Go puts the second into what the first has left, so that a layer can be a foreign one
+ * to the registry, by the `urls` of the first, and none to us.
  */
 function keysIn(text: string): number {
   let keys = 0;

@@ -1,4 +1,6 @@
-/** The forms of a manifest that runtimes ask for (image-spec 1.1, "Media Types"; docker's schema 2). */
+/**
+ * The forms of a manifest that runtimes ask for (image-spec 1.1, "Media Types"; docker's schema 2).
+ */
 const CURRENT_TYPES = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
@@ -22,15 +24,18 @@ export function admits(accept: string | undefined, contentType: string): boolean
 }
 
 /**
- * Whether an Accept header names every current form of a manifest. Toward a client that does not, a registry may
- * convert or choose for it, and its answer is not what the tag stands for in general.
+ * Whether an Accept header names every current form of a manifest. Toward a client that does not, a
+ * registry may convert or choose for it, and its answer is not what the tag stands for in general.
  */
 export function namesEveryForm(accept: string | undefined): boolean {
   const ranges = new Set(rangesOf(accept));
   return CURRENT_TYPES.every((type) => ranges.has(type));
 }
 
-/** Whether an answer to a request for a manifest is of docker's schema 1, by its type or, where that says nothing, by itself. */
+/**
+ * Whether an answer to a request for a manifest is of docker's schema 1, by its type or, where that
+ * says nothing, by itself.
+ */
 export function isSchema1(contentType: string | undefined, body: Uint8Array): boolean {
   const type = bareType(contentType ?? '');
   if (SCHEMA1.test(type)) return true;
@@ -42,7 +47,10 @@ export function isSchema1(contentType: string | undefined, body: Uint8Array): bo
   );
 }
 
-/** Whether `text` may stand as a Content-Type (RFC 6838 4.2; parameters allowed, nothing that ends a header). */
+/**
+ * Whether `text` may stand as a Content-Type (RFC 6838 4.2; parameters allowed, nothing that ends a
+ * header).
+ */
 export function isMediaType(text: string): boolean {
   return (
     text.length <= 256 &&

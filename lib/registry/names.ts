@@ -15,7 +15,10 @@ export function isTag(text: string): boolean {
   return TAG.test(text);
 }
 
-/** Whether `text` is a digest of a registered algorithm (image-spec 1.1, descriptor, "Registered algorithms"). */
+/**
+ * Whether `text` is a digest of a registered algorithm (image-spec 1.1, descriptor, "Registered
+ * algorithms").
+ */
 export function isDigest(text: string): boolean {
   return DIGEST.test(text);
 }

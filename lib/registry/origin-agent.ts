@@ -8,7 +8,8 @@ import { ORIGIN_CONNECTIONS_MAX, ORIGIN_KEEP_ALIVE_MS, REQUEST_HEAD_BYTES_MAX } 
 import type { AllowList } from './allow.ts';
 import { splitUrl } from './url.ts';
 
-// Its parts, not all of it: fetch, WebSocket and the caches take 45 ms of a thread's start and 5 MB.
+// Its parts, not all of it: fetch, WebSocket and the caches take 45 ms of a thread's start and 5
+// MB.
 const require = createRequire(import.meta.url);
 const Agent = require('undici/lib/dispatcher/agent.js') as typeof Undici.Agent;
 const Pool = require('undici/lib/dispatcher/pool.js') as typeof Undici.Pool;
@@ -26,9 +27,9 @@ export interface AgentOptions {
 }
 
 /**
- * Connections to origins, kept alive, one pool for each `scheme://host:port`. What is checked against the allow-list
- * is the address the socket connects to, at the moment it does: a name that resolves to something else by then
- * (DNS rebinding) gains nothing.
+ * Connections to origins, kept alive, one pool for each `scheme://host:port`. What is checked
+ * against the allow-list is the address the socket connects to, at the moment it does: a name that
+ * resolves to something else by then (DNS rebinding) gains nothing.
  */
 export function createOriginAgent(options: AgentOptions): Dispatcher {
   const resolve = options.resolve ?? resolveBySystem;

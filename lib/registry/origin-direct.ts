@@ -18,7 +18,10 @@ import { originError } from './origin-error.ts';
 import type { AnswerEvents, ExchangeRequest, Transport } from './origin-exchange.ts';
 import { bareHost, type SplitUrl } from './url.ts';
 
-/** The answer is not of the kind that a DirectTransport takes: nobody has seen any of it, and another transport may ask again. */
+/**
+ * The answer is not of the kind that a DirectTransport takes: nobody has seen any of it, and
+ * another transport may ask again.
+ */
 export class NotPlain extends Error {
   /** Of the answer, when its head could be read. */
   readonly status: number | null;
@@ -33,9 +36,9 @@ export class NotPlain extends Error {
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
- * Reads parts of objects with the socket writing straight to where the bytes belong: half the processor time of a
- * general client. It takes one kind of answer, by far the most frequent one: 206 with a Content-Length and as it
- * was stored. Whatever else comes fails with NotPlain.
+ * Reads parts of objects with the socket writing straight to where the bytes belong: half the
+ * processor time of a general client. It takes one kind of answer, by far the most frequent one:
+ * 206 with a Content-Length and as it was stored. Whatever else comes fails with NotPlain.
  */
 export class DirectTransport implements Transport {
   readonly #allow: AllowList;
@@ -94,7 +97,10 @@ export class DirectTransport implements Transport {
     this.#idle.close();
   }
 
-  /** What is checked against the allow-list is the address the socket connects to; see createOriginAgent. */
+  /**
+   * What is checked against the allow-list is the address the socket connects to; see
+   * createOriginAgent.
+   */
   #connect(url: SplitUrl, onread: OnReadOpts): Socket {
     const { connectTimeoutMs, ca, resolve = resolveBySystem } = this.#options;
     const host = bareHost(url.hostname);
@@ -124,7 +130,10 @@ export class DirectTransport implements Transport {
   }
 }
 
-/** A head that is none, or not within the bounds here, may be one to a general client: nothing of it was used. */
+/**
+ * A head that is none, or not within the bounds here, may be one to a general client: nothing of it
+ * was used.
+ */
 function failure(thrown: unknown, host: string, headSeen: boolean): Error {
   if (thrown instanceof NotPlain) return thrown;
   if (!(thrown instanceof ConnectionBroken)) return originError(thrown, host, headSeen);

@@ -14,15 +14,17 @@ const BROKEN = new Set([
 ]);
 
 /**
- * What went wrong with a connection to `host`, in words that hold no path, query or header: the messages of undici
- * and node name only addresses and system calls, and of those only the code is kept.
+ * What went wrong with a connection to `host`, in words that hold no path, query or header: the
+ * messages of undici and node name only addresses and system calls, and of those only the code is
+ * kept.
  */
 export function originError(thrown: unknown, host: string, headSeen: boolean): ShoalError {
   if (thrown instanceof ShoalError) return thrown;
   const listed = innerShoalError(thrown);
   if (listed !== null) return listed;
   const reason = codeOf(thrown);
-  // It was never sent. That a client's header is none says nothing of the registry, least of all that it is down.
+  // It was never sent. That a client's header is none says nothing of the registry, least of all
+  // that it is down.
   if (reason === 'UND_ERR_INVALID_ARG')
     return new ShoalError('BAD_REQUEST', 'a header of the request is not one that can be sent on', {
       cause: thrown,

@@ -12,11 +12,17 @@ export interface ExchangeRequest {
   deadlineMs: number;
 }
 
-/** Who takes the answer. Either may throw, which breaks the exchange off and becomes its outcome. `enough` ends it early. */
+/**
+ * Who takes the answer. Either may throw, which breaks the exchange off and becomes its outcome.
+ * `enough` ends it early.
+ */
 export interface AnswerReader {
   head(status: number, headers: OriginHeaders): 'more' | 'enough';
   data(chunk: Uint8Array): 'more' | 'enough';
-  /** Where the next bytes of the body, at most `bytesMax`, may be put in place of `data`; asked only of a reader whose answer is a plain part. */
+  /**
+   * Where the next bytes of the body, at most `bytesMax`, may be put in place of `data`; asked only
+   * of a reader whose answer is a plain part.
+   */
   room(bytesMax: number): Uint8Array;
   /** So many bytes were put at the start of the last room. */
   placed(bytes: number): 'more' | 'enough';
@@ -50,7 +56,8 @@ export interface ExchangeTools {
 
 /**
  * One request and its answer on one connection. Resolves when the answer has ended or was enough.
- * @throws ShoalError ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN, HOST_NOT_ALLOWED, CANCELLED, or what the reader threw
+ * @throws ShoalError ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN, HOST_NOT_ALLOWED,
+ * CANCELLED, or what the reader threw
  */
 export async function exchange(
   request: ExchangeRequest,
@@ -61,7 +68,8 @@ export async function exchange(
   try {
     await first.done;
   } catch (thrown) {
-    // The server closed an idle connection just as it was used again: not its fault, nor a sign that it is down.
+    // The server closed an idle connection just as it was used again: not its fault, nor a sign
+    // that it is down.
     if (!first.lostIdle) throw thrown;
     await new Exchange(request, reader, tools, true).done;
   }

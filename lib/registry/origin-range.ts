@@ -2,10 +2,16 @@ import { ShoalError } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { parseContentRange } from './range.ts';
 
-/** Header names in lower case; several of one name joined as they may be (RFC 9110, 5.2), challenges by line breaks. */
+/**
+ * Header names in lower case; several of one name joined as they may be (RFC 9110, 5.2), challenges
+ * by line breaks.
+ */
 export type OriginHeaders = Readonly<Record<string, string | undefined>>;
 
-/** The bytes [offsetBytes, endBytes) that were asked for, and the object's size as far as it is known. */
+/**
+ * The bytes [offsetBytes, endBytes) that were asked for, and the object's size as far as it is
+ * known.
+ */
 export interface AskedRange {
   offsetBytes: number;
   endBytes: number;
@@ -21,7 +27,10 @@ export type RangeVerdict =
   /** Nothing of it: the range ran past the end. Ask again within `totalBytes`. */
   | { kind: 'again'; totalBytes: number };
 
-/** The range to ask for: never past the end where that is known, since OSS answers such a range with 200 and everything. */
+/**
+ * The range to ask for: never past the end where that is known, since OSS answers such a range with
+ * 200 and everything.
+ */
 export function clampRange(want: {
   offsetBytes: number;
   lengthBytes: number;
@@ -36,8 +45,8 @@ export function clampRange(want: {
 }
 
 /**
- * Judges a 200, 206 or 416 to a ranged request (RFC 9110, 14 and 15.3.7; OSS: 200 with the whole object when the
- * range runs past its end).
+ * Judges a 200, 206 or 416 to a ranged request (RFC 9110, 14 and 15.3.7; OSS: 200 with the whole
+ * object when the range runs past its end).
  * @throws ShoalError RANGE_NOT_SATISFIABLE with the size in `content-range`, ORIGIN_BROKEN
  */
 export function judgeRangeAnswer(

@@ -72,9 +72,10 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const EXPIRED = new Set([400, 401, 403, 404, 410]);
 
 /**
- * Reads from registries and the object stores behind them, over HTTP/1.1 with connections kept alive, TLS verified.
- * Redirects are followed inside, each hop checked against the allow-list; the credential goes to the first origin
- * (scheme, host and port) only. No message of its errors holds a query or a credential.
+ * Reads from registries and the object stores behind them, over HTTP/1.1 with connections kept
+ * alive, TLS verified. Redirects are followed inside, each hop checked against the allow-list; the
+ * credential goes to the first origin (scheme, host and port) only. No message of its errors holds
+ * a query or a credential.
  */
 export class OriginClient {
   readonly #allow: AllowList;
@@ -107,10 +108,12 @@ export class OriginClient {
   }
 
   /**
-   * Reads up to `lengthBytes` from `offsetBytes` on, less where the object ends earlier; the sink hears the size
-   * before the first byte. Resolves once every byte was handed over.
-   * @throws ShoalError ORIGIN_REFUSED (the upstream's status, `www-authenticate`, `retry-after` and body with it),
-   *   RANGE_NOT_SATISFIABLE (size in `content-range`), ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN,
+   * Reads up to `lengthBytes` from `offsetBytes` on, less where the object ends earlier; the sink
+   * hears the size before the first byte. Resolves once every byte was handed over.
+   * @throws ShoalError ORIGIN_REFUSED (the upstream's status, `www-authenticate`, `retry-after` and
+   * body with it),
+   *   RANGE_NOT_SATISFIABLE (size in `content-range`), ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT,
+   * ORIGIN_BROKEN,
    *   HOST_NOT_ALLOWED, CANCELLED, or what the sink threw
    */
   async readRange(
@@ -142,8 +145,8 @@ export class OriginClient {
   }
 
   /**
-   * Whether this very credential (or signed URL) opens the object: a GET of one byte, never through what an earlier
-   * answer said. Its cost is the access check's, not back-to-source.
+   * Whether this very credential (or signed URL) opens the object: a GET of one byte, never through
+   * what an earlier answer said. Its cost is the access check's, not back-to-source.
    * @throws ShoalError as readRange
    */
   async probe(target: OriginTarget): Promise<{ totalBytes: number }> {
@@ -168,8 +171,10 @@ export class OriginClient {
   }
 
   /**
-   * Passes a request through: GET or HEAD, with the Accept and Authorization it came with. Any status is an answer.
-   * @throws ShoalError ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN (longer than RELAY_BODY_BYTES_MAX, encoded), HOST_NOT_ALLOWED
+   * Passes a request through: GET or HEAD, with the Accept and Authorization it came with. Any
+   * status is an answer.
+   * @throws ShoalError ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN (longer than
+   * RELAY_BODY_BYTES_MAX, encoded), HOST_NOT_ALLOWED
    */
   async relay(request: {
     method: string;
@@ -217,7 +222,10 @@ export class OriginClient {
     await this.#dispatcher.destroy();
   }
 
-  /** One ranged request, at the remembered target first; when that has expired, once more through the registry. */
+  /**
+   * One ranged request, at the remembered target first; when that has expired, once more through
+   * the registry.
+   */
   async #ask(
     target: OriginTarget,
     asked: AskedRange,
@@ -266,7 +274,10 @@ export class OriginClient {
     return reader;
   }
 
-  /** Sends a request and follows its redirects; `reader` sees the last answer only. Returns the URL that gave it. */
+  /**
+   * Sends a request and follows its redirects; `reader` sees the last answer only. Returns the URL
+   * that gave it.
+   */
   async #follow(request: FollowRequest, reader: AnswerReader): Promise<SplitUrl> {
     let at = request.start;
     for (let hops = 0; hops <= limits.ORIGIN_REDIRECTS_MAX; hops++) {
@@ -297,7 +308,10 @@ export class OriginClient {
     );
   }
 
-  /** One request and its answer: straight into place where it started and is known to answer so, else by a general client. */
+  /**
+   * One request and its answer: straight into place where it started and is known to answer so,
+   * else by a general client.
+   */
   async #exchange(
     request: FollowRequest,
     hop: ExchangeRequest,
@@ -341,7 +355,9 @@ interface FollowRequest {
   headers: Record<string, string>;
   deadlineMs: number;
   cost: OriginCost;
-  /** Whether `start` answers as a DirectTransport takes it; becomes false when it turns out not to. */
+  /**
+   * Whether `start` answers as a DirectTransport takes it; becomes false when it turns out not to.
+   */
   isPlain: boolean;
 }
 
@@ -374,7 +390,8 @@ class HopReader implements AnswerReader {
 
   data(chunk: Uint8Array): 'more' | 'enough' {
     if (this.location === null) return this.#reader.data(chunk);
-    // The few words under a redirect are read to their end, so that the connection can be used again.
+    // The few words under a redirect are read to their end, so that the connection can be used
+    // again.
     this.#discardedBytes += chunk.length;
     return this.#discardedBytes > limits.ORIGIN_ERROR_BODY_BYTES_MAX ? 'enough' : 'more';
   }

@@ -5,9 +5,10 @@ import { OUTAGE_ASK_MS, OUTAGE_MS, OUTAGES_MAX } from '../limits.ts';
 import { splitUrl } from './url.ts';
 
 /**
- * Which registries could not be reached just now. Where an old right would do while a registry is down, who reads need not wait
- * for it to time out each time: it is asked beside them, now and then, until it answers. A registry is known by a URL of its
- * own, of which scheme, host and port count: that nobody listens at its `http://` must not make old rights count at its `https://`.
+ * Which registries could not be reached just now. Where an old right would do while a registry is
+ * down, who reads need not wait for it to time out each time: it is asked beside them, now and
+ * then, until it answers. A registry is known by a URL of its own, of which scheme, host and port
+ * count: that nobody listens at its `http://` must not make old rights count at its `https://`.
  */
 export class Outages {
   readonly #clock: Clock;

@@ -31,7 +31,10 @@ type Body =
 
 /** Takes the answer to one ranged request and gives the sink the bytes asked for, and no others. */
 export class RangeReader implements AnswerReader {
-  /** The object's size, when the answer taught nothing else: the range must be asked for again within it. */
+  /**
+   * The object's size, when the answer taught nothing else: the range must be asked for again
+   * within it.
+   */
   again: number | null = null;
   readonly #asked: AskedRange;
   readonly #sink: OriginSink;
@@ -62,7 +65,8 @@ export class RangeReader implements AnswerReader {
         this.again = verdict.totalBytes;
         return 'enough';
       case 'unsized':
-        // Only its end tells its size, whatever part of it is wanted: one byte, where the right to read is checked.
+        // Only its end tells its size, whatever part of it is wanted: one byte, where the right to
+        // read is checked.
         this.#body = {
           kind: 'unsized',
           collected: new BodyCollector(Math.max(this.#asked.endBytes, SHARD_BYTES), 'refuse'),
@@ -107,7 +111,8 @@ export class RangeReader implements AnswerReader {
           body.givenBytes += to - from;
           this.#sink.data(chunk.subarray(from, to));
         }
-        // What follows of a whole object is left unread; a part is read to its end, for the connection's sake.
+        // What follows of a whole object is left unread; a part is read to its end, for the
+        // connection's sake.
         return body.givenBytes === body.lengthBytes && body.seenBytes < body.bodyBytes
           ? 'enough'
           : 'more';

@@ -1,7 +1,10 @@
 /** What a Range header asks for, before the size is known. */
 export type ParsedRange =
   | { kind: 'whole' }
-  /** From `startBytes` to `endBytes` (inclusive, as on the wire), or to the end when that is missing. */
+  /**
+   * From `startBytes` to `endBytes` (inclusive, as on the wire), or to the end when that is
+   * missing.
+   */
   | { kind: 'from'; startBytes: number; endBytes?: number }
   /** The last `lengthBytes`. */
   | { kind: 'suffix'; lengthBytes: number };
@@ -20,8 +23,8 @@ const WHOLE: ParsedRange = { kind: 'whole' };
 const SINGLE = /^bytes[ \t]*=[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*$/i;
 
 /**
- * Reads a Range header (RFC 9110, 14.1.2 and 14.2). Several ranges, other units and what is malformed mean the
- * whole: a server may ignore the header, and must when it is not valid.
+ * Reads a Range header (RFC 9110, 14.1.2 and 14.2). Several ranges, other units and what is
+ * malformed mean the whole: a server may ignore the header, and must when it is not valid.
  */
 export function parseRange(header: string | undefined): ParsedRange {
   if (header === undefined || header === '') return WHOLE;
@@ -37,7 +40,10 @@ export function parseRange(header: string | undefined): ParsedRange {
   return endBytes < startBytes ? WHOLE : { kind: 'from', startBytes, endBytes };
 }
 
-/** Reads `bytes=a-b`, the form of nearly every read, at a tenth of what the expression costs; null: not of that form. */
+/**
+ * Reads `bytes=a-b`, the form of nearly every read, at a tenth of what the expression costs; null:
+ * not of that form.
+ */
 function plainRange(header: string): ParsedRange | null {
   const dash = header.indexOf('-', PREFIX.length);
   if (!header.startsWith(PREFIX) || dash < 0) return null;
@@ -46,7 +52,9 @@ function plainRange(header: string): ParsedRange | null {
   return startBytes < 0 || endBytes < startBytes ? null : { kind: 'from', startBytes, endBytes };
 }
 
-/** The decimal number at [from, to) of `text`, of 1 to 15 digits (exact in a double); -1: not one. */
+/**
+ * The decimal number at [from, to) of `text`, of 1 to 15 digits (exact in a double); -1: not one.
+ */
 function plainNumber(text: string, from: number, to: number): number {
   if (to === from || to - from > 15) return -1;
   let number = 0;
@@ -79,14 +87,18 @@ export function resolveRange(range: ParsedRange, sizeBytes: number): Span {
 }
 
 /**
- * Whether a Range may be followed given an If-Range header (RFC 9110, 13.1.5): there is none, or it is exactly the
- * strong entity tag of what would be sent. Weak tags and dates never match: blobs carry no date.
+ * Whether a Range may be followed given an If-Range header (RFC 9110, 13.1.5): there is none, or it
+ * is exactly the strong entity tag of what would be sent. Weak tags and dates never match: blobs
+ * carry no date.
  */
 export function ifRangeHolds(header: string | undefined, etag: string | null): boolean {
   return header === undefined || header === '' || (etag !== null && header.trim() === etag);
 }
 
-/** What a Content-Range of a 206 or 416 says (RFC 9110, 14.4), or null when it is malformed; `*` as null. */
+/**
+ * What a Content-Range of a 206 or 416 says (RFC 9110, 14.4), or null when it is malformed; `*` as
+ * null.
+ */
 export function parseContentRange(
   header: string | undefined,
 ): { startBytes: number | null; endBytes: number | null; totalBytes: number | null } | null {

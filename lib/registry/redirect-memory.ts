@@ -11,8 +11,9 @@ export interface BlobPlace {
 }
 
 /**
- * Where a registry sends requests for a blob, itself included, remembered for a minute, so that a 2 GB layer costs the registry a few
- * requests and not a thousand. Kept apart by credential: a URL signed for one client is never used for another.
+ * Where a registry sends requests for a blob, itself included, remembered for a minute, so that a 2
+ * GB layer costs the registry a few requests and not a thousand. Kept apart by credential: a URL
+ * signed for one client is never used for another.
  */
 export class RedirectMemory {
   readonly #clock: Clock;

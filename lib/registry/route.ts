@@ -16,7 +16,10 @@ export interface RouteRequest {
   host: string;
 }
 
-/** The part of the config that routing needs. Treated as frozen: what is derived from it is kept per object. */
+/**
+ * The part of the config that routing needs. Treated as frozen: what is derived from it is kept per
+ * object.
+ */
 export interface RouteConfig extends AllowConfig {
   /** The first path segment of on-demand loading, without slashes. */
   prefix: string;
@@ -26,7 +29,10 @@ export type RelayKind = 'ping' | 'manifest' | 'tags' | 'referrers' | 'token' | '
 
 export type Route =
   | { kind: 'blob'; target: BlobTarget }
-  /** To be passed through; `scope` is the repository's access scope (null when there is none), `reference` a tag or digest. */
+  /**
+   * To be passed through; `scope` is the repository's access scope (null when there is none),
+   * `reference` a tag or digest.
+   */
   | {
       kind: 'relay';
       what: RelayKind;
@@ -39,8 +45,9 @@ export type Route =
   | { kind: 'refused'; error: ShoalError };
 
 /**
- * What a request on the proxy port is (CONTRACT 2.1 and 2.2): a blob to read through the swarm, something to pass
- * through, or a refusal. The host is checked against the allow-list by name; what it resolves to, when it is dialled.
+ * What a request on the proxy port is (CONTRACT 2.1 and 2.2): a blob to read through the swarm,
+ * something to pass through, or a refusal. The host is checked against the allow-list by name; what
+ * it resolves to, when it is dialled.
  */
 export function classify(request: RouteRequest, config: RouteConfig): Route {
   try {
@@ -144,7 +151,10 @@ function assertAllowed(url: SplitUrl, config: RouteConfig): void {
     );
 }
 
-/** The `ns` parameter (containerd's mirror convention) and the query without it; what remains is left as it was written. */
+/**
+ * The `ns` parameter (containerd's mirror convention) and the query without it; what remains is
+ * left as it was written.
+ */
 function takeNamespace(query: string): { ns: string | null; query: string } {
   if (!/(^|&)ns=/.test(query)) return { ns: null, query };
   const parameters = query.split('&');

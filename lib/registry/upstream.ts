@@ -24,9 +24,9 @@ export class Upstreams {
   }
 
   /**
-   * The origin (`scheme://host[:port]`) of the registry, or null when none is known: by `ns`, else by the Host rule,
-   * else by the configured map, else the default. The Host rule steps back where it leads to a host that may not be
-   * dialled and the map knows better.
+   * The origin (`scheme://host[:port]`) of the registry, or null when none is known: by `ns`, else
+   * by the Host rule, else by the configured map, else the default. The Host rule steps back where
+   * it leads to a host that may not be dialled and the map knows better.
    */
   find(ns: string | null, hostHeader: string): string | null {
     if (ns !== null) return this.#byNamespace(ns);
@@ -47,7 +47,8 @@ export class Upstreams {
     const known = this.#upstreams.find(
       (upstream) => upstream.host === host || upstream.host === ns.toLowerCase(),
     );
-    // A rewritten image is asked for under its P2P host, which containerd hands on as the namespace.
+    // A rewritten image is asked for under its P2P host, which containerd hands on as the
+    // namespace.
     return known?.origin ?? this.#byName(ns.toLowerCase()) ?? `https://${host}`;
   }
 
@@ -69,7 +70,8 @@ export class Upstreams {
       this.#upstreams.find((upstream) => upstream.p2pHost === host) ??
       this.#upstreams.find((upstream) => upstream.p2pHost === bare);
     if (named !== undefined) return named.origin;
-    // A map entry with a port also answers clients that reach the same name at another one, if it alone has that name.
+    // A map entry with a port also answers clients that reach the same name at another one, if it
+    // alone has that name.
     const sameName = this.#upstreams.filter(
       (upstream) => upstream.p2pHost?.replace(/:\d+$/, '') === bare,
     );
@@ -82,7 +84,9 @@ export class Upstreams {
   }
 }
 
-/** The upstreams of a config; made once for each config object, since every request asks for them. */
+/**
+ * The upstreams of a config; made once for each config object, since every request asks for them.
+ */
 export function upstreamsOf(config: AllowConfig): Upstreams {
   let upstreams = made.get(config);
   if (upstreams === undefined) made.set(config, (upstreams = new Upstreams(config)));

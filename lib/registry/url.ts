@@ -3,7 +3,10 @@ import { ShoalError } from '../errors.ts';
 /** An absolute http or https URL cut into what a connection and a request line need. */
 export interface SplitUrl {
   scheme: 'http' | 'https';
-  /** Lower case, IPv6 in brackets, IPv4 in its usual form whatever it was written as (WHATWG URL host parser). */
+  /**
+   * Lower case, IPv6 in brackets, IPv4 in its usual form whatever it was written as (WHATWG URL
+   * host parser).
+   */
   hostname: string;
   port: number;
   /** `hostname[:port]`, the port only when it is not the scheme's own. */
@@ -20,8 +23,10 @@ const PARTS = /^(https?):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i;
 const REQUEST_TARGET = /^[\x21-\x7e]*$/;
 
 /**
- * Cuts `url` without touching its path and query: a signature holds for the very bytes that were signed.
- * @throws ShoalError BAD_REQUEST when it is no absolute http(s) URL, carries userinfo or a fragment, or has bytes no request line may have.
+ * Cuts `url` without touching its path and query: a signature holds for the very bytes that were
+ * signed.
+ * @throws ShoalError BAD_REQUEST when it is no absolute http(s) URL, carries userinfo or a
+ * fragment, or has bytes no request line may have.
  */
 export function splitUrl(url: string): SplitUrl {
   const parts = PARTS.exec(url);

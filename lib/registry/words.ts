@@ -4,16 +4,25 @@ import { CHALLENGE_CHARS_MAX, WORDS_MAX } from '../limits.ts';
 import { isMediaType } from './media.ts';
 import { isSha256 } from './names.ts';
 
-/** The Warning of an answer that the registry, being down, did not give: code 299, agent `-`, no date (distribution-spec 1.1, "Warnings"). */
+/**
+ * The Warning of an answer that the registry, being down, did not give: code 299, agent `-`, no
+ * date (distribution-spec 1.1, "Warnings").
+ */
 export const STALE_WARNING = '299 - "the registry is down: this is what it said before"';
 
-/** Something a registry said that still helps when it says nothing any more. What it is about stands in its id alone, which cannot be read back. */
+/**
+ * Something a registry said that still helps when it says nothing any more. What it is about stands
+ * in its id alone, which cannot be read back.
+ */
 export type Word =
   /** A credential was accepted for a repository. */
   | { kind: 'grant' }
   /** A tag or digest of a repository stood for this manifest. */
   | { kind: 'manifest'; digest: string; contentType: string }
-  /** Who comes to this registry without a credential is told this (a WWW-Authenticate header, without its scope). */
+  /**
+   * Who comes to this registry without a credential is told this (a WWW-Authenticate header,
+   * without its scope).
+   */
   | { kind: 'challenge'; challenge: string }
   /** This registry can be asked without a credential. */
   | { kind: 'open' }
@@ -47,7 +56,10 @@ export class WordTable {
     this.#entries = new LRUCache({ max: wordsMax });
   }
 
-  /** The registry has just said it to this node. Whether others should hear of it: it is new to them, or they may soon have forgotten. */
+  /**
+   * The registry has just said it to this node. Whether others should hear of it: it is new to
+   * them, or they may soon have forgotten.
+   */
   said(id: string, word: Word, node: string): boolean {
     const nowMs = this.#clock.nowMs();
     const known = this.#entries.get(id);
@@ -109,7 +121,10 @@ function isChallenge(text: string): boolean {
   return text.length <= CHALLENGE_CHARS_MAX && /^[A-Za-z]+ [\x20-\x7e]*$/.test(text);
 }
 
-/** A challenge, of several the one for a token, without what belongs to one request (docker's token specification: scope, error), or null when it is none to keep. */
+/**
+ * A challenge, of several the one for a token, without what belongs to one request (docker's token
+ * specification: scope, error), or null when it is none to keep.
+ */
 export function lastingChallenge(header: string): string | null {
   const lines = header.split('\n');
   const first = lines.find((line) => /^bearer /i.test(line)) ?? lines[0]!;
@@ -119,7 +134,10 @@ export function lastingChallenge(header: string): string | null {
   return isChallenge(bare) ? bare : null;
 }
 
-/** A kept challenge as the registry would put it for pulling from `repository`, or for `/v2/` (null). */
+/**
+ * A kept challenge as the registry would put it for pulling from `repository`, or for `/v2/`
+ * (null).
+ */
 export function challengeFor(challenge: string, repository: string | null): string {
   return repository !== null && /^bearer /i.test(challenge)
     ? `${challenge},scope="repository:${repository}:pull"`

@@ -27,7 +27,10 @@ const OWN_FOLDER = '.';
 /** What a record may name for removal. */
 const WAY_UP = /^(?:\.|\.\.(?:\/\.\.)*)$/;
 
-/** containerd's folder of registry hosts. Every method throws FILE_UNUSABLE naming the file, which is then as it was. */
+/**
+ * containerd's folder of registry hosts. Every method throws FILE_UNUSABLE naming the file, which
+ * is then as it was.
+ */
 export class CertsDir {
   readonly #root: string;
   readonly #disk: Disk;
@@ -89,7 +92,10 @@ export class CertsDir {
     });
   }
 
-  /** Puts back exactly what was there before `configure`: the old file, or none, and no folder it made. */
+  /**
+   * Puts back exactly what was there before `configure`: the old file, or none, and no folder it
+   * made.
+   */
   restore(registry: string): RegistryChange {
     const file = this.#fileOf(registry);
     return this.#named(file, () => {
@@ -148,8 +154,8 @@ export class CertsDir {
   }
 
   /**
-   * The folders that have to be made for a file in `folder`, and those above it that were made for another registry:
-   * whichever is restored last takes them along.
+   * The folders that have to be made for a file in `folder`, and those above it that were made for
+   * another registry: whichever is restored last takes them along.
    */
   #foldersToMake(folder: string): string[] {
     const records = this.registries().map((registry) =>
@@ -192,7 +198,10 @@ export class CertsDir {
     return { cas: names.filter((name) => name.endsWith('.crt')), clients };
   }
 
-  /** containerd looks for `host_port_` before `host:port`, and for nothing else once it has found one. */
+  /**
+   * containerd looks for `host_port_` before `host:port`, and for nothing else once it has found
+   * one.
+   */
   #fileOf(registry: string): KeptFile {
     const underscored = join(this.#root, registry.replace(/:(\d+)$/, '_$1_'));
     const folder =

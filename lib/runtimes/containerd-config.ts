@@ -1,8 +1,14 @@
 import { isTable, parseToml } from './toml-text.ts';
 
-/** Whether containerd's CRI, which is what Kubernetes pulls with, looks into a certs.d folder at all. */
+/**
+ * Whether containerd's CRI, which is what Kubernetes pulls with, looks into a certs.d folder at
+ * all.
+ */
 export interface ConfigPathFinding {
-  /** `yes`: it does. `default`: nothing is said, and containerd 2.2 and later do by themselves. `no`: it does not. */
+  /**
+   * `yes`: it does. `default`: nothing is said, and containerd 2.2 and later do by themselves.
+   * `no`: it does not.
+   */
   reads: 'yes' | 'default' | 'no';
   /** Lines for config.toml that make it so; empty when it is. */
   lines: string[];
@@ -13,19 +19,23 @@ export interface ConfigPathFinding {
 /** containerd 2.2 reads these without being told (its default config). */
 const DEFAULT_FOLDERS = ['/etc/containerd/certs.d', '/etc/docker/certs.d'];
 
-/** Where the CRI plugin's registry settings stand, by generation of config.toml (containerd, docs/hosts.md and docs/cri/config.md). */
+/**
+ * Where the CRI plugin's registry settings stand, by generation of config.toml (containerd,
+ * docs/hosts.md and docs/cri/config.md).
+ */
 const SECTION_V2 = 'io.containerd.grpc.v1.cri';
 const SECTION_V3 = 'io.containerd.cri.v1.images';
 
 /**
- * Reads config.toml (null: there is none, containerd runs on its defaults) for the `config_path` of its registries.
- * Throws FILE_UNUSABLE when it is not TOML.
+ * Reads config.toml (null: there is none, containerd runs on its defaults) for the `config_path` of
+ * its registries. Throws FILE_UNUSABLE when it is not TOML.
  */
 export function findConfigPath(text: string | null, certsDir: string): ConfigPathFinding {
   const root = text === null ? {} : parseToml(text);
   const version = typeof root['version'] === 'number' ? root['version'] : text === null ? 2 : 1;
   const plugins = tableAt(root, 'plugins');
-  // containerd 2.x takes a version 2 file with the section of version 2; both are looked at, so that a mixed-up file is seen.
+  // containerd 2.x takes a version 2 file with the section of version 2; both are looked at, so
+  // that a mixed-up file is seen.
   const sections = [SECTION_V3, SECTION_V2, 'cri'].map((name) =>
     tableAt(tableAt(plugins, name), 'registry'),
   );

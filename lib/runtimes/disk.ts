@@ -11,8 +11,8 @@ export interface Ownership {
 }
 
 /**
- * The disk as these commands need it, handed in so that tests can stop a command between any two steps. Every
- * method throws what node:fs throws.
+ * The disk as these commands need it, handed in so that tests can stop a command between any two
+ * steps. Every method throws what node:fs throws.
  */
 export interface Disk {
   /** Also throws EISDIR for a folder, EFBIG for what is no config file by its length. */
@@ -96,7 +96,10 @@ export function readBytes(disk: Disk, path: string): Buffer | null {
   }
 }
 
-/** The text of a config file, or null when there is none. Throws FILE_UNUSABLE naming the file, also for what is not UTF-8. */
+/**
+ * The text of a config file, or null when there is none. Throws FILE_UNUSABLE naming the file, also
+ * for what is not UTF-8.
+ */
 export function readText(disk: Disk, path: string): string | null {
   const bytes = readBytes(disk, path);
   if (bytes === null) return null;
@@ -108,8 +111,9 @@ export function readText(disk: Disk, path: string): string | null {
 }
 
 /**
- * Replaces a file, or makes it: at every moment either the old or the new content stands there in full. Mode and owner
- * stay as they are, or are `ownership`'s; a symlink stays, what it leads to is replaced. Throws FILE_UNUSABLE, the file untouched.
+ * Replaces a file, or makes it: at every moment either the old or the new content stands there in
+ * full. Mode and owner stay as they are, or are `ownership`'s; a symlink stays, what it leads to is
+ * replaced. Throws FILE_UNUSABLE, the file untouched.
  */
 export function replaceFile(
   disk: Disk,
@@ -141,7 +145,10 @@ export function checkWritable(disk: Disk, path: string): void {
   }
 }
 
-/** Removes a file and what an interrupted run may have left beside it; nothing to remove is no error. Throws FILE_UNUSABLE. */
+/**
+ * Removes a file and what an interrupted run may have left beside it; nothing to remove is no
+ * error. Throws FILE_UNUSABLE.
+ */
 export function removeFile(disk: Disk, path: string): void {
   try {
     if (exists(disk, path)) disk.remove(path);
@@ -151,7 +158,10 @@ export function removeFile(disk: Disk, path: string): void {
   removeQuietly(disk, temporaryOf(path));
 }
 
-/** Where the new content of a file is written first: in the same folder, so that it can be put in place at once. */
+/**
+ * Where the new content of a file is written first: in the same folder, so that it can be put in
+ * place at once.
+ */
 export function temporaryOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.shoal-new`);
 }

@@ -4,13 +4,16 @@ import { memberOf, parseJsonText } from './json-text.ts';
 import type { JsonArray, JsonObject } from './json-text.ts';
 
 /*
- * Docker's daemon.json (dockerd, "registry-mirrors"): mirrors are asked for Docker Hub's images only, in order, and are not
- * told which registry they stand in for.
+ * Docker's daemon.json (dockerd, "registry-mirrors"): mirrors are asked for Docker Hub's images
+ * only, in order, and are not told which registry they stand in for.
  */
 
 const KEY = 'registry-mirrors';
 
-/** The text of daemon.json with `mirror` asked first, everything else as it was; null stands for no file. Throws FILE_UNUSABLE. */
+/**
+ * The text of daemon.json with `mirror` asked first, everything else as it was; null stands for no
+ * file. Throws FILE_UNUSABLE.
+ */
 export function withMirror(text: string | null, mirror: string): string {
   if (text === null || text.trim() === '') return `{\n  "${KEY}": [${JSON.stringify(mirror)}]\n}\n`;
   const { root, mirrors } = parse(text);
@@ -27,7 +30,10 @@ export function withMirror(text: string | null, mirror: string): string {
     : prependChild(text, mirrors, layout, () => JSON.stringify(mirror));
 }
 
-/** The text without `mirror`; null when there would be nothing left that was there before. `before` is the file as it was, null: there was none. Throws FILE_UNUSABLE. */
+/**
+ * The text without `mirror`; null when there would be nothing left that was there before. `before`
+ * is the file as it was, null: there was none. Throws FILE_UNUSABLE.
+ */
 export function withoutMirror(text: string, mirror: string, before: string | null): string | null {
   if (withMirror(before, mirror) === text) return before;
   const { root, mirrors } = parse(text);

@@ -4,7 +4,10 @@ import type { Disk } from './disk.ts';
 import { withMirror, withoutMirror } from './docker-daemon.ts';
 import { KeptFile } from './kept-file.ts';
 
-/** Docker's daemon.json on this machine. Every method throws FILE_UNUSABLE naming the file, which is then as it was. */
+/**
+ * Docker's daemon.json on this machine. Every method throws FILE_UNUSABLE naming the file, which is
+ * then as it was.
+ */
 export class DockerFile {
   readonly #file: KeptFile;
   readonly #disk: Disk;
@@ -29,7 +32,10 @@ export class DockerFile {
     });
   }
 
-  /** Takes the mirror out again: byte for byte, or no file at all, as it was, when nothing else has changed since. */
+  /**
+   * Takes the mirror out again: byte for byte, or no file at all, as it was, when nothing else has
+   * changed since.
+   */
   restore(mirror: string): boolean {
     return this.#named(() => {
       const text = this.#file.read();

@@ -3,8 +3,9 @@ import { ShoalError } from '../errors.ts';
 import { isTable, parseToml, quoteToml } from './toml-text.ts';
 
 /*
- * containerd's `certs.d/<registry>/hosts.toml` (containerd, docs/hosts.md): hosts are tried in the order in which they stand
- * in the file, then `server`, which is the registry itself when it is not named.
+ * containerd's `certs.d/<registry>/hosts.toml` (containerd, docs/hosts.md): hosts are tried in the
+ * order in which they stand in the file, then `server`, which is the registry itself when it is not
+ * named.
  */
 
 /** Where images of a registry are asked for first. */
@@ -14,7 +15,10 @@ export interface Mirror {
   ca: string | null;
 }
 
-/** Certificates that lie beside a hosts.toml in Docker's manner, which containerd reads only while there is none. */
+/**
+ * Certificates that lie beside a hosts.toml in Docker's manner, which containerd reads only while
+ * there is none.
+ */
 export interface CertificateFiles {
   /** `*.crt` */
   cas: readonly string[];
@@ -26,7 +30,10 @@ export interface CertificateFiles {
 export interface HostsRecord {
   /** Whether a hosts.toml was there, which is in the backup then. */
   kept: boolean;
-  /** Folders made for it, as the way there from its own (`.`, `..`, `../..`): the same wherever the host's disk is mounted. The outermost first. */
+  /**
+   * Folders made for it, as the way there from its own (`.`, `..`, `../..`): the same wherever the
+   * host's disk is mounted. The outermost first.
+   */
   made: readonly string[];
 }
 
@@ -44,7 +51,10 @@ const KEPT = '# shoal: kept hosts.toml.shoal-backup';
 const MADE = '# shoal: made ';
 const HEAD = /^(?:# (?:Written by `shoal|shoal: ).*\r?\n)*\r?\n?/;
 
-/** The origin of a registry: what `server` names. Docker Hub's images carry a name it does not answer at. */
+/**
+ * The origin of a registry: what `server` names. Docker Hub's images carry a name it does not
+ * answer at.
+ */
 export function serverOf(registry: string): string {
   if (registry === 'docker.io') return 'https://registry-1.docker.io';
   const loopback = /^(?:localhost|127\.[\d.]+|\[::1\]):(?!443$)\d+$/.test(registry);
@@ -62,9 +72,10 @@ export function readHosts(text: string): HostsFile {
 }
 
 /**
- * The hosts.toml that asks `mirror` first and the registry after it. `before` is the one in use so far (null or empty:
- * none): all it says stays, its hosts as fallbacks after the mirror. `certificates` are taken over when there was none.
- * Null when `before` is laid out so that nothing can be put before its hosts. Throws FILE_UNUSABLE when it is damaged.
+ * The hosts.toml that asks `mirror` first and the registry after it. `before` is the one in use so
+ * far (null or empty: none): all it says stays, its hosts as fallbacks after the mirror.
+ * `certificates` are taken over when there was none. Null when `before` is laid out so that nothing
+ * can be put before its hosts. Throws FILE_UNUSABLE when it is damaged.
  */
 export function hostsWith(
   registry: string,
@@ -83,7 +94,8 @@ export function hostsWith(
     ...old,
     host: { [mirror.url]: parseHostsToml(table).host[mirror.url], ...old.host },
   };
-  // A line that begins with a bracket may also stand inside an array or a string: what comes out is read again.
+  // A line that begins with a bracket may also stand inside an array or a string: what comes out is
+  // read again.
   for (const at of tableStarts(before)) {
     const space = at === 0 || before[at - 1] === '\n' ? '' : newline;
     const tail = at === before.length ? '' : newline;

@@ -12,7 +12,10 @@ export interface JsonLayout {
 
 const INDENT_DEFAULT = '  ';
 
-/** Reads the layout off a text: off its first line end, its first member on a line of its own, its first colon. */
+/**
+ * Reads the layout off a text: off its first line end, its first member on a line of its own, its
+ * first colon.
+ */
 export function layoutOf(text: string, root: JsonObject): JsonLayout {
   const newline = /\r\n|\n/.exec(text)?.[0] ?? '';
   const [first] = root.children;
@@ -22,7 +25,10 @@ export function layoutOf(text: string, root: JsonObject): JsonLayout {
   return { newline, unit, colon: /^[ \t]*:[ \t]*$/.test(gap) ? gap : newline === '' ? ':' : ': ' };
 }
 
-/** The text of an object with these members (values as JSON text), its brackets at `indent`; null: all on one line. */
+/**
+ * The text of an object with these members (values as JSON text), its brackets at `indent`; null:
+ * all on one line.
+ */
 export function renderObject(
   members: readonly [key: string, value: string][],
   layout: JsonLayout,
@@ -38,7 +44,10 @@ export function replaceNode(text: string, node: JsonNode, value: string): string
   return text.slice(0, node.start) + value + text.slice(node.end);
 }
 
-/** Adds a child at the end of an object or array. `child` is told the indentation it stands at, null when it stands on the line of others. */
+/**
+ * Adds a child at the end of an object or array. `child` is told the indentation it stands at, null
+ * when it stands on the line of others.
+ */
 export function appendChild(
   text: string,
   container: JsonObject | JsonArray,

@@ -37,8 +37,9 @@ export interface JsonMember extends JsonItem {
 }
 
 /**
- * Reads a JSON text (RFC 8259) into the places of its values, so that one of them can be changed and every other byte
- * kept. A byte order mark and comments count as white space. Throws FILE_UNUSABLE with line and column.
+ * Reads a JSON text (RFC 8259) into the places of its values, so that one of them can be changed
+ * and every other byte kept. A byte order mark and comments count as white space. Throws
+ * FILE_UNUSABLE with line and column.
  */
 export function parseJsonText(text: string): JsonNode {
   const reader = new Reader(text);
@@ -157,7 +158,10 @@ class Reader {
   }
 }
 
-/** The member of that name; undefined when there is none. Throws FILE_UNUSABLE when there are two: readers differ in which counts. */
+/**
+ * The member of that name; undefined when there is none. Throws FILE_UNUSABLE when there are two:
+ * readers differ in which counts.
+ */
 export function memberOf(object: JsonObject, key: string): JsonMember | undefined {
   const found = object.children.filter((member) => member.key === key);
   if (found.length > 1) throw new ShoalError('FILE_UNUSABLE', `"${key}" stands there twice`);

@@ -9,7 +9,10 @@ import {
 } from './disk.ts';
 import type { Disk } from './disk.ts';
 
-/** A config file of somebody else's, and beside it the copy of what it was before Shoal first changed it. */
+/**
+ * A config file of somebody else's, and beside it the copy of what it was before Shoal first
+ * changed it.
+ */
 export class KeptFile {
   readonly path: string;
   readonly backupPath: string;
@@ -32,8 +35,9 @@ export class KeptFile {
   }
 
   /**
-   * Puts `text` in the place of the file, which is kept first unless it is already. A run broken off between the two
-   * leaves the file as it was, and its copy. Throws FILE_UNUSABLE, and leaves no copy of what was not changed.
+   * Puts `text` in the place of the file, which is kept first unless it is already. A run broken
+   * off between the two leaves the file as it was, and its copy. Throws FILE_UNUSABLE, and leaves
+   * no copy of what was not changed.
    */
   change(text: string, { keepAnew = false } = {}): void {
     checkWritable(this.#disk, this.path);
@@ -47,7 +51,10 @@ export class KeptFile {
     }
   }
 
-  /** Puts `text` in the place of the file, then forgets the copy: its purpose is served. Throws FILE_UNUSABLE. */
+  /**
+   * Puts `text` in the place of the file, then forgets the copy: its purpose is served. Throws
+   * FILE_UNUSABLE.
+   */
   settle(text: string): void {
     if (this.read() !== text) replaceFile(this.#disk, this.path, text);
     this.dropBackup();

@@ -5,7 +5,10 @@ import { PROXY_PORT } from './places.ts';
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
-/** Whether an address is that of a Shoal on this machine as it runs by default: loopback, the proxy port. */
+/**
+ * Whether an address is that of a Shoal on this machine as it runs by default: loopback, the proxy
+ * port.
+ */
 export function isOwnProxy(address: string): boolean {
   const url = URL.parse(address);
   return (
@@ -16,7 +19,10 @@ export function isOwnProxy(address: string): boolean {
   );
 }
 
-/** `http(s)://host[:port]/path` without credentials, query, fragment, or a slash at its end; null when it is something else. */
+/**
+ * `http(s)://host[:port]/path` without credentials, query, fragment, or a slash at its end; null
+ * when it is something else.
+ */
 export function parseP2pAddress(text: string): string | null {
   const url = URL.parse(text);
   if (url === null || !/^https?:\/\/[^\s?#@"\\]+$/.test(text)) return null;
@@ -27,8 +33,9 @@ export function parseP2pAddress(text: string): string | null {
 export type Answerer = 'shoal' | 'other' | 'nobody';
 
 /**
- * Asks who answers at `http(s)://host[:port]/...`. A Shoal gives itself away by its own code in the OCI error it
- * answers an unknown path with. Nothing secret is sent, so no certificate is checked. Never throws.
+ * Asks who answers at `http(s)://host[:port]/...`. A Shoal gives itself away by its own code in the
+ * OCI error it answers an unknown path with. Nothing secret is sent, so no certificate is checked.
+ * Never throws.
  */
 export async function probe(address: string, timeoutMs = PROBE_TIMEOUT_MS): Promise<Answerer> {
   const origin = URL.parse(address)?.origin ?? '';

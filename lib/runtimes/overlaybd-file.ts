@@ -17,7 +17,10 @@ export interface OverlaybdChange extends OverlaybdStatus {
   changed: boolean;
 }
 
-/** overlaybd's config file on this machine. Every method throws FILE_UNUSABLE naming the file, which is then as it was. */
+/**
+ * overlaybd's config file on this machine. Every method throws FILE_UNUSABLE naming the file, which
+ * is then as it was.
+ */
 export class OverlaybdFile {
   readonly #file: KeptFile;
 
@@ -29,7 +32,10 @@ export class OverlaybdFile {
     return this.#named(() => this.#statusOf(this.#read()));
   }
 
-  /** Turns P2P on. Without an address: the one in the file if it is this machine's Shoal, else OVERLAYBD_ADDRESS. */
+  /**
+   * Turns P2P on. Without an address: the one in the file if it is this machine's Shoal, else
+   * OVERLAYBD_ADDRESS.
+   */
   enable(address: string | null): OverlaybdChange {
     return this.#named(() => {
       const text = this.#read();
@@ -41,7 +47,9 @@ export class OverlaybdFile {
     });
   }
 
-  /** Turns P2P off; byte for byte what it was before `enable` when nothing else has changed since. */
+  /**
+   * Turns P2P off; byte for byte what it was before `enable` when nothing else has changed since.
+   */
   disable(): OverlaybdChange {
     return this.#named(() => {
       const text = this.#read();

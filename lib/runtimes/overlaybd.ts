@@ -18,7 +18,10 @@ export function readP2p(text: string): OverlaybdP2p {
   return { enabled: scalarOf(section, 'enable') === true, address: addressOf(section) };
 }
 
-/** The text with P2P on toward `address`, every other byte as it was. Throws FILE_UNUSABLE when it is damaged. */
+/**
+ * The text with P2P on toward `address`, every other byte as it was. Throws FILE_UNUSABLE when it
+ * is damaged.
+ */
 export function enableP2p(text: string, address: string): string {
   const { root, section } = parse(text);
   if (section === null) {
@@ -39,9 +42,9 @@ export function enableP2p(text: string, address: string): string {
 }
 
 /**
- * The text with P2P off. `before` is the file as it was before it was turned on, null when nobody kept it: then only the
- * switch is turned; else the address is what it was, and what was not there is gone again. Other changes made since stay.
- * Throws FILE_UNUSABLE when `text` is damaged.
+ * The text with P2P off. `before` is the file as it was before it was turned on, null when nobody
+ * kept it: then only the switch is turned; else the address is what it was, and what was not there
+ * is gone again. Other changes made since stay. Throws FILE_UNUSABLE when `text` is damaged.
  */
 export function disableP2p(text: string, before: string | null): string {
   const { root, section } = parse(text);

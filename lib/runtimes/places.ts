@@ -5,7 +5,10 @@ export const CERTS_DIR = '/etc/containerd/certs.d';
 export const DOCKER_FILE = '/etc/docker/daemon.json';
 export const PODMAN_DIR = '/etc/containers/registries.conf.d';
 
-/** The proxy port of this node (CONTRACT 1), as a mirror and, for overlaybd, with the prefix of on-demand loading (CONTRACT 2.2). */
+/**
+ * The proxy port of this node (CONTRACT 1), as a mirror and, for overlaybd, with the prefix of
+ * on-demand loading (CONTRACT 2.2).
+ */
 export const PROXY_PORT = 65_001;
 export const MIRROR_URL = `http://127.0.0.1:${PROXY_PORT}`;
 export const OVERLAYBD_ADDRESS = `http://localhost:${PROXY_PORT}/accelerator`;

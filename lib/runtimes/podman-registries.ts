@@ -1,8 +1,9 @@
 import { quoteToml } from './toml-text.ts';
 
 /*
- * A drop-in of the containers library, which Podman, CRI-O, Buildah and skopeo share (containers-registries.conf(5)): mirrors
- * are tried in order before `location`, and are not told which registry they stand in for.
+ * A drop-in of the containers library, which Podman, CRI-O, Buildah and skopeo share
+ * (containers-registries.conf(5)): mirrors are tried in order before `location`, and are not told
+ * which registry they stand in for.
  */
 
 const MARK = '# Written by `shoal podman configure`; `shoal podman restore` removes it.';

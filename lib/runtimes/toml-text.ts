@@ -16,7 +16,10 @@ export function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A TOML basic string (TOML 1.0, "String"): JSON's escapes are among its own, the one control character JSON leaves bare is not allowed. */
+/**
+ * A TOML basic string (TOML 1.0, "String"): JSON's escapes are among its own, the one control
+ * character JSON leaves bare is not allowed.
+ */
 export function quoteToml(text: string): string {
   return JSON.stringify(text).replaceAll('\u007f', '\\u007F');
 }

@@ -1,7 +1,10 @@
 import type { FetchShared } from './fetch-shared.ts';
 import type { AskedAs, Fetch, FetchContext, NodeId, PeerAsk, Report } from './types.ts';
 
-/** What one fetch has under way with its driver: one attempt at most, counted, and the marks of the last. */
+/**
+ * What one fetch has under way with its driver: one attempt at most, counted, and the marks of the
+ * last.
+ */
 export class Attempts {
   /** As whom the node of the last read was asked. */
   as: AskedAs | 'origin' = 'origin';

@@ -33,8 +33,8 @@ export const isIdle = (holder: Holder): boolean =>
 type Test = (holder: Holder) => boolean;
 
 /**
- * Candidates in order of arrival, the shallowest first. Who has become unable is dropped when it comes to the head, and
- * lines up again when able.
+ * Candidates in order of arrival, the shallowest first. Who has become unable is dropped when it
+ * comes to the head, and lines up again when able.
  */
 export class Line {
   readonly #able: Test;
@@ -50,7 +50,10 @@ export class Line {
     this.#holders.push(holder);
   }
 
-  /** Of the first TREE_CHOICES that will do, the one with the fewest children of all shards; looks at TREE_SCAN_MAX at most. */
+  /**
+   * Of the first TREE_CHOICES that will do, the one with the fewest children of all shards; looks
+   * at TREE_SCAN_MAX at most.
+   */
   pick(does: Test): Holder | undefined {
     this.#dropHead();
     let best: Holder | undefined;
@@ -80,8 +83,9 @@ export class Line {
 }
 
 /**
- * Candidates without an order: TREE_CHOICES of them are drawn and the least loaded taken (the power of two choices,
- * Mitzenmacher 1996). Drawing spares the early comers, which a line would load in every tree.
+ * Candidates without an order: TREE_CHOICES of them are drawn and the least loaded taken (the power
+ * of two choices, Mitzenmacher 1996). Drawing spares the early comers, which a line would load in
+ * every tree.
  */
 export class Crowd {
   readonly #able: Test;

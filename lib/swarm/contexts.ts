@@ -1,7 +1,10 @@
 import { CONTEXTS_MAX } from '../limits.ts';
 import type { FetchContext } from './types.ts';
 
-/** The ways to the origin that clients of one shard have brought along: the newest is the likeliest to be good. */
+/**
+ * The ways to the origin that clients of one shard have brought along: the newest is the likeliest
+ * to be good.
+ */
 export class Contexts {
   readonly #ways: FetchContext[] = [];
   /** Made when first needed: fetches are many, refusals few. */
@@ -28,7 +31,10 @@ export class Contexts {
     if (this.#ways.length > CONTEXTS_MAX) this.#ways.shift();
   }
 
-  /** The origin said no to the one used last, not to what was offered meanwhile; it is not taken again. */
+  /**
+   * The origin said no to the one used last, not to what was offered meanwhile; it is not taken
+   * again.
+   */
   refused(): void {
     const used = this.#used;
     if (used === null) return;

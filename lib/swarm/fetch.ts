@@ -36,19 +36,24 @@ type Phase =
 /**
  * How one node gets one shard, whatever happens to those it gets it from.
  *
- *   new -> reading <-> leaving        reading: from the origin, a root, the owner or a parent it named; always
+ *   new -> reading <-> leaving        reading: from the origin, a root, the owner or a parent it
+ * named; always
  *            |  ^        |                     from the byte after the last that arrived
- *            v  |        v            leaving: a late or silent sender; ends as soon as it writes no more
+ *            v  |        v            leaving: a late or silent sender; ends as soon as it writes
+ * no more
  *          waiting <-----+            waiting: told "busy", or between tries at the origin
  *            |
  *            v  all bytes here
- *         checking -> over (done)     checking: the owner's checksum is asked for, if it did not come along
+ *         checking -> over (done)     checking: the owner's checksum is asked for, if it did not
+ * come along
  *            |
- *            +-- not the owner's checksum: read anew from the trusted part (at most CORRUPTIONS_MAX times)
+ *            +-- not the owner's checksum: read anew from the trusted part (at most CORRUPTIONS_MAX
+ * times)
  *
- * Where to: an agent asks the shard's owner, the first usable in rank; the owner (or an agent for which no other
- * is left) asks the shard's root, the first usable in rank, or where there is none the origin. Asks as owner always go to
- * a better rank than one's own, so they cannot go in a circle. See docs/SWARM.md.
+ * Where to: an agent asks the shard's owner, the first usable in rank; the owner (or an agent for
+ * which no other is left) asks the shard's root, the first usable in rank, or where there is none
+ * the origin. Asks as owner always go to a better rank than one's own, so they cannot go in a
+ * circle. See docs/SWARM.md.
  */
 export class ShardFetch implements Fetch {
   readonly shard: ShardId;
@@ -103,7 +108,10 @@ export class ShardFetch implements Fetch {
     this.#origin.offer(context);
   }
 
-  /** Another node asks this one as owner, although there are better-ranked ones, which it names; see Sources.accuse. */
+  /**
+   * Another node asks this one as owner, although there are better-ranked ones, which it names; see
+   * Sources.accuse.
+   */
   accuse(by: NodeId, accused: readonly NodeId[]): void {
     const { as, sinceMs, fromBytes } = this.#attempts;
     if (
@@ -146,7 +154,9 @@ export class ShardFetch implements Fetch {
     } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
   }
 
-  /** Attempt `attempt` has ended; nothing of it writes any more. Ends of other attempts are ignored. */
+  /**
+   * Attempt `attempt` has ended; nothing of it writes any more. Ends of other attempts are ignored.
+   */
   settle(attempt: number, result: AttemptResult): void {
     if (
       !this.#attempts.isCurrent(attempt) ||
@@ -216,7 +226,8 @@ export class ShardFetch implements Fetch {
       this.#stat(node, provenance.lastPeer, 'done');
       return;
     }
-    // What others sent cannot be checked against the origin, only against an owner's or a root's word.
+    // What others sent cannot be checked against the origin, only against an owner's or a root's
+    // word.
     if (node === null && provenance.originBytes < this.#progress.fromBytes)
       this.#restart(provenance.originBytes);
     else if (node === null && data !== null) this.#restart(0);
@@ -305,7 +316,8 @@ export class ShardFetch implements Fetch {
     const integrity = this.#integrity;
     if (word !== null && this.#attempts.as === 'owner') integrity.said(word, totalBytes);
     if (integrity.data !== null) {
-      // It sends us to others although we have every byte: it does not know the checksum yet, or has just said it.
+      // It sends us to others although we have every byte: it does not know the checksum yet, or
+      // has just said it.
       integrity.statMissed = false;
       if (integrity.word !== null) this.#compare(integrity.data);
       else this.#wait(ORIGIN_BACKOFF_MS);
@@ -361,9 +373,9 @@ export class ShardFetch implements Fetch {
   }
 
   /**
-   * The first silence of a node that sent before: it may have nothing to send, as what is behind it is slow. Or of one
-   * behind which there is only the origin, where all would go because a machine was short of a core. If it is dead the next
-   * request tells.
+   * The first silence of a node that sent before: it may have nothing to send, as what is behind it
+   * is slow. Or of one behind which there is only the origin, where all would go because a machine
+   * was short of a core. If it is dead the next request tells.
    */
   #isForgiven(node: NodeId, error: WireError, mayBe: boolean): boolean {
     const { health, nowMs } = this.#shared;
@@ -439,7 +451,10 @@ export class ShardFetch implements Fetch {
     this.#abandon();
   }
 
-  /** An owner that keeps the checksum back, because it has not got the shard itself, is passed over: others have. */
+  /**
+   * An owner that keeps the checksum back, because it has not got the shard itself, is passed over:
+   * others have.
+   */
   #watchStat(nowMs: number, node: NodeId): void {
     if (!this.#lateness.isOver(node, 'owner', this.#attempts.sinceMs)) return;
     this.#shared.observe('slow', node);

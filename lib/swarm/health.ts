@@ -29,7 +29,8 @@ interface Trouble {
 /**
  * What this node thinks of the others. Only nodes in trouble have an entry.
  *
- *   good --failed--> cooling (doubling) --time--> tried by one, cooling for the others --failed--> cooling, --answered--> good
+ *   good --failed--> cooling (doubling) --time--> tried by one, cooling for the others --failed-->
+ * cooling, --answered--> good
  *   good --slow x SLOW_STRIKES--> slow --time--> good
  *   good --lied--> cooling --lied again--> quarantined --time--> good
  */
@@ -86,7 +87,10 @@ export class PeerHealth {
     return coolMs;
   }
 
-  /** It is being asked. After a cool-down that is a trial, and the others wait for how it ends: they would lose as much time each. */
+  /**
+   * It is being asked. After a cool-down that is a trial, and the others wait for how it ends: they
+   * would lose as much time each.
+   */
   asked(node: NodeId, nowMs: number): void {
     const trouble = this.#troubles.get(node);
     if (trouble === undefined || trouble.failures === 0 || trouble.untilMs > nowMs) return;
@@ -111,7 +115,9 @@ export class PeerHealth {
       this.#set(trouble, 'slow', nowMs + SLOW_MS);
   }
 
-  /** It sent bytes that are not what the owner vouches for. True when that puts it into quarantine. */
+  /**
+   * It sent bytes that are not what the owner vouches for. True when that puts it into quarantine.
+   */
   lied(node: NodeId, nowMs: number): boolean {
     const trouble = this.#trouble(node);
     trouble.lies++;

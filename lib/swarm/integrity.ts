@@ -19,11 +19,17 @@ export interface Blame {
   tell: { owner: NodeId; liar: NodeId } | null;
 }
 
-/** Whether one fetch's bytes are the owner's: the bytes once all are here, the owner's word, and who sent what. */
+/**
+ * Whether one fetch's bytes are the owner's: the bytes once all are here, the owner's word, and who
+ * sent what.
+ */
 export class Integrity {
   readonly provenance = new Provenance();
   word: string | null = null;
-  /** The blob's size by the owner's word, where that came with it: the checksum of a shard says nothing of it. */
+  /**
+   * The blob's size by the owner's word, where that came with it: the checksum of a shard says
+   * nothing of it.
+   */
   #totalBytes: number | null = null;
   /** All bytes, once they are here. */
   data: Whole | null = null;
@@ -52,7 +58,10 @@ export class Integrity {
     this.#totalBytes = totalBytes;
   }
 
-  /** The end of the fetch, when the bytes have the owner's checksum and the blob the size it tells; null when they have not. */
+  /**
+   * The end of the fetch, when the bytes have the owner's checksum and the blob the size it tells;
+   * null when they have not.
+   */
   result({ totalBytes, lengthBytes, checksum }: Whole): FetchResult | null {
     if (this.word !== checksum || (this.#totalBytes !== null && this.#totalBytes !== totalBytes))
       return null;
@@ -68,9 +77,9 @@ export class Integrity {
   }
 
   /**
-   * The bytes (`data`, or the whole blob by its digest) are not the owner's. One sender without a claim to trust: it lied.
-   * Several: each may have. None: the owner contradicts itself. The first time what came from owner, root or origin is
-   * kept; after that nothing is.
+   * The bytes (`data`, or the whole blob by its digest) are not the owner's. One sender without a
+   * claim to trust: it lied. Several: each may have. None: the owner contradicts itself. The first
+   * time what came from owner, root or origin is kept; after that nothing is.
    */
   blame(data: Whole | null, sources: Sources): Blame {
     const { health, nowMs, observe } = this.#shared;

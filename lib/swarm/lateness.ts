@@ -4,10 +4,10 @@ import type { Sources } from './sources.ts';
 import type { AskedAs, NodeId } from './types.ts';
 
 /**
- * When one fetch calls somebody late: after a multiple of what shards took lately, twice that each time it has left
- * somebody of the kind, and only while other shards came. Where roots stand before the origin, twice as long will do without
- * that (at an image's end no others come). Where none do, owners are given far more time, as whoever takes an owner's place
- * goes to the origin.
+ * When one fetch calls somebody late: after a multiple of what shards took lately, twice that each
+ * time it has left somebody of the kind, and only while other shards came. Where roots stand before
+ * the origin, twice as long will do without that (at an image's end no others come). Where none do,
+ * owners are given far more time, as whoever takes an owner's place goes to the origin.
  */
 export class Lateness {
   readonly #shared: FetchShared;
@@ -42,10 +42,13 @@ export class Lateness {
     return this.isLate(as, sinceMs) && this.#sources.mayLeave(node, as);
   }
 
-  /** Whether an owner or root that only says "busy" since `sinceMs` has been waited for long enough. */
+  /**
+   * Whether an owner or root that only says "busy" since `sinceMs` has been waited for long enough.
+   */
   isOut(node: NodeId, as: AskedAs | 'origin', sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
-    // The last root is waited for however long it is busy: behind it there is only the origin, for which it waits itself.
+    // The last root is waited for however long it is busy: behind it there is only the origin, for
+    // which it waits itself.
     return (
       (as === 'owner' || this.#sources.mayLeave(node, as)) &&
       nowMs() - sinceMs > Math.max(OWNER_PATIENCE_MS, pace.patienceMs)
@@ -53,9 +56,9 @@ export class Lateness {
   }
 
   /**
-   * Whether the owner, first asked at `sinceMs`, is to blame (or what is behind it): a parent it named was late, and it
-   * has not got the shard itself by now. Only the time counts in which others came, or LATE_ALONE_MS in all: what all wait
-   * for is the root.
+   * Whether the owner, first asked at `sinceMs`, is to blame (or what is behind it): a parent it
+   * named was late, and it has not got the shard itself by now. Only the time counts in which
+   * others came, or LATE_ALONE_MS in all: what all wait for is the root.
    */
   isOwnersFault(owner: NodeId, sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
@@ -66,7 +69,10 @@ export class Lateness {
       : tookMs > pace.lateOwnerMs;
   }
 
-  /** Somebody asked as `as` was left for being late, a parent in the tree of `owner`: be more patient with the next. */
+  /**
+   * Somebody asked as `as` was left for being late, a parent in the tree of `owner`: be more
+   * patient with the next.
+   */
   left(as: AskedAs | 'origin', owner: NodeId | null): void {
     if (as === 'parent') {
       this.#parentsLeft++;

@@ -13,7 +13,10 @@ export interface OriginWant {
   /** The blob and the way to it: shards of one series can come in one request. */
   readonly series: string;
   readonly index: number;
-  /** Whether it may come in one request with others: it is wanted whole, nobody waits for it yet, and it is known to exist. */
+  /**
+   * Whether it may come in one request with others: it is wanted whole, nobody waits for it yet,
+   * and it is known to exist.
+   */
   readonly shares: boolean;
 }
 
@@ -37,7 +40,10 @@ export const originLimits: OriginLimits = {
   requestShards: ORIGIN_REQUEST_SHARDS_MAX,
 };
 
-/** How a request ended: with an answer, good or bad; without one although it was waited for; or before that could be said. */
+/**
+ * How a request ended: with an answer, good or bad; without one although it was waited for; or
+ * before that could be said.
+ */
 export type RequestEnd = 'answered' | 'silent' | 'left';
 
 /** What is under way to one upstream. */
@@ -52,14 +58,19 @@ interface Upstream {
 /** What is under way or waits of one series. */
 interface Series {
   requests: number;
-  /** How many wants have which index: an abandoned read of a shard may end after the next one has begun. */
+  /**
+   * How many wants have which index: an abandoned read of a shard may end after the next one has
+   * begun.
+   */
   readonly wants: Map<number, number>;
 }
 
 /**
- * Whose turn it is at the origin. So many requests to an upstream are under way at once. Shards of a blob that follow on each other go in one request, as
- * a registry's work for a range is much the same whether it is of two megabytes or of eight: while others of a
- * series are under way, one that goes on from one that has not come yet waits until it makes up a whole request with those behind it.
+ * Whose turn it is at the origin. So many requests to an upstream are under way at once. Shards of
+ * a blob that follow on each other go in one request, as a registry's work for a range is much the
+ * same whether it is of two megabytes or of eight: while others of a series are under way, one that
+ * goes on from one that has not come yet waits until it makes up a whole request with those behind
+ * it.
  */
 export class OriginQueue<Want extends OriginWant> {
   readonly #begin: (together: readonly Want[]) => void;
@@ -73,8 +84,8 @@ export class OriginQueue<Want extends OriginWant> {
   #looksSoon = false;
 
   /**
-   * `begin` sends one request, for the shards of `together` in this order; it is answered with one `over`. `soon` calls back once all that
-   * is wanted at this moment has been added.
+   * `begin` sends one request, for the shards of `together` in this order; it is answered with one
+   * `over`. `soon` calls back once all that is wanted at this moment has been added.
    */
   constructor(
     begin: (together: readonly Want[]) => void,
@@ -100,8 +111,9 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   /**
-   * The request for `together` has ended. Returns what is given up with it and will not begin: all that waits for an upstream that let it be
-   * waited for in vain and has answered nobody since it began; turn after turn that would wait as long again.
+   * The request for `together` has ended. Returns what is given up with it and will not begin: all
+   * that waits for an upstream that let it be waited for in vain and has answered nobody since it
+   * began; turn after turn that would wait as long again.
    */
   over(together: readonly Want[], end: RequestEnd = 'answered'): Want[] {
     const [first] = together;
@@ -181,7 +193,8 @@ export class OriginQueue<Want extends OriginWant> {
       if (next === undefined) break;
       together.push(next);
     }
-    // Once the shard before has come a reader may be waiting for this one, with nothing more to ask for until it is there.
+    // Once the shard before has come a reader may be waiting for this one, with nothing more to ask
+    // for until it is there.
     const goesOn = wants.has(first.index - 1);
     return requests < fewRequests || !goesOn || together.length === requestShards ? together : null;
   }

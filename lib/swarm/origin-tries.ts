@@ -9,13 +9,19 @@ import { Contexts } from './contexts.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
 import type { FetchContext, FetchResult } from './types.ts';
 
-/** What a failure at the origin leads to: another credential at once, a pause (`anew`: nothing of what came is kept), or the fetch's end. */
+/**
+ * What a failure at the origin leads to: another credential at once, a pause (`anew`: nothing of
+ * what came is kept), or the fetch's end.
+ */
 export type AfterOrigin =
   | { kind: 'again' }
   | { kind: 'pause'; ms: number; anew: boolean }
   | { kind: 'end'; result: FetchResult };
 
-/** One fetch's ways to the origin, and its budget of tries there, its own and those it hears of from owners and roots. */
+/**
+ * One fetch's ways to the origin, and its budget of tries there, its own and those it hears of from
+ * owners and roots.
+ */
 export class OriginTries {
   readonly #contexts = new Contexts();
   readonly #random: () => number;
@@ -57,7 +63,9 @@ export class OriginTries {
     };
   }
 
-  /** An owner or root says that the origin failed it; null: the next in rank may have better luck. */
+  /**
+   * An owner or root says that the origin failed it; null: the next in rank may have better luck.
+   */
   refused(error: WireError): AfterOrigin | null {
     if (isFinal(error)) return this.#denied(error);
     return ++this.#refusals > OWNER_REFUSALS_MAX

@@ -15,8 +15,9 @@ const SAMPLE_WEIGHT = 0.1;
 const LULLS_MAX = 8;
 
 /**
- * How long shards take here lately. "Late" is relative, so that a slow link, a busy origin or a long tree, which
- * make all shards slow alike, never look like a slow parent, and nobody runs elsewhere because of them.
+ * How long shards take here lately. "Late" is relative, so that a slow link, a busy origin or a
+ * long tree, which make all shards slow alike, never look like a slow parent, and nobody runs
+ * elsewhere because of them.
  */
 export class Pace {
   #meanMs = 0;
@@ -50,17 +51,26 @@ export class Pace {
     return Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
   }
 
-  /** The same for an owner behind whom is only the origin: more patient, and never before enough is known. */
+  /**
+   * The same for an owner behind whom is only the origin: more patient, and never before enough is
+   * known.
+   */
   get lateOwnerMs(): number {
     return !this.isKnown ? Infinity : Math.max(LATE_OWNER_MS_MIN, LATE_OWNER_FACTOR * this.#meanMs);
   }
 
-  /** How long an owner that says "busy" is waited for, as far as that is known: 0 before. A slow origin makes all of them so. */
+  /**
+   * How long an owner that says "busy" is waited for, as far as that is known: 0 before. A slow
+   * origin makes all of them so.
+   */
   get patienceMs(): number {
     return LATE_OWNER_FACTOR * this.#meanMs;
   }
 
-  /** How much of the time since `sinceMs` shards were coming: what has not come in the rest is everybody's trouble. */
+  /**
+   * How much of the time since `sinceMs` shards were coming: what has not come in the rest is
+   * everybody's trouble.
+   */
   flowingMs(sinceMs: number, nowMs: number): number {
     let lullMs = Math.max(0, nowMs - Math.max(sinceMs, this.#lullMs));
     for (const { fromMs, toMs } of this.#lulls)
@@ -75,7 +85,10 @@ export class Pace {
       : this.#doneMs[(this.#samples - 1) % LATE_FLOW_MIN]! + LATE_MS_MIN / 2;
   }
 
-  /** Whether `LATE_FLOW_MIN` shards have come since `sinceMs`: then what has not come since is its parent's doing. */
+  /**
+   * Whether `LATE_FLOW_MIN` shards have come since `sinceMs`: then what has not come since is its
+   * parent's doing.
+   */
   flowedSince(sinceMs: number): boolean {
     return this.#doneMs[this.#samples % LATE_FLOW_MIN]! > sinceMs;
   }

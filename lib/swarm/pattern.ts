@@ -1,19 +1,28 @@
 import { AHEAD_SMALL_READS_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
 
-/** Reads of a blob that are remembered, and runs followed in it at once: a background download, a program starting, a few more. */
+/**
+ * Reads of a blob that are remembered, and runs followed in it at once: a background download, a
+ * program starting, a few more.
+ */
 const HISTORY_READS_MAX = 16;
 const RUNS_MAX = 8;
 /** A read that begins so little after a shard's start follows on the shard before. */
 const NEAR_BYTES = 128 * 1024;
 /** Steps of a stride may differ by so much: filesystems align. */
 const JITTER_BYTES = 64 * 1024;
-/** A run of so many steps is sure. Of a sure one so many steps may go unseen: what a front still has in memory it does not ask control for. */
+/**
+ * A run of so many steps is sure. Of a sure one so many steps may go unseen: what a front still has
+ * in memory it does not ask control for.
+ */
 const SURE_STEPS = 3;
 const UNSEEN_STEPS_MAX = 4;
 /** A run that has not gone on while so many other reads came is over. */
 const STALE_READS = HISTORY_READS_MAX;
 const STALE_READS_SURE = 128;
-/** By how many more the wrong predictions may outnumber the right ones; judgements are halved when there are so many. */
+/**
+ * By how many more the wrong predictions may outnumber the right ones; judgements are halved when
+ * there are so many.
+ */
 const WRONG_SURPLUS_MAX = 8;
 const JUDGED_MAX = 64;
 
@@ -29,11 +38,12 @@ interface Run {
 }
 
 /**
- * What a blob's many small reads have in common. Seen are the reads that come to a shard their front does not know: of a
- * run in order the first in each shard, of long strides every one. A run is believed after two shards in order (three when
- * the read does not begin near the shard's start) or four reads equally far apart, and then looks further ahead with every
- * step, 1, 2, 4, ... shards up to the bound. When too much of what was foretold is not read, nothing is brought ahead until
- * foretelling, which goes on, is right again.
+ * What a blob's many small reads have in common. Seen are the reads that come to a shard their
+ * front does not know: of a run in order the first in each shard, of long strides every one. A run
+ * is believed after two shards in order (three when the read does not begin near the shard's start)
+ * or four reads equally far apart, and then looks further ahead with every step, 1, 2, 4, ...
+ * shards up to the bound. When too much of what was foretold is not read, nothing is brought ahead
+ * until foretelling, which goes on, is right again.
  */
 export class ReadPattern {
   readonly #aheadMax: number;
@@ -49,7 +59,10 @@ export class ReadPattern {
     this.#aheadMax = aheadMax;
   }
 
-  /** A read has come that begins at `startBytes` of the blob; the shards to bring ahead of it, the nearest first. */
+  /**
+   * A read has come that begins at `startBytes` of the blob; the shards to bring ahead of it, the
+   * nearest first.
+   */
   read(startBytes: number, totalBytes: number): number[] {
     this.#reads += 1;
     if (this.#foretold.delete(shardOf(startBytes))) this.#judge('right');
@@ -93,7 +106,10 @@ export class ReadPattern {
     return wasRead(shard - 1) && (startBytes % SHARD_BYTES < NEAR_BYTES || wasRead(shard - 2));
   }
 
-  /** How far this read is from the last of three others equally far apart, a shard at least; null when there are none. */
+  /**
+   * How far this read is from the last of three others equally far apart, a shard at least; null
+   * when there are none.
+   */
   #strideTo(startBytes: number): number | null {
     const wasRead = (at: number): boolean =>
       this.#history.some((start) => Math.abs(start - at) <= JITTER_BYTES);
@@ -148,7 +164,9 @@ export class ReadPattern {
   }
 }
 
-/** How many steps of `run` lead to a read at `startBytes`, 0 to the same shard again; -1: none do. */
+/**
+ * How many steps of `run` lead to a read at `startBytes`, 0 to the same shard again; -1: none do.
+ */
 function stepsTo(run: Run, startBytes: number): number {
   if (run.strideBytes === 0) return shardOf(startBytes) - shardOf(run.startBytes);
   const steps = Math.round((startBytes - run.startBytes) / run.strideBytes);

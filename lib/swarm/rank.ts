@@ -15,7 +15,9 @@ export function hash32(text: string): number {
   return mix32(hash);
 }
 
-/** The finaliser of MurmurHash3 (Appleby, public domain): every input bit moves every output bit. */
+/**
+ * The finaliser of MurmurHash3 (Appleby, public domain): every input bit moves every output bit.
+ */
 export function mix32(hash: number): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
@@ -28,8 +30,8 @@ export function shardHash(shard: ShardId): number {
 }
 
 /**
- * Rendezvous hashing (Thaler and Ravishankar 1998): every node ranks the same names alike for a shard, and a
- * name that comes or goes moves only the shards it is first for.
+ * Rendezvous hashing (Thaler and Ravishankar 1998): every node ranks the same names alike for a
+ * shard, and a name that comes or goes moves only the shards it is first for.
  */
 export class Ranking {
   readonly #nodes: readonly NodeId[];
@@ -48,7 +50,10 @@ export class Ranking {
     return this.#nodes.length;
   }
 
-  /** The first nodes of a shard's rank, best first: `RANK_DEPTH`, or all its owners where they are more. */
+  /**
+   * The first nodes of a shard's rank, best first: `RANK_DEPTH`, or all its owners where they are
+   * more.
+   */
   top(shard: ShardId): readonly NodeId[] {
     let ranks = this.#ranks.get(shard.key);
     const known = ranks?.get(shard.index);
@@ -94,10 +99,11 @@ function ownersOf(nodes: number): number {
 }
 
 /**
- * Where in a shard's rank a node begins to look for its owner. The first owns the shard, but one tracker can answer only so
- * many; in a large swarm the next in rank keep trees of their own, and get the shard from the first like any other
- * node. Who is such an owner itself begins at the first: asks go to better ranks always, never in a circle, also between nodes that do
- * not agree how many there are.
+ * Where in a shard's rank a node begins to look for its owner. The first owns the shard, but one
+ * tracker can answer only so many; in a large swarm the next in rank keep trees of their own, and
+ * get the shard from the first like any other node. Who is such an owner itself begins at the
+ * first: asks go to better ranks always, never in a circle, also between nodes that do not agree
+ * how many there are.
  */
 export function ownerPlace(
   shard: ShardId,
@@ -111,7 +117,10 @@ export function ownerPlace(
   return own >= 0 && own < owners ? 0 : mix32(hash32(node) ^ shardHash(shard)) % owners;
 }
 
-/** Who is in the swarm at one time. Immutable, so that the simulator's nodes can share one and its ranks. */
+/**
+ * Who is in the swarm at one time. Immutable, so that the simulator's nodes can share one and its
+ * ranks.
+ */
 export class Membership {
   readonly byNode: ReadonlyMap<NodeId, Member>;
   readonly agents: Ranking;

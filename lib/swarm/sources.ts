@@ -11,7 +11,9 @@ export class Sources {
   readonly #excluded: NodeId[] = [];
   /** Owners and roots passed over in this fetch, whatever others think of them. */
   readonly #passed: NodeId[] = [];
-  /** Those passed over only for being late, while a root stood before the origin, and when none did. */
+  /**
+   * Those passed over only for being late, while a root stood before the origin, and when none did.
+   */
   readonly #late: { hadRoot: boolean; node: NodeId }[] = [];
   /** Who asked this node because a better-ranked owner is no good. */
   #accusers: Set<NodeId> | null = null;
@@ -22,8 +24,9 @@ export class Sources {
   }
 
   /**
-   * Whether a root stands before the origin still. Then to pass an owner over costs a root one shard more. When none does,
-   * it costs the origin one: owners left only for being late, while they may have waited for the root themselves, are asked again.
+   * Whether a root stands before the origin still. Then to pass an owner over costs a root one
+   * shard more. When none does, it costs the origin one: owners left only for being late, while
+   * they may have waited for the root themselves, are asked again.
    */
   get hasRoot(): boolean {
     return this.#root() !== null;
@@ -41,7 +44,10 @@ export class Sources {
     return { node: root === self.node ? null : root, as: 'root' };
   }
 
-  /** Nodes to name in a request; to an owner also the owners passed over, which tells it that it is the owner now. */
+  /**
+   * Nodes to name in a request; to an owner also the owners passed over, which tells it that it is
+   * the owner now.
+   */
   exclude(as: AskedAs): NodeId[] {
     if (as === 'root') return [];
     if (as !== 'owner' || this.#passed.length + this.#late.length === 0) return this.#excluded;
@@ -84,10 +90,11 @@ export class Sources {
   }
 
   /**
-   * `by` asks this node as owner and names those it has passed over. While a root is there that is believed at once: to act
-   * as owner costs it one shard more. Where there are none, it would cost the origin one, so ACCUSERS_MIN have to agree (or
-   * all there are). When all are lost, the others may only have been impatient with who waits for them: it is not believed.
-   * True when this node has passed somebody over because of it.
+   * `by` asks this node as owner and names those it has passed over. While a root is there that is
+   * believed at once: to act as owner costs it one shard more. Where there are none, it would cost
+   * the origin one, so ACCUSERS_MIN have to agree (or all there are). When all are lost, the others
+   * may only have been impatient with who waits for them: it is not believed. True when this node
+   * has passed somebody over because of it.
    */
   accuse(by: NodeId, accused: readonly NodeId[]): boolean {
     const { self, membership } = this.#shared;
@@ -109,8 +116,8 @@ export class Sources {
   }
 
   /**
-   * Whether a node may be left only for being late. Always, unless that would send this node to the origin: there go,
-   * for lateness, only the owner's successors, and while a root is there nobody.
+   * Whether a node may be left only for being late. Always, unless that would send this node to the
+   * origin: there go, for lateness, only the owner's successors, and while a root is there nobody.
    */
   mayLeave(node: NodeId, as: AskedAs | 'origin'): boolean {
     if (as === 'parent') return true;
@@ -159,7 +166,10 @@ export class Sources {
     );
   }
 
-  /** While there is a root slow nodes are passed over, too; without that would cost the origin a shard each. */
+  /**
+   * While there is a root slow nodes are passed over, too; without that would cost the origin a
+   * shard each.
+   */
   #firstUsable({ owners }: Membership, hasRoot: boolean): NodeId | null {
     const { self, health, nowMs } = this.#shared;
     const now = nowMs();

@@ -35,8 +35,9 @@ import type {
 const SWEEP_MS = 5_000;
 
 /**
- * One node's part in the swarm: the fetches it has under way, the shards it tracks as their owner, and what it
- * thinks of the others. It decides; the node's driver (`FetchEffects`) carries out. Not thread-safe: it lives on one thread.
+ * One node's part in the swarm: the fetches it has under way, the shards it tracks as their owner,
+ * and what it thinks of the others. It decides; the node's driver (`FetchEffects`) carries out. Not
+ * thread-safe: it lives on one thread.
  */
 export class Swarm {
   readonly #self: Member;
@@ -76,7 +77,10 @@ export class Swarm {
     return this.#membership;
   }
 
-  /** Replaces the members; nodes that are gone are forgotten, and their children are given new parents when they ask. Own entry optional. */
+  /**
+   * Replaces the members; nodes that are gone are forgotten, and their children are given new
+   * parents when they ask. Own entry optional.
+   */
   setMembers(members: readonly Member[] | Membership): void {
     this.#membership = (members instanceof Membership ? members : new Membership(members)).with(
       this.#self,
@@ -87,10 +91,11 @@ export class Swarm {
   }
 
   /**
-   * The fetch of a shard: the one under way (single-flight; `context` is added to its ways to the origin), or a new
-   * one, begun before this returns. `onBehalf` is the request that made this node go and get it, when that is why.
-   * `place` becomes the fetch's place before anything is asked of the driver. `distrust` passes over every owner, or every
-   * root too: what they said of this blob before did not have its digest.
+   * The fetch of a shard: the one under way (single-flight; `context` is added to its ways to the
+   * origin), or a new one, begun before this returns. `onBehalf` is the request that made this node
+   * go and get it, when that is why. `place` becomes the fetch's place before anything is asked of
+   * the driver. `distrust` passes over every owner, or every root too: what they said of this blob
+   * before did not have its digest.
    */
   want(
     shard: ShardId,
@@ -131,7 +136,10 @@ export class Swarm {
     if (this.#health.lied(node, nowMs)) this.#shared.observe('lied', node);
   }
 
-  /** Whether this node is to pass shards of this index on to others, where there are any; see Tracker. */
+  /**
+   * Whether this node is to pass shards of this index on to others, where there are any; see
+   * Tracker.
+   */
   isInner(index: number): boolean {
     return this.#membership.agents.size > 1 && isInner(this.#self.node, index, this.#shape.fanout);
   }
@@ -146,7 +154,10 @@ export class Swarm {
     return this.#fetches.get(shard);
   }
 
-  /** Nobody wants it any more: the fetch ends as `cancelled` once its attempt has. Who wants the shard again meanwhile gets another. */
+  /**
+   * Nobody wants it any more: the fetch ends as `cancelled` once its attempt has. Who wants the
+   * shard again meanwhile gets another.
+   */
   cancel(shard: ShardId): void {
     const fetch = this.#fetches.get(shard);
     this.#fetches.delete(shard);
@@ -195,7 +206,10 @@ export class Swarm {
     this.#trackers.peek(shard)?.sent(node, whole);
   }
 
-  /** Takes in what a child's `rpc:stat` says; answer it from the shard's own checksum, else from `word`. */
+  /**
+   * Takes in what a child's `rpc:stat` says; answer it from the shard's own checksum, else from
+   * `word`.
+   */
   report(shard: ShardId, node: NodeId, parent: NodeId | null, report: Report): void {
     if (report === 'none') return;
     this.#trackers
@@ -255,7 +269,10 @@ export class Swarm {
     };
   }
 
-  /** Hops between `node`, in the tree this node keeps for a shard, and one that has the shard whole; null when it is not in it. */
+  /**
+   * Hops between `node`, in the tree this node keeps for a shard, and one that has the shard whole;
+   * null when it is not in it.
+   */
   depthOf(shard: ShardId, node: NodeId): number | null {
     return this.#trackers.peek(shard)?.depthOf(node) ?? null;
   }

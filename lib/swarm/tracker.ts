@@ -15,7 +15,10 @@ import type { NodeId, Report, ShardWord, TreeEdge } from './types.ts';
 export interface TreeShape {
   /** Children of an inner node; each node is inner in one of so many trees. */
   fanout: number;
-  /** Children of the owner, and how many of them may be leaves: those that come first must not keep the inner nodes out. */
+  /**
+   * Children of the owner, and how many of them may be leaves: those that come first must not keep
+   * the inner nodes out.
+   */
   ownerFanout: number;
   ownerLeaves: number;
 }
@@ -32,11 +35,12 @@ export type TrackerVerdict =
   | { kind: 'busy'; retryMs: number };
 
 /**
- * The owner's view of one shard: who has or is receiving it, and from whom. It grows a tree in the order in which
- * nodes ask. Each node is an inner node (with `fanout` children) in one of `fanout` trees and a leaf in the others, by
- * its name's hash and the shard's index, so that all send about as much as they receive; the idea of
- * interior-disjoint trees is SplitStream's (Castro et al., SOSP 2003). Candidates stand in line, the earliest, so
- * the shallowest, first. Its own zone's line comes before the others'.
+ * The owner's view of one shard: who has or is receiving it, and from whom. It grows a tree in the
+ * order in which nodes ask. Each node is an inner node (with `fanout` children) in one of `fanout`
+ * trees and a leaf in the others, by its name's hash and the shard's index, so that all send about
+ * as much as they receive; the idea of interior-disjoint trees is SplitStream's (Castro et al.,
+ * SOSP 2003). Candidates stand in line, the earliest, so the shallowest, first. Its own zone's line
+ * comes before the others'.
  */
 export class Tracker {
   /** Milliseconds; set by every request, for expiry. */
@@ -82,8 +86,8 @@ export class Tracker {
   }
 
   /**
-   * Where `node` is to get the shard from; it is in the tree from now on. `exclude` are nodes it will not be sent to,
-   * `fit` says whether a node is good enough to be a parent.
+   * Where `node` is to get the shard from; it is in the tree from now on. `exclude` are nodes it
+   * will not be sent to, `fit` says whether a node is good enough to be a parent.
    */
   ask(
     node: NodeId,
@@ -139,7 +143,10 @@ export class Tracker {
       : { kind: 'redirect', parents: [parent.node] };
   }
 
-  /** What a child says of its transfer from `parent` (null: from the owner). A node not known that is done becomes a holder. */
+  /**
+   * What a child says of its transfer from `parent` (null: from the owner). A node not known that
+   * is done becomes a holder.
+   */
   report(node: NodeId, zone: string | null, parent: NodeId | null, report: Report): void {
     const culprit = parent === null ? undefined : this.#holders.get(parent);
     const holder = this.#holders.get(node);
@@ -170,7 +177,8 @@ export class Tracker {
       }
     } else if (culprit !== undefined && (report === 'failed' || report === 'slow'))
       culprit.doubts++;
-    // A relay of wrong bytes says so itself, before or after its children complain of it: it has a culprit of its own.
+    // A relay of wrong bytes says so itself, before or after its children complain of it: it has a
+    // culprit of its own.
     else if (culprit !== undefined && report === 'lied') culprit.doubts += HOLDER_DOUBTS_MAX;
   }
 
@@ -194,12 +202,18 @@ export class Tracker {
     for (const node of this.#holders.keys()) if (!isMember(node)) this.forget(node);
   }
 
-  /** Most nodes a shard has been on its way through at once, up to now: from who has it whole to the last who receives it. */
+  /**
+   * Most nodes a shard has been on its way through at once, up to now: from who has it whole to the
+   * last who receives it.
+   */
   get depth(): number {
     return this.#deepest;
   }
 
-  /** Nodes a shard was to pass through when `node` was given its place, itself included; null when it has none. */
+  /**
+   * Nodes a shard was to pass through when `node` was given its place, itself included; null when
+   * it has none.
+   */
   depthOf(node: NodeId): number | null {
     return this.#holders.get(node)?.depth ?? null;
   }
@@ -222,7 +236,10 @@ export class Tracker {
     return isInner(node, this.#index, this.#shape.fanout) ? this.#shape.fanout : 0;
   }
 
-  /** Own zone's free slots (the owner's are last of them), own zone's leaves, the owner across zones, other zones', and the owner beyond its measure. */
+  /**
+   * Own zone's free slots (the owner's are last of them), own zone's leaves, the owner across
+   * zones, other zones', and the owner beyond its measure.
+   */
   #choose(
     holder: Holder,
     full: Holder | null,
@@ -254,7 +271,9 @@ export class Tracker {
     return owner.children < OWNER_CHILDREN_MAX ? owner : null;
   }
 
-  /** Whether `holder` is `above` or gets the shard through it: then it must not become its parent. */
+  /**
+   * Whether `holder` is `above` or gets the shard through it: then it must not become its parent.
+   */
   #isUnder(holder: Holder, above: Holder): boolean {
     if (above.children === 0) return false;
     let steps = 0;
@@ -272,7 +291,10 @@ export class Tracker {
     return false;
   }
 
-  /** Gives back the places of nodes that asked long ago and were not heard of again: they died, or went to another owner. */
+  /**
+   * Gives back the places of nodes that asked long ago and were not heard of again: they died, or
+   * went to another owner.
+   */
   #freeStale(nowMs: number): boolean {
     let freed = false;
     if (nowMs - this.#freedMs < OWNER_RETRY_MS) return false;
@@ -313,7 +335,10 @@ export class Tracker {
   }
 }
 
-/** Whether a node is to have children in the tree of shard `index`: in one tree of `fanout`, a different one for each node. */
+/**
+ * Whether a node is to have children in the tree of shard `index`: in one tree of `fanout`, a
+ * different one for each node.
+ */
 export function isInner(node: NodeId, index: number, fanout = TREE_FANOUT): boolean {
   return (hash32(node) + index) % fanout === 0;
 }

@@ -3,7 +3,10 @@ import { ShardMap } from './shard-map.ts';
 import { Tracker, type TreeShape } from './tracker.ts';
 import type { Member, NodeId, ShardId, TreeEdge } from './types.ts';
 
-/** Share of the trackers let go at once when there are too many: the search for the idlest is paid once in so many. */
+/**
+ * Share of the trackers let go at once when there are too many: the search for the idlest is paid
+ * once in so many.
+ */
 const SHED_SHARE = 1 / 8;
 
 /** The shards a node tracks: bounded in number and in nodes, the longest unasked go first. */
@@ -70,7 +73,10 @@ export class Trackers {
     return edges;
   }
 
-  /** Counts now and then: a tree has at most as many nodes as the swarm, so it cannot run away in between. */
+  /**
+   * Counts now and then: a tree has at most as many nodes as the swarm, so it cannot run away in
+   * between.
+   */
   #tooManyNodes(): boolean {
     if (this.#asks++ % 64 === 0) {
       this.#countedNodes = 0;

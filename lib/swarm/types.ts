@@ -5,7 +5,9 @@ export type NodeId = string;
 
 export interface Member {
   node: NodeId;
-  /** Roots alone go to the origin when there are any, and own shards only when there are no agents. */
+  /**
+   * Roots alone go to the origin when there are any, and own shards only when there are no agents.
+   */
   role: 'agent' | 'root';
   zone: string | null;
 }
@@ -17,7 +19,10 @@ export interface ShardId {
   index: number;
 }
 
-/** As whom a node is asked: `owner` and `root` find the shard themselves, a `parent` has it or is receiving it. */
+/**
+ * As whom a node is asked: `owner` and `root` find the shard themselves, a `parent` has it or is
+ * receiving it.
+ */
 export type AskedAs = 'owner' | 'parent' | 'root';
 
 /** Whom a fetch passes over from the start. */
@@ -44,11 +49,15 @@ export interface PeerAsk {
   /** Nodes not to be sent to: they failed, stalled or lied. */
   exclude: NodeId[];
   hops: number;
-  /** Children the asker is sending to now, of all shards: the owner sends the next ones to who has fewer. */
+  /**
+   * Children the asker is sending to now, of all shards: the owner sends the next ones to who has
+   * fewer.
+   */
   load: number;
   /**
-   * Whether all bytes, those already here too, are an owner's or a root's own: who asks this node as owner may be sent them as they arrive.
-   * Others' it is sent only once the shard has been checked, as it takes what comes from an owner for vouched for.
+   * Whether all bytes, those already here too, are an owner's or a root's own: who asks this node
+   * as owner may be sent them as they arrive. Others' it is sent only once the shard has been
+   * checked, as it takes what comes from an owner for vouched for.
    */
   trusted: boolean;
   /** To be sealed for an owner or a root; null for a parent. */
@@ -57,7 +66,10 @@ export interface PeerAsk {
 
 export interface OriginAsk {
   fromBytes: number;
-  /** Nobody else is in the swarm who could ask for the shard meanwhile: it may come in one request with others. */
+  /**
+   * Nobody else is in the swarm who could ask for the shard meanwhile: it may come in one request
+   * with others.
+   */
   alone: boolean;
   context: FetchContext;
 }
@@ -74,7 +86,10 @@ export interface StatAsk {
  * writes to the shard's memory any more. Checksums are hex.
  */
 export type AttemptResult =
-  /** Every byte of the shard is here. `word`: the sender's checksum, when it knew one; `checksum`: that of the bytes here. */
+  /**
+   * Every byte of the shard is here. `word`: the sender's checksum, when it knew one; `checksum`:
+   * that of the bytes here.
+   */
   | { kind: 'data'; totalBytes: number; lengthBytes: number; word: string | null; checksum: string }
   | { kind: 'redirect'; parents: NodeId[]; word: string | null; totalBytes: number | null }
   | { kind: 'busy'; retryMs: number }
@@ -115,8 +130,8 @@ export interface Fetch {
 /**
  * What the node (or the simulator) does for the core. One object per node. A fetch has one attempt
  * under way at most; attempt numbers count from 1 and never repeat within a fetch. Every `ask` and
- * `origin` is answered by `fetch.settle(attempt, result)`, every `stat` by `fetch.settleStat(attempt, result)`;
- * answering from inside the call is allowed.
+ * `origin` is answered by `fetch.settle(attempt, result)`, every `stat` by
+ * `fetch.settleStat(attempt, result)`; answering from inside the call is allowed.
  */
 export interface FetchEffects {
   ask(fetch: Fetch, attempt: number, ask: PeerAsk): void;
@@ -148,9 +163,9 @@ export interface AskRequest {
 
 export type Verdict =
   /**
-   * Send it: from memory or disk, or following the fetch, which `want` begins if there is none. Asked as
-   * owner or root, send only bytes a client might see (`released`); as parent, all that are `received`.
-   * When the sending is over, tell `Swarm.sent`.
+   * Send it: from memory or disk, or following the fetch, which `want` begins if there is none.
+   * Asked as owner or root, send only bytes a client might see (`released`); as parent, all that
+   * are `received`. When the sending is over, tell `Swarm.sent`.
    */
   | { kind: 'serve' }
   | { kind: 'redirect'; parents: NodeId[]; word: string | null; totalBytes: number | null }

@@ -13,10 +13,10 @@ export const windowLimits: WindowLimits = {
 };
 
 /**
- * Read-ahead of one reader of one blob: which shards to want next. A reader that was opened to the blob's end, or that
- * has read on in order, gets a window of shards under way at once; a random one gets none. Shards are
- * wanted in the reader's order. One that is stuck takes up one place of the window and holds up no other, until the
- * reader is `aheadShards` behind.
+ * Read-ahead of one reader of one blob: which shards to want next. A reader that was opened to the
+ * blob's end, or that has read on in order, gets a window of shards under way at once; a random one
+ * gets none. Shards are wanted in the reader's order. One that is stuck takes up one place of the
+ * window and holds up no other, until the reader is `aheadShards` behind.
  */
 export class ReadWindow {
   #windowShards: number;
@@ -24,7 +24,10 @@ export class ReadWindow {
   readonly #windowMax: number;
   readonly #limits: WindowLimits;
 
-  /** `sequential`: the reader said that it reads to the end. `windowMax`: shards under way at once at most. */
+  /**
+   * `sequential`: the reader said that it reads to the end. `windowMax`: shards under way at once
+   * at most.
+   */
   constructor(
     sequential: boolean,
     windowMax = READ_WINDOW_SHARDS,
@@ -45,7 +48,10 @@ export class ReadWindow {
     this.#position = position;
   }
 
-  /** The reader has come to shard `position`: one further in order doubles the window, a jump closes it. */
+  /**
+   * The reader has come to shard `position`: one further in order doubles the window, a jump closes
+   * it.
+   */
   at(position: number): void {
     if (position === this.#position) return;
     this.#windowShards =
@@ -54,12 +60,14 @@ export class ReadWindow {
   }
 
   /**
-   * Indices to want now, the shard being read first. `underWay`: how many this reader is waiting for, those apart in
-   * whose trees this node is inner; `isKnown`: whether a shard is here or on its way; `share`: the part of the window
-   * that is this reader's (others read, too); `isInner`: whether this node is to pass the shard on (see Tracker): such
-   * shards are asked for `leadShards` earlier and take no place, so that parents are there before their children; `together`: how many can come
-   * in one request. A reader that has as many before it waits until it wants so many: one that is slower than the way to the
-   * origin would ask for a single shard each time it has read one.
+   * Indices to want now, the shard being read first. `underWay`: how many this reader is waiting
+   * for, those apart in whose trees this node is inner; `isKnown`: whether a shard is here or on
+   * its way; `share`: the part of the window that is this reader's (others read, too); `isInner`:
+   * whether this node is to pass the shard on (see Tracker): such shards are asked for `leadShards`
+   * earlier and take no place, so that parents are there before their children; `together`: how
+   * many can come in one request. A reader that has as many before it waits until it wants so many:
+   * one that is slower than the way to the origin would ask for a single shard each time it has
+   * read one.
    */
   next(
     countShards: number,

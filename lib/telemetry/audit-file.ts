@@ -27,7 +27,10 @@ function fileName(time: number | Date | null, index?: number): string {
   return `audit-${day}-${two(time.getHours())}${two(time.getMinutes())}${two(time.getSeconds())}-${index ?? 1}.log`;
 }
 
-/** The audit log as a file that turns over by size and age. A disk that fails costs lines, never the node. */
+/**
+ * The audit log as a file that turns over by size and age. A disk that fails costs lines, never the
+ * node.
+ */
 export class AuditFile implements LineTarget {
   readonly #options: AuditFileOptions;
   #stream: RotatingFileStream | undefined;

@@ -2,13 +2,19 @@ import type { Meter } from './counters.ts';
 import type { LineTarget } from './line-output.ts';
 import { AUDIT_BYTES_INT32 } from './meter-layout.ts';
 
-/** Control's end of the audit log: takes the batches of all threads and passes them on, counting what got through. */
+/**
+ * Control's end of the audit log: takes the batches of all threads and passes them on, counting
+ * what got through.
+ */
 export class AuditSink {
   readonly #header: Int32Array;
   readonly #meter: Meter;
   readonly #target: LineTarget;
 
-  /** `meter`: control's. `target`: the process's `LineOutput` (logAuditMode stdout) or an `AuditFile` (file). */
+  /**
+   * `meter`: control's. `target`: the process's `LineOutput` (logAuditMode stdout) or an
+   * `AuditFile` (file).
+   */
   constructor(meter: Meter, target: LineTarget) {
     this.#header = new Int32Array(meter.shared);
     this.#meter = meter;

@@ -18,7 +18,10 @@ export type AuditOperation = (typeof operations)[number];
 const SIZE = Buffer.from('][size=');
 const LATENCY = Buffer.from('][latency=');
 const END = Buffer.from(']\n');
-/** Room for what follows the pathname: three numbers of at most 17 characters, and the words between them. */
+/**
+ * Room for what follows the pathname: three numbers of at most 17 characters, and the words between
+ * them.
+ */
 const TAIL_BYTES_MAX = 3 * 17 + SIZE.length + LATENCY.length + END.length;
 
 function two(value: number): string {
@@ -32,7 +35,10 @@ export function auditStamp(wallMs: number): string {
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
-/** 16 hex digits that tell one thread of one process from the rest, as the seed's thread pointer does. */
+/**
+ * 16 hex digits that tell one thread of one process from the rest, as the seed's thread pointer
+ * does.
+ */
 export function auditThread(pid: number, threadId: number): string {
   return (BigInt(pid) * 65_536n + BigInt(threadId)).toString(16).toUpperCase().padStart(16, '0');
 }
@@ -43,14 +49,17 @@ export interface AuditProbeOptions {
   meter: Meter;
   /** Tells this thread from the others of the process. */
   threadId: number;
-  /** Hands whole lines to the sink on control; must not block. The batch is given away: its memory may be moved to another thread. */
+  /**
+   * Hands whole lines to the sink on control; must not block. The batch is given away: its memory
+   * may be moved to another thread.
+   */
   post: (batch: Uint8Array<ArrayBuffer>, lines: number) => void;
 }
 
 /**
- * A thread's end of the audit log: writes lines, as bytes, into a batch and hands it over by size or by time; the
- * batch's memory moves, nothing is copied. It never waits: past the bound its lines are dropped and counted.
- * With the audit log off there is no probe: call `probe?.line(...)`.
+ * A thread's end of the audit log: writes lines, as bytes, into a batch and hands it over by size
+ * or by time; the batch's memory moves, nothing is copied. It never waits: past the bound its lines
+ * are dropped and counted. With the audit log off there is no probe: call `probe?.line(...)`.
  */
 export class AuditProbe {
   readonly #options: AuditProbeOptions;

@@ -22,8 +22,8 @@ import {
 const LATENCY_US_MAX = 0x7fff_ffff;
 
 /**
- * One thread's counters: a row of shared memory only it writes. No locks, no allocation; a call is a
- * table look-up and an addition. Control reads all rows (`MeterBoard`).
+ * One thread's counters: a row of shared memory only it writes. No locks, no allocation; a call is
+ * a table look-up and an addition. Control reads all rows (`MeterBoard`).
  */
 export class Meter {
   /** The memory whose header words all threads share. */
@@ -33,7 +33,10 @@ export class Meter {
   readonly #int32: Int32Array;
   readonly #start: number;
 
-  /** Takes row `row`, which must have no other writer: control has row 0, the fronts those after it; pool threads `Meter.claim` theirs. */
+  /**
+   * Takes row `row`, which must have no other writer: control has row 0, the fronts those after it;
+   * pool threads `Meter.claim` theirs.
+   */
   constructor(words: SharedArrayBuffer, row: number, kind: ThreadKind, shared = words) {
     this.shared = shared;
     this.row = row;
@@ -44,9 +47,10 @@ export class Meter {
   }
 
   /**
-   * The last free row, marked as the calling thread's: from the far end, so that it never meets control and the
-   * fronts, whose rows are given to them by number from 0 on. When all are taken the thread counts into
-   * memory nobody reads, and `shoal_threads_uncounted` says so: a pool must not die of its metrics.
+   * The last free row, marked as the calling thread's: from the far end, so that it never meets
+   * control and the fronts, whose rows are given to them by number from 0 on. When all are taken
+   * the thread counts into memory nobody reads, and `shoal_threads_uncounted` says so: a pool must
+   * not die of its metrics.
    */
   static claim(shared: SharedArrayBuffer, kind: ThreadKind): Meter {
     const int32 = new Int32Array(shared);
@@ -65,7 +69,9 @@ export class Meter {
     Atomics.store(this.#int32, (this.#start + KIND) * 2, 0);
   }
 
-  /** One operation: bytes it moved (of a failed one, those it moved before it failed) and its time. */
+  /**
+   * One operation: bytes it moved (of a failed one, those it moved before it failed) and its time.
+   */
   record(type: TrafficType, bytes: number, latencyUs: number, failed = false): void {
     const at = this.#start + trafficWord[type];
     this.#words[at + OPERATIONS]! += 1;
@@ -77,7 +83,10 @@ export class Meter {
     if (latency > Atomics.load(this.#int32, maxAt)) Atomics.store(this.#int32, maxAt, latency);
   }
 
-  /** Adds bytes to an operation still running, so that a long one shows in the throughput as it goes. */
+  /**
+   * Adds bytes to an operation still running, so that a long one shows in the throughput as it
+   * goes.
+   */
   recordBytes(type: TrafficType, bytes: number): void {
     this.#words[this.#start + trafficWord[type] + BYTES]! += bytes;
   }

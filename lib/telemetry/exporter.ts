@@ -11,7 +11,10 @@ export interface ExporterDeps {
   clock: Clock;
   /** The node's state at this moment; called once a scrape or poll. */
   inputs: () => StatusInputs;
-  /** The trees this node tracks of a blob (its key, or a unique beginning of it); undefined when it knows none. */
+  /**
+   * The trees this node tracks of a blob (its key, or a unique beginning of it); undefined when it
+   * knows none.
+   */
   tree: (blob: string) => BlobTree | undefined;
 }
 
@@ -30,7 +33,8 @@ function json(status: number, body: unknown): Answer {
 /** The whole of GET /metrics: the seed's families, then ours. */
 export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
   let inputs: StatusInputs | undefined;
-  // Loaded at the first scrape: prom-client takes 50 ms of a start and 15 MB, also of a node nobody scrapes.
+  // Loaded at the first scrape: prom-client takes 50 ms of a start and 15 MB, also of a node nobody
+  // scrapes.
   const load = async () =>
     (await import('./own-metrics.ts')).createOwnRegistry(
       deps.telemetry,

@@ -16,7 +16,10 @@ const JSON_TYPE = {
   'cache-control': 'no-store',
 };
 
-/** Live: whoever answers, lives. A node that is starting or draining is alive and must not be killed for it. */
+/**
+ * Live: whoever answers, lives. A node that is starting or draining is alive and must not be killed
+ * for it.
+ */
 export function healthz(): Answer {
   return { status: 200, headers: JSON_TYPE, body: '{"status":"ok"}\n' };
 }

@@ -35,7 +35,8 @@ export class History {
       return;
     }
     const seconds = (nowMs - start.nowMs) / 1000;
-    // Half a tick of slack: a timer that fires a little early must not stretch the step by a second.
+    // Half a tick of slack: a timer that fires a little early must not stretch the step by a
+    // second.
     if (seconds < HISTORY_STEP_SECONDS - 0.5) return;
     const rate = (source: keyof SourceTotals): number =>
       Math.round(Math.max(0, totals[source] - start.totals[source]) / seconds);

@@ -11,8 +11,9 @@ export interface LineTarget {
 }
 
 /**
- * A stream to a descriptor of the process that never waits for the reader. `process.stdout` and `stderr` write to
- * pipes and sockets without blocking, but to files at once; those go through the thread pool instead.
+ * A stream to a descriptor of the process that never waits for the reader. `process.stdout` and
+ * `stderr` write to pipes and sockets without blocking, but to files at once; those go through the
+ * thread pool instead.
  */
 function streamTo(fd: number): Writable {
   const file = fstatSync(fd).isFile();
@@ -22,8 +23,9 @@ function streamTo(fd: number): Writable {
 }
 
 /**
- * Lines to stdout or stderr, bounded: a reader that is slow costs lines, not memory or time, and one that goes
- * away is not an error of the node; a file on a full disk is tried again. Used on control only, so that no line lands inside another.
+ * Lines to stdout or stderr, bounded: a reader that is slow costs lines, not memory or time, and
+ * one that goes away is not an error of the node; a file on a full disk is tried again. Used on
+ * control only, so that no line lands inside another.
  */
 export class LineOutput implements LineTarget {
   readonly #fd: number;
@@ -46,7 +48,10 @@ export class LineOutput implements LineTarget {
     return true;
   }
 
-  /** Waits until everything taken is out, the reader is gone, or the deadline is over. The descriptor stays open: it is the process's. */
+  /**
+   * Waits until everything taken is out, the reader is gone, or the deadline is over. The
+   * descriptor stays open: it is the process's.
+   */
   close(): Promise<void> {
     this.#reopen?.cancel();
     if (this.#failed) return Promise.resolve();

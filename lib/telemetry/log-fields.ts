@@ -10,12 +10,16 @@ const STACK_CHARS_MAX = 1_000;
 const SECRET_KEY =
   /^(?:.*(?:authorization|password|passwd|secret|token|credentials?|signature|cookie|accesskey\w*)|query|search|auth)$/i;
 
-/** An error as it may be logged: texts redacted, an upstream's headers and body left out, with its causes. */
+/**
+ * An error as it may be logged: texts redacted, an upstream's headers and body left out, with its
+ * causes.
+ */
 export function errorFields(error: Error, depth = 0): Record<string, unknown> {
   const fields: Record<string, unknown> = { type: error.name, message: redactText(error.message) };
   const code: unknown = (error as { code?: unknown }).code;
   if (typeof code === 'string') fields['code'] = redactText(code);
-  // Our own errors are expected and named by their code; only a surprise needs its stack. The first line repeats the message.
+  // Our own errors are expected and named by their code; only a surprise needs its stack. The first
+  // line repeats the message.
   if (error.stack !== undefined && !(error instanceof ShoalError)) {
     fields['stack'] = redactText(
       error.stack.split('\n').slice(1, STACK_LINES_MAX).join('\n'),
@@ -41,7 +45,10 @@ function safeValue(key: string, value: unknown, depth: number): unknown {
   return safeFields(value, depth + 1);
 }
 
-/** Any object as it may be logged: named secrets censored, URLs without query, `headers` cut to an allow-list, all text redacted. */
+/**
+ * Any object as it may be logged: named secrets censored, URLs without query, `headers` cut to an
+ * allow-list, all text redacted.
+ */
 export function safeFields(fields: object, depth = 0): Record<string, unknown> {
   const entries = Object.entries(fields).slice(0, ITEMS_MAX);
   return Object.fromEntries(entries.map(([key, value]) => [key, safeValue(key, value, depth)]));

@@ -13,7 +13,10 @@ export interface LoggerOptions {
   thread: string;
   /** Takes whole lines: control's `LineOutput`, or a post to control on any other thread. */
   write: (line: string) => void;
-  /** Told of every line at warn or above that has a code (its own, or its error's): for the list of recent errors. */
+  /**
+   * Told of every line at warn or above that has a code (its own, or its error's): for the list of
+   * recent errors.
+   */
   onProblem?: (code: string, message: string) => void;
 }
 
@@ -37,7 +40,10 @@ function tellProblem(
   );
 }
 
-/** What follows the object of a log call, as one text: put together before it is redacted, so that `token=%s` is seen whole. */
+/**
+ * What follows the object of a log call, as one text: put together before it is redacted, so that
+ * `token=%s` is seen whole.
+ */
 function text(parts: readonly unknown[]): string {
   return redactText(
     format(
@@ -54,7 +60,8 @@ function text(parts: readonly unknown[]): string {
 
 /**
  * A pino logger of JSON lines in which nothing secret can pass: everything logged, child bindings
- * included, goes through `safeFields` and `redactText`. Fields in use: `requestId`, `url`, `headers`, `err`, `blob`, `peer`, `code`.
+ * included, goes through `safeFields` and `redactText`. Fields in use: `requestId`, `url`,
+ * `headers`, `err`, `blob`, `peer`, `code`.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const logger = pino(

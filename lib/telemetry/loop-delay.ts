@@ -6,8 +6,8 @@ const RESOLUTION_MS = 20;
 const PUBLISH_MS = 1_000;
 
 /**
- * Publishes the calling thread's event-loop delay in its row once a second. The time a timer was late
- * is counted, so an idle loop reads 0 and not the resolution. Returns what stops it.
+ * Publishes the calling thread's event-loop delay in its row once a second. The time a timer was
+ * late is counted, so an idle loop reads 0 and not the resolution. Returns what stops it.
  */
 export function watchLoopDelay(meter: Meter, clock: Clock): () => void {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });

@@ -78,7 +78,9 @@ export class MeterBoard {
     return { buckets, sum: this.#sum(word + bounds.length + 1) };
   }
 
-  /** The slowest operation of each kind since this was last called, microseconds; one caller only. */
+  /**
+   * The slowest operation of each kind since this was last called, microseconds; one caller only.
+   */
   takeLatencyMaxUs(): Record<TrafficType, number> {
     const maxima = {} as Record<TrafficType, number>;
     for (const type of trafficTypes) {

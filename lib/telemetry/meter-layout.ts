@@ -11,8 +11,8 @@ import {
 
 /**
  * The shared words of the counters. One row a thread, each row a run of float64 words with a single
- * writer. 8-byte aligned float64 loads and stores are one instruction on every machine Node runs on,
- * so control reads rows while they are written; the sums are exact up to 2^53.
+ * writer. 8-byte aligned float64 loads and stores are one instruction on every machine Node runs
+ * on, so control reads rows while they are written; the sums are exact up to 2^53.
  *
  *   header: uncounted threads (int32), bytes of audit lines on their way to control (int32)
  *   row:    kind (int32) | loop delay p99, max | traffic x 5 | counters | histograms

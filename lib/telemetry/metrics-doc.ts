@@ -55,13 +55,11 @@ function labelValues(row: Row): string {
 function processRows(): Row[] {
   const registry = new Registry();
   registerProcessMetrics(registry);
-  return registry
-    .getMetricsAsArray()
-    .map((metric) => ({
-      name: metric.name,
-      help: metric.help,
-      labels: (metric as unknown as { labelNames?: string[] }).labelNames ?? [],
-    }));
+  return registry.getMetricsAsArray().map((metric) => ({
+    name: metric.name,
+    help: metric.help,
+    labels: (metric as unknown as { labelNames?: string[] }).labelNames ?? [],
+  }));
 }
 
 /** docs/METRICS.md, from the list the metrics themselves are made of. */

@@ -1,8 +1,9 @@
 import { errorTable, type ErrorCode } from '../errors.ts';
 
 /**
- * Every metric under `shoal_`, once: its name, help, labels, and the key by which the program counts it.
- * The shared counters, the Prometheus registration and docs/METRICS.md are all made from these lists.
+ * Every metric under `shoal_`, once: its name, help, labels, and the key by which the program
+ * counts it. The shared counters, the Prometheus registration and docs/METRICS.md are all made from
+ * these lists.
  */
 
 /** The seed's kinds of traffic (CONTRACT 5), in the order its sample prints them. */
@@ -37,7 +38,10 @@ export interface CounterFamily extends Family {
 }
 
 export interface HistogramFamily extends CounterFamily {
-  /** `seconds`: observed in microseconds and exported in seconds. Anything else is exported as observed. */
+  /**
+   * `seconds`: observed in microseconds and exported in seconds. Anything else is exported as
+   * observed.
+   */
   readonly unit: 'seconds' | 'hops';
   /** Upper bounds of the buckets, in the unit observed. */
   readonly bounds: readonly number[];
@@ -225,7 +229,9 @@ export const counterFamilies = [
   },
 ] as const satisfies readonly CounterFamily[];
 
-/** From a hit in memory (tens of microseconds) to the answer deadline, about two buckets a decade. */
+/**
+ * From a hit in memory (tens of microseconds) to the answer deadline, about two buckets a decade.
+ */
 const durationBoundsUs = [
   50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
   1_000_000, 2_500_000, 10_000_000, 30_000_000,

@@ -17,13 +17,17 @@ import type { MeterBoard } from './meter-board.ts';
 import { hitRatios, type StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
-// Not imported: this module is loaded late, under load, and Node was then seen to hand out a CommonJS package before it had run
-// (22.23 with the hooks of lib/type-cache.js and a linked node_modules).
+// Not imported: this module is loaded late, under load, and Node was then seen to hand out a
+// CommonJS package before it had run (22.23 with the hooks of lib/type-cache.js and a linked
+// node_modules).
 const { Counter, Gauge, Registry, collectDefaultMetrics } = createRequire(import.meta.url)(
   'prom-client',
 ) as typeof PromClient;
 
-/** Default metrics whose names end in `_total` though they are gauges: promtool's lint refuses them, `shoal_nodejs_active_*` says the same. */
+/**
+ * Default metrics whose names end in `_total` though they are gauges: promtool's lint refuses them,
+ * `shoal_nodejs_active_*` says the same.
+ */
 const MISNAMED_DEFAULTS = [
   'shoal_nodejs_active_resources_total',
   'shoal_nodejs_active_handles_total',
@@ -33,8 +37,9 @@ const MISNAMED_DEFAULTS = [
 type LabelValues = Readonly<Record<string, string>>;
 
 /**
- * A histogram whose buckets live in the shared counters. prom-client's own can only be observed into,
- * not set; its registry asks of a metric no more than a name and `get`, so that is what this offers.
+ * A histogram whose buckets live in the shared counters. prom-client's own can only be observed
+ * into, not set; its registry asks of a metric no more than a name and `get`, so that is what this
+ * offers.
  */
 function sharedHistogram(family: HistogramFamily, board: MeterBoard): PromClient.Metric<string> {
   const { name, help, unit, bounds, series } = family;
@@ -59,8 +64,9 @@ function sharedHistogram(family: HistogramFamily, board: MeterBoard): PromClient
 }
 
 /**
- * A prom-client registry of everything under `shoal_`, filled from the shared counters and the node's
- * own state at each scrape. `inputs` is asked by every family of gauges: hand in what was read once for the scrape.
+ * A prom-client registry of everything under `shoal_`, filled from the shared counters and the
+ * node's own state at each scrape. `inputs` is asked by every family of gauges: hand in what was
+ * read once for the scrape.
  */
 export function createOwnRegistry(
   telemetry: Telemetry,
@@ -177,13 +183,18 @@ export function createOwnRegistry(
   return registry;
 }
 
-/** prom-client's metrics of the process and of the main thread's event loop, as `shoal_process_*` and `shoal_nodejs_*`. */
+/**
+ * prom-client's metrics of the process and of the main thread's event loop, as `shoal_process_*`
+ * and `shoal_nodejs_*`.
+ */
 export function registerProcessMetrics(registry: PromClient.Registry): void {
   collectDefaultMetrics({ register: registry, prefix: 'shoal_' });
   for (const name of MISNAMED_DEFAULTS) registry.removeSingleMetric(name);
 }
 
-/** Every role and state, zeros included, so that an alert on a state never meets a missing series. */
+/**
+ * Every role and state, zeros included, so that an alert on a state never meets a missing series.
+ */
 function countPeers(inputs: StatusInputs): [LabelValues, number][] {
   const counts = new Map<string, number>();
   for (const { role, state } of inputs.peers)

@@ -60,7 +60,10 @@ function build(): Answer {
 
 let page: Answer | undefined;
 
-/** The live page, GET /: one file with its style and script inside, named by their hashes in its policy. Built when first asked for. */
+/**
+ * The live page, GET /: one file with its style and script inside, named by their hashes in its
+ * policy. Built when first asked for.
+ */
 export function pageAnswer(): Answer {
   page ??= build();
   return page;

@@ -12,7 +12,10 @@ interface PeerFlow {
 export class PeerRates {
   readonly #flows = new Map<string, PeerFlow>();
 
-  /** Adds bytes moved since the last call. Past `PEER_RATES_MAX` active nodes, further ones are not followed. */
+  /**
+   * Adds bytes moved since the last call. Past `PEER_RATES_MAX` active nodes, further ones are not
+   * followed.
+   */
   add(node: string, receivedBytes: number, sentBytes = 0): void {
     let flow = this.#flows.get(node);
     if (flow === undefined) {

@@ -11,7 +11,9 @@ export interface RecentError {
   count: number;
 }
 
-/** The last distinct errors, newest first; an error that repeats moves to the front and is counted. */
+/**
+ * The last distinct errors, newest first; an error that repeats moves to the front and is counted.
+ */
 export class RecentErrors {
   /** In order of their last occurrence, oldest first. */
   readonly #errors = new Map<string, RecentError>();

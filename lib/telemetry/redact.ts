@@ -1,6 +1,9 @@
 import { ERROR_MESSAGE_CHARS_MAX } from '../limits.ts';
 
-/** From a `?` inside a word on to the next blank: a quote may be part of a query, so too much goes rather than too little. */
+/**
+ * From a `?` inside a word on to the next blank: a quote may be part of a query, so too much goes
+ * rather than too little.
+ */
 const QUERY_IN_TEXT = /(?<=\S)\?\S+/g;
 const USER_IN_TEXT = /(?<=:\/\/)[^\s/@]*@/g;
 const AUTHORIZATION_IN_TEXT = /\b(bearer|basic|digest|negotiate|token)\s+[\w\-.~+/=,:"]+/gi;
@@ -14,7 +17,10 @@ export function redactUrl(url: string): string {
   return bare.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1');
 }
 
-/** Free text (an error message of a library, say) without URL queries, credentials and named secrets, cut to `charsMax`. */
+/**
+ * Free text (an error message of a library, say) without URL queries, credentials and named
+ * secrets, cut to `charsMax`.
+ */
 export function redactText(text: string, charsMax = ERROR_MESSAGE_CHARS_MAX): string {
   return text
     .slice(0, charsMax * 8)
@@ -46,7 +52,10 @@ const SAFE_HEADERS = new Set([
   'user-agent',
 ]);
 
-/** The headers that may be logged, names in lower case; an allow-list, so a new secret header is safe too. */
+/**
+ * The headers that may be logged, names in lower case; an allow-list, so a new secret header is
+ * safe too.
+ */
 export function safeHeaders(
   headers: Readonly<Record<string, string | string[] | undefined>>,
 ): Record<string, string> {

@@ -1,4 +1,7 @@
-/** Follows one request of a client across nodes: made by the node the client asked, sent along on the p2p port, put in every log line. */
+/**
+ * Follows one request of a client across nodes: made by the node the client asked, sent along on
+ * the p2p port, put in every log line.
+ */
 export const REQUEST_ID_HEADER = 'shoal-request-id';
 
 const WELL_FORMED = /^[0-9A-Za-z-]{8,64}$/;
@@ -12,7 +15,10 @@ export function newRequestId(random: () => number = Math.random): string {
   return half() + half();
 }
 
-/** The id that came with a request when it is well-formed, else a new one: a header of a stranger never reaches a log unread. */
+/**
+ * The id that came with a request when it is well-formed, else a new one: a header of a stranger
+ * never reaches a log unread.
+ */
 export function acceptRequestId(
   header: string | undefined,
   random: () => number = Math.random,

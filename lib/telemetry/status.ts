@@ -45,7 +45,10 @@ export interface StatusInputs {
   inFlight: readonly BlobInFlight[];
   /** Entries waiting, by the queue's name (`layers`, `throttle`, `origin`, `disk`, ...). */
   queues: Readonly<Record<string, number>>;
-  /** Shards this node tracks as their owner, the depth of the deepest of their trees, and the keys of their blobs (the latest first). */
+  /**
+   * Shards this node tracks as their owner, the depth of the deepest of their trees, and the keys
+   * of their blobs (the latest first).
+   */
   trees: { tracked: number; depthMax: number; blobs: readonly string[] };
 }
 
@@ -79,7 +82,10 @@ export interface Status {
   uptimeSeconds: number;
   ready: boolean;
   notReady: string[];
-  /** Payload bytes since the start: fetched back-to-source, received from peers, sent to clients without a fetch. */
+  /**
+   * Payload bytes since the start: fetched back-to-source, received from peers, sent to clients
+   * without a fetch.
+   */
   bytes: { origin: number; peer: number; cache: number };
   /** Payload bytes sent since the start. */
   sent: { client: number; peer: number };
@@ -106,7 +112,10 @@ export function hitRatios(clientBytes: Readonly<Record<Tier, number>>): Record<T
   ) as Record<Tier, number>;
 }
 
-/** The whole of GET /status. Peers in trouble are listed first, then the busiest; long lists are cut, their counts are not. */
+/**
+ * The whole of GET /status. Peers in trouble are listed first, then the busiest; long lists are
+ * cut, their counts are not.
+ */
 export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Status {
   const notReady = notReadyReasons(inputs.readiness);
   const peersByState = { up: 0, cooldown: 0, quarantined: 0 };

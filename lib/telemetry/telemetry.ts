@@ -24,7 +24,10 @@ export interface TrafficRates {
   latencyMaxUs: number;
 }
 
-/** Control's measuring half: turns the running totals of all threads into rates, history and status, once a second. */
+/**
+ * Control's measuring half: turns the running totals of all threads into rates, history and status,
+ * once a second.
+ */
 export class Telemetry {
   readonly identity: Identity;
   readonly board: MeterBoard;

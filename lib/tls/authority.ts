@@ -43,7 +43,10 @@ export async function makeAuthority(
   return { certificate: `${certificate.toString('pem')}\n`, key: await exportKey(keys.privateKey) };
 }
 
-/** Issues a server certificate for `hosts` (DNS names, wildcards among them, and IP addresses), valid for `days` from `wallMs`. */
+/**
+ * Issues a server certificate for `hosts` (DNS names, wildcards among them, and IP addresses),
+ * valid for `days` from `wallMs`.
+ */
 export async function issueLeaf(
   authority: KeyedCertificate,
   hosts: readonly string[],

@@ -9,7 +9,10 @@ export const MODE_P2P = 'p2p';
 /** Annotation that says what was replaced. */
 export const P2P_CONFIG_ANNOTATION = 'k8s.aliyun.com/p2p-config';
 
-/** By which of the two webhook entries a review came: that of labelled pods, or that of labelled namespaces. */
+/**
+ * By which of the two webhook entries a review came: that of labelled pods, or that of labelled
+ * namespaces.
+ */
 export type WebhookEntry = 'pod' | 'namespace';
 
 interface Container {
@@ -47,9 +50,15 @@ export interface Replacement {
 /** What admission wants of a pod. */
 export interface PodPlan {
   readonly replacements: readonly Replacement[];
-  /** Hosts of the registries whose images are replaced: pull secrets with credentials for them need a copy. */
+  /**
+   * Hosts of the registries whose images are replaced: pull secrets with credentials for them need
+   * a copy.
+   */
   readonly registryHosts: readonly string[];
-  /** The pod's pull secrets, its service account's among them (the API server has put them there before it asks). */
+  /**
+   * The pod's pull secrets, its service account's among them (the API server has put them there
+   * before it asks).
+   */
   readonly pullSecrets: readonly string[];
 }
 
@@ -94,7 +103,10 @@ export function readReview(body: unknown): PodReview {
   };
 }
 
-/** Whether a pod that came by `entry` is to be accelerated: its own label decides, else its namespace's (which the API server has matched). */
+/**
+ * Whether a pod that came by `entry` is to be accelerated: its own label decides, else its
+ * namespace's (which the API server has matched).
+ */
 export function isAccelerated(pod: Pod, entry: WebhookEntry): boolean {
   // The copy of a static pod must stay as the node's file has it, or kubelet kills it.
   if (pod.metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined) return false;
@@ -102,7 +114,10 @@ export function isAccelerated(pod: Pod, entry: WebhookEntry): boolean {
   return own === undefined ? entry === 'namespace' : own === MODE_P2P;
 }
 
-/** What is to be replaced in a pod; null when nothing is: images of no configured registry, or P2P addresses already. */
+/**
+ * What is to be replaced in a pod; null when nothing is: images of no configured registry, or P2P
+ * addresses already.
+ */
 export function planPod(pod: Pod, rules: RegistryRules): PodPlan | null {
   const replacements: Replacement[] = [];
   const registryHosts = new Set<string>();
@@ -125,7 +140,8 @@ export function planPod(pod: Pod, rules: RegistryRules): PodPlan | null {
 
 /**
  * The JSON patch (RFC 6902) that carries out a plan, whole or not at all.
- * @throws ShoalError BAD_REQUEST when the pod's annotations would pass the API's limit, so that the pod would be refused for our sake.
+ * @throws ShoalError BAD_REQUEST when the pod's annotations would pass the API's limit, so that the
+ * pod would be refused for our sake.
  */
 export function podPatch(
   pod: Pod,
@@ -181,7 +197,10 @@ export function reviewAnswer(uid: string, patch: PatchOperation[] | null): objec
   };
 }
 
-/** The annotation's JSON: containers and secrets replaced so far; a later pass over the same pod adds to an earlier one's. */
+/**
+ * The annotation's JSON: containers and secrets replaced so far; a later pass over the same pod
+ * adds to an earlier one's.
+ */
 function p2pConfig(pod: Pod, plan: PodPlan, secrets: readonly SecretPair[]): string {
   const earlier = readP2pConfig(pod.metadata.annotations?.[P2P_CONFIG_ANNOTATION]);
   const merged = (list: string, entries: { name: string }[]): { name: string }[] => [

@@ -20,7 +20,10 @@ import {
 } from './certificates.ts';
 import type { Secret } from './pull-secret.ts';
 
-/** Put on the certificate's Secret by an operator, it has the leaf, or the authority, renewed at once. */
+/**
+ * Put on the certificate's Secret by an operator, it has the leaf, or the authority, renewed at
+ * once.
+ */
 export const RENEW_ANNOTATION = 'shoal/renew';
 
 interface WebhookConfiguration extends KubeObject {
@@ -44,8 +47,8 @@ export interface CertificateKeeperOptions {
 }
 
 /**
- * Makes, renews and loads the webhook's certificate, and has the API server trust it. Every replica does the same work;
- * the Secret's version settles who was first.
+ * Makes, renews and loads the webhook's certificate, and has the API server trust it. Every replica
+ * does the same work; the Secret's version settles who was first.
  */
 export class CertificateKeeper {
   readonly #options: CertificateKeeperOptions;
@@ -122,7 +125,8 @@ export class CertificateKeeper {
     const { clock, log, names, onLeaf } = this.#options;
     const before = this.#set?.leaf.cert;
     const set = await this.#agree(names, clock.wallMs());
-    // Trust first, then the leaf: no API server ever meets a leaf whose authority it has not been given.
+    // Trust first, then the leaf: no API server ever meets a leaf whose authority it has not been
+    // given.
     await this.#trust(set);
     this.#set = set;
     if (set.leaf.cert === before) return;
@@ -135,7 +139,8 @@ export class CertificateKeeper {
     const { client, namespace, secretName, log } = this.#options;
     let stored = this.#secret.get(namespace, secretName);
     for (let attempt = 1; ; attempt++) {
-      // A Secret that was deleted is made again from memory, so that nobody has to learn a new authority.
+      // A Secret that was deleted is made again from memory, so that nobody has to learn a new
+      // authority.
       const present = stored === null ? this.#set : fromSecretData(stored.data);
       const asked = stored?.metadata.annotations?.[RENEW_ANNOTATION];
       const force: ForcedRenewal = asked === 'leaf' || asked === 'authority' ? asked : null;

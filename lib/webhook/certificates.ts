@@ -16,7 +16,9 @@ export interface KeyedCertificate {
   readonly key: string;
 }
 
-/** The webhook's certificates: its authorities, newest first, and the leaf one of them has signed. */
+/**
+ * The webhook's certificates: its authorities, newest first, and the leaf one of them has signed.
+ */
 export interface CertificateSet {
   readonly authorities: readonly KeyedCertificate[];
   readonly leaf: KeyedCertificate;
@@ -31,9 +33,10 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 const AUTHORITIES_KEPT = 2;
 
 /**
- * The set that ought to be there at `nowMs` in place of `present`; `present` itself when nothing is due. A new authority only joins
- * the bundle at first; it signs the leaf AUTHORITY_SETTLE_MS later, when every API server trusts it. So no step breaks a connection.
- * `names` are the DNS names and IP addresses of the leaf.
+ * The set that ought to be there at `nowMs` in place of `present`; `present` itself when nothing is
+ * due. A new authority only joins the bundle at first; it signs the leaf AUTHORITY_SETTLE_MS later,
+ * when every API server trusts it. So no step breaks a connection. `names` are the DNS names and IP
+ * addresses of the leaf.
  */
 export async function renewedCertificates(
   present: CertificateSet | null,
@@ -61,7 +64,8 @@ export async function renewedCertificates(
     force === 'leaf' ||
     endMs(present.leaf) - nowMs < LEAF_RENEW_BEFORE_MS ||
     !coversNames(present.leaf, names);
-  // A newer authority's leaf comes from a replica whose clock is ahead: signed back, the two would take turns, as fast as they can write.
+  // A newer authority's leaf comes from a replica whose clock is ahead: signed back, the two would
+  // take turns, as fast as they can write.
   const signed = await Promise.all(
     present.authorities
       .slice(0, signerAt + 1)
@@ -92,7 +96,10 @@ export function toSecretData(set: CertificateSet): Record<string, string> {
   );
 }
 
-/** Reads what `toSecretData` has written; null when anything of it is missing or no certificate, so that a new set is made. */
+/**
+ * Reads what `toSecretData` has written; null when anything of it is missing or no certificate, so
+ * that a new set is made.
+ */
 export function fromSecretData(data: Record<string, string> | undefined): CertificateSet | null {
   const pair = (certName: string, keyName: string): KeyedCertificate | null => {
     const [cert, key] = [data?.[certName], data?.[keyName]].map((text) =>
@@ -126,7 +133,8 @@ function madeMs({ cert }: KeyedCertificate): number {
 async function makeAuthority(nowMs: number): Promise<KeyedCertificate> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    // A subject of its own: where two authorities are trusted, issuers must not be taken for each other.
+    // A subject of its own: where two authorities are trusted, issuers must not be taken for each
+    // other.
     name: `CN=shoal-webhook-authority-${nowMs}`,
     serialNumber: serialNumber(),
     ...validity(nowMs, AUTHORITY_VALID_MS),

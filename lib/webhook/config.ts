@@ -4,8 +4,8 @@ import * as z from 'zod';
 import { ShoalError } from '../errors.ts';
 
 /*
- * The webhook's config file (YAML). As with an agent's, each key has one sentence that says what is allowed, and whatever is
- * wrong with a value, that sentence is the message.
+ * The webhook's config file (YAML). As with an agent's, each key has one sentence that says what is
+ * allowed, and whatever is wrong with a value, that sentence is the message.
  */
 
 const text = (error: string, accepts: (value: string) => boolean) =>
@@ -87,7 +87,9 @@ export const webhookConfigSchema = z.strictObject({
 /** The webhook's config: hosts and P2P hosts in lower case, `p2pHost` null for ACR's rule. */
 export type WebhookConfig = z.output<typeof webhookConfigSchema>;
 
-/** @throws ShoalError CONFIG_INVALID, one line per complaint, naming the key and what is allowed. */
+/**
+ * @throws ShoalError CONFIG_INVALID, one line per complaint, naming the key and what is allowed.
+ */
 export function parseWebhookConfig(content: string): WebhookConfig {
   let value: unknown;
   try {

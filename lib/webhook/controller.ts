@@ -17,8 +17,9 @@ export interface ControllerOptions {
 }
 
 /**
- * Keeps a copy of every pull secret that holds credentials for a rewritten registry, in every namespace that is not excluded:
- * before the first pod asks for it, and whatever happens to either. Works while it leads; a follower only watches.
+ * Keeps a copy of every pull secret that holds credentials for a rewritten registry, in every
+ * namespace that is not excluded: before the first pod asks for it, and whatever happens to either.
+ * Works while it leads; a follower only watches.
  */
 export class Controller {
   readonly #options: ControllerOptions;
@@ -50,7 +51,9 @@ export class Controller {
     for (const key of keys) this.#enqueue(key);
   }
 
-  /** Begins with everything there is when it comes to lead; drops all work when it no longer does. */
+  /**
+   * Begins with everything there is when it comes to lead; drops all work when it no longer does.
+   */
   lead(leads: boolean): void {
     this.#leads = leads;
     this.#resync?.cancel();
@@ -74,7 +77,10 @@ export class Controller {
     this.#queue.add(`${namespace}/${this.#originalName(namespace, name)}`);
   }
 
-  /** Of a copy, present or just gone, the name of what it was made from; of any other secret its own. */
+  /**
+   * Of a copy, present or just gone, the name of what it was made from; of any other secret its
+   * own.
+   */
   #originalName(namespace: string, name: string): string {
     const secret = this.#options.store.get(namespace, name);
     if (secret !== null)

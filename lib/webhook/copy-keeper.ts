@@ -8,8 +8,9 @@ import type { SecretStore } from './secret-store.ts';
 export type CopyOutcome = CopyStep['kind'];
 
 /**
- * Brings the copy of one pull secret in the cluster into step with its original. Admission and controller, of every
- * replica, may do so at once: each write names the version it rests on, and whoever comes second looks again.
+ * Brings the copy of one pull secret in the cluster into step with its original. Admission and
+ * controller, of every replica, may do so at once: each write names the version it rests on, and
+ * whoever comes second looks again.
  */
 export class CopyKeeper {
   readonly #client: KubeClient;
@@ -23,7 +24,10 @@ export class CopyKeeper {
     this.#rules = rules;
   }
 
-  /** Calls for the same secret at the same time share one pass. Rejects with KubeError when the API refuses or is away. */
+  /**
+   * Calls for the same secret at the same time share one pass. Rejects with KubeError when the API
+   * refuses or is away.
+   */
   ensure(namespace: string, name: string): Promise<CopyOutcome> {
     const key = `${namespace}/${name}`;
     const running = this.#underWay.get(key);
@@ -47,7 +51,8 @@ export class CopyKeeper {
         return step.kind;
       } catch (error) {
         const isRace = error instanceof KubeError && (error.status === 409 || error.status === 404);
-        // A namespace that is being removed refuses new objects with 403: nobody will pull there again.
+        // A namespace that is being removed refuses new objects with 403: nobody will pull there
+        // again.
         if (!isRace || attempt === COPY_ATTEMPTS_MAX) throw error;
         [original, present] = await Promise.all([
           this.#read(namespace, name),

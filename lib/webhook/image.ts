@@ -1,4 +1,7 @@
-/** An image reference taken apart (grammar: distribution-spec 1.1 and the reference grammar of the distribution project). */
+/**
+ * An image reference taken apart (grammar: distribution-spec 1.1 and the reference grammar of the
+ * distribution project).
+ */
 export interface ImageReference {
   /** Registry host with its port, lower case; `docker.io` where the reference names none. */
   readonly host: string;
@@ -18,7 +21,10 @@ const DOCKER_HUB_ALIASES = new Set([
 
 /** Longest `host/repository` that runtimes accept (reference grammar). */
 const NAME_CHARS_MAX = 255;
-/** Name, tag of 128 and a sha512 digest fit well within; what is longer is nothing a runtime would pull. */
+/**
+ * Name, tag of 128 and a sha512 digest fit well within; what is longer is nothing a runtime would
+ * pull.
+ */
 const REFERENCE_CHARS_MAX = 1024;
 
 const HOST =
@@ -40,7 +46,8 @@ export function parseImage(image: string): ImageReference | null {
   if (suffix === null || name.length > NAME_CHARS_MAX) return null;
   const slash = name.indexOf('/');
   const first = slash === -1 ? '' : name.slice(0, slash);
-  // The first component is a host only if it cannot be a path: it has a dot, a port, an upper case letter, or is localhost.
+  // The first component is a host only if it cannot be a path: it has a dot, a port, an upper case
+  // letter, or is localhost.
   const hasHost = /[.:A-Z]/.test(first) || first === 'localhost';
   if (hasHost && !HOST.test(first)) return null;
   const host = hasHost ? canonicalHost(first) : DOCKER_HUB;

@@ -6,8 +6,8 @@ import { ShoalError } from '../errors.ts';
 import { KUBE_TOKEN_TTL_MS } from '../limits.ts';
 
 /**
- * The API server as kubectl would find it: $KUBECONFIG, ~/.kube/config, or the pod's service account, with every kind of
- * login that @kubernetes/client-node knows.
+ * The API server as kubectl would find it: $KUBECONFIG, ~/.kube/config, or the pod's service
+ * account, with every kind of login that @kubernetes/client-node knows.
  * @throws ShoalError CONFIG_INVALID when there is none.
  */
 export function defaultConnection(clock: Clock): KubeConnection {
@@ -26,8 +26,9 @@ export function defaultConnection(clock: Clock): KubeConnection {
     async credentials() {
       const context = new RequestContext(server, HttpMethod.GET);
       await config.applySecurityAuthentication(context);
-      // Every context comes with a dispatcher, so with connections, of its own. One is used for a while, then the next, which has read the CA
-      // and the client certificate anew; what the last one still carries goes on, and idle connections end by themselves.
+      // Every context comes with a dispatcher, so with connections, of its own. One is used for a
+      // while, then the next, which has read the CA and the client certificate anew; what the last
+      // one still carries goes on, and idle connections end by themselves.
       if (clock.nowMs() >= renewAtMs) {
         dispatcher = context.getDispatcher() as unknown as Dispatcher | undefined;
         renewAtMs = clock.nowMs() + KUBE_TOKEN_TTL_MS;

@@ -18,13 +18,19 @@ export interface Lease extends KubeObject {
   };
 }
 
-/** What was last seen of the lease, and when (monotonic ms): clocks of two machines are never compared. */
+/**
+ * What was last seen of the lease, and when (monotonic ms): clocks of two machines are never
+ * compared.
+ */
 export interface LeaseSighting {
   readonly lease: Lease;
   readonly seenMs: number;
 }
 
-/** Whether `identity` may take or renew the lease: it is its own, nobody's, or has not been renewed for as long as its holder promised. */
+/**
+ * Whether `identity` may take or renew the lease: it is its own, nobody's, or has not been renewed
+ * for as long as its holder promised.
+ */
 export function mayHold(
   { lease, seenMs }: LeaseSighting,
   identity: string,
@@ -50,8 +56,9 @@ export interface LeaderElectionOptions {
 }
 
 /**
- * Elects one of several processes by a Lease (Kubernetes, "Leases", Leader election): the holder renews it, and steps down by itself
- * before others may take it; every write rests on the version that was read.
+ * Elects one of several processes by a Lease (Kubernetes, "Leases", Leader election): the holder
+ * renews it, and steps down by itself before others may take it; every write rests on the version
+ * that was read.
  */
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
@@ -75,7 +82,9 @@ export class LeaderElection {
     this.#pass = this.#round();
   }
 
-  /** Ends the candidacy; a lease held is given back, so that the next one need not wait for its end. */
+  /**
+   * Ends the candidacy; a lease held is given back, so that the next one need not wait for its end.
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();

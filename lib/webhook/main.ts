@@ -12,8 +12,9 @@ import { defaultConnection } from './kube-config.ts';
 import { WebhookService } from './service.ts';
 
 /**
- * Runs the admission webhook and the pull-secret controller until SIGTERM or SIGINT. Resolves with the exit code: 0 stopped in
- * order, 1 failed, 2 a config that is not allowed (one line per complaint on stderr). Logs JSON lines on stdout.
+ * Runs the admission webhook and the pull-secret controller until SIGTERM or SIGINT. Resolves with
+ * the exit code: 0 stopped in order, 1 failed, 2 a config that is not allowed (one line per
+ * complaint on stderr). Logs JSON lines on stdout.
  */
 export async function runWebhook(configPath: string): Promise<number> {
   try {

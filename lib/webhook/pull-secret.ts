@@ -3,7 +3,10 @@ import type { KubeObject } from '../cluster/kubernetes-client.ts';
 import { canonicalHost } from './image.ts';
 import { isP2pHost, p2pHostOf, type RegistryRules } from './registry-rule.ts';
 
-/** The two types of pull secrets, and the data key and the shape of each (Kubernetes, "Pull an Image from a Private Registry"). */
+/**
+ * The two types of pull secrets, and the data key and the shape of each (Kubernetes, "Pull an Image
+ * from a Private Registry").
+ */
 const DATA_KEYS = {
   'kubernetes.io/dockerconfigjson': '.dockerconfigjson',
   'kubernetes.io/dockercfg': '.dockercfg',
@@ -16,14 +19,20 @@ export interface Secret extends KubeObject {
   data?: Record<string, string>;
 }
 
-/** Marks a copy of ours; a secret of that name without it was made by somebody else and is left alone. */
+/**
+ * Marks a copy of ours; a secret of that name without it was made by somebody else and is left
+ * alone.
+ */
 export const COPY_LABEL = 'shoal/pull-secret-copy';
 /** Names the secret a copy was made from. */
 export const COPY_OF_ANNOTATION = 'shoal/copy-of';
 
 const SECRET_NAME_CHARS_MAX = 253;
 
-/** `acr-credential-<name>-p2p` (the seed's form); a name that grows too long for Kubernetes is cut and told apart by a hash. */
+/**
+ * `acr-credential-<name>-p2p` (the seed's form); a name that grows too long for Kubernetes is cut
+ * and told apart by a hash.
+ */
 export function copyName(name: string): string {
   const full = `acr-credential-${name}-p2p`;
   if (full.length <= SECRET_NAME_CHARS_MAX) return full;
@@ -36,7 +45,10 @@ export function isCopy(secret: KubeObject): boolean {
   return secret.metadata.labels?.[COPY_LABEL] === 'true';
 }
 
-/** The credentials a pull secret holds, by the registry key they stand under; null when it is no pull secret or damaged. */
+/**
+ * The credentials a pull secret holds, by the registry key they stand under; null when it is no
+ * pull secret or damaged.
+ */
 export function credentialsOf(secret: Secret): Map<string, Record<string, unknown>> | null {
   const key = DATA_KEYS[secret.type as PullSecretType] as string | undefined;
   const encoded = key === undefined ? undefined : secret.data?.[key];
@@ -58,16 +70,18 @@ export function credentialsOf(secret: Secret): Map<string, Record<string, unknow
 }
 
 /**
- * The copy a pull secret needs: of its type, with the same credentials, each keyed by the P2P host in place of the
- * registry's; null when it holds none for a registry that is rewritten. Deterministic: the same original gives the same bytes.
- * It is owned by the original, so that the cluster's garbage collector removes it too.
+ * The copy a pull secret needs: of its type, with the same credentials, each keyed by the P2P host
+ * in place of the registry's; null when it holds none for a registry that is rewritten.
+ * Deterministic: the same original gives the same bytes. It is owned by the original, so that the
+ * cluster's garbage collector removes it too.
  */
 export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret | null {
   if (isCopy(original)) return null;
   const credentials = credentialsOf(original);
   if (credentials === null) return null;
   const copied = new Map<string, Record<string, unknown>>();
-  // A host says more exactly what is meant than a glob, a bare host than the URL forms, and sorting makes the outcome independent of their order.
+  // A host says more exactly what is meant than a glob, a bare host than the URL forms, and sorting
+  // makes the outcome independent of their order.
   const vagueness = (registryKey: string): number =>
     Number(registryKey.includes('*')) * 2 + Number(registryKey.includes('/'));
   const registryKeys = [...credentials.keys()].sort(
@@ -102,7 +116,10 @@ export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret |
   };
 }
 
-/** Whether a pull secret holds credentials that kubelet would use for one of `hosts` (with their port, if any). */
+/**
+ * Whether a pull secret holds credentials that kubelet would use for one of `hosts` (with their
+ * port, if any).
+ */
 export function holdsCredentialsFor(secret: Secret, hosts: Iterable<string>): boolean {
   const keyHosts = [...(credentialsOf(secret)?.keys() ?? [])].map((key) => splitKey(key).host);
   for (const host of hosts) {
@@ -117,7 +134,10 @@ export type CopyStep =
   | { readonly kind: 'create' | 'update' | 'replace'; readonly secret: Secret }
   | { readonly kind: 'remove'; readonly secret: Secret };
 
-/** `present` is the secret that now bears the copy's name. Calling it again on the outcome gives `none`. */
+/**
+ * `present` is the secret that now bears the copy's name. Calling it again on the outcome gives
+ * `none`.
+ */
 export function planCopy(
   original: Secret | null,
   present: Secret | null,
@@ -151,7 +171,10 @@ export function planCopy(
   };
 }
 
-/** The keys of a copied entry: the P2P host in place of the registry's, a repository path kept. Several for a glob that stands for several registries. */
+/**
+ * The keys of a copied entry: the P2P host in place of the registry's, a repository path kept.
+ * Several for a glob that stands for several registries.
+ */
 function p2pKeysOf(registryKey: string, rules: RegistryRules): string[] {
   const { host, path } = splitKey(registryKey);
   if (isP2pHost(host, rules)) return [];
@@ -167,7 +190,10 @@ function p2pKeysOf(registryKey: string, rules: RegistryRules): string[] {
   return [...new Set(p2pHosts)].map((p2pHost) => p2pHost + path);
 }
 
-/** Host and path of a key as kubelet reads it: scheme optional, Docker's `/v1/` and `/v2/` meaning the whole registry. */
+/**
+ * Host and path of a key as kubelet reads it: scheme optional, Docker's `/v1/` and `/v2/` meaning
+ * the whole registry.
+ */
 function splitKey(key: string): { host: string; path: string } {
   const bare = key.replace(/^https?:\/\//i, '');
   const slash = bare.indexOf('/');

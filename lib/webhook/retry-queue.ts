@@ -13,8 +13,9 @@ export interface RetryQueueOptions {
 }
 
 /**
- * Keys to be worked on: each at most once in the queue and once under way, a key that comes back while it is worked on is done
- * again, one that failed after a pause that doubles. Bounded by the number of keys there are.
+ * Keys to be worked on: each at most once in the queue and once under way, a key that comes back
+ * while it is worked on is done again, one that failed after a pause that doubles. Bounded by the
+ * number of keys there are.
  */
 export class RetryQueue {
   readonly #options: RetryQueueOptions;

@@ -35,8 +35,9 @@ export interface ReviewerOptions {
 }
 
 /**
- * Answers admission reviews. A pod is rewritten only when its copied pull secrets are in place, and whole or not at
- * all: whatever goes wrong, it is admitted as it came, and pulls from the registry itself.
+ * Answers admission reviews. A pod is rewritten only when its copied pull secrets are in place, and
+ * whole or not at all: whatever goes wrong, it is admitted as it came, and pulls from the registry
+ * itself.
  */
 export class Reviewer {
   readonly #options: ReviewerOptions;
@@ -45,7 +46,10 @@ export class Reviewer {
     this.#options = options;
   }
 
-  /** The answer to an AdmissionReview (parsed JSON). Never rejects; takes ADMISSION_DEADLINE_MS at most. */
+  /**
+   * The answer to an AdmissionReview (parsed JSON). Never rejects; takes ADMISSION_DEADLINE_MS at
+   * most.
+   */
   async answer(body: unknown, entry: WebhookEntry): Promise<object> {
     const { clock, log } = this.#options;
     let review: PodReview;
@@ -99,7 +103,10 @@ export class Reviewer {
     return patch;
   }
 
-  /** A pull secret that is not there yet is taken for one that will hold credentials: the copy follows it when it comes. */
+  /**
+   * A pull secret that is not there yet is taken for one that will hold credentials: the copy
+   * follows it when it comes.
+   */
   async #look(
     namespace: string,
     name: string,
@@ -114,7 +121,8 @@ export class Reviewer {
     const present = store.get(namespace, copyName(name));
     const isByHand = present !== null && !isCopy(present);
     const copy = isByHand ? null : pullSecretCopy(secret, rules);
-    // A key with stars can stand for a registry although its copy does not: better pulled from there than without credentials.
+    // A key with stars can stand for a registry although its copy does not: better pulled from
+    // there than without credentials.
     const lost = isByHand
       ? undefined
       : held.find((host) => copy === null || !holdsCredentialsFor(copy, [p2pHostOf(host, rules)!]));

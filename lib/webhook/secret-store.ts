@@ -12,7 +12,10 @@ export interface SecretStoreOptions {
   onError: (error: KubeError) => void;
 }
 
-/** Every pull secret of the cluster, originals and copies, kept by a watch per type; no other secret is ever held. */
+/**
+ * Every pull secret of the cluster, originals and copies, kept by a watch per type; no other secret
+ * is ever held.
+ */
 export class SecretStore {
   readonly #informers: Informer<Secret>[];
 

@@ -26,8 +26,9 @@ export interface WebhookServerOptions {
 }
 
 /**
- * The HTTPS server of the webhook: reviews, /healthz, /readyz. Not a data path, so Node's own. It begins to listen with the first
- * certificate and takes later ones for new connections while it runs.
+ * The HTTPS server of the webhook: reviews, /healthz, /readyz. Not a data path, so Node's own. It
+ * begins to listen with the first certificate and takes later ones for new connections while it
+ * runs.
  */
 export class WebhookServer {
   readonly #options: WebhookServerOptions;
@@ -39,7 +40,9 @@ export class WebhookServer {
     this.#options = options;
   }
 
-  /** Uses a certificate from now on; resolves once the port is open. Rejects when it cannot be had. */
+  /**
+   * Uses a certificate from now on; resolves once the port is open. Rejects when it cannot be had.
+   */
   async use({ cert, key }: KeyedCertificate): Promise<void> {
     if (this.#server !== null) return this.#server.setSecureContext({ cert, key });
     const { host, port } = this.#options;
@@ -49,7 +52,8 @@ export class WebhookServer {
     );
     // A client that sends its body drop by drop is not waited for longer than a review may take.
     server.requestTimeout = ADMISSION_DEADLINE_MS;
-    // The API server gives up idle connections first: closed from here, one may be lost with a review on its way, and Go sends no POST twice.
+    // The API server gives up idle connections first: closed from here, one may be lost with a
+    // review on its way, and Go sends no POST twice.
     server.keepAliveTimeout = ADMISSION_IDLE_MS;
     this.#server = server;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -72,7 +76,10 @@ export class WebhookServer {
     await promise;
   }
 
-  /** Node does not count a connection idle on which nothing was ever asked; API servers keep such for 90 s. */
+  /**
+   * Node does not count a connection idle on which nothing was ever asked; API servers keep such
+   * for 90 s.
+   */
   #closeWhenIdle(): void {
     if (this.#requests === 0 && this.#server?.listening === false)
       this.#server.closeAllConnections();
@@ -106,7 +113,8 @@ export class WebhookServer {
 
   async #review(request: IncomingMessage, entry: WebhookEntry): Promise<object> {
     const text = await bodyText(request);
-    // Beyond this the reviews would be late anyway: the pod is admitted as it came, without the work.
+    // Beyond this the reviews would be late anyway: the pod is admitted as it came, without the
+    // work.
     if (this.#reviews >= ADMISSION_REVIEWS_MAX)
       return reviewAnswer(
         String((parsed(text) as { request?: { uid?: string } } | null)?.request?.uid ?? ''),

@@ -23,7 +23,9 @@ export interface WebhookContext {
   identity: string;
 }
 
-/** One replica of the webhook: server, certificate, pull secrets, and the controller when it leads. */
+/**
+ * One replica of the webhook: server, certificate, pull secrets, and the controller when it leads.
+ */
 export class WebhookService {
   readonly server: WebhookServer;
   readonly #store: SecretStore;

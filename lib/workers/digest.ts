@@ -12,8 +12,8 @@ export interface DigestStart {
 }
 
 /**
- * Follows blobs by their shards, in order: `update` hashes the next shards of blob `key` from their slots,
- * `finish` gives the sha256 and forgets the blob, `forget` only forgets it.
+ * Follows blobs by their shards, in order: `update` hashes the next shards of blob `key` from their
+ * slots, `finish` gives the sha256 and forgets the blob, `forget` only forgets it.
  */
 export type DigestJob =
   | {
@@ -24,7 +24,10 @@ export type DigestJob =
   | { kind: 'finish'; key: string }
   | { kind: 'forget'; key: string };
 
-/** `hashed`: so many of the shards, up to the first whose slot holds something else by now. `gone`: nothing of the blob was hashed. */
+/**
+ * `hashed`: so many of the shards, up to the first whose slot holds something else by now. `gone`:
+ * nothing of the blob was hashed.
+ */
 export type DigestResult =
   | { kind: 'hashed'; count: number }
   | { kind: 'done'; digest: string }

@@ -2,8 +2,9 @@ import type { MessagePort } from 'node:worker_threads';
 import { Channel } from './channel.ts';
 
 /**
- * A job on its way to a thread of a pool, and what came of it, in parts where it has some; `thrown` only of a fault of ours, for jobs do not
- * fail by throwing. First of all a thread says that it serves.
+ * A job on its way to a thread of a pool, and what came of it, in parts where it has some; `thrown`
+ * only of a fault of ours, for jobs do not fail by throwing. First of all a thread says that it
+ * serves.
  */
 export interface LineJob<Job> {
   id: number;
@@ -32,9 +33,10 @@ export class Moved {
 }
 
 /**
- * Carries out the jobs that come through a line, as many at once as come; resolves when the line is closed. Jobs and results of
- * one turn of the event loop travel as one message, so that a busy thread is woken once per turn and not once per job. `tell` sends ahead what
- * a job has to say before it is done.
+ * Carries out the jobs that come through a line, as many at once as come; resolves when the line is
+ * closed. Jobs and results of one turn of the event loop travel as one message, so that a busy
+ * thread is woken once per turn and not once per job. `tell` sends ahead what a job has to say
+ * before it is done.
  */
 export function serveLine<Job>(
   { port }: LineStart,

@@ -27,14 +27,20 @@ export interface OpenRequest {
   sliceBytes: number;
   /** The last shard this request will read; null: to the blob's end. Read-ahead goes no further. */
   untilShard: number | null;
-  /** Whether it says that it will read all of that: a client that asks from somewhere on may just want a piece. */
+  /**
+   * Whether it says that it will read all of that: a client that asks from somewhere on may just
+   * want a piece.
+   */
   sequential: boolean;
   /** Whether it is one of many small reads, which together may have a pattern. */
   small: boolean;
   requestId: string;
 }
 
-/** The stream `id` has come to `shard`; answered by `granted` or `refused`, unless the front says it is `placed`. */
+/**
+ * The stream `id` has come to `shard`; answered by `granted` or `refused`, unless the front says it
+ * is `placed`.
+ */
 export interface WantRequest {
   kind: 'want';
   id: number;
@@ -50,7 +56,10 @@ export interface CloseRequest {
   sentBytes: number;
 }
 
-/** Something to pass through unchanged (manifest, tags, token challenge); answered by `answer` or `refused`. */
+/**
+ * Something to pass through unchanged (manifest, tags, token challenge); answered by `answer` or
+ * `refused`.
+ */
 export interface RelayRequest {
   kind: 'relay';
   id: number;
@@ -67,7 +76,10 @@ export interface RelayRequest {
   requestId: string;
 }
 
-/** Another node asks what registries said lately (`rpc:recall`), by opaque ids; answered by `answer`. */
+/**
+ * Another node asks what registries said lately (`rpc:recall`), by opaque ids; answered by
+ * `answer`.
+ */
 export interface RecallRequest {
   kind: 'recall';
   id: number;
@@ -86,12 +98,17 @@ export interface AskRequest {
   exclude: string[];
   hops: number;
   load: number;
-  /** The requester's way to the origin, already opened from its seal; only owners and roots get it. */
+  /**
+   * The requester's way to the origin, already opened from its seal; only owners and roots get it.
+   */
   origin: OriginContext | null;
   requestId: string;
 }
 
-/** Another node asks for a shard's checksum and reports on its parent (`rpc:stat`); answered by `stat` or `refused`. */
+/**
+ * Another node asks for a shard's checksum and reports on its parent (`rpc:stat`); answered by
+ * `stat` or `refused`.
+ */
 export interface StatRequest {
   kind: 'stat';
   id: number;
@@ -171,9 +188,10 @@ export type FrontMessage =
 
 export type ControlMessage =
   /**
-   * The client may read; `cold`: the shard was not in memory when it was asked for; `grantMs` is how long the same request may
-   * be answered without asking again; `stale`: the registry is down, an old right counts; `provenBytes`: the size of what the right was
-   * proven for, which must be the blob's: it need not be known yet here, and no byte is sent before it is.
+   * The client may read; `cold`: the shard was not in memory when it was asked for; `grantMs` is
+   * how long the same request may be answered without asking again; `stale`: the registry is down,
+   * an old right counts; `provenBytes`: the size of what the right was proven for, which must be
+   * the blob's: it need not be known yet here, and no byte is sent before it is.
    */
   | {
       kind: 'opened';

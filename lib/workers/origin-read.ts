@@ -10,17 +10,26 @@ export interface OriginPart {
   attempt: number;
   shard: number;
   fromBytes: number;
-  /** Where in the shard somebody waits for bytes: what is from there on comes first, the rest after it. */
+  /**
+   * Where in the shard somebody waits for bytes: what is from there on comes first, the rest after
+   * it.
+   */
   sliceBytes: number;
 }
 
-/** Reads shards of one blob from the origin: one, or several that follow on each other, of which each but the first is wanted whole. */
+/**
+ * Reads shards of one blob from the origin: one, or several that follow on each other, of which
+ * each but the first is wanted whole.
+ */
 export interface OriginReadJob {
   kind: 'origin';
   parts: OriginPart[];
   /** null: not known yet; then there is but one part. */
   totalBytes: number | null;
-  /** The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client sees a byte. */
+  /**
+   * The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client
+   * sees a byte.
+   */
   digest: string | null;
   url: string;
   upstreamHost: string;
@@ -35,9 +44,9 @@ export type OriginReadResult =
   | { kind: 'failed'; error: WireError; receivedBytes: number };
 
 /**
- * Carries out a job; tells of each part, in order, once nothing will write to its slot any more, and resolves always. A
- * part nobody wants any more is left out, or broken off, and the rest is asked for anew; any other failure is
- * that of all parts which are not over.
+ * Carries out a job; tells of each part, in order, once nothing will write to its slot any more,
+ * and resolves always. A part nobody wants any more is left out, or broken off, and the rest is
+ * asked for anew; any other failure is that of all parts which are not over.
  */
 export async function readFromOrigin(
   job: OriginReadJob,
@@ -121,7 +130,10 @@ class PartsReading {
     return this.#parts[this.#at]!;
   }
 
-  /** Reads [startBytes, endBytes), counted from the start of the part at hand; `advance` hears up to where in its part at hand it is there. */
+  /**
+   * Reads [startBytes, endBytes), counted from the start of the part at hand; `advance` hears up to
+   * where in its part at hand it is there.
+   */
   async #read(
     origin: OriginClient,
     startBytes: number,
@@ -241,8 +253,9 @@ class PartsReading {
 }
 
 /**
- * From where on the shard is read first; 0: in order. In order, too, what begins near the slice anyway, a blob that is
- * released only as a whole, and one of unknown size: beyond its end there is nothing to ask for.
+ * From where on the shard is read first; 0: in order. In order, too, what begins near the slice
+ * anyway, a blob that is released only as a whole, and one of unknown size: beyond its end there is
+ * nothing to ask for.
  */
 function sliceFirst(
   { totalBytes, digest }: OriginReadJob,

@@ -29,7 +29,8 @@ export async function callPeer(job: PeerCallJob, tools: TransferTools): Promise<
   const dueMs = tools.nowMs() + job.deadlineMs;
   const first = tools.peers.take(job.host, job.port);
   const result = await attempt(job, tools, first.connection, dueMs);
-  // A kept connection may have been closed by the other side unnoticed: that says nothing about the node.
+  // A kept connection may have been closed by the other side unnoticed: that says nothing about the
+  // node.
   const stale = first.reused && result.kind === 'failed' && result.error.code === 'PEER_BROKEN';
   return stale
     ? attempt(job, tools, tools.peers.take(job.host, job.port).connection, dueMs)

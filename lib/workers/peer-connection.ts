@@ -11,7 +11,9 @@ export class PeerConnections {
     this.#idle = new IdleConnections(nowMs, PEER_IDLE_SOCKETS_MAX, PEER_IDLE_SOCKET_MS);
   }
 
-  /** A connection to the node, and whether it was used before (and may have gone stale unnoticed). */
+  /**
+   * A connection to the node, and whether it was used before (and may have gone stale unnoticed).
+   */
   take(host: string, port: number): { connection: HttpConnection; reused: boolean } {
     const kept = this.#idle.take(`${host}:${port}`);
     return kept === null
@@ -27,7 +29,8 @@ export class PeerConnections {
 function open(host: string, port: number): HttpConnection {
   return new HttpConnection((onread) => {
     const socket = connect({ host, port, noDelay: true, onread });
-    // A timer of a thread that was away is due before the sockets are looked at: the connection may be there by then.
+    // A timer of a thread that was away is due before the sockets are looked at: the connection may
+    // be there by then.
     socket.setTimeout(PEER_CONNECT_TIMEOUT_MS, () =>
       setImmediate(() => {
         if (socket.connecting)
@@ -38,7 +41,10 @@ function open(host: string, port: number): HttpConnection {
   });
 }
 
-/** What went wrong with a connection to a node, or with what came over it, as PEER_UNREACHABLE or PEER_BROKEN. */
+/**
+ * What went wrong with a connection to a node, or with what came over it, as PEER_UNREACHABLE or
+ * PEER_BROKEN.
+ */
 export function peerError(thrown: unknown, node: { host: string; port: number }): ShoalError {
   if (!(thrown instanceof ConnectionBroken)) return ShoalError.from(thrown, 'PEER_BROKEN');
   return new ShoalError(

@@ -9,8 +9,8 @@ import { Silence } from './silence.ts';
 import { checksumSlot } from './slot-check.ts';
 
 /**
- * Reads the rest of a shard, from byte `fromBytes` on, from another node into a slot. Nothing of it is released: clients see
- * it once the whole shard has been held against the owner's word.
+ * Reads the rest of a shard, from byte `fromBytes` on, from another node into a slot. Nothing of it
+ * is released: clients see it once the whole shard has been held against the owner's word.
  */
 export interface PeerReadJob {
   kind: 'peer';
@@ -20,7 +20,10 @@ export interface PeerReadJob {
   fromBytes: number;
   /** The blob's size when it is known: a sender that says otherwise is not believed. */
   totalBytes: number | null;
-  /** The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client sees a byte. */
+  /**
+   * The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client
+   * sees a byte.
+   */
   digest: string | null;
   host: string;
   port: number;
@@ -30,7 +33,10 @@ export interface PeerReadJob {
 }
 
 export type PeerReadResult =
-  /** Every byte is in the slot. `word` is the sender's checksum, `checksum` that of what is in the slot; both hex. */
+  /**
+   * Every byte is in the slot. `word` is the sender's checksum, `checksum` that of what is in the
+   * slot; both hex.
+   */
   | { kind: 'data'; totalBytes: number; lengthBytes: number; word: string | null; checksum: string }
   | { kind: 'redirect'; parents: string[]; word: string | null; totalBytes: number | null }
   | { kind: 'busy'; retryMs: number }
@@ -55,7 +61,8 @@ export async function readFromPeer(
 ): Promise<PeerReadResult> {
   const first = tools.peers.take(job.host, job.port);
   const result = await attempt(job, tools, first.connection);
-  // A kept connection may have been closed by the other side unnoticed: that says nothing about the node.
+  // A kept connection may have been closed by the other side unnoticed: that says nothing about the
+  // node.
   const stale =
     first.reused &&
     result.kind === 'failed' &&
@@ -168,7 +175,9 @@ export function refusalOf(body: unknown): WireError {
   return error;
 }
 
-/** What a node says that does not send the shard; a body that makes no sense counts as a failure. */
+/**
+ * What a node says that does not send the shard; a body that makes no sense counts as a failure.
+ */
 function verdictOf(response: HttpResponse): PeerReadResult {
   const body = JSON.parse(response.body.toString('utf8')) as Record<string, unknown>;
   switch (response.head.status) {

@@ -61,12 +61,18 @@ export interface RelayJob {
   isManifest: boolean;
 }
 
-/** `manifest`: digest (`sha256:...`) and checksum (hex) of a body that may be one, and is no longer than a shard. */
+/**
+ * `manifest`: digest (`sha256:...`) and checksum (hex) of a body that may be one, and is no longer
+ * than a shard.
+ */
 export type RelayResult =
   | ({ kind: 'answer'; manifest: { digest: string; checksum: string } | null } & RelayAnswer)
   | { kind: 'failed'; error: WireError };
 
-/** Every task of the pool and what it resolves to. None rejects: an Error would lose its code on the way. */
+/**
+ * Every task of the pool and what it resolves to. None rejects: an Error would lose its code on the
+ * way.
+ */
 export interface PoolTasks {
   /** Nothing: the thread is there, with its modules loaded. */
   ready: [{ kind: 'ready' }, { kind: 'ready' }];
@@ -225,6 +231,7 @@ async function disk(
 /** `value` to be returned with `bytes` moved, not copied, to control. */
 function moved(value: object, bytes: Uint8Array): unknown {
   const whole = bytes.byteLength === bytes.buffer.byteLength;
-  // A view into a shared pool of small buffers must not take the pool along: it is copied instead, being small.
+  // A view into a shared pool of small buffers must not take the pool along: it is copied instead,
+  // being small.
   return whole ? new Moved(value, bytes.buffer as ArrayBuffer) : value;
 }

@@ -4,9 +4,10 @@ import { CANCEL_POLL_MS, PEER_SILENCE_MS } from '../limits.ts';
 const LOOK_MS_MAX = 5 * CANCEL_POLL_MS;
 
 /**
- * How long another node has said nothing, as far as this thread was there to hear it: of a look that comes late only a
- * few polls count, for what has come meanwhile is read after it. On a machine without a free core this node's own absence would
- * otherwise look like everybody's silence.
+ * How long another node has said nothing, as far as this thread was there to hear it: of a look
+ * that comes late only a few polls count, for what has come meanwhile is read after it. On a
+ * machine without a free core this node's own absence would otherwise look like everybody's
+ * silence.
  */
 export class Silence {
   readonly #nowMs: () => number;

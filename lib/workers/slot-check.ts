@@ -9,12 +9,18 @@ interface CheckedJob {
   digest: string | null;
 }
 
-/** Whether the shard is all of a blob whose digest is known: then it is checked before anybody sees it. */
+/**
+ * Whether the shard is all of a blob whose digest is known: then it is checked before anybody sees
+ * it.
+ */
 export function isWholeBlob(job: Pick<CheckedJob, 'digest'>, totalBytes: number): boolean {
   return job.digest !== null && totalBytes <= SHARD_BYTES;
 }
 
-/** The checksum (hex) of the whole shard in the slot. Throws DIGEST_MISMATCH when it is all of its blob and not what the digest says. */
+/**
+ * The checksum (hex) of the whole shard in the slot. Throws DIGEST_MISMATCH when it is all of its
+ * blob and not what the digest says.
+ */
 export function checksumSlot(
   job: CheckedJob,
   lengthBytes: number,

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 
 /**
- * Names the calling thread as the system shows it (`top -H`, /proc/PID/task/TID/comm; Linux keeps 15 characters):
- * who looks for what a node costs sees it by part. Without /proc, nothing happens.
+ * Names the calling thread as the system shows it (`top -H`, /proc/PID/task/TID/comm; Linux keeps
+ * 15 characters): who looks for what a node costs sees it by part. Without /proc, nothing happens.
  */
 export function nameThread(name: string): void {
   try {

@@ -1,9 +1,15 @@
 import { THREAD_HEAP } from '../limits.ts';
 
-/** Options of the main thread that its threads have to be given by name; Node refuses most others here, and those that are V8's hold for all threads as it is. */
+/**
+ * Options of the main thread that its threads have to be given by name; Node refuses most others
+ * here, and those that are V8's hold for all threads as it is.
+ */
 const PASSED_ON = /^--(cpu|heap)-prof/;
 
-/** Those of Node's arguments that threads are given too, an option's value with it: `--cpu-prof-dir DIR`. */
+/**
+ * Those of Node's arguments that threads are given too, an option's value with it: `--cpu-prof-dir
+ * DIR`.
+ */
 export function passedOn(args: readonly string[]): string[] {
   return args.filter(
     (arg, at) =>
@@ -11,7 +17,10 @@ export function passedOn(args: readonly string[]): string[] {
   );
 }
 
-/** How every thread of the node is started: with a bounded heap, and with what the main thread knows of its sources (lib/type-cache.js). */
+/**
+ * How every thread of the node is started: with a bounded heap, and with what the main thread knows
+ * of its sources (lib/type-cache.js).
+ */
 export const THREAD_OPTIONS = {
   resourceLimits: THREAD_HEAP,
   execArgv: [

@@ -36,7 +36,10 @@ export async function rate(
   };
 }
 
-/** The disk's own rate: blocks of one size, in order, between a file and slots of the arena, nothing else done. */
+/**
+ * The disk's own rate: blocks of one size, in order, between a file and slots of the arena, nothing
+ * else done.
+ */
 export function rawRate(
   op: 'read' | 'write',
   file: FileHandle,
@@ -61,13 +64,19 @@ export function rawRate(
 const BLOB = 'benchmark';
 const quiet = { info: () => undefined, warn: () => undefined };
 
-/** The store's rates over the same disk: `saveAll` writes shards with their headers, `loadAll` reads them in order. */
+/**
+ * The store's rates over the same disk: `saveAll` writes shards with their headers, `loadAll` reads
+ * them in order.
+ */
 export class StoreRates {
   readonly #files: SlabFiles;
   readonly #arena: Arena;
   readonly #shards: number;
   readonly #depth: number;
-  /** Shards under way: more than the disk takes at once, as in a node, so that writing a header leaves no gap. */
+  /**
+   * Shards under way: more than the disk takes at once, as in a node, so that writing a header
+   * leaves no gap.
+   */
   readonly #lanes: number;
   #store: CacheStore;
 

@@ -12,7 +12,10 @@ interface NodeCost {
   rssMaxBytes: number;
 }
 
-/** What the nodes of a run cost, and how fast the registry sent, sampled: of a node that is killed its last sample stands. */
+/**
+ * What the nodes of a run cost, and how fast the registry sent, sampled: of a node that is killed
+ * its last sample stands.
+ */
 export class Costs {
   readonly #nodes: readonly NodeProcess[];
   readonly #registry: DemoRegistry;
@@ -30,7 +33,10 @@ export class Costs {
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
   }
 
-  /** Stops sampling. Seconds of processor time since the start, the largest resident size, and the registry's busiest second. */
+  /**
+   * Stops sampling. Seconds of processor time since the start, the largest resident size, and the
+   * registry's busiest second.
+   */
   end(): { cpuSeconds: number; rssMaxBytes: number; originPeakBytesPerSecond: number } {
     clearInterval(this.#timer);
     this.#sample();

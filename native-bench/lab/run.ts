@@ -20,7 +20,10 @@ export interface LabReport extends Omit<Report, 'idealSeconds'> {
   rssMaxMB: number;
   ttfbMaxSeconds: number;
   failedPulls: number;
-  /** Requests at the registry for the shard, or small blob, asked for most often, access checks apart. */
+  /**
+   * Requests at the registry for the shard, or small blob, asked for most often, access checks
+   * apart.
+   */
   requestsPerShardMax: number;
   killed: number;
   /** What went wrong with pulls of survivors, one line each. */
@@ -36,7 +39,10 @@ const NODE_COMMAND = [
 const KILL_FROM = 0.1;
 const KILL_TO = 0.8;
 
-/** Runs a pull of all agents at once in `dir`; `started` hears of every process. Throws when the swarm does not start. */
+/**
+ * Runs a pull of all agents at once in `dir`; `started` hears of every process. Throws when the
+ * swarm does not start.
+ */
 export async function runLab(
   options: LabOptions,
   dir: string,

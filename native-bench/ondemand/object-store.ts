@@ -16,9 +16,10 @@ export interface ObjectStoreOptions {
 }
 
 /**
- * An object store that behaves as OSS does: URLs are signed for GET, for one object, and expire (403 with an XML
- * error); HEAD on them is refused; a range within the object gets 206, one that runs past its end 200 and the whole
- * object. Its one blob lies under its digest, as docker distribution stores it.
+ * An object store that behaves as OSS does: URLs are signed for GET, for one object, and expire
+ * (403 with an XML error); HEAD on them is refused; a range within the object gets 206, one that
+ * runs past its end 200 and the whole object. Its one blob lies under its digest, as docker
+ * distribution stores it.
  */
 export class ObjectStore {
   readonly #server: Server;

@@ -5,7 +5,10 @@ const [FAR, NEAR] = ['198.18.0.1', '198.18.0.2'];
 /** What the shaper passes at once: a few of the kernel's largest segments. */
 const BURST = '512kb';
 
-/** A network namespace behind a line of so many Mbit/s, in both directions; needs root, `ip` and `tc`. */
+/**
+ * A network namespace behind a line of so many Mbit/s, in both directions; needs root, `ip` and
+ * `tc`.
+ */
 export class Line {
   /** Where what runs behind the line is reached. */
   readonly host = FAR;

@@ -3,7 +3,10 @@ import type { Target } from '../pread/target.ts';
 
 const READ_BUFFER_BYTES = 256 * 1024;
 
-/** Reads a whole object of `totalBytes` in one go over one connection; the seconds it took, and to its first byte. Rejects when it is cut or wrong. */
+/**
+ * Reads a whole object of `totalBytes` in one go over one connection; the seconds it took, and to
+ * its first byte. Rejects when it is cut or wrong.
+ */
 export function pull(
   target: Target,
   totalBytes: number,

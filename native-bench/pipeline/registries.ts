@@ -19,7 +19,10 @@ export const REPOSITORY = 'bench/image';
 export const TAG = 'latest';
 const EMBEDDED = fileURLToPath(new URL('registry-process.ts', import.meta.url));
 
-/** Debian's docker-registry over a filesystem laid out as its own pushes leave it; on loopback, or behind a line. `image`'s layers make one, `REPOSITORY:TAG`. */
+/**
+ * Debian's docker-registry over a filesystem laid out as its own pushes leave it; on loopback, or
+ * behind a line. `image`'s layers make one, `REPOSITORY:TAG`.
+ */
 export async function startDockerRegistry(
   dir: string,
   warm: Layer,
@@ -106,7 +109,9 @@ function digestOf(text: string): string {
   return `sha256:${createHash('sha256').update(text).digest('hex')}`;
 }
 
-/** The registry of `shoal up` (lib/demo/registry.ts), with the layers in its memory, behind tokens. */
+/**
+ * The registry of `shoal up` (lib/demo/registry.ts), with the layers in its memory, behind tokens.
+ */
 export async function startEmbeddedRegistry(layers: readonly Layer[]): Promise<BenchRegistry> {
   const server = new PinnedProcess(null, [
     process.execPath,

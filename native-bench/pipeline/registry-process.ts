@@ -1,7 +1,8 @@
 import { DemoRegistry } from '../../lib/demo/registry.ts';
 import { layerPieces, type Layer } from './layers.ts';
 
-// `registry-process.ts REPOSITORY LAYERS`: serves the layers (JSON) until it is ended; one line of JSON says where, and with which token.
+// `registry-process.ts REPOSITORY LAYERS`: serves the layers (JSON) until it is ended; one line of
+// JSON says where, and with which token.
 const [repository = '', json = '[]'] = process.argv.slice(2);
 const blobs = (JSON.parse(json) as Layer[]).map(({ seed, lengthBytes, digest }) => {
   const bytes = Buffer.allocUnsafe(lengthBytes);

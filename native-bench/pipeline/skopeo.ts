@@ -4,7 +4,10 @@ import { promisify } from 'node:util';
 
 const DEADLINE_MS = 600_000;
 
-/** Pulls `image` (host:port/repository:tag) as a container runtime does, digests checked and every layer written, into the folder `target`. Rejects with skopeo's own words. */
+/**
+ * Pulls `image` (host:port/repository:tag) as a container runtime does, digests checked and every
+ * layer written, into the folder `target`. Rejects with skopeo's own words.
+ */
 export async function pullWithSkopeo(image: string, target: string): Promise<void> {
   await mkdir(target, { recursive: true });
   await promisify(execFile)(

@@ -11,16 +11,19 @@ export type ReadOutcome = { ok: true; matches: boolean } | { ok: false; problem:
 export interface ConnectionEvents {
   /** Connected, or free again after `outcome`: another read may be asked for. */
   free(outcome: ReadOutcome | null): void;
-  /** Part of a body, in a buffer that is overwritten by the next read; false: it is not what it should be. */
+  /**
+   * Part of a body, in a buffer that is overwritten by the next read; false: it is not what it
+   * should be.
+   */
   body(bytes: Buffer, offsetBytes: number): boolean;
   /** The connection is gone, with the read that was under way, if any. */
   lost(problem: string | null): void;
 }
 
 /**
- * One keep-alive HTTP/1.1 connection of the load generator, one range at a time. All connections of a
- * thread read into the same buffer and heads are searched, not parsed, so that the generator costs less than
- * what it measures.
+ * One keep-alive HTTP/1.1 connection of the load generator, one range at a time. All connections of
+ * a thread read into the same buffer and heads are searched, not parsed, so that the generator
+ * costs less than what it measures.
  */
 export class PreadConnection {
   readonly #socket: Socket;

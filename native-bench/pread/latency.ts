@@ -3,7 +3,10 @@ const STEPS = 32;
 /** 2^40 us is twelve days. */
 const DOUBLINGS = 40;
 
-/** Latencies in microseconds, counted in buckets that grow with the value: a constant size for any number of them, and they add up over threads. */
+/**
+ * Latencies in microseconds, counted in buckets that grow with the value: a constant size for any
+ * number of them, and they add up over threads.
+ */
 export class Latencies {
   readonly counts: Float64Array<ArrayBuffer>;
 
@@ -23,7 +26,10 @@ export class Latencies {
     return this.counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** The value that `share` of all are at or below (nearest rank, the middle of its bucket); 0 of none. */
+  /**
+   * The value that `share` of all are at or below (nearest rank, the middle of its bucket); 0 of
+   * none.
+   */
   percentile(share: number): number {
     const rank = Math.max(1, Math.ceil(share * this.total));
     let seen = 0;
@@ -35,7 +41,9 @@ export class Latencies {
   }
 }
 
-/** Values below STEPS have a bucket each; above, the bucket is the exponent and the next five bits. */
+/**
+ * Values below STEPS have a bucket each; above, the bucket is the exponent and the next five bits.
+ */
 function bucketOf(us: number): number {
   const value = Math.max(0, Math.round(us));
   if (value < STEPS) return value;

@@ -35,7 +35,10 @@ export interface LoadTally {
   problem: string | null;
 }
 
-/** Loopback gives up to this much at once; more does not pay, and this still lies in the processor's cache. */
+/**
+ * Loopback gives up to this much at once; more does not pay, and this still lies in the processor's
+ * cache.
+ */
 const READ_BUFFER_BYTES = 256 * 1024;
 /** A server that refuses connections is tried again after this time. */
 const RECONNECT_MS = 100;
@@ -52,9 +55,10 @@ interface Lane {
 }
 
 /**
- * Closed loop: every connection asks again as soon as it has its answer. Open loop (`ratePerSecond`): reads fall due at
- * fixed times; one that finds no free connection waits for one, and its latency counts from when it fell due, so that a
- * server that stalls cannot hide it by being asked less.
+ * Closed loop: every connection asks again as soon as it has its answer. Open loop
+ * (`ratePerSecond`): reads fall due at fixed times; one that finds no free connection waits for
+ * one, and its latency counts from when it fell due, so that a server that stalls cannot hide it by
+ * being asked less.
  */
 class Load {
   readonly #plan: LoadPlan;

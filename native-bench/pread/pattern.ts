@@ -1,12 +1,16 @@
 import { Random } from '../sim/random.ts';
 
 /**
- * A prime: a shard or a page put in the wrong place then shows, since no multiple of their sizes within reach is a
- * multiple of this. Odd, so that blocks never repeat aligned; small enough to lie in the processor's cache.
+ * A prime: a shard or a page put in the wrong place then shows, since no multiple of their sizes
+ * within reach is a multiple of this. Odd, so that blocks never repeat aligned; small enough to lie
+ * in the processor's cache.
  */
 export const PATTERN_PERIOD_BYTES = 1_048_573;
 
-/** The bytes of a benchmark's object, a pure function of (seed, offset): any part can be made, and checked, anywhere. */
+/**
+ * The bytes of a benchmark's object, a pure function of (seed, offset): any part can be made, and
+ * checked, anywhere.
+ */
 export class Pattern {
   readonly #period = Buffer.alloc(PATTERN_PERIOD_BYTES);
 

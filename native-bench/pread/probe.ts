@@ -4,8 +4,8 @@ import { PreadConnection } from './connection.ts';
 import type { Target } from './target.ts';
 
 /**
- * The object's size, from the Content-Range of its first byte. Throws ORIGIN_UNREACHABLE when nobody answers and
- * ORIGIN_BROKEN when the answer is not one byte of something.
+ * The object's size, from the Content-Range of its first byte. Throws ORIGIN_UNREACHABLE when
+ * nobody answers and ORIGIN_BROKEN when the answer is not one byte of something.
  */
 export function probeSize(target: Target): Promise<number> {
   return new Promise((resolve, reject) => {

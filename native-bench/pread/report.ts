@@ -16,7 +16,9 @@ export interface PreadReport {
   mismatches: number;
 }
 
-/** Adds up what the threads saw in `seconds`; `cpuSeconds` is the server's processor time meanwhile. */
+/**
+ * Adds up what the threads saw in `seconds`; `cpuSeconds` is the server's processor time meanwhile.
+ */
 export function reportOf(
   run: {
     url: string;

@@ -16,7 +16,10 @@ export interface Target {
 
 const PARTS = /^(https?):\/\/([^/?#@]+)(\/[^#\s]*)?$/i;
 
-/** Takes a URL apart without touching its path. Throws USAGE, without repeating the URL: it may be signed. */
+/**
+ * Takes a URL apart without touching its path. Throws USAGE, without repeating the URL: it may be
+ * signed.
+ */
 export function parseTarget(url: string, insecure: boolean): Target {
   const [, scheme = '', authority = '', rawPath = '/'] = PARTS.exec(url) ?? [];
   if (scheme === '' || !URL.canParse(`http://${authority}`))

@@ -29,7 +29,10 @@ export interface ClusterOptions {
   seed: number;
 }
 
-/** CPU per byte and message, measured: receiving into the arena with checksum, sending from it, one message (docs/SWARM.md). */
+/**
+ * CPU per byte and message, measured: receiving into the arena with checksum, sending from it, one
+ * message (docs/SWARM.md).
+ */
 export const RECEIVE_CPU_MS_PER_BYTE = 0.6 / 1e6;
 export const SEND_CPU_MS_PER_BYTE = 0.4 / 1e6;
 export const MESSAGE_CPU_MS = 0.06;

@@ -11,8 +11,9 @@ export interface DirectOptions {
 }
 
 /**
- * Everybody pulls from the origin, whose link all under way share alike (processor sharing): the work a pull has
- * got by some moment is the same for all, so they finish in the order in which they began.
+ * Everybody pulls from the origin, whose link all under way share alike (processor sharing): the
+ * work a pull has got by some moment is the same for all, so they finish in the order in which they
+ * began.
  */
 export function runDirect(options: DirectOptions): {
   report: Omit<Report, 'wallSeconds'>;

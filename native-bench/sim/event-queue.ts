@@ -3,15 +3,19 @@ export type Happening<T> = (subject: T) => void;
 
 const ARITY = 4;
 
-/** Near time in buckets of this width: so many that nearly all events fall into one, so narrow that few share one. */
+/**
+ * Near time in buckets of this width: so many that nearly all events fall into one, so narrow that
+ * few share one.
+ */
 const BUCKET_MS = 1 / 64;
 const BUCKETS = 4096;
 const NONE = -1;
 
 /**
- * Simulated time and what is due in it, equal times in the order of their making. A calendar queue (Brown 1988): events
- * of the next moments lie unsorted in buckets, those of the bucket being emptied in a small heap, and those too far off in
- * a heap of their own. One heap for all would miss the processor's caches at every step.
+ * Simulated time and what is due in it, equal times in the order of their making. A calendar queue
+ * (Brown 1988): events of the next moments lie unsorted in buckets, those of the bucket being
+ * emptied in a small heap, and those too far off in a heap of their own. One heap for all would
+ * miss the processor's caches at every step.
  */
 export class EventQueue {
   nowMs = 0;
@@ -59,7 +63,10 @@ export class EventQueue {
     this.#inBuckets++;
   }
 
-  /** Moves on to the next bucket with events, when the present one is empty. False: nothing is due any more. */
+  /**
+   * Moves on to the next bucket with events, when the present one is empty. False: nothing is due
+   * any more.
+   */
   #fill(): boolean {
     while (this.#now.size === 0) {
       if (this.#inBuckets === 0) {

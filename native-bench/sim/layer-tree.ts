@@ -37,10 +37,11 @@ interface Peer {
 }
 
 /**
- * The old way: each layer has one tree, in which every node has one parent for the whole layer, given when the layer is
- * first asked for; pieces are stored whole before they are passed on. The root of each tree reads from the
- * origin. Assumed in its favour: no node fails, trees are complete and balanced, each layer's tree has another order
- * of nodes, and the fan-out is the one that suits it best (2: with 1 it would be a chain of all nodes).
+ * The old way: each layer has one tree, in which every node has one parent for the whole layer,
+ * given when the layer is first asked for; pieces are stored whole before they are passed on. The
+ * root of each tree reads from the origin. Assumed in its favour: no node fails, trees are complete
+ * and balanced, each layer's tree has another order of nodes, and the fan-out is the one that suits
+ * it best (2: with 1 it would be a chain of all nodes).
  */
 export function runLayerTree(options: LayerTreeOptions): {
   report: Omit<Report, 'wallSeconds'>;

@@ -121,13 +121,17 @@ export interface NetworkCosts {
   sendCpuMsPerByte: number;
   receiveCpuMsPerByte: number;
   messageCpuMs: number;
-  /** Cores of a node: with one, messages and bytes share it; with more, messages have one of their own. */
+  /**
+   * Cores of a node: with one, messages and bytes share it; with more, messages have one of their
+   * own.
+   */
   cores: number;
 }
 
 /**
- * Moves flows in quanta: a station's uplink serves its flows in turn, a quantum goes out at the uplink's rate and is in
- * when it has crossed and the receiver's downlink and CPU have taken it. What has come in may be sent on at once.
+ * Moves flows in quanta: a station's uplink serves its flows in turn, a quantum goes out at the
+ * uplink's rate and is in when it has crossed and the receiver's downlink and CPU have taken it.
+ * What has come in may be sent on at once.
  */
 export class Network {
   /** Conservation: all that was sent has arrived, was thrown away, or is under way. */
@@ -137,8 +141,8 @@ export class Network {
   readonly #queue: EventQueue;
   readonly #costs: NetworkCosts;
   /**
-   * CPU time of a byte each way, over the cores that bytes have. A node sends about as much as it receives, so each
-   * way is taken to leave the other its part.
+   * CPU time of a byte each way, over the cores that bytes have. A node sends about as much as it
+   * receives, so each way is taken to leave the other its part.
    */
   readonly #cpuMsPerByte: number;
 
@@ -165,7 +169,8 @@ export class Network {
   /** A message to a station: `heard` runs there once it has come and the CPU is free for it. */
   message(to: Station, heard: () => void): void {
     const inMs = this.#queue.nowMs + this.#costs.delayMs;
-    // With a core of their own messages are heard in the order in which they were sent, so their times are known at once.
+    // With a core of their own messages are heard in the order in which they were sent, so their
+    // times are known at once.
     if (this.#costs.cores > 1)
       this.#queue.at(
         (to.controlFreeMs = Math.max(to.controlFreeMs, inMs) + this.#costs.messageCpuMs),
@@ -190,7 +195,8 @@ export class Network {
 
   #takeControl(station: Station): number {
     const nowMs = this.#queue.nowMs;
-    // On one core a message waits for no more than a quantum of bytes, but takes its time from them.
+    // On one core a message waits for no more than a quantum of bytes, but takes its time from
+    // them.
     station.sendFreeMs = Math.max(station.sendFreeMs, nowMs) + this.#costs.messageCpuMs;
     station.receiveFreeMs = Math.max(station.receiveFreeMs, nowMs) + this.#costs.messageCpuMs;
     return (station.controlFreeMs =

@@ -4,7 +4,10 @@ import { defaultCluster } from './cluster.ts';
 import { defaultPuller } from './puller.ts';
 import { noFaults, type Faults } from './shoal.ts';
 
-/** Beyond so many nodes a shard is simulated in coarser parts: P95 comes out some 2 % longer, never shorter. */
+/**
+ * Beyond so many nodes a shard is simulated in coarser parts: P95 comes out some 2 % longer, never
+ * shorter.
+ */
 const FINE_NODES_MAX = 3000;
 
 export interface SimOptions {

@@ -133,7 +133,10 @@ export class Origin {
     );
   }
 
-  /** Sends the shards from `at` on, one after the other; `breakOff`: it will not come to the end of this one. */
+  /**
+   * Sends the shards from `at` on, one after the other; `breakOff`: it will not come to the end of
+   * this one.
+   */
   #send(
     to: Station,
     reads: readonly Read[],

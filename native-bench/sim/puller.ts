@@ -45,7 +45,10 @@ const DONE = 2;
 /** Pause before a client asks again for what it was refused. */
 const RETRY_MS = 200;
 
-/** A container runtime on one node: pulls the layers, some at a time, each in order, and unpacks them. */
+/**
+ * A container runtime on one node: pulls the layers, some at a time, each in order, and unpacks
+ * them.
+ */
 export class Puller {
   readonly node: SimNode;
   startMs = 0;

@@ -1,4 +1,6 @@
-/** A seeded generator (sfc32, Chris Doty-Humphrey's PractRand): the same seed replays the same run. */
+/**
+ * A seeded generator (sfc32, Chris Doty-Humphrey's PractRand): the same seed replays the same run.
+ */
 export class Random {
   #a: number;
   #b = 0x9e37_79b9;

@@ -12,9 +12,15 @@ export interface Faults {
   lie: number;
   rootKill: number;
   rootFreeze: number;
-  /** Roots that get no processor for some seconds, as on a machine without a free core, and then go on. */
+  /**
+   * Roots that get no processor for some seconds, as on a machine without a free core, and then go
+   * on.
+   */
   rootStall: number;
-  /** Agents cut off, with each other, from the rest and its roots, but not from the origin; from the start on. */
+  /**
+   * Agents cut off, with each other, from the rest and its roots, but not from the origin; from the
+   * start on.
+   */
   partition: number;
 }
 
@@ -52,7 +58,10 @@ export interface ShoalRun {
   survivors: Puller[];
 }
 
-/** The best that can be done: every node takes the whole image over its link, the origin sends it once. */
+/**
+ * The best that can be done: every node takes the whole image over its link, the origin sends it
+ * once.
+ */
 export function idealMs(options: ClusterOptions): number {
   const bytes = options.layers.reduce((sum, layer) => sum + layer, 0);
   return Math.max(bytes / options.linkBytesPerMs, bytes / options.originBytesPerMs);
@@ -103,7 +112,10 @@ function harm(cluster: Cluster, faults: Faults, withinMs: number, random: Random
   for (const node of takeRoots(faults.rootStall)) later(() => node.stall(STALL_MS));
 }
 
-/** Every byte sent has arrived, was thrown away, or is on its way; every finished node has every shard. */
+/**
+ * Every byte sent has arrived, was thrown away, or is on its way; every finished node has every
+ * shard.
+ */
 function assertConserved(cluster: Cluster, survivors: readonly Puller[]): void {
   const { sentBytes, arrivedBytes, wastedBytes } = cluster.network;
   const stations = [...cluster.agents, ...cluster.roots].map(({ station }) => station);
@@ -126,7 +138,8 @@ function report(
   survivors: readonly Puller[],
   unfinished: number,
 ): Omit<Report, 'wallSeconds'> {
-  // A slowed node cannot be quicker than its link: it has to finish, but its time says nothing about the swarm.
+  // A slowed node cannot be quicker than its link: it has to finish, but its time says nothing
+  // about the swarm.
   const timed = survivors.filter(
     ({ node, finishedMs }) =>
       !Number.isNaN(finishedMs) && node.station.downBytesPerMs === options.cluster.linkBytesPerMs,

@@ -56,7 +56,10 @@ function error(code: ErrorCode, message = code): WireError {
   return { code, message, status: errorTable[code].status };
 }
 
-/** A simulated node: the swarm's core, driven with simulated messages and flows in place of sockets and slots. */
+/**
+ * A simulated node: the swarm's core, driven with simulated messages and flows in place of sockets
+ * and slots.
+ */
 export class SimNode implements FetchEffects {
   readonly member: Member;
   readonly station: Station;
@@ -109,7 +112,10 @@ export class SimNode implements FetchEffects {
     return this.#places.has(index);
   }
 
-  /** From now on it is dead (refuses), unplugged (says nothing, not even no) or frozen (accepts, then says nothing). */
+  /**
+   * From now on it is dead (refuses), unplugged (says nothing, not even no) or frozen (accepts,
+   * then says nothing).
+   */
   fail(condition: Condition): void {
     this.condition = condition;
     this.station.stopped = true;
@@ -127,7 +133,10 @@ export class SimNode implements FetchEffects {
     this.#places.clear();
   }
 
-  /** It gets no processor for this long: it hears, sends and takes in nothing, and then all that has come meanwhile. */
+  /**
+   * It gets no processor for this long: it hears, sends and takes in nothing, and then all that has
+   * come meanwhile.
+   */
   stall(ms: number): void {
     const { station } = this;
     this.#stalledUntilMs = this.#cluster.nowMs() + ms;
@@ -175,7 +184,10 @@ export class SimNode implements FetchEffects {
     if (this.#places.size > 0) this.#startTicking();
   };
 
-  /** What the wire does when nothing comes: "busy" from a living node that has had no byte to send, else silence. */
+  /**
+   * What the wire does when nothing comes: "busy" from a living node that has had no byte to send,
+   * else silence.
+   */
   #watch(attempt: Attempt, supply: Supply, nowMs: number): void {
     const { flow } = attempt;
     // What is under way trickles in, however slow the link.
@@ -428,7 +440,9 @@ export class SimNode implements FetchEffects {
     serving.refuse(result);
   }
 
-  /** The sender gives up on the shard: said so before the first byte, a broken connection after it. */
+  /**
+   * The sender gives up on the shard: said so before the first byte, a broken connection after it.
+   */
   #refused(attempt: Attempt, result: AttemptResult): void {
     const begun = attempt.flow !== null && attempt.flow.lastMs > attempt.beganMs;
     this.#cluster.after(this.#cluster.delayMs, () => {

@@ -25,10 +25,15 @@ export interface TableRow {
 
 const MIB = 1024 * 1024;
 
-/** A coarser unit than a shard: sixteen times fewer events, and next to a disk of 220 MB/s no other times. */
+/**
+ * A coarser unit than a shard: sixteen times fewer events, and next to a disk of 220 MB/s no other
+ * times.
+ */
 const UNIT_BYTES = 32 * MIB;
 
-/** Monitoring samples a registry's link over some seconds; the reference does not say over how many. */
+/**
+ * Monitoring samples a registry's link over some seconds; the reference does not say over how many.
+ */
 const PEAK_WINDOW_MS = 10_000;
 
 export const tableAssumptions = [

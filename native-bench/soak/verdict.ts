@@ -12,7 +12,10 @@ export interface Sample {
 export interface Verdict {
   residentMB: { secondMinute: number; lastMinute: number; max: number };
   descriptors: { secondMinute: number; lastMinute: number };
-  /** Of the seconds' 99th percentiles: the middle one, and the one that 99 % of the seconds do not pass. */
+  /**
+   * Of the seconds' 99th percentiles: the middle one, and the one that 99 % of the seconds do not
+   * pass.
+   */
   frontDelayP99Ms: { median: number; p99: number };
   lines: { what: string; ok: boolean }[];
   ok: boolean;
@@ -22,7 +25,10 @@ export interface Verdict {
 const GROWTH_MAX = 1.05;
 const FRONT_DELAY_MS_MAX = 10;
 
-/** Holds the last minute against the second: the first fills memory and caches. Of less than three minutes, thirds are taken for minutes. */
+/**
+ * Holds the last minute against the second: the first fills memory and caches. Of less than three
+ * minutes, thirds are taken for minutes.
+ */
 export function judge(samples: readonly Sample[]): Verdict {
   const lastSeconds = samples.at(-1)?.atSeconds ?? 0;
   const minute = Math.min(60, lastSeconds / 3);

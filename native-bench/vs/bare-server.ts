@@ -4,8 +4,9 @@ import { SHARD_BYTES } from '../../lib/limits.ts';
 import { Pattern } from '../pread/pattern.ts';
 
 /*
- * The least that a front built as ours could cost: uWebSockets.js, an arena that holds the object of `seed`, and nothing in between:
- * no routing, no access, no pins, no counters. Answers ranges `a-b` only. `node bare-server.ts PORT SEED BYTES [CERT KEY]`.
+ * The least that a front built as ours could cost: uWebSockets.js, an arena that holds the object
+ * of `seed`, and nothing in between: no routing, no access, no pins, no counters. Answers ranges
+ * `a-b` only. `node bare-server.ts PORT SEED BYTES [CERT KEY]`.
  */
 const [port, seed, totalBytes] = process.argv.slice(2, 5).map(Number) as [number, number, number];
 const [certFile, keyFile] = process.argv.slice(5);

@@ -10,16 +10,25 @@ export interface Row {
   cpuSecondsPerGB: number;
   /** Of all runs, at full load. */
   p99Us: number;
-  /** At half of what the first rival manages, the median of as many runs; null when it was not measured. */
+  /**
+   * At half of what the first rival manages, the median of as many runs; null when it was not
+   * measured.
+   */
   p99UsHalfLoad: number | null;
   errors: number;
   mismatches: number;
-  /** The first server's figure over this one's, run by run, at the median: above 1, the first is faster or cheaper. */
+  /**
+   * The first server's figure over this one's, run by run, at the median: above 1, the first is
+   * faster or cheaper.
+   */
   speedRatio: number;
   cpuRatio: number;
 }
 
-/** Runs of several servers, one after the other in turn, as rows; the first server is the one the others are held against. */
+/**
+ * Runs of several servers, one after the other in turn, as rows; the first server is the one the
+ * others are held against.
+ */
 export function compare(
   runs: ReadonlyMap<string, readonly PreadReport[]>,
   halfLoad: ReadonlyMap<string, readonly PreadReport[]>,

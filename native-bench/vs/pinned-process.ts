@@ -45,7 +45,10 @@ export class PinnedProcess {
     return this.#words;
   }
 
-  /** Resolves once `port` takes connections, on loopback unless told; throws the server's own words when it ends instead. */
+  /**
+   * Resolves once `port` takes connections, on loopback unless told; throws the server's own words
+   * when it ends instead.
+   */
   async listening(port: number, host = '127.0.0.1'): Promise<void> {
     const untilMs = performance.now() + START_DEADLINE_MS;
     while (!(await answers(port, host))) {

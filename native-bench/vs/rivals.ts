@@ -14,7 +14,9 @@ export interface Rival {
   process: PinnedProcess;
 }
 
-/** What a rival is started with: the object as a file and at an origin, and a directory of its own. */
+/**
+ * What a rival is started with: the object as a file and at an origin, and a directory of its own.
+ */
 export interface RivalStart {
   dir: string;
   core: number | null;
@@ -38,8 +40,9 @@ export function freePort(): Promise<number> {
 }
 
 /**
- * nginx as its own manual tunes it for this: one worker, sendfile, cached descriptors, no logs, connections kept for ever.
- * `tcp_nopush` spares it a write per answer from a file, but makes answers put together from slices wait for a delayed ACK.
+ * nginx as its own manual tunes it for this: one worker, sendfile, cached descriptors, no logs,
+ * connections kept for ever. `tcp_nopush` spares it a write per answer from a file, but makes
+ * answers put together from slices wait for a delayed ACK.
  */
 export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'): Promise<Rival> {
   const dir = join(start.dir, `nginx-${mode}`);
@@ -75,7 +78,10 @@ export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'):
   };
 }
 
-/** Not a rival but the ceiling: uWebSockets.js with the object in memory and nothing of ours around it. */
+/**
+ * Not a rival but the ceiling: uWebSockets.js with the object in memory and nothing of ours around
+ * it.
+ */
 export async function startBare(start: RivalStart, seed: number): Promise<Rival> {
   const port = await freePort();
   const tls = start.tls === null ? [] : [start.tls.certFile, start.tls.keyFile];
@@ -95,7 +101,10 @@ export async function startBare(start: RivalStart, seed: number): Promise<Rival>
   };
 }
 
-/** Debian's docker-registry over a filesystem that holds the object as a blob, laid out as its own pushes leave it. */
+/**
+ * Debian's docker-registry over a filesystem that holds the object as a blob, laid out as its own
+ * pushes leave it.
+ */
 export async function startRegistry(start: RivalStart): Promise<Rival> {
   const dir = join(start.dir, 'registry');
   const hex = createHash('sha256').update(start.objectBytes).digest('hex');

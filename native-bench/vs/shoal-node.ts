@@ -31,7 +31,10 @@ export interface ShoalStart {
   runtime?: readonly string[];
 }
 
-/** A node of its own directory and ports, with nothing between the client and the bytes: no access check, no audit log, no throttle unless it is told one. */
+/**
+ * A node of its own directory and ports, with nothing between the client and the bytes: no access
+ * check, no audit log, no throttle unless it is told one.
+ */
 export async function startShoal(
   start: ShoalStart,
 ): Promise<Rival & { certDir: string; exporter: string }> {

@@ -37,7 +37,10 @@ describe('bench: pread', () => {
     ...more,
   });
 
-  /** The first measurement that shows what is waited for: a machine that does other things may stand still for all of a short one. */
+  /**
+   * The first measurement that shows what is waited for: a machine that does other things may stand
+   * still for all of a short one.
+   */
   async function measuredOnce(
     more: Partial<PreadOptions>,
     shows: (report: PreadReport) => boolean,

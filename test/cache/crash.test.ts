@@ -34,7 +34,10 @@ interface World {
   answered: Map<string, string>;
 }
 
-/** Saves, loads and drops at random, each operation reaching the disk piece by piece and out of order. */
+/**
+ * Saves, loads and drops at random, each operation reaching the disk piece by piece and out of
+ * order.
+ */
 async function live(random: () => number, disk: FakeDisk, given: World['given']): Promise<World> {
   const store = open(disk);
   disk.stepwise = true;
@@ -77,7 +80,10 @@ async function live(random: () => number, disk: FakeDisk, given: World['given'])
   return { disk, store, given, answered };
 }
 
-/** Reads everything there could be; what is read must be whole, and what it is said to be. Returns what was found. */
+/**
+ * Reads everything there could be; what is read must be whole, and what it is said to be. Returns
+ * what was found.
+ */
 async function readAll(
   disk: FakeDisk,
   store: CacheStore,

@@ -23,8 +23,9 @@ interface Operation {
 }
 
 /**
- * A disk and an arena that hold names instead of bytes: page 3 of the content "x" is "x#3". Every page and header entry
- * remembers what it has held, oldest first, so that a test can ask what a machine that lost power would find.
+ * A disk and an arena that hold names instead of bytes: page 3 of the content "x" is "x#3". Every
+ * page and header entry remembers what it has held, oldest first, so that a test can ask what a
+ * machine that lost power would find.
  */
 export class FakeDisk implements SlabIo {
   readonly pages = new Map<number, string[]>();
@@ -40,7 +41,9 @@ export class FakeDisk implements SlabIo {
     return this.#operations.length;
   }
 
-  /** Does one piece of the waiting operation picked by `random`, and lets what waited for it run on. */
+  /**
+   * Does one piece of the waiting operation picked by `random`, and lets what waited for it run on.
+   */
   async advance(random: () => number): Promise<void> {
     await turn();
     if (this.#operations.length === 0) return;
@@ -121,7 +124,10 @@ export class FakeDisk implements SlabIo {
     );
   }
 
-  /** The disk after the process was killed (`pick` takes the last of each history) or the machine lost power. */
+  /**
+   * The disk after the process was killed (`pick` takes the last of each history) or the machine
+   * lost power.
+   */
   survivor(pick: (held: number) => number): FakeDisk {
     const after = new FakeDisk();
     for (const [page, history] of this.pages)

@@ -152,7 +152,8 @@ describe('cache/store', () => {
 
   it('does not let one whole shard cost every small blob', async () => {
     const { store, save } = bench(new FakeDisk(), 4);
-    // Two slots of sixteen small blobs each, all of them in use, in a table of 64 entries; two of whole shards.
+    // Two slots of sixteen small blobs each, all of them in use, in a table of 64 entries; two of
+    // whole shards.
     for (let blob = 0; blob < 32; blob++) await save(`small ${blob}`, 0, 128 * 1024);
     for (let shard = 0; shard < 2; shard++) await save('large', shard, 2 * SHARD_BYTES);
     for (let blob = 0; blob < 32; blob++)

@@ -1,6 +1,6 @@
 /*
- * `npm run check`: types, lint, and the rules of the house that no linter knows. Says everything that is wrong,
- * one line each, and exits 1 when anything is.
+ * `npm run check`: types, lint, and the rules of the house that no linter knows. Says everything
+ * that is wrong, one line each, and exits 1 when anything is.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';

@@ -12,8 +12,8 @@ export const FILE_LINES_MAX = 400;
 const TABLES = new Set(['lib/limits.ts']);
 
 /**
- * What each folder of lib/ may import besides the files at its root. Arrows lead toward the core: a folder never
- * appears before one that it is imported by.
+ * What each folder of lib/ may import besides the files at its root. Arrows lead toward the core: a
+ * folder never appears before one that it is imported by.
  */
 export const ARROWS: Record<string, readonly string[]> = {
   swarm: [],
@@ -36,7 +36,10 @@ export const ARROWS: Record<string, readonly string[]> = {
 /** Files at the root of lib/ that everything may import, and those that put everything together. */
 const FOUNDATION = new Set(['errors.ts', 'limits.ts', 'clock.ts', 'version.ts']);
 
-/** The core that the simulator drives as well as the node: no I/O, no clock, no randomness of its own. */
+/**
+ * The core that the simulator drives as well as the node: no I/O, no clock, no randomness of its
+ * own.
+ */
 const PURE = [
   /^lib\/swarm\//,
   /^lib\/cache\//,

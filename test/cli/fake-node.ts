@@ -5,8 +5,9 @@ import type { StartNode } from '../../lib/commands/node.ts';
 import { ShoalError } from '../../lib/errors.ts';
 
 /*
- * A process that speaks the command line and ready line of a node, without being one: its proxy relays to the
- * default upstream, its exporter tells what it relayed. FAKE_NODE asks for misbehaviour.
+ * A process that speaks the command line and ready line of a node, without being one: its proxy
+ * relays to the default upstream, its exporter tells what it relayed. FAKE_NODE asks for
+ * misbehaviour.
  */
 const behaviour = process.env['FAKE_NODE'] ?? '';
 

@@ -3,7 +3,10 @@ import type { UpOptions } from '../../lib/commands/program.ts';
 import { makeSampleImage } from '../../lib/demo/sample-image.ts';
 import { cliPath, fakeNodePath } from './process.ts';
 
-/** `shoal up` with a small sample, and with fake nodes unless FAKE_NODE is `real`; its options come as JSON. */
+/**
+ * `shoal up` with a small sample, and with fake nodes unless FAKE_NODE is `real`; its options come
+ * as JSON.
+ */
 const options = JSON.parse(process.argv[2] ?? '{}') as Partial<UpOptions>;
 const output = {
   out: (text: string) => void process.stdout.write(text),

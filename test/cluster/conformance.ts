@@ -13,7 +13,10 @@ export interface Subject {
 
 const nodesOf = (members: Member[]): string[] => members.map(({ node }) => node);
 
-/** What every membership keeps (lib/cluster/membership.ts). `make` gives one whose source says: agents .1 and .2, root .9, all on port 65002. */
+/**
+ * What every membership keeps (lib/cluster/membership.ts). `make` gives one whose source says:
+ * agents .1 and .2, root .9, all on port 65002.
+ */
 export function describeMembership(
   name: string,
   make: () => Promise<Pick<Subject, 'membership' | 'dispose'>>,

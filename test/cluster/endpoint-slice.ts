@@ -1,6 +1,9 @@
 import type { EndpointSlice } from '../../lib/cluster/kubernetes-endpoints.ts';
 
-/** The slice of a headless service in namespace `shoal` as the endpoint controller would write it, all endpoints ready. */
+/**
+ * The slice of a headless service in namespace `shoal` as the endpoint controller would write it,
+ * all endpoints ready.
+ */
 export function endpointSlice(
   service: string,
   addresses: string[],

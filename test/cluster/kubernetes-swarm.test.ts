@@ -26,7 +26,10 @@ describe('real agents that find each other through EndpointSlices', function () 
   let sentBytes = 0;
   const blobs = new Map<string, Buffer>();
   const nodes: ShoalNode[] = [];
-  /** Of this machine: an endpoint may not be on loopback; what is sent to one's own address does not leave the machine either. */
+  /**
+   * Of this machine: an endpoint may not be on loopback; what is sent to one's own address does not
+   * leave the machine either.
+   */
   const address =
     Object.values(networkInterfaces())
       .flatMap((all) => all ?? [])
@@ -73,7 +76,8 @@ describe('real agents that find each other through EndpointSlices', function () 
     }).listen(0, '127.0.0.1');
     await once(origin, 'listening');
 
-    // Each node is a service endpoint with a port of its own, which in a cluster would be an address of its own.
+    // Each node is a service endpoint with a port of its own, which in a cluster would be an
+    // address of its own.
     const ports = await freePorts(NODES);
     for (const [index, p2pPort] of ports.entries()) await announce(index, p2pPort);
     const upstream = `http://127.0.0.1:${(origin.address() as AddressInfo).port}`;
@@ -130,8 +134,8 @@ describe('real agents that find each other through EndpointSlices', function () 
   }
 
   /**
-   * One copy for all. Nodes that do not know each other would take NODES of them; a shard or two more are no sign of that, but of
-   * a machine so busy that an owner counted as slow.
+   * One copy for all. Nodes that do not know each other would take NODES of them; a shard or two
+   * more are no sign of that, but of a machine so busy that an owner counted as slow.
    */
   const assertOneCopy = (): void =>
     assert.ok(

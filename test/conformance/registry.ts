@@ -24,8 +24,9 @@ interface Repository {
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 
 /**
- * A registry in memory that keeps to the OCI distribution specification 1.1, referrers and sha512 too, which the real ones
- * at hand do not: the suite has nothing to say against it, so what it says is about what stands before it.
+ * A registry in memory that keeps to the OCI distribution specification 1.1, referrers and sha512
+ * too, which the real ones at hand do not: the suite has nothing to say against it, so what it says
+ * is about what stands before it.
  */
 export class SpecRegistry {
   readonly #server: Server;

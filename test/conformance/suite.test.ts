@@ -9,7 +9,10 @@ import { needs } from '../programs.ts';
 import { SpecRegistry } from './registry.ts';
 import { conformanceAssets, portOf, runSuite, splitInTwo, type Verdict } from './suite.ts';
 
-/** What was read may be read on for a minute after it was deleted (CONTRACT 2.7): the suite deletes and looks at once. */
+/**
+ * What was read may be read on for a minute after it was deleted (CONTRACT 2.7): the suite deletes
+ * and looks at once.
+ */
 const NO_DELETES = {
   OCI_API_BLOBS_DELETE: 'false',
   OCI_API_MANIFESTS_DELETE: 'false',
@@ -43,7 +46,8 @@ describe("the OCI distribution specification's own conformance suite", () => {
     try {
       const verdict = await runSuite(program, portOf(both), join(dir, 'both'), NO_DELETES);
       assertFlawless(verdict, 518);
-      // Anonymous mounts, which the registry behind need not allow; and a range that begins after its end, which is no range.
+      // Anonymous mounts, which the registry behind need not allow; and a range that begins after
+      // its end, which is no range.
       assert.ok(verdict.skipped <= 4, `${verdict.skipped} skipped`);
     } finally {
       both.closeAllConnections();

@@ -17,8 +17,9 @@ export interface Verdict {
 }
 
 /**
- * Runs the suite against a registry at 127.0.0.1:`port`; `settings` are its own environment variables. What it found is read from
- * what it says at the end: without pushing, this version crashes afterwards, over the files of its report.
+ * Runs the suite against a registry at 127.0.0.1:`port`; `settings` are its own environment
+ * variables. What it found is read from what it says at the end: without pushing, this version
+ * crashes afterwards, over the files of its report.
  */
 export async function runSuite(
   program: string,
@@ -55,7 +56,10 @@ export async function runSuite(
   };
 }
 
-/** A registry in two halves: what is read is read at `readPort`, the rest (and the state of an upload) is done at `writePort`. */
+/**
+ * A registry in two halves: what is read is read at `readPort`, the rest (and the state of an
+ * upload) is done at `writePort`.
+ */
 export async function splitInTwo(readPort: number, writePort: number): Promise<Server> {
   const server = createServer((request, response) => {
     const isRead =

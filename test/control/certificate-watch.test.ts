@@ -30,7 +30,10 @@ describe('control/certificate-watch', () => {
     );
   });
 
-  /** Lets the time of one look pass and waits for its end: what it tells, it tells before the next timer is made. */
+  /**
+   * Lets the time of one look pass and waits for its end: what it tells, it tells before the next
+   * timer is made.
+   */
   async function look(): Promise<void> {
     const before = looks;
     await until(() => {

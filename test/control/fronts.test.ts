@@ -138,7 +138,9 @@ describe('control/fronts', () => {
   describe('its certificate', () => {
     let dir: string;
     let ca: string;
-    /** Writes a new leaf of the same CA to where the front reads its own; returns its fingerprint. */
+    /**
+     * Writes a new leaf of the same CA to where the front reads its own; returns its fingerprint.
+     */
     let issue: () => Promise<string>;
     let front: Front;
 

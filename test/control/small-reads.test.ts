@@ -8,7 +8,10 @@ import {
 import { KEY, settled } from './fixture.ts';
 import { streamFixture, type StreamFixture } from './stream-fixture.ts';
 
-/** The reads of a client that asks for each in a request of its own, and the shards they make control bring. */
+/**
+ * The reads of a client that asks for each in a request of its own, and the shards they make
+ * control bring.
+ */
 describe('control/streams reading ahead of small requests', () => {
   let id = 0;
 

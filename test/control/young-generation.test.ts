@@ -3,7 +3,10 @@ import { spawnSync } from 'node:child_process';
 
 const HOLD = new URL('../../lib/control/young-generation.ts', import.meta.url).href;
 
-/** MiB of the main thread's young generation in a process of its own, after a thread has come up and much has survived. */
+/**
+ * MiB of the main thread's young generation in a process of its own, after a thread has come up and
+ * much has survived.
+ */
 function grownMiB(holds: boolean): number {
   const script = `
     import { once } from 'node:events';

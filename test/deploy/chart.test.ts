@@ -22,7 +22,10 @@ import { ApiServer } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 
-/** The values block of the seed document, to the letter but for the image, which is not ours to name. */
+/**
+ * The values block of the seed document, to the letter but for the image, which is not ours to
+ * name.
+ */
 const SEED_VALUES = `
 p2p:
   v2:

@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { needs } from '../programs.ts';
 
 const MB = 1_000_000;
-/** What the issue allows for the whole image, and what debian:bookworm-slim takes of it, unpacked. */
+/**
+ * What the issue allows for the whole image, and what debian:bookworm-slim takes of it, unpacked.
+ */
 const IMAGE_BYTES_MAX = 250 * MB;
 const BASE_BYTES = 75 * MB;
 

@@ -57,7 +57,9 @@ async function drained(port: number, path: string): Promise<number> {
   });
 }
 
-/** What one read in four is faster than: the machine may be busy with other things than this test. */
+/**
+ * What one read in four is faster than: the machine may be busy with other things than this test.
+ */
 const lowerQuartile = (values: number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
 
@@ -84,7 +86,8 @@ describe('e2e: what a node keeps to', () => {
       await drained(node.proxyPort, `/accelerator/${origin.url}/layer`),
       shards * 2 * MIB,
     );
-    // Sixteen at first, then eight each time that the client has read as many; a few more where it had to wait.
+    // Sixteen at first, then eight each time that the client has read as many; a few more where it
+    // had to wait.
     assert.ok(
       origin.seen.length <= shards / 3,
       `${origin.seen.length} requests for ${shards} shards`,

@@ -18,7 +18,9 @@ describe('e2e: every client gets through a node what it gets from the registry',
   let dir: string;
   let tokens: TokenServer;
   const registries: DockerRegistry[] = [];
-  /** Between the node and the registry, the public one and the locked one; images go by their names. */
+  /**
+   * Between the node and the registry, the public one and the locked one; images go by their names.
+   */
   const registrySide: CountingProxy[] = [];
   /** Between the clients and the node. */
   const clientSide: CountingProxy[] = [];

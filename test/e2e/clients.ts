@@ -14,13 +14,22 @@ import { digestOf } from './image.ts';
 export const RANGE_BYTES = 1024 * 1024;
 export const RANGES_AT_ONCE = 4;
 
-/** Something that pulls images, with everything of its own. References are `<registry>/<repository>:<tag>`. */
+/**
+ * Something that pulls images, with everything of its own. References are
+ * `<registry>/<repository>:<tag>`.
+ */
 export interface Client {
-  /** Lets it ask `mirror` (a URL) first for images of `registry`, with the files our commands write; null: nobody but the registry, as before. */
+  /**
+   * Lets it ask `mirror` (a URL) first for images of `registry`, with the files our commands write;
+   * null: nobody but the registry, as before.
+   */
   mirror(registry: string, mirror: string | null, ca?: string): Promise<void>;
   /** `credentials` are `user:password`. */
   tryPull(reference: string, credentials?: string): Promise<Finished>;
-  /** Digests of all that `reference` was pulled as, by the client's own reckoning or from the bytes it stored, in order. */
+  /**
+   * Digests of all that `reference` was pulled as, by the client's own reckoning or from the bytes
+   * it stored, in order.
+   */
   pulled(reference: string): Promise<string[]>;
   forget(reference: string): Promise<void>;
   stop(): Promise<void>;
@@ -51,7 +60,10 @@ export class ContainerdClient implements Client {
     return this.#containerd.tryPull(reference, credentials);
   }
 
-  /** containerd hashes what it stores as it stores it: the names of its content are what the bytes are. */
+  /**
+   * containerd hashes what it stores as it stores it: the names of its content are what the bytes
+   * are.
+   */
   async pulled(reference: string): Promise<string[]> {
     return [await this.#containerd.digest(reference), ...(await this.#containerd.content())];
   }
@@ -91,7 +103,10 @@ abstract class LibraryClient implements Client {
   abstract forget(reference: string): Promise<void>;
   async stop(): Promise<void> {}
 
-  /** A password for the registry on the command line is not sent to its mirrors: each has its own entry, as after `podman login`. */
+  /**
+   * A password for the registry on the command line is not sent to its mirrors: each has its own
+   * entry, as after `podman login`.
+   */
   protected async login(reference: string, credentials?: string): Promise<string[]> {
     if (credentials === undefined) return [];
     const hosts = [
@@ -155,7 +170,10 @@ export class PodmanClient extends LibraryClient {
     );
   }
 
-  /** podman keeps no layer as it came, but unpacks them under the digests of their contents, which it checks. */
+  /**
+   * podman keeps no layer as it came, but unpacks them under the digests of their contents, which
+   * it checks.
+   */
   async pulled(reference: string): Promise<string[]> {
     const { stdout } = await this.#podman(
       'image',
@@ -192,7 +210,10 @@ export class PodmanClient extends LibraryClient {
   }
 }
 
-/** Every client there is to test with, and how it is started with all its own in a folder; skips, aloud, what this machine has not. */
+/**
+ * Every client there is to test with, and how it is started with all its own in a folder; skips,
+ * aloud, what this machine has not.
+ */
 export const CLIENTS: readonly [
   name: string,
   start: (context: Context, dir: string) => Promise<Client>,

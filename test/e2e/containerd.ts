@@ -25,11 +25,17 @@ const DISABLED_TODAY = [
   'io.containerd.internal.v1.opt',
 ];
 
-/** Which containerd: Debian's by its names, or another by its paths and with its pulls in parallel ranges. */
+/**
+ * Which containerd: Debian's by its names, or another by its paths and with its pulls in parallel
+ * ranges.
+ */
 export interface ContainerdPrograms {
   containerd: string;
   ctr: string;
-  /** Bytes of a layer that one of so many requests at once fetches (containerd 2.1 and later); null: one request a layer. */
+  /**
+   * Bytes of a layer that one of so many requests at once fetches (containerd 2.1 and later); null:
+   * one request a layer.
+   */
   parallel: { rangeBytes: number; requests: number } | null;
 }
 

@@ -18,10 +18,14 @@ export interface Traffic {
   openMax: number;
 }
 
-/** What the proxy does with a request instead of passing it on: a status, or nothing at all, ever. */
+/**
+ * What the proxy does with a request instead of passing it on: a status, or nothing at all, ever.
+ */
 export type Disturbance = (request: IncomingMessage) => number | 'silence' | null;
 
-/** Stands before a registry and counts, by digest, what is fetched from it; and fails when told to. */
+/**
+ * Stands before a registry and counts, by digest, what is fetched from it; and fails when told to.
+ */
 export class CountingProxy {
   /** Fetches of blobs; a range of one byte is an access check and counted apart (CONTRACT 2.7). */
   blobs = new Map<string, Traffic>();
@@ -74,7 +78,10 @@ export class CountingProxy {
     this.disturb = () => null;
   }
 
-  /** Holds all blobs back once `afterBytes` have passed. `reached` tells when; `release` lets them go. */
+  /**
+   * Holds all blobs back once `afterBytes` have passed. `reached` tells when; `release` lets them
+   * go.
+   */
   brake(afterBytes: number): { reached: Promise<void>; release: () => void } {
     const reached = Promise.withResolvers<void>();
     const released = Promise.withResolvers<void>();

@@ -119,7 +119,10 @@ export async function tryRun(
   return { code, stdout, stderr };
 }
 
-/** `program args` as it would be run where `names` resolve to loopback, without touching the machine's own /etc/hosts. */
+/**
+ * `program args` as it would be run where `names` resolve to loopback, without touching the
+ * machine's own /etc/hosts.
+ */
 export function withHosts(
   hostsFile: string,
   program: string,

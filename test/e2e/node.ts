@@ -39,8 +39,8 @@ export class ShoalNode {
   }
 
   /**
-   * Starts a node whose files are all under `dir`, and waits for its ready line. Started again on the same `dir` it
-   * finds its cache. `hostsFile` stands for its /etc/hosts.
+   * Starts a node whose files are all under `dir`, and waits for its ready line. Started again on
+   * the same `dir` it finds its cache. `hostsFile` stands for its /etc/hosts.
    */
   static async start(
     dir: string,

@@ -21,7 +21,10 @@ const HTPASSWD =
   'alice:$2b$05$abcdefghijklmnopqrstuuLZNkQ1VL/QsuI/EN8Qq4Ia5232KBp7m\nbob:$2b$05$bbcdefghijklmnopqrstuuW.uLGujJqVQZvJxvrThC1lrWEZ2Cl4a\n';
 const basic = (login: string): string => `Basic ${Buffer.from(login).toString('base64')}`;
 
-/** Three registries are pulled from through the first of two nodes; then they stop, and the second node has never heard of them. */
+/**
+ * Three registries are pulled from through the first of two nodes; then they stop, and the second
+ * node has never heard of them.
+ */
 describe('e2e: the registry stops after one pull', () => {
   let dir: string;
   let image: TestImage;

@@ -6,8 +6,9 @@ const ATTEMPTS_MAX = 10;
 const RETRY_MS = 1;
 
 /**
- * A client that asks as overlaybd does: every read a request of its own over kept connections, the URL put behind the
- * node's address as it is; the size by one byte; what is refused is signed again; only 200 and 206 are taken.
+ * A client that asks as overlaybd does: every read a request of its own over kept connections, the
+ * URL put behind the node's address as it is; the size by one byte; what is refused is signed
+ * again; only 200 and 206 are taken.
  */
 export class OverlaybdClient {
   readonly #port: number;

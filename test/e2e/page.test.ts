@@ -79,7 +79,8 @@ describe('e2e: the live page during shoal up', function () {
     await browser.go(page);
     await brake.reached;
     await browser.waitFor(`document.querySelector('#pulls [role=progressbar]') !== null`, 30_000);
-    // Half of it cannot come before the registry is let go on: this is the page in the middle of a pull.
+    // Half of it cannot come before the registry is let go on: this is the page in the middle of a
+    // pull.
     await browser.waitFor(
       `/^[1-9]/.test(${text('rate-client')}) || /^[1-9]/.test(${text('rate-peer')})`,
       30_000,

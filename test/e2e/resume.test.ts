@@ -15,7 +15,10 @@ const LAYER_BYTES = 30_000_000;
 const KILLED_AFTER_BYTES = 16_000_000;
 /** A client is asked again so often; kubelet never stops. */
 const PULLS_MAX = 4;
-/** What was on the wire when the node was killed, and a config asked for together with the right to read it. */
+/**
+ * What was on the wire when the node was killed, and a config asked for together with the right to
+ * read it.
+ */
 const SLACK_BYTES = 2_000_000;
 
 describe('e2e: a node killed in the middle of a pull, and started again', () => {
@@ -70,7 +73,10 @@ describe('e2e: a node killed in the middle of a pull, and started again', () => 
     return startClient(context, home);
   }
 
-  /** Pulls as `registryName`'s, kills the node half-way, starts it again, and pulls until it is there. */
+  /**
+   * Pulls as `registryName`'s, kills the node half-way, starts it again, and pulls until it is
+   * there.
+   */
   async function pullThroughDeath(
     client: Client,
     seed: number,

@@ -51,7 +51,8 @@ describe('e2e: over TLS, with the CA that the node made', () => {
         const pulled = await client.pulled(reference);
         for (const { digest } of [image.manifest, image.config, ...image.layers])
           assert.ok(pulled.includes(digest), digest);
-        // Each layer came from the node: it fetched it, and it left the registry once for all clients.
+        // Each layer came from the node: it fetched it, and it left the registry once for all
+        // clients.
         const { bytes } = (await (
           await fetch(`http://127.0.0.1:${node.exporterPort}/status`)
         ).json()) as { bytes: { origin: number } };

@@ -11,7 +11,10 @@ const TOKEN_SECONDS = 300;
 /** Name to password and the repositories the user may pull from and push to. */
 export type Users = Record<string, { password: string; repositories: string[] }>;
 
-/** Issues the Bearer tokens a docker-registry asks for (docker distribution's token authentication: a JWT with x5c). */
+/**
+ * Issues the Bearer tokens a docker-registry asks for (docker distribution's token authentication:
+ * a JWT with x5c).
+ */
 export class TokenServer {
   readonly service = 'shoal-test-registry';
   readonly issuer = 'shoal-test-issuer';

@@ -104,7 +104,8 @@ export class BadPeer {
           totalBytes: blob.length,
         });
       case 'lies about the size of the blob':
-        // As the parent it sends others to, which nobody vouches for; where the length of the shard does not give it away.
+        // As the parent it sends others to, which nobody vouches for; where the length of the shard
+        // does not give it away.
         if (pread.role !== 'parent')
           return json(response, 307, { parents: [this.node], checksum: null, totalBytes: null });
         return void response

@@ -13,9 +13,15 @@ import { until } from '../telemetry/until.ts';
 import { BadPeer, type Vice } from './bad-peer.ts';
 
 const MIB = 1024 * 1024;
-/** Without the bad peer the pull takes well under a second; a vice may cost five (issue: "no pull takes longer than 5 s more"). */
+/**
+ * Without the bad peer the pull takes well under a second; a vice may cost five (issue: "no pull
+ * takes longer than 5 s more").
+ */
 const PULL_SECONDS_MAX = 8;
-/** Busy is no failure: an owner that waits for a slow origin says so too. It is left after ten seconds without a byte. */
+/**
+ * Busy is no failure: an owner that waits for a slow origin says so too. It is left after ten
+ * seconds without a byte.
+ */
 const BUSY_SECONDS_MAX = 16;
 
 /** A real agent whose only peer is bad: the peer owns about half of all shards. */
@@ -58,7 +64,10 @@ export class PullsBeside {
     await this.#registry.close();
   }
 
-  /** Throws unless a pull beside a peer with this vice ends well, in time, and leaves no wrong byte in the cache. */
+  /**
+   * Throws unless a pull beside a peer with this vice ends well, in time, and leaves no wrong byte
+   * in the cache.
+   */
   async pull(vice: Vice): Promise<void> {
     const { signal } = this.#stopping;
     const registry = this.#registry;
@@ -89,7 +98,8 @@ export class PullsBeside {
       );
       assert.ok(peer.asked > 0, 'the bad peer was asked');
       if (vice === 'sends wrong bytes and vouches for them') {
-        // An owner that lies and vouches for it is only found out by the blob's digest: what it sent must not stay.
+        // An owner that lies and vouches for it is only found out by the blob's digest: what it
+        // sent must not stay.
         await until(
           async () =>
             (

@@ -28,8 +28,9 @@ async function held(name: string): Promise<void> {
 }
 
 /*
- * What ends only at a deadline is begun before the first test of all, so that the waits pass side by side and beside other tests: nobody
- * hurries a deadline of 20 seconds, but half a minute of waiting is a tenth of what the whole suite takes.
+ * What ends only at a deadline is begun before the first test of all, so that the waits pass side
+ * by side and beside other tests: nobody hurries a deadline of 20 seconds, but half a minute of
+ * waiting is a tenth of what the whole suite takes.
  */
 before(async () => {
   const pulls = (beside = await PullsBeside.start());

@@ -1,6 +1,7 @@
 /**
- * A process to be killed: saves shards of a pattern into the cache at argv[2] and prints "blob shard" once each is
- * stored. argv[3]: capacity in bytes, argv[4]: "direct" or "buffered", argv[5]: name of the run.
+ * A process to be killed: saves shards of a pattern into the cache at argv[2] and prints "blob
+ * shard" once each is stored. argv[3]: capacity in bytes, argv[4]: "direct" or "buffered", argv[5]:
+ * name of the run.
  */
 import { CacheStore } from '../../lib/cache/store.ts';
 import { systemClock } from '../../lib/clock.ts';

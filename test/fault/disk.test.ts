@@ -52,7 +52,10 @@ describe('fault: disk', () => {
     return true;
   }
 
-  /** Runs the writer until it has stored `shards`, kills it there and then, and returns what it had reported. */
+  /**
+   * Runs the writer until it has stored `shards`, kills it there and then, and returns what it had
+   * reported.
+   */
   async function writeAndKill(
     mode: string,
     run: string,
@@ -76,7 +79,8 @@ describe('fault: disk', () => {
 
   for (const mode of ['buffered', 'direct']) {
     it(`keeps every shard that was stored before a kill -9 (${mode})`, async () => {
-      // 6 blobs take 5 whole slots and some cells: 30 shards are well below the capacity, so nothing is evicted.
+      // 6 blobs take 5 whole slots and some cells: 30 shards are well below the capacity, so
+      // nothing is evicted.
       const stored = await writeAndKill(mode, 'run', 30);
       const { store, close } = await reopen();
       for (const { blob, shard } of stored)

@@ -14,7 +14,10 @@ const MIB = 1024 * 1024;
 const AGENTS = 6;
 const SMALL_BLOBS = 40;
 
-/** Real processes: 1 root and 6 agents before a registry that counts, one layer and many small blobs, pulled by all at once. */
+/**
+ * Real processes: 1 root and 6 agents before a registry that counts, one layer and many small
+ * blobs, pulled by all at once.
+ */
 describe('fault/swarm: nodes that are killed', () => {
   let image: SampleImage;
   let registry: DemoRegistry;

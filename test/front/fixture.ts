@@ -23,7 +23,10 @@ export interface Answer {
   body: Buffer;
 }
 
-/** A front's surroundings in this process: an arena, a link to a control that the test plays, an app on a port of its own. */
+/**
+ * A front's surroundings in this process: an arena, a link to a control that the test plays, an app
+ * on a port of its own.
+ */
 export interface FrontFixture {
   arena: Arena;
   doorbells: Doorbells;
@@ -39,7 +42,10 @@ export interface FrontFixture {
   ): Promise<Extract<FrontMessage, { kind: Kind }>>;
   /** Lets control say something. */
   says(message: ControlMessage): void;
-  /** Begins slot `slot` for a shard of a blob of `totalBytes`; `bytes` of it are there, and `released` if not told otherwise. */
+  /**
+   * Begins slot `slot` for a shard of a blob of `totalBytes`; `bytes` of it are there, and
+   * `released` if not told otherwise.
+   */
   place(
     slot: number,
     bytes: Uint8Array,

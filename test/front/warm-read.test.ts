@@ -183,7 +183,8 @@ describe('front/warm-read', () => {
       false,
       'more than a step',
     );
-    // 20 ms of burst at 100 MB/s are 2 MB, and the line may be ahead by one read: 31 or 32 of them, had the first kept its tokens 30.
+    // 20 ms of burst at 100 MB/s are 2 MB, and the line may be ahead by one read: 31 or 32 of them,
+    // had the first kept its tokens 30.
     let bytes = 0;
     while (read(new Wire([]), 'bytes=0-65535', throttle)) bytes += 65_536;
     assert.ok(bytes > 2_000_000 && bytes < 2_000_000 + 2 * 65_536, String(bytes));

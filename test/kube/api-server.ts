@@ -21,7 +21,10 @@ export const NAMESPACES: KubeResource = { base: '/api/v1', plural: 'namespaces' 
 export const PODS: KubeResource = { base: '/api/v1', plural: 'pods' };
 export const SERVICE_ACCOUNTS: KubeResource = { base: '/api/v1', plural: 'serviceaccounts' };
 
-/** A real etcd and kube-apiserver on loopback, without a controller manager: what controllers do, tests do by hand. */
+/**
+ * A real etcd and kube-apiserver on loopback, without a controller manager: what controllers do,
+ * tests do by hand.
+ */
 export class ApiServer {
   readonly server: string;
   readonly client: HttpKubeClient;
@@ -145,7 +148,10 @@ export class ApiServer {
     } as KubeObject);
   }
 
-  /** Creates any object as `kubectl create --validate=strict` would; with `dryRun` it is only checked. Returns what the API server made of it. */
+  /**
+   * Creates any object as `kubectl create --validate=strict` would; with `dryRun` it is only
+   * checked. Returns what the API server made of it.
+   */
   async post(object: KubeObject, { dryRun = false } = {}): Promise<KubeObject> {
     const { apiVersion = '', kind = '' } = object;
     const base = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;

@@ -2,7 +2,10 @@ import { systemClock } from '../../lib/clock.ts';
 
 const POLL_MS = 15;
 
-/** Looks again and again until `look` gives something other than null, false or an error; fails after `deadlineMs`. Tells how long it took. */
+/**
+ * Looks again and again until `look` gives something other than null, false or an error; fails
+ * after `deadlineMs`. Tells how long it took.
+ */
 export async function eventually<T>(
   what: string,
   look: () => T | null | false | Promise<T | null | false>,

@@ -15,7 +15,10 @@ interface Watcher {
   end: (error?: KubeError) => void;
 }
 
-/** The Kubernetes API in memory: versions, conflicts, owners' uids, watches that can be broken off, and requests that can be made to fail. */
+/**
+ * The Kubernetes API in memory: versions, conflicts, owners' uids, watches that can be broken off,
+ * and requests that can be made to fail.
+ */
 export class FakeKube implements KubeClient {
   readonly objects = new Map<string, KubeObject>();
   /** Every write that was asked for, as `verb path`. */
@@ -147,7 +150,10 @@ export class FakeKube implements KubeClient {
     this.#log.length = 0;
   }
 
-  /** Goes on from a backup, as etcd restored from one does: what there is now was written at lower versions than have been told of, and watches wait for versions to come. */
+  /**
+   * Goes on from a backup, as etcd restored from one does: what there is now was written at lower
+   * versions than have been told of, and watches wait for versions to come.
+   */
   restore(version: number): void {
     this.#version = version;
     this.#log.length = 0;
@@ -210,7 +216,10 @@ export class FakeKube implements KubeClient {
   }
 }
 
-/** Selectors as far as Shoal uses them: `key=value`, `metadata.name=value`, `type=value`, `key in (a,b)`. */
+/**
+ * Selectors as far as Shoal uses them: `key=value`, `metadata.name=value`, `type=value`, `key in
+ * (a,b)`.
+ */
 function inScope(scope: KubeScope, path: string, object: KubeObject): boolean {
   if (!path.startsWith(`${scope.resource.base}/`) || !path.includes(`/${scope.resource.plural}/`))
     return false;

@@ -11,7 +11,10 @@ import { OriginServer, pattern, RecordingSink, serveRanges, socketOf } from './o
 const BLOB = pattern(3_000_000);
 const PART_BYTES = 500_000;
 
-/** The second read of a blob and those after it go straight into place, when the first was answered in the usual way. */
+/**
+ * The second read of a blob and those after it go straight into place, when the first was answered
+ * in the usual way.
+ */
 describe('registry/origin-direct', () => {
   const stops: (() => Promise<void> | void)[] = [];
   afterEach(async () => {

@@ -88,7 +88,10 @@ export function serveRanges(bytes: Buffer): RequestListener {
   };
 }
 
-/** Answers ranges as OSS does: one that runs past the end brings 200 and the whole object. HEAD is refused, as on URLs signed for GET. */
+/**
+ * Answers ranges as OSS does: one that runs past the end brings 200 and the whole object. HEAD is
+ * refused, as on URLs signed for GET.
+ */
 export function serveAsObjectStore(
   bytes: Buffer,
   expired: (request: IncomingMessage) => boolean = () => false,

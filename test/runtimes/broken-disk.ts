@@ -7,7 +7,10 @@ const CHANGES = new Set<keyof Disk>(['create', 'rename', 'remove', 'makeFolder',
 /** The process ends here: nothing more reaches the disk. */
 export class Crash extends Error {}
 
-/** The system's disk for a process that ends after `steps` changes: from then on nothing is done and everything fails. */
+/**
+ * The system's disk for a process that ends after `steps` changes: from then on nothing is done and
+ * everything fails.
+ */
 export function crashingDisk(steps: number): Disk {
   let left = steps;
   const step =

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 
-/** JSON texts as people and programs write them: any indentation, line end, spacing, end of file. */
+/**
+ * JSON texts as people and programs write them: any indentation, line end, spacing, end of file.
+ */
 export function jsonTexts(document: fc.Arbitrary<object>): fc.Arbitrary<string> {
   const layout = fc.record({
     indent: fc.constantFrom<string | number>('', 1, 2, 4, '\t'),

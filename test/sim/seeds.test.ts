@@ -13,15 +13,21 @@ import {
 const SEEDS = 1000;
 const NODES = 50;
 
-/** Longest pull of any healthy survivor, over a link that would take it in 30 ms: the faults' time is what is bounded here. */
+/**
+ * Longest pull of any healthy survivor, over a link that would take it in 30 ms: the faults' time
+ * is what is bounded here.
+ */
 const PULL_SECONDS_MAX = 30;
 
-/** The same where roots freeze, too: each node has to find that out by itself, two silences a root. */
+/**
+ * The same where roots freeze, too: each node has to find that out by itself, two silences a root.
+ */
 const FROZEN_ROOTS_SECONDS_MAX = 60;
 
 /**
- * A run chosen by its seed: 50 nodes, up to three roots, an image of 8 to 16 shards, and up to 15 % each of nodes
- * that die, are unplugged, freeze, are slowed to 1 % and lie; roots die, freeze and stall, the origin is busy and breaks off.
+ * A run chosen by its seed: 50 nodes, up to three roots, an image of 8 to 16 shards, and up to 15 %
+ * each of nodes that die, are unplugged, freeze, are slowed to 1 % and lie; roots die, freeze and
+ * stall, the origin is busy and breaks off.
  */
 function scenario(seed: number): ShoalOptions {
   const random = new Random(seed * 7919 + 1);
@@ -64,7 +70,11 @@ function scenario(seed: number): ShoalOptions {
   return options;
 }
 
-/** Requests for one shard at the origin that the faults of a run can explain: each root that died, froze or stalled had its own, so had each owner that took over; where the origin fails, each tries again, and so do the next in rank. */
+/**
+ * Requests for one shard at the origin that the faults of a run can explain: each root that died,
+ * froze or stalled had its own, so had each owner that took over; where the origin fails, each
+ * tries again, and so do the next in rank.
+ */
 function requestsExplained({ cluster, faults }: ShoalOptions): number {
   const broken = faults.kill + faults.unplug + faults.freeze + faults.slow + faults.lie;
   const fetchers =
@@ -77,7 +87,10 @@ function requestsExplained({ cluster, faults }: ShoalOptions): number {
     : fetchers;
 }
 
-/** What must hold whatever happens; that no byte is lost or made and no wrong one accepted is asserted inside the run. */
+/**
+ * What must hold whatever happens; that no byte is lost or made and no wrong one accepted is
+ * asserted inside the run.
+ */
 function check(
   seed: number,
   options: ShoalOptions,

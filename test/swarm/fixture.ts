@@ -84,7 +84,9 @@ export function root(at: number): Member {
   return { node: `10.9.0.${at}:65002`, role: 'root', zone: null };
 }
 
-/** A swarm of `agents` and `roots` as the first agent (or, without agents, the first root) sees it. */
+/**
+ * A swarm of `agents` and `roots` as the first agent (or, without agents, the first root) sees it.
+ */
 export function rig(agents: number, roots: number, self?: Member): Rig {
   const members = [
     ...Array.from({ length: agents }, (_, at) => agent(at + 1)),

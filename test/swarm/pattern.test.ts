@@ -8,7 +8,10 @@ const MIB = 1024 * 1024;
 const READ_BYTES = 64 * 1024;
 const TOTAL_BYTES = 2_048 * MIB;
 
-/** A front and its control: what is read comes to the pattern only where the front does not know the shard. */
+/**
+ * A front and its control: what is read comes to the pattern only where the front does not know the
+ * shard.
+ */
 class Reader {
   readonly pattern = new ReadPattern();
   readonly #known = new Set<number>();
@@ -104,7 +107,8 @@ describe('swarm/pattern', () => {
           const reader = new Reader();
           const reads = Array.from({ length: 60 }, (_, index) => offset + index * strideBytes);
           for (const at of isBack ? reads.toReversed() : reads) reader.read(at);
-          // Of strides hardly longer than a shard some steps look like reads in order: two runs are followed, and one is wrong.
+          // Of strides hardly longer than a shard some steps look like reads in order: two runs are
+          // followed, and one is wrong.
           assert.ok(reader.misses.length <= 6, `missed ${reader.misses.length}`);
           assert.ok(reader.wasted <= 2 * AHEAD_SMALL_READS_SHARDS_MAX, `wasted ${reader.wasted}`);
         },
@@ -138,7 +142,8 @@ describe('swarm/pattern', () => {
       for (let seed = 1; seed <= 50; seed++) {
         const pattern = new ReadPattern();
         const random = new Random(seed);
-        // Nothing is kept: each read comes to a shard that is not here, and all that is brought ahead is waste.
+        // Nothing is kept: each read comes to a shard that is not here, and all that is brought
+        // ahead is waste.
         for (let read = 0; read < 500; read++, reads++)
           brought += pattern.read(
             random.below(megabytes * 16) * READ_BYTES,

@@ -78,7 +78,8 @@ describe('swarm/rank', () => {
       counts.set(place, (counts.get(place) ?? 0) + 1);
       const own = rank.indexOf(name);
       assert.ok(own < 0 || place === 0, `${own} asks ${place}`);
-      // Another node that believes in fewer members takes it for no owner: it asks a better one all the same.
+      // Another node that believes in fewer members takes it for no owner: it asks a better one all
+      // the same.
       const fewer = ownerPlace(shard, name, rank, names.length / 2);
       assert.ok(own < 0 || fewer === 0 || fewer < own, `${own} asks ${fewer}`);
     }

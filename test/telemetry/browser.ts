@@ -28,7 +28,10 @@ interface Reply {
 
 /** One page of a headless Chromium, driven over the DevTools protocol. */
 export class Browser {
-  /** Everything the page complained about: exceptions, console errors, refusals of its content policy. */
+  /**
+   * Everything the page complained about: exceptions, console errors, refusals of its content
+   * policy.
+   */
   readonly complaints: string[] = [];
   readonly #child: ChildProcess;
   readonly #profile: string;

@@ -46,7 +46,10 @@ async function exported(): Promise<Map<string, Map<string, Set<string>>>> {
   return metrics;
 }
 
-/** Every metric an expression names exists, with the labels it selects by, and the values it compares them to. */
+/**
+ * Every metric an expression names exists, with the labels it selects by, and the values it
+ * compares them to.
+ */
 function checkExpression(expression: string, metrics: Map<string, Map<string, Set<string>>>): void {
   const uses = [...expression.matchAll(/\b((?:shoal|DADIP2P)_\w+)(?:\{([^}]*)\})?/g)];
   for (const [, metric, selectors] of uses) {

@@ -2,7 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** Runs full-disk.ts; what was told, and the lines of the file: the length of those of x, the text of others. */
+/**
+ * Runs full-disk.ts; what was told, and the lines of the file: the length of those of x, the text
+ * of others.
+ */
 export function withFullDisk(
   kind: 'lines' | 'audit',
   directory: string,

@@ -6,9 +6,10 @@ import { LineOutput } from '../../lib/telemetry/line-output.ts';
 import { until } from './until.ts';
 
 /*
- * Run with files that cannot grow past some KiB (`ulimit -f`): as on a full disk the write that comes to the end is cut short
- * and the next one fails. Writes lines of 99 x into `<directory>/audit.log` until then, makes room by cutting the file to
- * 250 bytes, and goes on. Prints what was told of it.
+ * Run with files that cannot grow past some KiB (`ulimit -f`): as on a full disk the write that
+ * comes to the end is cut short and the next one fails. Writes lines of 99 x into
+ * `<directory>/audit.log` until then, makes room by cutting the file to 250 bytes, and goes on.
+ * Prints what was told of it.
  */
 const [kind, directory = ''] = process.argv.slice(2);
 const path = `${directory}/audit.log`;

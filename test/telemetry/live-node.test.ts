@@ -105,7 +105,8 @@ describe('telemetry of a real node', function () {
       'rpc:pread',
       'rpc:stat',
     ]);
-    // One name for the blob, whoever did what with it; what moved no byte of it may know it by its digest only.
+    // One name for the blob, whoever did what with it; what moved no byte of it may know it by its
+    // digest only.
     const upstream = `/${origin.url}${path}`;
     assert.deepEqual(
       [
@@ -123,13 +124,15 @@ describe('telemetry of a real node', function () {
       preads.map((match) => [Number(match[3]), Number(match[4])]),
       reads.map(({ from, bytes }) => [from, bytes]),
     );
-    // The node looks at its clock after the last write, which its client may have read by then: it may have lost its core in between.
+    // The node looks at its clock after the last write, which its client may have read by then: it
+    // may have lost its core in between.
     for (const [at, { latencyUs }] of reads.entries())
       assert.ok(
         Number(preads[at]![5]) <= latencyUs + STAMP_SLACK_US,
         `line ${at}: ${preads[at]![5]} us, its client waited ${latencyUs} us`,
       );
-    // A shard takes the origin 160 ms: what the first client waited for is in the line, not only in the client.
+    // A shard takes the origin 160 ms: what the first client waited for is in the line, not only in
+    // the client.
     assert.ok(
       Number(preads[0]![5]) > 140_000 && Number(preads[0]![5]) > 0.5 * reads[0]!.latencyUs,
       `${preads[0]![5]} us of ${reads[0]!.latencyUs}`,

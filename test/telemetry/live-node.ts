@@ -10,7 +10,10 @@ import { until } from './until.ts';
 
 const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 
-/** A registry of one blob, ranges and all, under every path without `/missing/`, that keeps what it was sent. */
+/**
+ * A registry of one blob, ranges and all, under every path without `/missing/`, that keeps what it
+ * was sent.
+ */
 export interface Origin {
   url: string;
   digest: string;

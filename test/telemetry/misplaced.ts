@@ -1,4 +1,7 @@
-/** Texts that reach beyond the screen, or lie over each other, outside the parts that scroll by themselves. */
+/**
+ * Texts that reach beyond the screen, or lie over each other, outside the parts that scroll by
+ * themselves.
+ */
 export const MISPLACED = `(() => {
   const leaves = [...document.querySelectorAll('header *, main *, footer *')].filter((element) =>
     element.children.length === 0 && element.textContent.trim() !== '' && element.checkVisibility() && !element.closest('.scroll, select, svg, noscript, thead'));

@@ -15,7 +15,10 @@ const dashboard = JSON.parse(
 const MIB = 1024 * 1024;
 const BLOB_BYTES = 8 * MIB;
 const READ_BYTES = 64 * 1024;
-/** Of the readers of one node: what is on its way between node and client at any moment is small beside what is counted. */
+/**
+ * Of the readers of one node: what is on its way between node and client at any moment is small
+ * beside what is counted.
+ */
 const CONNECTIONS = 4;
 const WINDOW_SECONDS = 5;
 
@@ -24,7 +27,9 @@ interface Sample {
   value: [number, string];
 }
 
-/** Clients that read at random until told to stop, and know at each moment how much they have got. */
+/**
+ * Clients that read at random until told to stop, and know at each moment how much they have got.
+ */
 class Readers {
   readonly #agent = new Agent({ connections: CONNECTIONS });
   readonly #log: { atMs: number; bytes: number }[] = [{ atMs: Date.now(), bytes: 0 }];
@@ -37,7 +42,9 @@ class Readers {
     );
   }
 
-  /** Bytes got up to a moment, read off the straight line between the answers before and after it. */
+  /**
+   * Bytes got up to a moment, read off the straight line between the answers before and after it.
+   */
   bytesAt(atMs: number): number {
     const after = this.#log.findIndex((entry) => entry.atMs >= atMs);
     assert.ok(after > 0, 'the moment lies within the run');
@@ -198,7 +205,8 @@ describe('two real nodes before a real Prometheus', function () {
       const [{ values }] = (await ask<{ values: [number, string][] }>(`${own}[60s]`)) as [
         { values: [number, string][] },
       ];
-      // From sample to sample: on a busy machine scrapes are late, and where a window ends in a gap `rate` guesses.
+      // From sample to sample: on a busy machine scrapes are late, and where a window ends in a gap
+      // `rate` guesses.
       const toSeconds = values.at(-1)![0];
       const fromSeconds = values.findLast(([seconds]) => seconds <= toSeconds - WINDOW_SECONDS)![0];
       const [{ value }] = (await ask<Sample>(

@@ -22,7 +22,10 @@ const SECRETS = {
 const BYTES = randomBytes(5 * 1024 * 1024);
 const DIGEST = createHash('sha256').update(BYTES).digest('hex');
 
-/** A registry that sends its blobs' readers on to storage by a signed URL, and fails in the ways registries do. */
+/**
+ * A registry that sends its blobs' readers on to storage by a signed URL, and fails in the ways
+ * registries do.
+ */
 class Registry {
   readonly seen: IncomingMessage[] = [];
   /** What came to the storage, another host to the registry's clients. */

@@ -97,7 +97,8 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
       }
       const burst = Array.from({ length: BURST }, async (_, index) => {
         const team = (made + index) % TEAMS;
-        // The secret comes with the first pods that need it: admission and both controllers meet over it.
+        // The secret comes with the first pods that need it: admission and both controllers meet
+        // over it.
         if (made + index < TEAMS)
           await api.client.create(
             SECRETS,

@@ -26,7 +26,10 @@ interface Registration extends KubeObject {
   webhooks: { clientConfig: { service?: { path: string }; url?: string; caBundle?: string } }[];
 }
 
-/** The webhook as the chart installs it, on a real API server: its registration, its rights, its config; the one change is that it is called by URL. */
+/**
+ * The webhook as the chart installs it, on a real API server: its registration, its rights, its
+ * config; the one change is that it is called by URL.
+ */
 export class WebhookCluster {
   readonly api: ApiServer;
   readonly config: WebhookConfig;
@@ -92,7 +95,10 @@ export class WebhookCluster {
     return new HttpKubeClient(this.api.connection(this.#token));
   }
 
-  /** Starts a replica; resolves once it is ready. The first one is the one the API server calls, the others get a port of their own. */
+  /**
+   * Starts a replica; resolves once it is ready. The first one is the one the API server calls, the
+   * others get a port of their own.
+   */
   async replica(client = this.client): Promise<WebhookService> {
     const config = {
       ...this.config,
@@ -134,7 +140,10 @@ export class WebhookCluster {
     await Promise.all(this.#replicas.map((service) => service.stop()));
   }
 
-  /** Resolves once the API server calls the webhook: it learns of a registration, or of a caBundle, a moment after it was stored. */
+  /**
+   * Resolves once the API server calls the webhook: it learns of a registration, or of a caBundle,
+   * a moment after it was stored.
+   */
   async called(): Promise<void> {
     await this.api.namespace('probe', { [MODE_KEY]: 'p2p' }).catch(() => {});
     await eventually('the API server calls the webhook', async () => {

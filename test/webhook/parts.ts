@@ -8,7 +8,9 @@ import { FakeKube } from '../kube/fake-kube.ts';
 import { turns } from '../kube/turns.ts';
 import { rules } from './rules.ts';
 
-/** The parts of the webhook that deal in secrets, on an API in memory and a clock that stands still. */
+/**
+ * The parts of the webhook that deal in secrets, on an API in memory and a clock that stands still.
+ */
 export class Parts {
   readonly kube = new FakeKube();
   readonly clock = new ManualClock();

@@ -1,6 +1,9 @@
 import type { PatchOperation } from '../../lib/webhook/admission.ts';
 
-/** Applies `add` and `replace` of RFC 6902 to a copy of `target`; a path that does not exist is an error, as for the API server. */
+/**
+ * Applies `add` and `replace` of RFC 6902 to a copy of `target`; a path that does not exist is an
+ * error, as for the API server.
+ */
 export function applyPatch<T>(target: T, patch: readonly PatchOperation[]): T {
   const result = structuredClone(target);
   for (const { op, path, value } of patch) {

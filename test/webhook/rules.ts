@@ -1,6 +1,8 @@
 import type { RegistryRules } from '../../lib/webhook/registry-rule.ts';
 
-/** The rules most tests run on: ACR, two registries with P2P hosts of their own, one by mirror only. */
+/**
+ * The rules most tests run on: ACR, two registries with P2P hosts of their own, one by mirror only.
+ */
 export const rules: RegistryRules = {
   registries: [
     { host: 'mirrored.cr.aliyuncs.com', mode: 'mirror', p2pHost: null },

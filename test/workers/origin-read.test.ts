@@ -29,7 +29,9 @@ describe('workers/origin-read', () => {
   let tools: ReturnType<typeof transferTools>;
   beforeEach(() => (tools = transferTools()));
 
-  /** Carries out a job with an origin that does what `play` does with the sink, for each request. */
+  /**
+   * Carries out a job with an origin that does what `play` does with the sink, for each request.
+   */
   async function readAll(
     play: (sink: OriginSink, request: number) => void,
     job: Partial<OriginReadJob>,

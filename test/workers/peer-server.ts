@@ -14,7 +14,10 @@ export interface PeerServer {
   close(): void;
 }
 
-/** Calls `answer` for every request with the socket to answer on and the number of the request (from 0). */
+/**
+ * Calls `answer` for every request with the socket to answer on and the number of the request (from
+ * 0).
+ */
 export async function peerServer(
   answer: (socket: Socket, request: number) => void,
 ): Promise<PeerServer> {
@@ -67,7 +70,10 @@ export function json(status: number, body: unknown): string {
   return head(status, Buffer.byteLength(text)) + text;
 }
 
-/** What a transfer thread works with, over an arena of one slot begun, and a clock that a test may push. */
+/**
+ * What a transfer thread works with, over an arena of one slot begun, and a clock that a test may
+ * push.
+ */
 export function transferTools(
   slots = 1,
 ): TransferTools & { pushMs(ms: number): void; generations: number[] } {

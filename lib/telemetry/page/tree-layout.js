@@ -1,4 +1,5 @@
-// Places of a shard's tree: depth to the right, leaves below each other, a parent in the middle of its children.
+// Places of a shard's tree: depth to the right, leaves below each other, a parent in the middle of
+// its children.
 
 /** Between a name and the next column. */
 const GAP_X = 56;
@@ -9,7 +10,9 @@ const ROW_LOW = 12;
 /** Above so many leaves rows are low and carry no names. */
 const NAMED_MAX = 60;
 
-/** A forest from edges: who nobody sends to is a root. An edge that would close a loop is left out. */
+/**
+ * A forest from edges: who nobody sends to is a root. An edge that would close a loop is left out.
+ */
 export function forest(edges) {
   const nodes = new Map();
   const node = (name) => {

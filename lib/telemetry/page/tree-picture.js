@@ -9,7 +9,10 @@ const STATE_NAMES = {
   failed: 'failed',
 };
 
-/** The tree of a chosen blob, one shard at a time: who sends to whom, as a picture and as nested lists. */
+/**
+ * The tree of a chosen blob, one shard at a time: who sends to whom, as a picture and as nested
+ * lists.
+ */
 export class TreePicture {
   #blobChoice = byId('tree-blob');
   #shardChoice = byId('tree-shard');
