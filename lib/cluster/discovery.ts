@@ -39,9 +39,9 @@ export async function discover(
   if (config.discovery === 'kubernetes') {
     const [{ KubernetesMembership }, { InClusterConnection, podNamespace }, { HttpKubeClient }] =
       await Promise.all([
-        import('./kubernetes.ts'),
-        import('./kubernetes-in-cluster.ts'),
-        import('./kubernetes-http.ts'),
+        import('./kubernetes/discovery.ts'),
+        import('./kubernetes/in-cluster.ts'),
+        import('./kubernetes/http.ts'),
       ]);
     const client = new HttpKubeClient(new InClusterConnection(env, clock));
     const [name = '', namespace = await podNamespace(env)] = service.split('/').reverse();

@@ -1,13 +1,13 @@
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import type { Answer } from '../telemetry/health.ts';
 import type { ControlMessage, FrontMessage, RelayRequest } from '../workers/messages.ts';
-import { FrontJournal, type Journal } from './journal.ts';
-import type { Holdings } from './holdings.ts';
-import { PeerDesk, type PeerDeskParts } from './peer-desk.ts';
-import type { Preheats } from './preheats.ts';
-import type { RegistryMemory } from './registry-memory.ts';
-import type { RelayedAnswer } from './relays.ts';
-import { Streams, type StreamParts } from './streams.ts';
+import { FrontJournal, type Journal } from './watch/journal.ts';
+import type { Holdings } from './shards/holdings.ts';
+import { PeerDesk, type PeerDeskParts } from './peers/desk.ts';
+import type { Preheats } from './serve/preheats.ts';
+import type { RegistryMemory } from './upstream/registry-memory.ts';
+import type { RelayedAnswer } from './upstream/relays.ts';
+import { Streams, type StreamParts } from './serve/streams.ts';
 
 export interface ControlParts {
   streams: StreamParts;

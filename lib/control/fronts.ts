@@ -5,7 +5,7 @@ import { Channel } from '../workers/channel.ts';
 import type { ControlMessage, FrontMessage, FrontStart } from '../workers/messages.ts';
 import { THREAD_OPTIONS } from '../workers/thread-options.ts';
 import type { FrontDesk } from './control.ts';
-import { holdYoungGeneration } from './young-generation.ts';
+import { holdYoungGeneration } from './threads/young-generation.ts';
 
 /** One front thread and control's link to it. */
 export interface Front {

@@ -3,12 +3,12 @@ import { SlotSource, type Arena } from '../io/arena.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { Readiness } from '../telemetry/health.ts';
 import type { BlobInFlight, StatusInputs } from '../telemetry/status.ts';
-import type { BlobFacts } from './blob-facts.ts';
-import type { LayerGate } from './layer-gate.ts';
-import type { ShardLoader } from './loader.ts';
-import type { Pools } from './pools.ts';
-import type { Residency } from './residency.ts';
-import type { SwarmDriver } from './swarm-driver.ts';
+import type { BlobFacts } from './shards/blob-facts.ts';
+import type { LayerGate } from './serve/layer-gate.ts';
+import type { ShardLoader } from './shards/loader.ts';
+import type { Pools } from './threads/pools.ts';
+import type { Residency } from './shards/residency.ts';
+import type { SwarmDriver } from './peers/swarm-driver.ts';
 
 interface Parts {
   readiness: Readiness;

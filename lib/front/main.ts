@@ -6,7 +6,7 @@ import {
   type TemplatedApp,
   type us_listen_socket,
 } from 'uWebSockets.js';
-import { ClusterSecret } from '../cluster/secret.ts';
+import { ClusterSecret } from '../wire/secret.ts';
 import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena } from '../io/arena.ts';

@@ -1,5 +1,5 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
-import type { ClusterSecret } from '../cluster/secret.ts';
+import type { ClusterSecret } from '../wire/secret.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { PEER_HOLD_MS, SHARD_BYTES } from '../limits.ts';
 import type { ControlMessage, OriginContext } from '../workers/messages.ts';
@@ -14,7 +14,7 @@ import {
   WORDS_PATH,
   type FetchQuery,
   type PreadQuery,
-} from '../cluster/rpc.ts';
+} from '../wire/rpc.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { TIERS } from './blob-answer.ts';
@@ -48,7 +48,7 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   intruder(): void;
 }
 
-/** Puts the p2p port's requests on `app`; what they look like stands in lib/cluster/rpc.ts. */
+/** Puts the p2p port's requests on `app`; what they look like stands in lib/wire/rpc.ts. */
 export function servePeers(app: TemplatedApp, tools: PeerTools): void {
   const signed =
     (handle: (res: HttpResponse, req: HttpRequest, path: string, query: string) => void) =>

@@ -6,8 +6,8 @@ import {
   SECRETS,
   type KubeClient,
   type KubeObject,
-} from '../cluster/kubernetes-client.ts';
-import { Informer } from '../cluster/kubernetes-informer.ts';
+} from '../cluster/kubernetes/client.ts';
+import { Informer } from '../cluster/kubernetes/informer.ts';
 import { CERTIFICATE_CHECK_MS, COPY_ATTEMPTS_MAX } from '../limits.ts';
 import {
   caBundle,

@@ -1,7 +1,7 @@
 import { HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../clock.ts';
-import type { KubeConnection } from '../cluster/kubernetes-http.ts';
+import type { KubeConnection } from '../cluster/kubernetes/http.ts';
 import { ShoalError } from '../errors.ts';
 import { KUBE_TOKEN_TTL_MS } from '../limits.ts';
 

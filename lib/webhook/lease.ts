@@ -4,7 +4,7 @@ import {
   LEASES,
   type KubeClient,
   type KubeObject,
-} from '../cluster/kubernetes-client.ts';
+} from '../cluster/kubernetes/client.ts';
 import { LEASE_DURATION_MS, LEASE_RENEW_DEADLINE_MS, LEASE_RETRY_MS } from '../limits.ts';
 
 /** A Lease of coordination.k8s.io/v1. */

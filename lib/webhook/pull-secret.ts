@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { KubeObject } from '../cluster/kubernetes-client.ts';
+import type { KubeObject } from '../cluster/kubernetes/client.ts';
 import { canonicalHost } from './image.ts';
 import { isP2pHost, p2pHostOf, type RegistryRules } from './registry-rule.ts';
 

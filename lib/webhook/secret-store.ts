@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
-import { SECRETS, type KubeClient, type KubeError } from '../cluster/kubernetes-client.ts';
-import { Informer } from '../cluster/kubernetes-informer.ts';
+import { SECRETS, type KubeClient, type KubeError } from '../cluster/kubernetes/client.ts';
+import { Informer } from '../cluster/kubernetes/informer.ts';
 import { PULL_SECRET_TYPES, type Secret } from './pull-secret.ts';
 
 export interface SecretStoreOptions {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
-import type { KubeClient, KubeError } from '../cluster/kubernetes-client.ts';
+import type { KubeClient, KubeError } from '../cluster/kubernetes/client.ts';
 import { CertificateKeeper } from './certificate-keeper.ts';
 import type { KeyedCertificate } from './certificates.ts';
 import type { WebhookConfig } from './config.ts';

@@ -1,7 +1,7 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import { SHARD_BYTES, SLICE_FIRST_BYTES_MIN } from '../limits.ts';
-import type { OriginClient } from '../registry/origin.ts';
-import type { TransferTools } from './peer-read.ts';
+import type { OriginClient } from '../origin/client.ts';
+import type { TransferTools } from './peer/read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';
 
 /** The rest of a shard, from byte `fromBytes` on, that is to come into a slot. */

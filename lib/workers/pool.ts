@@ -14,21 +14,21 @@ import {
   type WriteOutcome,
 } from '../io/slab.ts';
 import { SHARD_BYTES } from '../limits.ts';
-import { OriginClient, type OriginOptions, type RelayAnswer } from '../registry/origin.ts';
+import { OriginClient, type OriginOptions, type RelayAnswer } from '../origin/client.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
-import { callPeer, type PeerCallJob, type PeerCallResult } from './peer-call.ts';
-import { PeerConnections } from './peer-connection.ts';
+import { callPeer, type PeerCallJob, type PeerCallResult } from './peer/call.ts';
+import { PeerConnections } from './peer/connection.ts';
 import {
   readFromPeer,
   type PeerReadJob,
   type PeerReadResult,
   type TransferTools,
-} from './peer-read.ts';
+} from './peer/read.ts';
 import { Moved, serveLine, type LineStart } from './line.ts';
 import { nameThread } from './thread-name.ts';
-import { askStat, type StatJob, type StatResult } from './peer-stat.ts';
+import { askStat, type StatJob, type StatResult } from './peer/stat.ts';
 
 /** What every transfer thread starts with. */
 export interface PoolStart {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { CredentialNames } from '../../lib/cluster/credential-name.ts';
-import { ClusterSecret } from '../../lib/cluster/secret.ts';
+import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { CREDENTIAL_NAMES_WAITING_MAX } from '../../lib/limits.ts';
 
 const SECRET = Buffer.from('a secret of thirty-two characters');

@@ -1,4 +1,4 @@
-import type { EndpointSlice } from '../../lib/cluster/kubernetes-endpoints.ts';
+import type { EndpointSlice } from '../../lib/cluster/kubernetes/endpoints.ts';
 
 /**
  * The slice of a headless service in namespace `shoal` as the endpoint controller would write it,

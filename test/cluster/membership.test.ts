@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../lib/clock.ts';
 import { DnsMembership, systemResolve } from '../../lib/cluster/dns.ts';
-import { KubernetesMembership } from '../../lib/cluster/kubernetes.ts';
-import { ENDPOINT_SLICES, KubeError } from '../../lib/cluster/kubernetes-client.ts';
-import { endpointView, rootService } from '../../lib/cluster/kubernetes-endpoints.ts';
+import { KubernetesMembership } from '../../lib/cluster/kubernetes/discovery.ts';
+import { ENDPOINT_SLICES, KubeError } from '../../lib/cluster/kubernetes/client.ts';
+import { endpointView, rootService } from '../../lib/cluster/kubernetes/endpoints.ts';
 import {
   membershipView,
   memberAddress,

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { serveRanges } from '../registry/origin-server.ts';
+import { serveRanges } from '../origin/origin-server.ts';
 
 interface Descriptor {
   mediaType: string;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../lib/clock.ts';
 import { FrontDesk, type ControlParts } from '../../lib/control/control.ts';
-import { Journal } from '../../lib/control/journal.ts';
-import type { PeerDeskParts } from '../../lib/control/peer-desk.ts';
-import type { StreamParts } from '../../lib/control/streams.ts';
+import { Journal } from '../../lib/control/watch/journal.ts';
+import type { PeerDeskParts } from '../../lib/control/peers/desk.ts';
+import type { StreamParts } from '../../lib/control/serve/streams.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { createLogger } from '../../lib/telemetry/logger.ts';
-import type { RelayedAnswer } from '../../lib/control/relays.ts';
+import type { RelayedAnswer } from '../../lib/control/upstream/relays.ts';
 import type { HeardWord } from '../../lib/registry/words.ts';
 import type { ControlMessage, RelayRequest } from '../../lib/workers/messages.ts';
 import { KEY, settled } from './fixture.ts';

@@ -1,14 +1,14 @@
 import type { CacheStore } from '../../lib/cache/store.ts';
 import { ManualClock } from '../../lib/clock.ts';
-import { BlobFacts } from '../../lib/control/blob-facts.ts';
+import { BlobFacts } from '../../lib/control/shards/blob-facts.ts';
 import {
   ShardLoader,
   type FillFromSwarm,
   type Interest,
   type Resident,
   type Way,
-} from '../../lib/control/loader.ts';
-import { Residency } from '../../lib/control/residency.ts';
+} from '../../lib/control/shards/loader.ts';
+import { Residency } from '../../lib/control/shards/residency.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Arena } from '../../lib/io/arena.ts';
 import { Doorbells } from '../../lib/io/doorbell.ts';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { FrontDesk } from '../../lib/control/control.ts';
 import { startFront, type Front } from '../../lib/control/fronts.ts';
-import { claimPorts } from '../../lib/control/ports.ts';
+import { claimPorts } from '../../lib/control/watch/ports.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Throttle } from '../../lib/front/throttle.ts';
 import { Arena } from '../../lib/io/arena.ts';

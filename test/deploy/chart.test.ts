@@ -11,7 +11,7 @@ import {
   MUTATING_WEBHOOKS,
   SECRETS,
   type KubeObject,
-} from '../../lib/cluster/kubernetes-client.ts';
+} from '../../lib/cluster/kubernetes/client.ts';
 import { parseConfig } from '../../lib/config/load.ts';
 import { allowListOf } from '../../lib/registry/allow.ts';
 import { upstreamsOf } from '../../lib/registry/upstream.ts';

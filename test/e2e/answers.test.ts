@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answer, OriginServer, serveAsObjectStore } from '../registry/origin-server.ts';
+import { answer, OriginServer, serveAsObjectStore } from '../origin/origin-server.ts';
 import { digestOf, noise } from './image.ts';
 import { ShoalNode, type Answer } from './node.ts';
 

@@ -4,7 +4,7 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseRange, resolveRange } from '../../lib/registry/range.ts';
-import { OriginServer } from '../registry/origin-server.ts';
+import { OriginServer } from '../origin/origin-server.ts';
 import { noise } from './image.ts';
 import { ShoalNode } from './node.ts';
 

@@ -4,7 +4,7 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ORIGIN_BACKOFF_MS, SHARD_BYTES } from '../../lib/limits.ts';
-import { OriginServer, serveRanges } from '../registry/origin-server.ts';
+import { OriginServer, serveRanges } from '../origin/origin-server.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { digestOf, noise } from './image.ts';
 import { ShoalNode } from './node.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { zstdCompressSync } from 'node:zlib';
-import { answer, OriginServer, serveRanges } from '../registry/origin-server.ts';
+import { answer, OriginServer, serveRanges } from '../origin/origin-server.ts';
 import { digestOf, noise } from './image.ts';
 import { freePorts, ShoalNode, type Answer } from './node.ts';
 

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { issueCertificate } from '../registry/certificate.ts';
+import { issueCertificate } from '../origin/certificate.ts';
 
 const TOKEN_SECONDS = 300;
 

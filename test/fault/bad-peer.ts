@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { parsePread, parseStat } from '../../lib/cluster/rpc.ts';
+import { parsePread, parseStat } from '../../lib/wire/rpc.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestOf } from '../e2e/image.ts';
 import { ShoalNode } from '../e2e/node.ts';
-import { OriginServer } from '../registry/origin-server.ts';
+import { OriginServer } from '../origin/origin-server.ts';
 import { waitingVices } from './bad-peer.ts';
 import { PullsBeside } from './beside.ts';
 

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { issueCertificate } from '../registry/certificate.ts';
+import { issueCertificate } from '../origin/certificate.ts';
 import { ShoalError } from '../../lib/errors.ts';
-import { OriginClient, type OriginTools } from '../../lib/registry/origin.ts';
+import { OriginClient, type OriginTools } from '../../lib/origin/client.ts';
 import {
   answer,
   OriginServer,
@@ -13,7 +13,7 @@ import {
   RecordingSink,
   serveRanges,
   socketOf,
-} from '../registry/origin-server.ts';
+} from '../origin/origin-server.ts';
 
 const BLOB = pattern(100_000);
 const PATIENCE: OriginTools = {

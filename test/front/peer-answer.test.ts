@@ -7,14 +7,14 @@ import {
   statPath,
   WORDS_PATH,
   type PreadQuery,
-} from '../../lib/cluster/rpc.ts';
-import { ClusterSecret } from '../../lib/cluster/secret.ts';
+} from '../../lib/wire/rpc.ts';
+import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { servePeers } from '../../lib/front/peer-answer.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { PEER_HOLD_MS, RECALL_IDS_MAX, SHARD_BYTES } from '../../lib/limits.ts';
-import { readFromPeer } from '../../lib/workers/peer-read.ts';
+import { readFromPeer } from '../../lib/workers/peer/read.ts';
 import { until } from '../telemetry/until.ts';
-import { readJob, transferTools } from '../workers/peer-server.ts';
+import { readJob, transferTools } from '../workers/peer/peer-server.ts';
 import { frontFixture, type Answer, type FrontFixture } from './fixture.ts';
 
 const KEY = `sha256:${'ab'.repeat(32)}`;

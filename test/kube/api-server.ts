@@ -10,8 +10,8 @@ import {
   kubePath,
   type KubeObject,
   type KubeResource,
-} from '../../lib/cluster/kubernetes-client.ts';
-import { HttpKubeClient, type KubeConnection } from '../../lib/cluster/kubernetes-http.ts';
+} from '../../lib/cluster/kubernetes/client.ts';
+import { HttpKubeClient, type KubeConnection } from '../../lib/cluster/kubernetes/http.ts';
 import { eventually } from './eventually.ts';
 
 const ADMIN_TOKEN = 'admin-token-of-a-test';

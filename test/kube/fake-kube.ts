@@ -7,7 +7,7 @@ import {
   type KubeResource,
   type KubeScope,
   type KubeWatchEvent,
-} from '../../lib/cluster/kubernetes-client.ts';
+} from '../../lib/cluster/kubernetes/client.ts';
 
 interface Watcher {
   scope: KubeScope;

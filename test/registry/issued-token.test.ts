@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac, createPrivateKey, sign } from 'node:crypto';
 import { issuedTo } from '../../lib/registry/issued-token.ts';
-import { issueCertificate } from './certificate.ts';
+import { issueCertificate } from '../origin/certificate.ts';
 
 const WALL_MS = 1_700_000_000_000;
 const SECONDS = WALL_MS / 1000;

@@ -4,7 +4,7 @@ import {
   KubeError,
   MUTATING_WEBHOOKS,
   type KubeObject,
-} from '../../lib/cluster/kubernetes-client.ts';
+} from '../../lib/cluster/kubernetes/client.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import type { WebhookService } from '../../lib/webhook/service.ts';
 import { ApiServer } from '../kube/api-server.ts';

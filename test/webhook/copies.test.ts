@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { KubeError, SECRETS } from '../../lib/cluster/kubernetes-client.ts';
+import { KubeError, SECRETS } from '../../lib/cluster/kubernetes/client.ts';
 import { COPY_RETRY_MS_MAX, KUBE_RESYNC_MS } from '../../lib/limits.ts';
 import { copyName, pullSecretCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
 import { turns } from '../kube/turns.ts';

@@ -6,8 +6,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../../lib/clock.ts';
-import { SECRETS } from '../../lib/cluster/kubernetes-client.ts';
-import { HttpKubeClient } from '../../lib/cluster/kubernetes-http.ts';
+import { SECRETS } from '../../lib/cluster/kubernetes/client.ts';
+import { HttpKubeClient } from '../../lib/cluster/kubernetes/http.ts';
 import { KUBE_TOKEN_TTL_MS } from '../../lib/limits.ts';
 import { defaultConnection } from '../../lib/webhook/kube-config.ts';
 

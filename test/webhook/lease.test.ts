@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../lib/clock.ts';
-import { KubeError, LEASES } from '../../lib/cluster/kubernetes-client.ts';
+import { KubeError, LEASES } from '../../lib/cluster/kubernetes/client.ts';
 import { LEASE_DURATION_MS, LEASE_RENEW_DEADLINE_MS, LEASE_RETRY_MS } from '../../lib/limits.ts';
 import { LeaderElection, mayHold, type Lease } from '../../lib/webhook/lease.ts';
 import { FakeKube } from '../kube/fake-kube.ts';

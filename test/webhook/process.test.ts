@@ -12,7 +12,7 @@ import {
   SECRETS,
   MUTATING_WEBHOOKS,
   type KubeObject,
-} from '../../lib/cluster/kubernetes-client.ts';
+} from '../../lib/cluster/kubernetes/client.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import { ApiServer, freePorts } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';

@@ -3,15 +3,15 @@ import { createHash, randomBytes } from 'node:crypto';
 import { ShoalError } from '../../lib/errors.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
 import { SHARD_BYTES, SLICE_FIRST_BYTES_MIN } from '../../lib/limits.ts';
-import type { OriginClient } from '../../lib/registry/origin.ts';
-import type { OriginSink } from '../../lib/registry/range-reader.ts';
+import type { OriginClient } from '../../lib/origin/client.ts';
+import type { OriginSink } from '../../lib/origin/range-reader.ts';
 import {
   readFromOrigin,
   type OriginPart,
   type OriginReadJob,
   type OriginReadResult,
 } from '../../lib/workers/origin-read.ts';
-import { transferTools } from './peer-server.ts';
+import { transferTools } from './peer/peer-server.ts';
 
 const SHARD = randomBytes(SHARD_BYTES);
 const PART: OriginPart = { slot: 0, attempt: 1, shard: 1, fromBytes: 0, sliceBytes: 0 };

@@ -1,0 +1,189 @@
+import type { Clock, Timer } from '../../clock.ts';
+import { PEER_HOLD_MS, PEER_RETURN_MS } from '../../limits.ts';
+import type { Swarm } from '../../swarm/swarm.ts';
+import type { ShardId } from '../../swarm/types.ts';
+import type { AskRequest, ControlMessage, StatRequest } from '../../workers/messages.ts';
+import type { BlobFacts } from '../shards/blob-facts.ts';
+import type { Interest, Resident, ShardLoader } from '../shards/loader.ts';
+
+export interface PeerDeskParts {
+  swarm: Swarm;
+  clock: Clock;
+  facts: BlobFacts;
+  loader(): ShardLoader;
+  /** `bytes` went out to `node`. */
+  sent(node: string, bytes: number): void;
+  /**
+   * A node was given a place in the tree of a shard this node owns, so many hops from one that has
+   * it whole.
+   */
+  placed(depth: number): void;
+  waitForChecksum(shard: ShardId, answer: (resident: Resident | null) => void): void;
+}
+
+/** What all fronts' desks share: who waits for a shard to be complete. */
+export class PeerDesks {
+  readonly parts: PeerDeskParts;
+  readonly #waiting = new Map<string, Set<(resident: Resident | null) => void>>();
+
+  constructor(parts: Omit<PeerDeskParts, 'waitForChecksum'>) {
+    this.parts = { ...parts, waitForChecksum: (shard, answer) => this.#wait(shard, answer) };
+  }
+
+  completed(resident: Resident): void {
+    const name = `${resident.key}/${resident.shard}`;
+    const waiting = this.#waiting.get(name);
+    this.#waiting.delete(name);
+    for (const answer of waiting ?? []) answer(resident);
+  }
+
+  /** Calls `answer` once the shard is complete, or with null after PEER_HOLD_MS. */
+  #wait(shard: ShardId, answer: (resident: Resident | null) => void): void {
+    const name = `${shard.key}/${shard.index}`;
+    let waiting = this.#waiting.get(name);
+    if (waiting === undefined) this.#waiting.set(name, (waiting = new Set()));
+    const timer: Timer = this.parts.clock.after(PEER_HOLD_MS, () => {
+      waiting.delete(heard);
+      if (waiting.size === 0 && this.#waiting.get(name) === waiting) this.#waiting.delete(name);
+      answer(null);
+    });
+    const heard = (resident: Resident | null): void => {
+      timer.cancel();
+      answer(resident);
+    };
+    waiting.add(heard);
+  }
+}
+
+/**
+ * Other nodes that read through one front: the core decides, the loader brings, the front sends.
+ */
+export class PeerDesk {
+  readonly #parts: PeerDeskParts;
+  readonly #reply: (message: ControlMessage) => void;
+  readonly #serving = new Map<
+    number,
+    { shard: ShardId; node: string; resident: Resident | null; interest: Interest }
+  >();
+
+  constructor(parts: PeerDeskParts, reply: (message: ControlMessage) => void) {
+    this.#parts = parts;
+    this.#reply = reply;
+  }
+
+  ask(request: AskRequest): void {
+    const { swarm, facts } = this.#parts;
+    const loader = this.#parts.loader();
+    const { id, key, node, zone, role, exclude, hops, load, origin, requestId } = request;
+    const shard: ShardId = { key, index: request.shard };
+    if (origin !== null) facts.addOrigin(key, origin);
+    const asked = {
+      shard,
+      node,
+      zone,
+      as: role,
+      exclude,
+      hops,
+      load,
+      held: loader.has(key, request.shard),
+    };
+    const verdict = swarm.ask(asked);
+    const depth = role === 'owner' ? swarm.depthOf(shard, node) : null;
+    if (depth !== null && (verdict.kind === 'serve' || verdict.kind === 'redirect'))
+      this.#parts.placed(depth);
+    if (verdict.kind === 'redirect') {
+      this.#reply({
+        kind: 'peer',
+        id,
+        answer: {
+          kind: 'redirect',
+          parents: verdict.parents,
+          checksum: verdict.word,
+          totalBytes: verdict.totalBytes ?? facts.totalOf(key),
+        },
+      });
+      return;
+    }
+    if (verdict.kind !== 'serve') {
+      this.#reply({ kind: 'peer', id, answer: verdict });
+      return;
+    }
+    const interest: Interest = {
+      placed: (resident, cold) => {
+        const checksum = resident.checksum ?? swarm.word(shard)?.checksum ?? null;
+        this.#reply({
+          kind: 'granted',
+          id,
+          shard: resident.shard,
+          slot: resident.slot,
+          generation: resident.generation,
+          checksum,
+          totalBytes: facts.totalOf(key),
+          cold,
+          pathname: facts.pathname(key),
+        });
+      },
+      failed: (error) => this.#reply({ kind: 'refused', id, error: error.toWire() }),
+    };
+    const serving: { shard: ShardId; node: string; resident: Resident | null; interest: Interest } =
+      { shard, node, resident: null, interest };
+    this.#serving.set(id, serving);
+    const digest = key.startsWith('sha256:') ? key : null;
+    serving.resident = loader.want(
+      key,
+      request.shard,
+      { origin, sliceBytes: 0, digest, requestId, onBehalf: asked },
+      interest,
+    );
+  }
+
+  stat(request: StatRequest): void {
+    const { swarm, facts, waitForChecksum } = this.#parts;
+    const loader = this.#parts.loader();
+    const { id, key, node, parent, report } = request;
+    const shard: ShardId = { key, index: request.shard };
+    swarm.report(shard, node, parent, report);
+    const word = this.#word(shard);
+    if (word !== null) this.#reply({ kind: 'stat', id, ...word, pathname: facts.pathname(key) });
+    else if (loader.find(key, request.shard) === undefined)
+      this.#reply({ kind: 'peer', id, answer: { kind: 'miss' } });
+    else {
+      waitForChecksum(shard, (resident) => {
+        const totalBytes = facts.totalOf(key);
+        if (resident === null || resident.checksum === null || totalBytes === null)
+          this.#reply({ kind: 'peer', id, answer: { kind: 'busy', retryMs: 1 } });
+        else
+          this.#reply({
+            kind: 'stat',
+            id,
+            totalBytes,
+            lengthBytes: resident.lengthBytes,
+            checksum: resident.checksum,
+            pathname: facts.pathname(key),
+          });
+      });
+    }
+  }
+
+  /** The sending of ask `id` is over; `whole`: to the shard's last byte. */
+  close(id: number, whole: boolean, sentBytes: number): void {
+    const serving = this.#serving.get(id);
+    if (serving === undefined) return;
+    this.#serving.delete(id);
+    this.#parts.sent(serving.node, sentBytes);
+    // A node that was told "busy" comes right back: what is on its way for it goes on meanwhile.
+    if (serving.resident !== null)
+      this.#parts.loader().drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
+    this.#parts.swarm.sent(serving.shard, serving.node, whole);
+  }
+
+  /** What this node can say of a shard now: from memory, from disk, or as its owner once had it. */
+  #word(shard: ShardId): { totalBytes: number; lengthBytes: number; checksum: string } | null {
+    const loader = this.#parts.loader();
+    const resident = loader.find(shard.key, shard.index);
+    const totalBytes = this.#parts.facts.totalOf(shard.key);
+    if (resident?.checksum != null && totalBytes !== null)
+      return { totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum };
+    return loader.stored(shard.key, shard.index) ?? this.#parts.swarm.word(shard) ?? null;
+  }
+}

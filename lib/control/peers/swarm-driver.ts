@@ -1,0 +1,428 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../clock.ts';
+import type { Membership } from '../../cluster/membership.ts';
+import { discover } from '../../cluster/discovery.ts';
+import type { ClusterSecret } from '../../wire/secret.ts';
+import type { Config } from '../../config/schema.ts';
+import { ShoalError } from '../../errors.ts';
+import { SlotSource, type Arena } from '../../io/arena.ts';
+import type { Doorbells } from '../../io/doorbell.ts';
+import { STATUS_TREE_EDGES_MAX, SWARM_TICK_MS } from '../../limits.ts';
+import type { ShardFetch } from '../../swarm/fetch.ts';
+import { Swarm } from '../../swarm/swarm.ts';
+import type {
+  AttemptResult,
+  Fetch,
+  FetchContext,
+  FetchResult,
+  Member,
+  OriginAsk,
+  PeerAsk,
+  StatAsk,
+} from '../../swarm/types.ts';
+import type { BlobTree, PeerInput } from '../../telemetry/status.ts';
+import type { OriginContext } from '../../workers/messages.ts';
+import type { BlobFacts } from '../shards/blob-facts.ts';
+import type { FillFromSwarm, Resident, ShardLoader, Way } from '../shards/loader.ts';
+import type { Observation } from '../watch/observation.ts';
+import { PeerDesks, type PeerDeskParts } from './desk.ts';
+import type { Pools } from '../threads/pools.ts';
+import { Suspicion } from './suspicion.ts';
+import { Transfers, type Filling } from './transfers.ts';
+
+export interface DriverParts {
+  self: string;
+  mode: 'agent' | 'root';
+  arena: Arena;
+  doorbells: Doorbells;
+  pools: Pools;
+  facts: BlobFacts;
+  clock: Clock;
+  secret: ClusterSecret;
+  observation: Observation;
+}
+
+/** A way to the origin as the core knows it: by a name that holds no secret. */
+interface OriginWay extends FetchContext {
+  origin: OriginContext;
+}
+
+/** A fetch under way: what it fills and for whom. */
+interface Job {
+  resident: Resident;
+  way: Way;
+  done: Parameters<FillFromSwarm>[2];
+  failed: Parameters<FillFromSwarm>[3];
+  /** The attempt that may write to the slot; it settles always. */
+  running: Promise<unknown> | null;
+}
+
+/** Carries out, with sockets and slots, what the swarm core (lib/swarm) decides. */
+export class SwarmDriver {
+  readonly #parts: DriverParts;
+  readonly #self: Member;
+  readonly #swarm: Swarm;
+  readonly #transfers: Transfers;
+  readonly #desks: PeerDesks;
+  readonly #suspicion: Suspicion;
+  #loader: ShardLoader | null = null;
+  #membership: Membership | null = null;
+  readonly #ticker: NodeJS.Timeout;
+
+  constructor(parts: DriverParts) {
+    this.#parts = parts;
+    this.#self = { node: parts.self, role: parts.mode, zone: null };
+    this.#transfers = new Transfers(parts);
+    const { meter, log } = parts.observation;
+    this.#swarm = new Swarm({
+      self: this.#self,
+      nowMs: () => parts.clock.nowMs(),
+      random: Math.random,
+      effects: {
+        ask: (fetch, attempt, ask) => void this.#ask(fetch, attempt, ask),
+        origin: (fetch, attempt, ask) => void this.#origin(fetch, attempt, ask),
+        stat: (fetch, attempt, ask) => void this.#stat(fetch, attempt, ask),
+        abandon: (fetch, attempt) => this.#abandon(fetch, attempt),
+        receivedBytes: (fetch) => this.#receivedBytes(fetch),
+        finished: (fetch, result) => this.#finished(fetch, result),
+      },
+      observe: (event, node) => {
+        if (event === 'lied' || event === 'corrupt') meter.count('integrity.shard');
+        if (event === 'lied') {
+          meter.count('penalty.quarantine');
+          log.warn(
+            { peer: node, code: 'CHECKSUM_MISMATCH' },
+            `${node} is quarantined: it sent wrong bytes, or vouched for them`,
+          );
+        }
+        if (event === 'stalled') meter.count('transfer.peer.stalled');
+        if (event === 'stalled' || event === 'resumed' || event === 'slow')
+          meter.count('penalty.cooldown');
+        if (event !== 'redirected' && event !== 'owner-changed')
+          log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
+      },
+    });
+    this.#suspicion = new Suspicion((node) => this.#swarm.accuse(node));
+    this.#desks = new PeerDesks({
+      swarm: this.#swarm,
+      clock: parts.clock,
+      facts: parts.facts,
+      loader: () => this.#loader!,
+      sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes),
+      placed: (depth) => meter.observe('treeDepth', depth),
+    });
+    this.#ticker = setInterval(() => this.#swarm.tick(), SWARM_TICK_MS);
+  }
+
+  /** Gives the driver the loader whose slots it fills. */
+  attach(loader: ShardLoader): void {
+    this.#loader = loader;
+  }
+
+  /**
+   * Begins to watch who is there. Throws CONFIG_INVALID when the discovery asked for is not
+   * possible here.
+   */
+  async join(config: Config['P2PConfig']): Promise<void> {
+    const { clock, observation } = this.#parts;
+    const onError = (error: Error): void =>
+      observation.log.warn(
+        { err: error },
+        'who is in the swarm cannot be learnt; the last view stands',
+      );
+    this.#membership = await discover(config, {
+      clock,
+      random: Math.random,
+      env: process.env,
+      onError,
+    });
+    await this.#membership.start((view) => {
+      const members: Member[] = [
+        ...view.agents.map((member) => ({ ...member, role: 'agent' as const })),
+        ...view.roots.map((member) => ({ ...member, role: 'root' as const })),
+      ];
+      this.#self.zone = members.find((member) => member.node === this.#self.node)?.zone ?? null;
+      this.#swarm.setMembers(members);
+    });
+  }
+
+  async leave(): Promise<void> {
+    clearInterval(this.#ticker);
+    await this.#membership?.stop();
+  }
+
+  deskParts(): PeerDeskParts {
+    return this.#desks.parts;
+  }
+
+  /** See FillFromSwarm. */
+  readonly fill: FillFromSwarm = (resident, way, done, failed) => {
+    const job: Job = { resident, way, done, failed, running: null };
+    const [newest, ...older] = this.#ways(resident.key, way);
+    const shard = { key: resident.key, index: resident.shard };
+    const fetch = this.#swarm.want(
+      shard,
+      newest ?? null,
+      way.onBehalf ?? undefined,
+      job,
+      this.#suspicion.distrust(resident.key),
+    );
+    for (const other of older) fetch.offer(other);
+    return {
+      abandon: () => this.#swarm.cancel(shard),
+      offer: (other) => {
+        if (other.origin !== null) fetch.offer(originWay(other.origin));
+      },
+    };
+  };
+
+  /** A shard has become complete here: whoever waits for its checksum gets it. */
+  completed(resident: Resident): void {
+    this.#desks.completed(resident);
+  }
+
+  /** A blob as a whole has been held against its digest. */
+  verified(key: string, held: boolean): void {
+    if (held) this.#suspicion.held(key);
+    else this.#suspicion.broken(key);
+  }
+
+  /** The first nodes of the rank of `name`, this one among them where it belongs. */
+  ranked(name: string): readonly string[] {
+    return this.#swarm.membership.owners.top({ key: name, index: 0 });
+  }
+
+  /** Everybody, this node included. */
+  members(): readonly Member[] {
+    return [...this.#swarm.membership.byNode.values()];
+  }
+
+  /** Whether this node is to pass shards of this index on to others. */
+  isInner(index: number): boolean {
+    return this.#swarm.isInner(index);
+  }
+
+  /** How many shards that are read ahead may come in one request. */
+  get shardsTogether(): number {
+    return this.#swarm.shardsTogether;
+  }
+
+  isMember(node: string): boolean {
+    return this.#swarm.membership.byNode.has(node);
+  }
+
+  peers(): PeerInput[] {
+    return this.#swarm.snapshot().peers.map(({ node, role, zone, condition }) => ({
+      node,
+      role,
+      zone,
+      state:
+        condition === 'quarantined' ? 'quarantined' : condition === 'cooling' ? 'cooldown' : 'up',
+    }));
+  }
+
+  treeSummary(): { tracked: number; depthMax: number; blobs: string[] } {
+    const { trees, depthMax } = this.#swarm.snapshot();
+    return { tracked: trees, depthMax, blobs: this.#swarm.trackedBlobs().reverse() };
+  }
+
+  tree(blob: string): BlobTree | undefined {
+    const edges = this.#swarm.trees(blob, STATUS_TREE_EDGES_MAX);
+    if (edges.length === 0) return undefined;
+    const shards = new Map<number, BlobTree['shards'][number]>();
+    for (const { shard, node, parent, complete } of edges) {
+      let tree = shards.get(shard);
+      if (tree === undefined) shards.set(shard, (tree = { index: shard, edges: [] }));
+      tree.edges.push({
+        parent: parent ?? this.#parts.self,
+        child: node,
+        state: complete ? 'complete' : 'receiving',
+      });
+    }
+    return { blob, shards: [...shards.values()] };
+  }
+
+  /** The ways to the origin known for a blob, the asker's own first. */
+  #ways(key: string, way: Way): OriginWay[] {
+    const known = this.#parts.facts.origins(key);
+    const all =
+      way.origin === null
+        ? known
+        : [
+            way.origin,
+            ...known.filter(
+              (other) =>
+                other.url !== way.origin!.url || other.authorization !== way.origin!.authorization,
+            ),
+          ];
+    return all.map(originWay);
+  }
+
+  #job(fetch: Fetch): Job {
+    return fetch.place as Job;
+  }
+
+  #filling(fetch: Fetch, attempt: number, fromBytes: number): Filling {
+    const { arena, facts } = this.#parts;
+    const { resident, way } = this.#job(fetch);
+    if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
+    // Bytes that are to be read anew must not count as here meanwhile.
+    if (fromBytes < arena.received(resident.slot)) arena.setReceived(resident.slot, fromBytes);
+    // What an earlier attempt brought of a slice is vouched for no longer than nothing else writes
+    // there.
+    arena.setAhead(resident.slot, 0, 0);
+    return {
+      slot: resident.slot,
+      attempt,
+      shard: resident.shard,
+      fromBytes,
+      totalBytes: facts.totalOf(resident.key),
+      digest: way.digest,
+    };
+  }
+
+  /**
+   * Bytes clients have seen turned out wrong: their answers are cut off, so that nobody takes them
+   * for whole.
+   */
+  #startOver(resident: Resident): void {
+    this.#parts.arena.setReleased(resident.slot, 0);
+    const error = new ShoalError(
+      'CHECKSUM_MISMATCH',
+      'a shard did not have the checksum its owner told',
+    );
+    for (const interest of [...resident.interests]) interest.failed(error);
+    resident.interests.clear();
+  }
+
+  async #ask(fetch: Fetch, attempt: number, ask: PeerAsk): Promise<void> {
+    const { arena, self, observation } = this.#parts;
+    const job = this.#job(fetch);
+    const { way, resident } = job;
+    const filling = this.#filling(fetch, attempt, ask.fromBytes);
+    arena.setSource(resident.slot, SlotSource.peer);
+    arena.setOwned(resident.slot, ask.trusted);
+    const { key, index } = fetch.shard;
+    const startMs = this.#parts.clock.nowMs();
+    const running = this.#transfers.peer(
+      ask.node,
+      {
+        key,
+        shard: index,
+        fromBytes: ask.fromBytes,
+        node: self,
+        zone: this.#self.zone,
+        role: ask.as,
+        exclude: ask.exclude,
+        hops: ask.hops,
+        load: ask.load,
+      },
+      filling,
+      { origin: (ask.context as OriginWay | null)?.origin ?? null, requestId: way.requestId },
+    );
+    job.running = running;
+    const result = await running;
+    job.running = null;
+    observation.journal.transferred(way, fetch.shard, ask.node, startMs, result);
+    if (result.kind === 'data') {
+      this.#suspicion.came(key, index, ask.node, result.checksum);
+      observation.meter.count('transfer.peer.done');
+      if (ask.fromBytes > 0) observation.meter.count('transfer.peer.resumed');
+      observation.telemetry.peerRates.add(ask.node, result.lengthBytes - ask.fromBytes);
+    } else if (result.kind === 'failed') observation.meter.count('transfer.peer.failed');
+    this.#settle(fetch, attempt, result);
+  }
+
+  async #origin(fetch: Fetch, attempt: number, ask: OriginAsk): Promise<void> {
+    const { arena, observation } = this.#parts;
+    const filling = this.#filling(fetch, attempt, ask.fromBytes);
+    arena.setSource(filling.slot, SlotSource.origin);
+    arena.setOwned(filling.slot, true);
+    const job = this.#job(fetch);
+    const startMs = this.#parts.clock.nowMs();
+    const running = this.#transfers.origin((ask.context as OriginWay).origin, filling, {
+      sliceBytes: job.way.sliceBytes,
+      alone: ask.alone,
+    });
+    job.running = running;
+    const result = await running;
+    job.running = null;
+    observation.journal.transferred(job.way, fetch.shard, null, startMs, result);
+    observation.meter.count(
+      result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed',
+    );
+    if (result.kind === 'data' && ask.fromBytes > 0)
+      observation.meter.count('transfer.origin.resumed');
+    if (result.kind === 'data')
+      this.#suspicion.came(fetch.shard.key, fetch.shard.index, null, result.checksum);
+    if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });
+    else if (result.error.code === 'ORIGIN_REFUSED') {
+      const { status } = result.error;
+      if (status === 401 || status === 403)
+        this.#parts.facts.dropOrigin(fetch.shard.key, (ask.context as OriginWay).origin);
+      this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
+    } else this.#settle(fetch, attempt, result);
+  }
+
+  async #stat(fetch: Fetch, attempt: number, ask: StatAsk): Promise<void> {
+    const { key, index } = fetch.shard;
+    const result = await this.#transfers.stat(ask.node, {
+      key,
+      shard: index,
+      node: this.#self.node,
+      zone: this.#self.zone,
+      parent: ask.parent,
+      report: ask.report,
+    });
+    (fetch as ShardFetch).settleStat(attempt, result);
+  }
+
+  #settle(fetch: Fetch, attempt: number, result: AttemptResult): void {
+    if (result.kind === 'redirect' && result.totalBytes !== null)
+      this.#parts.facts.setTotal(fetch.shard.key, result.totalBytes);
+    (fetch as ShardFetch).settle(attempt, result);
+  }
+
+  #abandon(fetch: Fetch, attempt: number): void {
+    this.#parts.arena.cancel(this.#job(fetch).resident.slot, attempt);
+  }
+
+  #receivedBytes(fetch: Fetch): number {
+    return this.#parts.arena.received(this.#job(fetch).resident.slot);
+  }
+
+  /** The fetch is over; the slot is given back only once nothing writes to it any more. */
+  #finished(fetch: Fetch, result: FetchResult): void {
+    const job = this.#job(fetch);
+    if (result.kind === 'done') {
+      job.done(result);
+      return;
+    }
+    const error =
+      result.kind === 'cancelled'
+        ? new ShoalError('CANCELLED', 'nobody wants the shard any more')
+        : ShoalError.fromWire(result.error);
+    if (job.running === null) job.failed(error);
+    else void job.running.then(() => job.failed(error));
+  }
+}
+
+/**
+ * Named once for each way, and not once for each of its shards: a digest costs as much as a message
+ * to another thread.
+ */
+const originWays = new WeakMap<OriginContext, OriginWay>();
+
+function originWay(origin: OriginContext): OriginWay {
+  let way = originWays.get(origin);
+  if (way === undefined) {
+    way = {
+      id: createHash('sha256')
+        .update(`${origin.url}\n${origin.authorization ?? ''}`)
+        .digest('base64'),
+      origin,
+    };
+    originWays.set(origin, way);
+  }
+  return way;
+}

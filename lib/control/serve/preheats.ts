@@ -1,0 +1,110 @@
+import { fetchPath } from '../../wire/rpc.ts';
+import { ShoalError, parseWireError } from '../../errors.ts';
+import { PREHEAT_CALL_DEADLINE_MS } from '../../limits.ts';
+import type { Member } from '../../swarm/types.ts';
+import type { BlobName, OriginContext } from '../../workers/messages.ts';
+import type { PeerCallResult } from '../../workers/peer/call.ts';
+import type { Gate } from '../upstream/access-gate.ts';
+import type { Holding, Holdings } from '../shards/holdings.ts';
+import type { CallOptions } from '../peers/calls.ts';
+
+export interface PreheatParts {
+  self: string;
+  members(): readonly Member[];
+  gate: Pick<Gate, 'remembered' | 'check'>;
+  /** A blob's size, if it is known here. */
+  totalOf(key: string): number | null;
+  holdings: Pick<Holdings, 'hold'>;
+  call(node: string, path: string, options: CallOptions): Promise<PeerCallResult>;
+}
+
+/**
+ * What a client asks of one node of the swarm through another: to have a blob that the client may
+ * read.
+ */
+export interface PreheatRequest {
+  node: string;
+  blob: BlobName;
+  authorization: string | null;
+  requestId: string;
+}
+
+/**
+ * Has other nodes bring blobs to themselves, at the word of a client that may read them. The
+ * client's credential goes along, sealed, only when a node says that the swarm alone cannot give it
+ * the blob.
+ */
+export class Preheats {
+  readonly #parts: PreheatParts;
+
+  constructor(parts: PreheatParts) {
+    this.#parts = parts;
+  }
+
+  /** Who is in the swarm, as a client may choose among them. */
+  nodes(): { self: string; nodes: { node: string; role: string; zone: string | null }[] } {
+    const { self, members } = this.#parts;
+    return { self, nodes: members().map(({ node, role, zone }) => ({ node, role, zone })) };
+  }
+
+  /**
+   * How far the node is; it goes on for a moment. Rejects with what the upstream says, BAD_REQUEST
+   * for a stranger, PEER_* when it does not answer.
+   */
+  async preheat({ node, blob, authorization, requestId }: PreheatRequest): Promise<Holding> {
+    const { self, members, gate, totalOf, holdings } = this.#parts;
+    if (gate.remembered(blob, authorization) === null) await gate.check(blob, authorization);
+    const totalBytes = totalOf(blob.key);
+    if (totalBytes === null)
+      throw new ShoalError(
+        'BAD_REQUEST',
+        'the size of the blob is not known here: read it through this node first',
+      );
+    const origin: OriginContext = { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
+    if (node === self) return holdings.hold(blob.key, totalBytes, origin, requestId);
+    if (!members().some((member) => member.node === node))
+      throw new ShoalError('BAD_REQUEST', `${node} is not in the swarm of this node`);
+    const holding = await this.#ask(node, blob.key, totalBytes, null, requestId);
+    return holding.error?.code.startsWith('ORIGIN_') !== true
+      ? holding
+      : this.#ask(node, blob.key, totalBytes, origin, requestId);
+  }
+
+  async #ask(
+    node: string,
+    key: string,
+    totalBytes: number,
+    origin: OriginContext | null,
+    requestId: string,
+  ): Promise<Holding> {
+    const result = await this.#parts.call(node, fetchPath({ key, totalBytes }), {
+      deadlineMs: PREHEAT_CALL_DEADLINE_MS,
+      origin,
+      requestId,
+    });
+    if (result.kind === 'failed') throw ShoalError.fromWire(result.error);
+    const holding = result.status === 200 ? parseHolding(result.body) : null;
+    if (holding === null)
+      throw new ShoalError(
+        'PEER_BROKEN',
+        `${node} answered ${result.status} to a request to fetch a blob`,
+      );
+    return holding;
+  }
+}
+
+function parseHolding(body: Uint8Array): Holding | null {
+  try {
+    const { shards, held, error } = JSON.parse(Buffer.from(body).toString()) as Record<
+      string,
+      unknown
+    >;
+    const isCount = (value: unknown): value is number =>
+      Number.isSafeInteger(value) && (value as number) >= 0;
+    return isCount(shards) && isCount(held)
+      ? { shards, held, error: error === null ? null : parseWireError(error) }
+      : null;
+  } catch {
+    return null;
+  }
+}

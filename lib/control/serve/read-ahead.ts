@@ -1,0 +1,94 @@
+import type { Clock } from '../../clock.ts';
+import {
+  AHEAD_SMALL_READS_SLOT_SHARE,
+  READ_PATTERN_IDLE_MS,
+  READ_PATTERNS_MAX,
+} from '../../limits.ts';
+import { ReadPattern } from '../../swarm/pattern.ts';
+import type { LayerGate } from './layer-gate.ts';
+import type { Interest, ShardLoader, Way } from '../shards/loader.ts';
+
+export interface ReadAheadParts {
+  loader: ShardLoader;
+  layers: LayerGate;
+  clock: Clock;
+  /** Slots of memory there are: a share of them is for shards on their way ahead of small reads. */
+  slotCount: number;
+}
+
+interface Watched {
+  pattern: ReadPattern;
+  readMs: number;
+}
+
+/**
+ * Brings shards ahead of the small reads of blobs (overlaybd: every read a request of its own, over
+ * several connections), as the pattern of each blob foretells them. Bounded in blobs, in shards on
+ * their way, and in time.
+ */
+export class ReadAhead {
+  readonly #parts: ReadAheadParts;
+  readonly #underWayMax: number;
+  /** By blob key, the longest unread first. */
+  readonly #watched = new Map<string, Watched>();
+  #underWay = 0;
+
+  constructor(parts: ReadAheadParts) {
+    this.#parts = parts;
+    this.#underWayMax = Math.floor(parts.slotCount * AHEAD_SMALL_READS_SLOT_SHARE);
+  }
+
+  /** Shards on their way now. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /**
+   * A client that may read the blob has come to `startBytes`, with a small read; `way` is its own.
+   */
+  read(key: string, startBytes: number, totalBytes: number, way: Way): void {
+    for (const shard of this.#patternOf(key).read(startBytes, totalBytes)) {
+      if (this.#underWay >= this.#underWayMax) return;
+      if (!this.#parts.loader.has(key, shard) && this.#parts.loader.find(key, shard) === undefined)
+        this.#bring(key, shard, way);
+    }
+  }
+
+  #bring(key: string, shard: number, way: Way): void {
+    const { loader, layers } = this.#parts;
+    this.#underWay += 1;
+    let isOver = false;
+    const over = (): void => {
+      if (isOver) return;
+      isOver = true;
+      this.#underWay -= 1;
+      leave();
+    };
+    // Whoever needs the shard asks for it again, and hears why it failed.
+    const interest: Interest = { placed: () => undefined, complete: over, failed: over };
+    let hasEntered = false;
+    const leave = layers.enter(key, () => {
+      hasEntered = true;
+      if (!isOver) loader.want(key, shard, { ...way, sliceBytes: null }, interest);
+    });
+    // What has to wait for its turn among the layers comes too late to be ahead of anything.
+    if (!hasEntered) over();
+  }
+
+  #patternOf(key: string): ReadPattern {
+    const nowMs = this.#parts.clock.nowMs();
+    const known = this.#watched.get(key);
+    this.#watched.delete(key);
+    const watched =
+      known !== undefined && nowMs - known.readMs < READ_PATTERN_IDLE_MS
+        ? known
+        : { pattern: new ReadPattern(), readMs: nowMs };
+    watched.readMs = nowMs;
+    this.#watched.set(key, watched);
+    for (const [other, { readMs }] of this.#watched) {
+      if (this.#watched.size <= READ_PATTERNS_MAX && nowMs - readMs < READ_PATTERN_IDLE_MS) break;
+      this.#watched.delete(other);
+    }
+    return watched.pattern;
+  }
+}

@@ -1,0 +1,354 @@
+import { ShoalError } from '../../errors.ts';
+import { ABORT_GRACE_MS, FINISH_SHARD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../../limits.ts';
+import { shardCount } from '../../swarm/plan.ts';
+import { ReadWindow } from '../../swarm/window.ts';
+import type { BlobName, ControlMessage, OpenRequest, OriginContext } from '../../workers/messages.ts';
+import type { BlobFacts } from '../shards/blob-facts.ts';
+import type { Gate, Grant } from '../upstream/access-gate.ts';
+import type { LayerGate } from './layer-gate.ts';
+import type { Interest, Resident, ShardLoader, Way } from '../shards/loader.ts';
+import type { ReadAhead } from './read-ahead.ts';
+import type { ReadTrace } from './read-trace.ts';
+
+export interface StreamParts {
+  loader: ShardLoader;
+  gate: Gate;
+  layers: LayerGate;
+  facts: BlobFacts;
+  /**
+   * Read-ahead over many small requests of a blob; that of one long request is its stream's own.
+   */
+  ahead: Pick<ReadAhead, 'read'>;
+  /** What small reads came to, to be recorded. */
+  trace: Pick<ReadTrace, 'note' | 'last'>;
+  /**
+   * Slots of memory there are: the open streams of all fronts share half of them for read-ahead.
+   */
+  slotCount: number;
+  open: { streams: number };
+  /**
+   * Whether this node is to pass a shard on to others: such shards are read earlier
+   * (lib/swarm/window.ts).
+   */
+  isInner(shard: number): boolean;
+  /** How many shards that are read ahead may come in one request now. */
+  shardsTogether(): number;
+}
+
+/** Where control's answers to one front go. */
+export type Reply = (message: ControlMessage) => void;
+
+/**
+ * The clients that read through one front: access, a place among the downloading layers, the shard
+ * asked for, and those it will ask for next.
+ */
+export class Streams {
+  readonly #parts: StreamParts;
+  readonly #reply: Reply;
+  readonly #streams = new Map<number, Stream>();
+
+  constructor(parts: StreamParts, reply: Reply) {
+    this.#parts = parts;
+    this.#reply = reply;
+  }
+
+  open(request: OpenRequest): void {
+    this.#parts.open.streams += 1;
+    const stream = new Stream(request, this.#parts, this.#reply);
+    this.#streams.set(request.id, stream);
+    stream.start();
+  }
+
+  want(id: number, shard: number, placed: boolean): void {
+    this.#streams.get(id)?.at(shard, placed);
+  }
+
+  /** The stream is over; `whole`: to its end, not aborted. False when `id` is no stream. */
+  close(id: number, whole: boolean): boolean {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return false;
+    this.#streams.delete(id);
+    this.#parts.open.streams -= 1;
+    stream.close(whole);
+    return true;
+  }
+}
+
+class Stream {
+  readonly #request: OpenRequest;
+  readonly #parts: StreamParts;
+  readonly #reply: Reply;
+  readonly #way: Way;
+  /** Shards this stream holds an interest in, by index. */
+  readonly #held = new Map<number, { resident: Resident; interest: Interest }>();
+  #shard: number;
+  readonly #window: ReadWindow;
+  /** Until access is granted the place of the first shard is kept back. */
+  #grant: Grant | null = null;
+  #firstPlace: { resident: Resident; cold: boolean } | null = null;
+  #leaveLayers: (() => void) | null = null;
+  /** Whether this stream's layer is among those downloading, and what it wants once it is. */
+  #entered = false;
+  readonly #beforeEntry = new Set<number>();
+  #closed = false;
+  /** The shard asked for a second time after a refusal. */
+  #retried = -1;
+  /** The first shard was refused before it is known whether this client may read it. */
+  #awaitsGrant = false;
+
+  constructor(request: OpenRequest, parts: StreamParts, reply: Reply) {
+    this.#request = request;
+    this.#parts = parts;
+    this.#reply = reply;
+    this.#shard = request.shard;
+    this.#window = new ReadWindow(request.sequential, READ_WINDOW_SHARDS);
+    this.#window.begin(request.shard);
+    const { blob, authorization } = request;
+    this.#way = {
+      origin: originOf(blob, authorization),
+      sliceBytes: 0,
+      digest: blob.digest?.startsWith('sha256:') === true ? blob.digest : null,
+      requestId: request.requestId,
+      onBehalf: null,
+    };
+  }
+
+  start(): void {
+    const { gate, facts } = this.#parts;
+    const { blob, authorization } = this.#request;
+    facts.setUrl(blob.key, blob.url);
+    const remembered = gate.remembered(blob, authorization);
+    if (remembered !== null) {
+      facts.addOrigin(blob.key, this.#way.origin!);
+      this.#grant = { forMs: remembered, stale: false };
+      this.#want(this.#shard);
+      return;
+    }
+    // Asked in parallel: an owner's own fetch proves the right to read as well as a check would,
+    // and costs no more time.
+    gate.check(blob, authorization).then(
+      (grant) => {
+        if (this.#closed) return;
+        facts.addOrigin(blob.key, this.#way.origin!);
+        this.#grant = grant;
+        if (this.#awaitsGrant) {
+          // What was there is void, and nobody was told of it.
+          this.#firstPlace = null;
+          this.#again(this.#shard);
+        } else this.#tellFirst();
+      },
+      (thrown: unknown) => this.#refuse(ShoalError.from(thrown)),
+    );
+    this.#want(this.#shard);
+  }
+
+  /** The client has come to `shard`. */
+  at(shard: number, placed: boolean): void {
+    if (this.#closed) return;
+    this.#shard = shard;
+    this.#window.at(shard);
+    for (const [held, { resident, interest }] of this.#held) {
+      if (held >= shard) continue;
+      this.#held.delete(held);
+      this.#parts.loader.drop(resident, interest);
+    }
+    if (!placed) this.#place(shard);
+    this.#readAhead();
+    if (this.#grant !== null) this.#noteRead(shard * SHARD_BYTES);
+  }
+
+  /**
+   * The front does not know where `shard` is: it is told (again), or the shard is brought (again).
+   */
+  #place(shard: number): void {
+    const known = this.#held.get(shard);
+    if (
+      known !== undefined &&
+      this.#parts.loader.find(known.resident.key, shard) === known.resident
+    ) {
+      if (known.resident.slot >= 0)
+        this.#placed(known.resident, known.resident.phase !== 'complete');
+      return;
+    }
+    if (known !== undefined) {
+      this.#held.delete(shard);
+      this.#parts.loader.drop(known.resident, known.interest);
+    }
+    this.#want(shard);
+  }
+
+  /**
+   * A reader that left in the middle wants nothing more, but another may go on where it was. One
+   * that came to the end of a small read comes back for more of the same shard: that is brought to
+   * its end.
+   */
+  close(whole: boolean): void {
+    this.#closed = true;
+    for (const [shard, { resident, interest }] of this.#held) {
+      this.#parts.loader.drop(
+        resident,
+        interest,
+        !whole ? ABORT_GRACE_MS : shard <= this.#shard ? FINISH_SHARD_MS : 0,
+      );
+    }
+    this.#held.clear();
+    this.#leaveLayers?.();
+  }
+
+  /** Wants `shard`, once there is a place among the downloading layers if it is not here. */
+  #want(shard: number): void {
+    const { loader, layers } = this.#parts;
+    const { key } = this.#request.blob;
+    if (this.#entered || loader.has(key, shard)) {
+      this.#hold(shard);
+      return;
+    }
+    this.#beforeEntry.add(shard);
+    this.#leaveLayers ??= layers.enter(key, () => this.#enter());
+  }
+
+  /** The layer's turn has come. */
+  #enter(): void {
+    this.#entered = true;
+    if (this.#closed) return;
+    for (const shard of this.#beforeEntry) if (shard >= this.#shard) this.#hold(shard);
+    this.#beforeEntry.clear();
+  }
+
+  #hold(shard: number): void {
+    if (this.#held.has(shard)) return;
+    const interest: Interest = {
+      placed: (resident, cold) => this.#placed(resident, cold),
+      failed: (error) => this.#failed(shard, error),
+    };
+    const sliceBytes =
+      shard > this.#shard ? null : shard === this.#request.shard ? this.#request.sliceBytes : 0;
+    const way = { ...this.#way, sliceBytes };
+    const resident = this.#parts.loader.want(this.#request.blob.key, shard, way, interest);
+    if (this.#closed) this.#parts.loader.drop(resident, interest);
+    else this.#held.set(shard, { resident, interest });
+  }
+
+  #placed(resident: Resident, cold: boolean): void {
+    if (this.#closed) return;
+    if (this.#firstPlace === null && resident.shard === this.#request.shard) {
+      this.#firstPlace = { resident, cold };
+      this.#tellFirst();
+    } else if (this.#firstPlace !== null) {
+      const { shard, slot, generation, checksum } = resident;
+      this.#reply({
+        kind: 'granted',
+        id: this.#request.id,
+        shard,
+        slot,
+        generation,
+        checksum,
+        totalBytes: this.#parts.facts.totalOf(resident.key),
+        cold,
+      });
+    }
+  }
+
+  /** Answers `opened` once both are there: the right to read, and a place to read from. */
+  #tellFirst(): void {
+    if (this.#grant === null || this.#firstPlace === null || this.#closed) return;
+    const { resident, cold } = this.#firstPlace;
+    const { shard, slot, generation } = resident;
+    const { gate, facts } = this.#parts;
+    const { id, blob, authorization } = this.#request;
+    const provenBytes = gate.sizeOf(blob, authorization);
+    this.#reply({
+      kind: 'opened',
+      id,
+      shard,
+      slot,
+      generation,
+      totalBytes: facts.totalOf(resident.key),
+      provenBytes,
+      cold,
+      grantMs: this.#grant.forMs,
+      stale: this.#grant.stale,
+    });
+    this.#readAhead();
+    this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);
+  }
+
+  /**
+   * One of many small reads has come to `startBytes`, by right: it is noted, and what may be read
+   * next is brought ahead.
+   */
+  #noteRead(startBytes: number): void {
+    const { ahead, trace, facts } = this.#parts;
+    const { small, blob } = this.#request;
+    const totalBytes = facts.totalOf(blob.key);
+    if (!small || totalBytes === null || startBytes >= totalBytes) return;
+    trace.note(blob.key, Math.floor(startBytes / SHARD_BYTES), totalBytes);
+    ahead.read(blob.key, startBytes, totalBytes, this.#way);
+  }
+
+  #failed(shard: number, error: ShoalError): void {
+    this.#held.delete(shard);
+    // A shard read ahead of need is tried again when it is needed.
+    if (shard !== this.#shard) return;
+    // Somebody else's credential may have been refused, who asked first: with a right of our own,
+    // ask once more.
+    const mayBeOthers =
+      error.code === 'ORIGIN_REFUSED' &&
+      (error.status === 401 || error.status === 403) &&
+      this.#retried !== shard &&
+      !this.#closed;
+    if (!mayBeOthers) this.#refuse(error);
+    else if (this.#grant !== null) this.#again(shard);
+    // Whether we have such a right the check under way will tell.
+    else this.#awaitsGrant = true;
+  }
+
+  #again(shard: number): void {
+    this.#awaitsGrant = false;
+    this.#retried = shard;
+    this.#hold(shard);
+  }
+
+  #refuse(error: ShoalError): void {
+    const { blob, authorization } = this.#request;
+    // What was remembered is void: a signed URL has expired, say. The client must hear it from the
+    // next request on, too.
+    if (error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403))
+      this.#parts.gate.revoke(blob, authorization, error.status);
+    if (!this.#closed)
+      this.#reply({ kind: 'refused', id: this.#request.id, error: error.toWire() });
+  }
+
+  #readAhead(): void {
+    const { facts, slotCount, open, isInner, shardsTogether } = this.#parts;
+    const totalBytes = facts.totalOf(this.#request.blob.key);
+    if (totalBytes === null) return;
+    // What is ahead lies in memory until it is read: more than this stream's share would push out
+    // what others, or it itself, read next.
+    const room = Math.max(1, Math.floor(slotCount / 2 / open.streams));
+    const count = Math.min(
+      shardCount(totalBytes),
+      (this.#request.untilShard ?? Number.POSITIVE_INFINITY) + 1,
+      this.#shard + 1 + room,
+    );
+    let underWay = 0;
+    for (const [shard, { resident }] of this.#held)
+      if (resident.phase !== 'complete' && !isInner(shard)) underWay += 1;
+    const share = Math.min(1, room / this.#window.sizeShards);
+    const isKnown = (shard: number): boolean =>
+      this.#held.has(shard) || this.#beforeEntry.has(shard);
+    for (const shard of this.#window.next(
+      count,
+      underWay,
+      isKnown,
+      share,
+      isInner,
+      shardsTogether(),
+    ))
+      this.#want(shard);
+  }
+}
+
+function originOf(blob: BlobName, authorization: string | null): OriginContext {
+  return { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
+}

@@ -1,0 +1,168 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../clock.ts';
+import {
+  BLOB_DIGESTS_MAX,
+  BLOB_FACTS_MAX,
+  DIGEST_AHEAD_SHARDS,
+  DIGEST_JOB_SHARDS_MAX,
+  DIGEST_PATIENCE_MS,
+  SHARD_BYTES,
+} from '../../limits.ts';
+import type { DigestJob, DigestResult } from '../../workers/digest.ts';
+import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
+
+interface Followed {
+  shards: number;
+  /** The next shard to hash. */
+  next: number;
+  busy: boolean;
+  /** When `next` last moved. */
+  movedMs: number;
+  /** The shards from `next` up to here have been seen to be here. */
+  seen: number;
+  /** What is being read back to be hashed. */
+  back: { resident: Resident; interest: Interest } | null;
+}
+
+export interface DigestParts {
+  run(job: DigestJob): Promise<DigestResult>;
+  loader: ShardLoader;
+  clock: Clock;
+  /** The blob as a whole is what its digest says. */
+  held(key: string): void;
+  /** It is not: everything of it has to go. */
+  broken(key: string): void;
+}
+
+/** A shard is only read back to be hashed when it is here: there is no way to fetch it. */
+const NO_WAY: Way = { origin: null, sliceBytes: 0, digest: null, requestId: '', onBehalf: null };
+
+/**
+ * Checks whole blobs against their digest (CONTRACT 2.3), shard by shard in order, while they are
+ * in memory anyway. What came out of order is hashed when its turn comes; what has left memory by
+ * then is read back from disk, but only once the blob is complete: a blob read in pieces costs
+ * nothing.
+ */
+export class Digests {
+  readonly #parts: DigestParts;
+  readonly #followed: LRUCache<string, Followed>;
+  readonly #held = new LRUCache<string, true>({ max: BLOB_FACTS_MAX });
+
+  constructor(parts: DigestParts) {
+    this.#parts = parts;
+    this.#followed = new LRUCache<string, Followed>({
+      max: BLOB_DIGESTS_MAX,
+      dispose: (_followed, key, reason) => {
+        if (reason === 'evict') void parts.run({ kind: 'forget', key });
+      },
+    });
+  }
+
+  /**
+   * A shard of a blob of `totalBytes` has become complete here; `fromDisk`: it was stored already.
+   */
+  completed(resident: Resident, totalBytes: number, fromDisk = false): void {
+    const { key } = resident;
+    // A blob of one shard has been checked where it was received.
+    if (!key.startsWith('sha256:') || totalBytes <= SHARD_BYTES || this.#held.has(key)) return;
+    let followed = this.#followed.get(key);
+    // What was on disk before is not read back whole because a piece of it is read: its shards are
+    // checked one by one.
+    if (followed === undefined && fromDisk) return;
+    if (followed === undefined)
+      this.#followed.set(
+        key,
+        (followed = {
+          shards: Math.ceil(totalBytes / SHARD_BYTES),
+          next: 0,
+          busy: false,
+          movedMs: this.#parts.clock.nowMs(),
+          seen: 0,
+          back: null,
+        }),
+      );
+    void this.#advance(key, followed);
+  }
+
+  /**
+   * Whether the shard is about to be hashed: were it gone by then, it would have to be read back
+   * from disk.
+   */
+  isAwaited({ key, shard }: Resident): boolean {
+    const followed = this.#followed.peek(key);
+    if (
+      followed === undefined ||
+      shard < followed.next ||
+      shard >= followed.next + DIGEST_AHEAD_SHARDS
+    )
+      return false;
+    return this.#parts.clock.nowMs() - followed.movedMs < DIGEST_PATIENCE_MS;
+  }
+
+  async #advance(key: string, followed: Followed): Promise<void> {
+    if (followed.busy) return;
+    followed.busy = true;
+    while (followed.next < followed.shards && this.#followed.peek(key) === followed) {
+      const first = this.#next(key, followed);
+      if (first === null) break;
+      const shards = [first, ...this.#behind(key, followed)].map(
+        ({ slot, generation, lengthBytes }) => ({ slot, generation, lengthBytes }),
+      );
+      const result = await this.#parts.run({ kind: 'update', key, shards });
+      this.#letGo(followed);
+      if (result.kind !== 'hashed' || result.count === 0) continue;
+      followed.next += result.count;
+      followed.movedMs = this.#parts.clock.nowMs();
+    }
+    followed.busy = false;
+    if (followed.next < followed.shards || this.#followed.peek(key) !== followed) return;
+    this.#followed.delete(key);
+    const result = await this.#parts.run({ kind: 'finish', key });
+    if (result.kind !== 'done') return;
+    if (`sha256:${result.digest}` === key) {
+      this.#held.set(key, true);
+      this.#parts.held(key);
+    } else this.#parts.broken(key);
+  }
+
+  /**
+   * The next shard if it is complete in memory; when the whole blob is here, but not that shard, it
+   * is read back.
+   */
+  #next(key: string, followed: Followed): Resident | null {
+    const { loader } = this.#parts;
+    const resident = loader.find(key, followed.next);
+    if (resident?.phase === 'complete') return resident;
+    for (
+      followed.seen = Math.max(followed.seen, followed.next);
+      followed.seen < followed.shards;
+      followed.seen++
+    )
+      if (!loader.has(key, followed.seen)) return null;
+    // Once it is read, `completed` is called for it like for any other.
+    this.#letGo(followed);
+    const interest: Interest = { placed: () => undefined, failed: () => undefined };
+    followed.back = { interest, resident: loader.want(key, followed.next, NO_WAY, interest) };
+    return null;
+  }
+
+  /**
+   * The shards after the next that are complete in memory, too: a job for each would cost two
+   * wake-ups.
+   */
+  #behind(key: string, { next }: Followed): Resident[] {
+    const behind: Resident[] = [];
+    while (behind.length + 1 < DIGEST_JOB_SHARDS_MAX) {
+      const resident = this.#parts.loader.find(key, next + 1 + behind.length);
+      if (resident?.phase !== 'complete') break;
+      behind.push(resident);
+    }
+    return behind;
+  }
+
+  #letGo(followed: Followed): void {
+    if (followed.back !== null)
+      this.#parts.loader.drop(followed.back.resident, followed.back.interest);
+    followed.back = null;
+  }
+}

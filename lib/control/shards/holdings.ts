@@ -1,0 +1,111 @@
+import type { Clock, Timer } from '../../clock.ts';
+import type { ShoalError, WireError } from '../../errors.ts';
+import { HOLD_SHARDS_AT_ONCE, PEER_HOLD_MS, PEER_RETURN_MS } from '../../limits.ts';
+import { shardCount } from '../../swarm/plan.ts';
+import type { OriginContext } from '../../workers/messages.ts';
+import type { Interest, Resident, ShardLoader } from './loader.ts';
+
+/** How much of a blob a node has. */
+export interface Holding {
+  shards: number;
+  held: number;
+  /** Why the last shard that failed did. */
+  error: WireError | null;
+}
+
+/**
+ * Brings whole blobs here that nobody reads yet: preheating. Each call begins with the first shards
+ * that are missing, waits a moment for them and says how far it is; who wants the rest calls again.
+ * So nothing is kept between calls, and what is here already costs a look.
+ */
+export class Holdings {
+  readonly #loader: ShardLoader;
+  readonly #clock: Clock;
+  #underWay = 0;
+
+  constructor(loader: ShardLoader, clock: Clock) {
+    this.#loader = loader;
+    this.#clock = clock;
+  }
+
+  /** Resolves within PEER_HOLD_MS. `origin` null: what the swarm has is enough. */
+  async hold(
+    key: string,
+    totalBytes: number,
+    origin: OriginContext | null,
+    requestId: string,
+  ): Promise<Holding> {
+    const shards = shardCount(totalBytes);
+    const missing: number[] = [];
+    for (
+      let shard = 0;
+      shard < shards && missing.length < HOLD_SHARDS_AT_ONCE - this.#underWay;
+      shard++
+    )
+      if (!this.#loader.has(key, shard)) missing.push(shard);
+    const way = {
+      origin,
+      sliceBytes: null,
+      digest: key.startsWith('sha256:') ? key : null,
+      requestId,
+      onBehalf: null,
+    };
+    let error: WireError | null = null;
+    await this.#settled(
+      missing,
+      (shard, interest) => this.#loader.want(key, shard, way, interest),
+      (failed) => (error = failed.toWire()),
+    );
+    // Not shard by shard: the size is only another node's word, and this thread must not count for
+    // a minute because of it.
+    return { shards, held: Math.min(shards, this.#loader.countOf(key)), error };
+  }
+
+  /**
+   * Resolves when all of `shards` have come or failed, or after PEER_HOLD_MS: then those under way
+   * are let go, unless they are wanted again soon.
+   */
+  #settled(
+    shards: readonly number[],
+    want: (shard: number, interest: Interest) => Resident,
+    failed: (error: ShoalError) => void,
+  ): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = new Map<number, { resident: Resident; interest: Interest }>();
+      let timer: Timer | null = null;
+      const over = (shard: number, graceMs = 0): void => {
+        const held = waiting.get(shard);
+        if (held === undefined) return;
+        waiting.delete(shard);
+        // Nobody is about to read it: its slot may go before those that somebody is.
+        this.#loader.drop(held.resident, held.interest, graceMs);
+        this.#underWay -= 1;
+        if (waiting.size > 0) return;
+        timer?.cancel();
+        resolve();
+      };
+      for (const shard of shards) {
+        const interest: Interest = {
+          placed: () => undefined,
+          complete: () => over(shard),
+          failed(error) {
+            failed(error);
+            over(shard);
+          },
+        };
+        const resident = want(shard, interest);
+        // Whatever is complete by now was so before it was wanted.
+        if (resident.phase === 'complete') continue;
+        this.#underWay += 1;
+        waiting.set(shard, { resident, interest });
+      }
+      if (waiting.size === 0) {
+        resolve();
+        return;
+      }
+      timer = this.#clock.after(PEER_HOLD_MS, () => {
+        for (const shard of waiting.keys()) over(shard, PEER_RETURN_MS);
+      });
+    });
+  }
+}

@@ -1,0 +1,142 @@
+import { MessageChannel } from 'node:worker_threads';
+import type { Piscina } from 'piscina';
+import { Channel } from '../../workers/channel.ts';
+import type { LineJob, LineResult, LineStart } from '../../workers/line.ts';
+import { holdYoungGeneration } from './young-generation.ts';
+
+interface Waiting {
+  heard?: ((part: unknown) => void) | undefined;
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+}
+
+interface Line<Job> {
+  channel: Channel<LineJob<Job>, LineResult>;
+  /** Whether its thread has loaded its modules, and would begin a job at once. */
+  serves: boolean;
+  underWay: Map<number, Waiting>;
+}
+
+/**
+ * Jobs for the threads of a pool. Piscina keeps the threads; each of them runs one task for as long
+ * as it lives, and gets its jobs through a line of its own, batched (lib/workers/line.ts): a task
+ * of Piscina's for each job costs twice the processor time. A job goes to the thread with the
+ * fewest under way; beyond `jobsPerThreadMax` it waits, in order. Threads that are not there from
+ * the start come with the first job: a node that nobody uses holds no memory for them, and one that
+ * is used pays their start once.
+ */
+export class Lines<Job> {
+  readonly #pool: Piscina<LineStart, void>;
+  readonly #threads: number;
+  readonly #jobsPerThreadMax: number;
+  readonly #lines: Line<Job>[] = [];
+  readonly #queue: (Waiting & { job: Job })[] = [];
+  #nextId = 0;
+  #closed = false;
+
+  constructor(
+    pool: Piscina<LineStart, void>,
+    threads: { atStart: number; all: number },
+    jobsPerThreadMax: number,
+  ) {
+    this.#pool = pool;
+    this.#threads = threads.all;
+    this.#jobsPerThreadMax = jobsPerThreadMax;
+    for (let thread = 0; thread < threads.atStart; thread++) this.#open();
+  }
+
+  /** Jobs waiting for a thread. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /**
+   * Rejects only when the thread dies over it, or on a fault of ours; never settles once closed.
+   * `heard` is given what the job says on its way.
+   */
+  run(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
+    while (this.#lines.length < this.#threads) this.#open();
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ job, heard, resolve, reject });
+      this.#next();
+    });
+  }
+
+  /** Resolves once `job` was carried out by every thread there is. */
+  async everywhere(job: Job): Promise<void> {
+    await Promise.all(
+      this.#lines.map(
+        (line) => new Promise((resolve, reject) => this.#send(line, { job, resolve, reject })),
+      ),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#pool.destroy();
+  }
+
+  #open(): void {
+    const { port1, port2 } = new MessageChannel();
+    const underWay = new Map<number, Waiting>();
+    const line: Line<Job> = {
+      serves: false,
+      underWay,
+      channel: new Channel<LineJob<Job>, LineResult>(port1, (result) => this.#settle(line, result)),
+    };
+    this.#lines.push(line);
+    this.#pool.run({ port: port2 }, { transferList: [port2] }).then(
+      () => this.#lost(line, new Error('a thread of the pool has ended')),
+      (thrown: unknown) => this.#lost(line, thrown),
+    );
+  }
+
+  /** The thread is gone, with all it was at: another one takes its place. */
+  #lost(line: Line<Job>, error: unknown): void {
+    if (this.#closed) return;
+    this.#lines.splice(this.#lines.indexOf(line), 1);
+    line.channel.close();
+    this.#open();
+    for (const waiting of line.underWay.values()) waiting.reject(error);
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#queue.length > 0) {
+      const line = this.#lines.reduce((best, other) =>
+        this.#isBetter(other, best) ? other : best,
+      );
+      if (line.underWay.size >= this.#jobsPerThreadMax) return;
+      this.#send(line, this.#queue.shift()!);
+    }
+  }
+
+  /** One that is still loading gets a job only when there is no other. */
+  #isBetter(one: Line<Job>, other: Line<Job>): boolean {
+    return one.serves === other.serves ? one.underWay.size < other.underWay.size : one.serves;
+  }
+
+  #send(line: Line<Job>, { job, ...waiting }: Waiting & { job: Job }): void {
+    const id = this.#nextId++;
+    line.underWay.set(id, waiting);
+    line.channel.send({ id, job });
+  }
+
+  #settle(line: Line<Job>, settled: LineResult): void {
+    if ('serves' in settled) {
+      line.serves = true;
+      holdYoungGeneration();
+      return this.#next();
+    }
+    const waiting = line.underWay.get(settled.id);
+    if ('part' in settled) {
+      if (!this.#closed) waiting?.heard?.(settled.part);
+      return;
+    }
+    line.underWay.delete(settled.id);
+    if (this.#closed) return;
+    if ('thrown' in settled) waiting?.reject(new Error(settled.thrown));
+    else waiting?.resolve(settled.result);
+    if (this.#queue.length > 0) this.#next();
+  }
+}

@@ -1,0 +1,73 @@
+import { Piscina } from 'piscina';
+import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../../limits.ts';
+import type { DigestJob, DigestResult, DigestStart } from '../../workers/digest.ts';
+import type { LineStart } from '../../workers/line.ts';
+import type { OriginReadJob, OriginReadResult } from '../../workers/origin-read.ts';
+import { THREAD_OPTIONS } from '../../workers/thread-options.ts';
+import type { PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
+import { Lines } from './lines.ts';
+
+/**
+ * The two pools of a node, typed: see lib/workers/pool.ts and lib/workers/digest.ts for what they
+ * do.
+ */
+export interface Pools {
+  run<Kind extends keyof PoolTasks>(
+    job: PoolTasks[Kind][0] & { kind: Kind },
+  ): Promise<PoolTasks[Kind][1]>;
+  /** Reads shards from the origin; `heard` is told how it went with each, in order. */
+  origin(job: OriginReadJob, heard: (result: OriginReadResult) => void): Promise<void>;
+  digest(job: DigestJob): Promise<DigestResult>;
+  /**
+   * Resolves when a transfer thread has loaded its modules: the first reads must not wait for that.
+   */
+  ready(): Promise<void>;
+  /** Jobs waiting for a thread. */
+  queued(): number;
+  /** Ends the threads; what they were at is lost. */
+  close(): Promise<void>;
+}
+
+/**
+ * Threads live as long as the node, and stay in their event loops between tasks: they hold
+ * connections.
+ */
+const FOREVER = {
+  idleTimeout: Number.POSITIVE_INFINITY,
+  atomics: 'disabled',
+  ...THREAD_OPTIONS,
+} as const;
+
+export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
+  const threads = (file: string, count: number, workerData: unknown): Piscina<LineStart, void> =>
+    new Piscina({
+      ...FOREVER,
+      filename: new URL(file, import.meta.url).href,
+      minThreads: 0,
+      maxThreads: count,
+      concurrentTasksPerWorker: 1,
+      workerData,
+    });
+  const transfer = new Lines<PoolJob>(
+    threads('../../workers/pool.ts', TRANSFER_THREADS, start),
+    { atStart: 1, all: TRANSFER_THREADS },
+    POOL_TASKS_PER_THREAD,
+  );
+  const digest = new Lines<DigestJob>(
+    threads('../../workers/digest.ts', 1, digestStart),
+    { atStart: 0, all: 1 },
+    POOL_TASKS_PER_THREAD,
+  );
+  return {
+    run: (job) => transfer.run(job) as never,
+    async origin(job, heard) {
+      await transfer.run(job, heard as (part: unknown) => void);
+    },
+    digest: (job) => digest.run(job) as Promise<DigestResult>,
+    ready: () => transfer.everywhere({ kind: 'ready' }),
+    queued: () => transfer.queued + digest.queued,
+    async close() {
+      await Promise.all([transfer.close(), digest.close()]);
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import type { Clock, Timer } from '../../clock.ts';
+import { CERTIFICATE_LOOK_MS } from '../../limits.ts';
+
+export interface CertificateWatchParts {
+  clock: Clock;
+  /** The certificate to be used and its key, PEM, renewed if that is due. */
+  read(): Promise<string>;
+  /** They are others than before. */
+  changed(): void;
+  failed(error: Error): void;
+}
+
+/**
+ * Sees to it that a running node's own certificate is renewed before its end, and that one put in
+ * place of the config's is taken up.
+ */
+export class CertificateWatch {
+  readonly #parts: CertificateWatchParts;
+  #known: string;
+  #timer: Timer;
+
+  /** `known`: what is in use now. */
+  constructor(parts: CertificateWatchParts, known: string) {
+    this.#parts = parts;
+    this.#known = known;
+    this.#timer = this.#arm();
+  }
+
+  close(): void {
+    this.#timer.cancel();
+    this.#timer = { cancel: () => undefined };
+  }
+
+  #arm(): Timer {
+    const timer = this.#parts.clock.after(CERTIFICATE_LOOK_MS, () => void this.#look(timer));
+    return timer;
+  }
+
+  async #look(timer: Timer): Promise<void> {
+    try {
+      const now = await this.#parts.read();
+      if (this.#timer !== timer) return;
+      if (now !== this.#known) this.#parts.changed();
+      this.#known = now;
+    } catch (thrown) {
+      // The old one is in use until the next look.
+      this.#parts.failed(thrown as Error);
+    }
+    if (this.#timer === timer) this.#timer = this.#arm();
+  }
+}

@@ -1,0 +1,175 @@
+import type { Clock } from '../../clock.ts';
+import { ShoalError, type WireError } from '../../errors.ts';
+import { TROUBLE_LINES_PER_SECOND_MAX } from '../../limits.ts';
+import { Allowance } from '../../telemetry/allowance.ts';
+import type { createLogger } from '../../telemetry/logger.ts';
+import type { ControlMessage, FrontMessage } from '../../workers/messages.ts';
+
+/** A request under way at one front: what its lines in the log say of it. */
+interface Trace {
+  who: 'client' | 'node';
+  startMs: number;
+  fields: Record<string, unknown>;
+}
+
+/**
+ * Outcomes that say nothing of this node's health: what an upstream answers to a client, and what a
+ * client brings about itself.
+ */
+function isOrdinary(error: ShoalError): boolean {
+  // A registry sends its clients to a host that this node may not dial: only its operator can help
+  // (CONTRACT 2.6).
+  if (error.code === 'HOST_NOT_ALLOWED') return false;
+  // Who is still there to be refused has cancelled nothing.
+  return (
+    error.code === 'DRAINING' ||
+    (error.code !== 'CANCELLED' && error.status >= 400 && error.status < 500)
+  );
+}
+
+/**
+ * What the log says of pulls, by request id: every step at debug, what went wrong at warn, where it
+ * also enters the list of recent errors. Lines at warn are bounded by the second; what is left out
+ * is counted in the next one.
+ */
+export class Journal {
+  readonly #log: ReturnType<typeof createLogger>;
+  readonly #clock: Clock;
+  readonly #allowance: Allowance;
+  #leftOut = 0;
+
+  constructor(log: ReturnType<typeof createLogger>, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#allowance = new Allowance(TROUBLE_LINES_PER_SECOND_MAX, clock);
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  step(fields: () => Record<string, unknown>, message: string): void {
+    if (this.#log.isLevelEnabled('debug')) this.#log.debug(fields(), message);
+  }
+
+  /** A request or a transfer that failed. */
+  failed(fields: Record<string, unknown>, wire: WireError, message: string): void {
+    const err = ShoalError.fromWire(wire);
+    if (isOrdinary(err)) {
+      this.step(() => ({ ...fields, err }), message);
+    } else if (this.#allowance.take()) {
+      const leftOut = this.#leftOut === 0 ? {} : { leftOut: this.#leftOut };
+      this.#leftOut = 0;
+      this.#log.warn({ ...fields, ...leftOut, err }, message);
+    } else this.#leftOut += 1;
+  }
+
+  /** A shard's transfer into this node has ended; `from` is a node, or null for the origin. */
+  transferred(
+    way: { requestId: string },
+    shard: { key: string; index: number },
+    from: string | null,
+    startMs: number,
+    result: { kind: string; lengthBytes?: number; error?: WireError },
+  ): void {
+    const fields = (): Record<string, unknown> => ({
+      requestId: way.requestId,
+      peer: from ?? undefined,
+      blob: shard.key,
+      shard: shard.index,
+      ms: Math.round(this.nowMs() - startMs),
+    });
+    if (result.error !== undefined && result.error.code !== 'CANCELLED')
+      this.failed(fields(), result.error, `a shard did not come from ${from ?? 'the origin'}`);
+    else
+      this.step(
+        () => ({ ...fields(), outcome: result.kind, bytes: result.lengthBytes }),
+        `asked ${from === null ? 'the origin' : 'a node'} for a shard`,
+      );
+  }
+}
+
+/** The requests of one front, from the messages that pass between it and control. */
+export class FrontJournal {
+  readonly #journal: Journal;
+  readonly #traces = new Map<number, Trace>();
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  heard(message: FrontMessage): void {
+    switch (message.kind) {
+      case 'open':
+        this.#begin(
+          message.id,
+          'client',
+          {
+            requestId: message.requestId,
+            blob: message.blob.key,
+            url: message.blob.url,
+            shard: message.shard,
+          },
+          'a client reads a blob',
+        );
+        return;
+      case 'relay':
+        this.#begin(
+          message.id,
+          'client',
+          { requestId: message.requestId, url: message.url },
+          'a client asks the registry',
+        );
+        return;
+      case 'ask':
+        this.#begin(
+          message.id,
+          'node',
+          {
+            requestId: message.requestId,
+            peer: message.node,
+            blob: message.key,
+            shard: message.shard,
+            role: message.role,
+          },
+          'a node reads a shard',
+        );
+        return;
+      case 'close':
+        this.#end(message.id, { bytes: message.sentBytes, whole: message.whole });
+    }
+  }
+
+  said(message: ControlMessage): void {
+    if (message.kind === 'answer') this.#end(message.id, { status: message.status });
+    if (message.kind !== 'refused') return;
+    const trace = this.#traces.get(message.id);
+    if (trace === undefined) return;
+    this.#journal.failed(
+      { ...trace.fields, ms: this.#ms(trace) },
+      message.error,
+      `a ${trace.who} was refused`,
+    );
+    // A refused read is closed by the front, a relay is over with its answer.
+    if (trace.fields['blob'] === undefined) this.#traces.delete(message.id);
+  }
+
+  #begin(id: number, who: Trace['who'], fields: Trace['fields'], message: string): void {
+    this.#traces.set(id, { who, startMs: this.#journal.nowMs(), fields });
+    this.#journal.step(() => fields, message);
+  }
+
+  #end(id: number, outcome: Record<string, unknown>): void {
+    const trace = this.#traces.get(id);
+    if (trace === undefined) return;
+    this.#traces.delete(id);
+    this.#journal.step(
+      () => ({ ...trace.fields, ...outcome, ms: this.#ms(trace) }),
+      `a ${trace.who}'s request is over`,
+    );
+  }
+
+  #ms(trace: Trace): number {
+    return Math.round(this.#journal.nowMs() - trace.startMs);
+  }
+}

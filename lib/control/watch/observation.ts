@@ -1,0 +1,93 @@
+import type { Clock } from '../../clock.ts';
+import type { Config } from '../../config/schema.ts';
+import { AuditFile } from '../../telemetry/audit-file.ts';
+import { AuditProbe } from '../../telemetry/audit.ts';
+import { AuditSink } from '../../telemetry/audit-sink.ts';
+import { Meter } from '../../telemetry/counters.ts';
+import { exporterRoutes, type ExporterRoute } from '../../telemetry/exporter.ts';
+import { LineOutput } from '../../telemetry/line-output.ts';
+import { createLogger } from '../../telemetry/logger.ts';
+import { watchLoopDelay } from '../../telemetry/loop-delay.ts';
+import { MeterBoard } from '../../telemetry/meter-board.ts';
+import type { BlobTree, StatusInputs } from '../../telemetry/status.ts';
+import { Telemetry } from '../../telemetry/telemetry.ts';
+import { VERSION } from '../../version.ts';
+import { Journal } from './journal.ts';
+
+/** Everything by which a node is seen, on its control thread. */
+export interface Observation {
+  log: ReturnType<typeof createLogger>;
+  journal: Journal;
+  meter: Meter;
+  /** Shared with the other threads, for meters of their own. */
+  meters: SharedArrayBuffer;
+  telemetry: Telemetry;
+  /** null: the audit log is off. */
+  audit: AuditSink | null;
+  /** Control's own end of the audit log; null when it is off. */
+  probe: AuditProbe | null;
+  pages(inputs: () => StatusInputs, tree: (blob: string) => BlobTree | undefined): ExporterRoute;
+  close(): Promise<void>;
+}
+
+/** The log goes to stderr: stdout carries the ready line and, when asked for, the audit log. */
+export function openObservation(parts: {
+  config: Config;
+  node: string;
+  clock: Clock;
+}): Observation {
+  const { config, node, clock } = parts;
+  const { mode, logAudit, logAuditMode, logDir, logLevel } = config.DeployConfig;
+  const board = new MeterBoard();
+  const meter = new Meter(board.shared, 0, 'control');
+  const stderr = new LineOutput(2);
+  const telemetry = new Telemetry({ mode, node, version: VERSION }, board, clock);
+  telemetry.start();
+  const log = createLogger({
+    level: logLevel,
+    node,
+    thread: 'control',
+    write: (line) => void stderr.write(line),
+    onProblem: (code, message) => telemetry.errors.add(clock.wallMs(), code, message),
+  });
+  const stopLoopDelay = watchLoopDelay(meter, clock);
+  const onState = (error: Error | null): void => {
+    if (error === null) log.info('the audit log is written again');
+    else
+      log.warn(
+        { err: error },
+        'the audit log cannot be written; its lines are dropped and counted',
+      );
+  };
+  const target =
+    logAuditMode === 'file'
+      ? () => new AuditFile({ directory: logDir, clock, onState })
+      : () => new LineOutput(1);
+  const audit = logAudit ? new AuditSink(meter, target()) : null;
+  const probe =
+    audit === null
+      ? null
+      : new AuditProbe({
+          clock,
+          meter,
+          threadId: 0,
+          post: (batch, lines) => audit.accept(batch, lines),
+        });
+  return {
+    log,
+    journal: new Journal(log, clock),
+    meter,
+    meters: board.shared,
+    telemetry,
+    audit,
+    probe,
+    pages: (inputs, tree) => exporterRoutes({ telemetry, clock, inputs, tree }),
+    async close() {
+      telemetry.stop();
+      stopLoopDelay();
+      probe?.close();
+      await audit?.close();
+      await stderr.close();
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { ShoalError } from '../../errors.ts';
+
+/** A port to listen on: `port` itself, or any when it is 0. `what` names it in errors. */
+export interface PortWish {
+  host: string;
+  port: number;
+  what: string;
+}
+
+/**
+ * Free ports, in the order of the wishes and all different. Several fronts share their ports, so
+ * one in use would be shared with a stranger unnoticed; the probes are exclusive. They are held
+ * together, those with a number first: else "any" might be what another wish names. Throws
+ * PORT_IN_USE.
+ */
+export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]> {
+  const probes = new Map<PortWish, Server>();
+  try {
+    for (const wish of [...wishes].sort((a, b) => Number(a.port === 0) - Number(b.port === 0)))
+      probes.set(wish, await probe(wish));
+    return wishes.map((wish) => (probes.get(wish)!.address() as AddressInfo).port);
+  } finally {
+    await Promise.all([...probes.values()].map((server) => once(server.close(), 'close')));
+  }
+}
+
+function probe({ host, port, what }: PortWish): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    // Nobody is served here: who has connected already, as clients of a node that starts again do,
+    // must not keep the probe from closing.
+    const server = createServer((socket) => socket.resetAndDestroy());
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const reason =
+        error.code === 'EADDRINUSE'
+          ? 'it is in use'
+          : error.code === 'EACCES'
+            ? 'not permitted'
+            : error.code === 'EADDRNOTAVAIL'
+              ? 'no such address here'
+              : error.message;
+      reject(new ShoalError('PORT_IN_USE', `${what}: cannot listen on ${host}:${port}: ${reason}`));
+    });
+    server.listen({ host, port, exclusive: true }, () => resolve(server));
+  });
+}

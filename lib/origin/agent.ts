@@ -1,0 +1,92 @@
+import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
+import { createRequire } from 'node:module';
+import type { LookupFunction } from 'node:net';
+import type * as Undici from 'undici';
+import type { Dispatcher } from 'undici';
+import { ShoalError } from '../errors.ts';
+import { ORIGIN_CONNECTIONS_MAX, ORIGIN_KEEP_ALIVE_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
+import type { AllowList } from '../registry/allow.ts';
+import { splitUrl } from '../registry/url.ts';
+
+// Its parts, not all of it: fetch, WebSocket and the caches take 45 ms of a thread's start and 5
+// MB.
+const require = createRequire(import.meta.url);
+const Agent = require('undici/lib/dispatcher/agent.js') as typeof Undici.Agent;
+const Pool = require('undici/lib/dispatcher/pool.js') as typeof Undici.Pool;
+const buildConnector = require('undici/lib/core/connect.js') as typeof Undici.buildConnector;
+
+/** All addresses of a name. */
+export type Resolver = (hostname: string) => Promise<string[]>;
+
+export interface AgentOptions {
+  allow: AllowList;
+  connectTimeoutMs: number;
+  /** Certificate authorities (PEM) trusted instead of the system's; tests have their own. */
+  ca?: string;
+  resolve?: Resolver;
+}
+
+/**
+ * Connections to origins, kept alive, one pool for each `scheme://host:port`. What is checked
+ * against the allow-list is the address the socket connects to, at the moment it does: a name that
+ * resolves to something else by then (DNS rebinding) gains nothing.
+ */
+export function createOriginAgent(options: AgentOptions): Dispatcher {
+  const resolve = options.resolve ?? resolveBySystem;
+  return new Agent({
+    factory: (origin, poolOptions) => {
+      const { port } = splitUrl(String(origin));
+      const connect = buildConnector({
+        timeout: options.connectTimeoutMs,
+        // HTTP/1.1: a connection for each read in flight carries more than streams of one.
+        allowH2: false,
+        lookup: checkedLookup(resolve, options.allow, port),
+        ...(options.ca === undefined ? {} : { ca: options.ca }),
+      });
+      return new Pool(origin, { ...poolOptions, connect });
+    },
+    connections: ORIGIN_CONNECTIONS_MAX,
+    pipelining: 1,
+    keepAliveTimeout: ORIGIN_KEEP_ALIVE_MS,
+    maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
+    // Time is watched by the exchange itself, more finely than undici's timers.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+}
+
+/** A `lookup` for net.connect that fails unless every address of the name may be dialled. */
+export function checkedLookup(resolve: Resolver, allow: AllowList, port: number): LookupFunction {
+  return (hostname, lookupOptions, callback) => {
+    resolve(hostname).then(
+      (addresses) => {
+        if (!allow.dialable(hostname, port, addresses)) {
+          callback(
+            new ShoalError(
+              'HOST_NOT_ALLOWED',
+              `${hostname}:${port} resolves to an address this node must not dial`,
+            ),
+            '',
+            0,
+          );
+          return;
+        }
+        const found: LookupAddress[] = addresses.map((address) => ({
+          address,
+          family: address.includes(':') ? 6 : 4,
+        }));
+        if (lookupOptions.all === true) callback(null, found);
+        else callback(null, found[0]!.address, found[0]!.family);
+      },
+      (error: NodeJS.ErrnoException) => callback(error, '', 0),
+    );
+  };
+}
+
+export function resolveBySystem(hostname: string): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    dnsLookup(hostname, { all: true, order: 'verbatim' }, (error, found) =>
+      error === null ? resolve(found.map((each) => each.address)) : reject(error),
+    );
+  });
+}

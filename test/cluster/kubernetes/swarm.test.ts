@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { ENDPOINT_SLICES, type KubeObject } from '../../../lib/cluster/kubernetes/client.ts';
+import { parseRange, resolveRange } from '../../../lib/registry/range.ts';
+import { ShoalNode } from '../../e2e/node.ts';
+import { ApiServer, freePorts } from '../../kube/api-server.ts';
+import { kubeAssets } from '../../kube/assets.ts';
+import { eventually } from '../../kube/eventually.ts';
+import { endpointSlice } from '../endpoint-slice.ts';
+
+const BLOB_BYTES = 12 * 1024 * 1024 + 12_345;
+const NODES = 3;
+
+describe('real agents that find each other through EndpointSlices', function () {
+  this.timeout(120_000);
+  let api: ApiServer;
+  let dir: string;
+  let origin: Server;
+  let sentBytes = 0;
+  const blobs = new Map<string, Buffer>();
+  const nodes: ShoalNode[] = [];
+  /**
+   * Of this machine: an endpoint may not be on loopback; what is sent to one's own address does not
+   * leave the machine either.
+   */
+  const address =
+    Object.values(networkInterfaces())
+      .flatMap((all) => all ?? [])
+      .find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '';
+  const savedEnv = { ...process.env };
+
+  before(async function () {
+    const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
+    assert.notEqual(address, '', 'this machine has no address besides loopback');
+    api = await ApiServer.start(etcd, apiServer);
+    await api.namespace('shoal');
+    const manifest = await readFile(
+      new URL('../../../deploy/manifests/node-rbac.yaml', import.meta.url),
+      'utf8',
+    );
+    for (const document of parseAllDocuments(manifest))
+      await api.post(document.toJS() as KubeObject);
+    dir = await mkdtemp(join(tmpdir(), 'shoal-kube-swarm-'));
+    await writeFile(join(dir, 'token'), await api.serviceAccountToken('shoal', 'shoal-node'));
+    await writeFile(join(dir, 'ca.crt'), await api.certificate());
+    await writeFile(join(dir, 'namespace'), 'shoal');
+    await writeFile(join(dir, 'secret'), 'a secret of thirty-two characters', { mode: 0o600 });
+    const { hostname, port } = new URL(api.server);
+    Object.assign(process.env, {
+      KUBERNETES_SERVICE_HOST: hostname,
+      KUBERNETES_SERVICE_PORT: port,
+      SHOAL_SERVICE_ACCOUNT_DIR: dir,
+    });
+
+    origin = createServer((request, response) => {
+      const content = blobs.get(request.url!.split('/').at(-1)!);
+      if (content === undefined) return void response.writeHead(404).end();
+      const { status, startBytes, endBytes, contentRange } = resolveRange(
+        parseRange(request.headers.range),
+        content.length,
+      );
+      const body = content.subarray(startBytes, endBytes);
+      response.writeHead(status, {
+        'content-length': body.length,
+        ...(contentRange === undefined ? {} : { 'content-range': contentRange }),
+      });
+      sentBytes += body.length;
+      response.end(body);
+    }).listen(0, '127.0.0.1');
+    await once(origin, 'listening');
+
+    // Each node is a service endpoint with a port of its own, which in a cluster would be an
+    // address of its own.
+    const ports = await freePorts(NODES);
+    for (const [index, p2pPort] of ports.entries()) await announce(index, p2pPort);
+    const upstream = `http://127.0.0.1:${(origin.address() as AddressInfo).port}`;
+    for (const [index, p2pPort] of ports.entries()) {
+      nodes.push(
+        await ShoalNode.start(join(dir, `node-${index}`), {
+          DeployConfig: { node: address },
+          ProxyConfig: { registries: [{ upstream }], accessCheck: 'off' },
+          P2PConfig: {
+            port: p2pPort,
+            discovery: 'kubernetes',
+            service: 'shoal',
+            secretFile: join(dir, 'secret'),
+          },
+        }),
+      );
+    }
+  });
+  after(async () => {
+    for (const key of [
+      'KUBERNETES_SERVICE_HOST',
+      'KUBERNETES_SERVICE_PORT',
+      'SHOAL_SERVICE_ACCOUNT_DIR',
+    ]) {
+      if (savedEnv[key] === undefined) delete process.env[key];
+      else process.env[key] = savedEnv[key];
+    }
+    await Promise.all(nodes.map((node) => node.stop()));
+    origin?.close();
+    await api?.stop();
+    if (dir !== undefined) await rm(dir, { recursive: true });
+  });
+
+  async function announce(index: number, port: number): Promise<void> {
+    const slice = endpointSlice('shoal', [address], {
+      ports: [{ name: 'p2p', port, protocol: 'TCP' }],
+    });
+    slice.metadata.name = `shoal-${index}`;
+    await api.client.create(ENDPOINT_SLICES, slice);
+  }
+
+  function newBlob(): string {
+    const content = randomBytes(BLOB_BYTES);
+    const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`;
+    blobs.set(digest, content);
+    sentBytes = 0;
+    return digest;
+  }
+
+  async function pull(node: ShoalNode, digest: string): Promise<void> {
+    const { status, body } = await node.get(`/v2/app/blobs/${digest}`);
+    assert.equal(status, 200);
+    assert.equal(`sha256:${createHash('sha256').update(body).digest('hex')}`, digest);
+  }
+
+  /**
+   * One copy for all. Nodes that do not know each other would take NODES of them; a shard or two
+   * more are no sign of that, but of a machine so busy that an owner counted as slow.
+   */
+  const assertOneCopy = (): void =>
+    assert.ok(
+      sentBytes < BLOB_BYTES * 1.5,
+      `${sentBytes} bytes from the origin for a blob of ${BLOB_BYTES}`,
+    );
+
+  it('bring a blob from the origin once, whoever is asked', async () => {
+    const digest = newBlob();
+    for (const node of nodes) await pull(node, digest);
+    assertOneCopy();
+  });
+
+  it('go on without the API server, and know each other still', async () => {
+    await api.crash();
+    try {
+      const digest = newBlob();
+      await Promise.all(nodes.map((node) => pull(node, digest)));
+      assertOneCopy();
+    } finally {
+      await api.restart();
+    }
+  });
+
+  it('stop asking a node that is no longer an endpoint', async () => {
+    const leaver = nodes.pop()!;
+    await api.client.remove(ENDPOINT_SLICES, 'shoal', `shoal-${NODES - 1}`);
+    await leaver.stop();
+    await eventually('the rest bring a blob without it', async () => {
+      const digest = newBlob();
+      for (const node of nodes) await pull(node, digest);
+      assertOneCopy();
+      return true;
+    });
+  });
+});

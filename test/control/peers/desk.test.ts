@@ -1,0 +1,310 @@
+import assert from 'node:assert/strict';
+import { PeerDesk, PeerDesks } from '../../../lib/control/peers/desk.ts';
+import { ShoalError } from '../../../lib/errors.ts';
+import { PEER_HOLD_MS, PEER_RETURN_MS, SHARD_BYTES } from '../../../lib/limits.ts';
+import type { Swarm } from '../../../lib/swarm/swarm.ts';
+import type { AskRequest as SwarmAsk, ShardWord, Verdict } from '../../../lib/swarm/types.ts';
+import type { AskRequest, ControlMessage, StatRequest } from '../../../lib/workers/messages.ts';
+import {
+  CHECKSUM,
+  KEY,
+  Listener,
+  WAY,
+  loaderFixture,
+  settled,
+  type LoaderFixture,
+} from '../fixture.ts';
+
+const CHILD = '10.0.0.7:65002';
+const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' };
+
+/** The core's answers as the test wants them, and what it was told. */
+class FakeSwarm {
+  verdict: Verdict = { kind: 'serve' };
+  known: ShardWord | undefined;
+  readonly asked: SwarmAsk[] = [];
+  readonly told: unknown[] = [];
+
+  ask(request: SwarmAsk): Verdict {
+    this.asked.push(request);
+    return this.verdict;
+  }
+
+  word(): ShardWord | undefined {
+    return this.known;
+  }
+
+  report(...said: unknown[]): void {
+    this.told.push(['report', ...said]);
+  }
+
+  depthOf(): number | null {
+    return this.verdict.kind === 'redirect' ? 2 : 1;
+  }
+
+  sent(...said: unknown[]): void {
+    this.told.push(['sent', ...said]);
+  }
+}
+
+describe('control/peer-desk', () => {
+  let at: LoaderFixture;
+  let swarm: FakeSwarm;
+  let desks: PeerDesks;
+  let replies: ControlMessage[];
+  let uploads: [string, number][];
+  let depths: number[];
+  let desk: PeerDesk;
+
+  beforeEach(() => {
+    at = loaderFixture({ disk: true });
+    swarm = new FakeSwarm();
+    desks = new PeerDesks({
+      swarm: swarm as unknown as Swarm,
+      clock: at.clock,
+      facts: at.facts,
+      loader: () => at.loader,
+      sent: (node, bytes) => uploads.push([node, bytes]),
+      placed: (depth) => depths.push(depth),
+    });
+    [replies, uploads, depths] = [[], [], []];
+    desk = new PeerDesk(desks.parts, (message) => replies.push(message));
+  });
+
+  const ask = (more: Partial<AskRequest> = {}): void =>
+    desk.ask({
+      kind: 'ask',
+      id: 1,
+      key: KEY,
+      shard: 0,
+      node: CHILD,
+      zone: 'a',
+      role: 'owner',
+      exclude: ['x:1'],
+      hops: 1,
+      load: 3,
+      origin: ORIGIN,
+      requestId: 'request-1',
+      ...more,
+    });
+  const stat = (more: Partial<StatRequest> = {}): void =>
+    desk.stat({
+      kind: 'stat',
+      id: 2,
+      key: KEY,
+      shard: 0,
+      node: CHILD,
+      zone: null,
+      parent: 'p:1',
+      report: 'done',
+      ...more,
+    });
+
+  it('hands the whole request to the core, and what is held here', async () => {
+    at.store.put(KEY, 0);
+    ask();
+    assert.deepEqual(swarm.asked, [
+      {
+        shard: { key: KEY, index: 0 },
+        node: CHILD,
+        zone: 'a',
+        as: 'owner',
+        exclude: ['x:1'],
+        hops: 1,
+        load: 3,
+        held: true,
+      },
+    ]);
+    ask({ shard: 1 });
+    assert.equal(swarm.asked[1]!.held, false);
+  });
+
+  it("serves: brings the shard on the child's behalf, by the way the child brought along", async () => {
+    ask();
+    await settled();
+    const { resident, way } = at.fills[0]!;
+    assert.deepEqual(way, {
+      origin: ORIGIN,
+      sliceBytes: 0,
+      digest: KEY,
+      requestId: 'request-1',
+      onBehalf: swarm.asked[0],
+    });
+    assert.deepEqual(at.facts.origins(KEY), [ORIGIN]);
+    assert.deepEqual(replies, [
+      {
+        kind: 'granted',
+        id: 1,
+        shard: 0,
+        slot: resident.slot,
+        generation: resident.generation,
+        checksum: null,
+        totalBytes: null,
+        cold: true,
+        pathname: '/https://r.example/b',
+      },
+    ]);
+  });
+
+  it('tells the checksum with the place as soon as it is known', async () => {
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    swarm.known = { totalBytes: 900, lengthBytes: 900, checksum: 'ee'.repeat(32) };
+    ask();
+    await at.deliver(0, 900);
+    ask({ id: 3 });
+    const checksums = replies.map((reply) =>
+      reply.kind === 'granted' ? [reply.checksum, reply.cold] : [],
+    );
+    assert.deepEqual(checksums, [
+      ['ee'.repeat(32), true],
+      [CHECKSUM, false],
+    ]);
+  });
+
+  it('passes on what the core says instead, and fetches nothing for it', () => {
+    at.facts.setTotal(KEY, 900);
+    swarm.verdict = { kind: 'redirect', parents: ['p:1'], word: null, totalBytes: null };
+    ask();
+    swarm.verdict = { kind: 'busy', retryMs: 50 };
+    ask({ id: 2 });
+    swarm.verdict = { kind: 'miss' };
+    ask({ id: 3 });
+    assert.deepEqual(replies, [
+      {
+        kind: 'peer',
+        id: 1,
+        answer: { kind: 'redirect', parents: ['p:1'], checksum: null, totalBytes: 900 },
+      },
+      { kind: 'peer', id: 2, answer: { kind: 'busy', retryMs: 50 } },
+      { kind: 'peer', id: 3, answer: { kind: 'miss' } },
+    ]);
+    desk.close(1, false, 0);
+    assert.deepEqual([at.fills.length, swarm.told.length], [0, 0]);
+    assert.deepEqual(depths, [2], 'only a node that was given a place has a depth');
+  });
+
+  it('says why it cannot serve', async () => {
+    ask();
+    await settled();
+    at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 401 }));
+    assert.deepEqual(replies.at(-1), {
+      kind: 'refused',
+      id: 1,
+      error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401 },
+    });
+  });
+
+  it('tells the core how the sending went, once, and lets go of the shard a while after a child left', async () => {
+    for (const [id, whole] of [
+      [1, true],
+      [2, false],
+    ] as const) {
+      ask({ id, shard: id });
+      await settled();
+      desk.close(id, whole, 500);
+      desk.close(id, whole, 500);
+      assert.deepEqual(swarm.told.splice(0), [['sent', { key: KEY, index: id }, CHILD, whole]]);
+      assert.deepEqual(uploads.splice(0), [[CHILD, 500]]);
+    }
+    assert.deepEqual(
+      at.fills.map((fill) => fill.abandoned),
+      [true, false],
+    );
+    at.clock.advance(PEER_RETURN_MS);
+    assert.deepEqual(
+      at.fills.map((fill) => fill.abandoned),
+      [true, true],
+    );
+  });
+
+  it('goes on with a shard for a child that was told "busy" and came back', async () => {
+    ask();
+    await settled();
+    desk.close(1, false, 0);
+    at.clock.advance(PEER_RETURN_MS - 1);
+    ask({ id: 2 });
+    at.clock.advance(PEER_RETURN_MS);
+    assert.equal(at.fills.length, 1);
+    assert.equal(at.fills[0]!.abandoned, false);
+  });
+
+  it("takes in a report, and answers from memory, from disk, or from the core's own memory", async () => {
+    swarm.known = { totalBytes: 1, lengthBytes: 1, checksum: 'ee'.repeat(32) };
+    stat();
+    assert.deepEqual(swarm.told, [['report', { key: KEY, index: 0 }, CHILD, 'p:1', 'done']]);
+    at.store.put(KEY, 0, 800, 800);
+    stat();
+    at.store.held.clear();
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    await at.deliver(0, 900);
+    stat();
+    assert.deepEqual(replies, [
+      {
+        kind: 'stat',
+        id: 2,
+        totalBytes: 1,
+        lengthBytes: 1,
+        checksum: 'ee'.repeat(32),
+        pathname: `/${KEY}`,
+      },
+      {
+        kind: 'stat',
+        id: 2,
+        totalBytes: 800,
+        lengthBytes: 800,
+        checksum: CHECKSUM,
+        pathname: `/${KEY}`,
+      },
+      {
+        kind: 'stat',
+        id: 2,
+        totalBytes: 900,
+        lengthBytes: 900,
+        checksum: CHECKSUM,
+        pathname: `/${KEY}`,
+      },
+    ]);
+  });
+
+  it('knows nothing of a shard that is not here nor on its way', () => {
+    stat();
+    assert.deepEqual(replies, [{ kind: 'peer', id: 2, answer: { kind: 'miss' } }]);
+  });
+
+  it('holds a question about a shard on its way until it is complete', async () => {
+    at.loader.want(KEY, 1, WAY, new Listener());
+    await settled();
+    stat({ shard: 1 });
+    stat({ shard: 1, id: 3 });
+    at.clock.advance(PEER_HOLD_MS - 1);
+    assert.equal(replies.length, 0);
+    await at.deliver(1, SHARD_BYTES + 10);
+    desks.completed(at.loader.find(KEY, 1)!);
+    assert.deepEqual(
+      replies,
+      [2, 3].map((id) => ({
+        kind: 'stat',
+        id,
+        totalBytes: SHARD_BYTES + 10,
+        lengthBytes: 10,
+        checksum: CHECKSUM,
+        pathname: `/${KEY}`,
+      })),
+    );
+    at.clock.advance(PEER_HOLD_MS * 2);
+    assert.equal(replies.length, 2, 'nobody is answered twice');
+  });
+
+  it('says "busy" after a while, so that silence always means frozen', async () => {
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    stat();
+    at.clock.advance(PEER_HOLD_MS);
+    assert.deepEqual(replies, [{ kind: 'peer', id: 2, answer: { kind: 'busy', retryMs: 1 } }]);
+    await at.deliver(0, 900);
+    desks.completed(at.loader.find(KEY, 0)!);
+    assert.equal(replies.length, 1);
+  });
+});

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { ManualClock } from '../../../lib/clock.ts';
+import { ClusterSecret } from '../../../lib/wire/secret.ts';
+import { configSchema } from '../../../lib/config/schema.ts';
+import { BlobFacts } from '../../../lib/control/shards/blob-facts.ts';
+import type { Resident } from '../../../lib/control/shards/loader.ts';
+import type { Observation } from '../../../lib/control/watch/observation.ts';
+import type { Pools } from '../../../lib/control/threads/pools.ts';
+import { SwarmDriver } from '../../../lib/control/peers/swarm-driver.ts';
+import { Arena } from '../../../lib/io/arena.ts';
+import { Doorbells } from '../../../lib/io/doorbell.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
+import { Membership } from '../../../lib/swarm/rank.ts';
+import type { PoolJob } from '../../../lib/workers/pool.ts';
+import { KEY, settled } from '../fixture.ts';
+
+const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: null };
+const [SELF, OTHER] = ['127.0.0.1:1', '127.0.0.1:2'];
+
+describe('control/swarm-driver', () => {
+  let driver: SwarmDriver;
+  let arena: Arena;
+  let jobs: PoolJob[];
+  let ends: ((result: unknown) => void)[];
+
+  beforeEach(async () => {
+    [jobs, ends, arena] = [[], [], Arena.create(4 * SHARD_BYTES)];
+    const run = (job: PoolJob): Promise<unknown> => {
+      jobs.push(job);
+      return new Promise((end) => ends.push(end));
+    };
+    const nothing = (): undefined => undefined;
+    const observation = {
+      meter: { count: nothing },
+      log: { debug: nothing, warn: nothing },
+      journal: { transferred: nothing },
+      telemetry: { peerRates: { add: nothing } },
+      probe: null,
+    } as unknown as Observation;
+    driver = new SwarmDriver({
+      self: SELF,
+      mode: 'agent',
+      arena,
+      doorbells: Doorbells.create(1),
+      pools: { run, origin: run } as unknown as Pools,
+      facts: new BlobFacts(),
+      clock: new ManualClock(),
+      secret: new ClusterSecret(Buffer.alloc(32, 1)),
+      observation,
+    });
+    await driver.join(configSchema.parse({ P2PConfig: { peers: [SELF, OTHER] } }).P2PConfig);
+  });
+
+  afterEach(() => driver.leave());
+
+  /** A shard that the other node owns, being brought into slot 0. */
+  function begin(): void {
+    arena.tryLock(0);
+    const owners = new Membership(
+      [SELF, OTHER].map((node) => ({ node, role: 'agent' as const, zone: null })),
+    ).owners;
+    const shard = Array.from({ length: 64 }, (_, index) => index).find(
+      (index) => owners.top({ key: KEY, index })[0] === OTHER,
+    )!;
+    const resident: Resident = {
+      key: KEY,
+      shard,
+      slot: 0,
+      generation: arena.begin(0),
+      phase: 'loading',
+      checksum: null,
+      lengthBytes: -1,
+      interests: new Set(),
+      filling: null,
+      abandoned: false,
+    };
+    const { fill: bring } = driver;
+    resident.filling = bring(
+      resident,
+      { origin: ORIGIN, sliceBytes: 0, digest: null, requestId: '', onBehalf: null },
+      () => undefined,
+      () => undefined,
+    );
+  }
+
+  it('does not count bytes as here that are read anew', async () => {
+    begin();
+    assert.equal(jobs[0]!.kind, 'peer');
+    arena.setReceived(0, SHARD_BYTES);
+    ends[0]!({
+      kind: 'data',
+      totalBytes: 9 * SHARD_BYTES,
+      lengthBytes: SHARD_BYTES,
+      word: null,
+      checksum: 'aa',
+    });
+    await settled();
+    assert.equal(jobs[1]!.kind, 'stat');
+    ends[1]!({ kind: 'failed', error: { code: 'PEER_UNREACHABLE', message: 'gone' } });
+    await settled();
+    const last = jobs.at(-1)!;
+    assert.ok(last.kind === 'origin' && last.parts[0]!.fromBytes === 0);
+    assert.equal(arena.received(0), 0);
+    arena.setReceived(0, 700);
+    assert.equal(arena.owned(0), 700, "the origin's own");
+  });
+
+  it("marks what a parent sends as not the owner's own", async () => {
+    begin();
+    arena.setReceived(0, 300);
+    assert.equal(arena.owned(0), 300);
+    ends[0]!({ kind: 'redirect', parents: [OTHER], word: null, totalBytes: 9 * SHARD_BYTES });
+    await settled();
+    assert.ok(jobs[1]!.kind === 'peer' && jobs[1]!.path.includes('parent'));
+    arena.setReceived(0, 500);
+    assert.equal(arena.owned(0), 0);
+    arena.setReleased(0, 500);
+    assert.equal(arena.owned(0), 500, 'checked');
+  });
+});

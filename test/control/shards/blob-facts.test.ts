@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { BlobFacts } from '../../../lib/control/shards/blob-facts.ts';
+import { BLOB_FACTS_BYTES_MAX, REQUEST_HEAD_BYTES_MAX } from '../../../lib/limits.ts';
+import { KEY, OTHER_KEY } from '../fixture.ts';
+
+const way = (
+  url: string,
+  authorization: string | null = null,
+): { url: string; upstreamHost: string; authorization: string | null } => ({
+  url,
+  upstreamHost: 'r.example',
+  authorization,
+});
+
+describe('control/blob-facts', () => {
+  it('remembers a size apart from the ways to the origin', () => {
+    const facts = new BlobFacts();
+    assert.equal(facts.totalOf(KEY), null);
+    facts.addOrigin(KEY, way('https://r.example/1'));
+    assert.equal(facts.totalOf(KEY), null);
+    facts.setTotal(KEY, 7);
+    assert.equal(facts.totalOf(KEY), 7);
+    assert.equal(facts.totalOf(OTHER_KEY), null);
+  });
+
+  it('puts the newest way first, keeps the same one once, and no more than a few', () => {
+    const facts = new BlobFacts();
+    for (const name of ['1', '2', '3', '1', '4', '5']) facts.addOrigin(KEY, way(name));
+    assert.deepEqual(
+      facts.origins(KEY).map(({ url }) => url),
+      ['5', '4', '1', '3'],
+    );
+  });
+
+  it('names a blob by its URL without the query: where it was proven to be, else where it was asked for first', () => {
+    const facts = new BlobFacts();
+    assert.equal(facts.pathname(KEY), `/${KEY}`);
+    facts.setUrl(KEY, 'https://r.example/asked?Signature=s3cr3t');
+    facts.setUrl(KEY, 'https://r.example/other');
+    assert.equal(facts.pathname(KEY), '/https://r.example/asked');
+    facts.addOrigin(KEY, way('https://r.example/proven?Signature=s3cr3t'));
+    facts.dropOrigin(KEY, facts.origins(KEY)[0]!);
+    assert.equal(facts.pathname(KEY), '/https://r.example/proven');
+  });
+
+  it('tells apart two credentials for one URL', () => {
+    const facts = new BlobFacts();
+    facts.addOrigin(KEY, way('u', 'Bearer a'));
+    facts.addOrigin(KEY, way('u', 'Bearer b'));
+    assert.equal(facts.origins(KEY).length, 2);
+  });
+
+  it('drops a way the origin refuses, and only that', () => {
+    const facts = new BlobFacts();
+    facts.addOrigin(KEY, way('1'));
+    facts.addOrigin(KEY, way('2'));
+    facts.dropOrigin(KEY, facts.origins(KEY)[0]!);
+    assert.deepEqual(
+      facts.origins(KEY).map(({ url }) => url),
+      ['1'],
+    );
+    facts.dropOrigin(KEY, way('1'));
+    assert.deepEqual(facts.origins(KEY), [], 'the same way, if not the same object');
+    facts.dropOrigin(OTHER_KEY, way('1'));
+    assert.deepEqual(facts.origins(OTHER_KEY), []);
+  });
+
+  it('forgets the blobs asked for longest ago when URLs and credentials are long', () => {
+    const facts = new BlobFacts();
+    const long = 'u'.repeat(REQUEST_HEAD_BYTES_MAX / 2);
+    const blobs = Math.ceil(BLOB_FACTS_BYTES_MAX / (REQUEST_HEAD_BYTES_MAX * 4)) + 1;
+    for (let blob = 0; blob < blobs; blob++)
+      for (const name of '1234') facts.addOrigin(String(blob), way(name + long, long));
+    assert.equal(facts.origins('0').length, 0);
+    assert.equal(facts.origins(String(blobs - 1)).length, 4);
+    for (let blob = 0; blob < 5 * blobs; blob++) facts.setUrl(`named ${blob}`, long + long);
+    assert.equal(facts.origins(String(blobs - 1)).length, 0);
+  });
+});

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { SlotSource, SlotState } from '../../../lib/io/arena.ts';
+import { FRESH_SLOT_MS, SAVE_PATIENCE_MS, SHARD_BYTES } from '../../../lib/limits.ts';
+import {
+  CHECKSUM,
+  KEY,
+  Listener,
+  OTHER_KEY,
+  WAY,
+  loaderFixture,
+  settled,
+  type LoaderFixture,
+} from '../fixture.ts';
+
+describe('control/loader with a disk', () => {
+  let at: LoaderFixture;
+  beforeEach(() => (at = loaderFixture({ disk: true, slots: 2 })));
+
+  it('reads from disk before it asks the swarm', async () => {
+    at.store.put(KEY, 0, 900, 900);
+    const listener = new Listener();
+    at.loader.want(KEY, 0, WAY, listener);
+    await settled();
+    const { slot } = at.store.loads[0]!;
+    assert.deepEqual(listener.places, [{ slot, cold: true }]);
+    assert.deepEqual(
+      [at.arena.length(slot), at.arena.total(slot), at.arena.released(slot)],
+      [900, 900, 0],
+    );
+    assert.equal(at.arena.source(slot), SlotSource.disk);
+    at.clock.advance(25);
+    at.store.loads[0]!.end('ok');
+    await settled();
+    assert.equal(at.arena.released(slot), 900);
+    assert.deepEqual([at.fills.length, at.store.saves.length], [0, 0]);
+    assert.deepEqual(at.completed, [{ name: `${KEY}/0`, fromDisk: true }]);
+    assert.deepEqual(at.looked, ['disk']);
+    assert.deepEqual(at.filed, [['fileread', 0, 900, 25]]);
+  });
+
+  it('asks the swarm when the disk does not have it after all, without placing anybody twice', async () => {
+    at.store.put(KEY, 0);
+    const listener = new Listener();
+    at.loader.want(KEY, 0, WAY, listener);
+    await settled();
+    at.store.loads[0]!.end('miss');
+    await settled();
+    assert.equal(at.fills.length, 1);
+    assert.equal(listener.places.length, 1);
+    assert.deepEqual(at.filed, [['fileread', 0, -1, 0]]);
+  });
+
+  it('stops at a miss when nobody wants the shard any more', async () => {
+    at.store.put(KEY, 0);
+    const listener = new Listener();
+    const resident = at.loader.want(KEY, 0, WAY, listener);
+    await settled();
+    at.loader.drop(resident, listener);
+    at.store.loads[0]!.end('miss');
+    await settled();
+    assert.deepEqual([at.fills.length, at.residency.usedSlots], [0, 0]);
+  });
+
+  for (const [from, source, isGivenUp] of [
+    ['another node', SlotSource.peer, true],
+    ['the origin', SlotSource.origin, false],
+  ] as const) {
+    it(`${isGivenUp ? 'gives up' : 'keeps'} what came from ${from} and waits for a slow disk, when memory is short`, async () => {
+      for (const shard of [0, 1]) {
+        const listener = new Listener();
+        const resident = at.loader.want(KEY, shard, WAY, listener);
+        await settled();
+        at.arena.setSource(resident.slot, source);
+        await at.deliver(shard, 4 * SHARD_BYTES);
+        at.loader.drop(resident, listener);
+      }
+      const next = new Listener();
+      at.loader.want(KEY, 2, WAY, next);
+      at.clock.advance(SAVE_PATIENCE_MS - 10);
+      await settled();
+      assert.deepEqual([next.places.length, at.loader.has(KEY, 0)], [0, true]);
+      at.clock.advance(20);
+      await settled();
+      assert.equal(next.places.length, isGivenUp ? 1 : 0);
+      assert.equal(at.loader.has(KEY, 0) && at.loader.has(KEY, 1), !isGivenUp);
+      at.store.saves[0]!.end();
+      await settled();
+      at.clock.advance(FRESH_SLOT_MS + 10);
+      await settled();
+      assert.equal(next.places.length, 1);
+    });
+  }
+
+  it('takes last what is being read, and what a digest is about to read', async () => {
+    const [read, hashed] = [new Listener(), new Listener()];
+    at.loader.want(KEY, 0, WAY, read);
+    const second = at.loader.want(KEY, 1, WAY, hashed);
+    await settled();
+    for (const shard of [0, 1]) await at.deliver(shard, 4 * SHARD_BYTES);
+    for (const save of at.store.saves) save.end();
+    await settled();
+    at.loader.drop(second, hashed);
+    at.clock.advance(FRESH_SLOT_MS + 1);
+    at.loader.want(KEY, 2, WAY, new Listener());
+    await settled();
+    assert.deepEqual(
+      [at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 1) !== undefined],
+      [true, false],
+    );
+    await at.deliver(2, 4 * SHARD_BYTES);
+    at.store.saves[2]!.end();
+    await settled();
+    at.loader.drop(at.loader.find(KEY, 0)!, read);
+    at.awaited.add(`${KEY}/0`);
+    at.clock.advance(FRESH_SLOT_MS + 1);
+    at.loader.drop(at.loader.find(KEY, 2)!, [...at.loader.find(KEY, 2)!.interests][0]!);
+    at.loader.want(KEY, 3, WAY, new Listener());
+    await settled();
+    assert.deepEqual(
+      [at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 2) !== undefined],
+      [true, false],
+    );
+  });
+
+  it('does not let go of a slot before it is written', async () => {
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    await at.deliver(0);
+    const { slot } = at.fills[0]!.resident;
+    assert.equal(at.arena.state(slot), SlotState.filling);
+    assert.equal(at.store.saves.length, 1);
+    at.clock.advance(FRESH_SLOT_MS * 10);
+    at.loader.want(OTHER_KEY, 1, WAY, new Listener());
+    at.loader.want(OTHER_KEY, 2, WAY, new Listener());
+    await settled();
+    assert.equal(at.loader.find(KEY, 0)?.phase, 'complete');
+    at.store.saves[0]!.end();
+    await settled();
+    assert.equal(at.arena.state(slot), SlotState.complete);
+    at.clock.advance(FRESH_SLOT_MS + 10);
+    await settled();
+    assert.equal(at.loader.find(KEY, 0), undefined, 'evicted for the third');
+  });
+
+  it('leaves a slot alone whose write ends after it was given to another shard', async () => {
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    await at.deliver(0);
+    const { slot } = at.fills[0]!.resident;
+    at.loader.purge(KEY);
+    at.loader.want(OTHER_KEY, 3, WAY, new Listener());
+    await settled();
+    assert.equal(at.fills[1]!.resident.slot, slot);
+    at.store.saves[0]!.end();
+    await settled();
+    assert.equal(at.arena.state(slot), SlotState.filling);
+  });
+
+  it('tells what is stored without reading it, and counts a use of what is served from memory', async () => {
+    at.store.put(KEY, 0, 900, 900);
+    assert.equal(at.loader.has(KEY, 0), true);
+    assert.deepEqual(at.loader.stored(KEY, 0), {
+      totalBytes: 900,
+      lengthBytes: 900,
+      checksum: CHECKSUM,
+    });
+    assert.equal(at.loader.stored(KEY, 1), undefined);
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    at.store.loads[0]!.end('ok');
+    await settled();
+    assert.deepEqual(at.store.touched, []);
+    at.loader.want(KEY, 0, WAY, new Listener());
+    assert.deepEqual(at.store.touched, [`${KEY}/0`]);
+  });
+
+  it('purges a blob from the disk as well', async () => {
+    at.store.put(KEY, 7, 8 * SHARD_BYTES);
+    at.loader.purge(KEY);
+    assert.deepEqual(at.store.dropped, [KEY]);
+    assert.equal(at.loader.has(KEY, 7), false);
+  });
+});

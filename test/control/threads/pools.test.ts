@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { startPools, type Pools } from '../../../lib/control/threads/pools.ts';
+import { Arena } from '../../../lib/io/arena.ts';
+import { Doorbells } from '../../../lib/io/doorbell.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
+import { MeterBoard } from '../../../lib/telemetry/meter-board.ts';
+import { KEY, OTHER_KEY } from '../fixture.ts';
+
+describe('control/pools', () => {
+  const arena = Arena.create(2 * SHARD_BYTES);
+  let pools: Pools;
+
+  before(async () => {
+    for (const slot of [0, 1]) arena.tryLock(slot);
+    const meters = new MeterBoard().shared;
+    pools = startPools(
+      {
+        arena: arena.shared,
+        doorbells: Doorbells.create(1).shared,
+        meters,
+        origin: { registries: [], allow: [] },
+        slabFd: null,
+      },
+      { arena: arena.shared, meters },
+    );
+    await pools.ready();
+  });
+  after(() => pools.close());
+
+  it('follows two blobs at once on the digest thread, from shared memory', async () => {
+    const [one, other] = [randomBytes(SHARD_BYTES), randomBytes(1_000)];
+    arena.bytes(0).set(one);
+    arena.bytes(1).set(other);
+    const generations = [arena.begin(0), arena.begin(1)];
+    const update = (key: string, slot: number, lengthBytes: number) =>
+      pools.digest({
+        kind: 'update',
+        key,
+        shards: [{ slot, generation: generations[slot]!, lengthBytes }],
+      });
+    await Promise.all([
+      update(KEY, 0, SHARD_BYTES),
+      update(OTHER_KEY, 1, 1_000),
+      update(KEY, 1, 1_000),
+    ]);
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), {
+      kind: 'done',
+      digest: createHash('sha256').update(one).update(other).digest('hex'),
+    });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: OTHER_KEY }), {
+      kind: 'done',
+      digest: createHash('sha256').update(other).digest('hex'),
+    });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
+  });
+
+  it('does not hash a slot that holds something else by now, and leaves no pin', async () => {
+    const [here, gone] = [
+      { slot: 0, generation: arena.generation(0), lengthBytes: 10 },
+      { slot: 1, generation: 9_999, lengthBytes: 10 },
+    ];
+    assert.deepEqual(await pools.digest({ kind: 'update', key: KEY, shards: [gone] }), {
+      kind: 'hashed',
+      count: 0,
+    });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
+    assert.deepEqual(await pools.digest({ kind: 'update', key: KEY, shards: [here, gone, here] }), {
+      kind: 'hashed',
+      count: 1,
+    });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), {
+      kind: 'done',
+      digest: createHash('sha256')
+        .update(arena.bytes(0, 0, 10))
+        .digest('hex'),
+    });
+    for (const slot of [0, 1]) {
+      assert.equal(arena.tryLock(slot), true);
+      arena.begin(slot);
+    }
+  });
+
+  it('forgets a blob when told to', async () => {
+    await pools.digest({
+      kind: 'update',
+      key: KEY,
+      shards: [{ slot: 0, generation: arena.generation(0), lengthBytes: 10 }],
+    });
+    await pools.digest({ kind: 'forget', key: KEY });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
+  });
+
+  it('ends in the middle of a job without a word of it', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const meters = new MeterBoard().shared;
+    const ending = startPools(
+      {
+        arena: arena.shared,
+        doorbells: Doorbells.create(1).shared,
+        meters,
+        origin: { registries: [], allow: [] },
+        slabFd: null,
+      },
+      { arena: arena.shared, meters },
+    );
+    await ending.ready();
+    const { port } = silent.address() as AddressInfo;
+    const asked = once(silent, 'connection');
+    const job = ending.run({
+      kind: 'peer',
+      slot: 0,
+      attempt: 1,
+      shard: 0,
+      fromBytes: 0,
+      totalBytes: null,
+      digest: null,
+      host: '127.0.0.1',
+      port,
+      path: '/',
+      headers: {},
+    });
+    const outcome = job.then(
+      () => 'settled',
+      () => 'rejected',
+    );
+    await asked;
+    await ending.close();
+    assert.equal(
+      await Promise.race([outcome, new Promise((resolve) => setImmediate(resolve, 'unsettled'))]),
+      'unsettled',
+    );
+    silent.close();
+  });
+
+  it('never rejects: what fails in a thread keeps its code', async () => {
+    const disk = await pools.run({
+      kind: 'diskRead',
+      fileOffsetBytes: 0,
+      lengthBytes: 10,
+      slot: 0,
+      checksum: null,
+    });
+    assert.ok(disk.kind === 'failed' && disk.error.code === 'DISK_FAILED');
+    const target = {
+      url: 'http://127.0.0.1:9/b',
+      upstreamHost: '127.0.0.1:9',
+      authorization: null,
+    };
+    const probe = await pools.run({ kind: 'probe', ...target });
+    assert.ok(
+      probe.kind === 'failed' && probe.error.code === 'HOST_NOT_ALLOWED',
+      JSON.stringify(probe),
+    );
+    const peer = await pools.run({
+      kind: 'peer',
+      slot: 0,
+      attempt: 1,
+      shard: 0,
+      fromBytes: 0,
+      totalBytes: null,
+      digest: null,
+      host: '127.0.0.1',
+      port: 9,
+      path: '/',
+      headers: {},
+    });
+    assert.ok(
+      peer.kind === 'failed' && peer.error.code === 'PEER_UNREACHABLE',
+      JSON.stringify(peer),
+    );
+  });
+});

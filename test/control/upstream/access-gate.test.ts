@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { ManualClock } from '../../../lib/clock.ts';
+import { Gate } from '../../../lib/control/upstream/access-gate.ts';
+import { GRANT_MS_MAX } from '../../../lib/limits.ts';
+import { AccessLedger } from '../../../lib/registry/access.ts';
+import { Outages } from '../../../lib/origin/outages.ts';
+import type { ProbeJob, ProbeResult } from '../../../lib/workers/pool.ts';
+import { KEY, settled } from '../fixture.ts';
+
+const BLOB = {
+  key: KEY,
+  url: 'https://r.example/v2/app/blobs/x',
+  upstreamHost: 'r.example',
+  scope: 'repo r.example/app',
+  pathname: '/x',
+};
+
+describe('control/gate', () => {
+  let clock: ManualClock;
+  let answer: ProbeResult;
+  let probes: ProbeJob[];
+  let known: number | null;
+  let sizes: [string, number][];
+  let counts: string[];
+  let outages: Outages;
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    outages = new Outages(clock);
+    answer = { kind: 'granted', totalBytes: 4_096 };
+    known = null;
+    [probes, sizes, counts] = [[], [], []];
+  });
+
+  function gate(options: { ttlMs?: number; check?: 'strict' | 'off' } = {}): Gate {
+    return new Gate({
+      ledger: new AccessLedger({
+        clock,
+        ttlMs: options.ttlMs ?? 30_000,
+        staleTtlMs: 3_600_000,
+        check: options.check ?? 'strict',
+      }),
+      outages,
+      probe: async (job) => {
+        probes.push(job);
+        return answer;
+      },
+      totalOf: () => known,
+      sized: (key, totalBytes) => sizes.push([key, totalBytes]),
+      count: (name) => counts.push(name),
+    });
+  }
+
+  it("asks the upstream with the client's own credential, once, and remembers the right as long as it counts", async () => {
+    const at = gate();
+    assert.equal(at.remembered(BLOB, 'Bearer t'), null);
+    assert.deepEqual(await Promise.all([at.check(BLOB, 'Bearer t'), at.check(BLOB, 'Bearer t')]), [
+      { forMs: 30_000, stale: false },
+      { forMs: 30_000, stale: false },
+    ]);
+    assert.deepEqual(probes, [
+      { kind: 'probe', url: BLOB.url, upstreamHost: 'r.example', authorization: 'Bearer t' },
+    ]);
+    assert.deepEqual(sizes, [[KEY, 4_096]]);
+    clock.advance(10_000);
+    assert.equal(at.remembered(BLOB, 'Bearer t'), 20_000);
+    assert.equal(at.remembered(BLOB, 'Bearer other'), null);
+    assert.equal(at.remembered(BLOB, null), null);
+    clock.advance(20_000);
+    assert.equal(at.remembered(BLOB, 'Bearer t'), null);
+    assert.deepEqual(counts, ['access.granted', 'access.remembered']);
+  });
+
+  it('passes on what the upstream says, and remembers nothing', async () => {
+    const at = gate();
+    answer = {
+      kind: 'failed',
+      error: {
+        code: 'ORIGIN_REFUSED',
+        message: 'no',
+        status: 401,
+        headers: { 'www-authenticate': 'Bearer realm="x"' },
+      },
+    };
+    await assert.rejects(at.check(BLOB, null), {
+      code: 'ORIGIN_REFUSED',
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer realm="x"' },
+    });
+    assert.equal(at.remembered(BLOB, null), null);
+    assert.deepEqual(counts, ['access.refused']);
+  });
+
+  it('lets a stale right count while the registry is down, for this request only', async () => {
+    const at = gate();
+    await at.check(BLOB, 'Bearer t');
+    clock.advance(60_000);
+    answer = { kind: 'failed', error: { code: 'ORIGIN_UNREACHABLE', message: 'down' } };
+    assert.deepEqual(await at.check(BLOB, 'Bearer t'), { forMs: 0, stale: true });
+    assert.equal(at.remembered(BLOB, 'Bearer t'), null);
+    await assert.rejects(at.check(BLOB, 'Bearer never seen'), { code: 'ORIGIN_UNREACHABLE' });
+    assert.deepEqual(counts, ['access.granted', 'access.failed', 'access.stale', 'access.failed']);
+  });
+
+  it('does not make who has an old right wait for a registry that times out: it is asked beside, once a second', async () => {
+    const at = gate();
+    await at.check(BLOB, 'Bearer t');
+    clock.advance(60_000);
+    answer = { kind: 'failed', error: { code: 'ORIGIN_TIMEOUT', message: 'late' } };
+    await at.check(BLOB, 'Bearer t');
+    assert.equal(probes.length, 2);
+    for (let read = 0; read < 5; read++)
+      assert.deepEqual(await at.check(BLOB, 'Bearer t'), { forMs: 0, stale: true });
+    assert.equal(probes.length, 2);
+    await assert.rejects(at.check(BLOB, 'Bearer never seen'), { code: 'ORIGIN_TIMEOUT' });
+    clock.advance(1_000);
+    answer = { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 } };
+    assert.equal((await at.check(BLOB, 'Bearer t')).stale, true);
+    await settled();
+    await assert.rejects(at.check(BLOB, 'Bearer t'), { status: 403 });
+  });
+
+  it('waits for a registry that answers, if only with a server error', async () => {
+    const at = gate();
+    await at.check(BLOB, 'Bearer t');
+    clock.advance(60_000);
+    answer = { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 500 } };
+    for (let read = 0; read < 3; read++)
+      assert.equal((await at.check(BLOB, 'Bearer t')).stale, true);
+    assert.equal(probes.length, 4);
+  });
+
+  it('believes other nodes about a right only while the registry is down, and the younger word', async () => {
+    const at = gate();
+    at.relayed(BLOB.scope, 'Bearer other', KEY);
+    at.heard(BLOB.scope, 'Bearer t', { isGranted: true, ageMs: 10_000 });
+    assert.equal(at.remembered(BLOB, 'Bearer t'), null);
+    assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), true);
+    at.heard(BLOB.scope, 'Bearer t', { isGranted: false, ageMs: 20_000 });
+    assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), true);
+    at.heard(BLOB.scope, 'Bearer t', { isGranted: false, ageMs: 5_000 });
+    assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), false);
+    at.heard(BLOB.scope, 'Bearer t', { isGranted: true, ageMs: 3_599_000 });
+    assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), true);
+    clock.advance(1_000);
+    assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), false);
+  });
+
+  it('opens the blobs of a manifest to the credential that fetched it', () => {
+    const at = gate();
+    const manifest = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config: { digest: KEY, size: 1 },
+      layers: [],
+    });
+    at.relayed(BLOB.scope, 'Bearer t', null);
+    at.noteManifest(
+      BLOB.scope,
+      new TextEncoder().encode(manifest),
+      'application/vnd.oci.image.manifest.v1+json',
+      'registry',
+    );
+    assert.equal(at.remembered(BLOB, 'Bearer t'), 30_000);
+    assert.equal(at.remembered(BLOB, 'Bearer other'), null);
+    assert.equal(at.remembered({ ...BLOB, scope: 'repo r.example/other' }, 'Bearer t'), null);
+  });
+
+  it('never lets a front go longer without asking than it may', async () => {
+    const at = gate({ ttlMs: GRANT_MS_MAX * 10 });
+    assert.equal((await at.check(BLOB, 'Bearer t')).forMs, GRANT_MS_MAX);
+    assert.equal(at.remembered(BLOB, 'Bearer t'), GRANT_MS_MAX);
+    assert.equal(gate({ check: 'off' }).remembered(BLOB, null), GRANT_MS_MAX);
+  });
+
+  it('lets nobody read a blob by way of something of another size that lies under its digest elsewhere', async () => {
+    known = 5_000;
+    await assert.rejects(gate().check(BLOB, 'Bearer t'), { code: 'DIGEST_MISMATCH' });
+    assert.deepEqual(sizes, []);
+  });
+
+  it('takes the size from a registry, not from any bucket', async () => {
+    await gate().check({ ...BLOB, scope: 'url 12ab' }, null);
+    assert.deepEqual(sizes, []);
+  });
+
+  it('tells of what size the blob must be, for when its own is not known here yet', async () => {
+    for (const scope of [BLOB.scope, 'url 12ab']) {
+      const at = gate();
+      await at.check({ ...BLOB, scope }, null);
+      assert.equal(at.sizeOf({ ...BLOB, scope }, null), 4_096);
+      assert.equal(at.sizeOf({ ...BLOB, scope: 'url 34cd' }, null), null);
+    }
+    const open = gate({ check: 'off' });
+    open.relayed(BLOB.scope, null, KEY);
+    assert.equal(open.sizeOf(BLOB, null), null);
+  });
+});

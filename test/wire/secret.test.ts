@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { ClusterSecret } from '../../lib/wire/secret.ts';
+
+const PATH = '/rpc/pread/sha256:00/1?from=0&node=a:1';
+const WALL_MS = 1_700_000_000_000;
+
+describe('cluster/secret', () => {
+  const secret = new ClusterSecret(Buffer.alloc(32, 7));
+  const stranger = new ClusterSecret(Buffer.alloc(32, 8));
+
+  it('knows what it signed', () => {
+    assert.equal(secret.verify(secret.sign('GET', PATH, WALL_MS), 'GET', PATH, WALL_MS), true);
+    assert.equal(
+      new ClusterSecret(Buffer.alloc(32, 7)).verify(
+        secret.sign('GET', PATH, WALL_MS),
+        'GET',
+        PATH,
+        WALL_MS + 500,
+      ),
+      true,
+    );
+  });
+
+  it('signs the seal too: another one cannot be put in its place', () => {
+    const header = secret.sign('GET', PATH, WALL_MS, 'seal-a');
+    assert.equal(secret.verify(header, 'GET', PATH, WALL_MS, 'seal-a'), true);
+    for (const other of ['seal-b', ''])
+      assert.equal(secret.verify(header, 'GET', PATH, WALL_MS, other), false);
+  });
+
+  it("turns away another secret's signature, another method and another path", () => {
+    assert.equal(secret.verify(stranger.sign('GET', PATH, WALL_MS), 'GET', PATH, WALL_MS), false);
+    const header = secret.sign('GET', PATH, WALL_MS);
+    assert.equal(secret.verify(header, 'POST', PATH, WALL_MS), false);
+    assert.equal(secret.verify(header, 'GET', `${PATH}&load=0`, WALL_MS), false);
+    assert.equal(secret.verify(header, 'GET', PATH.replace('/1?', '/2?'), WALL_MS), false);
+  });
+
+  it('turns away a captured request a minute later, and one from the future', () => {
+    const header = secret.sign('GET', PATH, WALL_MS);
+    assert.equal(secret.verify(header, 'GET', PATH, WALL_MS + 59_000), true);
+    assert.equal(secret.verify(header, 'GET', PATH, WALL_MS + 61_000), false);
+    assert.equal(secret.verify(header, 'GET', PATH, WALL_MS - 61_000), false);
+  });
+
+  it('does not let the time be changed', () => {
+    const header = secret
+      .sign('GET', PATH, WALL_MS)
+      .replace(String(WALL_MS), String(WALL_MS + 90_000));
+    assert.equal(secret.verify(header, 'GET', PATH, WALL_MS + 90_000), false);
+  });
+
+  it('finds every changed digit of a signature', () => {
+    const header = secret.sign('GET', PATH, WALL_MS);
+    for (let digit = header.indexOf('.') + 1; digit < header.length; digit++) {
+      const changed =
+        header.slice(0, digit) + (header[digit] === '0' ? '1' : '0') + header.slice(digit + 1);
+      assert.equal(secret.verify(changed, 'GET', PATH, WALL_MS), false, `digit ${digit}`);
+    }
+  });
+
+  it('survives whatever is sent as a signature', () => {
+    const hostile = fc.oneof(
+      fc.string(),
+      fc.string().map((text) => `${WALL_MS}.${text}`),
+      fc.constantFrom(
+        '',
+        '.',
+        `${WALL_MS}`,
+        `${WALL_MS}.`,
+        `-1.${'00'.repeat(32)}`,
+        `1e9.${'00'.repeat(32)}`,
+      ),
+    );
+    fc.assert(fc.property(hostile, (header) => !secret.verify(header, 'GET', PATH, WALL_MS)));
+  });
+
+  it("opens its own seals and nobody else's", () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary' }),
+        (text) =>
+          secret.open(secret.seal(text)) === text && stranger.open(secret.seal(text)) === null,
+      ),
+    );
+  });
+
+  it('makes every seal another, so that equal credentials do not show', () => {
+    assert.notEqual(secret.seal('Bearer t'), secret.seal('Bearer t'));
+  });
+
+  it('opens no seal of which a byte was changed or that was cut', () => {
+    const sealed = Buffer.from(secret.seal('Bearer t'), 'base64url');
+    for (let byte = 0; byte < sealed.length; byte++) {
+      const changed = Buffer.from(sealed);
+      changed[byte]! ^= 1;
+      assert.equal(secret.open(changed.toString('base64url')), null, `byte ${byte}`);
+      assert.equal(
+        secret.open(sealed.subarray(0, byte).toString('base64url')),
+        null,
+        `cut at ${byte}`,
+      );
+    }
+    fc.assert(fc.property(fc.string(), (text) => secret.open(text) === null));
+  });
+});
