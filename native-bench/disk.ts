@@ -9,7 +9,8 @@ import { openDirect, openOwn } from '../lib/io/aligned.ts';
 import { Arena } from '../lib/io/arena.ts';
 import { allocateFile } from '../lib/io/slab-space.ts';
 import { openSlabFiles } from '../lib/io/slab-files.ts';
-import { CACHE_IO_DEPTH, SHARD_BYTES } from '../lib/limits.ts';
+import { CACHE_IO_DEPTH } from '../lib/cache/limits.ts';
+import { SHARD_BYTES } from '../lib/limits.ts';
 import { StoreRates, rawRate } from './disk/rates.ts';
 import type { Rate } from './disk/rates.ts';
 

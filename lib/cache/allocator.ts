@@ -1,4 +1,5 @@
-import { CACHE_CELL_BYTES_MIN, SHARD_BYTES } from '../limits.ts';
+import { CACHE_CELL_BYTES_MIN } from './limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 
 /** A piece of the slab: a power of two of pages up to a slot, aligned to its own length. */
 export interface Extent {

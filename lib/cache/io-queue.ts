@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { CACHE_STALL_MS } from '../limits.ts';
+import { CACHE_STALL_MS } from './limits.ts';
 
 export type IoKind = 'read' | 'write';
 

@@ -1,4 +1,5 @@
-import { CACHE_VICTIMS_MAX, SHARD_BYTES } from '../limits.ts';
+import { CACHE_VICTIMS_MAX } from './limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { SlabAllocator } from './allocator.ts';
 import type { Extent } from './allocator.ts';
 import { Eviction } from './eviction.ts';

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
-import { CACHE_IO_DEPTH, CACHE_READ_FAILURES_MAX, CACHE_STALL_MS, SHARD_BYTES } from '../limits.ts';
+import { CACHE_IO_DEPTH, CACHE_READ_FAILURES_MAX, CACHE_STALL_MS } from './limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { EMPTY_HEADER, encodeHeader, shardLength } from './header.ts';
 import { HeaderWriter } from './header-writer.ts';
 import { DiskStalled, IoQueue } from './io-queue.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { CACHE_RETRY_MS } from '../limits.ts';
+import { CACHE_RETRY_MS } from './limits.ts';
 
 /** What became of one operation, for the log: only changes are worth a line. */
 export type Change = 'suspended' | 'resumed' | null;

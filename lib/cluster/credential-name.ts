@@ -1,6 +1,6 @@
 import { createHash, scrypt } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { CREDENTIAL_NAMES_MAX, CREDENTIAL_NAMES_WAITING_MAX } from '../limits.ts';
+import { CREDENTIAL_NAMES_MAX, CREDENTIAL_NAMES_WAITING_MAX } from './limits.ts';
 import type { ClusterSecret } from '../wire/secret.ts';
 
 /** scrypt's cost (RFC 7914): about 50 ms and 16 MiB a guess. */

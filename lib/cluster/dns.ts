@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.ts';
-import { DNS_REFRESH_MS, MEMBERSHIP_START_TIMEOUT_MS } from '../limits.ts';
+import { DNS_REFRESH_MS, MEMBERSHIP_START_TIMEOUT_MS } from './limits.ts';
 import { rootService } from './kubernetes/endpoints.ts';
 import {
   memberAddress,

@@ -1,7 +1,8 @@
 import { writeSync } from 'node:fs';
 import { loadConfig } from '../config/load.ts';
 import type { Config, NodeMode } from '../config/schema.ts';
-import { DRAIN_DEADLINE_MS, DRAIN_OVERTIME_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
+import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
+import { DRAIN_OVERTIME_MS } from './limits.ts';
 import { exitAtOnce } from './exit-at-once.ts';
 import type { NodeOptions, Output } from './program.ts';
 import { stopSignal } from './stop-signal.ts';

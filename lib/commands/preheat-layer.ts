@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { BlobDescriptor } from '../demo/image.ts';
 import { ShoalError } from '../errors.ts';
-import { PREHEAT_FRUITLESS_MAX, PREHEAT_RETRY_MS_MAX, PREHEAT_RETRY_MS_MIN } from '../limits.ts';
+import { PREHEAT_FRUITLESS_MAX, PREHEAT_RETRY_MS_MAX, PREHEAT_RETRY_MS_MIN } from './limits.ts';
 
 /** Where blobs are read from. */
 export interface BlobSource {

@@ -7,7 +7,7 @@ import {
   PREHEAT_NODES_AT_ONCE,
   PREHEAT_RETRY_MS_MAX,
   PREHEAT_RETRY_MS_MIN,
-} from '../limits.ts';
+} from './limits.ts';
 import { isPassing, pause } from './preheat-layer.ts';
 import type { LayerBoard } from './preheat-progress.ts';
 import type { NodeHolding, SwarmView } from './preheat-source.ts';

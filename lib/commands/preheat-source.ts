@@ -4,12 +4,8 @@ import type { RegistryAddress } from '../demo/registry-client.ts';
 import type { Credentials } from '../demo/registry-token.ts';
 import * as z from 'zod';
 import { errorTable, ShoalError } from '../errors.ts';
-import {
-  ORIGIN_CONNECT_TIMEOUT_MS,
-  PREHEAT_CONCURRENCY,
-  PULL_HEAD_TIMEOUT_MS,
-  PULL_SILENCE_MS,
-} from '../limits.ts';
+import { ORIGIN_CONNECT_TIMEOUT_MS, PULL_HEAD_TIMEOUT_MS, PULL_SILENCE_MS } from '../limits.ts';
+import { PREHEAT_CONCURRENCY } from './limits.ts';
 import type { BlobSource } from './preheat-layer.ts';
 import { recordedReads, type RangeSource, type RecordedReads } from './preheat-trace.ts';
 

@@ -8,10 +8,9 @@ import {
   PREHEAT_RETRY_MS_MAX,
   PREHEAT_RETRY_MS_MIN,
   PREHEAT_TRACE_READS,
-  READ_TRACE_SHARDS_MAX,
-  SHARD_BYTES,
   TRACE_FILE_BYTES_MAX,
-} from '../limits.ts';
+} from './limits.ts';
+import { READ_TRACE_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
 import { isPassing, pause } from './preheat-layer.ts';
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;

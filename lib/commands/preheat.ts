@@ -4,7 +4,7 @@ import type { BlobDescriptor } from '../demo/image.ts';
 import { RegistryClient } from '../demo/registry-client.ts';
 import type { Credentials } from '../demo/registry-token.ts';
 import { ShoalError } from '../errors.ts';
-import { PREHEAT_CONCURRENCY, PREHEAT_NODES_AT_ONCE, TRACE_SECONDS } from '../limits.ts';
+import { PREHEAT_CONCURRENCY, PREHEAT_NODES_AT_ONCE, TRACE_SECONDS } from './limits.ts';
 import { namedImage, ownPlatform, parsePlatform, planPreheat } from './preheat-image.ts';
 import type { NamedImage, Platform } from './preheat-image.ts';
 import { readLayer } from './preheat-layer.ts';

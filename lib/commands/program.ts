@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ShoalError } from '../errors.ts';
 import { VERSION } from '../version.ts';
-import { FRONT_THREADS_MAX, UP_NODES_MAX } from '../limits.ts';
+import { FRONT_THREADS_MAX, UP_NODES_MAX } from './limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { parseByteSize, preadPatterns, type PreadOptions } from './bench.ts';
 import type { StartNode } from './node.ts';

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
-import { TRACE_SECONDS, TRACE_SECONDS_MAX } from '../limits.ts';
+import { TRACE_SECONDS } from './limits.ts';
+import { TRACE_SECONDS_MAX } from '../limits.ts';
 import {
   CERTS_DIR,
   CONTAINERD_CONFIG,

@@ -10,7 +10,7 @@ import { RegistryClient } from '../demo/registry-client.ts';
 import { makeSampleImage } from '../demo/sample-image.ts';
 import type { SampleImage } from '../demo/sample-image.ts';
 import { DemoSwarm } from '../demo/swarm.ts';
-import { UP_PULL_DEADLINE_MS } from '../limits.ts';
+import { UP_PULL_DEADLINE_MS } from './limits.ts';
 import type { Output, UpOptions } from './program.ts';
 import { formatBytes } from './quantity.ts';
 import { stopSignal } from './stop-signal.ts';

@@ -5,7 +5,7 @@ import {
   CONFIG_ARENA_BYTES_MIN,
   CONFIG_CAPACITY_BYTES_MAX,
   CONFIG_CAPACITY_BYTES_MIN,
-} from '../limits.ts';
+} from './limits.ts';
 import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
 
 /*

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { CLUSTER_SECRET_BYTES_MIN } from '../limits.ts';
+import { CLUSTER_SECRET_BYTES_MIN } from './limits.ts';
 import type { Config } from './schema.ts';
 
 /** The cluster secret, or why there is none. Only its length is ever named. */

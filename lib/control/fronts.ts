@@ -1,6 +1,6 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { ShoalError } from '../errors.ts';
-import { FRONT_START_TIMEOUT_MS } from '../limits.ts';
+import { FRONT_START_TIMEOUT_MS } from './limits.ts';
 import { Channel } from '../workers/channel.ts';
 import type { ControlMessage, FrontMessage, FrontStart } from '../workers/messages.ts';
 import { THREAD_OPTIONS } from '../workers/thread-options.ts';

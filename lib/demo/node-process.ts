@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import type { NodeMode } from '../config/schema.ts';
 import { ShoalError, errorTable } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
-import { UP_READY_TIMEOUT_MS } from '../limits.ts';
+import { UP_READY_TIMEOUT_MS } from './limits.ts';
 
 /** The ready line of a node (CONTRACT 9). */
 export interface NodeReady {

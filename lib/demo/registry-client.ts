@@ -5,10 +5,10 @@ import { ShoalError } from '../errors.ts';
 import {
   ORIGIN_CONNECT_TIMEOUT_MS,
   PULL_CONCURRENCY,
-  PULL_DOCUMENT_BYTES_MAX,
   PULL_HEAD_TIMEOUT_MS,
   PULL_SILENCE_MS,
 } from '../limits.ts';
+import { PULL_DOCUMENT_BYTES_MAX } from './limits.ts';
 import type { Credentials } from './registry-token.ts';
 
 export interface RegistryAddress {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { ShoalError } from '../errors.ts';
-import { UP_PORT_ATTEMPTS_MAX, UP_STARTS_AT_ONCE, UP_STOP_TIMEOUT_MS } from '../limits.ts';
+import { UP_PORT_ATTEMPTS_MAX, UP_STARTS_AT_ONCE, UP_STOP_TIMEOUT_MS } from './limits.ts';
 import { PORTS_PER_NODE, planNodes } from './node-config.ts';
 import type { SwarmLayout } from './node-config.ts';
 import { NodeProcess } from './node-process.ts';

@@ -1,6 +1,7 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
-import { BRIEF_READ_BYTES_MAX, SHARD_BYTES, SMALL_READ_BYTES_MAX } from '../limits.ts';
+import { BRIEF_READ_BYTES_MAX, SMALL_READ_BYTES_MAX } from './limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import {
   ifRangeHolds,

@@ -1,6 +1,7 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import type { Arena } from '../io/arena.ts';
-import { BRIEF_READ_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
+import { BRIEF_READ_BYTES_MAX } from './limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import type { SlotFollowers } from './slot-follower.ts';
 import type { Throttle } from './throttle.ts';
 import type { Turn } from './turn.ts';

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import { splitHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { ShoalError } from '../errors.ts';
-import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from '../limits.ts';
+import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from './limits.ts';
 
 /**
  * Where the proxy port's certificate and key are: those of the config, or a leaf for the P2P hosts

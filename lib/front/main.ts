@@ -15,7 +15,7 @@ import { Allowance } from '../telemetry/allowance.ts';
 import { AuditProbe } from '../telemetry/audit.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
-import { NOTICES_PER_SECOND_MAX } from '../limits.ts';
+import { NOTICES_PER_SECOND_MAX } from './limits.ts';
 import type { FrontStart } from '../workers/messages.ts';
 import { nameThread } from '../workers/thread-name.ts';
 import { ControlLink } from './control-link.ts';

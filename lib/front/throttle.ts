@@ -1,4 +1,5 @@
-import { SHARD_BYTES, THROTTLE_BURST_MS, THROTTLE_STEP_MS, WRITE_STEP_BYTES } from '../limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
+import { THROTTLE_BURST_MS, THROTTLE_STEP_MS, WRITE_STEP_BYTES } from './limits.ts';
 
 const NS_PER_MS = 1_000_000n;
 

@@ -1,4 +1,4 @@
-import { TURN_BYTES } from '../limits.ts';
+import { TURN_BYTES } from './limits.ts';
 
 /** Somebody who has bytes to send and came too late in this turn. */
 export interface TurnWaiter {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { WARM_BLOBS_MAX, WARM_RECENT_MAX, WARM_REQUESTS_MAX } from '../limits.ts';
+import { WARM_BLOBS_MAX, WARM_RECENT_MAX, WARM_REQUESTS_MAX } from './limits.ts';
 import type { BlobName } from '../workers/messages.ts';
 import { blobHeadOf } from './blob-head.ts';
 import type { Place } from './body-sender.ts';

@@ -1,4 +1,4 @@
-import { DOORBELL_PAUSE_MS } from '../limits.ts';
+import { DOORBELL_PAUSE_MS } from './limits.ts';
 
 /** Words per bell: a bell has a cache line of its own. */
 const WORDS_PER_BELL = 16;

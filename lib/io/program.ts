@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { CACHE_PROGRAM_TIMEOUT_MS } from '../limits.ts';
+import { CACHE_PROGRAM_TIMEOUT_MS } from './limits.ts';
 
 /**
  * Runs one of the system's small programs to its end, quietly; `fd` becomes its descriptor 3. Its

@@ -15,8 +15,8 @@ import {
   CACHE_ENTRIES_BASE,
   CACHE_ENTRIES_PER_SLOT,
   CACHE_SLOT_OVERHEAD_BYTES,
-  SHARD_BYTES,
-} from '../limits.ts';
+} from './limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { openDirect, openOwn, pageCeil, readAt, writeAt } from './aligned.ts';
 import { lockDir } from './dir-lock.ts';
 import type { DirLock } from './dir-lock.ts';

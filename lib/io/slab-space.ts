@@ -1,7 +1,8 @@
 import { statfs } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { CacheLog } from '../cache/slab-io.ts';
-import { CACHE_DISK_SHARE_MAX, SHARD_BYTES } from '../limits.ts';
+import { CACHE_DISK_SHARE_MAX } from './limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { runProgram } from './program.ts';
 
 /** The unit of `stat.blocks`, whatever the filesystem's own. */

@@ -4,7 +4,8 @@ import type { LookupFunction } from 'node:net';
 import type * as Undici from 'undici';
 import type { Dispatcher } from 'undici';
 import { ShoalError } from '../errors.ts';
-import { ORIGIN_CONNECTIONS_MAX, ORIGIN_KEEP_ALIVE_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
+import { ORIGIN_CONNECTIONS_MAX, ORIGIN_KEEP_ALIVE_MS } from './limits.ts';
+import { REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
 import type { AllowList } from '../registry/allow.ts';
 import { splitUrl } from '../registry/url.ts';
 

@@ -1,7 +1,15 @@
 import type { Dispatcher } from 'undici';
 import { systemClock, type Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
-import * as limits from '../limits.ts';
+import { ORIGIN_CONNECT_TIMEOUT_MS } from '../limits.ts';
+import {
+  ORIGIN_ERROR_BODY_BYTES_MAX,
+  ORIGIN_ANSWER_DEADLINE_MS,
+  ORIGIN_HEAD_TIMEOUT_MS,
+  ORIGIN_SILENCE_MS,
+  RELAY_BODY_BYTES_MAX,
+  ORIGIN_REDIRECTS_MAX,
+} from './limits.ts';
 import { AllowList, type AllowConfig } from '../registry/allow.ts';
 import { createOriginAgent, type Resolver } from './agent.ts';
 import { BodyCollector } from './body.ts';
@@ -13,7 +21,12 @@ import {
   type ExchangeTools,
 } from './exchange.ts';
 import { UndiciTransport } from './undici.ts';
-import { clampRange, notSatisfiable, type AskedRange, type OriginHeaders } from './content-range.ts';
+import {
+  clampRange,
+  notSatisfiable,
+  type AskedRange,
+  type OriginHeaders,
+} from './content-range.ts';
 import { RangeReader, type OriginSink } from './range-reader.ts';
 import { RedirectMemory } from './redirect-memory.ts';
 import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
@@ -89,11 +102,11 @@ export class OriginClient {
   constructor(options: OriginOptions, tools: OriginTools = {}) {
     this.#allow = new AllowList(options);
     this.#clock = tools.clock ?? systemClock;
-    this.#answerDeadlineMs = tools.answerDeadlineMs ?? limits.ORIGIN_ANSWER_DEADLINE_MS;
+    this.#answerDeadlineMs = tools.answerDeadlineMs ?? ORIGIN_ANSWER_DEADLINE_MS;
     this.#redirects = new RedirectMemory(this.#clock);
     const agentOptions = {
       allow: this.#allow,
-      connectTimeoutMs: tools.connectTimeoutMs ?? limits.ORIGIN_CONNECT_TIMEOUT_MS,
+      connectTimeoutMs: tools.connectTimeoutMs ?? ORIGIN_CONNECT_TIMEOUT_MS,
       ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
       ...(tools.ca === undefined ? {} : { ca: tools.ca }),
     };
@@ -102,8 +115,8 @@ export class OriginClient {
     this.#exchangeTools = {
       transport: new UndiciTransport(this.#dispatcher),
       clock: this.#clock,
-      headTimeoutMs: tools.headTimeoutMs ?? limits.ORIGIN_HEAD_TIMEOUT_MS,
-      silenceMs: tools.silenceMs ?? limits.ORIGIN_SILENCE_MS,
+      headTimeoutMs: tools.headTimeoutMs ?? ORIGIN_HEAD_TIMEOUT_MS,
+      silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
     };
   }
 
@@ -185,7 +198,7 @@ export class OriginClient {
     const headers: Record<string, string> = {};
     for (const name of RELAYED_REQUEST_HEADERS)
       if (request.headers[name] !== undefined) headers[name] = request.headers[name];
-    const body = new BodyCollector(limits.RELAY_BODY_BYTES_MAX, 'refuse');
+    const body = new BodyCollector(RELAY_BODY_BYTES_MAX, 'refuse');
     const answer: RelayAnswer = { status: 0, headers: {}, body: new Uint8Array(0) };
     const reader: AnswerReader = {
       head(status, answerHeaders) {
@@ -280,7 +293,7 @@ export class OriginClient {
    */
   async #follow(request: FollowRequest, reader: AnswerReader): Promise<SplitUrl> {
     let at = request.start;
-    for (let hops = 0; hops <= limits.ORIGIN_REDIRECTS_MAX; hops++) {
+    for (let hops = 0; hops <= ORIGIN_REDIRECTS_MAX; hops++) {
       if (!this.#allow.mayAsk(at.hostname, at.port))
         throw new ShoalError(
           'HOST_NOT_ALLOWED',
@@ -304,7 +317,7 @@ export class OriginClient {
     }
     throw new ShoalError(
       'ORIGIN_BROKEN',
-      `${request.home.host} redirects more than ${limits.ORIGIN_REDIRECTS_MAX} times`,
+      `${request.home.host} redirects more than ${ORIGIN_REDIRECTS_MAX} times`,
     );
   }
 
@@ -393,7 +406,7 @@ class HopReader implements AnswerReader {
     // The few words under a redirect are read to their end, so that the connection can be used
     // again.
     this.#discardedBytes += chunk.length;
-    return this.#discardedBytes > limits.ORIGIN_ERROR_BODY_BYTES_MAX ? 'enough' : 'more';
+    return this.#discardedBytes > ORIGIN_ERROR_BODY_BYTES_MAX ? 'enough' : 'more';
   }
 
   room(bytesMax: number): Uint8Array {

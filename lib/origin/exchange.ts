@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
-import { CANCEL_POLL_MS, ORIGIN_WINDOW_BYTES_MIN } from '../limits.ts';
+import { CANCEL_POLL_MS } from '../limits.ts';
+import { ORIGIN_WINDOW_BYTES_MIN } from './limits.ts';
 import type { OriginHeaders } from './content-range.ts';
 import type { SplitUrl } from '../registry/url.ts';
 

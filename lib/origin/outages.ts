@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import type { ShoalError } from '../errors.ts';
-import { OUTAGE_ASK_MS, OUTAGE_MS, OUTAGES_MAX } from '../limits.ts';
+import { OUTAGE_ASK_MS, OUTAGE_MS, OUTAGES_MAX } from './limits.ts';
 import { splitUrl } from '../registry/url.ts';
 
 /**

@@ -1,5 +1,6 @@
 import { ShoalError } from '../errors.ts';
-import { ORIGIN_ERROR_BODY_BYTES_MAX, SHARD_BYTES } from '../limits.ts';
+import { ORIGIN_ERROR_BODY_BYTES_MAX } from './limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { BodyCollector, refusal } from './body.ts';
 import type { AnswerReader } from './exchange.ts';
 import { judgeRangeAnswer, type AskedRange, type OriginHeaders } from './content-range.ts';

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
-import { ORIGIN_REDIRECT_TTL_MS, ORIGIN_REDIRECTS_REMEMBERED_MAX } from '../limits.ts';
+import { ORIGIN_REDIRECT_TTL_MS, ORIGIN_REDIRECTS_REMEMBERED_MAX } from './limits.ts';
 import { sha256Hex } from '../registry/identity.ts';
 
 /** The URL (signed: never log it) at which a blob was last read. */

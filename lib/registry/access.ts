@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
-import { ACCESS_GRANTS_MAX, BLOB_PROOF_TTL_MS, BLOB_PROOFS_MAX } from '../limits.ts';
+import { ACCESS_GRANTS_MAX, BLOB_PROOF_TTL_MS, BLOB_PROOFS_MAX } from './limits.ts';
 import { sha256Hex } from './identity.ts';
 import { manifestMembers, type TypeSource } from './manifest.ts';
 

@@ -1,4 +1,4 @@
-import { MANIFEST_MEMBERS_MAX } from '../limits.ts';
+import { MANIFEST_MEMBERS_MAX } from './limits.ts';
 import { bareType, isMediaType } from './media.ts';
 import { isSha256 } from './names.ts';
 

@@ -1,4 +1,4 @@
-import { REPOSITORY_NAME_CHARS_MAX } from '../limits.ts';
+import { REPOSITORY_NAME_CHARS_MAX } from './limits.ts';
 
 const REPOSITORY =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
-import { CHALLENGE_CHARS_MAX, WORDS_MAX } from '../limits.ts';
+import { CHALLENGE_CHARS_MAX, WORDS_MAX } from './limits.ts';
 import { isMediaType } from './media.ts';
 import { isSha256 } from './names.ts';
 

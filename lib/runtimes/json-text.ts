@@ -1,5 +1,5 @@
 import { ShoalError } from '../errors.ts';
-import { JSON_DEPTH_MAX } from '../limits.ts';
+import { JSON_DEPTH_MAX } from './limits.ts';
 
 /** A value of a JSON text by where it stands: `[start, end)` in UTF-16 units. */
 export type JsonNode = JsonScalar | JsonArray | JsonObject;

@@ -1,6 +1,6 @@
 import { request, Agent } from 'undici';
 import { errorTable } from '../errors.ts';
-import { PROBE_TIMEOUT_MS } from '../limits.ts';
+import { PROBE_TIMEOUT_MS } from './limits.ts';
 import { PROXY_PORT } from './places.ts';
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;

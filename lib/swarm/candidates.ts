@@ -1,4 +1,4 @@
-import { HOLDER_DOUBTS_MAX, TREE_CHOICES, TREE_SCAN_MAX } from '../limits.ts';
+import { HOLDER_DOUBTS_MAX, TREE_CHOICES, TREE_SCAN_MAX } from './limits.ts';
 import { mix32 } from './rank.ts';
 import type { NodeId } from './types.ts';
 

@@ -1,4 +1,4 @@
-import { CONTEXTS_MAX } from '../limits.ts';
+import { CONTEXTS_MAX } from './limits.ts';
 import type { FetchContext } from './types.ts';
 
 /**

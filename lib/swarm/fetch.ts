@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import { FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS } from '../limits.ts';
+import { FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS } from './limits.ts';
 import { Attempts } from './attempts.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { Integrity, type Whole } from './integrity.ts';

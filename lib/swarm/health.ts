@@ -2,12 +2,12 @@ import {
   COOL_DOWN_MS,
   COOL_DOWN_MS_MAX,
   LIES_MAX,
-  PEER_SILENCE_MS,
   QUARANTINE_MS,
   SLOW_MS,
   SLOW_STRIKES,
   TROUBLED_NODES_MAX,
-} from '../limits.ts';
+} from './limits.ts';
+import { PEER_SILENCE_MS } from '../limits.ts';
 import type { NodeId, PeerCondition } from './types.ts';
 
 /** A trial has ended by then: in an answer, or in silence. */

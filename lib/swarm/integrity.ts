@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import { CORRUPTIONS_MAX, WRONG_TREES_MAX } from '../limits.ts';
+import { CORRUPTIONS_MAX, WRONG_TREES_MAX } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { wireError } from './origin-tries.ts';
 import { Provenance } from './provenance.ts';

@@ -1,4 +1,4 @@
-import { LATE_ALONE_MS, OWNER_PATIENCE_MS } from '../limits.ts';
+import { LATE_ALONE_MS, OWNER_PATIENCE_MS } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Sources } from './sources.ts';
 import type { AskedAs, NodeId } from './types.ts';

@@ -3,8 +3,8 @@ import {
   ORIGIN_FEW_REQUESTS,
   ORIGIN_IN_ORDER_REQUESTS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
-  ORIGIN_REQUESTS_MAX,
-} from '../limits.ts';
+} from './limits.ts';
+import { ORIGIN_REQUESTS_MAX } from '../limits.ts';
 
 /** A shard to be read from the origin. */
 export interface OriginWant {

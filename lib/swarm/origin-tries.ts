@@ -4,7 +4,7 @@ import {
   ORIGIN_BACKOFF_MS,
   ORIGIN_TRIES_MAX,
   OWNER_REFUSALS_MAX,
-} from '../limits.ts';
+} from './limits.ts';
 import { Contexts } from './contexts.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
 import type { FetchContext, FetchResult } from './types.ts';

@@ -6,7 +6,7 @@ import {
   LATE_OWNER_MS_MIN,
   LATE_SAMPLES_MIN,
   LATE_UNKNOWN_MS,
-} from '../limits.ts';
+} from './limits.ts';
 
 /** Weight of a new sample in the running mean: about the last twenty shards count. */
 const SAMPLE_WEIGHT = 0.1;

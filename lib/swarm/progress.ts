@@ -1,4 +1,4 @@
-import { REDIRECTS_MAX } from '../limits.ts';
+import { REDIRECTS_MAX } from './limits.ts';
 import type { NodeId } from './types.ts';
 
 /** How far one fetch has come, and how long it has been waiting, for whom. */

@@ -4,7 +4,7 @@ import {
   OWNERS_MAX,
   RANK_DEPTH,
   RANKS_MAX,
-} from '../limits.ts';
+} from './limits.ts';
 import type { Member, NodeId, ShardId } from './types.ts';
 
 /** 32-bit FNV-1a of a string's UTF-16 units: cheap, and mixed further before use. */

@@ -1,4 +1,4 @@
-import { ACCUSERS_MIN, EXCLUDES_MAX, RANK_DEPTH, SUCCESSORS } from '../limits.ts';
+import { ACCUSERS_MIN, EXCLUDES_MAX, RANK_DEPTH, SUCCESSORS } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { type Membership, ownerPlace } from './rank.ts';
 import type { AskedAs, NodeId, ShardId } from './types.ts';

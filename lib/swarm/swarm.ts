@@ -4,7 +4,7 @@ import {
   OWNER_RETRY_MS,
   TRACKER_IDLE_MS,
   UPLOADS_MAX,
-} from '../limits.ts';
+} from './limits.ts';
 import { ShardFetch } from './fetch.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { PeerHealth } from './health.ts';

@@ -6,7 +6,7 @@ import {
   OWNER_LEAVES,
   OWNER_RETRY_MS,
   TREE_FANOUT,
-} from '../limits.ts';
+} from './limits.ts';
 import { Crowd, type Holder, hasSlot, isIdle, Line } from './candidates.ts';
 import { hash32 } from './rank.ts';
 import type { NodeId, Report, ShardWord, TreeEdge } from './types.ts';

@@ -1,4 +1,5 @@
-import { AHEAD_SHARDS_MAX, INNER_LEAD_SHARDS, READ_WINDOW_SHARDS } from '../limits.ts';
+import { AHEAD_SHARDS_MAX, INNER_LEAD_SHARDS } from './limits.ts';
+import { READ_WINDOW_SHARDS } from '../limits.ts';
 
 export interface WindowLimits {
   /** How much earlier shards to be passed on are asked for. */

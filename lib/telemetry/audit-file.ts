@@ -7,7 +7,7 @@ import {
   AUDIT_SINK_BYTES_MAX,
   LOG_CLOSE_TIMEOUT_MS,
   LOG_REOPEN_MS,
-} from '../limits.ts';
+} from './limits.ts';
 import { settleWithin, type LineTarget } from './line-output.ts';
 
 export interface AuditFileOptions {

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.ts';
-import { AUDIT_BATCH_BYTES, AUDIT_FLUSH_MS, AUDIT_SINK_BYTES_MAX } from '../limits.ts';
+import { AUDIT_BATCH_BYTES, AUDIT_FLUSH_MS, AUDIT_SINK_BYTES_MAX } from './limits.ts';
 import type { Meter } from './counters.ts';
 import { AUDIT_BYTES_INT32 } from './meter-layout.ts';
 import { putInteger } from './put-integer.ts';

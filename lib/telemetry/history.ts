@@ -1,4 +1,4 @@
-import { HISTORY_POINTS_MAX, HISTORY_STEP_SECONDS } from '../limits.ts';
+import { HISTORY_POINTS_MAX, HISTORY_STEP_SECONDS } from './limits.ts';
 
 /** Bytes per second over one step, by where they came from or went. */
 export interface HistoryPoint {

@@ -1,7 +1,7 @@
 import { createWriteStream, fstatSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { systemClock, type Clock, type Timer } from '../clock.ts';
-import { LOG_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS, LOG_REOPEN_MS } from '../limits.ts';
+import { LOG_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS, LOG_REOPEN_MS } from './limits.ts';
 
 /** Takes whole lines; false when they were dropped. */
 export interface LineTarget {

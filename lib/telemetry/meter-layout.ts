@@ -1,4 +1,4 @@
-import { METER_ROWS_MAX } from '../limits.ts';
+import { METER_ROWS_MAX } from './limits.ts';
 import {
   counterFamilies,
   histogramFamilies,

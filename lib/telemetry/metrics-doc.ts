@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Registry } from 'prom-client';
-import { RATE_WINDOW_SECONDS } from '../limits.ts';
+import { RATE_WINDOW_SECONDS } from './limits.ts';
 import {
   counterFamilies,
   derivedFamilies,

@@ -1,4 +1,4 @@
-import { PEER_RATES_MAX, RATE_WINDOW_SECONDS } from '../limits.ts';
+import { PEER_RATES_MAX, RATE_WINDOW_SECONDS } from './limits.ts';
 import { RateWindow } from './rate-window.ts';
 
 interface PeerFlow {

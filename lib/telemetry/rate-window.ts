@@ -1,4 +1,4 @@
-import { RATE_WINDOW_SECONDS } from '../limits.ts';
+import { RATE_WINDOW_SECONDS } from './limits.ts';
 
 /**
  * Rates of running totals over the last window: a ring of samples, one a tick (once a second).

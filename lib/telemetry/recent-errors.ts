@@ -1,4 +1,4 @@
-import { RECENT_ERRORS_MAX } from '../limits.ts';
+import { RECENT_ERRORS_MAX } from './limits.ts';
 import { redactText } from './redact.ts';
 
 export interface RecentError {

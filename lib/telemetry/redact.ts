@@ -1,4 +1,4 @@
-import { ERROR_MESSAGE_CHARS_MAX } from '../limits.ts';
+import { ERROR_MESSAGE_CHARS_MAX } from './limits.ts';
 
 /**
  * From a `?` inside a word on to the next blank: a quote may be part of a query, so too much goes

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.ts';
-import { RATE_WINDOW_SECONDS } from '../limits.ts';
+import { RATE_WINDOW_SECONDS } from './limits.ts';
 import { History, type SourceTotals } from './history.ts';
 import type { MeterBoard } from './meter-board.ts';
 import { tiers, trafficTypes, type Tier, type TrafficType } from './metrics-list.ts';

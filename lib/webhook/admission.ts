@@ -1,5 +1,5 @@
 import { ShoalError } from '../errors.ts';
-import { ANNOTATIONS_BYTES_MAX } from '../limits.ts';
+import { ANNOTATIONS_BYTES_MAX } from './limits.ts';
 import { imageAt, parseImage } from './image.ts';
 import { p2pHostOf, type RegistryRules } from './registry-rule.ts';
 

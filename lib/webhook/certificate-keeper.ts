@@ -8,7 +8,7 @@ import {
   type KubeObject,
 } from '../cluster/kubernetes/client.ts';
 import { Informer } from '../cluster/kubernetes/informer.ts';
-import { CERTIFICATE_CHECK_MS, COPY_ATTEMPTS_MAX } from '../limits.ts';
+import { CERTIFICATE_CHECK_MS, COPY_ATTEMPTS_MAX } from './limits.ts';
 import {
   caBundle,
   fromSecretData,

@@ -8,7 +8,7 @@ import {
   CERTIFICATE_BACKDATE_MS,
   LEAF_RENEW_BEFORE_MS,
   LEAF_VALID_MS,
-} from '../limits.ts';
+} from './limits.ts';
 
 /** A certificate and its private key, PEM. */
 export interface KeyedCertificate {

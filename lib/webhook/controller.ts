@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Clock, Timer } from '../clock.ts';
-import { COPIES_AT_ONCE, COPY_RETRY_MS_MAX, COPY_RETRY_MS_MIN, KUBE_RESYNC_MS } from '../limits.ts';
+import { COPIES_AT_ONCE, COPY_RETRY_MS_MAX, COPY_RETRY_MS_MIN } from './limits.ts';
+import { KUBE_RESYNC_MS } from '../limits.ts';
 import type { CopyKeeper } from './copy-keeper.ts';
 import { COPY_OF_ANNOTATION, copyName, isCopy, type Secret } from './pull-secret.ts';
 import { RetryQueue } from './retry-queue.ts';

@@ -1,5 +1,5 @@
 import { KubeError, SECRETS, type KubeClient } from '../cluster/kubernetes/client.ts';
-import { COPY_ATTEMPTS_MAX } from '../limits.ts';
+import { COPY_ATTEMPTS_MAX } from './limits.ts';
 import { copyName, planCopy, type CopyStep, type Secret } from './pull-secret.ts';
 import type { RegistryRules } from './registry-rule.ts';
 import type { SecretStore } from './secret-store.ts';

@@ -5,7 +5,7 @@ import {
   type KubeClient,
   type KubeObject,
 } from '../cluster/kubernetes/client.ts';
-import { LEASE_DURATION_MS, LEASE_RENEW_DEADLINE_MS, LEASE_RETRY_MS } from '../limits.ts';
+import { LEASE_DURATION_MS, LEASE_RENEW_DEADLINE_MS, LEASE_RETRY_MS } from './limits.ts';
 
 /** A Lease of coordination.k8s.io/v1. */
 export interface Lease extends KubeObject {

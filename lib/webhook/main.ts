@@ -5,7 +5,7 @@ import { systemClock } from '../clock.ts';
 import { HttpKubeClient } from '../cluster/kubernetes/http.ts';
 import { podNamespace } from '../cluster/kubernetes/in-cluster.ts';
 import { ShoalError } from '../errors.ts';
-import { WEBHOOK_DRAIN_MS } from '../limits.ts';
+import { WEBHOOK_DRAIN_MS } from './limits.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { readWebhookConfig } from './config.ts';
 import { defaultConnection } from './kube-config.ts';

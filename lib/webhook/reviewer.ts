@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
 import { SECRETS, type KubeClient } from '../cluster/kubernetes/client.ts';
 import { ShoalError } from '../errors.ts';
-import { ADMISSION_DEADLINE_MS } from '../limits.ts';
+import { ADMISSION_DEADLINE_MS } from './limits.ts';
 import {
   isAccelerated,
   planPod,

@@ -6,7 +6,7 @@ import {
   ADMISSION_DEADLINE_MS,
   ADMISSION_IDLE_MS,
   ADMISSION_REVIEWS_MAX,
-} from '../limits.ts';
+} from './limits.ts';
 import { reviewAnswer, type WebhookEntry } from './admission.ts';
 import type { KeyedCertificate } from './certificates.ts';
 

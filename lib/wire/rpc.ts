@@ -1,4 +1,4 @@
-import { RECALL_IDS_MAX } from '../limits.ts';
+import { RECALL_IDS_MAX } from './limits.ts';
 
 /**
  * What nodes say to each other, as paths (the wire is HTTP/1.1 on the p2p port, every request

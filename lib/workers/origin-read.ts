@@ -1,5 +1,6 @@
 import { ShoalError, type WireError } from '../errors.ts';
-import { SHARD_BYTES, SLICE_FIRST_BYTES_MIN } from '../limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
+import { SLICE_FIRST_BYTES_MIN } from './limits.ts';
 import type { OriginClient } from '../origin/client.ts';
 import type { TransferTools } from './peer/read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';

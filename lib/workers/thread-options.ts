@@ -1,4 +1,4 @@
-import { THREAD_HEAP } from '../limits.ts';
+import { THREAD_HEAP } from './limits.ts';
 
 /**
  * Options of the main thread that its threads have to be given by name; Node refuses most others

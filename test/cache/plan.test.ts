@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { blobIdOf } from '../../lib/cache/key.ts';
 import { CachePlan } from '../../lib/cache/plan.ts';
 import type { Entry } from '../../lib/cache/plan.ts';
-import { CACHE_VICTIMS_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import { CACHE_VICTIMS_MAX } from '../../lib/cache/limits.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 
 const CHECKSUM = new Uint8Array(32);
 const CELLS_PER_SLOT = 512;

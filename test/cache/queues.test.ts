@@ -4,7 +4,7 @@ import { HeaderWriter } from '../../lib/cache/header-writer.ts';
 import { DiskStalled, IoQueue } from '../../lib/cache/io-queue.ts';
 import type { HeaderJob } from '../../lib/cache/slab-io.ts';
 import { ManualClock } from '../../lib/clock.ts';
-import { CACHE_STALL_MS } from '../../lib/limits.ts';
+import { CACHE_STALL_MS } from '../../lib/cache/limits.ts';
 
 describe('cache/io-queue', () => {
   it('runs no more than its depth at once, reads before writes, yet always one write when writes wait', async () => {

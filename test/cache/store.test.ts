@@ -3,7 +3,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { CacheStore } from '../../lib/cache/store.ts';
 import type { StoredShard } from '../../lib/cache/store.ts';
 import { ManualClock } from '../../lib/clock.ts';
-import { CACHE_IO_DEPTH, CACHE_RETRY_MS, CACHE_STALL_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import { CACHE_IO_DEPTH, CACHE_RETRY_MS, CACHE_STALL_MS } from '../../lib/cache/limits.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import { FakeDisk, checksumOfContent } from './fake-disk.ts';
 
 const ENTRIES = 64;

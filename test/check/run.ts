@@ -11,6 +11,7 @@ import {
   leftovers,
   longFiles,
   machinePaths,
+  wideLines,
   wrongArrows,
 } from './source-rules.ts';
 import { forbiddenPlaces, repositoryRoot, sourceFiles } from './source-tree.ts';
@@ -23,6 +24,7 @@ const results = [
   rule('arrows', [...cyclesIn(ARROWS), ...wrongArrows(files)]),
   rule('pure core', impurities(files)),
   rule('file sizes', longFiles(files)),
+  rule('line widths', wideLines(files)),
   rule('leftovers', leftovers(files)),
   rule('machine paths', machinePaths(files, forbiddenPlaces())),
 ];

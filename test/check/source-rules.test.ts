@@ -6,7 +6,9 @@ import {
   impurities,
   leftovers,
   longFiles,
+  LINE_COLUMNS_MAX,
   machinePaths,
+  wideLines,
   wrongArrows,
 } from './source-rules.ts';
 import { forbiddenPlaces, sourceFiles } from './source-tree.ts';
@@ -72,6 +74,8 @@ describe('check: the rules can fail', () => {
   it('sizes, leftovers, places', () => {
     assert.equal(longFiles(file('lib/x.ts', '\n'.repeat(FILE_LINES_MAX + 1))).length, 1);
     assert.equal(longFiles(file('lib/x.ts', '\n'.repeat(FILE_LINES_MAX))).length, 0);
+    assert.equal(wideLines(file('lib/x.ts', 'x'.repeat(LINE_COLUMNS_MAX + 1))).length, 1);
+    assert.equal(wideLines(file('lib/x.ts', 'x'.repeat(LINE_COLUMNS_MAX))).length, 0);
     assert.equal(leftovers(file('lib/x.ts', `// ${'todo'.toUpperCase()} later`)).length, 1);
     assert.equal(leftovers(file('test/x.test.ts', `it.${'only'}()`)).length, 1);
     assert.equal(
@@ -92,6 +96,7 @@ describe('check: the source tree', () => {
   it('keeps the arrows', () => assert.deepEqual([...cyclesIn(ARROWS), ...wrongArrows(files)], []));
   it('keeps the core pure', () => assert.deepEqual(impurities(files), []));
   it('keeps files short', () => assert.deepEqual(longFiles(files), []));
+  it('keeps lines narrow', () => assert.deepEqual(wideLines(files), []));
   it('leaves nothing unfinished', () => assert.deepEqual(leftovers(files), []));
   it('names no place of this machine', () =>
     assert.deepEqual(machinePaths(files, forbiddenPlaces()), []));

@@ -7,7 +7,7 @@ import {
   PREHEAT_FRUITLESS_MAX,
   PREHEAT_NODE_PATIENCE_MS,
   PREHEAT_NODES_AT_ONCE,
-} from '../../lib/limits.ts';
+} from '../../lib/commands/limits.ts';
 
 const BLOBS = ['a', 'b'].map((name) => ({ digest: `sha256:${name.repeat(64)}`, sizeBytes: 100 }));
 const view = {

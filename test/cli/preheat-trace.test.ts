@@ -13,7 +13,8 @@ import {
 } from '../../lib/commands/preheat-trace.ts';
 import { runPreheat, type PreheatOptions } from '../../lib/commands/preheat.ts';
 import { ShoalError } from '../../lib/errors.ts';
-import { PREHEAT_FRUITLESS_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import { PREHEAT_FRUITLESS_MAX } from '../../lib/commands/limits.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 
 const [ONE, TWO] = ['a', 'b'].map((letter) => `sha256:${letter.repeat(64)}`) as [string, string];
 const READS = {

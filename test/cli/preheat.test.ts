@@ -18,7 +18,7 @@ import { DemoRegistry } from '../../lib/demo/registry.ts';
 import { makeSampleImage } from '../../lib/demo/sample-image.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import type { ErrorCode } from '../../lib/errors.ts';
-import { PREHEAT_FRUITLESS_MAX } from '../../lib/limits.ts';
+import { PREHEAT_FRUITLESS_MAX } from '../../lib/commands/limits.ts';
 
 const digestOf = (bytes: string | Buffer): string =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`;

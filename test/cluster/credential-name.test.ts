@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { CredentialNames } from '../../lib/cluster/credential-name.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
-import { CREDENTIAL_NAMES_WAITING_MAX } from '../../lib/limits.ts';
+import { CREDENTIAL_NAMES_WAITING_MAX } from '../../lib/cluster/limits.ts';
 
 const SECRET = Buffer.from('a secret of thirty-two characters');
 const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`;

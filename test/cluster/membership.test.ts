@@ -13,9 +13,9 @@ import { StaticMembership } from '../../lib/cluster/static.ts';
 import {
   DNS_REFRESH_MS,
   KUBE_BACKOFF_MS_MAX,
-  KUBE_RESYNC_MS,
   MEMBERSHIP_START_TIMEOUT_MS,
-} from '../../lib/limits.ts';
+} from '../../lib/cluster/limits.ts';
+import { KUBE_RESYNC_MS } from '../../lib/limits.ts';
 import { FakeKube } from '../kube/fake-kube.ts';
 import { endpointSlice } from './endpoint-slice.ts';
 import { describeLiveMembership, describeMembership } from './conformance.ts';

@@ -4,7 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { BodySender, type Place, type SenderEvents } from '../../lib/front/body-sender.ts';
 import { Throttle } from '../../lib/front/throttle.ts';
 import { SlotState } from '../../lib/io/arena.ts';
-import { SHARD_BYTES, TURN_BYTES } from '../../lib/limits.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import { TURN_BYTES } from '../../lib/front/limits.ts';
 import { until } from '../telemetry/until.ts';
 import { frontFixture, type FrontFixture } from './fixture.ts';
 

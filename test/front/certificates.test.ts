@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { ManualClock } from '../../lib/clock.ts';
 import type { Config } from '../../lib/config/schema.ts';
 import { certificateFiles } from '../../lib/front/certificates.ts';
-import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from '../../lib/limits.ts';
+import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from '../../lib/front/limits.ts';
 
 const DAY_MS = 86_400_000;
 

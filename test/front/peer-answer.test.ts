@@ -11,7 +11,8 @@ import {
 import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { servePeers } from '../../lib/front/peer-answer.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
-import { PEER_HOLD_MS, RECALL_IDS_MAX, SHARD_BYTES } from '../../lib/limits.ts';
+import { PEER_HOLD_MS, SHARD_BYTES } from '../../lib/limits.ts';
+import { RECALL_IDS_MAX } from '../../lib/wire/limits.ts';
 import { readFromPeer } from '../../lib/workers/peer/read.ts';
 import { until } from '../telemetry/until.ts';
 import { readJob, transferTools } from '../workers/peer/peer-server.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Throttle, type Throttled } from '../../lib/front/throttle.ts';
-import { THROTTLE_BURST_MS, WRITE_STEP_BYTES } from '../../lib/limits.ts';
+import { THROTTLE_BURST_MS, WRITE_STEP_BYTES } from '../../lib/front/limits.ts';
 import { until } from '../telemetry/until.ts';
 
 const NS_PER_MS = 1_000_000n;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Turn } from '../../lib/front/turn.ts';
-import { TURN_BYTES } from '../../lib/limits.ts';
+import { TURN_BYTES } from '../../lib/front/limits.ts';
 
 describe('front/turn', () => {
   it('gives TURN_BYTES a turn, what was given back among them, and all of it again in the next', async () => {

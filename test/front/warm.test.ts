@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { WARM_RECENT_MAX, WARM_REQUESTS_MAX } from '../../lib/limits.ts';
+import { WARM_RECENT_MAX, WARM_REQUESTS_MAX } from '../../lib/front/limits.ts';
 import { WarmMemory } from '../../lib/front/warm.ts';
 import type { BlobName } from '../../lib/workers/messages.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../lib/clock.ts';
 import { ShoalError } from '../../lib/errors.ts';
-import { OUTAGE_ASK_MS, OUTAGE_MS } from '../../lib/limits.ts';
+import { OUTAGE_ASK_MS, OUTAGE_MS } from '../../lib/origin/limits.ts';
 import { Outages } from '../../lib/origin/outages.ts';
 
 const URL = 'https://r.example/v2/';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { MANIFEST_MEMBERS_MAX } from '../../lib/limits.ts';
+import { MANIFEST_MEMBERS_MAX } from '../../lib/registry/limits.ts';
 import { manifestMembers, type TypeSource } from '../../lib/registry/manifest.ts';
 
 const digest = (fill: number): string => `sha256:${fill.toString(16).padStart(64, '0')}`;

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { RANK_DEPTH } from '../../lib/limits.ts';
+import { RANK_DEPTH } from '../../lib/swarm/limits.ts';
 import { defaultCluster, type ClusterOptions } from '../../native-bench/sim/cluster.ts';
 import { runDirect } from '../../native-bench/sim/direct.ts';
 import { EventQueue } from '../../native-bench/sim/event-queue.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../../lib/limits.ts';
+import { ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../../lib/swarm/limits.ts';
 import { defaultCluster } from '../../native-bench/sim/cluster.ts';
 import { defaultPuller } from '../../native-bench/sim/puller.ts';
 import { Random } from '../../native-bench/sim/random.ts';

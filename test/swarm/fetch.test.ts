@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
-import {
-  FETCH_PATIENCE_MS,
-  ORIGIN_HEAD_TIMEOUT_MS,
-  ORIGIN_SILENCE_MS,
-  ORIGIN_TRIES_MAX,
-  SHARD_BYTES,
-} from '../../lib/limits.ts';
+import { FETCH_PATIENCE_MS, ORIGIN_TRIES_MAX } from '../../lib/swarm/limits.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import { ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_SILENCE_MS } from '../../lib/origin/limits.ts';
 import { CONTEXT, data, failure, pass, request, rig, type Rig, shardWhere } from './fixture.ts';
 
 /** A rig with a shard that another agent owns, that agent, and a fetch of it begun. */

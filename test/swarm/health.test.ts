@@ -6,7 +6,7 @@ import {
   SLOW_MS,
   SLOW_STRIKES,
   TROUBLED_NODES_MAX,
-} from '../../lib/limits.ts';
+} from '../../lib/swarm/limits.ts';
 import { PeerHealth } from '../../lib/swarm/health.ts';
 
 const health = (): PeerHealth => new PeerHealth(() => 0.5);

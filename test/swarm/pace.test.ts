@@ -5,7 +5,7 @@ import {
   LATE_MS_MIN,
   LATE_SAMPLES_MIN,
   LATE_UNKNOWN_MS,
-} from '../../lib/limits.ts';
+} from '../../lib/swarm/limits.ts';
 import { Pace } from '../../lib/swarm/pace.ts';
 
 describe('swarm/pace', () => {

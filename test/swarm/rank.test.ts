@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { LONE_OWNER_CLIENTS_MAX, OWNER_CLIENTS, RANK_DEPTH } from '../../lib/limits.ts';
+import { LONE_OWNER_CLIENTS_MAX, OWNER_CLIENTS, RANK_DEPTH } from '../../lib/swarm/limits.ts';
 import { Membership, ownerPlace, Ranking } from '../../lib/swarm/rank.ts';
 import { KEY } from './fixture.ts';
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { HOPS_MAX, TRACKER_IDLE_MS, TREE_FANOUT } from '../../lib/limits.ts';
+import { HOPS_MAX, TRACKER_IDLE_MS, TREE_FANOUT } from '../../lib/swarm/limits.ts';
 import { CONTEXT, data, failure, KEY, pass, request, rig, shardWhere } from './fixture.ts';
 
 describe('swarm/swarm', () => {

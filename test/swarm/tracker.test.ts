@@ -5,7 +5,7 @@ import {
   HOLDER_STALE_MS,
   OWNER_CHILDREN_MAX,
   OWNER_RETRY_MS,
-} from '../../lib/limits.ts';
+} from '../../lib/swarm/limits.ts';
 import { isInner, Tracker } from '../../lib/swarm/tracker.ts';
 
 const OWNER = { node: '10.1.0.1:65002', zone: null };

@@ -8,7 +8,7 @@ import {
   AUDIT_FLUSH_MS,
   AUDIT_SINK_BYTES_MAX,
   LOG_REOPEN_MS,
-} from '../../lib/limits.ts';
+} from '../../lib/telemetry/limits.ts';
 import { AuditFile } from '../../lib/telemetry/audit-file.ts';
 import { AuditSink } from '../../lib/telemetry/audit-sink.ts';
 import { AuditProbe, auditStamp, auditThread } from '../../lib/telemetry/audit.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { METER_ROWS_MAX } from '../../lib/limits.ts';
+import { METER_ROWS_MAX } from '../../lib/telemetry/limits.ts';
 import { Meter } from '../../lib/telemetry/counters.ts';
 import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
 import { createMeterWords, ROW_WORDS, rowStart } from '../../lib/telemetry/meter-layout.ts';

@@ -1,6 +1,6 @@
 import { openSync, truncateSync } from 'node:fs';
 import { ManualClock } from '../../lib/clock.ts';
-import { LOG_REOPEN_MS } from '../../lib/limits.ts';
+import { LOG_REOPEN_MS } from '../../lib/telemetry/limits.ts';
 import { AuditFile } from '../../lib/telemetry/audit-file.ts';
 import { LineOutput } from '../../lib/telemetry/line-output.ts';
 import { until } from './until.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ShoalError } from '../../lib/errors.ts';
-import { ERROR_MESSAGE_CHARS_MAX } from '../../lib/limits.ts';
+import { ERROR_MESSAGE_CHARS_MAX } from '../../lib/telemetry/limits.ts';
 import { createLogger } from '../../lib/telemetry/logger.ts';
 import { redactText, redactUrl, safeHeaders } from '../../lib/telemetry/redact.ts';
 import { acceptRequestId, newRequestId } from '../../lib/telemetry/request-id.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { HISTORY_POINTS_MAX, RECENT_ERRORS_MAX, STATUS_PEERS_MAX } from '../../lib/limits.ts';
+import { HISTORY_POINTS_MAX, RECENT_ERRORS_MAX } from '../../lib/telemetry/limits.ts';
+import { STATUS_PEERS_MAX } from '../../lib/limits.ts';
 import type { Status } from '../../lib/telemetry/status.ts';
 import { telemetryFixture, type TelemetryFixture } from './fixture.ts';
 

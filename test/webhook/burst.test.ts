@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { KubeError, SECRETS, type KubeClient } from '../../lib/cluster/kubernetes/client.ts';
-import { AUTHORITY_SETTLE_MS } from '../../lib/limits.ts';
+import { AUTHORITY_SETTLE_MS } from '../../lib/webhook/limits.ts';
 import { RENEW_ANNOTATION } from '../../lib/webhook/certificate-keeper.ts';
 import { isCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
 import { ApiServer, PODS } from '../kube/api-server.ts';

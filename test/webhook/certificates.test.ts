@@ -9,7 +9,7 @@ import {
   AUTHORITY_VALID_MS,
   LEAF_RENEW_BEFORE_MS,
   LEAF_VALID_MS,
-} from '../../lib/limits.ts';
+} from '../../lib/webhook/limits.ts';
 import {
   caBundle,
   type CertificateSet,

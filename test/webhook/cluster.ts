@@ -4,7 +4,7 @@ import { parseAllDocuments } from 'yaml';
 import { systemClock } from '../../lib/clock.ts';
 import type { KubeClient, KubeObject } from '../../lib/cluster/kubernetes/client.ts';
 import { HttpKubeClient } from '../../lib/cluster/kubernetes/http.ts';
-import { WEBHOOK_DRAIN_MS } from '../../lib/limits.ts';
+import { WEBHOOK_DRAIN_MS } from '../../lib/webhook/limits.ts';
 import { MODE_KEY, P2P_CONFIG_ANNOTATION } from '../../lib/webhook/admission.ts';
 import { parseWebhookConfig, type WebhookConfig } from '../../lib/webhook/config.ts';
 import { WebhookService } from '../../lib/webhook/service.ts';

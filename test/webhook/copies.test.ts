@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { KubeError, SECRETS } from '../../lib/cluster/kubernetes/client.ts';
-import { COPY_RETRY_MS_MAX, KUBE_RESYNC_MS } from '../../lib/limits.ts';
+import { COPY_RETRY_MS_MAX } from '../../lib/webhook/limits.ts';
+import { KUBE_RESYNC_MS } from '../../lib/limits.ts';
 import { copyName, pullSecretCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
 import { turns } from '../kube/turns.ts';
 import { Parts } from './parts.ts';

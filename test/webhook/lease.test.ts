@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../lib/clock.ts';
 import { KubeError, LEASES } from '../../lib/cluster/kubernetes/client.ts';
-import { LEASE_DURATION_MS, LEASE_RENEW_DEADLINE_MS, LEASE_RETRY_MS } from '../../lib/limits.ts';
+import {
+  LEASE_DURATION_MS,
+  LEASE_RENEW_DEADLINE_MS,
+  LEASE_RETRY_MS,
+} from '../../lib/webhook/limits.ts';
 import { LeaderElection, mayHold, type Lease } from '../../lib/webhook/lease.ts';
 import { FakeKube } from '../kube/fake-kube.ts';
 import { turns } from '../kube/turns.ts';

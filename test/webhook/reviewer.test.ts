@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { KubeError, SECRETS } from '../../lib/cluster/kubernetes/client.ts';
-import { ADMISSION_DEADLINE_MS } from '../../lib/limits.ts';
+import { ADMISSION_DEADLINE_MS } from '../../lib/webhook/limits.ts';
 import type { PatchOperation } from '../../lib/webhook/admission.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import { turns } from '../kube/turns.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { connect, type TLSSocket } from 'node:tls';
-import { ADMISSION_BODY_BYTES_MAX } from '../../lib/limits.ts';
+import { ADMISSION_BODY_BYTES_MAX } from '../../lib/webhook/limits.ts';
 import {
   caBundle,
   renewedCertificates,

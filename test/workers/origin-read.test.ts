@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { ShoalError } from '../../lib/errors.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
-import { SHARD_BYTES, SLICE_FIRST_BYTES_MIN } from '../../lib/limits.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import { SLICE_FIRST_BYTES_MIN } from '../../lib/workers/limits.ts';
 import type { OriginClient } from '../../lib/origin/client.ts';
 import type { OriginSink } from '../../lib/origin/range-reader.ts';
 import {

@@ -1,12 +1,7 @@
 import type { Clock } from '../../clock.ts';
-import { MEMBERSHIP_START_TIMEOUT_MS } from '../../limits.ts';
+import { MEMBERSHIP_START_TIMEOUT_MS } from '../limits.ts';
 import { ENDPOINT_SLICES, type KubeClient, type KubeError } from './client.ts';
-import {
-  endpointView,
-  rootService,
-  SERVICE_NAME_LABEL,
-  type EndpointSlice,
-} from './endpoints.ts';
+import { endpointView, rootService, SERVICE_NAME_LABEL, type EndpointSlice } from './endpoints.ts';
 import { Informer } from './informer.ts';
 import { type Membership, type MembershipView, ViewTeller } from '../membership.ts';
 

@@ -5,7 +5,7 @@ import {
   KUBE_REQUEST_TIMEOUT_MS,
   KUBE_WATCH_GRACE_MS,
   KUBE_WATCH_SECONDS,
-} from '../../limits.ts';
+} from '../limits.ts';
 import {
   KubeError,
   kubePath,

@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts';
-import { KUBE_BACKOFF_MS_MAX, KUBE_BACKOFF_MS_MIN, KUBE_RESYNC_MS } from '../../limits.ts';
+import { KUBE_BACKOFF_MS_MAX, KUBE_BACKOFF_MS_MIN } from '../limits.ts';
+import { KUBE_RESYNC_MS } from '../../limits.ts';
 import {
   KubeError,
   type KubeClient,

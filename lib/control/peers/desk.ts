@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../../clock.ts';
-import { PEER_HOLD_MS, PEER_RETURN_MS } from '../../limits.ts';
+import { PEER_HOLD_MS } from '../../limits.ts';
+import { PEER_RETURN_MS } from '../limits.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
 import type { ShardId } from '../../swarm/types.ts';
 import type { AskRequest, ControlMessage, StatRequest } from '../../workers/messages.ts';

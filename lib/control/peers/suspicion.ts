@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { SUSPICION_BLOBS_MAX } from '../../limits.ts';
+import { SUSPICION_BLOBS_MAX } from '../limits.ts';
 import type { Distrust } from '../../swarm/types.ts';
 
 /** What other nodes said the shards of one blob are. */

@@ -7,7 +7,8 @@ import type { Config } from '../../config/schema.ts';
 import { ShoalError } from '../../errors.ts';
 import { SlotSource, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
-import { STATUS_TREE_EDGES_MAX, SWARM_TICK_MS } from '../../limits.ts';
+import { STATUS_TREE_EDGES_MAX } from '../../limits.ts';
+import { SWARM_TICK_MS } from '../limits.ts';
 import type { ShardFetch } from '../../swarm/fetch.ts';
 import { Swarm } from '../../swarm/swarm.ts';
 import type {

@@ -1,6 +1,6 @@
 import { fetchPath } from '../../wire/rpc.ts';
 import { ShoalError, parseWireError } from '../../errors.ts';
-import { PREHEAT_CALL_DEADLINE_MS } from '../../limits.ts';
+import { PREHEAT_CALL_DEADLINE_MS } from '../limits.ts';
 import type { Member } from '../../swarm/types.ts';
 import type { BlobName, OriginContext } from '../../workers/messages.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';

@@ -1,9 +1,6 @@
 import type { Clock } from '../../clock.ts';
-import {
-  AHEAD_SMALL_READS_SLOT_SHARE,
-  READ_PATTERN_IDLE_MS,
-  READ_PATTERNS_MAX,
-} from '../../limits.ts';
+import { AHEAD_SMALL_READS_SLOT_SHARE } from '../../limits.ts';
+import { READ_PATTERN_IDLE_MS, READ_PATTERNS_MAX } from '../limits.ts';
 import { ReadPattern } from '../../swarm/pattern.ts';
 import type { LayerGate } from './layer-gate.ts';
 import type { Interest, ShardLoader, Way } from '../shards/loader.ts';

@@ -1,8 +1,14 @@
 import { ShoalError } from '../../errors.ts';
-import { ABORT_GRACE_MS, FINISH_SHARD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../../limits.ts';
+import { ABORT_GRACE_MS, FINISH_SHARD_MS } from '../limits.ts';
+import { READ_WINDOW_SHARDS, SHARD_BYTES } from '../../limits.ts';
 import { shardCount } from '../../swarm/plan.ts';
 import { ReadWindow } from '../../swarm/window.ts';
-import type { BlobName, ControlMessage, OpenRequest, OriginContext } from '../../workers/messages.ts';
+import type {
+  BlobName,
+  ControlMessage,
+  OpenRequest,
+  OriginContext,
+} from '../../workers/messages.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { Gate, Grant } from '../upstream/access-gate.ts';
 import type { LayerGate } from './layer-gate.ts';

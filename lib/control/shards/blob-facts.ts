@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { BLOB_FACTS_BYTES_MAX, BLOB_FACTS_MAX } from '../../limits.ts';
+import { BLOB_FACTS_BYTES_MAX, BLOB_FACTS_MAX } from '../limits.ts';
 import type { OriginContext } from '../../workers/messages.ts';
 
 interface Facts {

@@ -6,8 +6,8 @@ import {
   DIGEST_AHEAD_SHARDS,
   DIGEST_JOB_SHARDS_MAX,
   DIGEST_PATIENCE_MS,
-  SHARD_BYTES,
-} from '../../limits.ts';
+} from '../limits.ts';
+import { SHARD_BYTES } from '../../limits.ts';
 import type { DigestJob, DigestResult } from '../../workers/digest.ts';
 import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
 

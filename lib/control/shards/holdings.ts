@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../../clock.ts';
 import type { ShoalError, WireError } from '../../errors.ts';
-import { HOLD_SHARDS_AT_ONCE, PEER_HOLD_MS, PEER_RETURN_MS } from '../../limits.ts';
+import { HOLD_SHARDS_AT_ONCE, PEER_RETURN_MS } from '../limits.ts';
+import { PEER_HOLD_MS } from '../../limits.ts';
 import { shardCount } from '../../swarm/plan.ts';
 import type { OriginContext } from '../../workers/messages.ts';
 import type { Interest, Resident, ShardLoader } from './loader.ts';

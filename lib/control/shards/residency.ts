@@ -7,7 +7,7 @@ import {
   ARENA_WAITERS_MAX,
   FRESH_SLOT_MS,
   SAVE_PATIENCE_MS,
-} from '../../limits.ts';
+} from '../limits.ts';
 
 /** Whom a slot belongs to while it is in use. */
 export interface SlotOwner {

@@ -1,5 +1,5 @@
 import { ShoalError } from '../../errors.ts';
-import { GRANT_MS_MAX } from '../../limits.ts';
+import { GRANT_MS_MAX } from '../limits.ts';
 import type { AccessLedger, AccessRequest } from '../../registry/access.ts';
 import type { TypeSource } from '../../registry/manifest.ts';
 import type { Outages } from '../../origin/outages.ts';

@@ -6,8 +6,8 @@ import {
   MANIFEST_HOLDER_MS,
   MANIFEST_HOLDERS_MAX,
   MANIFEST_READ_MS,
-  SHARD_BYTES,
-} from '../../limits.ts';
+} from '../limits.ts';
+import { SHARD_BYTES } from '../../limits.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { Interest, Resident, ShardLoader, Way } from '../shards/loader.ts';

@@ -2,7 +2,7 @@ import type { Clock } from '../../clock.ts';
 import { CredentialNames, isToken } from '../../cluster/credential-name.ts';
 import { parseWords, recallPath, WORDS_PATH } from '../../wire/rpc.ts';
 import type { ClusterSecret } from '../../wire/secret.ts';
-import { RECALL_DEADLINE_MS, RECALL_NODES_MAX, WORD_KEEPERS } from '../../limits.ts';
+import { RECALL_DEADLINE_MS, RECALL_NODES_MAX, WORD_KEEPERS } from '../limits.ts';
 import { issuedTo } from '../../registry/issued-token.ts';
 import { parseHeardWord, WordTable, type HeardWord, type Word } from '../../registry/words.ts';
 import type { CounterName } from '../../telemetry/metrics-list.ts';

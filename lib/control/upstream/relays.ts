@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { ociErrorBody, ShoalError, type WireError } from '../../errors.ts';
-import { MANIFEST_TYPES_MAX } from '../../limits.ts';
+import { MANIFEST_TYPES_MAX } from '../limits.ts';
 import { isDown } from '../../registry/access.ts';
 import { manifestsOf, type TypeSource } from '../../registry/manifest.ts';
 import { admits, isMediaType, isSchema1, namesEveryForm } from '../../registry/media.ts';

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../clock.ts';
-import { CERTIFICATE_LOOK_MS } from '../../limits.ts';
+import { CERTIFICATE_LOOK_MS } from '../limits.ts';
 
 export interface CertificateWatchParts {
   clock: Clock;

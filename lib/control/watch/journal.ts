@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { ShoalError, type WireError } from '../../errors.ts';
-import { TROUBLE_LINES_PER_SECOND_MAX } from '../../limits.ts';
+import { TROUBLE_LINES_PER_SECOND_MAX } from '../limits.ts';
 import { Allowance } from '../../telemetry/allowance.ts';
 import type { createLogger } from '../../telemetry/logger.ts';
 import type { ControlMessage, FrontMessage } from '../../workers/messages.ts';

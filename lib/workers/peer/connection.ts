@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { ShoalError } from '../../errors.ts';
 import { ConnectionBroken, HttpConnection, IdleConnections } from '../../io/http-connection.ts';
-import { PEER_CONNECT_TIMEOUT_MS, PEER_IDLE_SOCKETS_MAX, PEER_IDLE_SOCKET_MS } from '../../limits.ts';
+import { PEER_CONNECT_TIMEOUT_MS, PEER_IDLE_SOCKETS_MAX, PEER_IDLE_SOCKET_MS } from '../limits.ts';
 
 /** Connections to other nodes, kept for reuse. */
 export class PeerConnections {

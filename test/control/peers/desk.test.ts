@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { PeerDesk, PeerDesks } from '../../../lib/control/peers/desk.ts';
 import { ShoalError } from '../../../lib/errors.ts';
-import { PEER_HOLD_MS, PEER_RETURN_MS, SHARD_BYTES } from '../../../lib/limits.ts';
+import { PEER_HOLD_MS, SHARD_BYTES } from '../../../lib/limits.ts';
+import { PEER_RETURN_MS } from '../../../lib/control/limits.ts';
 import type { Swarm } from '../../../lib/swarm/swarm.ts';
 import type { AskRequest as SwarmAsk, ShardWord, Verdict } from '../../../lib/swarm/types.ts';
 import type { AskRequest, ControlMessage, StatRequest } from '../../../lib/workers/messages.ts';

@@ -5,12 +5,8 @@ import { ClusterSecret } from '../../../lib/wire/secret.ts';
 import type { Observation } from '../../../lib/control/watch/observation.ts';
 import type { Pools } from '../../../lib/control/threads/pools.ts';
 import { Transfers } from '../../../lib/control/peers/transfers.ts';
-import {
-  ORIGIN_FEW_REQUESTS,
-  ORIGIN_REQUESTS_MAX,
-  ORIGIN_REQUEST_SHARDS_MAX,
-  SHARD_BYTES,
-} from '../../../lib/limits.ts';
+import { ORIGIN_FEW_REQUESTS, ORIGIN_REQUEST_SHARDS_MAX } from '../../../lib/swarm/limits.ts';
+import { ORIGIN_REQUESTS_MAX, SHARD_BYTES } from '../../../lib/limits.ts';
 import type { OriginReadResult } from '../../../lib/workers/origin-read.ts';
 import type { PoolJob } from '../../../lib/workers/pool.ts';
 import { KEY, settled } from '../fixture.ts';

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../../../lib/errors.ts';
-import {
-  AHEAD_SMALL_READS_SLOT_SHARE,
-  READ_PATTERN_IDLE_MS,
-  SHARD_BYTES,
-} from '../../../lib/limits.ts';
+import { AHEAD_SMALL_READS_SLOT_SHARE, SHARD_BYTES } from '../../../lib/limits.ts';
+import { READ_PATTERN_IDLE_MS } from '../../../lib/control/limits.ts';
 import { KEY, settled } from '../fixture.ts';
 import { streamFixture, type StreamFixture } from './stream-fixture.ts';
 

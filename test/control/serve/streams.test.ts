@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../../../lib/errors.ts';
-import { ABORT_GRACE_MS, FINISH_SHARD_MS, FRESH_SLOT_MS, SHARD_BYTES } from '../../../lib/limits.ts';
+import { ABORT_GRACE_MS, FINISH_SHARD_MS, FRESH_SLOT_MS } from '../../../lib/control/limits.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
 import { settled, KEY, OTHER_KEY } from '../fixture.ts';
 import { BLOB, streamFixture } from './stream-fixture.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { BlobFacts } from '../../../lib/control/shards/blob-facts.ts';
-import { BLOB_FACTS_BYTES_MAX, REQUEST_HEAD_BYTES_MAX } from '../../../lib/limits.ts';
+import { BLOB_FACTS_BYTES_MAX } from '../../../lib/control/limits.ts';
+import { REQUEST_HEAD_BYTES_MAX } from '../../../lib/limits.ts';
 import { KEY, OTHER_KEY } from '../fixture.ts';
 
 const way = (

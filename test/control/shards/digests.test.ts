@@ -5,10 +5,17 @@ import {
   BLOB_DIGESTS_MAX,
   DIGEST_AHEAD_SHARDS,
   DIGEST_PATIENCE_MS,
-  SHARD_BYTES,
-} from '../../../lib/limits.ts';
+} from '../../../lib/control/limits.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
 import type { DigestJob, DigestResult } from '../../../lib/workers/digest.ts';
-import { Listener, OTHER_KEY, WAY, loaderFixture, settled, type LoaderFixture } from '../fixture.ts';
+import {
+  Listener,
+  OTHER_KEY,
+  WAY,
+  loaderFixture,
+  settled,
+  type LoaderFixture,
+} from '../fixture.ts';
 
 const TOTAL_BYTES = 2 * SHARD_BYTES + 100;
 

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { Holdings } from '../../../lib/control/shards/holdings.ts';
 import { ShoalError } from '../../../lib/errors.ts';
-import {
-  HOLD_SHARDS_AT_ONCE,
-  PEER_HOLD_MS,
-  PEER_RETURN_MS,
-  SHARD_BYTES,
-} from '../../../lib/limits.ts';
+import { HOLD_SHARDS_AT_ONCE, PEER_RETURN_MS } from '../../../lib/control/limits.ts';
+import { PEER_HOLD_MS, SHARD_BYTES } from '../../../lib/limits.ts';
 import { KEY, loaderFixture, settled, type LoaderFixture } from '../fixture.ts';
 
 const TOTAL_BYTES = 20 * SHARD_BYTES - 7;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { SlotSource, SlotState } from '../../../lib/io/arena.ts';
-import { FRESH_SLOT_MS, SAVE_PATIENCE_MS, SHARD_BYTES } from '../../../lib/limits.ts';
+import { FRESH_SLOT_MS, SAVE_PATIENCE_MS } from '../../../lib/control/limits.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
 import {
   CHECKSUM,
   KEY,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { ShoalError } from '../../../lib/errors.ts';
 import { SlotSource, SlotState } from '../../../lib/io/arena.ts';
-import { FRESH_SLOT_MS, SHARD_BYTES } from '../../../lib/limits.ts';
+import { FRESH_SLOT_MS } from '../../../lib/control/limits.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
 import {
   CHECKSUM,
   KEY,

@@ -8,8 +8,8 @@ import {
   ARENA_WAITERS_MAX,
   FRESH_SLOT_MS,
   SAVE_PATIENCE_MS,
-  SHARD_BYTES,
-} from '../../../lib/limits.ts';
+} from '../../../lib/control/limits.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
 import { settled } from '../fixture.ts';
 
 describe('control/residency', () => {

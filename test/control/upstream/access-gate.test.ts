@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
 import { Gate } from '../../../lib/control/upstream/access-gate.ts';
-import { GRANT_MS_MAX } from '../../../lib/limits.ts';
+import { GRANT_MS_MAX } from '../../../lib/control/limits.ts';
 import { AccessLedger } from '../../../lib/registry/access.ts';
 import { Outages } from '../../../lib/origin/outages.ts';
 import type { ProbeJob, ProbeResult } from '../../../lib/workers/pool.ts';

@@ -5,8 +5,8 @@ import {
   MANIFEST_COPIES_MAX,
   MANIFEST_HOLDERS_MAX,
   MANIFEST_READ_MS,
-  SHARD_BYTES,
-} from '../../../lib/limits.ts';
+} from '../../../lib/control/limits.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
 import type { PeerCallResult } from '../../../lib/workers/peer/call.ts';
 import { CHECKSUM, KEY, loaderFixture, settled, WAY, type LoaderFixture } from '../fixture.ts';
 

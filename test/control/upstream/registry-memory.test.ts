@@ -4,7 +4,7 @@ import { ManualClock } from '../../../lib/clock.ts';
 import { parseRecall, parseWords, WORDS_PATH } from '../../../lib/wire/rpc.ts';
 import { ClusterSecret } from '../../../lib/wire/secret.ts';
 import { RegistryMemory } from '../../../lib/control/upstream/registry-memory.ts';
-import { RECALL_NODES_MAX, WORD_KEEPERS } from '../../../lib/limits.ts';
+import { RECALL_NODES_MAX, WORD_KEEPERS } from '../../../lib/control/limits.ts';
 import type { PeerCallResult } from '../../../lib/workers/peer/call.ts';
 import { issueCertificate } from '../../origin/certificate.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
 import { CertificateWatch } from '../../../lib/control/watch/certificate-watch.ts';
-import { CERTIFICATE_LOOK_MS } from '../../../lib/limits.ts';
+import { CERTIFICATE_LOOK_MS } from '../../../lib/control/limits.ts';
 import { until } from '../../telemetry/until.ts';
 
 describe('control/certificate-watch', () => {

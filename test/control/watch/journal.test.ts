@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
 import { FrontJournal, Journal } from '../../../lib/control/watch/journal.ts';
-import { TROUBLE_LINES_PER_SECOND_MAX } from '../../../lib/limits.ts';
+import { TROUBLE_LINES_PER_SECOND_MAX } from '../../../lib/control/limits.ts';
 import { createLogger, type LogLevel } from '../../../lib/telemetry/logger.ts';
 import type { OpenRequest } from '../../../lib/workers/messages.ts';
 import { KEY } from '../fixture.ts';

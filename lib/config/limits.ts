@@ -1,0 +1,16 @@
+/** Bounds of lib/config: each is named, has its unit last, and gives the reason for its value. */
+
+/** Below this the slab has too few slots for the shards in flight plus a working set. */
+export const CONFIG_CAPACITY_BYTES_MIN = 16 * 1024 * 1024;
+
+/** 64 TiB: far above any node's disk, low enough that every offset is an exact number. */
+export const CONFIG_CAPACITY_BYTES_MAX = 64 * 1024 ** 4;
+
+/** Four shards: one arriving, one being read, one being written, one spare. */
+export const CONFIG_ARENA_BYTES_MIN = 8 * 1024 * 1024;
+
+/** WebAssembly.Memory ends at 4 GiB. */
+export const CONFIG_ARENA_BYTES_MAX = 4 * 1024 ** 3;
+
+/** A shorter cluster secret could be guessed. */
+export const CLUSTER_SECRET_BYTES_MIN = 16;

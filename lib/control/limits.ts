@@ -1,0 +1,147 @@
+/** Bounds of lib/control: each is named, has its unit last, and gives the reason for its value. */
+
+/**
+ * A shard brought into memory is spared from eviction this long, unless it is read before:
+ * read-ahead must not be lost.
+ */
+export const FRESH_SLOT_MS = 1_500;
+
+/** A shard waits this long for a slot of memory before the client is told to come back. */
+export const ARENA_WAIT_DEADLINE_MS = 20_000;
+
+/**
+ * A shard waits so long for a slot because the disk is slow, before others' shards that wait for
+ * the disk are given up for it, unstored: a pull does not become as slow as the disk. Long against
+ * a disk's hiccup and a write of 2 MiB, short against a client's patience.
+ */
+export const SAVE_PATIENCE_MS = 500;
+
+/**
+ * Shards that a blob's digest has yet to read are spared so far ahead of it: half a second of
+ * sha256.
+ */
+export const DIGEST_AHEAD_SHARDS = 256;
+
+/** Shards hashed in one job of the digest's thread: other blobs wait for them, 10 ms or so. */
+export const DIGEST_JOB_SHARDS_MAX = 8;
+
+/**
+ * A digest that has not moved for this long waits for a shard nobody asks for: it is read back
+ * later.
+ */
+export const DIGEST_PATIENCE_MS = 2_000;
+
+/** Shards waiting for a slot at once; each is a request or a read-ahead, so more means overload. */
+export const ARENA_WAITERS_MAX = 4_096;
+
+/** Blobs whose size and ways to the origin are remembered; about 1 KB each. */
+export const BLOB_FACTS_MAX = 16_384;
+
+/**
+ * And of memory for them, as URLs and credentials can be as long as a request's head; clients name
+ * them before any right is checked.
+ */
+export const BLOB_FACTS_BYTES_MAX = 32 * 1024 * 1024;
+
+/**
+ * Blobs whose digest is followed at once, shard by shard; a sha256 state each on the digest thread.
+ */
+export const BLOB_DIGESTS_MAX = 256;
+
+/**
+ * A front answers the same request again without asking control for at most this long; drops of a
+ * right are seen within it.
+ */
+export const GRANT_MS_MAX = 60_000;
+
+/** A front thread listens within this time after its start, on the slowest machine. */
+export const FRONT_START_TIMEOUT_MS = 20_000;
+
+/**
+ * How often the swarm's core looks at its fetches: well below the shortest of its deadlines, free
+ * at some hundred fetches.
+ */
+export const SWARM_TICK_MS = 25;
+
+/**
+ * A node that was told "busy" comes back at once; what is fetched for it is not given up before
+ * this.
+ */
+export const PEER_RETURN_MS = 2_500;
+
+/**
+ * A shard whose reader has come to the end of a small read is brought to its own end, for at most
+ * this long.
+ */
+export const FINISH_SHARD_MS = 30_000;
+
+/**
+ * Blobs whose small reads are watched for a pattern; about 1 KB each. One that was not read for so
+ * long is forgotten.
+ */
+export const READ_PATTERNS_MAX = 1_024;
+export const READ_PATTERN_IDLE_MS = 60_000;
+
+/**
+ * Shards on their way for a client that broke off are given up after this long. containerd reads a
+ * layer in parallel ranges without an end, each broken off where the next begins: what one leaves
+ * another asks for a moment later.
+ */
+export const ABORT_GRACE_MS = 500;
+
+/**
+ * How often a node looks at its proxy's certificate: an operator who replaces it expects it in use
+ * within the minute, and it costs two small reads.
+ */
+export const CERTIFICATE_LOOK_MS = 30_000;
+
+/**
+ * Shards that a node brings to itself at once because others tell it to: half of what a runtime's
+ * own pull has under way.
+ */
+export const HOLD_SHARDS_AT_ONCE = 16;
+
+/** A node says within PEER_HOLD_MS how far it is with a blob; this much later it counts as away. */
+export const PREHEAT_CALL_DEADLINE_MS = 5_000;
+
+/**
+ * Blobs for which it is remembered who sent which shard, until the blob's digest has been checked;
+ * about 200 bytes a shard.
+ */
+export const SUSPICION_BLOBS_MAX = 256;
+
+/**
+ * Lines at warn about failed requests and transfers, per second; an outage must not fill the disk
+ * of the log.
+ */
+export const TROUBLE_LINES_PER_SECOND_MAX = 10;
+
+/** Nodes told what a registry said of a repository, the first in its rank: one may go. */
+export const WORD_KEEPERS = 2;
+
+/**
+ * Nodes asked what a registry that is down said before, the first in the repository's rank, and how
+ * long their answers are waited for.
+ */
+export const RECALL_NODES_MAX = 8;
+export const RECALL_DEADLINE_MS = 1_000;
+
+/**
+ * A manifest comes from the swarm, or from the nodes that are said to have it, within this time, or
+ * the registry is asked. It is waited for before the registry (ORIGIN_ANSWER_DEADLINE_MS) and after
+ * it, between two recalls, all within ANSWER_DEADLINE_MS.
+ */
+export const MANIFEST_READ_MS = 2_000;
+
+/**
+ * Manifests that one node copies from others at once, a few KB each; those beyond it are left where
+ * they are.
+ */
+export const MANIFEST_COPIES_MAX = 16;
+
+/** Manifests whose Content-Type is remembered; ~300 bytes each. */
+export const MANIFEST_TYPES_MAX = 16_384;
+
+/** Nodes said to have a manifest that are tried, one after the other, and for how long each. */
+export const MANIFEST_HOLDERS_MAX = 3;
+export const MANIFEST_HOLDER_MS = 500;

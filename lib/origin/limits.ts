@@ -1,0 +1,63 @@
+/** Bounds of lib/origin: each is named, has its unit last, and gives the reason for its value. */
+
+/** An error answer of the origin is kept up to this length, to be passed on. */
+export const ORIGIN_ERROR_BODY_BYTES_MAX = 64 * 1024;
+
+/**
+ * Connections to one origin host and thread: enough to fill a fast line with 2 MiB requests, few
+ * for a registry.
+ */
+export const ORIGIN_CONNECTIONS_MAX = 32;
+
+/**
+ * An origin must send at least this much in every window of ORIGIN_SILENCE_MS, or it only pretends
+ * to send.
+ */
+export const ORIGIN_WINDOW_BYTES_MIN = 4_096;
+
+/** Where a registry sends blob requests to is remembered this long; signatures live for minutes. */
+export const ORIGIN_REDIRECT_TTL_MS = 60_000;
+
+/** Redirect targets remembered: blobs under way at once, with room. */
+export const ORIGIN_REDIRECTS_REMEMBERED_MAX = 2_048;
+
+/**
+ * TLS sessions of origins kept for a quick handshake: registries and their object stores are a
+ * handful; 2 KB each.
+ */
+export const ORIGIN_TLS_SESSIONS_MAX = 64;
+
+/**
+ * An idle connection to an origin is kept this long; servers commonly close theirs after 15 s or
+ * more.
+ */
+export const ORIGIN_KEEP_ALIVE_MS = 10_000;
+
+/**
+ * A registry that said nothing is taken to say nothing for this long by reads of what cannot
+ * change, longer than it is waited for (ORIGIN_ANSWER_DEADLINE_MS), so that nobody waits while it
+ * is asked beside them, this often.
+ */
+export const OUTAGE_MS = 30_000;
+export const OUTAGE_ASK_MS = 1_000;
+
+/** Registries whose outages are remembered. */
+export const OUTAGES_MAX = 1_024;
+
+/**
+ * From asking to the first body byte, over all redirects and repeats: leaves room within
+ * ANSWER_DEADLINE_MS to say so.
+ */
+export const ORIGIN_ANSWER_DEADLINE_MS = 25_000;
+
+/** From the origin's accept to its first header byte. */
+export const ORIGIN_HEAD_TIMEOUT_MS = 20_000;
+
+/** Between two body bytes of the origin. */
+export const ORIGIN_SILENCE_MS = 10_000;
+
+/** Manifests are at most 4 MiB by the distribution-spec; tag lists and referrers may be longer. */
+export const RELAY_BODY_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Redirects followed for one origin request. */
+export const ORIGIN_REDIRECTS_MAX = 5;

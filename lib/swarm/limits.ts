@@ -1,0 +1,211 @@
+/** Bounds of lib/swarm: each is named, has its unit last, and gives the reason for its value. */
+import { TRANSFER_THREADS, POOL_TASKS_PER_THREAD } from '../limits.ts';
+
+/**
+ * Nodes of a shard's rank that are looked at. Where none of them can be reached each node goes to
+ * the origin by itself: in a third cut off from the rest that befalls 0.7 ^ 24 = 0.02 % of the
+ * shards (with 8 it was 6 %).
+ */
+export const RANK_DEPTH = 24;
+
+/**
+ * Nodes that share one tracker of a shard, up to which one does for all; of a larger swarm so many
+ * share one, and the next in rank track some. Each asks twice a shard at 60 us of the tracker's
+ * processor: at more than a thousand the wait is longer than that for the trackers behind the
+ * first, which have to get the shard themselves.
+ */
+export const LONE_OWNER_CLIENTS_MAX = 1_000;
+export const OWNER_CLIENTS = 250;
+export const OWNERS_MAX = 64;
+
+/**
+ * Ranks remembered: the shards of a 128 GB image; forgotten at once when full, and made again in
+ * microseconds.
+ */
+export const RANKS_MAX = 65_536;
+
+/**
+ * Children an inner node of a shard's tree takes; a node is inner in one of so many trees
+ * (docs/SWARM.md).
+ */
+export const TREE_FANOUT = 6;
+
+/**
+ * Children the owner of a shard sends to itself, and how many of them may be leaves of the tree.
+ */
+export const OWNER_FANOUT = 8;
+export const OWNER_LEAVES = 2;
+
+/** Above this many children at once even an owner without any other holder says "busy". */
+export const OWNER_CHILDREN_MAX = 64;
+
+/**
+ * Children of all shards a node sends to at once: far above what a full window asks of it, far
+ * below what its sockets bear.
+ */
+export const UPLOADS_MAX = 2_048;
+
+/** Free places among which the least loaded node's is taken. */
+export const TREE_CHOICES = 4;
+
+/** Candidates looked at for one requester before it is sent to the first that will do at all. */
+export const TREE_SCAN_MAX = 64;
+
+/**
+ * Shards a node tracks at once, and nodes over all of them; the longest unasked are forgotten, at
+ * worst they are made again.
+ */
+export const TRACKERS_MAX = 32_768;
+export const TRACKED_NODES_MAX = 1_000_000;
+
+/**
+ * A tree nobody asked about for this long is forgotten; who asks later is served by the owner
+ * first, as at the start.
+ */
+export const TRACKER_IDLE_MS = 10 * 60_000;
+
+/**
+ * Doubts (other nodes left it, or it had not got the shard) before a holder gets no more children
+ * in this tree.
+ */
+export const HOLDER_DOUBTS_MAX = 2;
+
+/**
+ * A node that asked so long ago and was not heard of since no longer takes a place in the tree,
+ * when places are short.
+ */
+export const HOLDER_STALE_MS = 10_000;
+
+/**
+ * An owner whose children are all taken is asked again after this long: a shard or two have passed
+ * by then.
+ */
+export const OWNER_RETRY_MS = 50;
+
+/** A forwarded request passes a parent's owner, a second owner and a root; more is a loop. */
+export const HOPS_MAX = 6;
+
+/** Redirects without a byte in between, before the redirecting owner counts as failed. */
+export const REDIRECTS_MAX = 16;
+
+/** Nodes a request says it does not want: beyond it the oldest are taken back. */
+export const EXCLUDES_MAX = 16;
+
+/** First cool-down of a node that failed; doubles with every failure in a row up to the second. */
+export const COOL_DOWN_MS = 2_000;
+export const COOL_DOWN_MS_MAX = 60_000;
+
+/** So many slow transfers without a good one between make a node slow, for so long. */
+export const SLOW_STRIKES = 3;
+export const SLOW_MS = 10_000;
+
+/**
+ * A node that sent wrong bytes twice is left alone for this long. Once: honest children of a liar
+ * pass on what they got.
+ */
+export const LIES_MAX = 2;
+export const QUARANTINE_MS = 10 * 60_000;
+
+/** Nodes whose trouble is remembered; only troubled nodes are. */
+export const TROUBLED_NODES_MAX = 20_000;
+
+/**
+ * A parent is left when it takes so many times as long as shards took lately, and at least so long.
+ */
+export const LATE_FACTOR = 2;
+export const LATE_MS_MIN = 100;
+
+/**
+ * The same for an owner where there are no roots: to pass it over wrongly costs the origin a shard,
+ * so it is given more time.
+ */
+export const LATE_OWNER_FACTOR = 4;
+export const LATE_OWNER_MS_MIN = 300;
+
+/**
+ * A parent is left after this long before it is known how long shards take: half of what silence is
+ * given.
+ */
+export const LATE_UNKNOWN_MS = 1_000;
+
+/**
+ * Shards measured before any is called late, and that must have come since the late one was begun:
+ * else it is not the parent.
+ */
+export const LATE_SAMPLES_MIN = 8;
+export const LATE_FLOW_MIN = 4;
+
+/**
+ * An owner whose parents are late while no shards come at all is passed over after this long: it
+ * may itself be waiting for a root that is short of a processor, to which all would be sent at once
+ * (docs/SWARM.md).
+ */
+export const LATE_ALONE_MS = 1_400;
+
+/**
+ * Nodes that have to pass over an owner before the next in rank goes to the origin in its place;
+ * one is enough where roots stand before it.
+ */
+export const ACCUSERS_MIN = 3;
+
+/**
+ * Nodes after a shard's owner in its rank that may go to the origin because those before them are
+ * late, not dead.
+ */
+export const SUCCESSORS = 2;
+
+/** An owner that is alive but has had no byte for this long is passed over. */
+export const OWNER_PATIENCE_MS = 10_000;
+
+/** A fetch that gained no byte for this long gives up, before its client's ANSWER_DEADLINE_MS. */
+export const FETCH_PATIENCE_MS = 25_000;
+
+/**
+ * Requests to the origin for one shard by one node, and the first pause between them (doubles, with
+ * jitter).
+ */
+export const ORIGIN_TRIES_MAX = 4;
+export const ORIGIN_BACKOFF_MS = 200;
+
+/** Owners whose way to the origin failed before a fetch believes that it is the origin. */
+export const OWNER_REFUSALS_MAX = 2;
+
+/** Times a shard is read anew because it had not the owner's checksum. */
+export const CORRUPTIONS_MAX = 4;
+
+/**
+ * So often a shard may come wrong by the owners' trees; then it is asked of a root, if there is
+ * one. A first owner that sends wrong bytes spoils the other owners' trees too, as nodes stand in
+ * several while they receive.
+ */
+export const WRONG_TREES_MAX = 2;
+
+/** Credentials remembered for one fetch; the newest are the likeliest to be good. */
+export const CONTEXTS_MAX = 4;
+
+/** A reader gets no further ahead of itself than this, in shards: 512 MiB on disk at most. */
+export const AHEAD_SHARDS_MAX = 256;
+
+/**
+ * The same of all together: half of the jobs that the transfer threads take, the other half being
+ * for the disk and other nodes.
+ */
+export const ORIGIN_ALL_REQUESTS_MAX = (TRANSFER_THREADS * POOL_TASKS_PER_THREAD) / 2;
+
+/** Of those, requests for whole shards of one blob. */
+export const ORIGIN_IN_ORDER_REQUESTS_MAX = 8;
+
+/** Shards that one request to the origin asks for at most. */
+export const ORIGIN_REQUEST_SHARDS_MAX = 8;
+
+/**
+ * With so many requests for a blob under way a shard that goes on from them waits for others to
+ * make up a longer request.
+ */
+export const ORIGIN_FEW_REQUESTS = 2;
+
+/**
+ * Shards a node passes on to others are asked for this much earlier than those it only reads, so
+ * that it is there before its children.
+ */
+export const INNER_LEAD_SHARDS = 24;
