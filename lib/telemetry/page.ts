@@ -22,7 +22,7 @@ function part(name: string): string {
 function joinScripts(): string {
   const bodies = SCRIPTS.map((name) =>
     part(name)
-      .replace(/^import .*;\n/gm, '')
+      .replace(/^import [^;]*;\n/gm, '')
       .replace(/^export /gm, ''),
   );
   return `"use strict";{\n${bodies.join('\n')}}\n`;
