@@ -3,16 +3,16 @@ import { LRUCache } from 'lru-cache';
 import { CREDENTIAL_NAMES_MAX, CREDENTIAL_NAMES_WAITING_MAX } from './limits.ts';
 import type { ClusterSecret } from '../wire/secret.ts';
 
-/** scrypt's cost (RFC 7914): about 50 ms and 16 MiB a guess. */
+/** scrypt cost (RFC 7914): about 50 ms and 16 MiB per guess. */
 const COST = { N: 2 ** 14, r: 8, p: 1 };
-/** A token this long cannot be guessed, so its name need not be slow to make. */
+/** A token this long cannot be guessed, so its name may be cheap to compute. */
 const TOKEN_CHARS_MIN = 32;
 
 /**
- * Names of credentials by which nodes ask each other whether a registry has accepted one, without
- * saying it. A holder of the cluster secret could try passwords against a name; so the name of what
- * may be a password is slow to make (scrypt, salted with the secret), one at a time, since the
- * thread pool it runs on also serves the disk.
+ * Opaque names of credentials. Nodes use them to ask each other whether a registry has accepted a
+ * credential, without sending it. A holder of the cluster secret could test passwords against a
+ * name, so the name of a possible password is slow to compute (scrypt, salted with the secret).
+ * Names are computed one at a time, because scrypt uses the thread pool that also serves the disk.
  */
 export class CredentialNames {
   readonly #secret: ClusterSecret;
@@ -27,8 +27,8 @@ export class CredentialNames {
   }
 
   /**
-   * The name of an Authorization header, `authorization` null for none; null when too many wait for
-   * theirs.
+   * The name of an Authorization header (`authorization` is null if there is none); null when too
+   * many computations are queued.
    */
   async of(authorization: string | null): Promise<string | null> {
     if (authorization === null || authorization === '') return 'anonymous';
@@ -50,7 +50,7 @@ export class CredentialNames {
   }
 }
 
-/** Whether a credential cannot be guessed: its name is then made at once. */
+/** Whether a credential cannot be guessed; its name is then computed at once. */
 export function isToken(authorization: string): boolean {
   return (/^bearer +(\S+)$/i.exec(authorization)?.[1]?.length ?? 0) >= TOKEN_CHARS_MIN;
 }

@@ -8,14 +8,14 @@ export interface DiscoveryContext {
   /** In [0, 1). */
   random: () => number;
   env: NodeJS.ProcessEnv;
-  /** Told when the source of the membership does not answer; the last view stands. */
+  /** Called when the membership source does not answer; the last view stays in force. */
   onError: (error: Error) => void;
 }
 
 /**
- * The membership that `P2PConfig.discovery` asks for. What only some of them need is loaded only
- * for them.
- * @throws ShoalError CONFIG_INVALID for `kubernetes` outside of a cluster.
+ * The membership implementation for `P2PConfig.discovery`. Modules that only one implementation
+ * needs are loaded on demand.
+ * @throws ShoalError CONFIG_INVALID for `kubernetes` outside a cluster.
  */
 export async function discover(
   config: Config['P2PConfig'],

@@ -10,25 +10,27 @@ import {
 } from './membership.ts';
 
 /**
- * The A and AAAA addresses of a host; an empty list when it has none or does not exist; rejects
- * when that cannot be learnt now.
+ * The A and AAAA addresses of a host. Resolves with an empty list when it has none or does not
+ * exist; rejects when the lookup fails.
  */
 export type Resolve = (host: string) => Promise<string[]>;
 
 export interface DnsMembershipOptions {
-  /** Host name of the agents' headless service; the roots' has `-root` after its first label. */
+  /**
+   * Host name of the agents' headless service. The roots' name has `-root` after the first label.
+   */
   service: string;
   /** p2p port of every node. */
   port: number;
   resolve: Resolve;
   clock: Clock;
-  /** Told when the name cannot be resolved; the last view stands. */
+  /** Called when the name cannot be resolved; the last view stays in force. */
   onError?: (error: Error) => void;
 }
 
 /**
- * The addresses behind a headless service's name, resolved again every DNS_REFRESH_MS; zones are
- * not known.
+ * The addresses behind the name of a headless service, resolved every DNS_REFRESH_MS. Zones are
+ * unknown.
  */
 export class DnsMembership implements Membership {
   readonly #options: DnsMembershipOptions;
@@ -61,8 +63,8 @@ export class DnsMembership implements Membership {
       (await resolve(host)).map((address) => ({ node: memberAddress(address, port), zone: null }));
     try {
       const [agents, roots] = await Promise.all([members(service), members(rootService(service))]);
-      // A swarm without anybody is a name server that has lost its zone more often than the truth,
-      // and acting on it would send all to the origin.
+      // An empty answer more often means that the name server lost its zone than that the swarm is
+      // empty; acting on it would send every node to the origin.
       if (agents.length === 0) throw new Error(`${service} has no address`);
       this.#teller?.offer(membershipView(agents, roots));
     } catch (error) {
@@ -72,15 +74,16 @@ export class DnsMembership implements Membership {
   }
 }
 
-/** The part of `node:dns/promises` that is used. */
+/** The part of `node:dns/promises` in use. */
 export type AddressLookup = (
   host: string,
   options: { all: true },
 ) => Promise<{ address: string; family: number }[]>;
 
 /**
- * `Resolve` by the system's resolver (`lookup` of node:dns/promises), so search domains and short
- * service names work as everywhere in a pod. A node of two families is counted once, by IPv4.
+ * `Resolve` by the system's resolver (`lookup` of node:dns/promises), so that search domains and
+ * short service names work as in any pod. A node with both address families is listed once, by
+ * IPv4.
  */
 export function systemResolve(lookup: AddressLookup): Resolve {
   return async (host) => {

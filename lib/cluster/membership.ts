@@ -1,14 +1,14 @@
-/** One node as others reach it. */
+/** A node as other nodes reach it. */
 export interface Member {
   /** `address:port` of its p2p port; `[address]:port` for IPv6. */
   readonly node: string;
-  /** Topology zone (`topology.kubernetes.io/zone`), or null when it is not known. */
+  /** Topology zone (`topology.kubernetes.io/zone`); null when unknown. */
   readonly zone: string | null;
 }
 
 /**
- * Everybody who is there, the reader itself included when it is listed. Each list sorted by `node`,
- * without repeats.
+ * All members, including the reader if it is listed. Each list is sorted by `node` without
+ * duplicates.
  */
 export interface MembershipView {
   readonly agents: Member[];
@@ -16,26 +16,21 @@ export interface MembershipView {
 }
 
 /**
- * Who is in the swarm. An implementation tells the whole view, first when it is known and then
- * after every change of it; when its source fails it keeps quiet, so the last view stays in force.
+ * A source of swarm membership. An implementation reports the whole view, first when it is known
+ * and then after each change. When its source fails it reports nothing, so the last view stays in
+ * force.
  */
 export interface Membership {
   /**
-   * Begins to watch. Resolves once the first view has been told or, when the source does not answer
-   * in time, without one: a node must start while its API server is down. Never called twice.
+   * Starts to watch. Resolves after the first view, or without one when the source does not answer
+   * in time: a node must start while its API server is down. Called at most once.
    */
   start(onChange: (view: MembershipView) => void): Promise<void>;
-  /**
-   * Ends the watch: no `onChange` once it has been called. Harmless before `start` and when called
-   * twice.
-   */
+  /** Stops the watch; no `onChange` call follows. Safe before `start` and when called twice. */
   stop(): Promise<void>;
 }
 
-/**
- * A canonical view: sorted by `node`; a node listed twice counts once, and one that is a root is
- * not an agent as well.
- */
+/** A canonical view: sorted by `node`, without duplicates; a root is not also an agent. */
 export function membershipView(agents: Iterable<Member>, roots: Iterable<Member>): MembershipView {
   const rootMembers = sortedMembers(roots);
   const isRoot = new Set(rootMembers.map((member) => member.node));
@@ -45,12 +40,12 @@ export function membershipView(agents: Iterable<Member>, roots: Iterable<Member>
   };
 }
 
-/** Whether two canonical views say the same. */
+/** Whether two canonical views are equal. */
 export function sameView(one: MembershipView, other: MembershipView): boolean {
   return sameMembers(one.agents, other.agents) && sameMembers(one.roots, other.roots);
 }
 
-/** Tells views on, but only those that differ from the one told before. */
+/** Forwards views, but only those that differ from the previous one. */
 export class ViewTeller {
   #last: MembershipView | null = null;
   #tell: ((view: MembershipView) => void) | null;
@@ -59,7 +54,7 @@ export class ViewTeller {
     this.#tell = tell;
   }
 
-  /** Tells `view` unless it says nothing new or the teller is closed. */
+  /** Forwards `view` unless it equals the previous one or the teller is closed. */
   offer(view: MembershipView): void {
     if (this.#tell === null || (this.#last !== null && sameView(this.#last, view))) return;
     this.#last = view;
@@ -71,7 +66,7 @@ export class ViewTeller {
   }
 }
 
-/** `address:port`, with the brackets an IPv6 address needs. */
+/** `address:port`, with brackets around an IPv6 address. */
 export function memberAddress(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
@@ -79,7 +74,7 @@ export function memberAddress(address: string, port: number): string {
 function sortedMembers(members: Iterable<Member>): Member[] {
   const byNode = new Map<string, Member>();
   for (const member of members) {
-    // A node may be listed by a source that knows its zone and by one that does not.
+    // One source may know the zone of a node and another may not; prefer the entry with a zone.
     if (byNode.get(member.node)?.zone == null) byNode.set(member.node, member);
   }
   return [...byNode.values()].sort((a, b) => (a.node < b.node ? -1 : 1));

@@ -1,6 +1,6 @@
 import { type Membership, type MembershipView, membershipView } from './membership.ts';
 
-/** The `peers` and `roots` of the config, as they stand; zones are not known. */
+/** The `peers` and `roots` of the config. Zones are unknown. */
 export class StaticMembership implements Membership {
   readonly #view: MembershipView;
   #stopped = false;

@@ -12,7 +12,7 @@ import { mirrorUrl, registryNames } from './registry-names.ts';
 export interface ContainerdOptions {
   registry: string[];
   certsDir: string;
-  /** containerd's own config file, which is only read. */
+  /** containerd's own config file; read only. */
   config: string;
   mirror: string;
   ca?: string;
@@ -26,8 +26,8 @@ interface ConfigReport extends ConfigPathFinding {
 }
 
 /**
- * `shoal containerd configure|restore|status` (CONTRACT 4). Returns 0, or 1 when a registry could
- * not be done, each with a line that says why; the others are done all the same. Throws USAGE.
+ * `shoal containerd configure|restore|status`. Returns 0, or 1 when a registry failed; each failure
+ * is one line on stderr and the other registries are still processed. Throws USAGE.
  */
 export async function runContainerd(
   action: ContainerdAction,
@@ -81,7 +81,7 @@ function mirrorOf({ mirror, ca }: ContainerdOptions): Mirror {
   return { url, ca: path };
 }
 
-/** A config.toml that cannot be read is no obstacle: what is written does not depend on it. */
+/** An unreadable config.toml does not stop the command; the files it writes do not depend on it. */
 function configReport({ config, certsDir }: ContainerdOptions): ConfigReport {
   try {
     return { file: config, ...findConfigPath(readText(systemDisk, config), resolve(certsDir)) };
@@ -102,11 +102,11 @@ function render(action: ContainerdAction, result: RegistryChange | RegistryStatu
   const state =
     by === 'nobody'
       ? `no ${file}: the registry itself`
-      : `${file}${by === 'shoal' ? '' : ' (not by Shoal)'}: ${order}`;
+      : `${file}${by === 'shoal' ? '' : ' (not written by Shoal)'}: ${order}`;
   if (action === 'status' || !('changed' in result)) return `${registry}: ${state}`;
   const verb = !result.changed ? 'as before' : action === 'configure' ? 'configured' : 'restored';
   const dropped =
-    result.dropped.length === 0 ? '' : `; no longer asked: ${result.dropped.join(', ')}`;
+    result.dropped.length === 0 ? '' : `; no longer used: ${result.dropped.join(', ')}`;
   return `${registry}: ${verb}; ${state}${dropped}`;
 }
 
@@ -115,12 +115,12 @@ function renderConfig({ file, reads, lines, remarks }: ConfigReport, certsDir: s
   if (reads === 'yes') return [`${file}: containerd reads ${certsDir}`, ...notes];
   const intro =
     reads === 'default'
-      ? `${file} does not set config_path: containerd before 2.2 needs it`
-      : `${file} does not lead containerd to ${certsDir}`;
+      ? `${file} does not set config_path: containerd older than 2.2 needs it`
+      : `${file}: containerd does not read ${certsDir}`;
   if (lines.length === 0) return [intro, ...notes];
   return [
     ...notes,
-    `${intro}; add these lines (or this key, where the table is there) and restart containerd:`,
+    `${intro}; add these lines (only the key if the table exists) and restart containerd:`,
     ...lines.map((line) => `    ${line}`),
   ];
 }

@@ -11,9 +11,9 @@ export interface DockerOptions {
 export type DockerAction = 'configure' | 'restore';
 
 /**
- * `shoal docker configure|restore`: prints daemon.json with the node as a mirror of Docker Hub, or
- * with `--write` puts it in place. Returns 0. Throws USAGE for a bad mirror, FILE_UNUSABLE naming
- * the file, which is then as it was.
+ * `shoal docker configure|restore`. Prints daemon.json with the node as a mirror of Docker Hub;
+ * `--write` writes it. Returns 0. Throws USAGE for an invalid mirror, FILE_UNUSABLE naming the
+ * file, which is then unchanged.
  */
 export async function runDocker(
   action: DockerAction,
@@ -24,15 +24,15 @@ export async function runDocker(
   const mirror = mirrorUrl(options.mirror);
   if (action === 'configure' && options.write !== true) {
     output.out(file.preview(mirror));
-    output.err(`${options.file} as it would be; --write puts it in place\n`);
+    output.err(`preview of ${options.file}; add --write to write it\n`);
     return 0;
   }
   const changed = action === 'configure' ? file.configure(mirror) : file.restore(mirror);
   const state =
     action === 'configure'
-      ? `Docker Hub's images are asked for at ${mirror} first`
-      : `${mirror} is no mirror`;
-  output.out(`${options.file}: ${state}${changed ? '' : ' (as before; nothing was changed)'}\n`);
-  if (changed) output.out('Docker reads it on: systemctl reload docker\n');
+      ? `Docker asks ${mirror} first for images of Docker Hub`
+      : `${mirror} is not a mirror`;
+  output.out(`${options.file}: ${state}${changed ? '' : ' (unchanged)'}\n`);
+  if (changed) output.out('to apply it, run: systemctl reload docker\n');
   return 0;
 }

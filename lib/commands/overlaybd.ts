@@ -14,9 +14,8 @@ export interface OverlaybdOptions {
 export type OverlaybdAction = 'enable' | 'disable' | 'status';
 
 /**
- * `shoal overlaybd enable|disable|status` (CONTRACT 4). Returns 0. Throws USAGE for a bad address,
- * FILE_UNUSABLE naming the file when it is missing, damaged or cannot be written; it is then as it
- * was.
+ * `shoal overlaybd enable|disable|status`. Returns 0. Throws USAGE for an invalid address,
+ * FILE_UNUSABLE naming the file when it is missing, damaged or not writable; it is then unchanged.
  */
 export async function runOverlaybd(
   action: OverlaybdAction,
@@ -51,19 +50,18 @@ function addressOf(text: string | undefined): string | null {
 
 function renderChange({ file, enabled, address, changed, backup }: OverlaybdChange): string {
   const state = enabled ? `P2P is on, through ${address}` : 'P2P is off';
-  const lines = [`${file}: ${state}${changed ? '' : ' (as before; nothing was changed)'}`];
-  if (enabled && backup !== null) lines.push(`what it was before is kept in ${backup}`);
+  const lines = [`${file}: ${state}${changed ? '' : ' (unchanged)'}`];
+  if (enabled && backup !== null) lines.push(`backup: ${backup}`);
   if (enabled && address?.startsWith('https:') === true)
-    lines.push('https: the node needs ProxyConfig.tls, and this machine to trust its CA');
-  if (changed)
-    lines.push('overlaybd reads its config when it starts: systemctl restart overlaybd-tcmu');
+    lines.push('https: set ProxyConfig.tls on the node, and make this machine trust its CA');
+  if (changed) lines.push('to apply it, run: systemctl restart overlaybd-tcmu');
   return `${lines.join('\n')}\n`;
 }
 
 const ANSWERS: Record<Answerer, string> = {
-  shoal: 'a Shoal node answers there',
-  other: 'something that is no Shoal node answers there',
-  nobody: 'nobody answers there',
+  shoal: 'a Shoal node answers',
+  other: 'another server answers',
+  nobody: 'no answer',
 };
 
 function renderStatus(

@@ -15,9 +15,9 @@ export interface PodmanOptions {
 export type PodmanAction = 'configure' | 'restore';
 
 /**
- * `shoal podman configure|restore`: prints the drop-in of each registry, or with `--write` puts it
- * in place; each is a file of its own, so nothing of anybody's is changed. Returns 0. Throws USAGE,
- * and FILE_UNUSABLE naming the file.
+ * `shoal podman configure|restore`. Prints the drop-in of each registry; `--write` writes it. Each
+ * drop-in is its own file, so no other file changes. Returns 0. Throws USAGE, and FILE_UNUSABLE
+ * naming the file.
  */
 export async function runPodman(
   action: PodmanAction,
@@ -29,21 +29,21 @@ export async function runPodman(
     const path = join(options.dir, dropInName(registry));
     const now = readText(systemDisk, path);
     if (now !== null && !isDropIn(now))
-      throw new ShoalError('FILE_UNUSABLE', `${path}: not written by Shoal; left as it is`);
+      throw new ShoalError('FILE_UNUSABLE', `${path}: not written by Shoal; left unchanged`);
     if (action === 'restore') {
       removeFile(systemDisk, path);
-      output.out(`${path}: ${now === null ? 'not there; nothing was changed' : 'removed'}\n`);
+      output.out(`${path}: ${now === null ? 'does not exist' : 'removed'}\n`);
       continue;
     }
     const text = dropInFor(registry, mirror);
     if (options.write !== true) {
       output.out(text);
-      output.err(`${path} as it would be; --write puts it in place\n`);
+      output.err(`preview of ${path}; add --write to write it\n`);
       continue;
     }
     if (text !== now) replaceFile(systemDisk, path, text);
     output.out(
-      `${path}: ${registry} is asked for at ${mirror} first${text === now ? ' (as before)' : ''}\n`,
+      `${path}: images of ${registry} are pulled from ${mirror} first${text === now ? ' (unchanged)' : ''}\n`,
     );
   }
   return 0;

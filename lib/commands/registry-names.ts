@@ -2,14 +2,14 @@ import { parseUpstream, splitHostPort } from '../config/address.ts';
 import { ShoalError } from '../errors.ts';
 import { canonicalHost } from '../webhook/image.ts';
 
-/** The registries an option names, each once, as runtimes call them. Throws USAGE. */
+/** The registries of an option, without duplicates, in canonical form. Throws USAGE. */
 export function registryNames(names: readonly string[], others: readonly string[] = []): string[] {
   return [...new Set(names.map((name) => registryName(name, others)))];
 }
 
 function registryName(name: string, others: readonly string[]): string {
   if (others.includes(name)) return name;
-  // It becomes the name of a folder: nothing but a host gets through.
+  // The name becomes a directory name, so only hosts are accepted.
   if (
     splitHostPort(name) === null ||
     !/^[a-z0-9[][\w.:[\]-]*$/i.test(name) ||
@@ -23,7 +23,7 @@ function registryName(name: string, others: readonly string[]): string {
   return canonicalHost(name);
 }
 
-/** A mirror's URL, checked. Throws USAGE. */
+/** Validates the URL of a mirror. Throws USAGE. */
 export function mirrorUrl(text: string): string {
   const url = parseUpstream(text);
   if (url === null)

@@ -20,8 +20,7 @@ import type { Output } from './program.ts';
 type Finish = (work: Promise<number>) => Promise<void>;
 
 /**
- * The commands that point the runtimes of this machine at its node, and back; and the one that
- * reads images ahead.
+ * The commands that point the runtimes of this machine at its node and back, and `shoal preheat`.
  */
 export function declareRuntimeCommands(program: Command, finish: Finish, output: Output): void {
   declareOverlaybd(program, finish, output);
@@ -32,18 +31,15 @@ export function declareRuntimeCommands(program: Command, finish: Finish, output:
     .command('preheat')
     .summary('bring images into the swarm ahead of a rollout')
     .description(
-      'Reads images through a node, so that the swarm has them before anybody asks. What is there already costs next to nothing, so it can be run again.',
+      'Reads images through a node, so that the swarm has them before the first pull. Cached data is not fetched again, so the command can be repeated.',
     )
     .argument('[image...]', 'images as in pod specs: [HOST[:PORT]/]REPO[:TAG][@DIGEST]')
     .requiredOption('--via <url>', 'the node to read through: its proxy port, http or https')
-    .option(
-      '--nodes <all|zone>',
-      'bring them to every agent of the swarm, or of one zone, not only into the swarm',
-    )
-    .option('--trace <file>', 'read only what the trace has of the images, in its order')
+    .option('--nodes <all|zone>', 'bring the images to every agent of the swarm, or of one zone')
+    .option('--trace <file>', 'read only the shards listed in a trace, in its order')
     .option(
       '--record <file>',
-      'no images: write the trace of what was read on demand through the node lately',
+      'write a trace of recent on-demand reads through the node (without images)',
     )
     .addOption(
       new Option(
@@ -68,12 +64,12 @@ function declareOverlaybd(program: Command, finish: Finish, output: Output): voi
   const group = program
     .command('overlaybd')
     .summary('turn P2P of overlaybd on or off')
-    .description('Edits p2pConfig in overlaybd.json in place, and nothing else there.')
+    .description('Edits p2pConfig in overlaybd.json in place; everything else in the file is kept.')
     .helpCommand(false);
   const describe: Record<OverlaybdAction, string> = {
     enable: 'load on demand through this node',
     disable: 'load on demand from the registry',
-    status: 'say what is set, and who answers there',
+    status: 'show the setting and what answers at the address',
   };
   for (const action of Object.keys(describe) as OverlaybdAction[]) {
     const command = group
@@ -83,7 +79,7 @@ function declareOverlaybd(program: Command, finish: Finish, output: Output): voi
     if (action === 'enable')
       command.option(
         '--address <url>',
-        "the node's proxy port with its prefix (without it: what is set if it is this node, else http on port 65001)",
+        "the node's proxy URL with its prefix (default: the current one if it is this node, else http on port 65001)",
       );
     command
       .option('--json', 'print the result as JSON')
@@ -100,26 +96,26 @@ function declareOverlaybd(program: Command, finish: Finish, output: Output): voi
 function declareContainerd(program: Command, finish: Finish, output: Output): void {
   const group = program
     .command('containerd')
-    .summary('let containerd pull through this node, or not')
+    .summary('let containerd pull through this node')
     .description('Writes and restores certs.d/<registry>/hosts.toml.')
     .helpCommand(false);
   const describe: Record<ContainerdAction, string> = {
-    configure: 'ask this node first, then whom containerd asked before',
-    restore: 'put back exactly what was there before',
-    status: 'say whom containerd asks, in order',
+    configure: 'ask this node first, then the hosts configured before',
+    restore: 'restore the files as they were before',
+    status: 'show which hosts containerd asks, in order',
   };
   for (const action of Object.keys(describe) as ContainerdAction[]) {
     const command = group
       .command(action)
       .description(describe[action])
       .addOption(registryOption(action !== 'status'));
-    command.option('--certs-dir <dir>', "containerd's folder of registry hosts", CERTS_DIR);
+    command.option(
+      '--certs-dir <dir>',
+      "containerd's directory of registry hosts (config_path)",
+      CERTS_DIR,
+    );
     if (action !== 'restore')
-      command.option(
-        '--config <file>',
-        "containerd's own config, which is only read",
-        CONTAINERD_CONFIG,
-      );
+      command.option('--config <file>', "containerd's own config (read only)", CONTAINERD_CONFIG);
     if (action === 'configure')
       command.option('--ca <file>', "CA of the node's certificate, for an https mirror");
     command.addOption(mirrorOption(action === 'configure'));
@@ -138,12 +134,12 @@ function declareContainerd(program: Command, finish: Finish, output: Output): vo
 function declareDocker(program: Command, finish: Finish, output: Output): void {
   const group = program
     .command('docker')
-    .summary("let Docker pull Docker Hub's images through this node, or not")
-    .description('Edits registry-mirrors in daemon.json, and nothing else there.')
+    .summary("let Docker pull Docker Hub's images through this node")
+    .description('Edits registry-mirrors in daemon.json; everything else in the file is kept.')
     .helpCommand(false);
   const describe: Record<DockerAction, string> = {
     configure: 'add this node as the first mirror',
-    restore: 'take it out again',
+    restore: 'remove this node from the mirrors',
   };
   for (const action of Object.keys(describe) as DockerAction[]) {
     const command = group
@@ -152,7 +148,7 @@ function declareDocker(program: Command, finish: Finish, output: Output): void {
       .option('--file <file>', "Docker's config", DOCKER_FILE)
       .addOption(mirrorOption(true));
     if (action === 'configure')
-      command.option('--write', 'write the file (without it: print what it would be)');
+      command.option('--write', 'write the file (default: print a preview)');
     command.action((options: DockerOptions) =>
       finish(import('./docker.ts').then(({ runDocker }) => runDocker(action, options, output))),
     );
@@ -162,7 +158,7 @@ function declareDocker(program: Command, finish: Finish, output: Output): void {
 function declarePodman(program: Command, finish: Finish, output: Output): void {
   const group = program
     .command('podman')
-    .summary('let Podman, CRI-O, Buildah and skopeo pull through this node, or not')
+    .summary('let Podman, CRI-O, Buildah and skopeo pull through this node')
     .description('Writes and removes drop-ins of registries.conf.d.')
     .helpCommand(false);
   const describe: Record<PodmanAction, string> = {
@@ -174,10 +170,9 @@ function declarePodman(program: Command, finish: Finish, output: Output): void {
       .command(action)
       .description(describe[action])
       .addOption(registryOption(true))
-      .option('--dir <dir>', 'folder of drop-ins', PODMAN_DIR)
+      .option('--dir <dir>', 'directory of drop-ins', PODMAN_DIR)
       .addOption(mirrorOption(action === 'configure'));
-    if (action === 'configure')
-      command.option('--write', 'write the files (without it: print them)');
+    if (action === 'configure') command.option('--write', 'write the files (default: print them)');
     command.action((options: PodmanOptions) =>
       finish(import('./podman.ts').then(({ runPodman }) => runPodman(action, options, output))),
     );

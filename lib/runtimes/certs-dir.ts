@@ -9,27 +9,27 @@ import { KeptFile } from './kept-file.ts';
 export interface RegistryStatus {
   registry: string;
   file: string;
-  /** By whom the registry is configured. */
+  /** Who wrote the configuration of the registry. */
   by: 'shoal' | 'other' | 'nobody';
   server: string | null;
-  /** In the order containerd tries them, before `server`. */
+  /** In the order in which containerd tries them, before `server`. */
   hosts: string[];
   backup: string | null;
 }
 
 export interface RegistryChange extends RegistryStatus {
   changed: boolean;
-  /** Hosts that containerd asked for this registry until now and does not any more. */
+  /** Hosts that containerd used for this registry before the change and no longer uses. */
   dropped: string[];
 }
 
 const OWN_FOLDER = '.';
-/** What a record may name for removal. */
+/** The only relative paths that a record may list for removal. */
 const WAY_UP = /^(?:\.|\.\.(?:\/\.\.)*)$/;
 
 /**
- * containerd's folder of registry hosts. Every method throws FILE_UNUSABLE naming the file, which
- * is then as it was.
+ * containerd's directory of registry hosts (`certs.d`). Every method throws FILE_UNUSABLE naming
+ * the file; the file is then unchanged.
  */
 export class CertsDir {
   readonly #root: string;
@@ -40,7 +40,7 @@ export class CertsDir {
     this.#disk = disk;
   }
 
-  /** Registries with a folder of their own, in alphabetical order. */
+  /** Registries that have their own hosts.toml, in alphabetical order. */
   registries(): string[] {
     try {
       const names = exists(this.#disk, this.#root) ? this.#disk.list(this.#root) : [];
@@ -58,7 +58,7 @@ export class CertsDir {
     return this.#named(file, () => statusOf(registry, file));
   }
 
-  /** Makes containerd ask `mirror` first for the images of `registry`. */
+  /** Makes containerd ask `mirror` first for images of `registry`. */
   configure(registry: string, mirror: Mirror): RegistryChange {
     const file = this.#fileOf(registry);
     return this.#named(file, () => {
@@ -67,7 +67,7 @@ export class CertsDir {
       const ours = current?.record ?? null;
       if (ours === null && current?.hosts[0] === mirror.url)
         return { ...statusOf(registry, file), changed: false, dropped: [] };
-      // What a file of ours stands for is what was there before it.
+      // Merge with the file that was there before Shoal, not with Shoal's own file.
       const before = ours === null ? now : ours.kept ? backupOf(file) : null;
       const made = ours?.made ?? this.#foldersToMake(dirname(file.path));
       const record: HostsRecord = { kept: before !== null, made };
@@ -93,8 +93,8 @@ export class CertsDir {
   }
 
   /**
-   * Puts back exactly what was there before `configure`: the old file, or none, and no folder it
-   * made.
+   * Restores the state before `configure`: the old file or none, and no directory that `configure`
+   * created.
    */
   restore(registry: string): RegistryChange {
     const file = this.#fileOf(registry);
@@ -109,14 +109,14 @@ export class CertsDir {
     });
   }
 
-  /** Not ours: all is well unless there is a copy of something else. */
+  /** The file is not Shoal's. Fails only if a backup with other content is left. */
   #checkSettled(file: KeptFile, now: string | null): void {
     const backup = file.readBackup();
     if (backup === null) return;
     if (now !== null && now !== backup) {
       throw new ShoalError(
         'FILE_UNUSABLE',
-        `not written by Shoal any more; what was there before Shoal is in ${file.backupPath}`,
+        `changed by another program since Shoal wrote it; the content before Shoal is in ${file.backupPath}: compare the two, then remove the backup`,
       );
     }
     if (now === null) file.restore();
@@ -147,15 +147,15 @@ export class CertsDir {
       try {
         this.#disk.removeFolder(join(dirname(file.path), way));
       } catch {
-        // Somebody else uses it by now.
+        // The directory is in use by now.
         return;
       }
     }
   }
 
   /**
-   * The folders that have to be made for a file in `folder`, and those above it that were made for
-   * another registry: whichever is restored last takes them along.
+   * The directories to create for a file in `folder`, and those above it that were created for
+   * another registry; the last restore removes them.
    */
   #foldersToMake(folder: string): string[] {
     const records = this.registries().map((registry) =>
@@ -177,7 +177,10 @@ export class CertsDir {
     return missing;
   }
 
-  /** Hosts for every registry without a folder of its own, other than those Shoal put there. */
+  /**
+   * Hosts that apply to every registry without its own file (`_default`), except those written by
+   * Shoal.
+   */
   #defaultHosts(registry: string): string[] {
     const file = this.#fileOf('_default');
     const found = registry === '_default' ? null : file.read();
@@ -199,8 +202,8 @@ export class CertsDir {
   }
 
   /**
-   * containerd looks for `host_port_` before `host:port`, and for nothing else once it has found
-   * one.
+   * containerd looks for `host_port_` first, then for `host:port`, and uses only the first that
+   * exists.
    */
   #fileOf(registry: string): KeptFile {
     const underscored = join(this.#root, registry.replace(/:(\d+)$/, '_$1_'));
@@ -222,11 +225,11 @@ export class CertsDir {
   }
 }
 
-/** What the file was before, which it says is kept. */
+/** The content before Shoal's change; the record says that a backup exists. */
 function backupOf(file: KeptFile): string {
   const backup = file.readBackup();
   if (backup === null)
-    throw new ShoalError('FILE_UNUSABLE', `its backup ${file.backupPath} is gone`);
+    throw new ShoalError('FILE_UNUSABLE', `its backup ${file.backupPath} is missing`);
   return backup;
 }
 
@@ -243,7 +246,7 @@ function statusOf(registry: string, file: KeptFile): RegistryStatus {
   };
 }
 
-/** A damaged file is nobody's of ours. */
+/** A damaged file does not count as Shoal's. */
 function recordIn(text: string): HostsRecord | null {
   try {
     return readHosts(text).record;

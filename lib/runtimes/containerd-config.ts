@@ -1,41 +1,40 @@
 import { isTable, parseToml } from './toml-text.ts';
 
 /**
- * Whether containerd's CRI, which is what Kubernetes pulls with, looks into a certs.d folder at
- * all.
+ * Whether containerd's CRI plugin, which Kubernetes uses to pull images, reads a certs.d directory.
  */
 export interface ConfigPathFinding {
   /**
-   * `yes`: it does. `default`: nothing is said, and containerd 2.2 and later do by themselves.
-   * `no`: it does not.
+   * `yes`: config_path names it. `default`: config_path is not set, and containerd 2.2 and later
+   * read the directory by default. `no`: it is not read.
    */
   reads: 'yes' | 'default' | 'no';
-  /** Lines for config.toml that make it so; empty when it is. */
+  /** Lines to add to config.toml; empty when none are needed. */
   lines: string[];
-  /** What else stands in the way, a line each. */
+  /** Other obstacles, one line each. */
   remarks: string[];
 }
 
-/** containerd 2.2 reads these without being told (its default config). */
+/** containerd 2.2 and later read these by default. */
 const DEFAULT_FOLDERS = ['/etc/containerd/certs.d', '/etc/docker/certs.d'];
 
 /**
- * Where the CRI plugin's registry settings stand, by generation of config.toml (containerd,
+ * Tables of the CRI plugin's registry settings in each version of config.toml (containerd,
  * docs/hosts.md and docs/cri/config.md).
  */
 const SECTION_V2 = 'io.containerd.grpc.v1.cri';
 const SECTION_V3 = 'io.containerd.cri.v1.images';
 
 /**
- * Reads config.toml (null: there is none, containerd runs on its defaults) for the `config_path` of
- * its registries. Throws FILE_UNUSABLE when it is not TOML.
+ * Reads `config_path` from config.toml (null: the file does not exist and containerd uses its
+ * defaults). Throws FILE_UNUSABLE when it is not TOML.
  */
 export function findConfigPath(text: string | null, certsDir: string): ConfigPathFinding {
   const root = text === null ? {} : parseToml(text);
   const version = typeof root['version'] === 'number' ? root['version'] : text === null ? 2 : 1;
   const plugins = tableAt(root, 'plugins');
-  // containerd 2.x takes a version 2 file with the section of version 2; both are looked at, so
-  // that a mixed-up file is seen.
+  // containerd 2.x also accepts a version 2 file with the tables of version 2, so all tables are
+  // checked.
   const sections = [SECTION_V3, SECTION_V2, 'cri'].map((name) =>
     tableAt(tableAt(plugins, name), 'registry'),
   );
@@ -44,17 +43,17 @@ export function findConfigPath(text: string | null, certsDir: string): ConfigPat
     .filter((value): value is string => typeof value === 'string' && value !== '');
   const remarks = sections.some((section) => Object.keys(tableAt(section, 'mirrors')).length > 0)
     ? [
-        'registry.mirrors is set: containerd does not start with it and config_path together; move what it says into hosts.toml files',
+        'registry.mirrors is set: containerd does not start with both registry.mirrors and config_path; move the mirrors into hosts.toml files',
       ]
     : [];
   if (values.some((value) => value.split(':').some((folder) => same(folder, certsDir))))
     return { reads: 'yes', lines: [], remarks };
   if (values.length > 0)
     remarks.push(
-      `config_path is ${values.join(', ')}: put the hosts.toml files there with --certs-dir, or change it`,
+      `config_path is ${values.join(', ')}: pass that directory with --certs-dir, or change config_path`,
     );
   else if (Array.isArray(root['imports']) && root['imports'].length > 0)
-    remarks.push('config.toml imports other files, which may set it');
+    remarks.push('config.toml imports other files, which may set config_path');
   const byDefault =
     values.length === 0 &&
     remarks.length === 0 &&

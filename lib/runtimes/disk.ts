@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { ShoalError } from '../errors.ts';
 import { CONFIG_FILE_BYTES_MAX } from '../limits.ts';
 
-/** Whose a file is, and who may do what with it. */
+/** Mode and owner of a file. */
 export interface Ownership {
   mode: number;
   uid: number;
@@ -11,25 +11,27 @@ export interface Ownership {
 }
 
 /**
- * The disk as these commands need it, handed in so that tests can stop a command between any two
- * steps. Every method throws what node:fs throws.
+ * The disk operations of these commands. Passed in, so that tests can interrupt a command between
+ * any two steps. Every method throws what node:fs throws.
  */
 export interface Disk {
-  /** Also throws EISDIR for a folder, EFBIG for what is no config file by its length. */
+  /**
+   * Also throws EISDIR for a directory and EFBIG for a file that is too large for a config file.
+   */
   read(path: string): Buffer;
   ownership(path: string): Ownership;
-  /** The path with every symlink followed. */
+  /** The path with all symlinks resolved. */
   realPath(path: string): string;
-  /** Throws EACCES or EROFS where the file could not be written. */
+  /** Throws EACCES or EROFS if the file is not writable. */
   checkWritable(path: string): void;
-  /** Makes the file, over any leftover of that name, and has it on the disk before returning. */
+  /** Creates the file, replacing a leftover of that name, and syncs it to disk. */
   create(path: string, bytes: Uint8Array, ownership: Ownership | null): void;
-  /** Puts `from` in the place of `to` at once, and has that on the disk before returning. */
+  /** Renames `from` over `to` atomically and syncs the directory. */
   rename(from: string, to: string): void;
   remove(path: string): void;
-  /** Makes one folder, its parent being there. */
+  /** Creates one directory; its parent must exist. */
   makeFolder(path: string): void;
-  /** Throws ENOTEMPTY unless it is empty. */
+  /** Throws ENOTEMPTY unless the directory is empty. */
   removeFolder(path: string): void;
   list(path: string): string[];
 }
@@ -51,7 +53,7 @@ export const systemDisk: Disk = {
   checkWritable: (path) => fs.accessSync(path, fs.constants.W_OK),
   create(path, bytes, ownership) {
     fs.rmSync(path, { force: true });
-    // Nobody else's until it has its owner and mode: what it replaces may be private.
+    // Private until owner and mode are set: the file it replaces may be private.
     const file = fs.openSync(path, 'wx', 0o600);
     try {
       const now = fs.fstatSync(file);
@@ -86,7 +88,7 @@ function syncFolder(path: string): void {
   }
 }
 
-/** The bytes of a config file, or null when there is none. Throws FILE_UNUSABLE naming the file. */
+/** The bytes of a config file; null if it does not exist. Throws FILE_UNUSABLE naming the file. */
 export function readBytes(disk: Disk, path: string): Buffer | null {
   try {
     return disk.read(path);
@@ -97,8 +99,8 @@ export function readBytes(disk: Disk, path: string): Buffer | null {
 }
 
 /**
- * The text of a config file, or null when there is none. Throws FILE_UNUSABLE naming the file, also
- * for what is not UTF-8.
+ * The text of a config file; null if it does not exist. Throws FILE_UNUSABLE naming the file, also
+ * when it is not UTF-8.
  */
 export function readText(disk: Disk, path: string): string | null {
   const bytes = readBytes(disk, path);
@@ -106,14 +108,14 @@ export function readText(disk: Disk, path: string): string | null {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new ShoalError('FILE_UNUSABLE', `${path}: not text (UTF-8)`);
+    throw new ShoalError('FILE_UNUSABLE', `${path}: not UTF-8 text`);
   }
 }
 
 /**
- * Replaces a file, or makes it: at every moment either the old or the new content stands there in
- * full. Mode and owner stay as they are, or are `ownership`'s; a symlink stays, what it leads to is
- * replaced. Throws FILE_UNUSABLE, the file untouched.
+ * Creates or replaces a file atomically: readers see either the old or the new content in full.
+ * Keeps mode and owner, or sets `ownership`. A symlink is kept and its target is replaced. Throws
+ * FILE_UNUSABLE; the file is then unchanged.
  */
 export function replaceFile(
   disk: Disk,
@@ -136,7 +138,7 @@ export function replaceFile(
   }
 }
 
-/** Throws FILE_UNUSABLE where a file that is there could not be written. */
+/** Throws FILE_UNUSABLE if the file exists and is not writable. */
 export function checkWritable(disk: Disk, path: string): void {
   try {
     if (exists(disk, path)) disk.checkWritable(disk.realPath(path));
@@ -146,8 +148,7 @@ export function checkWritable(disk: Disk, path: string): void {
 }
 
 /**
- * Removes a file and what an interrupted run may have left beside it; nothing to remove is no
- * error. Throws FILE_UNUSABLE.
+ * Removes a file and the temporary file of an interrupted run, if they exist. Throws FILE_UNUSABLE.
  */
 export function removeFile(disk: Disk, path: string): void {
   try {
@@ -159,8 +160,8 @@ export function removeFile(disk: Disk, path: string): void {
 }
 
 /**
- * Where the new content of a file is written first: in the same folder, so that it can be put in
- * place at once.
+ * The temporary file for the new content: in the same directory, so that it can be renamed into
+ * place.
  */
 export function temporaryOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.shoal-new`);
@@ -176,7 +177,7 @@ export function exists(disk: Disk, path: string): boolean {
   }
 }
 
-/** One line: the file, what could not be done, and the system's reason. */
+/** One line: the file, the operation that failed, and the system's reason. */
 export function unusable(path: string, what: string, error: unknown): ShoalError {
   if (error instanceof ShoalError) return error;
   const code = systemCode(error);
@@ -187,15 +188,15 @@ export function unusable(path: string, what: string, error: unknown): ShoalError
 }
 
 const REASONS: Record<string, string> = {
-  ENOENT: 'its folder is not there',
-  ENOTDIR: 'a part of its path is no folder',
-  EISDIR: 'it is a folder',
-  EACCES: 'no permission',
-  EPERM: 'not permitted',
+  ENOENT: 'its directory does not exist',
+  ENOTDIR: 'a part of its path is not a directory',
+  EISDIR: 'it is a directory',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
-  EFBIG: `it is longer than a config file can be (${CONFIG_FILE_BYTES_MAX} bytes)`,
-  ELOOP: 'a symlink leads back to itself',
+  EFBIG: `it is larger than ${CONFIG_FILE_BYTES_MAX} bytes`,
+  ELOOP: 'symlink loop',
 };
 
 function systemCode(error: unknown): string {
@@ -204,11 +205,11 @@ function systemCode(error: unknown): string {
     : '';
 }
 
-/** Removes a file if that can be done. */
+/** Removes a file, ignoring errors. */
 export function removeQuietly(disk: Disk, path: string): void {
   try {
     disk.remove(path);
   } catch {
-    // What matters has been said or done; a leftover is overwritten by the next run.
+    // The caller reports the real error; the next run overwrites a leftover.
   }
 }

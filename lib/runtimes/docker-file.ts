@@ -5,8 +5,8 @@ import { withMirror, withoutMirror } from './docker-daemon.ts';
 import { KeptFile } from './kept-file.ts';
 
 /**
- * Docker's daemon.json on this machine. Every method throws FILE_UNUSABLE naming the file, which is
- * then as it was.
+ * Docker's daemon.json on this machine. Every method throws FILE_UNUSABLE naming the file; the file
+ * is then unchanged.
  */
 export class DockerFile {
   readonly #file: KeptFile;
@@ -17,12 +17,12 @@ export class DockerFile {
     this.#disk = disk;
   }
 
-  /** What the file would say with the mirror. */
+  /** The content that `configure` would write. */
   preview(mirror: string): string {
     return this.#named(() => withMirror(this.#file.read(), mirror));
   }
 
-  /** Whether the file had to be changed. */
+  /** Adds the mirror. Returns whether the file changed. */
   configure(mirror: string): boolean {
     return this.#named(() => {
       const text = this.#file.read();
@@ -33,8 +33,8 @@ export class DockerFile {
   }
 
   /**
-   * Takes the mirror out again: byte for byte, or no file at all, as it was, when nothing else has
-   * changed since.
+   * Removes the mirror. If nothing else has changed since `configure`, the file becomes
+   * byte-identical to what it was, or is removed if it did not exist.
    */
   restore(mirror: string): boolean {
     return this.#named(() => {

@@ -3,36 +3,35 @@ import { ShoalError } from '../errors.ts';
 import { isTable, parseToml, quoteToml } from './toml-text.ts';
 
 /*
- * containerd's `certs.d/<registry>/hosts.toml` (containerd, docs/hosts.md): hosts are tried in the
- * order in which they stand in the file, then `server`, which is the registry itself when it is not
- * named.
+ * containerd's `certs.d/<registry>/hosts.toml` (containerd, docs/hosts.md). containerd tries the
+ * hosts in file order, then `server`, which defaults to the registry itself.
  */
 
-/** Where images of a registry are asked for first. */
+/** The host that is asked first for images of a registry. */
 export interface Mirror {
   url: string;
-  /** Path of the CA that signed its certificate, for https; null for the system's. */
+  /** Path of the CA for an https mirror; null for the system's CAs. */
   ca: string | null;
 }
 
 /**
- * Certificates that lie beside a hosts.toml in Docker's manner, which containerd reads only while
- * there is none.
+ * Certificates beside hosts.toml in Docker's layout. containerd reads them only while there is no
+ * hosts.toml.
  */
 export interface CertificateFiles {
   /** `*.crt` */
   cas: readonly string[];
-  /** `*.cert` with its `*.key` ('' when it is in the same file). */
+  /** `*.cert` with its `*.key` ('' when both are in one file). */
   clients: readonly (readonly [cert: string, key: string])[];
 }
 
-/** What Shoal notes in the file it writes, for its own way back. */
+/** What Shoal records in the file's head, so that `restore` can undo its changes. */
 export interface HostsRecord {
-  /** Whether a hosts.toml was there, which is in the backup then. */
+  /** Whether a hosts.toml existed before; it is then in the backup. */
   kept: boolean;
   /**
-   * Folders made for it, as the way there from its own (`.`, `..`, `../..`): the same wherever the
-   * host's disk is mounted. The outermost first.
+   * Directories created for the file, relative to its own (`.`, `..`, `../..`), so that the record
+   * holds wherever the host's disk is mounted. Outermost first.
    */
   made: readonly string[];
 }
@@ -41,7 +40,7 @@ export interface HostsFile {
   /** Null for a file that Shoal did not write. */
   record: HostsRecord | null;
   server: string | null;
-  /** In the order they are tried. */
+  /** In the order in which they are tried. */
   hosts: string[];
 }
 
@@ -61,7 +60,7 @@ export function serverOf(registry: string): string {
   return `${loopback ? 'http' : 'https'}://${registry}`;
 }
 
-/** Reads a hosts.toml. Throws FILE_UNUSABLE when it is not TOML, or not of that form. */
+/** Reads a hosts.toml. Throws FILE_UNUSABLE when it is not TOML or not of that form. */
 export function readHosts(text: string): HostsFile {
   const { server, host } = parseToml(text) as Partial<HostsToml>;
   if (server !== undefined && typeof server !== 'string')
@@ -94,8 +93,8 @@ export function hostsWith(
     ...old,
     host: { [mirror.url]: parseHostsToml(table).host[mirror.url], ...old.host },
   };
-  // A line that begins with a bracket may also stand inside an array or a string: what comes out is
-  // read again.
+  // A line that starts with a bracket may also be inside an array or a string, so the result is
+  // parsed and compared.
   for (const at of tableStarts(before)) {
     const space = at === 0 || before[at - 1] === '\n' ? '' : newline;
     const tail = at === before.length ? '' : newline;
@@ -126,7 +125,7 @@ export function freshHosts(
   return `${head}${lines.map((line) => `${line}\n`).join('')}${lines.length === 0 ? '' : '\n'}${mirrorTable(mirror)}`;
 }
 
-/** The comment lines at the top of a file of ours. */
+/** The comment lines at the head of Shoal's file. */
 export function headOf({ kept, made }: HostsRecord): string {
   const lines = [MARK, ...(kept ? [KEPT] : []), ...made.map((folder) => MADE + folder)];
   return `${lines.join('\n')}\n\n`;
@@ -145,7 +144,7 @@ function mirrorTable({ url, ca }: Mirror): string {
   return `[host.${quoteToml(url)}]\n  capabilities = ["pull", "resolve"]\n${ca === null ? '' : `  ca = ${quoteToml(ca)}\n`}`;
 }
 
-/** Where a table may begin, in order, the end of the text last. */
+/** Offsets where a table may begin, in order, then the end of the text. */
 function tableStarts(text: string): number[] {
   return [...[...text.matchAll(/^[ \t]*\[/gm)].map((match) => match.index), text.length];
 }

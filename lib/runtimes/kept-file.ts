@@ -9,10 +9,7 @@ import {
 } from './disk.ts';
 import type { Disk } from './disk.ts';
 
-/**
- * A config file of somebody else's, and beside it the copy of what it was before Shoal first
- * changed it.
- */
+/** A config file of another program, with a backup of its content before Shoal's first change. */
 export class KeptFile {
   readonly path: string;
   readonly backupPath: string;
@@ -24,20 +21,20 @@ export class KeptFile {
     this.backupPath = `${path}.shoal-backup`;
   }
 
-  /** Null when there is none. Throws FILE_UNUSABLE naming the file. */
+  /** Null if it does not exist. Throws FILE_UNUSABLE naming the file. */
   read(): string | null {
     return readText(this.#disk, this.path);
   }
 
-  /** Null when there is none. Throws FILE_UNUSABLE naming the copy. */
+  /** Null if it does not exist. Throws FILE_UNUSABLE naming the backup. */
   readBackup(): string | null {
     return readText(this.#disk, this.backupPath);
   }
 
   /**
-   * Puts `text` in the place of the file, which is kept first unless it is already. A run broken
-   * off between the two leaves the file as it was, and its copy. Throws FILE_UNUSABLE, and leaves
-   * no copy of what was not changed.
+   * Backs the file up unless a backup exists, then replaces it with `text`. An interruption between
+   * the two leaves the file unchanged with its backup. Throws FILE_UNUSABLE, and leaves no backup
+   * of an unchanged file.
    */
   change(text: string, { keepAnew = false } = {}): void {
     checkWritable(this.#disk, this.path);
@@ -51,16 +48,13 @@ export class KeptFile {
     }
   }
 
-  /**
-   * Puts `text` in the place of the file, then forgets the copy: its purpose is served. Throws
-   * FILE_UNUSABLE.
-   */
+  /** Replaces the file with `text`, then removes the backup. Throws FILE_UNUSABLE. */
   settle(text: string): void {
     if (this.read() !== text) replaceFile(this.#disk, this.path, text);
     this.dropBackup();
   }
 
-  /** Puts the copy back: content, mode and owner; a symlink stays. Throws FILE_UNUSABLE. */
+  /** Restores the backup: content, mode and owner; a symlink is kept. Throws FILE_UNUSABLE. */
   restore(): void {
     try {
       replaceFile(

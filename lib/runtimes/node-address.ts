@@ -6,7 +6,7 @@ import { PROXY_PORT } from './places.ts';
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
- * Whether an address is that of a Shoal on this machine as it runs by default: loopback, the proxy
+ * Whether an address is the default one of a Shoal node on this machine: loopback and the proxy
  * port.
  */
 export function isOwnProxy(address: string): boolean {
@@ -20,8 +20,8 @@ export function isOwnProxy(address: string): boolean {
 }
 
 /**
- * `http(s)://host[:port]/path` without credentials, query, fragment, or a slash at its end; null
- * when it is something else.
+ * `http(s)://host[:port]/path` without credentials, query, fragment or trailing slash; null
+ * otherwise.
  */
 export function parseP2pAddress(text: string): string | null {
   const url = URL.parse(text);
@@ -29,13 +29,13 @@ export function parseP2pAddress(text: string): string | null {
   return url.pathname === '/' ? null : text.replace(/\/+$/, '');
 }
 
-/** Who answers at an address: a Shoal node, something else, or nobody. */
+/** What answers at an address: a Shoal node, another server, or nothing. */
 export type Answerer = 'shoal' | 'other' | 'nobody';
 
 /**
- * Asks who answers at `http(s)://host[:port]/...`. A Shoal gives itself away by its own code in the
- * OCI error it answers an unknown path with. Nothing secret is sent, so no certificate is checked.
- * Never throws.
+ * Asks what answers at `http(s)://host[:port]/...`. A Shoal node is recognised by its own code in
+ * the OCI error for an unknown path. The request contains nothing secret, so the certificate is not
+ * checked. Never throws.
  */
 export async function probe(address: string, timeoutMs = PROBE_TIMEOUT_MS): Promise<Answerer> {
   const origin = URL.parse(address)?.origin ?? '';

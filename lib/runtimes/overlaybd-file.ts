@@ -9,7 +9,7 @@ import { OVERLAYBD_ADDRESS } from './places.ts';
 
 export interface OverlaybdStatus extends OverlaybdP2p {
   file: string;
-  /** The copy of the file as it was before; null when there is none. */
+  /** Path of the backup; null if there is none. */
   backup: string | null;
 }
 
@@ -18,8 +18,8 @@ export interface OverlaybdChange extends OverlaybdStatus {
 }
 
 /**
- * overlaybd's config file on this machine. Every method throws FILE_UNUSABLE naming the file, which
- * is then as it was.
+ * overlaybd's config file on this machine. Every method throws FILE_UNUSABLE naming the file; the
+ * file is then unchanged.
  */
 export class OverlaybdFile {
   readonly #file: KeptFile;
@@ -33,8 +33,8 @@ export class OverlaybdFile {
   }
 
   /**
-   * Turns P2P on. Without an address: the one in the file if it is this machine's Shoal, else
-   * OVERLAYBD_ADDRESS.
+   * Turns P2P on. Without an address, keeps the one in the file if it is this machine's Shoal node,
+   * else uses OVERLAYBD_ADDRESS.
    */
   enable(address: string | null): OverlaybdChange {
     return this.#named(() => {
@@ -48,7 +48,8 @@ export class OverlaybdFile {
   }
 
   /**
-   * Turns P2P off; byte for byte what it was before `enable` when nothing else has changed since.
+   * Turns P2P off. If nothing else has changed since `enable`, the file becomes byte-identical to
+   * what it was.
    */
   disable(): OverlaybdChange {
     return this.#named(() => {
@@ -64,7 +65,7 @@ export class OverlaybdFile {
     if (text === null)
       throw new ShoalError(
         'FILE_UNUSABLE',
-        `${this.#file.path}: no such file; is overlaybd installed?`,
+        `${this.#file.path}: no such file; install overlaybd, or name its config with --file`,
       );
     return text;
   }
@@ -77,7 +78,7 @@ export class OverlaybdFile {
     };
   }
 
-  /** The editors know the text, not the file it is from. */
+  /** The editors report what is wrong; add the file's name. */
   #named<T>(work: () => T): T {
     try {
       return work();

@@ -1,4 +1,4 @@
-/** Where the runtimes keep what is changed for them. */
+/** Default paths of the runtimes' config files. */
 export const OVERLAYBD_FILE = '/etc/overlaybd/overlaybd.json';
 export const CONTAINERD_CONFIG = '/etc/containerd/config.toml';
 export const CERTS_DIR = '/etc/containerd/certs.d';
@@ -6,8 +6,8 @@ export const DOCKER_FILE = '/etc/docker/daemon.json';
 export const PODMAN_DIR = '/etc/containers/registries.conf.d';
 
 /**
- * The proxy port of this node (CONTRACT 1), as a mirror and, for overlaybd, with the prefix of
- * on-demand loading (CONTRACT 2.2).
+ * The proxy port of this node (docs/SPEC.md), as a mirror URL, and with the prefix of on-demand
+ * loading for overlaybd.
  */
 export const PROXY_PORT = 65_001;
 export const MIRROR_URL = `http://127.0.0.1:${PROXY_PORT}`;

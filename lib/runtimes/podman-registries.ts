@@ -1,19 +1,22 @@
 import { quoteToml } from './toml-text.ts';
 
 /*
- * A drop-in of the containers library, which Podman, CRI-O, Buildah and skopeo share
- * (containers-registries.conf(5)): mirrors are tried in order before `location`, and are not told
+ * A drop-in for the containers library that Podman, CRI-O, Buildah and skopeo share
+ * (containers-registries.conf(5)). Mirrors are tried in order before `location`; they are not told
  * which registry they stand in for.
  */
 
 const MARK = '# Written by `shoal podman configure`; `shoal podman restore` removes it.';
 
-/** Its file name: after the distribution's own ones, before an operator's late overrides. */
+/**
+ * File name of the drop-in. It sorts after the distribution's files and before an operator's
+ * overrides.
+ */
 export function dropInName(registry: string): string {
   return `50-shoal-${registry.replaceAll(/[:[\]]/g, '_')}.conf`;
 }
 
-/** The drop-in that asks `mirror` (`http(s)://host[:port]`) first for the images of `registry`. */
+/** A drop-in that asks `mirror` (`http(s)://host[:port]`) first for images of `registry`. */
 export function dropInFor(registry: string, mirror: string): string {
   const { protocol, host } = new URL(mirror);
   return [
@@ -24,13 +27,13 @@ export function dropInFor(registry: string, mirror: string): string {
     '',
     '[[registry.mirror]]',
     `location = ${quoteToml(host)}`,
-    // Plain HTTP is spoken only where it says so.
+    // The library uses plain HTTP only with `insecure`.
     ...(protocol === 'http:' ? ['insecure = true'] : []),
     '',
   ].join('\n');
 }
 
-/** Whether a file is one of these. */
+/** Whether Shoal wrote a file. */
 export function isDropIn(text: string): boolean {
   return text.startsWith(MARK);
 }

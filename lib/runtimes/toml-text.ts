@@ -1,10 +1,10 @@
 import { parse } from 'smol-toml';
 import { ShoalError } from '../errors.ts';
 
-/** Reads a TOML text. Throws FILE_UNUSABLE with the line. */
+/** Parses TOML. Throws FILE_UNUSABLE with the line number. */
 export function parseToml(text: string): Record<string, unknown> {
   try {
-    // The reader's tables have no prototype, which makes them unequal to any other.
+    // The parser's tables have no prototype, so they would not compare equal to plain objects.
     return structuredClone(parse(text));
   } catch (error) {
     const where = error instanceof Error && 'line' in error ? ` (line ${String(error.line)})` : '';
@@ -17,8 +17,8 @@ export function isTable(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * A TOML basic string (TOML 1.0, "String"): JSON's escapes are among its own, the one control
- * character JSON leaves bare is not allowed.
+ * A TOML basic string (TOML 1.0, "String"). JSON's escapes are valid in TOML; DEL must be escaped
+ * as well.
  */
 export function quoteToml(text: string): string {
   return JSON.stringify(text).replaceAll('\u007f', '\\u007F');

@@ -3,15 +3,18 @@ import { ANNOTATIONS_BYTES_MAX } from './limits.ts';
 import { imageAt, parseImage } from './image.ts';
 import { p2pHostOf, type RegistryRules } from './registry-rule.ts';
 
-/** Label on pods and namespaces, and annotation on rewritten pods (the seed's name and value). */
+/**
+ * Label on pods and namespaces that turns acceleration on, and annotation on rewritten pods
+ * (docs/SPEC.md).
+ */
 export const MODE_KEY = 'k8s.aliyun.com/image-accelerate-mode';
 export const MODE_P2P = 'p2p';
-/** Annotation that says what was replaced. */
+/** Annotation that lists what was replaced. */
 export const P2P_CONFIG_ANNOTATION = 'k8s.aliyun.com/p2p-config';
 
 /**
- * By which of the two webhook entries a review came: that of labelled pods, or that of labelled
- * namespaces.
+ * The webhook entry that received a review: `pod` matches labelled pods, `namespace` matches
+ * labelled namespaces.
  */
 export type WebhookEntry = 'pod' | 'namespace';
 
@@ -20,7 +23,7 @@ interface Container {
   image?: string;
 }
 
-/** The parts of a pod that are looked at. */
+/** The parts of a pod that the webhook reads. */
 export interface Pod {
   metadata: { labels?: Record<string, string>; annotations?: Record<string, string> };
   spec: {
@@ -30,12 +33,12 @@ export interface Pod {
   };
 }
 
-/** An AdmissionReview's request, as far as it is of interest. */
+/** The fields of an AdmissionReview request that the webhook uses. */
 export interface PodReview {
   readonly uid: string;
   readonly namespace: string;
   readonly dryRun: boolean;
-  /** Null when the review is about something other than the creation of a pod. */
+  /** Null when the review is not about the creation of a pod. */
   readonly pod: Pod | null;
 }
 
@@ -47,22 +50,22 @@ export interface Replacement {
   readonly p2pImage: string;
 }
 
-/** What admission wants of a pod. */
+/** The changes that admission makes to a pod. */
 export interface PodPlan {
   readonly replacements: readonly Replacement[];
   /**
-   * Hosts of the registries whose images are replaced: pull secrets with credentials for them need
+   * Hosts of the registries whose images are replaced. Pull secrets with credentials for them need
    * a copy.
    */
   readonly registryHosts: readonly string[];
   /**
-   * The pod's pull secrets, its service account's among them (the API server has put them there
-   * before it asks).
+   * The pod's pull secrets, including those of its service account (the API server adds them before
+   * it calls the webhook).
    */
   readonly pullSecrets: readonly string[];
 }
 
-/** A copied pull secret by the name of its original. */
+/** A pull secret and its copy. */
 export interface SecretPair {
   readonly name: string;
   readonly p2pName: string;
@@ -75,8 +78,9 @@ export interface PatchOperation {
 }
 
 /**
- * The request of an AdmissionReview (admission.k8s.io/v1).
- * @throws ShoalError BAD_REQUEST when it is none, or its pod is not shaped like one.
+ * Reads the request of an AdmissionReview (admission.k8s.io/v1).
+ * @throws ShoalError BAD_REQUEST when the body is not an AdmissionReview or its object is not a
+ * pod.
  */
 export function readReview(body: unknown): PodReview {
   const request = record(record(body)?.request);
@@ -94,7 +98,7 @@ export function readReview(body: unknown): PodReview {
     resource.resource === 'pods' &&
     !request.subResource;
   const pod = isPodCreation ? readPod(request.object) : null;
-  if (pod !== null && typeof namespace !== 'string') throw malformed('a pod without a namespace');
+  if (pod !== null && typeof namespace !== 'string') throw malformed('the pod has no namespace');
   return {
     uid,
     namespace: typeof namespace === 'string' ? namespace : '',
@@ -104,11 +108,12 @@ export function readReview(body: unknown): PodReview {
 }
 
 /**
- * Whether a pod that came by `entry` is to be accelerated: its own label decides, else its
- * namespace's (which the API server has matched).
+ * Whether to accelerate a pod that arrived at `entry`. The pod's own label decides; without one,
+ * the namespace's label does (the API server has matched it).
  */
 export function isAccelerated(pod: Pod, entry: WebhookEntry): boolean {
-  // The copy of a static pod must stay as the node's file has it, or kubelet kills it.
+  // The mirror pod of a static pod must stay identical to the manifest on the node, or the kubelet
+  // kills it.
   if (pod.metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined) return false;
   const own = pod.metadata.labels?.[MODE_KEY];
   return own === undefined ? entry === 'namespace' : own === MODE_P2P;
@@ -139,9 +144,9 @@ export function planPod(pod: Pod, rules: RegistryRules): PodPlan | null {
 }
 
 /**
- * The JSON patch (RFC 6902) that carries out a plan, whole or not at all.
- * @throws ShoalError BAD_REQUEST when the pod's annotations would pass the API's limit, so that the
- * pod would be refused for our sake.
+ * The JSON patch (RFC 6902) for a plan.
+ * @throws ShoalError BAD_REQUEST when the pod's annotations would exceed the API's limit; the API
+ * server would then refuse the pod.
  */
 export function podPatch(
   pod: Pod,
@@ -174,7 +179,7 @@ export function podPatch(
   if (bytes > ANNOTATIONS_BYTES_MAX)
     throw new ShoalError(
       'BAD_REQUEST',
-      `annotations of ${bytes} bytes would pass the limit of ${ANNOTATIONS_BYTES_MAX}`,
+      `the annotations would take ${bytes} bytes; the limit is ${ANNOTATIONS_BYTES_MAX}`,
     );
   if (pod.metadata.annotations === undefined)
     patch.push({ op: 'add', path: '/metadata/annotations', value: annotations });
@@ -184,7 +189,7 @@ export function podPatch(
   return patch;
 }
 
-/** The AdmissionReview that answers `uid`: admitted, with a patch when there is one. */
+/** The AdmissionReview response for `uid`: always allowed, with a patch if there is one. */
 export function reviewAnswer(uid: string, patch: PatchOperation[] | null): object {
   const change =
     patch === null
@@ -198,8 +203,8 @@ export function reviewAnswer(uid: string, patch: PatchOperation[] | null): objec
 }
 
 /**
- * The annotation's JSON: containers and secrets replaced so far; a later pass over the same pod
- * adds to an earlier one's.
+ * The value of the p2p-config annotation. A later pass over the same pod merges with the entries of
+ * an earlier one.
  */
 function p2pConfig(pod: Pod, plan: PodPlan, secrets: readonly SecretPair[]): string {
   const earlier = readP2pConfig(pod.metadata.annotations?.[P2P_CONFIG_ANNOTATION]);
@@ -264,7 +269,8 @@ function readPod(value: unknown): Pod {
   }
   const { labels, annotations } = metadata as Pod['metadata'];
   const { containers, initContainers, imagePullSecrets } = spec as unknown as Pod['spec'];
-  // An absent list and a null one are the same to the API, but not to a JSON patch that adds to it.
+  // The API treats an absent list and a null list alike, but a JSON patch that appends to the list
+  // does not.
   const given = <Key extends string, Value>(key: Key, field: Value | null | undefined) =>
     absent(field) ? {} : { [key]: field };
   return {
@@ -283,7 +289,7 @@ function record(value: unknown): Record<string, unknown> | null {
     : null;
 }
 
-/** A key as one token of a JSON pointer (RFC 6901, 3). */
+/** Escapes a key for use in a JSON pointer (RFC 6901, section 3). */
 function pointerToken(key: string): string {
   return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }

@@ -21,8 +21,8 @@ import {
 import type { Secret } from './pull-secret.ts';
 
 /**
- * Put on the certificate's Secret by an operator, it has the leaf, or the authority, renewed at
- * once.
+ * Annotation that an operator puts on the certificate's Secret to renew the leaf or the authority
+ * at once.
  */
 export const RENEW_ANNOTATION = 'shoal/renew';
 
@@ -36,19 +36,19 @@ export interface CertificateKeeperOptions {
   random: () => number;
   log: Logger;
   namespace: string;
-  /** Name of the Secret all replicas share. */
+  /** Name of the Secret that all replicas share. */
   secretName: string;
-  /** Name of the MutatingWebhookConfiguration whose entries trust the bundle. */
+  /** Name of the MutatingWebhookConfiguration whose entries get the CA bundle. */
   webhookConfiguration: string;
-  /** DNS names and addresses of the leaf. */
+  /** DNS names and IP addresses of the leaf. */
   names: readonly string[];
-  /** Called with each new leaf: the server takes it without a restart. */
+  /** Called with each new leaf; the server uses it without a restart. */
   onLeaf: (leaf: KeyedCertificate) => void;
 }
 
 /**
- * Makes, renews and loads the webhook's certificate, and has the API server trust it. Every replica
- * does the same work; the Secret's version settles who was first.
+ * Creates, renews and loads the webhook's certificate, and writes the CA bundle into the webhook
+ * configuration. Every replica runs this; the Secret's resourceVersion decides which write wins.
  */
 export class CertificateKeeper {
   readonly #options: CertificateKeeperOptions;
@@ -65,7 +65,7 @@ export class CertificateKeeper {
     this.#options = options;
     const { client, clock, random, log, namespace, secretName, webhookConfiguration } = options;
     const onError = (error: KubeError): void =>
-      log.warn({ err: error }, 'the certificate or the webhook configuration cannot be watched');
+      log.warn({ err: error }, 'cannot watch the certificate Secret or the webhook configuration');
     const informer = { client, clock, random, onError, onChange: () => this.#queue() };
     this.#secret = new Informer<Secret>(
       { resource: SECRETS, namespace, fieldSelector: `metadata.name=${secretName}` },
@@ -106,7 +106,7 @@ export class CertificateKeeper {
     });
   }
 
-  /** One pass at a time; calls meanwhile ask for one more together. */
+  /** Runs one pass at a time. Calls during a pass request one more pass. */
   #queue(): void {
     if (this.#queued || this.#stopped || !this.#secret.isSynced || !this.#configuration.isSynced)
       return;
@@ -116,7 +116,7 @@ export class CertificateKeeper {
       try {
         await this.#check();
       } catch (error) {
-        this.#options.log.warn({ err: error }, 'certificate not renewed, will be tried again');
+        this.#options.log.warn({ err: error }, 'certificate check failed; retrying');
       }
     });
   }
@@ -125,8 +125,8 @@ export class CertificateKeeper {
     const { clock, log, names, onLeaf } = this.#options;
     const before = this.#set?.leaf.cert;
     const set = await this.#agree(names, clock.wallMs());
-    // Trust first, then the leaf: no API server ever meets a leaf whose authority it has not been
-    // given.
+    // Publish the CA bundle before using the leaf, so that no API server sees a leaf from an
+    // unknown authority.
     await this.#trust(set);
     this.#set = set;
     if (set.leaf.cert === before) return;
@@ -134,13 +134,12 @@ export class CertificateKeeper {
     log.info({ authorities: set.authorities.length }, 'certificate loaded');
   }
 
-  /** The set all replicas agree on: what the Secret holds, renewed if need be. */
+  /** Returns the set stored in the Secret, renewed if necessary. */
   async #agree(names: readonly string[], nowMs: number): Promise<CertificateSet> {
     const { client, namespace, secretName, log } = this.#options;
     let stored = this.#secret.get(namespace, secretName);
     for (let attempt = 1; ; attempt++) {
-      // A Secret that was deleted is made again from memory, so that nobody has to learn a new
-      // authority.
+      // If the Secret was deleted, write the set in memory again; the CA bundle then stays valid.
       const present = stored === null ? this.#set : fromSecretData(stored.data);
       const asked = stored?.metadata.annotations?.[RENEW_ANNOTATION];
       const force: ForcedRenewal = asked === 'leaf' || asked === 'authority' ? asked : null;
@@ -166,7 +165,7 @@ export class CertificateKeeper {
             ? await client.create<Secret>(SECRETS, secret)
             : await client.replace<Secret>(SECRETS, secret);
         this.#secret.note(written);
-        log.info({ forced: force }, 'certificate made or renewed');
+        log.info({ forced: force }, 'certificate created or renewed');
         return set;
       } catch (error) {
         if (
@@ -188,7 +187,7 @@ export class CertificateKeeper {
     if (configuration === null)
       return log.warn(
         { webhookConfiguration },
-        'no such MutatingWebhookConfiguration: nothing will be reviewed',
+        'MutatingWebhookConfiguration not found: the API server sends no reviews',
       );
     const operations = (configuration.webhooks ?? []).flatMap(({ name, clientConfig }, index) =>
       clientConfig.caBundle === wanted

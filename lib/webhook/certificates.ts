@@ -17,26 +17,26 @@ export interface KeyedCertificate {
 }
 
 /**
- * The webhook's certificates: its authorities, newest first, and the leaf one of them has signed.
+ * The webhook's certificates: its authorities, newest first, and the leaf that one of them signed.
  */
 export interface CertificateSet {
   readonly authorities: readonly KeyedCertificate[];
   readonly leaf: KeyedCertificate;
 }
 
-/** What to renew although it is not due. */
+/** Which certificate to renew before it is due. */
 export type ForcedRenewal = 'leaf' | 'authority' | null;
 
-/** ECDSA on P-256 with SHA-256: what every TLS stack of the last ten years takes. */
+/** ECDSA on P-256 with SHA-256: every TLS stack of the last ten years supports it. */
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-/** The newest, and the one before it while leaves of its may still be in use. */
+/** The newest authority, and the previous one while its leaves may still be in use. */
 const AUTHORITIES_KEPT = 2;
 
 /**
- * The set that ought to be there at `nowMs` in place of `present`; `present` itself when nothing is
- * due. A new authority only joins the bundle at first; it signs the leaf AUTHORITY_SETTLE_MS later,
- * when every API server trusts it. So no step breaks a connection. `names` are the DNS names and IP
- * addresses of the leaf.
+ * Returns the set that should be in use at `nowMs`: `present` itself if nothing is due. A new
+ * authority first only joins the bundle. It signs leaves after AUTHORITY_SETTLE_MS, when every API
+ * server trusts it, so no step breaks a connection. `names` are the DNS names and IP addresses of
+ * the leaf.
  */
 export async function renewedCertificates(
   present: CertificateSet | null,
@@ -64,8 +64,8 @@ export async function renewedCertificates(
     force === 'leaf' ||
     endMs(present.leaf) - nowMs < LEAF_RENEW_BEFORE_MS ||
     !coversNames(present.leaf, names);
-  // A newer authority's leaf comes from a replica whose clock is ahead: signed back, the two would
-  // take turns, as fast as they can write.
+  // A leaf signed by a newer authority comes from a replica whose clock is ahead. Replacing it
+  // would make the two replicas overwrite each other in a loop.
   const signed = await Promise.all(
     present.authorities
       .slice(0, signerAt + 1)
@@ -78,12 +78,12 @@ export async function renewedCertificates(
   };
 }
 
-/** What the API server is to trust: every authority, PEM after PEM. */
+/** The CA bundle for the API server: every authority, concatenated PEM. */
 export function caBundle(set: CertificateSet): string {
   return set.authorities.map(({ cert }) => `${cert.trim()}\n`).join('');
 }
 
-/** The set as the data of a Secret, base64 as the API wants it. */
+/** The set as the data of a Secret (base64). */
 export function toSecretData(set: CertificateSet): Record<string, string> {
   const entries = [
     ['tls.crt', set.leaf.cert],
@@ -97,8 +97,8 @@ export function toSecretData(set: CertificateSet): Record<string, string> {
 }
 
 /**
- * Reads what `toSecretData` has written; null when anything of it is missing or no certificate, so
- * that a new set is made.
+ * Reads the output of `toSecretData`. Null when a part is missing or is not a certificate; the
+ * caller then creates a new set.
  */
 export function fromSecretData(data: Record<string, string> | undefined): CertificateSet | null {
   const pair = (certName: string, keyName: string): KeyedCertificate | null => {
@@ -121,7 +121,7 @@ export function fromSecretData(data: Record<string, string> | undefined): Certif
   return leaf === null || authorities.length === 0 ? null : { authorities, leaf };
 }
 
-/** When a certificate ends, ms since the epoch. */
+/** End of validity, in ms since the epoch. */
 export function endMs({ cert }: KeyedCertificate): number {
   return new x509.X509Certificate(cert).notAfter.getTime();
 }
@@ -133,8 +133,8 @@ function madeMs({ cert }: KeyedCertificate): number {
 async function makeAuthority(nowMs: number): Promise<KeyedCertificate> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    // A subject of its own: where two authorities are trusted, issuers must not be taken for each
-    // other.
+    // Each authority has its own subject, so that two trusted authorities are distinguishable as
+    // issuers.
     name: `CN=shoal-webhook-authority-${nowMs}`,
     serialNumber: serialNumber(),
     ...validity(nowMs, AUTHORITY_VALID_MS),
@@ -215,7 +215,7 @@ async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
   return x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
 }
 
-/** 16 random bytes, positive and without a leading zero (RFC 5280, 4.1.2.2). */
+/** 16 random bytes, positive and without a leading zero (RFC 5280, section 4.1.2.2). */
 function serialNumber(): string {
   const bytes = webcrypto.getRandomValues(new Uint8Array(16));
   bytes[0] = (bytes[0]! & 0x7f) | 0x40;

@@ -4,8 +4,8 @@ import * as z from 'zod';
 import { ShoalError } from '../errors.ts';
 
 /*
- * The webhook's config file (YAML). As with an agent's, each key has one sentence that says what is
- * allowed, and whatever is wrong with a value, that sentence is the message.
+ * The webhook's config file (YAML). As in the node's config, each key has one sentence that says
+ * what is allowed. That sentence is the error message for every invalid value.
  */
 
 const text = (error: string, accepts: (value: string) => boolean) =>
@@ -53,27 +53,27 @@ export const webhookConfigSchema = z.strictObject({
   registries: z
     .array(registry, { error: 'a list of entries {host, mode, p2pHost}' })
     .default([{ host: '*.cr.aliyuncs.com', mode: 'rewrite', p2pHost: null }]),
-  /** Proxy port in the P2P hosts that ACR's rule makes. */
+  /** Proxy port in the P2P hosts made by ACR's rule. */
   p2pPort: port(1).default(65_001),
   listen: listen.prefault({}),
-  /** Namespace of the webhook's own objects; "" for that of its pod. */
+  /** Namespace of the webhook's own objects; "" for the pod's namespace. */
   namespace: text(
     'a namespace, or "" for that of the pod',
     (value) => value === '' || DNS_NAME.test(value),
   ).default(''),
-  /** Service by which the API server calls; with the namespace it makes the certificate's names. */
+  /** Service that the API server calls; with the namespace it gives the certificate's names. */
   service: objectName().default('shoal-webhook'),
   webhookConfiguration: objectName().default('shoal-webhook'),
   certificateSecret: objectName().default('shoal-webhook-certificate'),
   lease: objectName().default('shoal-webhook'),
-  /** Further names and addresses of the certificate. */
+  /** Additional names and addresses of the certificate. */
   certificateNames: z
     .array(
       text('a DNS name or an IP address', (value) => /^[0-9a-z.:-]+$/i.test(value)),
       { error: 'a list of DNS names or IP addresses' },
     )
     .default([]),
-  /** Namespaces where no pull secret is copied, besides the webhook's own. */
+  /** Namespaces without pull-secret copies, besides the webhook's own. */
   excludedNamespaces: z
     .array(objectName(), { error: 'a list of namespaces' })
     .default(['kube-system']),
@@ -84,11 +84,13 @@ export const webhookConfigSchema = z.strictObject({
     .default('info'),
 });
 
-/** The webhook's config: hosts and P2P hosts in lower case, `p2pHost` null for ACR's rule. */
+/**
+ * The webhook's config. Hosts and P2P hosts are in lower case; `p2pHost` is null for ACR's rule.
+ */
 export type WebhookConfig = z.output<typeof webhookConfigSchema>;
 
 /**
- * @throws ShoalError CONFIG_INVALID, one line per complaint, naming the key and what is allowed.
+ * | @throws ShoalError CONFIG_INVALID, one line per problem, naming the key and what is allowed.
  */
 export function parseWebhookConfig(content: string): WebhookConfig {
   let value: unknown;
@@ -113,7 +115,7 @@ export function parseWebhookConfig(content: string): WebhookConfig {
   throw new ShoalError('CONFIG_INVALID', lines.join('\n'));
 }
 
-/** @throws ShoalError CONFIG_INVALID when it cannot be read, too. */
+/** | @throws ShoalError CONFIG_INVALID, also when the file cannot be read. */
 export async function readWebhookConfig(path: string): Promise<WebhookConfig> {
   const content = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new ShoalError('CONFIG_INVALID', `${path}: ${error.code ?? error.message}`);

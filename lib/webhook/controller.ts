@@ -13,14 +13,13 @@ export interface ControllerOptions {
   clock: Clock;
   random: () => number;
   log: Logger;
-  /** Namespaces where nothing is copied. */
+  /** Namespaces without pull-secret copies. */
   excludedNamespaces: ReadonlySet<string>;
 }
 
 /**
  * Keeps a copy of every pull secret that holds credentials for a rewritten registry, in every
- * namespace that is not excluded: before the first pod asks for it, and whatever happens to either.
- * Works while it leads; a follower only watches.
+ * namespace that is not excluded. Runs on the leader only; followers just watch.
  */
 export class Controller {
   readonly #options: ControllerOptions;
@@ -33,10 +32,7 @@ export class Controller {
     this.#queue = new RetryQueue({
       work: (key) => this.#reconcile(key),
       onError: (key, error) =>
-        options.log.warn(
-          { err: error, pullSecret: key },
-          'copy of a pull secret failed, will be tried again',
-        ),
+        options.log.warn({ err: error, pullSecret: key }, 'cannot copy a pull secret; retrying'),
       clock: options.clock,
       random: options.random,
       atOnce: COPIES_AT_ONCE,
@@ -45,16 +41,14 @@ export class Controller {
     });
   }
 
-  /** Pull secrets that came, changed or went (`namespace/name`). */
+  /** Called for pull secrets that were added, changed or removed (`namespace/name`). */
   changed(keys: Iterable<string>): void {
-    // Before both types are listed, what is missing may only not have been read yet.
+    // Until both types are listed, a missing secret may only not have been read yet.
     if (!this.#leads || !this.#options.store.isSynced) return;
     for (const key of keys) this.#enqueue(key);
   }
 
-  /**
-   * Begins with everything there is when it comes to lead; drops all work when it no longer does.
-   */
+  /** On election, enqueues every pull secret. On loss of the lease, drops all queued work. */
   lead(leads: boolean): void {
     this.#leads = leads;
     this.#resync?.cancel();
@@ -79,15 +73,16 @@ export class Controller {
   }
 
   /**
-   * Of a copy, present or just gone, the name of what it was made from; of any other secret its
-   * own.
+   * For a copy, present or just removed: the name of its original. For any other secret: its own
+   * name.
    */
   #originalName(namespace: string, name: string): string {
     const secret = this.#options.store.get(namespace, name);
     if (secret !== null)
       return isCopy(secret) ? (secret.metadata.annotations?.[COPY_OF_ANNOTATION] ?? name) : name;
     const original = /^acr-credential-(.+)-p2p$/.exec(name)?.[1] ?? name;
-    // A name that was cut does not say whose copy it was.
+    // A truncated name does not contain the original's name; look for the original by its copy
+    // name.
     const isCut = original !== name && /-[0-9a-f]{10}$/.test(original);
     const whole = isCut
       ? [...this.#options.store.secrets()].find(
@@ -102,7 +97,7 @@ export class Controller {
     if (!this.#leads) return;
     const outcome = await this.#options.keeper.ensure(namespace, name);
     if (outcome !== 'none')
-      this.#options.log.info({ pullSecret: key, outcome }, 'copy of a pull secret');
+      this.#options.log.info({ pullSecret: key, outcome }, 'pull-secret copy reconciled');
   }
 }
 

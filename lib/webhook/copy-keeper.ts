@@ -4,13 +4,13 @@ import { copyName, planCopy, type CopyStep, type Secret } from './pull-secret.ts
 import type { RegistryRules } from './registry-rule.ts';
 import type { SecretStore } from './secret-store.ts';
 
-/** What was done for a copy. */
+/** What was done to a copy. */
 export type CopyOutcome = CopyStep['kind'];
 
 /**
- * Brings the copy of one pull secret in the cluster into step with its original. Admission and
- * controller, of every replica, may do so at once: each write names the version it rests on, and
- * whoever comes second looks again.
+ * Brings the copy of one pull secret in line with its original. Admission and the controller of
+ * every replica may do so concurrently. Each write carries the resourceVersion it is based on; on a
+ * conflict both secrets are read again.
  */
 export class CopyKeeper {
   readonly #client: KubeClient;
@@ -25,8 +25,8 @@ export class CopyKeeper {
   }
 
   /**
-   * Calls for the same secret at the same time share one pass. Rejects with KubeError when the API
-   * refuses or is away.
+   * Concurrent calls for the same secret share one pass. Rejects with KubeError when the API
+   * refuses or is unreachable.
    */
   ensure(namespace: string, name: string): Promise<CopyOutcome> {
     const key = `${namespace}/${name}`;
@@ -43,7 +43,8 @@ export class CopyKeeper {
       this.#store.get(namespace, copyName(name)),
     ];
     for (let attempt = 1; ; attempt++) {
-      // A local copy that lags behind must not remove credentials somebody pulls with.
+      // The local cache may lag: confirm that the original is gone before removing credentials in
+      // use.
       if (original === null) original = await this.#read(namespace, name);
       const step = planCopy(original, present, this.#rules);
       try {
@@ -51,8 +52,7 @@ export class CopyKeeper {
         return step.kind;
       } catch (error) {
         const isRace = error instanceof KubeError && (error.status === 409 || error.status === 404);
-        // A namespace that is being removed refuses new objects with 403: nobody will pull there
-        // again.
+        // A namespace that is terminating refuses new objects with 403; no pod will start there.
         if (!isRace || attempt === COPY_ATTEMPTS_MAX) throw error;
         [original, present] = await Promise.all([
           this.#read(namespace, name),

@@ -1,18 +1,18 @@
 /**
- * An image reference taken apart (grammar: distribution-spec 1.1 and the reference grammar of the
- * distribution project).
+ * A parsed image reference (grammar: distribution-spec 1.1 and the distribution project's reference
+ * grammar).
  */
 export interface ImageReference {
-  /** Registry host with its port, lower case; `docker.io` where the reference names none. */
+  /** Registry host with its port, lower case; `docker.io` if the reference has none. */
   readonly host: string;
-  /** Repository within the registry; `library/` added to Docker Hub's short names. */
+  /** Repository within the registry; `library/` is added to Docker Hub's short names. */
   readonly repository: string;
-  /** Tag and digest as they stand: `:latest`, `@sha256:...`, `:v1@sha256:...` or ``. */
+  /** Tag and digest as written: `:latest`, `@sha256:...`, `:v1@sha256:...` or ``. */
   readonly suffix: string;
 }
 
 export const DOCKER_HUB = 'docker.io';
-/** Other names under which clients and pull secrets know Docker Hub. */
+/** Other names of Docker Hub in clients and pull secrets. */
 const DOCKER_HUB_ALIASES = new Set([
   'index.docker.io',
   'registry-1.docker.io',
@@ -21,10 +21,7 @@ const DOCKER_HUB_ALIASES = new Set([
 
 /** Longest `host/repository` that runtimes accept (reference grammar). */
 const NAME_CHARS_MAX = 255;
-/**
- * Name, tag of 128 and a sha512 digest fit well within; what is longer is nothing a runtime would
- * pull.
- */
+/** A name, a tag of 128 characters and a sha512 digest fit; runtimes pull nothing longer. */
 const REFERENCE_CHARS_MAX = 1024;
 
 const HOST =
@@ -33,21 +30,21 @@ const PATH = /^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const DIGEST = /^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-f]{32,}$/i;
 
-/** The one name of a registry host: lower case, Docker Hub's aliases made one. */
+/** Canonical form of a registry host: lower case, with Docker Hub's aliases mapped to one name. */
 export function canonicalHost(host: string): string {
   const lower = host.toLowerCase();
   return DOCKER_HUB_ALIASES.has(lower) ? DOCKER_HUB : lower;
 }
 
-/** Takes an image reference apart; null when it is not one (whoever pulls it will say so). */
+/** Parses an image reference; null when it is invalid (the runtime reports it). */
 export function parseImage(image: string): ImageReference | null {
   if (image.length > REFERENCE_CHARS_MAX) return null;
   const { name, suffix } = splitSuffix(image);
   if (suffix === null || name.length > NAME_CHARS_MAX) return null;
   const slash = name.indexOf('/');
   const first = slash === -1 ? '' : name.slice(0, slash);
-  // The first component is a host only if it cannot be a path: it has a dot, a port, an upper case
-  // letter, or is localhost.
+  // The first component is a host only if it cannot be a path: it contains a dot, a port or an
+  // upper-case letter, or is `localhost`.
   const hasHost = /[.:A-Z]/.test(first) || first === 'localhost';
   if (hasHost && !HOST.test(first)) return null;
   const host = hasHost ? canonicalHost(first) : DOCKER_HUB;
@@ -57,7 +54,7 @@ export function parseImage(image: string): ImageReference | null {
   return { host, repository, suffix };
 }
 
-/** The reference with another host; null when runtimes would find it too long. */
+/** The reference at another host; null when the name would be too long for runtimes. */
 export function imageAt(host: string, reference: ImageReference): string | null {
   const name = `${host}/${reference.repository}`;
   return name.length > NAME_CHARS_MAX ? null : name + reference.suffix;
@@ -66,7 +63,7 @@ export function imageAt(host: string, reference: ImageReference): string | null 
 function splitSuffix(image: string): { name: string; suffix: string | null } {
   const at = image.indexOf('@');
   const beforeDigest = at === -1 ? image : image.slice(0, at);
-  // A colon before the last slash belongs to the host's port.
+  // A colon before the last slash belongs to the port of the host.
   const colon = beforeDigest.indexOf(':', beforeDigest.lastIndexOf('/') + 1);
   const name = colon === -1 ? beforeDigest : beforeDigest.slice(0, colon);
   const digestFits = at === -1 || DIGEST.test(image.slice(at + 1));

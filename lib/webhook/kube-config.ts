@@ -6,9 +6,9 @@ import { ShoalError } from '../errors.ts';
 import { KUBE_TOKEN_TTL_MS } from '../limits.ts';
 
 /**
- * The API server as kubectl would find it: $KUBECONFIG, ~/.kube/config, or the pod's service
- * account, with every kind of login that @kubernetes/client-node knows.
- * @throws ShoalError CONFIG_INVALID when there is none.
+ * The API server as kubectl finds it: $KUBECONFIG, ~/.kube/config, or the pod's service account,
+ * with every kind of login that @kubernetes/client-node supports.
+ * @throws ShoalError CONFIG_INVALID when none is found.
  */
 export function defaultConnection(clock: Clock): KubeConnection {
   const config = new KubeConfig();
@@ -17,7 +17,7 @@ export function defaultConnection(clock: Clock): KubeConnection {
   if (server === undefined)
     throw new ShoalError(
       'CONFIG_INVALID',
-      'no Kubernetes API server: neither a kubeconfig nor a service account is there',
+      'no Kubernetes API server found: set KUBECONFIG, or run in a pod with a service account',
     );
   let dispatcher: Dispatcher | undefined;
   let renewAtMs = -Infinity;
@@ -26,9 +26,9 @@ export function defaultConnection(clock: Clock): KubeConnection {
     async credentials() {
       const context = new RequestContext(server, HttpMethod.GET);
       await config.applySecurityAuthentication(context);
-      // Every context comes with a dispatcher, so with connections, of its own. One is used for a
-      // while, then the next, which has read the CA and the client certificate anew; what the last
-      // one still carries goes on, and idle connections end by themselves.
+      // Every RequestContext creates its own dispatcher, and with it new connections. One
+      // dispatcher is reused for KUBE_TOKEN_TTL_MS. Then the next one rereads the CA and the client
+      // certificate; requests on the old one finish and its idle connections close.
       if (clock.nowMs() >= renewAtMs) {
         dispatcher = context.getDispatcher() as unknown as Dispatcher | undefined;
         renewAtMs = clock.nowMs() + KUBE_TOKEN_TTL_MS;

@@ -19,7 +19,7 @@ export interface Lease extends KubeObject {
 }
 
 /**
- * What was last seen of the lease, and when (monotonic ms): clocks of two machines are never
+ * The lease as last read, and when it was read (monotonic ms). Clocks of two machines are never
  * compared.
  */
 export interface LeaseSighting {
@@ -28,8 +28,8 @@ export interface LeaseSighting {
 }
 
 /**
- * Whether `identity` may take or renew the lease: it is its own, nobody's, or has not been renewed
- * for as long as its holder promised.
+ * Whether `identity` may take or renew the lease: it holds the lease, nobody does, or the holder
+ * has not renewed it for its lease duration.
  */
 export function mayHold(
   { lease, seenMs }: LeaseSighting,
@@ -49,16 +49,15 @@ export interface LeaderElectionOptions {
   clock: Clock;
   namespace: string;
   name: string;
-  /** Of this process, different from every other's. */
+  /** Identity of this process; unique. */
   identity: string;
   onChange: (leads: boolean) => void;
   onError: (error: unknown) => void;
 }
 
 /**
- * Elects one of several processes by a Lease (Kubernetes, "Leases", Leader election): the holder
- * renews it, and steps down by itself before others may take it; every write rests on the version
- * that was read.
+ * Leader election by a Lease (Kubernetes, "Leases"). The holder renews the lease and steps down
+ * before others may take it. Every write carries the resourceVersion that was read.
  */
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
@@ -83,7 +82,8 @@ export class LeaderElection {
   }
 
   /**
-   * Ends the candidacy; a lease held is given back, so that the next one need not wait for its end.
+   * Stops the candidacy and releases a held lease, so that the next leader need not wait for its
+   * end.
    */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -105,7 +105,7 @@ export class LeaderElection {
         this.#sighting = { lease, seenMs: clock.nowMs() };
       if (lease === null || mayHold(this.#sighting!, identity, clock.nowMs())) {
         await this.#write(lease, identity);
-        // Counted from before the write: others count from when they see it.
+        // Measured from before the write, because others measure from when they see it.
         this.#renewedMs = beganMs;
         this.#set(true);
       } else this.#set(false);
@@ -145,7 +145,7 @@ export class LeaderElection {
   #set(leads: boolean): void {
     const { clock, onChange } = this.#options;
     this.#deadline?.cancel();
-    // A request may hang: the leader steps down on time even so.
+    // A request may hang; the leader must still step down in time.
     if (leads)
       this.#deadline = clock.after(this.#renewedMs + LEASE_RENEW_DEADLINE_MS - clock.nowMs(), () =>
         this.#set(false),

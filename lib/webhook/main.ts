@@ -13,8 +13,8 @@ import { WebhookService } from './service.ts';
 
 /**
  * Runs the admission webhook and the pull-secret controller until SIGTERM or SIGINT. Resolves with
- * the exit code: 0 stopped in order, 1 failed, 2 a config that is not allowed (one line per
- * complaint on stderr). Logs JSON lines on stdout.
+ * the exit code: 0 stopped in order, 1 failed, 2 invalid config (one line per problem on stderr).
+ * Logs JSON lines on stdout.
  */
 export async function runWebhook(configPath: string): Promise<number> {
   try {

@@ -4,8 +4,8 @@ import { canonicalHost } from './image.ts';
 import { isP2pHost, p2pHostOf, type RegistryRules } from './registry-rule.ts';
 
 /**
- * The two types of pull secrets, and the data key and the shape of each (Kubernetes, "Pull an Image
- * from a Private Registry").
+ * The two types of pull secrets with their data keys (Kubernetes, "Pull an Image from a Private
+ * Registry").
  */
 const DATA_KEYS = {
   'kubernetes.io/dockerconfigjson': '.dockerconfigjson',
@@ -20,18 +20,18 @@ export interface Secret extends KubeObject {
 }
 
 /**
- * Marks a copy of ours; a secret of that name without it was made by somebody else and is left
- * alone.
+ * Marks a copy made by Shoal. A secret with a copy's name but without this label belongs to
+ * somebody else and is left alone.
  */
 export const COPY_LABEL = 'shoal/pull-secret-copy';
-/** Names the secret a copy was made from. */
+/** Annotation on a copy: the name of its original. */
 export const COPY_OF_ANNOTATION = 'shoal/copy-of';
 
 const SECRET_NAME_CHARS_MAX = 253;
 
 /**
- * `acr-credential-<name>-p2p` (the seed's form); a name that grows too long for Kubernetes is cut
- * and told apart by a hash.
+ * `acr-credential-<name>-p2p` (docs/SPEC.md). A name that is too long for Kubernetes is truncated
+ * and made unique by a hash.
  */
 export function copyName(name: string): string {
   const full = `acr-credential-${name}-p2p`;
@@ -46,8 +46,8 @@ export function isCopy(secret: KubeObject): boolean {
 }
 
 /**
- * The credentials a pull secret holds, by the registry key they stand under; null when it is no
- * pull secret or damaged.
+ * The credentials in a pull secret by their registry key; null when it is not a pull secret or is
+ * malformed.
  */
 export function credentialsOf(secret: Secret): Map<string, Record<string, unknown>> | null {
   const key = DATA_KEYS[secret.type as PullSecretType] as string | undefined;
@@ -117,8 +117,8 @@ export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret |
 }
 
 /**
- * Whether a pull secret holds credentials that kubelet would use for one of `hosts` (with their
- * port, if any).
+ * Whether a pull secret holds credentials that the kubelet would use for one of `hosts` (each with
+ * its port, if any).
  */
 export function holdsCredentialsFor(secret: Secret, hosts: Iterable<string>): boolean {
   const keyHosts = [...(credentialsOf(secret)?.keys() ?? [])].map((key) => splitKey(key).host);
@@ -128,14 +128,14 @@ export function holdsCredentialsFor(secret: Secret, hosts: Iterable<string>): bo
   return false;
 }
 
-/** What is to be done so that the copy of `original` in the cluster is as it should be. */
+/** The step that brings the copy of a pull secret in line with its original. */
 export type CopyStep =
   | { readonly kind: 'none' }
   | { readonly kind: 'create' | 'update' | 'replace'; readonly secret: Secret }
   | { readonly kind: 'remove'; readonly secret: Secret };
 
 /**
- * `present` is the secret that now bears the copy's name. Calling it again on the outcome gives
+ * `present` is the secret that has the copy's name. Idempotent: applied to its own result, it gives
  * `none`.
  */
 export function planCopy(
@@ -148,7 +148,7 @@ export function planCopy(
   if (wanted === null)
     return present === null ? { kind: 'none' } : { kind: 'remove', secret: present };
   if (present === null) return { kind: 'create', secret: wanted };
-  // The type of a secret cannot be changed, nor anything of an immutable one.
+  // The type of a secret is immutable; so is everything of an immutable secret.
   if (present.type !== wanted.type || present.immutable === true)
     return { kind: 'replace', secret: wanted };
   const { metadata } = present;
@@ -172,13 +172,14 @@ export function planCopy(
 }
 
 /**
- * The keys of a copied entry: the P2P host in place of the registry's, a repository path kept.
- * Several for a glob that stands for several registries.
+ * The copied keys of one entry: the P2P host in place of the registry, the repository path kept. A
+ * glob gives one key per registry it covers.
  */
 function p2pKeysOf(registryKey: string, rules: RegistryRules): string[] {
   const { host, path } = splitKey(registryKey);
   if (isP2pHost(host, rules)) return [];
-  // What a glob stands for may have P2P hosts that look nothing like it: the rules name them.
+  // A glob in a key may cover registries whose P2P hosts do not match the glob; the rules list
+  // them.
   const named = host.includes('*')
     ? rules.registries
         .map((rule) => rule.host)
@@ -191,8 +192,8 @@ function p2pKeysOf(registryKey: string, rules: RegistryRules): string[] {
 }
 
 /**
- * Host and path of a key as kubelet reads it: scheme optional, Docker's `/v1/` and `/v2/` meaning
- * the whole registry.
+ * Host and path of a key as the kubelet reads it: the scheme is optional, and Docker's `/v1/` and
+ * `/v2/` mean the whole registry.
  */
 function splitKey(key: string): { host: string; path: string } {
   const bare = key.replace(/^https?:\/\//i, '');
@@ -205,7 +206,7 @@ function splitKey(key: string): { host: string; path: string } {
   return { host: canonicalHost(bare.slice(0, slash)), path };
 }
 
-/** Kubelet's rule for globs in keys: label by label, the port exactly. */
+/** The kubelet's rule for globs in keys: label by label, with an exact port. */
 function keyHostFits(keyHost: string, host: string): boolean {
   if (!keyHost.includes('*')) return keyHost === canonicalHost(host);
   const [keyLabels, labels] = [keyHost.split('.'), canonicalHost(host).split('.')];

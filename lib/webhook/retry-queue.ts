@@ -1,11 +1,11 @@
 import type { Clock, Timer } from '../clock.ts';
 
 export interface RetryQueueOptions {
-  /** Does the work of a key; a rejection means: again, later. */
+  /** Processes a key. A rejection schedules a retry. */
   work: (key: string) => Promise<void>;
   onError: (key: string, error: unknown) => void;
   clock: Clock;
-  /** In [0, 1): spreads retries. */
+  /** In [0, 1): jitter of retries. */
   random: () => number;
   atOnce: number;
   retryMsMin: number;
@@ -13,9 +13,9 @@ export interface RetryQueueOptions {
 }
 
 /**
- * Keys to be worked on: each at most once in the queue and once under way, a key that comes back
- * while it is worked on is done again, one that failed after a pause that doubles. Bounded by the
- * number of keys there are.
+ * A work queue of keys. Each key is queued at most once and processed by one worker at a time. A
+ * key added while it is processed is processed again; a failed key is retried after a pause that
+ * doubles. Its size is bounded by the number of keys.
  */
 export class RetryQueue {
   readonly #options: RetryQueueOptions;
@@ -29,7 +29,7 @@ export class RetryQueue {
     this.#options = options;
   }
 
-  /** Keys waiting, under way or paused. */
+  /** Keys that are queued, in progress or waiting for a retry. */
   get size(): number {
     return new Set([...this.#waiting, ...this.#running, ...this.#timers.keys()]).size;
   }
@@ -42,7 +42,7 @@ export class RetryQueue {
     this.#pump();
   }
 
-  /** Forgets everything that has not begun. */
+  /** Drops everything that has not started. */
   clear(): void {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();

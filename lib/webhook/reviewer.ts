@@ -35,9 +35,8 @@ export interface ReviewerOptions {
 }
 
 /**
- * Answers admission reviews. A pod is rewritten only when its copied pull secrets are in place, and
- * whole or not at all: whatever goes wrong, it is admitted as it came, and pulls from the registry
- * itself.
+ * Answers admission reviews. A pod is rewritten as a whole and only when its copied pull secrets
+ * are in place. On any failure it is admitted unchanged and pulls from the registry.
  */
 export class Reviewer {
   readonly #options: ReviewerOptions;
@@ -47,8 +46,7 @@ export class Reviewer {
   }
 
   /**
-   * The answer to an AdmissionReview (parsed JSON). Never rejects; takes ADMISSION_DEADLINE_MS at
-   * most.
+   * Answers an AdmissionReview (parsed JSON). Never rejects; takes at most ADMISSION_DEADLINE_MS.
    */
   async answer(body: unknown, entry: WebhookEntry): Promise<object> {
     const { clock, log } = this.#options;
@@ -56,7 +54,7 @@ export class Reviewer {
     try {
       review = readReview(body);
     } catch (error) {
-      log.warn({ err: error }, 'admission review not understood');
+      log.warn({ err: error }, 'invalid admission review');
       return reviewAnswer(uidOf(body), null);
     }
     const late = Promise.withResolvers<never>();
@@ -93,7 +91,7 @@ export class Reviewer {
     )) {
       if (needsCopy) pairs.push({ name, p2pName: copyName(name) });
     }
-    // Made before any secret is written: what cannot be rewritten needs no copies.
+    // Build the patch before writing any secret: a pod that cannot be rewritten needs no copies.
     const patch = podPatch(pod, plan, pairs);
     if (!dryRun) await Promise.all(pairs.map(({ name }) => keeper.ensure(namespace, name)));
     log.info(
@@ -104,8 +102,8 @@ export class Reviewer {
   }
 
   /**
-   * A pull secret that is not there yet is taken for one that will hold credentials: the copy
-   * follows it when it comes.
+   * A pull secret that does not exist yet is treated as one with credentials; its copy follows when
+   * it is created.
    */
   async #look(
     namespace: string,
@@ -121,8 +119,8 @@ export class Reviewer {
     const present = store.get(namespace, copyName(name));
     const isByHand = present !== null && !isCopy(present);
     const copy = isByHand ? null : pullSecretCopy(secret, rules);
-    // A key with stars can stand for a registry although its copy does not: better pulled from
-    // there than without credentials.
+    // A glob key can cover a registry without covering its P2P host. The pod then keeps its image
+    // rather than losing its credentials.
     const lost = isByHand
       ? undefined
       : held.find((host) => copy === null || !holdsCredentialsFor(copy, [p2pHostOf(host, rules)!]));
@@ -135,7 +133,7 @@ export class Reviewer {
   }
 }
 
-/** The uid to answer to, as far as there is one. */
+/** The uid to answer, if the body has one. */
 function uidOf(body: unknown): string {
   const uid = (body as { request?: { uid?: unknown } } | null | undefined)?.request?.uid;
   return typeof uid === 'string' ? uid : '';

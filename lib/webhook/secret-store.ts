@@ -7,14 +7,14 @@ export interface SecretStoreOptions {
   client: KubeClient;
   clock: Clock;
   random: () => number;
-  /** `namespace/name` of the pull secrets that came, changed or went. */
+  /** `namespace/name` of pull secrets that were added, changed or removed. */
   onChange: (keys: string[]) => void;
   onError: (error: KubeError) => void;
 }
 
 /**
- * Every pull secret of the cluster, originals and copies, kept by a watch per type; no other secret
- * is ever held.
+ * A cache of every pull secret of the cluster, originals and copies, kept by one watch per type.
+ * Other secrets are never read.
  */
 export class SecretStore {
   readonly #informers: Informer<Secret>[];
@@ -53,7 +53,7 @@ export class SecretStore {
     for (const informer of this.#informers) yield* informer.objects();
   }
 
-  /** Puts in a pull secret that has just been read or written, ahead of the watch. */
+  /** Stores a pull secret that was just read or written, ahead of the watch. */
   note(secret: Secret): void {
     this.#informers[PULL_SECRET_TYPES.findIndex((type) => type === secret.type)]?.note(secret);
   }

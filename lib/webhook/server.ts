@@ -10,7 +10,7 @@ import {
 import { reviewAnswer, type WebhookEntry } from './admission.ts';
 import type { KeyedCertificate } from './certificates.ts';
 
-/** Paths of the two webhook entries. */
+/** Path of each webhook entry. */
 export const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = {
   '/mutate/pod': 'pod',
   '/mutate/namespace': 'namespace',
@@ -21,14 +21,13 @@ export interface WebhookServerOptions {
   host: string;
   port: number;
   answer: (body: unknown, entry: WebhookEntry) => Promise<object>;
-  /** Null when ready, else why not. */
+  /** Null when ready, else the reason. */
   notReady: () => string | null;
 }
 
 /**
- * The HTTPS server of the webhook: reviews, /healthz, /readyz. Not a data path, so Node's own. It
- * begins to listen with the first certificate and takes later ones for new connections while it
- * runs.
+ * The webhook's HTTPS server: reviews, /healthz, /readyz. It starts to listen with the first
+ * certificate and uses later ones for new connections.
  */
 export class WebhookServer {
   readonly #options: WebhookServerOptions;
@@ -41,7 +40,8 @@ export class WebhookServer {
   }
 
   /**
-   * Uses a certificate from now on; resolves once the port is open. Rejects when it cannot be had.
+   * Uses a certificate from now on. Resolves once the port is open; rejects when it cannot be
+   * opened.
    */
   async use({ cert, key }: KeyedCertificate): Promise<void> {
     if (this.#server !== null) return this.#server.setSecureContext({ cert, key });
@@ -50,10 +50,10 @@ export class WebhookServer {
       { cert, key, minVersion: 'TLSv1.2' },
       (request, response) => void this.#serve(request, response),
     );
-    // A client that sends its body drop by drop is not waited for longer than a review may take.
+    // A slow client may take no longer to send its body than a review may take.
     server.requestTimeout = ADMISSION_DEADLINE_MS;
-    // The API server gives up idle connections first: closed from here, one may be lost with a
-    // review on its way, and Go sends no POST twice.
+    // The API server must close idle connections first. If this side closes one, a review in flight
+    // is lost, and Go does not retry a POST.
     server.keepAliveTimeout = ADMISSION_IDLE_MS;
     this.#server = server;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -61,12 +61,12 @@ export class WebhookServer {
     await promise;
   }
 
-  /** The port that is listened on; null before the first certificate. */
+  /** The listening port; null before the first certificate. */
   get port(): number | null {
     return (this.#server?.address() as AddressInfo | null | undefined)?.port ?? null;
   }
 
-  /** Lets answers under way finish, then closes. */
+  /** Finishes the answers in progress, then closes. */
   async close(): Promise<void> {
     const server = this.#server;
     if (server === null) return;
@@ -77,8 +77,8 @@ export class WebhookServer {
   }
 
   /**
-   * Node does not count a connection idle on which nothing was ever asked; API servers keep such
-   * for 90 s.
+   * Node does not count a connection as idle before its first request; API servers keep such
+   * connections for 90 s.
    */
   #closeWhenIdle(): void {
     if (this.#requests === 0 && this.#server?.listening === false)
@@ -106,15 +106,14 @@ export class WebhookServer {
         );
       send(response, 404, { status: 'not found' });
     } catch {
-      // The connection broke, or the body was too long: nobody can be answered.
+      // The connection broke or the body was too long; there is no way to answer.
       response.destroy();
     }
   }
 
   async #review(request: IncomingMessage, entry: WebhookEntry): Promise<object> {
     const text = await bodyText(request);
-    // Beyond this the reviews would be late anyway: the pod is admitted as it came, without the
-    // work.
+    // Over the limit, reviews would be late anyway: admit the pod unchanged without doing the work.
     if (this.#reviews >= ADMISSION_REVIEWS_MAX)
       return reviewAnswer(
         String((parsed(text) as { request?: { uid?: string } } | null)?.request?.uid ?? ''),

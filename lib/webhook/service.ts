@@ -19,12 +19,12 @@ export interface WebhookContext {
   log: Logger;
   /** Namespace of the webhook's own objects. */
   namespace: string;
-  /** Of this replica, different from every other's. */
+  /** Unique identity of this replica. */
   identity: string;
 }
 
 /**
- * One replica of the webhook: server, certificate, pull secrets, and the controller when it leads.
+ * One replica of the webhook: server, certificate, pull secrets, and the controller on the leader.
  */
 export class WebhookService {
   readonly server: WebhookServer;
@@ -46,7 +46,7 @@ export class WebhookService {
       clock,
       random,
       onChange: (keys) => this.#secretsChanged(keys),
-      onError: (error: KubeError) => log.warn({ err: error }, 'pull secrets cannot be watched'),
+      onError: (error: KubeError) => log.warn({ err: error }, 'cannot watch pull secrets'),
     });
     const keeper = new CopyKeeper(client, this.#store, rules);
     const reviewer = new Reviewer({ rules, store: this.#store, keeper, client, clock, log });
@@ -84,11 +84,11 @@ export class WebhookService {
       names: [...serviceNames(config.service, namespace), ...config.certificateNames],
       onLeaf: (leaf) => this.#useLeaf(leaf),
     });
-    // Nobody may be waiting for it yet.
+    // `failed` may have no listener yet.
     this.#failed.promise.catch(() => {});
   }
 
-  /** Rejects when the replica cannot go on: its port is taken. */
+  /** Rejects when the replica cannot continue because its port is taken. */
   get failed(): Promise<never> {
     return this.#failed.promise;
   }
@@ -97,7 +97,7 @@ export class WebhookService {
     return this.#election.leads;
   }
 
-  /** Why it is not ready to review; null when it is. */
+  /** Why the replica is not ready to review; null when it is. */
   notReady(): string | null {
     if (this.#isDraining) return 'draining';
     if (this.server.port === null) return 'no certificate yet';
@@ -111,7 +111,7 @@ export class WebhookService {
     this.#certificates.start();
   }
 
-  /** Reports itself not ready; reviews are still answered. */
+  /** Reports not ready; reviews are still answered. */
   drain(): void {
     this.#isDraining = true;
   }
@@ -128,7 +128,8 @@ export class WebhookService {
   }
 
   #secretsChanged(keys: string[]): void {
-    // Only who knows all pull secrets may lead: to it a missing original means that its copy goes.
+    // Only a replica that has listed all pull secrets may lead: it removes the copy of a missing
+    // original.
     if (this.#store.isSynced && !this.#electing && !this.#isDraining) {
       this.#electing = true;
       this.#election.start();
@@ -137,10 +138,7 @@ export class WebhookService {
   }
 
   #lead(leads: boolean): void {
-    this.#log.info(
-      { leads },
-      leads ? 'leading: pull secrets are copied here' : 'no longer leading',
-    );
+    this.#log.info({ leads }, leads ? 'became leader; copying pull secrets' : 'no longer leading');
     this.#controller.lead(leads);
   }
 
@@ -149,7 +147,7 @@ export class WebhookService {
   }
 }
 
-/** Every name by which the API server or an operator may call a service. */
+/** Every name by which the API server or an operator may reach a service. */
 function serviceNames(service: string, namespace: string): string[] {
   return [
     service,

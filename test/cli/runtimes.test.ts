@@ -79,18 +79,15 @@ describe('the commands for runtimes', () => {
     });
   }
 
-  it('overlaybd: the sample on and off, told to people and to machines', async () => {
+  it('overlaybd: enables and disables the sample, with text and JSON output', async () => {
     copyFileSync(goldenPath, at('o.json'));
     const { code, out } = await run('overlaybd', 'enable', '--file', at('o.json'));
     assert.equal(code, 0);
     assert.match(
       out,
-      /^\/.*o\.json: P2P is on, through https:\/\/localhost:65001\/accelerator\nwhat it was before is kept in \/.*o\.json\.shoal-backup\nhttps: /,
+      /^\/.*o\.json: P2P is on, through https:\/\/localhost:65001\/accelerator\nbackup: \/.*o\.json\.shoal-backup\nhttps: /,
     );
-    assert.match(
-      (await run('overlaybd', 'enable', '--file', at('o.json'))).out,
-      /as before; nothing was changed/,
-    );
+    assert.match((await run('overlaybd', 'enable', '--file', at('o.json'))).out, /unchanged/);
     const { out: json } = await run(
       'overlaybd',
       'enable',
@@ -191,7 +188,7 @@ describe('the commands for runtimes', () => {
     assert.deepEqual(snapshot(folder()), before);
   });
 
-  it('containerd: the lines config.toml lacks are printed, and it is not touched', async () => {
+  it('containerd: prints the lines missing in config.toml and does not change it', async () => {
     writeFileSync(at('config.toml'), 'version = 2\n');
     const { code, out } = await run(
       'containerd',
@@ -213,7 +210,7 @@ describe('the commands for runtimes', () => {
     assert.equal(readFileSync(at('config.toml'), 'utf8'), 'version = 2\n');
   });
 
-  it('docker and podman: printed, or written with --write, and taken back', async () => {
+  it('docker and podman: print, write with --write, and restore', async () => {
     writeFileSync(at('daemon.json'), '{}\n');
     const docker = ['--file', at('daemon.json')];
     const podman = ['--registry', 'a.example', '--dir', folder()];
@@ -229,7 +226,7 @@ describe('the commands for runtimes', () => {
     assert.deepEqual(snapshot(folder()), before);
     assert.equal((await run('docker', 'configure', ...docker, '--write')).code, 0);
     assert.equal((await run('podman', 'configure', ...podman, '--write')).code, 0);
-    assert.match((await run('podman', 'configure', ...podman, '--write')).out, /as before/);
+    assert.match((await run('podman', 'configure', ...podman, '--write')).out, /unchanged/);
     assert.notDeepEqual(snapshot(folder()), before);
     assert.equal((await run('docker', 'restore', ...docker)).code, 0);
     assert.equal((await run('podman', 'restore', ...podman)).code, 0);
@@ -240,8 +237,8 @@ describe('the commands for runtimes', () => {
   });
 });
 
-describe('who answers at an address', () => {
-  it('tells a Shoal by its own error code, and never fails', async () => {
+describe('probe of an address', () => {
+  it('recognises a Shoal node by its error code and never throws', async () => {
     let body = '';
     const server = createServer((_request, response) => void response.writeHead(404).end(body));
     await new Promise<void>((give) => server.listen(0, '127.0.0.1', give));
@@ -268,7 +265,7 @@ describe('who answers at an address', () => {
     assert.equal(await probe('not an address'), 'nobody');
   });
 
-  it('knows its own proxy, and what an address may be', () => {
+  it('recognises its own proxy and validates addresses', () => {
     for (const address of [
       'http://localhost:65001/accelerator',
       'https://127.0.0.1:65001/x',

@@ -22,7 +22,7 @@ export function describeMembership(
   make: () => Promise<Pick<Subject, 'membership' | 'dispose'>>,
 ): void {
   describe(`membership: ${name}`, () => {
-    it('has told the first view, sorted, when start resolves, and says nothing once stopped', async () => {
+    it('reports the first view, sorted, before start resolves, and nothing after stop', async () => {
       const { membership, dispose } = await make();
       const views: MembershipView[] = [];
       await membership.start((view) => views.push(view));
@@ -59,7 +59,7 @@ export function describeLiveMembership(name: string, make: () => Promise<Subject
       await subject.dispose?.();
     });
 
-    it('tells of who comes and who goes, and nothing when nothing changed', async () => {
+    it('reports added and removed nodes, and nothing without a change', async () => {
       await subject.membership.start((view) => views.push(view));
       await subject.change({ agents: ['10.0.0.1', '10.0.0.2', '10.0.0.3'], roots: ['10.0.0.9'] });
       assert.deepEqual(nodesOf(last().agents), [
@@ -84,7 +84,7 @@ export function describeLiveMembership(name: string, make: () => Promise<Subject
       );
     });
 
-    it('keeps the last view while its source fails, and goes on when it answers again', async () => {
+    it('keeps the last view while its source fails, and resumes afterwards', async () => {
       await subject.membership.start((view) => views.push(view));
       await subject.fail(true);
       assert.equal(views.length, 1);
@@ -93,7 +93,7 @@ export function describeLiveMembership(name: string, make: () => Promise<Subject
       assert.deepEqual(nodesOf(last().agents), ['10.0.0.1:65002']);
     });
 
-    it('says nothing once stopped', async () => {
+    it('reports nothing after stop', async () => {
       await subject.membership.start((view) => views.push(view));
       await subject.membership.stop();
       const told = views.length;

@@ -11,7 +11,7 @@ describe('cluster/credential-name', () => {
   const names = (secret = SECRET): CredentialNames =>
     new CredentialNames(new ClusterSecret(secret));
 
-  it('is the same on every node with the secret, and another for every credential and secret', async () => {
+  it('is equal on all nodes with the secret and differs by credential and secret', async () => {
     const [here, there, elsewhere] = [
       names(),
       names(),
@@ -26,7 +26,7 @@ describe('cluster/credential-name', () => {
     assert.deepEqual([await here.of(null), await here.of('')], ['anonymous', 'anonymous']);
   });
 
-  it('makes a guess at a password slow, at a token needless; each once', async () => {
+  it('is slow for passwords, fast for tokens, and computed once', async () => {
     const at = names();
     const timed = async (credential: string): Promise<number> => {
       const startMs = performance.now();
@@ -49,7 +49,7 @@ describe('cluster/credential-name', () => {
     );
   });
 
-  it('gives up where too many wait', async () => {
+  it('returns null when too many computations are queued', async () => {
     const at = names();
     const waiting = Array.from({ length: CREDENTIAL_NAMES_WAITING_MAX }, () =>
       at.of(basic('alice:wonder')),

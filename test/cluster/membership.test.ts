@@ -119,7 +119,7 @@ describe('membership by EndpointSlices', () => {
     return { views, errors, membership, clock };
   };
 
-  it('takes ready endpoints only, each with its zone, by the port called p2p', () => {
+  it('lists ready endpoints with their zones, by the port named p2p', () => {
     const endpoints = [
       { addresses: ['10.0.0.1'], conditions: { ready: true }, zone: 'a', nodeName: 'n1' },
       { addresses: ['10.0.0.2'], conditions: { ready: false } },
@@ -136,7 +136,7 @@ describe('membership by EndpointSlices', () => {
     ]);
   });
 
-  it('adds the slices of a service up, and makes nothing of one it cannot read', () => {
+  it('merges the slices of a service and ignores invalid ones', () => {
     const more = { metadata: { name: 'more', labels: { 'kubernetes.io/service-name': 'shoal' } } };
     const strange = [
       endpointSlice('shoal', ['10.0.0.8'], { ports: null }),
@@ -157,12 +157,12 @@ describe('membership by EndpointSlices', () => {
     );
   });
 
-  it('names the roots by their service', () => {
+  it('finds the roots by their service', () => {
     assert.equal(rootService('shoal'), 'shoal-root');
     assert.equal(rootService('shoal.ns.svc.cluster.local'), 'shoal-root.ns.svc.cluster.local');
   });
 
-  it('starts without a view when the API server is away, and tells it later', async () => {
+  it('starts without a view while the API server is down and reports it later', async () => {
     const kube = new FakeKube();
     await kube.create(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.1']));
     kube.refuse = () => {
@@ -178,7 +178,7 @@ describe('membership by EndpointSlices', () => {
     await membership.stop();
   });
 
-  it('lists anew when the API has forgotten where the watch stood, and finds what went meanwhile', async () => {
+  it('lists again after status 410 and notices removed objects', async () => {
     const kube = new FakeKube();
     await kube.create(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.1']));
     const { views, membership, clock } = await start(kube);
@@ -197,7 +197,7 @@ describe('membership by EndpointSlices', () => {
     assert.equal(kube.watchers, 0);
   });
 
-  it('begins anew with an API whose versions run backward: it was restored from a backup', async () => {
+  it('starts over when versions run backward (etcd restored from a backup)', async () => {
     const kube = new FakeKube();
     await kube.create(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.1']));
     await kube.create(ENDPOINT_SLICES, endpointSlice('shoal-root', ['10.0.0.9']));
@@ -215,7 +215,7 @@ describe('membership by EndpointSlices', () => {
     await membership.stop();
   });
 
-  it('does not ask without pause a server that ends every watch at once', async () => {
+  it('pauses between watches that the server ends at once', async () => {
     const kube = new FakeKube();
     const { membership } = await start(kube);
     for (let pass = 0; pass < 50; pass++) {
@@ -226,7 +226,7 @@ describe('membership by EndpointSlices', () => {
     await membership.stop();
   });
 
-  it('lists again after the resync time, watches that ended in order or not', async () => {
+  it('lists again after the resync period', async () => {
     const kube = new FakeKube();
     const { membership, clock } = await start(kube);
     const lists = (): number => kube.reads.filter((call) => call.startsWith('list')).length;
@@ -243,7 +243,7 @@ describe('membership by EndpointSlices', () => {
 });
 
 describe('membership by DNS', () => {
-  it('keeps the last view when the name is gone altogether', async () => {
+  it('keeps the last view when the name does not exist any more', async () => {
     const clock = new ManualClock();
     let addresses = ['10.0.0.1'];
     const [views, errors]: [MembershipView[], Error[]] = [[], []];
@@ -280,7 +280,7 @@ describe('membership by DNS', () => {
     await membership.stop();
   });
 
-  it('takes IPv4 before IPv6, no address for a name that is not there, and passes other failures on', async () => {
+  it('prefers IPv4, returns no address for an unknown name, and passes other errors on', async () => {
     const both = systemResolve(async () => [
       { address: 'fd00::1', family: 6 },
       { address: '10.0.0.1', family: 4 },
@@ -297,7 +297,7 @@ describe('membership by DNS', () => {
 });
 
 describe('membership views', () => {
-  it('sort, drop repeats, and keep the zone whoever knows it', () => {
+  it('are sorted, without duplicates, and keep known zones', () => {
     const view = membershipView(
       [
         { node: 'b:1', zone: null },

@@ -122,7 +122,7 @@ describe('the chart', () => {
     assert.deepEqual(ExporterConfig, { enable: false, port: 65_003, standaloneExporterPort: true });
   });
 
-  it('takes accessCheck: off as it stands in a file, where Helm reads a boolean', () => {
+  it('accepts accessCheck: off, which Helm reads as a boolean', () => {
     for (const [given, meant] of [
       ['strict', 'strict'],
       ['off', 'off'],
@@ -167,7 +167,7 @@ describe('the chart', () => {
     });
   }
 
-  it('gives nodes and webhook configs that they accept', () => {
+  it('renders configs that nodes and webhook accept', () => {
     for (const values of [[], EVERYTHING]) {
       const objects = objectsOf(renderChart(helm, values));
       const node = (
@@ -192,7 +192,7 @@ describe('the chart', () => {
     }
   });
 
-  it('gives nodes the way to every registry whose images the webhook rewrites, upstream named or not', () => {
+  it('gives nodes an upstream for every rewritten registry', () => {
     const registries = [
       { host: 'reg.example.com' },
       { host: '*.corp.example', mode: 'rewrite' },
@@ -258,7 +258,7 @@ describe('the chart', () => {
     );
   });
 
-  it('is known to the alerts as job shoal, whatever the release is called', () => {
+  it('has the job name shoal in alerts for any release name', () => {
     const values = EVERYTHING.flatMap((value) => ['--set', value]);
     const objects = objectsOf(
       execFileSync(helm, ['template', 'images', CHART, '--kube-version', '1.34.0', ...values], {
@@ -270,7 +270,7 @@ describe('the chart', () => {
       assert.equal(find(objects, 'Service', name).metadata.labels?.[spec.jobLabel], 'shoal');
   });
 
-  it('runs on Linux nodes only, whatever else the cluster has', () => {
+  it('runs on Linux nodes only', () => {
     for (const object of objectsOf(renderChart(helm, EVERYTHING))) {
       const spec = (
         object as unknown as {
@@ -282,7 +282,7 @@ describe('the chart', () => {
     }
   });
 
-  it('keeps every container from privileges it does not need', () => {
+  it('drops privileges in every container', () => {
     for (const object of objectsOf(renderChart(helm, EVERYTHING))) {
       const spec = (
         object as unknown as { spec?: { template?: { spec?: Record<string, unknown> } } }
@@ -317,7 +317,7 @@ describe('the chart', () => {
     }
   });
 
-  it('renders without webhook, without registries, without what can be left out', () => {
+  it('renders without optional parts', () => {
     const bare = objectsOf(
       renderChart(helm, [
         'webhook.enabled=false',
@@ -406,7 +406,7 @@ describe('the chart', () => {
     }
   });
 
-  it('has manifests rendered from it as it stands', () => {
+  it('matches the rendered manifests', () => {
     const directory = fileURLToPath(new URL('../../deploy/manifests/', import.meta.url));
     const expected = manifests(helm);
     assert.deepEqual(
@@ -422,7 +422,7 @@ describe('the chart', () => {
       );
   });
 
-  it('gives objects that a real API server takes, every field known', async function () {
+  it('renders objects that a real API server accepts', async function () {
     const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
     const api = await ApiServer.start(etcd, apiServer);
     try {
@@ -470,7 +470,7 @@ describe('the chart in a cluster', () => {
   });
   after(async () => await api?.stop());
 
-  it('is installed, upgraded and removed; the cluster secret is made once and outlives all', async () => {
+  it('is installed, upgraded and removed; the cluster secret is created once and kept', async () => {
     const secret = async (): Promise<string | undefined> =>
       (
         await api.client.get<KubeObject & { data: Record<string, string> }>(
@@ -500,10 +500,10 @@ describe('the chart in a cluster', () => {
 });
 
 describe("the chart's README", () => {
-  it('is made from the schema as it stands', () =>
+  it('matches the schema', () =>
     assert.equal(readFileSync(`${CHART}README.md`, 'utf8'), readme(), 'run node deploy/render.ts'));
 
-  it('has a line for every value, each with a meaning', () => {
+  it('describes every value', () => {
     const leaves = (value: unknown, path: string): string[] =>
       typeof value === 'object' &&
       value !== null &&

@@ -18,7 +18,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const dockerfile = readFileSync(`${root}deploy/Dockerfile`, 'utf8');
 
 describe('the container image', () => {
-  it('copies only what there is, and what its ignore file lets through', () => {
+  it('copies only existing files that the ignore file admits', () => {
     const letThrough = new Set(
       readFileSync(`${root}deploy/Dockerfile.dockerignore`, 'utf8')
         .split('\n')
@@ -32,7 +32,7 @@ describe('the container image', () => {
       assert.ok(existsSync(root + source) && letThrough.has(source), source);
   });
 
-  it('does not run as root, and says when it is well', () => {
+  it('does not run as root and has a health check', () => {
     assert.match(dockerfile, /^USER 10001:10001$/m);
     assert.match(dockerfile, /^HEALTHCHECK /m);
   });
@@ -76,7 +76,7 @@ describe('the container image', () => {
       assert.ok(bytes < IMAGE_BYTES_MAX);
     });
 
-    it('runs every command without what only development needs', () => {
+    it('runs every command without development dependencies', () => {
       const { status, stdout, stderr } = run('--version');
       assert.deepEqual(
         [status, stdout.trim(), stderr],

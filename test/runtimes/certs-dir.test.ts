@@ -119,7 +119,7 @@ describe('certs.d', () => {
     });
   }
 
-  it('several registries, restored in any order, leave no folder behind', () => {
+  it('leaves no directory behind when several registries are restored in any order', () => {
     for (const order of [
       ['a.example', 'b.example'],
       ['b.example', 'a.example'],
@@ -133,14 +133,14 @@ describe('certs.d', () => {
     }
   });
 
-  it('finds its way back where the disk is mounted elsewhere', () => {
+  it('restores where the disk is mounted elsewhere', () => {
     new CertsDir(root()).configure('a.example', MIRROR);
     renameSync(join(folder(), 'etc'), join(folder(), 'host'));
     new CertsDir(join(folder(), 'host/certs.d')).restore('a.example');
     assert.deepEqual(snapshot(folder()), []);
   });
 
-  it('removes no folder a note leads to that is none of its own above', () => {
+  it('ignores recorded paths that are not parent directories', () => {
     mkdirSync(join(folder(), 'etc/victim'), { recursive: true });
     const certs = new CertsDir(root());
     certs.configure('a.example', MIRROR);
@@ -159,7 +159,7 @@ describe('certs.d', () => {
     );
   });
 
-  it('leaves what others have put there meanwhile', () => {
+  it('keeps files that other programs added meanwhile', () => {
     const certs = new CertsDir(root());
     certs.configure('a.example', MIRROR);
     put('a.example', 'PEM', 'ca.crt');
@@ -170,7 +170,7 @@ describe('certs.d', () => {
     );
   });
 
-  it('does not take for its own what points at the node already', () => {
+  it('does not treat a file that already points at the node as its own', () => {
     put(REGISTRY, `[host."${MIRROR.url}"]\n`);
     const original = snapshot(folder());
     const certs = new CertsDir(root());
@@ -182,7 +182,7 @@ describe('certs.d', () => {
     assert.deepEqual(snapshot(folder()), original);
   });
 
-  it('says which default hosts a registry loses by having a folder of its own', () => {
+  it('reports the default hosts that a registry loses by having its own directory', () => {
     put('_default', '[host."https://m.example"]\n');
     const certs = new CertsDir(root());
     assert.deepEqual(certs.configure('a.example', MIRROR).dropped, ['https://m.example']);
@@ -191,14 +191,14 @@ describe('certs.d', () => {
     assert.deepEqual(certs.configure('b.example', MIRROR).dropped, ['https://m.example']);
   });
 
-  it('does not put anything over a file that was changed by somebody else since', () => {
+  it('does not overwrite a file that another program changed', () => {
     put(REGISTRY, '[host."https://m.example"]\n');
     const certs = new CertsDir(root());
     certs.configure(REGISTRY, MIRROR);
     const path = put(REGISTRY, 'server = "https://new.example"\n');
     assert.throws(() => certs.restore(REGISTRY), {
       code: 'FILE_UNUSABLE',
-      message: `${path}: not written by Shoal any more; what was there before Shoal is in ${path}.shoal-backup`,
+      message: `${path}: changed by another program since Shoal wrote it; the content before Shoal is in ${path}.shoal-backup: compare the two, then remove the backup`,
     });
     assert.equal(readFileSync(path, 'utf8'), 'server = "https://new.example"\n');
     certs.configure(REGISTRY, MIRROR);
@@ -206,7 +206,7 @@ describe('certs.d', () => {
     assert.equal(readFileSync(path, 'utf8'), 'server = "https://new.example"\n');
   });
 
-  it('says when the way back is gone', () => {
+  it('reports a missing backup', () => {
     const path = put(REGISTRY, '[host."https://m.example"]\n');
     const certs = new CertsDir(root());
     certs.configure(REGISTRY, MIRROR);
@@ -215,13 +215,13 @@ describe('certs.d', () => {
     for (const use of [() => certs.restore(REGISTRY), () => certs.configure(REGISTRY, MIRROR)]) {
       assert.throws(use, {
         code: 'FILE_UNUSABLE',
-        message: `${path}: its backup ${path}.shoal-backup is gone`,
+        message: `${path}: its backup ${path}.shoal-backup is missing`,
       });
     }
     assert.deepEqual(snapshot(folder()), configured);
   });
 
-  it('says in one line what is wrong with a damaged file, and leaves it', () => {
+  it('reports a damaged file in one line and leaves it unchanged', () => {
     for (const text of ['[host', 'server = 1\n']) {
       const path = put(REGISTRY, text);
       const certs = new CertsDir(root());
@@ -236,7 +236,7 @@ describe('certs.d', () => {
     writeFileSync(join(folder(), 'file'), '');
     assert.throws(
       () => new CertsDir(join(folder(), 'file')).configure(REGISTRY, MIRROR),
-      /no folder/,
+      /not a directory/,
     );
   });
 });

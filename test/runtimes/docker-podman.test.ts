@@ -40,7 +40,7 @@ describe("Docker's daemon.json", () => {
     });
   }
 
-  it('goes first into any document, changes nothing else in it, and comes out again', () => {
+  it('adds the mirror first in any document, changes nothing else, and removes it again', () => {
     const documents = fc
       .tuple(
         objectsWithout('registry-mirrors'),
@@ -70,7 +70,7 @@ describe("Docker's daemon.json", () => {
       assert.throws(() => withMirror(text, MIRROR), { code: 'FILE_UNUSABLE' });
   });
 
-  it('on the disk: made and removed, or changed and put back', () => {
+  it('on the disk: creates and removes, or changes and restores', () => {
     const path = join(folder(), 'daemon.json');
     const file = new DockerFile(path);
     assert.equal(file.restore(MIRROR), false);

@@ -38,7 +38,7 @@ describe('hosts.toml', () => {
     });
   });
 
-  it('takes over certificates that only count while there is no hosts.toml', () => {
+  it('names certificates that containerd reads only without a hosts.toml', () => {
     const text = hostsWith(
       'r.example',
       MIRROR,
@@ -123,7 +123,7 @@ describe('hosts.toml', () => {
     });
   }
 
-  it('says so when nothing can be put before the hosts', () => {
+  it('returns null when nothing can be inserted before the hosts', () => {
     assert.equal(
       hostsWith('r.example', MIRROR, 'host = { "https://m.example" = {} }\n', NONE, RECORD),
       null,

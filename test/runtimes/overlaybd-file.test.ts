@@ -28,7 +28,7 @@ describe('overlaybd.json: the file', () => {
   const path = (): string => join(folder(), 'overlaybd.json');
   const text = (): string => readFileSync(path(), 'utf8');
 
-  it('on and off leave everything as it was, mode and owner too', () => {
+  it('enable and disable restore content, mode and owner', () => {
     copyFileSync(goldenPath, path());
     chmodSync(path(), 0o640);
     if (process.getuid?.() === 0) chownSync(path(), 1, 2);
@@ -55,7 +55,7 @@ describe('overlaybd.json: the file', () => {
     assert.deepEqual(snapshot(folder()), before);
   });
 
-  it('is idempotent, and keeps the first state, not the last', () => {
+  it('is idempotent and backs up the first state, not the last', () => {
     writeFileSync(path(), '{"a":1}');
     const file = new OverlaybdFile(path());
     assert.equal(file.enable(null).address, OVERLAYBD_ADDRESS);
@@ -123,7 +123,7 @@ describe('overlaybd.json: the file', () => {
     });
   }
 
-  it('leaves nothing beside a file that could not be put in place', () => {
+  it('leaves no temporary file when the rename fails', () => {
     writeFileSync(path(), golden);
     const before = snapshot(folder());
     const disk: Disk = {
@@ -155,25 +155,25 @@ describe('overlaybd.json: the file', () => {
     [
       'not text',
       (path) => writeFileSync(path, Buffer.from([0x7b, 0xff, 0xfe, 0x7d])),
-      /not text \(UTF-8\)$/,
+      /not UTF-8 text$/,
     ],
     [
       'UTF-16',
       (path) => writeFileSync(path, Buffer.from('\uFEFF{}', 'utf16le')),
-      /not text \(UTF-8\)$/,
+      /not UTF-8 text$/,
     ],
     ['empty', (path) => writeFileSync(path, ''), /not JSON: it ends too early/],
-    ['a folder', (path) => mkdirSync(path), /cannot be read: it is a folder$/],
+    ['a folder', (path) => mkdirSync(path), /cannot be read: it is a directory$/],
     [
       'a symlink to itself',
       (path) => symlinkSync('overlaybd.json', path),
-      /cannot be read: a symlink leads back to itself$/,
+      /cannot be read: symlink loop$/,
     ],
     ['a dangling symlink', (path) => symlinkSync('nowhere', path), /no such file/],
     [
       'far too long',
       (path) => writeFileSync(path, `{"a":"${'x'.repeat(2 * 1024 * 1024)}"}`),
-      /longer than a config file can be/,
+      /larger than 1048576 bytes/,
     ],
   ];
   for (const [what, make, message] of damages) {
@@ -199,15 +199,15 @@ describe('overlaybd.json: the file', () => {
   }
 
   const failures: [step: keyof Disk, code: string, message: RegExp][] = [
-    ['checkWritable', 'EACCES', /cannot be written: no permission$/],
+    ['checkWritable', 'EACCES', /cannot be written: permission denied$/],
     [
       'create',
       'EROFS',
       /cannot be backed up: the file system is read-only$|cannot be written: the file system is read-only$/,
     ],
     ['create', 'ENOSPC', /the disk is full$/],
-    ['rename', 'EACCES', /no permission$/],
-    ['read', 'EACCES', /cannot be read: no permission$/],
+    ['rename', 'EACCES', /permission denied$/],
+    ['read', 'EACCES', /cannot be read: permission denied$/],
     ['read', 'EIO', /cannot be read: EIO$/],
   ];
   for (const [step, code, message] of failures) {

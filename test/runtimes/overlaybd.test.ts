@@ -8,7 +8,7 @@ const golden = readFileSync(new URL('../golden/overlaybd.json', import.meta.url)
 const ADDRESS = 'http://localhost:65001/accelerator';
 
 describe('overlaybd.json: the text', () => {
-  it('changes two values of the sample and not one byte else', () => {
+  it('changes two values of the sample and no other byte', () => {
     const expected = golden.replace(
       '"enable": false,\n    "address": "https://localhost:65001/accelerator"',
       `"enable": true,\n    "address": "${ADDRESS}"`,
@@ -102,7 +102,7 @@ describe('overlaybd.json: the text', () => {
     });
   });
 
-  it('is off after disable, whatever was before', () => {
+  it('is off after disable, whatever the state before', () => {
     const other = '{"p2pConfig":{"enable":true,"address":"http://other/p"}}';
     assert.equal(
       disableP2p(enableP2p(other, ADDRESS), other),
@@ -119,7 +119,7 @@ describe('overlaybd.json: the text', () => {
     assert.equal(disableP2p('{"a":1}', null), '{"a":1}');
   });
 
-  it('adds to any document, changes nothing else in it, and takes it out again', () => {
+  it('adds the section to any document, changes nothing else, and removes it again', () => {
     fc.assert(
       fc.property(jsonTexts(objectsWithout('p2pConfig')), (text) => {
         const on = enableP2p(text, ADDRESS);
@@ -136,7 +136,7 @@ describe('overlaybd.json: the text', () => {
     );
   });
 
-  it('turns it on and off in any document that has it, every other byte kept', () => {
+  it('enables and disables in any document with the section, keeping every other byte', () => {
     const section = fc.record({ enable: fc.boolean(), address: fc.webUrl() });
     const documents = fc
       .tuple(objectsWithout('p2pConfig'), section, objectsWithout('p2pConfig'))
@@ -192,7 +192,7 @@ describe('overlaybd.json: the text', () => {
     });
   }
 
-  it('takes exactly what JSON.parse takes', () => {
+  it('accepts exactly what JSON.parse accepts', () => {
     fc.assert(
       fc.property(
         fc.oneof(

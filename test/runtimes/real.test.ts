@@ -17,7 +17,7 @@ import { needs } from '../programs.ts';
 
 const LAYERS_BYTES = [5_000_000, 3_000_000, 1_000];
 
-describe('real parts: the commands for runtimes', () => {
+describe('runtime commands with real programs', () => {
   let dir: string;
   let registry: DockerRegistry;
   let counting: CountingProxy;
@@ -67,7 +67,7 @@ describe('real parts: the commands for runtimes', () => {
     return { code, out };
   }
 
-  it('a node is known as a Shoal, another server is not', async () => {
+  it('recognises a Shoal node and no other server', async () => {
     assert.equal(await probe(`http://${node.proxyHost}/accelerator`), 'shoal');
     assert.equal(await probe(`http://${registry.host}/accelerator`), 'other');
   });
@@ -99,7 +99,7 @@ describe('real parts: the commands for runtimes', () => {
     }
   });
 
-  it('preheat brings in a private image for who may have it, and for nobody else', async () => {
+  it('preheat reads a private image with valid credentials only', async () => {
     const { username, password } = closed.credentials;
     const preheat = async (given: string): Promise<{ code: number; bytes: number }> => {
       let out = '';
@@ -124,7 +124,7 @@ describe('real parts: the commands for runtimes', () => {
     assert.deepEqual(await preheat('wrong'), { code: 1, bytes: 0 });
   });
 
-  it('containerd pulls through the node once configured, falls back without it, and is as before after restore', async function () {
+  it('containerd pulls through the node after configure, falls back without it, and is restored', async function () {
     needs(this, 'containerd', 'ctr', 'runc');
     const { reference, blobBytes, digest } = await freshImage('team/mirrored');
     const containerd = await Containerd.start(dir);
@@ -181,7 +181,7 @@ describe('real parts: the commands for runtimes', () => {
     }
   });
 
-  it('skopeo pulls through the node with the drop-in of podman', async () => {
+  it('skopeo pulls through the node with the podman drop-in', async () => {
     const { reference, blobBytes } = await freshImage('team/dropped');
     // Besides the system's folder of drop-ins, a user's own is read.
     const home = join(dir, 'home');

@@ -66,7 +66,7 @@ describe('which pods are accelerated', () => {
       );
     });
   }
-  it('never the copy of a static pod', () => {
+  it('never changes a mirror pod', () => {
     const metadata = {
       labels: { [MODE_KEY]: 'p2p' },
       annotations: { 'kubernetes.io/config.mirror': 'x' },
@@ -149,7 +149,7 @@ describe('pod rewriting', () => {
     assert.equal(planPod(after, rules), null);
   });
 
-  it('adds to an earlier pass when another webhook has put a container in since', () => {
+  it('merges with an earlier pass when another webhook has added a container', () => {
     const first = pod([`${ACR}/a:1`], { secrets: ['test-registry'] });
     const rewritten = applyPatch(first, podPatch(first, planPod(first, rules)!, pairs));
     rewritten.spec.containers.push({ name: 'sidecar', image: `${ACR}/s:1` });
@@ -168,7 +168,7 @@ describe('pod rewriting', () => {
     assert.deepEqual(config.imagePullSecrets, pairs);
   });
 
-  it('keeps other annotations, and survives a p2p-config somebody else has written', () => {
+  it('keeps other annotations and replaces an invalid p2p-config', () => {
     for (const damaged of [
       'no json',
       '[]',
@@ -189,7 +189,7 @@ describe('pod rewriting', () => {
     }
   });
 
-  it('does not push annotations over the limit of the API', () => {
+  it('does not exceed the API limit on annotations', () => {
     const at = (bytes: number): Pod =>
       pod([`${ACR}/a:1`], { metadata: { annotations: { big: 'x'.repeat(bytes) } } });
     const patchOf = (subject: Pod) => podPatch(subject, planPod(subject, rules)!, []);
@@ -199,7 +199,7 @@ describe('pod rewriting', () => {
 });
 
 describe('admission reviews', () => {
-  it('reads a pod creation, null lists and all', () => {
+  it('reads a pod creation with null lists', () => {
     const read = readReview(
       review(
         {
@@ -218,7 +218,7 @@ describe('admission reviews', () => {
     });
   });
 
-  it('passes over everything but the creation of pods', () => {
+  it('ignores everything but the creation of pods', () => {
     const some = { metadata: {}, spec: { containers: [] } };
     assert.equal(readReview(review(some, { operation: 'UPDATE' })).pod, null);
     assert.equal(readReview(review(some, { subResource: 'ephemeralcontainers' })).pod, null);
@@ -255,7 +255,7 @@ describe('admission reviews', () => {
     it(`says of ${what} that it is malformed`, () =>
       assert.throws(() => readReview(body), { code: 'BAD_REQUEST' }));
 
-  it('throws nothing but BAD_REQUEST, whatever comes', () => {
+  it('throws nothing but BAD_REQUEST for any input', () => {
     fc.assert(
       fc.property(fc.anything(), fc.anything(), (object, spec) => {
         for (const body of [

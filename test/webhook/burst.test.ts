@@ -134,7 +134,7 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
     assert.ok(leaves.size >= 2, 'the leaf was renewed on the way');
   });
 
-  it('has the new certificate in use, trusted by the bundle of old and new authority', async () => {
+  it('uses the new certificate, trusted by the bundle of both authorities', async () => {
     const secret = (
       await eventually('the renewal has been carried out', async () => {
         const found = await api.client.get<Secret>(SECRETS, 'shoal', 'shoal-webhook-certificate');

@@ -36,7 +36,7 @@ describe('the webhook certificate', () => {
     made = await renewedCertificates(null, NAMES, NOW);
   });
 
-  it('is taken by a TLS client that trusts the bundle and nothing else', async () => {
+  it('is accepted by a TLS client that trusts only the bundle', async () => {
     const server = createServer({ cert: made.leaf.cert, key: made.leaf.key }, (_, response) =>
       response.end('ok'),
     ).listen(0, '127.0.0.1');
@@ -67,7 +67,7 @@ describe('the webhook certificate', () => {
     assert.deepEqual([leaf.ca, new X509Certificate(made.authorities[0]!.cert).ca], [false, true]);
   });
 
-  it('stays as it is while nothing is due', async () => {
+  it('is unchanged while nothing is due', async () => {
     assert.equal(await renewedCertificates(made, NAMES, NOW + AUTHORITY_SETTLE_MS), made);
     assert.equal(
       await renewedCertificates(made, NAMES, NOW + LEAF_VALID_MS - LEAF_RENEW_BEFORE_MS - 1_000),
@@ -107,7 +107,7 @@ describe('the webhook certificate', () => {
     assert.equal(caBundle(settled), caBundle(joined));
   });
 
-  it('is not signed back and forth by replicas whose clocks differ', async () => {
+  it('is not overwritten back and forth by replicas whose clocks differ', async () => {
     const joined = await renewedCertificates(made, NAMES, NOW + 1_000, 'authority');
     const ahead = await renewedCertificates(joined, NAMES, NOW + 1_000 + AUTHORITY_SETTLE_MS);
     assert.ok(
@@ -139,7 +139,7 @@ describe('the webhook certificate', () => {
     );
   });
 
-  it('goes through a Secret and back, and a damaged one counts as none', () => {
+  it('round-trips through a Secret; a damaged Secret counts as none', () => {
     const data = toSecretData(made);
     assert.deepEqual(fromSecretData(data), made);
     for (const damage of [

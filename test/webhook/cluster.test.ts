@@ -170,7 +170,7 @@ describe('the webhook on a real API server', function () {
     }
   });
 
-  it('keeps the copy in step: changed, removed by hand, and gone with its original', async () => {
+  it('updates the copy, recreates it, and removes it with its original', async () => {
     const namespace = await newNamespace();
     const original = await api.client.create(
       SECRETS,
@@ -208,7 +208,7 @@ describe('the webhook on a real API server', function () {
     assert.ok(tookMs < FOLLOW_MS);
   });
 
-  it('names the copy of a secret that does not exist yet, and makes it when that comes', async () => {
+  it('names the copy of a secret that does not exist yet, and creates it later', async () => {
     const namespace = await newNamespace();
     const pod = await cluster.pod(
       namespace,
@@ -236,7 +236,7 @@ describe('the webhook on a real API server', function () {
     assert.equal(await cluster.getPod(namespace, 'dry'), null);
   });
 
-  it('admits a pod unchanged when its secrets are damaged or foreign, or its images no references', async () => {
+  it('admits a pod unchanged when its secrets are damaged or its images invalid', async () => {
     const namespace = await newNamespace({ [MODE_KEY]: 'p2p' });
     await api.client.create<Secret>(SECRETS, {
       ...pullSecret('opaque', [ACR], { namespace }),
@@ -268,7 +268,7 @@ describe('the webhook on a real API server', function () {
     );
   });
 
-  it('makes its certificate and the caBundle by itself, and again when somebody takes them away', async () => {
+  it('creates certificate and caBundle, and recreates them after removal', async () => {
     const bundles = async (): Promise<(string | undefined)[]> => {
       const { webhooks } = (await api.client.get(
         MUTATING_WEBHOOKS,
@@ -292,7 +292,7 @@ describe('the webhook on a real API server', function () {
     assert.deepEqual(await bundles(), before, 'from memory: nobody has to learn a new authority');
   });
 
-  it('admits pods while it is down, and says why when its rights are taken', async () => {
+  it('does not block pods while it is down, and logs missing rights', async () => {
     const namespace = await newNamespace({ [MODE_KEY]: 'p2p' });
     const binding = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/shoal-shoal-webhook';
     const kept = await api.call('GET', binding);
@@ -323,7 +323,7 @@ describe('the webhook on a real API server', function () {
     await cluster.called();
   });
 
-  it('has put no credential into its log', () => {
+  it('logs no credential', () => {
     assert.ok(cluster.log.length > 20);
     for (const line of cluster.log) {
       for (const word of [ENTRY.password, ENTRY.auth, 'bmV3Om90aGVy', 'PRIVATE KEY', 'Bearer ey'])

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { parseWebhookConfig } from '../../lib/webhook/config.ts';
 
 describe("the webhook's config", () => {
-  it('needs nothing to be said', () => {
+  it('has defaults for every key', () => {
     const config = parseWebhookConfig('');
     assert.deepEqual(config.registries, [
       { host: '*.cr.aliyuncs.com', mode: 'rewrite', p2pHost: null },
@@ -13,7 +13,7 @@ describe("the webhook's config", () => {
     );
   });
 
-  it('takes registries with hosts in lower case', () => {
+  it('lower-cases hosts', () => {
     const text =
       'registries:\n  - {host: "Reg.Example.com:5000", p2pHost: "P2P.local:1"}\n  - {host: "*", mode: mirror}\n';
     assert.deepEqual(parseWebhookConfig(text).registries, [
@@ -49,7 +49,7 @@ describe("the webhook's config", () => {
     });
   }
 
-  it('names everything wrong at once, a line each', () => {
+  it('reports every problem, one line each', () => {
     assert.throws(
       () => parseWebhookConfig('a: 1\nb: 2\np2pPort: 0'),
       (error: Error) => error.message.split('\n').length === 3,

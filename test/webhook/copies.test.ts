@@ -22,7 +22,7 @@ describe('copies in the cluster', () => {
   afterEach(() => parts.stop());
 
   describe('made on demand', () => {
-    it('is made once by many callers at the same time', async () => {
+    it('is created once by concurrent callers', async () => {
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
       const outcomes = await Promise.all(
@@ -33,7 +33,7 @@ describe('copies in the cluster', () => {
       assert.equal(await parts.keeper.ensure('apps', 's'), 'none', 'without waiting for the watch');
     });
 
-    it('finds that another replica was first, and is content', async () => {
+    it('accepts that another replica was first', async () => {
       const original = await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
       const theirs = pullSecretCopy(original, rules)!;
@@ -49,7 +49,7 @@ describe('copies in the cluster', () => {
       assert.equal(await parts.keeper.ensure('apps', 's'), 'none');
     });
 
-    it('does not remove a copy because its own list lags behind', async () => {
+    it('does not remove a copy because of a stale cache', async () => {
       const original = {
         ...pullSecret('s', [ACR]),
         metadata: { name: 's', namespace: 'apps', uid: 'u', resourceVersion: '1' },
@@ -62,7 +62,7 @@ describe('copies in the cluster', () => {
       assert.ok((await copy()) !== null);
     });
 
-    it('does not believe in a copy that was removed while the answer about it was on its way', async () => {
+    it('recreates a copy that was removed concurrently', async () => {
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
       const create = parts.kube.create.bind(parts.kube);
@@ -78,7 +78,7 @@ describe('copies in the cluster', () => {
       assert.equal(await parts.keeper.ensure('apps', 's'), 'create');
     });
 
-    it('gives up when the API refuses, and says so', async () => {
+    it('rejects when the API refuses', async () => {
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
       parts.kube.refuse = (call) => {
@@ -94,7 +94,7 @@ describe('copies in the cluster', () => {
   });
 
   describe('kept by the controller', () => {
-    it('does nothing until it leads, then everything there is', async () => {
+    it('does nothing before it leads, then reconciles everything', async () => {
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await parts.kube.create(
         SECRETS,
@@ -113,7 +113,7 @@ describe('copies in the cluster', () => {
       assert.equal(await copy(COPY, 'kube-system'), null);
     });
 
-    it('follows a change, an original made anew with another type, and its end', async () => {
+    it('follows a changed, a recreated and a removed original', async () => {
       parts.controller.lead(true);
       const original = await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
@@ -134,7 +134,7 @@ describe('copies in the cluster', () => {
       assert.equal(await copy(), null);
     });
 
-    it('makes a copy again that somebody removed, whatever the length of its name', async () => {
+    it('recreates a removed copy, also with a truncated name', async () => {
       const names = [
         's',
         'n'.repeat(234),
@@ -153,7 +153,7 @@ describe('copies in the cluster', () => {
       }
     });
 
-    it('removes on its first day what lost its original while nobody led', async () => {
+    it('removes copies whose original went away while there was no leader', async () => {
       parts.controller.lead(true);
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();
@@ -166,7 +166,7 @@ describe('copies in the cluster', () => {
       assert.equal(await copy(), null);
     });
 
-    it('tries again after a failure, and meanwhile goes on with the rest', async () => {
+    it('retries a failure and continues with other secrets', async () => {
       parts.controller.lead(true);
       parts.kube.refuse = (call) => {
         if (call.startsWith('create') && call.includes('acr-credential-s-'))
@@ -177,14 +177,14 @@ describe('copies in the cluster', () => {
       await turns();
       assert.equal(await copy(), null);
       assert.ok((await copy('acr-credential-t-p2p')) !== null);
-      assert.equal(parts.log.filter((line) => line.includes('will be tried again')).length, 1);
+      assert.equal(parts.log.filter((line) => line.includes('retrying')).length, 1);
       parts.kube.refuse = () => {};
       parts.clock.advance(COPY_RETRY_MS_MAX);
       await turns();
       assert.ok((await copy()) !== null);
     });
 
-    it('looks at everything again after the resync time', async () => {
+    it('reconciles everything after the resync period', async () => {
       parts.controller.lead(true);
       await parts.kube.create(SECRETS, pullSecret('s', [ACR]));
       await turns();

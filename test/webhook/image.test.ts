@@ -65,7 +65,7 @@ describe('image references', () => {
       assert.equal(parseImage(image), null));
   }
 
-  it('gives the reference back from its parts, for any reference with a host', () => {
+  it('round-trips any reference with a host', () => {
     const label = fc.stringMatching(/^[a-z0-9]{1,10}$/);
     const parts = fc.tuple(
       fc.array(label, { minLength: 2, maxLength: 4 }),
@@ -82,7 +82,7 @@ describe('image references', () => {
     );
   });
 
-  it('survives any text in no time', () => {
+  it('parses any text in bounded time', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 2_000 }), (text) => void parseImage(text)),
     );
@@ -91,7 +91,7 @@ describe('image references', () => {
     assert.ok(performance.now() - startMs < 200);
   });
 
-  it('does not make a name that is longer than runtimes take', () => {
+  it('does not build a name longer than runtimes accept', () => {
     const reference = parseImage(`r.example.com/${'a'.repeat(230)}:v1`);
     assert.ok(reference !== null);
     assert.equal(imageAt('a-much-longer-host-name.distributed.example.com:65001', reference), null);

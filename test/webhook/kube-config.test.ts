@@ -18,7 +18,7 @@ describe("the webhook's way to the API server", () => {
     else process.env['KUBECONFIG'] = before;
   });
 
-  it('asks by the same connection again and again, and by another once it has read its credentials anew', async () => {
+  it('reuses one dispatcher until credentials are reread', async () => {
     const authorizations: (string | undefined)[] = [];
     const server = createServer((request, response) => {
       authorizations.push(request.headers.authorization);

@@ -161,7 +161,7 @@ describe('the webhook as a process', function () {
     assert.ok(Math.min(...p99s) < P99_MS, `p99 ${p99s.map((ms) => ms.toFixed(1)).join(', ')} ms`);
   });
 
-  it('is of a moderate size', () => {
+  it('stays below its memory bound', () => {
     // taskset replaces itself by the program it starts: its pid is the webhook's.
     const rssMB =
       Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) /
@@ -170,7 +170,7 @@ describe('the webhook as a process', function () {
     assert.ok(rssMB < 400);
   });
 
-  it('has its caBundle registered, logs JSON lines, and no credential in them', async () => {
+  it('registers its caBundle and logs JSON lines without credentials', async () => {
     const { webhooks } = (await api.client.get(
       MUTATING_WEBHOOKS,
       null,
@@ -188,7 +188,7 @@ describe('the webhook as a process', function () {
     }
   });
 
-  it('goes on while the API server is away, and watches again when it is back', async () => {
+  it('continues while the API server is down and watches again afterwards', async () => {
     await api.crash();
     const { status, text } = await call('/mutate/pod', review(1));
     assert.equal(status, 200);
@@ -202,7 +202,7 @@ describe('the webhook as a process', function () {
     );
   });
 
-  it('drains on SIGTERM: not ready at once, still answering, then gone with 0', async () => {
+  it('drains on SIGTERM: not ready at once, still answering, then exit code 0', async () => {
     const exited = once(child, 'exit') as Promise<[number | null]>;
     child.kill('SIGTERM');
     await eventually(
@@ -214,7 +214,7 @@ describe('the webhook as a process', function () {
     assert.deepEqual((await exited)[0], 0);
   });
 
-  it('ends with 2 and a line on stderr for a config that is not allowed', async () => {
+  it('exits with 2 and one line on stderr for an invalid config', async () => {
     const wrong = join(dir, 'wrong.yaml');
     await writeFile(wrong, 'p2pPort: lots\n');
     const bad = spawn(process.execPath, ['lib/shoal.js', 'webhook', '--config', wrong], {

@@ -15,7 +15,7 @@ const authsOf = (secret: Secret | null): unknown =>
   (decode(secret?.data?.['.dockerconfigjson']) as { auths: unknown }).auths;
 
 describe('pull secret copies', () => {
-  it('has the same credentials, namespace and type, keyed by the P2P host and port', () => {
+  it('have the same credentials, namespace and type, keyed by the P2P host and port', () => {
     const copy = pullSecretCopy(pullSecret('test-registry', [ACR], { uid: 'u-1' }), rules);
     assert.equal(copy?.metadata.name, 'acr-credential-test-registry-p2p');
     assert.equal(copy.metadata.namespace, 'apps');
@@ -27,7 +27,7 @@ describe('pull secret copies', () => {
     assert.deepEqual(authsOf(copy), { [ACR_P2P]: ENTRY });
   });
 
-  it('keeps the older type', () => {
+  it('keep the older type', () => {
     const copy = pullSecretCopy(
       pullSecret('old', [`https://${ACR}`], { type: 'kubernetes.io/dockercfg' }),
       rules,
@@ -63,7 +63,7 @@ describe('pull secret copies', () => {
     });
   }
 
-  it('takes only what is rewritten out of a secret for many registries, in one order whatever theirs', () => {
+  it('contain only rewritten registries, in a deterministic order', () => {
     const one = pullSecret('s', ['quay.io', ACR, 'registry.example.com:5000']);
     const other = pullSecret('s', ['registry.example.com:5000', ACR, 'quay.io']);
     assert.deepEqual(
@@ -133,7 +133,7 @@ describe('pull secret copies', () => {
   for (const [what, secret] of damaged)
     it(`makes nothing of ${what}`, () => assert.equal(pullSecretCopy(secret, rules), null));
 
-  it('knows for which hosts kubelet would use a secret', () => {
+  it('match hosts as the kubelet does', () => {
     assert.ok(holdsCredentialsFor(pullSecret('s', [`https://${ACR}/v1/`]), [ACR]));
     assert.ok(
       holdsCredentialsFor(pullSecret('s', ['*.cn-hangzhou.cr.aliyuncs.com']), ['quay.io', ACR]),
@@ -150,7 +150,7 @@ describe('pull secret copies', () => {
     assert.equal(credentialsOf({ metadata: { name: 'x' } }), null);
   });
 
-  it('keeps long names apart and within the limit', () => {
+  it('keep long names distinct and within the limit', () => {
     const [a, b] = [copyName(`${'n'.repeat(250)}-a`), copyName(`${'n'.repeat(250)}-b`)];
     assert.notEqual(a, b);
     for (const name of [a, b, copyName('.'.repeat(250))])
@@ -164,12 +164,12 @@ describe('steps toward a copy', () => {
   const copy = pullSecretCopy(original, rules)!;
   const stored = { ...copy, metadata: { ...copy.metadata, resourceVersion: '7', uid: 'c-1' } };
 
-  it('creates, then has nothing more to do', () => {
+  it('creates, then has nothing to do', () => {
     assert.deepEqual(planCopy(original, null, rules), { kind: 'create', secret: copy });
     assert.deepEqual(planCopy(original, stored, rules), { kind: 'none' });
   });
 
-  it('follows changed credentials, at the version that was seen', () => {
+  it('updates changed credentials at the version that was read', () => {
     const step = planCopy(
       pullSecret('s', [ACR], { uid: 'u-1', entry: { auth: 'changed' } }),
       stored,
@@ -180,7 +180,7 @@ describe('steps toward a copy', () => {
     assert.deepEqual(authsOf(step.secret), { [ACR_P2P]: { auth: 'changed' } });
   });
 
-  it('follows an original that was made anew: owner, and type by replacing', () => {
+  it('follows a recreated original: owner, and type by replacing', () => {
     assert.equal(planCopy(pullSecret('s', [ACR], { uid: 'u-2' }), stored, rules).kind, 'update');
     assert.equal(
       planCopy(
@@ -196,7 +196,7 @@ describe('steps toward a copy', () => {
     );
   });
 
-  it('removes the copy when the original is gone, or holds nothing of ours any more', () => {
+  it('removes the copy when the original is gone or has no matching credentials', () => {
     assert.equal(planCopy(null, stored, rules).kind, 'remove');
     assert.equal(planCopy(pullSecret('s', ['quay.io']), stored, rules).kind, 'remove');
     assert.equal(planCopy(null, null, rules).kind, 'none');

@@ -33,7 +33,7 @@ describe('the retry queue', () => {
     await turns(3);
   };
 
-  it('works on so many at once, the rest in order', async () => {
+  it('bounds concurrency and keeps the order', async () => {
     for (const key of ['a', 'b', 'c', 'c', 'd']) queue.add(key);
     assert.deepEqual(started, ['a', 'b']);
     await end('a');
@@ -45,7 +45,7 @@ describe('the retry queue', () => {
     assert.equal(queue.size, 0);
   });
 
-  it('does a key again that came back while it was worked on, and never twice at once', async () => {
+  it('processes a key again if it was added meanwhile, never twice at once', async () => {
     queue.add('a');
     queue.add('a');
     queue.add('a');
@@ -56,7 +56,7 @@ describe('the retry queue', () => {
     assert.equal(queue.size, 0);
   });
 
-  it('pauses after a failure, longer each time up to the limit, and starts over after a success', async () => {
+  it('backs off after failures up to the limit, and resets after a success', async () => {
     queue.add('a');
     for (const pauseMs of [100, 200, 300, 300]) {
       await end('a', new Error('no'));
@@ -74,7 +74,7 @@ describe('the retry queue', () => {
     await end('a');
   });
 
-  it('works at once on a paused key that is added again', async () => {
+  it('processes a paused key at once when it is added again', async () => {
     queue.add('a');
     await end('a', new Error('no'));
     queue.add('a');
@@ -84,7 +84,7 @@ describe('the retry queue', () => {
     assert.equal(started.length, 2);
   });
 
-  it('begins nothing once closed', async () => {
+  it('starts nothing after close', async () => {
     for (const key of ['a', 'b', 'c']) queue.add(key);
     queue.close();
     await end('a', new Error('no'));

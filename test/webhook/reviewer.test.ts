@@ -56,7 +56,7 @@ describe('the reviewer', () => {
   });
   afterEach(() => parts.stop());
 
-  it('has the copy made before it answers, and names it', async () => {
+  it('creates the copy before it answers, and names it', async () => {
     const given = await answer(reviewOf(['s', 'foreign']));
     assert.ok((await parts.kube.get(SECRETS, 'apps', 'acr-credential-s-p2p')) !== null);
     assert.deepEqual(secretNames(given), [{ name: 'acr-credential-s-p2p' }]);
@@ -67,14 +67,14 @@ describe('the reviewer', () => {
     );
   });
 
-  it('writes nothing on a dry run, and answers the same', async () => {
+  it('writes nothing on a dry run and answers alike', async () => {
     const dry = await answer(reviewOf(['s'], { dryRun: true }));
     assert.deepEqual(parts.copyWrites, []);
     assert.deepEqual(patchOf(dry), patchOf(await answer(reviewOf(['s']))));
     assert.deepEqual(parts.copyWrites, ['create acr-credential-s-p2p']);
   });
 
-  it('reads what the watch has not brought yet, and asks for no copy of a copy', async () => {
+  it('reads secrets that the watch has not delivered, and copies no copy', async () => {
     parts.kube.objects.set('/api/v1/namespaces/apps/secrets/late', {
       ...pullSecret('late', [ACR]),
       metadata: { name: 'late', namespace: 'apps', resourceVersion: '1' },
@@ -117,7 +117,7 @@ describe('the reviewer', () => {
     });
   }
 
-  it('admits the pod unchanged when the copy is not made in time', async () => {
+  it('admits the pod unchanged when the copy is late', async () => {
     const hang = Promise.withResolvers<never>();
     parts.kube.create = () => hang.promise;
     const pending = answer(reviewOf(['s']));
@@ -126,7 +126,7 @@ describe('the reviewer', () => {
     unchanged(await pending);
   });
 
-  it('rewrites no pod half: one secret that fails leaves all images alone', async () => {
+  it('rewrites a pod entirely or not at all', async () => {
     await parts.kube.create(SECRETS, pullSecret('t', [ACR]));
     await turns();
     parts.kube.refuse = (call) => {
@@ -136,7 +136,7 @@ describe('the reviewer', () => {
     unchanged(await answer(reviewOf(['s', 't'])));
   });
 
-  it('rewrites by a key with stars when its copy holds the same, and leaves the pod alone when it cannot', async () => {
+  it('rewrites with a glob key if the copy covers the P2P host, else leaves the pod alone', async () => {
     await parts.kube.create(SECRETS, pullSecret('named', ['*.example.com:5000']));
     await parts.kube.create(SECRETS, pullSecret('wide', ['*.*.*.aliyuncs.com']));
     await turns();
@@ -159,7 +159,7 @@ describe('the reviewer', () => {
     );
   });
 
-  it('answers what it cannot read, with the uid as far as there is one', async () => {
+  it('answers malformed reviews, with the uid if there is one', async () => {
     assert.deepEqual(
       (
         await answer({
@@ -179,14 +179,14 @@ describe('the reviewer', () => {
       assert.deepEqual((await answer(body)).response, { uid: '', allowed: true });
   });
 
-  it('looks at no secret of a pod that it leaves alone', async () => {
+  it('reads no secret of a pod that it leaves alone', async () => {
     const before = parts.kube.reads.length;
     unchanged(await answer(reviewOf(['not-cached'], {}, ['quay.io/a'])));
     unchanged(await answer(reviewOf(['not-cached'], { operation: 'UPDATE' })));
     assert.equal(parts.kube.reads.length, before);
   });
 
-  it('leaves a copy alone that somebody made by hand, and names it', async () => {
+  it('keeps and names a copy made by hand', async () => {
     const byHand: Secret = pullSecret('acr-credential-s-p2p', [ACR_P2P]);
     await parts.kube.create(SECRETS, byHand);
     const writes = parts.kube.writes.length;

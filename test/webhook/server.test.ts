@@ -56,7 +56,7 @@ describe("the webhook's server", () => {
     return { status: response.statusCode!, text, serial: serialNumber };
   };
 
-  it('takes reviews by the path of either entry', async () => {
+  it('accepts reviews on both paths', async () => {
     assert.deepEqual(JSON.parse((await call('POST', '/mutate/pod?timeout=5s', '{"a":1}')).text), {
       entry: 'pod',
     });
@@ -74,7 +74,7 @@ describe("the webhook's server", () => {
       assert.equal((await call('POST', '/mutate/pod', body)).status, 200));
   }
 
-  it('does not read without end', async () => {
+  it('bounds the body of a request', async () => {
     await assert.rejects(
       call('POST', '/mutate/pod', Buffer.alloc(ADMISSION_BODY_BYTES_MAX + 1_000, 32)),
     );
@@ -87,7 +87,7 @@ describe("the webhook's server", () => {
     );
   });
 
-  it('tells health and readiness, with the reason', async () => {
+  it('reports health and readiness with a reason', async () => {
     assert.equal((await call('GET', '/readyz')).status, 200);
     reason = 'pull secrets are not listed yet';
     const { status, text } = await call('GET', '/readyz');
@@ -103,7 +103,7 @@ describe("the webhook's server", () => {
     );
   });
 
-  it('keeps an idle connection longer than the API server does', async () => {
+  it('keeps idle connections longer than the API server', async () => {
     const sent = request({
       host: '127.0.0.1',
       port: server.port!,
@@ -117,14 +117,14 @@ describe("the webhook's server", () => {
     socket.destroy();
   });
 
-  it('takes a new certificate while it runs', async () => {
+  it('uses a new certificate without a restart', async () => {
     const first = (await call('GET', '/healthz')).serial;
     const renewed = await renewedCertificates(set, NAMES, Date.now(), 'leaf');
     await server.use(renewed.leaf);
     assert.notEqual((await call('GET', '/healthz')).serial, first);
   });
 
-  it('finishes what is under way before it closes, and waits for nothing else', async () => {
+  it('finishes answers in progress before it closes', async () => {
     const { promise, resolve } = Promise.withResolvers<object>();
     const arrived = Promise.withResolvers<void>();
     const slow = new WebhookServer({

@@ -1,4 +1,4 @@
-/** What every object of the Kubernetes API has. */
+/** The fields that all Kubernetes objects share. */
 export interface KubeObject {
   apiVersion?: string;
   kind?: string;
@@ -14,10 +14,7 @@ export interface KubeObject {
   [field: string]: unknown;
 }
 
-/**
- * A kind of objects by its place in the API: `/api/v1` or `/apis/<group>/<version>`, and the
- * plural.
- */
+/** A resource type by its API path: `/api/v1` or `/apis/<group>/<version>`, and the plural name. */
 export interface KubeResource {
   readonly base: string;
   readonly plural: string;
@@ -34,7 +31,7 @@ export const MUTATING_WEBHOOKS: KubeResource = {
   plural: 'mutatingwebhookconfigurations',
 };
 
-/** A set of objects of one kind: of one namespace, or of all (null), narrowed by selectors. */
+/** A set of objects of one type, in one namespace or all (null), narrowed by selectors. */
 export interface KubeScope {
   readonly resource: KubeResource;
   readonly namespace: string | null;
@@ -44,7 +41,7 @@ export interface KubeScope {
 
 export interface KubeList<T extends KubeObject> {
   items: T[];
-  /** Where a watch goes on from this list. */
+  /** A watch can resume from this version. */
   resourceVersion: string;
 }
 
@@ -54,11 +51,11 @@ export interface KubeWatchEvent<T extends KubeObject> {
 }
 
 /**
- * The API server refused, or could not be asked (`status` 0). Its message never holds an object's
- * content.
+ * The API server refused a request, or was unreachable (`status` 0). The message never contains an
+ * object's content.
  */
 export class KubeError extends Error {
-  /** HTTP status; 0 when there was no answer. */
+  /** HTTP status; 0 without an answer. */
   readonly status: number;
   /**
    * The reason of the API's Status object: `NotFound`, `AlreadyExists`, `Conflict`, `Forbidden`,
@@ -75,11 +72,11 @@ export class KubeError extends Error {
 }
 
 /**
- * The few verbs Shoal needs of the Kubernetes API. `namespace` is null for objects that have none.
- * Every method but `get` and `remove` rejects with KubeError on any status of 400 and above.
+ * The verbs of the Kubernetes API that Shoal uses. `namespace` is null for cluster-scoped objects.
+ * Every method except `get` and `remove` rejects with KubeError on a status of 400 or above.
  */
 export interface KubeClient {
-  /** The object, or null when there is none. */
+  /** The object, or null if it does not exist. */
   get<T extends KubeObject>(
     resource: KubeResource,
     namespace: string | null,
@@ -87,7 +84,7 @@ export interface KubeClient {
   ): Promise<T | null>;
   list<T extends KubeObject>(scope: KubeScope): Promise<KubeList<T>>;
   create<T extends KubeObject>(resource: KubeResource, object: T): Promise<T>;
-  /** Replaces an object; 409 when its resourceVersion, if given, is no longer the present one. */
+  /** Replaces an object. Status 409 if its resourceVersion is given and outdated. */
   replace<T extends KubeObject>(resource: KubeResource, object: T): Promise<T>;
   /** Applies a JSON patch (RFC 6902). */
   patch<T extends KubeObject>(
@@ -97,7 +94,7 @@ export interface KubeClient {
     operations: object[],
   ): Promise<T>;
   /**
-   * Removes an object; one that is gone already is no error. With `uid`, only that very object (409
+   * Removes an object; succeeds if it is already gone. With `uid`, removes only that object (409
    * otherwise).
    */
   remove(
@@ -107,9 +104,8 @@ export interface KubeClient {
     uid?: string,
   ): Promise<void>;
   /**
-   * Tells what happens after `resourceVersion`, until the server ends the watch (resolves), it
-   * fails (rejects; status 410: that version is too old to go on from) or `signal` is aborted
-   * (resolves).
+   * Reports the changes after `resourceVersion` until the server ends the watch (resolves), the
+   * watch fails (rejects; status 410: the version is too old) or `signal` is aborted (resolves).
    */
   watch<T extends KubeObject>(
     scope: KubeScope,
@@ -119,7 +115,7 @@ export interface KubeClient {
   ): Promise<void>;
 }
 
-/** The path of a collection, or of one object of it. */
+/** The path of a collection, or of one object in it. */
 export function kubePath(resource: KubeResource, namespace: string | null, name?: string): string {
   const within = namespace === null ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
   return `${resource.base}${within}/${resource.plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`;

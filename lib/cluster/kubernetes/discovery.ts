@@ -8,7 +8,7 @@ import { type Membership, type MembershipView, ViewTeller } from '../membership.
 export interface KubernetesMembershipOptions {
   client: KubeClient;
   namespace: string;
-  /** Name of the headless service of the agents; the roots' is `<service>-root`. */
+  /** Name of the agents' headless service; the roots' is `<service>-root`. */
   service: string;
   clock: Clock;
   random: () => number;
@@ -17,7 +17,7 @@ export interface KubernetesMembershipOptions {
 
 /**
  * The ready endpoints of a headless service and of its root service, watched through their
- * EndpointSlices. While the API server is away the last view stands.
+ * EndpointSlices. While the API server is down the last view stays in force.
  */
 export class KubernetesMembership implements Membership {
   readonly #options: KubernetesMembershipOptions;

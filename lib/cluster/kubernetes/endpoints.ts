@@ -1,7 +1,7 @@
 import { memberAddress, membershipView, type Member, type MembershipView } from '../membership.ts';
 import type { KubeObject } from './client.ts';
 
-/** An EndpointSlice of discovery.k8s.io/v1, as far as it is looked at. */
+/** The fields of an EndpointSlice (discovery.k8s.io/v1) in use. */
 export interface EndpointSlice extends KubeObject {
   endpoints?:
     | {
@@ -14,13 +14,13 @@ export interface EndpointSlice extends KubeObject {
   ports?: { name?: string; port?: number; protocol?: string }[] | null;
 }
 
-/** Label by which a slice names its service. */
+/** Label that names the service of a slice. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
-/** The port of a service that leads to the p2p port, when it has several. */
+/** Name of the p2p port in a service with several ports. */
 const P2P_PORT_NAME = 'p2p';
 
 /**
- * Roots stand behind a service of their own, named after the agents': the convention of the chart,
+ * Roots have their own service, named after the agents' service. The chart uses this convention,
  * for DNS and EndpointSlices alike.
  */
 export function rootService(service: string): string {
@@ -29,8 +29,8 @@ export function rootService(service: string): string {
 }
 
 /**
- * The view that the slices of `service` (agents) and of its root service give. Only ready endpoints
- * count; one that is leaving is not.
+ * The view from the slices of `service` (agents) and of its root service. Only endpoints that are
+ * ready and not terminating count.
  */
 export function endpointView(slices: Iterable<EndpointSlice>, service: string): MembershipView {
   const agents: Member[] = [];
@@ -42,7 +42,7 @@ export function endpointView(slices: Iterable<EndpointSlice>, service: string): 
     if (members === null || port === null) continue;
     for (const { addresses, conditions, zone } of slice.endpoints ?? []) {
       const address = addresses?.[0];
-      // An absent condition means ready (EndpointConditions of the API reference).
+      // An absent condition means ready (API reference, EndpointConditions).
       const isReady = conditions?.ready !== false && conditions?.terminating !== true;
       if (address !== undefined && isReady)
         members.push({

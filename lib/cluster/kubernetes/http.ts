@@ -17,11 +17,11 @@ import {
   type KubeWatchEvent,
 } from './client.ts';
 
-/** Where the API server is and how one is let in. */
+/** Address and credentials of the API server. */
 export interface KubeConnection {
   /** `https://host:port`, possibly with a path. */
   readonly server: string;
-  /** What a request needs; asked for each one, since tokens are renewed. */
+  /** Headers and dispatcher of a request. Called for each request, because tokens are renewed. */
   credentials(): Promise<{ headers: Record<string, string>; dispatcher: Dispatcher }>;
 }
 
@@ -34,20 +34,20 @@ interface Call {
   body?: unknown;
   contentType?: string;
   signal?: AbortSignal;
-  /** Longest silence of the body, ms. */
+  /** Longest pause in the body, ms. */
   silenceMs?: number;
 }
 
 /**
- * undici offers HTTP/2 wherever TLS is, and throws outside of any request when such a connection is
- * cut: one crash of the API server would end the process. The option is its dispatchers', though
- * not in their types.
+ * undici offers HTTP/2 on every TLS connection, and throws outside any request when such a
+ * connection breaks: a crash of the API server would end the process. Dispatchers accept this
+ * option, but their types do not list it.
  */
 const HTTP1_ONLY: object = { allowH2: false };
 
 /**
- * The Kubernetes API over HTTP and JSON (Kubernetes, "API Concepts": lists in pages, watches as
- * lines of JSON).
+ * The Kubernetes API over HTTP and JSON (Kubernetes, "API Concepts": paged lists, watches as JSON
+ * lines).
  */
 export class HttpKubeClient implements KubeClient {
   readonly #connection: KubeConnection;
@@ -139,8 +139,7 @@ export class HttpKubeClient implements KubeClient {
       resourceVersion,
       timeoutSeconds: KUBE_WATCH_SECONDS,
     };
-    // The server ends a watch by itself: one that goes on in silence after that has lost its
-    // connection.
+    // The server ends every watch; silence beyond that means a lost connection.
     const silenceMs = KUBE_WATCH_SECONDS * 1_000 + KUBE_WATCH_GRACE_MS;
     try {
       const { body } = await this.#send({ method: 'GET', path, query, signal, silenceMs });
@@ -243,8 +242,8 @@ function parsed(body: string): unknown {
 }
 
 /**
- * A Status object as an error. Its message names kinds, names and rights, never what a secret
- * holds.
+ * Converts a Status object to an error. Its message contains kinds, names and rights, never the
+ * content of a secret.
  */
 function statusError(status: number, body: unknown, what: string): KubeError {
   const { code, reason, message } = (body ?? {}) as {

@@ -6,18 +6,17 @@ import { KUBE_TOKEN_TTL_MS } from '../../limits.ts';
 import type { KubeConnection } from './http.ts';
 
 /**
- * Where kubelet puts a pod's service account: `token`, `ca.crt`, `namespace` (Kubernetes,
- * "Accessing the API from within a Pod"). An agent that runs as a system service on the node names
- * its own directory in SHOAL_SERVICE_ACCOUNT_DIR.
+ * Where the kubelet mounts a pod's service account: `token`, `ca.crt`, `namespace` (Kubernetes,
+ * "Accessing the API from within a Pod"). An agent that runs as a system service sets
+ * SHOAL_SERVICE_ACCOUNT_DIR instead.
  */
 function serviceAccountDir(env: NodeJS.ProcessEnv): string {
   return env.SHOAL_SERVICE_ACCOUNT_DIR ?? '/var/run/secrets/kubernetes.io/serviceaccount';
 }
 
 /**
- * The connection a pod has to the API server of its cluster, by its service account. Agents use it
- * in place of
- * @kubernetes/client-node, whose import alone costs 90 MB of memory and 0.3 s of start.
+ * A pod's connection to the API server of its cluster, by its service account. Agents use it
+ * instead of @kubernetes/client-node, whose import costs 90 MB of memory and 0.3 s at start.
  */
 export class InClusterConnection implements KubeConnection {
   readonly server: string;
@@ -27,7 +26,7 @@ export class InClusterConnection implements KubeConnection {
   #token = '';
   #tokenUntilMs = -Infinity;
 
-  /** @throws ShoalError CONFIG_INVALID outside of a cluster. */
+  /** | @throws ShoalError CONFIG_INVALID outside a cluster. */
   constructor(env: NodeJS.ProcessEnv, clock: Clock) {
     const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;
     if (host === undefined || host === '')
@@ -53,7 +52,7 @@ export class InClusterConnection implements KubeConnection {
   }
 }
 
-/** The namespace a pod runs in, `default` outside of one. */
+/** The namespace of the pod; `default` outside a pod. */
 export async function podNamespace(env: NodeJS.ProcessEnv): Promise<string> {
   if (env.POD_NAMESPACE !== undefined && env.POD_NAMESPACE !== '') return env.POD_NAMESPACE;
   return (

@@ -12,21 +12,21 @@ import {
 export interface InformerOptions {
   client: KubeClient;
   clock: Clock;
-  /** In [0, 1): spreads the retries of many informers. */
+  /** In [0, 1): jitter for the retries of many informers. */
   random: () => number;
   /**
-   * Keys (`namespace/name`) whose objects came, changed or went: of a whole list at once, else one
-   * by one.
+   * Called with the keys (`namespace/name`) of objects that were added, changed or removed: all
+   * keys of a list at once, then one by one.
    */
   onChange: (keys: string[]) => void;
-  /** Told of every failure to list or watch; the informer tries again by itself. */
+  /** Called on every failed list or watch; the informer retries. */
   onError?: (error: KubeError) => void;
 }
 
 /**
- * A local copy of a set of objects: listed, then watched from there; listed anew when the API no
- * longer knows where the watch stood, and every KUBE_RESYNC_MS in case an event was lost. While the
- * API is away the last copy stands.
+ * A local copy of a set of objects. It lists them, then watches from there. It lists again when the
+ * API no longer knows the watch's version, and every KUBE_RESYNC_MS in case an event was lost.
+ * While the API is down the last copy stays in force.
  */
 export class Informer<T extends KubeObject> {
   readonly #scope: KubeScope;
@@ -35,7 +35,7 @@ export class Informer<T extends KubeObject> {
   readonly #abort = new AbortController();
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
-  /** The version up to which list and watch have told everything; -1 before the first list. */
+  /** The version up to which list and watch have reported everything; -1 before the first list. */
   #toldUpTo = -1n;
   #failures = 0;
   #running: Promise<void> | null = null;
@@ -45,7 +45,7 @@ export class Informer<T extends KubeObject> {
     this.#options = options;
   }
 
-  /** Resolves with the first whole list; never when the API stays away. */
+  /** Resolves after the first complete list. */
   get synced(): Promise<void> {
     return this.#synced.promise;
   }
@@ -72,9 +72,9 @@ export class Informer<T extends KubeObject> {
   }
 
   /**
-   * Puts in what the caller has just read or written, ahead of the watch that will bring it; never
-   * an older version over a newer one, and nothing that the watch has gone past: what it holds no
-   * more has been removed since.
+   * Stores an object that the caller has just read or written, ahead of the watch. Ignored if the
+   * copy has a newer version, or if the watch has passed that version: the object was then removed
+   * since.
    */
   note(object: T): void {
     const key = objectKey(object.metadata);
@@ -98,7 +98,7 @@ export class Informer<T extends KubeObject> {
           thrown instanceof KubeError
             ? thrown
             : new KubeError(0, 'Internal', String(thrown), thrown);
-        // 410: the API has forgotten that version; only a new list can go on from here.
+        // 410: the API no longer has that version; only a new list can continue.
         if (error.status === 410) version = null;
         else this.#options.onError?.(error);
         await this.#backOff();
@@ -109,8 +109,8 @@ export class Informer<T extends KubeObject> {
   async #list(): Promise<string> {
     const { items, resourceVersion } = await this.#options.client.list<T>(this.#scope);
     const listed = asVersion(resourceVersion);
-    // Versions that run backward are another history (etcd was restored from a backup): what was
-    // seen of the old one counts for nothing.
+    // Versions that run backward mean that etcd was restored from a backup: earlier versions no
+    // longer compare.
     const isRestored = listed < this.#toldUpTo;
     const gone = new Set(this.#objects.keys());
     const changed: string[] = [];
@@ -122,7 +122,7 @@ export class Informer<T extends KubeObject> {
       this.#objects.set(key, item);
     }
     for (const key of gone) {
-      // Written since the list was made (`note`): the watch will tell of it.
+      // Written after the list was taken (`note`); the watch will report it.
       if (!isRestored && versionOf(this.#objects.get(key)) > listed) gone.delete(key);
       else this.#objects.delete(key);
     }
@@ -142,7 +142,7 @@ export class Informer<T extends KubeObject> {
       if (versionOf(object) > this.#toldUpTo) this.#toldUpTo = versionOf(object);
       if (type === 'BOOKMARK') return;
       const key = objectKey(object.metadata);
-      // What `note` put in may be ahead of the watch.
+      // `note` may have stored a version that is ahead of the watch.
       if (versionOf(object) < versionOf(this.#objects.get(key))) return;
       if (type === 'DELETED') this.#objects.delete(key);
       else this.#objects.set(key, object);
@@ -150,7 +150,7 @@ export class Informer<T extends KubeObject> {
     };
     const beganMs = this.#options.clock.nowMs();
     await this.#options.client.watch<T>(this.#scope, from, take, this.#abort.signal);
-    // A server that ends watches at once would otherwise be asked without pause.
+    // Without a pause, a server that ends watches at once would be asked in a loop.
     if (this.#options.clock.nowMs() - beganMs < KUBE_BACKOFF_MS_MIN) await this.#backOff();
   }
 
@@ -158,7 +158,7 @@ export class Informer<T extends KubeObject> {
     if (!this.#abort.signal.aborted) this.#options.onChange(keys);
   }
 
-  /** Exponential, with half of it at random, ended early by `stop`. */
+  /** Exponential back-off with 50 % jitter; `stop` ends it early. */
   async #backOff(): Promise<void> {
     const { signal } = this.#abort;
     if (signal.aborted) return;
@@ -176,7 +176,7 @@ export class Informer<T extends KubeObject> {
   }
 }
 
-/** `namespace/name`, or `/name` for an object without a namespace. */
+/** `namespace/name`, or `/name` for a cluster-scoped object. */
 export function objectKey({
   namespace,
   name,
@@ -192,8 +192,8 @@ function versionOf(object: KubeObject | undefined): bigint {
 }
 
 /**
- * Versions count upward within one kind of objects (Kubernetes, "API Concepts", Resource versions);
- * -1 for none.
+ * resourceVersions of one resource type increase (Kubernetes, "API Concepts", Resource versions);
+ * -1 if there is none.
  */
 function asVersion(text: string | undefined): bigint {
   return text !== undefined && /^[0-9]+$/.test(text) ? BigInt(text) : -1n;

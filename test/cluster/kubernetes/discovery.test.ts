@@ -109,7 +109,7 @@ describe('discovery on a real API server', function () {
     };
   });
 
-  it('sees an endpoint come and go within a second, and keeps the last view over an outage', async () => {
+  it('notices a new and a removed endpoint within a second, and keeps the view during an outage', async () => {
     await put(endpointSlice('shoal', ['10.1.0.1']));
     const membership = await membershipIn('shoal');
     const views: MembershipView[] = [];
@@ -132,7 +132,7 @@ describe('discovery on a real API server', function () {
     await membership.stop();
   });
 
-  it('says what went wrong, in its own words', async () => {
+  it('reports errors of the API', async () => {
     const node = new HttpKubeClient(
       api.connection((await readFile(join(accountDir, 'token'), 'utf8')).trim()),
     );
@@ -167,7 +167,7 @@ describe('discovery on a real API server', function () {
     await assert.rejects(away.get(SECRETS, 'shoal', 'a'), { status: 0, reason: 'Unreachable' });
   });
 
-  it('lists more than a page, and watches from there', async () => {
+  it('lists several pages, then watches', async () => {
     for (let from = 0; from < 600; from += 100) {
       await Promise.all(
         Array.from({ length: 100 }, (_, index) =>

@@ -18,7 +18,7 @@ import { endpointSlice } from '../endpoint-slice.ts';
 const BLOB_BYTES = 12 * 1024 * 1024 + 12_345;
 const NODES = 3;
 
-describe('real agents that find each other through EndpointSlices', function () {
+describe('real agents that discover each other through EndpointSlices', function () {
   this.timeout(120_000);
   let api: ApiServer;
   let dir: string;
@@ -143,13 +143,13 @@ describe('real agents that find each other through EndpointSlices', function () 
       `${sentBytes} bytes from the origin for a blob of ${BLOB_BYTES}`,
     );
 
-  it('bring a blob from the origin once, whoever is asked', async () => {
+  it('fetch a blob from the origin once, whichever agent is asked', async () => {
     const digest = newBlob();
     for (const node of nodes) await pull(node, digest);
     assertOneCopy();
   });
 
-  it('go on without the API server, and know each other still', async () => {
+  it('continue without the API server', async () => {
     await api.crash();
     try {
       const digest = newBlob();
@@ -160,7 +160,7 @@ describe('real agents that find each other through EndpointSlices', function () 
     }
   });
 
-  it('stop asking a node that is no longer an endpoint', async () => {
+  it('stop asking a node that is not an endpoint any more', async () => {
     const leaver = nodes.pop()!;
     await api.client.remove(ENDPOINT_SLICES, 'shoal', `shoal-${NODES - 1}`);
     await leaver.stop();
