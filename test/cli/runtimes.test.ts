@@ -116,7 +116,7 @@ describe('the commands for runtimes', () => {
     );
     assert.match(
       (await run('overlaybd', 'status', '--file', at('o.json'))).out,
-      /P2P {6}on\naddress {2}http:\/\/127\.0\.0\.1:1\/dart \(nobody answers there\)/,
+      /P2P {6}on\naddress {2}http:\/\/127\.0\.0\.1:1\/dart \(no answer\)/,
     );
     assert.equal((await run('overlaybd', 'disable', '--file', at('o.json'))).code, 0);
     assert.deepEqual(readFileSync(at('o.json')), readFileSync(goldenPath));
