@@ -5,11 +5,9 @@
 set -eu
 root="$1"
 here="$(cd "$(dirname "$0")/.." && pwd)"
-mkdir "$root" "$root/app"
+mkdir "$root"
+node --disable-warning=ExperimentalWarning "$here/deploy/release/build.ts" "$root/app" >&2
 cd "$root/app"
-cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" .
 npm ci --omit=dev --no-audit --no-fund --prefer-offline >&2
 sh "$here/deploy/prune.sh" node_modules
-cp -r "$here/lib" lib
-cp -r "$here/native-bench" native-bench
 strip -o "$root/node" "$(node -p process.execPath)"

@@ -1,18 +1,19 @@
 #!/usr/bin/env node
 /*
- * The program's entry. First of all it is seen to that what is loaded from here on is compiled, and
- * stripped of its types, once per version and not once per start; worker threads have it from the
- * environment. JavaScript: for a single file of TypeScript Node would load its compiler, 20 MB and
- * 40 ms.
+ * The entry of the program. It is JavaScript that an old Node can parse, so that a Node too old for
+ * the rest gets a message instead of a SyntaxError. The built package (deploy/release/build.ts) has
+ * no TypeScript; in a checkout Node strips the types.
  */
-import { enableCompileCache } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+const NODE_MIN = [22, 18];
 
-process.env['NODE_COMPILE_CACHE'] ||= join(tmpdir(), `shoal-${process.getuid?.() ?? 0}`);
-await import('./type-cache.js');
-const cache = process.env['NODE_COMPILE_CACHE'];
-if (cache !== undefined) enableCompileCache(cache);
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1])) {
+  process.stderr.write(
+    `shoal: Node.js ${process.versions.node} is too old; Shoal needs ${NODE_MIN.join('.')} or later. ` +
+      'In a checkout, `npm ci` installs a suitable one and `npm run -s shoal -- ...` uses it.\n',
+  );
+  process.exit(1);
+}
 
 const { runProgram } = await import('./commands/program.ts');
 process.exit(await runProgram(process.argv.slice(2)));

@@ -18,8 +18,7 @@ import { hitRatios, type StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
 // Not imported: this module is loaded late, under load, and Node was then seen to hand out a
-// CommonJS package before it had run (22.23 with the hooks of lib/type-cache.js and a linked
-// node_modules).
+// CommonJS package before it had run (22.23, with module hooks and a linked node_modules).
 const { Counter, Gauge, Registry, collectDefaultMetrics } = createRequire(import.meta.url)(
   'prom-client',
 ) as typeof PromClient;

@@ -17,15 +17,8 @@ export function passedOn(args: readonly string[]): string[] {
   );
 }
 
-/**
- * How every thread of the node is started: with a bounded heap, and with what the main thread knows
- * of its sources (lib/type-cache.js).
- */
+/** How every thread of the node is started: with a bounded heap, and profiled as the main thread. */
 export const THREAD_OPTIONS = {
   resourceLimits: THREAD_HEAP,
-  execArgv: [
-    ...passedOn(process.execArgv),
-    '--import',
-    new URL('../type-cache.js', import.meta.url).href,
-  ],
+  execArgv: passedOn(process.execArgv),
 };

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-export const cliPath = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
+export { cliPath } from '../built-program.ts';
 export const fakeNodePath = fileURLToPath(new URL('./fake-node.ts', import.meta.url));
 
 export const fakeUpPath = fileURLToPath(new URL('./fake-up.ts', import.meta.url));

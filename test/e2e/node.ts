@@ -3,10 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { cliPath } from '../built-program.ts';
 import { Daemon, withHosts } from './daemon.ts';
 
-const cliPath = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 const MIB = 1024 * 1024;
 
 /** Sections of the config file to be put over the defaults of the tests. */

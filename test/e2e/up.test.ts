@@ -2,14 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { needs } from '../programs.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { run } from './daemon.ts';
+import { cliPath } from '../built-program.ts';
 import { makeImage } from './image.ts';
 import { DockerRegistry } from './registry.ts';
 
-const cliPath = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 const LAYERS_BYTES = [30_000_000, 30_000_000, 20_000_000, 10_000_000, 10_000_000];
 
 interface UpReport {

@@ -11,6 +11,7 @@ import { makeSampleImage, type SampleImage } from '../../lib/demo/sample-image.t
 import { readNodeBytes } from '../../lib/demo/node-counters.ts';
 import { until } from '../telemetry/until.ts';
 import { BadPeer, type Vice } from './bad-peer.ts';
+import { cliPath } from '../built-program.ts';
 
 const MIB = 1024 * 1024;
 /**
@@ -39,7 +40,7 @@ function agentBeside(peer: BadPeer, registry: DemoRegistry, dir: string): NodePr
     name: 'agent',
     role: 'agent',
     dir,
-    command: [process.execPath, 'lib/shoal.js'],
+    command: [process.execPath, cliPath],
   });
 }
 

@@ -9,6 +9,7 @@ import { DemoRegistry } from '../../lib/demo/registry.ts';
 import { makeSampleImage, type SampleImage } from '../../lib/demo/sample-image.ts';
 import { DemoSwarm } from '../../lib/demo/swarm.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { cliPath } from '../built-program.ts';
 
 const MIB = 1024 * 1024;
 const AGENTS = 6;
@@ -40,7 +41,7 @@ describe('fault/swarm: nodes that are killed', () => {
     const imageBytes = image.blobs.reduce((sum, blob) => sum + blob.bytes.length, 0);
     swarm = await DemoSwarm.start(
       { dir, agents: AGENTS, upstream: registry.url, allow: [], imageBytes },
-      [process.execPath, 'lib/shoal.js'],
+      [process.execPath, cliPath],
       stopping.signal,
       (node) => started.push(node),
     );

@@ -5,10 +5,8 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { cliPath } from '../built-program.ts';
 import { until } from './until.ts';
-
-const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 
 /**
  * A registry of one blob, ranges and all, under every path without `/missing/`, that keeps what it
@@ -97,7 +95,7 @@ export class LiveNode {
       'ExporterConfig.port=0',
       ...settings,
     ].flatMap((value) => ['--set', value]);
-    const child = spawn(process.execPath, [CLI, role, '--json', '--exit-with-parent', ...set], {
+    const child = spawn(process.execPath, [cliPath, role, '--json', '--exit-with-parent', ...set], {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     const node = new LiveNode(directory, child);

@@ -19,6 +19,7 @@ import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { ACR } from './rules.ts';
 import { ENTRY, pullSecret } from './secrets.ts';
+import { cliPath } from '../built-program.ts';
 
 const RATE = 200;
 const SECONDS = 5;
@@ -66,7 +67,7 @@ describe('the webhook as a process', function () {
     // One core: what the acceptance figure is for.
     child = spawn(
       'taskset',
-      ['-c', '0', process.execPath, 'lib/shoal.js', 'webhook', '--config', config],
+      ['-c', '0', process.execPath, cliPath, 'webhook', '--config', config],
       { env: { ...process.env, KUBECONFIG: api.kubeconfig }, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     for (const stream of [child.stdout!, child.stderr!])
@@ -217,7 +218,7 @@ describe('the webhook as a process', function () {
   it('exits with 2 and one line on stderr for an invalid config', async () => {
     const wrong = join(dir, 'wrong.yaml');
     await writeFile(wrong, 'p2pPort: lots\n');
-    const bad = spawn(process.execPath, ['lib/shoal.js', 'webhook', '--config', wrong], {
+    const bad = spawn(process.execPath, [cliPath, 'webhook', '--config', wrong], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let said = '';
