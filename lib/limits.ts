@@ -3,7 +3,7 @@
  * A room's own bounds are in its limits.ts. What an operator may change is in the config.
  */
 
-/** The unit of caching and of peer transfer (CONTRACT 1). */
+/** The unit of caching and of peer transfer (docs/SPEC.md 1). */
 export const SHARD_BYTES = 2 * 1024 * 1024;
 
 /** Page size of the disk and of O_DIRECT: offsets and lengths of direct I/O are multiples of it. */

@@ -61,7 +61,7 @@ const startLazily: StartNode = async (config, options) => {
   return startNode(config, options);
 };
 
-/** The ready line (CONTRACT 9), for people or for machines. */
+/** The ready line (docs/SPEC.md 9), for people or for machines. */
 export function readyLine(ready: RunningNode['ready'], json: boolean): string {
   const { mode, proxy, p2p, exporter, pid } = ready;
   if (json) return `${JSON.stringify({ ready: true, mode, proxy, p2p, exporter, pid })}\n`;

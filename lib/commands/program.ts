@@ -8,7 +8,7 @@ import type { StartNode } from './node.ts';
 import { processOutput } from './process-output.ts';
 import { declareRuntimeCommands } from './runtime-commands.ts';
 
-/** Exit codes of every command (CONTRACT 4). */
+/** Exit codes of every command (docs/SPEC.md 4). */
 export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
 
 /** Where a command writes; the process's own streams by default. */

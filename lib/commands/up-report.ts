@@ -19,7 +19,7 @@ export interface NodeRow {
   digestsOk: boolean;
 }
 
-/** `shoal up --json` (CONTRACT 9). */
+/** `shoal up --json` (docs/SPEC.md 9). */
 export interface UpReport {
   ok: boolean;
   imageBytes: number;

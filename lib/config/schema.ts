@@ -9,7 +9,7 @@ import {
 import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
 
 /*
- * The config file (CONTRACT 3). Each key carries one sentence that says what is allowed; whatever
+ * The config file (docs/SPEC.md 3). Each key carries one sentence that says what is allowed; whatever
  * is wrong with a value, that sentence is the message, so a complaint never depends on which check
  * failed.
  */

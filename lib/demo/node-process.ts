@@ -9,7 +9,7 @@ import { ShoalError, errorTable } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import { UP_READY_TIMEOUT_MS } from './limits.ts';
 
-/** The ready line of a node (CONTRACT 9). */
+/** The ready line of a node (docs/SPEC.md 9). */
 export interface NodeReady {
   ready: true;
   mode: NodeMode;

@@ -19,7 +19,7 @@ export interface PathTraffic {
 export interface RegistryTraffic {
   /** GETs of blobs and the payload sent for them, access checks apart. */
   blobs: PathTraffic;
-  /** One-byte ranges of blobs: a node asking whether a client may read (CONTRACT 2.7). */
+  /** One-byte ranges of blobs: a node asking whether a client may read (docs/SPEC.md 2.7). */
   accessChecks: PathTraffic;
   /** Everything answered, by path without query. */
   paths: ReadonlyMap<string, PathTraffic>;

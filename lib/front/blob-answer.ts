@@ -354,7 +354,7 @@ export class BlobAnswer {
       return;
     }
     this.#finish(true, error.code);
-    // Runtimes repeat a 429 at once on the same host, but take a 503 for what it is (CONTRACT 2.5).
+    // Runtimes repeat a 429 at once on the same host, but take a 503 for what it is (docs/SPEC.md 2.5).
     const said =
       error.status === 429
         ? new ShoalError('OVERLOADED', error.message, { headers: error.headers })

@@ -40,7 +40,7 @@ export interface ProxyTools extends BlobAnswerTools {
 }
 
 /**
- * Puts the proxy port's requests on `app`: the registry front and on-demand loading (CONTRACT 2).
+ * Puts the proxy port's requests on `app`: the registry front and on-demand loading (docs/SPEC.md 2).
  */
 export function serveProxy(app: TemplatedApp, tools: ProxyTools): void {
   app.any('/*', (res, req) => handle(res, req, tools));

@@ -55,7 +55,7 @@ export interface OriginTarget {
 
 export interface RelayAnswer {
   status: number;
-  /** Lower-case names; only those of CONTRACT 2.1. */
+  /** Lower-case names; only those of docs/SPEC.md 2.1. */
   headers: Record<string, string>;
   /** Owns its buffer. Empty for HEAD, whose `content-length` says what GET would bring. */
   body: Uint8Array;

@@ -26,7 +26,7 @@ interface Entry {
 }
 
 /**
- * Whom this node may dial (CONTRACT 2.6): host globs and configured upstreams. Loopback,
+ * Whom this node may dial (docs/SPEC.md 2.6): host globs and configured upstreams. Loopback,
  * link-local, unspecified and cloud metadata addresses only when that very address, or an upstream
  * of that very name, is listed.
  */

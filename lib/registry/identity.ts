@@ -6,7 +6,7 @@ import { joinUrl, type SplitUrl } from './url.ts';
  * covers.
  */
 export interface BlobTarget {
-  /** `sha256:<hex>`, or `url:<sha256 hex of the URL without its query>` (CONTRACT 2.3). */
+  /** `sha256:<hex>`, or `url:<sha256 hex of the URL without its query>` (docs/SPEC.md 2.3). */
   key: string;
   /** `sha256:<hex>` or `sha512:<hex>` when the URL names it. Only sha256 is also the key. */
   digest?: string;
@@ -20,7 +20,7 @@ export interface BlobTarget {
    * from it.
    */
   scope: string;
-  /** `/` + URL without query, as the audit log has it (CONTRACT 6). */
+  /** `/` + URL without query, as the audit log has it (docs/SPEC.md 6). */
   pathname: string;
 }
 

@@ -45,7 +45,7 @@ export type Route =
   | { kind: 'refused'; error: ShoalError };
 
 /**
- * What a request on the proxy port is (CONTRACT 2.1 and 2.2): a blob to read through the swarm,
+ * What a request on the proxy port is (docs/SPEC.md 2.1 and 2.2): a blob to read through the swarm,
  * something to pass through, or a refusal. The host is checked against the allow-list by name; what
  * it resolves to, when it is dialled.
  */

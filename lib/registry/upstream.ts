@@ -9,7 +9,7 @@ interface Upstream {
   p2pHost: string | null;
 }
 
-/** Which registry a request to this node is meant for (CONTRACT 2.1). */
+/** Which registry a request to this node is meant for (docs/SPEC.md 2.1). */
 export class Upstreams {
   readonly #allow: AllowList;
   readonly #upstreams: Upstream[];

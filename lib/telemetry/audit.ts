@@ -4,7 +4,7 @@ import type { Meter } from './counters.ts';
 import { AUDIT_BYTES_INT32 } from './meter-layout.ts';
 import { putInteger } from './put-integer.ts';
 
-/** The operations of the audit log (CONTRACT 6). */
+/** The operations of the audit log (docs/SPEC.md 6). */
 const operations = [
   'http:pread',
   'rpc:stat',
@@ -36,7 +36,7 @@ export function auditStamp(wallMs: number): string {
 }
 
 /**
- * 16 hex digits that tell one thread of one process from the rest, as the seed's thread pointer
+ * 16 hex digits that tell one thread of one process from the rest, as the sample's thread pointer
  * does.
  */
 export function auditThread(pid: number, threadId: number): string {

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { healthz, readyz, type Answer } from './health.ts';
 import { trafficTypes, type TrafficType } from './metrics-list.ts';
 import { pageAnswer } from './page.ts';
-import { renderSeedMetrics, type SeedTraffic } from './seed-metrics.ts';
+import { renderDadiMetrics, type DadiTraffic } from './dadi-metrics.ts';
 import type { BlobTree, StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -30,7 +30,7 @@ function json(status: number, body: unknown): Answer {
   return { status, headers: JSON_HEADERS, body: JSON.stringify(body) };
 }
 
-/** The whole of GET /metrics: the seed's families, then ours. */
+/** The whole of GET /metrics: the DADIP2P_ families, then the shoal_ ones. */
 export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
   let inputs: StatusInputs | undefined;
   // Loaded at the first scrape: prom-client takes 50 ms of a start and 15 MB, also of a node nobody
@@ -50,13 +50,13 @@ export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
     const { telemetry } = deps;
     inputs = deps.inputs();
     const { readiness, cache } = inputs;
-    const traffic = {} as Record<TrafficType, SeedTraffic>;
+    const traffic = {} as Record<TrafficType, DadiTraffic>;
     for (const type of trafficTypes)
       traffic[type] = {
         ...telemetry.trafficRates(type),
         bytesTotal: telemetry.board.traffic(type).bytes,
       };
-    const seed = renderSeedMetrics({
+    const dadi = renderDadiMetrics({
       node: telemetry.identity.node,
       mode: telemetry.identity.mode,
       alive: readiness.phase === 'serving',
@@ -64,7 +64,7 @@ export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
       traffic,
       cache,
     });
-    return seed + (await registry.metrics());
+    return dadi + (await registry.metrics());
   };
 }
 

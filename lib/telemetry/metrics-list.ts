@@ -6,11 +6,11 @@ import { errorTable, type ErrorCode } from '../errors.ts';
  * these lists.
  */
 
-/** The seed's kinds of traffic (CONTRACT 5), in the order its sample prints them. */
+/** The `type` labels of the DADIP2P_ families (docs/SPEC.md 5), in the sample's order. */
 export const trafficTypes = ['pread', 'download', 'peer', 'disk', 'http'] as const;
 export type TrafficType = (typeof trafficTypes)[number];
 
-/** What each kind counts here; the seed names them and leaves the rest open. */
+/** What each type counts. */
 export const trafficMeaning: Record<TrafficType, string> = {
   pread: 'blob bytes sent to clients on the proxy port, one operation a request',
   download:

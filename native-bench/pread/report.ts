@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import { Latencies } from './latency.ts';
 import type { LoadTally } from './load.ts';
 
-/** What `shoal bench pread --json` prints, field for field (CONTRACT 9). */
+/** What `shoal bench pread --json` prints, field for field (docs/SPEC.md 9). */
 export interface PreadReport {
   url: string;
   sizeBytes: number;

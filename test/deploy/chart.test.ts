@@ -23,10 +23,10 @@ import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 
 /**
- * The values block of the seed document, to the letter but for the image, which is not ours to
+ * The values block of the DADI agent's documentation, unchanged but for the image, which is not ours to
  * name.
  */
-const SEED_VALUES = `
+const DADI_VALUES = `
 p2p:
   v2:
     # Component for P2P v2
@@ -87,12 +87,12 @@ describe('the chart', () => {
     );
   });
 
-  it("takes the seed's values block", () => {
+  it("takes the DADI agent's values block", () => {
     const objects = objectsOf(
       execFileSync(
         helm,
         ['template', 'shoal', CHART, '-n', 'shoal', '--kube-version', '1.34.0', '-f', '-'],
-        { encoding: 'utf8', input: SEED_VALUES },
+        { encoding: 'utf8', input: DADI_VALUES },
       ),
     );
     const agent = find(objects, 'DaemonSet') as KubeObject & {

@@ -75,7 +75,7 @@ class Readers {
   }
 }
 
-/** The seed's part of an answer, its numbers and names apart. */
+/** The DADIP2P_ part of an answer, without its numbers and names. */
 function shape(metrics: string): string {
   return metrics.replace(/node="[^"]*"/g, 'node="N"').replace(/ \d+\.\d{6} \d{13}$/gm, ' F T');
 }
@@ -106,7 +106,7 @@ describe('two real nodes before a real Prometheus', function () {
     if (directory !== '') rmSync(directory, { recursive: true, force: true });
   });
 
-  it("says while idle what the seed's sample says, byte for byte but for numbers and its name", async () => {
+  it('answers the sample byte for byte on an idle node, except numbers and the node name', async () => {
     for (const [node, mode] of [
       [nodes[1]!, 'agent'],
       [nodes[0]!, 'root'],
@@ -155,7 +155,7 @@ describe('two real nodes before a real Prometheus', function () {
     }
   });
 
-  it('is scraped under load: every seed metric with its labels, and rates as the clients counted them', async function () {
+  it('is scraped under load: every DADIP2P_ metric with its labels, and rates as the clients counted them', async function () {
     needs(this, 'prometheus');
     directory = mkdtempSync(join(tmpdir(), 'shoal-prometheus-'));
     const targets = nodes.map(({ exporter }) => exporter.replace('http://', ''));
@@ -272,7 +272,7 @@ describe('two real nodes before a real Prometheus', function () {
     assert.equal((await ask<Sample>('count({__name__=~"shoal_.*"}) > 500')).length, 1);
   });
 
-  it("passes promtool check metrics under load, but for lint remarks on the seed's own names", async function () {
+  it('passes promtool check metrics under load, except for lint remarks on the DADIP2P_ names', async function () {
     needs(this, 'promtool');
     for (const node of nodes) {
       const { stderr, stdout, status } = spawnSync('promtool', ['check', 'metrics'], {

@@ -76,7 +76,7 @@ describe('which pods are accelerated', () => {
 });
 
 describe('pod rewriting', () => {
-  it("does the seed's example field by field", () => {
+  it('rewrites the documented example field by field', () => {
     const before = pod([`${ACR}/docker-builder/nginx:latest`], {
       secrets: ['test-registry'],
       metadata: { labels: { app: 'nginx', [MODE_KEY]: 'p2p' } },

@@ -56,7 +56,7 @@ describe('the webhook on a real API server', function () {
     await api?.stop();
   });
 
-  it("rewrites the seed's pod field by field, and its secret's copy is there when it is admitted", async () => {
+  it("rewrites the documented pod field by field, and its secret's copy is there when it is admitted", async () => {
     const namespace = await newNamespace();
     await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));
     const pod = await cluster.pod(

@@ -30,7 +30,7 @@ export interface Grant {
 const STALE: Grant = { forMs: 0, stale: true };
 
 /**
- * Whether a client may read a blob (CONTRACT 2.7): what the ledger remembers, else what the
+ * Whether a client may read a blob (docs/SPEC.md 2.7): what the ledger remembers, else what the
  * upstream says to one byte.
  */
 export class Gate {

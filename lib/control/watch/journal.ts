@@ -18,7 +18,7 @@ interface Trace {
  */
 function isOrdinary(error: ShoalError): boolean {
   // A registry sends its clients to a host that this node may not dial: only its operator can help
-  // (CONTRACT 2.6).
+  // (docs/SPEC.md 2.6).
   if (error.code === 'HOST_NOT_ALLOWED') return false;
   // Who is still there to be refused has cancelled nothing.
   return (

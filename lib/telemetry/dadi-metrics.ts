@@ -1,21 +1,21 @@
 import { trafficTypes, type TrafficType } from './metrics-list.ts';
 
-/** The numbers of the seed's families for one kind of traffic. */
-export interface SeedTraffic {
+/** The values of the DADIP2P_ families for one type of traffic. */
+export interface DadiTraffic {
   bytesPerSecond: number;
   operationsPerSecond: number;
   latencyMaxUs: number;
   bytesTotal: number;
 }
 
-export interface SeedReading {
+export interface DadiReading {
   /** address:p2p port. */
   node: string;
   mode: 'agent' | 'root';
   alive: boolean;
   /** When this was read, milliseconds since the Unix epoch. */
   wallMs: number;
-  traffic: Readonly<Record<TrafficType, SeedTraffic>>;
+  traffic: Readonly<Record<TrafficType, DadiTraffic>>;
   cache: { allocatedBytes: number; usedBytes: number };
 }
 
@@ -29,17 +29,17 @@ function escapeLabel(value: string): string {
 }
 
 /**
- * The seed's seven families to the letter: names as spelled there, HELP with no text where it has
- * none, label order, `%f` values, a millisecond timestamp (CONTRACT 5, test/golden/metrics.prom).
+ * The seven DADIP2P_ families: names as spelled in the sample, HELP with no text where it has
+ * none, label order, `%f` values, a millisecond timestamp (docs/SPEC.md 5, test/golden/metrics.prom).
  */
-export function renderSeedMetrics(reading: SeedReading): string {
+export function renderDadiMetrics(reading: DadiReading): string {
   const node = escapeLabel(reading.node);
   const at = Math.floor(reading.wallMs);
   const head = (name: string, help: string): string =>
     `# HELP ${name}${help === '' ? '' : ` ${help}`}\n# TYPE ${name} gauge\n`;
   const line = (name: string, type: string, value: number): string =>
     `${name}{node="${node}",type="${type}",mode="${reading.mode}"} ${float(value)} ${at}\n`;
-  const family = (name: string, help: string, pick: (traffic: SeedTraffic) => number): string =>
+  const family = (name: string, help: string, pick: (traffic: DadiTraffic) => number): string =>
     head(name, help) +
     trafficTypes.map((type) => line(name, type, pick(reading.traffic[type]))).join('');
   return (

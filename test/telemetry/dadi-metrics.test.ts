@@ -4,8 +4,8 @@ import { telemetryFixture } from './fixture.ts';
 
 const golden = readFileSync(new URL('../golden/metrics.prom', import.meta.url), 'utf8');
 
-/** The seed's part of an answer: up to the first line of our own. */
-function seedPart(metrics: string): string {
+/** The DADIP2P_ part of an answer: up to the first shoal_ line. */
+function dadiPart(metrics: string): string {
   return metrics.slice(0, metrics.indexOf('# HELP shoal_'));
 }
 
@@ -15,12 +15,12 @@ function value(metrics: string, start: string): number {
   return Number(line.split('} ')[1]!.split(' ')[0]);
 }
 
-describe('telemetry/seed-metrics', () => {
-  it("is byte for byte the seed's sample on an idle node", async () => {
+describe('telemetry/dadi-metrics', () => {
+  it('equals the sample byte for byte on an idle node', async () => {
     const { route } = telemetryFixture();
     const answer = await route('/metrics', '');
     assert.equal(answer.headers['content-type'], 'text/plain; version=0.0.4');
-    assert.equal(seedPart(answer.body), golden);
+    assert.equal(dadiPart(answer.body), golden);
   });
 
   it('gives throughput and QPS over the last window, the maximum latency in it, and all bytes', async () => {
