@@ -3,8 +3,7 @@ import type { Arena } from '../io/arena.ts';
 import { BRIEF_READ_BYTES_MAX } from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { SlotFollowers } from './slot-follower.ts';
-import type { Throttle } from './throttle.ts';
-import type { Turn } from './turn.ts';
+import { giveBackBudget, takeBudget, type SendLimits } from './send-budget.ts';
 
 /** Where a shard lies; `generation` tells whether it still does. */
 export interface Place {
@@ -13,12 +12,9 @@ export interface Place {
 }
 
 /** What a body is sent from and through. */
-export interface SenderTools {
+export interface SenderTools extends SendLimits {
   arena: Arena;
   followers: SlotFollowers;
-  turn: Turn;
-  /** null: not throttled (other nodes). */
-  throttle: Throttle | null;
   /**
    * Up to where the slot may be sent to who is at `fromBytes` of it: what is vouched for to
    * clients, what is received to nodes.
@@ -148,7 +144,7 @@ export class BodySender {
 
   /** One write; false when there is something to wait for, or nothing more to do. */
   #step(): boolean {
-    const { arena, followers, throttle, turn } = this.#tools;
+    const { arena, followers } = this.#tools;
     const place = this.#findPlace();
     if (place === null) return false;
     const withinBytes = this.#atBytes % SHARD_BYTES;
@@ -165,22 +161,13 @@ export class BodySender {
     }
     // All that is there at once: what the socket does not take is not copied, and fewer, larger
     // writes cost half (docs/PERFORMANCE.md).
-    const turnBytes = turn.take(readyBytes);
-    if (turnBytes === 0) {
-      this.#awaitsTurn = true;
-      turn.wait(this);
-      return false;
-    }
-    const tokens = throttle === null ? turnBytes : throttle.take(turnBytes);
-    turn.giveBack(turnBytes - tokens);
-    if (tokens === 0) {
-      if (!this.#queuedForTokens) throttle!.wait(this);
-      this.#queuedForTokens = true;
+    const { bytes: tokens, spent } = takeBudget(this.#tools, readyBytes);
+    if (spent !== null) {
+      this.#awaitBudget(spent);
       return false;
     }
     if (!arena.tryPin(place.slot, place.generation)) {
-      throttle?.giveBack(tokens);
-      turn.giveBack(tokens);
+      giveBackBudget(this.#tools, tokens);
       if (arena.generation(place.slot) === place.generation) {
         // Control is just giving the slot to another shard: the place is void in a moment, and
         // asking for it till then would only spin.
@@ -199,10 +186,7 @@ export class BodySender {
     const sentBytes = whole
       ? tokens
       : this.#res.getWriteOffset() - (this.#atBytes - this.#startBytes);
-    if (sentBytes < tokens) {
-      throttle?.giveBack(tokens - sentBytes);
-      turn.giveBack(tokens - sentBytes);
-    }
+    giveBackBudget(this.#tools, tokens - sentBytes);
     this.#events.sent(sentBytes, this.shard, place.slot);
     this.#atBytes += sentBytes;
     if (whole) {
@@ -212,6 +196,16 @@ export class BodySender {
     }
     if (!ok) this.#awaitWritable();
     return ok;
+  }
+
+  #awaitBudget(spent: 'turn' | 'throttle'): void {
+    if (spent === 'turn') {
+      this.#awaitsTurn = true;
+      this.#tools.turn.wait(this);
+    } else if (!this.#queuedForTokens) {
+      this.#queuedForTokens = true;
+      this.#tools.throttle!.wait(this);
+    }
   }
 
   #findPlace(): Place | null {

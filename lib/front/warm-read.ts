@@ -3,6 +3,7 @@ import { SHARD_BYTES } from '../limits.ts';
 import { parseRange, resolveRange } from '../registry/range.ts';
 import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
 import { writeBlobHead } from './blob-head.ts';
+import { giveBackBudget, takeWholeBudget } from './send-budget.ts';
 import type { Grant } from './warm.ts';
 
 /**
@@ -19,7 +20,7 @@ export function readWarm(
   tools: BlobAnswerTools,
   request: () => BlobRequest,
 ): boolean {
-  const { arena, throttle, turn } = tools;
+  const { arena } = tools;
   const { blob } = grant;
   const span = resolveRange(parseRange(range), blob.totalBytes);
   const { startBytes } = span;
@@ -30,7 +31,10 @@ export function readWarm(
   if (bodyBytes === 0 || fromBytes + bodyBytes > SHARD_BYTES || place === undefined) return false;
   const { slot } = place;
   if (!arena.tryPin(slot, place.generation)) return false;
-  if (tools.watermark(slot, fromBytes) < fromBytes + bodyBytes || !takeAll(tools, bodyBytes)) {
+  if (
+    tools.watermark(slot, fromBytes) < fromBytes + bodyBytes ||
+    !takeWholeBudget(tools, bodyBytes)
+  ) {
     arena.unpin(slot);
     return false;
   }
@@ -43,21 +47,7 @@ export function readWarm(
     return true;
   }
   const sentBytes = res.getWriteOffset();
-  throttle?.giveBack(bodyBytes - sentBytes);
-  turn.giveBack(bodyBytes - sentBytes);
+  giveBackBudget(tools, bodyBytes - sentBytes);
   new BlobAnswer(res, request(), tools, startMs).goOnWarm(blob, span, sentBytes, slot);
   return true;
-}
-
-/**
- * All the bytes of this turn and all the tokens, or none: who has to wait for some stands in their
- * queues, with all that it takes.
- */
-function takeAll({ turn, throttle }: BlobAnswerTools, bytes: number): boolean {
-  const turnBytes = turn.take(bytes);
-  const tokens = turnBytes < bytes ? 0 : throttle === null ? bytes : throttle.take(bytes);
-  if (tokens === bytes) return true;
-  turn.giveBack(turnBytes);
-  throttle?.giveBack(tokens);
-  return false;
 }

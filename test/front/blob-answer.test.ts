@@ -231,18 +231,39 @@ describe('front/blob-answer', () => {
   });
 
   const ranges: [string, string, number, number | null, number, string][] = [
-    ['a closed range', 'bytes=100-199', 0, 0, 206, 'bytes 100-199/4194304'],
-    ['an open range', 'bytes=2097152-', 1, null, 206, 'bytes 2097152-4194303/4194304'],
+    ['a closed range', 'bytes=100-199', 0, 0, 206, `bytes 100-199/${TOTAL_BYTES}`],
+    [
+      'an open range',
+      `bytes=${SHARD_BYTES}-`,
+      1,
+      null,
+      206,
+      `bytes ${SHARD_BYTES}-${TOTAL_BYTES - 1}/${TOTAL_BYTES}`,
+    ],
     [
       'a range over two shards',
-      'bytes=2097151-2097152',
+      `bytes=${SHARD_BYTES - 1}-${SHARD_BYTES}`,
       0,
       1,
       206,
-      'bytes 2097151-2097152/4194304',
+      `bytes ${SHARD_BYTES - 1}-${SHARD_BYTES}/${TOTAL_BYTES}`,
     ],
-    ['the end by its length', 'bytes=-5', 0, null, 206, 'bytes 4194299-4194303/4194304'],
-    ['a range past the end', 'bytes=4194303-9999999', 1, 4, 206, 'bytes 4194303-4194303/4194304'],
+    [
+      'the end by its length',
+      'bytes=-5',
+      0,
+      null,
+      206,
+      `bytes ${TOTAL_BYTES - 5}-${TOTAL_BYTES - 1}/${TOTAL_BYTES}`,
+    ],
+    [
+      'a range past the end',
+      `bytes=${TOTAL_BYTES - 1}-${5 * SHARD_BYTES - 1}`,
+      1,
+      4,
+      206,
+      `bytes ${TOTAL_BYTES - 1}-${TOTAL_BYTES - 1}/${TOTAL_BYTES}`,
+    ],
     ['several ranges, as the whole', 'bytes=0-1,5-6', 0, null, 200, ''],
   ];
   for (const [what, range, shard, untilShard, status, contentRange] of ranges) {
@@ -254,7 +275,7 @@ describe('front/blob-answer', () => {
       opened(open, places[shard]!, { totalBytes: TOTAL_BYTES });
       const other =
         shard === 0 &&
-        (range === 'bytes=-5' || status === 200 || contentRange.includes('2097151-'));
+        (range === 'bytes=-5' || status === 200 || contentRange.includes(`${SHARD_BYTES - 1}-`));
       if (other) {
         const want = await at.hears('want');
         assert.deepEqual([want.shard, want.placed], [1, false]);
