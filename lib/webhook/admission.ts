@@ -1,7 +1,10 @@
 import { ShoalError } from '../errors.ts';
 import { ANNOTATIONS_BYTES_MAX } from './limits.ts';
-import { imageAt, parseImage } from './image.ts';
-import { p2pHostOf, type RegistryRules } from './registry-rule.ts';
+import type { ImageList, PodPlan } from './plan.ts';
+import { readPod, record, type Pod } from './pod.ts';
+
+export { planPod, type PodPlan, type Replacement } from './plan.ts';
+export type { Pod } from './pod.ts';
 
 /**
  * Label on pods and namespaces that turns acceleration on, and annotation on rewritten pods
@@ -18,21 +21,6 @@ export const P2P_CONFIG_ANNOTATION = 'k8s.aliyun.com/p2p-config';
  */
 export type WebhookEntry = 'pod' | 'namespace';
 
-interface Container {
-  name: string;
-  image?: string;
-}
-
-/** The parts of a pod that the webhook reads. */
-export interface Pod {
-  metadata: { labels?: Record<string, string>; annotations?: Record<string, string> };
-  spec: {
-    containers: Container[];
-    initContainers?: Container[];
-    imagePullSecrets?: { name?: string }[];
-  };
-}
-
 /** The fields of an AdmissionReview request that the webhook uses. */
 export interface PodReview {
   readonly uid: string;
@@ -40,29 +28,6 @@ export interface PodReview {
   readonly dryRun: boolean;
   /** Null when the review is not about the creation of a pod. */
   readonly pod: Pod | null;
-}
-
-export interface Replacement {
-  readonly list: 'containers' | 'initContainers';
-  readonly index: number;
-  readonly name: string;
-  readonly image: string;
-  readonly p2pImage: string;
-}
-
-/** The changes that admission makes to a pod. */
-export interface PodPlan {
-  readonly replacements: readonly Replacement[];
-  /**
-   * Hosts of the registries whose images are replaced. Pull secrets with credentials for them need
-   * a copy.
-   */
-  readonly registryHosts: readonly string[];
-  /**
-   * The pod's pull secrets, including those of its service account (the API server adds them before
-   * it calls the webhook).
-   */
-  readonly pullSecrets: readonly string[];
 }
 
 /** A pull secret and its copy. */
@@ -120,30 +85,6 @@ export function isAccelerated(pod: Pod, entry: WebhookEntry): boolean {
 }
 
 /**
- * What is to be replaced in a pod; null when nothing is: images of no configured registry, or P2P
- * addresses already.
- */
-export function planPod(pod: Pod, rules: RegistryRules): PodPlan | null {
-  const replacements: Replacement[] = [];
-  const registryHosts = new Set<string>();
-  for (const list of ['containers', 'initContainers'] as const) {
-    for (const [index, { name, image }] of (pod.spec[list] ?? []).entries()) {
-      const reference = image === undefined ? null : parseImage(image);
-      const p2pHost = reference === null ? null : p2pHostOf(reference.host, rules);
-      const p2pImage = reference === null || p2pHost === null ? null : imageAt(p2pHost, reference);
-      if (p2pImage === null) continue;
-      replacements.push({ list, index, name, image: image!, p2pImage });
-      registryHosts.add(reference!.host);
-    }
-  }
-  if (replacements.length === 0) return null;
-  const names = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) =>
-    name === undefined || name === '' ? [] : [name],
-  );
-  return { replacements, registryHosts: [...registryHosts], pullSecrets: [...new Set(names)] };
-}
-
-/**
  * The JSON patch (RFC 6902) for a plan.
  * @throws ShoalError BAD_REQUEST when the pod's annotations would exceed the API's limit; the API
  * server would then refuse the pod.
@@ -155,7 +96,7 @@ export function podPatch(
 ): PatchOperation[] {
   const patch: PatchOperation[] = plan.replacements.map(({ list, index, p2pImage }) => ({
     op: 'replace',
-    path: `/spec/${list}/${index}/image`,
+    path: `/spec/${list}/${index}/${list === 'volumes' ? 'image/reference' : 'image'}`,
     value: p2pImage,
   }));
   const present = pod.spec.imagePullSecrets;
@@ -212,13 +153,14 @@ function p2pConfig(pod: Pod, plan: PodPlan, secrets: readonly SecretPair[]): str
     ...(earlier[list] ?? []).filter((before) => !entries.some(({ name }) => name === before.name)),
     ...entries,
   ];
-  const replaced = (list: string) =>
+  const replaced = (list: ImageList) =>
     plan.replacements
       .filter((one) => one.list === list)
       .map(({ name, image, p2pImage }) => ({ name, image, p2pImage }));
   const config: Record<string, object[]> = {
     containers: merged('containers', replaced('containers')),
     initContainers: merged('initContainers', replaced('initContainers')),
+    volumes: merged('volumes', replaced('volumes')),
     imagePullSecrets: merged(
       'imagePullSecrets',
       secrets.map(({ name, p2pName }) => ({ name, p2pName })),
@@ -244,49 +186,6 @@ function readP2pConfig(annotation: unknown): Record<string, { name: string }[]> 
   } catch {
     return {};
   }
-}
-
-function readPod(value: unknown): Pod {
-  const pod = record(value);
-  const [metadata, spec] = [record(pod?.metadata), record(pod?.spec)];
-  const areNamed = (list: unknown): boolean =>
-    Array.isArray(list) && list.every((entry) => record(entry) !== null);
-  const isContainer = (entry: Record<string, unknown>): boolean =>
-    typeof entry.name === 'string' && ['undefined', 'string'].includes(typeof entry.image);
-  const lists = [spec?.containers, spec?.initContainers ?? []];
-  if (
-    metadata === null ||
-    spec === null ||
-    !lists.every((list) => areNamed(list) && (list as Record<string, unknown>[]).every(isContainer))
-  )
-    throw malformed('not a pod');
-  const absent = (field: unknown): boolean => field === undefined || field === null;
-  if (!absent(spec.imagePullSecrets) && !areNamed(spec.imagePullSecrets))
-    throw malformed('not a pod: imagePullSecrets');
-  for (const field of ['labels', 'annotations'] as const) {
-    if (!absent(metadata[field]) && record(metadata[field]) === null)
-      throw malformed(`not a pod: ${field}`);
-  }
-  const { labels, annotations } = metadata as Pod['metadata'];
-  const { containers, initContainers, imagePullSecrets } = spec as unknown as Pod['spec'];
-  // The API treats an absent list and a null list alike, but a JSON patch that appends to the list
-  // does not.
-  const given = <Key extends string, Value>(key: Key, field: Value | null | undefined) =>
-    absent(field) ? {} : { [key]: field };
-  return {
-    metadata: { ...given('labels', labels), ...given('annotations', annotations) },
-    spec: {
-      containers,
-      ...given('initContainers', initContainers),
-      ...given('imagePullSecrets', imagePullSecrets),
-    },
-  };
-}
-
-function record(value: unknown): Record<string, unknown> | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : null;
 }
 
 /** Escapes a key for use in a JSON pointer (RFC 6901, section 3). */

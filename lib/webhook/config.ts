@@ -28,7 +28,7 @@ const registry = z
     host: text('a host glob, optionally with :port, as in *.cr.aliyuncs.com', isHostGlob).transform(
       (value) => value.toLowerCase(),
     ),
-    mode: z.enum(['rewrite', 'mirror'], { error: 'rewrite or mirror' }).default('rewrite'),
+    mode: z.enum(['rewrite', 'mirror'], { error: 'rewrite or mirror' }).optional(),
     p2pHost: text(
       "host:port of the P2P address; left out for ACR's rule NAME.distributed.REGION",
       isHostPort,
@@ -37,10 +37,19 @@ const registry = z
       .nullable()
       .default(null),
   })
+  .transform((entry) => ({ ...entry, mode: entry.mode ?? defaultMode(entry) }))
   .refine(({ mode, p2pHost }) => mode === 'rewrite' || p2pHost === null, {
     error: 'no p2pHost with mode mirror: nothing is rewritten',
     path: ['p2pHost'],
   });
+
+/**
+ * Only registries with a P2P host are rewritten unless the config says so: ACR's have one by rule.
+ * For all others the runtime's mirror configuration does the same without changing pods.
+ */
+function defaultMode(entry: { host: string; p2pHost: string | null }): 'rewrite' | 'mirror' {
+  return entry.p2pHost !== null || /\.cr\.aliyuncs\.com$/.test(entry.host) ? 'rewrite' : 'mirror';
+}
 
 const listen = z.strictObject({
   host: text('an address to listen on, or "" for every one, IPv6 where there is IPv6', (value) =>
@@ -55,6 +64,28 @@ export const webhookConfigSchema = z.strictObject({
     .default([{ host: '*.cr.aliyuncs.com', mode: 'rewrite', p2pHost: null }]),
   /** Proxy port in the P2P hosts made by ACR's rule. */
   p2pPort: port(1).default(65_001),
+  /** P2P hosts that the chart configures on nodes; left out: every one. */
+  p2pHosts: z
+    .array(
+      text('host:port', isHostPort).transform((value) => value.toLowerCase()),
+      { error: 'a list of P2P hosts as host:port' },
+    )
+    .optional(),
+  /** Whether agents report for which hosts their runtime is configured. */
+  nodeReports: z.boolean({ error: 'true or false' }).default(false),
+  /** Whether new nodes admit pods only once their agent is ready (startup taint). */
+  newNodesWait: z.boolean({ error: 'true or false' }).default(false),
+  /** Globs of images that are left alone, as pods name them. */
+  excludedImages: z
+    .array(
+      text('a glob of image names', (value) => value !== ''),
+      {
+        error: 'a list of globs of image names',
+      },
+    )
+    .default([]),
+  /** Whether Events say why pods keep their images. */
+  events: z.boolean({ error: 'true or false' }).default(true),
   listen: listen.prefault({}),
   /** Namespace of the webhook's own objects; "" for the pod's namespace. */
   namespace: text(

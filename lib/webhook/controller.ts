@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Clock, Timer } from '../clock.ts';
 import { COPIES_AT_ONCE, COPY_RETRY_MS_MAX, COPY_RETRY_MS_MIN } from './limits.ts';
 import { KUBE_RESYNC_MS } from '../limits.ts';
-import type { CopyKeeper } from './copy-keeper.ts';
+import type { CopyKeeper, CopyOutcome } from './copy-keeper.ts';
 import { COPY_OF_ANNOTATION, copyName, isCopy, type Secret } from './pull-secret.ts';
 import { RetryQueue } from './retry-queue.ts';
 import type { SecretStore } from './secret-store.ts';
@@ -15,6 +15,7 @@ export interface ControllerOptions {
   log: Logger;
   /** Namespaces without pull-secret copies. */
   excludedNamespaces: ReadonlySet<string>;
+  onOutcome?: (outcome: CopyOutcome) => void;
 }
 
 /**
@@ -96,6 +97,7 @@ export class Controller {
     const [namespace = '', name = ''] = key.split('/');
     if (!this.#leads) return;
     const outcome = await this.#options.keeper.ensure(namespace, name);
+    this.#options.onOutcome?.(outcome);
     if (outcome !== 'none')
       this.#options.log.info({ pullSecret: key, outcome }, 'pull-secret copy reconciled');
   }

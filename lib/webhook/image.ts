@@ -54,6 +54,14 @@ export function parseImage(image: string): ImageReference | null {
   return { host, repository, suffix };
 }
 
+/**
+ * Whether an image is named by its ID (`sha256:<hex>` or 64 hex digits). Runtimes find it on the
+ * node and never pull it.
+ */
+export function isImageId(image: string): boolean {
+  return /^(?:sha256:)?[0-9a-f]{64}$/.test(image);
+}
+
 /** The reference at another host; null when the name would be too long for runtimes. */
 export function imageAt(host: string, reference: ImageReference): string | null {
   const name = `${host}/${reference.repository}`;

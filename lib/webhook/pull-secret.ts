@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { KubeObject } from '../cluster/kubernetes/client.ts';
 import { canonicalHost } from './image.ts';
+import {
+  byKeyringOrder,
+  isHubAlias,
+  keyHostFits,
+  keyringKey,
+  keyWritings,
+  type KeyringKey,
+} from './kubelet-keys.ts';
 import { isP2pHost, p2pHostOf, type RegistryRules } from './registry-rule.ts';
 
 /**
@@ -70,31 +78,18 @@ export function credentialsOf(secret: Secret): Map<string, Record<string, unknow
 }
 
 /**
- * The copy a pull secret needs: of its type, with the same credentials, each keyed by the P2P host
- * in place of the registry's; null when it holds none for a registry that is rewritten.
- * Deterministic: the same original gives the same bytes. It is owned by the original, so that the
- * cluster's garbage collector removes it too.
+ * The copy that a pull secret needs: same type and credentials, keyed by the P2P host in place of
+ * the registry; null when it holds no credentials for a rewritten registry. For each image the
+ * kubelet finds the same credentials in the copy as in the original, in the same order.
+ * Deterministic. The original owns the copy, so that the cluster's garbage collector removes it.
  */
 export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret | null {
   if (isCopy(original)) return null;
   const credentials = credentialsOf(original);
   if (credentials === null) return null;
-  const copied = new Map<string, Record<string, unknown>>();
-  // A host says more exactly what is meant than a glob, a bare host than the URL forms, and sorting
-  // makes the outcome independent of their order.
-  const vagueness = (registryKey: string): number =>
-    Number(registryKey.includes('*')) * 2 + Number(registryKey.includes('/'));
-  const registryKeys = [...credentials.keys()].sort(
-    (a, b) => vagueness(a) - vagueness(b) || (a < b ? -1 : 1),
-  );
-  for (const registryKey of registryKeys) {
-    for (const p2pKey of p2pKeysOf(registryKey, rules)) {
-      if (!copied.has(p2pKey)) copied.set(p2pKey, credentials.get(registryKey)!);
-    }
-  }
-  if (copied.size === 0) return null;
+  const entries = copiedEntries(credentials, rules);
+  if (entries === null) return null;
   const type = original.type as PullSecretType;
-  const entries = Object.fromEntries([...copied].sort(([a], [b]) => (a < b ? -1 : 1)));
   const content = JSON.stringify(
     type === 'kubernetes.io/dockerconfigjson' ? { auths: entries } : entries,
   );
@@ -121,7 +116,7 @@ export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret |
  * its port, if any).
  */
 export function holdsCredentialsFor(secret: Secret, hosts: Iterable<string>): boolean {
-  const keyHosts = [...(credentialsOf(secret)?.keys() ?? [])].map((key) => splitKey(key).host);
+  const keyHosts = [...(credentialsOf(secret)?.keys() ?? [])].map((key) => keyringKey(key).host);
   for (const host of hosts) {
     if (keyHosts.some((keyHost) => keyHostFits(keyHost, host))) return true;
   }
@@ -171,58 +166,74 @@ export function planCopy(
   };
 }
 
-/**
- * The copied keys of one entry: the P2P host in place of the registry, the repository path kept. A
- * glob gives one key per registry it covers.
- */
-function p2pKeysOf(registryKey: string, rules: RegistryRules): string[] {
-  const { host, path } = splitKey(registryKey);
+interface KeyedCredential extends KeyringKey {
+  readonly key: string;
+  readonly credential: Record<string, unknown>;
+}
+
+/** The credentials of the copy by their keys, in the kubelet's order; null when there are none. */
+function copiedEntries(
+  credentials: ReadonlyMap<string, Record<string, unknown>>,
+  rules: RegistryRules,
+): Record<string, Record<string, unknown>> | null {
+  const byP2pHost = new Map<string, KeyedCredential[]>();
+  const keyed = [...credentials].map(([key, credential]) => ({
+    key,
+    credential,
+    ...keyringKey(key),
+  }));
+  // Where the kubelet has no order (several writings of one key), the shortest writing comes first.
+  keyed.sort(
+    (a, b) => byKeyringOrder(a, b) || a.key.length - b.key.length || (a.key < b.key ? -1 : 1),
+  );
+  for (const one of keyed)
+    for (const p2pHost of p2pHostsOf(one.host, rules))
+      byP2pHost.set(p2pHost, [...(byP2pHost.get(p2pHost) ?? []), one]);
+  const copied = [...byP2pHost].flatMap(([p2pHost, sources]) => copiedKeys(p2pHost, sources));
+  if (copied.length === 0) return null;
+  copied.sort(byKeyringOrder);
+  const entries = new Map<string, Record<string, unknown>>();
+  for (const one of copied) {
+    for (const writing of keyWritings(one)) {
+      if (entries.has(writing)) continue;
+      entries.set(writing, one.credential);
+      break;
+    }
+  }
+  return Object.fromEntries(entries);
+}
+
+/** The credentials for one P2P host under the keys that keep the order of `sources`. */
+function copiedKeys(
+  p2pHost: string,
+  sources: readonly KeyedCredential[],
+): (KeyringKey & { credential: Record<string, unknown> })[] {
+  // The kubelet uses Docker Hub's aliases only without a path, and when no other key matches.
+  const isNamed = sources.some(({ host, path }) => path === '' && !isHubAlias(host));
+  const used = sources.filter(({ host, path }) => !isHubAlias(host) || (!isNamed && path === ''));
+  const hosts = [...new Set(used.map(({ host }) => host))];
+  return used.map(({ host, path, credential }) => {
+    // Paths of different keys would mix under one host. A glob that comes after other keys stays a
+    // glob: each star at the end of the first label sorts it behind the keys with fewer.
+    const stars = host.includes('*') ? '*'.repeat(hosts.indexOf(host)) : '';
+    return { host: p2pHost.replace(/^[^.:[]+/, (label) => label + stars), path, credential };
+  });
+}
+
+/** The P2P hosts that a key of the original stands for; several for a glob. */
+function p2pHostsOf(keyHost: string, rules: RegistryRules): string[] {
+  const host = canonicalHost(keyHost);
   if (isP2pHost(host, rules)) return [];
-  // A glob in a key may cover registries whose P2P hosts do not match the glob; the rules list
-  // them.
+  const own = p2pHostOf(host, rules);
+  // A glob in a key may cover registries whose P2P hosts do not match the glob; the rules list them.
   const named = host.includes('*')
     ? rules.registries
         .map((rule) => rule.host)
         .filter((other) => !/[*?]/.test(other) && keyHostFits(host, other))
+        .map((other) => p2pHostOf(other, rules))
+        .filter((p2pHost) => own === null || p2pHost === null || !keyHostFits(own, p2pHost))
     : [];
-  const p2pHosts = [host, ...named]
-    .map((one) => p2pHostOf(one, rules))
-    .filter((p2pHost) => p2pHost !== null);
-  return [...new Set(p2pHosts)].map((p2pHost) => p2pHost + path);
-}
-
-/**
- * Host and path of a key as the kubelet reads it: the scheme is optional, and Docker's `/v1/` and
- * `/v2/` mean the whole registry.
- */
-function splitKey(key: string): { host: string; path: string } {
-  const bare = key.replace(/^https?:\/\//i, '');
-  const slash = bare.indexOf('/');
-  if (slash === -1) return { host: canonicalHost(bare), path: '' };
-  const path = bare
-    .slice(slash)
-    .replace(/^\/v[12](?=\/|$)/, '')
-    .replace(/\/+$/, '');
-  return { host: canonicalHost(bare.slice(0, slash)), path };
-}
-
-/** The kubelet's rule for globs in keys: label by label, with an exact port. */
-function keyHostFits(keyHost: string, host: string): boolean {
-  if (!keyHost.includes('*')) return keyHost === canonicalHost(host);
-  const [keyLabels, labels] = [keyHost.split('.'), canonicalHost(host).split('.')];
-  if (keyLabels.length !== labels.length) return false;
-  return keyLabels.every((label, at) => {
-    const pieces = label.split('*');
-    if (pieces.length === 1) return label === labels[at];
-    const [head, tail] = [pieces[0]!, pieces.at(-1)!];
-    const text = labels[at]!;
-    return (
-      text.length >= head.length + tail.length &&
-      text.startsWith(head) &&
-      text.endsWith(tail) &&
-      !(tail === '' && text.includes(':'))
-    );
-  });
+  return [...new Set([own, ...named])].filter((p2pHost) => p2pHost !== null);
 }
 
 function asRecord(value: unknown): Record<string, unknown> | null {

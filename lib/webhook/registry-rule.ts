@@ -23,6 +23,13 @@ export interface RegistryRule {
 export interface RegistryRules {
   readonly registries: readonly RegistryRule[];
   readonly p2pPort: number;
+  /**
+   * The P2P hosts that the nodes' runtimes are configured for. Images are rewritten to no other.
+   * Left out: any P2P host.
+   */
+  readonly p2pHosts?: readonly string[];
+  /** Globs of images that keep their names, as in pod specs: images that nodes have preloaded. */
+  readonly excludedImages?: readonly string[];
 }
 
 /** The label that marks a P2P host in ACR's rule (docs/SPEC.md). */
@@ -30,19 +37,42 @@ const P2P_LABEL = 'distributed';
 
 /**
  * The P2P host (`host:port`) for images of registry `host`. Null when images are not rewritten: no
- * rule matches, the first matching rule is `mirror`, or `host` already is a P2P host.
+ * rule matches, the first matching rule is `mirror`, `host` already is a P2P host, or nodes are not
+ * configured for the P2P host.
  */
 export function p2pHostOf(host: string, rules: RegistryRules): string | null {
+  const target = p2pTarget(host, rules);
+  return target === null || !target.isConfigured ? null : target.p2pHost;
+}
+
+/** The P2P host by the rules alone, and whether nodes are configured for it. */
+export function p2pTarget(
+  host: string,
+  rules: RegistryRules,
+): { p2pHost: string; isConfigured: boolean } | null {
   const canonical = canonicalHost(host);
   if (isP2pHost(canonical, rules)) return null;
   const rule = rules.registries.find((candidate) => hostFits(candidate.host, canonical));
   if (rule === undefined || rule.mode === 'mirror') return null;
-  return rule.p2pHost ?? acrP2pHost(canonical, rules.p2pPort);
+  const p2pHost = rule.p2pHost ?? acrP2pHost(canonical, rules.p2pPort);
+  if (p2pHost === null) return null;
+  // A glob comes from the key of a pull secret.
+  const isConfigured =
+    rules.p2pHosts === undefined ||
+    rules.p2pHosts.some((known) =>
+      p2pHost.includes('*') ? hostFits(p2pHost, known) : known === p2pHost,
+    );
+  return { p2pHost, isConfigured };
 }
 
 /** Whether `host` is a P2P host, of this proxy port or another. */
 export function isP2pHost(host: string, rules: RegistryRules): boolean {
   return host.split('.')[1] === P2P_LABEL || rules.registries.some((rule) => rule.p2pHost === host);
+}
+
+/** Whether an image, as written in the pod, is excluded from rewriting. */
+export function isExcluded(image: string, { excludedImages = [] }: RegistryRules): boolean {
+  return excludedImages.some((glob) => globFits(glob, image));
 }
 
 /** Whether the host glob of a rule matches a host (both with their port, if any). */

@@ -5,7 +5,6 @@ import { ShoalError } from '../errors.ts';
 import { ADMISSION_DEADLINE_MS } from './limits.ts';
 import {
   isAccelerated,
-  planPod,
   podPatch,
   readReview,
   reviewAnswer,
@@ -15,6 +14,9 @@ import {
   type WebhookEntry,
 } from './admission.ts';
 import type { CopyKeeper } from './copy-keeper.ts';
+import type { EventRecorder } from './event-recorder.ts';
+import type { WebhookMetrics } from './metrics.ts';
+import { surveyPod, type NodeKnowledge, type Skip } from './plan.ts';
 import {
   copyName,
   holdsCredentialsFor,
@@ -32,6 +34,16 @@ export interface ReviewerOptions {
   client: KubeClient;
   clock: Clock;
   log: Logger;
+  nodes?: NodeKnowledge;
+  metrics?: WebhookMetrics;
+  events?: EventRecorder;
+}
+
+/** The patch of a pod (null: none) with what is left alone. */
+interface Review {
+  patch: PatchOperation[] | null;
+  images: number;
+  skips: readonly Skip[];
 }
 
 /**
@@ -49,42 +61,47 @@ export class Reviewer {
    * Answers an AdmissionReview (parsed JSON). Never rejects; takes at most ADMISSION_DEADLINE_MS.
    */
   async answer(body: unknown, entry: WebhookEntry): Promise<object> {
-    const { clock, log } = this.#options;
+    const { clock, log, metrics } = this.#options;
+    const beganMs = clock.nowMs();
     let review: PodReview;
     try {
       review = readReview(body);
     } catch (error) {
       log.warn({ err: error }, 'invalid admission review');
+      metrics?.reviewed('failed', 0, 0);
       return reviewAnswer(uidOf(body), null);
     }
     const late = Promise.withResolvers<never>();
     const timer = clock.after(ADMISSION_DEADLINE_MS, () =>
-      late.reject(new ShoalError('OVERLOADED', 'its pull secrets could not be copied in time')),
+      late.reject(new ShoalError('OVERLOADED', 'its pull secrets were not copied in time')),
     );
+    const seconds = (): number => (clock.nowMs() - beganMs) / 1_000;
     try {
-      return reviewAnswer(
-        review.uid,
-        await Promise.race([this.#patch(review, entry), late.promise]),
-      );
+      const { patch, images, skips } = await Promise.race([
+        this.#review(review, entry),
+        late.promise,
+      ]);
+      metrics?.reviewed(patch === null ? 'unchanged' : 'rewritten', seconds(), images);
+      this.#report(review, skips);
+      return reviewAnswer(review.uid, patch);
     } catch (error) {
       log.warn(
         { err: error, namespace: review.namespace, uid: review.uid },
         'pod admitted unchanged',
       );
+      metrics?.reviewed('failed', seconds(), 0);
+      metrics?.skipped('failed');
       return reviewAnswer(review.uid, null);
     } finally {
       timer.cancel();
     }
   }
 
-  async #patch(
-    { uid, namespace, dryRun, pod }: PodReview,
-    entry: WebhookEntry,
-  ): Promise<PatchOperation[] | null> {
-    if (pod === null || !isAccelerated(pod, entry)) return null;
-    const { rules, keeper, log } = this.#options;
-    const plan = planPod(pod, rules);
-    if (plan === null) return null;
+  async #review({ uid, namespace, dryRun, pod }: PodReview, entry: WebhookEntry): Promise<Review> {
+    if (pod === null || !isAccelerated(pod, entry)) return { patch: null, images: 0, skips: [] };
+    const { rules, keeper, log, nodes, metrics } = this.#options;
+    const { plan, skips } = surveyPod(pod, rules, nodes);
+    if (plan === null) return { patch: null, images: 0, skips };
     const pairs: SecretPair[] = [];
     for (const { name, needsCopy } of await Promise.all(
       plan.pullSecrets.map((name) => this.#look(namespace, name, plan.registryHosts)),
@@ -93,12 +110,22 @@ export class Reviewer {
     }
     // Build the patch before writing any secret: a pod that cannot be rewritten needs no copies.
     const patch = podPatch(pod, plan, pairs);
-    if (!dryRun) await Promise.all(pairs.map(({ name }) => keeper.ensure(namespace, name)));
-    log.info(
-      { namespace, uid, images: plan.replacements.length, pullSecrets: pairs.length, dryRun },
-      'pod rewritten',
-    );
-    return patch;
+    if (!dryRun) {
+      const outcomes = await Promise.all(pairs.map(({ name }) => keeper.ensure(namespace, name)));
+      for (const outcome of outcomes) metrics?.copied(outcome);
+    }
+    const images = plan.replacements.length;
+    log.info({ namespace, uid, images, pullSecrets: pairs.length, dryRun }, 'pod rewritten');
+    return { patch, images, skips };
+  }
+
+  /** Counts what was left alone and says why in Events; nothing waits for them. */
+  #report({ namespace, dryRun, pod }: PodReview, skips: readonly Skip[]): void {
+    const { metrics, events } = this.#options;
+    for (const skip of skips) {
+      metrics?.skipped(skip.reason);
+      if (pod !== null && !dryRun) void events?.skipped(namespace, pod, skip);
+    }
   }
 
   /**
@@ -127,7 +154,7 @@ export class Reviewer {
     if (lost !== undefined)
       throw new ShoalError(
         'BAD_REQUEST',
-        `pull secret ${name} names ${lost} by a glob that has no like among the P2P hosts`,
+        `pull secret ${name} covers ${lost} by a glob that does not cover its P2P host`,
       );
     return { name, needsCopy: held.length > 0 };
   }

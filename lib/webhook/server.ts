@@ -23,6 +23,8 @@ export interface WebhookServerOptions {
   answer: (body: unknown, entry: WebhookEntry) => Promise<object>;
   /** Null when ready, else the reason. */
   notReady: () => string | null;
+  /** The metrics in Prometheus text format. */
+  metrics?: () => Promise<string>;
 }
 
 /**
@@ -97,6 +99,8 @@ export class WebhookServer {
       if (entry !== undefined && request.method === 'POST')
         return send(response, 200, await this.#review(request, entry));
       if (path === '/healthz') return send(response, 200, { status: 'ok' });
+      if (path === '/metrics' && this.#options.metrics !== undefined)
+        return sendText(response, await this.#options.metrics(), METRICS_TYPE);
       const reason = path === '/readyz' ? this.#options.notReady() : undefined;
       if (reason !== undefined)
         return send(
@@ -147,12 +151,14 @@ function parsed(text: string): unknown {
   }
 }
 
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
 function send(response: ServerResponse, status: number, body: object): void {
-  const text = JSON.stringify(body);
+  sendText(response, JSON.stringify(body), 'application/json', status);
+}
+
+function sendText(response: ServerResponse, text: string, type: string, status = 200): void {
   response
-    .writeHead(status, {
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(text),
-    })
+    .writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) })
     .end(text);
 }

@@ -6,7 +6,10 @@ import type { KeyedCertificate } from './certificates.ts';
 import type { WebhookConfig } from './config.ts';
 import { Controller } from './controller.ts';
 import { CopyKeeper } from './copy-keeper.ts';
+import { EventRecorder } from './event-recorder.ts';
 import { LeaderElection } from './lease.ts';
+import { WebhookMetrics } from './metrics.ts';
+import { NodeSurvey } from './node-survey.ts';
 import type { RegistryRules } from './registry-rule.ts';
 import { Reviewer } from './reviewer.ts';
 import { SecretStore } from './secret-store.ts';
@@ -28,7 +31,9 @@ export interface WebhookContext {
  */
 export class WebhookService {
   readonly server: WebhookServer;
+  readonly metrics = new WebhookMetrics();
   readonly #store: SecretStore;
+  readonly #nodes: NodeSurvey | null;
   readonly #controller: Controller;
   readonly #certificates: CertificateKeeper;
   readonly #election: LeaderElection;
@@ -39,7 +44,12 @@ export class WebhookService {
 
   constructor(config: WebhookConfig, context: WebhookContext) {
     const { client, clock, random, log, namespace, identity } = context;
-    const rules: RegistryRules = { registries: config.registries, p2pPort: config.p2pPort };
+    const rules: RegistryRules = {
+      registries: config.registries,
+      p2pPort: config.p2pPort,
+      ...(config.p2pHosts === undefined ? {} : { p2pHosts: config.p2pHosts }),
+      excludedImages: config.excludedImages,
+    };
     this.#log = log;
     this.#store = new SecretStore({
       client,
@@ -49,7 +59,37 @@ export class WebhookService {
       onError: (error: KubeError) => log.warn({ err: error }, 'cannot watch pull secrets'),
     });
     const keeper = new CopyKeeper(client, this.#store, rules);
-    const reviewer = new Reviewer({ rules, store: this.#store, keeper, client, clock, log });
+    this.#nodes = !config.nodeReports
+      ? null
+      : new NodeSurvey({
+          client,
+          clock,
+          random,
+          namespace,
+          newNodesWait: config.newNodesWait,
+          onChange: (configured, obstructed) => this.metrics.nodes(configured, obstructed),
+          onError: (error: KubeError) => log.warn({ err: error }, 'cannot watch nodes'),
+        });
+    const events = !config.events
+      ? null
+      : new EventRecorder({
+          client,
+          clock,
+          component: config.service,
+          onError: (error) => log.debug({ err: error }, 'cannot write an Event'),
+          onDrop: () => this.metrics.eventDropped(),
+        });
+    const reviewer = new Reviewer({
+      rules,
+      store: this.#store,
+      keeper,
+      client,
+      clock,
+      log,
+      metrics: this.metrics,
+      ...(this.#nodes === null ? {} : { nodes: this.#nodes }),
+      ...(events === null ? {} : { events }),
+    });
     const excludedNamespaces = new Set([...config.excludedNamespaces, namespace]);
     this.#controller = new Controller({
       store: this.#store,
@@ -58,6 +98,7 @@ export class WebhookService {
       random,
       log,
       excludedNamespaces,
+      onOutcome: (outcome) => this.metrics.copied(outcome),
     });
     this.#election = new LeaderElection({
       client,
@@ -72,6 +113,7 @@ export class WebhookService {
       ...config.listen,
       answer: (body, entry) => reviewer.answer(body, entry),
       notReady: () => this.notReady(),
+      metrics: () => this.metrics.text(),
     });
     this.#certificates = new CertificateKeeper({
       client,
@@ -103,11 +145,13 @@ export class WebhookService {
     if (this.server.port === null) return 'no certificate yet';
     if (!this.#certificates.isReady)
       return 'the webhook configuration does not trust the certificate yet';
+    if (this.#nodes?.isSynced === false) return 'nodes are not listed yet';
     return this.#store.isSynced ? null : 'pull secrets are not listed yet';
   }
 
   start(): void {
     this.#store.start();
+    this.#nodes?.start();
     this.#certificates.start();
   }
 
@@ -123,6 +167,7 @@ export class WebhookService {
       this.#electing ? this.#election.stop() : undefined,
       this.#certificates.stop(),
       this.#store.stop(),
+      this.#nodes?.stop(),
     ]);
     await this.server.close();
   }
@@ -139,6 +184,7 @@ export class WebhookService {
 
   #lead(leads: boolean): void {
     this.#log.info({ leads }, leads ? 'became leader; copying pull secrets' : 'no longer leading');
+    this.metrics.leads(leads);
     this.#controller.lead(leads);
   }
 

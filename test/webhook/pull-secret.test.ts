@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import {
   copyName,
   credentialsOf,
@@ -8,6 +9,7 @@ import {
   pullSecretCopy,
   type Secret,
 } from '../../lib/webhook/pull-secret.ts';
+import { kubeletLookup } from './kubelet-keyring.ts';
 import { ACR, ACR_P2P, rules } from './rules.ts';
 import { decode, encode, ENTRY, pullSecret } from './secrets.ts';
 
@@ -41,7 +43,9 @@ describe('pull secret copies', () => {
     [`https://${ACR}`, ACR_P2P],
     [`http://${ACR}/`, ACR_P2P],
     [`https://${ACR}/v1/`, ACR_P2P],
-    [`https://${ACR}/v2`, ACR_P2P],
+    [`https://${ACR}/v2/`, ACR_P2P],
+    // Without its slash the kubelet takes /v2 for a repository.
+    [`https://${ACR}/v2`, `${ACR_P2P}/v2`],
     [`${ACR}/docker-builder`, `${ACR_P2P}/docker-builder`],
     ['https://index.docker.io/v1/', 'hub.p2p.local:65001'],
     ['registry.example.com:5000', 'p2p.example.com:65001'],
@@ -68,7 +72,7 @@ describe('pull secret copies', () => {
     const other = pullSecret('s', ['registry.example.com:5000', ACR, 'quay.io']);
     assert.deepEqual(
       Object.keys(authsOf(pullSecretCopy(one, rules)) as object),
-      ['p2p.example.com:65001', ACR_P2P].sort(),
+      ['p2p.example.com:65001', ACR_P2P].sort().reverse(),
     );
     assert.equal(
       pullSecretCopy(one, rules)?.data?.['.dockerconfigjson'],
@@ -76,21 +80,63 @@ describe('pull secret copies', () => {
     );
   });
 
-  it('prefers the bare host where two keys mean one registry', () => {
-    const auths = { [`https://${ACR}/v1/`]: { auth: 'old' }, [ACR]: { auth: 'new' } };
-    const secret = { ...pullSecret('s', []), data: { '.dockerconfigjson': encode({ auths }) } };
-    assert.deepEqual(authsOf(pullSecretCopy(secret, rules)), { [ACR_P2P]: { auth: 'new' } });
-  });
-
-  it('takes the key that says most exactly what is meant before a glob, and a glob for all it stands for', () => {
+  it('hold all credentials of one registry, under different writings of its key', () => {
     const auths = {
-      '*.example.com:5000': { auth: 'glob' },
-      'registry.example.com:5000': { auth: 'exact' },
+      [ACR]: { auth: 'bare' },
+      [`https://${ACR}`]: { auth: 'https' },
+      [`https://${ACR}/v1/`]: { auth: 'v1' },
     };
     const secret = { ...pullSecret('s', []), data: { '.dockerconfigjson': encode({ auths }) } };
     assert.deepEqual(authsOf(pullSecretCopy(secret, rules)), {
-      'p2p.example.com:65001': { auth: 'exact' },
+      [ACR_P2P]: { auth: 'bare' },
+      [`https://${ACR_P2P}`]: { auth: 'https' },
+      [`http://${ACR_P2P}`]: { auth: 'v1' },
     });
+  });
+
+  it('give the kubelet the same credentials in the same order as the original', () => {
+    const hosts = [
+      'registry.example.com:5000',
+      '*.example.com:5000',
+      'reg*.example.com:5000',
+      'docker.io',
+      'index.docker.io',
+      ACR,
+      '*.cn-hangzhou.cr.aliyuncs.com',
+      'test-*.cn-hangzhou.cr.aliyuncs.com',
+      'quay.io',
+    ];
+    const key = fc
+      .tuple(
+        fc.constantFrom('', 'https://', 'http://'),
+        fc.constantFrom(...hosts),
+        fc.constantFrom('', '/', '/v1/', '/v2/', '/team', '/team/app', '/v2/team', '/other'),
+      )
+      .map((pieces) => pieces.join(''));
+    const images: [image: string, p2pImage: string][] = [
+      ['registry.example.com:5000/team/app', 'p2p.example.com:65001/team/app'],
+      [`${ACR}/team/app`, `${ACR_P2P}/team/app`],
+      ['docker.io/team/app', 'hub.p2p.local:65001/team/app'],
+    ];
+    fc.assert(
+      fc.property(fc.uniqueArray(key, { minLength: 1, maxLength: 8 }), (keys) => {
+        const auths = Object.fromEntries(
+          keys.map((one, at) => [one, { auth: `credential ${at}` }]),
+        );
+        const secret = { ...pullSecret('s', []), data: { '.dockerconfigjson': encode({ auths }) } };
+        const copy = pullSecretCopy(secret, rules);
+        const copied = (copy === null ? {} : authsOf(copy)) as typeof auths;
+        for (const [image, p2pImage] of images) {
+          const [wanted, found] = [kubeletLookup(auths, image), kubeletLookup(copied, p2pImage)];
+          // Docker Hub's alias is the kubelet's last resort; in a copy it may follow other keys.
+          const isExact = wanted.length === 0 || image !== 'docker.io/team/app';
+          assert.deepEqual(isExact ? found : found.slice(0, wanted.length), wanted, image);
+        }
+      }),
+    );
+  });
+
+  it('use a glob key for every registry that it covers', () => {
     const registries = ['a.example.com', 'b.example.com'].map((host) => ({
       host,
       mode: 'rewrite' as const,
@@ -106,7 +152,7 @@ describe('pull secret copies', () => {
           }),
         ) as object,
       ),
-      ['p2p-a.example.com:65001', 'p2p-b.example.com:65001'],
+      ['p2p-b.example.com:65001', 'p2p-a.example.com:65001'],
     );
   });
 

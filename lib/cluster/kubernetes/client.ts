@@ -22,6 +22,8 @@ export interface KubeResource {
 
 export const SECRETS: KubeResource = { base: '/api/v1', plural: 'secrets' };
 export const LEASES: KubeResource = { base: '/apis/coordination.k8s.io/v1', plural: 'leases' };
+export const EVENTS: KubeResource = { base: '/api/v1', plural: 'events' };
+export const NODES: KubeResource = { base: '/api/v1', plural: 'nodes' };
 export const ENDPOINT_SLICES: KubeResource = {
   base: '/apis/discovery.k8s.io/v1',
   plural: 'endpointslices',
@@ -37,6 +39,8 @@ export interface KubeScope {
   readonly namespace: string | null;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
+  /** Only `metadata` of each object: less to send and to keep where the rest is not needed. */
+  readonly metadataOnly?: boolean;
 }
 
 export interface KubeList<T extends KubeObject> {

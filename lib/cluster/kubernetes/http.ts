@@ -33,6 +33,7 @@ interface Call {
   query?: Query;
   body?: unknown;
   contentType?: string;
+  accept?: string;
   signal?: AbortSignal;
   /** Longest pause in the body, ms. */
   silenceMs?: number;
@@ -74,7 +75,7 @@ export class HttpKubeClient implements KubeClient {
       const page = await this.#json<{
         items: T[] | null;
         metadata: { resourceVersion: string; continue?: string };
-      }>({ method: 'GET', path, query });
+      }>({ method: 'GET', path, query, accept: listAccept(scope) });
       items.push(...(page.items ?? []));
       next = page.metadata.continue;
       if (next === undefined || next === '')
@@ -142,7 +143,8 @@ export class HttpKubeClient implements KubeClient {
     // The server ends every watch; silence beyond that means a lost connection.
     const silenceMs = KUBE_WATCH_SECONDS * 1_000 + KUBE_WATCH_GRACE_MS;
     try {
-      const { body } = await this.#send({ method: 'GET', path, query, signal, silenceMs });
+      const accept = watchAccept(scope);
+      const { body } = await this.#send({ method: 'GET', path, query, accept, signal, silenceMs });
       for await (const line of lines(body)) {
         if (signal.aborted) return;
         const event = JSON.parse(line) as KubeWatchEvent<T> | { type: 'ERROR'; object: unknown };
@@ -173,6 +175,7 @@ export class HttpKubeClient implements KubeClient {
     query = {},
     body,
     contentType = 'application/json',
+    accept = 'application/json',
     signal,
     silenceMs = 0,
   }: Call): Promise<Dispatcher.ResponseData> {
@@ -186,7 +189,7 @@ export class HttpKubeClient implements KubeClient {
       method,
       dispatcher,
       headers: {
-        accept: 'application/json',
+        accept,
         ...(body === undefined ? {} : { 'content-type': contentType }),
         ...headers,
       },
@@ -198,6 +201,18 @@ export class HttpKubeClient implements KubeClient {
     if (response.statusCode < 400) return response;
     throw statusError(response.statusCode, parsed(await text(response.body)), path);
   }
+}
+
+/** Media types of metadata-only answers (Kubernetes, "API Concepts", Metadata-only fetches). */
+const METADATA_TYPE = (kind: string): string =>
+  `application/json;as=${kind};g=meta.k8s.io;v=v1,application/json`;
+
+function listAccept({ metadataOnly }: KubeScope): string {
+  return metadataOnly === true ? METADATA_TYPE('PartialObjectMetadataList') : 'application/json';
+}
+
+function watchAccept({ metadataOnly }: KubeScope): string {
+  return metadataOnly === true ? METADATA_TYPE('PartialObjectMetadata') : 'application/json';
 }
 
 function selectors({ labelSelector, fieldSelector }: KubeScope): Query {

@@ -1,0 +1,111 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../clock.ts';
+import { EVENTS, type KubeClient, type KubeObject } from '../cluster/kubernetes/client.ts';
+import { EVENT_REPEAT_MS, EVENTS_AT_ONCE, EVENTS_REMEMBERED } from './limits.ts';
+import type { Skip } from './plan.ts';
+import type { Pod } from './pod.ts';
+
+export interface EventRecorderOptions {
+  client: KubeClient;
+  clock: Clock;
+  /** Reported as the source of the events. */
+  component: string;
+  onError: (error: unknown) => void;
+  /** Called for an event that was not sent because too many are in flight. */
+  onDrop: () => void;
+}
+
+/** The object an event is about. */
+interface Reference {
+  apiVersion: string;
+  kind: string;
+  namespace: string;
+  name: string;
+  uid?: string;
+}
+
+/**
+ * Writes Events that say why a pod keeps its images. A pod has no name yet when it is reviewed, so
+ * the event is about its controller, if it has one. Each reason is reported once per object and
+ * EVENT_REPEAT_MS. Events are best effort: a failure is logged and changes nothing.
+ */
+export class EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #recent = new LRUCache<string, number>({ max: EVENTS_REMEMBERED });
+  #inFlight = 0;
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the event is written or given up; admission does not wait for it. */
+  async skipped(namespace: string, pod: Pod, { reason, detail }: Skip): Promise<void> {
+    const { client, clock, onError, onDrop } = this.#options;
+    const about = subjectOf(namespace, pod);
+    if (about === null) return;
+    const key = `${namespace}/${about.kind}/${about.name}/${reason}`;
+    const nowMs = clock.nowMs();
+    if (nowMs - (this.#recent.get(key) ?? -Infinity) < EVENT_REPEAT_MS) return;
+    if (this.#inFlight >= EVENTS_AT_ONCE) return onDrop();
+    this.#recent.set(key, nowMs);
+    this.#inFlight += 1;
+    try {
+      await client.create(EVENTS, this.#event(about, `${EXPLANATIONS[reason]}: ${detail}`));
+    } catch (error) {
+      onError(error);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  #event(about: Reference, message: string): KubeObject {
+    const { clock, component } = this.#options;
+    const now = new Date(clock.wallMs()).toISOString();
+    const suffix = Math.floor(clock.wallMs()).toString(16) + this.#recent.size.toString(16);
+    return {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: {
+        name: `${about.name.slice(0, 200)}.${suffix}`,
+        namespace: about.namespace,
+      },
+      involvedObject: about,
+      reason: 'ImageNotAccelerated',
+      message: message.slice(0, 1_000),
+      type: 'Normal',
+      source: { component },
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    };
+  }
+}
+
+/** What each reason means, in the words of the Event. */
+const EXPLANATIONS: Record<Skip['reason'], string> = {
+  'pull-policy-never': 'imagePullPolicy Never: the node must have the image under its own name',
+  'image-id': 'images named by ID are never pulled',
+  'excluded-image': 'excluded by the value webhook.excludedImages',
+  'name-too-long': 'the P2P image name would be too long for container runtimes',
+  'host-not-configured': 'the chart does not configure nodes for this P2P host',
+  windows: 'pods for other systems than Linux run where there is no agent',
+  'virtual-node': 'virtual nodes run no agent',
+  'no-node': 'no node fits the pod yet, so nothing is known about its runtime',
+  'node-not-configured': 'a node that may run the pod cannot resolve the P2P host',
+};
+
+function subjectOf(namespace: string, { metadata }: Pod): Reference | null {
+  const owner =
+    metadata.ownerReferences?.find(({ controller }) => controller === true) ??
+    metadata.ownerReferences?.[0];
+  if (owner !== undefined)
+    return {
+      apiVersion: owner.apiVersion,
+      kind: owner.kind,
+      namespace,
+      name: owner.name,
+      uid: owner.uid,
+    };
+  const { name } = metadata;
+  return name === undefined ? null : { apiVersion: 'v1', kind: 'Pod', namespace, name };
+}
