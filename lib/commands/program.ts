@@ -1,12 +1,13 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ShoalError } from '../errors.ts';
-import { VERSION } from '../version.ts';
+import { COMMIT, VERSION } from '../version.ts';
 import { FRONT_THREADS_MAX, UP_NODES_MAX } from './limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { parseByteSize, preadPatterns, type PreadOptions } from './bench.ts';
 import type { StartNode } from './node.ts';
 import { processOutput } from './process-output.ts';
 import { declareRuntimeCommands } from './runtime-commands.ts';
+import { declareSetupCommands } from './setup-commands.ts';
 
 /** Exit codes of every command (docs/SPEC.md 4). */
 export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
@@ -15,14 +16,14 @@ export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
 export interface Output {
   out(text: string): void;
   err(text: string): void;
-  /** Resolves once what was written has been taken, or its reader is gone. */
+  /** Resolves once the text written so far has been flushed, or its reader has gone. */
   taken?(): Promise<void>;
 }
 
 /**
- * Runs `shoal <args>` and returns its exit code. What a command needs is loaded when the command
- * runs, so that a node does not pay for the webhook's libraries, nor `--help` for the node's.
- * `startNode` is the node to run in place of lib/node.ts.
+ * Runs `shoal <args>` and returns its exit code. Each command loads its modules when it runs: a node
+ * does not pay for the webhook's libraries, and `--help` not for the node's. `startNode` replaces
+ * lib/node.ts in tests.
  */
 export async function runProgram(
   args: readonly string[],
@@ -43,22 +44,30 @@ export async function runProgram(
   }
 }
 
-/**
- * Takes a command's exit code when it is done; unless told not to, waits until what it wrote has
- * been taken.
- */
+/** Takes the exit code of a command when it ends and, if `waits`, flushes its output. */
 type Finish = (work: Promise<number>, waits?: boolean) => Promise<void>;
+
+/** The commands without a way to run them: for the man page and completions. */
+export function describedProgram(): Command {
+  const nowhere: Output = { out: () => undefined, err: () => undefined };
+  return declare(async () => undefined, nowhere, undefined);
+}
+
+/** `0.1.0 (commit 3c2f9cb, Node.js 22.23.3)`: the version itself is the first word. */
+function versionText(): string {
+  return `${VERSION} (commit ${COMMIT ?? 'unknown: a checkout'}, Node.js ${process.versions.node})`;
+}
 
 function declare(finish: Finish, output: Output, startNode: StartNode | undefined): Command {
   const program = new Command('shoal')
     .description(
       'Peer-to-peer distribution of container images: many nodes pull, the registry sends once.',
     )
-    .version(VERSION)
+    .version(versionText(), '-v, --version', 'print version, commit and Node.js version')
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .showSuggestionAfterError()
-    .helpCommand(false);
+    .helpCommand('help [command]', 'explain a command');
 
   for (const mode of ['agent', 'root'] satisfies NodeMode[]) {
     program
@@ -69,7 +78,8 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
           : 'run a root: one of the few that fetch from the registry',
       )
       .description(
-        `Runs a node as ${mode}, prints one ready line with its addresses, and drains on SIGTERM or SIGINT (a second one ends it at once).`,
+        `Runs a node as ${mode}, prints one ready line with its addresses, and drains on SIGTERM ` +
+          'or SIGINT (a second one ends it at once).',
       )
       .option('--config <file>', 'YAML config file (without it: the defaults)')
       .addOption(
@@ -85,7 +95,7 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
       )
       .option('--json', 'print the ready line as JSON')
       .addOption(new Option('--exit-with-parent', 'exit when stdin closes').hideHelp())
-      // A node has waited for the readers of its logs, and not for ever.
+      // The drain of a node has flushed its logs, within a deadline.
       .action((options: NodeOptions) =>
         finish(
           import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode)),
@@ -98,7 +108,8 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .command('webhook')
     .summary('run the admission webhook and the pull-secret controller')
     .description(
-      'Rewrites the images of labelled pods to their P2P names and keeps copies of their pull secrets under those names. Drains on SIGTERM.',
+      'Rewrites the images of labelled pods to their P2P names and keeps copies of their pull ' +
+        'secrets under those names. Drains on SIGTERM.',
     )
     .requiredOption('--config <file>', 'YAML config file of the webhook')
     .action((options: { config: string }) =>
@@ -107,10 +118,11 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
 
   program
     .command('up')
-    .summary('try it: a swarm on this machine pulls an image')
+    .summary('try it: run a swarm on this machine and pull an image')
     .description(
-      'Brings up 1 root and N agents on loopback before a registry (an embedded one with a sample image unless one is named), ' +
-        'pulls the image through every node at once, checks every digest, and shows what came from the registry and what from peers.',
+      'Starts 1 root and N agents on loopback in front of a registry (without --registry: an ' +
+        'embedded one with a sample image), pulls the image through every node at once, checks ' +
+        'every digest, and shows what came from the registry and what from peers.',
     )
     .option('--nodes <n>', 'number of agents', wholeNumber(1, UP_NODES_MAX), 3)
     .option('--registry <url>', 'pull from this registry, http or https (needs --image)')
@@ -123,9 +135,10 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
 
   program
     .command('status')
-    .summary('one node at a glance')
+    .summary('show one node')
     .description(
-      'Shows cache, peers, rates and blobs in flight of one node, as its exporter port tells them. Exits with 1 while the node is not ready.',
+      'Shows cache, peers, rates and blobs in flight of one node, read from its exporter port. ' +
+        'Exits with 1 while the node is not ready.',
     )
     .option('--url <url>', 'address of the exporter port', 'http://127.0.0.1:65003')
     .option('--json', 'print everything the table shows as JSON')
@@ -140,7 +153,8 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .command('pread')
     .summary('load a URL with ranged reads')
     .description(
-      'Reads ranges over many connections and shows rates, latencies and, with --pid, what they cost the server. Exits with 1 when a read failed or brought a wrong byte.',
+      'Reads ranges over many connections and shows rates, latencies and, with --pid, the CPU ' +
+        'time of the server. Exits with 1 when a read fails or returns a wrong byte.',
     )
     .requiredOption('--url <url>', 'the object, http or https, on Shoal or not')
     .option('--size <bytes>', 'bytes per read, such as 65536, 64KiB or 2MiB', byteSize, 65_536)
@@ -168,13 +182,14 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
       "the server's process on this machine, for its processor time",
       wholeNumber(1, 999_999_999),
     )
-    .option('--insecure', 'https: take any certificate')
+    .option('--insecure', 'https: accept any certificate')
     .option('--json', 'print the result as one JSON object')
     .action((options: PreadOptions) =>
       finish(import('./bench.ts').then(({ runBenchPread }) => runBenchPread(options, output))),
     );
 
   declareRuntimeCommands(program, finish, output);
+  declareSetupCommands(program, finish, output, versionText());
   return program;
 }
 
@@ -198,7 +213,7 @@ function collect(value: string, earlier: string[] | undefined): string[] {
   return [...(earlier ?? []), value];
 }
 
-/** A parser of an option's whole number; anything else is a misuse. */
+/** Parses a whole number within bounds; anything else is a usage error. */
 function wholeNumber(min: number, max: number): (value: string) => number {
   return (value) => {
     const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
@@ -217,9 +232,9 @@ function byteSize(value: string): number {
   return bytes;
 }
 
-/** Says what went wrong, one line per finding, and returns the exit code for it. */
+/** Prints what failed, one line per problem, and returns the exit code. */
 function explain(error: unknown, output: Output): number {
-  // Commander has printed its own line by now; its exit code 0 stands for --help.
+  // Commander has printed its own message; its exit code 0 means --help or --version.
   if (error instanceof CommanderError)
     return error.exitCode === 0 ? ExitCode.done : ExitCode.misuse;
   const { code, message } = ShoalError.from(error);

@@ -31,10 +31,11 @@ export function declareRuntimeCommands(program: Command, finish: Finish, output:
     .command('preheat')
     .summary('bring images into the swarm ahead of a rollout')
     .description(
-      'Reads images through a node, so that the swarm has them before the first pull. Cached data is not fetched again, so the command can be repeated.',
+      'Reads images through a node, so that the swarm has them before the first pull. Cached ' +
+        'data is not fetched again, so the command can be repeated.',
     )
     .argument('[image...]', 'images as in pod specs: [HOST[:PORT]/]REPO[:TAG][@DIGEST]')
-    .requiredOption('--via <url>', 'the node to read through: its proxy port, http or https')
+    .option('--via <url>', 'proxy port of the node to read through, http or https', MIRROR_URL)
     .option('--nodes <all|zone>', 'bring the images to every agent of the swarm, or of one zone')
     .option('--trace <file>', 'read only the shards listed in a trace, in its order')
     .option(
@@ -79,7 +80,8 @@ function declareOverlaybd(program: Command, finish: Finish, output: Output): voi
     if (action === 'enable')
       command.option(
         '--address <url>',
-        "the node's proxy URL with its prefix (default: the current one if it is this node, else http on port 65001)",
+        "the node's proxy URL with its prefix (default: the current one if it is this node, " +
+          'else http on port 65001)',
       );
     command
       .option('--json', 'print the result as JSON')

@@ -10,6 +10,7 @@ import { RegistryClient } from '../demo/registry-client.ts';
 import { makeSampleImage } from '../demo/sample-image.ts';
 import type { SampleImage } from '../demo/sample-image.ts';
 import { DemoSwarm } from '../demo/swarm.ts';
+import { calledAs } from './called-as.ts';
 import { UP_PULL_DEADLINE_MS } from './limits.ts';
 import type { Output, UpOptions } from './program.ts';
 import { formatBytes } from './quantity.ts';
@@ -92,7 +93,7 @@ export async function runUp(
     const outcomes = await pullThrough(agents, source, stream, signal);
     const { report, notes } = await tally(swarm.nodes, outcomes, image.imageBytes, source.embedded);
     say(`\n${renderReport(report, notes, stream.isTTY)}\n`);
-    if (options.once) say(laterSteps(calledAs(process.env)));
+    if (options.once) say(laterSteps(calledAs(process.argv, process.env)));
     else {
       say(
         nextSteps({
@@ -101,7 +102,7 @@ export async function runUp(
           image,
           credentials: source.credentials,
           agents: agents.map((agent) => agent.addresses),
-          shoal: calledAs(process.env),
+          shoal: calledAs(process.argv, process.env),
         }),
       );
       for (const node of swarm.nodes)
@@ -121,11 +122,6 @@ export async function runUp(
     process.off('exit', sweep);
     sweep();
   }
-}
-
-/** From a clone (`npm start`) there is no `shoal` on the PATH, but a script of that name. */
-function calledAs(env: NodeJS.ProcessEnv): string {
-  return env['npm_lifecycle_event'] === undefined ? 'shoal' : 'npm run -s shoal --';
 }
 
 /** Pulls the image through every agent at the same time. */

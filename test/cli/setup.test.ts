@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { calledAs } from '../../lib/commands/called-as.ts';
+import { runProgram } from '../../lib/commands/program.ts';
+import { loadConfig } from '../../lib/config/load.ts';
+import { needs } from '../programs.ts';
+
+async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', ''];
+  const code = await runProgram(args, {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+  });
+  return { code, out, err };
+}
+
+describe('shoal init', () => {
+  let dir: string;
+  beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), 'shoal-init-'))));
+  afterEach(() => rmSync(dir, { recursive: true }));
+  const init = (...args: string[]) =>
+    run('init', '--dir', join(dir, 'etc'), '--data', join(dir, 'var'), ...args);
+
+  it('writes a config that loads and a secret only its owner can read', async () => {
+    const { code, out, err } = await init(
+      '--registry',
+      'registry.example',
+      '--root',
+      '10.0.0.1:65002',
+    );
+    assert.deepEqual([code, err], [0, '']);
+    const file = join(dir, 'etc/agent.yaml');
+    const config = loadConfig({ file });
+    assert.equal(config.ProxyConfig.registries[0]!.upstream, 'https://registry.example');
+    assert.deepEqual(config.P2PConfig.roots, ['10.0.0.1:65002']);
+    assert.equal(config.CacheConfig.dir, join(dir, 'var/cache'));
+    assert.match(readFileSync(config.P2PConfig.secretFile, 'utf8'), /^[0-9a-f]{64}\n$/);
+    assert.equal(statSync(config.P2PConfig.secretFile).mode & 0o777, 0o600);
+    assert.ok(
+      out.includes(`agent --config ${file}`) &&
+        !out.includes(readFileSync(config.P2PConfig.secretFile, 'utf8').trim()),
+    );
+  });
+
+  it('keeps an existing secret, and never overwrites a config', async () => {
+    await init('--registry', 'http://127.0.0.1:5000');
+    const secret = readFileSync(join(dir, 'etc/secret'), 'utf8');
+    const again = await init('--registry', 'http://127.0.0.1:5000');
+    assert.equal(again.code, 1);
+    assert.match(again.err, /agent\.yaml exists; .*\(FILE_UNUSABLE\)\n$/);
+    assert.equal((await init('--registry', 'a.example', '--mode', 'root')).code, 0);
+    assert.equal(readFileSync(join(dir, 'etc/secret'), 'utf8'), secret);
+    assert.equal(loadConfig({ file: join(dir, 'etc/root.yaml') }).DeployConfig.mode, 'root');
+  });
+
+  it('names the default registry of several by its host', async () => {
+    await init('--registry', 'a.example', '--registry', 'http://b.example:5000');
+    const { registries } = loadConfig({ file: join(dir, 'etc/agent.yaml') }).ProxyConfig;
+    assert.deepEqual(
+      registries.map(({ p2pHost, upstream }) => [p2pHost, upstream]),
+      [
+        ['a.example', 'https://a.example'],
+        ['b.example:5000', 'http://b.example:5000'],
+      ],
+    );
+  });
+
+  it('writes nothing with --dry-run, nor for an address that is not allowed', async () => {
+    const dry = await init('--registry', 'a.example', '--dry-run');
+    assert.match(dry.out, /upstream: https:\/\/a\.example/);
+    for (const args of [
+      ['--registry', 'a.example', '--peer', 'nowhere'],
+      ['--registry', 'a//b'],
+      ['--registry', 'ftp://a'],
+    ]) {
+      const { code, err } = await init(...args);
+      assert.equal(code, 2);
+      assert.match(err, /is not allowed; allowed: .*\(CONFIG_INVALID\)\n$/);
+    }
+    assert.throws(() => statSync(join(dir, 'etc')), /ENOENT/);
+  });
+
+  it('says why it cannot write', async () => {
+    writeFileSync(join(dir, 'etc'), 'a file');
+    const { code, err } = await init('--registry', 'a.example');
+    assert.equal(code, 1);
+    assert.match(err, /^shoal: cannot write .*etc\/secret: E\w+ \(FILE_UNUSABLE\)\n$/);
+  });
+});
+
+describe('shoal version and help', () => {
+  it('print the same version however they are asked', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+    const answers = await Promise.all([run('version'), run('--version'), run('-v')]);
+    for (const { code, out, err } of answers) {
+      assert.deepEqual([code, err], [0, '']);
+      assert.equal(out, answers[0].out);
+      assert.equal(out.split(' ')[0], version);
+    }
+  });
+
+  it('explain a command', async () => {
+    assert.equal((await run('help', 'up')).out, (await run('up', '--help')).out);
+  });
+});
+
+describe('shoal completion', () => {
+  /** What bash completes after `words`. */
+  async function bashCompletes(...words: string[]): Promise<string[]> {
+    const { out } = await run('completion', 'bash');
+    const line = `${out}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shoal; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    return execFileSync('bash', ['-euc', line, 'bash', ...words], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+  }
+
+  it('completes commands, nested commands and options in bash', async () => {
+    assert.ok((await bashCompletes('shoal', '')).includes('preheat'));
+    assert.deepEqual(await bashCompletes('shoal', 'sta'), ['status']);
+    assert.deepEqual(await bashCompletes('shoal', 'containerd', 'con'), ['configure']);
+    assert.deepEqual(await bashCompletes('shoal', 'up', '--once', '--no'), ['--nodes']);
+    assert.ok(!(await bashCompletes('shoal', 'agent', '--')).includes('--exit-with-parent'));
+  });
+
+  for (const [shell, check] of [
+    ['zsh', ['-n']],
+    ['fish', ['--no-execute']],
+  ] as const)
+    it(`is valid ${shell} and names every command`, async function () {
+      needs(this, shell);
+      const { out } = await run('completion', shell);
+      const dir = mkdtempSync(join(tmpdir(), 'shoal-completion-'));
+      writeFileSync(join(dir, 'script'), out);
+      execFileSync(shell, [...check, join(dir, 'script')]);
+      rmSync(dir, { recursive: true });
+      for (const command of ['preheat', 'init', 'configure', 'pread'])
+        assert.ok(out.includes(command), command);
+    });
+
+  it('names the shells it knows', async () => {
+    const { code, err } = await run('completion', 'tcsh');
+    assert.equal(code, 2);
+    assert.match(err, /Allowed choices are bash, zsh, fish/);
+  });
+});
+
+describe('hints', () => {
+  it('name the program as the user started it', () => {
+    const installed = ['/usr/bin/node', '/usr/bin/shoal'];
+    const checkout = ['/usr/bin/node', 'lib/shoal.js'];
+    assert.equal(calledAs(installed, {}), 'shoal');
+    assert.equal(calledAs(checkout, {}), 'node lib/shoal.js');
+    assert.equal(calledAs(checkout, { npm_lifecycle_event: 'start' }), 'npm run -s shoal --');
+    assert.equal(
+      calledAs(installed, { npm_lifecycle_event: 'npx', npm_command: 'exec' }),
+      'npx shoal',
+    );
+  });
+});
