@@ -5,9 +5,11 @@ import type { RegistryChange, RegistryStatus } from '../runtimes/certs-dir.ts';
 import { findConfigPath } from '../runtimes/containerd-config.ts';
 import type { ConfigPathFinding } from '../runtimes/containerd-config.ts';
 import { readText, systemDisk } from '../runtimes/disk.ts';
+import { registryBehind, serverOf } from '../runtimes/hosts-toml.ts';
 import type { Mirror } from '../runtimes/hosts-toml.ts';
+import { upstreamByNode } from '../runtimes/node-liveness.ts';
 import type { Output } from './program.ts';
-import { mirrorUrl, registryNames } from './registry-names.ts';
+import { mirrorUrl, registryNames, upstreamsOf } from './registry-names.ts';
 
 export interface ContainerdOptions {
   registry: string[];
@@ -15,13 +17,15 @@ export interface ContainerdOptions {
   /** containerd's own config file; read only. */
   config: string;
   mirror: string;
+  /** `HOST=URL`: the registry behind a P2P host. */
+  upstream?: string[];
   ca?: string;
   json?: boolean;
 }
 
 export type ContainerdAction = 'configure' | 'restore' | 'status';
 
-interface ConfigReport extends ConfigPathFinding {
+export interface ConfigReport extends ConfigPathFinding {
   file: string;
 }
 
@@ -38,13 +42,14 @@ export async function runContainerd(
   const named = registryNames(options.registry, ['_default']);
   const registries = action === 'status' && named.length === 0 ? certs.registries() : named;
   const mirror = mirrorOf(options);
+  const upstreams = upstreamsOf(options.upstream ?? []);
   const results: (RegistryChange | RegistryStatus)[] = [];
   const problems: string[] = [];
   for (const registry of registries) {
     try {
       results.push(
         action === 'configure'
-          ? certs.configure(registry, mirror)
+          ? certs.configure(registry, mirror, await serverFor(registry, upstreams, mirror.url))
           : action === 'restore'
             ? certs.restore(registry)
             : certs.status(registry),
@@ -71,7 +76,21 @@ export async function runContainerd(
   return problems.length === 0 ? 0 : 1;
 }
 
-function mirrorOf({ mirror, ca }: ContainerdOptions): Mirror {
+/** Where the images of a registry really are: named, or known to the node, or by ACR's rule. */
+async function serverFor(
+  registry: string,
+  upstreams: ReadonlyMap<string, string>,
+  mirror: string,
+): Promise<string> {
+  const named = upstreams.get(registry);
+  if (named !== undefined || registry === '_default') return named ?? serverOf(registry);
+  const known = await upstreamByNode(mirror, registry);
+  // A node that knows nothing about a host takes it for a registry with https.
+  if (known !== null && known !== `https://${registry}`) return known;
+  return registryBehind(registry) ?? serverOf(registry);
+}
+
+export function mirrorOf({ mirror, ca }: Pick<ContainerdOptions, 'mirror' | 'ca'>): Mirror {
   const url = mirrorUrl(mirror);
   if (ca === undefined) return { url, ca: null };
   if (!url.startsWith('https:')) throw new ShoalError('USAGE', '--ca goes with an https --mirror');
@@ -82,7 +101,10 @@ function mirrorOf({ mirror, ca }: ContainerdOptions): Mirror {
 }
 
 /** An unreadable config.toml does not stop the command; the files it writes do not depend on it. */
-function configReport({ config, certsDir }: ContainerdOptions): ConfigReport {
+export function configReport({
+  config,
+  certsDir,
+}: Pick<ContainerdOptions, 'config' | 'certsDir'>): ConfigReport {
   try {
     return { file: config, ...findConfigPath(readText(systemDisk, config), resolve(certsDir)) };
   } catch (error) {

@@ -3,12 +3,15 @@ import { ShoalError } from '../errors.ts';
 import { readText, removeFile, replaceFile, systemDisk } from '../runtimes/disk.ts';
 import { dropInFor, dropInName, isDropIn } from '../runtimes/podman-registries.ts';
 import type { Output } from './program.ts';
-import { mirrorUrl, registryNames } from './registry-names.ts';
+import { registryBehind } from '../runtimes/hosts-toml.ts';
+import { mirrorUrl, registryNames, upstreamsOf } from './registry-names.ts';
 
 export interface PodmanOptions {
   registry: string[];
   dir: string;
   mirror: string;
+  /** `HOST=URL`: the registry behind a P2P host. */
+  upstream?: string[];
   write?: boolean;
 }
 
@@ -25,6 +28,7 @@ export async function runPodman(
   output: Output,
 ): Promise<number> {
   const mirror = mirrorUrl(options.mirror);
+  const upstreams = upstreamsOf(options.upstream ?? []);
   for (const registry of registryNames(options.registry)) {
     const path = join(options.dir, dropInName(registry));
     const now = readText(systemDisk, path);
@@ -35,7 +39,8 @@ export async function runPodman(
       output.out(`${path}: ${now === null ? 'does not exist' : 'removed'}\n`);
       continue;
     }
-    const text = dropInFor(registry, mirror);
+    const server = upstreams.get(registry) ?? registryBehind(registry) ?? undefined;
+    const text = dropInFor(registry, mirror, server);
     if (options.write !== true) {
       output.out(text);
       output.err(`preview of ${path}; add --write to write it\n`);

@@ -23,6 +23,22 @@ function registryName(name: string, others: readonly string[]): string {
   return canonicalHost(name);
 }
 
+/** Reads `HOST=URL` pairs: the registries behind P2P hosts. Throws USAGE. */
+export function upstreamsOf(pairs: readonly string[]): Map<string, string> {
+  return new Map(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      const url = at === -1 ? null : parseUpstream(pair.slice(at + 1));
+      if (url === null)
+        throw new ShoalError(
+          'USAGE',
+          `--upstream: ${JSON.stringify(pair)} is not allowed; allowed: HOST=http(s)://REGISTRY[:PORT]`,
+        );
+      return [registryNames([pair.slice(0, at)])[0]!, url];
+    }),
+  );
+}
+
 /** Validates the URL of a mirror. Throws USAGE. */
 export function mirrorUrl(text: string): string {
   const url = parseUpstream(text);

@@ -11,6 +11,7 @@ import {
   PODMAN_DIR,
 } from '../runtimes/places.ts';
 import type { ContainerdAction, ContainerdOptions } from './containerd.ts';
+import type { WatchOptions } from './containerd-watch.ts';
 import type { DockerAction, DockerOptions } from './docker.ts';
 import type { OverlaybdAction, OverlaybdOptions } from './overlaybd.ts';
 import type { PodmanAction, PodmanOptions } from './podman.ts';
@@ -101,6 +102,7 @@ function declareContainerd(program: Command, finish: Finish, output: Output): vo
     .summary('let containerd pull through this node')
     .description('Writes and restores certs.d/<registry>/hosts.toml.')
     .helpCommand(false);
+  declareContainerdWatch(group, finish, output);
   const describe: Record<ContainerdAction, string> = {
     configure: 'ask this node first, then the hosts configured before',
     restore: 'restore the files as they were before',
@@ -119,7 +121,9 @@ function declareContainerd(program: Command, finish: Finish, output: Output): vo
     if (action !== 'restore')
       command.option('--config <file>', "containerd's own config (read only)", CONTAINERD_CONFIG);
     if (action === 'configure')
-      command.option('--ca <file>', "CA of the node's certificate, for an https mirror");
+      command
+        .option('--ca <file>', "CA of the node's certificate, for an https mirror")
+        .addOption(upstreamOption());
     command.addOption(mirrorOption(action === 'configure'));
     command
       .option('--json', 'print the result as JSON')
@@ -131,6 +135,31 @@ function declareContainerd(program: Command, finish: Finish, output: Output): vo
         ),
       );
   }
+}
+
+function declareContainerdWatch(group: Command, finish: Finish, output: Output): void {
+  group
+    .command('watch')
+    .description('keep the files in place while the node runs; the sidecar of the chart')
+    .addOption(registryOption(false))
+    .addOption(upstreamOption())
+    .option(
+      '--certs-dir <dir>',
+      "containerd's directory of registry hosts (config_path)",
+      CERTS_DIR,
+    )
+    .option('--config <file>', "containerd's own config (read only)", CONTAINERD_CONFIG)
+    .option('--ca <file>', "CA of the node's certificate, for an https mirror")
+    .addOption(mirrorOption(true))
+    .option('--report', 'report to the webhook what is configured (in a pod only)')
+    .option('--remove-all', 'at the end restore the files of P2P hosts, too')
+    .action((options: WatchOptions) =>
+      finish(
+        import('./containerd-watch.ts').then(({ runContainerdWatch }) =>
+          runContainerdWatch(options, output),
+        ),
+      ),
+    );
 }
 
 function declareDocker(program: Command, finish: Finish, output: Output): void {
@@ -174,7 +203,10 @@ function declarePodman(program: Command, finish: Finish, output: Output): void {
       .addOption(registryOption(true))
       .option('--dir <dir>', 'directory of drop-ins', PODMAN_DIR)
       .addOption(mirrorOption(action === 'configure'));
-    if (action === 'configure') command.option('--write', 'write the files (default: print them)');
+    if (action === 'configure')
+      command
+        .addOption(upstreamOption())
+        .option('--write', 'write the files (default: print them)');
     command.action((options: PodmanOptions) =>
       finish(import('./podman.ts').then(({ runPodman }) => runPodman(action, options, output))),
     );
@@ -194,6 +226,13 @@ function registryOption(mandatory: boolean): Option {
     'registries as in image names; may be repeated',
   ).makeOptionMandatory(mandatory);
   return mandatory ? option : option.default([], 'all');
+}
+
+function upstreamOption(): Option {
+  return new Option(
+    '--upstream <host=url...>',
+    "the registry behind a P2P host, asked when the node is away (default: the node's config)",
+  );
 }
 
 function mirrorOption(shown: boolean): Option {

@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import { ShoalError } from '../errors.ts';
 import { classify, type RouteConfig } from '../registry/route.ts';
+import { upstreamsOf } from '../registry/upstream.ts';
 import { TRACE_SECONDS_MAX } from '../limits.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import type { ControlMessage } from '../workers/messages.ts';
@@ -26,6 +27,9 @@ const BLOB = /^\/shoal\/preheat\/([^/]+)(\/v2\/.*)$/;
  *   GET /shoal/trace?seconds=N                           {blobs: [{digest, sizeBytes}], reads:
  * [[blob, shard], ...]}
  *
+ *   GET /shoal/upstream?ns=HOST                          {upstream}: the registry behind HOST, for
+ * `shoal containerd configure`
+ *
  * The second with the client's own Authorization, as a read of the blob would have it.
  */
 export function servePreheat(app: TemplatedApp, tools: PreheatTools): void {
@@ -41,6 +45,12 @@ export function servePreheat(app: TemplatedApp, tools: PreheatTools): void {
       res,
       new ShoalError('BAD_REQUEST', `seconds: allowed: a whole number up to ${TRACE_SECONDS_MAX}`),
     );
+  });
+  app.get('/shoal/upstream', (res, req) => {
+    res.onAborted(() => undefined);
+    const host = new URLSearchParams(req.getQuery() ?? '').get('ns') ?? '';
+    const upstream = upstreamsOf(tools.route).find(host, host);
+    answer(res, 200, { 'Content-Type': 'application/json' }, JSON.stringify({ upstream }));
   });
   app.get('/shoal/preheat/*', (res, req) => preheat(res, req, tools));
 }

@@ -2,8 +2,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { ShoalError } from '../errors.ts';
 import { exists, readText, removeFile, replaceFile, systemDisk, unusable } from './disk.ts';
 import type { Disk } from './disk.ts';
-import { freshHosts, headOf, hostsWith, readHosts } from './hosts-toml.ts';
-import type { CertificateFiles, HostsFile, HostsRecord, Mirror } from './hosts-toml.ts';
+import { freshHosts, headOf, hostsWith, readHosts, serverOf } from './hosts-toml.ts';
+import type { CertificateFiles, HostsFile, HostsPlan, HostsRecord, Mirror } from './hosts-toml.ts';
 import { KeptFile } from './kept-file.ts';
 
 export interface RegistryStatus {
@@ -58,14 +58,22 @@ export class CertsDir {
     return this.#named(file, () => statusOf(registry, file));
   }
 
-  /** Makes containerd ask `mirror` first for images of `registry`. */
-  configure(registry: string, mirror: Mirror): RegistryChange {
+  /**
+   * Makes containerd ask `mirror` first for images of `registry` (null: no mirror), and `server`
+   * last: by default the registry itself, for a P2P host the registry behind it.
+   */
+  configure(
+    registry: string,
+    mirror: Mirror | null,
+    server: string = serverOf(registry),
+  ): RegistryChange {
+    const plan: HostsPlan = { registry, mirror, server };
     const file = this.#fileOf(registry);
     return this.#named(file, () => {
       const now = file.read();
       const current = now === null ? null : readHosts(now);
       const ours = current?.record ?? null;
-      if (ours === null && current?.hosts[0] === mirror.url)
+      if (ours === null && mirror !== null && isAsWanted(current, plan))
         return { ...statusOf(registry, file), changed: false, dropped: [] };
       // Merge with the file that was there before Shoal, not with Shoal's own file.
       const before = ours === null ? now : ours.kept ? backupOf(file) : null;
@@ -75,8 +83,8 @@ export class CertsDir {
         before === null || before === ''
           ? this.#certificates(dirname(file.path))
           : { cas: [], clients: [] };
-      const merged = hostsWith(registry, mirror, before, certificates, record);
-      const text = merged ?? freshHosts(registry, mirror, certificates, headOf(record));
+      const merged = hostsWith(plan, before, certificates, record);
+      const text = merged ?? freshHosts(plan, certificates, headOf(record));
       const dropped =
         before === null
           ? this.#defaultHosts(registry)
@@ -87,7 +95,7 @@ export class CertsDir {
       return {
         ...statusOf(registry, file),
         changed: text !== now,
-        dropped: dropped.filter((host) => host !== mirror.url),
+        dropped: dropped.filter((host) => host !== mirror?.url),
       };
     });
   }
@@ -244,6 +252,12 @@ function statusOf(registry: string, file: KeptFile): RegistryStatus {
     hosts: found?.hosts ?? [],
     backup: file.readBackup() === null ? null : file.backupPath,
   };
+}
+
+/** Whether somebody else's file already does what a plan asks for. */
+function isAsWanted(file: HostsFile | null, { registry, mirror, server }: HostsPlan): boolean {
+  const needsServer = server !== serverOf(registry);
+  return file?.hosts[0] === mirror?.url && (!needsServer || file?.server !== null);
 }
 
 /** A damaged file does not count as Shoal's. */

@@ -65,6 +65,26 @@ export function findConfigPath(text: string | null, certsDir: string): ConfigPat
   };
 }
 
+/**
+ * Why containerd does not read `certsDir`, one line each; empty when it does. `runtime` is the
+ * node's `containerRuntimeVersion` (`containerd://2.2.0`), null when it is unknown: without
+ * config_path, only containerd 2.2 and later read the directory.
+ */
+export function obstaclesIn(
+  { reads, lines, remarks }: ConfigPathFinding,
+  places: { certsDir: string; config: string },
+  runtime: string | null,
+): string[] {
+  const [, name, major, minor] = /^([a-z-]+):\/\/v?(\d+)\.(\d+)/.exec(runtime ?? '') ?? [];
+  if (name !== undefined && name !== 'containerd')
+    return [`the container runtime of the node is ${name}, not containerd`];
+  if (reads === 'yes') return [];
+  const isNew = Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 2);
+  if (reads === 'default' && isNew) return [];
+  const what = `containerd does not read ${places.certsDir}: set config_path in ${places.config}`;
+  return [[what, ...lines.map((line) => line.trim()), ...remarks].join('; ')];
+}
+
 function linesFor(version: number, isNew: boolean, certsDir: string): string[] {
   const path = `  config_path = ${JSON.stringify(certsDir)}`;
   if (version >= 3) return [`[plugins.'${SECTION_V3}'.registry]`, path];

@@ -71,50 +71,71 @@ export function readHosts(text: string): HostsFile {
 }
 
 /**
- * The hosts.toml that asks `mirror` first and the registry after it. `before` is the one in use so
- * far (null or empty: none): all it says stays, its hosts as fallbacks after the mirror.
- * `certificates` are taken over when there was none. Null when `before` is laid out so that nothing
- * can be put before its hosts. Throws FILE_UNUSABLE when it is damaged.
+ * The registry behind a P2P host of ACR's rule, `NAME.distributed.REGION[:port]` ->
+ * `https://NAME.REGION`; null for any other host.
+ */
+export function registryBehind(host: string): string | null {
+  const found = /^([a-z0-9_-]+)\.distributed\.([a-z0-9_.-]+?)\.?(?::\d+)?$/i.exec(host);
+  return found === null ? null : `https://${found[1]!}.${found[2]!}`.toLowerCase();
+}
+
+/** What a hosts.toml of Shoal's names. */
+export interface HostsPlan {
+  registry: string;
+  /** Asked first; null: only the registry itself is asked. */
+  mirror: Mirror | null;
+  /** Asked last: the registry that the images are really in (`https://host[:port]`). */
+  server: string;
+}
+
+/**
+ * The hosts.toml for a plan. `before` is the content in use so far (null or empty: none); all of it
+ * stays, its hosts as fallbacks after the mirror. `certificates` are named when there was none.
+ * Null when the layout of `before` leaves no place for a mirror before its hosts. Throws
+ * FILE_UNUSABLE when `before` is damaged.
  */
 export function hostsWith(
-  registry: string,
-  mirror: Mirror,
+  plan: HostsPlan,
   before: string | null,
   certificates: CertificateFiles,
   record: HostsRecord,
 ): string | null {
   const head = headOf(record);
-  if (before === null || before.trim() === '')
-    return freshHosts(registry, mirror, certificates, head);
-  const old = parseHostsToml(before);
+  if (before === null || before.trim() === '') return freshHosts(plan, certificates, head);
   const newline = before.includes('\r\n') ? '\r\n' : '\n';
-  const table = mirrorTable(mirror);
-  const wanted = {
-    ...old,
-    host: { [mirror.url]: parseHostsToml(table).host[mirror.url], ...old.host },
-  };
+  const base = withServer(before, plan, newline);
+  if (plan.mirror === null) return head.replaceAll('\n', newline) + base;
+  const old = parseHostsToml(base);
+  const { url } = plan.mirror;
+  const table = mirrorTable(plan.mirror);
+  const wanted = { ...old, host: { [url]: parseHostsToml(table).host[url], ...old.host } };
   // A line that starts with a bracket may also be inside an array or a string, so the result is
   // parsed and compared.
-  for (const at of tableStarts(before)) {
-    const space = at === 0 || before[at - 1] === '\n' ? '' : newline;
-    const tail = at === before.length ? '' : newline;
+  for (const at of tableStarts(base)) {
+    const space = at === 0 || base[at - 1] === '\n' ? '' : newline;
+    const tail = at === base.length ? '' : newline;
     const text =
-      before.slice(0, at) + space + (table + tail).replaceAll(/\r?\n/g, newline) + before.slice(at);
+      base.slice(0, at) + space + (table + tail).replaceAll(/\r?\n/g, newline) + base.slice(at);
     if (says(text, wanted)) return head.replaceAll('\n', newline) + text;
   }
   return null;
 }
 
-/** A hosts.toml of Shoal's alone. */
+/** `text` with a `server` if it names none and the default would not be the plan's. */
+function withServer(text: string, { registry, server }: HostsPlan, newline: string): string {
+  if (parseHostsToml(text)['server'] !== undefined || server === serverOf(registry)) return text;
+  return `server = ${quoteToml(server)}${newline}${newline}${text}`;
+}
+
+/** A hosts.toml without anything of another program. */
 export function freshHosts(
-  registry: string,
-  mirror: Mirror,
+  { registry, mirror, server }: HostsPlan,
   { cas, clients }: CertificateFiles,
   head: string,
 ): string {
   const lines = [
-    // Without `server` it is the registry that is asked for: the only right thing for `_default`.
-    ...(registry === '_default' ? [] : [`server = ${quoteToml(serverOf(registry))}`]),
+    // For `_default`, containerd must ask the registry of the image, so no server is named.
+    ...(registry === '_default' ? [] : [`server = ${quoteToml(server)}`]),
     ...(cas.length === 0 ? [] : [`ca = [${cas.map(quoteToml).join(', ')}]`]),
     ...(clients.length === 0
       ? []
@@ -122,7 +143,9 @@ export function freshHosts(
           `client = [${clients.map(([cert, key]) => `[${quoteToml(cert)}, ${quoteToml(key)}]`).join(', ')}]`,
         ]),
   ];
-  return `${head}${lines.map((line) => `${line}\n`).join('')}${lines.length === 0 ? '' : '\n'}${mirrorTable(mirror)}`;
+  const tables = mirror === null ? '' : mirrorTable(mirror);
+  const space = lines.length === 0 || mirror === null ? '' : '\n';
+  return `${head}${lines.map((line) => `${line}\n`).join('')}${space}${tables}`;
 }
 
 /** The comment lines at the head of Shoal's file. */

@@ -8,3 +8,12 @@ export const JSON_DEPTH_MAX = 200;
 
 /** Deadline for the answer of a node. It is on loopback, or it is not the right node. */
 export const PROBE_TIMEOUT_MS = 2_000;
+
+/**
+ * Period of the sign of life that keeps a node in hosts.toml. With PROBE_TIMEOUT_MS it bounds how
+ * long new pulls may hang at a silent node.
+ */
+export const NODE_PROBE_MS = 2_000;
+
+/** Pause after a change of hosts.toml, so that a program that writes several files is done. */
+export const HOSTS_SETTLE_MS = 100;

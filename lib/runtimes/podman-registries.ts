@@ -16,14 +16,23 @@ export function dropInName(registry: string): string {
   return `50-shoal-${registry.replaceAll(/[:[\]]/g, '_')}.conf`;
 }
 
-/** A drop-in that asks `mirror` (`http(s)://host[:port]`) first for images of `registry`. */
-export function dropInFor(registry: string, mirror: string): string {
+/**
+ * A drop-in that asks `mirror` (`http(s)://host[:port]`) first for images of `registry`, then
+ * `server`: the registry itself, or for a P2P host the registry behind it.
+ */
+export function dropInFor(
+  registry: string,
+  mirror: string,
+  server = `https://${registry}`,
+): string {
   const { protocol, host } = new URL(mirror);
+  const behind = new URL(server);
   return [
     MARK,
     '[[registry]]',
     `prefix = ${quoteToml(registry)}`,
-    `location = ${quoteToml(registry)}`,
+    `location = ${quoteToml(server === `https://${registry}` ? registry : behind.host)}`,
+    ...(behind.protocol === 'http:' ? ['insecure = true'] : []),
     '',
     '[[registry.mirror]]',
     `location = ${quoteToml(host)}`,

@@ -48,7 +48,7 @@ const registry = z
  * For all others the runtime's mirror configuration does the same without changing pods.
  */
 function defaultMode(entry: { host: string; p2pHost: string | null }): 'rewrite' | 'mirror' {
-  return entry.p2pHost !== null || /\.cr\.aliyuncs\.com$/.test(entry.host) ? 'rewrite' : 'mirror';
+  return entry.p2pHost !== null || entry.host.endsWith('.cr.aliyuncs.com') ? 'rewrite' : 'mirror';
 }
 
 const listen = z.strictObject({

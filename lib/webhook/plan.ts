@@ -142,7 +142,7 @@ function targetOf(
 }
 
 /** Labels, values of a selector and tolerations of pods for nodes that run no agent. */
-const OS_LABELS = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+const OS_LABELS = new Set(['kubernetes.io/os', 'beta.kubernetes.io/os']);
 const VIRTUAL_POD_LABELS: [key: string, value: RegExp][] = [
   ['alibabacloud.com/eci', /^true$/],
   ['alibabacloud.com/acs', /^true$/],
@@ -164,7 +164,7 @@ function refusalByPod(pod: Pod): Skip | null {
     return { reason: 'windows', detail: `spec.os.name is ${os.name}` };
   const wanted = requirementsOf(pod);
   const otherOs = wanted.find(
-    ({ key, values }) => OS_LABELS.includes(key) && values.some((value) => value !== 'linux'),
+    ({ key, values }) => OS_LABELS.has(key) && values.some((value) => value !== 'linux'),
   );
   if (otherOs !== undefined)
     return { reason: 'windows', detail: `${otherOs.key} is ${otherOs.values.join(', ')}` };

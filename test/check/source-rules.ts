@@ -79,7 +79,7 @@ export const ARROWS: Record<string, readonly string[]> = {
   webhook: ['cluster', 'wire', 'config', 'registry', 'telemetry', 'tls'],
   demo: ['registry', 'config', 'telemetry'],
   runtimes: ['config'],
-  commands: ['runtimes', 'demo', 'webhook', 'registry', 'config', 'telemetry'],
+  commands: ['runtimes', 'demo', 'webhook', 'cluster', 'registry', 'config', 'telemetry'],
 };
 
 /** Files at the root of lib/ that everything may import, and those that put everything together. */

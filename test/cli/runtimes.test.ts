@@ -188,6 +188,48 @@ describe('the commands for runtimes', () => {
     assert.deepEqual(snapshot(folder()), before);
   });
 
+  it('containerd: names the registry behind a P2P host, by --upstream or by the rule', async () => {
+    const places = ['--certs-dir', at('certs.d'), '--config', at('config.toml')];
+    const { out } = await run(
+      'containerd',
+      'configure',
+      '--registry',
+      'p2p.example:65001',
+      'a.distributed.example:65001',
+      '--upstream',
+      'p2p.example:65001=http://registry.example:5000',
+      '--mirror',
+      'http://127.0.0.1:1',
+      ...places,
+    );
+    assert.match(out, /p2p\.example:65001: .*, then http:\/\/registry\.example:5000\n/);
+    assert.match(out, /a\.distributed\.example:65001: .*, then https:\/\/a\.example\n/);
+    for (const pair of ['p2p.example', '=https://a', 'p2p.example=a.example', 'x y=https://a'])
+      assert.equal(
+        (await run('containerd', 'configure', '--registry', 'a', '--upstream', pair, ...places))
+          .code,
+        2,
+        pair,
+      );
+  });
+
+  it('podman: names the registry behind a P2P host', async () => {
+    const { out } = await run(
+      'podman',
+      'configure',
+      '--registry',
+      'p2p.example:65001',
+      '--upstream',
+      'p2p.example:65001=http://registry.example:5000',
+      '--dir',
+      folder(),
+    );
+    assert.match(
+      out,
+      /prefix = "p2p\.example:65001"\nlocation = "registry\.example:5000"\ninsecure/,
+    );
+  });
+
   it('containerd: prints the lines missing in config.toml and does not change it', async () => {
     writeFileSync(at('config.toml'), 'version = 2\n');
     const { code, out } = await run(

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
-import { findConfigPath } from '../../lib/runtimes/containerd-config.ts';
-import { hostsWith, readHosts, serverOf } from '../../lib/runtimes/hosts-toml.ts';
+import { findConfigPath, obstaclesIn } from '../../lib/runtimes/containerd-config.ts';
+import {
+  hostsWith,
+  readHosts,
+  registryBehind,
+  serverOf,
+  type HostsPlan,
+} from '../../lib/runtimes/hosts-toml.ts';
 import { parseToml as parse } from '../../lib/runtimes/toml-text.ts';
 
 const MIRROR = { url: 'http://127.0.0.1:65001', ca: null };
@@ -8,9 +14,56 @@ const TABLE = { capabilities: ['pull', 'resolve'] };
 const NONE = { cas: [], clients: [] };
 const RECORD = { kept: true, made: [] };
 
+const plan = (
+  registry: string,
+  mirror: HostsPlan['mirror'] = MIRROR,
+  server = serverOf(registry),
+): HostsPlan => ({ registry, mirror, server });
+
 describe('hosts.toml', () => {
+  const P2P = 'p2p.example:65001';
+  const BEHIND = 'https://registry.example:5000';
+
+  it('of a P2P host names the registry behind it as the last resort', () => {
+    const text = hostsWith(plan(P2P, MIRROR, BEHIND), null, NONE, RECORD)!;
+    assert.deepEqual(parse(text), { server: BEHIND, host: { [MIRROR.url]: TABLE } });
+  });
+
+  it('of a P2P host gets a server if the file before names none, and keeps one that it names', () => {
+    const other = '[host."https://other.example"]\n';
+    assert.equal(
+      parse(hostsWith(plan(P2P, MIRROR, BEHIND), other, NONE, RECORD)!)['server'],
+      BEHIND,
+    );
+    const named = `server = "https://mine.example"\n${other}`;
+    assert.equal(
+      parse(hostsWith(plan(P2P, MIRROR, BEHIND), named, NONE, RECORD)!)['server'],
+      'https://mine.example',
+    );
+  });
+
+  it('without a mirror asks the registry behind a P2P host alone', () => {
+    assert.deepEqual(parse(hostsWith(plan(P2P, null, BEHIND), null, NONE, RECORD)!), {
+      server: BEHIND,
+    });
+  });
+
+  it("knows the registry behind a P2P host of ACR's rule", () => {
+    const cases: [host: string, registry: string | null][] = [
+      [
+        'a-vpc.distributed.cn-hangzhou.cr.aliyuncs.com:65001',
+        'https://a-vpc.cn-hangzhou.cr.aliyuncs.com',
+      ],
+      ['a.distributed.example', 'https://a.example'],
+      ['a.example', null],
+      ['distributed.example', null],
+      ['10.0.0.1:5000', null],
+    ];
+    for (const [host, registry] of cases) assert.equal(registryBehind(host), registry, host);
+  });
+
   it('asks the mirror first, then the registry', () => {
-    const text = hostsWith('registry.example:5000', MIRROR, null, NONE, {
+    const text = hostsWith(plan('registry.example:5000'), null, NONE, {
       kept: false,
       made: ['..', '.'],
     })!;
@@ -27,8 +80,7 @@ describe('hosts.toml', () => {
 
   it('names the CA of an https mirror, whatever its path', () => {
     const text = hostsWith(
-      '_default',
-      { url: 'https://127.0.0.1:65001', ca: '/etc/"a b"\\\u007f.pem' },
+      plan('_default', { url: 'https://127.0.0.1:65001', ca: '/etc/"a b"\\\u007f.pem' }),
       '',
       NONE,
       RECORD,
@@ -40,8 +92,7 @@ describe('hosts.toml', () => {
 
   it('names certificates that containerd reads only without a hosts.toml', () => {
     const text = hostsWith(
-      'r.example',
-      MIRROR,
+      plan('r.example'),
       null,
       {
         cas: ['a.crt', 'b.crt'],
@@ -108,7 +159,7 @@ describe('hosts.toml', () => {
   ];
   for (const [what, before] of kept) {
     it(`keeps ${what}`, () => {
-      const text = hostsWith('r.example', MIRROR, before, NONE, RECORD)!;
+      const text = hostsWith(plan('r.example'), before, NONE, RECORD)!;
       const { host, ...rest } = parse(text) as { host: Record<string, unknown> };
       const { host: old, ...oldRest } = parse(before) as { host?: Record<string, unknown> };
       assert.deepEqual(rest, oldRest);
@@ -125,17 +176,16 @@ describe('hosts.toml', () => {
 
   it('returns null when nothing can be inserted before the hosts', () => {
     assert.equal(
-      hostsWith('r.example', MIRROR, 'host = { "https://m.example" = {} }\n', NONE, RECORD),
+      hostsWith(plan('r.example'), 'host = { "https://m.example" = {} }\n', NONE, RECORD),
       null,
     );
     assert.equal(
-      hostsWith('r.example', MIRROR, 'host."https://m.example".skip_verify = true\n', NONE, RECORD),
+      hostsWith(plan('r.example'), 'host."https://m.example".skip_verify = true\n', NONE, RECORD),
       null,
     );
     assert.equal(
       hostsWith(
-        'r.example',
-        MIRROR,
+        plan('r.example'),
         `[host."https://m.example"]\n[host."${MIRROR.url}"]\n`,
         NONE,
         RECORD,
@@ -276,4 +326,29 @@ describe("containerd's config_path", () => {
       code: 'FILE_UNUSABLE',
       message: 'not TOML (line 1)',
     }));
+});
+
+describe('what keeps containerd from reading certs.d', () => {
+  const places = { certsDir: '/etc/containerd/certs.d', config: '/etc/containerd/config.toml' };
+  const set = `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '${places.certsDir}'\n`;
+  const cases: [
+    what: string,
+    config: string | null,
+    runtime: string | null,
+    obstacle: RegExp | null,
+  ][] = [
+    ['config_path', set, 'containerd://1.7.2', null],
+    ['config_path, runtime unknown', set, null, null],
+    ['no config, containerd 2.2', null, 'containerd://2.2.0', null],
+    ['no config, containerd v2.10', null, 'containerd://v2.10.1-rc.1', null],
+    ['no config, containerd 2.1', null, 'containerd://2.1.4', /set config_path/],
+    ['no config, runtime unknown', null, null, /set config_path/],
+    ['another runtime', set, 'cri-o://1.31.0', /is cri-o, not containerd/],
+  ];
+  for (const [what, config, runtime, obstacle] of cases)
+    it(what, () => {
+      const found = obstaclesIn(findConfigPath(config, places.certsDir), places, runtime);
+      if (obstacle === null) assert.deepEqual(found, []);
+      else assert.match(found.join(), obstacle);
+    });
 });

@@ -1,0 +1,81 @@
+import type { Clock, Timer } from '../../clock.ts';
+import { KUBE_BACKOFF_MS_MAX, KUBE_BACKOFF_MS_MIN } from '../limits.ts';
+import { KubeError, LEASES, type KubeClient } from './client.ts';
+import { reportLease, type ReportingPod } from './node-report.ts';
+
+export interface NodeReporterOptions {
+  client: KubeClient;
+  clock: Clock;
+  /** In [0, 1): spreads the retries of many nodes. */
+  random: () => number;
+  node: string;
+  pod: ReportingPod;
+  onError: (error: unknown) => void;
+}
+
+/**
+ * Writes the report of one node, and again after each change. A write that fails is retried with
+ * the newest report. Nothing is written while nothing changes.
+ */
+export class NodeReporter {
+  readonly #options: NodeReporterOptions;
+  #wanted = '';
+  #written = '';
+  #report: { hosts: readonly string[]; obstacles: readonly string[] } | null = null;
+  #running: Promise<void> | null = null;
+  #retry: Timer | null = null;
+  #failures = 0;
+  #stopped = false;
+
+  constructor(options: NodeReporterOptions) {
+    this.#options = options;
+  }
+
+  offer(hosts: readonly string[], obstacles: readonly string[]): void {
+    this.#report = { hosts, obstacles };
+    this.#wanted = JSON.stringify(this.#report);
+    this.#start();
+  }
+
+  /** Takes the report back: from now on nothing is known about the node. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#retry?.cancel();
+    await this.#running;
+    const { client, pod, onError } = this.#options;
+    await client.remove(LEASES, pod.namespace, pod.name).catch(onError);
+  }
+
+  #start(): void {
+    if (this.#stopped || this.#running !== null || this.#retry !== null) return;
+    if (this.#wanted === this.#written) return;
+    this.#running = this.#write().finally(() => {
+      this.#running = null;
+      this.#start();
+    });
+  }
+
+  async #write(): Promise<void> {
+    const { client, clock, random, node, pod, onError } = this.#options;
+    const writing = this.#wanted;
+    const lease = reportLease({ node, ...this.#report! }, pod);
+    try {
+      await client.replace(LEASES, lease).catch(async (error: unknown) => {
+        if (!(error instanceof KubeError) || error.status !== 404) throw error;
+        await client.create(LEASES, lease);
+      });
+      this.#written = writing;
+      this.#failures = 0;
+    } catch (error) {
+      onError(error);
+      const fullMs = Math.min(
+        KUBE_BACKOFF_MS_MAX,
+        KUBE_BACKOFF_MS_MIN * 2 ** Math.min(this.#failures++, 16),
+      );
+      this.#retry = clock.after(fullMs * (0.5 + random() / 2), () => {
+        this.#retry = null;
+        this.#start();
+      });
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import { existsSync, readdirSync, watch, type FSWatcher } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { systemClock } from '../clock.ts';
+import { NODES } from '../cluster/kubernetes/client.ts';
+import { HttpKubeClient } from '../cluster/kubernetes/http.ts';
+import { InClusterConnection } from '../cluster/kubernetes/in-cluster.ts';
+import { NodeReporter } from '../cluster/kubernetes/node-reporter.ts';
+import { ShoalError } from '../errors.ts';
+import { CertsDir } from '../runtimes/certs-dir.ts';
+import { obstaclesIn } from '../runtimes/containerd-config.ts';
+import { HostsKeeper, type HostsState, type KeptHost } from '../runtimes/hosts-keeper.ts';
+import { registryBehind, serverOf } from '../runtimes/hosts-toml.ts';
+import { livenessOf } from '../runtimes/node-liveness.ts';
+import { configReport, mirrorOf } from './containerd.ts';
+import { exitAtOnce } from './exit-at-once.ts';
+import type { Output } from './program.ts';
+import { registryNames, upstreamsOf } from './registry-names.ts';
+import { stopSignal } from './stop-signal.ts';
+
+export interface WatchOptions {
+  registry: string[];
+  upstream?: string[];
+  certsDir: string;
+  config: string;
+  mirror: string;
+  ca?: string;
+  report?: boolean;
+  removeAll?: boolean;
+}
+
+/**
+ * `shoal containerd watch`: keeps the hosts.toml files of the named hosts in place until SIGTERM or
+ * SIGINT. Returns 0, or 1 when a file could not be restored at the end. Throws USAGE.
+ */
+export async function runContainerdWatch(options: WatchOptions, output: Output): Promise<number> {
+  const upstreams = upstreamsOf(options.upstream ?? []);
+  const hosts: KeptHost[] = registryNames(
+    [...options.registry, ...upstreams.keys()],
+    ['_default'],
+  ).map((registry) => ({
+    registry,
+    server: upstreams.get(registry) ?? registryBehind(registry) ?? serverOf(registry),
+  }));
+  if (hosts.length === 0)
+    throw new ShoalError('USAGE', 'name the hosts with --registry or --upstream');
+  const mirror = mirrorOf(options);
+  const { reporter, runtime } =
+    options.report === true
+      ? await reporterOf(process.env, output)
+      : { reporter: null, runtime: null };
+  const obstacles = (): string[] => obstaclesIn(configReport(options), options, runtime);
+  const folder = resolve(options.certsDir);
+  const keeper = new HostsKeeper({
+    certs: new CertsDir(folder),
+    hosts,
+    mirror,
+    clock: systemClock,
+    liveness: () => livenessOf(mirror.url),
+    watch: (onChange) => watchFolders(folder, onChange),
+    onPass: (state) => {
+      output.out(`${describe(state)}\n`);
+      for (const problem of state.problems) output.err(`shoal: ${problem} (FILE_UNUSABLE)\n`);
+      reporter?.offer(state.hosts, [...state.problems, ...obstacles()]);
+    },
+  });
+  for (const obstacle of obstacles()) output.err(`shoal: ${obstacle}\n`);
+  keeper.start();
+  await stopSignal(exitAtOnce);
+  await reporter?.stop();
+  try {
+    await keeper.stop(options.removeAll === true);
+    return 0;
+  } catch (error) {
+    output.err(`shoal: ${ShoalError.from(error).message} (FILE_UNUSABLE)\n`);
+    return 1;
+  }
+}
+
+function describe({ hosts, liveness }: HostsState): string {
+  const state = {
+    answers: 'the node is asked first',
+    refuses: 'the node is not up; pulls go to the registries',
+    silent: 'the node does not answer; it is left out until it does',
+  }[liveness];
+  return `${hosts.length} hosts configured: ${state}`;
+}
+
+/** The reporter, and the node's container runtime (`containerd://2.2.0`) if the API names it. */
+async function reporterOf(
+  env: NodeJS.ProcessEnv,
+  output: Output,
+): Promise<{ reporter: NodeReporter; runtime: string | null }> {
+  const { NODE_NAME: node, POD_NAME: name, POD_NAMESPACE: namespace, POD_UID: uid } = env;
+  if (node === undefined || name === undefined || namespace === undefined || uid === undefined)
+    throw new ShoalError(
+      'USAGE',
+      '--report needs NODE_NAME, POD_NAME, POD_NAMESPACE and POD_UID in the environment',
+    );
+  const client = new HttpKubeClient(new InClusterConnection(env, systemClock));
+  const onError = (error: unknown): void =>
+    output.err(`shoal: Kubernetes API: ${ShoalError.from(error).message}\n`);
+  const found = await client.get(NODES, null, node).catch(onError);
+  const status = found?.['status'] as
+    | { nodeInfo?: { containerRuntimeVersion?: string } }
+    | undefined;
+  return {
+    reporter: new NodeReporter({
+      client,
+      clock: systemClock,
+      random: Math.random,
+      node,
+      pod: { namespace, name, uid },
+      onError,
+    }),
+    runtime: status?.nodeInfo?.containerRuntimeVersion ?? null,
+  };
+}
+
+/** Watches a directory and those in it. One that appears later is watched from then on. */
+function watchFolders(root: string, onChange: () => void): () => void {
+  const watchers = new Map<string, FSWatcher>();
+  const add = (path: string): void => {
+    if (watchers.has(path) || !existsSync(path)) return;
+    const watcher = watch(path, () => {
+      arm();
+      onChange();
+    });
+    // A directory that is removed ends its watch; its replacement is found by the parent's.
+    watcher.on('error', () => forget(path));
+    watchers.set(path, watcher);
+  };
+  const forget = (path: string): void => {
+    watchers.get(path)?.close();
+    watchers.delete(path);
+  };
+  const arm = (): void => {
+    for (const path of watchers.keys()) if (!existsSync(path)) forget(path);
+    add(root);
+    if (!existsSync(root)) return;
+    for (const entry of readdirSync(root, { withFileTypes: true }))
+      if (entry.isDirectory()) add(join(root, entry.name));
+  };
+  arm();
+  return () => {
+    for (const watcher of watchers.values()) watcher.close();
+  };
+}
