@@ -37,6 +37,7 @@ import { openSlabFiles, type SlabFiles } from './io/slab-files.ts';
 import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX, SHARD_BYTES } from './limits.ts';
 import { AccessLedger } from './registry/access.ts';
 import { Outages } from './origin/outages.ts';
+import { Vouching } from './registry/vouching.ts';
 import type { Readiness } from './telemetry/health.ts';
 import type { FrontStart } from './workers/messages.ts';
 
@@ -93,6 +94,7 @@ export async function startNode(
     meter.count(`eviction.${kind}`),
   );
   const facts = new BlobFacts();
+  const vouching = new Vouching(ProxyConfig);
   const files = await openSlabFiles({
     dir: CacheConfig.dir,
     capacityBytes: CacheConfig.capacity,
@@ -108,6 +110,7 @@ export async function startNode(
       slabFd: files.slabFd,
     },
     { arena: arena.shared, meters: observation.meters },
+    (bucket) => vouching.learn(bucket),
   );
   const store = openStore(files, pools, observation, clock);
   const outages = new Outages(clock);
@@ -121,8 +124,10 @@ export async function startNode(
       check: ProxyConfig.accessCheck,
     }),
     probe: (job) => pools.run(job),
-    totalOf: (key) => (loader.countOf(key) > 0 ? totalOf(key) : null),
-    sized: (key, totalBytes) => facts.setTotal(key, totalBytes),
+    sized(key, totalBytes) {
+      loader.sized(key, totalBytes, 'upstream');
+      return facts.sizeOf(key)!;
+    },
     count: (name) => meter.count(name),
   });
   const layers = new LayerGate(ProxyConfig.proxyConcurrencyLimit, clock, (ms) => {
@@ -143,6 +148,7 @@ export async function startNode(
     doorbells,
     pools,
     facts,
+    vouching,
     clock,
     secret: clusterSecret,
     observation,
@@ -176,8 +182,10 @@ export async function startNode(
     run: (job) => pools.digest(job),
     loader,
     clock,
-    held(key) {
+    digestOf: (key) => facts.digestOf(key),
+    held(key, totalBytes) {
       meter.count('blob.verified');
+      facts.sized(key, totalBytes, 'digest');
       swarm.verified(key, true);
     },
     broken(key) {
@@ -217,6 +225,7 @@ export async function startNode(
     count: (name) => meter.count(name),
   });
   const relays = new Relays({
+    isVouched: (url) => vouching.isRegistry(url),
     relay: (job) => pools.run(job),
     gate,
     manifests,
@@ -275,6 +284,8 @@ export async function startNode(
         memory,
         holdings,
         preheats,
+        keyOf: (blob) => vouching.keyOf(blob),
+        vouched: (key, origin) => swarm.vouched(key, origin),
         relay: (request) => relays.answer(request),
         page,
         audit: (batch, lines) => observation.audit?.accept(batch, lines),

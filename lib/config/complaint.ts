@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { configSchema } from './schema.ts';
+import { configSchema, registryKeys } from './schema.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -46,7 +46,7 @@ function unknownKey(path: readonly string[], value: unknown): string {
       ? `${line}; allowed: ${[...keysOf.keys()].join(', ')}`
       : `${line}; did you mean ${meant}?`;
   }
-  if (path.length > 2) return `${line}; allowed: p2pHost, upstream`;
+  if (path.length > 2) return `${line}; allowed: ${registryKeys.join(', ')}`;
   const known = keysOf.get(section) ?? [];
   const meant = closest(key, known);
   if (meant !== null) return `${line}; did you mean ${section}.${meant}?`;

@@ -60,6 +60,15 @@ function isAllowGlob(value: string): boolean {
   return host !== undefined && /^[a-z0-9*?_.-]+$/i.test(host);
 }
 
+const hostGlobs = () =>
+  z.array(
+    text(
+      'a host glob, optionally with :port, as in *.example.com or 10.0.0.1:5000',
+      isAllowGlob,
+    ).transform((value) => value.toLowerCase()),
+    { error: 'a list of host globs' },
+  );
+
 /** `*`, or the host (with or without port) by which clients name the registry at this proxy. */
 const isP2pHost = (value: string): boolean => value === '*' || splitHostPort(value) !== null;
 
@@ -72,12 +81,16 @@ const registry = z.strictObject(
       'an http or https URL of a registry, without path, query or credentials',
       (value) => parseUpstream(value) !== null,
     ).transform((value) => parseUpstream(value) ?? ''),
+    storage: hostGlobs().optional(),
   },
-  { error: 'an entry {p2pHost, upstream}' },
+  { error: 'an entry {p2pHost, upstream, storage}' },
 );
 
+/** Keys of an entry of `registries`. */
+export const registryKeys: readonly string[] = Object.keys(registry.shape);
+
 const registries = z
-  .array(registry, { error: 'a list of entries {p2pHost, upstream}' })
+  .array(registry, { error: 'a list of entries {p2pHost, upstream, storage}' })
   .refine((entries) => new Set(entries.map((entry) => entry.p2pHost)).size === entries.length, {
     error: 'each p2pHost once, and at most one default upstream (p2pHost left out or "*")',
   });
@@ -124,20 +137,11 @@ const proxy = z.strictObject({
   registries: registries
     .default([])
     .describe(
-      'Registries behind this proxy: `p2pHost` as clients name it (left out or `*`: the default), `upstream` its URL.',
+      "Registries behind this proxy: `p2pHost` as clients name it (left out or `*`: the default), `upstream` its URL, `storage` host globs of its object storage, whose bytes count as the registry's.",
     ),
-  allow: z
-    .array(
-      text(
-        'a host glob, optionally with :port, as in *.example.com or 10.0.0.1:5000',
-        isAllowGlob,
-      ).transform((value) => value.toLowerCase()),
-      {
-        error: 'a list of host globs',
-      },
-    )
+  allow: hostGlobs()
     .default(['*.aliyuncs.com'])
-    .describe('Hosts that may be dialled besides the registries: their object storage.'),
+    .describe('Hosts that may be dialled besides the registries and their storage.'),
   accessCheck: choice(['strict', 'off'])
     .default('strict')
     .describe(

@@ -1,6 +1,12 @@
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import type { Answer } from '../telemetry/health.ts';
-import type { ControlMessage, FrontMessage, RelayRequest } from '../workers/messages.ts';
+import type {
+  BlobName,
+  ControlMessage,
+  FrontMessage,
+  OriginContext,
+  RelayRequest,
+} from '../workers/messages.ts';
 import { FrontJournal, type Journal } from './watch/journal.ts';
 import type { Holdings } from './shards/holdings.ts';
 import { PeerDesk, type PeerDeskParts } from './peers/desk.ts';
@@ -15,6 +21,10 @@ export interface ControlParts {
   memory: Pick<RegistryMemory, 'answer' | 'told'>;
   holdings: Pick<Holdings, 'hold'>;
   preheats: Pick<Preheats, 'nodes' | 'preheat'>;
+  /** See Vouching.keyOf: a front does not know which buckets have been learnt. */
+  keyOf(blob: BlobName): string;
+  /** See SwarmDriver.vouched. */
+  vouched(key: string, origin: OriginContext | null): OriginContext | null;
   /** See Relays.answer. */
   relay(request: RelayRequest): Promise<RelayedAnswer>;
   page(path: string, query: string): Promise<Answer>;
@@ -50,7 +60,7 @@ export class FrontDesk {
     this.#journal.heard(message);
     switch (message.kind) {
       case 'open':
-        this.#streams.open(message);
+        this.#streams.open({ ...message, blob: this.#keyed(message.blob) });
         return;
       case 'want':
         this.#streams.want(message.id, message.shard, message.placed);
@@ -79,13 +89,15 @@ export class FrontDesk {
           this.#parts.holdings.hold(
             message.key,
             message.totalBytes,
-            message.origin,
+            this.#parts.vouched(message.key, message.origin),
             message.requestId,
           ),
         );
         return;
       case 'preheat':
-        void this.#say(message.id, () => this.#parts.preheats.preheat(message));
+        void this.#say(message.id, () =>
+          this.#parts.preheats.preheat({ ...message, blob: this.#keyed(message.blob) }),
+        );
         return;
       case 'nodes':
         this.#json(message.id, this.#parts.preheats.nodes());
@@ -102,6 +114,11 @@ export class FrontDesk {
       case 'notice':
         this.#parts.notice(message.code, message.message, message.requestId);
     }
+  }
+
+  #keyed(blob: BlobName): BlobName {
+    const key = this.#parts.keyOf(blob);
+    return key === blob.key ? blob : { ...blob, key };
   }
 
   async #relay(request: RelayRequest): Promise<void> {

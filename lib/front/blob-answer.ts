@@ -261,7 +261,7 @@ export class BlobAnswer {
       this.#fail(
         new ShoalError(
           'DIGEST_MISMATCH',
-          `what the upstream has under this digest is ${this.#provenBytes} bytes long, the blob ${totalBytes}`,
+          "the upstream's object has another size than the blob of this name; read it from the upstream",
         ),
       );
       return;

@@ -30,6 +30,7 @@ import {
 import { RangeReader, type OriginSink } from './range-reader.ts';
 import { RedirectMemory } from './redirect-memory.ts';
 import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
+import { bucketOf, type Bucket } from '../registry/vouching.ts';
 
 /** What may cross a thread boundary to make a client there. */
 export type OriginOptions = AllowConfig;
@@ -43,6 +44,8 @@ export interface OriginTools {
   headTimeoutMs?: number;
   silenceMs?: number;
   answerDeadlineMs?: number;
+  /** A registry's redirect has led to a blob in object storage. */
+  redirected?: (bucket: Bucket) => void;
 }
 
 export interface OriginTarget {
@@ -98,12 +101,14 @@ export class OriginClient {
   readonly #direct: DirectTransport;
   readonly #answerDeadlineMs: number;
   readonly #redirects: RedirectMemory;
+  readonly #redirected: (bucket: Bucket) => void;
 
   constructor(options: OriginOptions, tools: OriginTools = {}) {
     this.#allow = new AllowList(options);
     this.#clock = tools.clock ?? systemClock;
     this.#answerDeadlineMs = tools.answerDeadlineMs ?? ORIGIN_ANSWER_DEADLINE_MS;
     this.#redirects = new RedirectMemory(this.#clock);
+    this.#redirected = tools.redirected ?? (() => undefined);
     const agentOptions = {
       allow: this.#allow,
       connectTimeoutMs: tools.connectTimeoutMs ?? ORIGIN_CONNECT_TIMEOUT_MS,
@@ -278,6 +283,8 @@ export class OriginClient {
     const request: FollowRequest = { ...common, start: home, isPlain: isHome && known.isPlain };
     const last = await this.#follow(request, reader);
     if (reader.refusedStatus !== null) throw reader.refusal();
+    const bucket = last === home ? null : bucketOf(home, last);
+    if (bucket !== null) this.#redirected(bucket);
     if (last !== home || (!isHome && reader.isPlain))
       this.#redirects.remember(target.url, authorization, {
         url: joinUrl(last),

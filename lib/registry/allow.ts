@@ -8,6 +8,8 @@ import { bareHost, splitUrl } from './url.ts';
 export interface RegistryEntry {
   p2pHost?: string;
   upstream: string;
+  /** Host globs of its object storage, optionally with `:port`. */
+  storage?: readonly string[];
 }
 
 /** The part of the config that says whom this node may dial. */
@@ -38,7 +40,8 @@ export class AllowList {
     const upstreams = config.registries.map((entry) => splitUrl(entry.upstream));
     this.#upstreams = new Set(upstreams.map((url) => `${bareHost(url.hostname)} ${url.port}`));
     const listed = upstreams.map((url) => entryOf(bareHost(url.hostname), url.port));
-    this.#entries = [...config.allow.map(parseEntry), ...listed];
+    const storage = config.registries.flatMap((entry) => entry.storage ?? []);
+    this.#entries = [...[...config.allow, ...storage].map(parseEntry), ...listed];
   }
 
   /**
@@ -84,6 +87,19 @@ export class AllowList {
       (entry) => entry.address === text && (entry.port === null || entry.port === port),
     );
   }
+}
+
+export type HostMatcher = (hostname: string, port: number) => boolean;
+
+/** Whether one of `globs`, which may have a port, names a host (brackets allowed) at a port. */
+export function hostMatcher(globs: readonly string[]): HostMatcher {
+  const entries = globs.map(parseEntry);
+  return (hostname, port) => {
+    const host = bareHost(hostname.toLowerCase());
+    return entries.some(
+      (entry) => (entry.port === null || entry.port === port) && entry.matches(host),
+    );
+  };
 }
 
 /** The list of a config; made once for each config object, since every request asks for it. */

@@ -22,3 +22,6 @@ export const WORDS_MAX = 32_768;
 
 /** A WWW-Authenticate header that is remembered: a realm and a service are well under it. */
 export const CHALLENGE_CHARS_MAX = 1_024;
+
+/** Buckets learnt from redirects; a registry has a few. */
+export const VOUCHED_BUCKETS_MAX = 1_024;

@@ -4,6 +4,7 @@ import { repositoryBlob, repositoryScope, urlBlob, type BlobTarget } from './ide
 import { isDigest, isRepository, isTag } from './names.ts';
 import { upstreamsOf } from './upstream.ts';
 import { splitUrl, joinUrl, type SplitUrl } from './url.ts';
+import { vouchingOf } from './vouching.ts';
 
 /** A request as it came, nothing decoded. */
 export interface RouteRequest {
@@ -66,7 +67,7 @@ function onDemand(request: RouteRequest, rest: string, config: RouteConfig): Rou
   assertPull(request.method);
   const url = splitUrl(request.query === '' ? rest : `${rest}?${request.query}`);
   assertAllowed(url, config);
-  return { kind: 'blob', target: urlBlob(url) };
+  return { kind: 'blob', target: urlBlob(url, vouchingOf(config).vouchesFor(url)) };
 }
 
 function registryFront(request: RouteRequest, config: RouteConfig): Route {
@@ -97,17 +98,13 @@ function registryFront(request: RouteRequest, config: RouteConfig): Route {
   const reference = rawReference.replace(/%3a/i, ':');
   const scope = repositoryScope(url.host, repository);
   switch (kind) {
-    case 'blobs':
+    case 'blobs': {
       if (!isDigest(reference))
         throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');
-      return {
-        kind: 'blob',
-        target: repositoryBlob(
-          { ...url, path: `/v2/${repository}/blobs/${reference}` },
-          repository,
-          reference,
-        ),
-      };
+      const at = { ...url, path: `/v2/${repository}/blobs/${reference}` };
+      const isVouched = vouchingOf(config).vouchesFor(at);
+      return { kind: 'blob', target: repositoryBlob(at, repository, reference, isVouched) };
+    }
     case 'manifests':
       if (reference.includes(':') && !isDigest(reference))
         throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');

@@ -110,6 +110,12 @@ export const counterFamilies = [
     },
   },
   {
+    name: 'shoal_unvouched_origins_total',
+    help: 'Origins that other nodes named for a blob and this node did not use, because no configured registry vouches for them.',
+    labels: [],
+    series: { 'origin.unvouched': {} },
+  },
+  {
     name: 'shoal_refusals_total',
     help: 'Requests answered with an error, by the stable code of the reason (lib/errors.ts).',
     labels: ['reason'],

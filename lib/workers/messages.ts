@@ -275,7 +275,7 @@ export interface FrontConfig {
   /** null: no exporter; `port` null: on the proxy port. */
   exporter: { host: string; port: number | null } | null;
   prefix: string;
-  registries: { p2pHost?: string; upstream: string }[];
+  registries: { p2pHost?: string; upstream: string; storage?: readonly string[] }[];
   allow: string[];
   audit: boolean;
   /** The cluster secret, hex. */

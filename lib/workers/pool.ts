@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { workerData } from 'node:worker_threads';
+import { LRUCache } from 'lru-cache';
 import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena, type ArenaShared } from '../io/arena.ts';
@@ -14,7 +15,9 @@ import {
   type WriteOutcome,
 } from '../io/slab.ts';
 import { SHARD_BYTES } from '../limits.ts';
+import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
 import { OriginClient, type OriginOptions, type RelayAnswer } from '../origin/client.ts';
+import type { Bucket } from '../registry/vouching.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
@@ -48,7 +51,7 @@ export interface ProbeJob {
 }
 
 export type ProbeResult =
-  | { kind: 'granted'; totalBytes: number }
+  | { kind: 'granted'; totalBytes: number; buckets?: Bucket[] }
   | { kind: 'failed'; error: WireError };
 
 export interface RelayJob {
@@ -79,8 +82,8 @@ export interface PoolTasks {
   peer: [PeerReadJob, PeerReadResult];
   stat: [StatJob, StatResult];
   call: [PeerCallJob, PeerCallResult];
-  /** Its results, one for each shard, are told as they come. */
-  origin: [OriginReadJob, { kind: 'over' }];
+  /** Its results, one for each shard, are told as they come. `buckets`: see `newBuckets`. */
+  origin: [OriginReadJob, { kind: 'over'; buckets: Bucket[] }];
   probe: [ProbeJob, ProbeResult];
   relay: [RelayJob, RelayResult];
   diskRead: [
@@ -105,7 +108,25 @@ const tools: TransferTools = {
   peers: new PeerConnections(() => performance.now()),
   nowMs: () => performance.now(),
 };
-const origin = new OriginClient(start.origin);
+/**
+ * Buckets that registries redirected to, for control to learn (see Vouching); each is reported once.
+ */
+let newBuckets: Bucket[] = [];
+const reported = new LRUCache<string, true>({ max: VOUCHED_BUCKETS_MAX });
+const origin = new OriginClient(start.origin, {
+  redirected(bucket) {
+    const name = `${bucket.registry} ${bucket.prefix}`;
+    if (reported.has(name)) return;
+    reported.set(name, true);
+    newBuckets.push(bucket);
+  },
+});
+
+function takeBuckets(): Bucket[] {
+  const taken = newBuckets;
+  newBuckets = [];
+  return taken;
+}
 
 export default (line: LineStart): Promise<void> => serveLine<PoolJob>(line, run);
 
@@ -146,7 +167,7 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
         beganMs = tools.nowMs();
         tell(result);
       });
-      return { kind: 'over' };
+      return { kind: 'over', buckets: takeBuckets() };
     }
     case 'probe': {
       const result = await probe(job);
@@ -188,7 +209,8 @@ function target(job: { url: string; upstreamHost: string; authorization: string 
 
 async function probe(job: ProbeJob): Promise<ProbeResult> {
   try {
-    return { kind: 'granted', ...(await origin.probe(target(job))) };
+    const { totalBytes } = await origin.probe(target(job));
+    return { kind: 'granted', totalBytes, buckets: takeBuckets() };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
   }

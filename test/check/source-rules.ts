@@ -31,9 +31,10 @@ export const ARROWS: Record<string, readonly string[]> = {
   workers: ['io', 'origin', 'registry', 'telemetry', 'wire'],
   front: ['workers', 'registry', 'cluster', 'wire', 'config', 'io', 'telemetry', 'tls'],
   'control/watch': ['workers', 'config', 'telemetry'],
-  'control/threads': ['workers'],
-  'control/shards': ['workers', 'swarm', 'cache', 'io'],
+  'control/threads': ['workers', 'registry'],
+  'control/shards': ['workers', 'registry', 'swarm', 'cache', 'io'],
   'control/peers': [
+    'registry',
     'control/shards',
     'control/threads',
     'control/watch',

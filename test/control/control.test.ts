@@ -50,6 +50,8 @@ describe('control/control', () => {
           throw new ShoalError('BAD_REQUEST', 'a stranger');
         },
       },
+      keyOf: (blob) => blob.key,
+      vouched: (_key, origin) => origin,
       relay: async (request) => {
         relayed.push(request);
         if (answer instanceof ShoalError) throw answer;

@@ -1,13 +1,8 @@
 import type { CacheStore } from '../../lib/cache/store.ts';
 import { ManualClock } from '../../lib/clock.ts';
 import { BlobFacts } from '../../lib/control/shards/blob-facts.ts';
-import {
-  ShardLoader,
-  type FillFromSwarm,
-  type Interest,
-  type Resident,
-  type Way,
-} from '../../lib/control/shards/loader.ts';
+import { ShardLoader } from '../../lib/control/shards/loader.ts';
+import type { FillFromSwarm, Interest, Resident, Way } from '../../lib/control/shards/resident.ts';
 import { Residency } from '../../lib/control/shards/residency.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Arena } from '../../lib/io/arena.ts';
@@ -71,6 +66,12 @@ export class FakeStore {
       count: [...this.held.keys()].filter((name) => name.startsWith(`${key}/`)).length,
       has: (shard) => this.held.has(`${key}/${shard}`),
     };
+  }
+
+  totalOf(key: string): number | undefined {
+    for (const [name, { totalBytes }] of this.held)
+      if (name.startsWith(`${key}/`)) return totalBytes;
+    return undefined;
   }
 
   load(key: string, shard: number, slot: number): Promise<'ok' | 'miss'> {

@@ -11,7 +11,7 @@ describe('control/status-inputs', () => {
     const shown = (): unknown => blobsInFlight({ ...at, store: at.store as unknown as CacheStore });
     const totalBytes = 4 * SHARD_BYTES + 100;
     assert.deepEqual(shown(), []);
-    at.facts.setTotal(KEY, totalBytes);
+    at.facts.sized(KEY, totalBytes, 'upstream');
     for (const shard of [0, 2]) {
       at.loader.want(KEY, shard, WAY, new Listener());
       await settled();
@@ -49,7 +49,7 @@ describe('control/status-inputs', () => {
     } as unknown as CacheStore;
     for (let blob = 0; blob < 40; blob++) {
       const key = `sha256:${String(blob).padStart(64, '0')}`;
-      at.facts.setTotal(key, 20e9);
+      at.facts.sized(key, 20e9, 'upstream');
       at.loader.want(key, 0, WAY, new Listener());
     }
     await settled();

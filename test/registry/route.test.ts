@@ -350,12 +350,12 @@ describe('registry/route: on demand', () => {
 
   it('finds the digest in an object-storage path', () => {
     const path = `/docker/registry/v2/blobs/sha256/ab/${HEX}/data`;
-    assert.equal(
-      blob({ rawPath: `/accelerator/${STORE}${path}`, query: 'Signature=x' }).key,
-      DIGEST,
-    );
-    assert.match(blob({ rawPath: `/accelerator/${STORE}${path}x` }).key, /^url:/);
-    assert.match(blob({ rawPath: `/accelerator/${STORE}/sha256/ac/${HEX}/data` }).key, /^url:/);
+    const digestOf = (at: string): string | undefined =>
+      blob({ rawPath: `/accelerator/${STORE}${at}`, query: 'Signature=x' }).digest;
+    assert.equal(digestOf(path), DIGEST);
+    assert.equal(digestOf(`/v2/app/blobs/${DIGEST}`), DIGEST);
+    assert.equal(digestOf(`${path}x`), undefined);
+    assert.equal(digestOf(`/sha256/ac/${HEX}/data`), undefined);
   });
 
   it('keeps the signature out of the key and inside the scope, unreadable', () => {

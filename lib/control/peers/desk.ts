@@ -3,15 +3,24 @@ import { PEER_HOLD_MS } from '../../limits.ts';
 import { PEER_RETURN_MS } from '../limits.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
 import type { ShardId } from '../../swarm/types.ts';
-import type { AskRequest, ControlMessage, StatRequest } from '../../workers/messages.ts';
+import type {
+  AskRequest,
+  ControlMessage,
+  OriginContext,
+  StatRequest,
+} from '../../workers/messages.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
-import type { Interest, Resident, ShardLoader } from '../shards/loader.ts';
+import { digestOf } from '../shards/holdings.ts';
+import type { ShardLoader } from '../shards/loader.ts';
+import type { Interest, Resident } from '../shards/resident.ts';
 
 export interface PeerDeskParts {
   swarm: Swarm;
   clock: Clock;
   facts: BlobFacts;
   loader(): ShardLoader;
+  /** The origin another node names for a blob; null unless it may be believed (see Vouching). */
+  vouched(key: string, origin: OriginContext | null): OriginContext | null;
   /** `bytes` went out to `node`. */
   sent(node: string, bytes: number): void;
   /**
@@ -75,7 +84,8 @@ export class PeerDesk {
   ask(request: AskRequest): void {
     const { swarm, facts } = this.#parts;
     const loader = this.#parts.loader();
-    const { id, key, node, zone, role, exclude, hops, load, origin, requestId } = request;
+    const { id, key, node, zone, role, exclude, hops, load, requestId } = request;
+    const origin = this.#parts.vouched(key, request.origin);
     const shard: ShardId = { key, index: request.shard };
     if (origin !== null) facts.addOrigin(key, origin);
     const asked = {
@@ -129,11 +139,10 @@ export class PeerDesk {
     const serving: { shard: ShardId; node: string; resident: Resident | null; interest: Interest } =
       { shard, node, resident: null, interest };
     this.#serving.set(id, serving);
-    const digest = key.startsWith('sha256:') ? key : null;
     serving.resident = loader.want(
       key,
       request.shard,
-      { origin, sliceBytes: 0, digest, requestId, onBehalf: asked },
+      { origin, sliceBytes: 0, digest: digestOf(key, origin), requestId, onBehalf: asked },
       interest,
     );
   }

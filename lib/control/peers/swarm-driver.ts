@@ -24,7 +24,10 @@ import type {
 import type { BlobTree, PeerInput } from '../../telemetry/status.ts';
 import type { OriginContext } from '../../workers/messages.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
-import type { FillFromSwarm, Resident, ShardLoader, Way } from '../shards/loader.ts';
+import type { ShardLoader } from '../shards/loader.ts';
+import type { FillFromSwarm, Resident, Way } from '../shards/resident.ts';
+import { isVouched } from '../../registry/blob-size.ts';
+import type { Vouching } from '../../registry/vouching.ts';
 import type { Observation } from '../watch/observation.ts';
 import { PeerDesks, type PeerDeskParts } from './desk.ts';
 import type { Pools } from '../threads/pools.ts';
@@ -38,6 +41,7 @@ export interface DriverParts {
   doorbells: Doorbells;
   pools: Pools;
   facts: BlobFacts;
+  vouching: Vouching;
   clock: Clock;
   secret: ClusterSecret;
   observation: Observation;
@@ -109,6 +113,7 @@ export class SwarmDriver {
       clock: parts.clock,
       facts: parts.facts,
       loader: () => this.#loader!,
+      vouched: (key, origin) => this.vouched(key, origin),
       sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes),
       placed: (depth) => meter.observe('treeDepth', depth),
     });
@@ -180,6 +185,16 @@ export class SwarmDriver {
   /** A shard has become complete here: whoever waits for its checksum gets it. */
   completed(resident: Resident): void {
     this.#desks.completed(resident);
+  }
+
+  /**
+   * The origin that another node names for a blob, or null. Only this node decides what may be
+   * stored under a digest.
+   */
+  vouched(key: string, origin: OriginContext | null): OriginContext | null {
+    if (origin === null || this.#parts.vouching.isSource(key, origin.url)) return origin;
+    this.#parts.observation.meter.count('origin.unvouched');
+    return null;
   }
 
   /** A blob as a whole has been held against its digest. */
@@ -266,6 +281,7 @@ export class SwarmDriver {
   #filling(fetch: Fetch, attempt: number, fromBytes: number): Filling {
     const { arena, facts } = this.#parts;
     const { resident, way } = this.#job(fetch);
+    const size = facts.sizeOf(resident.key);
     if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
     // Bytes that are to be read anew must not count as here meanwhile.
     if (fromBytes < arena.received(resident.slot)) arena.setReceived(resident.slot, fromBytes);
@@ -277,7 +293,8 @@ export class SwarmDriver {
       attempt,
       shard: resident.shard,
       fromBytes,
-      totalBytes: facts.totalOf(resident.key),
+      // A size that only another node mentioned must not make right answers look wrong.
+      totalBytes: isVouched(size) ? size.bytes : null,
       digest: way.digest,
     };
   }
@@ -380,7 +397,7 @@ export class SwarmDriver {
 
   #settle(fetch: Fetch, attempt: number, result: AttemptResult): void {
     if (result.kind === 'redirect' && result.totalBytes !== null)
-      this.#parts.facts.setTotal(fetch.shard.key, result.totalBytes);
+      this.#parts.facts.sized(fetch.shard.key, result.totalBytes, 'heard');
     (fetch as ShardFetch).settle(attempt, result);
   }
 

@@ -3,7 +3,8 @@ import { AHEAD_SMALL_READS_SLOT_SHARE } from '../../limits.ts';
 import { READ_PATTERN_IDLE_MS, READ_PATTERNS_MAX } from '../limits.ts';
 import { ReadPattern } from '../../swarm/pattern.ts';
 import type { LayerGate } from './layer-gate.ts';
-import type { Interest, ShardLoader, Way } from '../shards/loader.ts';
+import type { ShardLoader } from '../shards/loader.ts';
+import type { Interest, Way } from '../shards/resident.ts';
 
 export interface ReadAheadParts {
   loader: ShardLoader;

@@ -12,7 +12,8 @@ import type {
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { Gate, Grant } from '../upstream/access-gate.ts';
 import type { LayerGate } from './layer-gate.ts';
-import type { Interest, Resident, ShardLoader, Way } from '../shards/loader.ts';
+import type { ShardLoader } from '../shards/loader.ts';
+import type { Interest, Resident, Way } from '../shards/resident.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import type { ReadTrace } from './read-trace.ts';
 
@@ -113,7 +114,7 @@ class Stream {
     this.#way = {
       origin: originOf(blob, authorization),
       sliceBytes: 0,
-      digest: blob.digest?.startsWith('sha256:') === true ? blob.digest : null,
+      digest: sha256Of(blob),
       requestId: request.requestId,
       onBehalf: null,
     };
@@ -122,7 +123,7 @@ class Stream {
   start(): void {
     const { gate, facts } = this.#parts;
     const { blob, authorization } = this.#request;
-    facts.setUrl(blob.key, blob.url);
+    facts.setUrl(blob.key, blob.url, sha256Of(blob));
     const remembered = gate.remembered(blob, authorization);
     if (remembered !== null) {
       facts.addOrigin(blob.key, this.#way.origin!);
@@ -353,6 +354,11 @@ class Stream {
     ))
       this.#want(shard);
   }
+}
+
+/** The digest that the blob must have, if it can be checked. */
+function sha256Of({ digest }: BlobName): string | null {
+  return digest?.startsWith('sha256:') === true ? digest : null;
 }
 
 function originOf(blob: BlobName, authorization: string | null): OriginContext {

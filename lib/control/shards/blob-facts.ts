@@ -1,27 +1,25 @@
 import { LRUCache } from 'lru-cache';
-import { BLOB_FACTS_BYTES_MAX, BLOB_FACTS_MAX } from '../limits.ts';
+import { strongerSize, type BlobSize, type SizeProvenance } from '../../registry/blob-size.ts';
 import type { OriginContext } from '../../workers/messages.ts';
+import { BLOB_FACTS_BYTES_MAX, BLOB_FACTS_MAX } from '../limits.ts';
 
 interface Facts {
-  totalBytes: number | null;
-  /** Ways to the origin, the newest first. */
+  size: BlobSize | null;
+  /** Origins that have the blob, the newest first. */
   origins: OriginContext[];
   /** See `pathname`. */
   url: string | null;
+  /** See `digestOf`. */
+  digest: string | null;
 }
 
-/**
- * Ways to the origin kept per blob: signed URLs expire, credentials differ; the newest ones serve.
- */
+/** Origins kept per blob: signed URLs expire and credentials differ, so the newest are kept. */
 const ORIGINS_PER_BLOB_MAX = 4;
 
-/** What an entry, and each way to the origin in it, takes beside its text. */
+/** Memory of an entry, and of each origin in it, in addition to the text. */
 const FACTS_BYTES = 200;
 
-/**
- * What this node knows of blobs apart from their bytes: size, and the ways to the origin its askers
- * brought. In memory only.
- */
+/** What this node knows of blobs in addition to their bytes. Kept in memory only, bounded. */
 export class BlobFacts {
   readonly #facts = new LRUCache<string, Facts>({
     max: BLOB_FACTS_MAX,
@@ -29,34 +27,53 @@ export class BlobFacts {
     sizeCalculation: sizeOf,
   });
 
-  totalOf(key: string): number | null {
-    return this.#facts.get(key)?.totalBytes ?? null;
+  sizeOf(key: string): BlobSize | null {
+    return this.#facts.get(key)?.size ?? null;
   }
 
-  setTotal(key: string, totalBytes: number): void {
-    this.#of(key).totalBytes = totalBytes;
+  totalOf(key: string): number | null {
+    return this.sizeOf(key)?.bytes ?? null;
   }
 
   /**
-   * By what name the audit log has a blob: `/` + the URL it was last proven to be at, else first
-   * asked for at; its key when it has none.
+   * Somebody says a blob's size; the stronger provenance wins (lib/registry/blob-size.ts). Returns
+   * the size to believe from now on.
+   */
+  sized(key: string, bytes: number, provenance: SizeProvenance): BlobSize {
+    const facts = this.#of(key);
+    facts.size = strongerSize(facts.size, { bytes, provenance });
+    return facts.size;
+  }
+
+  /** The sha256 digest that the whole blob must have; null if no URL of it names one. */
+  digestOf(key: string): string | null {
+    return key.startsWith('sha256:') ? key : (this.#facts.get(key)?.digest ?? null);
+  }
+
+  /**
+   * A blob's name in the audit log: `/` + the URL at which access was last granted, else the URL
+   * first asked for, else its key.
    */
   pathname(key: string): string {
     return `/${this.#facts.get(key)?.url ?? key}`;
   }
 
-  /** Somebody asks for a blob at `url`; a better name than none. */
-  setUrl(key: string, url: string): void {
+  /** Notes the URL at which a blob is asked for, and the digest that this URL names. */
+  setUrl(key: string, url: string, digest: string | null): void {
     const facts = this.#of(key);
-    if (facts.url !== null) return;
-    this.#keep(key, { ...facts, url: bareUrl(url) });
+    if (facts.url !== null && facts.digest !== null) return;
+    this.#facts.set(key, {
+      ...facts,
+      url: facts.url ?? bareUrl(url),
+      digest: facts.digest ?? digest,
+    });
   }
 
-  /** Takes note of a way to the origin; the same one is kept once. */
+  /** Notes an origin of the blob; each is kept once. */
   addOrigin(key: string, origin: OriginContext): void {
     const facts = this.#of(key);
     const rest = facts.origins.filter((known) => !isSame(known, origin));
-    this.#keep(key, {
+    this.#facts.set(key, {
       ...facts,
       url: bareUrl(origin.url),
       origins: [origin, ...rest].slice(0, ORIGINS_PER_BLOB_MAX),
@@ -67,32 +84,27 @@ export class BlobFacts {
     return this.#facts.get(key)?.origins ?? [];
   }
 
-  /** Forgets a blob that turned out not to be what it was taken for. */
+  /** Forgets a blob whose content was wrong. */
   forget(key: string): void {
     this.#facts.delete(key);
   }
 
-  /** Forgets a way that the origin refuses. */
+  /** Forgets an origin that refuses the request. */
   dropOrigin(key: string, origin: OriginContext): void {
     const facts = this.#facts.get(key);
     if (facts !== undefined)
       facts.origins = facts.origins.filter((known) => !isSame(known, origin));
   }
 
-  /** A new object each time: of the same one no new size is taken. */
-  #keep(key: string, facts: Facts): void {
-    this.#facts.set(key, facts);
-  }
-
   #of(key: string): Facts {
     let facts = this.#facts.get(key);
     if (facts === undefined)
-      this.#facts.set(key, (facts = { totalBytes: null, origins: [], url: null }));
+      this.#facts.set(key, (facts = { size: null, origins: [], url: null, digest: null }));
     return facts;
   }
 }
 
-/** Bytes of memory, roughly: anybody may ask with a URL of REQUEST_HEAD_BYTES_MAX. */
+/** Approximate bytes of memory: a client may send a URL of up to REQUEST_HEAD_BYTES_MAX. */
 function sizeOf({ origins, url }: Facts, key: string): number {
   return (
     FACTS_BYTES +
@@ -110,7 +122,7 @@ function isSame(one: OriginContext, other: OriginContext): boolean {
   return one.url === other.url && one.authorization === other.authorization;
 }
 
-/** Without the query: signatures are no part of a name. */
+/** Without the query: a signature is not part of a name, and must not be logged. */
 function bareUrl(url: string): string {
   const query = url.indexOf('?');
   return query === -1 ? url : url.slice(0, query);

@@ -9,9 +9,11 @@ import {
 } from '../limits.ts';
 import { SHARD_BYTES } from '../../limits.ts';
 import type { DigestJob, DigestResult } from '../../workers/digest.ts';
-import type { Interest, Resident, ShardLoader, Way } from './loader.ts';
+import type { ShardLoader } from './loader.ts';
+import type { Interest, Resident, Way } from './resident.ts';
 
 interface Followed {
+  totalBytes: number;
   shards: number;
   /** The next shard to hash. */
   next: number;
@@ -28,8 +30,10 @@ export interface DigestParts {
   run(job: DigestJob): Promise<DigestResult>;
   loader: ShardLoader;
   clock: Clock;
+  /** The digest that a blob must have; null: none is known. */
+  digestOf(key: string): string | null;
   /** The blob as a whole is what its digest says. */
-  held(key: string): void;
+  held(key: string, totalBytes: number): void;
   /** It is not: everything of it has to go. */
   broken(key: string): void;
 }
@@ -64,7 +68,8 @@ export class Digests {
   completed(resident: Resident, totalBytes: number, fromDisk = false): void {
     const { key } = resident;
     // A blob of one shard has been checked where it was received.
-    if (!key.startsWith('sha256:') || totalBytes <= SHARD_BYTES || this.#held.has(key)) return;
+    if (this.#parts.digestOf(key) === null || totalBytes <= SHARD_BYTES || this.#held.has(key))
+      return;
     let followed = this.#followed.get(key);
     // What was on disk before is not read back whole because a piece of it is read: its shards are
     // checked one by one.
@@ -73,6 +78,7 @@ export class Digests {
       this.#followed.set(
         key,
         (followed = {
+          totalBytes,
           shards: Math.ceil(totalBytes / SHARD_BYTES),
           next: 0,
           busy: false,
@@ -119,9 +125,9 @@ export class Digests {
     this.#followed.delete(key);
     const result = await this.#parts.run({ kind: 'finish', key });
     if (result.kind !== 'done') return;
-    if (`sha256:${result.digest}` === key) {
+    if (`sha256:${result.digest}` === this.#parts.digestOf(key)) {
       this.#held.set(key, true);
-      this.#parts.held(key);
+      this.#parts.held(key, followed.totalBytes);
     } else this.#parts.broken(key);
   }
 

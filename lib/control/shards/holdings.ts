@@ -4,7 +4,10 @@ import { HOLD_SHARDS_AT_ONCE, PEER_RETURN_MS } from '../limits.ts';
 import { PEER_HOLD_MS } from '../../limits.ts';
 import { shardCount } from '../../swarm/plan.ts';
 import type { OriginContext } from '../../workers/messages.ts';
-import type { Interest, Resident, ShardLoader } from './loader.ts';
+import { digestNamedBy } from '../../registry/identity.ts';
+import { splitUrl } from '../../registry/url.ts';
+import type { ShardLoader } from './loader.ts';
+import type { Interest, Resident } from './resident.ts';
 
 /** How much of a blob a node has. */
 export interface Holding {
@@ -47,7 +50,7 @@ export class Holdings {
     const way = {
       origin,
       sliceBytes: null,
-      digest: key.startsWith('sha256:') ? key : null,
+      digest: digestOf(key, origin),
       requestId,
       onBehalf: null,
     };
@@ -109,4 +112,10 @@ export class Holdings {
       });
     });
   }
+}
+
+/** The digest of the blob under `key`, by the key or by the URL that `origin` has. */
+export function digestOf(key: string, origin: OriginContext | null): string | null {
+  if (key.startsWith('sha256:')) return key;
+  return origin === null ? null : (digestNamedBy(splitUrl(origin.url).path) ?? null);
 }

@@ -3,72 +3,18 @@ import type { Clock } from '../../clock.ts';
 import { ShoalError } from '../../errors.ts';
 import { SlotSource, SlotState, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
-import type { AskRequest as PeerRequest } from '../../swarm/types.ts';
-import type { OriginContext } from '../../workers/messages.ts';
+import type { SizeProvenance } from '../../registry/blob-size.ts';
 import type { BlobFacts } from './blob-facts.ts';
 import type { Residency } from './residency.ts';
-
-/** A shard in memory, or on its way there. */
-export interface Resident {
-  readonly key: string;
-  readonly shard: number;
-  /** -1 until it has a slot. */
-  slot: number;
-  generation: number;
-  phase: 'waiting' | 'loading' | 'complete';
-  /** Hex; null until it is complete and checked. */
-  checksum: string | null;
-  lengthBytes: number;
-  readonly interests: Set<Interest>;
-  /** What fills it now: it can be given up, or offered another way to the origin. */
-  filling: Fill | null;
-  /** Nobody wanted it any more before it was complete. */
-  abandoned: boolean;
-}
-
-/** Somebody who wants a shard. Without any, a shard on its way is given up. */
-export interface Interest {
-  /**
-   * The shard has a slot; `cold`: it was not complete in memory when it was asked for. Follow the
-   * watermark from here.
-   */
-  placed(resident: Resident, cold: boolean): void;
-  failed(error: ShoalError): void;
-  /** A shard that was not complete when it was placed has become so. */
-  complete?(resident: Resident): void;
-}
-
-/** How to get a shard that is not here: the ways to the origin its askers brought along. */
-export interface Way {
-  origin: OriginContext | null;
-  /**
-   * Where in the shard the asker begins to read: from the origin that comes first. null: the shard
-   * is brought ahead, nobody waits for it yet.
-   */
-  sliceBytes: number | null;
-  digest: string | null;
-  requestId: string;
-  /** The other node's request on whose behalf the shard is fetched, when that is why. */
-  onBehalf: PeerRequest | null;
-}
-
-/** A shard being brought into its slot. */
-export interface Fill {
-  abandon(): void;
-  /** Another asker's way to the origin, for when the first one's is refused. */
-  offer(way: Way): void;
-}
-
-/**
- * Brings a shard into its slot through the swarm or from the origin; calls exactly one of `done`
- * and `failed`, after which nothing writes to the slot.
- */
-export type FillFromSwarm = (
-  resident: Resident,
-  way: Way,
-  done: (got: { lengthBytes: number; totalBytes: number; checksum: string }) => void,
-  failed: (error: ShoalError) => void,
-) => Fill;
+import {
+  newResident,
+  type Fill,
+  type Filled,
+  type FillFromSwarm,
+  type Interest,
+  type Resident,
+  type Way,
+} from './resident.ts';
 
 export interface LoaderParts {
   clock: Clock;
@@ -90,15 +36,21 @@ export interface LoaderParts {
     sizeBytes: number,
     tookMs: number,
   ): void;
-  /** A shard was looked for: where it was found, `joined` when already on its way. */
+  /** A shard was looked up: where it was found; `joined`: it is already being fetched. */
   looked(tier: 'arena' | 'disk' | 'joined' | 'peer' | 'origin'): void;
 }
+
+type Bring = (
+  resident: Resident,
+  done: (got: Filled) => void,
+  failed: (error: ShoalError) => void,
+) => Fill;
 
 /**
  * Single-flight over shards: memory, then disk, then the swarm.
  *
  *   want -> waiting (for a slot) -> loading -> complete -> (evicted)
- *                 \ abandoned         \ failed: all interests are told, the slot's generation ends
+ *                 \ abandoned         \ failed: every interest hears it, the generation ends
  */
 export class ShardLoader {
   readonly #parts: LoaderParts;
@@ -119,10 +71,7 @@ export class ShardLoader {
   }
 
   /** What is known of a shard on disk. */
-  stored(
-    key: string,
-    shard: number,
-  ): { totalBytes: number; lengthBytes: number; checksum: string } | undefined {
+  stored(key: string, shard: number): Filled | undefined {
     const stored = this.#parts.store?.has(key, shard);
     return stored === undefined
       ? undefined
@@ -138,8 +87,8 @@ export class ShardLoader {
   }
 
   /**
-   * How many shards of a blob are here, in memory or on disk. Passes over what is in memory, so
-   * that its cost does not grow with the blob.
+   * How many shards of a blob are here, in memory or on disk. Iterates over memory, so that its
+   * cost does not grow with the blob.
    */
   countOf(key: string): number {
     const stored = this.#parts.store?.shardsOf(key);
@@ -154,10 +103,7 @@ export class ShardLoader {
     return count;
   }
 
-  /**
-   * Brings the shard into memory; `interest` hears where it is. Returns what to give back with
-   * `drop`.
-   */
+  /** Brings the shard into memory for `interest`. Pass the result to `drop`. */
   want(key: string, shard: number, way: Way, interest: Interest): Resident {
     const name = `${key}/${shard}`;
     let resident = this.#residents.get(name);
@@ -181,7 +127,7 @@ export class ShardLoader {
     return resident;
   }
 
-  /** Keeps a blob of one shard whose bytes are at hand, and have the digest `key`. */
+  /** Stores a blob of one shard whose bytes are at hand and have the digest `key`. */
   put(key: string, bytes: Uint8Array, checksum: string): void {
     if (this.#residents.has(`${key}/0`) || this.has(key, 0)) return;
     const resident = newResident(key, 0);
@@ -195,8 +141,8 @@ export class ShardLoader {
   }
 
   /**
-   * `interest` wants the shard no more; the last one to leave a shard on its way stops it, after
-   * `graceMs`.
+   * Ends an interest. When the last one leaves a shard that is not complete, its fetch is
+   * abandoned, after `graceMs`.
    */
   drop(resident: Resident, interest: Interest, graceMs = 0): void {
     if (graceMs > 0 && resident.phase !== 'complete') {
@@ -204,8 +150,7 @@ export class ShardLoader {
       return;
     }
     resident.interests.delete(interest);
-    // One that failed or was given up is over: another try at the same shard may be under way by
-    // now.
+    // A resident that failed or was abandoned is over; a newer one may be under way.
     const isOver = this.find(resident.key, resident.shard) !== resident;
     if (
       resident.interests.size > 0 ||
@@ -219,21 +164,18 @@ export class ShardLoader {
     resident.filling?.abandon();
   }
 
-  /**
-   * Every byte is here, only the word that it is so has not come yet: readers may be done before we
-   * are told.
-   */
+  /** Every byte is here, but the message that says so is still on its way to this thread. */
   #isWhole(resident: Resident): boolean {
     if (resident.slot < 0) return false;
     const lengthBytes = this.#parts.arena.length(resident.slot);
     return lengthBytes >= 0 && this.#parts.arena.received(resident.slot) >= lengthBytes;
   }
 
-  /** Forgets every shard of a blob, in memory and on disk: it was found to be wrong. */
-  purge(key: string): void {
+  /** Drops every complete shard of a blob, in memory and on disk, except `kept`. */
+  purge(key: string, kept: Resident | null = null): void {
     this.#parts.store?.drop(key);
     for (const resident of [...this.#residents.values()]) {
-      if (resident.key === key && resident.phase === 'complete') {
+      if (resident.key === key && resident.phase === 'complete' && resident !== kept) {
         this.#forget(resident);
         this.#parts.residency.discard(resident.slot);
       }
@@ -241,15 +183,26 @@ export class ShardLoader {
     this.#parts.doorbells.ringAll();
   }
 
-  async #bring(
-    resident: Resident,
-    fill: (
-      resident: Resident,
-      done: Parameters<FillFromSwarm>[2],
-      failed: Parameters<FillFromSwarm>[3],
-    ) => Fill,
-  ): Promise<void> {
-    const { arena, residency, store } = this.#parts;
+  /**
+   * Somebody says a blob's size. If that changes the size believed here, what is stored of the
+   * blob belongs to another object and is dropped. Returns false if a stronger source says another
+   * size (lib/registry/blob-size.ts).
+   */
+  sized(
+    key: string,
+    totalBytes: number,
+    provenance: SizeProvenance,
+    kept: Resident | null = null,
+  ): boolean {
+    const { facts, store } = this.#parts;
+    const knownBytes = facts.totalOf(key) ?? store?.totalOf(key);
+    if (facts.sized(key, totalBytes, provenance).bytes !== totalBytes) return false;
+    if (knownBytes !== undefined && knownBytes !== totalBytes) this.purge(key, kept);
+    return true;
+  }
+
+  async #bring(resident: Resident, fill: Bring): Promise<void> {
+    const { arena, residency } = this.#parts;
     try {
       const slot = await residency.acquire();
       resident.slot = slot;
@@ -266,44 +219,13 @@ export class ShardLoader {
     residency.hold(resident.slot, {
       evicted: () => this.#forget(resident),
       isWanted: () => resident.interests.size > 0 || this.#parts.isAwaited(resident),
-      // What came from another node is there still; what came from the origin would have to come
-      // again.
+      // A peer still has what came from it; what came from the origin would have to be read again.
       isExpendable: () =>
         resident.phase === 'complete' &&
         resident.interests.size === 0 &&
         arena.source(resident.slot) === SlotSource.peer,
     });
-    const stored = store?.has(resident.key, resident.shard);
-    if (store !== null && stored !== undefined) {
-      arena.setSource(resident.slot, SlotSource.disk);
-      arena.setLength(resident.slot, stored.lengthBytes, stored.totalBytes);
-      this.#tellPlaced(resident);
-      const startMs = this.#parts.clock.nowMs();
-      const loaded = await store.load(resident.key, resident.shard, resident.slot);
-      this.#parts.filed(
-        'fileread',
-        resident,
-        loaded === 'ok' ? stored.lengthBytes : -1,
-        this.#parts.clock.nowMs() - startMs,
-      );
-      if (loaded === 'ok') {
-        this.#parts.looked('disk');
-        this.#complete(
-          resident,
-          {
-            lengthBytes: stored.lengthBytes,
-            totalBytes: stored.totalBytes,
-            checksum: Buffer.from(stored.checksum).toString('hex'),
-          },
-          true,
-        );
-        return;
-      }
-      if (resident.abandoned) {
-        residency.discard(resident.slot);
-        return;
-      }
-    } else this.#tellPlaced(resident);
+    if (await this.#load(resident)) return;
     resident.filling = fill(
       resident,
       (got) => this.#complete(resident, got, false),
@@ -311,26 +233,57 @@ export class ShardLoader {
     );
   }
 
+  /** Reads the shard from disk. False if it has to be fetched; the interests know its slot. */
+  async #load(resident: Resident): Promise<boolean> {
+    const { arena, residency, store, clock } = this.#parts;
+    const stored = this.stored(resident.key, resident.shard);
+    if (store === null || stored === undefined) {
+      this.#tellPlaced(resident);
+      return false;
+    }
+    arena.setSource(resident.slot, SlotSource.disk);
+    arena.setLength(resident.slot, stored.lengthBytes, stored.totalBytes);
+    this.#tellPlaced(resident);
+    const startMs = clock.nowMs();
+    const isLoaded = (await store.load(resident.key, resident.shard, resident.slot)) === 'ok';
+    this.#parts.filed(
+      'fileread',
+      resident,
+      isLoaded ? stored.lengthBytes : -1,
+      clock.nowMs() - startMs,
+    );
+    if (isLoaded) {
+      this.#parts.looked('disk');
+      this.#complete(resident, stored, true);
+      return true;
+    }
+    if (resident.abandoned) residency.discard(resident.slot);
+    return resident.abandoned;
+  }
+
   #tellPlaced(resident: Resident): void {
     for (const interest of [...resident.interests]) interest.placed(resident, true);
   }
 
-  #complete(
-    resident: Resident,
-    got: { lengthBytes: number; totalBytes: number; checksum: string },
-    fromDisk: boolean,
-  ): void {
-    const { arena, doorbells, residency, store, facts } = this.#parts;
+  #complete(resident: Resident, got: Filled, fromDisk: boolean): void {
+    const { arena, doorbells, residency, store } = this.#parts;
     const { slot } = resident;
+    const isFromOrigin = !fromDisk && arena.source(slot) === SlotSource.origin;
+    if (!this.sized(resident.key, got.totalBytes, isFromOrigin ? 'upstream' : 'owner', resident)) {
+      this.#fail(
+        resident,
+        new ShoalError('CHECKSUM_MISMATCH', 'a shard came from a blob of another size'),
+      );
+      return;
+    }
     resident.filling = null;
     resident.lengthBytes = got.lengthBytes;
     resident.checksum = got.checksum;
-    facts.setTotal(resident.key, got.totalBytes);
     arena.setLength(slot, got.lengthBytes, got.totalBytes);
     arena.setReceived(slot, got.lengthBytes);
     arena.setReleased(slot, got.lengthBytes);
     resident.phase = 'complete';
-    if (!fromDisk) this.#parts.looked(arena.source(slot) === SlotSource.origin ? 'origin' : 'peer');
+    if (!fromDisk) this.#parts.looked(isFromOrigin ? 'origin' : 'peer');
     if (resident.abandoned && !this.#readopt(resident)) {
       residency.discard(slot);
       return;
@@ -342,11 +295,7 @@ export class ShardLoader {
     this.#parts.completed(resident, fromDisk);
   }
 
-  async #save(
-    resident: Resident,
-    store: CacheStore,
-    got: { lengthBytes: number; totalBytes: number; checksum: string },
-  ): Promise<void> {
+  async #save(resident: Resident, store: CacheStore, got: Filled): Promise<void> {
     const { clock, filed } = this.#parts;
     const startMs = clock.nowMs();
     const { key, shard, slot, generation } = resident;
@@ -364,7 +313,8 @@ export class ShardLoader {
   }
 
   /**
-   * An abandoned shard came through all the same; false when another try at it has begun meanwhile.
+   * Keeps an abandoned shard that became complete after all. False if a newer fetch of the same
+   * shard has begun.
    */
   #readopt(resident: Resident): boolean {
     const name = `${resident.key}/${resident.shard}`;
@@ -373,7 +323,7 @@ export class ShardLoader {
     return true;
   }
 
-  /** From now on the slot may be taken: what is in it is on disk, or cannot be put there. */
+  /** The slot may be evicted from now on: its content is on disk, or cannot be stored. */
   #evictable(resident: Resident): void {
     const { arena, residency } = this.#parts;
     if (arena.generation(resident.slot) !== resident.generation) return;
@@ -394,19 +344,4 @@ export class ShardLoader {
     const name = `${resident.key}/${resident.shard}`;
     if (this.#residents.get(name) === resident) this.#residents.delete(name);
   }
-}
-
-function newResident(key: string, shard: number): Resident {
-  return {
-    key,
-    shard,
-    slot: -1,
-    generation: 0,
-    phase: 'waiting',
-    checksum: null,
-    lengthBytes: -1,
-    interests: new Set(),
-    filling: null,
-    abandoned: false,
-  };
 }

@@ -4,6 +4,7 @@ import type { DigestJob, DigestResult, DigestStart } from '../../workers/digest.
 import type { LineStart } from '../../workers/line.ts';
 import type { OriginReadJob, OriginReadResult } from '../../workers/origin-read.ts';
 import { THREAD_OPTIONS } from '../../workers/thread-options.ts';
+import type { Bucket } from '../../registry/vouching.ts';
 import type { PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
 import { Lines } from './lines.ts';
 
@@ -38,7 +39,12 @@ const FOREVER = {
   ...THREAD_OPTIONS,
 } as const;
 
-export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
+/** `learnt`: a registry has redirected a transfer thread to a bucket. */
+export function startPools(
+  start: PoolStart,
+  digestStart: DigestStart,
+  learnt: (bucket: Bucket) => void = () => undefined,
+): Pools {
   const threads = (file: string, count: number, workerData: unknown): Piscina<LineStart, void> =>
     new Piscina({
       ...FOREVER,
@@ -58,10 +64,18 @@ export function startPools(start: PoolStart, digestStart: DigestStart): Pools {
     { atStart: 0, all: 1 },
     POOL_TASKS_PER_THREAD,
   );
+  const learnAll = (result: unknown): void => {
+    const { buckets } = result as { buckets?: Bucket[] };
+    for (const bucket of buckets ?? []) learnt(bucket);
+  };
   return {
-    run: (job) => transfer.run(job) as never,
+    async run(job) {
+      const result = await transfer.run(job);
+      if (job.kind === 'probe') learnAll(result);
+      return result as never;
+    },
     async origin(job, heard) {
-      await transfer.run(job, heard as (part: unknown) => void);
+      learnAll(await transfer.run(job, heard as (part: unknown) => void));
     },
     digest: (job) => digest.run(job) as Promise<DigestResult>,
     ready: () => transfer.everywhere({ kind: 'ready' }),

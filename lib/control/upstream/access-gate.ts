@@ -1,5 +1,6 @@
 import { ShoalError } from '../../errors.ts';
 import { GRANT_MS_MAX } from '../limits.ts';
+import type { BlobSize } from '../../registry/blob-size.ts';
 import type { AccessLedger, AccessRequest } from '../../registry/access.ts';
 import type { TypeSource } from '../../registry/manifest.ts';
 import type { Outages } from '../../origin/outages.ts';
@@ -12,11 +13,10 @@ export interface GateParts {
   outages: Outages;
   probe(job: ProbeJob): Promise<ProbeResult>;
   /**
-   * The blob's size, if something of it is here: what was only heard of it may come from anybody.
+   * The upstream says a blob's size; returns the size to believe. Shards of another size are
+   * dropped before it returns.
    */
-  totalOf(key: string): number | null;
-  /** A registry has told a blob's size while it was asked for one byte. */
-  sized(key: string, totalBytes: number): void;
+  sized(key: string, totalBytes: number): BlobSize;
   count(name: CounterName): void;
 }
 
@@ -136,7 +136,7 @@ export class Gate {
   }
 
   async #ask(blob: BlobName, authorization: string | null): Promise<number> {
-    const { probe, count, sized, totalOf, outages } = this.#parts;
+    const { probe, count, sized, outages } = this.#parts;
     const result = await probe({
       kind: 'probe',
       url: blob.url,
@@ -145,18 +145,15 @@ export class Gate {
     });
     outages.note(blob.url, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
     if (result.kind === 'granted') {
-      const knownBytes = totalOf(blob.key);
-      if (knownBytes !== null && knownBytes !== result.totalBytes) {
+      if (sized(blob.key, result.totalBytes).bytes !== result.totalBytes) {
         count('access.refused');
+        // No size in the message: what is known of the blob here is not for this client to hear.
         throw new ShoalError(
           'DIGEST_MISMATCH',
-          `what the upstream has under this digest is ${result.totalBytes} bytes long, the blob ${knownBytes}`,
+          `${blob.upstreamHost} has an object of another size under this digest; it does not match the digest`,
         );
       }
       count('access.granted');
-      // A registry vouches for what lies under a digest; the owner of any bucket may put anything
-      // there.
-      if (blob.scope.startsWith('repo ')) sized(blob.key, result.totalBytes);
       return result.totalBytes;
     }
     const error = ShoalError.fromWire(result.error);
@@ -168,5 +165,6 @@ export class Gate {
 }
 
 function request(blob: BlobName, authorization: string | null): AccessRequest {
-  return { authorization, scope: blob.scope, key: blob.key };
+  // A manifest of the repository names blobs by digest, whatever key their bytes are stored under.
+  return { authorization, scope: blob.scope, key: blob.digest ?? blob.key };
 }

@@ -10,7 +10,8 @@ import {
 import { SHARD_BYTES } from '../../limits.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
-import type { Interest, Resident, ShardLoader, Way } from '../shards/loader.ts';
+import type { ShardLoader } from '../shards/loader.ts';
+import type { Interest, Resident, Way } from '../shards/resident.ts';
 import type { CallOptions } from '../peers/calls.ts';
 
 export interface ManifestParts {

@@ -20,6 +20,11 @@ export interface RelayParts {
   manifests: Manifests;
   memory: RegistryMemory;
   outages: Outages;
+  /**
+   * Whether `url` is on a configured registry. Only what such a registry says of a digest opens or
+   * fills what is shared under that digest.
+   */
+  isVouched(url: string): boolean;
   /** Something was answered in the place of a registry that failed so. */
   spokenFor(fields: { requestId: string; upstream: string }, failure: WireError): void;
   count(name: CounterName): void;
@@ -37,6 +42,8 @@ interface Asked {
   reference: string;
   authorization: string | null;
   accept: string | undefined;
+  /** See RelayParts.isVouched. */
+  isVouched: boolean;
 }
 
 /**
@@ -60,9 +67,9 @@ export class Relays {
 
   /** The answer to a request. Rejects with the ShoalError that keeps it from being had. */
   async answer(request: RelayRequest): Promise<RelayedAnswer> {
-    const asked = askedOf(request);
+    const asked = askedOf(request, this.#parts.isVouched(request.url));
     const kept =
-      (asked === null ? null : await this.#kept(asked, request)) ??
+      (asked?.isVouched === true ? await this.#kept(asked, request) : null) ??
       (await this.#duringOutage(asked, request));
     if (kept !== null) return kept;
     const result = await this.#ask(request);
@@ -164,7 +171,7 @@ export class Relays {
   async #stale(asked: Asked | null, request: RelayRequest): Promise<RelayedAnswer | null> {
     if (request.what === 'ping' && request.headers['authorization'] === undefined)
       return this.#greeting(request);
-    if (asked === null) return null;
+    if (asked?.isVouched !== true) return null;
     const { gate, manifests, memory, count } = this.#parts;
     const { scope, reference, authorization, accept } = asked;
     const { right, manifest } = await memory.recall(scope, authorization, reference);
@@ -244,9 +251,10 @@ export class Relays {
     if (request.method === 'GET') {
       count('manifest.registry');
       this.#took(scope, body, headers['content-type'] ?? '', 'registry');
-      if (manifest !== null && result.manifest !== null)
+      if (asked.isVouched && manifest !== null && result.manifest !== null)
         manifests.keep(manifest.digest, body, result.manifest.checksum);
     }
+    if (!asked.isVouched) return;
     // The digest says where the manifest is; a tag what it stood for, to a client that left it to
     // the registry.
     const references = [
@@ -271,7 +279,7 @@ export class Relays {
   }
 }
 
-function askedOf(request: RelayRequest): Asked | null {
+function askedOf(request: RelayRequest, isVouched: boolean): Asked | null {
   const { what, scope, reference, headers } = request;
   if (what !== 'manifest' || scope === null || reference === null) return null;
   return {
@@ -279,6 +287,7 @@ function askedOf(request: RelayRequest): Asked | null {
     reference,
     authorization: headers['authorization'] ?? null,
     accept: headers['accept'],
+    isVouched,
   };
 }
 

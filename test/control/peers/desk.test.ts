@@ -65,6 +65,7 @@ describe('control/peer-desk', () => {
       clock: at.clock,
       facts: at.facts,
       loader: () => at.loader,
+      vouched: (_key, origin) => origin,
       sent: (node, bytes) => uploads.push([node, bytes]),
       placed: (depth) => depths.push(depth),
     });
@@ -164,7 +165,7 @@ describe('control/peer-desk', () => {
   });
 
   it('passes on what the core says instead, and fetches nothing for it', () => {
-    at.facts.setTotal(KEY, 900);
+    at.facts.sized(KEY, 900, 'upstream');
     swarm.verdict = { kind: 'redirect', parents: ['p:1'], word: null, totalBytes: null };
     ask();
     swarm.verdict = { kind: 'busy', retryMs: 50 };

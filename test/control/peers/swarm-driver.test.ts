@@ -3,7 +3,7 @@ import { ManualClock } from '../../../lib/clock.ts';
 import { ClusterSecret } from '../../../lib/wire/secret.ts';
 import { configSchema } from '../../../lib/config/schema.ts';
 import { BlobFacts } from '../../../lib/control/shards/blob-facts.ts';
-import type { Resident } from '../../../lib/control/shards/loader.ts';
+import type { Resident } from '../../../lib/control/shards/resident.ts';
 import type { Observation } from '../../../lib/control/watch/observation.ts';
 import type { Pools } from '../../../lib/control/threads/pools.ts';
 import { SwarmDriver } from '../../../lib/control/peers/swarm-driver.ts';
@@ -12,6 +12,7 @@ import { Doorbells } from '../../../lib/io/doorbell.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
 import { Membership } from '../../../lib/swarm/rank.ts';
 import type { PoolJob } from '../../../lib/workers/pool.ts';
+import { Vouching } from '../../../lib/registry/vouching.ts';
 import { KEY, settled } from '../fixture.ts';
 
 const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: null };
@@ -44,6 +45,7 @@ describe('control/swarm-driver', () => {
       doorbells: Doorbells.create(1),
       pools: { run, origin: run } as unknown as Pools,
       facts: new BlobFacts(),
+      vouching: new Vouching({ registries: [], allow: [] }),
       clock: new ManualClock(),
       secret: new ClusterSecret(Buffer.alloc(32, 1)),
       observation,

@@ -20,7 +20,7 @@ describe('control/streams reading ahead', () => {
       slots: options.slots ?? 64,
       openElsewhere: options.openElsewhere ?? 0,
     });
-    at.facts.setTotal(KEY, (options.shards ?? 100) * SHARD_BYTES - 5);
+    at.facts.sized(KEY, (options.shards ?? 100) * SHARD_BYTES - 5, 'upstream');
     at.open({
       shard: options.shard ?? 0,
       untilShard: options.untilShard ?? null,

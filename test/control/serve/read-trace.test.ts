@@ -44,7 +44,7 @@ describe('control/read-trace', () => {
 
   it('hears of the small reads of those who may read, and of no others', async () => {
     const at = streamFixture({ check: 'strict' });
-    at.facts.setTotal(KEY, 100 * SHARD_BYTES);
+    at.facts.sized(KEY, 100 * SHARD_BYTES, 'upstream');
     for (const [id, small, allowed] of [
       [1, true, true],
       [2, false, true],

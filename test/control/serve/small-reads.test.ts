@@ -14,7 +14,7 @@ describe('control/streams reading ahead of small requests', () => {
 
   function begun(options: Parameters<typeof streamFixture>[0] = {}): StreamFixture {
     const at = streamFixture(options);
-    at.facts.setTotal(KEY, 100 * SHARD_BYTES - 5);
+    at.facts.sized(KEY, 100 * SHARD_BYTES - 5, 'upstream');
     return at;
   }
 

@@ -51,8 +51,7 @@ export function streamFixture(
       check: options.check ?? 'off',
     }),
     probe: () => new Promise((resolve) => probes.push(resolve)),
-    totalOf: () => null,
-    sized: (key, totalBytes) => at.facts.setTotal(key, totalBytes),
+    sized: (key, totalBytes) => at.facts.sized(key, totalBytes, 'upstream'),
     count: () => undefined,
   });
   const layers = new LayerGate(options.layers ?? 128, at.clock, () => undefined);

@@ -74,7 +74,7 @@ describe('control/streams', () => {
 
   it('says of each shard where in it somebody waits, or that nobody does yet', async () => {
     const at = streamFixture();
-    at.facts.setTotal(KEY, 10 * SHARD_BYTES);
+    at.facts.sized(KEY, 10 * SHARD_BYTES, 'upstream');
     at.open({ shard: 1, sliceBytes: 700 });
     await settled();
     assert.deepEqual(
@@ -145,7 +145,7 @@ describe('control/streams', () => {
 
   it('tells the place of the next shard, and lets go of those behind', async () => {
     const at = streamFixture();
-    at.facts.setTotal(KEY, 40 * 2 ** 21);
+    at.facts.sized(KEY, 40 * 2 ** 21, 'upstream');
     at.open();
     await settled();
     await at.deliver(0, 40 * 2 ** 21);
@@ -168,7 +168,7 @@ describe('control/streams', () => {
 
   it('brings a shard again that was evicted before its reader came', async () => {
     const at = streamFixture({ slots: 2, openElsewhere: 10 });
-    at.facts.setTotal(KEY, 2 * 2 ** 21);
+    at.facts.sized(KEY, 2 * 2 ** 21, 'upstream');
     at.open({ untilShard: 1 });
     await settled();
     await at.deliver(0, 2 * 2 ** 21);
@@ -207,7 +207,7 @@ describe('control/streams', () => {
   it('stops what an aborted client wanted, brings to its end what a small read began', async () => {
     for (const whole of [false, true]) {
       const at = streamFixture();
-      at.facts.setTotal(KEY, 4 * 2 ** 21);
+      at.facts.sized(KEY, 4 * 2 ** 21, 'upstream');
       at.open();
       await settled();
       assert.equal(at.streams.close(1, whole), true);
@@ -228,7 +228,7 @@ describe('control/streams', () => {
 
   it('keeps what an aborted client left on its way for one that goes on there in time', async () => {
     const at = streamFixture();
-    at.facts.setTotal(KEY, 4 * 2 ** 21);
+    at.facts.sized(KEY, 4 * 2 ** 21, 'upstream');
     at.open();
     await settled();
     at.streams.close(1, false);
@@ -289,7 +289,7 @@ describe('control/streams', () => {
   it('lets a layer of which the first shard is here read ahead only with a place', async () => {
     const at = streamFixture({ layers: 1 });
     at.store.put(OTHER_KEY, 0, 8 * 2 ** 21);
-    at.facts.setTotal(OTHER_KEY, 8 * 2 ** 21);
+    at.facts.sized(OTHER_KEY, 8 * 2 ** 21, 'upstream');
     at.open();
     await settled();
     at.open({ id: 2, blob: { ...BLOB, key: OTHER_KEY } });

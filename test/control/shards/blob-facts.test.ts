@@ -19,7 +19,7 @@ describe('control/blob-facts', () => {
     assert.equal(facts.totalOf(KEY), null);
     facts.addOrigin(KEY, way('https://r.example/1'));
     assert.equal(facts.totalOf(KEY), null);
-    facts.setTotal(KEY, 7);
+    facts.sized(KEY, 7, 'upstream');
     assert.equal(facts.totalOf(KEY), 7);
     assert.equal(facts.totalOf(OTHER_KEY), null);
   });
@@ -36,8 +36,8 @@ describe('control/blob-facts', () => {
   it('names a blob by its URL without the query: where it was proven to be, else where it was asked for first', () => {
     const facts = new BlobFacts();
     assert.equal(facts.pathname(KEY), `/${KEY}`);
-    facts.setUrl(KEY, 'https://r.example/asked?Signature=s3cr3t');
-    facts.setUrl(KEY, 'https://r.example/other');
+    facts.setUrl(KEY, 'https://r.example/asked?Signature=s3cr3t', null);
+    facts.setUrl(KEY, 'https://r.example/other', null);
     assert.equal(facts.pathname(KEY), '/https://r.example/asked');
     facts.addOrigin(KEY, way('https://r.example/proven?Signature=s3cr3t'));
     facts.dropOrigin(KEY, facts.origins(KEY)[0]!);
@@ -74,7 +74,7 @@ describe('control/blob-facts', () => {
       for (const name of '1234') facts.addOrigin(String(blob), way(name + long, long));
     assert.equal(facts.origins('0').length, 0);
     assert.equal(facts.origins(String(blobs - 1)).length, 4);
-    for (let blob = 0; blob < 5 * blobs; blob++) facts.setUrl(`named ${blob}`, long + long);
+    for (let blob = 0; blob < 5 * blobs; blob++) facts.setUrl(`named ${blob}`, long + long, null);
     assert.equal(facts.origins(String(blobs - 1)).length, 0);
   });
 });

@@ -58,6 +58,7 @@ describe('control/digests', () => {
       run,
       loader: at.loader,
       clock: at.clock,
+      digestOf: (key) => at.facts.digestOf(key),
       held: (key) => verdicts.push(`held ${key}`),
       broken: (key) => verdicts.push(`broken ${key}`),
     });

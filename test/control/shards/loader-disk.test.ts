@@ -17,6 +17,35 @@ describe('control/loader with a disk', () => {
   let at: LoaderFixture;
   beforeEach(() => (at = loaderFixture({ disk: true, slots: 2 })));
 
+  it('drops what is stored of a blob when its own source says another size, and reads it anew', async () => {
+    at.store.put(KEY, 0, 900, 900);
+    assert.ok(at.loader.sized(KEY, 700, 'upstream'));
+    assert.deepEqual(at.store.dropped, [KEY]);
+    at.loader.want(KEY, 0, WAY, new Listener());
+    await settled();
+    assert.equal(at.fills.length, 1);
+    await at.deliver(0, 700);
+    assert.equal(at.facts.totalOf(KEY), 700);
+  });
+
+  it('drops nothing at the word of a node, and no shard of another size than the source says is kept', async () => {
+    at.store.put(KEY, 0, 900, 900);
+    assert.ok(at.loader.sized(KEY, 900, 'upstream'));
+    assert.equal(at.loader.sized(KEY, 700, 'heard'), false);
+    assert.equal(at.loader.sized(KEY, 700, 'owner'), false);
+    assert.deepEqual(at.store.dropped, []);
+    const reader = new Listener();
+    at.loader.want(KEY, 1, WAY, reader);
+    await settled();
+    at.arena.setSource(at.loader.find(KEY, 1)!.slot, SlotSource.peer);
+    await at.deliver(1, 700);
+    assert.deepEqual(
+      reader.errors.map(({ code }) => code),
+      ['CHECKSUM_MISMATCH'],
+    );
+    assert.equal(at.loader.find(KEY, 1), undefined);
+  });
+
   it('reads from disk before it asks the swarm', async () => {
     at.store.put(KEY, 0, 900, 900);
     const listener = new Listener();

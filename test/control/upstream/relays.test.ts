@@ -62,6 +62,7 @@ describe('control/relays', () => {
   let recalled: Awaited<ReturnType<RegistryMemory['recall']>>;
   let greeting: string | null | undefined;
   let counts: string[];
+  let isVouched: boolean;
   let spokenFor: unknown[];
 
   beforeEach(() => {
@@ -71,6 +72,7 @@ describe('control/relays', () => {
     [asked, reads, told, counts, spokenFor] = [[], [], [], [], []];
     recalled = { right: null, manifest: null };
     greeting = undefined;
+    isVouched = true;
     setUp();
   });
 
@@ -80,8 +82,7 @@ describe('control/relays', () => {
       ledger,
       outages,
       probe: () => assert.fail(),
-      totalOf: () => null,
-      sized: () => undefined,
+      sized: () => assert.fail(),
       count: () => undefined,
     });
     const manifests: Partial<Manifests> = {
@@ -106,6 +107,7 @@ describe('control/relays', () => {
     relays = new Relays({
       gate,
       outages,
+      isVouched: () => isVouched,
       manifests: manifests as Manifests,
       memory: memory as RegistryMemory,
       relay: async (job) => {
@@ -158,6 +160,26 @@ describe('control/relays', () => {
   const manifestSaid = (): RelayResult =>
     said(200, { 'content-type': MANIFEST_TYPE, 'docker-content-digest': DIGEST }, MANIFEST);
   const bodyOf = (answer: RelayedAnswer): Uint8Array => answer.body;
+
+  it('neither fills nor opens what is shared under a digest at the word of a registry that is not configured', async () => {
+    isVouched = false;
+    const body = new TextEncoder().encode('{}');
+    result = said(200, { 'content-type': MANIFEST_TYPE }, body);
+    await ask(digestOf(body), { authorization: 'Bearer t' });
+    assert.deepEqual([[...kept.keys()], reads, told], [[], [], []]);
+    kept.set(digestOf(body), body);
+    await ask(digestOf(body), { authorization: 'Bearer t' });
+    assert.deepEqual([asked.length, reads], [2, []], 'it is asked each time');
+    recalled = {
+      right: { isGranted: true, ageMs: 0 },
+      manifest: { digest: digestOf(body), contentType: MANIFEST_TYPE, nodes: [] },
+    };
+    result = { kind: 'failed', error: { code: 'ORIGIN_UNREACHABLE', message: 'down' } };
+    await assert.rejects(ask('latest', { authorization: 'Bearer t' }), {
+      code: 'ORIGIN_UNREACHABLE',
+    });
+    assert.deepEqual(reads, []);
+  });
 
   it('passes an answer on as it came, and learns from it', async () => {
     result = manifestSaid();
