@@ -59,3 +59,41 @@ export function residentBytes(pid: number): { nowBytes: number; maxBytes: number
     return null;
   }
 }
+
+/** What the threads of a process have done since they started. */
+export interface ThreadWork {
+  /** Times a thread slept and was woken: voluntary context switches. */
+  wakeUps: number;
+  /** Context switches, voluntary and not. */
+  switches: number;
+  /** Calls of read(2) and its kind. Calls of recv(2) are not among them. */
+  reads: number;
+}
+
+/** The work of all threads of a process; zeros when there is no such process. */
+export function threadWork(pid: number): ThreadWork {
+  const work: ThreadWork = { wakeUps: 0, switches: 0, reads: 0 };
+  try {
+    for (const tid of readdirSync(`/proc/${pid}/task`)) {
+      const status = readFileSync(`/proc/${pid}/task/${tid}/status`, 'latin1');
+      const count = (field: string): number =>
+        Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+      work.wakeUps += count('voluntary_ctxt_switches');
+      work.switches += count('voluntary_ctxt_switches') + count('nonvoluntary_ctxt_switches');
+    }
+    const io = readFileSync(`/proc/${pid}/io`, 'latin1');
+    work.reads = Number(/^syscr: (\d+)/m.exec(io)?.[1] ?? 0);
+  } catch {
+    // The process, or one of its threads, has ended since.
+  }
+  return work;
+}
+
+/** Seconds of processor time of the whole machine, interrupts included. */
+export function machineSeconds(): number {
+  const [, user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'latin1')
+    .split('\n', 1)[0]!
+    .split(/\s+/)
+    .map(Number);
+  return (user! + nice! + system! + irq! + softirq!) / TICKS_PER_SECOND;
+}

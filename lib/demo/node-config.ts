@@ -18,7 +18,7 @@ export interface PlannedNode {
   role: NodeMode;
   dir: string;
   /** The file as `shoal agent --config` reads it. */
-  config: object;
+  config: { CacheConfig: object };
 }
 
 /** Ports each node listens on: p2p, proxy, exporter. */
@@ -27,22 +27,28 @@ export const PORTS_PER_NODE = 3;
 /**
  * One root and the agents, by name, with a config for each; `ports` has PORTS_PER_NODE free ones
  * for each, the root's first. Port 0 would do for all but p2p; but nodes that look for a free port
- * at the same time may find the same one, and the system lets them share it.
+ * at the same time may find the same one, and the system lets them share it. `hosts` has the address
+ * of each node when they do not share loopback.
  */
-export function planNodes(layout: SwarmLayout, ports: readonly number[]): PlannedNode[] {
+export function planNodes(
+  layout: SwarmLayout,
+  ports: readonly number[],
+  hosts?: readonly string[],
+): PlannedNode[] {
   const names = [
     'root',
     ...Array.from({ length: layout.agents }, (_, index) => `agent-${index + 1}`),
   ];
   const portsOf = (index: number): readonly number[] =>
     ports.slice(index * PORTS_PER_NODE, (index + 1) * PORTS_PER_NODE);
-  const [root, ...agents] = names.map((_, index) => `127.0.0.1:${portsOf(index)[0]}`);
+  const hostOf = (index: number): string => hosts?.[index] ?? '127.0.0.1';
+  const [root, ...agents] = names.map((_, index) => `${hostOf(index)}:${portsOf(index)[0]}`);
   return names.map((name, index) => {
     const role: NodeMode = index === 0 ? 'root' : 'agent';
     const dir = join(layout.dir, name);
     const [p2pPort, proxyPort, exporterPort] = portsOf(index);
     const config = {
-      DeployConfig: { mode: role, node: '127.0.0.1', logDir: join(dir, 'log') },
+      DeployConfig: { mode: role, node: hostOf(index), logDir: join(dir, 'log') },
       ProxyConfig: {
         port: proxyPort,
         certDir: join(dir, 'certs'),

@@ -32,21 +32,26 @@ export async function readOriginRequests(exporterUrl: string): Promise<number> {
   return Number(count);
 }
 
-/**
- * What a node has done for others and asked of them, from its `/metrics`. Throws when it does not
- * tell.
- */
-export async function readPeerWork(
-  exporterUrl: string,
-): Promise<{ uploadBytes: number; messages: number; depthMax: number }> {
-  const text = await read(exporterUrl, '/metrics');
+export interface PeerWork {
+  uploadBytes: number;
+  messages: number;
+  depthMax: number;
+}
+
+/** What a node has sent to and asked of other nodes. Throws when the exporter does not answer. */
+export async function readPeerWork(exporterUrl: string): Promise<PeerWork> {
+  return parsePeerWork(await read(exporterUrl, '/metrics'));
+}
+
+/** The same from the text of `/metrics`. Throws when a metric is missing. */
+export function parsePeerWork(text: string): PeerWork {
   const sum = (name: string, label: string): number =>
     [...text.matchAll(new RegExp(`^${name}\\{[^}]*${label}[^}]*\\} (\\S+)`, 'gm'))].reduce(
       (total, [, value]) => total + Number(value),
       0,
     );
   const depth = /^shoal_tree_depth_max(?:\{[^}]*\})? (\S+)/m.exec(text)?.[1];
-  if (depth === undefined) throw new Error(`${exporterUrl}/metrics tells no tree depth`);
+  if (depth === undefined) throw new Error('/metrics has no shoal_tree_depth_max');
   return {
     uploadBytes: sum('shoal_served_bytes_total', 'to="peer"'),
     messages: sum('shoal_peer_messages_total', 'answer='),

@@ -47,22 +47,31 @@ export class DemoRegistry {
   readonly #blobTraffic: PathTraffic = { requests: 0, bytes: 0 };
   readonly #checkTraffic: PathTraffic = { requests: 0, bytes: 0 };
 
-  private constructor(image: SampleImage, clock: Clock, server: ReturnType<typeof createServer>) {
+  private constructor(
+    image: SampleImage,
+    clock: Clock,
+    server: ReturnType<typeof createServer>,
+    host: string,
+  ) {
     this.#image = image;
     this.#issuer = new TokenIssuer(clock);
     this.#blobs = new Map(image.blobs.map((blob) => [blob.digest, blob]));
     this.#server = server;
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    this.url = `http://${host}:${(server.address() as AddressInfo).port}`;
     server.on('request', (request, response) => {
       this.#answer(request, response).catch(() => response.destroy());
     });
   }
 
-  static async start(image: SampleImage, clock: Clock = systemClock): Promise<DemoRegistry> {
+  static async start(
+    image: SampleImage,
+    clock: Clock = systemClock,
+    host = '127.0.0.1',
+  ): Promise<DemoRegistry> {
     const server = createServer();
-    server.listen(0, '127.0.0.1');
+    server.listen(0, host);
     await once(server, 'listening');
-    return new DemoRegistry(image, clock, server);
+    return new DemoRegistry(image, clock, server, host);
   }
 
   get credentials(): Credentials {

@@ -1,4 +1,4 @@
-import { readPeerWork } from '../../lib/demo/node-counters.ts';
+import { readPeerWork, type PeerWork } from '../../lib/demo/node-counters.ts';
 import type { NodeProcess } from '../../lib/demo/node-process.ts';
 import type { DemoRegistry } from '../../lib/demo/registry.ts';
 import { processSeconds, residentBytes } from '../processor-time.ts';
@@ -73,11 +73,20 @@ export class Costs {
   }
 }
 
-/** What the surviving nodes say they did for each other. */
-export async function peerWork(
-  nodes: readonly NodeProcess[],
-): Promise<{ uploadMaxOverMean: number; messages: number; depthMax: number }> {
-  const works = await Promise.all(nodes.map((node) => readPeerWork(node.addresses.exporter!)));
+/** What nodes did for each other, as the nodes that still run report it. */
+export async function peerWork(nodes: readonly NodeProcess[]): Promise<WorkSummary> {
+  return summarizePeerWork(
+    await Promise.all(nodes.map((node) => readPeerWork(node.addresses.exporter!))),
+  );
+}
+
+export interface WorkSummary {
+  uploadMaxOverMean: number;
+  messages: number;
+  depthMax: number;
+}
+
+export function summarizePeerWork(works: readonly PeerWork[]): WorkSummary {
   const uploads = works.map(({ uploadBytes }) => uploadBytes);
   const mean = uploads.reduce((sum, bytes) => sum + bytes, 0) / uploads.length;
   return {

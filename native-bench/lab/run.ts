@@ -33,7 +33,7 @@ export interface LabReport extends Omit<Report, 'idealSeconds'> {
 
 const NODE_COMMAND = [
   process.execPath,
-  fileURLToPath(new URL('../../lib/cli.ts', import.meta.url)),
+  fileURLToPath(new URL('../../lib/shoal.js', import.meta.url)),
 ];
 
 /** Killed nodes die when so much of all bytes has reached clients, at random between. */

@@ -1,0 +1,317 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+import { planNodes, PORTS_PER_NODE } from '../../lib/demo/node-config.ts';
+import { NodeProcess } from '../../lib/demo/node-process.ts';
+import { parsePeerWork } from '../../lib/demo/node-counters.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import { percentile } from '../sim/report.ts';
+import { LabChild } from './child.ts';
+import { pullWithCurl, type ClientPull } from './client.ts';
+import { summarizePeerWork } from './costs.ts';
+import { Meter, type RoleCost } from './meter.ts';
+import { LabNetwork } from './network.ts';
+import type { LabOptions } from './options.ts';
+import type { LabOrigin, OriginTraffic } from './registry-process.ts';
+import type { LabReport } from './run.ts';
+
+const DIR = fileURLToPath(new URL('.', import.meta.url));
+const SHOAL = join(DIR, '../../lib/shoal.js');
+const [P2P_PORT, PROXY_PORT, EXPORTER_PORT, RELAY_PORT] = [65002, 65001, 65003, 65010];
+
+/** Cost of the processes of one kind, per GB that reached the clients of the agents. */
+export interface KindCost {
+  cpuSecondsPerGB: number;
+  cpuSecondsPerGBByThread: Record<string, number>;
+  wakeupsPerMB: number;
+  contextSwitchesPerMB: number;
+  readsPerMB: number;
+  rssMaxMB: number;
+  receivedBytes: number;
+  sentBytes: number;
+  sentBytesMax: number;
+}
+
+export interface Times {
+  p50Seconds: number;
+  p95Seconds: number;
+  p99Seconds: number;
+  maxSeconds: number;
+  ttfbMaxSeconds: number;
+  failedPulls: number;
+}
+
+/** What shaped links add to the report. */
+export interface ShapedReport {
+  linkMbit: number;
+  originLinkMbit: number;
+  cpuSecondsPerGBAgents: number;
+  cpuSecondsRoots: number;
+  cpuSecondsPerGBMachine: number;
+  wakeupsPerMB: number;
+  agents: KindCost;
+  roots: KindCost;
+  /** The relay in the same network, before Shoal; and Shoal's cost over the relay's. */
+  relay: (Times & { agents: KindCost; cpuSecondsPerGBMachine: number }) | null;
+  cpuOverRelay: number | null;
+}
+
+/** Everything a run starts, for the caller to end. */
+export class Started {
+  readonly #ends: (() => void)[] = [];
+
+  add(end: () => void): void {
+    this.#ends.push(end);
+  }
+
+  /** Ends everything in reverse order. Synchronous: it also runs at exit. */
+  end(): void {
+    for (const end of this.#ends.splice(0).toReversed()) end();
+  }
+}
+
+/**
+ * Runs a pull of all agents at once over shaped links, each node in a network namespace. `started`
+ * gets everything that must be ended afterwards.
+ */
+export async function runShaped(
+  options: LabOptions & { linkMbit: number; originLinkMbit: number },
+  dir: string,
+  started: Started,
+  say: (line: string) => void,
+): Promise<Omit<LabReport, 'idealSeconds'> & ShapedReport & { idealSeconds: number }> {
+  const startedMs = performance.now();
+  const { linkMbit, originLinkMbit, nodes: agents } = options;
+  const machines = [originLinkMbit, ...Array<number>(agents + 1).fill(linkMbit)];
+  const network = new LabNetwork(machines, options.packets);
+  started.add(() => network.remove());
+  const inside = (machine: number, ...command: string[]): string[] => [
+    ...network.machines[machine]!.command,
+    ...command,
+  ];
+  const child = (machine: number, ...command: string[]): LabChild => {
+    const process = new LabChild(inside(machine, ...command));
+    started.add(() => process.kill());
+    return process;
+  };
+  const layers = Array<number>(options.layers).fill(Math.ceil(options.imageBytes / options.layers));
+  const small = Array.from({ length: options.small }, (_, index) => 1_000 + ((index * 37) % 7_000));
+  const sizes = JSON.stringify([...layers, ...small]);
+  say(`preparing ${layers.length} layer(s), ${options.imageBytes} bytes`);
+  const registry = child(
+    0,
+    process.execPath,
+    join(DIR, 'registry-process.ts'),
+    network.machines[0]!.address,
+    String(options.seed),
+    sizes,
+  );
+  const origin = await registry.next<LabOrigin>();
+  const imageBytes = origin.blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const deliveredBytes = imageBytes * agents;
+  const firstAgent = 2;
+
+  /** Pulls by all agents' clients at once, measured. */
+  const pullAll = async (
+    port: number,
+    isShoal: boolean,
+    roles: { name: string; pids: number[]; firstMachine: number }[],
+  ): Promise<{
+    times: Times;
+    machine: number;
+    roles: Map<string, RoleCost>;
+    problems: string[];
+  }> => {
+    const meter = new Meter(
+      network,
+      roles.map(({ name, pids, firstMachine }) => ({
+        name,
+        processes: pids.map((pid, index) => ({ pid, machine: firstMachine + index })),
+      })),
+    );
+    const pulls = await Promise.all(
+      Array.from({ length: agents }, (_, index) =>
+        pullWithCurl(
+          network.machines[firstAgent + index]!.command,
+          {
+            url: `http://127.0.0.1:${port}`,
+            manifestPath: isShoal ? `/v2/${origin.repository}/manifests/${origin.tag}` : null,
+            repository: origin.repository,
+            digests: origin.blobs.map(({ digest }) => digest),
+            authorization: origin.authorization,
+            query: isShoal ? `?ns=${new URL(origin.url).host}` : '',
+          },
+          (kill) => started.add(kill),
+        ),
+      ),
+    );
+    const end = meter.end();
+    return {
+      times: timesOf(pulls),
+      machine: end.machineCpuSeconds / (deliveredBytes / 1e9),
+      roles: end.roles,
+      problems: pulls.flatMap(({ problems }, index) =>
+        problems.map((problem) => `agent-${index + 1}: ${problem}`),
+      ),
+    };
+  };
+  const costOf = (cost: RoleCost): KindCost => kindCost(cost, deliveredBytes);
+
+  let relay: ShapedReport['relay'] = null;
+  const relayProblems: string[] = [];
+  if (options.relay) {
+    say(`pulling through a chain of ${agents + 1} relays`);
+    const blobs = origin.blobs.map(({ digest, sizeBytes }) => ({
+      path: `/v2/${origin.repository}/blobs/${digest}`,
+      sizeBytes,
+    }));
+    const chain: LabChild[] = [];
+    for (let machine = 1; machine < machines.length; machine++) {
+      const source = {
+        host: network.machines[machine - 1]!.address,
+        port: machine === 1 ? Number(new URL(origin.url).port) : RELAY_PORT,
+        authorization: origin.authorization,
+      };
+      const args = [String(RELAY_PORT), JSON.stringify(source), JSON.stringify(blobs)];
+      const one = child(machine, process.execPath, join(DIR, 'relay-process.ts'), ...args);
+      await one.next();
+      chain.push(one);
+    }
+    const pids = chain.slice(1).map(({ pid }) => pid);
+    const pulled = await pullAll(RELAY_PORT, false, [
+      { name: 'relays', pids, firstMachine: firstAgent },
+    ]);
+    for (const one of chain) one.kill();
+    relay = {
+      ...pulled.times,
+      agents: costOf(pulled.roles.get('relays')!),
+      cpuSecondsPerGBMachine: pulled.machine,
+    };
+    relayProblems.push(...pulled.problems.map((problem) => `relay ${problem}`));
+  }
+
+  say(`starting 1 root and ${agents} agents`);
+  const nodes = await startNodes(options, network, dir, origin.url, imageBytes, started);
+  const before = await registry.ask<OriginTraffic>('traffic');
+  const [root, ...others] = nodes.map((node) => node.addresses.pid);
+  say('pulling');
+  const pulled = await pullAll(PROXY_PORT, true, [
+    { name: 'roots', pids: [root!], firstMachine: 1 },
+    { name: 'agents', pids: others, firstMachine: firstAgent },
+  ]);
+  const after = await registry.ask<OriginTraffic>('traffic');
+  const texts = await Promise.all(
+    nodes.map((_, index) =>
+      promisify(execFile)(
+        'ip',
+        inside(1 + index, 'curl', '-sSf', `http://127.0.0.1:${EXPORTER_PORT}/metrics`).slice(1),
+      ),
+    ),
+  );
+  const work = summarizePeerWork(texts.map(({ stdout }) => parsePeerWork(stdout)));
+  const [rootCost, agentCost] = [pulled.roles.get('roots')!, pulled.roles.get('agents')!];
+  const gigabytes = deliveredBytes / 1e9;
+  const shards = origin.blobs.reduce(
+    (sum, blob) => sum + Math.ceil(blob.sizeBytes / SHARD_BYTES),
+    0,
+  );
+  const agentsPerGB = agentCost.cpuSeconds / gigabytes;
+  return {
+    mode: 'shoal',
+    system: 'shoal',
+    seed: options.seed,
+    nodes: agents,
+    imageBytes,
+    idealSeconds: (imageBytes * 8) / 1e6 / Math.min(linkMbit, originLinkMbit),
+    ...pulled.times,
+    originBytes: after.bytes - before.bytes,
+    originPeakGbps: originLinkMbit / 1000,
+    originRequests: after.requests - before.requests,
+    uploadMaxOverMean: work.uploadMaxOverMean,
+    messagesPerShard: work.messages / (shards * agents),
+    depthMax: work.depthMax,
+    unfinished: pulled.times.failedPulls,
+    wallSeconds: (performance.now() - startedMs) / 1000,
+    cpuSecondsPerGB: (agentCost.cpuSeconds + rootCost.cpuSeconds) / gigabytes,
+    rssMaxMB: Math.max(agentCost.rssMaxBytes, rootCost.rssMaxBytes) / 1e6,
+    requestsPerShardMax: after.shardRequestsMax,
+    killed: 0,
+    problems: [...relayProblems, ...pulled.problems],
+    linkMbit,
+    originLinkMbit,
+    cpuSecondsPerGBAgents: agentsPerGB,
+    cpuSecondsRoots: rootCost.cpuSeconds,
+    cpuSecondsPerGBMachine: pulled.machine,
+    wakeupsPerMB: agentCost.work.wakeUps / (deliveredBytes / 1e6),
+    agents: costOf(agentCost),
+    roots: costOf(rootCost),
+    relay,
+    cpuOverRelay: relay === null ? null : agentsPerGB / relay.agents.cpuSecondsPerGB,
+  };
+}
+
+/** Starts the root and then the agents, each in its namespace, and waits until all are ready. */
+async function startNodes(
+  options: LabOptions,
+  network: LabNetwork,
+  dir: string,
+  upstream: string,
+  imageBytes: number,
+  started: Started,
+): Promise<NodeProcess[]> {
+  const secret = join(dir, 'cluster-secret');
+  writeFileSync(secret, randomBytes(32).toString('hex'), { mode: 0o600 });
+  const machines = network.machines.slice(1);
+  const ports = machines.flatMap(() => [P2P_PORT, PROXY_PORT, EXPORTER_PORT]);
+  const planned = planNodes(
+    { dir, agents: options.nodes, upstream, allow: [], imageBytes },
+    ports.slice(0, machines.length * PORTS_PER_NODE),
+    machines.map(({ address }) => address),
+  );
+  const nodes: NodeProcess[] = [];
+  for (const [index, { name, role, dir: nodeDir, config }] of planned.entries()) {
+    mkdirSync(nodeDir, { recursive: true, mode: 0o700 });
+    const cache = { ...config.CacheConfig, aioEnable: options.direct ? 1 : 0 };
+    writeFileSync(join(nodeDir, 'config.yaml'), stringify({ ...config, CacheConfig: cache }));
+    const command = [...machines[index]!.command, process.execPath, options.shoal ?? SHOAL];
+    const node = new NodeProcess({ name, role, dir: nodeDir, command });
+    started.add(() => node.kill());
+    nodes.push(node);
+    await node.started(AbortSignal.timeout(120_000));
+  }
+  return nodes;
+}
+
+function timesOf(pulls: readonly ClientPull[]): Times {
+  const seconds = pulls.map((pull) => pull.seconds).toSorted((a, b) => a - b);
+  return {
+    p50Seconds: percentile(seconds, 0.5),
+    p95Seconds: percentile(seconds, 0.95),
+    p99Seconds: percentile(seconds, 0.99),
+    maxSeconds: percentile(seconds, 1),
+    ttfbMaxSeconds: Math.max(...pulls.map((pull) => pull.ttfbMaxSeconds)),
+    failedPulls: pulls.filter(({ problems }) => problems.length > 0).length,
+  };
+}
+
+function kindCost(cost: RoleCost, deliveredBytes: number): KindCost {
+  const [gigabytes, megabytes] = [deliveredBytes / 1e9, deliveredBytes / 1e6];
+  const byThread = Object.entries(cost.cpuSecondsByThread)
+    .map(([thread, seconds]) => [thread, seconds / gigabytes] as const)
+    .toSorted(([, a], [, b]) => b - a);
+  return {
+    cpuSecondsPerGB: cost.cpuSeconds / gigabytes,
+    cpuSecondsPerGBByThread: Object.fromEntries(byThread),
+    wakeupsPerMB: cost.work.wakeUps / megabytes,
+    contextSwitchesPerMB: cost.work.switches / megabytes,
+    readsPerMB: cost.work.reads / megabytes,
+    rssMaxMB: cost.rssMaxBytes / 1e6,
+    receivedBytes: cost.receivedBytes,
+    sentBytes: cost.sentBytes,
+    sentBytesMax: cost.sentBytesMax,
+  };
+}
