@@ -44,22 +44,3 @@ export async function runBenchPread(options: PreadOptions, output: Output): Prom
   const { runPread } = (await import(GENERATOR.href)) as Benchmark;
   return runPread(options, output);
 }
-
-const UNITS: Record<string, number> = {
-  '': 1,
-  B: 1,
-  kB: 1e3,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-};
-
-/** `65536`, `64KiB`, `2MiB`, `1.5MB` as bytes; null when it is no whole number of them. */
-export function parseByteSize(text: string): number | null {
-  const [, number = '', unit = ''] = /^(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]*)$/.exec(text) ?? [];
-  const bytes = number === '' ? Number.NaN : Number(number) * (UNITS[unit] ?? Number.NaN);
-  return Number.isSafeInteger(bytes) ? bytes : null;
-}

@@ -1,8 +1,7 @@
 import type { Config } from './schema.ts';
 
 /**
- * What no single key can tell: keys that contradict each other. One line each; empty when all is
- * well.
+ * Checks across keys. Returns one line per contradiction.
  */
 export function contradictions(config: Config): string[] {
   const { ProxyConfig: proxy, P2PConfig: p2p, ExporterConfig: exporter } = config;

@@ -5,7 +5,7 @@ type Issue = z.core.$ZodIssue;
 
 const SHOWN_CHARACTERS_MAX = 80;
 const SECRET_NAME = /secret|token|passw|credential|auth|cookie|key$/i;
-/** Distance up to which an unknown key counts as a misspelt known one. */
+/** Maximum edit distance for a suggestion. */
 const TYPO_EDITS_MAX = 2;
 
 /** Known keys by section, in the order of the schema. */
@@ -17,8 +17,8 @@ const keysOf: ReadonlyMap<string, readonly string[]> = new Map(
 );
 
 /**
- * One line per thing wrong: the key, the value as far as it may be shown, what is allowed.
- * `input` is what the schema was given; zod names only the place.
+ * One line per problem: the key, the value (secrets masked), what is allowed. `input` is the value
+ * that was parsed; zod's issues only have its path.
  */
 export function complaints(issues: readonly Issue[], input: unknown): string[] {
   return issues.flatMap((issue) => {
@@ -56,7 +56,7 @@ function unknownKey(path: readonly string[], value: unknown): string {
   return `${line}; allowed: ${known.join(', ')}`;
 }
 
-/** The known word nearest to `word`, if it is near enough to be a slip of the pen. */
+/** The known word nearest to `word`, if it is within TYPO_EDITS_MAX edits. */
 export function closest(word: string, known: readonly string[]): string | null {
   let best: string | null = null;
   let bestEdits = TYPO_EDITS_MAX + 1;
@@ -104,8 +104,8 @@ function valueAt(input: unknown, path: readonly string[]): unknown {
 }
 
 /**
- * A value on one short line, with whatever could be a secret left out: credentials and queries of
- * URLs, values of secret-looking keys.
+ * A value on one short line, with possible secrets masked: credentials and queries of URLs, and
+ * values of keys that look secret.
  */
 function shown(value: unknown, path: readonly string[]): string {
   if (value === undefined) return '(nothing)';
@@ -115,7 +115,7 @@ function shown(value: unknown, path: readonly string[]): string {
     typeof value !== 'number'
   )
     return '***';
-  // JSON has no word for them: it would say null.
+  // JSON would print null.
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   const json =
     JSON.stringify(value, (key, inner: unknown) =>

@@ -1,9 +1,9 @@
-/** Bounds of lib/config: each is named, has its unit last, and gives the reason for its value. */
+/** Bounds of lib/config. */
 
 /** Below this the slab has too few slots for the shards in flight plus a working set. */
 export const CONFIG_CAPACITY_BYTES_MIN = 16 * 1024 * 1024;
 
-/** 64 TiB: far above any node's disk, low enough that every offset is an exact number. */
+/** 64 TiB: far above any node's disk, low enough that every offset is an exact float64. */
 export const CONFIG_CAPACITY_BYTES_MAX = 64 * 1024 ** 4;
 
 /** Four shards: one arriving, one being read, one being written, one spare. */

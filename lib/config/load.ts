@@ -12,13 +12,14 @@ import type { Sections } from './override.ts';
 import { configSchema } from './schema.ts';
 import type { Config, NodeMode } from './schema.ts';
 import { readClusterSecret, reason } from './secret.ts';
+import { yamlProblem } from './yaml-problem.ts';
 
-/** CONFIG_INVALID with a line for each thing wrong. */
+/** CONFIG_INVALID with one line per problem. */
 export class ConfigError extends ShoalError {
   readonly lines: readonly string[];
 
   constructor(lines: readonly string[]) {
-    // A key may hold anything, line ends included; one value may fail two checks with one message.
+    // Keys may contain line ends; one value may fail two checks with the same message.
     const clean = [...new Set(lines.map((line) => line.replace(/[\p{Cc}\u2028\u2029]/gu, ' ')))];
     super('CONFIG_INVALID', clean.join('\n'));
     this.name = 'ConfigError';
@@ -29,9 +30,9 @@ export class ConfigError extends ShoalError {
 export interface ConfigSources {
   /** Path of the YAML file; without it, the defaults. */
   file?: string | undefined;
-  /** `Section.key=value`, laid over the file in order. */
+  /** `Section.key=value`; they override the file, in order. */
   sets?: readonly string[];
-  /** The command's own role (`shoal root`), which wins over the file. */
+  /** The role of the command (`shoal root`); it overrides the file. */
   mode?: NodeMode | undefined;
   env?: Readonly<Record<string, string | undefined>>;
   /** This machine's addresses; the system's by default. */
@@ -39,8 +40,8 @@ export interface ConfigSources {
 }
 
 /**
- * One deeply frozen config from file, `--set`, environment and defaults. Everything wrong is found
- * at once: throws a ConfigError (CONFIG_INVALID) with one line per finding.
+ * Builds one deeply frozen config from file, `--set`, environment and defaults. Throws a ConfigError
+ * (CONFIG_INVALID) with one line for every problem.
  */
 export function loadConfig(sources: ConfigSources = {}): Config {
   const file = sources.file === undefined ? {} : readConfigFile(sources.file);
@@ -51,13 +52,13 @@ export function loadConfig(sources: ConfigSources = {}): Config {
     const missing = (['certFile', 'keyFile'] as const).flatMap((key) =>
       unreadable(`ProxyConfig.${key}`, config.ProxyConfig[key]),
     );
-    lines.push(...(missing.length > 0 ? missing : unfit(config.ProxyConfig)));
+    lines.push(...(missing.length > 0 ? missing : unusablePair(config.ProxyConfig)));
   }
   if (lines.length > 0) throw new ConfigError(lines);
   return config;
 }
 
-/** As `loadConfig`, for sections already read and without looking at any file. */
+/** Like `loadConfig`, for sections that are already read; opens no file. */
 export function parseConfig(raw: Sections, sources: Omit<ConfigSources, 'file'> = {}): Config {
   const { sections, complaints: wrongSets } = applyOverrides(raw, sources.sets ?? []);
   const env = sources.env ?? process.env;
@@ -75,7 +76,7 @@ export function parseConfig(raw: Sections, sources: Omit<ConfigSources, 'file'> 
   return deepFreeze(parsed.data);
 }
 
-/** A key or section with nothing after its colon (YAML null) has its default. */
+/** An empty key or section (YAML null) has its default. */
 function withoutEmpty(sections: Sections): Sections {
   const kept: Sections = {};
   for (const [name, section] of Object.entries(sections)) {
@@ -119,14 +120,12 @@ function readConfigFile(file: string): Sections {
       `--config: ${shownFile} is not allowed; allowed: a readable YAML file (${reason(error)})`,
     ]);
   }
-  // `silent` would also keep quiet about a second document, and leave it out.
+  // `silent` would also hide and drop a second document.
   const document = parseDocument(text, { logLevel: 'error' });
   if (document.errors.length > 0) {
-    // The library's own message quotes the text of the line, which is not ours to print.
     throw new ConfigError(
       document.errors.map(
-        (error) =>
-          `--config: ${shownFile} is not YAML, line ${error.linePos?.[0].line ?? '?'}: ${error.code}`,
+        (error) => `--config: ${shownFile} is not valid YAML: ${yamlProblem(error)}`,
       ),
     );
   }
@@ -144,7 +143,7 @@ function asPlain(document: ReturnType<typeof parseDocument>, shownFile: string):
     return document.toJS();
   } catch {
     throw new ConfigError([
-      `--config: ${shownFile} is not YAML that can be read: unresolved or too many aliases`,
+      `--config: ${shownFile} is not valid YAML: unresolved or too many aliases; put values that start with "*" in quotes`,
     ]);
   }
 }
@@ -161,8 +160,8 @@ function unreadable(key: string, file: string): string[] {
   }
 }
 
-/** What the TLS library would refuse the named pair for, without saying why. */
-function unfit({ certFile, keyFile }: Config['ProxyConfig']): string[] {
+/** Why TLS would reject this certificate and key; its own error does not say. */
+function unusablePair({ certFile, keyFile }: Config['ProxyConfig']): string[] {
   if (certFile === '') return [];
   const refused = (key: 'certFile' | 'keyFile', file: string, allowed: string): string[] => [
     `ProxyConfig.${key}: ${JSON.stringify(file)} is not allowed; allowed: ${allowed}`,

@@ -3,9 +3,9 @@ import { parseDocument } from 'yaml';
 export type Sections = Record<string, unknown>;
 
 /**
- * Lays `--set Section.key=value` over `raw`, in order, without changing it; the value is a YAML
- * scalar or flow collection, and nothing after the `=` is the empty text. Returns what it made and
- * a line for each override that could not be read.
+ * Applies `--set Section.key=value` to a copy of `raw`, in order. A value is a YAML scalar or flow
+ * collection; an empty value is the empty string. Returns the result, and one line for each
+ * override that could not be read.
  */
 export function applyOverrides(
   raw: Sections,
@@ -24,7 +24,7 @@ export function applyOverrides(
     const value = readValue(text);
     if (value === undefined) {
       complaints.push(
-        `${section}.${key}: the value given by --set is not allowed; allowed: a YAML scalar, [list] or {map} (what begins with "*" in quotes)`,
+        `${section}.${key}: the value given by --set is not allowed; allowed: a YAML scalar, [list] or {map} (put values that start with "*" in quotes)`,
       );
       continue;
     }
@@ -37,12 +37,11 @@ export function applyOverrides(
 }
 
 /**
- * Undefined when it is not YAML, or refers to what is not there, as an unquoted `*.example.com`
- * does.
+ * Undefined for invalid YAML or an unresolved alias, such as an unquoted `*.example.com`.
  */
 function readValue(text: string): unknown {
   if (text.trim() === '') return '';
-  // `silent` would also keep quiet about a second document.
+  // `silent` would also hide a second document.
   const document = parseDocument(text, { prettyErrors: false, logLevel: 'error' });
   if (document.errors.length > 0) return undefined;
   try {

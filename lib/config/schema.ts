@@ -6,12 +6,12 @@ import {
   CONFIG_CAPACITY_BYTES_MAX,
   CONFIG_CAPACITY_BYTES_MIN,
 } from './limits.ts';
+import { parseByteSize } from './byte-size.ts';
 import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
 
 /*
- * The config file (docs/SPEC.md 3). Each key carries one sentence that says what is allowed; whatever
- * is wrong with a value, that sentence is the message, so a complaint never depends on which check
- * failed.
+ * The config file (docs/SPEC.md 3). Each key has one sentence that says what is allowed. It is the
+ * error message for every invalid value, whichever check failed.
  */
 
 const text = (error: string, accepts: (value: string) => boolean) =>
@@ -23,6 +23,15 @@ function integer(min: number, max: number, note = '') {
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
+/** A size in bytes: a number, or text with a unit (`4GiB`, `4GB`). */
+function byteSize(min: number, max: number) {
+  const error = `a whole number from ${min} to ${max} bytes, or with a unit, as in 4GiB or 4GB`;
+  return z
+    .union([z.int(), z.string()], { error })
+    .transform((value) => (typeof value === 'number' ? value : (parseByteSize(value) ?? -1)))
+    .pipe(z.int({ error }).min(min, { error }).max(max, { error }));
+}
+
 function amount(min: number, max: number, note: string) {
   const error = `a number from ${min} to ${max}${note}`;
   return z.number({ error }).min(min, { error }).max(max, { error });
@@ -31,7 +40,7 @@ function amount(min: number, max: number, note: string) {
 const choice = <const Values extends readonly [string, ...string[]]>(values: Values) =>
   z.enum(values, { error: `one of ${values.join(', ')}` });
 const port = () => integer(0, 65_535, ' (0: any free port)');
-/** Relative paths are read from the directory the process was started in, once. */
+/** Relative paths are resolved once, against the working directory at start. */
 const path = () =>
   text('a path', (value) => value.length > 0 && !value.includes('\0')).transform((value) =>
     resolve(value),
@@ -48,7 +57,7 @@ const hostPorts = (what: string) => {
   );
 };
 
-/** What the HTTP server itself answers under `/` and a prefix may therefore not be called. */
+/** Paths of the HTTP server itself; a prefix must not have these names. */
 const RESERVED_SEGMENTS = new Set(['v2', 'shoal', 'metrics', 'status', 'healthz', 'readyz']);
 const isPrefix = (value: string): boolean =>
   /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value) && !RESERVED_SEGMENTS.has(value);
@@ -98,7 +107,7 @@ const registries = z
 const deploy = z.strictObject({
   mode: choice(['agent', 'root'])
     .default('agent')
-    .describe('What this node is; `shoal agent` and `shoal root` say it too, and win.'),
+    .describe('Role of the node; the commands `shoal agent` and `shoal root` override it.'),
   node: text(
     'an IP address or host name, or "" for $NODE_IP, else the first IPv4 of this machine',
     (value) => value === '' || isHost(value),
@@ -108,7 +117,7 @@ const deploy = z.strictObject({
   logDir: path().default('/dadi-p2p/log').describe('Where log files go.'),
   logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
-    .describe('The least level that is logged.'),
+    .describe('Lowest level that is logged.'),
   logAudit: flag().default(false).describe('Writes the audit log: one line per operation.'),
   logAuditMode: choice(['stdout', 'file'])
     .default('stdout')
@@ -125,11 +134,13 @@ const proxy = z.strictObject({
   tls: flag().default(false).describe('Serves TLS 1.2 and 1.3 on the proxy port.'),
   certFile: optionalPath()
     .default('')
-    .describe('Certificate chain for TLS, PEM; without it the node makes its own.'),
+    .describe('Certificate chain for TLS, PEM; without it the node creates its own.'),
   keyFile: optionalPath().default('').describe('Private key of `certFile`, PEM.'),
-  certDir: path().default('/dadi-p2p/certs').describe('Where a CA and leaf of its own are kept.'),
+  certDir: path()
+    .default('/dadi-p2p/certs')
+    .describe('Directory for the CA and certificate that the node creates.'),
   prefix: text(
-    'one path segment of letters, digits, ".", "_" and "-", none of the server\'s own (v2, metrics, ...)',
+    'one path segment of letters, digits, ".", "_" and "-", not one the server uses (v2, metrics, ...)',
     isPrefix,
   )
     .default('accelerator')
@@ -141,7 +152,7 @@ const proxy = z.strictObject({
     ),
   allow: hostGlobs()
     .default(['*.aliyuncs.com'])
-    .describe('Hosts that may be dialled besides the registries and their storage.'),
+    .describe('Hosts that may be dialled in addition to the registries and their storage.'),
   accessCheck: choice(['strict', 'off'])
     .default('strict')
     .describe(
@@ -152,7 +163,7 @@ const proxy = z.strictObject({
     .describe('How long a proven right to read is remembered.'),
   accessStaleTtl: amount(0, 604_800, ' s (0: off)')
     .default(3_600)
-    .describe('How long it, and what a tag stood for, still count while the registry is down.'),
+    .describe('How long rights and tags are still valid while the registry is down.'),
   proxyConcurrencyLimit: integer(1, 65_536)
     .default(128)
     .describe('Layers downloading at once; more wait in order.'),
@@ -165,7 +176,7 @@ const p2p = z.strictObject({
   port: port().default(65_002).describe('P2P port: other nodes connect here.'),
   discovery: choice(['static', 'dns', 'kubernetes'])
     .default('static')
-    .describe('How the other nodes are found.'),
+    .describe('How other nodes are found.'),
   peers: hostPorts('peers').default([]).describe('Static: the agents.'),
   roots: hostPorts('roots').default([]).describe('Static: the roots.'),
   service: text(
@@ -177,18 +188,18 @@ const p2p = z.strictObject({
   secretFile: optionalPath()
     .default('')
     .describe(
-      'File with the secret all nodes share; without it the P2P port listens on loopback only.',
+      'File with the secret that all nodes share; without it the P2P port listens on loopback only.',
     ),
 });
 
 const cache = z.strictObject({
   dir: path().default('/dadi-p2p/cache').describe('Where the disk cache is.'),
-  capacity: integer(CONFIG_CAPACITY_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX, ' bytes')
+  capacity: byteSize(CONFIG_CAPACITY_BYTES_MIN, CONFIG_CAPACITY_BYTES_MAX)
     .default(4_294_967_296)
-    .describe('Disk cache, in bytes.'),
-  memory: integer(CONFIG_ARENA_BYTES_MIN, CONFIG_ARENA_BYTES_MAX, ' bytes')
+    .describe('Size of the disk cache.'),
+  memory: byteSize(CONFIG_ARENA_BYTES_MIN, CONFIG_ARENA_BYTES_MAX)
     .default(268_435_456)
-    .describe('Shared memory for shards, in bytes.'),
+    .describe('Shared memory for shards.'),
   aioEnable: z
     .literal([0, 1], { error: '0 or 1' })
     .default(0)

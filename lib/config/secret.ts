@@ -2,15 +2,15 @@ import { readFileSync } from 'node:fs';
 import { CLUSTER_SECRET_BYTES_MIN } from './limits.ts';
 import type { Config } from './schema.ts';
 
-/** The cluster secret, or why there is none. Only its length is ever named. */
+/** The cluster secret, or why there is none. Complaints name only its length. */
 export type ClusterSecret =
   | { kind: 'secret'; bytes: Buffer }
   | { kind: 'none' }
   | { kind: 'unusable'; complaint: string };
 
 /**
- * Reads `P2PConfig.secretFile`, without the white space an editor or `kubectl create secret` leaves
- * at its end. A file that cannot be read, or holds less than 16 bytes, is unusable.
+ * Reads `P2PConfig.secretFile` without trailing white space, which editors and `kubectl create
+ * secret` add. An unreadable file, or fewer than 16 bytes, is unusable.
  */
 export function readClusterSecret(config: Config): ClusterSecret {
   const file = config.P2PConfig.secretFile;

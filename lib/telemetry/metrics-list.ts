@@ -1,9 +1,8 @@
 import { errorTable, type ErrorCode } from '../errors.ts';
 
 /**
- * Every metric under `shoal_`, once: its name, help, labels, and the key by which the program
- * counts it. The shared counters, the Prometheus registration and docs/METRICS.md are all made from
- * these lists.
+ * All `shoal_` metrics: name, help, labels, and the key that the program counts them by. The shared
+ * counters, the Prometheus registration and docs/METRICS.md are derived from these lists.
  */
 
 /** The `type` labels of the DADIP2P_ families (docs/SPEC.md 5), in the sample's order. */
@@ -12,15 +11,15 @@ export type TrafficType = (typeof trafficTypes)[number];
 
 /** What each type counts. */
 export const trafficMeaning: Record<TrafficType, string> = {
-  pread: 'blob bytes sent to clients on the proxy port, one operation a request',
+  pread: 'blob bytes sent to clients on the proxy port; one operation per request',
   download:
-    'bytes fetched back-to-source, one operation an origin request; access checks are not in it',
-  peer: 'bytes received from other nodes, one operation a transfer; what this node sends to others is `shoal_served_bytes_total{to="peer"}`',
-  disk: 'bytes read from and written to the cache disk, one operation an I/O',
-  http: 'everything answered on the proxy port: blobs (so `pread` is part of it), relayed manifests, refusals',
+    'bytes fetched back-to-source; one operation per origin request; access checks excluded',
+  peer: 'bytes received from other nodes; one operation per transfer; bytes sent to them are in `shoal_served_bytes_total{to="peer"}`',
+  disk: 'bytes read from and written to the cache disk; one operation per I/O',
+  http: 'all answers on the proxy port: blobs (`pread` is included), relayed manifests, errors',
 };
 
-/** Where the bytes of a request were found: in memory, on disk, at another node, at the origin. */
+/** Where the bytes of a request were found: memory, disk, a peer, the origin. */
 export const tiers = ['arena', 'disk', 'peer', 'origin'] as const;
 export type Tier = (typeof tiers)[number];
 
@@ -54,7 +53,7 @@ const refusals = Object.fromEntries(
 export const counterFamilies = [
   {
     name: 'shoal_served_bytes_total',
-    help: 'Payload bytes sent, by who asked (client, peer) and by the tier the bytes were found in when they were asked for.',
+    help: 'Payload bytes sent, by receiver and by the tier that held the bytes when they were requested.',
     labels: ['to', 'tier'],
     series: {
       'served.client.arena': { to: 'client', tier: 'arena' },
@@ -69,7 +68,7 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_shard_lookups_total',
-    help: 'Shards asked of control, by the tier that had them; joined: already being fetched for someone else.',
+    help: 'Shard lookups, by the tier that held the shard; joined: already being fetched for another request.',
     labels: ['tier'],
     series: {
       'lookup.arena': { tier: 'arena' },
@@ -81,7 +80,7 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_transfers_total',
-    help: 'Shard transfers into this node that ended, by source and outcome.',
+    help: 'Finished shard transfers into this node, by source and outcome.',
     labels: ['source', 'outcome'],
     series: {
       'transfer.origin.done': { source: 'origin', outcome: 'done' },
@@ -95,7 +94,7 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_peer_messages_total',
-    help: 'Requests of other nodes answered here, by the kind of answer.',
+    help: 'Requests from other nodes, by kind of answer.',
     labels: ['answer'],
     series: {
       'answer.data': { answer: 'data' },
@@ -117,7 +116,7 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_refusals_total',
-    help: 'Requests answered with an error, by the stable code of the reason (lib/errors.ts).',
+    help: 'Requests answered with an error, by error code (lib/errors.ts).',
     labels: ['reason'],
     series: refusals,
   },
@@ -129,7 +128,7 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_evictions_total',
-    help: 'Shards evicted to make room, by tier; unstored: from memory while they waited for a slow disk.',
+    help: 'Evicted shards, by tier; unstored: evicted from memory before a slow disk had stored them.',
     labels: ['tier'],
     series: {
       'eviction.arena': { tier: 'arena' },
@@ -139,7 +138,7 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_cache_errors_total',
-    help: 'Failures of the cache disk the node went on from, by kind; space: the disk is full, checksum: a damaged shard.',
+    help: 'Cache disk errors the node recovered from, by kind; space: disk full, checksum: damaged shard.',
     labels: ['kind'],
     series: {
       'cacheError.read': { kind: 'read' },
@@ -150,19 +149,19 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_integrity_failures_total',
-    help: 'Wrong bytes caught before they were cached: a shard against its checksum, a blob against its digest.',
+    help: 'Detected wrong bytes: shards that fail their checksum, blobs that fail their digest.',
     labels: ['of'],
     series: { 'integrity.shard': { of: 'shard' }, 'integrity.blob': { of: 'blob' } },
   },
   {
     name: 'shoal_blobs_verified_total',
-    help: 'Blobs whose digest was checked as a whole and held.',
+    help: 'Blobs whose digest was verified over the whole blob.',
     labels: [],
     series: { 'blob.verified': {} },
   },
   {
     name: 'shoal_peer_penalties_total',
-    help: 'Times another node was set aside: cooldown after failures, quarantine after wrong bytes.',
+    help: 'Times a peer was excluded: cooldown after failures, quarantine after wrong bytes.',
     labels: ['kind'],
     series: {
       'penalty.cooldown': { kind: 'cooldown' },
@@ -171,7 +170,7 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_access_checks_total',
-    help: 'Access decisions: remembered and stale need no request; granted, refused and failed are what the registry said.',
+    help: 'Access decisions; remembered and stale need no request; granted, refused and failed are registry answers.',
     labels: ['result'],
     series: {
       'access.remembered': { result: 'remembered' },
@@ -183,19 +182,19 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_relays_total',
-    help: 'Manifests, tags and other registry requests passed through, by outcome.',
+    help: 'Relayed registry requests (manifests, tags, tokens), by outcome.',
     labels: ['outcome'],
     series: { 'relay.done': { outcome: 'done' }, 'relay.failed': { outcome: 'failed' } },
   },
   {
     name: 'shoal_manifests_total',
-    help: 'Manifests sent to clients, by where they came from; swarm: by digest from memory, disk or other nodes, without the registry.',
+    help: 'Manifests sent to clients, by source; swarm: by digest from memory, disk or peers, without the registry.',
     labels: ['source'],
     series: { 'manifest.registry': { source: 'registry' }, 'manifest.swarm': { source: 'swarm' } },
   },
   {
     name: 'shoal_stale_answers_total',
-    help: 'Answers with a Warning while the registry was down, by what was asked for; greeting: `/v2/`, or the challenge to who came without a credential.',
+    help: 'Remembered answers sent with a Warning while a registry was down; greeting: `/v2/` or a token challenge.',
     labels: ['of'],
     series: {
       'stale.tag': { of: 'tag' },
@@ -205,7 +204,7 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_memory_messages_total',
-    help: 'What registries said, told to other nodes (told, untold: they did not take it) and asked of them while a registry was down (found, nothing); crowded: too many unknown passwords at once.',
+    help: 'Recent registry responses exchanged with peers; told, untold: sent, not accepted; found, nothing: results of look-ups while a registry was down; crowded: rejected, too many passwords at once.',
     labels: ['result'],
     series: {
       'memory.told': { result: 'told' },
@@ -217,26 +216,26 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_throttle_waits_total',
-    help: 'Times a sender waited for the downstream throughput limit (throttleLimitMB).',
+    help: 'Times a response waited for the downstream throughput limit (throttleLimitMB).',
     labels: [],
     series: { 'throttle.wait': {} },
   },
   {
     name: 'shoal_layer_waits_total',
-    help: 'Layers that waited in order for a place under proxyConcurrencyLimit.',
+    help: 'Layers that waited in order because of proxyConcurrencyLimit.',
     labels: [],
     series: { 'layer.wait': {} },
   },
   {
     name: 'shoal_audit_lines_total',
-    help: 'Audit lines, by outcome; dropped: the log could not keep up and the data path did not wait.',
+    help: 'Audit lines, by outcome; dropped: the log could not keep up.',
     labels: ['outcome'],
     series: { 'audit.written': { outcome: 'written' }, 'audit.dropped': { outcome: 'dropped' } },
   },
 ] as const satisfies readonly CounterFamily[];
 
 /**
- * From a hit in memory (tens of microseconds) to the answer deadline, about two buckets a decade.
+ * From a memory hit (tens of microseconds) to the answer deadline, about two buckets per decade.
  */
 const durationBoundsUs = [
   50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
@@ -247,7 +246,7 @@ const depthBounds = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32];
 export const histogramFamilies = [
   {
     name: 'shoal_operation_duration_seconds',
-    help: "Time of one operation from request to last byte, by operation (the audit log's names) and where the bytes came from.",
+    help: 'Time from request to last byte, by operation (as in the audit log) and source of the bytes.',
     labels: ['operation', 'source'],
     unit: 'seconds',
     bounds: durationBoundsUs,
@@ -268,7 +267,7 @@ export const histogramFamilies = [
   },
   {
     name: 'shoal_first_byte_seconds',
-    help: "Time from a client's blob request to the first byte it is sent, by the tier of its first shard.",
+    help: "Time from a client's blob request to its first byte, by the tier of the first shard.",
     labels: ['source'],
     unit: 'seconds',
     bounds: durationBoundsUs,
@@ -281,7 +280,7 @@ export const histogramFamilies = [
   },
   {
     name: 'shoal_throttle_wait_seconds',
-    help: 'Time senders waited for the downstream throughput limit.',
+    help: 'Time responses waited for the downstream throughput limit.',
     labels: [],
     unit: 'seconds',
     bounds: durationBoundsUs,
@@ -289,7 +288,7 @@ export const histogramFamilies = [
   },
   {
     name: 'shoal_layer_wait_seconds',
-    help: 'Time layers waited for a place under proxyConcurrencyLimit.',
+    help: 'Time layers waited because of proxyConcurrencyLimit.',
     labels: [],
     unit: 'seconds',
     bounds: durationBoundsUs,
@@ -297,7 +296,7 @@ export const histogramFamilies = [
   },
   {
     name: 'shoal_tree_depth',
-    help: 'Hops between each node sent into a tree this node tracks and one that has the shard whole; 1: straight from the owner or such a node.',
+    help: 'Hops from each node in a tree tracked here to a node with the complete shard.',
     labels: [],
     unit: 'hops',
     bounds: depthBounds,
@@ -311,21 +310,21 @@ export type CounterName = KeysOf<(typeof counterFamilies)[number]>;
 /** What `Meter.observe` takes. */
 export type HistogramName = KeysOf<(typeof histogramFamilies)[number]>;
 
-/** Counters no one counts by hand: they follow from the traffic and the counters above. */
+/** Counters derived from the traffic and the counters above. */
 export const derivedFamilies = {
   trafficBytes: {
     name: 'shoal_traffic_bytes_total',
-    help: 'Bytes by kind of traffic: DADIP2P_Count as a true counter.',
+    help: 'Bytes by type of traffic: DADIP2P_Count as a counter.',
     labels: ['type'],
   },
   trafficOperations: {
     name: 'shoal_traffic_operations_total',
-    help: 'Operations by kind of traffic, failed ones included.',
+    help: 'Operations by type of traffic, including failed ones.',
     labels: ['type'],
   },
   trafficFailures: {
     name: 'shoal_traffic_failures_total',
-    help: 'Operations that failed, by kind of traffic.',
+    help: 'Failed operations by type of traffic.',
     labels: ['type'],
   },
   savedBytes: {
@@ -339,28 +338,28 @@ export const derivedFamilies = {
 export const gaugeFamilies = {
   buildInfo: {
     name: 'shoal_build_info',
-    help: 'Always 1; what runs here.',
+    help: 'Always 1; the labels identify the build and the node.',
     labels: ['version', 'mode', 'node'],
   },
   ready: {
     name: 'shoal_ready',
-    help: '1 when the node serves, 0 while it starts, drains or has failed (/readyz says why).',
+    help: '1 while the node serves, 0 while it starts, drains or has failed (see /readyz).',
     labels: [],
   },
   uptime: { name: 'shoal_uptime_seconds', help: 'Time since the node started.', labels: [] },
   hitRatio: {
     name: 'shoal_hit_ratio',
-    help: 'Share of the bytes sent to clients since the start, by the tier they were found in.',
+    help: 'Share of the bytes sent to clients since the start, by tier.',
     labels: ['tier'],
   },
   throughput: {
     name: 'shoal_throughput_bytes_per_second',
-    help: 'Bytes per second over the last window, by kind of traffic.',
+    help: 'Bytes per second over the last window, by type of traffic.',
     labels: ['type'],
   },
   cacheBytes: {
     name: 'shoal_cache_bytes',
-    help: 'Disk cache: bytes allocated to it, bytes in use.',
+    help: 'Disk cache: allocated bytes and used bytes.',
     labels: ['kind'],
   },
   cacheEntries: {
@@ -370,7 +369,7 @@ export const gaugeFamilies = {
   },
   cacheSuspended: {
     name: 'shoal_cache_suspended',
-    help: '1 while the disk cannot be used and the node serves from memory.',
+    help: '1 while the cache disk is unusable and the node serves from memory.',
     labels: [],
   },
   arenaSlots: {
@@ -400,7 +399,11 @@ export const gaugeFamilies = {
     help: 'Event-loop delay of each thread over the last second: its 99th percentile and maximum.',
     labels: ['thread', 'stat'],
   },
-  threads: { name: 'shoal_threads', help: 'Threads counting, by kind.', labels: ['kind'] },
+  threads: {
+    name: 'shoal_threads',
+    help: 'Threads that count metrics, by kind.',
+    labels: ['kind'],
+  },
   threadsUncounted: {
     name: 'shoal_threads_uncounted',
     help: 'Threads that found no free row of counters: their traffic is missing here.',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseByteSize } from '../../lib/commands/bench.ts';
+import { parseByteSize } from '../../lib/config/byte-size.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Latencies } from '../../native-bench/pread/latency.ts';
 import { offsetsOf } from '../../native-bench/pread/offsets.ts';

@@ -136,7 +136,7 @@ describe('what a wrong config is told', () => {
       assert.equal(lines.length, 1, lines.join('\n'));
       assert.match(
         lines[0]!,
-        /^\w+\.\w+: the value given by --set is not allowed; allowed: .*\(what begins with "\*" in quotes\)$/,
+        /^\w+\.\w+: the value given by --set is not allowed; allowed: .*\(put values that start with "\*" in quotes\)$/,
       );
     });
   }

@@ -152,6 +152,43 @@ describe('loading the config', () => {
     );
   });
 
+  it('takes sizes with units', () => {
+    const sizes: [string, number][] = [
+      ['4GiB', 4 * 2 ** 30],
+      ['4GB', 4e9],
+      ['1.5 GB', 1.5e9],
+      ['20000000', 20_000_000],
+    ];
+    for (const [text, bytes] of sizes) {
+      const fromFile = loadConfig({ ...noNetwork, file: file(`CacheConfig: {capacity: ${text}}`) });
+      assert.equal(fromFile.CacheConfig.capacity, bytes, text);
+      const fromSet = parseConfig({}, { ...noNetwork, sets: [`CacheConfig.capacity=${text}`] });
+      assert.equal(fromSet.CacheConfig.capacity, bytes, text);
+    }
+    for (const text of ['4 gigs', '4GIB', '-4GiB', '1.0000001kB', '1MiB', '99TiB', 'GiB'])
+      assert.match(
+        refused(() => parseConfig({ CacheConfig: { capacity: text } }, noNetwork)),
+        /^CacheConfig\.capacity: ".*" is not allowed; allowed: .* or with a unit/,
+      );
+  });
+
+  it('explains YAML mistakes with line, cause and remedy', () => {
+    const mistakes: [string, RegExp][] = [
+      ['A:\n\tb: 1\n', /line 2, .*a tab is used for indentation; use spaces/],
+      ['A: {b: 1\n', /or a bracket is not closed/],
+      ['A:\n  b: c: d\n', /line 2, .*start a new, indented line/],
+      ['A:\n  b: %x\n', /line 2, .*starts with a reserved character; put it in quotes/],
+      ['A: 1\n---\nB: 1\n', /has a second document; remove the "---" line/],
+      ['A: *x\n', /put values that start with "\*" in quotes/],
+    ];
+    for (const [text, expected] of mistakes)
+      assert.match(
+        refused(() => loadConfig({ ...noNetwork, file: file(text) })),
+        expected,
+        JSON.stringify(text),
+      );
+  });
+
   it('says in one line what is wrong with the file itself', () => {
     assert.match(
       refused(() => loadConfig({ ...noNetwork, file: join(dir, 'none.yaml') })),
@@ -163,11 +200,11 @@ describe('loading the config', () => {
     );
     assert.match(
       refused(() => loadConfig({ ...noNetwork, file: file('A: [hunter2\n') })),
-      /is not YAML, line \d+: [A-Z_]+$/,
+      /is not valid YAML: line \d+, column \d+: .*or a bracket is not closed \([A-Z_]+\)$/,
     );
     assert.match(
       refused(() => loadConfig({ ...noNetwork, file: file('P2PConfig: {}\nP2PConfig: {}\n') })),
-      /line 2: DUPLICATE_KEY$/,
+      /line 2, column 1: a key is given twice; keep one \(DUPLICATE_KEY\)$/,
     );
     assert.match(
       refused(() =>
