@@ -5,6 +5,7 @@ import { NODES } from '../cluster/kubernetes/client.ts';
 import { HttpKubeClient } from '../cluster/kubernetes/http.ts';
 import { InClusterConnection } from '../cluster/kubernetes/in-cluster.ts';
 import { NodeReporter } from '../cluster/kubernetes/node-reporter.ts';
+import { liftTaint } from '../cluster/kubernetes/startup-taint.ts';
 import { ShoalError } from '../errors.ts';
 import { CertsDir } from '../runtimes/certs-dir.ts';
 import { obstaclesIn } from '../runtimes/containerd-config.ts';
@@ -12,6 +13,7 @@ import { HostsKeeper, type HostsState, type KeptHost } from '../runtimes/hosts-k
 import { registryBehind, serverOf } from '../runtimes/hosts-toml.ts';
 import { livenessOf } from '../runtimes/node-liveness.ts';
 import { configReport, mirrorOf } from './containerd.ts';
+import { TAINT_RETRY_MS } from './limits.ts';
 import { exitAtOnce } from './exit-at-once.ts';
 import type { Output } from './program.ts';
 import { registryNames, upstreamsOf } from './registry-names.ts';
@@ -25,6 +27,7 @@ export interface WatchOptions {
   mirror: string;
   ca?: string;
   report?: boolean;
+  liftTaint?: string;
   removeAll?: boolean;
 }
 
@@ -44,11 +47,9 @@ export async function runContainerdWatch(options: WatchOptions, output: Output):
   if (hosts.length === 0)
     throw new ShoalError('USAGE', 'name the hosts with --registry or --upstream');
   const mirror = mirrorOf(options);
-  const { reporter, runtime } =
-    options.report === true
-      ? await reporterOf(process.env, output)
-      : { reporter: null, runtime: null };
-  const obstacles = (): string[] => obstaclesIn(configReport(options), options, runtime);
+  const cluster = options.report === true ? await clusterOf(process.env, output) : null;
+  const obstacles = (): string[] =>
+    obstaclesIn(configReport(options), options, cluster?.runtime ?? null);
   const folder = resolve(options.certsDir);
   const keeper = new HostsKeeper({
     certs: new CertsDir(folder),
@@ -60,13 +61,15 @@ export async function runContainerdWatch(options: WatchOptions, output: Output):
     onPass: (state) => {
       output.out(`${describe(state)}\n`);
       for (const problem of state.problems) output.err(`shoal: ${problem} (FILE_UNUSABLE)\n`);
-      reporter?.offer(state.hosts, [...state.problems, ...obstacles()]);
+      cluster?.reporter.offer(state.hosts, [...state.problems, ...obstacles()]);
+      if (state.liveness === 'answers' && options.liftTaint !== undefined)
+        cluster?.liftTaint(options.liftTaint);
     },
   });
   for (const obstacle of obstacles()) output.err(`shoal: ${obstacle}\n`);
   keeper.start();
   await stopSignal(exitAtOnce);
-  await reporter?.stop();
+  await cluster?.reporter.stop();
   try {
     await keeper.stop(options.removeAll === true);
     return 0;
@@ -85,17 +88,24 @@ function describe({ hosts, liveness }: HostsState): string {
   return `${hosts.length} hosts configured: ${state}`;
 }
 
-/** The reporter, and the node's container runtime (`containerd://2.2.0`) if the API names it. */
-async function reporterOf(
-  env: NodeJS.ProcessEnv,
-  output: Output,
-): Promise<{ reporter: NodeReporter; runtime: string | null }> {
+/** What the command does in a cluster, besides its files. */
+interface Cluster {
+  reporter: NodeReporter;
+  /** The node's container runtime (`containerd://2.2.0`); null if the API does not say. */
+  runtime: string | null;
+  /** Removes a taint from the node. Failures are logged and tried again. */
+  liftTaint: (key: string) => void;
+}
+
+/** Null outside a pod: the files are kept in place all the same. */
+async function clusterOf(env: NodeJS.ProcessEnv, output: Output): Promise<Cluster | null> {
   const { NODE_NAME: node, POD_NAME: name, POD_NAMESPACE: namespace, POD_UID: uid } = env;
-  if (node === undefined || name === undefined || namespace === undefined || uid === undefined)
-    throw new ShoalError(
-      'USAGE',
-      '--report needs NODE_NAME, POD_NAME, POD_NAMESPACE and POD_UID in the environment',
+  if (node === undefined || name === undefined || namespace === undefined || uid === undefined) {
+    output.err(
+      'shoal: no report: NODE_NAME, POD_NAME, POD_NAMESPACE and POD_UID are not all set\n',
     );
+    return null;
+  }
   const client = new HttpKubeClient(new InClusterConnection(env, systemClock));
   const onError = (error: unknown): void =>
     output.err(`shoal: Kubernetes API: ${ShoalError.from(error).message}\n`);
@@ -103,6 +113,15 @@ async function reporterOf(
   const status = found?.['status'] as
     | { nodeInfo?: { containerRuntimeVersion?: string } }
     | undefined;
+  const lift = (key: string): void => {
+    liftTaint(client, node, key).then(
+      (lifted) => lifted && output.out(`taint ${key} removed from ${node}\n`),
+      (error: unknown) => {
+        onError(error);
+        systemClock.after(TAINT_RETRY_MS, () => lift(key));
+      },
+    );
+  };
   return {
     reporter: new NodeReporter({
       client,
@@ -113,6 +132,7 @@ async function reporterOf(
       onError,
     }),
     runtime: status?.nodeInfo?.containerRuntimeVersion ?? null,
+    liftTaint: lift,
   };
 }
 

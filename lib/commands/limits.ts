@@ -57,3 +57,6 @@ export const PREHEAT_FRUITLESS_MAX = 5;
  */
 export const PREHEAT_RETRY_MS_MIN = 250;
 export const PREHEAT_RETRY_MS_MAX = 5_000;
+
+/** Pause before `shoal containerd watch` tries again to remove the startup taint of its node. */
+export const TAINT_RETRY_MS = 5_000;

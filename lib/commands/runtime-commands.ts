@@ -152,6 +152,7 @@ function declareContainerdWatch(group: Command, finish: Finish, output: Output):
     .option('--ca <file>', "CA of the node's certificate, for an https mirror")
     .addOption(mirrorOption(true))
     .option('--report', 'report to the webhook what is configured (in a pod only)')
+    .option('--lift-taint <key>', "remove this taint from the pod's node once the node answers")
     .option('--remove-all', 'at the end restore the files of P2P hosts, too')
     .action((options: WatchOptions) =>
       finish(

@@ -84,6 +84,8 @@ export const webhookConfigSchema = z.strictObject({
       },
     )
     .default([]),
+  /** The only namespaces whose pull secrets may be read; empty: all. */
+  secretNamespaces: z.array(objectName(), { error: 'a list of namespaces' }).default([]),
   /** Whether Events say why pods keep their images. */
   events: z.boolean({ error: 'true or false' }).default(true),
   listen: listen.prefault({}),

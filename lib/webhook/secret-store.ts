@@ -5,6 +5,8 @@ import { PULL_SECRET_TYPES, type Secret } from './pull-secret.ts';
 
 export interface SecretStoreOptions {
   client: KubeClient;
+  /** The only namespaces to read; empty: all of them. */
+  namespaces?: readonly string[];
   clock: Clock;
   random: () => number;
   /** `namespace/name` of pull secrets that were added, changed or removed. */
@@ -17,32 +19,41 @@ export interface SecretStoreOptions {
  * Other secrets are never read.
  */
 export class SecretStore {
-  readonly #informers: Informer<Secret>[];
+  readonly #informers: {
+    type: string;
+    namespace: string | null;
+    informer: Informer<Secret>;
+  }[];
 
   constructor(options: SecretStoreOptions) {
-    this.#informers = PULL_SECRET_TYPES.map(
-      (type) =>
-        new Informer<Secret>(
-          { resource: SECRETS, namespace: null, fieldSelector: `type=${type}` },
+    const { namespaces = [] } = options;
+    const scopes = namespaces.length === 0 ? [null] : namespaces;
+    this.#informers = PULL_SECRET_TYPES.flatMap((type) =>
+      scopes.map((namespace) => ({
+        type,
+        namespace,
+        informer: new Informer<Secret>(
+          { resource: SECRETS, namespace, fieldSelector: `type=${type}` },
           options,
         ),
+      })),
     );
   }
 
   get isSynced(): boolean {
-    return this.#informers.every((informer) => informer.isSynced);
+    return this.#informers.every(({ informer }) => informer.isSynced);
   }
 
   start(): void {
-    for (const informer of this.#informers) informer.start();
+    for (const { informer } of this.#informers) informer.start();
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#informers.map((informer) => informer.stop()));
+    await Promise.all(this.#informers.map(({ informer }) => informer.stop()));
   }
 
   get(namespace: string, name: string): Secret | null {
-    for (const informer of this.#informers) {
+    for (const { informer } of this.#informers) {
       const found = informer.get(namespace, name);
       if (found !== null) return found;
     }
@@ -50,11 +61,15 @@ export class SecretStore {
   }
 
   *secrets(): Generator<Secret> {
-    for (const informer of this.#informers) yield* informer.objects();
+    for (const { informer } of this.#informers) yield* informer.objects();
   }
 
   /** Stores a pull secret that was just read or written, ahead of the watch. */
   note(secret: Secret): void {
-    this.#informers[PULL_SECRET_TYPES.findIndex((type) => type === secret.type)]?.note(secret);
+    const own = this.#informers.find(
+      ({ type, namespace }) =>
+        type === secret.type && (namespace === null || namespace === secret.metadata.namespace),
+    );
+    own?.informer.note(secret);
   }
 }

@@ -53,6 +53,7 @@ export class WebhookService {
     this.#log = log;
     this.#store = new SecretStore({
       client,
+      namespaces: config.secretNamespaces,
       clock,
       random,
       onChange: (keys) => this.#secretsChanged(keys),

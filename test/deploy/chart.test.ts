@@ -18,7 +18,7 @@ import { upstreamsOf } from '../../lib/registry/upstream.ts';
 import { splitUrl } from '../../lib/registry/url.ts';
 import { parseWebhookConfig } from '../../lib/webhook/config.ts';
 import { CHART, manifests, readme, renderChart } from '../../deploy/render.ts';
-import { ApiServer } from '../kube/api-server.ts';
+import { ApiServer, freePorts } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 
@@ -56,6 +56,20 @@ const EVERYTHING = [
   'agent.hostNetwork=false',
   'agent.nodeSelector.pool=a',
   'imagePullSecrets[0].name=own',
+  'agent.podLabels.team=infra',
+  'agent.extraEnv[0].name=HTTPS_PROXY',
+  'agent.extraEnv[0].value=http://proxy.example:3128',
+  'agent.extraVolumes[0].name=more',
+  'agent.extraVolumes[0].emptyDir.sizeLimit=1Mi',
+  'agent.extraVolumeMounts[0].name=more',
+  'agent.extraVolumeMounts[0].mountPath=/more',
+  'agent.podSecurityContext.seLinuxOptions.type=spc_t',
+  'agent.updateStrategy.type=OnDelete',
+  'trustedCA.secret=own-ca',
+  'startupTaint.enabled=true',
+  'criticalQuota=true',
+  'webhook.secretNamespaces={apps,more}',
+  'webhook.excludedImages={reg.example.com/preloaded/*}',
   'containerd.hosts={reg.example.com,reg.distributed.example.com:65001}',
   'registries[0].host=reg.example.com:5000',
   'registries[0].p2pHost=p2p.local:65001',
@@ -143,29 +157,153 @@ describe('the chart', () => {
     }
   });
 
-  const refused = [
-    'p2p.v2.cache.capacity=lots',
-    'p2p.v2.p2pport=1',
-    'p2p.v2.cache.aioEnable=2',
-    'p2p.v2.throttleLimitMB=-1',
-    'registries[0].mode=other',
-    'registries[0].host=https://a.example',
-    'registries[0].host=a.example,registries[0].p2pHost=no.port',
-    'p2p.v2.throttleLimitMB=2000000',
-    'unknown=1',
-    'webhook.replicas=0',
+  const refused: [values: string, message: RegExp][] = [
+    ...[
+      'p2p: {v2: {cache: {capacity: lots}}}',
+      'p2p: {v2: {p2pport: 1}}',
+      'p2p: {v2: {cache: {aioEnable: 2}}}',
+      'p2p: {v2: {throttleLimitMB: -1}}',
+      'p2p: {v2: {throttleLimitMB: 2000000}}',
+      'p2p: {v2: {p2pPort: 70000}}',
+      'p2p: {v2: {p2pPort: null}}',
+      'p2p: {v2: {cache: null}}',
+      'p2p: {v2: {cache: {memory: null}}}',
+      'p2p: null',
+      'agent: null',
+      'agent: {hostNetwork: null}',
+      'agent: {nodeSelector: null}',
+      'agent: {maxUnavailable: "0%"}',
+      'containerd: {certsDir: null}',
+      'registries: null',
+      'registries: [null]',
+      'registries: [{host: a.example, mode: other}]',
+      'registries: [{host: "https://a.example"}]',
+      'registries: [{host: a.example/team}]',
+      'registries: [{host: "a.example:99999"}]',
+      'registries: [{host: a.example, p2pHost: no.port}]',
+      'registries: [{host: a.example, p2pHost: "https://p2p.example:65001"}]',
+      'registries: [{host: a.example, upstream: a.example}]',
+      'registries: [{host: a.example, upstream: "https://a.example/v2"}]',
+      'p2p: {v2: {allow: ["https://a.example"]}}',
+      'p2p: {v2: {allow: [a.example/x]}}',
+      'p2p: {v2: {allow: [""]}}',
+      'p2p: {v2: {image: "https://a.example/shoal"}}',
+      'p2p: {v2: {imageTag: "sha256:0123"}}',
+      'global: {imageRegistry: "https://a.example"}',
+      ...['*.cr.aliyuncs.com', 'https://docker.io', 'docker.io/library', '', 'a..b', 'a:0'].map(
+        (host) => `containerd: {hosts: [${JSON.stringify(host)}]}`,
+      ),
+      'webhook: {replicas: 0}',
+      'webhook: {excludedNamespaces: ["Not A Name"]}',
+      'networkPolicy: {apiServerPorts: []}',
+      'unknown: 1',
+    ].map((values): [string, RegExp] => [
+      values,
+      /values don't meet the specifications of the schema/,
+    ]),
+    ['p2p: {v2: {p2pPort: 65001}}', /p2pPort and p2p\.v2\.proxyPort are both 65001/],
+    ['p2p: {v2: {exporter: {enable: true, port: 65002}}}', /are both 65002/],
+    ['p2p: {v2: {cache: {memory: 1073741824}}}', /agent\.resources\.limits\.memory is 1073741824/],
+    ['agent: {resources: {limits: {memory: 400M}}}', /is 400000000 bytes/],
+    ['root: {enabled: true, cache: {memory: 4294967296}}', /root\.resources\.limits\.memory/],
+    [`p2p: {v2: {image: "a/b@sha256:${'a'.repeat(64)}", imageTag: x}}`, /imageTag must be empty/],
+    ['registries: [{host: a.example, mode: mirror, p2pHost: "p:1"}]', /remove one of them/],
+    ['registries: [{host: "*.a.example", p2pHost: "p:1"}]', /needs an upstream/],
+    ['registries: [{host: "a.example:5", p2pHost: "a.example:5"}]', /must be another name/],
+    [
+      'registries: [{host: a.example, p2pHost: "p:1"}]\ncontainerd: {configure: false}',
+      /containerd\.hosts does not list it; pods could not pull/,
+    ],
+    ['agent: {hostNetwork: false}\nnetworkPolicy: {enabled: false}', /opens the proxy port/],
+    ['serviceMonitor: {enabled: true}', /needs p2p\.v2\.exporter\.enable/],
+    ['startupTaint: {enabled: true}', /needs nodes that the chart configures/],
   ];
-  for (const value of refused) {
-    it(`refuses ${value}`, () => {
-      const { status, stderr } = spawnSync(
-        helm,
-        ['template', 'shoal', CHART, '--kube-version', '1.34.0', '--set', value],
-        { encoding: 'utf8' },
-      );
+  for (const [values, message] of refused) {
+    it(`refuses ${values}`, () => {
+      const { status, stderr } = template(values);
       assert.notEqual(status, 0);
-      assert.match(stderr, /values don't meet the specifications of the schema/);
+      assert.match(stderr, message);
     });
   }
+
+  const accepted = [
+    'agent: {resources: {limits: null}}',
+    'agent: {resources: {limits: {cpu: null, memory: 512Mi}}}',
+    'agent: {tolerations: null}',
+    'registries: [{host: a.example, p2pHost: "p:1"}]\ncontainerd: {configure: false, hosts: ["p:1"]}',
+    'p2p: {v2: {allow: ["*.example:8443", "10.0.0.1", "[fd00::1]:5000"]}}',
+    'p2p: {v2: {exporter: {port: 65002}}}',
+  ];
+  for (const values of accepted)
+    it(`accepts ${values}`, () => {
+      const { status, stderr } = template(values);
+      assert.equal(status, 0, stderr);
+    });
+
+  function template(values: string): { status: number | null; stdout: string; stderr: string } {
+    return spawnSync(
+      helm,
+      ['template', 'shoal', CHART, '-n', 'shoal', '--kube-version', '1.34.0', '-f', '-'],
+      { encoding: 'utf8', input: `${values}\n` },
+    );
+  }
+
+  it('names its image by tag or digest, from the registry that the parent chart names', () => {
+    const digest = `@sha256:${'a'.repeat(64)}`;
+    const cases: [values: string, image: string][] = [
+      ['{image: shoal}', 'shoal:0.1.0'],
+      [`{image: "reg.example/shoal${digest}"}`, `reg.example/shoal${digest}`],
+      ['{image: "reg.example:5000/a/shoal", imageTag: v1}', 'reg.example:5000/a/shoal:v1'],
+    ];
+    for (const [values, image] of cases) {
+      const { stdout } = template(`p2p: {v2: ${values}}`);
+      assert.deepEqual(imagesOf(stdout), new Set([image]));
+    }
+    const { stdout } = template(
+      'global: {imageRegistry: mirror.example:5000}\np2p: {v2: {image: reg.example/a/shoal}}',
+    );
+    assert.deepEqual(imagesOf(stdout), new Set(['mirror.example:5000/a/shoal:0.1.0']));
+  });
+
+  const imagesOf = (text: string): Set<string> =>
+    new Set([...text.matchAll(/^ +image: (.*)$/gm)].map(([, image]) => image!));
+
+  it('rewrites only to P2P hosts that it configures on nodes', () => {
+    const p2pHosts = (values: string): string[] | undefined => {
+      const { stdout, stderr } = template(values);
+      assert.equal(stderr, '');
+      const text = (
+        find(objectsOf(stdout), 'ConfigMap', /webhook/) as KubeObject & {
+          data: Record<string, string>;
+        }
+      ).data['webhook.yaml']!;
+      const config = parseWebhookConfig(text);
+      const sidecar = stdout.includes('containerd-config');
+      assert.equal(config.nodeReports, sidecar, 'reports come from the sidecar');
+      return config.p2pHosts;
+    };
+    assert.deepEqual(p2pHosts(''), []);
+    assert.deepEqual(p2pHosts('registries: [{host: x.cn-hangzhou.cr.aliyuncs.com}]'), [
+      'x.distributed.cn-hangzhou.cr.aliyuncs.com:65001',
+    ]);
+    assert.deepEqual(p2pHosts('registries: [{host: a.example, p2pHost: "p2p.example:65001"}]'), [
+      'p2p.example:65001',
+    ]);
+    assert.deepEqual(p2pHosts('registries: [{host: docker.io}]'), []);
+    assert.deepEqual(
+      p2pHosts('containerd: {hosts: ["x.distributed.cn-hangzhou.cr.aliyuncs.com:65001"]}'),
+      ['x.distributed.cn-hangzhou.cr.aliyuncs.com:65001'],
+    );
+  });
+
+  it('closes the proxy port to other pods in the pod network', () => {
+    const objects = objectsOf(renderChart(helm, ['agent.hostNetwork=false']));
+    const policy = find(objects, 'NetworkPolicy', /agent/) as KubeObject & {
+      spec: { ingress: { ports: { port: number }[] }[] };
+    };
+    const open = policy.spec.ingress.flatMap(({ ports }) => ports.map(({ port }) => port));
+    assert.deepEqual(open, [65_002]);
+  });
 
   it('renders configs that nodes and webhook accept', () => {
     for (const values of [[], EVERYTHING]) {
@@ -194,7 +332,7 @@ describe('the chart', () => {
 
   it('gives nodes an upstream for every rewritten registry', () => {
     const registries = [
-      { host: 'reg.example.com' },
+      { host: 'reg.example.com', mode: 'rewrite' },
       { host: '*.corp.example', mode: 'rewrite' },
       { host: 'named.example.com:5000', p2pHost: 'p2p.local:65001' },
       { host: 'alias.example.com:5000', p2pHost: 'p2p.local:65001' },
@@ -238,23 +376,6 @@ describe('the chart', () => {
     assert.ok(
       !allowListOf(ProxyConfig).names('a.left.example', 443),
       'a mirror of who knows how many registries is not opened unasked',
-    );
-    const glob = spawnSync(
-      helm,
-      [
-        'template',
-        'shoal',
-        CHART,
-        '--kube-version',
-        '1.34.0',
-        '--set-json',
-        'registries=[{"host":"*.example.com","p2pHost":"p2p.local:65001"}]',
-      ],
-      { encoding: 'utf8' },
-    );
-    assert.match(
-      glob.stderr,
-      /\*\.example\.com has a p2pHost and is a glob, so it needs an upstream/,
     );
   });
 
@@ -351,28 +472,23 @@ describe('the chart', () => {
     );
   });
 
-  it("leads containerd to the proxy while the agent's pod runs, and puts everything back when it ends", async () => {
+  it('configures containerd before the agent is up, and keeps P2P hosts when it ends', async () => {
     const certsDir = await mkdtemp(join(tmpdir(), 'shoal-certs-'));
     try {
       const kept =
         'server = "https://kept.example.com"\n\n[host."https://mirror.example.com"]\n  capabilities = ["pull"]\n';
       await mkdir(join(certsDir, 'kept.example.com'));
       await writeFile(join(certsDir, 'kept.example.com/hosts.toml'), kept);
+      const [port] = await freePorts(1);
       const text = renderChart(helm, [
         `containerd.certsDir=${certsDir}`,
         'containerd.hosts={kept.example.com,reg.distributed.example.com:65001}',
-        'p2p.v2.proxyPort=12345',
+        'registries[0].host=own.example.com:5000',
+        'registries[0].p2pHost=p2p.own.example:65001',
+        'registries[0].upstream=http://own.example.com:5000',
+        `p2p.v2.proxyPort=${port}`,
       ]);
-      const agent = find(objectsOf(text), 'DaemonSet') as KubeObject & {
-        spec: {
-          template: {
-            spec: { initContainers: { name: string; restartPolicy?: string; command: string[] }[] };
-          };
-        };
-      };
-      const { restartPolicy, command } = agent.spec.template.spec.initContainers.find(
-        ({ name }) => name === 'containerd-config',
-      )!;
+      const { restartPolicy, command } = sidecarOf(objectsOf(text));
       assert.equal(restartPolicy, 'Always');
       const PATH = [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter);
       const child = spawn(command[0]!, command.slice(1), {
@@ -383,28 +499,53 @@ describe('the chart', () => {
       const exited = once(child, 'exit') as Promise<[number | null]>;
       const hosts = async (registry: string): Promise<string> =>
         await readFile(join(certsDir, registry, 'hosts.toml'), 'utf8');
-      await eventually(
-        'both are configured',
-        async () =>
-          (await hosts('reg.distributed.example.com:65001')).includes('http://127.0.0.1:12345') &&
-          (await hosts('kept.example.com')).includes('http://127.0.0.1:12345'),
-      );
-      assert.match(
-        await hosts('kept.example.com'),
-        /mirror\.example\.com/,
-        'who was asked before is asked next',
+      const servers: [registry: string, server: string][] = [
+        ['kept.example.com', 'https://kept.example.com'],
+        ['reg.distributed.example.com:65001', 'https://reg.example.com'],
+        ['p2p.own.example:65001', 'http://own.example.com:5000'],
+      ];
+      const configured = async (registry: string, server: string): Promise<boolean> => {
+        const now = await hosts(registry);
+        return now.includes(`http://127.0.0.1:${port}`) && now.includes(`server = "${server}"`);
+      };
+      for (const [registry, server] of servers)
+        await eventually(registry, () => configured(registry, server));
+      assert.match(await hosts('kept.example.com'), /mirror\.example\.com/);
+      // As k3s, RKE2 and nodeadm write their files again.
+      await writeFile(join(certsDir, 'kept.example.com/hosts.toml'), kept);
+      await eventually('the mirror is back', () =>
+        configured('kept.example.com', 'https://kept.example.com'),
       );
       child.kill('SIGTERM');
       assert.deepEqual((await exited)[0], 0);
       assert.equal(await hosts('kept.example.com'), kept);
-      assert.deepEqual(readdirSync(certsDir, { recursive: true }).sort(), [
-        'kept.example.com',
-        'kept.example.com/hosts.toml',
-      ]);
+      for (const [registry, server] of servers.slice(1))
+        assert.ok(await configured(registry, server), registry);
     } finally {
       await rm(certsDir, { recursive: true });
     }
   });
+
+  it('removes the files of P2P hosts when told so, ahead of the end', () => {
+    const text = renderChart(helm, [
+      'containerd.hosts={p2p.example:65001}',
+      'containerd.removeP2pHosts=true',
+    ]);
+    assert.ok(sidecarOf(objectsOf(text)).command.includes('--remove-all'));
+  });
+
+  function sidecarOf(objects: KubeObject[]): { restartPolicy?: string; command: string[] } {
+    const agent = find(objects, 'DaemonSet') as KubeObject & {
+      spec: {
+        template: {
+          spec: { initContainers: { name: string; restartPolicy?: string; command: string[] }[] };
+        };
+      };
+    };
+    return agent.spec.template.spec.initContainers.find(
+      ({ name }) => name === 'containerd-config',
+    )!;
+  }
 
   it('matches the rendered manifests', () => {
     const directory = fileURLToPath(new URL('../../deploy/manifests/', import.meta.url));
@@ -426,7 +567,7 @@ describe('the chart', () => {
     const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
     const api = await ApiServer.start(etcd, apiServer);
     try {
-      await api.namespace('shoal');
+      for (const name of ['shoal', 'apps', 'more']) await api.namespace(name);
       for (const values of [[], EVERYTHING]) {
         const objects = objectsOf(renderChart(helm, values)).filter(
           ({ kind }) => kind !== 'ServiceMonitor',

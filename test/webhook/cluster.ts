@@ -2,8 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { parseAllDocuments } from 'yaml';
 import { systemClock } from '../../lib/clock.ts';
-import type { KubeClient, KubeObject } from '../../lib/cluster/kubernetes/client.ts';
+import {
+  LEASES,
+  NODES,
+  type KubeClient,
+  type KubeObject,
+} from '../../lib/cluster/kubernetes/client.ts';
 import { HttpKubeClient } from '../../lib/cluster/kubernetes/http.ts';
+import { reportOf } from '../../lib/cluster/kubernetes/node-report.ts';
+import { NodeReporter } from '../../lib/cluster/kubernetes/node-reporter.ts';
 import { WEBHOOK_DRAIN_MS } from '../../lib/webhook/limits.ts';
 import { MODE_KEY, P2P_CONFIG_ANNOTATION } from '../../lib/webhook/admission.ts';
 import { parseWebhookConfig, type WebhookConfig } from '../../lib/webhook/config.ts';
@@ -11,6 +18,7 @@ import { WebhookService } from '../../lib/webhook/service.ts';
 import { renderChart } from '../../deploy/render.ts';
 import { type ApiServer, freePorts, PODS } from '../kube/api-server.ts';
 import { eventually } from '../kube/eventually.ts';
+import { ACR_P2P } from './rules.ts';
 
 export { MODE_KEY, P2P_CONFIG_ANNOTATION, WEBHOOK_DRAIN_MS };
 
@@ -20,6 +28,43 @@ export interface StoredPod extends KubeObject {
     initContainers?: { name: string; image: string }[];
     imagePullSecrets?: { name: string }[];
   };
+}
+
+const P2P_HOSTS = [ACR_P2P, 'probe.distributed.cn-hangzhou.cr.aliyuncs.com:65001'];
+
+/** The one node of the cluster, and the report of its agent, with the rights of the chart. */
+async function reportNode(api: ApiServer): Promise<void> {
+  await api.client.create(NODES, {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'node-1', labels: { 'kubernetes.io/os': 'linux' } },
+  });
+  const pod = await api.post({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'shoal-agent-1', namespace: 'shoal' },
+    spec: { nodeName: 'node-1', containers: [{ name: 'agent', image: 'shoal' }] },
+  } as KubeObject);
+  const token = await api.serviceAccountToken('shoal', 'shoal-node');
+  const client = new HttpKubeClient(api.connection(token));
+  const errors: unknown[] = [];
+  const reporter = new NodeReporter({
+    client,
+    clock: systemClock,
+    random: Math.random,
+    node: 'node-1',
+    pod: { namespace: 'shoal', name: pod.metadata.name, uid: pod.metadata.uid! },
+    onError: (error) => errors.push(error),
+  });
+  const hosts = async (): Promise<number> => {
+    if (errors.length > 0) throw new Error('the report failed', { cause: errors[0] });
+    const lease = await client.get(LEASES, 'shoal', pod.metadata.name);
+    return lease === null ? 0 : (reportOf(lease)?.hosts.length ?? 0);
+  };
+  reporter.offer(P2P_HOSTS.slice(0, 1), []);
+  await eventually('the first report', async () => (await hosts()) === 1);
+  reporter.offer(P2P_HOSTS, []);
+  await eventually('the changed report', async () => (await hosts()) === P2P_HOSTS.length);
 }
 
 interface Registration extends KubeObject {
@@ -54,7 +99,8 @@ export class WebhookCluster {
   }
 
   static async install(api: ApiServer, helm: string): Promise<WebhookCluster> {
-    const objects = parseAllDocuments(renderChart(helm)).map(
+    const values = P2P_HOSTS.map((host, at) => `containerd.hosts[${at}]=${host}`);
+    const objects = parseAllDocuments(renderChart(helm, values)).map(
       (document) => document.toJS() as KubeObject | null,
     );
     const find = (kind: string, name: RegExp): KubeObject =>
@@ -67,7 +113,10 @@ export class WebhookCluster {
       'Role',
       'RoleBinding',
     ])
-      await api.post(find(kind, /webhook/));
+      for (const name of [/webhook/, /node/]) {
+        const object = objects.find((one) => one?.kind === kind && name.test(one.metadata.name));
+        if (object !== undefined && object !== null) await api.post(object);
+      }
     const [port] = await freePorts(1);
     const config = parseWebhookConfig(
       (find('ConfigMap', /webhook/) as KubeObject & { data: Record<string, string> }).data[
@@ -82,6 +131,7 @@ export class WebhookCluster {
       delete clientConfig.service;
     }
     await api.post(registration);
+    await reportNode(api);
     return new WebhookCluster(
       api,
       config,

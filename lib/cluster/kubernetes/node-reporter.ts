@@ -60,9 +60,15 @@ export class NodeReporter {
     const writing = this.#wanted;
     const lease = reportLease({ node, ...this.#report! }, pod);
     try {
-      await client.replace(LEASES, lease).catch(async (error: unknown) => {
-        if (!(error instanceof KubeError) || error.status !== 404) throw error;
-        await client.create(LEASES, lease);
+      await client.create(LEASES, lease).catch(async (error: unknown) => {
+        if (!(error instanceof KubeError) || error.status !== 409) throw error;
+        // The API updates a Lease only at a known version.
+        const present = await client.get(LEASES, pod.namespace, pod.name);
+        const { resourceVersion = '' } = present?.metadata ?? {};
+        await client.replace(LEASES, {
+          ...lease,
+          metadata: { ...lease.metadata, resourceVersion },
+        });
       });
       this.#written = writing;
       this.#failures = 0;

@@ -45,7 +45,7 @@ describe("a node's report to the webhook", () => {
 
   it('is written with the newest state after a failure', async () => {
     kube.refuse = (call) => {
-      if (call.startsWith('replace')) throw new KubeError(503, 'ServiceUnavailable', 'down');
+      if (call.startsWith('create')) throw new KubeError(503, 'ServiceUnavailable', 'down');
     };
     reporter.offer(['a.example'], []);
     await turns();

@@ -16,8 +16,19 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{- /* global.imageRegistry takes the place of the registry in the image's name; a digest in the name needs no tag */ -}}
 {{- define "shoal.image" -}}
-{{ .Values.p2p.v2.image }}:{{ .Values.p2p.v2.imageTag | default .Chart.AppVersion }}
+{{- $v2 := .Values.p2p.v2 -}}
+{{- $image := $v2.image -}}
+{{- with (.Values.global).imageRegistry -}}
+{{- $image = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $image "") -}}
+{{- end -}}
+{{- if contains "@" $image -}}
+{{- if $v2.imageTag }}{{ fail "p2p.v2: image names a digest, so imageTag must be empty" }}{{ end -}}
+{{- $image -}}
+{{- else -}}
+{{- $image }}:{{ $v2.imageTag | default .Chart.AppVersion -}}
+{{- end -}}
 {{- end }}
 
 {{- define "shoal.clusterSecret" -}}
@@ -31,11 +42,10 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{- /* argument: values of the component; podSecurityContext adds, for instance seLinuxOptions */ -}}
 {{- define "shoal.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-seccompProfile: {type: RuntimeDefault}
+{{- $ours := dict "runAsNonRoot" true "runAsUser" 10001 "runAsGroup" 10001 "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- toYaml (mergeOverwrite $ours (deepCopy (.podSecurityContext | default dict))) -}}
 {{- end }}
 
 {{- /* the config of a node: dict "root" $ "mode" "agent" "cache" (dict ...) "throttle" n */ -}}
@@ -61,15 +71,13 @@ ProxyConfig:
   {{- end }}
   {{- $allow := $v2.allow }}
   {{- range .root.Values.registries }}
-  {{- $isMirror := eq (.mode | default "rewrite") "mirror" }}
+  {{- $isMirror := eq (include "shoal.registryMode" .) "mirror" }}
   {{- $isGlob := regexMatch "[*?]" .host }}
-  {{- $host := ternary "registry-1.docker.io" .host (regexMatch "(?i)^((index|registry)[.])?docker[.]io$" .host) }}
-  {{- $p2pHost := ternary "" (.p2pHost | default "") $isMirror }}
+  {{- $host := include "shoal.answeringHost" .host }}
+  {{- $p2pHost := .p2pHost | default "" }}
   {{- if or .upstream (has $p2pHost $named) (and $isMirror $isGlob) }}
   {{- else if not $p2pHost }}
   {{- $allow = append $allow $host }}
-  {{- else if $isGlob }}
-  {{- fail (printf "registries: %s has a p2pHost and is a glob, so it needs an upstream" .host) }}
   {{- else }}
   {{- $named = append $named $p2pHost }}
   {{- $entries = append $entries (dict "p2pHost" $p2pHost "upstream" (printf "https://%s" $host)) }}
@@ -96,8 +104,37 @@ ExporterConfig:
   standaloneExporterPort: true
 {{- end }}
 
-{{- /* probes of a node: the exporter's health where it is on, else whether the p2p port is open */ -}}
+{{- /* probes of a node: dict "root" $ "onNode" (whether the proxy listens on the node's loopback) */ -}}
 {{- define "shoal.nodeProbes" -}}
+{{- $v2 := .root.Values.p2p.v2 -}}
+{{- if $v2.exporter.enable -}}
+readinessProbe:
+  httpGet: {path: /readyz, port: {{ $v2.exporter.port }}}
+  periodSeconds: 5
+{{- else -}}
+readinessProbe:
+  tcpSocket: {port: {{ $v2.p2pPort }}}
+  periodSeconds: 5
+{{- end }}
+# An open port says nothing about a frozen process, so the proxy itself is asked. A frozen one is
+# killed within 40 s: its connections break, and waiting pulls go on at the registry.
+livenessProbe:
+  httpGet:
+    path: /shoal/upstream?ns=docker.io
+    port: {{ $v2.proxyPort }}
+    {{- if .onNode }}
+    host: 127.0.0.1
+    {{- end }}
+  initialDelaySeconds: 20
+  periodSeconds: 10
+  timeoutSeconds: 3
+  failureThreshold: 3
+  terminationGracePeriodSeconds: 5
+{{- end }}
+
+
+{{- /* A root's proxy listens on its pod's loopback only: the exporter's health where it is on, else its p2p port. */ -}}
+{{- define "shoal.rootProbes" -}}
 {{- $v2 := .Values.p2p.v2 -}}
 {{- if $v2.exporter.enable -}}
 readinessProbe:
@@ -106,6 +143,7 @@ readinessProbe:
 livenessProbe:
   httpGet: {path: /healthz, port: {{ $v2.exporter.port }}}
   periodSeconds: 20
+  timeoutSeconds: 3
   failureThreshold: 5
 {{- else -}}
 readinessProbe:
@@ -115,5 +153,147 @@ livenessProbe:
   tcpSocket: {port: {{ $v2.p2pPort }}}
   periodSeconds: 20
   failureThreshold: 5
+{{- end }}
+{{- end }}
+
+{{- /* Registries without a P2P host need no rewriting: only ACR's have one by rule. Argument: an entry of registries. */ -}}
+{{- define "shoal.registryMode" -}}
+{{- $byName := regexMatch "[.]cr[.]aliyuncs[.]com$" .host -}}
+{{- .mode | default (ternary "rewrite" "mirror" (or $byName (not (empty .p2pHost)))) -}}
+{{- end }}
+
+{{- /* where a registry answers: Docker Hub's images carry another name */ -}}
+{{- define "shoal.answeringHost" -}}
+{{- ternary "registry-1.docker.io" . (regexMatch "(?i)^((index|registry)[.])?docker[.]io$" .) -}}
+{{- end }}
+
+{{- /* The hosts that containerd pulls through the proxy, as JSON: {"hosts": {HOST: UPSTREAM or ""}} */ -}}
+{{- define "shoal.nodeHosts" -}}
+{{- $port := .Values.p2p.v2.proxyPort -}}
+{{- $hosts := dict -}}
+{{- range .Values.registries -}}
+{{- $isGlob := regexMatch "[*?]" .host -}}
+{{- $upstream := .upstream | default (ternary "" (printf "https://%s" (include "shoal.answeringHost" .host)) $isGlob) -}}
+{{- if eq (include "shoal.registryMode" .) "mirror" -}}
+{{- if not $isGlob }}{{ $_ := set $hosts .host (.upstream | default "") }}{{ end -}}
+{{- else if .p2pHost -}}
+{{- if not (hasKey $hosts .p2pHost) }}{{ $_ := set $hosts .p2pHost $upstream }}{{ end -}}
+{{- else if and (not $isGlob) (regexMatch "^[A-Za-z0-9_-]+[.][A-Za-z0-9_.-]*[A-Za-z][A-Za-z0-9_.-]*$" .host) -}}
+{{- $_ := set $hosts (printf "%s:%d" (regexReplaceAll "^([^.]+)[.]" (lower .host) "${1}.distributed.") (int $port)) $upstream -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.containerd.hosts -}}
+{{- if not (hasKey $hosts .) }}{{ $_ := set $hosts . "" }}{{ end -}}
+{{- end -}}
+{{- dict "hosts" $hosts | toJson -}}
+{{- end }}
+
+{{- /* "true" when the chart writes hosts.toml files on nodes */ -}}
+{{- define "shoal.configuresNodes" -}}
+{{- if and .Values.containerd.configure (get (include "shoal.nodeHosts" . | fromJson) "hosts") }}true{{ end -}}
+{{- end }}
+
+{{- /* bytes of a Kubernetes quantity; 0 when it is not set */ -}}
+{{- define "shoal.bytes" -}}
+{{- $text := toString (. | default 0) -}}
+{{- $unit := regexFind "[A-Za-z]+$" $text -}}
+{{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- if not (hasKey $factors $unit) }}{{ fail (printf "memory limit %s: not a quantity" $text) }}{{ end -}}
+{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $factors $unit) | int64 -}}
+{{- end }}
+
+{{- /* Combinations that a schema cannot refuse: whatever ends agents, or strands pods. */ -}}
+{{- define "shoal.validate" -}}
+{{- $v2 := .Values.p2p.v2 -}}
+{{- $ports := dict "p2p.v2.p2pPort" $v2.p2pPort "p2p.v2.proxyPort" $v2.proxyPort -}}
+{{- if $v2.exporter.enable }}{{ $_ := set $ports "p2p.v2.exporter.port" $v2.exporter.port }}{{ end -}}
+{{- range $a, $portA := $ports -}}{{- range $b, $portB := $ports -}}
+{{- if and (lt $a $b) (eq (int $portA) (int $portB)) -}}
+{{- fail (printf "%s and %s are both %d; give them different ports" $a $b (int $portA)) -}}
+{{- end -}}{{- end -}}{{- end -}}
+{{- $caches := list (list "p2p.v2.cache.memory" $v2.cache.memory "agent.resources" .Values.agent.resources) -}}
+{{- if .Values.root.enabled }}{{ $caches = append $caches (list "root.cache.memory" .Values.root.cache.memory "root.resources" .Values.root.resources) }}{{ end -}}
+{{- range $caches -}}
+{{- $limit := include "shoal.bytes" ((index . 3).limits).memory | int64 -}}
+{{- /* Code, heaps and buffers take up to 256 MiB beside the cache. */ -}}
+{{- $needed := add (index . 1 | int64) 268435456 -}}
+{{- if and (gt $limit 0) (lt $limit $needed) -}}
+{{- fail (printf "%s.limits.memory is %d bytes; with %s = %d a node needs at least %d" (index . 2) $limit (index . 0) (index . 1 | int64) $needed) -}}
+{{- end -}}
+{{- end -}}
+{{- $upstreams := dict -}}
+{{- range .Values.registries -}}
+{{- $isGlob := regexMatch "[*?]" .host -}}
+{{- if and .p2pHost (eq (include "shoal.registryMode" .) "mirror") -}}
+{{- fail (printf "registries: %s has mode mirror, which rewrites nothing, and a p2pHost; remove one of them" .host) -}}
+{{- end -}}
+{{- if and .p2pHost $isGlob (not .upstream) -}}
+{{- fail (printf "registries: %s has a p2pHost and is a glob, so it needs an upstream" .host) -}}
+{{- end -}}
+{{- if .p2pHost -}}
+{{- if eq (lower .p2pHost) (lower .host) }}{{ fail (printf "registries: the p2pHost of %s is the registry itself; it must be another name" .host) }}{{ end -}}
+{{- $upstream := .upstream | default (printf "https://%s" .host) -}}
+{{- if not (hasKey $upstreams .p2pHost) }}{{ $_ := set $upstreams .p2pHost $upstream }}{{ end -}}
+{{- if and $.Values.webhook.enabled (not $.Values.containerd.configure) (not (has .p2pHost $.Values.containerd.hosts)) -}}
+{{- fail (printf "registries: images would be rewritten to %s, but containerd.configure is false and containerd.hosts does not list it; pods could not pull" .p2pHost) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled (not $v2.exporter.enable) -}}
+{{- fail "serviceMonitor.enabled needs p2p.v2.exporter.enable" -}}
+{{- end -}}
+{{- if and (not .Values.agent.hostNetwork) (not .Values.networkPolicy.enabled) -}}
+{{- fail "agent.hostNetwork=false opens the proxy port in the pod network; keep networkPolicy.enabled=true, which closes it for other pods" -}}
+{{- end -}}
+{{- if and .Values.startupTaint.enabled (not (include "shoal.configuresNodes" .)) -}}
+{{- fail "startupTaint.enabled needs nodes that the chart configures: containerd.configure and hosts" -}}
+{{- end -}}
+{{- end }}
+
+{{- /* what components have in common, from their values: pod template parts */ -}}
+{{- define "shoal.podExtras" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* environment that all containers share: list $ (values of the component) */ -}}
+{{- define "shoal.extraEnv" -}}
+{{- $root := index . 0 -}}
+{{- if or $root.Values.trustedCA.secret $root.Values.trustedCA.configMap }}
+- {name: NODE_EXTRA_CA_CERTS, value: /etc/shoal-ca/{{ $root.Values.trustedCA.key }}}
+{{- end }}
+{{- with (index . 1).extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "shoal.extraMounts" -}}
+{{- $root := index . 0 -}}
+{{- if or $root.Values.trustedCA.secret $root.Values.trustedCA.configMap }}
+- {name: trusted-ca, mountPath: /etc/shoal-ca, readOnly: true}
+{{- end }}
+{{- with (index . 1).extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "shoal.extraVolumes" -}}
+{{- $root := index . 0 -}}
+{{- with $root.Values.trustedCA }}
+{{- if .secret }}
+- {name: trusted-ca, secret: {secretName: {{ .secret }}}}
+{{- else if .configMap }}
+- {name: trusted-ca, configMap: {name: {{ .configMap }}}}
+{{- end }}
+{{- end }}
+{{- with (index . 1).extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
