@@ -113,7 +113,10 @@ export async function startNode(
     (bucket) => vouching.learn(bucket),
   );
   const store = openStore(files, pools, observation, clock);
-  const outages = new Outages(clock);
+  const outages = new Outages(
+    clock,
+    async (origin) => (await pools.run({ kind: 'ping', origin })).status,
+  );
   const totalOf = (key: string): number | null => facts.totalOf(key) ?? store.totalOf(key) ?? null;
   const gate = new Gate({
     outages,

@@ -9,6 +9,7 @@ import {
   ORIGIN_SILENCE_MS,
   RELAY_BODY_BYTES_MAX,
   ORIGIN_REDIRECTS_MAX,
+  PING_TIMEOUT_MS,
 } from './limits.ts';
 import { AllowList, type AllowConfig } from '../registry/allow.ts';
 import { createOriginAgent, type Resolver } from './agent.ts';
@@ -97,6 +98,8 @@ export class OriginClient {
   readonly #allow: AllowList;
   readonly #clock: Clock;
   readonly #dispatcher: Dispatcher;
+  /** Connections for pings alone: no client can occupy them. */
+  readonly #pingDispatcher: Dispatcher;
   readonly #exchangeTools: ExchangeTools;
   readonly #direct: DirectTransport;
   readonly #answerDeadlineMs: number;
@@ -116,6 +119,7 @@ export class OriginClient {
       ...(tools.ca === undefined ? {} : { ca: tools.ca }),
     };
     this.#dispatcher = createOriginAgent(agentOptions);
+    this.#pingDispatcher = createOriginAgent(agentOptions);
     this.#direct = new DirectTransport(agentOptions, this.#clock);
     this.#exchangeTools = {
       transport: new UndiciTransport(this.#dispatcher),
@@ -235,9 +239,39 @@ export class OriginClient {
     return answer;
   }
 
+  /** The status of `<origin>/v2/` to a request without credentials. Throws as `relay`. */
+  async ping(origin: string): Promise<number> {
+    const url = splitUrl(`${origin}/v2/`);
+    if (!this.#allow.mayAsk(url.hostname, url.port))
+      throw new ShoalError('HOST_NOT_ALLOWED', `${url.host} is not on the allow-list of this node`);
+    let status = 0;
+    const reader: AnswerReader = {
+      head(answered) {
+        status = answered;
+        return 'enough';
+      },
+      data: () => 'enough',
+      ...NOTHING_IN_PLACE,
+      stopped: () => false,
+    };
+    const request: ExchangeRequest = {
+      method: 'GET',
+      url,
+      headers: { 'user-agent': 'shoal', 'accept-encoding': 'identity' },
+      deadlineMs: this.#clock.nowMs() + PING_TIMEOUT_MS,
+    };
+    const transport = new UndiciTransport(this.#pingDispatcher);
+    await exchange(request, reader, {
+      ...this.#exchangeTools,
+      headTimeoutMs: PING_TIMEOUT_MS,
+      transport,
+    });
+    return status;
+  }
+
   async close(): Promise<void> {
     this.#direct.close();
-    await this.#dispatcher.destroy();
+    await Promise.all([this.#dispatcher.destroy(), this.#pingDispatcher.destroy()]);
   }
 
   /**

@@ -41,6 +41,18 @@ export const ORIGIN_KEEP_ALIVE_MS = 10_000;
 export const OUTAGE_MS = 30_000;
 export const OUTAGE_ASK_MS = 1_000;
 
+/**
+ * An answer this recent needs no ping: 1 s, so that a registry which fails at one path costs it one
+ * request a second and node.
+ */
+export const PING_FRESH_MS = 1_000;
+
+/** Between the two pings of a gateway that answers with an error. */
+export const PING_AGAIN_MS = 1_000;
+
+/** A registry that has not answered `/v2/` by then is down; well above the slowest that are up. */
+export const PING_TIMEOUT_MS = 10_000;
+
 /** Registries whose outages are remembered. */
 export const OUTAGES_MAX = 1_024;
 

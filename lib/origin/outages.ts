@@ -1,47 +1,100 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import type { ShoalError } from '../errors.ts';
-import { OUTAGE_ASK_MS, OUTAGE_MS, OUTAGES_MAX } from './limits.ts';
+import { OUTAGE_ASK_MS, OUTAGE_MS, OUTAGES_MAX, PING_AGAIN_MS, PING_FRESH_MS } from './limits.ts';
 import { splitUrl } from '../registry/url.ts';
 
+/** The status that `<origin>/v2/` answered to this node; null: no connection, or no answer. */
+export type Ping = (origin: string) => Promise<number | null>;
+
+interface Observed {
+  /** When a ping last failed. */
+  failedMs: number;
+  /** When the registry was last asked beside a stale answer. */
+  askedMs: number;
+}
+
 /**
- * Which registries could not be reached just now. Where an old right would do while a registry is
- * down, who reads need not wait for it to time out each time: it is asked beside them, now and
- * then, until it answers. A registry is known by a URL of its own, of which scheme, host and port
- * count: that nobody listens at its `http://` must not make old rights count at its `https://`.
+ * Which registries are down, by this node's own observation. Old rights count only during an
+ * outage, so whoever holds a revoked credential would like to cause the appearance of one. A failed
+ * request is therefore only a reason to look: whether the registry is down is decided by this
+ * node's own ping of `/v2/`, on a connection that no client can occupy. A slow path, an error of
+ * one path and a node that is too busy to ask are no outages.
+ *
+ * A registry is known by scheme, host and port: nobody listening at its `http://` is no outage of
+ * its `https://`.
  */
 export class Outages {
   readonly #clock: Clock;
-  readonly #origins = new LRUCache<string, { failedMs: number; askedMs: number }>({
-    max: OUTAGES_MAX,
-  });
+  readonly #ping: Ping;
+  readonly #down = new LRUCache<string, Observed>({ max: OUTAGES_MAX });
+  /** When a registry last answered a ping. */
+  readonly #up = new LRUCache<string, number>({ max: OUTAGES_MAX });
+  readonly #looking = new Map<string, Promise<boolean>>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, ping: Ping) {
     this.#clock = clock;
+    this.#ping = ping;
   }
 
-  /** How an exchange at `url` ended: null or what it said, or that it said nothing. */
+  /** A request to `url` has ended: null, or with this error. An answer ends an outage. */
   note(url: string, error: ShoalError | null): void {
-    const { origin } = splitUrl(url);
-    const nowMs = this.#clock.nowMs();
-    // An error that comes at once makes nobody wait, and may be about one thing among many.
-    if (error?.code === 'ORIGIN_UNREACHABLE' || error?.code === 'ORIGIN_TIMEOUT')
-      this.#origins.set(origin, { failedMs: nowMs, askedMs: nowMs });
-    else if (error === null || error.code === 'ORIGIN_REFUSED') this.#origins.delete(origin);
+    if (error !== null && !(error.code === 'ORIGIN_REFUSED' && error.status < 500)) return;
+    this.#down.delete(splitUrl(url).origin);
   }
 
-  /** Whether it said nothing within the last OUTAGE_MS, and nothing since. */
+  /** Whether a ping has failed within the last OUTAGE_MS, with no answer since. */
   isDown(url: string): boolean {
-    const outage = this.#origins.get(splitUrl(url).origin);
-    return outage !== undefined && this.#clock.nowMs() - outage.failedMs < OUTAGE_MS;
+    const observed = this.#down.get(splitUrl(url).origin);
+    return observed !== undefined && this.#clock.nowMs() - observed.failedMs < OUTAGE_MS;
+  }
+
+  /**
+   * A request to `url` has failed as it would during an outage: is there one? Pings the registry
+   * unless that was done just now; concurrent calls share one ping.
+   */
+  confirm(url: string): Promise<boolean> {
+    const { origin } = splitUrl(url);
+    if (this.isDown(url)) return Promise.resolve(true);
+    const upMs = this.#up.get(origin);
+    if (upMs !== undefined && this.#clock.nowMs() - upMs < PING_FRESH_MS)
+      return Promise.resolve(false);
+    let looking = this.#looking.get(origin);
+    if (looking === undefined) {
+      looking = this.#look(origin).finally(() => this.#looking.delete(origin));
+      this.#looking.set(origin, looking);
+    }
+    return looking;
   }
 
   /** Whether it is time to ask a registry that is down again; true once every OUTAGE_ASK_MS. */
   takeTurn(url: string): boolean {
-    const outage = this.#origins.get(splitUrl(url).origin);
+    const observed = this.#down.get(splitUrl(url).origin);
     const nowMs = this.#clock.nowMs();
-    if (outage === undefined || nowMs - outage.askedMs < OUTAGE_ASK_MS) return false;
-    outage.askedMs = nowMs;
+    if (observed === undefined || nowMs - observed.askedMs < OUTAGE_ASK_MS) return false;
+    observed.askedMs = nowMs;
     return true;
   }
+
+  async #look(origin: string): Promise<boolean> {
+    let status = await this.#ping(origin);
+    // One error of a gateway may pass; a second one says that there is nothing behind it.
+    if (status !== null && isBrokenGateway(status)) {
+      await new Promise<void>((resolve) => this.#clock.after(PING_AGAIN_MS, resolve));
+      status = await this.#ping(origin);
+    }
+    const nowMs = this.#clock.nowMs();
+    if (status === null || isBrokenGateway(status)) {
+      this.#down.set(origin, { failedMs: nowMs, askedMs: nowMs });
+      return true;
+    }
+    this.#down.delete(origin);
+    this.#up.set(origin, nowMs);
+    return false;
+  }
+}
+
+/** 503 and 429 say "too many requests", which clients can cause; they are no outage. */
+function isBrokenGateway(status: number): boolean {
+  return status >= 500 && status !== 503;
 }

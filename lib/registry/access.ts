@@ -58,11 +58,14 @@ export class AccessLedger {
   readonly #grants: LRUCache<string, Grant>;
   /** The last sight, by `<scope> <key>`. */
   readonly #proofs: LRUCache<string, Proof>;
+  /** When the upstream last refused a credential that it had accepted, by the same name. */
+  readonly #refusals: LRUCache<string, number>;
   readonly #checks = new Map<string, { key: string | null; done: Promise<void> }>();
 
   constructor(options: AccessOptions) {
     this.#options = options;
     this.#grants = new LRUCache({ max: options.grantsMax ?? ACCESS_GRANTS_MAX });
+    this.#refusals = new LRUCache({ max: options.grantsMax ?? ACCESS_GRANTS_MAX });
     this.#proofs = new LRUCache({ max: options.proofsMax ?? BLOB_PROOFS_MAX });
   }
 
@@ -120,12 +123,16 @@ export class AccessLedger {
   granted(request: AccessRequest, sizeBytes: number | null = null): void {
     const nowMs = this.#options.clock.nowMs();
     this.#grants.set(grantKey(request), { checkedMs: nowMs, heardMs: nowMs });
+    this.#refusals.delete(grantKey(request));
     if (request.key !== null) this.#prove(request.scope, request.key, nowMs, sizeBytes);
   }
 
   /** Another node says that the upstream accepted this credential for this scope `ageMs` ago. */
   heardGranted(request: AccessRequest, ageMs: number): void {
     const heardMs = this.#options.clock.nowMs() - ageMs;
+    // What was refused here since then must not come back by way of another node.
+    const refusedMs = this.#refusals.get(grantKey(request));
+    if (refusedMs !== undefined && heardMs <= refusedMs) return;
     const known = this.#grants.get(grantKey(request)) ?? {
       checkedMs: Number.NEGATIVE_INFINITY,
       heardMs,
@@ -134,13 +141,17 @@ export class AccessLedger {
   }
 
   /**
-   * The upstream has said no, with `status`: 404 is about the blob (or its repository), anything
-   * else about the credential.
+   * The upstream refused the request `ageMs` ago: 404 is about the blob or its repository, any
+   * other status about the credential.
    */
-  refused(request: AccessRequest, status: number): void {
+  refused(request: AccessRequest, status: number, ageMs = 0): void {
     if (status === 404 && request.key !== null)
       this.#proofs.delete(`${request.scope} ${request.key}`);
-    else this.#grants.delete(grantKey(request));
+    else {
+      const name = grantKey(request);
+      this.#grants.delete(name);
+      this.#refusals.set(name, this.#options.clock.nowMs() - ageMs);
+    }
   }
 
   /**
@@ -162,13 +173,16 @@ export class AccessLedger {
   async check(
     request: AccessRequest,
     ask: () => Promise<number | null>,
+    confirm: () => Promise<boolean>,
   ): Promise<'granted' | 'stale'> {
     if (this.decide(request) === 'granted') return 'granted';
     try {
       await this.#joined(request, ask);
       return 'granted';
     } catch (thrown) {
-      if (isDown(thrown) && this.mayReadStale(request)) return 'stale';
+      if (!isDown(thrown) || !this.mayReadStale(request)) throw thrown;
+      // A refusal that came meanwhile ends the right.
+      if ((await confirm()) && this.mayReadStale(request)) return 'stale';
       throw thrown;
     }
   }
@@ -221,7 +235,7 @@ export class AccessLedger {
   }
 }
 
-/** Whether an error says that the upstream is down, rather than that it said no. */
+/** Whether an error may be due to an outage of the upstream; `Outages` decides whether it is. */
 export function isDown(thrown: unknown): boolean {
   if (!(thrown instanceof ShoalError)) return false;
   if (thrown.code === 'ORIGIN_UNREACHABLE' || thrown.code === 'ORIGIN_TIMEOUT') return true;

@@ -54,6 +54,13 @@ export type ProbeResult =
   | { kind: 'granted'; totalBytes: number; buckets?: Bucket[] }
   | { kind: 'failed'; error: WireError };
 
+/** Whether a registry answers at all; see lib/origin/outages.ts. */
+export interface PingJob {
+  kind: 'ping';
+  /** `scheme://host[:port]` */
+  origin: string;
+}
+
 export interface RelayJob {
   kind: 'relay';
   method: string;
@@ -85,6 +92,8 @@ export interface PoolTasks {
   /** Its results, one for each shard, are told as they come. `buckets`: see `newBuckets`. */
   origin: [OriginReadJob, { kind: 'over'; buckets: Bucket[] }];
   probe: [ProbeJob, ProbeResult];
+  /** null: no answer. */
+  ping: [PingJob, { status: number | null }];
   relay: [RelayJob, RelayResult];
   diskRead: [
     { kind: 'diskRead' } & ReadJob,
@@ -169,6 +178,8 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
       });
       return { kind: 'over', buckets: takeBuckets() };
     }
+    case 'ping':
+      return { status: await origin.ping(job.origin).catch(() => null) };
     case 'probe': {
       const result = await probe(job);
       meter.observe('accessCheck', micros());

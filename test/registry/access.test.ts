@@ -33,6 +33,13 @@ const ask = (
   authorization: string | null = 'Bearer alice',
 ): AccessRequest => ({ authorization, scope, key: blob });
 
+/** A check whose failures are due to an outage, as far as the node can see. */
+const checked = (
+  ledger: AccessLedger,
+  request: AccessRequest,
+  say: () => Promise<number | null>,
+): Promise<'granted' | 'stale'> => ledger.check(request, say, async () => true);
+
 describe('registry/access: what a grant opens', () => {
   it('asks for a check before the first read, and no more within accessTtl', () => {
     const { ledger, clock } = ledgerWith();
@@ -129,10 +136,10 @@ describe('registry/access: check', () => {
       await gate;
       return null;
     };
-    const checks = Array.from({ length: 8 }, () => ledger.check(ask(A, key('1')), slow));
+    const checks = Array.from({ length: 8 }, () => checked(ledger, ask(A, key('1')), slow));
     open();
     assert.deepEqual(new Set(await Promise.all(checks)), new Set(['granted']));
-    assert.equal(await ledger.check(ask(A, key('1')), slow), 'granted');
+    assert.equal(await checked(ledger, ask(A, key('1')), slow), 'granted');
     assert.equal(asked, 1);
   });
 
@@ -140,7 +147,7 @@ describe('registry/access: check', () => {
     const { ledger } = ledgerWith();
     ledger.noteManifest(A, manifest(key('1'), key('2')), IMAGE, 'registry');
     const asked: string[] = [];
-    const checkOf = (blob: string) => ledger.check(ask(A, blob), async () => asked.push(blob));
+    const checkOf = (blob: string) => checked(ledger, ask(A, blob), async () => asked.push(blob));
     await Promise.all([checkOf(key('1')), checkOf(key('2')), checkOf(key('3')), checkOf(key('4'))]);
     assert.deepEqual(asked, [key('1'), key('3'), key('4')]);
   });
@@ -151,7 +158,7 @@ describe('registry/access: check', () => {
       ledger.noteManifest(A, manifest(key('1'), key('2'), key('3')), IMAGE, 'registry');
       const asked: string[] = [];
       const checkOf = (blob: string) =>
-        ledger.check(ask(A, blob), async () => {
+        checked(ledger, ask(A, blob), async () => {
           asked.push(blob);
           if (blob === key('1')) throw error;
           return null;
@@ -169,7 +176,7 @@ describe('registry/access: check', () => {
     const { ledger } = ledgerWith();
     for (const scope of [A, 'url 0123']) {
       assert.equal(ledger.sizeOf(ask(scope, key('1'))), null);
-      await ledger.check(ask(scope, key('1')), async () => 19);
+      await checked(ledger, ask(scope, key('1')), async () => 19);
       ledger.noteManifest(scope, manifest(key('1'), key('2')), IMAGE, 'registry');
       assert.deepEqual(
         [key('1'), key('2')].map((blob) => ledger.sizeOf(ask(scope, blob))),
@@ -185,7 +192,7 @@ describe('registry/access: check', () => {
     const count = async (): Promise<number> => asked++;
     await Promise.all(
       ['Bearer alice', 'Bearer bob', null].map((authorization) =>
-        ledger.check(ask(A, key('1'), authorization), count),
+        checked(ledger, ask(A, key('1'), authorization), count),
       ),
     );
     assert.equal(asked, 3);
@@ -194,7 +201,7 @@ describe('registry/access: check', () => {
   it('passes a refusal on to all who waited, and asks again the next time', async () => {
     const { ledger } = ledgerWith();
     const checks = [1, 2].map(() =>
-      ledger.check(ask(A, key('1')), () => Promise.reject(refusal(401))),
+      checked(ledger, ask(A, key('1')), () => Promise.reject(refusal(401))),
     );
     for (const result of await Promise.allSettled(checks))
       assert.ok(
@@ -202,25 +209,63 @@ describe('registry/access: check', () => {
           result.reason instanceof ShoalError &&
           result.reason.status === 401,
       );
-    assert.equal(await ledger.check(ask(A, key('1')), async () => null), 'granted');
+    assert.equal(await checked(ledger, ask(A, key('1')), async () => null), 'granted');
   });
 
   it('counts an old right as stale while the upstream is down, and only then', async () => {
     const { ledger, clock } = ledgerWith();
     ledger.granted(ask(A, key('1')));
     clock.advance(61_000);
-    assert.equal(await ledger.check(ask(A, key('1')), () => Promise.reject(down)), 'stale');
-    assert.equal(await ledger.check(ask(A, key('1')), () => Promise.reject(refusal(503))), 'stale');
+    assert.equal(await checked(ledger, ask(A, key('1')), () => Promise.reject(down)), 'stale');
+    assert.equal(
+      await checked(ledger, ask(A, key('1')), () => Promise.reject(refusal(503))),
+      'stale',
+    );
     await assert.rejects(
-      ledger.check(ask(B, key('1')), () => Promise.reject(down)),
+      checked(ledger, ask(B, key('1')), () => Promise.reject(down)),
       down,
     );
-    await assert.rejects(ledger.check(ask(A, key('1')), () => Promise.reject(refusal(403))));
+    await assert.rejects(checked(ledger, ask(A, key('1')), () => Promise.reject(refusal(403))));
     await assert.rejects(
-      ledger.check(ask(A, key('1')), () => Promise.reject(down)),
+      checked(ledger, ask(A, key('1')), () => Promise.reject(down)),
       down,
       'refused since',
     );
+  });
+
+  it('counts no old right when the outage is not confirmed, or the credential is refused meanwhile', async () => {
+    const { ledger, clock } = ledgerWith();
+    const request = ask(A, key('1'));
+    ledger.granted(request);
+    clock.advance(61_000);
+    const failed = (): Promise<number | null> => Promise.reject(down);
+    await assert.rejects(
+      ledger.check(request, failed, async () => false),
+      down,
+    );
+    await assert.rejects(
+      ledger.check(request, failed, async () => {
+        ledger.refused(request, 401);
+        return true;
+      }),
+      down,
+    );
+  });
+
+  it('lets no word of another node bring back a credential that was refused since', () => {
+    const { ledger, clock } = ledgerWith();
+    const request = ask(A, null);
+    ledger.granted(request);
+    clock.advance(10_000);
+    ledger.refused(request, 401);
+    ledger.heardGranted(request, 1);
+    ledger.heardGranted(request, 0);
+    assert.equal(ledger.mayReadStale(request), false);
+    clock.advance(5_000);
+    ledger.heardGranted(request, 5_000);
+    assert.equal(ledger.mayReadStale(request), false);
+    ledger.heardGranted(request, 4_000);
+    assert.equal(ledger.mayReadStale(request), true, 'accepted again');
   });
 
   it('ends the stale right with accessStaleTtl, and has none at 0', async () => {
@@ -228,14 +273,14 @@ describe('registry/access: check', () => {
     ledger.granted(ask(A, key('1')));
     clock.advance(3_600_000);
     await assert.rejects(
-      ledger.check(ask(A, key('1')), () => Promise.reject(down)),
+      checked(ledger, ask(A, key('1')), () => Promise.reject(down)),
       down,
     );
     const strict = ledgerWith({ staleTtlMs: 0 });
     strict.ledger.granted(ask(A, key('1')));
     strict.clock.advance(60_001);
     await assert.rejects(
-      strict.ledger.check(ask(A, key('1')), () => Promise.reject(down)),
+      checked(strict.ledger, ask(A, key('1')), () => Promise.reject(down)),
       down,
     );
   });

@@ -53,7 +53,11 @@ export class Gate {
     const { ledger, outages, count } = this.#parts;
     const asked = request(blob, authorization);
     const check = (): Promise<'granted' | 'stale'> =>
-      ledger.check(asked, () => this.#ask(blob, authorization));
+      ledger.check(
+        asked,
+        () => this.#ask(blob, authorization),
+        () => outages.confirm(blob.url),
+      );
     if (
       outages.isDown(blob.url) &&
       ledger.decide(asked) === 'check' &&
@@ -127,7 +131,8 @@ export class Gate {
     const { ledger } = this.#parts;
     const request = { authorization, scope, key: null };
     if (right.isGranted) ledger.heardGranted(request, right.ageMs);
-    else if ((ledger.grantAgeMs(request) ?? 0) > right.ageMs) ledger.refused(request, 403);
+    else if ((ledger.grantAgeMs(request) ?? 0) > right.ageMs)
+      ledger.refused(request, 403, right.ageMs);
   }
 
   /** A manifest of the repository says which blobs it holds. */

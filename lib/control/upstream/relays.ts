@@ -74,7 +74,8 @@ export class Relays {
     if (kept !== null) return kept;
     const result = await this.#ask(request);
     const failure = failureOf(result);
-    const stale = failure === null ? null : await this.#stale(asked, request);
+    const isOutage = failure !== null && (await this.#parts.outages.confirm(request.url));
+    const stale = isOutage ? await this.#stale(asked, request) : null;
     if (failure !== null && stale !== null) {
       this.#parts.spokenFor(
         { requestId: request.requestId, upstream: request.upstreamHost },
@@ -106,10 +107,9 @@ export class Relays {
       headers,
       isManifest: what === 'manifest' && method === 'GET',
     });
-    this.#parts.outages.note(
-      url,
-      result.kind === 'answer' ? null : ShoalError.fromWire(result.error),
-    );
+    const failure =
+      result.kind === 'failed' ? ShoalError.fromWire(result.error) : failureOf(result);
+    this.#parts.outages.note(url, failure);
     return result;
   }
 

@@ -43,7 +43,7 @@ export function streamFixture(
   const replies: ControlMessage[] = [];
   const probes: ((result: ProbeResult) => void)[] = [];
   const gate = new Gate({
-    outages: new Outages(at.clock),
+    outages: new Outages(at.clock, async () => null),
     ledger: new AccessLedger({
       clock: at.clock,
       ttlMs: 60_000,

@@ -25,10 +25,12 @@ describe('control/gate', () => {
   let sizes: [string, number][];
   let counts: string[];
   let outages: Outages;
+  let pinged: number | null;
 
   beforeEach(() => {
     clock = new ManualClock();
-    outages = new Outages(clock);
+    outages = new Outages(clock, async () => pinged);
+    pinged = null;
     answer = { kind: 'granted', totalBytes: 4_096 };
     known = null;
     [probes, sizes, counts] = [[], [], []];
@@ -124,15 +126,24 @@ describe('control/gate', () => {
     await assert.rejects(at.check(BLOB, 'Bearer t'), { status: 403 });
   });
 
-  it('waits for a registry that answers, if only with a server error', async () => {
-    const at = gate();
-    await at.check(BLOB, 'Bearer t');
-    clock.advance(60_000);
-    answer = { kind: 'failed', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 500 } };
-    for (let read = 0; read < 3; read++)
-      assert.equal((await at.check(BLOB, 'Bearer t')).stale, true);
-    assert.equal(probes.length, 4);
-  });
+  for (const error of [
+    { code: 'ORIGIN_TIMEOUT', message: 'late' },
+    { code: 'ORIGIN_UNREACHABLE', message: 'reset' },
+    { code: 'ORIGIN_REFUSED', message: 'no', status: 500 },
+    { code: 'ORIGIN_REFUSED', message: 'too many', status: 503 },
+    { code: 'ORIGIN_BUSY', message: 'too many' },
+    { code: 'ORIGIN_BROKEN', message: 'no http' },
+  ] as const)
+    it(`${error.code} ${'status' in error ? error.status : ''} is no outage while the registry answers a ping`, async () => {
+      const at = gate();
+      await at.check(BLOB, 'Bearer t');
+      clock.advance(60_000);
+      answer = { kind: 'failed', error };
+      for (pinged of [200, 401, 404, 503])
+        for (let read = 0; read < 2; read++)
+          await assert.rejects(at.check(BLOB, 'Bearer t'), { code: error.code });
+      assert.equal(outages.isDown(BLOB.url), false);
+    });
 
   it('believes other nodes about a right only while the registry is down, and the younger word', async () => {
     const at = gate();
@@ -144,9 +155,11 @@ describe('control/gate', () => {
     assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), true);
     at.heard(BLOB.scope, 'Bearer t', { isGranted: false, ageMs: 5_000 });
     assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), false);
-    at.heard(BLOB.scope, 'Bearer t', { isGranted: true, ageMs: 3_599_000 });
+    at.heard(BLOB.scope, 'Bearer t', { isGranted: true, ageMs: 6_000 });
+    assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), false, 'refused since');
+    at.heard(BLOB.scope, 'Bearer t', { isGranted: true, ageMs: 4_000 });
     assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), true);
-    clock.advance(1_000);
+    clock.advance(3_596_000);
     assert.equal(at.mayHaveStale(BLOB.scope, 'Bearer t'), false);
   });
 

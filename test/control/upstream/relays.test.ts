@@ -63,11 +63,13 @@ describe('control/relays', () => {
   let greeting: string | null | undefined;
   let counts: string[];
   let isVouched: boolean;
+  let pinged: number | null;
   let spokenFor: unknown[];
 
   beforeEach(() => {
     clock = new ManualClock();
-    outages = new Outages(clock);
+    outages = new Outages(clock, async () => pinged);
+    pinged = null;
     kept = new Map();
     [asked, reads, told, counts, spokenFor] = [[], [], [], [], []];
     recalled = { right: null, manifest: null };
@@ -349,6 +351,20 @@ describe('control/relays', () => {
       assert.equal(gate.mayHave(SCOPE, 'Basic a', KEY), false, 'nothing fresh comes of it');
     });
   }
+
+  it('passes a failure on while the registry answers a ping', async () => {
+    recalled = {
+      right: { isGranted: true, ageMs: 5_000 },
+      manifest: { digest: DIGEST, contentType: MANIFEST_TYPE, nodes: ['n:2'] },
+    };
+    kept.set(DIGEST, MANIFEST);
+    pinged = 401;
+    result = said(503);
+    assert.equal((await ask('v1', { authorization: 'Basic a' })).status, 503);
+    result = down('ORIGIN_TIMEOUT');
+    await assert.rejects(ask('v1', { authorization: 'Basic a' }), { code: 'ORIGIN_TIMEOUT' });
+    assert.deepEqual(reads, []);
+  });
 
   for (const status of [401, 403, 404, 429]) {
     it(`${status} goes through`, async () => {
