@@ -79,6 +79,9 @@ export function registryBehind(host: string): string | null {
   return found === null ? null : `https://${found[1]!}.${found[2]!}`.toLowerCase();
 }
 
+/** containerd before 1.7 refuses a file without a `host` table. */
+const NO_HOSTS = '[host]\n';
+
 /** What a hosts.toml of Shoal's names. */
 export interface HostsPlan {
   registry: string;
@@ -104,7 +107,10 @@ export function hostsWith(
   if (before === null || before.trim() === '') return freshHosts(plan, certificates, head);
   const newline = before.includes('\r\n') ? '\r\n' : '\n';
   const base = withServer(before, plan, newline);
-  if (plan.mirror === null) return head.replaceAll('\n', newline) + base;
+  if (plan.mirror === null) {
+    const table = parseToml(base)['host'] === undefined ? `\n${NO_HOSTS}` : '';
+    return head.replaceAll('\n', newline) + base + table.replaceAll('\n', newline);
+  }
   const old = parseHostsToml(base);
   const { url } = plan.mirror;
   const table = mirrorTable(plan.mirror);
@@ -143,8 +149,8 @@ export function freshHosts(
           `client = [${clients.map(([cert, key]) => `[${quoteToml(cert)}, ${quoteToml(key)}]`).join(', ')}]`,
         ]),
   ];
-  const tables = mirror === null ? '' : mirrorTable(mirror);
-  const space = lines.length === 0 || mirror === null ? '' : '\n';
+  const tables = mirror === null ? NO_HOSTS : mirrorTable(mirror);
+  const space = lines.length === 0 ? '' : '\n';
   return `${head}${lines.map((line) => `${line}\n`).join('')}${space}${tables}`;
 }
 
