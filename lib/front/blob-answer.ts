@@ -15,6 +15,7 @@ import type { BlobName, ControlMessage } from '../workers/messages.ts';
 import { blobHeadOf, writeBlobHead } from './blob-head.ts';
 import { BodySender, type Place, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
+import type { FirstReads } from './first-reads.ts';
 import { endBodyless, refuse } from './responses.ts';
 import type { WarmBlob, WarmMemory, WarmRequest } from './warm.ts';
 
@@ -35,11 +36,19 @@ export interface BlobAnswerTools extends SenderTools {
   link: ControlLink;
   warm: WarmMemory;
   nowMs: () => number;
-  /** A read was begun and ended at once, from memory; none of the others is called for it. */
-  warmRead(name: BlobName, offsetBytes: number, bytes: number, startMs: number): void;
+  firstReads: FirstReads;
+  /**
+   * A read was begun and ended at once, from memory; none of the others is called for it.
+   * `firstBytes` of its bytes came from `source` and were read for the first time.
+   */
+  warmRead(
+    read: { name: BlobName; offsetBytes: number; bytes: number; startMs: number },
+    firstBytes: number,
+    source: Tier,
+  ): void;
   /** One answer begins; `over` or `passed` ends it. */
   started(): void;
-  /** `bytes` of a body went out, which had to be looked for in `tier`. */
+  /** `bytes` of a body went out that count for `tier` (see FirstReads). */
   sent(tier: Tier, bytes: number): void;
   /** The first byte of a body went out; its shard had to be looked for in `tier`. */
   firstByte(tier: Tier, startMs: number): void;
@@ -87,6 +96,8 @@ export class BlobAnswer {
   /** Shards that were not in memory when this answer came to them. */
   readonly #cold = new Set<number>();
   #tier: Tier = 'arena';
+  /** The page the last write ended in counts as first read by this answer. */
+  #ownsPage = false;
   #over = false;
 
   constructor(
@@ -363,11 +374,18 @@ export class BlobAnswer {
   }
 
   #sent(bytes: number, shard: number, slot: number): void {
-    const tier = this.#cold.has(shard) ? TIERS[this.#tools.arena.source(slot)] : 'arena';
-    if (this.#sentBytes === 0 && bytes > 0) this.#tools.firstByte(tier, this.#startMs);
-    this.#sentBytes += bytes;
+    if (bytes === 0) return;
+    const source = TIERS[this.#tools.arena.source(slot)];
+    const tier = this.#cold.has(shard) ? source : 'arena';
+    if (this.#sentBytes === 0) this.#tools.firstByte(tier, this.#startMs);
     if (tier !== 'arena') this.#tier = tier;
-    this.#tools.sent(tier, bytes);
+    const fromBytes = this.#offsetBytes + this.#sentBytes - shard * SHARD_BYTES;
+    const ownsFirst = this.#ownsPage && fromBytes > 0;
+    const first = this.#tools.firstReads.take(slot, fromBytes, fromBytes + bytes, ownsFirst);
+    this.#ownsPage = first.ownsLast;
+    this.#sentBytes += bytes;
+    if (first.bytes > 0) this.#tools.sent(source, first.bytes);
+    if (first.bytes < bytes) this.#tools.sent('arena', bytes - first.bytes);
   }
 
   #finish(failed: boolean, error: ErrorCode | null): void {

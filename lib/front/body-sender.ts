@@ -181,13 +181,13 @@ export class BodySender {
       arena.bytes(place.slot, withinBytes, withinBytes + tokens),
       this.#endBytes - this.#startBytes,
     );
-    arena.unpin(place.slot);
-    arena.markUsed(place.slot);
     const sentBytes = whole
       ? tokens
       : this.#res.getWriteOffset() - (this.#atBytes - this.#startBytes);
     giveBackBudget(this.#tools, tokens - sentBytes);
     this.#events.sent(sentBytes, this.shard, place.slot);
+    arena.unpin(place.slot);
+    arena.markUsed(place.slot);
     this.#atBytes += sentBytes;
     if (whole) {
       this.stop();

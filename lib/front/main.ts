@@ -20,6 +20,7 @@ import type { FrontStart } from '../workers/messages.ts';
 import { nameThread } from '../workers/thread-name.ts';
 import { ControlLink } from './control-link.ts';
 import { serveExporter } from './exporter.ts';
+import { FirstReads } from './first-reads.ts';
 import { servePeers } from './peer-answer.ts';
 import { servePreheat } from './preheat-answer.ts';
 import { serveProxy, type ProxyTools } from './proxy.ts';
@@ -115,12 +116,14 @@ function main(start: FrontStart, port: MessagePort): void {
     throttle,
     watermark: (slot, fromBytes) => arena.sendableTo(slot, fromBytes),
     warm: new WarmMemory(),
+    firstReads: new FirstReads(arena),
     route: config,
-    warmRead(name, offsetBytes, bytes, startMs) {
+    warmRead({ name, offsetBytes, bytes, startMs }, firstBytes, source) {
       const latencyUs = micros(startMs);
       meter.record('pread', bytes, latencyUs);
       meter.record('http', bytes, latencyUs);
-      meter.count('served.client.arena', bytes);
+      if (firstBytes > 0) meter.count(`served.client.${source}`, firstBytes);
+      if (firstBytes < bytes) meter.count('served.client.arena', bytes - firstBytes);
       meter.observe('firstByte.arena', latencyUs);
       meter.observe('pread.arena', latencyUs);
       audit?.line('http:pread', name.pathname, offsetBytes, bytes, latencyUs);

@@ -1,7 +1,7 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { SHARD_BYTES } from '../limits.ts';
 import { parseRange, resolveRange } from '../registry/range.ts';
-import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
+import { BlobAnswer, TIERS, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
 import { writeBlobHead } from './blob-head.ts';
 import { giveBackBudget, takeWholeBudget } from './send-budget.ts';
 import type { Grant } from './warm.ts';
@@ -40,10 +40,15 @@ export function readWarm(
   }
   writeBlobHead(res, grant.head, span);
   const [, whole] = res.tryEnd(arena.bytes(slot, fromBytes, fromBytes + bodyBytes), bodyBytes);
+  const firstBytes = whole
+    ? tools.firstReads.take(slot, fromBytes, fromBytes + bodyBytes, false).bytes
+    : 0;
+  const source = TIERS[arena.source(slot)];
   arena.unpin(slot);
   arena.markUsed(slot);
   if (whole) {
-    tools.warmRead(grant.name, startBytes, bodyBytes, startMs);
+    const read = { name: grant.name, offsetBytes: startBytes, bytes: bodyBytes, startMs };
+    tools.warmRead(read, firstBytes, source);
     return true;
   }
   const sentBytes = res.getWriteOffset();

@@ -25,6 +25,11 @@ const AHEAD_FROM = 11;
 const AHEAD_TO = 12;
 /** Whether what has arrived is an owner's or a root's own, up to its last byte. */
 const OWNED = 13;
+/** A bit for each of SLOT_PAGES pages: clients have read it since the slot was filled. */
+const CLAIMED = 14;
+
+/** Pages of a slot of which is known whether a client has read them: the bits of a word. */
+export const SLOT_PAGES = 32;
 
 /** Where a slot's bytes come from, in its SOURCE word. */
 export const SlotSource = { disk: 0, peer: 1, origin: 2 } as const;
@@ -151,6 +156,15 @@ export class Arena {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + USED, 1);
   }
 
+  /** Claims pages for a first read; returns those of them that were not claimed before. */
+  claimPages(slot: number, pages: number): number {
+    return pages & ~Atomics.or(this.#words, slot * WORDS_PER_SLOT + CLAIMED, pages);
+  }
+
+  claimedPages(slot: number): number {
+    return Atomics.load(this.#words, slot * WORDS_PER_SLOT + CLAIMED);
+  }
+
   source(slot: number): SlotSource {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + SOURCE) as SlotSource;
   }
@@ -201,6 +215,7 @@ export class Arena {
     Atomics.store(this.#words, at + RELEASED, 0);
     Atomics.store(this.#words, at + AHEAD_TO, 0);
     Atomics.store(this.#words, at + OWNED, 0);
+    Atomics.store(this.#words, at + CLAIMED, 0);
     Atomics.store(this.#words, at + LENGTH, -1);
     Atomics.store(this.#words, at + CANCEL, 0);
     Atomics.store(this.#words, at + USED, 0);

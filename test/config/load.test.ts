@@ -213,7 +213,7 @@ describe('loading the config', () => {
           file: file('ProxyConfig: {port: 1}\n---\nP2PConfig: {secretFile: /s}\n'),
         }),
       ),
-      /line 2: MULTIPLE_DOCS$/,
+      /line 2, column 1: .*second document.*\(MULTIPLE_DOCS\)$/,
     );
     assert.match(
       refused(() => loadConfig({ ...noNetwork, file: file('- a\n') })),

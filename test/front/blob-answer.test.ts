@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import type { BlobAnswerTools } from '../../lib/front/blob-answer.ts';
 import { serveProxy } from '../../lib/front/proxy.ts';
+import { FirstReads } from '../../lib/front/first-reads.ts';
 import { WarmMemory } from '../../lib/front/warm.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
@@ -45,7 +46,8 @@ describe('front/blob-answer', () => {
       draining: () => false,
       passed: () => undefined,
       refused: () => undefined,
-      warmRead: (name, offsetBytes, bytes) => warmReads.push([name.key, offsetBytes, bytes]),
+      firstReads: new FirstReads(at.arena),
+      warmRead: ({ name, offsetBytes, bytes }) => warmReads.push([name.key, offsetBytes, bytes]),
       over: (answer) => overs.push(answer),
       sent: (tier, bytes) => tiers.push([tier, bytes]),
       firstByte: (tier) => firsts.push(tier),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ShoalError } from '../../lib/errors.ts';
 import { serveProxy } from '../../lib/front/proxy.ts';
+import { FirstReads } from '../../lib/front/first-reads.ts';
 import { WarmMemory } from '../../lib/front/warm.ts';
 import { frontFixture, type FrontFixture } from './fixture.ts';
 
@@ -29,6 +30,7 @@ describe('front/proxy', () => {
         registries: [{ upstream: 'https://r.example' }],
         allow: ['*.aliyuncs.com'],
       },
+      firstReads: new FirstReads(at.arena),
       warmRead: () => undefined,
       started: () => undefined,
       over: () => undefined,

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { HttpResponse } from 'uWebSockets.js';
 import type { BlobAnswerTools } from '../../lib/front/blob-answer.ts';
 import { Throttle } from '../../lib/front/throttle.ts';
+import { FirstReads } from '../../lib/front/first-reads.ts';
 import { WarmMemory, type Grant } from '../../lib/front/warm.ts';
 import { readWarm } from '../../lib/front/warm-read.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
@@ -78,7 +79,8 @@ describe('front/warm-read', () => {
       throttle,
       nowMs: () => 99,
       watermark: (slot) => (watermark ?? ((one: number) => at.arena.released(one)))(slot),
-      warmRead: (name, offsetBytes, bytes, startMs) => {
+      firstReads: new FirstReads(at.arena),
+      warmRead: ({ name, offsetBytes, bytes, startMs }) => {
         assert.equal(name, NAME);
         reads.push([offsetBytes, bytes, startMs]);
       },
