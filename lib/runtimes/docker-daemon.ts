@@ -1,38 +1,39 @@
 import { ShoalError } from '../errors.ts';
-import { appendChild, layoutOf, prependChild, removeChild } from './json-edit.ts';
-import { memberOf, parseJsonText } from './json-text.ts';
-import type { JsonArray, JsonObject } from './json-text.ts';
+import {
+  addMember,
+  childrenOf,
+  keyOf,
+  memberOf,
+  parseObject,
+  prependItem,
+  removeChild,
+  type Node,
+} from './json-file.ts';
 
 /*
- * Docker's daemon.json (dockerd, "registry-mirrors"): mirrors are asked for Docker Hub's images
- * only, in order, and are not told which registry they stand in for.
+ * Docker's daemon.json (dockerd, "registry-mirrors"). Docker asks mirrors for Docker Hub's images
+ * only, in order, and does not tell them which registry they stand in for.
  */
 
 const KEY = 'registry-mirrors';
 
 /**
- * The text of daemon.json with `mirror` asked first, everything else as it was; null stands for no
- * file. Throws FILE_UNUSABLE.
+ * The text of daemon.json with `mirror` asked first, everything else kept; null stands for no file.
+ * Throws FILE_UNUSABLE.
  */
 export function withMirror(text: string | null, mirror: string): string {
   if (text === null || text.trim() === '') return `{\n  "${KEY}": [${JSON.stringify(mirror)}]\n}\n`;
   const { root, mirrors } = parse(text);
-  const layout = layoutOf(text, root);
-  if (mirrors === null)
-    return appendChild(
-      text,
-      root,
-      layout,
-      () => `"${KEY}"${layout.colon}[${JSON.stringify(mirror)}]`,
-    );
+  // An empty array first: a list of one item stays on its line.
+  if (mirrors === null) return withMirror(addMember(text, root, KEY, []), mirror);
   return mirrorsIn(mirrors).some((known) => same(known, mirror))
     ? text
-    : prependChild(text, mirrors, layout, () => JSON.stringify(mirror));
+    : prependItem(text, mirrors, JSON.stringify(mirror));
 }
 
 /**
- * The text without `mirror`; null when there would be nothing left that was there before. `before`
- * is the file as it was, null: there was none. Throws FILE_UNUSABLE.
+ * The text without `mirror`; null when nothing would be left of a file that did not exist before.
+ * `before` is the earlier content; null: there was no file. Throws FILE_UNUSABLE.
  */
 export function withoutMirror(text: string, mirror: string, before: string | null): string | null {
   if (withMirror(before, mirror) === text) return before;
@@ -40,27 +41,24 @@ export function withoutMirror(text: string, mirror: string, before: string | nul
   const index =
     mirrors === null ? -1 : mirrorsIn(mirrors).findIndex((known) => same(known, mirror));
   if (mirrors === null || index === -1) return text;
-  const rest = removeChild(text, mirrors, index);
-  return mirrors.children.length > 1
-    ? rest
-    : removeChild(
-        text,
-        root,
-        root.children.findIndex(({ key }) => key === KEY),
-      );
+  if (childrenOf(mirrors).length > 1) return removeChild(text, mirrors, index);
+  return removeChild(
+    text,
+    root,
+    childrenOf(root).findIndex((member) => keyOf(member) === KEY),
+  );
 }
 
-function parse(text: string): { root: JsonObject; mirrors: JsonArray | null } {
-  const root = parseJsonText(text);
-  if (root.kind !== 'object') throw new ShoalError('FILE_UNUSABLE', 'not a JSON object');
-  const mirrors = memberOf(root, KEY)?.node ?? null;
-  if (mirrors !== null && mirrors.kind !== 'array')
+function parse(text: string): { root: Node; mirrors: Node | null } {
+  const root = parseObject(text);
+  const mirrors = memberOf(root, KEY) ?? null;
+  if (mirrors !== null && mirrors.type !== 'array')
     throw new ShoalError('FILE_UNUSABLE', `"${KEY}" is not an array`);
   return { root, mirrors };
 }
 
-function mirrorsIn(mirrors: JsonArray): string[] {
-  return mirrors.children.map(({ node }) => (node.kind === 'scalar' ? String(node.value) : ''));
+function mirrorsIn(mirrors: Node): string[] {
+  return childrenOf(mirrors).map(({ value }) => String(value ?? ''));
 }
 
 function same(a: string, b: string): boolean {

@@ -86,7 +86,7 @@ describe("Docker's daemon.json", () => {
     assert.deepEqual(snapshot(folder()), before);
     writeFileSync(path, '{,}');
     assert.throws(() => file.configure(MIRROR), {
-      message: `${path}: not JSON: a member name is missing (line 1, column 2); nothing was changed`,
+      message: `${path}: not JSON: value expected (line 1, column 2); nothing was changed`,
     });
     assert.equal(existsSync(`${path}.shoal-backup`), false);
   });

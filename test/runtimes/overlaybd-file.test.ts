@@ -145,7 +145,7 @@ describe('overlaybd.json: the file', () => {
     [
       'not JSON',
       (path) => writeFileSync(path, '<xml/>'),
-      /not JSON: a value is missing \(line 1, column 1\); nothing was changed$/,
+      /not JSON: invalid symbol \(line 1, column 1\); nothing was changed$/,
     ],
     [
       'not an object',
@@ -162,7 +162,7 @@ describe('overlaybd.json: the file', () => {
       (path) => writeFileSync(path, Buffer.from('\uFEFF{}', 'utf16le')),
       /not UTF-8 text$/,
     ],
-    ['empty', (path) => writeFileSync(path, ''), /not JSON: it ends too early/],
+    ['empty', (path) => writeFileSync(path, ''), /not JSON: value expected/],
     ['a folder', (path) => mkdirSync(path), /cannot be read: it is a directory$/],
     [
       'a symlink to itself',
