@@ -143,7 +143,8 @@ export async function startNode(
       : P2PConfig.peers.length + P2PConfig.roots.length > 0
         ? LOOPBACK_SECRET
         : randomBytes(32);
-  const clusterSecret = new ClusterSecret(secretBytes);
+  const accepted = secret.kind === 'secret' ? secret.accepted : [];
+  const clusterSecret = new ClusterSecret(secretBytes, ...accepted);
   const swarm = new SwarmDriver({
     self: node,
     mode: DeployConfig.mode,
@@ -324,7 +325,7 @@ export async function startNode(
         registries: ProxyConfig.registries.map((entry) => ({ ...entry })),
         allow: [...ProxyConfig.allow],
         audit: DeployConfig.logAudit,
-        secret: Buffer.from(secretBytes).toString('hex'),
+        secret: [secretBytes, ...accepted].map((one) => Buffer.from(one).toString('hex')).join(','),
         throttleLimitMB: ProxyConfig.throttleLimitMB,
       },
     };

@@ -4,7 +4,7 @@ import type { Config } from './schema.ts';
 
 /** The cluster secret, or why there is none. Complaints name only its length. */
 export type ClusterSecret =
-  | { kind: 'secret'; bytes: Buffer }
+  | { kind: 'secret'; bytes: Buffer; accepted: Buffer[] }
   | { kind: 'none' }
   | { kind: 'unusable'; complaint: string };
 
@@ -26,15 +26,27 @@ export function readClusterSecret(config: Config): ClusterSecret {
   }
   let end = bytes.length;
   while (end > 0 && [0x20, 0x09, 0x0a, 0x0d].includes(bytes[end - 1]!)) end--;
-  if (end >= CLUSTER_SECRET_BYTES_MIN)
-    return { kind: 'secret', bytes: Buffer.from(bytes.subarray(0, end)) };
+  const parts = splitSecrets(Buffer.from(bytes.subarray(0, end)));
+  if (parts.every(({ length }) => length >= CLUSTER_SECRET_BYTES_MIN)) {
+    const [secret, ...accepted] = parts;
+    return { kind: 'secret', bytes: secret, accepted };
+  }
   return {
     kind: 'unusable',
-    complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a file of at least ${CLUSTER_SECRET_BYTES_MIN} bytes (it holds ${end})`,
+    complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a file of at least ${CLUSTER_SECRET_BYTES_MIN} bytes (it holds ${Math.min(...parts.map(({ length }) => length))})`,
   };
 }
 
 /** The system's code for a failed file operation (`ENOENT`, `EACCES`, ...). */
 export function reason(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+}
+
+/** Line that separates the secret in use from one that is accepted, too, while it is replaced. */
+export const ALSO_ACCEPTED = '\n# also accepted\n';
+
+function splitSecrets(bytes: Buffer): [Buffer, ...Buffer[]] {
+  const at = bytes.indexOf(ALSO_ACCEPTED);
+  if (at === -1) return [bytes];
+  return [bytes.subarray(0, at), bytes.subarray(at + ALSO_ACCEPTED.length)];
 }

@@ -209,7 +209,7 @@ function main(start: FrontStart, port: MessagePort): void {
     ...common,
     throttle: null,
     wallMs: clock.wallMs,
-    secret: new ClusterSecret(Buffer.from(config.secret, 'hex')),
+    secret: ClusterSecret.ofHex(config.secret),
     over(op, answer) {
       inFlight -= 1;
       const latencyUs = micros(answer.startMs);

@@ -19,14 +19,19 @@ const TAG_BYTES = 16;
  * derived from the secret (HKDF-SHA256, RFC 5869), so that none weakens another.
  */
 export class ClusterSecret {
-  readonly #macKey: Buffer;
-  readonly #sealKey: Buffer;
-  readonly #nameKey: Buffer;
+  /** Of the secret in use first, then of one that is only accepted. */
+  readonly #keys: readonly [SecretKeys, ...SecretKeys[]];
 
-  constructor(secret: Uint8Array) {
-    this.#macKey = Buffer.from(hkdfSync('sha256', secret, '', 'shoal p2p request', 32));
-    this.#sealKey = Buffer.from(hkdfSync('sha256', secret, '', 'shoal origin context', 32));
-    this.#nameKey = Buffer.from(hkdfSync('sha256', secret, '', 'shoal opaque name', 32));
+  /** `accepted`: secrets of other nodes that are believed but not used, while one is replaced. */
+  constructor(secret: Uint8Array, ...accepted: Uint8Array[]) {
+    this.#keys = [keysOf(secret), ...accepted.map(keysOf)];
+  }
+
+  /** From secrets in hex, separated by commas: the one in use first. */
+  static ofHex(list: string): ClusterSecret {
+    const [secret = '', ...accepted] = list.split(',');
+    const bytes = (hex: string): Buffer => Buffer.from(hex, 'hex');
+    return new ClusterSecret(bytes(secret), ...accepted.map(bytes));
   }
 
   /**
@@ -34,7 +39,7 @@ export class ClusterSecret {
    * time ms>.<hex mac>`.
    */
   sign(method: string, pathAndQuery: string, wallMs: number, sealed = ''): string {
-    return `${wallMs}.${this.#mac(method, pathAndQuery, String(wallMs), sealed).toString('hex')}`;
+    return `${wallMs}.${macOf(this.#keys[0].mac, method, pathAndQuery, String(wallMs), sealed).toString('hex')}`;
   }
 
   /** Whether `header` was made with this secret, for this very request, about now. */
@@ -51,8 +56,10 @@ export class ClusterSecret {
     if (!/^\d{1,15}$/.test(time) || Math.abs(wallMs - Number(time)) > CLOCK_SKEW_MS_MAX)
       return false;
     const given = Buffer.from(header.slice(dot + 1), 'hex');
-    const due = this.#mac(method, pathAndQuery, time, sealed);
-    return given.length === due.length && timingSafeEqual(given, due);
+    return this.#keys.some(({ mac }) => {
+      const due = macOf(mac, method, pathAndQuery, time, sealed);
+      return given.length === due.length && timingSafeEqual(given, due);
+    });
   }
 
   /**
@@ -60,13 +67,13 @@ export class ClusterSecret {
    * read back.
    */
   opaqueName(...parts: string[]): string {
-    return createHmac('sha256', this.#nameKey).update(JSON.stringify(parts)).digest('hex');
+    return createHmac('sha256', this.#keys[0].name).update(JSON.stringify(parts)).digest('hex');
   }
 
   /** Encrypts `text` so that only holders of the secret can read it; base64url. */
   seal(text: string): string {
     const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv('aes-256-gcm', this.#sealKey, nonce);
+    const cipher = createCipheriv('aes-256-gcm', this.#keys[0].seal, nonce);
     const sealed = Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final()]);
     return Buffer.concat([sealed, cipher.getAuthTag()]).toString('base64url');
   }
@@ -75,22 +82,52 @@ export class ClusterSecret {
   open(sealed: string): string | null {
     const bytes = Buffer.from(sealed, 'base64url');
     if (bytes.length < NONCE_BYTES + TAG_BYTES) return null;
-    const decipher = createDecipheriv('aes-256-gcm', this.#sealKey, bytes.subarray(0, NONCE_BYTES));
-    decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES));
-    try {
-      return (
-        decipher.update(bytes.subarray(NONCE_BYTES, bytes.length - TAG_BYTES), undefined, 'utf8') +
-        decipher.final('utf8')
-      );
-    } catch {
-      // The only error final() raises here is a tag that does not fit: somebody else's seal.
-      return null;
+    for (const { seal } of this.#keys) {
+      const opened = openWith(seal, bytes);
+      if (opened !== null) return opened;
     }
+    return null;
   }
+}
 
-  #mac(method: string, pathAndQuery: string, time: string, sealed: string): Buffer {
-    return createHmac('sha256', this.#macKey)
-      .update(`${time}\n${method}\n${pathAndQuery}\n${sealed}`)
-      .digest();
+/** The text of a seal by one key; null when the key or the content does not fit. */
+function openWith(key: Buffer, bytes: Buffer): string | null {
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES));
+  decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES));
+  try {
+    return (
+      decipher.update(bytes.subarray(NONCE_BYTES, bytes.length - TAG_BYTES), undefined, 'utf8') +
+      decipher.final('utf8')
+    );
+  } catch {
+    // The only error that final() raises here is a tag that does not fit.
+    return null;
   }
+}
+
+function macOf(
+  key: Buffer,
+  method: string,
+  pathAndQuery: string,
+  time: string,
+  sealed: string,
+): Buffer {
+  return createHmac('sha256', key)
+    .update(`${time}\n${method}\n${pathAndQuery}\n${sealed}`)
+    .digest();
+}
+
+interface SecretKeys {
+  readonly mac: Buffer;
+  readonly seal: Buffer;
+  readonly name: Buffer;
+}
+
+function keysOf(secret: Uint8Array): SecretKeys {
+  const derived = (use: string): Buffer => Buffer.from(hkdfSync('sha256', secret, '', use, 32));
+  return {
+    mac: derived('shoal p2p request'),
+    seal: derived('shoal origin context'),
+    name: derived('shoal opaque name'),
+  };
 }

@@ -278,7 +278,7 @@ export interface FrontConfig {
   registries: { p2pHost?: string; upstream: string; storage?: readonly string[] }[];
   allow: string[];
   audit: boolean;
-  /** The cluster secret, hex. */
+  /** The cluster secret, and those that are accepted, too: hex, separated by commas. */
   secret: string;
   throttleLimitMB: number;
 }

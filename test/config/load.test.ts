@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { ConfigError, loadConfig, parseConfig } from '../../lib/config/load.ts';
-import { readClusterSecret } from '../../lib/config/secret.ts';
+import { ALSO_ACCEPTED, readClusterSecret } from '../../lib/config/secret.ts';
 import { makeAuthority } from '../../lib/tls/authority.ts';
 
 const noNetwork = { env: {}, interfaces: () => ({}) };
@@ -247,7 +247,14 @@ describe('loading the config', () => {
     assert.deepEqual(readClusterSecret(load()), {
       kind: 'secret',
       bytes: Buffer.from('sixteen bytes ok'),
+      accepted: [],
     });
+    writeFileSync(secretFile, `sixteen bytes ok${ALSO_ACCEPTED}another of that size\n`);
+    const found = readClusterSecret(load());
+    assert.ok(found.kind === 'secret');
+    assert.deepEqual(found.accepted, [Buffer.from('another of that size')]);
+    writeFileSync(secretFile, `sixteen bytes ok${ALSO_ACCEPTED}short`);
+    assert.match(refused(load), /at least 16 bytes \(it holds 5\)$/);
     assert.deepEqual(readClusterSecret(parseConfig({}, noNetwork)), { kind: 'none' });
   });
 

@@ -22,6 +22,25 @@ describe('cluster/secret', () => {
     );
   });
 
+  it('accepts another secret while one is replaced, and uses its own', () => {
+    const [a, b] = [Buffer.alloc(32, 7), Buffer.alloc(32, 9)];
+    // The steps of a rotation: each of them understands the one before and the one after.
+    const steps = [
+      new ClusterSecret(a),
+      new ClusterSecret(a, b),
+      ClusterSecret.ofHex(`${b.toString('hex')},${a.toString('hex')}`),
+      new ClusterSecret(b),
+    ];
+    const understands = (one: ClusterSecret, other: ClusterSecret): boolean =>
+      one.verify(other.sign('GET', PATH, WALL_MS), 'GET', PATH, WALL_MS) &&
+      one.open(other.seal('credential')) === 'credential';
+    for (const [at, step] of steps.entries())
+      for (const [otherAt, other] of steps.entries())
+        if (Math.abs(at - otherAt) <= 1) assert.ok(understands(step, other), `${at}, ${otherAt}`);
+    assert.equal(understands(steps[0]!, steps[3]!), false);
+    assert.equal(steps[2]!.opaqueName('x'), steps[3]!.opaqueName('x'));
+  });
+
   it('signs the seal too: another one cannot be put in its place', () => {
     const header = secret.sign('GET', PATH, WALL_MS, 'seal-a');
     assert.equal(secret.verify(header, 'GET', PATH, WALL_MS, 'seal-a'), true);
