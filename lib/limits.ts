@@ -31,10 +31,10 @@ export const DRAIN_DEADLINE_MS = 30_000;
 export const CONNECTION_HEAD_BYTES_MAX = 8 * 1024;
 
 /**
- * How often a task looks whether control still wants it, so that a silent connection is left
- * promptly.
+ * Interval at which a thread checks its exchanges that receive nothing: for cancellation, silence,
+ * and bytes below the low-water mark. An exchange that receives checks with every read.
  */
-export const CANCEL_POLL_MS = 20;
+export const LOOK_MS = 50;
 
 /** A config file is a page of text; what is longer is some other file. */
 export const CONFIG_FILE_BYTES_MAX = 1024 * 1024;

@@ -108,6 +108,7 @@ export async function startNode(
       meters: observation.meters,
       origin: { registries: ProxyConfig.registries, allow: ProxyConfig.allow },
       slabFd: files.slabFd,
+      directFd: files.directFd,
     },
     { arena: arena.shared, meters: observation.meters },
     (bucket) => vouching.learn(bucket),
@@ -348,7 +349,9 @@ export async function startNode(
           await certificateText(ProxyConfig, clock),
         );
   readiness.problems.push('the transfer threads are not up yet');
-  await pools.ready();
+  const { lowWater } = await pools.ready();
+  if (lowWater !== '')
+    log.info({ reason: lowWater }, 'receiving with the kernel defaults, which costs more CPU time');
   readiness.problems.pop();
   readiness.phase = 'serving';
   log.info({ proxy: ports.proxy, p2p: ports.p2p, exporter: ports.exporter }, 'serving');

@@ -63,6 +63,11 @@ export class IoQueue {
     }
   }
 
+  /** Jobs of a kind that have not started. */
+  waiting(kind: IoKind): number {
+    return this.#waiting[kind].length;
+  }
+
   #next(): void {
     while (this.#running.read + this.#running.write < this.#depth) {
       const writeDue =

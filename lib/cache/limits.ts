@@ -28,3 +28,9 @@ export const CACHE_STALL_MS = 10_000;
 
 /** One bad sector is one lost shard; so many failed reads in a row are a failed disk. */
 export const CACHE_READ_FAILURES_MAX = 3;
+
+/**
+ * Shards that may wait for the disk while writes bypass the page cache. Beyond it the disk is slower
+ * than the network, and the page cache takes bursts that would otherwise leave the arena unsaved.
+ */
+export const CACHE_DIRECT_QUEUE_MAX = 8;

@@ -25,6 +25,8 @@ export interface WriteJob {
    * write.
    */
   generation: number;
+  /** Write through the page cache: the disk is behind, and memory takes more than its queue. */
+  isBuffered?: boolean;
 }
 
 /** A write of one entry of the header table. */

@@ -1,5 +1,10 @@
 import type { Clock } from '../clock.ts';
-import { CACHE_IO_DEPTH, CACHE_READ_FAILURES_MAX, CACHE_STALL_MS } from './limits.ts';
+import {
+  CACHE_DIRECT_QUEUE_MAX,
+  CACHE_IO_DEPTH,
+  CACHE_READ_FAILURES_MAX,
+  CACHE_STALL_MS,
+} from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { EMPTY_HEADER, encodeHeader, shardLength } from './header.ts';
 import { HeaderWriter } from './header-writer.ts';
@@ -293,7 +298,12 @@ export class CacheStore {
     };
     let outcome: WriteOutcome | 'failed';
     try {
-      outcome = await this.#queue.run('write', () => this.#io.write(job));
+      outcome = await this.#queue.run('write', () =>
+        this.#io.write({
+          ...job,
+          isBuffered: this.#queue.waiting('write') >= CACHE_DIRECT_QUEUE_MAX,
+        }),
+      );
       this.#say(this.#writes.ended(ticket, outcome === 'written' ? 'ok' : 'void'), 'write');
     } catch (error) {
       outcome = 'failed';

@@ -203,7 +203,9 @@ const cache = z.strictObject({
   aioEnable: z
     .literal([0, 1], { error: '0 or 1' })
     .default(0)
-    .describe('1: direct I/O and deep queues, for fast disks (ESSD PL2/PL3, NVMe).'),
+    .describe(
+      '1: reads bypass the page cache, too (O_DIRECT), for fast disks (ESSD PL2/PL3, NVMe).',
+    ),
 });
 
 const exporter = z.strictObject({

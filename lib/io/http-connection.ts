@@ -1,5 +1,10 @@
 import type { OnReadOpts, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { CONNECTION_HEAD_BYTES_MAX } from '../limits.ts';
+import { Gathering } from './gathering.ts';
+import { TLS_RECORD_BYTES_MAX } from './limits.ts';
+import { threadLooks } from './looks.ts';
+import { lowWater, type SetLowWater } from './low-water.ts';
 import { parseHead, type ResponseHead } from './response-head.ts';
 
 /** Where a response's body goes. */
@@ -59,9 +64,19 @@ export class HttpConnection {
   #bodyBytes = 0;
   #collected: Buffer = Buffer.alloc(0);
   #dead = false;
+  readonly #setLowWater: SetLowWater | null;
+  readonly #gathering = new Gathering();
+  /** The socket's low-water mark, and the thread's look at whether it is still reached. */
+  #lowWaterBytes = 1;
+  #stopLooking: (() => void) | null = null;
+  #readSinceLook = false;
 
   /** `open` makes the socket, with the `onread` it is handed. */
-  constructor(open: (onread: OnReadOpts) => Socket) {
+  constructor(
+    open: (onread: OnReadOpts) => Socket,
+    setLowWater: SetLowWater | null = lowWater().set,
+  ) {
+    this.#setLowWater = setLowWater;
     this.#socket = open({ buffer: () => this.#target(), callback: (bytes) => this.#read(bytes) });
     this.#socket.on('error', (error) =>
       this.#fail(new ConnectionBroken('SOCKET', error.message, error)),
@@ -131,6 +146,7 @@ export class HttpConnection {
     }
     const exchange = this.#exchange!;
     this.#head = parsed;
+    this.#gathering.begin(performance.now());
     this.#place = exchange.sink.head(parsed) === 'place';
     if (this.#dead) return;
     if (!this.#place) {
@@ -159,7 +175,9 @@ export class HttpConnection {
     const head = this.#head!;
     this.#bodyBytes += bytes;
     if (this.#place && bytes > 0) exchange.sink.placed(this.#bodyBytes);
-    if (this.#dead || this.#bodyBytes < head.contentLength) return;
+    if (this.#dead) return;
+    if (this.#place) this.#gather(bytes, head.contentLength - this.#bodyBytes);
+    if (this.#bodyBytes < head.contentLength) return;
     this.#exchange = null;
     this.#head = null;
     this.#headBytes = 0;
@@ -167,9 +185,37 @@ export class HttpConnection {
     exchange.resolve({ head, body: this.#place ? Buffer.alloc(0) : this.#collected });
   }
 
+  /** Lets the kernel gather a piece of the body before it wakes this thread. */
+  #gather(bytes: number, leftBytes: number): void {
+    if (this.#setLowWater === null) return;
+    this.#readSinceLook = true;
+    // Of a TLS record that has come in part, the plaintext to come is more than the bytes to come.
+    const reserveBytes = this.#socket instanceof TLSSocket ? TLS_RECORD_BYTES_MAX : 0;
+    this.#mark(this.#gathering.next(bytes, leftBytes - reserveBytes, performance.now()));
+  }
+
+  #mark(bytes: number): void {
+    if (bytes === this.#lowWaterBytes) return;
+    if (!this.#setLowWater!(this.#socket, bytes)) return;
+    this.#lowWaterBytes = bytes;
+    if (bytes > 1) this.#stopLooking ??= threadLooks.add(() => this.#look());
+    else {
+      this.#stopLooking?.();
+      this.#stopLooking = null;
+    }
+  }
+
+  /** A flow that became slow leaves bytes in the kernel below the mark: they are let through. */
+  #look(): void {
+    if (!this.#readSinceLook) this.#mark(1);
+    this.#readSinceLook = false;
+  }
+
   #fail(error: unknown): void {
     if (this.#dead) return;
     this.#dead = true;
+    this.#stopLooking?.();
+    this.#stopLooking = null;
     this.#socket.destroy();
     const exchange = this.#exchange;
     this.#exchange = null;

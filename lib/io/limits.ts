@@ -1,6 +1,24 @@
 /** Bounds of lib/io: each is named, has its unit last, and gives the reason for its value. */
 
 /**
+ * Time whose bytes the kernel gathers before it wakes a receiving thread. It delays each hop of a
+ * tree by as much.
+ */
+export const GATHER_MS = 40;
+
+/** Most bytes to gather: what a thread reads at once stays within the L2 cache. */
+export const GATHER_BYTES_MAX = 256 * 1024;
+
+/** Below this, gathering saves too few wake-ups to be worth its system calls: two full segments. */
+export const GATHER_BYTES_MIN = 4 * 1024;
+
+/** A flow's rate is measured over at least this time. */
+export const GATHER_RATE_WINDOW_MS = 20;
+
+/** Most plaintext of one TLS record (RFC 8446, 5.1): what may be read but not yet decrypted. */
+export const TLS_RECORD_BYTES_MAX = 16 * 1024;
+
+/**
  * After a front was woken it looks again no sooner: a shard arrives in dozens of pieces, and a
  * wake-up costs tens of microseconds on both sides.
  */

@@ -26,7 +26,7 @@ export interface SlabFilesOptions {
   dir: string;
   /** The directory never takes more than this on disk, the header table included. */
   capacityBytes: number;
-  /** Ask for O_DIRECT (`CacheConfig.aioEnable: 1`). */
+  /** Read with O_DIRECT, too (`CacheConfig.aioEnable: 1`). Writes use it wherever possible. */
   direct: boolean;
   log: CacheLog;
   /** Bytes free on the filesystem of a file; asked of the system unless given. */
@@ -35,12 +35,11 @@ export interface SlabFilesOptions {
 
 /** The cache's two files, open and locked against a second process. */
 export interface SlabFiles {
-  /** For readExtent and writeExtent; valid in every thread of the process. */
+  /** For reads, and for writes while `directFd` is null; valid in every thread of the process. */
   readonly slabFd: number;
-  /**
-   * Whether the slab is open with O_DIRECT: false when it was not asked for, or the filesystem
-   * refuses it.
-   */
+  /** The slab open with O_DIRECT, for writes; null when the filesystem refuses it. */
+  readonly directFd: number | null;
+  /** Whether reads, too, bypass the page cache: they were asked to, and the filesystem allows it. */
   readonly direct: boolean;
   /** 2 MiB slots in the slab; none when the disk is full. */
   readonly slotCount: number;
@@ -124,17 +123,16 @@ async function openLocked(
   );
   const slotCount = Math.floor(slabBytes / SHARD_BYTES);
   await allocateFile(slab, slabPath, slotCount * SHARD_BYTES, log);
-  const directSlab = options.direct ? await openDirect(slabPath) : undefined;
-  if (directSlab !== undefined) {
-    opened.push(directSlab);
-    slab = directSlab;
-  } else if (options.direct) {
-    log.warn({ dir }, 'the filesystem of the cache refuses O_DIRECT: going through the page cache');
-  }
+  const directSlab = await openDirect(slabPath);
+  if (directSlab !== undefined) opened.push(directSlab);
+  if (directSlab !== undefined && options.direct) slab = directSlab;
+  if (directSlab === undefined && options.direct)
+    log.warn({ dir }, 'the filesystem of the cache refuses O_DIRECT; using the page cache');
 
   return {
     slabFd: slab.fd,
-    direct: directSlab !== undefined,
+    directFd: directSlab?.fd ?? null,
+    direct: directSlab !== undefined && options.direct,
     slotCount,
     entryCount,
     table: index.table,

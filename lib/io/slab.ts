@@ -31,6 +31,17 @@ export async function readExtent(fd: number, arena: Arena, job: ReadJob): Promis
 }
 
 /**
+ * The descriptor for a write: O_DIRECT saves the copy into the page cache, which costs more
+ * processor time than everything else that a write does.
+ */
+export function writeDescriptor(
+  { slabFd, directFd }: { slabFd: number; directFd: number | null },
+  { isBuffered }: WriteJob,
+): number {
+  return isBuffered === true ? slabFd : (directFd ?? slabFd);
+}
+
+/**
  * Writes one complete shard from its arena slot to the slab `fd`, up to the next page. The slot is
  * pinned meanwhile; when it already holds another generation nothing is written. Throws ShoalError
  * DISK_FAILED.

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
-import { CANCEL_POLL_MS } from '../limits.ts';
+import { LOOK_MS } from '../limits.ts';
 import { ORIGIN_WINDOW_BYTES_MIN } from './limits.ts';
 import type { OriginHeaders } from './content-range.ts';
 import type { SplitUrl } from '../registry/url.ts';
@@ -27,7 +27,7 @@ export interface AnswerReader {
   room(bytesMax: number): Uint8Array;
   /** So many bytes were put at the start of the last room. */
   placed(bytes: number): 'more' | 'enough';
-  /** Asked every CANCEL_POLL_MS: whether nobody wants the answer any more. */
+  /** Asked every LOOK_MS: whether nobody wants the answer any more. */
   stopped(): boolean;
 }
 
@@ -150,7 +150,7 @@ class Exchange {
 
   /** Looks now and then whether the answer is still wanted, and whether it still comes. */
   #watch(): void {
-    this.#timer = this.#tools.clock.after(CANCEL_POLL_MS, () => {
+    this.#timer = this.#tools.clock.after(LOOK_MS, () => {
       if (this.#settle === null) return;
       const nowMs = this.#tools.clock.nowMs();
       const { host } = this.#request.url;

@@ -13,7 +13,7 @@ export interface OriginSink {
   room(bytesMax: number): Uint8Array;
   /** So many bytes were put at the start of the last room. */
   placed(bytes: number): void;
-  /** Whether nobody wants the rest any more; asked between chunks and every CANCEL_POLL_MS. */
+  /** Whether nobody wants the rest any more; asked between chunks and every LOOK_MS. */
   stopped(): boolean;
 }
 

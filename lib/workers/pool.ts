@@ -8,12 +8,14 @@ import { checksumOf } from '../io/checksum.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import {
   readExtent,
+  writeDescriptor,
   writeExtent,
   type ReadJob,
   type ReadOutcome,
   type WriteJob,
   type WriteOutcome,
 } from '../io/slab.ts';
+import { lowWater } from '../io/low-water.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
 import { OriginClient, type OriginOptions, type RelayAnswer } from '../origin/client.ts';
@@ -40,6 +42,7 @@ export interface PoolStart {
   meters: SharedArrayBuffer;
   origin: OriginOptions;
   slabFd: number | null;
+  directFd: number | null;
 }
 
 /** Whether the client's own credential opens the blob: a GET of one byte. */
@@ -85,7 +88,8 @@ export type RelayResult =
  */
 export interface PoolTasks {
   /** Nothing: the thread is there, with its modules loaded. */
-  ready: [{ kind: 'ready' }, { kind: 'ready' }];
+  /** `lowWater`: why the thread cannot set the low-water mark of sockets; empty if it can. */
+  ready: [{ kind: 'ready' }, { kind: 'ready'; lowWater: string }];
   peer: [PeerReadJob, PeerReadResult];
   stat: [StatJob, StatResult];
   call: [PeerCallJob, PeerCallResult];
@@ -145,7 +149,7 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
   const micros = (): number => (tools.nowMs() - startMs) * 1000;
   switch (job.kind) {
     case 'ready':
-      return { kind: 'ready' };
+      return { kind: 'ready', lowWater: lowWater().reason };
     case 'peer': {
       const result = await readFromPeer(job, tools);
       const bytes =
@@ -255,7 +259,8 @@ async function disk(
     if (start.slabFd === null) throw new ShoalError('DISK_FAILED', 'there is no slab');
     if (job.kind === 'diskRead')
       return { kind: 'done', outcome: await readExtent(start.slabFd, tools.arena, job) };
-    return { kind: 'done', outcome: await writeExtent(start.slabFd, tools.arena, job) };
+    const fd = writeDescriptor({ slabFd: start.slabFd, directFd: start.directFd }, job);
+    return { kind: 'done', outcome: await writeExtent(fd, tools.arena, job) };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'DISK_FAILED').toWire() };
   }

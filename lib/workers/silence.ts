@@ -1,7 +1,7 @@
-import { CANCEL_POLL_MS, PEER_SILENCE_MS } from '../limits.ts';
+import { LOOK_MS, PEER_SILENCE_MS } from '../limits.ts';
 
 /** What a look counts for at most. */
-const LOOK_MS_MAX = 5 * CANCEL_POLL_MS;
+const LOOK_MS_MAX = 2 * LOOK_MS;
 
 /**
  * How long another node has said nothing, as far as this thread was there to hear it: of a look
@@ -23,7 +23,7 @@ export class Silence {
     this.#silentMs = 0;
   }
 
-  /** To be asked every CANCEL_POLL_MS: whether it is longer than a living node ever is silent. */
+  /** To be asked every LOOK_MS: whether it is longer than a living node ever is silent. */
   get isTooLong(): boolean {
     const nowMs = this.#nowMs();
     this.#silentMs += Math.min(nowMs - this.#lookedMs, LOOK_MS_MAX);

@@ -131,7 +131,7 @@ describe('fault: disk', () => {
   it('survives its descriptors going bad: misses and skips, never a rejection', async () => {
     const files = await openSlabFiles({ dir, capacityBytes: CAPACITY_BYTES, direct: false, log });
     const readOnly = await open(join(dir, 'slab'), 'r');
-    const broken = { ...files, slabFd: readOnly.fd };
+    const broken = { ...files, slabFd: readOnly.fd, directFd: null };
     const store = CacheStore.open({
       ...files,
       io: { ...localSlabIo(files, arena), write: localSlabIo(broken, arena).write },

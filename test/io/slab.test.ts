@@ -7,7 +7,7 @@ import { ShoalError } from '../../lib/errors.ts';
 import { Arena } from '../../lib/io/arena.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
 import { openDirect } from '../../lib/io/aligned.ts';
-import { readExtent, writeExtent } from '../../lib/io/slab.ts';
+import { readExtent, writeDescriptor, writeExtent } from '../../lib/io/slab.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 
 function filled(arena: Arena, slot: number, seed: number): number {
@@ -128,3 +128,12 @@ for (const direct of [false, true]) {
     });
   });
 }
+
+describe('io/slab', () => {
+  it('writes past the page cache where it can, unless the disk is behind', () => {
+    const job = { fileOffsetBytes: 0, lengthBytes: 1, slot: 0, generation: 1 };
+    assert.equal(writeDescriptor({ slabFd: 3, directFd: 4 }, job), 4);
+    assert.equal(writeDescriptor({ slabFd: 3, directFd: 4 }, { ...job, isBuffered: true }), 3);
+    assert.equal(writeDescriptor({ slabFd: 3, directFd: null }, job), 3);
+  });
+});

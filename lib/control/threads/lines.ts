@@ -63,8 +63,8 @@ export class Lines<Job> {
   }
 
   /** Resolves once `job` was carried out by every thread there is. */
-  async everywhere(job: Job): Promise<void> {
-    await Promise.all(
+  everywhere(job: Job): Promise<unknown[]> {
+    return Promise.all(
       this.#lines.map(
         (line) => new Promise((resolve, reject) => this.#send(line, { job, resolve, reject })),
       ),

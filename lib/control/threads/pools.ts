@@ -22,7 +22,7 @@ export interface Pools {
   /**
    * Resolves when a transfer thread has loaded its modules: the first reads must not wait for that.
    */
-  ready(): Promise<void>;
+  ready(): Promise<{ lowWater: string }>;
   /** Jobs waiting for a thread. */
   queued(): number;
   /** Ends the threads; what they were at is lost. */
@@ -78,7 +78,10 @@ export function startPools(
       learnAll(await transfer.run(job, heard as (part: unknown) => void));
     },
     digest: (job) => digest.run(job) as Promise<DigestResult>,
-    ready: () => transfer.everywhere({ kind: 'ready' }),
+    async ready() {
+      const [ready] = (await transfer.everywhere({ kind: 'ready' })) as PoolTasks['ready'][1][];
+      return { lowWater: ready?.lowWater ?? '' };
+    },
     queued: () => transfer.queued + digest.queued,
     async close() {
       await Promise.all([transfer.close(), digest.close()]);

@@ -1,9 +1,10 @@
 import { parseWireError, ShoalError, type WireError } from '../../errors.ts';
 import type { Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
+import { threadLooks } from '../../io/looks.ts';
 import type { HttpConnection, HttpResponse } from '../../io/http-connection.ts';
 import type { ResponseHead } from '../../io/response-head.ts';
-import { CANCEL_POLL_MS, PEER_SILENCE_MS, SHARD_BYTES } from '../../limits.ts';
+import { PEER_SILENCE_MS, SHARD_BYTES } from '../../limits.ts';
 import { peerError, type PeerConnections } from './connection.ts';
 import { Silence } from '../silence.ts';
 import { checksumSlot } from '../slot-check.ts';
@@ -81,7 +82,7 @@ async function attempt(
   let lengthBytes = 0;
   let totalBytes = 0;
   const silence = new Silence(tools.nowMs);
-  const watch = setInterval(() => {
+  const stopLooking = threadLooks.add(() => {
     if (arena.cancelled(job.slot, job.attempt))
       connection.destroy(new ShoalError('CANCELLED', 'not wanted any more'));
     else if (silence.isTooLong)
@@ -91,7 +92,7 @@ async function attempt(
           `${job.host}:${job.port} sent nothing for ${PEER_SILENCE_MS} ms`,
         ),
       );
-  }, CANCEL_POLL_MS);
+  });
   try {
     const response = await connection.exchange(requestHead(job), {
       head(head) {
@@ -112,6 +113,8 @@ async function attempt(
         arena.bytes(job.slot, job.fromBytes + fromBytes, job.fromBytes + bodyBytes),
       placed(bytes) {
         silence.heard();
+        if (arena.cancelled(job.slot, job.attempt))
+          throw new ShoalError('CANCELLED', 'not wanted any more');
         receivedBytes = job.fromBytes + bytes;
         arena.setReceived(job.slot, receivedBytes);
         doorbells.ringAll();
@@ -130,7 +133,7 @@ async function attempt(
   } catch (thrown) {
     return { kind: 'failed', error: peerError(thrown, job).toWire(), receivedBytes };
   } finally {
-    clearInterval(watch);
+    stopLooking();
   }
 }
 

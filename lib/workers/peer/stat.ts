@@ -1,6 +1,7 @@
 import { ShoalError, type WireError } from '../../errors.ts';
+import { threadLooks } from '../../io/looks.ts';
 import type { HttpConnection } from '../../io/http-connection.ts';
-import { CANCEL_POLL_MS, PEER_SILENCE_MS } from '../../limits.ts';
+import { PEER_SILENCE_MS } from '../../limits.ts';
 import { peerError } from './connection.ts';
 import { checksumWord, refusalOf, requestHead, type TransferTools } from './read.ts';
 import { Silence } from '../silence.ts';
@@ -35,7 +36,7 @@ async function attempt(
   connection: HttpConnection,
 ): Promise<StatResult> {
   const silence = new Silence(tools.nowMs);
-  const watch = setInterval(() => {
+  const stopLooking = threadLooks.add(() => {
     if (silence.isTooLong)
       connection.destroy(
         new ShoalError(
@@ -43,7 +44,7 @@ async function attempt(
           `${job.host}:${job.port} did not answer within ${PEER_SILENCE_MS} ms`,
         ),
       );
-  }, CANCEL_POLL_MS);
+  });
   try {
     const { head, body } = await connection.exchange(requestHead(job), {
       head: () => 'collect',
@@ -77,6 +78,6 @@ async function attempt(
   } catch (thrown) {
     return { kind: 'failed', error: peerError(thrown, job).toWire() };
   } finally {
-    clearInterval(watch);
+    stopLooking();
   }
 }

@@ -23,6 +23,7 @@ describe('control/pools', () => {
         meters,
         origin: { registries: [], allow: [] },
         slabFd: null,
+        directFd: null,
       },
       { arena: arena.shared, meters },
     );
@@ -104,6 +105,7 @@ describe('control/pools', () => {
         meters,
         origin: { registries: [], allow: [] },
         slabFd: null,
+        directFd: null,
       },
       { arena: arena.shared, meters },
     );

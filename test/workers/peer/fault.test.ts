@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { CANCEL_POLL_MS, CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../../lib/limits.ts';
+import { LOOK_MS, CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../../lib/limits.ts';
 import {
   readFromPeer,
   type PeerReadJob,
@@ -169,7 +169,7 @@ describe('workers/peer-read, everything else', () => {
           tools.arena.received(0) === (said === '' ? 0 : PART.length),
         'what is said',
       );
-      const passing = setInterval(() => tools.pushMs(100), CANCEL_POLL_MS / 2);
+      const passing = setInterval(() => tools.pushMs(100), LOOK_MS / 2);
       const result = await reading;
       clearInterval(passing);
       assert.ok(result.kind === 'failed' && result.error.code === 'PEER_TIMEOUT');

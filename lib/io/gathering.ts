@@ -1,0 +1,43 @@
+import { GATHER_BYTES_MAX, GATHER_BYTES_MIN, GATHER_MS, GATHER_RATE_WINDOW_MS } from './limits.ts';
+
+/**
+ * Decides how many bytes the kernel gathers before it wakes the reader of a connection: what the
+ * flow brings in GATHER_MS, at most GATHER_BYTES_MAX, and never more than is still to come. So the
+ * number of wake-ups follows the bytes, and the delay that gathering adds stays bounded.
+ */
+export class Gathering {
+  #bytesPerMs = 0;
+  #windowBytes = 0;
+  #windowStartMs = 0;
+  #wantedBytes = 1;
+
+  /** A body begins. The rate of the body before it on the same connection is the first estimate. */
+  begin(nowMs: number): void {
+    this.#windowBytes = 0;
+    this.#windowStartMs = nowMs;
+  }
+
+  /** Bytes to gather before the next wake-up, after `bytes` arrived and with `leftBytes` to come. */
+  next(bytes: number, leftBytes: number, nowMs: number): number {
+    this.#windowBytes += bytes;
+    const elapsedMs = nowMs - this.#windowStartMs;
+    if (elapsedMs >= GATHER_RATE_WINDOW_MS) {
+      this.#bytesPerMs = this.#windowBytes / elapsedMs;
+      this.begin(nowMs);
+      this.#choose();
+    }
+    return Math.max(1, Math.min(this.#wantedBytes, leftBytes));
+  }
+
+  /** A choice stands while the rate stays within a factor of two: each change is a system call. */
+  #choose(): void {
+    const bytes = Math.min(GATHER_BYTES_MAX, Math.floor(this.#bytesPerMs * GATHER_MS));
+    if (bytes < GATHER_BYTES_MIN) this.#wantedBytes = 1;
+    else if (
+      bytes * 2 < this.#wantedBytes ||
+      bytes > this.#wantedBytes * 2 ||
+      bytes === GATHER_BYTES_MAX
+    )
+      this.#wantedBytes = bytes;
+  }
+}
