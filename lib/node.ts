@@ -29,6 +29,8 @@ import { SwarmDriver } from './control/peers/swarm-driver.ts';
 import { statusInputs } from './control/status-inputs.ts';
 import { openObservation, type Observation } from './control/watch/observation.ts';
 import { ShoalError } from './errors.ts';
+import { LOCAL, UNVOUCHED, type Share } from './share-queue.ts';
+import type { Way } from './control/shards/resident.ts';
 import { certificateFiles, certificateText } from './front/certificates.ts';
 import { Throttle } from './front/throttle.ts';
 import { Arena } from './io/arena.ts';
@@ -111,7 +113,7 @@ export async function startNode(
       directFd: files.directFd,
     },
     { arena: arena.shared, meters: observation.meters },
-    (bucket) => vouching.learn(bucket),
+    vouching,
   );
   const store = openStore(files, pools, observation, clock);
   const outages = new Outages(
@@ -158,6 +160,14 @@ export async function startNode(
     secret: clusterSecret,
     observation,
   });
+  const shareOf = ({ origin }: Way): Share =>
+    origin === null
+      ? LOCAL
+      : {
+          lane: 'read',
+          upstream: vouching.isVouched(origin.url) ? origin.upstreamHost : UNVOUCHED,
+          client: origin.authorization ?? '',
+        };
   const loader = new ShardLoader({
     clock,
     arena,
@@ -166,6 +176,7 @@ export async function startNode(
     store,
     facts,
     fill: (resident, way, done, failed) => swarm.fill(resident, way, done, failed),
+    shareOf,
     isAwaited: (resident) => digests.isAwaited(resident),
     completed(resident, fromDisk) {
       const totalBytes = facts.totalOf(resident.key);
@@ -269,7 +280,7 @@ export async function startNode(
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));
   const open = { streams: 0 };
   const trace = new ReadTrace(clock);
-  const ahead = new ReadAhead({ loader, layers, clock, slotCount: arena.slotCount });
+  const ahead = new ReadAhead({ loader, layers, shareOf, clock, slotCount: arena.slotCount });
   const desk = (send: Front['send']): FrontDesk =>
     new FrontDesk(
       {
@@ -277,6 +288,7 @@ export async function startNode(
           loader,
           gate,
           layers,
+          shareOf,
           facts,
           ahead,
           trace,

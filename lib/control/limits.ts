@@ -34,6 +34,9 @@ export const DIGEST_PATIENCE_MS = 2_000;
 /** Shards waiting for a slot at once; each is a request or a read-ahead, so more means overload. */
 export const ARENA_WAITERS_MAX = 4_096;
 
+/** The same of one upstream and client, or of the disk. */
+export const ARENA_SHARE_WAITERS_MAX = 1_024;
+
 /** Blobs whose size and ways to the origin are remembered; about 1 KB each. */
 export const BLOB_FACTS_MAX = 16_384;
 
@@ -145,3 +148,27 @@ export const MANIFEST_TYPES_MAX = 16_384;
 /** Nodes said to have a manifest that are tried, one after the other, and for how long each. */
 export const MANIFEST_HOLDERS_MAX = 3;
 export const MANIFEST_HOLDER_MS = 500;
+
+/**
+ * Jobs of the transfer threads that may wait for upstreams, of 256 in all (2 x
+ * POOL_TASKS_PER_THREAD); at most 128 are reads (lib/swarm/origin-queue.ts). 32 questions to
+ * one upstream at a round trip of 50 ms are 640 a second; three silent upstreams leave the fourth
+ * its share, and 32 jobs are always left to the disk and to other nodes.
+ */
+export const TRANSFER_SHARES = {
+  ask: { lane: 96, upstream: 32, unvouched: 32, client: 24 },
+} as const;
+
+/** Of the slots of memory that shards on their way from upstreams may hold; see Residency. */
+export const SLOT_SHARES = {
+  lane: 7 / 8,
+  upstream: 3 / 4,
+  unvouched: 1 / 2,
+  client: 5 / 8,
+} as const;
+
+/**
+ * Of the places for downloading layers (`proxyConcurrencyLimit`). Rounded up, so that a small limit
+ * is one for a single client, too.
+ */
+export const LAYER_SHARES = { upstream: 7 / 8, unvouched: 3 / 4, client: 7 / 8 } as const;

@@ -1,4 +1,4 @@
-import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { createRequire } from 'node:module';
 import type { LookupFunction } from 'node:net';
 import type * as Undici from 'undici';
@@ -8,6 +8,7 @@ import { ORIGIN_CONNECTIONS_MAX, ORIGIN_KEEP_ALIVE_MS } from './limits.ts';
 import { REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
 import type { AllowList } from '../registry/allow.ts';
 import { splitUrl } from '../registry/url.ts';
+import type { Resolver } from './resolve.ts';
 
 // Its parts, not all of it: fetch, WebSocket and the caches take 45 ms of a thread's start and 5
 // MB.
@@ -16,15 +17,12 @@ const Agent = require('undici/lib/dispatcher/agent.js') as typeof Undici.Agent;
 const Pool = require('undici/lib/dispatcher/pool.js') as typeof Undici.Pool;
 const buildConnector = require('undici/lib/core/connect.js') as typeof Undici.buildConnector;
 
-/** All addresses of a name. */
-export type Resolver = (hostname: string) => Promise<string[]>;
-
 export interface AgentOptions {
   allow: AllowList;
   connectTimeoutMs: number;
   /** Certificate authorities (PEM) trusted instead of the system's; tests have their own. */
   ca?: string;
-  resolve?: Resolver;
+  resolve: Resolver;
 }
 
 /**
@@ -33,7 +31,7 @@ export interface AgentOptions {
  * resolves to something else by then (DNS rebinding) gains nothing.
  */
 export function createOriginAgent(options: AgentOptions): Dispatcher {
-  const resolve = options.resolve ?? resolveBySystem;
+  const { resolve } = options;
   return new Agent({
     factory: (origin, poolOptions) => {
       const { port } = splitUrl(String(origin));
@@ -82,12 +80,4 @@ export function checkedLookup(resolve: Resolver, allow: AllowList, port: number)
       (error: NodeJS.ErrnoException) => callback(error, '', 0),
     );
   };
-}
-
-export function resolveBySystem(hostname: string): Promise<string[]> {
-  return new Promise((resolve, reject) => {
-    dnsLookup(hostname, { all: true, order: 'verbatim' }, (error, found) =>
-      error === null ? resolve(found.map((each) => each.address)) : reject(error),
-    );
-  });
 }

@@ -12,7 +12,8 @@ import {
   PING_TIMEOUT_MS,
 } from './limits.ts';
 import { AllowList, type AllowConfig } from '../registry/allow.ts';
-import { createOriginAgent, type Resolver } from './agent.ts';
+import { createOriginAgent } from './agent.ts';
+import { NameResolver, type Resolver } from './resolve.ts';
 import { BodyCollector } from './body.ts';
 import { DirectTransport, NotPlain } from './direct.ts';
 import {
@@ -115,7 +116,7 @@ export class OriginClient {
     const agentOptions = {
       allow: this.#allow,
       connectTimeoutMs: tools.connectTimeoutMs ?? ORIGIN_CONNECT_TIMEOUT_MS,
-      ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
+      resolve: tools.resolve ?? new NameResolver().resolve,
       ...(tools.ca === undefined ? {} : { ca: tools.ca }),
     };
     this.#dispatcher = createOriginAgent(agentOptions);

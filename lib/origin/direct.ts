@@ -14,7 +14,7 @@ import type { ResponseHead } from '../io/response-head.ts';
 import { ORIGIN_KEEP_ALIVE_MS, ORIGIN_TLS_SESSIONS_MAX } from './limits.ts';
 import { ORIGIN_REQUESTS_MAX } from '../limits.ts';
 import type { AllowList } from '../registry/allow.ts';
-import { checkedLookup, resolveBySystem, type AgentOptions } from './agent.ts';
+import { checkedLookup, type AgentOptions } from './agent.ts';
 import { originError } from './error.ts';
 import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
 import { bareHost, type SplitUrl } from '../registry/url.ts';
@@ -103,7 +103,7 @@ export class DirectTransport implements Transport {
    * createOriginAgent.
    */
   #connect(url: SplitUrl, onread: OnReadOpts): Socket {
-    const { connectTimeoutMs, ca, resolve = resolveBySystem } = this.#options;
+    const { connectTimeoutMs, ca, resolve } = this.#options;
     const host = bareHost(url.hostname);
     const lookup: LookupFunction = checkedLookup(resolve, this.#allow, url.port);
     const to = { host, port: url.port, lookup, noDelay: true, onread };

@@ -53,6 +53,19 @@ export const PING_AGAIN_MS = 1_000;
 /** A registry that has not answered `/v2/` by then is down; well above the slowest that are up. */
 export const PING_TIMEOUT_MS = 10_000;
 
+/** One DNS query; twice within ORIGIN_CONNECT_TIMEOUT_MS. */
+export const DNS_TIMEOUT_MS = 2_000;
+export const DNS_TRIES = 2;
+
+/** How long the answer for IPv6 is waited for once that for IPv4 is there (RFC 8305: 50 ms). */
+export const DNS_SECOND_FAMILY_MS = 50;
+
+/** /etc/hosts and /etc/resolv.conf are read again after this time. */
+export const DNS_FILES_FRESH_MS = 5_000;
+
+/** Names asked of getaddrinfo at once and thread; each holds one of libuv's four threads. */
+export const DNS_SYSTEM_LOOKUPS_MAX = 1;
+
 /** Registries whose outages are remembered. */
 export const OUTAGES_MAX = 1_024;
 

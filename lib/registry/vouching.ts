@@ -40,6 +40,17 @@ export class Vouching {
     return this.#registries.has(splitUrl(url).origin);
   }
 
+  /** Whether `url` is on a configured registry, its storage, or a bucket it has redirected to. */
+  isVouched(url: string): boolean {
+    const at = splitUrl(url);
+    const prefix = bucketPrefix(at);
+    return (
+      this.#registries.has(at.origin) ||
+      this.#isStorage(at.hostname, at.port) ||
+      (prefix !== null && this.#buckets.has(prefix))
+    );
+  }
+
   /** Whether what `url` serves under a digest counts as the blob of that digest. */
   vouchesFor(url: SplitUrl): boolean {
     if (this.#registries.has(url.origin) && REGISTRY_OBJECT.test(url.path)) return true;

@@ -10,6 +10,8 @@ import { ORIGIN_REQUESTS_MAX } from '../limits.ts';
 export interface OriginWant {
   /** The registry or object store: one that is slow takes no turns from the others. */
   readonly upstream: string;
+  /** Whether a registry vouches for it; all others together have a share of the turns. */
+  readonly isVouched: boolean;
   /** The blob and the way to it: shards of one series can come in one request. */
   readonly series: string;
   readonly index: number;
@@ -23,6 +25,8 @@ export interface OriginWant {
 /** How much one node asks at once. */
 export interface OriginLimits {
   allRequests: number;
+  /** Of all upstreams together that no registry vouches for. */
+  unvouchedRequests: number;
   /** Of one upstream. */
   requests: number;
   /** Of one series, as far as its shards may share. */
@@ -34,6 +38,7 @@ export interface OriginLimits {
 
 export const originLimits: OriginLimits = {
   allRequests: ORIGIN_ALL_REQUESTS_MAX,
+  unvouchedRequests: ORIGIN_ALL_REQUESTS_MAX / 2,
   requests: ORIGIN_REQUESTS_MAX,
   inOrderRequests: ORIGIN_IN_ORDER_REQUESTS_MAX,
   fewRequests: ORIGIN_FEW_REQUESTS,
@@ -80,6 +85,7 @@ export class OriginQueue<Want extends OriginWant> {
   readonly #waiting: Want[] = [];
   readonly #series = new Map<string, Series>();
   #allRequests = 0;
+  #unvouchedRequests = 0;
   readonly #upstreams = new Map<string, Upstream>();
   #looksSoon = false;
 
@@ -126,6 +132,7 @@ export class OriginQueue<Want extends OriginWant> {
     if (end === 'answered') upstream.answers++;
     if (upstream.requests === 0) this.#upstreams.delete(host);
     this.#allRequests--;
+    if (!first!.isVouched) this.#unvouchedRequests--;
     this.#series.get(name)!.requests--;
     const givenUp = isSilentToAll ? this.#waiting.filter((want) => want.upstream === host) : [];
     for (const want of givenUp) this.#waiting.splice(this.#waiting.indexOf(want), 1);
@@ -153,20 +160,24 @@ export class OriginQueue<Want extends OriginWant> {
 
   #next(): void {
     for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests;) {
-      const { upstream: host } = this.#waiting[at]!;
+      const { upstream: host, isVouched } = this.#waiting[at]!;
+      const hasShare = isVouched || this.#unvouchedRequests < this.#limits.unvouchedRequests;
       const upstream = this.#upstreams.get(host) ?? {
         requests: 0,
         answers: 0,
         answersBefore: new Map<OriginWant, number>(),
       };
       const together =
-        upstream.requests < this.#limits.requests ? this.#together(this.#waiting[at]!) : null;
+        hasShare && upstream.requests < this.#limits.requests
+          ? this.#together(this.#waiting[at]!)
+          : null;
       if (together === null) {
         at++;
         continue;
       }
       for (const want of together) this.#waiting.splice(this.#waiting.indexOf(want), 1);
       this.#allRequests++;
+      if (!isVouched) this.#unvouchedRequests++;
       this.#upstreams.set(host, upstream);
       upstream.requests++;
       upstream.answersBefore.set(together[0]!, upstream.answers);

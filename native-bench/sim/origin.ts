@@ -84,6 +84,7 @@ export class Origin {
     }
     queue.add({
       upstream: 'origin',
+      isVouched: true,
       series: shard.key,
       index: shard.index,
       shares: alone && sink.received === 0,

@@ -1,3 +1,4 @@
+import { LOCAL } from '../../lib/share-queue.ts';
 import type { CacheStore } from '../../lib/cache/store.ts';
 import { ManualClock } from '../../lib/clock.ts';
 import { BlobFacts } from '../../lib/control/shards/blob-facts.ts';
@@ -157,6 +158,7 @@ export function loaderFixture(
     store: options.disk === true ? (store as unknown as CacheStore) : null,
     facts,
     fill: options.fill ?? fill,
+    shareOf: () => LOCAL,
     isAwaited: ({ key, shard }) => awaited.has(`${key}/${shard}`),
     completed: (resident, fromDisk) =>
       completed.push({ name: `${resident.key}/${resident.shard}`, fromDisk }),

@@ -3,6 +3,7 @@ import { OriginQueue, type OriginWant } from '../../lib/swarm/origin-queue.ts';
 
 const LIMITS = {
   allRequests: 9,
+  unvouchedRequests: 3,
   requests: 6,
   inOrderRequests: 4,
   fewRequests: 2,
@@ -33,7 +34,8 @@ describe('swarm/origin-queue', () => {
     shares = true,
     upstream = 'r.example',
   ): void {
-    for (const index of indices) queue.add({ upstream, series, index, shares });
+    const isVouched = !upstream.startsWith('listed');
+    for (const index of indices) queue.add({ upstream, isVouched, series, index, shares });
     settle();
   }
   function end(...requests: number[]): void {
@@ -44,6 +46,16 @@ describe('swarm/origin-queue', () => {
     begun.map((together) => together.map(({ series, index }) => `${series}${index}`).join(' '));
   const range = (from: number, to: number): number[] =>
     Array.from({ length: to - from }, (_, at) => from + at);
+
+  it('keeps turns back for the upstreams that a registry vouches for', () => {
+    for (const host of ['listed-1', 'listed-2', 'listed-3', 'listed-4'])
+      want([0], host, false, host);
+    assert.equal(begun.length, LIMITS.unvouchedRequests);
+    want([0], 'a', false);
+    assert.equal(begun.length, LIMITS.unvouchedRequests + 1);
+    end(0);
+    assert.equal(begun.length, LIMITS.unvouchedRequests + 2);
+  });
 
   it('sends what follows on each other in one request, up to its measure, and never two series or a gap', () => {
     want([0, 1, 2, 3, 5]);

@@ -3,6 +3,7 @@ import { preadPath, statPath, type PreadQuery, type StatQuery } from '../../wire
 import type { ClusterSecret } from '../../wire/secret.ts';
 import { SHARD_BYTES } from '../../limits.ts';
 import { OriginQueue, type OriginWant, type RequestEnd } from '../../swarm/origin-queue.ts';
+import type { Vouching } from '../../registry/vouching.ts';
 import { REQUEST_ID_HEADER } from '../../telemetry/request-id.ts';
 import type { OriginContext } from '../../workers/messages.ts';
 import type { OriginReadResult } from '../../workers/origin-read.ts';
@@ -16,6 +17,7 @@ export interface TransferParts {
   secret: ClusterSecret;
   clock: Clock;
   observation: Observation;
+  vouching: Pick<Vouching, 'isVouched'>;
 }
 
 /** Which slot a transfer fills, and from which byte on. */
@@ -94,6 +96,7 @@ export class Transfers {
     return new Promise((resolve, reject) => {
       this.#atOrigin.add({
         upstream: way.upstreamHost,
+        isVouched: this.#parts.vouching.isVouched(way.url),
         series: `${way.url} ${way.authorization ?? ''}`,
         index: filling.shard,
         shares,

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts';
 import { AHEAD_SMALL_READS_SLOT_SHARE } from '../../limits.ts';
 import { READ_PATTERN_IDLE_MS, READ_PATTERNS_MAX } from '../limits.ts';
 import { ReadPattern } from '../../swarm/pattern.ts';
+import type { Share } from '../../share-queue.ts';
 import type { LayerGate } from './layer-gate.ts';
 import type { ShardLoader } from '../shards/loader.ts';
 import type { Interest, Way } from '../shards/resident.ts';
@@ -10,6 +11,8 @@ export interface ReadAheadParts {
   loader: ShardLoader;
   layers: LayerGate;
   clock: Clock;
+  /** See LoaderParts. */
+  shareOf(way: Way): Share;
   /** Slots of memory there are: a share of them is for shards on their way ahead of small reads. */
   slotCount: number;
 }
@@ -65,7 +68,7 @@ export class ReadAhead {
     // Whoever needs the shard asks for it again, and hears why it failed.
     const interest: Interest = { placed: () => undefined, complete: over, failed: over };
     let hasEntered = false;
-    const leave = layers.enter(key, () => {
+    const leave = layers.enter(key, this.#parts.shareOf(way), () => {
       hasEntered = true;
       if (!isOver) loader.want(key, shard, { ...way, sliceBytes: null }, interest);
     });

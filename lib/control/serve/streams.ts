@@ -9,6 +9,7 @@ import type {
   OpenRequest,
   OriginContext,
 } from '../../workers/messages.ts';
+import type { Share } from '../../share-queue.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { Gate, Grant } from '../upstream/access-gate.ts';
 import type { LayerGate } from './layer-gate.ts';
@@ -21,6 +22,8 @@ export interface StreamParts {
   loader: ShardLoader;
   gate: Gate;
   layers: LayerGate;
+  /** See LoaderParts. */
+  shareOf(way: Way): Share;
   facts: BlobFacts;
   /**
    * Read-ahead over many small requests of a blob; that of one long request is its stream's own.
@@ -211,7 +214,14 @@ class Stream {
       return;
     }
     this.#beforeEntry.add(shard);
-    this.#leaveLayers ??= layers.enter(key, () => this.#enter());
+    if (this.#leaveLayers !== null) return;
+    const share = this.#parts.shareOf(this.#way);
+    this.#leaveLayers = layers.enter(
+      key,
+      this.#request.small ? { ...share, lane: 'ask' } : share,
+      () => this.#enter(),
+    );
+    this.#leaveWhenIdle();
   }
 
   /** The layer's turn has come. */
@@ -220,6 +230,20 @@ class Stream {
     if (this.#closed) return;
     for (const shard of this.#beforeEntry) if (shard >= this.#shard) this.#hold(shard);
     this.#beforeEntry.clear();
+    this.#leaveWhenIdle();
+  }
+
+  /**
+   * Gives the place among the downloading layers back while nothing is being downloaded: a client
+   * that reads slowly holds up no other layer.
+   */
+  #leaveWhenIdle(): void {
+    if (!this.#entered || this.#leaveLayers === null) return;
+    for (const { resident } of this.#held.values()) if (resident.phase !== 'complete') return;
+    const leave = this.#leaveLayers;
+    this.#entered = false;
+    this.#leaveLayers = null;
+    leave();
   }
 
   #hold(shard: number): void {
@@ -227,6 +251,7 @@ class Stream {
     const interest: Interest = {
       placed: (resident, cold) => this.#placed(resident, cold),
       failed: (error) => this.#failed(shard, error),
+      complete: () => this.#leaveWhenIdle(),
     };
     const sliceBytes =
       shard > this.#shard ? null : shard === this.#request.shard ? this.#request.sliceBytes : 0;

@@ -4,6 +4,7 @@ import { ShoalError } from '../../errors.ts';
 import { SlotSource, SlotState, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
 import type { SizeProvenance } from '../../registry/blob-size.ts';
+import { LOCAL, type Share } from '../../share-queue.ts';
 import type { BlobFacts } from './blob-facts.ts';
 import type { Residency } from './residency.ts';
 import {
@@ -25,6 +26,8 @@ export interface LoaderParts {
   store: CacheStore | null;
   facts: BlobFacts;
   fill: FillFromSwarm;
+  /** Of which share of the slots a shard is that is fetched this way. */
+  shareOf(way: Way): Share;
   /** Whether the blob's digest is about to read the shard. */
   isAwaited(resident: Resident): boolean;
   /** A shard has just become complete here; `fromDisk`: it was stored already. */
@@ -111,7 +114,9 @@ export class ShardLoader {
       resident = newResident(key, shard);
       resident.interests.add(interest);
       this.#residents.set(name, resident);
-      void this.#bring(resident, (bringing, done, failed) =>
+      const isStored = this.#parts.store?.has(key, shard) !== undefined;
+      const share = isStored ? LOCAL : this.#parts.shareOf(way);
+      void this.#bring(resident, share, (bringing, done, failed) =>
         this.#parts.fill(bringing, way, done, failed),
       );
       return resident;
@@ -132,7 +137,7 @@ export class ShardLoader {
     if (this.#residents.has(`${key}/0`) || this.has(key, 0)) return;
     const resident = newResident(key, 0);
     this.#residents.set(`${key}/0`, resident);
-    void this.#bring(resident, (_resident, done) => {
+    void this.#bring(resident, LOCAL, (_resident, done) => {
       this.#parts.arena.bytes(resident.slot, 0, bytes.length).set(bytes);
       this.#parts.arena.setSource(resident.slot, SlotSource.origin);
       queueMicrotask(() => done({ lengthBytes: bytes.length, totalBytes: bytes.length, checksum }));
@@ -201,10 +206,10 @@ export class ShardLoader {
     return true;
   }
 
-  async #bring(resident: Resident, fill: Bring): Promise<void> {
+  async #bring(resident: Resident, share: Share, fill: Bring): Promise<void> {
     const { arena, residency } = this.#parts;
     try {
-      const slot = await residency.acquire();
+      const slot = await residency.acquire(share);
       resident.slot = slot;
       resident.generation = arena.begin(slot);
     } catch (thrown) {

@@ -2,44 +2,49 @@ import type { Clock } from '../../clock.ts';
 import { ShoalError } from '../../errors.ts';
 import { SlotState, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
+import { LOCAL, ShareQueue, type Share } from '../../share-queue.ts';
 import {
   ARENA_WAIT_DEADLINE_MS,
+  ARENA_SHARE_WAITERS_MAX,
   ARENA_WAITERS_MAX,
   FRESH_SLOT_MS,
   SAVE_PATIENCE_MS,
+  SLOT_SHARES,
 } from '../limits.ts';
 
-/** Whom a slot belongs to while it is in use. */
+/** The user of a slot. */
 export interface SlotOwner {
-  /** The slot is taken for something else. */
+  /** The slot has been taken for something else. */
   evicted(): void;
-  /** Whether somebody is known to read it soon: such slots are taken last. */
+  /** Whether a reader is known to need the slot soon; such slots are evicted last. */
   isWanted(): boolean;
   /**
-   * Whether what is in it is complete and may be lost though it waits to be stored: taken when
-   * others have waited for the disk long enough.
+   * Whether the slot is complete and may be lost although it is not on disk yet. Such slots are
+   * taken when others have waited SAVE_PATIENCE_MS for the disk.
    */
   isExpendable(): boolean;
 }
 
-/** What control keeps beside each slot of the arena. */
+/** What control keeps per slot of the arena. */
 interface SlotRecord {
   owner: SlotOwner;
-  /** Until then the slot is spared: somebody asked for it and has not read it yet. */
+  /** The slot is not evicted before: a requester has been told of it and has not read it yet. */
   freshUntilMs: number;
 }
 
 interface Waiter {
+  share: Share;
   resolve(slot: number): void;
   reject(error: ShoalError): void;
   sinceMs: number;
 }
 
 /**
- * Who gets a slot of the arena: free ones first, then complete ones by CLOCK (second chance), those
- * that nobody is about to read before the others, never one that is pinned, being filled, or fresh.
- * When there is none, the asker waits, in order, to a deadline: memory never grows. Slots that wait
- * for a slow disk are given up for those who have waited SAVE_PATIENCE_MS.
+ * Assigns the slots of the arena: free ones first, then complete ones by CLOCK (second chance),
+ * unwanted before wanted; never one that is pinned, being filled, or fresh. If there is none, the
+ * requester waits, to a deadline, so memory never grows. Shards on their way from upstreams have
+ * shares of the slots until they are complete (SLOT_SHARES): a silent upstream cannot hold all
+ * memory, and what is on disk always finds a slot.
  */
 export class Residency {
   readonly #arena: Arena;
@@ -48,7 +53,9 @@ export class Residency {
   readonly #onEvict: (kind: 'arena' | 'unstored') => void;
   readonly #free: number[] = [];
   readonly #records = new Map<number, SlotRecord>();
-  readonly #waiters: Waiter[] = [];
+  readonly #waiters: ShareQueue<Waiter>;
+  /** Shares that slots use until they are settled or discarded. */
+  readonly #shares = new Map<number, Share>();
   #hand = 0;
   #retryArmed = false;
 
@@ -62,6 +69,15 @@ export class Residency {
     this.#arena = arena;
     this.#doorbells = doorbells;
     this.#clock = clock;
+    const slots = (part: number): number => Math.max(1, Math.floor(arena.slotCount * part));
+    this.#waiters = new ShareQueue({
+      read: {
+        lane: slots(SLOT_SHARES.lane),
+        upstream: slots(SLOT_SHARES.upstream),
+        unvouched: slots(SLOT_SHARES.unvouched),
+        client: slots(SLOT_SHARES.client),
+      },
+    });
     for (let slot = arena.slotCount - 1; slot >= 0; slot--) {
       arena.tryLock(slot);
       this.#free.push(slot);
@@ -73,41 +89,41 @@ export class Residency {
   }
 
   get waiting(): number {
-    return this.#waiters.length;
+    return this.#waiters.size;
   }
 
   /** A locked slot, now or later. Rejects with OVERLOADED when none comes free in time. */
-  acquire(): Promise<number> {
-    const slot = this.#waiters.length === 0 ? this.#take() : undefined;
-    if (slot !== undefined) return Promise.resolve(slot);
-    if (this.#waiters.length >= ARENA_WAITERS_MAX)
+  acquire(share: Share = LOCAL): Promise<number> {
+    if (
+      this.#waiters.waiting(share) >= ARENA_SHARE_WAITERS_MAX ||
+      (share !== LOCAL && this.#waiters.size >= ARENA_WAITERS_MAX)
+    )
       return Promise.reject(
         new ShoalError(
           'OVERLOADED',
-          'every slot of memory is in use and too many shards wait for one',
+          'every slot of memory is in use and too many shards wait for one; raise CacheConfig.memory',
         ),
       );
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject, sinceMs: this.#clock.nowMs() });
-      this.#arm();
+      this.#waiters.push({ share, resolve, reject, sinceMs: this.#clock.nowMs() });
+      this.#serve();
     });
   }
 
-  /** Takes note of a slot in use; it is only taken away once `settle`d, or expendable. */
+  /** Takes note of a slot in use; it is only evicted once `settle`d, or expendable. */
   hold(slot: number, owner: SlotOwner): void {
     this.#records.set(slot, { owner, freshUntilMs: Number.POSITIVE_INFINITY });
   }
 
-  /**
-   * The slot is complete: it may be evicted, after a while in which who asked for it can read it.
-   */
+  /** The slot is complete: it may be evicted, after a while in which it can be read. */
   settle(slot: number): void {
     const record = this.#records.get(slot);
     if (record !== undefined) record.freshUntilMs = this.#clock.nowMs() + FRESH_SLOT_MS;
+    this.#endShare(slot);
     this.#serve();
   }
 
-  /** Spares the slot a while longer: somebody was just told of it. */
+  /** Spares the slot a while longer: a requester has just been told of it. */
   refresh(slot: number): void {
     const record = this.#records.get(slot);
     if (record !== undefined && record.freshUntilMs !== Number.POSITIVE_INFINITY)
@@ -116,29 +132,36 @@ export class Residency {
 
   /**
    * Gives up a slot whose content is void. Its generation ends at once, so nobody follows it any
-   * more (and who did is woken); it is used again once the last reader has let go.
+   * more (followers are woken); it is used again once the last reader has unpinned it.
    */
   discard(slot: number): void {
     this.#records.delete(slot);
+    this.#endShare(slot);
     if (!this.#arena.tryLock(slot)) {
       this.#clock.after(1, () => this.discard(slot));
       return;
     }
     this.#arena.begin(slot);
     this.#arena.setState(slot, SlotState.free);
-    // A reader that still knows the old generation may hold a pin for the instant it takes to find
-    // out.
+    // A reader that still knows the old generation may pin the slot for a moment.
     while (!this.#arena.tryLock(slot));
     this.#free.push(slot);
     this.#doorbells.ringAll();
     this.#serve();
   }
 
+  #endShare(slot: number): void {
+    const share = this.#shares.get(slot);
+    if (share === undefined) return;
+    this.#shares.delete(slot);
+    this.#waiters.over(share);
+  }
+
   #take(): number | undefined {
     return this.#free.pop() ?? this.#evict(false) ?? this.#evict(true);
   }
 
-  /** One turn of the clock; `wanted`: also what somebody is about to read. */
+  /** One turn of the clock; `wanted`: also slots that a reader needs soon. */
   #evict(wanted: boolean): number | undefined {
     const nowMs = this.#clock.nowMs();
     // Two rounds: the first takes second chances away, the second finds who has none left.
@@ -152,7 +175,7 @@ export class Residency {
       )
         continue;
       const used = this.#arena.takeUsed(slot);
-      // A fresh slot that has been read is fresh no more.
+      // A fresh slot that has been read is no longer fresh.
       if (used) record.freshUntilMs = Math.min(record.freshUntilMs, nowMs);
       if (!used && record.freshUntilMs <= nowMs && this.#arena.tryLock(slot))
         return this.#taken(slot, record);
@@ -184,35 +207,36 @@ export class Residency {
 
   #taken(slot: number, record: SlotRecord): number {
     this.#records.delete(slot);
+    this.#endShare(slot);
     this.#onEvict(this.#arena.state(slot) === SlotState.complete ? 'arena' : 'unstored');
     record.owner.evicted();
     return slot;
   }
 
   #serve(): void {
-    while (this.#waiters.length > 0) {
-      const isLate = this.#clock.nowMs() - this.#waiters[0]!.sinceMs >= SAVE_PATIENCE_MS;
+    for (;;) {
+      const next = this.#waiters.peek();
+      if (next === null) break;
+      const isLate = this.#clock.nowMs() - next.sinceMs >= SAVE_PATIENCE_MS;
       const slot = this.#take() ?? (isLate ? this.#expend() : undefined);
       if (slot === undefined) break;
-      this.#waiters.shift()!.resolve(slot);
+      const waiter = this.#waiters.take()!;
+      this.#shares.set(slot, waiter.share);
+      waiter.resolve(slot);
     }
-    if (this.#waiters.length > 0) this.#arm();
+    if (this.#waiters.size > 0) this.#arm();
   }
 
-  /** Looks again a little later: a pin or a fresh slot ends without telling us. */
+  /** Looks again a little later: the end of a pin or of freshness causes no event. */
   #arm(): void {
     if (this.#retryArmed) return;
     this.#retryArmed = true;
     this.#clock.after(2, () => {
       this.#retryArmed = false;
       const nowMs = this.#clock.nowMs();
-      while (
-        this.#waiters[0] !== undefined &&
-        nowMs - this.#waiters[0].sinceMs > ARENA_WAIT_DEADLINE_MS
-      )
-        this.#waiters
-          .shift()!
-          .reject(new ShoalError('OVERLOADED', 'no slot of memory came free in time'));
+      const late = this.#waiters.expire(({ sinceMs }) => nowMs - sinceMs > ARENA_WAIT_DEADLINE_MS);
+      for (const { reject } of late)
+        reject(new ShoalError('OVERLOADED', 'no slot of memory came free in time'));
       this.#serve();
     });
   }

@@ -2,9 +2,11 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import { Channel } from '../../workers/channel.ts';
 import type { LineJob, LineResult, LineStart } from '../../workers/line.ts';
+import { LOCAL, ShareQueue, type Share, type ShareTable } from '../../share-queue.ts';
 import { holdYoungGeneration } from './young-generation.ts';
 
 interface Waiting {
+  share: Share;
   heard?: ((part: unknown) => void) | undefined;
   resolve(result: unknown): void;
   reject(error: unknown): void;
@@ -21,7 +23,7 @@ interface Line<Job> {
  * Jobs for the threads of a pool. Piscina keeps the threads; each of them runs one task for as long
  * as it lives, and gets its jobs through a line of its own, batched (lib/workers/line.ts): a task
  * of Piscina's for each job costs twice the processor time. A job goes to the thread with the
- * fewest under way; beyond `jobsPerThreadMax` it waits, in order. Threads that are not there from
+ * fewest under way; beyond `jobsPerThreadMax`, or its share (share-queue.ts), it waits. Threads that are not there from
  * the start come with the first job: a node that nobody uses holds no memory for them, and one that
  * is used pays their start once.
  */
@@ -30,7 +32,7 @@ export class Lines<Job> {
   readonly #threads: number;
   readonly #jobsPerThreadMax: number;
   readonly #lines: Line<Job>[] = [];
-  readonly #queue: (Waiting & { job: Job })[] = [];
+  readonly #queue: ShareQueue<Waiting & { job: Job }>;
   #nextId = 0;
   #closed = false;
 
@@ -38,7 +40,9 @@ export class Lines<Job> {
     pool: Piscina<LineStart, void>,
     threads: { atStart: number; all: number },
     jobsPerThreadMax: number,
+    shares: ShareTable = {},
   ) {
+    this.#queue = new ShareQueue(shares);
     this.#pool = pool;
     this.#threads = threads.all;
     this.#jobsPerThreadMax = jobsPerThreadMax;
@@ -47,17 +51,17 @@ export class Lines<Job> {
 
   /** Jobs waiting for a thread. */
   get queued(): number {
-    return this.#queue.length;
+    return this.#queue.size;
   }
 
   /**
    * Rejects only when the thread dies over it, or on a fault of ours; never settles once closed.
    * `heard` is given what the job says on its way.
    */
-  run(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
+  run(job: Job, heard?: (part: unknown) => void, share: Share = LOCAL): Promise<unknown> {
     while (this.#lines.length < this.#threads) this.#open();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, heard, resolve, reject });
+      this.#queue.push({ job, heard, share, resolve, reject });
       this.#next();
     });
   }
@@ -66,7 +70,10 @@ export class Lines<Job> {
   everywhere(job: Job): Promise<unknown[]> {
     return Promise.all(
       this.#lines.map(
-        (line) => new Promise((resolve, reject) => this.#send(line, { job, resolve, reject })),
+        (line) =>
+          new Promise((resolve, reject) =>
+            this.#send(line, { job, share: LOCAL, resolve, reject }),
+          ),
       ),
     );
   }
@@ -97,17 +104,22 @@ export class Lines<Job> {
     this.#lines.splice(this.#lines.indexOf(line), 1);
     line.channel.close();
     this.#open();
-    for (const waiting of line.underWay.values()) waiting.reject(error);
+    for (const waiting of line.underWay.values()) {
+      this.#queue.over(waiting.share);
+      waiting.reject(error);
+    }
     this.#next();
   }
 
   #next(): void {
-    while (this.#queue.length > 0) {
+    while (this.#queue.size > 0) {
       const line = this.#lines.reduce((best, other) =>
         this.#isBetter(other, best) ? other : best,
       );
       if (line.underWay.size >= this.#jobsPerThreadMax) return;
-      this.#send(line, this.#queue.shift()!);
+      const next = this.#queue.take();
+      if (next === null) return;
+      this.#send(line, next);
     }
   }
 
@@ -134,9 +146,10 @@ export class Lines<Job> {
       return;
     }
     line.underWay.delete(settled.id);
+    if (waiting !== undefined) this.#queue.over(waiting.share);
     if (this.#closed) return;
     if ('thrown' in settled) waiting?.reject(new Error(settled.thrown));
     else waiting?.resolve(settled.result);
-    if (this.#queue.length > 0) this.#next();
+    if (this.#queue.size > 0) this.#next();
   }
 }

@@ -7,6 +7,8 @@ import { THREAD_OPTIONS } from '../../workers/thread-options.ts';
 import type { Bucket } from '../../registry/vouching.ts';
 import type { PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
 import { Lines } from './lines.ts';
+import { LOCAL, UNVOUCHED, type Share } from '../../share-queue.ts';
+import { TRANSFER_SHARES } from '../limits.ts';
 
 /**
  * The two pools of a node, typed: see lib/workers/pool.ts and lib/workers/digest.ts for what they
@@ -39,12 +41,13 @@ const FOREVER = {
   ...THREAD_OPTIONS,
 } as const;
 
-/** `learnt`: a registry has redirected a transfer thread to a bucket. */
-export function startPools(
-  start: PoolStart,
-  digestStart: DigestStart,
-  learnt: (bucket: Bucket) => void = () => undefined,
-): Pools {
+/** What decides over sources; see Vouching. */
+interface Vouch {
+  learn(bucket: Bucket): void;
+  isVouched(url: string): boolean;
+}
+
+export function startPools(start: PoolStart, digestStart: DigestStart, vouch: Vouch): Pools {
   const threads = (file: string, count: number, workerData: unknown): Piscina<LineStart, void> =>
     new Piscina({
       ...FOREVER,
@@ -58,6 +61,7 @@ export function startPools(
     threads('../../workers/pool.ts', TRANSFER_THREADS, start),
     { atStart: 1, all: TRANSFER_THREADS },
     POOL_TASKS_PER_THREAD,
+    TRANSFER_SHARES,
   );
   const digest = new Lines<DigestJob>(
     threads('../../workers/digest.ts', 1, digestStart),
@@ -66,16 +70,16 @@ export function startPools(
   );
   const learnAll = (result: unknown): void => {
     const { buckets } = result as { buckets?: Bucket[] };
-    for (const bucket of buckets ?? []) learnt(bucket);
+    for (const bucket of buckets ?? []) vouch.learn(bucket);
   };
   return {
     async run(job) {
-      const result = await transfer.run(job);
+      const result = await transfer.run(job, undefined, shareOf(job, vouch));
       if (job.kind === 'probe') learnAll(result);
       return result as never;
     },
     async origin(job, heard) {
-      learnAll(await transfer.run(job, heard as (part: unknown) => void));
+      learnAll(await transfer.run(job, heard as (part: unknown) => void, shareOf(job, vouch)));
     },
     digest: (job) => digest.run(job) as Promise<DigestResult>,
     async ready() {
@@ -86,5 +90,20 @@ export function startPools(
     async close() {
       await Promise.all([transfer.close(), digest.close()]);
     },
+  };
+}
+
+/**
+ * Who has to answer a job, and for whom it is. Hosts that no configured registry vouches for count
+ * as one: their number is up to whoever names them.
+ */
+function shareOf(job: PoolJob, vouch: Vouch): Share {
+  if (job.kind !== 'probe' && job.kind !== 'relay' && job.kind !== 'origin') return LOCAL;
+  const credential =
+    job.kind === 'relay' ? (job.headers['authorization'] ?? '') : (job.authorization ?? '');
+  return {
+    lane: job.kind === 'origin' ? 'read' : 'ask',
+    upstream: vouch.isVouched(job.url) ? job.upstreamHost : UNVOUCHED,
+    client: credential,
   };
 }

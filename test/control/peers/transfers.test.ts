@@ -55,6 +55,7 @@ describe('control/transfers', () => {
       secret,
       clock,
       observation,
+      vouching: { isVouched: () => true },
     });
   });
 
@@ -284,6 +285,7 @@ describe('control/transfers', () => {
         secret,
         clock,
         observation: { probe: null } as unknown as Observation,
+        vouching: { isVouched: () => true },
       });
       await assert.rejects(read(0), /gone/);
       for (let shard = 1; shard <= ORIGIN_FEW_REQUESTS; shard++)

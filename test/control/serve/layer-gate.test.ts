@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
+import type { Share } from '../../../lib/share-queue.ts';
 import { LayerGate } from '../../../lib/control/serve/layer-gate.ts';
 
 describe('control/layer-gate', () => {
@@ -15,8 +16,36 @@ describe('control/layer-gate', () => {
     gate = new LayerGate(2, clock, (ms) => waits.push(ms));
   });
 
-  const enter = (key: string, name = key): (() => void) =>
-    gate.enter(key, () => entered.push(name));
+  const share = (upstream: string, lane: Share['lane'] = 'read', client = 'c'): Share => ({
+    lane,
+    upstream,
+    client,
+  });
+  const enter = (key: string, name = key, of = share('r')): (() => void) =>
+    gate.enter(key, of, () => entered.push(name));
+
+  it('keeps places back for other upstreams, other clients and small reads', () => {
+    gate = new LayerGate(8, clock, (ms) => waits.push(ms));
+    for (let layer = 0; layer < 20; layer++) enter(`silent ${layer}`);
+    assert.equal(entered.length, 7);
+    enter('other', 'other', share('other'));
+    enter('small', 'small', share('r', 'ask'));
+    assert.deepEqual(entered.slice(7), ['other', 'small']);
+  });
+
+  it('calls a stream that leaves as it enters once, and keeps its place for the others', () => {
+    const leaveA = enter('a');
+    enter('b');
+    let leaves: (() => void) | null = null;
+    leaves = gate.enter('c', share('r'), () => {
+      entered.push('c1');
+      leaves!();
+    });
+    enter('c', 'c2');
+    enter('d');
+    leaveA();
+    assert.deepEqual(entered, ['a', 'b', 'c1', 'c2']);
+  });
 
   it('lets so many layers in and makes the rest wait in order of arrival', () => {
     const leaveA = enter('a');

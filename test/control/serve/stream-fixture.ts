@@ -4,6 +4,7 @@ import { ReadAhead } from '../../../lib/control/serve/read-ahead.ts';
 import { ReadTrace } from '../../../lib/control/serve/read-trace.ts';
 import { Streams } from '../../../lib/control/serve/streams.ts';
 import { AccessLedger } from '../../../lib/registry/access.ts';
+import type { Share } from '../../../lib/share-queue.ts';
 import { Outages } from '../../../lib/origin/outages.ts';
 import type { BlobName, ControlMessage, OpenRequest } from '../../../lib/workers/messages.ts';
 import type { ProbeResult } from '../../../lib/workers/pool.ts';
@@ -17,6 +18,8 @@ export const BLOB: BlobName = {
   pathname: '/x',
   digest: KEY,
 };
+
+const SHARE: Share = { lane: 'read', upstream: 'r.example', client: '' };
 
 /** Streams of one front over a loader; the test plays the swarm, the registry and the front. */
 export interface StreamFixture extends LoaderFixture {
@@ -58,6 +61,7 @@ export function streamFixture(
   const ahead = new ReadAhead({
     loader: at.loader,
     layers,
+    shareOf: () => SHARE,
     clock: at.clock,
     slotCount: at.arena.slotCount,
   });
@@ -67,6 +71,7 @@ export function streamFixture(
       loader: at.loader,
       gate,
       layers,
+      shareOf: () => SHARE,
       facts: at.facts,
       slotCount: at.arena.slotCount,
       isInner: () => false,

@@ -5,11 +5,12 @@ import { Arena, SlotState } from '../../../lib/io/arena.ts';
 import { Doorbells } from '../../../lib/io/doorbell.ts';
 import {
   ARENA_WAIT_DEADLINE_MS,
-  ARENA_WAITERS_MAX,
+  ARENA_SHARE_WAITERS_MAX,
   FRESH_SLOT_MS,
   SAVE_PATIENCE_MS,
 } from '../../../lib/control/limits.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
+import { UNVOUCHED, type Share } from '../../../lib/share-queue.ts';
 import { settled } from '../fixture.ts';
 
 describe('control/residency', () => {
@@ -52,6 +53,37 @@ describe('control/residency', () => {
     assert.notEqual(first.slot, second.slot);
     assert.equal(residency.usedSlots, 2);
     assert.deepEqual(evicted, []);
+  });
+
+  it('keeps slots back from an upstream that fills none of those it holds', async () => {
+    arena = Arena.create(16 * SHARD_BYTES);
+    residency = new Residency(arena, Doorbells.create(1), clock, () => evictions++);
+    const got: string[] = [];
+    const want = (name: string, share?: Share): Promise<number> =>
+      residency.acquire(share).then((slot) => {
+        got.push(name);
+        return slot;
+      });
+    const of = (upstream: string, client = 'c'): Share => ({ lane: 'read', upstream, client });
+    const silent = Array.from({ length: 40 }, () => want('silent', of('silent')));
+    await settled();
+    assert.equal(got.length, 10, '5/8 for one client');
+    for (let asked = 0; asked < 9; asked++) void want('silent', of('silent', 'other client'));
+    await settled();
+    assert.equal(got.length, 12, '3/4 for one upstream');
+    void want('other', of('other'));
+    for (let asked = 0; asked < 9; asked++) void want('listed', of(UNVOUCHED));
+    await settled();
+    assert.deepEqual(got.slice(12), ['other', 'listed'], '7/8 for all upstreams');
+    void want('disk');
+    void want('disk');
+    await settled();
+    assert.deepEqual(got.slice(14), ['disk', 'disk'], 'the rest for what is on disk');
+    const slot = await silent[0]!;
+    arena.begin(slot);
+    residency.discard(slot);
+    await settled();
+    assert.equal(got.length, 17);
   });
 
   it('spares a fresh slot until its time is over or it has been read', async () => {
@@ -170,10 +202,10 @@ describe('control/residency', () => {
 
   it('takes no more waiters than it can bear', async () => {
     for (const slot of [await residency.acquire(), await residency.acquire()]) arena.begin(slot);
-    for (let waiter = 0; waiter < ARENA_WAITERS_MAX; waiter++)
+    for (let waiter = 0; waiter < ARENA_SHARE_WAITERS_MAX; waiter++)
       void residency.acquire().catch(() => undefined);
     await assert.rejects(residency.acquire(), { code: 'OVERLOADED' });
-    assert.equal(residency.waiting, ARENA_WAITERS_MAX);
+    assert.equal(residency.waiting, ARENA_SHARE_WAITERS_MAX);
   });
 
   it('gives a discarded slot back only once its last reader has let go, under a new generation', async () => {

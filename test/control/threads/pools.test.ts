@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import { Vouching } from '../../../lib/registry/vouching.ts';
 import { startPools, type Pools } from '../../../lib/control/threads/pools.ts';
 import { Arena } from '../../../lib/io/arena.ts';
 import { Doorbells } from '../../../lib/io/doorbell.ts';
@@ -26,6 +27,7 @@ describe('control/pools', () => {
         directFd: null,
       },
       { arena: arena.shared, meters },
+      new Vouching({ registries: [], allow: [] }),
     );
     await pools.ready();
   });
@@ -108,6 +110,7 @@ describe('control/pools', () => {
         directFd: null,
       },
       { arena: arena.shared, meters },
+      new Vouching({ registries: [], allow: [] }),
     );
     await ending.ready();
     const { port } = silent.address() as AddressInfo;

@@ -1,0 +1,147 @@
+/** On whom something depends (a job, a slot of memory), and for whom it is. */
+export interface Share {
+  /**
+   * `local`: the disk, other nodes and this node's own questions; `read`: bytes from an upstream;
+   * `ask`: access checks and relayed requests.
+   */
+  lane: 'local' | 'read' | 'ask';
+  /** `host[:port]` that answers, or UNVOUCHED for all hosts that no registry vouches for. */
+  upstream: string;
+  /** Who asks: a name for equal credentials. */
+  client: string;
+}
+
+/** Jobs at once. */
+export interface ShareLimits {
+  lane: number;
+  /** Of one upstream in the lane. */
+  upstream: number;
+  /** Of all hosts together that no registry vouches for: whoever names them decides how many. */
+  unvouched: number;
+  /** Of one client at one upstream in the lane. */
+  client: number;
+}
+
+/** A lane without limits is left out. */
+export type ShareTable = Readonly<Partial<Record<'read' | 'ask', ShareLimits>>>;
+
+export const UNVOUCHED = 'unvouched';
+export const LOCAL: Share = { lane: 'local', upstream: '', client: '' };
+
+interface Group<Item> {
+  share: Share;
+  items: Item[];
+}
+
+/**
+ * A queue in which those who depend on somebody else's answer have shares: per lane, per upstream
+ * and per client. One silent upstream, or a client that floods it, holds up nobody else. The local
+ * lane goes first and has no limit, so it always has what the other lanes leave. Groups of equal
+ * share take turns; within a group the order is that of arrival.
+ */
+export class ShareQueue<Item extends { share: Share }> {
+  readonly #table: ShareTable;
+  readonly #groups = new Map<string, Group<Item>>();
+  readonly #used = new Map<string, number>();
+  #size = 0;
+
+  constructor(table: ShareTable = {}) {
+    this.#table = table;
+  }
+
+  /** Items that wait. */
+  get size(): number {
+    return this.#size;
+  }
+
+  push(item: Item): void {
+    const name = nameOf(item.share);
+    const group = this.#groups.get(name);
+    if (group === undefined) this.#groups.set(name, { share: item.share, items: [item] });
+    else group.items.push(item);
+    this.#size++;
+  }
+
+  /** Removes an item that waits. */
+  remove(item: Item): void {
+    const name = nameOf(item.share);
+    const group = this.#groups.get(name);
+    const at = group?.items.indexOf(item) ?? -1;
+    if (group === undefined || at < 0) return;
+    group.items.splice(at, 1);
+    this.#size--;
+    if (group.items.length === 0) this.#groups.delete(name);
+  }
+
+  /** How many items of this share wait. */
+  waiting(share: Share): number {
+    return this.#groups.get(nameOf(share))?.items.length ?? 0;
+  }
+
+  /** The next item that may begin, or null. */
+  peek(): Item | null {
+    return this.#next()?.items[0] ?? null;
+  }
+
+  /** Takes the next item that may begin, or null. Its share is used until `over`. */
+  take(): Item | null {
+    const group = this.#next();
+    if (group === null) return null;
+    for (const [place] of this.#places(group.share))
+      this.#used.set(place, (this.#used.get(place) ?? 0) + 1);
+    return this.#shift(group);
+  }
+
+  /** Removes those at the head of a group for which `isOver`; they use no share. */
+  expire(isOver: (item: Item) => boolean): Item[] {
+    const expired: Item[] = [];
+    for (const group of [...this.#groups.values()])
+      while (group.items[0] !== undefined && isOver(group.items[0]))
+        expired.push(this.#shift(group));
+    return expired;
+  }
+
+  #next(): Group<Item> | null {
+    const local = this.#groups.get(LOCAL_NAME);
+    if (local !== undefined) return local;
+    for (const group of this.#groups.values())
+      if (this.#places(group.share).every(([place, max]) => (this.#used.get(place) ?? 0) < max))
+        return group;
+    return null;
+  }
+
+  /** An item that was taken is done. */
+  over(share: Share): void {
+    for (const [place] of this.#places(share)) {
+      const left = this.#used.get(place)! - 1;
+      if (left === 0) this.#used.delete(place);
+      else this.#used.set(place, left);
+    }
+  }
+
+  #shift(group: Group<Item>): Item {
+    const name = nameOf(group.share);
+    const item = group.items.shift()!;
+    this.#size--;
+    // The other groups come first next time.
+    this.#groups.delete(name);
+    if (group.items.length > 0) this.#groups.set(name, group);
+    return item;
+  }
+
+  #places({ lane, upstream, client }: Share): [place: string, limit: number][] {
+    const limits = lane === 'local' ? undefined : this.#table[lane];
+    if (limits === undefined) return [];
+    return [
+      [lane, limits.lane],
+      [`${lane} ${upstream}`, upstream === UNVOUCHED ? limits.unvouched : limits.upstream],
+      [`${lane} ${upstream} ${client}`, limits.client],
+    ];
+  }
+}
+
+const LOCAL_NAME = 'local';
+
+function nameOf({ lane, upstream, client }: Share): string {
+  return lane === 'local' ? LOCAL_NAME : `${lane} ${upstream} ${client}`;
+}
