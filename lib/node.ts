@@ -276,6 +276,7 @@ export async function startNode(
     layers,
     pools,
     swarm,
+    reads: () => observation.journal.pulls.now(),
   });
   const page = observation.pages(inputs, (blob) => swarm.tree(blob));
   const open = { streams: 0 };
@@ -294,6 +295,7 @@ export async function startNode(
           trace,
           slotCount: arena.slotCount,
           open,
+          nowMs: clock.nowMs,
           isInner: (shard) => swarm.isInner(shard),
           shardsTogether: () => swarm.shardsTogether,
         },

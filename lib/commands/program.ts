@@ -1,10 +1,12 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { ShoalError } from '../errors.ts';
+import { ShoalError, type ErrorCode } from '../errors.ts';
 import { COMMIT, VERSION } from '../version.ts';
 import { FRONT_THREADS_MAX, UP_NODES_MAX } from './limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { parseByteSize } from '../config/byte-size.ts';
 import { preadPatterns, type PreadOptions } from './bench.ts';
+import { errorFixes } from './error-fixes.ts';
+import { EXPORTER_URL_DEFAULT } from './exporter-client.ts';
 import type { StartNode } from './node.ts';
 import { processOutput } from './process-output.ts';
 import { declareRuntimeCommands } from './runtime-commands.ts';
@@ -41,7 +43,7 @@ export async function runProgram(
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (error) {
-    return explain(error, output);
+    return explain(error, output, args.includes('--json'));
   }
 }
 
@@ -141,10 +143,23 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
       'Shows cache, peers, rates and blobs in flight of one node, read from its exporter port. ' +
         'Exits with 1 while the node is not ready.',
     )
-    .option('--url <url>', 'address of the exporter port', 'http://127.0.0.1:65003')
+    .option('--url <url>', 'address of the exporter port', EXPORTER_URL_DEFAULT)
     .option('--json', 'print everything the table shows as JSON')
     .action(({ url, json = false }: { url: string; json?: boolean }) =>
       finish(import('./status.ts').then(({ runStatus }) => runStatus({ url, json }, output))),
+    );
+
+  program
+    .command('pulls')
+    .summary('show the last pulls of one node')
+    .description(
+      'Shows the pulls under way and the last 100 that ended on one node: size, time, where the ' +
+        'bytes came from, what the client waited for, and errors.',
+    )
+    .option('--url <url>', 'address of the exporter port', EXPORTER_URL_DEFAULT)
+    .option('--json', 'print one JSON object')
+    .action(({ url, json = false }: { url: string; json?: boolean }) =>
+      finish(import('./pulls.ts').then(({ runPulls }) => runPulls({ url, json }, output))),
     );
 
   program
@@ -233,12 +248,23 @@ function byteSize(value: string): number {
   return bytes;
 }
 
-/** Prints what failed, one line per problem, and returns the exit code. */
-function explain(error: unknown, output: Output): number {
+/**
+ * Prints what failed, one line per problem, and returns the exit code. With `json` the last line of
+ * stdout says it for machines (docs/SPEC.md 9).
+ */
+function explain(error: unknown, output: Output, json: boolean): number {
   // Commander has printed its own message; its exit code 0 means --help or --version.
-  if (error instanceof CommanderError)
-    return error.exitCode === 0 ? ExitCode.done : ExitCode.misuse;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return ExitCode.done;
+    if (json) output.out(failureLine('USAGE', error.message.replace(/^error: /, '')));
+    return ExitCode.misuse;
+  }
   const { code, message } = ShoalError.from(error);
   for (const line of message.split('\n')) output.err(`shoal: ${line} (${code})\n`);
+  if (json) output.out(failureLine(code, message));
   return code === 'CONFIG_INVALID' || code === 'USAGE' ? ExitCode.misuse : ExitCode.failed;
+}
+
+function failureLine(code: ErrorCode, message: string): string {
+  return `${JSON.stringify({ ok: false, error: { code, message, fix: errorFixes[code].fix } })}\n`;
 }

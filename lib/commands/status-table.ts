@@ -11,8 +11,7 @@ const ERROR_ROWS = 5;
 const PLAIN = { head: [], border: [], compact: true };
 
 /**
- * GET /status for people: what the node is, what it moves, from where, with whom, and what went
- * wrong.
+ * GET /status as text: identity, traffic, stores, blobs in flight, peers, recent errors.
  */
 export function renderStatus(status: Status): string {
   const parts = [head(status), flow(status), stores(status)];
@@ -59,20 +58,23 @@ function stores({ hitRatio, cache, arena, queues, trees, peersByState }: Status)
 
 function inFlight(status: Status): string {
   const table = new Table({
-    head: ['being pulled', 'from', 'progress', ''],
-    colAligns: ['left', 'left', 'right', 'right'],
+    head: ['blob in flight', 'from', 'progress', '', 'clients / nodes'],
+    colAligns: ['left', 'left', 'right', 'right', 'right'],
     style: PLAIN,
   });
-  for (const { blob, source, receivedBytes, totalBytes } of status.inFlight) {
+  for (const entry of status.inFlight) {
+    const { blob, source, totalBytes, clients, nodes } = entry;
+    const doneBytes = clients > 0 ? entry.sentBytes : entry.receivedBytes;
     const of =
       totalBytes === null
-        ? formatBytes(receivedBytes)
-        : `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
+        ? formatBytes(doneBytes)
+        : `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
     table.push([
       shortBlob(blob),
       source,
       of,
-      totalBytes === null || totalBytes === 0 ? '-' : percent(receivedBytes / totalBytes),
+      totalBytes === null || totalBytes === 0 ? '-' : percent(doneBytes / totalBytes),
+      `${clients} / ${nodes}`,
     ]);
   }
   return table.toString();

@@ -172,3 +172,16 @@ export const SLOT_SHARES = {
  * is one for a single client, too.
  */
 export const LAYER_SHARES = { upstream: 7 / 8, unvouched: 3 / 4, client: 7 / 8 } as const;
+
+/** Log lines for blobs and pulls a second; further ones are not written. */
+export const PULL_LINES_PER_SECOND_MAX = 20;
+
+/** A blob's record ends this long after its last read when it was not sent whole. */
+export const BLOB_IDLE_MS = 2_000;
+
+/** A pull's record ends this long after its client's last read: runtimes pause between layers. */
+export const PULL_IDLE_MS = 10_000;
+
+/** Records of ended pulls that are kept, and of pulls under way at once. */
+export const PULLS_KEPT = 100;
+export const PULLS_OPEN_MAX = 1_000;

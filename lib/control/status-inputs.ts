@@ -9,6 +9,7 @@ import type { ShardLoader } from './shards/loader.ts';
 import type { Pools } from './threads/pools.ts';
 import type { Residency } from './shards/residency.ts';
 import type { SwarmDriver } from './peers/swarm-driver.ts';
+import type { ReadNow } from './watch/pull-log.ts';
 
 interface Parts {
   readiness: Readiness;
@@ -20,6 +21,8 @@ interface Parts {
   layers: LayerGate;
   pools: Pools;
   swarm: SwarmDriver;
+  /** Blobs that clients and nodes read now. */
+  reads: () => ReadNow[];
 }
 
 /** The node's state at the moment it is asked, as the telemetry wants it. */
@@ -40,13 +43,13 @@ export function statusInputs(parts: Parts): () => StatusInputs {
 }
 
 /**
- * Blobs of which a shard is on its way, with what of them is here already. Passes over what is in
- * memory, so that its cost is bounded by the arena, whatever the sizes of the blobs.
+ * Blobs that are being fetched or read. The cost of a call is bounded by the size of the arena and
+ * the number of open reads, whatever the sizes of the blobs.
  */
 export function blobsInFlight(
-  parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 'store'>,
+  parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 'store' | 'reads'>,
 ): BlobInFlight[] {
-  const { arena, loader, facts, store } = parts;
+  const { arena, loader, facts, store, reads } = parts;
   const blobs = new Map<
     string,
     { shown: BlobInFlight; stored: ReturnType<CacheStore['shardsOf']> }
@@ -63,10 +66,24 @@ export function blobsInFlight(
       shown: {
         blob: key,
         receivedBytes: storedBytes(stored, totalBytes),
+        sentBytes: 0,
         totalBytes,
         source: from,
+        clients: 0,
+        nodes: 0,
       },
     });
+  }
+  for (const { blob, clients, nodes, sentBytes, totalBytes } of reads()) {
+    const known = blobs.get(blob)?.shown;
+    if (known !== undefined) Object.assign(known, { clients, nodes, sentBytes });
+    else {
+      const stored = store.shardsOf(blob);
+      const size = facts.totalOf(blob) ?? totalBytes;
+      const receivedBytes = storedBytes(stored, size);
+      const shown = { blob, receivedBytes, sentBytes, totalBytes: size, clients, nodes };
+      blobs.set(blob, { stored, shown: { ...shown, source: 'memory' } });
+    }
   }
   if (blobs.size === 0) return [];
   for (const { key, shard, phase, slot, lengthBytes } of loader.residents()) {

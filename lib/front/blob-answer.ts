@@ -16,6 +16,7 @@ import { blobHeadOf, writeBlobHead } from './blob-head.ts';
 import { BodySender, type Place, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
 import type { FirstReads } from './first-reads.ts';
+import { emptySummary, type ReadTally } from './read-tally.ts';
 import { endBodyless, refuse } from './responses.ts';
 import type { WarmBlob, WarmMemory, WarmRequest } from './warm.ts';
 
@@ -35,8 +36,9 @@ export interface BlobRequest {
 export interface BlobAnswerTools extends SenderTools {
   link: ControlLink;
   warm: WarmMemory;
-  nowMs: () => number;
   firstReads: FirstReads;
+  /** Adds up what is sent without a stream at control. */
+  tally: Pick<ReadTally, 'add'>;
   /**
    * A read was begun and ended at once, from memory; none of the others is called for it.
    * `firstBytes` of its bytes came from `source` and were read for the first time.
@@ -98,6 +100,7 @@ export class BlobAnswer {
   #tier: Tier = 'arena';
   /** The page the last write ended in counts as first read by this answer. */
   #ownsPage = false;
+  readonly #summary = emptySummary();
   #over = false;
 
   constructor(
@@ -236,6 +239,7 @@ export class BlobAnswer {
         this.#stale = message.stale;
         this.#provenBytes = message.provenBytes;
         if (message.cold) this.#cold.add(message.shard);
+        this.#waitedForAccess(message);
         this.#placed(message.shard, message, message.totalBytes);
         return;
       case 'granted':
@@ -248,6 +252,29 @@ export class BlobAnswer {
       default:
         throw new Error(`a stream over a blob got the message ${message.kind}`);
     }
+  }
+
+  /** The wait so far was for the right to read if the bytes are here already. */
+  #waitedForAccess({ slot, turnMs }: { slot: number; turnMs: number }): void {
+    const { waitedMs } = this.#summary;
+    waitedMs.turn += turnMs;
+    const within = this.#fromBytes % SHARD_BYTES;
+    if (this.#sentBytes === 0 && this.#tools.arena.sendableTo(slot, within) > within)
+      waitedMs.access += Math.max(0, this.#tools.nowMs() - this.#startMs - turnMs);
+  }
+
+  #waited(cause: 'data' | 'throttle', ms: number, slot: number): void {
+    const { waitedMs } = this.#summary;
+    if (cause === 'throttle') waitedMs.throttle += ms;
+    else if (this.#sentBytes > 0) waitedMs[TIERS[this.#tools.arena.source(slot)]] += ms;
+  }
+
+  /** What remains of the time to the first byte was spent waiting for `source`. */
+  #waitedForFirstByte(source: (typeof TIERS)[number]): void {
+    const { waitedMs } = this.#summary;
+    const { access, turn, throttle } = waitedMs;
+    const passedMs = this.#tools.nowMs() - this.#startMs;
+    waitedMs[source] += Math.max(0, passedMs - access - turn - throttle);
   }
 
   #placed(shard: number, at: Place, totalBytes: number | null): void {
@@ -332,6 +359,8 @@ export class BlobAnswer {
     const events = {
       place: (shard: number) => this.#place(shard),
       sent: (bytes: number, shard: number, slot: number) => this.#sent(bytes, shard, slot),
+      waited: (cause: 'data' | 'throttle', ms: number, slot: number) =>
+        this.#waited(cause, ms, slot),
       done: () => this.#finish(false, null),
     };
     return new BodySender(this.#res, this.#tools, events, span.startBytes, span.endBytes);
@@ -377,15 +406,28 @@ export class BlobAnswer {
     if (bytes === 0) return;
     const source = TIERS[this.#tools.arena.source(slot)];
     const tier = this.#cold.has(shard) ? source : 'arena';
-    if (this.#sentBytes === 0) this.#tools.firstByte(tier, this.#startMs);
+    if (this.#sentBytes === 0) {
+      this.#tools.firstByte(tier, this.#startMs);
+      if (this.#cold.has(shard)) this.#waitedForFirstByte(source);
+    }
     if (tier !== 'arena') this.#tier = tier;
     const fromBytes = this.#offsetBytes + this.#sentBytes - shard * SHARD_BYTES;
     const ownsFirst = this.#ownsPage && fromBytes > 0;
     const first = this.#tools.firstReads.take(slot, fromBytes, fromBytes + bytes, ownsFirst);
     this.#ownsPage = first.ownsLast;
     this.#sentBytes += bytes;
-    if (first.bytes > 0) this.#tools.sent(source, first.bytes);
-    if (first.bytes < bytes) this.#tools.sent('arena', bytes - first.bytes);
+    this.#count(source, first.bytes);
+    this.#count('arena', bytes - first.bytes);
+  }
+
+  #count(tier: Tier, bytes: number): void {
+    if (bytes === 0) return;
+    this.#tools.sent(tier, bytes);
+    if (this.#stream !== null) this.#summary.sources[tier] += bytes;
+    else {
+      const { name, warm } = this.#request;
+      this.#tools.tally.add(name, () => warm.authorization, tier, bytes);
+    }
   }
 
   #finish(failed: boolean, error: ErrorCode | null): void {
@@ -393,7 +435,8 @@ export class BlobAnswer {
     this.#over = true;
     this.#sender?.stop();
     this.#tools.followers.delete(this);
-    if (this.#stream !== null) this.#tools.link.close(this.#stream, !failed, this.#sentBytes);
+    if (this.#stream !== null)
+      this.#tools.link.close(this.#stream, !failed, this.#sentBytes, this.#summary);
     this.#tools.over({
       name: this.#request.name,
       offsetBytes: this.#offsetBytes,

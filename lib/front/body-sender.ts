@@ -15,6 +15,7 @@ export interface Place {
 export interface SenderTools extends SendLimits {
   arena: Arena;
   followers: SlotFollowers;
+  nowMs: () => number;
   /**
    * Up to where the slot may be sent to who is at `fromBytes` of it: what is vouched for to
    * clients, what is received to nodes.
@@ -27,6 +28,8 @@ export interface SenderEvents {
   place(shard: number): Place | null;
   /** `bytes` of `shard`, which lies in `slot`, went out. */
   sent(bytes: number, shard: number, slot: number): void;
+  /** It could not go on for `ms`, until there were tokens, or bytes in `slot`. */
+  waited?(cause: 'data' | 'throttle', ms: number, slot: number): void;
   /** The whole body went out. */
   done(): void;
 }
@@ -54,6 +57,8 @@ export class BodySender {
   #writableArmed = false;
   #queuedForTokens = false;
   #awaitsTurn = false;
+  #blocked: 'data' | 'throttle' | null = null;
+  #blockedMs = 0;
 
   constructor(
     res: HttpResponse,
@@ -146,7 +151,7 @@ export class BodySender {
   #step(): boolean {
     const { arena, followers } = this.#tools;
     const place = this.#findPlace();
-    if (place === null) return false;
+    if (place === null) return this.#block('data');
     const withinBytes = this.#atBytes % SHARD_BYTES;
     const untilBytes = Math.min(SHARD_BYTES, withinBytes + (this.#endBytes - this.#atBytes));
     const readyBytes =
@@ -157,7 +162,7 @@ export class BodySender {
         return true;
       }
       followers.add(this);
-      return false;
+      return this.#block('data');
     }
     // All that is there at once: what the socket does not take is not copied, and fewer, larger
     // writes cost half (docs/PERFORMANCE.md).
@@ -185,6 +190,7 @@ export class BodySender {
       ? tokens
       : this.#res.getWriteOffset() - (this.#atBytes - this.#startBytes);
     giveBackBudget(this.#tools, tokens - sentBytes);
+    this.#unblock(place.slot);
     this.#events.sent(sentBytes, this.shard, place.slot);
     arena.unpin(place.slot);
     arena.markUsed(place.slot);
@@ -205,7 +211,22 @@ export class BodySender {
     } else if (!this.#queuedForTokens) {
       this.#queuedForTokens = true;
       this.#tools.throttle!.wait(this);
+      this.#block('throttle');
     }
+  }
+
+  #block(cause: 'data' | 'throttle'): false {
+    if (this.#blocked === null && this.#events.waited !== undefined) {
+      this.#blocked = cause;
+      this.#blockedMs = this.#tools.nowMs();
+    }
+    return false;
+  }
+
+  #unblock(slot: number): void {
+    if (this.#blocked === null) return;
+    this.#events.waited?.(this.#blocked, this.#tools.nowMs() - this.#blockedMs, slot);
+    this.#blocked = null;
   }
 
   #findPlace(): Place | null {

@@ -8,6 +8,7 @@ import type {
   FrontMessage,
   PageRequest,
   PreheatRequest,
+  ReadSummary,
   RecallRequest,
   RelayRequest,
   StatRequest,
@@ -64,8 +65,10 @@ export class ControlLink {
   }
 
   /** The stream or ask is over; `whole`: to the end of what it was to send. */
-  close(id: number, whole: boolean, sentBytes: number): void {
-    if (this.#receivers.delete(id)) this.#channel.send({ kind: 'close', id, whole, sentBytes });
+  close(id: number, whole: boolean, sentBytes: number, read?: ReadSummary): void {
+    if (!this.#receivers.delete(id)) return;
+    const message = { kind: 'close' as const, id, whole, sentBytes };
+    this.#channel.send(read === undefined ? message : { ...message, read });
   }
 
   relay(request: Unnumbered<RelayRequest>, receive: Receiver): void {
@@ -128,7 +131,7 @@ export class ControlLink {
   tell(
     message: Extract<
       FrontMessage,
-      { kind: 'listening' | 'failed' | 'drained' | 'notice' | 'words' }
+      { kind: 'listening' | 'failed' | 'drained' | 'notice' | 'words' | 'reads' }
     >,
   ): void {
     this.#channel.send(message);

@@ -56,3 +56,9 @@ export const PROXY_LEAF_RENEW_MS = 120 * 86_400_000;
 
 /** Lines a front puts into the log per second about what clients do; the rest is only counted. */
 export const NOTICES_PER_SECOND_MAX = 10;
+
+/** Reads answered from warm memory are told to control this long after the first of them. */
+export const READ_TALLY_MS = 500;
+
+/** Blobs in one such message. */
+export const READ_TALLY_BLOBS_MAX = 200;

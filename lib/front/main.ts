@@ -23,6 +23,7 @@ import { serveExporter } from './exporter.ts';
 import { FirstReads } from './first-reads.ts';
 import { servePeers } from './peer-answer.ts';
 import { servePreheat } from './preheat-answer.ts';
+import { ReadTally } from './read-tally.ts';
 import { serveProxy, type ProxyTools } from './proxy.ts';
 import { SlotFollowers } from './slot-follower.ts';
 import { Throttle } from './throttle.ts';
@@ -73,6 +74,7 @@ function main(start: FrontStart, port: MessagePort): void {
         post: (batch, lines) => link.audit(batch, lines),
       })
     : null;
+  const tally = new ReadTally((reads) => link.tell({ kind: 'reads', reads }));
   const notices = new Allowance(NOTICES_PER_SECOND_MAX, clock);
   const throttle = new Throttle(start.throttle, config.throttleLimitMB, undefined, (waitedUs) => {
     meter.count('throttle.wait');
@@ -105,6 +107,7 @@ function main(start: FrontStart, port: MessagePort): void {
     // A worker with open uWebSockets.js handles would abort the process at its end: close them all
     // first.
     for (const app of apps) app.close();
+    tally.flush();
     audit?.close();
     stopLoopDelay();
     link.tell(lastWord);
@@ -117,6 +120,7 @@ function main(start: FrontStart, port: MessagePort): void {
     watermark: (slot, fromBytes) => arena.sendableTo(slot, fromBytes),
     warm: new WarmMemory(),
     firstReads: new FirstReads(arena),
+    tally,
     route: config,
     warmRead({ name, offsetBytes, bytes, startMs }, firstBytes, source) {
       const latencyUs = micros(startMs);

@@ -28,7 +28,6 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   draining(): boolean;
   /** One answer begins; `over` ends it. */
   started(): void;
-  nowMs: () => number;
   /** One `rpc:pread` or `rpc:stat` is over. */
   over(
     op: 'rpc:pread' | 'rpc:stat',

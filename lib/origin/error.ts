@@ -1,4 +1,5 @@
 import { ShoalError, type ErrorCode } from '../errors.ts';
+import { tlsProblem } from '../tls/problem.ts';
 
 const TIMEOUTS = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
@@ -41,7 +42,9 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
       : code === 'ORIGIN_BROKEN'
         ? 'broke off its answer'
         : 'could not be reached';
-  return new ShoalError(code, `${host} ${what} (${reason})`, { cause: thrown });
+  const tls = tlsProblem(reason);
+  const why = tls === null ? '' : `: ${tls}`;
+  return new ShoalError(code, `${host} ${what}${why} (${reason})`, { cause: thrown });
 }
 
 /** What the checked lookup threw, within the AggregateError of several attempts. */

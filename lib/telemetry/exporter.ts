@@ -3,7 +3,7 @@ import { healthz, readyz, type Answer } from './health.ts';
 import { trafficTypes, type TrafficType } from './metrics-list.ts';
 import { pageAnswer } from './page.ts';
 import { renderDadiMetrics, type DadiTraffic } from './dadi-metrics.ts';
-import type { BlobTree, StatusInputs } from './status.ts';
+import type { BlobTree, PullStatus, StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
 export interface ExporterDeps {
@@ -16,6 +16,8 @@ export interface ExporterDeps {
    * knows none.
    */
   tree: (blob: string) => BlobTree | undefined;
+  /** Pulls under way and ended, newest first. */
+  pulls: () => PullStatus[];
 }
 
 export type ExporterRoute = (path: string, query: string) => Promise<Answer>;
@@ -85,6 +87,8 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
           };
         case '/status':
           return json(200, deps.telemetry.status(deps.inputs()));
+        case '/status/pulls':
+          return json(200, { pulls: deps.pulls() });
         case '/status/tree': {
           const blob = new URLSearchParams(query).get('blob') ?? '';
           if (blob === '') return json(400, { error: 'wanted: /status/tree?blob=<key of a blob>' });
@@ -99,7 +103,15 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
         default:
           return json(404, {
             error: 'not found',
-            paths: ['/', '/metrics', '/status', '/status/tree?blob=', '/healthz', '/readyz'],
+            paths: [
+              '/',
+              '/metrics',
+              '/status',
+              '/status/pulls',
+              '/status/tree?blob=',
+              '/healthz',
+              '/readyz',
+            ],
           });
       }
     } catch (error) {

@@ -13,15 +13,48 @@ export interface PeerInput {
   state: 'up' | 'cooldown' | 'quarantined';
 }
 
-/** A blob being fetched now. */
+/** A blob that is fetched, or that clients or other nodes read, now. */
 export interface BlobInFlight {
   /** The blob's key, `sha256:<hex>` or `url:<hex>`; shown shortened. */
   blob: string;
+  /** Bytes of it that this node has. */
   receivedBytes: number;
+  /** Bytes sent to the client that is furthest; 0 without clients. */
+  sentBytes: number;
   /** null while the size is not known. */
   totalBytes: number | null;
-  /** Where most of it comes from now. */
-  source: 'origin' | 'peer' | 'disk';
+  /** Where it comes from now; `memory`: nothing of it is being fetched. */
+  source: 'origin' | 'peer' | 'disk' | 'memory';
+  /** Open reads of clients and of other nodes. */
+  clients: number;
+  nodes: number;
+}
+
+/** A pull: one client's reads in one repository; shape of `shoal pulls --json`. */
+export interface PullStatus {
+  /** `host/repository:tag`; the host alone for on-demand reads. */
+  image: string;
+  digest: string | null;
+  requestId: string;
+  /** Not ended yet. */
+  running: boolean;
+  /** Time of the last read, milliseconds since the Unix epoch. */
+  endedAtMs: number;
+  blobs: number;
+  bytes: number;
+  seconds: number;
+  bytesPerSecond: number;
+  sources: { memory: number; disk: number; runtime: number; peer: number; origin: number };
+  waitedMs: {
+    access: number;
+    turn: number;
+    throttle: number;
+    tracker: number;
+    peer: number;
+    origin: number;
+  };
+  slowestPeer: { node: string; bytesPerSecond: number } | null;
+  errors: { code: string; message: string; count: number }[];
 }
 
 /** One edge of a shard's tree: `child` receives the shard from `parent`. */

@@ -1,5 +1,6 @@
 import type { ErrorCode, WireError } from '../errors.ts';
 import type { ArenaShared } from '../io/arena.ts';
+import type { Tier } from '../telemetry/metrics-list.ts';
 import type { RelayKind } from '../registry/route.ts';
 
 /** A blob as a request names it; see lib/registry/identity.ts, which makes it. */
@@ -54,6 +55,16 @@ export interface CloseRequest {
   id: number;
   whole: boolean;
   sentBytes: number;
+  /** Of a client's stream: where its bytes came from and what it waited for. */
+  read?: ReadSummary;
+}
+
+/** One client's read of a blob, or several added up. */
+export interface ReadSummary {
+  /** Bytes sent, by tier (lib/front/first-reads.ts). */
+  sources: Record<Tier, number>;
+  /** Milliseconds it could not go on sending, by cause. */
+  waitedMs: Record<'access' | 'turn' | 'throttle' | 'disk' | 'peer' | 'origin', number>;
 }
 
 /**
@@ -177,6 +188,11 @@ export type FrontMessage =
   | RecallRequest
   /** Another node tells what registries said to it, by opaque ids. */
   | { kind: 'words'; words: Record<string, unknown> }
+  /** Reads that a front answered from memory without asking control, added up by blob. */
+  | {
+      kind: 'reads';
+      reads: { blob: BlobName; authorization: string | null; read: ReadSummary }[];
+    }
   | { kind: 'listening' }
   | { kind: 'failed'; error: WireError }
   | { kind: 'drained' }
@@ -204,6 +220,8 @@ export type ControlMessage =
       cold: boolean;
       grantMs: number;
       stale: boolean;
+      /** How long the layer waited for its turn (proxyConcurrencyLimit). */
+      turnMs: number;
     }
   /** `pathname`: to another node, by what name the audit log has the blob. */
   | {

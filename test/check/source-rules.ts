@@ -26,7 +26,7 @@ export const ARROWS: Record<string, readonly string[]> = {
   wire: [],
   registry: [],
   io: ['cache'],
-  origin: ['registry', 'io'],
+  origin: ['registry', 'io', 'tls'],
   cluster: ['wire', 'config'],
   workers: ['io', 'origin', 'registry', 'telemetry', 'wire'],
   front: ['workers', 'registry', 'cluster', 'wire', 'config', 'io', 'telemetry', 'tls'],
@@ -80,7 +80,7 @@ export const ARROWS: Record<string, readonly string[]> = {
   webhook: ['cluster', 'wire', 'config', 'registry', 'telemetry', 'tls'],
   demo: ['registry', 'config', 'telemetry'],
   runtimes: ['config'],
-  commands: ['runtimes', 'demo', 'webhook', 'cluster', 'registry', 'config', 'telemetry'],
+  commands: ['runtimes', 'demo', 'webhook', 'cluster', 'registry', 'config', 'telemetry', 'tls'],
 };
 
 /** Files at the root of lib/ that everything may import, and those that put everything together. */

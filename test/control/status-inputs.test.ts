@@ -5,10 +5,14 @@ import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled } from './fixture.ts';
 
+/** Of a blob that nobody reads, such as one that is preheated. */
+const NO_READS = { sentBytes: 0, clients: 0, nodes: 0 };
+
 describe('control/status-inputs', () => {
   it('adds up what is here of a blob on its way: on disk, in memory, and arriving, each shard once', async () => {
     const at = loaderFixture({ disk: true });
-    const shown = (): unknown => blobsInFlight({ ...at, store: at.store as unknown as CacheStore });
+    const shown = (): unknown =>
+      blobsInFlight({ ...at, store: at.store as unknown as CacheStore, reads: () => [] });
     const totalBytes = 4 * SHARD_BYTES + 100;
     assert.deepEqual(shown(), []);
     at.facts.sized(KEY, totalBytes, 'upstream');
@@ -24,7 +28,13 @@ describe('control/status-inputs', () => {
     at.arena.setSource(slot, SlotSource.peer);
     at.arena.setReceived(slot, 1000);
     assert.deepEqual(shown(), [
-      { blob: KEY, receivedBytes: SHARD_BYTES + 100 + 1000, totalBytes, source: 'peer' },
+      {
+        blob: KEY,
+        receivedBytes: SHARD_BYTES + 100 + 1000,
+        totalBytes,
+        source: 'peer',
+        ...NO_READS,
+      },
     ]);
     await at.deliver(2, totalBytes);
     assert.deepEqual(shown(), []);
@@ -36,9 +46,10 @@ describe('control/status-inputs', () => {
     await settled();
     at.arena.setReceived(at.loader.find(OTHER_KEY, 0)!.slot, 5);
     at.arena.setSource(at.loader.find(OTHER_KEY, 0)!.slot, SlotSource.origin);
-    assert.deepEqual(blobsInFlight({ ...at, store: at.store as unknown as CacheStore }), [
-      { blob: OTHER_KEY, receivedBytes: 5, totalBytes: null, source: 'origin' },
-    ]);
+    assert.deepEqual(
+      blobsInFlight({ ...at, store: at.store as unknown as CacheStore, reads: () => [] }),
+      [{ blob: OTHER_KEY, receivedBytes: 5, totalBytes: null, source: 'origin', ...NO_READS }],
+    );
   });
 
   it('looks at what is in memory, not at every shard of every blob', async () => {
@@ -53,7 +64,7 @@ describe('control/status-inputs', () => {
       at.loader.want(key, 0, WAY, new Listener());
     }
     await settled();
-    assert.equal(blobsInFlight({ ...at, store }).length, 40);
+    assert.equal(blobsInFlight({ ...at, store, reads: () => [] }).length, 40);
     assert.ok(lookups <= 80, `${lookups} look-ups for 40 blobs of 10,000 shards`);
   });
 });

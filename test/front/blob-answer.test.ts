@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import type { BlobAnswerTools } from '../../lib/front/blob-answer.ts';
 import { serveProxy } from '../../lib/front/proxy.ts';
+import { emptySummary } from '../../lib/front/read-tally.ts';
 import { FirstReads } from '../../lib/front/first-reads.ts';
 import { WarmMemory } from '../../lib/front/warm.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
@@ -47,6 +48,7 @@ describe('front/blob-answer', () => {
       passed: () => undefined,
       refused: () => undefined,
       firstReads: new FirstReads(at.arena),
+      tally: { add: () => undefined },
       warmRead: ({ name, offsetBytes, bytes }) => warmReads.push([name.key, offsetBytes, bytes]),
       over: (answer) => overs.push(answer),
       sent: (tier, bytes) => tiers.push([tier, bytes]),
@@ -83,6 +85,7 @@ describe('front/blob-answer', () => {
       cold: false,
       grantMs: 0,
       stale: false,
+      turnMs: 0,
       ...more,
     });
 
@@ -172,6 +175,10 @@ describe('front/blob-answer', () => {
       id: open.id,
       whole: true,
       sentBytes: 1_000,
+      read: {
+        sources: { arena: 0, disk: 1_000, peer: 0, origin: 0 },
+        waitedMs: { access: 0, turn: 0, throttle: 0, disk: 0, peer: 0, origin: 0 },
+      },
     });
     const { name, ...over } = overs[0]!;
     assert.equal(name.key, DIGEST);
@@ -422,6 +429,7 @@ describe('front/blob-answer', () => {
       id: open.id,
       whole: false,
       sentBytes: 0,
+      read: emptySummary(),
     });
     opened(open, at.place(0, SMALL, 1_000));
     await get({}, 'GET', '/nowhere');

@@ -57,6 +57,7 @@ describe('front/body-sender', () => {
           arena: at.arena,
           followers: at.followers,
           turn: at.turn,
+          nowMs: () => 0,
           throttle,
           watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
         },

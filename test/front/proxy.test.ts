@@ -31,6 +31,7 @@ describe('front/proxy', () => {
         allow: ['*.aliyuncs.com'],
       },
       firstReads: new FirstReads(at.arena),
+      tally: { add: () => undefined },
       warmRead: () => undefined,
       started: () => undefined,
       over: () => undefined,

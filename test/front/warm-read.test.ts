@@ -80,6 +80,7 @@ describe('front/warm-read', () => {
       nowMs: () => 99,
       watermark: (slot) => (watermark ?? ((one: number) => at.arena.released(one)))(slot),
       firstReads: new FirstReads(at.arena),
+      tally: { add: () => undefined },
       warmRead: ({ name, offsetBytes, bytes, startMs }) => {
         assert.equal(name, NAME);
         reads.push([offsetBytes, bytes, startMs]);

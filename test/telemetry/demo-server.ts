@@ -39,14 +39,33 @@ export function busyFixture(): TelemetryFixture {
     state: i === 5 ? ('cooldown' as const) : i === 9 ? ('quarantined' as const) : ('up' as const),
   }));
   inputs.inFlight = [
-    { blob: DEMO_BLOB, receivedBytes: 402_653_184, totalBytes: 536_870_912, source: 'peer' },
+    {
+      blob: DEMO_BLOB,
+      receivedBytes: 402_653_184,
+      sentBytes: 0,
+      totalBytes: 536_870_912,
+      source: 'peer',
+      clients: 0,
+      nodes: 1,
+    },
     {
       blob: `sha256:ab${'1'.repeat(62)}`,
       receivedBytes: 12_582_912,
+      sentBytes: 0,
       totalBytes: 104_857_600,
       source: 'origin',
+      clients: 0,
+      nodes: 1,
     },
-    { blob: `url:ff${'2'.repeat(62)}`, receivedBytes: 2_097_152, totalBytes: null, source: 'disk' },
+    {
+      blob: `url:ff${'2'.repeat(62)}`,
+      receivedBytes: 2_097_152,
+      sentBytes: 0,
+      totalBytes: null,
+      source: 'disk',
+      clients: 0,
+      nodes: 1,
+    },
   ];
   inputs.queues = { layers: 3, throttle: 12, disk: 0 };
   inputs.trees = { tracked: 41, depthMax: 4, blobs: [DEMO_BLOB] };

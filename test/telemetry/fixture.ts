@@ -2,7 +2,7 @@ import { ManualClock } from '../../lib/clock.ts';
 import { Meter } from '../../lib/telemetry/counters.ts';
 import { exporterRoutes, type ExporterRoute } from '../../lib/telemetry/exporter.ts';
 import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
-import type { BlobTree, StatusInputs } from '../../lib/telemetry/status.ts';
+import type { BlobTree, PullStatus, StatusInputs } from '../../lib/telemetry/status.ts';
 import { Telemetry } from '../../lib/telemetry/telemetry.ts';
 
 /** An idle agent as the node would hand it in. */
@@ -31,6 +31,7 @@ export interface TelemetryFixture {
   telemetry: Telemetry;
   inputs: StatusInputs;
   trees: Map<string, BlobTree>;
+  pulls: PullStatus[];
   route: ExporterRoute;
 }
 
@@ -44,11 +45,13 @@ export function telemetryFixture(
   const telemetry = new Telemetry({ mode: 'agent', node, version: '0.1.0' }, board, clock);
   const inputs = idleInputs();
   const trees = new Map<string, BlobTree>();
+  const pulls: PullStatus[] = [];
   const route = exporterRoutes({
     telemetry,
     clock,
     inputs: () => inputs,
     tree: (blob) => trees.get(blob),
+    pulls: () => pulls,
   });
-  return { clock, board, meter, telemetry, inputs, trees, route };
+  return { clock, board, meter, telemetry, inputs, trees, pulls, route };
 }

@@ -56,7 +56,15 @@ describe('telemetry/page in Chromium', function () {
 
   it('follows a pull: rates move, progress grows, the blob goes when it is done', async () => {
     fixture.inputs.inFlight = [
-      { blob: DEMO_BLOB, receivedBytes: 0, totalBytes: 1000, source: 'peer' },
+      {
+        blob: DEMO_BLOB,
+        receivedBytes: 0,
+        sentBytes: 0,
+        totalBytes: 1000,
+        source: 'peer',
+        clients: 0,
+        nodes: 1,
+      },
     ];
     await browser.size(1280, 900);
     await browser.go(server.url);
@@ -64,7 +72,15 @@ describe('telemetry/page in Chromium', function () {
     await browser.waitFor(`${progress} === '0'`);
     const rateBefore = await browser.evaluate<string>(text('rate-peer'));
     fixture.inputs.inFlight = [
-      { blob: DEMO_BLOB, receivedBytes: 640, totalBytes: 1000, source: 'peer' },
+      {
+        blob: DEMO_BLOB,
+        receivedBytes: 640,
+        sentBytes: 0,
+        totalBytes: 1000,
+        source: 'peer',
+        clients: 0,
+        nodes: 1,
+      },
     ];
     fixture.meter.record('peer', 9e9, 1000);
     fixture.clock.advance(1000);

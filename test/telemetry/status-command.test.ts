@@ -44,7 +44,15 @@ describe('shoal status', () => {
       { node: '10.0.0.2:65002', zone: 'zone-b', role: 'root', state: 'cooldown' },
     ];
     fixture.inputs.inFlight = [
-      { blob: `sha256:${'d'.repeat(64)}`, receivedBytes: 50, totalBytes: 200, source: 'peer' },
+      {
+        blob: `sha256:${'d'.repeat(64)}`,
+        receivedBytes: 50,
+        sentBytes: 0,
+        totalBytes: 200,
+        source: 'peer',
+        clients: 0,
+        nodes: 1,
+      },
     ];
     fixture.inputs.queues = { layers: 3, throttle: 0 };
     fixture.telemetry.errors.add(0, 'PEER_TIMEOUT', 'silent for 2 s');
@@ -92,7 +100,7 @@ describe('shoal status', () => {
     await new Promise((resolve) => server.close(resolve));
     await assert.rejects(runStatus({ url, json: false }, output()), {
       code: 'PEER_UNREACHABLE',
-      message: /ECONNREFUSED/,
+      message: /connection refused; is the node running/,
     });
   });
 

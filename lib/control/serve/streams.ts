@@ -36,6 +36,7 @@ export interface StreamParts {
    */
   slotCount: number;
   open: { streams: number };
+  nowMs(): number;
   /**
    * Whether this node is to pass a shard on to others: such shards are read earlier
    * (lib/swarm/window.ts).
@@ -97,6 +98,9 @@ class Stream {
   #grant: Grant | null = null;
   #firstPlace: { resident: Resident; cold: boolean } | null = null;
   #leaveLayers: (() => void) | null = null;
+  /** When it began to wait for its turn, and how long it waited. */
+  #queuedMs = 0;
+  #turnMs = 0;
   /** Whether this stream's layer is among those downloading, and what it wants once it is. */
   #entered = false;
   readonly #beforeEntry = new Set<number>();
@@ -215,6 +219,7 @@ class Stream {
     }
     this.#beforeEntry.add(shard);
     if (this.#leaveLayers !== null) return;
+    this.#queuedMs = this.#parts.nowMs();
     const share = this.#parts.shareOf(this.#way);
     this.#leaveLayers = layers.enter(
       key,
@@ -227,6 +232,7 @@ class Stream {
   /** The layer's turn has come. */
   #enter(): void {
     this.#entered = true;
+    this.#turnMs = this.#parts.nowMs() - this.#queuedMs;
     if (this.#closed) return;
     for (const shard of this.#beforeEntry) if (shard >= this.#shard) this.#hold(shard);
     this.#beforeEntry.clear();
@@ -300,6 +306,7 @@ class Stream {
       cold,
       grantMs: this.#grant.forMs,
       stale: this.#grant.stale,
+      turnMs: this.#turnMs,
     });
     this.#readAhead();
     this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);

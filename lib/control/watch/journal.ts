@@ -1,9 +1,10 @@
 import type { Clock } from '../../clock.ts';
 import { ShoalError, type WireError } from '../../errors.ts';
-import { TROUBLE_LINES_PER_SECOND_MAX } from '../limits.ts';
+import { PULL_LINES_PER_SECOND_MAX, TROUBLE_LINES_PER_SECOND_MAX } from '../limits.ts';
 import { Allowance } from '../../telemetry/allowance.ts';
 import type { createLogger } from '../../telemetry/logger.ts';
 import type { ControlMessage, FrontMessage } from '../../workers/messages.ts';
+import { PullLog } from './pull-log.ts';
 
 /** A request under way at one front: what its lines in the log say of it. */
 interface Trace {
@@ -36,12 +37,17 @@ export class Journal {
   readonly #log: ReturnType<typeof createLogger>;
   readonly #clock: Clock;
   readonly #allowance: Allowance;
+  readonly pulls: PullLog;
   #leftOut = 0;
 
   constructor(log: ReturnType<typeof createLogger>, clock: Clock) {
     this.#log = log;
     this.#clock = clock;
     this.#allowance = new Allowance(TROUBLE_LINES_PER_SECOND_MAX, clock);
+    const pullLines = new Allowance(PULL_LINES_PER_SECOND_MAX, clock);
+    this.pulls = new PullLog(clock, (fields, message) => {
+      if (pullLines.take()) this.#log.info(fields, message);
+    });
   }
 
   nowMs(): number {
@@ -72,6 +78,7 @@ export class Journal {
     startMs: number,
     result: { kind: string; lengthBytes?: number; error?: WireError },
   ): void {
+    this.pulls.transferred(way.requestId, from, this.nowMs() - startMs, result);
     const fields = (): Record<string, unknown> => ({
       requestId: way.requestId,
       peer: from ?? undefined,
@@ -89,16 +96,21 @@ export class Journal {
   }
 }
 
+/** Numbers the fronts. */
+let fronts = 0;
+
 /** The requests of one front, from the messages that pass between it and control. */
 export class FrontJournal {
   readonly #journal: Journal;
   readonly #traces = new Map<number, Trace>();
+  readonly #front = ++fronts;
 
   constructor(journal: Journal) {
     this.#journal = journal;
   }
 
   heard(message: FrontMessage): void {
+    this.#journal.pulls.heard(this.#front, message);
     switch (message.kind) {
       case 'open':
         this.#begin(
@@ -141,6 +153,7 @@ export class FrontJournal {
   }
 
   said(message: ControlMessage): void {
+    this.#journal.pulls.said(this.#front, message);
     if (message.kind === 'answer') this.#end(message.id, { status: message.status });
     if (message.kind !== 'refused') return;
     const trace = this.#traces.get(message.id);

@@ -73,18 +73,21 @@ export function openObservation(parts: {
           threadId: 0,
           post: (batch, lines) => audit.accept(batch, lines),
         });
+  const journal = new Journal(log, clock);
   return {
     log,
-    journal: new Journal(log, clock),
+    journal,
     meter,
     meters: board.shared,
     telemetry,
     audit,
     probe,
-    pages: (inputs, tree) => exporterRoutes({ telemetry, clock, inputs, tree }),
+    pages: (inputs, tree) =>
+      exporterRoutes({ telemetry, clock, inputs, tree, pulls: () => journal.pulls.list() }),
     async close() {
       telemetry.stop();
       stopLoopDelay();
+      journal.pulls.close();
       probe?.close();
       await audit?.close();
       await stderr.close();

@@ -5,6 +5,7 @@ import {
   showHits,
   showIdentity,
   showPeers,
+  showPullLog,
   showPulls,
   showStores,
   showTotals,
@@ -12,7 +13,7 @@ import {
 import { TreePicture } from './tree-picture.js';
 
 const POLL_MS = 2000;
-/** A node that does not answer is asked ever less often, up to this. */
+/** Upper bound of the back-off while the node does not answer. */
 const POLL_MS_MAX = 15000;
 
 const chart = new HistoryChart();
@@ -39,6 +40,8 @@ async function poll() {
     const status = await response.json();
     show(status);
     await tree.offer(status);
+    const pulls = await fetch('/status/pulls', { signal: AbortSignal.timeout(5000) });
+    if (pulls.ok) showPullLog((await pulls.json()).pulls);
     failures = 0;
     byId('notice').hidden = true;
     setText('fresh', `Read at ${new Date().toLocaleTimeString()}`);
@@ -53,7 +56,7 @@ async function poll() {
     );
     byId('notice').hidden = false;
   }
-  // A page nobody looks at does not ask.
+  // A hidden page does not poll.
   if (!document.hidden) timer = setTimeout(poll, Math.min(POLL_MS_MAX, POLL_MS * 2 ** failures));
 }
 

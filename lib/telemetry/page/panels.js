@@ -2,7 +2,13 @@ import { bar, byId, html, setText } from './elements.js';
 import { formatBytes, formatPercent, formatRate, formatSpan, shortBlob } from './format.js';
 
 const PEERS_SHOWN = 10;
-const SOURCE_NAMES = { origin: 'from the origin', peer: 'from peers', disk: 'from disk' };
+const SOURCE_NAMES = {
+  origin: 'from the origin',
+  peer: 'from peers',
+  disk: 'from disk',
+  memory: 'from memory',
+};
+const PULLS_SHOWN = 100;
 const STATES = { up: 'up', cooldown: 'cooling down', quarantined: 'quarantined' };
 const TIERS = [
   ['arena', 'Memory'],
@@ -37,12 +43,14 @@ export function showTotals({ bytes, sent, rates }) {
 }
 
 export function showPulls({ inFlight, queues }) {
-  const items = inFlight.map(({ blob, source, receivedBytes, totalBytes }) => {
-    const share = totalBytes === null || totalBytes === 0 ? 0 : receivedBytes / totalBytes;
+  const items = inFlight.map((entry) => {
+    const { blob, source, totalBytes, clients, nodes } = entry;
+    const doneBytes = clients > 0 ? entry.sentBytes : entry.receivedBytes;
+    const share = totalBytes === null || totalBytes === 0 ? 0 : doneBytes / totalBytes;
     const amount =
       totalBytes === null
-        ? formatBytes(receivedBytes)
-        : `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
+        ? formatBytes(doneBytes)
+        : `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
     return html(
       'li',
       {},
@@ -53,10 +61,10 @@ export function showPulls({ inFlight, queues }) {
         html(
           'span',
           { class: 'sub' },
-          `${amount}${totalBytes === null ? '' : ` (${formatPercent(share)})`}, ${SOURCE_NAMES[source]}`,
+          `${amount}${totalBytes === null ? '' : ` (${formatPercent(share)})`}, ${SOURCE_NAMES[source]}, ${readers(clients, nodes)}`,
         ),
       ),
-      bar([[source, share]], {
+      bar([[source === 'memory' ? 'arena' : source, share]], {
         role: 'progressbar',
         'aria-label': `Blob ${shortBlob(blob)}`,
         'aria-valuemin': 0,
@@ -76,6 +84,63 @@ export function showPulls({ inFlight, queues }) {
       ),
     );
   byId('pulls').replaceChildren(...items);
+}
+
+function readers(clients, nodes) {
+  const count = (number, name) => `${number} ${name}${number === 1 ? '' : 's'}`;
+  const named = [
+    ...(clients > 0 ? [count(clients, 'client')] : []),
+    ...(nodes > 0 ? [count(nodes, 'node')] : []),
+  ];
+  return named.length === 0 ? 'no reader now' : `for ${named.join(' and ')}`;
+}
+
+/** The pulls of /status/pulls, newest first. */
+export function showPullLog(pulls) {
+  const items = pulls.slice(0, PULLS_SHOWN).map((pull) => {
+    const parts = (values, show) =>
+      Object.entries(values)
+        .filter(([, value]) => value > 0)
+        .sort(([, a], [, b]) => b - a)
+        .map(([name, value]) => `${name} ${show(value)}`)
+        .join(', ');
+    const sources = parts(pull.sources, (bytes) => formatPercent(bytes / pull.bytes));
+    const waits = parts(pull.waitedMs, (ms) => `${(ms / 1000).toFixed(2)} s`);
+    const slowest =
+      pull.slowestPeer === null
+        ? ''
+        : `; slowest peer ${pull.slowestPeer.node}, ${formatRate(pull.slowestPeer.bytesPerSecond)}`;
+    return html(
+      'li',
+      {},
+      html(
+        'div',
+        { class: 'row' },
+        html('span', { class: 'mono', title: pull.digest ?? undefined }, pull.image),
+        html(
+          'span',
+          { class: 'sub' },
+          `${formatBytes(pull.bytes)} in ${pull.seconds.toFixed(2)} s${pull.running ? ' so far' : ''}`,
+        ),
+      ),
+      html(
+        'div',
+        { class: 'sub' },
+        `${sources || 'no bytes'}${waits === '' ? '' : `; waited for ${waits}`}${slowest}`,
+      ),
+      pull.errors.map(({ code, message, count }) =>
+        html(
+          'div',
+          { class: 'sub' },
+          html('span', { class: 'code' }, code),
+          ` ${message} × ${count}`,
+        ),
+      ),
+    );
+  });
+  byId('pull-log').replaceChildren(
+    ...(items.length > 0 ? items : [html('li', { class: 'quiet' }, 'No pull yet.')]),
+  );
 }
 
 export function showHits({ hitRatio }) {

@@ -78,6 +78,7 @@ export function streamFixture(
       shardsTogether: () => 1,
       ahead,
       trace,
+      nowMs: () => 0,
       open: { streams: options.openElsewhere ?? 0 },
     },
     (message) => replies.push(message),

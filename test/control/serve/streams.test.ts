@@ -43,6 +43,7 @@ describe('control/streams', () => {
           cold: true,
           grantMs: 60_000,
           stale: false,
+          turnMs: 0,
         },
       ]);
     }
@@ -128,6 +129,7 @@ describe('control/streams', () => {
       cold: true,
       grantMs: 60_000,
       stale: false,
+      turnMs: 0,
     });
   });
 

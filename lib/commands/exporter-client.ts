@@ -1,0 +1,75 @@
+import { ShoalError } from '../errors.ts';
+import { STATUS_TIMEOUT_MS } from '../limits.ts';
+import { tlsProblem } from '../tls/problem.ts';
+
+export const EXPORTER_URL_DEFAULT = 'http://127.0.0.1:65003';
+
+/**
+ * GET `path` of a node's exporter as JSON that `isExpected`. `address` may lack `http://`. Throws
+ * USAGE for a bad address, PEER_UNREACHABLE when nothing answers there, and PEER_BROKEN, naming what
+ * answers instead, when it is not an exporter.
+ */
+export async function readExporter<T>(
+  address: string,
+  path: string,
+  isExpected: (body: unknown) => body is T,
+): Promise<T> {
+  const at = /^[a-z]+:\/\//i.test(address) ? address : `http://${address}`;
+  const url = URL.canParse(path, at) ? new URL(path, at) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '')
+    throw new ShoalError(
+      'USAGE',
+      `--url: ${JSON.stringify(address)} is not allowed; allowed: an address like ${EXPORTER_URL_DEFAULT}`,
+    );
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(url, {
+      signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
+      redirect: 'error',
+    });
+    text = await response.text();
+  } catch (error) {
+    throw new ShoalError('PEER_UNREACHABLE', `no node answers at ${url.origin}: ${whyOf(error)}`, {
+      cause: error,
+    });
+  }
+  const body = parse(text);
+  if (response.status === 200 && isExpected(body)) return body;
+  throw new ShoalError('PEER_BROKEN', `${url.origin} ${whatAnswers(response, text, body)}`);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused; is the node running, with ExporterConfig.enable: true?',
+  ENOTFOUND: 'the host name does not resolve',
+  EHOSTUNREACH: 'no route to the host',
+  TimeoutError: `no answer within ${STATUS_TIMEOUT_MS / 1000} s`,
+  UND_ERR_SOCKET: 'the connection was closed; is this a TLS port?',
+};
+
+function whyOf(error: unknown): string {
+  const { cause, name, message } = error as Error & { cause?: { code?: string } };
+  const code = cause?.code ?? name;
+  return REASONS[code] ?? tlsProblem(code) ?? (cause === undefined ? message : code);
+}
+
+/** What is at the address instead of an exporter, as far as its answer shows. */
+function whatAnswers(response: Response, text: string, body: unknown): string {
+  const codes = (body as { errors?: { detail?: { code?: string } }[] } | undefined)?.errors;
+  if (response.headers.has('shoal-request-id') || codes?.[0]?.detail?.code !== undefined)
+    return 'is the proxy port of a node; the exporter port is 65003 by default';
+  if (/"code":"(BAD_REQUEST|PEER_UNAUTHORIZED)"/.test(text))
+    return 'is the p2p port of a node; the exporter port is 65003 by default';
+  if (response.headers.has('docker-distribution-api-version')) return 'is a registry, not a node';
+  const server = response.headers.get('server');
+  const by = server === null ? '' : ` by ${server.slice(0, 40)}`;
+  return `is not the exporter of a node: it answered status ${response.status}${by}`;
+}

@@ -1,0 +1,351 @@
+import { createHash } from 'node:crypto';
+import type { Clock, Timer } from '../../clock.ts';
+import type { WireError } from '../../errors.ts';
+import { SHARD_BYTES } from '../../limits.ts';
+import type { PullStatus } from '../../telemetry/status.ts';
+import type {
+  BlobName,
+  ControlMessage,
+  FrontMessage,
+  ReadSummary,
+} from '../../workers/messages.ts';
+import { BLOB_IDLE_MS, PULL_IDLE_MS, PULLS_KEPT, PULLS_OPEN_MAX } from '../limits.ts';
+import { Tally } from './pull-record.ts';
+
+/** One blob that one client reads, in one request or in many. */
+interface BlobRead {
+  blob: BlobName;
+  requestId: string;
+  totalBytes: number | null;
+  tally: Tally;
+  /** Open streams of it: the shard each began at and is at, and its request. */
+  open: Map<string, { fromShard: number; atShard: number; requestId: string }>;
+  pull: Pull;
+}
+
+/** The reads of one client in one repository, from a manifest on. */
+interface Pull {
+  host: string;
+  repository: string | null;
+  reference: string | null;
+  digest: string | null;
+  requestId: string;
+  tally: Tally;
+  blobs: Map<string, BlobRead>;
+  blobsDone: number;
+}
+
+/** What clients read of a blob now. */
+export interface ReadNow {
+  blob: string;
+  clients: number;
+  nodes: number;
+  sentBytes: number;
+  totalBytes: number | null;
+}
+
+/**
+ * Pulls as clients see them: one record and one log line for each blob and each pull, with where the
+ * bytes came from and what the client waited for. Fed by the messages between fronts and control.
+ *
+ * A blob's record ends when it was sent whole, or BLOB_IDLE_MS after its last read; a pull's record
+ * ends PULL_IDLE_MS after the last activity of its client in its repository.
+ */
+export class PullLog {
+  readonly #clock: Clock;
+  readonly #log: (fields: Record<string, unknown>, message: string) => void;
+  readonly #pulls = new Map<string, Pull>();
+  /** Newest last. */
+  readonly #done: PullStatus[] = [];
+  readonly #byStream = new Map<string, BlobRead>();
+  readonly #byRequest = new Map<string, BlobRead>();
+  readonly #relays = new Map<string, Pull>();
+  /** Reads of other nodes: blob by ask, and how many there are of each blob. */
+  readonly #asks = new Map<string, string>();
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock, log: (fields: Record<string, unknown>, message: string) => void) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** A front told something; `front` tells the fronts apart. */
+  heard(front: number, message: FrontMessage): void {
+    switch (message.kind) {
+      case 'open': {
+        const { blob, authorization, requestId, shard } = message;
+        const read = this.#read(blob, authorization, requestId);
+        const stream = `${front}/${message.id}`;
+        read.open.set(stream, { fromShard: shard, atShard: shard, requestId });
+        this.#byStream.set(stream, read);
+        this.#byRequest.set(requestId, read);
+        return;
+      }
+      case 'want': {
+        const stream = `${front}/${message.id}`;
+        const at = this.#byStream.get(stream)?.open.get(stream);
+        if (at !== undefined) at.atShard = message.shard;
+        return;
+      }
+      case 'close':
+        this.#close(`${front}/${message.id}`, message.read);
+        return;
+      case 'reads':
+        for (const { blob, authorization, read } of message.reads) {
+          const known = this.#read(blob, authorization, '');
+          known.tally.addRead(read);
+          this.#touch(known);
+          this.#endWhole(known);
+        }
+        return;
+      case 'ask':
+        this.#asks.set(`${front}/${message.id}`, message.key);
+        return;
+      case 'relay': {
+        if (message.what !== 'manifest' || message.repository === null) return;
+        const authorization = message.headers['authorization'] ?? null;
+        const pull = this.#pull(
+          message.upstreamHost,
+          message.repository,
+          authorization,
+          message.requestId,
+        );
+        if (message.reference?.startsWith('sha256:') === true) pull.digest ??= message.reference;
+        else pull.reference ??= message.reference;
+        this.#relays.set(`${front}/${message.id}`, pull);
+      }
+    }
+  }
+
+  /** Control answered a front. */
+  said(front: number, message: ControlMessage): void {
+    if (!('id' in message)) return;
+    const id = `${front}/${message.id}`;
+    switch (message.kind) {
+      case 'opened':
+      case 'granted': {
+        const read = this.#byStream.get(id);
+        if (read !== undefined && message.totalBytes !== null) read.totalBytes = message.totalBytes;
+        return;
+      }
+      case 'answer': {
+        const pull = this.#relays.get(id);
+        this.#relays.delete(id);
+        if (pull !== undefined && message.status === 200)
+          pull.digest ??= header(message.headers, 'docker-content-digest');
+        return;
+      }
+      case 'refused': {
+        const pull = this.#relays.get(id);
+        this.#relays.delete(id);
+        const tally = this.#byStream.get(id)?.tally ?? pull?.tally;
+        tally?.addError(message.error.code, message.error.message);
+      }
+    }
+  }
+
+  /** A shard's transfer for request `requestId` ended; `from` is a node, or null for the origin. */
+  transferred(
+    requestId: string,
+    from: string | null,
+    ms: number,
+    result: { kind: string; lengthBytes?: number; error?: WireError },
+  ): void {
+    const tally = this.#byRequest.get(requestId)?.tally;
+    if (tally === undefined) return;
+    if (result.kind === 'redirect' || result.kind === 'busy') tally.addTracker(ms);
+    else if (result.kind === 'data' && from !== null)
+      tally.addPeer(from, result.lengthBytes ?? 0, ms);
+    else if (result.error !== undefined && result.error.code !== 'CANCELLED')
+      tally.addError(result.error.code, result.error.message);
+  }
+
+  /** Blobs that clients or nodes read now, or within the last second. */
+  now(): ReadNow[] {
+    const nowMs = this.#clock.nowMs();
+    const found = new Map<string, ReadNow>();
+    const of = (key: string): ReadNow => {
+      let read = found.get(key);
+      if (read === undefined) {
+        read = { blob: key, clients: 0, nodes: 0, sentBytes: 0, totalBytes: null };
+        found.set(key, read);
+      }
+      return read;
+    };
+    for (const { blobs } of this.#pulls.values())
+      for (const { blob, open, tally, totalBytes } of blobs.values()) {
+        if (open.size === 0 && nowMs - tally.lastMs > RECENT_MS) continue;
+        const read = of(blob.key);
+        read.clients += open.size;
+        read.totalBytes ??= totalBytes;
+        let sentBytes = tally.bytes;
+        for (const { fromShard, atShard } of open.values())
+          sentBytes += (atShard - fromShard) * SHARD_BYTES;
+        read.sentBytes = Math.max(read.sentBytes, Math.min(sentBytes, totalBytes ?? sentBytes));
+      }
+    for (const key of this.#asks.values()) of(key).nodes += 1;
+    return [...found.values()];
+  }
+
+  /** The pulls under way and the last PULLS_KEPT that ended, newest first. */
+  list(): PullStatus[] {
+    const running = [...this.#pulls.values()].filter((pull) => this.#isPull(pull));
+    const shown = running.map((pull) => this.#status(pull, true));
+    return [...shown.reverse(), ...[...this.#done].reverse()].slice(0, PULLS_KEPT);
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #pull(
+    host: string,
+    repository: string | null,
+    authorization: string | null,
+    requestId: string,
+  ): Pull {
+    const client = createHash('sha256')
+      .update(authorization ?? '')
+      .digest('base64');
+    const name = `${host}/${repository ?? ''} ${client}`;
+    let pull = this.#pulls.get(name);
+    if (pull === undefined) {
+      const oldest = this.#pulls.entries().next().value;
+      if (this.#pulls.size >= PULLS_OPEN_MAX && oldest !== undefined) this.#end(...oldest);
+      pull = {
+        host,
+        repository,
+        reference: null,
+        digest: null,
+        requestId,
+        tally: new Tally(this.#clock.nowMs()),
+        blobs: new Map(),
+        blobsDone: 0,
+      };
+      this.#pulls.set(name, pull);
+    }
+    pull.tally.lastMs = this.#clock.nowMs();
+    this.#watch();
+    return pull;
+  }
+
+  #read(blob: BlobName, authorization: string | null, requestId: string): BlobRead {
+    const pull = this.#pull(blob.upstreamHost, blob.repository ?? null, authorization, requestId);
+    let read = pull.blobs.get(blob.key);
+    if (read === undefined) {
+      read = {
+        blob,
+        requestId,
+        totalBytes: null,
+        tally: new Tally(this.#clock.nowMs()),
+        open: new Map(),
+        pull,
+      };
+      pull.blobs.set(blob.key, read);
+    }
+    return read;
+  }
+
+  #close(stream: string, summary: ReadSummary | undefined): void {
+    this.#asks.delete(stream);
+    const read = this.#byStream.get(stream);
+    if (read === undefined) return;
+    this.#byStream.delete(stream);
+    this.#byRequest.delete(read.open.get(stream)?.requestId ?? '');
+    read.open.delete(stream);
+    if (summary !== undefined) read.tally.addRead(summary);
+    this.#touch(read);
+    this.#endWhole(read);
+  }
+
+  #touch(read: BlobRead): void {
+    read.tally.lastMs = this.#clock.nowMs();
+    read.pull.tally.lastMs = read.tally.lastMs;
+  }
+
+  #endWhole(read: BlobRead): void {
+    if (read.open.size === 0 && read.totalBytes !== null && read.tally.bytes >= read.totalBytes)
+      this.#endBlob(read);
+  }
+
+  #endBlob(read: BlobRead): void {
+    const { blob, pull, tally, totalBytes } = read;
+    pull.blobs.delete(blob.key);
+    if (tally.bytes === 0 && tally.errors.length === 0) return;
+    pull.blobsDone += 1;
+    pull.tally.add(tally);
+    const { requestId } = read;
+    this.#log(
+      { requestId, blob: blob.key, image: imageOf(pull), totalBytes, ...tally.report() },
+      'blob sent',
+    );
+  }
+
+  #end(name: string, pull: Pull): void {
+    this.#pulls.delete(name);
+    for (const read of [...pull.blobs.values()]) {
+      for (const [stream, { requestId }] of read.open) {
+        this.#byStream.delete(stream);
+        this.#byRequest.delete(requestId);
+      }
+      this.#endBlob(read);
+    }
+    if (!this.#isPull(pull)) return;
+    const status = this.#status(pull, false);
+    this.#done.push(status);
+    if (this.#done.length > PULLS_KEPT) this.#done.shift();
+    this.#log({ ...status }, 'pull finished');
+  }
+
+  /** A manifest alone is no pull: kubelet asks for it whether or not it has the image. */
+  #isPull(pull: Pull): boolean {
+    return pull.blobsDone > 0 || pull.blobs.size > 0 || pull.tally.errors.length > 0;
+  }
+
+  #status(pull: Pull, running: boolean): PullStatus {
+    const tally = new Tally(pull.tally.startMs);
+    tally.lastMs = pull.tally.lastMs;
+    tally.add(pull.tally);
+    for (const read of pull.blobs.values()) tally.add(read.tally);
+    return {
+      image: imageOf(pull),
+      digest: pull.digest,
+      requestId: pull.requestId,
+      running,
+      endedAtMs: Math.round(this.#clock.wallMs() - (this.#clock.nowMs() - tally.lastMs)),
+      blobs: pull.blobsDone + pull.blobs.size,
+      ...tally.report(),
+    };
+  }
+
+  /** Ends what is idle, as long as there is anything. */
+  #watch(): void {
+    this.#timer ??= this.#clock.after(BLOB_IDLE_MS, () => {
+      this.#timer = null;
+      const nowMs = this.#clock.nowMs();
+      for (const [name, pull] of this.#pulls) {
+        for (const read of [...pull.blobs.values()])
+          if (read.open.size === 0 && nowMs - read.tally.lastMs >= BLOB_IDLE_MS)
+            this.#endBlob(read);
+        if (pull.blobs.size === 0 && nowMs - pull.tally.lastMs >= PULL_IDLE_MS)
+          this.#end(name, pull);
+      }
+      if (this.#pulls.size > 0) this.#watch();
+    });
+  }
+}
+
+/** A read that ended this recently still counts as under way: small blobs take milliseconds. */
+const RECENT_MS = 1_000;
+
+function imageOf({ host, repository, reference, digest }: Pull): string {
+  if (repository === null) return host;
+  if (reference !== null) return `${host}/${repository}:${reference}`;
+  return digest === null ? `${host}/${repository}` : `${host}/${repository}@${digest}`;
+}
+
+function header(headers: Record<string, string>, name: string): string | null {
+  const found = Object.entries(headers).find(([key]) => key.toLowerCase() === name);
+  return found?.[1] ?? null;
+}
