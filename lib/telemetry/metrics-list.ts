@@ -377,7 +377,11 @@ export const gaugeFamilies = {
     help: 'Slots of 2 MiB in shared memory, by state.',
     labels: ['state'],
   },
-  blobsInFlight: { name: 'shoal_blobs_in_flight', help: 'Blobs being fetched now.', labels: [] },
+  blobsInFlight: {
+    name: 'shoal_blobs_in_flight',
+    help: 'Blobs that are fetched, or read by clients or nodes, now.',
+    labels: [],
+  },
   peers: {
     name: 'shoal_peers',
     help: 'Other nodes, by role and state.',

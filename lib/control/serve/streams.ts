@@ -232,7 +232,7 @@ class Stream {
   /** The layer's turn has come. */
   #enter(): void {
     this.#entered = true;
-    this.#turnMs = this.#parts.nowMs() - this.#queuedMs;
+    this.#turnMs += this.#parts.nowMs() - this.#queuedMs;
     if (this.#closed) return;
     for (const shard of this.#beforeEntry) if (shard >= this.#shard) this.#hold(shard);
     this.#beforeEntry.clear();
