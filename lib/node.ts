@@ -129,7 +129,7 @@ export async function startNode(
       staleTtlMs: ProxyConfig.accessStaleTtl * 1000,
       check: ProxyConfig.accessCheck,
     }),
-    probe: (job) => pools.run(job),
+    probe: (job) => swarm.probe(job),
     sized(key, totalBytes) {
       loader.sized(key, totalBytes, 'upstream');
       return facts.sizeOf(key)!;

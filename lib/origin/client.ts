@@ -2,42 +2,33 @@ import type { Dispatcher } from 'undici';
 import { systemClock, type Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { ORIGIN_CONNECT_TIMEOUT_MS } from '../limits.ts';
+import { AllowList, type AllowConfig } from '../registry/allow.ts';
+import { joinUrl, splitUrl } from '../registry/url.ts';
+import { bucketOf, type Bucket } from '../registry/vouching.ts';
+import { createOriginAgent } from './agent.ts';
+import { NameResolver, type Resolver } from './resolve.ts';
+import { clampRange, notSatisfiable, type AskedRange } from './content-range.ts';
+import { DirectTransport, NotPlain } from './direct.ts';
+import { EXPIRED, Follower, type FollowRequest } from './follow.ts';
 import {
-  ORIGIN_ERROR_BODY_BYTES_MAX,
   ORIGIN_ANSWER_DEADLINE_MS,
   ORIGIN_HEAD_TIMEOUT_MS,
   ORIGIN_SILENCE_MS,
-  RELAY_BODY_BYTES_MAX,
-  ORIGIN_REDIRECTS_MAX,
   PING_TIMEOUT_MS,
+  SHORT_PARTS_MAX,
 } from './limits.ts';
-import { AllowList, type AllowConfig } from '../registry/allow.ts';
-import { createOriginAgent } from './agent.ts';
-import { NameResolver, type Resolver } from './resolve.ts';
-import { BodyCollector } from './body.ts';
-import { DirectTransport, NotPlain } from './direct.ts';
-import {
-  exchange,
-  type AnswerReader,
-  type ExchangeRequest,
-  type ExchangeTools,
-} from './exchange.ts';
+import type { Flow } from './exchange.ts';
+import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
+import { RedirectMemory, type BlobPlace } from './redirect-memory.ts';
+import { readDocument, relay, statusOf, type RelayAnswer, type RelayRequest } from './relay.ts';
 import { UndiciTransport } from './undici.ts';
-import {
-  clampRange,
-  notSatisfiable,
-  type AskedRange,
-  type OriginHeaders,
-} from './content-range.ts';
-import { RangeReader, type OriginSink } from './range-reader.ts';
-import { RedirectMemory } from './redirect-memory.ts';
-import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
-import { bucketOf, type Bucket } from '../registry/vouching.ts';
+import { WholeStream } from './whole-stream.ts';
+import { WholeStreams } from './whole-streams.ts';
 
 /** What may cross a thread boundary to make a client there. */
 export type OriginOptions = AllowConfig;
 
-/** What is handed in for tests; the defaults are the real ones. */
+/** Handed in by tests; the defaults are the real ones. */
 export interface OriginTools {
   clock?: Clock;
   resolve?: Resolver;
@@ -54,17 +45,33 @@ export interface OriginTarget {
   url: string;
   upstreamHost: string;
   authorization?: string;
-  /** For a manifest: what the registry may send. */
+  /** For a manifest: what the registry may send. Manifests are never asked for by range. */
   accept?: string;
+  /** The digest that names the object, where it has one: it decides what the bytes should be. */
+  digest?: string;
 }
 
-export interface RelayAnswer {
-  status: number;
-  /** Lower-case names; only those of docs/SPEC.md 2.1. */
-  headers: Record<string, string>;
-  /** Owns its buffer. Empty for HEAD, whose `content-length` says what GET would bring. */
-  body: Uint8Array;
+/** What the origin's answer to a read taught, told as soon as its head has come. */
+export interface HeadFact {
+  /** `whole`: the origin does not serve parts of this object now. */
+  ranges: 'parts' | 'whole' | 'unknown';
+  totalBytes: number | null;
+  /** Whether the registry itself has just accepted the credential. */
+  atHome: boolean;
 }
+
+export interface ReadOptions {
+  /** What is known of the origin's support for ranges, for this object. */
+  ranges: HeadFact['ranges'];
+  /**
+   * Whether an answer that holds the rest of the object may become a stream, from which later reads
+   * in this thread take their parts. Where it may not the read fails with WholeOnly.
+   */
+  mayStream: boolean;
+  learned?: (fact: HeadFact) => void;
+}
+
+const DEFAULT_READ: ReadOptions = { ranges: 'unknown', mayStream: true };
 
 /** What a read cost the origin. */
 export interface OriginCost {
@@ -72,49 +79,56 @@ export interface OriginCost {
   requests: number;
 }
 
-const RELAYED_REQUEST_HEADERS = ['accept', 'if-none-match', 'if-modified-since', 'user-agent'];
-const RELAYED_ANSWER_HEADERS = [
-  'www-authenticate',
-  'content-type',
-  'content-length',
-  'docker-content-digest',
-  'link',
-  'etag',
-  'warning',
-  'retry-after',
-  'oci-filters-applied',
-  'docker-distribution-api-version',
-];
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** What an object store says to a signed URL that has expired or gone. */
-const EXPIRED = new Set([400, 401, 403, 404, 410]);
+/**
+ * Statuses that servers give to a GET with Range when they would serve it without one. 401, 404 and
+ * 429 are not among them: those are about the client, the object, and the rate.
+ */
+const maybeAboutRange = (status: number): boolean =>
+  status >= 500 || [400, 403, 405, 406, 411, 412, 413, 416, 417, 431].includes(status);
+
+/** One request for bytes of an object. */
+interface Ask {
+  target: OriginTarget;
+  asked: AskedRange;
+  sink: OriginSink;
+  form: 'range' | 'open' | 'plain';
+  beyond: 'stream' | 'refuse' | 'size';
+  mayUseMemory: boolean;
+  deadlineMs: number;
+  cost: OriginCost;
+  learned: (fact: HeadFact) => void;
+}
 
 /**
  * Reads from registries and the object stores behind them, over HTTP/1.1 with connections kept
  * alive, TLS verified. Redirects are followed inside, each hop checked against the allow-list; the
- * credential goes to the first origin (scheme, host and port) only. No message of its errors holds
- * a query or a credential.
+ * credential goes to the first origin (scheme, host and port) only. Error messages hold no query
+ * and no credential.
+ *
+ * Every object that a plain GET serves can be read, whatever the origin does with ranges: see
+ * WholeStream.
  */
 export class OriginClient {
-  readonly #allow: AllowList;
   readonly #clock: Clock;
   readonly #dispatcher: Dispatcher;
   /** Connections for pings alone: no client can occupy them. */
   readonly #pingDispatcher: Dispatcher;
-  readonly #exchangeTools: ExchangeTools;
+  readonly #pinger: Follower;
   readonly #direct: DirectTransport;
+  readonly #follower: Follower;
   readonly #answerDeadlineMs: number;
   readonly #redirects: RedirectMemory;
   readonly #redirected: (bucket: Bucket) => void;
+  readonly #streams = new WholeStreams();
 
   constructor(options: OriginOptions, tools: OriginTools = {}) {
-    this.#allow = new AllowList(options);
+    const allow = new AllowList(options);
     this.#clock = tools.clock ?? systemClock;
     this.#answerDeadlineMs = tools.answerDeadlineMs ?? ORIGIN_ANSWER_DEADLINE_MS;
     this.#redirects = new RedirectMemory(this.#clock);
     this.#redirected = tools.redirected ?? (() => undefined);
     const agentOptions = {
-      allow: this.#allow,
+      allow,
       connectTimeoutMs: tools.connectTimeoutMs ?? ORIGIN_CONNECT_TIMEOUT_MS,
       resolve: tools.resolve ?? new NameResolver().resolve,
       ...(tools.ca === undefined ? {} : { ca: tools.ca }),
@@ -122,28 +136,34 @@ export class OriginClient {
     this.#dispatcher = createOriginAgent(agentOptions);
     this.#pingDispatcher = createOriginAgent(agentOptions);
     this.#direct = new DirectTransport(agentOptions, this.#clock);
-    this.#exchangeTools = {
+    const exchangeTools = {
       transport: new UndiciTransport(this.#dispatcher),
       clock: this.#clock,
       headTimeoutMs: tools.headTimeoutMs ?? ORIGIN_HEAD_TIMEOUT_MS,
       silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
     };
+    this.#follower = new Follower(allow, this.#direct, exchangeTools);
+    this.#pinger = new Follower(allow, this.#direct, {
+      ...exchangeTools,
+      transport: new UndiciTransport(this.#pingDispatcher),
+      headTimeoutMs: PING_TIMEOUT_MS,
+    });
   }
 
   /**
-   * Reads up to `lengthBytes` from `offsetBytes` on, less where the object ends earlier; the sink
-   * hears the size before the first byte. Resolves once every byte was handed over.
-   * @throws ShoalError ORIGIN_REFUSED (the upstream's status, `www-authenticate`, `retry-after` and
-   * body with it),
-   *   RANGE_NOT_SATISFIABLE (size in `content-range`), ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT,
-   * ORIGIN_BROKEN,
-   *   HOST_NOT_ALLOWED, CANCELLED, or what the sink threw
+   * Reads up to `lengthBytes` from `offsetBytes` on, less where the object ends earlier. The sink
+   * gets the size before the first byte. Resolves once every byte was handed over.
+   * @throws ShoalError ORIGIN_REFUSED (with the upstream's status, `www-authenticate`,
+   * `retry-after` and body), RANGE_NOT_SATISFIABLE (size in `content-range`), ORIGIN_UNREACHABLE,
+   * ORIGIN_TIMEOUT, ORIGIN_BROKEN, HOST_NOT_ALLOWED, CANCELLED, or what the sink threw
    */
   async readRange(
     target: OriginTarget,
     want: { offsetBytes: number; lengthBytes: number; totalBytes: number | null },
     sink: OriginSink,
+    options: Partial<ReadOptions> = {},
   ): Promise<OriginCost> {
+    const { ranges, mayStream, learned } = { ...DEFAULT_READ, ...options };
     const cost = { requests: 0 };
     if (want.totalBytes === 0 && want.offsetBytes === 0) {
       sink.head({ totalBytes: 0, startBytes: 0, lengthBytes: 0 });
@@ -152,122 +172,158 @@ export class OriginClient {
     if (want.totalBytes !== null && want.offsetBytes >= want.totalBytes)
       throw notSatisfiable(want.totalBytes);
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
-    let asked = clampRange(want);
-    let reader = await this.#ask(target, asked, sink, deadlineMs, cost, true);
-    if (reader.again !== null) {
-      asked = clampRange({ ...want, totalBytes: reader.again });
-      reader = await this.#ask(target, asked, sink, deadlineMs, cost, true);
-      if (reader.again !== null)
-        throw new ShoalError(
-          'ORIGIN_BROKEN',
-          `${target.upstreamHost} does not keep to the ranges asked for`,
-        );
+    if (target.accept !== undefined) {
+      const request = this.#followRequest(target, deadlineMs, cost);
+      await readDocument(this.#follower, request, target, want, sink);
+      return cost;
     }
-    reader.finish();
-    return cost;
+    let left = clampRange(want);
+    const whole = headOnce(sink, left);
+    let hasAskedAgain = false;
+    for (let parts = 0; parts < SHORT_PARTS_MAX; parts++) {
+      const stream = this.#streams.find(objectOf(target), left.offsetBytes);
+      if (stream !== null) {
+        learned?.({ ranges: 'whole', totalBytes: stream.totalBytes, atHome: false });
+        await stream.read(left.offsetBytes, left.endBytes, whole);
+        return cost;
+      }
+      const answer = await this.#askAnyForm(
+        {
+          target,
+          asked: left,
+          sink: whole,
+          form: ranges === 'whole' && left.offsetBytes === 0 ? 'plain' : 'range',
+          beyond: mayStream ? 'stream' : 'refuse',
+          mayUseMemory: true,
+          deadlineMs: parts === 0 ? deadlineMs : this.#clock.nowMs() + this.#answerDeadlineMs,
+          cost,
+          learned: learned ?? (() => undefined),
+        },
+        ranges,
+      );
+      if (answer instanceof WholeStream) {
+        await answer.read(left.offsetBytes, left.endBytes, whole);
+        return cost;
+      }
+      if (answer.again !== null) {
+        if (hasAskedAgain)
+          throw new ShoalError(
+            'ORIGIN_BROKEN',
+            `${target.upstreamHost} does not keep to the ranges asked for`,
+          );
+        hasAskedAgain = true;
+        left = clampRange({ ...want, totalBytes: answer.again });
+        continue;
+      }
+      answer.finish();
+      const atBytes = left.offsetBytes + answer.givenBytes;
+      const totalBytes = answer.totalBytes ?? left.totalBytes;
+      const endBytes = totalBytes === null ? left.endBytes : Math.min(left.endBytes, totalBytes);
+      if (atBytes >= endBytes) return cost;
+      left = { offsetBytes: atBytes, endBytes, totalBytes };
+    }
+    throw new ShoalError(
+      'ORIGIN_BROKEN',
+      `${target.upstreamHost} sent more than ${SHORT_PARTS_MAX} parts for one range`,
+    );
   }
 
   /**
-   * Whether this very credential (or signed URL) opens the object: a GET of one byte, never through
-   * what an earlier answer said. Its cost is the access check's, not back-to-source.
+   * Opens a stream of everything from `fromBytes` on, for reads to come: the right to ask again may
+   * end soon. Resolves with the answer's head; false when no such stream came of it.
    * @throws ShoalError as readRange
    */
-  async probe(target: OriginTarget): Promise<{ totalBytes: number }> {
-    let totalBytes = -1;
-    const sink: OriginSink = {
-      head: (head) => (totalBytes = head.totalBytes),
-      data: () => undefined,
-      ...NOTHING_IN_PLACE,
-      stopped: () => false,
-    };
-    const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
-    const reader = await this.#ask(
-      target,
-      clampRange({ offsetBytes: 0, lengthBytes: 1, totalBytes: null }),
-      sink,
-      deadlineMs,
-      { requests: 0 },
-      false,
+  async hold(
+    target: OriginTarget,
+    { fromBytes, totalBytes }: { fromBytes: number; totalBytes: number },
+  ): Promise<boolean> {
+    if (this.#streams.find(objectOf(target), fromBytes) !== null) return true;
+    const answer = await this.#askAnyForm(
+      {
+        target,
+        asked: { offsetBytes: fromBytes, endBytes: fromBytes + 1, totalBytes },
+        sink: NOWHERE,
+        form: 'open',
+        beyond: 'stream',
+        mayUseMemory: true,
+        deadlineMs: this.#clock.nowMs() + this.#answerDeadlineMs,
+        cost: { requests: 0 },
+        learned: () => undefined,
+      },
+      'parts',
     );
-    reader.finish();
-    return { totalBytes };
+    return answer instanceof WholeStream;
+  }
+
+  /**
+   * Whether this very credential (or signed URL) opens the object: a GET of one byte, or a HEAD
+   * where the origin does not serve ranges. It never uses a remembered redirect. Its cost is the
+   * access check's, not back-to-source. `totalBytes` is null when the origin does not tell.
+   * @throws ShoalError as readRange
+   */
+  async probe(
+    target: OriginTarget,
+    options: Partial<Pick<ReadOptions, 'ranges'>> = {},
+  ): Promise<{ totalBytes: number | null }> {
+    const ranges = options.ranges ?? 'unknown';
+    const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
+    const cost = { requests: 0 };
+    if (ranges === 'whole') {
+      const head = await relay(this.#follower, {
+        ...this.#followRequest(target, deadlineMs, cost),
+        method: 'HEAD',
+      });
+      const length = head.headers['content-length'];
+      if (head.status === 200 && length !== undefined && /^\d{1,15}$/.test(length))
+        return { totalBytes: Number(length) };
+    }
+    const answer = await this.#askAnyForm(
+      {
+        target,
+        asked: clampRange({ offsetBytes: 0, lengthBytes: 1, totalBytes: null }),
+        sink: NOWHERE,
+        form: ranges === 'whole' ? 'plain' : 'range',
+        beyond: 'size',
+        mayUseMemory: false,
+        deadlineMs,
+        cost,
+        learned: () => undefined,
+      },
+      ranges,
+    );
+    return { totalBytes: answer.totalBytes };
   }
 
   /**
    * Passes a request through: GET or HEAD, with the Accept and Authorization it came with. Any
    * status is an answer.
    * @throws ShoalError ORIGIN_UNREACHABLE, ORIGIN_TIMEOUT, ORIGIN_BROKEN (longer than
-   * RELAY_BODY_BYTES_MAX, encoded), HOST_NOT_ALLOWED
+   * RELAY_BODY_BYTES_MAX, or a coding that cannot be decoded), HOST_NOT_ALLOWED
    */
-  async relay(request: {
-    method: string;
-    url: string;
-    upstreamHost: string;
-    headers: Record<string, string>;
-  }): Promise<RelayAnswer> {
-    const headers: Record<string, string> = {};
-    for (const name of RELAYED_REQUEST_HEADERS)
-      if (request.headers[name] !== undefined) headers[name] = request.headers[name];
-    const body = new BodyCollector(RELAY_BODY_BYTES_MAX, 'refuse');
-    const answer: RelayAnswer = { status: 0, headers: {}, body: new Uint8Array(0) };
-    const reader: AnswerReader = {
-      head(status, answerHeaders) {
-        answer.status = status;
-        for (const name of RELAYED_ANSWER_HEADERS)
-          if (answerHeaders[name] !== undefined) answer.headers[name] = answerHeaders[name];
-        return 'more';
-      },
-      data: (chunk) => body.add(chunk),
-      ...NOTHING_IN_PLACE,
-      stopped: () => false,
-    };
-    const method = request.method === 'HEAD' ? 'HEAD' : 'GET';
+  async relay(request: RelayRequest): Promise<RelayAnswer> {
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
-    await this.#follow(
+    const { authorization } = request.headers;
+    const target = {
+      url: request.url,
+      upstreamHost: request.upstreamHost,
+      ...(authorization === undefined ? {} : { authorization }),
+    };
+    return relay(
+      this.#follower,
       {
-        method,
-        start: splitUrl(request.url),
-        home: splitUrl(request.url),
-        authorization: request.headers['authorization'],
-        headers,
-        deadlineMs,
-        cost: { requests: 0 },
-        isPlain: false,
+        ...this.#followRequest(target, deadlineMs, { requests: 0 }),
+        method: request.method === 'HEAD' ? 'HEAD' : 'GET',
       },
-      reader,
+      request.headers,
     );
-    answer.body = body.bytes();
-    return answer;
   }
 
   /** The status of `<origin>/v2/` to a request without credentials. Throws as `relay`. */
   async ping(origin: string): Promise<number> {
-    const url = splitUrl(`${origin}/v2/`);
-    if (!this.#allow.mayAsk(url.hostname, url.port))
-      throw new ShoalError('HOST_NOT_ALLOWED', `${url.host} is not on the allow-list of this node`);
-    let status = 0;
-    const reader: AnswerReader = {
-      head(answered) {
-        status = answered;
-        return 'enough';
-      },
-      data: () => 'enough',
-      ...NOTHING_IN_PLACE,
-      stopped: () => false,
-    };
-    const request: ExchangeRequest = {
-      method: 'GET',
-      url,
-      headers: { 'user-agent': 'shoal', 'accept-encoding': 'identity' },
-      deadlineMs: this.#clock.nowMs() + PING_TIMEOUT_MS,
-    };
-    const transport = new UndiciTransport(this.#pingDispatcher);
-    await exchange(request, reader, {
-      ...this.#exchangeTools,
-      headTimeoutMs: PING_TIMEOUT_MS,
-      transport,
-    });
-    return status;
+    const url = `${origin}/v2/`;
+    const deadlineMs = this.#clock.nowMs() + PING_TIMEOUT_MS;
+    const request = this.#followRequest({ url, upstreamHost: origin }, deadlineMs, { requests: 0 });
+    return statusOf(this.#pinger, request);
   }
 
   async close(): Promise<void> {
@@ -275,202 +331,196 @@ export class OriginClient {
     await Promise.all([this.#dispatcher.destroy(), this.#pingDispatcher.destroy()]);
   }
 
+  /** Asks in the form given, and once more without Range when that is what may have failed. */
+  async #askAnyForm(ask: Ask, ranges: HeadFact['ranges']): Promise<RangeReader | WholeStream> {
+    const answer = await this.#ask(ask);
+    if (answer instanceof WholeStream) return answer;
+    const { refusedStatus } = answer;
+    if (refusedStatus === null) return answer;
+    const mayTryPlain =
+      ask.form !== 'plain' &&
+      (answer.wantsPlain || (ranges !== 'parts' && maybeAboutRange(refusedStatus)));
+    if (!mayTryPlain) throw answer.refusal();
+    if (ask.beyond === 'refuse') throw new WholeOnly(ask.target.upstreamHost);
+    const plain = await this.#ask({ ...ask, form: 'plain' });
+    if (!(plain instanceof WholeStream) && plain.refusedStatus !== null) throw plain.refusal();
+    return plain;
+  }
+
   /**
-   * One ranged request, at the remembered target first; when that has expired, once more through
-   * the registry.
+   * One request, at the remembered redirect target first. When that has expired: through the
+   * registry. When the registry no longer takes the credential: at the last good target again.
    */
-  async #ask(
-    target: OriginTarget,
-    asked: AskedRange,
-    sink: OriginSink,
-    deadlineMs: number,
-    cost: OriginCost,
-    mayUseMemory: boolean,
-  ): Promise<RangeReader> {
-    const home = splitUrl(target.url);
+  async #ask(ask: Ask): Promise<RangeReader | WholeStream> {
+    const { target } = ask;
     const { authorization } = target;
-    const headers = {
-      range: `bytes=${asked.offsetBytes}-${asked.endBytes - 1}`,
-      ...(target.accept === undefined ? {} : { accept: target.accept }),
-    };
-    const common = { method: 'GET', home, authorization, headers, deadlineMs, cost } as const;
-    const known = mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
+    const base = this.#followRequest(target, ask.deadlineMs, ask.cost);
+    const { home } = base;
+    const known = ask.mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
     const isHome = known?.url === joinUrl(home);
-    if (known !== null && !isHome) {
-      const reader = new RangeReader(asked, sink, target.upstreamHost);
-      try {
-        const request: FollowRequest = {
-          ...common,
-          start: splitUrl(known.url),
-          isPlain: known.isPlain,
-        };
-        await this.#follow(request, reader);
-        if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
-        if (reader.refusedStatus === null) return reader;
-        this.#redirects.forget(target.url, authorization);
-        if (!EXPIRED.has(reader.refusedStatus)) throw reader.refusal();
-      } catch (thrown) {
-        this.#redirects.forget(target.url, authorization);
-        if (!(thrown instanceof NotPlain)) throw thrown;
-      }
+    if (known !== null && !isHome && known.isFresh) {
+      const answer = await this.#askAt(ask, known);
+      if (answer !== null) return answer;
     }
-    const reader = new RangeReader(asked, sink, target.upstreamHost);
-    const request: FollowRequest = { ...common, start: home, isPlain: isHome && known.isPlain };
-    const last = await this.#follow(request, reader);
-    if (reader.refusedStatus !== null) throw reader.refusal();
-    const bucket = last === home ? null : bucketOf(home, last);
-    if (bucket !== null) this.#redirected(bucket);
-    if (last !== home || (!isHome && reader.isPlain))
+    const request: FollowRequest = {
+      ...base,
+      headers: rangeHeader(ask),
+      isPlain: isHome && known.isPlain && ask.form === 'range',
+      arrived: (last) => {
+        const bucket = last === home ? null : bucketOf(home, last);
+        if (bucket !== null) this.#redirected(bucket);
+      },
+    };
+    const { answer, last, referer } = await this.#send(ask, request, true);
+    if (answer instanceof WholeStream || last === null) return answer;
+    const { refusedStatus } = answer;
+    if (refusedStatus === 401 || refusedStatus === 403) {
+      if (known === null || isHome || known.isFresh) return answer;
+      return (await this.#askAt(ask, known)) ?? answer;
+    }
+    if (refusedStatus !== null) return answer;
+    if (last !== home || (!isHome && answer.isPlainPart))
       this.#redirects.remember(target.url, authorization, {
         url: joinUrl(last),
-        isPlain: reader.isPlain,
+        referer,
+        isPlain: answer.isPlainPart,
       });
     else if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
-    return reader;
+    return answer;
   }
 
-  /**
-   * Sends a request and follows its redirects; `reader` sees the last answer only. Returns the URL
-   * that gave it.
-   */
-  async #follow(request: FollowRequest, reader: AnswerReader): Promise<SplitUrl> {
-    let at = request.start;
-    for (let hops = 0; hops <= ORIGIN_REDIRECTS_MAX; hops++) {
-      if (!this.#allow.mayAsk(at.hostname, at.port))
-        throw new ShoalError(
-          'HOST_NOT_ALLOWED',
-          `${at.hostname}:${at.port} is not on the allow-list of this node`,
-        );
-      const headers: Record<string, string> = {
-        'user-agent': 'shoal',
-        ...request.headers,
-        'accept-encoding': 'identity',
-      };
-      if (at.origin === request.home.origin && request.authorization !== undefined)
-        headers['authorization'] = request.authorization;
-      const hop = new HopReader(reader, at);
-      await this.#exchange(
-        request,
-        { method: request.method, url: at, headers, deadlineMs: request.deadlineMs },
-        hop,
-      );
-      if (hop.location === null) return at;
-      at = hop.location;
-    }
-    throw new ShoalError(
-      'ORIGIN_BROKEN',
-      `${request.home.host} redirects more than ${ORIGIN_REDIRECTS_MAX} times`,
-    );
-  }
-
-  /**
-   * One request and its answer: straight into place where it started and is known to answer so,
-   * else by a general client.
-   */
-  async #exchange(
-    request: FollowRequest,
-    hop: ExchangeRequest,
-    reader: AnswerReader,
-  ): Promise<void> {
-    if (request.isPlain && hop.url === request.start) {
-      request.cost.requests++;
-      try {
-        await exchange(hop, reader, { ...this.#exchangeTools, transport: this.#direct });
-        return;
-      } catch (thrown) {
-        if (!(thrown instanceof NotPlain)) throw thrown;
-        // A signature that has expired: the registry has to be asked for another one.
-        if (thrown.status !== null && EXPIRED.has(thrown.status) && hop.url !== request.home)
-          throw thrown;
-        // A redirect or a refusal says nothing about the next answer.
-        if (thrown.status === null || thrown.status < 300) request.isPlain = false;
+  /** Asks at a remembered redirect target; null when it does not serve the object any more. */
+  async #askAt(
+    ask: Ask,
+    place: BlobPlace & { isFresh: boolean },
+  ): Promise<RangeReader | WholeStream | null> {
+    const { target } = ask;
+    const request: FollowRequest = {
+      ...this.#followRequest(target, ask.deadlineMs, ask.cost),
+      start: splitUrl(place.url),
+      referer: place.referer,
+      headers: rangeHeader(ask),
+      isPlain: place.isPlain && ask.form === 'range',
+    };
+    try {
+      const { answer } = await this.#send(ask, request, false);
+      if (answer instanceof WholeStream) return answer;
+      if (answer.refusedStatus === null) {
+        if (!place.isFresh) this.#redirects.remember(target.url, target.authorization, place);
+        if (!request.isPlain) this.#redirects.notPlain(target.url, target.authorization);
+        return answer;
       }
+      this.#redirects.forget(target.url, target.authorization);
+      return EXPIRED.has(answer.refusedStatus) ? null : answer;
+    } catch (thrown) {
+      this.#redirects.forget(target.url, target.authorization);
+      if (!(thrown instanceof NotPlain)) throw thrown;
+      return null;
     }
-    request.cost.requests++;
-    await exchange(hop, reader, this.#exchangeTools);
+  }
+
+  /** Sends one request; `last` is null when its answer has become a stream. */
+  async #send(
+    ask: Ask,
+    request: FollowRequest,
+    atHome: boolean,
+  ): Promise<{
+    answer: RangeReader | WholeStream;
+    last: FollowRequest['start'] | null;
+    referer: string | undefined;
+  }> {
+    const { target, asked, sink, learned } = ask;
+    const object = objectOf(target);
+    const beyond =
+      ask.beyond !== 'stream'
+        ? ask.beyond
+        : (body: { startBytes: number; totalBytes: number | null }, flow: Flow): WholeStream => {
+            const stream = new WholeStream(
+              { host: target.upstreamHost, clock: this.#clock, flow },
+              body,
+            );
+            this.#streams.add(object, stream);
+            learned({ ranges: 'whole', totalBytes: body.totalBytes, atHome });
+            return stream;
+          };
+    const noted: OriginSink = {
+      head: (head) => {
+        const ranges = reader.isPart ? 'parts' : 'unknown';
+        learned({ ranges, totalBytes: head.totalBytes, atHome });
+        sink.head(head);
+      },
+      data: (chunk) => sink.data(chunk),
+      room: (bytesMax) => sink.room(bytesMax),
+      placed: (bytes) => sink.placed(bytes),
+      stopped: () => sink.stopped(),
+    };
+    const reader = new RangeReader(asked, noted, target.upstreamHost, beyond);
+    const following = this.#follower.follow(request, reader);
+    const first = await Promise.race([following, reader.adopted]);
+    if (!(first instanceof WholeStream)) return { answer: reader, ...first };
+    void following
+      .then(
+        () => first.end(null),
+        (thrown: unknown) => first.end(ShoalError.from(thrown, 'ORIGIN_BROKEN')),
+      )
+      .finally(() => {
+        if (!first.isKept) this.#streams.remove(object, first);
+      });
+    return { answer: first, last: null, referer: undefined };
+  }
+
+  #followRequest(target: OriginTarget, deadlineMs: number, cost: OriginCost): FollowRequest {
+    const home = splitUrl(target.url);
+    return {
+      method: 'GET',
+      start: home,
+      home,
+      authorization: target.authorization,
+      headers: {},
+      referer: undefined,
+      deadlineMs,
+      cost,
+      isPlain: false,
+      ignoresCoding: target.digest !== undefined,
+    };
   }
 }
 
-/** Of a reader that takes its body piece by piece only. */
-const NOTHING_IN_PLACE = {
-  room(): Uint8Array {
-    throw new Error('nothing is put in place here');
+function rangeHeader({ form, asked }: Ask): Record<string, string> {
+  if (form === 'plain') return {};
+  const end = form === 'open' ? '' : String(asked.endBytes - 1);
+  return { range: `bytes=${asked.offsetBytes}-${end}` };
+}
+
+/** Reads of one object share streams. A query is a signature, not a part of an object's name. */
+function objectOf({ url }: OriginTarget): string {
+  return url.split('?', 1)[0]!;
+}
+
+/** A sink that hears one head, for the whole of `asked`, however many answers bring its bytes. */
+function headOnce(sink: OriginSink, asked: AskedRange): OriginSink {
+  let isToldSize = false;
+  return {
+    head: ({ totalBytes }) => {
+      if (isToldSize) return;
+      isToldSize = true;
+      const lengthBytes = Math.max(0, Math.min(asked.endBytes, totalBytes) - asked.offsetBytes);
+      sink.head({ totalBytes, startBytes: asked.offsetBytes, lengthBytes });
+    },
+    data: (chunk) => sink.data(chunk),
+    room: (bytesMax) => sink.room(bytesMax),
+    placed: (bytes) => sink.placed(bytes),
+    stopped: () => sink.stopped(),
+  };
+}
+
+/** The sink of a check, which wants no bytes. */
+const NOWHERE: OriginSink = {
+  head: () => undefined,
+  data: () => undefined,
+  room: () => {
+    throw new Error('a check puts nothing in place');
   },
-  placed(): never {
-    throw new Error('nothing is put in place here');
-  },
+  placed: () => undefined,
+  stopped: () => false,
 };
-
-interface FollowRequest {
-  method: 'GET' | 'HEAD';
-  start: SplitUrl;
-  /** The only origin the credential is for. */
-  home: SplitUrl;
-  authorization: string | undefined;
-  headers: Record<string, string>;
-  deadlineMs: number;
-  cost: OriginCost;
-  /**
-   * Whether `start` answers as a DirectTransport takes it; becomes false when it turns out not to.
-   */
-  isPlain: boolean;
-}
-
-/** Keeps redirects from the reader, and encoded bodies from everybody. */
-class HopReader implements AnswerReader {
-  location: SplitUrl | null = null;
-  readonly #reader: AnswerReader;
-  readonly #at: SplitUrl;
-  #discardedBytes = 0;
-
-  constructor(reader: AnswerReader, at: SplitUrl) {
-    this.#reader = reader;
-    this.#at = at;
-  }
-
-  head(status: number, headers: OriginHeaders): 'more' | 'enough' {
-    const { location } = headers;
-    if (REDIRECTS.has(status) && location !== undefined) {
-      this.location = resolveLocation(location, this.#at);
-      return 'more';
-    }
-    const encoding = headers['content-encoding']?.trim().toLowerCase();
-    if (encoding !== undefined && encoding !== '' && encoding !== 'identity')
-      throw new ShoalError(
-        'ORIGIN_BROKEN',
-        `${this.#at.host} sent an encoded body, which was not asked for`,
-      );
-    return this.#reader.head(status, headers);
-  }
-
-  data(chunk: Uint8Array): 'more' | 'enough' {
-    if (this.location === null) return this.#reader.data(chunk);
-    // The few words under a redirect are read to their end, so that the connection can be used
-    // again.
-    this.#discardedBytes += chunk.length;
-    return this.#discardedBytes > ORIGIN_ERROR_BODY_BYTES_MAX ? 'enough' : 'more';
-  }
-
-  room(bytesMax: number): Uint8Array {
-    return this.#reader.room(bytesMax);
-  }
-
-  placed(bytes: number): 'more' | 'enough' {
-    return this.#reader.placed(bytes);
-  }
-
-  stopped(): boolean {
-    return this.#reader.stopped();
-  }
-}
-
-/** An absolute Location is taken as it is written: a signature holds for these very bytes. */
-function resolveLocation(location: string, at: SplitUrl): SplitUrl {
-  try {
-    const bare = location.replace(/#.*$/, '');
-    if (/^https?:\/\//i.test(bare)) return splitUrl(bare);
-    return splitUrl(new URL(bare, joinUrl(at)).href.replace(/#.*$/, ''));
-  } catch {
-    throw new ShoalError('ORIGIN_BROKEN', `${at.host} redirects to what is no http or https URL`);
-  }
-}

@@ -3,15 +3,12 @@ import { SHARD_BYTES } from '../limits.ts';
 import { parseContentRange } from '../registry/range.ts';
 
 /**
- * Header names in lower case; several of one name joined as they may be (RFC 9110, 5.2), challenges
- * by line breaks.
+ * Header names in lower case. Several headers of one name are joined with commas (RFC 9110, 5.2),
+ * challenges with line breaks.
  */
 export type OriginHeaders = Readonly<Record<string, string | undefined>>;
 
-/**
- * The bytes [offsetBytes, endBytes) that were asked for, and the object's size as far as it is
- * known.
- */
+/** The bytes [offsetBytes, endBytes) that were asked for, and the object's size where it is known. */
 export interface AskedRange {
   offsetBytes: number;
   endBytes: number;
@@ -20,16 +17,24 @@ export interface AskedRange {
 
 /** What to do with the body of an answer to a ranged request. */
 export type RangeVerdict =
-  /** Leave out `skipBytes`, then take `lengthBytes`; the body is `bodyBytes` long. */
-  | { kind: 'use'; totalBytes: number; skipBytes: number; lengthBytes: number; bodyBytes: number }
-  /** The whole object from its start, of a size only its end will show. */
-  | { kind: 'unsized' }
-  /** Nothing of it: the range ran past the end. Ask again within `totalBytes`. */
-  | { kind: 'again'; totalBytes: number };
+  /** Skip `skipBytes`, then take `lengthBytes`; the body is `bodyBytes` long (null: to its end). */
+  | {
+      kind: 'use';
+      totalBytes: number;
+      skipBytes: number;
+      lengthBytes: number;
+      bodyBytes: number | null;
+    }
+  /** The body runs from `startBytes` to the object's end; `totalBytes` null: size unknown. */
+  | { kind: 'whole'; startBytes: number; totalBytes: number | null }
+  /** The range ran past the end: ask again within `totalBytes`. */
+  | { kind: 'again'; totalBytes: number }
+  /** The answer to a Range is unusable; the object may still be read without one. */
+  | { kind: 'plain' };
 
 /**
- * The range to ask for: never past the end where that is known, since OSS answers such a range with
- * 200 and everything.
+ * The range to ask for. It never runs past the end where the size is known: OSS answers such a range
+ * with 200 and the whole object.
  */
 export function clampRange(want: {
   offsetBytes: number;
@@ -45,12 +50,13 @@ export function clampRange(want: {
 }
 
 /**
- * Judges a 200, 206 or 416 to a ranged request (RFC 9110, 14 and 15.3.7; OSS: 200 with the whole
- * object when the range runs past its end).
+ * Judges a 200, 204, 206 or 416 to a request for a range, or for the whole (RFC 9110, 14 and
+ * 15.3.7). The size and the digest of an object decide, not the form of an answer: every answer
+ * that says which bytes it holds is used.
  * @throws ShoalError RANGE_NOT_SATISFIABLE with the size in `content-range`, ORIGIN_BROKEN
  */
 export function judgeRangeAnswer(
-  status: 200 | 206 | 416,
+  status: 200 | 204 | 206 | 416,
   headers: OriginHeaders,
   asked: AskedRange,
 ): RangeVerdict {
@@ -59,12 +65,14 @@ export function judgeRangeAnswer(
       return judgePartial(headers, asked);
     case 200:
       return judgeWhole(headers, asked);
+    case 204:
+      return asked.offsetBytes === 0 ? EMPTY : { kind: 'plain' };
     default:
       return judgeUnsatisfiable(headers, asked);
   }
 }
 
-/** RANGE_NOT_SATISFIABLE, saying the object's size where it is known. */
+/** RANGE_NOT_SATISFIABLE, with the object's size where it is known. */
 export function notSatisfiable(totalBytes: number | null): ShoalError {
   return new ShoalError(
     'RANGE_NOT_SATISFIABLE',
@@ -73,67 +81,77 @@ export function notSatisfiable(totalBytes: number | null): ShoalError {
   );
 }
 
+const EMPTY: RangeVerdict = {
+  kind: 'use',
+  totalBytes: 0,
+  skipBytes: 0,
+  lengthBytes: 0,
+  bodyBytes: 0,
+};
+
 function judgePartial(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
-  const range = parseContentRange(headers['content-range']);
-  if (range === null || range.startBytes === null || range.endBytes === null)
-    throw broken('a partial answer without a valid Content-Range');
-  const totalBytes = range.totalBytes ?? asked.totalBytes;
-  if (totalBytes === null)
-    throw broken('a partial answer that does not say how long the object is');
-  assertSameSize(totalBytes, asked);
-  const endBytes = Math.min(asked.endBytes, totalBytes);
-  if (range.startBytes !== asked.offsetBytes || range.endBytes !== endBytes) {
-    throw broken(
-      `bytes ${range.startBytes}-${range.endBytes - 1} of ${totalBytes} were sent for ${asked.offsetBytes}-${endBytes - 1}`,
-    );
-  }
-  const lengthBytes = endBytes - asked.offsetBytes;
   const declared = contentLength(headers);
-  if (declared !== null && declared !== lengthBytes)
-    throw broken(`Content-Length ${declared} with a Content-Range of ${lengthBytes} bytes`);
-  return { kind: 'use', totalBytes, skipBytes: 0, lengthBytes, bodyBytes: lengthBytes };
+  if (declared === 0 && asked.offsetBytes === 0) return EMPTY;
+  const range = parseContentRange(headers['content-range']);
+  const part =
+    range !== null && range.startBytes !== null && range.endBytes !== null
+      ? { startBytes: range.startBytes, endBytes: range.endBytes }
+      : // Without a usable Content-Range the length alone can tell that it is the part asked for.
+        declared !== null && declared === asked.endBytes - asked.offsetBytes
+        ? { startBytes: asked.offsetBytes, endBytes: asked.endBytes }
+        : null;
+  const totalBytes = range?.totalBytes ?? asked.totalBytes;
+  if (part === null || totalBytes === null) return { kind: 'plain' };
+  assertSameSize(totalBytes, asked);
+  const skipBytes = asked.offsetBytes - part.startBytes;
+  const partBytes = part.endBytes - part.startBytes;
+  if (skipBytes < 0 || skipBytes > SHARD_BYTES || skipBytes >= partBytes)
+    throw broken(
+      `bytes ${part.startBytes}-${part.endBytes - 1} of ${totalBytes} for ` +
+        `${asked.offsetBytes}-${asked.endBytes - 1}`,
+    );
+  if (declared !== null && declared !== partBytes)
+    throw broken(`Content-Length ${declared} with a Content-Range of ${partBytes} bytes`);
+  // A part may be shorter than asked for (RFC 9110, 15.3.7); the rest is asked for afterwards.
+  const endBytes = Math.min(asked.endBytes, totalBytes, part.endBytes);
+  const lengthBytes = endBytes - asked.offsetBytes;
+  return { kind: 'use', totalBytes, skipBytes, lengthBytes, bodyBytes: partBytes };
 }
 
 function judgeWhole(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
   const totalBytes = contentLength(headers) ?? asked.totalBytes;
-  if (totalBytes === null) {
-    if (asked.offsetBytes === 0) return { kind: 'unsized' };
-    throw broken('a whole object of unknown length where a part was asked for');
-  }
+  if (totalBytes === null) return { kind: 'whole', startBytes: 0, totalBytes };
   assertSameSize(totalBytes, asked);
   if (asked.offsetBytes > 0 && asked.offsetBytes >= totalBytes) throw notSatisfiable(totalBytes);
-  const endBytes = Math.min(asked.endBytes, totalBytes);
   if (asked.offsetBytes > 0 && asked.endBytes > totalBytes) return { kind: 'again', totalBytes };
-  if (asked.offsetBytes > SHARD_BYTES)
-    throw broken('the server does not serve ranges, and the part wanted is too far from the start');
-  return {
-    kind: 'use',
-    totalBytes,
-    skipBytes: asked.offsetBytes,
-    lengthBytes: endBytes - asked.offsetBytes,
-    bodyBytes: totalBytes,
-  };
+  const isAll = asked.offsetBytes === 0 && totalBytes <= asked.endBytes;
+  return isAll
+    ? { kind: 'use', totalBytes, skipBytes: 0, lengthBytes: totalBytes, bodyBytes: totalBytes }
+    : { kind: 'whole', startBytes: 0, totalBytes };
 }
 
 function judgeUnsatisfiable(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
   const range = parseContentRange(headers['content-range']);
   const totalBytes = range?.startBytes === null ? range.totalBytes : null;
-  // No range lies within an empty object; it is whole all the same.
-  if (totalBytes === 0 && asked.offsetBytes === 0)
-    return { kind: 'use', totalBytes: 0, skipBytes: 0, lengthBytes: 0, bodyBytes: 0 };
+  // No range lies within an empty object. It is still readable as a whole.
+  if (totalBytes === 0 && asked.offsetBytes === 0) return EMPTY;
+  // A range within a known size, or from the first byte, is satisfiable: the server does not
+  // support ranges, or the object is empty and the server does not say so.
+  if (totalBytes === null && (asked.offsetBytes === 0 || asked.totalBytes !== null))
+    return { kind: 'plain' };
   throw notSatisfiable(totalBytes);
 }
 
 function assertSameSize(totalBytes: number, asked: AskedRange): void {
   if (asked.totalBytes !== null && totalBytes !== asked.totalBytes)
-    throw broken(`the object is ${totalBytes} bytes long, and was ${asked.totalBytes}`);
+    throw broken(`an object of ${totalBytes} bytes that had ${asked.totalBytes}`);
 }
 
 /** Content-Length, or null when there is none. */
 function contentLength(headers: OriginHeaders): number | null {
   const text = headers['content-length'];
   if (text === undefined) return null;
-  if (!/^\d{1,15}$/.test(text)) throw broken('a Content-Length that is no number');
+  if (!/^\d{1,15}$/.test(text)) throw broken('a Content-Length that is not a number');
   return Number(text);
 }
 

@@ -9,42 +9,50 @@ export interface ExchangeRequest {
   method: 'GET' | 'HEAD';
   url: SplitUrl;
   headers: Record<string, string>;
-  /** Monotonic time by which the answer's head must be there, whatever the head timeout. */
+  /** Monotonic time by which the answer's head must have come, whatever the head timeout. */
   deadlineMs: number;
 }
 
+/** Holds the body of an answer back, and lets it go on. */
+export interface Flow {
+  pause(): void;
+  resume(): void;
+}
+
 /**
- * Who takes the answer. Either may throw, which breaks the exchange off and becomes its outcome.
+ * Takes the answer. Each method may throw, which aborts the exchange and becomes its outcome.
  * `enough` ends it early.
  */
 export interface AnswerReader {
-  head(status: number, headers: OriginHeaders): 'more' | 'enough';
+  /** `flow` is null where the transport cannot pause. */
+  head(status: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough';
   data(chunk: Uint8Array): 'more' | 'enough';
   /**
-   * Where the next bytes of the body, at most `bytesMax`, may be put in place of `data`; asked only
-   * of a reader whose answer is a plain part.
+   * Where the next bytes of the body, at most `bytesMax`, may be written instead of a call of
+   * `data`. Called only when the answer is a plain part.
    */
   room(bytesMax: number): Uint8Array;
-  /** So many bytes were put at the start of the last room. */
+  /** So many bytes were written at the start of the last room. */
   placed(bytes: number): 'more' | 'enough';
-  /** Asked every LOOK_MS: whether nobody wants the answer any more. */
+  /** Called every LOOK_MS: whether the answer is no longer wanted. */
   stopped(): boolean;
 }
 
-/** Who hears of an answer as it comes, until it has ended or failed. */
+/** Receives an answer as it comes, until it has ended or failed. */
 export interface AnswerEvents {
-  head(status: number, headers: OriginHeaders): void;
+  /** `flow` is missing where the transport cannot pause. */
+  head(status: number, headers: OriginHeaders, flow?: Flow): void;
   data(chunk: Uint8Array): void;
   room(bytesMax: number): Uint8Array;
   placed(bytes: number): void;
   ended(): void;
-  /** `lostIdle`: a connection that was kept open went away before anything came back. */
+  /** `lostIdle`: a kept-alive connection was lost before any byte of the answer. */
   failed(error: Error, lostIdle: boolean): void;
 }
 
-/** What carries requests to an origin. */
+/** Carries requests to an origin. */
 export interface Transport {
-  /** Sends it; `isRepeat`: on a new connection. Returns what breaks it off. */
+  /** Sends the request; `isRepeat`: on a new connection. Returns a function that aborts it. */
   send(request: ExchangeRequest, events: AnswerEvents, isRepeat: boolean): () => void;
 }
 
@@ -69,8 +77,7 @@ export async function exchange(
   try {
     await first.done;
   } catch (thrown) {
-    // The server closed an idle connection just as it was used again: not its fault, nor a sign
-    // that it is down.
+    // The server closed an idle connection just as it was used again. That is no sign of an outage.
     if (!first.lostIdle) throw thrown;
     await new Exchange(request, reader, tools, true).done;
   }
@@ -78,7 +85,7 @@ export async function exchange(
 
 class Exchange {
   readonly done: Promise<void>;
-  /** The connection went away before anything came back. */
+  /** The kept-alive connection was lost before any byte of the answer. */
   lostIdle = false;
   readonly #request: ExchangeRequest;
   readonly #reader: AnswerReader;
@@ -87,6 +94,7 @@ class Exchange {
   #abort: (() => void) | null = null;
   #timer: Timer | null = null;
   #headSeen = false;
+  #isPaused = false;
   #windowStartMs = 0;
   #windowBytes = 0;
   #headDueMs: number;
@@ -114,10 +122,10 @@ class Exchange {
     const abort = this.#tools.transport.send(
       this.#request,
       {
-        head: (status, headers) => {
+        head: (status, headers, flow) => {
           this.#headSeen = true;
-          this.#windowStartMs = this.#tools.clock.nowMs();
-          whileOpen(() => this.#reader.head(status, headers));
+          this.#startWindow();
+          whileOpen(() => this.#reader.head(status, headers, this.#watched(flow)));
         },
         data: (chunk) => {
           this.#windowBytes += chunk.length;
@@ -140,6 +148,27 @@ class Exchange {
     else this.#abort = abort;
   }
 
+  /** A body that is held back must not count as a silent origin. */
+  #watched(flow: Flow | undefined): Flow | null {
+    if (flow === undefined) return null;
+    return {
+      pause: () => {
+        this.#isPaused = true;
+        flow.pause();
+      },
+      resume: () => {
+        this.#isPaused = false;
+        this.#startWindow();
+        flow.resume();
+      },
+    };
+  }
+
+  #startWindow(): void {
+    this.#windowStartMs = this.#tools.clock.nowMs();
+    this.#windowBytes = 0;
+  }
+
   #take(step: () => 'more' | 'enough'): void {
     try {
       if (step() === 'enough') this.#breakOff(null);
@@ -148,23 +177,27 @@ class Exchange {
     }
   }
 
-  /** Looks now and then whether the answer is still wanted, and whether it still comes. */
+  /** Checks every LOOK_MS that the answer is still wanted and still comes. */
   #watch(): void {
     this.#timer = this.#tools.clock.after(LOOK_MS, () => {
       if (this.#settle === null) return;
       const nowMs = this.#tools.clock.nowMs();
       const { host } = this.#request.url;
       if (this.#reader.stopped())
-        this.#breakOff(new ShoalError('CANCELLED', `the answer of ${host} is not wanted any more`));
+        this.#breakOff(new ShoalError('CANCELLED', `the answer of ${host} is no longer wanted`));
       else if (!this.#headSeen && nowMs >= this.#headDueMs)
         this.#breakOff(new ShoalError('ORIGIN_TIMEOUT', `${host} did not answer in time`));
-      else if (this.#headSeen && nowMs - this.#windowStartMs >= this.#tools.silenceMs)
-        this.#nextWindow(nowMs);
+      else if (
+        this.#headSeen &&
+        !this.#isPaused &&
+        nowMs - this.#windowStartMs >= this.#tools.silenceMs
+      )
+        this.#nextWindow();
       if (this.#settle !== null) this.#watch();
     });
   }
 
-  #nextWindow(nowMs: number): void {
+  #nextWindow(): void {
     if (this.#windowBytes < ORIGIN_WINDOW_BYTES_MIN) {
       this.#breakOff(
         new ShoalError(
@@ -173,8 +206,7 @@ class Exchange {
         ),
       );
     }
-    this.#windowStartMs = nowMs;
-    this.#windowBytes = 0;
+    this.#startWindow();
   }
 
   #breakOff(error: Error | null): void {

@@ -15,8 +15,14 @@ export const ORIGIN_CONNECTIONS_MAX = 32;
  */
 export const ORIGIN_WINDOW_BYTES_MIN = 4_096;
 
-/** Where a registry sends blob requests to is remembered this long; signatures live for minutes. */
+/** A redirect target is used without asking the registry for this long; signatures live minutes. */
 export const ORIGIN_REDIRECT_TTL_MS = 60_000;
+
+/**
+ * A redirect target is kept this long for when the registry no longer takes the credential: signed
+ * URLs of the large registries live for up to an hour.
+ */
+export const ORIGIN_REDIRECT_KEPT_MS = 3_600_000;
 
 /** Redirect targets remembered: blobs under way at once, with room. */
 export const ORIGIN_REDIRECTS_REMEMBERED_MAX = 2_048;
@@ -84,5 +90,32 @@ export const ORIGIN_SILENCE_MS = 10_000;
 /** Manifests are at most 4 MiB by the distribution-spec; tag lists and referrers may be longer. */
 export const RELAY_BODY_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Redirects followed for one origin request. */
-export const ORIGIN_REDIRECTS_MAX = 5;
+/** Redirects followed for one origin request: as many as Go's clients follow. */
+export const ORIGIN_REDIRECTS_MAX = 10;
+
+/**
+ * A paused stream that no read uses ends after this time: clients that read slowly come back within
+ * it. Many servers close a stalled connection earlier (nginx after 60 s).
+ */
+export const STREAM_IDLE_MS = 120_000;
+
+/**
+ * Bytes of a stream that no read wants are skipped when a later read has waited this long: reads of
+ * one client reach the stream within milliseconds of each other.
+ */
+export const STREAM_GAP_MS = 1_000;
+
+/** What a stream holds beside the pieces it delivers: a few pieces of undici (64 KiB each). */
+export const STREAM_LEFTOVER_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Streams held open by one thread: layers downloading at once, with room. */
+export const STREAMS_MAX = 64;
+
+/**
+ * A body without a length is collected up to this size when the object's size is unknown. Pulls
+ * know sizes from their manifests; this bounds memory for clients that read blobs without one.
+ */
+export const UNSIZED_BODY_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Requests for one read whose origin answers with parts shorter than asked for. */
+export const SHORT_PARTS_MAX = 256;

@@ -1,21 +1,49 @@
 import { ShoalError } from '../errors.ts';
 import { ORIGIN_ERROR_BODY_BYTES_MAX } from './limits.ts';
-import { SHARD_BYTES } from '../limits.ts';
 import { BodyCollector, refusal } from './body.ts';
-import type { AnswerReader } from './exchange.ts';
+import type { AnswerReader, Flow } from './exchange.ts';
 import { judgeRangeAnswer, type AskedRange, type OriginHeaders } from './content-range.ts';
+import type { WholeStream } from './whole-stream.ts';
 
-/** Who takes the bytes of a read. Chunks are valid only during the call. */
+/** Read at once from a body of which only some bytes are wanted. */
+const SCRATCH_BYTES = 64 * 1024;
+
+/** Takes the bytes of a read. Chunks are valid only during the call. */
 export interface OriginSink {
   head(head: { totalBytes: number; startBytes: number; lengthBytes: number }): void;
   data(chunk: Uint8Array): void;
-  /** Where the next bytes, at most `bytesMax`, may be put in place of `data`. */
+  /** Where the next bytes, at most `bytesMax`, may be written instead of a call of `data`. */
   room(bytesMax: number): Uint8Array;
-  /** So many bytes were put at the start of the last room. */
+  /** So many bytes were written at the start of the last room. */
   placed(bytes: number): void;
-  /** Whether nobody wants the rest any more; asked between chunks and every LOOK_MS. */
+  /** Whether the rest is no longer wanted; called between chunks and every LOOK_MS. */
   stopped(): boolean;
 }
+
+/**
+ * The origin answers with the whole object where a part was asked for, and the caller did not allow
+ * the read to become a stream.
+ */
+export class WholeOnly extends ShoalError {
+  constructor(host: string) {
+    super('ORIGIN_BROKEN', `${host} does not serve ranges of this object`);
+  }
+}
+
+/** Makes the body of an answer a stream that other reads can share. */
+export type Adopt = (
+  body: { startBytes: number; totalBytes: number | null },
+  flow: Flow,
+) => WholeStream;
+
+/** What to do with a body that runs on past the bytes asked for. */
+export type BeyondAsked =
+  /** It becomes a stream. */
+  | Adopt
+  /** The read fails with WholeOnly. */
+  | 'refuse'
+  /** Only the object's size is wanted: the answer ends with its head. */
+  | 'size';
 
 type Body =
   | { kind: 'none' }
@@ -23,41 +51,43 @@ type Body =
       kind: 'part';
       skipBytes: number;
       lengthBytes: number;
-      bodyBytes: number;
+      bodyBytes: number | null;
       seenBytes: number;
       givenBytes: number;
     }
-  | { kind: 'unsized'; collected: BodyCollector }
+  | { kind: 'stream'; stream: WholeStream }
   | { kind: 'refusal'; status: number; headers: OriginHeaders; collected: BodyCollector };
 
 /** Takes the answer to one ranged request and gives the sink the bytes asked for, and no others. */
 export class RangeReader implements AnswerReader {
-  /**
-   * The object's size, when the answer taught nothing else: the range must be asked for again
-   * within it.
-   */
+  /** The range ran past the end: the object's size, within which to ask again. */
   again: number | null = null;
+  /** The answer to a Range was unusable: to be asked for without one. */
+  wantsPlain = false;
+  /** What the head said of the object's size. */
+  totalBytes: number | null = null;
   readonly #asked: AskedRange;
   readonly #sink: OriginSink;
   readonly #host: string;
+  readonly #beyond: BeyondAsked;
+  readonly #adopted = Promise.withResolvers<WholeStream>();
   #body: Body = { kind: 'none' };
-  #isPlain = false;
+  #scratch: Uint8Array | null = null;
+  #isPart = false;
+  #isPlainPart = false;
 
-  constructor(asked: AskedRange, sink: OriginSink, host: string) {
+  constructor(asked: AskedRange, sink: OriginSink, host: string, beyond: BeyondAsked) {
     this.#asked = asked;
     this.#sink = sink;
     this.#host = host;
+    this.#beyond = beyond;
   }
 
-  head(status: number, headers: OriginHeaders): 'more' | 'enough' {
-    this.#isPlain = status === 206 && headers['content-length'] !== undefined;
-    if (status !== 200 && status !== 206 && status !== 416) {
-      this.#body = {
-        kind: 'refusal',
-        status,
-        headers,
-        collected: new BodyCollector(ORIGIN_ERROR_BODY_BYTES_MAX, 'cut'),
-      };
+  head(status: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
+    this.#isPart = status === 206;
+    this.#isPlainPart = this.#isPart && headers['content-length'] !== undefined;
+    if (status !== 200 && status !== 204 && status !== 206 && status !== 416) {
+      this.#refuse(status, headers);
       return 'more';
     }
     const verdict = judgeRangeAnswer(status, headers, this.#asked);
@@ -65,16 +95,23 @@ export class RangeReader implements AnswerReader {
       case 'again':
         this.again = verdict.totalBytes;
         return 'enough';
-      case 'unsized':
-        // Only its end tells its size, whatever part of it is wanted: one byte, where the right to
-        // read is checked.
-        this.#body = {
-          kind: 'unsized',
-          collected: new BodyCollector(Math.max(this.#asked.endBytes, SHARD_BYTES), 'refuse'),
-        };
-        return 'more';
+      case 'plain':
+        this.wantsPlain = true;
+        this.#refuse(status, headers);
+        return 'enough';
+      case 'whole':
+        this.totalBytes = verdict.totalBytes;
+        return this.#runOn(verdict, flow);
       case 'use': {
         const { skipBytes, lengthBytes, bodyBytes, totalBytes } = verdict;
+        this.totalBytes = totalBytes;
+        const startBytes = this.#asked.offsetBytes - skipBytes;
+        const runsOn =
+          bodyBytes !== null &&
+          bodyBytes > skipBytes + lengthBytes &&
+          startBytes + bodyBytes === totalBytes;
+        if (runsOn && flow !== null && typeof this.#beyond === 'function')
+          return this.#runOn({ startBytes, totalBytes }, flow);
         this.#body = {
           kind: 'part',
           skipBytes,
@@ -94,65 +131,72 @@ export class RangeReader implements AnswerReader {
     switch (body.kind) {
       case 'none':
         return 'enough';
-      case 'unsized':
+      case 'stream':
+        return body.stream.data(chunk);
       case 'refusal':
         return body.collected.add(chunk);
       case 'part': {
-        if (this.#sink.stopped())
-          throw new ShoalError(
-            'CANCELLED',
-            `the rest of an answer of ${this.#host} is not wanted any more`,
-          );
+        this.#assertWanted();
         const from = Math.max(0, body.skipBytes - body.seenBytes);
         const to = Math.min(chunk.length, body.skipBytes + body.lengthBytes - body.seenBytes);
         body.seenBytes += chunk.length;
-        if (body.seenBytes > body.bodyBytes)
+        if (body.bodyBytes !== null && body.seenBytes > body.bodyBytes)
           throw new ShoalError('ORIGIN_BROKEN', `${this.#host} sent more than it announced`);
         if (to > from) {
           body.givenBytes += to - from;
           this.#sink.data(chunk.subarray(from, to));
         }
-        // What follows of a whole object is left unread; a part is read to its end, for the
-        // connection's sake.
-        return body.givenBytes === body.lengthBytes && body.seenBytes < body.bodyBytes
+        // The rest of a longer answer is left unread. A part is read to its end, so that the
+        // connection can be used again.
+        return body.givenBytes === body.lengthBytes && body.seenBytes !== body.bodyBytes
           ? 'enough'
           : 'more';
       }
     }
   }
 
-  /** @throws Error when the answer is no plain part: its bytes are not all the sink's */
   room(bytesMax: number): Uint8Array {
     const body = this.#body;
-    if (body.kind !== 'part' || body.lengthBytes !== body.bodyBytes)
-      throw new Error('only a part as it was asked for is put in place');
-    return this.#sink.room(Math.min(bytesMax, body.lengthBytes - body.givenBytes));
+    if (body.kind === 'part' && body.lengthBytes === body.bodyBytes)
+      return this.#sink.room(Math.min(bytesMax, body.lengthBytes - body.givenBytes));
+    // Not all of these bytes are the sink's: they take the way of `data`.
+    this.#scratch = new Uint8Array(Math.min(bytesMax, SCRATCH_BYTES));
+    return this.#scratch;
   }
 
   placed(bytes: number): 'more' | 'enough' {
+    const scratch = this.#scratch;
+    this.#scratch = null;
+    if (scratch !== null) return this.data(scratch.subarray(0, bytes));
     const body = this.#body;
     if (body.kind !== 'part') throw new Error('only a part is put in place');
-    if (this.#sink.stopped())
-      throw new ShoalError(
-        'CANCELLED',
-        `the rest of an answer of ${this.#host} is not wanted any more`,
-      );
+    this.#assertWanted();
     body.seenBytes += bytes;
     body.givenBytes += bytes;
     this.#sink.placed(bytes);
     return 'more';
   }
 
-  /** Whether what came was 206 with a length, as nearly all parts come. */
-  get isPlain(): boolean {
-    return this.#isPlain;
-  }
-
   stopped(): boolean {
-    return this.#sink.stopped();
+    return this.#body.kind === 'stream' ? this.#body.stream.isDone() : this.#sink.stopped();
   }
 
-  /** The status the upstream said no with, or null. */
+  /** Whether the answer was a 206. */
+  get isPart(): boolean {
+    return this.#isPart;
+  }
+
+  /** Whether the answer was a 206 with a length, as nearly all parts are. */
+  get isPlainPart(): boolean {
+    return this.#isPlainPart;
+  }
+
+  /** Resolves when the answer has become a stream; stays pending otherwise. */
+  get adopted(): Promise<WholeStream> {
+    return this.#adopted.promise;
+  }
+
+  /** The status of the upstream's refusal, or null. */
   get refusedStatus(): number | null {
     return this.#body.kind === 'refusal' ? this.#body.status : null;
   }
@@ -162,23 +206,47 @@ export class RangeReader implements AnswerReader {
     return refusal(this.#host, this.#body.status, this.#body.headers, this.#body.collected.bytes());
   }
 
+  /** Bytes given to the sink. */
+  get givenBytes(): number {
+    return this.#body.kind === 'part' ? this.#body.givenBytes : 0;
+  }
+
   /**
-   * The answer has ended: sees that everything was there.
+   * Call it when the answer has ended: checks that it was complete.
    * @throws ShoalError ORIGIN_BROKEN
    */
   finish(): void {
     const body = this.#body;
-    if (body.kind === 'part' && body.givenBytes !== body.lengthBytes) {
+    if (body.kind === 'part' && body.givenBytes !== body.lengthBytes)
       throw new ShoalError(
         'ORIGIN_BROKEN',
         `${this.#host} ended after ${body.givenBytes} of ${body.lengthBytes} bytes`,
       );
-    }
-    if (body.kind === 'unsized') {
-      const whole = body.collected.bytes();
-      const lengthBytes = Math.min(whole.length, this.#asked.endBytes);
-      this.#sink.head({ totalBytes: whole.length, startBytes: 0, lengthBytes });
-      if (lengthBytes > 0) this.#sink.data(whole.subarray(0, lengthBytes));
-    }
+  }
+
+  #refuse(status: number, headers: OriginHeaders): void {
+    const collected = new BodyCollector(ORIGIN_ERROR_BODY_BYTES_MAX, 'cut');
+    this.#body = { kind: 'refusal', status, headers, collected };
+  }
+
+  /** The body runs on past what was asked for. */
+  #runOn(
+    body: { startBytes: number; totalBytes: number | null },
+    flow: Flow | null,
+  ): 'more' | 'enough' {
+    if (this.#beyond === 'refuse' || flow === null) throw new WholeOnly(this.#host);
+    if (this.#beyond === 'size') return 'enough';
+    const stream = this.#beyond(body, flow);
+    this.#body = { kind: 'stream', stream };
+    this.#adopted.resolve(stream);
+    return 'more';
+  }
+
+  #assertWanted(): void {
+    if (this.#sink.stopped())
+      throw new ShoalError(
+        'CANCELLED',
+        `the rest of an answer of ${this.#host} is no longer wanted`,
+      );
   }
 }

@@ -1,23 +1,29 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
-import { ORIGIN_REDIRECT_TTL_MS, ORIGIN_REDIRECTS_REMEMBERED_MAX } from './limits.ts';
+import {
+  ORIGIN_REDIRECT_KEPT_MS,
+  ORIGIN_REDIRECT_TTL_MS,
+  ORIGIN_REDIRECTS_REMEMBERED_MAX,
+} from './limits.ts';
 import { sha256Hex } from '../registry/identity.ts';
 
 /** The URL (signed: never log it) at which a blob was last read. */
 export interface BlobPlace {
   url: string;
-  /** Whether it answers as a DirectTransport takes it. */
+  /** The URL that redirected there. */
+  referer: string | undefined;
+  /** Whether it answers as DirectTransport takes it. */
   isPlain: boolean;
 }
 
 /**
- * Where a registry sends requests for a blob, itself included, remembered for a minute, so that a 2
- * GB layer costs the registry a few requests and not a thousand. Kept apart by credential: a URL
- * signed for one client is never used for another.
+ * Where a registry redirects requests for a blob to, itself included, so that a 2 GB layer costs
+ * the registry a few requests and not a thousand. Entries are kept apart by credential: a URL signed
+ * for one client is never used for another.
  */
 export class RedirectMemory {
   readonly #clock: Clock;
-  readonly #targets = new LRUCache<string, BlobPlace & { untilMs: number }>({
+  readonly #targets = new LRUCache<string, BlobPlace & { notedMs: number }>({
     max: ORIGIN_REDIRECTS_REMEMBERED_MAX,
   });
 
@@ -25,24 +31,26 @@ export class RedirectMemory {
     this.#clock = clock;
   }
 
-  /** Where `url` was last read, if that is fresh. */
-  find(url: string, authorization: string | undefined): BlobPlace | null {
+  /**
+   * Where `url` was last read. Unless `isFresh` the registry is to be asked first: the place is only
+   * for when it no longer takes the credential.
+   */
+  find(url: string, authorization: string | undefined): (BlobPlace & { isFresh: boolean }) | null {
     const id = idOf(url, authorization);
     const target = this.#targets.get(id);
     if (target === undefined) return null;
-    if (this.#clock.nowMs() < target.untilMs) return target;
+    const ageMs = this.#clock.nowMs() - target.notedMs;
+    if (ageMs < ORIGIN_REDIRECT_KEPT_MS)
+      return { ...target, isFresh: ageMs < ORIGIN_REDIRECT_TTL_MS };
     this.#targets.delete(id);
     return null;
   }
 
   remember(url: string, authorization: string | undefined, place: BlobPlace): void {
-    this.#targets.set(idOf(url, authorization), {
-      ...place,
-      untilMs: this.#clock.nowMs() + ORIGIN_REDIRECT_TTL_MS,
-    });
+    this.#targets.set(idOf(url, authorization), { ...place, notedMs: this.#clock.nowMs() });
   }
 
-  /** It answers in other ways than was thought. */
+  /** The place no longer answers as DirectTransport takes it. */
   notPlain(url: string, authorization: string | undefined): void {
     const target = this.#targets.peek(idOf(url, authorization));
     if (target !== undefined) target.isPlain = false;

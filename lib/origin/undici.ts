@@ -3,7 +3,7 @@ import { originError } from './error.ts';
 import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
 import type { OriginHeaders } from './content-range.ts';
 
-/** Carries requests over undici: whatever HTTP/1.1 allows of an answer. */
+/** Carries requests over undici, which takes every answer that HTTP/1.1 allows. */
 export class UndiciTransport implements Transport {
   readonly #dispatcher: Dispatcher;
 
@@ -23,10 +23,10 @@ export class UndiciTransport implements Transport {
           controller = started;
           if (aborted) controller.abort(new Error('no longer wanted'));
         },
-        onResponseStart: (_controller, status, incoming) => {
+        onResponseStart: (started, status, incoming) => {
           if (status < 200 || aborted) return;
           headSeen = true;
-          events.head(status, joined(incoming));
+          events.head(status, joined(incoming), started);
         },
         onResponseData: (_controller, chunk) => {
           if (!aborted) events.data(chunk);
@@ -51,7 +51,7 @@ function isLostConnection(error: unknown): boolean {
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
-/** Challenges stay apart: of several in one line docker and containerd read the first only. */
+/** Challenges stay on lines of their own: of several in one line docker and containerd read the first only. */
 function joined(headers: Record<string, string | string[] | undefined>): OriginHeaders {
   return Object.fromEntries(
     Object.entries(headers).map(([given, value]) => {

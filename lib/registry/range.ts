@@ -20,6 +20,8 @@ export interface Span {
 
 const PREFIX = 'bytes=';
 const WHOLE: ParsedRange = { kind: 'whole' };
+const CONTENT_RANGE =
+  /^(?:bytes)?[ \t]*[=:]?[ \t]*(?:(\d+)[ \t]*-[ \t]*(\d+)|\*)[ \t]*\/[ \t]*(\d+|\*)$/i;
 const SINGLE = /^bytes[ \t]*=[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*$/i;
 
 /**
@@ -96,13 +98,14 @@ export function ifRangeHolds(header: string | undefined, etag: string | null): b
 }
 
 /**
- * What a Content-Range of a 206 or 416 says (RFC 9110, 14.4), or null when it is malformed; `*` as
- * null.
+ * What a Content-Range of a 206 or 416 says (RFC 9110, 14.4); `*` as null. Unambiguous variants are
+ * taken too: `bytes=0-9/10`, `bytes: 0-9/10`, no unit, blanks around the numbers. Null when it says
+ * no range and no size, or an impossible one.
  */
 export function parseContentRange(
   header: string | undefined,
 ): { startBytes: number | null; endBytes: number | null; totalBytes: number | null } | null {
-  const parts = /^bytes[ \t]+(?:(\d+)-(\d+)|\*)\/(\d+|\*)$/i.exec(header?.trim() ?? '');
+  const parts = CONTENT_RANGE.exec(header?.trim() ?? '');
   if (parts === null) return null;
   const [, first, last, total] = parts;
   const totalBytes = total === '*' ? null : Number(total);
@@ -116,7 +119,7 @@ export function parseContentRange(
   return valid ? { startBytes, endBytes, totalBytes } : null;
 }
 
-/** A position past 2^53 lies past the end of anything; cut there, every sum with it stays exact. */
+/** A position past 2^53 is past the end of every object. Clamped there, sums with it stay exact. */
 function exact(digits: string): number {
   return Math.min(Number(digits), Number.MAX_SAFE_INTEGER - 1);
 }

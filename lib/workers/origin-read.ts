@@ -1,7 +1,8 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { SLICE_FIRST_BYTES_MIN } from './limits.ts';
-import type { OriginClient } from '../origin/client.ts';
+import type { HeadFact, OriginClient } from '../origin/client.ts';
+import { WholeOnly } from '../origin/range-reader.ts';
 import type { TransferTools } from './peer/read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';
 
@@ -37,12 +38,22 @@ export interface OriginReadJob {
   authorization: string | null;
   /** Sent along where the object is a manifest. */
   accept?: string;
+  /** See ReadOptions of lib/origin/client.ts. */
+  ranges: HeadFact['ranges'];
+  mayStream: boolean;
 }
 
-/** How it went with one shard. */
+/** The outcome for one shard. */
 export type OriginReadResult =
   | { kind: 'data'; totalBytes: number; lengthBytes: number; checksum: string }
-  | { kind: 'failed'; error: WireError; receivedBytes: number };
+  /**
+   * `wholeOnly`: the origin sends the object only as a whole, and the job did not allow its answer
+   * to become a stream.
+   */
+  | { kind: 'failed'; error: WireError; receivedBytes: number; wholeOnly?: true };
+
+/** What a job tells on its way: what the head of an answer taught, then a result for each shard. */
+export type OriginReadNews = ({ kind: 'head' } & HeadFact) | OriginReadResult;
 
 /**
  * Carries out a job; tells of each part, in order, once nothing will write to its slot any more,
@@ -54,6 +65,7 @@ export async function readFromOrigin(
   origin: OriginClient,
   tools: TransferTools,
   over: (result: OriginReadResult, part: OriginPart) => void,
+  learned: (fact: HeadFact) => void = () => undefined,
 ): Promise<void> {
   const { arena } = tools;
   let left = job.parts;
@@ -71,9 +83,13 @@ export async function readFromOrigin(
       left = left.slice(1);
     } else
       left = left.slice(
-        await new PartsReading(job, unwanted < 0 ? left : left.slice(0, unwanted), tools, over).run(
-          origin,
-        ),
+        await new PartsReading(
+          job,
+          unwanted < 0 ? left : left.slice(0, unwanted),
+          tools,
+          over,
+          learned,
+        ).run(origin),
       );
   }
 }
@@ -84,6 +100,7 @@ class PartsReading {
   readonly #parts: readonly OriginPart[];
   readonly #tools: TransferTools;
   readonly #over: (result: OriginReadResult, part: OriginPart) => void;
+  readonly #learned: (fact: HeadFact) => void;
   #at = 0;
   /** Of the part at hand. */
   #receivedBytes = 0;
@@ -95,11 +112,13 @@ class PartsReading {
     parts: readonly OriginPart[],
     tools: TransferTools,
     over: (result: OriginReadResult, part: OriginPart) => void,
+    learned: (fact: HeadFact) => void,
   ) {
     this.#job = job;
     this.#parts = parts;
     this.#tools = tools;
     this.#over = over;
+    this.#learned = learned;
     this.#totalBytes = job.totalBytes ?? -1;
     this.#receivedBytes = this.#part.fromBytes;
   }
@@ -121,8 +140,10 @@ class PartsReading {
       this.#partDone();
     } catch (thrown) {
       const error = ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire();
-      this.#partFailed(error);
-      while (error.code !== 'CANCELLED' && this.#at < this.#parts.length) this.#partFailed(error);
+      const wholeOnly = thrown instanceof WholeOnly;
+      this.#partFailed(error, wholeOnly);
+      while (error.code !== 'CANCELLED' && this.#at < this.#parts.length)
+        this.#partFailed(error, wholeOnly);
     }
     return this.#at;
   }
@@ -160,6 +181,7 @@ class PartsReading {
         upstreamHost: job.upstreamHost,
         ...(job.authorization === null ? {} : { authorization: job.authorization }),
         ...(job.accept === undefined ? {} : { accept: job.accept }),
+        ...(job.digest === null ? {} : { digest: job.digest }),
       },
       {
         offsetBytes: firstBytes + startBytes,
@@ -193,6 +215,7 @@ class PartsReading {
         placed: (bytes) => came(bytes),
         stopped: () => arena.cancelled(this.#part.slot, this.#part.attempt),
       },
+      { ranges: job.ranges, mayStream: job.mayStream, learned: this.#learned },
     );
     if (this.#at < this.#parts.length - 1 || atBytes < untilBytes())
       throw new ShoalError(
@@ -237,11 +260,11 @@ class PartsReading {
     this.#over({ kind: 'data', totalBytes, lengthBytes, checksum }, part);
   }
 
-  #partFailed(error: WireError): void {
+  #partFailed(error: WireError, wholeOnly: boolean): void {
     const part = this.#part;
     const receivedBytes = this.#receivedBytes;
     this.#goOn();
-    this.#over({ kind: 'failed', error, receivedBytes }, part);
+    this.#over({ kind: 'failed', error, receivedBytes, ...(wholeOnly ? { wholeOnly } : {}) }, part);
   }
 
   /** To the next part, if there is one. */
@@ -254,15 +277,15 @@ class PartsReading {
 }
 
 /**
- * From where on the shard is read first; 0: in order. In order, too, what begins near the slice
- * anyway, a blob that is released only as a whole, and one of unknown size: beyond its end there is
- * nothing to ask for.
+ * The offset from which the shard is read first; 0: in order. A shard is read in order when the read
+ * begins near the slice anyway, when its blob is released only as a whole, when the size is unknown
+ * (there may be nothing after the slice), and when it comes from a stream.
  */
 function sliceFirst(
-  { totalBytes, digest }: OriginReadJob,
+  { totalBytes, digest, ranges }: OriginReadJob,
   { fromBytes, sliceBytes, shard }: OriginPart,
 ): number {
-  if (totalBytes === null || isWholeBlob({ digest }, totalBytes)) return 0;
+  if (ranges === 'whole' || totalBytes === null || isWholeBlob({ digest }, totalBytes)) return 0;
   const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
   return sliceBytes < lengthBytes && sliceBytes - fromBytes >= SLICE_FIRST_BYTES_MIN
     ? sliceBytes

@@ -18,7 +18,8 @@ import {
 import { lowWater } from '../io/low-water.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
-import { OriginClient, type OriginOptions, type RelayAnswer } from '../origin/client.ts';
+import { OriginClient, type HeadFact, type OriginOptions } from '../origin/client.ts';
+import type { RelayAnswer } from '../origin/relay.ts';
 import type { Bucket } from '../registry/vouching.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
@@ -51,10 +52,13 @@ export interface ProbeJob {
   url: string;
   upstreamHost: string;
   authorization: string | null;
+  /** What is known of the origin's support for ranges. */
+  ranges?: HeadFact['ranges'];
 }
 
 export type ProbeResult =
-  | { kind: 'granted'; totalBytes: number; buckets?: Bucket[] }
+  /** `totalBytes` null: the upstream does not tell the size. */
+  | { kind: 'granted'; totalBytes: number | null; buckets?: Bucket[] }
   | { kind: 'failed'; error: WireError };
 
 /** Whether a registry answers at all; see lib/origin/outages.ts. */
@@ -62,6 +66,17 @@ export interface PingJob {
   kind: 'ping';
   /** `scheme://host[:port]` */
   origin: string;
+}
+
+/** Opens a stream of the rest of an object; see OriginClient.hold. */
+export interface HoldJob {
+  kind: 'hold';
+  url: string;
+  upstreamHost: string;
+  authorization: string | null;
+  digest: string | null;
+  fromBytes: number;
+  totalBytes: number;
 }
 
 export interface RelayJob {
@@ -95,6 +110,7 @@ export interface PoolTasks {
   call: [PeerCallJob, PeerCallResult];
   /** Its results, one for each shard, are told as they come. `buckets`: see `newBuckets`. */
   origin: [OriginReadJob, { kind: 'over'; buckets: Bucket[] }];
+  hold: [HoldJob, { kind: 'hold'; opened: boolean }];
   probe: [ProbeJob, ProbeResult];
   /** null: no answer. */
   ping: [PingJob, { status: number | null }];
@@ -171,19 +187,32 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
     }
     case 'origin': {
       let beganMs = startMs;
-      await readFromOrigin(job, origin, tools, (result, { fromBytes }) => {
-        const bytes =
-          (result.kind === 'data' ? result.lengthBytes : result.receivedBytes) - fromBytes;
-        const tookUs = (tools.nowMs() - beganMs) * 1000;
-        meter.record('download', bytes, tookUs, result.kind === 'failed');
-        meter.observe('download', tookUs);
-        beganMs = tools.nowMs();
-        tell(result);
-      });
+      await readFromOrigin(
+        job,
+        origin,
+        tools,
+        (result, { fromBytes }) => {
+          const bytes =
+            (result.kind === 'data' ? result.lengthBytes : result.receivedBytes) - fromBytes;
+          const tookUs = (tools.nowMs() - beganMs) * 1000;
+          meter.record('download', bytes, tookUs, result.kind === 'failed');
+          meter.observe('download', tookUs);
+          beganMs = tools.nowMs();
+          tell(result);
+        },
+        (fact) => tell({ kind: 'head', ...fact }),
+      );
       return { kind: 'over', buckets: takeBuckets() };
     }
     case 'ping':
       return { status: await origin.ping(job.origin).catch(() => null) };
+    case 'hold': {
+      const opened = await origin
+        .hold({ ...target(job), ...(job.digest === null ? {} : { digest: job.digest }) }, job)
+        // Without a stream the reads go on as before, and say themselves what fails.
+        .catch(() => false);
+      return { kind: 'hold', opened };
+    }
     case 'probe': {
       const result = await probe(job);
       meter.observe('accessCheck', micros());
@@ -224,7 +253,9 @@ function target(job: { url: string; upstreamHost: string; authorization: string 
 
 async function probe(job: ProbeJob): Promise<ProbeResult> {
   try {
-    const { totalBytes } = await origin.probe(target(job));
+    const { totalBytes } = await origin.probe(target(job), {
+      ranges: job.ranges ?? 'unknown',
+    });
     return { kind: 'granted', totalBytes, buckets: takeBuckets() };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };

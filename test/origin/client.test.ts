@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { RequestListener } from 'node:http';
 import { ManualClock, systemClock } from '../../lib/clock.ts';
 import { ShoalError } from '../../lib/errors.ts';
-import { SHARD_BYTES } from '../../lib/limits.ts';
+import { ORIGIN_REDIRECTS_MAX } from '../../lib/origin/limits.ts';
 import { OriginClient, type OriginTools } from '../../lib/origin/client.ts';
 import {
   answer,
@@ -176,17 +176,6 @@ describe('registry/origin', () => {
         { totalBytes: BLOB.length, startBytes: 0, lengthBytes: 1_000 },
       ]);
       assert.ok(start.bytes.equals(BLOB.subarray(0, 1_000)));
-      const long = await serve(
-        (_request, response) => void response.writeHead(200).end(pattern(SHARD_BYTES + 1)),
-      );
-      assert.equal(
-        (
-          await failure(
-            client([long.host]).readRange(target(long), want(0, 1_000), new RecordingSink()),
-          )
-        ).code,
-        'ORIGIN_BROKEN',
-      );
     });
 
     it('says what lies past the end, without asking where the size is known', async () => {
@@ -427,7 +416,7 @@ describe('registry/origin', () => {
         ).code,
         'ORIGIN_BROKEN',
       );
-      assert.equal(loop.seen.length, 6);
+      assert.equal(loop.seen.length, ORIGIN_REDIRECTS_MAX + 1);
       const odd = await registryBefore(null as unknown as OriginServer, () => 'ftp://x/');
       assert.equal(
         (await failure(client([odd.host]).readRange(target(odd), want(0, 10), new RecordingSink())))
@@ -456,11 +445,9 @@ describe('registry/origin', () => {
       assert.deepEqual(await client([empty.host]).probe(target(empty)), { totalBytes: 0 });
     });
 
-    it('learns the size of a small object that does not say how long it is', async () => {
+    it('proves the right also where the origin does not tell the size', async () => {
       const server = await serve((_request, response) => void response.writeHead(200).end(BLOB));
-      assert.deepEqual(await client([server.host]).probe(target(server)), {
-        totalBytes: BLOB.length,
-      });
+      assert.deepEqual(await client([server.host]).probe(target(server)), { totalBytes: null });
     });
 
     it('asks the registry each time, whatever was learnt before', async () => {

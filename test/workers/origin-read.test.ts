@@ -24,6 +24,8 @@ const JOB: OriginReadJob = {
   url: 'https://r.example/b',
   upstreamHost: 'r.example',
   authorization: 'Bearer t',
+  ranges: 'unknown',
+  mayStream: true,
 };
 
 describe('workers/origin-read', () => {

@@ -23,6 +23,7 @@ import type {
 } from '../../swarm/types.ts';
 import type { BlobTree, PeerInput } from '../../telemetry/status.ts';
 import type { OriginContext } from '../../workers/messages.ts';
+import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { ShardLoader } from '../shards/loader.ts';
 import type { FillFromSwarm, Resident, Way } from '../shards/resident.ts';
@@ -181,6 +182,11 @@ export class SwarmDriver {
       },
     };
   };
+
+  /** See Transfers.probe. */
+  probe(job: ProbeJob): Promise<ProbeResult> {
+    return this.#transfers.probe(job);
+  }
 
   /** A shard has become complete here: whoever waits for its checksum gets it. */
   completed(resident: Resident): void {

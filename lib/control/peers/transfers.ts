@@ -1,16 +1,16 @@
 import type { Clock } from '../../clock.ts';
 import { preadPath, statPath, type PreadQuery, type StatQuery } from '../../wire/rpc.ts';
 import type { ClusterSecret } from '../../wire/secret.ts';
-import { SHARD_BYTES } from '../../limits.ts';
-import { OriginQueue, type OriginWant, type RequestEnd } from '../../swarm/origin-queue.ts';
 import type { Vouching } from '../../registry/vouching.ts';
 import { REQUEST_ID_HEADER } from '../../telemetry/request-id.ts';
 import type { OriginContext } from '../../workers/messages.ts';
 import type { OriginReadResult } from '../../workers/origin-read.ts';
+import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { PeerReadResult } from '../../workers/peer/read.ts';
 import type { StatResult } from '../../workers/peer/stat.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
+import { OriginReads } from './origin-reads.ts';
 
 export interface TransferParts {
   pools: Pools;
@@ -30,24 +30,14 @@ export interface Filling {
   digest: string | null;
 }
 
-/** A shard's read at the origin, for as long as it waits and is under way. */
-interface OriginRead extends OriginWant {
-  way: OriginContext;
-  filling: Filling;
-  sliceBytes: number | null;
-  settle: { resolve: (result: OriginReadResult) => void; reject: (error: unknown) => void };
-}
-
 /** Carries out what the swarm core decides: signed requests to other nodes, reads at the origin. */
 export class Transfers {
   readonly #parts: TransferParts;
-  readonly #atOrigin = new OriginQueue<OriginRead>(
-    (together) => void this.#readTogether(together),
-    queueMicrotask,
-  );
+  readonly #atOrigin: OriginReads;
 
   constructor(parts: TransferParts) {
     this.#parts = parts;
+    this.#atOrigin = new OriginReads(parts);
   }
 
   /**
@@ -81,94 +71,27 @@ export class Transfers {
     });
   }
 
-  /**
-   * Reads the rest of a shard from the origin, from `sliceBytes` of the shard on first: there
-   * somebody waits. Where nobody does (null) and the node is `alone` (see OriginAsk), it may come
-   * in one request with others.
-   */
+  /** Reads the rest of a shard at the origin; see OriginReads. */
   origin(
     way: OriginContext,
     filling: Filling,
-    { sliceBytes, alone }: { sliceBytes: number | null; alone: boolean },
+    how: { sliceBytes: number | null; alone: boolean },
   ): Promise<OriginReadResult> {
-    const shares =
-      alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null;
-    return new Promise((resolve, reject) => {
-      this.#atOrigin.add({
-        upstream: way.upstreamHost,
-        isVouched: this.#parts.vouching.isVouched(way.url),
-        series: `${way.url} ${way.authorization ?? ''}`,
-        index: filling.shard,
-        shares,
-        way,
-        filling,
-        sliceBytes,
-        settle: { resolve, reject },
-      });
-    });
+    return this.#atOrigin.read(way, filling, how);
   }
 
-  /** Sends one request, for shards that follow on each other; each is settled when it is there. */
-  async #readTogether(together: readonly OriginRead[]): Promise<void> {
-    const { pools, clock, observation } = this.#parts;
-    const { way, filling } = together[0]!;
-    const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({
-      slot,
-      attempt,
-      shard,
-      fromBytes,
-      sliceBytes: sliceBytes ?? 0,
-    }));
-    let startMs = clock.nowMs();
-    const told: OriginReadResult[] = [];
-    try {
-      await pools.origin(
-        { kind: 'origin', ...way, parts, totalBytes: filling.totalBytes, digest: filling.digest },
-        (result) => {
-          const {
-            filling: { shard, fromBytes },
-            settle,
-          } = together[told.length]!;
-          const sizeBytes = result.kind === 'data' ? result.lengthBytes - fromBytes : -1;
-          observation.probe?.line(
-            'download',
-            `/${way.url}`,
-            shard * SHARD_BYTES + fromBytes,
-            sizeBytes,
-            (clock.nowMs() - startMs) * 1000,
-          );
-          startMs = clock.nowMs();
-          told.push(result);
-          settle.resolve(result);
-        },
-      );
-    } catch (thrown) {
-      for (const { settle } of together.slice(told.length)) settle.reject(thrown);
-    }
-    const [first] = told;
-    const givenUp = this.#atOrigin.over(
-      together,
-      first === undefined ? 'left' : endOf(first, filling.fromBytes),
+  /**
+   * Checks at the upstream that a credential opens a blob. A read under way with the same credential
+   * proves it as well, and costs the upstream nothing more.
+   */
+  async probe(job: ProbeJob): Promise<ProbeResult> {
+    // The read that the same request leads to begins within this turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    return (
+      (await this.#atOrigin.proofOf(job)) ??
+      this.#parts.pools.run({ ...job, ranges: this.#atOrigin.support(job) })
     );
-    for (const {
-      filling: { fromBytes },
-      settle,
-    } of givenUp)
-      settle.resolve({
-        ...(first as Extract<OriginReadResult, { kind: 'failed' }>),
-        receivedBytes: fromBytes,
-      });
   }
-}
-
-function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {
-  if (result.kind === 'data') return 'answered';
-  const { code } = result.error;
-  if (code === 'CANCELLED') return 'left';
-  return result.receivedBytes === fromBytes &&
-    (code === 'ORIGIN_TIMEOUT' || code === 'ORIGIN_UNREACHABLE')
-    ? 'silent'
-    : 'answered';
 }
 
 /** Host and port of a node's name, `address:port` or `[v6]:port`. */

@@ -23,8 +23,8 @@ interface Line<Job> {
  * Jobs for the threads of a pool. Piscina keeps the threads; each of them runs one task for as long
  * as it lives, and gets its jobs through a line of its own, batched (lib/workers/line.ts): a task
  * of Piscina's for each job costs twice the processor time. A job goes to the thread with the
- * fewest under way; beyond `jobsPerThreadMax`, or its share (share-queue.ts), it waits. Threads that are not there from
- * the start come with the first job: a node that nobody uses holds no memory for them, and one that
+ * fewest under way; beyond `jobsPerThreadMax`, or its share (share-queue.ts), it waits. Threads
+ * that are not there from the start come with the first job: a node that nobody uses holds no memory for them, and one that
  * is used pays their start once.
  */
 export class Lines<Job> {
@@ -64,6 +64,17 @@ export class Lines<Job> {
       this.#queue.push({ job, heard, share, resolve, reject });
       this.#next();
     });
+  }
+
+  /**
+   * As `run`, but on the first thread, at once: jobs that share what that thread holds. Callers
+   * bound their number themselves.
+   */
+  runOnFirst(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
+    while (this.#lines.length < this.#threads) this.#open();
+    return new Promise((resolve, reject) =>
+      this.#send(this.#lines[0]!, { job, heard, share: LOCAL, resolve, reject }),
+    );
   }
 
   /** Resolves once `job` was carried out by every thread there is. */

@@ -2,10 +2,10 @@ import { Piscina } from 'piscina';
 import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../../limits.ts';
 import type { DigestJob, DigestResult, DigestStart } from '../../workers/digest.ts';
 import type { LineStart } from '../../workers/line.ts';
-import type { OriginReadJob, OriginReadResult } from '../../workers/origin-read.ts';
+import type { OriginReadJob, OriginReadNews } from '../../workers/origin-read.ts';
 import { THREAD_OPTIONS } from '../../workers/thread-options.ts';
 import type { Bucket } from '../../registry/vouching.ts';
-import type { PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
+import type { HoldJob, PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
 import { Lines } from './lines.ts';
 import { LOCAL, UNVOUCHED, type Share } from '../../share-queue.ts';
 import { TRANSFER_SHARES } from '../limits.ts';
@@ -18,8 +18,17 @@ export interface Pools {
   run<Kind extends keyof PoolTasks>(
     job: PoolTasks[Kind][0] & { kind: Kind },
   ): Promise<PoolTasks[Kind][1]>;
-  /** Reads shards from the origin; `heard` is told how it went with each, in order. */
-  origin(job: OriginReadJob, heard: (result: OriginReadResult) => void): Promise<void>;
+  /**
+   * Reads shards from the origin; `heard` is told the outcome of each, in order. With `mayStream` on
+   * the first thread: only reads in one thread can share a stream.
+   */
+  origin(
+    job: OriginReadJob,
+    heard: (news: OriginReadNews) => void,
+    mayStream: boolean,
+  ): Promise<void>;
+  /** Opens a stream for reads with `mayStream`; whether it is open. */
+  hold(job: HoldJob): Promise<boolean>;
   digest(job: DigestJob): Promise<DigestResult>;
   /**
    * Resolves when a transfer thread has loaded its modules: the first reads must not wait for that.
@@ -78,8 +87,17 @@ export function startPools(start: PoolStart, digestStart: DigestStart, vouch: Vo
       if (job.kind === 'probe') learnAll(result);
       return result as never;
     },
-    async origin(job, heard) {
-      learnAll(await transfer.run(job, heard as (part: unknown) => void, shareOf(job, vouch)));
+    async origin(job, heard, mayStream) {
+      const hear = heard as (part: unknown) => void;
+      learnAll(
+        await (mayStream
+          ? transfer.runOnFirst(job, hear)
+          : transfer.run(job, hear, shareOf(job, vouch))),
+      );
+    },
+    async hold(job) {
+      const { opened } = (await transfer.runOnFirst(job)) as PoolTasks['hold'][1];
+      return opened;
     },
     digest: (job) => digest.run(job) as Promise<DigestResult>,
     async ready() {

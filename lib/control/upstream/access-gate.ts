@@ -140,7 +140,7 @@ export class Gate {
     this.#parts.ledger.noteManifest(scope, manifest, contentType, source);
   }
 
-  async #ask(blob: BlobName, authorization: string | null): Promise<number> {
+  async #ask(blob: BlobName, authorization: string | null): Promise<number | null> {
     const { probe, count, sized, outages } = this.#parts;
     const result = await probe({
       kind: 'probe',
@@ -150,7 +150,8 @@ export class Gate {
     });
     outages.note(blob.url, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
     if (result.kind === 'granted') {
-      if (sized(blob.key, result.totalBytes).bytes !== result.totalBytes) {
+      const { totalBytes } = result;
+      if (totalBytes !== null && sized(blob.key, totalBytes).bytes !== totalBytes) {
         count('access.refused');
         // No size in the message: what is known of the blob here is not for this client to hear.
         throw new ShoalError(

@@ -7,7 +7,7 @@ import type { Pools } from '../../../lib/control/threads/pools.ts';
 import { Transfers } from '../../../lib/control/peers/transfers.ts';
 import { ORIGIN_FEW_REQUESTS, ORIGIN_REQUEST_SHARDS_MAX } from '../../../lib/swarm/limits.ts';
 import { ORIGIN_REQUESTS_MAX, SHARD_BYTES } from '../../../lib/limits.ts';
-import type { OriginReadResult } from '../../../lib/workers/origin-read.ts';
+import type { OriginReadNews, OriginReadResult } from '../../../lib/workers/origin-read.ts';
 import type { PoolJob } from '../../../lib/workers/pool.ts';
 import { KEY, settled } from '../fixture.ts';
 
@@ -34,15 +34,15 @@ describe('control/transfers', () => {
   let jobs: PoolJob[];
   let ends: ((result: unknown) => void)[];
   /** Of reads at the origin: what tells of a part, and what ends the job. */
-  let tells: ((result: OriginReadResult) => void)[];
+  let tells: ((news: OriginReadNews) => void)[];
   let lines: unknown[][];
   let secret: ClusterSecret;
   let transfers: Transfers;
 
-  beforeEach(() => {
+  beforeEach(async () => {
     [clock, jobs, ends, tells, lines] = [new ManualClock(), [], [], [], []];
     secret = new ClusterSecret(Buffer.alloc(32, 1));
-    const run = (job: PoolJob, heard: (result: OriginReadResult) => void): Promise<unknown> => {
+    const run = (job: PoolJob, heard: (news: OriginReadNews) => void): Promise<unknown> => {
       jobs.push(job);
       tells.push(heard);
       return new Promise((end) => ends.push(end));
@@ -57,6 +57,17 @@ describe('control/transfers', () => {
       observation,
       vouching: { isVouched: () => true },
     });
+    // An earlier object has shown that the host serves parts.
+    void transfers.origin({ ...ORIGIN, url: 'https://r.example/earlier' }, FILLING, {
+      sliceBytes: 0,
+      alone: false,
+    });
+    await settled();
+    tells[0]!({ kind: 'head', ranges: 'parts', totalBytes: null, atHome: true });
+    tells[0]!({ kind: 'data', totalBytes: 1, lengthBytes: 1, checksum: '' });
+    ends[0]!({ kind: 'over' });
+    await settled();
+    for (const list of [jobs, ends, tells, lines]) list.length = 0;
   });
 
   it('signs what it asks of another node, and seals the way to the origin for it', () => {

@@ -1,0 +1,26 @@
+/** Bounds of lib/control/peers: each is named, has its unit last, and gives its reason. */
+
+/**
+ * How long a node remembers that an origin serves parts of an object, or does not: longer than a
+ * layer's reads are apart, short enough to notice that a pull-through cache has become warm.
+ */
+export const RANGE_SUPPORT_TTL_MS = 120_000;
+
+/** Objects and hosts whose support for ranges is remembered. */
+export const RANGE_OBJECTS_MAX = 4_096;
+export const RANGE_HOSTS_MAX = 1_024;
+
+/**
+ * After a credential of unknown lifetime has been in use this long for one object, the rest of the
+ * object is asked for in one long request. Tokens live 60 s at least (distribution-spec's default).
+ */
+export const CREDENTIAL_HOLD_MS = 30_000;
+
+/** The same, this long before the end of a token that says when it expires. */
+export const CREDENTIAL_HOLD_BEFORE_MS = 20_000;
+
+/** How often waiting reads are looked at for credentials that may end. */
+export const CREDENTIAL_LOOK_MS = 2_000;
+
+/** Credentials whose first use is remembered: those of layers under way, with room. */
+export const CREDENTIALS_WATCHED_MAX = 4_096;

@@ -1,0 +1,364 @@
+import { LRUCache } from 'lru-cache';
+import { SHARD_BYTES } from '../../limits.ts';
+import { OriginQueue, type OriginWant, type RequestEnd } from '../../swarm/origin-queue.ts';
+import type { OriginContext } from '../../workers/messages.ts';
+import type { OriginReadNews, OriginReadResult } from '../../workers/origin-read.ts';
+import type { ProbeResult } from '../../workers/pool.ts';
+import { holdAtMs } from './credential-end.ts';
+import { CREDENTIAL_LOOK_MS, CREDENTIALS_WATCHED_MAX } from './limits.ts';
+import { RangeMemory, type RangeSupport } from './range-support.ts';
+import type { Filling, TransferParts } from './transfers.ts';
+
+type Fact = Extract<OriginReadNews, { kind: 'head' }>;
+
+/** One shard's read at the origin, while it waits and while it is under way. */
+interface OriginRead extends OriginWant {
+  readonly way: OriginContext;
+  readonly filling: Filling;
+  readonly sliceBytes: number | null;
+  readonly object: ObjectReads;
+  /** Whether this node reads for no others: a long answer may then bring all that is left. */
+  readonly alone: boolean;
+  /** Where it is: in the queue, waiting for the first answer, sent, or settled. */
+  state: 'queued' | 'held' | 'sent' | 'over';
+  settle: { resolve: (result: OriginReadResult) => void; reject: (error: unknown) => void };
+}
+
+/** The reads of one object that are not over. */
+interface ObjectReads {
+  readonly name: string;
+  readonly reads: Set<OriginRead>;
+  /**
+   * The read whose answer tells whether the origin serves parts, or opens a stream: until its head
+   * has come the others wait.
+   */
+  pioneer: OriginRead | 'hold' | null;
+}
+
+/**
+ * Reads shards at the origin, however it serves them.
+ *
+ *   parts:   each request brings one or several shards; OriginQueue says how many at once
+ *   whole:   one answer brings the object. The thread that has it serves all its shards from it
+ *            (lib/origin/whole-stream.ts), so all reads of the object go to that thread
+ *   unknown: the first read goes alone to the object's thread; the others wait for its head
+ *
+ * When a credential may end before the object is read, one long request asks for the rest, and the
+ * reads that still wait share it.
+ */
+export class OriginReads {
+  readonly #parts: Pick<TransferParts, 'pools' | 'clock' | 'observation' | 'vouching'>;
+  readonly #queue = new OriginQueue<OriginRead>(
+    (together) => this.#begin(together),
+    queueMicrotask,
+  );
+  readonly #objects = new Map<string, ObjectReads>();
+  readonly #memory: RangeMemory;
+  /** The wall time at which each way to the origin was first used, by series. */
+  readonly #firstUsedMs = new LRUCache<string, number>({ max: CREDENTIALS_WATCHED_MAX });
+  /** Checks that wait for the head of a read with the same credential, by series. */
+  readonly #heads = new Map<string, PromiseWithResolvers<ProbeResult | null>>();
+
+  constructor(parts: Pick<TransferParts, 'pools' | 'clock' | 'observation' | 'vouching'>) {
+    this.#parts = parts;
+    this.#memory = new RangeMemory(parts.clock);
+  }
+
+  /**
+   * Reads the rest of a shard, from `sliceBytes` of the shard on first: there somebody waits. Where
+   * nobody does (null) and the node is `alone` (see OriginAsk), it may come in one request with
+   * others.
+   */
+  read(
+    way: OriginContext,
+    filling: Filling,
+    { sliceBytes, alone }: { sliceBytes: number | null; alone: boolean },
+  ): Promise<OriginReadResult> {
+    const name = objectOf(way.url);
+    let object = this.#objects.get(name);
+    if (object === undefined) {
+      object = { name, reads: new Set(), pioneer: null };
+      this.#objects.set(name, object);
+    }
+    const series = seriesOf(way);
+    if (!this.#firstUsedMs.has(series)) this.#firstUsedMs.set(series, this.#parts.clock.wallMs());
+    const settle = Promise.withResolvers<OriginReadResult>();
+    const read: OriginRead = {
+      upstream: way.upstreamHost,
+      isVouched: this.#parts.vouching.isVouched(way.url),
+      series,
+      index: filling.shard,
+      shares:
+        alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
+      way,
+      filling,
+      sliceBytes,
+      object,
+      alone,
+      state: 'held',
+      settle,
+    };
+    object.reads.add(read);
+    this.#route(read);
+    if (object.reads.size === 1) this.#watchCredentials(object);
+    return settle.promise;
+  }
+
+  /**
+   * Whether the read under way with this very credential proves the right to read; null when there
+   * is none, or its answer proves nothing.
+   */
+  proofOf(way: { url: string; authorization: string | null }): Promise<ProbeResult | null> | null {
+    return this.#heads.get(seriesOf(way))?.promise ?? null;
+  }
+
+  /** What is known of the origin's support for ranges. */
+  support(way: { url: string; upstreamHost: string }): RangeSupport {
+    const known = this.#memory.of(objectOf(way.url), way.upstreamHost);
+    return known === 'unknown' ? this.#memory.ofHost(way.upstreamHost) : known;
+  }
+
+  #support({ object, way }: OriginRead): RangeSupport {
+    // A manifest is small and read without Range, so its answer tells nothing.
+    return way.accept === undefined ? this.#memory.of(object.name, way.upstreamHost) : 'parts';
+  }
+
+  #route(read: OriginRead): void {
+    const { object } = read;
+    const support = this.#support(read);
+    if (object.pioneer !== null) read.state = 'held';
+    else if (support === 'whole') void this.#send([read], { ranges: 'whole', mayStream: true });
+    else if (this.#holdsNow(read)) this.#hold(read, read.index);
+    else {
+      if (support === 'unknown') object.pioneer = read;
+      read.state = 'queued';
+      this.#queue.add(read);
+    }
+  }
+
+  /** Sends what the queue lets begin. */
+  #begin(together: readonly OriginRead[]): void {
+    // Some may have gone another way meanwhile.
+    const due = together.filter(({ state }) => state === 'queued');
+    if (due.length === 0) {
+      queueMicrotask(() => void this.#queue.over(together, 'left'));
+      return;
+    }
+    const ranges = this.#support(due[0]!);
+    void this.#send(due, { ranges, mayStream: ranges !== 'parts' }).then((first) => {
+      const givenUp = this.#queue.over(
+        together,
+        first === undefined ? 'left' : endOf(first, due[0]!.filling.fromBytes),
+      );
+      for (const read of givenUp)
+        if (read.state === 'queued')
+          this.#settle(read, {
+            ...(first as Extract<OriginReadResult, { kind: 'failed' }>),
+            receivedBytes: read.filling.fromBytes,
+          });
+    });
+  }
+
+  /** Sends one request, for shards that follow on each other; each is settled when it is there. */
+  async #send(
+    together: readonly OriginRead[],
+    mode: { ranges: RangeSupport; mayStream: boolean },
+  ): Promise<OriginReadResult | undefined> {
+    const { pools, clock, observation } = this.#parts;
+    const first = together[0]!;
+    const { way, filling, object, series } = first;
+    for (const read of together) read.state = 'sent';
+    const proof = this.#expectProof(series);
+    const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({
+      slot,
+      attempt,
+      shard,
+      fromBytes,
+      sliceBytes: sliceBytes ?? 0,
+    }));
+    let startMs = clock.nowMs();
+    const told: OriginReadResult[] = [];
+    try {
+      await pools.origin(
+        {
+          kind: 'origin',
+          ...way,
+          parts,
+          totalBytes: filling.totalBytes,
+          digest: filling.digest,
+          ...mode,
+        },
+        (news) => {
+          if (news.kind === 'head') {
+            proof?.(news.atHome ? { kind: 'granted', totalBytes: news.totalBytes } : null);
+            this.#learn(first, news);
+            return;
+          }
+          const read = together[told.length]!;
+          const { shard, fromBytes } = read.filling;
+          const sizeBytes = news.kind === 'data' ? news.lengthBytes - fromBytes : -1;
+          observation.probe?.line(
+            'download',
+            `/${way.url}`,
+            shard * SHARD_BYTES + fromBytes,
+            sizeBytes,
+            (clock.nowMs() - startMs) * 1000,
+          );
+          startMs = clock.nowMs();
+          told.push(news);
+          proof?.(refusalOf(news));
+          this.#settle(read, news);
+        },
+        mode.mayStream,
+      );
+    } catch (thrown) {
+      for (const read of together.slice(told.length)) this.#reject(read, thrown);
+    }
+    proof?.(null);
+    const [result] = told;
+    if (object.pioneer === first && result?.kind === 'failed')
+      this.#pioneerFailed(object, result, endOf(result, filling.fromBytes) === 'silent');
+    else if (object.pioneer === first) this.#releaseHeld(object);
+    return result;
+  }
+
+  /** The head of an answer has come. */
+  #learn(read: OriginRead, { ranges }: Fact): void {
+    const { object, way } = read;
+    if (ranges !== 'unknown') this.#memory.note(object.name, way.upstreamHost, ranges);
+    if (object.pioneer === read && ranges !== 'unknown') this.#releaseHeld(object);
+  }
+
+  /** Where the origin is silent the reads that waited fail too: each would wait as long again. */
+  #pioneerFailed(
+    object: ObjectReads,
+    result: Extract<OriginReadResult, { kind: 'failed' }>,
+    isSilent: boolean,
+  ): void {
+    if (isSilent)
+      for (const read of object.reads)
+        if (read.state === 'held')
+          this.#settle(read, { ...result, receivedBytes: read.filling.fromBytes });
+    this.#releaseHeld(object);
+  }
+
+  /** Routes what waited for the first answer, in the order of the shards. */
+  #releaseHeld(object: ObjectReads): void {
+    object.pioneer = null;
+    const held = [...object.reads].filter(({ state }) => state === 'held');
+    for (const read of held.sort((one, other) => one.index - other.index)) this.#route(read);
+  }
+
+  #settle(read: OriginRead, result: OriginReadResult): void {
+    if (result.kind === 'failed' && result.wholeOnly === true) {
+      // The origin serves parts of other objects, but not of this one: to the object's thread.
+      this.#memory.note(read.object.name, read.way.upstreamHost, 'whole');
+      this.#route(read);
+      return;
+    }
+    this.#forget(read);
+    read.settle.resolve(result);
+  }
+
+  #reject(read: OriginRead, thrown: unknown): void {
+    this.#forget(read);
+    read.settle.reject(thrown);
+  }
+
+  #forget(read: OriginRead): void {
+    read.state = 'over';
+    const { object } = read;
+    object.reads.delete(read);
+    if (object.reads.size === 0 && this.#objects.get(object.name) === object)
+      this.#objects.delete(object.name);
+  }
+
+  #expectProof(series: string): ((result: ProbeResult | null) => void) | null {
+    if (this.#heads.has(series)) return null;
+    const head = Promise.withResolvers<ProbeResult | null>();
+    this.#heads.set(series, head);
+    return (result) => {
+      if (this.#heads.get(series) === head) this.#heads.delete(series);
+      head.resolve(result);
+    };
+  }
+
+  // --- credentials that end ---
+
+  /** Whether the rest of the object should come in one request, begun now. */
+  #holdsNow({ object, series, way, alone }: OriginRead): boolean {
+    if (!alone || way.accept !== undefined) return false;
+    if (this.#memory.of(object.name, way.upstreamHost) !== 'parts') return false;
+    const nowMs = this.#parts.clock.wallMs();
+    const firstUsedMs = this.#firstUsedMs.get(series) ?? nowMs;
+    return firstUsedMs !== Infinity && nowMs >= holdAtMs(way, firstUsedMs);
+  }
+
+  /** Checks every CREDENTIAL_LOOK_MS whether the rest should come in one long request. */
+  #watchCredentials(object: ObjectReads): void {
+    this.#parts.clock.after(CREDENTIAL_LOOK_MS, () => {
+      const reads = [...object.reads];
+      if (reads.length === 0) return;
+      const due = object.pioneer === null ? reads.find((read) => this.#holdsNow(read)) : undefined;
+      if (due !== undefined) {
+        const waiting = reads.filter(({ state }) => state === 'queued');
+        const frontier =
+          waiting.length > 0
+            ? Math.min(...waiting.map(({ index }) => index))
+            : Math.max(...reads.map(({ index }) => index)) + 1;
+        this.#hold(due, frontier);
+      }
+      this.#watchCredentials(object);
+    });
+  }
+
+  /** Opens a stream from `shard` on; the reads that have not been sent wait for it. */
+  #hold({ object, way, series, filling }: OriginRead, shard: number): void {
+    const { totalBytes, digest } = filling;
+    const fromBytes = shard * SHARD_BYTES;
+    object.pioneer = 'hold';
+    for (const read of object.reads) if (read.state === 'queued') read.state = 'held';
+    const { url, upstreamHost, authorization } = way;
+    const job = { kind: 'hold', url, upstreamHost, authorization, digest, fromBytes } as const;
+    const opening =
+      totalBytes === null || fromBytes >= totalBytes
+        ? Promise.resolve(false)
+        : this.#parts.pools.hold({ ...job, totalBytes });
+    void opening
+      .catch(() => false)
+      .then((opened) => {
+        if (opened) this.#memory.hold(object.name);
+        // It would fail again: from here on this credential is used as it is.
+        else this.#firstUsedMs.set(series, Infinity);
+        this.#releaseHeld(object);
+      });
+  }
+}
+
+function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {
+  if (result.kind === 'data') return 'answered';
+  const { code } = result.error;
+  if (code === 'CANCELLED') return 'left';
+  return result.receivedBytes === fromBytes &&
+    (code === 'ORIGIN_TIMEOUT' || code === 'ORIGIN_UNREACHABLE')
+    ? 'silent'
+    : 'answered';
+}
+
+/** A refusal of the read is one of the check; another failure proves nothing. */
+function refusalOf(result: OriginReadResult): ProbeResult | null {
+  if (result.kind !== 'failed' || result.error.code !== 'ORIGIN_REFUSED') return null;
+  const { status } = result.error;
+  return status === 401 || status === 403 || status === 404
+    ? { kind: 'failed', error: result.error }
+    : null;
+}
+
+/** Without its query: a signature is not part of an object's name. */
+function objectOf(url: string): string {
+  return url.split('?', 1)[0]!;
+}
+
+function seriesOf({ url, authorization }: { url: string; authorization: string | null }): string {
+  return `${url} ${authorization ?? ''}`;
+}

@@ -1,0 +1,63 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../clock.ts';
+import { RANGE_HOSTS_MAX, RANGE_OBJECTS_MAX, RANGE_SUPPORT_TTL_MS } from './limits.ts';
+
+export type RangeSupport = 'parts' | 'whole' | 'unknown';
+
+/**
+ * Which origins serve parts of which objects. A pull-through cache serves parts of what it holds,
+ * and only the whole of what it is still fetching, so the answer belongs to an object; what a host
+ * did lately is the guess for an object not asked for yet. Everything is forgotten again after
+ * RANGE_SUPPORT_TTL_MS.
+ */
+export class RangeMemory {
+  readonly #clock: Clock;
+  readonly #objects: LRUCache<string, { support: 'parts' | 'whole'; held: boolean; atMs: number }>;
+  readonly #hosts: LRUCache<string, { partsMs: number; wholeMs: number }>;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#objects = new LRUCache({ max: RANGE_OBJECTS_MAX });
+    this.#hosts = new LRUCache({ max: RANGE_HOSTS_MAX });
+  }
+
+  /** What to expect of a request for a part of `object` at `host`. */
+  of(object: string, host: string): RangeSupport {
+    const known = this.#objects.get(object);
+    if (known !== undefined && this.#isFresh(known.atMs)) return known.support;
+    const seen = this.#hosts.get(host);
+    if (seen === undefined || !this.#isFresh(seen.partsMs)) return 'unknown';
+    return this.#isFresh(seen.wholeMs) ? 'unknown' : 'parts';
+  }
+
+  /** What to expect of the host for an object of which nothing is known. */
+  ofHost(host: string): RangeSupport {
+    const seen = this.#hosts.get(host);
+    if (seen === undefined) return 'unknown';
+    const [parts, whole] = [this.#isFresh(seen.partsMs), this.#isFresh(seen.wholeMs)];
+    return parts === whole ? 'unknown' : parts ? 'parts' : 'whole';
+  }
+
+  /** The origin has sent a part of the object, or the whole where a part was asked for. */
+  note(object: string, host: string, support: 'parts' | 'whole'): void {
+    const known = this.#objects.get(object);
+    const atMs = this.#clock.nowMs();
+    const isFresh = known !== undefined && this.#isFresh(known.atMs);
+    // Reads that share a long answer say nothing new of the host.
+    if (isFresh && (known.held || known.support === support)) {
+      known.atMs = atMs;
+      if (known.support === 'whole') return;
+    } else this.#objects.set(object, { support, held: false, atMs });
+    const seen = this.#hosts.get(host) ?? { partsMs: -Infinity, wholeMs: -Infinity };
+    this.#hosts.set(host, { ...seen, [support === 'parts' ? 'partsMs' : 'wholeMs']: atMs });
+  }
+
+  /** One long answer brings the rest of the object: further reads are to share it. */
+  hold(object: string): void {
+    this.#objects.set(object, { support: 'whole', held: true, atMs: this.#clock.nowMs() });
+  }
+
+  #isFresh(atMs: number): boolean {
+    return this.#clock.nowMs() - atMs < RANGE_SUPPORT_TTL_MS;
+  }
+}

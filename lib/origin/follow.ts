@@ -1,0 +1,210 @@
+import { ShoalError } from '../errors.ts';
+import type { AllowList } from '../registry/allow.ts';
+import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
+import type { OriginHeaders } from './content-range.ts';
+import { NotPlain, type DirectTransport } from './direct.ts';
+import {
+  exchange,
+  type AnswerReader,
+  type ExchangeRequest,
+  type ExchangeTools,
+  type Flow,
+} from './exchange.ts';
+import { ORIGIN_ERROR_BODY_BYTES_MAX, ORIGIN_REDIRECTS_MAX } from './limits.ts';
+
+export interface FollowRequest {
+  method: 'GET' | 'HEAD';
+  start: SplitUrl;
+  /** The only origin (scheme, host and port) that gets the credential. */
+  home: SplitUrl;
+  authorization: string | undefined;
+  headers: Record<string, string>;
+  /** The URL that redirected to `start`, when that was remembered. */
+  referer: string | undefined;
+  deadlineMs: number;
+  cost: { requests: number };
+  /** Whether `start` answers as DirectTransport takes it; set to false when it does not. */
+  isPlain: boolean;
+  /**
+   * Whether a Content-Encoding is ignored. Bytes named by their digest are taken as they come: the
+   * digest decides, and object stores keep stray Content-Encoding values as metadata.
+   */
+  ignoresCoding: boolean;
+  /** The head of a last answer that is no refusal has come, from this URL. */
+  arrived?: (last: SplitUrl) => void;
+}
+
+/** The URL that gave the answer, and the one that redirected there. */
+export interface Followed {
+  last: SplitUrl;
+  referer: string | undefined;
+}
+
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Statuses of an object store for a signed URL that has expired or is gone. */
+export const EXPIRED = new Set([400, 401, 403, 404, 410]);
+
+/** Sends requests and follows redirects, each hop checked against the allow-list. */
+export class Follower {
+  readonly #allow: AllowList;
+  readonly #direct: DirectTransport;
+  readonly #tools: ExchangeTools;
+
+  constructor(allow: AllowList, direct: DirectTransport, tools: ExchangeTools) {
+    this.#allow = allow;
+    this.#direct = direct;
+    this.#tools = tools;
+  }
+
+  /** Sends a request; `reader` sees the last answer only. */
+  async follow(request: FollowRequest, reader: AnswerReader): Promise<Followed> {
+    let at = request.start;
+    let { referer } = request;
+    for (let hops = 0; hops <= ORIGIN_REDIRECTS_MAX; hops++) {
+      this.#assertAllowed(at);
+      const headers: Record<string, string> = {
+        'user-agent': 'shoal',
+        ...request.headers,
+        'accept-encoding': 'identity',
+        ...(referer === undefined ? {} : { referer }),
+      };
+      if (at.origin === request.home.origin && request.authorization !== undefined)
+        headers['authorization'] = request.authorization;
+      const hop = new HopReader(reader, at, request);
+      await this.#exchange(
+        request,
+        { method: request.method, url: at, headers, deadlineMs: request.deadlineMs },
+        hop,
+      );
+      if (hop.location === null) return { last: at, referer };
+      referer = refererFrom(at, hop.location);
+      at = hop.location;
+    }
+    throw new ShoalError(
+      'ORIGIN_BROKEN',
+      `${request.home.host} redirects more than ${ORIGIN_REDIRECTS_MAX} times`,
+    );
+  }
+
+  /** Sends a request; `reader` sees its answer even when that is a redirect. */
+  async once({ method, start, deadlineMs }: FollowRequest, reader: AnswerReader): Promise<void> {
+    this.#assertAllowed(start);
+    const headers = { 'user-agent': 'shoal', 'accept-encoding': 'identity' };
+    await exchange({ method, url: start, headers, deadlineMs }, reader, this.#tools);
+  }
+
+  #assertAllowed({ hostname, port }: SplitUrl): void {
+    if (!this.#allow.mayAsk(hostname, port))
+      throw new ShoalError(
+        'HOST_NOT_ALLOWED',
+        `${hostname}:${port} is not on the allow-list of this node`,
+      );
+  }
+
+  /** One request and its answer: by DirectTransport where the start is known to suit it. */
+  async #exchange(
+    request: FollowRequest,
+    hop: ExchangeRequest,
+    reader: AnswerReader,
+  ): Promise<void> {
+    if (request.isPlain && hop.url === request.start) {
+      request.cost.requests++;
+      try {
+        await exchange(hop, reader, { ...this.#tools, transport: this.#direct });
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof NotPlain)) throw thrown;
+        // An expired signature: the registry has to be asked for another one.
+        if (thrown.status !== null && EXPIRED.has(thrown.status) && hop.url !== request.home)
+          throw thrown;
+        // A redirect or a refusal says nothing about the next answer.
+        if (thrown.status === null || thrown.status < 300) request.isPlain = false;
+      }
+    }
+    request.cost.requests++;
+    await exchange(hop, reader, this.#tools);
+  }
+}
+
+/** Keeps redirects from the reader. */
+class HopReader implements AnswerReader {
+  location: SplitUrl | null = null;
+  readonly #reader: AnswerReader;
+  readonly #at: SplitUrl;
+  readonly #request: FollowRequest;
+  #discardedBytes = 0;
+
+  constructor(reader: AnswerReader, at: SplitUrl, request: FollowRequest) {
+    this.#reader = reader;
+    this.#at = at;
+    this.#request = request;
+  }
+
+  head(status: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
+    const { location } = headers;
+    if (REDIRECTS.has(status) && location !== undefined) {
+      this.location = resolveLocation(location, this.#at);
+      return 'more';
+    }
+    if (!this.#request.ignoresCoding && isCoded(headers['content-encoding']))
+      throw new ShoalError(
+        'ORIGIN_BROKEN',
+        `${this.#at.host} sent an encoded body, which was not asked for`,
+      );
+    if (status < 400) this.#request.arrived?.(this.#at);
+    return this.#reader.head(status, headers, flow);
+  }
+
+  data(chunk: Uint8Array): 'more' | 'enough' {
+    if (this.location === null) return this.#reader.data(chunk);
+    // The short body of a redirect is read to its end, so that the connection can be used again.
+    this.#discardedBytes += chunk.length;
+    return this.#discardedBytes > ORIGIN_ERROR_BODY_BYTES_MAX ? 'enough' : 'more';
+  }
+
+  room(bytesMax: number): Uint8Array {
+    return this.#reader.room(bytesMax);
+  }
+
+  placed(bytes: number): 'more' | 'enough' {
+    return this.#reader.placed(bytes);
+  }
+
+  stopped(): boolean {
+    return this.#reader.stopped();
+  }
+}
+
+/** Codings that change a body (RFC 9110, 8.4.1, and the IANA registry). */
+const CODINGS = new Set(['gzip', 'x-gzip', 'deflate', 'br', 'zstd', 'compress', 'x-compress']);
+
+function isCoded(contentEncoding: string | undefined): boolean {
+  return (contentEncoding ?? '').split(',').some((one) => CODINGS.has(one.trim().toLowerCase()));
+}
+
+/**
+ * The Referer that Go's and browsers' clients send after a redirect: some stores accept a signed
+ * URL only with it. Never from https to http, and never with a query: that may be a signature.
+ */
+function refererFrom(from: SplitUrl, to: SplitUrl): string | undefined {
+  if (from.scheme === 'https' && to.scheme === 'http') return undefined;
+  return `${from.origin}${from.path}`;
+}
+
+/**
+ * An absolute Location is taken as it is written, because a signature holds for these very bytes.
+ * Blanks and characters outside ASCII are percent-encoded, as all clients do.
+ */
+function resolveLocation(location: string, at: SplitUrl): SplitUrl {
+  try {
+    const bare = location
+      .trim()
+      .replace(/#.*$/, '')
+      .toWellFormed()
+      .replaceAll(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text));
+    if (/^https?:\/\//i.test(bare)) return splitUrl(bare);
+    return splitUrl(new URL(bare, joinUrl(at)).href.replace(/#.*$/, ''));
+  } catch {
+    throw new ShoalError('ORIGIN_BROKEN', `${at.host} redirects to an invalid URL`);
+  }
+}

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { OriginClient, type HeadFact } from '../../lib/origin/client.ts';
+import { WholeOnly } from '../../lib/origin/range-reader.ts';
+import { OriginServer, pattern, RecordingSink, serveRanges } from './origin-server.ts';
+
+const BLOB = pattern(3_000_000);
+const PART_BYTES = 500_000;
+const PARTS = BLOB.length / PART_BYTES;
+
+type Respond = (response: ServerResponse, request: IncomingMessage) => void;
+const whole: Respond = (response) =>
+  void response.writeHead(200, { 'content-length': BLOB.length }).end(BLOB);
+const chunked: Respond = (response) => void response.writeHead(200).end(BLOB);
+const refuse =
+  (status: number, headers = {}): Respond =>
+  (response) =>
+    void response.writeHead(status, { 'content-length': 2, ...headers }).end('no');
+
+describe('origin: objects that are not served in parts', () => {
+  const stops: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop();
+  });
+
+  /** A server that treats requests with Range and without in two ways, and a client of it. */
+  async function serve(ranged: Respond, plain: Respond = whole) {
+    const listener: RequestListener = (request, response) =>
+      (request.headers.range === undefined ? plain : ranged)(response, request);
+    const server = await OriginServer.start(listener);
+    const client = new OriginClient({ allow: [server.host], registries: [] });
+    stops.push(
+      () => server.stop(),
+      () => client.close(),
+    );
+    const facts: HeadFact[] = [];
+    const read = async (
+      part: number,
+      options: Parameters<OriginClient['readRange']>[3] = {},
+      totalBytes: number | null = null,
+    ): Promise<void> => {
+      const sink = new RecordingSink();
+      const offsetBytes = part * PART_BYTES;
+      await client.readRange(
+        { url: `${server.url}/blob?sig=1`, upstreamHost: server.host },
+        { offsetBytes, lengthBytes: PART_BYTES, totalBytes },
+        sink,
+        { learned: (fact) => facts.push(fact), ...options },
+      );
+      assert.deepEqual(sink.heads, [
+        { totalBytes: BLOB.length, startBytes: offsetBytes, lengthBytes: PART_BYTES },
+      ]);
+      assert.ok(sink.bytes.equals(BLOB.subarray(offsetBytes, offsetBytes + PART_BYTES)));
+    };
+    return { server, client, facts, read };
+  }
+
+  const kinds: [string, Respond, Respond, number][] = [
+    ['200 to a Range', whole, whole, 1],
+    ['200 without a length', chunked, chunked, 1],
+    ...[400, 403, 405, 416, 500, 501, 503].map((status): [string, Respond, Respond, number] => [
+      `${status} to a Range`,
+      refuse(status),
+      whole,
+      2,
+    ]),
+    [
+      'a 206 that does not say which bytes it holds',
+      (response) => void response.writeHead(206).end(BLOB.subarray(0, PART_BYTES)),
+      whole,
+      2,
+    ],
+  ];
+  for (const [what, ranged, plain, requests] of kinds)
+    it(`reads all of an object from one answer: ${what}`, async () => {
+      const { server, facts, read } = await serve(ranged, plain);
+      for (let part = 0; part < PARTS; part++) await read(part);
+      assert.equal(server.seen.length, requests);
+      assert.equal(facts[0]!.ranges, 'whole');
+    });
+
+  it('shares one answer between reads at the same time', async () => {
+    const { server, read } = await serve(whole);
+    const first = read(0);
+    await read(1, { ranges: 'whole' }, BLOB.length).catch(assert.fail);
+    await first;
+    await Promise.all([read(2), read(3), read(4), read(5)]);
+    assert.ok(server.seen.length <= 2, `${server.seen.length} requests`);
+  });
+
+  it('asks without Range where the whole is all there is', async () => {
+    const { server, read } = await serve(whole);
+    await read(0, { ranges: 'whole' });
+    assert.equal(server.seen[0]!.headers.range, undefined);
+  });
+
+  it('says so, and takes nothing, where the read may not become a stream', async () => {
+    for (const ranged of [whole, refuse(400)]) {
+      const { read } = await serve(ranged);
+      await assert.rejects(read(2, { mayStream: false }), WholeOnly);
+    }
+  });
+
+  it('takes a refusal of a range for what it is where the origin serves ranges', async () => {
+    const { server, read } = await serve(refuse(503));
+    await assert.rejects(read(1, { ranges: 'parts' }), { code: 'ORIGIN_REFUSED', status: 503 });
+    assert.equal(server.seen.length, 1);
+  });
+
+  for (const status of [401, 404, 429])
+    it(`passes ${status} on, which is not about ranges`, async () => {
+      const { server, read } = await serve(refuse(status));
+      await assert.rejects(read(0), { code: 'ORIGIN_REFUSED', status });
+      assert.equal(server.seen.length, 1);
+    });
+
+  it('goes on from a part that is shorter than asked for', async () => {
+    const { server, read } = await serve((response, request) => {
+      const [, from = '0'] = /(\d+)-/.exec(request.headers.range!) ?? [];
+      const part = BLOB.subarray(Number(from), Number(from) + 130_000);
+      response
+        .writeHead(206, {
+          'content-length': part.length,
+          'content-range': `bytes ${from}-${Number(from) + part.length - 1}/${BLOB.length}`,
+        })
+        .end(part);
+    });
+    await read(1);
+    assert.equal(server.seen.length, 4);
+  });
+
+  it('holds one long answer open for reads to come', async () => {
+    const { server, client, read } = await serve((response, request) =>
+      serveRanges(BLOB)(request, response),
+    );
+    await read(0);
+    const target = { url: `${server.url}/blob?sig=1`, upstreamHost: server.host };
+    const held = { fromBytes: PART_BYTES, totalBytes: BLOB.length };
+    assert.equal(await client.hold(target, held), true);
+    const asked = server.seen.length;
+    assert.equal(server.seen.at(-1)!.headers.range, `bytes=${PART_BYTES}-`);
+    for (let part = 1; part < PARTS; part++) await read(part);
+    assert.equal(server.seen.length, asked);
+  });
+
+  it('checks the right with HEAD where a GET would begin the whole object', async () => {
+    const { server, client } = await serve(whole);
+    const target = { url: `${server.url}/blob`, upstreamHost: server.host };
+    assert.deepEqual(await client.probe(target, { ranges: 'whole' }), { totalBytes: BLOB.length });
+    assert.deepEqual(
+      server.seen.map(({ method }) => method),
+      ['HEAD'],
+    );
+  });
+});
