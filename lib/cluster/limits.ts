@@ -25,6 +25,13 @@ export const KUBE_BACKOFF_MS_MAX = 15_000;
 /** A node waits this long for its first membership view, then starts without one. */
 export const MEMBERSHIP_START_TIMEOUT_MS = 5_000;
 
+/**
+ * Changes of the membership within this time are reported together. A rollout over thousands of
+ * nodes changes endpoints all the time; each view costs every node some milliseconds. The first
+ * change after a quiet time is reported at once.
+ */
+export const MEMBERSHIP_BATCH_MS = 700;
+
 /** Period of name resolution (discovery `dns`). */
 export const DNS_REFRESH_MS = 3_000;
 

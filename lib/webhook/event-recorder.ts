@@ -19,13 +19,14 @@ export interface EventRecorderOptions {
 interface Reference {
   apiVersion: string;
   kind: string;
-  namespace: string;
+  /** Left out for objects without one. */
+  namespace?: string;
   name: string;
   uid?: string;
 }
 
 /**
- * Writes Events that say why a pod keeps its images. A pod has no name yet when it is reviewed, so
+ * Writes Events that say why a pod keeps its images, and which nodes are not configured. A pod has no name yet when it is reviewed, so
  * the event is about its controller, if it has one. Each reason is reported once per object and
  * EVENT_REPEAT_MS. Events are best effort: a failure is logged and changes nothing.
  */
@@ -40,17 +41,34 @@ export class EventRecorder {
 
   /** Resolves when the event is written or given up; admission does not wait for it. */
   async skipped(namespace: string, pod: Pod, { reason, detail }: Skip): Promise<void> {
-    const { client, clock, onError, onDrop } = this.#options;
     const about = subjectOf(namespace, pod);
     if (about === null) return;
-    const key = `${namespace}/${about.kind}/${about.name}/${reason}`;
+    const message = `${EXPLANATIONS[reason]}: ${detail}`;
+    await this.#write(about, reason, 'ImageNotAccelerated', 'Normal', message);
+  }
+
+  /** The runtime of a node does not use the agent there. */
+  async obstructed(node: string, obstacle: string): Promise<void> {
+    const about = { apiVersion: 'v1', kind: 'Node', name: node, uid: node };
+    await this.#write(about, obstacle, 'RuntimeNotConfigured', 'Warning', obstacle);
+  }
+
+  async #write(
+    about: Reference,
+    topic: string,
+    reason: string,
+    type: 'Normal' | 'Warning',
+    message: string,
+  ): Promise<void> {
+    const { client, clock, onError, onDrop } = this.#options;
+    const key = `${about.namespace ?? ''}/${about.kind}/${about.name}/${topic}`;
     const nowMs = clock.nowMs();
     if (nowMs - (this.#recent.get(key) ?? -Infinity) < EVENT_REPEAT_MS) return;
     if (this.#inFlight >= EVENTS_AT_ONCE) return onDrop();
     this.#recent.set(key, nowMs);
     this.#inFlight += 1;
     try {
-      await client.create(EVENTS, this.#event(about, `${EXPLANATIONS[reason]}: ${detail}`));
+      await client.create(EVENTS, this.#event(about, reason, type, message));
     } catch (error) {
       onError(error);
     } finally {
@@ -58,7 +76,7 @@ export class EventRecorder {
     }
   }
 
-  #event(about: Reference, message: string): KubeObject {
+  #event(about: Reference, reason: string, type: string, message: string): KubeObject {
     const { clock, component } = this.#options;
     const now = new Date(clock.wallMs()).toISOString();
     const suffix = Math.floor(clock.wallMs()).toString(16) + this.#recent.size.toString(16);
@@ -67,12 +85,13 @@ export class EventRecorder {
       kind: 'Event',
       metadata: {
         name: `${about.name.slice(0, 200)}.${suffix}`,
-        namespace: about.namespace,
+        // The API takes events about objects without a namespace in `default`.
+        namespace: about.namespace ?? 'default',
       },
       involvedObject: about,
-      reason: 'ImageNotAccelerated',
+      reason,
       message: message.slice(0, 1_000),
-      type: 'Normal',
+      type,
       source: { component },
       firstTimestamp: now,
       lastTimestamp: now,

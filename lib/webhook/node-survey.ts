@@ -28,7 +28,8 @@ export interface NodeSurveyOptions {
    * it, a pod that fits no present node is left alone.
    */
   newNodesWait: boolean;
-  onChange: (configured: number, obstructed: number) => void;
+  /** Told of the number of nodes that are configured, and of the reports of those that are not. */
+  onChange: (configured: number, obstructed: readonly NodeReport[]) => void;
   onError: (error: KubeError) => void;
 }
 
@@ -57,8 +58,8 @@ export class NodeSurvey implements NodeKnowledge {
         onChange: () => {
           this.#reports = null;
           const reports = [...this.#byNode().values()];
-          const obstructed = reports.filter(({ obstacles }) => obstacles.length > 0).length;
-          onChange(reports.length - obstructed, obstructed);
+          const obstructed = reports.filter(({ obstacles }) => obstacles.length > 0);
+          onChange(reports.length - obstructed.length, obstructed);
         },
       },
     );

@@ -60,17 +60,6 @@ export class WebhookService {
       onError: (error: KubeError) => log.warn({ err: error }, 'cannot watch pull secrets'),
     });
     const keeper = new CopyKeeper(client, this.#store, rules);
-    this.#nodes = !config.nodeReports
-      ? null
-      : new NodeSurvey({
-          client,
-          clock,
-          random,
-          namespace,
-          newNodesWait: config.newNodesWait,
-          onChange: (configured, obstructed) => this.metrics.nodes(configured, obstructed),
-          onError: (error: KubeError) => log.warn({ err: error }, 'cannot watch nodes'),
-        });
     const events = !config.events
       ? null
       : new EventRecorder({
@@ -79,6 +68,23 @@ export class WebhookService {
           component: config.service,
           onError: (error) => log.debug({ err: error }, 'cannot write an Event'),
           onDrop: () => this.metrics.eventDropped(),
+        });
+    this.#nodes = !config.nodeReports
+      ? null
+      : new NodeSurvey({
+          client,
+          clock,
+          random,
+          namespace,
+          newNodesWait: config.newNodesWait,
+          onChange: (configured, obstructed) => {
+            this.metrics.nodes(configured, obstructed.length);
+            // Every replica sees the reports; one of them tells.
+            if (!this.leads) return;
+            for (const { node, obstacles } of obstructed)
+              void events?.obstructed(node, obstacles.join('\n'));
+          },
+          onError: (error: KubeError) => log.warn({ err: error }, 'cannot watch nodes'),
         });
     const reviewer = new Reviewer({
       rules,

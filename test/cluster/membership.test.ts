@@ -13,6 +13,7 @@ import { StaticMembership } from '../../lib/cluster/static.ts';
 import {
   DNS_REFRESH_MS,
   KUBE_BACKOFF_MS_MAX,
+  MEMBERSHIP_BATCH_MS,
   MEMBERSHIP_START_TIMEOUT_MS,
 } from '../../lib/cluster/limits.ts';
 import { KUBE_RESYNC_MS } from '../../lib/limits.ts';
@@ -77,7 +78,11 @@ describeLiveMembership('kubernetes', async () => {
       clock,
       random: () => 0.5,
     }),
-    change: put,
+    change: async (next) => {
+      await put(next);
+      clock.advance(MEMBERSHIP_BATCH_MS);
+      await turns();
+    },
     fail: async (failing) => {
       kube.refuse = (call) => {
         if (failing && /^(list|watch)/.test(call))
@@ -118,6 +123,28 @@ describe('membership by EndpointSlices', () => {
     await turns();
     return { views, errors, membership, clock };
   };
+
+  it('reports the first change at once, and a rollout of many nodes in batches', async () => {
+    const kube = new FakeKube();
+    const put = async (last: number): Promise<void> => {
+      const slice = endpointSlice('shoal', ['10.0.0.1', `10.0.1.${last}`]);
+      await kube.create(ENDPOINT_SLICES, slice).catch(() => kube.replace(ENDPOINT_SLICES, slice));
+      await turns();
+    };
+    await put(0);
+    const { views, membership, clock } = await start(kube);
+    clock.advance(MEMBERSHIP_BATCH_MS);
+    for (let at = 1; at <= 60; at++) {
+      await put(at);
+      if (at === 1) assert.equal(views.length, 2, 'the first change is reported at once');
+      clock.advance(100);
+    }
+    const seconds = (60 * 100) / 1_000;
+    assert.ok(views.length <= 2 + (seconds * 1_000) / MEMBERSHIP_BATCH_MS + 1, `${views.length}`);
+    clock.advance(MEMBERSHIP_BATCH_MS);
+    assert.ok(views.at(-1)!.agents.some(({ node }) => node === '10.0.1.60:65002'));
+    await membership.stop();
+  });
 
   it('lists ready endpoints with their zones, by the port named p2p', () => {
     const endpoints = [
@@ -211,6 +238,7 @@ describe('membership by EndpointSlices', () => {
     assert.deepEqual(views.at(-1), { agents: [{ node: '10.0.0.2:65002', zone: null }], roots: [] });
     await kube.replace(ENDPOINT_SLICES, endpointSlice('shoal', ['10.0.0.3']));
     await turns();
+    clock.advance(MEMBERSHIP_BATCH_MS);
     assert.deepEqual(views.at(-1)?.agents, [{ node: '10.0.0.3:65002', zone: null }]);
     await membership.stop();
   });

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import {
   EVENTS,
+  LEASES,
   SECRETS,
   KubeError,
   MUTATING_WEBHOOKS,
   type KubeObject,
 } from '../../lib/cluster/kubernetes/client.ts';
+import { reportLease } from '../../lib/cluster/kubernetes/node-report.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import type { WebhookService } from '../../lib/webhook/service.ts';
 import { ApiServer } from '../kube/api-server.ts';
@@ -270,6 +272,23 @@ describe('the webhook on a real API server', function () {
     assert.match(text, /shoal_webhook_skips_total\{reason="pull-policy-never"\} 1/);
     assert.match(text, /shoal_webhook_reviews_total\{outcome="rewritten"\} [1-9]/);
     assert.match(text, /shoal_webhook_nodes\{state="configured"\} 1/);
+  });
+
+  it('warns about a node whose runtime is not configured', async () => {
+    await eventually('a leader', () => service.leads);
+    const report = { node: 'node-2', hosts: [], obstacles: ['config_path is not set'] };
+    const lease = reportLease(report, { namespace: 'shoal', name: 'shoal-agent-2', uid: 'u' });
+    await api.client.create(LEASES, lease);
+    try {
+      const { value } = await eventually('the event', async () => {
+        const { items } = await api.client.list({ resource: EVENTS, namespace: 'default' });
+        return items.find((event) => event['reason'] === 'RuntimeNotConfigured') ?? null;
+      });
+      assert.equal((value['involvedObject'] as { name: string }).name, 'node-2');
+      assert.equal(value['message'], 'config_path is not set');
+    } finally {
+      await api.client.remove(LEASES, 'shoal', 'shoal-agent-2');
+    }
   });
 
   it('rewrites image volumes', async () => {

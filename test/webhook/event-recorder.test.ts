@@ -69,6 +69,15 @@ describe('events of pods that are left alone', () => {
     assert.deepEqual([errors.length, drops], [EVENTS_AT_ONCE, 2]);
   });
 
+  it('warn about a node whose runtime is not configured, again when the reason changes', async () => {
+    for (const obstacle of ['no config_path', 'no config_path', 'not TOML'])
+      await recorder.obstructed('node-1', obstacle);
+    assert.equal(kube.writes.length, 2);
+    const [event] = [...kube.objects.values()];
+    assert.equal(event?.['reason'], 'RuntimeNotConfigured');
+    assert.equal((event['involvedObject'] as { kind: string }).kind, 'Node');
+  });
+
   it('need a name or an owner', async () => {
     await recorder.skipped(
       'apps',

@@ -132,7 +132,7 @@ describe('reports of agents', () => {
       random: () => 0.5,
       namespace: 'shoal',
       newNodesWait: false,
-      onChange: (...found) => counts.push(found),
+      onChange: (configured, obstructed) => counts.push([configured, obstructed.length]),
       onError: assert.ifError,
     });
     survey.start();

@@ -1,5 +1,5 @@
-import type { Clock } from '../../clock.ts';
-import { MEMBERSHIP_START_TIMEOUT_MS } from '../limits.ts';
+import type { Clock, Timer } from '../../clock.ts';
+import { MEMBERSHIP_BATCH_MS, MEMBERSHIP_START_TIMEOUT_MS } from '../limits.ts';
 import { ENDPOINT_SLICES, type KubeClient, type KubeError } from './client.ts';
 import { endpointView, rootService, SERVICE_NAME_LABEL, type EndpointSlice } from './endpoints.ts';
 import { Informer } from './informer.ts';
@@ -23,6 +23,7 @@ export class KubernetesMembership implements Membership {
   readonly #options: KubernetesMembershipOptions;
   #informer: Informer<EndpointSlice> | null = null;
   #teller: ViewTeller | null = null;
+  #batch: Batch | null = null;
 
   constructor(options: KubernetesMembershipOptions) {
     this.#options = options;
@@ -40,10 +41,11 @@ export class KubernetesMembership implements Membership {
       client,
       clock,
       random,
-      onChange: () => teller.offer(endpointView(informer.objects(), service)),
+      onChange: () => batch.changed(),
       ...(onError === undefined ? {} : { onError }),
     });
-    [this.#informer, this.#teller] = [informer, teller];
+    const batch = new Batch(clock, () => teller.offer(endpointView(informer.objects(), service)));
+    [this.#informer, this.#teller, this.#batch] = [informer, teller, batch];
     informer.start();
     const late = Promise.withResolvers<void>();
     const timer = clock.after(MEMBERSHIP_START_TIMEOUT_MS, late.resolve);
@@ -53,6 +55,40 @@ export class KubernetesMembership implements Membership {
 
   async stop(): Promise<void> {
     this.#teller?.close();
+    this.#batch?.stop();
     await this.#informer?.stop();
+  }
+}
+
+/** Runs `work` for the first change at once, then at most once in MEMBERSHIP_BATCH_MS. */
+class Batch {
+  readonly #clock: Clock;
+  readonly #work: () => void;
+  #lastMs = -Infinity;
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock, work: () => void) {
+    this.#clock = clock;
+    this.#work = work;
+  }
+
+  changed(): void {
+    if (this.#timer !== null) return;
+    const waitMs = this.#lastMs + MEMBERSHIP_BATCH_MS - this.#clock.nowMs();
+    if (waitMs <= 0) this.#run();
+    else
+      this.#timer = this.#clock.after(waitMs, () => {
+        this.#timer = null;
+        this.#run();
+      });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #run(): void {
+    this.#lastMs = this.#clock.nowMs();
+    this.#work();
   }
 }

@@ -38,20 +38,35 @@ export function endpointView(slices: Iterable<EndpointSlice>, service: string): 
   for (const slice of slices) {
     const name = slice.metadata.labels?.[SERVICE_NAME_LABEL];
     const members = name === service ? agents : name === rootService(service) ? roots : null;
-    const port = p2pPort(slice);
-    if (members === null || port === null) continue;
-    for (const { addresses, conditions, zone } of slice.endpoints ?? []) {
-      const address = addresses?.[0];
-      // An absent condition means ready (API reference, EndpointConditions).
-      const isReady = conditions?.ready !== false && conditions?.terminating !== true;
-      if (address !== undefined && isReady)
-        members.push({
-          node: memberAddress(address, port),
-          zone: zone === undefined || zone === '' ? null : zone,
-        });
-    }
+    if (members !== null) members.push(...membersOf(slice));
   }
   return membershipView(agents, roots);
+}
+
+/** Members by slice: a change replaces one slice of many, and slices are never modified. */
+const known = new WeakMap<EndpointSlice, Member[]>();
+
+function membersOf(slice: EndpointSlice): Member[] {
+  let members = known.get(slice);
+  if (members === undefined) known.set(slice, (members = readMembers(slice)));
+  return members;
+}
+
+function readMembers(slice: EndpointSlice): Member[] {
+  const port = p2pPort(slice);
+  if (port === null) return [];
+  const members: Member[] = [];
+  for (const { addresses, conditions, zone } of slice.endpoints ?? []) {
+    const address = addresses?.[0];
+    // An absent condition means ready (API reference, EndpointConditions).
+    const isReady = conditions?.ready !== false && conditions?.terminating !== true;
+    if (address !== undefined && isReady)
+      members.push({
+        node: memberAddress(address, port),
+        zone: zone === undefined || zone === '' ? null : zone,
+      });
+  }
+  return members;
 }
 
 function p2pPort({ ports }: EndpointSlice): number | null {

@@ -24,7 +24,8 @@ export class InClusterConnection implements KubeConnection {
   readonly #clock: Clock;
   #dispatcher: Dispatcher | null = null;
   #token = '';
-  #tokenUntilMs = -Infinity;
+  #ca = '';
+  #readAgainMs = -Infinity;
 
   /** | @throws ShoalError CONFIG_INVALID outside a cluster. */
   constructor(env: NodeJS.ProcessEnv, clock: Clock) {
@@ -40,15 +41,26 @@ export class InClusterConnection implements KubeConnection {
   }
 
   async credentials(): Promise<{ headers: Record<string, string>; dispatcher: Dispatcher }> {
-    this.#dispatcher ??= new Agent({
-      allowH2: false,
-      connect: { ca: await readFile(`${this.#dir}/ca.crt`, 'utf8') },
-    });
-    if (this.#clock.nowMs() >= this.#tokenUntilMs) {
-      this.#token = (await readFile(`${this.#dir}/token`, 'utf8')).trim();
-      this.#tokenUntilMs = this.#clock.nowMs() + KUBE_TOKEN_TTL_MS;
-    }
-    return { headers: { authorization: `Bearer ${this.#token}` }, dispatcher: this.#dispatcher };
+    if (this.#dispatcher === null || this.#clock.nowMs() >= this.#readAgainMs) await this.#read();
+    return { headers: { authorization: `Bearer ${this.#token}` }, dispatcher: this.#dispatcher! };
+  }
+
+  /**
+   * Reads token and CA; the kubelet replaces both while the pod runs. A new CA needs new
+   * connections: those of the old one end when their requests have.
+   */
+  async #read(): Promise<void> {
+    const [token, ca] = await Promise.all(
+      ['token', 'ca.crt'].map((name) => readFile(`${this.#dir}/${name}`, 'utf8')),
+    );
+    this.#token = token!.trim();
+    this.#readAgainMs = this.#clock.nowMs() + KUBE_TOKEN_TTL_MS;
+    if (this.#dispatcher !== null && ca === this.#ca) return;
+    const old = this.#dispatcher;
+    this.#ca = ca!;
+    this.#dispatcher = new Agent({ allowH2: false, connect: { ca: ca! } });
+    // Closing waits for watches, which the server ends within KUBE_WATCH_SECONDS.
+    old?.close().catch(() => undefined);
   }
 }
 
