@@ -19,7 +19,7 @@ describe("a pod's connection to the API server", () => {
       writeFileSync(join(dir, 'ca.crt'), ca);
     };
     const [ca, next] = await Promise.all(
-      ['one', 'two'].map(async (name) => (await makeAuthority(name, 1, Date.now())).certPem),
+      ['one', 'two'].map(async (name) => (await makeAuthority(name, 1, Date.now())).certificate),
     );
     put('token-1', ca!);
     const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1', SHOAL_SERVICE_ACCOUNT_DIR: dir };
