@@ -1,5 +1,8 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import type * as koffiModule from 'koffi';
+
+type Koffi = typeof koffiModule;
 
 /** Values of Linux on x86-64 and arm64 (asm-generic/socket.h). */
 const SOL_SOCKET = 1;
@@ -32,7 +35,7 @@ function load(): { set: SetLowWater | null; reason: string } {
   if (process.arch !== 'x64' && process.arch !== 'arm64')
     return { set: null, reason: `SO_RCVLOWAT is not used on ${process.arch}` };
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
     const setsockopt: SetSockOpt = koffi
       .load(null)
       .func('int setsockopt(int fd, int level, int name, void *value, unsigned int length)');
