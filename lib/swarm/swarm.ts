@@ -237,6 +237,11 @@ export class Swarm {
     this.#health.prune((node) => this.#membership.byNode.has(node), nowMs);
   }
 
+  /** Whether shards are being fetched. */
+  get isFetching(): boolean {
+    return this.#fetches.size > 0;
+  }
+
   /** The acting owner of a shard, as this node sees it. */
   owner(shard: ShardId): NodeId {
     const nowMs = this.#options.nowMs();

@@ -10,7 +10,8 @@ describe('telemetry/loop-delay', () => {
     const board = new MeterBoard();
     const meter = new Meter(board.shared, 1, 'front');
     const clock = new ManualClock();
-    const stop = watchLoopDelay(meter, clock);
+    const stop = watchLoopDelay(meter, clock, () => true);
+    clock.advance(1000);
     const max = (): number => board.threads()[0]!.loopDelayMaxUs;
     const blockForMs = 60;
     let looks = 0;

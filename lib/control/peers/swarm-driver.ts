@@ -8,7 +8,7 @@ import { ShoalError } from '../../errors.ts';
 import { SlotSource, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
 import { STATUS_TREE_EDGES_MAX } from '../../limits.ts';
-import { SWARM_TICK_MS } from '../limits.ts';
+import { SWARM_IDLE_TICK_MS, SWARM_TICK_MS } from '../limits.ts';
 import type { ShardFetch } from '../../swarm/fetch.ts';
 import { Swarm } from '../../swarm/swarm.ts';
 import type {
@@ -73,7 +73,8 @@ export class SwarmDriver {
   readonly #suspicion: Suspicion;
   #loader: ShardLoader | null = null;
   #membership: Membership | null = null;
-  readonly #ticker: NodeJS.Timeout;
+  #ticker: NodeJS.Timeout;
+  #tickMs = SWARM_IDLE_TICK_MS;
 
   constructor(parts: DriverParts) {
     this.#parts = parts;
@@ -118,7 +119,19 @@ export class SwarmDriver {
       sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes),
       placed: (depth) => meter.observe('treeDepth', depth),
     });
-    this.#ticker = setInterval(() => this.#swarm.tick(), SWARM_TICK_MS);
+    this.#ticker = setInterval(() => this.#tick(), this.#tickMs);
+  }
+
+  #tick(): void {
+    this.#swarm.tick();
+    if (!this.#swarm.isFetching) this.#tickEvery(SWARM_IDLE_TICK_MS);
+  }
+
+  #tickEvery(intervalMs: number): void {
+    if (intervalMs === this.#tickMs) return;
+    this.#tickMs = intervalMs;
+    clearInterval(this.#ticker);
+    this.#ticker = setInterval(() => this.#tick(), intervalMs);
   }
 
   /** Gives the driver the loader whose slots it fills. */
@@ -167,6 +180,7 @@ export class SwarmDriver {
     const job: Job = { resident, way, done, failed, running: null };
     const [newest, ...older] = this.#ways(resident.key, way);
     const shard = { key: resident.key, index: resident.shard };
+    this.#tickEvery(SWARM_TICK_MS);
     const fetch = this.#swarm.want(
       shard,
       newest ?? null,

@@ -3,6 +3,7 @@ import type { Piscina } from 'piscina';
 import { Channel } from '../../workers/channel.ts';
 import type { LineJob, LineResult, LineStart } from '../../workers/line.ts';
 import { LOCAL, ShareQueue, type Share, type ShareTable } from '../../share-queue.ts';
+import { PoolLoad } from './load.ts';
 import { holdYoungGeneration } from './young-generation.ts';
 
 interface Waiting {
@@ -30,6 +31,7 @@ interface Line<Job> {
 export class Lines<Job> {
   readonly #pool: Piscina<LineStart, void>;
   readonly #threads: number;
+  readonly #load: PoolLoad;
   readonly #jobsPerThreadMax: number;
   readonly #lines: Line<Job>[] = [];
   readonly #queue: ShareQueue<Waiting & { job: Job }>;
@@ -45,6 +47,7 @@ export class Lines<Job> {
     this.#queue = new ShareQueue(shares);
     this.#pool = pool;
     this.#threads = threads.all;
+    this.#load = new PoolLoad(() => pool.threads);
     this.#jobsPerThreadMax = jobsPerThreadMax;
     for (let thread = 0; thread < threads.atStart; thread++) this.#open();
   }
@@ -59,7 +62,8 @@ export class Lines<Job> {
    * `heard` is given what the job says on its way.
    */
   run(job: Job, heard?: (part: unknown) => void, share: Share = LOCAL): Promise<unknown> {
-    while (this.#lines.length < this.#threads) this.#open();
+    if (this.#lines.length === 0 || (this.#lines.length < this.#threads && this.#load.isBusy))
+      this.#open();
     return new Promise((resolve, reject) => {
       this.#queue.push({ job, heard, share, resolve, reject });
       this.#next();

@@ -2,7 +2,7 @@ import { threadId } from 'node:worker_threads';
 import { Moved, serveLine, type LineStart } from '../../../lib/workers/line.ts';
 
 export type SampleJob =
-  | { kind: 'echo' | 'thread' | 'bytes' | 'parts'; value: unknown }
+  | { kind: 'echo' | 'thread' | 'bytes' | 'parts' | 'spin'; value: unknown }
   | { kind: 'hold' | 'release' | 'moved?' | 'fault' | 'die' };
 
 const held: (() => void)[] = [];
@@ -16,6 +16,11 @@ function run(job: SampleJob, tell: (part: unknown) => void): unknown {
       return job.value;
     case 'thread':
       return { value: job.value, thread: threadId };
+    case 'spin': {
+      const endMs = performance.now() + (job.value as number);
+      while (performance.now() < endMs) last ??= null;
+      return null;
+    }
     case 'parts':
       for (const part of job.value as unknown[]) tell(part);
       return 'over';

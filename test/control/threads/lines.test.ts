@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Piscina } from 'piscina';
 import { Lines } from '../../../lib/control/threads/lines.ts';
 import type { LineStart } from '../../../lib/workers/line.ts';
+import { until } from '../../telemetry/until.ts';
 import type { SampleJob } from './line-worker.ts';
 
 describe('control/lines', () => {
@@ -35,20 +36,16 @@ describe('control/lines', () => {
     assert.equal(lines.queued, 0);
   });
 
-  it('starts what is not there from the start with the first job, which goes to one that serves already', async () => {
-    start(2, 4, 1);
+  it('starts another thread while all that run are busy, and not before', async () => {
+    start(2, 64, 1);
     await lines.everywhere({ kind: 'echo', value: 'ready' });
-    assert.equal(pool.threads.length, 1);
-    const serving = pool.threads[0]!.threadId;
-    const threads = await Promise.all(
-      Array.from({ length: 4 }, (_, value) => lines.run({ kind: 'thread', value })),
-    );
-    assert.deepEqual(
-      new Set(threads.map((result) => (result as { thread: number }).thread)),
-      new Set([serving]),
-    );
+    for (let job = 0; job < 20; job++) await lines.run({ kind: 'thread', value: job });
+    assert.equal(pool.threads.length, 1, 'one thread is enough for jobs that only wait');
+    await until(() => {
+      void lines.run({ kind: 'spin', value: 30 });
+      return pool.threads.length === 2;
+    }, 'a second thread');
     await lines.everywhere({ kind: 'echo', value: 'ready' });
-    assert.equal(pool.threads.length, 2);
     const all = await Promise.all(
       Array.from({ length: 4 }, (_, value) => lines.run({ kind: 'thread', value })),
     );
