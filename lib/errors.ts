@@ -8,6 +8,7 @@ export const errorTable = {
   PORT_IN_USE: { status: 500, oci: 'UNKNOWN' },
   CACHE_DIR_UNUSABLE: { status: 500, oci: 'UNKNOWN' },
   FILE_UNUSABLE: { status: 500, oci: 'UNKNOWN' },
+  HEAD_TOO_LARGE: { status: 431, oci: 'UNSUPPORTED' },
   BAD_REQUEST: { status: 400, oci: 'UNSUPPORTED' },
   NAME_INVALID: { status: 400, oci: 'NAME_INVALID' },
   DIGEST_INVALID: { status: 400, oci: 'DIGEST_INVALID' },
@@ -28,6 +29,8 @@ export const errorTable = {
   PEER_TIMEOUT: { status: 504, oci: 'UNKNOWN' },
   PEER_BROKEN: { status: 502, oci: 'UNKNOWN' },
   PEER_UNAUTHORIZED: { status: 401, oci: 'UNAUTHORIZED' },
+  PEER_VERSION: { status: 502, oci: 'UNKNOWN' },
+  PEER_ADDRESS: { status: 502, oci: 'UNKNOWN' },
   CHECKSUM_MISMATCH: { status: 502, oci: 'UNKNOWN' },
   OVERLOADED: { status: 503, oci: 'TOOMANYREQUESTS' },
   DRAINING: { status: 503, oci: 'UNKNOWN' },
@@ -38,7 +41,7 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
-/** What crosses a thread or a wire in place of an Error, which would lose its name and code. */
+/** What crosses a thread in place of an Error, which would lose its name and code. */
 export interface WireError {
   code: ErrorCode;
   message: string;
@@ -92,38 +95,6 @@ export class ShoalError extends Error {
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return new ShoalError(fallback, message, { cause: thrown });
   }
-}
-
-/**
- * Another node's word for an error, or null when it is none: what it holds goes on to clients and
- * to look-ups by its code.
- */
-export function parseWireError(value: unknown): WireError | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const { code, message, status, headers, body } = value as Record<string, unknown>;
-  if (typeof code !== 'string' || !Object.hasOwn(errorTable, code) || typeof message !== 'string')
-    return null;
-  if (
-    status !== undefined &&
-    !(Number.isInteger(status) && (status as number) >= 300 && (status as number) <= 599)
-  )
-    return null;
-  if (body !== undefined && typeof body !== 'string') return null;
-  if (
-    headers !== undefined &&
-    !(typeof headers === 'object' && headers !== null && Object.entries(headers).every(isHeader))
-  )
-    return null;
-  return value as WireError;
-}
-
-function isHeader([name, value]: [string, unknown]): boolean {
-  // Several challenges stand in lines of their own, and are written as headers of their own.
-  return (
-    /^[0-9A-Za-z-]+$/.test(name) &&
-    typeof value === 'string' &&
-    !(name === 'www-authenticate' ? /[\r\0]/ : /[\r\n\0]/).test(value)
-  );
 }
 
 /** The body of an error answer in the OCI format (distribution-spec 1.1, "Error Codes"). */

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from './clock.ts';
 import { CacheStore } from './cache/store.ts';
+import { Envelope } from './wire/envelope.ts';
 import { ClusterSecret } from './wire/secret.ts';
+import { PeerQuestions } from './control/peers/questions.ts';
 import type { RunningNode } from './commands/node.ts';
 import { formatHostPort, parseHostPort } from './config/address.ts';
 import type { Config } from './config/schema.ts';
@@ -148,6 +150,7 @@ export async function startNode(
         : randomBytes(32);
   const accepted = secret.kind === 'secret' ? secret.accepted : [];
   const clusterSecret = new ClusterSecret(secretBytes, ...accepted);
+  const envelope = new Envelope({ secret: clusterSecret, self: node, wallMs: clock.wallMs });
   const swarm = new SwarmDriver({
     self: node,
     mode: DeployConfig.mode,
@@ -157,7 +160,7 @@ export async function startNode(
     facts,
     vouching,
     clock,
-    secret: clusterSecret,
+    envelope,
     observation,
   });
   const shareOf = ({ origin }: Way): Share =>
@@ -225,7 +228,7 @@ export async function startNode(
     diskEvictions = evictions;
   }, 1_000);
 
-  const calls = new PeerCalls(pools, clusterSecret, clock);
+  const calls = new PeerCalls(pools, envelope);
   const call: PeerCalls['call'] = (peer, path, options) => calls.call(peer, path, options);
   const manifests = new Manifests({ self: node, clock, arena, loader, facts, call });
   const memory = new RegistryMemory({
@@ -266,6 +269,23 @@ export async function startNode(
     call,
   });
 
+  const questions = new PeerQuestions({
+    stat: (query) => swarm.stat(query),
+    answeredStat({ key, shard }, { kind }, startMs) {
+      const latencyUs = (clock.nowMs() - startMs) * 1000;
+      meter.observe('rpcStat', latencyUs);
+      const sizeBytes = kind === 'stat' ? 0 : -1;
+      const offsetBytes = shard * SHARD_BYTES;
+      observation.probe?.line('rpc:stat', facts.pathname(key), offsetBytes, sizeBytes, latencyUs);
+    },
+    hold: ({ key, totalBytes }, origin, requestId) =>
+      holdings.hold(key, totalBytes, swarm.vouched(key, origin), requestId),
+    recall: (ids) => memory.answer(ids),
+    told: (words) => memory.told(words),
+    count: (name) => meter.count(name),
+    nowMs: clock.nowMs,
+  });
+
   const inputs = statusInputs({
     readiness,
     arena,
@@ -300,11 +320,9 @@ export async function startNode(
           shardsTogether: () => swarm.shardsTogether,
         },
         peers: swarm.deskParts(),
-        memory,
-        holdings,
+        questions,
         preheats,
         keyOf: (blob) => vouching.keyOf(blob),
-        vouched: (key, origin) => swarm.vouched(key, origin),
         relay: (request) => relays.answer(request),
         page,
         audit: (batch, lines) => observation.audit?.accept(batch, lines),

@@ -22,6 +22,10 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
     means: 'A file that a command reads or edits cannot be used.',
     fix: 'Check the path, its owner and its content.',
   },
+  HEAD_TOO_LARGE: {
+    means: 'The URL and the credential of a request are too long to be passed on to other nodes.',
+    fix: 'Use a shorter token or signed URL, or pull from the registry directly.',
+  },
   BAD_REQUEST: {
     means: 'The request is not one that this port answers.',
     fix: 'Check the URL and the port: clients use the proxy port (65001), nodes the p2p port (65002).',
@@ -101,6 +105,14 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   PEER_UNAUTHORIZED: {
     means: 'The cluster secrets of two nodes differ, or their clocks are more than a minute apart.',
     fix: 'Compare P2PConfig.secretFile on both (`sha256sum`) and the clocks (`timedatectl`).',
+  },
+  PEER_VERSION: {
+    means: 'Two nodes speak different major versions of the protocol between nodes.',
+    fix: 'Finish the upgrade: run releases with the same major protocol version on all nodes.',
+  },
+  PEER_ADDRESS: {
+    means: 'A node was asked under an address that it does not know as its own.',
+    fix: 'Use the same address in P2PConfig (peers, roots) and in DeployConfig.node of that node.',
   },
   CHECKSUM_MISMATCH: {
     means: "A shard does not have its owner's checksum.",

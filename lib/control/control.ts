@@ -4,27 +4,23 @@ import type {
   BlobName,
   ControlMessage,
   FrontMessage,
-  OriginContext,
   RelayRequest,
+  RpcRequest,
 } from '../workers/messages.ts';
 import { FrontJournal, type Journal } from './watch/journal.ts';
-import type { Holdings } from './shards/holdings.ts';
 import { PeerDesk, type PeerDeskParts } from './peers/desk.ts';
 import type { Preheats } from './serve/preheats.ts';
-import type { RegistryMemory } from './upstream/registry-memory.ts';
+import type { PeerQuestions } from './peers/questions.ts';
 import type { RelayedAnswer } from './upstream/relays.ts';
 import { Streams, type StreamParts } from './serve/streams.ts';
 
 export interface ControlParts {
   streams: StreamParts;
   peers: PeerDeskParts;
-  memory: Pick<RegistryMemory, 'answer' | 'told'>;
-  holdings: Pick<Holdings, 'hold'>;
+  questions: Pick<PeerQuestions, 'answer'>;
   preheats: Pick<Preheats, 'nodes' | 'preheat'>;
   /** See Vouching.keyOf: a front does not know which buckets have been learnt. */
   keyOf(blob: BlobName): string;
-  /** See SwarmDriver.vouched. */
-  vouched(key: string, origin: OriginContext | null): OriginContext | null;
   /** See Relays.answer. */
   relay(request: RelayRequest): Promise<RelayedAnswer>;
   page(path: string, query: string): Promise<Answer>;
@@ -75,24 +71,8 @@ export class FrontDesk {
       case 'ask':
         this.#peers.ask(message);
         return;
-      case 'stat':
-        this.#peers.stat(message);
-        return;
-      case 'recall':
-        this.#json(message.id, this.#parts.memory.answer(message.ids));
-        return;
-      case 'words':
-        this.#parts.memory.told(message.words);
-        return;
-      case 'fetch':
-        void this.#say(message.id, () =>
-          this.#parts.holdings.hold(
-            message.key,
-            message.totalBytes,
-            this.#parts.vouched(message.key, message.origin),
-            message.requestId,
-          ),
-        );
+      case 'rpc':
+        void this.#rpc(message);
         return;
       case 'preheat':
         void this.#say(message.id, () =>
@@ -130,10 +110,15 @@ export class FrontDesk {
     }
   }
 
-  #json(id: number, value: object): void {
+  async #rpc(request: RpcRequest): Promise<void> {
+    const { status, body } = await this.#parts.questions.answer(request);
+    this.#json(request.id, body, status);
+  }
+
+  #json(id: number, value: object, status = 200): void {
     this.#answer(
       id,
-      200,
+      status,
       { 'Content-Type': 'application/json' },
       new TextEncoder().encode(JSON.stringify(value)),
     );

@@ -4,14 +4,12 @@ import type {
   AskRequest,
   BlobName,
   ControlMessage,
-  FetchRequest,
   FrontMessage,
   PageRequest,
   PreheatRequest,
   ReadSummary,
-  RecallRequest,
   RelayRequest,
-  StatRequest,
+  RpcRequest,
 } from '../workers/messages.ts';
 
 type Reply = Exclude<ControlMessage, { kind: 'drain' | 'certificate' }>;
@@ -81,19 +79,9 @@ export class ControlLink {
     this.#channel.send({ kind: 'page', id, ...request });
   }
 
-  stat(request: Unnumbered<StatRequest>, receive: Receiver): void {
+  rpc(request: Unnumbered<RpcRequest>, receive: Receiver): void {
     const id = this.#number((message) => this.#once(message, receive));
-    this.#channel.send({ kind: 'stat', id, ...request });
-  }
-
-  recall(request: Unnumbered<RecallRequest>, receive: Receiver): void {
-    const id = this.#number((message) => this.#once(message, receive));
-    this.#channel.send({ kind: 'recall', id, ...request });
-  }
-
-  fetch(request: Unnumbered<FetchRequest>, receive: Receiver): void {
-    const id = this.#number((message) => this.#once(message, receive));
-    this.#channel.send({ kind: 'fetch', id, ...request });
+    this.#channel.send({ kind: 'rpc', id, ...request });
   }
 
   preheat(request: Unnumbered<PreheatRequest>, receive: Receiver): void {
@@ -131,7 +119,7 @@ export class ControlLink {
   tell(
     message: Extract<
       FrontMessage,
-      { kind: 'listening' | 'failed' | 'drained' | 'notice' | 'words' | 'reads' }
+      { kind: 'listening' | 'failed' | 'drained' | 'notice' | 'reads' }
     >,
   ): void {
     this.#channel.send(message);

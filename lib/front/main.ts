@@ -6,6 +6,7 @@ import {
   type TemplatedApp,
   type us_listen_socket,
 } from 'uWebSockets.js';
+import { Envelope } from '../wire/envelope.ts';
 import { ClusterSecret } from '../wire/secret.ts';
 import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
@@ -212,15 +213,17 @@ function main(start: FrontStart, port: MessagePort): void {
   servePeers(p2p, {
     ...common,
     throttle: null,
-    wallMs: clock.wallMs,
-    secret: ClusterSecret.ofHex(config.secret),
-    over(op, answer) {
+    envelope: new Envelope({
+      secret: ClusterSecret.ofHex(config.secret),
+      self: config.node,
+      wallMs: clock.wallMs,
+    }),
+    over(answer) {
       inFlight -= 1;
       const latencyUs = micros(answer.startMs);
-      if (op === 'rpc:stat') meter.count('answer.stat');
-      meter.observe(op === 'rpc:pread' ? 'rpcPread' : 'rpcStat', latencyUs);
+      meter.observe('rpcPread', latencyUs);
       audit?.line(
-        op,
+        'rpc:pread',
         answer.pathname,
         answer.offsetBytes,
         answer.failed ? -1 : answer.sentBytes,
@@ -229,7 +232,12 @@ function main(start: FrontStart, port: MessagePort): void {
     },
     sent: (tier, bytes) => meter.count(`served.peer.${tier}`, bytes),
     answered: (kind) => meter.count(`answer.${kind}`),
-    intruder: () => meter.count('answer.unauthorized'),
+    refused(code, message) {
+      meter.count('answer.unauthorized');
+      // A stranger may send what it likes to this port; the other two come from a node.
+      if (code !== 'PEER_UNAUTHORIZED' && notices.take())
+        link.tell({ kind: 'notice', code, message, requestId: '' });
+    },
   });
   apps.push(p2p);
 

@@ -1,230 +1,117 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
-import type { ClusterSecret } from '../wire/secret.ts';
-import { ShoalError, type WireError } from '../errors.ts';
+import { ShoalError, type ErrorCode } from '../errors.ts';
 import { PEER_HOLD_MS, SHARD_BYTES } from '../limits.ts';
-import type { ControlMessage, OriginContext } from '../workers/messages.ts';
+import type { Tier } from '../telemetry/metrics-list.ts';
+import { acceptRequestId } from '../telemetry/request-id.ts';
+import type { Envelope, Opened } from '../wire/envelope.ts';
+import {
+  formatPreadAnswer,
+  parsePread,
+  preadHeaders,
+  type PreadAnswer,
+  type PreadQuery,
+} from '../wire/pread.ts';
+import { formatRefusal } from '../wire/refusal.ts';
+import type { ControlMessage } from '../workers/messages.ts';
+import { TIERS } from './blob-answer.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
-import {
-  parseFetch,
-  parsePread,
-  parseRecall,
-  parseStat,
-  parseWords,
-  WORDS_PATH,
-  type FetchQuery,
-  type PreadQuery,
-} from '../wire/rpc.ts';
-import type { Tier } from '../telemetry/metrics-list.ts';
-import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
-import { TIERS } from './blob-answer.ts';
 import { answer, statusLine } from './responses.ts';
 
 export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   link: ControlLink;
-  secret: ClusterSecret;
-  wallMs: () => number;
+  envelope: Envelope;
   /** Set while the node drains: children are sent elsewhere. */
   draining(): boolean;
   /** One answer begins; `over` ends it. */
   started(): void;
-  /** One `rpc:pread` or `rpc:stat` is over. */
-  over(
-    op: 'rpc:pread' | 'rpc:stat',
-    answer: {
-      pathname: string;
-      offsetBytes: number;
-      sentBytes: number;
-      failed: boolean;
-      startMs: number;
-    },
-  ): void;
+  /** One `rpc:pread` is over. */
+  over(answer: {
+    pathname: string;
+    offsetBytes: number;
+    sentBytes: number;
+    failed: boolean;
+    startMs: number;
+  }): void;
   /** `bytes` of a shard went out, which had to be looked for in `tier`. */
   sent(tier: Tier, bytes: number): void;
-  /** What an `rpc:pread` was answered with, or that a question or a word about a registry was. */
-  answered(kind: 'data' | 'redirect' | 'busy' | 'miss' | 'fetch' | 'recall' | 'words'): void;
-  /** A request without a valid signature was turned away. */
-  intruder(): void;
+  /** What an `rpc:pread` was answered with. */
+  answered(kind: 'data' | 'redirect' | 'busy' | 'miss'): void;
+  /** A request was not signed for this node, or speaks another major version of the protocol. */
+  refused(code: ErrorCode, message: string): void;
 }
 
-/** Puts the p2p port's requests on `app`; what they look like stands in lib/wire/rpc.ts. */
+type OpenedRequest = Extract<Opened, { kind: 'opened' }>;
+
+/** Puts the p2p port's requests on `app`; lib/wire defines them. */
 export function servePeers(app: TemplatedApp, tools: PeerTools): void {
-  const signed =
-    (handle: (res: HttpResponse, req: HttpRequest, path: string, query: string) => void) =>
-    (res: HttpResponse, req: HttpRequest) => {
-      const path = req.getUrl();
-      const query = req.getQuery() ?? '';
-      if (
-        tools.secret.verify(
-          req.getHeader('shoal-auth'),
-          'GET',
-          query === '' ? path : `${path}?${query}`,
-          tools.wallMs(),
-          req.getHeader('shoal-origin') + req.getHeader('shoal-words'),
-        )
-      ) {
-        handle(res, req, path, query);
-        return;
-      }
-      tools.intruder();
-      sayError(
-        res,
-        401,
-        new ShoalError(
-          'PEER_UNAUTHORIZED',
-          "the request is not signed with this cluster's secret, or the clocks differ by more than a minute",
-        ).toWire(),
-      );
-    };
-  app.get(
-    '/rpc/pread/*',
-    signed((res, req, path, query) => {
-      const pread = parsePread(path, query);
-      if (tools.draining()) say(res, 404, { kind: 'miss' });
-      else if (pread === null)
-        sayError(res, 400, new ShoalError('BAD_REQUEST', 'not a shard request').toWire());
-      else
-        new PeerAnswer(
-          res,
-          pread,
-          openOrigin(req.getHeader('shoal-origin'), tools.secret),
-          acceptRequestId(req.getHeader(REQUEST_ID_HEADER)),
-          tools,
-        );
-    }),
-  );
-  app.get(
-    '/rpc/stat/*',
-    signed((res, _req, path, query) => stat(res, path, query, tools)),
-  );
-  app.get(
-    '/rpc/fetch/*',
-    signed((res, req, path, query) =>
-      fetchBlob(
-        res,
-        parseFetch(path, query),
-        openOrigin(req.getHeader('shoal-origin'), tools.secret),
-        acceptRequestId(req.getHeader(REQUEST_ID_HEADER)),
-        tools,
-      ),
-    ),
-  );
-  app.get(
-    '/rpc/recall/*',
-    signed((res, _req, path) => recall(res, parseRecall(path), tools)),
-  );
-  app.get(
-    WORDS_PATH,
-    signed((res, req) => {
-      const words = parseWords(tools.secret.open(req.getHeader('shoal-words')));
-      if (words !== null) {
-        tools.answered('words');
-        tools.link.tell({ kind: 'words', words });
-        say(res, 200, {});
-      } else sayError(res, 400, new ShoalError('BAD_REQUEST', 'no sealed words').toWire());
-    }),
-  );
-  app.any('/*', (res) =>
-    sayError(
-      res,
-      404,
-      new ShoalError(
-        'BAD_REQUEST',
-        'nodes speak /rpc/pread, /rpc/stat, /rpc/fetch, /rpc/recall and /rpc/words',
-      ).toWire(),
-    ),
-  );
-}
-
-function recall(res: HttpResponse, ids: string[] | null, tools: PeerTools): void {
-  if (ids === null) {
-    sayError(res, 400, new ShoalError('BAD_REQUEST', 'not ids to be asked about').toWire());
-    return;
-  }
-  let gone = false;
-  res.onAborted(() => (gone = true));
-  tools.link.recall({ ids }, (message) => {
-    tools.answered('recall');
-    if (!gone && message.kind === 'answer')
-      res.cork(() => answer(res, message.status, message.headers, message.body));
+  app.get('/rpc/*', (res, req) => {
+    const path = req.getUrl();
+    const query = req.getQuery() ?? '';
+    const opened = tools.envelope.open({
+      path: query === '' ? path : `${path}?${query}`,
+      header: (name) => req.getHeader(name),
+    });
+    if (opened.kind === 'refused') {
+      tools.refused(opened.code, opened.message);
+      say(res, opened.status, formatRefusal(opened));
+    } else if (path.startsWith('/rpc/pread/')) pread(res, path, query, opened, tools);
+    else rpc(res, path, query, opened, tools);
   });
+  app.any('/*', (res: HttpResponse, _req: HttpRequest) =>
+    sayBad(res, 404, 'nodes speak GET /rpc/*'),
+  );
 }
 
-function fetchBlob(
+function pread(
   res: HttpResponse,
-  query: FetchQuery | null,
-  origin: OriginContext | null,
-  requestId: string,
+  path: string,
+  query: string,
+  { origin, requestId }: OpenedRequest,
   tools: PeerTools,
 ): void {
-  if (query === null || tools.draining()) {
-    sayError(
-      res,
-      query === null ? 400 : 503,
-      new ShoalError(
-        query === null ? 'BAD_REQUEST' : 'DRAINING',
-        query === null ? 'not a blob to be fetched' : 'this node is about to stop',
-      ).toWire(),
-    );
-    return;
-  }
+  const request = parsePread(path, query);
+  if (tools.draining()) sayAnswer(res, { kind: 'miss' });
+  else if (request === null) sayBad(res, 400, 'not a valid request for a shard');
+  else new PeerAnswer(res, request, origin, acceptRequestId(requestId), tools);
+}
+
+/** Everything but bytes: control answers it. */
+function rpc(
+  res: HttpResponse,
+  path: string,
+  query: string,
+  { origin, words, requestId }: OpenedRequest,
+  tools: PeerTools,
+): void {
   let gone = false;
   res.onAborted(() => (gone = true));
-  tools.link.fetch({ ...query, origin, requestId }, (message) => {
-    tools.answered('fetch');
-    if (!gone && message.kind === 'answer')
-      res.cork(() => answer(res, message.status, message.headers, message.body));
-    else if (!gone && message.kind === 'refused') res.cork(() => sayError(res, 424, message.error));
-  });
-}
-
-/**
- * The way to the origin that came along sealed; null: none did, or what did is no such thing (that
- * of another version, say).
- */
-function openOrigin(sealed: string, secret: ClusterSecret): OriginContext | null {
-  const text = sealed === '' ? null : secret.open(sealed);
-  return text === null ? null : parseOrigin(text);
-}
-
-function parseOrigin(text: string): OriginContext | null {
-  try {
-    const { url, upstreamHost, authorization, accept } = JSON.parse(text) as Record<
-      string,
-      unknown
-    >;
-    const isOptional = (value: unknown): value is string | null | undefined =>
-      value === null || value === undefined || typeof value === 'string';
-    if (
-      typeof url !== 'string' ||
-      typeof upstreamHost !== 'string' ||
-      !isOptional(authorization) ||
-      !isOptional(accept)
-    )
-      return null;
-    return {
-      url,
-      upstreamHost,
-      authorization: authorization ?? null,
-      ...(typeof accept === 'string' ? { accept } : {}),
-    };
-  } catch {
-    return null;
-  }
+  tools.link.rpc(
+    { path, query, origin, words, requestId: acceptRequestId(requestId) },
+    (message) => {
+      if (!gone && message.kind === 'answer')
+        res.cork(() => answer(res, message.status, message.headers, message.body));
+    },
+  );
 }
 
 function say(res: HttpResponse, status: number, body: object): void {
   answer(res, status, { 'Content-Type': 'application/json' }, JSON.stringify(body));
 }
 
-function sayError(res: HttpResponse, status: number, error: WireError): void {
-  say(res, status, error);
+function sayAnswer(res: HttpResponse, verdict: PreadAnswer): void {
+  const { status, body } = formatPreadAnswer(verdict);
+  say(res, status, body);
+}
+
+function sayBad(res: HttpResponse, status: 400 | 404, message: string): void {
+  say(res, status, formatRefusal(new ShoalError('BAD_REQUEST', message).toWire()));
 }
 
 /**
- * One node reading the rest of one shard from us.
+ * The answer to one request for the rest of a shard.
  *
- *   asked -> peer (redirect | busy | miss) | refused: said at once
+ *   asked -> peer (redirect | busy | miss) | refused: answered at once
  *         \-> granted -> bytes to send within PEER_HOLD_MS -> head -> body to the end of the shard
  *                                        \-> none yet: "busy", so that the other side knows we live
  */
@@ -246,7 +133,7 @@ class PeerAnswer {
   constructor(
     res: HttpResponse,
     pread: PreadQuery,
-    origin: OriginContext | null,
+    origin: OpenedRequest['origin'],
     requestId: string,
     tools: PeerTools,
   ) {
@@ -257,11 +144,9 @@ class PeerAnswer {
     this.#startMs = tools.nowMs();
     res.onAborted(() => this.#finish(true));
     tools.started();
-    const { key, shard, node, zone, role, exclude, hops, load } = pread;
     this.#holdTimer = setTimeout(() => this.#busy(), PEER_HOLD_MS);
-    this.#ask = tools.link.ask(
-      { key, shard, node, zone, role, exclude, hops, load, origin, requestId },
-      (message) => this.#heard(message),
+    this.#ask = tools.link.ask({ query: pread, origin, requestId }, (message) =>
+      this.#heard(message),
     );
   }
 
@@ -276,8 +161,8 @@ class PeerAnswer {
       (this.#watermark(slot) > this.#pread.fromBytes || this.#pread.fromBytes >= lengthBytes);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
-      // The bell may be quicker than control's word why the shard was given up, which the child
-      // must hear; without one it hears "busy".
+      // The doorbell may ring before control's message says why the shard was dropped. The child is
+      // told the reason, or "busy" if no message comes.
       this.#place = null;
       return false;
     }
@@ -286,8 +171,8 @@ class PeerAnswer {
   }
 
   /**
-   * Up to where the child may be sent the slot: a parent's child checks all of it against the
-   * owner's word, and may have whatever has arrived.
+   * Up to where the child may be sent the slot. A child that reads from a parent checks the shard
+   * against the owner's checksum, so it may have whatever has arrived.
    */
   #watermark(slot: number): number {
     const { arena } = this.#tools;
@@ -305,19 +190,19 @@ class PeerAnswer {
     } else if (message.kind === 'peer') {
       const verdict = message.answer;
       this.#tools.answered(verdict.kind);
-      this.#end(verdict.kind === 'redirect' ? 307 : verdict.kind === 'busy' ? 503 : 404, verdict);
+      this.#end(verdict);
     } else if (message.kind === 'refused') {
       if (this.#sender !== null) this.#close();
-      else this.#end(424, message.error);
+      else this.#end({ kind: 'refused', error: message.error });
     }
   }
 
   #begin(lengthBytes: number, totalBytes: number): void {
     const { shard, fromBytes } = this.#pread;
     if (fromBytes > lengthBytes) {
-      this.#end(
-        400,
-        new ShoalError('BAD_REQUEST', `byte ${fromBytes} of a shard of ${lengthBytes}`).toWire(),
+      this.#finish(true);
+      this.#res.cork(() =>
+        sayBad(this.#res, 400, `byte ${fromBytes} of a shard of ${lengthBytes} bytes`),
       );
       return;
     }
@@ -326,8 +211,8 @@ class PeerAnswer {
     this.#res.cork(() => {
       this.#res.writeStatus(statusLine(200));
       this.#res.writeHeader('Content-Type', 'application/octet-stream');
-      this.#res.writeHeader('Shoal-Total', String(totalBytes));
-      if (this.#checksum !== null) this.#res.writeHeader('Shoal-Checksum', this.#checksum);
+      for (const [name, value] of preadHeaders(totalBytes, this.#checksum))
+        this.#res.writeHeader(name, value);
       if (fromBytes === lengthBytes) {
         this.#res.end('');
         this.#finish(false);
@@ -350,8 +235,8 @@ class PeerAnswer {
   }
 
   /**
-   * The place while it holds; when the slot was given to another shard meanwhile, the child must
-   * look elsewhere.
+   * The place while it is valid. When the slot was given to another shard, the connection is closed
+   * and the child goes elsewhere.
    */
   #held(): { slot: number; generation: number } | null {
     const place = this.#place!;
@@ -367,13 +252,13 @@ class PeerAnswer {
 
   #busy(): void {
     this.#tools.answered('busy');
-    if (this.#sender === null) this.#end(503, { kind: 'busy', retryMs: 1 });
+    if (this.#sender === null) this.#end({ kind: 'busy', retryMs: 1 });
   }
 
-  #end(status: number, body: object): void {
+  #end(verdict: PreadAnswer): void {
     if (this.#over) return;
-    this.#finish(status >= 400 && status !== 503 && status !== 404);
-    this.#res.cork(() => say(this.#res, status, body));
+    this.#finish(verdict.kind === 'refused');
+    this.#res.cork(() => sayAnswer(this.#res, verdict));
   }
 
   #close(): void {
@@ -388,7 +273,7 @@ class PeerAnswer {
     this.#tools.followers.delete(this);
     this.#tools.link.close(this.#ask, this.#sender !== null && !failed, this.#sentBytes);
     const { shard, fromBytes } = this.#pread;
-    this.#tools.over('rpc:pread', {
+    this.#tools.over({
       pathname: this.#pathname,
       offsetBytes: shard * SHARD_BYTES + fromBytes,
       sentBytes: this.#sentBytes,
@@ -396,37 +281,4 @@ class PeerAnswer {
       startMs: this.#startMs,
     });
   }
-}
-
-function stat(res: HttpResponse, path: string, query: string, tools: PeerTools): void {
-  const request = parseStat(path, query);
-  if (request === null) {
-    sayError(res, 400, new ShoalError('BAD_REQUEST', 'not a shard request').toWire());
-    return;
-  }
-  const startMs = tools.nowMs();
-  let gone = false;
-  res.onAborted(() => (gone = true));
-  tools.started();
-  tools.link.stat(request, (message) => {
-    tools.over('rpc:stat', {
-      pathname: message.kind === 'stat' ? message.pathname : `/${request.key}`,
-      offsetBytes: request.shard * SHARD_BYTES,
-      sentBytes: 0,
-      failed: message.kind !== 'stat',
-      startMs,
-    });
-    if (gone) return;
-    res.cork(() => {
-      if (message.kind === 'stat')
-        say(res, 200, {
-          totalBytes: message.totalBytes,
-          lengthBytes: message.lengthBytes,
-          checksum: message.checksum,
-        });
-      else if (message.kind === 'peer')
-        say(res, message.answer.kind === 'busy' ? 503 : 404, message.answer);
-      else if (message.kind === 'refused') sayError(res, 424, message.error);
-    });
-  });
 }

@@ -349,7 +349,10 @@ export class ShardFetch implements Fetch {
     if (!isParent) this.#lastError = error;
     const then = isParent ? null : this.#origin.refused(error);
     if (then === null) this.#passOver(node);
-    else this.#afterOrigin(then);
+    else if (then === 'origin') {
+      this.#sources.turnToOrigin();
+      this.#passOver(node);
+    } else this.#afterOrigin(then);
   }
 
   #failed(node: NodeId, error: WireError): void {

@@ -64,10 +64,12 @@ export class OriginTries {
   }
 
   /**
-   * An owner or root says that the origin failed it; null: the next in rank may have better luck.
+   * An owner or root says that the origin refused or failed it. A refusal counts only from the origin
+   * itself (`origin`: this node asks it). After a failure (null) the next owner may be luckier; when
+   * OWNER_REFUSALS_MAX of them failed, it is the origin, and not every node asks it.
    */
-  refused(error: WireError): AfterOrigin | null {
-    if (isFinal(error)) return this.#denied(error);
+  refused(error: WireError): AfterOrigin | 'origin' | null {
+    if (error.code === 'ORIGIN_REFUSED') return 'origin';
     return ++this.#refusals > OWNER_REFUSALS_MAX
       ? { kind: 'end', result: { kind: 'failed', error } }
       : null;

@@ -17,6 +17,8 @@ export class Sources {
   readonly #late: { hadRoot: boolean; node: NodeId }[] = [];
   /** Who asked this node because a better-ranked owner is no good. */
   #accusers: Set<NodeId> | null = null;
+  /** Only the origin is asked from here on. */
+  #originOnly = false;
 
   constructor(shared: FetchShared, shard: ShardId) {
     this.#shared = shared;
@@ -34,6 +36,7 @@ export class Sources {
 
   /** The owner or root to ask; no node: the origin. */
   next(): { node: NodeId | null; as: AskedAs } {
+    if (this.#originOnly) return { node: null, as: 'root' };
     const { self, membership } = this.#shared;
     const members = membership();
     const root = this.#root();
@@ -74,6 +77,11 @@ export class Sources {
   passOver(node: NodeId, late = false): void {
     if (late) this.#late.push({ node, hadRoot: this.hasRoot });
     else if (!this.#passed.includes(node)) this.#passed.push(node);
+  }
+
+  /** Past all owners and roots: what they say of the origin is not what it says to this node. */
+  turnToOrigin(): void {
+    this.#originOnly = true;
   }
 
   /** Past all owners, for as long as there is a root. */
@@ -153,6 +161,7 @@ export class Sources {
   #root(): NodeId | null {
     const { self, membership, health, nowMs } = this.#shared;
     const late = this.#late;
+    if (this.#originOnly) return null;
     return (
       membership()
         .roots.top(this.#shard)

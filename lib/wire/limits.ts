@@ -1,7 +1,22 @@
 /** Bounds of lib/wire: each is named, has its unit last, and gives the reason for its value. */
 
 /**
- * Words asked for, or told, in one message between nodes: what one answer of a registry teaches is
- * fewer; an answer stays within CONNECTION_HEAD_BYTES_MAX.
+ * Registry responses asked for, or told, in one message: one answer of a registry teaches fewer, and
+ * a message stays within CONNECTION_HEAD_BYTES_MAX.
  */
 export const RECALL_IDS_MAX = 4;
+
+/** Characters of another node's error text that enter the log. */
+export const MESSAGE_CHARS_MAX = 300;
+
+/** Parents in one redirect: an owner names a few. */
+export const PARENTS_MAX = 64;
+
+/** Nodes excluded in one request: a fetch excludes a few. */
+export const EXCLUDED_NODES_MAX = 64;
+
+/** The longest pause that "busy" may ask for. */
+export const BUSY_RETRY_MS_MAX = 5_000;
+
+/** Node clocks may differ by this much; a captured request is useless after it. */
+export const CLOCK_SKEW_MS_MAX = 60_000;

@@ -6,17 +6,15 @@ import {
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto';
+import { CLOCK_SKEW_MS_MAX } from './limits.ts';
 
-/** Clocks of nodes may differ by this much; a captured request is of use no longer. */
-const CLOCK_SKEW_MS_MAX = 60_000;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * The cluster secret at work: signs every p2p request (HMAC-SHA256 over time, method, path with
- * query, and what goes along sealed), seals origin credentials (AES-256-GCM) for the one node that
- * needs them, and makes names that only its holders can make. Each use has a key of its own,
- * derived from the secret (HKDF-SHA256, RFC 5869), so that none weakens another.
+ * The uses of the cluster secret: to sign requests between nodes (HMAC-SHA256), to seal what only
+ * another node may read (AES-256-GCM), and to make opaque names that only its holders can make. Each
+ * use has its own key, derived from the secret (HKDF-SHA256, RFC 5869), so that none weakens another.
  */
 export class ClusterSecret {
   /** Of the secret in use first, then of one that is only accepted. */
@@ -34,38 +32,26 @@ export class ClusterSecret {
     return new ClusterSecret(bytes(secret), ...accepted.map(bytes));
   }
 
-  /**
-   * The value of the `shoal-auth` header for a request, `sealed` what goes along sealed: `<wall
-   * time ms>.<hex mac>`.
-   */
-  sign(method: string, pathAndQuery: string, wallMs: number, sealed = ''): string {
-    return `${wallMs}.${macOf(this.#keys[0].mac, method, pathAndQuery, String(wallMs), sealed).toString('hex')}`;
+  /** A signature of `text`, made at `wallMs`: `<wall time ms>.<hex mac>`. */
+  sign(text: string, wallMs: number): string {
+    return `${wallMs}.${macOf(this.#keys[0].mac, text, String(wallMs)).toString('hex')}`;
   }
 
-  /** Whether `header` was made with this secret, for this very request, about now. */
-  verify(
-    header: string,
-    method: string,
-    pathAndQuery: string,
-    wallMs: number,
-    sealed = '',
-  ): boolean {
-    const dot = header.indexOf('.');
+  /** Whether `signature` is of `text`, made with this secret within CLOCK_SKEW_MS_MAX of `wallMs`. */
+  verify(signature: string, text: string, wallMs: number): boolean {
+    const dot = signature.indexOf('.');
     if (dot < 1) return false;
-    const time = header.slice(0, dot);
+    const time = signature.slice(0, dot);
     if (!/^\d{1,15}$/.test(time) || Math.abs(wallMs - Number(time)) > CLOCK_SKEW_MS_MAX)
       return false;
-    const given = Buffer.from(header.slice(dot + 1), 'hex');
+    const given = Buffer.from(signature.slice(dot + 1), 'hex');
     return this.#keys.some(({ mac }) => {
-      const due = macOf(mac, method, pathAndQuery, time, sealed);
+      const due = macOf(mac, text, time);
       return given.length === due.length && timingSafeEqual(given, due);
     });
   }
 
-  /**
-   * 64 hex digits that stand for `parts`: the same on every node with this secret, and not to be
-   * read back.
-   */
+  /** 64 hex digits that stand for `parts`, the same on every node with this secret; one-way. */
   opaqueName(...parts: string[]): string {
     return createHmac('sha256', this.#keys[0].name).update(JSON.stringify(parts)).digest('hex');
   }
@@ -78,7 +64,7 @@ export class ClusterSecret {
     return Buffer.concat([sealed, cipher.getAuthTag()]).toString('base64url');
   }
 
-  /** The text of a seal, or null when it was not made with this secret or was altered. */
+  /** The text of a seal, or null when it was made with another secret or altered. */
   open(sealed: string): string | null {
     const bytes = Buffer.from(sealed, 'base64url');
     if (bytes.length < NONCE_BYTES + TAG_BYTES) return null;
@@ -100,20 +86,15 @@ function openWith(key: Buffer, bytes: Buffer): string | null {
       decipher.final('utf8')
     );
   } catch {
-    // The only error that final() raises here is a tag that does not fit.
+    // final() throws only when the tag does not match.
     return null;
   }
 }
 
-function macOf(
-  key: Buffer,
-  method: string,
-  pathAndQuery: string,
-  time: string,
-  sealed: string,
-): Buffer {
+function macOf(key: Buffer, text: string, time: string): Buffer {
   return createHmac('sha256', key)
-    .update(`${time}\n${method}\n${pathAndQuery}\n${sealed}`)
+    .update(`${time}
+${text}`)
     .digest();
 }
 

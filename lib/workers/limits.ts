@@ -1,7 +1,13 @@
 /** Bounds of lib/workers: each is named, has its unit last, and gives the reason for its value. */
 
-/** Connecting to a node of the same cluster takes well under this, or it is as good as down. */
+/** A connection within a cluster takes well under this; a node that takes longer counts as down. */
 export const PEER_CONNECT_TIMEOUT_MS = 500;
+
+/**
+ * A peer must send this much in PEER_SILENCE_MS (4 KiB/s): less is a drip. A line of 10 Mbit/s that
+ * sends 168 shards at once still gives each of them 7 KB/s.
+ */
+export const PEER_PROGRESS_BYTES = 8 * 1024;
 
 /**
  * Connections kept open to one node between exchanges, per transfer thread: a whole window of
@@ -9,17 +15,17 @@ export const PEER_CONNECT_TIMEOUT_MS = 500;
  */
 export const PEER_IDLE_SOCKETS_MAX = 16;
 
-/** uWebSockets.js closes idle connections after 10 s; ours are given up before. */
+/** uWebSockets.js closes idle connections after 10 s; ours are closed before that. */
 export const PEER_IDLE_SOCKET_MS = 8_000;
 
 /**
- * A thread's JavaScript heap, in MiB: payload never lies there. A small young generation keeps
- * resident memory down, at no cost that could be measured.
+ * A thread's JavaScript heap, in MiB; it holds no payload. A small young generation keeps resident
+ * memory down, at no measurable cost.
  */
 export const THREAD_HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 };
 
 /**
- * A slice that begins at least this far into its shard is read from the origin before what lies
- * below it, by a request of its own.
+ * A slice that begins at least this far into its shard is read from the origin first, by its own
+ * request; the part before it follows.
  */
 export const SLICE_FIRST_BYTES_MIN = 256 * 1024;

@@ -2,6 +2,8 @@ import type { ErrorCode, WireError } from '../errors.ts';
 import type { ArenaShared } from '../io/arena.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import type { RelayKind } from '../registry/route.ts';
+import type { OriginContext } from '../wire/origin-context.ts';
+import type { PreadQuery, PreadVerdict } from '../wire/pread.ts';
 
 /** A blob as a request names it; see lib/registry/identity.ts, which makes it. */
 export interface BlobName {
@@ -87,58 +89,25 @@ export interface RelayRequest {
   requestId: string;
 }
 
-/**
- * Another node asks what registries said lately (`rpc:recall`), by opaque ids; answered by
- * `answer`.
- */
-export interface RecallRequest {
-  kind: 'recall';
-  id: number;
-  ids: string[];
-}
-
 /** Another node asks for a shard (`rpc:pread`); answered by `granted`, `peer` or `refused`. */
 export interface AskRequest {
   kind: 'ask';
   id: number;
-  key: string;
-  shard: number;
-  node: string;
-  zone: string | null;
-  role: 'owner' | 'parent' | 'root';
-  exclude: string[];
-  hops: number;
-  load: number;
-  /**
-   * The requester's way to the origin, already opened from its seal; only owners and roots get it.
-   */
+  query: PreadQuery;
+  /** The way to the origin that came along; only owners and roots get one. */
   origin: OriginContext | null;
   requestId: string;
 }
 
-/**
- * Another node asks for a shard's checksum and reports on its parent (`rpc:stat`); answered by
- * `stat` or `refused`.
- */
-export interface StatRequest {
-  kind: 'stat';
+/** Any other request of another node (lib/wire); answered by `answer` or `refused`. */
+export interface RpcRequest {
+  kind: 'rpc';
   id: number;
-  key: string;
-  shard: number;
-  node: string;
-  zone: string | null;
-  parent: string | null;
-  report: 'none' | 'done' | 'failed' | 'slow' | 'lied';
-}
-
-/** Another node has this one bring a blob to itself (`rpc:fetch`); answered by `answer`. */
-export interface FetchRequest {
-  kind: 'fetch';
-  id: number;
-  key: string;
-  totalBytes: number;
-  /** The way to the origin, already opened from its seal, when the swarm alone could not help. */
+  path: string;
+  query: string;
   origin: OriginContext | null;
+  /** JSON text of recent registry responses. */
+  words: string | null;
   requestId: string;
 }
 
@@ -179,15 +148,11 @@ export type FrontMessage =
   | CloseRequest
   | RelayRequest
   | AskRequest
-  | StatRequest
+  | RpcRequest
   | PageRequest
-  | FetchRequest
   | PreheatRequest
   | NodesRequest
   | TraceRequest
-  | RecallRequest
-  /** Another node tells what registries said to it, by opaque ids. */
-  | { kind: 'words'; words: Record<string, unknown> }
   /** Reads that a front answered from memory without asking control, added up by blob. */
   | {
       kind: 'reads';
@@ -243,33 +208,10 @@ export type ControlMessage =
       headers: Record<string, string>;
       body: Uint8Array;
     }
-  | { kind: 'peer'; id: number; answer: PeerVerdict }
-  | {
-      kind: 'stat';
-      id: number;
-      totalBytes: number;
-      lengthBytes: number;
-      checksum: string;
-      pathname: string;
-    }
+  | { kind: 'peer'; id: number; answer: PreadVerdict }
   | { kind: 'drain'; deadlineMs: number }
   /** The files of the proxy port's certificate have changed. */
   | { kind: 'certificate' };
-
-/** What an asked node says when it does not send the shard itself. */
-export type PeerVerdict =
-  | { kind: 'redirect'; parents: string[]; checksum: string | null; totalBytes: number | null }
-  | { kind: 'busy'; retryMs: number }
-  | { kind: 'miss' };
-
-/** How the origin is reached for a blob, with the credential of the client that asked. */
-export interface OriginContext {
-  url: string;
-  upstreamHost: string;
-  authorization: string | null;
-  /** What a registry must be asked to send, for a manifest. */
-  accept?: string;
-}
 
 // --- what a front thread starts with ----------------------------------------------------------
 

@@ -21,20 +21,17 @@ import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
 import { OriginClient, type HeadFact, type OriginOptions } from '../origin/client.ts';
 import type { RelayAnswer } from '../origin/relay.ts';
 import type { Bucket } from '../registry/vouching.ts';
+import type { StatResult } from '../swarm/types.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
+import type { PreadResult } from '../wire/pread.ts';
 import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer/call.ts';
 import { PeerConnections } from './peer/connection.ts';
-import {
-  readFromPeer,
-  type PeerReadJob,
-  type PeerReadResult,
-  type TransferTools,
-} from './peer/read.ts';
+import { readFromPeer, type PeerReadJob, type TransferTools } from './peer/read.ts';
 import { Moved, serveLine, type LineStart } from './line.ts';
 import { nameThread } from './thread-name.ts';
-import { askStat, type StatJob, type StatResult } from './peer/stat.ts';
+import { askStat, type StatJob } from './peer/stat.ts';
 
 /** What every transfer thread starts with. */
 export interface PoolStart {
@@ -102,10 +99,9 @@ export type RelayResult =
  * way.
  */
 export interface PoolTasks {
-  /** Nothing: the thread is there, with its modules loaded. */
-  /** `lowWater`: why the thread cannot set the low-water mark of sockets; empty if it can. */
+  /** Resolves once the thread runs. `lowWater`: why it cannot set the low-water mark of sockets; empty if it can. */
   ready: [{ kind: 'ready' }, { kind: 'ready'; lowWater: string }];
-  peer: [PeerReadJob, PeerReadResult];
+  peer: [PeerReadJob, PreadResult];
   stat: [StatJob, StatResult];
   call: [PeerCallJob, PeerCallResult];
   /** Its results, one for each shard, are told as they come. `buckets`: see `newBuckets`. */

@@ -7,20 +7,17 @@ import type { StreamParts } from '../../lib/control/serve/streams.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { createLogger } from '../../lib/telemetry/logger.ts';
 import type { RelayedAnswer } from '../../lib/control/upstream/relays.ts';
-import type { HeardWord } from '../../lib/registry/words.ts';
-import type { ControlMessage, RelayRequest } from '../../lib/workers/messages.ts';
+import type { ControlMessage, RelayRequest, RpcRequest } from '../../lib/workers/messages.ts';
 import { KEY, settled } from './fixture.ts';
 
 const MANIFEST = new TextEncoder().encode(
   JSON.stringify({ schemaVersion: 2, config: { digest: KEY, size: 1 }, layers: [] }),
 );
 
-const HEARD: HeardWord = { word: { kind: 'open' }, ageMs: 1, node: 'n:1' };
-
 describe('control/control', () => {
   let answer: RelayedAnswer | ShoalError;
   let relayed: RelayRequest[];
-  let told: unknown[];
+  let asked: unknown[];
   let sent: { message: ControlMessage; transfer: ArrayBuffer | undefined }[];
   let audited: unknown[];
   let noticed: [string, string, string][];
@@ -28,7 +25,7 @@ describe('control/control', () => {
 
   beforeEach(() => {
     answer = { status: 200, headers: { etag: '"x"' }, body: MANIFEST.slice() };
-    [relayed, sent, audited, noticed, logged, told] = [[], [], [], [], [], []];
+    [relayed, sent, audited, noticed, logged, asked] = [[], [], [], [], [], []];
   });
 
   function desk(
@@ -37,12 +34,11 @@ describe('control/control', () => {
     const parts: ControlParts = {
       streams: {} as StreamParts,
       peers: {} as PeerDeskParts,
-      memory: {
-        answer: (ids) => Object.fromEntries(ids.map((id) => [id, HEARD])),
-        told: (words) => told.push(words),
-      },
-      holdings: {
-        hold: async (key, totalBytes) => ({ shards: 1, held: totalBytes, error: null, key }),
+      questions: {
+        answer: async (request) => {
+          asked.push(request);
+          return { status: 503, body: { kind: 'busy' } };
+        },
       },
       preheats: {
         nodes: () => ({ self: 'n:1', nodes: [] }),
@@ -51,7 +47,6 @@ describe('control/control', () => {
         },
       },
       keyOf: (blob) => blob.key,
-      vouched: (_key, origin) => origin,
       relay: async (request) => {
         relayed.push(request);
         if (answer instanceof ShoalError) throw answer;
@@ -109,16 +104,25 @@ describe('control/control', () => {
     assert.equal(sent[0]!.transfer, undefined);
   });
 
-  it('answers what other nodes ask about registries, and remembers what they tell', async () => {
-    desk().receive({ kind: 'recall', id: 7, ids: ['a', 'b'] });
-    desk().receive({ kind: 'words', words: { a: HEARD } });
+  it('answers the requests of other nodes', async () => {
+    const request: RpcRequest = {
+      kind: 'rpc',
+      id: 7,
+      path: '/rpc/stat/x/1',
+      query: 'node=a',
+      origin: null,
+      words: null,
+      requestId: 'request-1',
+    };
+    desk().receive(request);
+    await settled();
+    assert.deepEqual(asked, [request]);
     const { message } = sent[0]!;
     assert.ok(message.kind === 'answer');
     assert.deepEqual(
       [message.id, message.status, JSON.parse(new TextDecoder().decode(message.body))],
-      [7, 200, { a: HEARD, b: HEARD }],
+      [7, 503, { kind: 'busy' }],
     );
-    assert.deepEqual(told, [{ a: HEARD }]);
   });
 
   it('says why a relay failed', async () => {

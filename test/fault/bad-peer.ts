@@ -1,7 +1,8 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { parsePread, parseStat } from '../../lib/wire/rpc.ts';
+import { parsePread } from '../../lib/wire/pread.ts';
+import { parseStat } from '../../lib/wire/stat.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 

@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import {
-  preadPath,
-  recallPath,
-  statPath,
-  WORDS_PATH,
-  type PreadQuery,
-} from '../../lib/wire/rpc.ts';
+import { Envelope, type Enclosed } from '../../lib/wire/envelope.ts';
+import { preadPath, type PreadQuery } from '../../lib/wire/pread.ts';
+import { recallPath, WORDS_PATH } from '../../lib/wire/recall.ts';
+import { statPath } from '../../lib/wire/stat.ts';
+import { PROTOCOL_VERSION } from '../../lib/wire/version.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { servePeers } from '../../lib/front/peer-answer.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { PEER_HOLD_MS, SHARD_BYTES } from '../../lib/limits.ts';
-import { RECALL_IDS_MAX } from '../../lib/wire/limits.ts';
 import { readFromPeer } from '../../lib/workers/peer/read.ts';
 import { until } from '../telemetry/until.ts';
 import { readJob, transferTools } from '../workers/peer/peer-server.ts';
@@ -23,35 +20,39 @@ const WORD = 'cd'.repeat(32);
 const SHARD = randomBytes(SHARD_BYTES);
 const SMALL = randomBytes(1_000);
 const WALL_MS = 1_700_000_000_000;
+const SELF = '10.0.0.1:65002';
 
 describe('front/peer-answer', () => {
-  const secret = new ClusterSecret(Buffer.alloc(32, 1));
+  const envelope = new Envelope({
+    secret: new ClusterSecret(Buffer.alloc(32, 1)),
+    self: SELF,
+    wallMs: () => WALL_MS,
+  });
   let at: FrontFixture;
   let port: number;
   let draining: boolean;
   let answered: string[];
-  let intruders: number;
+  let refused: string[];
   let tiers: [string, number][];
   let overs: unknown[];
 
   beforeEach(async () => {
     at = frontFixture(2);
-    [draining, answered, intruders, tiers, overs] = [false, [], 0, [], []];
+    [draining, answered, refused, tiers, overs] = [false, [], [], [], []];
     servePeers(at.app, {
       arena: at.arena,
       followers: at.followers,
       turn: at.turn,
       link: at.link,
-      secret,
+      envelope,
       throttle: null,
-      wallMs: () => WALL_MS,
       nowMs: () => 5,
       draining: () => draining,
       started: () => undefined,
-      over: (op, over) => overs.push({ op, ...over }),
+      over: (over) => overs.push(over),
       sent: (tier, bytes) => tiers.push([tier, bytes]),
       answered: (kind) => answered.push(kind),
-      intruder: () => intruders++,
+      refused: (code) => refused.push(code),
     });
     port = await at.listen();
   });
@@ -70,13 +71,8 @@ describe('front/peer-answer', () => {
       load: 4,
       ...more,
     });
-  const get = (to: string, headers: Record<string, string> = {}): Promise<Answer> =>
-    at.get(to, {
-      headers: {
-        'shoal-auth': secret.sign('GET', to, WALL_MS, headers['shoal-origin']),
-        ...headers,
-      },
-    });
+  const get = (to: string, enclosed: Enclosed = {}): Promise<Answer> =>
+    at.get(to, { headers: envelope.headers(SELF, to, enclosed) });
   const granted = (
     id: number,
     place: { slot: number; generation: number },
@@ -99,21 +95,21 @@ describe('front/peer-answer', () => {
       upstreamHost: 'r.example',
       authorization: 'Bearer t',
     };
-    const answer = get(path(), {
-      'shoal-origin': secret.seal(JSON.stringify(origin)),
-      'shoal-request-id': 'request-1',
-    });
+    const answer = get(path(), { origin, requestId: 'request-1' });
     const { id, ...ask } = await at.hears('ask');
     assert.deepEqual(ask, {
       kind: 'ask',
-      key: KEY,
-      shard: 0,
-      node: '10.0.0.9:65002',
-      zone: 'a',
-      role: 'parent',
-      exclude: ['x:1'],
-      hops: 2,
-      load: 4,
+      query: {
+        key: KEY,
+        shard: 0,
+        fromBytes: 0,
+        node: '10.0.0.9:65002',
+        zone: 'a',
+        role: 'parent',
+        exclude: ['x:1'],
+        hops: 2,
+        load: 4,
+      },
       origin,
       requestId: 'request-1',
     });
@@ -127,7 +123,6 @@ describe('front/peer-answer', () => {
     assert.deepEqual(await at.hears('close'), { kind: 'close', id, whole: true, sentBytes: 1_000 });
     assert.deepEqual(overs, [
       {
-        op: 'rpc:pread',
         pathname: '/https://r.example/b',
         offsetBytes: 0,
         sentBytes: 1_000,
@@ -138,122 +133,90 @@ describe('front/peer-answer', () => {
     assert.deepEqual(answered, ['data']);
   });
 
-  it('has control answer what registries said lately, and takes what it is told of them out of its seal', async () => {
+  it('has control answer everything but bytes, with what was sealed', async () => {
     const ids = ['ab'.repeat(32), 'cd'.repeat(32)];
-    const recall = get(recallPath(ids));
-    const { id, ...asked } = await at.hears('recall');
-    assert.deepEqual(asked, { kind: 'recall', ids });
-    at.says({
-      kind: 'answer',
-      id,
-      status: 200,
-      headers: { 'Content-Type': 'application/json' },
-      body: Buffer.from('{}'),
+    const words = JSON.stringify({ [ids[0]!]: { word: { kind: 'grant' }, ageMs: 1, node: 'n:1' } });
+    const stat = statPath({
+      key: KEY,
+      shard: 3,
+      node: '10.0.0.9:65002',
+      zone: null,
+      parent: 'p:1',
+      report: 'slow',
     });
-    assert.deepEqual([(await recall).status, (await recall).body.toString()], [200, '{}']);
-    const words = { [ids[0]!]: { word: { kind: 'grant' }, ageMs: 1, node: 'n:1' } };
-    const sealed = secret.seal(JSON.stringify(words));
-    const tell = (header: string): Promise<Answer> =>
-      at.get(WORDS_PATH, {
-        headers: {
-          'shoal-auth': secret.sign('GET', WORDS_PATH, WALL_MS, sealed),
-          'shoal-words': header,
-        },
+    for (const [to, enclosed] of [
+      [stat, {}],
+      [recallPath(ids), {}],
+      [WORDS_PATH, { words }],
+      ['/rpc/of-a-later-version?x=1', {}],
+    ] as const) {
+      const answer = get(to, { ...enclosed, requestId: 'request-1' });
+      const { id, ...asked } = await at.hears('rpc');
+      const [askedPath, query = ''] = to.split('?');
+      assert.deepEqual(asked, {
+        kind: 'rpc',
+        path: askedPath,
+        query,
+        origin: null,
+        words: to === WORDS_PATH ? words : null,
+        requestId: 'request-1',
       });
-    assert.equal((await tell(sealed)).status, 200);
-    assert.deepEqual(await at.hears('words'), { kind: 'words', words });
-    assert.equal((await tell(secret.seal('{}'))).status, 401, 'another seal than was signed');
-    for (const text of ['', '[]', '{"x":1}', 'no json']) {
-      const seal = secret.seal(text);
-      assert.equal(
-        (
-          await at.get(WORDS_PATH, {
-            headers: {
-              'shoal-auth': secret.sign('GET', WORDS_PATH, WALL_MS, seal),
-              'shoal-words': seal,
-            },
-          })
-        ).status,
-        400,
-        text,
-      );
+      at.says({
+        kind: 'answer',
+        id,
+        status: 503,
+        headers: { 'Content-Type': 'application/json' },
+        body: Buffer.from('{"kind":"busy"}'),
+      });
+      const { status, body } = await answer;
+      assert.deepEqual([status, body.toString()], [503, '{"kind":"busy"}']);
     }
-    for (const path of [
-      '/rpc/recall/',
-      '/rpc/recall/x',
-      recallPath(Array.from({ length: RECALL_IDS_MAX + 1 }, () => ids[0]!)),
-    ])
-      assert.equal((await get(path)).status, 400, path);
-    assert.equal((await at.get(recallPath(ids))).status, 401);
-    assert.deepEqual(answered, ['recall', 'words']);
   });
 
-  it('turns away what is not signed, or signed for another path, or by another cluster', async () => {
-    const stranger = new ClusterSecret(Buffer.alloc(32, 2));
-    for (const auth of [
-      '',
-      'x',
-      secret.sign('GET', path({ shard: 1 }), WALL_MS),
-      secret.sign('GET', path(), WALL_MS - 90_000),
-      stranger.sign('GET', path(), WALL_MS),
-    ]) {
-      const { status, body } = await get(path(), { 'shoal-auth': auth });
-      assert.equal(status, 401);
-      assert.equal((JSON.parse(body.toString()) as { code: string }).code, 'PEER_UNAUTHORIZED');
+  it('refuses a request that is not signed for this node, and reports it', async () => {
+    const sealed = (parts: Partial<ConstructorParameters<typeof Envelope>[0]>): Envelope =>
+      new Envelope({
+        secret: new ClusterSecret(Buffer.alloc(32, 1)),
+        self: '10.0.0.9:65002',
+        wallMs: () => WALL_MS,
+        ...parts,
+      });
+    const stranger = sealed({ secret: new ClusterSecret(Buffer.alloc(32, 2)) });
+    const late = sealed({ wallMs: () => WALL_MS - 90_000 });
+    const newer = sealed({ version: { major: PROTOCOL_VERSION.major + 1, minor: 0 } });
+    for (const [headers, status, code] of [
+      [{ ...envelope.headers(SELF, path()), 'shoal-auth': '' }, 401, 'PEER_UNAUTHORIZED'],
+      [envelope.headers(SELF, path({ shard: 1 })), 401, 'PEER_UNAUTHORIZED'],
+      [stranger.headers(SELF, path()), 401, 'PEER_UNAUTHORIZED'],
+      [late.headers(SELF, path()), 401, 'PEER_UNAUTHORIZED'],
+      [envelope.headers('10.0.0.2:65002', path()), 421, 'PEER_ADDRESS'],
+      [newer.headers(SELF, path()), 426, 'PEER_VERSION'],
+    ] as const) {
+      const answer = await at.get(path(), { headers });
+      assert.equal(answer.status, status);
+      assert.equal((JSON.parse(answer.body.toString()) as { code: string }).code, code);
+      assert.deepEqual(refused.splice(0), [code]);
     }
-    assert.equal(
-      (
-        await at.get(
-          statPath({ key: KEY, shard: 0, node: 'a:1', zone: null, parent: null, report: 'none' }),
-        )
-      ).status,
-      401,
-    );
-    assert.equal(intruders, 6);
     assert.deepEqual(at.heard, []);
   });
 
-  it('turns away what is no request between nodes', async () => {
+  it('refuses what is not a request between nodes', async () => {
     assert.equal((await get('/rpc/pread/nonsense')).status, 400);
-    assert.equal((await get('/rpc/stat/nonsense')).status, 400);
     assert.equal((await get('/v2/')).status, 404);
     assert.deepEqual(at.heard, []);
   });
 
-  it('takes a seal of somebody else for none, and one with something else in it', async () => {
-    const origin = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: null };
-    const texts = [
-      '',
-      '{',
-      'null',
-      '5',
-      '[]',
-      '{}',
-      { ...origin, url: 5 },
-      { ...origin, upstreamHost: null },
-      { ...origin, authorization: {} },
-      { ...origin, accept: 5 },
-    ];
-    const seals = [
-      new ClusterSecret(Buffer.alloc(32, 2)).seal(JSON.stringify(origin)),
-      ...texts.map((text) => secret.seal(typeof text === 'string' ? text : JSON.stringify(text))),
-    ];
-    for (const seal of seals) {
-      const answer = get(path(), { 'shoal-origin': seal });
-      const ask = await at.hears('ask');
-      assert.equal(ask.origin, null);
-      at.says({ kind: 'peer', id: ask.id, answer: { kind: 'miss' } });
-      await answer;
-    }
-  });
-
   it('passes on what control says instead of sending', async () => {
     const verdicts = [
-      [307, { kind: 'redirect', parents: ['a:1'], checksum: WORD, totalBytes: 9 }],
-      [503, { kind: 'busy', retryMs: 40 }],
-      [404, { kind: 'miss' }],
+      [
+        307,
+        { kind: 'redirect', parents: ['a:1'], word: WORD, totalBytes: 9 },
+        { parents: ['a:1'], checksum: WORD, totalBytes: 9 },
+      ],
+      [503, { kind: 'busy', retryMs: 40 }, { kind: 'busy', retryMs: 40 }],
+      [404, { kind: 'miss' }, { kind: 'miss' }],
     ] as const;
-    for (const [status, verdict] of verdicts) {
+    for (const [status, verdict, said] of verdicts) {
       const answer = get(path());
       const { id } = await at.hears('ask');
       at.says({
@@ -266,13 +229,13 @@ describe('front/peer-answer', () => {
       });
       const got = await answer;
       assert.equal(got.status, status);
-      assert.deepEqual(JSON.parse(got.body.toString()), verdict);
+      assert.deepEqual(JSON.parse(got.body.toString()), said);
       assert.deepEqual(await at.hears('close'), { kind: 'close', id, whole: false, sentBytes: 0 });
     }
     assert.deepEqual(answered, ['redirect', 'busy', 'miss']);
   });
 
-  it("passes on the origin's refusal as it is", async () => {
+  it("tells another node the code of a refusal, and nothing that is for the registry's client", async () => {
     const error = {
       code: 'ORIGIN_REFUSED',
       message: 'no',
@@ -283,7 +246,7 @@ describe('front/peer-answer', () => {
     at.says({ kind: 'refused', id: (await at.hears('ask')).id, error });
     const { status, body } = await answer;
     assert.equal(status, 424);
-    assert.deepEqual(JSON.parse(body.toString()), error);
+    assert.deepEqual(JSON.parse(body.toString()), { code: 'ORIGIN_REFUSED', message: 'no' });
   });
 
   it("passes on the refusal though the shard's slot was given up before the word of it came", async () => {
@@ -406,9 +369,10 @@ describe('front/peer-answer', () => {
 
   it('tells control that a child left', async () => {
     const socket = connect({ host: '127.0.0.1', port });
-    socket.write(
-      `GET ${path()} HTTP/1.1\r\nHost: x\r\nshoal-auth: ${secret.sign('GET', path(), WALL_MS)}\r\n\r\n`,
-    );
+    const headers = Object.entries(envelope.headers(SELF, path()))
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('');
+    socket.write(`GET ${path()} HTTP/1.1\r\n${headers}\r\n`);
     const { id } = await at.hears('ask');
     socket.destroy();
     assert.deepEqual(await at.hears('close'), { kind: 'close', id, whole: false, sentBytes: 0 });
@@ -420,57 +384,12 @@ describe('front/peer-answer', () => {
     assert.deepEqual(at.heard, []);
   });
 
-  it('answers a stat: the word, "busy", a miss or a refusal', async () => {
-    const stat = statPath({
-      key: KEY,
-      shard: 3,
-      node: '10.0.0.9:65002',
-      zone: null,
-      parent: 'p:1',
-      report: 'slow',
-    });
-    const say = [
-      [
-        200,
-        { kind: 'stat', totalBytes: 9, lengthBytes: 9, checksum: WORD },
-        { totalBytes: 9, lengthBytes: 9, checksum: WORD },
-      ],
-      [503, { kind: 'peer', answer: { kind: 'busy', retryMs: 1 } }, { kind: 'busy', retryMs: 1 }],
-      [404, { kind: 'peer', answer: { kind: 'miss' } }, { kind: 'miss' }],
-      [
-        424,
-        { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no' } },
-        { code: 'ORIGIN_REFUSED', message: 'no' },
-      ],
-    ] as const;
-    for (const [status, message, body] of say) {
-      const answer = get(stat);
-      const { id, ...asked } = await at.hears('stat');
-      assert.deepEqual(asked, {
-        kind: 'stat',
-        key: KEY,
-        shard: 3,
-        node: '10.0.0.9:65002',
-        zone: null,
-        parent: 'p:1',
-        report: 'slow',
-      });
-      at.says({ ...message, id } as never);
-      const got = await answer;
-      assert.equal(got.status, status);
-      assert.deepEqual(JSON.parse(got.body.toString()), body);
-    }
-  });
-
   it('is understood by the reader on the other side, over one kept connection', async () => {
     const tools = transferTools();
     for (const [index, role] of (['owner', 'parent', 'root'] as const).entries()) {
       const to = path({ role });
       const reading = readFromPeer(
-        readJob(
-          { host: '127.0.0.1', port },
-          { path: to, headers: { 'shoal-auth': secret.sign('GET', to, WALL_MS) } },
-        ),
+        readJob({ host: '127.0.0.1', port }, { path: to, headers: envelope.headers(SELF, to) }),
         tools,
       );
       const { id } = await at.hears('ask');

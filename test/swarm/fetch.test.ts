@@ -403,6 +403,29 @@ describe('swarm/fetch: the origin', () => {
   });
 });
 
+describe('swarm/fetch: what others say of the origin', () => {
+  const told = {
+    kind: 'refused',
+    error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'x-evil': '1' } },
+  } as const;
+
+  it('asks the origin itself when an owner says that it refused, and believes only that', () => {
+    const { effects, fetch } = asChild(8, 1);
+    fetch.settle(effects.last('ask').attempt, told);
+    assert.equal(effects.calls.at(-1)!.call, 'origin');
+    fetch.settle(effects.last('origin').attempt, data('aa', null));
+    assert.equal(effects.last('finished').result.kind, 'done');
+  });
+
+  it('ends without a status for a client when it has no way to the origin', () => {
+    const made = rig(3, 1);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, null);
+    for (let asks = 0; asks < 8 && made.effects.calls.at(-1)!.call === 'ask'; asks++)
+      fetch.settle(made.effects.last('ask').attempt, told);
+    assert.equal(made.effects.last('finished').result.kind, 'failed');
+  });
+});
+
 describe('swarm/fetch: time', () => {
   it('waits for a busy owner and asks it again', () => {
     const made = asChild();

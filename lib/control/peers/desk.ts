@@ -2,13 +2,10 @@ import type { Clock, Timer } from '../../clock.ts';
 import { PEER_HOLD_MS } from '../../limits.ts';
 import { PEER_RETURN_MS } from '../limits.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
-import type { ShardId } from '../../swarm/types.ts';
-import type {
-  AskRequest,
-  ControlMessage,
-  OriginContext,
-  StatRequest,
-} from '../../workers/messages.ts';
+import type { ShardId, ShardWord } from '../../swarm/types.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
+import type { StatAnswer, StatQuery } from '../../wire/stat.ts';
+import type { AskRequest, ControlMessage } from '../../workers/messages.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import { digestOf } from '../shards/holdings.ts';
 import type { ShardLoader } from '../shards/loader.ts';
@@ -28,16 +25,31 @@ export interface PeerDeskParts {
    * it whole.
    */
   placed(depth: number): void;
-  waitForChecksum(shard: ShardId, answer: (resident: Resident | null) => void): void;
 }
 
-/** What all fronts' desks share: who waits for a shard to be complete. */
-export class PeerDesks {
-  readonly parts: PeerDeskParts;
+/** Tells other nodes the checksums of shards, at once or when a shard is complete. */
+export class ChecksumDesk {
+  readonly #parts: PeerDeskParts;
   readonly #waiting = new Map<string, Set<(resident: Resident | null) => void>>();
 
-  constructor(parts: Omit<PeerDeskParts, 'waitForChecksum'>) {
-    this.parts = { ...parts, waitForChecksum: (shard, answer) => this.#wait(shard, answer) };
+  constructor(parts: PeerDeskParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a report on the parent, and resolves within PEER_HOLD_MS. */
+  async stat({ key, shard: index, node, parent, report }: StatQuery): Promise<StatAnswer> {
+    const { swarm, facts } = this.#parts;
+    const shard: ShardId = { key, index };
+    swarm.report(shard, node, parent, report);
+    const known = this.#known(shard);
+    if (known !== null) return statOf(known);
+    if (this.#parts.loader().find(key, index) === undefined) return { kind: 'miss' };
+    const resident = await new Promise<Resident | null>((resolve) => this.#wait(shard, resolve));
+    const totalBytes = facts.totalOf(key);
+    if (resident === null || resident.checksum === null || totalBytes === null)
+      return { kind: 'busy', retryMs: 1 };
+    const { lengthBytes, checksum } = resident;
+    return statOf({ totalBytes, lengthBytes, checksum });
   }
 
   completed(resident: Resident): void {
@@ -52,7 +64,7 @@ export class PeerDesks {
     const name = `${shard.key}/${shard.index}`;
     let waiting = this.#waiting.get(name);
     if (waiting === undefined) this.#waiting.set(name, (waiting = new Set()));
-    const timer: Timer = this.parts.clock.after(PEER_HOLD_MS, () => {
+    const timer: Timer = this.#parts.clock.after(PEER_HOLD_MS, () => {
       waiting.delete(heard);
       if (waiting.size === 0 && this.#waiting.get(name) === waiting) this.#waiting.delete(name);
       answer(null);
@@ -63,6 +75,20 @@ export class PeerDesks {
     };
     waiting.add(heard);
   }
+
+  /** What this node knows of a shard: from memory, from disk, or as its owner. */
+  #known(shard: ShardId): ShardWord | null {
+    const loader = this.#parts.loader();
+    const resident = loader.find(shard.key, shard.index);
+    const totalBytes = this.#parts.facts.totalOf(shard.key);
+    if (resident?.checksum != null && totalBytes !== null)
+      return { totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum };
+    return loader.stored(shard.key, shard.index) ?? this.#parts.swarm.word(shard) ?? null;
+  }
+}
+
+function statOf({ totalBytes, lengthBytes, checksum }: ShardWord): StatAnswer {
+  return { kind: 'stat', totalBytes, lengthBytes, word: checksum };
 }
 
 /**
@@ -84,9 +110,10 @@ export class PeerDesk {
   ask(request: AskRequest): void {
     const { swarm, facts } = this.#parts;
     const loader = this.#parts.loader();
-    const { id, key, node, zone, role, exclude, hops, load, requestId } = request;
+    const { id, requestId } = request;
+    const { key, shard: index, node, zone, role, exclude, hops, load } = request.query;
     const origin = this.#parts.vouched(key, request.origin);
-    const shard: ShardId = { key, index: request.shard };
+    const shard: ShardId = { key, index };
     if (origin !== null) facts.addOrigin(key, origin);
     const asked = {
       shard,
@@ -96,23 +123,15 @@ export class PeerDesk {
       exclude,
       hops,
       load,
-      held: loader.has(key, request.shard),
+      held: loader.has(key, index),
     };
     const verdict = swarm.ask(asked);
     const depth = role === 'owner' ? swarm.depthOf(shard, node) : null;
     if (depth !== null && (verdict.kind === 'serve' || verdict.kind === 'redirect'))
       this.#parts.placed(depth);
     if (verdict.kind === 'redirect') {
-      this.#reply({
-        kind: 'peer',
-        id,
-        answer: {
-          kind: 'redirect',
-          parents: verdict.parents,
-          checksum: verdict.word,
-          totalBytes: verdict.totalBytes ?? facts.totalOf(key),
-        },
-      });
+      const totalBytes = verdict.totalBytes ?? facts.totalOf(key);
+      this.#reply({ kind: 'peer', id, answer: { ...verdict, totalBytes } });
       return;
     }
     if (verdict.kind !== 'serve') {
@@ -141,38 +160,10 @@ export class PeerDesk {
     this.#serving.set(id, serving);
     serving.resident = loader.want(
       key,
-      request.shard,
+      index,
       { origin, sliceBytes: 0, digest: digestOf(key, origin), requestId, onBehalf: asked },
       interest,
     );
-  }
-
-  stat(request: StatRequest): void {
-    const { swarm, facts, waitForChecksum } = this.#parts;
-    const loader = this.#parts.loader();
-    const { id, key, node, parent, report } = request;
-    const shard: ShardId = { key, index: request.shard };
-    swarm.report(shard, node, parent, report);
-    const word = this.#word(shard);
-    if (word !== null) this.#reply({ kind: 'stat', id, ...word, pathname: facts.pathname(key) });
-    else if (loader.find(key, request.shard) === undefined)
-      this.#reply({ kind: 'peer', id, answer: { kind: 'miss' } });
-    else {
-      waitForChecksum(shard, (resident) => {
-        const totalBytes = facts.totalOf(key);
-        if (resident === null || resident.checksum === null || totalBytes === null)
-          this.#reply({ kind: 'peer', id, answer: { kind: 'busy', retryMs: 1 } });
-        else
-          this.#reply({
-            kind: 'stat',
-            id,
-            totalBytes,
-            lengthBytes: resident.lengthBytes,
-            checksum: resident.checksum,
-            pathname: facts.pathname(key),
-          });
-      });
-    }
   }
 
   /** The sending of ask `id` is over; `whole`: to the shard's last byte. */
@@ -185,15 +176,5 @@ export class PeerDesk {
     if (serving.resident !== null)
       this.#parts.loader().drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
     this.#parts.swarm.sent(serving.shard, serving.node, whole);
-  }
-
-  /** What this node can say of a shard now: from memory, from disk, or as its owner once had it. */
-  #word(shard: ShardId): { totalBytes: number; lengthBytes: number; checksum: string } | null {
-    const loader = this.#parts.loader();
-    const resident = loader.find(shard.key, shard.index);
-    const totalBytes = this.#parts.facts.totalOf(shard.key);
-    if (resident?.checksum != null && totalBytes !== null)
-      return { totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum };
-    return loader.stored(shard.key, shard.index) ?? this.#parts.swarm.word(shard) ?? null;
   }
 }

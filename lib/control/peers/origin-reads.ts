@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { SHARD_BYTES } from '../../limits.ts';
 import { OriginQueue, type OriginWant, type RequestEnd } from '../../swarm/origin-queue.ts';
-import type { OriginContext } from '../../workers/messages.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
 import type { OriginReadNews, OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeResult } from '../../workers/pool.ts';
 import { holdAtMs } from './credential-end.ts';

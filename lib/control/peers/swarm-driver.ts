@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Membership } from '../../cluster/membership.ts';
 import { discover } from '../../cluster/discovery.ts';
-import type { ClusterSecret } from '../../wire/secret.ts';
+import type { Envelope } from '../../wire/envelope.ts';
 import type { Config } from '../../config/schema.ts';
 import { ShoalError } from '../../errors.ts';
 import { SlotSource, type Arena } from '../../io/arena.ts';
@@ -22,15 +22,16 @@ import type {
   StatAsk,
 } from '../../swarm/types.ts';
 import type { BlobTree, PeerInput } from '../../telemetry/status.ts';
-import type { OriginContext } from '../../workers/messages.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
+import type { StatAnswer, StatQuery } from '../../wire/stat.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { ShardLoader } from '../shards/loader.ts';
 import type { FillFromSwarm, Resident, Way } from '../shards/resident.ts';
 import { isVouched } from '../../registry/blob-size.ts';
 import type { Vouching } from '../../registry/vouching.ts';
 import type { Observation } from '../watch/observation.ts';
-import { PeerDesks, type PeerDeskParts } from './desk.ts';
+import { ChecksumDesk, type PeerDeskParts } from './desk.ts';
 import type { Pools } from '../threads/pools.ts';
 import { Suspicion } from './suspicion.ts';
 import { Transfers, type Filling } from './transfers.ts';
@@ -44,7 +45,7 @@ export interface DriverParts {
   facts: BlobFacts;
   vouching: Vouching;
   clock: Clock;
-  secret: ClusterSecret;
+  envelope: Envelope;
   observation: Observation;
 }
 
@@ -69,7 +70,8 @@ export class SwarmDriver {
   readonly #self: Member;
   readonly #swarm: Swarm;
   readonly #transfers: Transfers;
-  readonly #desks: PeerDesks;
+  readonly #deskParts: PeerDeskParts;
+  readonly #checksums: ChecksumDesk;
   readonly #suspicion: Suspicion;
   #loader: ShardLoader | null = null;
   #membership: Membership | null = null;
@@ -110,7 +112,7 @@ export class SwarmDriver {
       },
     });
     this.#suspicion = new Suspicion((node) => this.#swarm.accuse(node));
-    this.#desks = new PeerDesks({
+    this.#deskParts = {
       swarm: this.#swarm,
       clock: parts.clock,
       facts: parts.facts,
@@ -118,7 +120,8 @@ export class SwarmDriver {
       vouched: (key, origin) => this.vouched(key, origin),
       sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes),
       placed: (depth) => meter.observe('treeDepth', depth),
-    });
+    };
+    this.#checksums = new ChecksumDesk(this.#deskParts);
     this.#ticker = setInterval(() => this.#tick(), this.#tickMs);
   }
 
@@ -172,7 +175,12 @@ export class SwarmDriver {
   }
 
   deskParts(): PeerDeskParts {
-    return this.#desks.parts;
+    return this.#deskParts;
+  }
+
+  /** Answers another node's stat; see ChecksumDesk. */
+  stat(query: StatQuery): Promise<StatAnswer> {
+    return this.#checksums.stat(query);
   }
 
   /** See FillFromSwarm. */
@@ -204,7 +212,7 @@ export class SwarmDriver {
 
   /** A shard has become complete here: whoever waits for its checksum gets it. */
   completed(resident: Resident): void {
-    this.#desks.completed(resident);
+    this.#checksums.completed(resident);
   }
 
   /**

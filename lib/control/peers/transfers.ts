@@ -1,20 +1,19 @@
 import type { Clock } from '../../clock.ts';
-import { preadPath, statPath, type PreadQuery, type StatQuery } from '../../wire/rpc.ts';
-import type { ClusterSecret } from '../../wire/secret.ts';
+import type { Envelope } from '../../wire/envelope.ts';
+import { preadPath, type PreadQuery, type PreadResult } from '../../wire/pread.ts';
+import { statPath, type StatQuery } from '../../wire/stat.ts';
+import type { StatResult } from '../../swarm/types.ts';
 import type { Vouching } from '../../registry/vouching.ts';
-import { REQUEST_ID_HEADER } from '../../telemetry/request-id.ts';
-import type { OriginContext } from '../../workers/messages.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
 import type { OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
-import type { PeerReadResult } from '../../workers/peer/read.ts';
-import type { StatResult } from '../../workers/peer/stat.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
 import { OriginReads } from './origin-reads.ts';
 
 export interface TransferParts {
   pools: Pools;
-  secret: ClusterSecret;
+  envelope: Envelope;
   clock: Clock;
   observation: Observation;
   vouching: Pick<Vouching, 'isVouched'>;
@@ -40,35 +39,23 @@ export class Transfers {
     this.#atOrigin = new OriginReads(parts);
   }
 
-  /**
-   * Reads the rest of a shard from `node`; `origin` is sealed for it when it may need to go there.
-   */
+  /** Reads the rest of a shard from `node`, which gets the way to the origin if it may need one. */
   peer(
     node: string,
     query: PreadQuery,
     filling: Filling,
     more: { origin: OriginContext | null; requestId: string },
-  ): Promise<PeerReadResult> {
-    const { secret, clock, pools } = this.#parts;
+  ): Promise<PreadResult> {
+    const { envelope, pools } = this.#parts;
     const path = preadPath(query);
-    const sealed = more.origin === null ? '' : secret.seal(JSON.stringify(more.origin));
-    const headers: Record<string, string> = {
-      'shoal-auth': secret.sign('GET', path, clock.wallMs(), sealed),
-    };
-    if (sealed !== '') headers['shoal-origin'] = sealed;
-    if (more.requestId !== '') headers[REQUEST_ID_HEADER] = more.requestId;
-    return pools.run({ kind: 'peer', ...addressOf(node), path, headers, ...filling });
+    const headers = envelope.headers(node, path, more);
+    return pools.run({ kind: 'peer', node, path, headers, ...filling });
   }
 
   stat(node: string, query: StatQuery): Promise<StatResult> {
-    const { secret, clock, pools } = this.#parts;
+    const { envelope, pools } = this.#parts;
     const path = statPath(query);
-    return pools.run({
-      kind: 'stat',
-      ...addressOf(node),
-      path,
-      headers: { 'shoal-auth': secret.sign('GET', path, clock.wallMs()) },
-    });
+    return pools.run({ kind: 'stat', node, path, headers: envelope.headers(node, path) });
   }
 
   /** Reads the rest of a shard at the origin; see OriginReads. */
@@ -92,13 +79,4 @@ export class Transfers {
       this.#parts.pools.run({ ...job, ranges: this.#atOrigin.support(job) })
     );
   }
-}
-
-/** Host and port of a node's name, `address:port` or `[v6]:port`. */
-export function addressOf(node: string): { host: string; port: number } {
-  const colon = node.lastIndexOf(':');
-  return {
-    host: node.slice(0, colon).replace(/^\[|\]$/g, ''),
-    port: Number(node.slice(colon + 1)),
-  };
 }

@@ -1,11 +1,12 @@
-import { fetchPath } from '../../wire/rpc.ts';
-import { ShoalError, parseWireError } from '../../errors.ts';
+import { fetchPath, parseHolding, type Holding } from '../../wire/fetch.ts';
+import { ShoalError } from '../../errors.ts';
 import { PREHEAT_CALL_DEADLINE_MS } from '../limits.ts';
 import type { Member } from '../../swarm/types.ts';
-import type { BlobName, OriginContext } from '../../workers/messages.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
+import type { BlobName } from '../../workers/messages.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { Gate } from '../upstream/access-gate.ts';
-import type { Holding, Holdings } from '../shards/holdings.ts';
+import type { Holdings } from '../shards/holdings.ts';
 import type { CallOptions } from '../peers/calls.ts';
 
 export interface PreheatParts {
@@ -83,28 +84,13 @@ export class Preheats {
       requestId,
     });
     if (result.kind === 'failed') throw ShoalError.fromWire(result.error);
-    const holding = result.status === 200 ? parseHolding(result.body) : null;
+    const holding =
+      result.status === 200 ? parseHolding(Buffer.from(result.body).toString('utf8')) : null;
     if (holding === null)
       throw new ShoalError(
         'PEER_BROKEN',
         `${node} answered ${result.status} to a request to fetch a blob`,
       );
     return holding;
-  }
-}
-
-function parseHolding(body: Uint8Array): Holding | null {
-  try {
-    const { shards, held, error } = JSON.parse(Buffer.from(body).toString()) as Record<
-      string,
-      unknown
-    >;
-    const isCount = (value: unknown): value is number =>
-      Number.isSafeInteger(value) && (value as number) >= 0;
-    return isCount(shards) && isCount(held)
-      ? { shards, held, error: error === null ? null : parseWireError(error) }
-      : null;
-  } catch {
-    return null;
   }
 }

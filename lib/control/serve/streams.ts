@@ -3,12 +3,8 @@ import { ABORT_GRACE_MS, FINISH_SHARD_MS } from '../limits.ts';
 import { READ_WINDOW_SHARDS, SHARD_BYTES } from '../../limits.ts';
 import { shardCount } from '../../swarm/plan.ts';
 import { ReadWindow } from '../../swarm/window.ts';
-import type {
-  BlobName,
-  ControlMessage,
-  OpenRequest,
-  OriginContext,
-} from '../../workers/messages.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
+import type { BlobName, ControlMessage, OpenRequest } from '../../workers/messages.ts';
 import type { Share } from '../../share-queue.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { Gate, Grant } from '../upstream/access-gate.ts';

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { strongerSize, type BlobSize, type SizeProvenance } from '../../registry/blob-size.ts';
-import type { OriginContext } from '../../workers/messages.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
 import { BLOB_FACTS_BYTES_MAX, BLOB_FACTS_MAX } from '../limits.ts';
 
 interface Facts {

@@ -3,19 +3,12 @@ import type { ShoalError, WireError } from '../../errors.ts';
 import { HOLD_SHARDS_AT_ONCE, PEER_RETURN_MS } from '../limits.ts';
 import { PEER_HOLD_MS } from '../../limits.ts';
 import { shardCount } from '../../swarm/plan.ts';
-import type { OriginContext } from '../../workers/messages.ts';
+import type { Holding } from '../../wire/fetch.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
 import { digestNamedBy } from '../../registry/identity.ts';
 import { splitUrl } from '../../registry/url.ts';
 import type { ShardLoader } from './loader.ts';
 import type { Interest, Resident } from './resident.ts';
-
-/** How much of a blob a node has. */
-export interface Holding {
-  shards: number;
-  held: number;
-  /** Why the last shard that failed did. */
-  error: WireError | null;
-}
 
 /**
  * Brings whole blobs here that nobody reads yet: preheating. Each call begins with the first shards

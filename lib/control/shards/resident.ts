@@ -1,6 +1,6 @@
 import type { ShoalError } from '../../errors.ts';
 import type { AskRequest as PeerRequest } from '../../swarm/types.ts';
-import type { OriginContext } from '../../workers/messages.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
 
 /** A shard in memory, or on its way there. */
 export interface Resident {

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import { preadPath } from '../../wire/rpc.ts';
+import { preadPath } from '../../wire/pread.ts';
 import type { Arena } from '../../io/arena.ts';
 import {
   MANIFEST_COPIES_MAX,

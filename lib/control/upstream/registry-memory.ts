@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { CredentialNames, isToken } from '../../cluster/credential-name.ts';
-import { parseWords, recallPath, WORDS_PATH } from '../../wire/rpc.ts';
+import { parseWords, recallPath, WORDS_PATH } from '../../wire/recall.ts';
 import type { ClusterSecret } from '../../wire/secret.ts';
 import { RECALL_DEADLINE_MS, RECALL_NODES_MAX, WORD_KEEPERS } from '../limits.ts';
 import { issuedTo } from '../../registry/issued-token.ts';
@@ -209,7 +209,7 @@ export class RegistryMemory {
   #said(name: string, said: readonly [string, Word][]): void {
     const due = said.filter(([id, word]) => this.#table.said(id, word, this.#parts.self));
     if (due.length === 0) return;
-    const words = this.#parts.secret.seal(JSON.stringify(this.answer(due.map(([id]) => id))));
+    const words = JSON.stringify(this.answer(due.map(([id]) => id)));
     for (const node of this.#others(name, WORD_KEEPERS)) {
       void this.#parts
         .call(node, WORDS_PATH, { deadlineMs: RECALL_DEADLINE_MS, words })

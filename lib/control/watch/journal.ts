@@ -139,10 +139,10 @@ export class FrontJournal {
           'node',
           {
             requestId: message.requestId,
-            peer: message.node,
-            blob: message.key,
-            shard: message.shard,
-            role: message.role,
+            peer: message.query.node,
+            blob: message.query.key,
+            shard: message.query.shard,
+            role: message.query.role,
           },
           'a node reads a shard',
         );

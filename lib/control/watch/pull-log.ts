@@ -99,7 +99,7 @@ export class PullLog {
         }
         return;
       case 'ask':
-        this.#asks.set(`${front}/${message.id}`, message.key);
+        this.#asks.set(`${front}/${message.id}`, message.query.key);
         return;
       case 'relay': {
         if (message.what !== 'manifest' || message.repository === null) return;

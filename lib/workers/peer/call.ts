@@ -1,91 +1,57 @@
 import { hash } from 'node:crypto';
 import { ShoalError, type WireError } from '../../errors.ts';
 import { checksumOf } from '../../io/checksum.ts';
-import type { HttpConnection } from '../../io/http-connection.ts';
-import { peerError } from './connection.ts';
-import { requestHead, type TransferTools } from './read.ts';
+import { exchange, type ExchangeTools, type PeerRequest } from './exchange.ts';
 
-/** A question to another node whose whole answer is a small body in memory. */
-export interface PeerCallJob {
+/** A request to another node whose whole answer is a small body in memory. */
+export interface PeerCallJob extends PeerRequest {
   kind: 'call';
-  host: string;
-  port: number;
-  /** Path and query, and headers, signed by control. */
-  path: string;
-  headers: Record<string, string>;
   answerBytesMax: number;
   deadlineMs: number;
-  /** The digest (`sha256:...`) that the body of a 200 must have; null: any will do. */
+  /** The digest (`sha256:...`) that the body of a 200 must have; null: any. */
   digest: string | null;
 }
 
-/** `checksum`: of a body that had the digest asked for, hex. */
+/** `checksum`: of a body that has the digest asked for, hex. */
 export type PeerCallResult =
   | { kind: 'answer'; status: number; body: Uint8Array; checksum: string | null }
   | { kind: 'failed'; error: WireError };
 
 /** Carries out a job; resolves always, within its deadline. */
-export async function callPeer(job: PeerCallJob, tools: TransferTools): Promise<PeerCallResult> {
-  const dueMs = tools.nowMs() + job.deadlineMs;
-  const first = tools.peers.take(job.host, job.port);
-  const result = await attempt(job, tools, first.connection, dueMs);
-  // A kept connection may have been closed by the other side unnoticed: that says nothing about the
-  // node.
-  const stale = first.reused && result.kind === 'failed' && result.error.code === 'PEER_BROKEN';
-  return stale
-    ? attempt(job, tools, tools.peers.take(job.host, job.port).connection, dueMs)
-    : result;
-}
-
-async function attempt(
-  job: PeerCallJob,
-  tools: TransferTools,
-  connection: HttpConnection,
-  dueMs: number,
-): Promise<PeerCallResult> {
-  const timer = setTimeout(
-    () =>
-      connection.destroy(
-        new ShoalError(
-          'PEER_TIMEOUT',
-          `${job.host}:${job.port} did not answer within ${job.deadlineMs} ms`,
-        ),
-      ),
-    Math.max(0, dueMs - tools.nowMs()),
-  );
-  let body = new Uint8Array(0);
+export async function callPeer(job: PeerCallJob, tools: ExchangeTools): Promise<PeerCallResult> {
+  let placed = new Uint8Array(0);
   try {
-    const { head } = await connection.exchange(requestHead(job), {
-      head({ contentLength }) {
-        if (contentLength > job.answerBytesMax)
-          throw new ShoalError(
-            'PEER_BROKEN',
-            `${job.host}:${job.port} sent ${contentLength} bytes; at most ${job.answerBytesMax} are allowed`,
-          );
-        body = new Uint8Array(contentLength);
-        return 'place';
+    const { head, body } = await exchange(
+      job,
+      {
+        deadlineMs: job.deadlineMs,
+        body: {
+          head({ contentLength }) {
+            if (contentLength > job.answerBytesMax)
+              throw new ShoalError(
+                'PEER_BROKEN',
+                `${job.node} sent ${contentLength} bytes; at most ${job.answerBytesMax} are allowed`,
+              );
+            placed = new Uint8Array(contentLength);
+          },
+          room: (fromBytes, lengthBytes) => placed.subarray(fromBytes, lengthBytes),
+          placed: () => undefined,
+        },
       },
-      room: (fromBytes, lengthBytes) => body.subarray(fromBytes, lengthBytes),
-      placed: () => undefined,
-    });
-    tools.peers.give(job.host, job.port, connection);
-    return {
-      kind: 'answer',
-      status: head.status,
-      body,
-      checksum:
-        head.status === 200 && job.digest !== null ? checksumOfBody(body, job.digest) : null,
-    };
+      tools,
+    );
+    if (head.status !== 200)
+      return { kind: 'answer', status: head.status, body: new Uint8Array(body), checksum: null };
+    const checksum = job.digest === null ? null : checksumOfBody(placed, job.digest);
+    return { kind: 'answer', status: 200, body: placed, checksum };
   } catch (thrown) {
-    return { kind: 'failed', error: peerError(thrown, job).toWire() };
-  } finally {
-    clearTimeout(timer);
+    return { kind: 'failed', error: ShoalError.from(thrown, 'PEER_BROKEN').toWire() };
   }
 }
 
 /** The checksum of bytes that have `digest`. Throws DIGEST_MISMATCH when they have another. */
 function checksumOfBody(body: Uint8Array, digest: string): string {
   if (`sha256:${hash('sha256', body, 'hex')}` !== digest)
-    throw new ShoalError('DIGEST_MISMATCH', `what was received for ${digest} has another digest`);
+    throw new ShoalError('DIGEST_MISMATCH', `the body received for ${digest} has another digest`);
   return checksumOf(body).toString('hex');
 }

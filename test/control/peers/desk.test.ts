@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { PeerDesk, PeerDesks } from '../../../lib/control/peers/desk.ts';
+import { ChecksumDesk, PeerDesk, type PeerDeskParts } from '../../../lib/control/peers/desk.ts';
 import { ShoalError } from '../../../lib/errors.ts';
 import { PEER_HOLD_MS, SHARD_BYTES } from '../../../lib/limits.ts';
 import { PEER_RETURN_MS } from '../../../lib/control/limits.ts';
 import type { Swarm } from '../../../lib/swarm/swarm.ts';
 import type { AskRequest as SwarmAsk, ShardWord, Verdict } from '../../../lib/swarm/types.ts';
-import type { AskRequest, ControlMessage, StatRequest } from '../../../lib/workers/messages.ts';
+import type { PreadQuery } from '../../../lib/wire/pread.ts';
+import type { StatAnswer, StatQuery } from '../../../lib/wire/stat.ts';
+import type { ControlMessage } from '../../../lib/workers/messages.ts';
 import {
   CHECKSUM,
   KEY,
@@ -51,7 +53,7 @@ class FakeSwarm {
 describe('control/peer-desk', () => {
   let at: LoaderFixture;
   let swarm: FakeSwarm;
-  let desks: PeerDesks;
+  let checksums: ChecksumDesk;
   let replies: ControlMessage[];
   let uploads: [string, number][];
   let depths: number[];
@@ -60,7 +62,7 @@ describe('control/peer-desk', () => {
   beforeEach(() => {
     at = loaderFixture({ disk: true });
     swarm = new FakeSwarm();
-    desks = new PeerDesks({
+    const parts: PeerDeskParts = {
       swarm: swarm as unknown as Swarm,
       clock: at.clock,
       facts: at.facts,
@@ -68,31 +70,33 @@ describe('control/peer-desk', () => {
       vouched: (_key, origin) => origin,
       sent: (node, bytes) => uploads.push([node, bytes]),
       placed: (depth) => depths.push(depth),
-    });
+    };
+    checksums = new ChecksumDesk(parts);
     [replies, uploads, depths] = [[], [], []];
-    desk = new PeerDesk(desks.parts, (message) => replies.push(message));
+    desk = new PeerDesk(parts, (message) => replies.push(message));
   });
 
-  const ask = (more: Partial<AskRequest> = {}): void =>
+  const ask = ({ id = 1, ...more }: Partial<PreadQuery> & { id?: number } = {}): void =>
     desk.ask({
       kind: 'ask',
-      id: 1,
-      key: KEY,
-      shard: 0,
-      node: CHILD,
-      zone: 'a',
-      role: 'owner',
-      exclude: ['x:1'],
-      hops: 1,
-      load: 3,
+      id,
+      query: {
+        key: KEY,
+        shard: 0,
+        fromBytes: 0,
+        node: CHILD,
+        zone: 'a',
+        role: 'owner',
+        exclude: ['x:1'],
+        hops: 1,
+        load: 3,
+        ...more,
+      },
       origin: ORIGIN,
       requestId: 'request-1',
-      ...more,
     });
-  const stat = (more: Partial<StatRequest> = {}): void =>
-    desk.stat({
-      kind: 'stat',
-      id: 2,
+  const stat = (more: Partial<StatQuery> = {}): Promise<StatAnswer> =>
+    checksums.stat({
       key: KEY,
       shard: 0,
       node: CHILD,
@@ -176,7 +180,7 @@ describe('control/peer-desk', () => {
       {
         kind: 'peer',
         id: 1,
-        answer: { kind: 'redirect', parents: ['p:1'], checksum: null, totalBytes: 900 },
+        answer: { kind: 'redirect', parents: ['p:1'], word: null, totalBytes: 900 },
       },
       { kind: 'peer', id: 2, answer: { kind: 'busy', retryMs: 50 } },
       { kind: 'peer', id: 3, answer: { kind: 'miss' } },
@@ -231,82 +235,54 @@ describe('control/peer-desk', () => {
     assert.equal(at.fills[0]!.abandoned, false);
   });
 
-  it("takes in a report, and answers from memory, from disk, or from the core's own memory", async () => {
+  it("takes a report, and answers a stat from memory, from disk, or from the core's memory", async () => {
+    const of = (bytes: number, checksum: string): StatAnswer => ({
+      kind: 'stat',
+      totalBytes: bytes,
+      lengthBytes: bytes,
+      word: checksum,
+    });
     swarm.known = { totalBytes: 1, lengthBytes: 1, checksum: 'ee'.repeat(32) };
-    stat();
+    assert.deepEqual(await stat(), of(1, 'ee'.repeat(32)));
     assert.deepEqual(swarm.told, [['report', { key: KEY, index: 0 }, CHILD, 'p:1', 'done']]);
     at.store.put(KEY, 0, 800, 800);
-    stat();
+    assert.deepEqual(await stat(), of(800, CHECKSUM));
     at.store.held.clear();
     at.loader.want(KEY, 0, WAY, new Listener());
     await settled();
     await at.deliver(0, 900);
-    stat();
-    assert.deepEqual(replies, [
-      {
-        kind: 'stat',
-        id: 2,
-        totalBytes: 1,
-        lengthBytes: 1,
-        checksum: 'ee'.repeat(32),
-        pathname: `/${KEY}`,
-      },
-      {
-        kind: 'stat',
-        id: 2,
-        totalBytes: 800,
-        lengthBytes: 800,
-        checksum: CHECKSUM,
-        pathname: `/${KEY}`,
-      },
-      {
-        kind: 'stat',
-        id: 2,
-        totalBytes: 900,
-        lengthBytes: 900,
-        checksum: CHECKSUM,
-        pathname: `/${KEY}`,
-      },
-    ]);
+    assert.deepEqual(await stat(), of(900, CHECKSUM));
   });
 
-  it('knows nothing of a shard that is not here nor on its way', () => {
-    stat();
-    assert.deepEqual(replies, [{ kind: 'peer', id: 2, answer: { kind: 'miss' } }]);
+  it('misses a shard that is neither here nor on its way', async () => {
+    assert.deepEqual(await stat(), { kind: 'miss' });
   });
 
-  it('holds a question about a shard on its way until it is complete', async () => {
+  it('holds a stat of a shard on its way until the shard is complete', async () => {
     at.loader.want(KEY, 1, WAY, new Listener());
     await settled();
-    stat({ shard: 1 });
-    stat({ shard: 1, id: 3 });
+    const answers: StatAnswer[] = [];
+    for (let child = 0; child < 2; child++)
+      void stat({ shard: 1 }).then((answer) => answers.push(answer));
     at.clock.advance(PEER_HOLD_MS - 1);
-    assert.equal(replies.length, 0);
+    await settled();
+    assert.equal(answers.length, 0);
     await at.deliver(1, SHARD_BYTES + 10);
-    desks.completed(at.loader.find(KEY, 1)!);
-    assert.deepEqual(
-      replies,
-      [2, 3].map((id) => ({
-        kind: 'stat',
-        id,
-        totalBytes: SHARD_BYTES + 10,
-        lengthBytes: 10,
-        checksum: CHECKSUM,
-        pathname: `/${KEY}`,
-      })),
-    );
+    checksums.completed(at.loader.find(KEY, 1)!);
+    await settled();
+    const totalBytes = SHARD_BYTES + 10;
+    const due = { kind: 'stat', totalBytes, lengthBytes: 10, word: CHECKSUM };
+    assert.deepEqual(answers, [due, due]);
     at.clock.advance(PEER_HOLD_MS * 2);
-    assert.equal(replies.length, 2, 'nobody is answered twice');
   });
 
-  it('says "busy" after a while, so that silence always means frozen', async () => {
+  it('answers "busy" after PEER_HOLD_MS', async () => {
     at.loader.want(KEY, 0, WAY, new Listener());
     await settled();
-    stat();
+    const answer = stat();
     at.clock.advance(PEER_HOLD_MS);
-    assert.deepEqual(replies, [{ kind: 'peer', id: 2, answer: { kind: 'busy', retryMs: 1 } }]);
+    assert.deepEqual(await answer, { kind: 'busy', retryMs: 1 });
     await at.deliver(0, 900);
-    desks.completed(at.loader.find(KEY, 0)!);
-    assert.equal(replies.length, 1);
+    checksums.completed(at.loader.find(KEY, 0)!);
   });
 });

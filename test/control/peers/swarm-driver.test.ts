@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
+import { Envelope } from '../../../lib/wire/envelope.ts';
 import { ClusterSecret } from '../../../lib/wire/secret.ts';
 import { configSchema } from '../../../lib/config/schema.ts';
 import { BlobFacts } from '../../../lib/control/shards/blob-facts.ts';
@@ -47,7 +48,11 @@ describe('control/swarm-driver', () => {
       facts: new BlobFacts(),
       vouching: new Vouching({ registries: [], allow: [] }),
       clock: new ManualClock(),
-      secret: new ClusterSecret(Buffer.alloc(32, 1)),
+      envelope: new Envelope({
+        secret: new ClusterSecret(Buffer.alloc(32, 1)),
+        self: SELF,
+        wallMs: () => 0,
+      }),
       observation,
     });
     await driver.join(configSchema.parse({ P2PConfig: { peers: [SELF, OTHER] } }).P2PConfig);

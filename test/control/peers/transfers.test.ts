@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
-import { parsePread, parseStat } from '../../../lib/wire/rpc.ts';
+import { Envelope, type Opened } from '../../../lib/wire/envelope.ts';
+import { parsePread } from '../../../lib/wire/pread.ts';
+import { parseStat } from '../../../lib/wire/stat.ts';
 import { ClusterSecret } from '../../../lib/wire/secret.ts';
 import type { Observation } from '../../../lib/control/watch/observation.ts';
 import type { Pools } from '../../../lib/control/threads/pools.ts';
@@ -29,6 +31,22 @@ const QUERY = {
   load: 0,
 } as const;
 
+const envelopeOf = (self: string): Envelope =>
+  new Envelope({ secret: new ClusterSecret(Buffer.alloc(32, 1)), self, wallMs: () => 0 });
+
+/** A job's request as the node it is for reads it. */
+function opened({
+  node,
+  path,
+  headers,
+}: {
+  node: string;
+  path: string;
+  headers: Record<string, string>;
+}): Opened {
+  return envelopeOf(node).open({ path, header: (name) => headers[name] ?? '' });
+}
+
 describe('control/transfers', () => {
   let clock: ManualClock;
   let jobs: PoolJob[];
@@ -36,12 +54,12 @@ describe('control/transfers', () => {
   /** Of reads at the origin: what tells of a part, and what ends the job. */
   let tells: ((news: OriginReadNews) => void)[];
   let lines: unknown[][];
-  let secret: ClusterSecret;
+  let envelope: Envelope;
   let transfers: Transfers;
 
   beforeEach(async () => {
     [clock, jobs, ends, tells, lines] = [new ManualClock(), [], [], [], []];
-    secret = new ClusterSecret(Buffer.alloc(32, 1));
+    envelope = envelopeOf('10.0.0.1:65002');
     const run = (job: PoolJob, heard: (news: OriginReadNews) => void): Promise<unknown> => {
       jobs.push(job);
       tells.push(heard);
@@ -52,7 +70,7 @@ describe('control/transfers', () => {
     } as unknown as Observation;
     transfers = new Transfers({
       pools: { run, origin: run } as unknown as Pools,
-      secret,
+      envelope,
       clock,
       observation,
       vouching: { isVouched: () => true },
@@ -77,22 +95,13 @@ describe('control/transfers', () => {
     });
     const job = jobs[0]!;
     assert.ok(job.kind === 'peer');
-    assert.deepEqual(
-      [job.host, job.port, job.slot, job.attempt, job.fromBytes],
-      ['::1', 65_002, 3, 2, 100],
-    );
-    assert.equal(
-      secret.verify(
-        job.headers['shoal-auth']!,
-        'GET',
-        job.path,
-        clock.wallMs(),
-        job.headers['shoal-origin'],
-      ),
-      true,
-    );
-    assert.deepEqual(JSON.parse(secret.open(job.headers['shoal-origin']!)!), ORIGIN);
-    assert.equal(job.headers['shoal-request-id'], 'request-1');
+    assert.deepEqual([job.node, job.slot, job.attempt, job.fromBytes], ['[::1]:65002', 3, 2, 100]);
+    assert.deepEqual(opened(job), {
+      kind: 'opened',
+      origin: ORIGIN,
+      words: null,
+      requestId: 'request-1',
+    });
     assert.doesNotMatch(JSON.stringify(job), /s3cret/);
     const [path, query] = job.path.split('?') as [string, string];
     assert.deepEqual(parsePread(path, query), QUERY);
@@ -104,7 +113,7 @@ describe('control/transfers', () => {
       requestId: '',
     });
     assert.ok(jobs[0]!.kind === 'peer');
-    assert.deepEqual(Object.keys(jobs[0]!.headers), ['shoal-auth']);
+    assert.deepEqual(Object.keys(jobs[0]!.headers), ['host', 'shoal-version', 'shoal-auth']);
   });
 
   it('signs a stat as well', () => {
@@ -119,16 +128,7 @@ describe('control/transfers', () => {
     void transfers.stat('10.0.0.2:65002', query);
     const job = jobs[0]!;
     assert.ok(job.kind === 'stat');
-    assert.equal(
-      secret.verify(
-        job.headers['shoal-auth']!,
-        'GET',
-        job.path,
-        clock.wallMs(),
-        job.headers['shoal-origin'],
-      ),
-      true,
-    );
+    assert.equal(opened(job).kind, 'opened');
     const [path, rest] = job.path.split('?') as [string, string];
     assert.deepEqual(parseStat(path, rest), query);
   });
@@ -293,7 +293,7 @@ describe('control/transfers', () => {
       } as unknown as Pools;
       transfers = new Transfers({
         pools: dying,
-        secret,
+        envelope,
         clock,
         observation: { probe: null } as unknown as Observation,
         vouching: { isVouched: () => true },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseFetch } from '../../../lib/wire/rpc.ts';
+import { parseFetch } from '../../../lib/wire/fetch.ts';
 import type { CallOptions } from '../../../lib/control/peers/calls.ts';
 import { Preheats, type PreheatParts } from '../../../lib/control/serve/preheats.ts';
 import { ShoalError } from '../../../lib/errors.ts';

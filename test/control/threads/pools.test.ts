@@ -123,8 +123,7 @@ describe('control/pools', () => {
       fromBytes: 0,
       totalBytes: null,
       digest: null,
-      host: '127.0.0.1',
-      port,
+      node: `127.0.0.1:${port}`,
       path: '/',
       headers: {},
     });
@@ -168,8 +167,7 @@ describe('control/pools', () => {
       fromBytes: 0,
       totalBytes: null,
       digest: null,
-      host: '127.0.0.1',
-      port: 9,
+      node: '127.0.0.1:9',
       path: '/',
       headers: {},
     });

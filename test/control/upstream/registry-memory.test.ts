@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, sign } from 'node:crypto';
 import { ManualClock } from '../../../lib/clock.ts';
-import { parseRecall, parseWords, WORDS_PATH } from '../../../lib/wire/rpc.ts';
+import { parseRecall, parseWords, WORDS_PATH } from '../../../lib/wire/recall.ts';
 import { ClusterSecret } from '../../../lib/wire/secret.ts';
 import { RegistryMemory } from '../../../lib/control/upstream/registry-memory.ts';
 import { RECALL_NODES_MAX, WORD_KEEPERS } from '../../../lib/control/limits.ts';
@@ -37,7 +37,7 @@ class Cluster {
           isMember: (node) => !this.strangers.has(node),
           has: (digest) => this.held.has(`${self} ${digest}`),
           copy: (digest, node) => this.copies.push([self, digest, node]),
-          call: async (to, path, { words }) => this.#carry(self, to, path, words),
+          call: async (to, path, { words }) => this.#carry(self, to, path, words ?? null),
           count: (name) => this.counts.push(name),
         }),
       );
@@ -48,11 +48,11 @@ class Cluster {
     return this.memories.get(node)!;
   }
 
-  #carry(from: string, to: string, path: string, sealed: string | undefined): PeerCallResult {
+  #carry(from: string, to: string, path: string, words: string | null): PeerCallResult {
     this.calls.push({ from, to, path });
     if (this.away.has(to))
       return { kind: 'failed', error: { code: 'PEER_TIMEOUT', message: 'away' } };
-    if (path === WORDS_PATH) this.at(to).told(parseWords(SECRET.open(sealed!))!);
+    if (path === WORDS_PATH) this.at(to).told(parseWords(words!)!);
     const said = path === WORDS_PATH ? {} : this.at(to).answer(parseRecall(path)!);
     return { kind: 'answer', status: 200, body: Buffer.from(JSON.stringify(said)), checksum: null };
   }

@@ -192,12 +192,15 @@ describe('control/pull-log', () => {
     assert.equal(log.list().length, 3);
   });
 
+  const ask = (id: number, key: string): FrontMessage =>
+    ({ kind: 'ask', id, query: { key } }) as FrontMessage;
+
   it('says what is read now: by clients with how far they are, and by nodes', () => {
     assert.deepEqual(log.now(), []);
     const stream = open(blob('a'), 10 * SHARD_BYTES);
     log.heard(1, { kind: 'want', id: stream, shard: 3, placed: true });
-    log.heard(1, { kind: 'ask', id: 900, key: blob('a').key } as FrontMessage);
-    log.heard(1, { kind: 'ask', id: 901, key: blob('b').key } as FrontMessage);
+    log.heard(1, ask(900, blob('a').key));
+    log.heard(1, ask(901, blob('b').key));
     assert.deepEqual(log.now(), [
       {
         blob: blob('a').key,

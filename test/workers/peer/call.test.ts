@@ -20,8 +20,7 @@ describe('workers/peer-call', () => {
 
   const job = (more: Partial<PeerCallJob> = {}): PeerCallJob => ({
     kind: 'call',
-    host: server.host,
-    port: server.port,
+    node: `${server.host}:${server.port}`,
     path: '/rpc/recall/x',
     headers: { 'shoal-auth': 'a' },
     answerBytesMax: 60_000,
@@ -34,7 +33,7 @@ describe('workers/peer-call', () => {
     for (const [status, body] of [
       [200, {}],
       [404, { kind: 'miss' }],
-      [401, { code: 'PEER_UNAUTHORIZED' }],
+      [424, { code: 'ORIGIN_REFUSED' }],
     ] as const) {
       answer = (socket) => socket.write(json(status, body));
       const result = await callPeer(job(), tools);

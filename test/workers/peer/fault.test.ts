@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { LOOK_MS, CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../../lib/limits.ts';
-import {
-  readFromPeer,
-  type PeerReadJob,
-  type PeerReadResult,
-} from '../../../lib/workers/peer/read.ts';
+import { readFromPeer, type PeerReadJob } from '../../../lib/workers/peer/read.ts';
+import type { PreadResult } from '../../../lib/wire/pread.ts';
 import { until } from '../../telemetry/until.ts';
 import { head, json, peerServer, readJob, transferTools, type PeerServer } from './peer-server.ts';
 
@@ -21,7 +18,7 @@ describe('workers/peer-read, everything else', () => {
   });
   afterEach(() => server.close());
 
-  const read = (more: Partial<PeerReadJob> = {}): Promise<PeerReadResult> =>
+  const read = (more: Partial<PeerReadJob> = {}): Promise<PreadResult> =>
     readFromPeer(readJob(server, more), tools);
 
   /** Reads what `said` answers, and fails unless that fails, with the code. */
@@ -45,7 +42,7 @@ describe('workers/peer-read, everything else', () => {
       headers: { 'www-authenticate': 'Basic realm="a"\nBearer realm="b"' },
     };
     const word = 'ab'.repeat(32);
-    const said: [string, PeerReadResult][] = [
+    const said: [string, PreadResult][] = [
       [
         json(307, { kind: 'redirect', parents: ['a:1', 'b:2'], checksum: word, totalBytes: 9 }),
         { kind: 'redirect', parents: ['a:1', 'b:2'], word, totalBytes: 9 },
@@ -56,7 +53,7 @@ describe('workers/peer-read, everything else', () => {
       ],
       [json(503, { kind: 'busy', retryMs: 40 }), { kind: 'busy', retryMs: 40 }],
       [json(404, { kind: 'miss' }), { kind: 'miss' }],
-      [json(424, refusal), { kind: 'refused', error: refusal as never }],
+      [json(424, refusal), { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no' } }],
     ];
     for (const [text, result] of said) {
       answer = (socket) => socket.write(text);
@@ -101,14 +98,22 @@ describe('workers/peer-read, everything else', () => {
     ]) {
       await failure(json(424, body), 'PEER_BROKEN');
     }
-    for (const spoilt of [
+  });
+
+  it("takes only code and text from another node's refusal, whatever else it sends", async () => {
+    for (const more of [
+      { status: 401 },
       { status: 'no' },
-      { status: 99 },
-      { headers: { 'www-authenticate': 5 } },
+      { headers: { 'www-authenticate': 'Bearer realm="https://evil.example"' } },
       { headers: { 'retry-after': '1\r\nset-cookie: x' } },
-      { body: {} },
+      { body: '<html>' },
     ]) {
-      await failure(json(424, { code: 'ORIGIN_REFUSED', message: 'x', ...spoilt }), 'PEER_BROKEN');
+      answer = (socket) =>
+        socket.write(json(424, { code: 'ORIGIN_REFUSED', message: 'a\r\nb', ...more }));
+      assert.deepEqual(await read(), {
+        kind: 'refused',
+        error: { code: 'ORIGIN_REFUSED', message: 'a??b' },
+      });
     }
   });
 

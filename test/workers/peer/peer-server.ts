@@ -106,10 +106,9 @@ export function readJob(
     fromBytes: 0,
     totalBytes: null,
     digest: null,
-    host: server.host,
-    port: server.port,
+    node: `${server.host}:${server.port}`,
     path: '/rpc/pread/x/0',
-    headers: { 'shoal-auth': 'signed' },
+    headers: { host: `${server.host}:${server.port}`, 'shoal-auth': 'signed' },
     ...more,
   };
 }

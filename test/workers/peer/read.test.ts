@@ -45,7 +45,7 @@ describe('workers/peer-read, whole shards', () => {
     );
     assert.equal(
       server.requests[0]!.head,
-      `GET /rpc/pread/x/0 HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nshoal-auth: signed`,
+      `GET /rpc/pread/x/0 HTTP/1.1\r\nhost: 127.0.0.1:${server.port}\r\nshoal-auth: signed`,
     );
   });
 

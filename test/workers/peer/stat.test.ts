@@ -20,8 +20,7 @@ describe('workers/peer-stat', () => {
 
   const job = (): StatJob => ({
     kind: 'stat',
-    host: server.host,
-    port: server.port,
+    node: `${server.host}:${server.port}`,
     path: '/rpc/stat/x/0',
     headers: {},
   });
@@ -33,7 +32,7 @@ describe('workers/peer-stat', () => {
       [json(404, { kind: 'miss' }), { kind: 'miss' }],
       [
         json(424, { code: 'ORIGIN_REFUSED', message: 'no', status: 404 }),
-        { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no', status: 404 } },
+        { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no' } },
       ],
     ];
     for (const [text, result] of said) {

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import {
-  parsePread,
-  parseStat,
-  preadPath,
-  statPath,
-  type PreadQuery,
-  type StatQuery,
-} from '../../lib/wire/rpc.ts';
+import { parsePread, preadPath, type PreadQuery } from '../../lib/wire/pread.ts';
+import { parseStat, statPath, type StatQuery } from '../../lib/wire/stat.ts';
 
 const hex64 = fc.string({
   unit: fc.constantFrom(...'0123456789abcdef'),
@@ -61,7 +55,7 @@ const cut = (whole: string): [string, string] => {
   return mark < 0 ? [whole, ''] : [whole.slice(0, mark), whole.slice(mark + 1)];
 };
 
-describe('cluster/rpc', () => {
+describe('wire/messages', () => {
   it('understands every request it can make', () => {
     fc.assert(
       fc.property(pread, (query) => assert.deepEqual(parsePread(...cut(preadPath(query))), query)),

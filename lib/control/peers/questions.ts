@@ -1,0 +1,91 @@
+import { ShoalError } from '../../errors.ts';
+import type { CounterName } from '../../telemetry/metrics-list.ts';
+import { formatHolding, parseFetch, type FetchQuery, type Holding } from '../../wire/fetch.ts';
+import type { OriginContext } from '../../wire/origin-context.ts';
+import { parseRecall, parseWords, WORDS_PATH } from '../../wire/recall.ts';
+import { formatRefusal, REFUSED } from '../../wire/refusal.ts';
+import { formatStatAnswer, parseStat, type StatAnswer, type StatQuery } from '../../wire/stat.ts';
+import type { RpcRequest } from '../../workers/messages.ts';
+
+export interface QuestionParts {
+  /** See ChecksumDesk. */
+  stat(query: StatQuery): Promise<StatAnswer>;
+  /** A stat was answered, `startMs` after the node's start. */
+  answeredStat(query: StatQuery, answer: StatAnswer, startMs: number): void;
+  /** See Holdings. */
+  hold(query: FetchQuery, origin: OriginContext | null, requestId: string): Promise<Holding>;
+  /** See RegistryMemory. */
+  recall(ids: readonly string[]): object;
+  told(words: Record<string, unknown>): void;
+  count(name: CounterName): void;
+  nowMs(): number;
+}
+
+interface PeerReply {
+  status: number;
+  body: object;
+}
+
+/**
+ * Answers the requests of other nodes that are not for the bytes of a shard (see desk.ts for those).
+ * To add a message, add its file to lib/wire and its case here.
+ */
+export class PeerQuestions {
+  readonly #parts: QuestionParts;
+
+  constructor(parts: QuestionParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves always: what fails becomes a refusal. */
+  async answer(request: RpcRequest): Promise<PeerReply> {
+    try {
+      return await this.#answer(request);
+    } catch (thrown) {
+      const error = ShoalError.from(thrown);
+      return {
+        status: error.code === 'BAD_REQUEST' ? error.status : REFUSED,
+        body: formatRefusal(error.toWire()),
+      };
+    }
+  }
+
+  async #answer({ path, query, origin, words, requestId }: RpcRequest): Promise<PeerReply> {
+    const { hold, recall, told, count } = this.#parts;
+    switch (/^\/rpc\/[a-z]+/.exec(path)?.[0]) {
+      case '/rpc/stat':
+        return this.#stat(valid(parseStat(path, query), path));
+      case '/rpc/fetch': {
+        const holding = await hold(valid(parseFetch(path, query), path), origin, requestId);
+        count('answer.fetch');
+        return { status: 200, body: formatHolding(holding) };
+      }
+      case '/rpc/recall': {
+        const ids = valid(parseRecall(path), path);
+        count('answer.recall');
+        return { status: 200, body: recall(ids) };
+      }
+      case WORDS_PATH:
+        told(valid(parseWords(words ?? ''), path));
+        count('answer.words');
+        return { status: 200, body: {} };
+      default:
+        throw new ShoalError('BAD_REQUEST', 'this node does not know the request');
+    }
+  }
+
+  async #stat(query: StatQuery): Promise<PeerReply> {
+    const { stat, answeredStat, count, nowMs } = this.#parts;
+    const startMs = nowMs();
+    const answer = await stat(query);
+    count('answer.stat');
+    answeredStat(query, answer, startMs);
+    return formatStatAnswer(answer);
+  }
+}
+
+/** Throws BAD_REQUEST for a request that could not be parsed. */
+function valid<T>(query: T | null, path: string): T {
+  if (query !== null) return query;
+  throw new ShoalError('BAD_REQUEST', `not a valid request: ${path.slice(0, 60)}`);
+}

@@ -1,0 +1,160 @@
+import { ShoalError, type WireError } from '../errors.ts';
+import type { AskedAs, AttemptResult, Verdict } from '../swarm/types.ts';
+import { BUSY_RETRY_MS_MAX, EXCLUDED_NODES_MAX, PARENTS_MAX } from './limits.ts';
+import {
+  isNodeName,
+  isSize,
+  parseChecksum,
+  parseCount,
+  parseObject,
+  shardOf,
+  type ShardOf,
+} from './fields.ts';
+import { formatRefusal, REFUSED, refusalOf } from './refusal.ts';
+
+/**
+ * The bytes of a shard:
+ *
+ *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L[&zone=Z][&not=B,C]
+ *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum
+ *     307 {parents, checksum, totalBytes}     404 {kind: "miss"}     503 {kind: "busy", retryMs}
+ *     424 a refusal (refusal.ts)
+ */
+export interface PreadQuery extends ShardOf {
+  fromBytes: number;
+  node: string;
+  zone: string | null;
+  role: AskedAs;
+  exclude: string[];
+  hops: number;
+  /** Children the asker is sending to now. */
+  load: number;
+}
+
+/** An answer other than the bytes: what the core of the asked node decided, or a refusal. */
+export type PreadVerdict = Exclude<Verdict, { kind: 'serve' }>;
+export type PreadAnswer = PreadVerdict | { kind: 'refused'; error: WireError };
+
+/** Whatever comes of reading a shard from a node: what the core of the asking node is told. */
+export type PreadResult = AttemptResult;
+
+const ROLES = ['owner', 'parent', 'root'] as const;
+
+export function preadPath(query: PreadQuery): string {
+  const more = new URLSearchParams({
+    from: String(query.fromBytes),
+    node: query.node,
+    role: query.role,
+    hops: String(query.hops),
+    load: String(query.load),
+  });
+  if (query.zone !== null) more.set('zone', query.zone);
+  if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
+  return `/rpc/pread/${query.key}/${query.shard}?${more}`;
+}
+
+/** The request in a path and query, or null. Parameters of a newer minor version are ignored. */
+export function parsePread(path: string, query: string): PreadQuery | null {
+  const shard = shardOf(path);
+  const more = new URLSearchParams(query);
+  const node = more.get('node') ?? '';
+  const role = ROLES.find((known) => known === more.get('role'));
+  const fromBytes = parseCount(more.get('from'));
+  const hops = parseCount(more.get('hops'));
+  const load = parseCount(more.get('load') ?? '0');
+  const exclude = (more.get('not') ?? '').split(',').filter((name) => name !== '');
+  if (
+    shard === null ||
+    role === undefined ||
+    fromBytes === null ||
+    hops === null ||
+    load === null ||
+    exclude.length > EXCLUDED_NODES_MAX ||
+    ![node, ...exclude].every(isNodeName)
+  )
+    return null;
+  return { ...shard, fromBytes, node, zone: more.get('zone'), role, exclude, hops, load };
+}
+
+/** The headers of a 200. `checksum` is the shard's, hex. */
+export function preadHeaders(totalBytes: number, checksum: string | null): [string, string][] {
+  return [
+    ['Shoal-Total', String(totalBytes)],
+    ...(checksum === null ? [] : [['Shoal-Checksum', checksum] as [string, string]]),
+  ];
+}
+
+/** Blob size and checksum that the head of a 200 names; `totalBytes` null: it is invalid. */
+export function parsePreadHeaders(headers: Readonly<Record<string, string>>): {
+  totalBytes: number | null;
+  checksum: string | null;
+} {
+  const total = headers['shoal-total'] ?? '';
+  const totalBytes = /^\d{1,16}$/.test(total) ? Number(total) : Number.NaN;
+  return {
+    totalBytes: isSize(totalBytes) ? totalBytes : null,
+    checksum: parseChecksum(headers['shoal-checksum']),
+  };
+}
+
+export function formatPreadAnswer(answer: PreadAnswer): { status: number; body: object } {
+  switch (answer.kind) {
+    case 'redirect': {
+      const { parents, word, totalBytes } = answer;
+      return { status: 307, body: { parents, checksum: word, totalBytes } };
+    }
+    case 'busy':
+      return { status: 503, body: answer };
+    case 'miss':
+      return { status: 404, body: answer };
+    case 'refused':
+      return { status: REFUSED, body: formatRefusal(answer.error) };
+  }
+}
+
+/** An answer other than a 200. Throws PEER_BROKEN when it is invalid. */
+export function parsePreadAnswer(status: number, text: string): PreadAnswer {
+  const body = parseObject(text);
+  if (body === null) throw new ShoalError('PEER_BROKEN', `status ${status} without a JSON object`);
+  switch (status) {
+    case 307:
+      return parseRedirect(body);
+    case 404:
+      return { kind: 'miss' };
+    case 503:
+      return parseBusy(body);
+    case REFUSED:
+      return { kind: 'refused', error: refusalOf(body) };
+    default:
+      throw new ShoalError('PEER_BROKEN', `status ${status}`);
+  }
+}
+
+function parseRedirect({
+  parents,
+  checksum,
+  totalBytes,
+}: Record<string, unknown>): Extract<PreadVerdict, { kind: 'redirect' }> {
+  if (
+    !Array.isArray(parents) ||
+    parents.length > PARENTS_MAX ||
+    !parents.every((parent) => typeof parent === 'string' && isNodeName(parent))
+  )
+    throw new ShoalError('PEER_BROKEN', 'a redirect without valid parents');
+  return {
+    kind: 'redirect',
+    parents,
+    word: parseChecksum(checksum),
+    totalBytes: isSize(totalBytes) ? totalBytes : null,
+  };
+}
+
+/** A pause that a node asks for is bounded: a bad node must not hold up a fetch. */
+export function parseBusy({
+  retryMs,
+}: Record<string, unknown>): Extract<PreadVerdict, { kind: 'busy' }> {
+  return {
+    kind: 'busy',
+    retryMs: Math.min(BUSY_RETRY_MS_MAX, Math.max(1, Number(retryMs) || 100)),
+  };
+}

@@ -1,0 +1,75 @@
+import { ShoalError, type WireError } from '../errors.ts';
+import type { Report, StatResult } from '../swarm/types.ts';
+import { isNodeName, isSize, parseChecksum, parseObject, shardOf, type ShardOf } from './fields.ts';
+import { parseBusy } from './pread.ts';
+import { formatRefusal, REFUSED, refusalOf } from './refusal.ts';
+
+/**
+ * The checksum of a shard, and a report on the parent it was read from:
+ *
+ *   GET /rpc/stat/<key>/<shard>?node=A&report=R[&parent=B][&zone=Z]
+ *     200 {totalBytes, lengthBytes, checksum}     404, 503 and 424 as for a pread
+ */
+export interface StatQuery extends ShardOf {
+  node: string;
+  zone: string | null;
+  parent: string | null;
+  report: Report;
+}
+
+export type StatAnswer = Exclude<StatResult, { kind: 'failed'; error: WireError }>;
+
+const REPORTS = ['none', 'done', 'failed', 'slow', 'lied'] as const;
+
+export function statPath(query: StatQuery): string {
+  const more = new URLSearchParams({ node: query.node, report: query.report });
+  if (query.zone !== null) more.set('zone', query.zone);
+  if (query.parent !== null) more.set('parent', query.parent);
+  return `/rpc/stat/${query.key}/${query.shard}?${more}`;
+}
+
+/** The request in a path and query, or null. */
+export function parseStat(path: string, query: string): StatQuery | null {
+  const shard = shardOf(path);
+  const more = new URLSearchParams(query);
+  const node = more.get('node') ?? '';
+  const parent = more.get('parent');
+  const report = REPORTS.find((known) => known === more.get('report'));
+  if (
+    shard === null ||
+    report === undefined ||
+    !isNodeName(node) ||
+    (parent !== null && !isNodeName(parent))
+  )
+    return null;
+  return { ...shard, node, zone: more.get('zone'), parent, report };
+}
+
+export function formatStatAnswer(answer: StatAnswer): { status: number; body: object } {
+  switch (answer.kind) {
+    case 'stat': {
+      const { totalBytes, lengthBytes, word } = answer;
+      return { status: 200, body: { totalBytes, lengthBytes, checksum: word } };
+    }
+    case 'busy':
+      return { status: 503, body: answer };
+    case 'miss':
+      return { status: 404, body: answer };
+    case 'refused':
+      return { status: REFUSED, body: formatRefusal(answer.error) };
+  }
+}
+
+/** Throws PEER_BROKEN when the answer is invalid. */
+export function parseStatAnswer(status: number, text: string): StatAnswer {
+  const body = parseObject(text);
+  if (body === null) throw new ShoalError('PEER_BROKEN', `status ${status} without a JSON object`);
+  if (status === 404) return { kind: 'miss' };
+  if (status === 503) return parseBusy(body);
+  if (status === REFUSED) return { kind: 'refused', error: refusalOf(body) };
+  const { totalBytes, lengthBytes } = body;
+  const word = parseChecksum(body['checksum']);
+  if (status !== 200 || word === null || !isSize(totalBytes) || !isSize(lengthBytes))
+    throw new ShoalError('PEER_BROKEN', `status ${status}, or no valid checksum`);
+  return { kind: 'stat', totalBytes, lengthBytes, word };
+}

@@ -1,0 +1,173 @@
+import { ShoalError } from '../../errors.ts';
+import {
+  ConnectionBroken,
+  type BodySink,
+  type HttpConnection,
+  type HttpResponse,
+} from '../../io/http-connection.ts';
+import type { ResponseHead } from '../../io/response-head.ts';
+import { threadLooks } from '../../io/looks.ts';
+import { PEER_SILENCE_MS } from '../../limits.ts';
+import { envelopeError } from '../../wire/envelope.ts';
+import { addressOf } from '../../wire/fields.ts';
+import type { PeerConnections } from './connection.ts';
+import { Progress } from './progress.ts';
+
+/** A request to another node, signed by control. */
+export interface PeerRequest {
+  node: string;
+  /** Path and query. */
+  path: string;
+  /** With the Host header. */
+  headers: Record<string, string>;
+}
+
+/** What the caller of an exchange decides. */
+export interface ExchangePlan {
+  /** The whole exchange ends by then; null: as long as the node makes progress. */
+  deadlineMs: number | null;
+  /** Asked every LOOK_MS and with every read; true ends the exchange with CANCELLED. */
+  isCancelled?(): boolean;
+  /** Where the body of a 200 goes; without it, and for any other status, it is collected. */
+  body?: Omit<BodySink, 'head'> & {
+    /** Checks the head of a 200. May throw, which ends the exchange. */
+    head(head: ResponseHead): void;
+  };
+}
+
+export interface ExchangeTools {
+  peers: PeerConnections;
+  nowMs: () => number;
+}
+
+/**
+ * Sends a request to another node; resolves with its response, once the body is whole. Rejects with
+ * PEER_UNREACHABLE, PEER_BROKEN, PEER_TIMEOUT, PEER_VERSION, PEER_UNAUTHORIZED, CANCELLED, or what
+ * `body` threw, and only when nothing will be written to the body's place any more. A kept connection that the other side has
+ * closed says nothing about the node: the request is then sent once more, on a new one.
+ */
+export async function exchange(
+  request: PeerRequest,
+  plan: ExchangePlan,
+  tools: ExchangeTools,
+): Promise<HttpResponse> {
+  const dueMs = plan.deadlineMs === null ? null : tools.nowMs() + plan.deadlineMs;
+  const { host, port } = addressOf(request.node);
+  const { connection, reused } = tools.peers.take(host, port);
+  const first = new Attempt(request, plan, tools, dueMs);
+  try {
+    return await first.on(connection);
+  } catch (thrown) {
+    const isStale = reused && !first.hasAnswered && thrown instanceof ConnectionBroken;
+    if (!isStale) throw peerError(thrown, request.node);
+  }
+  try {
+    const fresh = tools.peers.open(host, port);
+    return await new Attempt(request, plan, tools, dueMs).on(fresh);
+  } catch (thrown) {
+    throw peerError(thrown, request.node);
+  }
+}
+
+class Attempt {
+  /** Whether a response head has come. */
+  hasAnswered = false;
+  readonly #request: PeerRequest;
+  readonly #plan: ExchangePlan;
+  readonly #tools: ExchangeTools;
+  readonly #dueMs: number | null;
+  readonly #progress: Progress;
+
+  constructor(
+    request: PeerRequest,
+    plan: ExchangePlan,
+    tools: ExchangeTools,
+    dueMs: number | null,
+  ) {
+    this.#request = request;
+    this.#plan = plan;
+    this.#tools = tools;
+    this.#dueMs = dueMs;
+    this.#progress = new Progress(tools.nowMs);
+  }
+
+  async on(connection: HttpConnection): Promise<HttpResponse> {
+    const { node } = this.#request;
+    const { body } = this.#plan;
+    const stopLooking = threadLooks.add(() => {
+      const error = this.#cancelled() ?? this.#stalled();
+      if (error !== null) connection.destroy(error);
+    });
+    const timer =
+      this.#dueMs === null
+        ? undefined
+        : setTimeout(() => connection.destroy(this.#late()), this.#dueMs - this.#tools.nowMs());
+    let receivedBytes = 0;
+    try {
+      const response = await connection.exchange(headOf(this.#request), {
+        head: (head) => {
+          this.hasAnswered = true;
+          this.#progress.head();
+          if (body === undefined || head.status !== 200) return 'collect';
+          body.head(head);
+          return 'place';
+        },
+        room: (fromBytes, lengthBytes) => body!.room(fromBytes, lengthBytes),
+        placed: (bytes) => {
+          const error = this.#cancelled();
+          if (error !== null) throw error;
+          this.#progress.came(bytes - receivedBytes);
+          receivedBytes = bytes;
+          body!.placed(bytes);
+        },
+      });
+      const { host, port } = addressOf(node);
+      this.#tools.peers.give(host, port, connection);
+      const refused = envelopeError(node, response.head.status, response.body.toString('utf8'));
+      if (refused !== null) throw refused;
+      return response;
+    } finally {
+      stopLooking();
+      clearTimeout(timer);
+    }
+  }
+
+  #cancelled(): ShoalError | null {
+    return this.#plan.isCancelled?.() === true
+      ? new ShoalError('CANCELLED', 'the transfer is not wanted any more')
+      : null;
+  }
+
+  #stalled(): ShoalError | null {
+    // A call is bounded by its deadline.
+    if (this.#dueMs !== null || !this.#progress.hasStalled) return null;
+    return new ShoalError(
+      'PEER_TIMEOUT',
+      `${this.#request.node} made no progress for ${PEER_SILENCE_MS} ms`,
+    );
+  }
+
+  #late(): ShoalError {
+    const { deadlineMs } = this.#plan;
+    return new ShoalError(
+      'PEER_TIMEOUT',
+      `${this.#request.node} did not answer within ${deadlineMs} ms`,
+    );
+  }
+}
+
+/** The bytes of a request. */
+function headOf({ path, headers }: PeerRequest): string {
+  let head = `GET ${path} HTTP/1.1\r\n`;
+  for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
+  return `${head}\r\n`;
+}
+
+function peerError(thrown: unknown, node: string): ShoalError {
+  if (!(thrown instanceof ConnectionBroken)) return ShoalError.from(thrown, 'PEER_BROKEN');
+  return new ShoalError(
+    thrown.code === 'SOCKET' ? 'PEER_UNREACHABLE' : 'PEER_BROKEN',
+    `${node}: ${thrown.message}`,
+    { cause: thrown },
+  );
+}

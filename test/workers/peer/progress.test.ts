@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { LOOK_MS, PEER_SILENCE_MS } from '../../../lib/limits.ts';
+import { PEER_PROGRESS_BYTES } from '../../../lib/workers/limits.ts';
+import { Progress } from '../../../lib/workers/peer/progress.ts';
+
+describe('workers/peer-progress', () => {
+  let nowMs = 0;
+
+  /** Looks every `everyMs`; the time until it is too long, up to a minute. */
+  function untilTooLong(progress: Progress, everyMs: number): number {
+    const startMs = nowMs;
+    while (nowMs - startMs < 60_000) {
+      nowMs += everyMs;
+      if (progress.hasStalled) break;
+    }
+    return nowMs - startMs;
+  }
+
+  it('stalls after PEER_SILENCE_MS without progress', () => {
+    const progress = new Progress(() => nowMs);
+    for (let looks = 0; looks < 500; looks++) {
+      nowMs += LOOK_MS;
+      assert.equal(progress.hasStalled, false);
+      progress.came(PEER_PROGRESS_BYTES);
+    }
+    const tookMs = untilTooLong(progress, LOOK_MS);
+    assert.ok(tookMs > PEER_SILENCE_MS && tookMs <= PEER_SILENCE_MS + 2 * LOOK_MS, `${tookMs} ms`);
+  });
+
+  it('does not count a drip of bytes as progress', () => {
+    const progress = new Progress(() => nowMs);
+    const startMs = nowMs;
+    progress.head();
+    while (!progress.hasStalled && nowMs - startMs < 60_000) {
+      nowMs += LOOK_MS;
+      progress.came(67);
+    }
+    assert.ok(nowMs - startMs <= 2 * PEER_SILENCE_MS, `${nowMs - startMs} ms`);
+  });
+
+  it('does not count time in which this thread did not run', () => {
+    const progress = new Progress(() => nowMs);
+    nowMs += 10 * PEER_SILENCE_MS;
+    assert.equal(progress.hasStalled, false, 'what came meanwhile has not been read yet');
+    assert.ok(
+      untilTooLong(progress, 500) >= 10_000 - 500,
+      'a thread that is away most of the time hears of little',
+    );
+  });
+});
