@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../../clock.ts';
 import type { WireError } from '../../errors.ts';
-import { SHARD_BYTES } from '../../limits.ts';
+import { SHARD_BYTES, STATUS_BLOBS_MAX } from '../../limits.ts';
 import type { PullStatus } from '../../telemetry/status.ts';
 import type {
   BlobName,
@@ -62,6 +62,11 @@ export class PullLog {
   readonly #relays = new Map<string, Pull>();
   /** Reads of other nodes: blob by ask, and how many there are of each blob. */
   readonly #asks = new Map<string, string>();
+  /** Blobs whose record ended lately, by key. */
+  readonly #recent = new Map<
+    string,
+    { endedMs: number; sentBytes: number; totalBytes: number | null }
+  >();
   #timer: Timer | null = null;
 
   constructor(clock: Clock, log: (fields: Record<string, unknown>, message: string) => void) {
@@ -160,7 +165,7 @@ export class PullLog {
       tally.addError(result.error.code, result.error.message);
   }
 
-  /** Blobs that clients or nodes read now, or within the last second. */
+  /** Blobs that clients or nodes read now, or within the last RECENT_MS. */
   now(): ReadNow[] {
     const nowMs = this.#clock.nowMs();
     const found = new Map<string, ReadNow>();
@@ -183,6 +188,14 @@ export class PullLog {
           sentBytes += (atShard - fromShard) * SHARD_BYTES;
         read.sentBytes = Math.max(read.sentBytes, Math.min(sentBytes, totalBytes ?? sentBytes));
       }
+    for (const [key, { endedMs, sentBytes, totalBytes }] of this.#recent) {
+      if (nowMs - endedMs > RECENT_MS) this.#recent.delete(key);
+      else {
+        const read = of(key);
+        read.totalBytes ??= totalBytes;
+        if (read.clients === 0) read.sentBytes = Math.max(read.sentBytes, sentBytes);
+      }
+    }
     for (const key of this.#asks.values()) of(key).nodes += 1;
     return [...found.values()];
   }
@@ -273,6 +286,10 @@ export class PullLog {
     const { blob, pull, tally, totalBytes } = read;
     pull.blobs.delete(blob.key);
     if (tally.bytes === 0 && tally.errors.length === 0) return;
+    this.#recent.delete(blob.key);
+    this.#recent.set(blob.key, { endedMs: tally.lastMs, sentBytes: tally.bytes, totalBytes });
+    const [oldest] = this.#recent.keys();
+    if (this.#recent.size > STATUS_BLOBS_MAX) this.#recent.delete(oldest!);
     pull.blobsDone += 1;
     pull.tally.add(tally);
     const { requestId } = read;
@@ -337,7 +354,7 @@ export class PullLog {
 }
 
 /** A read that ended this recently still counts as under way: small blobs take milliseconds. */
-const RECENT_MS = 1_000;
+const RECENT_MS = 2_000;
 
 function imageOf({ host, repository, reference, digest }: Pull): string {
   if (repository === null) return host;
