@@ -28,6 +28,7 @@ import { ReadAhead } from './control/serve/read-ahead.ts';
 import { ReadTrace } from './control/serve/read-trace.ts';
 import { Residency } from './control/shards/residency.ts';
 import { SwarmDriver } from './control/peers/swarm-driver.ts';
+import { BlobAliases } from './control/watch/blob-aliases.ts';
 import { statusInputs } from './control/status-inputs.ts';
 import { openObservation, type Observation } from './control/watch/observation.ts';
 import { ShoalError } from './errors.ts';
@@ -298,7 +299,12 @@ export async function startNode(
     swarm,
     reads: () => observation.journal.pulls.now(),
   });
-  const page = observation.pages(inputs, (blob) => swarm.tree(blob));
+  // Whoever can reach the exporter sees them: blobs are named, not told.
+  const names = new BlobAliases((key) => clusterSecret.opaqueName('blob', key));
+  const page = observation.pages(
+    () => names.hide(inputs()),
+    (alias) => names.tree(alias, (key) => swarm.tree(key)),
+  );
   const open = { streams: 0 };
   const trace = new ReadTrace(clock);
   const ahead = new ReadAhead({ loader, layers, shareOf, clock, slotCount: arena.slotCount });
@@ -328,6 +334,7 @@ export async function startNode(
         audit: (batch, lines) => observation.audit?.accept(batch, lines),
         notice: (code, message, requestId) => log.warn({ code, requestId }, message),
         journal: observation.journal,
+        salt: () => randomBytes(16).toString('hex'),
       },
       send,
     );

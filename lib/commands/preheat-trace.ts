@@ -11,12 +11,33 @@ import {
   TRACE_FILE_BYTES_MAX,
 } from './limits.ts';
 import { READ_TRACE_SHARDS_MAX, SHARD_BYTES } from '../limits.ts';
+import { traceName } from '../registry/identity.ts';
 import { isPassing, pause } from './preheat-layer.ts';
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
-/** What a node tells of the reads it has seen. */
+const reads = z.array(z.tuple([z.int().min(0), z.int().min(0)])).max(READ_TRACE_SHARDS_MAX);
+
+/** What a node tells of the reads it has seen; see lib/control/serve/read-trace.ts. */
 export const recordedReads = z.object({
+  salt: z.string().min(1).max(64),
+  blobs: z
+    .array(z.strictObject({ name: z.string().regex(/^[0-9a-f]{64}$/, 'a name of 64 hex digits') }))
+    .max(READ_TRACE_SHARDS_MAX),
+  reads,
+});
+export type RecordedReads = z.output<typeof recordedReads>;
+
+const head = {
+  format: z.literal('shoal-trace'),
+  recordedAt: z.string().max(40),
+  shardBytes: z.literal(SHARD_BYTES),
+};
+
+/** Version 1 named blobs by digest and size. */
+const traceFileV1 = z.strictObject({
+  ...head,
+  version: z.literal(1),
   blobs: z
     .array(
       z.strictObject({
@@ -25,22 +46,15 @@ export const recordedReads = z.object({
       }),
     )
     .max(READ_TRACE_SHARDS_MAX),
-  reads: z.array(z.tuple([z.int().min(0), z.int().min(0)])).max(READ_TRACE_SHARDS_MAX),
+  reads,
 });
-export type RecordedReads = z.output<typeof recordedReads>;
 
-/**
- * A trace as a file: JSON, by blobs' digests and shards' numbers only, so that it says nothing of
- * URLs or credentials.
- */
+/** A trace as a file: JSON, without a URL, a credential or a digest. */
 const traceFile = z
-  .strictObject({
-    format: z.literal('shoal-trace'),
-    version: z.literal(1),
-    recordedAt: z.string().max(40),
-    shardBytes: z.literal(SHARD_BYTES),
-    ...recordedReads.shape,
-  })
+  .discriminatedUnion('version', [
+    traceFileV1,
+    z.strictObject({ ...head, version: z.literal(2), ...recordedReads.shape }),
+  ])
   .superRefine(({ blobs, reads }, context) => {
     for (const [at, [blob, shard]] of reads.entries()) {
       const known = blobs[blob];
@@ -50,14 +64,14 @@ const traceFile = z
           path: ['reads', at],
           message: `there is no blob ${blob}`,
         });
-      else if (shard * SHARD_BYTES >= known.sizeBytes)
+      else if ('sizeBytes' in known && shard * SHARD_BYTES >= known.sizeBytes)
         context.addIssue({
           code: 'custom',
           path: ['reads', at],
           message: `blob ${blob} has no shard ${shard}`,
         });
       else continue;
-      // One is enough to know that the file is none of ours.
+      // One is enough to know that the file is not a valid trace.
       return;
     }
   });
@@ -98,7 +112,7 @@ export function parseTrace(text: string, file: string): TraceFile {
 export async function saveTrace(file: string, reads: RecordedReads, wallMs: number): Promise<void> {
   const trace: TraceFile = {
     format: 'shoal-trace',
-    version: 1,
+    version: 2,
     recordedAt: new Date(wallMs).toISOString(),
     shardBytes: SHARD_BYTES,
     ...reads,
@@ -120,19 +134,30 @@ export interface TracedRange {
  * is left out.
  */
 export function rangesOf(trace: TraceFile, blobs: readonly BlobDescriptor[]): TracedRange[] {
-  const known = new Map(blobs.map((blob) => [blob.digest, blob]));
+  const find = finderOf(trace, blobs);
   return trace.reads.flatMap(([index, shard]) => {
+    const blob = find(index);
+    const startBytes = shard * SHARD_BYTES;
+    if (blob === undefined || startBytes >= blob.sizeBytes) return [];
+    return [{ blob, startBytes, endBytes: Math.min(blob.sizeBytes, startBytes + SHARD_BYTES) }];
+  });
+}
+
+/** Which of `blobs` the trace means by a number. */
+function finderOf(
+  trace: TraceFile,
+  blobs: readonly BlobDescriptor[],
+): (index: number) => BlobDescriptor | undefined {
+  if (trace.version === 2) {
+    const named = new Map(blobs.map((blob) => [traceName(blob.digest, trace.salt), blob]));
+    return (index) => named.get(trace.blobs[index]!.name);
+  }
+  const known = new Map(blobs.map((blob) => [blob.digest, blob]));
+  return (index) => {
     const { digest, sizeBytes } = trace.blobs[index]!;
     const blob = known.get(digest);
-    if (blob === undefined || blob.sizeBytes !== sizeBytes) return [];
-    return [
-      {
-        blob,
-        startBytes: shard * SHARD_BYTES,
-        endBytes: Math.min(sizeBytes, (shard + 1) * SHARD_BYTES),
-      },
-    ];
-  });
+    return blob?.sizeBytes === sizeBytes ? blob : undefined;
+  };
 }
 
 /** Where parts of blobs are read from; as BlobSource. */

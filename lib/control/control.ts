@@ -27,6 +27,8 @@ export interface ControlParts {
   audit(batch: Uint8Array, lines: number): void;
   notice(code: ErrorCode, message: string, requestId: string): void;
   journal: Journal;
+  /** A random text. */
+  salt(): string;
 }
 
 /** Control's end of one front: every message of that front comes in here. */
@@ -83,7 +85,7 @@ export class FrontDesk {
         this.#json(message.id, this.#parts.preheats.nodes());
         return;
       case 'trace':
-        this.#json(message.id, this.#parts.streams.trace.last(message.seconds));
+        this.#json(message.id, this.#parts.streams.trace.last(message.seconds, this.#parts.salt()));
         return;
       case 'page':
         void this.#page(message.id, message.path, message.query);

@@ -93,6 +93,11 @@ function bareUrl(url: SplitUrl): string {
   return url.origin + url.path;
 }
 
+/** The name of a blob in a trace with this salt (lib/control/serve/read-trace.ts). */
+export function traceName(digest: string, salt: string): string {
+  return sha256Hex(`shoal trace ${salt} ${digest}`);
+}
+
 export function sha256Hex(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

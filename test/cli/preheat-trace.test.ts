@@ -11,6 +11,7 @@ import {
   saveTrace,
   type RangeSource,
 } from '../../lib/commands/preheat-trace.ts';
+import { traceName } from '../../lib/registry/identity.ts';
 import { runPreheat, type PreheatOptions } from '../../lib/commands/preheat.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { PREHEAT_FRUITLESS_MAX } from '../../lib/commands/limits.ts';
@@ -28,6 +29,11 @@ const READS = {
     [0, 0],
   ] as [number, number][],
 };
+const RECORDED = {
+  ...READS,
+  salt: 's',
+  blobs: [ONE, TWO].map((digest) => ({ name: traceName(digest, 's') })),
+};
 const FILE = {
   format: 'shoal-trace',
   version: 1,
@@ -43,15 +49,16 @@ describe('preheat --trace', () => {
 
   it('is written as it is read', async () => {
     const file = join(dir, 'trace.json');
-    await saveTrace(file, READS, Date.parse(FILE.recordedAt));
-    assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), FILE);
-    assert.deepEqual(await loadTrace(file), FILE);
+    await saveTrace(file, RECORDED, Date.parse(FILE.recordedAt));
+    const saved = { ...FILE, version: 2, ...RECORDED };
+    assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), saved);
+    assert.deepEqual(await loadTrace(file), saved);
   });
 
   const damaged: [name: string, text: string, message: RegExp][] = [
     ['no JSON', 'x', /^f: not JSON, so no trace$/],
     ['something else', '[]', /^f: not a trace of this version: /],
-    ['a later version', JSON.stringify({ ...FILE, version: 2 }), /^f: version: /],
+    ['a later version', JSON.stringify({ ...FILE, version: 3 }), /^f: version: /],
     [
       'more than there should be',
       JSON.stringify({ ...FILE, url: 'https://x/?Signature=y' }),
@@ -94,6 +101,20 @@ describe('preheat --trace', () => {
       code: 'FILE_UNUSABLE',
       message: /none: no such file$/,
     }));
+
+  it('knows the blobs of an image by names that only its manifest explains', () => {
+    const file = { ...FILE, version: 2, ...RECORDED };
+    assert.doesNotMatch(JSON.stringify(file), /sha256|aaaa|bbbb/);
+    const blob = { digest: TWO, sizeBytes: 10 };
+    assert.deepEqual(rangesOf(parseTrace(JSON.stringify(file), 'f'), [blob]), [
+      { blob, startBytes: 0, endBytes: 10 },
+    ]);
+    assert.deepEqual(
+      rangesOf(parseTrace(JSON.stringify(file), 'f'), [{ digest: ONE, sizeBytes: 5 }]).length,
+      1,
+      'no further than the blob',
+    );
+  });
 
   it('means the blobs of the image, in its order, each to its end and no further', () => {
     const trace = parseTrace(JSON.stringify(FILE), 'f');

@@ -46,6 +46,7 @@ describe('control/control', () => {
           throw new ShoalError('BAD_REQUEST', 'a stranger');
         },
       },
+      salt: () => 'salt',
       keyOf: (blob) => blob.key,
       relay: async (request) => {
         relayed.push(request);

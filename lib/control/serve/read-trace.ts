@@ -1,12 +1,15 @@
 import type { Clock } from '../../clock.ts';
 import { READ_TRACE_SHARDS_MAX } from '../../limits.ts';
+import { traceName } from '../../registry/identity.ts';
 
 /**
- * Shards of blobs in the order in which they were read on demand. Blobs are known by their digests
- * alone: no URL, no name, no secret.
+ * Shards of blobs in the order in which they were read on demand. Anybody may ask for a trace, so a
+ * blob is known by a hash of its digest (`traceName`): only a client that has the image's manifest
+ * can tell which blob it is.
  */
 export interface Trace {
-  blobs: { digest: string; sizeBytes: number }[];
+  salt: string;
+  blobs: { name: string }[];
   /** Index of the blob, index of the shard. */
   reads: [blob: number, shard: number][];
 }
@@ -19,10 +22,7 @@ export class ReadTrace {
   readonly #clock: Clock;
   readonly #shardsMax: number;
   /** By `<digest>/<shard>`, in the order in which they were read last. */
-  readonly #reads = new Map<
-    string,
-    { digest: string; shard: number; sizeBytes: number; atMs: number }
-  >();
+  readonly #reads = new Map<string, { digest: string; shard: number; atMs: number }>();
 
   constructor(clock: Clock, shardsMax = READ_TRACE_SHARDS_MAX) {
     this.#clock = clock;
@@ -33,25 +33,25 @@ export class ReadTrace {
    * A small read has come to a shard that its front did not know. Blobs without a digest in their
    * name cannot be asked for again: they are left out.
    */
-  note(key: string, shard: number, sizeBytes: number): void {
+  note(key: string, shard: number): void {
     if (!key.startsWith('sha256:')) return;
     const name = `${key}/${shard}`;
     this.#reads.delete(name);
-    this.#reads.set(name, { digest: key, shard, sizeBytes, atMs: this.#clock.nowMs() });
+    this.#reads.set(name, { digest: key, shard, atMs: this.#clock.nowMs() });
     if (this.#reads.size > this.#shardsMax) this.#reads.delete(this.#reads.keys().next().value!);
   }
 
-  /** What was read in the last `seconds`. */
-  last(seconds: number): Trace {
+  /** What was read in the last `seconds`; `salt`: a random text for this trace alone. */
+  last(seconds: number, salt: string): Trace {
     const sinceMs = this.#clock.nowMs() - seconds * 1_000;
     const indexes = new Map<string, number>();
-    const trace: Trace = { blobs: [], reads: [] };
-    for (const { digest, shard, sizeBytes, atMs } of this.#reads.values()) {
+    const trace: Trace = { salt, blobs: [], reads: [] };
+    for (const { digest, shard, atMs } of this.#reads.values()) {
       if (atMs < sinceMs) continue;
       let index = indexes.get(digest);
       if (index === undefined) {
         indexes.set(digest, (index = trace.blobs.length));
-        trace.blobs.push({ digest, sizeBytes });
+        trace.blobs.push({ name: traceName(digest, salt) });
       }
       trace.reads.push([index, shard]);
     }

@@ -317,7 +317,7 @@ class Stream {
     const { small, blob } = this.#request;
     const totalBytes = facts.totalOf(blob.key);
     if (!small || totalBytes === null || startBytes >= totalBytes) return;
-    trace.note(blob.key, Math.floor(startBytes / SHARD_BYTES), totalBytes);
+    trace.note(blob.digest ?? blob.key, Math.floor(startBytes / SHARD_BYTES));
     ahead.read(blob.key, startBytes, totalBytes, this.#way);
   }
 

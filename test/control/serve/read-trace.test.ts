@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
 import { ReadTrace } from '../../../lib/control/serve/read-trace.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
+import { traceName } from '../../../lib/registry/identity.ts';
 import { KEY, settled } from '../fixture.ts';
 import { streamFixture } from './stream-fixture.ts';
 
@@ -11,31 +12,29 @@ describe('control/read-trace', () => {
   it('tells which shards were read, in order, each once, of the last so many seconds', () => {
     const clock = new ManualClock();
     const trace = new ReadTrace(clock);
-    trace.note(KEY, 9, 100 * SHARD_BYTES);
+    trace.note(KEY, 9);
     clock.advance(60_000);
-    trace.note(OTHER, 0, 5);
-    trace.note(KEY, 3, 100 * SHARD_BYTES);
-    trace.note(KEY, 1, 100 * SHARD_BYTES);
-    trace.note(OTHER, 0, 5);
-    assert.deepEqual(trace.last(30), {
-      blobs: [
-        { digest: KEY, sizeBytes: 100 * SHARD_BYTES },
-        { digest: OTHER, sizeBytes: 5 },
-      ],
+    trace.note(OTHER, 0);
+    trace.note(KEY, 3);
+    trace.note(KEY, 1);
+    trace.note(OTHER, 0);
+    assert.deepEqual(trace.last(30, 'salt'), {
+      salt: 'salt',
+      blobs: [{ name: traceName(KEY, 'salt') }, { name: traceName(OTHER, 'salt') }],
       reads: [
         [0, 3],
         [0, 1],
         [1, 0],
       ],
     });
-    assert.equal(trace.last(61).reads.length, 4);
+    assert.equal(trace.last(61, 'salt').reads.length, 4);
   });
 
   it('knows only blobs with a digest, and so many shards', () => {
     const trace = new ReadTrace(new ManualClock(), 3);
-    trace.note(`url:${'ab'.repeat(32)}`, 0, 5);
-    for (const shard of [0, 1, 2, 3]) trace.note(KEY, shard, 100 * SHARD_BYTES);
-    assert.deepEqual(trace.last(1).reads, [
+    trace.note(`url:${'ab'.repeat(32)}`, 0);
+    for (const shard of [0, 1, 2, 3]) trace.note(KEY, shard);
+    assert.deepEqual(trace.last(1, 'salt').reads, [
       [0, 1],
       [0, 2],
       [0, 3],
@@ -60,6 +59,6 @@ describe('control/read-trace', () => {
       await settled();
       at.streams.close(id, true);
     }
-    assert.deepEqual(at.trace.last(1).reads, [[0, 1]]);
+    assert.deepEqual(at.trace.last(1, 'salt').reads, [[0, 1]]);
   });
 });
