@@ -58,6 +58,7 @@ export const ARROWS: Record<string, readonly string[]> = {
     'telemetry',
   ],
   'control/serve': [
+    'registry',
     'control/upstream',
     'control/peers',
     'control/shards',

@@ -9,7 +9,17 @@ const INPUTS: StatusInputs = {
   cache: { allocatedBytes: 0, usedBytes: 0, entries: 0, suspended: false },
   arena: { slots: 1, used: 0 },
   peers: [],
-  inFlight: [{ blob: KEY, receivedBytes: 1, totalBytes: 2, source: 'origin' }],
+  inFlight: [
+    {
+      blob: KEY,
+      receivedBytes: 1,
+      totalBytes: 2,
+      source: 'origin',
+      sentBytes: 0,
+      clients: 0,
+      nodes: 0,
+    },
+  ],
   queues: {},
   trees: { tracked: 1, depthMax: 1, blobs: [KEY, OTHER_KEY] },
 };
