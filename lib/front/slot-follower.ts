@@ -1,22 +1,19 @@
 import type { Doorbells } from '../io/doorbell.ts';
 
-/** Somebody who waits for a slot's watermark to move. */
+/** Waits for the watermark of a slot to advance. */
 export interface Follower {
-  /** Looks at the watermark again; true while it still waits. */
+  /** Checks the watermark; returns true while it still waits. */
   look(): boolean;
-  /**
-   * Whether it is a small read, for which every millisecond counts: the others are woken together,
-   * now and then.
-   */
+  /** Whether this is a small read, which is woken for each ring instead of each batch. */
   readonly isBrief?: boolean;
 }
 
-/** All who wait for watermarks on this thread, woken together, once per batch of rings. */
+/** All followers of a thread, woken together once per batch of rings. */
 export class SlotFollowers {
   readonly #doorbells: Doorbells;
   readonly #bell: number;
   readonly #waiting = new Set<Follower>();
-  /** Those of them that were brief when they began to wait. */
+  /** The followers that were brief when they started to wait. */
   readonly #brief = new Set<Follower>();
   #listening = false;
   #hurry: () => void = () => undefined;
@@ -26,7 +23,7 @@ export class SlotFollowers {
     this.#bell = bell;
   }
 
-  /** Whether a small read is among those who wait. */
+  /** Whether a small read waits. */
   get isUrgent(): boolean {
     return this.#brief.size > 0;
   }
@@ -38,7 +35,7 @@ export class SlotFollowers {
       return;
     }
     this.#listening = true;
-    // Not before this turn ends: the first look happens at once, inside listen().
+    // Deferred: listen() calls look() synchronously, and the caller has not finished yet.
     queueMicrotask(() => {
       this.#hurry = this.#doorbells.listen(
         this.#bell,
@@ -59,7 +56,7 @@ export class SlotFollowers {
   }
 
   #heard(): boolean {
-    // Who goes on may come to wait again within its look: it is taken out before, not after.
+    // `look()` may add the follower again, so it is removed first.
     for (const follower of [...this.#waiting]) {
       if (!this.delete(follower)) continue;
       if (follower.look()) this.#put(follower);

@@ -1,13 +1,13 @@
 import { DOORBELL_PAUSE_MS } from './limits.ts';
 
-/** Words per bell: a bell has a cache line of its own. */
+/** Words per bell: each bell has a cache line of its own. */
 const WORDS_PER_BELL = 16;
 const COUNT = 0;
 const ARMED = 1;
 
 /**
- * One bell per listening thread. Ringing is two atomic operations when nobody listens; a listener
- * is woken once for everything that was rung since it last looked.
+ * Wakes threads through shared memory, one bell per listening thread. A ring costs two atomic
+ * operations when nobody listens. A listener wakes once for all rings since it last looked.
  */
 export class Doorbells {
   readonly shared: SharedArrayBuffer;
@@ -24,7 +24,7 @@ export class Doorbells {
     return new Doorbells(new SharedArrayBuffer(listeners * WORDS_PER_BELL * 4));
   }
 
-  /** Wakes every thread that listens. */
+  /** Wakes every listening thread. */
   ringAll(): void {
     for (let bell = 0; bell < this.#count; bell++) {
       const at = bell * WORDS_PER_BELL;
@@ -35,22 +35,27 @@ export class Doorbells {
   }
 
   /**
-   * Calls `heard` at once and then after every batch of rings of bell `bell`, for as long as it
-   * returns true; returning false ends the listening (call `listen` again when there is something
-   * to wait for). A ring out of silence is heard at once; those that follow it are heard together,
-   * DOORBELL_PAUSE_MS later: a wake-up costs tens of microseconds on both sides, and a shard
-   * arrives in dozens of pieces. While `isUrgent` holds each is heard as soon as this thread comes
-   * to it. The function returned ends a pause under way.
+   * Calls `heard` at once and then after each batch of rings of `bell`, as long as it returns true.
+   * After false, call `listen` again when there is something to wait for.
+   *
+   * Rings that are at least DOORBELL_PAUSE_MS apart are heard at once. Faster ones are batched over
+   * that time: a wake-up costs both threads tens of microseconds, and on a fast network a shard
+   * arrives in dozens of pieces. While `isUrgent` holds there is no batching. The returned function
+   * ends a pause.
    */
   listen(bell: number, heard: () => boolean, isUrgent: () => boolean = () => false): () => void {
     const at = bell * WORDS_PER_BELL;
     let pause: NodeJS.Timeout | null = null;
     let seen = 0;
+    let heardMs = Number.NEGATIVE_INFINITY;
     const hear = (): void => {
+      const nowMs = performance.now();
+      const isFast = nowMs - heardMs < DOORBELL_PAUSE_MS;
+      heardMs = nowMs;
       seen = Atomics.load(this.#words, at + COUNT);
       if (!heard()) return;
-      if (isUrgent()) setImmediate(arm);
-      else pause = setTimeout(arm, DOORBELL_PAUSE_MS);
+      if (isFast && !isUrgent()) pause = setTimeout(arm, DOORBELL_PAUSE_MS);
+      else setImmediate(arm);
     };
     const arm = (): void => {
       pause = null;
@@ -64,8 +69,7 @@ export class Doorbells {
       if (pause === null) return;
       clearTimeout(pause);
       pause = null;
-      // Not within this call: it may find something rung at once, and who calls may be in the
-      // middle of something.
+      // Not synchronously: arm() may call heard(), and the caller may be in the middle of its work.
       setImmediate(arm);
     };
   }

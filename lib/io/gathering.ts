@@ -32,12 +32,8 @@ export class Gathering {
   /** A choice stands while the rate stays within a factor of two: each change is a system call. */
   #choose(): void {
     const bytes = Math.min(GATHER_BYTES_MAX, Math.floor(this.#bytesPerMs * GATHER_MS));
-    if (bytes < GATHER_BYTES_MIN) this.#wantedBytes = 1;
-    else if (
-      bytes * 2 < this.#wantedBytes ||
-      bytes > this.#wantedBytes * 2 ||
-      bytes === GATHER_BYTES_MAX
-    )
-      this.#wantedBytes = bytes;
+    const isNear = bytes * 2 >= this.#wantedBytes && bytes <= this.#wantedBytes * 2;
+    if (isNear && bytes < GATHER_BYTES_MAX) return;
+    this.#wantedBytes = bytes < GATHER_BYTES_MIN ? 1 : bytes;
   }
 }
