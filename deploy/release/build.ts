@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 export const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What the program consists of: lib/, and the programs that the command line runs by path. */
-const PROGRAM = ['lib/**/*', 'native-bench/pread.ts'];
+const PROGRAM = ['lib/**/*', 'native-bench/pread.ts', 'native-bench/estimate.ts'];
 const DOCUMENTS = ['README.md', 'LICENSE', 'CHANGELOG.md'];
 
 /** Fields of package.json that a user of the package needs. */

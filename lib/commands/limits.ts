@@ -60,3 +60,9 @@ export const PREHEAT_RETRY_MS_MAX = 5_000;
 
 /** Pause before `shoal containerd watch` tries again to remove the startup taint of its node. */
 export const TAINT_RETRY_MS = 5_000;
+
+/** Nodes of `shoal estimate`: the simulator has been run with as many. */
+export const ESTIMATE_NODES_MAX = 10_000;
+
+/** Layers of an image, as many as a union file system mounts. */
+export const ESTIMATE_LAYERS_MAX = 127;

@@ -1,9 +1,9 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { COMMIT, VERSION } from '../version.ts';
 import { FRONT_THREADS_MAX, UP_NODES_MAX } from './limits.ts';
 import type { NodeMode } from '../config/schema.ts';
-import { parseByteSize } from '../config/byte-size.ts';
+import { byteSize, collect, wholeNumber } from './option-values.ts';
 import { preadPatterns, type PreadOptions } from './bench.ts';
 import { errorFixes } from './error-fixes.ts';
 import { EXPORTER_URL_DEFAULT } from './exporter-client.ts';
@@ -223,29 +223,6 @@ export interface UpOptions {
   image?: string;
   once?: boolean;
   json?: boolean;
-}
-
-function collect(value: string, earlier: string[] | undefined): string[] {
-  return [...(earlier ?? []), value];
-}
-
-/** Parses a whole number within bounds; anything else is a usage error. */
-function wholeNumber(min: number, max: number): (value: string) => number {
-  return (value) => {
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    if (!(number >= min && number <= max))
-      throw new InvalidArgumentError(`allowed: a whole number from ${min} to ${max}`);
-    return number;
-  };
-}
-
-function byteSize(value: string): number {
-  const bytes = parseByteSize(value);
-  if (bytes === null || bytes < 1)
-    throw new InvalidArgumentError(
-      'allowed: a number of bytes, also with KiB, MiB, GiB, kB, MB or GB',
-    );
-  return bytes;
 }
 
 /**

@@ -2,12 +2,15 @@ import { Argument, Option } from 'commander';
 import type { Command } from 'commander';
 import { calledAs } from './called-as.ts';
 import { SHELLS, type Shell } from './completion.ts';
+import type { EstimateCommandOptions } from './estimate.ts';
 import type { InitOptions } from './init.ts';
+import { ESTIMATE_LAYERS_MAX, ESTIMATE_NODES_MAX } from './limits.ts';
+import { amount, bitRate, byteSize, collect, wholeNumber } from './option-values.ts';
 import type { Output } from './program.ts';
 
 type Finish = (work: Promise<number>) => Promise<void>;
 
-/** The commands to begin with: `shoal init`, `shoal completion` and `shoal version`. */
+/** The commands to begin with: `shoal init`, `estimate`, `completion` and `version`. */
 export function declareSetupCommands(
   program: Command,
   finish: Finish,
@@ -49,6 +52,26 @@ export function declareSetupCommands(
     );
 
   program
+    .command('estimate')
+    .summary('simulate what a rollout takes and saves')
+    .description(
+      'Simulates a pull of one image by many nodes, through Shoal and straight from the registry. ' +
+        'Takes seconds to a minute.',
+    )
+    .option('--nodes <n>', 'nodes that pull', wholeNumber(1, ESTIMATE_NODES_MAX), 100)
+    .option('--image <bytes>', 'size of the image, such as 4GB', byteSize, 1e9)
+    .option('--layers <n>', 'layers of equal size', wholeNumber(1, ESTIMATE_LAYERS_MAX), 8)
+    .option('--link <rate>', 'link of each node, such as 10Gbit', bitRate, 10e9)
+    .option('--origin-link <rate>', 'link of the registry (default: as --link)', bitRate)
+    .option('--roots <n>', 'roots', wholeNumber(0, 100), 3)
+    .option('--within <seconds>', 'all nodes begin within this time', amount, 5)
+    .option('--price <per GB>', 'price of a GB from the registry; adds the cost', amount)
+    .option('--json', 'print the result as one JSON object')
+    .action((options: EstimateCommandOptions) =>
+      finish(import('./estimate.ts').then(({ runEstimate }) => runEstimate(options, output))),
+    );
+
+  program
     .command('completion')
     .summary('print the completion script of a shell')
     .description(
@@ -70,8 +93,4 @@ export function declareSetupCommands(
     .summary('print version, commit and Node.js version')
     .description('Prints the version of Shoal, the commit it was built from, and what it runs on.')
     .action(() => output.out(`${versionText}\n`));
-}
-
-function collect(value: string, earlier: string[]): string[] {
-  return [...earlier, value];
 }

@@ -1,6 +1,6 @@
 /*
- * `npm run check`: types, lint, and the rules of the house that no linter knows. Says everything
- * that is wrong, one line each, and exits 1 when anything is.
+ * `npm run check`: types, format, lint, and the project's own rules for its sources. Prints one line
+ * per violation; exits with 1 when there is one.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ import {
   wideLines,
   wrongArrows,
 } from './source-rules.ts';
+import { wrongBinaries } from '../../deploy/release/native-binaries.ts';
+import { PORTABLE } from '../../deploy/release/runtimes.ts';
 import { forbiddenPlaces, repositoryRoot, sourceFiles } from './source-tree.ts';
 
 const files = sourceFiles();
@@ -27,6 +29,7 @@ const results = [
   rule('line widths', wideLines(files)),
   rule('leftovers', leftovers(files)),
   rule('machine paths', machinePaths(files, forbiddenPlaces())),
+  rule('native binaries', wrongBinaries(repositoryRoot, PORTABLE)),
 ];
 process.exitCode = results.every(Boolean) ? 0 : 1;
 

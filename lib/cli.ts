@@ -1,3 +1,0 @@
-#!/usr/bin/env node
-// The same program for who starts it by this name.
-import './shoal.js';
