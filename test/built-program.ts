@@ -25,12 +25,12 @@ function builtProgram(): string {
   if (existsSync(directory)) return directory;
   mkdirSync(BUILDS, { recursive: true });
   const unfinished = join(BUILDS, `${name}.${process.pid}`);
-  build(unfinished);
   try {
+    build(unfinished);
     renameSync(unfinished, directory);
   } catch (error) {
-    // Another run has built the same sources meanwhile.
-    rmSync(unfinished, { recursive: true });
+    rmSync(unfinished, { recursive: true, force: true });
+    // Another run may have built the same sources meanwhile.
     if (!existsSync(directory)) throw error;
   }
   removeOlderBuilds(name);

@@ -147,6 +147,48 @@ describe('shoal completion', () => {
   });
 });
 
+describe('shoal estimate', function () {
+  this.timeout(60_000);
+  const args = ['--nodes', '8', '--image', '64MB', '--layers', '2', '--link', '100Mbit'];
+
+  it('compares a pull through Shoal with direct pulls', async () => {
+    const { code, out } = await run('estimate', ...args, '--price', '1', '--json');
+    assert.equal(code, 0);
+    const { idealSeconds, shoal, direct } = JSON.parse(out) as Record<
+      'shoal' | 'direct',
+      { p95Seconds: number; originBytes: number; cost: number }
+    > & { idealSeconds: number };
+    assert.equal(idealSeconds, 5.12);
+    assert.ok(shoal.p95Seconds >= idealSeconds && shoal.p95Seconds < direct.p95Seconds / 2);
+    assert.ok(shoal.originBytes >= 64e6 && shoal.originBytes < 1.2 * 64e6);
+    assert.equal(direct.originBytes, 8 * 64e6);
+    assert.equal(direct.cost, 8 * 0.064);
+  });
+
+  it('prints a table, with a cost only when a price is given', async () => {
+    const { out } = await run('estimate', ...args);
+    assert.match(
+      out,
+      /^8 nodes pull 64\.0 MB in 2 layers, links of 100 Mbit\/s, registry on 100 Mbit\/s/,
+    );
+    assert.match(out, /through Shoal +[\d.]+ s +[\d.]+ s +6\d\.\d MB\n/);
+    assert.doesNotMatch(out, /cost/);
+  });
+
+  it('names what is allowed', async () => {
+    for (const [option, value] of [
+      ['--link', '10'],
+      ['--image', 'big'],
+      ['--nodes', '0'],
+      ['--price', '-1'],
+    ] as const) {
+      const { code, err } = await run('estimate', option, value);
+      assert.equal(code, 2);
+      assert.match(err, /is invalid\. allowed: /);
+    }
+  });
+});
+
 describe('hints', () => {
   it('name the program as the user started it', () => {
     const installed = ['/usr/bin/node', '/usr/bin/shoal'];
