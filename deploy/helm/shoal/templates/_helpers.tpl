@@ -60,27 +60,21 @@ DeployConfig:
 ProxyConfig:
   host: {{ .host }}
   port: {{ $v2.proxyPort }}
-  {{- /* What the webhook rewrites, a node must be able to fetch: a P2P host of its own is known by the map, the registry of any other by the allow-list. */}}
+  {{- /* Every registry that is named without stars, or has an upstream, is known by the map: its bytes are shared between nodes under their digests. One with stars alone may be asked, by the allow-list. */}}
   {{- $entries := list }}
   {{- $named := list }}
-  {{- range .root.Values.registries }}
-  {{- if .upstream }}
-  {{- $named = append $named (.p2pHost | default .host) }}
-  {{- $entries = append $entries (dict "p2pHost" (.p2pHost | default .host) "upstream" .upstream) }}
-  {{- end }}
-  {{- end }}
   {{- $allow := $v2.allow }}
   {{- range .root.Values.registries }}
-  {{- $isMirror := eq (include "shoal.registryMode" .) "mirror" }}
   {{- $isGlob := regexMatch "[*?]" .host }}
-  {{- $host := include "shoal.answeringHost" .host }}
-  {{- $p2pHost := .p2pHost | default "" }}
-  {{- if or .upstream (has $p2pHost $named) (and $isMirror $isGlob) }}
-  {{- else if not $p2pHost }}
-  {{- $allow = append $allow $host }}
-  {{- else }}
-  {{- $named = append $named $p2pHost }}
-  {{- $entries = append $entries (dict "p2pHost" $p2pHost "upstream" (printf "https://%s" $host)) }}
+  {{- $name := .p2pHost | default .host | lower }}
+  {{- $upstream := .upstream | default (ternary "" (printf "https://%s" (include "shoal.answeringHost" .host)) $isGlob) }}
+  {{- if and $upstream (not (has $name $named)) }}
+  {{- $named = append $named $name }}
+  {{- $entry := dict "p2pHost" $name "upstream" $upstream }}
+  {{- with .storage }}{{ $_ := set $entry "storage" . }}{{ end }}
+  {{- $entries = append $entries $entry }}
+  {{- else if and $isGlob (ne (include "shoal.registryMode" .) "mirror") }}
+  {{- $allow = append $allow .host }}
   {{- end }}
   {{- end }}
   registries: {{ toJson $entries }}
