@@ -111,7 +111,11 @@ export async function startNode(
       arena: arena.shared,
       doorbells: doorbells.shared,
       meters: observation.meters,
-      origin: { registries: ProxyConfig.registries, allow: ProxyConfig.allow },
+      origin: {
+        registries: ProxyConfig.registries,
+        allow: ProxyConfig.allow,
+        firstByteTimeoutMs: ProxyConfig.firstByteTimeout * 1000,
+      },
       slabFd: files.slabFd,
       directFd: files.directFd,
     },

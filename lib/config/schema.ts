@@ -153,6 +153,11 @@ const proxy = z.strictObject({
   allow: hostGlobs()
     .default(['*.aliyuncs.com'])
     .describe('Hosts that may be dialled in addition to the registries and their storage.'),
+  firstByteTimeout: amount(1, 600, ' s')
+    .default(20)
+    .describe(
+      "How long an upstream's first byte is waited for; raise it for pull-through caches that are silent while they fetch.",
+    ),
   accessCheck: choice(['strict', 'off'])
     .default('strict')
     .describe(

@@ -134,7 +134,7 @@ export const RECALL_DEADLINE_MS = 1_000;
 
 /**
  * A manifest comes from the swarm, or from the nodes that are said to have it, within this time, or
- * the registry is asked. It is waited for before the registry (ORIGIN_ANSWER_DEADLINE_MS) and after
+ * the registry is asked. It is waited for before the registry (28 s by default) and after
  * it, between two recalls, all within ANSWER_DEADLINE_MS.
  */
 export const MANIFEST_READ_MS = 2_000;

@@ -5,11 +5,13 @@ import { SHARD_BYTES } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import {
   ifRangeHolds,
+  noneMatchFails,
   parseRange,
   resolveRange,
   type ParsedRange,
   type Span,
 } from '../registry/range.ts';
+import { namespaceOf } from '../registry/route.ts';
 import { STALE_WARNING } from '../registry/words.ts';
 import type { BlobName, ControlMessage } from '../workers/messages.ts';
 import { blobHeadOf, writeBlobHead } from './blob-head.ts';
@@ -17,7 +19,7 @@ import { BodySender, type Place, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
 import type { FirstReads } from './first-reads.ts';
 import { emptySummary, type ReadTally } from './read-tally.ts';
-import { endBodyless, refuse } from './responses.ts';
+import { endBodyless, refuse, statusLine } from './responses.ts';
 import type { WarmBlob, WarmMemory, WarmRequest } from './warm.ts';
 
 /** Tiers by a slot's source word (lib/io/arena.ts). */
@@ -28,6 +30,7 @@ export interface BlobRequest {
   bodyless: boolean;
   range: string;
   ifRange: string;
+  ifNoneMatch: string;
   requestId: string;
   /** Under which the grant is remembered. */
   warm: WarmRequest;
@@ -112,7 +115,8 @@ export class BlobAnswer {
     this.#res = res;
     this.#request = request;
     this.#tools = tools;
-    this.#range = parseRange(request.range);
+    // A Range counts for GET only (RFC 9110, 14.2).
+    this.#range = parseRange(request.bodyless ? '' : request.range);
     this.#startMs = startMs;
     res.onAborted(() => this.#finish(true, null));
     tools.started();
@@ -317,6 +321,13 @@ export class BlobAnswer {
   #begin(): void {
     const totalBytes = this.#blob!.totalBytes;
     const { digest } = this.#request.name;
+    const head = blobHeadOf(digest, namespaceOf(this.#request.warm.query));
+    if (noneMatchFails(this.#request.ifNoneMatch, etagOf(digest))) {
+      this.#res.writeStatus(statusLine(304) + head);
+      endBodyless(this.#res, null);
+      this.#finish(false, null);
+      return;
+    }
     const span = this.#span(totalBytes);
     if (span.status === 416) {
       this.#fail(
@@ -329,7 +340,7 @@ export class BlobAnswer {
       return;
     }
     const res = this.#res;
-    writeBlobHead(res, blobHeadOf(digest), span);
+    writeBlobHead(res, head, span);
     if (this.#stale) res.writeHeader('Warning', STALE_WARNING);
     this.#offsetBytes = span.startBytes;
     const bodyBytes = span.endBytes - span.startBytes;

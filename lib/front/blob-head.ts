@@ -3,13 +3,15 @@ import type { Span } from '../registry/range.ts';
 import { statusLine } from './responses.ts';
 
 /**
- * The headers that every answer from one blob has, as they stand on the wire. `digest` is one of
- * ours: a checked `<algorithm>:<hex>`, so nothing can break out of its line.
+ * The headers that every answer to one request for a blob has, as they stand on the wire. `digest`
+ * is a checked `<algorithm>:<hex>` and `namespace` comes from namespaceOf, so neither holds a line
+ * break. OCI-Namespace: distribution-spec, "Registry Proxying".
  */
-export function blobHeadOf(digest: string | undefined): string {
+export function blobHeadOf(digest: string | undefined, namespace: string | null): string {
   const named =
     digest === undefined ? '' : `\r\nDocker-Content-Digest: ${digest}\r\nETag: "${digest}"`;
-  return `\r\nContent-Type: application/octet-stream\r\nAccept-Ranges: bytes${named}`;
+  const from = namespace === null ? '' : `\r\nOCI-Namespace: ${namespace}`;
+  return `\r\nContent-Type: application/octet-stream\r\nAccept-Ranges: bytes${named}${from}`;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
-import { classify, type Route, type RouteConfig } from '../registry/route.ts';
+import { linkThrough } from '../registry/link.ts';
+import { classify, namespaceOf, type Route, type RouteConfig } from '../registry/route.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import type { BlobName } from '../workers/messages.ts';
 import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
@@ -64,12 +65,14 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   const authorization = req.getHeader('authorization');
   const range = req.getHeader('range');
   const ifRange = req.getHeader('if-range');
+  const ifNoneMatch = req.getHeader('if-none-match');
   const bodyless = method === 'HEAD';
   const requestOf = (name: BlobName, requestId: string): BlobRequest => ({
     name,
     bodyless,
     range,
     ifRange,
+    ifNoneMatch,
     requestId,
     warm: { host, rawPath, query, authorization },
   });
@@ -80,6 +83,7 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
       const whole =
         method === 'GET' &&
         ifRange === '' &&
+        ifNoneMatch === '' &&
         readWarm(res, grant, range, startMs, tools, () => requestOf(grant.name, ''));
       if (!whole)
         new BlobAnswer(res, requestOf(grant.name, ''), tools, startMs).startWarm(grant.blob);
@@ -111,6 +115,7 @@ function relay(
   requestId: string,
   tools: ProxyTools,
 ): void {
+  const namespace = namespaceOf(req.getQuery() ?? '');
   const headers: Record<string, string> = {};
   req.forEach((name, value) => {
     if (!RELAYED_REQUEST_HEADERS.has(name) || value === '') return;
@@ -151,28 +156,42 @@ function relay(
       });
       if (gone) return;
       res.cork(() => {
-        if (message.kind === 'answer') pass(res, message, method === 'HEAD');
+        if (message.kind === 'answer')
+          pass(res, through(message, route.upstreamHost, namespace), method === 'HEAD');
         else refuse(res, error!, method === 'HEAD', requestId);
       });
     },
   );
 }
 
+interface Passed {
+  status: number;
+  headers: Record<string, string>;
+  body: Uint8Array;
+}
+
+/** The registry's answer for a client of this node: further pages are at this node, too. */
+function through(message: Passed, upstreamHost: string, namespace: string | null): Passed {
+  const headers = { ...message.headers };
+  const { link } = headers;
+  if (link !== undefined) headers['link'] = linkThrough(link, upstreamHost, namespace);
+  if (namespace !== null) headers['OCI-Namespace'] = namespace;
+  return { status: message.status, headers, body: message.body };
+}
+
 /**
  * The registry's answer as it came; to HEAD, with the length it reported, which its empty body does
  * not show.
  */
-function pass(
-  res: HttpResponse,
-  message: { status: number; headers: Record<string, string>; body: Uint8Array },
-  bodyless: boolean,
-): void {
+function pass(res: HttpResponse, message: Passed, bodyless: boolean): void {
   const { 'content-length': length, ...headers } = message.headers;
-  if (!bodyless) {
+  // A 204 and a 304 have no body, and no length either (RFC 9110, 8.6).
+  const isEmpty = message.status === 204 || message.status === 304;
+  if (!bodyless && !isEmpty) {
     answer(res, message.status, headers, message.body);
     return;
   }
   res.writeStatus(statusLine(message.status));
   writeHeaders(res, headers);
-  endBodyless(res, length === undefined ? null : Number(length));
+  endBodyless(res, length === undefined || isEmpty ? null : Number(length));
 }

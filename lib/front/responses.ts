@@ -8,6 +8,7 @@ import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
  */
 const REASONS: Record<number, string> = {
   200: 'OK',
+  204: 'No Content',
   206: 'Partial Content',
   304: 'Not Modified',
   307: 'Temporary Redirect',

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { WARM_BLOBS_MAX, WARM_RECENT_MAX, WARM_REQUESTS_MAX } from './limits.ts';
+import { namespaceOf } from '../registry/route.ts';
 import type { BlobName } from '../workers/messages.ts';
 import { blobHeadOf } from './blob-head.ts';
 import type { Place } from './body-sender.ts';
@@ -78,7 +79,7 @@ export class WarmMemory {
       authorization,
       name,
       blob,
-      head: blobHeadOf(name.digest),
+      head: blobHeadOf(name.digest, namespaceOf(query)),
       untilMs,
     });
   }

@@ -11,7 +11,7 @@ import { clampRange, notSatisfiable, type AskedRange } from './content-range.ts'
 import { DirectTransport, NotPlain } from './direct.ts';
 import { EXPIRED, Follower, type FollowRequest } from './follow.ts';
 import {
-  ORIGIN_ANSWER_DEADLINE_MS,
+  ORIGIN_ANSWER_DEADLINE_RATIO,
   ORIGIN_HEAD_TIMEOUT_MS,
   ORIGIN_SILENCE_MS,
   PING_TIMEOUT_MS,
@@ -19,6 +19,7 @@ import {
 } from './limits.ts';
 import type { Flow } from './exchange.ts';
 import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
+import { NodeHttpTransport } from './node-http.ts';
 import { RedirectMemory, type BlobPlace } from './redirect-memory.ts';
 import { readDocument, relay, statusOf, type RelayAnswer, type RelayRequest } from './relay.ts';
 import { UndiciTransport } from './undici.ts';
@@ -26,7 +27,10 @@ import { WholeStream } from './whole-stream.ts';
 import { WholeStreams } from './whole-streams.ts';
 
 /** What may cross a thread boundary to make a client there. */
-export type OriginOptions = AllowConfig;
+export interface OriginOptions extends AllowConfig {
+  /** ProxyConfig.firstByteTimeout, in ms. */
+  firstByteTimeoutMs?: number;
+}
 
 /** Handed in by tests; the defaults are the real ones. */
 export interface OriginTools {
@@ -124,7 +128,9 @@ export class OriginClient {
   constructor(options: OriginOptions, tools: OriginTools = {}) {
     const allow = new AllowList(options);
     this.#clock = tools.clock ?? systemClock;
-    this.#answerDeadlineMs = tools.answerDeadlineMs ?? ORIGIN_ANSWER_DEADLINE_MS;
+    const headTimeoutMs =
+      tools.headTimeoutMs ?? options.firstByteTimeoutMs ?? ORIGIN_HEAD_TIMEOUT_MS;
+    this.#answerDeadlineMs = tools.answerDeadlineMs ?? headTimeoutMs * ORIGIN_ANSWER_DEADLINE_RATIO;
     this.#redirects = new RedirectMemory(this.#clock);
     this.#redirected = tools.redirected ?? (() => undefined);
     const agentOptions = {
@@ -136,16 +142,17 @@ export class OriginClient {
     this.#dispatcher = createOriginAgent(agentOptions);
     this.#pingDispatcher = createOriginAgent(agentOptions);
     this.#direct = new DirectTransport(agentOptions, this.#clock);
+    const lenient = new NodeHttpTransport(agentOptions);
     const exchangeTools = {
-      transport: new UndiciTransport(this.#dispatcher),
+      transport: new UndiciTransport(this.#dispatcher, lenient),
       clock: this.#clock,
-      headTimeoutMs: tools.headTimeoutMs ?? ORIGIN_HEAD_TIMEOUT_MS,
+      headTimeoutMs,
       silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
     };
     this.#follower = new Follower(allow, this.#direct, exchangeTools);
     this.#pinger = new Follower(allow, this.#direct, {
       ...exchangeTools,
-      transport: new UndiciTransport(this.#pingDispatcher),
+      transport: new UndiciTransport(this.#pingDispatcher, lenient),
       headTimeoutMs: PING_TIMEOUT_MS,
     });
   }

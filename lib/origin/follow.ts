@@ -10,7 +10,11 @@ import {
   type ExchangeTools,
   type Flow,
 } from './exchange.ts';
-import { ORIGIN_ERROR_BODY_BYTES_MAX, ORIGIN_REDIRECTS_MAX } from './limits.ts';
+import {
+  ORIGIN_ERROR_BODY_BYTES_MAX,
+  ORIGIN_REDIRECTS_MAX,
+  ORIGIN_REPEAT_MS_MIN,
+} from './limits.ts';
 
 export interface FollowRequest {
   method: 'GET' | 'HEAD';
@@ -102,11 +106,7 @@ export class Follower {
   }
 
   /** One request and its answer: by DirectTransport where the start is known to suit it. */
-  async #exchange(
-    request: FollowRequest,
-    hop: ExchangeRequest,
-    reader: AnswerReader,
-  ): Promise<void> {
+  async #exchange(request: FollowRequest, hop: ExchangeRequest, reader: HopReader): Promise<void> {
     if (request.isPlain && hop.url === request.start) {
       request.cost.requests++;
       try {
@@ -122,13 +122,25 @@ export class Follower {
       }
     }
     request.cost.requests++;
-    await exchange(hop, reader, this.#tools);
+    try {
+      await exchange(hop, reader, this.#tools);
+    } catch (thrown) {
+      // A pull-through cache is silent while it fetches, and goes on fetching when its client hangs
+      // up. Asked again it may answer within the time that is left.
+      const isSilent =
+        thrown instanceof ShoalError && thrown.code === 'ORIGIN_TIMEOUT' && !reader.headSeen;
+      const leftMs = request.deadlineMs - this.#tools.clock.nowMs();
+      if (!isSilent || leftMs < ORIGIN_REPEAT_MS_MIN) throw thrown;
+      request.cost.requests++;
+      await exchange(hop, reader, this.#tools);
+    }
   }
 }
 
 /** Keeps redirects from the reader. */
 class HopReader implements AnswerReader {
   location: SplitUrl | null = null;
+  headSeen = false;
   readonly #reader: AnswerReader;
   readonly #at: SplitUrl;
   readonly #request: FollowRequest;
@@ -141,6 +153,7 @@ class HopReader implements AnswerReader {
   }
 
   head(status: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
+    this.headSeen = true;
     const { location } = headers;
     if (REDIRECTS.has(status) && location !== undefined) {
       this.location = resolveLocation(location, this.#at);
@@ -200,11 +213,15 @@ function resolveLocation(location: string, at: SplitUrl): SplitUrl {
     const bare = location
       .trim()
       .replace(/#.*$/, '')
-      .toWellFormed()
-      .replaceAll(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text));
+      // Header values are read as latin1: each character is one byte of the UTF-8 text.
+      .replaceAll(/[^\x21-\x7e]/g, (byte) => `%${hexByte(byte)}`);
     if (/^https?:\/\//i.test(bare)) return splitUrl(bare);
     return splitUrl(new URL(bare, joinUrl(at)).href.replace(/#.*$/, ''));
   } catch {
     throw new ShoalError('ORIGIN_BROKEN', `${at.host} redirects to an invalid URL`);
   }
+}
+
+function hexByte(character: string): string {
+  return (character.charCodeAt(0) & 0xff).toString(16).toUpperCase().padStart(2, '0');
 }

@@ -41,7 +41,7 @@ export const ORIGIN_KEEP_ALIVE_MS = 10_000;
 
 /**
  * A registry that said nothing is taken to say nothing for this long by reads of what cannot
- * change, longer than it is waited for (ORIGIN_ANSWER_DEADLINE_MS), so that nobody waits while it
+ * change, longer than it is waited for (28 s by default), so that nobody waits while it
  * is asked beside them, this often.
  */
 export const OUTAGE_MS = 30_000;
@@ -76,12 +76,16 @@ export const DNS_SYSTEM_LOOKUPS_MAX = 1;
 export const OUTAGES_MAX = 1_024;
 
 /**
- * From asking to the first body byte, over all redirects and repeats: leaves room within
- * ANSWER_DEADLINE_MS to say so.
+ * From the request to the first body byte, over all redirects and repeats, as a multiple of
+ * `ProxyConfig.firstByteTimeout`: leaves room within ANSWER_DEADLINE_MS (30 s, for the default of
+ * 20 s) to answer with an error.
  */
-export const ORIGIN_ANSWER_DEADLINE_MS = 25_000;
+export const ORIGIN_ANSWER_DEADLINE_RATIO = 1.4;
 
-/** From the origin's accept to its first header byte. */
+/** A head that has not come in time is waited for once more when this much of the deadline is left. */
+export const ORIGIN_REPEAT_MS_MIN = 1_000;
+
+/** From the origin's accept to its first header byte, unless the config says otherwise. */
 export const ORIGIN_HEAD_TIMEOUT_MS = 20_000;
 
 /** Between two body bytes of the origin. */
@@ -119,3 +123,7 @@ export const UNSIZED_BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Requests for one read whose origin answers with parts shorter than asked for. */
 export const SHORT_PARTS_MAX = 256;
+
+/** An origin whose answers undici refuses is asked over node:http for this long, then tried again. */
+export const LENIENT_MS = 600_000;
+export const LENIENT_ORIGINS_MAX = 256;

@@ -1,17 +1,44 @@
+import { LRUCache } from 'lru-cache';
 import type { Dispatcher } from 'undici';
 import { originError } from './error.ts';
 import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
+import { LENIENT_MS, LENIENT_ORIGINS_MAX } from './limits.ts';
 import type { OriginHeaders } from './content-range.ts';
 
-/** Carries requests over undici, which takes every answer that HTTP/1.1 allows. */
+/**
+ * Carries requests over undici. Answers that undici refuses although HTTP/1.1 allows them are asked
+ * for once more over `fallback`, and those of the same origin at once for LENIENT_MS.
+ */
 export class UndiciTransport implements Transport {
   readonly #dispatcher: Dispatcher;
+  readonly #fallback: Transport;
+  readonly #refusedBy = new LRUCache<string, true>({ max: LENIENT_ORIGINS_MAX, ttl: LENIENT_MS });
 
-  constructor(dispatcher: Dispatcher) {
+  constructor(dispatcher: Dispatcher, fallback: Transport) {
     this.#dispatcher = dispatcher;
+    this.#fallback = fallback;
   }
 
-  send({ url, method, headers }: ExchangeRequest, events: AnswerEvents): () => void {
+  send(request: ExchangeRequest, events: AnswerEvents, isRepeat: boolean): () => void {
+    const { origin } = request.url;
+    if (this.#refusedBy.has(origin)) return this.#fallback.send(request, events, isRepeat);
+    let abort: () => void = () => undefined;
+    let aborted = false;
+    abort = this.#send(request, events, () => {
+      this.#refusedBy.set(origin, true);
+      if (!aborted) abort = this.#fallback.send(request, events, isRepeat);
+    });
+    return () => {
+      aborted = true;
+      abort();
+    };
+  }
+
+  #send(
+    { url, method, headers }: ExchangeRequest,
+    events: AnswerEvents,
+    refused: () => void,
+  ): () => void {
     const path = url.query === undefined ? url.path : `${url.path}?${url.query}`;
     let controller: Dispatcher.DispatchController | null = null;
     let aborted = false;
@@ -32,11 +59,14 @@ export class UndiciTransport implements Transport {
           if (!aborted) events.data(chunk);
         },
         onResponseEnd: () => events.ended(),
-        onResponseError: (_controller, error) =>
-          events.failed(
-            originError(error, url.host, headSeen),
-            !headSeen && isLostConnection(error),
-          ),
+        onResponseError: (_controller, error) => {
+          if (!headSeen && !aborted && isRefusedAnswer(error)) refused();
+          else
+            events.failed(
+              originError(error, url.host, headSeen),
+              !headSeen && isLostConnection(error),
+            );
+        },
       },
     );
     return () => {
@@ -46,13 +76,18 @@ export class UndiciTransport implements Transport {
   }
 }
 
+/** undici's word for an interim answer that it does not expect. */
+function isRefusedAnswer(error: unknown): boolean {
+  return error instanceof Error && error.message === 'bad response';
+}
+
 function isLostConnection(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
 /** Challenges stay on lines of their own: of several in one line docker and containerd read the first only. */
-function joined(headers: Record<string, string | string[] | undefined>): OriginHeaders {
+export function joined(headers: Record<string, string | string[] | undefined>): OriginHeaders {
   return Object.fromEntries(
     Object.entries(headers).map(([given, value]) => {
       const name = given.toLowerCase();

@@ -98,6 +98,18 @@ export function ifRangeHolds(header: string | undefined, etag: string | null): b
 }
 
 /**
+ * Whether an If-None-Match header (RFC 9110, 13.1.2) names the entity tag of what would be sent, so
+ * that the answer is 304. The comparison is weak: `W/` does not matter.
+ */
+export function noneMatchFails(header: string | undefined, etag: string | null): boolean {
+  if (header === undefined || header === '' || etag === null) return false;
+  return header
+    .split(',')
+    .map((tag) => tag.trim())
+    .some((tag) => tag === '*' || tag.replace(/^W\//, '') === etag);
+}
+
+/**
  * What a Content-Range of a 206 or 416 says (RFC 9110, 14.4); `*` as null. Unambiguous variants are
  * taken too: `bytes=0-9/10`, `bytes: 0-9/10`, no unit, blanks around the numbers. Null when it says
  * no range and no size, or an impossible one.

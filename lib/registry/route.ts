@@ -160,6 +160,13 @@ function takeNamespace(query: string): { ns: string | null; query: string } {
   return { ns: decode(mark.slice('ns='.length)), query: rest.join('&') };
 }
 
+/** The registry that a request names by `ns`, when that can stand in a header; else null. */
+export function namespaceOf(query: string): string | null {
+  if (!query.includes('ns=')) return null;
+  const { ns } = takeNamespace(query);
+  return ns !== null && /^[a-z0-9._:[\]-]+$/i.test(ns) ? ns : null;
+}
+
 function decode(text: string): string {
   try {
     return decodeURIComponent(text);

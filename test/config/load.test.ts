@@ -53,6 +53,7 @@ describe('loading the config', () => {
         prefix: 'accelerator',
         registries: [],
         allow: ['*.aliyuncs.com'],
+        firstByteTimeout: 20,
         accessCheck: 'strict',
         accessTtl: 60,
         accessStaleTtl: 3_600,

@@ -96,6 +96,7 @@ describe('front/warm-read', () => {
       bodyless: false,
       range,
       ifRange: '',
+      ifNoneMatch: '',
       requestId: '',
       warm: REQUEST,
     }));

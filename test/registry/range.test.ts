@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
   ifRangeHolds,
+  noneMatchFails,
   parseContentRange,
   parseRange,
   resolveRange,
@@ -186,5 +187,13 @@ describe('registry/range: parseContentRange', () => {
       'bytes 0-99999999999999999999/*',
     ])
       assert.equal(parseContentRange(header), null, header);
+  });
+
+  describe('If-None-Match', () => {
+    const etag = '"sha256:0"';
+    for (const header of [etag, '*', `W/${etag}`, `"x", ${etag}`])
+      it(`holds for ${header}`, () => assert.equal(noneMatchFails(header, etag), true));
+    for (const header of ['', '"x"', undefined])
+      it(`does not hold for ${header}`, () => assert.equal(noneMatchFails(header, etag), false));
   });
 });

@@ -1,0 +1,54 @@
+import { request as requestPlain, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as requestTls } from 'node:https';
+import { isIP } from 'node:net';
+import { REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
+import { bareHost } from '../registry/url.ts';
+import { checkedLookup, type AgentOptions } from './agent.ts';
+import { originError } from './error.ts';
+import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
+import { joined } from './undici.ts';
+
+/**
+ * Carries requests over node:http, one connection each, for origins whose answers undici refuses: it
+ * takes interim answers (1xx) that were not asked for, which a client must skip (RFC 9110, 15.2).
+ */
+export class NodeHttpTransport implements Transport {
+  readonly #options: AgentOptions;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+  }
+
+  send({ url, method, headers }: ExchangeRequest, events: AnswerEvents): () => void {
+    const { allow, resolve, ca } = this.#options;
+    const host = bareHost(url.hostname);
+    const options = {
+      agent: false,
+      host,
+      port: url.port,
+      path: url.query === undefined ? url.path : `${url.path}?${url.query}`,
+      method,
+      headers: { host: url.host, ...headers },
+      lookup: checkedLookup(resolve, allow, url.port),
+      maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+      ...(ca === undefined ? {} : { ca }),
+    };
+    let headSeen = false;
+    const failed = (error: Error): void =>
+      events.failed(originError(error, url.host, headSeen), false);
+    const answered = (response: IncomingMessage): void => {
+      headSeen = true;
+      const flow = { pause: () => response.pause(), resume: () => response.resume() };
+      events.head(response.statusCode ?? 0, joined(response.headersDistinct), flow);
+      response.on('data', (chunk: Buffer) => events.data(chunk));
+      response.on('end', () => events.ended());
+      response.on('error', failed);
+    };
+    const request: ClientRequest =
+      url.scheme === 'http' ? requestPlain(options, answered) : requestTls(options, answered);
+    request.on('error', failed);
+    request.end();
+    return () => request.destroy();
+  }
+}
