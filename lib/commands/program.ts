@@ -8,6 +8,7 @@ import { preadPatterns, type PreadOptions } from './bench.ts';
 import { errorFixes } from './error-fixes.ts';
 import { EXPORTER_URL_DEFAULT } from './exporter-client.ts';
 import type { StartNode } from './node.ts';
+import { formatVersion, PROTOCOL_VERSION } from '../wire/version.ts';
 import { processOutput } from './process-output.ts';
 import { declareRuntimeCommands } from './runtime-commands.ts';
 import { declareSetupCommands } from './setup-commands.ts';
@@ -56,9 +57,14 @@ export function describedProgram(): Command {
   return declare(async () => undefined, nowhere, undefined);
 }
 
-/** `0.1.0 (commit 3c2f9cb, Node.js 22.23.3)`: the version itself is the first word. */
+/** `0.1.0 (commit 3c2f9cb, peer protocol 1.0, ...)`: the version itself is the first word. */
 function versionText(): string {
-  return `${VERSION} (commit ${COMMIT ?? 'unknown: a checkout'}, Node.js ${process.versions.node})`;
+  const parts = [
+    `commit ${COMMIT ?? 'unknown: a checkout'}`,
+    `peer protocol ${formatVersion(PROTOCOL_VERSION)}`,
+    `Node.js ${process.versions.node}`,
+  ];
+  return `${VERSION} (${parts.join(', ')})`;
 }
 
 function declare(finish: Finish, output: Output, startNode: StartNode | undefined): Command {
@@ -66,7 +72,7 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .description(
       'Peer-to-peer distribution of container images: many nodes pull, the registry sends once.',
     )
-    .version(versionText(), '-v, --version', 'print version, commit and Node.js version')
+    .version(versionText(), '-v, --version', 'print version, commit and peer protocol')
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .showSuggestionAfterError()

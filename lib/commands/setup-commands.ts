@@ -90,7 +90,9 @@ export function declareSetupCommands(
 
   program
     .command('version')
-    .summary('print version, commit and Node.js version')
-    .description('Prints the version of Shoal, the commit it was built from, and what it runs on.')
+    .summary('print version, commit and peer protocol')
+    .description(
+      'Prints the versions of Shoal, of the protocol between nodes and of Node.js, and the commit.',
+    )
     .action(() => output.out(`${versionText}\n`));
 }

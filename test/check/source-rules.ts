@@ -81,7 +81,17 @@ export const ARROWS: Record<string, readonly string[]> = {
   webhook: ['cluster', 'wire', 'config', 'registry', 'telemetry', 'tls'],
   demo: ['registry', 'config', 'telemetry'],
   runtimes: ['config'],
-  commands: ['runtimes', 'demo', 'webhook', 'cluster', 'registry', 'config', 'telemetry', 'tls'],
+  commands: [
+    'runtimes',
+    'demo',
+    'webhook',
+    'cluster',
+    'registry',
+    'wire',
+    'config',
+    'telemetry',
+    'tls',
+  ],
 };
 
 /** Files at the root of lib/ that everything may import, and those that put everything together. */

@@ -99,6 +99,7 @@ describe('shoal version and help', () => {
       assert.deepEqual([code, err], [0, '']);
       assert.equal(out, answers[0].out);
       assert.equal(out.split(' ')[0], version);
+      assert.match(out, /\(commit .+, peer protocol \d+\.\d+, Node\.js [\d.]+\)\n$/);
     }
   });
 
