@@ -50,10 +50,19 @@ function stores({ hitRatio, cache, arena, queues, trees, peersByState }: Status)
     `hits      ${tiers.map((tier) => `${tier} ${percent(hitRatio[tier])}`).join('  ')}`,
     `cache     ${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)} in ${cache.entries} entries${cache.suspended ? pc.red('  suspended: serving from memory') : ''}`,
     `memory    ${arena.used} of ${arena.slots} slots`,
-    `peers     ${peersByState.up} up, ${peersByState.cooldown} cooling down, ${peersByState.quarantined} quarantined`,
+    `peers     ${countsOf(peersByState)}`,
     `trees     ${trees.tracked} tracked, ${trees.depthMax} deep`,
     `waiting   ${waiting.length === 0 ? 'nothing' : waiting.map(([queue, length]) => `${queue} ${length}`).join('  ')}`,
   ].join('\n');
+}
+
+/** `3 up, 1 cooling`; states without peers are left out. */
+function countsOf(peersByState: Status['peersByState']): string {
+  const counts = Object.entries(peersByState)
+    .filter(([, count]) => count > 0)
+    .reverse()
+    .map(([state, count]) => `${count} ${state}`);
+  return counts.join(', ') || 'none';
 }
 
 function inFlight(status: Status): string {
@@ -108,7 +117,8 @@ function errors(status: Status): string {
 }
 
 function stateWord({ state }: PeerStatus): string {
-  return state === 'up' ? state : state === 'cooldown' ? pc.yellow(state) : pc.red(state);
+  if (state === 'up' || state === 'unknown') return state;
+  return state === 'cooling' || state === 'slow' ? pc.yellow(state) : pc.red(state);
 }
 
 function percent(share: number): string {

@@ -14,7 +14,7 @@ import {
 } from './metrics-list.ts';
 import { notReadyReasons } from './health.ts';
 import type { MeterBoard } from './meter-board.ts';
-import { hitRatios, type StatusInputs } from './status.ts';
+import { peerStates, hitRatios, type StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
 // Not imported: this module is loaded late, under load, and Node was then seen to hand out a
@@ -199,7 +199,7 @@ function countPeers(inputs: StatusInputs): [LabelValues, number][] {
   for (const { role, state } of inputs.peers)
     counts.set(`${role} ${state}`, (counts.get(`${role} ${state}`) ?? 0) + 1);
   return (['agent', 'root'] as const).flatMap((role) =>
-    (['up', 'cooldown', 'quarantined'] as const).map((state): [LabelValues, number] => [
+    peerStates.map((state): [LabelValues, number] => [
       { role, state },
       counts.get(`${role} ${state}`) ?? 0,
     ]),

@@ -4,13 +4,27 @@ import type { HistoryPoint, SourceTotals } from './history.ts';
 import { tiers, type Tier } from './metrics-list.ts';
 import type { RecentError } from './recent-errors.ts';
 
+/**
+ * States of a peer, the worst first. `unauthorized`: it does not accept this node's requests;
+ * `cooling`: avoided after failures; `unknown`: nothing was heard from it yet.
+ */
+export const peerStates = [
+  'quarantined',
+  'unauthorized',
+  'cooling',
+  'slow',
+  'unknown',
+  'up',
+] as const;
+export type PeerState = (typeof peerStates)[number];
+
 /** Another node, as the cluster and its health list it. */
 export interface PeerInput {
   /** address:port of its p2p port. */
   node: string;
   zone: string | null;
   role: 'agent' | 'root';
-  state: 'up' | 'cooldown' | 'quarantined';
+  state: PeerState;
 }
 
 /** A blob that is fetched, or that clients or other nodes read, now. */
@@ -128,7 +142,7 @@ export interface Status {
   rates: { origin: number; peer: number; cache: number; client: number; upload: number };
   cache: StatusInputs['cache'];
   arena: StatusInputs['arena'];
-  peersByState: Record<PeerInput['state'], number>;
+  peersByState: Record<PeerState, number>;
   peers: PeerStatus[];
   inFlight: BlobInFlight[];
   queues: Record<string, number>;
@@ -145,22 +159,26 @@ export function hitRatios(clientBytes: Readonly<Record<Tier, number>>): Record<T
   ) as Record<Tier, number>;
 }
 
+/** Orders peers by the trouble they are in; idle ones come after those that answer. */
+function troubleOf({ state }: PeerInput): number {
+  return peerStates.indexOf(state === 'unknown' ? 'up' : state);
+}
+
 /**
  * The whole of GET /status. Peers in trouble are listed first, then the busiest; long lists are
  * cut, their counts are not.
  */
 export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Status {
   const notReady = notReadyReasons(inputs.readiness);
-  const peersByState = { up: 0, cooldown: 0, quarantined: 0 };
+  const peersByState = Object.fromEntries(peerStates.map((state) => [state, 0])) as Record<
+    PeerState,
+    number
+  >;
   for (const peer of inputs.peers) peersByState[peer.state] += 1;
   const flow = (peer: PeerStatus): number => peer.receivedBytesPerSecond + peer.sentBytesPerSecond;
-  const trouble = { quarantined: 0, cooldown: 1, up: 2 };
   const peers = inputs.peers
     .map((peer) => ({ ...peer, ...measures.peerRates(peer.node) }))
-    .sort(
-      (a, b) =>
-        trouble[a.state] - trouble[b.state] || flow(b) - flow(a) || (a.node < b.node ? -1 : 1),
-    );
+    .sort((a, b) => troubleOf(a) - troubleOf(b) || flow(b) - flow(a) || (a.node < b.node ? -1 : 1));
   return {
     mode: measures.mode,
     node: measures.node,

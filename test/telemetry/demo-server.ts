@@ -36,7 +36,7 @@ export function busyFixture(): TelemetryFixture {
     node: `10.0.0.${i + 2}:65002`,
     zone: i % 3 === 0 ? null : `cn-hangzhou-${'bcd'[i % 3]}`,
     role: i < 2 ? ('root' as const) : ('agent' as const),
-    state: i === 5 ? ('cooldown' as const) : i === 9 ? ('quarantined' as const) : ('up' as const),
+    state: i === 5 ? ('cooling' as const) : i === 9 ? ('quarantined' as const) : ('up' as const),
   }));
   inputs.inFlight = [
     {

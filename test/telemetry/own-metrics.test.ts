@@ -133,7 +133,7 @@ describe('telemetry/own-metrics', () => {
     hasLine(metrics, 'shoal_peers{role="agent",state="up"} 1');
     hasLine(metrics, 'shoal_peers{role="agent",state="quarantined"} 1');
     hasLine(metrics, 'shoal_peers{role="root",state="up"} 1');
-    hasLine(metrics, 'shoal_peers{role="root",state="cooldown"} 0');
+    hasLine(metrics, 'shoal_peers{role="root",state="cooling"} 0');
     hasLine(metrics, 'shoal_arena_slots{state="free"} 100');
     hasLine(metrics, 'shoal_queue_length{queue="layers"} 4');
     hasLine(metrics, 'shoal_ready 0');

@@ -41,7 +41,7 @@ describe('shoal status', () => {
     fixture.meter.record('peer', 222_300_000, 1);
     fixture.meter.count('served.client.peer', 222_300_000);
     fixture.inputs.peers = [
-      { node: '10.0.0.2:65002', zone: 'zone-b', role: 'root', state: 'cooldown' },
+      { node: '10.0.0.2:65002', zone: 'zone-b', role: 'root', state: 'cooling' },
     ];
     fixture.inputs.inFlight = [
       {
@@ -66,7 +66,7 @@ describe('shoal status', () => {
       '4.3 GB of 4.3 GB',
       '10.0.0.2:65002',
       'zone-b',
-      'cooldown',
+      'cooling',
       'sha256:dddddddddddd ',
       '25.0 %',
       'layers 3',

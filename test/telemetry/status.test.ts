@@ -70,7 +70,7 @@ describe('telemetry/status', () => {
       node: `10.0.${Math.floor(i / 250)}.${i % 250}:65002`,
       zone: null,
       role: 'agent' as const,
-      state: i === 0 ? ('cooldown' as const) : i === 1 ? ('quarantined' as const) : ('up' as const),
+      state: i === 0 ? ('cooling' as const) : i === 1 ? ('quarantined' as const) : ('up' as const),
     }));
     pass(fixture, 5, () => {
       fixture.telemetry.peerRates.add('10.0.2.7:65002', 5_000);
@@ -78,12 +78,19 @@ describe('telemetry/status', () => {
     });
     let now = await status(fixture);
     assert.equal(now.peers.length, STATUS_PEERS_MAX);
-    assert.deepEqual(now.peersByState, { up: STATUS_PEERS_MAX + 3, cooldown: 1, quarantined: 1 });
+    assert.deepEqual(now.peersByState, {
+      quarantined: 1,
+      unauthorized: 0,
+      cooling: 1,
+      slow: 0,
+      unknown: 0,
+      up: STATUS_PEERS_MAX + 3,
+    });
     assert.deepEqual(
       now.peers.slice(0, 4).map(({ node, state }) => [node, state]),
       [
         ['10.0.0.1:65002', 'quarantined'],
-        ['10.0.0.0:65002', 'cooldown'],
+        ['10.0.0.0:65002', 'cooling'],
         ['10.0.3.9:65002', 'up'],
         ['10.0.2.7:65002', 'up'],
       ],

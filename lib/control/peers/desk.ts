@@ -18,6 +18,8 @@ export interface PeerDeskParts {
   loader(): ShardLoader;
   /** The origin another node names for a blob; null unless it may be believed (see Vouching). */
   vouched(key: string, origin: OriginContext | null): OriginContext | null;
+  /** `node` sent a request that was signed right. */
+  asked(node: string): void;
   /** `bytes` went out to `node`. */
   sent(node: string, bytes: number): void;
   /**
@@ -125,6 +127,7 @@ export class PeerDesk {
       load,
       held: loader.has(key, index),
     };
+    this.#parts.asked(node);
     const verdict = swarm.ask(asked);
     const depth = role === 'owner' ? swarm.depthOf(shard, node) : null;
     if (depth !== null && (verdict.kind === 'serve' || verdict.kind === 'redirect'))

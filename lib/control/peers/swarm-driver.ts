@@ -4,7 +4,7 @@ import type { Membership } from '../../cluster/membership.ts';
 import { discover } from '../../cluster/discovery.ts';
 import type { Envelope } from '../../wire/envelope.ts';
 import type { Config } from '../../config/schema.ts';
-import { ShoalError } from '../../errors.ts';
+import { ShoalError, type WireError } from '../../errors.ts';
 import { SlotSource, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
 import { STATUS_TREE_EDGES_MAX } from '../../limits.ts';
@@ -33,6 +33,7 @@ import type { Vouching } from '../../registry/vouching.ts';
 import type { Observation } from '../watch/observation.ts';
 import { ChecksumDesk, type PeerDeskParts } from './desk.ts';
 import type { Pools } from '../threads/pools.ts';
+import { PeerStandings } from './standings.ts';
 import { Suspicion } from './suspicion.ts';
 import { Transfers, type Filling } from './transfers.ts';
 
@@ -73,6 +74,7 @@ export class SwarmDriver {
   readonly #deskParts: PeerDeskParts;
   readonly #checksums: ChecksumDesk;
   readonly #suspicion: Suspicion;
+  readonly #standings: PeerStandings;
   #loader: ShardLoader | null = null;
   #membership: Membership | null = null;
   #ticker: NodeJS.Timeout;
@@ -111,6 +113,12 @@ export class SwarmDriver {
           log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
       },
     });
+    this.#standings = new PeerStandings((node, error) =>
+      parts.observation.journal.noted(
+        { peer: node, code: error.code },
+        `${node} does not accept this node: ${error.message}`,
+      ),
+    );
     this.#suspicion = new Suspicion((node) => this.#swarm.accuse(node));
     this.#deskParts = {
       swarm: this.#swarm,
@@ -118,6 +126,7 @@ export class SwarmDriver {
       facts: parts.facts,
       loader: () => this.#loader!,
       vouched: (key, origin) => this.vouched(key, origin),
+      asked: (node) => this.#standings.answered(node),
       sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes),
       placed: (depth) => meter.observe('treeDepth', depth),
     };
@@ -151,7 +160,7 @@ export class SwarmDriver {
     const onError = (error: Error): void =>
       observation.log.warn(
         { err: error },
-        'who is in the swarm cannot be learnt; the last view stands',
+        'membership refresh failed; keeping the last known members',
       );
     this.#membership = await discover(config, {
       clock,
@@ -165,6 +174,11 @@ export class SwarmDriver {
         ...view.roots.map((member) => ({ ...member, role: 'root' as const })),
       ];
       this.#self.zone = members.find((member) => member.node === this.#self.node)?.zone ?? null;
+      this.#standings.keep(members);
+      observation.log.info(
+        { agents: view.agents.length, roots: view.roots.length },
+        'members of the swarm changed',
+      );
       this.#swarm.setMembers(members);
     });
   }
@@ -260,8 +274,7 @@ export class SwarmDriver {
       node,
       role,
       zone,
-      state:
-        condition === 'quarantined' ? 'quarantined' : condition === 'cooling' ? 'cooldown' : 'up',
+      state: this.#standings.stateOf(node, condition),
     }));
   }
 
@@ -370,6 +383,7 @@ export class SwarmDriver {
     const result = await running;
     job.running = null;
     observation.journal.transferred(way, fetch.shard, ask.node, startMs, result);
+    this.#standingOf(ask.node, result);
     if (result.kind === 'data') {
       this.#suspicion.came(key, index, ask.node, result.checksum);
       observation.meter.count('transfer.peer.done');
@@ -377,6 +391,11 @@ export class SwarmDriver {
       observation.telemetry.peerRates.add(ask.node, result.lengthBytes - ask.fromBytes);
     } else if (result.kind === 'failed') observation.meter.count('transfer.peer.failed');
     this.#settle(fetch, attempt, result);
+  }
+
+  #standingOf(node: string, result: { kind: string; error?: WireError }): void {
+    if (result.kind === 'failed') this.#standings.failed(node, result.error!);
+    else this.#standings.answered(node);
   }
 
   async #origin(fetch: Fetch, attempt: number, ask: OriginAsk): Promise<void> {
@@ -420,6 +439,7 @@ export class SwarmDriver {
       parent: ask.parent,
       report: ask.report,
     });
+    this.#standingOf(ask.node, result);
     (fetch as ShardFetch).settleStat(attempt, result);
   }
 

@@ -58,6 +58,12 @@ export class Journal {
     if (this.#log.isLevelEnabled('debug')) this.#log.debug(fields(), message);
   }
 
+  /** Something an operator should know, other than a failed request. Bounded by the second. */
+  noted(fields: Record<string, unknown>, message: string): void {
+    if (this.#allowance.take()) this.#log.warn(fields, message);
+    else this.#leftOut += 1;
+  }
+
   /** A request or a transfer that failed. */
   failed(fields: Record<string, unknown>, wire: WireError, message: string): void {
     const err = ShoalError.fromWire(wire);

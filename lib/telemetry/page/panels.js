@@ -9,7 +9,14 @@ const SOURCE_NAMES = {
   memory: 'from memory',
 };
 const PULLS_SHOWN = 100;
-const STATES = { up: 'up', cooldown: 'cooling down', quarantined: 'quarantined' };
+const STATES = {
+  up: 'up',
+  unknown: 'unknown',
+  slow: 'slow',
+  cooling: 'cooling down',
+  unauthorized: 'unauthorized',
+  quarantined: 'quarantined',
+};
 const TIERS = [
   ['arena', 'Memory'],
   ['disk', 'Disk'],
@@ -224,12 +231,13 @@ export function showPeers(status) {
   const frame = byId('peers').parentElement;
   frame.hidden = peers.length === 0;
   frame.classList.toggle('whole', !allPeers);
-  const total = peersByState.up + peersByState.cooldown + peersByState.quarantined;
+  const total = Object.values(peersByState).reduce((sum, count) => sum + count, 0);
   setText(
     'peer-counts',
     total === 0
       ? 'No other node is known.'
       : Object.entries(STATES)
+          .filter(([state]) => state === 'up' || peersByState[state] > 0)
           .map(([state, name]) => `${peersByState[state]} ${name}`)
           .join(', '),
   );

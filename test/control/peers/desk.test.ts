@@ -68,6 +68,7 @@ describe('control/peer-desk', () => {
       facts: at.facts,
       loader: () => at.loader,
       vouched: (_key, origin) => origin,
+      asked: () => undefined,
       sent: (node, bytes) => uploads.push([node, bytes]),
       placed: (depth) => depths.push(depth),
     };

@@ -34,7 +34,7 @@ describe('control/swarm-driver', () => {
     const nothing = (): undefined => undefined;
     const observation = {
       meter: { count: nothing },
-      log: { debug: nothing, warn: nothing },
+      log: { debug: nothing, info: nothing, warn: nothing },
       journal: { transferred: nothing },
       telemetry: { peerRates: { add: nothing } },
       probe: null,

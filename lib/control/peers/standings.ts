@@ -1,0 +1,45 @@
+import type { WireError } from '../../errors.ts';
+import type { PeerCondition } from '../../swarm/types.ts';
+import type { PeerState } from '../../telemetry/status.ts';
+
+/** Codes by which a node says that it does not take this one for a member of its cluster. */
+const ESTRANGED = new Set(['PEER_UNAUTHORIZED', 'PEER_VERSION', 'PEER_ADDRESS']);
+
+/**
+ * Which peers have answered or asked, and which have refused this node as a stranger: what status
+ * adds to the conditions of the swarm core, which only knows whom to avoid. Holds members only.
+ */
+export class PeerStandings {
+  readonly #heard = new Map<string, 'answers' | 'unauthorized'>();
+  readonly #estranged: (node: string, error: WireError) => void;
+
+  /** `estranged` is called when a node begins to refuse this one. */
+  constructor(estranged: (node: string, error: WireError) => void) {
+    this.#estranged = estranged;
+  }
+
+  /** `node` answered a request, or sent one that was signed right. */
+  answered(node: string): void {
+    this.#heard.set(node, 'answers');
+  }
+
+  /** A request to `node` failed. */
+  failed(node: string, error: WireError): void {
+    if (!ESTRANGED.has(error.code) || this.#heard.get(node) === 'unauthorized') return;
+    this.#heard.set(node, 'unauthorized');
+    this.#estranged(node, error);
+  }
+
+  keep(members: readonly { node: string }[]): void {
+    const known = new Set(members.map(({ node }) => node));
+    for (const node of this.#heard.keys()) if (!known.has(node)) this.#heard.delete(node);
+  }
+
+  stateOf(node: string, condition: PeerCondition): PeerState {
+    const heard = this.#heard.get(node);
+    if (condition === 'quarantined') return 'quarantined';
+    if (heard === 'unauthorized') return 'unauthorized';
+    if (condition !== 'good') return condition;
+    return heard === undefined ? 'unknown' : 'up';
+  }
+}
