@@ -69,7 +69,7 @@ export async function runContainerdWatch(options: WatchOptions, output: Output):
   for (const obstacle of obstacles()) output.err(`shoal: ${obstacle}\n`);
   keeper.start();
   await stopSignal(exitAtOnce);
-  await cluster?.reporter.stop();
+  await cluster?.reporter.stop(options.removeAll === true);
   try {
     await keeper.stop(options.removeAll === true);
     return 0;
@@ -99,11 +99,9 @@ interface Cluster {
 
 /** Null outside a pod: the files are kept in place all the same. */
 async function clusterOf(env: NodeJS.ProcessEnv, output: Output): Promise<Cluster | null> {
-  const { NODE_NAME: node, POD_NAME: name, POD_NAMESPACE: namespace, POD_UID: uid } = env;
-  if (node === undefined || name === undefined || namespace === undefined || uid === undefined) {
-    output.err(
-      'shoal: no report: NODE_NAME, POD_NAME, POD_NAMESPACE and POD_UID are not all set\n',
-    );
+  const { NODE_NAME: node, POD_NAMESPACE: namespace } = env;
+  if (node === undefined || namespace === undefined) {
+    output.err('shoal: no report to the webhook: NODE_NAME and POD_NAMESPACE are not both set\n');
     return null;
   }
   const client = new HttpKubeClient(new InClusterConnection(env, systemClock));
@@ -128,7 +126,7 @@ async function clusterOf(env: NodeJS.ProcessEnv, output: Output): Promise<Cluste
       clock: systemClock,
       random: Math.random,
       node,
-      pod: { namespace, name, uid },
+      place: { namespace, nodeUid: found?.metadata.uid ?? null },
       onError,
     }),
     runtime: status?.nodeInfo?.containerRuntimeVersion ?? null,

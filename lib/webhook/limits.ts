@@ -88,3 +88,6 @@ export const CERTIFICATE_CHECK_MS = 60_000;
  * endpoint.
  */
 export const WEBHOOK_DRAIN_MS = 5_000;
+
+/** Remembered answers about nodes, by what pods ask of them: one for each workload at most. */
+export const NODE_ANSWERS_MAX = 1_024;

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import {
   LEASES,
@@ -8,6 +9,7 @@ import {
 } from '../cluster/kubernetes/client.ts';
 import { Informer } from '../cluster/kubernetes/informer.ts';
 import { NODE_REPORT_LABEL, reportOf, type NodeReport } from '../cluster/kubernetes/node-report.ts';
+import { NODE_ANSWERS_MAX } from './limits.ts';
 import type { NodeKnowledge, Skip } from './plan.ts';
 import type { NodeRequirement, NodeSelectorTerm, Pod } from './pod.ts';
 
@@ -41,23 +43,23 @@ export class NodeSurvey implements NodeKnowledge {
   readonly #nodes: Informer<KubeObject>;
   readonly #leases: Informer<KubeObject>;
   readonly #newNodesWait: boolean;
-  /** Reports by node; rebuilt after a change. */
-  #reports: Map<string, NodeReport> | null = null;
+  /** Rebuilt after a change of a node or a report. */
+  #known: Knowledge | null = null;
 
   constructor(options: NodeSurveyOptions) {
     this.#newNodesWait = options.newNodesWait;
     const { onChange, namespace } = options;
     this.#nodes = new Informer(
       { resource: NODES, namespace: null, metadataOnly: true },
-      { ...options, onChange: () => {} },
+      { ...options, onChange: () => (this.#known = null) },
     );
     this.#leases = new Informer(
       { resource: LEASES, namespace, labelSelector: `${NODE_REPORT_LABEL} in (true)` },
       {
         ...options,
         onChange: () => {
-          this.#reports = null;
-          const reports = [...this.#byNode().values()];
+          this.#known = null;
+          const reports = [...this.#knowledge().reports.values()];
           const obstructed = reports.filter(({ obstacles }) => obstacles.length > 0);
           onChange(reports.length - obstructed.length, obstructed);
         },
@@ -79,34 +81,50 @@ export class NodeSurvey implements NodeKnowledge {
   }
 
   refusal(pod: Pod, p2pHost: string): Skip | null {
+    const { nodes, reports, answers } = this.#knowledge();
+    // Pods of one workload ask the same; thousands of nodes are not looked through for each.
+    const { nodeName, nodeSelector, affinity, tolerations } = pod.spec;
+    const question = JSON.stringify([
+      p2pHost,
+      nodeName,
+      nodeSelector,
+      affinity?.nodeAffinity,
+      tolerations,
+    ]);
+    let answer = answers.get(question);
+    if (answer === undefined) {
+      answer = { refusal: nodeRefusal(pod, p2pHost, nodes, reports, this.#newNodesWait) };
+      answers.set(question, answer);
+    }
+    return answer.refusal;
+  }
+
+  #knowledge(): Knowledge {
+    if (this.#known !== null) return this.#known;
     const nodes = [...this.#nodes.objects()].map(({ metadata }) => ({
       name: metadata.name,
       labels: metadata.labels ?? {},
     }));
-    return nodeRefusal(pod, p2pHost, nodes, this.#byNode(), this.#newNodesWait);
-  }
-
-  #byNode(): Map<string, NodeReport> {
-    if (this.#reports !== null) return this.#reports;
     const reports = new Map<string, NodeReport>();
     for (const lease of this.#leases.objects()) {
       const report = reportOf(lease);
-      if (report === null) continue;
-      // During an upgrade a node may have two agent pods; either one's report counts.
-      const other = reports.get(report.node);
-      reports.set(report.node, other === undefined ? report : mergedReport(other, report));
+      if (report !== null) reports.set(report.node, report);
     }
-    this.#reports = reports;
-    return reports;
+    const answers = new LRUCache<string, Answer>({ max: NODE_ANSWERS_MAX });
+    this.#known = { nodes, reports, answers };
+    return this.#known;
   }
 }
 
-function mergedReport(a: NodeReport, b: NodeReport): NodeReport {
-  return {
-    node: a.node,
-    hosts: [...new Set([...a.hosts, ...b.hosts])],
-    obstacles: a.obstacles.length < b.obstacles.length ? a.obstacles : b.obstacles,
-  };
+interface Answer {
+  readonly refusal: Skip | null;
+}
+
+interface Knowledge {
+  readonly nodes: readonly KnownNode[];
+  readonly reports: ReadonlyMap<string, NodeReport>;
+  /** By what a pod asks of its nodes. */
+  readonly answers: LRUCache<string, Answer>;
 }
 
 /**

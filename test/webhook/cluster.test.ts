@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import {
   EVENTS,
   LEASES,
+  NODES,
   SECRETS,
   KubeError,
   MUTATING_WEBHOOKS,
   type KubeObject,
 } from '../../lib/cluster/kubernetes/client.ts';
 import { reportLease } from '../../lib/cluster/kubernetes/node-report.ts';
+import { liftTaint } from '../../lib/cluster/kubernetes/startup-taint.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import type { WebhookService } from '../../lib/webhook/service.ts';
 import { ApiServer } from '../kube/api-server.ts';
@@ -277,7 +279,7 @@ describe('the webhook on a real API server', function () {
   it('warns about a node whose runtime is not configured', async () => {
     await eventually('a leader', () => service.leads);
     const report = { node: 'node-2', hosts: [], obstacles: ['config_path is not set'] };
-    const lease = reportLease(report, { namespace: 'shoal', name: 'shoal-agent-2', uid: 'u' });
+    const lease = reportLease(report, { namespace: 'shoal', nodeUid: 'u' });
     await api.client.create(LEASES, lease);
     try {
       const { value } = await eventually('the event', async () => {
@@ -287,8 +289,26 @@ describe('the webhook on a real API server', function () {
       assert.equal((value['involvedObject'] as { name: string }).name, 'node-2');
       assert.equal(value['message'], 'config_path is not set');
     } finally {
-      await api.client.remove(LEASES, 'shoal', 'shoal-agent-2');
+      await api.client.remove(LEASES, 'shoal', lease.metadata.name);
     }
+  });
+
+  it('lifts the startup taint of a node, and no other taint', async () => {
+    const other = { key: 'pool', value: 'gpu', effect: 'NoSchedule' };
+    const startup = { key: 'shoal/agent-not-ready', effect: 'NoSchedule' };
+    await api.client.create(NODES, {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'node-new', labels: { 'kubernetes.io/os': 'windows' } },
+      spec: { taints: [other, startup] },
+    } as KubeObject);
+    assert.equal(await liftTaint(api.client, 'node-new', startup.key), true);
+    assert.equal(await liftTaint(api.client, 'node-new', startup.key), false);
+    const node = await api.client.get(NODES, null, 'node-new');
+    const { taints } = node!['spec'] as { taints: { key: string }[] };
+    assert.ok(taints.some(({ key }) => key === other.key));
+    assert.ok(taints.every(({ key }) => key !== startup.key));
+    await api.client.remove(NODES, null, 'node-new');
   });
 
   it('rewrites image volumes', async () => {

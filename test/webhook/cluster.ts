@@ -9,7 +9,7 @@ import {
   type KubeObject,
 } from '../../lib/cluster/kubernetes/client.ts';
 import { HttpKubeClient } from '../../lib/cluster/kubernetes/http.ts';
-import { reportOf } from '../../lib/cluster/kubernetes/node-report.ts';
+import { reportName, reportOf } from '../../lib/cluster/kubernetes/node-report.ts';
 import { NodeReporter } from '../../lib/cluster/kubernetes/node-reporter.ts';
 import { WEBHOOK_DRAIN_MS } from '../../lib/webhook/limits.ts';
 import { MODE_KEY, P2P_CONFIG_ANNOTATION } from '../../lib/webhook/admission.ts';
@@ -34,17 +34,11 @@ const P2P_HOSTS = [ACR_P2P, 'probe.distributed.cn-hangzhou.cr.aliyuncs.com:65001
 
 /** The one node of the cluster, and the report of its agent, with the rights of the chart. */
 async function reportNode(api: ApiServer): Promise<void> {
-  await api.client.create(NODES, {
+  const node = await api.client.create<KubeObject>(NODES, {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: 'node-1', labels: { 'kubernetes.io/os': 'linux' } },
   });
-  const pod = await api.post({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'shoal-agent-1', namespace: 'shoal' },
-    spec: { nodeName: 'node-1', containers: [{ name: 'agent', image: 'shoal' }] },
-  } as KubeObject);
   const token = await api.serviceAccountToken('shoal', 'shoal-node');
   const client = new HttpKubeClient(api.connection(token));
   const errors: unknown[] = [];
@@ -53,12 +47,12 @@ async function reportNode(api: ApiServer): Promise<void> {
     clock: systemClock,
     random: Math.random,
     node: 'node-1',
-    pod: { namespace: 'shoal', name: pod.metadata.name, uid: pod.metadata.uid! },
+    place: { namespace: 'shoal', nodeUid: node.metadata.uid! },
     onError: (error) => errors.push(error),
   });
   const hosts = async (): Promise<number> => {
     if (errors.length > 0) throw new Error('the report failed', { cause: errors[0] });
-    const lease = await client.get(LEASES, 'shoal', pod.metadata.name);
+    const lease = await client.get(LEASES, 'shoal', reportName('node-1'));
     return lease === null ? 0 : (reportOf(lease)?.hosts.length ?? 0);
   };
   reporter.offer(P2P_HOSTS.slice(0, 1), []);

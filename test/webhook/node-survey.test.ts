@@ -3,6 +3,7 @@ import { ManualClock } from '../../lib/clock.ts';
 import { LEASES, NODES } from '../../lib/cluster/kubernetes/client.ts';
 import {
   reportLease,
+  reportName,
   reportOf,
   type NodeReport,
 } from '../../lib/cluster/kubernetes/node-report.ts';
@@ -111,18 +112,18 @@ describe('the nodes of a pod', () => {
 });
 
 describe('reports of agents', () => {
-  const reporter = { namespace: 'shoal', name: 'shoal-agent-x', uid: 'u-1' };
+  const place = { namespace: 'shoal', nodeUid: 'u-1' };
 
   it('are read back from their Lease, and from no other', () => {
     for (const report of [fine('a'), { node: 'a', hosts: [], obstacles: ['one', 'two'] }])
-      assert.deepEqual(reportOf(reportLease(report, reporter)), report);
+      assert.deepEqual(reportOf(reportLease(report, place)), report);
     assert.equal(
       reportOf({ metadata: { name: 'shoal-webhook' }, spec: { holderIdentity: 'x' } }),
       null,
     );
   });
 
-  it('are followed, and go with their pod', async () => {
+  it('are followed', async () => {
     const kube = new FakeKube();
     const counts: [number, number][] = [];
     await kube.create(NODES, { metadata: { name: 'a', labels: {} } });
@@ -138,13 +139,20 @@ describe('reports of agents', () => {
     survey.start();
     await turns();
     assert.match(survey.refusal(pod(), HOST)?.detail ?? '', /no report/);
-    await kube.create(LEASES, reportLease(fine('a'), reporter));
+    await kube.create(LEASES, reportLease(fine('a'), place));
     await turns();
     assert.equal(survey.refusal(pod(), HOST), null);
     assert.deepEqual(counts.at(-1), [1, 0]);
-    await kube.remove(LEASES, 'shoal', reporter.name);
+    await kube.remove(LEASES, 'shoal', reportName('a'));
     await turns();
     assert.notEqual(survey.refusal(pod(), HOST), null);
+    await kube.create(LEASES, reportLease(fine('a'), place));
+    await turns();
+    const many = Array.from({ length: 200 }, (_, at) => survey.refusal(pod(), `h${at % 4}:1`));
+    assert.ok(many.every((refusal) => refusal?.reason === 'node-not-configured'));
+    await kube.create(NODES, { metadata: { name: 'b', labels: {} } });
+    await turns();
+    assert.match(survey.refusal(pod(), HOST)?.detail ?? '', /^b: no report/);
     await survey.stop();
   });
 });

@@ -1,9 +1,10 @@
 import type { KubeObject } from './client.ts';
 
 /*
- * Each agent pod reports in a Lease of its own namespace for which hosts the container runtime of
- * its node is configured. The webhook reads these reports and rewrites images only to hosts that a
- * pod's node can resolve. The agent pod owns the Lease, so the report goes when the pod goes.
+ * The agent of each node reports in a Lease of its own namespace for which hosts the node's
+ * container runtime is configured. The webhook reads these reports and rewrites images only to
+ * hosts that a pod's node can resolve. The files of P2P hosts stay on a node while its agent is
+ * replaced, and so does the report; the Node owns it.
  */
 
 /** Label of the Leases that are reports. */
@@ -11,7 +12,7 @@ export const NODE_REPORT_LABEL = 'shoal/node-report';
 const HOSTS_ANNOTATION = 'shoal/configured-hosts';
 const OBSTACLES_ANNOTATION = 'shoal/obstacles';
 
-/** What one agent pod reports about its node. */
+/** What is reported about a node. */
 export interface NodeReport {
   readonly node: string;
   /** Hosts whose images the runtime pulls through the agent, sorted. */
@@ -20,31 +21,40 @@ export interface NodeReport {
   readonly obstacles: readonly string[];
 }
 
-/** The pod that reports. */
-export interface ReportingPod {
+/** Where a node's report is kept. */
+export interface ReportPlace {
+  /** Namespace of the agents. */
   readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
+  /** `metadata.uid` of the Node; null when it is not known, and the Lease has no owner. */
+  readonly nodeUid: string | null;
+}
+
+const LEASE_NAME_CHARS_MAX = 253;
+
+/** Name of the Lease for a node. */
+export function reportName(node: string): string {
+  return `node.${node}`.slice(0, LEASE_NAME_CHARS_MAX);
 }
 
 /** The Lease for a report. */
-export function reportLease(report: NodeReport, pod: ReportingPod): KubeObject {
+export function reportLease(report: NodeReport, { namespace, nodeUid }: ReportPlace): KubeObject {
+  const { node, hosts, obstacles } = report;
   return {
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
     metadata: {
-      name: pod.name,
-      namespace: pod.namespace,
+      name: reportName(node),
+      namespace,
       labels: { [NODE_REPORT_LABEL]: 'true' },
       annotations: {
-        [HOSTS_ANNOTATION]: report.hosts.join(','),
-        ...(report.obstacles.length === 0
-          ? {}
-          : { [OBSTACLES_ANNOTATION]: report.obstacles.join('\n') }),
+        [HOSTS_ANNOTATION]: hosts.join(','),
+        ...(obstacles.length === 0 ? {} : { [OBSTACLES_ANNOTATION]: obstacles.join('\n') }),
       },
-      ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: pod.name, uid: pod.uid }],
+      ...(nodeUid === null
+        ? {}
+        : { ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: node, uid: nodeUid }] }),
     },
-    spec: { holderIdentity: report.node },
+    spec: { holderIdentity: node },
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../clock.ts';
 import { KUBE_BACKOFF_MS_MAX, KUBE_BACKOFF_MS_MIN } from '../limits.ts';
 import { KubeError, LEASES, type KubeClient } from './client.ts';
-import { reportLease, type ReportingPod } from './node-report.ts';
+import { reportLease, reportName, type ReportPlace } from './node-report.ts';
 
 export interface NodeReporterOptions {
   client: KubeClient;
@@ -9,7 +9,7 @@ export interface NodeReporterOptions {
   /** In [0, 1): spreads the retries of many nodes. */
   random: () => number;
   node: string;
-  pod: ReportingPod;
+  place: ReportPlace;
   onError: (error: unknown) => void;
 }
 
@@ -37,13 +37,15 @@ export class NodeReporter {
     this.#start();
   }
 
-  /** Takes the report back: from now on nothing is known about the node. */
-  async stop(): Promise<void> {
+  /**
+   * Stops. The report stays, like the files it is about, unless they are removed (`withdraw`).
+   */
+  async stop(withdraw = false): Promise<void> {
     this.#stopped = true;
     this.#retry?.cancel();
     await this.#running;
-    const { client, pod, onError } = this.#options;
-    await client.remove(LEASES, pod.namespace, pod.name).catch(onError);
+    const { client, node, place, onError } = this.#options;
+    if (withdraw) await client.remove(LEASES, place.namespace, reportName(node)).catch(onError);
   }
 
   #start(): void {
@@ -56,14 +58,14 @@ export class NodeReporter {
   }
 
   async #write(): Promise<void> {
-    const { client, clock, random, node, pod, onError } = this.#options;
+    const { client, clock, random, node, place, onError } = this.#options;
     const writing = this.#wanted;
-    const lease = reportLease({ node, ...this.#report! }, pod);
+    const lease = reportLease({ node, ...this.#report! }, place);
     try {
       await client.create(LEASES, lease).catch(async (error: unknown) => {
         if (!(error instanceof KubeError) || error.status !== 409) throw error;
         // The API updates a Lease only at a known version.
-        const present = await client.get(LEASES, pod.namespace, pod.name);
+        const present = await client.get(LEASES, place.namespace, reportName(node));
         const { resourceVersion = '' } = present?.metadata ?? {};
         await client.replace(LEASES, {
           ...lease,

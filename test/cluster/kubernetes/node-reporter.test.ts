@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
 import { KubeError, LEASES } from '../../../lib/cluster/kubernetes/client.ts';
-import { reportOf } from '../../../lib/cluster/kubernetes/node-report.ts';
+import { reportName, reportOf } from '../../../lib/cluster/kubernetes/node-report.ts';
 import { NodeReporter } from '../../../lib/cluster/kubernetes/node-reporter.ts';
 import { KUBE_BACKOFF_MS_MAX } from '../../../lib/cluster/limits.ts';
 import { FakeKube } from '../../kube/fake-kube.ts';
 import { turns } from '../../kube/turns.ts';
 
-const pod = { namespace: 'shoal', name: 'shoal-agent-x', uid: 'u-1' };
+const place = { namespace: 'shoal', nodeUid: 'u-1' };
 
 describe("a node's report to the webhook", () => {
   let kube: FakeKube;
@@ -15,7 +15,7 @@ describe("a node's report to the webhook", () => {
   let errors: unknown[];
   let reporter: NodeReporter;
   const stored = async () => {
-    const lease = await kube.get(LEASES, pod.namespace, pod.name);
+    const lease = await kube.get(LEASES, place.namespace, reportName('n1'));
     return lease === null ? null : reportOf(lease);
   };
 
@@ -26,12 +26,12 @@ describe("a node's report to the webhook", () => {
       clock,
       random: () => 0.5,
       node: 'n1',
-      pod,
+      place,
       onError: (error) => errors.push(error),
     });
   });
 
-  it('is created, changed, and removed at the end', async () => {
+  it('is created, changed, stays at the end, and is withdrawn with the files', async () => {
     reporter.offer(['a.example'], []);
     await turns();
     assert.deepEqual(await stored(), { node: 'n1', hosts: ['a.example'], obstacles: [] });
@@ -39,6 +39,8 @@ describe("a node's report to the webhook", () => {
     await turns();
     assert.deepEqual((await stored())?.obstacles, ['config_path is not set']);
     await reporter.stop();
+    assert.notEqual(await stored(), null);
+    await reporter.stop(true);
     assert.equal(await stored(), null);
     assert.deepEqual(errors, []);
   });
