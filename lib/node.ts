@@ -29,6 +29,7 @@ import { ReadTrace } from './control/serve/read-trace.ts';
 import { Residency } from './control/shards/residency.ts';
 import { SwarmDriver } from './control/peers/swarm-driver.ts';
 import { BlobAliases } from './control/watch/blob-aliases.ts';
+import { Scrubber } from './control/shards/scrubber.ts';
 import { statusInputs } from './control/status-inputs.ts';
 import { openObservation, type Observation } from './control/watch/observation.ts';
 import { ShoalError } from './errors.ts';
@@ -122,7 +123,7 @@ export async function startNode(
     { arena: arena.shared, meters: observation.meters },
     vouching,
   );
-  const store = openStore(files, pools, observation, clock);
+  const store = openStore(files, CacheConfig.checkReads, pools, observation, clock);
   const outages = new Outages(
     clock,
     async (origin) => (await pools.run({ kind: 'ping', origin })).status,
@@ -226,6 +227,13 @@ export async function startNode(
   swarm.attach(loader);
   await swarm.join(P2PConfig);
 
+  const scrubber = new Scrubber({
+    clock,
+    arena,
+    residency,
+    store,
+    scrubbed: (outcome) => meter.count(outcome === 'ok' ? 'scrub.ok' : 'scrub.corrupt'),
+  });
   let diskEvictions = 0;
   const storeWatch = setInterval(() => {
     const { evictions } = store.stats();
@@ -413,6 +421,7 @@ export async function startNode(
     async drain() {
       readiness.phase = 'draining';
       clearInterval(storeWatch);
+      scrubber.close();
       certificates?.close();
       // Answers in flight want shards still, and those who wait, for a node or for another try at
       // the registry, have the swarm's clock to go on by.
@@ -449,6 +458,7 @@ function listenHostOf(address: string): string {
 
 function openStore(
   files: SlabFiles,
+  checkReads: Config['CacheConfig']['checkReads'],
   pools: ReturnType<typeof startPools>,
   observation: Observation,
   clock: Clock,
@@ -466,6 +476,7 @@ function openStore(
     slotCount: files.slotCount,
     entryCount: files.entryCount,
     table: files.table,
+    checkReads,
     clock,
     log: observation.log,
     io: {

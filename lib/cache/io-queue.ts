@@ -63,6 +63,11 @@ export class IoQueue {
     }
   }
 
+  /** Whether a job is running or waiting. */
+  get isBusy(): boolean {
+    return this.#running.read + this.#running.write > 0;
+  }
+
   /** Jobs of a kind that have not started. */
   waiting(kind: IoKind): number {
     return this.#waiting[kind].length;

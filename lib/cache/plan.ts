@@ -144,6 +144,13 @@ export class CachePlan {
     );
   }
 
+  /** The first stored entry whose number is above `number`. */
+  storedAfter(number: number): Entry | undefined {
+    for (let next = number + 1; next < this.#entries.length; next++)
+      if (this.#entries[next]?.state === 'stored') return this.#entries[next];
+    return undefined;
+  }
+
   /** Counts a use. */
   touch(entry: Entry): void {
     this.#eviction.touch(entry.number);

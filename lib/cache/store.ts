@@ -81,6 +81,8 @@ export class CacheStore {
   #corrupt = 0;
   #errors = 0;
   #closed = false;
+  /** Number of the entry scrubbed last. */
+  #scrubbed = -1;
 
   private constructor(options: CacheStoreOptions, plan: CachePlan) {
     this.#plan = plan;
@@ -159,7 +161,23 @@ export class CacheStore {
     if (entry === undefined || ticket === undefined) return Promise.resolve('miss');
     this.#plan.touch(entry);
     this.#plan.pin(entry);
-    return this.#track(this.#load(key, entry, slot, ticket));
+    const isChecked = !entry.verified || this.#checkAlways;
+    return this.#track(this.#load(key, entry, slot, ticket, isChecked));
+  }
+
+  /**
+   * Reads the next shard in the order of the table into `slot` and checks it, to find bit rot
+   * before a client needs the shard. `idle`: nothing was read, because nothing is stored, the last
+   * shard was the end of a round, or the disk has other work.
+   */
+  scrub(slot: number): Promise<'ok' | 'miss' | 'idle'> {
+    if (this.#closed || !this.#reads.open || this.#queue.isBusy) return Promise.resolve('idle');
+    const entry = this.#plan.storedAfter(this.#scrubbed);
+    this.#scrubbed = entry?.number ?? -1;
+    const ticket = entry === undefined ? undefined : this.#reads.enter();
+    if (entry === undefined || ticket === undefined) return Promise.resolve('idle');
+    this.#plan.pin(entry);
+    return this.#track(this.#load(entry.id, entry, slot, ticket, true));
   }
 
   /**
@@ -246,8 +264,9 @@ export class CacheStore {
     entry: Entry,
     slot: number,
     ticket: 'plain' | 'probe',
+    isChecked: boolean,
   ): Promise<'ok' | 'miss'> {
-    const checksum = entry.verified && !this.#checkAlways ? null : this.#plan.checksumOf(entry);
+    const checksum = isChecked ? this.#plan.checksumOf(entry) : null;
     const job = {
       fileOffsetBytes: entry.extent.offsetBytes,
       lengthBytes: entry.lengthBytes,

@@ -211,6 +211,11 @@ const cache = z.strictObject({
     .describe(
       '1: reads bypass the page cache, too (O_DIRECT), for fast disks (ESSD PL2/PL3, NVMe).',
     ),
+  checkReads: choice(['first', 'always'])
+    .default('first')
+    .describe(
+      'When a shard on disk is checked against its checksum: at its first read after a start, or at every read.',
+    ),
 });
 
 const exporter = z.strictObject({

@@ -109,6 +109,12 @@ export const counterFamilies = [
     },
   },
   {
+    name: 'shoal_scrubbed_shards_total',
+    help: 'Shards on disk that were checked in the background; corrupt: dropped, or unreadable.',
+    labels: ['result'],
+    series: { 'scrub.ok': { result: 'ok' }, 'scrub.corrupt': { result: 'corrupt' } },
+  },
+  {
     name: 'shoal_unvouched_origins_total',
     help: 'Origins that other nodes named for a blob and this node did not use, because no configured registry vouches for them.',
     labels: [],

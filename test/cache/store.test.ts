@@ -128,6 +128,29 @@ describe('cache/store', () => {
     assert.equal(bench(disk.survivor((held) => held - 1)).store.has('a', 0), undefined);
   });
 
+  it('scrubs one shard after the other, and drops what no longer fits', async () => {
+    const { disk, store, save } = bench();
+    assert.equal(await store.scrub(1), 'idle', 'nothing is stored');
+    for (const shard of [0, 1, 2]) await save('a', shard, 3 * SHARD_BYTES);
+    const [, page] = [...disk.pages.keys()].filter((at) => at % (SHARD_BYTES / 4096) === 0);
+    disk.pages.set(page!, ['rot#0']);
+    const outcomes: string[] = [];
+    for (let read = 0; read < 5; read++) outcomes.push(await store.scrub(1));
+    assert.deepEqual(outcomes, ['ok', 'miss', 'ok', 'idle', 'ok'], 'then a new round');
+    assert.equal(store.stats().corrupt, 1);
+    assert.equal(store.stats().entries, 2);
+  });
+
+  it('does not scrub while the disk has other work', async () => {
+    const { disk, store, save, load } = bench();
+    await save('a', 0, 100);
+    disk.stepwise = true;
+    const reading = load('a', 0);
+    assert.equal(await store.scrub(2), 'idle');
+    await disk.finish();
+    assert.equal(await reading, 'a/0');
+  });
+
   it('forgets a dropped blob for good', async () => {
     const { disk, store, save } = bench();
     for (let shard = 0; shard < 3; shard++) await save('a', shard, 3 * SHARD_BYTES);

@@ -73,6 +73,7 @@ describe('loading the config', () => {
         capacity: 4_294_967_296,
         memory: 268_435_456,
         aioEnable: 0,
+        checkReads: 'first',
       },
       ExporterConfig: { enable: false, port: 65_003, standaloneExporterPort: true },
     });
