@@ -32,7 +32,7 @@ export interface BlobRequest {
   ifRange: string;
   ifNoneMatch: string;
   requestId: string;
-  /** Under which the grant is remembered. */
+  /** The request that the grant is remembered for. */
   warm: WarmRequest;
 }
 
@@ -40,24 +40,27 @@ export interface BlobAnswerTools extends SenderTools {
   link: ControlLink;
   warm: WarmMemory;
   firstReads: FirstReads;
-  /** Adds up what is sent without a stream at control. */
+  /** Counts the bytes sent without a stream in the control thread. */
   tally: Pick<ReadTally, 'add'>;
   /**
-   * A read was begun and ended at once, from memory; none of the others is called for it.
-   * `firstBytes` of its bytes came from `source` and were read for the first time.
+   * A read was answered at once from memory; no other callback follows for it. `firstBytes` of its
+   * bytes came from `source` and were read for the first time.
    */
   warmRead(
     read: { name: BlobName; offsetBytes: number; bytes: number; startMs: number },
     firstBytes: number,
     source: Tier,
   ): void;
-  /** One answer begins; `over` or `passed` ends it. */
+  /** An answer starts. `over` or `passed` ends it. */
   started(): void;
-  /** `bytes` of a body went out that count for `tier` (see FirstReads). */
+  /** `bytes` of a body were sent and count for `tier` (see FirstReads). */
   sent(tier: Tier, bytes: number): void;
-  /** The first byte of a body went out; its shard had to be looked for in `tier`. */
+  /** The first byte of a body was sent. `tier` is where its shard was found. */
   firstByte(tier: Tier, startMs: number): void;
-  /** One answer is over: bytes of body sent, or a failure: the client left, or an error of ours. */
+  /**
+   * An answer ended: the bytes of body sent, or a failure (the client left, or an error of this
+   * node).
+   */
   over(answer: {
     name: BlobName;
     offsetBytes: number;
@@ -71,10 +74,10 @@ export interface BlobAnswerTools extends SenderTools {
 }
 
 /**
- * One client reading one blob.
+ * Answers one client's read of one blob.
  *
  *   (warm | open -> opened) -> size known -> head written -> body sent shard by shard -> closed
- *      \-> refused: an error answer, or a cut connection once the head is out
+ *      \-> refused: an error response, or a closed connection once the head is sent
  */
 export class BlobAnswer {
   readonly #res: HttpResponse;
@@ -85,23 +88,23 @@ export class BlobAnswer {
   #stream: number | null = null;
   #blob: WarmBlob | null = null;
   #first: { shard: number; place: Place } | null = null;
-  /** Shards read ahead, told before the answer has begun. */
+  /** Shards read ahead that control reported before the answer started. */
   readonly #ahead = new Map<number, Place>();
-  /** Until when the same request may be answered without asking. */
+  /** Time until which the same request may be answered without asking control. */
   #grantUntilMs = 0;
   #stale = false;
-  /** The size the blob must have to be what the client may read; null: any. */
+  /** The size that the blob must have for the client's right to cover it; null: any. */
   #provenBytes: number | null = null;
   #sender: BodySender | null = null;
   #offsetBytes = 0;
   #sentBytes = 0;
   #opened = -1;
-  /** Where the stream that was opened begins to read. */
+  /** First shard of the opened stream. */
   #fromBytes = 0;
-  /** Shards that were not in memory when this answer came to them. */
+  /** Shards that were not in memory when this answer reached them. */
   readonly #cold = new Set<number>();
   #tier: Tier = 'arena';
-  /** The page the last write ended in counts as first read by this answer. */
+  /** This answer was the first to read the page in which its last write ended. */
   #ownsPage = false;
   readonly #summary = emptySummary();
   #over = false;
@@ -123,8 +126,8 @@ export class BlobAnswer {
   }
 
   /**
-   * Starts from what this front remembers of the very same request; as `startCold` when the first
-   * byte is not here, and may yet be refused.
+   * Starts from a grant that this front remembers for the same request. Falls back to `startCold`
+   * when the first byte is not in memory, since the request may still be refused.
    */
   startWarm(blob: WarmBlob): void {
     if (!this.#request.bodyless && !this.#isHere(blob)) {
@@ -135,10 +138,7 @@ export class BlobAnswer {
     this.#begin();
   }
 
-  /**
-   * Goes on where a warm read left off: its head and `sentBytes` of its body, which lies in `slot`,
-   * are out.
-   */
+  /** Continues a warm read whose head and first `sentBytes` of body, from `slot`, are sent. */
   goOnWarm(blob: WarmBlob, span: Span, sentBytes: number, slot: number): void {
     this.#blob = blob;
     this.#offsetBytes = span.startBytes;
@@ -146,7 +146,7 @@ export class BlobAnswer {
     this.#sender.goOn(sentBytes, slot);
   }
 
-  /** Asks control whether and where the blob may be read. */
+  /** Asks control whether the client may read the blob, and where its shards are. */
   startCold(): void {
     this.#openStream(this.#range.kind === 'from' ? this.#range.startBytes : 0);
   }
@@ -156,24 +156,24 @@ export class BlobAnswer {
   }
 
   /**
-   * Waits for the first shard's length, which brings the blob's size, and for a byte to send: an
-   * error before it can still be said.
+   * Waits for the length of the first shard, which comes with the blob's size, and for a byte to
+   * send. Until then an error can still be reported with a status.
    */
   look(): boolean {
     const first = this.#first;
-    // Control may have told another place meanwhile, from which the answer has begun.
+    // Control may have reported another place meanwhile, and the answer has started from that.
     if (this.#over || first === null || this.#blob !== null) return false;
     const { arena } = this.#tools;
     const { slot, generation } = first.place;
     const within = this.#fromBytes % SHARD_BYTES;
     const lengthBytes = arena.length(slot);
-    // Without a byte to send, too: until one is vouched for, so is the size only by whoever sends
-    // it.
+    // Also when there is no byte to send: until a byte is vouched for, only the sender claims the
+    // size.
     const waits =
       lengthBytes < 0 || (within < lengthBytes && arena.sendableTo(slot, within) <= within);
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
-      // Taken from under us before we looked: ask for it again.
+      // The slot was evicted before this look: ask for it again.
       this.#first = null;
       this.#tools.link.want(this.#stream!, first.shard, false);
       return false;
@@ -182,7 +182,7 @@ export class BlobAnswer {
     return waits;
   }
 
-  /** Whether the first byte asked for can be sent now. */
+  /** Whether the first requested byte can be sent now. */
   #isHere(blob: WarmBlob): boolean {
     const { startBytes, endBytes } = this.#span(blob.totalBytes);
     if (startBytes === endBytes) return true;
@@ -195,7 +195,7 @@ export class BlobAnswer {
     );
   }
 
-  /** Whether the request says itself that it reads no more than `bytes`. */
+  /** Whether the request's range covers at most `bytes`. */
   #isAtMost(bytes: number): boolean {
     const range = this.#range;
     return (
@@ -205,7 +205,7 @@ export class BlobAnswer {
     );
   }
 
-  /** Opens a stream that reads from `fromBytes` of the blob on. */
+  /** Opens a stream that reads the blob from `fromBytes` on. */
   #openStream(fromBytes: number): void {
     const shard = Math.floor(fromBytes / SHARD_BYTES);
     this.#opened = shard;
@@ -227,7 +227,7 @@ export class BlobAnswer {
     );
   }
 
-  /** The last shard this request will read, as far as it says so itself. */
+  /** The last shard that the request's range covers, if it has an end. */
   #lastShard(first: number): number | null {
     if (this.#request.bodyless) return first;
     const range = this.#range;
@@ -258,7 +258,7 @@ export class BlobAnswer {
     }
   }
 
-  /** The wait so far was for the right to read if the bytes are here already. */
+  /** If the bytes are in memory already, the wait so far was for the access check. */
   #waitedForAccess({ slot, turnMs }: { slot: number; turnMs: number }): void {
     const { waitedMs } = this.#summary;
     waitedMs.turn += turnMs;
@@ -273,7 +273,7 @@ export class BlobAnswer {
     else if (this.#sentBytes > 0) waitedMs[TIERS[this.#tools.arena.source(slot)]] += ms;
   }
 
-  /** What remains of the time to the first byte was spent waiting for `source`. */
+  /** The rest of the time to the first byte was spent waiting for `source`. */
   #waitedForFirstByte(source: (typeof TIERS)[number]): void {
     const { waitedMs } = this.#summary;
     const { access, turn, throttle } = waitedMs;
@@ -288,7 +288,7 @@ export class BlobAnswer {
       this.#sender?.placed(shard, place);
       return;
     }
-    // What is read ahead may come much later than what the answer begins with.
+    // Shards read ahead may arrive much later than the shard that the answer starts with.
     if (shard !== this.#opened) {
       this.#ahead.set(shard, place);
       return;
@@ -317,7 +317,7 @@ export class BlobAnswer {
     this.#res.cork(() => this.#begin());
   }
 
-  /** The size is known: writes the head and, if there is a body, starts sending it. */
+  /** Called once the size is known. Writes the head and starts the body, if there is one. */
   #begin(): void {
     const totalBytes = this.#blob!.totalBytes;
     const { digest } = this.#request.name;
@@ -356,7 +356,7 @@ export class BlobAnswer {
     }
   }
 
-  /** What of the blob is to be sent. */
+  /** The part of the blob to send. */
   #span(totalBytes: number): Span {
     return resolveRange(
       ifRangeHolds(this.#request.ifRange, etagOf(this.#request.name.digest))
@@ -378,8 +378,8 @@ export class BlobAnswer {
   }
 
   /**
-   * Where `shard` is, if this front knows a place that holds; else control is asked. It hears of
-   * every step, to read ahead.
+   * The place of `shard` if this front knows a valid one; otherwise control is asked. Control is
+   * told about every shard in any case, so that it can read ahead.
    */
   #place(shard: number): Place | null {
     const places = this.#blob!.places;
@@ -397,7 +397,7 @@ export class BlobAnswer {
 
   #fail(error: ShoalError): void {
     if (this.#over) return;
-    // Whoever asks again must hear it in a status, not as one more connection that is cut.
+    // A client that retries needs a status, not one more closed connection.
     if (error.status === 401 || error.status === 403) this.#tools.warm.revoke(this.#request.warm);
     if (this.#sender !== null) {
       this.#finish(true, error.code);
@@ -405,7 +405,8 @@ export class BlobAnswer {
       return;
     }
     this.#finish(true, error.code);
-    // Runtimes repeat a 429 at once on the same host, but take a 503 for what it is (docs/SPEC.md 2.5).
+    // Container runtimes retry a 429 at once on the same host, but treat a 503 as intended
+    // (docs/SPEC.md 2.5).
     const said =
       error.status === 429
         ? new ShoalError('OVERLOADED', error.message, { headers: error.headers })

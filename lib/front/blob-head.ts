@@ -3,9 +3,9 @@ import type { Span } from '../registry/range.ts';
 import { statusLine } from './responses.ts';
 
 /**
- * The headers that every answer to one request for a blob has, as they stand on the wire. `digest`
- * is a checked `<algorithm>:<hex>` and `namespace` comes from namespaceOf, so neither holds a line
- * break. OCI-Namespace: distribution-spec, "Registry Proxying".
+ * The headers of every response for a blob, as written on the wire. `digest` is a checked
+ * `<algorithm>:<hex>` and `namespace` comes from namespaceOf, so neither contains a line break.
+ * OCI-Namespace: distribution-spec, "Registry Proxying".
  */
 export function blobHeadOf(digest: string | undefined, namespace: string | null): string {
   const named =
@@ -15,9 +15,8 @@ export function blobHeadOf(digest: string | undefined, namespace: string | null)
 }
 
 /**
- * Writes status and headers in one call: uWebSockets.js puts the status on the wire as it is, and
- * each call into it costs as much as a look-up of the whole request. The length is added by
- * whatever writes the body.
+ * Writes status and headers in one call. uWebSockets.js writes the status verbatim, and each call
+ * into it costs as much as the lookup of a whole request. Whatever writes the body adds the length.
  */
 export function writeBlobHead(res: HttpResponse, head: string, span: Span): void {
   res.writeStatus(

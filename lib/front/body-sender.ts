@@ -5,44 +5,42 @@ import { SHARD_BYTES } from '../limits.ts';
 import type { SlotFollowers } from './slot-follower.ts';
 import { giveBackBudget, takeBudget, type SendLimits } from './send-budget.ts';
 
-/** Where a shard lies; `generation` tells whether it still does. */
+/** The slot of a shard. The place is valid while the slot has this `generation`. */
 export interface Place {
   slot: number;
   generation: number;
 }
 
-/** What a body is sent from and through. */
+/** What a sender needs besides its response. */
 export interface SenderTools extends SendLimits {
   arena: Arena;
   followers: SlotFollowers;
   nowMs: () => number;
   /**
-   * Up to where the slot may be sent to who is at `fromBytes` of it: what is vouched for to
-   * clients, what is received to nodes.
+   * Byte of the slot up to which a reader at `fromBytes` may be sent: vouched bytes for clients,
+   * received bytes for nodes.
    */
   watermark(slot: number, fromBytes: number): number;
 }
 
 export interface SenderEvents {
-  /** Where the shard is, if that is known here; else null, and `placed` is called once it is. */
+  /** The place of the shard, or null if it is not known here; then `placed` is called later. */
   place(shard: number): Place | null;
-  /** `bytes` of `shard`, which lies in `slot`, went out. */
+  /** `bytes` of `shard`, from `slot`, were sent. */
   sent(bytes: number, shard: number, slot: number): void;
-  /** It could not go on for `ms`, until there were tokens, or bytes in `slot`. */
+  /** The sender waited `ms` for throttle tokens, or for bytes in `slot`. */
   waited?(cause: 'data' | 'throttle', ms: number, slot: number): void;
-  /** The whole body went out. */
+  /** The whole body was sent. */
   done(): void;
 }
 
 /**
- * Sends the blob's bytes [startBytes, endBytes) as the body of a response whose head is written,
- * straight from the arena, as far as the watermarks allow, at the pace of the socket and the
- * throttle.
+ * Sends the blob's bytes [startBytes, endBytes) as the body of a response whose head is written:
+ * straight from the arena, up to the watermark, at the pace of the socket and the throttle.
  *
- *   pump -> waits for: a place | the watermark | tokens | the socket | its turn -> pump -> ... ->
- * done
+ *   pump -> waits for: a place | the watermark | tokens | the socket | the next tick -> pump -> ...
  *
- * A slot is pinned only during the write itself.
+ * A slot is pinned only during a write.
  */
 export class BodySender {
   readonly #res: HttpResponse;
@@ -79,18 +77,18 @@ export class BodySender {
     return this.#atBytes;
   }
 
-  /** The shard the sender is at. */
+  /** The shard of the next byte to send. */
   get shard(): number {
     return Math.floor(this.#atBytes / SHARD_BYTES);
   }
 
-  /** The response is gone; nothing is sent any more. */
+  /** The response was aborted; nothing more is sent. */
   stop(): void {
     this.#over = true;
     this.#tools.followers.delete(this);
   }
 
-  /** The shard asked for through `place` has one. */
+  /** Control found the shard that `place` did not know. */
   placed(shard: number, place: Place): void {
     if (this.#over || shard !== this.shard) return;
     this.#place = place;
@@ -122,23 +120,23 @@ export class BodySender {
     if (!this.#over) this.pump();
   }
 
-  /** Begins behind `sentBytes`, all that the socket took so far; they lay in `slot`. */
+  /** Continues after `sentBytes`, from `slot`, that the socket took. */
   goOn(sentBytes: number, slot: number): void {
     this.#events.sent(sentBytes, this.shard, slot);
     this.#atBytes += sentBytes;
     this.#awaitWritable();
   }
 
-  /** Sends what can be sent now, and sees to it that it is called again when there is more. */
+  /** Sends what can be sent now, and waits for the rest. */
   pump(): void {
-    // It has its place among those who wait for their turn.
+    // It already waits for the next tick, in order.
     if (this.#awaitsTurn) return;
     this.#res.cork(() => {
       while (!this.#over && this.#step());
     });
-    // The socket may refuse, at the end of the cork, what `tryEnd` took: without a handler for its
-    // next room uWebSockets.js then takes the answer for finished, and cuts it after 10 s, however
-    // well it flows meanwhile.
+    // At the end of the cork the socket may refuse what `tryEnd` took. Without an onWritable
+    // handler uWebSockets.js then considers the response finished, and closes it after 10 s even if
+    // data flows.
     if (!this.#over) this.#awaitWritable();
   }
 
@@ -147,7 +145,7 @@ export class BodySender {
     if (!this.#over) this.pump();
   }
 
-  /** One write; false when there is something to wait for, or nothing more to do. */
+  /** Writes once. Returns false when there is something to wait for, or nothing left to send. */
   #step(): boolean {
     const { arena, followers } = this.#tools;
     const place = this.#findPlace();
@@ -164,8 +162,8 @@ export class BodySender {
       followers.add(this);
       return this.#block('data');
     }
-    // All that is there at once: what the socket does not take is not copied, and fewer, larger
-    // writes cost half (docs/PERFORMANCE.md).
+    // Everything available in one write: the socket does not copy what it cannot take, and fewer,
+    // larger writes cost half (docs/PERFORMANCE.md).
     const { bytes: tokens, spent } = takeBudget(this.#tools, readyBytes);
     if (spent !== null) {
       this.#awaitBudget(spent);
@@ -174,8 +172,8 @@ export class BodySender {
     if (!arena.tryPin(place.slot, place.generation)) {
       giveBackBudget(this.#tools, tokens);
       if (arena.generation(place.slot) === place.generation) {
-        // Control is just giving the slot to another shard: the place is void in a moment, and
-        // asking for it till then would only spin.
+        // Control is handing the slot to another shard. The place becomes invalid in a moment;
+        // asking for it until then would only spin.
         setImmediate(() => this.resume());
         return false;
       }
@@ -240,7 +238,7 @@ export class BodySender {
     if (this.#writableArmed) return;
     this.#writableArmed = true;
     this.#res.onWritable(() => {
-      // The handler stays registered; uWebSockets.js calls it whenever the socket has room again.
+      // The handler stays registered. uWebSockets.js calls it whenever the socket has room.
       if (!this.#over && !this.#awaitsTurn) while (this.#step());
       return true;
     });

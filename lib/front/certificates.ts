@@ -8,9 +8,9 @@ import { ShoalError } from '../errors.ts';
 import { PROXY_CA_DAYS, PROXY_LEAF_DAYS, PROXY_LEAF_RENEW_MS } from './limits.ts';
 
 /**
- * Where the proxy port's certificate and key are: those of the config, or a leaf for the P2P hosts
- * and loopback, of a CA of this node's own, made once under `certDir` (`ca.crt` is what clients are
- * told to trust). Throws CONFIG_INVALID.
+ * Paths of the proxy port's certificate and key: those of the config, or a certificate for the P2P
+ * hosts and loopback issued by a CA of this node, which is created once under `certDir` (clients
+ * trust its `ca.crt`). Throws CONFIG_INVALID.
  */
 export async function certificateFiles(
   config: Config['ProxyConfig'],
@@ -29,8 +29,8 @@ export async function certificateFiles(
 }
 
 /**
- * The certificate and its key as they are now, PEM, an own one renewed if that is due; to be
- * compared. Throws CONFIG_INVALID, or what reading a file throws.
+ * The current certificate and key, PEM, to compare with the ones in use. A certificate of this
+ * node's CA is renewed first if that is due. Throws CONFIG_INVALID, or the error of reading a file.
  */
 export async function certificateText(
   config: Config['ProxyConfig'],
@@ -40,14 +40,14 @@ export async function certificateText(
   return `${await readFile(certFile, 'utf8')}${await readFile(keyFile, 'utf8')}`;
 }
 
-/** The names clients may call the proxy by. */
+/** The host names under which clients reach the proxy. */
 function hostsOf(config: Config['ProxyConfig']): string[] {
   const p2pHosts = config.registries.flatMap((entry) => splitHostPort(entry.p2pHost)?.host ?? []);
   const own = ['0.0.0.0', '::'].includes(config.host) ? [] : [config.host];
   return [...new Set(['localhost', '127.0.0.1', '::1', ...own, ...p2pHosts].map(oneForm))];
 }
 
-/** An IPv6 address has many forms; a certificate gives back one. */
+/** An IPv6 address has many spellings; a certificate returns one. */
 function oneForm(host: string): string {
   return isIPv6(host) ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
 }
@@ -57,7 +57,7 @@ async function ownFiles(
   hosts: string[],
   wallMs: number,
 ): Promise<{ certFile: string; keyFile: string }> {
-  // Loaded only here: most nodes never make a certificate, and it costs 100 ms of their start.
+  // Loaded on demand: most nodes never create a certificate, and loading costs 100 ms at start.
   const { issueLeaf, makeAuthority, readLeaf } = await import('../tls/authority.ts');
   const files = { certFile: join(dir, 'proxy.crt'), keyFile: join(dir, 'proxy.key') };
   await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -96,7 +96,10 @@ async function readPair(
   }
 }
 
-/** Key first, each in one step: a crash in between leaves no certificate without its key. */
+/**
+ * Writes the key first, each file atomically: after a crash there is no certificate without its
+ * key.
+ */
 async function writePair(
   certFile: string,
   keyFile: string,

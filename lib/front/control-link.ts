@@ -15,10 +15,10 @@ import type {
 type Reply = Exclude<ControlMessage, { kind: 'drain' | 'certificate' }>;
 type Receiver = (message: Reply) => void;
 
-/** A request without the id the link gives it. */
+/** A request without the id, which the link adds. */
 type Unnumbered<T> = Omit<T, 'id' | 'kind'>;
 
-/** What a front says to control, and who on this front hears the answer. */
+/** The messages from a front to control, and the receivers of the replies. */
 export class ControlLink {
   readonly #channel: Channel<FrontMessage, ControlMessage>;
   readonly #receivers = new Map<number, Receiver>();
@@ -37,7 +37,8 @@ export class ControlLink {
   }
 
   /**
-   * Opens a stream over a blob; `receive` hears `opened`, `granted` and `refused` until `close`.
+   * Opens a stream that reads a blob. `receive` gets `opened`, `granted` and `refused` until
+   * `close`.
    */
   open(
     blob: BlobName,
@@ -57,12 +58,12 @@ export class ControlLink {
     return id;
   }
 
-  /** The stream has come to `shard`; `placed` when this front knows where it is. */
+  /** The stream reached `shard`. `placed`: this front knows its place. */
   want(id: number, shard: number, placed: boolean): void {
     this.#channel.send({ kind: 'want', id, shard, placed });
   }
 
-  /** The stream or ask is over; `whole`: to the end of what it was to send. */
+  /** The stream or ask ended. `whole`: everything was sent. */
   close(id: number, whole: boolean, sentBytes: number, read?: ReadSummary): void {
     if (!this.#receivers.delete(id)) return;
     const message = { kind: 'close' as const, id, whole, sentBytes };
@@ -104,14 +105,14 @@ export class ControlLink {
     });
   }
 
-  /** Hands another node's request to control; `close` it when it is over. */
+  /** Passes another node's request to control. Call `close` when it ends. */
   ask(request: Unnumbered<AskRequest>, receive: Receiver): number {
     const id = this.#number(receive);
     this.#channel.send({ kind: 'ask', id, ...request });
     return id;
   }
 
-  /** Hands audit lines over; the batch's memory goes along. */
+  /** Passes audit lines to control, together with their memory. */
   audit(batch: Uint8Array<ArrayBuffer>, lines: number): void {
     this.#channel.send({ kind: 'audit', batch, lines }, batch.buffer);
   }

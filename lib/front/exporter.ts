@@ -3,10 +3,10 @@ import { ShoalError } from '../errors.ts';
 import type { ControlLink } from './control-link.ts';
 import { answer, refuse } from './responses.ts';
 
-/** The paths the exporter answers; on the proxy port only these are taken from it. */
+/** The paths of the exporter. On the proxy port no other paths are taken for it. */
 const PATHS = ['/', '/metrics', '/status', '/status/*', '/healthz', '/readyz'];
 
-/** Puts the exporter's pages on `app`; control makes them, this thread only passes them on. */
+/** Registers the exporter's pages on `app`. Control renders them; this thread passes them on. */
 export function serveExporter(app: TemplatedApp, link: ControlLink): void {
   for (const path of PATHS) {
     app.any(path, (res, req) => {

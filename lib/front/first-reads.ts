@@ -2,14 +2,17 @@ import { SLOT_PAGES, type Arena } from '../io/arena.ts';
 import { SHARD_BYTES } from '../limits.ts';
 
 const PAGE_BYTES = SHARD_BYTES / SLOT_PAGES;
-/** Shorter reads claim no page, except at the shard's end: a probe for the size is not a read. */
+/**
+ * Shorter reads claim no page, except at the end of the shard: a probe for the size is not a read.
+ */
 const CLAIM_BYTES_MIN = 4096;
 
 /**
- * Tells bytes that reach a client for the first time since their shard came into memory from bytes
- * that one has read before: the first count for the shard's source, the others for memory. So the
- * bytes of a pull count once, whether its shards were read ahead or not. Kept per page of 64 KiB; a
- * read that begins in the middle of a page claimed by another counts for memory from there on.
+ * Distinguishes bytes that reach a client for the first time since their shard was loaded from
+ * bytes that some client has read before. The former count for the shard's source, the latter for
+ * memory, so the bytes of a pull count once, whether its shards were read ahead or not. Tracked per
+ * page of 64 KiB: a read that starts within a page claimed by another read counts for memory from
+ * there on.
  */
 export class FirstReads {
   readonly #arena: Arena;
@@ -19,9 +22,9 @@ export class FirstReads {
   }
 
   /**
-   * How many of the slot's bytes [fromBytes, toBytes) are read for the first time. `ownsFirst`: the
-   * reader itself claimed the page it begins in, with its last read. `ownsLast` says so of the page
-   * it ends in.
+   * Number of bytes in [fromBytes, toBytes) of the slot that are read for the first time.
+   * `ownsFirst`: the reader claimed the page of its first byte with its previous read. `ownsLast`
+   * returns the same for the page of its last byte.
    */
   take(slot: number, fromBytes: number, toBytes: number, ownsFirst: boolean): FirstRead {
     const first = Math.floor(fromBytes / PAGE_BYTES);

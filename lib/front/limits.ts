@@ -1,40 +1,38 @@
-/** Bounds of lib/front: each is named, has its unit last, and gives the reason for its value. */
+/** Bounds of lib/front. */
 import { SHARD_BYTES } from '../limits.ts';
 
-/** The least a throttled sender may take at once: a pread of overlaybd's is not cut up. */
+/** Minimum that a throttled sender takes at once: a pread of overlaybd is not split. */
 export const WRITE_STEP_BYTES = 64 * 1024;
 
 /**
- * A throttled sender takes at most what the line carries in this time: short for fairness, long for
+ * Maximum that a throttled sender takes at once, as time on the line: short for fairness, long for
  * few writes at high limits.
  */
 export const THROTTLE_STEP_MS = 0.5;
 
 /**
- * Tokens an idle throttle saves up: timers fire up to some milliseconds late, and the line must not
- * idle for it.
+ * Tokens that an idle throttle accumulates: timers fire some milliseconds late, and the line must
+ * not idle meanwhile.
  */
 export const THROTTLE_BURST_MS = 20;
 
 /**
- * Bytes a front writes in one turn of its event loop, all connections together: 1.2 ms of its time.
+ * Bytes that a front writes in one tick of its event loop over all connections: 1.2 ms of CPU time.
  */
 export const TURN_BYTES = 4 * 1024 * 1024;
 
 /**
- * A read of at most so much is woken for each piece of it, without that pause: overlaybd reads 64
- * KiB, seldom more.
+ * A read of at most this size is woken for each piece, without batching: overlaybd reads 64 KiB,
+ * rarely more.
  */
 export const BRIEF_READ_BYTES_MAX = 256 * 1024;
 
-/**
- * Requests a front remembers as granted, so that warm reads are answered without asking control.
- */
+/** Granted requests that a front remembers, to answer warm reads without asking control. */
 export const WARM_REQUESTS_MAX = 8192;
 
 /**
- * Of them, the ones used last are found without hashing: as many as the layers that a node reads at
- * once, and short to go through.
+ * The most recent of them are found without hashing: as many as a node reads layers at once, and
+ * few enough to scan.
  */
 export const WARM_RECENT_MAX = 8;
 
@@ -42,23 +40,26 @@ export const WARM_RECENT_MAX = 8;
 export const WARM_BLOBS_MAX = 2048;
 
 /**
- * A read of at most so much is one of many small ones; larger ones say themselves what comes next.
+ * A read of at most this size counts as one of many small ones. Larger ranges announce what comes
+ * next.
  */
 export const SMALL_READ_BYTES_MAX = SHARD_BYTES / 2;
 
 /**
- * Life of a node's own CA, and of the proxy's certificate under it, which is renewed when less than
- * a third is left.
+ * Lifetime of a node's CA and of the proxy's certificate, which is renewed when less than a third
+ * is left.
  */
 export const PROXY_CA_DAYS = 3_650;
 export const PROXY_LEAF_DAYS = 365;
 export const PROXY_LEAF_RENEW_MS = 120 * 86_400_000;
 
-/** Lines a front puts into the log per second about what clients do; the rest is only counted. */
+/**
+ * Log lines per second that a front writes about client behavior; further ones are only counted.
+ */
 export const NOTICES_PER_SECOND_MAX = 10;
 
-/** Reads answered from warm memory are told to control this long after the first of them. */
+/** Delay after which reads answered from warm memory are reported to control. */
 export const READ_TALLY_MS = 500;
 
-/** Blobs in one such message. */
+/** Blobs in one such report. */
 export const READ_TALLY_BLOBS_MAX = 200;

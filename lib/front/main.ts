@@ -31,12 +31,12 @@ import { Throttle } from './throttle.ts';
 import { Turn } from './turn.ts';
 import { WarmMemory } from './warm.ts';
 
-/** How often a draining front looks whether its last answer is out. */
+/** Interval at which a draining front checks whether its last response is sent. */
 const DRAIN_LOOK_MS = 20;
 
 /**
- * uSockets' LIBUS_LISTEN_EXCLUSIVE_PORT. The library takes options beside a host, which its typings
- * have not.
+ * LIBUS_LISTEN_EXCLUSIVE_PORT of uSockets. The library accepts options besides a host, but its
+ * typings do not.
  */
 const EXCLUSIVE_PORT = 1;
 interface ListensWithOptions {
@@ -50,7 +50,7 @@ interface ListensWithOptions {
 
 type PortName = 'proxy' | 'p2p' | 'exporter';
 
-/** The entry of a front thread: three apps on shared ports, one link to control. */
+/** Entry of a front thread: three apps on shared ports, one link to control. */
 function main(start: FrontStart, port: MessagePort): void {
   const { config } = start;
   const clock = systemClock;
@@ -95,7 +95,7 @@ function main(start: FrontStart, port: MessagePort): void {
 
   function drain(deadlineMs: number): void {
     drainUntilMs = clock.nowMs() + deadlineMs;
-    // The exporter answers to the end: that the node drains is what /readyz has to say meanwhile.
+    // The exporter stays up: /readyz has to report that the node drains.
     for (const [name, socket] of sockets) if (name !== 'exporter') us_listen_socket_close(socket);
     const look = setInterval(() => {
       if (inFlight > 0 && clock.nowMs() < drainUntilMs) return;
@@ -105,7 +105,7 @@ function main(start: FrontStart, port: MessagePort): void {
   }
 
   function end(lastWord: { kind: 'drained' } | { kind: 'failed'; error: WireError }): void {
-    // A worker with open uWebSockets.js handles would abort the process at its end: close them all
+    // A worker that ends with open uWebSockets.js handles aborts the process, so close all of them
     // first.
     for (const app of apps) app.close();
     tally.flush();
@@ -136,7 +136,7 @@ function main(start: FrontStart, port: MessagePort): void {
     over(answer) {
       inFlight -= 1;
       const latencyUs = micros(answer.startMs);
-      // The bytes were counted as they went out.
+      // The bytes were counted as they were sent.
       meter.record('pread', 0, latencyUs, answer.failed);
       meter.record('http', 0, latencyUs, answer.failed);
       meter.observe(`pread.${answer.tier}`, latencyUs);
@@ -168,8 +168,7 @@ function main(start: FrontStart, port: MessagePort): void {
     },
   };
   /**
-   * Connections to an earlier one go on until they are closed; it has the certificate it was made
-   * with.
+   * Existing connections keep the certificate that they were opened with until they are closed.
    */
   function openProxy(): TemplatedApp {
     const { tls } = config.proxy;
@@ -182,7 +181,7 @@ function main(start: FrontStart, port: MessagePort): void {
     return proxy;
   }
 
-  /** Goes over to the certificate that lies there now. */
+  /** Switches to the certificate that is on disk now. */
   function renew(): void {
     const old = sockets.get('proxy');
     if (common.draining() || old === undefined) return;
@@ -234,14 +233,14 @@ function main(start: FrontStart, port: MessagePort): void {
     answered: (kind) => meter.count(`answer.${kind}`),
     refused(code, message) {
       meter.count('answer.unauthorized');
-      // A stranger may send what it likes to this port; the other two come from a node.
+      // Anyone may send anything to this port; the other two answers come from a node.
       if (code !== 'PEER_UNAUTHORIZED' && notices.take())
         link.tell({ kind: 'notice', code, message, requestId: '' });
     },
   });
   apps.push(p2p);
 
-  /** False: somebody else does. It is answered within the call. */
+  /** False: another process uses the port. The callback runs within the call. */
   function listen(name: PortName, app: TemplatedApp, at: { host: string; port: number }): boolean {
     sockets.delete(name);
     (app as unknown as ListensWithOptions).listen(

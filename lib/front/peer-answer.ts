@@ -21,11 +21,11 @@ import { answer, statusLine } from './responses.ts';
 export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   link: ControlLink;
   envelope: Envelope;
-  /** Set while the node drains: children are sent elsewhere. */
+  /** Set while the node drains: children are redirected elsewhere. */
   draining(): boolean;
-  /** One answer begins; `over` ends it. */
+  /** An answer starts; `over` ends it. */
   started(): void;
-  /** One `rpc:pread` is over. */
+  /** An `rpc:pread` ended. */
   over(answer: {
     pathname: string;
     offsetBytes: number;
@@ -33,9 +33,9 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
     failed: boolean;
     startMs: number;
   }): void;
-  /** `bytes` of a shard went out, which had to be looked for in `tier`. */
+  /** `bytes` of a shard were sent; the shard was found in `tier`. */
   sent(tier: Tier, bytes: number): void;
-  /** What an `rpc:pread` was answered with. */
+  /** The kind of answer to an `rpc:pread`. */
   answered(kind: 'data' | 'redirect' | 'busy' | 'miss'): void;
   /** A request was not signed for this node, or speaks another major version of the protocol. */
   refused(code: ErrorCode, message: string): void;
@@ -43,7 +43,7 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
 
 type OpenedRequest = Extract<Opened, { kind: 'opened' }>;
 
-/** Puts the p2p port's requests on `app`; lib/wire defines them. */
+/** Registers the p2p port's requests on `app`; lib/wire defines them. */
 export function servePeers(app: TemplatedApp, tools: PeerTools): void {
   app.get('/rpc/*', (res, req) => {
     const path = req.getUrl();
@@ -76,7 +76,7 @@ function pread(
   else new PeerAnswer(res, request, origin, acceptRequestId(requestId), tools);
 }
 
-/** Everything but bytes: control answers it. */
+/** Requests other than for bytes: control answers them. */
 function rpc(
   res: HttpResponse,
   path: string,

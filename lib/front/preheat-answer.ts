@@ -17,20 +17,16 @@ export interface PreheatTools {
 const BLOB = /^\/shoal\/preheat\/([^/]+)(\/v2\/.*)$/;
 
 /**
- * What `shoal preheat` asks on the proxy port, apart from what runtimes ask, for `--nodes` and
- * `--record`:
+ * Requests of Shoal's own commands on the proxy port, besides those of container runtimes:
  *
  *   GET /shoal/nodes                                     {self, nodes: [{node, role, zone}]}
- *   GET /shoal/preheat/<node>/v2/<repository>/blobs/<digest>[?ns=...]   {shards, held, error}: how
- * far that node is
+ *   GET /shoal/preheat/<node>/v2/<repository>/blobs/<digest>[?ns=...]
+ *                                                        {shards, held, error} of that node
+ *   GET /shoal/trace?seconds=N                           {blobs: [{digest, sizeBytes}],
+ *                                                        reads: [[blob, shard], ...]}
+ *   GET /shoal/upstream?ns=HOST                          {upstream}: the registry behind HOST
  *
- *   GET /shoal/trace?seconds=N                           {blobs: [{digest, sizeBytes}], reads:
- * [[blob, shard], ...]}
- *
- *   GET /shoal/upstream?ns=HOST                          {upstream}: the registry behind HOST, for
- * `shoal containerd configure`
- *
- * The second with the client's own Authorization, as a read of the blob would have it.
+ * The second one carries the client's own Authorization, as a read of the blob would.
  */
 export function servePreheat(app: TemplatedApp, tools: PreheatTools): void {
   app.get('/shoal/nodes', (res) => reply(res, '', (receive) => tools.link.nodes(receive)));
@@ -67,7 +63,7 @@ function preheat(res: HttpResponse, req: HttpRequest, tools: PreheatTools): void
           tools.route,
         );
   const error = tools.draining()
-    ? new ShoalError('DRAINING', 'this node is about to stop; ask another or come back')
+    ? new ShoalError('DRAINING', 'this node is stopping; ask another node or retry')
     : route?.kind === 'refused'
       ? route.error
       : route?.kind !== 'blob'
@@ -87,7 +83,7 @@ function preheat(res: HttpResponse, req: HttpRequest, tools: PreheatTools): void
   );
 }
 
-/** Passes on what control says to one question. */
+/** Passes on control's reply to one request. */
 function reply(
   res: HttpResponse,
   requestId: string,

@@ -8,10 +8,7 @@ import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answe
 import { answer, endBodyless, refuse, statusLine, writeHeaders } from './responses.ts';
 import { readWarm } from './warm-read.ts';
 
-/**
- * Request headers that go upstream with what is passed through; everything else is the client's own
- * business.
- */
+/** Request headers that are passed to the registry. Other headers are not. */
 const RELAYED_REQUEST_HEADERS = new Set([
   'accept',
   'authorization',
@@ -20,28 +17,31 @@ const RELAYED_REQUEST_HEADERS = new Set([
   'user-agent',
 ]);
 /**
- * Those that a client may send in several lines, one value each (RFC 9110 5.3): docker and skopeo
- * do so with Accept.
+ * Headers that a client may send as several lines (RFC 9110 5.3): docker and skopeo do so with
+ * Accept.
  */
 const LISTS = new Set(['accept', 'if-none-match']);
 
 export interface ProxyTools extends BlobAnswerTools {
   route: RouteConfig;
-  /** Set while the node drains: nothing new is begun. */
+  /** Set while the node drains: no new request is accepted. */
   draining(): boolean;
-  /** Anything but a blob answered: `bodyBytes` went out, or an `error` of this node's own. */
+  /**
+   * A request other than for a blob was answered: `bodyBytes` were sent, or `error` of this node.
+   */
   passed(answer: {
     bodyBytes: number;
     startMs: number;
     status: number;
     error: ErrorCode | null;
   }): void;
-  /** A request this node refuses by itself, and why. */
+  /** A request that this node refuses itself, with the reason. */
   refused(error: ShoalError, requestId: string): void;
 }
 
 /**
- * Puts the proxy port's requests on `app`: the registry front and on-demand loading (docs/SPEC.md 2).
+ * Registers the proxy port's requests on `app`: the registry front and on-demand loading
+ * (docs/SPEC.md 2).
  */
 export function serveProxy(app: TemplatedApp, tools: ProxyTools): void {
   app.any('/*', (res, req) => handle(res, req, tools));
@@ -51,10 +51,7 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   const method = req.getCaseSensitiveMethod();
   if (tools.draining()) {
     res.onAborted(() => undefined);
-    const error = new ShoalError(
-      'DRAINING',
-      'this node is about to stop; ask another or come back',
-    );
+    const error = new ShoalError('DRAINING', 'this node is stopping; ask another node or retry');
     tools.refused(error, '');
     refuse(res, error, method === 'HEAD');
     return;
@@ -106,7 +103,7 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   }
 }
 
-/** Passes a request through to the registry, and its answer back, unchanged. */
+/** Passes a request to the registry, and its response back, unchanged. */
 function relay(
   res: HttpResponse,
   req: HttpRequest,
@@ -180,8 +177,8 @@ function through(message: Passed, upstreamHost: string, namespace: string | null
 }
 
 /**
- * The registry's answer as it came; to HEAD, with the length it reported, which its empty body does
- * not show.
+ * The registry's response as it came. A response to HEAD reports the length that the registry
+ * reported, though the body is empty.
  */
 function pass(res: HttpResponse, message: Passed, bodyless: boolean): void {
   const { 'content-length': length, ...headers } = message.headers;

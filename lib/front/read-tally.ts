@@ -2,7 +2,7 @@ import type { Tier } from '../telemetry/metrics-list.ts';
 import type { BlobName, ReadSummary } from '../workers/messages.ts';
 import { READ_TALLY_BLOBS_MAX, READ_TALLY_MS } from './limits.ts';
 
-/** A summary with nothing in it. */
+/** An empty summary. */
 export function emptySummary(): ReadSummary {
   return {
     sources: { arena: 0, disk: 0, peer: 0, origin: 0 },
@@ -17,12 +17,12 @@ interface Told {
 }
 
 /**
- * Adds up what a front sends without a stream at control (reads from its warm memory), and tells it
- * READ_TALLY_MS after the first: a message for each such read would cost more than the read.
+ * Adds up reads that a front answers without a stream in control, from warm memory, and reports
+ * them READ_TALLY_MS after the first: a message per read would cost more than the read.
  */
 export class ReadTally {
   readonly #tell: (reads: Told[]) => void;
-  /** By the name's identity: a grant keeps one for all reads under it. */
+  /** Keyed by the identity of the name object: a grant keeps one for all reads under it. */
   readonly #reads = new Map<BlobName, Told>();
   #timer: NodeJS.Timeout | null = null;
 
@@ -30,7 +30,7 @@ export class ReadTally {
     this.#tell = tell;
   }
 
-  /** `authorization` is asked for once a message. */
+  /** `authorization` is called once per message. */
   add(blob: BlobName, authorization: () => string, tier: Tier, bytes: number): void {
     if (bytes === 0) return;
     let told = this.#reads.get(blob);

@@ -2,10 +2,7 @@ import type { HttpResponse } from 'uWebSockets.js';
 import { ociErrorBody, type ShoalError } from '../errors.ts';
 import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 
-/**
- * Reason phrases of the statuses we answer with (RFC 9110 15); others go out with their number
- * alone.
- */
+/** Reason phrases of the statuses used here (RFC 9110 15). Others are sent as a number alone. */
 const REASONS: Record<number, string> = {
   200: 'OK',
   204: 'No Content',
@@ -32,15 +29,15 @@ export function statusLine(status: number): string {
   return `${status} ${REASONS[status] ?? 'Status'}`;
 }
 
-/** A value of several lines is one header for each: an upstream's challenges. */
+/** A value with several lines becomes one header per line: an upstream's challenges. */
 export function writeHeaders(res: HttpResponse, headers: Record<string, string>): void {
   for (const [name, value] of Object.entries(headers))
     for (const line of value.split('\n')) res.writeHeader(name, line);
 }
 
 /**
- * A whole answer in one write; `bodyless` (HEAD) reports the length without sending it. Must run
- * corked.
+ * Sends a whole response in one write. `bodyless` (HEAD) reports the length without a body. Must
+ * run corked.
  */
 export function answer(
   res: HttpResponse,
@@ -55,28 +52,22 @@ export function answer(
   else res.end(body);
 }
 
-/**
- * Ends an answer to HEAD, telling how long the body would have been when that is known. Must run
- * corked.
- */
+/** Ends a response to HEAD, with the length of the body if it is known. Must run corked. */
 export function endBodyless(res: HttpResponse, lengthBytes: number | null): void {
-  // endWithoutBody(length) would wait for a body that never comes, and hang up on the connection's
-  // next request.
+  // endWithoutBody(length) would wait for a body that never comes, and close the connection with
+  // its next request.
   if (lengthBytes !== null) res.writeHeader('Content-Length', String(lengthBytes));
   res.endWithoutBody();
 }
 
-/**
- * An error in the OCI form, with the headers that go with it; `requestId` is what the log has of
- * it.
- */
+/** Sends an error in the OCI format with its headers. `requestId` identifies it in the log. */
 export function refuse(
   res: HttpResponse,
   error: ShoalError,
   bodyless = false,
   requestId = '',
 ): void {
-  // The upstream's type is that of its own body; where it sent none, the body is ours.
+  // The upstream's content type belongs to its own body. Without one the body is this node's.
   const { 'content-type': upstreamType = JSON_TYPE, ...passedOn } = error.headers;
   const headers: Record<string, string> = {
     'Content-Type': error.body === undefined ? JSON_TYPE : upstreamType,

@@ -3,31 +3,31 @@ import { THROTTLE_BURST_MS, THROTTLE_STEP_MS, WRITE_STEP_BYTES } from './limits.
 
 const NS_PER_MS = 1_000_000n;
 
-/** Somebody who was out of tokens and goes on when there are some. */
+/** A sender that waits for tokens. */
 export interface Throttled {
-  /** Goes on sending: one step may be taken now. */
+  /** Continues: the sender may take one step now. */
   resume(): void;
 }
 
 /**
- * One token bucket over all front threads: a virtual clock in shared memory (the generic cell rate
- * algorithm, ITU-T I.371 annex A, counted in nanoseconds of line time) that a sender moves on by
- * what it takes. Who finds it ahead of the real clock queues, and the queue is served in turn, one
- * step each, so that connections share what there is. With no limit nothing is read or written.
+ * A token bucket shared by all front threads: a virtual clock in shared memory (generic cell rate
+ * algorithm, ITU-T I.371 annex A, in nanoseconds of line time) that each sender advances by what it
+ * takes. A sender that finds it ahead of real time queues. The queue is served round-robin, one
+ * step each, so that connections share the rate. Without a limit nothing is read or written.
  */
 export class Throttle {
   readonly shared: SharedArrayBuffer;
   readonly #clock: BigInt64Array;
   /** Nanoseconds of line time per byte, as a fraction of 2^20, to stay in integers. */
   readonly #nsPerMiByte: bigint;
-  /** Bytes a sender may take at once. */
+  /** Bytes that a sender may take at once. */
   readonly #stepBytes: number;
   readonly #nowNs: () => bigint;
   readonly #onWaited: (waitedUs: number) => void;
   readonly #queue: { sender: Throttled; sinceNs: bigint }[] = [];
   #armed = false;
   #serving = false;
-  /** Steps the sender being resumed may still take. */
+  /** Steps that the sender being resumed may still take. */
   #turns = 0;
 
   constructor(
@@ -65,20 +65,20 @@ export class Throttle {
     return bytes;
   }
 
-  /** Gives back what was taken and not sent. */
+  /** Returns tokens that were taken and not used. */
   giveBack(bytes: number): void {
     if (this.#nsPerMiByte !== 0n && bytes > 0) Atomics.sub(this.#clock, 0, this.#costNs(bytes));
   }
 
-  /** Queues `sender`; it is resumed in its turn. */
+  /** Queues `sender`, to be resumed in order. */
   wait(sender: Throttled): void {
     this.#queue.push({ sender, sinceNs: this.#nowNs() });
     if (!this.#serving) this.#arm();
   }
 
   /**
-   * Resumes waiting senders in turn while tokens last; each takes one step and queues again if it
-   * wants more.
+   * Resumes waiting senders in order while there are tokens. Each takes one step and queues again
+   * if it wants more.
    */
   #serve(): void {
     this.#armed = false;

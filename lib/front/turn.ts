@@ -1,22 +1,22 @@
 import { TURN_BYTES } from './limits.ts';
 
-/** Somebody who has bytes to send and came too late in this turn. */
+/** A sender that waits: the write budget of this tick is spent. */
 export interface TurnWaiter {
-  /** There are bytes to be had again. */
+  /** There is budget again. */
   turned(): void;
 }
 
 /**
- * What one turn of a front's event loop writes, all connections together: TURN_BYTES. Sockets that
- * take whole shards at once would else keep the next read waiting for as many as are ready. Who
- * comes too late waits, in order, for the turns after.
+ * Write budget of one tick of a front's event loop, over all connections: TURN_BYTES. Without it
+ * sockets that take whole shards at once would delay the next read by as many shards as are ready.
+ * Senders that find it spent wait, in order, for the following ticks.
  */
 export class Turn {
   #leftBytes = TURN_BYTES;
   #isOpen = false;
   #waiting: TurnWaiter[] = [];
 
-  /** Up to `bytes` of what is left; 0: `wait`. */
+  /** Takes up to `bytes` of the budget; 0 means `wait`. */
   take(bytes: number): number {
     this.#open();
     const taken = Math.min(bytes, this.#leftBytes);
@@ -24,12 +24,12 @@ export class Turn {
     return taken;
   }
 
-  /** What was taken and not written. */
+  /** Returns budget that was taken and not used. */
   giveBack(bytes: number): void {
     this.#leftBytes += bytes;
   }
 
-  /** To be called once until `turned` is. */
+  /** Must be called once until `turned` is. */
   wait(waiter: TurnWaiter): void {
     this.#waiting.push(waiter);
     this.#open();

@@ -7,10 +7,10 @@ import { giveBackBudget, takeWholeBudget } from './send-budget.ts';
 import type { Grant } from './warm.ts';
 
 /**
- * Answers a granted GET whose bytes all lie in one shard in memory: one pin, one write, and nothing
- * made that outlives it. False when it is not such a read, or the shard is not there: then nothing
- * has been written, and it is to be answered the long way. What the socket does not take at once
- * goes out the long way too.
+ * Answers a granted GET whose bytes all lie in one shard in memory with one pin, one write, and no
+ * object that outlives the call. Returns false, with nothing written, if it is not such a read or
+ * the shard is not in memory; then use the general path. The general path also sends what the
+ * socket does not take at once.
  */
 export function readWarm(
   res: HttpResponse,

@@ -5,42 +5,42 @@ import type { BlobName } from '../workers/messages.ts';
 import { blobHeadOf } from './blob-head.ts';
 import type { Place } from './body-sender.ts';
 
-/** A blob as this front remembers it: its size, and where its shards were last seen. */
+/** What this front remembers of a blob: its size, and the last known places of its shards. */
 export interface WarmBlob {
   totalBytes: number;
   places: Map<number, Place>;
 }
 
-/** All of a request that a grant depends on, as it came. */
+/** The parts of a request that a grant depends on, verbatim. */
 export interface WarmRequest {
   host: string;
   rawPath: string;
   query: string;
-  /** '' when there is none. */
+  /** Empty if there is none. */
   authorization: string;
 }
 
 export interface Grant extends WarmRequest {
   name: BlobName;
   blob: WarmBlob;
-  /** What every answer from the blob says in its head (`blobHeadOf`). */
+  /** The headers of every response for the blob (`blobHeadOf`). */
   head: string;
   untilMs: number;
 }
 
 /**
- * What lets a front answer a warm read without leaving its thread: requests control has granted,
- * for as long as it said, and the places of shards. A place may be stale: pinning it finds out.
+ * Lets a front answer a warm read on its own thread: requests that control granted, for the time
+ * that it allowed, and the places of shards. A place may be stale, which shows when it is pinned.
  *
- * The few grants used last are found by comparing strings: to hash a URL costs more than all the
- * rest of the look-up.
+ * The few grants used last are found by comparing strings: hashing a URL costs more than the rest
+ * of the lookup.
  */
 export class WarmMemory {
   readonly #grants = new LRUCache<string, Grant>({ max: WARM_REQUESTS_MAX });
   readonly #blobs = new LRUCache<string, WarmBlob>({ max: WARM_BLOBS_MAX });
   readonly #recent: Grant[] = [];
 
-  /** The grant for this very request (host, URL, credential), while it lasts. */
+  /** The grant for the same request (host, URL, credential), while it is valid. */
   find(
     host: string,
     rawPath: string,
@@ -88,12 +88,12 @@ export class WarmMemory {
   revoke(request: WarmRequest): void {
     const key = keyOf(request);
     this.#grants.delete(key);
-    // It may be here and no longer there.
+    // It may be in this map and no longer in the other.
     const recent = this.#recent.findIndex((grant) => keyOf(grant) === key);
     if (recent >= 0) this.#recent.splice(recent, 1);
   }
 
-  /** The blob of `key`, made when it is not remembered, or when it was of another size. */
+  /** The blob of `key`, created if it is not known or had another size. */
   blob(key: string, totalBytes: number): WarmBlob {
     let blob = this.#blobs.get(key);
     if (blob === undefined || blob.totalBytes !== totalBytes) {
@@ -109,7 +109,7 @@ export class WarmMemory {
   }
 }
 
-/** None of these can hold a space, but the last. */
+/** Only the last part can contain a space. */
 function keyOf({ host, rawPath, query, authorization }: WarmRequest): string {
   return `${host} ${rawPath}?${query} ${authorization}`;
 }

@@ -10,23 +10,23 @@ const { O_RDWR, O_CREAT, O_NOFOLLOW, O_DIRECT } = fs.constants;
 export const readAt = promisify(fs.read);
 export const writeAt = promisify(fs.write);
 
-/** `bytes` up to the next page. */
+/** `bytes`, rounded up to a whole page. */
 export function pageCeil(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
 /**
- * Opens a file for reading and writing, made if need be, never through a symbolic link: what that
- * leads to is not ours.
+ * Opens a file for reading and writing and creates it if necessary. Symbolic links are not
+ * followed: their target may belong to someone else.
  */
 export function openOwn(path: string): Promise<FileHandle> {
   return open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
 }
 
 /**
- * Opens an existing file of at least two pages with O_DIRECT; undefined when its filesystem
- * refuses, at the open (EINVAL) or, as some do, only at the first read. Only WebAssembly memory is
- * aligned to a page: plain buffers fail.
+ * Opens an existing file of at least two pages with O_DIRECT. Returns undefined if the filesystem
+ * refuses it, at the open (EINVAL) or at the first read. Only WebAssembly memory is page-aligned;
+ * plain buffers fail.
  */
 export async function openDirect(path: string): Promise<FileHandle | undefined> {
   let file: FileHandle | undefined;

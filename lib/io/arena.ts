@@ -1,10 +1,10 @@
 import { SHARD_BYTES } from '../limits.ts';
 
-/** States of a slot, in its STATE word. */
+/** States of a slot (STATE word). */
 export const SlotState = { free: 0, filling: 1, complete: 2, failed: 3 } as const;
 export type SlotState = (typeof SlotState)[keyof typeof SlotState];
 
-/** One row of Int32 words per slot; 128 bytes, so that two slots never share a cache line. */
+/** One row of Int32 words per slot. 128 bytes, so that two slots never share a cache line. */
 const WORDS_PER_SLOT = 32;
 const PINS = 0;
 const GENERATION = 1;
@@ -14,30 +14,30 @@ const RELEASED = 4;
 const LENGTH = 5;
 const CANCEL = 6;
 const USED = 7;
-/** A float64 (the blob's size passes 2^31), 8-byte aligned: words 8 and 9. */
+/** A float64, since a blob's size exceeds 2^31; 8-byte aligned in words 8 and 9. */
 const TOTAL = 8;
 const SOURCE = 10;
 /**
- * Bytes [AHEAD_FROM, AHEAD_TO) are here and vouched for before those below them: a slice somebody
- * waits for.
+ * Bytes [AHEAD_FROM, AHEAD_TO) arrived, vouched for, before the bytes below them: a slice that a
+ * client waits for.
  */
 const AHEAD_FROM = 11;
 const AHEAD_TO = 12;
-/** Whether what has arrived is an owner's or a root's own, up to its last byte. */
+/** Whether all received bytes came from an owner or a root. */
 const OWNED = 13;
-/** A bit for each of SLOT_PAGES pages: clients have read it since the slot was filled. */
+/** One bit per page (SLOT_PAGES): clients have read it since the slot was filled. */
 const CLAIMED = 14;
 
-/** Pages of a slot of which is known whether a client has read them: the bits of a word. */
+/** Pages of a slot for which first reads are tracked: the bits of a word. */
 export const SLOT_PAGES = 32;
 
-/** Where a slot's bytes come from, in its SOURCE word. */
+/** Source of a slot's bytes (SOURCE word). */
 export const SlotSource = { disk: 0, peer: 1, origin: 2 } as const;
 export type SlotSource = (typeof SlotSource)[keyof typeof SlotSource];
 
 const LOCKED = -0x8000_0000;
 const WASM_PAGE_BYTES = 65_536;
-/** WebAssembly.Memory ends at 4 GiB. */
+/** Maximum of WebAssembly.Memory. */
 export const ARENA_BYTES_MAX = 4 * 1024 * 1024 * 1024;
 
 /** What another thread needs to attach to the arena. */
@@ -47,8 +47,8 @@ export interface ArenaShared {
 }
 
 /**
- * Shared memory of 2 MiB slots with a row of state words each. Control alone locks, begins and
- * frees slots; the one task that fills a slot alone advances it; anyone may pin and read.
+ * Shared memory: 2 MiB slots, each with a row of state words. Only control locks, begins and frees
+ * slots. Only the task that fills a slot advances its watermarks. Any thread may pin and read.
  */
 export class Arena {
   readonly shared: ArenaShared;
@@ -65,7 +65,7 @@ export class Arena {
     this.slotCount = this.#words.length / WORDS_PER_SLOT;
   }
 
-  /** An arena of `bytes` rounded down to whole slots, at least one. */
+  /** Creates an arena of `bytes`, rounded down to whole slots, at least one. */
   static create(bytes: number): Arena {
     const slotCount = Math.max(1, Math.floor(Math.min(bytes, ARENA_BYTES_MAX) / SHARD_BYTES));
     const pages = (slotCount * SHARD_BYTES) / WASM_PAGE_BYTES;
@@ -80,7 +80,7 @@ export class Arena {
 
   // --- readers ---
 
-  /** Pins a slot if it still holds `generation`. While pinned it is neither evicted nor reused. */
+  /** Pins a slot if it still has `generation`. A pinned slot is neither evicted nor reused. */
   tryPin(slot: number, generation: number): boolean {
     const at = slot * WORDS_PER_SLOT;
     for (;;) {
@@ -105,14 +105,14 @@ export class Arena {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + STATE) as SlotState;
   }
 
-  /** Bytes that have arrived: what another node may be sent that checks them itself. */
+  /** Bytes received. Another node that checks them itself may be sent these. */
   received(slot: number): number {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + RECEIVED);
   }
 
   /**
-   * What another node may be sent that asks this one as owner or root: it takes that for vouched
-   * for.
+   * Bytes that may be sent to a node that asks this one as owner or root, and so takes them as
+   * vouched for.
    */
   owned(slot: number): number {
     const at = slot * WORDS_PER_SLOT;
@@ -121,14 +121,14 @@ export class Arena {
       : Atomics.load(this.#words, at + RELEASED);
   }
 
-  /** Bytes vouched for: what a client may be sent. */
+  /** Bytes that are vouched for. A client may be sent these. */
   released(slot: number): number {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + RELEASED);
   }
 
   /**
-   * Up to which byte a client that is at `fromBytes` may be sent: vouched for from there on without
-   * a gap; `fromBytes` or less when nothing is.
+   * Byte up to which a client at `fromBytes` may be sent: vouched for without a gap from there on.
+   * `fromBytes` or less if there is nothing.
    */
   sendableTo(slot: number, fromBytes: number): number {
     const at = slot * WORDS_PER_SLOT;
@@ -141,22 +141,22 @@ export class Arena {
       : released;
   }
 
-  /** The shard's length, or -1 while it is not known. Once it is, `total` is too. */
+  /** The shard's length, or -1 while it is unknown. Once it is known, `total` is too. */
   length(slot: number): number {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + LENGTH);
   }
 
-  /** The blob's size; meaningful once `length` is not -1. */
+  /** The blob's size. Valid once `length` is not -1. */
   total(slot: number): number {
     return this.#totals[(slot * WORDS_PER_SLOT + TOTAL) / 2]!;
   }
 
-  /** Notes that the slot was of use, so that eviction spares it once more. */
+  /** Marks the slot as used, so that eviction spares it once more. */
   markUsed(slot: number): void {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + USED, 1);
   }
 
-  /** Claims pages for a first read; returns those of them that were not claimed before. */
+  /** Claims pages for a first read. Returns the pages that were not claimed before. */
   claimPages(slot: number, pages: number): number {
     return pages & ~Atomics.or(this.#words, slot * WORDS_PER_SLOT + CLAIMED, pages);
   }
@@ -171,7 +171,7 @@ export class Arena {
 
   // --- the task that fills the slot ---
 
-  /** Publishes the blob's size and this shard's length, before the first byte. */
+  /** Publishes the blob's size and the shard's length. Call it before the first byte. */
   setLength(slot: number, lengthBytes: number, totalBytes: number): void {
     this.#totals[(slot * WORDS_PER_SLOT + TOTAL) / 2] = totalBytes;
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + LENGTH, lengthBytes);
@@ -186,27 +186,27 @@ export class Arena {
   }
 
   /**
-   * Bytes [fromBytes, toBytes) are here and vouched for, those below not yet; nothing of the kind
-   * when `toBytes` is 0. `fromBytes` stays while `toBytes` grows.
+   * Publishes [fromBytes, toBytes) as arrived and vouched for while the bytes below are not;
+   * `toBytes` 0 withdraws that. `fromBytes` stays the same while `toBytes` grows.
    */
   setAhead(slot: number, fromBytes: number, toBytes: number): void {
     if (toBytes > 0) Atomics.store(this.#words, slot * WORDS_PER_SLOT + AHEAD_FROM, fromBytes);
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + AHEAD_TO, toBytes);
   }
 
-  /** Whether control no longer wants attempt `attempt` of this slot to go on. */
+  /** Whether control cancelled attempt `attempt` of this slot. */
   cancelled(slot: number, attempt: number): boolean {
     return Atomics.load(this.#words, slot * WORDS_PER_SLOT + CANCEL) >= attempt;
   }
 
   // --- control ---
 
-  /** Takes a slot nobody has pinned out of use; false when someone has. */
+  /** Locks a slot that is not pinned; false if it is. */
   tryLock(slot: number): boolean {
     return Atomics.compareExchange(this.#words, slot * WORDS_PER_SLOT + PINS, 0, LOCKED) === 0;
   }
 
-  /** Makes a locked slot ready to be filled, under a new generation, and returns that. */
+  /** Prepares a locked slot for filling under a new generation, and returns that. */
   begin(slot: number): number {
     const at = slot * WORDS_PER_SLOT;
     const generation = (Atomics.load(this.#words, at + GENERATION) + 1) & 0x7fff_ffff;
@@ -224,19 +224,19 @@ export class Arena {
     return generation;
   }
 
-  /** Whether the slot was used since this was last asked. */
+  /** Whether the slot was used since the last call. */
   takeUsed(slot: number): boolean {
     return Atomics.exchange(this.#words, slot * WORDS_PER_SLOT + USED, 0) === 1;
   }
 
-  /** Says where the slot is filled from; set again when that changes. */
+  /** Sets the source of the slot's bytes; called again when it changes. */
   setSource(slot: number, source: SlotSource): void {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + SOURCE, source);
   }
 
   /**
-   * Says whether what has arrived, and what comes from where it is filled from now, is an owner's
-   * or a root's own.
+   * Sets whether the received bytes, and those from the current source, come from an owner or a
+   * root.
    */
   setOwned(slot: number, owned: boolean): void {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + OWNED, owned ? 1 : 0);
@@ -246,7 +246,7 @@ export class Arena {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + STATE, state);
   }
 
-  /** Tells the task of attempt `attempt`, and every earlier one, to stop. Attempts count from 1. */
+  /** Cancels attempt `attempt` and all before it. Attempts count from 1. */
   cancel(slot: number, attempt: number): void {
     Atomics.store(this.#words, slot * WORDS_PER_SLOT + CANCEL, attempt);
   }

@@ -3,14 +3,14 @@ import { link, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProgram } from './program.ts';
 
-/** `held`: another process has the directory. Releasing twice is harmless. */
+/** `held`: another process has locked the directory. Releasing twice is harmless. */
 export type DirLock = { kind: 'locked'; release(): Promise<void> } | { kind: 'held' };
 
 /**
- * Locks a directory for this process, until released or until the process ends in whatever way:
- * flock(2) on the directory itself, which the kernel undoes at kill -9. Node has no call for it, so
- * the program `flock` locks our own open file, which it inherits and we keep. Where there is no
- * such program, a file `lock` names the holder instead.
+ * Locks a directory for this process until released or until the process ends in any way: flock(2)
+ * on the directory, which the kernel releases even after kill -9. Node.js has no call for it, so
+ * the program `flock` locks an open file that it inherits and this process keeps. Without that
+ * program a file `lock` names the holder.
  */
 export async function lockDir(dir: string, flockProgram = 'flock'): Promise<DirLock> {
   const handle = await open(dir, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
@@ -21,8 +21,8 @@ export async function lockDir(dir: string, flockProgram = 'flock'): Promise<DirL
 }
 
 /**
- * Linking is atomic, and so is taking a dead holder's file away: only who moved it aside may have
- * been wrong about it.
+ * Linking is atomic, and so is moving a dead holder's file away. Only the process that moved it has
+ * to check that the holder was dead.
  */
 async function lockByFile(dir: string): Promise<DirLock> {
   const path = join(dir, 'lock');
@@ -58,13 +58,11 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/**
- * A pid and the moment it started (field 22 of proc(5) stat): pids come back, the pair does not.
- */
+/** A pid and its start time (field 22 of proc(5) stat): pids are reused, the pair is not. */
 async function identityOf(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
-    // The name, field 2, may itself hold blanks and parentheses: count from its end.
+    // The name, field 2, may contain spaces and parentheses: count from its end.
     return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
   } catch {
     return undefined;

@@ -7,14 +7,14 @@ import { threadLooks } from './looks.ts';
 import { lowWater, type SetLowWater } from './low-water.ts';
 import { parseHead, type ResponseHead } from './response-head.ts';
 
-/** Where a response's body goes. */
+/** Receives a response's body. */
 export interface BodySink {
   /**
-   * Called with the head; whether the body is to be put into `room`, or collected in memory, being
-   * small. May throw, which ends the connection.
+   * Called with the head. Returns whether the body goes into `room` or is collected in memory,
+   * which is for small bodies. May throw, which ends the connection.
    */
   head(head: ResponseHead): 'place' | 'collect';
-  /** The free room for body bytes [from, length), to be read into directly. */
+  /** Free memory for body bytes [from, length), to read into directly. */
   room(fromBytes: number, lengthBytes: number): Uint8Array;
   /** `receivedBytes` of the body are in place. May throw, which ends the connection. */
   placed(receivedBytes: number): void;
@@ -22,14 +22,13 @@ export interface BodySink {
 
 export interface HttpResponse {
   head: ResponseHead;
-  /** The collected body; empty when it was placed. */
+  /** The collected body; empty if it was placed. */
   body: Buffer;
 }
 
 /**
- * What ended a connection: the socket failed (SOCKET, with what it said as cause), the other end
- * closed it (CLOSED), sent what is no answer of the kind taken here (HEAD), or bytes nobody asked
- * for (BODY).
+ * Why a connection ended: the socket failed (SOCKET, with the cause), the peer closed it (CLOSED),
+ * or sent an unsupported response header (HEAD) or unexpected bytes (BODY).
  */
 export class ConnectionBroken extends Error {
   readonly code: 'SOCKET' | 'CLOSED' | 'HEAD' | 'BODY';
@@ -47,12 +46,11 @@ interface Exchange {
 }
 
 /**
- * One HTTP/1.1 connection, one exchange at a time. The kernel (or TLS) writes body bytes straight
- * where the sink wants them (`onread` with a buffer chosen before every read); only what arrives in
- * the same read as the head is copied. It takes only answers with a length: a truncated body must
- * not look like a whole one.
+ * One HTTP/1.1 connection, one exchange at a time. Body bytes are read straight into the sink's
+ * memory (`onread` with a buffer chosen before each read); only those that arrive with the head are
+ * copied. Responses without a length are refused: a truncated body must not look whole.
  *
- *   connecting -> idle <-> (head -> body) ; any error or a close -> dead
+ *   connecting -> idle <-> (head -> body); any error or close -> dead
  */
 export class HttpConnection {
   readonly #socket: Socket;
@@ -66,12 +64,12 @@ export class HttpConnection {
   #dead = false;
   readonly #setLowWater: SetLowWater | null;
   readonly #gathering = new Gathering();
-  /** The socket's low-water mark, and the thread's look at whether it is still reached. */
+  /** Current low-water mark of the socket, and the check for a flow that fell below it. */
   #lowWaterBytes = 1;
   #stopLooking: (() => void) | null = null;
   #readSinceLook = false;
 
-  /** `open` makes the socket, with the `onread` it is handed. */
+  /** `open` creates the socket with the given `onread`. */
   constructor(
     open: (onread: OnReadOpts) => Socket,
     setLowWater: SetLowWater | null = lowWater().set,
@@ -90,8 +88,8 @@ export class HttpConnection {
   }
 
   /**
-   * Sends a bodiless request and resolves when its response is whole. Rejects with
-   * ConnectionBroken, or what the sink threw.
+   * Sends a request without a body and resolves once its response is complete. Rejects with
+   * ConnectionBroken or the sink's error.
    */
   exchange(requestHead: string, sink: BodySink): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
@@ -104,7 +102,7 @@ export class HttpConnection {
   }
 
   /**
-   * Ends it; an exchange under way is rejected with `error`. Nothing is read any more from here on.
+   * Closes the connection. The current exchange is rejected with `error`, and nothing more is read.
    */
   destroy(error: unknown): void {
     this.#fail(error);
@@ -120,7 +118,7 @@ export class HttpConnection {
 
   #read(bytes: number): boolean {
     if (this.#exchange === null) {
-      this.#fail(new ConnectionBroken('BODY', 'sent bytes nobody asked for'));
+      this.#fail(new ConnectionBroken('BODY', 'sent bytes without a request'));
       return false;
     }
     try {
@@ -137,11 +135,11 @@ export class HttpConnection {
     const parsed = parseHead(this.#headBuffer.subarray(0, this.#headBytes));
     if (parsed === 'more') {
       if (this.#headBytes === this.#headBuffer.length)
-        this.#fail(new ConnectionBroken('HEAD', 'sent a response head without end'));
+        this.#fail(new ConnectionBroken('HEAD', 'sent a response header that is too long'));
       return;
     }
     if (parsed === 'bad') {
-      this.#fail(new ConnectionBroken('HEAD', 'sent a response head that is none'));
+      this.#fail(new ConnectionBroken('HEAD', 'sent an invalid response header'));
       return;
     }
     const exchange = this.#exchange!;
@@ -154,7 +152,7 @@ export class HttpConnection {
         this.#fail(
           new ConnectionBroken(
             'HEAD',
-            `sent a message of ${parsed.contentLength} bytes; at most ${CONNECTION_HEAD_BYTES_MAX} are allowed`,
+            `sent a message of ${parsed.contentLength} bytes; the limit is ${CONNECTION_HEAD_BYTES_MAX}`,
           ),
         );
         return;
@@ -163,7 +161,7 @@ export class HttpConnection {
     }
     const early = this.#headBuffer.subarray(parsed.headBytes, this.#headBytes);
     if (early.length > parsed.contentLength) {
-      this.#fail(new ConnectionBroken('BODY', 'sent more body than announced'));
+      this.#fail(new ConnectionBroken('BODY', 'sent more bytes than its Content-Length'));
       return;
     }
     if (early.length > 0) this.#target().set(early);
@@ -189,7 +187,7 @@ export class HttpConnection {
   #gather(bytes: number, leftBytes: number): void {
     if (this.#setLowWater === null) return;
     this.#readSinceLook = true;
-    // Of a TLS record that has come in part, the plaintext to come is more than the bytes to come.
+    // OpenSSL may hold a partial TLS record, so fewer bytes than plaintext are still to come.
     const reserveBytes = this.#socket instanceof TLSSocket ? TLS_RECORD_BYTES_MAX : 0;
     this.#mark(this.#gathering.next(bytes, leftBytes - reserveBytes, performance.now()));
   }
@@ -205,7 +203,9 @@ export class HttpConnection {
     }
   }
 
-  /** A flow that became slow leaves bytes in the kernel below the mark: they are let through. */
+  /**
+   * Bytes of a flow that became slow stay in the kernel below the mark; the mark 1 releases them.
+   */
   #look(): void {
     if (!this.#readSinceLook) this.#mark(1);
     this.#readSinceLook = false;
@@ -227,7 +227,7 @@ function closed(): ConnectionBroken {
   return new ConnectionBroken('CLOSED', 'closed the connection');
 }
 
-/** Connections between exchanges: a bounded number to each end, each for a bounded time. */
+/** Idle connections for reuse: a bounded number per peer, each for a bounded time. */
 export class IdleConnections {
   readonly #idle = new Map<string, { connection: HttpConnection; sinceMs: number }[]>();
   readonly #nowMs: () => number;
@@ -240,7 +240,7 @@ export class IdleConnections {
     this.#idleMs = idleMs;
   }
 
-  /** The connection to `end` that was used last; it may have gone stale unnoticed. */
+  /** The most recently used connection to `end`. The peer may have closed it unnoticed. */
   take(end: string): HttpConnection | null {
     const idle = this.#idle.get(end);
     while (idle !== undefined && idle.length > 0) {

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { CACHE_PROGRAM_TIMEOUT_MS } from './limits.ts';
 
 /**
- * Runs one of the system's small programs to its end, quietly; `fd` becomes its descriptor 3. Its
- * exit code, null when it was killed (after CACHE_PROGRAM_TIMEOUT_MS), undefined when there is no
- * such program.
+ * Runs a small system program to its end, without output; `fd` becomes its descriptor 3. Returns
+ * its exit code, null if it was killed (after CACHE_PROGRAM_TIMEOUT_MS), undefined if it does not
+ * exist.
  */
 export function runProgram(
   program: string,

@@ -24,40 +24,40 @@ import { allocateFile, roomForSlab } from './slab-space.ts';
 
 export interface SlabFilesOptions {
   dir: string;
-  /** The directory never takes more than this on disk, the header table included. */
+  /** Limit for the directory's size on disk, including the header table. */
   capacityBytes: number;
-  /** Read with O_DIRECT, too (`CacheConfig.aioEnable: 1`). Writes use it wherever possible. */
+  /** Reads use O_DIRECT, too (`CacheConfig.aioEnable: 1`). Writes use it wherever possible. */
   direct: boolean;
   log: CacheLog;
-  /** Bytes free on the filesystem of a file; asked of the system unless given. */
+  /** Free bytes on a file's filesystem; default: the system's value. */
   freeBytesOf?: (path: string) => Promise<number>;
 }
 
-/** The cache's two files, open and locked against a second process. */
+/** The cache's two files, open and locked against other processes. */
 export interface SlabFiles {
   /** For reads, and for writes while `directFd` is null; valid in every thread of the process. */
   readonly slabFd: number;
   /** The slab open with O_DIRECT, for writes; null when the filesystem refuses it. */
   readonly directFd: number | null;
-  /** Whether reads, too, bypass the page cache: they were asked to, and the filesystem allows it. */
+  /** Whether reads bypass the page cache, too: requested, and supported by the filesystem. */
   readonly direct: boolean;
-  /** 2 MiB slots in the slab; none when the disk is full. */
+  /** Number of 2 MiB slots in the slab; 0 if the disk is full. */
   readonly slotCount: number;
-  /** Entries in the header table. */
+  /** Number of entries in the header table. */
   readonly entryCount: number;
   /**
-   * The header table's entries as they stood at opening, for CacheStore.open; more than entryCount
-   * after a shrink.
+   * The header table's entries at opening, for CacheStore.open; more than entryCount after a
+   * shrink.
    */
   readonly table: Buffer;
   writeHeader(job: HeaderJob): Promise<void>;
-  /** Closes the files and gives up the lock; let jobs end first. */
+  /** Closes the files and releases the lock. Let jobs end first. */
   close(): Promise<void>;
 }
 
 /**
- * Slots and header entries of a cache whose directory, all told, takes no more than
- * `capacityBytes`; the table's length.
+ * Number of slots and header entries, and length of the table, for a directory of at most
+ * `capacityBytes` in total.
  */
 export function slabGeometry(capacityBytes: number): {
   slotCount: number;
@@ -73,9 +73,9 @@ export function slabGeometry(capacityBytes: number): {
 }
 
 /**
- * Opens (or makes) `<dir>/slab` and `<dir>/index`. Throws ShoalError CACHE_DIR_UNUSABLE with one
- * clear line when the directory cannot be made, written or locked. An index of another format is
- * logged and the cache starts empty.
+ * Opens or creates `<dir>/slab` and `<dir>/index`. Throws ShoalError CACHE_DIR_UNUSABLE with one
+ * clear line if the directory cannot be created, written or locked. An index of another format is
+ * logged, and the cache starts empty.
  */
 export async function openSlabFiles(options: SlabFilesOptions): Promise<SlabFiles> {
   const opened: FileHandle[] = [];
@@ -106,7 +106,8 @@ async function openLocked(
 ): Promise<SlabFiles> {
   const { dir, capacityBytes, log } = options;
   const { slotCount: slotsWanted, entryCount, tableBytes } = slabGeometry(capacityBytes);
-  if (slotsWanted < 1) throw new Error(`a capacity of ${capacityBytes} bytes holds no shard`);
+  if (slotsWanted < 1)
+    throw new Error(`a capacity of ${capacityBytes} bytes is too small for one shard`);
 
   const index = await openIndex(dir, tableBytes, log);
   opened.push(index.file);
@@ -145,15 +146,15 @@ async function openLocked(
         TABLE_HEAD_BYTES + entry * HEADER_BYTES,
       );
       if (bytesWritten !== HEADER_BYTES)
-        throw new ShoalError('DISK_FAILED', 'the cache disk takes no more bytes');
+        throw new ShoalError('DISK_FAILED', 'the cache disk is full');
     },
     close,
   };
 }
 
 /**
- * The table, brought to `tableBytes` unless entries stand past that: they are moved first
- * (lib/cache/recovery.ts), cut next time.
+ * Opens the table and sets its length to `tableBytes`, unless entries lie beyond that: they are
+ * moved first (lib/cache/recovery.ts), and the table is cut at the next start.
  */
 async function openIndex(
   dir: string,
@@ -167,14 +168,13 @@ async function openIndex(
   if (content.length > 0) {
     const head = decodeTableHead(content);
     if (head.kind === 'foreign') {
-      // It may be somebody's file in a directory given by mistake: out of the way, not out of the
-      // world.
+      // The directory may be a mistake and the file someone else's: rename it, do not delete it.
       await file.close();
       await rename(path, `${path}.unknown`);
       file = await openOwn(path);
       log.warn(
         { path, kept: `${path}.unknown` },
-        'not a cache index: kept under another name, the cache starts empty',
+        'not a cache index: renamed; the cache starts empty',
       );
     } else if (head.kind === 'other-version') {
       await file.truncate(0);
@@ -196,14 +196,14 @@ async function openIndex(
   await file
     .write(encodeTableHead(process.pid), 0, TABLE_HEAD_BYTES, 0)
     .catch((error: NodeJS.ErrnoException) => {
-      // A full disk is no reason not to start: the node lives from memory. A page of zeros is ours
-      // as well.
+      // A full disk does not prevent the start: the node serves from memory. A page of zeros is
+      // valid, too.
       if (error.code !== 'ENOSPC') throw error;
     });
   return { file, table };
 }
 
-/** Node's own recursive mkdir never returns where a parent exists but takes no children (/proc). */
+/** Node's recursive mkdir never returns if a parent exists but cannot have children (/proc). */
 async function makeDir(path: string, parentsToo = true): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 });

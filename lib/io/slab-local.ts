@@ -4,7 +4,7 @@ import { readExtent, writeDescriptor, writeExtent } from './slab.ts';
 import type { SlabFiles } from './slab-files.ts';
 
 /**
- * The slab worked on from this thread: for tools and tests. A node hands reads and writes to its
+ * Slab I/O on the calling thread, for tools and tests. A node passes reads and writes to its
  * transfer pool.
  */
 export function localSlabIo(files: SlabFiles, arena: Arena): SlabIo {

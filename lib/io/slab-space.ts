@@ -5,19 +5,19 @@ import { CACHE_DISK_SHARE_MAX } from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { runProgram } from './program.ts';
 
-/** The unit of `stat.blocks`, whatever the filesystem's own. */
+/** Unit of `stat.blocks`, independent of the filesystem's block size. */
 const STAT_BLOCK_BYTES = 512;
 
-/** Bytes free on the filesystem of a file, to those who are not root. */
+/** Bytes free for unprivileged users on the filesystem of a file. */
 export async function freeBytesAt(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path);
   return bavail * bsize;
 }
 
 /**
- * How long a file meant for `wantedBytes` is to be, having `allocatedBytes` already. On a disk too
- * small it stays, in whole slots, within a share of what there is, and never gives up what it has:
- * so a restart leaves it as it is.
+ * Length for a file that should have `wantedBytes` and has `allocatedBytes`. On a disk that is too
+ * small it is limited, in whole slots, to a share of the free space, but never shrinks below what
+ * it has: a restart changes nothing.
  */
 export function affordableBytes(
   wantedBytes: number,
@@ -30,8 +30,8 @@ export function affordableBytes(
 }
 
 /**
- * The bytes of its wish a slab gets on the disk it is on: `affordableBytes`, with a line in the log
- * when that is less.
+ * Length that the slab gets on its disk: `affordableBytes`. Logs a line if that is less than
+ * wanted.
  */
 export async function roomForSlab(
   file: FileHandle,
@@ -50,14 +50,14 @@ export async function roomForSlab(
   if (takenBytes < wantedBytes)
     log.warn(
       { path, wantedBytes, freeBytes, takenBytes },
-      'the disk has less room than the cache may take: it takes less',
+      'the disk has less free space than the cache capacity: the cache is smaller',
     );
   return takenBytes;
 }
 
 /**
- * Makes an open file exactly `sizeBytes` long, its blocks allocated beforehand where the filesystem
- * can: then the cache cannot run out of disk later, and lies in one piece. A longer file, left by a
+ * Sets the length of an open file to exactly `sizeBytes` and allocates its blocks if the filesystem
+ * can: then the cache cannot run out of disk later and is contiguous. A longer file, left by a
  * larger capacity, is cut.
  */
 export async function allocateFile(
@@ -70,5 +70,5 @@ export async function allocateFile(
   if (size !== sizeBytes) await file.truncate(sizeBytes);
   if (blocks * STAT_BLOCK_BYTES >= sizeBytes) return;
   const exitCode = await runProgram('fallocate', ['-l', String(sizeBytes), path]);
-  if (exitCode !== 0) log.info({ path }, 'cache file not preallocated: it grows as it fills');
+  if (exitCode !== 0) log.info({ path }, 'cannot preallocate the cache file: it grows as it fills');
 }

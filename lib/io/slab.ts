@@ -8,9 +8,9 @@ import { checksumOf } from './checksum.ts';
 export type { ReadJob, ReadOutcome, WriteJob, WriteOutcome } from '../cache/slab-io.ts';
 
 /**
- * Reads one extent of the slab `fd` straight into its arena slot, and checks it when the job says
- * what it must hash to. The caller publishes the slot's length and watermarks afterwards. Throws
- * ShoalError DISK_FAILED, the system's code in its message.
+ * Reads one extent of the slab `fd` into its arena slot, and checks it against the job's checksum,
+ * if there is one. The caller publishes the slot's length and watermarks. Throws ShoalError
+ * DISK_FAILED with the system's error code in its message.
  */
 export async function readExtent(fd: number, arena: Arena, job: ReadJob): Promise<ReadOutcome> {
   const lengthBytes = pageCeil(job.lengthBytes);
@@ -20,7 +20,7 @@ export async function readExtent(fd: number, arena: Arena, job: ReadJob): Promis
     const { bytesRead } = await diskCall(
       readAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes),
     );
-    // The slab ends here: somebody has cut it by hand.
+    // The slab ends here: it was truncated by hand.
     if (bytesRead === 0) return 'corrupt';
     doneBytes += bytesRead;
   }
@@ -43,7 +43,7 @@ export function writeDescriptor(
 
 /**
  * Writes one complete shard from its arena slot to the slab `fd`, up to the next page. The slot is
- * pinned meanwhile; when it already holds another generation nothing is written. Throws ShoalError
+ * pinned meanwhile; if it has another generation already, nothing is written. Throws ShoalError
  * DISK_FAILED.
  */
 export async function writeExtent(fd: number, arena: Arena, job: WriteJob): Promise<WriteOutcome> {
@@ -56,8 +56,7 @@ export async function writeExtent(fd: number, arena: Arena, job: WriteJob): Prom
       const { bytesWritten } = await diskCall(
         writeAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes),
       );
-      if (bytesWritten === 0)
-        throw new ShoalError('DISK_FAILED', 'the cache disk takes no more bytes');
+      if (bytesWritten === 0) throw new ShoalError('DISK_FAILED', 'the cache disk is full');
       doneBytes += bytesWritten;
     }
     return 'written';

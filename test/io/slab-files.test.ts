@@ -155,7 +155,7 @@ describe('io/slab-files', () => {
     };
     const first = await open();
     assert.equal(first.slotCount, 24);
-    assert.ok(lines.some((line) => line.includes('less room')));
+    assert.ok(lines.some((line) => line.includes('less free space')));
     await first.close();
     freeBytes = 6 * SHARD_BYTES;
     const second = await open();
@@ -208,7 +208,7 @@ describe('io/slab-files', () => {
       openFiles(CAPACITY_BYTES, false, join(dir, 'file')),
       unusable(/EEXIST|ENOTDIR/),
     );
-    await assert.rejects(openFiles(1000), unusable(/holds no shard/));
+    await assert.rejects(openFiles(1000), unusable(/too small for one shard/));
     await assert.rejects(
       openFiles(CAPACITY_BYTES, false, '/proc/shoal'),
       unusable(/ENOENT|EACCES|EPERM/),
