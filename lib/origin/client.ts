@@ -271,7 +271,7 @@ export class OriginClient {
   async probe(
     target: OriginTarget,
     options: Partial<Pick<ReadOptions, 'ranges'>> = {},
-  ): Promise<{ totalBytes: number | null }> {
+  ): Promise<{ totalBytes: number | null; ranges: HeadFact['ranges'] }> {
     const ranges = options.ranges ?? 'unknown';
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
     const cost = { requests: 0 };
@@ -282,7 +282,7 @@ export class OriginClient {
       });
       const length = head.headers['content-length'];
       if (head.status === 200 && length !== undefined && /^\d{1,15}$/.test(length))
-        return { totalBytes: Number(length) };
+        return { totalBytes: Number(length), ranges: 'unknown' };
     }
     const answer = await this.#askAnyForm(
       {
@@ -298,7 +298,11 @@ export class OriginClient {
       },
       ranges,
     );
-    return { totalBytes: answer.totalBytes };
+    // One byte or none says nothing: a whole of that size looks like a part.
+    const { totalBytes } = answer;
+    const isPart = answer instanceof RangeReader && answer.isPart;
+    const isTelling = totalBytes === null || totalBytes > 1;
+    return { totalBytes, ranges: isPart ? 'parts' : isTelling ? 'whole' : 'unknown' };
   }
 
   /**

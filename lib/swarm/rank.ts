@@ -24,9 +24,14 @@ export function mix32(hash: number): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
+/** The index that decides who owns the shard. */
+function rankIndex({ index, rankedAs }: ShardId): number {
+  return rankedAs ?? index;
+}
+
 /** A shard's own 32 bits, the same on every node. */
 export function shardHash(shard: ShardId): number {
-  return mix32(hash32(shard.key) + Math.imul(shard.index + 1, 0x9e37_79b1));
+  return mix32(hash32(shard.key) + Math.imul(rankIndex(shard) + 1, 0x9e37_79b1));
 }
 
 /**
@@ -56,7 +61,8 @@ export class Ranking {
    */
   top(shard: ShardId): readonly NodeId[] {
     let ranks = this.#ranks.get(shard.key);
-    const known = ranks?.get(shard.index);
+    const index = rankIndex(shard);
+    const known = ranks?.get(index);
     if (known !== undefined) return known;
     if (this.#remembered >= RANKS_MAX) {
       this.#ranks.clear();
@@ -65,7 +71,7 @@ export class Ranking {
     }
     if (ranks === undefined) this.#ranks.set(shard.key, (ranks = new Map()));
     const rank = this.#rank(shardHash(shard));
-    ranks.set(shard.index, rank);
+    ranks.set(index, rank);
     this.#remembered++;
     return rank;
   }

@@ -17,6 +17,11 @@ export interface ShardId {
   /** `sha256:<hex>` or `url:<hex>`. */
   key: string;
   index: number;
+  /**
+   * 0: the shard has the owner and root of the blob's first shard. The blob's origin serves it only
+   * as a whole, so one node reads it there, and the others have every shard from that node.
+   */
+  rankedAs?: 0;
 }
 
 /**

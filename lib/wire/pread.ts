@@ -15,7 +15,7 @@ import { formatRefusal, REFUSED, refusalOf } from './refusal.ts';
 /**
  * The bytes of a shard:
  *
- *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L[&zone=Z][&not=B,C]
+ *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L[&zone=Z][&not=B,C][&whole=1]
  *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum
  *     307 {parents, checksum, totalBytes}     404 {kind: "miss"}     503 {kind: "busy", retryMs}
  *     424 a refusal (refusal.ts)
@@ -29,6 +29,8 @@ export interface PreadQuery extends ShardOf {
   hops: number;
   /** Children the asker is sending to now. */
   load: number;
+  /** The blob's origin serves it only as a whole: see ShardId.rankedAs. */
+  whole?: true;
 }
 
 /** An answer other than the bytes: what the core of the asked node decided, or a refusal. */
@@ -50,6 +52,7 @@ export function preadPath(query: PreadQuery): string {
   });
   if (query.zone !== null) more.set('zone', query.zone);
   if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
+  if (query.whole === true) more.set('whole', '1');
   return `/rpc/pread/${query.key}/${query.shard}?${more}`;
 }
 
@@ -73,7 +76,17 @@ export function parsePread(path: string, query: string): PreadQuery | null {
     ![node, ...exclude].every(isNodeName)
   )
     return null;
-  return { ...shard, fromBytes, node, zone: more.get('zone'), role, exclude, hops, load };
+  return {
+    ...shard,
+    fromBytes,
+    node,
+    zone: more.get('zone'),
+    role,
+    exclude,
+    hops,
+    load,
+    ...(more.get('whole') === '1' ? { whole: true } : {}),
+  };
 }
 
 /** The headers of a 200. `checksum` is the shard's, hex. */

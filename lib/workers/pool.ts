@@ -55,7 +55,12 @@ export interface ProbeJob {
 
 export type ProbeResult =
   /** `totalBytes` null: the upstream does not tell the size. */
-  | { kind: 'granted'; totalBytes: number | null; buckets?: Bucket[] }
+  | {
+      kind: 'granted';
+      totalBytes: number | null;
+      ranges?: HeadFact['ranges'];
+      buckets?: Bucket[];
+    }
   | { kind: 'failed'; error: WireError };
 
 /** Whether a registry answers at all; see lib/origin/outages.ts. */
@@ -249,10 +254,10 @@ function target(job: { url: string; upstreamHost: string; authorization: string 
 
 async function probe(job: ProbeJob): Promise<ProbeResult> {
   try {
-    const { totalBytes } = await origin.probe(target(job), {
+    const { totalBytes, ranges } = await origin.probe(target(job), {
       ranges: job.ranges ?? 'unknown',
     });
-    return { kind: 'granted', totalBytes, buckets: takeBuckets() };
+    return { kind: 'granted', totalBytes, ranges, buckets: takeBuckets() };
   } catch (thrown) {
     return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
   }

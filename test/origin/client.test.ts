@@ -431,6 +431,7 @@ describe('registry/origin', () => {
       const server = await serve(serveAsObjectStore(BLOB));
       assert.deepEqual(await client([server.host]).probe(target(server)), {
         totalBytes: BLOB.length,
+        ranges: 'parts',
       });
       assert.equal(server.seen[0]!.method, 'GET');
       assert.equal(server.seen[0]!.headers.range, 'bytes=0-0');
@@ -440,14 +441,21 @@ describe('registry/origin', () => {
       const server = await serve((_request, response) => answer(response, 200, BLOB));
       assert.deepEqual(await client([server.host]).probe(target(server)), {
         totalBytes: BLOB.length,
+        ranges: 'whole',
       });
       const empty = await serve(serveRanges(Buffer.alloc(0)));
-      assert.deepEqual(await client([empty.host]).probe(target(empty)), { totalBytes: 0 });
+      assert.deepEqual(await client([empty.host]).probe(target(empty)), {
+        totalBytes: 0,
+        ranges: 'unknown',
+      });
     });
 
     it('proves the right also where the origin does not tell the size', async () => {
       const server = await serve((_request, response) => void response.writeHead(200).end(BLOB));
-      assert.deepEqual(await client([server.host]).probe(target(server)), { totalBytes: null });
+      assert.deepEqual(await client([server.host]).probe(target(server)), {
+        totalBytes: null,
+        ranges: 'whole',
+      });
     });
 
     it('asks the registry each time, whatever was learnt before', async () => {

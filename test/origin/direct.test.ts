@@ -242,7 +242,7 @@ describe('registry/origin-direct', () => {
       const server = await serve((request, response) =>
         isBroken ? respond(response) : ranges(request, response),
       );
-      const origin = client(server.host, { silenceMs: 60, headTimeoutMs: 60 });
+      const origin = client(server.host, { silenceMs: 400, headTimeoutMs: 400 });
       await read(origin, server.host, 0);
       isBroken = true;
       const sink = new RecordingSink();

@@ -115,7 +115,8 @@ export class PeerDesk {
     const { id, requestId } = request;
     const { key, shard: index, node, zone, role, exclude, hops, load } = request.query;
     const origin = this.#parts.vouched(key, request.origin);
-    const shard: ShardId = { key, index };
+    const shard: ShardId =
+      request.query.whole === true ? { key, index, rankedAs: 0 } : { key, index };
     if (origin !== null) facts.addOrigin(key, origin);
     const asked = {
       shard,

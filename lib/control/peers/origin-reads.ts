@@ -19,6 +19,7 @@ interface OriginRead extends OriginWant {
   readonly object: ObjectReads;
   /** Whether this node reads for no others: a long answer may then bring all that is left. */
   readonly alone: boolean;
+  readonly mayStream: boolean;
   /** Where it is: in the queue, waiting for the first answer, sent, or settled. */
   state: 'queued' | 'held' | 'sent' | 'over';
   settle: { resolve: (result: OriginReadResult) => void; reject: (error: unknown) => void };
@@ -67,12 +68,17 @@ export class OriginReads {
   /**
    * Reads the rest of a shard, from `sliceBytes` of the shard on first: there somebody waits. Where
    * nobody does (null) and the node is `alone` (see OriginAsk), it may come in one request with
-   * others.
+   * others. Where it must not become a stream, and the origin serves only the whole, it fails with
+   * `wholeOnly`.
    */
   read(
     way: OriginContext,
     filling: Filling,
-    { sliceBytes, alone }: { sliceBytes: number | null; alone: boolean },
+    {
+      sliceBytes,
+      alone,
+      mayStream = true,
+    }: { sliceBytes: number | null; alone: boolean; mayStream?: boolean },
   ): Promise<OriginReadResult> {
     const name = objectOf(way.url);
     let object = this.#objects.get(name);
@@ -95,6 +101,7 @@ export class OriginReads {
       sliceBytes,
       object,
       alone,
+      mayStream,
       state: 'held',
       settle,
     };
@@ -118,6 +125,11 @@ export class OriginReads {
     return known === 'unknown' ? this.#memory.ofHost(way.upstreamHost) : known;
   }
 
+  /** A check has learned what the origin does with ranges. */
+  note(way: { url: string; upstreamHost: string }, support: 'parts' | 'whole'): void {
+    this.#memory.note(objectOf(way.url), way.upstreamHost, support);
+  }
+
   #support({ object, way }: OriginRead): RangeSupport {
     // A manifest is small and read without Range, so its answer tells nothing.
     return way.accept === undefined ? this.#memory.of(object.name, way.upstreamHost) : 'parts';
@@ -127,6 +139,7 @@ export class OriginReads {
     const { object } = read;
     const support = this.#support(read);
     if (object.pioneer !== null) read.state = 'held';
+    else if (support === 'whole' && !read.mayStream) this.#settle(read, wholeOnly(read));
     else if (support === 'whole') void this.#send([read], { ranges: 'whole', mayStream: true });
     else if (this.#holdsNow(read)) this.#hold(read, read.index);
     else {
@@ -145,7 +158,10 @@ export class OriginReads {
       return;
     }
     const ranges = this.#support(due[0]!);
-    void this.#send(due, { ranges, mayStream: ranges !== 'parts' }).then((first) => {
+    void this.#send(due, {
+      ranges,
+      mayStream: ranges !== 'parts' && due.every(({ mayStream }) => mayStream),
+    }).then((first) => {
       const givenUp = this.#queue.over(
         together,
         first === undefined ? 'left' : endOf(first, due[0]!.filling.fromBytes),
@@ -253,8 +269,7 @@ export class OriginReads {
     if (result.kind === 'failed' && result.wholeOnly === true) {
       // The origin serves parts of other objects, but not of this one: to the object's thread.
       this.#memory.note(read.object.name, read.way.upstreamHost, 'whole');
-      this.#route(read);
-      return;
+      if (read.mayStream) return this.#route(read);
     }
     this.#forget(read);
     read.settle.resolve(result);
@@ -333,6 +348,16 @@ export class OriginReads {
         this.#releaseHeld(object);
       });
   }
+}
+
+function wholeOnly({ way, filling }: OriginRead): Extract<OriginReadResult, { kind: 'failed' }> {
+  const message = `${way.upstreamHost} does not serve ranges of this object`;
+  return {
+    kind: 'failed',
+    error: { code: 'ORIGIN_BROKEN', message },
+    receivedBytes: filling.fromBytes,
+    wholeOnly: true,
+  };
 }
 
 function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {

@@ -19,6 +19,7 @@ import type {
   Member,
   OriginAsk,
   PeerAsk,
+  ShardId,
   StatAsk,
 } from '../../swarm/types.ts';
 import type { BlobTree, PeerInput } from '../../telemetry/status.ts';
@@ -201,7 +202,8 @@ export class SwarmDriver {
   readonly fill: FillFromSwarm = (resident, way, done, failed) => {
     const job: Job = { resident, way, done, failed, running: null };
     const [newest, ...older] = this.#ways(resident.key, way);
-    const shard = { key: resident.key, index: resident.shard };
+    const shard: ShardId = { key: resident.key, index: resident.shard };
+    if (way.onBehalf?.shard.rankedAs === 0 || this.#isWhole(resident.key, way)) shard.rankedAs = 0;
     this.#tickEvery(SWARM_TICK_MS);
     const fetch = this.#swarm.want(
       shard,
@@ -315,6 +317,21 @@ export class SwarmDriver {
     return all.map(originWay);
   }
 
+  /** Whether the blob's origin serves it only as a whole, as far as this node knows. */
+  #isWhole(key: string, { origin }: Way): boolean {
+    const origins = this.#parts.facts.origins(key);
+    return [...(origin === null ? [] : [origin]), ...origins].some(
+      (one) => this.#transfers.support(one) === 'whole',
+    );
+  }
+
+  /** Whether this node is the first owner, or the first root, of the blob's first shard. */
+  #isFirstFor(key: string): boolean {
+    const { owners, roots } = this.#swarm.membership;
+    const ranking = roots.size > 0 ? roots : owners;
+    return ranking.top({ key, index: 0 })[0] === this.#self.node;
+  }
+
   #job(fetch: Fetch): Job {
     return fetch.place as Job;
   }
@@ -375,6 +392,7 @@ export class SwarmDriver {
         exclude: ask.exclude,
         hops: ask.hops,
         load: ask.load,
+        ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
       },
       filling,
       { origin: (ask.context as OriginWay | null)?.origin ?? null, requestId: way.requestId },
@@ -405,9 +423,12 @@ export class SwarmDriver {
     arena.setOwned(filling.slot, true);
     const job = this.#job(fetch);
     const startMs = this.#parts.clock.nowMs();
+    // Only the node that all others ask for this blob may read all of it.
+    const mayStream = fetch.shard.rankedAs === 0 || this.#isFirstFor(fetch.shard.key);
     const running = this.#transfers.origin((ask.context as OriginWay).origin, filling, {
       sliceBytes: job.way.sliceBytes,
       alone: ask.alone,
+      mayStream,
     });
     job.running = running;
     const result = await running;
@@ -418,6 +439,8 @@ export class SwarmDriver {
     );
     if (result.kind === 'data' && ask.fromBytes > 0)
       observation.meter.count('transfer.origin.resumed');
+    // The next step of the fetch goes to the node that reads the whole blob.
+    if (result.kind === 'failed' && result.wholeOnly === true) fetch.shard.rankedAs = 0;
     if (result.kind === 'data')
       this.#suspicion.came(fetch.shard.key, fetch.shard.index, null, result.checksum);
     if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });

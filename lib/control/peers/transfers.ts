@@ -10,6 +10,7 @@ import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
 import { OriginReads } from './origin-reads.ts';
+import type { RangeSupport } from './range-support.ts';
 
 export interface TransferParts {
   pools: Pools;
@@ -62,9 +63,14 @@ export class Transfers {
   origin(
     way: OriginContext,
     filling: Filling,
-    how: { sliceBytes: number | null; alone: boolean },
+    how: { sliceBytes: number | null; alone: boolean; mayStream?: boolean },
   ): Promise<OriginReadResult> {
     return this.#atOrigin.read(way, filling, how);
+  }
+
+  /** What is known of the origin's support for ranges. */
+  support(way: { url: string; upstreamHost: string }): RangeSupport {
+    return this.#atOrigin.support(way);
   }
 
   /**
@@ -74,9 +80,12 @@ export class Transfers {
   async probe(job: ProbeJob): Promise<ProbeResult> {
     // The read that the same request leads to begins within this turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
-    return (
-      (await this.#atOrigin.proofOf(job)) ??
-      this.#parts.pools.run({ ...job, ranges: this.#atOrigin.support(job) })
-    );
+    const proof = await this.#atOrigin.proofOf(job);
+    if (proof !== null) return proof;
+    const ranges = this.#atOrigin.support(job);
+    const result = await this.#parts.pools.run({ ...job, ranges });
+    if (result.kind === 'granted' && result.ranges !== undefined && result.ranges !== 'unknown')
+      this.#atOrigin.note(job, result.ranges);
+    return result;
   }
 }

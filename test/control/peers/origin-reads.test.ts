@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { ManualClock } from '../../../lib/clock.ts';
+import type { Observation } from '../../../lib/control/watch/observation.ts';
+import type { Pools } from '../../../lib/control/threads/pools.ts';
+import {
+  CREDENTIAL_HOLD_MS,
+  CREDENTIAL_LOOK_MS,
+  RANGE_SUPPORT_TTL_MS,
+} from '../../../lib/control/peers/limits.ts';
+import { OriginReads } from '../../../lib/control/peers/origin-reads.ts';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
+import type {
+  OriginReadJob,
+  OriginReadNews,
+  OriginReadResult,
+} from '../../../lib/workers/origin-read.ts';
+import type { HoldJob } from '../../../lib/workers/pool.ts';
+import { settled } from '../fixture.ts';
+
+const WAY = {
+  url: 'https://r.example/v2/a/blobs/sha256:0?x=1',
+  upstreamHost: 'r.example',
+  authorization: 'Bearer opaque',
+};
+const TOTAL_BYTES = 40 * SHARD_BYTES;
+const DATA = {
+  kind: 'data',
+  totalBytes: TOTAL_BYTES,
+  lengthBytes: SHARD_BYTES,
+  checksum: '',
+} as const;
+
+interface Sent {
+  job: OriginReadJob;
+  mayStream: boolean;
+  tell(news: OriginReadNews): void;
+  end(): void;
+}
+
+describe('control/origin-reads', () => {
+  let clock: ManualClock;
+  let sent: Sent[];
+  let holds: { job: HoldJob; opened: (opened: boolean) => void }[];
+  let reads: OriginReads;
+
+  beforeEach(() => {
+    [clock, sent, holds] = [new ManualClock(), [], []];
+    const pools = {
+      origin: (job: OriginReadJob, tell: Sent['tell'], mayStream: boolean) =>
+        new Promise<void>((end) => sent.push({ job, mayStream, tell, end })),
+      hold: (job: HoldJob) => new Promise<boolean>((opened) => holds.push({ job, opened })),
+    } as unknown as Pools;
+    reads = new OriginReads({
+      pools,
+      clock,
+      observation: { probe: null } as unknown as Observation,
+      vouching: { isVouched: () => true },
+    });
+  });
+
+  const read = (shard: number, mayStream = true): Promise<OriginReadResult> =>
+    reads.read(
+      WAY,
+      { slot: shard, attempt: 1, shard, fromBytes: 0, totalBytes: TOTAL_BYTES, digest: null },
+      { sliceBytes: 0, alone: true, mayStream },
+    );
+  const head = (ranges: 'parts' | 'whole'): OriginReadNews => ({
+    kind: 'head',
+    ranges,
+    totalBytes: TOTAL_BYTES,
+    atHome: true,
+  });
+  const shards = (): number[] => sent.map(({ job }) => job.parts[0]!.shard);
+
+  it('lets the first read of an object find out alone what the origin does', async () => {
+    for (const shard of [0, 1, 2]) void read(shard);
+    await settled();
+    assert.deepEqual([shards(), sent[0]!.mayStream], [[0], true]);
+    sent[0]!.tell(head('parts'));
+    await settled();
+    assert.deepEqual(shards(), [0, 1, 2]);
+    assert.deepEqual(
+      sent.slice(1).map(({ mayStream, job }) => [mayStream, job.ranges]),
+      [
+        [false, 'parts'],
+        [false, 'parts'],
+      ],
+    );
+  });
+
+  it('sends all reads of a whole answer to the thread that has it, in order', async () => {
+    for (const shard of [0, 3, 1]) void read(shard);
+    await settled();
+    sent[0]!.tell(head('whole'));
+    await settled();
+    assert.deepEqual(shards(), [0, 1, 3]);
+    assert.ok(sent.every(({ mayStream }) => mayStream));
+    assert.equal(reads.support(WAY), 'whole');
+    clock.advance(RANGE_SUPPORT_TTL_MS);
+    assert.equal(reads.support(WAY), 'unknown');
+  });
+
+  it('turns to the whole when an origin that serves parts does not serve this object so', async () => {
+    reads.note({ ...WAY, url: 'https://r.example/other' }, 'parts');
+    const result = read(2);
+    await settled();
+    assert.equal(sent[0]!.mayStream, false);
+    const error = { code: 'ORIGIN_BROKEN', message: 'x' } as const;
+    sent[0]!.tell({ kind: 'failed', error, receivedBytes: 0, wholeOnly: true });
+    sent[0]!.end();
+    await settled();
+    assert.deepEqual([sent[1]!.mayStream, sent[1]!.job.ranges], [true, 'whole']);
+    sent[1]!.tell(DATA);
+    assert.equal((await result).kind, 'data');
+  });
+
+  it('leaves the whole to the node whose it is', async () => {
+    reads.note(WAY, 'whole');
+    const result = await read(5, false);
+    assert.deepEqual([result.kind === 'failed' && result.wholeOnly, sent.length], [true, 0]);
+  });
+
+  it('tells the reads that wait when the first one meets silence', async () => {
+    const all = [read(0), read(1), read(2)];
+    await settled();
+    const error = { code: 'ORIGIN_TIMEOUT', message: 'silent' } as const;
+    sent[0]!.tell({ kind: 'failed', error, receivedBytes: 0 });
+    sent[0]!.end();
+    for (const result of await Promise.all(all)) assert.equal(result.kind, 'failed');
+    assert.equal(sent.length, 1);
+  });
+
+  it('lets the next one try when the first one fails otherwise', async () => {
+    void read(0);
+    void read(1);
+    await settled();
+    const error = { code: 'ORIGIN_BROKEN', message: 'x' } as const;
+    sent[0]!.tell({ kind: 'failed', error, receivedBytes: 0 });
+    sent[0]!.end();
+    await settled();
+    assert.deepEqual(shards(), [0, 1]);
+  });
+
+  it('proves the right to read by a read with the same credential', async () => {
+    void read(0);
+    await settled();
+    const proof = reads.proofOf(WAY);
+    assert.ok(proof !== null);
+    assert.equal(reads.proofOf({ ...WAY, authorization: 'Bearer other' }), null);
+    sent[0]!.tell(head('parts'));
+    assert.deepEqual(await proof, { kind: 'granted', totalBytes: TOTAL_BYTES });
+  });
+
+  it('takes a refusal of such a read for one of the check, and nothing else', async () => {
+    for (const [status, kind] of [
+      [401, 'failed'],
+      [503, undefined],
+    ] as const) {
+      void read(0);
+      await settled();
+      const proof = reads.proofOf(WAY);
+      const error = { code: 'ORIGIN_REFUSED', message: 'no', status } as const;
+      sent.at(-1)!.tell({ kind: 'failed', error, receivedBytes: 0 });
+      sent.at(-1)!.end();
+      assert.equal((await proof)?.kind, kind);
+      await settled();
+    }
+  });
+
+  describe('a credential that may end', () => {
+    beforeEach(async () => {
+      void read(0);
+      await settled();
+      sent[0]!.tell(head('parts'));
+      for (let shard = 1; shard < 20; shard++) void read(shard);
+      await settled();
+    });
+
+    it('has the rest of the object come in one request, which waiting reads share', async () => {
+      const before = shards();
+      clock.advance(CREDENTIAL_HOLD_MS + CREDENTIAL_LOOK_MS);
+      await settled();
+      assert.equal(holds.length, 1);
+      assert.equal(holds[0]!.job.fromBytes, before.length * SHARD_BYTES);
+      holds[0]!.opened(true);
+      await settled();
+      assert.equal(sent.length, 20);
+      assert.ok(sent.slice(before.length).every(({ mayStream }) => mayStream));
+      clock.advance(CREDENTIAL_HOLD_MS);
+      assert.equal(holds.length, 1, 'one is enough');
+    });
+
+    it('goes on as before when that is refused, and does not ask so again', async () => {
+      const before = sent.length;
+      clock.advance(CREDENTIAL_HOLD_MS + CREDENTIAL_LOOK_MS);
+      await settled();
+      holds[0]!.opened(false);
+      await settled();
+      assert.equal(sent.length, before, 'the others wait for their turn');
+      clock.advance(10 * CREDENTIAL_LOOK_MS);
+      await settled();
+      assert.equal(holds.length, 1);
+    });
+  });
+});
