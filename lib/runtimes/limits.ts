@@ -11,3 +11,7 @@ export const NODE_PROBE_MS = 2_000;
 
 /** Pause after a change of hosts.toml, so that a program that writes several files is done. */
 export const HOSTS_SETTLE_MS = 100;
+
+/** How long a node that is starting is waited for, and how often it is asked meanwhile. */
+export const NODE_START_MS = 15_000;
+export const NODE_START_POLL_MS = 250;

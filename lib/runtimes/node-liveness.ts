@@ -1,6 +1,7 @@
 import { Agent, request } from 'undici';
+import { systemClock } from '../clock.ts';
 import { parseUpstream } from '../config/address.ts';
-import { PROBE_TIMEOUT_MS } from './limits.ts';
+import { NODE_START_POLL_MS, PROBE_TIMEOUT_MS } from './limits.ts';
 
 /**
  * How a node's proxy port behaves: it answers, it refuses connections (a pull goes on with the next
@@ -24,9 +25,17 @@ export async function livenessOf(
 
 /**
  * The registry behind `host` by the config of the node at `mirror`; null when the node does not
- * answer or does not know. Never throws.
+ * answer or does not know. A node that refuses connections is asked again for `waitMs`. Never
+ * throws.
  */
-export async function upstreamByNode(mirror: string, host: string): Promise<string | null> {
+export async function upstreamByNode(
+  mirror: string,
+  host: string,
+  waitMs = 0,
+): Promise<string | null> {
+  const untilMs = systemClock.nowMs() + waitMs;
+  while (systemClock.nowMs() < untilMs && (await livenessOf(mirror)) === 'refuses')
+    await new Promise<void>((wake) => systemClock.after(NODE_START_POLL_MS, wake));
   try {
     const url = `${mirror}/shoal/upstream?ns=${encodeURIComponent(host)}`;
     const body = await ask(url, AbortSignal.timeout(PROBE_TIMEOUT_MS));

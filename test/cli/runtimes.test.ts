@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../../lib/commands/program.ts';
 import { isOwnProxy, parseP2pAddress, probe } from '../../lib/runtimes/node-address.ts';
+import { freePorts } from '../kube/api-server.ts';
+import { turns } from '../kube/turns.ts';
 import { ownFolder, snapshot } from '../runtimes/folder.ts';
 
 const goldenPath = fileURLToPath(new URL('../golden/overlaybd.json', import.meta.url));
@@ -210,6 +212,41 @@ describe('the commands for runtimes', () => {
         2,
         pair,
       );
+  });
+
+  it('containerd: learns the registry behind a P2P host from a node that is starting', async () => {
+    const [port] = await freePorts(1);
+    const registry = { upstream: 'http://registry.example:5000' };
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      response.end(JSON.stringify(registry));
+    });
+    const mirror = `http://127.0.0.1:${port}`;
+    const configured = run(
+      'containerd',
+      'configure',
+      '--registry',
+      'p2p.example:65001',
+      '--mirror',
+      mirror,
+      '--certs-dir',
+      at('certs.d'),
+      '--config',
+      at('config.toml'),
+    );
+    // It asks a port on which nothing listens yet.
+    await turns(5);
+    server.listen(port, '127.0.0.1');
+    try {
+      const { out, err } = await configured;
+      assert.match(out, /p2p\.example:65001: .*, then http:\/\/registry\.example:5000\n/);
+      assert.equal(err, '');
+      assert.ok(asked.includes('/shoal/upstream?ns=p2p.example%3A65001'));
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   it('podman: names the registry behind a P2P host', async () => {
