@@ -5,6 +5,7 @@ import { FRONT_THREADS_MAX, UP_NODES_MAX } from './limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { byteSize, collect, wholeNumber } from './option-values.ts';
 import { preadPatterns, type PreadOptions } from './bench.ts';
+import type { DoctorOptions } from './doctor.ts';
 import { errorFixes } from './error-fixes.ts';
 import { EXPORTER_URL_DEFAULT } from './exporter-client.ts';
 import type { StartNode } from './node.ts';
@@ -103,13 +104,20 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
         wholeNumber(1, FRONT_THREADS_MAX),
       )
       .option('--json', 'print the ready line as JSON')
+      .option('--check', 'check every precondition, as `shoal doctor` does, and end')
       .addOption(new Option('--exit-with-parent', 'exit when stdin closes').hideHelp())
       // The drain of a node has flushed its logs, within a deadline.
       .action((options: NodeOptions) =>
-        finish(
-          import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode)),
-          false,
-        ),
+        options.check === true
+          ? finish(
+              import('./doctor.ts').then(({ runDoctor }) =>
+                runDoctor({ ...options, mode }, output),
+              ),
+            )
+          : finish(
+              import('./node.ts').then(({ runNode }) => runNode(mode, options, output, startNode)),
+              false,
+            ),
       );
   }
 
@@ -169,6 +177,25 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     );
 
   program
+    .command('doctor')
+    .summary('check every precondition of a node')
+    .description(
+      'Checks config, secret, cache disk, ports, peers, registries and the container runtime, and ' +
+        'says what to do about each problem. Changes nothing. Exits with 1 when a check failed.',
+    )
+    .option('--config <file>', 'YAML config file (without it: the defaults)')
+    .addOption(
+      new Option(
+        '--set <Section.key=value>',
+        'override one key of the config; may be repeated',
+      ).argParser(collect),
+    )
+    .option('--json', 'print one JSON object')
+    .action((options: DoctorOptions) =>
+      finish(import('./doctor.ts').then(({ runDoctor }) => runDoctor(options, output))),
+    );
+
+  program
     .command('bench')
     .summary('measure a node')
     .description('Measures what a node, or any server of byte ranges, delivers.')
@@ -216,6 +243,7 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
 }
 
 export interface NodeOptions {
+  check?: boolean;
   config?: string;
   set?: string[];
   frontThreads?: number;

@@ -81,7 +81,9 @@ export const ARROWS: Record<string, readonly string[]> = {
   webhook: ['cluster', 'wire', 'config', 'registry', 'telemetry', 'tls'],
   demo: ['registry', 'config', 'telemetry'],
   runtimes: ['config'],
+  doctor: ['runtimes', 'wire', 'config', 'tls'],
   commands: [
+    'doctor',
     'runtimes',
     'demo',
     'webhook',

@@ -1,0 +1,39 @@
+import pc from 'picocolors';
+import type { NodeMode } from '../config/schema.ts';
+import { diagnose } from '../doctor/doctor.ts';
+import type { Finding } from '../doctor/finding.ts';
+import type { Output } from './program.ts';
+
+export interface DoctorOptions {
+  config?: string;
+  set?: string[];
+  mode?: NodeMode;
+  json?: boolean;
+}
+
+/** `shoal doctor` and `shoal agent --check`. Returns 1 when a check failed. */
+export async function runDoctor(options: DoctorOptions, output: Output): Promise<number> {
+  const { config, set = [], mode, json = false } = options;
+  const findings = await diagnose({ file: config, sets: set, mode }, () => Date.now());
+  const isWell = findings.every(({ outcome }) => outcome !== 'failed');
+  output.out(
+    json ? `${JSON.stringify({ ok: isWell, checks: findings })}\n` : renderFindings(findings),
+  );
+  return isWell ? 0 : 1;
+}
+
+const MARKS = {
+  ok: () => pc.green('ok     '),
+  warning: () => pc.yellow('warning'),
+  failed: () => pc.red('failed '),
+};
+
+export function renderFindings(findings: readonly Finding[]): string {
+  const lines = findings.flatMap(({ check, outcome, detail, fix }) => [
+    `${MARKS[outcome]()}  ${pc.bold(check)}: ${detail}`,
+    ...(fix === null ? [] : [`         -> ${fix}`]),
+  ]);
+  const count = (wanted: Finding['outcome']): number =>
+    findings.filter(({ outcome }) => outcome === wanted).length;
+  return `${[...lines, `${count('ok')} ok, ${count('warning')} warnings, ${count('failed')} failed`].join('\n')}\n`;
+}

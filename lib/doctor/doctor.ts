@@ -1,0 +1,35 @@
+import { ConfigError, loadConfig } from '../config/load.ts';
+import type { Config, NodeMode } from '../config/schema.ts';
+import { failed, ok, type Finding } from './finding.ts';
+import { checkDisk, checkPorts, checkSecret } from './machine.ts';
+import { checkPeers } from './peers.ts';
+import { checkRegistries } from './registries.ts';
+import { checkRuntime } from './runtime.ts';
+
+export interface Patient {
+  file?: string | undefined;
+  sets?: readonly string[];
+  mode?: NodeMode | undefined;
+}
+
+/** Every precondition of a node, in the order in which a start would meet them. Changes nothing. */
+export async function diagnose(patient: Patient, wallMs: () => number): Promise<Finding[]> {
+  let config: Config;
+  try {
+    config = loadConfig(patient);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.lines.map((line) =>
+      failed('config', line, 'correct the key; docs/CONFIG.md lists what is allowed'),
+    );
+  }
+  const parts = await Promise.all([
+    checkSecret(config),
+    checkDisk(config),
+    checkPorts(config),
+    checkPeers(config, wallMs),
+    checkRegistries(config),
+    config.DeployConfig.mode === 'agent' ? checkRuntime(config) : [],
+  ]);
+  return [ok('config', patient.file ?? 'the defaults'), ...parts.flat()];
+}

@@ -1,0 +1,84 @@
+import { request } from 'node:http';
+import { lookup } from 'node:dns/promises';
+import { formatHostPort, parseHostPort } from '../config/address.ts';
+import type { Config } from '../config/schema.ts';
+import { readClusterSecret } from '../config/secret.ts';
+import { Envelope } from '../wire/envelope.ts';
+import { recallPath } from '../wire/recall.ts';
+import { ClusterSecret } from '../wire/secret.ts';
+import { failed, ok, reasonOf, type Finding } from './finding.ts';
+import { CHECK_PEERS_MAX, CHECK_TIMEOUT_MS } from './limits.ts';
+
+/** Asks every node that the config names, or DNS lists, a signed question. */
+export async function checkPeers(config: Config, wallMs: () => number): Promise<Finding[]> {
+  const secret = readClusterSecret(config);
+  if (secret.kind !== 'secret') return [];
+  const self = formatHostPort(config.DeployConfig.node, config.P2PConfig.port);
+  const envelope = new Envelope({ secret: new ClusterSecret(secret.bytes), self, wallMs });
+  const { discovery, service, port, roots, peers } = config.P2PConfig;
+  let nodes: string[] = [...roots, ...peers];
+  if (discovery === 'dns') {
+    try {
+      const found = await lookup(service, { all: true });
+      nodes = found.map(({ address }) => formatHostPort(address, port));
+    } catch (error) {
+      return [
+        failed(
+          'discovery',
+          `${service} does not resolve: ${reasonOf(error)}`,
+          'check P2PConfig.service and the DNS server of this machine',
+        ),
+      ];
+    }
+  }
+  const others = nodes.filter((node) => node !== self).slice(0, CHECK_PEERS_MAX);
+  return Promise.all(others.map((node) => checkPeer(node, envelope)));
+}
+
+async function checkPeer(node: string, envelope: Envelope): Promise<Finding> {
+  const name = `peer ${node}`;
+  const path = recallPath(['0'.repeat(64)]);
+  try {
+    const { status, body } = await get(node, path, envelope.headers(node, path));
+    if (status === 200) return ok(name, 'answers, with the same secret');
+    const message = (JSON.parse(body) as { message?: string }).message ?? `status ${status}`;
+    return failed(name, `refuses this node: ${message}`, 'compare secretFile, clock and version');
+  } catch (error) {
+    const reason = reasonOf(error);
+    if (error instanceof SyntaxError || reason.startsWith('HPE_'))
+      return failed(
+        name,
+        'is not the p2p port of a node',
+        'check the port; it is 65002 by default (P2PConfig.port)',
+      );
+    return reason === 'ECONNREFUSED'
+      ? failed(name, 'connection refused', 'start the node there, or check its P2PConfig.port')
+      : failed(
+          name,
+          reason === 'ETIMEDOUT' ? `no answer within ${CHECK_TIMEOUT_MS / 1000} s` : reason,
+          'check the route, and that firewalls and network policies let the p2p port through',
+        );
+  }
+}
+
+function get(
+  node: string,
+  path: string,
+  headers: Record<string, string>,
+): Promise<{ status: number; body: string }> {
+  const { host, port } = parseHostPort(node)!;
+  return new Promise((resolve, reject) => {
+    const asking = request({ host, port, path, headers, agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => (body += text.slice(0, 10_000)));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on('error', reject);
+    });
+    asking.setTimeout(CHECK_TIMEOUT_MS, () =>
+      asking.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
+    );
+    asking.on('error', reject);
+    asking.end();
+  });
+}

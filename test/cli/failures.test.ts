@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { errorFixes } from '../../lib/commands/error-fixes.ts';
+import { ExitCode, runProgram } from '../../lib/commands/program.ts';
+import { renderTroubleshooting } from '../../lib/commands/troubleshooting-doc.ts';
+import { errorTable } from '../../lib/errors.ts';
+
+interface Failure {
+  ok: boolean;
+  error: { code: keyof typeof errorTable; message: string; fix: string };
+}
+
+describe('failures of commands', () => {
+  async function run(args: string[]): Promise<{ code: number; out: string; err: string }> {
+    let [out, err] = ['', ''];
+    const code = await runProgram(args, {
+      out: (text) => (out += text),
+      err: (text) => (err += text),
+    });
+    return { code, out, err };
+  }
+
+  const failing: [args: string[], code: keyof typeof errorTable, exit: number][] = [
+    [['agent', '--config', '/nowhere.yaml'], 'CONFIG_INVALID', ExitCode.misuse],
+    [['status', '--url', 'ftp://x'], 'USAGE', ExitCode.misuse],
+    [['pulls', '--url', 'http://127.0.0.1:1'], 'PEER_UNREACHABLE', ExitCode.failed],
+    [['status', '--no-such-option'], 'USAGE', ExitCode.misuse],
+    [['bench', 'pread', '--url', 'nonsense'], 'USAGE', ExitCode.misuse],
+  ];
+  for (const [args, code, exit] of failing) {
+    it(`are one JSON object on the last line for \`shoal ${args.join(' ')} --json\``, async () => {
+      const plain = await run(args);
+      assert.equal(plain.code, exit);
+      assert.equal(plain.out, '');
+      assert.notEqual(plain.err, '');
+      const machine = await run([...args, '--json']);
+      assert.equal(machine.code, exit);
+      const last = machine.out.trimEnd().split('\n').at(-1)!;
+      const { ok, error } = JSON.parse(last) as Failure;
+      assert.equal(ok, false);
+      assert.equal(error.code, code);
+      assert.equal(error.fix, errorFixes[code].fix);
+      assert.ok(error.message.length > 10, error.message);
+    });
+  }
+
+  it('have a remedy for every code, as docs/TROUBLESHOOTING.md says', () => {
+    assert.deepEqual(Object.keys(errorFixes).sort(), Object.keys(errorTable).sort());
+    const doc = new URL('../../docs/TROUBLESHOOTING.md', import.meta.url);
+    assert.equal(readFileSync(doc, 'utf8'), renderTroubleshooting());
+  });
+});
