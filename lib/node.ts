@@ -91,7 +91,8 @@ export async function startNode(
   if (secret.kind === 'none' && looksElsewhere(P2PConfig))
     log.warn(
       { code: 'CONFIG_INVALID' },
-      'P2PConfig.secretFile is not set: the swarm of this node is this machine, whoever else is named or found',
+      'P2PConfig.secretFile is not set: the swarm of this node is this machine, whoever ' +
+        'else is named or found',
     );
 
   const arena = Arena.create(CacheConfig.memory);

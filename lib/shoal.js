@@ -9,7 +9,8 @@ const NODE_MIN = [22, 18];
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1])) {
   process.stderr.write(
-    `shoal: Node.js ${process.versions.node} is too old; Shoal needs ${NODE_MIN.join('.')} or later. ` +
+    `shoal: Node.js ${process.versions.node} is too old; Shoal needs ` +
+      `${NODE_MIN.join('.')} or later. ` +
       'In a checkout, `npm ci` installs a suitable one and `npm run -s shoal -- ...` uses it.\n',
   );
   process.exit(1);

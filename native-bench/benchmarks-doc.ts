@@ -77,7 +77,10 @@ ${Object.entries(versions)
 function scenarioTable(scenario: string, rows: readonly Row[]): string {
   const lines = rows.map(
     (row) =>
-      `| ${row.system} | ${row.p95Seconds} s | ${row.p95OverIdeal ?? '-'} | ${row.originBytesOverImage} | ${row.agentCpuSecondsPerGB} | ${row.rssMaxMB} MB | ${row.ttfbMaxSeconds < 0 ? '-' : `${row.ttfbMaxSeconds} s`} | ${row.uploadMaxOverImage} | ${row.failedPulls} |\n`,
+      `| ${row.system} | ${row.p95Seconds} s | ${row.p95OverIdeal ?? '-'} | ` +
+      `${row.originBytesOverImage} | ${row.agentCpuSecondsPerGB} | ${row.rssMaxMB} MB | ` +
+      `${row.ttfbMaxSeconds < 0 ? '-' : `${row.ttfbMaxSeconds} s`} | ` +
+      `${row.uploadMaxOverImage} | ${row.failedPulls} |\n`,
   );
   return `## ${scenario}
 | system | P95 | over ideal | from the origin | CPU-s/GB | memory | first byte, slowest | upload | failed |
@@ -98,7 +101,12 @@ export function plot({ scenarios }: Recording): string {
     const width = ((value / most) * BAR.width).toFixed(1);
     const kind = row.system.startsWith('shoal') ? 'own' : 'other';
     const middle = y + BAR.height / 2 + 4;
-    return `<text x="${BAR.left - 8}" y="${middle}" text-anchor="end">${row.system}</text><rect class="${kind}" x="${BAR.left}" y="${y}" width="${width}" height="${BAR.height}"/><text x="${BAR.left + Number(width) + 6}" y="${middle}">${value.toFixed(2)}</text>`;
+    return (
+      `<text x="${BAR.left - 8}" y="${middle}" text-anchor="end">${row.system}</text><rect ` +
+      `class="${kind}" x="${BAR.left}" y="${y}" width="${width}" ` +
+      `height="${BAR.height}"/><text x="${BAR.left + Number(width) + 6}" ` +
+      `y="${middle}">${value.toFixed(2)}</text>`
+    );
   });
   const height = BAR.top + sorted.length * (BAR.height + BAR.gap) + 8;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 710 ${height}" role="img" font-family="system-ui, sans-serif" font-size="13">

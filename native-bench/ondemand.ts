@@ -223,6 +223,8 @@ function print({
   console.log(table.toString());
   const { p50, p99, p999 } = warm.latencyUs;
   console.log(
-    `warm at ${warm.ratePerSecond.toFixed(0)} reads/s: P50 ${p50.toFixed(0)} us, P99 ${p99.toFixed(0)} us, P99.9 ${p999.toFixed(0)} us; ${warm.errors} errors, ${warm.mismatches} wrong`,
+    `warm at ${warm.ratePerSecond.toFixed(0)} reads/s: P50 ${p50.toFixed(0)} us, P99 ` +
+      `${p99.toFixed(0)} us, P99.9 ${p999.toFixed(0)} us; ${warm.errors} errors, ` +
+      `${warm.mismatches} wrong`,
   );
 }

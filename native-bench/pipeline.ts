@@ -74,14 +74,16 @@ const options = new Command('pipeline')
   .addOption(
     new Option(
       '--client <kind>',
-      'reader: takes the bytes and leaves them; skopeo: checks digests and writes, as container runtimes do',
+      'reader: takes the bytes and leaves them; skopeo: checks digests and writes, as ' +
+        'container runtimes do',
     )
       .choices(['reader', 'skopeo'])
       .default('reader'),
   )
   .option(
     '--own-core',
-    'nodes run on core 1, registry and client on core 0: what the way through a node costs where the machine has a core to spare',
+    'nodes run on core 1, registry and client on core 0: what the way through a node ' +
+      'costs where the machine has a core to spare',
   )
   .option(
     '--line <megabits>',

@@ -72,15 +72,18 @@ function print(report: Report): void {
   const rows: [string, string][] = [
     [
       'pull time P50 / P95 / P99 / max',
-      `${[report.p50Seconds, report.p95Seconds, report.p99Seconds, report.maxSeconds].map((value) => value.toFixed(3)).join(' / ')} s`,
+      `${[report.p50Seconds, report.p95Seconds, report.p99Seconds, report.maxSeconds].map((value) => value.toFixed(3)).join(' / ')} ` +
+        's',
     ],
     [
       'ideal, and P95 against it',
-      `${report.idealSeconds.toFixed(3)} s, ${(report.p95Seconds / report.idealSeconds).toFixed(3)} x`,
+      `${report.idealSeconds.toFixed(3)} s, ` +
+        `${(report.p95Seconds / report.idealSeconds).toFixed(3)} x`,
     ],
     [
       'from the origin',
-      `${(report.originBytes / report.imageBytes).toFixed(3)} x the image, ${report.originRequests} requests, peak ${report.originPeakGbps.toFixed(2)} Gbit/s`,
+      `${(report.originBytes / report.imageBytes).toFixed(3)} x the image, ` +
+        `${report.originRequests} requests, peak ${report.originPeakGbps.toFixed(2)} Gbit/s`,
     ],
     ['uploads, busiest node over mean', report.uploadMaxOverMean.toFixed(2)],
     ['messages a shard', report.messagesPerShard.toFixed(2)],
@@ -107,7 +110,9 @@ function table(sim: SimOptions): void {
   const rows = runTable(sim.seed, (row) => {
     if (!sim.json)
       console.log(
-        `${row.image}: P95 ${row.p95Seconds.toFixed(1)} s (reference ${row.seedP95Seconds}), origin peak ${row.originPeakGbps.toFixed(2)} Gbit/s (reference ${row.seedOriginPeakGbps})`,
+        `${row.image}: P95 ${row.p95Seconds.toFixed(1)} s (reference ` +
+          `${row.seedP95Seconds}), origin peak ${row.originPeakGbps.toFixed(2)} Gbit/s ` +
+          `(reference ${row.seedOriginPeakGbps})`,
       );
   });
   if (sim.json) console.log(JSON.stringify({ rows }));

@@ -82,7 +82,9 @@ if (options.json === true)
   );
 else {
   console.log(
-    `${totals.reads} reads, ${totals.gigabytes.toFixed(1)} GB (${(origin.bytesSent / 1e9).toFixed(1)} GB from the origin), ${totals.errors} failed, ${totals.mismatches} with wrong bytes`,
+    `${totals.reads} reads, ${totals.gigabytes.toFixed(1)} GB ` +
+      `(${(origin.bytesSent / 1e9).toFixed(1)} GB from the origin), ${totals.errors} ` +
+      `failed, ${totals.mismatches} with wrong bytes`,
   );
   if (totals.problem !== null) console.log(`first failure: ${totals.problem}`);
   for (const { what, ok } of verdict.lines) console.log(`${ok ? 'ok    ' : 'FAILED'} ${what}`);

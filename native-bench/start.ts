@@ -65,12 +65,15 @@ try {
   if (options.json === true) console.log(JSON.stringify(report));
   else {
     console.log(
-      `start to ready  ${report.readyMs} ms (median of ${report.runs}; at most ${report.readyMsMax} ms) with ${shards} shards in a cache of ${options.gigabytes} GiB`,
+      `start to ready  ${report.readyMs} ms (median of ${report.runs}; at most ` +
+        `${report.readyMsMax} ms) with ${shards} shards in a cache of ${options.gigabytes} ` +
+        'GiB',
     );
     console.log(`processor time  ${report.cpuMs} ms until then, all threads`);
     console.log(`Node alone      ${report.nodeMs} ms from exec to exit`);
     console.log(
-      `idle            ${report.idleRssMB} MB resident ${options.idle} s later, of the arena what was touched (nothing)`,
+      `idle            ${report.idleRssMB} MB resident ${options.idle} s later, of the ` +
+        'arena what was touched (nothing)',
     );
   }
 } finally {

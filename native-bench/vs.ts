@@ -39,7 +39,8 @@ const options = new Command('vs')
   )
   .option(
     '--two-fronts',
-    'also Shoal with two front threads on two cores, the generator sharing them: believe its CPU-s/GB',
+    'also Shoal with two front threads on two cores, the generator sharing them: believe ' +
+      'its CPU-s/GB',
   )
   .option('--half-load', 'also latencies at half of what the first rival manages')
   .option('--svg <file>', 'draw the rows')

@@ -47,7 +47,9 @@ export class Assets<Program extends string> {
   needs(context: Context, ...programs: Program[]): string[] {
     const paths = programs.map((program) => this.find(program));
     if (paths.every((path) => path !== null)) return paths;
-    const message = `not tested: ${programs.filter((_, at) => paths[at] === null).join(', ')} missing (${this.#script} provides them)`;
+    const message =
+      `not tested: ${programs.filter((_, at) => paths[at] === null).join(', ')} missing ` +
+      `(${this.#script} provides them)`;
     if (process.env['SHOAL_REQUIRE_ALL'] === '1') throw new Error(message);
     console.error(`      ${message}`);
     context.skip();

@@ -30,7 +30,9 @@ export function findProgram(name: string): string | null {
 export function needs(context: Context, ...programs: string[]): void {
   const missing = programs.filter((name) => findProgram(name) === null);
   if (missing.length === 0) return;
-  const message = `not tested: ${missing.join(', ')} missing on this machine (.ci/run installs what the tests need)`;
+  const message =
+    `not tested: ${missing.join(', ')} missing on this machine (.ci/run installs what the ` +
+    'tests need)';
   if (process.env['SHOAL_REQUIRE_ALL'] === '1') throw new Error(message);
   console.error(`      ${message}`);
   context.skip();

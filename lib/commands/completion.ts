@@ -135,5 +135,8 @@ function fish(table: readonly Completions[]): string {
       return `complete -c shoal${when} ${what} -d '${description.replaceAll("'", "\\'")}'`;
     });
   });
-  return `# fish completion of shoal; load it with: shoal completion fish | source\n${lines.join('\n')}\n`;
+  return (
+    '# fish completion of shoal; load it with: shoal completion fish | ' +
+    `source\n${lines.join('\n')}\n`
+  );
 }

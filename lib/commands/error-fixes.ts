@@ -4,7 +4,9 @@ import type { ErrorCode } from '../errors.ts';
 export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   CONFIG_INVALID: {
     means: 'A config key, a value or the file itself is wrong.',
-    fix: 'Correct the key that the message names; docs/CONFIG.md lists every key with what is allowed.',
+    fix:
+      'Correct the key that the message names; docs/CONFIG.md lists every key with what is ' +
+      'allowed.',
   },
   USAGE: {
     means: 'A command got a wrong option or argument.',
@@ -12,11 +14,15 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   },
   PORT_IN_USE: {
     means: 'A port of the node is taken, or may not be opened.',
-    fix: 'Find the process with `ss -ltnp`, stop it, or set another port under the key that the message names.',
+    fix:
+      'Find the process with `ss -ltnp`, stop it, or set another port under the key that ' +
+      'the message names.',
   },
   CACHE_DIR_UNUSABLE: {
     means: 'CacheConfig.dir cannot be created, written or locked.',
-    fix: 'Give the directory to the user of the node, mount it writable, or stop the other node that uses it.',
+    fix:
+      'Give the directory to the user of the node, mount it writable, or stop the other ' +
+      'node that uses it.',
   },
   FILE_UNUSABLE: {
     means: 'A file that a command reads or edits cannot be used.',
@@ -28,7 +34,9 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   },
   BAD_REQUEST: {
     means: 'The request is not one that this port answers.',
-    fix: 'Check the URL and the port: clients use the proxy port (65001), nodes the p2p port (65002).',
+    fix:
+      'Check the URL and the port: clients use the proxy port (65001), nodes the p2p port ' +
+      '(65002).',
   },
   NAME_INVALID: {
     means: 'The repository name or tag breaks the rules of the OCI specification.',
@@ -44,7 +52,9 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   },
   UPSTREAM_UNKNOWN: {
     means: 'The node does not know which registry is meant.',
-    fix: 'Add the registry to ProxyConfig.registries, or point the runtime at the node with `shoal containerd configure`.',
+    fix:
+      'Add the registry to ProxyConfig.registries, or point the runtime at the node with ' +
+      '`shoal containerd configure`.',
   },
   SCHEMA1_UNSUPPORTED: {
     means: 'The image has a Docker schema 1 manifest.',
@@ -68,7 +78,9 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   },
   ORIGIN_REFUSED: {
     means: 'The registry or object storage refused the request.',
-    fix: 'Look at the status in the message: 401 and 403 are credentials or expired URLs, 404 is a wrong name, 429 is its rate limit.',
+    fix:
+      'Look at the status in the message: 401 and 403 are credentials or expired URLs, 404 ' +
+      'is a wrong name, 429 is its rate limit.',
   },
   ORIGIN_UNREACHABLE: {
     means: 'No connection to the registry or object storage.',
@@ -76,7 +88,9 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   },
   ORIGIN_TIMEOUT: {
     means: 'The registry or object storage did not answer in time.',
-    fix: 'Check its load and the network; raise ProxyConfig.firstByteTimeout if it is known to be slow.',
+    fix:
+      'Check its load and the network; raise ProxyConfig.firstByteTimeout if it is known ' +
+      'to be slow.',
   },
   ORIGIN_BROKEN: {
     means: 'The answer of the registry or object storage was cut or malformed.',
@@ -88,7 +102,9 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   },
   DIGEST_MISMATCH: {
     means: 'The bytes do not have the digest of the blob.',
-    fix: 'Pull from the registry itself: if that fails too, the registry or a proxy in between damages content.',
+    fix:
+      'Pull from the registry itself: if that fails too, the registry or a proxy in ' +
+      'between damages content.',
   },
   PEER_UNREACHABLE: {
     means: 'No connection to another node.',
@@ -120,7 +136,9 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   },
   OVERLOADED: {
     means: 'The request reached its queue deadline.',
-    fix: 'Raise CacheConfig.memory, proxyConcurrencyLimit or throttleLimitMB, whichever queue is full (`shoal status`).',
+    fix:
+      'Raise CacheConfig.memory, proxyConcurrencyLimit or throttleLimitMB, whichever queue ' +
+      'is full (`shoal status`).',
   },
   DRAINING: {
     means: 'The node is stopping.',

@@ -83,15 +83,21 @@ export async function runEstimate(
   const line = (name: string, pull: PullEstimate): string => {
     const money = cost(pull);
     const price = money === null ? '' : `  ${money.toFixed(2).padStart(10)}`;
-    return `  ${name.padEnd(14)}${formatSeconds(pull.p50Seconds).padStart(10)}${formatSeconds(pull.p95Seconds).padStart(10)}${formatBytes(pull.originBytes).padStart(15)}${price}\n`;
+    return (
+      '  ' +
+      `${name.padEnd(14)}${formatSeconds(pull.p50Seconds).padStart(10)}${formatSeconds(pull.p95Seconds).padStart(10)}${formatBytes(pull.originBytes).padStart(15)}${price}\n`
+    );
   };
   output.out(
-    `${options.nodes} nodes pull ${formatBytes(options.image)} in ${options.layers} layers, links of ${rate(options.link)}, ` +
+    `${options.nodes} nodes pull ${formatBytes(options.image)} in ${options.layers} ` +
+      `layers, links of ${rate(options.link)}, ` +
       `registry on ${rate(originLink)}; all begin within ${options.within} s.\n\n` +
-      `  ${''.padEnd(14)}${'P50'.padStart(10)}${'P95'.padStart(10)}${'from registry'.padStart(15)}${options.price === undefined ? '' : `  ${'cost'.padStart(10)}`}\n` +
+      ('  ' +
+        `${''.padEnd(14)}${'P50'.padStart(10)}${'P95'.padStart(10)}${'from registry'.padStart(15)}${options.price === undefined ? '' : `  ${'cost'.padStart(10)}`}\n`) +
       line('through Shoal', found.shoal) +
       line('directly', found.direct) +
-      `\n  The least possible time is ${formatSeconds(found.idealSeconds)}. Simulated with ${options.roots} roots and units of ${formatBytes(found.unitBytes)};\n` +
+      (`\n  The least possible time is ${formatSeconds(found.idealSeconds)}. Simulated ` +
+        `with ${options.roots} roots and units of ${formatBytes(found.unitBytes)};\n`) +
       `  disks and unpacking are not part of it (docs/SIZING.md).\n`,
   );
   return 0;

@@ -19,7 +19,8 @@ export async function readExporter<T>(
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '')
     throw new ShoalError(
       'USAGE',
-      `--url: ${JSON.stringify(address)} is not allowed; allowed: an address like ${EXPORTER_URL_DEFAULT}`,
+      `--url: ${JSON.stringify(address)} is not allowed; allowed: an address like ` +
+        `${EXPORTER_URL_DEFAULT}`,
     );
   let response: Response;
   let text: string;

@@ -103,7 +103,8 @@ function nextSteps(options: InitOptions, config: string, secret: string, shoal: 
       ? [`point containerd at it:\n    ${shoal} containerd configure --registry ${hosts}`]
       : []),
     `look at it:\n    ${shoal} status`,
-    `other nodes: copy ${secret} there, name their p2p addresses (port 65002) under\n  P2PConfig.peers and roots in ${config}, and restart the node`,
+    `other nodes: copy ${secret} there, name their p2p addresses (port 65002) under\n  ` +
+      `P2PConfig.peers and roots in ${config}, and restart the node`,
   ];
   return `Next:\n${steps.map((step) => `  ${step}\n`).join('')}`;
 }

@@ -71,7 +71,8 @@ function renderStatus(
   const lines = [
     `file     ${file}`,
     `P2P      ${enabled ? 'on' : 'off'}`,
-    `address  ${address === null ? 'none' : address}${answers === null ? '' : ` (${ANSWERS[answers]})`}`,
+    'address  ' +
+      `${address === null ? 'none' : address}${answers === null ? '' : ` (${ANSWERS[answers]})`}`,
     `backup   ${backup ?? 'none'}`,
   ];
   return `${lines.join('\n')}\n`;

@@ -48,7 +48,8 @@ export async function runPodman(
     }
     if (text !== now) replaceFile(systemDisk, path, text);
     output.out(
-      `${path}: images of ${registry} are pulled from ${mirror} first${text === now ? ' (unchanged)' : ''}\n`,
+      `${path}: images of ${registry} are pulled from ${mirror} ` +
+        `first${text === now ? ' (unchanged)' : ''}\n`,
     );
   }
   return 0;

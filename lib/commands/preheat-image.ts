@@ -94,7 +94,8 @@ export async function planPreheat(
     const known = entries.filter(isForAnyone).map(platformName).join(', ');
     throw new ShoalError(
       'ORIGIN_REFUSED',
-      `not for ${platform === null ? 'any platform' : nameOf(platform)}; there is: ${known === '' ? 'nothing' : known}`,
+      `not for ${platform === null ? 'any platform' : nameOf(platform)}; there is: ` +
+        `${known === '' ? 'nothing' : known}`,
       { status: 404 },
     );
   }

@@ -42,7 +42,8 @@ export function chooseNodes(
   const zones = [...new Set(agents.flatMap(({ zone }) => (zone === null ? [] : [zone])))].sort();
   throw new ShoalError(
     'USAGE',
-    `--nodes ${choice}: no agent is there; zones: ${zones.length === 0 ? 'none are known (the nodes are not found through Kubernetes)' : zones.join(', ')}`,
+    `--nodes ${choice}: no agent is there; zones: ` +
+      `${zones.length === 0 ? 'none are known (the nodes are not found through Kubernetes)' : zones.join(', ')}`,
   );
 }
 
@@ -135,7 +136,9 @@ async function bringBlob(
       if (clock.nowMs() - grownMs > PREHEAT_NODE_PATIENCE_MS) {
         throw new ShoalError(
           'PEER_TIMEOUT',
-          `has ${holding.held} of ${holding.shards} shards of ${blob.digest}, and no more for ${PREHEAT_NODE_PATIENCE_MS / 1_000} s: ${holding.error?.message ?? 'its cache may be too small'}`,
+          `has ${holding.held} of ${holding.shards} shards of ${blob.digest}, and no ` +
+            `more for ${PREHEAT_NODE_PATIENCE_MS / 1_000} s: ` +
+            `${holding.error?.message ?? 'its cache may be too small'}`,
         );
       }
     }

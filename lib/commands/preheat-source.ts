@@ -111,7 +111,8 @@ export class NodeBlobs implements BlobSource, RangeSource {
     if (!view.success)
       throw new ShoalError(
         'ORIGIN_BROKEN',
-        `${this.#address.url} does not say who is in its swarm: is it a Shoal node of this version?`,
+        `${this.#address.url} does not say who is in its swarm: is it a Shoal node of ` +
+          'this version?',
       );
     return view.data;
   }

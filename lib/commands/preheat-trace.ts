@@ -105,7 +105,9 @@ export function parseTrace(text: string, file: string): TraceFile {
   const issue = parsed.error.issues[0]!;
   throw new ShoalError(
     'FILE_UNUSABLE',
-    `${file}: ${issue.path.length === 0 ? 'not a trace of this version' : issue.path.join('.')}: ${issue.message.replaceAll('\n', ' ')}`,
+    `${file}: ` +
+      `${issue.path.length === 0 ? 'not a trace of this version' : issue.path.join('.')}: ` +
+      `${issue.message.replaceAll('\n', ' ')}`,
   );
 }
 

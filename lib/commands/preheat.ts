@@ -102,7 +102,8 @@ export async function runPreheat(
   const bytes = results.reduce((sum, result) => sum + result.bytes, 0);
   const seconds = (systemClock.nowMs() - startMs) / 1_000;
   say(
-    `  ${results.filter((result) => result.ok).length} of ${results.length} images brought in through ${via}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}\n`,
+    `  ${results.filter((result) => result.ok).length} of ${results.length} images ` +
+      `brought in through ${via}: ${formatBytes(bytes)} in ${formatSeconds(seconds)}\n`,
   );
   if (options.json === true)
     output.out(`${JSON.stringify({ ok, via, bytes, seconds, images: results })}\n`);
@@ -199,7 +200,8 @@ async function readTraced(
   if (ranges.length === 0)
     throw new ShoalError(
       'FILE_UNUSABLE',
-      '--trace: it has no read of this image: it was recorded with another one, or another version of it',
+      '--trace: it has no read of this image: it was recorded with another one, or ' +
+        'another version of it',
     );
   const startMs = systemClock.nowMs();
   const progress = board.node(
@@ -224,7 +226,8 @@ async function traceOf(
   if (names.length === 0)
     throw new ShoalError(
       'USAGE',
-      'IMAGE is missing: allowed: HOST/REPOSITORY:TAG or @DIGEST, one or more; none only with --record',
+      'IMAGE is missing: allowed: HOST/REPOSITORY:TAG or @DIGEST, one or more; none only ' +
+        'with --record',
     );
   if (seconds !== undefined) throw new ShoalError('USAGE', '--seconds: allowed with --record only');
   if (trace === undefined) return null;
@@ -243,7 +246,8 @@ async function record(
   if (names.length > 0 || trace !== undefined || nodes !== undefined)
     throw new ShoalError(
       'USAGE',
-      '--record goes with --via and --seconds only: it takes down all that is read through the node',
+      '--record goes with --via and --seconds only: it takes down all that is read ' +
+        'through the node',
     );
   const node = new NodeBlobs({ url: via, namespace: null }, null);
   try {
@@ -251,7 +255,8 @@ async function record(
     if (reads.reads.length === 0)
       throw new ShoalError(
         'FILE_UNUSABLE',
-        `nothing was read on demand through ${via} in the last ${seconds} s; ${file} is not written`,
+        `nothing was read on demand through ${via} in the last ${seconds} s; ${file} is ` +
+          'not written',
       );
     await saveTrace(file, reads, systemClock.wallMs());
     if (json === true)
@@ -260,7 +265,8 @@ async function record(
       );
     else
       output.out(
-        `  ${reads.reads.length} shards of ${reads.blobs.length} blobs, read in the last ${seconds} s, are in ${file}\n`,
+        `  ${reads.reads.length} shards of ${reads.blobs.length} blobs, read in the last ` +
+          `${seconds} s, are in ${file}\n`,
       );
     return 0;
   } finally {

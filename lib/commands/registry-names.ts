@@ -17,7 +17,8 @@ function registryName(name: string, others: readonly string[]): string {
   ) {
     throw new ShoalError(
       'USAGE',
-      `--registry: ${JSON.stringify(name)} is not allowed; allowed: ${['HOST', 'HOST:PORT', ...others].join(', ')}, as in image names`,
+      `--registry: ${JSON.stringify(name)} is not allowed; allowed: ` +
+        `${['HOST', 'HOST:PORT', ...others].join(', ')}, as in image names`,
     );
   }
   return canonicalHost(name);
@@ -32,7 +33,8 @@ export function upstreamsOf(pairs: readonly string[]): Map<string, string> {
       if (url === null)
         throw new ShoalError(
           'USAGE',
-          `--upstream: ${JSON.stringify(pair)} is not allowed; allowed: HOST=http(s)://REGISTRY[:PORT]`,
+          `--upstream: ${JSON.stringify(pair)} is not allowed; allowed: ` +
+            'HOST=http(s)://REGISTRY[:PORT]',
         );
       return [registryNames([pair.slice(0, at)])[0]!, url];
     }),

@@ -55,7 +55,8 @@ export function declareSetupCommands(
     .command('estimate')
     .summary('simulate what a rollout takes and saves')
     .description(
-      'Simulates a pull of one image by many nodes, through Shoal and straight from the registry. ' +
+      'Simulates a pull of one image by many nodes, through Shoal and straight from the ' +
+        'registry. ' +
         'Takes seconds to a minute.',
     )
     .option('--nodes <n>', 'nodes that pull', wholeNumber(1, ESTIMATE_NODES_MAX), 100)
@@ -76,7 +77,8 @@ export function declareSetupCommands(
     .summary('print the completion script of a shell')
     .description(
       'Prints a completion script. For bash: source <(shoal completion bash). ' +
-        'For zsh: write it to a file named _shoal in $fpath. For fish: shoal completion fish | source.',
+        ('For zsh: write it to a file named _shoal in $fpath. For fish: shoal completion ' +
+          'fish | source.'),
     )
     .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
     .action((shell: Shell) =>

@@ -54,9 +54,11 @@ export function nextSteps(sources: HintSources): string {
   return [
     'What you can do next, while this runs:',
     '  pull through a node with skopeo:',
-    `    skopeo copy --src-tls-verify=false${authFile} docker://${node.host}/${image.repository}${suffix} dir:/tmp/shoal-copy`,
+    `    skopeo copy --src-tls-verify=false${authFile} ` +
+      `docker://${node.host}/${image.repository}${suffix} dir:/tmp/shoal-copy`,
     '  pull through a node with containerd, the node being the mirror of the registry:',
-    `    ctr images pull --hosts-dir ${certsDir}${plainHttp}${user} ${registry.host}/${image.repository}${suffix}`,
+    `    ctr images pull --hosts-dir ${certsDir}${plainHttp}${user} ` +
+      `${registry.host}/${image.repository}${suffix}`,
     `  look at a node, in a browser at ${first.exporter ?? first.proxy}/ or here:`,
     `    ${sources.shoal} status --url ${first.exporter ?? first.proxy}`,
     `    curl ${first.exporter ?? first.proxy}/metrics`,

@@ -40,7 +40,9 @@ function bars(stream: NodeJS.WriteStream): ProgressBoard {
         // The line ends with the terminal; what failed stands under the table.
         done: (outcome) =>
           bar.update({
-            state: `${outcome.digestsOk ? 'done in' : 'FAILED after'} ${formatSeconds(outcome.seconds)}`,
+            state:
+              `${outcome.digestsOk ? 'done in' : 'FAILED after'} ` +
+              `${formatSeconds(outcome.seconds)}`,
           }),
       };
     },

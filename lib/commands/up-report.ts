@@ -60,9 +60,13 @@ export function renderReport(report: UpReport, notes: ReportNotes, colours = fal
   const agents = report.nodes.filter((node) => node.role === 'agent').length;
   const lines = [table.toString(), ''];
   const ratio = report.imageBytes === 0 ? 0 : report.origin.bytes / report.imageBytes;
-  const counted = `in ${report.origin.requests} requests, ${notes.accessChecks === null ? 'as the nodes count them' : 'counted at the registry'}`;
+  const counted =
+    `in ${report.origin.requests} requests, ` +
+    `${notes.accessChecks === null ? 'as the nodes count them' : 'counted at the registry'}`;
   lines.push(
-    `  The image is ${formatBytes(report.imageBytes)}. ${agents} ${agents === 1 ? 'node' : 'nodes'} pulled it; the registry sent ${formatBytes(report.origin.bytes)}, ${ratio.toFixed(3)} x the image (${counted}).`,
+    `  The image is ${formatBytes(report.imageBytes)}. ${agents} ` +
+      `${agents === 1 ? 'node' : 'nodes'} pulled it; the registry sent ` +
+      `${formatBytes(report.origin.bytes)}, ${ratio.toFixed(3)} x the image (${counted}).`,
   );
   if (notes.accessChecks !== null)
     lines.push(`  Besides, ${notes.accessChecks} one-byte reads asked whether a client may read.`);

@@ -68,7 +68,8 @@ export async function runUp(
         : await namedSource(named, signal);
     const { image, upstream } = source;
     say(
-      `  ${image.repository} of ${upstream}: ${image.blobs.length} blobs, ${formatBytes(image.imageBytes)}\n`,
+      `  ${image.repository} of ${upstream}: ${image.blobs.length} blobs, ` +
+        `${formatBytes(image.imageBytes)}\n`,
     );
     say(`  starting 1 root and ${options.nodes} ${options.nodes === 1 ? 'agent' : 'agents'}\n`);
     const layout = {

@@ -15,7 +15,8 @@ export function contradictions(config: Config): string[] {
   }
   if (p2p.discovery !== 'static' && p2p.service === '') {
     found.push(
-      `P2PConfig.service: "" is not allowed; allowed: the name of the headless service, since discovery is ${p2p.discovery}`,
+      'P2PConfig.service: "" is not allowed; allowed: the name of the headless service, ' +
+        `since discovery is ${p2p.discovery}`,
     );
   }
   const exporterPort = exporter.enable && exporter.standaloneExporterPort ? exporter.port : 0;

@@ -25,7 +25,8 @@ export function complaints(issues: readonly Issue[], input: unknown): string[] {
     const path = issue.path.map(String);
     if (issue.code !== 'unrecognized_keys')
       return [
-        `${path.join('.')}: ${shown(valueAt(input, path), path)} is not allowed; allowed: ${allowed(issue, path)}`,
+        `${path.join('.')}: ${shown(valueAt(input, path), path)} is not allowed; ` +
+          `allowed: ${allowed(issue, path)}`,
       ];
     return issue.keys.map((key) => unknownKey([...path, key], valueAt(input, [...path, key])));
   });

@@ -15,7 +15,10 @@ export function renderConfigDoc(): string {
       ];
       return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
     });
-    return `## ${name}\n\n| key | default | allowed | meaning |\n|---|---|---|---|\n${keys.join('\n')}\n`;
+    return (
+      `## ${name}\n\n| key | default | allowed | meaning ` +
+      `|\n|---|---|---|---|\n${keys.join('\n')}\n`
+    );
   });
   return `# Configuration
 

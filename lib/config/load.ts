@@ -93,7 +93,8 @@ function ownAddress(nodeIp: string, interfaces: typeof networkInterfaces): strin
   if (nodeIp !== '') {
     if (!isHost(nodeIp))
       throw new ConfigError([
-        `NODE_IP: ${JSON.stringify(nodeIp.slice(0, 80))} is not allowed; allowed: an IP address or host name`,
+        `NODE_IP: ${JSON.stringify(nodeIp.slice(0, 80))} is not allowed; allowed: an IP ` +
+          'address or host name',
       ]);
     return nodeIp;
   }
@@ -111,7 +112,8 @@ function readConfigFile(file: string): Sections {
   try {
     if (statSync(file).size > CONFIG_FILE_BYTES_MAX)
       throw new ConfigError([
-        `--config: ${shownFile} is not allowed; allowed: a file of at most ${CONFIG_FILE_BYTES_MAX} bytes`,
+        `--config: ${shownFile} is not allowed; allowed: a file of at most ` +
+          `${CONFIG_FILE_BYTES_MAX} bytes`,
       ]);
     text = readFileSync(file, 'utf8');
   } catch (error) {
@@ -143,7 +145,8 @@ function asPlain(document: ReturnType<typeof parseDocument>, shownFile: string):
     return document.toJS();
   } catch {
     throw new ConfigError([
-      `--config: ${shownFile} is not valid YAML: unresolved or too many aliases; put values that start with "*" in quotes`,
+      `--config: ${shownFile} is not valid YAML: unresolved or too many aliases; put ` +
+        'values that start with "*" in quotes',
     ]);
   }
 }

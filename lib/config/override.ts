@@ -24,7 +24,8 @@ export function applyOverrides(
     const value = readValue(text);
     if (value === undefined) {
       complaints.push(
-        `${section}.${key}: the value given by --set is not allowed; allowed: a YAML scalar, [list] or {map} (put values that start with "*" in quotes)`,
+        `${section}.${key}: the value given by --set is not allowed; allowed: a YAML ` +
+          'scalar, [list] or {map} (put values that start with "*" in quotes)',
       );
       continue;
     }

@@ -140,7 +140,8 @@ const proxy = z.strictObject({
     .default('/dadi-p2p/certs')
     .describe('Directory for the CA and certificate that the node creates.'),
   prefix: text(
-    'one path segment of letters, digits, ".", "_" and "-", not one the server uses (v2, metrics, ...)',
+    'one path segment of letters, digits, ".", "_" and "-", not one the server uses (v2, ' +
+      'metrics, ...)',
     isPrefix,
   )
     .default('accelerator')
@@ -148,7 +149,9 @@ const proxy = z.strictObject({
   registries: registries
     .default([])
     .describe(
-      "Registries behind this proxy: `p2pHost` as clients name it (left out or `*`: the default), `upstream` its URL, `storage` host globs of its object storage, whose bytes count as the registry's.",
+      'Registries behind this proxy: `p2pHost` as clients name it (left out or `*`: the ' +
+        'default), `upstream` its URL, `storage` host globs of its object storage, whose ' +
+        "bytes count as the registry's.",
     ),
   allow: hostGlobs()
     .default(['*.aliyuncs.com'])
@@ -156,7 +159,8 @@ const proxy = z.strictObject({
   firstByteTimeout: amount(1, 600, ' s')
     .default(20)
     .describe(
-      "How long an upstream's first byte is waited for; raise it for pull-through caches that are silent while they fetch.",
+      "How long an upstream's first byte is waited for; raise it for pull-through caches " +
+        'that are silent while they fetch.',
     ),
   accessCheck: choice(['strict', 'off'])
     .default('strict')
@@ -193,7 +197,8 @@ const p2p = z.strictObject({
   secretFile: optionalPath()
     .default('')
     .describe(
-      'File with the secret that all nodes share; without it the P2P port listens on loopback only.',
+      'File with the secret that all nodes share; without it the P2P port listens on ' +
+        'loopback only.',
     ),
 });
 

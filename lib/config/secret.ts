@@ -21,7 +21,9 @@ export function readClusterSecret(config: Config): ClusterSecret {
   } catch (error) {
     return {
       kind: 'unusable',
-      complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})`,
+      complaint:
+        `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a readable ` +
+        `file (${reason(error)})`,
     };
   }
   let end = bytes.length;
@@ -33,7 +35,10 @@ export function readClusterSecret(config: Config): ClusterSecret {
   }
   return {
     kind: 'unusable',
-    complaint: `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a file of at least ${CLUSTER_SECRET_BYTES_MIN} bytes (it holds ${Math.min(...parts.map(({ length }) => length))})`,
+    complaint:
+      `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a file of at ` +
+      `least ${CLUSTER_SECRET_BYTES_MIN} bytes (it holds ` +
+      `${Math.min(...parts.map(({ length }) => length))})`,
   };
 }
 

@@ -303,7 +303,8 @@ export class BlobAnswer {
       this.#fail(
         new ShoalError(
           'DIGEST_MISMATCH',
-          "the upstream's object has another size than the blob of this name; read it from the upstream",
+          "the upstream's object has another size than the blob of this name; read it " +
+            'from the upstream',
         ),
       );
       return;

@@ -23,7 +23,8 @@ export async function certificateFiles(
   } catch (thrown) {
     throw new ShoalError(
       'CONFIG_INVALID',
-      `ProxyConfig.certDir: ${JSON.stringify(certDir)} is not allowed; allowed: a directory to keep certificates in (${(thrown as Error).message})`,
+      `ProxyConfig.certDir: ${JSON.stringify(certDir)} is not allowed; allowed: a ` +
+        `directory to keep certificates in (${(thrown as Error).message})`,
     );
   }
 }

@@ -192,7 +192,9 @@ function main(start: FrontStart, port: MessagePort): void {
       link.tell({
         kind: 'notice',
         code: 'CONFIG_INVALID',
-        message: `the proxy's new certificate cannot be used, the old one stays: ${(thrown as Error).message}`,
+        message:
+          `the proxy's new certificate cannot be used, the old one stays: ` +
+          `${(thrown as Error).message}`,
         requestId: '',
       });
       return;

@@ -202,7 +202,8 @@ class Exchange {
       this.#breakOff(
         new ShoalError(
           'ORIGIN_TIMEOUT',
-          `${this.#request.url.host} sent ${this.#windowBytes} bytes in ${this.#tools.silenceMs} ms`,
+          `${this.#request.url.host} sent ${this.#windowBytes} bytes in ` +
+            `${this.#tools.silenceMs} ms`,
         ),
       );
     }

@@ -260,5 +260,8 @@ function isRefusal(status: number): boolean {
 }
 
 function grantKey(request: AccessRequest): string {
-  return `${request.authorization === null || request.authorization === '' ? 'anonymous' : sha256Hex(request.authorization)} ${request.scope}`;
+  return (
+    `${request.authorization === null || request.authorization === '' ? 'anonymous' : sha256Hex(request.authorization)} ` +
+    `${request.scope}`
+  );
 }

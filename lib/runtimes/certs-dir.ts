@@ -124,7 +124,8 @@ export class CertsDir {
     if (now !== null && now !== backup) {
       throw new ShoalError(
         'FILE_UNUSABLE',
-        `changed by another program since Shoal wrote it; the content before Shoal is in ${file.backupPath}: compare the two, then remove the backup`,
+        'changed by another program since Shoal wrote it; the content before Shoal is in ' +
+          `${file.backupPath}: compare the two, then remove the backup`,
       );
     }
     if (now === null) file.restore();

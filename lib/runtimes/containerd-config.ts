@@ -43,14 +43,16 @@ export function findConfigPath(text: string | null, certsDir: string): ConfigPat
     .filter((value): value is string => typeof value === 'string' && value !== '');
   const remarks = sections.some((section) => Object.keys(tableAt(section, 'mirrors')).length > 0)
     ? [
-        'registry.mirrors is set: containerd does not start with both registry.mirrors and config_path; move the mirrors into hosts.toml files',
+        'registry.mirrors is set: containerd does not start with both registry.mirrors ' +
+          'and config_path; move the mirrors into hosts.toml files',
       ]
     : [];
   if (values.some((value) => value.split(':').some((folder) => same(folder, certsDir))))
     return { reads: 'yes', lines: [], remarks };
   if (values.length > 0)
     remarks.push(
-      `config_path is ${values.join(', ')}: pass that directory with --certs-dir, or change config_path`,
+      `config_path is ${values.join(', ')}: pass that directory with --certs-dir, or ` +
+        'change config_path',
     );
   else if (Array.isArray(root['imports']) && root['imports'].length > 0)
     remarks.push('config.toml imports other files, which may set config_path');

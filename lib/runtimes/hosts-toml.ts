@@ -45,7 +45,8 @@ export interface HostsFile {
 }
 
 const MARK =
-  '# Written by `shoal containerd configure`; `shoal containerd restore` puts back what was here before.';
+  '# Written by `shoal containerd configure`; `shoal containerd restore` puts back what ' +
+  'was here before.';
 const KEPT = '# shoal: kept hosts.toml.shoal-backup';
 const MADE = '# shoal: made ';
 const HEAD = /^(?:# (?:Written by `shoal|shoal: ).*\r?\n)*\r?\n?/;
@@ -146,7 +147,8 @@ export function freshHosts(
     ...(clients.length === 0
       ? []
       : [
-          `client = [${clients.map(([cert, key]) => `[${quoteToml(cert)}, ${quoteToml(key)}]`).join(', ')}]`,
+          'client = ' +
+            `[${clients.map(([cert, key]) => `[${quoteToml(cert)}, ${quoteToml(key)}]`).join(', ')}]`,
         ]),
   ];
   const tables = mirror === null ? NO_HOSTS : mirrorTable(mirror);
@@ -170,7 +172,10 @@ function recordOf(text: string): HostsRecord | null {
 }
 
 function mirrorTable({ url, ca }: Mirror): string {
-  return `[host.${quoteToml(url)}]\n  capabilities = ["pull", "resolve"]\n${ca === null ? '' : `  ca = ${quoteToml(ca)}\n`}`;
+  return (
+    `[host.${quoteToml(url)}]\n  capabilities = ["pull", ` +
+    `"resolve"]\n${ca === null ? '' : `  ca = ${quoteToml(ca)}\n`}`
+  );
 }
 
 /** Offsets where a table may begin, in order, then the end of the text. */

@@ -30,7 +30,10 @@ function table(rows: readonly Row[], values: (row: Row) => string = () => ''): s
     : '| metric | labels | meaning |\n|---|---|---|\n';
   const line = (row: Row): string => {
     const labels = row.labels.map((label) => `\`${label}\``).join(', ');
-    return `| \`${row.name}\` | ${labels} | ${cell(row.help)} |${withValues ? ` ${cell(values(row))} |` : ''}\n`;
+    return (
+      `| \`${row.name}\` | ${labels} | ${cell(row.help)} ` +
+      `|${withValues ? ` ${cell(values(row))} |` : ''}\n`
+    );
   };
   return head + rows.map(line).join('');
 }

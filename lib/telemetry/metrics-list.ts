@@ -14,7 +14,9 @@ export const trafficMeaning: Record<TrafficType, string> = {
   pread: 'blob bytes sent to clients on the proxy port; one operation per request',
   download:
     'bytes fetched back-to-source; one operation per origin request; access checks excluded',
-  peer: 'bytes received from other nodes; one operation per transfer; bytes sent to them are in `shoal_served_bytes_total{to="peer"}`',
+  peer:
+    'bytes received from other nodes; one operation per transfer; bytes sent to them are ' +
+    'in `shoal_served_bytes_total{to="peer"}`',
   disk: 'bytes read from and written to the cache disk; one operation per I/O',
   http: 'all answers on the proxy port: blobs (`pread` is included), relayed manifests, errors',
 };
@@ -53,7 +55,9 @@ const refusals = Object.fromEntries(
 export const counterFamilies = [
   {
     name: 'shoal_served_bytes_total',
-    help: 'Payload bytes sent, by receiver and by the tier that held the bytes when they were requested.',
+    help:
+      'Payload bytes sent, by receiver and by the tier that held the bytes when they were ' +
+      'requested.',
     labels: ['to', 'tier'],
     series: {
       'served.client.arena': { to: 'client', tier: 'arena' },
@@ -68,7 +72,9 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_shard_lookups_total',
-    help: 'Shard lookups, by the tier that held the shard; joined: already being fetched for another request.',
+    help:
+      'Shard lookups, by the tier that held the shard; joined: already being fetched for ' +
+      'another request.',
     labels: ['tier'],
     series: {
       'lookup.arena': { tier: 'arena' },
@@ -116,7 +122,9 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_unvouched_origins_total',
-    help: 'Origins that other nodes named for a blob and this node did not use, because no configured registry vouches for them.',
+    help:
+      'Origins that other nodes named for a blob and this node did not use, because no ' +
+      'configured registry vouches for them.',
     labels: [],
     series: { 'origin.unvouched': {} },
   },
@@ -134,7 +142,9 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_evictions_total',
-    help: 'Evicted shards, by tier; unstored: evicted from memory before a slow disk had stored them.',
+    help:
+      'Evicted shards, by tier; unstored: evicted from memory before a slow disk had ' +
+      'stored them.',
     labels: ['tier'],
     series: {
       'eviction.arena': { tier: 'arena' },
@@ -144,7 +154,9 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_cache_errors_total',
-    help: 'Cache disk errors the node recovered from, by kind; space: disk full, checksum: damaged shard.',
+    help:
+      'Cache disk errors the node recovered from, by kind; space: disk full, checksum: ' +
+      'damaged shard.',
     labels: ['kind'],
     series: {
       'cacheError.read': { kind: 'read' },
@@ -176,7 +188,9 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_access_checks_total',
-    help: 'Access decisions; remembered and stale need no request; granted, refused and failed are registry answers.',
+    help:
+      'Access decisions; remembered and stale need no request; granted, refused and failed ' +
+      'are registry answers.',
     labels: ['result'],
     series: {
       'access.remembered': { result: 'remembered' },
@@ -194,13 +208,17 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_manifests_total',
-    help: 'Manifests sent to clients, by source; swarm: by digest from memory, disk or peers, without the registry.',
+    help:
+      'Manifests sent to clients, by source; swarm: by digest from memory, disk or peers, ' +
+      'without the registry.',
     labels: ['source'],
     series: { 'manifest.registry': { source: 'registry' }, 'manifest.swarm': { source: 'swarm' } },
   },
   {
     name: 'shoal_stale_answers_total',
-    help: 'Remembered answers sent with a Warning while a registry was down; greeting: `/v2/` or a token challenge.',
+    help:
+      'Remembered answers sent with a Warning while a registry was down; greeting: `/v2/` ' +
+      'or a token challenge.',
     labels: ['of'],
     series: {
       'stale.tag': { of: 'tag' },
@@ -210,7 +228,10 @@ export const counterFamilies = [
   },
   {
     name: 'shoal_memory_messages_total',
-    help: 'Recent registry responses exchanged with peers; told, untold: sent, not accepted; found, nothing: results of look-ups while a registry was down; crowded: rejected, too many passwords at once.',
+    help:
+      'Recent registry responses exchanged with peers; told, untold: sent, not accepted; ' +
+      'found, nothing: results of look-ups while a registry was down; crowded: rejected, ' +
+      'too many passwords at once.',
     labels: ['result'],
     series: {
       'memory.told': { result: 'told' },
@@ -252,7 +273,9 @@ const depthBounds = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32];
 export const histogramFamilies = [
   {
     name: 'shoal_operation_duration_seconds',
-    help: 'Time from request to last byte, by operation (as in the audit log) and source of the bytes.',
+    help:
+      'Time from request to last byte, by operation (as in the audit log) and source of ' +
+      'the bytes.',
     labels: ['operation', 'source'],
     unit: 'seconds',
     bounds: durationBoundsUs,

@@ -3,7 +3,8 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT:
     'its certificate is self-signed; add it as caFile to the registry, or to NODE_EXTRA_CA_CERTS',
   SELF_SIGNED_CERT_IN_CHAIN:
-    'its certificate is signed by an unknown CA; add the CA as caFile to the registry, or to NODE_EXTRA_CA_CERTS',
+    'its certificate is signed by an unknown CA; add the CA as caFile to the registry, ' +
+    'or to NODE_EXTRA_CA_CERTS',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     'its CA is unknown, or it does not send its intermediate certificates',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY:

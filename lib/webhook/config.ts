@@ -142,7 +142,8 @@ export function parseWebhookConfig(content: string): WebhookConfig {
     if (issue.code === 'unrecognized_keys')
       return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`}: no such key`);
     return [
-      `${path === '' ? 'the file' : path}: not allowed; allowed: ${path === '' ? 'keys with values' : issue.message}`,
+      `${path === '' ? 'the file' : path}: not allowed; allowed: ` +
+        `${path === '' ? 'keys with values' : issue.message}`,
     ];
   });
   throw new ShoalError('CONFIG_INVALID', lines.join('\n'));

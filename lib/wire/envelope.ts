@@ -108,7 +108,8 @@ export class Envelope {
     if (!this.#secret.verify(request.header(AUTH_HEADER), text, this.#wallMs()))
       return refused(
         'PEER_UNAUTHORIZED',
-        "the request is not signed with this cluster's secret, or the clocks differ by more than a " +
+        "the request is not signed with this cluster's secret, or the clocks differ by " +
+          'more than a ' +
           'minute; give all nodes the same P2PConfig.secretFile and synchronize their clocks',
       );
     if (node !== this.#self)

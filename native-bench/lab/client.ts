@@ -40,7 +40,9 @@ export async function pullWithCurl(
     manifestPath === null
       ? ':'
       : `curl -sS -f -o /dev/null -H "$AUTH" "$0${manifestPath}${query}" || exit 1`;
-  const blobs = `printf '%s\\n' ${digests.join(' ')} | xargs -P ${PULL_CONCURRENCY} -I{} sh -c '${BLOB}' "$0" "$1" "$2" {}`;
+  const blobs =
+    `printf '%s\\n' ${digests.join(' ')} | xargs -P ${PULL_CONCURRENCY} -I{} sh -c ` +
+    `'${BLOB}' "$0" "$1" "$2" {}`;
   const [program = 'sh', ...first] = [...namespaceCommand, 'sh', '-c', `${manifest}\n${blobs}`];
   const startMs = performance.now();
   const child = spawn(program, [...first, url, repository, query], {

@@ -104,7 +104,8 @@ function shape(namespace: string, device: string, mbit: number): void {
 function checkPrivileges(): void {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     throw new Error(
-      'cannot shape links: network namespaces need Linux and root; run the lab as root, or without --link',
+      'cannot shape links: network namespaces need Linux and root; run the lab as root, ' +
+        'or without --link',
     );
 }
 

@@ -28,8 +28,10 @@ export interface LabOptions {
 export function parseLabOptions(argv: readonly string[]): LabOptions {
   const command = new Command('lab')
     .description(
-      'Runs a swarm of real processes: one root and agents that all pull one image at once from an ' +
-        'embedded registry that counts. With --link each node has a network namespace and a shaped link.',
+      'Runs a swarm of real processes: one root and agents that all pull one image at ' +
+        'once from an ' +
+        ('embedded registry that counts. With --link each node has a network namespace ' +
+          'and a shaped link.'),
     )
     .option('--nodes <n>', 'agents that pull', whole(1), 16)
     .option(

@@ -55,7 +55,8 @@ export async function runLab(
   const random = new Random(options.seed);
   const small = Array.from({ length: options.small }, () => 1_000 + random.below(7_000));
   say(
-    `making an image of ${options.layers} layer(s), ${options.imageBytes} bytes, and ${options.small} small ones`,
+    `making an image of ${options.layers} layer(s), ${options.imageBytes} bytes, and ` +
+      `${options.small} small ones`,
   );
   const image = await makeSampleImage(`lab ${options.seed}`, [
     ...Array<number>(options.layers).fill(Math.ceil(options.imageBytes / options.layers)),

@@ -7,15 +7,21 @@ export function reportText(
 ): string {
   const { agents, roots, relay } = report;
   const lines = [
-    `${report.nodes} agents and 1 root, ${report.imageBytes} bytes per agent; ${report.killed} killed`,
+    `${report.nodes} agents and 1 root, ${report.imageBytes} bytes per agent; ` +
+      `${report.killed} killed`,
     `pull time P50 / P95 / max    ${timeText(report)}`,
-    `from the registry            ${(report.originBytes / report.imageBytes).toFixed(3)} x the image, ${report.originRequests} requests, at most ${report.requestsPerShardMax} for one shard or small blob`,
-    `processor, all nodes         ${report.cpuSecondsPerGB.toFixed(2)} CPU-s/GB delivered; ${report.rssMaxMB.toFixed(0)} MB resident at most`,
+    `from the registry            ${(report.originBytes / report.imageBytes).toFixed(3)} ` +
+      `x the image, ${report.originRequests} requests, at most ` +
+      `${report.requestsPerShardMax} for one shard or small blob`,
+    `processor, all nodes         ${report.cpuSecondsPerGB.toFixed(2)} CPU-s/GB ` +
+      `delivered; ${report.rssMaxMB.toFixed(0)} MB resident at most`,
   ];
   if (agents !== undefined && roots !== undefined) {
     lines.push(
-      `links                        ${report.linkMbit} Mbit/s, origin ${report.originLinkMbit} Mbit/s`,
-      `whole machine                ${report.cpuSecondsPerGBMachine!.toFixed(2)} CPU-s/GB, other programs included`,
+      `links                        ${report.linkMbit} Mbit/s, origin ` +
+        `${report.originLinkMbit} Mbit/s`,
+      `whole machine                ${report.cpuSecondsPerGBMachine!.toFixed(2)} ` +
+        'CPU-s/GB, other programs included',
       ...costLines('agents', agents),
       ...costLines('root', roots),
     );
@@ -44,7 +50,12 @@ function costLines(name: string, cost: KindCost): string[] {
     .map(([thread, value]) => `${thread} ${value.toFixed(2)}`);
   return [
     `${name.padEnd(28)} ${cost.cpuSecondsPerGB.toFixed(2)} CPU-s/GB: ${threads.join(', ')}`,
-    `${''.padEnd(28)} per MB: ${cost.wakeupsPerMB.toFixed(0)} wake-ups, ${cost.contextSwitchesPerMB.toFixed(0)} context switches, ${cost.readsPerMB.toFixed(0)} reads; ` +
-      `received ${(cost.receivedBytes / 1e6).toFixed(0)} MB, sent ${(cost.sentBytes / 1e6).toFixed(0)} MB, at most ${(cost.sentBytesMax / 1e6).toFixed(0)} MB by one; ${cost.rssMaxMB.toFixed(0)} MB resident at most`,
+    `${''.padEnd(28)} per MB: ${cost.wakeupsPerMB.toFixed(0)} wake-ups, ` +
+      `${cost.contextSwitchesPerMB.toFixed(0)} context switches, ` +
+      `${cost.readsPerMB.toFixed(0)} reads; ` +
+      (`received ${(cost.receivedBytes / 1e6).toFixed(0)} MB, sent ` +
+        `${(cost.sentBytes / 1e6).toFixed(0)} MB, at most ` +
+        `${(cost.sentBytesMax / 1e6).toFixed(0)} MB by one; ${cost.rssMaxMB.toFixed(0)} MB ` +
+        'resident at most'),
   ];
 }

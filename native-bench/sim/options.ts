@@ -134,7 +134,8 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     .option('--spread <ms>', 'nodes begin at random within this time', atLeastZero, 50)
     .option(
       '--quanta <n>',
-      `parts a shard is sent in; fewer are cheaper to simulate, and pass on later (default: 8, beyond ${FINE_NODES_MAX} nodes 4)`,
+      'parts a shard is sent in; fewer are cheaper to simulate, and pass on later ' +
+        `(default: 8, beyond ${FINE_NODES_MAX} nodes 4)`,
       whole(2),
     )
     .option('--tree-fanout <n>', 'children of a node in layer-tree', whole(1), 2)

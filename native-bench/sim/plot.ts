@@ -20,23 +20,29 @@ export function plotFinish(title: string, curves: readonly Curve[], idealSeconds
   const parts: string[] = [];
   for (const share of [0, 0.25, 0.5, 0.75, 0.95, 1]) {
     parts.push(
-      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y(share).toFixed(1)}" y2="${y(share).toFixed(1)}" stroke="#ccc"/>`,
+      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" ` +
+        `y1="${y(share).toFixed(1)}" y2="${y(share).toFixed(1)}" stroke="#ccc"/>`,
     );
     parts.push(
-      `<text x="${MARGIN.left - 8}" y="${(y(share) + 4).toFixed(1)}" text-anchor="end">${share * 100} %</text>`,
+      `<text x="${MARGIN.left - 8}" y="${(y(share) + 4).toFixed(1)}" ` +
+        `text-anchor="end">${share * 100} %</text>`,
     );
   }
   const step = niceStep(endSeconds / 8);
   for (let at = 0; at <= endSeconds; at += step) {
     parts.push(
-      `<text x="${x(at).toFixed(1)}" y="${HEIGHT - MARGIN.bottom + 20}" text-anchor="middle">${Number(at.toPrecision(6))}</text>`,
+      `<text x="${x(at).toFixed(1)}" y="${HEIGHT - MARGIN.bottom + 20}" ` +
+        `text-anchor="middle">${Number(at.toPrecision(6))}</text>`,
     );
   }
   parts.push(
-    `<text x="${MARGIN.left + plotWidth / 2}" y="${HEIGHT - 10}" text-anchor="middle">seconds since the node began</text>`,
+    `<text x="${MARGIN.left + plotWidth / 2}" y="${HEIGHT - 10}" ` +
+      'text-anchor="middle">seconds since the node began</text>',
   );
   parts.push(
-    `<line x1="${x(idealSeconds).toFixed(1)}" x2="${x(idealSeconds).toFixed(1)}" y1="${MARGIN.top}" y2="${HEIGHT - MARGIN.bottom}" stroke="#555" stroke-dasharray="4 4"/>`,
+    `<line x1="${x(idealSeconds).toFixed(1)}" x2="${x(idealSeconds).toFixed(1)}" ` +
+      `y1="${MARGIN.top}" y2="${HEIGHT - MARGIN.bottom}" stroke="#555" stroke-dasharray="4 ` +
+      '4"/>',
   );
   curves.forEach(({ name, seconds }, at) => {
     const colour = COLOURS[at % COLOURS.length]!;
@@ -47,10 +53,12 @@ export function plotFinish(title: string, curves: readonly Curve[], idealSeconds
         : [],
     );
     parts.push(
-      `<polyline points="${MARGIN.left},${y(0)} ${points.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`,
+      `<polyline points="${MARGIN.left},${y(0)} ${points.join(' ')}" fill="none" ` +
+        `stroke="${colour}" stroke-width="2"/>`,
     );
     parts.push(
-      `<text x="${MARGIN.left + at * 160}" y="${MARGIN.top - 12}" fill="${colour}">${escapeText(name)}</text>`,
+      `<text x="${MARGIN.left + at * 160}" y="${MARGIN.top - 12}" ` +
+        `fill="${colour}">${escapeText(name)}</text>`,
     );
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" role="img">

@@ -123,7 +123,8 @@ function assertConserved(cluster: Cluster, survivors: readonly Puller[]): void {
   const sent = stations.reduce((sum, station) => sum + station.sentBytes, cluster.origin.bytes);
   if (received !== arrivedBytes || sent !== sentBytes || arrivedBytes + wastedBytes > sentBytes) {
     throw new Error(
-      `bytes were lost or made: sent ${sentBytes} (${sent}), arrived ${arrivedBytes} (${received}), thrown away ${wastedBytes}`,
+      `bytes were lost or made: sent ${sentBytes} (${sent}), arrived ${arrivedBytes} ` +
+        `(${received}), thrown away ${wastedBytes}`,
     );
   }
   for (const { node, finishedMs } of survivors) {

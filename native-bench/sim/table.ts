@@ -37,11 +37,17 @@ const UNIT_BYTES = 32 * MIB;
 const PEAK_WINDOW_MS = 10_000;
 
 export const tableAssumptions = [
-  '1000 nodes on 10 Gbit/s links, beginning within 5 s; 3 roots; a registry on 10 Gbit/s with 10 ms to the first byte',
-  'agent: 1 vCPU for bytes and messages (0.6 CPU-s per GB received, 0.4 sent, 60 us a message), an arena of 256 MiB: 192 for bytes the disk has not taken, the rest on their way',
-  "disk: 220 MB/s shared by reads and writes; each byte passes it 4 times: into Shoal's cache, into the runtime's layer, out of it and unpacked (layers that do not compress)",
-  'runtime: 3 layers pulled at once; a layer is unpacked when it has come, and its time on the disk counts; P95 is of pull and unpacking together',
-  `unit of transfer ${UNIT_BYTES / MIB} MiB instead of 2 MiB, to simulate 114 GB in minutes; MB and GB are taken as 2^20 and 2^30`,
+  '1000 nodes on 10 Gbit/s links, beginning within 5 s; 3 roots; a registry on 10 Gbit/s ' +
+    'with 10 ms to the first byte',
+  'agent: 1 vCPU for bytes and messages (0.6 CPU-s per GB received, 0.4 sent, 60 us a ' +
+    'message), an arena of 256 MiB: 192 for bytes the disk has not taken, the rest on ' +
+    'their way',
+  "disk: 220 MB/s shared by reads and writes; each byte passes it 4 times: into Shoal's " +
+    "cache, into the runtime's layer, out of it and unpacked (layers that do not compress)",
+  'runtime: 3 layers pulled at once; a layer is unpacked when it has come, and its time ' +
+    'on the disk counts; P95 is of pull and unpacking together',
+  `unit of transfer ${UNIT_BYTES / MIB} MiB instead of 2 MiB, to simulate 114 GB in ` +
+    'minutes; MB and GB are taken as 2^20 and 2^30',
   `origin peak: the busiest ${PEAK_WINDOW_MS / 1000} s`,
 ];
 

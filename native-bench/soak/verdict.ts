@@ -53,15 +53,21 @@ export function judge(samples: readonly Sample[]): Verdict {
   };
   const lines = [
     {
-      what: `resident memory: ${residentMB.secondMinute} MB in the second minute, ${residentMB.lastMinute} MB in the last, at most ${residentMB.max} MB`,
+      what:
+        `resident memory: ${residentMB.secondMinute} MB in the second minute, ` +
+        `${residentMB.lastMinute} MB in the last, at most ${residentMB.max} MB`,
       ok: residentMB.lastMinute <= residentMB.secondMinute * GROWTH_MAX,
     },
     {
-      what: `open descriptors: ${descriptors.secondMinute} in the second minute, ${descriptors.lastMinute} in the last`,
+      what:
+        `open descriptors: ${descriptors.secondMinute} in the second minute, ` +
+        `${descriptors.lastMinute} in the last`,
       ok: descriptors.lastMinute <= descriptors.secondMinute * GROWTH_MAX,
     },
     {
-      what: `event-loop delay of the front, P99 of a second: ${frontDelayP99Ms.median} ms at the median, ${frontDelayP99Ms.p99} ms in the worst hundredth of the seconds`,
+      what:
+        `event-loop delay of the front, P99 of a second: ${frontDelayP99Ms.median} ms at ` +
+        `the median, ${frontDelayP99Ms.p99} ms in the worst hundredth of the seconds`,
       ok: frontDelayP99Ms.p99 >= 0 && frontDelayP99Ms.p99 < FRONT_DELAY_MS_MAX,
     },
   ];

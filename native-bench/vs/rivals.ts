@@ -58,7 +58,9 @@ export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'):
   const location =
     mode === 'sendfile'
       ? `location / { root ${start.objectDir}; open_file_cache max=16; }`
-      : `location / { slice 2m; proxy_cache slices; proxy_cache_key $uri$slice_range; proxy_set_header Range $slice_range; proxy_http_version 1.1; proxy_cache_valid 200 206 1h; proxy_pass ${start.originUrl}; }`;
+      : 'location / { slice 2m; proxy_cache slices; proxy_cache_key $uri$slice_range; ' +
+        'proxy_set_header Range $slice_range; proxy_http_version 1.1; proxy_cache_valid ' +
+        `200 206 1h; proxy_pass ${start.originUrl}; }`;
   const config = `
     daemon off; master_process off; worker_processes 1; error_log stderr; pid ${join(dir, 'pid')};
     events { worker_connections 4096; }

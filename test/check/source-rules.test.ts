@@ -38,7 +38,8 @@ describe('check: the rules can fail', () => {
       wrongArrows(
         file(
           'lib/front/x.ts',
-          "import { a } from '../registry/route.ts';\nimport { b } from '../errors.ts';\nimport { c } from './y.ts';\n// from '../node.ts'",
+          "import { a } from '../registry/route.ts';\nimport { b } from " +
+            "'../errors.ts';\nimport { c } from './y.ts';\n// from '../node.ts'",
         ),
       ),
       [],
@@ -64,7 +65,8 @@ describe('check: the rules can fail', () => {
       impurities(
         file(
           'lib/cache/x.ts',
-          "// Date\n/* Math.random */\nimport { createHash } from 'node:crypto';\nconst updated = 1;",
+          "// Date\n/* Math.random */\nimport { createHash } from 'node:crypto';\nconst " +
+            'updated = 1;',
         ),
       ),
       [],

@@ -45,7 +45,9 @@ const startNode: StartNode = async (config) => {
   const exporter = createServer((request, response) => {
     if (request.url === '/status') return void response.end(JSON.stringify({ bytes }));
     response.end(
-      `shoal_operation_duration_seconds_count{operation="relay",source="origin"} 99\nshoal_operation_duration_seconds_count{operation="download",source="origin"} ${downloads}\n`,
+      'shoal_operation_duration_seconds_count{operation="relay",source="origin"} ' +
+        '99\nshoal_operation_duration_seconds_count{operation="download",source="origin"} ' +
+        `${downloads}\n`,
     );
   });
   const listening = await Promise.all(

@@ -11,7 +11,9 @@ const minimum = /^>=(\d+\.\d+)/.exec(engines.node)![1]!;
 
 /** Runs an entry file on this Node, which says that it is `version`. */
 function runAs(version: string, entry: string): { status: number | null; stderr: string } {
-  const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`;
+  const pretend =
+    `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: ` +
+    `'${version}' } })`;
   return spawnSync(
     process.execPath,
     ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`, entry, '--version'],

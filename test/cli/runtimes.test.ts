@@ -129,7 +129,9 @@ describe('the commands for runtimes', () => {
       assert.deepEqual(await run('overlaybd', action, '--file', at('o.json')), {
         code: 1,
         out: '',
-        err: `shoal: ${at('o.json')}: not JSON: value expected (line 1, column 14); nothing was changed (FILE_UNUSABLE)\n`,
+        err:
+          `shoal: ${at('o.json')}: not JSON: value expected (line 1, column 14); nothing ` +
+          'was changed (FILE_UNUSABLE)\n',
       });
     }
     assert.deepEqual((await run('overlaybd', 'enable', '--file', at('none/o.json'))).code, 1);
@@ -140,7 +142,8 @@ describe('the commands for runtimes', () => {
     writeFileSync(at('certs.d/bad.example/hosts.toml'), '[');
     writeFileSync(
       at('config.toml'),
-      `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '${at('certs.d')}'\n`,
+      `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = ` +
+        `'${at('certs.d')}'\n`,
     );
     const before = snapshot(folder());
     const places = ['--certs-dir', at('certs.d'), '--config', at('config.toml')];
@@ -160,8 +163,10 @@ describe('the commands for runtimes', () => {
       `shoal: ${at('certs.d/bad.example/hosts.toml')}: not TOML (line 1) (FILE_UNUSABLE)\n`,
     );
     assert.deepEqual(out.split('\n'), [
-      `docker.io: configured; ${at('certs.d/docker.io/hosts.toml')}: http://127.0.0.1:65001, then https://registry-1.docker.io`,
-      `quay.io:443: configured; ${at('certs.d/quay.io:443/hosts.toml')}: http://127.0.0.1:65001, then https://quay.io:443`,
+      `docker.io: configured; ${at('certs.d/docker.io/hosts.toml')}: ` +
+        'http://127.0.0.1:65001, then https://registry-1.docker.io',
+      `quay.io:443: configured; ${at('certs.d/quay.io:443/hosts.toml')}: ` +
+        'http://127.0.0.1:65001, then https://quay.io:443',
       `${at('config.toml')}: containerd reads ${at('certs.d')}`,
       '',
     ]);
@@ -281,7 +286,8 @@ describe('the commands for runtimes', () => {
     assert.equal(code, 0);
     assert.ok(
       out.endsWith(
-        `    [plugins."io.containerd.grpc.v1.cri".registry]\n      config_path = "${at('certs.d')}"\n`,
+        '    [plugins."io.containerd.grpc.v1.cri".registry]\n      config_path = ' +
+          `"${at('certs.d')}"\n`,
       ),
       out,
     );

@@ -112,7 +112,9 @@ describe('shoal completion', () => {
   /** What bash completes after `words`. */
   async function bashCompletes(...words: string[]): Promise<string[]> {
     const { out } = await run('completion', 'bash');
-    const line = `${out}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shoal; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const line =
+      `${out}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shoal; printf '%s\\n' ` +
+      `"\${COMPREPLY[@]}"`;
     return execFileSync('bash', ['-euc', line, 'bash', ...words], { encoding: 'utf8' })
       .trim()
       .split('\n');

@@ -40,7 +40,8 @@ describe('progress in plain lines', () => {
     pull.done({ seconds: 2, digestsOk: true, problems: [] });
     assert.equal(
       text,
-      '  agent-1 25 % of 1.0 kB\n  agent-1 50 % of 1.0 kB\n  agent-1 done in 2.00 s, every digest right\n',
+      '  agent-1 25 % of 1.0 kB\n  agent-1 50 % of 1.0 kB\n  agent-1 done in 2.00 s, ' +
+        'every digest right\n',
     );
   });
 

@@ -47,7 +47,9 @@ describe('shoal up before a named registry', () => {
         if (request.headers.authorization !== 'Bearer anyone') {
           return void response
             .writeHead(401, {
-              'www-authenticate': `Bearer realm="${url(registry)}/token",service="s",scope="repository:a/b:pull"`,
+              'www-authenticate':
+                'Bearer ' +
+                `realm="${url(registry)}/token",service="s",scope="repository:a/b:pull"`,
             })
             .end();
         }

@@ -81,7 +81,9 @@ describe('loading the config', () => {
 
   it('reads a file, and lays --set over it in order', () => {
     const path = file(
-      'ProxyConfig:\n  port: 7001\n  registries: [{p2pHost: "Mirror.Example:65001", upstream: "https://Registry.Example/"}]\nP2PConfig:\nExporterConfig: {enable: true, port: }\n',
+      'ProxyConfig:\n  port: 7001\n  registries: [{p2pHost: "Mirror.Example:65001", ' +
+        'upstream: "https://Registry.Example/"}]\nP2PConfig:\nExporterConfig: {enable: ' +
+        'true, port: }\n',
     );
     const config = loadConfig({
       ...noNetwork,

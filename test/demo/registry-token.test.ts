@@ -34,7 +34,9 @@ describe('the embedded token server', () => {
 
   it('takes no token it did not sign, and none from another registry', () => {
     const token = bearer('repository:a:pull');
-    const forged = `Bearer ${Buffer.from(JSON.stringify(['a', 9e15])).toString('base64url')}.${token.split('.')[1]}`;
+    const forged =
+      'Bearer ' +
+      `${Buffer.from(JSON.stringify(['a', 9e15])).toString('base64url')}.${token.split('.')[1]}`;
     for (const authorization of [undefined, 'Bearer', 'Bearer x.y', forged, token.slice(0, -1)])
       assert(!issuer.accepts(authorization, 'a'));
     assert(!new TokenIssuer(clock).accepts(token, 'a'));

@@ -33,7 +33,8 @@ describe('the embedded registry', () => {
     assert.equal(answer.status, 401);
     assert.equal(
       answer.headers.get('www-authenticate'),
-      `Bearer realm="${registry.url}/token",service="shoal-demo",scope="repository:shoal/sample:pull"`,
+      'Bearer ' +
+        `realm="${registry.url}/token",service="shoal-demo",scope="repository:shoal/sample:pull"`,
     );
     assert.equal((await fetch(`${registry.url}/v2/`)).status, 401);
     assert.equal((await fetch(`${registry.url}/token`)).status, 401);

@@ -22,7 +22,8 @@ describe("the chart's sidecar", () => {
     const certsDir = await mkdtemp(join(tmpdir(), 'shoal-certs-'));
     try {
       const kept =
-        'server = "https://kept.example.com"\n\n[host."https://mirror.example.com"]\n  capabilities = ["pull"]\n';
+        'server = "https://kept.example.com"\n\n[host."https://mirror.example.com"]\n  ' +
+        'capabilities = ["pull"]\n';
       await mkdir(join(certsDir, 'kept.example.com'));
       await writeFile(join(certsDir, 'kept.example.com/hosts.toml'), kept);
       const [port] = await freePorts(1);

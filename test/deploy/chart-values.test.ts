@@ -90,7 +90,8 @@ describe("the chart's values", () => {
     'agent: {resources: {limits: null}}',
     'agent: {resources: {limits: {cpu: null, memory: 512Mi}}}',
     'agent: {tolerations: null}',
-    'registries: [{host: a.example, p2pHost: "p:1"}]\ncontainerd: {configure: false, hosts: ["p:1"]}',
+    'registries: [{host: a.example, p2pHost: "p:1"}]\ncontainerd: {configure: false, ' +
+      'hosts: ["p:1"]}',
     'p2p: {v2: {allow: ["*.example:8443", "10.0.0.1", "[fd00::1]:5000"]}}',
     'p2p: {v2: {exporter: {port: 65002}}}',
   ];

@@ -126,7 +126,8 @@ describe('e2e: private images', () => {
     try {
       await containerd.configure(
         counting.host,
-        `server = "http://registry.invalid"\n\n[host."http://${node.proxyHost}"]\n  capabilities = ["pull", "resolve"]\n`,
+        `server = "http://registry.invalid"\n\n[host."http://${node.proxyHost}"]\n  ` +
+          'capabilities = ["pull", "resolve"]\n',
       );
       assert.notEqual((await containerd.tryPull(reference)).code, 0);
       assert.notEqual((await containerd.tryPull(reference, 'bob:builder')).code, 0);

@@ -210,7 +210,8 @@ describe('e2e: every client gets through a node what it gets from the registry',
       assert.ok(openMax >= RANGES_AT_ONCE / 2, `${openMax} at once`);
       assert.ok(
         origin.blobBytes <= image.blobBytes + SLACK_BYTES,
-        `${origin.blobBytes} bytes of ${image.blobBytes} left the registry, in ${origin.blobs.get(image.layers[0]!.digest)!.ranges.join()}`,
+        `${origin.blobBytes} bytes of ${image.blobBytes} left the registry, in ` +
+          `${origin.blobs.get(image.layers[0]!.digest)!.ranges.join()}`,
       );
     } finally {
       await client.stop();

@@ -66,7 +66,8 @@ export class Containerd {
         `version = ${programs.parallel === null ? 2 : 3}`,
         `root = "${join(dir, 'root')}"`,
         `state = "${join(dir, 'state')}"`,
-        `disabled_plugins = ${JSON.stringify(programs.parallel === null ? DISABLED : DISABLED_TODAY)}`,
+        'disabled_plugins = ' +
+          `${JSON.stringify(programs.parallel === null ? DISABLED : DISABLED_TODAY)}`,
         '[grpc]',
         `  address = "${socket}"`,
         '[ttrpc]',

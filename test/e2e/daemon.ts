@@ -97,7 +97,8 @@ export async function run(
   const finished = await tryRun(program, args, deadlineMs);
   if (finished.code !== 0)
     throw new Error(
-      `${program} ${args.join(' ')} exited with ${finished.code}:\n${finished.stdout}\n${finished.stderr}`,
+      `${program} ${args.join(' ')} exited with ` +
+        `${finished.code}:\n${finished.stdout}\n${finished.stderr}`,
     );
   return finished;
 }

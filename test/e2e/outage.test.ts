@@ -283,7 +283,8 @@ describe('e2e: the registry stops after one pull', () => {
       [challenged.status, challenged.headers['www-authenticate']],
       [
         401,
-        `Bearer realm="${tokens.realm}",service="${tokens.service}",scope="repository:team/app:pull"`,
+        'Bearer ' +
+          `realm="${tokens.realm}",service="${tokens.service}",scope="repository:team/app:pull"`,
       ],
     );
   });
@@ -294,7 +295,8 @@ describe('e2e: the registry stops after one pull', () => {
     const { host } = behindPassword;
     await containerd.configure(
       host,
-      `server = "http://${host}"\n\n[host."http://${second.proxyHost}"]\n  capabilities = ["pull", "resolve"]\n`,
+      `server = "http://${host}"\n\n[host."http://${second.proxyHost}"]\n  capabilities ` +
+        '= ["pull", "resolve"]\n',
     );
     assert.notEqual((await containerd.tryPull(`${host}/team/app:test`, 'alice:wrong')).code, 0);
     await containerd.pull(`${host}/team/app:test`, 'alice:wonder');

@@ -134,7 +134,8 @@ describe('e2e: runtimes pull through nodes', () => {
       if (index > 0) counting.reset();
       await containerd.configure(
         `reg.test:${counting.port}`,
-        `server = "http://reg.invalid"\n\n[host."http://${node.proxyHost}"]\n  capabilities = ["pull", "resolve"]\n`,
+        `server = "http://reg.invalid"\n\n[host."http://${node.proxyHost}"]\n  ` +
+          'capabilities = ["pull", "resolve"]\n',
       );
       await containerd.pull(reference);
       assert.equal(await containerd.digest(reference), image.manifest.digest);

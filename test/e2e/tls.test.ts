@@ -87,7 +87,8 @@ describe('e2e: over TLS, with the CA that the node made', () => {
       const socket = await dial(version, version);
       assert.equal(socket.getProtocol(), version);
       socket.write(
-        `GET /v2/team/tls/blobs/${image.config.digest} HTTP/1.1\r\nHost: node\r\nRange: bytes=0-0\r\n\r\n`,
+        `GET /v2/team/tls/blobs/${image.config.digest} HTTP/1.1\r\nHost: node\r\nRange: ` +
+          'bytes=0-0\r\n\r\n',
       );
       const [answer] = (await once(socket, 'data')) as [Buffer];
       assert.match(answer.toString('latin1'), /^HTTP\/1.1 206 /);

@@ -8,7 +8,8 @@ const parse = (text: string): ReturnType<typeof parseHead> =>
 describe('io/response-head', () => {
   it('reads status, headers and lengths', () => {
     const text =
-      'HTTP/1.1 206 Partial Content\r\nContent-Length: 12\r\nShoal-Total:  34 \r\nConnection: Close\r\n\r\n';
+      'HTTP/1.1 206 Partial Content\r\nContent-Length: 12\r\nShoal-Total:  34 ' +
+      '\r\nConnection: Close\r\n\r\n';
     assert.deepEqual(parse(`${text}body`), {
       status: 206,
       headers: { 'content-length': '12', 'shoal-total': '34', connection: 'Close' },

@@ -33,6 +33,8 @@ export async function issueCertificate(
   );
   return {
     certPem: certificate.toString('pem'),
-    keyPem: `-----BEGIN PRIVATE KEY-----\n${key.replace(/.{64}/g, '$&\n').trim()}\n-----END PRIVATE KEY-----\n`,
+    keyPem:
+      `-----BEGIN PRIVATE KEY-----\n${key.replace(/.{64}/g, '$&\n').trim()}\n-----END ` +
+      'PRIVATE KEY-----\n',
   };
 }

@@ -87,8 +87,12 @@ describe('registry/issued-token', () => {
       'another key': token({ signer: stranger }),
       'no key': token({ header: { x5c: undefined } }),
       'a key that is none': token({ header: { x5c: ['AAAA'] } }),
-      'no algorithm': `Bearer ${Buffer.from(JSON.stringify({ typ: 'JWT', alg: 'none', x5c: chainOf(issuer) })).toString('base64url')}.${payload}.`,
-      'the certificate as a shared key': `Bearer ${hmacInput}.${createHmac('sha256', issuer.certPem).update(hmacInput).digest('base64url')}`,
+      'no algorithm':
+        'Bearer ' +
+        `${Buffer.from(JSON.stringify({ typ: 'JWT', alg: 'none', x5c: chainOf(issuer) })).toString('base64url')}.${payload}.`,
+      'the certificate as a shared key':
+        'Bearer ' +
+        `${hmacInput}.${createHmac('sha256', issuer.certPem).update(hmacInput).digest('base64url')}`,
       expired: token({ claims: { exp: SECONDS - 1 } }),
       'for ever': token({ claims: { exp: undefined } }),
       'not yet': token({ claims: { nbf: SECONDS + 60 } }),

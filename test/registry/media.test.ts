@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { admits, isMediaType, isSchema1, namesEveryForm } from '../../lib/registry/media.ts';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
-const EVERY = `${INDEX}, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json`;
+const EVERY =
+  `${INDEX}, application/vnd.oci.image.manifest.v1+json, ` +
+  'application/vnd.docker.distribution.manifest.list.v2+json, ' +
+  'application/vnd.docker.distribution.manifest.v2+json';
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 describe('registry/media', () => {

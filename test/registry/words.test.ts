@@ -95,7 +95,8 @@ describe('registry/words', () => {
 
   it('keeps of a challenge what holds for every repository, and puts it as the registry would', () => {
     const kept = lastingChallenge(
-      'Bearer realm="https://t/token",service="r",scope="repository:team/app:pull",error="insufficient_scope"',
+      'Bearer ' +
+        'realm="https://t/token",service="r",scope="repository:team/app:pull",error="insufficient_scope"',
     );
     assert.equal(kept, 'Bearer realm="https://t/token",service="r"');
     assert.equal(

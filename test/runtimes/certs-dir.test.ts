@@ -198,7 +198,9 @@ describe('certs.d', () => {
     const path = put(REGISTRY, 'server = "https://new.example"\n');
     assert.throws(() => certs.restore(REGISTRY), {
       code: 'FILE_UNUSABLE',
-      message: `${path}: changed by another program since Shoal wrote it; the content before Shoal is in ${path}.shoal-backup: compare the two, then remove the backup`,
+      message:
+        `${path}: changed by another program since Shoal wrote it; the content before ` +
+        `Shoal is in ${path}.shoal-backup: compare the two, then remove the backup`,
     });
     assert.equal(readFileSync(path, 'utf8'), 'server = "https://new.example"\n');
     certs.configure(REGISTRY, MIRROR);

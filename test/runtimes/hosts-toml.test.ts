@@ -144,7 +144,8 @@ describe('hosts.toml', () => {
     ['only a server', 'server = "https://other.example"'],
     [
       'settings of the server',
-      'server = "https://r.example"\nca = ["a.pem",\n  "b.pem"]\n[header]\n  x-a = "b"\n[host."https://m.example"]\n',
+      'server = "https://r.example"\nca = ["a.pem",\n  "b.pem"]\n[header]\n  x-a = ' +
+        '"b"\n[host."https://m.example"]\n',
     ],
     [
       'arrays that begin a line',
@@ -153,7 +154,8 @@ describe('hosts.toml', () => {
     ['brackets in a string', 'server = """\n[host."x"]\n"""\n[host."https://m.example"]\n'],
     [
       'CRLF and comments',
-      '# ours\r\nserver = "https://r.example" # [not a table]\r\n\r\n  [host."https://m.example"]\r\n  capabilities = ["pull"]\r\n',
+      '# ours\r\nserver = "https://r.example" # [not a table]\r\n\r\n  ' +
+        '[host."https://m.example"]\r\n  capabilities = ["pull"]\r\n',
     ],
     [
       'a table of tables',
@@ -293,7 +295,8 @@ describe("containerd's config_path", () => {
     [
       'mirrors in the way',
       v2(
-        '[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = ["https://x"]',
+        '[plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]\nendpoint = ' +
+          '["https://x"]',
       ),
       DIR,
       'no',
@@ -334,7 +337,9 @@ describe("containerd's config_path", () => {
 
 describe('what keeps containerd from reading certs.d', () => {
   const places = { certsDir: '/etc/containerd/certs.d', config: '/etc/containerd/config.toml' };
-  const set = `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '${places.certsDir}'\n`;
+  const set =
+    `version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = ` +
+    `'${places.certsDir}'\n`;
   const cases: [
     what: string,
     config: string | null,

@@ -22,12 +22,14 @@ describe('overlaybd.json: the text', () => {
     [
       'no p2pConfig',
       '{\n    "a": 1\n}',
-      `{\n    "a": 1,\n    "p2pConfig": {\n        "enable": true,\n        "address": "${ADDRESS}"\n    }\n}`,
+      '{\n    "a": 1,\n    "p2pConfig": {\n        "enable": true,\n        "address": ' +
+        `"${ADDRESS}"\n    }\n}`,
     ],
     [
       'tabs, CRLF, end of line',
       '{\r\n\t"a": 1\r\n}\r\n',
-      `{\r\n\t"a": 1,\r\n\t"p2pConfig": {\r\n\t\t"enable": true,\r\n\t\t"address": "${ADDRESS}"\r\n\t}\r\n}\r\n`,
+      '{\r\n\t"a": 1,\r\n\t"p2pConfig": {\r\n\t\t"enable": true,\r\n\t\t"address": ' +
+        `"${ADDRESS}"\r\n\t}\r\n}\r\n`,
     ],
     ['one line', '{"a":1}', `{"a":1,"p2pConfig":{"enable":true,"address":"${ADDRESS}"}}`],
     [

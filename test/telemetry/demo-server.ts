@@ -101,7 +101,8 @@ export function busyFixture(): TelemetryFixture {
     telemetry.errors.add(
       clock.wallMs() - 65_000,
       'PEER_BROKEN',
-      'connection to 10.0.0.7:65002 reset at byte 1048576 of shard 41; the rest came from 10.0.0.9:65002',
+      'connection to 10.0.0.7:65002 reset at byte 1048576 of shard 41; the rest came ' +
+        'from 10.0.0.9:65002',
     );
   return fixture;
 }

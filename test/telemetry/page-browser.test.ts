@@ -107,7 +107,8 @@ describe('telemetry/page in Chromium', function () {
       await browser.press('Tab');
       visited.push(
         await browser.evaluate<string>(
-          `document.activeElement.id || document.activeElement.className || document.activeElement.tagName`,
+          'document.activeElement.id || document.activeElement.className || ' +
+            'document.activeElement.tagName',
         ),
       );
     }
@@ -134,7 +135,8 @@ describe('telemetry/page in Chromium', function () {
     await browser.go(server.url);
     await browser.waitFor(`document.querySelectorAll('#tree circle').length === 200`);
     await browser.evaluate(
-      `(() => { const choice = document.getElementById('tree-shard'); choice.value = '9'; choice.dispatchEvent(new Event('change')); })()`,
+      `(() => { const choice = document.getElementById('tree-shard'); choice.value = ` +
+        `'9'; choice.dispatchEvent(new Event('change')); })()`,
     );
     await browser.waitFor(`document.querySelectorAll('#tree circle').length === 5`);
     assert.equal(await browser.evaluate(`document.querySelectorAll('#tree-text li').length`), 5);
@@ -172,7 +174,8 @@ describe('telemetry/page in Chromium', function () {
       get: () => assert.fail('broken'),
     });
     await browser.waitFor(
-      `${text('notice')}.includes('does not answer') && document.getElementById('notice').checkVisibility()`,
+      `${text('notice')}.includes('does not answer') && ` +
+        `document.getElementById('notice').checkVisibility()`,
     );
     assert.deepEqual(await browser.evaluate(MISPLACED), []);
     Object.defineProperty(inputs, 'peers', { configurable: true, value: peers });

@@ -111,7 +111,7 @@ describe('figures of a real swarm', function () {
       assert.equal(pulls.length, 1);
       assert.equal(pulls[0]!.sources.peer, BLOB_BYTES, 'agents read from other nodes only');
     }
-    const [root] = await Promise.all([figuresOf(nodes[0]!)]);
+    const root = await figuresOf(nodes[0]!);
     assert.equal(root.status.bytes.origin, BLOB_BYTES, 'the registry sent it once');
 
     await Promise.all(agents.map(pull));

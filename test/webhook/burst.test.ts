@@ -115,7 +115,8 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
     }
     const seconds = (performance.now() - began) / 1_000;
     console.log(
-      `      ${PODS_TOTAL} pods in ${seconds.toFixed(1)} s, ${(PODS_TOTAL / seconds).toFixed(0)} a second through API server and webhook`,
+      `      ${PODS_TOTAL} pods in ${seconds.toFixed(1)} s, ` +
+        `${(PODS_TOTAL / seconds).toFixed(0)} a second through API server and webhook`,
     );
 
     const stored = (

@@ -15,7 +15,8 @@ describe("the webhook's config", () => {
 
   it('lower-cases hosts', () => {
     const text =
-      'registries:\n  - {host: "Reg.Example.com:5000", p2pHost: "P2P.local:1"}\n  - {host: "*", mode: mirror}\n';
+      'registries:\n  - {host: "Reg.Example.com:5000", p2pHost: "P2P.local:1"}\n  - ' +
+      '{host: "*", mode: mirror}\n';
     assert.deepEqual(parseWebhookConfig(text).registries, [
       { host: 'reg.example.com:5000', mode: 'rewrite', p2pHost: 'p2p.local:1' },
       { host: '*', mode: 'mirror', p2pHost: null },

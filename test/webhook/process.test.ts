@@ -156,7 +156,8 @@ describe('the webhook as a process', function () {
       tookMs.sort((a, b) => a - b);
       p99s.push(tookMs[Math.floor(tookMs.length * 0.99)]!);
       console.log(
-        `      p50 ${tookMs[tookMs.length >> 1]!.toFixed(1)} ms, p99 ${p99s.at(-1)!.toFixed(1)} ms, longest ${tookMs.at(-1)!.toFixed(1)} ms`,
+        `      p50 ${tookMs[tookMs.length >> 1]!.toFixed(1)} ms, p99 ` +
+          `${p99s.at(-1)!.toFixed(1)} ms, longest ${tookMs.at(-1)!.toFixed(1)} ms`,
       );
     }
     assert.ok(Math.min(...p99s) < P99_MS, `p99 ${p99s.map((ms) => ms.toFixed(1)).join(', ')} ms`);

@@ -101,7 +101,8 @@ export class Residency {
       return Promise.reject(
         new ShoalError(
           'OVERLOADED',
-          'every slot of memory is in use and too many shards wait for one; raise CacheConfig.memory',
+          'every slot of memory is in use and too many shards wait for one; raise ' +
+            'CacheConfig.memory',
         ),
       );
     return new Promise((resolve, reject) => {

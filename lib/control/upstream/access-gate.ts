@@ -156,7 +156,8 @@ export class Gate {
         // No size in the message: what is known of the blob here is not for this client to hear.
         throw new ShoalError(
           'DIGEST_MISMATCH',
-          `${blob.upstreamHost} has an object of another size under this digest; it does not match the digest`,
+          `${blob.upstreamHost} has an object of another size under this digest; it does ` +
+            'not match the digest',
         );
       }
       count('access.granted');

@@ -91,7 +91,9 @@ export class Relays {
     ) {
       throw new ShoalError(
         'SCHEMA1_UNSUPPORTED',
-        "the registry answered with a manifest of docker's schema 1, which is not supported: build the image anew, or let the client accept schema 2 or OCI manifests",
+        "the registry answered with a manifest of docker's schema 1, which is not " +
+          'supported: build the image anew, or let the client accept schema 2 or OCI ' +
+          'manifests',
       );
     }
     this.#learn(asked, request, result);

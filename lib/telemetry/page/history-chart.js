@@ -140,7 +140,8 @@ export class HistoryChart {
     byId('legend').replaceChildren(html('span', {}, when), ...items);
     this.#host.setAttribute(
       'aria-label',
-      `Throughput by source, ${when}: ${SOURCES.map((source) => `${NAMES[source]} ${value(source)}`).join(', ')}`,
+      `Throughput by source, ${when}: ` +
+        `${SOURCES.map((source) => `${NAMES[source]} ${value(source)}`).join(', ')}`,
     );
   }
 }

@@ -52,7 +52,8 @@ async function poll() {
     setText('state', 'no answer');
     setText(
       'notice',
-      `The node does not answer (${error.message}). Trying again; the numbers below are from before.`,
+      `The node does not answer (${error.message}). Trying again; the numbers below are ` +
+        'from before.',
     );
     byId('notice').hidden = false;
   }

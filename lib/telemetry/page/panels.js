@@ -68,7 +68,8 @@ export function showPulls({ inFlight, queues }) {
         html(
           'span',
           { class: 'sub' },
-          `${amount}${totalBytes === null ? '' : ` (${formatPercent(share)})`}, ${SOURCE_NAMES[source]}, ${readers(clients, nodes)}`,
+          `${amount}${totalBytes === null ? '' : ` (${formatPercent(share)})`}, ` +
+            `${SOURCE_NAMES[source]}, ${readers(clients, nodes)}`,
         ),
       ),
       bar([[source === 'memory' ? 'arena' : source, share]], {
@@ -127,7 +128,8 @@ export function showPullLog(pulls) {
         html(
           'span',
           { class: 'sub' },
-          `${formatBytes(pull.bytes)} in ${pull.seconds.toFixed(2)} s${pull.running ? ' so far' : ''}`,
+          `${formatBytes(pull.bytes)} in ${pull.seconds.toFixed(2)} ` +
+            `s${pull.running ? ' so far' : ''}`,
         ),
       ),
       html(
@@ -189,7 +191,8 @@ export function showStores({ cache, arena, trees }) {
     store(
       'Disk',
       cache.allocatedBytes === 0 ? 0 : cache.usedBytes / cache.allocatedBytes,
-      `${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)}, ${cache.entries} entries`,
+      `${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)}, ` +
+        `${cache.entries} entries`,
       'disk',
     ),
     store(
@@ -201,7 +204,8 @@ export function showStores({ cache, arena, trees }) {
     html(
       'p',
       { class: 'sub store' },
-      `Owner of ${trees.tracked} shards, deepest tree ${trees.depthMax} ${trees.depthMax === 1 ? 'hop' : 'hops'}`,
+      `Owner of ${trees.tracked} shards, deepest tree ${trees.depthMax} ` +
+        `${trees.depthMax === 1 ? 'hop' : 'hops'}`,
     ),
   ];
   if (cache.suspended)

@@ -81,7 +81,9 @@ export class TreePicture {
     const { roots, places, named, depthMax, width, height } = layOut(shard.edges);
     setText(
       'tree-note',
-      `Shard ${shard.index}: ${places.length} nodes, ${depthMax} ${depthMax === 1 ? 'hop' : 'hops'} deep. Solid: has it; dashed: receiving; dotted: failed.`,
+      `Shard ${shard.index}: ${places.length} nodes, ${depthMax} ` +
+        `${depthMax === 1 ? 'hop' : 'hops'} deep. Solid: has it; dashed: receiving; ` +
+        'dotted: failed.',
     );
     const links = places
       .filter(({ parent }) => parent !== undefined)

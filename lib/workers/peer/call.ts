@@ -30,7 +30,8 @@ export async function callPeer(job: PeerCallJob, tools: ExchangeTools): Promise<
             if (contentLength > job.answerBytesMax)
               throw new ShoalError(
                 'PEER_BROKEN',
-                `${job.node} sent ${contentLength} bytes; at most ${job.answerBytesMax} are allowed`,
+                `${job.node} sent ${contentLength} bytes; at most ${job.answerBytesMax} ` +
+                  'are allowed',
               );
             placed = new Uint8Array(contentLength);
           },

@@ -121,7 +121,8 @@ describe('discovery on a real API server', function () {
     await put(endpointSlice('shoal', ['10.1.0.2']));
     const went = await eventually('it goes', () => agents() === 1, SEEN_MS);
     console.log(
-      `      an endpoint was seen to come after ${came.tookMs.toFixed(0)} ms, to go after ${went.tookMs.toFixed(0)} ms`,
+      `      an endpoint was seen to come after ${came.tookMs.toFixed(0)} ms, to go ` +
+        `after ${went.tookMs.toFixed(0)} ms`,
     );
     const told = views.length;
     await api.crash();

@@ -147,7 +147,10 @@ describe('control/registry-memory', () => {
       ]
         .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
         .join('.');
-      return `Bearer ${signed}.${sign('sha256', Buffer.from(signed), { key: createPrivateKey(issuer.keyPem), dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+      return (
+        'Bearer ' +
+        `${signed}.${sign('sha256', Buffer.from(signed), { key: createPrivateKey(issuer.keyPem), dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+      );
     };
     const right = async (authorization: string, scope = SCOPE) =>
       (await cluster.at('n:3').recall(scope, authorization, 'v1')).right?.isGranted;

@@ -15,7 +15,10 @@ import { KEY, OTHER_KEY, settled } from '../fixture.ts';
 
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-const EVERY = `${INDEX_TYPE}, ${MANIFEST_TYPE}, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json`;
+const EVERY =
+  `${INDEX_TYPE}, ${MANIFEST_TYPE}, ` +
+  'application/vnd.docker.distribution.manifest.list.v2+json, ' +
+  'application/vnd.docker.distribution.manifest.v2+json';
 const SCOPE = 'repo r.example/app';
 const text = (value: object): Uint8Array<ArrayBuffer> =>
   new TextEncoder().encode(JSON.stringify(value));
