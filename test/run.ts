@@ -1,6 +1,7 @@
 /*
  * Runs the tests: all of test/, or the given files and folders. The last line of the output is
- * `N passed, N failed` (with `, N skipped` if there are any); the exit code is 0 only if none failed.
+ * `N passed, N failed` (with `, N skipped` if there are any); the exit code is 0 only if none
+ * failed.
  *
  *   node test/run.ts [--reporter NAME] [--grep TEXT] [--slowest N] [FILE|FOLDER...]
  *

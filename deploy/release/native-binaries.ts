@@ -4,7 +4,8 @@ import { basename, join } from 'node:path';
 import type { Runtime } from './runtimes.ts';
 
 /**
- * Binaries of uWebSockets.js in `directory`/node_modules that Node.js could load on Linux for one of
+ * Binaries of uWebSockets.js in `directory`/node_modules that Node.js could load on Linux for one
+ * of
  * the runtime's architectures, but that are not the pinned ones. A line for each, and one if there
  * is none at all.
  */

@@ -30,7 +30,8 @@ export const CACHE_STALL_MS = 10_000;
 export const CACHE_READ_FAILURES_MAX = 3;
 
 /**
- * Shards that may wait for the disk while writes bypass the page cache. Beyond it the disk is slower
+ * Shards that may wait for the disk while writes bypass the page cache. Beyond it the disk is
+ * slower
  * than the network, and the page cache takes bursts that would otherwise leave the arena unsaved.
  */
 export const CACHE_DIRECT_QUEUE_MAX = 8;

@@ -6,7 +6,8 @@ export const EXPORTER_URL_DEFAULT = 'http://127.0.0.1:65003';
 
 /**
  * GET `path` of a node's exporter as JSON that `isExpected`. `address` may lack `http://`. Throws
- * USAGE for a bad address, PEER_UNREACHABLE when nothing answers there, and PEER_BROKEN, naming what
+ * USAGE for a bad address, PEER_UNREACHABLE when nothing answers there, and PEER_BROKEN, naming
+ * what
  * answers instead, when it is not an exporter.
  */
 export async function readExporter<T>(

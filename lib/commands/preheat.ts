@@ -58,7 +58,8 @@ export interface PreheatResult {
 }
 
 /**
- * `shoal preheat` (docs/SPEC.md 4): reads images through a node, so that the swarm has them before a
+ * `shoal preheat` (docs/SPEC.md 4): reads images through a node, so that the swarm has them before
+ * a
  * rollout asks. What is cached already comes at memory speed, so a run that was broken off goes on
  * where it stopped. Returns 0 when every image came whole, with its digests right, else 1. Throws
  * USAGE.

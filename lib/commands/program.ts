@@ -26,7 +26,8 @@ export interface Output {
 }
 
 /**
- * Runs `shoal <args>` and returns its exit code. Each command loads its modules when it runs: a node
+ * Runs `shoal <args>` and returns its exit code. Each command loads its modules when it runs: a
+ * node
  * does not pay for the webhook's libraries, and `--help` not for the node's. `startNode` replaces
  * lib/node.ts in tests.
  */

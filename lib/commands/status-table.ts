@@ -25,7 +25,10 @@ function head(status: Status): string {
   const state = status.ready
     ? pc.green('ready')
     : pc.red(`not ready: ${status.notReady.join(', ')}`);
-  return `${pc.bold(status.node)}  ${status.mode}  shoal ${status.version}  up ${formatUptime(status.uptimeSeconds)}  ${state}`;
+  return (
+    `${pc.bold(status.node)}  ${status.mode}  shoal ${status.version}  up ` +
+    `${formatUptime(status.uptimeSeconds)}  ${state}`
+  );
 }
 
 function flow({ bytes, sent, rates }: Status): string {
@@ -48,11 +51,14 @@ function stores({ hitRatio, cache, arena, queues, trees, peersByState }: Status)
   const waiting = Object.entries(queues).filter(([, length]) => length > 0);
   return [
     `hits      ${tiers.map((tier) => `${tier} ${percent(hitRatio[tier])}`).join('  ')}`,
-    `cache     ${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)} in ${cache.entries} entries${cache.suspended ? pc.red('  suspended: serving from memory') : ''}`,
+    `cache     ${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)} ` +
+      `in ${cache.entries} ` +
+      `entries${cache.suspended ? pc.red('  suspended: serving from memory') : ''}`,
     `memory    ${arena.used} of ${arena.slots} slots`,
     `peers     ${countsOf(peersByState)}`,
     `trees     ${trees.tracked} tracked, ${trees.depthMax} deep`,
-    `waiting   ${waiting.length === 0 ? 'nothing' : waiting.map(([queue, length]) => `${queue} ${length}`).join('  ')}`,
+    'waiting   ' +
+      `${waiting.length === 0 ? 'nothing' : waiting.map(([queue, length]) => `${queue} ${length}`).join('  ')}`,
   ].join('\n');
 }
 
@@ -111,7 +117,10 @@ function peers(status: Status): string {
 
 function errors(status: Status): string {
   const lines = status.recentErrors.slice(0, ERROR_ROWS).map(({ atMs, code, message, count }) => {
-    return `  ${new Date(atMs).toISOString()}  ${pc.red(code)}  ${message}${count > 1 ? `  (${count} times)` : ''}`;
+    return (
+      `  ${new Date(atMs).toISOString()}  ${pc.red(code)}  ` +
+      `${message}${count > 1 ? `  (${count} times)` : ''}`
+    );
   });
   return ['recent errors', ...lines].join('\n');
 }

@@ -35,7 +35,8 @@ const realSurroundings: UpSurroundings = {
 };
 
 /**
- * `shoal up` (docs/SPEC.md 4). Returns 0 when every pull had every digest right, else 1. Throws USAGE
+ * `shoal up` (docs/SPEC.md 4). Returns 0 when every pull had every digest right, else 1. Throws
+ * USAGE
  * for options that do not go together, ORIGIN_* when the registry cannot be reached or refuses, and
  * a node's own code when it does not start. Whatever happens, no process and no file stays behind.
  */

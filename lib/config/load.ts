@@ -40,7 +40,8 @@ export interface ConfigSources {
 }
 
 /**
- * Builds one deeply frozen config from file, `--set`, environment and defaults. Throws a ConfigError
+ * Builds one deeply frozen config from file, `--set`, environment and defaults. Throws a
+ * ConfigError
  * (CONFIG_INVALID) with one line for every problem.
  */
 export function loadConfig(sources: ConfigSources = {}): Config {

@@ -219,7 +219,8 @@ const cache = z.strictObject({
   checkReads: choice(['first', 'always'])
     .default('first')
     .describe(
-      'When a shard on disk is checked against its checksum: at its first read after a start, or at every read.',
+      'When a shard on disk is checked against its checksum: at its first read after a ' +
+        'start, or at every read.',
     ),
 });
 

@@ -27,7 +27,8 @@ export const PORTS_PER_NODE = 3;
 /**
  * One root and the agents, by name, with a config for each; `ports` has PORTS_PER_NODE free ones
  * for each, the root's first. Port 0 would do for all but p2p; but nodes that look for a free port
- * at the same time may find the same one, and the system lets them share it. `hosts` has the address
+ * at the same time may find the same one, and the system lets them share it. `hosts` has the
+ * address
  * of each node when they do not share loopback.
  */
 export function planNodes(

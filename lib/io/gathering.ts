@@ -17,7 +17,9 @@ export class Gathering {
     this.#windowStartMs = nowMs;
   }
 
-  /** Bytes to gather before the next wake-up, after `bytes` arrived and with `leftBytes` to come. */
+  /**
+   * Bytes to gather before the next wake-up, after `bytes` arrived and with `leftBytes` to come.
+   */
   next(bytes: number, leftBytes: number, nowMs: number): number {
     this.#windowBytes += bytes;
     const elapsedMs = nowMs - this.#windowStartMs;

@@ -152,7 +152,8 @@ export class HttpConnection {
         this.#fail(
           new ConnectionBroken(
             'HEAD',
-            `sent a message of ${parsed.contentLength} bytes; the limit is ${CONNECTION_HEAD_BYTES_MAX}`,
+            `sent a message of ${parsed.contentLength} bytes; the limit is ` +
+              `${CONNECTION_HEAD_BYTES_MAX}`,
           ),
         );
         return;

@@ -16,7 +16,9 @@ type SetSockOpt = (
   length: number,
 ) => number;
 
-/** Sets how many bytes must be there before a socket becomes readable; 1 is the kernel's default. */
+/**
+ * Sets how many bytes must be there before a socket becomes readable; 1 is the kernel's default.
+ */
 export type SetLowWater = (socket: Socket, bytes: number) => boolean;
 
 let loaded: { set: SetLowWater | null; reason: string } | undefined;
@@ -54,7 +56,9 @@ function load(): { set: SetLowWater | null; reason: string } {
   }
 }
 
-/** The descriptor of an open socket, or -1. Node.js keeps it on a handle that it does not document. */
+/**
+ * The descriptor of an open socket, or -1. Node.js keeps it on a handle that it does not document.
+ */
 function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
   return handle?.fd ?? -1;

@@ -8,7 +8,9 @@ import { parseContentRange } from '../registry/range.ts';
  */
 export type OriginHeaders = Readonly<Record<string, string | undefined>>;
 
-/** The bytes [offsetBytes, endBytes) that were asked for, and the object's size where it is known. */
+/**
+ * The bytes [offsetBytes, endBytes) that were asked for, and the object's size where it is known.
+ */
 export interface AskedRange {
   offsetBytes: number;
   endBytes: number;
@@ -33,7 +35,8 @@ export type RangeVerdict =
   | { kind: 'plain' };
 
 /**
- * The range to ask for. It never runs past the end where the size is known: OSS answers such a range
+ * The range to ask for. It never runs past the end where the size is known: OSS answers such a
+ * range
  * with 200 and the whole object.
  */
 export function clampRange(want: {

@@ -82,7 +82,9 @@ export const OUTAGES_MAX = 1_024;
  */
 export const ORIGIN_ANSWER_DEADLINE_RATIO = 1.4;
 
-/** A head that has not come in time is waited for once more when this much of the deadline is left. */
+/**
+ * A head that has not come in time is waited for once more when this much of the deadline is left.
+ */
 export const ORIGIN_REPEAT_MS_MIN = 1_000;
 
 /** From the origin's accept to its first header byte, unless the config says otherwise. */
@@ -124,6 +126,8 @@ export const UNSIZED_BODY_BYTES_MAX = 64 * 1024 * 1024;
 /** Requests for one read whose origin answers with parts shorter than asked for. */
 export const SHORT_PARTS_MAX = 256;
 
-/** An origin whose answers undici refuses is asked over node:http for this long, then tried again. */
+/**
+ * An origin whose answers undici refuses is asked over node:http for this long, then tried again.
+ */
 export const LENIENT_MS = 600_000;
 export const LENIENT_ORIGINS_MAX = 256;

@@ -9,7 +9,8 @@ import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
 import { joined } from './undici.ts';
 
 /**
- * Carries requests over node:http, one connection each, for origins whose answers undici refuses: it
+ * Carries requests over node:http, one connection each, for origins whose answers undici refuses:
+ * it
  * takes interim answers (1xx) that were not asked for, which a client must skip (RFC 9110, 15.2).
  */
 export class NodeHttpTransport implements Transport {

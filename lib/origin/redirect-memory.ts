@@ -18,7 +18,8 @@ export interface BlobPlace {
 
 /**
  * Where a registry redirects requests for a blob to, itself included, so that a 2 GB layer costs
- * the registry a few requests and not a thousand. Entries are kept apart by credential: a URL signed
+ * the registry a few requests and not a thousand. Entries are kept apart by credential: a URL
+ * signed
  * for one client is never used for another.
  */
 export class RedirectMemory {
@@ -32,7 +33,8 @@ export class RedirectMemory {
   }
 
   /**
-   * Where `url` was last read. Unless `isFresh` the registry is to be asked first: the place is only
+   * Where `url` was last read. Unless `isFresh` the registry is to be asked first: the place is
+   * only
    * for when it no longer takes the credential.
    */
   find(url: string, authorization: string | undefined): (BlobPlace & { isFresh: boolean }) | null {

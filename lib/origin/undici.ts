@@ -86,7 +86,10 @@ function isLostConnection(error: unknown): boolean {
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
-/** Challenges stay on lines of their own: of several in one line docker and containerd read the first only. */
+/**
+ * Challenges stay on lines of their own: of several in one line docker and containerd read the
+ * first only.
+ */
 export function joined(headers: Record<string, string | string[] | undefined>): OriginHeaders {
   return Object.fromEntries(
     Object.entries(headers).map(([given, value]) => {

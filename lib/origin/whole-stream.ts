@@ -23,7 +23,8 @@ interface StreamRead {
 
 /**
  * The body of one long answer (a 200, or a 206 without an end) that several reads share. Reads take
- * their parts in the order of their offsets. While no read wants the next byte the stream is paused,
+ * their parts in the order of their offsets. While no read wants the next byte the stream is
+ * paused,
  * so its memory is bounded. A stream that no read uses for STREAM_IDLE_MS ends.
  *
  * A read may wait for a part further on. The bytes before it are skipped only when no read has

@@ -40,7 +40,8 @@ interface Grant {
 }
 
 /**
- * Who may read what is in the cache (docs/SPEC.md 2.7). Two things are remembered, both bounded: grants
+ * Who may read what is in the cache (docs/SPEC.md 2.7). Two things are remembered, both bounded:
+ * grants
  * (credential, scope), when the upstream last accepted this credential there; and proofs (scope,
  * blob), that the repository holds the blob, since a right to repository A must not open a cached
  * blob of repository B. What a check has found must have the size of the blob, too: a host that

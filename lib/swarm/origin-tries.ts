@@ -64,8 +64,10 @@ export class OriginTries {
   }
 
   /**
-   * An owner or root says that the origin refused or failed it. A refusal counts only from the origin
-   * itself (`origin`: this node asks it). After a failure (null) the next owner may be luckier; when
+   * An owner or root says that the origin refused or failed it. A refusal counts only from the
+   * origin
+   * itself (`origin`: this node asks it). After a failure (null) the next owner may be luckier;
+   * when
    * OWNER_REFUSALS_MAX of them failed, it is the origin, and not every node asks it.
    */
   refused(error: WireError): AfterOrigin | 'origin' | null {

@@ -30,7 +30,8 @@ function escapeLabel(value: string): string {
 
 /**
  * The seven DADIP2P_ families: names as spelled in the sample, HELP with no text where it has
- * none, label order, `%f` values, a millisecond timestamp (docs/SPEC.md 5, test/golden/metrics.prom).
+ * none, label order, `%f` values, a millisecond timestamp (docs/SPEC.md 5,
+ * test/golden/metrics.prom).
  */
 export function renderDadiMetrics(reading: DadiReading): string {
   const node = escapeLabel(reading.node);

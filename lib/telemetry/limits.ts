@@ -1,4 +1,6 @@
-/** Bounds of lib/telemetry: each is named, has its unit last, and gives the reason for its value. */
+/**
+ * Bounds of lib/telemetry: each is named, has its unit last, and gives the reason for its value.
+ */
 
 /**
  * Threads that count: control, a few fronts, the pools with spare rows for threads that were

@@ -26,7 +26,8 @@ interface Reference {
 }
 
 /**
- * Writes Events that say why a pod keeps its images, and which nodes are not configured. A pod has no name yet when it is reviewed, so
+ * Writes Events that say why a pod keeps its images, and which nodes are not configured. A pod has
+ * no name yet when it is reviewed, so
  * the event is about its controller, if it has one. Each reason is reported once per object and
  * EVENT_REPEAT_MS. Events are best effort: a failure is logged and changes nothing.
  */

@@ -45,10 +45,14 @@ export const COPIES_AT_ONCE = 8;
 /** Events in flight at once; beyond that they are dropped and counted. */
 export const EVENTS_AT_ONCE = 16;
 
-/** The same reason for the same object is reported this often: Events live for an hour by default. */
+/**
+ * The same reason for the same object is reported this often: Events live for an hour by default.
+ */
 export const EVENT_REPEAT_MS = 30 * 60_000;
 
-/** Reported reasons that are remembered, so that a rollout of thousands of pods writes few Events. */
+/**
+ * Reported reasons that are remembered, so that a rollout of thousands of pods writes few Events.
+ */
 export const EVENTS_REMEMBERED = 4_096;
 
 /** First and longest pause before the controller retries a failed copy. */

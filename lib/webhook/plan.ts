@@ -48,7 +48,9 @@ export interface Skip {
 
 /** What is known of the nodes a pod may run on. */
 export interface NodeKnowledge {
-  /** Null when every node that may run the pod resolves `p2pHost`, else why the pod is left alone. */
+  /**
+   * Null when every node that may run the pod resolves `p2pHost`, else why the pod is left alone.
+   */
   refusal(pod: Pod, p2pHost: string): Skip | null;
 }
 

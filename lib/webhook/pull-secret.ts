@@ -225,7 +225,8 @@ function p2pHostsOf(keyHost: string, rules: RegistryRules): string[] {
   const host = canonicalHost(keyHost);
   if (isP2pHost(host, rules)) return [];
   const own = p2pHostOf(host, rules);
-  // A glob in a key may cover registries whose P2P hosts do not match the glob; the rules list them.
+  // A glob in a key may cover registries whose P2P hosts do not match the glob; the rules list
+  // them.
   const named = host.includes('*')
     ? rules.registries
         .map((rule) => rule.host)

@@ -1,7 +1,8 @@
 /** Bounds of lib/wire: each is named, has its unit last, and gives the reason for its value. */
 
 /**
- * Registry responses asked for, or told, in one message: one answer of a registry teaches fewer, and
+ * Registry responses asked for, or told, in one message: one answer of a registry teaches fewer,
+ * and
  * a message stays within CONNECTION_HEAD_BYTES_MAX.
  */
 export const RECALL_IDS_MAX = 4;

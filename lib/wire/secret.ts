@@ -13,8 +13,10 @@ const TAG_BYTES = 16;
 
 /**
  * The uses of the cluster secret: to sign requests between nodes (HMAC-SHA256), to seal what only
- * another node may read (AES-256-GCM), and to make opaque names that only its holders can make. Each
- * use has its own key, derived from the secret (HKDF-SHA256, RFC 5869), so that none weakens another.
+ * another node may read (AES-256-GCM), and to make opaque names that only its holders can make.
+ * Each
+ * use has its own key, derived from the secret (HKDF-SHA256, RFC 5869), so that none weakens
+ * another.
  */
 export class ClusterSecret {
   /** Of the secret in use first, then of one that is only accepted. */
@@ -37,7 +39,9 @@ export class ClusterSecret {
     return `${wallMs}.${macOf(this.#keys[0].mac, text, String(wallMs)).toString('hex')}`;
   }
 
-  /** Whether `signature` is of `text`, made with this secret within CLOCK_SKEW_MS_MAX of `wallMs`. */
+  /**
+   * Whether `signature` is of `text`, made with this secret within CLOCK_SKEW_MS_MAX of `wallMs`.
+   */
   verify(signature: string, text: string, wallMs: number): boolean {
     const dot = signature.indexOf('.');
     if (dot < 1) return false;

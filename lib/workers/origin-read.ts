@@ -277,7 +277,8 @@ class PartsReading {
 }
 
 /**
- * The offset from which the shard is read first; 0: in order. A shard is read in order when the read
+ * The offset from which the shard is read first; 0: in order. A shard is read in order when the
+ * read
  * begins near the slice anyway, when its blob is released only as a whole, when the size is unknown
  * (there may be nothing after the slice), and when it comes from a stream.
  */

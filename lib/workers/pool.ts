@@ -104,7 +104,10 @@ export type RelayResult =
  * way.
  */
 export interface PoolTasks {
-  /** Resolves once the thread runs. `lowWater`: why it cannot set the low-water mark of sockets; empty if it can. */
+  /**
+   * Resolves once the thread runs. `lowWater`: why it cannot set the low-water mark of sockets;
+   * empty if it can.
+   */
   ready: [{ kind: 'ready' }, { kind: 'ready'; lowWater: string }];
   peer: [PeerReadJob, PreadResult];
   stat: [StatJob, StatResult];
@@ -139,7 +142,8 @@ const tools: TransferTools = {
   nowMs: () => performance.now(),
 };
 /**
- * Buckets that registries redirected to, for control to learn (see Vouching); each is reported once.
+ * Buckets that registries redirected to, for control to learn (see Vouching); each is reported
+ * once.
  */
 let newBuckets: Bucket[] = [];
 const reported = new LRUCache<string, true>({ max: VOUCHED_BUCKETS_MAX });

@@ -17,7 +17,9 @@ export function passedOn(args: readonly string[]): string[] {
   );
 }
 
-/** How every thread of the node is started: with a bounded heap, and profiled as the main thread. */
+/**
+ * How every thread of the node is started: with a bounded heap, and profiled as the main thread.
+ */
 export const THREAD_OPTIONS = {
   resourceLimits: THREAD_HEAP,
   execArgv: passedOn(process.execArgv),

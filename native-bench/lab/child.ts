@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 
-/** A helper process of the lab that prints lines of JSON and ends when its standard input closes. */
+/**
+ * A helper process of the lab that prints lines of JSON and ends when its standard input closes.
+ */
 export class LabChild {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;

@@ -17,7 +17,9 @@ export interface Machine {
   /** Name of the network namespace. */
   namespace: string;
   address: string;
-  /** Program and arguments that run a command inside the namespace. The process id stays the same. */
+  /**
+   * Program and arguments that run a command inside the namespace. The process id stays the same.
+   */
   command: readonly string[];
 }
 

@@ -1,5 +1,6 @@
 /*
- * `npm run check`: types, format, lint, and the project's own rules for its sources. Prints one line
+ * `npm run check`: types, format, lint, and the project's own rules for its sources. Prints one
+ * line
  * per violation; exits with 1 when there is one.
  */
 import { spawnSync } from 'node:child_process';

@@ -10,7 +10,8 @@ import { SpecRegistry } from './registry.ts';
 import { conformanceAssets, portOf, runSuite, splitInTwo, type Verdict } from './suite.ts';
 
 /**
- * What was read may be read on for a minute after it was deleted (docs/SPEC.md 2.7): the suite deletes
+ * What was read may be read on for a minute after it was deleted (docs/SPEC.md 2.7): the suite
+ * deletes
  * and looks at once.
  */
 const NO_DELETES = {

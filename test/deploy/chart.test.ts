@@ -16,7 +16,8 @@ import { find, objectsOf } from './chart.ts';
 import { kubeAssets } from '../kube/assets.ts';
 
 /**
- * The values block of the DADI agent's documentation, unchanged but for the image, which is not ours to
+ * The values block of the DADI agent's documentation, unchanged but for the image, which is not
+ * ours to
  * name.
  */
 const DADI_VALUES = `

@@ -27,7 +27,9 @@ export type Disturbance = (request: IncomingMessage) => number | 'silence' | nul
  * Stands before a registry and counts, by digest, what is fetched from it; and fails when told to.
  */
 export class CountingProxy {
-  /** Fetches of blobs; a range of one byte is an access check and counted apart (docs/SPEC.md 2.7). */
+  /**
+   * Fetches of blobs; a range of one byte is an access check and counted apart (docs/SPEC.md 2.7).
+   */
   blobs = new Map<string, Traffic>();
   checks = 0;
   manifests = 0;

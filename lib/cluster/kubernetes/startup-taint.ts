@@ -1,7 +1,8 @@
 import { NODES, type KubeClient, type KubeObject } from './client.ts';
 
 /**
- * Removes the taint of `key` from a node, so that pods may be scheduled to it. Resolves with whether
+ * Removes the taint of `key` from a node, so that pods may be scheduled to it. Resolves with
+ * whether
  * there was one. Rejects with KubeError, also when the taints change at the same moment.
  */
 export async function liftTaint(client: KubeClient, node: string, key: string): Promise<boolean> {

@@ -27,7 +27,8 @@ interface PeerReply {
 }
 
 /**
- * Answers the requests of other nodes that are not for the bytes of a shard (see desk.ts for those).
+ * Answers the requests of other nodes that are not for the bytes of a shard (see desk.ts for
+ * those).
  * To add a message, add its file to lib/wire and its case here.
  */
 export class PeerQuestions {

@@ -74,7 +74,8 @@ export class Transfers {
   }
 
   /**
-   * Checks at the upstream that a credential opens a blob. A read under way with the same credential
+   * Checks at the upstream that a credential opens a blob. A read under way with the same
+   * credential
    * proves it as well, and costs the upstream nothing more.
    */
   async probe(job: ProbeJob): Promise<ProbeResult> {

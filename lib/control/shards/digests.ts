@@ -42,7 +42,8 @@ export interface DigestParts {
 const NO_WAY: Way = { origin: null, sliceBytes: 0, digest: null, requestId: '', onBehalf: null };
 
 /**
- * Checks whole blobs against their digest (docs/SPEC.md 2.3), shard by shard in order, while they are
+ * Checks whole blobs against their digest (docs/SPEC.md 2.3), shard by shard in order, while they
+ * are
  * in memory anyway. What came out of order is hashed when its turn comes; what has left memory by
  * then is read back from disk, but only once the blob is complete: a blob read in pieces costs
  * nothing.

@@ -25,7 +25,8 @@ interface Line<Job> {
  * as it lives, and gets its jobs through a line of its own, batched (lib/workers/line.ts): a task
  * of Piscina's for each job costs twice the processor time. A job goes to the thread with the
  * fewest under way; beyond `jobsPerThreadMax`, or its share (share-queue.ts), it waits. Threads
- * that are not there from the start come with the first job: a node that nobody uses holds no memory for them, and one that
+ * that are not there from the start come with the first job: a node that nobody uses holds no
+ * memory for them, and one that
  * is used pays their start once.
  */
 export class Lines<Job> {

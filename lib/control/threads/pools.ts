@@ -19,7 +19,8 @@ export interface Pools {
     job: PoolTasks[Kind][0] & { kind: Kind },
   ): Promise<PoolTasks[Kind][1]>;
   /**
-   * Reads shards from the origin; `heard` is told the outcome of each, in order. With `mayStream` on
+   * Reads shards from the origin; `heard` is told the outcome of each, in order. With `mayStream`
+   * on
    * the first thread: only reads in one thread can share a stream.
    */
   origin(

@@ -45,7 +45,8 @@ export interface ReadNow {
 }
 
 /**
- * Pulls as clients see them: one record and one log line for each blob and each pull, with where the
+ * Pulls as clients see them: one record and one log line for each blob and each pull, with where
+ * the
  * bytes came from and what the client waited for. Fed by the messages between fronts and control.
  *
  * A blob's record ends when it was sent whole, or BLOB_IDLE_MS after its last read; a pull's record

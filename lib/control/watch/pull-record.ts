@@ -67,7 +67,9 @@ export class Tally {
       this.waitedMs[cause] += waitedMs[cause];
   }
 
-  /** A tracker answered after `ms` whom to ask: that part of the wait for a peer was the tracker's. */
+  /**
+   * A tracker answered after `ms` whom to ask: that part of the wait for a peer was the tracker's.
+   */
   addTracker(ms: number): void {
     this.waitedMs.tracker += ms;
   }

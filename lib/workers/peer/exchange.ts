@@ -43,7 +43,8 @@ export interface ExchangeTools {
 /**
  * Sends a request to another node; resolves with its response, once the body is whole. Rejects with
  * PEER_UNREACHABLE, PEER_BROKEN, PEER_TIMEOUT, PEER_VERSION, PEER_UNAUTHORIZED, CANCELLED, or what
- * `body` threw, and only when nothing will be written to the body's place any more. A kept connection that the other side has
+ * `body` threw, and only when nothing will be written to the body's place any more. A kept
+ * connection that the other side has
  * closed says nothing about the node: the request is then sent once more, on a new one.
  */
 export async function exchange(
