@@ -1,0 +1,333 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Envelope } from '../../lib/wire/envelope.ts';
+import { fetchPath } from '../../lib/wire/fetch.ts';
+import { preadPath } from '../../lib/wire/pread.ts';
+import { ClusterSecret } from '../../lib/wire/secret.ts';
+import { digestOf } from './image.ts';
+import { freePorts, httpGet, ShoalNode, type Answer } from './node.ts';
+
+const SECRET = 'a secret of thirty-two characters';
+const OWNER = 'Bearer owner';
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+const PLACES = ['memory', 'disk', 'peer', 'origin'] as const;
+
+/** Where in a path of object storage a blob lies. */
+const storePath = (digest: string): string =>
+  `/docker/registry/v2/blobs/sha256/${digest.slice(7, 9)}/${digest.slice(7)}/data`;
+
+/**
+ * Who asks x where the bytes are x what is asked. A client without a right gets what the registry
+ * says to it, and never a byte of the private blobs.
+ */
+describe('e2e: access matrix', () => {
+  let dir: string;
+  let registry: Server;
+  let registryHost: string;
+  let listed: Server;
+  let listedHost: string;
+  let nodes: ShoalNode[];
+  /** Credentials that the registry accepts for `team/private`. */
+  const accepted = new Set([OWNER]);
+  const blobs = new Map<string, Buffer>();
+  const private_ = Object.fromEntries(
+    PLACES.map((place) => [place, randomBytes(2_500_000)]),
+  ) as Record<(typeof PLACES)[number], Buffer>;
+  const digests = {} as Record<(typeof PLACES)[number], string>;
+  const public_ = randomBytes(300_000);
+  const manifest = Buffer.from(
+    JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST_TYPE, config: {}, layers: [] }),
+  );
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'shoal-matrix-'));
+    for (const place of PLACES) {
+      digests[place] = digestOf(private_[place]);
+      blobs.set(digests[place], private_[place]);
+    }
+    blobs.set(digestOf(public_), public_);
+    blobs.set(digestOf(manifest), manifest);
+    [registry, registryHost] = await serve('127.0.0.1', answerAsRegistry);
+    [listed, listedHost] = await serve('127.0.0.2', answerAsStranger);
+    const secretFile = join(dir, 'secret');
+    await writeFile(secretFile, SECRET, { mode: 0o600 });
+    const ports = await freePorts(2);
+    const peers = ports.map((port) => `127.0.0.1:${port}`);
+    const start = (at: number): Promise<ShoalNode> =>
+      ShoalNode.start(join(dir, `node-${at}`), {
+        // Every right is proven anew: what was accepted a moment ago must not decide a cell.
+        ProxyConfig: {
+          registries: [{ upstream: `http://${registryHost}` }],
+          allow: ['127.0.0.2'],
+          accessTtl: 0,
+        },
+        P2PConfig: { port: ports[at], peers, secretFile },
+        ExporterConfig: { enable: true, port: 0 },
+      });
+    nodes = await Promise.all([start(0), start(1)]);
+    // Brings each blob to the place it is asked for at: node 0 is the one under test.
+    const read = async (at: number, digest: string): Promise<void> => {
+      const answer = await nodes[at]!.get(`/v2/team/private/blobs/${digest}`, {
+        authorization: OWNER,
+      });
+      assert.equal(digestOf(answer.body), digest);
+    };
+    await read(0, digests.disk);
+    await nodes[0]!.get(`/v2/team/private/manifests/${digestOf(manifest)}`, {
+      authorization: OWNER,
+      accept: MANIFEST_TYPE,
+    });
+    await nodes[0]!.stop();
+    nodes[0] = await start(0);
+    await read(0, digests.memory);
+    await read(1, digests.peer);
+  });
+
+  after(async () => {
+    await Promise.all(nodes?.map((node) => node.stop()) ?? []);
+    registry?.closeAllConnections();
+    registry?.close();
+    listed?.closeAllConnections();
+    listed?.close();
+    if (dir !== undefined) await rm(dir, { recursive: true });
+  });
+
+  function answerAsRegistry(request: IncomingMessage, response: ServerResponse): void {
+    const [, repository, reference = ''] =
+      /^\/v2\/(.+)\/(?:blobs|manifests)\/([^/?]+)/.exec(request.url!) ?? [];
+    const { authorization } = request.headers;
+    if (repository === undefined) {
+      response.writeHead(200).end('{}');
+      return;
+    }
+    const mayRead =
+      repository === 'team/public' ||
+      (repository === 'team/mine' && authorization === 'Bearer mine') ||
+      (repository === 'team/private' && accepted.has(authorization ?? ''));
+    if (!mayRead) {
+      response.writeHead(401, { 'www-authenticate': 'Bearer realm="x"' }).end();
+      return;
+    }
+    const isThere =
+      repository === 'team/private' ||
+      (repository === 'team/public' && reference === digestOf(public_));
+    const blob = isThere ? blobs.get(reference) : undefined;
+    if (blob === undefined) response.writeHead(404).end();
+    else send(request, response, blob);
+  }
+
+  /** A host on the allow-list that answers everything, with the right sizes and digests. */
+  function answerAsStranger(request: IncomingMessage, response: ServerResponse): void {
+    const digest = /sha256[:/](?:[0-9a-f]{2}\/)?([0-9a-f]{64})/.exec(request.url!)?.[1];
+    const size = blobs.get(`sha256:${digest}`)?.length ?? 9;
+    response.setHeader('docker-content-digest', `sha256:${digest}`);
+    send(request, response, Buffer.alloc(size));
+  }
+
+  function assertNothingForeign({ body }: Answer, cell: string): void {
+    for (const [name, bytes] of Object.entries(private_))
+      for (let at = 0; at < bytes.length; at += 65_536)
+        assert.equal(body.indexOf(bytes.subarray(at, at + 16)), -1, `${cell}: bytes of ${name}`);
+    assert.equal(body.indexOf(manifest.subarray(0, 40)), -1, `${cell}: a manifest`);
+  }
+
+  /** Every way to ask for a blob, and the status that the registry's answer leads to. */
+  const asked = (
+    repository: string,
+    digest: string,
+  ): [path: string, more: object, ok: number][] => [
+    [`/v2/${repository}/blobs/${digest}`, {}, 200],
+    [`/v2/${repository}/blobs/${digest}`, { range: 'bytes=100-199' }, 206],
+    [`/v2/${repository}/blobs/${digest}`, { method: 'HEAD' }, 200],
+    [`/v2/${repository}/manifests/${digestOf(manifest)}`, { accept: MANIFEST_TYPE }, 200],
+    [`/accelerator/http://${registryHost}/v2/${repository}/blobs/${digest}`, {}, 200],
+    [`/shoal/preheat/127.0.0.1:${nodes[0]!.p2pPort}/v2/${repository}/blobs/${digest}`, {}, 200],
+  ];
+
+  async function get(path: string, more: Record<string, string>): Promise<Answer> {
+    const { method = 'GET', ...headers } = more;
+    return nodes[0]!.get(path, headers, method);
+  }
+
+  const strangers: [
+    who: string,
+    repository: string,
+    authorization: string | null,
+    status: number,
+  ][] = [
+    ['no credential', 'team/private', null, 401],
+    ['a wrong credential', 'team/private', 'Bearer wrong', 401],
+    ["another repository's credential", 'team/private', 'Bearer mine', 401],
+    ['the own repository', 'team/mine', 'Bearer mine', 404],
+    ['a public repository', 'team/public', null, 404],
+    ['a revoked credential', 'team/private', 'Bearer revoked', 401],
+  ];
+  for (const place of PLACES)
+    for (const [who, repository, authorization, status] of strangers)
+      it(`${who}, bytes in ${place}: what the registry says`, async () => {
+        if (who === 'a revoked credential') {
+          accepted.add('Bearer revoked');
+          const path = `/v2/team/private/blobs/${digests.memory}`;
+          const before = await get(path, { authorization: 'Bearer revoked', range: 'bytes=0-9' });
+          assert.equal(before.status, 206);
+          accepted.delete('Bearer revoked');
+        }
+        for (const [path, more] of asked(repository, digests[place])) {
+          const headers: Record<string, string> = authorization === null ? {} : { authorization };
+          const answer = await get(path, { ...headers, ...more });
+          const cell = `${who}, ${place}, ${path} ${JSON.stringify(more)}`;
+          // A signed URL has no Authorization: an on-demand read carries what the client sent.
+          assert.equal(answer.status, status, cell);
+          assertNothingForeign(answer, cell);
+        }
+      });
+
+  for (const place of PLACES)
+    it(`a host of the client's own under the digest, bytes in ${place}: its own bytes only`, async () => {
+      const digest = digests[place];
+      for (const path of [
+        `/accelerator/http://${listedHost}${storePath(digest)}?Signature=1`,
+        `/accelerator/http://${listedHost}/v2/team/private/blobs/${digest}`,
+        `/v2/team/private/blobs/${digest}?ns=${listedHost}`,
+        `/v2/team/private/manifests/${digestOf(manifest)}?ns=${listedHost}`,
+        `/v2/team/private/manifests/latest?ns=${listedHost}`,
+      ])
+        for (const more of [{}, { range: 'bytes=100-199' }, { method: 'HEAD' }]) {
+          const answer = await get(path, more as Record<string, string>);
+          assertNothingForeign(answer, `${place}, ${path}`);
+          assert.ok(answer.body.length < 10_000 || answer.body.every((byte) => byte === 0));
+        }
+      const owner = await get(`/v2/team/private/blobs/${digest}`, {
+        authorization: OWNER,
+        range: 'bytes=2097152-2097251',
+      });
+      assert.equal(owner.status, 206);
+      assert.deepEqual(owner.body, private_[place].subarray(2_097_152, 2_097_252));
+    });
+
+  it('the p2p port: nothing without a signature, with an old one, or one for another request', async () => {
+    const self = `127.0.0.1:${nodes[0]!.p2pPort}`;
+    const path = (digest: string): string =>
+      preadPath({
+        key: digest,
+        shard: 0,
+        fromBytes: 0,
+        node: '127.0.0.1:1',
+        zone: null,
+        role: 'parent',
+        exclude: [],
+        hops: 0,
+        load: 0,
+      });
+    const secret = new ClusterSecret(Buffer.from(SECRET));
+    const envelope = (agoMs: number, other = secret): Envelope =>
+      new Envelope({ secret: other, self: '127.0.0.1:1', wallMs: () => Date.now() - agoMs });
+    const foreign = new ClusterSecret(Buffer.alloc(32, 7));
+    for (const digest of [digests.memory, digests.disk]) {
+      const wanted = path(digest);
+      for (const headers of [
+        {},
+        envelope(0, foreign).headers(self, wanted),
+        envelope(120_000).headers(self, wanted),
+        envelope(0).headers(self, path(digests.origin)),
+        envelope(0).headers('127.0.0.1:2', wanted),
+      ]) {
+        const answer = await httpGet(nodes[0]!.p2pPort, wanted, headers);
+        assert.ok([400, 401, 421, 426].includes(answer.status), String(answer.status));
+        assertNothingForeign(answer, 'p2p');
+      }
+    }
+  });
+
+  it('a compromised node: cannot have a digest filled from a host of its own', async () => {
+    const digest = digests.origin;
+    const self = `127.0.0.1:${nodes[0]!.p2pPort}`;
+    const origin = {
+      url: `http://${listedHost}${storePath(digest)}`,
+      upstreamHost: listedHost,
+      authorization: null,
+    };
+    const envelope = new Envelope({
+      secret: new ClusterSecret(Buffer.from(SECRET)),
+      self: '127.0.0.1:1',
+      wallMs: () => Date.now(),
+    });
+    for (const path of [
+      fetchPath({ key: digest, totalBytes: 2_500_000 }),
+      ...[0, 1].map((shard) =>
+        preadPath({
+          key: digest,
+          shard,
+          fromBytes: 0,
+          node: '127.0.0.1:1',
+          zone: null,
+          role: 'owner',
+          exclude: [],
+          hops: 0,
+          load: 0,
+        }),
+      ),
+    ])
+      await httpGet(nodes[0]!.p2pPort, path, envelope.headers(self, path, { origin }));
+    const metrics = await httpGet(nodes[0]!.exporterPort!, '/metrics');
+    assert.match(metrics.body.toString(), /^shoal_unvouched_origins_total [1-9]/m);
+    const owner = await get(`/v2/team/private/blobs/${digest}`, { authorization: OWNER });
+    assert.equal(digestOf(owner.body), digest);
+  });
+
+  it('everybody: no digest in status, page, metrics, trace and list of nodes', async () => {
+    const told = await Promise.all([
+      ...['/status', '/', '/metrics', '/readyz', `/status/tree?blob=${digests.memory}`].map(
+        async (path) => (await httpGet(nodes[0]!.exporterPort!, path)).body.toString(),
+      ),
+      ...['/shoal/trace?seconds=600', '/shoal/nodes'].map(async (path) =>
+        (await get(path, {})).body.toString(),
+      ),
+    ]);
+    const shown = told.map((text) => text.replaceAll(`"blob":"${digests.memory}"`, ''));
+    for (const text of shown)
+      for (const digest of blobs.keys()) assert.ok(!text.includes(digest.slice(7, 31)), digest);
+  });
+
+  it('who has the right: everything, wherever it is', async () => {
+    for (const place of PLACES)
+      for (const [path, more, ok] of asked('team/private', digests[place])) {
+        const answer = await get(path, { authorization: OWNER, ...more });
+        assert.equal(answer.status, ok, `${place}, ${path}`);
+      }
+    const open = await get(`/v2/team/public/blobs/${digestOf(public_)}`, {});
+    assert.deepEqual(open.body, public_);
+  });
+});
+
+function send(request: IncomingMessage, response: ServerResponse, bytes: Buffer): void {
+  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+  const startBytes = Number(from ?? 0);
+  const endBytes = to === undefined ? bytes.length : Math.min(Number(to) + 1, bytes.length);
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  if (!response.hasHeader('docker-content-digest'))
+    response.setHeader('docker-content-digest', digest);
+  response.writeHead(from === undefined ? 200 : 206, {
+    'content-type': MANIFEST_TYPE,
+    'content-length': endBytes - startBytes,
+    ...(from === undefined
+      ? {}
+      : { 'content-range': `bytes ${startBytes}-${endBytes - 1}/${bytes.length}` }),
+  });
+  response.end(request.method === 'HEAD' ? undefined : bytes.subarray(startBytes, endBytes));
+}
+
+async function serve(
+  host: string,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<[Server, string]> {
+  const server = createServer(answer).listen(0, host);
+  await once(server, 'listening');
+  return [server, `${host}:${(server.address() as AddressInfo).port}`];
+}
