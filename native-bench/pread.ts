@@ -1,5 +1,5 @@
 import type { PreadOptions } from '../lib/commands/bench.ts';
-import type { Output } from '../lib/commands/program.ts';
+import type { Output } from '../lib/commands/process-output.ts';
 import { ShoalError } from '../lib/errors.ts';
 import type { LoadPlan } from './pread/load.ts';
 import { probeSize } from './pread/probe.ts';

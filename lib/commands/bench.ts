@@ -1,4 +1,4 @@
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 
 /** How a load generator walks through the object. */
 export const preadPatterns = ['random', 'sequential', 'zipf'] as const;

@@ -15,7 +15,7 @@ import { livenessOf } from '../runtimes/node-liveness.ts';
 import { configReport, mirrorOf } from './containerd.ts';
 import { TAINT_RETRY_MS } from './limits.ts';
 import { exitAtOnce } from './exit-at-once.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 import { registryNames, upstreamsOf } from './registry-names.ts';
 import { stopSignal } from './stop-signal.ts';
 

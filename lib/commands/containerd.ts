@@ -10,7 +10,7 @@ import type { Mirror } from '../runtimes/hosts-toml.ts';
 import { NODE_START_MS } from '../runtimes/limits.ts';
 import { upstreamByNode } from '../runtimes/node-liveness.ts';
 import { PROXY_PORT } from '../runtimes/places.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 import { mirrorUrl, registryNames, upstreamsOf } from './registry-names.ts';
 
 export interface ContainerdOptions {

@@ -1,5 +1,5 @@
 import { DockerFile } from '../runtimes/docker-file.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 import { mirrorUrl } from './registry-names.ts';
 
 export interface DockerOptions {

@@ -2,7 +2,7 @@ import pc from 'picocolors';
 import type { NodeMode } from '../config/schema.ts';
 import { diagnose } from '../doctor/doctor.ts';
 import type { Finding } from '../doctor/finding.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 
 export interface DoctorOptions {
   config?: string;

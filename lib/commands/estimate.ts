@@ -1,5 +1,5 @@
 import { ShoalError } from '../errors.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 import { formatBytes, formatSeconds } from './quantity.ts';
 
 export interface EstimateCommandOptions {

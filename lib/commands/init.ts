@@ -6,7 +6,7 @@ import { parseConfig } from '../config/load.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { ShoalError } from '../errors.ts';
 import { reason } from '../config/secret.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 
 /** Bytes of a new cluster secret: as strong as the HMAC-SHA-256 that it keys. */
 const SECRET_BYTES = 32;

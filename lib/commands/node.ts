@@ -1,22 +1,21 @@
 import { writeSync } from 'node:fs';
 import { loadConfig } from '../config/load.ts';
-import type { Config, NodeMode } from '../config/schema.ts';
+import type { NodeMode } from '../config/schema.ts';
 import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
 import { DRAIN_OVERTIME_MS } from './limits.ts';
 import { exitAtOnce } from './exit-at-once.ts';
-import type { NodeOptions, Output } from './program.ts';
+import type { Output } from './process-output.ts';
+import type { RunningNode, StartNode } from '../node/running-node.ts';
 import { stopSignal } from './stop-signal.ts';
 
-/** What `lib/node.ts` gives back: its addresses, and the way to stop it. */
-export interface RunningNode {
-  ready: { mode: NodeMode; proxy: string; p2p: string; exporter: string | null; pid: number };
-  drain(): Promise<void>;
+export interface NodeOptions {
+  check?: boolean;
+  config?: string;
+  set?: string[];
+  frontThreads?: number;
+  json?: boolean;
+  exitWithParent?: boolean;
 }
-
-export type StartNode = (
-  config: Config,
-  options: { frontThreads?: number },
-) => Promise<RunningNode>;
 
 /**
  * Runs a node until it is told to stop. Prints one ready line once it serves; returns 0 after a

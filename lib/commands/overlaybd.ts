@@ -3,7 +3,7 @@ import { OverlaybdFile } from '../runtimes/overlaybd-file.ts';
 import type { OverlaybdChange, OverlaybdStatus } from '../runtimes/overlaybd-file.ts';
 import { parseP2pAddress, probe } from '../runtimes/node-address.ts';
 import type { Answerer } from '../runtimes/node-address.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 
 export interface OverlaybdOptions {
   file: string;

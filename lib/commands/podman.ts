@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { ShoalError } from '../errors.ts';
 import { readText, removeFile, replaceFile, systemDisk } from '../runtimes/disk.ts';
 import { dropInFor, dropInName, isDropIn } from '../runtimes/podman-registries.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 import { registryBehind } from '../runtimes/hosts-toml.ts';
 import { mirrorUrl, registryNames, upstreamsOf } from './registry-names.ts';
 

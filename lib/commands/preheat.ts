@@ -20,7 +20,7 @@ import {
   type TracedRange,
   type TraceFile,
 } from './preheat-trace.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 import { formatBytes, formatSeconds } from './quantity.ts';
 
 export interface PreheatOptions {

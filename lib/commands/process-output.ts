@@ -1,4 +1,10 @@
-import type { Output } from './program.ts';
+/** Where a command writes; the process's own streams by default. */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+  /** Resolves once the text written so far has been flushed, or its reader has gone. */
+  taken?(): Promise<void>;
+}
 
 /**
  * The process's own streams. A reader that goes away (`| head`) is no error of the command's: it

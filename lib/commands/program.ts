@@ -8,22 +8,16 @@ import { preadPatterns, type PreadOptions } from './bench.ts';
 import type { DoctorOptions } from './doctor.ts';
 import { errorFixes } from './error-fixes.ts';
 import { EXPORTER_URL_DEFAULT } from './exporter-client.ts';
-import type { StartNode } from './node.ts';
+import type { StartNode } from '../node/running-node.ts';
+import type { NodeOptions } from './node.ts';
 import { formatVersion, PROTOCOL_VERSION } from '../wire/version.ts';
-import { processOutput } from './process-output.ts';
+import { processOutput, type Output } from './process-output.ts';
+import type { UpOptions } from './up-source.ts';
 import { declareRuntimeCommands } from './runtime-commands.ts';
 import { declareSetupCommands } from './setup-commands.ts';
 
 /** Exit codes of every command (docs/SPEC.md 4). */
 export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
-
-/** Where a command writes; the process's own streams by default. */
-export interface Output {
-  out(text: string): void;
-  err(text: string): void;
-  /** Resolves once the text written so far has been flushed, or its reader has gone. */
-  taken?(): Promise<void>;
-}
 
 /**
  * Runs `shoal <args>` and returns its exit code. Each command loads its modules when it runs: a
@@ -241,23 +235,6 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
   declareRuntimeCommands(program, finish, output);
   declareSetupCommands(program, finish, output, versionText());
   return program;
-}
-
-export interface NodeOptions {
-  check?: boolean;
-  config?: string;
-  set?: string[];
-  frontThreads?: number;
-  json?: boolean;
-  exitWithParent?: boolean;
-}
-
-export interface UpOptions {
-  nodes: number;
-  registry?: string;
-  image?: string;
-  once?: boolean;
-  json?: boolean;
 }
 
 /**

@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import pc from 'picocolors';
 import type { PullStatus } from '../telemetry/status.ts';
 import { readExporter } from './exporter-client.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 import { formatBytes, formatSeconds } from './quantity.ts';
 
 const PLAIN = { head: [], border: [], compact: true };

@@ -16,7 +16,7 @@ import type { DockerAction, DockerOptions } from './docker.ts';
 import type { OverlaybdAction, OverlaybdOptions } from './overlaybd.ts';
 import type { PodmanAction, PodmanOptions } from './podman.ts';
 import type { PreheatOptions } from './preheat.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 
 type Finish = (work: Promise<number>) => Promise<void>;
 

@@ -6,7 +6,7 @@ import type { EstimateCommandOptions } from './estimate.ts';
 import type { InitOptions } from './init.ts';
 import { ESTIMATE_LAYERS_MAX, ESTIMATE_NODES_MAX } from './limits.ts';
 import { amount, bitRate, byteSize, collect, wholeNumber } from './option-values.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 
 type Finish = (work: Promise<number>) => Promise<void>;
 

@@ -1,6 +1,6 @@
 import type { Status } from '../telemetry/status.ts';
 import { readExporter } from './exporter-client.ts';
-import type { Output } from './program.ts';
+import type { Output } from './process-output.ts';
 import { renderStatus } from './status-table.ts';
 
 export interface StatusOptions {

@@ -7,7 +7,14 @@ import type { Credentials } from '../demo/registry-token.ts';
 import { DemoRegistry } from '../demo/registry.ts';
 import type { SampleImage } from '../demo/sample-image.ts';
 import { ShoalError } from '../errors.ts';
-import type { UpOptions } from './program.ts';
+
+export interface UpOptions {
+  nodes: number;
+  registry?: string;
+  image?: string;
+  once?: boolean;
+  json?: boolean;
+}
 
 /** The image to pull and the registry that has it. */
 export interface Source {

@@ -8,7 +8,7 @@ import type { LayerGate } from './serve/layer-gate.ts';
 import type { ShardLoader } from './shards/loader.ts';
 import type { Pools } from './threads/pools.ts';
 import type { Residency } from './shards/residency.ts';
-import type { SwarmDriver } from './peers/swarm-driver.ts';
+import type { SwarmView } from './peers/swarm-view.ts';
 import type { ReadNow } from './watch/pull-log.ts';
 
 interface Parts {
@@ -20,7 +20,7 @@ interface Parts {
   facts: BlobFacts;
   layers: LayerGate;
   pools: Pools;
-  swarm: SwarmDriver;
+  swarm: SwarmView;
   /** Blobs that clients and nodes read now. */
   reads: () => ReadNow[];
 }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { runProgram } from '../../lib/commands/program.ts';
-import type { StartNode } from '../../lib/commands/node.ts';
+import type { StartNode } from '../../lib/node/running-node.ts';
 import { ShoalError } from '../../lib/errors.ts';
 
 /*

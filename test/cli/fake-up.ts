@@ -1,5 +1,5 @@
 import { runUp } from '../../lib/commands/up.ts';
-import type { UpOptions } from '../../lib/commands/program.ts';
+import type { UpOptions } from '../../lib/commands/up-source.ts';
 import { makeSampleImage } from '../../lib/demo/sample-image.ts';
 import { cliPath, fakeNodePath } from './process.ts';
 

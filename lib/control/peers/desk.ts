@@ -15,7 +15,7 @@ export interface PeerDeskParts {
   swarm: Swarm;
   clock: Clock;
   facts: BlobFacts;
-  loader(): ShardLoader;
+  loader: ShardLoader;
   /** The origin another node names for a blob; null unless it may be believed (see Vouching). */
   vouched(key: string, origin: OriginContext | null): OriginContext | null;
   /** `node` sent a request that was signed right. */
@@ -45,7 +45,7 @@ export class ChecksumDesk {
     swarm.report(shard, node, parent, report);
     const known = this.#known(shard);
     if (known !== null) return statOf(known);
-    if (this.#parts.loader().find(key, index) === undefined) return { kind: 'miss' };
+    if (this.#parts.loader.find(key, index) === undefined) return { kind: 'miss' };
     const resident = await new Promise<Resident | null>((resolve) => this.#wait(shard, resolve));
     const totalBytes = facts.totalOf(key);
     if (resident === null || resident.checksum === null || totalBytes === null)
@@ -80,7 +80,7 @@ export class ChecksumDesk {
 
   /** What this node knows of a shard: from memory, from disk, or as its owner. */
   #known(shard: ShardId): ShardWord | null {
-    const loader = this.#parts.loader();
+    const loader = this.#parts.loader;
     const resident = loader.find(shard.key, shard.index);
     const totalBytes = this.#parts.facts.totalOf(shard.key);
     if (resident?.checksum != null && totalBytes !== null)
@@ -111,7 +111,7 @@ export class PeerDesk {
 
   ask(request: AskRequest): void {
     const { swarm, facts } = this.#parts;
-    const loader = this.#parts.loader();
+    const loader = this.#parts.loader;
     const { id, requestId } = request;
     const { key, shard: index, node, zone, role, exclude, hops, load } = request.query;
     const origin = this.#parts.vouched(key, request.origin);
@@ -178,7 +178,7 @@ export class PeerDesk {
     this.#parts.sent(serving.node, sentBytes);
     // A node that was told "busy" comes right back: what is on its way for it goes on meanwhile.
     if (serving.resident !== null)
-      this.#parts.loader().drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
+      this.#parts.loader.drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
     this.#parts.swarm.sent(serving.shard, serving.node, whole);
   }
 }

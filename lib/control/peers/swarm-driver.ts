@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Membership } from '../../cluster/membership.ts';
 import { discover } from '../../cluster/discovery.ts';
@@ -7,14 +6,12 @@ import type { Config } from '../../config/schema.ts';
 import { ShoalError, type WireError } from '../../errors.ts';
 import { SlotSource, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
-import { STATUS_TREE_EDGES_MAX } from '../../limits.ts';
 import { SWARM_IDLE_TICK_MS, SWARM_TICK_MS } from '../limits.ts';
 import type { ShardFetch } from '../../swarm/fetch.ts';
 import { Swarm } from '../../swarm/swarm.ts';
 import type {
   AttemptResult,
   Fetch,
-  FetchContext,
   FetchResult,
   Member,
   OriginAsk,
@@ -22,18 +19,15 @@ import type {
   ShardId,
   StatAsk,
 } from '../../swarm/types.ts';
-import type { BlobTree, PeerInput } from '../../telemetry/status.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { OriginContext } from '../../wire/origin-context.ts';
-import type { StatAnswer, StatQuery } from '../../wire/stat.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
-import type { ShardLoader } from '../shards/loader.ts';
 import type { FillFromSwarm, Resident, Way } from '../shards/resident.ts';
 import { isVouched } from '../../registry/blob-size.ts';
 import type { Vouching } from '../../registry/vouching.ts';
 import type { Observation } from '../watch/observation.ts';
-import { ChecksumDesk, type PeerDeskParts } from './desk.ts';
 import type { Pools } from '../threads/pools.ts';
+import { originWay, type OriginWay } from './origin-way.ts';
 import { PeerStandings } from './standings.ts';
 import { Suspicion } from './suspicion.ts';
 import { Transfers, type Filling } from './transfers.ts';
@@ -49,11 +43,6 @@ export interface DriverParts {
   clock: Clock;
   envelope: Envelope;
   observation: Observation;
-}
-
-/** A way to the origin as the core knows it: by a name that holds no secret. */
-interface OriginWay extends FetchContext {
-  origin: OriginContext;
 }
 
 /** A fetch under way: what it fills and for whom. */
@@ -72,11 +61,8 @@ export class SwarmDriver {
   readonly #self: Member;
   readonly #swarm: Swarm;
   readonly #transfers: Transfers;
-  readonly #deskParts: PeerDeskParts;
-  readonly #checksums: ChecksumDesk;
   readonly #suspicion: Suspicion;
   readonly #standings: PeerStandings;
-  #loader: ShardLoader | null = null;
   #membership: Membership | null = null;
   #ticker: NodeJS.Timeout;
   #tickMs = SWARM_IDLE_TICK_MS;
@@ -121,17 +107,6 @@ export class SwarmDriver {
       ),
     );
     this.#suspicion = new Suspicion((node) => this.#swarm.accuse(node));
-    this.#deskParts = {
-      swarm: this.#swarm,
-      clock: parts.clock,
-      facts: parts.facts,
-      loader: () => this.#loader!,
-      vouched: (key, origin) => this.vouched(key, origin),
-      asked: (node) => this.#standings.answered(node),
-      sent: (node, bytes) => parts.observation.telemetry.peerRates.add(node, 0, bytes),
-      placed: (depth) => meter.observe('treeDepth', depth),
-    };
-    this.#checksums = new ChecksumDesk(this.#deskParts);
     this.#ticker = setInterval(() => this.#tick(), this.#tickMs);
   }
 
@@ -147,9 +122,14 @@ export class SwarmDriver {
     this.#ticker = setInterval(() => this.#tick(), intervalMs);
   }
 
-  /** Gives the driver the loader whose slots it fills. */
-  attach(loader: ShardLoader): void {
-    this.#loader = loader;
+  /** Which nodes accept requests of this one. */
+  get standings(): PeerStandings {
+    return this.#standings;
+  }
+
+  /** The decisions, for the desks that answer other nodes and for views of the swarm. */
+  get core(): Swarm {
+    return this.#swarm;
   }
 
   /**
@@ -189,15 +169,6 @@ export class SwarmDriver {
     await this.#membership?.stop();
   }
 
-  deskParts(): PeerDeskParts {
-    return this.#deskParts;
-  }
-
-  /** Answers another node's stat; see ChecksumDesk. */
-  stat(query: StatQuery): Promise<StatAnswer> {
-    return this.#checksums.stat(query);
-  }
-
   /** See FillFromSwarm. */
   readonly fill: FillFromSwarm = (resident, way, done, failed) => {
     const job: Job = { resident, way, done, failed, running: null };
@@ -224,11 +195,6 @@ export class SwarmDriver {
   /** See Transfers.probe. */
   probe(job: ProbeJob): Promise<ProbeResult> {
     return this.#transfers.probe(job);
-  }
-
-  /** A shard has become complete here: whoever waits for its checksum gets it. */
-  completed(resident: Resident): void {
-    this.#checksums.completed(resident);
   }
 
   /**
@@ -269,36 +235,6 @@ export class SwarmDriver {
 
   isMember(node: string): boolean {
     return this.#swarm.membership.byNode.has(node);
-  }
-
-  peers(): PeerInput[] {
-    return this.#swarm.snapshot().peers.map(({ node, role, zone, condition }) => ({
-      node,
-      role,
-      zone,
-      state: this.#standings.stateOf(node, condition),
-    }));
-  }
-
-  treeSummary(): { tracked: number; depthMax: number; blobs: string[] } {
-    const { trees, depthMax } = this.#swarm.snapshot();
-    return { tracked: trees, depthMax, blobs: this.#swarm.trackedBlobs().reverse() };
-  }
-
-  tree(blob: string): BlobTree | undefined {
-    const edges = this.#swarm.trees(blob, STATUS_TREE_EDGES_MAX);
-    if (edges.length === 0) return undefined;
-    const shards = new Map<number, BlobTree['shards'][number]>();
-    for (const { shard, node, parent, complete } of edges) {
-      let tree = shards.get(shard);
-      if (tree === undefined) shards.set(shard, (tree = { index: shard, edges: [] }));
-      tree.edges.push({
-        parent: parent ?? this.#parts.self,
-        child: node,
-        state: complete ? 'complete' : 'receiving',
-      });
-    }
-    return { blob, shards: [...shards.values()] };
   }
 
   /** The ways to the origin known for a blob, the asker's own first. */
@@ -494,24 +430,4 @@ export class SwarmDriver {
     if (job.running === null) job.failed(error);
     else void job.running.then(() => job.failed(error));
   }
-}
-
-/**
- * Named once for each way, and not once for each of its shards: a digest costs as much as a message
- * to another thread.
- */
-const originWays = new WeakMap<OriginContext, OriginWay>();
-
-function originWay(origin: OriginContext): OriginWay {
-  let way = originWays.get(origin);
-  if (way === undefined) {
-    way = {
-      id: createHash('sha256')
-        .update(`${origin.url}\n${origin.authorization ?? ''}`)
-        .digest('base64'),
-      origin,
-    };
-    originWays.set(origin, way);
-  }
-  return way;
 }

@@ -66,7 +66,7 @@ describe('control/peer-desk', () => {
       swarm: swarm as unknown as Swarm,
       clock: at.clock,
       facts: at.facts,
-      loader: () => at.loader,
+      loader: at.loader,
       vouched: (_key, origin) => origin,
       asked: () => undefined,
       sent: (node, bytes) => uploads.push([node, bytes]),

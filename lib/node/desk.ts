@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
+import type { ControlParts } from '../control/control.ts';
+import { PeerCalls } from '../control/peers/calls.ts';
+import { PeerQuestions } from '../control/peers/questions.ts';
+import { SwarmView } from '../control/peers/swarm-view.ts';
+import { LayerGate } from '../control/serve/layer-gate.ts';
+import { Preheats } from '../control/serve/preheats.ts';
+import { ReadAhead } from '../control/serve/read-ahead.ts';
+import { ReadTrace } from '../control/serve/read-trace.ts';
+import { Holdings } from '../control/shards/holdings.ts';
+import { statusInputs } from '../control/status-inputs.ts';
+import { Gate } from '../control/upstream/access-gate.ts';
+import { Manifests } from '../control/upstream/manifests.ts';
+import { RegistryMemory } from '../control/upstream/registry-memory.ts';
+import { Relays } from '../control/upstream/relays.ts';
+import { BlobAliases } from '../control/watch/blob-aliases.ts';
+import type { Observation } from '../control/watch/observation.ts';
+import { SHARD_BYTES } from '../limits.ts';
+import { Outages } from '../origin/outages.ts';
+import { AccessLedger } from '../registry/access.ts';
+import type { Vouching } from '../registry/vouching.ts';
+import type { Readiness } from '../telemetry/health.ts';
+import type { Envelope } from '../wire/envelope.ts';
+import type { ClusterSecret } from '../wire/secret.ts';
+import type { Shards } from './shards.ts';
+import type { Storage } from './storage.ts';
+
+export interface DeskInputs {
+  config: Config;
+  node: string;
+  storage: Storage;
+  shards: Shards;
+  vouching: Vouching;
+  secret: ClusterSecret;
+  envelope: Envelope;
+  observation: Observation;
+  readiness: Readiness;
+  clock: Clock;
+}
+
+/** Builds what answers the requests of every front: see FrontDesk. */
+export function buildDesk(inputs: DeskInputs): ControlParts {
+  const { config, node, storage, shards, vouching, observation, readiness, clock } = inputs;
+  const { ProxyConfig } = config;
+  const { arena, residency, store, pools } = storage;
+  const { facts, swarm, loader, peerDesk, shareOf } = shards;
+  const { log, meter, journal } = observation;
+  const count = meter.count.bind(meter);
+
+  const outages = new Outages(
+    clock,
+    async (origin) => (await pools.run({ kind: 'ping', origin })).status,
+  );
+  const gate = buildGate(inputs, outages);
+  const layers = new LayerGate(ProxyConfig.proxyConcurrencyLimit, clock, (ms) => {
+    count('layer.wait');
+    meter.observe('layerWait', ms * 1000);
+  });
+
+  const calls = new PeerCalls(pools, inputs.envelope);
+  const call: PeerCalls['call'] = (peer, path, options) => calls.call(peer, path, options);
+  const manifests = new Manifests({ self: node, clock, arena, loader, facts, call });
+  const memory = new RegistryMemory({
+    self: node,
+    clock,
+    secret: inputs.secret,
+    ttlMs: ProxyConfig.accessStaleTtl * 1000,
+    ranked: (name) => swarm.ranked(name),
+    isMember: (peer) => swarm.isMember(peer),
+    has: (digest) => manifests.has(digest),
+    copy: (digest, peer) => manifests.copy(digest, peer),
+    call,
+    count,
+  });
+  const relays = new Relays({
+    isVouched: (url) => vouching.isRegistry(url),
+    relay: (job) => pools.run(job),
+    gate,
+    manifests,
+    memory,
+    outages,
+    spokenFor: (fields, failure) =>
+      journal.failed(fields, failure, 'a registry is down: answered what it said before'),
+    count,
+  });
+
+  const holdings = new Holdings(loader, clock);
+  const preheats = new Preheats({
+    self: node,
+    members: () => swarm.members(),
+    gate,
+    totalOf: (key) => facts.totalOf(key) ?? store.totalOf(key) ?? null,
+    holdings,
+    call,
+  });
+  const questions = new PeerQuestions({
+    stat: (query) => shards.checksums.stat(query),
+    answeredStat({ key, shard }, { kind }, startMs) {
+      const latencyUs = (clock.nowMs() - startMs) * 1000;
+      meter.observe('rpcStat', latencyUs);
+      const sizeBytes = kind === 'stat' ? 0 : -1;
+      const offsetBytes = shard * SHARD_BYTES;
+      observation.probe?.line('rpc:stat', facts.pathname(key), offsetBytes, sizeBytes, latencyUs);
+    },
+    hold: ({ key, totalBytes }, origin, requestId) =>
+      holdings.hold(key, totalBytes, swarm.vouched(key, origin), requestId),
+    recall: (ids) => memory.answer(ids),
+    told: (words) => memory.told(words),
+    count,
+    nowMs: clock.nowMs,
+  });
+
+  const view = new SwarmView(swarm.core, node, swarm.standings);
+  const status = statusInputs({
+    readiness,
+    arena,
+    residency,
+    store,
+    loader,
+    facts,
+    layers,
+    pools,
+    swarm: view,
+    reads: () => journal.pulls.now(),
+  });
+  // Whoever can reach the exporter sees the pages: they show aliases of blobs, not digests.
+  const names = new BlobAliases((key) => inputs.secret.opaqueName('blob', key));
+  return {
+    streams: {
+      loader,
+      gate,
+      layers,
+      shareOf,
+      facts,
+      ahead: new ReadAhead({ loader, layers, shareOf, clock, slotCount: arena.slotCount }),
+      trace: new ReadTrace(clock),
+      slotCount: arena.slotCount,
+      open: { streams: 0 },
+      nowMs: clock.nowMs,
+      isInner: (shard) => swarm.isInner(shard),
+      shardsTogether: () => swarm.shardsTogether,
+    },
+    peers: peerDesk,
+    questions,
+    preheats,
+    keyOf: (blob) => vouching.keyOf(blob),
+    relay: (request) => relays.answer(request),
+    page: observation.pages(
+      () => names.hide(status()),
+      (alias) => names.tree(alias, (key) => view.tree(key)),
+    ),
+    audit: (batch, lines) => observation.audit?.accept(batch, lines),
+    notice: (code, message, requestId) => log.warn({ code, requestId }, message),
+    journal,
+    salt: () => randomBytes(16).toString('hex'),
+  };
+}
+
+function buildGate({ config, shards, observation, clock }: DeskInputs, outages: Outages): Gate {
+  const { accessTtl, accessStaleTtl, accessCheck } = config.ProxyConfig;
+  const { facts, swarm, loader } = shards;
+  return new Gate({
+    outages,
+    ledger: new AccessLedger({
+      clock,
+      ttlMs: accessTtl * 1000,
+      staleTtlMs: accessStaleTtl * 1000,
+      check: accessCheck,
+    }),
+    probe: (job) => swarm.probe(job),
+    sized(key, totalBytes) {
+      loader.sized(key, totalBytes, 'upstream');
+      return facts.sizeOf(key)!;
+    },
+    count: (name) => observation.meter.count(name),
+  });
+}

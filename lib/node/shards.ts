@@ -1,0 +1,120 @@
+import type { Clock } from '../clock.ts';
+import type { NodeMode } from '../config/schema.ts';
+import { ChecksumDesk, type PeerDeskParts } from '../control/peers/desk.ts';
+import { SwarmDriver } from '../control/peers/swarm-driver.ts';
+import { BlobFacts } from '../control/shards/blob-facts.ts';
+import { Digests } from '../control/shards/digests.ts';
+import { ShardLoader } from '../control/shards/loader.ts';
+import type { Way } from '../control/shards/resident.ts';
+import type { Observation } from '../control/watch/observation.ts';
+import { SHARD_BYTES } from '../limits.ts';
+import type { Vouching } from '../registry/vouching.ts';
+import { LOCAL, UNVOUCHED, type Share } from '../share-queue.ts';
+import type { Envelope } from '../wire/envelope.ts';
+import type { Storage } from './storage.ts';
+
+export interface ShardParts {
+  node: string;
+  mode: NodeMode;
+  storage: Storage;
+  vouching: Vouching;
+  envelope: Envelope;
+  observation: Observation;
+  clock: Clock;
+}
+
+/** Everything that brings, keeps and checks shards. */
+export interface Shards {
+  facts: BlobFacts;
+  swarm: SwarmDriver;
+  loader: ShardLoader;
+  peerDesk: PeerDeskParts;
+  checksums: ChecksumDesk;
+  /** Whose share of a scarce resource a read uses. */
+  shareOf(way: Way): Share;
+}
+
+export function buildShards(parts: ShardParts): Shards {
+  const { node, mode, storage, vouching, envelope, observation, clock } = parts;
+  const { arena, doorbells, residency, store, pools } = storage;
+  const { meter, log } = observation;
+  const facts = new BlobFacts();
+  const swarm = new SwarmDriver({
+    self: node,
+    mode,
+    arena,
+    doorbells,
+    pools,
+    facts,
+    vouching,
+    clock,
+    envelope,
+    observation,
+  });
+  const shareOf = ({ origin }: Way): Share =>
+    origin === null
+      ? LOCAL
+      : {
+          lane: 'read',
+          upstream: vouching.isVouched(origin.url) ? origin.upstreamHost : UNVOUCHED,
+          client: origin.authorization ?? '',
+        };
+
+  // The loader, the digests and the desk call each other; each is complete before the first shard.
+  const loader: ShardLoader = new ShardLoader({
+    clock,
+    arena,
+    doorbells,
+    residency,
+    store,
+    facts,
+    fill: swarm.fill,
+    shareOf,
+    isAwaited: (resident) => digests.isAwaited(resident),
+    completed(resident, fromDisk) {
+      const totalBytes = facts.totalOf(resident.key);
+      if (totalBytes !== null) digests.completed(resident, totalBytes, fromDisk);
+      if (!fromDisk) checksums.completed(resident);
+    },
+    filed(operation, resident, sizeBytes, tookMs) {
+      observation.probe?.line(
+        operation,
+        facts.pathname(resident.key),
+        resident.shard * SHARD_BYTES,
+        sizeBytes,
+        tookMs * 1000,
+      );
+    },
+    looked: (tier) => meter.count(`lookup.${tier}`),
+  });
+  const digests = new Digests({
+    run: (job) => pools.digest(job),
+    loader,
+    clock,
+    digestOf: (key) => facts.digestOf(key),
+    held(key, totalBytes) {
+      meter.count('blob.verified');
+      facts.sized(key, totalBytes, 'digest');
+      swarm.verified(key, true);
+    },
+    broken(key) {
+      meter.count('integrity.blob');
+      log.error({ blob: key, code: 'DIGEST_MISMATCH' }, 'dropped a blob that has another digest');
+      swarm.verified(key, false);
+      facts.forget(key);
+      loader.purge(key);
+    },
+  });
+  const peerDesk: PeerDeskParts = {
+    swarm: swarm.core,
+    clock,
+    facts,
+    loader,
+    vouched: (key, origin) => swarm.vouched(key, origin),
+    asked: (peer) => swarm.standings.answered(peer),
+    sent: (peer, bytes) => observation.telemetry.peerRates.add(peer, 0, bytes),
+    placed: (depth) => meter.observe('treeDepth', depth),
+  };
+  const checksums = new ChecksumDesk(peerDesk);
+  return { facts, swarm, loader, peerDesk, checksums, shareOf };
+}
