@@ -5,13 +5,10 @@ import type { RegistryChange, RegistryStatus } from '../runtimes/certs-dir.ts';
 import { findConfigPath } from '../runtimes/containerd-config.ts';
 import type { ConfigPathFinding } from '../runtimes/containerd-config.ts';
 import { readText, systemDisk } from '../runtimes/disk.ts';
-import { registryBehind, serverOf } from '../runtimes/hosts-toml.ts';
 import type { Mirror } from '../runtimes/hosts-toml.ts';
-import { NODE_START_MS } from '../runtimes/limits.ts';
-import { upstreamByNode } from '../runtimes/node-liveness.ts';
-import { PROXY_PORT } from '../runtimes/places.ts';
 import type { Output } from './process-output.ts';
 import { mirrorUrl, registryNames, upstreamsOf } from './registry-names.ts';
+import { serverFor } from './registry-server.ts';
 
 export interface ContainerdOptions {
   registry: string[];
@@ -80,29 +77,6 @@ export async function runContainerd(
     );
   for (const problem of problems) output.err(`shoal: ${problem} (FILE_UNUSABLE)\n`);
   return problems.length === 0 ? 0 : 1;
-}
-
-/** Where the images of a registry really are: named, or known to the node, or by ACR's rule. */
-async function serverFor(
-  registry: string,
-  upstreams: ReadonlyMap<string, string>,
-  mirror: string,
-  output: Output,
-): Promise<string> {
-  const named = upstreams.get(registry);
-  if (named !== undefined || registry === '_default') return named ?? serverOf(registry);
-  const ruled = registryBehind(registry);
-  // A host with the port of a proxy leads nowhere without its node, which may only be starting.
-  const waits = ruled === null && registry.endsWith(`:${PROXY_PORT}`);
-  const known = await upstreamByNode(mirror, registry, waits ? NODE_START_MS : 0);
-  // A node that knows nothing about a host takes it for a registry with https.
-  if (known !== null && known !== `https://${registry}`) return known;
-  if (waits)
-    output.err(
-      `shoal: ${registry}: the registry behind it is not known, so pulls fail without the node; ` +
-        `name it with --upstream ${registry}=URL\n`,
-    );
-  return ruled ?? serverOf(registry);
 }
 
 export function mirrorOf({ mirror, ca }: Pick<ContainerdOptions, 'mirror' | 'ca'>): Mirror {

@@ -3,8 +3,8 @@ import { ShoalError } from '../errors.ts';
 import { readText, removeFile, replaceFile, systemDisk } from '../runtimes/disk.ts';
 import { dropInFor, dropInName, isDropIn } from '../runtimes/podman-registries.ts';
 import type { Output } from './process-output.ts';
-import { registryBehind } from '../runtimes/hosts-toml.ts';
 import { mirrorUrl, registryNames, upstreamsOf } from './registry-names.ts';
+import { serverFor } from './registry-server.ts';
 
 export interface PodmanOptions {
   registry: string[];
@@ -39,7 +39,7 @@ export async function runPodman(
       output.out(`${path}: ${now === null ? 'does not exist' : 'removed'}\n`);
       continue;
     }
-    const server = upstreams.get(registry) ?? registryBehind(registry) ?? undefined;
+    const server = await serverFor(registry, upstreams, mirror, output);
     const text = dropInFor(registry, mirror, server);
     if (options.write !== true) {
       output.out(text);

@@ -1,3 +1,4 @@
+import { serverOf } from './hosts-toml.ts';
 import { quoteToml } from './toml-text.ts';
 
 /*
@@ -20,19 +21,15 @@ export function dropInName(registry: string): string {
  * A drop-in that asks `mirror` (`http(s)://host[:port]`) first for images of `registry`, then
  * `server`: the registry itself, or for a P2P host the registry behind it.
  */
-export function dropInFor(
-  registry: string,
-  mirror: string,
-  server = `https://${registry}`,
-): string {
+export function dropInFor(registry: string, mirror: string, server = serverOf(registry)): string {
   const { protocol, host } = new URL(mirror);
   const behind = new URL(server);
   return [
     MARK,
     '[[registry]]',
     `prefix = ${quoteToml(registry)}`,
-    `location = ${quoteToml(server === `https://${registry}` ? registry : behind.host)}`,
-    ...(behind.protocol === 'http:' ? ['insecure = true'] : []),
+    `location = ${quoteToml(server === serverOf(registry) ? registry : behind.host)}`,
+    ...(behind.protocol === 'http:' && server !== serverOf(registry) ? ['insecure = true'] : []),
     '',
     '[[registry.mirror]]',
     `location = ${quoteToml(host)}`,

@@ -215,4 +215,33 @@ describe('runtime commands with real programs', () => {
       );
     }
   });
+
+  it('skopeo pulls by a P2P host from the registry behind it while the node is away', async () => {
+    const { blobBytes } = await freshImage('team/behind');
+    const home = join(dir, 'home-behind');
+    const conf = join(home, '.config/containers/registries.conf.d');
+    await mkdir(conf, { recursive: true });
+    const { code, out } = await shoal(
+      'podman',
+      'configure',
+      '--registry',
+      'p2p.example:65001',
+      '--upstream',
+      `p2p.example:65001=http://127.0.0.1:${counting.port}`,
+      '--dir',
+      conf,
+      '--mirror',
+      'http://127.0.0.1:1',
+      '--write',
+    );
+    assert.equal(code, 0, out);
+    await run('env', [
+      `HOME=${home}`,
+      'skopeo',
+      'copy',
+      'docker://p2p.example:65001/team/behind:test',
+      `dir:${join(dir, 'behind')}`,
+    ]);
+    assert.ok(Math.abs(counting.blobBytes - blobBytes) <= 2_000, `${counting.blobBytes} bytes`);
+  });
 });
