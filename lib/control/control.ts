@@ -4,6 +4,7 @@ import type {
   BlobName,
   ControlMessage,
   FrontMessage,
+  PageRequest,
   RelayRequest,
   RpcRequest,
 } from '../workers/messages.ts';
@@ -23,7 +24,7 @@ export interface ControlParts {
   keyOf(blob: BlobName): string;
   /** See Relays.answer. */
   relay(request: RelayRequest): Promise<RelayedAnswer>;
-  page(path: string, query: string): Promise<Answer>;
+  page(path: string, query: string, isLocal: boolean): Promise<Answer>;
   audit(batch: Uint8Array, lines: number): void;
   notice(code: ErrorCode, message: string, requestId: string): void;
   journal: Journal;
@@ -88,7 +89,7 @@ export class FrontDesk {
         this.#json(message.id, this.#parts.streams.trace.last(message.seconds, this.#parts.salt()));
         return;
       case 'page':
-        void this.#page(message.id, message.path, message.query);
+        void this.#page(message);
         return;
       case 'audit':
         this.#parts.audit(message.batch, message.lines);
@@ -134,9 +135,9 @@ export class FrontDesk {
     }
   }
 
-  async #page(id: number, path: string, query: string): Promise<void> {
+  async #page({ id, path, query, isLocal }: PageRequest): Promise<void> {
     try {
-      const { status, headers, body } = await this.#parts.page(path, query);
+      const { status, headers, body } = await this.#parts.page(path, query, isLocal);
       this.#answer(id, status, headers, new TextEncoder().encode(body));
     } catch (thrown) {
       this.#send({ kind: 'refused', id, error: ShoalError.from(thrown).toWire() });

@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { ShoalError } from '../errors.ts';
 import type { ControlLink } from './control-link.ts';
@@ -5,6 +6,11 @@ import { answer, refuse } from './responses.ts';
 
 /** The paths of the exporter. On the proxy port no other paths are taken for it. */
 const PATHS = ['/', '/metrics', '/status', '/status/*', '/healthz', '/readyz'];
+
+/** Whether `address` is a loopback address, also an IPv4 one within IPv6. */
+function isLoopback(address: string): boolean {
+  return ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback';
+}
 
 /** Registers the exporter's pages on `app`. Control renders them; this thread passes them on. */
 export function serveExporter(app: TemplatedApp, link: ControlLink): void {
@@ -20,7 +26,9 @@ export function serveExporter(app: TemplatedApp, link: ControlLink): void {
         );
         return;
       }
-      link.page({ path: req.getUrl(), query: req.getQuery() ?? '' }, (message) => {
+      const isLocal = isLoopback(Buffer.from(res.getRemoteAddressAsText()).toString());
+      const request = { path: req.getUrl(), query: req.getQuery() ?? '', isLocal };
+      link.page(request, (message) => {
         if (gone) return;
         res.cork(() => {
           if (message.kind === 'answer')

@@ -3,7 +3,7 @@ import { healthz, readyz, type Answer } from './health.ts';
 import { trafficTypes, type TrafficType } from './metrics-list.ts';
 import { pageAnswer } from './page.ts';
 import { renderDadiMetrics, type DadiTraffic } from './dadi-metrics.ts';
-import type { BlobTree, PullStatus, StatusInputs } from './status.ts';
+import type { BlobTree, PullStatus, Status, StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
 export interface ExporterDeps {
@@ -20,13 +20,32 @@ export interface ExporterDeps {
   pulls: () => PullStatus[];
 }
 
-export type ExporterRoute = (path: string, query: string) => Promise<Answer>;
+/**
+ * `isLocal`: the reader is on this machine. Others do not hear what is pulled: no digests, names of
+ * images or error texts.
+ */
+export type ExporterRoute = (path: string, query: string, isLocal: boolean) => Promise<Answer>;
+
+const LOCAL_ONLY = new Set(['/status/pulls', '/status/tree']);
 
 const METRICS_TYPE = 'text/plain; version=0.0.4';
 const JSON_HEADERS = {
   'content-type': 'application/json; charset=utf-8',
   'cache-control': 'no-store',
 };
+
+const STRANGER =
+  'what is pulled is told on this machine only; ask 127.0.0.1, through `kubectl port-forward` or ssh -L';
+
+function shownTo(isLocal: boolean, status: Status): Status {
+  if (isLocal) return status;
+  return {
+    ...status,
+    inFlight: status.inFlight.map((entry) => ({ ...entry, blob: 'hidden' })),
+    trees: { ...status.trees, blobs: [] },
+    recentErrors: status.recentErrors.map((error) => ({ ...error, message: '' })),
+  };
+}
 
 function json(status: number, body: unknown): Answer {
   return { status, headers: JSON_HEADERS, body: JSON.stringify(body) };
@@ -76,8 +95,9 @@ export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
  */
 export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
   const renderMetrics = metricsRenderer(deps);
-  return async (path, query) => {
+  return async (path, query, isLocal) => {
     try {
+      if (!isLocal && LOCAL_ONLY.has(path)) return json(403, { error: STRANGER });
       switch (path) {
         case '/metrics':
           return {
@@ -86,7 +106,7 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
             body: await renderMetrics(),
           };
         case '/status':
-          return json(200, deps.telemetry.status(deps.inputs()));
+          return json(200, shownTo(isLocal, deps.telemetry.status(deps.inputs())));
         case '/status/pulls':
           return json(200, { pulls: deps.pulls() });
         case '/status/tree': {

@@ -140,6 +140,8 @@ export interface PageRequest {
   id: number;
   path: string;
   query: string;
+  /** The reader is on this machine. */
+  isLocal: boolean;
 }
 
 export type FrontMessage =

@@ -13,8 +13,8 @@ describe('front/exporter', () => {
 
   it('asks control for the page, and passes it on', async () => {
     const answer = at.get('/status/tree?blob=sha256:ab');
-    const { id, path, query } = await at.hears('page');
-    assert.deepEqual([path, query], ['/status/tree', 'blob=sha256:ab']);
+    const { id, path, query, isLocal } = await at.hears('page');
+    assert.deepEqual([path, query, isLocal], ['/status/tree', 'blob=sha256:ab', true]);
     at.says({
       kind: 'answer',
       id,

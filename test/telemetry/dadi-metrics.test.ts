@@ -18,7 +18,7 @@ function value(metrics: string, start: string): number {
 describe('telemetry/dadi-metrics', () => {
   it('equals the sample byte for byte on an idle node', async () => {
     const { route } = telemetryFixture();
-    const answer = await route('/metrics', '');
+    const answer = await route('/metrics', '', true);
     assert.equal(answer.headers['content-type'], 'text/plain; version=0.0.4');
     assert.equal(dadiPart(answer.body), golden);
   });
@@ -33,7 +33,7 @@ describe('telemetry/dadi-metrics', () => {
       clock.advance(1000);
       telemetry.tick();
     }
-    let metrics = (await route('/metrics', '')).body;
+    let metrics = (await route('/metrics', '', true)).body;
     assert.equal(value(metrics, `DADIP2P_Read_Throughtput${labels('download')}`), 4_000_000);
     assert.equal(value(metrics, `DADIP2P_QPS${labels('download')}`), 2);
     assert.equal(value(metrics, `DADIP2P_MaxLatency${labels('download')}`), 9_000);
@@ -42,7 +42,7 @@ describe('telemetry/dadi-metrics', () => {
 
     clock.advance(1000);
     telemetry.tick();
-    metrics = (await route('/metrics', '')).body;
+    metrics = (await route('/metrics', '', true)).body;
     assert.equal(value(metrics, `DADIP2P_Read_Throughtput${labels('download')}`), 3_200_000);
     assert.equal(value(metrics, `DADIP2P_MaxLatency${labels('download')}`), 100);
 
@@ -50,7 +50,7 @@ describe('telemetry/dadi-metrics', () => {
       clock.advance(1000);
       telemetry.tick();
     }
-    metrics = (await route('/metrics', '')).body;
+    metrics = (await route('/metrics', '', true)).body;
     for (const name of ['Read_Throughtput', 'QPS', 'MaxLatency'])
       assert.equal(value(metrics, `DADIP2P_${name}${labels('download')}`), 0, name);
     assert.equal(value(metrics, `DADIP2P_Count${labels('download')}`), 20_000_000);
@@ -60,7 +60,7 @@ describe('telemetry/dadi-metrics', () => {
     const { route, inputs, clock } = telemetryFixture();
     inputs.readiness = { phase: 'draining', problems: [] };
     clock.advance(1500.7);
-    const { body } = await route('/metrics', '');
+    const { body } = await route('/metrics', '', true);
     assert.match(
       body,
       /^DADIP2P_Alive\{node="192\.168\.69\.172:65005",mode="agent"\} 0\.000000 1692156723333$/m,

@@ -32,7 +32,7 @@ interface Rule {
 async function exported(): Promise<Map<string, Map<string, Set<string>>>> {
   const { route, meter } = telemetryFixture();
   meter.observe('treeDepth', 1);
-  const { body } = await route('/metrics', '');
+  const { body } = await route('/metrics', '', true);
   const metrics = new Map<string, Map<string, Set<string>>>();
   for (const line of body.split('\n')) {
     const match = /^([a-zA-Z_]\w*)(?:\{(.*)\})? /.exec(line);

@@ -10,7 +10,7 @@ describe('docs/METRICS.md', () => {
   });
 
   it('names every metric a node exports', async () => {
-    const { body } = await telemetryFixture().route('/metrics', '');
+    const { body } = await telemetryFixture().route('/metrics', '', true);
     const doc = renderMetricsDoc();
     const names = [...body.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]!);
     assert.ok(names.length > 50);

@@ -15,7 +15,7 @@ async function scrape(
 ): Promise<string> {
   const fixture = telemetryFixture();
   prepare?.(fixture);
-  return (await fixture.route('/metrics', '')).body;
+  return (await fixture.route('/metrics', '', true)).body;
 }
 
 function hasLine(metrics: string, line: string): void {
@@ -114,8 +114,8 @@ describe('telemetry/own-metrics', () => {
   it('does not add up what it collected at the scrape before', async () => {
     const { meter, route } = telemetryFixture();
     meter.count('throttle.wait', 2);
-    await route('/metrics', '');
-    hasLine((await route('/metrics', '')).body, 'shoal_throttle_waits_total 2');
+    await route('/metrics', '', true);
+    hasLine((await route('/metrics', '', true)).body, 'shoal_throttle_waits_total 2');
   });
 
   it('shows the state of the node', async () => {
@@ -151,9 +151,9 @@ describe('telemetry/own-metrics', () => {
       configurable: true,
       get: () => assert.fail('not there yet'),
     });
-    assert.equal((await route('/metrics', '')).status, 500);
+    assert.equal((await route('/metrics', '', true)).status, 500);
     Object.defineProperty(telemetry, 'board', { value: board });
-    assert.equal((await route('/metrics', '')).status, 200);
+    assert.equal((await route('/metrics', '', true)).status, 200);
   });
 
   it('passes promtool check metrics, except for lint remarks on the DADIP2P_ names', async function () {

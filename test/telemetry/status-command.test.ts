@@ -26,7 +26,7 @@ describe('shoal status', () => {
     server = createServer((request, response) => {
       const [path, query] = request.url!.split('?');
       void fixture
-        .route(path!, query ?? '')
+        .route(path!, query ?? '', true)
         .then(({ status, headers, body }) => response.writeHead(status, headers).end(body));
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -5,7 +5,7 @@ import type { Status } from '../../lib/telemetry/status.ts';
 import { telemetryFixture, type TelemetryFixture } from './fixture.ts';
 
 async function status({ route }: TelemetryFixture): Promise<Status> {
-  const answer = await route('/status', '');
+  const answer = await route('/status', '', true);
   assert.equal(answer.status, 200);
   assert.match(answer.headers['content-type']!, /^application\/json/);
   return JSON.parse(answer.body) as Status;
@@ -134,7 +134,7 @@ describe('telemetry/exporter', () => {
   it('is ready only while it serves and nothing is wrong, and says why not', async () => {
     const fixture = telemetryFixture();
     const ask = async (): Promise<[number, unknown]> => {
-      const answer = await fixture.route('/readyz', '');
+      const answer = await fixture.route('/readyz', '', true);
       return [answer.status, JSON.parse(answer.body)];
     };
     assert.deepEqual(await ask(), [200, { status: 'ready' }]);
@@ -144,7 +144,7 @@ describe('telemetry/exporter', () => {
     assert.deepEqual(await ask(), [503, { status: 'not ready', reasons: ['draining'] }]);
     fixture.inputs.readiness = { phase: 'serving', problems: ['no front thread'] };
     assert.deepEqual(await ask(), [503, { status: 'not ready', reasons: ['no front thread'] }]);
-    assert.equal((await fixture.route('/healthz', '')).status, 200);
+    assert.equal((await fixture.route('/healthz', '', true)).status, 200);
   });
 
   it('gives the tree of a blob it tracks, an empty one of a blob it does not', async () => {
@@ -153,15 +153,18 @@ describe('telemetry/exporter', () => {
       blob: 'sha256:dd',
       shards: [{ index: 3, edges: [{ parent: 'a:1', child: 'b:1', state: 'receiving' }] }],
     });
-    const found = await fixture.route('/status/tree', 'blob=sha256%3Add');
+    const found = await fixture.route('/status/tree', 'blob=sha256%3Add', true);
     assert.equal(found.status, 200);
     assert.deepEqual(JSON.parse(found.body), fixture.trees.get('sha256:dd'));
-    assert.deepEqual(JSON.parse((await fixture.route('/status/tree', 'blob=sha256:00')).body), {
-      blob: 'sha256:00',
-      shards: [],
-    });
-    assert.equal((await fixture.route('/status/tree', '')).status, 400);
-    assert.equal((await fixture.route('/secret', '')).status, 404);
+    assert.deepEqual(
+      JSON.parse((await fixture.route('/status/tree', 'blob=sha256:00', true)).body),
+      {
+        blob: 'sha256:00',
+        shards: [],
+      },
+    );
+    assert.equal((await fixture.route('/status/tree', '', true)).status, 400);
+    assert.equal((await fixture.route('/secret', '', true)).status, 404);
   });
 
   it("answers even when the node's state cannot be read, and keeps the reason to itself", async () => {
@@ -169,10 +172,33 @@ describe('telemetry/exporter', () => {
     Object.defineProperty(fixture.inputs, 'peers', {
       get: () => assert.fail('broken state token=s3cr3t'),
     });
-    const answer = await fixture.route('/status', '');
+    const answer = await fixture.route('/status', '', true);
     assert.equal(answer.status, 500);
     assert.doesNotMatch(answer.body, /broken|s3cr3t/);
     assert.equal(fixture.telemetry.errors.list()[0]!.code, 'INTERNAL');
     assert.doesNotMatch(JSON.stringify(fixture.telemetry.errors.list()), /s3cr3t/);
+  });
+
+  it('tells readers on other machines no digest, image or error text', async () => {
+    const fixture = telemetryFixture();
+    const key = `sha256:${'ab'.repeat(32)}`;
+    const reads = { receivedBytes: 1, sentBytes: 1, totalBytes: 2, clients: 1, nodes: 0 };
+    fixture.inputs.inFlight = [{ blob: key, source: 'peer', ...reads }];
+    fixture.inputs.trees = { tracked: 1, depthMax: 1, blobs: [key] };
+    fixture.telemetry.errors.add(0, 'ORIGIN_REFUSED', 'registry.example/secret-project said 404');
+    for (const [path, status] of [
+      ['/status', 200],
+      ['/status/pulls', 403],
+      ['/status/tree', 403],
+    ] as const) {
+      const query = path === '/status/tree' ? `blob=${key}` : '';
+      const answer = await fixture.route(path, query, false);
+      assert.equal(answer.status, status);
+      assert.doesNotMatch(answer.body, /abab|secret-project/);
+    }
+    const answer = await fixture.route('/status', '', false);
+    const { inFlight, recentErrors } = JSON.parse(answer.body) as Status;
+    assert.deepEqual(inFlight, [{ blob: 'hidden', source: 'peer', ...reads }]);
+    assert.equal(recentErrors[0]!.code, 'ORIGIN_REFUSED');
   });
 });

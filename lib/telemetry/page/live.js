@@ -42,6 +42,7 @@ async function poll() {
     await tree.offer(status);
     const pulls = await fetch('/status/pulls', { signal: AbortSignal.timeout(5000) });
     if (pulls.ok) showPullLog((await pulls.json()).pulls);
+    else setText('pull-log', 'Shown on this machine only: open the page at 127.0.0.1.');
     failures = 0;
     byId('notice').hidden = true;
     setText('fresh', `Read at ${new Date().toLocaleTimeString()}`);
