@@ -1,6 +1,12 @@
 import { Agent, request } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { RegistryAddress } from '../demo/registry-client.ts';
+import {
+  formHeaders,
+  LOGIN_TRIES_MAX,
+  RegistryLogin,
+  repositoryOf,
+} from '../demo/registry-login.ts';
 import type { Credentials } from '../demo/registry-token.ts';
 import * as z from 'zod';
 import { errorTable, ShoalError } from '../errors.ts';
@@ -30,9 +36,8 @@ export type NodeHolding = z.output<typeof nodeHolding>;
 /** Blobs of one registry by way of a node, from any byte on. `close` drops its connections. */
 export class NodeBlobs implements BlobSource, RangeSource {
   readonly #address: RegistryAddress;
-  readonly #credentials: Credentials | null;
+  readonly #login: RegistryLogin;
   readonly #agent: Agent;
-  #authorization: string | null = null;
 
   constructor(
     address: RegistryAddress,
@@ -46,7 +51,9 @@ export class NodeBlobs implements BlobSource, RangeSource {
       bodyTimeout: PULL_SILENCE_MS,
     });
     this.#address = address;
-    this.#credentials = credentials;
+    this.#login = new RegistryLogin(credentials, (url, headers, form) =>
+      this.#send(url, headers, form),
+    );
   }
 
   async *read(repository: string, digest: string, startBytes: number): AsyncIterable<Uint8Array> {
@@ -167,60 +174,32 @@ export class NodeBlobs implements BlobSource, RangeSource {
   /** A 200 or 206, with a token where one is asked for. */
   async #authorized(url: URL, headers: Record<string, string>): Promise<Dispatcher.ResponseData> {
     for (let attempt = 0; ; attempt++) {
-      const sent = this.#authorization;
+      const sent = this.#login.authorization;
       const answer = await this.#send(
         url,
         sent === null ? headers : { ...headers, authorization: sent },
       );
       const { statusCode } = answer;
       if (statusCode === 200 || statusCode === 206) return answer;
-      if (statusCode !== 401 || attempt > 0) throw refusal(url, statusCode, await reasonIn(answer));
+      if (statusCode !== 401 || attempt === LOGIN_TRIES_MAX)
+        throw refusal(url, statusCode, await reasonIn(answer));
       await answer.body.dump().catch(() => undefined);
-      // Another read may have got a fresh token meanwhile.
-      if (sent === this.#authorization)
-        this.#authorization = await this.#answerChallenge(
-          url,
-          String(answer.headers['www-authenticate'] ?? ''),
-        );
+      const mayRenew = attempt === 0 && sent !== null;
+      if (!(await this.#login.challenged(answer, sent, repositoryOf(url), mayRenew)))
+        throw refusal(url, statusCode);
     }
   }
 
-  async #answerChallenge(url: URL, challenge: string): Promise<string> {
-    const login: Record<string, string> =
-      this.#credentials === null ? {} : { authorization: basic(this.#credentials) };
-    if (/^basic\b/i.test(challenge) && login['authorization'] !== undefined)
-      return login['authorization'];
-    const parameters = new Map(
-      [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [
-        name!.toLowerCase(),
-        value!,
-      ]),
-    );
-    const tokenUrl = URL.parse(parameters.get('realm') ?? '');
-    if (!/^bearer /i.test(challenge) || tokenUrl === null) throw refusal(url, 401);
-    for (const name of ['service', 'scope']) {
-      if (parameters.has(name)) tokenUrl.searchParams.set(name, parameters.get(name)!);
-    }
-    const answer = await this.#send(tokenUrl, login);
-    if (answer.statusCode !== 200) {
-      await answer.body.dump().catch(() => undefined);
-      throw refusal(tokenUrl, answer.statusCode);
-    }
-    const given = (await answer.body.json().catch(() => null)) as {
-      token?: unknown;
-      access_token?: unknown;
-    } | null;
-    const token = given?.token ?? given?.access_token;
-    if (typeof token !== 'string')
-      throw new ShoalError('ORIGIN_BROKEN', `${tokenUrl.origin}${tokenUrl.pathname} gave no token`);
-    return `Bearer ${token}`;
-  }
-
-  async #send(url: URL, headers: Record<string, string>): Promise<Dispatcher.ResponseData> {
+  async #send(
+    url: URL,
+    headers: Record<string, string>,
+    form?: URLSearchParams,
+  ): Promise<Dispatcher.ResponseData> {
     try {
       return await request(url, {
         dispatcher: this.#agent,
-        headers: { ...headers, 'user-agent': 'shoal-preheat' },
+        headers: { ...headers, ...formHeaders(form), 'user-agent': 'shoal-preheat' },
+        ...(form === undefined ? {} : { method: 'POST', body: form.toString() }),
       });
     } catch (error) {
       throw new ShoalError(
@@ -230,10 +209,6 @@ export class NodeBlobs implements BlobSource, RangeSource {
       );
     }
   }
-}
-
-function basic({ username, password }: Credentials): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
 /** The path, never the query: that may hold a signature. */

@@ -9,6 +9,7 @@ import {
   PULL_SILENCE_MS,
 } from '../limits.ts';
 import { PULL_DOCUMENT_BYTES_MAX } from './limits.ts';
+import { formHeaders, LOGIN_TRIES_MAX, RegistryLogin, repositoryOf } from './registry-login.ts';
 import type { Credentials } from './registry-token.ts';
 
 export interface RegistryAddress {
@@ -40,7 +41,7 @@ const ACCEPT = [
  */
 export class RegistryClient {
   readonly #address: RegistryAddress;
-  readonly #credentials: Credentials | null;
+  readonly #login: RegistryLogin;
   readonly #agent = new Agent({
     connections: PULL_CONCURRENCY + 1,
     connect: { timeout: ORIGIN_CONNECT_TIMEOUT_MS },
@@ -48,12 +49,13 @@ export class RegistryClient {
     bodyTimeout: PULL_SILENCE_MS,
   });
   readonly #signal: AbortSignal;
-  #authorization: string | null = null;
 
   /** `signal` ends whatever is under way. */
   constructor(address: RegistryAddress, credentials: Credentials | null, signal: AbortSignal) {
     this.#address = address;
-    this.#credentials = credentials;
+    this.#login = new RegistryLogin(credentials, (url, headers, form) =>
+      this.#send(url, headers, form),
+    );
     this.#signal = signal;
   }
 
@@ -128,9 +130,10 @@ export class RegistryClient {
     const url = new URL(path, this.#address.url);
     if (this.#address.namespace !== null) url.searchParams.set('ns', this.#address.namespace);
     for (let attempt = 0; ; attempt++) {
+      const sent = this.#login.authorization;
       const answer = await this.#send(
         url,
-        this.#authorization === null ? headers : { ...headers, authorization: this.#authorization },
+        sent === null ? headers : { ...headers, authorization: sent },
       );
       if (
         answer.statusCode === 200 ||
@@ -139,44 +142,24 @@ export class RegistryClient {
       )
         return answer;
       await answer.body.dump().catch(() => undefined);
-      if (answer.statusCode !== 401 || attempt > 0) throw refusal(url, answer);
-      this.#authorization = await this.#answerChallenge(url, answer);
+      if (answer.statusCode !== 401 || attempt === LOGIN_TRIES_MAX) throw refusal(url, answer);
+      const mayRenew = attempt === 0 && sent !== null;
+      if (!(await this.#login.challenged(answer, sent, repositoryOf(url), mayRenew)))
+        throw refusal(url, answer);
     }
   }
 
-  async #answerChallenge(url: URL, answer: Dispatcher.ResponseData): Promise<string> {
-    const challenge = String(answer.headers['www-authenticate'] ?? '');
-    if (/^basic\b/i.test(challenge) && this.#credentials !== null) return basic(this.#credentials);
-    const parameter = (name: string): string | undefined =>
-      new RegExp(`[ ,]${name}="([^"]*)"`, 'i').exec(challenge)?.[1];
-    const realm = parameter('realm');
-    if (!/^bearer /i.test(challenge) || realm === undefined || !URL.canParse(realm))
-      throw refusal(url, answer);
-    const tokenUrl = new URL(realm);
-    for (const name of ['service', 'scope']) {
-      const value = parameter(name);
-      if (value !== undefined) tokenUrl.searchParams.set(name, value);
-    }
-    const given = await this.#send(
-      tokenUrl,
-      this.#credentials === null ? {} : { authorization: basic(this.#credentials) },
-    );
-    if (given.statusCode !== 200) {
-      await given.body.dump().catch(() => undefined);
-      throw refusal(tokenUrl, given);
-    }
-    const { token, access_token: accessToken } = JSON.parse(
-      (await documentOf(given.body)).toString(),
-    ) as { token?: string; access_token?: string };
-    return `Bearer ${token ?? accessToken ?? ''}`;
-  }
-
-  async #send(url: URL, headers: Record<string, string>): Promise<Dispatcher.ResponseData> {
+  async #send(
+    url: URL,
+    headers: Record<string, string>,
+    form?: URLSearchParams,
+  ): Promise<Dispatcher.ResponseData> {
     try {
       return await request(url, {
         dispatcher: this.#agent,
-        headers: { ...headers, 'user-agent': 'shoal-up' },
+        headers: { ...headers, ...formHeaders(form), 'user-agent': 'shoal-up' },
         signal: this.#signal,
+        ...(form === undefined ? {} : { method: 'POST', body: form.toString() }),
       });
     } catch (error) {
       throw new ShoalError(
@@ -201,10 +184,6 @@ async function documentOf(body: Dispatcher.ResponseData['body']): Promise<Buffer
     parts.push(part);
   }
   return Buffer.concat(parts);
-}
-
-function basic({ username, password }: Credentials): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
 /** The path, never the query: that may hold a signature. */

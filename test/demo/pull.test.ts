@@ -41,6 +41,53 @@ describe('pulling as a runtime does', () => {
       });
     });
 
+  const REALM = 'Bearer realm="TOKEN",service="s"';
+  const logins: [string, string[], (authorization: string) => boolean][] = [
+    ['Bearer without a scope', [REALM], (sent) => sent === 'Bearer repository:a/b:pull'],
+    ['Bearer after Basic', ['Basic realm="x"', REALM], (sent) => sent.startsWith('Bearer ')],
+    [
+      'Basic, where the token is refused',
+      [REALM, 'Basic realm="x"'],
+      (sent) => /^Basic/.test(sent),
+    ],
+    ['Basic beside Negotiate', ['Negotiate', 'Basic realm="x"'], (sent) => /^Basic/.test(sent)],
+  ];
+  for (const [what, challenges, accepts] of logins)
+    it(`answers ${what}`, async () => {
+      const url = await serve((request, response) => {
+        const asked = new URL(request.url!, url);
+        if (asked.pathname === '/token')
+          return response.end(JSON.stringify({ token: asked.searchParams.get('scope') }));
+        if (!accepts(request.headers.authorization ?? ''))
+          return response
+            .writeHead(401, {
+              'www-authenticate': challenges.map((one) => one.replace('TOKEN', `${url}/token`)),
+            })
+            .end();
+        return response.end('{}');
+      });
+      const { bytes } = await client(url, { username: 'u', password: 'p' }).manifest('a/b', 'v1');
+      assert.equal(bytes.toString(), '{}');
+    });
+
+  it('asks a token server that takes POST only by POST', async () => {
+    const url = await serve((request, response) => {
+      if (request.url!.startsWith('/token')) {
+        if (request.method !== 'POST') return response.writeHead(405).end();
+        let form = '';
+        request.on('data', (part: Buffer) => (form += part.toString()));
+        return request.on('end', () => {
+          const given = new URLSearchParams(form);
+          response.end(JSON.stringify({ access_token: `${given.get('username')}-token` }));
+        });
+      }
+      return request.headers.authorization === 'Bearer u-token'
+        ? response.end('{}')
+        : response.writeHead(401, { 'www-authenticate': `Bearer realm="${url}/token"` }).end();
+    });
+    await client(url, { username: 'u', password: 'p' }).manifest('a/b', 'v1');
+  });
+
   it('answers the challenge, plans, pulls and checks every blob', async () => {
     const puller = client(registry.url);
     const plan = await planPull(puller, image.repository, image.tag);

@@ -1,0 +1,151 @@
+import type { Dispatcher } from 'undici';
+import { ShoalError } from '../errors.ts';
+import { parseChallenges, type Challenge } from '../registry/challenge.ts';
+import type { Credentials } from './registry-token.ts';
+
+/** Sends a request, with a form as its body where there is one. */
+export type Send = (
+  url: URL,
+  headers: Record<string, string>,
+  form?: URLSearchParams,
+) => Promise<Dispatcher.ResponseData>;
+
+/** Tries after a 401: a token that may have expired is renewed, then each scheme is tried once. */
+export const LOGIN_TRIES_MAX = 3;
+
+/** The repository of a request to a registry; '' when it is about none. */
+export function repositoryOf({ pathname }: URL): string {
+  return /\/v2\/(.+)\/(?:blobs|manifests|tags|referrers)\/[^/]*$/.exec(pathname)?.[1] ?? '';
+}
+
+export function formHeaders(form: URLSearchParams | undefined): Record<string, string> {
+  return form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
+}
+
+const CLIENT_ID = 'shoal';
+/** Statuses of token servers that take only the other method. */
+const WRONG_METHOD = new Set([404, 405, 501]);
+
+/**
+ * Answers a registry's challenges as docker and containerd do: Bearer by way of the token server
+ * (distribution, "Token Authentication Specification"), by GET, else by POST; Basic. Of several
+ * challenges it tries Bearer first, then Basic; schemes that it does not know are passed over.
+ */
+export class RegistryLogin {
+  readonly #credentials: Credentials | null;
+  readonly #send: Send;
+  /** Answers that the registry has refused. */
+  readonly #refused = new Set<string>();
+  #authorization: string | null = null;
+
+  constructor(credentials: Credentials | null, send: Send) {
+    this.#credentials = credentials;
+    this.#send = send;
+  }
+
+  /** The Authorization header to send, if one is known. */
+  get authorization(): string | null {
+    return this.#authorization;
+  }
+
+  /**
+   * A 401 to a request for `repository` that was sent with `sent`. Whether there is another
+   * Authorization to try. `mayRenew`: a token that was refused may have expired.
+   * @throws ShoalError ORIGIN_REFUSED, ORIGIN_UNREACHABLE or ORIGIN_BROKEN when no challenge could
+   * be answered
+   */
+  async challenged(
+    answer: Dispatcher.ResponseData,
+    sent: string | null,
+    repository: string,
+    mayRenew: boolean,
+  ): Promise<boolean> {
+    // Another read may have got a fresh token meanwhile.
+    if (sent !== this.#authorization && !mayRenew) return true;
+    if (sent !== null && !mayRenew) this.#refused.add(kindOf(sent));
+    const header = answer.headers['www-authenticate'] ?? [];
+    const challenges = parseChallenges(Array.isArray(header) ? header : [header]);
+    let failure: unknown = null;
+    for (const challenge of [...named(challenges, 'bearer'), ...named(challenges, 'basic')]) {
+      if (this.#refused.has(challenge.scheme)) continue;
+      try {
+        const authorization =
+          challenge.scheme === 'basic'
+            ? this.#basic()
+            : await this.#token(challenge.parameters, repository);
+        if (authorization === null) continue;
+        this.#authorization = authorization;
+        return true;
+      } catch (thrown) {
+        this.#refused.add(challenge.scheme);
+        failure = thrown;
+      }
+    }
+    if (failure !== null) throw failure;
+    return false;
+  }
+
+  #basic(): string | null {
+    if (this.#credentials === null) return null;
+    const { username, password } = this.#credentials;
+    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+  }
+
+  async #token(parameters: Challenge['parameters'], repository: string): Promise<string | null> {
+    const url = URL.parse(parameters.get('realm') ?? '');
+    if (url === null || !/^https?:$/.test(url.protocol)) return null;
+    const asked = new URLSearchParams();
+    const service = parameters.get('service');
+    if (service !== undefined) asked.set('service', service);
+    asked.set('scope', parameters.get('scope') ?? `repository:${repository}:pull`);
+    let answer = await this.#byGet(url, asked);
+    if (WRONG_METHOD.has(answer.statusCode) && this.#credentials !== null) {
+      await answer.body.dump().catch(() => undefined);
+      answer = await this.#byPost(url, asked, this.#credentials);
+    }
+    const place = `${url.origin}${url.pathname}`;
+    if (answer.statusCode !== 200) {
+      await answer.body.dump().catch(() => undefined);
+      throw new ShoalError('ORIGIN_REFUSED', `${place} answered ${answer.statusCode}`, {
+        status: answer.statusCode,
+      });
+    }
+    const given = (await answer.body.json().catch(() => null)) as {
+      token?: unknown;
+      access_token?: unknown;
+    } | null;
+    const token = given?.token ?? given?.access_token;
+    if (typeof token !== 'string') throw new ShoalError('ORIGIN_BROKEN', `${place} gave no token`);
+    return `Bearer ${token}`;
+  }
+
+  #byGet(url: URL, asked: URLSearchParams): Promise<Dispatcher.ResponseData> {
+    const whole = new URL(url);
+    for (const [name, value] of asked) whole.searchParams.set(name, value);
+    const basic = this.#basic();
+    return this.#send(whole, basic === null ? {} : { authorization: basic });
+  }
+
+  /** The OAuth 2 form of the token server (distribution, "OAuth2 Token Authentication"). */
+  #byPost(
+    url: URL,
+    asked: URLSearchParams,
+    { username, password }: Credentials,
+  ): Promise<Dispatcher.ResponseData> {
+    const form = new URLSearchParams(asked);
+    form.set('grant_type', 'password');
+    form.set('client_id', CLIENT_ID);
+    form.set('username', username);
+    form.set('password', password);
+    // Some servers read the credentials from the header, whatever the form says.
+    return this.#send(url, { authorization: this.#basic()! }, form);
+  }
+}
+
+function named(challenges: readonly Challenge[], scheme: string): Challenge[] {
+  return challenges.filter((challenge) => challenge.scheme === scheme);
+}
+
+function kindOf(authorization: string): string {
+  return authorization.split(' ', 1)[0]!.toLowerCase();
+}
