@@ -3,6 +3,8 @@ import { ShoalError, type ErrorCode } from '../errors.ts';
 import { linkThrough } from '../registry/link.ts';
 import { classify, namespaceOf, type Route, type RouteConfig } from '../registry/route.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
+import { ORIGIN_BYTES_MAX } from '../wire/limits.ts';
+import { fitsSealed } from '../wire/origin-context.ts';
 import type { BlobName } from '../workers/messages.ts';
 import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
 import { answer, endBodyless, refuse, statusLine, writeHeaders } from './responses.ts';
@@ -89,18 +91,37 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   }
   const route = classify({ method, rawPath, query, host }, tools.route);
   const requestId = acceptRequestId(req.getHeader(REQUEST_ID_HEADER));
+  const error = route.kind === 'refused' ? route.error : tooLarge(route, req);
+  if (error !== null) {
+    tools.refused(error, requestId);
+    res.onAborted(() => undefined);
+    refuse(res, error, bodyless, requestId);
+    return;
+  }
   switch (route.kind) {
-    case 'refused':
-      tools.refused(route.error, requestId);
-      res.onAborted(() => undefined);
-      refuse(res, route.error, bodyless, requestId);
-      return;
     case 'blob':
       new BlobAnswer(res, requestOf(route.target, requestId), tools).startCold();
       return;
     case 'relay':
       relay(res, req, route, method, requestId, tools);
   }
+}
+
+/** The error of a request that other nodes could not be given, because it would not fit their heads. */
+function tooLarge(route: Exclude<Route, { kind: 'refused' }>, req: HttpRequest): ShoalError | null {
+  const { url, upstreamHost } = route.kind === 'blob' ? route.target : route;
+  const origin = {
+    url,
+    upstreamHost,
+    authorization: req.getHeader('authorization'),
+    accept: route.kind === 'blob' ? '' : req.getHeader('accept'),
+  };
+  return fitsSealed(origin)
+    ? null
+    : new ShoalError(
+        'HEAD_TOO_LARGE',
+        `URL and credential are longer than ${ORIGIN_BYTES_MAX} bytes; use a shorter token or URL`,
+      );
 }
 
 /** Passes a request to the registry, and its response back, unchanged. */

@@ -38,8 +38,10 @@ export function parseRange(header: string | undefined): ParsedRange {
   if (suffix !== undefined) return { kind: 'suffix', lengthBytes: exact(suffix) };
   const startBytes = exact(first!);
   if (last === undefined || last === '') return { kind: 'from', startBytes };
-  const endBytes = exact(last);
-  return endBytes < startBytes ? WHOLE : { kind: 'from', startBytes, endBytes };
+  // Compared as they are written: beyond 2^53, numbers that differ may become equal.
+  return BigInt(last) < BigInt(first!)
+    ? WHOLE
+    : { kind: 'from', startBytes, endBytes: exact(last) };
 }
 
 /**
@@ -121,6 +123,7 @@ export function parseContentRange(
   if (parts === null) return null;
   const [, first, last, total] = parts;
   const totalBytes = total === '*' ? null : Number(total);
+  if (totalBytes !== null && !Number.isSafeInteger(totalBytes)) return null;
   if (first === undefined || last === undefined)
     return totalBytes === null ? null : { startBytes: null, endBytes: null, totalBytes };
   const [startBytes, endBytes] = [Number(first), Number(last) + 1];

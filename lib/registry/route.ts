@@ -63,10 +63,15 @@ export function classify(request: RouteRequest, config: RouteConfig): Route {
   }
 }
 
+/** Servers resolve these (RFC 3986 6.2.2.3), also percent-encoded; then the path is another one. */
+const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
+
 function onDemand(request: RouteRequest, rest: string, config: RouteConfig): Route {
   assertPull(request.method);
   const url = splitUrl(request.query === '' ? rest : `${rest}?${request.query}`);
   assertAllowed(url, config);
+  if (DOT_SEGMENT.test(url.path))
+    throw new ShoalError('BAD_REQUEST', 'the path of the URL has a "." or ".." segment');
   return { kind: 'blob', target: urlBlob(url, vouchingOf(config).vouchesFor(url)) };
 }
 

@@ -1,3 +1,4 @@
+import { ORIGIN_BYTES_MAX } from './limits.ts';
 import { parseObject } from './fields.ts';
 
 /**
@@ -27,4 +28,13 @@ export function parseOrigin(text: string): OriginContext | null {
   )
     return null;
   return { url, upstreamHost, authorization, ...(accept === null ? {} : { accept }) };
+}
+
+/** Whether a way to the origin can be sealed for another node; a longer one is refused at the proxy. */
+export function fitsSealed(origin: OriginContext): boolean {
+  const { url, authorization, accept = '' } = origin;
+  // Most are far from the bound; only JSON tells how long the rest are.
+  const isShort =
+    (url.length + (authorization?.length ?? 0) + accept.length) * 6 < ORIGIN_BYTES_MAX;
+  return isShort || Buffer.byteLength(formatOrigin(origin)) <= ORIGIN_BYTES_MAX;
 }

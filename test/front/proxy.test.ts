@@ -3,6 +3,7 @@ import type { ShoalError } from '../../lib/errors.ts';
 import { serveProxy } from '../../lib/front/proxy.ts';
 import { FirstReads } from '../../lib/front/first-reads.ts';
 import { WarmMemory } from '../../lib/front/warm.ts';
+import { ORIGIN_BYTES_MAX } from '../../lib/wire/limits.ts';
 import { frontFixture, type FrontFixture } from './fixture.ts';
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
@@ -185,6 +186,17 @@ describe('front/proxy', () => {
       error: { code: 'ORIGIN_REFUSED', message: 'no', status: 403 },
     });
     await answer;
+  });
+
+  it('refuses with 431 what could not be sealed for another node', async () => {
+    const token = 's'.repeat(ORIGIN_BYTES_MAX - 20_000);
+    const headers = { authorization: `Bearer ${'t'.repeat(20_000)}` };
+    const blob = `/accelerator/https://b.aliyuncs.com/x?token=${token}`;
+    assert.equal((await at.get(blob, { headers })).status, 431);
+    const manifest = `/v2/app/manifests/latest?x=${token}`;
+    assert.equal((await at.get(manifest, { headers })).status, 431);
+    assert.deepEqual(refusals, ['HEAD_TOO_LARGE', 'HEAD_TOO_LARGE']);
+    assert.deepEqual(at.heard, []);
   });
 
   it("hands the client's own request id on, when it is well-formed", async () => {

@@ -38,6 +38,14 @@ describe('io/response-head', () => {
     ['two lengths in one', 'HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n'],
     ['a length past all numbers', 'HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999\r\n\r\n'],
     ['a line without a colon', 'HTTP/1.1 200 OK\r\nContent-Length 5\r\n\r\n'],
+    ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\ncontent-length: 1\r\n\r\n'],
+    ['a bare line feed', 'HTTP/1.1 200 OK\r\nContent-Length: 0\nX: y\r\n\r\n'],
+    ['a bare carriage return', 'HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n'],
+    ['a NUL', 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n'],
+    ['a blank before the colon', 'HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n'],
+    ['a blank before a name', 'HTTP/1.1 200 OK\r\n Content-Length: 0\r\n\r\n'],
+    ['a folded line', 'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n'],
+    ['a status of four digits', 'HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n'],
     ['a line without a name', 'HTTP/1.1 200 OK\r\n: 5\r\n\r\n'],
   ];
   for (const [what, text] of bad) it(`refuses ${what}`, () => assert.equal(parse(text), 'bad'));

@@ -196,4 +196,18 @@ describe('registry/range: parseContentRange', () => {
     for (const header of ['', '"x"', undefined])
       it(`does not hold for ${header}`, () => assert.equal(noneMatchFails(header, etag), false));
   });
+
+  it('compares positions beyond 2^53 as they are written', () => {
+    assert.deepEqual(parseRange('bytes=9007199254740993-9007199254740992'), { kind: 'whole' });
+    const range = parseRange('bytes=9007199254740992-9007199254740993');
+    assert.equal(range.kind, 'from');
+    assert.equal(resolveRange(range, 100).status, 416);
+    assert.equal(resolveRange(parseRange('bytes=5-99999999999999999999'), 100).endBytes, 100);
+    assert.equal(resolveRange(parseRange('bytes=-99999999999999999999'), 100).startBytes, 0);
+  });
+
+  it('takes no size beyond 2^53 from a Content-Range', () => {
+    for (const header of ['bytes 0-9/9007199254740993', 'bytes */99999999999999999999'])
+      assert.equal(parseContentRange(header), null);
+  });
 });

@@ -336,15 +336,15 @@ describe('registry/route: on demand', () => {
 
   it('takes the URL as it is: not decoded, // kept, query kept', () => {
     const target = blob({
-      rawPath: `/accelerator/${STORE}/a//b/%2F%41+x/../y`,
+      rawPath: `/accelerator/${STORE}/a//b/%2F%41+x/..z/y`,
       query: 'Expires=1&Signature=a%2Bb%3D&OSSAccessKeyId=z',
     });
     assert.equal(
       target.url,
-      `${STORE}/a//b/%2F%41+x/../y?Expires=1&Signature=a%2Bb%3D&OSSAccessKeyId=z`,
+      `${STORE}/a//b/%2F%41+x/..z/y?Expires=1&Signature=a%2Bb%3D&OSSAccessKeyId=z`,
     );
-    assert.equal(target.pathname, `/${STORE}/a//b/%2F%41+x/../y`);
-    assert.equal(target.key, `url:${sha256(`${STORE}/a//b/%2F%41+x/../y`)}`);
+    assert.equal(target.pathname, `/${STORE}/a//b/%2F%41+x/..z/y`);
+    assert.equal(target.key, `url:${sha256(`${STORE}/a//b/%2F%41+x/..z/y`)}`);
     assert.equal(target.digest, undefined);
   });
 
@@ -391,6 +391,10 @@ describe('registry/route: on demand', () => {
       'https://a.aliyuncs.com/#f',
       'https%3A%2F%2Fa.aliyuncs.com',
       'https://a.aliyuncs.com/\u00e9',
+      'https://a.aliyuncs.com/a/../b',
+      'https://a.aliyuncs.com/a/./b',
+      'https://a.aliyuncs.com/a/%2E%2e',
+      'https://a.aliyuncs.com/.%2e/b',
     ]) {
       assert.equal(refused({ rawPath: `/accelerator/${url}` }), 'BAD_REQUEST', url);
     }
