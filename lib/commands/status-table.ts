@@ -47,13 +47,22 @@ function flow({ bytes, sent, rates }: Status): string {
   return table.toString();
 }
 
-function stores({ hitRatio, cache, arena, queues, trees, peersByState }: Status): string {
+function stores({
+  hitRatio,
+  cache,
+  runtimeStore,
+  arena,
+  queues,
+  trees,
+  peersByState,
+}: Status): string {
   const waiting = Object.entries(queues).filter(([, length]) => length > 0);
   return [
     `hits      ${tiers.map((tier) => `${tier} ${percent(hitRatio[tier])}`).join('  ')}`,
     `cache     ${formatBytes(cache.usedBytes)} of ${formatBytes(cache.allocatedBytes)} ` +
       `in ${cache.entries} ` +
       `entries${cache.suspended ? pc.red('  suspended: serving from memory') : ''}`,
+    `runtime   ${runtimeText(runtimeStore)}`,
     `memory    ${arena.used} of ${arena.slots} slots`,
     `peers     ${countsOf(peersByState)}`,
     `trees     ${trees.tracked} tracked, ${trees.depthMax} deep`,
@@ -69,6 +78,17 @@ function countsOf(peersByState: Status['peersByState']): string {
     .reverse()
     .map(([state, count]) => `${count} ${state}`);
   return counts.join(', ') || 'none';
+}
+
+function runtimeText(store: Status['runtimeStore']): string {
+  if (store === null) return 'content store not used';
+  const { dir, state, blobs, unverified, dropsLayers } = store;
+  if (state === 'unreadable') return pc.red(`${dir} cannot be read: layers are cached`);
+  return [
+    `${blobs} blobs in ${dir}`,
+    ...(unverified === 0 ? [] : [`${unverified} to be verified`]),
+    ...(dropsLayers ? [pc.yellow('drops layers: they are cached')] : []),
+  ].join(', ');
 }
 
 function inFlight(status: Status): string {

@@ -210,6 +210,12 @@ const cache = z.strictObject({
   memory: byteSize(CONFIG_ARENA_BYTES_MIN, CONFIG_ARENA_BYTES_MAX)
     .default(268_435_456)
     .describe('Shared memory for shards.'),
+  runtimeStore: text('auto, off or a path', (value) => value.length > 0 && !value.includes('\0'))
+    .transform((value) => (value === 'auto' || value === 'off' ? value : resolve(value)))
+    .default('auto')
+    .describe(
+      "The container runtime's content store, read in place instead of being cached twice: `auto` looks for containerd's usual directories, `off`, or a path.",
+    ),
   aioEnable: z
     .literal([0, 1], { error: '0 or 1' })
     .default(0)

@@ -1,4 +1,5 @@
 import type { CacheStore } from '../cache/store.ts';
+import type { RuntimeStore } from '../runtime-store/runtime-store.ts';
 import { SlotSource, type Arena } from '../io/arena.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { Readiness } from '../telemetry/health.ts';
@@ -16,6 +17,7 @@ interface Parts {
   arena: Arena;
   residency: Residency;
   store: CacheStore;
+  runtime: RuntimeStore | null;
   loader: ShardLoader;
   facts: BlobFacts;
   layers: LayerGate;
@@ -27,12 +29,13 @@ interface Parts {
 
 /** The node's state at the moment it is asked, as the telemetry wants it. */
 export function statusInputs(parts: Parts): () => StatusInputs {
-  const { readiness, arena, residency, store, layers, pools, swarm } = parts;
+  const { readiness, arena, residency, store, runtime, layers, pools, swarm } = parts;
   return () => {
     const { allocatedBytes, usedBytes, entries, suspended } = store.stats();
     return {
       readiness,
       cache: { allocatedBytes, usedBytes, entries, suspended },
+      runtimeStore: runtime?.stats() ?? null,
       arena: { slots: arena.slotCount, used: residency.usedSlots },
       peers: swarm.peers(),
       inFlight: blobsInFlight(parts),
@@ -47,20 +50,20 @@ export function statusInputs(parts: Parts): () => StatusInputs {
  * the number of open reads, whatever the sizes of the blobs.
  */
 export function blobsInFlight(
-  parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 'store' | 'reads'>,
+  parts: Pick<Parts, 'arena' | 'loader' | 'facts' | 'reads'>,
 ): BlobInFlight[] {
-  const { arena, loader, facts, store, reads } = parts;
+  const { arena, loader, facts, reads } = parts;
   const blobs = new Map<
     string,
-    { shown: BlobInFlight; stored: ReturnType<CacheStore['shardsOf']> }
+    { shown: BlobInFlight; stored: ReturnType<ShardLoader['onDisk']> }
   >();
   for (const { key, phase, slot } of loader.residents()) {
     if (phase === 'complete' || slot < 0 || blobs.has(key)) continue;
-    const stored = store.shardsOf(key);
+    const stored = loader.onDisk(key);
     const totalBytes = facts.totalOf(key);
     const source = arena.source(slot);
     const from =
-      source === SlotSource.disk ? 'disk' : source === SlotSource.peer ? 'peer' : 'origin';
+      source === SlotSource.peer ? 'peer' : source === SlotSource.origin ? 'origin' : 'disk';
     blobs.set(key, {
       stored,
       shown: {
@@ -78,7 +81,7 @@ export function blobsInFlight(
     const known = blobs.get(blob)?.shown;
     if (known !== undefined) Object.assign(known, { clients, nodes, sentBytes });
     else {
-      const stored = store.shardsOf(blob);
+      const stored = loader.onDisk(blob);
       const size = facts.totalOf(blob) ?? totalBytes;
       const receivedBytes = storedBytes(stored, size);
       const shown = { blob, receivedBytes, sentBytes, totalBytes: size, clients, nodes };
@@ -95,10 +98,7 @@ export function blobsInFlight(
 }
 
 /** All shards are of one size but the last. */
-function storedBytes(
-  stored: ReturnType<CacheStore['shardsOf']>,
-  totalBytes: number | null,
-): number {
+function storedBytes(stored: ReturnType<ShardLoader['onDisk']>, totalBytes: number | null): number {
   if (totalBytes === null) return 0;
   const last = Math.ceil(totalBytes / SHARD_BYTES) - 1;
   return (

@@ -23,7 +23,7 @@ import { endBodyless, refuse, statusLine } from './responses.ts';
 import type { WarmBlob, WarmMemory, WarmRequest } from './warm.ts';
 
 /** Tiers by a slot's source word (lib/io/arena.ts). */
-export const TIERS = ['disk', 'peer', 'origin'] as const satisfies Tier[];
+export const TIERS = ['disk', 'peer', 'origin', 'runtime'] as const satisfies Tier[];
 
 export interface BlobRequest {
   name: BlobName;
@@ -270,7 +270,7 @@ export class BlobAnswer {
   #waited(cause: 'data' | 'throttle', ms: number, slot: number): void {
     const { waitedMs } = this.#summary;
     if (cause === 'throttle') waitedMs.throttle += ms;
-    else if (this.#sentBytes > 0) waitedMs[TIERS[this.#tools.arena.source(slot)]] += ms;
+    else if (this.#sentBytes > 0) waitedMs[causeOf(TIERS[this.#tools.arena.source(slot)])] += ms;
   }
 
   /** The rest of the time to the first byte was spent waiting for `source`. */
@@ -278,7 +278,7 @@ export class BlobAnswer {
     const { waitedMs } = this.#summary;
     const { access, turn, throttle } = waitedMs;
     const passedMs = this.#tools.nowMs() - this.#startMs;
-    waitedMs[source] += Math.max(0, passedMs - access - turn - throttle);
+    waitedMs[causeOf(source)] += Math.max(0, passedMs - access - turn - throttle);
   }
 
   #placed(shard: number, at: Place, totalBytes: number | null): void {
@@ -465,4 +465,9 @@ export class BlobAnswer {
 
 function etagOf(digest: string | undefined): string | null {
   return digest === undefined ? null : `"${digest}"`;
+}
+
+/** The runtime's store and the cache are both on disks of this node. */
+function causeOf(source: (typeof TIERS)[number]): 'disk' | 'peer' | 'origin' {
+  return source === 'runtime' ? 'disk' : source;
 }

@@ -5,7 +5,7 @@ import { READ_TALLY_BLOBS_MAX, READ_TALLY_MS } from './limits.ts';
 /** An empty summary. */
 export function emptySummary(): ReadSummary {
   return {
-    sources: { arena: 0, disk: 0, peer: 0, origin: 0 },
+    sources: { arena: 0, runtime: 0, disk: 0, peer: 0, origin: 0 },
     waitedMs: { access: 0, turn: 0, throttle: 0, disk: 0, peer: 0, origin: 0 },
   };
 }

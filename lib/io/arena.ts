@@ -32,7 +32,7 @@ const CLAIMED = 14;
 export const SLOT_PAGES = 32;
 
 /** Source of a slot's bytes (SOURCE word). */
-export const SlotSource = { disk: 0, peer: 1, origin: 2 } as const;
+export const SlotSource = { disk: 0, peer: 1, origin: 2, runtime: 3 } as const;
 export type SlotSource = (typeof SlotSource)[keyof typeof SlotSource];
 
 const LOCKED = -0x8000_0000;

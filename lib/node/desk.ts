@@ -44,7 +44,7 @@ export interface DeskInputs {
 export function buildDesk(inputs: DeskInputs): ControlParts {
   const { config, node, storage, shards, vouching, observation, readiness, clock } = inputs;
   const { ProxyConfig } = config;
-  const { arena, residency, store, pools } = storage;
+  const { arena, residency, store, runtime, pools } = storage;
   const { facts, swarm, loader, peerDesk, shareOf } = shards;
   const { log, meter, journal } = observation;
   const count = meter.count.bind(meter);
@@ -91,7 +91,7 @@ export function buildDesk(inputs: DeskInputs): ControlParts {
     self: node,
     members: () => swarm.members(),
     gate,
-    totalOf: (key) => facts.totalOf(key) ?? store.totalOf(key) ?? null,
+    totalOf: (key) => facts.totalOf(key) ?? store.totalOf(key) ?? runtime?.totalOf(key) ?? null,
     holdings,
     call,
   });
@@ -118,6 +118,7 @@ export function buildDesk(inputs: DeskInputs): ControlParts {
     arena,
     residency,
     store,
+    runtime,
     loader,
     facts,
     layers,

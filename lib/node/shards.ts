@@ -36,7 +36,7 @@ export interface Shards {
 
 export function buildShards(parts: ShardParts): Shards {
   const { node, mode, storage, vouching, envelope, observation, clock } = parts;
-  const { arena, doorbells, residency, store, pools } = storage;
+  const { arena, doorbells, residency, store, runtime, pools } = storage;
   const { meter, log } = observation;
   const facts = new BlobFacts();
   const swarm = new SwarmDriver({
@@ -67,6 +67,7 @@ export function buildShards(parts: ShardParts): Shards {
     doorbells,
     residency,
     store,
+    runtime,
     facts,
     fill: swarm.fill,
     shareOf,
@@ -76,10 +77,12 @@ export function buildShards(parts: ShardParts): Shards {
       if (totalBytes !== null) digests.completed(resident, totalBytes, fromDisk);
       if (!fromDisk) checksums.completed(resident);
     },
-    filed(operation, resident, sizeBytes, tookMs) {
+    spared: (sizeBytes) => meter.count('runtime.spared', sizeBytes),
+    filed(operation, resident, sizeBytes, tookMs, tier) {
+      const pathname = facts.pathname(resident.key);
       observation.probe?.line(
         operation,
-        facts.pathname(resident.key),
+        tier === 'runtime' ? `${runtime?.dir}${pathname}` : pathname,
         resident.shard * SHARD_BYTES,
         sizeBytes,
         tookMs * 1000,

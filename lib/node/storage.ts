@@ -10,6 +10,8 @@ import { Arena } from '../io/arena.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import { openSlabFiles, type SlabFiles } from '../io/slab-files.ts';
 import type { Vouching } from '../registry/vouching.ts';
+import type { RuntimeStore } from '../runtime-store/runtime-store.ts';
+import { openRuntimeStore } from './runtime-store.ts';
 
 /** Disk evictions are counted this often. */
 const EVICTIONS_COUNTED_MS = 1_000;
@@ -21,6 +23,8 @@ export interface Storage {
   residency: Residency;
   pools: Pools;
   store: CacheStore;
+  /** null: the container runtime's content store is not used. */
+  runtime: RuntimeStore | null;
   /** Before a node drains: no background work from here on. */
   settle(): void;
   close(): Promise<void>;
@@ -63,6 +67,13 @@ export async function openStorage(
     vouching,
   );
   const store = openStore(files, CacheConfig.checkReads, pools, observation, clock);
+  const runtime = await openRuntimeStore(CacheConfig.runtimeStore, {
+    slotCount: arena.slotCount,
+    pools,
+    log,
+    clock,
+  });
+  runtime?.start();
   const scrubber = new Scrubber({
     clock,
     arena,
@@ -82,11 +93,13 @@ export async function openStorage(
     residency,
     pools,
     store,
+    runtime,
     settle() {
       clearInterval(evictions);
       scrubber.close();
     },
     async close() {
+      runtime?.close();
       await store.close();
       await pools.close();
       await files.close();

@@ -21,8 +21,11 @@ export const trafficMeaning: Record<TrafficType, string> = {
   http: 'all answers on the proxy port: blobs (`pread` is included), relayed manifests, errors',
 };
 
-/** Where the bytes of a request were found: memory, disk, a peer, the origin. */
-export const tiers = ['arena', 'disk', 'peer', 'origin'] as const;
+/**
+ * Where the bytes of a request were found: memory, the runtime's content store, the cache disk, a
+ * peer, the origin.
+ */
+export const tiers = ['arena', 'runtime', 'disk', 'peer', 'origin'] as const;
 export type Tier = (typeof tiers)[number];
 
 type Labels = Readonly<Record<string, string>>;
@@ -61,10 +64,12 @@ export const counterFamilies = [
     labels: ['to', 'tier'],
     series: {
       'served.client.arena': { to: 'client', tier: 'arena' },
+      'served.client.runtime': { to: 'client', tier: 'runtime' },
       'served.client.disk': { to: 'client', tier: 'disk' },
       'served.client.peer': { to: 'client', tier: 'peer' },
       'served.client.origin': { to: 'client', tier: 'origin' },
       'served.peer.arena': { to: 'peer', tier: 'arena' },
+      'served.peer.runtime': { to: 'peer', tier: 'runtime' },
       'served.peer.disk': { to: 'peer', tier: 'disk' },
       'served.peer.peer': { to: 'peer', tier: 'peer' },
       'served.peer.origin': { to: 'peer', tier: 'origin' },
@@ -78,6 +83,7 @@ export const counterFamilies = [
     labels: ['tier'],
     series: {
       'lookup.arena': { tier: 'arena' },
+      'lookup.runtime': { tier: 'runtime' },
       'lookup.disk': { tier: 'disk' },
       'lookup.joined': { tier: 'joined' },
       'lookup.peer': { tier: 'peer' },
@@ -151,6 +157,12 @@ export const counterFamilies = [
       'eviction.disk': { tier: 'disk' },
       'eviction.unstored': { tier: 'unstored' },
     },
+  },
+  {
+    name: 'shoal_runtime_store_spared_bytes_total',
+    help: "Bytes not written to the cache because the container runtime's content store has them.",
+    labels: [],
+    series: { 'runtime.spared': {} },
   },
   {
     name: 'shoal_cache_errors_total',
@@ -281,6 +293,7 @@ export const histogramFamilies = [
     bounds: durationBoundsUs,
     series: {
       'pread.arena': { operation: 'http:pread', source: 'arena' },
+      'pread.runtime': { operation: 'http:pread', source: 'runtime' },
       'pread.disk': { operation: 'http:pread', source: 'disk' },
       'pread.peer': { operation: 'http:pread', source: 'peer' },
       'pread.origin': { operation: 'http:pread', source: 'origin' },
@@ -302,6 +315,7 @@ export const histogramFamilies = [
     bounds: durationBoundsUs,
     series: {
       'firstByte.arena': { source: 'arena' },
+      'firstByte.runtime': { source: 'runtime' },
       'firstByte.disk': { source: 'disk' },
       'firstByte.peer': { source: 'peer' },
       'firstByte.origin': { source: 'origin' },

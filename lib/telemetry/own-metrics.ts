@@ -125,7 +125,7 @@ export function createOwnRegistry(
   );
   counter(derivedFamilies.savedBytes, () => {
     const client = telemetry.clientBytes();
-    return one(client.arena + client.disk + client.peer);
+    return one(client.arena + client.runtime + client.disk + client.peer);
   });
   for (const family of histogramFamilies as readonly HistogramFamily[])
     registry.registerMetric(sharedHistogram(family, board));

@@ -83,10 +83,23 @@ export interface BlobTree {
   shards: { index: number; edges: TreeEdge[] }[];
 }
 
+export interface RuntimeStoreInput {
+  dir: string;
+  state: 'starting' | 'reading' | 'unreadable';
+  /** Blobs of which shards can be read there. */
+  blobs: number;
+  /** Blobs whose digest is still to be verified. */
+  unverified: number;
+  /** The runtime has been seen to drop its layers: they are written to the cache. */
+  dropsLayers: boolean;
+}
+
 /** What the node hands in when it is asked: plain data, no secrets, read at that moment. */
 export interface StatusInputs {
   readiness: Readiness;
   cache: { allocatedBytes: number; usedBytes: number; entries: number; suspended: boolean };
+  /** The container runtime's content store; null: not used. */
+  runtimeStore: RuntimeStoreInput | null;
   arena: { slots: number; used: number };
   peers: readonly PeerInput[];
   inFlight: readonly BlobInFlight[];
@@ -141,6 +154,7 @@ export interface Status {
   /** Bytes per second over the last window. */
   rates: { origin: number; peer: number; cache: number; client: number; upload: number };
   cache: StatusInputs['cache'];
+  runtimeStore: StatusInputs['runtimeStore'];
   arena: StatusInputs['arena'];
   peersByState: Record<PeerState, number>;
   peers: PeerStatus[];
@@ -195,6 +209,7 @@ export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Sta
     hitRatio: hitRatios(measures.clientBytes),
     rates: { ...measures.rates, upload: measures.uploadRate },
     cache: inputs.cache,
+    runtimeStore: inputs.runtimeStore,
     arena: inputs.arena,
     peersByState,
     peers: peers.slice(0, STATUS_PEERS_MAX),

@@ -116,7 +116,7 @@ export class Telemetry {
     return {
       origin: this.board.traffic('download').bytes,
       peer: this.board.traffic('peer').bytes,
-      cache: client.arena + client.disk,
+      cache: client.arena + client.runtime + client.disk,
       client: tiers.reduce((sum, tier) => sum + client[tier], 0),
     };
   }

@@ -1,6 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { workerData } from 'node:worker_threads';
 import { Arena, type ArenaShared } from '../io/arena.ts';
+import { fill } from '../io/file-part.ts';
+import { checksumOf } from '../io/checksum.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { serveLine, type LineStart } from './line.ts';
 import { nameThread } from './thread-name.ts';
@@ -13,7 +16,8 @@ export interface DigestStart {
 
 /**
  * Follows blobs by their shards, in order: `update` hashes the next shards of blob `key` from their
- * slots, `finish` gives the sha256 and forgets the blob, `forget` only forgets it.
+ * slots, `part` reads and hashes the next bytes of a file, `finish` gives the sha256 and forgets
+ * the blob, `forget` only forgets it.
  */
 export type DigestJob =
   | {
@@ -21,15 +25,18 @@ export type DigestJob =
       key: string;
       shards: { slot: number; generation: number; lengthBytes: number }[];
     }
+  | { kind: 'part'; key: string; path: string; offsetBytes: number; lengthBytes: number }
   | { kind: 'finish'; key: string }
   | { kind: 'forget'; key: string };
 
 /**
  * `hashed`: so many of the shards, up to the first whose slot holds something else by now. `gone`:
- * nothing of the blob was hashed.
+ * nothing of the blob was hashed, or the file ends before the part. `part`: the part's checksum.
  */
 export type DigestResult =
   | { kind: 'hashed'; count: number }
+  | { kind: 'part'; checksum: Uint8Array }
+  | { kind: 'unreadable'; message: string }
   | { kind: 'done'; digest: string }
   | { kind: 'gone' };
 
@@ -43,14 +50,13 @@ const hashes = new Map<string, Hash>();
 export default (line: LineStart): Promise<void> => serveLine<DigestJob>(line, run);
 
 /** Carries out one job. */
-function run(job: DigestJob): DigestResult {
+function run(job: DigestJob): DigestResult | Promise<DigestResult> {
+  if (job.kind === 'part') return part(job);
   if (job.kind === 'update') {
     let count = 0;
     for (const { slot, generation, lengthBytes } of job.shards) {
       if (!arena.tryPin(slot, generation)) break;
-      let hash = hashes.get(job.key);
-      if (hash === undefined) hashes.set(job.key, (hash = createHash('sha256')));
-      hash.update(arena.bytes(slot, 0, lengthBytes));
+      hashOf(job.key).update(arena.bytes(slot, 0, lengthBytes));
       arena.unpin(slot);
       count++;
     }
@@ -61,4 +67,25 @@ function run(job: DigestJob): DigestResult {
   return job.kind === 'finish' && hash !== undefined
     ? { kind: 'done', digest: hash.digest('hex') }
     : { kind: 'gone' };
+}
+
+function hashOf(key: string): Hash {
+  let hash = hashes.get(key);
+  if (hash === undefined) hashes.set(key, (hash = createHash('sha256')));
+  return hash;
+}
+
+/** The file's bytes are read here: control has one file read at a time. */
+let buffer: Buffer | null = null;
+
+async function part(job: Extract<DigestJob, { kind: 'part' }>): Promise<DigestResult> {
+  buffer ??= Buffer.allocUnsafeSlow(SHARD_BYTES);
+  const bytes = buffer.subarray(0, job.lengthBytes);
+  try {
+    if (!(await fill(job.path, job.offsetBytes, bytes))) return { kind: 'gone' };
+  } catch (thrown) {
+    return { kind: 'unreadable', message: String(thrown) };
+  }
+  hashOf(job.key).update(bytes);
+  return { kind: 'part', checksum: checksumOf(bytes) };
 }

@@ -5,6 +5,7 @@ import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena, type ArenaShared } from '../io/arena.ts';
 import { checksumOf } from '../io/checksum.ts';
+import { readFilePart, type FileReadJob, type FileReadOutcome } from '../io/file-part.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import {
   readExtent,
@@ -123,6 +124,10 @@ export interface PoolTasks {
     { kind: 'diskRead' } & ReadJob,
     { kind: 'done'; outcome: ReadOutcome } | { kind: 'failed'; error: WireError },
   ];
+  fileRead: [
+    { kind: 'fileRead' } & FileReadJob,
+    { kind: 'done'; outcome: FileReadOutcome } | { kind: 'failed'; error: WireError },
+  ];
   diskWrite: [
     { kind: 'diskWrite' } & WriteJob,
     { kind: 'done'; outcome: WriteOutcome } | { kind: 'failed'; error: WireError },
@@ -229,6 +234,7 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
       meter.count(result.kind === 'answer' ? 'relay.done' : 'relay.failed');
       return result.kind === 'answer' ? moved(result, result.body) : result;
     }
+    case 'fileRead':
     case 'diskRead':
     case 'diskWrite': {
       const result = await disk(job);
@@ -238,7 +244,7 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
         micros(),
         result.kind === 'failed',
       );
-      meter.observe(job.kind === 'diskRead' ? 'fileread' : 'filewrite', micros());
+      meter.observe(job.kind === 'diskWrite' ? 'filewrite' : 'fileread', micros());
       return result;
     }
   }
@@ -288,10 +294,12 @@ async function relay(job: RelayJob): Promise<RelayResult> {
   }
 }
 
-async function disk(
-  job: PoolTasks['diskRead'][0] | PoolTasks['diskWrite'][0],
-): Promise<PoolTasks['diskRead'][1] | PoolTasks['diskWrite'][1]> {
+type DiskKind = 'diskRead' | 'diskWrite' | 'fileRead';
+
+async function disk(job: PoolTasks[DiskKind][0]): Promise<PoolTasks[DiskKind][1]> {
   try {
+    if (job.kind === 'fileRead')
+      return { kind: 'done', outcome: await readFilePart(tools.arena, job) };
     if (start.slabFd === null) throw new ShoalError('DISK_FAILED', 'there is no slab');
     if (job.kind === 'diskRead')
       return { kind: 'done', outcome: await readExtent(start.slabFd, tools.arena, job) };

@@ -74,6 +74,7 @@ describe('loading the config', () => {
         memory: 268_435_456,
         aioEnable: 0,
         checkReads: 'first',
+        runtimeStore: 'auto',
       },
       ExporterConfig: { enable: false, port: 65_003, standaloneExporterPort: true },
     });

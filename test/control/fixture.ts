@@ -1,4 +1,5 @@
 import { LOCAL } from '../../lib/share-queue.ts';
+import type { RuntimeStore } from '../../lib/runtime-store/runtime-store.ts';
 import type { CacheStore } from '../../lib/cache/store.ts';
 import { ManualClock } from '../../lib/clock.ts';
 import { BlobFacts } from '../../lib/control/shards/blob-facts.ts';
@@ -108,6 +109,12 @@ export class Listener implements Interest {
   }
 }
 
+/** A container runtime's store as the loader sees it; tests say what it has. */
+export type FakeRuntime = Pick<
+  RuntimeStore,
+  'has' | 'load' | 'keeps' | 'shardsOf' | 'totalOf' | 'wanted' | 'drop'
+>;
+
 /** A loader over a small arena, with a fake disk and a swarm that the test plays. */
 export interface LoaderFixture {
   clock: ManualClock;
@@ -123,13 +130,15 @@ export interface LoaderFixture {
   looked: string[];
   /** What was read from disk or written there: operation, shard, size, time. */
   filed: [string, number, number, number][];
+  /** Bytes of shards that were not written to the cache. */
+  spared: number[];
   loader: ShardLoader;
   /** Ends the newest fill of a shard well, as a transfer task would. */
   deliver(shard: number, totalBytes?: number): Promise<void>;
 }
 
 export function loaderFixture(
-  options: { slots?: number; disk?: boolean; fill?: FillFromSwarm } = {},
+  options: { slots?: number; disk?: boolean; fill?: FillFromSwarm; runtime?: FakeRuntime } = {},
 ): LoaderFixture {
   const clock = new ManualClock();
   const arena = Arena.create((options.slots ?? 4) * SHARD_BYTES);
@@ -142,6 +151,7 @@ export function loaderFixture(
   const awaited = new Set<string>();
   const looked: string[] = [];
   const filed: [string, number, number, number][] = [];
+  const spared: number[] = [];
   const fill: FillFromSwarm = (resident, way, done, failed) => {
     const fill: Fill = { resident, way, done, failed, abandoned: false, offered: [] };
     fills.push(fill);
@@ -156,6 +166,8 @@ export function loaderFixture(
     doorbells,
     residency,
     store: options.disk === true ? (store as unknown as CacheStore) : null,
+    runtime: (options.runtime as unknown as RuntimeStore | undefined) ?? null,
+    spared: (sizeBytes) => spared.push(sizeBytes),
     facts,
     fill: options.fill ?? fill,
     shareOf: () => LOCAL,
@@ -187,6 +199,7 @@ export function loaderFixture(
     awaited,
     looked,
     filed,
+    spared,
     loader,
     deliver,
   };

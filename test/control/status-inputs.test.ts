@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { blobsInFlight } from '../../lib/control/status-inputs.ts';
-import type { CacheStore } from '../../lib/cache/store.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled } from './fixture.ts';
@@ -11,8 +10,7 @@ const NO_READS = { sentBytes: 0, clients: 0, nodes: 0 };
 describe('control/status-inputs', () => {
   it('adds up what is here of a blob on its way: on disk, in memory, and arriving, each shard once', async () => {
     const at = loaderFixture({ disk: true });
-    const shown = (): unknown =>
-      blobsInFlight({ ...at, store: at.store as unknown as CacheStore, reads: () => [] });
+    const shown = (): unknown => blobsInFlight({ ...at, reads: () => [] });
     const totalBytes = 4 * SHARD_BYTES + 100;
     assert.deepEqual(shown(), []);
     at.facts.sized(KEY, totalBytes, 'upstream');
@@ -46,25 +44,22 @@ describe('control/status-inputs', () => {
     await settled();
     at.arena.setReceived(at.loader.find(OTHER_KEY, 0)!.slot, 5);
     at.arena.setSource(at.loader.find(OTHER_KEY, 0)!.slot, SlotSource.origin);
-    assert.deepEqual(
-      blobsInFlight({ ...at, store: at.store as unknown as CacheStore, reads: () => [] }),
-      [{ blob: OTHER_KEY, receivedBytes: 5, totalBytes: null, source: 'origin', ...NO_READS }],
-    );
+    assert.deepEqual(blobsInFlight({ ...at, reads: () => [] }), [
+      { blob: OTHER_KEY, receivedBytes: 5, totalBytes: null, source: 'origin', ...NO_READS },
+    ]);
   });
 
   it('looks at what is in memory, not at every shard of every blob', async () => {
     const at = loaderFixture({ slots: 40, disk: true });
     let lookups = 0;
-    const store = {
-      shardsOf: () => ({ count: 5_000, has: () => (lookups += 1) < 0 }),
-    } as unknown as CacheStore;
+    at.loader.onDisk = () => ({ count: 5_000, has: () => (lookups += 1) < 0 });
     for (let blob = 0; blob < 40; blob++) {
       const key = `sha256:${String(blob).padStart(64, '0')}`;
       at.facts.sized(key, 20e9, 'upstream');
       at.loader.want(key, 0, WAY, new Listener());
     }
     await settled();
-    assert.equal(blobsInFlight({ ...at, store, reads: () => [] }).length, 40);
+    assert.equal(blobsInFlight({ ...at, reads: () => [] }).length, 40);
     assert.ok(lookups <= 80, `${lookups} look-ups for 40 blobs of 10,000 shards`);
   });
 });

@@ -176,7 +176,7 @@ describe('front/blob-answer', () => {
       whole: true,
       sentBytes: 1_000,
       read: {
-        sources: { arena: 0, disk: 1_000, peer: 0, origin: 0 },
+        sources: { arena: 0, runtime: 0, disk: 1_000, peer: 0, origin: 0 },
         waitedMs: { access: 0, turn: 0, throttle: 0, disk: 0, peer: 0, origin: 0 },
       },
     });

@@ -15,6 +15,7 @@ export function idleInputs(): StatusInputs {
       entries: 0,
       suspended: false,
     },
+    runtimeStore: null,
     arena: { slots: 128, used: 0 },
     peers: [],
     inFlight: [],

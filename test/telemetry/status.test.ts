@@ -32,7 +32,7 @@ describe('telemetry/status', () => {
     const { bytes, sent, hitRatio, ready, mode, node } = await status(fixture);
     assert.deepEqual(bytes, { origin: 1000, peer: 2000, cache: 400 });
     assert.deepEqual(sent, { client: 800, peer: 55 });
-    assert.deepEqual(hitRatio, { arena: 0.375, disk: 0.125, peer: 0.5, origin: 0 });
+    assert.deepEqual(hitRatio, { arena: 0.375, disk: 0.125, runtime: 0, peer: 0.5, origin: 0 });
     assert.deepEqual(
       { ready, mode, node },
       { ready: true, mode: 'agent', node: '192.168.69.172:65005' },

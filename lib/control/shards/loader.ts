@@ -1,10 +1,12 @@
-import type { CacheStore } from '../../cache/store.ts';
+import type { CacheStore, StoredShard } from '../../cache/store.ts';
 import type { Clock } from '../../clock.ts';
 import { ShoalError } from '../../errors.ts';
 import { SlotSource, SlotState, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
 import type { SizeProvenance } from '../../registry/blob-size.ts';
+import type { RuntimeStore } from '../../runtime-store/runtime-store.ts';
 import { LOCAL, type Share } from '../../share-queue.ts';
+import { shardCount } from '../../swarm/plan.ts';
 import type { BlobFacts } from './blob-facts.ts';
 import type { Residency } from './residency.ts';
 import {
@@ -24,6 +26,8 @@ export interface LoaderParts {
   residency: Residency;
   /** null: no disk cache. */
   store: CacheStore | null;
+  /** null: the container runtime's content store is not used. */
+  runtime: RuntimeStore | null;
   facts: BlobFacts;
   fill: FillFromSwarm;
   /** Of which share of the slots a shard is that is fetched this way. */
@@ -38,9 +42,12 @@ export interface LoaderParts {
     resident: Resident,
     sizeBytes: number,
     tookMs: number,
+    tier: 'runtime' | 'disk',
   ): void;
+  /** A shard was not written to the cache because the runtime has it on disk. */
+  spared(sizeBytes: number): void;
   /** A shard was looked up: where it was found; `joined`: it is already being fetched. */
-  looked(tier: 'arena' | 'disk' | 'joined' | 'peer' | 'origin'): void;
+  looked(tier: 'arena' | 'runtime' | 'disk' | 'joined' | 'peer' | 'origin'): void;
 }
 
 type Bring = (
@@ -50,7 +57,7 @@ type Bring = (
 ) => Fill;
 
 /**
- * Single-flight over shards: memory, then disk, then the swarm.
+ * Single-flight over shards: memory, then the runtime's content store, the disk cache, the swarm.
  *
  *   want -> waiting (for a slot) -> loading -> complete -> (evicted)
  *                 \ abandoned         \ failed: every interest hears it, the generation ends
@@ -75,33 +82,44 @@ export class ShardLoader {
 
   /** What is known of a shard on disk. */
   stored(key: string, shard: number): Filled | undefined {
-    const stored = this.#parts.store?.has(key, shard);
-    return stored === undefined
-      ? undefined
-      : { ...stored, checksum: Buffer.from(stored.checksum).toString('hex') };
+    const { runtime, store } = this.#parts;
+    const stored = runtime?.has(key, shard) ?? store?.has(key, shard);
+    return stored === undefined ? undefined : filled(stored);
   }
 
   /** Whether the shard is complete here, in memory or on disk. */
   has(key: string, shard: number): boolean {
     return (
       this.find(key, shard)?.phase === 'complete' ||
+      this.#parts.runtime?.has(key, shard) !== undefined ||
       this.#parts.store?.has(key, shard) !== undefined
     );
   }
 
+  /** The shards of a blob that are on disk, in the runtime's store or in the cache. */
+  onDisk(key: string): { count: number; has(shard: number): boolean } {
+    const none = { count: 0, has: () => false };
+    const runtime = this.#parts.runtime?.shardsOf(key) ?? none;
+    const cache = this.#parts.store?.shardsOf(key) ?? none;
+    const has = (shard: number): boolean => runtime.has(shard) || cache.has(shard);
+    if (runtime.count === 0 || cache.count === 0)
+      return { count: runtime.count + cache.count, has };
+    // Both have some, as after an aborted pull; the size is that of a real file.
+    const shards = shardCount(this.#parts.runtime?.totalOf(key) ?? 0);
+    let count = 0;
+    for (let shard = 0; shard < shards; shard++) if (has(shard)) count += 1;
+    return { count, has };
+  }
+
   /**
-   * How many shards of a blob are here, in memory or on disk. Iterates over memory, so that its
-   * cost does not grow with the blob.
+   * How many shards of a blob are here, in memory or on disk. Iterates over memory and what is on
+   * disk, so that its cost does not grow with a size that another node claims.
    */
   countOf(key: string): number {
-    const stored = this.#parts.store?.shardsOf(key);
-    let count = stored?.count ?? 0;
+    const stored = this.onDisk(key);
+    let { count } = stored;
     for (const resident of this.#residents.values())
-      if (
-        resident.key === key &&
-        resident.phase === 'complete' &&
-        stored?.has(resident.shard) !== true
-      )
+      if (resident.key === key && resident.phase === 'complete' && !stored.has(resident.shard))
         count += 1;
     return count;
   }
@@ -132,10 +150,14 @@ export class ShardLoader {
     return resident;
   }
 
-  /** Stores a blob of one shard whose bytes are at hand and have the digest `key`. */
+  /**
+   * Stores a blob of one shard, a manifest, whose bytes are at hand and have the digest `key`. It is
+   * cached whether the runtime keeps it or not: it is what is answered while the registry is down.
+   */
   put(key: string, bytes: Uint8Array, checksum: string): void {
     if (this.#residents.has(`${key}/0`) || this.has(key, 0)) return;
     const resident = newResident(key, 0);
+    resident.isCached = true;
     this.#residents.set(`${key}/0`, resident);
     void this.#bring(resident, LOCAL, (_resident, done) => {
       this.#parts.arena.bytes(resident.slot, 0, bytes.length).set(bytes);
@@ -179,6 +201,7 @@ export class ShardLoader {
   /** Drops every complete shard of a blob, in memory and on disk, except `kept`. */
   purge(key: string, kept: Resident | null = null): void {
     this.#parts.store?.drop(key);
+    this.#parts.runtime?.drop(key);
     for (const resident of [...this.#residents.values()]) {
       if (resident.key === key && resident.phase === 'complete' && resident !== kept) {
         this.#forget(resident);
@@ -199,8 +222,8 @@ export class ShardLoader {
     provenance: SizeProvenance,
     kept: Resident | null = null,
   ): boolean {
-    const { facts, store } = this.#parts;
-    const knownBytes = facts.totalOf(key) ?? store?.totalOf(key);
+    const { facts, runtime, store } = this.#parts;
+    const knownBytes = facts.totalOf(key) ?? store?.totalOf(key) ?? runtime?.totalOf(key);
     if (facts.sized(key, totalBytes, provenance).bytes !== totalBytes) return false;
     if (knownBytes !== undefined && knownBytes !== totalBytes) this.purge(key, kept);
     return true;
@@ -238,31 +261,34 @@ export class ShardLoader {
     );
   }
 
-  /** Reads the shard from disk. False if it has to be fetched; the interests know its slot. */
+  /**
+   * Reads the shard from the runtime's store or from the cache. False if it has to be fetched; the
+   * interests know its slot.
+   */
   async #load(resident: Resident): Promise<boolean> {
-    const { arena, residency, store, clock } = this.#parts;
-    const stored = this.stored(resident.key, resident.shard);
-    if (store === null || stored === undefined) {
-      this.#tellPlaced(resident);
-      return false;
-    }
-    arena.setSource(resident.slot, SlotSource.disk);
-    arena.setLength(resident.slot, stored.lengthBytes, stored.totalBytes);
-    this.#tellPlaced(resident);
-    const startMs = clock.nowMs();
-    const isLoaded = (await store.load(resident.key, resident.shard, resident.slot)) === 'ok';
-    this.#parts.filed(
-      'fileread',
-      resident,
-      isLoaded ? stored.lengthBytes : -1,
-      clock.nowMs() - startMs,
-    );
-    if (isLoaded) {
-      this.#parts.looked('disk');
-      this.#complete(resident, stored, true);
+    const { arena, residency, runtime, store, clock } = this.#parts;
+    const { key, shard, slot } = resident;
+    let isPlaced = false;
+    for (const tier of ['runtime', 'disk'] as const) {
+      const from = tier === 'runtime' ? runtime : store;
+      const stored = from?.has(key, shard);
+      if (from === null || stored === undefined || resident.abandoned) continue;
+      arena.setSource(slot, SlotSource[tier]);
+      arena.setLength(slot, stored.lengthBytes, stored.totalBytes);
+      if (!isPlaced) this.#tellPlaced(resident);
+      isPlaced = true;
+      const startMs = clock.nowMs();
+      const isLoaded = (await from.load(key, shard, slot)) === 'ok';
+      const sizeBytes = isLoaded ? stored.lengthBytes : -1;
+      this.#parts.filed('fileread', resident, sizeBytes, clock.nowMs() - startMs, tier);
+      if (!isLoaded) continue;
+      this.#parts.looked(tier);
+      this.#complete(resident, filled(stored), true);
       return true;
     }
-    if (resident.abandoned) residency.discard(resident.slot);
+    if (!isPlaced) this.#tellPlaced(resident);
+    runtime?.wanted(key);
+    if (resident.abandoned) residency.discard(slot);
     return resident.abandoned;
   }
 
@@ -271,7 +297,7 @@ export class ShardLoader {
   }
 
   #complete(resident: Resident, got: Filled, fromDisk: boolean): void {
-    const { arena, doorbells, residency, store } = this.#parts;
+    const { arena, doorbells, residency, store, runtime } = this.#parts;
     const { slot } = resident;
     const isFromOrigin = !fromDisk && arena.source(slot) === SlotSource.origin;
     if (!this.sized(resident.key, got.totalBytes, isFromOrigin ? 'upstream' : 'owner', resident)) {
@@ -293,27 +319,34 @@ export class ShardLoader {
       residency.discard(slot);
       return;
     }
-    if (!fromDisk && store !== null) void this.#save(resident, store, got);
+    if (!fromDisk && store !== null) void this.#save(resident, store, runtime, got);
     else this.#evictable(resident);
     doorbells.ringAll();
     for (const interest of [...resident.interests]) interest.complete?.(resident);
     this.#parts.completed(resident, fromDisk);
   }
 
-  async #save(resident: Resident, store: CacheStore, got: Filled): Promise<void> {
-    const { clock, filed } = this.#parts;
-    const startMs = clock.nowMs();
+  /**
+   * Sees to it that the shard is on disk, once: in the runtime's store, or else in the cache. Until
+   * then it stays in memory.
+   */
+  async #save(
+    resident: Resident,
+    store: CacheStore,
+    runtime: RuntimeStore | null,
+    got: Filled,
+  ): Promise<void> {
+    const { clock, filed, spared } = this.#parts;
     const { key, shard, slot, generation } = resident;
-    const saved = await store.save(key, shard, slot, generation, {
-      ...got,
-      checksum: Buffer.from(got.checksum, 'hex'),
-    });
-    filed(
-      'filewrite',
-      resident,
-      saved === 'stored' ? got.lengthBytes : -1,
-      clock.nowMs() - startMs,
-    );
+    const stored = { ...got, checksum: Buffer.from(got.checksum, 'hex') };
+    if (runtime !== null && !resident.isCached && (await runtime.keeps(key, shard, stored))) {
+      spared(got.lengthBytes);
+    } else {
+      const startMs = clock.nowMs();
+      const saved = await store.save(key, shard, slot, generation, stored);
+      const sizeBytes = saved === 'stored' ? got.lengthBytes : -1;
+      filed('filewrite', resident, sizeBytes, clock.nowMs() - startMs, 'disk');
+    }
     this.#evictable(resident);
   }
 
@@ -349,4 +382,8 @@ export class ShardLoader {
     const name = `${resident.key}/${resident.shard}`;
     if (this.#residents.get(name) === resident) this.#residents.delete(name);
   }
+}
+
+function filled(stored: StoredShard): Filled {
+  return { ...stored, checksum: Buffer.from(stored.checksum).toString('hex') };
 }

@@ -18,6 +18,8 @@ export interface Resident {
   filling: Fill | null;
   /** The last interest was dropped before the shard was complete. */
   abandoned: boolean;
+  /** It is written to the cache even if the container runtime has it on disk. */
+  isCached: boolean;
 }
 
 /** A consumer of a shard. A shard without any interest is no longer fetched. */
@@ -87,5 +89,6 @@ export function newResident(key: string, shard: number): Resident {
     interests: new Set(),
     filling: null,
     abandoned: false,
+    isCached: false,
   };
 }

@@ -57,12 +57,13 @@ export class Tally {
   }
 
   addRead({ sources, waitedMs }: ReadSummary): void {
-    const { arena, disk, peer, origin } = sources;
+    const { arena, runtime, disk, peer, origin } = sources;
     this.sources.memory += arena;
+    this.sources.runtime += runtime;
     this.sources.disk += disk;
     this.sources.peer += peer;
     this.sources.origin += origin;
-    this.bytes += arena + disk + peer + origin;
+    this.bytes += arena + runtime + disk + peer + origin;
     for (const cause of ['access', 'turn', 'throttle', 'peer', 'origin'] as const)
       this.waitedMs[cause] += waitedMs[cause];
   }

@@ -19,6 +19,7 @@ const STATES = {
 };
 const TIERS = [
   ['arena', 'Memory'],
+  ['runtime', "Runtime's store"],
   ['disk', 'Disk'],
   ['peer', 'Peers'],
   ['origin', 'Origin'],
@@ -173,7 +174,7 @@ export function showHits({ hitRatio }) {
   );
 }
 
-export function showStores({ cache, arena, trees }) {
+export function showStores({ cache, runtimeStore, arena, trees }) {
   const store = (name, share, text, ink) =>
     html(
       'div',
@@ -201,6 +202,7 @@ export function showStores({ cache, arena, trees }) {
       `${arena.used} of ${arena.slots} slots of 2 MiB`,
       'arena',
     ),
+    html('p', { class: 'sub store' }, runtimeText(runtimeStore)),
     html(
       'p',
       { class: 'sub store' },
@@ -213,6 +215,13 @@ export function showStores({ cache, arena, trees }) {
       html('p', { class: 'notice' }, 'The disk cannot be used; the node serves from memory.'),
     );
   byId('stores').replaceChildren(...parts);
+}
+
+function runtimeText(store) {
+  if (store === null) return "The container runtime's content store is not used.";
+  if (store.state === 'unreadable') return `${store.dir} cannot be read; layers are cached.`;
+  const dropped = store.dropsLayers ? '; the runtime drops layers, so they are cached' : '';
+  return `Runtime's store: ${store.blobs} blobs, ${store.unverified} to be verified${dropped}`;
 }
 
 export function showPeers(status) {

@@ -80,6 +80,7 @@ describe('control/swarm-driver', () => {
       interests: new Set(),
       filling: null,
       abandoned: false,
+      isCached: false,
     };
     const { fill: bring } = driver;
     resident.filling = bring(

@@ -7,6 +7,7 @@ import { KEY, OTHER_KEY } from '../fixture.ts';
 const INPUTS: StatusInputs = {
   readiness: { phase: 'serving', problems: [] },
   cache: { allocatedBytes: 0, usedBytes: 0, entries: 0, suspended: false },
+  runtimeStore: null,
   arena: { slots: 1, used: 0 },
   peers: [],
   inFlight: [

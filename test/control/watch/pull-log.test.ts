@@ -98,11 +98,13 @@ describe('control/pull-log', () => {
     const first = open(blob('a'), 10 * MiB);
     clock.advance(1_000);
     close(first, {
-      sources: { arena: 0, disk: MiB, peer: 8 * MiB, origin: MiB },
+      sources: { arena: 0, runtime: 0, disk: MiB, peer: 8 * MiB, origin: MiB },
       waitedMs: { access: 20, turn: 300, throttle: 0, disk: 5, peer: 400, origin: 50 },
     });
     clock.advance(1_000);
-    close(open(blob('b'), 100), { sources: { arena: 100, disk: 0, peer: 0, origin: 0 } });
+    close(open(blob('b'), 100), {
+      sources: { arena: 100, runtime: 0, disk: 0, peer: 0, origin: 0 },
+    });
     assert.deepEqual(
       lines.map(({ message, fields }) => [message, fields['bytes'], fields['image']]),
       [

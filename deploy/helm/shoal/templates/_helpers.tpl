@@ -92,6 +92,7 @@ CacheConfig:
   capacity: {{ .cache.capacity | int64 }}
   memory: {{ .cache.memory | int64 }}
   aioEnable: {{ $v2.cache.aioEnable }}
+  runtimeStore: {{ ternary "/dadi-p2p/runtime-store" "off" (not (empty .cache.runtimeStore)) | quote }}
 ExporterConfig:
   enable: {{ $v2.exporter.enable }}
   port: {{ $v2.exporter.port }}

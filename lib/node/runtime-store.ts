@@ -1,0 +1,40 @@
+import type { Clock } from '../clock.ts';
+import type { Pools } from '../control/threads/pools.ts';
+import { ShoalError } from '../errors.ts';
+import { LocalContentStore } from '../runtime-store/content-store.ts';
+import { findContentStore } from '../runtime-store/places.ts';
+import { RuntimeStore, type RuntimeLog } from '../runtime-store/runtime-store.ts';
+
+/**
+ * The tier over the content store that `CacheConfig.runtimeStore` names, its reads and hashes done
+ * by the node's threads; null: there is none.
+ */
+export async function openRuntimeStore(
+  setting: string,
+  parts: { slotCount: number; pools: Pools; log: RuntimeLog; clock: Clock },
+): Promise<RuntimeStore | null> {
+  const dir = await findContentStore(setting);
+  if (dir === null) return null;
+  const { pools, ...rest } = parts;
+  return new RuntimeStore({
+    ...rest,
+    content: new LocalContentStore(dir),
+    async read(job) {
+      const result = await pools.run({ kind: 'fileRead', ...job });
+      if (result.kind === 'failed') throw ShoalError.fromWire(result.error);
+      return result.outcome;
+    },
+    hasher: {
+      async update(key, path, offsetBytes, lengthBytes) {
+        const result = await pools.digest({ kind: 'part', key, path, offsetBytes, lengthBytes });
+        if (result.kind === 'unreadable') throw new ShoalError('DISK_FAILED', result.message);
+        return result.kind === 'part' ? result.checksum : null;
+      },
+      async finish(key) {
+        const result = await pools.digest({ kind: 'finish', key });
+        return result.kind === 'done' ? `sha256:${result.digest}` : '';
+      },
+      forget: (key) => void pools.digest({ kind: 'forget', key }),
+    },
+  });
+}
