@@ -62,10 +62,9 @@ function replaceServer(
     ...wanted,
   ]);
   // The repack has no `exports`, so an import would get uws.js, which has no named exports.
-  write(
-    join(target, 'package.json'),
-    `${JSON.stringify({ name: server.name, version: server.version, license: 'Apache-2.0', exports: './ESM_wrapper.mjs' }, null, 2)}\n`,
-  );
+  const { name, version } = server;
+  const description = { name, version, license: 'Apache-2.0', exports: './ESM_wrapper.mjs' };
+  write(join(target, 'package.json'), `${JSON.stringify(description, null, 2)}\n`);
 }
 
 /** The ABI version that a binary for this Node.js has in its file name. */

@@ -75,29 +75,36 @@ export async function runEstimate(
   if (options.json === true) {
     const withCost = (pull: PullEstimate): object => ({ ...pull, cost: cost(pull) });
     const { shoal, direct, idealSeconds } = found;
-    output.out(
-      `${JSON.stringify({ nodes: options.nodes, imageBytes: options.image, idealSeconds, shoal: withCost(shoal), direct: withCost(direct) })}\n`,
-    );
+    const result = {
+      nodes: options.nodes,
+      imageBytes: options.image,
+      idealSeconds,
+      shoal: withCost(shoal),
+      direct: withCost(direct),
+    };
+    output.out(`${JSON.stringify(result)}\n`);
     return 0;
   }
-  const line = (name: string, pull: PullEstimate): string => {
-    const money = cost(pull);
-    const price = money === null ? '' : `  ${money.toFixed(2).padStart(10)}`;
-    return (
-      '  ' +
-      `${name.padEnd(14)}${formatSeconds(pull.p50Seconds).padStart(10)}${formatSeconds(pull.p95Seconds).padStart(10)}${formatBytes(pull.originBytes).padStart(15)}${price}\n`
+  const row = (name: string, p50: string, p95: string, bytes: string, money: string): string =>
+    `  ${name.padEnd(14)}${p50.padStart(10)}${p95.padStart(10)}${bytes.padStart(15)}` +
+    `${options.price === undefined ? '' : money.padStart(12)}\n`;
+  const line = (name: string, pull: PullEstimate): string =>
+    row(
+      name,
+      formatSeconds(pull.p50Seconds),
+      formatSeconds(pull.p95Seconds),
+      formatBytes(pull.originBytes),
+      cost(pull)?.toFixed(2) ?? '',
     );
-  };
   output.out(
-    `${options.nodes} nodes pull ${formatBytes(options.image)} in ${options.layers} ` +
-      `layers, links of ${rate(options.link)}, ` +
-      `registry on ${rate(originLink)}; all begin within ${options.within} s.\n\n` +
-      ('  ' +
-        `${''.padEnd(14)}${'P50'.padStart(10)}${'P95'.padStart(10)}${'from registry'.padStart(15)}${options.price === undefined ? '' : `  ${'cost'.padStart(10)}`}\n`) +
+    `${options.nodes} nodes pull ${formatBytes(options.image)} in ${options.layers} layers, ` +
+      `links of ${rate(options.link)}, registry on ${rate(originLink)}; ` +
+      `all begin within ${options.within} s.\n\n` +
+      row('', 'P50', 'P95', 'from registry', 'cost') +
       line('through Shoal', found.shoal) +
       line('directly', found.direct) +
-      (`\n  The least possible time is ${formatSeconds(found.idealSeconds)}. Simulated ` +
-        `with ${options.roots} roots and units of ${formatBytes(found.unitBytes)};\n`) +
+      `\n  The least possible time is ${formatSeconds(found.idealSeconds)}. ` +
+      `Simulated with ${options.roots} roots and units of ${formatBytes(found.unitBytes)};\n` +
       `  disks and unpacking are not part of it (docs/SIZING.md).\n`,
   );
   return 0;

@@ -60,9 +60,8 @@ export function runInit(options: InitOptions, shoal: string, output: Output): nu
     );
   const files = keepSecret ? [config] : [secret, config];
   for (const file of files) write(file);
-  output.out(
-    `${files.map(({ path }) => `wrote ${path}\n`).join('')}\n${nextSteps(options, config.path, secret.path, shoal)}`,
-  );
+  const next = nextSteps(options, config.path, secret.path, shoal);
+  output.out(`${files.map(({ path }) => `wrote ${path}\n`).join('')}\n${next}`);
   return 0;
 }
 

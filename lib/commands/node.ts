@@ -44,12 +44,16 @@ export async function runNode(
   return (await drained(node)) ? 0 : exitAtOnce(1);
 }
 
-/** A programmer error: said, then the end, for whoever watches over the node to start it again. */
+/** Logs a programmer error and exits; the supervisor starts the node again. */
 function dieAtOnce(error: Error): void {
-  writeSync(
-    2,
-    `${JSON.stringify({ level: 'fatal', time: new Date().toISOString(), code: 'INTERNAL', msg: error.message, stack: error.stack })}\n`,
-  );
+  const line = {
+    level: 'fatal',
+    time: new Date().toISOString(),
+    code: 'INTERNAL',
+    msg: error.message,
+    stack: error.stack,
+  };
+  writeSync(2, `${JSON.stringify(line)}\n`);
   exitAtOnce(1);
 }
 

@@ -40,11 +40,8 @@ export function chooseNodes(
   const chosen = choice === 'all' ? agents : agents.filter(({ zone }) => zone === choice);
   if (chosen.length > 0) return chosen.map(({ node, zone }) => ({ node, zone }));
   const zones = [...new Set(agents.flatMap(({ zone }) => (zone === null ? [] : [zone])))].sort();
-  throw new ShoalError(
-    'USAGE',
-    `--nodes ${choice}: no agent is there; zones: ` +
-      `${zones.length === 0 ? 'none are known (the nodes are not found through Kubernetes)' : zones.join(', ')}`,
-  );
+  const known = zones.join(', ') || 'none are known (the nodes are not found through Kubernetes)';
+  throw new ShoalError('USAGE', `--nodes ${choice}: no agent is there; zones: ${known}`);
 }
 
 /**

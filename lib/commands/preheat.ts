@@ -260,10 +260,9 @@ async function record(
           'not written',
       );
     await saveTrace(file, reads, systemClock.wallMs());
+    const counts = { blobs: reads.blobs.length, shards: reads.reads.length };
     if (json === true)
-      output.out(
-        `${JSON.stringify({ ok: true, via, file, seconds, blobs: reads.blobs.length, shards: reads.reads.length })}\n`,
-      );
+      output.out(`${JSON.stringify({ ok: true, via, file, seconds, ...counts })}\n`);
     else
       output.out(
         `  ${reads.reads.length} shards of ${reads.blobs.length} blobs, read in the last ` +

@@ -66,8 +66,7 @@ function stores({
     `memory    ${arena.used} of ${arena.slots} slots`,
     `peers     ${countsOf(peersByState)}`,
     `trees     ${trees.tracked} tracked, ${trees.depthMax} deep`,
-    'waiting   ' +
-      `${waiting.length === 0 ? 'nothing' : waiting.map(([queue, length]) => `${queue} ${length}`).join('  ')}`,
+    `waiting   ${waiting.map(([queue, length]) => `${queue} ${length}`).join('  ') || 'nothing'}`,
   ].join('\n');
 }
 

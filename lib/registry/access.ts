@@ -261,8 +261,8 @@ function isRefusal(status: number): boolean {
 }
 
 function grantKey(request: AccessRequest): string {
-  return (
-    `${request.authorization === null || request.authorization === '' ? 'anonymous' : sha256Hex(request.authorization)} ` +
-    `${request.scope}`
-  );
+  const { authorization, scope } = request;
+  const who =
+    authorization === null || authorization === '' ? 'anonymous' : sha256Hex(authorization);
+  return `${who} ${scope}`;
 }

@@ -148,7 +148,7 @@ export function freshHosts(
       ? []
       : [
           'client = ' +
-            `[${clients.map(([cert, key]) => `[${quoteToml(cert)}, ${quoteToml(key)}]`).join(', ')}]`,
+            `[${clients.map((pair) => `[${pair.map(quoteToml).join(', ')}]`).join(', ')}]`,
         ]),
   ];
   const tables = mirror === null ? NO_HOSTS : mirrorTable(mirror);

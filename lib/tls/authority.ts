@@ -106,7 +106,8 @@ function generateKeys(): Promise<CryptoKeyPair> {
 }
 
 async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
-  return `${x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY')}\n`;
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', key);
+  return `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`;
 }
 
 function importKey(pem: string): Promise<webcrypto.CryptoKey> {

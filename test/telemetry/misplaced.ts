@@ -4,9 +4,15 @@
  */
 export const MISPLACED = `(() => {
   const leaves = [...document.querySelectorAll('header *, main *, footer *')].filter((element) =>
-    element.children.length === 0 && element.textContent.trim() !== '' && element.checkVisibility() && !element.closest('.scroll, select, svg, noscript, thead'));
-  const boxes = leaves.map((element) => ({ text: element.textContent, box: element.getBoundingClientRect() })).filter(({ box }) => box.width > 0);
-  const bad = boxes.filter(({ box }) => box.left < 0 || box.right > document.documentElement.clientWidth).map(({ text }) => 'cut: ' + text);
+    element.children.length === 0 && element.textContent.trim() !== '' &&
+    element.checkVisibility() && !element.closest('.scroll, select, svg, noscript, thead'));
+  const boxes = leaves
+    .map((element) => ({ text: element.textContent, box: element.getBoundingClientRect() }))
+    .filter(({ box }) => box.width > 0);
+  const wide = document.documentElement.clientWidth;
+  const bad = boxes
+    .filter(({ box }) => box.left < 0 || box.right > wide)
+    .map(({ text }) => 'cut: ' + text);
   boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
     const across = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left);
     const down = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top);
@@ -14,8 +20,8 @@ export const MISPLACED = `(() => {
   }));
   for (const text of document.querySelectorAll('#history text')) {
     const box = text.getBoundingClientRect();
-    if (box.left < 0 || box.right > document.documentElement.clientWidth + 1) bad.push('cut: ' + text.textContent);
+    if (box.left < 0 || box.right > wide + 1) bad.push('cut: ' + text.textContent);
   }
-  if (document.documentElement.scrollWidth > document.documentElement.clientWidth) bad.push('the page scrolls sideways');
+  if (document.documentElement.scrollWidth > wide) bad.push('the page scrolls sideways');
   return bad;
 })()`;

@@ -122,5 +122,6 @@ export interface KubeClient {
 /** The path of a collection, or of one object in it. */
 export function kubePath(resource: KubeResource, namespace: string | null, name?: string): string {
   const within = namespace === null ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
-  return `${resource.base}${within}/${resource.plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`;
+  const object = name === undefined ? '' : `/${encodeURIComponent(name)}`;
+  return `${resource.base}${within}/${resource.plural}${object}`;
 }
