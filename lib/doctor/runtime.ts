@@ -70,13 +70,15 @@ function checkConfigPath({ containerdConfig, certsDir }: RuntimePlaces): Finding
 async function checkName(p2pHost: string): Promise<Finding> {
   const name = `runtime: ${p2pHost}`;
   const { host } = splitHostPort(p2pHost)!;
-  const own = Object.values(networkInterfaces()).flatMap((addresses) =>
-    (addresses ?? []).map(({ address }) => address),
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((addresses) =>
+      (addresses ?? []).map(({ address }) => address),
+    ),
   );
   const fix = `shoal containerd configure --registry ${p2pHost}`;
   try {
     const addresses = (await lookup(host, { all: true })).map(({ address }) => address);
-    return addresses.every((address) => own.includes(address))
+    return addresses.every((address) => own.has(address))
       ? ok(name, `resolves to this machine (${addresses.join(', ')})`)
       : failed(name, `resolves to ${addresses.join(', ')}, not to this machine`, fix);
   } catch (error) {

@@ -147,7 +147,9 @@ describe('a node started from the command line', () => {
       node.stderr,
       new RegExp(`^shoal: ProxyConfig\\.port: .*127\\.0\\.0\\.1:${port}.* \\(PORT_IN_USE\\)\\n$`),
     );
-    assert.equal(node.stdout, '');
+    // With --json the last line of stdout says it for machines.
+    const { ok, error } = JSON.parse(node.stdout) as { ok: boolean; error: { code: string } };
+    assert.deepEqual([ok, error.code], [false, 'PORT_IN_USE']);
   });
 
   it('ends with 1 and one line when it cannot have its cache directory', async () => {

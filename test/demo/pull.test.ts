@@ -48,9 +48,13 @@ describe('pulling as a runtime does', () => {
     [
       'Basic, where the token is refused',
       [REALM, 'Basic realm="x"'],
-      (sent) => /^Basic/.test(sent),
+      (sent) => sent.startsWith('Basic'),
     ],
-    ['Basic beside Negotiate', ['Negotiate', 'Basic realm="x"'], (sent) => /^Basic/.test(sent)],
+    [
+      'Basic beside Negotiate',
+      ['Negotiate', 'Basic realm="x"'],
+      (sent) => sent.startsWith('Basic'),
+    ],
   ];
   for (const [what, challenges, accepts] of logins)
     it(`answers ${what}`, async () => {
