@@ -10,6 +10,12 @@ export const PEER_CONNECT_TIMEOUT_MS = 500;
 export const PEER_PROGRESS_BYTES = 8 * 1024;
 
 /**
+ * A node that answers "busy" is asked again this long after it was asked, or later. An honest node
+ * holds a request for longer before it answers with a shorter pause; others must not cause a storm.
+ */
+export const BUSY_PACE_MS = 50;
+
+/**
  * Connections kept open to one node between exchanges, per transfer thread: a whole window of
  * shards may come from one node.
  */

@@ -10,6 +10,7 @@ import { threadLooks } from '../../io/looks.ts';
 import { PEER_SILENCE_MS } from '../../limits.ts';
 import { envelopeError } from '../../wire/envelope.ts';
 import { addressOf } from '../../wire/fields.ts';
+import { BUSY_PACE_MS } from '../limits.ts';
 import type { PeerConnections } from './connection.ts';
 import { Progress } from './progress.ts';
 
@@ -171,4 +172,15 @@ function peerError(thrown: unknown, node: string): ShoalError {
     `${node}: ${thrown.message}`,
     { cause: thrown },
   );
+}
+
+/** An answer whose pause, if it is "busy", keeps to BUSY_PACE_MS; the node was asked at `sinceMs`. */
+export function paced<Answer extends { kind: string }>(
+  answer: Answer,
+  sinceMs: number,
+  nowMs: number,
+): Answer {
+  if (answer.kind !== 'busy') return answer;
+  const { retryMs } = answer as Answer & { retryMs: number };
+  return { ...answer, retryMs: Math.max(retryMs, BUSY_PACE_MS - Math.floor(nowMs - sinceMs)) };
 }

@@ -5,7 +5,7 @@ import type { ResponseHead } from '../../io/response-head.ts';
 import { SHARD_BYTES } from '../../limits.ts';
 import { parsePreadAnswer, parsePreadHeaders, type PreadResult } from '../../wire/pread.ts';
 import { checksumSlot } from '../slot-check.ts';
-import { exchange, type ExchangeTools, type PeerRequest } from './exchange.ts';
+import { exchange, paced, type ExchangeTools, type PeerRequest } from './exchange.ts';
 
 /**
  * Reads the rest of a shard, from byte `fromBytes` on, from another node into a slot. Nothing of it
@@ -32,6 +32,7 @@ export interface TransferTools extends ExchangeTools {
 /** Carries out a job; resolves always, and only when nothing will write to the slot any more. */
 export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Promise<PreadResult> {
   const { arena, doorbells } = tools;
+  const sinceMs = tools.nowMs();
   let receivedBytes = job.fromBytes;
   let lengthBytes = 0;
   let totalBytes = 0;
@@ -57,7 +58,8 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
       },
       tools,
     );
-    if (head.status !== 200) return parsePreadAnswer(head.status, body.toString('utf8'));
+    if (head.status !== 200)
+      return paced(parsePreadAnswer(head.status, body.toString('utf8')), sinceMs, tools.nowMs());
     return {
       kind: 'data',
       totalBytes,

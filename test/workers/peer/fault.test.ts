@@ -51,7 +51,7 @@ describe('workers/peer-read, everything else', () => {
         json(307, { parents: [], checksum: null, totalBytes: null }),
         { kind: 'redirect', parents: [], word: null, totalBytes: null },
       ],
-      [json(503, { kind: 'busy', retryMs: 40 }), { kind: 'busy', retryMs: 40 }],
+      [json(503, { kind: 'busy', retryMs: 400 }), { kind: 'busy', retryMs: 400 }],
       [json(404, { kind: 'miss' }), { kind: 'miss' }],
       [json(424, refusal), { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no' } }],
     ];
@@ -69,7 +69,6 @@ describe('workers/peer-read, everything else', () => {
   it("keeps a peer's wish to be left alone within bounds", async () => {
     for (const [retryMs, meant] of [
       [1e9, 5_000],
-      [-5, 1],
       ['soon', 100],
       [null, 100],
     ] as const) {

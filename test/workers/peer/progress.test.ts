@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { LOOK_MS, PEER_SILENCE_MS } from '../../../lib/limits.ts';
-import { PEER_PROGRESS_BYTES } from '../../../lib/workers/limits.ts';
+import { BUSY_PACE_MS, PEER_PROGRESS_BYTES } from '../../../lib/workers/limits.ts';
+import { paced } from '../../../lib/workers/peer/exchange.ts';
 import { Progress } from '../../../lib/workers/peer/progress.ts';
+
+describe('workers/peer-exchange', () => {
+  it('spaces requests to a node that is busy at once, not to one that held the request', () => {
+    const busy = { kind: 'busy', retryMs: 1 };
+    assert.equal(paced(busy, 1_000, 1_000).retryMs, BUSY_PACE_MS);
+    assert.equal(paced(busy, 1_000, 1_000 + BUSY_PACE_MS + 1).retryMs, 1);
+    assert.equal(paced({ ...busy, retryMs: 900 }, 1_000, 1_000).retryMs, 900);
+    assert.deepEqual(paced({ kind: 'miss' }, 0, 0), { kind: 'miss' });
+  });
+});
 
 describe('workers/peer-progress', () => {
   let nowMs = 0;

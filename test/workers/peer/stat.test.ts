@@ -28,7 +28,7 @@ describe('workers/peer-stat', () => {
   it("hears the owner's word, or why there is none", async () => {
     const said: [string, unknown][] = [
       [GOOD, { kind: 'stat', totalBytes: 900, lengthBytes: 900, word: WORD }],
-      [json(503, { kind: 'busy', retryMs: 3 }), { kind: 'busy', retryMs: 3 }],
+      [json(503, { kind: 'busy', retryMs: 300 }), { kind: 'busy', retryMs: 300 }],
       [json(404, { kind: 'miss' }), { kind: 'miss' }],
       [
         json(424, { code: 'ORIGIN_REFUSED', message: 'no', status: 404 }),
