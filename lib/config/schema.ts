@@ -81,6 +81,15 @@ const hostGlobs = () =>
 /** `*`, or the host (with or without port) by which clients name the registry at this proxy. */
 const isP2pHost = (value: string): boolean => value === '*' || splitHostPort(value) !== null;
 
+const isProxyUrl = (value: string): boolean =>
+  URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
+
+/** Headers that requests to an upstream have anyway, or that belong to one connection. */
+const OWN_HEADERS =
+  /^(?:host|range|authorization|accept|accept-encoding|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive|expect)$/i;
+const isFreeHeaderName = (value: string): boolean =>
+  /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) && !OWN_HEADERS.test(value);
+
 const registry = z.strictObject(
   {
     p2pHost: text('host or host:port, or "*" for the default upstream', isP2pHost)
@@ -91,15 +100,27 @@ const registry = z.strictObject(
       (value) => parseUpstream(value) !== null,
     ).transform((value) => parseUpstream(value) ?? ''),
     storage: hostGlobs().optional(),
+    caFile: optionalPath().optional(),
+    clientCertFile: optionalPath().optional(),
+    clientKeyFile: optionalPath().optional(),
+    insecureSkipVerify: flag().optional(),
+    proxy: text('an http or https URL of a proxy', isProxyUrl).optional(),
+    headers: z
+      .record(
+        text('a header name that Shoal does not set itself', isFreeHeaderName),
+        text('a header value of one line', (value) => /^[\t\x20-\x7e]*$/.test(value)),
+        { error: 'a map of header names and values' },
+      )
+      .optional(),
   },
-  { error: 'an entry {p2pHost, upstream, storage}' },
+  { error: 'an entry {p2pHost, upstream, ...}' },
 );
 
 /** Keys of an entry of `registries`. */
 export const registryKeys: readonly string[] = Object.keys(registry.shape);
 
 const registries = z
-  .array(registry, { error: 'a list of entries {p2pHost, upstream, storage}' })
+  .array(registry, { error: 'a list of entries {p2pHost, upstream, ...}' })
   .refine((entries) => new Set(entries.map((entry) => entry.p2pHost)).size === entries.length, {
     error: 'each p2pHost once, and at most one default upstream (p2pHost left out or "*")',
   });

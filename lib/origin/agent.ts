@@ -8,6 +8,7 @@ import { ORIGIN_CONNECTIONS_MAX, ORIGIN_KEEP_ALIVE_MS } from './limits.ts';
 import { REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
 import type { AllowList } from '../registry/allow.ts';
 import { splitUrl } from '../registry/url.ts';
+import type { Networks } from './network.ts';
 import type { Resolver } from './resolve.ts';
 
 // Its parts, not all of it: fetch, WebSocket and the caches take 45 ms of a thread's start and 5
@@ -23,6 +24,7 @@ export interface AgentOptions {
   /** Certificate authorities (PEM) trusted instead of the system's; tests have their own. */
   ca?: string;
   resolve: Resolver;
+  networks: Networks;
 }
 
 /**
@@ -34,13 +36,21 @@ export function createOriginAgent(options: AgentOptions): Dispatcher {
   const { resolve } = options;
   return new Agent({
     factory: (origin, poolOptions) => {
-      const { port } = splitUrl(String(origin));
+      const url = splitUrl(String(origin));
+      const { port } = url;
+      const tls = {
+        ...(options.ca === undefined ? {} : { ca: options.ca }),
+        ...options.networks.tlsFor(url),
+      };
+      const proxy = options.networks.proxyFor(url);
+      // Through a proxy the proxy resolves names; the allow-list has checked the name.
+      if (proxy !== null) return proxyAgent(proxy, tls);
       const connect = buildConnector({
         timeout: options.connectTimeoutMs,
         // HTTP/1.1: a connection for each read in flight carries more than streams of one.
         allowH2: false,
         lookup: checkedLookup(resolve, options.allow, port),
-        ...(options.ca === undefined ? {} : { ca: options.ca }),
+        ...tls,
       });
       return new Pool(origin, { ...poolOptions, connect });
     },
@@ -49,6 +59,19 @@ export function createOriginAgent(options: AgentOptions): Dispatcher {
     keepAliveTimeout: ORIGIN_KEEP_ALIVE_MS,
     maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
     // Time is watched by the exchange itself, more finely than undici's timers.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+}
+
+/** The whole of undici is loaded only where there is a proxy: its agent needs all of it. */
+function proxyAgent(uri: string, requestTls: object): Dispatcher {
+  const { ProxyAgent } = require('undici') as typeof Undici;
+  return new ProxyAgent({
+    uri,
+    requestTls,
+    allowH2: false,
+    keepAliveTimeout: ORIGIN_KEEP_ALIVE_MS,
     headersTimeout: 0,
     bodyTimeout: 0,
   });

@@ -19,6 +19,7 @@ import {
 } from './limits.ts';
 import type { Flow } from './exchange.ts';
 import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
+import { Networks, type Network } from './network.ts';
 import { NodeHttpTransport } from './node-http.ts';
 import { RedirectMemory, type BlobPlace } from './redirect-memory.ts';
 import { readDocument, relay, statusOf, type RelayAnswer, type RelayRequest } from './relay.ts';
@@ -30,6 +31,8 @@ import { WholeStreams } from './whole-streams.ts';
 export interface OriginOptions extends AllowConfig {
   /** ProxyConfig.firstByteTimeout, in ms. */
   firstByteTimeoutMs?: number;
+  /** How registries are reached where the config says more than their URL. */
+  networks?: readonly Network[];
 }
 
 /** Handed in by tests; the defaults are the real ones. */
@@ -41,6 +44,8 @@ export interface OriginTools {
   headTimeoutMs?: number;
   silenceMs?: number;
   answerDeadlineMs?: number;
+  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY; none by default. */
+  env?: NodeJS.ProcessEnv;
   /** A registry's redirect has led to a blob in object storage. */
   redirected?: (bucket: Bucket) => void;
 }
@@ -133,8 +138,10 @@ export class OriginClient {
     this.#answerDeadlineMs = tools.answerDeadlineMs ?? headTimeoutMs * ORIGIN_ANSWER_DEADLINE_RATIO;
     this.#redirects = new RedirectMemory(this.#clock);
     this.#redirected = tools.redirected ?? (() => undefined);
+    const networks = new Networks(options.networks ?? [], tools.env ?? {});
     const agentOptions = {
       allow,
+      networks,
       connectTimeoutMs: tools.connectTimeoutMs ?? ORIGIN_CONNECT_TIMEOUT_MS,
       resolve: tools.resolve ?? new NameResolver().resolve,
       ...(tools.ca === undefined ? {} : { ca: tools.ca }),
@@ -149,8 +156,8 @@ export class OriginClient {
       headTimeoutMs,
       silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
     };
-    this.#follower = new Follower(allow, this.#direct, exchangeTools);
-    this.#pinger = new Follower(allow, this.#direct, {
+    this.#follower = new Follower(agentOptions, this.#direct, exchangeTools);
+    this.#pinger = new Follower(agentOptions, this.#direct, {
       ...exchangeTools,
       transport: new UndiciTransport(this.#pingDispatcher, lenient),
       headTimeoutMs: PING_TIMEOUT_MS,

@@ -94,6 +94,11 @@ export class DirectTransport implements Transport {
     return () => connection.destroy(new ShoalError('CANCELLED', 'broken off'));
   }
 
+  /** Whether a host is reached without a proxy, as this transport needs it. */
+  serves(url: SplitUrl): boolean {
+    return this.#options.networks.proxyFor(url) === null;
+  }
+
   close(): void {
     this.#idle.close();
   }
@@ -103,7 +108,7 @@ export class DirectTransport implements Transport {
    * createOriginAgent.
    */
   #connect(url: SplitUrl, onread: OnReadOpts): Socket {
-    const { connectTimeoutMs, ca, resolve } = this.#options;
+    const { connectTimeoutMs, ca, resolve, networks } = this.#options;
     const host = bareHost(url.hostname);
     const lookup: LookupFunction = checkedLookup(resolve, this.#allow, url.port);
     const to = { host, port: url.port, lookup, noDelay: true, onread };
@@ -116,6 +121,7 @@ export class DirectTransport implements Transport {
             ALPNProtocols: ['http/1.1'],
             ...(isIP(host) === 0 ? { servername: host } : {}),
             ...(ca === undefined ? {} : { ca }),
+            ...networks.tlsFor(url),
             ...(session === undefined ? {} : { session }),
           });
     if (url.scheme === 'https')

@@ -10,6 +10,7 @@ import {
   type ExchangeTools,
   type Flow,
 } from './exchange.ts';
+import type { Networks } from './network.ts';
 import {
   ORIGIN_ERROR_BODY_BYTES_MAX,
   ORIGIN_REDIRECTS_MAX,
@@ -53,9 +54,15 @@ export class Follower {
   readonly #allow: AllowList;
   readonly #direct: DirectTransport;
   readonly #tools: ExchangeTools;
+  readonly #networks: Networks;
 
-  constructor(allow: AllowList, direct: DirectTransport, tools: ExchangeTools) {
+  constructor(
+    { allow, networks }: { allow: AllowList; networks: Networks },
+    direct: DirectTransport,
+    tools: ExchangeTools,
+  ) {
     this.#allow = allow;
+    this.#networks = networks;
     this.#direct = direct;
     this.#tools = tools;
   }
@@ -68,6 +75,7 @@ export class Follower {
       this.#assertAllowed(at);
       const headers: Record<string, string> = {
         'user-agent': 'shoal',
+        ...this.#networks.headersFor(at),
         ...request.headers,
         'accept-encoding': 'identity',
         ...(referer === undefined ? {} : { referer }),
@@ -107,7 +115,7 @@ export class Follower {
 
   /** One request and its answer: by DirectTransport where the start is known to suit it. */
   async #exchange(request: FollowRequest, hop: ExchangeRequest, reader: HopReader): Promise<void> {
-    if (request.isPlain && hop.url === request.start) {
+    if (request.isPlain && hop.url === request.start && this.#direct.serves(hop.url)) {
       request.cost.requests++;
       try {
         await exchange(hop, reader, { ...this.#tools, transport: this.#direct });

@@ -21,7 +21,7 @@ export class NodeHttpTransport implements Transport {
   }
 
   send({ url, method, headers }: ExchangeRequest, events: AnswerEvents): () => void {
-    const { allow, resolve, ca } = this.#options;
+    const { allow, resolve, ca, networks } = this.#options;
     const host = bareHost(url.hostname);
     const options = {
       agent: false,
@@ -34,6 +34,7 @@ export class NodeHttpTransport implements Transport {
       maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
       ...(isIP(host) === 0 ? { servername: host } : {}),
       ...(ca === undefined ? {} : { ca }),
+      ...networks.tlsFor(url),
     };
     let headSeen = false;
     const failed = (error: Error): void =>

@@ -153,6 +153,7 @@ const tools: TransferTools = {
 let newBuckets: Bucket[] = [];
 const reported = new LRUCache<string, true>({ max: VOUCHED_BUCKETS_MAX });
 const origin = new OriginClient(start.origin, {
+  env: process.env,
   redirected(bucket) {
     const name = `${bucket.registry} ${bucket.prefix}`;
     if (reported.has(name)) return;

@@ -1,0 +1,151 @@
+import { readFile } from 'node:fs/promises';
+import { getCACertificates } from 'node:tls';
+import ipaddr from 'ipaddr.js';
+import { ShoalError } from '../errors.ts';
+import { AllowList } from '../registry/allow.ts';
+import { bareHost, splitUrl, type SplitUrl } from '../registry/url.ts';
+
+/** What the config says of the way to one registry (docs/CONFIG.md, `registries`). */
+export interface NetworkConfig {
+  upstream: string;
+  storage?: readonly string[] | undefined;
+  caFile?: string | undefined;
+  clientCertFile?: string | undefined;
+  clientKeyFile?: string | undefined;
+  insecureSkipVerify?: boolean | undefined;
+  proxy?: string | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** The same with its files read; may cross a thread boundary. */
+export interface Network {
+  upstream: string;
+  /** Host globs of the registry's object storage, reached in the same way. */
+  storage: readonly string[];
+  /** PEM; trusted in addition to the system's authorities. */
+  ca: string | null;
+  cert: string | null;
+  key: string | null;
+  insecureSkipVerify: boolean;
+  /** URL of an HTTP proxy; null: as HTTPS_PROXY and NO_PROXY say. */
+  proxy: string | null;
+  /** Sent to the registry, not to its storage. */
+  headers: Readonly<Record<string, string>>;
+}
+
+/** TLS options of a connection, as node:tls takes them. */
+export interface TlsOptions {
+  ca?: string[];
+  cert?: string;
+  key?: string;
+  rejectUnauthorized?: false;
+}
+
+/**
+ * Reads the files that the entries name.
+ * @throws ShoalError FILE_UNUSABLE
+ */
+export function readNetworks(entries: readonly NetworkConfig[]): Promise<Network[]> {
+  return Promise.all(
+    entries.map(async (entry) => ({
+      upstream: entry.upstream,
+      storage: entry.storage ?? [],
+      ca: await textOf('caFile', entry.caFile),
+      cert: await textOf('clientCertFile', entry.clientCertFile),
+      key: await textOf('clientKeyFile', entry.clientKeyFile),
+      insecureSkipVerify: entry.insecureSkipVerify === true,
+      proxy: entry.proxy ?? null,
+      headers: entry.headers ?? {},
+    })),
+  );
+}
+
+async function textOf(key: string, path: string | undefined): Promise<string | null> {
+  if (path === undefined || path === '') return null;
+  try {
+    return await readFile(path, 'utf8');
+  } catch (thrown) {
+    const reason = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
+    throw new ShoalError(
+      'FILE_UNUSABLE',
+      `cannot read ${key} ${path} of ProxyConfig.registries: ${reason}; correct the path or its permissions`,
+      { cause: thrown },
+    );
+  }
+}
+
+/** How each upstream is reached. */
+export class Networks {
+  readonly #networks: { network: Network; home: SplitUrl; storage: AllowList }[];
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(networks: readonly Network[], env: NodeJS.ProcessEnv) {
+    this.#networks = networks.map((network) => ({
+      network,
+      home: splitUrl(network.upstream),
+      storage: new AllowList({ registries: [], allow: network.storage }),
+    }));
+    this.#env = env;
+  }
+
+  tlsFor(url: Pick<SplitUrl, 'hostname' | 'port'>): TlsOptions {
+    const network = this.#find(url);
+    if (network === null) return {};
+    return {
+      ...(network.ca === null ? {} : { ca: [...getCACertificates('default'), network.ca] }),
+      ...(network.cert === null ? {} : { cert: network.cert }),
+      ...(network.key === null ? {} : { key: network.key }),
+      ...(network.insecureSkipVerify ? { rejectUnauthorized: false } : {}),
+    };
+  }
+
+  /** Headers that the config adds to requests to a registry itself. */
+  headersFor(url: SplitUrl): Readonly<Record<string, string>> {
+    return this.#networks.find(({ home }) => home.origin === url.origin)?.network.headers ?? {};
+  }
+
+  /** The URL of the proxy in front of a host; null: none. */
+  proxyFor(url: Pick<SplitUrl, 'scheme' | 'hostname' | 'port'>): string | null {
+    const configured = this.#find(url)?.proxy ?? null;
+    if (configured !== null) return configured;
+    const of = (name: string): string => this.#env[name.toLowerCase()] || this.#env[name] || '';
+    const proxy = url.scheme === 'https' ? of('HTTPS_PROXY') : of('HTTP_PROXY');
+    return proxy === '' || isBypassed(url, of('NO_PROXY')) ? null : proxy;
+  }
+
+  #find({ hostname, port }: Pick<SplitUrl, 'hostname' | 'port'>): Network | null {
+    const found =
+      this.#networks.find(({ home }) => home.hostname === hostname && home.port === port) ??
+      this.#networks.find(({ storage }) => storage.names(hostname, port));
+    return found?.network ?? null;
+  }
+}
+
+/**
+ * Whether NO_PROXY names a host, as Go reads it (golang.org/x/net/http/httpproxy): `*`, names with
+ * their subdomains, `.suffix` for subdomains alone, addresses, CIDR blocks, each with an optional
+ * port. Loopback never goes through a proxy.
+ */
+function isBypassed(
+  { hostname, port }: Pick<SplitUrl, 'hostname' | 'port'>,
+  noProxy: string,
+): boolean {
+  const host = bareHost(hostname);
+  const address = ipaddr.isValid(host) ? ipaddr.process(host) : null;
+  if (host === 'localhost' || address?.range() === 'loopback') return true;
+  return noProxy.split(/[\s,]+/).some((entry) => {
+    const [, name = '', entryPort] = /^(.*?)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
+    if (name === '' || (entryPort !== undefined && Number(entryPort) !== port)) return false;
+    if (name === '*') return true;
+    if (address !== null) return inBlock(address, name);
+    const suffix = name.replace(/^\*?\./, '');
+    return host.endsWith(`.${suffix}`) || (host === suffix && !/^\*?\./.test(name));
+  });
+}
+
+function inBlock(address: ipaddr.IPv4 | ipaddr.IPv6, block: string): boolean {
+  if (ipaddr.isValid(block)) return ipaddr.process(block).toString() === address.toString();
+  if (!ipaddr.isValidCIDR(block)) return false;
+  const [base, bits] = ipaddr.parseCIDR(block);
+  return base.kind() === address.kind() && address.match(base, bits);
+}
