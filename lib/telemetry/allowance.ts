@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 
-/** So many a second, no more: for what a client can bring about as often as it likes. */
+/** A rate limit per second, for log lines that a client can cause at will. */
 export class Allowance {
   readonly #perSecond: number;
   readonly #clock: Clock;
@@ -12,7 +12,7 @@ export class Allowance {
     this.#clock = clock;
   }
 
-  /** Whether there is one left in this second; takes it. */
+  /** Takes one of this second's; false when none is left. */
   take(): boolean {
     const second = Math.floor(this.#clock.nowMs() / 1_000);
     if (second !== this.#second) {

@@ -19,7 +19,7 @@ export interface AuditFileOptions {
   filesMax?: number;
 }
 
-/** `audit.log` now; `audit-20220830-154452-1.log` once turned over. */
+/** `audit.log`; `audit-20220830-154452-1.log` after rotation. */
 function fileName(time: number | Date | null, index?: number): string {
   if (!(time instanceof Date)) return 'audit.log';
   const two = (value: number): string => String(value).padStart(2, '0');
@@ -28,15 +28,15 @@ function fileName(time: number | Date | null, index?: number): string {
 }
 
 /**
- * The audit log as a file that turns over by size and age. A disk that fails costs lines, never the
- * node.
+ * The audit log as a file, rotated by size and age. A disk failure loses lines and does not stop
+ * the node.
  */
 export class AuditFile implements LineTarget {
   readonly #options: AuditFileOptions;
   #stream: RotatingFileStream | undefined;
   #reopen: Timer | undefined;
   #failed = false;
-  /** The file failed while it was written to: its last line may have been cut off. */
+  /** A write failed: the last line may be incomplete. */
   #torn = false;
 
   constructor(options: AuditFileOptions) {
@@ -81,7 +81,7 @@ export class AuditFile implements LineTarget {
       this.#failed = false;
       this.#torn = false;
     };
-    // A full disk lets a file be opened, too: only what is written shows that it can be.
+    // A file can be opened on a full disk; only a write shows that the disk works again.
     if (this.#torn) stream.write('\n', (error) => void (error == null && works()));
     stream.once('open', () => {
       isOpen = true;

@@ -2,10 +2,7 @@ import type { Meter } from './counters.ts';
 import type { LineTarget } from './line-output.ts';
 import { AUDIT_BYTES_INT32 } from './meter-layout.ts';
 
-/**
- * Control's end of the audit log: takes the batches of all threads and passes them on, counting
- * what got through.
- */
+/** Control's end of the audit log: passes on the batches of all threads and counts the lines. */
 export class AuditSink {
   readonly #header: Int32Array;
   readonly #meter: Meter;

@@ -19,7 +19,7 @@ const SIZE = Buffer.from('][size=');
 const LATENCY = Buffer.from('][latency=');
 const END = Buffer.from(']\n');
 /**
- * Room for what follows the pathname: three numbers of at most 17 characters, and the words between
+ * Room for the part after the pathname: three numbers of at most 17 characters, and the text between
  * them.
  */
 const TAIL_BYTES_MAX = 3 * 17 + SIZE.length + LATENCY.length + END.length;
@@ -36,8 +36,7 @@ export function auditStamp(wallMs: number): string {
 }
 
 /**
- * 16 hex digits that tell one thread of one process from the rest, as the sample's thread pointer
- * does.
+ * 16 hex digits that identify a thread of a process, in place of the sample's thread pointer.
  */
 export function auditThread(pid: number, threadId: number): string {
   return (BigInt(pid) * 65_536n + BigInt(threadId)).toString(16).toUpperCase().padStart(16, '0');
@@ -45,32 +44,31 @@ export function auditThread(pid: number, threadId: number): string {
 
 export interface AuditProbeOptions {
   clock: Clock;
-  /** The thread's own; lines that had to be dropped are counted in it. */
+  /** The thread's own meter; it counts dropped lines. */
   meter: Meter;
-  /** Tells this thread from the others of the process. */
+  /** Identifies this thread within the process. */
   threadId: number;
   /**
-   * Hands whole lines to the sink on control; must not block. The batch is given away: its memory
-   * may be moved to another thread.
+   * Hands whole lines to the sink on control; must not block. Transfers ownership of the batch.
    */
   post: (batch: Uint8Array<ArrayBuffer>, lines: number) => void;
 }
 
 /**
- * A thread's end of the audit log: writes lines, as bytes, into a batch and hands it over by size
- * or by time; the batch's memory moves, nothing is copied. It never waits: past the bound its lines
- * are dropped and counted. With the audit log off there is no probe: call `probe?.line(...)`.
+ * A thread's end of the audit log: writes lines as bytes into a batch and transfers the batch by
+ * size or time. It never waits: beyond the bound, lines are dropped and counted. There is no probe
+ * while the audit log is off: call `probe?.line(...)`.
  */
 export class AuditProbe {
   readonly #options: AuditProbeOptions;
-  /** Bytes of all threads handed over and not yet taken by the sink: the shared header's word. */
+  /** Bytes of all threads that are handed over and not yet taken by the sink. */
   readonly #header: Int32Array;
   readonly #threadPart: string;
   #second = -1;
-  /** Of a line of this second, per operation, what comes before the pathname. */
+  /** The part before the pathname of this second's lines, per operation. */
   #starts = {} as Record<AuditOperation, Uint8Array>;
   #pathname = '';
-  /** The pathname last asked for, as it is written, with the word that follows it. */
+  /** The last pathname, encoded, with the text that follows it. */
   #path: Uint8Array = Buffer.from('][offset=');
   #batch = new Uint8Array(0);
   #usedBytes = 0;
@@ -118,7 +116,7 @@ export class AuditProbe {
     this.#timer ??= this.#options.clock.after(AUDIT_FLUSH_MS, () => this.flush());
   }
 
-  /** Hands over what is held; call it last before the thread ends. */
+  /** Hands over the rest; the last call before the thread ends. */
   close(): void {
     this.flush();
   }
@@ -136,7 +134,7 @@ export class AuditProbe {
       return;
     }
     Atomics.add(this.#header, AUDIT_BYTES_INT32, usedBytes);
-    // A few lines are not worth a whole batch's memory on its way.
+    // Copy a few lines instead of transferring a mostly empty batch.
     const batch =
       usedBytes < this.#batch.length / 4
         ? this.#batch.slice(0, usedBytes)
@@ -152,7 +150,7 @@ export class AuditProbe {
       this.#starts[operation] = Buffer.from(`${stamp}${this.#threadPart}${operation}[pathname=`);
   }
 
-  /** `][` ends a field: a URL that holds it must not make up fields of its own. */
+  /** `][` ends a field; a URL that contains it must not forge fields. */
   #take(pathname: string): void {
     this.#pathname = pathname;
     const query = pathname.indexOf('?');
@@ -167,7 +165,7 @@ export class AuditProbe {
   }
 }
 
-/** For a few bytes a loop is quicker than a call. */
+/** For a few bytes a loop is faster than a call. */
 function putBytes(target: Uint8Array, at: number, bytes: Uint8Array): number {
   for (let i = 0; i < bytes.length; i++) target[at + i] = bytes[i]!;
   return at + bytes.length;

@@ -18,15 +18,15 @@ import {
   type ThreadKind,
 } from './meter-layout.ts';
 
-/** An int32 holds 35 minutes in microseconds; a longer operation counts as that. */
+/** An int32 holds 35 minutes in microseconds; longer operations are capped. */
 const LATENCY_US_MAX = 0x7fff_ffff;
 
 /**
- * One thread's counters: a row of shared memory only it writes. No locks, no allocation; a call is
- * a table look-up and an addition. Control reads all rows (`MeterBoard`).
+ * One thread's counters: a row of shared memory that only this thread writes. No locks, no
+ * allocation; a call is a table look-up and an addition. Control reads all rows (`MeterBoard`).
  */
 export class Meter {
-  /** The memory whose header words all threads share. */
+  /** The memory whose header all threads share. */
   readonly shared: SharedArrayBuffer;
   readonly row: number;
   readonly #words: Float64Array;
@@ -34,8 +34,8 @@ export class Meter {
   readonly #start: number;
 
   /**
-   * Takes row `row`, which must have no other writer: control has row 0, the fronts those after it;
-   * pool threads `Meter.claim` theirs.
+   * Uses row `row`, which must have no other writer: row 0 is control's, the next ones are the
+   * fronts'; pool threads call `Meter.claim`.
    */
   constructor(words: SharedArrayBuffer, row: number, kind: ThreadKind, shared = words) {
     this.shared = shared;
@@ -47,10 +47,9 @@ export class Meter {
   }
 
   /**
-   * The last free row, marked as the calling thread's: from the far end, so that it never meets
-   * control and the fronts, whose rows are given to them by number from 0 on. When all are taken
-   * the thread counts into memory nobody reads, and `shoal_threads_uncounted` says so: a pool must
-   * not die of its metrics.
+   * Claims the last free row for the calling thread. Rows are claimed from the end, because control
+   * and the fronts get theirs by number from 0 on. When none is free, the thread counts into memory
+   * that nobody reads and `shoal_threads_uncounted` rises: metrics must not stop a pool.
    */
   static claim(shared: SharedArrayBuffer, kind: ThreadKind): Meter {
     const int32 = new Int32Array(shared);
@@ -63,14 +62,14 @@ export class Meter {
     return new Meter(createMeterWords(1), 0, kind, shared);
   }
 
-  /** Gives the row to whoever claims next; what was counted in it stays counted. */
+  /** Frees the row for the next claim; its counts stay. */
   release(): void {
     this.setLoopDelay(0, 0);
     Atomics.store(this.#int32, (this.#start + KIND) * 2, 0);
   }
 
   /**
-   * One operation: bytes it moved (of a failed one, those it moved before it failed) and its time.
+   * One operation: the bytes it moved (also before a failure) and its time.
    */
   record(type: TrafficType, bytes: number, latencyUs: number, failed = false): void {
     const at = this.#start + trafficWord[type];
@@ -79,13 +78,12 @@ export class Meter {
     if (bytes > 0) this.#words[at + BYTES]! += bytes;
     const latency = latencyUs < LATENCY_US_MAX ? Math.round(latencyUs) : LATENCY_US_MAX;
     const maxAt = (at + LATENCY_MAX_US) * 2;
-    // Control swaps the word for 0 once a second; at worst a sample falls into the second before.
+    // Control resets the word once a second; a sample may count for the previous second.
     if (latency > Atomics.load(this.#int32, maxAt)) Atomics.store(this.#int32, maxAt, latency);
   }
 
   /**
-   * Adds bytes to an operation still running, so that a long one shows in the throughput as it
-   * goes.
+   * Adds bytes to a running operation, so that throughput includes long ones.
    */
   recordBytes(type: TrafficType, bytes: number): void {
     this.#words[this.#start + trafficWord[type] + BYTES]! += bytes;

@@ -1,7 +1,7 @@
-/** What decides whether the node is ready; filled in by the node. */
+/** Whether the node is ready; maintained by the node. */
 export interface Readiness {
   phase: 'starting' | 'serving' | 'draining';
-  /** Why it cannot serve although it should, one line each; empty when all is well. */
+  /** Reasons why the node cannot serve, one line each. */
   problems: readonly string[];
 }
 
@@ -17,8 +17,7 @@ const JSON_TYPE = {
 };
 
 /**
- * Live: whoever answers, lives. A node that is starting or draining is alive and must not be killed
- * for it.
+ * Liveness: an answer is enough. A starting or draining node must not be killed.
  */
 export function healthz(): Answer {
   return { status: 200, headers: JSON_TYPE, body: '{"status":"ok"}\n' };

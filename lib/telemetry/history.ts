@@ -1,6 +1,6 @@
 import { HISTORY_POINTS_MAX, HISTORY_STEP_SECONDS } from './limits.ts';
 
-/** Bytes per second over one step, by where they came from or went. */
+/** Bytes per second over one step, by source, and to clients. */
 export interface HistoryPoint {
   /** End of the step, milliseconds since the Unix epoch. */
   atMs: number;
@@ -10,24 +10,24 @@ export interface HistoryPoint {
   client: number;
 }
 
-/** Running totals a history is made of. */
+/** Running totals from which the history is computed. */
 export interface SourceTotals {
   /** Payload bytes fetched back-to-source. */
   origin: number;
   /** Payload bytes received from other nodes. */
   peer: number;
-  /** Payload bytes sent to clients out of memory or disk, without a fetch. */
+  /** Payload bytes sent to clients from memory or disk that an earlier read had brought. */
   cache: number;
   /** Payload bytes sent to clients, whatever the source. */
   client: number;
 }
 
-/** The last 15 minutes in steps of 5 s, for the live page's curves. */
+/** The last 15 minutes in steps of 5 s, for the live page's chart. */
 export class History {
   readonly #points: HistoryPoint[] = [];
   #stepStart: { nowMs: number; totals: SourceTotals } | undefined;
 
-  /** Called every tick with monotonic and wall time; a point is added whenever a step is over. */
+  /** Called every tick with monotonic and wall time; adds a point at the end of each step. */
   tick(nowMs: number, wallMs: number, totals: SourceTotals): void {
     const start = this.#stepStart;
     if (start === undefined) {

@@ -1,14 +1,11 @@
-/**
- * Bounds of lib/telemetry: each is named, has its unit last, and gives the reason for its value.
- */
+/** Bounds of lib/telemetry. */
 
 /**
- * Threads that count: control, a few fronts, the pools with spare rows for threads that were
- * replaced.
+ * Rows of counters: control, a few fronts, the pools, and spare rows for replaced threads.
  */
 export const METER_ROWS_MAX = 32;
 
-/** Throughput, QPS and MaxLatency look back this far: steady to the eye, quick to show a stall. */
+/** Window of throughput, QPS and MaxLatency: steady enough to read, short enough to show a stall. */
 export const RATE_WINDOW_SECONDS = 5;
 
 /** The live page's curves: a point every 5 s over 15 minutes. */
@@ -21,30 +18,30 @@ export const RECENT_ERRORS_MAX = 50;
 /** One error message on the status page and in the log. */
 export const ERROR_MESSAGE_CHARS_MAX = 300;
 
-/** Other nodes whose rate is followed: every node of the largest cluster simulated. */
+/** Peers with a rate of their own: every node of the largest cluster simulated. */
 export const PEER_RATES_MAX = 10_000;
 
-/** Audit lines a thread holds before it hands them over; ~500 lines, one message and one write. */
+/** Audit bytes a thread collects before it hands them over: about 500 lines, one message. */
 export const AUDIT_BATCH_BYTES = 128 * 1024;
 
-/** The oldest audit line a thread holds is handed over after this time. */
+/** Audit lines are handed over after this time at the latest. */
 export const AUDIT_FLUSH_MS = 250;
 
 /**
- * Audit lines on their way to control or waiting for the disk or the pipe; beyond it they are
- * dropped and counted.
+ * Audit bytes on their way to control, or waiting for disk or pipe; further lines are dropped and
+ * counted.
  */
 export const AUDIT_SINK_BYTES_MAX = 8 * 1024 * 1024;
 
-/** audit.log turns over at this size or age, and so many old ones are kept. */
+/** audit.log is rotated at this size or age; this many old files are kept. */
 export const AUDIT_FILE_BYTES_MAX = 100 * 1024 * 1024;
 export const AUDIT_FILE_AGE_HOURS = 24;
 export const AUDIT_FILES_MAX = 5;
 
-/** An audit file, or a file the log goes into, that failed is tried again after this time. */
+/** A log file that failed is tried again after this time. */
 export const LOG_REOPEN_MS = 10_000;
 
-/** A node that ends waits so long for the reader of its log, then goes without. */
+/** A node that ends waits this long for the reader of its log. */
 export const LOG_CLOSE_TIMEOUT_MS = 2_000;
 
 /** Log lines waiting for a slow reader of stdout; beyond it they are dropped. */

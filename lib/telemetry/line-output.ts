@@ -3,17 +3,17 @@ import type { Writable } from 'node:stream';
 import { systemClock, type Clock, type Timer } from '../clock.ts';
 import { LOG_BYTES_MAX, LOG_CLOSE_TIMEOUT_MS, LOG_REOPEN_MS } from './limits.ts';
 
-/** Takes whole lines; false when they were dropped. */
+/** Writes whole lines; false when they were dropped. */
 export interface LineTarget {
   write(lines: string | Uint8Array): boolean;
-  /** Ends it once what was taken is out, after it has failed, or after a deadline. */
+  /** Closes once everything is written, after a failure, or after a deadline. */
   close(): Promise<void>;
 }
 
 /**
- * A stream to a descriptor of the process that never waits for the reader. `process.stdout` and
- * `stderr` write to pipes and sockets without blocking, but to files at once; those go through the
- * thread pool instead.
+ * A stream to a descriptor of the process that never blocks. `process.stdout` and `stderr` write
+ * to pipes and sockets without blocking, but to files synchronously; files go through the thread
+ * pool instead.
  */
 function streamTo(fd: number): Writable {
   const file = fstatSync(fd).isFile();
@@ -23,9 +23,9 @@ function streamTo(fd: number): Writable {
 }
 
 /**
- * Lines to stdout or stderr, bounded: a reader that is slow costs lines, not memory or time, and
- * one that goes away is not an error of the node; a file on a full disk is tried again. Used on
- * control only, so that no line lands inside another.
+ * Bounded output of lines to stdout or stderr. A slow reader loses lines and costs no memory or
+ * time; a reader that goes away is not an error; a file on a full disk is tried again. Used on
+ * control only, so that lines do not mix.
  */
 export class LineOutput implements LineTarget {
   readonly #fd: number;
@@ -49,8 +49,8 @@ export class LineOutput implements LineTarget {
   }
 
   /**
-   * Waits until everything taken is out, the reader is gone, or the deadline is over. The
-   * descriptor stays open: it is the process's.
+   * Waits until everything is written, the reader is gone, or the deadline passes. The descriptor
+   * stays open: it belongs to the process.
    */
   close(): Promise<void> {
     this.#reopen?.cancel();
@@ -66,7 +66,7 @@ export class LineOutput implements LineTarget {
     const stream = streamTo(this.#fd);
     stream.on('error', () => {
       this.#failed = true;
-      // A reader that has gone does not come back; a disk may have room again.
+      // A reader that is gone does not come back; a disk can have room again.
       if (fstatSync(this.#fd).isFile())
         this.#reopen ??= this.#clock.after(LOG_REOPEN_MS, () => this.#tryAgain());
     });
@@ -77,12 +77,12 @@ export class LineOutput implements LineTarget {
     this.#reopen = undefined;
     this.#failed = false;
     this.#stream = this.#open();
-    // What was cut off must not run into the next line.
+    // An incomplete line must not join with the next one.
     this.#stream.write('\n');
   }
 }
 
-/** Settles with `work`, or after `timeoutMs` without it. */
+/** Settles with `work`, at the latest after `timeoutMs`. */
 export async function settleWithin(
   clock: Clock,
   timeoutMs: number,

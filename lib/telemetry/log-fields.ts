@@ -1,7 +1,7 @@
 import { ShoalError } from '../errors.ts';
 import { redactText, redactUrl, safeHeaders } from './redact.ts';
 
-/** Deeper objects, longer lists and more causes are cut: a log line is for reading. */
+/** Deeper objects, longer lists and more causes are cut. */
 const DEPTH_MAX = 4;
 const ITEMS_MAX = 50;
 const STACK_LINES_MAX = 6;
@@ -11,15 +11,14 @@ const SECRET_KEY =
   /^(?:.*(?:authorization|password|passwd|secret|token|credentials?|signature|cookie|accesskey\w*)|query|search|auth)$/i;
 
 /**
- * An error as it may be logged: texts redacted, an upstream's headers and body left out, with its
- * causes.
+ * An error for the log, with its causes: texts redacted, without an upstream's headers and body.
  */
 export function errorFields(error: Error, depth = 0): Record<string, unknown> {
   const fields: Record<string, unknown> = { type: error.name, message: redactText(error.message) };
   const code: unknown = (error as { code?: unknown }).code;
   if (typeof code === 'string') fields['code'] = redactText(code);
-  // Our own errors are expected and named by their code; only a surprise needs its stack. The first
-  // line repeats the message.
+  // A ShoalError is identified by its code; only other errors need a stack. Its first line repeats
+  // the message.
   if (error.stack !== undefined && !(error instanceof ShoalError)) {
     fields['stack'] = redactText(
       error.stack.split('\n').slice(1, STACK_LINES_MAX).join('\n'),
@@ -46,7 +45,7 @@ function safeValue(key: string, value: unknown, depth: number): unknown {
 }
 
 /**
- * Any object as it may be logged: named secrets censored, URLs without query, `headers` cut to an
+ * An object for the log: secrets censored by key, URLs without query, `headers` cut to an
  * allow-list, all text redacted.
  */
 export function safeFields(fields: object, depth = 0): Record<string, unknown> {

@@ -7,14 +7,14 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 
 export interface LoggerOptions {
   level: LogLevel;
-  /** address:p2p port, put in every line. */
+  /** address:p2p port; in every line. */
   node: string;
   /** `control`, `front-1`, ... */
   thread: string;
-  /** Takes whole lines: control's `LineOutput`, or a post to control on any other thread. */
+  /** Writes whole lines: control's `LineOutput`, or a message to control from another thread. */
   write: (line: string) => void;
   /**
-   * Told of every line at warn or above that has a code (its own, or its error's): for the list of
+   * Called for every line at warn or above with a code (its own or its error's), for the list of
    * recent errors.
    */
   onProblem?: (code: string, message: string) => void;
@@ -41,8 +41,8 @@ function tellProblem(
 }
 
 /**
- * What follows the object of a log call, as one text: put together before it is redacted, so that
- * `token=%s` is seen whole.
+ * The message of a log call with its arguments, formatted before redaction, so that `token=%s` is
+ * seen as a whole.
  */
 function text(parts: readonly unknown[]): string {
   return redactText(
@@ -59,8 +59,8 @@ function text(parts: readonly unknown[]): string {
 }
 
 /**
- * A pino logger of JSON lines in which nothing secret can pass: everything logged, child bindings
- * included, goes through `safeFields` and `redactText`. Fields in use: `requestId`, `url`,
+ * A pino logger of JSON lines without secrets: everything logged, including child bindings, passes
+ * `safeFields` and `redactText`. Fields in use: `requestId`, `url`,
  * `headers`, `err`, `blob`, `peer`, `code`.
  */
 export function createLogger(options: LoggerOptions): Logger {
@@ -98,7 +98,7 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     { write: options.write },
   );
-  // pino hands the bindings of a child to no formatter; children inherit this one.
+  // pino passes the bindings of a child to no formatter; children inherit this one.
   const { child } = logger;
   logger.child = function safeChild(this: Logger, bindings: object) {
     return child.call(this, safeFields(bindings));

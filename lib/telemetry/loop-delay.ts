@@ -4,14 +4,14 @@ import type { Meter } from './counters.ts';
 
 const RESOLUTION_MS = 20;
 const PUBLISH_MS = 1_000;
-/** A loop that works for a smaller share of a second is not sampled in the next one. */
+/** Below this share of a second of work, the loop is not sampled in the next second. */
 const IDLE_SHARE = 0.01;
 
 /**
- * Publishes the calling thread's event-loop delay in its row once a second. The time a timer was
- * late is counted, so an idle loop reads 0 and not the resolution. Sampling wakes the thread 50
+ * Publishes the calling thread's event-loop delay in its row once a second. It measures how late
+ * timers fire, so an idle loop reads 0 and not the resolution. Sampling wakes the thread 50
  * times a second, so it pauses while the thread is idle; then only the lateness of the publishing
- * timer itself counts. Returns what stops it.
+ * timer itself counts. Returns a function that stops it.
  */
 export function watchLoopDelay(
   meter: Meter,
@@ -49,7 +49,7 @@ export function watchLoopDelay(
   };
 }
 
-/** Whether this thread's loop has worked for IDLE_SHARE of the time since the last call. */
+/** Whether this thread's loop was active for IDLE_SHARE of the time since the last call. */
 function busyLoop(): () => boolean {
   let before = performance.eventLoopUtilization();
   return () => {

@@ -43,7 +43,7 @@ export interface ThreadView {
   loopDelayMaxUs: number;
 }
 
-/** Control's side of the shared counters: sums over all rows, read without stopping anybody. */
+/** Control's view of the shared counters: sums over all rows, read without locks. */
 export class MeterBoard {
   readonly shared: SharedArrayBuffer;
   readonly #words: Float64Array;
@@ -79,7 +79,7 @@ export class MeterBoard {
   }
 
   /**
-   * The slowest operation of each kind since this was last called, microseconds; one caller only.
+   * The slowest operation of each type since the last call, in microseconds; one caller only.
    */
   takeLatencyMaxUs(): Record<TrafficType, number> {
     const maxima = {} as Record<TrafficType, number>;

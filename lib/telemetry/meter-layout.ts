@@ -10,15 +10,14 @@ import {
 } from './metrics-list.ts';
 
 /**
- * The shared words of the counters. One row a thread, each row a run of float64 words with a single
- * writer. 8-byte aligned float64 loads and stores are one instruction on every machine Node runs
+ * Layout of the shared counters: one row per thread, each a run of float64 words with one writer. 8-byte aligned float64 loads and stores are one instruction on every machine Node runs
  * on, so control reads rows while they are written; the sums are exact up to 2^53.
  *
  *   header: uncounted threads (int32), bytes of audit lines on their way to control (int32)
  *   row:    kind (int32) | loop delay p99, max | traffic x 5 | counters | histograms
  */
 
-/** Kinds of thread, as stored in a row's kind word; 0 is a row nobody has. */
+/** Kinds of thread, as stored in a row's kind word; 0 is a free row. */
 export const threadKinds = ['free', 'control', 'front', 'transfer', 'digest'] as const;
 export type ThreadKind = Exclude<(typeof threadKinds)[number], 'free'>;
 
@@ -33,7 +32,7 @@ export const KIND = 0;
 export const LOOP_DELAY_P99_US = 1;
 export const LOOP_DELAY_MAX_US = 2;
 
-/** Words of one kind of traffic, from `trafficWord[type]` on; the maximum is an int32. */
+/** Words of one type of traffic, from `trafficWord[type]` on; the maximum is an int32. */
 export const OPERATIONS = 0;
 export const FAILURES = 1;
 export const BYTES = 2;
@@ -78,7 +77,7 @@ export function rowStart(row: number): number {
   return HEADER_WORDS + row * ROW_WORDS;
 }
 
-/** Memory for `rows` rows, all zero; what other threads are handed to count into. */
+/** Zeroed shared memory for `rows` rows. */
 export function createMeterWords(rows = METER_ROWS_MAX): SharedArrayBuffer {
   return new SharedArrayBuffer((HEADER_WORDS + rows * ROW_WORDS) * 8);
 }

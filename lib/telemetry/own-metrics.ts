@@ -17,15 +17,15 @@ import type { MeterBoard } from './meter-board.ts';
 import { peerStates, hitRatios, type StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
-// Not imported: this module is loaded late, under load, and Node was then seen to hand out a
-// CommonJS package before it had run (22.23, with module hooks and a linked node_modules).
+// Required, not imported: this module is loaded late, under load, and Node 22.23 (with module hooks
+// and a linked node_modules) has returned a CommonJS package before it had run.
 const { Counter, Gauge, Registry, collectDefaultMetrics } = createRequire(import.meta.url)(
   'prom-client',
 ) as typeof PromClient;
 
 /**
- * Default metrics whose names end in `_total` though they are gauges: promtool's lint refuses them,
- * `shoal_nodejs_active_*` says the same.
+ * Default metrics that end in `_total` but are gauges: promtool's lint rejects them, and
+ * `shoal_nodejs_active_*` has the same values.
  */
 const MISNAMED_DEFAULTS = [
   'shoal_nodejs_active_resources_total',
@@ -36,9 +36,8 @@ const MISNAMED_DEFAULTS = [
 type LabelValues = Readonly<Record<string, string>>;
 
 /**
- * A histogram whose buckets live in the shared counters. prom-client's own can only be observed
- * into, not set; its registry asks of a metric no more than a name and `get`, so that is what this
- * offers.
+ * A histogram whose buckets are in the shared counters. prom-client's own histograms cannot be set;
+ * its registry needs only a name and `get` of a metric.
  */
 function sharedHistogram(family: HistogramFamily, board: MeterBoard): PromClient.Metric<string> {
   const { name, help, unit, bounds, series } = family;
@@ -63,9 +62,9 @@ function sharedHistogram(family: HistogramFamily, board: MeterBoard): PromClient
 }
 
 /**
- * A prom-client registry of everything under `shoal_`, filled from the shared counters and the
- * node's own state at each scrape. `inputs` is asked by every family of gauges: hand in what was
- * read once for the scrape.
+ * A prom-client registry of all `shoal_` metrics, filled from the shared counters and the node's
+ * state at each scrape. Every family of gauges calls `inputs`, which returns what was read once for
+ * the scrape.
  */
 export function createOwnRegistry(
   telemetry: Telemetry,
@@ -192,7 +191,7 @@ export function registerProcessMetrics(registry: PromClient.Registry): void {
 }
 
 /**
- * Every role and state, zeros included, so that an alert on a state never meets a missing series.
+ * Counts for every role and state, including zeros, so that alerts never miss a series.
  */
 function countPeers(inputs: StatusInputs): [LabelValues, number][] {
   const counts = new Map<string, number>();

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Answer } from './health.ts';
 
-/** The page's scripts, each after those it imports. */
+/** The page's scripts, in the order of their imports. */
 const SCRIPTS = [
   'format.js',
   'elements.js',
@@ -18,7 +18,7 @@ function part(name: string): string {
   return readFileSync(new URL(`page/${name}`, import.meta.url), 'utf8');
 }
 
-/** The modules as one script: imports dropped, exports made plain, in a scope of their own. */
+/** The modules as one script in its own scope, without imports and exports. */
 function joinScripts(): string {
   const bodies = SCRIPTS.map((name) =>
     part(name)
@@ -61,8 +61,8 @@ function build(): Answer {
 let page: Answer | undefined;
 
 /**
- * The live page, GET /: one file with its style and script inside, named by their hashes in its
- * policy. Built when first asked for.
+ * The live page, GET /: one file with inline style and script, allowed by hash in its policy. Built
+ * at the first request.
  */
 export function pageAnswer(): Answer {
   page ??= build();

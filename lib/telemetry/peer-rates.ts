@@ -8,13 +8,13 @@ interface PeerFlow {
   readonly window: RateWindow;
 }
 
-/** Bytes per second from and to each other node; only nodes active within the window are kept. */
+/** Bytes per second from and to each peer; only peers active within the window are kept. */
 export class PeerRates {
   readonly #flows = new Map<string, PeerFlow>();
 
   /**
-   * Adds bytes moved since the last call. Past `PEER_RATES_MAX` active nodes, further ones are not
-   * followed.
+   * Adds bytes moved since the last call. Beyond `PEER_RATES_MAX` active peers, further ones are
+   * ignored.
    */
   add(node: string, receivedBytes: number, sentBytes = 0): void {
     let flow = this.#flows.get(node);

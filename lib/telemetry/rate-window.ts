@@ -1,7 +1,7 @@
 import { RATE_WINDOW_SECONDS } from './limits.ts';
 
 /**
- * Rates of running totals over the last window: a ring of samples, one a tick (once a second).
+ * Rates of running totals over the last window: a ring of samples, one per tick (once a second).
  * The rate is (newest - oldest) / (time between them), so an irregular tick does not distort it.
  */
 export class RateWindow {

@@ -1,8 +1,8 @@
 import { ERROR_MESSAGE_CHARS_MAX } from './limits.ts';
 
 /**
- * From a `?` inside a word on to the next blank: a quote may be part of a query, so too much goes
- * rather than too little.
+ * From a `?` inside a word to the next blank. A quote can be part of a query, so the pattern removes
+ * too much rather than too little.
  */
 const QUERY_IN_TEXT = /(?<=\S)\?\S+/g;
 const USER_IN_TEXT = /(?<=:\/\/)[^\s/@]*@/g;
@@ -10,7 +10,7 @@ const AUTHORIZATION_IN_TEXT = /\b(bearer|basic|digest|negotiate|token)\s+[\w\-.~
 const NAMED_SECRET_IN_TEXT =
   /((?:signature|password|passwd|secret|token|credential|accesskeyid|authorization|cookie|api-?key)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?!["'])[^\s&,;"'<>]+)/gi;
 
-/** A URL as it may be shown: no query (signatures), no fragment, no user or password. */
+/** A URL for display: no query (signatures), no fragment, no user or password. */
 export function redactUrl(url: string): string {
   const end = url.search(/[?#]/);
   const bare = end === -1 ? url : url.slice(0, end);
@@ -18,8 +18,8 @@ export function redactUrl(url: string): string {
 }
 
 /**
- * Free text (an error message of a library, say) without URL queries, credentials and named
- * secrets, cut to `charsMax`.
+ * Free text, such as a library's error message, without URL queries, credentials and secrets, cut
+ * to `charsMax`.
  */
 export function redactText(text: string, charsMax = ERROR_MESSAGE_CHARS_MAX): string {
   return text
@@ -31,7 +31,7 @@ export function redactText(text: string, charsMax = ERROR_MESSAGE_CHARS_MAX): st
     .slice(0, charsMax);
 }
 
-/** Headers that carry no secret by their definition: anything not listed is left out of logs. */
+/** Headers that never carry a secret; others are not logged. */
 const SAFE_HEADERS = new Set([
   'accept',
   'accept-encoding',
@@ -53,8 +53,7 @@ const SAFE_HEADERS = new Set([
 ]);
 
 /**
- * The headers that may be logged, names in lower case; an allow-list, so a new secret header is
- * safe too.
+ * The headers that may be logged, names in lower case. An allow-list is safe for unknown headers.
  */
 export function safeHeaders(
   headers: Readonly<Record<string, string | string[] | undefined>>,

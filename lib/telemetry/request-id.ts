@@ -1,6 +1,6 @@
 /**
- * Follows one request of a client across nodes: made by the node the client asked, sent along on
- * the p2p port, put in every log line.
+ * Identifies one client request across nodes: created by the node the client asked, sent along on
+ * the p2p port, in every log line.
  */
 export const REQUEST_ID_HEADER = 'shoal-request-id';
 
@@ -16,8 +16,7 @@ export function newRequestId(random: () => number = Math.random): string {
 }
 
 /**
- * The id that came with a request when it is well-formed, else a new one: a header of a stranger
- * never reaches a log unread.
+ * The request's id if it is well-formed, else a new one: an unchecked header never reaches a log.
  */
 export function acceptRequestId(
   header: string | undefined,

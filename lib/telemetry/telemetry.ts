@@ -17,7 +17,7 @@ export interface Identity {
   version: string;
 }
 
-/** One kind of traffic over the last window. */
+/** One type of traffic over the last window. */
 export interface TrafficRates {
   bytesPerSecond: number;
   operationsPerSecond: number;
@@ -25,8 +25,7 @@ export interface TrafficRates {
 }
 
 /**
- * Control's measuring half: turns the running totals of all threads into rates, history and status,
- * once a second.
+ * Turns the counters of all threads into rates, history and status, once a second, on control.
  */
 export class Telemetry {
   readonly identity: Identity;
@@ -100,7 +99,7 @@ export class Telemetry {
     };
   }
 
-  /** Bytes sent to clients since the start, by the tier they were found in. */
+  /** Bytes sent to clients since the start, by tier. */
   clientBytes(): Record<Tier, number> {
     return Object.fromEntries(
       tiers.map((tier) => [tier, this.board.counter(`served.client.${tier}`)]),

@@ -12,12 +12,12 @@ export interface KeyedCertificate {
 const DAY_MS = 86_400_000;
 /** ECDSA on P-256: understood by TLS 1.2 and 1.3 clients alike, boringssl's and OpenSSL's. */
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-/** Clocks of nodes differ: a certificate is valid from a little before it was made. */
+/** Clocks of nodes differ, so a certificate is valid from a little before its creation. */
 const BACKDATE_MS = 3_600_000;
 
 x509.cryptoProvider.set(webcrypto as never);
 
-/** Makes a certificate authority of our own, valid for `days` from `wallMs`. */
+/** Creates a certificate authority, valid for `days` from `wallMs`. */
 export async function makeAuthority(
   commonName: string,
   days: number,
