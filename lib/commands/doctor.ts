@@ -35,5 +35,6 @@ export function renderFindings(findings: readonly Finding[]): string {
   ]);
   const count = (wanted: Finding['outcome']): number =>
     findings.filter(({ outcome }) => outcome === wanted).length;
-  return `${[...lines, `${count('ok')} ok, ${count('warning')} warnings, ${count('failed')} failed`].join('\n')}\n`;
+  const sum = `${count('ok')} ok, ${count('warning')} warnings, ${count('failed')} failed`;
+  return `${[...lines, sum].join('\n')}\n`;
 }

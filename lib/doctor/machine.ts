@@ -111,7 +111,8 @@ async function checkPort(key: string, host: string, port: number): Promise<Findi
       ? warning(
           name,
           `${key} is in use`,
-          `if this node runs already, all is well; else find the process with \`ss -ltnp 'sport = :${port}'\``,
+          'if this node runs already, all is well; else find the process with ' +
+            `\`ss -ltnp 'sport = :${port}'\``,
         )
       : failed(name, `${key}: cannot listen on ${host}:${port}: ${reason}`, `change ${key}`);
   } finally {

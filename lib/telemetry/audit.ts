@@ -19,8 +19,8 @@ const SIZE = Buffer.from('][size=');
 const LATENCY = Buffer.from('][latency=');
 const END = Buffer.from(']\n');
 /**
- * Room for the part after the pathname: three numbers of at most 17 characters, and the text between
- * them.
+ * Room for the part after the pathname: three numbers of at most 17 characters, and the text
+ * between them.
  */
 const TAIL_BYTES_MAX = 3 * 17 + SIZE.length + LATENCY.length + END.length;
 

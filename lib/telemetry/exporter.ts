@@ -35,7 +35,8 @@ const JSON_HEADERS = {
 };
 
 const STRANGER =
-  'what is pulled is told on this machine only; ask 127.0.0.1, through `kubectl port-forward` or ssh -L';
+  'what is pulled is told on this machine only; ' +
+  'ask 127.0.0.1, through `kubectl port-forward` or ssh -L';
 
 function shownTo(isLocal: boolean, status: Status): Status {
   if (isLocal) return status;

@@ -10,8 +10,9 @@ import {
 } from './metrics-list.ts';
 
 /**
- * Layout of the shared counters: one row per thread, each a run of float64 words with one writer. 8-byte aligned float64 loads and stores are one instruction on every machine Node runs
- * on, so control reads rows while they are written; the sums are exact up to 2^53.
+ * Layout of the shared counters: one row per thread, each a run of float64 words with one writer.
+ * 8-byte aligned float64 loads and stores are one instruction on every machine Node runs on, so
+ * control reads rows while they are written; the sums are exact up to 2^53.
  *
  *   header: uncounted threads (int32), bytes of audit lines on their way to control (int32)
  *   row:    kind (int32) | loop delay p99, max | traffic x 5 | counters | histograms

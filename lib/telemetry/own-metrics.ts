@@ -1,9 +1,9 @@
+import { gaugeFamilies } from './gauge-list.ts';
 import { createRequire } from 'node:module';
 import type * as PromClient from 'prom-client';
 import {
   counterFamilies,
   derivedFamilies,
-  gaugeFamilies,
   histogramFamilies,
   tiers,
   trafficTypes,

@@ -1,8 +1,8 @@
 import { ERROR_MESSAGE_CHARS_MAX } from './limits.ts';
 
 /**
- * From a `?` inside a word to the next blank. A quote can be part of a query, so the pattern removes
- * too much rather than too little.
+ * From a `?` inside a word to the next blank. A quote can be part of a query, so the pattern
+ * removes too much rather than too little.
  */
 const QUERY_IN_TEXT = /(?<=\S)\?\S+/g;
 const USER_IN_TEXT = /(?<=:\/\/)[^\s/@]*@/g;

@@ -1,9 +1,9 @@
+import { gaugeFamilies } from '../../lib/telemetry/gauge-list.ts';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   counterFamilies,
   derivedFamilies,
-  gaugeFamilies,
   histogramFamilies,
 } from '../../lib/telemetry/metrics-list.ts';
 import { telemetryFixture } from './fixture.ts';
