@@ -1,7 +1,7 @@
 /**
- * What was evicted lately, by fingerprint: a shard that comes back while remembered is wanted.
- * Bounded: a direct-mapped table where a newer memory displaces an older one, and a memory fades
- * after `span` later ones. A collision costs one wrong guess of the eviction, nothing else.
+ * Recently evicted shards, by fingerprint: a shard that comes back while it is remembered is worth
+ * keeping. Bounded: a direct-mapped table in which newer entries replace older ones, and an entry
+ * expires after `span` later ones. A collision only causes one suboptimal eviction.
  */
 export class Ghost {
   readonly #span: number;

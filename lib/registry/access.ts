@@ -5,13 +5,13 @@ import { ACCESS_GRANTS_MAX, BLOB_PROOF_TTL_MS, BLOB_PROOFS_MAX } from './limits.
 import { sha256Hex } from './identity.ts';
 import { manifestMembers, type TypeSource } from './manifest.ts';
 
-/** Who wants to read what. */
+/** A request to read a blob or a manifest. */
 export interface AccessRequest {
-  /** The Authorization header as the client sent it, null for none. Only its hash is kept. */
+  /** The client's Authorization header, null for none. Only its hash is kept. */
   authorization: string | null;
   /** BlobTarget.scope. */
   scope: string;
-  /** BlobTarget.key; null when the right to the scope alone is asked about (a manifest). */
+  /** The blob's digest, else its key; null to ask about the scope alone (a manifest). */
   key: string | null;
 }
 
@@ -19,9 +19,9 @@ export interface AccessOptions {
   clock: Clock;
   /** How long a proven right counts. */
   ttlMs: number;
-  /** How long it still counts while the upstream is down; 0: not at all. */
+  /** How long it still counts during an outage; 0: not at all. */
   staleTtlMs: number;
-  /** off: everybody may read everything. */
+  /** `off`: every client may read everything. */
   check: 'strict' | 'off';
   grantsMax?: number;
   proofsMax?: number;
@@ -29,13 +29,13 @@ export interface AccessOptions {
 
 interface Proof {
   seenMs: number;
-  /** What the upstream said of its size; null: nothing yet. */
+  /** The size by the upstream; null: not known yet. */
   sizeBytes: number | null;
 }
 
 interface Grant {
   checkedMs: number;
-  /** Only counts while the upstream is down: a node believes nobody else while it can ask. */
+  /** Counts only during an outage: otherwise the node asks the upstream itself. */
   heardMs: number;
 }
 
@@ -70,14 +70,13 @@ export class AccessLedger {
     this.#proofs = new LRUCache({ max: options.proofsMax ?? BLOB_PROOFS_MAX });
   }
 
-  /** Whether the request may be answered from what is cached, or its right must be proven first. */
+  /** Whether the request may be answered from the cache, or access must be checked first. */
   decide(request: AccessRequest): 'granted' | 'check' {
     return this.remainingMs(request) > 0 ? 'granted' : 'check';
   }
 
   /**
-   * For how long, in ms from now, the request needs no check; 0 when it needs one now, Infinity
-   * with checks off.
+   * How long the request needs no check, in ms; 0: it needs one now; Infinity: checks are off.
    */
   remainingMs(request: AccessRequest): number {
     if (this.#options.check === 'off') return Infinity;
@@ -87,8 +86,7 @@ export class AccessLedger {
   }
 
   /**
-   * Whether a request that cannot be checked, the upstream being down, may be answered all the
-   * same.
+   * Whether a request that cannot be checked because of an outage may be answered.
    */
   mayReadStale(request: AccessRequest): boolean {
     if (this.#options.check === 'off') return true;
@@ -97,8 +95,7 @@ export class AccessLedger {
   }
 
   /**
-   * How long ago, in ms, the upstream accepted this credential for this scope, as far as this node
-   * knows; null: it does not.
+   * How long ago the upstream accepted this credential for this scope, in ms; null: not known.
    */
   grantAgeMs(request: AccessRequest): number | null {
     const grant = this.#grants.get(grantKey(request));
@@ -108,8 +105,7 @@ export class AccessLedger {
   }
 
   /**
-   * The size in bytes of what the upstream has shown of the blob there; null: it has not, or there
-   * are no checks.
+   * The blob's size in that scope by the upstream, in bytes; null: not known, or checks are off.
    */
   sizeOf({ scope, key }: AccessRequest): number | null {
     return this.#options.check === 'off'
@@ -118,8 +114,8 @@ export class AccessLedger {
   }
 
   /**
-   * The upstream has accepted this credential for this scope and, if a key is given, shown that the
-   * blob is there, of this size if it said so.
+   * The upstream accepted this credential for this scope and, if a key is given, has the blob, of
+   * this size if known.
    */
   granted(request: AccessRequest, sizeBytes: number | null = null): void {
     const nowMs = this.#options.clock.nowMs();
@@ -156,8 +152,7 @@ export class AccessLedger {
   }
 
   /**
-   * Takes note of the blobs a manifest or index names, which came from the repository of `scope` by
-   * its digest or a tag.
+   * Records the blobs named by a manifest or index of the repository of `scope`.
    */
   noteManifest(scope: string, body: Uint8Array, contentType: string, source: TypeSource): void {
     const nowMs = this.#options.clock.nowMs();
@@ -166,7 +161,7 @@ export class AccessLedger {
   }
 
   /**
-   * Proves the request's right where it is not proven yet. `ask` makes the check at the upstream,
+   * Checks the request's right unless it is already proven. `ask` makes the check at the upstream,
    * returns the blob's size there and throws what it says; equal checks under way are joined, so
    * `ask` runs once for all of them. While the upstream is down an old right counts as `stale`.
    * @throws what `ask` threw
@@ -196,7 +191,7 @@ export class AccessLedger {
       this.#checks.set(id, { key: request.key, done });
       return done;
     }
-    // That another blob of the repository is not there says nothing of this one.
+    // A missing blob says nothing about other blobs of the repository.
     return under.key === request.key
       ? under.done
       : under.done.catch((thrown: unknown) => {
@@ -244,7 +239,7 @@ export function isDown(thrown: unknown): boolean {
 }
 
 /**
- * Whether a failed check says something of the blob alone, not of the credential or the upstream.
+ * Whether a failed check is about the blob alone, not about the credential or the upstream.
  */
 function isAboutBlob(thrown: unknown): boolean {
   if (!(thrown instanceof ShoalError)) return false;

@@ -20,8 +20,7 @@ export interface PreheatParts {
 }
 
 /**
- * What a client asks of one node of the swarm through another: to have a blob that the client may
- * read.
+ * A client's request through one node that another node fetch a blob which the client may read.
  */
 export interface PreheatRequest {
   node: string;
@@ -31,9 +30,8 @@ export interface PreheatRequest {
 }
 
 /**
- * Has other nodes bring blobs to themselves, at the word of a client that may read them. The
- * client's credential goes along, sealed, only when a node says that the swarm alone cannot give it
- * the blob.
+ * Makes other nodes fetch blobs on behalf of a client that may read them. The client's credential
+ * is sent (sealed) only if a node reports that it cannot get the blob from the swarm alone.
  */
 export class Preheats {
   readonly #parts: PreheatParts;
@@ -42,15 +40,15 @@ export class Preheats {
     this.#parts = parts;
   }
 
-  /** Who is in the swarm, as a client may choose among them. */
+  /** The nodes of the swarm that a client may choose from. */
   nodes(): { self: string; nodes: { node: string; role: string; zone: string | null }[] } {
     const { self, members } = this.#parts;
     return { self, nodes: members().map(({ node, role, zone }) => ({ node, role, zone })) };
   }
 
   /**
-   * How far the node is; it goes on for a moment. Rejects with what the upstream says, BAD_REQUEST
-   * for a stranger, PEER_* when it does not answer.
+   * The node's progress; it continues briefly after this. Rejects with the upstream's error,
+   * BAD_REQUEST for a node that is not a member, PEER_* if the node does not answer.
    */
   async preheat({ node, blob, authorization, requestId }: PreheatRequest): Promise<Holding> {
     const { self, members, gate, totalOf, holdings } = this.#parts;

@@ -13,7 +13,7 @@ export interface ReadAheadParts {
   clock: Clock;
   /** See LoaderParts. */
   shareOf(way: Way): Share;
-  /** Slots of memory there are: a share of them is for shards on their way ahead of small reads. */
+  /** Slots of memory in all; a share of them may hold shards read ahead of small reads. */
   slotCount: number;
 }
 
@@ -23,14 +23,13 @@ interface Watched {
 }
 
 /**
- * Brings shards ahead of the small reads of blobs (overlaybd: every read a request of its own, over
- * several connections), as the pattern of each blob foretells them. Bounded in blobs, in shards on
- * their way, and in time.
+ * Reads ahead of small reads (overlaybd sends one request per read, over several connections), as
+ * predicted by the read pattern of each blob. Bounded in blobs, in shards under way, and in time.
  */
 export class ReadAhead {
   readonly #parts: ReadAheadParts;
   readonly #underWayMax: number;
-  /** By blob key, the longest unread first. */
+  /** By blob key, the least recently read first. */
   readonly #watched = new Map<string, Watched>();
   #underWay = 0;
 
@@ -39,13 +38,13 @@ export class ReadAhead {
     this.#underWayMax = Math.floor(parts.slotCount * AHEAD_SMALL_READS_SLOT_SHARE);
   }
 
-  /** Shards on their way now. */
+  /** Shards being read ahead now. */
   get underWay(): number {
     return this.#underWay;
   }
 
   /**
-   * A client that may read the blob has come to `startBytes`, with a small read; `way` is its own.
+   * A client that may read the blob has read at `startBytes` with a small read; `way` is its own.
    */
   read(key: string, startBytes: number, totalBytes: number, way: Way): void {
     for (const shard of this.#patternOf(key).read(startBytes, totalBytes)) {
@@ -65,14 +64,14 @@ export class ReadAhead {
       this.#underWay -= 1;
       leave();
     };
-    // Whoever needs the shard asks for it again, and hears why it failed.
+    // A reader that needs the shard asks for it again and gets the error then.
     const interest: Interest = { placed: () => undefined, complete: over, failed: over };
     let hasEntered = false;
     const leave = layers.enter(key, this.#parts.shareOf(way), () => {
       hasEntered = true;
       if (!isOver) loader.want(key, shard, { ...way, sliceBytes: null }, interest);
     });
-    // What has to wait for its turn among the layers comes too late to be ahead of anything.
+    // A shard that must wait for a layer turn would come too late.
     if (!hasEntered) over();
   }
 

@@ -15,13 +15,13 @@ export interface Trace {
 }
 
 /**
- * Which shards small reads came to lately, so that the start of an image can be recorded after it
- * has happened. Bounded: the oldest are forgotten.
+ * The shards that small reads needed lately, so that the start of an image can be recorded
+ * afterwards. Bounded: the oldest are forgotten.
  */
 export class ReadTrace {
   readonly #clock: Clock;
   readonly #shardsMax: number;
-  /** By `<digest>/<shard>`, in the order in which they were read last. */
+  /** By `<digest>/<shard>`, in the order of the last read. */
   readonly #reads = new Map<string, { digest: string; shard: number; atMs: number }>();
 
   constructor(clock: Clock, shardsMax = READ_TRACE_SHARDS_MAX) {
@@ -30,8 +30,8 @@ export class ReadTrace {
   }
 
   /**
-   * A small read has come to a shard that its front did not know. Blobs without a digest in their
-   * name cannot be asked for again: they are left out.
+   * A small read needed a shard that its front did not know. Blobs without a digest in their name
+   * are left out: they cannot be requested again.
    */
   note(key: string, shard: number): void {
     if (!key.startsWith('sha256:')) return;

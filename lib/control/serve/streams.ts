@@ -25,29 +25,29 @@ export interface StreamParts {
    * Read-ahead over many small requests of a blob; that of one long request is its stream's own.
    */
   ahead: Pick<ReadAhead, 'read'>;
-  /** What small reads came to, to be recorded. */
+  /** Records which shards small reads needed. */
   trace: Pick<ReadTrace, 'note' | 'last'>;
   /**
-   * Slots of memory there are: the open streams of all fronts share half of them for read-ahead.
+   * Slots of memory in all; the open streams of all fronts share half of them for read-ahead.
    */
   slotCount: number;
   open: { streams: number };
   nowMs(): number;
   /**
-   * Whether this node is to pass a shard on to others: such shards are read earlier
+   * Whether this node passes the shard on to others; such shards are read earlier
    * (lib/swarm/window.ts).
    */
   isInner(shard: number): boolean;
-  /** How many shards that are read ahead may come in one request now. */
+  /** How many shards read ahead may be in one request now. */
   shardsTogether(): number;
 }
 
-/** Where control's answers to one front go. */
+/** Sends control's answers to one front. */
 export type Reply = (message: ControlMessage) => void;
 
 /**
- * The clients that read through one front: access, a place among the downloading layers, the shard
- * asked for, and those it will ask for next.
+ * The clients that read through one front: access, a layer turn, the requested shard, and
+ * read-ahead.
  */
 export class Streams {
   readonly #parts: StreamParts;
@@ -90,7 +90,7 @@ class Stream {
   readonly #held = new Map<number, { resident: Resident; interest: Interest }>();
   #shard: number;
   readonly #window: ReadWindow;
-  /** Until access is granted the place of the first shard is kept back. */
+  /** Null until access is granted; the place of the first shard is withheld until then. */
   #grant: Grant | null = null;
   #firstPlace: { resident: Resident; cold: boolean } | null = null;
   #leaveLayers: (() => void) | null = null;
@@ -101,9 +101,9 @@ class Stream {
   #entered = false;
   readonly #beforeEntry = new Set<number>();
   #closed = false;
-  /** The shard asked for a second time after a refusal. */
+  /** The shard that was requested again after a refusal. */
   #retried = -1;
-  /** The first shard was refused before it is known whether this client may read it. */
+  /** The first shard was refused while this client's access check was still running. */
   #awaitsGrant = false;
 
   constructor(request: OpenRequest, parts: StreamParts, reply: Reply) {
@@ -134,15 +134,15 @@ class Stream {
       this.#want(this.#shard);
       return;
     }
-    // Asked in parallel: an owner's own fetch proves the right to read as well as a check would,
-    // and costs no more time.
+    // The check and the fetch run side by side, so the first byte waits for the slower of the two,
+    // not for their sum.
     gate.check(blob, authorization).then(
       (grant) => {
         if (this.#closed) return;
         facts.addOrigin(blob.key, this.#way.origin!);
         this.#grant = grant;
         if (this.#awaitsGrant) {
-          // What was there is void, and nobody was told of it.
+          // The first place is void; the front has not been told of it.
           this.#firstPlace = null;
           this.#again(this.#shard);
         } else this.#tellFirst();
@@ -152,7 +152,7 @@ class Stream {
     this.#want(this.#shard);
   }
 
-  /** The client has come to `shard`. */
+  /** The client has advanced to `shard`. */
   at(shard: number, placed: boolean): void {
     if (this.#closed) return;
     this.#shard = shard;
@@ -168,7 +168,7 @@ class Stream {
   }
 
   /**
-   * The front does not know where `shard` is: it is told (again), or the shard is brought (again).
+   * The front does not know where `shard` is: tell it, or fetch the shard again.
    */
   #place(shard: number): void {
     const known = this.#held.get(shard);
@@ -188,9 +188,9 @@ class Stream {
   }
 
   /**
-   * A reader that left in the middle wants nothing more, but another may go on where it was. One
-   * that came to the end of a small read comes back for more of the same shard: that is brought to
-   * its end.
+   * After an abort, another request may continue at the same offset, so the fetch goes on for a
+   * short time. After a complete small read the client usually reads more of the same shard, so
+   * that shard is completed.
    */
   close(whole: boolean): void {
     this.#closed = true;
@@ -205,7 +205,7 @@ class Stream {
     this.#leaveLayers?.();
   }
 
-  /** Wants `shard`, once there is a place among the downloading layers if it is not here. */
+  /** Requests `shard`; waits for a layer turn if the shard is not here. */
   #want(shard: number): void {
     const { loader, layers } = this.#parts;
     const { key } = this.#request.blob;
@@ -283,7 +283,7 @@ class Stream {
     }
   }
 
-  /** Answers `opened` once both are there: the right to read, and a place to read from. */
+  /** Sends `opened` once both are known: access is granted and the first shard has a place. */
   #tellFirst(): void {
     if (this.#grant === null || this.#firstPlace === null || this.#closed) return;
     const { resident, cold } = this.#firstPlace;
@@ -309,8 +309,7 @@ class Stream {
   }
 
   /**
-   * One of many small reads has come to `startBytes`, by right: it is noted, and what may be read
-   * next is brought ahead.
+   * A granted small read needs `startBytes`: records it and reads ahead.
    */
   #noteRead(startBytes: number): void {
     const { ahead, trace, facts } = this.#parts;
@@ -323,10 +322,10 @@ class Stream {
 
   #failed(shard: number, error: ShoalError): void {
     this.#held.delete(shard);
-    // A shard read ahead of need is tried again when it is needed.
+    // A shard that was only read ahead is requested again when it is needed.
     if (shard !== this.#shard) return;
-    // Somebody else's credential may have been refused, who asked first: with a right of our own,
-    // ask once more.
+    // The refused credential may be that of another client that asked first; retry once with our
+    // own.
     const mayBeOthers =
       error.code === 'ORIGIN_REFUSED' &&
       (error.status === 401 || error.status === 403) &&
@@ -334,7 +333,7 @@ class Stream {
       !this.#closed;
     if (!mayBeOthers) this.#refuse(error);
     else if (this.#grant !== null) this.#again(shard);
-    // Whether we have such a right the check under way will tell.
+    // The running check decides whether this client has access.
     else this.#awaitsGrant = true;
   }
 
@@ -346,8 +345,8 @@ class Stream {
 
   #refuse(error: ShoalError): void {
     const { blob, authorization } = this.#request;
-    // What was remembered is void: a signed URL has expired, say. The client must hear it from the
-    // next request on, too.
+    // The remembered right is void, for example because a signed URL has expired. Later requests
+    // must be checked again.
     if (error.code === 'ORIGIN_REFUSED' && (error.status === 401 || error.status === 403))
       this.#parts.gate.revoke(blob, authorization, error.status);
     if (!this.#closed)
@@ -358,8 +357,8 @@ class Stream {
     const { facts, slotCount, open, isInner, shardsTogether } = this.#parts;
     const totalBytes = facts.totalOf(this.#request.blob.key);
     if (totalBytes === null) return;
-    // What is ahead lies in memory until it is read: more than this stream's share would push out
-    // what others, or it itself, read next.
+    // Shards read ahead stay in memory until they are read. More than this stream's share would
+    // evict what is read next.
     const room = Math.max(1, Math.floor(slotCount / 2 / open.streams));
     const count = Math.min(
       shardCount(totalBytes),

@@ -20,9 +20,9 @@ interface Followed {
   busy: boolean;
   /** When `next` last moved. */
   movedMs: number;
-  /** The shards from `next` up to here have been seen to be here. */
+  /** Shards from `next` up to this one are known to be here. */
   seen: number;
-  /** What is being read back to be hashed. */
+  /** The shard being read back from disk to be hashed. */
   back: { resident: Resident; interest: Interest } | null;
 }
 
@@ -32,13 +32,13 @@ export interface DigestParts {
   clock: Clock;
   /** The digest that a blob must have; null: none is known. */
   digestOf(key: string): string | null;
-  /** The blob as a whole is what its digest says. */
+  /** The whole blob has its digest. */
   held(key: string, totalBytes: number): void;
-  /** It is not: everything of it has to go. */
+  /** The whole blob has another digest: drop everything of it. */
   broken(key: string): void;
 }
 
-/** A shard is only read back to be hashed when it is here: there is no way to fetch it. */
+/** Shards are read back for hashing only from memory or disk, never fetched. */
 const NO_WAY: Way = { origin: null, sliceBytes: 0, digest: null, requestId: '', onBehalf: null };
 
 /**
@@ -64,7 +64,7 @@ export class Digests {
   }
 
   /**
-   * A shard of a blob of `totalBytes` has become complete here; `fromDisk`: it was stored already.
+   * A shard of a blob of `totalBytes` has become complete here; `fromDisk`: it was already stored.
    */
   completed(resident: Resident, totalBytes: number, fromDisk = false): void {
     const { key } = resident;
@@ -72,7 +72,7 @@ export class Digests {
     if (this.#parts.digestOf(key) === null || totalBytes <= SHARD_BYTES || this.#held.has(key))
       return;
     let followed = this.#followed.get(key);
-    // What was on disk before is not read back whole because a piece of it is read: its shards are
+    // A blob that was on disk is not read back whole because one shard is read: its shards are
     // checked one by one.
     if (followed === undefined && fromDisk) return;
     if (followed === undefined)
@@ -92,8 +92,8 @@ export class Digests {
   }
 
   /**
-   * Whether the shard is about to be hashed: were it gone by then, it would have to be read back
-   * from disk.
+   * Whether the shard is about to be hashed. If it is evicted first, it must be read back from
+   * disk.
    */
   isAwaited({ key, shard }: Resident): boolean {
     const followed = this.#followed.peek(key);
@@ -133,8 +133,8 @@ export class Digests {
   }
 
   /**
-   * The next shard if it is complete in memory; when the whole blob is here, but not that shard, it
-   * is read back.
+   * The next shard if it is complete in memory. If the whole blob is here, but this shard is not in
+   * memory, it is read back from disk.
    */
   #next(key: string, followed: Followed): Resident | null {
     const { loader } = this.#parts;
@@ -146,7 +146,7 @@ export class Digests {
       followed.seen++
     )
       if (!loader.has(key, followed.seen)) return null;
-    // Once it is read, `completed` is called for it like for any other.
+    // `completed` is called when it has been read.
     this.#letGo(followed);
     const interest: Interest = { placed: () => undefined, failed: () => undefined };
     followed.back = { interest, resident: loader.want(key, followed.next, NO_WAY, interest) };
@@ -154,7 +154,7 @@ export class Digests {
   }
 
   /**
-   * The shards after the next that are complete in memory, too: a job for each would cost two
+   * The shards after the next one that are also complete in memory. A job for each would cost two
    * wake-ups.
    */
   #behind(key: string, { next }: Followed): Resident[] {

@@ -11,9 +11,9 @@ import type { ShardLoader } from './loader.ts';
 import type { Interest, Resident } from './resident.ts';
 
 /**
- * Brings whole blobs here that nobody reads yet: preheating. Each call begins with the first shards
- * that are missing, waits a moment for them and says how far it is; who wants the rest calls again.
- * So nothing is kept between calls, and what is here already costs a look.
+ * Preheating: brings whole blobs to this node before a client reads them. Each call starts the
+ * first missing shards, waits for them briefly and reports the progress; the caller repeats the
+ * call until the blob is whole. No state is kept between calls.
  */
 export class Holdings {
   readonly #loader: ShardLoader;
@@ -25,7 +25,7 @@ export class Holdings {
     this.#clock = clock;
   }
 
-  /** Resolves within PEER_HOLD_MS. `origin` null: what the swarm has is enough. */
+  /** Resolves within PEER_HOLD_MS. `origin` null: only the swarm is asked. */
   async hold(
     key: string,
     totalBytes: number,
@@ -53,14 +53,14 @@ export class Holdings {
       (shard, interest) => this.#loader.want(key, shard, way, interest),
       (failed) => (error = failed.toWire()),
     );
-    // Not shard by shard: the size is only another node's word, and this thread must not count for
-    // a minute because of it.
+    // Not counted shard by shard: another node named the size, and a false one must not keep this
+    // thread busy.
     return { shards, held: Math.min(shards, this.#loader.countOf(key)), error };
   }
 
   /**
-   * Resolves when all of `shards` have come or failed, or after PEER_HOLD_MS: then those under way
-   * are let go, unless they are wanted again soon.
+   * Resolves when all of `shards` have completed or failed, or after PEER_HOLD_MS. Shards still
+   * under way are then dropped unless they are wanted again soon.
    */
   #settled(
     shards: readonly number[],
@@ -74,7 +74,7 @@ export class Holdings {
         const held = waiting.get(shard);
         if (held === undefined) return;
         waiting.delete(shard);
-        // Nobody is about to read it: its slot may go before those that somebody is.
+        // No reader needs it soon: its slot may be evicted before others.
         this.#loader.drop(held.resident, held.interest, graceMs);
         this.#underWay -= 1;
         if (waiting.size > 0) return;
@@ -91,7 +91,7 @@ export class Holdings {
           },
         };
         const resident = want(shard, interest);
-        // Whatever is complete by now was so before it was wanted.
+        // It was already complete.
         if (resident.phase === 'complete') continue;
         this.#underWay += 1;
         waiting.set(shard, { resident, interest });

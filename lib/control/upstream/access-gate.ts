@@ -20,13 +20,13 @@ export interface GateParts {
   count(name: CounterName): void;
 }
 
-/** For how long, in ms, a right counts; `stale`: it is old, and the registry is down. */
+/** How long a right counts, in ms; `stale`: an old right during an outage. */
 export interface Grant {
   forMs: number;
   stale: boolean;
 }
 
-/** A stale right is looked at again with every request: the registry may be back. */
+/** A stale right is checked at every request: the registry may be back. */
 const STALE: Grant = { forMs: 0, stale: true };
 
 /**
@@ -40,7 +40,7 @@ export class Gate {
     this.#parts = parts;
   }
 
-  /** For how long, in ms, the right is proven already; null when it has to be checked. */
+  /** How long the remembered right still counts, in ms; null if it must be checked. */
   remembered(blob: BlobName, authorization: string | null): number | null {
     const remainingMs = this.#parts.ledger.remainingMs(request(blob, authorization));
     if (remainingMs <= 0) return null;
@@ -48,7 +48,10 @@ export class Gate {
     return Math.min(remainingMs, GRANT_MS_MAX);
   }
 
-  /** Proves the right at the upstream, equal checks joined. Rejects with what the upstream says. */
+  /**
+   * Checks the right at the upstream; concurrent equal checks share one request. Rejects with the
+   * upstream's error.
+   */
   async check(blob: BlobName, authorization: string | null): Promise<Grant> {
     const { ledger, outages, count } = this.#parts;
     const asked = request(blob, authorization);
@@ -64,7 +67,7 @@ export class Gate {
       ledger.mayReadStale(asked)
     ) {
       count('access.stale');
-      // The registry may be back: it is asked beside, and the ledger takes note of what it says.
+      // The registry may be back: check in the background; the ledger records the result.
       if (outages.takeTurn(blob.url)) void check().catch(() => undefined);
       return STALE;
     }
@@ -75,46 +78,47 @@ export class Gate {
   }
 
   /**
-   * The size that what the client may read has at the upstream, as far as it was checked: a blob of
-   * another size is not what was proven.
+   * The size of the object whose access was proven, if known. A blob of another size is not that
+   * object.
    */
   sizeOf(blob: BlobName, authorization: string | null): number | null {
     return this.#parts.ledger.sizeOf(request(blob, authorization));
   }
 
   /**
-   * The upstream has refused, with 401 or 403, to send the blob to a client whose right was
-   * remembered: it is checked again the next time.
+   * The upstream refused (401, 403) to send the blob to a client with a remembered right: check
+   * again next time.
    */
   revoke(blob: BlobName, authorization: string | null, status: number): void {
     this.#parts.ledger.refused(request(blob, authorization), status);
   }
 
   /**
-   * Whether this credential may have what `key` names in a repository, without the registry being
-   * asked.
+   * Whether this credential may read `key` in a repository, without asking the registry.
    */
   mayHave(scope: string, authorization: string | null, key: string): boolean {
     return this.#parts.ledger.decide({ authorization, scope, key }) === 'granted';
   }
 
   /**
-   * The same while the registry is down: the right to the repository at least, from within
-   * accessStaleTtl.
+   * The same during an outage: whether a right to the repository from within accessStaleTtl is
+   * known.
    */
   mayHaveStale(scope: string, authorization: string | null): boolean {
     return this.#parts.ledger.mayReadStale({ authorization, scope, key: null });
   }
 
   /**
-   * The upstream has answered a relayed request of this credential for a repository with the
-   * manifest `digest`, or with something else (null).
+   * The upstream answered a relayed request with this credential: with the manifest `digest`, or
+   * something else (null).
    */
   relayed(scope: string, authorization: string | null, digest: string | null): void {
     this.#parts.ledger.granted({ authorization, scope, key: digest });
   }
 
-  /** The upstream has refused such a request. Whether it had been granted before. */
+  /**
+   * The upstream refused such a request. Returns whether the credential had been accepted before.
+   */
   refusedRelay(scope: string, authorization: string | null, status: number): boolean {
     const request = { authorization, scope, key: null };
     const isKnown = this.#parts.ledger.grantAgeMs(request) !== null;
@@ -122,7 +126,7 @@ export class Gate {
     return isKnown;
   }
 
-  /** Another node says what the upstream said of this credential there, and when. */
+  /** Another node reports how the upstream answered this credential, and when. */
   heard(
     scope: string,
     authorization: string | null,
