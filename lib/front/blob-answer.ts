@@ -2,7 +2,6 @@ import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { BRIEF_READ_BYTES_MAX, SMALL_READ_BYTES_MAX } from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
-import type { Tier } from '../telemetry/metrics-list.ts';
 import {
   ifRangeHolds,
   noneMatchFails,
@@ -13,65 +12,13 @@ import {
 } from '../registry/range.ts';
 import { namespaceOf } from '../registry/route.ts';
 import { STALE_WARNING } from '../registry/words.ts';
-import type { BlobName, ControlMessage } from '../workers/messages.ts';
+import type { ControlMessage } from '../workers/messages.ts';
 import { blobHeadOf, writeBlobHead } from './blob-head.ts';
-import { BodySender, type Place, type SenderTools } from './body-sender.ts';
-import type { ControlLink } from './control-link.ts';
-import type { FirstReads } from './first-reads.ts';
-import { emptySummary, type ReadTally } from './read-tally.ts';
+import { BodySender, type Place } from './body-sender.ts';
+import type { BlobAnswerTools, BlobRequest } from './blob-request.ts';
+import { ReadAccount } from './read-account.ts';
 import { endBodyless, refuse, statusLine } from './responses.ts';
-import type { WarmBlob, WarmMemory, WarmRequest } from './warm.ts';
-
-/** Tiers by a slot's source word (lib/io/arena.ts). */
-export const TIERS = ['disk', 'peer', 'origin', 'runtime'] as const satisfies Tier[];
-
-export interface BlobRequest {
-  name: BlobName;
-  bodyless: boolean;
-  range: string;
-  ifRange: string;
-  ifNoneMatch: string;
-  requestId: string;
-  /** The request that the grant is remembered for. */
-  warm: WarmRequest;
-}
-
-export interface BlobAnswerTools extends SenderTools {
-  link: ControlLink;
-  warm: WarmMemory;
-  firstReads: FirstReads;
-  /** Counts the bytes sent without a stream in the control thread. */
-  tally: Pick<ReadTally, 'add'>;
-  /**
-   * A read was answered at once from memory; no other callback follows for it. `firstBytes` of its
-   * bytes came from `source` and were read for the first time.
-   */
-  warmRead(
-    read: { name: BlobName; offsetBytes: number; bytes: number; startMs: number },
-    firstBytes: number,
-    source: Tier,
-  ): void;
-  /** An answer starts. `over` or `passed` ends it. */
-  started(): void;
-  /** `bytes` of a body were sent and count for `tier` (see FirstReads). */
-  sent(tier: Tier, bytes: number): void;
-  /** The first byte of a body was sent. `tier` is where its shard was found. */
-  firstByte(tier: Tier, startMs: number): void;
-  /**
-   * An answer ended: the bytes of body sent, or a failure (the client left, or an error of this
-   * node).
-   */
-  over(answer: {
-    name: BlobName;
-    offsetBytes: number;
-    sentBytes: number;
-    tier: Tier;
-    failed: boolean;
-    aborted: boolean;
-    error: ErrorCode | null;
-    startMs: number;
-  }): void;
-}
+import type { WarmBlob } from './warm.ts';
 
 /**
  * Answers one client's read of one blob.
@@ -97,16 +44,10 @@ export class BlobAnswer {
   #provenBytes: number | null = null;
   #sender: BodySender | null = null;
   #offsetBytes = 0;
-  #sentBytes = 0;
   #opened = -1;
   /** First shard of the opened stream. */
   #fromBytes = 0;
-  /** Shards that were not in memory when this answer reached them. */
-  readonly #cold = new Set<number>();
-  #tier: Tier = 'arena';
-  /** This answer was the first to read the page in which its last write ended. */
-  #ownsPage = false;
-  readonly #summary = emptySummary();
+  readonly #account: ReadAccount;
   #over = false;
 
   constructor(
@@ -121,6 +62,8 @@ export class BlobAnswer {
     // A Range counts for GET only (RFC 9110, 14.2).
     this.#range = parseRange(request.bodyless ? '' : request.range);
     this.#startMs = startMs;
+    const { name, warm } = request;
+    this.#account = new ReadAccount(tools, name, warm.authorization, startMs);
     res.onAborted(() => this.#finish(true, null));
     tools.started();
   }
@@ -242,12 +185,12 @@ export class BlobAnswer {
         this.#grantUntilMs = this.#tools.nowMs() + message.grantMs;
         this.#stale = message.stale;
         this.#provenBytes = message.provenBytes;
-        if (message.cold) this.#cold.add(message.shard);
-        this.#waitedForAccess(message);
+        if (message.cold) this.#account.cold(message.shard);
+        this.#account.waitedForAccess(message.slot, this.#fromBytes, message.turnMs);
         this.#placed(message.shard, message, message.totalBytes);
         return;
       case 'granted':
-        if (message.cold) this.#cold.add(message.shard);
+        if (message.cold) this.#account.cold(message.shard);
         this.#placed(message.shard, message, message.totalBytes);
         return;
       case 'refused':
@@ -256,29 +199,6 @@ export class BlobAnswer {
       default:
         throw new Error(`a stream over a blob got the message ${message.kind}`);
     }
-  }
-
-  /** If the bytes are in memory already, the wait so far was for the access check. */
-  #waitedForAccess({ slot, turnMs }: { slot: number; turnMs: number }): void {
-    const { waitedMs } = this.#summary;
-    waitedMs.turn += turnMs;
-    const within = this.#fromBytes % SHARD_BYTES;
-    if (this.#sentBytes === 0 && this.#tools.arena.sendableTo(slot, within) > within)
-      waitedMs.access += Math.max(0, this.#tools.nowMs() - this.#startMs - turnMs);
-  }
-
-  #waited(cause: 'data' | 'throttle', ms: number, slot: number): void {
-    const { waitedMs } = this.#summary;
-    if (cause === 'throttle') waitedMs.throttle += ms;
-    else if (this.#sentBytes > 0) waitedMs[causeOf(TIERS[this.#tools.arena.source(slot)])] += ms;
-  }
-
-  /** The rest of the time to the first byte was spent waiting for `source`. */
-  #waitedForFirstByte(source: (typeof TIERS)[number]): void {
-    const { waitedMs } = this.#summary;
-    const { access, turn, throttle } = waitedMs;
-    const passedMs = this.#tools.nowMs() - this.#startMs;
-    waitedMs[causeOf(source)] += Math.max(0, passedMs - access - turn - throttle);
   }
 
   #placed(shard: number, at: Place, totalBytes: number | null): void {
@@ -372,7 +292,7 @@ export class BlobAnswer {
       place: (shard: number) => this.#place(shard),
       sent: (bytes: number, shard: number, slot: number) => this.#sent(bytes, shard, slot),
       waited: (cause: 'data' | 'throttle', ms: number, slot: number) =>
-        this.#waited(cause, ms, slot),
+        this.#account.waited(cause, ms, slot),
       done: () => this.#finish(false, null),
     };
     return new BodySender(this.#res, this.#tools, events, span.startBytes, span.endBytes);
@@ -416,31 +336,8 @@ export class BlobAnswer {
   }
 
   #sent(bytes: number, shard: number, slot: number): void {
-    if (bytes === 0) return;
-    const source = TIERS[this.#tools.arena.source(slot)];
-    const tier = this.#cold.has(shard) ? source : 'arena';
-    if (this.#sentBytes === 0) {
-      this.#tools.firstByte(tier, this.#startMs);
-      if (this.#cold.has(shard)) this.#waitedForFirstByte(source);
-    }
-    if (tier !== 'arena') this.#tier = tier;
-    const fromBytes = this.#offsetBytes + this.#sentBytes - shard * SHARD_BYTES;
-    const ownsFirst = this.#ownsPage && fromBytes > 0;
-    const first = this.#tools.firstReads.take(slot, fromBytes, fromBytes + bytes, ownsFirst);
-    this.#ownsPage = first.ownsLast;
-    this.#sentBytes += bytes;
-    this.#count(source, first.bytes);
-    this.#count('arena', bytes - first.bytes);
-  }
-
-  #count(tier: Tier, bytes: number): void {
-    if (bytes === 0) return;
-    this.#tools.sent(tier, bytes);
-    if (this.#stream !== null) this.#summary.sources[tier] += bytes;
-    else {
-      const { name, warm } = this.#request;
-      this.#tools.tally.add(name, () => warm.authorization, tier, bytes);
-    }
+    const fromBytes = this.#offsetBytes + this.#account.sentBytes - shard * SHARD_BYTES;
+    this.#account.sent(bytes, shard, fromBytes, slot, this.#stream !== null);
   }
 
   #finish(failed: boolean, error: ErrorCode | null): void {
@@ -448,13 +345,13 @@ export class BlobAnswer {
     this.#over = true;
     this.#sender?.stop();
     this.#tools.followers.delete(this);
-    if (this.#stream !== null)
-      this.#tools.link.close(this.#stream, !failed, this.#sentBytes, this.#summary);
+    const { sentBytes, tier, summary } = this.#account;
+    if (this.#stream !== null) this.#tools.link.close(this.#stream, !failed, sentBytes, summary);
     this.#tools.over({
       name: this.#request.name,
       offsetBytes: this.#offsetBytes,
-      sentBytes: this.#sentBytes,
-      tier: this.#tier,
+      sentBytes,
+      tier,
       failed,
       aborted: failed && error === null,
       error,
@@ -465,9 +362,4 @@ export class BlobAnswer {
 
 function etagOf(digest: string | undefined): string | null {
   return digest === undefined ? null : `"${digest}"`;
-}
-
-/** The runtime's store and the cache are both on disks of this node. */
-function causeOf(source: (typeof TIERS)[number]): 'disk' | 'peer' | 'origin' {
-  return source === 'runtime' ? 'disk' : source;
 }

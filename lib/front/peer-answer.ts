@@ -13,7 +13,7 @@ import {
 } from '../wire/pread.ts';
 import { formatRefusal } from '../wire/refusal.ts';
 import type { ControlMessage } from '../workers/messages.ts';
-import { TIERS } from './blob-answer.ts';
+import { TIERS } from './read-account.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
 import { answer, statusLine } from './responses.ts';

@@ -6,7 +6,8 @@ import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { ORIGIN_BYTES_MAX } from '../wire/limits.ts';
 import { fitsSealed } from '../wire/origin-context.ts';
 import type { BlobName } from '../workers/messages.ts';
-import { BlobAnswer, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
+import { BlobAnswer } from './blob-answer.ts';
+import type { BlobAnswerTools, BlobRequest } from './blob-request.ts';
 import { answer, endBodyless, refuse, statusLine, writeHeaders } from './responses.ts';
 import { readWarm } from './warm-read.ts';
 

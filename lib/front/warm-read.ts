@@ -1,7 +1,9 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { SHARD_BYTES } from '../limits.ts';
 import { parseRange, resolveRange } from '../registry/range.ts';
-import { BlobAnswer, TIERS, type BlobAnswerTools, type BlobRequest } from './blob-answer.ts';
+import { BlobAnswer } from './blob-answer.ts';
+import type { BlobAnswerTools, BlobRequest } from './blob-request.ts';
+import { TIERS } from './read-account.ts';
 import { writeBlobHead } from './blob-head.ts';
 import { giveBackBudget, takeWholeBudget } from './send-budget.ts';
 import type { Grant } from './warm.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { HttpResponse } from 'uWebSockets.js';
-import type { BlobAnswerTools } from '../../lib/front/blob-answer.ts';
+import type { BlobAnswerTools } from '../../lib/front/blob-request.ts';
 import { Throttle } from '../../lib/front/throttle.ts';
 import { FirstReads } from '../../lib/front/first-reads.ts';
 import { WarmMemory, type Grant } from '../../lib/front/warm.ts';
