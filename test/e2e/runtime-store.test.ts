@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { needs } from '../programs.ts';
 import { Containerd } from './containerd.ts';
 import { CountingProxy } from './counting-proxy.ts';
-import { makeImage, type TestImage } from './image.ts';
+import { makeImage, noise, type TestImage } from './image.ts';
 import { freePorts, ShoalNode } from './node.ts';
 import { DockerRegistry } from './registry.ts';
 
@@ -143,6 +143,48 @@ describe("e2e: the container runtime's content store", function () {
     await pull(1, image);
     assert.equal(layerBytes(image), 0);
   });
+
+  /** What happens to the first node's store before a second node pulls. */
+  const harms: [
+    string,
+    (index: number, image: TestImage & { reference: string }) => Promise<void>,
+  ][] = [
+    ['its image is removed', (index, image) => runtimes[index]!.remove(image.reference)],
+    [
+      'its files are cut short',
+      async (index, image) => {
+        for (const { digest, size } of image.layers)
+          await truncate(contentPath(index, digest), Math.floor(size / 2));
+      },
+    ],
+    [
+      'its files hold other bytes of the same length',
+      async (index, image) => {
+        for (const [at, { digest, size }] of image.layers.entries())
+          await writeFile(contentPath(index, digest), noise(size, 900 + at));
+      },
+    ],
+    [
+      'it is not mounted any more',
+      (index) => rename(contentDir(index), `${contentDir(index)}.away`),
+    ],
+  ];
+  const contentDir = (index: number): string => join(dir, `ctd-${ports[index]}`, CONTENT);
+  const contentPath = (index: number, digest: string): string =>
+    join(contentDir(index), 'blobs', 'sha256', digest.slice('sha256:'.length));
+
+  for (const [what, harm] of harms) {
+    it(`no wrong byte and no failed pull when ${what}`, async () => {
+      const image = await freshImage();
+      // Memory for a few shards: most have to be read from the store.
+      await start(0, { memory: 16 * MIB });
+      await start(1, { memory: 16 * MIB });
+      await pull(0, image);
+      for (const { digest } of image.layers) await chmod(contentPath(0, digest), 0o644);
+      await harm(0, image);
+      await pull(1, image);
+    });
+  }
 });
 
 /** What a process has had written to disk, by the kernel's count. */
