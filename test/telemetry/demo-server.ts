@@ -24,7 +24,7 @@ export function demoEdges(nodes: number): TreeEdge[] {
 /** A node in the middle of a busy quarter of an hour, as the page would meet it. */
 export function busyFixture(): TelemetryFixture {
   const fixture = telemetryFixture('10.0.0.1:65002', Date.now() - 15 * 60_000);
-  const { meter, telemetry, clock, inputs, trees } = fixture;
+  const { meter, telemetry, clock, inputs, pulls, trees } = fixture;
   inputs.cache = {
     allocatedBytes: 4_294_967_296,
     usedBytes: 2_900_000_000,
@@ -68,6 +68,21 @@ export function busyFixture(): TelemetryFixture {
     },
   ];
   inputs.queues = { layers: 3, throttle: 12, disk: 0 };
+  pulls.push({
+    image: 'registry.example:5000/team/backend/service-with-a-long-name:v1.24.3',
+    digest: DEMO_BLOB,
+    requestId: '0123456789abcdef',
+    running: true,
+    endedAtMs: 0,
+    blobs: 7,
+    bytes: 402_653_184,
+    seconds: 3.21,
+    bytesPerSecond: 125_437_128,
+    sources: { memory: 2_000_000, disk: 0, runtime: 0, peer: 390_653_184, origin: 10_000_000 },
+    waitedMs: { access: 40, turn: 0, throttle: 310, tracker: 12, peer: 1_900, origin: 260 },
+    slowestPeer: { node: '10.0.0.7:65002', bytesPerSecond: 1_200_000 },
+    errors: [{ code: 'PEER_TIMEOUT', message: '10.0.0.9:65002 sent nothing for 2 s', count: 2 }],
+  });
   inputs.trees = { tracked: 41, depthMax: 4, blobs: [DEMO_BLOB] };
   trees.set(DEMO_BLOB, {
     blob: DEMO_BLOB,

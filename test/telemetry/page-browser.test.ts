@@ -54,6 +54,21 @@ describe('telemetry/page in Chromium', function () {
     });
   }
 
+  it('lists the last pulls with sources, waits, the slowest peer and errors', async () => {
+    await browser.size(1280, 900);
+    await browser.go(server.url);
+    await browser.waitFor(`${text('pull-log')}.includes('service-with-a-long-name:v1.24.3')`);
+    const shown = await browser.evaluate<string>(text('pull-log'));
+    for (const part of [
+      '402.7 MB in 3.21 s so far',
+      'peer 97.0 %, origin 2.5 %, memory 0.5 %',
+      'waited for peer 1.90 s, throttle 0.31 s, origin 0.26 s',
+      'slowest peer 10.0.0.7:65002, 1.2 MB/s',
+      'PEER_TIMEOUT',
+    ])
+      assert.ok(shown.includes(part), `${part} in ${shown}`);
+  });
+
   it('follows a pull: rates move, progress grows, the blob goes when it is done', async () => {
     fixture.inputs.inFlight = [
       {
