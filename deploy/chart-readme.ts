@@ -19,7 +19,8 @@ export function chartReadme(schema: unknown, values: unknown): string {
   );
   return `# The Shoal chart
 
-Made by \`node deploy/render.ts\` from values.schema.json and values.yaml; how to install and run it stands in docs/OPERATIONS.md.
+Made by \`node deploy/render.ts\` from values.schema.json and values.yaml. How to install and run
+Shoal: docs/OPERATIONS.md.
 
 | value | default | meaning |
 |---|---|---|

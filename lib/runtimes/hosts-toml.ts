@@ -146,10 +146,7 @@ export function freshHosts(
     ...(cas.length === 0 ? [] : [`ca = [${cas.map(quoteToml).join(', ')}]`]),
     ...(clients.length === 0
       ? []
-      : [
-          'client = ' +
-            `[${clients.map((pair) => `[${pair.map(quoteToml).join(', ')}]`).join(', ')}]`,
-        ]),
+      : [`client = [${clients.map((pair) => `[${pair.map(quoteToml).join(', ')}]`).join(', ')}]`]),
   ];
   const tables = mirror === null ? NO_HOSTS : mirrorTable(mirror);
   const space = lines.length === 0 ? '' : '\n';

@@ -86,7 +86,7 @@ describe('the commands for runtimes', () => {
     assert.equal(code, 0);
     assert.match(
       out,
-      /^\/.*o\.json: P2P is on, through https:\/\/localhost:65001\/accelerator\nbackup: \/.*o\.json\.shoal-backup\nhttps: /,
+      /^.*: P2P is on, through https:\/\/localhost:65001\/accelerator\nbackup: .*-backup\nhttps: /,
     );
     assert.match((await run('overlaybd', 'enable', '--file', at('o.json'))).out, /unchanged/);
     const { out: json } = await run(

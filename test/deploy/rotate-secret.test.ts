@@ -15,12 +15,14 @@ const KUBECTL = `#!/bin/sh
 case "$*" in
 *'get secret'*'.data.secret'*) cat "$STATE/secret" ;;
 *'get secret'*'annotations'*) cat "$STATE/note" 2>/dev/null || true ;;
-*'patch secret'*) sed 's/.*"secret":"\\([^"]*\\)".*/\\1/' >"$STATE/secret.new" && mv "$STATE/secret.new" "$STATE/secret" ;;
+*'patch secret'*)
+  sed 's/.*"secret":"\\([^"]*\\)".*/\\1/' >"$STATE/new" && mv "$STATE/new" "$STATE/secret" ;;
 *annotate*) printf '%s' "$*" | sed 's/.*shoal.rotation=//' >"$STATE/note" ;;
 *'get daemonsets'*) echo daemonset.apps/shoal-agent ;;
 *'rollout restart'*)
-  [ -e "$STATE/stop-at" ] && [ "$(cat "$STATE/stop-at")" = "$(ls "$STATE" | grep -c '^roll-')" ] && exit 1
-  cp "$STATE/secret" "$STATE/roll-$(ls "$STATE" | grep -c '^roll-')" ;;
+  count="$(ls "$STATE" | grep -c '^roll-')"
+  [ -e "$STATE/stop-at" ] && [ "$(cat "$STATE/stop-at")" = "$count" ] && exit 1
+  cp "$STATE/secret" "$STATE/roll-$count" ;;
 *'rollout status'*) ;;
 *) echo "unexpected: $*" >&2; exit 1 ;;
 esac

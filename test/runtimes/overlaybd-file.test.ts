@@ -200,11 +200,7 @@ describe('overlaybd.json: the file', () => {
 
   const failures: [step: keyof Disk, code: string, message: RegExp][] = [
     ['checkWritable', 'EACCES', /cannot be written: permission denied$/],
-    [
-      'create',
-      'EROFS',
-      /cannot be backed up: the file system is read-only$|cannot be written: the file system is read-only$/,
-    ],
+    ['create', 'EROFS', /cannot be (?:backed up|written): the file system is read-only$/],
     ['create', 'ENOSPC', /the disk is full$/],
     ['rename', 'EACCES', /permission denied$/],
     ['read', 'EACCES', /cannot be read: permission denied$/],
