@@ -1,0 +1,77 @@
+import { request, type IncomingMessage } from 'node:http';
+
+export interface Pulled {
+  /** The last status; 0: no answer. */
+  status: number;
+  bytes: Buffer;
+  isWhole: boolean;
+}
+
+/** Tries of a body that breaks off, as containerd and containers/image make them. */
+const TRIES_MAX = 5;
+const REDIRECTS_MAX = 10;
+
+/**
+ * Pulls a blob as containerd and skopeo do: one GET without Range; a body that breaks off is resumed
+ * with `Range: bytes=N-`, a connection lost before the answer is tried again; redirects are
+ * followed without the credential to other hosts.
+ */
+export async function pull(url: string, authorization: string | null): Promise<Pulled> {
+  const parts: Buffer[] = [];
+  let haveBytes = 0;
+  let status = 0;
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const part = await get(url, authorization, haveBytes);
+    if (part === null) continue;
+    ({ status } = part);
+    if (status !== 200 && status !== 206) break;
+    // A server that ignores the range sends everything again.
+    const skipBytes = status === 200 ? haveBytes : 0;
+    const fresh = part.body.subarray(Math.min(skipBytes, part.body.length));
+    parts.push(fresh);
+    haveBytes += fresh.length;
+    if (part.isWhole) return { status: 200, bytes: Buffer.concat(parts), isWhole: true };
+  }
+  return { status, bytes: Buffer.concat(parts), isWhole: false };
+}
+
+async function get(
+  url: string,
+  authorization: string | null,
+  fromBytes: number,
+): Promise<{ status: number; body: Buffer; isWhole: boolean } | null> {
+  const home = new URL(url);
+  let at = home;
+  let referer: string | undefined;
+  for (let hops = 0; hops <= REDIRECTS_MAX; hops++) {
+    const answer = await send(at, {
+      ...(authorization !== null && at.host === home.host ? { authorization } : {}),
+      ...(fromBytes > 0 ? { range: `bytes=${fromBytes}-` } : {}),
+      ...(referer === undefined ? {} : { referer }),
+    });
+    if (answer === null) return null;
+    const { location } = answer.headers;
+    if (location === undefined || answer.statusCode! < 300 || answer.statusCode! > 399) {
+      const body: Buffer[] = [];
+      let isWhole = true;
+      try {
+        for await (const chunk of answer) body.push(chunk as Buffer);
+      } catch {
+        isWhole = false;
+      }
+      return { status: answer.statusCode!, body: Buffer.concat(body), isWhole };
+    }
+    answer.resume();
+    referer = at.href;
+    at = new URL(location, at);
+  }
+  return null;
+}
+
+function send(url: URL, headers: Record<string, string>): Promise<IncomingMessage | null> {
+  return new Promise((resolve) => {
+    request(url, { headers, agent: false }, resolve)
+      .on('error', () => resolve(null))
+      .end();
+  });
+}
