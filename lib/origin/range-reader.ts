@@ -85,7 +85,11 @@ export class RangeReader implements AnswerReader {
 
   head(status: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
     this.#isPart = status === 206;
-    this.#isPlainPart = this.#isPart && headers['content-length'] !== undefined;
+    const coding = headers['content-encoding'];
+    this.#isPlainPart =
+      this.#isPart &&
+      headers['content-length'] !== undefined &&
+      (coding === undefined || coding === 'identity');
     if (status !== 200 && status !== 204 && status !== 206 && status !== 416) {
       this.#refuse(status, headers);
       return 'more';
@@ -186,7 +190,7 @@ export class RangeReader implements AnswerReader {
     return this.#isPart;
   }
 
-  /** Whether the answer was a 206 with a length, as nearly all parts are. */
+  /** Whether the answer was a 206 with a length and no coding, as nearly all parts are. */
   get isPlainPart(): boolean {
     return this.#isPlainPart;
   }
