@@ -64,7 +64,9 @@ ${warmReads.what}.
 
 | system | 64 KiB | 2 MiB | P99 at 64 KiB |
 |---|---|---|---|
-${warmReads.rows.map((row) => `| ${row.system} | ${row.r64KiB} | ${row.r2MiB} | ${row.p99Ms64KiB} ms |\n`).join('')}
+${warmReads.rows
+  .map((row) => cells(row.system, row.r64KiB, row.r2MiB, `${row.p99Ms64KiB} ms`))
+  .join('')}
 ## Memory of an idle node
 ${Object.entries(idleMemoryMB)
   .map(([system, megabytes]) => `${system} ${megabytes} MB`)
@@ -129,7 +131,9 @@ export function plot({ scenarios }: Recording): string {
 <title>P95 pull time divided by the ideal: ${scenario}</title>
 <style>
   text { fill: #24292f } .own { fill: #2f6db3 } .other { fill: #9aa5b1 }
-  @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .own { fill: #6cb0f5 } .other { fill: #5c6772 } }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3 } .own { fill: #6cb0f5 } .other { fill: #5c6772 }
+  }
 </style>
 <text x="10" y="18" font-weight="600">P95 pull time / ideal (lower is better)</text>
 <text x="10" y="34" font-size="11">${scenario}; 2 shared cores</text>

@@ -235,7 +235,8 @@ const cache = z.strictObject({
     .transform((value) => (value === 'auto' || value === 'off' ? value : resolve(value)))
     .default('auto')
     .describe(
-      "The container runtime's content store, read in place instead of being cached twice: `auto` looks for containerd's usual directories, `off`, or a path.",
+      "The container runtime's content store, read in place instead of being cached " +
+        "twice: `auto` looks for containerd's usual directories, `off`, or a path.",
     ),
   aioEnable: z
     .literal([0, 1], { error: '0 or 1' })

@@ -16,7 +16,8 @@ const BAD_VALUE = /[\0\r\n]/;
 
 /**
  * Parses a response head (RFC 9112 4-6) that starts `bytes`: 'more' while its end has not come,
- * 'bad' when it cannot become valid. Strict, so that no two programs read one head differently: lines
+ * 'bad' when it cannot become valid. Strict, so that no two programs read one head differently:
+ * lines
  * end with CRLF, names are tokens, Content-Length occurs once. A body without Content-Length is
  * refused: a truncated shard must not look like a whole one.
  */

@@ -41,7 +41,8 @@ function timeText(times: Omit<Times, 'failedPulls' | 'p99Seconds'>): string {
   const [p50, p95, max] = [times.p50Seconds, times.p95Seconds, times.maxSeconds].map((value) =>
     value.toFixed(2),
   );
-  return `${p50} / ${p95} / ${max} s, first byte after at most ${times.ttfbMaxSeconds.toFixed(2)} s`;
+  const firstByte = times.ttfbMaxSeconds.toFixed(2);
+  return `${p50} / ${p95} / ${max} s, first byte after at most ${firstByte} s`;
 }
 
 function costLines(name: string, cost: KindCost): string[] {

@@ -186,7 +186,8 @@ describe('io/slab-files', () => {
     const module = new URL('../../lib/io/slab-files.ts', import.meta.url).href;
     const script = `const { openSlabFiles } = await import(${JSON.stringify(module)});
       const log = { info() {}, warn() {} };
-      await openSlabFiles({ dir: ${JSON.stringify(dir)}, capacityBytes: ${CAPACITY_BYTES}, direct: false, log });
+      const dir = ${JSON.stringify(dir)};
+      await openSlabFiles({ dir, capacityBytes: ${CAPACITY_BYTES}, direct: false, log });
       console.log('open'); setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -109,7 +109,10 @@ describe('telemetry/counters', () => {
       const { workerData } = require('node:worker_threads');
       import(workerData.module).then(({ Meter }) => {
         const meter = new Meter(workerData.shared, workerData.row, 'front');
-        for (let i = 0; i < ${each}; i++) { meter.record('http', 3, i % 1000); meter.count('client.abort'); }
+        for (let i = 0; i < ${each}; i++) {
+          meter.record('http', 3, i % 1000);
+          meter.count('client.abort');
+        }
       });`;
     const module = new URL('../../lib/telemetry/counters.ts', import.meta.url).href;
     const workers = [1, 2].map(

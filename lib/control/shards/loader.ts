@@ -151,7 +151,8 @@ export class ShardLoader {
   }
 
   /**
-   * Stores a blob of one shard, a manifest, whose bytes are at hand and have the digest `key`. It is
+   * Stores a blob of one shard, a manifest, whose bytes are at hand and have the digest `key`. It
+   * is
    * cached whether the runtime keeps it or not: it is what is answered while the registry is down.
    */
   put(key: string, bytes: Uint8Array, checksum: string): void {

@@ -21,7 +21,9 @@ function grownMiB(holds: boolean): number {
       kept.push({ made: [made] });
       if (kept.length > 30_000) kept.splice(0, 15_000);
     }
-    console.log(getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space').space_size / 2 ** 20);
+    const spaces = getHeapSpaceStatistics();
+    const young = spaces.find(({ space_name }) => space_name === 'new_space');
+    console.log(young.space_size / 2 ** 20);
     process.exit();`;
   return Number(
     spawnSync(process.execPath, ['--input-type=module', '-e', script], {

@@ -149,7 +149,10 @@ describe('control/registry-memory', () => {
         .join('.');
       return (
         'Bearer ' +
-        `${signed}.${sign('sha256', Buffer.from(signed), { key: createPrivateKey(issuer.keyPem), dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+        `${signed}.${sign('sha256', Buffer.from(signed), {
+          key: createPrivateKey(issuer.keyPem),
+          dsaEncoding: 'ieee-p1363',
+        }).toString('base64url')}`
       );
     };
     const right = async (authorization: string, scope = SCOPE) =>
