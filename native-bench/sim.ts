@@ -50,7 +50,14 @@ function run(sim: SimOptions): { report: Omit<Report, 'wallSeconds'>; seconds: r
       originFirstByteMs: defaultCluster.originFirstByteMs,
       fanout: sim.treeFanout,
     });
-  const shape = { ...treeShape, fanout: sim.fanout, ownerFanout: sim.ownerFanout };
+  const shape =
+    sim.fanout === null && sim.ownerFanout === null
+      ? undefined
+      : {
+          ...treeShape,
+          fanout: sim.fanout ?? treeShape.fanout,
+          ownerFanout: sim.ownerFanout ?? treeShape.ownerFanout,
+        };
   const cluster = { ...defaultCluster, ...sim, layers, shape };
   const { report, survivors } = runShoal({
     cluster,

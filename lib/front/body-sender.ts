@@ -30,6 +30,8 @@ export interface SenderEvents {
   sent(bytes: number, shard: number, slot: number): void;
   /** The sender waited `ms` for throttle tokens, or for bytes in `slot`. */
   waited?(cause: 'data' | 'throttle', ms: number, slot: number): void;
+  /** The sender waits for bytes that are not here yet. */
+  starved?(): void;
   /** The whole body was sent. */
   done(): void;
 }
@@ -214,6 +216,7 @@ export class BodySender {
   }
 
   #block(cause: 'data' | 'throttle'): false {
+    if (cause === 'data') this.#events.starved?.();
     if (this.#blocked === null && this.#events.waited !== undefined) {
       this.#blocked = cause;
       this.#blockedMs = this.#tools.nowMs();

@@ -63,3 +63,9 @@ export const READ_TALLY_MS = 500;
 
 /** Blobs in one such report. */
 export const READ_TALLY_BLOBS_MAX = 200;
+
+/**
+ * An upload whose receiver took nothing for this long lets others go first: it is the receiver that
+ * is slow, not the line.
+ */
+export const UPLOAD_STUCK_MS = 500;

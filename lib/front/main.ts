@@ -29,6 +29,7 @@ import { serveProxy, type ProxyTools } from './proxy.ts';
 import { SlotFollowers } from './slot-follower.ts';
 import { Throttle } from './throttle.ts';
 import { Turn } from './turn.ts';
+import { Uploads } from './uploads.ts';
 import { WarmMemory } from './warm.ts';
 
 /** Interval at which a draining front checks whether its last response is sent. */
@@ -213,6 +214,7 @@ function main(start: FrontStart, port: MessagePort): void {
   const p2p = App();
   servePeers(p2p, {
     ...common,
+    uploads: new Uploads(common.turn, clock.nowMs),
     throttle: null,
     envelope: new Envelope({
       secret: ClusterSecret.ofHex(config.secret),

@@ -1,6 +1,6 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
-import { PEER_HOLD_MS, SHARD_BYTES } from '../limits.ts';
+import { SHARD_BYTES } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import { acceptRequestId } from '../telemetry/request-id.ts';
 import type { Envelope, Opened } from '../wire/envelope.ts';
@@ -17,9 +17,11 @@ import { TIERS } from './read-account.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
 import { answer, statusLine } from './responses.ts';
+import type { Upload, Uploads } from './uploads.ts';
 
 export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   link: ControlLink;
+  uploads: Uploads;
   envelope: Envelope;
   /** Set while the node drains: children are redirected elsewhere. */
   draining(): boolean;
@@ -112,7 +114,7 @@ function sayBad(res: HttpResponse, status: 400 | 404, message: string): void {
  * The answer to one request for the rest of a shard.
  *
  *   asked -> peer (redirect | busy | miss) | refused: answered at once
- *         \-> granted -> bytes to send within PEER_HOLD_MS -> head -> body to the end of the shard
+ *         \-> granted -> bytes to send within its holdMs -> head -> body to the end of the shard
  *                                        \-> none yet: "busy", so that the other side knows we live
  */
 class PeerAnswer {
@@ -127,6 +129,7 @@ class PeerAnswer {
   #cold = false;
   #pathname: string;
   #sender: BodySender | null = null;
+  #upload: Upload | null = null;
   #sentBytes = 0;
   #over = false;
 
@@ -144,7 +147,7 @@ class PeerAnswer {
     this.#startMs = tools.nowMs();
     res.onAborted(() => this.#finish(true));
     tools.started();
-    this.#holdTimer = setTimeout(() => this.#busy(), PEER_HOLD_MS);
+    this.#holdTimer = setTimeout(() => this.#busy(), pread.holdMs);
     this.#ask = tools.link.ask({ query: pread, origin, requestId }, (message) =>
       this.#heard(message),
     );
@@ -185,6 +188,7 @@ class PeerAnswer {
       this.#place = { slot: message.slot, generation: message.generation };
       this.#checksum = message.checksum;
       this.#cold = message.cold;
+      this.#upload = this.#tools.uploads.begin(this.#pread.shard, message.uploadsAtOnce ?? 1);
       this.#pathname = message.pathname ?? this.#pathname;
       if (this.look()) this.#tools.followers.add(this);
     } else if (message.kind === 'peer') {
@@ -221,10 +225,11 @@ class PeerAnswer {
       const startBytes = shard * SHARD_BYTES;
       this.#sender = new BodySender(
         this.#res,
-        { ...this.#tools, watermark: (slot) => this.#watermark(slot) },
+        { ...this.#tools, turn: this.#upload!, watermark: (slot) => this.#watermark(slot) },
         {
           place: () => this.#held(),
           sent: (bytes, _shard, slot) => this.#sent(bytes, slot),
+          starved: () => this.#upload!.rest(),
           done: () => this.#finish(false),
         },
         startBytes + fromBytes,
@@ -270,6 +275,7 @@ class PeerAnswer {
     this.#over = true;
     clearTimeout(this.#holdTimer);
     this.#sender?.stop();
+    this.#upload?.end();
     this.#tools.followers.delete(this);
     this.#tools.link.close(this.#ask, this.#sender !== null && !failed, this.#sentBytes);
     const { shard, fromBytes } = this.#pread;

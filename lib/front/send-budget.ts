@@ -3,7 +3,7 @@ import type { Turn } from './turn.ts';
 
 /** What limits the bytes a front sends. A further limit (per client, say) is added here. */
 export interface SendLimits {
-  turn: Turn;
+  turn: Pick<Turn, 'take' | 'giveBack' | 'wait'>;
   /** null: not throttled, as other nodes are. */
   throttle: Throttle | null;
 }

@@ -142,6 +142,7 @@ export function buildDesk(inputs: DeskInputs): ControlParts {
       nowMs: clock.nowMs,
       isInner: (shard) => swarm.isInner(shard),
       shardsTogether: () => swarm.shardsTogether,
+      windowShards: () => swarm.windowShards,
     },
     peers: peerDesk,
     questions,

@@ -10,6 +10,8 @@ export class Attempts {
   as: AskedAs | 'origin' = 'origin';
   /** The node of the attempt under way; null: the origin, or nobody. */
   node: NodeId | null = null;
+  /** The node asked last. */
+  lastNode: NodeId | null = null;
   /** When it began, in ms. */
   sinceMs = 0;
   /** First byte the last read asked for. */
@@ -28,7 +30,7 @@ export class Attempts {
   }
 
   /** Reads from `node`. */
-  read(node: NodeId, as: AskedAs, ask: Omit<PeerAsk, 'node' | 'as' | 'load'>): void {
+  read(node: NodeId, as: AskedAs, ask: Omit<PeerAsk, 'node' | 'as' | 'load' | 'shardMs'>): void {
     this.#begin(node);
     this.as = as;
     this.fromBytes = ask.fromBytes;
@@ -39,7 +41,9 @@ export class Attempts {
       exclude: ask.exclude,
       hops: ask.hops,
       load: this.#shared.load(),
+      shardMs: this.#shared.pace.knownMs,
       trusted: ask.trusted,
+      holdMs: ask.holdMs,
       context: ask.context,
     });
   }
@@ -64,7 +68,7 @@ export class Attempts {
 
   #begin(node: NodeId | null): void {
     this.sinceMs = this.#shared.nowMs();
-    this.node = node;
+    this.node = this.lastNode = node;
     this.#number++;
   }
 }

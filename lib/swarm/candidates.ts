@@ -10,7 +10,9 @@ export interface Holder {
   /** Nodes receiving from it now. */
   children: number;
   /** Children it may have before others come first. */
-  readonly slots: number;
+  slots: number;
+  /** Much slower than other nodes: it gets no children. */
+  slow: boolean;
   complete: boolean;
   /** Children of all shards it was sending to when last heard of, and those it was given since. */
   load: number;
@@ -28,7 +30,7 @@ export interface Holder {
 export const hasSlot = (holder: Holder): boolean =>
   holder.children < holder.slots && holder.doubts < HOLDER_DOUBTS_MAX;
 export const isIdle = (holder: Holder): boolean =>
-  holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
+  !holder.slow && holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
 
 type Test = (holder: Holder) => boolean;
 
@@ -62,7 +64,12 @@ export class Line {
     for (let at = this.#head; at < end && left > 0; at++) {
       const holder = this.#holders[at]!;
       if (holder.gone || !this.#able(holder) || !does(holder)) continue;
-      if (best === undefined || holder.load < best.load) best = holder;
+      if (
+        best === undefined ||
+        holder.depth < best.depth ||
+        (holder.depth === best.depth && holder.load < best.load)
+      )
+        best = holder;
       left--;
     }
     return best;

@@ -69,6 +69,8 @@ export class ShardFetch implements Fetch {
   readonly #origin: OriginTries;
   #phase: Phase = 'new';
   #dueMs = 0;
+  /** When the parent that is read from now was first asked. */
+  #parentSinceMs = 0;
   /** The owner asked last. */
   #owner: NodeId | null = null;
   #lastError: WireError | null = null;
@@ -238,12 +240,15 @@ export class ShardFetch implements Fetch {
   #read(node: NodeId, as: AskedAs): void {
     this.#phase = 'reading';
     if (as === 'owner') this.#owner = node;
+    if (as !== 'parent' || this.#attempts.lastNode !== node)
+      this.#parentSinceMs = this.#shared.nowMs();
     this.#shared.health.asked(node, this.#shared.nowMs());
     this.#attempts.read(node, as, {
       fromBytes: this.#progress.fromBytes,
       exclude: this.#sources.exclude(as),
       hops: this.#hops,
       trusted: as !== 'parent' && this.#integrity.provenance.allTrusted,
+      holdMs: this.#shared.pace.holdMs,
       context: as === 'parent' ? null : this.#origin.use(),
     });
   }
@@ -336,12 +341,20 @@ export class ShardFetch implements Fetch {
 
   #busy(node: NodeId, retryMs: number): void {
     const { as } = this.#attempts;
-    if (as === 'parent') return this.#go();
+    if (as === 'parent') return this.#parentWaits(node);
     const out = this.#lateness.isOut(node, as, this.#progress.ownerMs);
     if (out) this.#shared.health.failed(node, this.#shared.nowMs());
     if (out || this.#lateness.isOver(node, as, this.#progress.ownerMs))
       this.#passOver(node, as, !out);
     else this.#wait(retryMs);
+  }
+
+  /** A living parent that has nothing to send waits for its own: it is asked again. */
+  #parentWaits(node: NodeId): void {
+    if (!this.#lateness.isLate('parent', this.#parentSinceMs)) return this.#read(node, 'parent');
+    this.#lateness.left('parent', this.#owner);
+    this.#shared.observe('slow', node);
+    this.#leave(node);
   }
 
   #refused(node: NodeId, error: WireError): void {
@@ -371,7 +384,7 @@ export class ShardFetch implements Fetch {
     ) {
       health.failed(node, nowMs());
       this.#passOver(node);
-    } else if (as === 'parent') this.#leave(node);
+    } else if (as === 'parent') this.#read(node, 'parent');
     else this.#go();
   }
 
@@ -412,7 +425,8 @@ export class ShardFetch implements Fetch {
   #whole(data: Whole, node: NodeId | null): void {
     const { pace, nowMs } = this.#shared;
     this.#progress.ownerMs = nowMs();
-    if (this.#attempts.fromBytes === 0) pace.done(nowMs() - this.#attempts.sinceMs, nowMs());
+    if (this.#attempts.fromBytes === 0)
+      pace.done(nowMs() - this.#attempts.sinceMs, nowMs(), this.#lateness.turn);
     this.#integrity.whole(data, node, this.#attempts.as !== 'parent');
     if (this.#integrity.word === null) this.#go();
     else this.#compare(data);
@@ -444,13 +458,16 @@ export class ShardFetch implements Fetch {
   /** Leaves a peer that takes far longer than shards do lately; each time it is more patient. */
   #watch(nowMs: number): void {
     this.#progress.grew(this.#shared.effects.receivedBytes(this));
-    const { node, as, sinceMs } = this.#attempts;
+    const { node, as } = this.#attempts;
+    const sinceMs = as === 'parent' ? this.#parentSinceMs : this.#attempts.sinceMs;
     if (node === null || !this.#lateness.isOver(node, as, sinceMs)) return;
     this.#lateness.left(as, this.#owner);
     this.#shared.observe('slow', node);
-    this.#shared.health.slow(node, nowMs);
     if (as === 'parent') this.#sources.shun(node);
-    else this.#sources.passOver(node, true);
+    else {
+      this.#shared.health.slow(node, nowMs);
+      this.#sources.passOver(node, true);
+    }
     this.#abandon();
   }
 

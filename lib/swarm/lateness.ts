@@ -1,4 +1,4 @@
-import { LATE_ALONE_MS, OWNER_PATIENCE_MS } from './limits.ts';
+import { LATE_ALONE_MS, OVERTAKERS_MAX, OVERTAKERS_MIN, OWNER_PATIENCE_MS } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Sources } from './sources.ts';
 import type { AskedAs, NodeId } from './types.ts';
@@ -13,6 +13,8 @@ export class Lateness {
   readonly #shared: FetchShared;
   readonly #sources: Sources;
   readonly #startedMs: number;
+  /** The shard's place in the order in which shards were begun. */
+  readonly turn: number;
   #parentsLeft = 0;
   #ownersLeft = 0;
   /** The owner in whose tree a parent was late. */
@@ -22,6 +24,7 @@ export class Lateness {
     this.#shared = shared;
     this.#sources = sources;
     this.#startedMs = shared.nowMs();
+    this.turn = shared.pace.takeTurn();
   }
 
   /** Whether who is asked as `as` since `sinceMs` is late. */
@@ -32,6 +35,13 @@ export class Lateness {
       (as === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) *
       2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     const tookMs = nowMs() - sinceMs;
+    const overtakersMax =
+      OVERTAKERS_MIN * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
+    if (
+      (as === 'parent' || (as === 'owner' && hasRoot)) &&
+      pace.overtakers(this.turn, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
+    )
+      return true;
     return (
       tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (hasRoot && tookMs > 2 * lateMs))
     );

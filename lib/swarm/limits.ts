@@ -31,6 +31,14 @@ export const RANKS_MAX = 65_536;
 export const TREE_FANOUT = 6;
 
 /**
+ * Where a shard takes at least this long, it is sent along chains of about CHAIN_NODES nodes; where
+ * it takes less, along a tree, unless there are FEW_NODES_MAX agents at most (docs/SWARM.md).
+ */
+export const CHAIN_SHARD_MS_MIN = 40;
+export const CHAIN_NODES = 64;
+export const FEW_NODES_MAX = 16;
+
+/**
  * Children the owner of a shard sends to itself, and how many of them may be leaves of the tree.
  */
 export const OWNER_FANOUT = 8;
@@ -123,10 +131,34 @@ export const LATE_OWNER_FACTOR = 4;
 export const LATE_OWNER_MS_MIN = 300;
 
 /**
- * A parent is left after this long before it is known how long shards take: half of what silence is
- * given.
+ * A request for a shard may be held for so many times as long as shards took lately, at most
+ * HOLD_MS_MAX, before the node asked says "busy". On a slow line, waiting is normal, and each
+ * "busy" costs a message.
  */
-export const LATE_UNKNOWN_MS = 1_000;
+export const HOLD_FACTOR = 2;
+export const HOLD_MS_MAX = 5_000;
+
+/**
+ * A parent or owner is late when so many shards that were begun later have come whole. Senders send
+ * in order, so this holds on any line; a time limit does not. Each time it doubles, to
+ * OVERTAKERS_MAX.
+ */
+export const OVERTAKERS_MIN = 6;
+export const OVERTAKERS_MAX = 48;
+
+/** A node whose shards take so many times as long as the tracker's own gets no children. */
+export const SLOW_FACTOR = 4;
+
+/** Shards of this much time may share an uplink: what hides a round trip. */
+export const UPLOAD_TURN_MS = 30;
+
+/**
+ * A reader has WINDOW_SHARDS_MIN shards under way, and those that come within WINDOW_MS; before the
+ * line is known WINDOW_SHARDS_START. More make a slow line's readers wait, and cost messages.
+ */
+export const WINDOW_MS = 400;
+export const WINDOW_SHARDS_MIN = 8;
+export const WINDOW_SHARDS_START = 12;
 
 /**
  * Shards measured before any is called late, and that must have come since the late one was begun:

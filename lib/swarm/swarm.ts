@@ -1,9 +1,13 @@
+import { READ_WINDOW_SHARDS } from '../limits.ts';
 import {
+  CHAIN_NODES,
   HOPS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
   OWNER_RETRY_MS,
+  SLOW_FACTOR,
   TRACKER_IDLE_MS,
   UPLOADS_MAX,
+  WINDOW_SHARDS_START,
 } from './limits.ts';
 import { ShardFetch } from './fetch.ts';
 import type { FetchShared } from './fetch-shared.ts';
@@ -11,7 +15,7 @@ import { PeerHealth } from './health.ts';
 import { Pace } from './pace.ts';
 import { Membership } from './rank.ts';
 import { ShardMap } from './shard-map.ts';
-import { isInner, treeShape, type TreeShape } from './tracker.ts';
+import { isInner, shapeFor, type TreeShape } from './tracker.ts';
 import { Trackers } from './trackers.ts';
 import type {
   AskRequest,
@@ -45,25 +49,26 @@ export class Swarm {
   readonly #shared: FetchShared;
   readonly #health: PeerHealth;
   readonly #fetches = new ShardMap<ShardFetch>();
-  readonly #shape: TreeShape;
+  readonly #shape: () => TreeShape;
   readonly #trackers: Trackers;
   #membership: Membership;
   #uploads = 0;
   #sweptMs = 0;
 
   /** `shape` is for the simulator's experiments. */
-  constructor(options: SwarmOptions, shape: TreeShape = treeShape) {
+  constructor(options: SwarmOptions, shape?: TreeShape) {
     this.#options = options;
     this.#self = options.self;
     this.#membership = new Membership([options.self]);
     this.#health = new PeerHealth(options.random);
-    this.#shape = shape;
-    this.#trackers = new Trackers(options.self, shape);
+    const pace = new Pace();
+    this.#shape = () => shape ?? shapeFor(this.#membership.agents.size, pace.intervalMs);
+    this.#trackers = new Trackers(options.self, this.#shape);
     this.#shared = {
       self: options.self,
       membership: () => this.#membership,
       health: this.#health,
-      pace: new Pace(),
+      pace,
       effects: options.effects,
       nowMs: options.nowMs,
       random: options.random,
@@ -141,7 +146,22 @@ export class Swarm {
    * Tracker.
    */
   isInner(index: number): boolean {
-    return this.#membership.agents.size > 1 && isInner(this.#self.node, index, this.#shape.fanout);
+    const { fanout } = this.#shape();
+    return (
+      fanout > 1 && this.#membership.agents.size > 1 && isInner(this.#self.node, index, fanout)
+    );
+  }
+
+  /** Shards whose uploads may share the uplink; see upload-turns.ts. */
+  get uploadsAtOnce(): number {
+    return this.#shared.pace.uploadsAtOnce;
+  }
+
+  /** Shards that a reader is to have under way; see Pace. */
+  get windowShards(): number {
+    return this.#shared.pace.windowShards(
+      this.#membership.agents.size > CHAIN_NODES ? READ_WINDOW_SHARDS : WINDOW_SHARDS_START,
+    );
   }
 
   /** How many shards that are read ahead may come in one request (OriginAsk.alone). */
@@ -189,6 +209,7 @@ export class Swarm {
       exclude,
       (candidate) => this.#health.good(candidate, nowMs),
       nowMs,
+      request.shardMs !== null && request.shardMs > SLOW_FACTOR * this.#shared.pace.intervalMs,
     );
     if (verdict.kind === 'serve') this.#uploads++;
     if (verdict.kind !== 'redirect') return verdict;

@@ -1,4 +1,7 @@
 import {
+  CHAIN_NODES,
+  CHAIN_SHARD_MS_MIN,
+  FEW_NODES_MAX,
   HOLDER_DOUBTS_MAX,
   HOLDER_STALE_MS,
   OWNER_CHILDREN_MAX,
@@ -29,6 +32,19 @@ export const treeShape: TreeShape = {
   ownerLeaves: OWNER_LEAVES,
 };
 
+/**
+ * The shape for a swarm of `nodes` agents. Where a shard takes long to send (`shardMs`, Infinity
+ * while unknown) or nodes are few, chains: each node sends every shard once, so no uplink is divided and all carry
+ * the same. Chains of CHAIN_NODES at most: each hop costs the time of one piece. Where shards are
+ * short, hops and messages cost more than sending, and trees are faster. Figures: docs/SWARM.md.
+ */
+export function shapeFor(nodes: number, shardMs: number): TreeShape {
+  const isLineSlow = shardMs === Infinity ? nodes <= CHAIN_NODES : shardMs >= CHAIN_SHARD_MS_MIN;
+  if (nodes > FEW_NODES_MAX && !isLineSlow) return treeShape;
+  const chains = Math.max(1, Math.round(nodes / CHAIN_NODES));
+  return { fanout: 1, ownerFanout: chains, ownerLeaves: chains };
+}
+
 export type TrackerVerdict =
   | { kind: 'serve' }
   | { kind: 'redirect'; parents: NodeId[] }
@@ -50,6 +66,8 @@ export class Tracker {
   readonly #shape: TreeShape;
   readonly #owner: Holder;
   #deepest = 0;
+  /** Chains begun. */
+  #heads = 0;
   #freedMs = -Infinity;
   readonly #holders = new Map<NodeId, Holder>();
   /** Per zone, holders with a free slot. */
@@ -77,6 +95,7 @@ export class Tracker {
       doubts: 0,
       gone: false,
       queued: false,
+      slow: false,
     };
   }
 
@@ -96,6 +115,7 @@ export class Tracker {
     exclude: readonly NodeId[],
     fit: (node: NodeId) => boolean,
     nowMs = this.usedMs,
+    slow = false,
   ): TrackerVerdict {
     let holder = this.#holders.get(node);
     let full: Holder | null = null;
@@ -113,6 +133,7 @@ export class Tracker {
         doubts: 0,
         gone: false,
         queued: false,
+        slow: false,
       };
     } else {
       const left = holder.parent;
@@ -127,6 +148,8 @@ export class Tracker {
       holder.load = load;
       holder.askedMs = nowMs;
     }
+    holder.slow = slow;
+    holder.slots = slow ? 0 : this.#slots(node);
     let parent = this.#choose(holder, full, exclude, fit);
     if (parent === null && this.#freeStale(nowMs))
       parent = this.#choose(holder, full, exclude, fit);
@@ -171,6 +194,7 @@ export class Tracker {
           doubts: 0,
           gone: false,
           queued: false,
+          slow: false,
         };
         this.#holders.set(node, late);
         this.#queue(late);
@@ -253,6 +277,11 @@ export class Tracker {
       !exclude.includes(candidate.node) &&
       !this.#isUnder(candidate, holder) &&
       fit(candidate.node);
+    // The first of each chain is sent the shard by the owner itself.
+    if (this.#shape.fanout === 1 && this.#heads < owner.slots && !exclude.includes(owner.node)) {
+      this.#heads++;
+      return owner;
+    }
     const own = this.#open.get(holder.zone)?.pick(does);
     if (own !== undefined) return own;
     const ownerHasSlot =

@@ -12,13 +12,13 @@ const SHED_SHARE = 1 / 8;
 /** The shards a node tracks: bounded in number and in nodes, the longest unasked go first. */
 export class Trackers {
   readonly #self: Member;
-  readonly #shape: TreeShape;
+  readonly #shape: () => TreeShape;
   readonly #trackers = new ShardMap<Tracker>();
   readonly #shards = new Map<Tracker, ShardId>();
   #countedNodes = 0;
   #asks = 0;
 
-  constructor(self: Member, shape: TreeShape) {
+  constructor(self: Member, shape: () => TreeShape) {
     this.#self = self;
     this.#shape = shape;
   }
@@ -37,7 +37,7 @@ export class Trackers {
     let tracker = this.#trackers.get(shard);
     if (tracker === undefined) {
       if (this.#trackers.size >= TRACKERS_MAX || this.#tooManyNodes()) this.#shed();
-      tracker = new Tracker(shard.index, this.#self, this.#shape);
+      tracker = new Tracker(shard.index, this.#self, this.#shape());
       this.#trackers.set(shard, tracker);
       this.#shards.set(tracker, shard);
     }

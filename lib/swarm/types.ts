@@ -59,12 +59,19 @@ export interface PeerAsk {
    * fewer.
    */
   load: number;
+  /** Milliseconds between the shards that came to the asker lately; null while unknown. */
+  shardMs: number | null;
   /**
    * Whether all bytes, those already here too, are an owner's or a root's own: who asks this node
    * as owner may be sent them as they arrive. Others' it is sent only once the shard has been
    * checked, as it takes what comes from an owner for vouched for.
    */
   trusted: boolean;
+  /**
+   * Milliseconds the node asked may hold the request while it has no byte to send. Then it answers
+   * "busy", so that a longer silence means that it is dead or frozen.
+   */
+  holdMs: number;
   /** To be sealed for an owner or a root; null for a parent. */
   context: FetchContext | null;
 }
@@ -162,6 +169,8 @@ export interface AskRequest {
   exclude: NodeId[];
   hops: number;
   load: number;
+  /** The asker's pace, see PeerAsk; a node much slower than others gets no children. */
+  shardMs: number | null;
   /** Whether the whole shard is here, in memory or on disk. */
   held: boolean;
 }

@@ -27,3 +27,6 @@ export const CLOCK_SKEW_MS_MAX = 60_000;
  * REQUEST_HEAD_BYTES_MAX with 8 KiB to spare for the rest of the head.
  */
 export const ORIGIN_BYTES_MAX = 42 * 1024;
+
+/** The longest that a node may be asked to hold a request for a shard. */
+export const HOLD_MS_MAX = 5_000;

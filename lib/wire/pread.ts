@@ -1,6 +1,7 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import type { AskedAs, AttemptResult, Verdict } from '../swarm/types.ts';
-import { BUSY_RETRY_MS_MAX, EXCLUDED_NODES_MAX, PARENTS_MAX } from './limits.ts';
+import { PEER_HOLD_MS } from '../limits.ts';
+import { BUSY_RETRY_MS_MAX, EXCLUDED_NODES_MAX, HOLD_MS_MAX, PARENTS_MAX } from './limits.ts';
 import {
   isNodeName,
   isSize,
@@ -15,7 +16,8 @@ import { formatRefusal, REFUSED, refusalOf } from './refusal.ts';
 /**
  * The bytes of a shard:
  *
- *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L[&zone=Z][&not=B,C][&whole=1]
+ *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L&hold=MS[&pace=MS][&zone=Z]
+ *       [&not=B,C][&whole=1]
  *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum
  *     307 {parents, checksum, totalBytes}     404 {kind: "miss"}     503 {kind: "busy", retryMs}
  *     424 a refusal (refusal.ts)
@@ -29,6 +31,10 @@ export interface PreadQuery extends ShardOf {
   hops: number;
   /** Children the asker is sending to now. */
   load: number;
+  /** Milliseconds the request may be held while there is no byte to send. */
+  holdMs: number;
+  /** The asker's time between shards lately; null: not known yet. */
+  shardMs: number | null;
   /** The blob's origin serves it only as a whole: see ShardId.rankedAs. */
   whole?: true;
 }
@@ -49,7 +55,9 @@ export function preadPath(query: PreadQuery): string {
     role: query.role,
     hops: String(query.hops),
     load: String(query.load),
+    hold: String(Math.round(query.holdMs)),
   });
+  if (query.shardMs !== null) more.set('pace', String(Math.ceil(query.shardMs)));
   if (query.zone !== null) more.set('zone', query.zone);
   if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
   if (query.whole === true) more.set('whole', '1');
@@ -65,6 +73,7 @@ export function parsePread(path: string, query: string): PreadQuery | null {
   const fromBytes = parseCount(more.get('from'));
   const hops = parseCount(more.get('hops'));
   const load = parseCount(more.get('load') ?? '0');
+  const holdMs = parseCount(more.get('hold') ?? String(PEER_HOLD_MS));
   const exclude = (more.get('not') ?? '').split(',').filter((name) => name !== '');
   if (
     shard === null ||
@@ -72,6 +81,7 @@ export function parsePread(path: string, query: string): PreadQuery | null {
     fromBytes === null ||
     hops === null ||
     load === null ||
+    holdMs === null ||
     exclude.length > EXCLUDED_NODES_MAX ||
     ![node, ...exclude].every(isNodeName)
   )
@@ -85,6 +95,8 @@ export function parsePread(path: string, query: string): PreadQuery | null {
     exclude,
     hops,
     load,
+    holdMs: Math.min(holdMs, HOLD_MS_MAX),
+    shardMs: parseCount(more.get('pace')),
     ...(more.get('whole') === '1' ? { whole: true } : {}),
   };
 }

@@ -200,6 +200,8 @@ export type ControlMessage =
       checksum: string | null;
       totalBytes: number | null;
       cold: boolean;
+      /** For another node: see lib/front/uploads.ts. */
+      uploadsAtOnce?: number;
       pathname?: string;
     }
   | { kind: 'refused'; id: number; error: WireError }

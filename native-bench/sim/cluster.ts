@@ -1,6 +1,6 @@
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { Membership } from '../../lib/swarm/rank.ts';
-import { treeShape, type TreeShape } from '../../lib/swarm/tracker.ts';
+import type { TreeShape } from '../../lib/swarm/tracker.ts';
 import type { Member, NodeId, ShardId, SwarmEvent } from '../../lib/swarm/types.ts';
 import { EventQueue } from './event-queue.ts';
 import { type Flow, Network, Station, Supply } from './network.ts';
@@ -25,7 +25,8 @@ export interface ClusterOptions {
   delayMs: number;
   cores: number;
   tickMs: number;
-  shape: TreeShape;
+  /** Fixed for an experiment; else as the core chooses. */
+  shape: TreeShape | undefined;
   seed: number;
 }
 
@@ -50,7 +51,7 @@ export const defaultCluster: Omit<
   delayMs: 0.25,
   cores: 4,
   tickMs: 25,
-  shape: treeShape,
+  shape: undefined,
   seed: 1,
 };
 

@@ -1,3 +1,4 @@
+import { nextUpload } from '../../lib/swarm/upload-turns.ts';
 import type { EventQueue } from './event-queue.ts';
 
 /** Quanta of one flow that may be on their way at once: one arrives while the next is sent. */
@@ -24,6 +25,8 @@ export class Station {
   readonly turn: Flow[] = [];
   turnHead = 0;
   readonly outgoing = new Set<Flow>();
+  /** Shards that may share the uplink (lib/swarm/upload-turns.ts); Infinity: all, in turn. */
+  uploadsAtOnce: () => number = () => Infinity;
 
   constructor(name: string, upBytesPerMs: number, downBytesPerMs: number) {
     this.name = name;
@@ -89,6 +92,8 @@ export class Flow {
   next: number;
   underWay = 0;
   queued = false;
+  /** Place in the order of need: lower goes first. */
+  order = 0;
   over = false;
   arrived: number;
   /** When its last quantum came, or it began. */
@@ -224,6 +229,13 @@ export class Network {
   #send(from: Station): void {
     const nowMs = this.#queue.nowMs;
     while (from.turnHead < from.turn.length) {
+      const atOnce = from.uploadsAtOnce();
+      if (from.turn.length - from.turnHead > 1 && atOnce < Infinity) {
+        const best = nextUpload(from.turn, from.turnHead, atOnce);
+        const chosen = from.turn[best]!;
+        from.turn.copyWithin(from.turnHead + 1, from.turnHead, best);
+        from.turn[from.turnHead] = chosen;
+      }
       const flow = from.turn[from.turnHead++]!;
       if (from.turnHead > 256 && from.turnHead * 2 > from.turn.length) {
         from.turn.splice(0, from.turnHead);

@@ -1,5 +1,4 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { treeShape } from '../../lib/swarm/tracker.ts';
 import { defaultCluster } from './cluster.ts';
 import { defaultPuller } from './puller.ts';
 import { noFaults, type Faults } from './shoal.ts';
@@ -25,8 +24,8 @@ export interface SimOptions {
   quanta: number;
   treeFanout: number;
   /** Shape of Shoal's trees, and the shards a reader has under way: for finding the best. */
-  fanout: number;
-  ownerFanout: number;
+  fanout: number | null;
+  ownerFanout: number | null;
   windowShards: number;
   seed: number;
   faults: Faults;
@@ -139,8 +138,12 @@ export function parseOptions(argv: readonly string[]): SimOptions {
       whole(2),
     )
     .option('--tree-fanout <n>', 'children of a node in layer-tree', whole(1), 2)
-    .option('--fanout <n>', 'children of an inner node', whole(1), treeShape.fanout)
-    .option('--owner-fanout <n>', 'children of an owner', whole(1), treeShape.ownerFanout)
+    .option(
+      '--fanout <n>',
+      'children of an inner node (default: chosen by nodes and line)',
+      whole(1),
+    )
+    .option('--owner-fanout <n>', 'children of an owner', whole(1))
     .option('--window <n>', 'shards a reader has under way', whole(1), defaultPuller.windowShards)
     .option('--seed <n>', 'the run to replay', whole(0), 1)
     .option(
@@ -168,8 +171,8 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     spreadMs: got['spread']!,
     quanta: got['quanta'] ?? (got['nodes']! > FINE_NODES_MAX ? 4 : defaultCluster.quanta),
     treeFanout: got['treeFanout']!,
-    fanout: got['fanout']!,
-    ownerFanout: got['ownerFanout']!,
+    fanout: got['fanout'] ?? null,
+    ownerFanout: got['ownerFanout'] ?? null,
     windowShards: got['window']!,
     seed: got['seed']!,
     faults: got['fail']!,

@@ -30,6 +30,7 @@ interface Attempt {
   node: SimNode | null;
   flow: Flow | null;
   beganMs: number;
+  holdMs: number;
   over: boolean;
 }
 
@@ -76,7 +77,13 @@ export class SimNode implements FetchEffects {
   #ticking = false;
   #stalledUntilMs = 0;
 
-  constructor(cluster: Cluster, member: Member, station: Station, seed: number, shape: TreeShape) {
+  constructor(
+    cluster: Cluster,
+    member: Member,
+    station: Station,
+    seed: number,
+    shape: TreeShape | undefined,
+  ) {
     this.#cluster = cluster;
     this.member = member;
     this.station = station;
@@ -92,6 +99,7 @@ export class SimNode implements FetchEffects {
       },
       shape,
     );
+    station.uploadsAtOnce = () => this.swarm.uploadsAtOnce;
   }
 
   /** Its client wants a shard. */
@@ -197,10 +205,10 @@ export class SimNode implements FetchEffects {
       flow !== null &&
       flow.next === flow.first &&
       attempt.node!.isThere &&
-      silentMs > PEER_HOLD_MS
+      silentMs > attempt.holdMs
     )
       this.#settle(attempt, { kind: 'busy', retryMs: 1 });
-    else if (silentMs > PEER_SILENCE_MS)
+    else if (silentMs > attempt.holdMs + PEER_SILENCE_MS - PEER_HOLD_MS)
       this.#settle(attempt, {
         kind: 'failed',
         error: error('PEER_TIMEOUT'),
@@ -214,7 +222,7 @@ export class SimNode implements FetchEffects {
     const node = this.#cluster.node(ask.node);
     this.#cluster.stats.asks++;
     if (node === this) throw new Error(`${this.member.node} was told to ask itself`);
-    const attempt = this.#attempt(fetch as ShardFetch, number, node, ask.fromBytes);
+    const attempt = this.#attempt(fetch as ShardFetch, number, node, ask.fromBytes, ask.holdMs);
     const request: AskRequest = {
       shard: fetch.shard,
       node: this.member.node,
@@ -223,6 +231,7 @@ export class SimNode implements FetchEffects {
       exclude: ask.exclude,
       hops: ask.hops,
       load: ask.load,
+      shardMs: ask.shardMs,
       held: false,
     };
     this.#cluster.exchange(
@@ -367,6 +376,7 @@ export class SimNode implements FetchEffects {
     const serving: Serving = { request, flow, refuse: (result) => child.#refused(attempt, result) };
     if (place !== undefined) (place.serving ??= new Set()).add(serving);
     attempt.flow = flow;
+    flow.order = index;
     if (flow.next >= supply.quanta) flow.ended(flow);
     else this.#cluster.network.begin(flow);
   }
@@ -400,7 +410,13 @@ export class SimNode implements FetchEffects {
 
   // --- how attempts end ---
 
-  #attempt(fetch: ShardFetch, number: number, node: SimNode | null, fromBytes: number): Attempt {
+  #attempt(
+    fetch: ShardFetch,
+    number: number,
+    node: SimNode | null,
+    fromBytes: number,
+    holdMs = 0,
+  ): Attempt {
     const place = fetch.place as Place;
     const { supply } = place;
     const fromQuanta = supply.quantaOf(fromBytes);
@@ -414,6 +430,7 @@ export class SimNode implements FetchEffects {
       node,
       flow: null,
       beganMs: this.#cluster.nowMs(),
+      holdMs,
       over: false,
     });
   }

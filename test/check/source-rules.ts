@@ -30,7 +30,7 @@ export const ARROWS: Record<string, readonly string[]> = {
   origin: ['registry', 'io', 'tls'],
   cluster: ['wire', 'config'],
   workers: ['io', 'origin', 'registry', 'swarm', 'telemetry', 'wire'],
-  front: ['workers', 'registry', 'cluster', 'wire', 'config', 'io', 'telemetry', 'tls'],
+  front: ['swarm', 'workers', 'registry', 'cluster', 'wire', 'config', 'io', 'telemetry', 'tls'],
   'control/watch': ['workers', 'config', 'telemetry'],
   'control/threads': ['workers', 'registry'],
   'control/shards': ['workers', 'registry', 'swarm', 'cache', 'runtime-store', 'wire', 'io'],

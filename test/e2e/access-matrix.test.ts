@@ -224,6 +224,8 @@ describe('e2e: access matrix', () => {
         exclude: [],
         hops: 0,
         load: 0,
+        holdMs: 1000,
+        shardMs: null,
       });
     const secret = new ClusterSecret(Buffer.from(SECRET));
     const envelope = (agoMs: number, other = secret): Envelope =>
@@ -271,6 +273,8 @@ describe('e2e: access matrix', () => {
           exclude: [],
           hops: 0,
           load: 0,
+          holdMs: 1000,
+          shardMs: null,
         }),
       ),
     ])

@@ -7,6 +7,7 @@ import { recallPath, WORDS_PATH } from '../../lib/wire/recall.ts';
 import { statPath } from '../../lib/wire/stat.ts';
 import { PROTOCOL_VERSION } from '../../lib/wire/version.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
+import { Uploads } from '../../lib/front/uploads.ts';
 import { servePeers } from '../../lib/front/peer-answer.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { PEER_HOLD_MS, SHARD_BYTES } from '../../lib/limits.ts';
@@ -45,6 +46,7 @@ describe('front/peer-answer', () => {
       turn: at.turn,
       link: at.link,
       envelope,
+      uploads: new Uploads(at.turn, () => 5),
       throttle: null,
       nowMs: () => 5,
       draining: () => draining,
@@ -69,6 +71,8 @@ describe('front/peer-answer', () => {
       exclude: ['x:1'],
       hops: 2,
       load: 4,
+      holdMs: 1000,
+      shardMs: null,
       ...more,
     });
   const get = (to: string, enclosed: Enclosed = {}): Promise<Answer> =>
@@ -109,6 +113,8 @@ describe('front/peer-answer', () => {
         exclude: ['x:1'],
         hops: 2,
         load: 4,
+        holdMs: 1000,
+        shardMs: null,
       },
       origin,
       requestId: 'request-1',

@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict';
-import { FETCH_PATIENCE_MS, ORIGIN_TRIES_MAX } from '../../lib/swarm/limits.ts';
+import { FETCH_PATIENCE_MS, ORIGIN_TRIES_MAX, OVERTAKERS_MIN } from '../../lib/swarm/limits.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_SILENCE_MS } from '../../lib/origin/limits.ts';
-import { CONTEXT, data, failure, pass, request, rig, type Rig, shardWhere } from './fixture.ts';
+import {
+  CONTEXT,
+  data,
+  failure,
+  KEY,
+  pass,
+  request,
+  rig,
+  type Rig,
+  shardWhere,
+} from './fixture.ts';
 
 /** A rig with a shard that another agent owns, that agent, and a fetch of it begun. */
 function asChild(
@@ -18,6 +28,14 @@ function asChild(
   return { ...made, owner, fetch: made.swarm.want(shard, CONTEXT) };
 }
 
+/** Shards begun later come whole, one every 20 ms. */
+function overtake(made: Rig): void {
+  for (let index = 500; index < 500 + 2 * OVERTAKERS_MIN; index++) {
+    pass(made, 20);
+    made.swarm.want({ key: KEY, index }, CONTEXT).settle(1, data('aa', 'aa'));
+  }
+}
+
 describe('swarm/fetch: the way of a shard', () => {
   it('asks the owner, follows its redirect, asks it for the checksum and reports', () => {
     const { effects, fetch, owner, members, swarm } = asChild();
@@ -30,6 +48,8 @@ describe('swarm/fetch: the way of a shard', () => {
         exclude: [],
         hops: 0,
         load: 0,
+        shardMs: null,
+        holdMs: 1000,
         trusted: true,
         context: CONTEXT,
       },
@@ -438,34 +458,63 @@ describe('swarm/fetch: time', () => {
     );
   });
 
-  it('leaves a parent that says nothing, waits for its attempt to end, and goes on from the same byte', () => {
+  it('asks a parent that fell silent once more from the same byte, then leaves it', () => {
+    const { effects, fetch, owner, members } = asChild();
+    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
+    fetch.settle(2, failure('PEER_TIMEOUT', 8192));
+    const again = effects.last('ask');
+    assert.deepEqual(
+      [again.attempt, again.ask.node, again.ask.as, again.ask.fromBytes],
+      [3, parent, 'parent', 8192],
+    );
+    fetch.settle(3, failure('PEER_TIMEOUT', 8192));
+    const { ask } = effects.last('ask');
+    assert.deepEqual([ask.node, ask.fromBytes, ask.exclude], [owner, 8192, [parent]]);
+  });
+
+  it('asks a parent again that waits for its own', () => {
+    const { effects, fetch, owner, members } = asChild();
+    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
+    for (let attempt = 2; attempt < 20; attempt++) {
+      fetch.settle(attempt, { kind: 'busy', retryMs: 1 });
+      assert.deepEqual(
+        [effects.last('ask').attempt, effects.last('ask').ask.node],
+        [attempt + 1, parent],
+      );
+    }
+  });
+
+  it('leaves a parent that later shards have overtaken, once its attempt has ended', () => {
     const made = asChild();
     const { effects, fetch, owner, members } = made;
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
     fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
     effects.received = 4096;
-    pass(made, 2500);
-    assert.deepEqual(effects.last('abandon'), { call: 'abandon', attempt: 2 });
-    pass(made, 500);
-    assert.equal(effects.calls.at(-1)!.call, 'abandon', 'nothing new before the old one has ended');
-    fetch.settle(2, failure('CANCELLED', 8192));
+    pass(made, 1000);
+    assert.equal(effects.last('ask').attempt, 2, 'nothing else has come either');
+    overtake(made);
     assert.deepEqual(
-      [
-        effects.last('ask').ask.node,
-        effects.last('ask').ask.fromBytes,
-        effects.last('ask').ask.exclude,
-      ],
-      [owner, 8192, [parent]],
+      effects.calls.filter(({ call }) => call === 'abandon'),
+      [{ call: 'abandon', attempt: 2 }],
     );
+    const calls = effects.calls.length;
+    pass(made, 500);
+    assert.equal(effects.calls.length, calls, 'nothing new before the old one has ended');
+    fetch.settle(2, failure('CANCELLED', 8192));
+    const { ask } = effects.last('ask');
+    assert.deepEqual([ask.node, ask.fromBytes, ask.exclude], [owner, 8192, [parent]]);
   });
 
   it('passes over an owner that has not got a late shard itself', () => {
     const made = asChild();
-    const { effects, fetch, owner, members, swarm } = made;
+    const { fetch, owner, members, swarm, effects } = made;
     const parents = members
       .filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)
       .map(({ node }) => node);
     fetch.settle(1, { kind: 'redirect', parents: [parents[0]!], word: null, totalBytes: null });
+    overtake(made);
     pass(made, 2500);
     fetch.settle(2, failure('CANCELLED', 0));
     fetch.settle(3, { kind: 'redirect', parents: [parents[1]!], word: null, totalBytes: null });

@@ -17,7 +17,8 @@ describe('swarm/swarm', () => {
     for (const [agents, roots, inner] of [
       [1, 0, 0],
       [1, 1, 0],
-      [2, 0, 1],
+      [2, 0, 0],
+      [200, 0, 1],
     ] as const) {
       const { swarm } = rig(agents, roots);
       assert.equal(

@@ -6,7 +6,7 @@ import {
   OWNER_CHILDREN_MAX,
   OWNER_RETRY_MS,
 } from '../../lib/swarm/limits.ts';
-import { isInner, Tracker } from '../../lib/swarm/tracker.ts';
+import { isInner, Tracker, shapeFor, treeShape } from '../../lib/swarm/tracker.ts';
 
 const OWNER = { node: '10.1.0.1:65002', zone: null };
 const name = (at: number): string => `10.0.${at >> 8}.${at & 255}:65002`;
@@ -108,6 +108,33 @@ describe('swarm/tracker', () => {
       ),
       { numRuns: 300 },
     );
+  });
+
+  it('begins as many chains as the shape says, and then each node has one child', () => {
+    const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 2, ownerLeaves: 2 });
+    const parents = Array.from({ length: 9 }, (_, at) => parentOf(tracker, name(at + 1)));
+    assert.equal(parents.filter((parent) => parent === 'owner').length, 2);
+    const children = parents.filter((parent) => parent !== 'owner');
+    assert.equal(new Set(children).size, children.length, 'no node has two children');
+  });
+
+  it('chooses chains for few nodes or slow lines, and trees for many nodes on fast lines', () => {
+    assert.equal(shapeFor(8, 2).fanout, 1);
+    assert.equal(shapeFor(60, Infinity).fanout, 1);
+    assert.equal(shapeFor(60, 2).fanout, treeShape.fanout);
+    assert.equal(shapeFor(1000, Infinity).fanout, treeShape.fanout);
+    assert.deepEqual(shapeFor(256, 700), { fanout: 1, ownerFanout: 4, ownerLeaves: 4 });
+  });
+
+  it('gives no children to a node that is much slower than others', () => {
+    const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+    const ask = (node: string, slow: boolean): string => {
+      const verdict = tracker.ask(node, null, 0, [], () => true, 0, slow);
+      return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
+    };
+    assert.equal(ask(name(1), false), 'serve');
+    assert.equal(ask(name(2), true), name(1));
+    assert.notEqual(ask(name(3), false), name(2));
   });
 
   it("gives a parent's place to another when its child is done", () => {

@@ -34,6 +34,8 @@ const pread: fc.Arbitrary<PreadQuery> = fc.record(
     exclude: fc.array(node, { maxLength: 16 }),
     hops: count,
     load: count,
+    holdMs: fc.nat({ max: 5000 }),
+    shardMs: fc.option(count),
   },
   { noNullPrototype: true },
 );
@@ -85,6 +87,8 @@ describe('wire/messages', () => {
     exclude: [],
     hops: 0,
     load: 0,
+    holdMs: 1000,
+    shardMs: null,
   });
 
   it('takes a request without a load, as 0', () => {

@@ -113,7 +113,7 @@ export class PeerDesk {
     const { swarm, facts } = this.#parts;
     const loader = this.#parts.loader;
     const { id, requestId } = request;
-    const { key, shard: index, node, zone, role, exclude, hops, load } = request.query;
+    const { key, shard: index, node, zone, role, exclude, hops, load, shardMs } = request.query;
     const origin = this.#parts.vouched(key, request.origin);
     const shard: ShardId =
       request.query.whole === true ? { key, index, rankedAs: 0 } : { key, index };
@@ -126,6 +126,7 @@ export class PeerDesk {
       exclude,
       hops,
       load,
+      shardMs,
       held: loader.has(key, index),
     };
     this.#parts.asked(node);
@@ -154,6 +155,7 @@ export class PeerDesk {
           checksum,
           totalBytes: facts.totalOf(key),
           cold,
+          uploadsAtOnce: swarm.uploadsAtOnce,
           pathname: facts.pathname(key),
         });
       },

@@ -229,6 +229,11 @@ export class SwarmDriver {
   }
 
   /** How many shards that are read ahead may come in one request. */
+  /** See Swarm. */
+  get windowShards(): number {
+    return this.#swarm.windowShards;
+  }
+
   get shardsTogether(): number {
     return this.#swarm.shardsTogether;
   }
@@ -328,6 +333,8 @@ export class SwarmDriver {
         exclude: ask.exclude,
         hops: ask.hops,
         load: ask.load,
+        holdMs: ask.holdMs,
+        shardMs: ask.shardMs,
         ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
       },
       filling,

@@ -50,7 +50,8 @@ export class Transfers {
     const { envelope, pools } = this.#parts;
     const path = preadPath(query);
     const headers = envelope.headers(node, path, more);
-    return pools.run({ kind: 'peer', node, path, headers, ...filling });
+    const { holdMs } = query;
+    return pools.run({ kind: 'peer', node, path, headers, holdMs, ...filling });
   }
 
   stat(node: string, query: StatQuery): Promise<StatResult> {

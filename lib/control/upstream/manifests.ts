@@ -7,7 +7,7 @@ import {
   MANIFEST_HOLDERS_MAX,
   MANIFEST_READ_MS,
 } from '../limits.ts';
-import { SHARD_BYTES } from '../../limits.ts';
+import { PEER_HOLD_MS, SHARD_BYTES } from '../../limits.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { ShardLoader } from '../shards/loader.ts';
@@ -107,6 +107,8 @@ export class Manifests {
       exclude: [],
       hops: 0,
       load: 0,
+      holdMs: PEER_HOLD_MS,
+      shardMs: null,
     });
     const result = await this.#parts.call(node, path, {
       deadlineMs: MANIFEST_HOLDER_MS,

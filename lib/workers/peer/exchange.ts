@@ -7,7 +7,6 @@ import {
 } from '../../io/http-connection.ts';
 import type { ResponseHead } from '../../io/response-head.ts';
 import { threadLooks } from '../../io/looks.ts';
-import { PEER_SILENCE_MS } from '../../limits.ts';
 import { envelopeError } from '../../wire/envelope.ts';
 import { addressOf } from '../../wire/fields.ts';
 import { BUSY_PACE_MS } from '../limits.ts';
@@ -27,6 +26,8 @@ export interface PeerRequest {
 export interface ExchangePlan {
   /** The whole exchange ends by then; null: as long as the node makes progress. */
   deadlineMs: number | null;
+  /** How long the node may have nothing to send; default PEER_HOLD_MS. */
+  holdMs?: number;
   /** Asked every LOOK_MS and with every read; true ends the exchange with CANCELLED. */
   isCancelled?(): boolean;
   /** Where the body of a 200 goes; without it, and for any other status, it is collected. */
@@ -90,7 +91,7 @@ class Attempt {
     this.#plan = plan;
     this.#tools = tools;
     this.#dueMs = dueMs;
-    this.#progress = new Progress(tools.nowMs);
+    this.#progress = new Progress(tools.nowMs, plan.holdMs);
   }
 
   async on(connection: HttpConnection): Promise<HttpResponse> {
@@ -145,7 +146,7 @@ class Attempt {
     if (this.#dueMs !== null || !this.#progress.hasStalled) return null;
     return new ShoalError(
       'PEER_TIMEOUT',
-      `${this.#request.node} made no progress for ${PEER_SILENCE_MS} ms`,
+      `${this.#request.node} made no progress for ${this.#progress.silenceMs} ms`,
     );
   }
 

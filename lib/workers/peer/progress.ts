@@ -1,4 +1,4 @@
-import { LOOK_MS, PEER_SILENCE_MS } from '../../limits.ts';
+import { LOOK_MS, PEER_HOLD_MS, PEER_SILENCE_MS } from '../../limits.ts';
 import { PEER_PROGRESS_BYTES } from '../limits.ts';
 
 /** One look adds at most this much to the time without progress. */
@@ -6,17 +6,21 @@ const LOOK_MS_MAX = 2 * LOOK_MS;
 
 /**
  * Watches that another node makes progress: a response head, then PEER_PROGRESS_BYTES in any
- * PEER_SILENCE_MS. A drip of bytes is no progress, so it cannot hold up a shard. Only time in which
+ * `silenceMs`. A drip of bytes is no progress, so it cannot hold up a shard. Only time in which
  * this thread ran counts: on a machine without a free core, this node's own delays would otherwise
  * look like the silence of every peer.
  */
 export class Progress {
+  /** The time without progress after which a node counts as stalled. */
+  readonly silenceMs: number;
   readonly #nowMs: () => number;
   #lookedMs: number;
   #idleMs = 0;
   #bytes = 0;
 
-  constructor(nowMs: () => number) {
+  /** `holdMs`: how long a living node may have nothing to send. */
+  constructor(nowMs: () => number, holdMs = PEER_HOLD_MS) {
+    this.silenceMs = PEER_SILENCE_MS - PEER_HOLD_MS + holdMs;
     this.#nowMs = nowMs;
     this.#lookedMs = nowMs();
   }
@@ -39,6 +43,6 @@ export class Progress {
     const nowMs = this.#nowMs();
     this.#idleMs += Math.min(nowMs - this.#lookedMs, LOOK_MS_MAX);
     this.#lookedMs = nowMs;
-    return this.#idleMs > PEER_SILENCE_MS;
+    return this.#idleMs > this.silenceMs;
   }
 }

@@ -17,6 +17,8 @@ export interface PeerReadJob extends PeerRequest {
   attempt: number;
   shard: number;
   fromBytes: number;
+  /** How long the node may hold the request while it has nothing to send. */
+  holdMs: number;
   /** The blob's size if it is known: a sender that names another is not believed. */
   totalBytes: number | null;
   /** The blob's digest (`sha256:...`): a blob of one shard is checked against it. */
@@ -41,6 +43,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
       job,
       {
         deadlineMs: null,
+        holdMs: job.holdMs,
         isCancelled: () => arena.cancelled(job.slot, job.attempt),
         body: {
           head(response) {

@@ -25,6 +25,7 @@ const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authoriz
 class FakeSwarm {
   verdict: Verdict = { kind: 'serve' };
   known: ShardWord | undefined;
+  readonly uploadsAtOnce = 1;
   readonly asked: SwarmAsk[] = [];
   readonly told: unknown[] = [];
 
@@ -91,6 +92,8 @@ describe('control/peer-desk', () => {
         exclude: ['x:1'],
         hops: 1,
         load: 3,
+        holdMs: 1000,
+        shardMs: null,
         ...more,
       },
       origin: ORIGIN,
@@ -119,6 +122,7 @@ describe('control/peer-desk', () => {
         exclude: ['x:1'],
         hops: 1,
         load: 3,
+        shardMs: null,
         held: true,
       },
     ]);
@@ -148,6 +152,7 @@ describe('control/peer-desk', () => {
         checksum: null,
         totalBytes: null,
         cold: true,
+        uploadsAtOnce: 1,
         pathname: '/https://r.example/b',
       },
     ]);

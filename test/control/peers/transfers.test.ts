@@ -29,6 +29,8 @@ const QUERY = {
   exclude: [],
   hops: 0,
   load: 0,
+  holdMs: 1000,
+  shardMs: null,
 } as const;
 
 const envelopeOf = (self: string): Envelope =>

@@ -95,6 +95,8 @@ describe('control/journal', () => {
         exclude: [],
         hops: 1,
         load: 0,
+        holdMs: 1000,
+        shardMs: null,
       },
       origin: {
         url: 'https://r.example/x',

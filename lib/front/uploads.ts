@@ -1,0 +1,122 @@
+import { nextUpload } from '../swarm/upload-turns.ts';
+import { UPLOAD_STUCK_MS } from './limits.ts';
+import type { Turn, TurnWaiter } from './turn.ts';
+
+/**
+ * The uplink's schedule: of the shards that this front sends to other nodes, those that are needed
+ * first have the line, and the others wait (lib/swarm/upload-turns.ts). An upload that has nothing
+ * to send, or whose receiver takes nothing, does not count, so it holds up nobody.
+ */
+export class Uploads {
+  readonly #turn: Turn;
+  readonly #nowMs: () => number;
+  readonly #active = new Set<Upload>();
+  #waiting: Upload[] = [];
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(turn: Turn, nowMs: () => number) {
+    this.#turn = turn;
+    this.#nowMs = nowMs;
+  }
+
+  /** An upload of the shard at `order` of its blob, beside which `atOnce` shards may be sent. */
+  begin(order: number, atOnce: number): Upload {
+    return new Upload(this, order, atOnce);
+  }
+
+  get turn(): Turn {
+    return this.#turn;
+  }
+
+  /** Whether the upload may write now. It counts as active from then on. */
+  mayGo(upload: Upload): boolean {
+    const nowMs = this.#nowMs();
+    const others = [...this.#active, ...this.#waiting].filter(
+      (other) => other !== upload && (other.isWaiting || nowMs - other.wroteMs < UPLOAD_STUCK_MS),
+    );
+    if (nextUpload([upload, ...others], 0, upload.atOnce) !== 0) return false;
+    upload.wroteMs = nowMs;
+    this.#active.add(upload);
+    return true;
+  }
+
+  wait(upload: Upload): void {
+    this.#active.delete(upload);
+    this.#waiting.push(upload);
+    this.#timer ??= setTimeout(this.#look, UPLOAD_STUCK_MS);
+  }
+
+  /** The upload has nothing to send for now, or is over. */
+  rest(upload: Upload): void {
+    const wasActive = this.#active.delete(upload);
+    const place = this.#waiting.indexOf(upload);
+    if (place >= 0) this.#waiting.splice(place, 1);
+    if ((wasActive || place >= 0) && this.#waiting.length > 0) queueMicrotask(this.#look);
+  }
+
+  /** Lets those go that may, the most needed first. */
+  readonly #look = (): void => {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const waiting = this.#waiting.toSorted((one, other) => one.order - other.order);
+    for (const upload of waiting) {
+      const place = this.#waiting.indexOf(upload);
+      if (place < 0) continue;
+      this.#waiting.splice(place, 1);
+      upload.turned();
+    }
+    if (this.#waiting.length > 0) this.#timer ??= setTimeout(this.#look, UPLOAD_STUCK_MS);
+  };
+}
+
+/** One shard's way out: the turn that its sender takes its bytes from. */
+export class Upload {
+  readonly order: number;
+  readonly atOnce: number;
+  /** When it last could write, in ms. */
+  wroteMs = 0;
+  readonly #uploads: Uploads;
+  #waiter: TurnWaiter | null = null;
+
+  constructor(uploads: Uploads, order: number, atOnce: number) {
+    this.#uploads = uploads;
+    this.order = order;
+    this.atOnce = atOnce;
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiter !== null;
+  }
+
+  /** See Turn.take. */
+  take(bytes: number): number {
+    return this.#uploads.mayGo(this) ? this.#uploads.turn.take(bytes) : 0;
+  }
+
+  giveBack(bytes: number): void {
+    this.#uploads.turn.giveBack(bytes);
+  }
+
+  /** Waits for other uploads, or for the next turn of the event loop. */
+  wait(waiter: TurnWaiter): void {
+    if (this.#uploads.mayGo(this)) return this.#uploads.turn.wait(waiter);
+    this.#waiter = waiter;
+    this.#uploads.wait(this);
+  }
+
+  turned(): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.turned();
+  }
+
+  /** It waits for bytes of its own. */
+  rest(): void {
+    this.#uploads.rest(this);
+  }
+
+  end(): void {
+    this.#waiter = null;
+    this.#uploads.rest(this);
+  }
+}
