@@ -79,8 +79,9 @@ function print(report: Report): void {
   const rows: [string, string][] = [
     [
       'pull time P50 / P95 / P99 / max',
-      `${[report.p50Seconds, report.p95Seconds, report.p99Seconds, report.maxSeconds].map((value) => value.toFixed(3)).join(' / ')} ` +
-        's',
+      `${[report.p50Seconds, report.p95Seconds, report.p99Seconds, report.maxSeconds]
+        .map((value) => value.toFixed(3))
+        .join(' / ')} s`,
     ],
     [
       'ideal, and P95 against it',

@@ -176,7 +176,8 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .summary('check every precondition of a node')
     .description(
       'Checks config, secret, cache disk, ports, peers, registries and the container runtime, ' +
-        'and says what to do about each problem. Changes nothing. Exits with 1 when a check failed.',
+        'and says what to do about each problem. Changes nothing. Exits with 1 when a check ' +
+        'failed.',
     )
     .option('--config <file>', 'YAML config file (without it: the defaults)')
     .addOption(

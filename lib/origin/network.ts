@@ -68,7 +68,8 @@ async function textOf(key: string, path: string | undefined): Promise<string | n
     const reason = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
     throw new ShoalError(
       'FILE_UNUSABLE',
-      `cannot read ${key} ${path} of ProxyConfig.registries: ${reason}; correct the path or its permissions`,
+      `cannot read ${key} ${path} of ProxyConfig.registries: ${reason}; ` +
+        'correct the path or its permissions',
       { cause: thrown },
     );
   }

@@ -41,10 +41,10 @@ export class PreadConnection {
 
   constructor(target: Target, readBuffer: Buffer, events: ConnectionEvents) {
     this.#events = events;
+    const { authorization } = target;
     this.#requestStart =
-      `GET ${target.rawPath} HTTP/1.1\r\nHost: ` +
-      `${target.authority}\r\n${target.authorization === undefined ? '' : `Authorization: ${target.authorization}\r\n`}Range: ` +
-      'bytes=';
+      `GET ${target.rawPath} HTTP/1.1\r\nHost: ${target.authority}\r\n` +
+      `${authorization === undefined ? '' : `Authorization: ${authorization}\r\n`}Range: bytes=`;
     const onread = {
       buffer: readBuffer,
       callback: (bytes: number): boolean => this.#read(readBuffer, bytes),

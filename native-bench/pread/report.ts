@@ -69,7 +69,8 @@ export function renderReport(report: PreadReport, problem: string | null): strin
     ['errors', String(report.errors)],
     ['mismatches', String(report.mismatches)],
   );
-  return `${report.url}\n${table.toString()}\n${problem === null ? '' : `first failure: ${problem}\n`}`;
+  const failure = problem === null ? '' : `first failure: ${problem}\n`;
+  return `${report.url}\n${table.toString()}\n${failure}`;
 }
 
 function rounded(value: number): number {

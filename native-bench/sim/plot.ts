@@ -61,7 +61,8 @@ export function plotFinish(title: string, curves: readonly Curve[], idealSeconds
         `fill="${colour}">${escapeText(name)}</text>`,
     );
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" role="img">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}"
+  font-family="sans-serif" font-size="12" role="img">
 <title>${escapeText(title)}</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>
 <text x="${MARGIN.left}" y="20" font-size="15">${escapeText(title)} (dashed: ideal)</text>

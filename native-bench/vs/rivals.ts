@@ -65,7 +65,8 @@ export async function startNginx(start: RivalStart, mode: 'sendfile' | 'slice'):
     daemon off; master_process off; worker_processes 1; error_log stderr; pid ${join(dir, 'pid')};
     events { worker_connections 4096; }
     http {
-      access_log off; sendfile on; tcp_nopush ${mode === 'sendfile' ? 'on' : 'off'}; tcp_nodelay on; keepalive_requests 1000000000; ${temporary}
+      access_log off; sendfile on; tcp_nopush ${mode === 'sendfile' ? 'on' : 'off'};
+      tcp_nodelay on; keepalive_requests 1000000000; ${temporary}
       proxy_cache_path ${join(dir, 'cache')} levels=1 keys_zone=slices:10m max_size=10g inactive=1h;
       server { listen 127.0.0.1:${port} ${start.tls === null ? '' : 'ssl'}; ${tls} ${location} }
     }`;

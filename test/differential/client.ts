@@ -12,8 +12,8 @@ const TRIES_MAX = 5;
 const REDIRECTS_MAX = 10;
 
 /**
- * Pulls a blob as containerd and skopeo do: one GET without Range; a body that breaks off is resumed
- * with `Range: bytes=N-`, a connection lost before the answer is tried again; redirects are
+ * Pulls a blob as containerd and skopeo do: one GET without Range; a body that breaks off is
+ * resumed with `Range: bytes=N-`, a connection lost before the answer is tried again; redirects are
  * followed without the credential to other hosts.
  */
 export async function pull(url: string, authorization: string | null): Promise<Pulled> {

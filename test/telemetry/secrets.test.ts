@@ -144,7 +144,8 @@ describe('secrets that come with requests', function () {
     assert.equal(await ask(`/v2/library/other/blobs/${blob}`, `Basic ${basic}`), 206);
     assert.equal(
       await ask(
-        `/accelerator/${registry.url}/docker/registry/v2/blobs/sha256/${DIGEST.slice(0, 2)}/${DIGEST}/data${signed}`,
+        `/accelerator/${registry.url}/docker/registry/v2/blobs/sha256/${DIGEST.slice(0, 2)}/` +
+          `${DIGEST}/data${signed}`,
       ),
       206,
     );
