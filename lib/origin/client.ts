@@ -3,13 +3,11 @@ import { systemClock, type Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { ORIGIN_CONNECT_TIMEOUT_MS } from '../limits.ts';
 import { AllowList, type AllowConfig } from '../registry/allow.ts';
-import { joinUrl, splitUrl } from '../registry/url.ts';
-import { bucketOf, type Bucket } from '../registry/vouching.ts';
+import type { Bucket } from '../registry/vouching.ts';
 import { createOriginAgent } from './agent.ts';
-import { NameResolver, type Resolver } from './resolve.ts';
 import { clampRange, notSatisfiable, type AskedRange } from './content-range.ts';
-import { DirectTransport, NotPlain } from './direct.ts';
-import { EXPIRED, Follower, type FollowRequest } from './follow.ts';
+import { DirectTransport } from './direct.ts';
+import { Follower } from './follow.ts';
 import {
   ORIGIN_ANSWER_DEADLINE_RATIO,
   ORIGIN_HEAD_TIMEOUT_MS,
@@ -17,12 +15,20 @@ import {
   PING_TIMEOUT_MS,
   SHORT_PARTS_MAX,
 } from './limits.ts';
-import type { Flow } from './exchange.ts';
-import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
 import { Networks, type Network } from './network.ts';
 import { NodeHttpTransport } from './node-http.ts';
-import { RedirectMemory, type BlobPlace } from './redirect-memory.ts';
+import {
+  followRequest,
+  objectOf,
+  RangeAsker,
+  type HeadFact,
+  type OriginCost,
+  type OriginTarget,
+} from './range-asker.ts';
+import { RangeReader, type OriginSink } from './range-reader.ts';
+import { RedirectMemory } from './redirect-memory.ts';
 import { readDocument, relay, statusOf, type RelayAnswer, type RelayRequest } from './relay.ts';
+import { NameResolver, type Resolver } from './resolve.ts';
 import { UndiciTransport } from './undici.ts';
 import { WholeStream } from './whole-stream.ts';
 import { WholeStreams } from './whole-streams.ts';
@@ -50,25 +56,6 @@ export interface OriginTools {
   redirected?: (bucket: Bucket) => void;
 }
 
-export interface OriginTarget {
-  url: string;
-  upstreamHost: string;
-  authorization?: string;
-  /** For a manifest: what the registry may send. Manifests are never asked for by range. */
-  accept?: string;
-  /** The digest that names the object, where it has one: it decides what the bytes should be. */
-  digest?: string;
-}
-
-/** What the origin's answer to a read taught, told as soon as its head has come. */
-export interface HeadFact {
-  /** `whole`: the origin does not serve parts of this object now. */
-  ranges: 'parts' | 'whole' | 'unknown';
-  totalBytes: number | null;
-  /** Whether the registry itself has just accepted the credential. */
-  atHome: boolean;
-}
-
 export interface ReadOptions {
   /** What is known of the origin's support for ranges, for this object. */
   ranges: HeadFact['ranges'];
@@ -81,32 +68,6 @@ export interface ReadOptions {
 }
 
 const DEFAULT_READ: ReadOptions = { ranges: 'unknown', mayStream: true };
-
-/** What a read cost the origin. */
-export interface OriginCost {
-  /** HTTP requests sent, redirects and repeats included. */
-  requests: number;
-}
-
-/**
- * Statuses that servers give to a GET with Range when they would serve it without one. 401, 404 and
- * 429 are not among them: those are about the client, the object, and the rate.
- */
-const maybeAboutRange = (status: number): boolean =>
-  status >= 500 || [400, 403, 405, 406, 411, 412, 413, 416, 417, 431].includes(status);
-
-/** One request for bytes of an object. */
-interface Ask {
-  target: OriginTarget;
-  asked: AskedRange;
-  sink: OriginSink;
-  form: 'range' | 'open' | 'plain';
-  beyond: 'stream' | 'refuse' | 'size';
-  mayUseMemory: boolean;
-  deadlineMs: number;
-  cost: OriginCost;
-  learned: (fact: HeadFact) => void;
-}
 
 /**
  * Reads from registries and the object stores behind them, over HTTP/1.1 with connections kept
@@ -126,8 +87,7 @@ export class OriginClient {
   readonly #direct: DirectTransport;
   readonly #follower: Follower;
   readonly #answerDeadlineMs: number;
-  readonly #redirects: RedirectMemory;
-  readonly #redirected: (bucket: Bucket) => void;
+  readonly #asker: RangeAsker;
   readonly #streams = new WholeStreams();
 
   constructor(options: OriginOptions, tools: OriginTools = {}) {
@@ -136,8 +96,6 @@ export class OriginClient {
     const headTimeoutMs =
       tools.headTimeoutMs ?? options.firstByteTimeoutMs ?? ORIGIN_HEAD_TIMEOUT_MS;
     this.#answerDeadlineMs = tools.answerDeadlineMs ?? headTimeoutMs * ORIGIN_ANSWER_DEADLINE_RATIO;
-    this.#redirects = new RedirectMemory(this.#clock);
-    this.#redirected = tools.redirected ?? (() => undefined);
     const networks = new Networks(options.networks ?? [], tools.env ?? {});
     const agentOptions = {
       allow,
@@ -157,6 +115,13 @@ export class OriginClient {
       silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
     };
     this.#follower = new Follower(agentOptions, this.#direct, exchangeTools);
+    this.#asker = new RangeAsker({
+      follower: this.#follower,
+      clock: this.#clock,
+      redirects: new RedirectMemory(this.#clock),
+      streams: this.#streams,
+      redirected: tools.redirected ?? (() => undefined),
+    });
     this.#pinger = new Follower(agentOptions, this.#direct, {
       ...exchangeTools,
       transport: new UndiciTransport(this.#pingDispatcher, lenient),
@@ -187,7 +152,7 @@ export class OriginClient {
       throw notSatisfiable(want.totalBytes);
     const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
     if (target.accept !== undefined) {
-      const request = this.#followRequest(target, deadlineMs, cost);
+      const request = followRequest(target, deadlineMs, cost);
       await readDocument(this.#follower, request, target, want, sink);
       return cost;
     }
@@ -201,7 +166,7 @@ export class OriginClient {
         await stream.read(left.offsetBytes, left.endBytes, whole);
         return cost;
       }
-      const answer = await this.#askAnyForm(
+      const answer = await this.#asker.ask(
         {
           target,
           asked: left,
@@ -252,7 +217,7 @@ export class OriginClient {
     { fromBytes, totalBytes }: { fromBytes: number; totalBytes: number },
   ): Promise<boolean> {
     if (this.#streams.find(objectOf(target), fromBytes) !== null) return true;
-    const answer = await this.#askAnyForm(
+    const answer = await this.#asker.ask(
       {
         target,
         asked: { offsetBytes: fromBytes, endBytes: fromBytes + 1, totalBytes },
@@ -284,14 +249,14 @@ export class OriginClient {
     const cost = { requests: 0 };
     if (ranges === 'whole') {
       const head = await relay(this.#follower, {
-        ...this.#followRequest(target, deadlineMs, cost),
+        ...followRequest(target, deadlineMs, cost),
         method: 'HEAD',
       });
       const length = head.headers['content-length'];
       if (head.status === 200 && length !== undefined && /^\d{1,15}$/.test(length))
         return { totalBytes: Number(length), ranges: 'unknown' };
     }
-    const answer = await this.#askAnyForm(
+    const answer = await this.#asker.ask(
       {
         target,
         asked: clampRange({ offsetBytes: 0, lengthBytes: 1, totalBytes: null }),
@@ -329,7 +294,7 @@ export class OriginClient {
     return relay(
       this.#follower,
       {
-        ...this.#followRequest(target, deadlineMs, { requests: 0 }),
+        ...followRequest(target, deadlineMs, { requests: 0 }),
         method: request.method === 'HEAD' ? 'HEAD' : 'GET',
       },
       request.headers,
@@ -340,7 +305,7 @@ export class OriginClient {
   async ping(origin: string): Promise<number> {
     const url = `${origin}/v2/`;
     const deadlineMs = this.#clock.nowMs() + PING_TIMEOUT_MS;
-    const request = this.#followRequest({ url, upstreamHost: origin }, deadlineMs, { requests: 0 });
+    const request = followRequest({ url, upstreamHost: origin }, deadlineMs, { requests: 0 });
     return statusOf(this.#pinger, request);
   }
 
@@ -348,171 +313,6 @@ export class OriginClient {
     this.#direct.close();
     await Promise.all([this.#dispatcher.destroy(), this.#pingDispatcher.destroy()]);
   }
-
-  /** Asks in the form given, and once more without Range when that is what may have failed. */
-  async #askAnyForm(ask: Ask, ranges: HeadFact['ranges']): Promise<RangeReader | WholeStream> {
-    const answer = await this.#ask(ask);
-    if (answer instanceof WholeStream) return answer;
-    const { refusedStatus } = answer;
-    if (refusedStatus === null) return answer;
-    const mayTryPlain =
-      ask.form !== 'plain' &&
-      (answer.wantsPlain || (ranges !== 'parts' && maybeAboutRange(refusedStatus)));
-    if (!mayTryPlain) throw answer.refusal();
-    if (ask.beyond === 'refuse') throw new WholeOnly(ask.target.upstreamHost);
-    const plain = await this.#ask({ ...ask, form: 'plain' });
-    if (!(plain instanceof WholeStream) && plain.refusedStatus !== null) throw plain.refusal();
-    return plain;
-  }
-
-  /**
-   * One request, at the remembered redirect target first. When that has expired: through the
-   * registry. When the registry no longer takes the credential: at the last good target again.
-   */
-  async #ask(ask: Ask): Promise<RangeReader | WholeStream> {
-    const { target } = ask;
-    const { authorization } = target;
-    const base = this.#followRequest(target, ask.deadlineMs, ask.cost);
-    const { home } = base;
-    const known = ask.mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
-    const isHome = known?.url === joinUrl(home);
-    if (known !== null && !isHome && known.isFresh) {
-      const answer = await this.#askAt(ask, known);
-      if (answer !== null) return answer;
-    }
-    const request: FollowRequest = {
-      ...base,
-      headers: rangeHeader(ask),
-      isPlain: isHome && known.isPlain && ask.form === 'range',
-      arrived: (last) => {
-        const bucket = last === home ? null : bucketOf(home, last);
-        if (bucket !== null) this.#redirected(bucket);
-      },
-    };
-    const { answer, last, referer } = await this.#send(ask, request, true);
-    if (answer instanceof WholeStream || last === null) return answer;
-    const { refusedStatus } = answer;
-    if (refusedStatus === 401 || refusedStatus === 403) {
-      if (known === null || isHome || known.isFresh) return answer;
-      return (await this.#askAt(ask, known)) ?? answer;
-    }
-    if (refusedStatus !== null) return answer;
-    if (last !== home || (!isHome && answer.isPlainPart))
-      this.#redirects.remember(target.url, authorization, {
-        url: joinUrl(last),
-        referer,
-        isPlain: answer.isPlainPart,
-      });
-    else if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
-    return answer;
-  }
-
-  /** Asks at a remembered redirect target; null when it does not serve the object any more. */
-  async #askAt(
-    ask: Ask,
-    place: BlobPlace & { isFresh: boolean },
-  ): Promise<RangeReader | WholeStream | null> {
-    const { target } = ask;
-    const request: FollowRequest = {
-      ...this.#followRequest(target, ask.deadlineMs, ask.cost),
-      start: splitUrl(place.url),
-      referer: place.referer,
-      headers: rangeHeader(ask),
-      isPlain: place.isPlain && ask.form === 'range',
-    };
-    try {
-      const { answer } = await this.#send(ask, request, false);
-      if (answer instanceof WholeStream) return answer;
-      if (answer.refusedStatus === null) {
-        if (!place.isFresh) this.#redirects.remember(target.url, target.authorization, place);
-        if (!request.isPlain) this.#redirects.notPlain(target.url, target.authorization);
-        return answer;
-      }
-      this.#redirects.forget(target.url, target.authorization);
-      return EXPIRED.has(answer.refusedStatus) ? null : answer;
-    } catch (thrown) {
-      this.#redirects.forget(target.url, target.authorization);
-      if (!(thrown instanceof NotPlain)) throw thrown;
-      return null;
-    }
-  }
-
-  /** Sends one request; `last` is null when its answer has become a stream. */
-  async #send(
-    ask: Ask,
-    request: FollowRequest,
-    atHome: boolean,
-  ): Promise<{
-    answer: RangeReader | WholeStream;
-    last: FollowRequest['start'] | null;
-    referer: string | undefined;
-  }> {
-    const { target, asked, sink, learned } = ask;
-    const object = objectOf(target);
-    const beyond =
-      ask.beyond !== 'stream'
-        ? ask.beyond
-        : (body: { startBytes: number; totalBytes: number | null }, flow: Flow): WholeStream => {
-            const stream = new WholeStream(
-              { host: target.upstreamHost, clock: this.#clock, flow },
-              body,
-            );
-            this.#streams.add(object, stream);
-            learned({ ranges: 'whole', totalBytes: body.totalBytes, atHome });
-            return stream;
-          };
-    const noted: OriginSink = {
-      head: (head) => {
-        const ranges = reader.isPart ? 'parts' : 'unknown';
-        learned({ ranges, totalBytes: head.totalBytes, atHome });
-        sink.head(head);
-      },
-      data: (chunk) => sink.data(chunk),
-      room: (bytesMax) => sink.room(bytesMax),
-      placed: (bytes) => sink.placed(bytes),
-      stopped: () => sink.stopped(),
-    };
-    const reader = new RangeReader(asked, noted, target.upstreamHost, beyond);
-    const following = this.#follower.follow(request, reader);
-    const first = await Promise.race([following, reader.adopted]);
-    if (!(first instanceof WholeStream)) return { answer: reader, ...first };
-    void following
-      .then(
-        () => first.end(null),
-        (thrown: unknown) => first.end(ShoalError.from(thrown, 'ORIGIN_BROKEN')),
-      )
-      .finally(() => {
-        if (!first.isKept) this.#streams.remove(object, first);
-      });
-    return { answer: first, last: null, referer: undefined };
-  }
-
-  #followRequest(target: OriginTarget, deadlineMs: number, cost: OriginCost): FollowRequest {
-    const home = splitUrl(target.url);
-    return {
-      method: 'GET',
-      start: home,
-      home,
-      authorization: target.authorization,
-      headers: {},
-      referer: undefined,
-      deadlineMs,
-      cost,
-      isPlain: false,
-      ignoresCoding: target.digest !== undefined,
-    };
-  }
-}
-
-function rangeHeader({ form, asked }: Ask): Record<string, string> {
-  if (form === 'plain') return {};
-  const end = form === 'open' ? '' : String(asked.endBytes - 1);
-  return { range: `bytes=${asked.offsetBytes}-${end}` };
-}
-
-/** Reads of one object share streams. A query is a signature, not a part of an object's name. */
-function objectOf({ url }: OriginTarget): string {
-  return url.split('?', 1)[0]!;
 }
 
 /** A sink that hears one head, for the whole of `asked`, however many answers bring its bytes. */

@@ -1,7 +1,8 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { SLICE_FIRST_BYTES_MIN } from './limits.ts';
-import type { HeadFact, OriginClient } from '../origin/client.ts';
+import type { OriginClient } from '../origin/client.ts';
+import type { HeadFact } from '../origin/range-asker.ts';
 import { WholeOnly } from '../origin/range-reader.ts';
 import type { TransferTools } from './peer/read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';

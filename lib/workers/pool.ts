@@ -19,7 +19,8 @@ import {
 import { lowWater } from '../io/low-water.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
-import { OriginClient, type HeadFact, type OriginOptions } from '../origin/client.ts';
+import { OriginClient, type OriginOptions } from '../origin/client.ts';
+import type { HeadFact } from '../origin/range-asker.ts';
 import type { RelayAnswer } from '../origin/relay.ts';
 import type { Bucket } from '../registry/vouching.ts';
 import type { StatResult } from '../swarm/types.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { OriginClient, type HeadFact } from '../../lib/origin/client.ts';
+import { OriginClient } from '../../lib/origin/client.ts';
+import type { HeadFact } from '../../lib/origin/range-asker.ts';
 import { WholeOnly } from '../../lib/origin/range-reader.ts';
 import { OriginServer, pattern, RecordingSink, serveRanges } from './origin-server.ts';
 

@@ -1,0 +1,251 @@
+import type { Clock } from '../clock.ts';
+import { ShoalError } from '../errors.ts';
+import { joinUrl, splitUrl } from '../registry/url.ts';
+import { bucketOf, type Bucket } from '../registry/vouching.ts';
+import type { AskedRange } from './content-range.ts';
+import { NotPlain } from './direct.ts';
+import type { Flow } from './exchange.ts';
+import { EXPIRED, type Follower, type FollowRequest } from './follow.ts';
+import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
+import type { BlobPlace, RedirectMemory } from './redirect-memory.ts';
+import { WholeStream } from './whole-stream.ts';
+import type { WholeStreams } from './whole-streams.ts';
+
+export interface OriginTarget {
+  url: string;
+  upstreamHost: string;
+  authorization?: string;
+  /** For a manifest: what the registry may send. Manifests are never asked for by range. */
+  accept?: string;
+  /** The digest that names the object, where it has one: it decides what the bytes should be. */
+  digest?: string;
+}
+
+/** What the origin's answer to a read taught, told as soon as its head has come. */
+export interface HeadFact {
+  /** `whole`: the origin does not serve parts of this object now. */
+  ranges: 'parts' | 'whole' | 'unknown';
+  totalBytes: number | null;
+  /** Whether the registry itself has just accepted the credential. */
+  atHome: boolean;
+}
+
+/** What a read cost the origin. */
+export interface OriginCost {
+  /** HTTP requests sent, redirects and repeats included. */
+  requests: number;
+}
+
+/**
+ * Statuses that servers give to a GET with Range when they would serve it without one. 401, 404 and
+ * 429 are not among them: those are about the client, the object, and the rate.
+ */
+const maybeAboutRange = (status: number): boolean =>
+  status >= 500 || [400, 403, 405, 406, 411, 412, 413, 416, 417, 431].includes(status);
+
+/** One request for bytes of an object. */
+export interface Ask {
+  target: OriginTarget;
+  asked: AskedRange;
+  sink: OriginSink;
+  form: 'range' | 'open' | 'plain';
+  beyond: 'stream' | 'refuse' | 'size';
+  mayUseMemory: boolean;
+  deadlineMs: number;
+  cost: OriginCost;
+  learned: (fact: HeadFact) => void;
+}
+
+export interface RangeAskerParts {
+  follower: Follower;
+  clock: Clock;
+  redirects: RedirectMemory;
+  streams: WholeStreams;
+  redirected(bucket: Bucket): void;
+}
+
+/** Asks an origin for bytes of an object, in whichever form it answers. */
+export class RangeAsker {
+  readonly #follower: Follower;
+  readonly #clock: Clock;
+  readonly #redirects: RedirectMemory;
+  readonly #streams: WholeStreams;
+  readonly #redirected: (bucket: Bucket) => void;
+
+  constructor(parts: RangeAskerParts) {
+    this.#follower = parts.follower;
+    this.#clock = parts.clock;
+    this.#redirects = parts.redirects;
+    this.#streams = parts.streams;
+    this.#redirected = parts.redirected;
+  }
+
+  /** Asks in the form given, and once more without Range when that is what may have failed. */
+  async ask(ask: Ask, ranges: HeadFact['ranges']): Promise<RangeReader | WholeStream> {
+    const answer = await this.#askOnce(ask);
+    if (answer instanceof WholeStream) return answer;
+    const { refusedStatus } = answer;
+    if (refusedStatus === null) return answer;
+    const mayTryPlain =
+      ask.form !== 'plain' &&
+      (answer.wantsPlain || (ranges !== 'parts' && maybeAboutRange(refusedStatus)));
+    if (!mayTryPlain) throw answer.refusal();
+    if (ask.beyond === 'refuse') throw new WholeOnly(ask.target.upstreamHost);
+    const plain = await this.#askOnce({ ...ask, form: 'plain' });
+    if (!(plain instanceof WholeStream) && plain.refusedStatus !== null) throw plain.refusal();
+    return plain;
+  }
+
+  /**
+   * One request, at the remembered redirect target first. When that has expired: through the
+   * registry. When the registry no longer takes the credential: at the last good target again.
+   */
+  async #askOnce(ask: Ask): Promise<RangeReader | WholeStream> {
+    const { target } = ask;
+    const { authorization } = target;
+    const base = followRequest(target, ask.deadlineMs, ask.cost);
+    const { home } = base;
+    const known = ask.mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
+    const isHome = known?.url === joinUrl(home);
+    if (known !== null && !isHome && known.isFresh) {
+      const answer = await this.#askAt(ask, known);
+      if (answer !== null) return answer;
+    }
+    const request: FollowRequest = {
+      ...base,
+      headers: rangeHeader(ask),
+      isPlain: isHome && known.isPlain && ask.form === 'range',
+      arrived: (last) => {
+        const bucket = last === home ? null : bucketOf(home, last);
+        if (bucket !== null) this.#redirected(bucket);
+      },
+    };
+    const { answer, last, referer } = await this.#send(ask, request, true);
+    if (answer instanceof WholeStream || last === null) return answer;
+    const { refusedStatus } = answer;
+    if (refusedStatus === 401 || refusedStatus === 403) {
+      if (known === null || isHome || known.isFresh) return answer;
+      return (await this.#askAt(ask, known)) ?? answer;
+    }
+    if (refusedStatus !== null) return answer;
+    if (last !== home || (!isHome && answer.isPlainPart))
+      this.#redirects.remember(target.url, authorization, {
+        url: joinUrl(last),
+        referer,
+        isPlain: answer.isPlainPart,
+      });
+    else if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
+    return answer;
+  }
+
+  /** Asks at a remembered redirect target; null when it does not serve the object any more. */
+  async #askAt(
+    ask: Ask,
+    place: BlobPlace & { isFresh: boolean },
+  ): Promise<RangeReader | WholeStream | null> {
+    const { target } = ask;
+    const request: FollowRequest = {
+      ...followRequest(target, ask.deadlineMs, ask.cost),
+      start: splitUrl(place.url),
+      referer: place.referer,
+      headers: rangeHeader(ask),
+      isPlain: place.isPlain && ask.form === 'range',
+    };
+    try {
+      const { answer } = await this.#send(ask, request, false);
+      if (answer instanceof WholeStream) return answer;
+      if (answer.refusedStatus === null) {
+        if (!place.isFresh) this.#redirects.remember(target.url, target.authorization, place);
+        if (!request.isPlain) this.#redirects.notPlain(target.url, target.authorization);
+        return answer;
+      }
+      this.#redirects.forget(target.url, target.authorization);
+      return EXPIRED.has(answer.refusedStatus) ? null : answer;
+    } catch (thrown) {
+      this.#redirects.forget(target.url, target.authorization);
+      if (!(thrown instanceof NotPlain)) throw thrown;
+      return null;
+    }
+  }
+
+  /** Sends one request; `last` is null when its answer has become a stream. */
+  async #send(
+    ask: Ask,
+    request: FollowRequest,
+    atHome: boolean,
+  ): Promise<{
+    answer: RangeReader | WholeStream;
+    last: FollowRequest['start'] | null;
+    referer: string | undefined;
+  }> {
+    const { target, asked, sink, learned } = ask;
+    const object = objectOf(target);
+    const beyond =
+      ask.beyond !== 'stream'
+        ? ask.beyond
+        : (body: { startBytes: number; totalBytes: number | null }, flow: Flow): WholeStream => {
+            const stream = new WholeStream(
+              { host: target.upstreamHost, clock: this.#clock, flow },
+              body,
+            );
+            this.#streams.add(object, stream);
+            learned({ ranges: 'whole', totalBytes: body.totalBytes, atHome });
+            return stream;
+          };
+    const noted: OriginSink = {
+      head: (head) => {
+        const ranges = reader.isPart ? 'parts' : 'unknown';
+        learned({ ranges, totalBytes: head.totalBytes, atHome });
+        sink.head(head);
+      },
+      data: (chunk) => sink.data(chunk),
+      room: (bytesMax) => sink.room(bytesMax),
+      placed: (bytes) => sink.placed(bytes),
+      stopped: () => sink.stopped(),
+    };
+    const reader = new RangeReader(asked, noted, target.upstreamHost, beyond);
+    const following = this.#follower.follow(request, reader);
+    const first = await Promise.race([following, reader.adopted]);
+    if (!(first instanceof WholeStream)) return { answer: reader, ...first };
+    void following
+      .then(
+        () => first.end(null),
+        (thrown: unknown) => first.end(ShoalError.from(thrown, 'ORIGIN_BROKEN')),
+      )
+      .finally(() => {
+        if (!first.isKept) this.#streams.remove(object, first);
+      });
+    return { answer: first, last: null, referer: undefined };
+  }
+}
+
+export function followRequest(
+  target: OriginTarget,
+  deadlineMs: number,
+  cost: OriginCost,
+): FollowRequest {
+  const home = splitUrl(target.url);
+  return {
+    method: 'GET',
+    start: home,
+    home,
+    authorization: target.authorization,
+    headers: {},
+    referer: undefined,
+    deadlineMs,
+    cost,
+    isPlain: false,
+    ignoresCoding: target.digest !== undefined,
+  };
+}
+
+function rangeHeader({ form, asked }: Ask): Record<string, string> {
+  if (form === 'plain') return {};
+  const end = form === 'open' ? '' : String(asked.endBytes - 1);
+  return { range: `bytes=${asked.offsetBytes}-${end}` };
+}
+
+/** Reads of one object share streams. A query is a signature, not a part of an object's name. */
+export function objectOf({ url }: OriginTarget): string {
+  return url.split('?', 1)[0]!;
+}
