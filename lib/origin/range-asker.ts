@@ -179,6 +179,8 @@ export class RangeAsker {
     referer: string | undefined;
   }> {
     const { target, asked, sink, learned } = ask;
+    // A check uses no bytes, so their coding does not matter.
+    if (ask.beyond === 'size') request.ignoresCoding = true;
     const object = objectOf(target);
     const beyond =
       ask.beyond !== 'stream'
