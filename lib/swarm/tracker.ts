@@ -33,10 +33,11 @@ export const treeShape: TreeShape = {
 };
 
 /**
- * The shape for a swarm of `nodes` agents. Where a shard takes long to send (`shardMs`, Infinity
- * while unknown) or nodes are few, chains: each node sends every shard once, so no uplink is
- * divided and all carry the same. Chains of CHAIN_NODES at most: each hop costs the time of one piece. Where shards are
- * short, hops and messages cost more than sending, and trees are faster. Figures: docs/SWARM.md.
+ * The shape for a swarm of `nodes` agents. Chains where nodes are few or a shard takes long to send
+ * (`shardMs`, Infinity while unknown): each node sends every shard once, so no uplink is divided
+ * and all carry the same. A chain has about CHAIN_NODES nodes: each hop costs the time of one
+ * piece. Where shards are short, hops and messages cost more than sending, and trees are faster.
+ * Figures: docs/SWARM.md.
  */
 export function shapeFor(nodes: number, shardMs: number): TreeShape {
   const isLineSlow = shardMs === Infinity ? nodes <= CHAIN_NODES : shardMs >= CHAIN_SHARD_MS_MIN;

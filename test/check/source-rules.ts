@@ -9,6 +9,19 @@ export interface SourceFile {
 /** The length at which a file is asked whether it holds one idea. */
 export const FILE_LINES_MAX = 400;
 
+/** Files still to be split, and their lines today: they may only get shorter. */
+const TOO_LONG = new Map([
+  ['lib/control/peers/swarm-driver.ts', 440],
+  ['lib/swarm/fetch.ts', 503],
+  ['native-bench/sim/sim-node.ts', 516],
+  ['test/control/upstream/relays.test.ts', 534],
+  ['test/front/peer-answer.test.ts', 410],
+  ['test/origin/client.test.ts', 602],
+  ['test/registry/route.test.ts', 437],
+  ['test/swarm/fetch.test.ts', 659],
+  ['test/workers/origin-read.test.ts', 404],
+]);
+
 /** The formatter's width. It cannot break long strings and comments; this rule asks for it. */
 export const LINE_COLUMNS_MAX = 100;
 
@@ -215,9 +228,8 @@ export function longFiles(files: readonly SourceFile[]): string[] {
     .filter((file) => /\.(ts|js|css|sh)$/.test(file.path))
     .flatMap((file) => {
       const lines = file.text.split('\n').length - 1;
-      return lines > FILE_LINES_MAX
-        ? [`${file.path}: ${lines} lines, at most ${FILE_LINES_MAX}`]
-        : [];
+      const linesMax = TOO_LONG.get(file.path) ?? FILE_LINES_MAX;
+      return lines > linesMax ? [`${file.path}: ${lines} lines, at most ${linesMax}`] : [];
     });
 }
 
