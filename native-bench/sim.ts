@@ -6,6 +6,7 @@ import { defaultCluster } from './sim/cluster.ts';
 import { runDirect } from './sim/direct.ts';
 import { runLayerTree } from './sim/layer-tree.ts';
 import { parseOptions, type SimOptions } from './sim/options.ts';
+import { type CellResult, gridCells, runCell } from './sim/grid.ts';
 import { plotFinish } from './sim/plot.ts';
 import { defaultPuller } from './sim/puller.ts';
 import type { Report } from './sim/report.ts';
@@ -20,7 +21,8 @@ const DEADLINE_MS = 3_600_000;
 
 const options = parseOptions(process.argv.slice(2));
 const startedMs = performance.now();
-if (options.table) table(options);
+if (options.grid) grid(options);
+else if (options.table) table(options);
 else single(options);
 
 function single(sim: SimOptions): void {
@@ -108,6 +110,25 @@ function print(report: Report): void {
   });
   shown.push(...rows);
   console.log(shown.toString());
+}
+
+/** Prints each cell as it is done; exits with 1 when a node did not finish. */
+function grid(sim: SimOptions): void {
+  const results: CellResult[] = [];
+  for (const cell of gridCells(sim.nodes)) {
+    const result = runCell(cell, sim.seed);
+    results.push(result);
+    if (result.unfinished > 0) process.exitCode = 1;
+    if (!sim.json)
+      console.log(
+        `${cell.nodes} nodes, ${cell.link}, ${cell.image}: ` +
+          `P95 ${result.p95OverIdeal.toFixed(2)}, max ${result.maxOverIdeal.toFixed(2)} x the ideal; ` +
+          `origin ${result.originOverImage.toFixed(3)} x; ` +
+          `${result.messagesPerShard.toFixed(1)} messages a shard; depth ${result.depthMax}; ` +
+          `${result.unfinished} unfinished`,
+      );
+  }
+  if (sim.json) console.log(JSON.stringify({ cells: results }));
 }
 
 function table(sim: SimOptions): void {

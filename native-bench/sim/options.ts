@@ -30,6 +30,7 @@ export interface SimOptions {
   seed: number;
   faults: Faults;
   table: boolean;
+  grid: boolean;
   json: boolean;
   plot?: string;
 }
@@ -124,7 +125,12 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     .option('--nodes <n>', 'agents that pull', whole(1), 1000)
     .option('--image <size>', 'image size', parseBytes, 1e9)
     .option('--layers <n>', 'layers of equal size', whole(1), 1)
-    .option('--link <rate>', "every node's link, each way", parseRate, parseRate('10Gbit'))
+    .option(
+      '--link <rate>',
+      "every node's link, each way, e.g. 25Mbit, 1Gbit, 10Gbit",
+      parseRate,
+      parseRate('10Gbit'),
+    )
     .option('--origin-link <rate>', "the origin's link", parseRate, parseRate('10Gbit'))
     .option('--roots <n>', 'roots', whole(0), 3)
     .option('--zones <n>', 'zones', whole(1), 1)
@@ -153,6 +159,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
       noFaults,
     )
     .option('--table', 'the seven rows of the reference measurement', false)
+    .option('--grid', 'pulls over a grid of nodes (up to --nodes), lines and images', false)
     .option('--json', 'one JSON object on the last line', false)
     .option('--plot <file>', 'draws how the nodes finished, as SVG')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
@@ -177,6 +184,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     seed: got['seed']!,
     faults: got['fail']!,
     table: got['table']!,
+    grid: got['grid']!,
     json: got['json']!,
     ...(got['plot'] === undefined ? {} : { plot: got['plot'] }),
   };

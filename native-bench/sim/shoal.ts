@@ -86,12 +86,6 @@ export function runShoal(options: ShoalOptions): ShoalRun {
     return over;
   }, options.deadlineMs);
   const survivors = pullers.filter(({ node }) => node.condition === 'well');
-  if (process.env['SIMDBG'])
-    console.error(
-      Object.fromEntries(cluster.stats.events),
-      cluster.stats.asks,
-      cluster.stats.stats,
-    );
   assertConserved(cluster, survivors);
   return { report: report(cluster, options, survivors, unfinished().length), cluster, survivors };
 }
