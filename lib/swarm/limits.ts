@@ -32,11 +32,11 @@ export const TREE_FANOUT = 6;
 
 /**
  * Where a shard takes at least this long, it is sent along chains of about CHAIN_NODES nodes; where
- * it takes less, along a tree, unless there are FEW_NODES_MAX agents at most (docs/SWARM.md).
+ * it takes less, along a tree, unless there are at most FEW_NODES_MAX agents (docs/SWARM.md).
  */
 export const CHAIN_SHARD_MS_MIN = 40;
 export const CHAIN_NODES = 64;
-export const FEW_NODES_MAX = 16;
+export const FEW_NODES_MAX = 64;
 
 /**
  * Children the owner of a shard sends to itself, and how many of them may be leaves of the tree.
@@ -143,7 +143,7 @@ export const HOLD_MS_MAX = 5_000;
  * in order, so this holds on any line; a time limit does not. Each time it doubles, to
  * OVERTAKERS_MAX.
  */
-export const OVERTAKERS_MIN = 6;
+export const OVERTAKERS_MIN = 12;
 export const OVERTAKERS_MAX = 48;
 
 /** A node whose shards take so many times as long as the tracker's own gets no children. */

@@ -121,7 +121,7 @@ describe('swarm/tracker', () => {
   it('chooses chains for few nodes or slow lines, and trees for many nodes on fast lines', () => {
     assert.equal(shapeFor(8, 2).fanout, 1);
     assert.equal(shapeFor(60, Infinity).fanout, 1);
-    assert.equal(shapeFor(60, 2).fanout, treeShape.fanout);
+    assert.equal(shapeFor(100, 2).fanout, treeShape.fanout);
     assert.equal(shapeFor(1000, Infinity).fanout, treeShape.fanout);
     assert.deepEqual(shapeFor(256, 700), { fanout: 1, ownerFanout: 4, ownerLeaves: 4 });
   });
