@@ -122,7 +122,8 @@ function grid(sim: SimOptions): void {
     if (!sim.json)
       console.log(
         `${cell.nodes} nodes, ${cell.link}, ${cell.image}: ` +
-          `P95 ${result.p95OverIdeal.toFixed(2)}, max ${result.maxOverIdeal.toFixed(2)} x the ideal; ` +
+          `P95 ${result.p95OverIdeal.toFixed(2)}, ` +
+          `max ${result.maxOverIdeal.toFixed(2)} x the ideal; ` +
           `origin ${result.originOverImage.toFixed(3)} x; ` +
           `${result.messagesPerShard.toFixed(1)} messages a shard; depth ${result.depthMax}; ` +
           `${result.unfinished} unfinished`,

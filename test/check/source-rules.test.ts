@@ -76,8 +76,8 @@ describe('check: the rules can fail', () => {
   it('sizes, leftovers, places', () => {
     assert.equal(longFiles(file('lib/x.ts', '\n'.repeat(FILE_LINES_MAX + 1))).length, 1);
     assert.equal(longFiles(file('lib/x.ts', '\n'.repeat(FILE_LINES_MAX))).length, 0);
-    assert.equal(wideLines(file('lib/x.ts', 'x'.repeat(LINE_COLUMNS_MAX + 1))).length, 1);
-    assert.equal(wideLines(file('lib/x.ts', 'x'.repeat(LINE_COLUMNS_MAX))).length, 0);
+    assert.equal(wideLines(file('lib/x.ts', 'x '.repeat(LINE_COLUMNS_MAX / 2 + 1))).length, 1);
+    assert.equal(wideLines(file('lib/x.ts', 'x '.repeat(LINE_COLUMNS_MAX / 2))).length, 0);
     assert.equal(leftovers(file('lib/x.ts', `// ${'todo'.toUpperCase()} later`)).length, 1);
     assert.equal(leftovers(file('test/x.test.ts', `it.${'only'}()`)).length, 1);
     assert.equal(
