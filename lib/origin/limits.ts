@@ -57,7 +57,7 @@ export const PING_FRESH_MS = 1_000;
 export const PING_AGAIN_MS = 1_000;
 
 /** A registry that has not answered `/v2/` by then is down; well above the slowest that are up. */
-export const PING_TIMEOUT_MS = 10_000;
+export const PING_TIMEOUT_MS = 5_000;
 
 /** One DNS query; twice within ORIGIN_CONNECT_TIMEOUT_MS. */
 export const DNS_TIMEOUT_MS = 2_000;
@@ -78,9 +78,9 @@ export const OUTAGES_MAX = 1_024;
 /**
  * From the request to the first body byte, over all redirects and repeats, as a multiple of
  * `ProxyConfig.firstByteTimeout`: leaves room within ANSWER_DEADLINE_MS (30 s, for the default of
- * 20 s) to answer with an error.
+ * 20 s) to look whether the registry is down (PING_TIMEOUT_MS), and to answer.
  */
-export const ORIGIN_ANSWER_DEADLINE_RATIO = 1.4;
+export const ORIGIN_ANSWER_DEADLINE_RATIO = 1.2;
 
 /**
  * A head that has not come in time is waited for once more when this much of the deadline is left.

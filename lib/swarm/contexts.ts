@@ -17,6 +17,11 @@ export class Contexts {
     return this.#ways.length === 0;
   }
 
+  /** Whether there is another one beside that in use. */
+  get hasOthers(): boolean {
+    return this.#ways.some((way) => way.id !== this.#used?.id);
+  }
+
   /** The one to use now, if one is left. */
   use(): FetchContext | null {
     this.#used = this.#ways.at(-1) ?? null;

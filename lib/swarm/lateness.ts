@@ -38,7 +38,7 @@ export class Lateness {
     const overtakersMax =
       OVERTAKERS_MIN * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     if (
-      (as === 'parent' || (as === 'owner' && hasRoot)) &&
+      as === 'parent' &&
       pace.overtakers(this.turn, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
     )
       return true;

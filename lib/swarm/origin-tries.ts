@@ -50,6 +50,8 @@ export class OriginTries {
   /** The read has failed, and no byte has come for `silentMs`. */
   failed(error: WireError, silentMs: number): AfterOrigin {
     if (isFinal(error)) return this.#denied(error);
+    // One client's way may lead to an object that is not the blob; another's is tried at once.
+    if (error.code === 'ORIGIN_BROKEN' && this.#contexts.hasOthers) return this.#denied(error);
     if (this.#tries >= ORIGIN_TRIES_MAX) return { kind: 'end', result: { kind: 'failed', error } };
     const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#tries - 1);
     // What timed out would take as long again before that is known: nobody could be told in time.

@@ -158,6 +158,7 @@ describe('e2e: private images', () => {
         `${layerPath()}?ns=${counting.host}`,
         bearer('alice', 'team/app'),
       );
+      assert.equal(read.status, 200, read.body.toString('utf8', 0, 300));
       assert.equal(digestOf(read.body), image.layers[0]!.digest);
       assert.equal((await fresh.get(layerPath(), { host: 'page' })).status, 502);
     } finally {

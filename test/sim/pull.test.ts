@@ -125,7 +125,8 @@ describe('sim: what the swarm reaches', function () {
         0,
         'every stream went on',
       );
-      assert.equal(report.originBytes, report.imageBytes);
+      // A root that liars lead past costs the origin a few shards more.
+      assert.ok(report.originBytes <= 1.2 * report.imageBytes, `${report.originBytes} bytes`);
     }
   });
 
