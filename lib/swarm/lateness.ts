@@ -1,4 +1,10 @@
-import { LATE_ALONE_MS, OVERTAKERS_MAX, OVERTAKERS_MIN, OWNER_PATIENCE_MS } from './limits.ts';
+import {
+  LATE_ALONE_MS,
+  OVERTAKERS_MAX,
+  OVERTAKERS_WINDOWS,
+  OVERTAKERS_MIN,
+  OWNER_PATIENCE_MS,
+} from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Sources } from './sources.ts';
 import type { AskedAs, NodeId } from './types.ts';
@@ -36,7 +42,7 @@ export class Lateness {
       2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     const tookMs = nowMs() - sinceMs;
     const overtakersMax =
-      OVERTAKERS_MIN * 2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
+      Math.max(OVERTAKERS_MIN, OVERTAKERS_WINDOWS * pace.windowShards(0)) * 2 ** this.#parentsLeft;
     if (
       as === 'parent' &&
       pace.overtakers(this.turn, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)

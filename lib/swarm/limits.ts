@@ -144,13 +144,14 @@ export const HOLD_MS_MAX = 5_000;
  * OVERTAKERS_MAX.
  */
 export const OVERTAKERS_MIN = 12;
-export const OVERTAKERS_MAX = 48;
+export const OVERTAKERS_WINDOWS = 2;
+export const OVERTAKERS_MAX = 96;
 
 /** A node whose shards take so many times as long as the tracker's own gets no children. */
 export const SLOW_FACTOR = 4;
 
 /** Shards of this much time may share an uplink: what hides a round trip. */
-export const UPLOAD_TURN_MS = 30;
+export const UPLOAD_TURN_MS = 100;
 
 /**
  * A reader has WINDOW_SHARDS_MIN shards under way, and those that come within WINDOW_MS; before the

@@ -17,7 +17,7 @@ import { PEER_HOLD_MS, READ_WINDOW_SHARDS } from '../limits.ts';
 const SAMPLE_WEIGHT = 0.1;
 
 /** Completions remembered, to see what was overtaken. */
-const LATEST_MAX = 64;
+const LATEST_MAX = 128;
 
 /** Lulls remembered: a lateness spans one or two. */
 const LULLS_MAX = 8;

@@ -110,8 +110,8 @@ describe('e2e: preheating nodes', () => {
       assert.ok(usedBytes >= result.bytes);
       assert.equal(gotBytes, result.bytes);
     }
-    // Checks apart, and a few shards that are read twice at the first contact with a registry, while
-    // nobody knows whether it serves ranges (docs/REGISTRY.md).
+    // Checks apart, and a few shards that are read twice at the first contact with a registry,
+    // while nobody knows whether it serves ranges (docs/REGISTRY.md).
     assert.ok(
       registry.traffic.blobs.bytes < 1.3 * result.bytes,
       `${registry.traffic.blobs.bytes} of ${result.bytes}`,
