@@ -53,7 +53,7 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
   if (configured.kind === 'none' && looksBeyondLoopback(config.P2PConfig))
     observation.log.warn(
       { code: 'CONFIG_INVALID' },
-      'no cluster secret: ignoring peers on other machines; set P2PConfig.secretFile',
+      'peers on other machines are ignored, as no cluster secret is set; set P2PConfig.secretFile',
     );
   const { secret, hex: secretHex } = swarmSecret(configured, config.P2PConfig);
   const envelope = new Envelope({ secret, self: at.node, wallMs: clock.wallMs });

@@ -108,7 +108,7 @@ describe('a node started from the command line', () => {
     await misled.printed(READY);
     assert.match(
       misled.stderr,
-      /"level":"warn".*no cluster secret: ignoring peers on other machines/,
+      /"level":"warn".*peers on other machines are ignored, as no cluster secret is set/,
     );
   });
 
