@@ -56,7 +56,7 @@ describe("the chart's sidecar", () => {
         return now.includes(`http://127.0.0.1:${port}`) && now.includes(`server = "${server}"`);
       };
       for (const [registry, server] of servers)
-        await eventually(registry, () => configured(registry, server));
+        await eventually(registry, () => configured(registry, server), 40_000);
       assert.match(await hosts('kept.example.com'), /mirror\.example\.com/);
       // As k3s, RKE2 and nodeadm write their files again.
       await writeFile(join(certsDir, 'kept.example.com/hosts.toml'), kept);
