@@ -65,7 +65,10 @@ describe("the chart's sidecar", () => {
       );
       child.kill('SIGTERM');
       assert.deepEqual((await exited)[0], 0);
-      assert.equal(await hosts('kept.example.com'), kept);
+      await eventually(
+        'the file is as it was',
+        async () => (await hosts('kept.example.com')) === kept,
+      );
       for (const [registry, server] of servers.slice(1))
         assert.ok(await configured(registry, server), registry);
     } finally {
