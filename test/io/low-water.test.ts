@@ -71,20 +71,23 @@ describe('io/low-water', () => {
       marks.push(bytes);
       return set(socket, bytes);
     });
-    const bytes = Buffer.alloc(BODY_BYTES);
+    // Long enough that a busy machine measures a fast flow in some window of it.
+    const bodyBytes = 200_000_000;
+    const pieceBytes = 100_000;
+    const bytes = Buffer.alloc(bodyBytes);
     let placed = 0;
     const exchanged = connection.exchange('GET / HTTP/1.1\r\n\r\n', {
       head: () => 'place',
       room: (from, length) => bytes.subarray(from, length),
       placed: (upTo) => void (placed = upTo),
     });
-    far.write(HEAD);
+    far.write(`HTTP/1.1 200 OK\r\ncontent-length: ${bodyBytes}\r\n\r\n`);
     let sent = 0;
     while (marks.at(-1) === undefined || marks.at(-1) === 1) {
-      far.write(Buffer.alloc(20_000));
-      sent += 20_000;
+      far.write(Buffer.alloc(pieceBytes));
+      sent += pieceBytes;
       await new Promise((next) => setTimeout(next, 2));
-      assert.ok(sent < BODY_BYTES / 2, 'no mark was set');
+      assert.ok(sent < bodyBytes / 2, 'no mark was set');
     }
     await until(() => placed === sent, 'all bytes sent to be handed over');
     far.destroy();
