@@ -5,7 +5,7 @@ import { openObservation, type Observation } from './control/watch/observation.t
 import type { ShoalError } from './errors.ts';
 import { REQUEST_HEAD_BYTES_MAX } from './limits.ts';
 import { buildDesk } from './node/desk.ts';
-import { startFronts } from './node/fronts.ts';
+import { startFronts, type Fronts } from './node/fronts.ts';
 import { swarmSecret } from './node/identity.ts';
 import {
   claimListeners,
@@ -13,9 +13,12 @@ import {
   readyAddresses,
   type Listeners,
 } from './node/listeners.ts';
+import { readOriginOptions } from './node/origin-options.ts';
+import { Reload } from './node/reload.ts';
 import type { NodeStartOptions, RunningNode } from './node/running-node.ts';
 import { buildShards, type Shards } from './node/shards.ts';
 import { openStorage, type Storage } from './node/storage.ts';
+import type { OriginOptions } from './origin/connections.ts';
 import { Vouching } from './registry/vouching.ts';
 import type { Readiness } from './telemetry/health.ts';
 import { Envelope } from './wire/envelope.ts';
@@ -28,8 +31,10 @@ interface BuiltNode {
   observation: Observation;
   storage: Storage;
   shards: Shards;
+  vouching: Vouching;
+  origin: OriginOptions;
   /** Starts the front threads; see startFronts. */
-  startFronts(died: (error: ShoalError) => void): ReturnType<typeof startFronts>;
+  startFronts(died: (error: ShoalError) => void): Promise<Fronts>;
 }
 
 /**
@@ -59,8 +64,10 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
   const envelope = new Envelope({ secret, self: at.node, wallMs: clock.wallMs });
   const readiness: BuiltNode['readiness'] = { phase: 'starting', problems: [] };
 
+  const origin = await readOriginOptions(config);
+  warnOfUnverified(config, observation.log);
   const vouching = new Vouching(config.ProxyConfig);
-  const storage = await openStorage(config, frontCount, vouching, observation, clock);
+  const storage = await openStorage(config, origin, frontCount, vouching, observation, clock);
   const shared = { config, node: at.node, storage, vouching, envelope, observation, clock };
   const shards = buildShards({ ...shared, mode: config.DeployConfig.mode });
   const desk = buildDesk({ ...shared, shards, secret, readiness });
@@ -71,8 +78,41 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
     observation,
     storage,
     shards,
-    startFronts: (died) => startFronts({ ...shared, at, frontCount, secretHex, desk, died }),
+    vouching,
+    origin,
+    startFronts: (died) =>
+      startFronts({ ...shared, origin, at, frontCount, secretHex, desk, died }),
   };
+}
+
+/** A reload of what a running node takes up. */
+function reloadOf(node: BuiltNode, fronts: Fronts): Reload {
+  const { config, origin, observation, storage, vouching } = node;
+  const { log } = observation;
+  return new Reload(
+    {
+      log,
+      async apply(fresh, options) {
+        warnOfUnverified(fresh, log);
+        // First what may be dialled, then what requests are routed to.
+        await storage.pools.configure(options);
+        vouching.configure(options);
+        fronts.configure(fresh.ProxyConfig, options);
+      },
+    },
+    config,
+    origin,
+  );
+}
+
+function warnOfUnverified({ ProxyConfig }: Config, log: Observation['log']): void {
+  for (const { upstream, insecureSkipVerify } of ProxyConfig.registries)
+    if (insecureSkipVerify === true)
+      log.warn(
+        { code: 'CONFIG_INVALID' },
+        `insecureSkipVerify: the certificate of ${upstream} is not verified; whoever is on the ` +
+          'way can read credentials and change bytes; name its CA in caFile instead',
+      );
 }
 
 async function start(node: BuiltNode): Promise<RunningNode> {
@@ -94,13 +134,18 @@ async function start(node: BuiltNode): Promise<RunningNode> {
     { proxy: at.proxy.port, p2p: at.p2p.port, exporter: at.exporter?.port ?? null },
     'serving',
   );
-  return { ready: readyAddresses(config, at), drain: () => drain(node, fronts) };
+  const reload = reloadOf(node, fronts);
+  return {
+    ready: readyAddresses(config, at),
+    drain: () => drain(node, fronts),
+    reload: (read) => reload.run(read),
+  };
 }
 
 /** Answers in flight still need the swarm, its clock and the disk: the fronts drain first. */
 async function drain(
   { readiness, observation, storage, shards }: BuiltNode,
-  fronts: Awaited<ReturnType<typeof startFronts>>,
+  fronts: Fronts,
 ): Promise<void> {
   readiness.phase = 'draining';
   storage.settle();

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
-import { loadConfig } from '../config/load.ts';
-import type { NodeMode } from '../config/schema.ts';
+import { loadConfig, registryFiles } from '../config/load.ts';
+import { FileWatch } from '../config/file-watch.ts';
+import type { Config, NodeMode } from '../config/schema.ts';
 import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
 import { DRAIN_OVERTIME_MS } from './limits.ts';
 import { exitAtOnce } from './exit-at-once.ts';
@@ -29,8 +30,10 @@ export async function runNode(
   start: StartNode = startLazily,
 ): Promise<number> {
   if (options.exitWithParent === true) exitWithParent();
-  const config = loadConfig({ file: options.config, sets: options.set ?? [], mode });
-  const stop = stopSignal(exitAtOnce);
+  const read = (): Config => loadConfig({ file: options.config, sets: options.set ?? [], mode });
+  const config = read();
+  let reload = (): void => undefined;
+  const stop = stopSignal(exitAtOnce, () => reload());
   process.once('uncaughtException', dieAtOnce);
   const starting = start(
     config,
@@ -39,8 +42,17 @@ export async function runNode(
   // A node told to stop before it serves has nothing to drain.
   const node = await Promise.race([starting, stop.then(() => null)]);
   if (node === null) exitAtOnce(0);
+  const watch = new FileWatch(() => reload());
+  const watchAll = (of: Config): void =>
+    watch.watch([
+      ...(options.config === undefined ? [] : [options.config]),
+      ...registryFiles(of).map(({ file }) => file),
+    ]);
+  reload = () => void node.reload(read).then(watchAll);
+  watchAll(config);
   output.out(readyLine(node.ready, options.json === true));
   await stop;
+  watch.close();
   return (await drained(node)) ? 0 : exitAtOnce(1);
 }
 

@@ -13,6 +13,16 @@ export function contradictions(config: Config): string[] {
       `ProxyConfig.${missing}: "" is not allowed; allowed: a path, since ${given} is given`,
     );
   }
+  for (const [index, entry] of proxy.registries.entries()) {
+    const { clientCertFile: cert = '', clientKeyFile: key = '' } = entry;
+    if ((cert === '') === (key === '')) continue;
+    const [given, missing] =
+      cert === '' ? ['clientKeyFile', 'clientCertFile'] : ['clientCertFile', 'clientKeyFile'];
+    found.push(
+      `ProxyConfig.registries.${index}.${missing}: "" is not allowed; allowed: a path, since ` +
+        `${given} is given`,
+    );
+  }
   if (p2p.discovery !== 'static' && p2p.service === '') {
     found.push(
       'P2PConfig.service: "" is not allowed; allowed: the name of the headless service, ' +

@@ -14,3 +14,9 @@ export const CONFIG_ARENA_BYTES_MAX = 4 * 1024 ** 3;
 
 /** A shorter cluster secret could be guessed. */
 export const CLUSTER_SECRET_BYTES_MIN = 16;
+
+/**
+ * How long files must stay as they are before they are read again: a program that writes several,
+ * or one in pieces, has finished by then.
+ */
+export const FILE_WATCH_SETTLE_MS = 300;

@@ -49,6 +49,7 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   const config = parseConfig(file, sources);
   const secret = readClusterSecret(config);
   const lines = secret.kind === 'unusable' ? [secret.complaint] : [];
+  for (const { key, file } of registryFiles(config)) lines.push(...unreadable(key, file));
   if (config.ProxyConfig.tls) {
     const missing = (['certFile', 'keyFile'] as const).flatMap((key) =>
       unreadable(`ProxyConfig.${key}`, config.ProxyConfig[key]),
@@ -151,6 +152,18 @@ function asPlain(document: ReturnType<typeof parseDocument>, shownFile: string):
     ]);
   }
 }
+
+/** The files that entries of `registries` name, and the keys that name them. */
+export function registryFiles({ ProxyConfig }: Config): { key: string; file: string }[] {
+  return ProxyConfig.registries.flatMap((entry, index) =>
+    FILE_KEYS.flatMap((key) => {
+      const file = entry[key] ?? '';
+      return file === '' ? [] : [{ key: `ProxyConfig.registries.${index}.${key}`, file }];
+    }),
+  );
+}
+
+const FILE_KEYS = ['caFile', 'clientCertFile', 'clientKeyFile'] as const;
 
 function unreadable(key: string, file: string): string[] {
   if (file === '') return [];

@@ -12,7 +12,8 @@ import type {
   RpcRequest,
 } from '../workers/messages.ts';
 
-type Reply = Exclude<ControlMessage, { kind: 'drain' | 'certificate' }>;
+type Routes = Extract<ControlMessage, { kind: 'routes' }>;
+type Reply = Exclude<ControlMessage, { kind: 'drain' | 'certificate' | 'routes' }>;
 type Receiver = (message: Reply) => void;
 
 /** A request without the id, which the link adds. */
@@ -26,12 +27,12 @@ export class ControlLink {
 
   constructor(
     port: MessagePort,
-    onDrain: (deadlineMs: number) => void,
-    onCertificate: () => void = () => undefined,
+    on: { drain(deadlineMs: number): void; certificate(): void; routes(routes: Routes): void },
   ) {
     this.#channel = new Channel(port, (message) => {
-      if (message.kind === 'drain') onDrain(message.deadlineMs);
-      else if (message.kind === 'certificate') onCertificate();
+      if (message.kind === 'drain') on.drain(message.deadlineMs);
+      else if (message.kind === 'certificate') on.certificate();
+      else if (message.kind === 'routes') on.routes(message);
       else this.#receivers.get(message.id)?.(message);
     });
   }

@@ -6,6 +6,7 @@ import {
   type TemplatedApp,
   type us_listen_socket,
 } from 'uWebSockets.js';
+import type { RouteConfig } from '../registry/route.ts';
 import { Envelope } from '../wire/envelope.ts';
 import { ClusterSecret } from '../wire/secret.ts';
 import { systemClock } from '../clock.ts';
@@ -63,11 +64,16 @@ function main(start: FrontStart, port: MessagePort): void {
   let inFlight = 0;
   let drainUntilMs = 0;
 
-  const link = new ControlLink(
-    port,
-    (deadlineMs) => drain(deadlineMs),
-    () => renew(),
-  );
+  let route: RouteConfig = config;
+  const warm = new WarmMemory();
+  const link = new ControlLink(port, {
+    drain: (deadlineMs) => drain(deadlineMs),
+    certificate: () => renew(),
+    routes({ registries, allow }) {
+      route = { prefix: config.prefix, registries, allow };
+      warm.clear();
+    },
+  });
   const audit = config.audit
     ? new AuditProbe({
         threadId: start.bell + 1,
@@ -120,10 +126,10 @@ function main(start: FrontStart, port: MessagePort): void {
     ...common,
     throttle,
     watermark: (slot, fromBytes) => arena.sendableTo(slot, fromBytes),
-    warm: new WarmMemory(),
+    warm,
     firstReads: new FirstReads(arena),
     tally,
-    route: config,
+    route: () => route,
     warmRead({ name, offsetBytes, bytes, startMs }, firstBytes, source) {
       const latencyUs = micros(startMs);
       meter.record('pread', bytes, latencyUs);
@@ -176,7 +182,7 @@ function main(start: FrontStart, port: MessagePort): void {
     const proxy =
       tls === null ? App() : SSLApp({ key_file_name: tls.keyFile, cert_file_name: tls.certFile });
     if (config.exporter !== null && config.exporter.port === null) serveExporter(proxy, link);
-    servePreheat(proxy, { link, route: config, draining: common.draining });
+    servePreheat(proxy, { link, route: () => route, draining: common.draining });
     serveProxy(proxy, proxyTools);
     apps.push(proxy);
     return proxy;

@@ -10,7 +10,8 @@ import { answer, refuse } from './responses.ts';
 
 export interface PreheatTools {
   link: ControlLink;
-  route: RouteConfig;
+  /** The config that requests are routed by now. */
+  route(): RouteConfig;
   draining(): boolean;
 }
 
@@ -45,7 +46,7 @@ export function servePreheat(app: TemplatedApp, tools: PreheatTools): void {
   app.get('/shoal/upstream', (res, req) => {
     res.onAborted(() => undefined);
     const host = new URLSearchParams(req.getQuery() ?? '').get('ns') ?? '';
-    const upstream = upstreamsOf(tools.route).find(host, host);
+    const upstream = upstreamsOf(tools.route()).find(host, host);
     answer(res, 200, { 'Content-Type': 'application/json' }, JSON.stringify({ upstream }));
   });
   app.get('/shoal/preheat/*', (res, req) => preheat(res, req, tools));
@@ -60,7 +61,7 @@ function preheat(res: HttpResponse, req: HttpRequest, tools: PreheatTools): void
       ? null
       : classify(
           { method: 'GET', rawPath, query: req.getQuery() ?? '', host: req.getHeader('host') },
-          tools.route,
+          tools.route(),
         );
   const error = tools.draining()
     ? new ShoalError('DRAINING', 'this node is stopping; ask another node or retry')

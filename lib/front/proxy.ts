@@ -26,7 +26,8 @@ const RELAYED_REQUEST_HEADERS = new Set([
 const LISTS = new Set(['accept', 'if-none-match']);
 
 export interface ProxyTools extends BlobAnswerTools {
-  route: RouteConfig;
+  /** The config that requests are routed by now. */
+  route(): RouteConfig;
   /** Set while the node drains: no new request is accepted. */
   draining(): boolean;
   /**
@@ -90,7 +91,7 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
       return;
     }
   }
-  const route = classify({ method, rawPath, query, host }, tools.route);
+  const route = classify({ method, rawPath, query, host }, tools.route());
   const requestId = acceptRequestId(req.getHeader(REQUEST_ID_HEADER));
   const error = route.kind === 'refused' ? route.error : tooLarge(route, req);
   if (error !== null) {

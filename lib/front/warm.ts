@@ -93,6 +93,12 @@ export class WarmMemory {
     if (recent >= 0) this.#recent.splice(recent, 1);
   }
 
+  /** Forgets all grants: requests may mean something else now. */
+  clear(): void {
+    this.#grants.clear();
+    this.#recent.length = 0;
+  }
+
   /** The blob of `key`, created if it is not known or had another size. */
   blob(key: string, totalBytes: number): WarmBlob {
     let blob = this.#blobs.get(key);

@@ -8,11 +8,13 @@ import type { ShoalError } from '../errors.ts';
 import { certificateFiles, certificateText } from '../front/certificates.ts';
 import { Throttle } from '../front/throttle.ts';
 import { DRAIN_DEADLINE_MS } from '../limits.ts';
+import type { OriginOptions } from '../origin/connections.ts';
 import type { Listeners } from './listeners.ts';
 import type { Storage } from './storage.ts';
 
 export interface FrontInputs {
   config: Config;
+  origin: OriginOptions;
   at: Listeners;
   frontCount: number;
   /** The cluster secrets for ClusterSecret.ofHex. */
@@ -29,11 +31,13 @@ export interface FrontInputs {
 export interface Fronts {
   /** Resolves when every answer is out, or DRAIN_DEADLINE_MS later. */
   drain(): Promise<void>;
+  /** From here on requests are routed by this config. */
+  configure(config: Config['ProxyConfig'], origin: OriginOptions): void;
 }
 
 /** Starts the front threads. Throws PORT_IN_USE or CONFIG_INVALID. */
 export async function startFronts(inputs: FrontInputs): Promise<Fronts> {
-  const { config, at, frontCount, storage, observation, clock, desk, died } = inputs;
+  const { config, origin, at, frontCount, storage, observation, clock, desk, died } = inputs;
   const { DeployConfig, ProxyConfig } = config;
   const tls = ProxyConfig.tls ? await certificateFiles(ProxyConfig, clock) : null;
   const throttle = Throttle.createShared();
@@ -54,8 +58,8 @@ export async function startFronts(inputs: FrontInputs): Promise<Fronts> {
         p2p: at.p2p,
         exporter: at.exporter,
         prefix: ProxyConfig.prefix,
-        registries: ProxyConfig.registries.map((entry) => ({ ...entry })),
-        allow: [...ProxyConfig.allow],
+        registries: origin.registries,
+        allow: origin.allow,
         audit: DeployConfig.logAudit,
         secret: inputs.secretHex,
         throttleLimitMB: ProxyConfig.throttleLimitMB,
@@ -63,8 +67,13 @@ export async function startFronts(inputs: FrontInputs): Promise<Fronts> {
     };
     fronts.push(await startFront(start, (send) => new FrontDesk(desk, send), died));
   }
-  const certificates = tls === null ? null : await watchCertificates(inputs, fronts);
+  let current = ProxyConfig;
+  const certificates = tls === null ? null : await watchCertificates(inputs, fronts, () => current);
   return {
+    configure(config, { registries, allow }) {
+      current = config;
+      for (const front of fronts) front.send({ kind: 'routes', registries, allow });
+    },
     async drain() {
       certificates?.close();
       await Promise.all(fronts.map((front) => front.drain(DRAIN_DEADLINE_MS)));
@@ -73,10 +82,11 @@ export async function startFronts(inputs: FrontInputs): Promise<Fronts> {
 }
 
 async function watchCertificates(
-  { config: { ProxyConfig }, clock, observation: { log } }: FrontInputs,
+  { clock, observation: { log } }: FrontInputs,
   fronts: readonly Front[],
+  current: () => Config['ProxyConfig'],
 ): Promise<CertificateWatch> {
-  const read = (): Promise<string> => certificateText(ProxyConfig, clock);
+  const read = (): Promise<string> => certificateText(current(), clock);
   return new CertificateWatch(
     {
       clock,

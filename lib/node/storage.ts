@@ -9,6 +9,7 @@ import { ShoalError, type WireError } from '../errors.ts';
 import { Arena } from '../io/arena.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import { openSlabFiles, type SlabFiles } from '../io/slab-files.ts';
+import type { OriginOptions } from '../origin/connections.ts';
 import type { Vouching } from '../registry/vouching.ts';
 import type { RuntimeStore } from '../runtime-store/runtime-store.ts';
 import { openRuntimeStore } from './runtime-store.ts';
@@ -32,7 +33,8 @@ export interface Storage {
 
 /** Opens memory and disk and starts the threads. Throws CACHE_DIR_UNUSABLE. */
 export async function openStorage(
-  { CacheConfig, ProxyConfig }: Config,
+  { CacheConfig }: Config,
+  origin: OriginOptions,
   frontCount: number,
   vouching: Vouching,
   observation: Observation,
@@ -55,11 +57,7 @@ export async function openStorage(
       arena: arena.shared,
       doorbells: doorbells.shared,
       meters: observation.meters,
-      origin: {
-        registries: ProxyConfig.registries,
-        allow: ProxyConfig.allow,
-        firstByteTimeoutMs: ProxyConfig.firstByteTimeout * 1000,
-      },
+      origin,
       slabFd: files.slabFd,
       directFd: files.directFd,
     },

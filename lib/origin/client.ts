@@ -1,22 +1,11 @@
-import type { Dispatcher } from 'undici';
 import { systemClock, type Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
-import { ORIGIN_CONNECT_TIMEOUT_MS } from '../limits.ts';
-import { AllowList, type AllowConfig } from '../registry/allow.ts';
 import type { Bucket } from '../registry/vouching.ts';
-import { createOriginAgent } from './agent.ts';
+import type { SplitUrl } from '../registry/url.ts';
+import { OriginConnections, type ConnectionTools, type OriginOptions } from './connections.ts';
 import { clampRange, notSatisfiable, type AskedRange } from './content-range.ts';
-import { DirectTransport } from './direct.ts';
-import { Follower } from './follow.ts';
-import {
-  ORIGIN_ANSWER_DEADLINE_RATIO,
-  ORIGIN_HEAD_TIMEOUT_MS,
-  ORIGIN_SILENCE_MS,
-  PING_TIMEOUT_MS,
-  SHORT_PARTS_MAX,
-} from './limits.ts';
-import { Networks, type Network } from './network.ts';
-import { NodeHttpTransport } from './node-http.ts';
+import type { Follower } from './follow.ts';
+import { PING_TIMEOUT_MS, RETIRED_CONFIG_MS, SHORT_PARTS_MAX } from './limits.ts';
 import {
   followRequest,
   objectOf,
@@ -28,30 +17,11 @@ import {
 import { RangeReader, type OriginSink } from './range-reader.ts';
 import { RedirectMemory } from './redirect-memory.ts';
 import { readDocument, relay, statusOf, type RelayAnswer, type RelayRequest } from './relay.ts';
-import { NameResolver, type Resolver } from './resolve.ts';
-import { UndiciTransport } from './undici.ts';
 import { WholeStream } from './whole-stream.ts';
 import { WholeStreams } from './whole-streams.ts';
 
-/** What may cross a thread boundary to make a client there. */
-export interface OriginOptions extends AllowConfig {
-  /** ProxyConfig.firstByteTimeout, in ms. */
-  firstByteTimeoutMs?: number;
-  /** How registries are reached where the config says more than their URL. */
-  networks?: readonly Network[];
-}
-
 /** Handed in by tests; the defaults are the real ones. */
-export interface OriginTools {
-  clock?: Clock;
-  resolve?: Resolver;
-  ca?: string;
-  connectTimeoutMs?: number;
-  headTimeoutMs?: number;
-  silenceMs?: number;
-  answerDeadlineMs?: number;
-  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY; none by default. */
-  env?: NodeJS.ProcessEnv;
+export interface OriginTools extends ConnectionTools {
   /** A registry's redirect has led to a blob in object storage. */
   redirected?: (bucket: Bucket) => void;
 }
@@ -80,53 +50,48 @@ const DEFAULT_READ: ReadOptions = { ranges: 'unknown', mayStream: true };
  */
 export class OriginClient {
   readonly #clock: Clock;
-  readonly #dispatcher: Dispatcher;
-  /** Connections for pings alone: no client can occupy them. */
-  readonly #pingDispatcher: Dispatcher;
-  readonly #pinger: Follower;
-  readonly #direct: DirectTransport;
-  readonly #follower: Follower;
-  readonly #answerDeadlineMs: number;
+  readonly #tools: OriginTools;
   readonly #asker: RangeAsker;
   readonly #streams = new WholeStreams();
+  #connections: OriginConnections;
+  /** Of the config before, for pulls that began under it. */
+  #previous: OriginConnections | null = null;
 
   constructor(options: OriginOptions, tools: OriginTools = {}) {
-    const allow = new AllowList(options);
+    this.#tools = tools;
     this.#clock = tools.clock ?? systemClock;
-    const headTimeoutMs =
-      tools.headTimeoutMs ?? options.firstByteTimeoutMs ?? ORIGIN_HEAD_TIMEOUT_MS;
-    this.#answerDeadlineMs = tools.answerDeadlineMs ?? headTimeoutMs * ORIGIN_ANSWER_DEADLINE_RATIO;
-    const networks = new Networks(options.networks ?? [], tools.env ?? {});
-    const agentOptions = {
-      allow,
-      networks,
-      connectTimeoutMs: tools.connectTimeoutMs ?? ORIGIN_CONNECT_TIMEOUT_MS,
-      resolve: tools.resolve ?? new NameResolver().resolve,
-      ...(tools.ca === undefined ? {} : { ca: tools.ca }),
-    };
-    this.#dispatcher = createOriginAgent(agentOptions);
-    this.#pingDispatcher = createOriginAgent(agentOptions);
-    this.#direct = new DirectTransport(agentOptions, this.#clock);
-    const lenient = new NodeHttpTransport(agentOptions);
-    const exchangeTools = {
-      transport: new UndiciTransport(this.#dispatcher, lenient),
-      clock: this.#clock,
-      headTimeoutMs,
-      silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
-    };
-    this.#follower = new Follower(agentOptions, this.#direct, exchangeTools);
+    this.#connections = new OriginConnections(options, tools);
     this.#asker = new RangeAsker({
-      follower: this.#follower,
+      follower: (home) => this.#follower(home),
       clock: this.#clock,
       redirects: new RedirectMemory(this.#clock),
       streams: this.#streams,
       redirected: tools.redirected ?? (() => undefined),
     });
-    this.#pinger = new Follower(agentOptions, this.#direct, {
-      ...exchangeTools,
-      transport: new UndiciTransport(this.#pingDispatcher, lenient),
-      headTimeoutMs: PING_TIMEOUT_MS,
+  }
+
+  /**
+   * Takes up another config. Requests under way go on as they began; hosts that only the config
+   * before allowed may be asked for RETIRED_CONFIG_MS more, since pulls under way need them. New
+   * requests of clients are held to the new config by the fronts.
+   */
+  configure(options: OriginOptions): void {
+    void this.#previous?.retire();
+    const previous = this.#connections;
+    this.#previous = previous;
+    this.#connections = new OriginConnections(options, this.#tools);
+    this.#clock.after(RETIRED_CONFIG_MS, () => {
+      if (this.#previous !== previous) return;
+      this.#previous = null;
+      void previous.retire();
     });
+  }
+
+  #follower(home: SplitUrl): Follower {
+    const previous = this.#previous;
+    return previous !== null && !this.#connections.allows(home) && previous.allows(home)
+      ? previous.follower
+      : this.#connections.follower;
   }
 
   /**
@@ -150,10 +115,10 @@ export class OriginClient {
     }
     if (want.totalBytes !== null && want.offsetBytes >= want.totalBytes)
       throw notSatisfiable(want.totalBytes);
-    const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
+    const deadlineMs = this.#clock.nowMs() + this.#connections.answerDeadlineMs;
     if (target.accept !== undefined) {
       const request = followRequest(target, deadlineMs, cost);
-      await readDocument(this.#follower, request, target, want, sink);
+      await readDocument(this.#follower(request.home), request, target, want, sink);
       return cost;
     }
     let left = clampRange(want);
@@ -174,7 +139,8 @@ export class OriginClient {
           form: ranges === 'whole' && left.offsetBytes === 0 ? 'plain' : 'range',
           beyond: mayStream ? 'stream' : 'refuse',
           mayUseMemory: true,
-          deadlineMs: parts === 0 ? deadlineMs : this.#clock.nowMs() + this.#answerDeadlineMs,
+          deadlineMs:
+            parts === 0 ? deadlineMs : this.#clock.nowMs() + this.#connections.answerDeadlineMs,
           cost,
           learned: learned ?? (() => undefined),
         },
@@ -225,7 +191,7 @@ export class OriginClient {
         form: 'open',
         beyond: 'stream',
         mayUseMemory: true,
-        deadlineMs: this.#clock.nowMs() + this.#answerDeadlineMs,
+        deadlineMs: this.#clock.nowMs() + this.#connections.answerDeadlineMs,
         cost: { requests: 0 },
         learned: () => undefined,
       },
@@ -245,13 +211,11 @@ export class OriginClient {
     options: Partial<Pick<ReadOptions, 'ranges'>> = {},
   ): Promise<{ totalBytes: number | null; ranges: HeadFact['ranges'] }> {
     const ranges = options.ranges ?? 'unknown';
-    const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
+    const deadlineMs = this.#clock.nowMs() + this.#connections.answerDeadlineMs;
     const cost = { requests: 0 };
     if (ranges === 'whole') {
-      const head = await relay(this.#follower, {
-        ...followRequest(target, deadlineMs, cost),
-        method: 'HEAD',
-      });
+      const request = followRequest(target, deadlineMs, cost);
+      const head = await relay(this.#follower(request.home), { ...request, method: 'HEAD' });
       const length = head.headers['content-length'];
       if (head.status === 200 && length !== undefined && /^\d{1,15}$/.test(length))
         return { totalBytes: Number(length), ranges: 'unknown' };
@@ -284,19 +248,17 @@ export class OriginClient {
    * RELAY_BODY_BYTES_MAX, or a coding that cannot be decoded), HOST_NOT_ALLOWED
    */
   async relay(request: RelayRequest): Promise<RelayAnswer> {
-    const deadlineMs = this.#clock.nowMs() + this.#answerDeadlineMs;
+    const deadlineMs = this.#clock.nowMs() + this.#connections.answerDeadlineMs;
     const { authorization } = request.headers;
     const target = {
       url: request.url,
       upstreamHost: request.upstreamHost,
       ...(authorization === undefined ? {} : { authorization }),
     };
+    const following = followRequest(target, deadlineMs, { requests: 0 });
     return relay(
-      this.#follower,
-      {
-        ...followRequest(target, deadlineMs, { requests: 0 }),
-        method: request.method === 'HEAD' ? 'HEAD' : 'GET',
-      },
+      this.#follower(following.home),
+      { ...following, method: request.method === 'HEAD' ? 'HEAD' : 'GET' },
       request.headers,
     );
   }
@@ -306,12 +268,11 @@ export class OriginClient {
     const url = `${origin}/v2/`;
     const deadlineMs = this.#clock.nowMs() + PING_TIMEOUT_MS;
     const request = followRequest({ url, upstreamHost: origin }, deadlineMs, { requests: 0 });
-    return statusOf(this.#pinger, request);
+    return statusOf(this.#connections.pinger, request);
   }
 
   async close(): Promise<void> {
-    this.#direct.close();
-    await Promise.all([this.#dispatcher.destroy(), this.#pingDispatcher.destroy()]);
+    await Promise.all([this.#connections.close(), this.#previous?.close()]);
   }
 }
 

@@ -55,6 +55,8 @@ export class Follower {
   readonly #direct: DirectTransport;
   readonly #tools: ExchangeTools;
   readonly #networks: Networks;
+  #underWay = 0;
+  #becameIdle: (() => void)[] = [];
 
   constructor(
     { allow, networks }: { allow: AllowList; networks: Networks },
@@ -68,7 +70,19 @@ export class Follower {
   }
 
   /** Sends a request; `reader` sees the last answer only. */
-  async follow(request: FollowRequest, reader: AnswerReader): Promise<Followed> {
+  follow(request: FollowRequest, reader: AnswerReader): Promise<Followed> {
+    return this.#counted(this.#follow(request, reader));
+  }
+
+  /** Resolves when no request is under way. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#underWay === 0) resolve();
+      else this.#becameIdle.push(resolve);
+    });
+  }
+
+  async #follow(request: FollowRequest, reader: AnswerReader): Promise<Followed> {
     let at = request.start;
     let { referer } = request;
     for (let hops = 0; hops <= ORIGIN_REDIRECTS_MAX; hops++) {
@@ -102,7 +116,17 @@ export class Follower {
   async once({ method, start, deadlineMs }: FollowRequest, reader: AnswerReader): Promise<void> {
     this.#assertAllowed(start);
     const headers = { 'user-agent': 'shoal', 'accept-encoding': 'identity' };
-    await exchange({ method, url: start, headers, deadlineMs }, reader, this.#tools);
+    await this.#counted(exchange({ method, url: start, headers, deadlineMs }, reader, this.#tools));
+  }
+
+  async #counted<T>(request: Promise<T>): Promise<T> {
+    this.#underWay++;
+    try {
+      return await request;
+    } finally {
+      this.#underWay--;
+      if (this.#underWay === 0) for (const resolve of this.#becameIdle.splice(0)) resolve();
+    }
   }
 
   #assertAllowed({ hostname, port }: SplitUrl): void {

@@ -131,3 +131,6 @@ export const SHORT_PARTS_MAX = 256;
  */
 export const LENIENT_MS = 600_000;
 export const LENIENT_ORIGINS_MAX = 256;
+
+/** How long hosts of a config that was replaced may still be asked: pulls under way need them. */
+export const RETIRED_CONFIG_MS = 600_000;

@@ -1,5 +1,6 @@
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { getCACertificates } from 'node:tls';
+import { createSecureContext, getCACertificates } from 'node:tls';
 import ipaddr from 'ipaddr.js';
 import { ShoalError } from '../errors.ts';
 import { AllowList } from '../registry/allow.ts';
@@ -47,16 +48,20 @@ export interface TlsOptions {
  */
 export function readNetworks(entries: readonly NetworkConfig[]): Promise<Network[]> {
   return Promise.all(
-    entries.map(async (entry) => ({
-      upstream: entry.upstream,
-      storage: entry.storage ?? [],
-      ca: await textOf('caFile', entry.caFile),
-      cert: await textOf('clientCertFile', entry.clientCertFile),
-      key: await textOf('clientKeyFile', entry.clientKeyFile),
-      insecureSkipVerify: entry.insecureSkipVerify === true,
-      proxy: entry.proxy ?? null,
-      headers: entry.headers ?? {},
-    })),
+    entries.map(async (entry) => {
+      const network = {
+        upstream: entry.upstream,
+        storage: entry.storage ?? [],
+        ca: await textOf('caFile', entry.caFile),
+        cert: await textOf('clientCertFile', entry.clientCertFile),
+        key: await textOf('clientKeyFile', entry.clientKeyFile),
+        insecureSkipVerify: entry.insecureSkipVerify === true,
+        proxy: entry.proxy ?? null,
+        headers: entry.headers ?? {},
+      };
+      assertUsable(entry, network);
+      return network;
+    }),
   );
 }
 
@@ -71,6 +76,35 @@ async function textOf(key: string, path: string | undefined): Promise<string | n
       `cannot read ${key} ${path} of ProxyConfig.registries: ${reason}; ` +
         'correct the path or its permissions',
       { cause: thrown },
+    );
+  }
+}
+
+/** A connection would fail with these files, and not say which of them is wrong. */
+function assertUsable(entry: NetworkConfig, { ca, cert, key }: Network): void {
+  const refuse = (name: string, path: string | undefined, fix: string): never => {
+    throw new ShoalError(
+      'FILE_UNUSABLE',
+      `${name} ${path} of ProxyConfig.registries (${entry.upstream}) cannot be used: ${fix}`,
+    );
+  };
+  try {
+    if (ca !== null) new X509Certificate(ca);
+  } catch {
+    refuse('caFile', entry.caFile, 'it must hold certificates, PEM');
+  }
+  try {
+    if (cert !== null) new X509Certificate(cert);
+  } catch {
+    refuse('clientCertFile', entry.clientCertFile, 'it must hold a certificate, PEM');
+  }
+  try {
+    if (cert !== null && key !== null) createSecureContext({ cert, key });
+  } catch {
+    refuse(
+      'clientKeyFile',
+      entry.clientKeyFile,
+      'it must hold the private key of clientCertFile, PEM, without a passphrase',
     );
   }
 }

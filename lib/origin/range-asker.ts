@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
-import { joinUrl, splitUrl } from '../registry/url.ts';
+import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
 import { bucketOf, type Bucket } from '../registry/vouching.ts';
 import type { AskedRange } from './content-range.ts';
 import { NotPlain } from './direct.ts';
@@ -57,7 +57,7 @@ export interface Ask {
 }
 
 export interface RangeAskerParts {
-  follower: Follower;
+  follower: (home: SplitUrl) => Follower;
   clock: Clock;
   redirects: RedirectMemory;
   streams: WholeStreams;
@@ -66,7 +66,7 @@ export interface RangeAskerParts {
 
 /** Asks an origin for bytes of an object, in whichever form it answers. */
 export class RangeAsker {
-  readonly #follower: Follower;
+  readonly #follower: (home: SplitUrl) => Follower;
   readonly #clock: Clock;
   readonly #redirects: RedirectMemory;
   readonly #streams: WholeStreams;
@@ -206,7 +206,7 @@ export class RangeAsker {
       stopped: () => sink.stopped(),
     };
     const reader = new RangeReader(asked, noted, target.upstreamHost, beyond);
-    const following = this.#follower.follow(request, reader);
+    const following = this.#follower(request.home).follow(request, reader);
     const first = await Promise.race([following, reader.adopted]);
     if (!(first instanceof WholeStream)) return { answer: reader, ...first };
     void following

@@ -26,13 +26,18 @@ const REGISTRY_OBJECT = /^\/v2\/.+\/(?:blobs|manifests)\/[^/]+$/;
  * - a bucket to which a configured registry has redirected this node (see `learn`).
  */
 export class Vouching {
-  readonly #registries: ReadonlySet<string>;
-  readonly #isStorage: HostMatcher;
-  readonly #buckets = new LRUCache<string, true>({ max: VOUCHED_BUCKETS_MAX });
+  #registries: ReadonlySet<string>;
+  #isStorage: HostMatcher;
+  /** The registry that has redirected to each. */
+  readonly #buckets = new LRUCache<string, string>({ max: VOUCHED_BUCKETS_MAX });
 
-  constructor({ registries }: AllowConfig) {
-    this.#registries = new Set(registries.map((entry) => splitUrl(entry.upstream).origin));
-    this.#isStorage = hostMatcher(registries.flatMap((entry) => entry.storage ?? []));
+  constructor(config: AllowConfig) {
+    [this.#registries, this.#isStorage] = sourcesOf(config);
+  }
+
+  /** Takes up another config. Buckets of registries that it no longer names do not count. */
+  configure(config: AllowConfig): void {
+    [this.#registries, this.#isStorage] = sourcesOf(config);
   }
 
   /** Whether `url` is on a configured registry. */
@@ -47,7 +52,7 @@ export class Vouching {
     return (
       this.#registries.has(at.origin) ||
       this.#isStorage(at.hostname, at.port) ||
-      (prefix !== null && this.#buckets.has(prefix))
+      (prefix !== null && this.#isLearned(prefix))
     );
   }
 
@@ -55,14 +60,17 @@ export class Vouching {
   vouchesFor(url: SplitUrl): boolean {
     if (this.#registries.has(url.origin) && REGISTRY_OBJECT.test(url.path)) return true;
     const prefix = bucketPrefix(url);
-    return (
-      prefix !== null && (this.#isStorage(url.hostname, url.port) || this.#buckets.has(prefix))
-    );
+    return prefix !== null && (this.#isStorage(url.hostname, url.port) || this.#isLearned(prefix));
   }
 
   /** A request for a blob at a registry ended in `bucket`. Ignored unless it is configured. */
   learn({ registry, prefix }: Bucket): void {
-    if (this.#registries.has(registry)) this.#buckets.set(prefix, true);
+    if (this.#registries.has(registry)) this.#buckets.set(prefix, registry);
+  }
+
+  #isLearned(prefix: string): boolean {
+    const registry = this.#buckets.get(prefix);
+    return registry !== undefined && this.#registries.has(registry);
   }
 
   /** The cache key of a blob, given what has been learnt since the request was classified. */
@@ -86,6 +94,13 @@ export class Vouching {
       return false;
     }
   }
+}
+
+function sourcesOf({ registries }: AllowConfig): [ReadonlySet<string>, HostMatcher] {
+  return [
+    new Set(registries.map((entry) => splitUrl(entry.upstream).origin)),
+    hostMatcher(registries.flatMap((entry) => entry.storage ?? [])),
+  ];
 }
 
 /** The instance of a config; made once for each config object, since every request asks for it. */

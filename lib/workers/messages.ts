@@ -1,6 +1,7 @@
 import type { ErrorCode, WireError } from '../errors.ts';
 import type { ArenaShared } from '../io/arena.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
+import type { AllowConfig } from '../registry/allow.ts';
 import type { RelayKind } from '../registry/route.ts';
 import type { OriginContext } from '../wire/origin-context.ts';
 import type { PreadQuery, PreadVerdict } from '../wire/pread.ts';
@@ -215,7 +216,9 @@ export type ControlMessage =
   | { kind: 'peer'; id: number; answer: PreadVerdict }
   | { kind: 'drain'; deadlineMs: number }
   /** The files of the proxy port's certificate have changed. */
-  | { kind: 'certificate' };
+  | { kind: 'certificate' }
+  /** From here on requests are routed by this. */
+  | ({ kind: 'routes' } & Pick<FrontConfig, 'registries' | 'allow'>);
 
 // --- what a front thread starts with ----------------------------------------------------------
 
@@ -239,8 +242,8 @@ export interface FrontConfig {
   /** null: no exporter; `port` null: on the proxy port. */
   exporter: { host: string; port: number | null } | null;
   prefix: string;
-  registries: { p2pHost?: string; upstream: string; storage?: readonly string[] }[];
-  allow: string[];
+  registries: AllowConfig['registries'];
+  allow: AllowConfig['allow'];
   audit: boolean;
   /** The cluster secret, and those that are accepted, too: hex, separated by commas. */
   secret: string;

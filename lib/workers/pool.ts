@@ -19,7 +19,8 @@ import {
 import { lowWater } from '../io/low-water.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
-import { OriginClient, type OriginOptions } from '../origin/client.ts';
+import { OriginClient } from '../origin/client.ts';
+import type { OriginOptions } from '../origin/connections.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
 import type { RelayAnswer } from '../origin/relay.ts';
 import type { Bucket } from '../registry/vouching.ts';
@@ -72,6 +73,12 @@ export interface PingJob {
   origin: string;
 }
 
+/** From here on origins are reached as `options` say. */
+export interface ConfigureJob {
+  kind: 'configure';
+  options: OriginOptions;
+}
+
 /** Opens a stream of the rest of an object; see OriginClient.hold. */
 export interface HoldJob {
   kind: 'hold';
@@ -121,6 +128,7 @@ export interface PoolTasks {
   /** null: no answer. */
   ping: [PingJob, { status: number | null }];
   relay: [RelayJob, RelayResult];
+  configure: [ConfigureJob, { kind: 'configured' }];
   diskRead: [
     { kind: 'diskRead' } & ReadJob,
     { kind: 'done'; outcome: ReadOutcome } | { kind: 'failed'; error: WireError },
@@ -218,6 +226,9 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
     }
     case 'ping':
       return { status: await origin.ping(job.origin).catch(() => null) };
+    case 'configure':
+      origin.configure(job.options);
+      return { kind: 'configured' };
     case 'hold': {
       const opened = await origin
         .hold({ ...target(job), ...(job.digest === null ? {} : { digest: job.digest }) }, job)

@@ -66,6 +66,7 @@ const startNode: StartNode = async (config) => {
       exporter: `http://127.0.0.1:${listening[1]}`,
       pid: process.pid,
     },
+    reload: async (read) => read(),
     async drain() {
       if (behaviour === 'stuck') {
         console.log('draining');

@@ -16,6 +16,12 @@ export const TOTAL_BYTES = 2 * SHARD_BYTES;
 type Over = Parameters<BlobAnswerTools['over']>[0];
 
 /** A proxy port whose control thread is the test, and what its answers reported. */
+const ROUTE = {
+  prefix: 'accelerator',
+  registries: [{ upstream: 'https://r.example' }],
+  allow: [],
+};
+
 export class BlobFixture {
   readonly at: FrontFixture = frontFixture(3);
   readonly overs: Over[] = [];
@@ -36,7 +42,7 @@ export class BlobFixture {
       warm: new WarmMemory(),
       nowMs: () => this.nowMs,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
-      route: { prefix: 'accelerator', registries: [{ upstream: 'https://r.example' }], allow: [] },
+      route: () => ROUTE,
       started: () => undefined,
       draining: () => false,
       passed: () => undefined,

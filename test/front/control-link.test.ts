@@ -25,7 +25,11 @@ describe('front/control-link', () => {
   beforeEach(() => {
     const { port1, port2 } = new MessageChannel();
     [heard, drains] = [[], []];
-    link = new ControlLink(port1, (deadlineMs) => drains.push(deadlineMs));
+    link = new ControlLink(port1, {
+      drain: (deadlineMs) => void drains.push(deadlineMs),
+      certificate: () => undefined,
+      routes: () => undefined,
+    });
     control = new Channel(port2, (message) => heard.push(message));
   });
   afterEach(() => {

@@ -71,7 +71,11 @@ export function frontFixture(slots = 4): FrontFixture {
   const control = new Channel<ControlMessage, FrontMessage>(port2, (message) =>
     heard.push(message),
   );
-  const link = new ControlLink(port1, () => undefined);
+  const link = new ControlLink(port1, {
+    drain: () => undefined,
+    certificate: () => undefined,
+    routes: () => undefined,
+  });
   const app = App();
   let port = 0;
   for (let slot = 0; slot < slots; slot++) arena.tryLock(slot);

@@ -17,6 +17,11 @@ describe('front/proxy', () => {
   beforeEach(async () => {
     at = frontFixture(1);
     [draining, refusals, passes] = [false, [], []];
+    const route = {
+      prefix: 'accelerator',
+      registries: [{ upstream: 'https://r.example' }],
+      allow: ['*.aliyuncs.com'],
+    };
     serveProxy(at.app, {
       arena: at.arena,
       followers: at.followers,
@@ -26,11 +31,7 @@ describe('front/proxy', () => {
       warm: new WarmMemory(),
       nowMs: () => 5,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),
-      route: {
-        prefix: 'accelerator',
-        registries: [{ upstream: 'https://r.example' }],
-        allow: ['*.aliyuncs.com'],
-      },
+      route: () => route,
       firstReads: new FirstReads(at.arena),
       tally: { add: () => undefined },
       warmRead: () => undefined,

@@ -36,6 +36,8 @@ export class Lines<Job> {
   readonly #jobsPerThreadMax: number;
   readonly #lines: Line<Job>[] = [];
   readonly #queue: ShareQueue<Waiting & { job: Job }>;
+  /** The first job of every thread that is yet to start. */
+  #standing: Job | null = null;
   #nextId = 0;
   #closed = false;
 
@@ -94,6 +96,12 @@ export class Lines<Job> {
     );
   }
 
+  /** As `everywhere`, and by each thread that starts later, before anything else. */
+  async always(job: Job): Promise<void> {
+    this.#standing = job;
+    await this.everywhere(job);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.#pool.destroy();
@@ -112,6 +120,13 @@ export class Lines<Job> {
       () => this.#lost(line, new Error('a thread of the pool has ended')),
       (thrown: unknown) => this.#lost(line, thrown),
     );
+    if (this.#standing !== null)
+      this.#send(line, {
+        job: this.#standing,
+        share: LOCAL,
+        resolve: () => undefined,
+        reject: () => undefined,
+      });
   }
 
   /** The thread is gone, with all it was at: another one takes its place. */

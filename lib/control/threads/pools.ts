@@ -30,6 +30,8 @@ export interface Pools {
   ): Promise<void>;
   /** Opens a stream for reads with `mayStream`; whether it is open. */
   hold(job: HoldJob): Promise<boolean>;
+  /** From here on origins are reached as `options` say; reads under way go on as they began. */
+  configure(options: PoolStart['origin']): Promise<void>;
   digest(job: DigestJob): Promise<DigestResult>;
   /**
    * Resolves when a transfer thread has loaded its modules: the first reads must not wait for that.
@@ -100,6 +102,7 @@ export function startPools(start: PoolStart, digestStart: DigestStart, vouch: Vo
       const { opened } = (await transfer.runOnFirst(job)) as PoolTasks['hold'][1];
       return opened;
     },
+    configure: (options) => transfer.always({ kind: 'configure', options }),
     digest: (job) => digest.run(job) as Promise<DigestResult>,
     async ready() {
       const [ready] = (await transfer.everywhere({ kind: 'ready' })) as PoolTasks['ready'][1][];

@@ -1,0 +1,100 @@
+import type { Dispatcher } from 'undici';
+import { systemClock, type Clock } from '../clock.ts';
+import { ORIGIN_CONNECT_TIMEOUT_MS } from '../limits.ts';
+import { AllowList, type AllowConfig } from '../registry/allow.ts';
+import type { SplitUrl } from '../registry/url.ts';
+import { createOriginAgent } from './agent.ts';
+import { DirectTransport } from './direct.ts';
+import { Follower } from './follow.ts';
+import {
+  ORIGIN_ANSWER_DEADLINE_RATIO,
+  ORIGIN_HEAD_TIMEOUT_MS,
+  ORIGIN_SILENCE_MS,
+  PING_TIMEOUT_MS,
+} from './limits.ts';
+import { Networks, type Network } from './network.ts';
+import { NodeHttpTransport } from './node-http.ts';
+import { NameResolver, type Resolver } from './resolve.ts';
+import { UndiciTransport } from './undici.ts';
+
+/** What may cross a thread boundary to make a client there. */
+export interface OriginOptions extends AllowConfig {
+  /** ProxyConfig.firstByteTimeout, in ms. */
+  firstByteTimeoutMs?: number;
+  /** How registries are reached where the config says more than their URL. */
+  networks?: readonly Network[];
+}
+
+/** Handed in by tests; the defaults are the real ones. */
+export interface ConnectionTools {
+  clock?: Clock;
+  resolve?: Resolver;
+  ca?: string;
+  connectTimeoutMs?: number;
+  headTimeoutMs?: number;
+  silenceMs?: number;
+  answerDeadlineMs?: number;
+  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY; none by default. */
+  env?: NodeJS.ProcessEnv;
+}
+
+/** The connections to origins that one version of the config asks for. */
+export class OriginConnections {
+  readonly follower: Follower;
+  /** For pings alone, on connections that no client can occupy. */
+  readonly pinger: Follower;
+  /** From the first request for something to the head of its answer. */
+  readonly answerDeadlineMs: number;
+  readonly #allow: AllowList;
+  readonly #dispatchers: readonly Dispatcher[];
+  readonly #direct: DirectTransport;
+
+  constructor(options: OriginOptions, tools: ConnectionTools) {
+    const allow = new AllowList(options);
+    this.#allow = allow;
+    const clock = tools.clock ?? systemClock;
+    const headTimeoutMs =
+      tools.headTimeoutMs ?? options.firstByteTimeoutMs ?? ORIGIN_HEAD_TIMEOUT_MS;
+    this.answerDeadlineMs = tools.answerDeadlineMs ?? headTimeoutMs * ORIGIN_ANSWER_DEADLINE_RATIO;
+    const agentOptions = {
+      allow,
+      networks: new Networks(options.networks ?? [], tools.env ?? {}),
+      connectTimeoutMs: tools.connectTimeoutMs ?? ORIGIN_CONNECT_TIMEOUT_MS,
+      resolve: tools.resolve ?? new NameResolver().resolve,
+      ...(tools.ca === undefined ? {} : { ca: tools.ca }),
+    };
+    const dispatcher = createOriginAgent(agentOptions);
+    const pingDispatcher = createOriginAgent(agentOptions);
+    this.#dispatchers = [dispatcher, pingDispatcher];
+    this.#direct = new DirectTransport(agentOptions, clock);
+    const lenient = new NodeHttpTransport(agentOptions);
+    const exchangeTools = {
+      transport: new UndiciTransport(dispatcher, lenient),
+      clock,
+      headTimeoutMs,
+      silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
+    };
+    this.follower = new Follower(agentOptions, this.#direct, exchangeTools);
+    this.pinger = new Follower(agentOptions, this.#direct, {
+      ...exchangeTools,
+      transport: new UndiciTransport(pingDispatcher, lenient),
+      headTimeoutMs: PING_TIMEOUT_MS,
+    });
+  }
+
+  /** Whether this version of the config lets a host be asked. */
+  allows({ hostname, port }: SplitUrl): boolean {
+    return this.#allow.mayAsk(hostname, port);
+  }
+
+  /** Closes the connections once the requests under way are over. */
+  async retire(): Promise<void> {
+    await Promise.all([this.follower.idle(), this.pinger.idle()]);
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    this.#direct.close();
+    await Promise.all(this.#dispatchers.map((dispatcher) => dispatcher.destroy()));
+  }
+}
