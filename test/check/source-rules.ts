@@ -14,12 +14,9 @@ const TOO_LONG = new Map([
   ['lib/control/peers/swarm-driver.ts', 440],
   ['lib/swarm/fetch.ts', 503],
   ['native-bench/sim/sim-node.ts', 516],
-  ['test/control/upstream/relays.test.ts', 534],
-  ['test/front/peer-answer.test.ts', 410],
   ['test/origin/client.test.ts', 602],
   ['test/registry/route.test.ts', 437],
   ['test/swarm/fetch.test.ts', 659],
-  ['test/workers/origin-read.test.ts', 404],
 ]);
 
 /** The formatter's width. It cannot break long strings and comments; this rule asks for it. */
