@@ -150,6 +150,7 @@ async function drain(
   readiness.phase = 'draining';
   storage.settle();
   await fronts.drain();
+  shards.offers.close();
   await shards.swarm.leave();
   await storage.close();
   await observation.close();

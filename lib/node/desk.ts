@@ -108,6 +108,8 @@ export function buildDesk(inputs: DeskInputs): ControlParts {
       holdings.hold(key, totalBytes, swarm.vouched(key, origin), requestId),
     recall: (ids) => memory.answer(ids),
     told: (words) => memory.told(words),
+    offered: ({ node: peer, keys }) => shards.holders.told(peer, keys),
+    holders: (query) => shards.holders.answer(query),
     count,
     nowMs: clock.nowMs,
   });

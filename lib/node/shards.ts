@@ -1,6 +1,10 @@
 import type { Clock } from '../clock.ts';
 import type { NodeMode } from '../config/schema.ts';
+import { PeerCalls } from '../control/peers/calls.ts';
 import { ChecksumDesk, type PeerDeskParts } from '../control/peers/desk.ts';
+import { fillFromHolders } from '../control/peers/holder-fill.ts';
+import { HolderSearch } from '../control/peers/holder-search.ts';
+import { Offers } from '../control/peers/offers.ts';
 import { SwarmDriver } from '../control/peers/swarm-driver.ts';
 import { BlobFacts } from '../control/shards/blob-facts.ts';
 import { Digests } from '../control/shards/digests.ts';
@@ -10,6 +14,7 @@ import type { Observation } from '../control/watch/observation.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { Vouching } from '../registry/vouching.ts';
 import { LOCAL, UNVOUCHED, type Share } from '../share-queue.ts';
+import type { CounterName } from '../telemetry/metrics-list.ts';
 import type { Envelope } from '../wire/envelope.ts';
 import type { Storage } from './storage.ts';
 
@@ -30,6 +35,8 @@ export interface Shards {
   loader: ShardLoader;
   peerDesk: PeerDeskParts;
   checksums: ChecksumDesk;
+  holders: HolderSearch;
+  offers: Offers;
   /** Whose share of a scarce resource a read uses. */
   shareOf(way: Way): Share;
 }
@@ -50,7 +57,26 @@ export function buildShards(parts: ShardParts): Shards {
     clock,
     envelope,
     observation,
+    missed: (key, peer) => holders.missed(key, peer),
+    membersChanged: () => offers.changed(),
   });
+  const calls = new PeerCalls(pools, envelope);
+  const about = {
+    self: node,
+    clock,
+    random: Math.random,
+    ranked: (key: string) => swarm.ranked(key),
+    call: (...[peer, path, options]: Parameters<PeerCalls['call']>) =>
+      calls.call(peer, path, options),
+    count: (name: CounterName) => meter.count(name),
+  };
+  const holders = new HolderSearch({ ...about, isMember: (peer) => swarm.isMember(peer) });
+  const offers = new Offers({
+    ...about,
+    blobs: () => runtime?.offers() ?? [],
+    kept: (keys) => holders.told(node, keys),
+  });
+  runtime?.watchOffers(() => offers.changed());
   const shareOf = ({ origin }: Way): Share =>
     origin === null
       ? LOCAL
@@ -69,7 +95,11 @@ export function buildShards(parts: ShardParts): Shards {
     store,
     runtime,
     facts,
-    fill: swarm.fill,
+    fill: fillFromHolders({
+      isOwner: (shard) => swarm.core.owner(shard) === node,
+      find: (key) => holders.find(key),
+      fill: swarm.fill,
+    }),
     shareOf,
     isAwaited: (resident) => digests.isAwaited(resident),
     completed(resident, fromDisk) {
@@ -119,5 +149,5 @@ export function buildShards(parts: ShardParts): Shards {
     placed: (depth) => meter.observe('treeDepth', depth),
   };
   const checksums = new ChecksumDesk(peerDesk);
-  return { facts, swarm, loader, peerDesk, checksums, shareOf };
+  return { facts, swarm, loader, peerDesk, checksums, holders, offers, shareOf };
 }

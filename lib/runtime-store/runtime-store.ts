@@ -71,6 +71,7 @@ export class RuntimeStore {
   readonly #verification: Verification;
   readonly #queue: IoQueue;
   readonly #timers = new Set<Timer>();
+  #offersChanged: () => void = () => undefined;
   #state: RuntimeStoreStats['state'] = 'starting';
   #closed = false;
 
@@ -113,6 +114,18 @@ export class RuntimeStore {
   totalOf(key: string): number | undefined {
     const blob = this.#blobs.peek(key);
     return blob?.file === null ? undefined : blob?.totalBytes;
+  }
+
+  /** Whole blobs whose checksums are all known, with sizes; none if the runtime drops layers. */
+  *offers(): Generator<[key: string, totalBytes: number]> {
+    if (this.#retention.drops) return;
+    for (const blob of this.#blobs.values())
+      if (blob.file?.kind === 'blob' && blob.isKnown) yield [blob.digest, blob.totalBytes];
+  }
+
+  /** Calls `changed` when there is something new to offer. */
+  watchOffers(changed: () => void): void {
+    this.#offersChanged = changed;
   }
 
   /** Somebody asked for a blob that cannot be read here yet: it is verified before others. */
@@ -283,7 +296,8 @@ export class RuntimeStore {
 
   /** What did not come through this node, as after an aborted pull, is verified. */
   #committed(blob: KeptBlob): void {
-    if (!blob.isKnown && blob.file !== null) this.#verification.add(blob.digest, blob.file);
+    if (blob.isKnown) this.#offersChanged();
+    else if (blob.file !== null) this.#verification.add(blob.digest, blob.file);
   }
 
   async #scan(): Promise<void> {
@@ -333,6 +347,7 @@ export class RuntimeStore {
       this.#blobs.set(digest, (blob = new KeptBlob(digest, file.sizeBytes, file, nowMs)));
     else if (blob.file?.kind !== 'blob') blob.seen(file, nowMs);
     for (const [shard, checksum] of result.checksums.entries()) blob.learn(shard, checksum);
+    this.#offersChanged();
   }
 
   /** A file could not be used: it is not read again until it has changed or been found anew. */

@@ -1,7 +1,26 @@
 import type { PeerHealth } from './health.ts';
 import type { Pace } from './pace.ts';
 import type { Membership } from './rank.ts';
-import type { Fetch, FetchEffects, FetchResult, Member, NodeId, SwarmEvent } from './types.ts';
+import type {
+  Fetch,
+  FetchContext,
+  FetchEffects,
+  FetchResult,
+  Member,
+  NodeId,
+  SwarmEvent,
+} from './types.ts';
+
+/** What one fetch begins with. */
+export interface FetchOptions {
+  context: FetchContext | null;
+  /** Hops of the request that made this node fetch. */
+  hops: number;
+  /** Owners and roots passed over from the start. */
+  passed: readonly NodeId[];
+  /** Nodes that offer the whole blob. */
+  holders: readonly NodeId[];
+}
 
 /** What the fetches of a node share. */
 export interface FetchShared {

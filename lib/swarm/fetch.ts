@@ -1,7 +1,7 @@
 import type { WireError } from '../errors.ts';
 import { FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS } from './limits.ts';
 import { Attempts } from './attempts.ts';
-import type { FetchShared } from './fetch-shared.ts';
+import type { FetchOptions, FetchShared } from './fetch-shared.ts';
 import { Integrity, type Whole } from './integrity.ts';
 import { Lateness } from './lateness.ts';
 import { type AfterOrigin, OriginTries, wireError } from './origin-tries.ts';
@@ -51,9 +51,9 @@ type Phase =
  * times)
  *
  * Where to: an agent asks the shard's owner, the first usable in rank; the owner (or an agent for
- * which no other is left) asks the shard's root, the first usable in rank, or where there is none
- * the origin. Asks as owner always go to a better rank than one's own, so they cannot go in a
- * circle. See docs/SWARM.md.
+ * which no other is left) asks a holder of the whole blob, else the shard's root, the first usable
+ * in rank, or where there is none the origin. Asks as owner always go to a better rank than one's
+ * own, so they cannot go in a circle. See docs/SWARM.md.
  */
 export class ShardFetch implements Fetch {
   readonly shard: ShardId;
@@ -77,15 +77,11 @@ export class ShardFetch implements Fetch {
   /** What to finish with once the attempt has ended. */
   #closing: FetchResult | null = null;
 
-  constructor(
-    shared: FetchShared,
-    shard: ShardId,
-    options: { context: FetchContext | null; hops: number; passed: readonly NodeId[] },
-  ) {
+  constructor(shared: FetchShared, shard: ShardId, options: FetchOptions) {
     this.shard = shard;
     this.#shared = shared;
     this.#hops = options.hops;
-    this.#sources = new Sources(shared, shard);
+    this.#sources = new Sources(shared, shard, options.holders);
     this.#attempts = new Attempts(this, shared);
     this.#progress = new Progress(shared.nowMs);
     this.#lateness = new Lateness(shared, this.#sources);
@@ -249,7 +245,7 @@ export class ShardFetch implements Fetch {
       hops: this.#hops,
       trusted: as !== 'parent' && this.#integrity.provenance.allTrusted,
       holdMs: this.#shared.pace.holdMs,
-      context: as === 'parent' ? null : this.#origin.use(),
+      context: as === 'parent' || as === 'holder' ? null : this.#origin.use(),
     });
   }
 
@@ -358,9 +354,10 @@ export class ShardFetch implements Fetch {
   }
 
   #refused(node: NodeId, error: WireError): void {
-    const isParent = this.#attempts.as === 'parent';
-    if (!isParent) this.#lastError = error;
-    const then = isParent ? null : this.#origin.refused(error);
+    const { as } = this.#attempts;
+    const mayFind = as === 'owner' || as === 'root';
+    if (mayFind) this.#lastError = error;
+    const then = !mayFind ? null : this.#origin.refused(error);
     if (then === null) this.#passOver(node);
     else if (then === 'origin') {
       this.#sources.turnToOrigin();

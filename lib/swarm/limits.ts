@@ -242,3 +242,20 @@ export const ORIGIN_FEW_REQUESTS = 2;
  * that it is there before its children.
  */
 export const INNER_LEAD_SHARDS = 24;
+
+/** Nodes that keep who offers a blob: one may be down, or have just been started. */
+export const OFFER_KEEPERS = 2;
+
+/** A keeper is told of a blob again after this, and forgets it after the longer time. */
+export const OFFER_REFRESH_MS = 20 * 60_000;
+export const OFFER_EXPIRES_MS = 45 * 60_000;
+
+/** Blobs that one node offers; with more, the largest are offered. */
+export const OFFERS_MAX = 4_096;
+
+/** Blobs that a keeper remembers, and nodes for each: 11 MB when full. */
+export const DIRECTORY_BLOBS_MAX = 16_384;
+export const DIRECTORY_HOLDERS_MAX = 8;
+
+/** Nodes that a keeper names to one asker. */
+export const HOLDERS_NAMED_MAX = 4;

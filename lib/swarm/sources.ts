@@ -17,10 +17,13 @@ export class Sources {
   readonly #late: { hadRoot: boolean; node: NodeId }[] = [];
   /** Who asked this node because a better-ranked owner is no good. */
   #accusers: Set<NodeId> | null = null;
+  /** Nodes that offer the whole blob: who acts as owner asks them before a root or the origin. */
+  readonly #holders: Set<NodeId>;
   /** Only the origin is asked from here on. */
   #originOnly = false;
 
-  constructor(shared: FetchShared, shard: ShardId) {
+  constructor(shared: FetchShared, shard: ShardId, holders: readonly NodeId[] = []) {
+    this.#holders = new Set(holders);
     this.#shared = shared;
     this.#shard = shard;
   }
@@ -34,7 +37,7 @@ export class Sources {
     return this.#root() !== null;
   }
 
-  /** The owner or root to ask; no node: the origin. */
+  /** The owner, holder or root to ask; no node: the origin. */
   next(): { node: NodeId | null; as: AskedAs } {
     if (this.#originOnly) return { node: null, as: 'root' };
     const { self, membership } = this.#shared;
@@ -44,6 +47,8 @@ export class Sources {
       const owner = this.#firstUsable(members, root !== null);
       if (owner !== null && owner !== self.node) return { node: owner, as: 'owner' };
     }
+    const holder = this.#holder();
+    if (holder !== null) return { node: holder, as: 'holder' };
     return { node: root === self.node ? null : root, as: 'root' };
   }
 
@@ -73,8 +78,9 @@ export class Sources {
     );
   }
 
-  /** An owner or root is not asked again; `late`: unless no root is left. */
+  /** A holder, owner or root is not asked again; `late`: unless no root is left. */
   passOver(node: NodeId, late = false): void {
+    if (this.#holders.delete(node)) return;
     if (late) this.#late.push({ node, hadRoot: this.hasRoot });
     else if (!this.#passed.includes(node)) this.#passed.push(node);
   }
@@ -155,6 +161,20 @@ export class Sources {
       this.#passed.includes(node) ||
       this.#late.some((late) => late.node === node && late.hadRoot === hasRoot)
     );
+  }
+
+  /** The first usable holder. */
+  #holder(): NodeId | null {
+    const { self, membership, health, nowMs } = this.#shared;
+    for (const node of this.#holders)
+      if (
+        node !== self.node &&
+        !this.#passed.includes(node) &&
+        membership().byNode.has(node) &&
+        health.usable(node, nowMs())
+      )
+        return node;
+    return null;
   }
 
   /** The first usable root, slow or not. */

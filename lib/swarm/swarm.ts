@@ -100,7 +100,7 @@ export class Swarm {
    * origin), or a new one, begun before this returns. `onBehalf` is the request that made this node
    * go and get it, when that is why. `place` becomes the fetch's place before anything is asked of
    * the driver. `distrust` passes over every owner, or every root too: what they said of this blob
-   * before did not have its digest.
+   * before did not have its digest. `holders`: nodes that offer the whole blob.
    */
   want(
     shard: ShardId,
@@ -108,6 +108,7 @@ export class Swarm {
     onBehalf?: AskRequest,
     place?: unknown,
     distrust: Distrust = 'nobody',
+    holders: readonly NodeId[] = [],
   ): ShardFetch {
     const known = this.#fetches.get(shard);
     if (known !== undefined) {
@@ -126,6 +127,7 @@ export class Swarm {
       context,
       hops: onBehalf === undefined ? 0 : onBehalf.hops + 1,
       passed,
+      holders,
     });
     if (onBehalf?.as === 'owner') fetch.accuse(onBehalf.node, onBehalf.exclude);
     fetch.place = place;
@@ -192,6 +194,7 @@ export class Swarm {
       node === this.#self.node || (!request.held && fetch !== undefined && fetch.source === node);
     if (isCircle || request.hops > HOPS_MAX) return { kind: 'miss' };
     if (as === 'parent' && !request.held && fetch === undefined) return { kind: 'miss' };
+    if (as === 'holder' && !request.held) return { kind: 'miss' };
     if (as === 'owner') return this.#askOwner(request);
     if (this.#uploads >= UPLOADS_MAX) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
     this.#uploads++;

@@ -26,9 +26,9 @@ export interface ShardId {
 
 /**
  * As whom a node is asked: `owner` and `root` find the shard themselves, a `parent` has it or is
- * receiving it.
+ * receiving it, a `holder` offers the whole blob, which it has verified (offer-book.ts).
  */
-export type AskedAs = 'owner' | 'parent' | 'root';
+export type AskedAs = 'owner' | 'parent' | 'root' | 'holder';
 
 /** Whom a fetch passes over from the start. */
 export type Distrust = 'nobody' | 'owners' | 'everybody';
@@ -62,9 +62,9 @@ export interface PeerAsk {
   /** Milliseconds between the shards that came to the asker lately; null while unknown. */
   shardMs: number | null;
   /**
-   * Whether all bytes, those already here too, are an owner's or a root's own: who asks this node
-   * as owner may be sent them as they arrive. Others' it is sent only once the shard has been
-   * checked, as it takes what comes from an owner for vouched for.
+   * Whether all bytes, those already here too, are an owner's, root's or holder's own: who asks
+   * this node as owner may be sent them as they arrive. Others' it is sent only once the shard has
+   * been checked, as it takes what comes from an owner for vouched for.
    */
   trusted: boolean;
   /**
@@ -72,7 +72,7 @@ export interface PeerAsk {
    * "busy", so that a longer silence means that it is dead or frozen.
    */
   holdMs: number;
-  /** To be sealed for an owner or a root; null for a parent. */
+  /** To be sealed for an owner or a root; null for a parent or holder. */
   context: FetchContext | null;
 }
 

@@ -117,6 +117,8 @@ export const counterFamilies = [
       'answer.fetch': { answer: 'fetch' },
       'answer.recall': { answer: 'recall' },
       'answer.words': { answer: 'words' },
+      'answer.offers': { answer: 'offers' },
+      'answer.holders': { answer: 'holders' },
       'answer.unauthorized': { answer: 'unauthorized' },
     },
   },
@@ -251,6 +253,19 @@ export const counterFamilies = [
       'memory.found': { result: 'found' },
       'memory.nothing': { result: 'nothing' },
       'memory.crowded': { result: 'crowded' },
+    },
+  },
+  {
+    name: 'shoal_holder_messages_total',
+    help:
+      'Offers of whole blobs to other nodes and searches for them; told, untold: offers sent, ' +
+      'not accepted; found, none: results of searches before a root or the origin is asked.',
+    labels: ['result'],
+    series: {
+      'holders.told': { result: 'told' },
+      'holders.untold': { result: 'untold' },
+      'holders.found': { result: 'found' },
+      'holders.none': { result: 'none' },
     },
   },
   {

@@ -30,3 +30,9 @@ export const ORIGIN_BYTES_MAX = 42 * 1024;
 
 /** The longest that a node may be asked to hold a request for a shard. */
 export const HOLD_MS_MAX = 5_000;
+
+/** Blobs in one message of offers: sealed it takes 23 KB of a request head. */
+export const OFFERS_PER_MESSAGE_MAX = 256;
+
+/** Nodes that one answer names as holders of a blob. */
+export const HOLDERS_MAX = 16;

@@ -46,7 +46,7 @@ export type PreadAnswer = PreadVerdict | { kind: 'refused'; error: WireError };
 /** Whatever comes of reading a shard from a node: what the core of the asking node is told. */
 export type PreadResult = AttemptResult;
 
-const ROLES = ['owner', 'parent', 'root'] as const;
+const ROLES = ['owner', 'parent', 'root', 'holder'] as const;
 
 export function preadPath(query: PreadQuery): string {
   const more = new URLSearchParams({

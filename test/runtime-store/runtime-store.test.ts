@@ -208,4 +208,22 @@ describe('runtime-store', () => {
     await at.pass(RUNTIME_SCAN_MS + 1_000);
     assert.deepEqual(at.store.has(LAYER, 0), shardOf(TOTAL_BYTES, 0));
   });
+
+  it('offers whole blobs once they are verified or committed, and none that will be dropped', async () => {
+    let changes = 0;
+    at.store.watchOffers(() => (changes += 1));
+    at.content.commit(LAYER, TOTAL_BYTES);
+    at.content.commit(OTHER, TOTAL_BYTES, 'something else');
+    at.store.start();
+    await at.pass(0);
+    assert.deepEqual([[...at.store.offers()], changes], [[], 0], 'nothing is verified yet');
+    await at.pass(1_000);
+    assert.deepEqual([[...at.store.offers()], changes], [[[LAYER, TOTAL_BYTES]], 1]);
+    const third = `sha256:${'c'.repeat(64)}`;
+    await pulled(third);
+    assert.deepEqual([[...at.store.offers()].length, changes], [2, 2]);
+    at.content.files.clear();
+    await at.pass(RUNTIME_SCAN_MS);
+    assert.deepEqual([...at.store.offers()], []);
+  });
 });

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import {
+  formatOffers,
+  holdersPath,
+  parseHolderNames,
+  parseHolders,
+  parseOffers,
+} from '../../lib/wire/holders.ts';
 import { parsePread, preadPath, type PreadQuery } from '../../lib/wire/pread.ts';
 import { parseStat, statPath, type StatQuery } from '../../lib/wire/stat.ts';
 
@@ -30,7 +37,7 @@ const pread: fc.Arbitrary<PreadQuery> = fc.record(
     fromBytes: count,
     node,
     zone,
-    role: fc.constantFrom('owner', 'parent', 'root'),
+    role: fc.constantFrom('owner', 'parent', 'root', 'holder'),
     exclude: fc.array(node, { maxLength: 16 }),
     hops: count,
     load: count,
@@ -141,5 +148,25 @@ describe('wire/messages', () => {
         );
       }),
     );
+  });
+
+  it('reads back offers and searches, and nothing that is none', () => {
+    fc.assert(
+      fc.property(node, fc.array(hex64, { maxLength: 20 }), (name, hexes) => {
+        const offers = { node: name, keys: hexes.map((hex) => `sha256:${hex}`) };
+        assert.deepEqual(parseOffers(formatOffers(offers)), offers);
+      }),
+    );
+    fc.assert(
+      fc.property(node, key, (name, of) => {
+        const query = { key: of, node: name };
+        assert.deepEqual(parseHolders(...cut(holdersPath(query))), query);
+      }),
+    );
+    for (const bad of ['', '[]', '{"node":"a b","blobs":[]}', '{"node":"a:1","blobs":["x"]}'])
+      assert.equal(parseOffers(bad), null, bad);
+    assert.equal(parseHolders('/rpc/holders/sha256:0', 'node=a:1'), null);
+    assert.equal(parseHolderNames('{"nodes":["a b"]}'), null);
+    assert.deepEqual(parseHolderNames('{"nodes":["10.0.0.1:2"]}'), ['10.0.0.1:2']);
   });
 });

@@ -145,7 +145,8 @@ export class PeerDesk {
     }
     const interest: Interest = {
       placed: (resident, cold) => {
-        const checksum = resident.checksum ?? swarm.word(shard)?.checksum ?? null;
+        const known = resident.checksum ?? swarm.word(shard)?.checksum;
+        const checksum = known ?? loader.stored(key, index)?.checksum ?? null;
         this.#reply({
           kind: 'granted',
           id,

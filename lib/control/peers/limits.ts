@@ -24,3 +24,26 @@ export const CREDENTIAL_LOOK_MS = 2_000;
 
 /** Credentials whose first use is remembered: those of layers under way, with room. */
 export const CREDENTIALS_WATCHED_MAX = 4_096;
+
+/** Offers are told this long after a change, or up to twice as long: changes come in numbers. */
+export const OFFER_PAUSE_MS = 3_000;
+
+/** Keepers that did not take an offer are told again after this. */
+export const OFFER_RETRY_MS = 30_000;
+
+/** A keeper takes an offer within this, and messages to keepers under way at once. */
+export const OFFER_DEADLINE_MS = 2_000;
+export const OFFERS_AT_ONCE = 4;
+
+/**
+ * A search for the holders of a blob delays the first shards of a cold blob at their owners: a
+ * round trip between nodes, and at most this.
+ */
+export const HOLDER_SEARCH_DEADLINE_MS = 300;
+
+/** For how long the result of a search counts, when it has found somebody and when not. */
+export const HOLDERS_FOUND_MS = 60_000;
+export const HOLDERS_NONE_MS = 30_000;
+
+/** Blobs of which such a result is remembered. */
+export const HOLDERS_KNOWN_MAX = 4_096;

@@ -20,3 +20,15 @@ export function originWay(origin: OriginContext): OriginWay {
   }
   return way;
 }
+
+/** A client's own way to the origin of a blob, if it has one, and the others that are known. */
+export function originWays(
+  own: OriginContext | null,
+  known: readonly OriginContext[],
+): OriginWay[] {
+  if (own === null) return known.map(originWay);
+  const others = known.filter(
+    ({ url, authorization }) => url !== own.url || authorization !== own.authorization,
+  );
+  return [own, ...others].map(originWay);
+}

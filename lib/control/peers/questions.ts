@@ -3,6 +3,13 @@ import type { CounterName } from '../../telemetry/metrics-list.ts';
 import { formatHolding, parseFetch, type FetchQuery, type Holding } from '../../wire/fetch.ts';
 import type { OriginContext } from '../../wire/origin-context.ts';
 import { parseRecall, parseWords, WORDS_PATH } from '../../wire/recall.ts';
+import {
+  OFFERS_PATH,
+  parseHolders,
+  parseOffers,
+  type HoldersQuery,
+  type OfferedBlobs,
+} from '../../wire/holders.ts';
 import { formatRefusal, REFUSED } from '../../wire/refusal.ts';
 import { formatStatAnswer, parseStat, type StatAnswer, type StatQuery } from '../../wire/stat.ts';
 import type { RpcRequest } from '../../workers/messages.ts';
@@ -17,6 +24,9 @@ export interface QuestionParts {
   /** See RegistryMemory. */
   recall(ids: readonly string[]): object;
   told(words: Record<string, unknown>): void;
+  /** See HolderSearch. */
+  offered(offers: OfferedBlobs): void;
+  holders(query: HoldersQuery): object;
   count(name: CounterName): void;
   nowMs(): number;
 }
@@ -70,6 +80,15 @@ export class PeerQuestions {
         told(valid(parseWords(words ?? ''), path));
         count('answer.words');
         return { status: 200, body: {} };
+      case OFFERS_PATH:
+        this.#parts.offered(valid(parseOffers(words ?? ''), path));
+        count('answer.offers');
+        return { status: 200, body: {} };
+      case '/rpc/holders': {
+        const nodes = this.#parts.holders(valid(parseHolders(path, query), path));
+        count('answer.holders');
+        return { status: 200, body: nodes };
+      }
       default:
         throw new ShoalError('BAD_REQUEST', 'this node does not know the request');
     }

@@ -22,12 +22,12 @@ import type {
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { OriginContext } from '../../wire/origin-context.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
-import type { FillFromSwarm, Resident, Way } from '../shards/resident.ts';
+import type { FillFromSwarm, FillWithHolders, Resident, Way } from '../shards/resident.ts';
 import { isVouched } from '../../registry/blob-size.ts';
 import type { Vouching } from '../../registry/vouching.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
-import { originWay, type OriginWay } from './origin-way.ts';
+import { originWay, originWays, type OriginWay } from './origin-way.ts';
 import { PeerStandings } from './standings.ts';
 import { Suspicion } from './suspicion.ts';
 import { Transfers, type Filling } from './transfers.ts';
@@ -43,6 +43,10 @@ export interface DriverParts {
   clock: Clock;
   envelope: Envelope;
   observation: Observation;
+  /** A node that offered a blob does not have it. */
+  missed(key: string, node: string): void;
+  /** There are other members. */
+  membersChanged(): void;
 }
 
 /** A fetch under way: what it fills and for whom. */
@@ -161,6 +165,7 @@ export class SwarmDriver {
         'members of the swarm changed',
       );
       this.#swarm.setMembers(members);
+      this.#parts.membersChanged();
     });
   }
 
@@ -169,10 +174,11 @@ export class SwarmDriver {
     await this.#membership?.stop();
   }
 
-  /** See FillFromSwarm. */
-  readonly fill: FillFromSwarm = (resident, way, done, failed) => {
+  /** See FillFromSwarm; `holders`: nodes that offer the whole blob. */
+  readonly fill: FillWithHolders = (resident, way, done, failed, holders = []) => {
+    const distrust = this.#suspicion.distrust(resident.key);
     const job: Job = { resident, way, done, failed, running: null };
-    const [newest, ...older] = this.#ways(resident.key, way);
+    const [newest, ...older] = originWays(way.origin, this.#parts.facts.origins(resident.key));
     const shard: ShardId = { key: resident.key, index: resident.shard };
     if (way.onBehalf?.shard.rankedAs === 0 || this.#isWhole(resident.key, way)) shard.rankedAs = 0;
     this.#tickEvery(SWARM_TICK_MS);
@@ -181,7 +187,8 @@ export class SwarmDriver {
       newest ?? null,
       way.onBehalf ?? undefined,
       job,
-      this.#suspicion.distrust(resident.key),
+      distrust,
+      distrust === 'nobody' ? holders : [],
     );
     for (const other of older) fetch.offer(other);
     return {
@@ -228,34 +235,18 @@ export class SwarmDriver {
     return this.#swarm.isInner(index);
   }
 
-  /** How many shards that are read ahead may come in one request. */
   /** See Swarm. */
   get windowShards(): number {
     return this.#swarm.windowShards;
   }
 
+  /** See Swarm. */
   get shardsTogether(): number {
     return this.#swarm.shardsTogether;
   }
 
   isMember(node: string): boolean {
     return this.#swarm.membership.byNode.has(node);
-  }
-
-  /** The ways to the origin known for a blob, the asker's own first. */
-  #ways(key: string, way: Way): OriginWay[] {
-    const known = this.#parts.facts.origins(key);
-    const all =
-      way.origin === null
-        ? known
-        : [
-            way.origin,
-            ...known.filter(
-              (other) =>
-                other.url !== way.origin!.url || other.authorization !== way.origin!.authorization,
-            ),
-          ];
-    return all.map(originWay);
   }
 
   /** Whether the blob's origin serves it only as a whole, as far as this node knows. */
@@ -345,6 +336,7 @@ export class SwarmDriver {
     job.running = null;
     observation.journal.transferred(way, fetch.shard, ask.node, startMs, result);
     this.#standingOf(ask.node, result);
+    if (ask.as === 'holder' && result.kind === 'miss') this.#parts.missed(key, ask.node);
     if (result.kind === 'data') {
       this.#suspicion.came(key, index, ask.node, result.checksum);
       observation.meter.count('transfer.peer.done');

@@ -77,6 +77,11 @@ export type FillFromSwarm = (
   failed: (error: ShoalError) => void,
 ) => Fill;
 
+/** The same; `holders`: nodes that offer the whole blob. */
+export type FillWithHolders = (
+  ...request: [...Parameters<FillFromSwarm>, holders?: readonly string[]]
+) => Fill;
+
 export function newResident(key: string, shard: number): Resident {
   return {
     key,

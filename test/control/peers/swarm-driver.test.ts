@@ -24,9 +24,10 @@ describe('control/swarm-driver', () => {
   let arena: Arena;
   let jobs: PoolJob[];
   let ends: ((result: unknown) => void)[];
+  let missed: [string, string][];
 
   beforeEach(async () => {
-    [jobs, ends, arena] = [[], [], Arena.create(4 * SHARD_BYTES)];
+    [jobs, ends, missed, arena] = [[], [], [], Arena.create(4 * SHARD_BYTES)];
     const run = (job: PoolJob): Promise<unknown> => {
       jobs.push(job);
       return new Promise((end) => ends.push(end));
@@ -54,20 +55,22 @@ describe('control/swarm-driver', () => {
         wallMs: () => 0,
       }),
       observation,
+      missed: (key, node) => void missed.push([key, node]),
+      membersChanged: nothing,
     });
     await driver.join(configSchema.parse({ P2PConfig: { peers: [SELF, OTHER] } }).P2PConfig);
   });
 
   afterEach(() => driver.leave());
 
-  /** A shard that the other node owns, being brought into slot 0. */
-  function begin(): void {
+  /** A shard that `owner` owns, being brought into slot 0. */
+  function begin(owner = OTHER, holders: string[] = []): void {
     arena.tryLock(0);
     const owners = new Membership(
       [SELF, OTHER].map((node) => ({ node, role: 'agent' as const, zone: null })),
     ).owners;
     const shard = Array.from({ length: 64 }, (_, index) => index).find(
-      (index) => owners.top({ key: KEY, index })[0] === OTHER,
+      (index) => owners.top({ key: KEY, index })[0] === owner,
     )!;
     const resident: Resident = {
       key: KEY,
@@ -88,6 +91,7 @@ describe('control/swarm-driver', () => {
       { origin: ORIGIN, sliceBytes: 0, digest: null, requestId: '', onBehalf: null },
       () => undefined,
       () => undefined,
+      holders,
     );
   }
 
@@ -111,6 +115,16 @@ describe('control/swarm-driver', () => {
     assert.equal(arena.received(0), 0);
     arena.setReceived(0, 700);
     assert.equal(arena.owned(0), 700, "the origin's own");
+  });
+
+  it('reads from a holder before the origin, and forgets one that has nothing', async () => {
+    begin(SELF, [OTHER]);
+    assert.ok(jobs[0]!.kind === 'peer' && jobs[0]!.path.includes('role=holder'));
+    assert.equal(jobs[0]!.headers['shoal-origin'], undefined, 'no credential goes with it');
+    ends[0]!({ kind: 'miss' });
+    await settled();
+    assert.deepEqual(missed, [[KEY, OTHER]]);
+    assert.equal(jobs[1]!.kind, 'origin');
   });
 
   it("marks what a parent sends as not the owner's own", async () => {

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { containerdAssets } from './assets.ts';
+import { Containerd, type ContainerdPrograms } from './containerd.ts';
+import { CountingProxy } from './counting-proxy.ts';
+import { until } from '../telemetry/until.ts';
+import { makeImage, type TestImage } from './image.ts';
+import { freePorts, ShoalNode } from './node.ts';
+import { DockerRegistry } from './registry.ts';
+
+const MIB = 1024 * 1024;
+const DEADLINE_MS = 60_000;
+/** Where a containerd has its content store, under the folder of its own. */
+const CONTENT = 'root/io.containerd.content.v1.content';
+
+export type PushedImage = TestImage & { reference: string };
+
+/** What a node says of its runtime's content store. */
+export interface StoreStatus {
+  state: string;
+  blobs: number;
+  unverified: number;
+  dropsLayers: boolean;
+}
+
+/** A containerd 2.x that pulls each layer in parallel ranges; null: Debian's is used. */
+export function modernContainerd(): ContainerdPrograms | null {
+  const containerd = containerdAssets.find('containerd');
+  const ctr = containerdAssets.find('ctr');
+  if (containerd === null || ctr === null) return null;
+  return { containerd, ctr, parallel: { rangeBytes: 4 * MIB, requests: 3 } };
+}
+
+/**
+ * Nodes with a real containerd each, whose content stores they read, and a registry behind a proxy
+ * that counts. Everything is on a disk: the kernel does not count what is written to memory.
+ */
+export class StoreSwarm {
+  readonly dir: string;
+  readonly counting: CountingProxy;
+  runtimes: Containerd[] = [];
+  nodes: (ShoalNode | null)[] = [];
+  readonly #registry: DockerRegistry;
+  readonly #programs: ContainerdPrograms | undefined;
+  #ports: number[] = [];
+  #images = 0;
+
+  private constructor(
+    dir: string,
+    registry: DockerRegistry,
+    counting: CountingProxy,
+    programs: ContainerdPrograms | undefined,
+  ) {
+    this.dir = dir;
+    this.#registry = registry;
+    this.counting = counting;
+    this.#programs = programs;
+  }
+
+  static async start(programs?: ContainerdPrograms): Promise<StoreSwarm> {
+    const dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
+    const registry = await DockerRegistry.start(dir);
+    const counting = await CountingProxy.start(registry.port);
+    return new StoreSwarm(dir, registry, counting, programs);
+  }
+
+  /** A containerd for each of `count` nodes; the nodes do not run yet. */
+  async begin(count: number): Promise<void> {
+    this.#ports = await freePorts(count);
+    this.nodes = this.#ports.map(() => null);
+    this.runtimes = await Promise.all(
+      this.#ports.map((port) =>
+        Containerd.start(
+          join(this.dir, `ctd-${port}`),
+          ...(this.#programs ? [this.#programs] : []),
+        ),
+      ),
+    );
+  }
+
+  /** Ends all nodes and runtimes. */
+  async end(): Promise<void> {
+    this.counting.disturb = () => null;
+    await Promise.all([
+      ...this.nodes.map((node) => node?.stop()),
+      ...this.runtimes.map((one) => one.stop()),
+    ]);
+    [this.nodes, this.runtimes] = [[], []];
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#registry.stop(), this.counting.stop()]);
+    await rm(this.dir, { recursive: true });
+  }
+
+  /** Starts node `index`; its containerd pulls through it from now on. `more`: of CacheConfig. */
+  async node(index: number, more: object = {}): Promise<ShoalNode> {
+    const port = this.#ports[index]!;
+    const node = await ShoalNode.start(join(this.dir, `node-${port}`), {
+      ProxyConfig: { registries: [{ upstream: `http://${this.counting.host}` }] },
+      P2PConfig: { port, peers: this.#ports.map((one) => `127.0.0.1:${one}`) },
+      CacheConfig: {
+        dir: join(this.dir, `node-${port}/cache`),
+        capacity: 1_500 * MIB,
+        memory: 64 * MIB,
+        runtimeStore: this.contentDir(index),
+        ...more,
+      },
+      ExporterConfig: { enable: true, port: 0 },
+    });
+    await this.#route(index, node.proxyHost);
+    this.nodes[index] = node;
+    return node;
+  }
+
+  async stopNode(index: number, how: 'stop' | 'kill'): Promise<void> {
+    await this.nodes[index]![how]();
+    this.nodes[index] = null;
+  }
+
+  /** An image in the registry that no other image shares a layer with. */
+  async image(layerBytes: readonly number[]): Promise<PushedImage> {
+    const image = await makeImage(
+      join(this.dir, `image-${++this.#images}`),
+      layerBytes,
+      70 + this.#images,
+    );
+    await this.#registry.push(image, `team/kept-${this.#images}`);
+    this.counting.reset();
+    return { ...image, reference: `${this.counting.host}/team/kept-${this.#images}:test` };
+  }
+
+  /** Pulls and checks that every layer is there with its digest. */
+  async pull(index: number, image: PushedImage): Promise<void> {
+    const runtime = this.runtimes[index]!;
+    await runtime.pull(image.reference);
+    assert.equal(await runtime.digest(image.reference), image.manifest.digest);
+    const content = await runtime.content();
+    for (const { digest } of image.layers) assert.ok(content.includes(digest), digest);
+  }
+
+  /** The same, past every node. */
+  async pullDirectly(index: number, image: PushedImage): Promise<void> {
+    await this.#route(index, this.counting.host);
+    await this.pull(index, image);
+    const node = this.nodes[index];
+    if (node != null) await this.#route(index, node.proxyHost);
+  }
+
+  /** Bytes of the layers that the registry has sent since the last reset. */
+  originBytes({ layers }: TestImage): number {
+    return layers.reduce(
+      (sum, { digest }) => sum + (this.counting.blobs.get(digest)?.bytes ?? 0),
+      0,
+    );
+  }
+
+  contentDir(index: number): string {
+    return join(this.dir, `ctd-${this.#ports[index]}`, CONTENT);
+  }
+
+  blobPath(index: number, digest: string): string {
+    return join(this.contentDir(index), 'blobs/sha256', digest.slice('sha256:'.length));
+  }
+
+  /** Resolves when the status of a node is as `isDone` wants it. */
+  async status(index: number, isDone: (status: StoreStatus) => boolean): Promise<void> {
+    await eventually(async () => {
+      const response = await fetch(`http://127.0.0.1:${this.nodes[index]!.exporterPort}/status`);
+      const { runtimeStore } = (await response.json()) as { runtimeStore: StoreStatus };
+      return isDone(runtimeStore) ? null : JSON.stringify(runtimeStore);
+    });
+  }
+
+  /** The value of a counter of a node, all its series together or those with `labels`. */
+  async counter(index: number, name: string, labels = ''): Promise<number> {
+    const response = await fetch(`http://127.0.0.1:${this.nodes[index]!.exporterPort}/metrics`);
+    let sum = 0;
+    for (const line of (await response.text()).split('\n'))
+      if (line.startsWith(name) && line.includes(labels))
+        sum += Number(line.slice(line.lastIndexOf(' ')));
+    return sum;
+  }
+
+  /** Node `index` has verified `blobs` blobs, and has told others of them. */
+  async offered(index: number, blobs: number): Promise<void> {
+    await this.status(index, (at) => at.unverified === 0 && at.blobs >= blobs);
+    await eventually(async () => {
+      const told = await this.counter(index, 'shoal_holder_messages_total', 'result="told"');
+      return told > 0 ? null : 'nothing told yet';
+    });
+  }
+
+  async #route(index: number, host: string): Promise<void> {
+    await this.runtimes[index]!.configure(
+      this.counting.host,
+      [
+        'server = "http://reg.invalid"',
+        `[host."http://${host}"]`,
+        '  capabilities = ["pull", "resolve"]',
+        '',
+      ].join('\n'),
+    );
+  }
+}
+
+/** What a process has had written to disk, by the kernel's count. */
+export async function writtenBytes(node: ShoalNode): Promise<number> {
+  const text = await readFile(`/proc/${node.daemon.child.pid}/io`, 'utf8');
+  return Number(/^write_bytes: (\d+)$/m.exec(text)?.[1]);
+}
+
+/** Repeats `check` until it returns null; what it returned last is the failure's reason. */
+async function eventually(check: () => Promise<string | null>): Promise<void> {
+  let problem: string | null = null;
+  const isDone = async (): Promise<boolean> => (problem = await check()) === null;
+  await until(isDone, 'a node', DEADLINE_MS).catch((error: Error) => {
+    throw new Error(`${error.message}: ${problem}`);
+  });
+}
