@@ -12,6 +12,7 @@ import {
 } from './exchange.ts';
 import type { Networks } from './network.ts';
 import {
+  ORIGIN_ALIVE_TIMEOUT_MS,
   ORIGIN_ERROR_BODY_BYTES_MAX,
   ORIGIN_REDIRECTS_MAX,
   ORIGIN_REPEAT_MS_MIN,
@@ -119,6 +120,19 @@ export class Follower {
     await this.#counted(exchange({ method, url: start, headers, deadlineMs }, reader, this.#tools));
   }
 
+  /** Whether a registry answers at all. One that is down is not worth a second wait. */
+  async #isAlive(at: SplitUrl): Promise<boolean> {
+    const deadlineMs = this.#tools.clock.nowMs() + ORIGIN_ALIVE_TIMEOUT_MS;
+    const headers = { 'user-agent': 'shoal', 'accept-encoding': 'identity' };
+    const url = splitUrl(`${at.origin}/v2/`);
+    try {
+      await exchange({ method: 'GET', url, headers, deadlineMs }, SIGN_OF_LIFE, this.#tools);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   async #counted<T>(request: Promise<T>): Promise<T> {
     this.#underWay++;
     try {
@@ -163,11 +177,25 @@ export class Follower {
         thrown instanceof ShoalError && thrown.code === 'ORIGIN_TIMEOUT' && !reader.headSeen;
       const leftMs = request.deadlineMs - this.#tools.clock.nowMs();
       if (!isSilent || leftMs < ORIGIN_REPEAT_MS_MIN) throw thrown;
+      if (hop.url.origin === request.home.origin && !(await this.#isAlive(hop.url))) throw thrown;
       request.cost.requests++;
       await exchange(hop, reader, this.#tools);
     }
   }
 }
+
+/** Takes any answer to a request that only asks for a sign of life. */
+const SIGN_OF_LIFE: AnswerReader = {
+  head: () => 'enough',
+  data: () => 'enough',
+  room(): never {
+    throw new Error('a sign of life is not put in place');
+  },
+  placed(): never {
+    throw new Error('a sign of life is not put in place');
+  },
+  stopped: () => false,
+};
 
 /** Keeps redirects from the reader. */
 class HopReader implements AnswerReader {

@@ -77,15 +77,21 @@ export const OUTAGES_MAX = 1_024;
 
 /**
  * From the request to the first body byte, over all redirects and repeats, as a multiple of
- * `ProxyConfig.firstByteTimeout`: leaves room within ANSWER_DEADLINE_MS (30 s, for the default of
- * 20 s) to look whether the registry is down (PING_TIMEOUT_MS), and to answer.
+ * `ProxyConfig.firstByteTimeout`: with the default of 20 s a registry that is alive has 28 s, and
+ * 2 s are left of ANSWER_DEADLINE_MS (30 s) to see that it is, and to answer.
  */
-export const ORIGIN_ANSWER_DEADLINE_RATIO = 1.2;
+export const ORIGIN_ANSWER_DEADLINE_RATIO = 1.4;
 
 /**
  * A head that has not come in time is waited for once more when this much of the deadline is left.
  */
 export const ORIGIN_REPEAT_MS_MIN = 1_000;
+
+/**
+ * How long a registry that was silent has to show that it is alive before it is asked once more:
+ * together with PING_TIMEOUT_MS it ends within ANSWER_DEADLINE_MS.
+ */
+export const ORIGIN_ALIVE_TIMEOUT_MS = 4_000;
 
 /** From the origin's accept to its first header byte, unless the config says otherwise. */
 export const ORIGIN_HEAD_TIMEOUT_MS = 20_000;

@@ -14,8 +14,6 @@ const TOO_LONG = new Map([
   ['lib/control/peers/swarm-driver.ts', 440],
   ['lib/swarm/fetch.ts', 503],
   ['native-bench/sim/sim-node.ts', 516],
-  ['test/origin/client.test.ts', 602],
-  ['test/registry/route.test.ts', 437],
   ['test/swarm/fetch.test.ts', 659],
 ]);
 

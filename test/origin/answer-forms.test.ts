@@ -51,15 +51,33 @@ describe('origin: unusual answers', () => {
     }
   });
 
-  it('asks a silent origin once more before it gives up', async () => {
+  it('asks a silent origin that is alive once more before it gives up', async () => {
     let requests = 0;
     const server = await serve((request, response) => {
-      if (++requests > 1) serveRanges(BLOB)(request, response);
+      if (request.url === '/v2/') response.end('{}');
+      else if (++requests > 1) serveRanges(BLOB)(request, response);
     });
     const origin = client([server.host], { headTimeoutMs: 300, answerDeadlineMs: 30_000 });
     const sink = new RecordingSink();
     await origin.readRange({ url: `${server.url}/b`, upstreamHost: server.host }, WANT, sink);
     assert.ok(sink.bytes.equals(BLOB.subarray(0, 1_000)));
+  });
+
+  it('does not wait again for an origin that shows no sign of life', async () => {
+    const server = await serve(() => undefined);
+    const origin = client([server.host], { headTimeoutMs: 300, answerDeadlineMs: 30_000 });
+    await assert.rejects(
+      origin.readRange(
+        { url: `${server.url}/b`, upstreamHost: server.host },
+        WANT,
+        new RecordingSink(),
+      ),
+      { code: 'ORIGIN_TIMEOUT' },
+    );
+    assert.deepEqual(
+      server.seen.map(({ url }) => url),
+      ['/b', '/v2/'],
+    );
   });
 
   for (const coding of ['aws-chunked', 'utf-8', 'gzip'])
