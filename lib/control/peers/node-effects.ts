@@ -1,0 +1,219 @@
+import type { Clock } from '../../clock.ts';
+import { ShoalError, type WireError } from '../../errors.ts';
+import { SlotSource, type Arena } from '../../io/arena.ts';
+import { isVouched } from '../../registry/blob-size.ts';
+import type { ShardFetch } from '../../swarm/fetch.ts';
+import type {
+  AttemptResult,
+  Fetch,
+  FetchEffects,
+  FetchResult,
+  Member,
+  OriginAsk,
+  PeerAsk,
+  StatAsk,
+} from '../../swarm/types.ts';
+import type { BlobFacts } from '../shards/blob-facts.ts';
+import type { FillFromSwarm, Resident, Way } from '../shards/resident.ts';
+import type { Observation } from '../watch/observation.ts';
+import type { OriginWay } from './origin-way.ts';
+import type { PeerStandings } from './standings.ts';
+import type { Suspicion } from './suspicion.ts';
+import type { Filling, Transfers } from './transfers.ts';
+
+export interface EffectsParts {
+  self: Member;
+  arena: Arena;
+  clock: Clock;
+  facts: BlobFacts;
+  observation: Observation;
+  transfers: Transfers;
+  standings: PeerStandings;
+  suspicion: Suspicion;
+  /** A node that offered a blob does not have it. */
+  missed(key: string, node: string): void;
+  /** Whether this node is the first owner, or the first root, of the blob's first shard. */
+  isFirstFor(key: string): boolean;
+}
+
+/** What a fetch fills, and the caller that waits for it; the `place` of a Fetch. */
+export interface FetchJob {
+  resident: Resident;
+  way: Way;
+  done: Parameters<FillFromSwarm>[2];
+  failed: Parameters<FillFromSwarm>[3];
+  /** The attempt that may write to the slot. It never rejects. */
+  running: Promise<unknown> | null;
+}
+
+/** Carries out the attempts that the swarm core decides on, and reports their results to it. */
+export class NodeEffects implements FetchEffects {
+  readonly #parts: EffectsParts;
+
+  constructor(parts: EffectsParts) {
+    this.#parts = parts;
+  }
+
+  #job(fetch: Fetch): FetchJob {
+    return fetch.place as FetchJob;
+  }
+
+  #filling(fetch: Fetch, attempt: number, fromBytes: number): Filling {
+    const { arena, facts } = this.#parts;
+    const { resident, way } = this.#job(fetch);
+    const size = facts.sizeOf(resident.key);
+    if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
+    // Bytes that are read again do not count as received until then.
+    if (fromBytes < arena.received(resident.slot)) arena.setReceived(resident.slot, fromBytes);
+    // Bytes that an earlier attempt read ahead of the watermark are valid only until another one
+    // writes to the slot.
+    arena.setAhead(resident.slot, 0, 0);
+    return {
+      slot: resident.slot,
+      attempt,
+      shard: resident.shard,
+      fromBytes,
+      // A size that only another node reported must not make a right answer fail.
+      totalBytes: isVouched(size) ? size.bytes : null,
+      digest: way.digest,
+    };
+  }
+
+  /** Clients have received wrong bytes: their connections are closed before the shard ends. */
+  #startOver(resident: Resident): void {
+    this.#parts.arena.setReleased(resident.slot, 0);
+    const error = new ShoalError(
+      'CHECKSUM_MISMATCH',
+      'a shard does not have the checksum that its owner sent',
+    );
+    for (const interest of [...resident.interests]) interest.failed(error);
+    resident.interests.clear();
+  }
+
+  async ask(fetch: Fetch, attempt: number, ask: PeerAsk): Promise<void> {
+    const { arena, self, observation } = this.#parts;
+    const job = this.#job(fetch);
+    const { way, resident } = job;
+    const filling = this.#filling(fetch, attempt, ask.fromBytes);
+    arena.setSource(resident.slot, SlotSource.peer);
+    arena.setOwned(resident.slot, ask.trusted);
+    const { key, index } = fetch.shard;
+    const startMs = this.#parts.clock.nowMs();
+    const running = this.#parts.transfers.peer(
+      ask.node,
+      {
+        key,
+        shard: index,
+        fromBytes: ask.fromBytes,
+        node: self.node,
+        zone: self.zone,
+        role: ask.as,
+        exclude: ask.exclude,
+        hops: ask.hops,
+        load: ask.load,
+        holdMs: ask.holdMs,
+        shardMs: ask.shardMs,
+        ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
+      },
+      filling,
+      { origin: (ask.context as OriginWay | null)?.origin ?? null, requestId: way.requestId },
+    );
+    job.running = running;
+    const result = await running;
+    job.running = null;
+    observation.journal.transferred(way, fetch.shard, ask.node, startMs, result);
+    this.#standingOf(ask.node, result);
+    if (ask.as === 'holder' && result.kind === 'miss') this.#parts.missed(key, ask.node);
+    if (result.kind === 'data') {
+      this.#parts.suspicion.received(key, index, ask.node, result.checksum);
+      observation.meter.count('transfer.peer.done');
+      if (ask.fromBytes > 0) observation.meter.count('transfer.peer.resumed');
+      observation.telemetry.peerRates.add(ask.node, result.lengthBytes - ask.fromBytes);
+    } else if (result.kind === 'failed') observation.meter.count('transfer.peer.failed');
+    this.#settle(fetch, attempt, result);
+  }
+
+  #standingOf(node: string, result: { kind: string; error?: WireError }): void {
+    if (result.kind === 'failed') this.#parts.standings.failed(node, result.error!);
+    else this.#parts.standings.answered(node);
+  }
+
+  async origin(fetch: Fetch, attempt: number, ask: OriginAsk): Promise<void> {
+    const { arena, observation } = this.#parts;
+    const filling = this.#filling(fetch, attempt, ask.fromBytes);
+    arena.setSource(filling.slot, SlotSource.origin);
+    arena.setOwned(filling.slot, true);
+    const job = this.#job(fetch);
+    const startMs = this.#parts.clock.nowMs();
+    // Only the node that all others ask for this blob may read it as a whole.
+    const mayStream = fetch.shard.rankedAs === 0 || this.#parts.isFirstFor(fetch.shard.key);
+    const running = this.#parts.transfers.origin((ask.context as OriginWay).origin, filling, {
+      sliceBytes: job.way.sliceBytes,
+      alone: ask.alone,
+      mayStream,
+    });
+    job.running = running;
+    const result = await running;
+    job.running = null;
+    observation.journal.transferred(job.way, fetch.shard, null, startMs, result);
+    observation.meter.count(
+      result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed',
+    );
+    if (result.kind === 'data' && ask.fromBytes > 0)
+      observation.meter.count('transfer.origin.resumed');
+    // The next step of the fetch goes to the node that reads the whole blob.
+    if (result.kind === 'failed' && result.wholeOnly === true) fetch.shard.rankedAs = 0;
+    if (result.kind === 'data')
+      this.#parts.suspicion.received(fetch.shard.key, fetch.shard.index, null, result.checksum);
+    if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });
+    else if (result.error.code === 'ORIGIN_REFUSED') {
+      const { status } = result.error;
+      if (status === 401 || status === 403)
+        this.#parts.facts.dropOrigin(fetch.shard.key, (ask.context as OriginWay).origin);
+      this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
+    } else this.#settle(fetch, attempt, result);
+  }
+
+  async stat(fetch: Fetch, attempt: number, ask: StatAsk): Promise<void> {
+    const { key, index } = fetch.shard;
+    const result = await this.#parts.transfers.stat(ask.node, {
+      key,
+      shard: index,
+      node: this.#parts.self.node,
+      zone: this.#parts.self.zone,
+      parent: ask.parent,
+      report: ask.report,
+    });
+    this.#standingOf(ask.node, result);
+    (fetch as ShardFetch).settleStat(attempt, result);
+  }
+
+  #settle(fetch: Fetch, attempt: number, result: AttemptResult): void {
+    if (result.kind === 'redirect' && result.totalBytes !== null)
+      this.#parts.facts.sized(fetch.shard.key, result.totalBytes, 'heard');
+    (fetch as ShardFetch).settle(attempt, result);
+  }
+
+  abandon(fetch: Fetch, attempt: number): void {
+    this.#parts.arena.cancel(this.#job(fetch).resident.slot, attempt);
+  }
+
+  receivedBytes(fetch: Fetch): number {
+    return this.#parts.arena.received(this.#job(fetch).resident.slot);
+  }
+
+  /** The fetch is over. The slot is released after the last write to it. */
+  finished(fetch: Fetch, result: FetchResult): void {
+    const job = this.#job(fetch);
+    if (result.kind === 'done') {
+      job.done(result);
+      return;
+    }
+    const error =
+      result.kind === 'cancelled'
+        ? new ShoalError('CANCELLED', 'the shard is no longer wanted')
+        : ShoalError.fromWire(result.error);
+    if (job.running === null) job.failed(error);
+    else void job.running.then(() => job.failed(error));
+  }
+}
