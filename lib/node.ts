@@ -13,12 +13,11 @@ import {
   readyAddresses,
   type Listeners,
 } from './node/listeners.ts';
-import { readOriginOptions } from './node/origin-options.ts';
+import { readOriginOptions, type NodeOriginOptions } from './node/origin-options.ts';
 import { Reload } from './node/reload.ts';
 import type { NodeStartOptions, RunningNode } from './node/running-node.ts';
 import { buildShards, type Shards } from './node/shards.ts';
 import { openStorage, type Storage } from './node/storage.ts';
-import type { OriginOptions } from './origin/connections.ts';
 import { Vouching } from './registry/vouching.ts';
 import type { Readiness } from './telemetry/health.ts';
 import { Envelope } from './wire/envelope.ts';
@@ -32,7 +31,7 @@ interface BuiltNode {
   storage: Storage;
   shards: Shards;
   vouching: Vouching;
-  origin: OriginOptions;
+  origin: NodeOriginOptions;
   /** Starts the front threads; see startFronts. */
   startFronts(died: (error: ShoalError) => void): Promise<Fronts>;
 }

@@ -20,3 +20,6 @@ export const CLUSTER_SECRET_BYTES_MIN = 16;
  * or one in pieces, has finished by then.
  */
 export const FILE_WATCH_SETTLE_MS = 300;
+
+/** Mirrors of one registry: each that is silent costs a request half of the time that is left. */
+export const UPSTREAMS_MAX = 8;

@@ -5,6 +5,7 @@ import {
   CONFIG_ARENA_BYTES_MIN,
   CONFIG_CAPACITY_BYTES_MAX,
   CONFIG_CAPACITY_BYTES_MIN,
+  UPSTREAMS_MAX,
 } from './limits.ts';
 import { parseByteSize } from './byte-size.ts';
 import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
@@ -90,15 +91,23 @@ const OWN_HEADERS =
 const isFreeHeaderName = (value: string): boolean =>
   /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) && !OWN_HEADERS.test(value);
 
+const upstreamUrl = () =>
+  text(
+    'an http or https URL of a registry, without path, query or credentials',
+    (value) => parseUpstream(value) !== null,
+  ).transform((value) => parseUpstream(value) ?? '');
+
 const registry = z.strictObject(
   {
     p2pHost: text('host or host:port, or "*" for the default upstream', isP2pHost)
       .transform((value) => value.toLowerCase())
       .default('*'),
-    upstream: text(
-      'an http or https URL of a registry, without path, query or credentials',
-      (value) => parseUpstream(value) !== null,
-    ).transform((value) => parseUpstream(value) ?? ''),
+    upstream: upstreamUrl(),
+    upstreams: z
+      .array(upstreamUrl(), { error: 'a list of URLs of mirrors' })
+      .max(UPSTREAMS_MAX, { error: `at most ${UPSTREAMS_MAX} mirrors` })
+      .refine((urls) => new Set(urls).size === urls.length, { error: 'each mirror once' })
+      .optional(),
     storage: hostGlobs().optional(),
     caFile: optionalPath().optional(),
     clientCertFile: optionalPath().optional(),
@@ -171,8 +180,8 @@ const proxy = z.strictObject({
     .default([])
     .describe(
       'Registries behind this proxy: `p2pHost` as clients name it (left out or `*`: the ' +
-        'default), `upstream` its URL, `storage` host globs of its object storage, whose ' +
-        "bytes count as the registry's.",
+        'default), `upstream` its URL, `upstreams` mirrors of it, `storage` host globs of its ' +
+        "object storage, whose bytes count as the registry's. docs/SPEC.md 3 lists all keys.",
     ),
   allow: hostGlobs()
     .default(['*.aliyuncs.com'])

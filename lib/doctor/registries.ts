@@ -18,7 +18,13 @@ export async function checkRegistries(config: Config): Promise<Finding[]> {
         'add the registry: `registries: [{upstream: "https://registry.example"}]`',
       ),
     ];
-  return Promise.all(registries.map((entry) => checkRegistry(entry)));
+  return Promise.all(
+    registries.flatMap((entry) =>
+      [...new Set([entry.upstream, ...(entry.upstreams ?? [])])].map((upstream) =>
+        checkRegistry({ ...entry, upstream }),
+      ),
+    ),
+  );
 }
 
 type Entry = Config['ProxyConfig']['registries'][number] & {

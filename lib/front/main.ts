@@ -6,6 +6,7 @@ import {
   type TemplatedApp,
   type us_listen_socket,
 } from 'uWebSockets.js';
+import { MirrorView } from '../registry/mirror-view.ts';
 import type { RouteConfig } from '../registry/route.ts';
 import { Envelope } from '../wire/envelope.ts';
 import { ClusterSecret } from '../wire/secret.ts';
@@ -18,7 +19,7 @@ import { AuditProbe } from '../telemetry/audit.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { NOTICES_PER_SECOND_MAX } from './limits.ts';
-import type { FrontStart } from '../workers/messages.ts';
+import type { FrontConfig, FrontStart } from '../workers/messages.ts';
 import { nameThread } from '../workers/thread-name.ts';
 import { ControlLink } from './control-link.ts';
 import { serveExporter } from './exporter.ts';
@@ -52,6 +53,16 @@ interface ListensWithOptions {
 
 type PortName = 'proxy' | 'p2p' | 'exporter';
 
+function routeOf({
+  prefix,
+  registries,
+  allow,
+  mirrorStates,
+}: Pick<FrontConfig, 'prefix' | 'registries' | 'allow' | 'mirrorStates'>): RouteConfig {
+  const mirrors = new MirrorView(registries, mirrorStates);
+  return { prefix, registries, allow, answering: (origin) => mirrors.answering(origin) };
+}
+
 /** Entry of a front thread: three apps on shared ports, one link to control. */
 function main(start: FrontStart, port: MessagePort): void {
   const { config } = start;
@@ -64,13 +75,13 @@ function main(start: FrontStart, port: MessagePort): void {
   let inFlight = 0;
   let drainUntilMs = 0;
 
-  let route: RouteConfig = config;
+  let route = routeOf(config);
   const warm = new WarmMemory();
   const link = new ControlLink(port, {
     drain: (deadlineMs) => drain(deadlineMs),
     certificate: () => renew(),
-    routes({ registries, allow }) {
-      route = { prefix: config.prefix, registries, allow };
+    routes(routes) {
+      route = routeOf({ ...routes, prefix: config.prefix });
       warm.clear();
     },
   });

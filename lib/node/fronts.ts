@@ -8,13 +8,13 @@ import type { ShoalError } from '../errors.ts';
 import { certificateFiles, certificateText } from '../front/certificates.ts';
 import { Throttle } from '../front/throttle.ts';
 import { DRAIN_DEADLINE_MS } from '../limits.ts';
-import type { OriginOptions } from '../origin/connections.ts';
 import type { Listeners } from './listeners.ts';
+import type { NodeOriginOptions } from './origin-options.ts';
 import type { Storage } from './storage.ts';
 
 export interface FrontInputs {
   config: Config;
-  origin: OriginOptions;
+  origin: NodeOriginOptions;
   at: Listeners;
   frontCount: number;
   /** The cluster secrets for ClusterSecret.ofHex. */
@@ -32,7 +32,7 @@ export interface Fronts {
   /** Resolves when every answer is out, or DRAIN_DEADLINE_MS later. */
   drain(): Promise<void>;
   /** From here on requests are routed by this config. */
-  configure(config: Config['ProxyConfig'], origin: OriginOptions): void;
+  configure(config: Config['ProxyConfig'], origin: NodeOriginOptions): void;
 }
 
 /** Starts the front threads. Throws PORT_IN_USE or CONFIG_INVALID. */
@@ -60,6 +60,7 @@ export async function startFronts(inputs: FrontInputs): Promise<Fronts> {
         prefix: ProxyConfig.prefix,
         registries: origin.registries,
         allow: origin.allow,
+        mirrorStates: origin.mirrorStates,
         audit: DeployConfig.logAudit,
         secret: inputs.secretHex,
         throttleLimitMB: ProxyConfig.throttleLimitMB,
@@ -70,9 +71,9 @@ export async function startFronts(inputs: FrontInputs): Promise<Fronts> {
   let current = ProxyConfig;
   const certificates = tls === null ? null : await watchCertificates(inputs, fronts, () => current);
   return {
-    configure(config, { registries, allow }) {
+    configure(config, { registries, allow, mirrorStates }) {
       current = config;
-      for (const front of fronts) front.send({ kind: 'routes', registries, allow });
+      for (const front of fronts) front.send({ kind: 'routes', registries, allow, mirrorStates });
     },
     async drain() {
       certificates?.close();

@@ -1,7 +1,6 @@
 import type { Config } from '../config/schema.ts';
-import type { OriginOptions } from '../origin/connections.ts';
 import type { createLogger } from '../telemetry/logger.ts';
-import { readOriginOptions } from './origin-options.ts';
+import { readOriginOptions, type NodeOriginOptions } from './origin-options.ts';
 
 /** Keys that a running node takes up; all others need a restart. */
 const LIVE_KEYS = new Set(['registries', 'allow', 'firstByteTimeout']);
@@ -9,7 +8,7 @@ const LIVE_KEYS = new Set(['registries', 'allow', 'firstByteTimeout']);
 export interface ReloadParts {
   log: Pick<ReturnType<typeof createLogger>, 'info' | 'warn' | 'error'>;
   /** Puts a new version into force. */
-  apply(config: Config, options: OriginOptions): Promise<void>;
+  apply(config: Config, options: NodeOriginOptions): Promise<void>;
 }
 
 /**
@@ -21,10 +20,10 @@ export class Reload {
   /** What the node has started with. */
   readonly #started: Config;
   #config: Config;
-  #options: OriginOptions;
+  #options: NodeOriginOptions;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(parts: ReloadParts, config: Config, options: OriginOptions) {
+  constructor(parts: ReloadParts, config: Config, options: NodeOriginOptions) {
     this.#parts = parts;
     this.#started = config;
     this.#config = config;

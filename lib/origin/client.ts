@@ -16,7 +16,7 @@ import {
 } from './range-asker.ts';
 import { RangeReader, type OriginSink } from './range-reader.ts';
 import { RedirectMemory } from './redirect-memory.ts';
-import { readDocument, relay, statusOf, type RelayAnswer, type RelayRequest } from './relay.ts';
+import { readDocument, relay, type RelayAnswer, type RelayRequest } from './relay.ts';
 import { WholeStream } from './whole-stream.ts';
 import { WholeStreams } from './whole-streams.ts';
 
@@ -263,16 +263,33 @@ export class OriginClient {
     );
   }
 
-  /** The status of `<origin>/v2/` to a request without credentials. Throws as `relay`. */
-  async ping(origin: string): Promise<number> {
-    const url = `${origin}/v2/`;
-    const deadlineMs = this.#clock.nowMs() + PING_TIMEOUT_MS;
-    const request = followRequest({ url, upstreamHost: origin }, deadlineMs, { requests: 0 });
-    return statusOf(this.#connections.pinger, request);
+  /**
+   * The status of `<origin>/v2/` to a request without credentials; null: no answer. Of a registry
+   * with mirrors one that answers is enough.
+   */
+  async ping(origin: string): Promise<number | null> {
+    const { mirrors, pinger } = this.#connections;
+    const asking = mirrors.inOrder(origin).map(async (upstream) => {
+      const status = await pinger.statusOf(upstream, PING_TIMEOUT_MS);
+      if (status !== null && status < 500) return status;
+      throw new PingFailed(status);
+    });
+    return Promise.any(asking).catch(
+      ({ errors }: AggregateError) => (errors as PingFailed[])[0]?.status ?? null,
+    );
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#connections.close(), this.#previous?.close()]);
+  }
+}
+
+class PingFailed extends Error {
+  readonly status: number | null;
+
+  constructor(status: number | null) {
+    super('not an answer of a registry that serves');
+    this.status = status;
   }
 }
 

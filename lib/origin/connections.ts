@@ -12,6 +12,8 @@ import {
   ORIGIN_SILENCE_MS,
   PING_TIMEOUT_MS,
 } from './limits.ts';
+import { mirrorStates } from '../registry/mirror-view.ts';
+import { Mirrors } from './mirrors.ts';
 import { Networks, type Network } from './network.ts';
 import { NodeHttpTransport } from './node-http.ts';
 import { NameResolver, type Resolver } from './resolve.ts';
@@ -23,6 +25,8 @@ export interface OriginOptions extends AllowConfig {
   firstByteTimeoutMs?: number;
   /** How registries are reached where the config says more than their URL. */
   networks?: readonly Network[];
+  /** See mirrorStates; a client has its own without them. */
+  mirrorStates?: SharedArrayBuffer;
 }
 
 /** Handed in by tests; the defaults are the real ones. */
@@ -43,6 +47,7 @@ export class OriginConnections {
   readonly follower: Follower;
   /** For pings alone, on connections that no client can occupy. */
   readonly pinger: Follower;
+  readonly mirrors: Mirrors;
   /** From the first request for something to the head of its answer. */
   readonly answerDeadlineMs: number;
   readonly #allow: AllowList;
@@ -74,8 +79,13 @@ export class OriginConnections {
       headTimeoutMs,
       silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
     };
-    this.follower = new Follower(agentOptions, this.#direct, exchangeTools);
-    this.pinger = new Follower(agentOptions, this.#direct, {
+    this.mirrors = new Mirrors(
+      options.registries,
+      options.mirrorStates ?? mirrorStates(options.registries),
+      { clock, ping: (origin) => this.pinger.statusOf(origin, PING_TIMEOUT_MS) },
+    );
+    this.follower = new Follower(agentOptions, this.mirrors, this.#direct, exchangeTools);
+    this.pinger = new Follower(agentOptions, this.mirrors, this.#direct, {
       ...exchangeTools,
       transport: new UndiciTransport(pingDispatcher, lenient),
       headTimeoutMs: PING_TIMEOUT_MS,

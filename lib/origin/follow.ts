@@ -10,6 +10,7 @@ import {
   type ExchangeTools,
   type Flow,
 } from './exchange.ts';
+import type { Mirrors } from './mirrors.ts';
 import type { Networks } from './network.ts';
 import {
   ORIGIN_ALIVE_TIMEOUT_MS,
@@ -36,14 +37,30 @@ export interface FollowRequest {
    * digest decides, and object stores keep stray Content-Encoding values as metadata.
    */
   ignoresCoding: boolean;
-  /** The head of a last answer that is no refusal has come, from this URL. */
-  arrived?: (last: SplitUrl) => void;
+  /**
+   * The head of a last answer that is no refusal has come, from `last`, for a request that began at
+   * `home`.
+   */
+  arrived?: (last: SplitUrl, home: SplitUrl) => void;
 }
+
+/** One try of a request, at one upstream of its registry. */
+interface Attempt extends FollowRequest {
+  /** Whether another upstream can be tried when this one fails. */
+  mayFailOver: boolean;
+  /** Whether the reader has seen a head: then the answer is this one. */
+  isAnswered: boolean;
+}
+
+/** An upstream that has mirrors answered a 5xx. */
+class UpstreamFailed extends ShoalError {}
 
 /** The URL that gave the answer, and the one that redirected there. */
 export interface Followed {
   last: SplitUrl;
   referer: string | undefined;
+  /** The upstream that was asked: the registry itself, or a mirror of it. */
+  upstream: string;
 }
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -56,23 +73,26 @@ export class Follower {
   readonly #direct: DirectTransport;
   readonly #tools: ExchangeTools;
   readonly #networks: Networks;
+  readonly #mirrors: Pick<Mirrors, 'inOrder' | 'failed'>;
   #underWay = 0;
   #becameIdle: (() => void)[] = [];
 
   constructor(
     { allow, networks }: { allow: AllowList; networks: Networks },
+    mirrors: Pick<Mirrors, 'inOrder' | 'failed'>,
     direct: DirectTransport,
     tools: ExchangeTools,
   ) {
     this.#allow = allow;
     this.#networks = networks;
+    this.#mirrors = mirrors;
     this.#direct = direct;
     this.#tools = tools;
   }
 
   /** Sends a request; `reader` sees the last answer only. */
   follow(request: FollowRequest, reader: AnswerReader): Promise<Followed> {
-    return this.#counted(this.#follow(request, reader));
+    return this.#counted(this.#followAtMirrors(request, reader));
   }
 
   /** Resolves when no request is under way. */
@@ -83,7 +103,36 @@ export class Follower {
     });
   }
 
-  async #follow(request: FollowRequest, reader: AnswerReader): Promise<Followed> {
+  /** Tries the upstreams of a registry in order, until one answers otherwise than by failing. */
+  async #followAtMirrors(request: FollowRequest, reader: AnswerReader): Promise<Followed> {
+    const { origin } = request.home;
+    const upstreams = request.start === request.home ? this.#mirrors.inOrder(origin) : [origin];
+    for (const [index, upstream] of upstreams.entries()) {
+      const mayFailOver = index < upstreams.length - 1;
+      const home = upstream === origin ? request.home : { ...request.home, ...placeOf(upstream) };
+      const start = request.start === request.home ? home : request.start;
+      const attempt: Attempt = { ...request, start, home, mayFailOver, isAnswered: false };
+      // The others need time, too.
+      const nowMs = this.#tools.clock.nowMs();
+      if (mayFailOver) attempt.deadlineMs = nowMs + (request.deadlineMs - nowMs) / 2;
+      try {
+        const { last, referer } = await this.#follow(attempt, reader);
+        request.isPlain = attempt.isPlain;
+        return { last: last === home ? request.home : last, referer, upstream };
+      } catch (thrown) {
+        request.isPlain = attempt.isPlain;
+        if (!mayFailOver || attempt.isAnswered || !isFailure(thrown)) throw thrown;
+        const how = thrown instanceof UpstreamFailed ? 'error' : 'silent';
+        this.#mirrors.failed(origin, upstream, how);
+      }
+    }
+    throw new Error('a registry has at least one upstream');
+  }
+
+  async #follow(
+    request: Attempt,
+    reader: AnswerReader,
+  ): Promise<Pick<Followed, 'last' | 'referer'>> {
     let at = request.start;
     let { referer } = request;
     for (let hops = 0; hops <= ORIGIN_REDIRECTS_MAX; hops++) {
@@ -113,23 +162,32 @@ export class Follower {
     );
   }
 
-  /** Sends a request; `reader` sees its answer even when that is a redirect. */
-  async once({ method, start, deadlineMs }: FollowRequest, reader: AnswerReader): Promise<void> {
-    this.#assertAllowed(start);
+  /**
+   * The status that `<origin>/v2/` answers to a request without credentials; null: none in time. A
+   * redirect is an answer like any other.
+   */
+  async statusOf(origin: string, timeoutMs: number): Promise<number | null> {
+    const url = splitUrl(`${origin}/v2/`);
+    const deadlineMs = this.#tools.clock.nowMs() + timeoutMs;
     const headers = { 'user-agent': 'shoal', 'accept-encoding': 'identity' };
-    await this.#counted(exchange({ method, url: start, headers, deadlineMs }, reader, this.#tools));
-  }
-
-  /** Whether a registry answers at all. One that is down is not worth a second wait. */
-  async #isAlive(at: SplitUrl): Promise<boolean> {
-    const deadlineMs = this.#tools.clock.nowMs() + ORIGIN_ALIVE_TIMEOUT_MS;
-    const headers = { 'user-agent': 'shoal', 'accept-encoding': 'identity' };
-    const url = splitUrl(`${at.origin}/v2/`);
+    let status: number | null = null;
+    const reader: AnswerReader = {
+      head(answered) {
+        status = answered;
+        return 'enough';
+      },
+      data: () => 'enough',
+      room: () => new Uint8Array(0),
+      placed: () => 'enough',
+      stopped: () => false,
+    };
     try {
-      await exchange({ method: 'GET', url, headers, deadlineMs }, SIGN_OF_LIFE, this.#tools);
-      return true;
+      this.#assertAllowed(url);
+      const request = { method: 'GET', url, headers, deadlineMs } as const;
+      await this.#counted(exchange(request, reader, this.#tools));
+      return status;
     } catch {
-      return false;
+      return null;
     }
   }
 
@@ -152,7 +210,7 @@ export class Follower {
   }
 
   /** One request and its answer: by DirectTransport where the start is known to suit it. */
-  async #exchange(request: FollowRequest, hop: ExchangeRequest, reader: HopReader): Promise<void> {
+  async #exchange(request: Attempt, hop: ExchangeRequest, reader: HopReader): Promise<void> {
     if (request.isPlain && hop.url === request.start && this.#direct.serves(hop.url)) {
       request.cost.requests++;
       try {
@@ -176,26 +234,32 @@ export class Follower {
       const isSilent =
         thrown instanceof ShoalError && thrown.code === 'ORIGIN_TIMEOUT' && !reader.headSeen;
       const leftMs = request.deadlineMs - this.#tools.clock.nowMs();
-      if (!isSilent || leftMs < ORIGIN_REPEAT_MS_MIN) throw thrown;
-      if (hop.url.origin === request.home.origin && !(await this.#isAlive(hop.url))) throw thrown;
+      if (!isSilent || request.mayFailOver || leftMs < ORIGIN_REPEAT_MS_MIN) throw thrown;
+      if (
+        hop.url.origin === request.home.origin &&
+        (await this.statusOf(hop.url.origin, ORIGIN_ALIVE_TIMEOUT_MS)) === null
+      )
+        throw thrown;
       request.cost.requests++;
       await exchange(hop, reader, this.#tools);
     }
   }
 }
 
-/** Takes any answer to a request that only asks for a sign of life. */
-const SIGN_OF_LIFE: AnswerReader = {
-  head: () => 'enough',
-  data: () => 'enough',
-  room(): never {
-    throw new Error('a sign of life is not put in place');
-  },
-  placed(): never {
-    throw new Error('a sign of life is not put in place');
-  },
-  stopped: () => false,
-};
+/** Whether another upstream may do better: no connection, no answer in time, a 5xx. */
+function isFailure(thrown: unknown): boolean {
+  return (
+    thrown instanceof UpstreamFailed ||
+    (thrown instanceof ShoalError &&
+      ['ORIGIN_UNREACHABLE', 'ORIGIN_TIMEOUT', 'ORIGIN_BROKEN'].includes(thrown.code))
+  );
+}
+
+/** What an origin says of a URL: all but path and query. */
+function placeOf(origin: string): Omit<SplitUrl, 'path' | 'query'> {
+  const { scheme, hostname, port, host, origin: whole } = splitUrl(origin);
+  return { scheme, hostname, port, host, origin: whole };
+}
 
 /** Keeps redirects from the reader. */
 class HopReader implements AnswerReader {
@@ -203,10 +267,10 @@ class HopReader implements AnswerReader {
   headSeen = false;
   readonly #reader: AnswerReader;
   readonly #at: SplitUrl;
-  readonly #request: FollowRequest;
+  readonly #request: Attempt;
   #discardedBytes = 0;
 
-  constructor(reader: AnswerReader, at: SplitUrl, request: FollowRequest) {
+  constructor(reader: AnswerReader, at: SplitUrl, request: Attempt) {
     this.#reader = reader;
     this.#at = at;
     this.#request = request;
@@ -219,12 +283,15 @@ class HopReader implements AnswerReader {
       this.location = resolveLocation(location, this.#at);
       return 'more';
     }
+    if (status >= 500 && this.#request.mayFailOver)
+      throw new UpstreamFailed('ORIGIN_REFUSED', `${this.#at.host} answered ${status}`, { status });
     if (!this.#request.ignoresCoding && isCoded(headers['content-encoding']))
       throw new ShoalError(
         'ORIGIN_BROKEN',
         `${this.#at.host} sent an encoded body, which was not asked for`,
       );
-    if (status < 400) this.#request.arrived?.(this.#at);
+    this.#request.isAnswered = true;
+    if (status < 400) this.#request.arrived?.(this.#at, this.#request.home);
     return this.#reader.head(status, headers, flow);
   }
 

@@ -140,3 +140,10 @@ export const LENIENT_ORIGINS_MAX = 256;
 
 /** How long hosts of a config that was replaced may still be asked: pulls under way need them. */
 export const RETIRED_CONFIG_MS = 600_000;
+
+/**
+ * How long an upstream that has failed is left out before it is looked at again, where it has
+ * mirrors. Not shorter than the default of `ProxyConfig.accessTtl`: a right that a mirror has
+ * granted just when the upstream failed has ended by then.
+ */
+export const MIRROR_RETURN_MS = 60_000;

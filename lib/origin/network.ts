@@ -3,12 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext, getCACertificates } from 'node:tls';
 import ipaddr from 'ipaddr.js';
 import { ShoalError } from '../errors.ts';
-import { AllowList } from '../registry/allow.ts';
+import { AllowList, originsOf } from '../registry/allow.ts';
 import { bareHost, splitUrl, type SplitUrl } from '../registry/url.ts';
 
 /** What the config says of the way to one registry (docs/CONFIG.md, `registries`). */
 export interface NetworkConfig {
   upstream: string;
+  upstreams?: readonly string[] | undefined;
   storage?: readonly string[] | undefined;
   caFile?: string | undefined;
   clientCertFile?: string | undefined;
@@ -21,6 +22,8 @@ export interface NetworkConfig {
 /** The same with its files read; may cross a thread boundary. */
 export interface Network {
   upstream: string;
+  /** Mirrors of the upstream, reached in the same way. */
+  upstreams?: readonly string[];
   /** Host globs of the registry's object storage, reached in the same way. */
   storage: readonly string[];
   /** PEM; trusted in addition to the system's authorities. */
@@ -51,6 +54,7 @@ export function readNetworks(entries: readonly NetworkConfig[]): Promise<Network
     entries.map(async (entry) => {
       const network = {
         upstream: entry.upstream,
+        upstreams: entry.upstreams ?? [],
         storage: entry.storage ?? [],
         ca: await textOf('caFile', entry.caFile),
         cert: await textOf('clientCertFile', entry.clientCertFile),
@@ -111,13 +115,13 @@ function assertUsable(entry: NetworkConfig, { ca, cert, key }: Network): void {
 
 /** How each upstream is reached. */
 export class Networks {
-  readonly #networks: { network: Network; home: SplitUrl; storage: AllowList }[];
+  readonly #networks: { network: Network; homes: SplitUrl[]; storage: AllowList }[];
   readonly #env: NodeJS.ProcessEnv;
 
   constructor(networks: readonly Network[], env: NodeJS.ProcessEnv) {
     this.#networks = networks.map((network) => ({
       network,
-      home: splitUrl(network.upstream),
+      homes: originsOf(network).map(splitUrl),
       storage: new AllowList({ registries: [], allow: network.storage }),
     }));
     this.#env = env;
@@ -136,7 +140,7 @@ export class Networks {
 
   /** Headers that the config adds to requests to a registry itself. */
   headersFor(url: SplitUrl): Readonly<Record<string, string>> {
-    return this.#networks.find(({ home }) => home.origin === url.origin)?.network.headers ?? {};
+    return this.#home((home) => home.origin === url.origin)?.headers ?? {};
   }
 
   /** The URL of the proxy in front of a host; null: none. */
@@ -149,10 +153,15 @@ export class Networks {
   }
 
   #find({ hostname, port }: Pick<SplitUrl, 'hostname' | 'port'>): Network | null {
-    const found =
-      this.#networks.find(({ home }) => home.hostname === hostname && home.port === port) ??
-      this.#networks.find(({ storage }) => storage.names(hostname, port));
-    return found?.network ?? null;
+    return (
+      this.#home((home) => home.hostname === hostname && home.port === port) ??
+      this.#networks.find(({ storage }) => storage.names(hostname, port))?.network ??
+      null
+    );
+  }
+
+  #home(isMeant: (home: SplitUrl) => boolean): Network | undefined {
+    return this.#networks.find(({ homes }) => homes.some(isMeant))?.network;
   }
 }
 

@@ -115,8 +115,8 @@ export class RangeAsker {
       ...base,
       headers: rangeHeader(ask),
       isPlain: isHome && known.isPlain && ask.form === 'range',
-      arrived: (last) => {
-        const bucket = last === home ? null : bucketOf(home, last);
+      arrived: (last, at) => {
+        const bucket = last === at ? null : bucketOf(at, last);
         if (bucket !== null) this.#redirected(bucket);
       },
     };

@@ -92,22 +92,6 @@ export async function readDocument(
   if (part.length > 0) sink.data(part);
 }
 
-/** The status of an answer whose body is not wanted. A redirect is an answer like any other. */
-export async function statusOf(follower: Follower, request: FollowRequest): Promise<number> {
-  let status = 0;
-  const reader: AnswerReader = {
-    head(answered) {
-      status = answered;
-      return 'enough';
-    },
-    data: () => 'enough',
-    ...NOTHING_IN_PLACE,
-    stopped: () => false,
-  };
-  await follower.once(request, reader);
-  return status;
-}
-
 const NOTHING_IN_PLACE = {
   room(): never {
     throw new Error('a collected body is not put in place');
@@ -135,7 +119,13 @@ async function collect(
     ...NOTHING_IN_PLACE,
     stopped: () => sink.stopped(),
   };
-  const { last } = await follower.follow({ ...request, ignoresCoding: true }, reader);
+  const { last, upstream } = await follower.follow({ ...request, ignoresCoding: true }, reader);
+  // A mirror's further pages are the registry's.
+  if (headers.link !== undefined && upstream !== request.home.origin)
+    headers = {
+      ...headers,
+      link: headers.link.replaceAll(`<${upstream}/`, `<${request.home.origin}/`),
+    };
   const decoded = await decode(headers['content-encoding'], body.bytes(), last.host);
   return { status, headers, ...decoded };
 }

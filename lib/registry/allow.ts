@@ -8,8 +8,18 @@ import { bareHost, splitUrl } from './url.ts';
 export interface RegistryEntry {
   p2pHost?: string;
   upstream: string;
+  /** Mirrors of the upstream. */
+  upstreams?: readonly string[] | undefined;
   /** Host globs of its object storage, optionally with `:port`. */
   storage?: readonly string[];
+}
+
+/**
+ * The origins of a registry, in the order in which they are tried: the upstream, then its mirrors,
+ * unless these name the upstream themselves.
+ */
+export function originsOf({ upstream, upstreams = [] }: RegistryEntry): readonly string[] {
+  return upstreams.includes(upstream) ? upstreams : [upstream, ...upstreams];
 }
 
 /** The part of the config that says whom this node may dial. */
@@ -37,7 +47,7 @@ export class AllowList {
   readonly #upstreams: Set<string>;
 
   constructor(config: AllowConfig) {
-    const upstreams = config.registries.map((entry) => splitUrl(entry.upstream));
+    const upstreams = config.registries.flatMap((entry) => originsOf(entry).map(splitUrl));
     this.#upstreams = new Set(upstreams.map((url) => `${bareHost(url.hostname)} ${url.port}`));
     const listed = upstreams.map((url) => entryOf(bareHost(url.hostname), url.port));
     const storage = config.registries.flatMap((entry) => entry.storage ?? []);

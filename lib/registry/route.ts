@@ -24,6 +24,11 @@ export interface RouteRequest {
 export interface RouteConfig extends AllowConfig {
   /** The first path segment of on-demand loading, without slashes. */
   prefix: string;
+  /**
+   * The upstream that answers for a registry now. Rights are remembered for it alone: what one
+   * mirror lets a client read, another one may not.
+   */
+  answering?: (origin: string) => string;
 }
 
 export type RelayKind = 'ping' | 'manifest' | 'tags' | 'referrers' | 'token' | 'other';
@@ -101,14 +106,17 @@ function registryFront(request: RouteRequest, config: RouteConfig): Route {
     throw new ShoalError('NAME_INVALID', 'not a valid repository name');
   // Some clients encode the colon of a digest; nothing else in a reference can be encoded.
   const reference = rawReference.replace(/%3a/i, ':');
-  const scope = repositoryScope(url.host, repository);
+  const answering = config.answering?.(url.origin) ?? url.origin;
+  const scopeHost = answering === url.origin ? url.host : splitUrl(answering).host;
+  const scope = repositoryScope(scopeHost, repository);
   switch (kind) {
     case 'blobs': {
       if (!isDigest(reference))
         throw new ShoalError('DIGEST_INVALID', 'not a valid sha256 or sha512 digest');
       const at = { ...url, path: `/v2/${repository}/blobs/${reference}` };
       const isVouched = vouchingOf(config).vouchesFor(at);
-      return { kind: 'blob', target: repositoryBlob(at, repository, reference, isVouched) };
+      const target = repositoryBlob(at, repository, reference, isVouched);
+      return { kind: 'blob', target: { ...target, scope } };
     }
     case 'manifests':
       if (reference.includes(':') && !isDigest(reference))

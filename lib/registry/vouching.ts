@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { hostMatcher, type AllowConfig, type HostMatcher } from './allow.ts';
+import { hostMatcher, originsOf, type AllowConfig, type HostMatcher } from './allow.ts';
 import { digestNamedBy, storedDigest, urlKey } from './identity.ts';
 import { VOUCHED_BUCKETS_MAX } from './limits.ts';
 import { splitUrl, type SplitUrl } from './url.ts';
@@ -98,7 +98,9 @@ export class Vouching {
 
 function sourcesOf({ registries }: AllowConfig): [ReadonlySet<string>, HostMatcher] {
   return [
-    new Set(registries.map((entry) => splitUrl(entry.upstream).origin)),
+    new Set(
+      registries.flatMap((entry) => originsOf(entry).map((origin) => splitUrl(origin).origin)),
+    ),
     hostMatcher(registries.flatMap((entry) => entry.storage ?? [])),
   ];
 }

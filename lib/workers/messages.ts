@@ -218,7 +218,7 @@ export type ControlMessage =
   /** The files of the proxy port's certificate have changed. */
   | { kind: 'certificate' }
   /** From here on requests are routed by this. */
-  | ({ kind: 'routes' } & Pick<FrontConfig, 'registries' | 'allow'>);
+  | ({ kind: 'routes' } & Pick<FrontConfig, 'registries' | 'allow' | 'mirrorStates'>);
 
 // --- what a front thread starts with ----------------------------------------------------------
 
@@ -244,6 +244,8 @@ export interface FrontConfig {
   prefix: string;
   registries: AllowConfig['registries'];
   allow: AllowConfig['allow'];
+  /** See lib/registry/mirror-view.ts. */
+  mirrorStates: SharedArrayBuffer;
   audit: boolean;
   /** The cluster secret, and those that are accepted, too: hex, separated by commas. */
   secret: string;

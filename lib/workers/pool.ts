@@ -225,7 +225,7 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
       return { kind: 'over', buckets: takeBuckets() };
     }
     case 'ping':
-      return { status: await origin.ping(job.origin).catch(() => null) };
+      return { status: await origin.ping(job.origin) };
     case 'configure':
       origin.configure(job.options);
       return { kind: 'configured' };

@@ -44,6 +44,7 @@ describe('control/fronts', () => {
         mode: 'agent',
         prefix: 'accelerator',
         registries: [],
+        mirrorStates: new SharedArrayBuffer(4),
         allow: [],
         audit: false,
         secret: '00'.repeat(32),
