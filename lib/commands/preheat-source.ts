@@ -1,13 +1,8 @@
 import { Agent, request } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { RegistryAddress } from '../demo/registry-client.ts';
-import {
-  formHeaders,
-  LOGIN_TRIES_MAX,
-  RegistryLogin,
-  repositoryOf,
-} from '../demo/registry-login.ts';
-import type { Credentials } from '../demo/registry-token.ts';
+import { formHeaders, LOGIN_TRIES_MAX, RegistryLogin, repositoryOf } from '../registry/login.ts';
+import type { Credentials } from '../registry/docker-config.ts';
 import * as z from 'zod';
 import { errorTable, ShoalError } from '../errors.ts';
 import { ORIGIN_CONNECT_TIMEOUT_MS, PULL_HEAD_TIMEOUT_MS, PULL_SILENCE_MS } from '../limits.ts';

@@ -2,7 +2,7 @@ import { systemClock } from '../clock.ts';
 import { parseUpstream } from '../config/address.ts';
 import type { BlobDescriptor } from '../demo/image.ts';
 import { RegistryClient } from '../demo/registry-client.ts';
-import type { Credentials } from '../demo/registry-token.ts';
+import type { Credentials } from '../registry/docker-config.ts';
 import { ShoalError } from '../errors.ts';
 import { PREHEAT_CONCURRENCY, PREHEAT_NODES_AT_ONCE, TRACE_SECONDS } from './limits.ts';
 import { namedImage, ownPlatform, parsePlatform, planPreheat } from './preheat-image.ts';

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ImagePlan } from '../demo/image.ts';
 import type { NodeReady } from '../demo/node-process.ts';
-import type { Credentials } from '../demo/registry-token.ts';
+import type { Credentials } from '../registry/docker-config.ts';
 
 export interface HintSources {
   /** Directory that goes when the swarm does. */

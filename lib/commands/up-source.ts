@@ -3,7 +3,7 @@ import { parseImageName } from '../demo/image.ts';
 import type { ImagePlan } from '../demo/image.ts';
 import { planPull } from '../demo/pull.ts';
 import { RegistryClient } from '../demo/registry-client.ts';
-import type { Credentials } from '../demo/registry-token.ts';
+import type { Credentials } from '../registry/docker-config.ts';
 import { DemoRegistry } from '../demo/registry.ts';
 import type { SampleImage } from '../demo/sample-image.ts';
 import { ShoalError } from '../errors.ts';

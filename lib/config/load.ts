@@ -163,7 +163,7 @@ export function registryFiles({ ProxyConfig }: Config): { key: string; file: str
   );
 }
 
-const FILE_KEYS = ['caFile', 'clientCertFile', 'clientKeyFile'] as const;
+const FILE_KEYS = ['caFile', 'clientCertFile', 'clientKeyFile', 'credentialsFile'] as const;
 
 function unreadable(key: string, file: string): string[] {
   if (file === '') return [];

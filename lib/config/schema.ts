@@ -112,6 +112,7 @@ const registry = z.strictObject(
     caFile: optionalPath().optional(),
     clientCertFile: optionalPath().optional(),
     clientKeyFile: optionalPath().optional(),
+    credentialsFile: optionalPath().optional(),
     insecureSkipVerify: flag().optional(),
     proxy: text('an http or https URL of a proxy', isProxyUrl).optional(),
     headers: z

@@ -9,8 +9,8 @@ import {
   PULL_SILENCE_MS,
 } from '../limits.ts';
 import { PULL_DOCUMENT_BYTES_MAX } from './limits.ts';
-import { formHeaders, LOGIN_TRIES_MAX, RegistryLogin, repositoryOf } from './registry-login.ts';
-import type { Credentials } from './registry-token.ts';
+import { formHeaders, LOGIN_TRIES_MAX, RegistryLogin, repositoryOf } from '../registry/login.ts';
+import type { Credentials } from '../registry/docker-config.ts';
 
 export interface RegistryAddress {
   /** Where requests go: the registry itself, or a node standing in for it. */

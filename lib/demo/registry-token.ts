@@ -1,10 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-
-export interface Credentials {
-  username: string;
-  password: string;
-}
+import type { Credentials } from '../registry/docker-config.ts';
 
 const TOKEN_LIFE_MS = 300_000;
 

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { parseRange, resolveRange } from '../registry/range.ts';
 import { TokenIssuer } from './registry-token.ts';
-import type { Credentials } from './registry-token.ts';
+import type { Credentials } from '../registry/docker-config.ts';
 import type { SampleBlob, SampleImage } from './sample-image.ts';
 
 /** What the registry sent for one path. */

@@ -16,6 +16,7 @@ import { mirrorStates } from '../registry/mirror-view.ts';
 import { Mirrors } from './mirrors.ts';
 import { Networks, type Network } from './network.ts';
 import { NodeHttpTransport } from './node-http.ts';
+import { OwnLogins } from './own-logins.ts';
 import { NameResolver, type Resolver } from './resolve.ts';
 import { UndiciTransport } from './undici.ts';
 
@@ -84,8 +85,15 @@ export class OriginConnections {
       options.mirrorStates ?? mirrorStates(options.registries),
       { clock, ping: (origin) => this.pinger.statusOf(origin, PING_TIMEOUT_MS) },
     );
-    this.follower = new Follower(agentOptions, this.mirrors, this.#direct, exchangeTools);
-    this.pinger = new Follower(agentOptions, this.mirrors, this.#direct, {
+    const parts = {
+      allow,
+      networks: agentOptions.networks,
+      mirrors: this.mirrors,
+      logins: new OwnLogins(agentOptions.networks, allow, dispatcher),
+      direct: this.#direct,
+    };
+    this.follower = new Follower(parts, exchangeTools);
+    this.pinger = new Follower(parts, {
       ...exchangeTools,
       transport: new UndiciTransport(pingDispatcher, lenient),
       headTimeoutMs: PING_TIMEOUT_MS,

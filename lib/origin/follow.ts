@@ -1,23 +1,19 @@
 import { ShoalError } from '../errors.ts';
 import type { AllowList } from '../registry/allow.ts';
-import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
-import type { OriginHeaders } from './content-range.ts';
+import { LOGIN_TRIES_MAX, type RegistryLogin } from '../registry/login.ts';
+import { splitUrl, type SplitUrl } from '../registry/url.ts';
 import { NotPlain, type DirectTransport } from './direct.ts';
 import {
   exchange,
   type AnswerReader,
   type ExchangeRequest,
   type ExchangeTools,
-  type Flow,
 } from './exchange.ts';
+import { Challenged, HopReader, UpstreamFailed, type Attempt } from './hop-reader.ts';
 import type { Mirrors } from './mirrors.ts';
 import type { Networks } from './network.ts';
-import {
-  ORIGIN_ALIVE_TIMEOUT_MS,
-  ORIGIN_ERROR_BODY_BYTES_MAX,
-  ORIGIN_REDIRECTS_MAX,
-  ORIGIN_REPEAT_MS_MIN,
-} from './limits.ts';
+import type { OwnLogins } from './own-logins.ts';
+import { ORIGIN_ALIVE_TIMEOUT_MS, ORIGIN_REDIRECTS_MAX, ORIGIN_REPEAT_MS_MIN } from './limits.ts';
 
 export interface FollowRequest {
   method: 'GET' | 'HEAD';
@@ -44,17 +40,6 @@ export interface FollowRequest {
   arrived?: (last: SplitUrl, home: SplitUrl) => void;
 }
 
-/** One try of a request, at one upstream of its registry. */
-interface Attempt extends FollowRequest {
-  /** Whether another upstream can be tried when this one fails. */
-  mayFailOver: boolean;
-  /** Whether the reader has seen a head: then the answer is this one. */
-  isAnswered: boolean;
-}
-
-/** An upstream that has mirrors answered a 5xx. */
-class UpstreamFailed extends ShoalError {}
-
 /** The URL that gave the answer, and the one that redirected there. */
 export interface Followed {
   last: SplitUrl;
@@ -63,30 +48,26 @@ export interface Followed {
   upstream: string;
 }
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Statuses of an object store for a signed URL that has expired or is gone. */
 export const EXPIRED = new Set([400, 401, 403, 404, 410]);
 
+export interface FollowerParts {
+  allow: AllowList;
+  networks: Networks;
+  mirrors: Pick<Mirrors, 'inOrder' | 'failed'>;
+  logins: OwnLogins;
+  direct: DirectTransport;
+}
+
 /** Sends requests and follows redirects, each hop checked against the allow-list. */
 export class Follower {
-  readonly #allow: AllowList;
-  readonly #direct: DirectTransport;
+  readonly #parts: FollowerParts;
   readonly #tools: ExchangeTools;
-  readonly #networks: Networks;
-  readonly #mirrors: Pick<Mirrors, 'inOrder' | 'failed'>;
   #underWay = 0;
   #becameIdle: (() => void)[] = [];
 
-  constructor(
-    { allow, networks }: { allow: AllowList; networks: Networks },
-    mirrors: Pick<Mirrors, 'inOrder' | 'failed'>,
-    direct: DirectTransport,
-    tools: ExchangeTools,
-  ) {
-    this.#allow = allow;
-    this.#networks = networks;
-    this.#mirrors = mirrors;
-    this.#direct = direct;
+  constructor(parts: FollowerParts, tools: ExchangeTools) {
+    this.#parts = parts;
     this.#tools = tools;
   }
 
@@ -106,27 +87,86 @@ export class Follower {
   /** Tries the upstreams of a registry in order, until one answers otherwise than by failing. */
   async #followAtMirrors(request: FollowRequest, reader: AnswerReader): Promise<Followed> {
     const { origin } = request.home;
-    const upstreams = request.start === request.home ? this.#mirrors.inOrder(origin) : [origin];
+    const upstreams =
+      request.start === request.home ? this.#parts.mirrors.inOrder(origin) : [origin];
     for (const [index, upstream] of upstreams.entries()) {
       const mayFailOver = index < upstreams.length - 1;
       const home = upstream === origin ? request.home : { ...request.home, ...placeOf(upstream) };
       const start = request.start === request.home ? home : request.start;
-      const attempt: Attempt = { ...request, start, home, mayFailOver, isAnswered: false };
+      const attempt: Attempt = {
+        ...request,
+        start,
+        home,
+        mayFailOver,
+        isAnswered: false,
+        takesChallenge: false,
+      };
       // The others need time, too.
       const nowMs = this.#tools.clock.nowMs();
       if (mayFailOver) attempt.deadlineMs = nowMs + (request.deadlineMs - nowMs) / 2;
       try {
-        const { last, referer } = await this.#follow(attempt, reader);
+        const { last, referer } = await this.#followLoggedIn(attempt, reader);
         request.isPlain = attempt.isPlain;
         return { last: last === home ? request.home : last, referer, upstream };
       } catch (thrown) {
         request.isPlain = attempt.isPlain;
         if (!mayFailOver || attempt.isAnswered || !isFailure(thrown)) throw thrown;
         const how = thrown instanceof UpstreamFailed ? 'error' : 'silent';
-        this.#mirrors.failed(origin, upstream, how);
+        this.#parts.mirrors.failed(origin, upstream, how);
       }
     }
     throw new Error('a registry has at least one upstream');
+  }
+
+  /** Answers a challenge with credentials of this node, where the client came without any. */
+  async #followLoggedIn(
+    attempt: Attempt,
+    reader: AnswerReader,
+  ): Promise<Pick<Followed, 'last' | 'referer'>> {
+    const own =
+      attempt.authorization === undefined && attempt.start === attempt.home
+        ? this.#parts.logins.of(attempt.home)
+        : null;
+    if (own === null) return this.#follow(attempt, reader);
+    const { login, repository } = own;
+    for (let tries = 0; ; tries++) {
+      const sent = login.authorization;
+      attempt.takesChallenge = tries < LOGIN_TRIES_MAX;
+      attempt.authorization = sent ?? undefined;
+      try {
+        return await this.#follow(attempt, reader);
+      } catch (thrown) {
+        if (!(thrown instanceof Challenged)) throw thrown;
+        const mayRenew = tries === 0 && sent !== null;
+        if (await this.#logIn(login, thrown, attempt.home, sent, repository, mayRenew)) continue;
+      }
+      // Refused: the client may have credentials that are accepted.
+      attempt.takesChallenge = false;
+      attempt.authorization = undefined;
+      return this.#follow(attempt, reader);
+    }
+  }
+
+  /** Whether there is an authorization to try; a failure is told with the challenge, for clients. */
+  async #logIn(
+    login: RegistryLogin,
+    challenge: Challenged,
+    home: SplitUrl,
+    ...rest: [sent: string | null, repository: string, mayRenew: boolean]
+  ): Promise<boolean> {
+    try {
+      const goesOn = await login.challenged(challenge, ...rest);
+      if (!goesOn) this.#parts.logins.failed(home);
+      return goesOn;
+    } catch (thrown) {
+      this.#parts.logins.failed(home);
+      const { message } = ShoalError.from(thrown, 'ORIGIN_UNREACHABLE');
+      throw new ShoalError('ORIGIN_REFUSED', `logging in by credentialsFile failed: ${message}`, {
+        status: 401,
+        headers: challenge.headers,
+        cause: thrown,
+      });
+    }
   }
 
   async #follow(
@@ -139,7 +179,7 @@ export class Follower {
       this.#assertAllowed(at);
       const headers: Record<string, string> = {
         'user-agent': 'shoal',
-        ...this.#networks.headersFor(at),
+        ...this.#parts.networks.headersFor(at),
         ...request.headers,
         'accept-encoding': 'identity',
         ...(referer === undefined ? {} : { referer }),
@@ -202,7 +242,7 @@ export class Follower {
   }
 
   #assertAllowed({ hostname, port }: SplitUrl): void {
-    if (!this.#allow.mayAsk(hostname, port))
+    if (!this.#parts.allow.mayAsk(hostname, port))
       throw new ShoalError(
         'HOST_NOT_ALLOWED',
         `${hostname}:${port} is not on the allow-list of this node`,
@@ -211,10 +251,10 @@ export class Follower {
 
   /** One request and its answer: by DirectTransport where the start is known to suit it. */
   async #exchange(request: Attempt, hop: ExchangeRequest, reader: HopReader): Promise<void> {
-    if (request.isPlain && hop.url === request.start && this.#direct.serves(hop.url)) {
+    if (request.isPlain && hop.url === request.start && this.#parts.direct.serves(hop.url)) {
       request.cost.requests++;
       try {
-        await exchange(hop, reader, { ...this.#tools, transport: this.#direct });
+        await exchange(hop, reader, { ...this.#tools, transport: this.#parts.direct });
         return;
       } catch (thrown) {
         if (!(thrown instanceof NotPlain)) throw thrown;
@@ -261,67 +301,6 @@ function placeOf(origin: string): Omit<SplitUrl, 'path' | 'query'> {
   return { scheme, hostname, port, host, origin: whole };
 }
 
-/** Keeps redirects from the reader. */
-class HopReader implements AnswerReader {
-  location: SplitUrl | null = null;
-  headSeen = false;
-  readonly #reader: AnswerReader;
-  readonly #at: SplitUrl;
-  readonly #request: Attempt;
-  #discardedBytes = 0;
-
-  constructor(reader: AnswerReader, at: SplitUrl, request: Attempt) {
-    this.#reader = reader;
-    this.#at = at;
-    this.#request = request;
-  }
-
-  head(status: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
-    this.headSeen = true;
-    const { location } = headers;
-    if (REDIRECTS.has(status) && location !== undefined) {
-      this.location = resolveLocation(location, this.#at);
-      return 'more';
-    }
-    if (status >= 500 && this.#request.mayFailOver)
-      throw new UpstreamFailed('ORIGIN_REFUSED', `${this.#at.host} answered ${status}`, { status });
-    if (!this.#request.ignoresCoding && isCoded(headers['content-encoding']))
-      throw new ShoalError(
-        'ORIGIN_BROKEN',
-        `${this.#at.host} sent an encoded body, which was not asked for`,
-      );
-    this.#request.isAnswered = true;
-    if (status < 400) this.#request.arrived?.(this.#at, this.#request.home);
-    return this.#reader.head(status, headers, flow);
-  }
-
-  data(chunk: Uint8Array): 'more' | 'enough' {
-    if (this.location === null) return this.#reader.data(chunk);
-    // The short body of a redirect is read to its end, so that the connection can be used again.
-    this.#discardedBytes += chunk.length;
-    return this.#discardedBytes > ORIGIN_ERROR_BODY_BYTES_MAX ? 'enough' : 'more';
-  }
-
-  room(bytesMax: number): Uint8Array {
-    return this.#reader.room(bytesMax);
-  }
-
-  placed(bytes: number): 'more' | 'enough' {
-    return this.#reader.placed(bytes);
-  }
-
-  stopped(): boolean {
-    return this.#reader.stopped();
-  }
-}
-
-/** Codings that change a body (RFC 9110, 8.4.1, and the IANA registry). */
-const CODINGS = new Set(['gzip', 'x-gzip', 'deflate', 'br', 'zstd', 'compress', 'x-compress']);
-
-function isCoded(contentEncoding: string | undefined): boolean {
-  return (contentEncoding ?? '').split(',').some((one) => CODINGS.has(one.trim().toLowerCase()));
-}
-
 /**
  * The Referer that Go's and browsers' clients send after a redirect: some stores accept a signed
  * URL only with it. Never from https to http, and never with a query: that may be a signature.
@@ -329,26 +308,4 @@ function isCoded(contentEncoding: string | undefined): boolean {
 function refererFrom(from: SplitUrl, to: SplitUrl): string | undefined {
   if (from.scheme === 'https' && to.scheme === 'http') return undefined;
   return `${from.origin}${from.path}`;
-}
-
-/**
- * An absolute Location is taken as it is written, because a signature holds for these very bytes.
- * Blanks and characters outside ASCII are percent-encoded, as all clients do.
- */
-function resolveLocation(location: string, at: SplitUrl): SplitUrl {
-  try {
-    const bare = location
-      .trim()
-      .replace(/#.*$/, '')
-      // Header values are read as latin1: each character is one byte of the UTF-8 text.
-      .replaceAll(/[^\x21-\x7e]/g, (byte) => `%${hexByte(byte)}`);
-    if (/^https?:\/\//i.test(bare)) return splitUrl(bare);
-    return splitUrl(new URL(bare, joinUrl(at)).href.replace(/#.*$/, ''));
-  } catch {
-    throw new ShoalError('ORIGIN_BROKEN', `${at.host} redirects to an invalid URL`);
-  }
-}
-
-function hexByte(character: string): string {
-  return (character.charCodeAt(0) & 0xff).toString(16).toUpperCase().padStart(2, '0');
 }

@@ -147,3 +147,12 @@ export const RETIRED_CONFIG_MS = 600_000;
  * granted just when the upstream failed has ended by then.
  */
 export const MIRROR_RETURN_MS = 60_000;
+
+/** Repositories that this node is logged in for with credentials of its own. */
+export const OWN_LOGINS_MAX = 1_024;
+
+/** One question to a token server; it is a part of the first byte's time. */
+export const TOKEN_TIMEOUT_MS = 5_000;
+
+/** How long a login with credentials of this node that has failed is not tried again. */
+export const LOGIN_FAILED_MS = 30_000;

@@ -4,6 +4,7 @@ import { createSecureContext, getCACertificates } from 'node:tls';
 import ipaddr from 'ipaddr.js';
 import { ShoalError } from '../errors.ts';
 import { AllowList, originsOf } from '../registry/allow.ts';
+import { parseDockerConfig, storedName, type DockerConfig } from '../registry/docker-config.ts';
 import { bareHost, splitUrl, type SplitUrl } from '../registry/url.ts';
 
 /** What the config says of the way to one registry (docs/CONFIG.md, `registries`). */
@@ -17,6 +18,7 @@ export interface NetworkConfig {
   insecureSkipVerify?: boolean | undefined;
   proxy?: string | undefined;
   headers?: Readonly<Record<string, string>> | undefined;
+  credentialsFile?: string | undefined;
 }
 
 /** The same with its files read; may cross a thread boundary. */
@@ -35,6 +37,8 @@ export interface Network {
   proxy: string | null;
   /** Sent to the registry, not to its storage. */
   headers: Readonly<Record<string, string>>;
+  /** Of `credentialsFile`, those for the upstream and its mirrors. */
+  credentials?: DockerConfig['entries'];
 }
 
 /** TLS options of a connection, as node:tls takes them. */
@@ -62,6 +66,7 @@ export function readNetworks(entries: readonly NetworkConfig[]): Promise<Network
         insecureSkipVerify: entry.insecureSkipVerify === true,
         proxy: entry.proxy ?? null,
         headers: entry.headers ?? {},
+        credentials: await credentialsOf(entry),
       };
       assertUsable(entry, network);
       return network;
@@ -82,6 +87,36 @@ async function textOf(key: string, path: string | undefined): Promise<string | n
       { cause: thrown },
     );
   }
+}
+
+/** Credentials for other hosts stay behind: what is not there cannot be sent anywhere. */
+async function credentialsOf(entry: NetworkConfig): Promise<DockerConfig['entries']> {
+  const text = await textOf('credentialsFile', entry.credentialsFile);
+  if (text === null) return [];
+  const refuse = (problem: string): never => {
+    throw new ShoalError(
+      'FILE_UNUSABLE',
+      `credentialsFile ${entry.credentialsFile} of ProxyConfig.registries (${entry.upstream}) ` +
+        `cannot be used: ${problem}`,
+    );
+  };
+  let config: DockerConfig;
+  try {
+    config = parseDockerConfig(text);
+  } catch (thrown) {
+    return refuse(`${(thrown as Error).message}; it must be a config.json as docker login writes`);
+  }
+  const hosts = originsOf(entry).map((origin) => splitUrl(origin).host);
+  const names = new Set(hosts.map(storedName));
+  const own = config.entries.filter(({ host }) => names.has(host));
+  if (own.length === 0)
+    return refuse(
+      `its "auths" hold nothing for ${hosts.join(', ')}` +
+        (config.store !== null || config.helpers.size > 0
+          ? '; a node runs no credential helpers'
+          : ''),
+    );
+  return own;
 }
 
 /** A connection would fail with these files, and not say which of them is wrong. */
@@ -141,6 +176,11 @@ export class Networks {
   /** Headers that the config adds to requests to a registry itself. */
   headersFor(url: SplitUrl): Readonly<Record<string, string>> {
     return this.#home((home) => home.origin === url.origin)?.headers ?? {};
+  }
+
+  /** Shoal's own credentials for a registry itself. */
+  credentialsFor(url: SplitUrl): DockerConfig['entries'] {
+    return this.#home((home) => home.origin === url.origin)?.credentials ?? [];
   }
 
   /** The URL of the proxy in front of a host; null: none. */

@@ -1,14 +1,19 @@
-import type { Dispatcher } from 'undici';
 import { ShoalError } from '../errors.ts';
-import { parseChallenges, type Challenge } from '../registry/challenge.ts';
-import type { Credentials } from './registry-token.ts';
+import { parseChallenges, type Challenge } from './challenge.ts';
+import type { Credentials } from './docker-config.ts';
 
-/** Sends a request, with a form as its body where there is one. */
+/** An answer of a token server. */
+export interface LoginAnswer {
+  statusCode: number;
+  body: { json(): Promise<unknown>; dump(): Promise<void> };
+}
+
+/** Asks a token server, with a form as its body where there is one. */
 export type Send = (
   url: URL,
   headers: Record<string, string>,
   form?: URLSearchParams,
-) => Promise<Dispatcher.ResponseData>;
+) => Promise<LoginAnswer>;
 
 /** Tries after a 401: a token that may have expired is renewed, then each scheme is tried once. */
 export const LOGIN_TRIES_MAX = 3;
@@ -55,7 +60,7 @@ export class RegistryLogin {
    * be answered
    */
   async challenged(
-    answer: Dispatcher.ResponseData,
+    answer: { headers: Readonly<Record<string, string | string[] | undefined>> },
     sent: string | null,
     repository: string,
     mayRenew: boolean,
@@ -86,7 +91,8 @@ export class RegistryLogin {
   }
 
   #basic(): string | null {
-    if (this.#credentials === null) return null;
+    // An identity token's user is no user with an empty password.
+    if (this.#credentials === null || this.#credentials.password === '') return null;
     const { username, password } = this.#credentials;
     return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
   }
@@ -97,11 +103,20 @@ export class RegistryLogin {
     const asked = new URLSearchParams();
     const service = parameters.get('service');
     if (service !== undefined) asked.set('service', service);
-    asked.set('scope', parameters.get('scope') ?? `repository:${repository}:pull`);
-    let answer = await this.#byGet(url, asked);
-    if (WRONG_METHOD.has(answer.statusCode) && this.#credentials !== null) {
+    const scope =
+      parameters.get('scope') ?? (repository === '' ? null : `repository:${repository}:pull`);
+    if (scope !== null) asked.set('scope', scope);
+    const credentials = this.#credentials;
+    // An identity token is taken by POST only.
+    const prefersPost = credentials?.identityToken !== undefined;
+    let answer = prefersPost
+      ? await this.#byPost(url, asked, credentials)
+      : await this.#byGet(url, asked);
+    if (WRONG_METHOD.has(answer.statusCode) && credentials !== null) {
       await answer.body.dump().catch(() => undefined);
-      answer = await this.#byPost(url, asked, this.#credentials);
+      answer = prefersPost
+        ? await this.#byGet(url, asked)
+        : await this.#byPost(url, asked, credentials);
     }
     const place = `${url.origin}${url.pathname}`;
     if (answer.statusCode !== 200) {
@@ -119,7 +134,7 @@ export class RegistryLogin {
     return `Bearer ${token}`;
   }
 
-  #byGet(url: URL, asked: URLSearchParams): Promise<Dispatcher.ResponseData> {
+  #byGet(url: URL, asked: URLSearchParams): Promise<LoginAnswer> {
     const whole = new URL(url);
     for (const [name, value] of asked) whole.searchParams.set(name, value);
     const basic = this.#basic();
@@ -130,15 +145,21 @@ export class RegistryLogin {
   #byPost(
     url: URL,
     asked: URLSearchParams,
-    { username, password }: Credentials,
-  ): Promise<Dispatcher.ResponseData> {
+    { username, password, identityToken }: Credentials,
+  ): Promise<LoginAnswer> {
     const form = new URLSearchParams(asked);
-    form.set('grant_type', 'password');
     form.set('client_id', CLIENT_ID);
-    form.set('username', username);
-    form.set('password', password);
+    if (identityToken === undefined) {
+      form.set('grant_type', 'password');
+      form.set('username', username);
+      form.set('password', password);
+    } else {
+      form.set('grant_type', 'refresh_token');
+      form.set('refresh_token', identityToken);
+    }
     // Some servers read the credentials from the header, whatever the form says.
-    return this.#send(url, { authorization: this.#basic()! }, form);
+    const basic = this.#basic();
+    return this.#send(url, basic === null ? {} : { authorization: basic }, form);
   }
 }
 
