@@ -1,3 +1,4 @@
+import { wrongWildcards } from './any-registry.ts';
 import type { Config } from './schema.ts';
 
 /**
@@ -5,7 +6,7 @@ import type { Config } from './schema.ts';
  */
 export function contradictions(config: Config): string[] {
   const { ProxyConfig: proxy, P2PConfig: p2p, ExporterConfig: exporter } = config;
-  const found: string[] = [];
+  const found = wrongWildcards(proxy);
   if ((proxy.certFile === '') !== (proxy.keyFile === '')) {
     const [given, missing] =
       proxy.certFile === '' ? ['keyFile', 'certFile'] : ['certFile', 'keyFile'];

@@ -5,6 +5,7 @@ import { parseDocument } from 'yaml';
 import { ShoalError } from '../errors.ts';
 import { CONFIG_FILE_BYTES_MAX } from '../limits.ts';
 import { isHost } from './address.ts';
+import { writeOut } from './any-registry.ts';
 import { contradictions } from './check.ts';
 import { complaints } from './complaint.ts';
 import { applyOverrides } from './override.ts';
@@ -75,7 +76,7 @@ export function parseConfig(raw: Sections, sources: Omit<ConfigSources, 'file'> 
   if (sources.mode !== undefined) deploy.mode = sources.mode;
   if (deploy.node === '')
     deploy.node = ownAddress(env['NODE_IP'] ?? '', sources.interfaces ?? networkInterfaces);
-  return deepFreeze(parsed.data);
+  return deepFreeze({ ...parsed.data, ProxyConfig: writeOut(parsed.data.ProxyConfig) });
 }
 
 /** An empty key or section (YAML null) has its default. */

@@ -8,6 +8,7 @@ import {
   UPSTREAMS_MAX,
 } from './limits.ts';
 import { parseByteSize } from './byte-size.ts';
+import { ANY_REGISTRY } from './any-registry.ts';
 import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
 
 /*
@@ -91,18 +92,21 @@ const OWN_HEADERS =
 const isFreeHeaderName = (value: string): boolean =>
   /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) && !OWN_HEADERS.test(value);
 
+const UPSTREAM_ALLOWED = 'an http or https URL of a registry, without path, query or credentials';
 const upstreamUrl = () =>
-  text(
-    'an http or https URL of a registry, without path, query or credentials',
-    (value) => parseUpstream(value) !== null,
-  ).transform((value) => parseUpstream(value) ?? '');
+  text(UPSTREAM_ALLOWED, (value) => parseUpstream(value) !== null).transform(
+    (value) => parseUpstream(value) ?? '',
+  );
 
 const registry = z.strictObject(
   {
     p2pHost: text('host or host:port, or "*" for the default upstream', isP2pHost)
       .transform((value) => value.toLowerCase())
       .default('*'),
-    upstream: upstreamUrl(),
+    upstream: z.union([z.literal(ANY_REGISTRY), upstreamUrl()], {
+      error: `${UPSTREAM_ALLOWED}, or "*" with hosts`,
+    }),
+    hosts: hostGlobs().optional(),
     upstreams: z
       .array(upstreamUrl(), { error: 'a list of URLs of mirrors' })
       .max(UPSTREAMS_MAX, { error: `at most ${UPSTREAMS_MAX} mirrors` })
@@ -131,9 +135,13 @@ export const registryKeys: readonly string[] = Object.keys(registry.shape);
 
 const registries = z
   .array(registry, { error: 'a list of entries {p2pHost, upstream, ...}' })
-  .refine((entries) => new Set(entries.map((entry) => entry.p2pHost)).size === entries.length, {
-    error: 'each p2pHost once, and at most one default upstream (p2pHost left out or "*")',
-  });
+  .refine(
+    (entries) => {
+      const named = entries.filter(({ upstream }) => upstream !== ANY_REGISTRY);
+      return new Set(named.map(({ p2pHost }) => p2pHost)).size === named.length;
+    },
+    { error: 'each p2pHost once, and at most one default upstream (p2pHost left out or "*")' },
+  );
 
 const deploy = z.strictObject({
   mode: choice(['agent', 'root'])

@@ -115,7 +115,7 @@ describe('what a wrong config is told', () => {
     [{ proxyConfig: { port: 1 } }, /^proxyConfig: .*did you mean ProxyConfig\?$/],
     [
       { ProxyConfig: { registries: [{ upstream: 'http://a', user: 'u' }] } },
-      /^ProxyConfig\.registries\.0\.user: .*no such key; allowed: p2pHost, upstream, storage, .*headers$/,
+      /^ProxyConfig\.registries\.0\.user: .*no such key; allowed: p2pHost, upstream, .*headers$/,
     ],
   ];
   for (const [raw, line] of cases) {
