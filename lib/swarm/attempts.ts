@@ -1,13 +1,13 @@
 import type { FetchShared } from './fetch-shared.ts';
-import type { AskedAs, Fetch, FetchContext, NodeId, PeerAsk, Report } from './types.ts';
+import type { AskRole, Fetch, FetchContext, NodeId, PeerAsk, Report } from './types.ts';
 
 /**
  * What one fetch has under way with its driver: one attempt at most, counted, and the marks of the
  * last.
  */
 export class Attempts {
-  /** As whom the node of the last read was asked. */
-  as: AskedAs | 'origin' = 'origin';
+  /** The role in which the node of the last read was asked. */
+  role: AskRole | 'origin' = 'origin';
   /** The node of the attempt under way; null: the origin, or nobody. */
   node: NodeId | null = null;
   /** The node asked last. */
@@ -25,18 +25,27 @@ export class Attempts {
     this.#shared = shared;
   }
 
+  /** Whether the node of the last read vouches for its bytes: a parent does not. */
+  get isTrusted(): boolean {
+    return this.role !== 'parent';
+  }
+
   isCurrent(attempt: number): boolean {
     return attempt === this.#number;
   }
 
   /** Reads from `node`. */
-  read(node: NodeId, as: AskedAs, ask: Omit<PeerAsk, 'node' | 'as' | 'load' | 'shardMs'>): void {
+  read(
+    node: NodeId,
+    role: AskRole,
+    ask: Omit<PeerAsk, 'node' | 'role' | 'load' | 'shardMs'>,
+  ): void {
     this.#begin(node);
-    this.as = as;
+    this.role = role;
     this.fromBytes = ask.fromBytes;
     this.#shared.effects.ask(this.#fetch, this.#number, {
       node,
-      as,
+      role,
       fromBytes: ask.fromBytes,
       exclude: ask.exclude,
       hops: ask.hops,
@@ -50,7 +59,7 @@ export class Attempts {
 
   origin(fromBytes: number, alone: boolean, context: FetchContext): void {
     this.#begin(null);
-    this.as = 'origin';
+    this.role = 'origin';
     this.fromBytes = fromBytes;
     this.#shared.effects.origin(this.#fetch, this.#number, { fromBytes, alone, context });
   }

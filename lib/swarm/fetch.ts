@@ -8,7 +8,7 @@ import { type AfterOrigin, OriginTries, wireError } from './origin-tries.ts';
 import { Progress } from './progress.ts';
 import { Sources } from './sources.ts';
 import type {
-  AskedAs,
+  AskRole,
   AttemptResult,
   Fetch,
   FetchContext,
@@ -111,11 +111,11 @@ export class ShardFetch implements Fetch {
    * Sources.accuse.
    */
   accuse(by: NodeId, accused: readonly NodeId[]): void {
-    const { as, sinceMs, fromBytes } = this.#attempts;
+    const { role, sinceMs, fromBytes } = this.#attempts;
     if (
       !this.#sources.accuse(by, accused) ||
       this.#phase !== 'reading' ||
-      (as !== 'owner' && as !== 'parent')
+      (role !== 'owner' && role !== 'parent')
     )
       return;
     this.#progress.grew(this.#shared.effects.receivedBytes(this));
@@ -137,7 +137,7 @@ export class ShardFetch implements Fetch {
     else if (this.#phase === 'checking' && this.#integrity.data !== null)
       this.#watchStat(nowMs, this.source!);
     // A read of the origin has deadlines of its own, and its turn there to wait for.
-    const isAtOrigin = this.#phase === 'reading' && this.#attempts.as === 'origin';
+    const isAtOrigin = this.#phase === 'reading' && this.#attempts.role === 'origin';
     if (!isAtOrigin && nowMs - this.#progress.grownMs > FETCH_PATIENCE_MS) {
       this.#shared.observe('gave-up', this.source);
       this.#close({
@@ -173,7 +173,7 @@ export class ShardFetch implements Fetch {
           : progress.fromBytes,
     );
     if (progress.receivedBytes > progress.fromBytes)
-      this.#integrity.provenance.add(node, this.#attempts.as !== 'parent', progress.receivedBytes);
+      this.#integrity.provenance.add(node, this.#attempts.isTrusted, progress.receivedBytes);
     progress.fromBytes = progress.receivedBytes;
     this.#attempts.node = null;
     if (node !== null && result.kind !== 'failed') this.#shared.health.answered(node);
@@ -218,7 +218,7 @@ export class ShardFetch implements Fetch {
   // --- what next ---
 
   #go(): void {
-    const { node, as } = this.#sources.next();
+    const { node, role } = this.#sources.next();
     const { data, provenance, statMissed } = this.#integrity;
     if (data !== null && node !== null && !statMissed) {
       this.#stat(node, provenance.lastPeer, 'done');
@@ -230,22 +230,22 @@ export class ShardFetch implements Fetch {
       this.#restart(provenance.originBytes);
     else if (node === null && data !== null) this.#restart(0);
     if (node === null) this.#readOrigin();
-    else this.#read(node, as);
+    else this.#read(node, role);
   }
 
-  #read(node: NodeId, as: AskedAs): void {
+  #read(node: NodeId, role: AskRole): void {
     this.#phase = 'reading';
-    if (as === 'owner') this.#owner = node;
-    if (as !== 'parent' || this.#attempts.lastNode !== node)
+    if (role === 'owner') this.#owner = node;
+    if (role !== 'parent' || this.#attempts.lastNode !== node)
       this.#parentSinceMs = this.#shared.nowMs();
     this.#shared.health.asked(node, this.#shared.nowMs());
-    this.#attempts.read(node, as, {
+    this.#attempts.read(node, role, {
       fromBytes: this.#progress.fromBytes,
-      exclude: this.#sources.exclude(as),
+      exclude: this.#sources.exclude(role),
       hops: this.#hops,
-      trusted: as !== 'parent' && this.#integrity.provenance.allTrusted,
+      trusted: role !== 'parent' && this.#integrity.provenance.allTrusted,
       holdMs: this.#shared.pace.holdMs,
-      context: as === 'parent' || as === 'holder' ? null : this.#origin.use(),
+      context: role === 'parent' || role === 'holder' ? null : this.#origin.use(),
     });
   }
 
@@ -315,7 +315,7 @@ export class ShardFetch implements Fetch {
   ): void {
     this.#shared.observe('redirected', null);
     const integrity = this.#integrity;
-    if (word !== null && this.#attempts.as === 'owner') integrity.said(word, totalBytes);
+    if (word !== null && this.#attempts.role === 'owner') integrity.said(word, totalBytes);
     if (integrity.data !== null) {
       // It sends us to others although we have every byte: it does not know the checksum yet, or
       // has just said it.
@@ -329,19 +329,19 @@ export class ShardFetch implements Fetch {
       return this.#passOver(node, 'owner', true);
     }
     const parent = this.#sources.parentOf(parents);
-    if (this.#attempts.as === 'root' || this.#progress.redirected() || parent === undefined) {
+    if (this.#attempts.role === 'root' || this.#progress.redirected() || parent === undefined) {
       this.#shared.health.failed(node, this.#shared.nowMs());
       this.#passOver(node);
     } else this.#read(parent, 'parent');
   }
 
   #busy(node: NodeId, retryMs: number): void {
-    const { as } = this.#attempts;
-    if (as === 'parent') return this.#parentWaits(node);
-    const out = this.#lateness.isOut(node, as, this.#progress.ownerMs);
+    const { role } = this.#attempts;
+    if (role === 'parent') return this.#parentWaits(node);
+    const out = this.#lateness.isOut(node, role, this.#progress.ownerMs);
     if (out) this.#shared.health.failed(node, this.#shared.nowMs());
-    if (out || this.#lateness.isOver(node, as, this.#progress.ownerMs))
-      this.#passOver(node, as, !out);
+    if (out || this.#lateness.isOver(node, role, this.#progress.ownerMs))
+      this.#passOver(node, role, !out);
     else this.#wait(retryMs);
   }
 
@@ -354,8 +354,8 @@ export class ShardFetch implements Fetch {
   }
 
   #refused(node: NodeId, error: WireError): void {
-    const { as } = this.#attempts;
-    const mayFind = as === 'owner' || as === 'root';
+    const { role } = this.#attempts;
+    const mayFind = role === 'owner' || role === 'root';
     if (mayFind) this.#lastError = error;
     const then = !mayFind ? null : this.#origin.refused(error);
     if (then === null) this.#passOver(node);
@@ -371,17 +371,18 @@ export class ShardFetch implements Fetch {
     if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH')
       return this.#corrupt(null);
     observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
-    const { as, fromBytes } = this.#attempts;
+    const { role, fromBytes } = this.#attempts;
     if (
       !this.#isForgiven(
         node,
         error,
-        this.#progress.receivedBytes > fromBytes || (as !== 'parent' && this.#sources.isLast(node)),
+        this.#progress.receivedBytes > fromBytes ||
+          (role !== 'parent' && this.#sources.isLast(node)),
       )
     ) {
       health.failed(node, nowMs());
       this.#passOver(node);
-    } else if (as === 'parent') this.#read(node, 'parent');
+    } else if (role === 'parent') this.#read(node, 'parent');
     else this.#go();
   }
 
@@ -404,8 +405,8 @@ export class ShardFetch implements Fetch {
   }
 
   /** Not from this node again: a parent is excluded, an owner or root passed over in this fetch. */
-  #passOver(node: NodeId, as: AskedAs | 'origin' = this.#attempts.as, late = false): void {
-    if (as === 'parent') return this.#leave(node);
+  #passOver(node: NodeId, role: AskRole | 'origin' = this.#attempts.role, late = false): void {
+    if (role === 'parent') return this.#leave(node);
     this.#sources.passOver(node, late);
     this.#progress.ownerChanged();
     this.#shared.observe('owner-changed', node);
@@ -424,7 +425,7 @@ export class ShardFetch implements Fetch {
     this.#progress.ownerMs = nowMs();
     if (this.#attempts.fromBytes === 0)
       pace.done(nowMs() - this.#attempts.sinceMs, nowMs(), this.#lateness.turn);
-    this.#integrity.whole(data, node, this.#attempts.as !== 'parent');
+    this.#integrity.whole(data, node, this.#attempts.isTrusted);
     if (this.#integrity.word === null) this.#go();
     else this.#compare(data);
   }
@@ -455,12 +456,12 @@ export class ShardFetch implements Fetch {
   /** Leaves a peer that takes far longer than shards do lately; each time it is more patient. */
   #watch(nowMs: number): void {
     this.#progress.grew(this.#shared.effects.receivedBytes(this));
-    const { node, as } = this.#attempts;
-    const sinceMs = as === 'parent' ? this.#parentSinceMs : this.#attempts.sinceMs;
-    if (node === null || !this.#lateness.isOver(node, as, sinceMs)) return;
-    this.#lateness.left(as, this.#owner);
+    const { node, role } = this.#attempts;
+    const sinceMs = role === 'parent' ? this.#parentSinceMs : this.#attempts.sinceMs;
+    if (node === null || !this.#lateness.isOver(node, role, sinceMs)) return;
+    this.#lateness.left(role, this.#owner);
     this.#shared.observe('slow', node);
-    if (as === 'parent') this.#sources.shun(node);
+    if (role === 'parent') this.#sources.shun(node);
     else {
       this.#shared.health.slow(node, nowMs);
       this.#sources.passOver(node, true);

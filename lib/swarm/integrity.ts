@@ -91,8 +91,8 @@ export class Integrity {
       else if (health.lied(node, nowMs())) observe('lied', node);
       sources.shun(node);
     }
-    const { node, as } = sources.next();
-    if (node !== null && as === 'owner' && (suspects.length === 0 || this.#corruptions > 1))
+    const { node, role } = sources.next();
+    if (node !== null && role === 'owner' && (suspects.length === 0 || this.#corruptions > 1))
       sources.passOver(node);
     if (this.#corruptions > WRONG_TREES_MAX) sources.turnToRoots();
     return {
@@ -103,7 +103,7 @@ export class Integrity {
       fromBytes: this.#corruptions === 1 && data !== null && suspects.length > 0 ? trustedBytes : 0,
       hopeless: this.#corruptions > CORRUPTIONS_MAX,
       tell:
-        node !== null && as === 'owner' && suspects.length === 1
+        node !== null && role === 'owner' && suspects.length === 1
           ? { owner: node, liar: suspects[0]! }
           : null,
     };

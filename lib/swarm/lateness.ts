@@ -7,7 +7,7 @@ import {
 } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Sources } from './sources.ts';
-import type { AskedAs, NodeId } from './types.ts';
+import type { AskRole, NodeId } from './types.ts';
 
 /**
  * When one fetch calls somebody late: after a multiple of what shards took lately, twice that each
@@ -34,17 +34,17 @@ export class Lateness {
   }
 
   /** Whether who is asked as `as` since `sinceMs` is late. */
-  isLate(as: AskedAs | 'origin', sinceMs: number): boolean {
+  isLate(role: AskRole | 'origin', sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
     const { hasRoot } = this.#sources;
     const lateMs =
-      (as === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) *
-      2 ** (as === 'parent' ? this.#parentsLeft : this.#ownersLeft);
+      (role === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) *
+      2 ** (role === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     const tookMs = nowMs() - sinceMs;
     const overtakersMax =
       Math.max(OVERTAKERS_MIN, OVERTAKERS_WINDOWS * pace.windowShards(0)) * 2 ** this.#parentsLeft;
     if (
-      as === 'parent' &&
+      role === 'parent' &&
       pace.overtakers(this.turn, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
     )
       return true;
@@ -54,19 +54,19 @@ export class Lateness {
   }
 
   /** Whether `node` is late, and may be left for that. */
-  isOver(node: NodeId, as: AskedAs | 'origin', sinceMs: number): boolean {
-    return this.isLate(as, sinceMs) && this.#sources.mayLeave(node, as);
+  isOver(node: NodeId, role: AskRole | 'origin', sinceMs: number): boolean {
+    return this.isLate(role, sinceMs) && this.#sources.mayLeave(node, role);
   }
 
   /**
    * Whether an owner or root that only says "busy" since `sinceMs` has been waited for long enough.
    */
-  isOut(node: NodeId, as: AskedAs | 'origin', sinceMs: number): boolean {
+  isOut(node: NodeId, role: AskRole | 'origin', sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
     // The last root is waited for however long it is busy: behind it there is only the origin, for
     // which it waits itself.
     return (
-      (as === 'owner' || this.#sources.mayLeave(node, as)) &&
+      (role === 'owner' || this.#sources.mayLeave(node, role)) &&
       nowMs() - sinceMs > Math.max(OWNER_PATIENCE_MS, pace.patienceMs)
     );
   }
@@ -89,8 +89,8 @@ export class Lateness {
    * Somebody asked as `as` was left for being late, a parent in the tree of `owner`: be more
    * patient with the next.
    */
-  left(as: AskedAs | 'origin', owner: NodeId | null): void {
-    if (as === 'parent') {
+  left(role: AskRole | 'origin', owner: NodeId | null): void {
+    if (role === 'parent') {
       this.#parentsLeft++;
       this.#lateUnder = owner;
     } else this.#ownersLeft++;

@@ -1,7 +1,7 @@
 import { ACCUSERS_MIN, EXCLUDES_MAX, RANK_DEPTH, SUCCESSORS } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { type Membership, ownerPlace } from './rank.ts';
-import type { AskedAs, NodeId, ShardId } from './types.ts';
+import type { AskRole, NodeId, ShardId } from './types.ts';
 
 /** Whom one fetch may ask, and whom it no longer does. */
 export class Sources {
@@ -38,27 +38,27 @@ export class Sources {
   }
 
   /** The owner, holder or root to ask; no node: the origin. */
-  next(): { node: NodeId | null; as: AskedAs } {
-    if (this.#originOnly) return { node: null, as: 'root' };
+  next(): { node: NodeId | null; role: AskRole } {
+    if (this.#originOnly) return { node: null, role: 'root' };
     const { self, membership } = this.#shared;
     const members = membership();
     const root = this.#root();
     if (self.role === 'agent' || members.roots.size === 0) {
       const owner = this.#firstUsable(members, root !== null);
-      if (owner !== null && owner !== self.node) return { node: owner, as: 'owner' };
+      if (owner !== null && owner !== self.node) return { node: owner, role: 'owner' };
     }
     const holder = this.#holder();
-    if (holder !== null) return { node: holder, as: 'holder' };
-    return { node: root === self.node ? null : root, as: 'root' };
+    if (holder !== null) return { node: holder, role: 'holder' };
+    return { node: root === self.node ? null : root, role: 'root' };
   }
 
   /**
    * Nodes to name in a request; to an owner also the owners passed over, which tells it that it is
    * the owner now.
    */
-  exclude(as: AskedAs): NodeId[] {
-    if (as === 'root') return [];
-    if (as !== 'owner' || this.#passed.length + this.#late.length === 0) return this.#excluded;
+  exclude(role: AskRole): NodeId[] {
+    if (role === 'root') return [];
+    if (role !== 'owner' || this.#passed.length + this.#late.length === 0) return this.#excluded;
     const { hasRoot } = this;
     return [
       ...new Set([
@@ -133,9 +133,9 @@ export class Sources {
    * Whether a node may be left only for being late. Always, unless that would send this node to the
    * origin: there go, for lateness, only the owner's successors, and while a root is there nobody.
    */
-  mayLeave(node: NodeId, as: AskedAs | 'origin'): boolean {
-    if (as === 'parent') return true;
-    if (as === 'root') return this.#without(node, () => this.hasRoot);
+  mayLeave(node: NodeId, role: AskRole | 'origin'): boolean {
+    if (role === 'parent') return true;
+    if (role === 'root') return this.#without(node, () => this.hasRoot);
     if (!this.isLast(node)) return true;
     const { self, membership } = this.#shared;
     const place = membership().owners.top(this.#shard).indexOf(self.node);

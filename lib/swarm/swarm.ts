@@ -113,7 +113,7 @@ export class Swarm {
     const known = this.#fetches.get(shard);
     if (known !== undefined) {
       if (context !== null) known.offer(context);
-      if (onBehalf?.as === 'owner') known.accuse(onBehalf.node, onBehalf.exclude);
+      if (onBehalf?.role === 'owner') known.accuse(onBehalf.node, onBehalf.exclude);
       return known;
     }
     const passed =
@@ -129,7 +129,7 @@ export class Swarm {
       passed,
       holders,
     });
-    if (onBehalf?.as === 'owner') fetch.accuse(onBehalf.node, onBehalf.exclude);
+    if (onBehalf?.role === 'owner') fetch.accuse(onBehalf.node, onBehalf.exclude);
     fetch.place = place;
     this.#fetches.set(shard, fetch);
     fetch.begin();
@@ -188,14 +188,14 @@ export class Swarm {
 
   /** Decides on another node's request. After `serve` the driver tells `sent` once. */
   ask(request: AskRequest): Verdict {
-    const { shard, node, as } = request;
+    const { shard, node, role } = request;
     const fetch = this.#fetches.get(shard);
     const isCircle =
       node === this.#self.node || (!request.held && fetch !== undefined && fetch.source === node);
     if (isCircle || request.hops > HOPS_MAX) return { kind: 'miss' };
-    if (as === 'parent' && !request.held && fetch === undefined) return { kind: 'miss' };
-    if (as === 'holder' && !request.held) return { kind: 'miss' };
-    if (as === 'owner') return this.#askOwner(request);
+    if (role === 'parent' && !request.held && fetch === undefined) return { kind: 'miss' };
+    if (role === 'holder' && !request.held) return { kind: 'miss' };
+    if (role === 'owner') return this.#askOwner(request);
     if (this.#uploads >= UPLOADS_MAX) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
     this.#uploads++;
     return { kind: 'serve' };

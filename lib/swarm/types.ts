@@ -25,10 +25,10 @@ export interface ShardId {
 }
 
 /**
- * As whom a node is asked: `owner` and `root` find the shard themselves, a `parent` has it or is
- * receiving it, a `holder` offers the whole blob, which it has verified (offer-book.ts).
+ * The role in which a node is asked. `owner` and `root` find the shard themselves, a `parent` has it
+ * or is receiving it, a `holder` has the whole blob.
  */
-export type AskedAs = 'owner' | 'parent' | 'root' | 'holder';
+export type AskRole = 'owner' | 'parent' | 'root' | 'holder';
 
 /** Whom a fetch passes over from the start. */
 export type Distrust = 'nobody' | 'owners' | 'everybody';
@@ -48,7 +48,7 @@ export interface FetchContext {
 
 export interface PeerAsk {
   node: NodeId;
-  as: AskedAs;
+  role: AskRole;
   /** First byte wanted; equal to the shard's length when only the owner's checksum is. */
   fromBytes: number;
   /** Nodes not to be sent to: they failed, stalled or lied. */
@@ -165,7 +165,7 @@ export interface AskRequest {
   shard: ShardId;
   node: NodeId;
   zone: string | null;
-  as: AskedAs;
+  role: AskRole;
   exclude: NodeId[];
   hops: number;
   load: number;

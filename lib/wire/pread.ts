@@ -1,5 +1,5 @@
 import { ShoalError, type WireError } from '../errors.ts';
-import type { AskedAs, AttemptResult, Verdict } from '../swarm/types.ts';
+import type { AskRole, AttemptResult, Verdict } from '../swarm/types.ts';
 import { PEER_HOLD_MS } from '../limits.ts';
 import { BUSY_RETRY_MS_MAX, EXCLUDED_NODES_MAX, HOLD_MS_MAX, PARENTS_MAX } from './limits.ts';
 import {
@@ -26,7 +26,7 @@ export interface PreadQuery extends ShardOf {
   fromBytes: number;
   node: string;
   zone: string | null;
-  role: AskedAs;
+  role: AskRole;
   exclude: string[];
   hops: number;
   /** Children the asker is sending to now. */

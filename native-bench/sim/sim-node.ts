@@ -227,7 +227,7 @@ export class SimNode implements FetchEffects {
       shard: fetch.shard,
       node: this.member.node,
       zone: this.member.zone,
-      as: ask.as,
+      role: ask.role,
       exclude: ask.exclude,
       hops: ask.hops,
       load: ask.load,
@@ -360,7 +360,7 @@ export class SimNode implements FetchEffects {
       to: child.station,
       supply,
       sink,
-      unchecked: request.as === 'parent',
+      unchecked: request.role === 'parent',
       trusted,
       nowMs: this.#cluster.nowMs(),
       ended: () => {

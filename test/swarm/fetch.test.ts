@@ -43,7 +43,7 @@ describe('swarm/fetch: the way of a shard', () => {
       { ...effects.last('ask').ask },
       {
         node: owner,
-        as: 'owner',
+        role: 'owner',
         fromBytes: 0,
         exclude: [],
         hops: 0,
@@ -60,7 +60,7 @@ describe('swarm/fetch: the way of a shard', () => {
     fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
     const second = effects.last('ask');
     assert.deepEqual(
-      [second.ask.node, second.ask.as, second.ask.trusted, second.ask.context],
+      [second.ask.node, second.ask.role, second.ask.trusted, second.ask.context],
       [parent, 'parent', false, null],
     );
     fetch.settle(second.attempt, data('aa', 'a word a parent has no say in'));
@@ -99,7 +99,7 @@ describe('swarm/fetch: the way of a shard', () => {
     fetch.settle(2, failure('PEER_BROKEN', 700_000));
     const again = effects.last('ask').ask;
     assert.deepEqual(
-      [again.node, again.as, again.fromBytes, again.exclude, again.trusted],
+      [again.node, again.role, again.fromBytes, again.exclude, again.trusted],
       [owner, 'owner', 700_000, [first], false],
     );
     assert.equal(swarm.peers().find(({ node }) => node === first)!.condition, 'cooling');
@@ -115,7 +115,7 @@ describe('swarm/fetch: the way of a shard', () => {
     fetch.settle(1, failure('PEER_UNREACHABLE'));
     const rank = swarm.membership.owners.top(fetch.shard);
     assert.deepEqual(
-      [effects.last('ask').ask.node, effects.last('ask').ask.as, effects.last('ask').ask.exclude],
+      [effects.last('ask').ask.node, effects.last('ask').ask.role, effects.last('ask').ask.exclude],
       [rank[1], 'owner', [owner]],
     );
     assert.equal(swarm.owner(fetch.shard), rank[1]);
@@ -127,7 +127,7 @@ describe('swarm/fetch: the way of a shard', () => {
     const fetch = made.swarm.want(shard, CONTEXT);
     const [first, second] = made.swarm.membership.roots.top(shard);
     assert.deepEqual(
-      [made.effects.last('ask').ask.node, made.effects.last('ask').ask.as],
+      [made.effects.last('ask').ask.node, made.effects.last('ask').ask.role],
       [first, 'root'],
     );
     fetch.settle(1, failure('PEER_UNREACHABLE'));
@@ -214,7 +214,7 @@ describe('swarm/fetch: lies', () => {
 
     const other = swarm.want({ key: fetch.shard.key, index: fetch.shard.index + 1 }, CONTEXT);
     const asked = effects.last('ask');
-    if (asked.ask.as === 'owner') {
+    if (asked.ask.role === 'owner') {
       other.settle(asked.attempt, {
         kind: 'redirect',
         parents: [liar],
@@ -263,7 +263,7 @@ describe('swarm/fetch: lies', () => {
     const next = effects.last('ask').ask;
     assert.notEqual(next.node, owner);
     assert.deepEqual(
-      [next.as, next.fromBytes, next.node],
+      [next.role, next.fromBytes, next.node],
       ['owner', 0, swarm.membership.owners.top(fetch.shard)[1]],
     );
   });
@@ -286,7 +286,7 @@ describe('swarm/fetch: lies', () => {
       .filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)
       .map(({ node }) => node);
     let asks = 0;
-    while (effects.last('ask').ask.node === owner || effects.last('ask').ask.as === 'parent') {
+    while (effects.last('ask').ask.node === owner || effects.last('ask').ask.role === 'parent') {
       const { attempt } = effects.last('ask');
       fetch.settle(attempt, {
         kind: 'redirect',
@@ -296,7 +296,7 @@ describe('swarm/fetch: lies', () => {
       });
       assert.ok(asks < 50, 'it goes on and on');
     }
-    assert.equal(effects.last('ask').ask.as, 'owner');
+    assert.equal(effects.last('ask').ask.role, 'owner');
   });
 
   it('is never redirected to itself or to a stranger', () => {
@@ -465,7 +465,7 @@ describe('swarm/fetch: time', () => {
     fetch.settle(2, failure('PEER_TIMEOUT', 8192));
     const again = effects.last('ask');
     assert.deepEqual(
-      [again.attempt, again.ask.node, again.ask.as, again.ask.fromBytes],
+      [again.attempt, again.ask.node, again.ask.role, again.ask.fromBytes],
       [3, parent, 'parent', 8192],
     );
     fetch.settle(3, failure('PEER_TIMEOUT', 8192));
@@ -519,7 +519,7 @@ describe('swarm/fetch: time', () => {
     fetch.settle(2, failure('CANCELLED', 0));
     fetch.settle(3, { kind: 'redirect', parents: [parents[1]!], word: null, totalBytes: null });
     assert.deepEqual(
-      [effects.last('ask').ask.node, effects.last('ask').ask.as],
+      [effects.last('ask').ask.node, effects.last('ask').ask.role],
       [swarm.membership.owners.top(fetch.shard)[1], 'owner'],
     );
   });
@@ -562,13 +562,13 @@ describe('swarm/fetch: time', () => {
       request(shard, made.members[7]!.node, { exclude: [owner!] }),
     );
     assert.equal(
-      made.effects.last('ask').ask.as,
+      made.effects.last('ask').ask.role,
       'root',
       'a child says that the owner is late, and that costs the root a shard only',
     );
     fetch.settle(1, failure('PEER_UNREACHABLE'));
     assert.deepEqual(
-      [made.effects.last('ask').ask.node, made.effects.last('ask').ask.as],
+      [made.effects.last('ask').ask.node, made.effects.last('ask').ask.role],
       [owner, 'owner'],
     );
     fetch.settle(2, failure('PEER_UNREACHABLE'));
@@ -634,7 +634,7 @@ describe('swarm/fetch: as the next in rank', () => {
     assert.equal(made.effects.last('ask').ask.node, owner);
     made.swarm.want(shard, null, request(shard, made.members[2]!.node, { exclude: [owner] }));
     fetch.settle(made.effects.last('abandon').attempt, failure('CANCELLED'));
-    assert.equal(made.effects.last('ask').ask.as, 'root');
+    assert.equal(made.effects.last('ask').ask.role, 'root');
   });
 
   it('without roots takes over only when several nodes agree', () => {

@@ -132,7 +132,7 @@ export function request(shard: ShardId, node: NodeId, more: Partial<AskRequest> 
     shard,
     node,
     zone: null,
-    as: 'owner',
+    role: 'owner',
     exclude: [],
     hops: 0,
     load: 0,

@@ -83,7 +83,7 @@ describe('swarm/offers: an owner reads from holders', () => {
     at.swarm.want(shard, CONTEXT, undefined, null, 'nobody', holders);
   };
   const asked = (): unknown[] =>
-    at.effects.calls.map((one) => (one.call === 'ask' ? [one.ask.node, one.ask.as] : one.call));
+    at.effects.calls.map((one) => (one.call === 'ask' ? [one.ask.node, one.ask.role] : one.call));
   const settle = (attempt: number, result: Parameters<Rig['swarm']['ask']>[0] | object): void => {
     const shard = shardWhere(at.swarm, (rank) => rank[0] === agent(1).node);
     at.swarm.fetching(shard)!.settle(attempt, result as never);
@@ -137,7 +137,7 @@ describe('swarm/offers: an owner reads from holders', () => {
     begin(0, []);
     const shard = shardWhere(at.swarm, (rank) => rank[0] === agent(1).node);
     const ask = (held: boolean): string =>
-      at.swarm.ask(request(shard, FIRST, { as: 'holder', held })).kind;
+      at.swarm.ask(request(shard, FIRST, { role: 'holder', held })).kind;
     assert.deepEqual([ask(false), ask(true)], ['miss', 'serve']);
   });
 });

@@ -77,10 +77,10 @@ describe('swarm/swarm', () => {
     const { swarm, members } = rig(4, 1);
     const shard = shardWhere(swarm, (rank) => rank[0] !== members[0]!.node);
     const child = members.slice(1).find(({ node }) => node !== swarm.owner(shard))!.node;
-    assert.equal(swarm.ask(request(shard, child, { as: 'parent' })).kind, 'miss');
-    assert.equal(swarm.ask(request(shard, child, { as: 'parent', held: true })).kind, 'serve');
+    assert.equal(swarm.ask(request(shard, child, { role: 'parent' })).kind, 'miss');
+    assert.equal(swarm.ask(request(shard, child, { role: 'parent', held: true })).kind, 'serve');
     swarm.want(shard, CONTEXT);
-    assert.equal(swarm.ask(request(shard, child, { as: 'parent' })).kind, 'serve');
+    assert.equal(swarm.ask(request(shard, child, { role: 'parent' })).kind, 'serve');
   });
 
   it('never serves who it is reading from, itself, or a request that has come too far', () => {
@@ -89,7 +89,7 @@ describe('swarm/swarm', () => {
     swarm.want(shard, CONTEXT);
     const source = effects.last('ask').ask.node;
     for (const as of ['owner', 'parent', 'root'] as const)
-      assert.equal(swarm.ask(request(shard, source, { as })).kind, 'miss');
+      assert.equal(swarm.ask(request(shard, source, { role: as })).kind, 'miss');
     assert.equal(swarm.ask(request(shard, members[0]!.node)).kind, 'miss');
     assert.equal(
       swarm.ask(

@@ -122,7 +122,7 @@ export class PeerDesk {
       shard,
       node,
       zone,
-      as: role,
+      role,
       exclude,
       hops,
       load,

@@ -107,7 +107,7 @@ export class NodeEffects implements FetchEffects {
         fromBytes: ask.fromBytes,
         node: self.node,
         zone: self.zone,
-        role: ask.as,
+        role: ask.role,
         exclude: ask.exclude,
         hops: ask.hops,
         load: ask.load,
@@ -123,7 +123,7 @@ export class NodeEffects implements FetchEffects {
     job.running = null;
     observation.journal.transferred(way, fetch.shard, ask.node, startMs, result);
     this.#standingOf(ask.node, result);
-    if (ask.as === 'holder' && result.kind === 'miss') this.#parts.missed(key, ask.node);
+    if (ask.role === 'holder' && result.kind === 'miss') this.#parts.missed(key, ask.node);
     if (result.kind === 'data') {
       this.#parts.suspicion.received(key, index, ask.node, result.checksum);
       observation.meter.count('transfer.peer.done');

@@ -118,7 +118,7 @@ describe('control/peer-desk', () => {
         shard: { key: KEY, index: 0 },
         node: CHILD,
         zone: 'a',
-        as: 'owner',
+        role: 'owner',
         exclude: ['x:1'],
         hops: 1,
         load: 3,
