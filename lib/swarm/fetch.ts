@@ -197,7 +197,7 @@ export class ShardFetch implements Fetch {
     if (data === null) this.#go();
     else if (result.kind === 'stat') {
       this.#shared.health.succeeded(node);
-      this.#integrity.said(result.word, result.totalBytes);
+      this.#integrity.said(result.checksum, result.totalBytes);
       this.#compare(data);
     } else if (result.kind === 'busy') {
       if (this.#lateness.isOver(node, 'owner', this.#progress.ownerMs))
@@ -224,8 +224,7 @@ export class ShardFetch implements Fetch {
       this.#stat(node, provenance.lastPeer, 'done');
       return;
     }
-    // What others sent cannot be checked against the origin, only against an owner's or a root's
-    // word.
+    // Only the checksum of an owner or a root can verify what peers sent; the origin has none.
     if (node === null && provenance.originBytes < this.#progress.fromBytes)
       this.#restart(provenance.originBytes);
     else if (node === null && data !== null) this.#restart(0);
@@ -311,20 +310,20 @@ export class ShardFetch implements Fetch {
 
   #redirected(
     node: NodeId,
-    { parents, word, totalBytes }: Extract<AttemptResult, { kind: 'redirect' }>,
+    { parents, checksum, totalBytes }: Extract<AttemptResult, { kind: 'redirect' }>,
   ): void {
     this.#shared.observe('redirected', null);
     const integrity = this.#integrity;
-    if (word !== null && this.#attempts.role === 'owner') integrity.said(word, totalBytes);
+    if (checksum !== null && this.#attempts.role === 'owner') integrity.said(checksum, totalBytes);
     if (integrity.data !== null) {
       // It sends us to others although we have every byte: it does not know the checksum yet, or
       // has just said it.
       integrity.statMissed = false;
-      if (integrity.word !== null) this.#compare(integrity.data);
+      if (integrity.checksum !== null) this.#compare(integrity.data);
       else this.#wait(ORIGIN_BACKOFF_MS);
       return;
     }
-    if (word === null && this.#lateness.isOwnersFault(node, this.#progress.ownerSinceMs)) {
+    if (checksum === null && this.#lateness.isOwnersFault(node, this.#progress.ownerSinceMs)) {
       this.#shared.health.slow(node, this.#shared.nowMs());
       return this.#passOver(node, 'owner', true);
     }
@@ -426,7 +425,7 @@ export class ShardFetch implements Fetch {
     if (this.#attempts.fromBytes === 0)
       pace.done(nowMs() - this.#attempts.sinceMs, nowMs(), this.#lateness.turn);
     this.#integrity.whole(data, node, this.#attempts.isTrusted);
-    if (this.#integrity.word === null) this.#go();
+    if (this.#integrity.checksum === null) this.#go();
     else this.#compare(data);
   }
 

@@ -20,16 +20,14 @@ export interface Blame {
 }
 
 /**
- * Whether one fetch's bytes are the owner's: the bytes once all are here, the owner's word, and who
- * sent what.
+ * Whether the bytes of one fetch are the owner's: the complete shard, the owner's checksum, and the
+ * sender of each part.
  */
 export class Integrity {
   readonly provenance = new Provenance();
-  word: string | null = null;
-  /**
-   * The blob's size by the owner's word, where that came with it: the checksum of a shard says
-   * nothing of it.
-   */
+  /** The owner's checksum of the shard. */
+  checksum: string | null = null;
+  /** The owner's size of the blob, if the owner sent it; a shard's checksum does not cover it. */
   #totalBytes: number | null = null;
   /** All bytes, once they are here. */
   data: Whole | null = null;
@@ -49,12 +47,13 @@ export class Integrity {
     this.data = data;
     this.statMissed = false;
     if (node === null) this.said(data.checksum, data.totalBytes);
-    else if (vouched && data.word !== null) this.said(data.word, data.totalBytes);
+    else if (vouched && data.claimedChecksum !== null)
+      this.said(data.claimedChecksum, data.totalBytes);
   }
 
   /** The owner, a root or the origin says what the shard is, and what it is a part of. */
-  said(word: string, totalBytes: number | null): void {
-    this.word = word;
+  said(checksum: string, totalBytes: number | null): void {
+    this.checksum = checksum;
     this.#totalBytes = totalBytes;
   }
 
@@ -63,7 +62,10 @@ export class Integrity {
    * null when they have not.
    */
   result({ totalBytes, lengthBytes, checksum }: Whole): FetchResult | null {
-    if (this.word !== checksum || (this.#totalBytes !== null && this.#totalBytes !== totalBytes))
+    if (
+      this.checksum !== checksum ||
+      (this.#totalBytes !== null && this.#totalBytes !== totalBytes)
+    )
       return null;
     const { lastPeer, fromOrigin } = this.provenance;
     if (lastPeer !== null) this.#shared.health.succeeded(lastPeer);
@@ -112,7 +114,7 @@ export class Integrity {
   /** Everything after `fromBytes` is thrown away. */
   restart(fromBytes: number): void {
     this.data = null;
-    this.word = null;
+    this.checksum = null;
     this.#totalBytes = null;
     this.statMissed = false;
     this.provenance.cut(fromBytes);

@@ -28,7 +28,7 @@ import type {
   PeerStatus,
   Report,
   ShardId,
-  ShardWord,
+  ShardFacts,
   SwarmOptions,
   SwarmSnapshot,
   TreeEdge,
@@ -219,8 +219,8 @@ export class Swarm {
     return {
       kind: 'redirect',
       parents: verdict.parents,
-      word: tracker.word?.checksum ?? null,
-      totalBytes: tracker.word?.totalBytes ?? null,
+      checksum: tracker.facts?.checksum ?? null,
+      totalBytes: tracker.facts?.totalBytes ?? null,
     };
   }
 
@@ -231,8 +231,8 @@ export class Swarm {
   }
 
   /**
-   * Takes in what a child's `rpc:stat` says; answer it from the shard's own checksum, else from
-   * `word`.
+   * Records the report in a child's `rpc:stat`. The answer comes from the shard itself, else from
+   * `factsOf`.
    */
   report(shard: ShardId, node: NodeId, parent: NodeId | null, report: Report): void {
     if (report === 'none') return;
@@ -246,9 +246,9 @@ export class Swarm {
       );
   }
 
-  /** The checksum of a shard this node tracks, even when the shard itself is no longer here. */
-  word(shard: ShardId): ShardWord | undefined {
-    return this.#trackers.peek(shard)?.word ?? undefined;
+  /** What this node knows of a shard that it tracks, even if the shard itself is no longer here. */
+  factsOf(shard: ShardId): ShardFacts | undefined {
+    return this.#trackers.peek(shard)?.facts ?? undefined;
   }
 
   /** To be called every `SWARM_TICK_MS` while there are fetches, and at least once a second. */
@@ -325,7 +325,7 @@ export class Swarm {
     if (this.#fetches.get(fetch.shard) === fetch) this.#fetches.delete(fetch.shard);
     const tracker = this.#trackers.peek(fetch.shard);
     if (tracker !== undefined && result.kind === 'done')
-      tracker.word = {
+      tracker.facts = {
         totalBytes: result.totalBytes,
         lengthBytes: result.lengthBytes,
         checksum: result.checksum,

@@ -12,7 +12,7 @@ import {
 } from './limits.ts';
 import { Crowd, type Holder, hasSlot, isIdle, Line } from './candidates.ts';
 import { hash32 } from './rank.ts';
-import type { NodeId, Report, ShardWord, TreeEdge } from './types.ts';
+import type { NodeId, Report, ShardFacts, TreeEdge } from './types.ts';
 
 /** Shape of the trees, handed in so that the simulator can try others. */
 export interface TreeShape {
@@ -62,7 +62,7 @@ export type TrackerVerdict =
 export class Tracker {
   /** Milliseconds; set by every request, for expiry. */
   usedMs = 0;
-  word: ShardWord | null = null;
+  facts: ShardFacts | null = null;
   readonly #index: number;
   readonly #shape: TreeShape;
   readonly #owner: Holder;

@@ -25,8 +25,8 @@ export interface ShardId {
 }
 
 /**
- * The role in which a node is asked. `owner` and `root` find the shard themselves, a `parent` has it
- * or is receiving it, a `holder` has the whole blob.
+ * The role in which a node is asked. `owner` and `root` find the shard themselves. A `parent` has
+ * it or is receiving it. A `holder` offers the whole blob, which it has verified (offer-book.ts).
  */
 export type AskRole = 'owner' | 'parent' | 'root' | 'holder';
 
@@ -99,34 +99,34 @@ export interface StatAsk {
  */
 export type AttemptResult =
   /**
-   * Every byte of the shard is here. `word`: the sender's checksum, when it knew one; `checksum`:
-   * that of the bytes here.
+   * Every byte of the shard is here, and `checksum` is that of the received bytes.
+   * `claimedChecksum`: the one that the sender gave, if it gave one.
    */
-  | { kind: 'data'; totalBytes: number; lengthBytes: number; word: string | null; checksum: string }
-  | { kind: 'redirect'; parents: NodeId[]; word: string | null; totalBytes: number | null }
+  | {
+      kind: 'data';
+      totalBytes: number;
+      lengthBytes: number;
+      claimedChecksum: string | null;
+      checksum: string;
+    }
+  | { kind: 'redirect'; parents: NodeId[]; checksum: string | null; totalBytes: number | null }
   | { kind: 'busy'; retryMs: number }
   | { kind: 'miss' }
-  /** The origin refused or failed, by the word of the node asked. */
+  /** The origin refused or failed; the node asked says so. */
   | { kind: 'refused'; error: WireError }
   /** `receivedBytes`: how much of the shard, from byte 0, is here. */
   | { kind: 'failed'; error: WireError; receivedBytes: number };
 
 export type StatResult =
-  | { kind: 'stat'; totalBytes: number; lengthBytes: number; word: string }
+  | ({ kind: 'stat' } & ShardFacts)
   | { kind: 'busy'; retryMs: number }
   | { kind: 'miss' }
   | { kind: 'refused'; error: WireError }
   | { kind: 'failed'; error: WireError };
 
 export type FetchResult =
-  /** `checksum` is the owner's word, and the bytes have it. */
-  | {
-      kind: 'done';
-      totalBytes: number;
-      lengthBytes: number;
-      checksum: string;
-      from: 'origin' | 'peer';
-    }
+  /** `checksum` is the owner's, and the bytes match it. */
+  | ({ kind: 'done'; from: 'origin' | 'peer' } & ShardFacts)
   /** The origin said no (401, 403, 404, ...): for the client, as it stands. */
   | { kind: 'refused'; error: WireError }
   | { kind: 'failed'; error: WireError }
@@ -182,14 +182,16 @@ export type Verdict =
    * are `received`. When the sending is over, tell `Swarm.sent`.
    */
   | { kind: 'serve' }
-  | { kind: 'redirect'; parents: NodeId[]; word: string | null; totalBytes: number | null }
+  | { kind: 'redirect'; parents: NodeId[]; checksum: string | null; totalBytes: number | null }
   | { kind: 'busy'; retryMs: number }
   | { kind: 'miss' };
 
-/** The owner's word on a shard, kept beyond the shard's own stay in memory. */
-export interface ShardWord {
+/** What a complete shard is. A tracker keeps it longer than the shard itself. */
+export interface ShardFacts {
+  /** The size of the blob. */
   totalBytes: number;
   lengthBytes: number;
+  /** BLAKE3 of the shard, hex. */
   checksum: string;
 }
 

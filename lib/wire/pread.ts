@@ -125,8 +125,8 @@ export function parsePreadHeaders(headers: Readonly<Record<string, string>>): {
 export function formatPreadAnswer(answer: PreadAnswer): { status: number; body: object } {
   switch (answer.kind) {
     case 'redirect': {
-      const { parents, word, totalBytes } = answer;
-      return { status: 307, body: { parents, checksum: word, totalBytes } };
+      const { parents, checksum, totalBytes } = answer;
+      return { status: 307, body: { parents, checksum, totalBytes } };
     }
     case 'busy':
       return { status: 503, body: answer };
@@ -169,7 +169,7 @@ function parseRedirect({
   return {
     kind: 'redirect',
     parents,
-    word: parseChecksum(checksum),
+    checksum: parseChecksum(checksum),
     totalBytes: isSize(totalBytes) ? totalBytes : null,
   };
 }

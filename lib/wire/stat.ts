@@ -48,8 +48,8 @@ export function parseStat(path: string, query: string): StatQuery | null {
 export function formatStatAnswer(answer: StatAnswer): { status: number; body: object } {
   switch (answer.kind) {
     case 'stat': {
-      const { totalBytes, lengthBytes, word } = answer;
-      return { status: 200, body: { totalBytes, lengthBytes, checksum: word } };
+      const { totalBytes, lengthBytes, checksum } = answer;
+      return { status: 200, body: { totalBytes, lengthBytes, checksum } };
     }
     case 'busy':
       return { status: 503, body: answer };
@@ -68,8 +68,8 @@ export function parseStatAnswer(status: number, text: string): StatAnswer {
   if (status === 503) return parseBusy(body);
   if (status === REFUSED) return { kind: 'refused', error: refusalOf(body) };
   const { totalBytes, lengthBytes } = body;
-  const word = parseChecksum(body['checksum']);
-  if (status !== 200 || word === null || !isSize(totalBytes) || !isSize(lengthBytes))
+  const checksum = parseChecksum(body['checksum']);
+  if (status !== 200 || checksum === null || !isSize(totalBytes) || !isSize(lengthBytes))
     throw new ShoalError('PEER_BROKEN', `status ${status}, or no valid checksum`);
-  return { kind: 'stat', totalBytes, lengthBytes, word };
+  return { kind: 'stat', totalBytes, lengthBytes, checksum };
 }

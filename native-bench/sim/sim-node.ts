@@ -313,7 +313,7 @@ export class SimNode implements FetchEffects {
       place.supply.released = place.supply.quanta;
       this.held[index] = 1;
       this.#cluster.network.wake(place.supply);
-      for (const stat of place.stats) stat.answer(this.#word(result));
+      for (const stat of place.stats) stat.answer(this.#statOf(result));
     } else {
       const told: AttemptResult = {
         kind: 'refused',
@@ -389,20 +389,20 @@ export class SimNode implements FetchEffects {
   ): void {
     this.swarm.report(shard, node, ask.parent, ask.report);
     const place = this.#places.get(shard.index);
-    const word = this.swarm.word(shard);
+    const facts = this.swarm.factsOf(shard);
     if (this.held[shard.index] === 1)
       answer({
         kind: 'stat',
         totalBytes: this.#cluster.totalBytes(shard),
         lengthBytes: this.#cluster.lengthBytes(shard.index),
-        word: 'right',
+        checksum: 'right',
       });
-    else if (word !== undefined)
+    else if (facts !== undefined)
       answer({
         kind: 'stat',
-        totalBytes: word.totalBytes,
-        lengthBytes: word.lengthBytes,
-        word: word.checksum,
+        totalBytes: facts.totalBytes,
+        lengthBytes: facts.lengthBytes,
+        checksum: facts.checksum,
       });
     else if (place === undefined) answer({ kind: 'miss' });
     else place.stats.push({ answer, sinceMs: this.#cluster.nowMs() });
@@ -436,7 +436,7 @@ export class SimNode implements FetchEffects {
   }
 
   /** The last byte is here: its checksum is computed, and the core told. */
-  #arrived(attempt: Attempt, place: Place, word: string | null): void {
+  #arrived(attempt: Attempt, place: Place, claimedChecksum: string | null): void {
     if (attempt.over) return;
     this.#cluster.network.message(this.station, () => {
       const { lengthBytes, tainted } = place.supply;
@@ -444,7 +444,7 @@ export class SimNode implements FetchEffects {
         kind: 'data',
         totalBytes: this.#cluster.totalBytes(attempt.fetch.shard),
         lengthBytes,
-        word,
+        claimedChecksum,
         checksum: tainted === 0 ? 'right' : `wrong ${tainted}`,
       });
     });
@@ -505,12 +505,8 @@ export class SimNode implements FetchEffects {
     return supply.prefixBytes(supply.received);
   }
 
-  #word(result: Extract<FetchResult, { kind: 'done' }>): StatResult {
-    return {
-      kind: 'stat',
-      totalBytes: result.totalBytes,
-      lengthBytes: result.lengthBytes,
-      word: result.checksum,
-    };
+  #statOf(result: Extract<FetchResult, { kind: 'done' }>): StatResult {
+    const { totalBytes, lengthBytes, checksum } = result;
+    return { kind: 'stat', totalBytes, lengthBytes, checksum };
   }
 }

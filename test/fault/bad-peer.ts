@@ -61,14 +61,14 @@ export class BadPeer {
     const shard = blob.subarray(asked.shard * SHARD_BYTES, (asked.shard + 1) * SHARD_BYTES);
     const wrong = Buffer.from(shard);
     wrong[wrong.length >> 1]! ^= 1;
-    const word = checksumOf(
+    const checksum = checksumOf(
       this.#vice === 'sends wrong bytes and vouches for them' ? wrong : shard,
     ).toString('hex');
     if (pread === null)
       return void json(response, 200, {
         totalBytes: blob.length,
         lengthBytes: shard.length,
-        checksum: word,
+        checksum,
       });
     const good = {
       'shoal-total': String(blob.length),
@@ -90,7 +90,7 @@ export class BadPeer {
       case 'sends wrong bytes':
       case 'sends wrong bytes and vouches for them':
         return void response
-          .writeHead(200, { ...good, 'shoal-checksum': word })
+          .writeHead(200, { ...good, 'shoal-checksum': checksum })
           .end(wrong.subarray(pread.fromBytes));
       case 'announces a wrong length':
         return void response.writeHead(200, { ...good, 'content-length': '5' }).end('wrong');

@@ -147,7 +147,7 @@ describe('front/peer-answer', () => {
     const verdicts = [
       [
         307,
-        { kind: 'redirect', parents: ['a:1'], word: CHECKSUM, totalBytes: 9 },
+        { kind: 'redirect', parents: ['a:1'], checksum: CHECKSUM, totalBytes: 9 },
         { parents: ['a:1'], checksum: CHECKSUM, totalBytes: 9 },
       ],
       [503, { kind: 'busy', retryMs: 40 }, { kind: 'busy', retryMs: 40 }],

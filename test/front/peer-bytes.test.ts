@@ -124,7 +124,9 @@ describe('front/peer-answer: bytes of a shard', () => {
       at.granted(id, at.front.place(index % 2, SHARD, 3 * SHARD_BYTES), { checksum: CHECKSUM });
       const result = await reading;
       assert.ok(
-        result.kind === 'data' && result.word === CHECKSUM && result.totalBytes === 3 * SHARD_BYTES,
+        result.kind === 'data' &&
+          result.claimedChecksum === CHECKSUM &&
+          result.totalBytes === 3 * SHARD_BYTES,
       );
       assert.ok(SHARD.equals(tools.arena.bytes(0)));
     }

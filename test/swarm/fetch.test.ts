@@ -57,19 +57,19 @@ describe('swarm/fetch: the way of a shard', () => {
     const parent = members.find(
       ({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node,
     )!.node;
-    fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
+    fetch.settle(1, { kind: 'redirect', parents: [parent], checksum: null, totalBytes: null });
     const second = effects.last('ask');
     assert.deepEqual(
       [second.ask.node, second.ask.role, second.ask.trusted, second.ask.context],
       [parent, 'parent', false, null],
     );
-    fetch.settle(second.attempt, data('aa', 'a word a parent has no say in'));
+    fetch.settle(second.attempt, data('aa', 'a checksum that a parent may not set'));
     assert.deepEqual(effects.last('stat').ask, { node: owner, parent, report: 'done' });
     fetch.settleStat(effects.last('stat').attempt, {
       kind: 'stat',
       totalBytes: 100 * SHARD_BYTES,
       lengthBytes: SHARD_BYTES,
-      word: 'aa',
+      checksum: 'aa',
     });
     assert.deepEqual(effects.last('finished').result, {
       kind: 'done',
@@ -81,10 +81,10 @@ describe('swarm/fetch: the way of a shard', () => {
     assert.equal(swarm.fetching(fetch.shard), undefined);
   });
 
-  it("takes the word that comes with the owner's redirect, and needs no stat", () => {
+  it("takes the checksum from the owner's redirect and sends no stat", () => {
     const { effects, fetch, owner, members } = asChild();
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
-    fetch.settle(1, { kind: 'redirect', parents: [parent], word: 'aa', totalBytes: null });
+    fetch.settle(1, { kind: 'redirect', parents: [parent], checksum: 'aa', totalBytes: null });
     fetch.settle(2, data('aa', null));
     assert.equal(effects.last('finished').result.kind, 'done');
   });
@@ -95,7 +95,7 @@ describe('swarm/fetch: the way of a shard', () => {
     const [first, second] = members
       .filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)
       .map(({ node }) => node);
-    fetch.settle(1, { kind: 'redirect', parents: [first!], word: null, totalBytes: null });
+    fetch.settle(1, { kind: 'redirect', parents: [first!], checksum: null, totalBytes: null });
     fetch.settle(2, failure('PEER_BROKEN', 700_000));
     const again = effects.last('ask').ask;
     assert.deepEqual(
@@ -103,7 +103,12 @@ describe('swarm/fetch: the way of a shard', () => {
       [owner, 'owner', 700_000, [first], false],
     );
     assert.equal(swarm.peers().find(({ node }) => node === first)!.condition, 'cooling');
-    fetch.settle(3, { kind: 'redirect', parents: [first!, second!], word: null, totalBytes: null });
+    fetch.settle(3, {
+      kind: 'redirect',
+      parents: [first!, second!],
+      checksum: null,
+      totalBytes: null,
+    });
     assert.deepEqual(
       [effects.last('ask').ask.node, effects.last('ask').ask.fromBytes],
       [second, 700_000],
@@ -146,10 +151,10 @@ describe('swarm/fetch: the way of a shard', () => {
       checksum: 'aa',
       from: 'origin',
     });
-    assert.equal(made.swarm.word(shard), undefined, 'nobody asked, so nothing is tracked');
+    assert.equal(made.swarm.factsOf(shard), undefined, 'nobody asked, so nothing is tracked');
   });
 
-  it("checks even a root's bytes against the root's word", () => {
+  it("compares a root's bytes with the root's checksum", () => {
     const made = rig(1, 1);
     const shard = { key: made.members[0]!.node, index: 0 };
     const fetch = made.swarm.want(shard, CONTEXT);
@@ -159,7 +164,7 @@ describe('swarm/fetch: the way of a shard', () => {
       kind: 'stat',
       totalBytes: SHARD_BYTES,
       lengthBytes: SHARD_BYTES,
-      word: 'bb',
+      checksum: 'bb',
     });
     assert.equal(made.effects.last('ask').ask.fromBytes, 0);
   });
@@ -196,7 +201,7 @@ describe('swarm/fetch: lies', () => {
     fetch.settle(second.attempt, {
       kind: 'redirect',
       parents: [liar],
-      word: 'right',
+      checksum: 'right',
       totalBytes: null,
     });
     fetch.settle(effects.last('ask').attempt, data('wrong', null));
@@ -218,7 +223,7 @@ describe('swarm/fetch: lies', () => {
       other.settle(asked.attempt, {
         kind: 'redirect',
         parents: [liar],
-        word: 'right',
+        checksum: 'right',
         totalBytes: null,
       });
       other.settle(effects.last('ask').attempt, data('wrong', null));
@@ -228,7 +233,7 @@ describe('swarm/fetch: lies', () => {
   });
 
   it("takes a parent that lies about the blob's size for a liar: the checksum of a shard says nothing of it", () => {
-    for (const word of [null, 'aa']) {
+    for (const checksum of [null, 'aa']) {
       const { effects, fetch, owner, members } = asChild();
       const liar = members.find(
         ({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node,
@@ -236,22 +241,22 @@ describe('swarm/fetch: lies', () => {
       fetch.settle(1, {
         kind: 'redirect',
         parents: [liar],
-        word,
-        totalBytes: word === null ? null : 100 * SHARD_BYTES,
+        checksum,
+        totalBytes: checksum === null ? null : 100 * SHARD_BYTES,
       });
       fetch.settle(2, {
         kind: 'data',
         totalBytes: 99 * SHARD_BYTES,
         lengthBytes: SHARD_BYTES,
-        word: 'aa',
+        claimedChecksum: 'aa',
         checksum: 'aa',
       });
-      if (word === null)
+      if (checksum === null)
         fetch.settleStat(effects.last('stat').attempt, {
           kind: 'stat',
           totalBytes: 100 * SHARD_BYTES,
           lengthBytes: SHARD_BYTES,
-          word: 'aa',
+          checksum: 'aa',
         });
       assert.deepEqual(effects.last('stat').ask, { node: owner, parent: liar, report: 'lied' });
     }
@@ -291,7 +296,7 @@ describe('swarm/fetch: lies', () => {
       fetch.settle(attempt, {
         kind: 'redirect',
         parents: [names[asks++ % names.length]!],
-        word: null,
+        checksum: null,
         totalBytes: null,
       });
       assert.ok(asks < 50, 'it goes on and on');
@@ -304,7 +309,7 @@ describe('swarm/fetch: lies', () => {
     fetch.settle(1, {
       kind: 'redirect',
       parents: [members[0]!.node, '10.66.6.6:65002'],
-      word: null,
+      checksum: null,
       totalBytes: null,
     });
     assert.equal(effects.last('ask').ask.node, swarm.membership.owners.top(fetch.shard)[1]);
@@ -461,7 +466,7 @@ describe('swarm/fetch: time', () => {
   it('asks a parent that fell silent once more from the same byte, then leaves it', () => {
     const { effects, fetch, owner, members } = asChild();
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
-    fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
+    fetch.settle(1, { kind: 'redirect', parents: [parent], checksum: null, totalBytes: null });
     fetch.settle(2, failure('PEER_TIMEOUT', 8192));
     const again = effects.last('ask');
     assert.deepEqual(
@@ -476,7 +481,7 @@ describe('swarm/fetch: time', () => {
   it('asks a parent again that waits for its own', () => {
     const { effects, fetch, owner, members } = asChild();
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
-    fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
+    fetch.settle(1, { kind: 'redirect', parents: [parent], checksum: null, totalBytes: null });
     for (let attempt = 2; attempt < 20; attempt++) {
       fetch.settle(attempt, { kind: 'busy', retryMs: 1 });
       assert.deepEqual(
@@ -490,7 +495,7 @@ describe('swarm/fetch: time', () => {
     const made = asChild();
     const { effects, fetch, owner, members } = made;
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
-    fetch.settle(1, { kind: 'redirect', parents: [parent], word: null, totalBytes: null });
+    fetch.settle(1, { kind: 'redirect', parents: [parent], checksum: null, totalBytes: null });
     effects.received = 4096;
     pass(made, 1000);
     assert.equal(effects.last('ask').attempt, 2, 'nothing else has come either');
@@ -513,11 +518,11 @@ describe('swarm/fetch: time', () => {
     const parents = members
       .filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)
       .map(({ node }) => node);
-    fetch.settle(1, { kind: 'redirect', parents: [parents[0]!], word: null, totalBytes: null });
+    fetch.settle(1, { kind: 'redirect', parents: [parents[0]!], checksum: null, totalBytes: null });
     overtake(made);
     pass(made, 2500);
     fetch.settle(2, failure('CANCELLED', 0));
-    fetch.settle(3, { kind: 'redirect', parents: [parents[1]!], word: null, totalBytes: null });
+    fetch.settle(3, { kind: 'redirect', parents: [parents[1]!], checksum: null, totalBytes: null });
     assert.deepEqual(
       [effects.last('ask').ask.node, effects.last('ask').ask.role],
       [swarm.membership.owners.top(fetch.shard)[1], 'owner'],

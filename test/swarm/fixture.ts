@@ -115,8 +115,14 @@ export function shardWhere(swarm: Swarm, fits: (rank: readonly NodeId[]) => bool
   throw new Error('no such shard');
 }
 
-export function data(checksum: string, word: string | null): AttemptResult {
-  return { kind: 'data', totalBytes: 100 * SHARD_BYTES, lengthBytes: SHARD_BYTES, word, checksum };
+export function data(checksum: string, claimedChecksum: string | null): AttemptResult {
+  return {
+    kind: 'data',
+    totalBytes: 100 * SHARD_BYTES,
+    lengthBytes: SHARD_BYTES,
+    claimedChecksum,
+    checksum,
+  };
 }
 
 export function failure(

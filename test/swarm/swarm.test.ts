@@ -58,19 +58,19 @@ describe('swarm/swarm', () => {
     assert.deepEqual(swarm.trackedBlobs(), [KEY]);
   });
 
-  it('tells children the word once it knows it, even when the shard is gone', () => {
+  it('sends children the checksum once it knows it, even if the shard is gone', () => {
     const { swarm, effects, members } = rig(40, 0);
     const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
     for (const { node } of members.slice(1, 10)) swarm.ask(request(shard, node));
-    assert.equal(swarm.word(shard), undefined);
+    assert.equal(swarm.factsOf(shard), undefined);
     swarm.want(shard, CONTEXT).settle(1, data('aa', null));
     assert.equal(effects.last('finished').result.kind, 'done');
-    assert.equal(swarm.word(shard)!.checksum, 'aa');
+    assert.equal(swarm.factsOf(shard)!.checksum, 'aa');
     const verdict = members
       .slice(10)
       .map(({ node }) => swarm.ask(request(shard, node)))
       .find(({ kind }) => kind === 'redirect');
-    assert.equal(verdict?.kind === 'redirect' && verdict.word, 'aa');
+    assert.equal(verdict?.kind === 'redirect' && verdict.checksum, 'aa');
   });
 
   it('misses as parent what it neither has nor receives, and serves what it does', () => {

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../clock.ts';
 import { PEER_HOLD_MS } from '../../limits.ts';
 import { PEER_RETURN_MS } from '../limits.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
-import type { ShardId, ShardWord } from '../../swarm/types.ts';
+import type { ShardId, ShardFacts } from '../../swarm/types.ts';
 import type { OriginContext } from '../../wire/origin-context.ts';
 import type { StatAnswer, StatQuery } from '../../wire/stat.ts';
 import type { AskRequest, ControlMessage } from '../../workers/messages.ts';
@@ -79,18 +79,18 @@ export class ChecksumDesk {
   }
 
   /** What this node knows of a shard: from memory, from disk, or as its owner. */
-  #known(shard: ShardId): ShardWord | null {
+  #known(shard: ShardId): ShardFacts | null {
     const loader = this.#parts.loader;
     const resident = loader.find(shard.key, shard.index);
     const totalBytes = this.#parts.facts.totalOf(shard.key);
     if (resident?.checksum != null && totalBytes !== null)
       return { totalBytes, lengthBytes: resident.lengthBytes, checksum: resident.checksum };
-    return loader.stored(shard.key, shard.index) ?? this.#parts.swarm.word(shard) ?? null;
+    return loader.stored(shard.key, shard.index) ?? this.#parts.swarm.factsOf(shard) ?? null;
   }
 }
 
-function statOf({ totalBytes, lengthBytes, checksum }: ShardWord): StatAnswer {
-  return { kind: 'stat', totalBytes, lengthBytes, word: checksum };
+function statOf({ totalBytes, lengthBytes, checksum }: ShardFacts): StatAnswer {
+  return { kind: 'stat', totalBytes, lengthBytes, checksum: checksum };
 }
 
 /**
@@ -145,7 +145,7 @@ export class PeerDesk {
     }
     const interest: Interest = {
       placed: (resident, cold) => {
-        const known = resident.checksum ?? swarm.word(shard)?.checksum;
+        const known = resident.checksum ?? swarm.factsOf(shard)?.checksum;
         const checksum = known ?? loader.stored(key, index)?.checksum ?? null;
         this.#reply({
           kind: 'granted',

@@ -165,7 +165,7 @@ export class NodeEffects implements FetchEffects {
     if (result.kind === 'failed' && result.wholeOnly === true) fetch.shard.rankedAs = 0;
     if (result.kind === 'data')
       this.#parts.suspicion.received(fetch.shard.key, fetch.shard.index, null, result.checksum);
-    if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, word: null });
+    if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, claimedChecksum: null });
     else if (result.error.code === 'ORIGIN_REFUSED') {
       const { status } = result.error;
       if (status === 401 || status === 403)

@@ -7,12 +7,12 @@ import type { SizeProvenance } from '../../registry/blob-size.ts';
 import type { RuntimeStore } from '../../runtime-store/runtime-store.ts';
 import { LOCAL, type Share } from '../../share-queue.ts';
 import { shardCount } from '../../swarm/plan.ts';
+import type { ShardFacts } from '../../swarm/types.ts';
 import type { BlobFacts } from './blob-facts.ts';
 import type { Residency } from './residency.ts';
 import {
   newResident,
   type Fill,
-  type Filled,
   type FillFromSwarm,
   type Interest,
   type Resident,
@@ -52,7 +52,7 @@ export interface LoaderParts {
 
 type Bring = (
   resident: Resident,
-  done: (got: Filled) => void,
+  done: (got: ShardFacts) => void,
   failed: (error: ShoalError) => void,
 ) => Fill;
 
@@ -81,7 +81,7 @@ export class ShardLoader {
   }
 
   /** What is known of a shard on disk. */
-  stored(key: string, shard: number): Filled | undefined {
+  stored(key: string, shard: number): ShardFacts | undefined {
     const { runtime, store } = this.#parts;
     const stored = runtime?.has(key, shard) ?? store?.has(key, shard);
     return stored === undefined ? undefined : filled(stored);
@@ -297,7 +297,7 @@ export class ShardLoader {
     for (const interest of [...resident.interests]) interest.placed(resident, true);
   }
 
-  #complete(resident: Resident, got: Filled, fromDisk: boolean): void {
+  #complete(resident: Resident, got: ShardFacts, fromDisk: boolean): void {
     const { arena, doorbells, residency, store, runtime } = this.#parts;
     const { slot } = resident;
     const isFromOrigin = !fromDisk && arena.source(slot) === SlotSource.origin;
@@ -335,7 +335,7 @@ export class ShardLoader {
     resident: Resident,
     store: CacheStore,
     runtime: RuntimeStore | null,
-    got: Filled,
+    got: ShardFacts,
   ): Promise<void> {
     const { clock, filed, spared } = this.#parts;
     const { key, shard, slot, generation } = resident;
@@ -385,6 +385,6 @@ export class ShardLoader {
   }
 }
 
-function filled(stored: StoredShard): Filled {
+function filled(stored: StoredShard): ShardFacts {
   return { ...stored, checksum: Buffer.from(stored.checksum).toString('hex') };
 }

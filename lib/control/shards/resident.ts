@@ -1,5 +1,5 @@
 import type { ShoalError } from '../../errors.ts';
-import type { AskRequest as PeerRequest } from '../../swarm/types.ts';
+import type { AskRequest as PeerRequest, ShardFacts } from '../../swarm/types.ts';
 import type { OriginContext } from '../../wire/origin-context.ts';
 
 /** A shard in memory, or on its way there. */
@@ -57,15 +57,6 @@ export interface Fill {
   offer(way: Way): void;
 }
 
-/** What a complete shard is. */
-export interface Filled {
-  lengthBytes: number;
-  /** The blob's size. */
-  totalBytes: number;
-  /** BLAKE3 of the shard, hex. */
-  checksum: string;
-}
-
 /**
  * Brings a shard into its slot from the swarm or the origin. Calls exactly one of `done` and
  * `failed`; nothing writes to the slot after that.
@@ -73,7 +64,7 @@ export interface Filled {
 export type FillFromSwarm = (
   resident: Resident,
   way: Way,
-  done: (got: Filled) => void,
+  done: (got: ShardFacts) => void,
   failed: (error: ShoalError) => void,
 ) => Fill;
 

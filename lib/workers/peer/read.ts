@@ -67,7 +67,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
       kind: 'data',
       totalBytes,
       lengthBytes,
-      word: parsePreadHeaders(head.headers).checksum,
+      claimedChecksum: parsePreadHeaders(head.headers).checksum,
       checksum: checksumSlot(job, lengthBytes, totalBytes, arena),
     };
   } catch (thrown) {

@@ -4,7 +4,7 @@ import { ShoalError } from '../../../lib/errors.ts';
 import { PEER_HOLD_MS, SHARD_BYTES } from '../../../lib/limits.ts';
 import { PEER_RETURN_MS } from '../../../lib/control/limits.ts';
 import type { Swarm } from '../../../lib/swarm/swarm.ts';
-import type { AskRequest as SwarmAsk, ShardWord, Verdict } from '../../../lib/swarm/types.ts';
+import type { AskRequest as SwarmAsk, ShardFacts, Verdict } from '../../../lib/swarm/types.ts';
 import type { PreadQuery } from '../../../lib/wire/pread.ts';
 import type { StatAnswer, StatQuery } from '../../../lib/wire/stat.ts';
 import type { ControlMessage } from '../../../lib/workers/messages.ts';
@@ -24,7 +24,7 @@ const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authoriz
 /** The core's answers as the test wants them, and what it was told. */
 class FakeSwarm {
   verdict: Verdict = { kind: 'serve' };
-  known: ShardWord | undefined;
+  known: ShardFacts | undefined;
   readonly uploadsAtOnce = 1;
   readonly asked: SwarmAsk[] = [];
   readonly told: unknown[] = [];
@@ -34,7 +34,7 @@ class FakeSwarm {
     return this.verdict;
   }
 
-  word(): ShardWord | undefined {
+  factsOf(): ShardFacts | undefined {
     return this.known;
   }
 
@@ -176,7 +176,7 @@ describe('control/peer-desk', () => {
 
   it('passes on what the core says instead, and fetches nothing for it', () => {
     at.facts.sized(KEY, 900, 'upstream');
-    swarm.verdict = { kind: 'redirect', parents: ['p:1'], word: null, totalBytes: null };
+    swarm.verdict = { kind: 'redirect', parents: ['p:1'], checksum: null, totalBytes: null };
     ask();
     swarm.verdict = { kind: 'busy', retryMs: 50 };
     ask({ id: 2 });
@@ -186,7 +186,7 @@ describe('control/peer-desk', () => {
       {
         kind: 'peer',
         id: 1,
-        answer: { kind: 'redirect', parents: ['p:1'], word: null, totalBytes: 900 },
+        answer: { kind: 'redirect', parents: ['p:1'], checksum: null, totalBytes: 900 },
       },
       { kind: 'peer', id: 2, answer: { kind: 'busy', retryMs: 50 } },
       { kind: 'peer', id: 3, answer: { kind: 'miss' } },
@@ -246,7 +246,7 @@ describe('control/peer-desk', () => {
       kind: 'stat',
       totalBytes: bytes,
       lengthBytes: bytes,
-      word: checksum,
+      checksum: checksum,
     });
     swarm.known = { totalBytes: 1, lengthBytes: 1, checksum: 'ee'.repeat(32) };
     assert.deepEqual(await stat(), of(1, 'ee'.repeat(32)));
@@ -277,7 +277,7 @@ describe('control/peer-desk', () => {
     checksums.completed(at.loader.find(KEY, 1)!);
     await settled();
     const totalBytes = SHARD_BYTES + 10;
-    const due = { kind: 'stat', totalBytes, lengthBytes: 10, word: CHECKSUM };
+    const due = { kind: 'stat', totalBytes, lengthBytes: 10, checksum: CHECKSUM };
     assert.deepEqual(answers, [due, due]);
     at.clock.advance(PEER_HOLD_MS * 2);
   });

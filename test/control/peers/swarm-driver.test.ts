@@ -103,7 +103,7 @@ describe('control/swarm-driver', () => {
       kind: 'data',
       totalBytes: 9 * SHARD_BYTES,
       lengthBytes: SHARD_BYTES,
-      word: null,
+      claimedChecksum: null,
       checksum: 'aa',
     });
     await settled();
@@ -131,7 +131,7 @@ describe('control/swarm-driver', () => {
     begin();
     arena.setReceived(0, 300);
     assert.equal(arena.owned(0), 300);
-    ends[0]!({ kind: 'redirect', parents: [OTHER], word: null, totalBytes: 9 * SHARD_BYTES });
+    ends[0]!({ kind: 'redirect', parents: [OTHER], checksum: null, totalBytes: 9 * SHARD_BYTES });
     await settled();
     assert.ok(jobs[1]!.kind === 'peer' && jobs[1]!.path.includes('parent'));
     arena.setReceived(0, 500);

@@ -41,15 +41,15 @@ describe('workers/peer-read, everything else', () => {
       status: 401,
       headers: { 'www-authenticate': 'Basic realm="a"\nBearer realm="b"' },
     };
-    const word = 'ab'.repeat(32);
+    const checksum = 'ab'.repeat(32);
     const said: [string, PreadResult][] = [
       [
-        json(307, { kind: 'redirect', parents: ['a:1', 'b:2'], checksum: word, totalBytes: 9 }),
-        { kind: 'redirect', parents: ['a:1', 'b:2'], word, totalBytes: 9 },
+        json(307, { kind: 'redirect', parents: ['a:1', 'b:2'], checksum, totalBytes: 9 }),
+        { kind: 'redirect', parents: ['a:1', 'b:2'], checksum, totalBytes: 9 },
       ],
       [
         json(307, { parents: [], checksum: null, totalBytes: null }),
-        { kind: 'redirect', parents: [], word: null, totalBytes: null },
+        { kind: 'redirect', parents: [], checksum: null, totalBytes: null },
       ],
       [json(503, { kind: 'busy', retryMs: 400 }), { kind: 'busy', retryMs: 400 }],
       [json(404, { kind: 'miss' }), { kind: 'miss' }],

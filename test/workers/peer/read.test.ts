@@ -9,7 +9,7 @@ import { head, peerServer, readJob, transferTools, type PeerServer } from './pee
 
 const SHARD = randomBytes(SHARD_BYTES);
 const SMALL = randomBytes(1_000);
-const WORD = checksumOf(SHARD).toString('hex');
+const CHECKSUM = checksumOf(SHARD).toString('hex');
 
 describe('workers/peer-read, whole shards', () => {
   let server: PeerServer;
@@ -24,7 +24,7 @@ describe('workers/peer-read, whole shards', () => {
       socket.write(
         Buffer.concat([
           Buffer.from(
-            head(200, SHARD_BYTES, { 'Shoal-Total': 3 * SHARD_BYTES, 'Shoal-Checksum': WORD }),
+            head(200, SHARD_BYTES, { 'Shoal-Total': 3 * SHARD_BYTES, 'Shoal-Checksum': CHECKSUM }),
           ),
           SHARD,
         ]),
@@ -35,8 +35,8 @@ describe('workers/peer-read, whole shards', () => {
       kind: 'data',
       totalBytes: 3 * SHARD_BYTES,
       lengthBytes: SHARD_BYTES,
-      word: WORD,
-      checksum: WORD,
+      claimedChecksum: CHECKSUM,
+      checksum: CHECKSUM,
     });
     assert.ok(SHARD.equals(tools.arena.bytes(0)));
     assert.deepEqual(
@@ -49,7 +49,7 @@ describe('workers/peer-read, whole shards', () => {
     );
   });
 
-  it("shows nothing to clients before the shard was held against the owner's word", async () => {
+  it("releases nothing to clients before the shard matches the owner's checksum", async () => {
     answer = (socket) =>
       socket.write(
         Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), SHARD]),
@@ -112,12 +112,14 @@ describe('workers/peer-read, whole shards', () => {
     const tools = transferTools();
     tools.arena.bytes(0).set(SHARD.subarray(0, fromBytes));
     const result = await readFromPeer(readJob(server, { fromBytes }), tools);
-    assert.ok(result.kind === 'data' && result.checksum === WORD && result.word === null);
+    assert.ok(
+      result.kind === 'data' && result.checksum === CHECKSUM && result.claimedChecksum === null,
+    );
   });
 
-  it('takes an empty rest, when only the word was wanted', async () => {
+  it('accepts an empty body if only the checksum is missing', async () => {
     answer = (socket) =>
-      socket.write(head(200, 0, { 'Shoal-Total': SHARD_BYTES, 'Shoal-Checksum': WORD }));
+      socket.write(head(200, 0, { 'Shoal-Total': SHARD_BYTES, 'Shoal-Checksum': CHECKSUM }));
     const tools = transferTools();
     tools.arena.bytes(0).set(SHARD);
     const result = await readFromPeer(readJob(server, { fromBytes: SHARD_BYTES }), tools);
@@ -125,8 +127,8 @@ describe('workers/peer-read, whole shards', () => {
       kind: 'data',
       totalBytes: SHARD_BYTES,
       lengthBytes: SHARD_BYTES,
-      word: WORD,
-      checksum: WORD,
+      claimedChecksum: CHECKSUM,
+      checksum: CHECKSUM,
     });
   });
 

@@ -5,8 +5,8 @@ import { askStat, type StatJob } from '../../../lib/workers/peer/stat.ts';
 import { until } from '../../telemetry/until.ts';
 import { json, peerServer, transferTools, type PeerServer } from './peer-server.ts';
 
-const WORD = 'ab'.repeat(32);
-const GOOD = json(200, { totalBytes: 900, lengthBytes: 900, checksum: WORD });
+const CHECKSUM = 'ab'.repeat(32);
+const GOOD = json(200, { totalBytes: 900, lengthBytes: 900, checksum: CHECKSUM });
 
 describe('workers/peer-stat', () => {
   let server: PeerServer;
@@ -25,9 +25,9 @@ describe('workers/peer-stat', () => {
     headers: {},
   });
 
-  it("hears the owner's word, or why there is none", async () => {
+  it("reads the owner's checksum, or why there is none", async () => {
     const said: [string, unknown][] = [
-      [GOOD, { kind: 'stat', totalBytes: 900, lengthBytes: 900, word: WORD }],
+      [GOOD, { kind: 'stat', totalBytes: 900, lengthBytes: 900, checksum: CHECKSUM }],
       [json(503, { kind: 'busy', retryMs: 300 }), { kind: 'busy', retryMs: 300 }],
       [json(404, { kind: 'miss' }), { kind: 'miss' }],
       [
@@ -41,14 +41,14 @@ describe('workers/peer-stat', () => {
     }
   });
 
-  it('takes no word that is none', async () => {
+  it('refuses an invalid checksum', async () => {
     for (const body of [
       {},
       null,
       { totalBytes: 900, lengthBytes: 900 },
       { totalBytes: 900, lengthBytes: 900, checksum: 'AB'.repeat(32) },
-      { totalBytes: '900', lengthBytes: 900, checksum: WORD },
-      { totalBytes: 1.5, lengthBytes: 1, checksum: WORD },
+      { totalBytes: '900', lengthBytes: 900, checksum: CHECKSUM },
+      { totalBytes: 1.5, lengthBytes: 1, checksum: CHECKSUM },
     ]) {
       answer = (socket) => socket.write(json(200, body));
       const result = await askStat(job(), tools);
