@@ -1,6 +1,7 @@
 import { ManualClock } from '../../lib/clock.ts';
 import type { ErrorCode, WireError } from '../../lib/errors.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { OVERTAKERS_MIN } from '../../lib/swarm/limits.ts';
 import type { ShardFetch } from '../../lib/swarm/fetch.ts';
 import { Swarm } from '../../lib/swarm/swarm.ts';
 import type {
@@ -157,3 +158,30 @@ export function pass({ swarm, clock }: Rig, ms: number): void {
 }
 
 export type { ShardFetch };
+
+/** An owner's answer that sends the asker to `parents`, before it knows the checksum. */
+export function redirect(parents: string[]): AttemptResult {
+  return { kind: 'redirect', parents, checksum: null, totalBytes: null };
+}
+
+/** A rig with a shard that another agent owns, that agent, and a fetch of it begun. */
+export function asChild(
+  agents = 8,
+  roots = 1,
+): Rig & { owner: string; fetch: ReturnType<Rig['swarm']['want']> } {
+  const made = rig(agents, roots);
+  const shard = shardWhere(
+    made.swarm,
+    (rank) => rank[0] !== made.members[0]!.node && rank[1] !== made.members[0]!.node,
+  );
+  const owner = made.swarm.owner(shard);
+  return { ...made, owner, fetch: made.swarm.want(shard, CONTEXT) };
+}
+
+/** Shards begun later come whole, one every 20 ms. */
+export function overtake(made: Rig): void {
+  for (let index = 500; index < 500 + 2 * OVERTAKERS_MIN; index++) {
+    pass(made, 20);
+    made.swarm.want({ key: KEY, index }, CONTEXT).settle(1, data('aa', 'aa'));
+  }
+}

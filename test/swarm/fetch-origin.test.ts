@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { ORIGIN_TRIES_MAX } from '../../lib/swarm/limits.ts';
+import { ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_SILENCE_MS } from '../../lib/origin/limits.ts';
+import { CONTEXT, asChild, data, failure, pass, rig } from './fixture.ts';
+
+describe('swarm/fetch: the origin', () => {
+  it('passes a final refusal on unchanged', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    const error = {
+      code: 'ORIGIN_REFUSED',
+      message: 'no',
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer realm="r"' },
+      body: '{}',
+    } as const;
+    fetch.settle(1, { kind: 'failed', error, receivedBytes: 0 });
+    assert.deepEqual(made.effects.last('finished').result, { kind: 'refused', error });
+  });
+
+  it('applies a refusal to the credential that was used, not to one offered since', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    const first = made.effects.last('origin');
+    fetch.offer({ id: 'a good one' });
+    fetch.settle(first.attempt, {
+      kind: 'refused',
+      error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401 },
+    });
+    const second = made.effects.last('origin');
+    assert.deepEqual([first.ask.context.id, second.ask.context.id], [CONTEXT.id, 'a good one']);
+    fetch.settle(second.attempt, data('aa', null));
+    assert.equal(made.effects.last('finished').result.kind, 'done');
+  });
+
+  it('tries other credentials, newest first, before it passes a refusal on', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    fetch.offer({ id: 'newer' });
+    fetch.offer({ id: 'newest' });
+    // The first is under way already when the others come.
+    for (const id of [CONTEXT.id, 'newest']) {
+      assert.equal(made.effects.last('origin').ask.context.id, id);
+      fetch.settle(
+        made.effects.last('origin').attempt,
+        failure('ORIGIN_REFUSED', 0, { status: 403 }),
+      );
+    }
+    assert.equal(made.effects.last('origin').ask.context.id, 'newer');
+    fetch.settle(made.effects.last('origin').attempt, data('aa', null));
+    assert.equal(made.effects.last('finished').result.kind, 'done');
+  });
+
+  it('retries with backoff from the last byte, within its retry budget', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    for (let tries = 1; tries < ORIGIN_TRIES_MAX; tries++) {
+      fetch.settle(made.effects.last('origin').attempt, failure('ORIGIN_BROKEN', tries * 1000));
+      assert.equal(made.effects.calls.filter(({ call }) => call === 'origin').length, tries);
+      pass(made, 150);
+      assert.equal(
+        made.effects.calls.filter(({ call }) => call === 'origin').length,
+        tries,
+        'no try without a pause',
+      );
+      pass(made, 3000);
+      assert.equal(made.effects.last('origin').ask.fromBytes, tries * 1000);
+    }
+    fetch.settle(made.effects.last('origin').attempt, failure('ORIGIN_BROKEN', 9000));
+    const { result } = made.effects.last('finished');
+    assert.equal(result.kind === 'failed' && result.error.code, 'ORIGIN_BROKEN');
+  });
+
+  it('obeys Retry-After, and fails at once if it is too long', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    fetch.settle(1, failure('ORIGIN_BUSY', 0, { status: 503, headers: { 'retry-after': '3' } }));
+    pass(made, 2900);
+    assert.equal(made.effects.calls.length, 1);
+    pass(made, 1500);
+    fetch.settle(
+      made.effects.last('origin').attempt,
+      failure('ORIGIN_BUSY', 0, { status: 429, headers: { 'retry-after': '600' } }),
+    );
+    const { result } = made.effects.last('finished');
+    assert.equal(result.kind === 'failed' && result.error.status, 429);
+  });
+
+  it("retries after a silence, unless another one would outlast the client's deadline", () => {
+    const made = rig(1, 0);
+    const first = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    pass(made, ORIGIN_SILENCE_MS);
+    first.settle(1, failure('ORIGIN_TIMEOUT'));
+    pass(made, 1_000);
+    assert.equal(made.effects.last('origin').attempt, 2);
+    const fetch = made.swarm.want({ key: 'k', index: 1 }, CONTEXT);
+    pass(made, ORIGIN_HEAD_TIMEOUT_MS);
+    fetch.settle(1, failure('ORIGIN_TIMEOUT'));
+    const { result } = made.effects.last('finished');
+    assert.equal(result.kind === 'failed' && result.error.code, 'ORIGIN_TIMEOUT');
+  });
+
+  it('does not go to the origin itself if the owner fails there', () => {
+    const { effects, fetch } = asChild(8, 0);
+    for (let round = 0; round < 10 && effects.calls.at(-1)!.call === 'ask'; round++) {
+      fetch.settle(effects.last('ask').attempt, {
+        kind: 'refused',
+        error: { code: 'ORIGIN_UNREACHABLE', message: 'down', status: 502 },
+      });
+    }
+    assert.equal(effects.calls.filter(({ call }) => call === 'origin').length, 0);
+    const { result } = effects.last('finished');
+    assert.equal(result.kind === 'failed' && result.error.code, 'ORIGIN_UNREACHABLE');
+  });
+});
+
+describe('swarm/fetch: what other nodes report of the origin', () => {
+  const told = {
+    kind: 'refused',
+    error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401, headers: { 'x-evil': '1' } },
+  } as const;
+
+  it('asks the origin itself if an owner reports a refusal, and passes on only its own', () => {
+    const { effects, fetch } = asChild(8, 1);
+    fetch.settle(effects.last('ask').attempt, told);
+    assert.equal(effects.calls.at(-1)!.call, 'origin');
+    fetch.settle(effects.last('origin').attempt, data('aa', null));
+    assert.equal(effects.last('finished').result.kind, 'done');
+  });
+
+  it('fails without a status for the client if it has no credential for the origin', () => {
+    const made = rig(3, 1);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, null);
+    for (let asks = 0; asks < 8 && made.effects.calls.at(-1)!.call === 'ask'; asks++)
+      fetch.settle(made.effects.last('ask').attempt, told);
+    assert.equal(made.effects.last('finished').result.kind, 'failed');
+  });
+});

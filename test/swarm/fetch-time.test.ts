@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import { FETCH_PATIENCE_MS } from '../../lib/swarm/limits.ts';
+import {
+  CONTEXT,
+  asChild,
+  data,
+  failure,
+  overtake,
+  pass,
+  redirect,
+  request,
+  rig,
+  shardWhere,
+} from './fixture.ts';
+
+describe('swarm/fetch: time', () => {
+  it('waits for a busy owner and asks it again', () => {
+    const made = asChild();
+    made.fetch.settle(1, { kind: 'busy', retryMs: 50 });
+    assert.equal(made.effects.calls.length, 1);
+    pass(made, 100);
+    assert.deepEqual(
+      [made.effects.last('ask').ask.node, made.effects.last('ask').attempt],
+      [made.owner, 2],
+    );
+  });
+
+  it('asks a silent parent once more from the same byte, then leaves it', () => {
+    const { effects, fetch, owner, members } = asChild();
+    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    fetch.settle(1, redirect([parent]));
+    fetch.settle(2, failure('PEER_TIMEOUT', 8192));
+    const again = effects.last('ask');
+    assert.deepEqual(
+      [again.attempt, again.ask.node, again.ask.role, again.ask.fromBytes],
+      [3, parent, 'parent', 8192],
+    );
+    fetch.settle(3, failure('PEER_TIMEOUT', 8192));
+    const { ask } = effects.last('ask');
+    assert.deepEqual([ask.node, ask.fromBytes, ask.exclude], [owner, 8192, [parent]]);
+  });
+
+  it('asks again a parent that itself waits', () => {
+    const { effects, fetch, owner, members } = asChild();
+    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    fetch.settle(1, redirect([parent]));
+    for (let attempt = 2; attempt < 20; attempt++) {
+      fetch.settle(attempt, { kind: 'busy', retryMs: 1 });
+      assert.deepEqual(
+        [effects.last('ask').attempt, effects.last('ask').ask.node],
+        [attempt + 1, parent],
+      );
+    }
+  });
+
+  it('leaves a parent once later shards have overtaken it and its attempt has ended', () => {
+    const made = asChild();
+    const { effects, fetch, owner, members } = made;
+    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    fetch.settle(1, redirect([parent]));
+    effects.received = 4096;
+    pass(made, 1000);
+    assert.equal(effects.last('ask').attempt, 2, 'nothing else has come either');
+    overtake(made);
+    assert.deepEqual(
+      effects.calls.filter(({ call }) => call === 'abandon'),
+      [{ call: 'abandon', attempt: 2 }],
+    );
+    const calls = effects.calls.length;
+    pass(made, 500);
+    assert.equal(effects.calls.length, calls, 'nothing new before the old one has ended');
+    fetch.settle(2, failure('CANCELLED', 8192));
+    const { ask } = effects.last('ask');
+    assert.deepEqual([ask.node, ask.fromBytes, ask.exclude], [owner, 8192, [parent]]);
+  });
+
+  it('passes over an owner that does not have a late shard itself', () => {
+    const made = asChild();
+    const { fetch, owner, members, swarm, effects } = made;
+    const parents = members
+      .filter(({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node)
+      .map(({ node }) => node);
+    fetch.settle(1, { kind: 'redirect', parents: [parents[0]!], checksum: null, totalBytes: null });
+    overtake(made);
+    pass(made, 2500);
+    fetch.settle(2, failure('CANCELLED', 0));
+    fetch.settle(3, { kind: 'redirect', parents: [parents[1]!], checksum: null, totalBytes: null });
+    assert.deepEqual(
+      [effects.last('ask').ask.node, effects.last('ask').ask.role],
+      [swarm.membership.owners.top(fetch.shard)[1], 'owner'],
+    );
+  });
+
+  it('asks the only root again after one silence, but not after a refused connection', () => {
+    const made = rig(1, 1);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    fetch.settle(1, failure('PEER_TIMEOUT'));
+    assert.equal(made.effects.last('ask').ask.node, made.members[1]!.node);
+    fetch.settle(2, failure('PEER_TIMEOUT'));
+    assert.equal(made.effects.last('origin').ask.fromBytes, 0);
+    const other = made.swarm.want({ key: 'k', index: 1 }, CONTEXT);
+    assert.equal(
+      made.effects.last('origin').attempt,
+      1,
+      'the next shard does not lose the time again',
+    );
+    void other;
+    const dead = rig(1, 1);
+    dead.swarm.want({ key: 'k', index: 0 }, CONTEXT).settle(1, failure('PEER_UNREACHABLE'));
+    assert.equal(dead.effects.last('origin').attempt, 2);
+  });
+
+  it('asks the next root after one silence', () => {
+    const made = rig(1, 2);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    const [first, second] = made.swarm.membership.roots.top(fetch.shard);
+    assert.equal(made.effects.last('ask').ask.node, first);
+    fetch.settle(1, failure('PEER_TIMEOUT'));
+    assert.equal(made.effects.last('ask').ask.node, second);
+  });
+
+  it('returns to a late owner if the roots are gone, as only the owner reads the origin', () => {
+    const made = rig(8, 1);
+    const shard = shardWhere(made.swarm, (rank) => rank[1] === made.members[0]!.node);
+    const [owner] = made.swarm.membership.owners.top(shard);
+    const fetch = made.swarm.want(
+      shard,
+      CONTEXT,
+      request(shard, made.members[7]!.node, { exclude: [owner!] }),
+    );
+    assert.equal(
+      made.effects.last('ask').ask.role,
+      'root',
+      'a child says that the owner is late, and that costs the root a shard only',
+    );
+    fetch.settle(1, failure('PEER_UNREACHABLE'));
+    assert.deepEqual(
+      [made.effects.last('ask').ask.node, made.effects.last('ask').ask.role],
+      [owner, 'owner'],
+    );
+    fetch.settle(2, failure('PEER_UNREACHABLE'));
+    assert.equal(made.effects.last('origin').attempt, 3, 'an owner that is dead is another matter');
+  });
+
+  it('never leaves the only root for being slow', () => {
+    const made = rig(1, 1);
+    made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    pass(made, 5000);
+    assert.deepEqual(
+      made.effects.calls.map(({ call }) => call),
+      ['ask'],
+    );
+  });
+
+  it("fails before the client's deadline if no node sends a byte", () => {
+    const made = rig(1, 1);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    pass(made, FETCH_PATIENCE_MS + 100);
+    fetch.settle(made.effects.last('abandon').attempt, failure('CANCELLED'));
+    const { result } = made.effects.last('finished');
+    assert.equal(result.kind === 'failed' && result.error.code, 'PEER_TIMEOUT');
+  });
+
+  it('starts a new fetch for a shard whose fetch was cancelled', () => {
+    const { swarm, effects, fetch } = asChild();
+    swarm.cancel(fetch.shard);
+    const { attempt } = effects.last('abandon');
+    const next = swarm.want(fetch.shard, CONTEXT, undefined, 'place');
+    assert.notEqual(next, fetch);
+    assert.equal(next.place, 'place');
+    fetch.settle(attempt, failure('CANCELLED'));
+    assert.equal(effects.last('finished').result.kind, 'cancelled');
+    assert.equal(swarm.want(fetch.shard, CONTEXT), next);
+  });
+
+  it('ends after its last attempt if cancelled, and reports that once', () => {
+    const { effects, fetch, swarm } = asChild();
+    swarm.cancel(fetch.shard);
+    swarm.cancel(fetch.shard);
+    assert.deepEqual(
+      effects.calls.map(({ call }) => call),
+      ['ask', 'abandon'],
+    );
+    fetch.settle(1, data('aa', 'aa'));
+    fetch.settle(1, data('aa', 'aa'));
+    assert.deepEqual(
+      effects.calls.map(({ call }) => call),
+      ['ask', 'abandon', 'finished'],
+    );
+    assert.equal(effects.last('finished').result.kind, 'cancelled');
+  });
+});
