@@ -4,12 +4,13 @@ import { readClusterSecret } from './config/secret.ts';
 import { openObservation, type Observation } from './control/watch/observation.ts';
 import type { ShoalError } from './errors.ts';
 import { REQUEST_HEAD_BYTES_MAX } from './limits.ts';
-import { buildDesk } from './node/desk.ts';
+import { buildDesk, type Desk } from './node/desk.ts';
 import { startFronts, type Fronts } from './node/fronts.ts';
-import { swarmSecret } from './node/identity.ts';
+import { readToken, swarmSecret } from './node/identity.ts';
 import {
   claimListeners,
   looksBeyondLoopback,
+  pageAddress,
   readyAddresses,
   type Listeners,
 } from './node/listeners.ts';
@@ -32,6 +33,7 @@ interface BuiltNode {
   shards: Shards;
   vouching: Vouching;
   origin: NodeOriginOptions;
+  summaries: Desk['summaries'];
   /** Starts the front threads; see startFronts. */
   startFronts(died: (error: ShoalError) => void): Promise<Fronts>;
 }
@@ -69,7 +71,12 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
   const storage = await openStorage(config, origin, frontCount, vouching, observation, clock);
   const shared = { config, node: at.node, storage, vouching, envelope, observation, clock };
   const shards = buildShards({ ...shared, mode: config.DeployConfig.mode });
-  const desk = buildDesk({ ...shared, shards, secret, readiness });
+  const { parts: desk, summaries } = buildDesk({
+    ...shared,
+    ...{ shards, secret, readiness },
+    page: pageAddress(config, at),
+    readToken: configured.kind === 'secret' ? readToken(secret) : null,
+  });
   return {
     config,
     at,
@@ -79,6 +86,7 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
     shards,
     vouching,
     origin,
+    summaries,
     startFronts: (died) =>
       startFronts({ ...shared, origin, at, frontCount, secretHex, desk, died }),
   };
@@ -129,6 +137,7 @@ async function start(node: BuiltNode): Promise<RunningNode> {
     log.info({ reason: lowWater }, 'receiving with the kernel defaults, which costs more CPU time');
   readiness.problems.pop();
   readiness.phase = 'serving';
+  node.summaries.start();
   log.info(
     { proxy: at.proxy.port, p2p: at.p2p.port, exporter: at.exporter?.port ?? null },
     'serving',
@@ -143,10 +152,11 @@ async function start(node: BuiltNode): Promise<RunningNode> {
 
 /** Answers in flight still need the swarm, its clock and the disk: the fronts drain first. */
 async function drain(
-  { readiness, observation, storage, shards }: BuiltNode,
+  { readiness, observation, storage, shards, summaries }: BuiltNode,
   fronts: Fronts,
 ): Promise<void> {
   readiness.phase = 'draining';
+  summaries.stop();
   storage.settle();
   await fronts.drain();
   shards.offers.close();

@@ -7,13 +7,13 @@ export const EXPORTER_URL_DEFAULT = 'http://127.0.0.1:65003';
 /**
  * GET `path` of a node's exporter as JSON that `isExpected`. `address` may lack `http://`. Throws
  * USAGE for a bad address, PEER_UNREACHABLE when nothing answers there, and PEER_BROKEN, naming
- * what
- * answers instead, when it is not an exporter.
+ * what answers instead, when it is not an exporter. `token` opens what others are not told.
  */
 export async function readExporter<T>(
   address: string,
   path: string,
   isExpected: (body: unknown) => body is T,
+  token: string | null = null,
 ): Promise<T> {
   const at = /^[a-z]+:\/\//i.test(address) ? address : `http://${address}`;
   const url = URL.canParse(path, at) ? new URL(path, at) : undefined;
@@ -29,6 +29,7 @@ export async function readExporter<T>(
     response = await fetch(url, {
       signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
       redirect: 'error',
+      headers: token === null ? {} : { authorization: `Bearer ${token}` },
     });
     text = await response.text();
   } catch (error) {
@@ -38,7 +39,18 @@ export async function readExporter<T>(
   }
   const body = parse(text);
   if (response.status === 200 && isExpected(body)) return body;
+  if ((response.status === 401 || response.status === 403) && isExporters(body))
+    throw new ShoalError(
+      'USAGE',
+      `${url.origin} tells what is pulled only on its own machine or to who has the token; give ` +
+        '--secret-file, or the token in SHOAL_TOKEN',
+    );
   throw new ShoalError('PEER_BROKEN', `${url.origin} ${whatAnswers(response, text, body)}`);
+}
+
+/** Whether a refusal is an exporter's own. */
+function isExporters(body: unknown): boolean {
+  return typeof (body as { error?: unknown } | undefined)?.error === 'string';
 }
 
 function parse(text: string): unknown {

@@ -7,7 +7,6 @@ import { byteSize, collect, wholeNumber } from './option-values.ts';
 import { preadPatterns, type PreadOptions } from './bench.ts';
 import type { DoctorOptions } from './doctor.ts';
 import { errorFixes } from './error-fixes.ts';
-import { EXPORTER_URL_DEFAULT } from './exporter-client.ts';
 import type { StartNode } from '../node/running-node.ts';
 import type { NodeOptions } from './node.ts';
 import { formatVersion, PROTOCOL_VERSION } from '../wire/version.ts';
@@ -15,6 +14,7 @@ import { processOutput, type Output } from './process-output.ts';
 import type { UpOptions } from './up-source.ts';
 import { declareRuntimeCommands } from './runtime-commands.ts';
 import { declareSetupCommands } from './setup-commands.ts';
+import { declareWatchCommands } from './watch-commands.ts';
 
 /** Exit codes of every command (docs/SPEC.md 4). */
 export const ExitCode = { done: 0, failed: 1, misuse: 2 } as const;
@@ -145,31 +145,7 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
       finish(import('./up.ts').then(({ runUp }) => runUp(options, output))),
     );
 
-  program
-    .command('status')
-    .summary('show one node')
-    .description(
-      'Shows cache, peers, rates and blobs in flight of one node, read from its exporter port. ' +
-        'Exits with 1 while the node is not ready.',
-    )
-    .option('--url <url>', 'address of the exporter port', EXPORTER_URL_DEFAULT)
-    .option('--json', 'print everything the table shows as JSON')
-    .action(({ url, json = false }: { url: string; json?: boolean }) =>
-      finish(import('./status.ts').then(({ runStatus }) => runStatus({ url, json }, output))),
-    );
-
-  program
-    .command('pulls')
-    .summary('show the last pulls of one node')
-    .description(
-      'Shows the pulls under way and the last 100 that ended on one node: size, time, where the ' +
-        'bytes came from, what the client waited for, and errors.',
-    )
-    .option('--url <url>', 'address of the exporter port', EXPORTER_URL_DEFAULT)
-    .option('--json', 'print one JSON object')
-    .action(({ url, json = false }: { url: string; json?: boolean }) =>
-      finish(import('./pulls.ts').then(({ runPulls }) => runPulls({ url, json }, output))),
-    );
+  declareWatchCommands(program, finish, output);
 
   program
     .command('doctor')

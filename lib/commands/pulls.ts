@@ -11,10 +11,15 @@ const IMAGE_COLUMNS = 34;
 
 /** `shoal pulls`: the pulls of one node, newest last, with their sources and waits. */
 export async function runPulls(
-  options: { url: string; json: boolean },
+  options: { url: string; json: boolean; token?: string | null },
   output: Output,
 ): Promise<number> {
-  const { pulls } = await readExporter(options.url, '/status/pulls', hasPulls);
+  const { pulls } = await readExporter(
+    options.url,
+    '/status/pulls',
+    hasPulls,
+    options.token ?? null,
+  );
   output.out(options.json ? `${JSON.stringify({ pulls })}\n` : renderPulls(pulls));
   return 0;
 }

@@ -16,14 +16,9 @@ export interface HintSources {
   shoal: string;
 }
 
-/** Where the pull can be watched, said before it begins: each node's live page. */
-export function watchHint(nodes: readonly { name: string; url: string }[]): string {
-  const width = Math.max(...nodes.map(({ name }) => name.length));
-  return [
-    '  watch the pull in a browser, each node on a page of its own:',
-    ...nodes.map(({ name, url }) => `    ${name.padEnd(width)}  ${url}/`),
-    '',
-  ].join('\n');
+/** Where the pull can be watched, said before it begins: the page of the swarm. */
+export function watchHint(url: string): string {
+  return `  watch the pull in a browser: ${url}/swarm\n`;
 }
 
 /**

@@ -85,14 +85,8 @@ export async function runUp(
       started.add(node),
     );
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
-    say(
-      watchHint(
-        swarm.nodes.map(({ name, addresses }) => ({
-          name,
-          url: addresses.exporter ?? addresses.proxy,
-        })),
-      ),
-    );
+    const [{ addresses }] = swarm.nodes as [NodeProcess];
+    say(watchHint(addresses.exporter ?? addresses.proxy));
     const outcomes = await pullThrough(agents, source, stream, signal);
     const { report, notes } = await tally(swarm.nodes, outcomes, image.imageBytes, source.embedded);
     say(`\n${renderReport(report, notes, stream.isTTY)}\n`);

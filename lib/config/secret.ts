@@ -12,7 +12,9 @@ export type ClusterSecret =
  * Reads `P2PConfig.secretFile` without trailing white space, which editors and `kubectl create
  * secret` add. An unreadable file, or fewer than 16 bytes, is unusable.
  */
-export function readClusterSecret(config: Config): ClusterSecret {
+export function readClusterSecret(config: {
+  P2PConfig: Pick<Config['P2PConfig'], 'secretFile'>;
+}): ClusterSecret {
   const file = config.P2PConfig.secretFile;
   if (file === '') return { kind: 'none' };
   let bytes: Buffer;

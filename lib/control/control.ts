@@ -24,7 +24,7 @@ export interface ControlParts {
   keyOf(blob: BlobName): string;
   /** See Relays.answer. */
   relay(request: RelayRequest): Promise<RelayedAnswer>;
-  page(path: string, query: string, isLocal: boolean): Promise<Answer>;
+  page(request: Omit<PageRequest, 'kind' | 'id'>): Promise<Answer>;
   audit(batch: Uint8Array, lines: number): void;
   notice(code: ErrorCode, message: string, requestId: string): void;
   journal: Journal;
@@ -135,9 +135,9 @@ export class FrontDesk {
     }
   }
 
-  async #page({ id, path, query, isLocal }: PageRequest): Promise<void> {
+  async #page({ id, ...request }: PageRequest): Promise<void> {
     try {
-      const { status, headers, body } = await this.#parts.page(path, query, isLocal);
+      const { status, headers, body } = await this.#parts.page(request);
       this.#answer(id, status, headers, new TextEncoder().encode(body));
     } catch (thrown) {
       this.#send({ kind: 'refused', id, error: ShoalError.from(thrown).toWire() });

@@ -5,7 +5,16 @@ import type { ControlLink } from './control-link.ts';
 import { answer, refuse } from './responses.ts';
 
 /** The paths of the exporter. On the proxy port no other paths are taken for it. */
-const PATHS = ['/', '/metrics', '/status', '/status/*', '/healthz', '/readyz'];
+const PATHS = [
+  '/',
+  '/metrics',
+  '/status',
+  '/status/*',
+  '/swarm',
+  '/swarm/*',
+  '/healthz',
+  '/readyz',
+];
 
 /** Whether `address` is a loopback address, also an IPv4 one within IPv6. */
 function isLoopback(address: string): boolean {
@@ -27,7 +36,12 @@ export function serveExporter(app: TemplatedApp, link: ControlLink): void {
         return;
       }
       const isLocal = isLoopback(Buffer.from(res.getRemoteAddressAsText()).toString());
-      const request = { path: req.getUrl(), query: req.getQuery() ?? '', isLocal };
+      const request = {
+        path: req.getUrl(),
+        query: req.getQuery() ?? '',
+        isLocal,
+        authorization: req.getHeader('authorization'),
+      };
       link.page(request, (message) => {
         if (gone) return;
         res.cork(() => {

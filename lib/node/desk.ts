@@ -4,7 +4,9 @@ import type { Config } from '../config/schema.ts';
 import type { ControlParts } from '../control/control.ts';
 import { PeerCalls } from '../control/peers/calls.ts';
 import { PeerQuestions } from '../control/peers/questions.ts';
+import { Summaries } from '../control/peers/summaries.ts';
 import { SwarmView } from '../control/peers/swarm-view.ts';
+import { ShardTrees } from '../control/peers/trees.ts';
 import { LayerGate } from '../control/serve/layer-gate.ts';
 import { Preheats } from '../control/serve/preheats.ts';
 import { ReadAhead } from '../control/serve/read-ahead.ts';
@@ -22,6 +24,10 @@ import { Outages } from '../origin/outages.ts';
 import { AccessLedger } from '../registry/access.ts';
 import type { Vouching } from '../registry/vouching.ts';
 import type { Readiness } from '../telemetry/health.ts';
+import { summarize } from '../telemetry/node-summary.ts';
+import { mayReadAll } from '../telemetry/page-reader.ts';
+import type { StatusInputs } from '../telemetry/status.ts';
+import { buildSwarmStatus, type SwarmStatus } from '../telemetry/swarm-status.ts';
 import type { Envelope } from '../wire/envelope.ts';
 import type { ClusterSecret } from '../wire/secret.ts';
 import type { Shards } from './shards.ts';
@@ -38,10 +44,20 @@ export interface DeskInputs {
   observation: Observation;
   readiness: Readiness;
   clock: Clock;
+  /** Address of this node's own page, for other nodes' pages; null: it has none. */
+  page: string | null;
+  /** Opens the pages to readers on other machines; null: nothing does. */
+  readToken: string | null;
+}
+
+/** What answers the fronts, and what tells other nodes of this one. */
+export interface Desk {
+  parts: ControlParts;
+  summaries: Summaries;
 }
 
 /** Builds what answers the requests of every front: see FrontDesk. */
-export function buildDesk(inputs: DeskInputs): ControlParts {
+export function buildDesk(inputs: DeskInputs): Desk {
   const { config, node, storage, shards, vouching, observation, readiness, clock } = inputs;
   const { ProxyConfig } = config;
   const { arena, residency, store, runtime, pools } = storage;
@@ -95,6 +111,7 @@ export function buildDesk(inputs: DeskInputs): ControlParts {
     holdings,
     call,
   });
+  const trees = new ShardTrees(swarm.core, node, call);
   const questions = new PeerQuestions({
     stat: (query) => shards.checksums.stat(query),
     answeredStat({ key, shard }, { kind }, startMs) {
@@ -110,6 +127,9 @@ export function buildDesk(inputs: DeskInputs): ControlParts {
     told: (words) => memory.told(words),
     offered: ({ node: peer, keys }) => shards.holders.told(peer, keys),
     holders: (query) => shards.holders.answer(query),
+    summary: (telling) => summaries.accept(telling),
+    swarm: () => summaries.answer(),
+    tree: (key, shard) => trees.own(key, shard),
     count,
     nowMs: clock.nowMs,
   });
@@ -130,7 +150,16 @@ export function buildDesk(inputs: DeskInputs): ControlParts {
   });
   // Whoever can reach the exporter sees the pages: they show aliases of blobs, not digests.
   const names = new BlobAliases((key) => inputs.secret.opaqueName('blob', key));
-  return {
+  const summaries = buildSummaries(inputs, status, call);
+  const route = observation.pages({
+    inputs: () => names.hide(status()),
+    tree: (alias) => names.tree(alias, (key) => view.tree(key)),
+    swarm: {
+      status: () => swarmStatus(inputs, summaries),
+      tree: (key, shard) => trees.whole(key, shard),
+    },
+  });
+  const parts: ControlParts = {
     streams: {
       loader,
       gate,
@@ -151,15 +180,41 @@ export function buildDesk(inputs: DeskInputs): ControlParts {
     preheats,
     keyOf: (blob) => vouching.keyOf(blob),
     relay: (request) => relays.answer(request),
-    page: observation.pages(
-      () => names.hide(status()),
-      (alias) => names.tree(alias, (key) => view.tree(key)),
-    ),
+    page: ({ path, query, ...reader }) => route(path, query, mayReadAll(reader, inputs.readToken)),
     audit: (batch, lines) => observation.audit?.accept(batch, lines),
     notice: (code, message, requestId) => log.warn({ code, requestId }, message),
     journal,
     salt: () => randomBytes(16).toString('hex'),
   };
+  return { parts, summaries };
+}
+
+function buildSummaries(
+  { node, shards, secret, observation, clock, page }: DeskInputs,
+  status: () => StatusInputs,
+  call: PeerCalls['call'],
+): Summaries {
+  const { telemetry, journal } = observation;
+  return new Summaries({
+    self: node,
+    clock,
+    secret,
+    membership: () => shards.swarm.core.membership,
+    own: () =>
+      summarize(telemetry.statusNow(status()), journal.pulls.list(), page, (blob) =>
+        shards.facts.totalOf(blob),
+      ),
+    call,
+  });
+}
+
+async function swarmStatus(
+  { node, shards, clock }: DeskInputs,
+  summaries: Summaries,
+): Promise<SwarmStatus> {
+  const { rows, history, head } = await summaries.swarm();
+  const members = shards.swarm.members();
+  return buildSwarmStatus({ self: node, atMs: clock.wallMs(), members, rows, history, head });
 }
 
 function buildGate({ config, shards, observation, clock }: DeskInputs, outages: Outages): Gate {

@@ -27,3 +27,8 @@ export function swarmSecret(
   const hex = all.map((bytes) => Buffer.from(bytes).toString('hex')).join(',');
   return { secret: ClusterSecret.ofHex(hex), hex };
 }
+
+/** The token that opens the pages: whoever has the cluster secret can make it, not the reverse. */
+export function readToken(secret: ClusterSecret): string {
+  return secret.opaqueName('read-only token');
+}

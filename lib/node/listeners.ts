@@ -58,6 +58,13 @@ export function readyAddresses(config: Config, at: Listeners): RunningNode['read
   };
 }
 
+/** Where other machines find the node's page; null: nowhere. */
+export function pageAddress({ DeployConfig }: Config, { exporter }: Listeners): string | null {
+  return exporter === null || exporter.port === null
+    ? null
+    : `http://${formatHostPort(DeployConfig.node, exporter.port)}`;
+}
+
 /** Whether the config names nodes on other machines, or has them discovered. */
 export function looksBeyondLoopback({ discovery, peers, roots }: Config['P2PConfig']): boolean {
   return (

@@ -259,3 +259,12 @@ export const DIRECTORY_HOLDERS_MAX = 8;
 
 /** Nodes that a keeper names to one asker. */
 export const HOLDERS_NAMED_MAX = 4;
+
+/** Nodes that keep the summaries of all: one, and one to stand in for it. */
+export const SUMMARY_HEADS = 2;
+
+/** Nodes that may collect for one part of a large swarm, in the order they are tried. */
+export const SUMMARY_LEADERS = 3;
+
+/** Up to so many nodes tell the heads themselves: 24 messages a second. */
+export const SUMMARY_DIRECT_NODES_MAX = 48;

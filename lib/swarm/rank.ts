@@ -76,6 +76,11 @@ export class Ranking {
     return rank;
   }
 
+  /** The nodes that keep a tree of the shard, its first owner first. */
+  owning(shard: ShardId): readonly NodeId[] {
+    return this.top(shard).slice(0, ownersOf(this.size));
+  }
+
   /** One pass with a short sorted list; equal scores go by name, as the names are sorted. */
   #rank(seed: number): NodeId[] {
     const depth = this.#depth;

@@ -316,6 +316,11 @@ export class Swarm {
     return this.#trackers.edges(key, edgesMax);
   }
 
+  /** The part of a shard's tree that this node keeps, at most `edgesMax` edges. */
+  tree(shard: ShardId, edgesMax: number): TreeEdge[] {
+    return this.#trackers.peek(shard)?.edges(edgesMax) ?? [];
+  }
+
   /** Keys of the blobs with trees here. */
   trackedBlobs(): string[] {
     return this.#trackers.blobs();

@@ -1,9 +1,10 @@
 import type { Clock } from '../clock.ts';
 import { healthz, readyz, type Answer } from './health.ts';
 import { trafficTypes, type TrafficType } from './metrics-list.ts';
-import { pageAnswer } from './page.ts';
+import { nodePage, swarmPage } from './page.ts';
 import { renderDadiMetrics, type DadiTraffic } from './dadi-metrics.ts';
-import type { BlobTree, PullStatus, Status, StatusInputs } from './status.ts';
+import type { BlobTree, PullStatus, Status, StatusInputs, TreeEdge } from './status.ts';
+import type { SwarmStatus } from './swarm-status.ts';
 import type { Telemetry } from './telemetry.ts';
 
 export interface ExporterDeps {
@@ -18,15 +19,21 @@ export interface ExporterDeps {
   tree: (blob: string) => BlobTree | undefined;
   /** Pulls under way and ended, newest first. */
   pulls: () => PullStatus[];
+  swarm: {
+    status: () => Promise<SwarmStatus>;
+    /** The tree of a shard over the whole swarm. */
+    tree: (blob: string, shard: number) => Promise<TreeEdge[]>;
+  };
 }
 
 /**
- * `isLocal`: the reader is on this machine. Others do not hear what is pulled: no digests, names of
- * images or error texts.
+ * `mayReadAll`: see page-reader.ts. Others do not hear what is pulled: no digests, names of images
+ * or error texts.
  */
-export type ExporterRoute = (path: string, query: string, isLocal: boolean) => Promise<Answer>;
+export type ExporterRoute = (path: string, query: string, mayReadAll: boolean) => Promise<Answer>;
 
-const LOCAL_ONLY = new Set(['/status/pulls', '/status/tree']);
+const WITHHELD = new Set(['/status/pulls', '/status/tree']);
+const SWARM_PATHS = new Set(['/swarm', '/swarm/status', '/swarm/tree']);
 
 const METRICS_TYPE = 'text/plain; version=0.0.4';
 const JSON_HEADERS = {
@@ -35,11 +42,11 @@ const JSON_HEADERS = {
 };
 
 const STRANGER =
-  'what is pulled is told on this machine only; ' +
-  'ask 127.0.0.1, through `kubectl port-forward` or ssh -L';
+  'what is pulled is told on this machine, or to who has the read-only token; ask 127.0.0.1, ' +
+  'through `kubectl port-forward` or ssh -L, or take the token of `shoal token`';
 
-function shownTo(isLocal: boolean, status: Status): Status {
-  if (isLocal) return status;
+function shownTo(mayReadAll: boolean, status: Status): Status {
+  if (mayReadAll) return status;
   return {
     ...status,
     inFlight: status.inFlight.map((entry) => ({ ...entry, blob: 'hidden' })),
@@ -50,6 +57,22 @@ function shownTo(isLocal: boolean, status: Status): Status {
 
 function json(status: number, body: unknown): Answer {
   return { status, headers: JSON_HEADERS, body: JSON.stringify(body) };
+}
+
+/** A browser asks its user for the token, as the password. */
+function askForToken(): Answer {
+  const refused = json(401, { error: STRANGER });
+  return {
+    ...refused,
+    headers: { ...refused.headers, 'www-authenticate': 'Basic realm="Shoal: read-only token"' },
+  };
+}
+
+async function swarmTree({ swarm }: ExporterDeps, query: URLSearchParams): Promise<Answer> {
+  const [blob, shard] = [query.get('blob') ?? '', query.get('shard') ?? ''];
+  if (!/^(sha256|url):[0-9a-f]{64}$/.test(blob) || !/^\d{1,9}$/.test(shard))
+    return json(400, { error: 'wanted: /swarm/tree?blob=<key of a blob>&shard=<number>' });
+  return json(200, { blob, shard: Number(shard), edges: await swarm.tree(blob, Number(shard)) });
 }
 
 /** The whole of GET /metrics: the DADIP2P_ families, then the shoal_ ones. */
@@ -96,9 +119,10 @@ export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
  */
 export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
   const renderMetrics = metricsRenderer(deps);
-  return async (path, query, isLocal) => {
+  return async (path, query, mayReadAll) => {
     try {
-      if (!isLocal && LOCAL_ONLY.has(path)) return json(403, { error: STRANGER });
+      if (!mayReadAll && WITHHELD.has(path)) return json(403, { error: STRANGER });
+      if (!mayReadAll && SWARM_PATHS.has(path)) return askForToken();
       switch (path) {
         case '/metrics':
           return {
@@ -107,7 +131,7 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
             body: await renderMetrics(),
           };
         case '/status':
-          return json(200, shownTo(isLocal, deps.telemetry.status(deps.inputs())));
+          return json(200, shownTo(mayReadAll, deps.telemetry.status(deps.inputs())));
         case '/status/pulls':
           return json(200, { pulls: deps.pulls() });
         case '/status/tree': {
@@ -120,7 +144,13 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
         case '/readyz':
           return readyz(deps.inputs().readiness);
         case '/':
-          return pageAnswer();
+          return nodePage();
+        case '/swarm':
+          return swarmPage();
+        case '/swarm/status':
+          return json(200, await deps.swarm.status());
+        case '/swarm/tree':
+          return await swarmTree(deps, new URLSearchParams(query));
         default:
           return json(404, {
             error: 'not found',
@@ -130,6 +160,9 @@ export function exporterRoutes(deps: ExporterDeps): ExporterRoute {
               '/status',
               '/status/pulls',
               '/status/tree?blob=',
+              '/swarm',
+              '/swarm/status',
+              '/swarm/tree?blob=&shard=',
               '/healthz',
               '/readyz',
             ],

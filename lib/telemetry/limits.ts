@@ -8,9 +8,13 @@ export const METER_ROWS_MAX = 32;
 /** Window of throughput, QPS and MaxLatency: steady enough to read, short enough to show a stall. */
 export const RATE_WINDOW_SECONDS = 5;
 
-/** The live page's curves: a point every 5 s over 15 minutes. */
-export const HISTORY_STEP_SECONDS = 5;
-export const HISTORY_POINTS_MAX = 180;
+/**
+ * Curves: the last 120 points as they come, and an hour in steps of 10 s, less half a tick of
+ * slack.
+ */
+export const HISTORY_FINE_POINTS_MAX = 120;
+export const HISTORY_STEP_MS = 9_500;
+export const HISTORY_POINTS_MAX = 360;
 
 /** Distinct errors remembered for the status page; repeats are counted, not stored. */
 export const RECENT_ERRORS_MAX = 50;
@@ -46,3 +50,14 @@ export const LOG_CLOSE_TIMEOUT_MS = 2_000;
 
 /** Log lines waiting for a slow reader of stdout; beyond it they are dropped. */
 export const LOG_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Peers in trouble, images and blobs that a summary names: a row of the swarm's table. */
+export const SUMMARY_TROUBLED_MAX = 8;
+export const SUMMARY_IMAGES_MAX = 8;
+export const SUMMARY_BLOBS_MAX = 4;
+
+/** A node that pulls tells its summary every 2 s; one that is not heard for so long is silent. */
+export const SILENT_AFTER_MS = 50_000;
+
+/** A node is slow below this share of the median rate of those that pull. */
+export const SLOW_SHARE = 1 / 3;

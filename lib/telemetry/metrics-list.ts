@@ -119,6 +119,8 @@ export const counterFamilies = [
       'answer.words': { answer: 'words' },
       'answer.offers': { answer: 'offers' },
       'answer.holders': { answer: 'holders' },
+      'answer.summary': { answer: 'summary' },
+      'answer.swarm': { answer: 'swarm' },
       'answer.unauthorized': { answer: 'unauthorized' },
     },
   },

@@ -14,7 +14,8 @@ import {
 } from './metrics-list.ts';
 import { notReadyReasons } from './health.ts';
 import type { MeterBoard } from './meter-board.ts';
-import { peerStates, hitRatios, type StatusInputs } from './status.ts';
+import { peerStates } from './peer-states.ts';
+import { hitRatios, type StatusInputs } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 
 // Required, not imported: this module is loaded late, under load, and Node 22.23 (with module hooks

@@ -2,25 +2,43 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Answer } from './health.ts';
 
-/** The page's scripts, in the order of their imports. */
-const SCRIPTS = [
-  'format.js',
-  'elements.js',
-  'history-scale.js',
-  'history-chart.js',
-  'panels.js',
-  'tree-layout.js',
-  'tree-picture.js',
-  'live.js',
-];
+/** Scripts of both pages, in the order of their imports. */
+const COMMON = ['format.js', 'elements.js', 'history-scale.js', 'history-chart.js'];
+
+/** What a page is made of; the files are in page/. */
+interface PageFiles {
+  html: string;
+  styles: readonly string[];
+  scripts: readonly string[];
+}
+
+const NODE_PAGE: PageFiles = {
+  html: 'page.html',
+  styles: ['page.css'],
+  scripts: [...COMMON, 'panels.js', 'tree-layout.js', 'tree-picture.js', 'live.js'],
+};
+
+const SWARM_PAGE: PageFiles = {
+  html: 'swarm.html',
+  styles: ['page.css', 'swarm.css'],
+  scripts: [
+    ...COMMON,
+    'swarm-words.js',
+    'swarm-tiles.js',
+    'swarm-table.js',
+    'swarm-images.js',
+    'swarm-tree.js',
+    'swarm-live.js',
+  ],
+};
 
 function part(name: string): string {
   return readFileSync(new URL(`page/${name}`, import.meta.url), 'utf8');
 }
 
 /** The modules as one script in its own scope, without imports and exports. */
-function joinScripts(): string {
-  const bodies = SCRIPTS.map((name) =>
+function joinScripts(names: readonly string[]): string {
+  const bodies = names.map((name) =>
     part(name)
       .replace(/^import [^;]*;\n/gm, '')
       .replace(/^export /gm, ''),
@@ -32,10 +50,11 @@ function source(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
-function build(): Answer {
-  const style = part('page.css');
-  const script = joinScripts();
-  const body = part('page.html')
+/** One file with inline style and script, which its policy allows by hash. */
+function build({ html, styles, scripts }: PageFiles): Answer {
+  const style = styles.map(part).join('\n');
+  const script = joinScripts(scripts);
+  const body = part(html)
     .replace('/* STYLE */', () => style)
     .replace('/* SCRIPT */', () => script);
   const policy = [
@@ -58,13 +77,21 @@ function build(): Answer {
   return { status: 200, headers, body };
 }
 
-let page: Answer | undefined;
+const built = new Map<PageFiles, Answer>();
 
-/**
- * The live page, GET /: one file with inline style and script, allowed by hash in its policy. Built
- * at the first request.
- */
-export function pageAnswer(): Answer {
-  page ??= build();
-  return page;
+/** Built at the first request. */
+function page(files: PageFiles): Answer {
+  let answer = built.get(files);
+  if (answer === undefined) built.set(files, (answer = build(files)));
+  return answer;
+}
+
+/** The page of one node, GET /. */
+export function nodePage(): Answer {
+  return page(NODE_PAGE);
+}
+
+/** The page of the swarm, GET /swarm. */
+export function swarmPage(): Answer {
+  return page(SWARM_PAGE);
 }

@@ -2,21 +2,8 @@ import { STATUS_BLOBS_MAX, STATUS_PEERS_MAX } from '../limits.ts';
 import { notReadyReasons, type Readiness } from './health.ts';
 import type { HistoryPoint, SourceTotals } from './history.ts';
 import { tiers, type Tier } from './metrics-list.ts';
+import { peerStates, type PeerState } from './peer-states.ts';
 import type { RecentError } from './recent-errors.ts';
-
-/**
- * States of a peer, the worst first. `unauthorized`: it does not accept this node's requests;
- * `cooling`: avoided after failures; `unknown`: nothing was heard from it yet.
- */
-export const peerStates = [
-  'quarantined',
-  'unauthorized',
-  'cooling',
-  'slow',
-  'unknown',
-  'up',
-] as const;
-export type PeerState = (typeof peerStates)[number];
 
 /** Another node, as the cluster and its health list it. */
 export interface PeerInput {
@@ -55,6 +42,11 @@ export interface PullStatus {
   /** Time of the last read, milliseconds since the Unix epoch. */
   endedAtMs: number;
   blobs: number;
+  /** What its manifest names, config included; null: no manifest of one image was seen. */
+  imageBytes: number | null;
+  /** Sent to the client, with reads under way to the last whole shard. */
+  sentBytes: number;
+  /** Of the reads that ended. */
   bytes: number;
   seconds: number;
   bytesPerSecond: number;
@@ -127,7 +119,6 @@ export interface StatusMeasures {
   uploadRate: number;
   peerRates: (node: string) => { receivedBytesPerSecond: number; sentBytesPerSecond: number };
   errors: readonly RecentError[];
-  history: readonly HistoryPoint[];
 }
 
 export interface PeerStatus extends PeerInput {
@@ -182,7 +173,10 @@ function troubleOf({ state }: PeerInput): number {
  * The whole of GET /status. Peers in trouble are listed first, then the busiest; long lists are
  * cut, their counts are not.
  */
-export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Status {
+export function buildStatus(
+  inputs: StatusInputs,
+  measures: StatusMeasures,
+): Omit<Status, 'history'> {
   const notReady = notReadyReasons(inputs.readiness);
   const peersByState = Object.fromEntries(peerStates.map((state) => [state, 0])) as Record<
     PeerState,
@@ -217,6 +211,5 @@ export function buildStatus(inputs: StatusInputs, measures: StatusMeasures): Sta
     queues: { ...inputs.queues },
     trees: { ...inputs.trees, blobs: inputs.trees.blobs.slice(0, STATUS_BLOBS_MAX) },
     recentErrors: [...measures.errors],
-    history: [...measures.history],
   };
 }

@@ -125,6 +125,11 @@ export class Telemetry {
   }
 
   status(inputs: StatusInputs): Status {
+    return { ...this.statusNow(inputs), history: this.#history.points() };
+  }
+
+  /** The status without its history. */
+  statusNow(inputs: StatusInputs): Omit<Status, 'history'> {
     const rate = (index: number): number => Math.round(this.#sources.rate(index));
     return buildStatus(inputs, {
       ...this.identity,
@@ -139,7 +144,6 @@ export class Telemetry {
         sentBytesPerSecond: Math.round(this.peerRates.sentBytesPerSecond(node)),
       }),
       errors: this.errors.list(),
-      history: this.#history.points(),
     });
   }
 }

@@ -36,3 +36,16 @@ export const OFFERS_PER_MESSAGE_MAX = 256;
 
 /** Nodes that one answer names as holders of a blob. */
 export const HOLDERS_MAX = 16;
+
+/** Nodes of one message of summaries, and its JSON: 10,000 nodes of 1 KB each. */
+export const SUMMARIES_MAX = 10_000;
+export const SUMMARIES_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Packed summaries of one message: sealed (4/3) they take two thirds of a request head. */
+export const PACKED_CHARS_MAX = 32 * 1024;
+
+/** Points of the swarm's history that a node keeps. */
+export const SUMMARY_HISTORY_MAX = 1_000;
+
+/** Edges of one shard's tree: as many as a page shows. */
+export const TREE_EDGES_MAX = 5_000;

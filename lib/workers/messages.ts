@@ -143,6 +143,8 @@ export interface PageRequest {
   query: string;
   /** The reader is on this machine. */
   isLocal: boolean;
+  /** Its `Authorization` header; '' without one. */
+  authorization: string;
 }
 
 export type FrontMessage =

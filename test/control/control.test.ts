@@ -145,13 +145,14 @@ describe('control/control', () => {
   });
 
   it('answers a page in UTF-8, and an error with its code when the page cannot be made', async () => {
-    desk().receive({ kind: 'page', id: 5, path: '/', query: '', isLocal: true });
+    desk().receive({ kind: 'page', id: 5, path: '/', query: '', isLocal: true, authorization: '' });
     desk(async () => Promise.reject(new ShoalError('PATH_UNKNOWN', 'no such page'))).receive({
       kind: 'page',
       id: 6,
       path: '/x',
       query: '',
       isLocal: true,
+      authorization: '',
     });
     await settled();
     const [page, refused] = sent.map(({ message }) => message);

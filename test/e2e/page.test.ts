@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Running, cliPath } from '../cli/process.ts';
 import { needs } from '../programs.ts';
 import { Browser } from '../telemetry/browser.ts';
+import { LOW_CONTRAST } from '../telemetry/contrast.ts';
 import { MISPLACED } from '../telemetry/misplaced.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { makeImage } from './image.ts';
@@ -19,7 +20,7 @@ const VIEWS = [
   { width: 390, height: 844, dark: true },
 ] as const;
 
-describe('e2e: the live page during shoal up', function () {
+describe('e2e: the pages of swarm and node during shoal up', function () {
   this.timeout(150_000);
   let dir: string;
   let registry: DockerRegistry;
@@ -58,6 +59,21 @@ describe('e2e: the live page during shoal up', function () {
     }
   }
 
+  /** The page of the swarm, half-way through the pull. */
+  async function swarmWhilePulling(): Promise<void> {
+    const tiles = `document.querySelectorAll('#tiles button')`;
+    await browser.waitFor(`${tiles}.length === 4`, 30_000);
+    await browser.waitFor(
+      `[...${tiles}].filter((tile) => /pulling|slow/.test(tile.className)).length >= 3 && ` +
+        `${text('images')}.includes('team/app:test') && ${text('tile-client')} !== '0 B'`,
+      30_000,
+    );
+    await browser.waitFor(`document.querySelectorAll('#levels button').length >= 2`, 30_000);
+    await looksRight('swarm');
+    assert.deepEqual(await browser.evaluate(LOW_CONTRAST), []);
+    await browser.size(1280, 900);
+  }
+
   it('is named before the pull begins, shows rates that move, the pull to its end, and the tree of a blob', async () => {
     const image = await makeImage(join(dir, 'image'), LAYERS_BYTES);
     await registry.push(image, 'team/app');
@@ -72,12 +88,18 @@ describe('e2e: the live page during shoal up', function () {
       'team/app:test',
     ]);
     const [, page = ''] = await up.printed(
-      /watch the pull in a browser[^]*?agent-1 +(http:\/\/127\.0\.0\.1:\d+\/)\n/,
+      /watch the pull in a browser: (http:\/\/127\.0\.0\.1:\d+\/swarm)\n/,
       60_000,
     );
     await browser.size(1280, 900);
     await browser.go(page);
     await brake.reached;
+    await swarmWhilePulling();
+    const agent = await browser.evaluate<string>(
+      `[...document.querySelectorAll('#nodes tbody tr')]
+        .find((row) => row.innerText.includes('pulling')).querySelector('a').href`,
+    );
+    await browser.go(agent);
     await browser.waitFor(`document.querySelector('#pulls [role=progressbar]') !== null`, 30_000);
     // Half of it cannot come before the registry is let go on: this is the page in the middle of a
     // pull.

@@ -66,7 +66,7 @@ describe('front/control-link', () => {
 
   it('hears one answer to what has only one', async () => {
     let [pages, others] = [0, 0];
-    link.page({ path: '/', query: '', isLocal: true }, () => pages++);
+    link.page({ path: '/', query: '', isLocal: true, authorization: '' }, () => pages++);
     link.open(BLOB, REQUEST, () => others++);
     await until(() => heard.length === 2, 'the questions');
     const [page, open] = heard as { id: number }[];

@@ -77,6 +77,8 @@ export class Browser {
     });
     const browser = new Browser(child, profile, socket);
     for (const domain of ['Runtime', 'Log', 'Page']) await browser.send(`${domain}.enable`);
+    // As if its window was in front: else elements are focused without events.
+    await browser.send('Emulation.setFocusEmulationEnabled', { enabled: true });
     return browser;
   }
 

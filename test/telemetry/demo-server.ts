@@ -75,6 +75,8 @@ export function busyFixture(): TelemetryFixture {
     running: true,
     endedAtMs: 0,
     blobs: 7,
+    imageBytes: 536_870_912,
+    sentBytes: 404_750_336,
     bytes: 402_653_184,
     seconds: 3.21,
     bytesPerSecond: 125_437_128,

@@ -2,7 +2,8 @@ import { ManualClock } from '../../lib/clock.ts';
 import { Meter } from '../../lib/telemetry/counters.ts';
 import { exporterRoutes, type ExporterRoute } from '../../lib/telemetry/exporter.ts';
 import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
-import type { BlobTree, PullStatus, StatusInputs } from '../../lib/telemetry/status.ts';
+import type { BlobTree, PullStatus, StatusInputs, TreeEdge } from '../../lib/telemetry/status.ts';
+import { buildSwarmStatus, type SwarmStatus } from '../../lib/telemetry/swarm-status.ts';
 import { Telemetry } from '../../lib/telemetry/telemetry.ts';
 
 /** An idle agent as the node would hand it in. */
@@ -33,6 +34,8 @@ export interface TelemetryFixture {
   inputs: StatusInputs;
   trees: Map<string, BlobTree>;
   pulls: PullStatus[];
+  /** What /swarm/status and /swarm/tree tell. */
+  swarm: { status: SwarmStatus; edges: TreeEdge[] };
   route: ExporterRoute;
 }
 
@@ -47,12 +50,18 @@ export function telemetryFixture(
   const inputs = idleInputs();
   const trees = new Map<string, BlobTree>();
   const pulls: PullStatus[] = [];
+  const nobody = { self: node, atMs: wallMs, members: [], rows: [], history: [], head: null };
+  const swarm: TelemetryFixture['swarm'] = { status: buildSwarmStatus(nobody), edges: [] };
   const route = exporterRoutes({
     telemetry,
     clock,
     inputs: () => inputs,
     tree: (blob) => trees.get(blob),
     pulls: () => pulls,
+    swarm: {
+      status: () => Promise.resolve(swarm.status),
+      tree: () => Promise.resolve(swarm.edges),
+    },
   });
-  return { clock, board, meter, telemetry, inputs, trees, pulls, route };
+  return { clock, board, meter, telemetry, inputs, trees, pulls, swarm, route };
 }

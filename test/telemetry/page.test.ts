@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { pageAnswer } from '../../lib/telemetry/page.ts';
+import { nodePage, swarmPage } from '../../lib/telemetry/page.ts';
 import type { HistoryPoint } from '../../lib/telemetry/history.ts';
 import type { TreeEdge } from '../../lib/telemetry/status.ts';
 
@@ -20,27 +20,31 @@ async function script(name: string): Promise<Record<string, (...args: never[]) =
 }
 
 describe('telemetry/page', () => {
-  it('is one file: nothing from elsewhere, and a policy that allows just its own style and script', () => {
-    const { status, headers, body } = pageAnswer();
-    assert.equal(status, 200);
-    assert.equal(headers['content-type'], 'text/html; charset=utf-8');
-    const policy = headers['content-security-policy']!;
-    for (const tag of ['style', 'script']) {
-      const parts = [...body.matchAll(new RegExp(`<${tag}>([^]*?)</${tag}>`, 'g'))];
-      assert.equal(parts.length, 1, tag);
-      assert.ok(
-        policy.includes(
-          `${tag}-src 'sha256-${createHash('sha256').update(parts[0]![1]!).digest('base64')}'`,
-        ),
-        tag,
-      );
-    }
-    assert.ok(policy.startsWith("default-src 'none'"));
-    assert.doesNotMatch(policy, /unsafe|\*|https?:/);
-    assert.doesNotMatch(body.replaceAll('http://www.w3.org/2000/svg', ''), /https?:\/\//);
-    assert.doesNotMatch(body, /\sstyle=|\son[a-z]+=|javascript:|innerHTML|^import |^export /m);
-    assert.ok(body.length < 64 * 1024);
-  });
+  for (const [name, page] of [
+    ['the page of a node', nodePage],
+    ['the page of the swarm', swarmPage],
+  ] as const)
+    it(`${name} is one file: nothing from elsewhere, a policy for just its own style and script`, () => {
+      const { status, headers, body } = page();
+      assert.equal(status, 200);
+      assert.equal(headers['content-type'], 'text/html; charset=utf-8');
+      const policy = headers['content-security-policy']!;
+      for (const tag of ['style', 'script']) {
+        const parts = [...body.matchAll(new RegExp(`<${tag}>([^]*?)</${tag}>`, 'g'))];
+        assert.equal(parts.length, 1, tag);
+        assert.ok(
+          policy.includes(
+            `${tag}-src 'sha256-${createHash('sha256').update(parts[0]![1]!).digest('base64')}'`,
+          ),
+          tag,
+        );
+      }
+      assert.ok(policy.startsWith("default-src 'none'"));
+      assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+      assert.doesNotMatch(body.replaceAll('http://www.w3.org/2000/svg', ''), /https?:\/\//);
+      assert.doesNotMatch(body, /\sstyle=|\son[a-z]+=|javascript:|innerHTML|^import |^export /m);
+      assert.ok(body.length < 64 * 1024);
+    });
 });
 
 describe('telemetry/page/history-scale', () => {
@@ -54,7 +58,7 @@ describe('telemetry/page/history-scale', () => {
     );
   });
 
-  it('covers the last 15 minutes, or fewer when the node is younger', async () => {
+  it('covers the last hour, or less when the node is younger', async () => {
     const { spanMs } = (await script('history-scale.js')) as unknown as {
       spanMs: (points: { atMs: number }[]) => number;
     };
@@ -68,8 +72,9 @@ describe('telemetry/page/history-scale', () => {
         minutesOf(0, 3.1),
         minutesOf(0, 9, 14.9),
         minutesOf(0, 16),
+        minutesOf(0, 61),
       ],
-      [3, 3, 3, 6, 15, 15],
+      [3, 3, 3, 6, 15, 60, 60],
     );
   });
 

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
-import { HISTORY_POINTS_MAX, RECENT_ERRORS_MAX } from '../../lib/telemetry/limits.ts';
+import {
+  HISTORY_FINE_POINTS_MAX,
+  HISTORY_POINTS_MAX,
+  RECENT_ERRORS_MAX,
+} from '../../lib/telemetry/limits.ts';
 import { STATUS_PEERS_MAX } from '../../lib/limits.ts';
 import type { Status } from '../../lib/telemetry/status.ts';
 import { telemetryFixture, type TelemetryFixture } from './fixture.ts';
@@ -39,7 +43,7 @@ describe('telemetry/status', () => {
     );
   });
 
-  it('gives rates over the last window and a point of history every five seconds, for fifteen minutes', async () => {
+  it('gives rates over the last window and a point of history every second, and every ten for the rest of an hour', async () => {
     const fixture = telemetryFixture();
     pass(fixture, 60, () => {
       fixture.meter.record('peer', 10_000, 1);
@@ -49,19 +53,22 @@ describe('telemetry/status', () => {
     assert.equal(now.rates.peer, 10_000);
     assert.equal(now.rates.client, 8_000);
     assert.equal(now.rates.origin, 0);
-    assert.equal(now.history.length, 12);
+    assert.equal(now.history.length, 60);
     assert.deepEqual(now.history[3], {
-      atMs: 1_692_156_721_833 + 20_000,
+      atMs: 1_692_156_721_833 + 4_000,
       origin: 0,
       peer: 10_000,
       cache: 0,
       client: 8_000,
     });
-    pass(fixture, 16 * 60);
+    pass(fixture, 70 * 60);
     now = await status(fixture);
-    assert.equal(now.history.length, HISTORY_POINTS_MAX);
+    const hour = (HISTORY_POINTS_MAX * 10_000) / 1_000;
+    const firstMs = now.history[0]!.atMs;
+    assert.ok(now.history.at(-1)!.atMs - firstMs > (hour - 30) * 1_000);
+    assert.ok(now.history.length <= HISTORY_POINTS_MAX + HISTORY_FINE_POINTS_MAX);
     assert.ok(now.history.every(({ peer }) => peer === 0));
-    assert.equal(now.uptimeSeconds, 17 * 60);
+    assert.equal(now.uptimeSeconds, 71 * 60);
   });
 
   it('lists the peers in trouble first, then the busiest, counts all by state, and cuts only the list', async () => {

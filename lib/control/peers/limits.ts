@@ -47,3 +47,24 @@ export const HOLDERS_NONE_MS = 30_000;
 
 /** Blobs of which such a result is remembered. */
 export const HOLDERS_KNOWN_MAX = 4_096;
+
+/** A node tells its summary so often while it changes, and so often otherwise. */
+export const SUMMARY_INTERVAL_MS = 2_000;
+export const SUMMARY_HEARTBEAT_MS = 20_000;
+
+/** A summary is small: a node that takes longer is skipped until the next. */
+export const SUMMARY_CALL_MS = 2_000;
+
+/** A node that is gone is shown this long. */
+export const SUMMARY_KEPT_MS = 10 * 60_000;
+
+/** Nodes and leaders that one node keeps summaries of. */
+export const SUMMARY_SENDERS_MAX = 10_000;
+
+/** Pages of one node read the swarm at most once a second; 10,000 nodes packed are 1 MB. */
+export const GATHERING_FRESH_MS = 1_000;
+export const GATHERING_BYTES_MAX = 8 * 1024 * 1024;
+
+/** The part of a tree that one owner keeps: TREE_EDGES_MAX edges of 60 bytes. */
+export const TREE_CALL_MS = 2_000;
+export const TREE_BYTES_MAX = 1024 * 1024;

@@ -12,6 +12,9 @@ import {
 } from '../../wire/holders.ts';
 import { formatRefusal, REFUSED } from '../../wire/refusal.ts';
 import { formatStatAnswer, parseStat, type StatAnswer, type StatQuery } from '../../wire/stat.ts';
+import { parseTelling, SUMMARY_PATH, SWARM_PATH, type Telling } from '../../wire/summary.ts';
+import { formatEdges, parseTree } from '../../wire/tree.ts';
+import type { TreeEdge } from '../../telemetry/status.ts';
 import type { RpcRequest } from '../../workers/messages.ts';
 
 export interface QuestionParts {
@@ -27,6 +30,11 @@ export interface QuestionParts {
   /** See HolderSearch. */
   offered(offers: OfferedBlobs): void;
   holders(query: HoldersQuery): object;
+  /** See Summaries. */
+  summary(telling: Telling): void;
+  swarm(): object | null;
+  /** See ShardTrees. */
+  tree(key: string, shard: number): TreeEdge[];
   count(name: CounterName): void;
   nowMs(): number;
 }
@@ -88,6 +96,20 @@ export class PeerQuestions {
         const nodes = this.#parts.holders(valid(parseHolders(path, query), path));
         count('answer.holders');
         return { status: 200, body: nodes };
+      }
+      case SUMMARY_PATH:
+        this.#parts.summary(valid(parseTelling(words ?? ''), path));
+        count('answer.summary');
+        return { status: 200, body: {} };
+      case SWARM_PATH: {
+        const body = this.#parts.swarm();
+        count('answer.swarm');
+        return body === null ? { status: 404, body: { kind: 'miss' } } : { status: 200, body };
+      }
+      case '/rpc/tree': {
+        const { key, shard } = valid(parseTree(path), path);
+        count('answer.swarm');
+        return { status: 200, body: formatEdges(this.#parts.tree(key, shard)) };
       }
       default:
         throw new ShoalError('BAD_REQUEST', 'this node does not know the request');

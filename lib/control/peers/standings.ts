@@ -1,6 +1,6 @@
 import type { WireError } from '../../errors.ts';
 import type { PeerCondition } from '../../swarm/types.ts';
-import type { PeerState } from '../../telemetry/status.ts';
+import type { PeerState } from '../../telemetry/peer-states.ts';
 
 /** Codes by which a node says that it does not take this one for a member of its cluster. */
 const ESTRANGED = new Set(['PEER_UNAUTHORIZED', 'PEER_VERSION', 'PEER_ADDRESS']);

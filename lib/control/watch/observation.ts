@@ -4,12 +4,11 @@ import { AuditFile } from '../../telemetry/audit-file.ts';
 import { AuditProbe } from '../../telemetry/audit.ts';
 import { AuditSink } from '../../telemetry/audit-sink.ts';
 import { Meter } from '../../telemetry/counters.ts';
-import { exporterRoutes, type ExporterRoute } from '../../telemetry/exporter.ts';
+import { exporterRoutes, type ExporterDeps, type ExporterRoute } from '../../telemetry/exporter.ts';
 import { LineOutput } from '../../telemetry/line-output.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { watchLoopDelay } from '../../telemetry/loop-delay.ts';
 import { MeterBoard } from '../../telemetry/meter-board.ts';
-import type { BlobTree, StatusInputs } from '../../telemetry/status.ts';
 import { Telemetry } from '../../telemetry/telemetry.ts';
 import { VERSION } from '../../version.ts';
 import { Journal } from './journal.ts';
@@ -26,7 +25,7 @@ export interface Observation {
   audit: AuditSink | null;
   /** Control's own end of the audit log; null when it is off. */
   probe: AuditProbe | null;
-  pages(inputs: () => StatusInputs, tree: (blob: string) => BlobTree | undefined): ExporterRoute;
+  pages(parts: Pick<ExporterDeps, 'inputs' | 'tree' | 'swarm'>): ExporterRoute;
   close(): Promise<void>;
 }
 
@@ -82,8 +81,8 @@ export function openObservation(parts: {
     telemetry,
     audit,
     probe,
-    pages: (inputs, tree) =>
-      exporterRoutes({ telemetry, clock, inputs, tree, pulls: () => journal.pulls.list() }),
+    pages: (parts) =>
+      exporterRoutes({ ...parts, telemetry, clock, pulls: () => journal.pulls.list() }),
     async close() {
       telemetry.stop();
       stopLoopDelay();

@@ -10,6 +10,7 @@ import type {
   ReadSummary,
 } from '../../workers/messages.ts';
 import { BLOB_IDLE_MS, PULL_IDLE_MS, PULLS_KEPT, PULLS_OPEN_MAX } from '../limits.ts';
+import { imageBytes } from './image-bytes.ts';
 import { Tally } from './pull-record.ts';
 
 /** One blob that one client reads, in one request or in many. */
@@ -29,6 +30,7 @@ interface Pull {
   repository: string | null;
   reference: string | null;
   digest: string | null;
+  imageBytes: number | null;
   requestId: string;
   tally: Tally;
   blobs: Map<string, BlobRead>;
@@ -137,8 +139,10 @@ export class PullLog {
       case 'answer': {
         const pull = this.#relays.get(id);
         this.#relays.delete(id);
-        if (pull !== undefined && message.status === 200)
+        if (pull !== undefined && message.status === 200) {
           pull.digest ??= header(message.headers, 'docker-content-digest');
+          pull.imageBytes = imageBytes(message.body) ?? pull.imageBytes;
+        }
         return;
       }
       case 'refused': {
@@ -184,10 +188,7 @@ export class PullLog {
         const read = of(blob.key);
         read.clients += open.size;
         read.totalBytes ??= totalBytes;
-        let sentBytes = tally.bytes;
-        for (const { fromShard, atShard } of open.values())
-          sentBytes += (atShard - fromShard) * SHARD_BYTES;
-        read.sentBytes = Math.max(read.sentBytes, Math.min(sentBytes, totalBytes ?? sentBytes));
+        read.sentBytes = Math.max(read.sentBytes, sentBytesOf({ open, tally, totalBytes }));
       }
     for (const [key, { endedMs, sentBytes, totalBytes }] of this.#recent) {
       if (nowMs - endedMs > RECENT_MS) this.#recent.delete(key);
@@ -232,6 +233,7 @@ export class PullLog {
         repository,
         reference: null,
         digest: null,
+        imageBytes: null,
         requestId,
         tally: new Tally(this.#clock.nowMs()),
         blobs: new Map(),
@@ -325,7 +327,11 @@ export class PullLog {
     const tally = new Tally(pull.tally.startMs);
     tally.lastMs = pull.tally.lastMs;
     tally.add(pull.tally);
-    for (const read of pull.blobs.values()) tally.add(read.tally);
+    let underWayBytes = 0;
+    for (const read of pull.blobs.values()) {
+      tally.add(read.tally);
+      underWayBytes += sentBytesOf(read) - read.tally.bytes;
+    }
     return {
       image: imageOf(pull),
       digest: pull.digest,
@@ -333,6 +339,8 @@ export class PullLog {
       running,
       endedAtMs: Math.round(this.#clock.wallMs() - (this.#clock.nowMs() - tally.lastMs)),
       blobs: pull.blobsDone + pull.blobs.size,
+      imageBytes: pull.imageBytes,
+      sentBytes: tally.bytes + underWayBytes,
       ...tally.report(),
     };
   }
@@ -352,6 +360,18 @@ export class PullLog {
       if (this.#pulls.size > 0) this.#watch();
     });
   }
+}
+
+/** What was sent of a blob, with open streams to the shard they are at. */
+function sentBytesOf({
+  open,
+  tally,
+  totalBytes,
+}: Pick<BlobRead, 'open' | 'tally' | 'totalBytes'>): number {
+  let sentBytes = tally.bytes;
+  for (const { fromShard, atShard } of open.values())
+    sentBytes += (atShard - fromShard) * SHARD_BYTES;
+  return Math.max(tally.bytes, Math.min(sentBytes, totalBytes ?? sentBytes));
 }
 
 /** A read that ended this recently still counts as under way: small blobs take milliseconds. */

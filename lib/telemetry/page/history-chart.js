@@ -7,7 +7,7 @@ const LEFT = 70;
 const BOTTOM = 22;
 const TOP = 8;
 
-/** Stacked areas of the last 15 minutes, read with the pointer or the arrow keys. */
+/** Stacked areas of the last hour, read with the pointer or the arrow keys. */
 export class HistoryChart {
   #host = byId('history');
   #points = [];
@@ -87,7 +87,10 @@ export class HistoryChart {
         share === 0 ? 'now' : `−${Math.round(share * minutes)} min`,
       ),
     );
-    setText('h-history', `Throughput by source, last ${minutes} minutes`);
+    setText(
+      'h-history',
+      `Throughput by source, last ${minutes === 60 ? 'hour' : `${minutes} minutes`}`,
+    );
     const areas = SOURCES.flatMap((source, layer) =>
       runs(this.#points).map(([first, last]) => {
         const over = [];

@@ -2,7 +2,7 @@
 
 const MINUTE_MS = 60_000;
 /** Spans the curves may cover: a young node's are not squeezed into the right edge. */
-const SPANS_MS = [3, 6, 15].map((minutes) => minutes * MINUTE_MS);
+const SPANS_MS = [3, 6, 15, 60].map((minutes) => minutes * MINUTE_MS);
 export const SOURCES = ['origin', 'peer', 'cache'];
 /** Points further apart than this have a gap between them: the node was away. */
 export const GAP_MS = 30_000;

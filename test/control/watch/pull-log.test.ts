@@ -73,7 +73,7 @@ describe('control/pull-log', () => {
     log.heard(1, { kind: 'close', id: stream, whole: true, sentBytes, read: summary });
   }
 
-  function manifest(reference: string, digest: string): void {
+  function manifest(reference: string, digest: string, body = new Uint8Array()): void {
     const relay: FrontMessage = {
       kind: 'relay',
       id: ++id,
@@ -89,7 +89,7 @@ describe('control/pull-log', () => {
     };
     log.heard(1, relay);
     const headers = { 'Docker-Content-Digest': digest };
-    log.said(1, { kind: 'answer', id, status: 200, headers, body: new Uint8Array() });
+    log.said(1, { kind: 'answer', id, status: 200, headers, body });
   }
 
   it('writes a line for each blob and one for the pull, with sources and waits', () => {
@@ -193,6 +193,30 @@ describe('control/pull-log', () => {
     );
     assert.equal(log.list().length, 3);
   });
+
+  it('tells the size of the image that a manifest names, and how far a running pull is', () => {
+    const manifestOf = (value: unknown): void => {
+      manifest('v1', `sha256:${'f'.repeat(64)}`, new TextEncoder().encode(JSON.stringify(value)));
+    };
+    manifestOf({ manifests: [{ size: 7 }] });
+    manifestOf({ config: { size: 1_000 }, layers: [{ size: 6 * MiB }, { size: 2 * MiB }] });
+    const stream = open(blob('a'), 6 * MiB);
+    log.heard(1, { kind: 'want', id: stream, shard: 2, placed: true });
+    const [pull] = log.list();
+    assert.deepEqual(
+      [pull!.imageBytes, pull!.sentBytes, pull!.bytes],
+      [8 * MiB + 1_000, 2 * SHARD_BYTES, 0],
+    );
+    close(stream, { sources: { arena: 0, runtime: 0, disk: 0, peer: 6 * MiB, origin: 0 } });
+    assert.equal(log.list()[0]!.sentBytes, 6 * MiB);
+  });
+
+  for (const value of ['', 'not json', '[]', 'null', '{"layers":[{"size":-1}]}', '{"layers":"x"}'])
+    it(`knows no size by ${value || 'an empty manifest'}`, () => {
+      manifest('v1', `sha256:${'f'.repeat(64)}`, new TextEncoder().encode(value));
+      open(blob('a'), 10);
+      assert.equal(log.list()[0]!.imageBytes, null);
+    });
 
   const ask = (id: number, key: string): FrontMessage =>
     ({ kind: 'ask', id, query: { key } }) as FrontMessage;

@@ -1,0 +1,100 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { EXPORTER_URL_DEFAULT } from './exporter-client.ts';
+import type { Output } from './process-output.ts';
+
+type Finish = (work: Promise<number>) => Promise<void>;
+
+interface WatchOptions {
+  url: string;
+  json?: boolean;
+  secretFile?: string;
+  once?: boolean;
+}
+
+/** The commands that look at running nodes: `shoal status`, `pulls`, `top` and `token`. */
+export function declareWatchCommands(program: Command, finish: Finish, output: Output): void {
+  program
+    .command('status')
+    .summary('show one node')
+    .description(
+      'Shows cache, peers, rates and blobs in flight of one node, read from its exporter port. ' +
+        'Exits with 1 while the node is not ready.',
+    )
+    .option('--url <url>', 'address of the exporter port', EXPORTER_URL_DEFAULT)
+    .option('--json', 'print everything the table shows as JSON')
+    .action(({ url, json = false }: WatchOptions) =>
+      finish(import('./status.ts').then(({ runStatus }) => runStatus({ url, json }, output))),
+    );
+
+  program
+    .command('pulls')
+    .summary('show the last pulls of one node')
+    .description(
+      'Shows the pulls under way and the last 100 that ended on one node: size, time, where the ' +
+        'bytes came from, what the client waited for, and errors.',
+    )
+    .option('--url <url>', 'address of the exporter port', EXPORTER_URL_DEFAULT)
+    .addOption(secretFile())
+    .option('--json', 'print one JSON object')
+    .action(({ url, json = false, secretFile: file }: WatchOptions) =>
+      finish(
+        (async () => {
+          const [{ runPulls }, { tokenFor }] = await Promise.all([
+            import('./pulls.ts'),
+            import('./token.ts'),
+          ]);
+          return runPulls({ url, json, token: tokenFor(file, process.env) }, output);
+        })(),
+      ),
+    );
+
+  program
+    .command('top')
+    .summary('show the swarm, live')
+    .description(
+      'Shows all nodes of the swarm, as any of them knows it: bytes saved, progress, nodes that ' +
+        'are slow or fail, images. Follows them on a terminal until Ctrl-C or q; prints them ' +
+        'once elsewhere.',
+    )
+    .option('--url <url>', 'address of the exporter port of any node', EXPORTER_URL_DEFAULT)
+    .addOption(secretFile())
+    .option('--once', 'print once and end')
+    .option('--json', 'print one JSON object, once')
+    .action(({ url, json = false, once = false, secretFile: file }: WatchOptions) =>
+      finish(
+        (async () => {
+          const [{ runTop }, { tokenFor }] = await Promise.all([
+            import('./top.ts'),
+            import('./token.ts'),
+          ]);
+          return runTop({ url, json, once, token: tokenFor(file, process.env) }, output);
+        })(),
+      ),
+    );
+
+  program
+    .command('token')
+    .summary('print the read-only token of a cluster')
+    .description(
+      'Prints the token that opens /swarm and the pulls of a node to readers on other ' +
+        'machines, as a bearer token or as the password of any user. It is derived from ' +
+        'the cluster secret.',
+    )
+    .addOption(secretFile().makeOptionMandatory())
+    .action(({ secretFile: file }: Required<WatchOptions>) =>
+      finish(
+        import('./token.ts').then(({ tokenOf }) => {
+          output.out(`${tokenOf(file)}\n`);
+          return 0;
+        }),
+      ),
+    );
+}
+
+function secretFile(): Option {
+  return new Option(
+    '--secret-file <file>',
+    'the cluster secret, for a node on another machine (without it: the token in SHOAL_TOKEN)',
+  );
+}

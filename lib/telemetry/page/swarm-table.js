@@ -1,0 +1,173 @@
+import { byId, html, setText } from './elements.js';
+import { formatPercent, formatRate } from './format.js';
+import {
+  NODE_STATES,
+  STATE_WORDS,
+  cacheShare,
+  medianText,
+  progressText,
+  seenText,
+} from './swarm-words.js';
+
+const ROWS_SHOWN = 25;
+/** 10.0.0.9 comes before 10.0.0.10. */
+const byName = new Intl.Collator('en', { numeric: true });
+
+/** Title, text, and the value to sort by; `down`: the largest first when it is chosen. */
+const COLUMNS = [
+  { title: 'Node', text: (node) => node.node, value: (node) => node.node },
+  {
+    title: 'State',
+    text: (node) => STATE_WORDS[node.state],
+    value: (node) => NODE_STATES.indexOf(node.state),
+  },
+  {
+    title: 'Progress',
+    text: (node) => progressText(node),
+    value: (node) => node.progress ?? -1,
+    number: true,
+  },
+  {
+    title: 'To clients',
+    text: ({ summary }) => (summary === null ? '–' : formatRate(summary.rates.client)),
+    value: ({ summary }) => summary?.rates.client ?? -1,
+    number: true,
+    down: true,
+  },
+  {
+    title: 'Of the median',
+    text: (node, { medianRate }) => medianText(node, medianRate),
+    value: ({ summary }) => summary?.rates.client ?? -1,
+    number: true,
+  },
+  {
+    title: 'Cache',
+    text: (node) => (cacheShare(node) === null ? '–' : formatPercent(cacheShare(node))),
+    value: (node) => cacheShare(node) ?? -1,
+    number: true,
+    down: true,
+  },
+  {
+    title: 'Errors',
+    text: ({ summary }) =>
+      summary === null
+        ? '–'
+        : summary.errors.lastCode === null
+          ? String(summary.errors.count)
+          : `${summary.errors.count} (${summary.errors.lastCode})`,
+    value: ({ summary }) => summary?.errors.count ?? -1,
+    number: true,
+    down: true,
+  },
+  {
+    title: 'Version',
+    text: ({ summary }) => summary?.version ?? '–',
+    value: ({ summary }) => summary?.version ?? '',
+  },
+  {
+    title: 'Seen',
+    text: (node, { atMs }) => seenText(node, atMs),
+    value: (node) => node.lastSeenMs ?? 0,
+  },
+];
+
+/** The table of nodes: sortable, with a search, 25 rows until more are asked for. */
+export class NodeTable {
+  #body = byId('nodes').tBodies[0];
+  #head = byId('nodes').tHead.rows[0];
+  #sort = byId('table-sort');
+  #find = byId('table-find');
+  #more = byId('table-more');
+  #rows = new Map();
+  #column = 1;
+  #isDown = false;
+  #isWhole = false;
+  #status;
+
+  constructor() {
+    COLUMNS.forEach(({ title, number }, at) => {
+      const button = html('button', { type: 'button', class: 'sort' }, title);
+      button.addEventListener('click', () => this.#by(at));
+      this.#head.append(html('th', { scope: 'col', class: number && 'num' }, button));
+      this.#sort.append(html('option', { value: at, selected: at === 1 && '' }, title));
+    });
+    this.#sort.addEventListener('change', () => this.#by(Number(this.#sort.value)));
+    this.#find.addEventListener('input', () => this.show(this.#status));
+    this.#more.addEventListener('click', () => {
+      this.#isWhole = !this.#isWhole;
+      this.show(this.#status);
+    });
+  }
+
+  show(status) {
+    this.#status = status;
+    const wanted = this.#find.value.trim();
+    const found = status.nodes.filter((node) =>
+      `${node.node} ${STATE_WORDS[node.state]} ${node.zone ?? ''}`.includes(wanted),
+    );
+    const { value } = COLUMNS[this.#column];
+    const order = (a, b) => (typeof a === 'string' ? byName.compare(a, b) : a - b);
+    const sign = this.#isDown ? -1 : 1;
+    const keyed = found.map((node) => ({ node, key: value(node) }));
+    keyed.sort((a, b) => sign * order(a.key, b.key) || byName.compare(a.node.node, b.node.node));
+    const shown = this.#isWhole ? keyed : keyed.slice(0, ROWS_SHOWN);
+    let next = this.#body.firstElementChild;
+    for (const { node } of shown) {
+      const row = this.#row(node);
+      if (row === next) next = row.nextElementSibling;
+      else this.#body.insertBefore(row, next);
+    }
+    while (next !== null) {
+      const after = next.nextElementSibling;
+      next.remove();
+      next = after;
+    }
+    [...this.#head.cells].forEach((cell, at) => {
+      if (at === this.#column)
+        cell.setAttribute('aria-sort', this.#isDown ? 'descending' : 'ascending');
+      else cell.removeAttribute('aria-sort');
+    });
+    setText('table-note', `${shown.length} of ${status.nodes.length} nodes`);
+    this.#more.hidden = found.length <= ROWS_SHOWN;
+    this.#more.textContent = this.#isWhole ? 'Show fewer' : `Show all ${found.length}`;
+  }
+
+  #by(column) {
+    this.#isDown = column === this.#column ? !this.#isDown : (COLUMNS[column].down ?? false);
+    this.#column = column;
+    this.#sort.value = String(column);
+    this.show(this.#status);
+  }
+
+  #row(node) {
+    let row = this.#rows.get(node.node);
+    if (row === undefined) {
+      const cells = COLUMNS.map(({ title, number }) =>
+        html('td', { class: number && 'num', 'data-label': title }),
+      );
+      const link = html('a', { class: 'mono', rel: 'noreferrer' });
+      const state = html('span');
+      cells[0].append(link);
+      cells[1].append(state);
+      row = {
+        element: html('tr', {}, cells),
+        parts: [link, state, ...cells.slice(2)],
+        /** What is shown: to read it from the document takes longer. */
+        ...{ words: [], link, page: null, state: '' },
+      };
+      this.#rows.set(node.node, row);
+    }
+    const page = node.summary?.page ?? null;
+    if (page !== row.page) row.link.setAttribute('href', `${page}/`);
+    row.page = page;
+    if (node.state !== row.state) row.parts[1].className = `node-state ${node.state}`;
+    row.state = node.state;
+    if (row.parts[1].title !== node.reason) row.parts[1].title = node.reason;
+    COLUMNS.forEach(({ text }, at) => {
+      const words = text(node, this.#status);
+      if (row.words[at] !== words) row.parts[at].textContent = words;
+      row.words[at] = words;
+    });
+    return row.element;
+  }
+}
