@@ -66,3 +66,9 @@ export const ESTIMATE_NODES_MAX = 10_000;
 
 /** Layers of an image, as many as a union file system mounts. */
 export const ESTIMATE_LAYERS_MAX = 127;
+
+/** A credential helper may ask a keychain, and that its user. */
+export const HELPER_TIMEOUT_MS = 30_000;
+
+/** What a credential helper may say: a secret is some kilobytes. */
+export const HELPER_OUTPUT_BYTES_MAX = 64 * 1024;

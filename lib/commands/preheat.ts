@@ -3,6 +3,7 @@ import { parseUpstream } from '../config/address.ts';
 import type { BlobDescriptor } from '../demo/image.ts';
 import { RegistryClient } from '../demo/registry-client.ts';
 import type { Credentials } from '../registry/docker-config.ts';
+import { storedCredentials } from './stored-credentials.ts';
 import { ShoalError } from '../errors.ts';
 import { PREHEAT_CONCURRENCY, PREHEAT_NODES_AT_ONCE, TRACE_SECONDS } from './limits.ts';
 import { namedImage, ownPlatform, parsePlatform, planPreheat } from './preheat-image.ts';
@@ -80,7 +81,7 @@ export async function runPreheat(
   const trace = await traceOf(names, options);
   const platform = platformOf(options);
   const images = names.map(namedImage);
-  const credentials = await credentialsOf(options, images, readPassword);
+  const given = await credentialsOf(options, images, readPassword);
   const say = options.json === true ? output.err : output.out;
   const startMs = systemClock.nowMs();
   const results: PreheatResult[] = [];
@@ -90,7 +91,7 @@ export async function runPreheat(
     const result = await preheat(image, {
       via,
       platform,
-      credentials,
+      given,
       board,
       nodes: options.nodes ?? null,
       trace,
@@ -114,22 +115,16 @@ export async function runPreheat(
 interface Way {
   via: string;
   platform: Platform | null;
-  credentials: Credentials | null;
+  /** By --user; null: what docker and podman have stored for the image's registry. */
+  given: Credentials | null;
   board: LayerBoard;
   nodes: string | null;
   trace: TraceFile | null;
 }
 
 /** Never throws: what goes wrong with one image is told in its result. */
-async function preheat(
-  image: NamedImage,
-  { via, platform, credentials, board, nodes, trace }: Way,
-): Promise<PreheatResult> {
+async function preheat(image: NamedImage, way: Way): Promise<PreheatResult> {
   const startMs = systemClock.nowMs();
-  const address = { url: via, namespace: image.registry };
-  const client = new RegistryClient(address, credentials, new AbortController().signal);
-  const blobs = new NodeBlobs(address, credentials);
-  const swarm = new NodeBlobs(address, credentials, PREHEAT_NODES_AT_ONCE);
   const result: PreheatResult = {
     image: image.name,
     digest: null,
@@ -140,6 +135,39 @@ async function preheat(
     ok: false,
     problems: [],
   };
+  try {
+    const { registry, repository } = image;
+    const stored =
+      way.given === null && mayCarryPasswords(way.via)
+        ? await storedCredentials(registry, repository)
+        : null;
+    const credentials = way.given ?? stored?.credentials ?? null;
+    await preheatAs(credentials, image, way, result);
+  } catch (error) {
+    result.problems.push(ShoalError.from(error).message);
+  }
+  result.ok = result.problems.length === 0;
+  result.seconds = (systemClock.nowMs() - startMs) / 1_000;
+  return result;
+}
+
+/** Whether what is stored may go to a node: to this machine, or encrypted. */
+function mayCarryPasswords(via: string): boolean {
+  const { protocol, hostname } = new URL(via);
+  return protocol === 'https:' || /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
+}
+
+/** Fills in `result`, problems of single blobs included. Throws what keeps it from the rest. */
+async function preheatAs(
+  credentials: Credentials | null,
+  image: NamedImage,
+  { via, platform, board, nodes, trace }: Way,
+  result: PreheatResult,
+): Promise<void> {
+  const address = { url: via, namespace: image.registry };
+  const client = new RegistryClient(address, credentials, new AbortController().signal);
+  const blobs = new NodeBlobs(address, credentials);
+  const swarm = new NodeBlobs(address, credentials, PREHEAT_NODES_AT_ONCE);
   try {
     const plan = await planPreheat(
       (reference) => client.manifest(image.repository, reference),
@@ -157,14 +185,9 @@ async function preheat(
     // What the node itself cannot get nobody else is asked for.
     if (nodes !== null && result.problems.length === 0)
       await toNodes(result, image.repository, plan.blobs, { source: swarm, nodes, board });
-  } catch (error) {
-    result.problems.push(ShoalError.from(error).message);
   } finally {
     await Promise.all([client.close(), blobs.close(), swarm.close()]);
   }
-  result.ok = result.problems.length === 0;
-  result.seconds = (systemClock.nowMs() - startMs) / 1_000;
-  return result;
 }
 
 async function readWhole(

@@ -54,7 +54,10 @@ export function declareRuntimeCommands(program: Command, finish: Finish, output:
       "the platform to read (without it: linux and this machine's architecture)",
     )
     .option('--all-platforms', 'read every platform of multi-platform images')
-    .option('--user <name>', 'user at the registry (needs --password-stdin)')
+    .option(
+      '--user <name>',
+      'user at the registry (needs --password-stdin); without it what docker or podman have stored',
+    )
     .option('--password-stdin', 'read the password or token from stdin')
     .option('--json', 'print the result as one JSON object on the last line of stdout')
     .action((images: string[], options: PreheatOptions) =>

@@ -7,6 +7,7 @@ import type { Credentials } from '../registry/docker-config.ts';
 import { DemoRegistry } from '../demo/registry.ts';
 import type { SampleImage } from '../demo/sample-image.ts';
 import { ShoalError } from '../errors.ts';
+import { storedCredentials } from './stored-credentials.ts';
 
 export interface UpOptions {
   nodes: number;
@@ -98,14 +99,16 @@ export async function namedSource(
   { upstream, repository, reference }: NamedImage,
   signal: AbortSignal,
 ): Promise<Source> {
-  const client = new RegistryClient({ url: upstream, namespace: null }, null, signal);
+  const stored = await storedCredentials(new URL(upstream).host, repository);
+  const credentials = stored?.credentials ?? null;
+  const client = new RegistryClient({ url: upstream, namespace: null }, credentials, signal);
   try {
     const image = await planPull(client, repository, reference);
     const [first] = image.blobs;
     const elsewhere = first === undefined ? null : await client.blobHost(repository, first.digest);
     return {
       upstream,
-      credentials: null,
+      credentials,
       image,
       allow: elsewhere === null ? [] : [elsewhere],
       embedded: null,

@@ -97,7 +97,8 @@ export async function runUp(
           dir,
           upstream,
           image,
-          credentials: source.credentials,
+          // Those of the user are where skopeo and ctr find them.
+          credentials: source.embedded === null ? null : source.credentials,
           agents: agents.map((agent) => agent.addresses),
           shoal: calledAs(process.argv, process.env),
         }),

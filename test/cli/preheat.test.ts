@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ManualClock } from '../../lib/clock.ts';
 import {
   namedImage,
@@ -265,6 +268,24 @@ describe('shoal preheat', () => {
       [true, registry.url, 4, true, []],
     );
     assert.equal(bytes, registry.traffic.blobs.bytes);
+    assert.equal((out + err).includes(password), false);
+  });
+
+  it('takes what docker or podman have stored where no user is given', async () => {
+    const { username, password } = registry.credentials;
+    const dir = mkdtempSync(join(tmpdir(), 'shoal-auth-'));
+    const file = join(dir, 'auth.json');
+    const auth = Buffer.from(`${username}:${password}`).toString('base64');
+    writeFileSync(file, JSON.stringify({ auths: { [new URL(registry.url).host]: { auth } } }));
+    const before = process.env['REGISTRY_AUTH_FILE'];
+    process.env['REGISTRY_AUTH_FILE'] = file;
+    try {
+      assert.equal(await preheat([image], {}), 0, out + err);
+    } finally {
+      if (before === undefined) delete process.env['REGISTRY_AUTH_FILE'];
+      else process.env['REGISTRY_AUTH_FILE'] = before;
+      rmSync(dir, { recursive: true });
+    }
     assert.equal((out + err).includes(password), false);
   });
 
