@@ -126,6 +126,20 @@ export class Containerd {
     await this.#run('images', 'remove', '--sync', reference);
   }
 
+  /**
+   * Drops the layers of an image that is unpacked, as `discard_unpacked_layers` does: its manifest
+   * no longer refers to them, and the garbage collection takes them.
+   */
+  async discardLayers(reference: string, manifest: string, layers: number): Promise<void> {
+    const labels = Array.from(
+      { length: layers },
+      (_, at) => `containerd.io/gc.ref.content.l.${at}=`,
+    );
+    await this.#run('content', 'label', manifest, ...labels);
+    await this.#run('images', 'tag', reference, `${reference}-collect`);
+    await this.remove(`${reference}-collect`);
+  }
+
   async stop(): Promise<void> {
     await this.daemon.stop();
   }

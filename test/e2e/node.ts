@@ -39,12 +39,13 @@ export class ShoalNode {
 
   /**
    * Starts a node whose files are all under `dir`, and waits for its ready line. Started again on
-   * the same `dir` it finds its cache. `hostsFile` stands for its /etc/hosts.
+   * the same `dir` it finds its cache. `hostsFile` stands for its /etc/hosts; `through`: a program
+   * and its arguments that run it.
    */
   static async start(
     dir: string,
     sections: ConfigSections,
-    options: { role?: 'agent' | 'root'; hostsFile?: string } = {},
+    options: { role?: 'agent' | 'root'; hostsFile?: string; through?: readonly string[] } = {},
   ): Promise<ShoalNode> {
     await mkdir(dir, { recursive: true });
     const file = join(dir, 'config.yaml');
@@ -58,10 +59,11 @@ export class ShoalNode {
       '--json',
       '--exit-with-parent',
     ];
+    const [first = process.execPath, ...more] = [...(options.through ?? []), process.execPath];
     const { program, args: programArgs } =
       options.hostsFile === undefined
-        ? { program: process.execPath, args }
-        : withHosts(options.hostsFile, process.execPath, args);
+        ? { program: first, args: [...more, ...args] }
+        : withHosts(options.hostsFile, first, [...more, ...args]);
     const daemon = new Daemon(program, programArgs);
     const [line] = await daemon.said(/^\{"ready":true.*\}$/m);
     return new ShoalNode(

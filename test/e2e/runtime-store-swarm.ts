@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Context } from 'mocha';
 import { containerdAssets } from './assets.ts';
 import { Containerd, type ContainerdPrograms } from './containerd.ts';
 import { CountingProxy } from './counting-proxy.ts';
@@ -12,6 +13,7 @@ import { DockerRegistry } from './registry.ts';
 
 const MIB = 1024 * 1024;
 const DEADLINE_MS = 60_000;
+const RECURSIVELY = { recursive: true, force: true };
 /** Where a containerd has its content store, under the folder of its own. */
 const CONTENT = 'root/io.containerd.content.v1.content';
 
@@ -25,11 +27,9 @@ export interface StoreStatus {
   dropsLayers: boolean;
 }
 
-/** A containerd 2.x that pulls each layer in parallel ranges; null: Debian's is used. */
-export function modernContainerd(): ContainerdPrograms | null {
-  const containerd = containerdAssets.find('containerd');
-  const ctr = containerdAssets.find('ctr');
-  if (containerd === null || ctr === null) return null;
+/** A containerd 2.x that pulls each layer in parallel ranges; skips the suite if it is missing. */
+export function modernContainerd(context: Context): ContainerdPrograms {
+  const [containerd = '', ctr = ''] = containerdAssets.needs(context, 'containerd', 'ctr');
   return { containerd, ctr, parallel: { rangeBytes: 4 * MIB, requests: 3 } };
 }
 
@@ -88,28 +88,39 @@ export class StoreSwarm {
       ...this.runtimes.map((one) => one.stop()),
     ]);
     [this.nodes, this.runtimes] = [[], []];
+    // A cache takes all of its capacity from the disk.
+    await Promise.all(
+      this.#ports.flatMap((port) =>
+        ['ctd', 'node'].map((what) => rm(join(this.dir, `${what}-${port}`), RECURSIVELY)),
+      ),
+    );
   }
 
   async stop(): Promise<void> {
     await Promise.all([this.#registry.stop(), this.counting.stop()]);
-    await rm(this.dir, { recursive: true });
+    await rm(this.dir, RECURSIVELY);
   }
 
   /** Starts node `index`; its containerd pulls through it from now on. `more`: of CacheConfig. */
-  async node(index: number, more: object = {}): Promise<ShoalNode> {
+  async node(
+    index: number,
+    more: object = {},
+    options: Parameters<typeof ShoalNode.start>[2] = {},
+  ): Promise<ShoalNode> {
     const port = this.#ports[index]!;
-    const node = await ShoalNode.start(join(this.dir, `node-${port}`), {
+    const sections = {
       ProxyConfig: { registries: [{ upstream: `http://${this.counting.host}` }] },
       P2PConfig: { port, peers: this.#ports.map((one) => `127.0.0.1:${one}`) },
       CacheConfig: {
         dir: join(this.dir, `node-${port}/cache`),
-        capacity: 1_500 * MIB,
+        capacity: 256 * MIB,
         memory: 64 * MIB,
         runtimeStore: this.contentDir(index),
         ...more,
       },
       ExporterConfig: { enable: true, port: 0 },
-    });
+    };
+    const node = await ShoalNode.start(join(this.dir, `node-${port}`), sections, options);
     await this.#route(index, node.proxyHost);
     this.nodes[index] = node;
     return node;
@@ -163,6 +174,15 @@ export class StoreSwarm {
 
   blobPath(index: number, digest: string): string {
     return join(this.contentDir(index), 'blobs/sha256', digest.slice('sha256:'.length));
+  }
+
+  /** Containerd `index` has at least `count` of the image's layers. */
+  async committed(index: number, { layers }: TestImage, count: number): Promise<void> {
+    await eventually(async () => {
+      const names = await readdir(join(this.contentDir(index), 'blobs/sha256'));
+      const have = layers.filter(({ digest }) => names.includes(digest.slice('sha256:'.length)));
+      return have.length >= count ? null : `${have.length} of ${count} layers`;
+    });
   }
 
   /** Resolves when the status of a node is as `isDone` wants it. */

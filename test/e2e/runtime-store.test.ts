@@ -1,206 +1,210 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readdir, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { needs } from '../programs.ts';
-import { Containerd } from './containerd.ts';
-import { CountingProxy } from './counting-proxy.ts';
-import { makeImage, noise, type TestImage } from './image.ts';
-import { freePorts, ShoalNode } from './node.ts';
-import { DockerRegistry } from './registry.ts';
+import { noise } from './image.ts';
+import type { ShoalNode } from './node.ts';
+import {
+  modernContainerd,
+  StoreSwarm,
+  writtenBytes,
+  type PushedImage,
+} from './runtime-store-swarm.ts';
 
 const MIB = 1024 * 1024;
-/** Bytes of a test image's layers. */
-const LAYERS_BYTES = [20, 9, 5, 2, 1].map((mib) => mib * MIB);
-const CONTENT = 'root/io.containerd.content.v1.content';
-const DEADLINE_MS = 60_000;
+/** The image of the first test: SHOAL_STORE_IMAGE_MIB=1024 runs it at full size. */
+const FULL_MIB = Number(process.env['SHOAL_STORE_IMAGE_MIB'] ?? 37);
+const LAYER_SHARES = [0.54, 0.24, 0.14, 0.05, 0.03];
+const LAYERS_BYTES = LAYER_SHARES.map((share) => Math.round(37 * share) * MIB);
 
-describe("e2e: the container runtime's content store", function () {
-  this.timeout(180_000);
-  let dir: string;
-  let registry: DockerRegistry;
-  let counting: CountingProxy;
-  let runtimes: Containerd[] = [];
-  let nodes: ShoalNode[] = [];
-  let ports: number[];
-  let images = 0;
+/** The root user without the right to pass over permissions. */
+const WITHOUT_OVERRIDE = [
+  'setpriv',
+  '--bounding-set=-dac_override,-dac_read_search',
+  '--inh-caps=-dac_override,-dac_read_search',
+];
 
-  before(async function () {
-    needs(this, 'docker-registry', 'skopeo', 'containerd', 'ctr', 'runc');
-    // On a disk: the kernel does not count what is written to memory.
-    dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
-    registry = await DockerRegistry.start(dir);
-    counting = await CountingProxy.start(registry.port);
-  });
+for (const version of ['1.6', '2.x'] as const)
+  describe(`e2e: the content store of containerd ${version}`, function () {
+    this.timeout(FULL_MIB > 100 ? 900_000 : 180_000);
+    let swarm: StoreSwarm;
 
-  beforeEach(async () => {
-    ports = await freePorts(2);
-    runtimes = await Promise.all(ports.map((port) => Containerd.start(join(dir, `ctd-${port}`))));
-  });
-
-  afterEach(async () => {
-    counting.disturb = () => null;
-    await Promise.all([...nodes.map((node) => node.stop()), ...runtimes.map((one) => one.stop())]);
-    nodes = [];
-  });
-
-  after(async () => {
-    await Promise.all([registry?.stop(), counting?.stop()]);
-    if (dir !== undefined) await rm(dir, { recursive: true });
-  });
-
-  const start = async (index: number, more: object = {}): Promise<ShoalNode> => {
-    const port = ports[index]!;
-    const node = await ShoalNode.start(join(dir, `node-${port}`), {
-      ProxyConfig: { registries: [{ upstream: `http://127.0.0.1:${counting.port}` }] },
-      P2PConfig: { port, peers: ports.map((one) => `127.0.0.1:${one}`) },
-      CacheConfig: {
-        dir: join(dir, `node-${port}/cache`),
-        capacity: 1_500 * MIB,
-        memory: 64 * MIB,
-        runtimeStore: join(dir, `ctd-${port}`, CONTENT),
-        ...more,
-      },
-      ExporterConfig: { enable: true, port: 0 },
+    before(async function () {
+      needs(this, 'docker-registry', 'skopeo', 'containerd', 'ctr', 'runc', 'setpriv');
+      const modern = version === '1.6' ? undefined : modernContainerd(this);
+      swarm = await StoreSwarm.start(modern);
     });
-    await runtimes[index]!.configure(
-      counting.host,
+    beforeEach(() => swarm.begin(2));
+    afterEach(() => swarm.end());
+    after(() => swarm?.stop());
+
+    for (const setting of ['the store', 'off'] as const) {
+      it(`${setting}: what the agent writes during a pull, and a second node`, async () => {
+        const image = await swarm.image(LAYER_SHARES.map((share) => FULL_MIB * share * MIB));
+        const capacity = (128 + 2 * FULL_MIB) * MIB;
+        const own = setting === 'off' ? { runtimeStore: 'off' } : {};
+        const first = await swarm.node(0, { capacity, ...own });
+        await swarm.node(1, { capacity });
+        const beforeBytes = await writtenBytes(first);
+        const beganMs = performance.now();
+        await swarm.pull(0, image);
+        const tookSeconds = (performance.now() - beganMs) / 1000;
+        const share = ((await writtenBytes(first)) - beforeBytes) / image.blobBytes;
+        if (FULL_MIB > 100)
+          console.log(
+            `      ${(image.blobBytes / 1e6).toFixed(0)} MB in ${tookSeconds.toFixed(1)} s; ` +
+              `the agent wrote ${(share * 100).toFixed(2)} %`,
+          );
+        if (setting === 'off') assert.ok(share >= 0.9, `wrote ${share} of the image`);
+        else assert.ok(share <= 0.05, `wrote ${share} of the image`);
+        swarm.counting.reset();
+        await swarm.pull(1, image);
+        assert.equal(swarm.originBytes(image), 0, 'the second node reads no layer elsewhere');
+      });
+    }
+
+    it('a second node reads from the ingest of a first that is still pulling', async () => {
+      const image = await swarm.image(LAYERS_BYTES);
+      await swarm.node(0, { memory: 32 * MIB });
+      await swarm.node(1, { memory: 32 * MIB });
+      const brake = swarm.counting.brake(12 * SHARD_BYTES);
+      const first = swarm.pull(0, image);
+      await brake.reached;
+      const second = swarm.pull(1, image);
+      brake.release();
+      await Promise.all([first, second]);
+      const originBytes = swarm.originBytes(image);
+      assert.ok(originBytes <= image.blobBytes * 1.01, `${originBytes} from the registry`);
+    });
+
+    it('a killed agent, started again, serves what containerd has once it is verified', async () => {
+      const image = await swarm.image(LAYERS_BYTES);
+      await swarm.node(0);
+      await swarm.node(1);
+      await swarm.pull(0, image);
+      await swarm.stopNode(0, 'kill');
+      await swarm.node(0);
+      await swarm.status(0, (at) => at.unverified === 0 && at.blobs >= image.layers.length);
+      swarm.counting.reset();
+      await swarm.pull(1, image);
+      assert.equal(swarm.originBytes(image), 0);
+    });
+
+    it('a node killed in the middle of a pull serves what containerd had by then', async () => {
+      const image = await swarm.image(LAYERS_BYTES);
+      await swarm.node(0);
+      // All but the last shards of the largest layer can pass.
+      const brake = swarm.counting.brake(image.blobBytes - 2 * SHARD_BYTES);
+      const broken = swarm.pull(0, image);
+      await brake.reached;
+      await swarm.committed(0, image, 1);
+      // A pull that fails drops what it had; one that is killed does not.
+      const failed = assert.rejects(broken);
+      await swarm.runtimes[0]!.daemon.stop('SIGKILL');
+      await swarm.stopNode(0, 'kill');
+      brake.release();
+      await failed;
+      const had = new Set(await readdir(join(swarm.contentDir(0), 'blobs/sha256')));
+      await swarm.node(0);
+      await swarm.node(1);
+      await swarm.offered(0, had.size);
+      swarm.counting.reset();
+      await swarm.pull(1, image);
+      const kept = image.layers.filter(({ digest }) => had.has(digest.slice('sha256:'.length)));
+      assert.ok(kept.length > 0);
+      assert.equal(swarm.originBytes({ ...image, layers: kept }), 0);
+    });
+
+    it('caches layers once the runtime has been seen to drop them', async () => {
+      const first = await swarm.node(0);
+      await swarm.node(1);
+      const drop = (image: PushedImage): Promise<void> =>
+        swarm.runtimes[0]!.discardLayers(
+          image.reference,
+          image.manifest.digest,
+          image.layers.length,
+        );
+      const before = await swarm.image(LAYERS_BYTES);
+      await swarm.pull(0, before);
+      await drop(before);
+      await swarm.status(0, (at) => at.dropsLayers);
+      await swarm.pull(1, before);
+      const after = await swarm.image(LAYERS_BYTES);
+      await swarm.pull(0, after);
+      await drop(after);
+      swarm.counting.reset();
+      await swarm.pull(1, after);
+      assert.equal(swarm.originBytes(after), 0, 'they are in the cache');
+      assert.equal(linesWith(first, 'drops layers'), 1);
+    });
+
+    it('no failed pull while images are removed and collected under load', async () => {
+      const images = [await swarm.image(LAYERS_BYTES), await swarm.image(LAYERS_BYTES)];
+      await swarm.node(0, { memory: 16 * MIB });
+      await swarm.node(1, { memory: 16 * MIB });
+      for (const image of images) await swarm.pull(0, image);
+      const removed = images.map(({ reference }) => swarm.runtimes[0]!.remove(reference));
+      await Promise.all([...images.map((image) => swarm.pull(1, image)), ...removed]);
+      await swarm.pull(0, images[0]!);
+    });
+
+    /** What happens to the first node's store before a second node pulls, and what it says of it. */
+    const harms: [what: string, harm: (image: PushedImage) => Promise<void>, says: string][] = [
+      ['its image is removed', ({ reference }) => swarm.runtimes[0]!.remove(reference), ''],
       [
-        'server = "http://reg.invalid"',
-        `[host."http://${node.proxyHost}"]`,
-        '  capabilities = ["pull", "resolve"]',
+        'its files are cut short',
+        async ({ layers }) => {
+          for (const { digest, size } of layers)
+            await truncate(swarm.blobPath(0, digest), Math.floor(size / 2));
+        },
         '',
-      ].join('\n'),
-    );
-    nodes.push(node);
-    return node;
-  };
+      ],
+      [
+        'its files hold other bytes of the same length',
+        async ({ layers }) => {
+          for (const [at, { digest, size }] of layers.entries())
+            await writeFile(swarm.blobPath(0, digest), noise(size, 900 + at));
+        },
+        '',
+      ],
+      [
+        'it is not mounted any more',
+        () => rename(swarm.contentDir(0), `${swarm.contentDir(0)}.away`),
+        "cannot read the container runtime's content store",
+      ],
+      [
+        'it may not be read any more',
+        () => chmod(swarm.contentDir(0), 0),
+        "cannot read the container runtime's content store",
+      ],
+    ];
 
-  const freshImage = async (): Promise<TestImage & { reference: string }> => {
-    const image = await makeImage(join(dir, `image-${++images}`), LAYERS_BYTES, 70 + images);
-    await registry.push(image, `team/kept-${images}`);
-    counting.reset();
-    return { ...image, reference: `${counting.host}/team/kept-${images}:test` };
-  };
-
-  const pull = async (index: number, image: TestImage & { reference: string }): Promise<void> => {
-    await runtimes[index]!.pull(image.reference);
-    assert.equal(await runtimes[index]!.digest(image.reference), image.manifest.digest);
-    const content = await runtimes[index]!.content();
-    for (const { digest } of image.layers) assert.ok(content.includes(digest), digest);
-  };
-
-  const layerBytes = ({ layers }: TestImage): number =>
-    layers.reduce((sum, { digest }) => sum + (counting.blobs.get(digest)?.bytes ?? 0), 0);
-
-  const stop = async (node: ShoalNode, how: 'stop' | 'kill'): Promise<void> => {
-    await node[how]();
-    nodes = nodes.filter((one) => one !== node);
-  };
-
-  for (const setting of ['the store', 'off'] as const) {
-    it(`${setting}: what the agent writes during a pull, and a second node`, async () => {
-      const image = await freshImage();
-      const first = await start(0, setting === 'off' ? { runtimeStore: 'off' } : {});
-      await start(1);
-      const beforeBytes = await writtenBytes(first);
-      await pull(0, image);
-      const wroteBytes = (await writtenBytes(first)) - beforeBytes;
-      if (setting === 'off') assert.ok(wroteBytes >= image.blobBytes * 0.9, `wrote ${wroteBytes}`);
-      else assert.ok(wroteBytes <= image.blobBytes * 0.05, `wrote ${wroteBytes}`);
-      counting.reset();
-      await pull(1, image);
-      assert.equal(layerBytes(image), 0, 'the second node reads no layer from the registry');
-    });
-  }
-
-  it('a second node reads from the ingest of a first that is still pulling', async () => {
-    const image = await freshImage();
-    await start(0, { memory: 32 * MIB });
-    await start(1, { memory: 32 * MIB });
-    const brake = counting.brake(12 * SHARD_BYTES);
-    const first = pull(0, image);
-    await brake.reached;
-    const second = pull(1, image);
-    brake.release();
-    await Promise.all([first, second]);
-    assert.ok(
-      layerBytes(image) <= image.blobBytes * 1.01,
-      `${layerBytes(image)} from the registry`,
-    );
+    // What a node makes of its files does not depend on who wrote them.
+    for (const [what, harm, says] of version === '1.6' ? harms : []) {
+      it(`no wrong byte and no failed pull when ${what}`, async () => {
+        const image = await swarm.image(LAYERS_BYTES);
+        // Memory for a few shards: most have to be read from the store.
+        const memory = 16 * MIB;
+        const first = await swarm.node(0, { memory }, { through: WITHOUT_OVERRIDE });
+        await swarm.node(1, { memory });
+        await swarm.pull(0, image);
+        for (const { digest } of image.layers) await chmod(swarm.blobPath(0, digest), 0o644);
+        await harm(image);
+        await swarm.pull(1, image);
+        if (says === '') {
+          for (const { digest } of image.layers)
+            assert.ok(linesWith(first, digest, 'content store') <= 1, `said twice: ${digest}`);
+        } else {
+          await swarm.status(0, ({ state }) => state === 'unreadable');
+          assert.equal(linesWith(first, says), 1);
+        }
+      });
+    }
   });
 
-  it('a killed agent, started again, serves what containerd has once it is verified', async () => {
-    const image = await freshImage();
-    const first = await start(0);
-    await start(1);
-    await pull(0, image);
-    await stop(first, 'kill');
-    const again = await start(0);
-    await verified(again, image.layers.length);
-    counting.reset();
-    await pull(1, image);
-    assert.equal(layerBytes(image), 0);
-  });
-
-  /** What happens to the first node's store before a second node pulls. */
-  const harms: [
-    string,
-    (index: number, image: TestImage & { reference: string }) => Promise<void>,
-  ][] = [
-    ['its image is removed', (index, image) => runtimes[index]!.remove(image.reference)],
-    [
-      'its files are cut short',
-      async (index, image) => {
-        for (const { digest, size } of image.layers)
-          await truncate(contentPath(index, digest), Math.floor(size / 2));
-      },
-    ],
-    [
-      'its files hold other bytes of the same length',
-      async (index, image) => {
-        for (const [at, { digest, size }] of image.layers.entries())
-          await writeFile(contentPath(index, digest), noise(size, 900 + at));
-      },
-    ],
-    [
-      'it is not mounted any more',
-      (index) => rename(contentDir(index), `${contentDir(index)}.away`),
-    ],
-  ];
-  const contentDir = (index: number): string => join(dir, `ctd-${ports[index]}`, CONTENT);
-  const contentPath = (index: number, digest: string): string =>
-    join(contentDir(index), 'blobs', 'sha256', digest.slice('sha256:'.length));
-
-  for (const [what, harm] of harms) {
-    it(`no wrong byte and no failed pull when ${what}`, async () => {
-      const image = await freshImage();
-      // Memory for a few shards: most have to be read from the store.
-      await start(0, { memory: 16 * MIB });
-      await start(1, { memory: 16 * MIB });
-      await pull(0, image);
-      for (const { digest } of image.layers) await chmod(contentPath(0, digest), 0o644);
-      await harm(0, image);
-      await pull(1, image);
-    });
-  }
-});
-
-/** What a process has had written to disk, by the kernel's count. */
-async function writtenBytes(node: ShoalNode): Promise<number> {
-  const text = await readFile(`/proc/${node.daemon.child.pid}/io`, 'utf8');
-  return Number(/^write_bytes: (\d+)$/m.exec(text)?.[1]);
-}
-
-async function verified(node: ShoalNode, blobs: number): Promise<void> {
-  const endMs = performance.now() + DEADLINE_MS;
-  for (;;) {
-    const response = await fetch(`http://127.0.0.1:${node.exporterPort}/status`);
-    const { runtimeStore } = (await response.json()) as {
-      runtimeStore: { blobs: number; unverified: number };
-    };
-    if (runtimeStore.unverified === 0 && runtimeStore.blobs >= blobs) return;
-    assert.ok(performance.now() < endMs, `not verified in time: ${JSON.stringify(runtimeStore)}`);
-  }
+/** Lines of a node's log that contain all of `texts`. */
+function linesWith(node: ShoalNode, ...texts: string[]): number {
+  return node.daemon.output.split('\n').filter((line) => texts.every((text) => line.includes(text)))
+    .length;
 }
