@@ -1,6 +1,7 @@
 import { systemClock } from './clock.ts';
 import type { Config } from './config/schema.ts';
 import { readClusterSecret } from './config/secret.ts';
+import type { Membership } from './cluster/membership.ts';
 import { openObservation, type Observation } from './control/watch/observation.ts';
 import type { ShoalError } from './errors.ts';
 import { REQUEST_HEAD_BYTES_MAX } from './limits.ts';
@@ -15,6 +16,7 @@ import {
   type Listeners,
 } from './node/listeners.ts';
 import { readOriginOptions, type NodeOriginOptions } from './node/origin-options.ts';
+import { discoverMembers } from './node/members.ts';
 import { Reload } from './node/reload.ts';
 import type { NodeStartOptions, RunningNode } from './node/running-node.ts';
 import { buildShards, type Shards } from './node/shards.ts';
@@ -31,6 +33,7 @@ interface BuiltNode {
   observation: Observation;
   storage: Storage;
   shards: Shards;
+  membership: Membership;
   vouching: Vouching;
   origin: NodeOriginOptions;
   summaries: Desk['summaries'];
@@ -71,10 +74,16 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
   const storage = await openStorage(config, origin, frontCount, vouching, observation, clock);
   const shared = { config, node: at.node, storage, vouching, envelope, observation, clock };
   const shards = buildShards({ ...shared, mode: config.DeployConfig.mode });
+  const membership = await discoverMembers({
+    ...shared,
+    pools: storage.pools,
+    secret: configured.kind === 'secret' ? secret : null,
+  });
   const { parts: desk, summaries } = buildDesk({
     ...shared,
     ...{ shards, secret, readiness },
     page: pageAddress(config, at),
+    membership,
     readToken: configured.kind === 'secret' ? readToken(secret) : null,
   });
   return {
@@ -84,6 +93,7 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
     observation,
     storage,
     shards,
+    membership,
     vouching,
     origin,
     summaries,
@@ -125,7 +135,7 @@ function warnOfUnverified({ ProxyConfig }: Config, log: Observation['log']): voi
 async function start(node: BuiltNode): Promise<RunningNode> {
   const { config, at, readiness, observation, storage, shards } = node;
   const { log } = observation;
-  await shards.swarm.join(config.P2PConfig);
+  await shards.swarm.join(node.membership);
   // A node that no longer listens must not look alive: it exits, and is started again.
   const fronts = await node.startFronts((error) => {
     if (readiness.phase === 'serving')

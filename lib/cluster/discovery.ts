@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import { FedMembership, type Feed } from './fed-membership.ts';
 import type { Membership } from './membership.ts';
 import { StaticMembership } from './static.ts';
 
@@ -10,6 +11,11 @@ export interface DiscoveryContext {
   env: NodeJS.ProcessEnv;
   /** Called when the membership source does not answer; the last view stays in force. */
   onError: (error: Error) => void;
+  /**
+   * How nodes ask each other for the list of members, where the source is the Kubernetes API; null:
+   * every node asks it.
+   */
+  feed: Feed | null;
 }
 
 /**
@@ -21,7 +27,7 @@ export async function discover(
   config: Config['P2PConfig'],
   context: DiscoveryContext,
 ): Promise<Membership> {
-  const { clock, random, env, onError } = context;
+  const { clock, random, env, onError, feed } = context;
   const { service } = config;
   if (config.discovery === 'dns') {
     const [{ DnsMembership, systemResolve }, { lookup }] = await Promise.all([
@@ -37,15 +43,24 @@ export async function discover(
     });
   }
   if (config.discovery === 'kubernetes') {
-    const [{ KubernetesMembership }, { InClusterConnection, podNamespace }, { HttpKubeClient }] =
-      await Promise.all([
-        import('./kubernetes/discovery.ts'),
-        import('./kubernetes/in-cluster.ts'),
-        import('./kubernetes/http.ts'),
-      ]);
+    const [
+      { KubernetesMembership, peekMembers },
+      { InClusterConnection, podNamespace },
+      { HttpKubeClient },
+    ] = await Promise.all([
+      import('./kubernetes/discovery.ts'),
+      import('./kubernetes/in-cluster.ts'),
+      import('./kubernetes/http.ts'),
+    ]);
     const client = new HttpKubeClient(new InClusterConnection(env, clock));
     const [name = '', namespace = await podNamespace(env)] = service.split('/').reverse();
-    return new KubernetesMembership({ client, namespace, service: name, clock, random, onError });
+    const options = { client, namespace, service: name, clock, random, onError };
+    if (feed === null) return new KubernetesMembership(options);
+    const source = {
+      watch: () => new KubernetesMembership(options),
+      peek: () => peekMembers(options),
+    };
+    return new FedMembership({ ...feed, source, clock, random });
   }
   return new StaticMembership(config.peers, config.roots);
 }

@@ -1,3 +1,5 @@
+import type { MembersQuery } from '../wire/members.ts';
+
 /** A node as other nodes reach it. */
 export interface Member {
   /** `address:port` of its p2p port; `[address]:port` for IPv6. */
@@ -28,6 +30,11 @@ export interface Membership {
   start(onChange: (view: MembershipView) => void): Promise<void>;
   /** Stops the watch; no `onChange` call follows. Safe before `start` and when called twice. */
   stop(): Promise<void>;
+  /**
+   * Answers another node that asks for the list; resolves within the time that it may be held.
+   * Absent where every node asks the source.
+   */
+  answer?(query: MembersQuery): Promise<object>;
 }
 
 /** A canonical view: sorted by `node`, without duplicates; a root is not also an agent. */

@@ -18,6 +18,7 @@ import { Manifests } from '../control/upstream/manifests.ts';
 import { RegistryMemory } from '../control/upstream/registry-memory.ts';
 import { Relays } from '../control/upstream/relays.ts';
 import { BlobAliases } from '../control/watch/blob-aliases.ts';
+import type { Membership } from '../cluster/membership.ts';
 import type { Observation } from '../control/watch/observation.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { Outages } from '../origin/outages.ts';
@@ -43,6 +44,7 @@ export interface DeskInputs {
   envelope: Envelope;
   observation: Observation;
   readiness: Readiness;
+  membership: Membership;
   clock: Clock;
   /** Address of this node's own page, for other nodes' pages; null: it has none. */
   page: string | null;
@@ -130,6 +132,7 @@ export function buildDesk(inputs: DeskInputs): Desk {
     summary: (telling) => summaries.accept(telling),
     swarm: () => summaries.answer(),
     tree: (key, shard) => trees.own(key, shard),
+    members: async (query) => (await inputs.membership.answer?.(query)) ?? {},
     count,
     nowMs: clock.nowMs,
   });

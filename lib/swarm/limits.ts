@@ -268,3 +268,14 @@ export const SUMMARY_LEADERS = 3;
 
 /** Up to so many nodes tell the heads themselves: 24 messages a second. */
 export const SUMMARY_DIRECT_NODES_MAX = 48;
+/**
+ * Agents that watch the source of the member list where there are no roots: one may be cut off and
+ * one may be starting.
+ */
+export const FEED_WATCHERS = 3;
+
+/**
+ * Nodes that take the list from one node: 5,000 nodes are four steps from the source, and a change
+ * costs a node 16 answers of some hundred bytes.
+ */
+export const FEED_FANOUT = 16;

@@ -1,4 +1,5 @@
 import { errorTable, type ErrorCode } from '../errors.ts';
+import { messageFamilies } from './message-families.ts';
 
 /**
  * All `shoal_` metrics: name, help, labels, and the key that the program counts them by. The shared
@@ -121,6 +122,7 @@ export const counterFamilies = [
       'answer.holders': { answer: 'holders' },
       'answer.summary': { answer: 'summary' },
       'answer.swarm': { answer: 'swarm' },
+      'answer.members': { answer: 'members' },
       'answer.unauthorized': { answer: 'unauthorized' },
     },
   },
@@ -242,34 +244,7 @@ export const counterFamilies = [
       'stale.greeting': { of: 'greeting' },
     },
   },
-  {
-    name: 'shoal_memory_messages_total',
-    help:
-      'Recent registry responses exchanged with peers; told, untold: sent, not accepted; ' +
-      'found, nothing: results of look-ups while a registry was down; crowded: rejected, ' +
-      'too many passwords at once.',
-    labels: ['result'],
-    series: {
-      'memory.told': { result: 'told' },
-      'memory.untold': { result: 'untold' },
-      'memory.found': { result: 'found' },
-      'memory.nothing': { result: 'nothing' },
-      'memory.crowded': { result: 'crowded' },
-    },
-  },
-  {
-    name: 'shoal_holder_messages_total',
-    help:
-      'Offers of whole blobs to other nodes and searches for them; told, untold: offers sent, ' +
-      'not accepted; found, none: results of searches before a root or the origin is asked.',
-    labels: ['result'],
-    series: {
-      'holders.told': { result: 'told' },
-      'holders.untold': { result: 'untold' },
-      'holders.found': { result: 'found' },
-      'holders.none': { result: 'none' },
-    },
-  },
+  ...messageFamilies,
   {
     name: 'shoal_throttle_waits_total',
     help: 'Times a response waited for the downstream throughput limit (throttleLimitMB).',

@@ -49,3 +49,15 @@ export const SUMMARY_HISTORY_MAX = 1_000;
 
 /** Edges of one shard's tree: as many as a page shows. */
 export const TREE_EDGES_MAX = 5_000;
+/** The longest that a request for the member list may be held. */
+export const MEMBERS_HOLD_MS_MAX = 60_000;
+
+/** Members in one list, and the JSON text of a list that long, at 80 bytes a member. */
+export const MEMBERS_MAX = 100_000;
+export const MEMBERS_TEXT_BYTES_MAX = 8 * 1024 * 1024;
+
+/** A sealed list of MEMBERS_MAX; addresses of one network shrink to a fifth. */
+export const MEMBERS_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Characters of a zone's name: the longest value of a Kubernetes label. */
+export const ZONE_CHARS_MAX = 63;

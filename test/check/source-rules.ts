@@ -34,7 +34,7 @@ export const ARROWS: Record<string, readonly string[]> = {
   io: ['cache'],
   'runtime-store': ['cache', 'io'],
   origin: ['registry', 'io', 'tls'],
-  cluster: ['wire', 'config'],
+  cluster: ['swarm', 'wire', 'config'],
   workers: ['io', 'origin', 'registry', 'swarm', 'telemetry', 'wire'],
   front: ['swarm', 'workers', 'registry', 'cluster', 'wire', 'config', 'io', 'telemetry', 'tls'],
   'control/watch': ['workers', 'config', 'telemetry'],

@@ -46,11 +46,12 @@ export class FakeKube implements KubeClient {
     return copy(this.objects.get(kubePath(resource, namespace, name)) ?? null) as T | null;
   }
 
-  async list<T extends KubeObject>(scope: KubeScope): Promise<KubeList<T>> {
+  async list<T extends KubeObject>(scope: KubeScope, atMost?: number): Promise<KubeList<T>> {
     await this.#ask('list', kubePath(scope.resource, scope.namespace), this.reads);
     const items = [...this.objects]
       .filter(([path, object]) => inScope(scope, path, object))
-      .map(([, object]) => copy(object) as T);
+      .map(([, object]) => copy(object) as T)
+      .slice(0, atMost);
     return { items, resourceVersion: String(this.#version) };
   }
 

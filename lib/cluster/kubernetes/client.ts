@@ -86,7 +86,8 @@ export interface KubeClient {
     namespace: string | null,
     name: string,
   ): Promise<T | null>;
-  list<T extends KubeObject>(scope: KubeScope): Promise<KubeList<T>>;
+  /** All objects of a scope, or with `atMost` some of them, in one page. */
+  list<T extends KubeObject>(scope: KubeScope, atMost?: number): Promise<KubeList<T>>;
   create<T extends KubeObject>(resource: KubeResource, object: T): Promise<T>;
   /** Replaces an object. Status 409 if its resourceVersion is given and outdated. */
   replace<T extends KubeObject>(resource: KubeResource, object: T): Promise<T>;

@@ -67,18 +67,18 @@ export class HttpKubeClient implements KubeClient {
     );
   }
 
-  async list<T extends KubeObject>(scope: KubeScope): Promise<KubeList<T>> {
+  async list<T extends KubeObject>(scope: KubeScope, atMost?: number): Promise<KubeList<T>> {
     const path = kubePath(scope.resource, scope.namespace);
     const items: T[] = [];
     for (let next: string | undefined; ;) {
-      const query = { ...selectors(scope), limit: KUBE_LIST_PAGE, continue: next };
+      const query = { ...selectors(scope), limit: atMost ?? KUBE_LIST_PAGE, continue: next };
       const page = await this.#json<{
         items: T[] | null;
         metadata: { resourceVersion: string; continue?: string };
       }>({ method: 'GET', path, query, accept: listAccept(scope) });
       items.push(...(page.items ?? []));
       next = page.metadata.continue;
-      if (next === undefined || next === '')
+      if (next === undefined || next === '' || atMost !== undefined)
         return { items, resourceVersion: page.metadata.resourceVersion };
     }
   }

@@ -37,6 +37,7 @@ export class Informer<T extends KubeObject> {
   #isSynced = false;
   /** The version up to which list and watch have reported everything; -1 before the first list. */
   #toldUpTo = -1n;
+  #heardMs = -Infinity;
   #failures = 0;
   #running: Promise<void> | null = null;
 
@@ -52,6 +53,16 @@ export class Informer<T extends KubeObject> {
 
   get isSynced(): boolean {
     return this.#isSynced;
+  }
+
+  /** The version up to which the copy is complete; 0 before the first list. */
+  get version(): number {
+    return Math.max(0, Number(this.#toldUpTo));
+  }
+
+  /** When the API last answered, on the clock; -Infinity: never. */
+  get heardMs(): number {
+    return this.#heardMs;
   }
 
   start(): void {
@@ -127,7 +138,7 @@ export class Informer<T extends KubeObject> {
       else this.#objects.delete(key);
     }
     this.#toldUpTo = listed;
-    this.#failures = 0;
+    this.#heard();
     const first = !this.#isSynced;
     this.#isSynced = true;
     if (first || changed.length > 0 || gone.size > 0) this.#tell([...changed, ...gone]);
@@ -137,7 +148,7 @@ export class Informer<T extends KubeObject> {
 
   async #watch(from: string, seen: (version: string) => void): Promise<void> {
     const take = ({ type, object }: KubeWatchEvent<T>): void => {
-      this.#failures = 0;
+      this.#heard();
       if (object.metadata.resourceVersion !== undefined) seen(object.metadata.resourceVersion);
       if (versionOf(object) > this.#toldUpTo) this.#toldUpTo = versionOf(object);
       if (type === 'BOOKMARK') return;
@@ -150,8 +161,14 @@ export class Informer<T extends KubeObject> {
     };
     const beganMs = this.#options.clock.nowMs();
     await this.#options.client.watch<T>(this.#scope, from, take, this.#abort.signal);
+    this.#heardMs = this.#options.clock.nowMs();
     // Without a pause, a server that ends watches at once would be asked in a loop.
     if (this.#options.clock.nowMs() - beganMs < KUBE_BACKOFF_MS_MIN) await this.#backOff();
+  }
+
+  #heard(): void {
+    this.#failures = 0;
+    this.#heardMs = this.#options.clock.nowMs();
   }
 
   #tell(keys: string[]): void {

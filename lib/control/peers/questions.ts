@@ -10,6 +10,7 @@ import {
   type HoldersQuery,
   type OfferedBlobs,
 } from '../../wire/holders.ts';
+import { parseMembers, type MembersQuery } from '../../wire/members.ts';
 import { formatRefusal, REFUSED } from '../../wire/refusal.ts';
 import { formatStatAnswer, parseStat, type StatAnswer, type StatQuery } from '../../wire/stat.ts';
 import { parseTelling, SUMMARY_PATH, SWARM_PATH, type Telling } from '../../wire/summary.ts';
@@ -35,6 +36,8 @@ export interface QuestionParts {
   swarm(): object | null;
   /** See ShardTrees. */
   tree(key: string, shard: number): TreeEdge[];
+  /** See Membership.answer. */
+  members(query: MembersQuery): Promise<object>;
   count(name: CounterName): void;
   nowMs(): number;
 }
@@ -110,6 +113,11 @@ export class PeerQuestions {
         const { key, shard } = valid(parseTree(path), path);
         count('answer.swarm');
         return { status: 200, body: formatEdges(this.#parts.tree(key, shard)) };
+      }
+      case '/rpc/members': {
+        const answer = await this.#parts.members(valid(parseMembers(path, query), path));
+        count('answer.members');
+        return { status: 200, body: answer };
       }
       default:
         throw new ShoalError('BAD_REQUEST', 'this node does not know the request');

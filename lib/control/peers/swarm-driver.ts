@@ -1,8 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import type { Membership } from '../../cluster/membership.ts';
-import { discover } from '../../cluster/discovery.ts';
 import type { Envelope } from '../../wire/envelope.ts';
-import type { Config } from '../../config/schema.ts';
 import type { Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
 import { SWARM_IDLE_TICK_MS, SWARM_TICK_MS } from '../limits.ts';
@@ -118,21 +116,11 @@ export class SwarmDriver {
     return this.#swarm;
   }
 
-  /** Starts membership. Throws CONFIG_INVALID if the configured discovery is not possible here. */
-  async join(config: Config['P2PConfig']): Promise<void> {
-    const { clock, observation } = this.#parts;
-    const onError = (error: Error): void =>
-      observation.log.warn(
-        { err: error },
-        'membership refresh failed; keeping the last known members',
-      );
-    this.#membership = await discover(config, {
-      clock,
-      random: Math.random,
-      env: process.env,
-      onError,
-    });
-    await this.#membership.start((view) => {
+  /** Begins to watch who is there. */
+  async join(membership: Membership): Promise<void> {
+    const { observation } = this.#parts;
+    this.#membership = membership;
+    await membership.start((view) => {
       const members: Member[] = [
         ...view.agents.map((member) => ({ ...member, role: 'agent' as const })),
         ...view.roots.map((member) => ({ ...member, role: 'root' as const })),

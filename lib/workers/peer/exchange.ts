@@ -97,10 +97,12 @@ class Attempt {
   async on(connection: HttpConnection): Promise<HttpResponse> {
     const { node } = this.#request;
     const { body } = this.#plan;
-    const stopLooking = threadLooks.add(() => {
-      const error = this.#cancelled() ?? this.#stalled();
-      if (error !== null) connection.destroy(error);
-    });
+    const stopLooking = this.#isBounded
+      ? () => undefined
+      : threadLooks.add(() => {
+          const error = this.#cancelled() ?? this.#stalled();
+          if (error !== null) connection.destroy(error);
+        });
     const timer =
       this.#dueMs === null
         ? undefined
@@ -133,6 +135,11 @@ class Attempt {
       stopLooking();
       clearTimeout(timer);
     }
+  }
+
+  /** Whether its deadline is all that ends it: a call that is held wakes nothing meanwhile. */
+  get #isBounded(): boolean {
+    return this.#dueMs !== null && this.#plan.isCancelled === undefined;
   }
 
   #cancelled(): ShoalError | null {

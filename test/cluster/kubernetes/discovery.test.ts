@@ -66,6 +66,7 @@ describe('discovery on a real API server', function () {
       random: Math.random,
       env,
       onError: () => {},
+      feed: null,
     });
   };
   const put = async (object: KubeObject): Promise<void> => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
 import { Envelope } from '../../../lib/wire/envelope.ts';
 import { ClusterSecret } from '../../../lib/wire/secret.ts';
-import { configSchema } from '../../../lib/config/schema.ts';
+import { StaticMembership } from '../../../lib/cluster/static.ts';
 import { BlobFacts } from '../../../lib/control/shards/blob-facts.ts';
 import type { Resident } from '../../../lib/control/shards/resident.ts';
 import type { Observation } from '../../../lib/control/watch/observation.ts';
@@ -58,7 +58,7 @@ describe('control/swarm-driver', () => {
       missed: (key, node) => void missed.push([key, node]),
       membersChanged: nothing,
     });
-    await driver.join(configSchema.parse({ P2PConfig: { peers: [SELF, OTHER] } }).P2PConfig);
+    await driver.join(new StaticMembership([SELF, OTHER], []));
   });
 
   afterEach(() => driver.leave());
