@@ -112,7 +112,7 @@ export async function runPreheat(
   return ok ? 0 : 1;
 }
 
-interface Way {
+interface PreheatRun {
   via: string;
   platform: Platform | null;
   /** By --user; null: what docker and podman have stored for the image's registry. */
@@ -123,7 +123,7 @@ interface Way {
 }
 
 /** Never throws: what goes wrong with one image is told in its result. */
-async function preheat(image: NamedImage, way: Way): Promise<PreheatResult> {
+async function preheat(image: NamedImage, run: PreheatRun): Promise<PreheatResult> {
   const startMs = systemClock.nowMs();
   const result: PreheatResult = {
     image: image.name,
@@ -138,11 +138,11 @@ async function preheat(image: NamedImage, way: Way): Promise<PreheatResult> {
   try {
     const { registry, repository } = image;
     const stored =
-      way.given === null && mayCarryPasswords(way.via)
+      run.given === null && mayCarryPasswords(run.via)
         ? await storedCredentials(registry, repository)
         : null;
-    const credentials = way.given ?? stored?.credentials ?? null;
-    await preheatAs(credentials, image, way, result);
+    const credentials = run.given ?? stored?.credentials ?? null;
+    await preheatAs(credentials, image, run, result);
   } catch (error) {
     result.problems.push(ShoalError.from(error).message);
   }
@@ -161,7 +161,7 @@ function mayCarryPasswords(via: string): boolean {
 async function preheatAs(
   credentials: Credentials | null,
   image: NamedImage,
-  { via, platform, board, nodes, trace }: Way,
+  { via, platform, board, nodes, trace }: PreheatRun,
   result: PreheatResult,
 ): Promise<void> {
   const address = { url: via, namespace: image.registry };

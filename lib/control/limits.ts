@@ -37,7 +37,7 @@ export const ARENA_WAITERS_MAX = 4_096;
 /** The same of one upstream and client, or of the disk. */
 export const ARENA_SHARE_WAITERS_MAX = 1_024;
 
-/** Blobs whose size and ways to the origin are remembered; about 1 KB each. */
+/** Blobs whose size and origins are remembered; about 1 KB each. */
 export const BLOB_FACTS_MAX = 16_384;
 
 /**

@@ -4,7 +4,7 @@ import { linkThrough } from '../registry/link.ts';
 import { classify, namespaceOf, type Route, type RouteConfig } from '../registry/route.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { ORIGIN_BYTES_MAX } from '../wire/limits.ts';
-import { fitsSealed } from '../wire/origin-context.ts';
+import { fitsSealed } from '../wire/sealed-origin.ts';
 import type { BlobName } from '../workers/messages.ts';
 import { BlobAnswer } from './blob-answer.ts';
 import type { BlobAnswerTools, BlobRequest } from './blob-request.ts';

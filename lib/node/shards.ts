@@ -9,7 +9,7 @@ import { SwarmDriver } from '../control/peers/swarm-driver.ts';
 import { BlobFacts } from '../control/shards/blob-facts.ts';
 import { Digests } from '../control/shards/digests.ts';
 import { ShardLoader } from '../control/shards/loader.ts';
-import type { Way } from '../control/shards/resident.ts';
+import type { FetchOptions } from '../control/shards/resident.ts';
 import type { Observation } from '../control/watch/observation.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { Vouching } from '../registry/vouching.ts';
@@ -38,7 +38,7 @@ export interface Shards {
   holders: HolderSearch;
   offers: Offers;
   /** Whose share of a scarce resource a read uses. */
-  shareOf(way: Way): Share;
+  shareOf(options: FetchOptions): Share;
 }
 
 export function buildShards(parts: ShardParts): Shards {
@@ -77,7 +77,7 @@ export function buildShards(parts: ShardParts): Shards {
     kept: (keys) => holders.told(node, keys),
   });
   runtime?.watchOffers(() => offers.changed());
-  const shareOf = ({ origin }: Way): Share =>
+  const shareOf = ({ origin }: FetchOptions): Share =>
     origin === null
       ? LOCAL
       : {

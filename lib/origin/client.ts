@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from '../clock.ts';
+import type { OriginTarget } from '../origin-target.ts';
 import { ShoalError } from '../errors.ts';
 import type { Bucket } from '../registry/vouching.ts';
 import type { SplitUrl } from '../registry/url.ts';
@@ -12,7 +13,6 @@ import {
   RangeAsker,
   type HeadFact,
   type OriginCost,
-  type OriginTarget,
 } from './range-asker.ts';
 import { RangeReader, type OriginSink } from './range-reader.ts';
 import { RedirectMemory } from './redirect-memory.ts';
@@ -249,12 +249,8 @@ export class OriginClient {
    */
   async relay(request: RelayRequest): Promise<RelayAnswer> {
     const deadlineMs = this.#clock.nowMs() + this.#connections.answerDeadlineMs;
-    const { authorization } = request.headers;
-    const target = {
-      url: request.url,
-      upstreamHost: request.upstreamHost,
-      ...(authorization === undefined ? {} : { authorization }),
-    };
+    const { url, upstreamHost, headers } = request;
+    const target = { url, upstreamHost, authorization: headers['authorization'] ?? null };
     const following = followRequest(target, deadlineMs, { requests: 0 });
     return relay(
       this.#follower(following.home),

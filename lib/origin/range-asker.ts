@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
+import type { OriginTarget } from '../origin-target.ts';
 import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
 import { bucketOf, type Bucket } from '../registry/vouching.ts';
 import type { AskedRange } from './content-range.ts';
@@ -10,16 +11,6 @@ import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
 import type { BlobPlace, RedirectMemory } from './redirect-memory.ts';
 import { WholeStream } from './whole-stream.ts';
 import type { WholeStreams } from './whole-streams.ts';
-
-export interface OriginTarget {
-  url: string;
-  upstreamHost: string;
-  authorization?: string;
-  /** For a manifest: what the registry may send. Manifests are never asked for by range. */
-  accept?: string;
-  /** The digest that names the object, where it has one: it decides what the bytes should be. */
-  digest?: string;
-}
 
 /** What the origin's answer to a read taught, told as soon as its head has come. */
 export interface HeadFact {
@@ -231,13 +222,13 @@ export function followRequest(
     method: 'GET',
     start: home,
     home,
-    authorization: target.authorization,
+    authorization: target.authorization ?? undefined,
     headers: {},
     referer: undefined,
     deadlineMs,
     cost,
     isPlain: false,
-    ignoresCoding: target.digest !== undefined,
+    ignoresCoding: typeof target.digest === 'string',
   };
 }
 

@@ -37,7 +37,7 @@ export class RedirectMemory {
    * only
    * for when it no longer takes the credential.
    */
-  find(url: string, authorization: string | undefined): (BlobPlace & { isFresh: boolean }) | null {
+  find(url: string, authorization: string | null): (BlobPlace & { isFresh: boolean }) | null {
     const id = idOf(url, authorization);
     const target = this.#targets.get(id);
     if (target === undefined) return null;
@@ -48,21 +48,21 @@ export class RedirectMemory {
     return null;
   }
 
-  remember(url: string, authorization: string | undefined, place: BlobPlace): void {
+  remember(url: string, authorization: string | null, place: BlobPlace): void {
     this.#targets.set(idOf(url, authorization), { ...place, notedMs: this.#clock.nowMs() });
   }
 
   /** The place no longer answers as DirectTransport takes it. */
-  notPlain(url: string, authorization: string | undefined): void {
+  notPlain(url: string, authorization: string | null): void {
     const target = this.#targets.peek(idOf(url, authorization));
     if (target !== undefined) target.isPlain = false;
   }
 
-  forget(url: string, authorization: string | undefined): void {
+  forget(url: string, authorization: string | null): void {
     this.#targets.delete(idOf(url, authorization));
   }
 }
 
-function idOf(url: string, authorization: string | undefined): string {
-  return `${authorization === undefined ? '' : sha256Hex(authorization)} ${sha256Hex(url)}`;
+function idOf(url: string, authorization: string | null): string {
+  return `${authorization === null ? '' : sha256Hex(authorization)} ${sha256Hex(url)}`;
 }

@@ -1,5 +1,5 @@
 import type { FetchShared } from './fetch-shared.ts';
-import type { AskRole, Fetch, FetchContext, NodeId, PeerAsk, Report } from './types.ts';
+import type { AskRole, Fetch, OriginRef, NodeId, PeerAsk, Report } from './types.ts';
 
 /**
  * What one fetch has under way with its driver: one attempt at most, counted, and the marks of the
@@ -53,15 +53,15 @@ export class Attempts {
       shardMs: this.#shared.pace.knownMs,
       trusted: ask.trusted,
       holdMs: ask.holdMs,
-      context: ask.context,
+      origin: ask.origin,
     });
   }
 
-  origin(fromBytes: number, alone: boolean, context: FetchContext): void {
+  origin(fromBytes: number, alone: boolean, origin: OriginRef): void {
     this.#begin(null);
     this.role = 'origin';
     this.fromBytes = fromBytes;
-    this.#shared.effects.origin(this.#fetch, this.#number, { fromBytes, alone, context });
+    this.#shared.effects.origin(this.#fetch, this.#number, { fromBytes, alone, origin });
   }
 
   /** Asks `node` for the checksum, and tells it how it went with `parent`. */

@@ -3,7 +3,7 @@ import type { Pace } from './pace.ts';
 import type { Membership } from './rank.ts';
 import type {
   Fetch,
-  FetchContext,
+  OriginRef,
   FetchEffects,
   FetchResult,
   Member,
@@ -13,7 +13,7 @@ import type {
 
 /** What one fetch begins with. */
 export interface FetchOptions {
-  context: FetchContext | null;
+  origin: OriginRef | null;
   /** Hops of the request that made this node fetch. */
   hops: number;
   /** Owners and roots passed over from the start. */

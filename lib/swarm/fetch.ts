@@ -11,7 +11,7 @@ import type {
   AskRole,
   AttemptResult,
   Fetch,
-  FetchContext,
+  OriginRef,
   FetchResult,
   NodeId,
   Report,
@@ -88,7 +88,7 @@ export class ShardFetch implements Fetch {
     this.#integrity = new Integrity(shared, shard);
     this.#origin = new OriginTries(shared.random);
     for (const node of options.passed) this.#sources.passOver(node);
-    if (options.context !== null) this.#origin.offer(options.context);
+    if (options.origin !== null) this.#origin.offer(options.origin);
   }
 
   /** The node the bytes come from now; null: the origin, or nobody. */
@@ -101,9 +101,9 @@ export class ShardFetch implements Fetch {
     if (this.#phase === 'new') this.#go();
   }
 
-  /** Another way to the origin, tried before the older ones. */
-  offer(context: FetchContext): void {
-    this.#origin.offer(context);
+  /** Another origin of the shard, tried before the older ones. */
+  offer(origin: OriginRef): void {
+    this.#origin.offer(origin);
   }
 
   /**
@@ -244,21 +244,18 @@ export class ShardFetch implements Fetch {
       hops: this.#hops,
       trusted: role !== 'parent' && this.#integrity.provenance.allTrusted,
       holdMs: this.#shared.pace.holdMs,
-      context: role === 'parent' || role === 'holder' ? null : this.#origin.use(),
+      origin: role === 'parent' || role === 'holder' ? null : this.#origin.use(),
     });
   }
 
   #readOrigin(): void {
-    const context = this.#origin.use();
-    if (context === null) {
+    const origin = this.#origin.use();
+    if (origin === null) {
       this.#close({
         kind: 'failed',
         error:
           this.#lastError ??
-          wireError(
-            'ORIGIN_UNREACHABLE',
-            'no node answers, and no client gave a way to the origin',
-          ),
+          wireError('ORIGIN_UNREACHABLE', 'no node answers, and no client named the origin'),
       });
       return;
     }
@@ -267,7 +264,7 @@ export class ShardFetch implements Fetch {
     this.#attempts.origin(
       this.#progress.fromBytes,
       this.#shared.membership().byNode.size === 1,
-      context,
+      origin,
     );
   }
 

@@ -214,7 +214,7 @@ export const CORRUPTIONS_MAX = 4;
 export const WRONG_TREES_MAX = 2;
 
 /** Credentials remembered for one fetch; the newest are the likeliest to be good. */
-export const CONTEXTS_MAX = 4;
+export const ORIGIN_REFS_MAX = 4;
 
 /** A reader gets no further ahead of itself than this, in shards: 512 MiB on disk at most. */
 export const AHEAD_SHARDS_MAX = 256;

@@ -5,9 +5,9 @@ import {
   ORIGIN_TRIES_MAX,
   OWNER_REFUSALS_MAX,
 } from './limits.ts';
-import { Contexts } from './contexts.ts';
+import { OriginRefs } from './origin-refs.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
-import type { FetchContext, FetchResult } from './types.ts';
+import type { OriginRef, FetchResult } from './types.ts';
 
 /**
  * What a failure at the origin leads to: another credential at once, a pause (`anew`: nothing of
@@ -19,11 +19,11 @@ export type AfterOrigin =
   | { kind: 'end'; result: FetchResult };
 
 /**
- * One fetch's ways to the origin, and its budget of tries there, its own and those it hears of from
- * owners and roots.
+ * The origins of one fetch, and its retry budget: its own tries, and those that owners and roots
+ * report.
  */
 export class OriginTries {
-  readonly #contexts = new Contexts();
+  readonly #refs = new OriginRefs();
   readonly #random: () => number;
   #tries = 0;
   #refusals = 0;
@@ -33,13 +33,13 @@ export class OriginTries {
   }
 
   /** The credential to use now, if one is left. */
-  use(): FetchContext | null {
-    return this.#contexts.use();
+  use(): OriginRef | null {
+    return this.#refs.use();
   }
 
-  /** Another way to the origin, tried before the older ones. */
-  offer(context: FetchContext): void {
-    this.#contexts.offer(context);
+  /** Another origin of the shard, tried before the older ones. */
+  offer(origin: OriginRef): void {
+    this.#refs.offer(origin);
   }
 
   /** This node reads the origin itself: one try more. */
@@ -50,8 +50,8 @@ export class OriginTries {
   /** The read has failed, and no byte has come for `silentMs`. */
   failed(error: WireError, silentMs: number): AfterOrigin {
     if (isFinal(error)) return this.#denied(error);
-    // One client's way may lead to an object that is not the blob; another's is tried at once.
-    if (error.code === 'ORIGIN_BROKEN' && this.#contexts.hasOthers) return this.#denied(error);
+    // One client's URL may name an object that is not the blob; another's is tried at once.
+    if (error.code === 'ORIGIN_BROKEN' && this.#refs.hasOthers) return this.#denied(error);
     if (this.#tries >= ORIGIN_TRIES_MAX) return { kind: 'end', result: { kind: 'failed', error } };
     const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#tries - 1);
     // What timed out would take as long again before that is known: nobody could be told in time.
@@ -66,11 +66,9 @@ export class OriginTries {
   }
 
   /**
-   * An owner or root says that the origin refused or failed it. A refusal counts only from the
-   * origin
-   * itself (`origin`: this node asks it). After a failure (null) the next owner may be luckier;
-   * when
-   * OWNER_REFUSALS_MAX of them failed, it is the origin, and not every node asks it.
+   * An owner or root reports that the origin refused or failed. Only the origin itself is believed
+   * about a refusal (`origin`: this node asks it). After a failure (null) the next owner is asked;
+   * after OWNER_REFUSALS_MAX failures the fetch ends, so that not every node asks the origin.
    */
   refused(error: WireError): AfterOrigin | 'origin' | null {
     if (error.code === 'ORIGIN_REFUSED') return 'origin';
@@ -81,8 +79,8 @@ export class OriginTries {
 
   /** The origin said no to the credential used: the next, or the end. */
   #denied(error: WireError): AfterOrigin {
-    this.#contexts.refused();
-    return this.#contexts.isEmpty
+    this.#refs.refused();
+    return this.#refs.isEmpty
       ? { kind: 'end', result: { kind: 'refused', error } }
       : { kind: 'again' };
   }

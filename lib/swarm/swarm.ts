@@ -21,7 +21,7 @@ import type {
   AskRequest,
   Distrust,
   Fetch,
-  FetchContext,
+  OriginRef,
   FetchResult,
   Member,
   NodeId,
@@ -96,7 +96,7 @@ export class Swarm {
   }
 
   /**
-   * The fetch of a shard: the one under way (single-flight; `context` is added to its ways to the
+   * The fetch of a shard: the one under way (single-flight; `origin` is added to its ways to the
    * origin), or a new one, begun before this returns. `onBehalf` is the request that made this node
    * go and get it, when that is why. `place` becomes the fetch's place before anything is asked of
    * the driver. `distrust` passes over every owner, or every root too: what they said of this blob
@@ -104,7 +104,7 @@ export class Swarm {
    */
   want(
     shard: ShardId,
-    context: FetchContext | null,
+    origin: OriginRef | null,
     onBehalf?: AskRequest,
     place?: unknown,
     distrust: Distrust = 'nobody',
@@ -112,7 +112,7 @@ export class Swarm {
   ): ShardFetch {
     const known = this.#fetches.get(shard);
     if (known !== undefined) {
-      if (context !== null) known.offer(context);
+      if (origin !== null) known.offer(origin);
       if (onBehalf?.role === 'owner') known.accuse(onBehalf.node, onBehalf.exclude);
       return known;
     }
@@ -124,7 +124,7 @@ export class Swarm {
             ...(distrust === 'everybody' ? this.#membership.roots.top(shard) : []),
           ];
     const fetch = new ShardFetch(this.#shared, shard, {
-      context,
+      origin,
       hops: onBehalf === undefined ? 0 : onBehalf.hops + 1,
       passed,
       holders,

@@ -37,10 +37,10 @@ export type Distrust = 'nobody' | 'owners' | 'everybody';
 export type Report = 'none' | 'done' | 'failed' | 'slow' | 'lied';
 
 /**
- * A client's way to the origin (URL and credential). The core never looks inside; `id` tells two of
- * them apart and holds no secret.
+ * Stands for one client's URL of the blob at its origin, with the client's credential. `id` tells
+ * two of them apart and holds no secret; the core reads nothing else.
  */
-export interface FetchContext {
+export interface OriginRef {
   id: string;
 }
 
@@ -73,7 +73,7 @@ export interface PeerAsk {
    */
   holdMs: number;
   /** To be sealed for an owner or a root; null for a parent or holder. */
-  context: FetchContext | null;
+  origin: OriginRef | null;
 }
 
 export interface OriginAsk {
@@ -83,7 +83,7 @@ export interface OriginAsk {
    * with others.
    */
   alone: boolean;
-  context: FetchContext;
+  origin: OriginRef;
 }
 
 export interface StatAsk {

@@ -1,7 +1,8 @@
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { parseObject } from './fields.ts';
-import { formatOrigin, parseOrigin, type OriginContext } from './origin-context.ts';
+import type { OriginTarget } from '../origin-target.ts';
+import { formatOrigin, parseOrigin } from './sealed-origin.ts';
 import { parseRefusal } from './refusal.ts';
 import type { ClusterSecret } from './secret.ts';
 import { formatVersion, parseVersion, PROTOCOL_VERSION, type ProtocolVersion } from './version.ts';
@@ -21,7 +22,7 @@ const REFUSALS: Partial<Record<ErrorCode, number>> = {
 /** What goes with a request beside its path. */
 export interface Enclosed {
   /** Sealed: only another node may read it. */
-  origin?: OriginContext | null;
+  origin?: OriginTarget | null;
   /** JSON text of recent registry responses; sealed. */
   words?: string | null;
   requestId?: string;
@@ -39,7 +40,7 @@ export type Opened =
   | {
       kind: 'opened';
       /** null: none came along, or the node that sent it has another secret. */
-      origin: OriginContext | null;
+      origin: OriginTarget | null;
       words: string | null;
       requestId: string;
     }

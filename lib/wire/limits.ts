@@ -23,7 +23,7 @@ export const BUSY_RETRY_MS_MAX = 5_000;
 export const CLOCK_SKEW_MS_MAX = 60_000;
 
 /**
- * The longest way to the origin, as JSON: sealed (base64url, 4/3) it fits into one request head of
+ * The longest origin target, as JSON: sealed (base64url, 4/3) it fits into one request head of
  * REQUEST_HEAD_BYTES_MAX with 8 KiB to spare for the rest of the head.
  */
 export const ORIGIN_BYTES_MAX = 42 * 1024;

@@ -3,7 +3,7 @@ import type { ArenaShared } from '../io/arena.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
 import type { AllowConfig } from '../registry/allow.ts';
 import type { RelayKind } from '../registry/route.ts';
-import type { OriginContext } from '../wire/origin-context.ts';
+import type { OriginTarget } from '../origin-target.ts';
 import type { PreadQuery, PreadVerdict } from '../wire/pread.ts';
 
 /** A blob as a request names it; see lib/registry/identity.ts, which makes it. */
@@ -95,8 +95,8 @@ export interface AskRequest {
   kind: 'ask';
   id: number;
   query: PreadQuery;
-  /** The way to the origin that came along; only owners and roots get one. */
-  origin: OriginContext | null;
+  /** The origin that the request names; only owners and roots get one. */
+  origin: OriginTarget | null;
   requestId: string;
 }
 
@@ -106,7 +106,7 @@ export interface RpcRequest {
   id: number;
   path: string;
   query: string;
-  origin: OriginContext | null;
+  origin: OriginTarget | null;
   /** JSON text of recent registry responses. */
   words: string | null;
   requestId: string;

@@ -1,5 +1,6 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
+import type { OriginTarget } from '../origin-target.ts';
 import { SLICE_FIRST_BYTES_MIN } from './limits.ts';
 import type { OriginClient } from '../origin/client.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
@@ -24,7 +25,7 @@ export interface OriginPart {
  * Reads shards of one blob from the origin: one, or several that follow on each other, of which
  * each but the first is wanted whole.
  */
-export interface OriginReadJob {
+export interface OriginReadJob extends OriginTarget {
   kind: 'origin';
   parts: OriginPart[];
   /** null: not known yet; then there is but one part. */
@@ -34,11 +35,6 @@ export interface OriginReadJob {
    * sees a byte.
    */
   digest: string | null;
-  url: string;
-  upstreamHost: string;
-  authorization: string | null;
-  /** Sent along where the object is a manifest. */
-  accept?: string;
   /** See ReadOptions of lib/origin/client.ts. */
   ranges: HeadFact['ranges'];
   mayStream: boolean;
@@ -177,13 +173,7 @@ class PartsReading {
       doorbells.ringAll();
     };
     await origin.readRange(
-      {
-        url: job.url,
-        upstreamHost: job.upstreamHost,
-        ...(job.authorization === null ? {} : { authorization: job.authorization }),
-        ...(job.accept === undefined ? {} : { accept: job.accept }),
-        ...(job.digest === null ? {} : { digest: job.digest }),
-      },
+      job,
       {
         offsetBytes: firstBytes + startBytes,
         lengthBytes: endBytes - startBytes,

@@ -18,6 +18,7 @@ import {
 } from '../io/slab.ts';
 import { lowWater } from '../io/low-water.ts';
 import { SHARD_BYTES } from '../limits.ts';
+import type { OriginTarget } from '../origin-target.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
 import { OriginClient } from '../origin/client.ts';
 import type { OriginOptions } from '../origin/connections.ts';
@@ -47,11 +48,8 @@ export interface PoolStart {
 }
 
 /** Whether the client's own credential opens the blob: a GET of one byte. */
-export interface ProbeJob {
+export interface ProbeJob extends OriginTarget {
   kind: 'probe';
-  url: string;
-  upstreamHost: string;
-  authorization: string | null;
   /** What is known of the origin's support for ranges. */
   ranges?: HeadFact['ranges'];
 }
@@ -80,12 +78,8 @@ export interface ConfigureJob {
 }
 
 /** Opens a stream of the rest of an object; see OriginClient.hold. */
-export interface HoldJob {
+export interface HoldJob extends OriginTarget {
   kind: 'hold';
-  url: string;
-  upstreamHost: string;
-  authorization: string | null;
-  digest: string | null;
   fromBytes: number;
   totalBytes: number;
 }
@@ -231,7 +225,7 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
       return { kind: 'configured' };
     case 'hold': {
       const opened = await origin
-        .hold({ ...target(job), ...(job.digest === null ? {} : { digest: job.digest }) }, job)
+        .hold(job, job)
         // Without a stream the reads go on as before, and say themselves what fails.
         .catch(() => false);
       return { kind: 'hold', opened };
@@ -263,21 +257,9 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
   }
 }
 
-function target(job: { url: string; upstreamHost: string; authorization: string | null }): {
-  url: string;
-  upstreamHost: string;
-  authorization?: string;
-} {
-  return {
-    url: job.url,
-    upstreamHost: job.upstreamHost,
-    ...(job.authorization === null ? {} : { authorization: job.authorization }),
-  };
-}
-
 async function probe(job: ProbeJob): Promise<ProbeResult> {
   try {
-    const { totalBytes, ranges } = await origin.probe(target(job), {
+    const { totalBytes, ranges } = await origin.probe(job, {
       ranges: job.ranges ?? 'unknown',
     });
     return { kind: 'granted', totalBytes, ranges, buckets: takeBuckets() };

@@ -7,7 +7,7 @@ import type {
   AskRequest,
   AttemptResult,
   Fetch,
-  FetchContext,
+  OriginRef,
   FetchEffects,
   FetchResult,
   Member,
@@ -51,7 +51,7 @@ interface Serving {
   refuse: (result: AttemptResult) => void;
 }
 
-const CONTEXT: FetchContext = { id: 'client' };
+const CONTEXT: OriginRef = { id: 'client' };
 
 function error(code: ErrorCode, message = code): WireError {
   return { code, message, status: errorTable[code].status };

@@ -127,7 +127,14 @@ export const ARROWS: Record<string, readonly string[]> = {
 };
 
 /** Files at the root of lib/ that everything may import, and those that put everything together. */
-const FOUNDATION = new Set(['errors.ts', 'limits.ts', 'clock.ts', 'version.ts', 'share-queue.ts']);
+const FOUNDATION = new Set([
+  'errors.ts',
+  'limits.ts',
+  'clock.ts',
+  'version.ts',
+  'share-queue.ts',
+  'origin-target.ts',
+]);
 
 /**
  * The core that the simulator drives as well as the node: no I/O, no clock, no randomness of its

@@ -4,7 +4,12 @@ import type { CacheStore } from '../../lib/cache/store.ts';
 import { ManualClock } from '../../lib/clock.ts';
 import { BlobFacts } from '../../lib/control/shards/blob-facts.ts';
 import { ShardLoader } from '../../lib/control/shards/loader.ts';
-import type { FillFromSwarm, Interest, Resident, Way } from '../../lib/control/shards/resident.ts';
+import type {
+  FillFromSwarm,
+  Interest,
+  Resident,
+  FetchOptions,
+} from '../../lib/control/shards/resident.ts';
 import { Residency } from '../../lib/control/shards/residency.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Arena } from '../../lib/io/arena.ts';
@@ -14,7 +19,7 @@ import { SHARD_BYTES } from '../../lib/limits.ts';
 export const KEY = `sha256:${'ab'.repeat(32)}`;
 export const OTHER_KEY = `sha256:${'cd'.repeat(32)}`;
 export const CHECKSUM = '5a'.repeat(32);
-export const WAY: Way = {
+export const OPTIONS: FetchOptions = {
   origin: null,
   sliceBytes: 0,
   digest: null,
@@ -25,11 +30,11 @@ export const WAY: Way = {
 /** One call of the loader for a shard's bytes, ended by the test. */
 export interface Fill {
   resident: Resident;
-  way: Way;
+  way: FetchOptions;
   done: Parameters<FillFromSwarm>[2];
   failed: Parameters<FillFromSwarm>[3];
   abandoned: boolean;
-  offered: Way[];
+  offered: FetchOptions[];
 }
 
 /** A disk that holds what the test puts there; reads end when the test says so. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { blobsInFlight } from '../../lib/control/status-inputs.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
-import { KEY, Listener, OTHER_KEY, WAY, loaderFixture, settled } from './fixture.ts';
+import { KEY, Listener, OTHER_KEY, OPTIONS, loaderFixture, settled } from './fixture.ts';
 
 /** Of a blob that nobody reads, such as one that is preheated. */
 const NO_READS = { sentBytes: 0, clients: 0, nodes: 0 };
@@ -15,7 +15,7 @@ describe('control/status-inputs', () => {
     assert.deepEqual(shown(), []);
     at.facts.sized(KEY, totalBytes, 'upstream');
     for (const shard of [0, 2]) {
-      at.loader.want(KEY, shard, WAY, new Listener());
+      at.loader.want(KEY, shard, OPTIONS, new Listener());
       await settled();
     }
     await at.deliver(0, totalBytes);
@@ -40,7 +40,7 @@ describe('control/status-inputs', () => {
 
   it('says what has come of a blob whose size is not known yet', async () => {
     const at = loaderFixture({ disk: true });
-    at.loader.want(OTHER_KEY, 0, WAY, new Listener());
+    at.loader.want(OTHER_KEY, 0, OPTIONS, new Listener());
     await settled();
     at.arena.setReceived(at.loader.find(OTHER_KEY, 0)!.slot, 5);
     at.arena.setSource(at.loader.find(OTHER_KEY, 0)!.slot, SlotSource.origin);
@@ -56,7 +56,7 @@ describe('control/status-inputs', () => {
     for (let blob = 0; blob < 40; blob++) {
       const key = `sha256:${String(blob).padStart(64, '0')}`;
       at.facts.sized(key, 20e9, 'upstream');
-      at.loader.want(key, 0, WAY, new Listener());
+      at.loader.want(key, 0, OPTIONS, new Listener());
     }
     await settled();
     assert.equal(blobsInFlight({ ...at, reads: () => [] }).length, 40);

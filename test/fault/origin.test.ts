@@ -212,7 +212,7 @@ describe('fault: origin', () => {
       socket.used = true;
     });
     const origin = client(server.host);
-    const target = { url: `${server.url}/blob`, upstreamHost: server.host };
+    const target = { url: `${server.url}/blob`, upstreamHost: server.host, authorization: null };
     for (let at = 0; at < 6; at++) {
       const sink = new RecordingSink();
       await origin.readRange(target, { offsetBytes: at, lengthBytes: 10, totalBytes: null }, sink);

@@ -46,7 +46,11 @@ describe('origin: unusual answers', () => {
     const origin = client([host]);
     for (let read = 0; read < 2; read++) {
       const sink = new RecordingSink();
-      await origin.readRange({ url: `http://${host}/b`, upstreamHost: host }, WANT, sink);
+      await origin.readRange(
+        { url: `http://${host}/b`, upstreamHost: host, authorization: null },
+        WANT,
+        sink,
+      );
       assert.ok(sink.bytes.equals(bytes));
     }
   });
@@ -59,7 +63,11 @@ describe('origin: unusual answers', () => {
     });
     const origin = client([server.host], { headTimeoutMs: 300, answerDeadlineMs: 30_000 });
     const sink = new RecordingSink();
-    await origin.readRange({ url: `${server.url}/b`, upstreamHost: server.host }, WANT, sink);
+    await origin.readRange(
+      { url: `${server.url}/b`, upstreamHost: server.host, authorization: null },
+      WANT,
+      sink,
+    );
     assert.ok(sink.bytes.equals(BLOB.subarray(0, 1_000)));
   });
 
@@ -68,7 +76,7 @@ describe('origin: unusual answers', () => {
     const origin = client([server.host], { headTimeoutMs: 300, answerDeadlineMs: 30_000 });
     await assert.rejects(
       origin.readRange(
-        { url: `${server.url}/b`, upstreamHost: server.host },
+        { url: `${server.url}/b`, upstreamHost: server.host, authorization: null },
         WANT,
         new RecordingSink(),
       ),
@@ -88,7 +96,12 @@ describe('origin: unusual answers', () => {
       });
       const sink = new RecordingSink();
       await client([server.host]).readRange(
-        { url: `${server.url}/b`, upstreamHost: server.host, digest: `sha256:${'0'.repeat(64)}` },
+        {
+          url: `${server.url}/b`,
+          upstreamHost: server.host,
+          authorization: null,
+          digest: `sha256:${'0'.repeat(64)}`,
+        },
         WANT,
         sink,
       );
@@ -111,7 +124,7 @@ describe('origin: unusual answers', () => {
     assert.equal(Buffer.from(relayed.body).toString(), manifest);
     assert.equal(relayed.headers['content-length'], String(manifest.length));
     const sink = new RecordingSink();
-    const target = { url, upstreamHost: server.host, accept: 'a/b' };
+    const target = { url, upstreamHost: server.host, authorization: null, accept: 'a/b' };
     await origin.readRange(target, { ...WANT, lengthBytes: 2_000_000 }, sink);
     assert.equal(sink.bytes.toString(), manifest);
     assert.equal(server.seen[1]!.headers.range, undefined);
@@ -135,7 +148,11 @@ describe('origin: unusual answers', () => {
       answer(response, 307, '', { location: `${store.url}/o?sig=1` }),
     );
     const origin = client([registry.host, store.host]);
-    const target = { url: `${registry.url}/b?sig=0`, upstreamHost: registry.host };
+    const target = {
+      url: `${registry.url}/b?sig=0`,
+      upstreamHost: registry.host,
+      authorization: null,
+    };
     for (let read = 0; read < 2; read++) await origin.readRange(target, WANT, new RecordingSink());
     assert.deepEqual(
       store.seen.map(({ headers }) => headers.referer),
@@ -150,7 +167,7 @@ describe('origin: unusual answers', () => {
       answer(response, 307, '', { location });
     });
     await client([registry.host, store.host]).readRange(
-      { url: `${registry.url}/b`, upstreamHost: registry.host },
+      { url: `${registry.url}/b`, upstreamHost: registry.host, authorization: null },
       WANT,
       new RecordingSink(),
     );

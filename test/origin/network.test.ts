@@ -48,7 +48,7 @@ describe('origin/network', () => {
       const sink = new RecordingSink();
       const offsetBytes = part * 200_000;
       await client.readRange(
-        { url: `${upstream}/b`, upstreamHost: host },
+        { url: `${upstream}/b`, upstreamHost: host, authorization: null },
         { offsetBytes, lengthBytes: 200_000, totalBytes: BLOB.length },
         sink,
       );

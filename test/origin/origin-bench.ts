@@ -1,3 +1,4 @@
+import type { OriginTarget } from '../../lib/origin-target.ts';
 import assert from 'node:assert/strict';
 import type { RequestListener } from 'node:http';
 import { ShoalError } from '../../lib/errors.ts';
@@ -32,12 +33,8 @@ export class OriginBench {
 export const target = (
   server: OriginServer,
   path = '/blob',
-  authorization: string | undefined = AUTHORIZATION,
-): { url: string; upstreamHost: string; authorization?: string } => ({
-  url: server.url + path,
-  upstreamHost: server.host,
-  ...(authorization === undefined ? {} : { authorization }),
-});
+  authorization: string | null = AUTHORIZATION,
+): OriginTarget => ({ url: server.url + path, upstreamHost: server.host, authorization });
 
 export const want = (
   offsetBytes: number,

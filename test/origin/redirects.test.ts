@@ -45,13 +45,13 @@ describe('OriginClient: redirects', () => {
     assert.equal(registry.connections, 1);
   });
 
-  it('does not use for one credential what was learnt with another', async () => {
+  it('remembers a redirect only for the credential that got it', async () => {
     const store = await serve(serveAsObjectStore(BLOB));
     const registry = await registryBefore(store);
     const origin = client([registry.host, store.host]);
-    for (const authorization of ['Bearer a', 'Bearer b', undefined])
+    for (const authorization of ['Bearer a', 'Bearer b', null])
       await origin.readRange(
-        { ...target(registry), ...{ authorization: authorization as string } },
+        { ...target(registry), authorization },
         want(0, 10),
         new RecordingSink(),
       );
@@ -143,7 +143,11 @@ describe('OriginClient: redirects', () => {
     });
     const error = await failure(
       origin.readRange(
-        { url: `http://rebind.example:${server.port}/`, upstreamHost: 'rebind.example' },
+        {
+          url: `http://rebind.example:${server.port}/`,
+          upstreamHost: 'rebind.example',
+          authorization: null,
+        },
         want(0, 10),
         new RecordingSink(),
       ),
@@ -157,7 +161,11 @@ describe('OriginClient: redirects', () => {
     const sink = new RecordingSink();
     const origin = client(['named.example', '127.0.0.1'], { resolve: async () => ['127.0.0.1'] });
     await origin.readRange(
-      { url: `http://named.example:${server.port}/`, upstreamHost: 'named.example' },
+      {
+        url: `http://named.example:${server.port}/`,
+        upstreamHost: 'named.example',
+        authorization: null,
+      },
       want(0, 10),
       sink,
     );

@@ -43,7 +43,7 @@ describe('origin: objects that are not served in parts', () => {
       const sink = new RecordingSink();
       const offsetBytes = part * PART_BYTES;
       await client.readRange(
-        { url: `${server.url}/blob?sig=1`, upstreamHost: server.host },
+        { url: `${server.url}/blob?sig=1`, upstreamHost: server.host, authorization: null },
         { offsetBytes, lengthBytes: PART_BYTES, totalBytes },
         sink,
         { learned: (fact) => facts.push(fact), ...options },
@@ -135,7 +135,11 @@ describe('origin: objects that are not served in parts', () => {
       serveRanges(BLOB)(request, response),
     );
     await read(0);
-    const target = { url: `${server.url}/blob?sig=1`, upstreamHost: server.host };
+    const target = {
+      url: `${server.url}/blob?sig=1`,
+      upstreamHost: server.host,
+      authorization: null,
+    };
     const held = { fromBytes: PART_BYTES, totalBytes: BLOB.length };
     assert.equal(await client.hold(target, held), true);
     const asked = server.seen.length;
@@ -146,7 +150,7 @@ describe('origin: objects that are not served in parts', () => {
 
   it('checks the right with HEAD where a GET would begin the whole object', async () => {
     const { server, client } = await serve(whole);
-    const target = { url: `${server.url}/blob`, upstreamHost: server.host };
+    const target = { url: `${server.url}/blob`, upstreamHost: server.host, authorization: null };
     assert.deepEqual(await client.probe(target, { ranges: 'whole' }), {
       totalBytes: BLOB.length,
       ranges: 'unknown',

@@ -28,7 +28,7 @@ describe('swarm/fetch: the origin', () => {
       error: { code: 'ORIGIN_REFUSED', message: 'no', status: 401 },
     });
     const second = made.effects.last('origin');
-    assert.deepEqual([first.ask.context.id, second.ask.context.id], [CONTEXT.id, 'a good one']);
+    assert.deepEqual([first.ask.origin.id, second.ask.origin.id], [CONTEXT.id, 'a good one']);
     fetch.settle(second.attempt, data('aa', null));
     assert.equal(made.effects.last('finished').result.kind, 'done');
   });
@@ -40,13 +40,13 @@ describe('swarm/fetch: the origin', () => {
     fetch.offer({ id: 'newest' });
     // The first is under way already when the others come.
     for (const id of [CONTEXT.id, 'newest']) {
-      assert.equal(made.effects.last('origin').ask.context.id, id);
+      assert.equal(made.effects.last('origin').ask.origin.id, id);
       fetch.settle(
         made.effects.last('origin').attempt,
         failure('ORIGIN_REFUSED', 0, { status: 403 }),
       );
     }
-    assert.equal(made.effects.last('origin').ask.context.id, 'newer');
+    assert.equal(made.effects.last('origin').ask.origin.id, 'newer');
     fetch.settle(made.effects.last('origin').attempt, data('aa', null));
     assert.equal(made.effects.last('finished').result.kind, 'done');
   });

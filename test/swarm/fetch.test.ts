@@ -27,7 +27,7 @@ describe('swarm/fetch: the way of a shard', () => {
         shardMs: null,
         holdMs: 1000,
         trusted: true,
-        context: CONTEXT,
+        origin: CONTEXT,
       },
     );
     const parent = members.find(
@@ -36,7 +36,7 @@ describe('swarm/fetch: the way of a shard', () => {
     fetch.settle(1, redirect([parent]));
     const second = effects.last('ask');
     assert.deepEqual(
-      [second.ask.node, second.ask.role, second.ask.trusted, second.ask.context],
+      [second.ask.node, second.ask.role, second.ask.trusted, second.ask.origin],
       [parent, 'parent', false, null],
     );
     fetch.settle(second.attempt, data('aa', 'a checksum that a parent may not set'));
@@ -112,7 +112,7 @@ describe('swarm/fetch: the way of a shard', () => {
     assert.deepEqual(made.effects.last('origin').ask, {
       fromBytes: 0,
       alone: false,
-      context: CONTEXT,
+      origin: CONTEXT,
     });
     fetch.settle(3, data('aa', null));
     assert.deepEqual(made.effects.last('finished').result, {
@@ -148,7 +148,7 @@ describe('swarm/fetch: the way of a shard', () => {
     assert.deepEqual(made.effects.last('origin').ask, {
       fromBytes: 0,
       alone: false,
-      context: CONTEXT,
+      origin: CONTEXT,
     });
     made.swarm.setMembers(made.members);
     fetch.settle(2, failure('ORIGIN_BROKEN', 500_000));

@@ -8,7 +8,7 @@ import type {
   AskRequest,
   AttemptResult,
   Fetch,
-  FetchContext,
+  OriginRef,
   FetchEffects,
   FetchResult,
   Member,
@@ -21,7 +21,7 @@ import type {
 } from '../../lib/swarm/types.ts';
 
 export const KEY = `sha256:${'ab'.repeat(32)}`;
-export const CONTEXT: FetchContext = { id: 'credential' };
+export const CONTEXT: OriginRef = { id: 'credential' };
 
 /** What the core has told its driver to do, in order. */
 export type Call =

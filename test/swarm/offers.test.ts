@@ -92,7 +92,7 @@ describe('swarm/offers: an owner reads from holders', () => {
   it('whose word on the shard counts', () => {
     begin(1, [FIRST]);
     assert.deepEqual(asked(), [[FIRST, 'holder']]);
-    assert.equal(at.effects.last('ask').ask.context, null);
+    assert.equal(at.effects.last('ask').ask.origin, null);
     settle(1, data(CHECKSUM, CHECKSUM));
     const { result } = at.effects.last('finished');
     assert.ok(result.kind === 'done' && result.from === 'peer');

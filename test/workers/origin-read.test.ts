@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { ShoalError } from '../../lib/errors.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import type { OriginTarget } from '../../lib/origin-target.ts';
 import { SLICE_FIRST_BYTES_MIN } from '../../lib/workers/limits.ts';
 import type { OriginSink } from '../../lib/origin/range-reader.ts';
 import type { OriginPart, OriginReadJob, OriginReadResult } from '../../lib/workers/origin-read.ts';
@@ -57,8 +58,13 @@ describe('workers/origin-read', () => {
       lengthBytes: SHARD_BYTES,
       checksum: checksumOf(SHARD).toString('hex'),
     });
-    assert.deepEqual(reading.asked, [
-      { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' },
+    const [target, ...asked] = reading.asked as [OriginTarget, ...unknown[]];
+    const { url, upstreamHost, authorization } = target;
+    assert.deepEqual(
+      [url, upstreamHost, authorization],
+      ['https://r.example/b', 'r.example', 'Bearer t'],
+    );
+    assert.deepEqual(asked, [
       { offsetBytes: SHARD_BYTES + 100, lengthBytes: SHARD_BYTES - 100, totalBytes: null },
     ]);
     assert.equal(tools.arena.total(0), 3 * SHARD_BYTES);

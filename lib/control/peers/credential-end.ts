@@ -10,12 +10,14 @@ import { CREDENTIAL_HOLD_BEFORE_MS, CREDENTIAL_HOLD_MS } from './limits.ts';
  * `X-Amz-Date` + `X-Amz-Expires` (and the Goog forms), `se` (Azure SAS).
  */
 export function holdAtMs(
-  way: { url: string; authorization: string | null },
+  target: { url: string; authorization: string | null },
   firstUsedMs: number,
 ): number {
-  const endsMs = [bearerEnd(way.authorization), urlEnd(way.url)].filter((end) => end !== null);
+  const endsMs = [bearerEnd(target.authorization), urlEnd(target.url)].filter(
+    (end) => end !== null,
+  );
   if (endsMs.length > 0) return Math.min(...endsMs) - CREDENTIAL_HOLD_BEFORE_MS;
-  const isOpaque = /^bearer /i.test(way.authorization ?? '');
+  const isOpaque = /^bearer /i.test(target.authorization ?? '');
   return isOpaque ? firstUsedMs + CREDENTIAL_HOLD_MS : Infinity;
 }
 

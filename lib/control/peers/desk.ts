@@ -3,7 +3,7 @@ import { PEER_HOLD_MS } from '../../limits.ts';
 import { PEER_RETURN_MS } from '../limits.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
 import type { ShardId, ShardFacts } from '../../swarm/types.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import type { StatAnswer, StatQuery } from '../../wire/stat.ts';
 import type { AskRequest, ControlMessage } from '../../workers/messages.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
@@ -17,7 +17,7 @@ export interface PeerDeskParts {
   facts: BlobFacts;
   loader: ShardLoader;
   /** The origin another node names for a blob; null unless it may be believed (see Vouching). */
-  vouched(key: string, origin: OriginContext | null): OriginContext | null;
+  vouched(key: string, origin: OriginTarget | null): OriginTarget | null;
   /** `node` sent a request that was signed right. */
   asked(node: string): void;
   /** `bytes` went out to `node`. */

@@ -1,6 +1,6 @@
 import { ShoalError } from '../../errors.ts';
 import type { ShardId } from '../../swarm/types.ts';
-import type { Fill, FillFromSwarm, FillWithHolders, Way } from '../shards/resident.ts';
+import type { Fill, FillFromSwarm, FillWithHolders, FetchOptions } from '../shards/resident.ts';
 
 export interface HolderFillParts {
   /** Whether this node would have to get the shard from a root or the origin. */
@@ -13,17 +13,18 @@ export interface HolderFillParts {
 
 /** Before an owner gets a shard from a root or the origin, it looks for holders of the blob. */
 export function fillFromHolders({ isOwner, find, fill }: HolderFillParts): FillFromSwarm {
-  return (resident, way, done, failed) => {
+  return (resident, options, done, failed) => {
     const { key, shard: index } = resident;
-    const isSought = key.startsWith('sha256:') && isOwner(way.onBehalf?.shard ?? { key, index });
+    const isSought =
+      key.startsWith('sha256:') && isOwner(options.onBehalf?.shard ?? { key, index });
     const holders = isSought ? find(key) : [];
-    if (!(holders instanceof Promise)) return fill(resident, way, done, failed, holders);
+    if (!(holders instanceof Promise)) return fill(resident, options, done, failed, holders);
     let filling: Fill | null = null;
     let isAbandoned = false;
-    const offered: Way[] = [];
+    const offered: FetchOptions[] = [];
     void holders.then((found) => {
       if (isAbandoned) return;
-      filling = fill(resident, way, done, failed, found);
+      filling = fill(resident, options, done, failed, found);
       for (const other of offered) filling.offer(other);
     });
     return {

@@ -14,9 +14,9 @@ import type {
   StatAsk,
 } from '../../swarm/types.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
-import type { FillFromSwarm, Resident, Way } from '../shards/resident.ts';
+import type { FillFromSwarm, Resident, FetchOptions } from '../shards/resident.ts';
 import type { Observation } from '../watch/observation.ts';
-import type { OriginWay } from './origin-way.ts';
+import type { TargetRef } from './target-ref.ts';
 import type { PeerStandings } from './standings.ts';
 import type { Suspicion } from './suspicion.ts';
 import type { Filling, Transfers } from './transfers.ts';
@@ -39,7 +39,7 @@ export interface EffectsParts {
 /** What a fetch fills, and the caller that waits for it; the `place` of a Fetch. */
 export interface FetchJob {
   resident: Resident;
-  way: Way;
+  options: FetchOptions;
   done: Parameters<FillFromSwarm>[2];
   failed: Parameters<FillFromSwarm>[3];
   /** The attempt that may write to the slot. It never rejects. */
@@ -60,7 +60,7 @@ export class NodeEffects implements FetchEffects {
 
   #filling(fetch: Fetch, attempt: number, fromBytes: number): Filling {
     const { arena, facts } = this.#parts;
-    const { resident, way } = this.#job(fetch);
+    const { resident, options } = this.#job(fetch);
     const size = facts.sizeOf(resident.key);
     if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
     // Bytes that are read again do not count as received until then.
@@ -75,7 +75,7 @@ export class NodeEffects implements FetchEffects {
       fromBytes,
       // A size that only another node reported must not make a right answer fail.
       totalBytes: isVouched(size) ? size.bytes : null,
-      digest: way.digest,
+      digest: options.digest,
     };
   }
 
@@ -93,7 +93,7 @@ export class NodeEffects implements FetchEffects {
   async ask(fetch: Fetch, attempt: number, ask: PeerAsk): Promise<void> {
     const { arena, self, observation } = this.#parts;
     const job = this.#job(fetch);
-    const { way, resident } = job;
+    const { options, resident } = job;
     const filling = this.#filling(fetch, attempt, ask.fromBytes);
     arena.setSource(resident.slot, SlotSource.peer);
     arena.setOwned(resident.slot, ask.trusted);
@@ -116,12 +116,12 @@ export class NodeEffects implements FetchEffects {
         ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
       },
       filling,
-      { origin: (ask.context as OriginWay | null)?.origin ?? null, requestId: way.requestId },
+      { origin: (ask.origin as TargetRef | null)?.target ?? null, requestId: options.requestId },
     );
     job.running = running;
     const result = await running;
     job.running = null;
-    observation.journal.transferred(way, fetch.shard, ask.node, startMs, result);
+    observation.journal.transferred(options, fetch.shard, ask.node, startMs, result);
     this.#standingOf(ask.node, result);
     if (ask.role === 'holder' && result.kind === 'miss') this.#parts.missed(key, ask.node);
     if (result.kind === 'data') {
@@ -147,15 +147,15 @@ export class NodeEffects implements FetchEffects {
     const startMs = this.#parts.clock.nowMs();
     // Only the node that all others ask for this blob may read it as a whole.
     const mayStream = fetch.shard.rankedAs === 0 || this.#parts.isFirstFor(fetch.shard.key);
-    const running = this.#parts.transfers.origin((ask.context as OriginWay).origin, filling, {
-      sliceBytes: job.way.sliceBytes,
+    const running = this.#parts.transfers.origin((ask.origin as TargetRef).target, filling, {
+      sliceBytes: job.options.sliceBytes,
       alone: ask.alone,
       mayStream,
     });
     job.running = running;
     const result = await running;
     job.running = null;
-    observation.journal.transferred(job.way, fetch.shard, null, startMs, result);
+    observation.journal.transferred(job.options, fetch.shard, null, startMs, result);
     observation.meter.count(
       result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed',
     );
@@ -169,7 +169,7 @@ export class NodeEffects implements FetchEffects {
     else if (result.error.code === 'ORIGIN_REFUSED') {
       const { status } = result.error;
       if (status === 401 || status === 403)
-        this.#parts.facts.dropOrigin(fetch.shard.key, (ask.context as OriginWay).origin);
+        this.#parts.facts.dropOrigin(fetch.shard.key, (ask.origin as TargetRef).target);
       this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
     } else this.#settle(fetch, attempt, result);
   }

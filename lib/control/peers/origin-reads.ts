@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { SHARD_BYTES } from '../../limits.ts';
 import { OriginQueue, type OriginWant, type RequestEnd } from '../../swarm/origin-queue.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import type { OriginReadNews, OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeResult } from '../../workers/pool.ts';
 import { holdAtMs } from './credential-end.ts';
@@ -13,7 +13,7 @@ type Fact = Extract<OriginReadNews, { kind: 'head' }>;
 
 /** One shard's read at the origin, while it waits and while it is under way. */
 interface OriginRead extends OriginWant {
-  readonly way: OriginContext;
+  readonly target: OriginTarget;
   readonly filling: Filling;
   readonly sliceBytes: number | null;
   readonly object: ObjectReads;
@@ -55,7 +55,7 @@ export class OriginReads {
   );
   readonly #objects = new Map<string, ObjectReads>();
   readonly #memory: RangeMemory;
-  /** The wall time at which each way to the origin was first used, by series. */
+  /** When each credential of a blob was first used (wall time), by series. */
   readonly #firstUsedMs = new LRUCache<string, number>({ max: CREDENTIALS_WATCHED_MAX });
   /** Checks that wait for the head of a read with the same credential, by series. */
   readonly #heads = new Map<string, PromiseWithResolvers<ProbeResult | null>>();
@@ -72,7 +72,7 @@ export class OriginReads {
    * `wholeOnly`.
    */
   read(
-    way: OriginContext,
+    target: OriginTarget,
     filling: Filling,
     {
       sliceBytes,
@@ -80,23 +80,23 @@ export class OriginReads {
       mayStream = true,
     }: { sliceBytes: number | null; alone: boolean; mayStream?: boolean },
   ): Promise<OriginReadResult> {
-    const name = objectOf(way.url);
+    const name = objectOf(target.url);
     let object = this.#objects.get(name);
     if (object === undefined) {
       object = { name, reads: new Set(), pioneer: null };
       this.#objects.set(name, object);
     }
-    const series = seriesOf(way);
+    const series = seriesOf(target);
     if (!this.#firstUsedMs.has(series)) this.#firstUsedMs.set(series, this.#parts.clock.wallMs());
     const settle = Promise.withResolvers<OriginReadResult>();
     const read: OriginRead = {
-      upstream: way.upstreamHost,
-      isVouched: this.#parts.vouching.isVouched(way.url),
+      upstream: target.upstreamHost,
+      isVouched: this.#parts.vouching.isVouched(target.url),
       series,
       index: filling.shard,
       shares:
         alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
-      way,
+      target,
       filling,
       sliceBytes,
       object,
@@ -115,24 +115,29 @@ export class OriginReads {
    * Whether the read under way with this very credential proves the right to read; null when there
    * is none, or its answer proves nothing.
    */
-  proofOf(way: { url: string; authorization: string | null }): Promise<ProbeResult | null> | null {
-    return this.#heads.get(seriesOf(way))?.promise ?? null;
+  proofOf(target: {
+    url: string;
+    authorization: string | null;
+  }): Promise<ProbeResult | null> | null {
+    return this.#heads.get(seriesOf(target))?.promise ?? null;
   }
 
   /** What is known of the origin's support for ranges. */
-  support(way: { url: string; upstreamHost: string }): RangeSupport {
-    const known = this.#memory.of(objectOf(way.url), way.upstreamHost);
-    return known === 'unknown' ? this.#memory.ofHost(way.upstreamHost) : known;
+  support(target: { url: string; upstreamHost: string }): RangeSupport {
+    const known = this.#memory.of(objectOf(target.url), target.upstreamHost);
+    return known === 'unknown' ? this.#memory.ofHost(target.upstreamHost) : known;
   }
 
   /** A check has learned what the origin does with ranges. */
-  note(way: { url: string; upstreamHost: string }, support: 'parts' | 'whole'): void {
-    this.#memory.note(objectOf(way.url), way.upstreamHost, support);
+  note(target: { url: string; upstreamHost: string }, support: 'parts' | 'whole'): void {
+    this.#memory.note(objectOf(target.url), target.upstreamHost, support);
   }
 
-  #support({ object, way }: OriginRead): RangeSupport {
+  #support({ object, target }: OriginRead): RangeSupport {
     // A manifest is small and read without Range, so its answer tells nothing.
-    return way.accept === undefined ? this.#memory.of(object.name, way.upstreamHost) : 'parts';
+    return target.accept === undefined
+      ? this.#memory.of(object.name, target.upstreamHost)
+      : 'parts';
   }
 
   #route(read: OriginRead): void {
@@ -151,7 +156,7 @@ export class OriginReads {
 
   /** Sends what the queue lets begin. */
   #begin(together: readonly OriginRead[]): void {
-    // Some may have gone another way meanwhile.
+    // Some may have been read otherwise meanwhile.
     const due = together.filter(({ state }) => state === 'queued');
     if (due.length === 0) {
       queueMicrotask(() => void this.#queue.over(together, 'left'));
@@ -182,7 +187,7 @@ export class OriginReads {
   ): Promise<OriginReadResult | undefined> {
     const { pools, clock, observation } = this.#parts;
     const first = together[0]!;
-    const { way, filling, object, series } = first;
+    const { target, filling, object, series } = first;
     for (const read of together) read.state = 'sent';
     const proof = this.#expectProof(series);
     const parts = together.map(({ filling: { slot, attempt, shard, fromBytes }, sliceBytes }) => ({
@@ -198,7 +203,7 @@ export class OriginReads {
       await pools.origin(
         {
           kind: 'origin',
-          ...way,
+          ...target,
           parts,
           totalBytes: filling.totalBytes,
           digest: filling.digest,
@@ -215,7 +220,7 @@ export class OriginReads {
           const sizeBytes = news.kind === 'data' ? news.lengthBytes - fromBytes : -1;
           observation.probe?.line(
             'download',
-            `/${way.url}`,
+            `/${target.url}`,
             shard * SHARD_BYTES + fromBytes,
             sizeBytes,
             (clock.nowMs() - startMs) * 1000,
@@ -240,8 +245,8 @@ export class OriginReads {
 
   /** The head of an answer has come. */
   #learn(read: OriginRead, { ranges }: Fact): void {
-    const { object, way } = read;
-    if (ranges !== 'unknown') this.#memory.note(object.name, way.upstreamHost, ranges);
+    const { object, target } = read;
+    if (ranges !== 'unknown') this.#memory.note(object.name, target.upstreamHost, ranges);
     if (object.pioneer === read && ranges !== 'unknown') this.#releaseHeld(object);
   }
 
@@ -268,7 +273,7 @@ export class OriginReads {
   #settle(read: OriginRead, result: OriginReadResult): void {
     if (result.kind === 'failed' && result.wholeOnly === true) {
       // The origin serves parts of other objects, but not of this one: to the object's thread.
-      this.#memory.note(read.object.name, read.way.upstreamHost, 'whole');
+      this.#memory.note(read.object.name, read.target.upstreamHost, 'whole');
       if (read.mayStream) return this.#route(read);
     }
     this.#forget(read);
@@ -301,12 +306,12 @@ export class OriginReads {
   // --- credentials that end ---
 
   /** Whether the rest of the object should come in one request, begun now. */
-  #holdsNow({ object, series, way, alone }: OriginRead): boolean {
-    if (!alone || way.accept !== undefined) return false;
-    if (this.#memory.of(object.name, way.upstreamHost) !== 'parts') return false;
+  #holdsNow({ object, series, target, alone }: OriginRead): boolean {
+    if (!alone || target.accept !== undefined) return false;
+    if (this.#memory.of(object.name, target.upstreamHost) !== 'parts') return false;
     const nowMs = this.#parts.clock.wallMs();
     const firstUsedMs = this.#firstUsedMs.get(series) ?? nowMs;
-    return firstUsedMs !== Infinity && nowMs >= holdAtMs(way, firstUsedMs);
+    return firstUsedMs !== Infinity && nowMs >= holdAtMs(target, firstUsedMs);
   }
 
   /** Checks every CREDENTIAL_LOOK_MS whether the rest should come in one long request. */
@@ -328,12 +333,12 @@ export class OriginReads {
   }
 
   /** Opens a stream from `shard` on; the reads that have not been sent wait for it. */
-  #hold({ object, way, series, filling }: OriginRead, shard: number): void {
+  #hold({ object, target, series, filling }: OriginRead, shard: number): void {
     const { totalBytes, digest } = filling;
     const fromBytes = shard * SHARD_BYTES;
     object.pioneer = 'hold';
     for (const read of object.reads) if (read.state === 'queued') read.state = 'held';
-    const { url, upstreamHost, authorization } = way;
+    const { url, upstreamHost, authorization } = target;
     const job = { kind: 'hold', url, upstreamHost, authorization, digest, fromBytes } as const;
     const opening =
       totalBytes === null || fromBytes >= totalBytes
@@ -350,8 +355,8 @@ export class OriginReads {
   }
 }
 
-function wholeOnly({ way, filling }: OriginRead): Extract<OriginReadResult, { kind: 'failed' }> {
-  const message = `${way.upstreamHost} does not serve ranges of this object`;
+function wholeOnly({ target, filling }: OriginRead): Extract<OriginReadResult, { kind: 'failed' }> {
+  const message = `${target.upstreamHost} does not serve ranges of this object`;
   return {
     kind: 'failed',
     error: { code: 'ORIGIN_BROKEN', message },

@@ -1,7 +1,7 @@
 import { ShoalError } from '../../errors.ts';
 import type { CounterName } from '../../telemetry/metrics-list.ts';
 import { formatHolding, parseFetch, type FetchQuery, type Holding } from '../../wire/fetch.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import { parseRecall, parseWords, WORDS_PATH } from '../../wire/recall.ts';
 import {
   OFFERS_PATH,
@@ -24,7 +24,7 @@ export interface QuestionParts {
   /** A stat was answered, `startMs` after the node's start. */
   answeredStat(query: StatQuery, answer: StatAnswer, startMs: number): void;
   /** See Holdings. */
-  hold(query: FetchQuery, origin: OriginContext | null, requestId: string): Promise<Holding>;
+  hold(query: FetchQuery, origin: OriginTarget | null, requestId: string): Promise<Holding>;
   /** See RegistryMemory. */
   recall(ids: readonly string[]): object;
   told(words: Record<string, unknown>): void;

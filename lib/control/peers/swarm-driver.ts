@@ -7,14 +7,14 @@ import { SWARM_IDLE_TICK_MS, SWARM_TICK_MS } from '../limits.ts';
 import { Swarm } from '../../swarm/swarm.ts';
 import type { Member, ShardId } from '../../swarm/types.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
-import type { FillWithHolders, Way } from '../shards/resident.ts';
+import type { FillWithHolders, FetchOptions } from '../shards/resident.ts';
 import type { Vouching } from '../../registry/vouching.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
 import { NodeEffects, type FetchJob } from './node-effects.ts';
-import { originWay, originWays } from './origin-way.ts';
+import { refOf, refsOf } from './target-ref.ts';
 import { PeerStandings } from './standings.ts';
 import { Suspicion } from './suspicion.ts';
 import { Transfers } from './transfers.ts';
@@ -142,17 +142,18 @@ export class SwarmDriver {
   }
 
   /** See FillFromSwarm; `holders`: nodes that offer the whole blob. */
-  readonly fill: FillWithHolders = (resident, way, done, failed, holders = []) => {
+  readonly fill: FillWithHolders = (resident, options, done, failed, holders = []) => {
     const distrust = this.#suspicion.distrust(resident.key);
-    const job: FetchJob = { resident, way, done, failed, running: null };
-    const [newest, ...older] = originWays(way.origin, this.#parts.facts.origins(resident.key));
+    const job: FetchJob = { resident, options, done, failed, running: null };
+    const [newest, ...older] = refsOf(options.origin, this.#parts.facts.origins(resident.key));
     const shard: ShardId = { key: resident.key, index: resident.shard };
-    if (way.onBehalf?.shard.rankedAs === 0 || this.#isWhole(resident.key, way)) shard.rankedAs = 0;
+    if (options.onBehalf?.shard.rankedAs === 0 || this.#isWhole(resident.key, options))
+      shard.rankedAs = 0;
     this.#tickEvery(SWARM_TICK_MS);
     const fetch = this.#swarm.want(
       shard,
       newest ?? null,
-      way.onBehalf ?? undefined,
+      options.onBehalf ?? undefined,
       job,
       distrust,
       distrust === 'nobody' ? holders : [],
@@ -161,7 +162,7 @@ export class SwarmDriver {
     return {
       abandon: () => this.#swarm.cancel(shard),
       offer: (other) => {
-        if (other.origin !== null) fetch.offer(originWay(other.origin));
+        if (other.origin !== null) fetch.offer(refOf(other.origin));
       },
     };
   };
@@ -175,7 +176,7 @@ export class SwarmDriver {
    * The origin that another node names for a blob, or null if this node's configuration does not
    * vouch for it.
    */
-  vouched(key: string, origin: OriginContext | null): OriginContext | null {
+  vouched(key: string, origin: OriginTarget | null): OriginTarget | null {
     if (origin === null || this.#parts.vouching.isSource(key, origin.url)) return origin;
     this.#parts.observation.meter.count('origin.unvouched');
     return null;
@@ -217,7 +218,7 @@ export class SwarmDriver {
   }
 
   /** Whether the blob's origin serves it only as a whole, as far as this node knows. */
-  #isWhole(key: string, { origin }: Way): boolean {
+  #isWhole(key: string, { origin }: FetchOptions): boolean {
     const origins = this.#parts.facts.origins(key);
     return [...(origin === null ? [] : [origin]), ...origins].some(
       (one) => this.#transfers.support(one) === 'whole',

@@ -4,7 +4,7 @@ import { preadPath, type PreadQuery, type PreadResult } from '../../wire/pread.t
 import { statPath, type StatQuery } from '../../wire/stat.ts';
 import type { StatResult } from '../../swarm/types.ts';
 import type { Vouching } from '../../registry/vouching.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import type { OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { Observation } from '../watch/observation.ts';
@@ -40,12 +40,12 @@ export class Transfers {
     this.#atOrigin = new OriginReads(parts);
   }
 
-  /** Reads the rest of a shard from `node`, which gets the way to the origin if it may need one. */
+  /** Reads the rest of a shard from `node`, and sends it the origin if it may need it. */
   peer(
     node: string,
     query: PreadQuery,
     filling: Filling,
-    more: { origin: OriginContext | null; requestId: string },
+    more: { origin: OriginTarget | null; requestId: string },
   ): Promise<PreadResult> {
     const { envelope, pools } = this.#parts;
     const path = preadPath(query);
@@ -62,16 +62,16 @@ export class Transfers {
 
   /** Reads the rest of a shard at the origin; see OriginReads. */
   origin(
-    way: OriginContext,
+    target: OriginTarget,
     filling: Filling,
     how: { sliceBytes: number | null; alone: boolean; mayStream?: boolean },
   ): Promise<OriginReadResult> {
-    return this.#atOrigin.read(way, filling, how);
+    return this.#atOrigin.read(target, filling, how);
   }
 
   /** What is known of the origin's support for ranges. */
-  support(way: { url: string; upstreamHost: string }): RangeSupport {
-    return this.#atOrigin.support(way);
+  support(target: { url: string; upstreamHost: string }): RangeSupport {
+    return this.#atOrigin.support(target);
   }
 
   /**

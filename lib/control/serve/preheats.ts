@@ -2,7 +2,7 @@ import { fetchPath, parseHolding, type Holding } from '../../wire/fetch.ts';
 import { ShoalError } from '../../errors.ts';
 import { PREHEAT_CALL_DEADLINE_MS } from '../limits.ts';
 import type { Member } from '../../swarm/types.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import type { BlobName } from '../../workers/messages.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { Gate } from '../upstream/access-gate.ts';
@@ -59,7 +59,7 @@ export class Preheats {
         'BAD_REQUEST',
         'the size of the blob is not known here: read it through this node first',
       );
-    const origin: OriginContext = { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
+    const origin: OriginTarget = { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
     if (node === self) return holdings.hold(blob.key, totalBytes, origin, requestId);
     if (!members().some((member) => member.node === node))
       throw new ShoalError('BAD_REQUEST', `${node} is not in the swarm of this node`);
@@ -73,7 +73,7 @@ export class Preheats {
     node: string,
     key: string,
     totalBytes: number,
-    origin: OriginContext | null,
+    origin: OriginTarget | null,
     requestId: string,
   ): Promise<Holding> {
     const result = await this.#parts.call(node, fetchPath({ key, totalBytes }), {

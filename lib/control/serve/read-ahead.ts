@@ -5,14 +5,14 @@ import { ReadPattern } from '../../swarm/pattern.ts';
 import type { Share } from '../../share-queue.ts';
 import type { LayerGate } from './layer-gate.ts';
 import type { ShardLoader } from '../shards/loader.ts';
-import type { Interest, Way } from '../shards/resident.ts';
+import type { Interest, FetchOptions } from '../shards/resident.ts';
 
 export interface ReadAheadParts {
   loader: ShardLoader;
   layers: LayerGate;
   clock: Clock;
   /** See LoaderParts. */
-  shareOf(way: Way): Share;
+  shareOf(options: FetchOptions): Share;
   /** Slots of memory in all; a share of them may hold shards read ahead of small reads. */
   slotCount: number;
 }
@@ -44,17 +44,17 @@ export class ReadAhead {
   }
 
   /**
-   * A client that may read the blob has read at `startBytes` with a small read; `way` is its own.
+   * An authorized client has made a small read at `startBytes`; `options` are its own.
    */
-  read(key: string, startBytes: number, totalBytes: number, way: Way): void {
+  read(key: string, startBytes: number, totalBytes: number, options: FetchOptions): void {
     for (const shard of this.#patternOf(key).read(startBytes, totalBytes)) {
       if (this.#underWay >= this.#underWayMax) return;
       if (!this.#parts.loader.has(key, shard) && this.#parts.loader.find(key, shard) === undefined)
-        this.#bring(key, shard, way);
+        this.#bring(key, shard, options);
     }
   }
 
-  #bring(key: string, shard: number, way: Way): void {
+  #bring(key: string, shard: number, options: FetchOptions): void {
     const { loader, layers } = this.#parts;
     this.#underWay += 1;
     let isOver = false;
@@ -67,9 +67,9 @@ export class ReadAhead {
     // A reader that needs the shard asks for it again and gets the error then.
     const interest: Interest = { placed: () => undefined, complete: over, failed: over };
     let hasEntered = false;
-    const leave = layers.enter(key, this.#parts.shareOf(way), () => {
+    const leave = layers.enter(key, this.#parts.shareOf(options), () => {
       hasEntered = true;
-      if (!isOver) loader.want(key, shard, { ...way, sliceBytes: null }, interest);
+      if (!isOver) loader.want(key, shard, { ...options, sliceBytes: null }, interest);
     });
     // A shard that must wait for a layer turn would come too late.
     if (!hasEntered) over();

@@ -3,14 +3,14 @@ import { ABORT_GRACE_MS, FINISH_SHARD_MS } from '../limits.ts';
 import { READ_WINDOW_SHARDS, SHARD_BYTES } from '../../limits.ts';
 import { shardCount } from '../../swarm/plan.ts';
 import { ReadWindow } from '../../swarm/window.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import type { BlobName, ControlMessage, OpenRequest } from '../../workers/messages.ts';
 import type { Share } from '../../share-queue.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { Gate, Grant } from '../upstream/access-gate.ts';
 import type { LayerGate } from './layer-gate.ts';
 import type { ShardLoader } from '../shards/loader.ts';
-import type { Interest, Resident, Way } from '../shards/resident.ts';
+import type { Interest, Resident, FetchOptions } from '../shards/resident.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import type { ReadTrace } from './read-trace.ts';
 
@@ -19,7 +19,7 @@ export interface StreamParts {
   gate: Gate;
   layers: LayerGate;
   /** See LoaderParts. */
-  shareOf(way: Way): Share;
+  shareOf(options: FetchOptions): Share;
   facts: BlobFacts;
   /**
    * Read-ahead over many small requests of a blob; that of one long request is its stream's own.
@@ -87,7 +87,7 @@ class Stream {
   readonly #request: OpenRequest;
   readonly #parts: StreamParts;
   readonly #reply: Reply;
-  readonly #way: Way;
+  readonly #options: FetchOptions;
   /** Shards this stream holds an interest in, by index. */
   readonly #held = new Map<number, { resident: Resident; interest: Interest }>();
   #shard: number;
@@ -116,7 +116,7 @@ class Stream {
     this.#window = new ReadWindow(request.sequential, READ_WINDOW_SHARDS);
     this.#window.begin(request.shard);
     const { blob, authorization } = request;
-    this.#way = {
+    this.#options = {
       origin: originOf(blob, authorization),
       sliceBytes: 0,
       digest: sha256Of(blob),
@@ -131,7 +131,7 @@ class Stream {
     facts.setUrl(blob.key, blob.url, sha256Of(blob));
     const remembered = gate.remembered(blob, authorization);
     if (remembered !== null) {
-      facts.addOrigin(blob.key, this.#way.origin!);
+      facts.addOrigin(blob.key, this.#options.origin!);
       this.#grant = { forMs: remembered, stale: false };
       this.#want(this.#shard);
       return;
@@ -141,7 +141,7 @@ class Stream {
     gate.check(blob, authorization).then(
       (grant) => {
         if (this.#closed) return;
-        facts.addOrigin(blob.key, this.#way.origin!);
+        facts.addOrigin(blob.key, this.#options.origin!);
         this.#grant = grant;
         if (this.#awaitsGrant) {
           // The first place is void; the front has not been told of it.
@@ -218,7 +218,7 @@ class Stream {
     this.#beforeEntry.add(shard);
     if (this.#leaveLayers !== null) return;
     this.#queuedMs = this.#parts.nowMs();
-    const share = this.#parts.shareOf(this.#way);
+    const share = this.#parts.shareOf(this.#options);
     this.#leaveLayers = layers.enter(
       key,
       this.#request.small ? { ...share, lane: 'ask' } : share,
@@ -259,8 +259,8 @@ class Stream {
     };
     const sliceBytes =
       shard > this.#shard ? null : shard === this.#request.shard ? this.#request.sliceBytes : 0;
-    const way = { ...this.#way, sliceBytes };
-    const resident = this.#parts.loader.want(this.#request.blob.key, shard, way, interest);
+    const options = { ...this.#options, sliceBytes };
+    const resident = this.#parts.loader.want(this.#request.blob.key, shard, options, interest);
     if (this.#closed) this.#parts.loader.drop(resident, interest);
     else this.#held.set(shard, { resident, interest });
   }
@@ -319,7 +319,7 @@ class Stream {
     const totalBytes = facts.totalOf(blob.key);
     if (!small || totalBytes === null || startBytes >= totalBytes) return;
     trace.note(blob.digest ?? blob.key, Math.floor(startBytes / SHARD_BYTES));
-    ahead.read(blob.key, startBytes, totalBytes, this.#way);
+    ahead.read(blob.key, startBytes, totalBytes, this.#options);
   }
 
   #failed(shard: number, error: ShoalError): void {
@@ -391,6 +391,6 @@ function sha256Of({ digest }: BlobName): string | null {
   return digest?.startsWith('sha256:') === true ? digest : null;
 }
 
-function originOf(blob: BlobName, authorization: string | null): OriginContext {
+function originOf(blob: BlobName, authorization: string | null): OriginTarget {
   return { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
 }

@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import { strongerSize, type BlobSize, type SizeProvenance } from '../../registry/blob-size.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import { BLOB_FACTS_BYTES_MAX, BLOB_FACTS_MAX } from '../limits.ts';
 
 interface Facts {
   size: BlobSize | null;
   /** Origins that have the blob, the newest first. */
-  origins: OriginContext[];
+  origins: OriginTarget[];
   /** See `pathname`. */
   url: string | null;
   /** See `digestOf`. */
@@ -70,7 +70,7 @@ export class BlobFacts {
   }
 
   /** Notes an origin of the blob; each is kept once. */
-  addOrigin(key: string, origin: OriginContext): void {
+  addOrigin(key: string, origin: OriginTarget): void {
     const facts = this.#of(key);
     const rest = facts.origins.filter((known) => !isSame(known, origin));
     this.#facts.set(key, {
@@ -80,7 +80,7 @@ export class BlobFacts {
     });
   }
 
-  origins(key: string): readonly OriginContext[] {
+  origins(key: string): readonly OriginTarget[] {
     return this.#facts.get(key)?.origins ?? [];
   }
 
@@ -90,7 +90,7 @@ export class BlobFacts {
   }
 
   /** Forgets an origin that refuses the request. */
-  dropOrigin(key: string, origin: OriginContext): void {
+  dropOrigin(key: string, origin: OriginTarget): void {
     const facts = this.#facts.get(key);
     if (facts !== undefined)
       facts.origins = facts.origins.filter((known) => !isSame(known, origin));
@@ -118,7 +118,7 @@ function sizeOf({ origins, url }: Facts, key: string): number {
   );
 }
 
-function isSame(one: OriginContext, other: OriginContext): boolean {
+function isSame(one: OriginTarget, other: OriginTarget): boolean {
   return one.url === other.url && one.authorization === other.authorization;
 }
 

@@ -10,7 +10,7 @@ import {
 import { SHARD_BYTES } from '../../limits.ts';
 import type { DigestJob, DigestResult } from '../../workers/digest.ts';
 import type { ShardLoader } from './loader.ts';
-import type { Interest, Resident, Way } from './resident.ts';
+import type { Interest, Resident, FetchOptions } from './resident.ts';
 
 interface Followed {
   totalBytes: number;
@@ -39,7 +39,13 @@ export interface DigestParts {
 }
 
 /** Shards are read back for hashing only from memory or disk, never fetched. */
-const NO_WAY: Way = { origin: null, sliceBytes: 0, digest: null, requestId: '', onBehalf: null };
+const NO_WAY: FetchOptions = {
+  origin: null,
+  sliceBytes: 0,
+  digest: null,
+  requestId: '',
+  onBehalf: null,
+};
 
 /**
  * Checks whole blobs against their digest (docs/SPEC.md 2.3), shard by shard in order, while they

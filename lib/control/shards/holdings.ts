@@ -4,7 +4,7 @@ import { HOLD_SHARDS_AT_ONCE, PEER_RETURN_MS } from '../limits.ts';
 import { PEER_HOLD_MS } from '../../limits.ts';
 import { shardCount } from '../../swarm/plan.ts';
 import type { Holding } from '../../wire/fetch.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import { digestNamedBy } from '../../registry/identity.ts';
 import { splitUrl } from '../../registry/url.ts';
 import type { ShardLoader } from './loader.ts';
@@ -29,7 +29,7 @@ export class Holdings {
   async hold(
     key: string,
     totalBytes: number,
-    origin: OriginContext | null,
+    origin: OriginTarget | null,
     requestId: string,
   ): Promise<Holding> {
     const shards = shardCount(totalBytes);
@@ -40,7 +40,7 @@ export class Holdings {
       shard++
     )
       if (!this.#loader.has(key, shard)) missing.push(shard);
-    const way = {
+    const options = {
       origin,
       sliceBytes: null,
       digest: digestOf(key, origin),
@@ -50,7 +50,7 @@ export class Holdings {
     let error: WireError | null = null;
     await this.#settled(
       missing,
-      (shard, interest) => this.#loader.want(key, shard, way, interest),
+      (shard, interest) => this.#loader.want(key, shard, options, interest),
       (failed) => (error = failed.toWire()),
     );
     // Not counted shard by shard: another node named the size, and a false one must not keep this
@@ -108,7 +108,7 @@ export class Holdings {
 }
 
 /** The digest of the blob under `key`, by the key or by the URL that `origin` has. */
-export function digestOf(key: string, origin: OriginContext | null): string | null {
+export function digestOf(key: string, origin: OriginTarget | null): string | null {
   if (key.startsWith('sha256:')) return key;
   return origin === null ? null : (digestNamedBy(splitUrl(origin.url).path) ?? null);
 }

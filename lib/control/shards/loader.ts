@@ -16,7 +16,7 @@ import {
   type FillFromSwarm,
   type Interest,
   type Resident,
-  type Way,
+  type FetchOptions,
 } from './resident.ts';
 
 export interface LoaderParts {
@@ -31,7 +31,7 @@ export interface LoaderParts {
   facts: BlobFacts;
   fill: FillFromSwarm;
   /** Of which share of the slots a shard is that is fetched this way. */
-  shareOf(way: Way): Share;
+  shareOf(options: FetchOptions): Share;
   /** Whether the blob's digest is about to read the shard. */
   isAwaited(resident: Resident): boolean;
   /** A shard has just become complete here; `fromDisk`: it was stored already. */
@@ -125,7 +125,7 @@ export class ShardLoader {
   }
 
   /** Brings the shard into memory for `interest`. Pass the result to `drop`. */
-  want(key: string, shard: number, way: Way, interest: Interest): Resident {
+  want(key: string, shard: number, options: FetchOptions, interest: Interest): Resident {
     const name = `${key}/${shard}`;
     let resident = this.#residents.get(name);
     if (resident === undefined) {
@@ -133,14 +133,14 @@ export class ShardLoader {
       resident.interests.add(interest);
       this.#residents.set(name, resident);
       const isStored = this.#parts.store?.has(key, shard) !== undefined;
-      const share = isStored ? LOCAL : this.#parts.shareOf(way);
+      const share = isStored ? LOCAL : this.#parts.shareOf(options);
       void this.#bring(resident, share, (bringing, done, failed) =>
-        this.#parts.fill(bringing, way, done, failed),
+        this.#parts.fill(bringing, options, done, failed),
       );
       return resident;
     }
     resident.interests.add(interest);
-    resident.filling?.offer(way);
+    resident.filling?.offer(options);
     this.#parts.looked(resident.phase === 'complete' ? 'arena' : 'joined');
     if (resident.phase === 'complete') {
       this.#parts.residency.refresh(resident.slot);

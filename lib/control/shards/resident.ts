@@ -1,6 +1,6 @@
 import type { ShoalError } from '../../errors.ts';
 import type { AskRequest as PeerRequest, ShardFacts } from '../../swarm/types.ts';
-import type { OriginContext } from '../../wire/origin-context.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 
 /** A shard in memory, or on its way there. */
 export interface Resident {
@@ -35,9 +35,9 @@ export interface Interest {
 }
 
 /** How to get a shard that is not here. */
-export interface Way {
+export interface FetchOptions {
   /** null: only the swarm may be asked. */
-  origin: OriginContext | null;
+  origin: OriginTarget | null;
   /**
    * Offset in the shard at which a client waits; the origin is asked for the bytes from there
    * first. null: the shard is read ahead and no client waits for it yet.
@@ -54,7 +54,7 @@ export interface Way {
 export interface Fill {
   abandon(): void;
   /** Another requester's origin, used if the first one refuses. */
-  offer(way: Way): void;
+  offer(options: FetchOptions): void;
 }
 
 /**
@@ -63,7 +63,7 @@ export interface Fill {
  */
 export type FillFromSwarm = (
   resident: Resident,
-  way: Way,
+  options: FetchOptions,
   done: (got: ShardFacts) => void,
   failed: (error: ShoalError) => void,
 ) => Fill;

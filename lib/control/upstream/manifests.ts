@@ -11,7 +11,7 @@ import { PEER_HOLD_MS, SHARD_BYTES } from '../../limits.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { ShardLoader } from '../shards/loader.ts';
-import type { Interest, Resident, Way } from '../shards/resident.ts';
+import type { Interest, Resident, FetchOptions } from '../shards/resident.ts';
 import type { CallOptions } from '../peers/calls.ts';
 
 export interface ManifestParts {
@@ -68,11 +68,11 @@ export class Manifests {
   }
 
   /**
-   * From memory, disk or the swarm, `way` leading to the registry; null when it does not come in
+   * From memory, disk or the swarm, or from the origin in `options`; null when it does not come in
    * time.
    */
-  read(digest: string, way: Way): Promise<Uint8Array | null> {
-    return this.#load(digest, way, MANIFEST_READ_MS);
+  read(digest: string, options: FetchOptions): Promise<Uint8Array | null> {
+    return this.#load(digest, options, MANIFEST_READ_MS);
   }
 
   /**
@@ -84,8 +84,14 @@ export class Manifests {
     holders: () => Promise<readonly string[]>,
   ): Promise<Uint8Array | null> {
     const { self, clock } = this.#parts;
-    const way: Way = { origin: null, sliceBytes: 0, digest, requestId: '', onBehalf: null };
-    const here = this.has(digest) ? await this.#load(digest, way, MANIFEST_READ_MS) : null;
+    const options: FetchOptions = {
+      origin: null,
+      sliceBytes: 0,
+      digest,
+      requestId: '',
+      onBehalf: null,
+    };
+    const here = this.has(digest) ? await this.#load(digest, options, MANIFEST_READ_MS) : null;
     if (here !== null) return here;
     const nodes = (await holders()).filter((node) => node !== self);
     const dueMs = clock.nowMs() + MANIFEST_READ_MS;
@@ -93,7 +99,7 @@ export class Manifests {
       const bytes = await this.#ask(node, digest);
       if (bytes !== null) return bytes;
     }
-    return this.#load(digest, way, dueMs - clock.nowMs());
+    return this.#load(digest, options, dueMs - clock.nowMs());
   }
 
   async #ask(node: string, digest: string): Promise<Uint8Array | null> {
@@ -121,7 +127,7 @@ export class Manifests {
   }
 
   /** Brings the shard and copies it out; a few KB, as a rule. */
-  #load(digest: string, way: Way, deadlineMs: number): Promise<Uint8Array | null> {
+  #load(digest: string, options: FetchOptions, deadlineMs: number): Promise<Uint8Array | null> {
     const { clock, arena, loader, facts } = this.#parts;
     return new Promise((resolve) => {
       let held: Resident | null = null;
@@ -146,7 +152,7 @@ export class Manifests {
         failed: () => end(null),
       };
       const timer = clock.after(deadlineMs, () => end(null));
-      held = loader.want(digest, 0, way, interest);
+      held = loader.want(digest, 0, options, interest);
       if (isOver) loader.drop(held, interest);
     });
   }

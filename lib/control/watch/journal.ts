@@ -78,15 +78,15 @@ export class Journal {
 
   /** A shard's transfer into this node has ended; `from` is a node, or null for the origin. */
   transferred(
-    way: { requestId: string },
+    options: { requestId: string },
     shard: { key: string; index: number },
     from: string | null,
     startMs: number,
     result: { kind: string; lengthBytes?: number; error?: WireError },
   ): void {
-    this.pulls.transferred(way.requestId, from, this.nowMs() - startMs, result);
+    this.pulls.transferred(options.requestId, from, this.nowMs() - startMs, result);
     const fields = (): Record<string, unknown> => ({
-      requestId: way.requestId,
+      requestId: options.requestId,
       peer: from ?? undefined,
       blob: shard.key,
       shard: shard.index,

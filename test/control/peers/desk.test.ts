@@ -12,7 +12,7 @@ import {
   CHECKSUM,
   KEY,
   Listener,
-  WAY,
+  OPTIONS,
   loaderFixture,
   settled,
   type LoaderFixture,
@@ -159,7 +159,7 @@ describe('control/peer-desk', () => {
   });
 
   it('tells the checksum with the place as soon as it is known', async () => {
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     swarm.known = { totalBytes: 900, lengthBytes: 900, checksum: 'ee'.repeat(32) };
     ask();
@@ -254,7 +254,7 @@ describe('control/peer-desk', () => {
     at.store.put(KEY, 0, 800, 800);
     assert.deepEqual(await stat(), of(800, CHECKSUM));
     at.store.held.clear();
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     await at.deliver(0, 900);
     assert.deepEqual(await stat(), of(900, CHECKSUM));
@@ -265,7 +265,7 @@ describe('control/peer-desk', () => {
   });
 
   it('holds a stat of a shard on its way until the shard is complete', async () => {
-    at.loader.want(KEY, 1, WAY, new Listener());
+    at.loader.want(KEY, 1, OPTIONS, new Listener());
     await settled();
     const answers: StatAnswer[] = [];
     for (let child = 0; child < 2; child++)
@@ -283,7 +283,7 @@ describe('control/peer-desk', () => {
   });
 
   it('answers "busy" after PEER_HOLD_MS', async () => {
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     const answer = stat();
     at.clock.advance(PEER_HOLD_MS);

@@ -15,7 +15,7 @@ import type { ShoalError } from '../../../lib/errors.ts';
 import { OFFER_REFRESH_MS, OFFERS_MAX } from '../../../lib/swarm/limits.ts';
 import { parseOffers } from '../../../lib/wire/holders.ts';
 import { OFFERS_PER_MESSAGE_MAX } from '../../../lib/wire/limits.ts';
-import { KEY, WAY } from '../fixture.ts';
+import { KEY, OPTIONS } from '../fixture.ts';
 
 const SELF = '10.0.0.1:1';
 const [A, B, C] = ['10.0.0.2:1', '10.0.0.3:1', '10.0.0.4:1'];
@@ -202,16 +202,16 @@ describe('control/holders', () => {
       const begin = (key: string, shard: number): Fill =>
         fill(
           newResident(key, shard),
-          WAY,
+          OPTIONS,
           () => undefined,
           (error: ShoalError) => failures.push(error.code),
         );
       begin(KEY, 1);
       begin(`url:${'0'.repeat(64)}`, 0);
       assert.deepEqual(filled, [[], []], 'no search');
-      begin(KEY, 0).offer(WAY);
+      begin(KEY, 0).offer(OPTIONS);
       await turn();
-      assert.deepEqual([filled[2], offered], [[A], [WAY]]);
+      assert.deepEqual([filled[2], offered], [[A], [OPTIONS]]);
       begin(KEY, 0).abandon();
       await turn();
       assert.deepEqual([filled.length, failures], [3, ['CANCELLED']]);

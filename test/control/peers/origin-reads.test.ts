@@ -17,7 +17,7 @@ import type {
 import type { HoldJob } from '../../../lib/workers/pool.ts';
 import { settled } from '../fixture.ts';
 
-const WAY = {
+const OPTIONS = {
   url: 'https://r.example/v2/a/blobs/sha256:0?x=1',
   upstreamHost: 'r.example',
   authorization: 'Bearer opaque',
@@ -60,7 +60,7 @@ describe('control/origin-reads', () => {
 
   const read = (shard: number, mayStream = true): Promise<OriginReadResult> =>
     reads.read(
-      WAY,
+      OPTIONS,
       { slot: shard, attempt: 1, shard, fromBytes: 0, totalBytes: TOTAL_BYTES, digest: null },
       { sliceBytes: 0, alone: true, mayStream },
     );
@@ -95,13 +95,13 @@ describe('control/origin-reads', () => {
     await settled();
     assert.deepEqual(shards(), [0, 1, 3]);
     assert.ok(sent.every(({ mayStream }) => mayStream));
-    assert.equal(reads.support(WAY), 'whole');
+    assert.equal(reads.support(OPTIONS), 'whole');
     clock.advance(RANGE_SUPPORT_TTL_MS);
-    assert.equal(reads.support(WAY), 'unknown');
+    assert.equal(reads.support(OPTIONS), 'unknown');
   });
 
   it('turns to the whole when an origin that serves parts does not serve this object so', async () => {
-    reads.note({ ...WAY, url: 'https://r.example/other' }, 'parts');
+    reads.note({ ...OPTIONS, url: 'https://r.example/other' }, 'parts');
     const result = read(2);
     await settled();
     assert.equal(sent[0]!.mayStream, false);
@@ -115,7 +115,7 @@ describe('control/origin-reads', () => {
   });
 
   it('leaves the whole to the node whose it is', async () => {
-    reads.note(WAY, 'whole');
+    reads.note(OPTIONS, 'whole');
     const result = await read(5, false);
     assert.deepEqual([result.kind === 'failed' && result.wholeOnly, sent.length], [true, 0]);
   });
@@ -144,9 +144,9 @@ describe('control/origin-reads', () => {
   it('proves the right to read by a read with the same credential', async () => {
     void read(0);
     await settled();
-    const proof = reads.proofOf(WAY);
+    const proof = reads.proofOf(OPTIONS);
     assert.ok(proof !== null);
-    assert.equal(reads.proofOf({ ...WAY, authorization: 'Bearer other' }), null);
+    assert.equal(reads.proofOf({ ...OPTIONS, authorization: 'Bearer other' }), null);
     sent[0]!.tell(head('parts'));
     assert.deepEqual(await proof, { kind: 'granted', totalBytes: TOTAL_BYTES });
   });
@@ -158,7 +158,7 @@ describe('control/origin-reads', () => {
     ] as const) {
       void read(0);
       await settled();
-      const proof = reads.proofOf(WAY);
+      const proof = reads.proofOf(OPTIONS);
       const error = { code: 'ORIGIN_REFUSED', message: 'no', status } as const;
       sent.at(-1)!.tell({ kind: 'failed', error, receivedBytes: 0 });
       sent.at(-1)!.end();

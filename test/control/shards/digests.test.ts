@@ -11,7 +11,7 @@ import type { DigestJob, DigestResult } from '../../../lib/workers/digest.ts';
 import {
   Listener,
   OTHER_KEY,
-  WAY,
+  OPTIONS,
   loaderFixture,
   settled,
   type LoaderFixture,
@@ -66,7 +66,7 @@ describe('control/digests', () => {
 
   /** Brings a shard into memory, and tells the digests. */
   async function bring(key: string, shard: number, bytes = shardBytes(shard)): Promise<void> {
-    at.loader.want(key, shard, WAY, new Listener());
+    at.loader.want(key, shard, OPTIONS, new Listener());
     await settled();
     at.arena.bytes(at.loader.find(key, shard)!.slot).set(bytes);
     await at.deliver(shard, TOTAL_BYTES);
@@ -109,7 +109,7 @@ describe('control/digests', () => {
 
   it('hashes each shard once, though all are told of at once', async () => {
     for (const shard of [2, 1]) await bring(KEY, shard);
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     at.arena.bytes(at.loader.find(KEY, 0)!.slot).set(shardBytes(0));
     await at.deliver(0, TOTAL_BYTES);

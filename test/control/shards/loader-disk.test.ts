@@ -7,7 +7,7 @@ import {
   KEY,
   Listener,
   OTHER_KEY,
-  WAY,
+  OPTIONS,
   loaderFixture,
   settled,
   type LoaderFixture,
@@ -21,7 +21,7 @@ describe('control/loader with a disk', () => {
     at.store.put(KEY, 0, 900, 900);
     assert.ok(at.loader.sized(KEY, 700, 'upstream'));
     assert.deepEqual(at.store.dropped, [KEY]);
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     assert.equal(at.fills.length, 1);
     await at.deliver(0, 700);
@@ -35,7 +35,7 @@ describe('control/loader with a disk', () => {
     assert.equal(at.loader.sized(KEY, 700, 'owner'), false);
     assert.deepEqual(at.store.dropped, []);
     const reader = new Listener();
-    at.loader.want(KEY, 1, WAY, reader);
+    at.loader.want(KEY, 1, OPTIONS, reader);
     await settled();
     at.arena.setSource(at.loader.find(KEY, 1)!.slot, SlotSource.peer);
     await at.deliver(1, 700);
@@ -49,7 +49,7 @@ describe('control/loader with a disk', () => {
   it('reads from disk before it asks the swarm', async () => {
     at.store.put(KEY, 0, 900, 900);
     const listener = new Listener();
-    at.loader.want(KEY, 0, WAY, listener);
+    at.loader.want(KEY, 0, OPTIONS, listener);
     await settled();
     const { slot } = at.store.loads[0]!;
     assert.deepEqual(listener.places, [{ slot, cold: true }]);
@@ -71,7 +71,7 @@ describe('control/loader with a disk', () => {
   it('asks the swarm when the disk does not have it after all, without placing anybody twice', async () => {
     at.store.put(KEY, 0);
     const listener = new Listener();
-    at.loader.want(KEY, 0, WAY, listener);
+    at.loader.want(KEY, 0, OPTIONS, listener);
     await settled();
     at.store.loads[0]!.end('miss');
     await settled();
@@ -83,7 +83,7 @@ describe('control/loader with a disk', () => {
   it('stops at a miss when nobody wants the shard any more', async () => {
     at.store.put(KEY, 0);
     const listener = new Listener();
-    const resident = at.loader.want(KEY, 0, WAY, listener);
+    const resident = at.loader.want(KEY, 0, OPTIONS, listener);
     await settled();
     at.loader.drop(resident, listener);
     at.store.loads[0]!.end('miss');
@@ -98,14 +98,14 @@ describe('control/loader with a disk', () => {
     it(`${isGivenUp ? 'gives up' : 'keeps'} what came from ${from} and waits for a slow disk, when memory is short`, async () => {
       for (const shard of [0, 1]) {
         const listener = new Listener();
-        const resident = at.loader.want(KEY, shard, WAY, listener);
+        const resident = at.loader.want(KEY, shard, OPTIONS, listener);
         await settled();
         at.arena.setSource(resident.slot, source);
         await at.deliver(shard, 4 * SHARD_BYTES);
         at.loader.drop(resident, listener);
       }
       const next = new Listener();
-      at.loader.want(KEY, 2, WAY, next);
+      at.loader.want(KEY, 2, OPTIONS, next);
       at.clock.advance(SAVE_PATIENCE_MS - 10);
       await settled();
       assert.deepEqual([next.places.length, at.loader.has(KEY, 0)], [0, true]);
@@ -123,15 +123,15 @@ describe('control/loader with a disk', () => {
 
   it('takes last what is being read, and what a digest is about to read', async () => {
     const [read, hashed] = [new Listener(), new Listener()];
-    at.loader.want(KEY, 0, WAY, read);
-    const second = at.loader.want(KEY, 1, WAY, hashed);
+    at.loader.want(KEY, 0, OPTIONS, read);
+    const second = at.loader.want(KEY, 1, OPTIONS, hashed);
     await settled();
     for (const shard of [0, 1]) await at.deliver(shard, 4 * SHARD_BYTES);
     for (const save of at.store.saves) save.end();
     await settled();
     at.loader.drop(second, hashed);
     at.clock.advance(FRESH_SLOT_MS + 1);
-    at.loader.want(KEY, 2, WAY, new Listener());
+    at.loader.want(KEY, 2, OPTIONS, new Listener());
     await settled();
     assert.deepEqual(
       [at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 1) !== undefined],
@@ -144,7 +144,7 @@ describe('control/loader with a disk', () => {
     at.awaited.add(`${KEY}/0`);
     at.clock.advance(FRESH_SLOT_MS + 1);
     at.loader.drop(at.loader.find(KEY, 2)!, [...at.loader.find(KEY, 2)!.interests][0]!);
-    at.loader.want(KEY, 3, WAY, new Listener());
+    at.loader.want(KEY, 3, OPTIONS, new Listener());
     await settled();
     assert.deepEqual(
       [at.loader.find(KEY, 0) !== undefined, at.loader.find(KEY, 2) !== undefined],
@@ -153,15 +153,15 @@ describe('control/loader with a disk', () => {
   });
 
   it('does not let go of a slot before it is written', async () => {
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     await at.deliver(0);
     const { slot } = at.fills[0]!.resident;
     assert.equal(at.arena.state(slot), SlotState.filling);
     assert.equal(at.store.saves.length, 1);
     at.clock.advance(FRESH_SLOT_MS * 10);
-    at.loader.want(OTHER_KEY, 1, WAY, new Listener());
-    at.loader.want(OTHER_KEY, 2, WAY, new Listener());
+    at.loader.want(OTHER_KEY, 1, OPTIONS, new Listener());
+    at.loader.want(OTHER_KEY, 2, OPTIONS, new Listener());
     await settled();
     assert.equal(at.loader.find(KEY, 0)?.phase, 'complete');
     at.store.saves[0]!.end();
@@ -173,12 +173,12 @@ describe('control/loader with a disk', () => {
   });
 
   it('leaves a slot alone whose write ends after it was given to another shard', async () => {
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     await at.deliver(0);
     const { slot } = at.fills[0]!.resident;
     at.loader.purge(KEY);
-    at.loader.want(OTHER_KEY, 3, WAY, new Listener());
+    at.loader.want(OTHER_KEY, 3, OPTIONS, new Listener());
     await settled();
     assert.equal(at.fills[1]!.resident.slot, slot);
     at.store.saves[0]!.end();
@@ -195,12 +195,12 @@ describe('control/loader with a disk', () => {
       checksum: CHECKSUM,
     });
     assert.equal(at.loader.stored(KEY, 1), undefined);
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     at.store.loads[0]!.end('ok');
     await settled();
     assert.deepEqual(at.store.touched, []);
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     assert.deepEqual(at.store.touched, [`${KEY}/0`]);
   });
 

@@ -5,7 +5,7 @@ import {
   CHECKSUM,
   KEY,
   Listener,
-  WAY,
+  OPTIONS,
   loaderFixture,
   settled,
   type FakeRuntime,
@@ -47,7 +47,7 @@ describe("control/loader with the runtime's store", () => {
     held.set(0, 'ok');
     at.store.put(KEY, 0, TOTAL_BYTES);
     const reader = new Listener();
-    const { slot } = at.loader.want(KEY, 0, WAY, reader);
+    const { slot } = at.loader.want(KEY, 0, OPTIONS, reader);
     await settled();
     assert.deepEqual([at.looked, at.fills.length, at.store.loads.length], [['runtime'], 0, 0]);
     const resident = at.loader.find(KEY, 0)!;
@@ -60,8 +60,8 @@ describe("control/loader with the runtime's store", () => {
     held.set(0, 'miss').set(1, 'miss');
     at.store.put(KEY, 0, TOTAL_BYTES);
     const [first, second] = [new Listener(), new Listener()];
-    at.loader.want(KEY, 0, WAY, first);
-    at.loader.want(KEY, 1, WAY, second);
+    at.loader.want(KEY, 0, OPTIONS, first);
+    at.loader.want(KEY, 1, OPTIONS, second);
     await settled();
     at.store.loads[0]!.end('ok');
     await settled();
@@ -75,7 +75,7 @@ describe("control/loader with the runtime's store", () => {
 
   for (const isKept of [true, false]) {
     it(`holds a shard until the runtime ${isKept ? 'has it' : 'refuses it'}`, async () => {
-      at.loader.want(KEY, 0, WAY, new Listener());
+      at.loader.want(KEY, 0, OPTIONS, new Listener());
       await settled();
       await at.deliver(0, TOTAL_BYTES);
       const { slot } = at.fills[0]!.resident;

@@ -8,7 +8,7 @@ import {
   KEY,
   Listener,
   OTHER_KEY,
-  WAY,
+  OPTIONS,
   loaderFixture,
   settled,
   type LoaderFixture,
@@ -20,8 +20,8 @@ describe('control/loader', () => {
 
   it('fetches a shard once for all who want it, and places them all in the same slot', async () => {
     const [first, second] = [new Listener(), new Listener()];
-    at.loader.want(KEY, 0, WAY, first);
-    at.loader.want(KEY, 0, WAY, second);
+    at.loader.want(KEY, 0, OPTIONS, first);
+    at.loader.want(KEY, 0, OPTIONS, second);
     await settled();
     assert.equal(at.fills.length, 1);
     at.arena.setSource(at.fills[0]!.resident.slot, SlotSource.peer);
@@ -32,14 +32,14 @@ describe('control/loader', () => {
     );
     await at.deliver(0, 700);
     const late = new Listener();
-    at.loader.want(KEY, 0, WAY, late);
+    at.loader.want(KEY, 0, OPTIONS, late);
     assert.deepEqual(late.places, [{ slot, cold: false }]);
     assert.deepEqual(at.looked, ['joined', 'peer', 'arena']);
     assert.equal(at.fills.length, 1);
   });
 
   it("publishes a complete shard whole, and its blob's size", async () => {
-    at.loader.want(KEY, 1, WAY, new Listener());
+    at.loader.want(KEY, 1, OPTIONS, new Listener());
     await settled();
     await at.deliver(1, SHARD_BYTES + 700);
     const { slot } = at.fills[0]!.resident;
@@ -59,17 +59,17 @@ describe('control/loader', () => {
   });
 
   it("offers the way of who comes later to the fetch under way: the first one's may be refused", async () => {
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
-    const other = { ...WAY, requestId: 'request-2' };
+    const other = { ...OPTIONS, requestId: 'request-2' };
     at.loader.want(KEY, 0, other, new Listener());
     assert.deepEqual(at.fills[0]!.offered, [other]);
   });
 
   it('gives up a shard on its way when the last who wanted it has left, not before', async () => {
     const [first, second] = [new Listener(), new Listener()];
-    const resident = at.loader.want(KEY, 0, WAY, first);
-    at.loader.want(KEY, 0, WAY, second);
+    const resident = at.loader.want(KEY, 0, OPTIONS, first);
+    at.loader.want(KEY, 0, OPTIONS, second);
     await settled();
     at.loader.drop(resident, first);
     assert.equal(at.fills[0]!.abandoned, false);
@@ -83,11 +83,11 @@ describe('control/loader', () => {
 
   it('gives up a shard that still waits for memory, and its place in the line does no harm', async () => {
     const small = loaderFixture({ slots: 1 });
-    small.loader.want(KEY, 0, WAY, new Listener());
+    small.loader.want(KEY, 0, OPTIONS, new Listener());
     const unwanted = new Listener();
-    const waiting = small.loader.want(KEY, 1, WAY, unwanted);
+    const waiting = small.loader.want(KEY, 1, OPTIONS, unwanted);
     const wanted = new Listener();
-    small.loader.want(KEY, 2, WAY, wanted);
+    small.loader.want(KEY, 2, OPTIONS, wanted);
     await settled();
     small.loader.drop(waiting, unwanted);
     small.fills[0]!.failed(new ShoalError('ORIGIN_BROKEN', 'gone'));
@@ -103,11 +103,11 @@ describe('control/loader', () => {
 
   it('waits a grace before it gives up, in which somebody may come back', async () => {
     const [first, second] = [new Listener(), new Listener()];
-    const resident = at.loader.want(KEY, 0, WAY, first);
+    const resident = at.loader.want(KEY, 0, OPTIONS, first);
     await settled();
     at.loader.drop(resident, first, 1_000);
     at.clock.advance(999);
-    assert.equal(at.loader.want(KEY, 0, WAY, second), resident);
+    assert.equal(at.loader.want(KEY, 0, OPTIONS, second), resident);
     at.clock.advance(10);
     assert.equal(at.fills[0]!.abandoned, false);
     at.loader.drop(resident, second, 1_000);
@@ -117,7 +117,7 @@ describe('control/loader', () => {
 
   it('does not give up a shard whose bytes are all here and that only has not been told so', async () => {
     const listener = new Listener();
-    const resident = at.loader.want(KEY, 0, WAY, listener);
+    const resident = at.loader.want(KEY, 0, OPTIONS, listener);
     await settled();
     at.arena.setLength(resident.slot, 700, 700);
     at.arena.setReceived(resident.slot, 700);
@@ -129,8 +129,8 @@ describe('control/loader', () => {
 
   it('tells a failure to everybody, frees the slot, and tries again for the next who asks', async () => {
     const [first, second] = [new Listener(), new Listener()];
-    at.loader.want(KEY, 0, WAY, first);
-    at.loader.want(KEY, 0, WAY, second);
+    at.loader.want(KEY, 0, OPTIONS, first);
+    at.loader.want(KEY, 0, OPTIONS, second);
     await settled();
     const { slot, generation } = at.fills[0]!.resident;
     at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 404 }));
@@ -140,16 +140,16 @@ describe('control/loader', () => {
     );
     assert.equal(at.residency.usedSlots, 0);
     assert.equal(at.arena.tryPin(slot, generation), false);
-    at.loader.want(KEY, 0, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     assert.equal(at.fills.length, 2);
   });
 
   it('tells who waits for memory when none comes free in time', async () => {
     const full = loaderFixture({ slots: 1 });
-    full.loader.want(KEY, 0, WAY, new Listener());
+    full.loader.want(KEY, 0, OPTIONS, new Listener());
     const listener = new Listener();
-    full.loader.want(KEY, 1, WAY, listener);
+    full.loader.want(KEY, 1, OPTIONS, listener);
     await settled();
     full.clock.advance(60_000);
     await settled();
@@ -161,10 +161,10 @@ describe('control/loader', () => {
     for (const again of [false, true]) {
       const each = loaderFixture();
       const listener = new Listener();
-      const resident = each.loader.want(KEY, 0, WAY, listener);
+      const resident = each.loader.want(KEY, 0, OPTIONS, listener);
       await settled();
       each.loader.drop(resident, listener);
-      if (again) each.loader.want(KEY, 0, WAY, new Listener());
+      if (again) each.loader.want(KEY, 0, OPTIONS, new Listener());
       await settled();
       each.fills[0]!.done({ lengthBytes: 700, totalBytes: 700, checksum: CHECKSUM });
       await settled();
@@ -185,10 +185,10 @@ describe('control/loader', () => {
       },
     });
     const first = new Listener();
-    const resident = sync.loader.want(KEY, 0, WAY, first);
+    const resident = sync.loader.want(KEY, 0, OPTIONS, first);
     await settled();
     assert.equal(first.errors.length, 1);
-    sync.loader.want(KEY, 0, WAY, new Listener());
+    sync.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     assert.equal(calls, 2);
     sync.loader.drop(resident, first);
@@ -197,10 +197,10 @@ describe('control/loader', () => {
 
   it('keeps a new try at a shard whose earlier try, given up, ends only now', async () => {
     const listener = new Listener();
-    const resident = at.loader.want(KEY, 0, WAY, listener);
+    const resident = at.loader.want(KEY, 0, OPTIONS, listener);
     await settled();
     at.loader.drop(resident, listener);
-    const again = at.loader.want(KEY, 0, WAY, new Listener());
+    const again = at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     at.fills[0]!.failed(new ShoalError('CANCELLED', 'given up'));
     assert.equal(at.loader.find(KEY, 0), again);
@@ -209,11 +209,11 @@ describe('control/loader', () => {
 
   it('forgets an evicted shard', async () => {
     const small = loaderFixture({ slots: 1 });
-    small.loader.want(KEY, 0, WAY, new Listener());
+    small.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     await small.deliver(0);
     small.clock.advance(FRESH_SLOT_MS + 1);
-    small.loader.want(OTHER_KEY, 0, WAY, new Listener());
+    small.loader.want(OTHER_KEY, 0, OPTIONS, new Listener());
     assert.equal(small.loader.find(KEY, 0), undefined);
     assert.equal(small.loader.has(KEY, 0), false);
   });
@@ -224,7 +224,7 @@ describe('control/loader', () => {
       [KEY, 1],
       [OTHER_KEY, 5],
     ] as const) {
-      at.loader.want(key, shard, WAY, new Listener());
+      at.loader.want(key, shard, OPTIONS, new Listener());
       await settled();
       await at.deliver(shard, 6 * SHARD_BYTES);
     }
@@ -239,8 +239,8 @@ describe('control/loader', () => {
   });
 
   it('lists what is on its way', async () => {
-    at.loader.want(KEY, 0, WAY, new Listener());
-    at.loader.want(KEY, 1, WAY, new Listener());
+    at.loader.want(KEY, 0, OPTIONS, new Listener());
+    at.loader.want(KEY, 1, OPTIONS, new Listener());
     await settled();
     await at.deliver(0);
     assert.deepEqual(

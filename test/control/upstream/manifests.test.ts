@@ -8,7 +8,7 @@ import {
 } from '../../../lib/control/limits.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
 import type { PeerCallResult } from '../../../lib/workers/peer/call.ts';
-import { CHECKSUM, KEY, loaderFixture, settled, WAY, type LoaderFixture } from '../fixture.ts';
+import { CHECKSUM, KEY, loaderFixture, settled, OPTIONS, type LoaderFixture } from '../fixture.ts';
 
 const BYTES = new TextEncoder().encode('{"schemaVersion":2}');
 
@@ -51,7 +51,7 @@ describe('control/manifests', () => {
     manifests.keep(KEY, sent, CHECKSUM);
     sent.fill(0);
     await settled();
-    assert.deepEqual(await manifests.read(KEY, WAY), BYTES);
+    assert.deepEqual(await manifests.read(KEY, OPTIONS), BYTES);
     assert.deepEqual(at.fills, [], 'nothing is fetched');
     assert.deepEqual(at.completed, [{ name: `${KEY}/0`, fromDisk: false }]);
     assert.deepEqual(
@@ -70,26 +70,26 @@ describe('control/manifests', () => {
   });
 
   it("fetches what is not here, by the client's way", async () => {
-    const reading = manifests.read(KEY, WAY);
+    const reading = manifests.read(KEY, OPTIONS);
     await settled();
     at.arena.bytes(at.fills[0]!.resident.slot, 0, BYTES.length).set(BYTES);
     await at.deliver(0, BYTES.length);
     assert.deepEqual(await reading, BYTES);
-    assert.equal(at.fills[0]!.way, WAY);
+    assert.equal(at.fills[0]!.way, OPTIONS);
     assert.equal(at.loader.find(KEY, 0)!.interests.size, 0, 'it is held no longer');
   });
 
   it('has none when the fetch fails or takes too long, nor of a blob that goes on after its first shard', async () => {
-    const failing = manifests.read(KEY, WAY);
+    const failing = manifests.read(KEY, OPTIONS);
     await settled();
     at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 404 }));
     assert.equal(await failing, null);
-    const late = manifests.read(KEY, WAY);
+    const late = manifests.read(KEY, OPTIONS);
     await settled();
     at.clock.advance(MANIFEST_READ_MS);
     assert.equal(await late, null);
     assert.equal(at.fills[1]!.abandoned, true);
-    const long = manifests.read(KEY, WAY);
+    const long = manifests.read(KEY, OPTIONS);
     await settled();
     at.fills[2]!.done({
       lengthBytes: SHARD_BYTES,
@@ -127,7 +127,7 @@ describe('control/manifests', () => {
       calls.map(({ node }) => node),
       ['n:2'],
     );
-    assert.deepEqual(await manifests.read(KEY, WAY), BYTES);
+    assert.deepEqual(await manifests.read(KEY, OPTIONS), BYTES);
   });
 
   it('copies so many at once', () => {

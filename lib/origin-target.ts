@@ -1,0 +1,14 @@
+/**
+ * An object at its origin, and how to read it there. Between nodes it is sent sealed, and only to
+ * owners and roots, which may have to read the origin (lib/wire/sealed-origin.ts).
+ */
+export interface OriginTarget {
+  url: string;
+  upstreamHost: string;
+  /** The credential of the client that asked for the object. */
+  authorization: string | null;
+  /** Media types to ask the registry for, if the object is a manifest. It is not read by range. */
+  accept?: string;
+  /** The digest in the object's name, if it has one: the bytes must match it. */
+  digest?: string | null;
+}
