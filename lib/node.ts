@@ -5,6 +5,7 @@ import type { Membership } from './cluster/membership.ts';
 import { openObservation, type Observation } from './control/watch/observation.ts';
 import type { ShoalError } from './errors.ts';
 import { REQUEST_HEAD_BYTES_MAX } from './limits.ts';
+import { AdminSocket } from './node/admin-socket.ts';
 import { buildDesk, type Desk } from './node/desk.ts';
 import { startFronts, type Fronts } from './node/fronts.ts';
 import { readToken, swarmSecret } from './node/identity.ts';
@@ -20,6 +21,7 @@ import { discoverMembers } from './node/members.ts';
 import { Reload } from './node/reload.ts';
 import type { NodeStartOptions, RunningNode } from './node/running-node.ts';
 import { buildShards, type Shards } from './node/shards.ts';
+import { thisUser } from './node/run-directory.ts';
 import { openStorage, type Storage } from './node/storage.ts';
 import { Vouching } from './registry/vouching.ts';
 import type { Readiness } from './telemetry/health.ts';
@@ -37,6 +39,8 @@ interface BuiltNode {
   vouching: Vouching;
   origin: NodeOriginOptions;
   summaries: Desk['summaries'];
+  pages: Desk['pages'];
+  admin: AdminSocket | null;
   /** Starts the front threads; see startFronts. */
   startFronts(died: (error: ShoalError) => void): Promise<Fronts>;
 }
@@ -79,7 +83,11 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
     pools: storage.pools,
     secret: configured.kind === 'secret' ? secret : null,
   });
-  const { parts: desk, summaries } = buildDesk({
+  const {
+    parts: desk,
+    summaries,
+    pages,
+  } = buildDesk({
     ...shared,
     ...{ shards, secret, readiness },
     page: pageAddress(config, at),
@@ -97,6 +105,8 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
     vouching,
     origin,
     summaries,
+    pages,
+    admin: null,
     startFronts: (died) =>
       startFronts({ ...shared, origin, at, frontCount, secretHex, desk, died }),
   };
@@ -148,6 +158,7 @@ async function start(node: BuiltNode): Promise<RunningNode> {
   readiness.problems.pop();
   readiness.phase = 'serving';
   node.summaries.start();
+  node.admin = await openAdminSocket(node);
   log.info(
     { proxy: at.proxy.port, p2p: at.p2p.port, exporter: at.exporter?.port ?? null },
     'serving',
@@ -160,15 +171,30 @@ async function start(node: BuiltNode): Promise<RunningNode> {
   };
 }
 
+/** A node without its admin socket serves as well: only `shoal status` has to ask elsewhere. */
+async function openAdminSocket({ at, pages, observation }: BuiltNode): Promise<AdminSocket | null> {
+  try {
+    return await AdminSocket.open(at.node, thisUser(), pages);
+  } catch (error) {
+    observation.log.warn(
+      { err: error },
+      'no admin socket: `shoal status` works through the exporter port only; give the node a ' +
+        'folder of its own in RUNTIME_DIRECTORY',
+    );
+    return null;
+  }
+}
+
 /** Answers in flight still need the swarm, its clock and the disk: the fronts drain first. */
 async function drain(
-  { readiness, observation, storage, shards, summaries }: BuiltNode,
+  { readiness, observation, storage, shards, summaries, admin }: BuiltNode,
   fronts: Fronts,
 ): Promise<void> {
   readiness.phase = 'draining';
   summaries.stop();
   storage.settle();
   await fronts.drain();
+  await admin?.close();
   shards.offers.close();
   await shards.swarm.leave();
   await storage.close();

@@ -1,20 +1,99 @@
+import { dirname } from 'node:path';
+import { Agent, fetch } from 'undici';
+import type { RequestInit, Response } from 'undici';
 import { ShoalError } from '../errors.ts';
 import { STATUS_TIMEOUT_MS } from '../limits.ts';
+import { findSockets, socketIn, thisUser } from '../node/run-directory.ts';
 import { tlsProblem } from '../tls/problem.ts';
 
 export const EXPORTER_URL_DEFAULT = 'http://127.0.0.1:65003';
 
+/** Where a command finds a node: its exporter port, or its admin socket on this machine. */
+export type NodePlace = { url: string } | { socket: string };
+
+export interface NodeChoice {
+  /** Address of its exporter port, or of its proxy port when it has no exporter port of its own. */
+  url?: string | undefined;
+  /** Name (address:p2p port) of a node of this user on this machine. */
+  node?: string | undefined;
+}
+
 /**
- * GET `path` of a node's exporter as JSON that `isExpected`. `address` may lack `http://`. Throws
- * USAGE for a bad address, PEER_UNREACHABLE when nothing answers there, and PEER_BROKEN, naming
- * what answers instead, when it is not an exporter. `token` opens what others are not told.
+ * The node that a command means. Without a choice it is the only node of this user here, else the
+ * default address of the exporter port. Throws USAGE when there are several.
+ */
+export function placeOf(
+  { url, node }: NodeChoice,
+  sockets: readonly string[] = findSockets(thisUser()),
+): NodePlace {
+  if (url !== undefined) return { url };
+  const named =
+    node === undefined ? sockets : sockets.filter((path) => path === socketIn(dirname(path), node));
+  const [socket] = named;
+  if (node !== undefined && socket === undefined)
+    throw new ShoalError('USAGE', `--node: no node ${node} of this user runs here`);
+  if (named.length > 1)
+    throw new ShoalError(
+      'USAGE',
+      `${named.length} nodes run here (${named.join(', ')}); choose one with --node or --url`,
+    );
+  return socket === undefined ? { url: EXPORTER_URL_DEFAULT } : { socket };
+}
+
+/**
+ * GET `path` of a node as JSON that `isExpected`. An address may lack `http://`. Throws USAGE for a
+ * bad address, PEER_UNREACHABLE when nothing answers there, and PEER_BROKEN, naming what answers
+ * instead, when it is not an exporter. `token` opens what others are not told.
  */
 export async function readExporter<T>(
-  address: string,
+  place: NodePlace,
   path: string,
   isExpected: (body: unknown) => body is T,
   token: string | null = null,
 ): Promise<T> {
+  const { name, url, dispatcher } =
+    'socket' in place ? overSocket(place.socket, path) : overPort(place, path);
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(url, {
+      signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
+      redirect: 'error',
+      headers: token === null ? {} : { authorization: `Bearer ${token}` },
+      dispatcher,
+    } as RequestInit);
+    text = await response.text();
+  } catch (error) {
+    throw new ShoalError('PEER_UNREACHABLE', `no node answers at ${name}: ${whyOf(error)}`, {
+      cause: error,
+    });
+  } finally {
+    await dispatcher?.close();
+  }
+  const body = parse(text);
+  if (response.status === 200 && isExpected(body)) return body;
+  if ((response.status === 401 || response.status === 403) && isExporters(body))
+    throw new ShoalError(
+      'USAGE',
+      `${name} tells what is pulled only on its own machine or to who has the token; give ` +
+        '--secret-file, or the token in SHOAL_TOKEN',
+    );
+  throw new ShoalError('PEER_BROKEN', `${name} ${whatAnswers(response, text, body)}`);
+}
+
+interface Way {
+  /** For messages. */
+  name: string;
+  url: URL;
+  dispatcher: Agent | undefined;
+}
+
+function overSocket(socket: string, path: string): Way {
+  const dispatcher = new Agent({ connect: { socketPath: socket } });
+  return { name: socket, url: new URL(path, 'http://node'), dispatcher };
+}
+
+function overPort({ url: address }: { url: string }, path: string): Way {
   const at = /^[a-z]+:\/\//i.test(address) ? address : `http://${address}`;
   const url = URL.canParse(path, at) ? new URL(path, at) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '')
@@ -23,29 +102,7 @@ export async function readExporter<T>(
       `--url: ${JSON.stringify(address)} is not allowed; allowed: an address like ` +
         `${EXPORTER_URL_DEFAULT}`,
     );
-  let response: Response;
-  let text: string;
-  try {
-    response = await fetch(url, {
-      signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
-      redirect: 'error',
-      headers: token === null ? {} : { authorization: `Bearer ${token}` },
-    });
-    text = await response.text();
-  } catch (error) {
-    throw new ShoalError('PEER_UNREACHABLE', `no node answers at ${url.origin}: ${whyOf(error)}`, {
-      cause: error,
-    });
-  }
-  const body = parse(text);
-  if (response.status === 200 && isExpected(body)) return body;
-  if ((response.status === 401 || response.status === 403) && isExporters(body))
-    throw new ShoalError(
-      'USAGE',
-      `${url.origin} tells what is pulled only on its own machine or to who has the token; give ` +
-        '--secret-file, or the token in SHOAL_TOKEN',
-    );
-  throw new ShoalError('PEER_BROKEN', `${url.origin} ${whatAnswers(response, text, body)}`);
+  return { name: url.origin, url, dispatcher: undefined };
 }
 
 /** Whether a refusal is an exporter's own. */

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import type { PullStatus } from '../telemetry/status.ts';
-import { readExporter } from './exporter-client.ts';
+import { placeOf, readExporter, type NodeChoice } from './exporter-client.ts';
 import type { Output } from './process-output.ts';
 import { formatBytes, formatSeconds } from './quantity.ts';
 
@@ -11,11 +11,11 @@ const IMAGE_COLUMNS = 34;
 
 /** `shoal pulls`: the pulls of one node, newest last, with their sources and waits. */
 export async function runPulls(
-  options: { url: string; json: boolean; token?: string | null },
+  options: NodeChoice & { json: boolean; token?: string | null },
   output: Output,
 ): Promise<number> {
   const { pulls } = await readExporter(
-    options.url,
+    placeOf(options),
     '/status/pulls',
     hasPulls,
     options.token ?? null,

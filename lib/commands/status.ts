@@ -1,14 +1,9 @@
 import type { Status } from '../telemetry/status.ts';
-import { readExporter } from './exporter-client.ts';
+import { placeOf, readExporter, type NodeChoice } from './exporter-client.ts';
 import type { Output } from './process-output.ts';
 import { renderStatus } from './status-table.ts';
 
-export interface StatusOptions {
-  /**
-   * Address of the node's exporter, with or without `http://` (its proxy port when it has no
-   * exporter port of its own).
-   */
-  url: string;
+export interface StatusOptions extends NodeChoice {
   json: boolean;
 }
 
@@ -18,7 +13,7 @@ export interface StatusOptions {
  * nobody answers there.
  */
 export async function runStatus(options: StatusOptions, output: Output): Promise<number> {
-  const status = await readExporter(options.url, '/status', looksLikeStatus);
+  const status = await readExporter(placeOf(options), '/status', looksLikeStatus);
   output.out(options.json ? `${JSON.stringify(status)}\n` : renderStatus(status));
   return status.ready ? 0 : 1;
 }

@@ -1,5 +1,5 @@
 import type { SwarmStatus } from '../telemetry/swarm-status.ts';
-import { readExporter } from './exporter-client.ts';
+import { placeOf, readExporter, type NodeChoice } from './exporter-client.ts';
 import type { Output } from './process-output.ts';
 import { renderTop } from './top-screen.ts';
 
@@ -8,9 +8,7 @@ const CLEAR = '\x1b[H\x1b[J';
 const HIDE_CURSOR = '\x1b[?25l';
 const SHOW_CURSOR = '\x1b[?25h';
 
-export interface TopOptions {
-  /** Address of the exporter port of any node. */
-  url: string;
+export interface TopOptions extends NodeChoice {
   token: string | null;
   json: boolean;
   once: boolean;
@@ -18,11 +16,13 @@ export interface TopOptions {
 
 /** `shoal top`: the swarm in a terminal. Returns 0; throws as readExporter. */
 export async function runTop(
-  { url, token, json, once }: TopOptions,
+  { token, json, once, ...choice }: TopOptions,
   output: Output,
   terminal: NodeJS.WriteStream = process.stdout,
 ): Promise<number> {
-  const read = (): Promise<SwarmStatus> => readExporter(url, '/swarm/status', isSwarmStatus, token);
+  const place = placeOf(choice);
+  const read = (): Promise<SwarmStatus> =>
+    readExporter(place, '/swarm/status', isSwarmStatus, token);
   if (json || once || !terminal.isTTY) {
     const status = await read();
     const columns = terminal.columns ?? 80;

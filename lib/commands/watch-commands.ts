@@ -1,12 +1,12 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { EXPORTER_URL_DEFAULT } from './exporter-client.ts';
 import type { Output } from './process-output.ts';
 
 type Finish = (work: Promise<number>) => Promise<void>;
 
 interface WatchOptions {
-  url: string;
+  url?: string;
+  node?: string;
   json?: boolean;
   secretFile?: string;
   once?: boolean;
@@ -18,13 +18,15 @@ export function declareWatchCommands(program: Command, finish: Finish, output: O
     .command('status')
     .summary('show one node')
     .description(
-      'Shows cache, peers, rates and blobs in flight of one node, read from its exporter port. ' +
-        'Exits with 1 while the node is not ready.',
+      'Shows cache, peers, rates and blobs in flight of one node. Without --url it asks a ' +
+        'node of this user on this machine over its admin socket, which needs no exporter port. Exits ' +
+        'with 1 while the node is not ready.',
     )
-    .option('--url <url>', 'address of the exporter port', EXPORTER_URL_DEFAULT)
+    .addOption(url())
+    .addOption(node())
     .option('--json', 'print everything the table shows as JSON')
-    .action(({ url, json = false }: WatchOptions) =>
-      finish(import('./status.ts').then(({ runStatus }) => runStatus({ url, json }, output))),
+    .action(({ json = false, ...at }: WatchOptions) =>
+      finish(import('./status.ts').then(({ runStatus }) => runStatus({ ...at, json }, output))),
     );
 
   program
@@ -34,17 +36,18 @@ export function declareWatchCommands(program: Command, finish: Finish, output: O
       'Shows the pulls under way and the last 100 that ended on one node: size, time, where the ' +
         'bytes came from, what the client waited for, and errors.',
     )
-    .option('--url <url>', 'address of the exporter port', EXPORTER_URL_DEFAULT)
+    .addOption(url())
+    .addOption(node())
     .addOption(secretFile())
     .option('--json', 'print one JSON object')
-    .action(({ url, json = false, secretFile: file }: WatchOptions) =>
+    .action(({ json = false, secretFile: file, ...at }: WatchOptions) =>
       finish(
         (async () => {
           const [{ runPulls }, { tokenFor }] = await Promise.all([
             import('./pulls.ts'),
             import('./token.ts'),
           ]);
-          return runPulls({ url, json, token: tokenFor(file, process.env) }, output);
+          return runPulls({ ...at, json, token: tokenFor(file, process.env) }, output);
         })(),
       ),
     );
@@ -57,18 +60,19 @@ export function declareWatchCommands(program: Command, finish: Finish, output: O
         'are slow or fail, images. Follows them on a terminal until Ctrl-C or q; prints them ' +
         'once elsewhere.',
     )
-    .option('--url <url>', 'address of the exporter port of any node', EXPORTER_URL_DEFAULT)
+    .addOption(url())
+    .addOption(node())
     .addOption(secretFile())
     .option('--once', 'print once and end')
     .option('--json', 'print one JSON object, once')
-    .action(({ url, json = false, once = false, secretFile: file }: WatchOptions) =>
+    .action(({ json = false, once = false, secretFile: file, ...at }: WatchOptions) =>
       finish(
         (async () => {
           const [{ runTop }, { tokenFor }] = await Promise.all([
             import('./top.ts'),
             import('./token.ts'),
           ]);
-          return runTop({ url, json, once, token: tokenFor(file, process.env) }, output);
+          return runTop({ ...at, json, once, token: tokenFor(file, process.env) }, output);
         })(),
       ),
     );
@@ -90,6 +94,14 @@ export function declareWatchCommands(program: Command, finish: Finish, output: O
         }),
       ),
     );
+}
+
+function url(): Option {
+  return new Option('--url <url>', 'address of the exporter port of a node');
+}
+
+function node(): Option {
+  return new Option('--node <name>', 'which node of this machine, by address:p2p port');
 }
 
 function secretFile(): Option {

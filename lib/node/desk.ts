@@ -24,6 +24,7 @@ import { SHARD_BYTES } from '../limits.ts';
 import { Outages } from '../origin/outages.ts';
 import { AccessLedger } from '../registry/access.ts';
 import type { Vouching } from '../registry/vouching.ts';
+import type { ExporterRoute } from '../telemetry/exporter.ts';
 import type { Readiness } from '../telemetry/health.ts';
 import { summarize } from '../telemetry/node-summary.ts';
 import { mayReadAll } from '../telemetry/page-reader.ts';
@@ -56,6 +57,8 @@ export interface DeskInputs {
 export interface Desk {
   parts: ControlParts;
   summaries: Summaries;
+  /** The exporter's paths, for the admin socket. */
+  pages: ExporterRoute;
 }
 
 /** Builds what answers the requests of every front: see FrontDesk. */
@@ -189,7 +192,7 @@ export function buildDesk(inputs: DeskInputs): Desk {
     journal,
     salt: () => randomBytes(16).toString('hex'),
   };
-  return { parts, summaries };
+  return { parts, summaries, pages: route };
 }
 
 function buildSummaries(

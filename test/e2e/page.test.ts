@@ -97,7 +97,7 @@ describe('e2e: the pages of swarm and node during shoal up', function () {
     await swarmWhilePulling();
     const agent = await browser.evaluate<string>(
       `[...document.querySelectorAll('#nodes tbody tr')]
-        .find((row) => row.innerText.includes('pulling')).querySelector('a').href`,
+        .find((row) => row.querySelector('.pulling, .slow') !== null).querySelector('a').href`,
     );
     await browser.go(agent);
     await browser.waitFor(`document.querySelector('#pulls [role=progressbar]') !== null`, 30_000);

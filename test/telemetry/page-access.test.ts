@@ -56,7 +56,7 @@ describe('pages of a real node to readers on other machines', function () {
     const prompt = await fetch(`${outside}/swarm`);
     assert.match(prompt.headers.get('www-authenticate') ?? '', /^Basic realm=/);
     await assert.rejects(
-      readExporter(outside, '/swarm/status', (body): body is object => body !== null),
+      readExporter({ url: outside }, '/swarm/status', (body): body is object => body !== null),
       { code: 'USAGE', message: /--secret-file/ },
     );
   });
@@ -70,7 +70,7 @@ describe('pages of a real node to readers on other machines', function () {
       let status!: SwarmStatus;
       await until(
         async () => {
-          status = await readExporter(url, '/swarm/status', isStatus, token);
+          status = await readExporter({ url }, '/swarm/status', isStatus, token);
           return status.images.length > 0;
         },
         'the image',

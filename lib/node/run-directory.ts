@@ -1,0 +1,69 @@
+import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Who runs a node or looks for one. */
+export interface User {
+  uid: number;
+  env: NodeJS.ProcessEnv;
+}
+
+export function thisUser(): User {
+  return { uid: process.getuid?.() ?? 0, env: process.env };
+}
+
+/**
+ * Folders for the sockets of this user's nodes, the preferred one first: what systemd made for the
+ * service, the user's own, the system's, and one under the folder for temporary files.
+ */
+export function runDirectories({ uid, env }: User): string[] {
+  const [service = ''] = (env['RUNTIME_DIRECTORY'] ?? '').split(':');
+  const own = env['XDG_RUNTIME_DIR'] ?? '';
+  return [
+    ...(service === '' ? [] : [service]),
+    ...(own === '' ? [] : [join(own, 'shoal')]),
+    ...(uid === 0 ? ['/run/shoal'] : []),
+    join(tmpdir(), `shoal-${uid}`),
+  ];
+}
+
+/**
+ * The first of the folders that this user owns and nobody else can enter; made when it is missing.
+ * Throws why the last one cannot be used.
+ */
+export function makeRunDirectory(user: User): string {
+  let reason = new Error('no folder');
+  for (const directory of runDirectories(user)) {
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      const { uid, mode } = lstatSync(directory);
+      // A folder that somebody else made under /tmp may be exchanged by them.
+      if (uid === user.uid && (mode & 0o077) === 0) return directory;
+      reason = new Error(`${directory} belongs to another user, or others can enter it`);
+    } catch (error) {
+      reason = error as Error;
+    }
+  }
+  throw reason;
+}
+
+/** The socket of the node with this name; `:` would be taken for a port by some programs. */
+export function socketIn(directory: string, node: string): string {
+  return join(directory, `${node.replace(/[^0-9A-Za-z.-]+/g, '_')}.sock`);
+}
+
+/** The sockets of nodes that this user may find, each once. */
+export function findSockets(user: User): string[] {
+  // Root finds the services', too.
+  const directories = new Set([...runDirectories(user), '/run/shoal']);
+  return [...directories].flatMap((directory) => {
+    try {
+      return readdirSync(directory)
+        .filter((name) => name.endsWith('.sock'))
+        .toSorted()
+        .map((name) => join(directory, name));
+    } catch {
+      return []; // no node ran there, or another user's
+    }
+  });
+}
