@@ -19,8 +19,8 @@ export function declareWatchCommands(program: Command, finish: Finish, output: O
     .summary('show one node')
     .description(
       'Shows cache, peers, rates and blobs in flight of one node. Without --url it asks a ' +
-        'node of this user on this machine over its admin socket, which needs no exporter port. Exits ' +
-        'with 1 while the node is not ready.',
+        'node of this user on this machine over its admin socket, which needs no exporter ' +
+        'port. Exits with 1 while the node is not ready.',
     )
     .addOption(url())
     .addOption(node())
