@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
-import { PAGE_BYTES, SHARD_BYTES } from '../limits.ts';
+import { PAGE_BYTES } from '../limits.ts';
+import { shardLength } from '../shard.ts';
 import { readBlobId, writeBlobId } from './key.ts';
 
 /*
@@ -74,11 +75,6 @@ export function decodeTableHead(page: Buffer): TableHead {
   if (version !== TABLE_VERSION || page.readUInt32LE(12) !== HEADER_BYTES)
     return { kind: 'other-version', version };
   return { kind: 'ours', pid: page.readUInt32LE(16) };
-}
-
-/** The length of shard `shard` of a blob of `totalBytes`; 0 or less past its end. */
-export function shardLength(totalBytes: number, shard: number): number {
-  return Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
 }
 
 /** The 128 bytes of an entry. */

@@ -6,7 +6,8 @@ import {
   CACHE_STALL_MS,
 } from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
-import { EMPTY_HEADER, encodeHeader, shardLength } from './header.ts';
+import { shardLength } from '../shard.ts';
+import { EMPTY_HEADER, encodeHeader } from './header.ts';
 import { HeaderWriter } from './header-writer.ts';
 import { DiskStalled, IoQueue } from './io-queue.ts';
 import { blobIdOf } from './key.ts';

@@ -1,4 +1,5 @@
 import { SHARD_BYTES } from '../limits.ts';
+import { shardLength } from '../shard.ts';
 import type { ContentFile } from './content-store.ts';
 
 const CHECKSUM_BYTES = 32;
@@ -80,7 +81,7 @@ export class KeptBlob {
   }
 
   lengthOf(shard: number): number {
-    return this.endOf(shard) - shard * SHARD_BYTES;
+    return shardLength(this.totalBytes, shard);
   }
 
   /** Resolves true when the file covers the shard, false when it is not expected to. */

@@ -1,6 +1,7 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { OriginTarget } from '../origin-target.ts';
+import { shardLength } from '../shard.ts';
 import { SLICE_FIRST_BYTES_MIN } from './limits.ts';
 import type { OriginClient } from '../origin/client.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
@@ -218,7 +219,7 @@ class PartsReading {
   /** The length of the part at hand is known, or that of its blob is. */
   #measure(): void {
     const { slot, shard } = this.#part;
-    this.#lengthBytes = Math.min(SHARD_BYTES, this.#totalBytes - shard * SHARD_BYTES);
+    this.#lengthBytes = shardLength(this.#totalBytes, shard);
     this.#tools.arena.setLength(slot, this.#lengthBytes, this.#totalBytes);
     this.#tools.doorbells.ringAll();
   }
@@ -278,7 +279,7 @@ function sliceFirst(
   { fromBytes, sliceBytes, shard }: OriginPart,
 ): number {
   if (ranges === 'whole' || totalBytes === null || isWholeBlob({ digest }, totalBytes)) return 0;
-  const lengthBytes = Math.min(SHARD_BYTES, totalBytes - shard * SHARD_BYTES);
+  const lengthBytes = shardLength(totalBytes, shard);
   return sliceBytes < lengthBytes && sliceBytes - fromBytes >= SLICE_FIRST_BYTES_MIN
     ? sliceBytes
     : 0;

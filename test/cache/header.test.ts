@@ -6,10 +6,10 @@ import {
   decodeTableHead,
   encodeHeader,
   encodeTableHead,
-  shardLength,
 } from '../../lib/cache/header.ts';
 import type { ShardHeader } from '../../lib/cache/header.ts';
 import { blobIdOf, shardFingerprint } from '../../lib/cache/key.ts';
+import { shardLength } from '../../lib/shard.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 
 const anyHeader = fc

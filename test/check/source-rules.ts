@@ -133,6 +133,7 @@ const FOUNDATION = new Set([
   'clock.ts',
   'version.ts',
   'share-queue.ts',
+  'shard.ts',
   'origin-target.ts',
 ]);
 

@@ -1,7 +1,7 @@
 import { ShoalError } from '../../errors.ts';
 import { ABORT_GRACE_MS, FINISH_SHARD_MS } from '../limits.ts';
 import { READ_WINDOW_SHARDS, SHARD_BYTES } from '../../limits.ts';
-import { shardCount } from '../../swarm/plan.ts';
+import { shardCount } from '../../shard.ts';
 import { ReadWindow } from '../../swarm/window.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import type { BlobName, ControlMessage, OpenRequest } from '../../workers/messages.ts';

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../clock.ts';
 import type { ShoalError, WireError } from '../../errors.ts';
 import { HOLD_SHARDS_AT_ONCE, PEER_RETURN_MS } from '../limits.ts';
 import { PEER_HOLD_MS } from '../../limits.ts';
-import { shardCount } from '../../swarm/plan.ts';
+import { shardCount } from '../../shard.ts';
 import type { Holding } from '../../wire/fetch.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import { digestNamedBy } from '../../registry/identity.ts';

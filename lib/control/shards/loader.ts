@@ -6,7 +6,7 @@ import type { Doorbells } from '../../io/doorbell.ts';
 import type { SizeProvenance } from '../../registry/blob-size.ts';
 import type { RuntimeStore } from '../../runtime-store/runtime-store.ts';
 import { LOCAL, type Share } from '../../share-queue.ts';
-import { shardCount } from '../../swarm/plan.ts';
+import { shardCount } from '../../shard.ts';
 import type { ShardFacts } from '../../swarm/types.ts';
 import type { BlobFacts } from './blob-facts.ts';
 import type { Residency } from './residency.ts';

@@ -2,7 +2,7 @@ import { ShoalError } from '../../errors.ts';
 import type { Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
 import type { ResponseHead } from '../../io/response-head.ts';
-import { SHARD_BYTES } from '../../limits.ts';
+import { shardLength } from '../../shard.ts';
 import { parsePreadAnswer, parsePreadHeaders, type PreadResult } from '../../wire/pread.ts';
 import { checksumSlot } from '../slot-check.ts';
 import { exchange, paced, type ExchangeTools, type PeerRequest } from './exchange.ts';
@@ -85,7 +85,7 @@ function shardSpan(
   const lengthBytes =
     totalBytes === null || (job.totalBytes !== null && totalBytes !== job.totalBytes)
       ? -1
-      : Math.min(SHARD_BYTES, totalBytes - job.shard * SHARD_BYTES);
+      : shardLength(totalBytes, job.shard);
   if (lengthBytes < 0 || job.fromBytes + head.contentLength !== lengthBytes)
     throw new ShoalError('PEER_BROKEN', `${job.node} announced a wrong length`);
   return { lengthBytes, totalBytes: totalBytes! };
