@@ -13,7 +13,7 @@ export const PAGE_BYTES = 4096;
 export const REQUEST_HEAD_BYTES_MAX = 64 * 1024;
 
 /** A client gets an answer or an error within this time, whatever the origin does. */
-export const ANSWER_DEADLINE_MS = 30_000;
+const ANSWER_DEADLINE_MS = 30_000;
 
 /** A peer that sends nothing for this long is left, mid-shard if need be. */
 export const PEER_SILENCE_MS = 2_000;

@@ -17,7 +17,7 @@ import { IMAGE, PORTABLE, type Architecture } from './runtimes.ts';
 import { pinnedComponent, sbom } from './sbom.ts';
 import { systemPackages } from './system-packages.ts';
 
-export const KINDS = ['npm', 'chart', 'system', 'image'] as const;
+const KINDS = ['npm', 'chart', 'system', 'image'] as const;
 export type Kind = (typeof KINDS)[number];
 
 export interface ReleaseOptions {

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 
 /** What a blob is filed under: one kind byte and 32 bytes, however long its key is. */
-export const BLOB_ID_BYTES = 32;
+const BLOB_ID_BYTES = 32;
 
 /**
  * `digest`: the bytes of a sha256 digest themselves. `hashed`: sha256 of any other key (a URL
  * without its query).
  */
-export const KeyKind = { digest: 1, hashed: 2 } as const;
+const KeyKind = { digest: 1, hashed: 2 } as const;
 export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
 const DIGEST_KEY = /^sha256:([0-9a-f]{64})$/;

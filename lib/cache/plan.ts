@@ -1,5 +1,6 @@
 import { CACHE_VICTIMS_MAX } from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
+import { CHECKSUM_BYTES } from '../shard.ts';
 import { SlabAllocator } from './allocator.ts';
 import type { Extent } from './allocator.ts';
 import { Eviction } from './eviction.ts';
@@ -30,8 +31,6 @@ export interface Reservation {
   /** Entries evicted for it; their headers must be emptied, except the one that `entry` reuses. */
   evicted: number[];
 }
-
-const CHECKSUM_BYTES = 32;
 
 /**
  * Every decision about the slab: where a shard goes, what makes room for it, what is found where.

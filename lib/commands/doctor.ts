@@ -28,7 +28,7 @@ const MARKS = {
   failed: () => pc.red('failed '),
 };
 
-export function renderFindings(findings: readonly Finding[]): string {
+function renderFindings(findings: readonly Finding[]): string {
   const lines = findings.flatMap(({ check, outcome, detail, fix }) => [
     `${MARKS[outcome]()}  ${pc.bold(check)}: ${detail}`,
     ...(fix === null ? [] : [`         -> ${fix}`]),

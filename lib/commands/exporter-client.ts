@@ -6,7 +6,7 @@ import { STATUS_TIMEOUT_MS } from '../limits.ts';
 import { findSockets, socketIn, thisUser } from '../node/run-directory.ts';
 import { tlsProblem } from '../tls/problem.ts';
 
-export const EXPORTER_URL_DEFAULT = 'http://127.0.0.1:65003';
+const EXPORTER_URL_DEFAULT = 'http://127.0.0.1:65003';
 
 /** Where a command finds a node: its exporter port, or its admin socket on this machine. */
 export type NodePlace = { url: string } | { socket: string };

@@ -77,7 +77,7 @@ const startLazily: StartNode = async (config, options) => {
 };
 
 /** The ready line (docs/SPEC.md 9), for people or for machines. */
-export function readyLine(ready: RunningNode['ready'], json: boolean): string {
+function readyLine(ready: RunningNode['ready'], json: boolean): string {
   const { mode, proxy, p2p, exporter, pid } = ready;
   if (json) return `${JSON.stringify({ ready: true, mode, proxy, p2p, exporter, pid })}\n`;
   return `ready mode=${mode} proxy=${proxy} p2p=${p2p} exporter=${exporter ?? 'off'} pid=${pid}\n`;

@@ -28,7 +28,7 @@ function hasPulls(body: unknown): body is { pulls: PullStatus[] } {
   return Array.isArray((body as { pulls?: unknown } | undefined)?.pulls);
 }
 
-export function renderPulls(pulls: readonly PullStatus[]): string {
+function renderPulls(pulls: readonly PullStatus[]): string {
   if (pulls.length === 0) return 'No pull yet.\n';
   const table = new Table({
     head: ['image', 'size', 'time', 'sources', 'waited for'],
@@ -53,7 +53,7 @@ export function renderPulls(pulls: readonly PullStatus[]): string {
 }
 
 /** `peer 87 % origin 13 %`, the largest first. */
-export function sourcesOf({ sources, bytes }: Pick<PullStatus, 'sources' | 'bytes'>): string {
+function sourcesOf({ sources, bytes }: Pick<PullStatus, 'sources' | 'bytes'>): string {
   return Object.entries(sources)
     .filter(([, part]) => part > 0)
     .sort(([, a], [, b]) => b - a)
@@ -62,7 +62,7 @@ export function sourcesOf({ sources, bytes }: Pick<PullStatus, 'sources' | 'byte
 }
 
 /** The causes that cost at least 1 % of the time, the longest first. */
-export function waitsOf({ waitedMs, seconds, slowestPeer }: PullStatus): string {
+function waitsOf({ waitedMs, seconds, slowestPeer }: PullStatus): string {
   const worst = Object.entries(waitedMs)
     .filter(([, ms]) => ms >= seconds * 10 && ms >= 1)
     .sort(([, a], [, b]) => b - a)

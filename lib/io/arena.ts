@@ -38,7 +38,7 @@ export type SlotSource = (typeof SlotSource)[keyof typeof SlotSource];
 const LOCKED = -0x8000_0000;
 const WASM_PAGE_BYTES = 65_536;
 /** Maximum of WebAssembly.Memory. */
-export const ARENA_BYTES_MAX = 4 * 1024 * 1024 * 1024;
+const ARENA_BYTES_MAX = 4 * 1024 * 1024 * 1024;
 
 /** What another thread needs to attach to the arena. */
 export interface ArenaShared {

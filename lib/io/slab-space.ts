@@ -9,7 +9,7 @@ import { runProgram } from './program.ts';
 const STAT_BLOCK_BYTES = 512;
 
 /** Bytes free for unprivileged users on the filesystem of a file. */
-export async function freeBytesAt(path: string): Promise<number> {
+async function freeBytesAt(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path);
   return bavail * bsize;
 }
@@ -19,11 +19,7 @@ export async function freeBytesAt(path: string): Promise<number> {
  * small it is limited, in whole slots, to a share of the free space, but never shrinks below what
  * it has: a restart changes nothing.
  */
-export function affordableBytes(
-  wantedBytes: number,
-  allocatedBytes: number,
-  freeBytes: number,
-): number {
+function affordableBytes(wantedBytes: number, allocatedBytes: number, freeBytes: number): number {
   if (wantedBytes - allocatedBytes <= freeBytes) return wantedBytes;
   const boundBytes = Math.max(allocatedBytes, CACHE_DISK_SHARE_MAX * (allocatedBytes + freeBytes));
   return Math.min(wantedBytes, Math.floor(boundBytes / SHARD_BYTES) * SHARD_BYTES);

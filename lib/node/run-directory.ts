@@ -16,7 +16,7 @@ export function thisUser(): User {
  * Folders for the sockets of this user's nodes, the preferred one first: what systemd made for the
  * service, the user's own, the system's, and one under the folder for temporary files.
  */
-export function runDirectories({ uid, env }: User): string[] {
+function runDirectories({ uid, env }: User): string[] {
   const [service = ''] = (env['RUNTIME_DIRECTORY'] ?? '').split(':');
   const own = env['XDG_RUNTIME_DIR'] ?? '';
   return [

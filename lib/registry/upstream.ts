@@ -10,7 +10,7 @@ interface Upstream {
 }
 
 /** Which registry a request to this node is meant for (docs/SPEC.md 2.1). */
-export class Upstreams {
+class Upstreams {
   readonly #allow: AllowList;
   readonly #upstreams: Upstream[];
   readonly #fallback: string | null;

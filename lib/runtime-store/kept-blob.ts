@@ -1,8 +1,6 @@
 import { SHARD_BYTES } from '../limits.ts';
-import { shardLength } from '../shard.ts';
+import { CHECKSUM_BYTES, shardLength } from '../shard.ts';
 import type { ContentFile } from './content-store.ts';
-
-const CHECKSUM_BYTES = 32;
 
 interface Waiting {
   endBytes: number;

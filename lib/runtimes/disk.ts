@@ -89,7 +89,7 @@ function syncFolder(path: string): void {
 }
 
 /** The bytes of a config file; null if it does not exist. Throws FILE_UNUSABLE naming the file. */
-export function readBytes(disk: Disk, path: string): Buffer | null {
+function readBytes(disk: Disk, path: string): Buffer | null {
   try {
     return disk.read(path);
   } catch (error) {
@@ -163,7 +163,7 @@ export function removeFile(disk: Disk, path: string): void {
  * The temporary file for the new content: in the same directory, so that it can be renamed into
  * place.
  */
-export function temporaryOf(path: string): string {
+function temporaryOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.shoal-new`);
 }
 

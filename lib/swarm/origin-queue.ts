@@ -36,7 +36,7 @@ export interface OriginLimits {
   requestShards: number;
 }
 
-export const originLimits: OriginLimits = {
+const originLimits: OriginLimits = {
   allRequests: ORIGIN_ALL_REQUESTS_MAX,
   unvouchedRequests: ORIGIN_ALL_REQUESTS_MAX / 2,
   requests: ORIGIN_REQUESTS_MAX,

@@ -30,7 +30,7 @@ function rankIndex({ index, rankedAs }: ShardId): number {
 }
 
 /** A shard's own 32 bits, the same on every node. */
-export function shardHash(shard: ShardId): number {
+function shardHash(shard: ShardId): number {
   return mix32(hash32(shard.key) + Math.imul(rankIndex(shard) + 1, 0x9e37_79b1));
 }
 

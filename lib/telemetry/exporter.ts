@@ -76,7 +76,7 @@ async function swarmTree({ swarm }: ExporterDeps, query: URLSearchParams): Promi
 }
 
 /** The whole of GET /metrics: the DADIP2P_ families, then the shoal_ ones. */
-export function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
+function metricsRenderer(deps: ExporterDeps): () => Promise<string> {
   let inputs: StatusInputs | undefined;
   // Loaded at the first scrape: prom-client takes 50 ms of a start and 15 MB, also of a node nobody
   // scrapes.

@@ -25,7 +25,7 @@ export type ThreadKind = Exclude<(typeof threadKinds)[number], 'free'>;
 /** 128 bytes: two cache lines, since processors fetch them in pairs. */
 const LINE_WORDS = 16;
 
-export const HEADER_WORDS = LINE_WORDS;
+const HEADER_WORDS = LINE_WORDS;
 export const UNCOUNTED_INT32 = 0;
 export const AUDIT_BYTES_INT32 = 1;
 

@@ -8,7 +8,7 @@ const name = z.string().min(3).max(80);
 const sums = z.object({ origin: bytes, peer: bytes, cache: bytes, client: bytes, upload: bytes });
 
 /** What one node tells the swarm of itself (docs/SPEC.md 8). Unknown fields are left out. */
-export const nodeSummary = z.object({
+const nodeSummary = z.object({
   /** address:port of its p2p port. */
   node: name,
   role: z.enum(['agent', 'root']),

@@ -58,7 +58,7 @@ const listen = z.strictObject({
   port: port(0).default(8_443),
 });
 
-export const webhookConfigSchema = z.strictObject({
+const webhookConfigSchema = z.strictObject({
   registries: z
     .array(registry, { error: 'a list of entries {host, mode, p2pHost}' })
     .default([{ host: '*.cr.aliyuncs.com', mode: 'rewrite', p2pHost: null }]),

@@ -11,7 +11,7 @@ export interface ImageReference {
   readonly suffix: string;
 }
 
-export const DOCKER_HUB = 'docker.io';
+const DOCKER_HUB = 'docker.io';
 /** Other names of Docker Hub in clients and pull secrets. */
 const DOCKER_HUB_ALIASES = new Set([
   'index.docker.io',

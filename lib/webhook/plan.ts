@@ -55,7 +55,7 @@ export interface NodeKnowledge {
 }
 
 /** Every node is taken to be configured for the P2P hosts of the rules. */
-export const ANY_NODE: NodeKnowledge = { refusal: () => null };
+const ANY_NODE: NodeKnowledge = { refusal: () => null };
 
 /**
  * What to replace in a pod, and what is left alone although a rule matches it. `plan` is null when

@@ -31,7 +31,7 @@ export interface Secret extends KubeObject {
  * Marks a copy made by Shoal. A secret with a copy's name but without this label belongs to
  * somebody else and is left alone.
  */
-export const COPY_LABEL = 'shoal/pull-secret-copy';
+const COPY_LABEL = 'shoal/pull-secret-copy';
 /** Annotation on a copy: the name of its original. */
 export const COPY_OF_ANNOTATION = 'shoal/copy-of';
 

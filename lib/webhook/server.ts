@@ -11,7 +11,7 @@ import { reviewAnswer, type WebhookEntry } from './admission.ts';
 import type { KeyedCertificate } from './certificates.ts';
 
 /** Path of each webhook entry. */
-export const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = {
+const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = {
   '/mutate/pod': 'pod',
   '/mutate/namespace': 'namespace',
 };

@@ -22,9 +22,9 @@ export interface CellResult extends Cell {
   shardOverIdeal: number;
 }
 
-export const GRID_NODES = [2, 8, 64, 256];
-export const GRID_LINKS = ['10Mbit', '25Mbit', '100Mbit', '1Gbit', '10Gbit'];
-export const GRID_IMAGES = ['64MB', '1GB'];
+const GRID_NODES = [2, 8, 64, 256];
+const GRID_LINKS = ['10Mbit', '25Mbit', '100Mbit', '1Gbit', '10Gbit'];
+const GRID_IMAGES = ['64MB', '1GB'];
 
 /** As the chart limits an agent: the grid is about lines. */
 const CORES = 2;

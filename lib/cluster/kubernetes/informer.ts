@@ -194,13 +194,7 @@ export class Informer<T extends KubeObject> {
 }
 
 /** `namespace/name`, or `/name` for a cluster-scoped object. */
-export function objectKey({
-  namespace,
-  name,
-}: {
-  namespace?: string | undefined;
-  name: string;
-}): string {
+function objectKey({ namespace, name }: { namespace?: string | undefined; name: string }): string {
   return `${namespace ?? ''}/${name}`;
 }
 

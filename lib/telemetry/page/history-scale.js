@@ -5,7 +5,7 @@ const MINUTE_MS = 60_000;
 const SPANS_MS = [3, 6, 15, 60].map((minutes) => minutes * MINUTE_MS);
 export const SOURCES = ['origin', 'peer', 'cache'];
 /** Points further apart than this have a gap between them: the node was away. */
-export const GAP_MS = 30_000;
+const GAP_MS = 30_000;
 
 /** The shortest span that shows every point there is. */
 export function spanMs(points) {

@@ -136,7 +136,7 @@ function level(groups, depth) {
 }
 
 /** Nodes by their distance from the owner; each level in groups of those with one parent. */
-export function levelsOf(edges) {
+function levelsOf(edges) {
   const nodes = new Map();
   const node = (name) => {
     if (!nodes.has(name)) nodes.set(name, { name, state: 'owner', parent: null, children: [] });

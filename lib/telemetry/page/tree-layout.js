@@ -13,7 +13,7 @@ const NAMED_MAX = 60;
 /**
  * A forest from edges: who nobody sends to is a root. An edge that would close a loop is left out.
  */
-export function forest(edges) {
+function forest(edges) {
   const nodes = new Map();
   const node = (name) => {
     if (!nodes.has(name))
