@@ -297,8 +297,10 @@ export class ShardFetch implements Fetch {
 
   #afterOrigin(then: AfterOrigin): void {
     if (then.kind === 'end') this.#close(then.result);
-    else if (then.kind === 'again') this.#go();
-    else {
+    else if (then.kind === 'again') {
+      this.#sources.turnBack();
+      this.#go();
+    } else {
       this.#shared.observe('origin-retry', null);
       if (then.anew) this.#restart(0);
       this.#waitFor(then.ms);
@@ -355,9 +357,11 @@ export class ShardFetch implements Fetch {
     if (mayFind) this.#lastError = error;
     const then = !mayFind ? null : this.#origin.refused(error);
     if (then === null) this.#passOver(node);
+    else if (then === 'newer') this.#go();
     else if (then === 'origin') {
       this.#sources.turnToOrigin();
-      this.#passOver(node);
+      this.#progress.ownerChanged();
+      this.#go();
     } else this.#afterOrigin(then);
   }
 

@@ -19,6 +19,12 @@ export class OriginRefs {
     return this.#refs.some((ref) => ref.id !== this.#used?.id);
   }
 
+  /** Whether one was offered after the one in use. */
+  get hasNewer(): boolean {
+    const newest = this.#refs.at(-1);
+    return newest !== undefined && newest.id !== this.#used?.id;
+  }
+
   /** The one to use now, if one is left. */
   use(): OriginRef | null {
     this.#used = this.#refs.at(-1) ?? null;

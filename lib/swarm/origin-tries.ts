@@ -67,11 +67,13 @@ export class OriginTries {
 
   /**
    * An owner or root reports that the origin refused or failed. Only the origin itself is believed
-   * about a refusal (`origin`: this node asks it). After a failure (null) the next owner is asked;
-   * after OWNER_REFUSALS_MAX failures the fetch ends, so that not every node asks the origin.
+   * about a refusal (`origin`: this node asks it). The refusal does not count for a credential that
+   * was offered meanwhile (`newer`: the same node is asked with it). After a failure (null) the
+   * next owner is asked; after OWNER_REFUSALS_MAX failures the fetch ends, so that not every node
+   * asks the origin.
    */
-  refused(error: WireError): AfterOrigin | 'origin' | null {
-    if (error.code === 'ORIGIN_REFUSED') return 'origin';
+  refused(error: WireError): AfterOrigin | 'origin' | 'newer' | null {
+    if (error.code === 'ORIGIN_REFUSED') return this.#refs.hasNewer ? 'newer' : 'origin';
     return ++this.#refusals > OWNER_REFUSALS_MAX
       ? { kind: 'end', result: { kind: 'failed', error } }
       : null;

@@ -90,6 +90,11 @@ export class Sources {
     this.#originOnly = true;
   }
 
+  /** The origin itself refused one credential. Another one is sent by owners and roots again. */
+  turnBack(): void {
+    this.#originOnly = false;
+  }
+
   /** Past all owners, for as long as there is a root. */
   turnToRoots(): void {
     if (this.hasRoot)

@@ -128,6 +128,36 @@ describe('swarm/fetch: what other nodes report of the origin', () => {
     assert.equal(effects.last('finished').result.kind, 'done');
   });
 
+  it('asks the same owner again with a credential that came after the one refused', () => {
+    const { effects, fetch } = asChild(8, 1);
+    const first = effects.last('ask');
+    fetch.offer({ id: 'newer' });
+    fetch.settle(first.attempt, told);
+    const second = effects.last('ask');
+    assert.deepEqual(
+      [second.ask.node, second.ask.origin?.id, effects.calls.at(-1)!.call],
+      [first.ask.node, 'newer', 'ask'],
+    );
+  });
+
+  it('goes back to the owner with another credential when the origin refused the first', () => {
+    const { effects, fetch } = asChild(8, 1);
+    const first = effects.last('ask');
+    fetch.settle(first.attempt, told);
+    const own = effects.last('origin');
+    fetch.offer({ id: 'newer' });
+    fetch.settle(own.attempt, failure('ORIGIN_REFUSED', 0, { status: 401 }));
+    const second = effects.last('ask');
+    assert.deepEqual(
+      [second.ask.node, second.ask.origin?.id, effects.calls.at(-1)!.call],
+      [first.ask.node, 'newer', 'ask'],
+    );
+    fetch.settle(second.attempt, told);
+    assert.equal(effects.last('origin').ask.origin.id, 'newer');
+    fetch.settle(effects.last('origin').attempt, failure('ORIGIN_REFUSED', 0, { status: 401 }));
+    assert.equal(effects.last('finished').result.kind, 'refused');
+  });
+
   it('fails without a status for the client if it has no credential for the origin', () => {
     const made = rig(3, 1);
     const fetch = made.swarm.want({ key: 'k', index: 0 }, null);
