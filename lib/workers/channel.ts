@@ -1,14 +1,14 @@
 import type { MessagePort, Transferable } from 'node:worker_threads';
 
-/** A message with what must be moved, not copied, along with it. */
+/** A message and the buffer that is transferred with it, not copied. */
 interface Outgoing<T> {
   message: T;
   transfer?: ArrayBuffer;
 }
 
 /**
- * Typed messages over a port, batched: everything said within one turn of the event loop travels as
- * one array, so that a busy thread is woken once per turn and not once per message.
+ * Typed messages over a port, in batches: all messages of one turn of the event loop travel as one
+ * array, so that a busy thread is woken once per turn and not once per message.
  */
 export class Channel<Out, In> {
   readonly #port: MessagePort;
@@ -21,7 +21,7 @@ export class Channel<Out, In> {
     });
   }
 
-  /** Sends `message` at the end of this turn; `transfer` is moved to the other side. */
+  /** Sends `message` at the end of this turn; `transfer` is transferred, not copied. */
   send(message: Out, transfer?: ArrayBuffer): void {
     if (this.#queue.length === 0) setImmediate(() => this.#flush());
     this.#queue.push(transfer === undefined ? { message } : { message, transfer });

@@ -2,9 +2,9 @@ import type { MessagePort } from 'node:worker_threads';
 import { Channel } from './channel.ts';
 
 /**
- * A job on its way to a thread of a pool, and what came of it, in parts where it has some; `thrown`
- * only of a fault of ours, for jobs do not fail by throwing. First of all a thread says that it
- * serves.
+ * A job for a thread of a pool. Its results come back in parts, if it has several. `thrown` reports
+ * a fault in Shoal itself: a job that fails returns a result. The first message of a thread says
+ * that it serves.
  */
 export interface LineJob<Job> {
   id: number;
@@ -16,12 +16,12 @@ export type LineResult =
   | { id: number; result: unknown }
   | { id: number; thrown: string };
 
-/** What a pool's thread is started on: jobs come through `port` until it closes. */
+/** What a thread of a pool is started with. Jobs arrive through `port` until it closes. */
 export interface LineStart {
   port: MessagePort;
 }
 
-/** Bytes of a result that are to be moved, not copied, to control. */
+/** A result whose `bytes` are transferred to control, not copied. */
 export class Moved {
   readonly result: unknown;
   readonly bytes: ArrayBuffer;
@@ -33,10 +33,10 @@ export class Moved {
 }
 
 /**
- * Carries out the jobs that come through a line, as many at once as come; resolves when the line is
+ * Runs the jobs that arrive through a line, without a limit of its own; resolves when the line is
  * closed. Jobs and results of one turn of the event loop travel as one message, so that a busy
- * thread is woken once per turn and not once per job. `tell` sends ahead what a job has to say
- * before it is done.
+ * thread is woken once per turn and not once per job. A job calls `tell` to send a part of its
+ * result early.
  */
 export function serveLine<Job>(
   { port }: LineStart,

@@ -9,31 +9,30 @@ import { WholeOnly } from '../origin/range-reader.ts';
 import type { TransferTools } from './peer/read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';
 
-/** The rest of a shard, from byte `fromBytes` on, that is to come into a slot. */
+/** The part of a shard from byte `fromBytes` to its end, to be read into a slot. */
 export interface OriginPart {
   slot: number;
   attempt: number;
   shard: number;
   fromBytes: number;
   /**
-   * Where in the shard somebody waits for bytes: what is from there on comes first, the rest after
-   * it.
+   * The offset in the shard at which a client waits: bytes from there to the end are read first.
    */
   sliceBytes: number;
 }
 
 /**
- * Reads shards of one blob from the origin: one, or several that follow on each other, of which
- * each but the first is wanted whole.
+ * Reads one shard of a blob from the origin, or several consecutive ones. All but the first are
+ * read whole.
  */
 export interface OriginReadJob extends OriginTarget {
   kind: 'origin';
   parts: OriginPart[];
-  /** null: not known yet; then there is but one part. */
+  /** null: unknown; then there is only one part. */
   totalBytes: number | null;
   /**
-   * The blob's digest (`sha256:...`): a blob of one shard is checked against it before any client
-   * sees a byte.
+   * The blob's digest (`sha256:...`). A blob of one shard must match it before any client gets a
+   * byte.
    */
   digest: string | null;
   /** See ReadOptions of lib/origin/client.ts. */
@@ -50,13 +49,16 @@ export type OriginReadResult =
    */
   | { kind: 'failed'; error: WireError; receivedBytes: number; wholeOnly?: true };
 
-/** What a job tells on its way: what the head of an answer taught, then a result for each shard. */
+/**
+ * What a job reports while it runs: the facts in the head of an answer, then a result for each
+ * shard.
+ */
 export type OriginReadNews = ({ kind: 'head' } & HeadFact) | OriginReadResult;
 
 /**
- * Carries out a job; tells of each part, in order, once nothing will write to its slot any more,
- * and resolves always. A part nobody wants any more is left out, or broken off, and the rest is
- * asked for anew; any other failure is that of all parts which are not over.
+ * Runs a job. Reports the result of each part, in order, after the last write to its slot. Always
+ * resolves. A cancelled part is skipped, or stopped if it is being read, and the rest is requested
+ * again. Any other failure ends all parts that are not complete.
  */
 export async function readFromOrigin(
   job: OriginReadJob,
@@ -92,7 +94,7 @@ export async function readFromOrigin(
   }
 }
 
-/** One request for parts that follow on each other (two where a slice comes first). */
+/** One request for consecutive parts (two requests if a slice comes first). */
 class PartsReading {
   readonly #job: OriginReadJob;
   readonly #parts: readonly OriginPart[];
@@ -100,7 +102,7 @@ class PartsReading {
   readonly #over: (result: OriginReadResult, part: OriginPart) => void;
   readonly #learned: (fact: HeadFact) => void;
   #at = 0;
-  /** Of the part at hand. */
+  /** Of the current part. */
   #receivedBytes = 0;
   #lengthBytes = -1;
   #totalBytes: number;
@@ -121,7 +123,7 @@ class PartsReading {
     this.#receivedBytes = this.#part.fromBytes;
   }
 
-  /** Reads; how many parts are over. */
+  /** Reads the parts; returns how many of them have ended. */
   async run(origin: OriginClient): Promise<number> {
     const sliceBytes = this.#parts.length === 1 ? sliceFirst(this.#job, this.#part) : 0;
     try {
@@ -151,8 +153,8 @@ class PartsReading {
   }
 
   /**
-   * Reads [startBytes, endBytes), counted from the start of the part at hand; `advance` hears up to
-   * where in its part at hand it is there.
+   * Reads [startBytes, endBytes), counted from the start of the current part. `advance` gets the
+   * offset in the current part up to which bytes have arrived.
    */
   async #read(
     origin: OriginClient,
@@ -164,7 +166,7 @@ class PartsReading {
     const { arena, doorbells } = this.#tools;
     const firstBytes = this.#part.shard * SHARD_BYTES;
     let atBytes = startBytes;
-    /** Where the part at hand ends, or what is asked for of it. */
+    /** The end of the current part or of the requested range, whichever is first. */
     const untilBytes = (): number =>
       Math.min(this.#lengthBytes, endBytes - (this.#part.shard * SHARD_BYTES - firstBytes));
     const came = (bytes: number): void => {
@@ -201,7 +203,7 @@ class PartsReading {
             rest = rest.subarray(piece.length);
           }
         },
-        // Never past the part at hand.
+        // Never past the current part.
         room: (bytesMax) =>
           arena.bytes(this.#part.slot, atBytes, Math.min(atBytes + bytesMax, untilBytes())),
         placed: (bytes) => came(bytes),
@@ -216,7 +218,7 @@ class PartsReading {
       );
   }
 
-  /** The length of the part at hand is known, or that of its blob is. */
+  /** Sets the length of the current part's slot, once the blob's size is known. */
   #measure(): void {
     const { slot, shard } = this.#part;
     this.#lengthBytes = shardLength(this.#totalBytes, shard);
@@ -234,7 +236,7 @@ class PartsReading {
 
   #receiveInOrder(bytes: number): void {
     this.#receive(bytes);
-    // The last is not done before the answer has ended as it should.
+    // The last part is complete only when the answer has ended correctly.
     if (bytes === this.#lengthBytes && this.#at < this.#parts.length - 1) this.#partDone();
   }
 
@@ -259,7 +261,7 @@ class PartsReading {
     this.#over({ kind: 'failed', error, receivedBytes, ...(wholeOnly ? { wholeOnly } : {}) }, part);
   }
 
-  /** To the next part, if there is one. */
+  /** Continues with the next part, if there is one. */
   #goOn(): void {
     this.#at += 1;
     if (this.#at === this.#parts.length) return;
@@ -269,10 +271,9 @@ class PartsReading {
 }
 
 /**
- * The offset from which the shard is read first; 0: in order. A shard is read in order when the
- * read
- * begins near the slice anyway, when its blob is released only as a whole, when the size is unknown
- * (there may be nothing after the slice), and when it comes from a stream.
+ * The offset from which the shard is read first; 0: in order. A shard is read in order if the slice
+ * is near the first byte to read, if its blob is released only as a whole, if the size is unknown
+ * (there may be nothing after the slice), or if it is read from a stream.
  */
 function sliceFirst(
   { totalBytes, digest, ranges }: OriginReadJob,

@@ -37,7 +37,7 @@ import { Moved, serveLine, type LineStart } from './line.ts';
 import { nameThread } from './thread-name.ts';
 import { askStat, type StatJob } from './peer/stat.ts';
 
-/** What every transfer thread starts with. */
+/** What each transfer thread is started with. */
 export interface PoolStart {
   arena: ArenaShared;
   doorbells: SharedArrayBuffer;
@@ -71,7 +71,7 @@ export interface PingJob {
   origin: string;
 }
 
-/** From here on origins are reached as `options` say. */
+/** Replaces the options with which origins are read. */
 export interface ConfigureJob {
   kind: 'configure';
   options: OriginOptions;
@@ -90,32 +90,32 @@ export interface RelayJob {
   url: string;
   upstreamHost: string;
   headers: Record<string, string>;
-  /** Whether the body of a 200 may be a manifest: its digest is wanted. */
+  /** Whether the body of a 200 may be a manifest: then its digest is computed. */
   isManifest: boolean;
 }
 
 /**
- * `manifest`: digest (`sha256:...`) and checksum (hex) of a body that may be one, and is no longer
- * than a shard.
+ * `manifest`: digest (`sha256:...`) and checksum (hex) of a body that may be a manifest and is at
+ * most one shard long.
  */
 export type RelayResult =
   | ({ kind: 'answer'; manifest: { digest: string; checksum: string } | null } & RelayAnswer)
   | { kind: 'failed'; error: WireError };
 
 /**
- * Every task of the pool and what it resolves to. None rejects: an Error would lose its code on the
- * way.
+ * Every job of the pool and its result. No job rejects, because an Error loses its code between
+ * threads.
  */
 export interface PoolTasks {
   /**
-   * Resolves once the thread runs. `lowWater`: why it cannot set the low-water mark of sockets;
+   * Resolves when the thread runs. `lowWater`: why it cannot set the low-water mark of sockets;
    * empty if it can.
    */
   ready: [{ kind: 'ready' }, { kind: 'ready'; lowWater: string }];
   peer: [PeerReadJob, PreadResult];
   stat: [StatJob, StatResult];
   call: [PeerCallJob, PeerCallResult];
-  /** Its results, one for each shard, are told as they come. `buckets`: see `newBuckets`. */
+  /** Sends a result for each shard as it ends. `buckets`: see `newBuckets`. */
   origin: [OriginReadJob, { kind: 'over'; buckets: Bucket[] }];
   hold: [HoldJob, { kind: 'hold'; opened: boolean }];
   probe: [ProbeJob, ProbeResult];
@@ -173,7 +173,7 @@ function takeBuckets(): Bucket[] {
 
 export default (line: LineStart): Promise<void> => serveLine<PoolJob>(line, run);
 
-/** Carries out one job. */
+/** Runs one job. */
 async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown> {
   const startMs = tools.nowMs();
   const micros = (): number => (tools.nowMs() - startMs) * 1000;
@@ -226,7 +226,7 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
     case 'hold': {
       const opened = await origin
         .hold(job, job)
-        // Without a stream the reads go on as before, and say themselves what fails.
+        // Without a stream, the reads continue as before and report their own errors.
         .catch(() => false);
       return { kind: 'hold', opened };
     }
@@ -305,10 +305,10 @@ async function disk(job: PoolTasks[DiskKind][0]): Promise<PoolTasks[DiskKind][1]
   }
 }
 
-/** `value` to be returned with `bytes` moved, not copied, to control. */
+/** Returns `value` to control with `bytes` transferred, not copied. */
 function moved(value: object, bytes: Uint8Array): unknown {
   const whole = bytes.byteLength === bytes.buffer.byteLength;
-  // A view into a shared pool of small buffers must not take the pool along: it is copied instead,
-  // being small.
+  // A small Buffer is a view of a pool that others share. The pool must not be transferred, so the
+  // view is copied.
   return whole ? new Moved(value, bytes.buffer as ArrayBuffer) : value;
 }

@@ -3,15 +3,15 @@ import type { Enclosed, Envelope } from '../../wire/envelope.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { Pools } from '../threads/pools.ts';
 
-/** The bounds of a call, and what goes with it. */
+/** The bounds and the contents of a call. */
 export interface CallOptions extends Enclosed {
   deadlineMs: number;
   answerBytesMax?: number;
-  /** The digest that the body must have. */
+  /** The digest that the body must match. */
   digest?: string | null;
 }
 
-/** Small requests to other nodes, each answered by one body in memory. */
+/** Small requests to other nodes; each answer is one body in memory. */
 export class PeerCalls {
   readonly #pools: Pick<Pools, 'run'>;
   readonly #envelope: Envelope;
@@ -21,7 +21,7 @@ export class PeerCalls {
     this.#envelope = envelope;
   }
 
-  /** Resolves always, within the deadline. */
+  /** Always resolves, within the deadline. */
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult> {
     const { deadlineMs, answerBytesMax = CONNECTION_HEAD_BYTES_MAX, digest = null } = options;
     return this.#pools.run({

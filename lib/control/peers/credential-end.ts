@@ -1,10 +1,9 @@
 import { CREDENTIAL_HOLD_BEFORE_MS, CREDENTIAL_HOLD_MS } from './limits.ts';
 
 /**
- * The wall time in ms at which the rest of an object should be asked for in one request, because
- * the right to ask again may end; Infinity when it does not end. `firstUsedMs`: the wall time at
- * which it was first used. A client cannot renew a token within one GET, and a direct pull does not
- * notice its end.
+ * The wall time in ms at which to request the rest of an object in one request, because the
+ * credential may expire; Infinity if it does not. `firstUsedMs`: the wall time of its first use. A
+ * client cannot renew a token during one GET, and a direct pull is not affected by its expiry.
  *
  * Sources: JWT `exp` (RFC 7519, 4.1.4); signed URLs: `Expires` (S3 v2, OSS, GCS v2: Unix time),
  * `X-Amz-Date` + `X-Amz-Expires` (and the Goog forms), `se` (Azure SAS).
@@ -21,7 +20,9 @@ export function holdAtMs(
   return isOpaque ? firstUsedMs + CREDENTIAL_HOLD_MS : Infinity;
 }
 
-/** The wall time in ms at which a bearer token that is a JWT ends; null when it does not say. */
+/**
+ * The wall time in ms at which a bearer token expires; null if it is not a JWT or has no expiry.
+ */
 function bearerEnd(authorization: string | null): number | null {
   const [, claims] = /^bearer +[\w-]+\.([\w-]+)\.[\w-]*$/i.exec(authorization ?? '') ?? [];
   if (claims === undefined) return null;
@@ -33,7 +34,7 @@ function bearerEnd(authorization: string | null): number | null {
   }
 }
 
-/** The wall time in ms at which a signed URL ends; null when it is not signed or does not say. */
+/** The wall time in ms at which a signed URL expires; null if it is not signed or has no expiry. */
 function urlEnd(url: string): number | null {
   const query = new URLSearchParams(url.split('?', 2)[1] ?? '');
   const named = new Map([...query].map(([name, value]) => [name.toLowerCase(), value]));

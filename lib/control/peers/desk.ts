@@ -16,20 +16,22 @@ export interface PeerDeskParts {
   clock: Clock;
   facts: BlobFacts;
   loader: ShardLoader;
-  /** The origin another node names for a blob; null unless it may be believed (see Vouching). */
+  /**
+   * The origin that another node names for a blob; null if it is not vouched for (see Vouching).
+   */
   vouched(key: string, origin: OriginTarget | null): OriginTarget | null;
-  /** `node` sent a request that was signed right. */
+  /** `node` sent a correctly signed request. */
   asked(node: string): void;
-  /** `bytes` went out to `node`. */
+  /** `bytes` were sent to `node`. */
   sent(node: string, bytes: number): void;
   /**
-   * A node was given a place in the tree of a shard this node owns, so many hops from one that has
-   * it whole.
+   * A node got a place in the tree of a shard this node owns, `depth` hops below a node that has
+   * the shard.
    */
   placed(depth: number): void;
 }
 
-/** Tells other nodes the checksums of shards, at once or when a shard is complete. */
+/** Sends other nodes the checksums of shards, at once or when a shard is complete. */
 export class ChecksumDesk {
   readonly #parts: PeerDeskParts;
   readonly #waiting = new Map<string, Set<(resident: Resident | null) => void>>();
@@ -38,7 +40,7 @@ export class ChecksumDesk {
     this.#parts = parts;
   }
 
-  /** Takes a report on the parent, and resolves within PEER_HOLD_MS. */
+  /** Records the report on the parent, and resolves within PEER_HOLD_MS. */
   async stat({ key, shard: index, node, parent, report }: StatQuery): Promise<StatAnswer> {
     const { swarm, facts } = this.#parts;
     const shard: ShardId = { key, index };
@@ -94,7 +96,8 @@ function statOf({ totalBytes, lengthBytes, checksum }: ShardFacts): StatAnswer {
 }
 
 /**
- * Other nodes that read through one front: the core decides, the loader brings, the front sends.
+ * Serves other nodes that read through one front: the core decides, the loader gets the shard, the
+ * front sends it.
  */
 export class PeerDesk {
   readonly #parts: PeerDeskParts;
@@ -173,13 +176,13 @@ export class PeerDesk {
     );
   }
 
-  /** The sending of ask `id` is over; `whole`: to the shard's last byte. */
+  /** The answer to request `id` has ended; `whole`: all bytes to the shard's end were sent. */
   close(id: number, whole: boolean, sentBytes: number): void {
     const serving = this.#serving.get(id);
     if (serving === undefined) return;
     this.#serving.delete(id);
     this.#parts.sent(serving.node, sentBytes);
-    // A node that was told "busy" comes right back: what is on its way for it goes on meanwhile.
+    // A node that got "busy" asks again soon, so the running fetch continues.
     if (serving.resident !== null)
       this.#parts.loader.drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
     this.#parts.swarm.sent(serving.shard, serving.node, whole);

@@ -11,27 +11,27 @@ import type { Filling, TransferParts } from './transfers.ts';
 
 type Fact = Extract<OriginReadNews, { kind: 'head' }>;
 
-/** One shard's read at the origin, while it waits and while it is under way. */
+/** One shard's read at the origin, waiting or running. */
 interface OriginRead extends OriginWant {
   readonly target: OriginTarget;
   readonly filling: Filling;
   readonly sliceBytes: number | null;
   readonly object: ObjectReads;
-  /** Whether this node reads for no others: a long answer may then bring all that is left. */
+  /** Whether this node reads for no others; then one long answer may bring all remaining shards. */
   readonly alone: boolean;
   readonly mayStream: boolean;
-  /** Where it is: in the queue, waiting for the first answer, sent, or settled. */
+  /** Its state: in the queue, waiting for the first answer, sent, or settled. */
   state: 'queued' | 'held' | 'sent' | 'over';
   settle: { resolve: (result: OriginReadResult) => void; reject: (error: unknown) => void };
 }
 
-/** The reads of one object that are not over. */
+/** The reads of one object that have not ended. */
 interface ObjectReads {
   readonly name: string;
   readonly reads: Set<OriginRead>;
   /**
-   * The read whose answer tells whether the origin serves parts, or opens a stream: until its head
-   * has come the others wait.
+   * The read whose answer shows whether the origin serves parts, or opens a stream. The others wait
+   * for its head.
    */
   pioneer: OriginRead | 'hold' | null;
 }
@@ -66,9 +66,9 @@ export class OriginReads {
   }
 
   /**
-   * Reads the rest of a shard, from `sliceBytes` of the shard on first: there somebody waits. Where
-   * nobody does (null) and the node is `alone` (see OriginAsk), it may come in one request with
-   * others. Where it must not become a stream, and the origin serves only the whole, it fails with
+   * Reads the rest of a shard, starting at `sliceBytes` if a client waits there. If none waits
+   * (null) and the node is `alone` (see OriginAsk), it may share one request with others. If it
+   * must not become a stream, and the origin serves only the whole object, it fails with
    * `wholeOnly`.
    */
   read(
@@ -112,8 +112,8 @@ export class OriginReads {
   }
 
   /**
-   * Whether the read under way with this very credential proves the right to read; null when there
-   * is none, or its answer proves nothing.
+   * Whether the running read with the same credential proves the right to read; null if there is
+   * none, or if its answer proves nothing.
    */
   proofOf(target: {
     url: string;
@@ -134,7 +134,7 @@ export class OriginReads {
   }
 
   #support({ object, target }: OriginRead): RangeSupport {
-    // A manifest is small and read without Range, so its answer tells nothing.
+    // A manifest is read without Range, so its answer does not show whether ranges work.
     return target.accept === undefined
       ? this.#memory.of(object.name, target.upstreamHost)
       : 'parts';
@@ -154,9 +154,9 @@ export class OriginReads {
     }
   }
 
-  /** Sends what the queue lets begin. */
+  /** Sends the requests that the queue allows. */
   #begin(together: readonly OriginRead[]): void {
-    // Some may have been read otherwise meanwhile.
+    // Some may have been read in another request since.
     const due = together.filter(({ state }) => state === 'queued');
     if (due.length === 0) {
       queueMicrotask(() => void this.#queue.over(together, 'left'));
@@ -180,7 +180,7 @@ export class OriginReads {
     });
   }
 
-  /** Sends one request, for shards that follow on each other; each is settled when it is there. */
+  /** Sends one request for consecutive shards; each is settled when it arrives. */
   async #send(
     together: readonly OriginRead[],
     mode: { ranges: RangeSupport; mayStream: boolean },
@@ -243,14 +243,16 @@ export class OriginReads {
     return result;
   }
 
-  /** The head of an answer has come. */
+  /** The head of an answer has arrived. */
   #learn(read: OriginRead, { ranges }: Fact): void {
     const { object, target } = read;
     if (ranges !== 'unknown') this.#memory.note(object.name, target.upstreamHost, ranges);
     if (object.pioneer === read && ranges !== 'unknown') this.#releaseHeld(object);
   }
 
-  /** Where the origin is silent the reads that waited fail too: each would wait as long again. */
+  /**
+   * If the origin is silent, the waiting reads fail too; otherwise each would wait as long again.
+   */
   #pioneerFailed(
     object: ObjectReads,
     result: Extract<OriginReadResult, { kind: 'failed' }>,
@@ -263,7 +265,7 @@ export class OriginReads {
     this.#releaseHeld(object);
   }
 
-  /** Routes what waited for the first answer, in the order of the shards. */
+  /** Continues the reads that waited for the first answer, in the order of the shards. */
   #releaseHeld(object: ObjectReads): void {
     object.pioneer = null;
     const held = [...object.reads].filter(({ state }) => state === 'held');
@@ -272,7 +274,8 @@ export class OriginReads {
 
   #settle(read: OriginRead, result: OriginReadResult): void {
     if (result.kind === 'failed' && result.wholeOnly === true) {
-      // The origin serves parts of other objects, but not of this one: to the object's thread.
+      // The origin serves parts of other objects, but not of this one: read it on the object's
+      // thread.
       this.#memory.note(read.object.name, read.target.upstreamHost, 'whole');
       if (read.mayStream) return this.#route(read);
     }
@@ -305,7 +308,7 @@ export class OriginReads {
 
   // --- credentials that end ---
 
-  /** Whether the rest of the object should come in one request, begun now. */
+  /** Whether to request the rest of the object now, in one request. */
   #holdsNow({ object, series, target, alone }: OriginRead): boolean {
     if (!alone || target.accept !== undefined) return false;
     if (this.#memory.of(object.name, target.upstreamHost) !== 'parts') return false;
@@ -314,7 +317,7 @@ export class OriginReads {
     return firstUsedMs !== Infinity && nowMs >= holdAtMs(target, firstUsedMs);
   }
 
-  /** Checks every CREDENTIAL_LOOK_MS whether the rest should come in one long request. */
+  /** Checks every CREDENTIAL_LOOK_MS whether to request the rest in one long request. */
   #watchCredentials(object: ObjectReads): void {
     this.#parts.clock.after(CREDENTIAL_LOOK_MS, () => {
       const reads = [...object.reads];
@@ -332,7 +335,7 @@ export class OriginReads {
     });
   }
 
-  /** Opens a stream from `shard` on; the reads that have not been sent wait for it. */
+  /** Opens a stream from `shard` on; the reads that are not sent yet wait for it. */
   #hold({ object, target, series, filling }: OriginRead, shard: number): void {
     const { totalBytes, digest } = filling;
     const fromBytes = shard * SHARD_BYTES;
@@ -348,7 +351,7 @@ export class OriginReads {
       .catch(() => false)
       .then((opened) => {
         if (opened) this.#memory.hold(object.name);
-        // It would fail again: from here on this credential is used as it is.
+        // Another attempt would fail too: no further stream for this credential.
         else this.#firstUsedMs.set(series, Infinity);
         this.#releaseHeld(object);
       });
@@ -375,7 +378,7 @@ function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {
     : 'answered';
 }
 
-/** A refusal of the read is one of the check; another failure proves nothing. */
+/** A refusal of the read is a refusal of the check; another failure proves nothing. */
 function refusalOf(result: OriginReadResult): ProbeResult | null {
   if (result.kind !== 'failed' || result.error.code !== 'ORIGIN_REFUSED') return null;
   const { status } = result.error;
@@ -384,7 +387,7 @@ function refusalOf(result: OriginReadResult): ProbeResult | null {
     : null;
 }
 
-/** Without its query: a signature is not part of an object's name. */
+/** The name of the object: its URL without the query, because a signature is not part of it. */
 function objectOf(url: string): string {
   return url.split('?', 1)[0]!;
 }

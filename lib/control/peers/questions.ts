@@ -48,9 +48,8 @@ interface PeerReply {
 }
 
 /**
- * Answers the requests of other nodes that are not for the bytes of a shard (see desk.ts for
- * those).
- * To add a message, add its file to lib/wire and its case here.
+ * Answers the requests of other nodes, except those for the bytes of a shard (desk.ts). To add a
+ * message, add its file to lib/wire and its case here.
  */
 export class PeerQuestions {
   readonly #parts: QuestionParts;
@@ -59,7 +58,7 @@ export class PeerQuestions {
     this.#parts = parts;
   }
 
-  /** Resolves always: what fails becomes a refusal. */
+  /** Always resolves: a failure becomes a refusal. */
   async answer(request: RpcRequest): Promise<PeerReply> {
     try {
       return await this.#answer(request);

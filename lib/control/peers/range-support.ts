@@ -6,9 +6,8 @@ export type RangeSupport = 'parts' | 'whole' | 'unknown';
 
 /**
  * Which origins serve parts of which objects. A pull-through cache serves parts of what it holds,
- * and only the whole of what it is still fetching, so the answer belongs to an object; what a host
- * did lately is the guess for an object not asked for yet. Everything is forgotten again after
- * RANGE_SUPPORT_TTL_MS.
+ * but only the whole of what it is still fetching, so the fact belongs to an object. The recent
+ * answers of a host are the guess for a new object. Facts expire after RANGE_SUPPORT_TTL_MS.
  */
 export class RangeMemory {
   readonly #clock: Clock;
@@ -21,7 +20,7 @@ export class RangeMemory {
     this.#hosts = new LRUCache({ max: RANGE_HOSTS_MAX });
   }
 
-  /** What to expect of a request for a part of `object` at `host`. */
+  /** The expected answer to a request for a part of `object` at `host`. */
   of(object: string, host: string): RangeSupport {
     const known = this.#objects.get(object);
     if (known !== undefined && this.#isFresh(known.atMs)) return known.support;
@@ -30,7 +29,7 @@ export class RangeMemory {
     return this.#isFresh(seen.wholeMs) ? 'unknown' : 'parts';
   }
 
-  /** What to expect of the host for an object of which nothing is known. */
+  /** The expected answer of the host for an unknown object. */
   ofHost(host: string): RangeSupport {
     const seen = this.#hosts.get(host);
     if (seen === undefined) return 'unknown';
@@ -38,12 +37,12 @@ export class RangeMemory {
     return parts === whole ? 'unknown' : parts ? 'parts' : 'whole';
   }
 
-  /** The origin has sent a part of the object, or the whole where a part was asked for. */
+  /** The origin has answered a request for a part with a part, or with the whole. */
   note(object: string, host: string, support: 'parts' | 'whole'): void {
     const known = this.#objects.get(object);
     const atMs = this.#clock.nowMs();
     const isFresh = known !== undefined && this.#isFresh(known.atMs);
-    // Reads that share a long answer say nothing new of the host.
+    // Reads that share a long answer are no evidence about the host.
     if (isFresh && (known.held || known.support === support)) {
       known.atMs = atMs;
       if (known.support === 'whole') return;
@@ -52,7 +51,7 @@ export class RangeMemory {
     this.#hosts.set(host, { ...seen, [support === 'parts' ? 'partsMs' : 'wholeMs']: atMs });
   }
 
-  /** One long answer brings the rest of the object: further reads are to share it. */
+  /** One long answer brings the rest of the object; further reads share it. */
   hold(object: string): void {
     this.#objects.set(object, { support: 'whole', held: true, atMs: this.#clock.nowMs() });
   }

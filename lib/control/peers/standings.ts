@@ -2,23 +2,24 @@ import type { WireError } from '../../errors.ts';
 import type { PeerCondition } from '../../swarm/types.ts';
 import type { PeerState } from '../../telemetry/peer-states.ts';
 
-/** Codes by which a node says that it does not take this one for a member of its cluster. */
+/** Codes with which a node refuses this one as no member of its cluster. */
 const ESTRANGED = new Set(['PEER_UNAUTHORIZED', 'PEER_VERSION', 'PEER_ADDRESS']);
 
 /**
- * Which peers have answered or asked, and which have refused this node as a stranger: what status
- * adds to the conditions of the swarm core, which only knows whom to avoid. Holds members only.
+ * Which peers have sent answers or requests, and which have refused this node as a stranger. Status
+ * adds this to the conditions of the swarm core, which only knows which peers to avoid. Holds
+ * members only.
  */
 export class PeerStandings {
   readonly #heard = new Map<string, 'answers' | 'unauthorized'>();
   readonly #estranged: (node: string, error: WireError) => void;
 
-  /** `estranged` is called when a node begins to refuse this one. */
+  /** `estranged` is called when a node starts to refuse this one. */
   constructor(estranged: (node: string, error: WireError) => void) {
     this.#estranged = estranged;
   }
 
-  /** `node` answered a request, or sent one that was signed right. */
+  /** `node` answered a request, or sent a correctly signed one. */
   answered(node: string): void {
     this.#heard.set(node, 'answers');
   }

@@ -20,7 +20,7 @@ export interface TransferParts {
   vouching: Pick<Vouching, 'isVouched'>;
 }
 
-/** Which slot a transfer fills, and from which byte on. */
+/** The slot that a transfer fills, and its first byte. */
 export interface Filling {
   slot: number;
   attempt: number;
@@ -30,7 +30,7 @@ export interface Filling {
   digest: string | null;
 }
 
-/** Carries out what the swarm core decides: signed requests to other nodes, reads at the origin. */
+/** Runs transfers for NodeEffects: signed requests to other nodes, reads at the origin. */
 export class Transfers {
   readonly #parts: TransferParts;
   readonly #atOrigin: OriginReads;
@@ -75,12 +75,11 @@ export class Transfers {
   }
 
   /**
-   * Checks at the upstream that a credential opens a blob. A read under way with the same
-   * credential
-   * proves it as well, and costs the upstream nothing more.
+   * Checks at the upstream that a credential gives access to a blob. A running read with the same
+   * credential proves it too, without another request.
    */
   async probe(job: ProbeJob): Promise<ProbeResult> {
-    // The read that the same request leads to begins within this turn of the event loop.
+    // A read for the same request starts within this turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     const proof = await this.#atOrigin.proofOf(job);
     if (proof !== null) return proof;

@@ -15,19 +15,18 @@ interface Waiting {
 
 interface Line<Job> {
   channel: Channel<LineJob<Job>, LineResult>;
-  /** Whether its thread has loaded its modules, and would begin a job at once. */
+  /** Whether its thread has loaded its modules, so that a job starts at once. */
   serves: boolean;
   underWay: Map<number, Waiting>;
 }
 
 /**
- * Jobs for the threads of a pool. Piscina keeps the threads; each of them runs one task for as long
- * as it lives, and gets its jobs through a line of its own, batched (lib/workers/line.ts): a task
- * of Piscina's for each job costs twice the processor time. A job goes to the thread with the
- * fewest under way; beyond `jobsPerThreadMax`, or its share (share-queue.ts), it waits. Threads
- * that are not there from the start come with the first job: a node that nobody uses holds no
- * memory for them, and one that
- * is used pays their start once.
+ * Jobs for the threads of a pool. Piscina owns the threads. Each thread runs one Piscina task for
+ * its whole life and receives jobs in batches through a line (lib/workers/line.ts); one Piscina
+ * task per job would cost twice the CPU time. A job goes to the thread with the fewest running
+ * jobs. It waits if every thread has `jobsPerThreadMax`, or if its share (share-queue.ts) is used
+ * up. Threads beyond the first ones start with the first job, so an idle node holds no memory for
+ * them.
  */
 export class Lines<Job> {
   readonly #pool: Piscina<LineStart, void>;
@@ -36,7 +35,7 @@ export class Lines<Job> {
   readonly #jobsPerThreadMax: number;
   readonly #lines: Line<Job>[] = [];
   readonly #queue: ShareQueue<Waiting & { job: Job }>;
-  /** The first job of every thread that is yet to start. */
+  /** The job that each new thread runs first. */
   #standing: Job | null = null;
   #nextId = 0;
   #closed = false;
@@ -61,8 +60,8 @@ export class Lines<Job> {
   }
 
   /**
-   * Rejects only when the thread dies over it, or on a fault of ours; never settles once closed.
-   * `heard` is given what the job says on its way.
+   * Rejects only if the thread dies, or for a fault in Shoal itself; never settles after `close`.
+   * `heard` gets the parts of a result as they arrive.
    */
   run(job: Job, heard?: (part: unknown) => void, share: Share = LOCAL): Promise<unknown> {
     if (this.#lines.length === 0 || (this.#lines.length < this.#threads && this.#load.isBusy))
@@ -74,8 +73,8 @@ export class Lines<Job> {
   }
 
   /**
-   * As `run`, but on the first thread, at once: jobs that share what that thread holds. Callers
-   * bound their number themselves.
+   * As `run`, but at once and on the first thread, for jobs that share what that thread holds. The
+   * caller bounds their number.
    */
   runOnFirst(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
     while (this.#lines.length < this.#threads) this.#open();
@@ -84,7 +83,7 @@ export class Lines<Job> {
     );
   }
 
-  /** Resolves once `job` was carried out by every thread there is. */
+  /** Resolves when every running thread has run `job`. */
   everywhere(job: Job): Promise<unknown[]> {
     return Promise.all(
       this.#lines.map(
@@ -96,7 +95,7 @@ export class Lines<Job> {
     );
   }
 
-  /** As `everywhere`, and by each thread that starts later, before anything else. */
+  /** As `everywhere`; each thread that starts later runs `job` first. */
   async always(job: Job): Promise<void> {
     this.#standing = job;
     await this.everywhere(job);
@@ -129,7 +128,7 @@ export class Lines<Job> {
       });
   }
 
-  /** The thread is gone, with all it was at: another one takes its place. */
+  /** The thread has died and its jobs are lost: starts another one. */
   #lost(line: Line<Job>, error: unknown): void {
     if (this.#closed) return;
     this.#lines.splice(this.#lines.indexOf(line), 1);
@@ -154,7 +153,7 @@ export class Lines<Job> {
     }
   }
 
-  /** One that is still loading gets a job only when there is no other. */
+  /** A thread that is still loading gets a job only if there is no other. */
   #isBetter(one: Line<Job>, other: Line<Job>): boolean {
     return one.serves === other.serves ? one.underWay.size < other.underWay.size : one.serves;
   }

@@ -2,7 +2,7 @@ import type { EventLoopUtilization } from 'node:perf_hooks';
 import type { Worker } from 'node:worker_threads';
 import { THREAD_BUSY_SHARE, THREAD_LOOK_MS } from '../limits.ts';
 
-/** Whether the threads of a pool are busy, from the time that they spend outside of their waits. */
+/** Whether the threads of a pool are busy, measured by their time outside of waits. */
 export class PoolLoad {
   readonly #workers: () => readonly Pick<Worker, 'performance'>[];
   readonly #nowMs: () => number;
@@ -20,7 +20,7 @@ export class PoolLoad {
 
   /**
    * Whether each thread was busy for THREAD_BUSY_SHARE of the last period of at least
-   * THREAD_LOOK_MS. To be called with every job.
+   * THREAD_LOOK_MS. Call it with every job.
    */
   get isBusy(): boolean {
     const nowMs = this.#nowMs();

@@ -11,40 +11,39 @@ import { LOCAL, UNVOUCHED, type Share } from '../../share-queue.ts';
 import { TRANSFER_SHARES } from '../limits.ts';
 
 /**
- * The two pools of a node, typed: see lib/workers/pool.ts and lib/workers/digest.ts for what they
- * do.
+ * The two pools of a node, with their types; lib/workers/pool.ts and lib/workers/digest.ts run
+ * their jobs.
  */
 export interface Pools {
   run<Kind extends keyof PoolTasks>(
     job: PoolTasks[Kind][0] & { kind: Kind },
   ): Promise<PoolTasks[Kind][1]>;
   /**
-   * Reads shards from the origin; `heard` is told the outcome of each, in order. With `mayStream`
-   * on
-   * the first thread: only reads in one thread can share a stream.
+   * Reads shards from the origin; `heard` gets the result of each, in order. With `mayStream`,
+   * reads run on the first thread: only reads of one thread can share a stream.
    */
   origin(
     job: OriginReadJob,
     heard: (news: OriginReadNews) => void,
     mayStream: boolean,
   ): Promise<void>;
-  /** Opens a stream for reads with `mayStream`; whether it is open. */
+  /** Opens a stream for reads with `mayStream`; resolves with whether it is open. */
   hold(job: HoldJob): Promise<boolean>;
-  /** From here on origins are reached as `options` say; reads under way go on as they began. */
+  /** Replaces the options with which origins are read; running reads keep theirs. */
   configure(options: PoolStart['origin']): Promise<void>;
   digest(job: DigestJob): Promise<DigestResult>;
   /**
-   * Resolves when a transfer thread has loaded its modules: the first reads must not wait for that.
+   * Resolves when a transfer thread has loaded its modules, so that the first reads need not wait.
    */
   ready(): Promise<{ lowWater: string }>;
   /** Jobs waiting for a thread. */
   queued(): number;
-  /** Ends the threads; what they were at is lost. */
+  /** Ends the threads; their running jobs are lost. */
   close(): Promise<void>;
 }
 
 /**
- * Threads live as long as the node, and stay in their event loops between tasks: they hold
+ * Threads live as long as the node. They stay in their event loops between jobs, because they hold
  * connections.
  */
 const FOREVER = {
@@ -53,7 +52,7 @@ const FOREVER = {
   ...THREAD_OPTIONS,
 } as const;
 
-/** What decides over sources; see Vouching. */
+/** Tells which sources are vouched for; see Vouching. */
 interface Vouch {
   learn(bucket: Bucket): void;
   isVouched(url: string): boolean;
@@ -116,8 +115,8 @@ export function startPools(start: PoolStart, digestStart: DigestStart, vouch: Vo
 }
 
 /**
- * Who has to answer a job, and for whom it is. Hosts that no configured registry vouches for count
- * as one: their number is up to whoever names them.
+ * The share of a job: its upstream and its client. All hosts that no configured registry vouches
+ * for are one upstream, because clients choose how many of them they name.
  */
 function shareOf(job: PoolJob, vouch: Vouch): Share {
   if (job.kind !== 'probe' && job.kind !== 'relay' && job.kind !== 'origin') return LOCAL;

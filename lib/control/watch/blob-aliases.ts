@@ -1,19 +1,18 @@
 import { LRUCache } from 'lru-cache';
 import type { BlobTree, StatusInputs } from '../../telemetry/status.ts';
 
-/** Aliases remembered: far more than a page of status shows. */
+/** Bound on remembered aliases: far more than a status page shows. */
 const ALIASES_MAX = 4_096;
 
 /**
- * Names for blobs on pages that anybody may read: a digest tells which image a node runs, and is
- * what a client without rights would need to ask for the blob. Every node of a cluster gives a blob
- * the same alias.
+ * Aliases for blobs on public pages. A digest tells which image a node runs, and a client without
+ * rights could use it to request the blob. All nodes of a cluster use the same alias for a blob.
  */
 export class BlobAliases {
   readonly #opaqueName: (key: string) => string;
   readonly #keys = new LRUCache<string, string>({ max: ALIASES_MAX });
 
-  /** `opaqueName`: hex digits that stand for a key and cannot be read back. */
+  /** `opaqueName`: hex digits that stand for a key and do not reveal it. */
   constructor(opaqueName: (key: string) => string) {
     this.#opaqueName = opaqueName;
   }

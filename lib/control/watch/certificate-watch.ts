@@ -3,16 +3,16 @@ import { CERTIFICATE_LOOK_MS } from '../limits.ts';
 
 export interface CertificateWatchParts {
   clock: Clock;
-  /** The certificate to be used and its key, PEM, renewed if that is due. */
+  /** The current certificate and its key, PEM, renewed if that is due. */
   read(): Promise<string>;
-  /** They are others than before. */
+  /** The certificate has changed. */
   changed(): void;
   failed(error: Error): void;
 }
 
 /**
- * Sees to it that a running node's own certificate is renewed before its end, and that one put in
- * place of the config's is taken up.
+ * Renews the node's own certificate before it expires, and loads a configured one again when its
+ * files change.
  */
 export class CertificateWatch {
   readonly #parts: CertificateWatchParts;
@@ -43,7 +43,7 @@ export class CertificateWatch {
       if (now !== this.#known) this.#parts.changed();
       this.#known = now;
     } catch (thrown) {
-      // The old one is in use until the next look.
+      // The old one stays in use until the next check.
       this.#parts.failed(thrown as Error);
     }
     if (this.#timer === timer) this.#timer = this.#arm();

@@ -1,4 +1,4 @@
-/** Bytes of an image by its manifest, config and layers; null for what is no such manifest. */
+/** Size of an image: manifest, config and layers; null if it is not an image manifest. */
 export function imageBytes(manifest: Uint8Array): number | null {
   if (manifest.length === 0) return null;
   let value: unknown;

@@ -6,7 +6,7 @@ import type { createLogger } from '../../telemetry/logger.ts';
 import type { ControlMessage, FrontMessage } from '../../workers/messages.ts';
 import { PullLog } from './pull-log.ts';
 
-/** A request under way at one front: what its lines in the log say of it. */
+/** A running request of one front, with the fields of its log lines. */
 interface Trace {
   who: 'client' | 'node';
   startMs: number;
@@ -14,14 +14,14 @@ interface Trace {
 }
 
 /**
- * Outcomes that say nothing of this node's health: what an upstream answers to a client, and what a
- * client brings about itself.
+ * Outcomes that do not concern this node's health: answers of an upstream to a client, and what a
+ * client causes itself.
  */
 function isOrdinary(error: ShoalError): boolean {
-  // A registry sends its clients to a host that this node may not dial: only its operator can help
+  // A registry redirects to a host that this node may not dial; only its operator can change that
   // (docs/SPEC.md 2.6).
   if (error.code === 'HOST_NOT_ALLOWED') return false;
-  // Who is still there to be refused has cancelled nothing.
+  // A client that still waits has not cancelled.
   return (
     error.code === 'DRAINING' ||
     (error.code !== 'CANCELLED' && error.status >= 400 && error.status < 500)
@@ -29,9 +29,8 @@ function isOrdinary(error: ShoalError): boolean {
 }
 
 /**
- * What the log says of pulls, by request id: every step at debug, what went wrong at warn, where it
- * also enters the list of recent errors. Lines at warn are bounded by the second; what is left out
- * is counted in the next one.
+ * Log lines about pulls, by request id: each step at debug, errors at warn, which also enter the
+ * list of recent errors. Lines at warn are limited per second; the next line counts those left out.
  */
 export class Journal {
   readonly #log: ReturnType<typeof createLogger>;
@@ -58,7 +57,7 @@ export class Journal {
     if (this.#log.isLevelEnabled('debug')) this.#log.debug(fields(), message);
   }
 
-  /** Something an operator should know, other than a failed request. Bounded by the second. */
+  /** A warning to the operator that is not a failed request. Limited per second. */
   noted(fields: Record<string, unknown>, message: string): void {
     if (this.#allowance.take()) this.#log.warn(fields, message);
     else this.#leftOut += 1;
@@ -102,7 +101,7 @@ export class Journal {
   }
 }
 
-/** Numbers the fronts. */
+/** Gives each front a number. */
 let fronts = 0;
 
 /** The requests of one front, from the messages that pass between it and control. */
@@ -169,7 +168,7 @@ export class FrontJournal {
       message.error,
       `a ${trace.who} was refused`,
     );
-    // A refused read is closed by the front, a relay is over with its answer.
+    // The front closes a refused read; a relay ends with its answer.
     if (trace.fields['blob'] === undefined) this.#traces.delete(message.id);
   }
 

@@ -13,7 +13,7 @@ import { Telemetry } from '../../telemetry/telemetry.ts';
 import { VERSION } from '../../version.ts';
 import { Journal } from './journal.ts';
 
-/** Everything by which a node is seen, on its control thread. */
+/** Log, metrics and records of a node, on its control thread. */
 export interface Observation {
   log: ReturnType<typeof createLogger>;
   journal: Journal;
@@ -29,7 +29,9 @@ export interface Observation {
   close(): Promise<void>;
 }
 
-/** The log goes to stderr: stdout carries the ready line and, when asked for, the audit log. */
+/**
+ * The log goes to stderr, because stdout carries the ready line and, if configured, the audit log.
+ */
 export function openObservation(parts: {
   config: Config;
   node: string;

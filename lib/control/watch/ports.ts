@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { ShoalError } from '../../errors.ts';
 
-/** A port to listen on: `port` itself, or any when it is 0. `what` names it in errors. */
+/** A port to listen on; 0: any free one. `what` names it in errors. */
 export interface PortWish {
   host: string;
   port: number;
@@ -10,10 +10,10 @@ export interface PortWish {
 }
 
 /**
- * Free ports, in the order of the wishes and all different. Several fronts share their ports, so
- * one in use would be shared with a stranger unnoticed; the probes are exclusive. They are held
- * together, those with a number first: else "any" might be what another wish names. Throws
- * PORT_IN_USE.
+ * Free ports, in the order of the requests and all different. Several fronts share their ports, so
+ * a port of another program would be shared unnoticed; the probes listen exclusively. All probes
+ * stay open together, and fixed numbers come first: otherwise "any" might take a port that another
+ * request names. Throws PORT_IN_USE.
  */
 export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]> {
   const probes = new Map<PortWish, Server>();
@@ -28,8 +28,8 @@ export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]>
 
 function probe({ host, port, what }: PortWish): Promise<Server> {
   return new Promise((resolve, reject) => {
-    // Nobody is served here: who has connected already, as clients of a node that starts again do,
-    // must not keep the probe from closing.
+    // The probe serves no one. Clients of a restarting node may connect to it, and must not keep it
+    // from closing.
     const server = createServer((socket) => socket.resetAndDestroy());
     server.once('error', (error: NodeJS.ErrnoException) => {
       const reason =

@@ -13,18 +13,18 @@ import { BLOB_IDLE_MS, PULL_IDLE_MS, PULLS_KEPT, PULLS_OPEN_MAX } from '../limit
 import { imageBytes } from './image-bytes.ts';
 import { Tally } from './pull-record.ts';
 
-/** One blob that one client reads, in one request or in many. */
+/** One blob read by one client, in one request or many. */
 interface BlobRead {
   blob: BlobName;
   requestId: string;
   totalBytes: number | null;
   tally: Tally;
-  /** Open streams of it: the shard each began at and is at, and its request. */
+  /** Its open streams: first and current shard of each, and its request. */
   open: Map<string, { fromShard: number; atShard: number; requestId: string }>;
   pull: Pull;
 }
 
-/** The reads of one client in one repository, from a manifest on. */
+/** The reads of one client in one repository, starting with a manifest. */
 interface Pull {
   host: string;
   repository: string | null;
@@ -37,7 +37,7 @@ interface Pull {
   blobsDone: number;
 }
 
-/** What clients read of a blob now. */
+/** What clients currently read of a blob. */
 export interface ReadNow {
   blob: string;
   clients: number;
@@ -47,11 +47,11 @@ export interface ReadNow {
 }
 
 /**
- * Pulls as clients see them: one record and one log line for each blob and each pull, with where
- * the
- * bytes came from and what the client waited for. Fed by the messages between fronts and control.
+ * Pulls as clients see them: one record and one log line for each blob and each pull, with the
+ * sources of the bytes and the waits of the client. Its input are the messages between fronts and
+ * control.
  *
- * A blob's record ends when it was sent whole, or BLOB_IDLE_MS after its last read; a pull's record
+ * A blob's record ends when it was sent whole, or BLOB_IDLE_MS after its last read. A pull's record
  * ends PULL_IDLE_MS after the last activity of its client in its repository.
  */
 export class PullLog {
@@ -63,9 +63,9 @@ export class PullLog {
   readonly #byStream = new Map<string, BlobRead>();
   readonly #byRequest = new Map<string, BlobRead>();
   readonly #relays = new Map<string, Pull>();
-  /** Reads of other nodes: blob by ask, and how many there are of each blob. */
+  /** Reads of other nodes: the blob of each request, and the number of requests for each blob. */
   readonly #asks = new Map<string, string>();
-  /** Blobs whose record ended lately, by key. */
+  /** Blobs whose record ended recently, by key. */
   readonly #recent = new Map<
     string,
     { endedMs: number; sentBytes: number; totalBytes: number | null }
@@ -77,7 +77,7 @@ export class PullLog {
     this.#log = log;
   }
 
-  /** A front told something; `front` tells the fronts apart. */
+  /** A message from a front; `front` is its number. */
   heard(front: number, message: FrontMessage): void {
     switch (message.kind) {
       case 'open': {
@@ -125,7 +125,7 @@ export class PullLog {
     }
   }
 
-  /** Control answered a front. */
+  /** A message from control to a front. */
   said(front: number, message: ControlMessage): void {
     if (!('id' in message)) return;
     const id = `${front}/${message.id}`;
@@ -202,7 +202,7 @@ export class PullLog {
     return [...found.values()];
   }
 
-  /** The pulls under way and the last PULLS_KEPT that ended, newest first. */
+  /** The running pulls and the last PULLS_KEPT that ended, newest first. */
   list(): PullStatus[] {
     const running = [...this.#pulls.values()].filter((pull) => this.#isPull(pull));
     const shown = running.map((pull) => this.#status(pull, true));
@@ -318,7 +318,7 @@ export class PullLog {
     this.#log({ ...status }, 'pull finished');
   }
 
-  /** A manifest alone is no pull: kubelet asks for it whether or not it has the image. */
+  /** A manifest alone is not a pull: kubelet requests it even if the node has the image. */
   #isPull(pull: Pull): boolean {
     return pull.blobsDone > 0 || pull.blobs.size > 0 || pull.tally.errors.length > 0;
   }
@@ -345,7 +345,7 @@ export class PullLog {
     };
   }
 
-  /** Ends what is idle, as long as there is anything. */
+  /** Ends idle records, while there are any. */
   #watch(): void {
     this.#timer ??= this.#clock.after(BLOB_IDLE_MS, () => {
       this.#timer = null;
@@ -362,7 +362,7 @@ export class PullLog {
   }
 }
 
-/** What was sent of a blob, with open streams to the shard they are at. */
+/** The bytes sent of a blob; open streams count up to their current shard. */
 function sentBytesOf({
   open,
   tally,
@@ -374,7 +374,9 @@ function sentBytesOf({
   return Math.max(tally.bytes, Math.min(sentBytes, totalBytes ?? sentBytes));
 }
 
-/** A read that ended this recently still counts as under way: small blobs take milliseconds. */
+/**
+ * A read that ended this recently still counts as running, because small blobs take milliseconds.
+ */
 const RECENT_MS = 2_000;
 
 function imageOf({ host, repository, reference, digest }: Pull): string {

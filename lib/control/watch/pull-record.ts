@@ -1,6 +1,6 @@
 import type { ReadSummary } from '../../workers/messages.ts';
 
-/** Bytes sent to clients, by where the node first got them. */
+/** Bytes sent to clients, by the source from which the node first got them. */
 export interface PullSources {
   memory: number;
   disk: number;
@@ -9,7 +9,7 @@ export interface PullSources {
   origin: number;
 }
 
-/** Milliseconds that readers were blocked, by cause; `peer`: bytes of another node were late. */
+/** Milliseconds that readers were blocked, by cause; `peer`: waiting for bytes of another node. */
 export interface PullWaits {
   access: number;
   turn: number;
@@ -30,7 +30,7 @@ export interface PullError {
   count: number;
 }
 
-/** What is known of a pull, or of one blob of it. */
+/** The record of a pull, or of one blob of it. */
 export class Tally {
   startMs: number;
   lastMs: number;
@@ -68,9 +68,7 @@ export class Tally {
       this.waitedMs[cause] += waitedMs[cause];
   }
 
-  /**
-   * A tracker answered after `ms` whom to ask: that part of the wait for a peer was the tracker's.
-   */
+  /** A tracker answered after `ms`; that part of the wait for a peer belongs to the tracker. */
   addTracker(ms: number): void {
     this.waitedMs.tracker += ms;
   }
@@ -113,7 +111,7 @@ export class Tally {
     errors: PullError[];
   } {
     const { tracker, peer } = this.waitedMs;
-    // Trackers answer for several shards at once; a reader cannot have waited longer than it did.
+    // Trackers answer for several shards at once, so their sum may exceed the reader's wait.
     const forTracker = Math.min(tracker, peer);
     const waited = { ...this.waitedMs, tracker: forTracker, peer: peer - forTracker };
     const waitedMs = Object.fromEntries(
@@ -131,5 +129,5 @@ export class Tally {
   }
 }
 
-/** Kinds of errors that one record names. */
+/** Bound on the kinds of errors in one record. */
 const PULL_ERRORS_MAX = 5;
