@@ -204,3 +204,6 @@ export const THREAD_BUSY_SHARE = 0.6;
  */
 export const SCRUB_ROUND_MS = 24 * 60 * 60_000;
 export const SCRUB_INTERVAL_MS_MIN = 500;
+
+/** Registries with metrics of their own: a label with more values costs Prometheus too much. */
+export const REGISTRIES_COUNTED_MAX = 64;

@@ -3,7 +3,7 @@ import type { RuntimeStore } from '../runtime-store/runtime-store.ts';
 import { SlotSource, type Arena } from '../io/arena.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { Readiness } from '../telemetry/health.ts';
-import type { BlobInFlight, StatusInputs } from '../telemetry/status.ts';
+import type { BlobInFlight, RegistryBytes, StatusInputs } from '../telemetry/status.ts';
 import type { BlobFacts } from './shards/blob-facts.ts';
 import type { LayerGate } from './serve/layer-gate.ts';
 import type { ShardLoader } from './shards/loader.ts';
@@ -25,6 +25,7 @@ interface Parts {
   swarm: SwarmView;
   /** Blobs that clients and nodes read now. */
   reads: () => ReadNow[];
+  registries: () => RegistryBytes[];
 }
 
 /** The node's state at the moment it is asked, as the telemetry wants it. */
@@ -39,6 +40,7 @@ export function statusInputs(parts: Parts): () => StatusInputs {
       arena: { slots: arena.slotCount, used: residency.usedSlots },
       peers: swarm.peers(),
       inFlight: blobsInFlight(parts),
+      registries: parts.registries(),
       queues: { layers: layers.waiting, arena: residency.waiting, pool: pools.queued() },
       trees: swarm.treeSummary(),
     };

@@ -153,6 +153,7 @@ export function buildDesk(inputs: DeskInputs): Desk {
     pools,
     swarm: view,
     reads: () => journal.pulls.now(),
+    registries: () => journal.pulls.registries.list(),
   });
   // Whoever can reach the exporter sees the pages: they show aliases of blobs, not digests.
   const names = new BlobAliases((key) => inputs.secret.opaqueName('blob', key));

@@ -367,4 +367,14 @@ export const derivedFamilies = {
     help: 'Bytes sent to clients that this node did not fetch from the origin for them.',
     labels: [],
   },
+  registrySavedBytes: {
+    name: 'shoal_registry_saved_bytes_total',
+    help: 'The same of reads that ended, by registry; other: registries past the first 64.',
+    labels: ['registry'],
+  },
+  registryBytes: {
+    name: 'shoal_registry_client_bytes_total',
+    help: 'Bytes of reads that ended, sent to clients, by registry.',
+    labels: ['registry'],
+  },
 } as const satisfies Record<string, Family>;

@@ -127,6 +127,12 @@ export function createOwnRegistry(
     const client = telemetry.clientBytes();
     return one(client.arena + client.runtime + client.disk + client.peer);
   });
+  counter(derivedFamilies.registrySavedBytes, () =>
+    inputs().registries.map(({ registry: name, savedBytes }) => [{ registry: name }, savedBytes]),
+  );
+  counter(derivedFamilies.registryBytes, () =>
+    inputs().registries.map(({ registry: name, bytes }) => [{ registry: name }, bytes]),
+  );
   for (const family of histogramFamilies as readonly HistogramFamily[])
     registry.registerMetric(sharedHistogram(family, board));
 

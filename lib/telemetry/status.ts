@@ -75,6 +75,13 @@ export interface BlobTree {
   shards: { index: number; edges: TreeEdge[] }[];
 }
 
+/** Bytes sent to clients, and those of them that the registry was not asked for. */
+export interface RegistryBytes {
+  registry: string;
+  bytes: number;
+  savedBytes: number;
+}
+
 export interface RuntimeStoreInput {
   dir: string;
   state: 'starting' | 'reading' | 'unreadable';
@@ -95,6 +102,8 @@ export interface StatusInputs {
   arena: { slots: number; used: number };
   peers: readonly PeerInput[];
   inFlight: readonly BlobInFlight[];
+  /** What clients got of each registry, in reads that ended. */
+  registries: readonly RegistryBytes[];
   /** Entries waiting, by the queue's name (`layers`, `throttle`, `origin`, `disk`, ...). */
   queues: Readonly<Record<string, number>>;
   /**

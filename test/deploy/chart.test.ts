@@ -47,6 +47,9 @@ const EVERYTHING = [
   'root.enabled=true',
   'p2p.v2.exporter.enable=true',
   'serviceMonitor.enabled=true',
+  'prometheusRule.enabled=true',
+  'prometheusRule.runbookUrl=https://wiki.example/shoal',
+  'dashboard.enabled=true',
   'agent.hostNetwork=false',
   'agent.nodeSelector.pool=a',
   'imagePullSecrets[0].name=own',
@@ -143,6 +146,28 @@ describe('the chart', () => {
       );
       assert.equal(webhook.service, find(objects, 'Service', /webhook/).metadata.name);
     }
+  });
+
+  it('installs alerts with runbooks that can be read, and the dashboard for the sidecar of Grafana', () => {
+    const objects = objectsOf(renderChart(helm, EVERYTHING));
+    const { spec } = find(objects, 'PrometheusRule') as KubeObject & {
+      spec: { groups: { rules: { alert: string; annotations: Record<string, string> }[] }[] };
+    };
+    const rules = spec.groups.flatMap((group) => group.rules);
+    assert.ok(rules.length > 20, `${rules.length} rules`);
+    for (const { alert, annotations } of rules) {
+      assert.equal(annotations['runbook_url'], `https://wiki.example/shoal#${alert.toLowerCase()}`);
+      // Filled in by Prometheus, not by helm.
+      assert.ok(annotations['summary']!.length > 0);
+    }
+    assert.ok(rules.some(({ annotations }) => annotations['summary']!.includes('{{ $labels')));
+    const map = objects.find(({ metadata }) => metadata.name.endsWith('-dashboard'));
+    const { metadata, data } = map as unknown as {
+      metadata: { labels: Record<string, string> };
+      data: Record<string, string>;
+    };
+    assert.equal(metadata.labels['grafana_dashboard'], '1');
+    assert.equal((JSON.parse(data['shoal.json']!) as { uid: string }).uid, 'shoal');
   });
 
   it('has the job name shoal in alerts for any release name', () => {
@@ -261,7 +286,7 @@ describe('the chart', () => {
       for (const name of ['shoal', 'apps', 'more']) await api.namespace(name);
       for (const values of [[], EVERYTHING]) {
         const objects = objectsOf(renderChart(helm, values)).filter(
-          ({ kind }) => kind !== 'ServiceMonitor',
+          ({ kind }) => kind !== 'ServiceMonitor' && kind !== 'PrometheusRule',
         );
         assert.ok(objects.length >= 15);
         for (const object of objects) await api.post(object, { dryRun: true });

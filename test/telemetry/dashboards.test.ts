@@ -25,7 +25,7 @@ interface Rule {
   alert: string;
   expr: string;
   labels: { severity: string };
-  annotations: { summary: string; description: string; runbook: string };
+  annotations: { summary: string; description: string; runbook: string; runbook_url: string };
 }
 
 /** What a node exports: of each metric its labels, and of each label its values. */
@@ -59,7 +59,8 @@ function checkExpression(expression: string, metrics: Map<string, Map<string, Se
       if (TARGET_LABELS.has(name!)) continue;
       assert.ok(labels.has(name!), `${metric} has no label ${name}`);
       // Roots, front threads and the like are not on this idle node.
-      if (operator!.includes('~') || ['thread', 'queue', 'mode'].includes(name!)) continue;
+      if (operator!.includes('~') || ['thread', 'queue', 'mode', 'registry'].includes(name!))
+        continue;
       assert.ok(labels.get(name!)!.has(value!), `${metric} has no ${name}="${value}"`);
     }
   }
@@ -78,7 +79,9 @@ function checkExpression(expression: string, metrics: Map<string, Map<string, Se
 }
 
 describe('deploy/grafana', () => {
-  const dashboard = JSON.parse(readFileSync(new URL('grafana/shoal.json', deploy), 'utf8')) as {
+  const dashboard = JSON.parse(
+    readFileSync(new URL('helm/shoal/files/dashboard.json', deploy), 'utf8'),
+  ) as {
     uid: string;
     panels: Panel[];
     templating: { list: { query: unknown }[] };
@@ -134,7 +137,10 @@ describe('deploy/grafana', () => {
       .flatMap(({ targets }) => targets ?? [])
       .map(({ expr }, i) => ({
         record: `panel:expression:${i}`,
-        expr: expr.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*'),
+        expr: expr
+          .replaceAll('$__rate_interval', '5m')
+          .replaceAll('$__range', '1h')
+          .replaceAll('$instance', '.*'),
       }));
     const directory = mkdtempSync(join(tmpdir(), 'shoal-panels-'));
     writeFileSync(
@@ -153,10 +159,11 @@ describe('deploy/grafana', () => {
 
 describe('deploy/prometheus', () => {
   const rules = (
-    parse(readFileSync(new URL('prometheus/alerts.yaml', deploy), 'utf8')) as {
+    parse(readFileSync(new URL('helm/shoal/files/alerts.yaml', deploy), 'utf8')) as {
       groups: { rules: Rule[] }[];
     }
   ).groups.flatMap((group) => group.rules);
+  const troubleshooting = readFileSync(new URL('../docs/TROUBLESHOOTING.md', deploy), 'utf8');
   const tests = readFileSync(new URL('prometheus/alerts.test.yaml', deploy), 'utf8');
 
   it('alerts on metrics that exist, each with a severity, a summary and a runbook line', async () => {
@@ -167,6 +174,8 @@ describe('deploy/prometheus', () => {
       for (const text of [annotations.summary, annotations.description, annotations.runbook])
         assert.ok(text.length > 20, alert);
       assert.ok(!annotations.runbook.includes('\n'), alert);
+      assert.equal(annotations.runbook_url, `docs/TROUBLESHOOTING.md#${alert.toLowerCase()}`);
+      assert.ok(troubleshooting.includes(`\n### ${alert}\n`), alert);
     }
     assert.equal(new Set(rules.map(({ alert }) => alert)).size, rules.length);
   });
@@ -179,7 +188,7 @@ describe('deploy/prometheus', () => {
     needs(this, 'promtool');
     const cwd = fileURLToPath(new URL('prometheus/', deploy));
     for (const args of [
-      ['check', 'rules', 'alerts.yaml'],
+      ['check', 'rules', '../helm/shoal/files/alerts.yaml'],
       ['test', 'rules', 'alerts.test.yaml'],
     ]) {
       const { status, stdout, stderr } = spawnSync('promtool', args, {

@@ -20,6 +20,7 @@ export function idleInputs(): StatusInputs {
     arena: { slots: 128, used: 0 },
     peers: [],
     inFlight: [],
+    registries: [{ registry: 'registry.example', bytes: 10, savedBytes: 7 }],
     queues: { layers: 0, throttle: 0 },
     trees: { tracked: 0, depthMax: 0, blobs: [] },
   };

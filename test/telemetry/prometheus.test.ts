@@ -10,7 +10,7 @@ import { until } from './until.ts';
 
 const golden = readFileSync(new URL('../golden/metrics.prom', import.meta.url), 'utf8');
 const dashboard = JSON.parse(
-  readFileSync(new URL('../../deploy/grafana/shoal.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../deploy/helm/shoal/files/dashboard.json', import.meta.url), 'utf8'),
 ) as { panels: { title: string; targets?: { expr: string }[] }[] };
 const MIB = 1024 * 1024;
 const BLOB_BYTES = 8 * MIB;
@@ -260,7 +260,10 @@ describe('two real nodes before a real Prometheus', function () {
         // Panels of what went wrong have nothing to show here.
         if (expr.endsWith('> 0')) continue;
         const shown = await ask<Sample>(
-          expr.replaceAll('$__rate_interval', '10s').replaceAll('$instance', '.*'),
+          expr
+            .replaceAll('$__rate_interval', '10s')
+            .replaceAll('$__range', '5m')
+            .replaceAll('$instance', '.*'),
         );
         assert.ok(shown.length > 0, `${title} shows nothing: ${expr}`);
       }

@@ -36,7 +36,7 @@ describe("the webhook's metrics", () => {
   });
 
   it('have alerts on names that exist, each with a summary and a runbook', async () => {
-    const file = new URL('../../deploy/prometheus/webhook-alerts.yaml', import.meta.url);
+    const file = new URL('../../deploy/helm/shoal/files/webhook-alerts.yaml', import.meta.url);
     const { groups } = parse(readFileSync(file, 'utf8')) as { groups: { rules: Rule[] }[] };
     const text = await new WebhookMetrics().text();
     const known = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!));

@@ -12,6 +12,7 @@ import type {
 import { BLOB_IDLE_MS, PULL_IDLE_MS, PULLS_KEPT, PULLS_OPEN_MAX } from '../limits.ts';
 import { imageBytes } from './image-bytes.ts';
 import { Tally } from './pull-record.ts';
+import { RegistryTally } from './registry-tally.ts';
 
 /** One blob read by one client, in one request or many. */
 interface BlobRead {
@@ -57,6 +58,7 @@ export interface ReadNow {
 export class PullLog {
   readonly #clock: Clock;
   readonly #log: (fields: Record<string, unknown>, message: string) => void;
+  readonly registries = new RegistryTally();
   readonly #pulls = new Map<string, Pull>();
   /** Newest last. */
   readonly #done: PullStatus[] = [];
@@ -295,6 +297,7 @@ export class PullLog {
     if (this.#recent.size > STATUS_BLOBS_MAX) this.#recent.delete(oldest!);
     pull.blobsDone += 1;
     pull.tally.add(tally);
+    this.registries.add(blob.upstreamHost, tally);
     const { requestId } = read;
     this.#log(
       { requestId, blob: blob.key, image: imageOf(pull), totalBytes, ...tally.report() },

@@ -10,6 +10,7 @@ const INPUTS: StatusInputs = {
   runtimeStore: null,
   arena: { slots: 1, used: 0 },
   peers: [],
+  registries: [],
   inFlight: [
     {
       blob: KEY,

@@ -194,6 +194,17 @@ describe('control/pull-log', () => {
     assert.equal(log.list().length, 3);
   });
 
+  it('adds up what clients got of each registry, and keeps the number of registries bounded', () => {
+    for (let i = 0; i < 70; i++) {
+      const stream = open({ ...blob('a'), upstreamHost: `r${i}.example` }, 100);
+      close(stream, { sources: { arena: 60, runtime: 0, disk: 0, peer: 0, origin: 40 } });
+    }
+    const all = log.registries.list();
+    assert.equal(all.length, 65);
+    assert.deepEqual(all[0], { registry: 'r0.example', bytes: 100, savedBytes: 60 });
+    assert.deepEqual(all.at(-1), { registry: 'other', bytes: 600, savedBytes: 360 });
+  });
+
   it('tells the size of the image that a manifest names, and how far a running pull is', () => {
     const manifestOf = (value: unknown): void => {
       manifest('v1', `sha256:${'f'.repeat(64)}`, new TextEncoder().encode(JSON.stringify(value)));
