@@ -11,7 +11,13 @@ import { RuntimeStore, type RuntimeLog } from '../runtime-store/runtime-store.ts
  */
 export async function openRuntimeStore(
   setting: string,
-  parts: { slotCount: number; pools: Pools; log: RuntimeLog; clock: Clock },
+  parts: {
+    slotCount: number;
+    isCrowded(): boolean;
+    pools: Pools;
+    log: RuntimeLog;
+    clock: Clock;
+  },
 ): Promise<RuntimeStore | null> {
   const dir = await findContentStore(setting);
   if (dir === null) return null;

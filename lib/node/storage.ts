@@ -67,6 +67,7 @@ export async function openStorage(
   const store = openStore(files, CacheConfig.checkReads, pools, observation, clock);
   const runtime = await openRuntimeStore(CacheConfig.runtimeStore, {
     slotCount: arena.slotCount,
+    isCrowded: () => residency.waiting > 0,
     pools,
     log,
     clock,

@@ -1,6 +1,11 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { KeptBlob } from './kept-blob.ts';
-import { RUNTIME_MEMORY_SHARE_MAX, RUNTIME_PATIENCE_MS, RUNTIME_POLL_MS } from './limits.ts';
+import {
+  RUNTIME_CROWDED_PATIENCE_MS,
+  RUNTIME_MEMORY_SHARE_MAX,
+  RUNTIME_PATIENCE_MS,
+  RUNTIME_POLL_MS,
+} from './limits.ts';
 
 /**
  * Shards that stay in memory until the runtime has written them. Their ingests are looked at as
@@ -9,17 +14,19 @@ import { RUNTIME_MEMORY_SHARE_MAX, RUNTIME_PATIENCE_MS, RUNTIME_POLL_MS } from '
 export class IngestWatch {
   readonly #clock: Clock;
   readonly #slotCount: number;
+  readonly #isCrowded: () => boolean;
   readonly #look: (blob: KeptBlob) => Promise<void>;
   readonly #awaited = new Set<KeptBlob>();
   #timer: Timer | null = null;
 
   /** `look` tells a blob how far its file is, and never rejects. */
   constructor(
-    { clock, slotCount }: { clock: Clock; slotCount: number },
+    { clock, slotCount, isCrowded }: { clock: Clock; slotCount: number; isCrowded(): boolean },
     look: (blob: KeptBlob) => Promise<void>,
   ) {
     this.#clock = clock;
     this.#slotCount = slotCount;
+    this.#isCrowded = isCrowded;
     this.#look = look;
   }
 
@@ -48,8 +55,9 @@ export class IngestWatch {
 
   async #poll(): Promise<void> {
     await Promise.all([...this.#awaited].map((blob) => this.#look(blob)));
+    const patienceMs = this.#isCrowded() ? RUNTIME_CROWDED_PATIENCE_MS : RUNTIME_PATIENCE_MS;
     for (const blob of this.#awaited) {
-      if (this.#clock.nowMs() - blob.grownMs >= RUNTIME_PATIENCE_MS) blob.giveUp();
+      if (this.#clock.nowMs() - blob.grownMs >= patienceMs) blob.giveUp();
       if (blob.waiting === 0) this.#awaited.delete(blob);
     }
     if (this.#awaited.size > 0) this.#arm();

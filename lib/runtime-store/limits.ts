@@ -36,8 +36,18 @@ export const RUNTIME_SCAN_MS = 60_000;
  */
 export const RUNTIME_PATIENCE_MS = 10_000;
 
-/** Shards that wait for an ingest may fill this share of memory; those beyond are written. */
-export const RUNTIME_MEMORY_SHARE_MAX = 0.5;
+/**
+ * The same while shards wait for memory: long against a hiccup of the runtime's disk, short against
+ * ARENA_WAIT_DEADLINE_MS.
+ */
+export const RUNTIME_CROWDED_PATIENCE_MS = 1_000;
+
+/**
+ * Shards that wait for an ingest may fill this share of memory; those beyond are written. Half is
+ * filled by the read-ahead of a runtime that is slower than the network, some more is on its way
+ * through sockets and the runtime.
+ */
+export const RUNTIME_MEMORY_SHARE_MAX = 0.75;
 
 /**
  * A layer that disappears within this time after its commit was discarded by the runtime

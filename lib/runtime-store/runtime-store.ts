@@ -33,6 +33,8 @@ export interface RuntimeStoreParts {
   log: RuntimeLog;
   /** Slots of memory, of which shards that wait for the runtime may use a share. */
   slotCount: number;
+  /** Whether shards wait for a slot of memory now. */
+  isCrowded(): boolean;
 }
 
 export interface RuntimeStoreStats {

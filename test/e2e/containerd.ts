@@ -97,8 +97,8 @@ export class Containerd {
   }
 
   /** Pulls and unpacks `reference`; fails the test when that fails. */
-  async pull(reference: string, credentials?: string): Promise<Finished> {
-    return run(this.#ctrProgram, this.#pullArgs(reference, credentials));
+  async pull(reference: string, credentials?: string, deadlineMs?: number): Promise<Finished> {
+    return run(this.#ctrProgram, this.#pullArgs(reference, credentials), deadlineMs);
   }
 
   async tryPull(reference: string, credentials?: string): Promise<Finished> {

@@ -42,6 +42,7 @@ export class StoreSwarm {
   readonly counting: CountingProxy;
   runtimes: Containerd[] = [];
   nodes: (ShoalNode | null)[] = [];
+  readonly #diskDir: string;
   readonly #registry: DockerRegistry;
   readonly #programs: ContainerdPrograms | undefined;
   #ports: number[] = [];
@@ -49,21 +50,24 @@ export class StoreSwarm {
 
   private constructor(
     dir: string,
+    diskDir: string,
     registry: DockerRegistry,
     counting: CountingProxy,
     programs: ContainerdPrograms | undefined,
   ) {
     this.dir = dir;
+    this.#diskDir = diskDir;
     this.#registry = registry;
     this.counting = counting;
     this.#programs = programs;
   }
 
-  static async start(programs?: ContainerdPrograms): Promise<StoreSwarm> {
+  /** `diskDir`: where nodes and runtimes keep their files, if not beside the registry's. */
+  static async start(programs?: ContainerdPrograms, diskDir?: string): Promise<StoreSwarm> {
     const dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
     const registry = await DockerRegistry.start(dir);
     const counting = await CountingProxy.start(registry.port);
-    return new StoreSwarm(dir, registry, counting, programs);
+    return new StoreSwarm(dir, diskDir ?? dir, registry, counting, programs);
   }
 
   /** A containerd for each of `count` nodes; the nodes do not run yet. */
@@ -73,7 +77,7 @@ export class StoreSwarm {
     this.runtimes = await Promise.all(
       this.#ports.map((port) =>
         Containerd.start(
-          join(this.dir, `ctd-${port}`),
+          join(this.#diskDir, `ctd-${port}`),
           ...(this.#programs ? [this.#programs] : []),
         ),
       ),
@@ -91,7 +95,7 @@ export class StoreSwarm {
     // A cache takes all of its capacity from the disk.
     await Promise.all(
       this.#ports.flatMap((port) =>
-        ['ctd', 'node'].map((what) => rm(join(this.dir, `${what}-${port}`), RECURSIVELY)),
+        ['ctd', 'node'].map((what) => rm(join(this.#diskDir, `${what}-${port}`), RECURSIVELY)),
       ),
     );
   }
@@ -112,7 +116,7 @@ export class StoreSwarm {
       ProxyConfig: { registries: [{ upstream: `http://${this.counting.host}` }] },
       P2PConfig: { port, peers: this.#ports.map((one) => `127.0.0.1:${one}`) },
       CacheConfig: {
-        dir: join(this.dir, `node-${port}/cache`),
+        dir: join(this.#diskDir, `node-${port}/cache`),
         capacity: 256 * MIB,
         memory: 64 * MIB,
         runtimeStore: this.contentDir(index),
@@ -120,7 +124,7 @@ export class StoreSwarm {
       },
       ExporterConfig: { enable: true, port: 0 },
     };
-    const node = await ShoalNode.start(join(this.dir, `node-${port}`), sections, options);
+    const node = await ShoalNode.start(join(this.#diskDir, `node-${port}`), sections, options);
     await this.#route(index, node.proxyHost);
     this.nodes[index] = node;
     return node;
@@ -144,9 +148,9 @@ export class StoreSwarm {
   }
 
   /** Pulls and checks that every layer is there with its digest. */
-  async pull(index: number, image: PushedImage): Promise<void> {
+  async pull(index: number, image: PushedImage, deadlineMs?: number): Promise<void> {
     const runtime = this.runtimes[index]!;
-    await runtime.pull(image.reference);
+    await runtime.pull(image.reference, undefined, deadlineMs);
     assert.equal(await runtime.digest(image.reference), image.manifest.digest);
     const content = await runtime.content();
     for (const { digest } of image.layers) assert.ok(content.includes(digest), digest);
@@ -169,7 +173,7 @@ export class StoreSwarm {
   }
 
   contentDir(index: number): string {
-    return join(this.dir, `ctd-${this.#ports[index]}`, CONTENT);
+    return join(this.#diskDir, `ctd-${this.#ports[index]}`, CONTENT);
   }
 
   blobPath(index: number, digest: string): string {

@@ -55,6 +55,8 @@ export interface Bench {
   content: FakeContent;
   clock: ManualClock;
   store: RuntimeStore;
+  /** Whether shards wait for memory. */
+  crowded: boolean;
   lines: string[];
   /** Files that were read for verification, in order. */
   verified: string[];
@@ -63,6 +65,7 @@ export interface Bench {
 }
 
 export function bench(slotCount = 16): Bench {
+  const at = { crowded: false };
   const content = new FakeContent();
   const clock = new ManualClock();
   const lines: string[] = [];
@@ -96,6 +99,7 @@ export function bench(slotCount = 16): Bench {
     clock,
     log: { info: say, warn: say },
     slotCount,
+    isCrowded: () => at.crowded,
   });
   const pass = async (ms: number): Promise<void> => {
     for (let leftMs = ms; leftMs >= 0; leftMs -= 25) {
@@ -104,7 +108,7 @@ export function bench(slotCount = 16): Bench {
       await turn();
     }
   };
-  return { content, clock, store, lines, verified, pass };
+  return Object.assign(at, { content, clock, store, lines, verified, pass });
 }
 
 export function checksumOf(content: string, shard: number): Buffer {
