@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import { Envelope } from '../../lib/wire/envelope.ts';
 import { fetchPath } from '../../lib/wire/fetch.ts';
 import { preadPath } from '../../lib/wire/pread.ts';
@@ -205,10 +206,10 @@ describe('e2e: access matrix', () => {
         }
       const owner = await get(`/v2/team/private/blobs/${digest}`, {
         authorization: OWNER,
-        range: 'bytes=2097152-2097251',
+        range: `bytes=${SHARD_BYTES}-${SHARD_BYTES + 99}`,
       });
       assert.equal(owner.status, 206);
-      assert.deepEqual(owner.body, private_[place].subarray(2_097_152, 2_097_252));
+      assert.deepEqual(owner.body, private_[place].subarray(SHARD_BYTES, SHARD_BYTES + 100));
     });
 
   it('the p2p port: nothing without a signature, with an old one, or one for another request', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import { nodePage, swarmPage } from '../../lib/telemetry/page.ts';
 import type { HistoryPoint } from '../../lib/telemetry/history.ts';
 import type { TreeEdge } from '../../lib/telemetry/status.ts';
@@ -20,6 +21,10 @@ async function script(name: string): Promise<Record<string, (...args: never[]) =
 }
 
 describe('telemetry/page', () => {
+  it('draws shards of the size that nodes use', async () => {
+    assert.equal((await script('format.js'))['SHARD_BYTES'] as unknown, SHARD_BYTES);
+  });
+
   for (const [name, page] of [
     ['the page of a node', nodePage],
     ['the page of the swarm', swarmPage],

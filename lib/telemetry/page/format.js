@@ -2,6 +2,9 @@
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
+/** As in lib/limits.ts, which a browser cannot import. */
+export const SHARD_BYTES = 2097152;
+
 export function formatBytes(bytes) {
   let value = bytes;
   let unit = 0;

@@ -1,8 +1,6 @@
 import { byId, html, setText } from './elements.js';
-import { shortBlob } from './format.js';
+import { SHARD_BYTES, shortBlob } from './format.js';
 import { arrowKeys } from './swarm-words.js';
-
-const SHARD_BYTES = 2097152;
 
 /**
  * A shard's tree by levels: those who have it from the owner, those who have it from these, and so

@@ -147,10 +147,10 @@ describe('control/streams', () => {
 
   it('tells the place of the next shard, and lets go of those behind', async () => {
     const at = streamFixture();
-    at.facts.sized(KEY, 40 * 2 ** 21, 'upstream');
+    at.facts.sized(KEY, 40 * SHARD_BYTES, 'upstream');
     at.open();
     await settled();
-    await at.deliver(0, 40 * 2 ** 21);
+    await at.deliver(0, 40 * SHARD_BYTES);
     at.streams.want(1, 1, false);
     const next = at.fills[1]!.resident;
     assert.deepEqual(at.replies.at(-1), {
@@ -160,7 +160,7 @@ describe('control/streams', () => {
       slot: next.slot,
       generation: next.generation,
       checksum: null,
-      totalBytes: 40 * 2 ** 21,
+      totalBytes: 40 * SHARD_BYTES,
       cold: true,
     });
     at.streams.want(1, 2, true);
@@ -170,13 +170,13 @@ describe('control/streams', () => {
 
   it('brings a shard again that was evicted before its reader came', async () => {
     const at = streamFixture({ slots: 2, openElsewhere: 10 });
-    at.facts.sized(KEY, 2 * 2 ** 21, 'upstream');
+    at.facts.sized(KEY, 2 * SHARD_BYTES, 'upstream');
     at.open({ untilShard: 1 });
     await settled();
-    await at.deliver(0, 2 * 2 ** 21);
+    await at.deliver(0, 2 * SHARD_BYTES);
     at.streams.want(1, 1, true);
     await settled();
-    await at.deliver(1, 2 * 2 ** 21);
+    await at.deliver(1, 2 * SHARD_BYTES);
     for (const save of at.store.saves) save.end();
     await settled();
     at.clock.advance(FRESH_SLOT_MS + 1);
@@ -209,7 +209,7 @@ describe('control/streams', () => {
   it('stops what an aborted client wanted, brings to its end what a small read began', async () => {
     for (const whole of [false, true]) {
       const at = streamFixture();
-      at.facts.sized(KEY, 4 * 2 ** 21, 'upstream');
+      at.facts.sized(KEY, 4 * SHARD_BYTES, 'upstream');
       at.open();
       await settled();
       assert.equal(at.streams.close(1, whole), true);
@@ -230,7 +230,7 @@ describe('control/streams', () => {
 
   it('keeps what an aborted client left on its way for one that goes on there in time', async () => {
     const at = streamFixture();
-    at.facts.sized(KEY, 4 * 2 ** 21, 'upstream');
+    at.facts.sized(KEY, 4 * SHARD_BYTES, 'upstream');
     at.open();
     await settled();
     at.streams.close(1, false);
@@ -290,8 +290,8 @@ describe('control/streams', () => {
 
   it('lets a layer of which the first shard is here read ahead only with a place', async () => {
     const at = streamFixture({ layers: 1 });
-    at.store.put(OTHER_KEY, 0, 8 * 2 ** 21);
-    at.facts.sized(OTHER_KEY, 8 * 2 ** 21, 'upstream');
+    at.store.put(OTHER_KEY, 0, 8 * SHARD_BYTES);
+    at.facts.sized(OTHER_KEY, 8 * SHARD_BYTES, 'upstream');
     at.open();
     await settled();
     at.open({ id: 2, blob: { ...BLOB, key: OTHER_KEY } });

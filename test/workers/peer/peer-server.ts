@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { SHARD_BYTES } from '../../../lib/limits.ts';
 import { Arena } from '../../../lib/io/arena.ts';
 import { Doorbells } from '../../../lib/io/doorbell.ts';
 import { PeerConnections } from '../../../lib/workers/peer/connection.ts';
@@ -77,7 +78,7 @@ export function json(status: number, body: unknown): string {
 export function transferTools(
   slots = 1,
 ): TransferTools & { pushMs(ms: number): void; generations: number[] } {
-  const arena = Arena.create(slots * 2 ** 21);
+  const arena = Arena.create(slots * SHARD_BYTES);
   const generations = Array.from(
     { length: slots },
     (_, slot) => (arena.tryLock(slot), arena.begin(slot)),
