@@ -200,6 +200,12 @@ export const FETCH_PATIENCE_MS = 25_000;
 export const ORIGIN_TRIES_MAX = 4;
 export const ORIGIN_BACKOFF_MS = 200;
 
+/**
+ * An origin that hangs for so long before it breaks an answer off is tried twice, the tries of
+ * owners and roots included. Otherwise nobody could be told in time what is wrong.
+ */
+export const ORIGIN_BROKEN_PATIENCE_MS = 5_000;
+
 /** Owners whose way to the origin failed before a fetch believes that it is the origin. */
 export const OWNER_REFUSALS_MAX = 2;
 

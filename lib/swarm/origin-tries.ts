@@ -2,6 +2,7 @@ import { type ErrorCode, errorTable, type WireError } from '../errors.ts';
 import {
   FETCH_PATIENCE_MS,
   ORIGIN_BACKOFF_MS,
+  ORIGIN_BROKEN_PATIENCE_MS,
   ORIGIN_TRIES_MAX,
   OWNER_REFUSALS_MAX,
 } from './limits.ts';
@@ -53,6 +54,12 @@ export class OriginTries {
     // One client's URL may name an object that is not the blob; another's is tried at once.
     if (error.code === 'ORIGIN_BROKEN' && this.#refs.hasOthers) return this.#denied(error);
     if (this.#tries >= ORIGIN_TRIES_MAX) return { kind: 'end', result: { kind: 'failed', error } };
+    if (
+      error.code === 'ORIGIN_BROKEN' &&
+      silentMs > ORIGIN_BROKEN_PATIENCE_MS &&
+      this.#tries + this.#refusals > 1
+    )
+      return { kind: 'end', result: { kind: 'failed', error } };
     const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#tries - 1);
     // What timed out would take as long again before that is known: nobody could be told in time.
     const nextMs = pauseMs + (error.code === 'ORIGIN_TIMEOUT' ? silentMs : 0);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ORIGIN_TRIES_MAX } from '../../lib/swarm/limits.ts';
+import { ORIGIN_BROKEN_PATIENCE_MS, ORIGIN_TRIES_MAX } from '../../lib/swarm/limits.ts';
 import { ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_SILENCE_MS } from '../../lib/origin/limits.ts';
 import { CONTEXT, asChild, data, failure, pass, rig } from './fixture.ts';
 
@@ -49,6 +49,19 @@ describe('swarm/fetch: the origin', () => {
     assert.equal(made.effects.last('origin').ask.origin.id, 'newer');
     fetch.settle(made.effects.last('origin').attempt, data('aa', null));
     assert.equal(made.effects.last('finished').result.kind, 'done');
+  });
+
+  it('tries an origin twice that hangs before it breaks its answers off', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    for (const tries of [1, 2]) {
+      pass(made, ORIGIN_BROKEN_PATIENCE_MS + 1_000);
+      fetch.settle(made.effects.last('origin').attempt, failure('ORIGIN_BROKEN', 5));
+      if (tries === 1) pass(made, 1_000);
+    }
+    assert.equal(made.effects.calls.filter(({ call }) => call === 'origin').length, 2);
+    const { result } = made.effects.last('finished');
+    assert.equal(result.kind === 'failed' && result.error.code, 'ORIGIN_BROKEN');
   });
 
   it('retries with backoff from the last byte, within its retry budget', () => {

@@ -73,7 +73,7 @@ class Registry {
     else if (url.startsWith('/broken/'))
       response
         .writeHead(206, { 'content-length': 100, 'content-range': 'bytes 0-99/100' })
-        .end('short', () => response.destroy());
+        .write('short', () => response.destroy());
     else this.#blob(request, response);
   }
 
@@ -158,7 +158,7 @@ describe('secrets that come with requests', function () {
       [`/v2/nowhere/app/blobs/sha256:${'2'.repeat(64)}`, [502, 504]],
       [`/v2/odd/app/blobs/sha256:${'3'.repeat(64)}`, [502]],
       [`/v2/failing/app/blobs/sha256:${'4'.repeat(64)}`, [500, 502, 503]],
-      [`/accelerator/${registry.url}/broken/x${signed}`, [206, 502, 504]],
+      [`/accelerator/${registry.url}/broken/x${signed}`, [206, 502]],
       [`/accelerator/http://forbidden.example/x${signed}`, [403]],
       [`/accelerator/http://127.0.0.1:1/refused${signed}`, [502]],
       [`/accelerator/${registry.url.replace('//', `//user:${user}@`)}/x${signed}`, [400, 403, 404]],
