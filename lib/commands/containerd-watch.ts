@@ -9,6 +9,7 @@ import { liftTaint } from '../cluster/kubernetes/startup-taint.ts';
 import { ShoalError } from '../errors.ts';
 import { CertsDir } from '../runtimes/certs-dir.ts';
 import { obstaclesIn } from '../runtimes/containerd-config.ts';
+import { FrozenNode } from '../runtimes/frozen-node.ts';
 import { HostsKeeper, type HostsState, type KeptHost } from '../runtimes/hosts-keeper.ts';
 import { registryBehind, serverOf } from '../runtimes/hosts-toml.ts';
 import { livenessOf } from '../runtimes/node-liveness.ts';
@@ -29,6 +30,7 @@ export interface WatchOptions {
   report?: boolean;
   liftTaint?: string;
   removeAll?: boolean;
+  endFrozen?: string;
 }
 
 /**
@@ -51,12 +53,17 @@ export async function runContainerdWatch(options: WatchOptions, output: Output):
   const obstacles = (): string[] =>
     obstaclesIn(configReport(options), options, cluster?.runtime ?? null);
   const folder = resolve(options.certsDir);
+  const node = options.endFrozen === undefined ? null : new FrozenNode(options.endFrozen);
   const keeper = new HostsKeeper({
     certs: new CertsDir(folder),
     hosts,
     mirror,
     clock: systemClock,
-    liveness: () => livenessOf(mirror.url),
+    liveness() {
+      node?.look();
+      return livenessOf(mirror.url);
+    },
+    onSilent: () => node !== null && endFrozen(node, output),
     watch: (onChange) => watchFolders(folder, onChange),
     onPass: (state) => {
       output.out(`${describe(state)}\n`);
@@ -76,6 +83,20 @@ export async function runContainerdWatch(options: WatchOptions, output: Output):
   } catch (error) {
     output.err(`shoal: ${ShoalError.from(error).message} (FILE_UNUSABLE)\n`);
     return 1;
+  }
+}
+
+/** Ends a frozen node; says so, or why it cannot. */
+function endFrozen(node: FrozenNode, output: Output): void {
+  try {
+    const pid = node.endIfIdle();
+    if (pid !== null)
+      output.out(`the node (process ${pid}) is frozen; it was ended, so that pulls go on\n`);
+  } catch (error) {
+    output.err(
+      `shoal: cannot end the frozen node: ${ShoalError.from(error).message}; ` +
+        'give this container the capability KILL\n',
+    );
   }
 }
 

@@ -156,6 +156,10 @@ function declareContainerdWatch(group: Command, finish: Finish, output: Output):
     .addOption(mirrorOption(true))
     .option('--report', 'report to the webhook what is configured (in a pod only)')
     .option('--lift-taint <key>', "remove this taint from the pod's node once the node answers")
+    .option(
+      '--end-frozen <config>',
+      'end the node that runs with this config file when its process is frozen',
+    )
     .option('--remove-all', 'at the end restore the files of P2P hosts, too')
     .action((options: WatchOptions) =>
       finish(

@@ -18,6 +18,8 @@ export interface HostsKeeperOptions {
   mirror: Mirror;
   clock: Clock;
   liveness: () => Promise<Liveness>;
+  /** Told after the pass that has left the silent node out, at every probe. */
+  onSilent?: () => void;
   /** Calls back after changes below the directory of registry hosts; returns how to stop. */
   watch: (onChange: () => void) => () => void;
   /** Told after each pass that changed something: what is configured, and what is wrong. */
@@ -91,7 +93,10 @@ export class HostsKeeper {
       this.#liveness = liveness;
       // Also finds what the watch has missed: a directory that was replaced.
       this.#pass();
-      this.#timer = this.#options.clock.after(NODE_PROBE_MS, () => this.#probe());
+      if (liveness === 'silent') this.#options.onSilent?.();
+      // A silent node has just been waited for.
+      const pauseMs = liveness === 'silent' ? 0 : NODE_PROBE_MS;
+      this.#timer = this.#options.clock.after(pauseMs, () => this.#probe());
     });
   }
 

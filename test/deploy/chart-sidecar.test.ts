@@ -84,16 +84,35 @@ describe("the chart's sidecar", () => {
     assert.ok(sidecarOf(objectsOf(text)).command.includes('--remove-all'));
   });
 
-  function sidecarOf(objects: KubeObject[]): { restartPolicy?: string; command: string[] } {
-    const agent = find(objects, 'DaemonSet') as KubeObject & {
-      spec: {
-        template: {
-          spec: { initContainers: { name: string; restartPolicy?: string; command: string[] }[] };
-        };
-      };
+  it('can see the agent and end it when it is frozen', () => {
+    const objects = objectsOf(renderChart(helm, ['containerd.hosts={p2p.example:65001}']));
+    const { command, securityContext } = sidecarOf(objects);
+    const { shareProcessNamespace, containers } = podOf(objects);
+    const config = containers[0]!.args[containers[0]!.args.indexOf('--config') + 1];
+    assert.equal(command[command.indexOf('--end-frozen') + 1], config);
+    assert.equal(shareProcessNamespace, true);
+    assert.deepEqual(securityContext?.capabilities, { drop: ['ALL'], add: ['KILL'] });
+  });
+
+  interface Sidecar {
+    name: string;
+    restartPolicy?: string;
+    command: string[];
+    securityContext?: { capabilities: object };
+  }
+
+  function podOf(objects: KubeObject[]): {
+    shareProcessNamespace?: boolean;
+    initContainers: Sidecar[];
+    containers: { args: string[] }[];
+  } {
+    const { spec } = find(objects, 'DaemonSet') as unknown as {
+      spec: { template: { spec: ReturnType<typeof podOf> } };
     };
-    return agent.spec.template.spec.initContainers.find(
-      ({ name }) => name === 'containerd-config',
-    )!;
+    return spec.template.spec;
+  }
+
+  function sidecarOf(objects: KubeObject[]): Sidecar {
+    return podOf(objects).initContainers.find(({ name }) => name === 'containerd-config')!;
   }
 });

@@ -68,7 +68,7 @@ describe('a rewritten private image, whatever happens to the node', function () 
     });
 
   /** The sidecar of the chart. */
-  async function startWatch(): Promise<Daemon> {
+  async function startWatch(more: readonly string[] = []): Promise<Daemon> {
     const started = new Daemon(process.execPath, [
       CLI,
       'containerd',
@@ -79,6 +79,7 @@ describe('a rewritten private image, whatever happens to the node', function () 
       `http://127.0.0.1:${proxyPort}`,
       '--upstream',
       `${P2P_HOST}=http://${registry.host}`,
+      ...more,
     ]);
     await started.said(/hosts configured: the node is asked first/);
     return started;
@@ -139,6 +140,21 @@ describe('a rewritten private image, whatever happens to the node', function () 
     console.log(`      ${Math.round(upMs)} ms up, ${Math.round(tookMs)} ms from the freeze on`);
     assert.ok(tookMs < upMs + SILENT_NODE_MS + 1_000, `${tookMs} ms`);
     node.daemon.child.kill('SIGCONT');
+    await eventually('the node is asked again', async () => (await hostsToml()).includes('[host.'));
+    await pull();
+  });
+
+  it('goes on with a pull that waits at a frozen node, which is ended', async () => {
+    await watch.stop();
+    watch = await startWatch(['--end-frozen', join(dir, 'node/config.yaml')]);
+    const upMs = await pull();
+    node.daemon.child.kill('SIGSTOP');
+    const tookMs = await pull();
+    console.log(`      ${Math.round(upMs)} ms up, ${Math.round(tookMs)} ms from the freeze on`);
+    assert.ok(tookMs < upMs + SILENT_NODE_MS + 1_000, `${tookMs} ms`);
+    await watch.said(/is frozen; it was ended/);
+    await node.daemon.ended;
+    node = await startNode();
     await eventually('the node is asked again', async () => (await hostsToml()).includes('[host.'));
     await pull();
   });

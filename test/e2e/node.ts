@@ -40,19 +40,24 @@ export class ShoalNode {
   /**
    * Starts a node whose files are all under `dir`, and waits for its ready line. Started again on
    * the same `dir` it finds its cache. `hostsFile` stands for its /etc/hosts; `through`: a program
-   * and its arguments that run it.
+   * and its arguments that run it; `program`: the entry file of another build.
    */
   static async start(
     dir: string,
     sections: ConfigSections,
-    options: { role?: 'agent' | 'root'; hostsFile?: string; through?: readonly string[] } = {},
+    options: {
+      role?: 'agent' | 'root';
+      hostsFile?: string;
+      through?: readonly string[];
+      program?: string;
+    } = {},
   ): Promise<ShoalNode> {
     await mkdir(dir, { recursive: true });
     const file = join(dir, 'config.yaml');
     // JSON is YAML.
     await writeFile(file, JSON.stringify(configOf(dir, sections)));
     const args = [
-      cliPath,
+      options.program ?? cliPath,
       options.role ?? 'agent',
       '--config',
       file,
