@@ -1,17 +1,9 @@
-import { ShoalError, type WireError } from '../errors.ts';
+import type { WireError } from '../errors.ts';
 import type { AskRole, AttemptResult, Verdict } from '../swarm/types.ts';
 import { PEER_HOLD_MS } from '../limits.ts';
-import { BUSY_RETRY_MS_MAX, EXCLUDED_NODES_MAX, HOLD_MS_MAX, PARENTS_MAX } from './limits.ts';
-import {
-  isNodeName,
-  isSize,
-  parseChecksum,
-  parseCount,
-  parseObject,
-  shardOf,
-  type ShardOf,
-} from './fields.ts';
-import { formatRefusal, REFUSED, refusalOf } from './refusal.ts';
+import { formatDeclined, parseAnswer } from './declined.ts';
+import { EXCLUDED_NODES_MAX, HOLD_MS_MAX, PARENTS_MAX } from './limits.ts';
+import { isNodeName, isSize, parseChecksum, parseCount, shardOf, type ShardOf } from './fields.ts';
 
 /**
  * The bytes of a shard:
@@ -19,8 +11,7 @@ import { formatRefusal, REFUSED, refusalOf } from './refusal.ts';
  *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L&hold=MS[&pace=MS][&zone=Z]
  *       [&not=B,C][&whole=1]
  *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum
- *     307 {parents, checksum, totalBytes}     404 {kind: "miss"}     503 {kind: "busy", retryMs}
- *     424 a refusal (refusal.ts)
+ *     307 {parents, checksum, totalBytes}     404, 503 and 424: declined.ts
  */
 export interface PreadQuery extends ShardOf {
   fromBytes: number;
@@ -123,63 +114,31 @@ export function parsePreadHeaders(headers: Readonly<Record<string, string>>): {
 }
 
 export function formatPreadAnswer(answer: PreadAnswer): { status: number; body: object } {
-  switch (answer.kind) {
-    case 'redirect': {
-      const { parents, checksum, totalBytes } = answer;
-      return { status: 307, body: { parents, checksum, totalBytes } };
-    }
-    case 'busy':
-      return { status: 503, body: answer };
-    case 'miss':
-      return { status: 404, body: answer };
-    case 'refused':
-      return { status: REFUSED, body: formatRefusal(answer.error) };
-  }
+  if (answer.kind !== 'redirect') return formatDeclined(answer);
+  const { parents, checksum, totalBytes } = answer;
+  return { status: 307, body: { parents, checksum, totalBytes } };
 }
 
 /** An answer other than a 200. Throws PEER_BROKEN when it is invalid. */
 export function parsePreadAnswer(status: number, text: string): PreadAnswer {
-  const body = parseObject(text);
-  if (body === null) throw new ShoalError('PEER_BROKEN', `status ${status} without a JSON object`);
-  switch (status) {
-    case 307:
-      return parseRedirect(body);
-    case 404:
-      return { kind: 'miss' };
-    case 503:
-      return parseBusy(body);
-    case REFUSED:
-      return { kind: 'refused', error: refusalOf(body) };
-    default:
-      throw new ShoalError('PEER_BROKEN', `status ${status}`);
-  }
+  return parseAnswer(status, text, (body) => (status === 307 ? parseRedirect(body) : null));
 }
 
 function parseRedirect({
   parents,
   checksum,
   totalBytes,
-}: Record<string, unknown>): Extract<PreadVerdict, { kind: 'redirect' }> {
+}: Record<string, unknown>): Extract<PreadVerdict, { kind: 'redirect' }> | null {
   if (
     !Array.isArray(parents) ||
     parents.length > PARENTS_MAX ||
     !parents.every((parent) => typeof parent === 'string' && isNodeName(parent))
   )
-    throw new ShoalError('PEER_BROKEN', 'a redirect without valid parents');
+    return null;
   return {
     kind: 'redirect',
     parents,
     checksum: parseChecksum(checksum),
     totalBytes: isSize(totalBytes) ? totalBytes : null,
-  };
-}
-
-/** A pause that a node asks for is bounded: a bad node must not hold up a fetch. */
-export function parseBusy({
-  retryMs,
-}: Record<string, unknown>): Extract<PreadVerdict, { kind: 'busy' }> {
-  return {
-    kind: 'busy',
-    retryMs: Math.min(BUSY_RETRY_MS_MAX, Math.max(1, Number(retryMs) || 100)),
   };
 }

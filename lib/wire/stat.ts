@@ -1,8 +1,7 @@
-import { ShoalError, type WireError } from '../errors.ts';
+import type { WireError } from '../errors.ts';
 import type { Report, StatResult } from '../swarm/types.ts';
-import { isNodeName, isSize, parseChecksum, parseObject, shardOf, type ShardOf } from './fields.ts';
-import { parseBusy } from './pread.ts';
-import { formatRefusal, REFUSED, refusalOf } from './refusal.ts';
+import { formatDeclined, parseAnswer } from './declined.ts';
+import { isNodeName, isSize, parseChecksum, shardOf, type ShardOf } from './fields.ts';
 
 /**
  * The checksum of a shard, and a report on the parent it was read from:
@@ -46,30 +45,17 @@ export function parseStat(path: string, query: string): StatQuery | null {
 }
 
 export function formatStatAnswer(answer: StatAnswer): { status: number; body: object } {
-  switch (answer.kind) {
-    case 'stat': {
-      const { totalBytes, lengthBytes, checksum } = answer;
-      return { status: 200, body: { totalBytes, lengthBytes, checksum } };
-    }
-    case 'busy':
-      return { status: 503, body: answer };
-    case 'miss':
-      return { status: 404, body: answer };
-    case 'refused':
-      return { status: REFUSED, body: formatRefusal(answer.error) };
-  }
+  if (answer.kind !== 'stat') return formatDeclined(answer);
+  const { totalBytes, lengthBytes, checksum } = answer;
+  return { status: 200, body: { totalBytes, lengthBytes, checksum } };
 }
 
 /** Throws PEER_BROKEN when the answer is invalid. */
 export function parseStatAnswer(status: number, text: string): StatAnswer {
-  const body = parseObject(text);
-  if (body === null) throw new ShoalError('PEER_BROKEN', `status ${status} without a JSON object`);
-  if (status === 404) return { kind: 'miss' };
-  if (status === 503) return parseBusy(body);
-  if (status === REFUSED) return { kind: 'refused', error: refusalOf(body) };
-  const { totalBytes, lengthBytes } = body;
-  const checksum = parseChecksum(body['checksum']);
-  if (status !== 200 || checksum === null || !isSize(totalBytes) || !isSize(lengthBytes))
-    throw new ShoalError('PEER_BROKEN', `status ${status}, or no valid checksum`);
-  return { kind: 'stat', totalBytes, lengthBytes, checksum };
+  return parseAnswer(status, text, ({ totalBytes, lengthBytes, checksum: text }) => {
+    const checksum = parseChecksum(text);
+    return status === 200 && checksum !== null && isSize(totalBytes) && isSize(lengthBytes)
+      ? { kind: 'stat' as const, totalBytes, lengthBytes, checksum }
+      : null;
+  });
 }
