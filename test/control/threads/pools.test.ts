@@ -8,16 +8,16 @@ import { Arena } from '../../../lib/io/arena.ts';
 import { Doorbells } from '../../../lib/io/doorbell.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
 import { MeterBoard } from '../../../lib/telemetry/meter-board.ts';
+import { readJob } from '../../workers/peer/peer-server.ts';
 import { KEY, OTHER_KEY } from '../fixture.ts';
 
 describe('control/pools', () => {
   const arena = Arena.create(2 * SHARD_BYTES);
   let pools: Pools;
 
-  before(async () => {
-    for (const slot of [0, 1]) arena.tryLock(slot);
+  function start(): Pools {
     const meters = new MeterBoard().shared;
-    pools = startPools(
+    return startPools(
       {
         arena: arena.shared,
         doorbells: Doorbells.create(1).shared,
@@ -29,6 +29,11 @@ describe('control/pools', () => {
       { arena: arena.shared, meters },
       new Vouching({ registries: [], allow: [] }),
     );
+  }
+
+  before(async () => {
+    for (const slot of [0, 1]) arena.tryLock(slot);
+    pools = start();
     await pools.ready();
   });
   after(() => pools.close());
@@ -96,38 +101,14 @@ describe('control/pools', () => {
     assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
   });
 
-  it('ends in the middle of a job without a word of it', async () => {
+  it('closes during a job without settling it', async () => {
     const silent = createServer().listen(0, '127.0.0.1');
     await once(silent, 'listening');
-    const meters = new MeterBoard().shared;
-    const ending = startPools(
-      {
-        arena: arena.shared,
-        doorbells: Doorbells.create(1).shared,
-        meters,
-        origin: { registries: [], allow: [] },
-        slabFd: null,
-        directFd: null,
-      },
-      { arena: arena.shared, meters },
-      new Vouching({ registries: [], allow: [] }),
-    );
+    const ending = start();
     await ending.ready();
     const { port } = silent.address() as AddressInfo;
     const asked = once(silent, 'connection');
-    const job = ending.run({
-      kind: 'peer',
-      slot: 0,
-      attempt: 1,
-      shard: 0,
-      fromBytes: 0,
-      holdMs: 1000,
-      totalBytes: null,
-      digest: null,
-      node: `127.0.0.1:${port}`,
-      path: '/',
-      headers: {},
-    });
+    const job = ending.run(readJob({ host: '127.0.0.1', port }));
     const outcome = job.then(
       () => 'settled',
       () => 'rejected',

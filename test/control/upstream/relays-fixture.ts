@@ -53,6 +53,12 @@ export const said = (
 export const manifestSaid = (): RelayResult =>
   said(200, { 'content-type': MANIFEST_TYPE, 'docker-content-digest': DIGEST }, MANIFEST);
 
+/** What nodes remember of DIGEST: a right granted 5 s ago, and the node that has the manifest. */
+export const REMEMBERED: Awaited<ReturnType<RegistryMemory['recall']>> = {
+  right: { isGranted: true, ageMs: 5_000 },
+  manifest: { digest: DIGEST, contentType: MANIFEST_TYPE, nodes: ['n:2'] },
+};
+
 /**
  * Relays of one registry. The test sets what the registry answers, what the swarm holds and what is
  * remembered of the registry. Every call that the relays make is recorded.

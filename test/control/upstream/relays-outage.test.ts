@@ -6,6 +6,7 @@ import {
   MANIFEST,
   MANIFEST_TYPE,
   RelaysFixture,
+  REMEMBERED,
   SCOPE,
   down,
   manifestSaid,
@@ -26,10 +27,7 @@ describe('control/relays during an outage', () => {
     const name = failure.kind === 'failed' ? failure.error.code : failure.status;
     it(`${name}: answers as the registry did before, if it had accepted the client`, async () => {
       at.result = failure;
-      at.recalled = {
-        right: { isGranted: true, ageMs: 5_000 },
-        manifest: { digest: DIGEST, contentType: MANIFEST_TYPE, nodes: ['n:2'] },
-      };
+      at.recalled = REMEMBERED;
       at.kept.set(DIGEST, MANIFEST);
       for (const reference of ['v1', DIGEST]) {
         const answer = await at.ask(reference, { authorization: 'Basic a' });
@@ -61,10 +59,7 @@ describe('control/relays during an outage', () => {
   }
 
   it('passes a failure on while the registry answers a ping', async () => {
-    at.recalled = {
-      right: { isGranted: true, ageMs: 5_000 },
-      manifest: { digest: DIGEST, contentType: MANIFEST_TYPE, nodes: ['n:2'] },
-    };
+    at.recalled = REMEMBERED;
     at.kept.set(DIGEST, MANIFEST);
     at.pinged = 401;
     at.result = said(503);

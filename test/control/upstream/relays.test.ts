@@ -7,6 +7,7 @@ import {
   MANIFEST,
   MANIFEST_TYPE,
   RelaysFixture,
+  REMEMBERED,
   SCOPE,
   digestOf,
   manifestSaid,
@@ -171,10 +172,7 @@ describe('control/relays', () => {
   for (const status of [401, 403, 404, 429]) {
     it(`passes ${status} on`, async () => {
       at.result = said(status, { 'retry-after': '1' });
-      at.recalled = {
-        right: { isGranted: true, ageMs: 5_000 },
-        manifest: { digest: DIGEST, contentType: MANIFEST_TYPE, nodes: ['n:2'] },
-      };
+      at.recalled = REMEMBERED;
       at.kept.set(DIGEST, MANIFEST);
       assert.equal((await at.ask('v1', { authorization: 'Basic a' })).status, status);
       assert.deepEqual(at.reads, []);
