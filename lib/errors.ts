@@ -7,6 +7,7 @@ export const errorTable = {
   USAGE: { status: 500, oci: 'UNKNOWN' },
   PORT_IN_USE: { status: 500, oci: 'UNKNOWN' },
   CACHE_DIR_UNUSABLE: { status: 500, oci: 'UNKNOWN' },
+  LIMIT_TOO_LOW: { status: 500, oci: 'UNKNOWN' },
   FILE_UNUSABLE: { status: 500, oci: 'UNKNOWN' },
   HEAD_TOO_LARGE: { status: 431, oci: 'UNSUPPORTED' },
   BAD_REQUEST: { status: 400, oci: 'UNSUPPORTED' },

@@ -16,6 +16,7 @@ import {
   readyAddresses,
   type Listeners,
 } from './node/listeners.ts';
+import { assertDescriptors, connectionsMax } from './node/descriptors.ts';
 import { readOriginOptions, type NodeOriginOptions } from './node/origin-options.ts';
 import { discoverMembers } from './node/members.ts';
 import { Reload } from './node/reload.ts';
@@ -42,12 +43,12 @@ interface BuiltNode {
   pages: Desk['pages'];
   admin: AdminSocket | null;
   /** Starts the front threads; see startFronts. */
-  startFronts(died: (error: ShoalError) => void): Promise<Fronts>;
+  startFronts(gaveUp: (error: ShoalError) => void): Promise<Fronts>;
 }
 
 /**
  * Builds a node from its config and starts it; resolves once it serves. Throws what keeps it from
- * starting: PORT_IN_USE, CACHE_DIR_UNUSABLE, CONFIG_INVALID.
+ * starting: PORT_IN_USE, CACHE_DIR_UNUSABLE, LIMIT_TOO_LOW, CONFIG_INVALID.
  */
 export async function startNode(
   config: Config,
@@ -59,6 +60,7 @@ export async function startNode(
 }
 
 async function build(config: Config, frontCount: number): Promise<BuiltNode> {
+  assertDescriptors(frontCount);
   const clock = systemClock;
   const configured = readClusterSecret(config);
   const at = await claimListeners(config, configured.kind === 'secret');
@@ -107,8 +109,8 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
     summaries,
     pages,
     admin: null,
-    startFronts: (died) =>
-      startFronts({ ...shared, origin, at, frontCount, secretHex, desk, died }),
+    startFronts: (gaveUp) =>
+      startFronts({ ...shared, origin, at, frontCount, secretHex, desk, gaveUp }),
   };
 }
 
@@ -155,6 +157,7 @@ async function start(node: BuiltNode): Promise<RunningNode> {
   const { lowWater } = await storage.pools.ready();
   if (lowWater !== '')
     log.info({ reason: lowWater }, 'receiving with the kernel defaults, which costs more CPU time');
+  fronts.limitConnections(connectionsMax());
   readiness.problems.pop();
   readiness.phase = 'serving';
   node.summaries.start();

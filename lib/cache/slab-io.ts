@@ -39,9 +39,9 @@ export type ReadOutcome = 'ok' | 'corrupt';
 export type WriteOutcome = 'written' | 'gone';
 
 /**
- * The disk as the store sees it. The node passes reads and writes to Piscina tasks (lib/io/slab.ts)
- * and headers to the open table (lib/io/slab-files.ts); tests pass a disk of their own. A rejected
- * promise means the disk failed: the store counts it and goes on without.
+ * The disk as the store sees it. The node passes reads and writes to its transfer threads
+ * (lib/io/slab.ts) and headers to the open table (lib/io/slab-files.ts); tests pass a disk of their
+ * own. A rejected promise means the disk failed: the store counts it and goes on without.
  */
 export interface SlabIo {
   read(job: ReadJob): Promise<ReadOutcome>;

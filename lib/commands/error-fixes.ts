@@ -24,6 +24,12 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
       'Give the directory to the user of the node, mount it writable, or stop the other ' +
       'node that uses it.',
   },
+  LIMIT_TOO_LOW: {
+    means: 'The process may not open enough files, or not have enough memory, to run a node.',
+    fix:
+      'Raise the limit that the message names: `ulimit -Hn` or LimitNOFILE for open files, ' +
+      '`ulimit -v` or the memory limit of the container for memory.',
+  },
   FILE_UNUSABLE: {
     means: 'A file that a command reads or edits cannot be used.',
     fix: 'Check the path, its owner and its content.',

@@ -7,7 +7,7 @@ const SYMPTOMS: readonly [symptom: string, look: string, cause: string][] = [
   [
     'A node does not start',
     'the last line of its log; `shoal doctor --config F`',
-    '`CONFIG_INVALID`, `PORT_IN_USE`, `CACHE_DIR_UNUSABLE`',
+    '`CONFIG_INVALID`, `PORT_IN_USE`, `CACHE_DIR_UNUSABLE`, `LIMIT_TOO_LOW`',
   ],
   [
     'A pull is slow',

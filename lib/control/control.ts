@@ -99,6 +99,12 @@ export class FrontDesk {
     }
   }
 
+  /** The front is gone: nothing is read for its clients and peers any more. */
+  close(): void {
+    this.#streams.closeAll();
+    this.#peers.closeAll();
+  }
+
   #keyed(blob: BlobName): BlobName {
     const key = this.#parts.keyOf(blob);
     return key === blob.key ? blob : { ...blob, key };

@@ -18,9 +18,9 @@ export interface Front {
 }
 
 /**
- * Starts a front thread; resolves once it listens. `desk` makes control's end of it. `died` is
- * called when the thread ends unasked, which a node does not survive: it would listen no more.
- * Throws PORT_IN_USE, or INTERNAL when the thread fails to start in time.
+ * Starts a front thread; resolves once it listens. `desk` makes control's end of it, which is
+ * closed with the thread. `died` is called when a thread that listened has ended unasked; its ports
+ * are free by then. Throws PORT_IN_USE, or INTERNAL when the thread fails to start in time.
  */
 export function startFront(
   start: FrontStart,
@@ -34,31 +34,30 @@ export function startFront(
     ...THREAD_OPTIONS,
   });
   return new Promise((resolve, reject) => {
-    let draining = false;
+    let phase: 'starting' | 'listening' | 'draining' = 'starting';
+    let cause: ShoalError | null = null;
+    const timer = setTimeout(() => {
+      const message = `a front thread did not start within ${FRONT_START_TIMEOUT_MS} ms`;
+      cause = new ShoalError('INTERNAL', message);
+      void worker.terminate();
+    }, FRONT_START_TIMEOUT_MS);
+    worker.once('error', (error) => {
+      cause ??= new ShoalError('INTERNAL', `a front thread failed: ${error.message}`, {
+        cause: error,
+      });
+    });
     const ended = new Promise<void>((end) => worker.once('exit', () => end()));
-    const fail = (error: ShoalError): void => {
+    void ended.then(() => {
       clearTimeout(timer);
-      reject(error);
-      if (!draining) died(error);
-    };
-    const timer = setTimeout(
-      () =>
-        fail(
-          new ShoalError(
-            'INTERNAL',
-            `a front thread did not start within ${FRONT_START_TIMEOUT_MS} ms`,
-          ),
-        ),
-      FRONT_START_TIMEOUT_MS,
-    );
-    worker.once('error', (error) =>
-      fail(new ShoalError('INTERNAL', `a front thread failed: ${error.message}`, { cause: error })),
-    );
-    void ended.then(() => fail(new ShoalError('INTERNAL', 'a front thread ended')));
+      receiver.close();
+      const error = cause ?? new ShoalError('INTERNAL', 'a front thread ended');
+      if (phase === 'starting') reject(error);
+      else if (phase === 'listening') died(error);
+    });
     const front: Front = {
       send: (message, transfer) => channel.send(message, transfer),
       drain(deadlineMs) {
-        draining = true;
+        phase = 'draining';
         channel.send({ kind: 'drain', deadlineMs });
         return ended;
       },
@@ -68,9 +67,12 @@ export function startFront(
       if (message.kind === 'listening') {
         clearTimeout(timer);
         holdYoungGeneration();
+        phase = 'listening';
         resolve(front);
-      } else if (message.kind === 'failed') fail(ShoalError.fromWire(message.error));
-      else if (message.kind === 'drained') channel.close();
+      } else if (message.kind === 'failed') {
+        cause = ShoalError.fromWire(message.error);
+        channel.close();
+      } else if (message.kind === 'drained') channel.close();
       else receiver.receive(message);
     });
   });

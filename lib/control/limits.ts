@@ -31,6 +31,9 @@ export const DIGEST_JOB_SHARDS_MAX = 8;
  */
 export const DIGEST_PATIENCE_MS = 2_000;
 
+/** A blob whose hash was lost with the digest thread is hashed anew so many times. */
+export const DIGEST_STARTS_OVER_MAX = 2;
+
 /** Shards waiting for a slot at once; each is a request or a read-ahead, so more means overload. */
 export const ARENA_WAITERS_MAX = 4_096;
 
@@ -59,6 +62,9 @@ export const GRANT_MS_MAX = 60_000;
 
 /** A front thread listens within this time after its start, on the slowest machine. */
 export const FRONT_START_TIMEOUT_MS = 20_000;
+
+/** A thread that could not be started is tried again this much later. */
+export const THREAD_RESTART_MS = 1_000;
 
 /**
  * How often the swarm's core looks at its fetches: well below the shortest of its deadlines, free

@@ -13,7 +13,7 @@ import type {
 } from '../workers/messages.ts';
 
 type Routes = Extract<ControlMessage, { kind: 'routes' }>;
-type Reply = Exclude<ControlMessage, { kind: 'drain' | 'certificate' | 'routes' }>;
+type Reply = Exclude<ControlMessage, { kind: 'drain' | 'certificate' | 'routes' | 'connections' }>;
 type Receiver = (message: Reply) => void;
 
 /** A request without the id, which the link adds. */
@@ -27,12 +27,18 @@ export class ControlLink {
 
   constructor(
     port: MessagePort,
-    on: { drain(deadlineMs: number): void; certificate(): void; routes(routes: Routes): void },
+    on: {
+      drain(deadlineMs: number): void;
+      certificate(): void;
+      routes(routes: Routes): void;
+      connections(max: number): void;
+    },
   ) {
     this.#channel = new Channel(port, (message) => {
       if (message.kind === 'drain') on.drain(message.deadlineMs);
       else if (message.kind === 'certificate') on.certificate();
       else if (message.kind === 'routes') on.routes(message);
+      else if (message.kind === 'connections') on.connections(message.max);
       else this.#receivers.get(message.id)?.(message);
     });
   }

@@ -74,6 +74,9 @@ function main(start: FrontStart, port: MessagePort): void {
   const sockets = new Map<PortName, us_listen_socket>();
   let inFlight = 0;
   let drainUntilMs = 0;
+  /** Of clients and peers together, and how many there are. */
+  let connectionsMax = Number.POSITIVE_INFINITY;
+  let connections = 0;
 
   let route = routeOf(config);
   const warm = new WarmMemory();
@@ -84,6 +87,7 @@ function main(start: FrontStart, port: MessagePort): void {
       route = routeOf({ ...routes, prefix: config.prefix });
       warm.clear();
     },
+    connections: (max) => (connectionsMax = max),
   });
   const audit = config.audit
     ? new AuditProbe({
@@ -111,6 +115,13 @@ function main(start: FrontStart, port: MessagePort): void {
   };
   const micros = (startMs: number): number => Math.round((clock.nowMs() - startMs) * 1000);
 
+  /** Closes connections beyond the limit: descriptors are left for the registry and for files. */
+  const bounded = (app: TemplatedApp): TemplatedApp =>
+    app.filter((res, count) => {
+      connections += count;
+      if (count > 0 && connections > connectionsMax) res.close();
+    });
+
   function drain(deadlineMs: number): void {
     drainUntilMs = clock.nowMs() + deadlineMs;
     // The exporter stays up: /readyz has to report that the node drains.
@@ -132,6 +143,13 @@ function main(start: FrontStart, port: MessagePort): void {
     link.tell(lastWord);
     link.shut();
   }
+
+  process.once('uncaughtException', (error) =>
+    end({
+      kind: 'failed',
+      error: new ShoalError('INTERNAL', `a front thread failed: ${error.stack}`).toWire(),
+    }),
+  );
 
   const proxyTools: ProxyTools = {
     ...common,
@@ -195,6 +213,7 @@ function main(start: FrontStart, port: MessagePort): void {
     if (config.exporter !== null && config.exporter.port === null) serveExporter(proxy, link);
     servePreheat(proxy, { link, route: () => route, draining: common.draining });
     serveProxy(proxy, proxyTools);
+    bounded(proxy);
     apps.push(proxy);
     return proxy;
   }
@@ -228,7 +247,7 @@ function main(start: FrontStart, port: MessagePort): void {
       });
   }
 
-  const p2p = App();
+  const p2p = bounded(App());
   servePeers(p2p, {
     ...common,
     uploads: new Uploads(common.turn, clock.nowMs),

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { PAGE_BYTES } from '../limits.ts';
+import { sharedMemory } from './shared-memory.ts';
 
 const WASM_PAGE_BYTES = 65_536;
 const { O_RDWR, O_CREAT, O_NOFOLLOW, O_DIRECT } = fs.constants;
@@ -32,7 +33,7 @@ export async function openDirect(path: string): Promise<FileHandle | undefined> 
   let file: FileHandle | undefined;
   try {
     file = await open(path, O_RDWR | O_NOFOLLOW | O_DIRECT);
-    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    const memory = sharedMemory(1, 'an aligned buffer');
     const page = new Uint8Array(memory.buffer, WASM_PAGE_BYTES - PAGE_BYTES, PAGE_BYTES);
     await readAt(file.fd, page, 0, PAGE_BYTES, PAGE_BYTES);
     return file;

@@ -1,4 +1,5 @@
 import { SHARD_BYTES } from '../limits.ts';
+import { sharedMemory } from './shared-memory.ts';
 
 /** States of a slot (STATE word). */
 export const SlotState = { free: 0, filling: 1, complete: 2, failed: 3 } as const;
@@ -69,7 +70,7 @@ export class Arena {
   static create(bytes: number): Arena {
     const slotCount = Math.max(1, Math.floor(Math.min(bytes, ARENA_BYTES_MAX) / SHARD_BYTES));
     const pages = (slotCount * SHARD_BYTES) / WASM_PAGE_BYTES;
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    const memory = sharedMemory(pages, `the ${bytes} bytes of CacheConfig.memory`);
     return new Arena({ memory, words: new SharedArrayBuffer(slotCount * WORDS_PER_SLOT * 4) });
   }
 

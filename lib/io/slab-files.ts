@@ -91,6 +91,7 @@ export async function openSlabFiles(options: SlabFilesOptions): Promise<SlabFile
     return await openLocked(options, opened, closeAll);
   } catch (error) {
     await closeAll();
+    if (error instanceof ShoalError) throw error;
     throw new ShoalError(
       'CACHE_DIR_UNUSABLE',
       `cache directory ${options.dir} cannot be used: ${(error as Error).message}`,

@@ -34,13 +34,20 @@ export async function openRuntimeStore(
       async update(key, path, offsetBytes, lengthBytes) {
         const result = await pools.digest({ kind: 'part', key, path, offsetBytes, lengthBytes });
         if (result.kind === 'unreadable') throw new ShoalError('DISK_FAILED', result.message);
+        if (result.kind === 'gone') throw hashLost();
         return result.kind === 'part' ? result.checksum : null;
       },
-      async finish(key) {
-        const result = await pools.digest({ kind: 'finish', key });
+      async finish(key, totalBytes) {
+        const result = await pools.digest({ kind: 'finish', key, totalBytes });
+        if (result.kind === 'gone') throw hashLost();
         return result.kind === 'done' ? `sha256:${result.digest}` : '';
       },
       forget: (key) => void pools.digest({ kind: 'forget', key }),
     },
   });
+}
+
+/** The file is hashed anew with the next scan. */
+function hashLost(): ShoalError {
+  return new ShoalError('INTERNAL', 'the digest thread ended in the middle of a file');
 }

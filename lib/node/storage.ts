@@ -12,6 +12,8 @@ import { openSlabFiles, type SlabFiles } from '../io/slab-files.ts';
 import type { OriginOptions } from '../origin/connections.ts';
 import type { Vouching } from '../registry/vouching.ts';
 import type { RuntimeStore } from '../runtime-store/runtime-store.ts';
+import { descriptorLimit } from './descriptors.ts';
+import { DESCRIPTORS_AMPLE } from './limits.ts';
 import { openRuntimeStore } from './runtime-store.ts';
 
 /** Disk evictions are counted this often. */
@@ -63,6 +65,14 @@ export async function openStorage(
     },
     { arena: arena.shared, meters: observation.meters },
     vouching,
+    {
+      startAll: descriptorLimit() < DESCRIPTORS_AMPLE,
+      clock,
+      lost(thread, error) {
+        meter.count(`thread.${thread}`);
+        log.error({ err: error, thread }, `a ${thread} thread ended; starting another one`);
+      },
+    },
   );
   const store = openStore(files, CacheConfig.checkReads, pools, observation, clock);
   const runtime = await openRuntimeStore(CacheConfig.runtimeStore, {

@@ -14,6 +14,7 @@ import {
   type HeadFact,
   type OriginCost,
 } from './range-asker.ts';
+import type { PingAnswer } from './outages.ts';
 import { RangeReader, type OriginSink } from './range-reader.ts';
 import { RedirectMemory } from './redirect-memory.ts';
 import { readDocument, relay, type RelayAnswer, type RelayRequest } from './relay.ts';
@@ -263,11 +264,11 @@ export class OriginClient {
    * The status of `<origin>/v2/` to a request without credentials; null: no answer. Of a registry
    * with mirrors one that answers is enough.
    */
-  async ping(origin: string): Promise<number | null> {
+  async ping(origin: string): Promise<PingAnswer> {
     const { mirrors, pinger } = this.#connections;
     const asking = mirrors.inOrder(origin).map(async (upstream) => {
       const status = await pinger.statusOf(upstream, PING_TIMEOUT_MS);
-      if (status !== null && status < 500) return status;
+      if (typeof status === 'number' && status < 500) return status;
       throw new PingFailed(status);
     });
     return Promise.any(asking).catch(
@@ -281,9 +282,9 @@ export class OriginClient {
 }
 
 class PingFailed extends Error {
-  readonly status: number | null;
+  readonly status: PingAnswer;
 
-  constructor(status: number | null) {
+  constructor(status: PingAnswer) {
     super('not an answer of a registry that serves');
     this.status = status;
   }

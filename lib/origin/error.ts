@@ -7,6 +7,8 @@ const TIMEOUTS = new Set([
   'UND_ERR_BODY_TIMEOUT',
   'ETIMEDOUT',
 ]);
+/** What this node lacks; it says nothing about the host. */
+const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
 /** What answers, but not in HTTP as it should be. */
 const BROKEN = new Set([
   'HTTPParserError',
@@ -30,6 +32,12 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
     return new ShoalError('BAD_REQUEST', 'a header of the request is not one that can be sent on', {
       cause: thrown,
     });
+  if (EXHAUSTED.has(reason))
+    return new ShoalError(
+      'OVERLOADED',
+      `${host} cannot be asked now: this node has no descriptor or buffer left (${reason})`,
+      { cause: thrown },
+    );
   const broken = headSeen || BROKEN.has(reason) || reason.startsWith('HPE_');
   const code: ErrorCode = TIMEOUTS.has(reason)
     ? 'ORIGIN_TIMEOUT'

@@ -14,6 +14,7 @@ import type { Mirrors } from './mirrors.ts';
 import type { Networks } from './network.ts';
 import type { OwnLogins } from './own-logins.ts';
 import { ORIGIN_ALIVE_TIMEOUT_MS, ORIGIN_REDIRECTS_MAX, ORIGIN_REPEAT_MS_MIN } from './limits.ts';
+import type { PingAnswer } from './outages.ts';
 
 export interface FollowRequest {
   method: 'GET' | 'HEAD';
@@ -206,7 +207,7 @@ export class Follower {
    * The status that `<origin>/v2/` answers to a request without credentials; null: none in time. A
    * redirect is an answer like any other.
    */
-  async statusOf(origin: string, timeoutMs: number): Promise<number | null> {
+  async statusOf(origin: string, timeoutMs: number): Promise<PingAnswer> {
     const url = splitUrl(`${origin}/v2/`);
     const deadlineMs = this.#tools.clock.nowMs() + timeoutMs;
     const headers = { 'user-agent': 'shoal', 'accept-encoding': 'identity' };
@@ -226,8 +227,8 @@ export class Follower {
       const request = { method: 'GET', url, headers, deadlineMs } as const;
       await this.#counted(exchange(request, reader, this.#tools));
       return status;
-    } catch {
-      return null;
+    } catch (thrown) {
+      return thrown instanceof ShoalError && thrown.code === 'OVERLOADED' ? 'unasked' : null;
     }
   }
 

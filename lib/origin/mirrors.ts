@@ -2,9 +2,9 @@ import type { Clock } from '../clock.ts';
 import type { RegistryEntry } from '../registry/allow.ts';
 import { MirrorView, type Mirror } from '../registry/mirror-view.ts';
 import { MIRROR_RETURN_MS } from './limits.ts';
+import type { Ping } from './outages.ts';
 
 /** The status that `<origin>/v2/` answers now; null: no connection, or no answer. */
-type Ping = (origin: string) => Promise<number | null>;
 
 /**
  * Chooses between the upstreams of a registry (`registries[].upstreams`). One that cannot be
@@ -60,6 +60,7 @@ export class Mirrors extends MirrorView {
     mirror.lookedMs = this.#clock.nowMs();
     const status = await this.#ping(mirror.origin);
     this.#looking.delete(mirror.origin);
+    if (status === 'unasked') return;
     if (status === null || status >= 500) this.#leaveOut(mirror);
     else {
       mirror.lookedMs = null;

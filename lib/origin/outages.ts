@@ -4,8 +4,12 @@ import type { ShoalError } from '../errors.ts';
 import { OUTAGE_ASK_MS, OUTAGE_MS, OUTAGES_MAX, PING_AGAIN_MS, PING_FRESH_MS } from './limits.ts';
 import { splitUrl } from '../registry/url.ts';
 
-/** The status that `<origin>/v2/` answered to this node; null: no connection, or no answer. */
-export type Ping = (origin: string) => Promise<number | null>;
+/**
+ * The status that `<origin>/v2/` answered to this node; null: no connection, or no answer;
+ * `unasked`: this node could not ask, for example because it has no descriptor left.
+ */
+export type PingAnswer = number | 'unasked' | null;
+export type Ping = (origin: string) => Promise<PingAnswer>;
 
 interface Observed {
   /** When a ping last failed. */
@@ -79,10 +83,11 @@ export class Outages {
   async #look(origin: string): Promise<boolean> {
     let status = await this.#ping(origin);
     // One error of a gateway may pass; a second one says that there is nothing behind it.
-    if (status !== null && isBrokenGateway(status)) {
+    if (typeof status === 'number' && isBrokenGateway(status)) {
       await new Promise<void>((resolve) => this.#clock.after(PING_AGAIN_MS, resolve));
       status = await this.#ping(origin);
     }
+    if (status === 'unasked') return false;
     const nowMs = this.#clock.nowMs();
     if (status === null || isBrokenGateway(status)) {
       this.#down.set(origin, { failedMs: nowMs, askedMs: nowMs });

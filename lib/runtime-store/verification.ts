@@ -12,8 +12,8 @@ export interface FileHasher {
     offsetBytes: number,
     lengthBytes: number,
   ): Promise<Uint8Array | null>;
-  /** The digest of all parts since the last end, and forgets them. */
-  finish(key: string): Promise<string>;
+  /** The digest of all parts, `totalBytes` together, since the last end, and forgets them. */
+  finish(key: string, totalBytes: number): Promise<string>;
   forget(key: string): void;
 }
 
@@ -109,7 +109,7 @@ export class Verification {
         checksums.push(checksum);
         if (!this.#urgent.has(digest)) await this.#rest(this.#clock.nowMs() - startMs);
       }
-      return (await this.#hasher.finish(key)) === digest
+      return (await this.#hasher.finish(key, file.sizeBytes)) === digest
         ? { kind: 'right', checksums }
         : { kind: 'wrong' };
     } catch (error) {

@@ -127,6 +127,16 @@ export const counterFamilies = [
     },
   },
   {
+    name: 'shoal_thread_restarts_total',
+    help: 'Threads of this node that ended unasked, or could not be started, and were replaced.',
+    labels: ['thread'],
+    series: {
+      'thread.front': { thread: 'front' },
+      'thread.transfer': { thread: 'transfer' },
+      'thread.digest': { thread: 'digest' },
+    },
+  },
+  {
     name: 'shoal_scrubbed_shards_total',
     help: 'Shards on disk that were checked in the background; corrupt: dropped, or unreadable.',
     labels: ['result'],

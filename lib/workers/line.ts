@@ -16,8 +16,9 @@ export type LineResult =
   | { id: number; result: unknown }
   | { id: number; thrown: string };
 
-/** What a thread of a pool is started with. Jobs arrive through `port` until it closes. */
-export interface LineStart {
+/** The `workerData` of a pool's thread: jobs come through `port`. */
+export interface LineStart<Start> {
+  start: Start;
   port: MessagePort;
 }
 
@@ -33,15 +34,14 @@ export class Moved {
 }
 
 /**
- * Runs the jobs that arrive through a line, without a limit of its own; resolves when the line is
- * closed. Jobs and results of one turn of the event loop travel as one message, so that a busy
- * thread is woken once per turn and not once per job. A job calls `tell` to send a part of its
- * result early.
+ * Carries out the jobs that come through a line, as many at once as come. Jobs and results of one
+ * turn of the event loop travel as one message, so that a busy thread is woken once per turn and
+ * not once per job. `tell` sends ahead what a job has to say before it is done.
  */
 export function serveLine<Job>(
-  { port }: LineStart,
+  port: MessagePort,
   run: (job: Job, tell: (part: unknown) => void) => unknown,
-): Promise<void> {
+): void {
   const channel = new Channel<LineResult, LineJob<Job>>(
     port,
     ({ id, job }) => void carryOut(id, job),
@@ -56,5 +56,4 @@ export function serveLine<Job>(
     }
   };
   channel.send({ serves: true });
-  return new Promise((resolve) => port.once('close', resolve));
 }

@@ -219,6 +219,8 @@ export type ControlMessage =
   | { kind: 'drain'; deadlineMs: number }
   /** The files of the proxy port's certificate have changed. */
   | { kind: 'certificate' }
+  /** More connections than this are closed as they come; see lib/node/descriptors.ts. */
+  | { kind: 'connections'; max: number }
   /** From here on requests are routed by this. */
   | ({ kind: 'routes' } & Pick<FrontConfig, 'registries' | 'allow' | 'mirrorStates'>);
 

@@ -22,6 +22,7 @@ import type { OriginTarget } from '../origin-target.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
 import { OriginClient } from '../origin/client.ts';
 import type { OriginOptions } from '../origin/connections.ts';
+import type { PingAnswer } from '../origin/outages.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
 import type { RelayAnswer } from '../origin/relay.ts';
 import type { Bucket } from '../registry/vouching.ts';
@@ -119,8 +120,7 @@ export interface PoolTasks {
   origin: [OriginReadJob, { kind: 'over'; buckets: Bucket[] }];
   hold: [HoldJob, { kind: 'hold'; opened: boolean }];
   probe: [ProbeJob, ProbeResult];
-  /** null: no answer. */
-  ping: [PingJob, { status: number | null }];
+  ping: [PingJob, { status: PingAnswer }];
   relay: [RelayJob, RelayResult];
   configure: [ConfigureJob, { kind: 'configured' }];
   diskRead: [
@@ -140,7 +140,7 @@ export interface PoolTasks {
 export type PoolJob = PoolTasks[keyof PoolTasks][0];
 
 nameThread('transfer');
-const start = workerData as PoolStart;
+const { start, port } = workerData as LineStart<PoolStart>;
 const meter = Meter.claim(start.meters, 'transfer');
 watchLoopDelay(meter, systemClock);
 const tools: TransferTools = {
@@ -171,9 +171,7 @@ function takeBuckets(): Bucket[] {
   return taken;
 }
 
-export default (line: LineStart): Promise<void> => serveLine<PoolJob>(line, run);
-
-/** Runs one job. */
+/** Carries out one job. */
 async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown> {
   const startMs = tools.nowMs();
   const micros = (): number => (tools.nowMs() - startMs) * 1000;
@@ -312,3 +310,5 @@ function moved(value: object, bytes: Uint8Array): unknown {
   // view is copied.
   return whole ? new Moved(value, bytes.buffer as ArrayBuffer) : value;
 }
+
+serveLine<PoolJob>(port, run);

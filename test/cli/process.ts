@@ -17,8 +17,19 @@ export class Running {
   stderr = '';
   readonly #exited: Promise<number | null>;
 
-  constructor(script: string, args: readonly string[], env: Record<string, string> = {}) {
-    this.child = spawn(process.execPath, [script, ...args], {
+  /** `ulimit`: arguments of bash's ulimit, for the process. */
+  constructor(
+    script: string,
+    args: readonly string[],
+    env: Record<string, string> = {},
+    ulimit?: string,
+  ) {
+    const command = [process.execPath, script, ...args];
+    const [program, ...programArgs] =
+      ulimit === undefined
+        ? command
+        : ['bash', '-c', `ulimit ${ulimit}; exec "$0" "$@"`, ...command];
+    this.child = spawn(program!, programArgs, {
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });

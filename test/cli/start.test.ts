@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +26,9 @@ describe('a node started from the command line', () => {
     rmSync(join(dir, 'cache'), { recursive: true, force: true });
   });
 
-  const agent = (...sets: string[]): Running => {
+  const agent = (...sets: string[]): Running => agentWithin(undefined, ...sets);
+
+  const agentWithin = (ulimit: string | undefined, ...sets: string[]): Running => {
     const own = [
       'ProxyConfig.port=0',
       'P2PConfig.port=0',
@@ -34,12 +37,9 @@ describe('a node started from the command line', () => {
       'CacheConfig.memory=16777216',
       `DeployConfig.logDir=${dir}/log`,
     ];
-    const one = new Running(cliPath, [
-      'agent',
-      '--json',
-      '--exit-with-parent',
-      ...[...own, ...sets].flatMap((set) => ['--set', set]),
-    ]);
+    const args = ['agent', '--json', '--exit-with-parent'];
+    const all = [...own, ...sets].flatMap((set) => ['--set', set]);
+    const one = new Running(cliPath, [...args, ...all], {}, ulimit);
     running.push(one);
     return one;
   };
@@ -159,5 +159,34 @@ describe('a node started from the command line', () => {
     const node = agent('CacheConfig.dir=/dev/null/cache');
     assert.equal(await node.exit(), 1);
     assert.match(node.stderr, /^shoal: .*\/dev\/null\/cache.* \(CACHE_DIR_UNUSABLE\)\n$/);
+  });
+
+  for (const [what, ulimit, ...sets] of [
+    ['open files', '-n 48'],
+    ['memory', '-v 12000000', 'CacheConfig.memory=4000000000'],
+  ] as const)
+    it(`ends with 1 and one line where the limit of ${what} is too low`, async () => {
+      const node = agentWithin(ulimit, ...sets);
+      assert.equal(await node.exit(), 1);
+      assert.match(node.stderr, /^shoal: .*raise the .*limit.* \(LIMIT_TOO_LOW\)\n$/);
+    });
+
+  it('serves where the limit of open files is just enough, and when clients hold them all', async () => {
+    const node = agentWithin('-n 64');
+    const { proxy } = JSON.parse((await node.printed(READY))[0]) as { proxy: string };
+    const { hostname, port } = new URL(proxy);
+    const clients = Array.from({ length: 100 }, () => connect(Number(port), hostname));
+    for (const client of clients) client.on('error', () => undefined);
+    await Promise.all(clients.map((client) => once(client, 'connect').catch(() => undefined)));
+    for (const client of clients) client.destroy();
+    const deadlineMs = performance.now() + 10_000;
+    let status = 0;
+    while (status !== 404 && performance.now() < deadlineMs)
+      status = await fetch(`${proxy}/v2/`, { headers: { connection: 'close' } }).then(
+        (answer) => answer.status,
+        () => 0,
+      );
+    assert.equal(status, 404, 'a client that comes later is answered');
+    assert.equal(node.child.exitCode, null);
   });
 });

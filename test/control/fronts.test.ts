@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
@@ -17,7 +17,7 @@ import { Doorbells } from '../../lib/io/doorbell.ts';
 import { REQUEST_HEAD_BYTES_MAX, SHARD_BYTES } from '../../lib/limits.ts';
 import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
 import { issueLeaf, makeAuthority } from '../../lib/tls/authority.ts';
-import type { FrontMessage, FrontStart } from '../../lib/workers/messages.ts';
+import type { ControlMessage, FrontMessage, FrontStart } from '../../lib/workers/messages.ts';
 import { until } from '../telemetry/until.ts';
 
 describe('control/fronts', () => {
@@ -25,10 +25,11 @@ describe('control/fronts', () => {
   let pages: { id: number; front: number }[];
   let notices: string[];
   let deaths: ShoalError[];
+  let closed: number[];
 
   beforeEach(async () => {
     process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
-    [pages, notices, deaths] = [[], [], []];
+    [pages, notices, deaths, closed] = [[], [], [], []];
     const any = { host: '127.0.0.1', port: 0, what: 'test' };
     const [proxy, p2p] = await claimPorts([any, { ...any }]);
     start = {
@@ -62,7 +63,7 @@ describe('control/fronts', () => {
       if (message.kind === 'page') pages.push({ id: message.id, front });
       else if (message.kind === 'notice') notices.push(message.message);
     };
-    const desk = { receive } as unknown as FrontDesk;
+    const desk = { receive, close: () => closed.push(front) } as unknown as FrontDesk;
     return startFront(
       { ...start, bell: front, meterRow: 1 + front },
       () => desk,
@@ -128,6 +129,43 @@ describe('control/fronts', () => {
       });
     assert.deepEqual(new Set(await Promise.all(answers)), new Set(['page']));
     await Promise.all(fronts.map((front) => front.drain(1_000)));
+  });
+
+  it('closes its ports and its desk when it fails, so that another can take its place', async () => {
+    const front = await startOne(0);
+    // Not a message of this contract: an exception in the thread.
+    front.send({ kind: 'routes' } as unknown as ControlMessage);
+    await until(() => deaths.length === 1, 'the end of the thread');
+    assert.match(deaths[0]!.message, /a front thread failed: TypeError/);
+    assert.deepEqual(closed, [0]);
+    const next = await startOne(0);
+    assert.match(await get('/v2/'), /NAME_UNKNOWN|no registry/);
+    await next.drain(1_000);
+  });
+
+  it('closes connections beyond its limit, and takes new ones when others end', async () => {
+    const front = await startOne(0);
+    front.send({ kind: 'connections', max: 1 });
+    await until(
+      async () => {
+        const held = connect(start.config.proxy.port, '127.0.0.1');
+        await once(held, 'connect');
+        const refused = await get('/v2/').then(
+          () => false,
+          (error: NodeJS.ErrnoException) => error.code === 'ECONNRESET',
+        );
+        held.destroy();
+        return refused;
+      },
+      'a refusal',
+      5_000,
+    );
+    await until(
+      async () => (await get('/v2/').catch(() => '')).includes('NAME_UNKNOWN'),
+      'an answer',
+      5_000,
+    );
+    await front.drain(1_000);
   });
 
   it('shares its ports with nobody when it is alone', async () => {
@@ -212,7 +250,8 @@ describe('control/fronts', () => {
     await once(holder, 'listening');
     start.config.p2p.port = (holder.address() as AddressInfo).port;
     await assert.rejects(startOne(0), { code: 'PORT_IN_USE' });
-    assert.equal(deaths.length, 1);
+    assert.deepEqual(deaths, [], 'it never listened');
+    assert.deepEqual(closed, [0]);
     holder.close();
   });
 });

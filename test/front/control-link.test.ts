@@ -29,6 +29,7 @@ describe('front/control-link', () => {
       drain: (deadlineMs) => void drains.push(deadlineMs),
       certificate: () => undefined,
       routes: () => undefined,
+      connections: () => undefined,
     });
     control = new Channel(port2, (message) => heard.push(message));
   });

@@ -75,6 +75,7 @@ export function frontFixture(slots = 4): FrontFixture {
     drain: () => undefined,
     certificate: () => undefined,
     routes: () => undefined,
+    connections: () => undefined,
   });
   const app = App();
   let port = 0;

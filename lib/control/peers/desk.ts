@@ -187,4 +187,8 @@ export class PeerDesk {
       this.#parts.loader.drop(serving.resident, serving.interest, whole ? 0 : PEER_RETURN_MS);
     this.#parts.swarm.sent(serving.shard, serving.node, whole);
   }
+
+  closeAll(): void {
+    for (const id of [...this.#serving.keys()]) this.close(id, false, 0);
+  }
 }

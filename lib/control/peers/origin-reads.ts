@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { ShoalError } from '../../errors.ts';
 import { SHARD_BYTES } from '../../limits.ts';
 import { OriginQueue, type OriginWant, type RequestEnd } from '../../swarm/origin-queue.ts';
 import type { OriginTarget } from '../../origin-target.ts';
@@ -22,7 +23,7 @@ interface OriginRead extends OriginWant {
   readonly mayStream: boolean;
   /** Its state: in the queue, waiting for the first answer, sent, or settled. */
   state: 'queued' | 'held' | 'sent' | 'over';
-  settle: { resolve: (result: OriginReadResult) => void; reject: (error: unknown) => void };
+  settle: (result: OriginReadResult) => void;
 }
 
 /** The reads of one object that have not ended. */
@@ -103,7 +104,7 @@ export class OriginReads {
       alone,
       mayStream,
       state: 'held',
-      settle,
+      settle: settle.resolve,
     };
     object.reads.add(read);
     this.#route(read);
@@ -233,7 +234,13 @@ export class OriginReads {
         mode.mayStream,
       );
     } catch (thrown) {
-      for (const read of together.slice(told.length)) this.#reject(read, thrown);
+      // The thread ended over it: the fetch goes on elsewhere, or tries again.
+      const error = ShoalError.from(thrown).toWire();
+      for (const read of together.slice(told.length)) {
+        const receivedBytes = read.filling.fromBytes;
+        told.push({ kind: 'failed', error, receivedBytes });
+        this.#settle(read, told.at(-1)!);
+      }
     }
     proof?.(null);
     const [result] = told;
@@ -280,12 +287,7 @@ export class OriginReads {
       if (read.mayStream) return this.#route(read);
     }
     this.#forget(read);
-    read.settle.resolve(result);
-  }
-
-  #reject(read: OriginRead, thrown: unknown): void {
-    this.#forget(read);
-    read.settle.reject(thrown);
+    read.settle(result);
   }
 
   #forget(read: OriginRead): void {

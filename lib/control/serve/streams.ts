@@ -81,6 +81,10 @@ export class Streams {
     stream.close(whole);
     return true;
   }
+
+  closeAll(): void {
+    for (const id of [...this.#streams.keys()]) this.close(id, false);
+  }
 }
 
 class Stream {

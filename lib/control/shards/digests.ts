@@ -6,6 +6,7 @@ import {
   DIGEST_AHEAD_SHARDS,
   DIGEST_JOB_SHARDS_MAX,
   DIGEST_PATIENCE_MS,
+  DIGEST_STARTS_OVER_MAX,
 } from '../limits.ts';
 import { SHARD_BYTES } from '../../limits.ts';
 import type { DigestJob, DigestResult } from '../../workers/digest.ts';
@@ -22,6 +23,8 @@ interface Followed {
   movedMs: number;
   /** Shards from `next` up to this one are known to be here. */
   seen: number;
+  /** How often the digest thread was lost with its hash. */
+  startsOver: number;
   /** The shard being read back from disk to be hashed. */
   back: { resident: Resident; interest: Interest } | null;
 }
@@ -91,6 +94,7 @@ export class Digests {
           busy: false,
           movedMs: this.#parts.clock.nowMs(),
           seen: 0,
+          startsOver: 0,
           back: null,
         }),
       );
@@ -121,8 +125,10 @@ export class Digests {
       const shards = [first, ...this.#behind(key, followed)].map(
         ({ slot, generation, lengthBytes }) => ({ slot, generation, lengthBytes }),
       );
-      const result = await this.#parts.run({ kind: 'update', key, shards });
+      const offsetBytes = followed.next * SHARD_BYTES;
+      const result = await this.#parts.run({ kind: 'update', key, offsetBytes, shards });
       this.#letGo(followed);
+      if (result.kind === 'gone') this.#startOver(key, followed);
       if (result.kind !== 'hashed' || result.count === 0) continue;
       followed.next += result.count;
       followed.movedMs = this.#parts.clock.nowMs();
@@ -130,12 +136,27 @@ export class Digests {
     followed.busy = false;
     if (followed.next < followed.shards || this.#followed.peek(key) !== followed) return;
     this.#followed.delete(key);
-    const result = await this.#parts.run({ kind: 'finish', key });
+    const { totalBytes } = followed;
+    const result = await this.#parts.run({ kind: 'finish', key, totalBytes });
+    if (result.kind === 'gone') {
+      this.#followed.set(key, followed);
+      this.#startOver(key, followed);
+      return this.#advance(key, followed);
+    }
     if (result.kind !== 'done') return;
     if (`sha256:${result.digest}` === this.#parts.digestOf(key)) {
       this.#held.set(key, true);
       this.#parts.held(key, followed.totalBytes);
     } else this.#parts.broken(key);
+  }
+
+  /** The digest thread ended with the blob's hash: hash it anew, from memory and disk. */
+  #startOver(key: string, followed: Followed): void {
+    followed.next = 0;
+    followed.seen = 0;
+    followed.startsOver += 1;
+    // A blob that ends the thread each time stays unverified.
+    if (followed.startsOver > DIGEST_STARTS_OVER_MAX) this.#followed.delete(key);
   }
 
   /**

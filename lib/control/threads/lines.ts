@@ -1,57 +1,80 @@
-import { MessageChannel } from 'node:worker_threads';
-import type { Piscina } from 'piscina';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import type { Clock } from '../../clock.ts';
 import { Channel } from '../../workers/channel.ts';
-import type { LineJob, LineResult, LineStart } from '../../workers/line.ts';
+import type { LineJob, LineResult } from '../../workers/line.ts';
 import { LOCAL, ShareQueue, type Share, type ShareTable } from '../../share-queue.ts';
+import { THREAD_RESTART_MS } from '../limits.ts';
 import { PoolLoad } from './load.ts';
 import { holdYoungGeneration } from './young-generation.ts';
 
-interface Waiting {
+/** The thread that had a job ended before the job was done. */
+export class ThreadLost extends Error {
+  constructor(cause: Error) {
+    super(`a thread of this node ended: ${cause.message}`, { cause });
+    this.name = 'ThreadLost';
+  }
+}
+
+interface Waiting<Job> {
+  job: Job;
   share: Share;
   heard?: ((part: unknown) => void) | undefined;
+  /** Whether it is for this thread, or for any. */
+  place: 'this' | 'any';
+  /** Whether another thread may begin it again. */
+  isRepeatable: boolean;
   resolve(result: unknown): void;
   reject(error: unknown): void;
 }
 
 interface Line<Job> {
+  worker: Worker;
   channel: Channel<LineJob<Job>, LineResult>;
   /** Whether its thread has loaded its modules, so that a job starts at once. */
   serves: boolean;
-  underWay: Map<number, Waiting>;
+  underWay: Map<number, Waiting<Job>>;
+}
+
+export interface LinesOptions {
+  /** Starts a thread that serves jobs from `port`. */
+  start(port: MessagePort): Worker;
+  threads: { atStart: number; all: number };
+  jobsPerThreadMax: number;
+  shares?: ShareTable;
+  /**
+   * Whether a job can be done by a thread that knows nothing of earlier ones. Such a job is begun
+   * again, once, when its thread ends before it has said anything.
+   */
+  isRepeatable: boolean;
+  clock: Pick<Clock, 'after'>;
+  /** A thread ended unasked, or could not be started. */
+  lost(error: Error): void;
 }
 
 /**
- * Jobs for the threads of a pool. Piscina owns the threads. Each thread runs one Piscina task for
- * its whole life and receives jobs in batches through a line (lib/workers/line.ts); one Piscina
- * task per job would cost twice the CPU time. A job goes to the thread with the fewest running
- * jobs. It waits if every thread has `jobsPerThreadMax`, or if its share (share-queue.ts) is used
- * up. Threads beyond the first ones start with the first job, so an idle node holds no memory for
- * them.
+ * Jobs for threads that each have a line of their own, batched (lib/workers/line.ts). A job goes to
+ * the thread with the fewest under way; beyond `jobsPerThreadMax`, or its share (share-queue.ts),
+ * it waits. Threads that are not there from the start come with the first job: a node that nobody
+ * uses holds no memory for them, and one that is used pays their start once. A thread that ends is
+ * replaced; one that cannot be started is tried again THREAD_RESTART_MS later.
  */
 export class Lines<Job> {
-  readonly #pool: Piscina<LineStart, void>;
-  readonly #threads: number;
-  readonly #load: PoolLoad;
-  readonly #jobsPerThreadMax: number;
+  readonly #options: LinesOptions;
+  readonly #load = new PoolLoad(() => this.#lines.map(({ worker }) => worker));
   readonly #lines: Line<Job>[] = [];
-  readonly #queue: ShareQueue<Waiting & { job: Job }>;
-  /** The job that each new thread runs first. */
+  readonly #queue: ShareQueue<Waiting<Job>>;
+  /** The first job of every thread that is yet to start. */
   #standing: Job | null = null;
+  /** Jobs for the first thread, while there is none. */
+  #forFirst: Waiting<Job>[] = [];
+  #restarting = false;
   #nextId = 0;
   #closed = false;
 
-  constructor(
-    pool: Piscina<LineStart, void>,
-    threads: { atStart: number; all: number },
-    jobsPerThreadMax: number,
-    shares: ShareTable = {},
-  ) {
-    this.#queue = new ShareQueue(shares);
-    this.#pool = pool;
-    this.#threads = threads.all;
-    this.#load = new PoolLoad(() => pool.threads);
-    this.#jobsPerThreadMax = jobsPerThreadMax;
-    for (let thread = 0; thread < threads.atStart; thread++) this.#open();
+  constructor(options: LinesOptions) {
+    this.#options = options;
+    this.#queue = new ShareQueue(options.shares ?? {});
+    for (let thread = 0; thread < options.threads.atStart; thread++) this.#open();
   }
 
   /** Jobs waiting for a thread. */
@@ -59,15 +82,20 @@ export class Lines<Job> {
     return this.#queue.size;
   }
 
+  get threads(): number {
+    return this.#lines.length;
+  }
+
   /**
-   * Rejects only if the thread dies, or for a fault in Shoal itself; never settles after `close`.
-   * `heard` gets the parts of a result as they arrive.
+   * Rejects with ThreadLost when the thread ends over it, or on a fault of ours; never settles once
+   * closed. `heard` is given what the job says on its way.
    */
   run(job: Job, heard?: (part: unknown) => void, share: Share = LOCAL): Promise<unknown> {
-    if (this.#lines.length === 0 || (this.#lines.length < this.#threads && this.#load.isBusy))
+    const { isRepeatable, threads } = this.#options;
+    if (this.#lines.length === 0 || (this.#lines.length < threads.all && this.#load.isBusy))
       this.#open();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, heard, share, resolve, reject });
+      this.#queue.push({ job, heard, share, place: 'any', isRepeatable, resolve, reject });
       this.#next();
     });
   }
@@ -77,10 +105,13 @@ export class Lines<Job> {
    * caller bounds their number.
    */
   runOnFirst(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
-    while (this.#lines.length < this.#threads) this.#open();
-    return new Promise((resolve, reject) =>
-      this.#send(this.#lines[0]!, { job, heard, share: LOCAL, resolve, reject }),
-    );
+    this.#openAll();
+    return new Promise((resolve, reject) => {
+      const waiting = { ...forThis(job), heard, resolve, reject };
+      const [first] = this.#lines;
+      if (first === undefined) this.#forFirst.push(waiting);
+      else this.#send(first, waiting);
+    });
   }
 
   /** Resolves when every running thread has run `job`. */
@@ -88,9 +119,7 @@ export class Lines<Job> {
     return Promise.all(
       this.#lines.map(
         (line) =>
-          new Promise((resolve, reject) =>
-            this.#send(line, { job, share: LOCAL, resolve, reject }),
-          ),
+          new Promise((resolve, reject) => this.#send(line, { ...forThis(job), resolve, reject })),
       ),
     );
   }
@@ -98,55 +127,91 @@ export class Lines<Job> {
   /** As `everywhere`; each thread that starts later runs `job` first. */
   async always(job: Job): Promise<void> {
     this.#standing = job;
-    await this.everywhere(job);
+    // A thread that ends over it is replaced by one that begins with it.
+    await Promise.allSettled([this.everywhere(job)]);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#pool.destroy();
+    await Promise.all(this.#lines.map(({ worker }) => worker.terminate()));
+  }
+
+  #openAll(): void {
+    const missing = this.#options.threads.all - this.#lines.length;
+    for (let thread = 0; thread < missing; thread++) this.#open();
   }
 
   #open(): void {
+    if (this.#restarting || this.#closed) return;
     const { port1, port2 } = new MessageChannel();
-    const underWay = new Map<number, Waiting>();
+    let worker: Worker;
+    try {
+      worker = this.#options.start(port2);
+    } catch (thrown) {
+      port1.close();
+      this.#restartLater(thrown as Error);
+      return;
+    }
     const line: Line<Job> = {
+      worker,
       serves: false,
-      underWay,
+      underWay: new Map(),
       channel: new Channel<LineJob<Job>, LineResult>(port1, (result) => this.#settle(line, result)),
     };
     this.#lines.push(line);
-    this.#pool.run({ port: port2 }, { transferList: [port2] }).then(
-      () => this.#lost(line, new Error('a thread of the pool has ended')),
-      (thrown: unknown) => this.#lost(line, thrown),
+    let cause: Error | null = null;
+    worker.once('error', (error: Error) => (cause = error));
+    worker.once('exit', (code) =>
+      this.#lost(line, cause ?? new Error(`a thread exited with code ${code}`)),
     );
     if (this.#standing !== null)
       this.#send(line, {
-        job: this.#standing,
-        share: LOCAL,
+        ...forThis(this.#standing),
         resolve: () => undefined,
         reject: () => undefined,
       });
+    for (const waiting of this.#forFirst.splice(0)) this.#send(line, waiting);
   }
 
-  /** The thread has died and its jobs are lost: starts another one. */
-  #lost(line: Line<Job>, error: unknown): void {
+  /** The thread is gone, with all it was at: another one takes its place. */
+  #lost(line: Line<Job>, cause: Error): void {
     if (this.#closed) return;
     this.#lines.splice(this.#lines.indexOf(line), 1);
     line.channel.close();
-    this.#open();
+    if (line.serves) {
+      this.#options.lost(cause);
+      this.#open();
+    } else this.#restartLater(cause);
+    const error = new ThreadLost(cause);
     for (const waiting of line.underWay.values()) {
       this.#queue.over(waiting.share);
-      waiting.reject(error);
+      // A thread that never served has not begun its jobs; those meant for it alone are rejected.
+      const isBegun = line.serves || waiting.place === 'this';
+      if (!isBegun) this.#queue.push(waiting);
+      else if (waiting.isRepeatable) this.#queue.push({ ...waiting, isRepeatable: false });
+      else waiting.reject(error);
     }
     this.#next();
   }
 
+  /** A thread cannot be started now, for example because no descriptor is free. */
+  #restartLater(cause: Error): void {
+    this.#options.lost(cause);
+    if (this.#restarting) return;
+    this.#restarting = true;
+    this.#options.clock.after(THREAD_RESTART_MS, () => {
+      this.#restarting = false;
+      if (this.#lines.length < Math.max(1, this.#options.threads.atStart)) this.#open();
+      this.#next();
+    });
+  }
+
   #next(): void {
-    while (this.#queue.size > 0) {
+    while (this.#queue.size > 0 && this.#lines.length > 0) {
       const line = this.#lines.reduce((best, other) =>
         this.#isBetter(other, best) ? other : best,
       );
-      if (line.underWay.size >= this.#jobsPerThreadMax) return;
+      if (line.underWay.size >= this.#options.jobsPerThreadMax) return;
       const next = this.#queue.take();
       if (next === null) return;
       this.#send(line, next);
@@ -158,10 +223,10 @@ export class Lines<Job> {
     return one.serves === other.serves ? one.underWay.size < other.underWay.size : one.serves;
   }
 
-  #send(line: Line<Job>, { job, ...waiting }: Waiting & { job: Job }): void {
+  #send(line: Line<Job>, waiting: Waiting<Job>): void {
     const id = this.#nextId++;
     line.underWay.set(id, waiting);
-    line.channel.send({ id, job });
+    line.channel.send({ id, job: waiting.job });
   }
 
   #settle(line: Line<Job>, settled: LineResult): void {
@@ -172,7 +237,10 @@ export class Lines<Job> {
     }
     const waiting = line.underWay.get(settled.id);
     if ('part' in settled) {
-      if (!this.#closed) waiting?.heard?.(settled.part);
+      if (this.#closed || waiting === undefined) return;
+      // What was said cannot be unsaid: the job is not begun again.
+      waiting.isRepeatable = false;
+      waiting.heard?.(settled.part);
       return;
     }
     line.underWay.delete(settled.id);
@@ -182,4 +250,8 @@ export class Lines<Job> {
     else waiting?.resolve(settled.result);
     if (this.#queue.size > 0) this.#next();
   }
+}
+
+function forThis<Job>(job: Job): Pick<Waiting<Job>, 'job' | 'share' | 'place' | 'isRepeatable'> {
+  return { job, share: LOCAL, place: 'this', isRepeatable: false };
 }

@@ -1,4 +1,6 @@
-import { Piscina } from 'piscina';
+import { Worker, type MessagePort } from 'node:worker_threads';
+import type { Clock } from '../../clock.ts';
+import { ShoalError } from '../../errors.ts';
 import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../../limits.ts';
 import type { DigestJob, DigestResult, DigestStart } from '../../workers/digest.ts';
 import type { LineStart } from '../../workers/line.ts';
@@ -6,7 +8,7 @@ import type { OriginReadJob, OriginReadNews } from '../../workers/origin-read.ts
 import { THREAD_OPTIONS } from '../../workers/thread-options.ts';
 import type { Bucket } from '../../registry/vouching.ts';
 import type { HoldJob, PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
-import { Lines } from './lines.ts';
+import { Lines, ThreadLost } from './lines.ts';
 import { LOCAL, UNVOUCHED, type Share } from '../../share-queue.ts';
 import { TRANSFER_SHARES } from '../limits.ts';
 
@@ -33,7 +35,8 @@ export interface Pools {
   configure(options: PoolStart['origin']): Promise<void>;
   digest(job: DigestJob): Promise<DigestResult>;
   /**
-   * Resolves when a transfer thread has loaded its modules, so that the first reads need not wait.
+   * Resolves when the threads that are started at once have loaded their modules: the first reads
+   * must not wait for that.
    */
   ready(): Promise<{ lowWater: string }>;
   /** Jobs waiting for a thread. */
@@ -42,50 +45,62 @@ export interface Pools {
   close(): Promise<void>;
 }
 
-/**
- * Threads live as long as the node. They stay in their event loops between jobs, because they hold
- * connections.
- */
-const FOREVER = {
-  idleTimeout: Number.POSITIVE_INFINITY,
-  atomics: 'disabled',
-  ...THREAD_OPTIONS,
-} as const;
-
-/** Tells which sources are vouched for; see Vouching. */
+/** What decides over sources; see Vouching. */
 interface Vouch {
   learn(bucket: Bucket): void;
   isVouched(url: string): boolean;
 }
 
-export function startPools(start: PoolStart, digestStart: DigestStart, vouch: Vouch): Pools {
-  const threads = (file: string, count: number, workerData: unknown): Piscina<LineStart, void> =>
-    new Piscina({
-      ...FOREVER,
-      filename: new URL(file, import.meta.url).href,
-      minThreads: 0,
-      maxThreads: count,
-      concurrentTasksPerWorker: 1,
-      workerData,
-    });
-  const transfer = new Lines<PoolJob>(
-    threads('../../workers/pool.ts', TRANSFER_THREADS, start),
-    { atStart: 1, all: TRANSFER_THREADS },
-    POOL_TASKS_PER_THREAD,
-    TRANSFER_SHARES,
-  );
-  const digest = new Lines<DigestJob>(
-    threads('../../workers/digest.ts', 1, digestStart),
-    { atStart: 0, all: 1 },
-    POOL_TASKS_PER_THREAD,
-  );
+/** How the pools of a node are run. */
+export interface PoolOptions {
+  /** Starts all threads at once, instead of when they are needed. */
+  startAll: boolean;
+  clock: Pick<Clock, 'after'>;
+  /** A thread ended, or could not be started; another one takes its place. */
+  lost(thread: 'transfer' | 'digest', error: Error): void;
+}
+
+export function startPools(
+  start: PoolStart,
+  digestStart: DigestStart,
+  vouch: Vouch,
+  { startAll, clock, lost }: PoolOptions,
+): Pools {
+  const thread =
+    <Start>(file: string, startWith: Start) =>
+    (port: MessagePort): Worker =>
+      new Worker(new URL(file, import.meta.url), {
+        workerData: { start: startWith, port } satisfies LineStart<Start>,
+        transferList: [port],
+        ...THREAD_OPTIONS,
+      });
+  const transfer = new Lines<PoolJob>({
+    start: thread('../../workers/pool.ts', start),
+    threads: { atStart: startAll ? TRANSFER_THREADS : 1, all: TRANSFER_THREADS },
+    jobsPerThreadMax: POOL_TASKS_PER_THREAD,
+    shares: TRANSFER_SHARES,
+    isRepeatable: true,
+    clock,
+    lost: (error) => lost('transfer', error),
+  });
+  const digest = new Lines<DigestJob>({
+    start: thread('../../workers/digest.ts', digestStart),
+    threads: { atStart: startAll ? 1 : 0, all: 1 },
+    jobsPerThreadMax: POOL_TASKS_PER_THREAD,
+    // A hash that is under way is lost with its thread.
+    isRepeatable: false,
+    clock,
+    lost: (error) => lost('digest', error),
+  });
   const learnAll = (result: unknown): void => {
     const { buckets } = result as { buckets?: Bucket[] };
     for (const bucket of buckets ?? []) vouch.learn(bucket);
   };
   return {
     async run(job) {
-      const result = await transfer.run(job, undefined, shareOf(job, vouch));
+      const result = await transfer
+        .run(job, undefined, shareOf(job, vouch))
+        .catch((thrown: unknown) => lostResult(job, thrown));
       if (job.kind === 'probe') learnAll(result);
       return result as never;
     },
@@ -102,9 +117,16 @@ export function startPools(start: PoolStart, digestStart: DigestStart, vouch: Vo
       return opened;
     },
     configure: (options) => transfer.always({ kind: 'configure', options }),
-    digest: (job) => digest.run(job) as Promise<DigestResult>,
+    digest: (job) =>
+      digest.run(job).catch((thrown: unknown): DigestResult => {
+        if (thrown instanceof ThreadLost) return { kind: 'gone' };
+        throw thrown;
+      }) as Promise<DigestResult>,
     async ready() {
-      const [ready] = (await transfer.everywhere({ kind: 'ready' })) as PoolTasks['ready'][1][];
+      const [[ready]] = (await Promise.all([
+        transfer.everywhere({ kind: 'ready' }),
+        digest.everywhere({ kind: 'forget', key: '' }),
+      ])) as [PoolTasks['ready'][1][], unknown];
       return { lowWater: ready?.lowWater ?? '' };
     },
     queued: () => transfer.queued + digest.queued,
@@ -112,6 +134,18 @@ export function startPools(start: PoolStart, digestStart: DigestStart, vouch: Vo
       await Promise.all([transfer.close(), digest.close()]);
     },
   };
+}
+
+/** The result of a job whose thread ended; faults of ours are thrown on. */
+function lostResult(job: PoolJob, thrown: unknown): unknown {
+  if (!(thrown instanceof ThreadLost) || job.kind === 'ready' || job.kind === 'configure')
+    throw thrown;
+  if (job.kind === 'ping') return { status: 'unasked' };
+  if (job.kind === 'hold') return { kind: 'hold', opened: false };
+  const error = new ShoalError('INTERNAL', thrown.message, { cause: thrown }).toWire();
+  return job.kind === 'peer'
+    ? { kind: 'failed', error, receivedBytes: job.fromBytes }
+    : { kind: 'failed', error };
 }
 
 /**

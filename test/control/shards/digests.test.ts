@@ -30,28 +30,32 @@ describe('control/digests', () => {
   let jobs: DigestJob[];
   let verdicts: string[];
   let digests: Digests;
+  let hashes: Map<string, { hash: Hash; bytes: number }>;
 
   beforeEach(() => {
     at = loaderFixture({ slots: 8, disk: true });
     jobs = [];
     verdicts = [];
-    const hashes = new Map<string, Hash>();
+    hashes = new Map();
     const run = async (job: DigestJob): Promise<DigestResult> => {
       jobs.push(job);
       if (job.kind === 'update') {
+        if (job.offsetBytes === 0) hashes.set(job.key, { hash: createHash('sha256'), bytes: 0 });
+        const hashing = hashes.get(job.key);
+        if (hashing?.bytes !== job.offsetBytes) return { kind: 'gone' };
         let count = 0;
         for (const { slot, generation, lengthBytes } of job.shards) {
           if (at.arena.generation(slot) !== generation) break;
-          const hash = hashes.get(job.key) ?? createHash('sha256');
-          hashes.set(job.key, hash.update(at.arena.bytes(slot, 0, lengthBytes)));
+          hashing.hash.update(at.arena.bytes(slot, 0, lengthBytes));
+          hashing.bytes += lengthBytes;
           count++;
         }
         return { kind: 'hashed', count };
       }
-      const hash = hashes.get(job.key);
+      const hashing = hashes.get(job.key);
       hashes.delete(job.key);
-      return job.kind === 'finish' && hash !== undefined
-        ? { kind: 'done', digest: hash.digest('hex') }
+      return job.kind === 'finish' && hashing?.bytes === job.totalBytes
+        ? { kind: 'done', digest: hashing.hash.digest('hex') }
         : { kind: 'gone' };
     };
     digests = new Digests({
@@ -96,6 +100,24 @@ describe('control/digests', () => {
     await bring(KEY, 2);
     assert.deepEqual(updates(), [0, 1, 2]);
     assert.deepEqual(verdicts, [`held ${KEY}`]);
+  });
+
+  it('hashes a blob anew when the thread ended with its hash, and blames nobody', async () => {
+    for (const shard of [0, 1]) await bring(KEY, shard);
+    hashes.clear();
+    await bring(KEY, 2);
+    assert.deepEqual(updates(), [0, 1, 2, 0, 1, 2]);
+    assert.deepEqual(verdicts, [`held ${KEY}`]);
+  });
+
+  it('leaves a blob unverified whose hash is lost again and again', async () => {
+    await bring(KEY, 0);
+    const broken = hashes;
+    broken.set = () => broken;
+    broken.clear();
+    for (const shard of [1, 2]) await bring(KEY, shard);
+    assert.deepEqual(verdicts, []);
+    assert.equal(digests.isAwaited(at.loader.find(KEY, 2)!), false, 'it is no longer followed');
   });
 
   it('hashes what came out of order when its turn comes', async () => {

@@ -1,14 +1,14 @@
-import { threadId } from 'node:worker_threads';
+import { threadId, workerData } from 'node:worker_threads';
 import { Moved, serveLine, type LineStart } from '../../../lib/workers/line.ts';
 
 export type SampleJob =
   | { kind: 'echo' | 'thread' | 'bytes' | 'parts' | 'spin'; value: unknown }
-  | { kind: 'hold' | 'release' | 'moved?' | 'fault' | 'die' };
+  | { kind: 'hold' | 'release' | 'moved?' | 'fault' | 'die' | 'say and die' };
 
 const held: (() => void)[] = [];
 let last: Uint8Array | null = null;
 
-export default (line: LineStart): Promise<void> => serveLine<SampleJob>(line, run);
+if ((workerData as LineStart<string>).start === 'fails') process.exit(4);
 
 function run(job: SampleJob, tell: (part: unknown) => void): unknown {
   switch (job.kind) {
@@ -38,7 +38,13 @@ function run(job: SampleJob, tell: (part: unknown) => void): unknown {
       return null;
     case 'fault':
       throw new Error('a fault of ours');
+    case 'say and die':
+      tell('a word');
+      setTimeout(() => process.exit(3), 20);
+      return new Promise(() => undefined);
     case 'die':
       return process.exit(3);
   }
 }
+
+serveLine<SampleJob>((workerData as LineStart<string>).port, run);

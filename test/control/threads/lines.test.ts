@@ -1,25 +1,44 @@
 import assert from 'node:assert/strict';
-import { Piscina } from 'piscina';
-import { Lines } from '../../../lib/control/threads/lines.ts';
-import type { LineStart } from '../../../lib/workers/line.ts';
+import { Worker } from 'node:worker_threads';
+import { ManualClock } from '../../../lib/clock.ts';
+import { THREAD_RESTART_MS } from '../../../lib/control/limits.ts';
+import { Lines, ThreadLost } from '../../../lib/control/threads/lines.ts';
 import { until } from '../../telemetry/until.ts';
 import type { SampleJob } from './line-worker.ts';
 
 describe('control/lines', () => {
-  let pool: Piscina<LineStart, void>;
   let lines: Lines<SampleJob>;
+  let clock: ManualClock;
+  /** What the next threads are started with, in order; `ok` when none is left. */
+  let starts: ('ok' | 'fails' | 'refused')[];
+  let losses: string[];
 
-  function start(threads: number, jobsPerThreadMax: number, atStart = threads): void {
-    pool = new Piscina({
-      filename: new URL('line-worker.ts', import.meta.url).href,
-      minThreads: 0,
-      maxThreads: threads,
-      concurrentTasksPerWorker: 1,
-      atomics: 'disabled',
-      idleTimeout: Number.POSITIVE_INFINITY,
+  function start(
+    threads: number,
+    jobsPerThreadMax: number,
+    atStart = threads,
+    isRepeatable = false,
+  ): void {
+    lines = new Lines({
+      start(port) {
+        const how = starts.shift() ?? 'ok';
+        if (how === 'refused') throw new Error('EAGAIN');
+        return new Worker(new URL('line-worker.ts', import.meta.url), {
+          workerData: { start: how, port },
+          transferList: [port],
+        });
+      },
+      threads: { atStart, all: threads },
+      jobsPerThreadMax,
+      isRepeatable,
+      clock,
+      lost: (error) => losses.push(error.message),
     });
-    lines = new Lines(pool, { atStart, all: threads }, jobsPerThreadMax);
   }
+  beforeEach(() => {
+    clock = new ManualClock();
+    [starts, losses] = [[], []];
+  });
   afterEach(() => lines.close());
 
   it('carries out jobs at once, each with its own result, over all threads', async () => {
@@ -40,10 +59,10 @@ describe('control/lines', () => {
     start(2, 64, 1);
     await lines.everywhere({ kind: 'echo', value: 'ready' });
     for (let job = 0; job < 20; job++) await lines.run({ kind: 'thread', value: job });
-    assert.equal(pool.threads.length, 1, 'one thread is enough for jobs that only wait');
+    assert.equal(lines.threads, 1, 'one thread is enough for jobs that only wait');
     await until(() => {
       void lines.run({ kind: 'spin', value: 30 });
-      return pool.threads.length === 2;
+      return lines.threads === 2;
     }, 'a second thread');
     await lines.everywhere({ kind: 'echo', value: 'ready' });
     const all = await Promise.all(
@@ -54,7 +73,7 @@ describe('control/lines', () => {
 
   it('starts the only thread with the first job', async () => {
     start(1, 4, 0);
-    assert.equal(pool.threads.length, 0);
+    assert.equal(lines.threads, 0);
     assert.equal(await lines.run({ kind: 'echo', value: 'here' }), 'here');
   });
 
@@ -109,7 +128,42 @@ describe('control/lines', () => {
   it('replaces a thread that died; only what it was at is lost', async () => {
     start(1, 8);
     await lines.everywhere({ kind: 'echo', value: 'ready' });
-    await assert.rejects(lines.run({ kind: 'die' }));
+    await assert.rejects(lines.run({ kind: 'die' }), ThreadLost);
     assert.equal(await lines.run({ kind: 'echo', value: 'another' }), 'another');
+    assert.deepEqual(losses, ['a thread exited with code 3']);
   });
+
+  it('begins repeatable jobs again when their thread died, but only once', async () => {
+    start(1, 8, 1, true);
+    await lines.everywhere({ kind: 'echo', value: 'ready' });
+    const held = lines.run({ kind: 'hold' });
+    await assert.rejects(lines.run({ kind: 'die' }), ThreadLost);
+    assert.equal(losses.length, 2, 'the thread died of the job twice');
+    await assert.rejects(held, ThreadLost);
+    assert.equal(await lines.run({ kind: 'echo', value: 'here' }), 'here');
+  });
+
+  it('does not begin a job again that has already said something', async () => {
+    start(1, 8, 1, true);
+    await lines.everywhere({ kind: 'echo', value: 'ready' });
+    const heard: unknown[] = [];
+    const said = lines.run({ kind: 'say and die' }, (part) => heard.push(part));
+    await assert.rejects(said, ThreadLost);
+    assert.deepEqual([heard, losses.length], [['a word'], 1]);
+  });
+
+  for (const how of ['fails', 'refused'] as const)
+    it(`keeps jobs while no thread can be started (${how}), and tries again`, async () => {
+      starts = [how, how];
+      start(1, 8);
+      const answer = lines.run({ kind: 'echo', value: 'late' });
+      const first = lines.runOnFirst({ kind: 'echo', value: 'first' }).catch((thrown) => thrown);
+      await until(() => losses.length === 1, 'the first failure');
+      clock.advance(THREAD_RESTART_MS);
+      await until(() => losses.length === 2, 'the second failure');
+      clock.advance(THREAD_RESTART_MS);
+      assert.equal(await answer, 'late');
+      if (how === 'refused') assert.equal(await first, 'first');
+      else assert.ok((await first) instanceof ThreadLost);
+    });
 });

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { Vouching } from '../../../lib/registry/vouching.ts';
+import { systemClock } from '../../../lib/clock.ts';
 import { startPools, type Pools } from '../../../lib/control/threads/pools.ts';
 import { Arena } from '../../../lib/io/arena.ts';
 import { Doorbells } from '../../../lib/io/doorbell.ts';
@@ -28,6 +29,7 @@ describe('control/pools', () => {
       },
       { arena: arena.shared, meters },
       new Vouching({ registries: [], allow: [] }),
+      { startAll: false, clock: systemClock, lost: () => undefined },
     );
   }
 
@@ -43,26 +45,33 @@ describe('control/pools', () => {
     arena.bytes(0).set(one);
     arena.bytes(1).set(other);
     const generations = [arena.begin(0), arena.begin(1)];
-    const update = (key: string, slot: number, lengthBytes: number) =>
+    const update = (key: string, slot: number, lengthBytes: number, offsetBytes = 0) =>
       pools.digest({
         kind: 'update',
         key,
+        offsetBytes,
         shards: [{ slot, generation: generations[slot]!, lengthBytes }],
       });
     await Promise.all([
       update(KEY, 0, SHARD_BYTES),
       update(OTHER_KEY, 1, 1_000),
-      update(KEY, 1, 1_000),
+      update(KEY, 1, 1_000, SHARD_BYTES),
     ]);
-    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), {
-      kind: 'done',
-      digest: createHash('sha256').update(one).update(other).digest('hex'),
-    });
-    assert.deepEqual(await pools.digest({ kind: 'finish', key: OTHER_KEY }), {
+    assert.deepEqual(
+      await pools.digest({ kind: 'finish', key: KEY, totalBytes: SHARD_BYTES + 1_000 }),
+      {
+        kind: 'done',
+        digest: createHash('sha256').update(one).update(other).digest('hex'),
+      },
+    );
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: OTHER_KEY, totalBytes: 1_000 }), {
       kind: 'done',
       digest: createHash('sha256').update(other).digest('hex'),
     });
-    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
+    assert.deepEqual(
+      await pools.digest({ kind: 'finish', key: KEY, totalBytes: SHARD_BYTES + 1_000 }),
+      { kind: 'gone' },
+    );
   });
 
   it('does not hash a slot that holds something else by now, and leaves no pin', async () => {
@@ -70,16 +79,24 @@ describe('control/pools', () => {
       { slot: 0, generation: arena.generation(0), lengthBytes: 10 },
       { slot: 1, generation: 9_999, lengthBytes: 10 },
     ];
-    assert.deepEqual(await pools.digest({ kind: 'update', key: KEY, shards: [gone] }), {
-      kind: 'hashed',
-      count: 0,
+    assert.deepEqual(
+      await pools.digest({ kind: 'update', key: KEY, offsetBytes: 0, shards: [gone] }),
+      {
+        kind: 'hashed',
+        count: 0,
+      },
+    );
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY, totalBytes: 10 }), {
+      kind: 'gone',
     });
-    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
-    assert.deepEqual(await pools.digest({ kind: 'update', key: KEY, shards: [here, gone, here] }), {
-      kind: 'hashed',
-      count: 1,
-    });
-    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), {
+    assert.deepEqual(
+      await pools.digest({ kind: 'update', key: KEY, offsetBytes: 0, shards: [here, gone, here] }),
+      {
+        kind: 'hashed',
+        count: 1,
+      },
+    );
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY, totalBytes: 10 }), {
       kind: 'done',
       digest: createHash('sha256')
         .update(arena.bytes(0, 0, 10))
@@ -95,10 +112,25 @@ describe('control/pools', () => {
     await pools.digest({
       kind: 'update',
       key: KEY,
+      offsetBytes: 0,
       shards: [{ slot: 0, generation: arena.generation(0), lengthBytes: 10 }],
     });
     await pools.digest({ kind: 'forget', key: KEY });
-    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY }), { kind: 'gone' });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY, totalBytes: 10 }), {
+      kind: 'gone',
+    });
+  });
+
+  it('answers "gone" when it has not hashed what came before, as after its restart', async () => {
+    const shards = [{ slot: 0, generation: arena.generation(0), lengthBytes: 10 }];
+    const update = (offsetBytes: number) =>
+      pools.digest({ kind: 'update', key: KEY, offsetBytes, shards });
+    assert.deepEqual(await update(10), { kind: 'gone' });
+    assert.deepEqual(await update(0), { kind: 'hashed', count: 1 });
+    assert.deepEqual(await update(20), { kind: 'gone' });
+    assert.deepEqual(await pools.digest({ kind: 'finish', key: KEY, totalBytes: 20 }), {
+      kind: 'gone',
+    });
   });
 
   it('closes during a job without settling it', async () => {
