@@ -44,6 +44,17 @@ describe("the chart's values", () => {
       'registries: [{host: a.example, p2pHost: "https://p2p.example:65001"}]',
       'registries: [{host: a.example, upstream: a.example}]',
       'registries: [{host: a.example, upstream: "https://a.example/v2"}]',
+      'registries: [{host: a.example, upstreams: ["a.example"]}]',
+      'registries: [{host: a.example, upstreams: ["https://m", "https://m"]}]',
+      'registries: [{host: a.example, ca: {}}]',
+      'registries: [{host: a.example, ca: {secret: a, configMap: b}}]',
+      'registries: [{host: a.example, ca: {secret: "Not A Name"}}]',
+      'registries: [{host: a.example, caFile: /etc/ca.crt}]',
+      'registries: [{host: a.example, credentialsSecret: ""}]',
+      'registries: [{host: a.example, proxy: "proxy:3128"}]',
+      'registries: [{host: a.example, headers: {"a b": c}}]',
+      'registries: [{host: a.example, headers: {a: 1}}]',
+      'registries: [{host: a.example, insecureSkipVerify: "yes"}]',
       'p2p: {v2: {allow: ["https://a.example"]}}',
       'p2p: {v2: {allow: [a.example/x]}}',
       'p2p: {v2: {allow: [""]}}',
@@ -69,6 +80,11 @@ describe("the chart's values", () => {
     [`p2p: {v2: {image: "a/b@sha256:${'a'.repeat(64)}", imageTag: x}}`, /imageTag must be empty/],
     ['registries: [{host: a.example, mode: mirror, p2pHost: "p:1"}]', /remove one of them/],
     ['registries: [{host: "*.a.example", p2pHost: "p:1"}]', /needs an upstream/],
+    ['registries: [{host: "*.a.example", proxy: "http://p:1"}]', /\(proxy\), but no upstream/],
+    [
+      'registries: [{host: a.example}, {host: a.example, ca: {secret: a}}]',
+      /another entry with the same name decides/,
+    ],
     ['registries: [{host: "a.example:5", p2pHost: "a.example:5"}]', /must be another name/],
     [
       'registries: [{host: a.example, p2pHost: "p:1"}]\ncontainerd: {configure: false}',
@@ -233,4 +249,76 @@ describe("the chart's values", () => {
       'a mirror of who knows how many registries is not opened unasked',
     );
   });
+
+  it('mounts what the connection to a registry needs in agents and roots, and nowhere else', () => {
+    const registries = [
+      { host: 'plain.example', mode: 'mirror' },
+      {
+        host: 'own.example:5000',
+        mode: 'mirror',
+        upstreams: ['https://near.example'],
+        ca: { configMap: 'own-ca' },
+        clientCertSecret: 'own-client',
+        credentialsSecret: 'own-login',
+        proxy: 'http://proxy.example:3128',
+        headers: { 'x-tenant': 'a' },
+        insecureSkipVerify: true,
+      },
+    ];
+    const args = [
+      '--set',
+      'root.enabled=true',
+      '--set-json',
+      `registries=${JSON.stringify(registries)}`,
+    ];
+    const text = execFileSync(
+      helm,
+      ['template', 'shoal', CHART, '--kube-version', '1.34.0', ...args],
+      { encoding: 'utf8' },
+    );
+    const objects = objectsOf(text);
+    const { data } = find(objects, 'ConfigMap', /node/) as KubeObject & {
+      data: Record<string, string>;
+    };
+    for (const [kind, file] of [
+      ['DaemonSet', 'agent.yaml'],
+      ['StatefulSet', 'root.yaml'],
+    ] as const) {
+      const config = parse(data[file]!) as Record<string, unknown>;
+      const { ProxyConfig } = parseConfig(config, { env: { NODE_IP: '10.0.0.1' } });
+      const entry = ProxyConfig.registries.find(({ p2pHost }) => p2pHost === 'own.example:5000')!;
+      const { proxy, headers, upstreams, insecureSkipVerify } = entry;
+      assert.deepEqual(
+        [proxy, headers, upstreams, insecureSkipVerify],
+        ['http://proxy.example:3128', { 'x-tenant': 'a' }, ['https://near.example'], true],
+      );
+      const { volumes, containers } = (
+        find(objects, kind) as unknown as { spec: { template: { spec: NodePod } } }
+      ).spec.template.spec;
+      const sourceOf = (path = ''): string => {
+        const { name } = containers[0]!.volumeMounts.find(({ mountPath }) =>
+          path.startsWith(`${mountPath}/`),
+        )!;
+        const volume = volumes.find((one) => one.name === name)!;
+        return volume.secret?.secretName ?? volume.configMap?.name ?? '';
+      };
+      assert.deepEqual(
+        [entry.caFile, entry.clientCertFile, entry.clientKeyFile, entry.credentialsFile].map(
+          (path) => `${sourceOf(path)} ${path!.split('/').at(-1)}`,
+        ),
+        [
+          'own-ca ca.crt',
+          'own-client tls.crt',
+          'own-client tls.key',
+          'own-login .dockerconfigjson',
+        ],
+      );
+    }
+    assert.ok(!JSON.stringify(find(objects, 'Deployment')).includes('own-login'));
+  });
 });
+
+interface NodePod {
+  volumes: { name: string; secret?: { secretName: string }; configMap?: { name: string } }[];
+  containers: { volumeMounts: { name: string; mountPath: string }[] }[];
+}

@@ -64,17 +64,30 @@ ProxyConfig:
   {{- $entries := list }}
   {{- $named := list }}
   {{- $allow := $v2.allow }}
-  {{- range .root.Values.registries }}
+  {{- range $index, $registry := .root.Values.registries }}
+  {{- with $registry }}
   {{- $isGlob := regexMatch "[*?]" .host }}
   {{- $name := .p2pHost | default .host | lower }}
   {{- $upstream := .upstream | default (ternary "" (printf "https://%s" (include "shoal.answeringHost" .host)) $isGlob) }}
   {{- if and $upstream (not (has $name $named)) }}
   {{- $named = append $named $name }}
   {{- $entry := dict "p2pHost" $name "upstream" $upstream }}
-  {{- with .storage }}{{ $_ := set $entry "storage" . }}{{ end }}
+  {{- range $key := list "storage" "upstreams" "insecureSkipVerify" "proxy" "headers" }}
+  {{- with get $registry $key }}{{ $_ := set $entry $key . }}{{ end }}
+  {{- end }}
+  {{- $files := printf "/etc/shoal-registries/%d" $index }}
+  {{- with .ca }}{{ $_ := set $entry "caFile" (printf "%s/ca/ca.crt" $files) }}{{ end }}
+  {{- with .clientCertSecret }}
+  {{- $_ := set $entry "clientCertFile" (printf "%s/client/tls.crt" $files) }}
+  {{- $_ := set $entry "clientKeyFile" (printf "%s/client/tls.key" $files) }}
+  {{- end }}
+  {{- with .credentialsSecret }}{{ $_ := set $entry "credentialsFile" (printf "%s/credentials/.dockerconfigjson" $files) }}{{ end }}
   {{- $entries = append $entries $entry }}
+  {{- else if omit $registry "host" "mode" "p2pHost" "upstream" }}
+  {{- fail (printf "registries: %s has settings of a connection (%s), but %s" .host (omit $registry "host" "mode" "p2pHost" "upstream" | keys | sortAlpha | join ", ") (ternary "another entry with the same name decides; give them to that one" "no upstream; name the registry without stars, or add its upstream" (not (empty $upstream)))) }}
   {{- else if and $isGlob (ne (include "shoal.registryMode" .) "mirror") }}
   {{- $allow = append $allow .host }}
+  {{- end }}
   {{- end }}
   {{- end }}
   registries: {{ toJson $entries }}
@@ -274,9 +287,33 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- if or $root.Values.trustedCA.secret $root.Values.trustedCA.configMap }}
 - {name: trusted-ca, mountPath: /etc/shoal-ca, readOnly: true}
 {{- end }}
+{{- if ne (len .) 3 }}
+{{- range include "shoal.registryFiles" $root | fromJsonArray }}
+- {name: {{ .name }}, mountPath: {{ .mountPath }}, readOnly: true}
+{{- end }}
+{{- end }}
 {{- with (index . 1).extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- /* Secrets and ConfigMaps that registries name: volumes with their mountPath, as a JSON list */ -}}
+{{- define "shoal.registryFiles" -}}
+{{- $files := list -}}
+{{- range $index, $registry := .Values.registries -}}
+{{- $sources := dict -}}
+{{- with $registry.ca -}}
+{{- if .secret -}}{{- $_ := set $sources "ca" (dict "secret" (dict "secretName" .secret)) -}}
+{{- else -}}{{- $_ := set $sources "ca" (dict "configMap" (dict "name" .configMap)) -}}{{- end -}}
+{{- end -}}
+{{- with $registry.clientCertSecret -}}{{- $_ := set $sources "client" (dict "secret" (dict "secretName" .)) -}}{{- end -}}
+{{- with $registry.credentialsSecret -}}{{- $_ := set $sources "credentials" (dict "secret" (dict "secretName" .)) -}}{{- end -}}
+{{- range $kind, $source := $sources -}}
+{{- $place := dict "name" (printf "registry-%d-%s" $index $kind) "mountPath" (printf "/etc/shoal-registries/%d/%s" $index $kind) -}}
+{{- $files = append $files (merge $place $source) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $files -}}
 {{- end }}
 
 {{- define "shoal.extraVolumes" -}}
@@ -286,6 +323,11 @@ affinity: {{- toYaml . | nindent 2 }}
 - {name: trusted-ca, secret: {secretName: {{ .secret }}}}
 {{- else if .configMap }}
 - {name: trusted-ca, configMap: {name: {{ .configMap }}}}
+{{- end }}
+{{- end }}
+{{- if ne (len .) 3 }}
+{{- range include "shoal.registryFiles" $root | fromJsonArray }}
+- {{ toJson (omit . "mountPath") }}
 {{- end }}
 {{- end }}
 {{- with (index . 1).extraVolumes }}
