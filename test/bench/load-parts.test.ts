@@ -10,7 +10,7 @@ import { compare, median } from '../../native-bench/vs/comparison.ts';
 import type { PreadReport } from '../../native-bench/pread/report.ts';
 
 describe('bench: latencies', () => {
-  it('are told to within a thirtieth, over all of their range, and add up', () => {
+  it('are precise to a thirtieth over their whole range, and add up', () => {
     const [one, other] = [new Latencies(), new Latencies()];
     for (let us = 1; us <= 100_000; us++) (us % 2 === 0 ? one : other).add(us);
     one.merge(other);
@@ -24,7 +24,7 @@ describe('bench: latencies', () => {
     }
   });
 
-  it('of none are 0, and one long one is its own P99.9', () => {
+  it('are 0 without samples, and a single one is its own P99.9', () => {
     const few = new Latencies();
     assert.equal(few.percentile(0.99), 0);
     few.add(3);
@@ -52,13 +52,13 @@ describe('bench: offsets', () => {
     }
   });
 
-  it('sequential: every connection from its own place on, and round again', () => {
+  it('sequential: each connection starts at its own offset and wraps around', () => {
     assert.deepEqual(draw('sequential', 3, 1), [25 * SIZE, 26 * SIZE, 27 * SIZE]);
     assert.equal(new Set(draw('sequential', BLOCKS, 3)).size, BLOCKS);
     assert.equal(draw('sequential', 26, 3)[25], 0);
   });
 
-  it('random: everywhere alike; zipf: the hottest as often as 1/r says', () => {
+  it('random: uniform; zipf: the frequency of rank r is proportional to 1/r', () => {
     const hits = (offsets: number[]): number[] =>
       [...Map.groupBy(offsets, (offset) => offset).values()]
         .map((same) => same.length)
@@ -94,7 +94,7 @@ describe('bench: what is given on the command line', () => {
       assert.equal(parseByteSize(text), null, text);
   });
 
-  it('keeps the path of a URL as it is, and shows none of its query', () => {
+  it('keeps the path of a URL unchanged, and hides its query', () => {
     const target = parseTarget(
       'http://127.0.0.1:65001/accelerator/https://store.example:443//a/../b%2F?Signature=xyz',
       false,
@@ -115,7 +115,7 @@ describe('bench: what is given on the command line', () => {
     assert.equal(shownUrl('http://h/p?Signature=xyz'), 'http://h/p');
   });
 
-  it('refuses what is no URL without repeating it', () => {
+  it('refuses an invalid URL without printing it', () => {
     for (const url of ['ftp://h/', 'nowhere', 'http://user:secret@h/', 'http://h/with space']) {
       assert.throws(
         () => parseTarget(url, false),
@@ -126,7 +126,7 @@ describe('bench: what is given on the command line', () => {
 });
 
 describe('bench: processor time', () => {
-  it('of this process is there and grows with work; of no process it is null', () => {
+  it('of this process is known and grows with work; of no process it is null', () => {
     const before = threadSeconds(process.pid).get('control') ?? 0;
     let sum = 0;
     for (const untilMs = performance.now() + 30; performance.now() < untilMs;)
@@ -151,7 +151,7 @@ describe('bench: comparison', () => {
     mismatches: 0,
   });
 
-  it('holds the runs of one turn against each other', () => {
+  it('compares the runs of one turn with each other', () => {
     // The machine was twice as slow in the second turn: the ratio does not show it.
     const ours = [report(300, 0.2), report(150, 0.4), report(310, 0.2)];
     const theirs = [report(200, 0.3), report(100, 0.6), report(200, 0.3)];

@@ -24,7 +24,7 @@ describe('bench: a whole pull', () => {
   });
   after(() => origin.close());
 
-  it('brings every byte, in its place, and is timed', async () => {
+  it('reads every byte in its place, with its time', async () => {
     const pattern = new Pattern(5);
     let seen = 0;
     const { seconds, firstByteSeconds } = await pull(
@@ -40,7 +40,7 @@ describe('bench: a whole pull', () => {
     assert.ok(firstByteSeconds > 0 && firstByteSeconds <= seconds);
   });
 
-  it('fails on a wrong byte and when nobody is there', async () => {
+  it('fails on a wrong byte, and if there is no server', async () => {
     const wrong = new Pattern(6);
     await assert.rejects(
       pull(parseTarget(url, false), TOTAL_BYTES, (bytes, offsetBytes) =>
@@ -56,7 +56,7 @@ describe('bench: a whole pull', () => {
 });
 
 describe('bench: a pull as runtimes do it', () => {
-  it('brings the layers of the image, each with its digest, and nothing of what only warms', async function () {
+  it('counts the layers of the image, each verified, but not the warm-up', async function () {
     needs(this, 'docker-registry', 'skopeo');
     const dir = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
     const layers = [makeLayer(2, 300_000), makeLayer(3, 200_000)];

@@ -71,7 +71,7 @@ describe('bench: pread', () => {
     return { code, ...said };
   }
 
-  it('reads what is there, in every pattern, and finds every byte right', async () => {
+  it('reads the object in every pattern, and verifies every byte', async () => {
     for (const pattern of ['random', 'sequential', 'zipf'] as const) {
       const report = await measuredOnce(
         { pattern, pid: process.pid },
@@ -86,7 +86,7 @@ describe('bench: pread', () => {
     }
   });
 
-  it('takes reads larger than the object for the whole of it, on several threads', async () => {
+  it('clamps reads larger than the object, on several threads', async () => {
     const report = await measuredOnce(
       { size: 10_000_000, threads: 2 },
       ({ requestsPerSecond }) => requestsPerSecond > 0,
@@ -110,7 +110,7 @@ describe('bench: pread', () => {
     );
   });
 
-  it('counts answers that are none: a status, a 200, another range, a connection cut', async () => {
+  it('counts invalid answers: a status, a 200, another range, a closed connection', async () => {
     const ranged = { 'Content-Length': 1, 'Content-Range': `bytes 0-0/${TOTAL_BYTES}` };
     const answers: Record<string, [RequestListener, RegExp]> = {
       status: [(_, res) => res.writeHead(503, { 'Content-Length': 0 }).end(), /status 503/],
@@ -152,7 +152,7 @@ describe('bench: pread', () => {
     }
   });
 
-  it('on the command line: one JSON object with the fields promised, and none of the query', async () => {
+  it('on the command line: one JSON object with the documented fields, without the query', async () => {
     const { code, out } = await run(
       '--url',
       url,
@@ -188,7 +188,7 @@ describe('bench: pread', () => {
     assert.ok(!out.includes('hidden'));
   });
 
-  it('on the command line: 1 for wrong bytes and for nobody there, 2 for misuse', async () => {
+  it('on the command line: 1 for wrong bytes and for no server, 2 for misuse', async () => {
     assert.equal(
       (await run('--url', url, '--seconds', '1', '--warmup', '0', '--verify', '99')).code,
       1,

@@ -15,7 +15,7 @@ function tenMinutes(change: (second: number) => Partial<Sample> = () => ({})): S
 const failures = (samples: Sample[]): boolean[] => judge(samples).lines.map(({ ok }) => !ok);
 
 describe('native-bench/soak', () => {
-  it('passes a node that stays as it was, whatever its first minute was like', () => {
+  it('passes a stable node, whatever its first minute shows', () => {
     assert.equal(judge(tenMinutes()).ok, true);
     assert.equal(
       judge(tenMinutes((second) => (second < 60 ? { residentBytes: 200e6, descriptors: 20 } : {})))
@@ -58,7 +58,7 @@ describe('native-bench/soak', () => {
     assert.deepEqual(residentMB, { secondMinute: 2, lastMinute: 3, max: 3 });
   });
 
-  it('does not pass a node of which nothing is known', () => {
+  it('fails a node without samples', () => {
     assert.equal(judge([]).ok, false);
     assert.equal(
       judge(tenMinutes(() => ({ frontDelayP99Ms: Number.NEGATIVE_INFINITY }))).ok,

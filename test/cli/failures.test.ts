@@ -44,7 +44,7 @@ describe('failures of commands', () => {
     });
   }
 
-  it('have a remedy for every code, as docs/TROUBLESHOOTING.md says', () => {
+  it('have a next step for every code in docs/TROUBLESHOOTING.md', () => {
     assert.deepEqual(Object.keys(errorFixes).sort(), Object.keys(errorTable).sort());
     const doc = new URL('../../docs/TROUBLESHOOTING.md', import.meta.url);
     assert.equal(readFileSync(doc, 'utf8'), renderTroubleshooting());

@@ -24,7 +24,7 @@ function runAs(version: string, entry: string): { status: number | null; stderr:
 describe('the version of Node', () => {
   for (const entry of ['lib/shoal.js', join(programDir, 'lib/shoal.js')]) {
     const layout = entry.startsWith('lib') ? 'a checkout' : 'the built package';
-    it(`is checked before anything else is loaded, in ${layout}`, () => {
+    it(`is checked before any other module is loaded, in ${layout}`, () => {
       for (const version of ['14.21.3', '20.20.2', '22.17.1']) {
         const { status, stderr } = runAs(version, entry);
         assert.equal(status, 1);

@@ -43,7 +43,7 @@ describe('shoal agent and root', () => {
     assert.equal(await node.exit(), 0);
   });
 
-  it('ends at once on the second signal', async () => {
+  it('exits at once on the second signal', async () => {
     const node = start(['agent', '--json'], 'stuck');
     await node.printed(READY);
     node.child.kill('SIGTERM');
@@ -53,14 +53,14 @@ describe('shoal agent and root', () => {
     assert.equal(await node.exit(), 1);
   });
 
-  it('ends with the parent that asked for it', async () => {
+  it('exits with its parent if asked to', async () => {
     const node = start(['agent', '--json', '--exit-with-parent']);
     await node.printed(READY);
     node.child.stdin!.end();
     assert.equal(await node.exit(5_000), 1);
   });
 
-  it('stays when stdin closes and nobody asked', async () => {
+  it('keeps running when stdin closes, if not asked to exit with its parent', async () => {
     const node = start(['agent', '--json']);
     node.child.stdin!.end();
     await node.printed(READY);
@@ -68,14 +68,14 @@ describe('shoal agent and root', () => {
     assert.equal(await node.exit(), 0);
   });
 
-  it('ends with 1 and one line when it cannot start', async () => {
+  it('exits with 1 and one line if it cannot start', async () => {
     const node = start(['agent', '--set', 'P2PConfig.port=7'], 'port-in-use');
     assert.equal(await node.exit(), 1);
     assert.equal(node.stderr, 'shoal: 127.0.0.1:7 is in use (PORT_IN_USE)\n');
     assert.equal(node.stdout, '');
   });
 
-  it('ends with 2 on a config it cannot take, before anything else', async () => {
+  it('exits with 2 on an invalid config, before anything else', async () => {
     const node = new Running(cliPath, ['agent', '--set', 'Nope.x=1']);
     assert.equal(await node.exit(), 2);
     assert.match(

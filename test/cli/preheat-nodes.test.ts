@@ -20,7 +20,7 @@ const view = {
 };
 
 describe('preheat --nodes', () => {
-  it('means agents: all, or those of a zone', () => {
+  it('selects agents: all, or those of a zone', () => {
     assert.deepEqual(
       chooseNodes(view, 'all').map(({ node }) => node),
       ['n:1', 'n:2'],
@@ -82,7 +82,7 @@ describe('preheat --nodes', () => {
     return { results: await running, asked, atOnceMax, shown, tookMs: clock.nowMs() };
   }
 
-  it('asks until a node has every shard of every layer, layer by layer', async () => {
+  it('asks each node until it has every shard, layer by layer', async () => {
     const { results, asked, shown } = await run(['n:1'], (_node, _digest, times) => ({
       shards: 4,
       held: times,
@@ -98,12 +98,12 @@ describe('preheat --nodes', () => {
     );
   });
 
-  it('asks once a layer where all is held', async () => {
+  it('asks once per layer if the node holds everything', async () => {
     const { asked } = await run(['n:1', 'n:2'], () => ({ shards: 4, held: 4, error: null }));
     assert.equal(asked.length, 4);
   });
 
-  it('goes on with the others when one does not answer, and says which', async () => {
+  it('continues with the others if one does not answer, and names it', async () => {
     const { results, asked } = await run(['n:1', 'n:2'], (node) =>
       node === 'n:1'
         ? new ShoalError('ORIGIN_REFUSED', 'via answered 502: n:1 is away', { status: 502 })
@@ -119,7 +119,7 @@ describe('preheat --nodes', () => {
     assert.equal(asked.filter((each) => each.startsWith('n:1')).length, PREHEAT_FRUITLESS_MAX);
   });
 
-  it('takes a no for an answer', async () => {
+  it('does not retry a refusal', async () => {
     const { asked } = await run(
       ['n:1'],
       () => new ShoalError('ORIGIN_REFUSED', 'no', { status: 403 }),
@@ -127,7 +127,7 @@ describe('preheat --nodes', () => {
     assert.equal(asked.length, 1);
   });
 
-  it('gives up a node that gets no further, in the end, and says how far it was', async () => {
+  it('gives up on a node without progress, and reports how far it got', async () => {
     const { results, tookMs } = await run(['n:1'], () => ({
       shards: 9,
       held: 3,
@@ -140,7 +140,7 @@ describe('preheat --nodes', () => {
     assert.ok(tookMs > PREHEAT_NODE_PATIENCE_MS && tookMs < 2 * PREHEAT_NODE_PATIENCE_MS);
   });
 
-  it('has so many nodes at work at once', async () => {
+  it('uses a bounded number of nodes at once', async () => {
     const nodes = Array.from({ length: PREHEAT_NODES_AT_ONCE + 20 }, (_, index) => `n:${index}`);
     const { results, atOnceMax } = await run(nodes, () => ({ shards: 1, held: 1, error: null }));
     assert.equal(atOnceMax, PREHEAT_NODES_AT_ONCE);

@@ -47,7 +47,7 @@ describe('preheat --trace', () => {
   before(async () => (dir = await mkdtemp(join(tmpdir(), 'shoal-trace-'))));
   after(() => rm(dir, { recursive: true }));
 
-  it('is written as it is read', async () => {
+  it('is read back as it was written', async () => {
     const file = join(dir, 'trace.json');
     await saveTrace(file, RECORDED, Date.parse(FILE.recordedAt));
     const saved = { ...FILE, version: 2, ...RECORDED };
@@ -96,13 +96,13 @@ describe('preheat --trace', () => {
     it(`not ${name}`, () =>
       assert.throws(() => parseTrace(text, 'f'), { code: 'FILE_UNUSABLE', message }));
 
-  it('says when there is no such file', () =>
+  it('reports a missing file', () =>
     assert.rejects(loadTrace(join(dir, 'none')), {
       code: 'FILE_UNUSABLE',
       message: /none: no such file$/,
     }));
 
-  it('knows the blobs of an image by names that only its manifest explains', () => {
+  it('identifies the blobs of an image by names that only its manifest reveals', () => {
     const file = { ...FILE, version: 2, ...RECORDED };
     assert.doesNotMatch(JSON.stringify(file), /sha256|aaaa|bbbb/);
     const blob = { digest: TWO, sizeBytes: 10 };
@@ -116,7 +116,7 @@ describe('preheat --trace', () => {
     );
   });
 
-  it('means the blobs of the image, in its order, each to its end and no further', () => {
+  it('selects only blobs of the image, in its order, up to their ends', () => {
     const trace = parseTrace(JSON.stringify(FILE), 'f');
     assert.deepEqual(
       rangesOf(trace, [{ digest: ONE, sizeBytes: 3 * SHARD_BYTES - 5 }]).map(
@@ -177,12 +177,12 @@ describe('preheat --trace', () => {
       });
     });
 
-    it('asks for the rest of what breaks off', async () => {
+    it('requests the rest of a body that ends early', async () => {
       const { asked, bytes } = await run((start, end, times) => (times === 1 ? 4 : end - start));
       assert.deepEqual([asked.at(-1), bytes], ['4-10', 23]);
     });
 
-    it('gives up a blob after so many attempts, or at a clear no', async () => {
+    it('gives up on a blob after a bounded number of attempts, or at a refusal', async () => {
       const none = await run(() => new ShoalError('ORIGIN_REFUSED', 'gone', { status: 404 }));
       assert.deepEqual([none.asked.length, none.problems], [3, ['gone']]);
       const never = await run(() => new ShoalError('ORIGIN_UNREACHABLE', 'away'));

@@ -103,7 +103,7 @@ describe('preheat: what to read', () => {
     return { digest: digestOf(bytes), mediaType: '', bytes };
   };
 
-  it('one platform of an index, all of them, or the image that is for one anyway', async () => {
+  it('one platform of an index, all of them, or an image without an index', async () => {
     const one = await planPreheat(fetch, 'latest', {
       os: 'linux',
       architecture: 'arm64',
@@ -127,7 +127,7 @@ describe('preheat: what to read', () => {
     assert.deepEqual([direct.platforms, direct.blobs.length], [[], 3]);
   });
 
-  it('says which platforms there are instead', async () => {
+  it('lists the available platforms', async () => {
     const wanted = { os: 'linux', architecture: 'arm64', variant: 'v9' };
     await assert.rejects(planPreheat(fetch, 'latest', wanted), {
       code: 'ORIGIN_REFUSED',
@@ -169,7 +169,7 @@ describe('preheat: one layer', () => {
     return { starts, waitedMs: clock.nowMs(), bytes, error };
   }
 
-  it('goes on from where it broke off', async () => {
+  it('continues from the last byte', async () => {
     assert.deepEqual(
       (({ starts, bytes, error }) => ({ starts, bytes, error }))(
         await readThrough([
@@ -182,13 +182,13 @@ describe('preheat: one layer', () => {
     );
   });
 
-  it('goes on when it ends short without an error, and is done when it breaks right after the end', async () => {
+  it('continues after a short body without an error, and succeeds if the connection breaks after the last byte', async () => {
     assert.deepEqual((await readThrough([[9, null]])).starts, [0, 9]);
     const { starts, error } = await readThrough([[10, 'ORIGIN_BROKEN']]);
     assert.deepEqual([starts, error], [[0], null]);
   });
 
-  it('gives up after so many attempts that brought nothing, waiting longer each time', async () => {
+  it('gives up after a bounded number of attempts without progress, with backoff', async () => {
     const nothing: [number, ErrorCode, number][] = Array.from(
       { length: PREHEAT_FRUITLESS_MAX + 3 },
       () => [0, 'ORIGIN_REFUSED', 503],
@@ -206,12 +206,12 @@ describe('preheat: one layer', () => {
     assert.equal(again.starts.length, 2 * PREHEAT_FRUITLESS_MAX);
   });
 
-  it('takes a clear no for an answer', async () => {
+  it('does not retry a refusal', async () => {
     for (const status of [401, 403, 404])
       assert.deepEqual((await readThrough([[0, 'ORIGIN_REFUSED', status]])).starts, [0]);
   });
 
-  it('does not accept other bytes', async () => {
+  it('refuses wrong bytes', async () => {
     const wrong: BlobSource = {
       read: async function* () {
         yield Buffer.from('0123456780');
@@ -257,7 +257,7 @@ describe('shoal preheat', () => {
   });
   after(() => registry.close());
 
-  it('reads every blob of a private image and says so', async () => {
+  it('reads every blob of a private image and reports it', async () => {
     const { username, password } = registry.credentials;
     const code = await preheat([image], { user: username, passwordStdin: true }, `${password}\n`);
     assert.equal(err.includes('FAILED'), false);
@@ -271,7 +271,7 @@ describe('shoal preheat', () => {
     assert.equal((out + err).includes(password), false);
   });
 
-  it('takes what docker or podman have stored where no user is given', async () => {
+  it('uses stored docker or podman credentials if no user is given', async () => {
     const { username, password } = registry.credentials;
     const dir = mkdtempSync(join(tmpdir(), 'shoal-auth-'));
     const file = join(dir, 'auth.json');
@@ -289,7 +289,7 @@ describe('shoal preheat', () => {
     assert.equal((out + err).includes(password), false);
   });
 
-  it('without the password it fails, says why, and reads nothing', async () => {
+  it('fails with the reason if the password is missing, and reads nothing', async () => {
     const sentBytes = registry.traffic.blobs.bytes;
     assert.equal(await preheat([image], {}), 1);
     assert.match(report().images[0]!.problems[0]!, /\/token answered 401$/);
@@ -298,7 +298,7 @@ describe('shoal preheat', () => {
     assert.equal((out + err).includes('wrong'), false);
   });
 
-  it('goes on with the other images when one is not there', async () => {
+  it('continues with the other images if one does not exist', async () => {
     const { username, password } = registry.credentials;
     assert.equal(
       await preheat([`${image}:none`, image], { user: username, passwordStdin: true }, password),
@@ -311,7 +311,7 @@ describe('shoal preheat', () => {
     assert.match(err, /:none: http.* answered 404\n/);
   });
 
-  it('nobody there: 1, with the reason', async () => {
+  it('exits with 1 and the reason if the node does not answer', async () => {
     assert.equal(await preheat(['registry.example/a'], { via: 'http://127.0.0.1:1' }), 1);
     assert.match(report().images[0]!.problems[0]!, /^http:\/\/127\.0\.0\.1:1 cannot be reached: /);
   });
@@ -332,7 +332,7 @@ describe('shoal preheat', () => {
   }
 });
 
-describe('preheat: a node that breaks off', () => {
+describe('preheat: a node that closes the connection early', () => {
   const content = Buffer.alloc(300_000, 'shoal');
   const digest = digestOf(content);
   const manifest = Buffer.from(

@@ -36,13 +36,13 @@ describe('what a command writes', () => {
   });
   after(() => void node.close());
 
-  it('reaches its reader whole before the process ends', async () => {
+  it('is complete before the process exits', async () => {
     const status = new Running(cliPath, ['status', '--json', '--url', url]);
     assert.equal(await status.exit(), 0);
     assert.equal((JSON.parse(status.stdout) as { peers: unknown[] }).peers.length, PEERS);
   });
 
-  it('is no error when its reader goes away', async () => {
+  it('causes no error when its reader closes the pipe', async () => {
     const status = new Running(cliPath, ['status', '--json', '--url', url]);
     status.child.stdout!.destroy();
     assert.equal(await status.exit(), 0);

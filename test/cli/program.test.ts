@@ -21,7 +21,7 @@ describe('the command line', () => {
     });
   }
 
-  it('lists its commands on --help, and not what is meant for itself', async () => {
+  it('lists its commands on --help, but not its internal options', async () => {
     const { code, out } = await run('--help');
     assert.equal(code, 0);
     assert.match(
@@ -64,7 +64,7 @@ describe('the command line', () => {
     });
   }
 
-  it('prints every complaint about a config on a line of its own', async () => {
+  it('prints each config error on its own line', async () => {
     const { code, err } = await run(
       'root',
       '--set',
@@ -76,7 +76,7 @@ describe('the command line', () => {
     assert.equal(err.trimEnd().split('\n').length, 2);
   });
 
-  it('ends with 2 and its help when no command is given', async () => {
+  it('exits with 2 and its help if no command is given', async () => {
     const { code, out, err } = await run();
     assert.equal(code, 2);
     assert.equal(out, '');

@@ -83,7 +83,7 @@ describe('shoal init', () => {
     assert.throws(() => statSync(join(dir, 'etc')), /ENOENT/);
   });
 
-  it('says why it cannot write', async () => {
+  it('reports why it cannot write', async () => {
     writeFileSync(join(dir, 'etc'), 'a file');
     const { code, err } = await init('--registry', 'a.example');
     assert.equal(code, 1);
@@ -92,7 +92,7 @@ describe('shoal init', () => {
 });
 
 describe('shoal version and help', () => {
-  it('print the same version however they are asked', async () => {
+  it('print the same version in every form', async () => {
     const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
     const answers = await Promise.all([run('version'), run('--version'), run('-v')]);
     for (const { code, out, err } of answers) {
@@ -178,7 +178,7 @@ describe('shoal estimate', function () {
     assert.doesNotMatch(out, /cost/);
   });
 
-  it('names what is allowed', async () => {
+  it('names the allowed values', async () => {
     for (const [option, value] of [
       ['--link', '10'],
       ['--image', 'big'],

@@ -44,7 +44,7 @@ describe('a node started from the command line', () => {
     return one;
   };
 
-  it('serves once it says so, and drains on SIGTERM', async () => {
+  it('serves after its ready line, and drains on SIGTERM', async () => {
     const node = agent('ExporterConfig.enable=true', 'ExporterConfig.port=0');
     const ready = JSON.parse((await node.printed(READY))[0]) as { proxy: string; exporter: string };
     const answer = await fetch(`${ready.proxy}/v2/`, { headers: { connection: 'close' } });
@@ -66,7 +66,7 @@ describe('a node started from the command line', () => {
     ['127.0.0.1', /^http:\/\/127\.0\.0\.1:\d+$/],
     ['2001:db8::7', /^http:\/\/\[::1\]:\d+$/],
   ] as const) {
-    it(`is where it says it is, as ${address}`, async function () {
+    it(`listens on the address in its ready line, as ${address}`, async function () {
       if (
         address.includes(':') &&
         !Object.values(networkInterfaces())
@@ -95,7 +95,7 @@ describe('a node started from the command line', () => {
     });
   }
 
-  it('says that without a secret it is alone, if others are named', async () => {
+  it('warns that it ignores other nodes without a secret', async () => {
     const lone = agent(
       'P2PConfig.peers=["127.0.0.1:65002"]',
       'P2PConfig.roots=["localhost:65002"]',
@@ -112,7 +112,7 @@ describe('a node started from the command line', () => {
     );
   });
 
-  it('serves on when nobody reads its ready line', async () => {
+  it('keeps serving if its ready line is not read', async () => {
     const node = agent();
     node.child.stdout!.destroy();
     await until(() => node.stderr.includes('"msg":"serving"'), 'the node serves');
@@ -122,7 +122,7 @@ describe('a node started from the command line', () => {
     assert.doesNotMatch(node.stderr, /EPIPE/);
   });
 
-  it('ends with 1, not with an abort, on the second signal and when its parent has gone', async () => {
+  it('exits with 1, without an abort, on the second signal and when its parent is gone', async () => {
     const impatient = agent();
     await impatient.printed(READY);
     impatient.child.kill('SIGTERM');
@@ -134,7 +134,7 @@ describe('a node started from the command line', () => {
     assert.equal(await orphan.exit(), 1);
   });
 
-  it('ends with 0 when told to stop before it serves', async () => {
+  it('exits with 0 if stopped before it serves', async () => {
     const node = agent();
     // Its handlers stand once the config is read; the cache comes into being after that.
     await until(() => existsSync(join(dir, 'cache')), 'the node is starting');
@@ -142,7 +142,7 @@ describe('a node started from the command line', () => {
     assert.equal(await node.exit(), 0);
   });
 
-  it('ends with 1 and one line when its port is in use', async () => {
+  it('exits with 1 and one line if its port is in use', async () => {
     const { port } = taken.address() as AddressInfo;
     const node = agent(`ProxyConfig.port=${port}`);
     assert.equal(await node.exit(), 1);
@@ -155,7 +155,7 @@ describe('a node started from the command line', () => {
     assert.deepEqual([ok, error.code], [false, 'PORT_IN_USE']);
   });
 
-  it('ends with 1 and one line when it cannot have its cache directory', async () => {
+  it('exits with 1 and one line if its cache directory is not usable', async () => {
     const node = agent('CacheConfig.dir=/dev/null/cache');
     assert.equal(await node.exit(), 1);
     assert.match(node.stderr, /^shoal: .*\/dev\/null\/cache.* \(CACHE_DIR_UNUSABLE\)\n$/);

@@ -33,7 +33,7 @@ describe('stored credentials', () => {
       0o700,
     );
 
-  it("are looked for where podman and docker keep them, podman's first", async () => {
+  it("are read from the files of podman and docker, podman's first", async () => {
     const files = [
       'run/containers/auth.json',
       '.config/containers/auth.json',
@@ -85,7 +85,7 @@ describe('stored credentials', () => {
     assert.equal(await user('other'), null);
   });
 
-  it('name the helper that is missing or fails, and the file that is damaged', async () => {
+  it('name a missing or failing helper, and a damaged file', async () => {
     await put('.docker/config.json', { credHelpers: { a: 'absent', b: 'broken' } });
     await put('bin/docker-credential-broken', '#!/bin/sh\necho locked >&2; exit 2\n', 0o700);
     await assert.rejects(user('a'), { message: /docker-credential-absent .*not installed/ });

@@ -28,12 +28,12 @@ describe('quantities', () => {
     );
   });
 
-  it('of time are as precise as they deserve', () =>
+  it('of time have a suitable precision', () =>
     assert.deepEqual([0.034, 9.99, 12.34].map(formatSeconds), ['0.03 s', '9.99 s', '12.3 s']));
 });
 
 describe('progress in plain lines', () => {
-  it('has a line at each quarter and one at the end, however the bytes come', () => {
+  it('prints a line at each quarter and one at the end', () => {
     let text = '';
     const pull = lines((more) => void (text += more)).pull('agent-1', 1_000);
     for (const bytes of [100, 100, 100, 350, 350]) pull.advance(bytes);
@@ -45,7 +45,7 @@ describe('progress in plain lines', () => {
     );
   });
 
-  it('says what failed', () => {
+  it('reports what failed', () => {
     let text = '';
     lines((more) => void (text += more))
       .pull('a', 0)
@@ -77,7 +77,7 @@ describe('the report', () => {
     origin: { bytes: 1_010_000, requests: 7 },
   };
 
-  it('says who counted the bytes of a registry that is not ours', () => {
+  it('names the counter of the bytes of a foreign registry', () => {
     const text = renderReport(report, { accessChecks: null, problems: [] });
     assert.match(text, /│ agent-1 │ agent │ 1\.50 s │ +10\.0 kB │ +990\.0 kB │ +0 B │ +99\.0 % │/);
     assert.match(

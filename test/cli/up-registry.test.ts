@@ -11,7 +11,7 @@ import type { SampleImage } from '../../lib/demo/sample-image.ts';
 import { Running, fakeUpPath } from './process.ts';
 
 // A registry that gives anyone a token, serves an index, and keeps its blobs on another host.
-describe('shoal up before a named registry', () => {
+describe('shoal up with a named registry', () => {
   let image: SampleImage;
   let registry: Server;
   let store: Server;
@@ -74,7 +74,7 @@ describe('shoal up before a named registry', () => {
       TMPDIR: temporary,
     });
 
-  it('pulls the image of the index, and lets the nodes count', async () => {
+  it("pulls the image of the index, and reports the nodes' counts", async () => {
     const once = up({ image: 'a/b:v1', once: true, json: true, nodes: 2 });
     assert.equal(await once.exit(), 0, once.stderr);
     const report = JSON.parse(once.stdout) as UpReport;
@@ -86,7 +86,7 @@ describe('shoal up before a named registry', () => {
     assert.match(once.stderr, /as the nodes count them/);
   });
 
-  it('lets the nodes dial the host that has the blobs, and offers no credentials', async () => {
+  it('allows the nodes to dial the host of the blobs, and sends no credentials', async () => {
     const staying = up({ image: 'a/b:v1', nodes: 1 });
     await staying.printed(/stop: Ctrl-C/);
     const dir = join(temporary, readdirSync(temporary)[0]!);
@@ -99,7 +99,7 @@ describe('shoal up before a named registry', () => {
     assert.equal(await staying.exit(), 0);
   });
 
-  it('ends with 1 and one line when there is no such image', async () => {
+  it('exits with 1 and one line if there is no such image', async () => {
     const once = up({ image: 'a/b:v2', once: true });
     assert.equal(await once.exit(), 1);
     assert.equal(once.stderr, `${url(registry)}/v2/a/b/manifests/v2 answered 404\n`);

@@ -50,7 +50,7 @@ describe('shoal up', () => {
     }
   };
 
-  it('pulls through every node, reports, and leaves nothing behind', async () => {
+  it('pulls through every node, reports, and cleans up', async () => {
     const once = up({ once: true, json: true });
     assert.equal(await once.exit(), 0);
     const report = JSON.parse(once.stdout) as UpReport;
@@ -93,7 +93,7 @@ describe('shoal up', () => {
     assert.equal(once.stderr, '');
   });
 
-  it('ends with 1 when a byte was wrong', async () => {
+  it('exits with 1 if a byte is wrong', async () => {
     const once = up({ once: true, json: true }, 'corrupt');
     assert.equal(await once.exit(), 1);
     const report = JSON.parse(once.stdout) as UpReport;
@@ -105,7 +105,7 @@ describe('shoal up', () => {
     assert.match(once.stderr, /agent-1: sha256:\w+ arrived as sha256:\w+/);
   });
 
-  it('stays up until told to stop, with what one can do next', async () => {
+  it('stays up until stopped, and prints next steps', async () => {
     const staying = up({});
     await staying.printed(/stop: Ctrl-C/);
     const dir = swarmDir();
@@ -136,7 +136,7 @@ describe('shoal up', () => {
     assert.equal(existsSync(dir), false);
   });
 
-  it('leaves nothing behind when its terminal goes, which may be told twice', async () => {
+  it('cleans up when its terminal closes, also after two signals', async () => {
     const staying = up({ nodes: 1 });
     await staying.printed(/stop: Ctrl-C/);
     const pids = nodePids();
@@ -147,7 +147,7 @@ describe('shoal up', () => {
     assert.deepEqual(leftovers(), []);
   });
 
-  it('takes its nodes along when it is killed', async () => {
+  it('its nodes exit when it is killed', async () => {
     const staying = up({});
     await staying.printed(/stop: Ctrl-C/);
     const pids = nodePids();
@@ -155,7 +155,7 @@ describe('shoal up', () => {
     await until(() => pids.filter(alive).length === 0, 'the nodes have ended');
   });
 
-  it('says so when a node ends while it stays up', async () => {
+  it('reports a node that exits while it stays up', async () => {
     const staying = up({ nodes: 1 });
     await staying.printed(/stop: Ctrl-C/);
     process.kill(nodePids()[0]!, 'SIGKILL');
@@ -164,7 +164,7 @@ describe('shoal up', () => {
     assert.equal(await staying.exit(), 0);
   });
 
-  it('prints its report for machines and stays up all the same', async () => {
+  it('prints its JSON report and stays up', async () => {
     const staying = up({ nodes: 1, json: true });
     const report = JSON.parse((await staying.printed(/^\{.*\}\n$/))[0]) as UpReport;
     assert.deepEqual(Object.keys(report), ['ok', 'imageBytes', 'nodes', 'origin']);
@@ -174,7 +174,7 @@ describe('shoal up', () => {
     assert.equal(staying.stdout, `${JSON.stringify(report)}\n`);
   });
 
-  it('stops in the middle when told to', async () => {
+  it('stops during the pull on a signal', async () => {
     const starting = up({}, 'mute');
     await starting.printed(/starting 1 root and 2 agents/);
     starting.child.kill('SIGINT');
@@ -182,7 +182,7 @@ describe('shoal up', () => {
     assert.deepEqual(leftovers(), []);
   });
 
-  it('picks other ports when they are taken, but not for ever', async () => {
+  it('picks other ports if some are taken, with a bounded number of attempts', async () => {
     const once = up({ once: true, nodes: 1 }, 'port-in-use');
     assert.equal(await once.exit(), 1);
     assert.match(

@@ -116,7 +116,7 @@ describe('the list of members, handed on', () => {
     assert.equal(swarm.apiBytes, 0);
   });
 
-  it('goes round a frozen node within its deadline', async () => {
+  it('bypasses a frozen node within its deadline', async () => {
     await started(addresses(NODES), ['10.0.1.1', '10.0.1.2']);
     swarm.frozen.add('10.0.1.1:65002');
     await put(kube, 'shoal', addresses(NODES - 1));
@@ -125,7 +125,7 @@ describe('the list of members, handed on', () => {
     assert.equal(swarm.watching.length, 2, 'nobody else watches');
   });
 
-  it('is watched by a node that nobody answers, and no more once somebody does', async () => {
+  it('is watched by a node that gets no answer from others, until it gets one', async () => {
     await started(addresses(20), ['10.0.1.1']);
     swarm.frozen.add('10.0.1.1:65002');
     await pass(2 * FEED_SKIP_MS);
@@ -139,7 +139,7 @@ describe('the list of members, handed on', () => {
     assert.deepEqual(agentsSeen(), [19]);
   });
 
-  it('is kept while the API is down, by everybody', async () => {
+  it('is kept by all nodes while the API is down', async () => {
     await started(addresses(20));
     kube.refuse = () => {
       throw new KubeError(0, 'Unreachable', 'down');

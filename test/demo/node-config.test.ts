@@ -13,7 +13,7 @@ describe('the configs of `shoal up`', () => {
     imageBytes: 500_000_000,
   };
 
-  it('let the nodes know each other and nobody else', () => {
+  it('name the nodes to each other, and no others', () => {
     const [root, first, second] = planNodes(
       layout,
       [1001, 2001, 3001, 1002, 2002, 3002, 1003, 2003, 3003],

@@ -74,7 +74,7 @@ describe('pulling as a runtime does', () => {
       assert.equal(bytes.toString(), '{}');
     });
 
-  it('asks a token server that takes POST only by POST', async () => {
+  it('uses POST for a token server that accepts only POST', async () => {
     const url = await serve((request, response) => {
       if (request.url!.startsWith('/token')) {
         if (request.method !== 'POST') return response.writeHead(405).end();
@@ -154,7 +154,7 @@ describe('pulling as a runtime does', () => {
     assert.match(problems[2]!, /^sha256:\w+ arrived as sha256:\w+, \d+ of \d+ bytes$/);
   });
 
-  it("takes a manifest other than the registry's as a problem", async () => {
+  it("reports a manifest that differs from the registry's", async () => {
     const plan = await planPull(client(registry.url), image.repository, image.tag);
     const outcome = await pullImage(
       client(registry.url),
@@ -165,7 +165,7 @@ describe('pulling as a runtime does', () => {
     assert.match(outcome.problems.join(), /^manifest sha256:\w+ where the registry has sha256:0+$/);
   });
 
-  it('says what a registry it cannot reach, or may not read, is', async () => {
+  it('names a registry that it cannot reach or may not read', async () => {
     await assert.rejects(client('http://127.0.0.1:1').manifest('a', 'b'), {
       code: 'ORIGIN_UNREACHABLE',
       message: 'http://127.0.0.1:1 cannot be reached: ECONNREFUSED',

@@ -11,7 +11,7 @@ describe('the embedded token server', () => {
   const bearer = (scope: string | null): string =>
     `Bearer ${issuer.issue(basic(username, password), scope)!.token}`;
 
-  it('gives nothing to strangers', () => {
+  it('refuses unknown clients', () => {
     for (const authorization of [
       undefined,
       '',
@@ -23,7 +23,7 @@ describe('the embedded token server', () => {
     }
   });
 
-  it('grants the repository asked for and no other', () => {
+  it('grants only the requested repository', () => {
     const token = bearer('repository:a/b:push,pull');
     assert(issuer.accepts(token, 'a/b'));
     assert(issuer.accepts(token, null));
@@ -32,7 +32,7 @@ describe('the embedded token server', () => {
     assert(!issuer.accepts(bearer(null), 'a'));
   });
 
-  it('takes no token it did not sign, and none from another registry', () => {
+  it('refuses tokens of other signers and of other registries', () => {
     const token = bearer('repository:a:pull');
     const forged =
       'Bearer ' +
@@ -42,7 +42,7 @@ describe('the embedded token server', () => {
     assert(!new TokenIssuer(clock).accepts(token, 'a'));
   });
 
-  it('lets a token end after the time it said', () => {
+  it('expires a token at the announced time', () => {
     const { token, expiresInSeconds } = issuer.issue(
       basic(username, password),
       'repository:a:pull',

@@ -28,7 +28,7 @@ describe('the embedded registry', () => {
     fetch(registry.url + path, { method, headers: { authorization, ...headers } });
   const layerPath = (): string => `/v2/${image.repository}/blobs/${image.blobs[1]!.digest}`;
 
-  it('challenges whoever has no token', async () => {
+  it('challenges a client without a token', async () => {
     const answer = await fetch(registry.url + layerPath());
     assert.equal(answer.status, 401);
     assert.equal(
@@ -57,7 +57,7 @@ describe('the embedded registry', () => {
     }
   });
 
-  it('answers 404 for what it has not, and 405 to a push', async () => {
+  it('answers 404 for unknown objects, and 405 to a push', async () => {
     for (const path of [
       `/v2/${image.repository}/manifests/other`,
       `/v2/${image.repository}/blobs/sha256:00`,
@@ -73,7 +73,7 @@ describe('the embedded registry', () => {
     assert.deepEqual([push.status, push.headers.get('allow')], [405, 'GET, HEAD']);
   });
 
-  it('answers whole blobs, ranges, and ranges that are none', async () => {
+  it('answers whole blobs, ranges, and invalid ranges', async () => {
     const { bytes } = image.blobs[1]!;
     assert.deepEqual(Buffer.from(await (await ask(layerPath())).arrayBuffer()), bytes);
     const part = await ask(layerPath(), { range: 'bytes=100-299' });

@@ -49,7 +49,7 @@ describe('npm run build', () => {
       assert.equal(lock.packages[`node_modules/${name}`], undefined, name);
   });
 
-  it('makes a program that runs where nothing can be written', () => {
+  it('builds a program that runs on a read-only file system', () => {
     const help = execFileSync(process.execPath, [cliPath, 'up', '--help'], {
       env: { TMPDIR: '/nonexistent' },
       encoding: 'utf8',

@@ -76,7 +76,7 @@ describe("the chart's sidecar", () => {
     }
   });
 
-  it('removes the files of P2P hosts when told so, ahead of the end', () => {
+  it('removes the files of P2P hosts when asked, before it exits', () => {
     const text = renderChart(helm, [
       'containerd.hosts={p2p.example:65001}',
       'containerd.removeP2pHosts=true',
@@ -84,7 +84,7 @@ describe("the chart's sidecar", () => {
     assert.ok(sidecarOf(objectsOf(text)).command.includes('--remove-all'));
   });
 
-  it('can see the agent and end it when it is frozen', () => {
+  it('detects a frozen agent and kills it', () => {
     const objects = objectsOf(renderChart(helm, ['containerd.hosts={p2p.example:65001}']));
     const { command, securityContext } = sidecarOf(objects);
     const { shareProcessNamespace, containers } = podOf(objects);

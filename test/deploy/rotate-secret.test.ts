@@ -81,7 +81,7 @@ describe('the rotation of the cluster secret', () => {
   });
 
   for (const at of [0, 1, 2])
-    it(`goes on after an interruption before rollout ${at + 1}`, () => {
+    it(`continues after an interruption before rollout ${at + 1}`, () => {
       writeFileSync(join(state, 'stop-at'), String(at));
       assert.notEqual(rotate().status, 0);
       rmSync(join(state, 'stop-at'));

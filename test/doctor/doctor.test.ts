@@ -79,7 +79,7 @@ describe('shoal doctor', function () {
 
   const upstream = (url: string): string => `ProxyConfig.registries=[{upstream: "${url}"}]`;
 
-  it('finds nothing wrong with a sound node', async () => {
+  it('reports no problem for a healthy node', async () => {
     const port = await serve((request, response) => {
       assert.equal(request.url, '/v2/');
       response.writeHead(401, { 'www-authenticate': 'Bearer realm="x"' }).end();

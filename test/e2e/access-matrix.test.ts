@@ -171,7 +171,7 @@ describe('e2e: access matrix', () => {
   ];
   for (const place of PLACES)
     for (const [who, repository, authorization, status] of strangers)
-      it(`${who}, bytes in ${place}: what the registry says`, async () => {
+      it(`${who}, bytes in ${place}: the registry's answer`, async () => {
         if (who === 'a revoked credential') {
           accepted.add('Bearer revoked');
           const path = `/v2/team/private/blobs/${digests.memory}`;
@@ -190,7 +190,7 @@ describe('e2e: access matrix', () => {
       });
 
   for (const place of PLACES)
-    it(`a host of the client's own under the digest, bytes in ${place}: its own bytes only`, async () => {
+    it(`a client's own host under the digest, bytes in ${place}: only that host's bytes`, async () => {
       const digest = digests[place];
       for (const path of [
         `/accelerator/http://${listedHost}${storePath(digest)}?Signature=1`,
@@ -212,7 +212,7 @@ describe('e2e: access matrix', () => {
       assert.deepEqual(owner.body, private_[place].subarray(SHARD_BYTES, SHARD_BYTES + 100));
     });
 
-  it('the p2p port: nothing without a signature, with an old one, or one for another request', async () => {
+  it('the p2p port: nothing without a signature, with an old one, or with one for another request', async () => {
     const self = `127.0.0.1:${nodes[0]!.p2pPort}`;
     const path = (digest: string): string =>
       preadPath({
@@ -248,7 +248,7 @@ describe('e2e: access matrix', () => {
     }
   });
 
-  it('a compromised node: cannot have a digest filled from a host of its own', async () => {
+  it('a compromised node cannot fill a digest from its own host', async () => {
     const digest = digests.origin;
     const self = `127.0.0.1:${nodes[0]!.p2pPort}`;
     const origin = {
@@ -286,7 +286,7 @@ describe('e2e: access matrix', () => {
     assert.equal(digestOf(owner.body), digest);
   });
 
-  it('everybody: no digest in status, page, metrics, trace and list of nodes', async () => {
+  it('all clients: no digest in status, page, metrics, trace or list of nodes', async () => {
     const told = await Promise.all([
       ...['/status', '/', '/metrics', '/readyz', `/status/tree?blob=${digests.memory}`].map(
         async (path) => (await httpGet(nodes[0]!.exporterPort!, path)).body.toString(),
@@ -300,7 +300,7 @@ describe('e2e: access matrix', () => {
       for (const digest of blobs.keys()) assert.ok(!text.includes(digest.slice(7, 31)), digest);
   });
 
-  it('who has the right: everything, wherever it is', async () => {
+  it('a client with the right: everything, wherever the bytes are', async () => {
     for (const place of PLACES)
       for (const [path, more, ok] of asked('team/private', digests[place])) {
         const answer = await get(path, { authorization: OWNER, ...more });

@@ -73,7 +73,7 @@ describe('e2e: private images', () => {
     assert.equal(counting.blobBytes, image.blobBytes);
   });
 
-  it('are served from the cache only to whom the registry accepts', async () => {
+  it('are served from the cache only to clients that the registry accepts', async () => {
     const authorization = bearer('alice', 'team/app');
     const read = await node.get(layerPath(), authorization);
     assert.equal(digestOf(read.body), image.layers[0]!.digest);
@@ -102,7 +102,7 @@ describe('e2e: private images', () => {
     assert.equal(foreign.status, 404);
   });
 
-  it('cost one check for a credential, whoever asks at once, and none for the next minute', async () => {
+  it('cost one check per credential, even for concurrent clients, and none for the next minute', async () => {
     const authorization = bearer('alice', 'team/app');
     await node.get(layerPath(), authorization);
     const fresh = bearer('alice', 'team/app');
@@ -119,7 +119,7 @@ describe('e2e: private images', () => {
     assert.equal(counting.blobBytes, 0);
   });
 
-  it('are pulled by containerd, which asks for its token where the registry says', async function () {
+  it("are pulled by containerd, which gets its token from the registry's token server", async function () {
     needs(this, 'containerd', 'ctr', 'runc');
     const containerd = await Containerd.start(dir);
     const reference = `${counting.host}/team/app:test`;
@@ -138,7 +138,7 @@ describe('e2e: private images', () => {
     }
   });
 
-  it('are pulled though a page of another listed host was asked for under their digests before', async () => {
+  it('are pulled even if another allowed host was asked for their digests before', async () => {
     const page = createServer(
       (_request, response) => void response.writeHead(200, { 'content-length': 4 }).end('page'),
     ).listen(0, '127.0.0.1');

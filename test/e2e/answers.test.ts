@@ -69,7 +69,7 @@ describe('e2e: what a node answers', () => {
   const errorCode = (answered: Answer): string =>
     (JSON.parse(answered.body.toString()) as { errors: { code: string }[] }).errors[0]!.code;
 
-  it('a blob: whole, by HEAD, by its digest as the tag', async () => {
+  it('a blob: whole, by HEAD, and by its digest as ETag', async () => {
     const whole = await blob();
     assert.deepEqual(
       [
@@ -89,7 +89,7 @@ describe('e2e: what a node answers', () => {
     );
   });
 
-  it('HEAD does not end a connection: the next request on it is answered too', async () => {
+  it('HEAD keeps the connection open for the next request', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const asks: [method: string, path: string, status: number][] = [
       ['HEAD', `/v2/a/blobs/${DIGEST}`, 200],
@@ -153,7 +153,7 @@ describe('e2e: what a node answers', () => {
     });
   }
 
-  it('416 to a range past the end of a blob it has never seen', async () => {
+  it('416 to a range past the end of an unknown blob', async () => {
     const refused = await node.get(`/accelerator/${store.url}/unseen`, {
       range: 'bytes=7000000-7000001',
     });
@@ -163,7 +163,7 @@ describe('e2e: what a node answers', () => {
     );
   });
 
-  it('If-Range: the part for the very digest, the whole for anything else', async () => {
+  it('If-Range: the part for the same digest, otherwise the whole', async () => {
     const { etag } = (await blob({}, 'HEAD')).headers;
     assert.equal((await blob({ range: 'bytes=0-9', 'if-range': etag! })).status, 206);
     assert.equal((await blob({ range: 'bytes=0-9', 'if-range': '"other"' })).status, 200);
@@ -177,7 +177,7 @@ describe('e2e: what a node answers', () => {
     );
   });
 
-  it('on demand: size by bytes=0-0, then parts, the signature left out of what is cached', async () => {
+  it('on demand: size by bytes=0-0, then parts; the cache key has no signature', async () => {
     const asked = (query: string, range: string) =>
       node.get(`/accelerator/${store.url}//docker/x%2Fy/layer?${query}`, { range });
     const first = await asked('Expires=1&Signature=a%2B', 'bytes=0-0');
@@ -241,7 +241,7 @@ describe('e2e: what a node answers', () => {
     });
   }
 
-  it('403 for a host not allowed, in a redirect too', async () => {
+  it('403 for a host that is not allowed, also in a redirect', async () => {
     for (const path of [
       '/accelerator/http://evil.example/x',
       '/accelerator/http://169.254.169.254/latest/meta-data',

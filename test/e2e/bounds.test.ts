@@ -63,7 +63,7 @@ async function drained(port: number, path: string): Promise<number> {
 const lowerQuartile = (values: number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
 
-describe('e2e: what a node keeps to', () => {
+describe('e2e: limits of a node', () => {
   let dir: string;
   let origin: OriginServer;
   let node: ShoalNode;
@@ -75,7 +75,7 @@ describe('e2e: what a node keeps to', () => {
     await rm(dir, { recursive: true });
   });
 
-  it('a node alone asks the origin for several shards in one request, also for a client that is slower', async () => {
+  it('a single node asks the origin for several shards in one request, also for a slow client', async () => {
     const shards = 48;
     origin = await endless(shards * 2 * MIB);
     node = await ShoalNode.start(dir, {
@@ -111,7 +111,7 @@ describe('e2e: what a node keeps to', () => {
     );
   });
 
-  it('memory and disk, under eight cold pulls at once of more than the disk holds', async () => {
+  it('memory and disk stay bounded under eight cold pulls larger than the disk', async () => {
     const capacity = 96 * MIB;
     origin = await endless(48 * MIB);
     node = await ShoalNode.start(dir, {
@@ -148,7 +148,7 @@ describe('e2e: what a node keeps to', () => {
     assert.ok(diskMax > 0 && diskMax <= capacity + table, `${diskMax} bytes on disk`);
   });
 
-  it('a client that leaves does not make the node fetch the rest', async () => {
+  it('after a client disconnects, the node does not fetch the rest', async () => {
     const size = 512 * MIB;
     origin = await endless(size);
     node = await ShoalNode.start(dir, { ProxyConfig: { allow: [origin.host] } });

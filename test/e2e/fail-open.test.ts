@@ -144,7 +144,7 @@ describe('a rewritten private image, whatever happens to the node', function () 
     await pull();
   });
 
-  it('goes on with a pull that waits at a frozen node, which is ended', async () => {
+  it('continues a pull that waits for a frozen node, which is then killed', async () => {
     await watch.stop();
     watch = await startWatch(['--end-frozen', join(dir, 'node/config.yaml')]);
     const upMs = await pull();

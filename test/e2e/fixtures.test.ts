@@ -64,7 +64,7 @@ describe('e2e: the fixtures, without a node between', () => {
     }
   });
 
-  it('let nobody in without a token', async () => {
+  it('refuse requests without a token', async () => {
     const inspect = (...login: string[]) =>
       tryRun('skopeo', [
         'inspect',

@@ -42,7 +42,7 @@ describe('e2e: mirrors of a registry', function () {
 
   const path = `/v2/a/b/blobs/${digestOf(BLOB)}`;
 
-  it('a pull goes on when the upstream dies on its way', async () => {
+  it('a pull continues when its upstream dies', async () => {
     const [first, mirror] = [await registry('one'), await registry('one')];
     const node = await start(first, mirror);
     const chunks: Buffer[] = [];
@@ -57,7 +57,7 @@ describe('e2e: mirrors of a registry', function () {
     assert.ok(Buffer.concat(chunks).equals(BLOB));
   });
 
-  it('rights are those of the upstream that answers', async () => {
+  it('a right counts only for the upstream that granted it', async () => {
     const [first, mirror] = [await registry('one'), await registry('two')];
     const node = await start(first, mirror);
     const status = async (token: string): Promise<number> =>

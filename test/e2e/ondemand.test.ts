@@ -95,14 +95,14 @@ describe('e2e: on-demand loading as overlaybd does it', () => {
       await holds(client, at, SHARD_BYTES / 2);
   }
 
-  it('tells the size to who asks for one byte', async () => {
+  it('gives the size to a request for one byte', async () => {
     assert.deepEqual(await Promise.all(clients.map((client) => client.size())), [
       TOTAL_BYTES,
       TOTAL_BYTES,
     ]);
   });
 
-  it('is byte-exact at random on one node while the whole blob is downloaded on both, URLs expire and are signed anew', async () => {
+  it('is byte-exact at random on one node during downloads on both, while URLs expire and are renewed', async () => {
     const [one, other] = clients as [OverlaybdClient, OverlaybdClient];
     await readAtRandom(one, 100);
     nowMs += 2 * HOUR_MS;
@@ -115,7 +115,7 @@ describe('e2e: on-demand loading as overlaybd does it', () => {
     for (const { problems } of clients) assert.deepEqual(problems, []);
   });
 
-  it('costs the store the blob about once, and never a whole object for a range past its end', () => {
+  it('reads the blob from the store about once, and never the whole object for a range past its end', () => {
     // Once on a quiet machine; on a busy one a late owner is passed over now and then.
     assert.ok(
       store.bytesSent >= TOTAL_BYTES && store.bytesSent < 1.5 * TOTAL_BYTES,
@@ -124,7 +124,7 @@ describe('e2e: on-demand loading as overlaybd does it', () => {
     assert.deepEqual([...new Set(store.requests.map(({ status }) => status))].sort(), [206, 403]);
   });
 
-  it('is byte-exact once it is all there, in sequence and at random', async () => {
+  it('is byte-exact when the blob is complete, in sequence and at random', async () => {
     const [one] = clients as [OverlaybdClient];
     const sentBytes = store.bytesSent;
     await readAtRandom(one, 300);

@@ -167,7 +167,7 @@ describe('e2e: the registry stops after one pull', () => {
     );
   }
 
-  it('another node has tag and digest, by skopeo and by hand, and says that they are old', async () => {
+  it('another node serves tag and digest, with a warning that they are stale', async () => {
     for (const [reference, target] of [
       ['team/app:test', 'by-tag'],
       [`team/app@${image.manifest.digest}`, 'by-digest'],
@@ -187,7 +187,7 @@ describe('e2e: the registry stops after one pull', () => {
     );
   });
 
-  it('what nobody resolved, or what only another repository was seen to hold, is not there', async () => {
+  it('tags that no client resolved, and blobs of other repositories, are not served', async () => {
     for (const path of [
       'team/app/manifests/other',
       'team/unseen/manifests/test',
@@ -199,7 +199,7 @@ describe('e2e: the registry stops after one pull', () => {
     }
   });
 
-  it('behind a password: for who was let in before, and nobody else', async () => {
+  it('behind a password: only clients that were accepted before are served', async () => {
     const host = `localhost:${second.proxyPort}`;
     await assertCopied(
       await copy(host, 'team/app:test', 'again', ['--src-creds', 'alice:wonder']),
@@ -240,7 +240,7 @@ describe('e2e: the registry stops after one pull', () => {
     }
   });
 
-  it('behind a token server: for a token that was accepted, and for a new one of the same client', async function () {
+  it('behind a token server: an accepted token and a new one of the same client are served', async function () {
     needs(this, 'unshare');
     const authorization = `Bearer ${token}`;
     for (const reference of ['test', image.manifest.digest]) {
@@ -289,7 +289,7 @@ describe('e2e: the registry stops after one pull', () => {
     );
   });
 
-  it('containerd pulls so, through its mirror', async function () {
+  it('containerd pulls through its mirror', async function () {
     needs(this, 'containerd', 'ctr', 'runc');
     containerd = await Containerd.start(dir);
     const { host } = behindPassword;
@@ -320,7 +320,7 @@ describe('e2e: the registry stops after one pull', () => {
     }
   });
 
-  it('a registry that is back is asked again', async () => {
+  it('a registry that has recovered is asked again', async () => {
     const moved = await makeImage(join(dir, 'moved'), [1_000], 2);
     const back = await DockerRegistry.start(join(dir, 'registry-0'), undefined, open.port);
     try {
@@ -338,7 +338,7 @@ describe('e2e: the registry stops after one pull', () => {
     assertStale(await get('team/app/manifests/test'), moved);
   });
 
-  it('accessStaleTtl: 0 answers nothing old', async () => {
+  it('accessStaleTtl: 0 serves nothing stale', async () => {
     const registry = await DockerRegistry.start(join(dir, 'registry-0'), undefined, open.port);
     const node = await ShoalNode.start(join(dir, 'node-off'), {
       ProxyConfig: {

@@ -74,7 +74,7 @@ describe('e2e: the pages of swarm and node during shoal up', function () {
     await browser.size(1280, 900);
   }
 
-  it('is named before the pull begins, shows rates that move, the pull to its end, and the tree of a blob', async () => {
+  it('show the address, moving rates, the whole pull and the tree of a blob', async () => {
     const image = await makeImage(join(dir, 'image'), LAYERS_BYTES);
     await registry.push(image, 'team/app');
     const brake = counting.brake(image.blobBytes / 2);

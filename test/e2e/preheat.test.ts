@@ -119,7 +119,7 @@ describe('e2e: preheating nodes', () => {
     assert.ok(nodes.every(({ daemon }) => !daemon.output.includes(registry.credentials.password)));
   });
 
-  it('costs next to nothing when it is run again', async () => {
+  it('reads almost nothing when it is run again', async () => {
     const [before, sentBytes] = [await cached(), registry.traffic.blobs.bytes];
     const { code } = await preheat();
     assert.equal(code, 0);
@@ -127,7 +127,7 @@ describe('e2e: preheating nodes', () => {
     assert.ok(registry.traffic.blobs.bytes - sentBytes < 100);
   });
 
-  it('asks no node for somebody who may not read the image', async () => {
+  it('asks no node for a client that may not read the image', async () => {
     const answer = await nodes[1]!.get(
       `/shoal/preheat/127.0.0.1:${nodes[2]!.p2pPort}/v2/shoal/sample/blobs/sha256:${'ab'.repeat(32)}`,
     );
@@ -135,7 +135,7 @@ describe('e2e: preheating nodes', () => {
     assert.match(String(answer.headers['www-authenticate']), /^Bearer /);
   });
 
-  it('says so when no node is meant, and names the node that cannot be reached', async () => {
+  it('reports that no node matches, and names a node that cannot be reached', async () => {
     const elsewhere = await preheat({ nodes: 'zone-a' });
     assert.equal(elsewhere.code, 1);
     assert.match(
@@ -178,7 +178,7 @@ describe('e2e: a trace of what an image reads at its start', () => {
     await rm(dir, { recursive: true });
   });
 
-  it('is recorded on one node and brings just that to another', async () => {
+  it('is recorded on one node, and preheats only its ranges on another', async () => {
     const { username, password } = registry.credentials;
     const image = `${new URL(registry.url).host}/shoal/sample`;
     const output = { out: () => undefined, err: (text: string) => void (said += text) };

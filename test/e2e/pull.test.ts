@@ -162,7 +162,7 @@ describe('e2e: runtimes pull through nodes', () => {
     assertOnce(image);
   });
 
-  it('an image that is not there fails as it does at the registry', async () => {
+  it('an unknown image fails as it does at the registry', async () => {
     const [direct, through] = await Promise.all(
       [registry.host, nodes[0]!.proxyHost].map((host) =>
         tryRun('skopeo', ['inspect', '--tls-verify=false', `docker://${host}/team/none:test`]),

@@ -55,7 +55,7 @@ describe('a node whose config changes', function () {
     while (!(await isSo())) assert.ok(performance.now() < endMs, 'not within 10 s');
   }
 
-  it('asks another registry from then on, and finishes what it was at', async () => {
+  it('uses another registry from then on, and finishes running requests', async () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     let began = (): void => undefined;
@@ -105,7 +105,7 @@ describe('a node whose config changes', function () {
     assert.equal((await node.get(PATH)).body.toString(), 'first');
   });
 
-  it('takes up a caFile that is replaced, and refuses one that holds no certificate', async () => {
+  it('loads a replaced caFile, and refuses one without a certificate', async () => {
     const [own, other] = await Promise.all([
       issueCertificate('127.0.0.1'),
       issueCertificate('127.0.0.1'),

@@ -14,7 +14,7 @@ import { HEADERS_FROM_BYTES, storedShards } from './stored-shards.ts';
 const BLOB = noise(12 * SHARD_BYTES + 12_345, 3);
 const DIGEST = digestOf(BLOB);
 
-describe('e2e: a node that dies, and a disk that lies', () => {
+describe('e2e: a node that dies, and a corrupt disk', () => {
   let dir: string;
   let origin: OriginServer;
   let counting: CountingProxy;
@@ -51,7 +51,7 @@ describe('e2e: a node that dies, and a disk that lies', () => {
   };
 
   for (const how of ['SIGKILL', 'SIGTERM'] as const) {
-    it(`${how} in the middle of a pull: what was complete is not fetched again`, async () => {
+    it(`${how} during a pull: complete shards are not fetched again`, async () => {
       const first = await start();
       const brake = counting.brake(8 * SHARD_BYTES);
       let receivedBytes = 0;
@@ -96,7 +96,7 @@ describe('e2e: a node that dies, and a disk that lies', () => {
     });
   }
 
-  it('wrong bytes in the slab are noticed and fetched again, and nothing else is', async () => {
+  it('wrong bytes in the slab are detected, and only these are fetched again', async () => {
     await pull(await start());
     await node!.stop();
     const stored = await storedShards(join(dir, 'cache'));
@@ -118,7 +118,7 @@ describe('e2e: a node that dies, and a disk that lies', () => {
     assert.equal(counting.blobBytes, 0);
   });
 
-  it('a header table full of rubbish costs the cache, not the node', async () => {
+  it('with a corrupt header table the node starts with an empty cache', async () => {
     await pull(await start());
     await node!.stop();
     const table = await open(join(dir, 'cache/index'), 'r+');
@@ -127,7 +127,7 @@ describe('e2e: a node that dies, and a disk that lies', () => {
     await pull(await start());
   });
 
-  it('an origin that breaks off and comes back: the client gets the whole, from the same byte', async () => {
+  it('an origin that fails and comes back: the client gets the rest from the same byte', async () => {
     const running = await start();
     let broken = 0;
     counting.disturb = (request) => {
@@ -139,7 +139,7 @@ describe('e2e: a node that dies, and a disk that lies', () => {
     assert.ok(broken >= 1);
   });
 
-  it('told to end while it waits to ask the registry again: the answer under way comes to its end first', async () => {
+  it('SIGTERM while it waits to retry the registry: the running answer ends first', async () => {
     const running = await start();
     let toldMs = 0;
     counting.disturb = (request) => {

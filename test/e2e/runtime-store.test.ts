@@ -78,7 +78,7 @@ for (const version of ['1.6', '2.x'] as const)
       assert.ok(originBytes <= image.blobBytes * 1.01, `${originBytes} from the registry`);
     });
 
-    it('a killed agent, started again, serves what containerd has once it is verified', async () => {
+    it('a restarted agent serves what containerd has once it is verified', async () => {
       const image = await swarm.image(LAYERS_BYTES);
       await swarm.node(0);
       await swarm.node(1);
@@ -91,7 +91,7 @@ for (const version of ['1.6', '2.x'] as const)
       assert.equal(swarm.originBytes(image), 0);
     });
 
-    it('a node killed in the middle of a pull serves what containerd had by then', async () => {
+    it('a node killed during a pull serves what containerd had by then', async () => {
       const image = await swarm.image(LAYERS_BYTES);
       await swarm.node(0);
       // All but the last shards of the largest layer can pass.
@@ -116,7 +116,7 @@ for (const version of ['1.6', '2.x'] as const)
       assert.equal(swarm.originBytes({ ...image, layers: kept }), 0);
     });
 
-    it('caches layers once the runtime has been seen to drop them', async () => {
+    it('caches layers once it has seen the runtime drop them', async () => {
       const first = await swarm.node(0);
       await swarm.node(1);
       const drop = (image: PushedImage): Promise<void> =>
@@ -139,7 +139,7 @@ for (const version of ['1.6', '2.x'] as const)
       assert.equal(linesWith(first, 'drops layers'), 1);
     });
 
-    it('no failed pull while images are removed and collected under load', async () => {
+    it('no pull fails while images are removed and collected under load', async () => {
       const images = [await swarm.image(LAYERS_BYTES), await swarm.image(LAYERS_BYTES)];
       await swarm.node(0, { memory: 16 * MIB });
       await swarm.node(1, { memory: 16 * MIB });
@@ -182,7 +182,7 @@ for (const version of ['1.6', '2.x'] as const)
 
     // What a node makes of its files does not depend on who wrote them.
     for (const [what, harm, says] of version === '1.6' ? harms : []) {
-      it(`no wrong byte and no failed pull when ${what}`, async () => {
+      it(`no byte is wrong and no pull fails when ${what}`, async () => {
         const image = await swarm.image(LAYERS_BYTES);
         // Memory for a few shards: most have to be read from the store.
         const memory = 16 * MIB;

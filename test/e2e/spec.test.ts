@@ -81,7 +81,7 @@ const chosen = document(DOCKER, {
   layers: [],
 });
 
-describe('e2e: what the distribution-spec has besides', () => {
+describe('e2e: other parts of the distribution-spec', () => {
   let dir: string;
   let registry: OriginServer;
   let nodes: ShoalNode[] = [];
@@ -197,7 +197,7 @@ describe('e2e: what the distribution-spec has besides', () => {
     );
   });
 
-  it('zstd layers: the bytes as they are', async () => {
+  it('zstd layers: unchanged bytes', async () => {
     const layer = await get(nodes[0]!, `app/blobs/${zstd.digest}`);
     assert.deepEqual(
       [
@@ -209,7 +209,7 @@ describe('e2e: what the distribution-spec has besides', () => {
     );
   });
 
-  it('foreign layers: the manifest unchanged, and no right to the blob by it', async () => {
+  it('foreign layers: the manifest is unchanged and gives no right to the blob', async () => {
     const [node] = nodes as [ShoalNode, ShoalNode];
     assert.ok(
       (await get(node, `app/blobs/${foreign.digest}`)).body.equals(foreign.bytes),
@@ -246,7 +246,7 @@ describe('e2e: what the distribution-spec has besides', () => {
     assert.equal(registry.seen.at(-1)!.url, '/v2/app/tags/list?n=1&last=v1');
   });
 
-  it('Accept: the registry chooses, by what the client said', async () => {
+  it('Accept: the registry chooses from the types that the client sent', async () => {
     for (const [accept, expected] of [
       [DOCKER, chosen],
       [EVERY, index],
@@ -265,7 +265,7 @@ describe('e2e: what the distribution-spec has besides', () => {
     assert.equal(registry.seen.at(-1)!.headers.accept, DOCKER);
   });
 
-  it('schema 1: refused by name, in the OCI form', async () => {
+  it('schema 1: refused with an OCI error that names it', async () => {
     const refused = await get(nodes[0]!, 'app/manifests/old');
     const { errors } = JSON.parse(refused.body.toString()) as {
       errors: { code: string; message: string; detail: { code: string } }[];

@@ -96,7 +96,7 @@ describe('e2e: over TLS, with the CA that the node made', () => {
     });
   }
 
-  it('nothing older is', async () => {
+  it('older versions are refused', async () => {
     await assert.rejects(dial('TLSv1.1', 'TLSv1.1'), { code: /^(ERR_SSL|ECONNRESET)/ });
   });
 });

@@ -22,7 +22,7 @@ interface UpReport {
   }[];
 }
 
-describe('e2e: shoal up before a real registry', () => {
+describe('e2e: shoal up with a real registry', () => {
   let dir: string;
   let registry: DockerRegistry;
   let counting: CountingProxy;

@@ -68,7 +68,7 @@ async function silentRegistry(): Promise<void> {
 
 describe('fault/deadlines', () => {
   for (const vice of waitingVices)
-    it(`a peer that ${vice} costs no client a wrong byte, nor more than a few seconds`, () =>
+    it(`a peer that ${vice} causes no wrong byte and a delay of a few seconds at most`, () =>
       held(vice));
 
   it('an error, not a hang, when the registry says nothing (30 s at most)', () => held('registry'));

@@ -88,7 +88,7 @@ describe('fault: disk', () => {
       await close();
     });
 
-    it(`never serves a wrong byte after kill -9 upon kill -9 in a cache that overflows (${mode})`, async () => {
+    it(`never serves a wrong byte after repeated kill -9 in a cache that overflows (${mode})`, async () => {
       const runs: string[] = [];
       let right = 0;
       for (const shards of [90, 131, 77]) {
@@ -112,7 +112,7 @@ describe('fault: disk', () => {
     });
   }
 
-  it('notices bytes changed by hand, drops that shard and no other', async () => {
+  it('detects changed bytes on disk and drops only that shard', async () => {
     const stored = await writeAndKill('buffered', 'run', 30);
     const file = await open(join(dir, 'slab'), 'r+');
     const page = Buffer.alloc(4096);
@@ -128,7 +128,7 @@ describe('fault: disk', () => {
     await close();
   });
 
-  it('survives its descriptors going bad: misses and skips, never a rejection', async () => {
+  it('survives invalid descriptors: it misses and skips, and never rejects', async () => {
     const files = await openSlabFiles({ dir, capacityBytes: CAPACITY_BYTES, direct: false, log });
     const readOnly = await open(join(dir, 'slab'), 'r');
     const broken = { ...files, slabFd: readOnly.fd, directFd: null };

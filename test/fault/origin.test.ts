@@ -87,7 +87,7 @@ describe('fault: origin', () => {
 
   const PARTIAL = { 'content-length': '50000', 'content-range': `bytes 0-49999/${BLOB.length}` };
 
-  it('unreachable when nobody listens', async () => {
+  it('unreachable if the port is closed', async () => {
     const server = await serve(serveRanges(BLOB));
     const { host } = server;
     await server.stop();
@@ -100,7 +100,7 @@ describe('fault: origin', () => {
     assert.equal((await read('nowhere.example:80', { resolve })).code, 'ORIGIN_UNREACHABLE');
   });
 
-  it('a timeout when a connection is taken and nothing said', async () => {
+  it('a timeout if a connection is accepted but not answered', async () => {
     assert.equal((await read(await serveRaw(() => undefined))).code, 'ORIGIN_TIMEOUT');
   });
 
@@ -114,7 +114,7 @@ describe('fault: origin', () => {
     assert.equal((await read(host)).code, 'ORIGIN_TIMEOUT');
   });
 
-  it('a timeout when the body falls silent, or drips; what came before is kept', async () => {
+  it('a timeout if the body stalls or is too slow; received bytes are kept', async () => {
     for (const drips of [false, true]) {
       const server = await serve((_request, response) => {
         response.writeHead(206, PARTIAL);
@@ -128,7 +128,7 @@ describe('fault: origin', () => {
     }
   });
 
-  it('a timeout over many hops, each of them within its own', async () => {
+  it('a timeout over many hops, even if each hop is within its own', async () => {
     const server = await serve((request, response) => {
       const timer = setTimeout(
         () => answer(response, 307, '', { location: `${request.url}x` }),
@@ -165,7 +165,7 @@ describe('fault: origin', () => {
     assert.equal((await read(server.host)).code, 'ORIGIN_BROKEN');
   });
 
-  it('broken when more comes than was announced', async () => {
+  it('broken when more bytes arrive than announced', async () => {
     const server = await serve(
       (_request, response) =>
         void response
@@ -202,7 +202,7 @@ describe('fault: origin', () => {
     assert.equal((await read(endless)).code, 'ORIGIN_BROKEN');
   });
 
-  it('asks once more when an idle connection was closed under it', async () => {
+  it('retries once if an idle connection was closed', async () => {
     let resets = 0;
     const server = await serve((request, response) => {
       // The second request on a connection finds it gone, as after an idle timeout of the server.
@@ -221,7 +221,7 @@ describe('fault: origin', () => {
     assert.equal(resets > 0, true);
   });
 
-  it('unreachable when the certificate is not to be trusted; read when it is', async () => {
+  it('unreachable if the certificate is not trusted; read if it is', async () => {
     const { certPem, keyPem } = await issueCertificate('127.0.0.1');
     const server = createHttpsServer({ cert: certPem, key: keyPem }, serveRanges(BLOB));
     server.listen(0, '127.0.0.1');

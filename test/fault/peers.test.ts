@@ -10,7 +10,7 @@ describe('fault/peers: a bad peer', () => {
   after(() => beside.stop());
 
   for (const vice of vices) {
-    it(`that ${vice} costs no client a wrong byte, nor more than a few seconds`, () =>
+    it(`that ${vice} causes no wrong byte and a delay of a few seconds at most`, () =>
       beside.pull(vice));
   }
 });

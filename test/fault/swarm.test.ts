@@ -100,7 +100,7 @@ describe('fault/swarm: nodes that are killed', () => {
     }
   });
 
-  it('a third of the agents killed on the way: every other pull completes, with the right digests', async function () {
+  it('a third of the agents killed during pulls: all other pulls complete with the right digests', async function () {
     this.timeout(90_000);
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     const victims = agents.slice(0, AGENTS / 3);
@@ -114,7 +114,7 @@ describe('fault/swarm: nodes that are killed', () => {
       if (!victims.includes(node)) assert.deepEqual(outcome.problems, [], node.name);
   });
 
-  it('a third of the agents told to stop on the way: they hand their children over, and every other pull completes', async function () {
+  it('a third of the agents stopped during pulls: they hand over their children, and all other pulls complete', async function () {
     this.timeout(90_000);
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     const leaving = agents.slice(0, AGENTS / 3);
@@ -138,7 +138,7 @@ describe('fault/swarm: nodes that are killed', () => {
     );
   });
 
-  it('the root killed on the way: every pull completes', async function () {
+  it('the root killed during pulls: every pull completes', async function () {
     this.timeout(90_000);
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     const root = swarm.nodes.find((node) => node.role === 'root')!;
