@@ -26,6 +26,8 @@ import { StoreSwarm, writtenBytes } from './runtime-store-swarm.ts';
 const MIB = 1024 * 1024;
 const THROTTLE = '/sys/fs/cgroup/blkio/blkio.throttle';
 const SECTOR_BYTES = 512;
+/** How long the device's rate is measured. */
+const RATE_SECONDS = 5;
 const LINK_BYTES_PER_MS = 10e9 / 8 / 1000;
 
 const options = new Command('runtime-store-disk')
@@ -90,15 +92,16 @@ class Disk {
   /** What the device really takes, MB/s: throttles are coarse, and the machine has other work. */
   rate(): number {
     const file = join(this.dir, 'rate');
-    const piece = noise(8 * MIB, 1);
+    const piece = noise(MIB, 1);
+    const pieces = Math.ceil((rateMbps * RATE_SECONDS * 1e6) / MIB);
     const fd = openSync(file, 'w');
     const beganMs = performance.now();
-    for (let at = 0; at < 64; at++) writeSync(fd, piece);
+    for (let at = 0; at < pieces; at++) writeSync(fd, piece);
     fsyncSync(fd);
     const tookMs = performance.now() - beganMs;
     closeSync(fd);
     rmSync(file);
-    return (64 * piece.length) / tookMs / 1000;
+    return (pieces * piece.length) / tookMs / 1000;
   }
 
   close(): void {
