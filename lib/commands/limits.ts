@@ -72,3 +72,13 @@ export const HELPER_TIMEOUT_MS = 30_000;
 
 /** What a credential helper may say: a secret is some kilobytes. */
 export const HELPER_OUTPUT_BYTES_MAX = 64 * 1024;
+
+/**
+ * The line of the registry of `shoal up`: all nodes' direct pulls take so long, long enough to see
+ * the difference, short enough to wait for; and its least rate.
+ */
+export const UP_DIRECT_SECONDS = 12;
+export const UP_LINE_BYTES_MIN = 25_000_000;
+
+/** Columns of a screen below which the table of `shoal up` becomes a list. */
+export const UP_TABLE_COLUMNS = 76;

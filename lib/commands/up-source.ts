@@ -1,12 +1,15 @@
+import { systemClock } from '../clock.ts';
 import { parseUpstream } from '../config/address.ts';
 import { parseImageName } from '../demo/image.ts';
 import type { ImagePlan } from '../demo/image.ts';
+import { Line } from '../demo/line.ts';
 import { planPull } from '../demo/pull.ts';
 import { RegistryClient } from '../demo/registry-client.ts';
 import type { Credentials } from '../registry/docker-config.ts';
 import { DemoRegistry } from '../demo/registry.ts';
 import type { SampleImage } from '../demo/sample-image.ts';
 import { ShoalError } from '../errors.ts';
+import { UP_DIRECT_SECONDS, UP_LINE_BYTES_MIN } from './limits.ts';
 import { storedCredentials } from './stored-credentials.ts';
 
 export interface UpOptions {
@@ -64,15 +67,24 @@ function officialName(repository: string): string {
   return repository.includes('/') ? repository : `library/${repository}`;
 }
 
-/** Makes the sample image and serves it from this process. */
+/**
+ * Makes the sample image and serves it from this process, over a line that `nodes` direct pulls
+ * fill for UP_DIRECT_SECONDS.
+ */
 export async function embeddedSource(
   makeSample: () => Promise<SampleImage>,
+  nodes: number,
   signal: AbortSignal,
   say: (text: string) => void,
 ): Promise<Source> {
   say('  making a sample image\n');
   const sample = await makeSample();
-  const embedded = await DemoRegistry.start(sample);
+  const sampleBytes = sample.blobs.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const line = new Line(
+    Math.max(UP_LINE_BYTES_MIN, (nodes * sampleBytes) / UP_DIRECT_SECONDS),
+    systemClock,
+  );
+  const embedded = await DemoRegistry.start(sample, systemClock, '127.0.0.1', line);
   const { url: upstream, credentials } = embedded;
   const client = new RegistryClient({ url: upstream, namespace: null }, credentials, signal);
   try {

@@ -45,7 +45,7 @@ export async function tally(
       : { bytes: traffic.blobs.bytes, requests: traffic.blobs.requests };
   return {
     report: { ok: problems.length === 0, imageBytes, nodes: rows, origin },
-    notes: { accessChecks: traffic?.accessChecks.requests ?? null, problems },
+    notes: { accessChecks: traffic?.accessChecks.requests ?? null, direct: null, problems },
   };
 }
 

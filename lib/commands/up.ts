@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import pc from 'picocolors';
 import { systemClock } from '../clock.ts';
 import type { NodeProcess } from '../demo/node-process.ts';
 import { pullImage } from '../demo/pull.ts';
@@ -10,6 +11,7 @@ import { RegistryClient } from '../demo/registry-client.ts';
 import { makeSampleImage } from '../demo/sample-image.ts';
 import type { SampleImage } from '../demo/sample-image.ts';
 import { DemoSwarm } from '../demo/swarm.ts';
+import { pullDirectly } from './up-direct.ts';
 import { calledAs } from './called-as.ts';
 import { UP_PULL_DEADLINE_MS } from './limits.ts';
 import type { Output } from './process-output.ts';
@@ -66,7 +68,7 @@ export async function runUp(
   try {
     source =
       named === null
-        ? await embeddedSource(surroundings.sample, signal, say)
+        ? await embeddedSource(surroundings.sample, options.nodes, signal, say)
         : await namedSource(named, signal);
     const { image, upstream } = source;
     say(
@@ -89,23 +91,28 @@ export async function runUp(
     say(watchHint(addresses.exporter ?? addresses.proxy));
     const outcomes = await pullThrough(agents, source, stream, signal);
     const { report, notes } = await tally(swarm.nodes, outcomes, image.imageBytes, source.embedded);
-    say(`\n${renderReport(report, notes, stream.isTTY)}\n`);
-    if (options.once) say(laterSteps(calledAs(process.argv, process.env)));
-    else {
-      say(
-        nextSteps({
-          dir,
-          upstream,
-          image,
-          // Those of the user are where skopeo and ctr find them.
-          credentials: source.embedded === null ? null : source.credentials,
-          agents: agents.map((agent) => agent.addresses),
-          shoal: calledAs(process.argv, process.env),
-        }),
-      );
+    // A machine does not read the comparison.
+    if (!options.json) notes.direct = await pullDirectly(source, options.nodes, say, signal);
+    const screen = {
+      columns: stream.columns ?? 80,
+      colours: stream.isTTY === true && pc.isColorSupported,
+    };
+    let hints = laterSteps(calledAs(process.argv, process.env));
+    if (!options.once) {
+      hints = nextSteps({
+        dir,
+        upstream,
+        image,
+        // Those of the user are where skopeo and ctr find them.
+        credentials: source.embedded === null ? null : source.credentials,
+        agents: agents.map((agent) => agent.addresses),
+        shoal: calledAs(process.argv, process.env),
+      });
       for (const node of swarm.nodes)
         void node.ended.then(() => !signal.aborted && say(`  ${node.name} has ended\n`));
     }
+    // The table is the last on the screen.
+    say(`\n${hints}\n${renderReport(report, notes, screen)}`);
     if (options.json) output.out(`${JSON.stringify(report)}\n`);
     if (!options.once) await stopped;
     return report.ok ? 0 : 1;

@@ -6,6 +6,7 @@ import { systemClock } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { parseRange, resolveRange } from '../registry/range.ts';
+import type { Line } from './line.ts';
 import { TokenIssuer } from './registry-token.ts';
 import type { Credentials } from '../registry/docker-config.ts';
 import type { SampleBlob, SampleImage } from './sample-image.ts';
@@ -46,14 +47,17 @@ export class DemoRegistry {
   readonly #shardRequests = new Map<string, number>();
   readonly #blobTraffic: PathTraffic = { requests: 0, bytes: 0 };
   readonly #checkTraffic: PathTraffic = { requests: 0, bytes: 0 };
+  readonly #line: Line | null;
 
   private constructor(
     image: SampleImage,
     clock: Clock,
     server: ReturnType<typeof createServer>,
     host: string,
+    line: Line | null,
   ) {
     this.#image = image;
+    this.#line = line;
     this.#issuer = new TokenIssuer(clock);
     this.#blobs = new Map(image.blobs.map((blob) => [blob.digest, blob]));
     this.#server = server;
@@ -63,15 +67,17 @@ export class DemoRegistry {
     });
   }
 
+  /** `line`: what all blobs go over; without one, as fast as can be. */
   static async start(
     image: SampleImage,
     clock: Clock = systemClock,
     host = '127.0.0.1',
+    line: Line | null = null,
   ): Promise<DemoRegistry> {
     const server = createServer();
     server.listen(0, host);
     await once(server, 'listening');
-    return new DemoRegistry(image, clock, server, host);
+    return new DemoRegistry(image, clock, server, host, line);
   }
 
   get credentials(): Credentials {
@@ -201,6 +207,7 @@ export class DemoRegistry {
       const step = part.subarray(at, at + WRITE_STEP_BYTES);
       counted.bytes += step.length;
       total.bytes += step.length;
+      await this.#line?.pass(step.length);
       if (!response.write(step)) await Promise.race([once(response, 'drain'), gone]);
     }
     response.end();

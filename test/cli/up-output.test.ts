@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { formatBytes, formatSeconds } from '../../lib/commands/quantity.ts';
 import { lines } from '../../lib/commands/up-progress.ts';
 import { renderReport } from '../../lib/commands/up-report.ts';
-import type { UpReport } from '../../lib/commands/up-report.ts';
+import type { DirectPulls, UpReport } from '../../lib/commands/up-report.ts';
 
 describe('quantities', () => {
   const cases: [number, string][] = [
@@ -78,19 +78,60 @@ describe('the report', () => {
   };
 
   it('names the counter of the bytes of a foreign registry', () => {
-    const text = renderReport(report, { accessChecks: null, problems: [] });
+    const text = renderReport(report, { accessChecks: null, direct: null, problems: [] });
     assert.match(text, /│ agent-1 │ agent │ 1\.50 s │ +10\.0 kB │ +990\.0 kB │ +0 B │ +99\.0 % │/);
     assert.match(
-      text,
+      text.replace(/\s+/g, ' '),
       /1 node pulled it; the registry sent 1\.0 MB, 1\.010 x the image \(in 7 requests, as the nodes count them\)/,
     );
     assert.doesNotMatch(text, /one-byte reads/);
   });
 
+  for (const columns of [80, 40])
+    it(`fits ${columns} columns, also with sixty-four nodes and large images`, () => {
+      const [root, agent] = report.nodes as [UpReport['nodes'][0], UpReport['nodes'][0]];
+      const bytes = { origin: 999.9e9, peer: 999.9e9, cache: 999.9e9 };
+      const agents = Array.from({ length: 64 }, (_, i) => ({
+        ...agent,
+        ...{ name: `agent-${i + 1}`, seconds: 1234.5, bytes },
+      }));
+      const text = renderReport(
+        { ...report, imageBytes: 999.9e9, nodes: [root, ...agents] },
+        { accessChecks: 64, direct: { bytes: 9e15, seconds: 1_234.5 }, problems: [] },
+        { columns, colours: false },
+      );
+      for (const line of text.split('\n'))
+        assert.ok([...line].length <= columns, `${[...line].length} columns: ${line}`);
+      assert.ok(text.includes('agent-64'));
+    });
+
+  it('argues: what the registry would have sent without Shoal, and how long it would have taken', () => {
+    const argued = (direct: DirectPulls | null): string =>
+      renderReport(report, { accessChecks: null, direct, problems: [] }).replace(/\s+/g, ' ');
+    assert.match(
+      argued({ bytes: 3_000_000, seconds: 6 }),
+      /Without Shoal: 3\.000 x the image, 6\.00 s\. With Shoal: 1\.010 x the image from the registry, 1\.50 s\./,
+    );
+    assert.doesNotMatch(argued({ bytes: 3_000_000, seconds: 6 }), /bottleneck/);
+    assert.match(argued({ bytes: 1_000_000, seconds: 1 }), /processor, which was the bottleneck/);
+    assert.match(argued(null), /Without Shoal: 1 x the image\. With Shoal: 1\.010 x/);
+  });
+
+  it('has colours where they are wanted only', () => {
+    const text = (colours: boolean): string =>
+      renderReport(
+        report,
+        { accessChecks: null, direct: null, problems: [] },
+        { columns: 80, colours },
+      );
+    assert.ok(text(true).includes('\u001b['));
+    assert.ok(!text(false).includes('\u001b'));
+  });
+
   it('lists what failed', () => {
     const text = renderReport(
       { ...report, ok: false },
-      { accessChecks: 3, problems: ['agent-1: gone'] },
+      { accessChecks: 3, direct: null, problems: ['agent-1: gone'] },
     );
     assert.match(text, /Not every pull succeeded:\S*\n\S* +agent-1: gone/);
     assert.match(text, /3 one-byte reads/);

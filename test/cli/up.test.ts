@@ -85,10 +85,12 @@ describe('shoal up', () => {
       /agent-2 +│ agent │ +\d+\.\d\d s │ +3\.1 MB │ +0 B │ +0 B │ +0\.0 % │/,
     );
     assert.match(
-      once.stdout,
+      once.stdout.replace(/\s+/g, ' '),
       /the registry sent 6\.2 MB, 2\.000 x the image \(in 8 requests, counted at the registry\)/,
     );
     assert.match(once.stdout, /agent-1 done in .*, every digest right/);
+    assert.match(once.stdout, /Without Shoal: 2\.000 x the image/);
+    assert.match(once.stdout, /Every digest is right\.\n$/, 'the table and its sum are the last');
     assert(!once.stdout.includes('\u001b'));
     assert.equal(once.stderr, '');
   });
