@@ -11,7 +11,7 @@ binary="uws_linux_${arch}_${abi}.node"
 [ -n "$(find "$modules/uWebSockets.js" -name "$binary")" ] || { echo "no $binary in uWebSockets.js" >&2; exit 1; }
 find "$modules/uWebSockets.js" -name '*.node' ! -name "$binary" -delete
 find "$modules" -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.ts' -o -name '*.mts' -o -name '*.md' ! -iname 'license*' \) -delete
-# Nothing but types was in these.
+# These directories held only types.
 rm -rf "$modules/@types"
 # Native parts for another JavaScript engine (Bare), which Node.js never loads.
 rm -rf "$modules"/bare-*/prebuilds

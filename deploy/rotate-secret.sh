@@ -4,7 +4,7 @@
 #
 #   deploy/rotate-secret.sh [<namespace> [<release>]]     (kubectl and openssl on PATH)
 #
-# Run again after an interruption, it goes on from where the Secret stands.
+# After an interruption, run it again: it continues from the state of the Secret.
 set -eu
 namespace="${1:-shoal}"
 release="${2:-shoal}"

@@ -31,7 +31,7 @@ export function assemble(runtime: Runtime, architecture: Architecture, directory
   const node = runtime.node[architecture];
   const unpacked = mkdtempSync(join(directory, '.node-'));
   extract(download(node), unpacked, ['bin/node', 'LICENSE']);
-  // Symbols are a seventh of the binary.
+  // Debug symbols are a seventh of the binary.
   run(
     stripProgram(architecture),
     ['-o', join(directory, 'node'), join(unpacked, 'bin/node')],

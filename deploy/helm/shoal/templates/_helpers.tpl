@@ -9,14 +9,14 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
-{{- /* selector of one component: dict "root" $ "component" "agent" */ -}}
+{{- /* selector of a component: dict "root" $ "component" "agent" */ -}}
 {{- define "shoal.selector" -}}
 app.kubernetes.io/name: shoal
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{- /* global.imageRegistry takes the place of the registry in the image's name; a digest in the name needs no tag */ -}}
+{{- /* global.imageRegistry replaces the registry in the image's name; a name with a digest needs no tag */ -}}
 {{- define "shoal.image" -}}
 {{- $v2 := .Values.p2p.v2 -}}
 {{- $image := $v2.image -}}
@@ -35,7 +35,7 @@ app.kubernetes.io/component: {{ .component }}
 {{ .Values.clusterSecret.existingSecret | default (printf "%s-cluster-secret" (include "shoal.name" .)) }}
 {{- end }}
 
-{{- /* what every container of ours may do at most */ -}}
+{{- /* security context of every container */ -}}
 {{- define "shoal.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -124,8 +124,8 @@ readinessProbe:
   tcpSocket: {port: {{ $v2.p2pPort }}}
   periodSeconds: 5
 {{- end }}
-# An open port says nothing about a frozen process, so the proxy itself is asked. A frozen one is
-# killed within 40 s: its connections break, and waiting pulls go on at the registry.
+# A frozen process still has an open port, so the probe asks the proxy itself. A frozen node is
+# killed within 40 s. Its connections close, and waiting pulls continue at the registry.
 livenessProbe:
   httpGet:
     path: /shoal/upstream?ns=docker.io
@@ -141,7 +141,7 @@ livenessProbe:
 {{- end }}
 
 
-{{- /* A root's proxy listens on its pod's loopback only: the exporter's health where it is on, else its p2p port. */ -}}
+{{- /* A root's proxy listens on its pod's loopback only: probes use the exporter if enabled, else the p2p port. */ -}}
 {{- define "shoal.rootProbes" -}}
 {{- $v2 := .Values.p2p.v2 -}}
 {{- if $v2.exporter.enable -}}
@@ -164,13 +164,13 @@ livenessProbe:
 {{- end }}
 {{- end }}
 
-{{- /* Registries without a P2P host need no rewriting: only ACR's have one by rule. Argument: an entry of registries. */ -}}
+{{- /* Registries without a P2P host are not rewritten; only ACR's have one by rule. Argument: an entry of registries. */ -}}
 {{- define "shoal.registryMode" -}}
 {{- $byName := regexMatch "[.]cr[.]aliyuncs[.]com$" .host -}}
 {{- .mode | default (ternary "rewrite" "mirror" (or $byName (not (empty .p2pHost)))) -}}
 {{- end }}
 
-{{- /* where a registry answers: Docker Hub's images carry another name */ -}}
+{{- /* the host that serves a registry; Docker Hub's images use another name */ -}}
 {{- define "shoal.answeringHost" -}}
 {{- ternary "registry-1.docker.io" . (regexMatch "(?i)^((index|registry)[.])?docker[.]io$" .) -}}
 {{- end }}
@@ -210,7 +210,7 @@ livenessProbe:
 {{- mulf (regexFind "^[0-9.]+" $text | float64) (get $factors $unit) | int64 -}}
 {{- end }}
 
-{{- /* Combinations that a schema cannot refuse: whatever ends agents, or strands pods. */ -}}
+{{- /* Refuses combinations that the schema cannot: those that kill agents or leave pods without an image. */ -}}
 {{- define "shoal.validate" -}}
 {{- $v2 := .Values.p2p.v2 -}}
 {{- $ports := dict "p2p.v2.p2pPort" $v2.p2pPort "p2p.v2.proxyPort" $v2.proxyPort -}}
@@ -223,7 +223,7 @@ livenessProbe:
 {{- if .Values.root.enabled }}{{ $caches = append $caches (list "root.cache.memory" .Values.root.cache.memory "root.resources" .Values.root.resources) }}{{ end -}}
 {{- range $caches -}}
 {{- $limit := include "shoal.bytes" ((index . 3).limits).memory | int64 -}}
-{{- /* Code, heaps and buffers take up to 256 MiB beside the cache. */ -}}
+{{- /* Code, heaps and buffers use up to 256 MiB besides the cache. */ -}}
 {{- $needed := add (index . 1 | int64) 268435456 -}}
 {{- if and (gt $limit 0) (lt $limit $needed) -}}
 {{- fail (printf "%s.limits.memory is %d bytes; with %s = %d a node needs at least %d" (index . 2) $limit (index . 0) (index . 1 | int64) $needed) -}}
@@ -258,7 +258,7 @@ livenessProbe:
 {{- end -}}
 {{- end }}
 
-{{- /* what components have in common, from their values: pod template parts */ -}}
+{{- /* parts of a pod template that components share, from their values */ -}}
 {{- define "shoal.podExtras" -}}
 {{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
