@@ -110,10 +110,13 @@ export class BlobAnswer {
     const { slot, generation } = first.place;
     const within = this.#fromBytes % SHARD_BYTES;
     const lengthBytes = arena.length(slot);
-    // Also when there is no byte to send: until a byte is vouched for, only the sender claims the
-    // size.
-    const waits =
-      lengthBytes < 0 || (within < lengthBytes && arena.sendableTo(slot, within) <= within);
+    // The size is only a claim of the sender until a byte is vouched for. Where there is no byte to
+    // send, the claim is believed with the whole shard.
+    const isClaim =
+      within < lengthBytes
+        ? arena.sendableTo(slot, within) <= within
+        : arena.released(slot) < lengthBytes;
+    const waits = lengthBytes < 0 || isClaim;
     const totalBytes = arena.total(slot);
     if (arena.generation(slot) !== generation) {
       // The slot was evicted before this look: ask for it again.

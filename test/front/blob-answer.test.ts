@@ -116,6 +116,20 @@ describe('front/blob-answer', () => {
     });
   });
 
+  it('believes the size where there is no byte to send only with the whole shard', async () => {
+    const answer = f.get({ range: 'bytes=2000-' });
+    const open = await f.at.hears('open');
+    const place = f.at.place(0, SMALL, 1_000, { releasedBytes: 0 });
+    f.opened(open, place, { cold: true });
+    // So that the front has heard it.
+    await f.at.get('/nothing');
+    assert.equal(f.overs.length, 0, 'the size is what one peer claims');
+    f.at.arena.setLength(0, 3_000, 3_000);
+    f.at.arrives(0, Buffer.alloc(3_000, 7));
+    const { status, body } = await answer;
+    assert.deepEqual([status, body.length], [206, 1_000]);
+  });
+
   it('waits for the size when control does not know it yet', async () => {
     const answer = f.get();
     const open = await f.at.hears('open');

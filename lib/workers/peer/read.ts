@@ -48,7 +48,8 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
         body: {
           head(response) {
             ({ lengthBytes, totalBytes } = shardSpan(response, job));
-            arena.setLength(job.slot, lengthBytes, totalBytes);
+            // That a blob is empty is told to nobody before its digest has been compared.
+            if (lengthBytes > 0) arena.setLength(job.slot, lengthBytes, totalBytes);
           },
           room: (fromBytes, bodyBytes) =>
             arena.bytes(job.slot, job.fromBytes + fromBytes, job.fromBytes + bodyBytes),
@@ -63,12 +64,14 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
     );
     if (head.status !== 200)
       return paced(parsePreadAnswer(head.status, body.toString('utf8')), sinceMs, tools.nowMs());
+    const checksum = checksumSlot(job, lengthBytes, totalBytes, arena);
+    if (lengthBytes === 0) arena.setLength(job.slot, 0, totalBytes);
     return {
       kind: 'data',
       totalBytes,
       lengthBytes,
       claimedChecksum: parsePreadHeaders(head.headers).checksum,
-      checksum: checksumSlot(job, lengthBytes, totalBytes, arena),
+      checksum,
     };
   } catch (thrown) {
     const error = ShoalError.from(thrown, 'PEER_BROKEN').toWire();

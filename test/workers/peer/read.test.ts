@@ -59,6 +59,20 @@ describe('workers/peer-read, whole shards', () => {
     assert.equal(tools.arena.released(0), 0);
   });
 
+  it('tells nobody that a blob is empty before its digest has been compared', async () => {
+    answer = (socket) => socket.write(head(200, 0, { 'Shoal-Total': 0 }));
+    for (const [text, length] of [
+      ['not empty', -1],
+      ['', 0],
+    ] as const) {
+      const tools = transferTools();
+      tools.arena.setLength(0, -1, 0);
+      const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`;
+      const { kind } = await readFromPeer({ ...readJob(server), digest }, tools);
+      assert.deepEqual([kind, tools.arena.length(0)], [length === 0 ? 'data' : 'failed', length]);
+    }
+  });
+
   it('reads an answer that comes in the smallest pieces, and the watermark follows', async () => {
     const whole = Buffer.concat([
       Buffer.from(head(200, SMALL.length, { 'Shoal-Total': SMALL.length })),
