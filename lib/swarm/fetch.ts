@@ -204,8 +204,10 @@ export class ShardFetch implements Fetch {
         this.#passOver(node, 'owner', true);
       else this.#wait(result.retryMs);
     } else if (result.kind === 'miss') {
-      this.#integrity.statMissed = true;
-      this.#go();
+      if (!this.#integrity.missed(node)) return this.#go();
+      // It sends bytes again and again, and never says what they are.
+      this.#shared.health.failed(node, this.#shared.nowMs());
+      this.#passOver(node, 'owner');
     } else if (result.kind === 'refused') this.#passOver(node, 'owner');
     else if (this.#isForgiven(node, result.error, this.#sources.isLast(node))) this.#go();
     else {

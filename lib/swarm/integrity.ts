@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import { CORRUPTIONS_MAX, WRONG_TREES_MAX } from './limits.ts';
+import { CORRUPTIONS_MAX, STAT_MISSES_MAX, WRONG_TREES_MAX } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { wireError } from './origin-tries.ts';
 import { Provenance } from './provenance.ts';
@@ -36,6 +36,8 @@ export class Integrity {
   readonly #shared: FetchShared;
   readonly #shard: ShardId;
   #corruptions = 0;
+  /** How often each node did not know the checksum of this shard. */
+  readonly #misses = new Map<NodeId, number>();
 
   constructor(shared: FetchShared, shard: ShardId) {
     this.#shared = shared;
@@ -49,6 +51,17 @@ export class Integrity {
     if (node === null) this.said(data.checksum, data.totalBytes);
     else if (vouched && data.claimedChecksum !== null)
       this.said(data.claimedChecksum, data.totalBytes);
+  }
+
+  /**
+   * `node` was asked for the checksum and does not know it: it is to be asked as for bytes. True
+   * when it has answered so more than STAT_MISSES_MAX times.
+   */
+  missed(node: NodeId): boolean {
+    this.statMissed = true;
+    const misses = (this.#misses.get(node) ?? 0) + 1;
+    this.#misses.set(node, misses);
+    return misses > STAT_MISSES_MAX;
   }
 
   /** The owner, a root or the origin says what the shard is, and what it is a part of. */

@@ -213,6 +213,12 @@ export const OWNER_REFUSALS_MAX = 2;
 export const CORRUPTIONS_MAX = 4;
 
 /**
+ * Times an owner that sent a shard may not know its checksum before it is passed over: an honest
+ * one has evicted the shard once, or twice.
+ */
+export const STAT_MISSES_MAX = 2;
+
+/**
  * So often a shard may come wrong by the owners' trees; then it is asked of a root, if there is
  * one. A first owner that sends wrong bytes spoils the other owners' trees too, as nodes stand in
  * several while they receive.

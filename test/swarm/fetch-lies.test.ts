@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { STAT_MISSES_MAX } from '../../lib/swarm/limits.ts';
 import { CONTEXT, asChild, data, failure } from './fixture.ts';
 
 describe('swarm/fetch: lies', () => {
@@ -83,6 +84,20 @@ describe('swarm/fetch: lies', () => {
       [next.role, next.fromBytes, next.node],
       ['owner', 0, swarm.membership.owners.top(fetch.shard)[1]],
     );
+  });
+
+  it('leaves an owner that sends bytes again and again and never says their checksum', () => {
+    const { effects, fetch, owner } = asChild();
+    let asks = 0;
+    for (;;) {
+      const last = effects.calls.at(-1)!;
+      assert.ok(last.call === 'ask' || last.call === 'stat', last.call);
+      if (last.ask.node !== owner) break;
+      assert.ok((asks += 1) < 10, `${asks} requests to the owner`);
+      if (last.call === 'ask') fetch.settle(last.attempt, data('aa', null));
+      else fetch.settleStat(last.attempt, { kind: 'miss' });
+    }
+    assert.equal(asks, 2 * (STAT_MISSES_MAX + 1));
   });
 
   it('fails with CHECKSUM_MISMATCH if no node sends the right bytes', () => {
