@@ -9,6 +9,7 @@ import type { Follower } from './follow.ts';
 import { PING_TIMEOUT_MS, RETIRED_CONFIG_MS, SHORT_PARTS_MAX } from './limits.ts';
 import {
   followRequest,
+  NOWHERE,
   objectOf,
   RangeAsker,
   type HeadFact,
@@ -306,14 +307,3 @@ function headOnce(sink: OriginSink, asked: AskedRange): OriginSink {
     stopped: () => sink.stopped(),
   };
 }
-
-/** The sink of a check, which wants no bytes. */
-const NOWHERE: OriginSink = {
-  head: () => undefined,
-  data: () => undefined,
-  room: () => {
-    throw new Error('a check puts nothing in place');
-  },
-  placed: () => undefined,
-  stopped: () => false,
-};

@@ -81,9 +81,15 @@ export class RangeAsker {
       ask.form !== 'plain' &&
       (answer.wantsPlain || (ranges !== 'parts' && maybeAboutRange(refusedStatus)));
     if (!mayTryPlain) throw answer.refusal();
-    if (ask.beyond === 'refuse') throw new WholeOnly(ask.target.upstreamHost);
-    const plain = await this.#askOnce({ ...ask, form: 'plain' });
+    const mayTakeWhole = ask.beyond !== 'refuse';
+    const plain = await this.#askOnce(
+      mayTakeWhole
+        ? { ...ask, form: 'plain' }
+        : { ...ask, form: 'plain', beyond: 'size', sink: NOWHERE, learned: () => undefined },
+    );
     if (!(plain instanceof WholeStream) && plain.refusedStatus !== null) throw plain.refusal();
+    // What was refused was the range, not the client.
+    if (!mayTakeWhole) throw new WholeOnly(ask.target.upstreamHost);
     return plain;
   }
 
@@ -242,3 +248,14 @@ function rangeHeader({ form, asked }: Ask): Record<string, string> {
 export function objectOf({ url }: OriginTarget): string {
   return url.split('?', 1)[0]!;
 }
+
+/** The sink of a check, which wants no bytes. */
+export const NOWHERE: OriginSink = {
+  head: () => undefined,
+  data: () => undefined,
+  room: () => {
+    throw new Error('a check puts nothing in place');
+  },
+  placed: () => undefined,
+  stopped: () => false,
+};

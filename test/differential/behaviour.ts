@@ -7,6 +7,7 @@ export interface Behaviour {
   coding: (typeof CODINGS)[number];
   fault: (typeof FAULTS)[number];
   sizeBytes: (typeof SIZES)[number];
+  head: (typeof HEADS)[number];
 }
 
 /** What a Range gets; a plain GET always gets 200 with everything. */
@@ -30,8 +31,10 @@ export const CODINGS = ['none', 'identity', 'aws-chunked', 'gzip'] as const;
 /** Of the first request for the blob that is not refused. */
 export const FAULTS = ['none', 'dropped', 'cut'] as const;
 export const SIZES = [0, 1, 70_000, 2_500_000] as const;
+/** What a HEAD gets that would not be refused as a GET. */
+export const HEADS = ['served', 'bare', 405] as const;
 
-const FIELDS = [RANGES, LENGTHS, REDIRECTS, AUTHS, CODINGS, FAULTS, SIZES];
+const FIELDS = [RANGES, LENGTHS, REDIRECTS, AUTHS, CODINGS, FAULTS, SIZES, HEADS];
 export const COMBINATIONS = FIELDS.reduce((product, field) => product * field.length, 1);
 
 /** The combination of this number, counted in mixed radix. */
@@ -50,6 +53,7 @@ export function behaviourOf(number: number): Behaviour {
     coding: digit(CODINGS),
     fault: digit(FAULTS),
     sizeBytes: digit(SIZES),
+    head: digit(HEADS),
   };
 }
 

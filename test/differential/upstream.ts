@@ -73,7 +73,7 @@ export class MockUpstream {
     const blob = this.#blobs.get(path);
     if (path === '/v2/') return void response.end('{}');
     if (blob === undefined) return void response.writeHead(404).end();
-    const { auth, redirect, fault } = blob.behaviour;
+    const { auth, redirect, fault, head } = blob.behaviour;
     if (isRegistry) {
       const isGood = request.headers.authorization === AUTHORIZATION;
       if ((auth === 'accepted' || auth === 'missing') && !isGood)
@@ -89,6 +89,8 @@ export class MockUpstream {
       if (redirect === 'twice')
         return void response.writeHead(302, { location: `${this.url}${path}?hop=1` }).end();
     }
+    if (request.method === 'HEAD' && head !== 'served')
+      return void response.writeHead(head === 'bare' ? 200 : head).end();
     if (fault === 'dropped' && !blob.isFaultOver) {
       blob.isFaultOver = true;
       return void request.socket.destroy();

@@ -56,6 +56,15 @@ describe('origin: objects that are not served in parts', () => {
     return { server, client, facts, read };
   }
 
+  it('tells a refused range from a refused client where the answer may not become a stream', async () => {
+    for (const status of [400, 403, 405, 416, 503]) {
+      const ranged = await serve(refuse(status), whole);
+      await assert.rejects(ranged.read(0, { mayStream: false }), WholeOnly);
+      const refused = await serve(refuse(status), refuse(status));
+      await assert.rejects(refused.read(0, { mayStream: false }), { status });
+    }
+  });
+
   const kinds: [string, Respond, Respond, number][] = [
     ['200 to a Range', whole, whole, 1],
     ['200 without a length', chunked, chunked, 1],

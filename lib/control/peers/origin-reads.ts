@@ -129,6 +129,12 @@ export class OriginReads {
     return known === 'unknown' ? this.#memory.ofHost(target.upstreamHost) : known;
   }
 
+  /** As `support`, but parts only where this very object was served in parts. */
+  proven(target: { url: string; upstreamHost: string }): RangeSupport {
+    const support = this.support(target);
+    return support === 'parts' ? this.#memory.ofObject(objectOf(target.url)) : support;
+  }
+
   /** A check has learned what the origin does with ranges. */
   note(target: { url: string; upstreamHost: string }, support: 'parts' | 'whole'): void {
     this.#memory.note(objectOf(target.url), target.upstreamHost, support);
@@ -163,19 +169,22 @@ export class OriginReads {
       queueMicrotask(() => void this.#queue.over(together, 'left'));
       return;
     }
-    const ranges = this.#support(due[0]!);
+    const [first] = due;
+    const ranges = this.#support(first!);
+    const isManifest = first!.target.accept !== undefined;
     void this.#send(due, {
-      ranges,
+      // A refusal may be about the range as long as this very object was not served in parts.
+      ranges: isManifest ? ranges : this.#memory.ofObject(first!.object.name),
       mayStream: ranges !== 'parts' && due.every(({ mayStream }) => mayStream),
-    }).then((first) => {
+    }).then((result) => {
       const givenUp = this.#queue.over(
         together,
-        first === undefined ? 'left' : endOf(first, due[0]!.filling.fromBytes),
+        result === undefined ? 'left' : endOf(result, first!.filling.fromBytes),
       );
       for (const read of givenUp)
         if (read.state === 'queued')
           this.#settle(read, {
-            ...(first as Extract<OriginReadResult, { kind: 'failed' }>),
+            ...(result as Extract<OriginReadResult, { kind: 'failed' }>),
             receivedBytes: read.filling.fromBytes,
           });
     });

@@ -22,11 +22,17 @@ export class RangeMemory {
 
   /** The expected answer to a request for a part of `object` at `host`. */
   of(object: string, host: string): RangeSupport {
-    const known = this.#objects.get(object);
-    if (known !== undefined && this.#isFresh(known.atMs)) return known.support;
+    const known = this.ofObject(object);
+    if (known !== 'unknown') return known;
     const seen = this.#hosts.get(host);
     if (seen === undefined || !this.#isFresh(seen.partsMs)) return 'unknown';
     return this.#isFresh(seen.wholeMs) ? 'unknown' : 'parts';
+  }
+
+  /** What the object's own answers say: a host that serves parts of others need not of this one. */
+  ofObject(object: string): RangeSupport {
+    const known = this.#objects.get(object);
+    return known !== undefined && this.#isFresh(known.atMs) ? known.support : 'unknown';
   }
 
   /** The expected answer of the host for an unknown object. */

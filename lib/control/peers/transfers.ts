@@ -83,7 +83,7 @@ export class Transfers {
     await new Promise((resolve) => setImmediate(resolve));
     const proof = await this.#atOrigin.proofOf(job);
     if (proof !== null) return proof;
-    const ranges = this.#atOrigin.support(job);
+    const ranges = this.#atOrigin.proven(job);
     const result = await this.#parts.pools.run({ ...job, ranges });
     if (result.kind === 'granted' && result.ranges !== undefined && result.ranges !== 'unknown')
       this.#atOrigin.note(job, result.ranges);

@@ -330,11 +330,11 @@ class Stream {
     this.#held.delete(shard);
     // A shard that was only read ahead is requested again when it is needed.
     if (shard !== this.#shard) return;
-    // The refused credential may be that of another client that asked first; retry once with our
-    // own.
+    // The refused credential, or the repository that lacks the blob, may be those of another client
+    // that asked first; retry once with our own.
     const mayBeOthers =
       error.code === 'ORIGIN_REFUSED' &&
-      (error.status === 401 || error.status === 403) &&
+      error.status < 500 &&
       this.#retried !== shard &&
       !this.#closed;
     if (!mayBeOthers) this.#refuse(error);

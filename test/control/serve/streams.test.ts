@@ -102,36 +102,37 @@ describe('control/streams', () => {
     );
   });
 
-  it('does not take the refusal of who asked for the shard before for its own, though its right be still on the way', async () => {
-    const at = streamFixture({ check: 'strict' });
-    at.open({ authorization: null });
-    await settled();
-    at.open({ id: 2, authorization: 'Bearer good' });
-    at.answer(REFUSED);
-    at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 401 }));
-    await settled();
-    assert.deepEqual(
-      at.replies.filter(({ kind }) => kind !== 'refused'),
-      [],
-    );
-    assert.ok(at.replies.every((reply) => 'id' in reply && reply.id === 1));
-    at.answer(GRANTED);
-    await settled();
-    const { slot, generation } = at.fills[1]!.resident;
-    assert.deepEqual(at.replies.at(-1), {
-      kind: 'opened',
-      id: 2,
-      shard: 0,
-      slot,
-      generation,
-      totalBytes: 900,
-      provenBytes: 900,
-      cold: true,
-      grantMs: 60_000,
-      stale: false,
-      turnMs: 0,
+  for (const status of [401, 403, 404])
+    it(`does not take the ${status} of who asked for the shard before for its own, though its right be still on the way`, async () => {
+      const at = streamFixture({ check: 'strict' });
+      at.open({ authorization: null });
+      await settled();
+      at.open({ id: 2, authorization: 'Bearer good' });
+      at.answer(REFUSED);
+      at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status }));
+      await settled();
+      assert.deepEqual(
+        at.replies.filter(({ kind }) => kind !== 'refused'),
+        [],
+      );
+      assert.ok(at.replies.every((reply) => 'id' in reply && reply.id === 1));
+      at.answer(GRANTED);
+      await settled();
+      const { slot, generation } = at.fills[1]!.resident;
+      assert.deepEqual(at.replies.at(-1), {
+        kind: 'opened',
+        id: 2,
+        shard: 0,
+        slot,
+        generation,
+        totalBytes: 900,
+        provenBytes: 900,
+        cold: true,
+        grantMs: 60_000,
+        stale: false,
+        turnMs: 0,
+      });
     });
-  });
 
   it('passes on why the shard could not be had', async () => {
     const at = streamFixture();
