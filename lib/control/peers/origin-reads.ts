@@ -1,12 +1,13 @@
 import { LRUCache } from 'lru-cache';
 import { ShoalError } from '../../errors.ts';
 import { SHARD_BYTES } from '../../limits.ts';
-import { OriginQueue, type OriginWant, type RequestEnd } from '../../swarm/origin-queue.ts';
+import { OriginQueue, type OriginWant } from '../../swarm/origin-queue.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import type { OriginReadNews, OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeResult } from '../../workers/pool.ts';
 import { holdAtMs } from './credential-end.ts';
 import { CREDENTIAL_LOOK_MS, CREDENTIALS_WATCHED_MAX } from './limits.ts';
+import { endOf, refusalOf } from './read-outcome.ts';
 import { RangeMemory, type RangeSupport } from './range-support.ts';
 import type { Filling, TransferParts } from './transfers.ts';
 
@@ -129,10 +130,9 @@ export class OriginReads {
     return known === 'unknown' ? this.#memory.ofHost(target.upstreamHost) : known;
   }
 
-  /** As `support`, but parts only where this very object was served in parts. */
-  proven(target: { url: string; upstreamHost: string }): RangeSupport {
-    const support = this.support(target);
-    return support === 'parts' ? this.#memory.ofObject(objectOf(target.url)) : support;
+  /** Whether this very object was served in parts. */
+  servesParts({ url }: { url: string }): boolean {
+    return this.#memory.ofObject(objectOf(url)) === 'parts';
   }
 
   /** A check has learned what the origin does with ranges. */
@@ -169,22 +169,21 @@ export class OriginReads {
       queueMicrotask(() => void this.#queue.over(together, 'left'));
       return;
     }
-    const [first] = due;
-    const ranges = this.#support(first!);
-    const isManifest = first!.target.accept !== undefined;
+    const ranges = this.#support(due[0]!);
+    const { object, target } = due[0]!;
     void this.#send(due, {
       // A refusal may be about the range as long as this very object was not served in parts.
-      ranges: isManifest ? ranges : this.#memory.ofObject(first!.object.name),
+      ranges: target.accept === undefined ? this.#memory.ofObject(object.name) : ranges,
       mayStream: ranges !== 'parts' && due.every(({ mayStream }) => mayStream),
-    }).then((result) => {
+    }).then((first) => {
       const givenUp = this.#queue.over(
         together,
-        result === undefined ? 'left' : endOf(result, first!.filling.fromBytes),
+        first === undefined ? 'left' : endOf(first, due[0]!.filling.fromBytes),
       );
       for (const read of givenUp)
         if (read.state === 'queued')
           this.#settle(read, {
-            ...(result as Extract<OriginReadResult, { kind: 'failed' }>),
+            ...(first as Extract<OriginReadResult, { kind: 'failed' }>),
             receivedBytes: read.filling.fromBytes,
           });
     });
@@ -377,25 +376,6 @@ function wholeOnly({ target, filling }: OriginRead): Extract<OriginReadResult, {
     receivedBytes: filling.fromBytes,
     wholeOnly: true,
   };
-}
-
-function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {
-  if (result.kind === 'data') return 'answered';
-  const { code } = result.error;
-  if (code === 'CANCELLED') return 'left';
-  return result.receivedBytes === fromBytes &&
-    (code === 'ORIGIN_TIMEOUT' || code === 'ORIGIN_UNREACHABLE')
-    ? 'silent'
-    : 'answered';
-}
-
-/** A refusal of the read is a refusal of the check; another failure proves nothing. */
-function refusalOf(result: OriginReadResult): ProbeResult | null {
-  if (result.kind !== 'failed' || result.error.code !== 'ORIGIN_REFUSED') return null;
-  const { status } = result.error;
-  return status === 401 || status === 403 || status === 404
-    ? { kind: 'failed', error: result.error }
-    : null;
 }
 
 /** The name of the object: its URL without the query, because a signature is not part of it. */

@@ -83,7 +83,9 @@ export class Transfers {
     await new Promise((resolve) => setImmediate(resolve));
     const proof = await this.#atOrigin.proofOf(job);
     if (proof !== null) return proof;
-    const ranges = this.#atOrigin.proven(job);
+    const support = this.#atOrigin.support(job);
+    // What its host does with others proves nothing: a refusal may be about the range.
+    const ranges = support === 'whole' || this.#atOrigin.servesParts(job) ? support : 'unknown';
     const result = await this.#parts.pools.run({ ...job, ranges });
     if (result.kind === 'granted' && result.ranges !== undefined && result.ranges !== 'unknown')
       this.#atOrigin.note(job, result.ranges);
