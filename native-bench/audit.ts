@@ -12,10 +12,10 @@ import { hasProgram, pinSelf } from './vs/pinned-process.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * What the audit log costs a node at full speed: `node native-bench/audit.ts`. Three nodes on one
- * core, without it, into a file and to stdout, take turns at warm reads from memory, where a line
- * weighs most; the order turns round each time. The generator, on the other core, reads stdout as a
- * log collector would.
+ * Measures the cost of the audit log at full speed: `node native-bench/audit.ts`. Three nodes share
+ * one core: without the log, with a file, with stdout. They alternate in reversing order, with warm
+ * reads from memory, where a line costs relatively most. The generator, on the other core, reads
+ * stdout like a log collector.
  */
 const SEED = 3;
 const MODES = ['off', 'file', 'stdout'] as const;
@@ -53,7 +53,7 @@ try {
       await startShoal({ name: audit, dir, core, originUrl, objectBytes: totalBytes, audit }),
     );
   for (const node of nodes) await (await fetch(node.url)).arrayBuffer();
-  // The first turn compiles the code and is not counted.
+  // The first turn compiles the code; it is not counted.
   for (let turn = 0; turn <= Number(options.runs); turn++) {
     for (const node of turn % 2 === 0 ? nodes : nodes.toReversed()) {
       const { report, problem } = await measurePreads({
@@ -81,7 +81,7 @@ try {
   await rm(dir, { recursive: true, force: true });
 }
 
-/** Lines the node has written and dropped, by its own count. */
+/** Lines that the node has written and dropped, from its metrics. */
 async function auditLines(exporter: string): Promise<{ written: number; dropped: number }> {
   const metrics = await (await fetch(`${exporter}/metrics`)).text();
   const of = (outcome: string): number =>

@@ -15,9 +15,9 @@ import { StoreRates, rawRate } from './disk/rates.ts';
 import type { Rate } from './disk/rates.ts';
 
 /*
- * What the cache's disk gives raw, and what share of it the store reaches: `node
- * native-bench/disk.ts --dir D`. Raw and store take turns, and each figure is the median of the
- * runs, so that a busy machine hurts both alike.
+ * Measures the raw throughput of the cache's disk and the share of it that the store reaches: `node
+ * native-bench/disk.ts --dir D`. Raw and store alternate, and each figure is the median of the
+ * runs, so that load from other programs affects both.
  */
 /** Room in the slab for the shards, the table and the overheads. */
 const SPARE_BYTES = 16 * SHARD_BYTES;
@@ -29,8 +29,8 @@ interface Row {
   depth: number;
   raw: Rate;
   /**
-   * Only at the shard's size: the store has no other. `store` checks no checksum, `checked` does
-   * (first read after a restart).
+   * Only at the shard's size, the only one of the store. `store` verifies no checksums; `checked`
+   * does (first read after a restart).
    */
   store?: Rate;
   checked?: Rate;
@@ -61,7 +61,7 @@ const options = new Command('disk')
     json?: boolean;
   }>();
 
-// libuv makes its pool at the first use and never larger: depth 8 needs eight threads from the
+// libuv creates its pool at the first use and never grows it: depth 8 needs eight threads from the
 // start.
 if (process.env['UV_THREADPOOL_SIZE'] === undefined) {
   const again = spawnSync(process.execPath, process.argv.slice(1), {
@@ -77,8 +77,8 @@ function median(rates: Rate[]): Rate {
 }
 
 /**
- * The median of the shares of each run, taken a moment apart: steadier than the share of the
- * medians.
+ * The median of the shares of the runs. Both parts of a share are measured together, so this is
+ * steadier than the share of the medians.
  */
 function shareOf(store: Rate[], raw: Rate[]): number {
   const shares = store
@@ -88,8 +88,8 @@ function shareOf(store: Rate[], raw: Rate[]): number {
 }
 
 /**
- * Drops a file's pages from the page cache, so that a buffered read is cold; `dd` knows the call,
- * Node does not.
+ * Drops a file's pages from the page cache, so that a buffered read is cold. `dd` can call
+ * posix_fadvise; Node cannot.
  */
 function chill(path: string): void {
   spawnSync('sync', [path]);
@@ -137,8 +137,8 @@ async function measure(access: Row['access'], arena: Arena): Promise<void> {
   const readTable = async (): Promise<Buffer> =>
     (await readFile(join(cacheDir, 'index'))).subarray(TABLE_HEAD_BYTES);
   const cold = (path: string): void => void (access === 'buffered' && chill(path));
-  // The first writes turn allocated blocks into written ones: no figure of ours, and the same for
-  // raw and store.
+  // The first writes initialise allocated blocks. They are not counted, neither for raw nor for
+  // store.
   await rawRate('write', file, arena, fileBytes, SHARD_BYTES, 4);
   for (const depth of access === 'direct' ? depths : [CACHE_IO_DEPTH]) {
     for (const blockBytes of blocksBytes) {

@@ -1,6 +1,6 @@
 /*
- * `shoal estimate`: what a rollout takes through Shoal and straight from the registry, by
- * simulation. The simulated nodes run the decisions of lib/swarm.
+ * `shoal estimate`: simulates the time of a rollout through Shoal and directly from the registry.
+ * The simulated nodes run the decisions of lib/swarm.
  */
 import { defaultCluster } from './sim/cluster.ts';
 import { runDirect } from './sim/direct.ts';
@@ -14,7 +14,7 @@ export interface EstimateOptions {
   linkBytesPerMs: number;
   originLinkBytesPerMs: number;
   roots: number;
-  /** Nodes begin at random within this time. */
+  /** Nodes start at random within this time. */
   spreadMs: number;
   seed: number;
 }
@@ -34,7 +34,10 @@ export interface Estimate {
 }
 
 const MIB = 2 ** 20;
-/** Units of transfer in a simulated image: enough for the shape, few enough for seconds. */
+/**
+ * Units of transfer in a simulated image: enough for the shape, and few enough to finish in
+ * seconds.
+ */
 const UNITS_MAX = 128;
 const DEADLINE_MS = 24 * 3_600_000;
 
@@ -50,7 +53,7 @@ export function estimate(options: EstimateOptions): Estimate {
     roots: options.roots,
     shardBytes: unitBytes,
     quanta: 4,
-    // A monitoring interval that long runs can afford.
+    // A monitoring interval that is cheap enough for long runs.
     tickMs: 500,
     seed: options.seed,
   };

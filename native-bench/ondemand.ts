@@ -15,15 +15,14 @@ import { Random } from './sim/random.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * What on-demand loading waits for: `node native-bench/ondemand.ts`. A client reads as overlaybd
- * does, 64 KiB somewhere, from an object store that behaves as OSS, through a node with its access
- * check on.
+ * Measures the latency of on-demand loading: `node native-bench/ondemand.ts`. A client reads 64 KiB
+ * at random offsets, as overlaybd does, from an object store that behaves like OSS, through a node
+ * with its access check on.
  *
- *   cold   every read in a shard nobody has read, one after the other, each beside a read of the
- * same bytes straight from the
- *          store on a kept connection: what counts is the whole read through the node against the
- * store's first byte
- *   first  the same with a URL the node has never seen, so that the access check is waited for, too
+ *   cold   one read at a time, each in a cold shard, next to a direct read of the same bytes on a
+ *          kept connection; the figure is the whole read through the node minus the store's first
+ *          byte
+ *   first  the same with a new URL each time, so that reads also wait for the access check
  *   warm   reads at a fixed rate, all shards in memory
  */
 const SEED = 11;
@@ -83,7 +82,7 @@ try {
     `${node.url.slice(0, node.url.indexOf('/accelerator/'))}/accelerator/${url}`;
   const direct = await TimedReader.connect(parseTarget(urls[0]!, false), holds);
   const client = await TimedReader.connect(parseTarget(throughNode(urls[0]!), false), holds);
-  // Size and right are known, code is compiled: as for a device in use.
+  // The size and the right are known and the code is compiled, as for a device in use.
   await client.read(0, 1);
   const order = shuffled(shards);
   const cold = await pairs(order.slice(0, reads), () => client, direct);
@@ -126,13 +125,13 @@ try {
 }
 
 interface Pairs {
-  /** Reads through the node less the store's first byte just before, ms. */
+  /** Latency of reads through the node minus the store's first byte just before, ms. */
   beyondMs: { p50: number; p90: number; p99: number };
   readMs: { p50: number; p90: number };
   storeFirstMs: { p50: number; p90: number };
 }
 
-/** Reads in each of `among`, somewhere in it, in the node and beside it. */
+/** Reads at a random offset in each shard of `among`, through the node and directly. */
 async function pairs(
   among: number[],
   reader: (at: number) => TimedReader | Promise<TimedReader>,

@@ -6,8 +6,8 @@ import { Pattern } from './pread/pattern.ts';
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * An origin for measurements: every path below `/v2/` that names a blob, and any other, is the one
- * object of `totalBytes` made of `seed`. It counts what it sends.
+ * An origin for measurements. Every path is the same object of `totalBytes` generated from `seed`.
+ * It counts the bytes it sends.
  */
 export class BenchOrigin {
   readonly #server: Server;
@@ -42,7 +42,7 @@ export class BenchOrigin {
     return this.#totalBytes;
   }
 
-  /** Listens on loopback, on any port; its URL. */
+  /** Listens on a free port of loopback; returns its URL. */
   listen(): Promise<string> {
     return new Promise((resolve) =>
       this.#server.listen(0, '127.0.0.1', () =>

@@ -26,18 +26,19 @@ import { freePort, type Rival } from './vs/rivals.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * What a cold pull takes and costs, held against the direct pull from the same registry: `node
+ * Measures the time and CPU of a cold pull against a direct pull from the same registry: `node
  * native-bench/pipeline.ts`.
  *
- *   direct: registry -> client       alone: registry -> node -> client       swarm: registry ->
- * root -> node -> client
+ *   direct: registry -> client
+ *   alone:  registry -> node -> client
+ *   swarm:  registry -> root -> node -> client
  *
- * Every turn has new nodes with empty caches, warmed by a small layer so that code is compiled and
- * connections are open. The processor time of the node next to the client is split by stage, as its
- * threads are named: transfer receives (and hands to the disk) and makes shards' checksums, whose
- * share is what the same bytes cost this program at the same moment; digest hashes whole blobs,
- * libuv-worker writes, front sends, control decides; the rest is the runtime's: collector,
- * compiler.
+ * Every turn has new nodes with empty caches, warmed up by a small layer so that code is compiled
+ * and connections are open. The CPU time of the node next to the client is split by stage, by
+ * thread name. Transfer threads receive, pass shards to the disk and compute checksums; the
+ * checksums' share is measured by hashing the same bytes in this program at the same time. Digest
+ * hashes whole blobs, libuv-worker writes, front sends, control decides. The rest is V8: garbage
+ * collection, compiler.
  */
 const STAGES = ['receive', 'checksum', 'digest', 'write', 'send', 'decide', 'runtime'] as const;
 const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
@@ -47,19 +48,17 @@ const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
   front: 'send',
   control: 'decide',
 };
-/** Slots hashed to learn what a checksum costs just now; more than the processor's caches hold. */
+/** Slots hashed to measure the current cost of a checksum; more than the CPU caches hold. */
 const CHECKSUM_SLOTS = 48;
 const WARM_BYTES = 48 * 2 ** 20;
-/**
- * The client is a cheap reader: it looks at the first bytes of every read, whatever of it they are.
- */
+/** The client is a cheap reader: it checks only the first bytes of every read. */
 const LOOKED_AT_BYTES = 4096;
 
 interface Run {
   seconds: number;
-  /** null: not known, of skopeo. */
+  /** null: unknown, for skopeo. */
   firstByteSeconds: number | null;
-  /** Of the node next to the client, per stage and in all; empty for the direct way. */
+  /** CPU time of the node next to the client, per stage and in total; empty for a direct pull. */
   stages: Map<string, number>;
   cpuSeconds: number;
   registryCpuSeconds: number;
@@ -138,12 +137,12 @@ for (let slot = 0; slot < CHECKSUM_SLOTS; slot++) sample.bytes(slot).fill(slot);
 const runs = setups.map((): Run[] => []);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 process.setMaxListeners(100); // Each process under test has one on our exit.
-// What is started from here on runs on the core of this process, nodes excepted.
+// Processes started from here on run on the core of this process, except nodes.
 const nodeCore = options.ownCore === true ? 1 : null;
 if (nodeCore !== null) pinSelf(0);
 const dir = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
-// In memory where there is some: the disk behind a pull is the same whichever way its bytes came,
-// and waiting for it hides what the way costs.
+// Layers are written to memory if possible: the disk behind a pull is the same for every path, and
+// waiting for it would hide the path's cost.
 const pulledDir = join(existsSync('/dev/shm') ? '/dev/shm' : dir, `shoal-pulled-${process.pid}`);
 process.once('exit', () => rmSync(pulledDir, { recursive: true, force: true }));
 const line = options.line === undefined ? null : new Line(Number(options.line));
@@ -181,7 +180,7 @@ async function startNodes(setup: (typeof setups)[number], run: number): Promise<
   ];
 }
 
-/** One pull of all layers at once by a client next to new nodes, or without any. */
+/** One pull of all layers at once, by a client next to new nodes or without nodes. */
 async function measure(setup: (typeof setups)[number], run: number): Promise<Run> {
   const nodes = await startNodes(setup, run);
   try {
@@ -236,7 +235,7 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
   }
 }
 
-/** Processor seconds per GB of shards' checksums, on this machine as busy as it is. */
+/** CPU seconds per GB of shard checksums, on this machine at its current load. */
 function checksumSecondsPerGB(): number {
   const before = process.cpuUsage();
   for (let slot = 0; slot < CHECKSUM_SLOTS; slot++) checksumOf(sample.bytes(slot));

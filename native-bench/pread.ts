@@ -8,18 +8,18 @@ import { parseTarget, shownUrl } from './pread/target.ts';
 import { runLoads } from './pread/threads.ts';
 import { processSeconds } from './processor-time.ts';
 
-/** Threads start and connections open before the clock does. */
+/** Time for threads to start and connections to open before the measurement. */
 const START_MS = 300;
 
 export interface Measurement {
   report: PreadReport;
-  /** The first failed read, in words. */
+  /** The error of the first failed read. */
   problem: string | null;
 }
 
 /**
- * `shoal bench pread`: measures and prints. Returns the exit code: 1 when a read failed or brought
- * a wrong byte.
+ * `shoal bench pread`: measures and prints. Returns the exit code: 1 if a read failed or returned a
+ * wrong byte.
  */
 export async function runPread(options: PreadOptions, output: Output): Promise<number> {
   const { report, problem } = await measurePreads(options);
@@ -28,8 +28,8 @@ export async function runPread(options: PreadOptions, output: Output): Promise<n
 }
 
 /**
- * Loads the URL as told. Throws USAGE for a bad URL or a process that is not there, ORIGIN_* when
- * the object cannot be read at all.
+ * Runs the load. Throws USAGE for a bad URL or a missing process, ORIGIN_* if the object cannot be
+ * read at all.
  */
 export async function measurePreads(options: PreadOptions): Promise<Measurement> {
   const target = parseTarget(options.url, options.insecure ?? false);

@@ -62,7 +62,7 @@ export function residentBytes(pid: number): { nowBytes: number; maxBytes: number
 
 /** What the threads of a process have done since they started. */
 export interface ThreadWork {
-  /** Times a thread slept and was woken: voluntary context switches. */
+  /** Times that a thread slept and was woken: voluntary context switches. */
   wakeUps: number;
   /** Context switches, voluntary and not. */
   switches: number;
@@ -84,7 +84,7 @@ export function threadWork(pid: number): ThreadWork {
     const io = readFileSync(`/proc/${pid}/io`, 'latin1');
     work.reads = Number(/^syscr: (\d+)/m.exec(io)?.[1] ?? 0);
   } catch {
-    // The process, or one of its threads, has ended since.
+    // The process or one of its threads has ended.
   }
   return work;
 }

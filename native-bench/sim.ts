@@ -16,7 +16,7 @@ import { runTable, tableAssumptions } from './sim/table.ts';
 /** Ten thousand nodes need some GB of heap; V8's own limit is lower on small machines. */
 setFlagsFromString('--max-old-space-size=7000');
 
-/** Simulated time after which a run is called off. */
+/** Simulated time after which a run is aborted. */
 const DEADLINE_MS = 3_600_000;
 
 const options = parseOptions(process.argv.slice(2));
@@ -112,7 +112,7 @@ function print(report: Report): void {
   console.log(shown.toString());
 }
 
-/** Prints each cell as it is done; exits with 1 when a node did not finish. */
+/** Prints each cell when it is complete; exits with 1 if a node did not finish. */
 function grid(sim: SimOptions): void {
   const results: CellResult[] = [];
   for (const cell of gridCells(sim.nodes)) {

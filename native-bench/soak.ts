@@ -12,11 +12,11 @@ import { residentBytes } from './processor-time.ts';
 import { startShoal } from './vs/shoal-node.ts';
 
 /*
- * A node at full load for a long time: `node native-bench/soak.ts --minutes 10`. Two loads at once,
- * every byte checked: small random reads of one object, as fast as they are answered, and whole
- * shards in order of objects that are always new to the node or have been evicted from it, so that
- * origin, memory, disk and eviction are all busy. Says whether memory, descriptors and the event
- * loop of the fronts stayed as they were; exits with 1 when not.
+ * Runs a node at full load for a long time: `node native-bench/soak.ts --minutes 10`. Two loads run
+ * at once, and every byte is verified: small random reads of one object, and sequential reads of
+ * whole shards of objects that are new to the node or evicted from it. So origin, memory, disk and
+ * eviction are all busy. Reports whether memory, descriptors and the event loops of the fronts
+ * stayed constant; exits with 1 if not.
  */
 const SEED = 1;
 const OBJECT_BYTES = 192 * 2 ** 20;
@@ -25,7 +25,7 @@ const COLD_OBJECTS = 5;
 const CACHED_BYTES = 400 * 2 ** 20;
 const MEMORY_BYTES = 128 * 2 ** 20;
 const CONNECTIONS = 16;
-/** One object is read for so long before the next. */
+/** How long one object is read before the next. */
 const ROUND_SECONDS = 5;
 const SAMPLE_MS = 1_000;
 
@@ -91,7 +91,7 @@ else {
 }
 process.exitCode = failed ? 1 : 0;
 
-/** Loads one object after the other until the time is over. */
+/** Reads one object after the other until the time is over. */
 async function load(
   url: () => string,
   size: number,
@@ -134,9 +134,7 @@ async function watch(): Promise<void> {
   }
 }
 
-/**
- * The front's event-loop delay over its last second, its 99th percentile, as the exporter tells it.
- */
+/** The 99th percentile of the front's event-loop delay in its last second, from the exporter. */
 async function frontDelayMs(): Promise<number> {
   const text = await (await fetch(`${node.exporter}/metrics`)).text();
   const delays = [...text.matchAll(/^shoal_event_loop_delay_seconds\{([^}]*)\} (\S+)/gm)].filter(

@@ -16,9 +16,9 @@ import { freePort } from './vs/rivals.ts';
 import { median } from './vs/comparison.ts';
 
 /*
- * How long a node takes from exec to its ready line with a full cache on disk, and what it holds in
- * memory when idle: `node native-bench/start.ts`. Beside it, in turn, the same runtime doing
- * nothing: what of the time is Node's own.
+ * Measures the time from exec to the ready line with a full cache on disk, and the memory of an
+ * idle node: `node native-bench/start.ts`. Alternates with an idle Node process, to show the
+ * runtime's own share.
  */
 const CLI = fileURLToPath(new URL('../lib/shoal.js', import.meta.url));
 const READY_DEADLINE_MS = 30_000;
@@ -81,8 +81,8 @@ try {
 }
 
 /**
- * A header table that names a whole shard in every slot, as a node leaves it that has read more
- * than the cache holds; data is not looked at by a start.
+ * A header table with a whole shard in every slot, like that of a node that has read more than the
+ * cache holds. A start does not read the data.
  */
 async function fillTable(): Promise<number> {
   const files = await openSlabFiles({
