@@ -8,15 +8,18 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { ENDPOINT_SLICES, type KubeObject } from '../../../lib/cluster/kubernetes/client.ts';
+import { FEED_HOLD_MS, FEED_RETRY_MS } from '../../../lib/cluster/limits.ts';
+import { FEED_WATCHERS } from '../../../lib/swarm/limits.ts';
 import { parseRange, resolveRange } from '../../../lib/registry/range.ts';
-import { ShoalNode } from '../../e2e/node.ts';
+import { httpGet, ShoalNode } from '../../e2e/node.ts';
 import { ApiServer, freePorts } from '../../kube/api-server.ts';
 import { kubeAssets } from '../../kube/assets.ts';
 import { eventually } from '../../kube/eventually.ts';
 import { endpointSlice } from '../endpoint-slice.ts';
 
 const BLOB_BYTES = 12 * 1024 * 1024 + 12_345;
-const NODES = 3;
+/** Three watch the API server, two take the list from them. */
+const NODES = 5;
 
 describe('real agents that discover each other through EndpointSlices', function () {
   this.timeout(120_000);
@@ -86,6 +89,7 @@ describe('real agents that discover each other through EndpointSlices', function
         await ShoalNode.start(join(dir, `node-${index}`), {
           DeployConfig: { node: address },
           ProxyConfig: { registries: [{ upstream }], accessCheck: 'off' },
+          ExporterConfig: { enable: true, port: 0 },
           P2PConfig: {
             port: p2pPort,
             discovery: 'kubernetes',
@@ -133,6 +137,15 @@ describe('real agents that discover each other through EndpointSlices', function
     assert.equal(`sha256:${createHash('sha256').update(body).digest('hex')}`, digest);
   }
 
+  /** What shoal_member_list_total of a node says, by result. */
+  async function listed(node: ShoalNode): Promise<Record<string, number>> {
+    const { body } = await httpGet(node.exporterPort!, '/metrics');
+    const series = body
+      .toString('utf8')
+      .matchAll(/^shoal_member_list_total\{result="(\w+)"\} (\d+)/gm);
+    return Object.fromEntries([...series].map(([, result, count]) => [result, Number(count)]));
+  }
+
   /**
    * One copy for all. Nodes that do not know each other would take NODES of them; a shard or two
    * more are no sign of that, but of a machine so busy that an owner counted as slow.
@@ -147,6 +160,24 @@ describe('real agents that discover each other through EndpointSlices', function
     const digest = newBlob();
     for (const node of nodes) await pull(node, digest);
     assertOneCopy();
+  });
+
+  it('take the list of members from each other, where they do not watch the API server', async () => {
+    const before = await Promise.all(nodes.map(listed));
+    // A held request must live longer than idle connections do, and be answered at its end.
+    const { value: now } = await eventually(
+      'held requests of the others are answered',
+      async () => {
+        const counts = await Promise.all(nodes.map(listed));
+        const isFed = counts.map(({ confirmed = 0 }, at) => confirmed > before[at]!['confirmed']!);
+        return isFed.filter(Boolean).length >= NODES - FEED_WATCHERS && counts;
+      },
+      2 * FEED_HOLD_MS + FEED_RETRY_MS,
+    );
+    for (const [at, { silent, watching }] of now.entries()) {
+      assert.equal(silent, before[at]!['silent'], 'every request is answered');
+      assert.ok(watching! <= 1);
+    }
   });
 
   it('continue without the API server', async () => {
