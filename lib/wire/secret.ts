@@ -48,7 +48,10 @@ export class ClusterSecret {
     const time = signature.slice(0, dot);
     if (!/^\d{1,15}$/.test(time) || Math.abs(wallMs - Number(time)) > CLOCK_SKEW_MS_MAX)
       return false;
-    const given = Buffer.from(signature.slice(dot + 1), 'hex');
+    const digits = signature.slice(dot + 1);
+    // Buffer.from would stop at the first character that is no digit pair, and ignore the rest.
+    if (!/^(?:[0-9a-f]{2})+$/.test(digits)) return false;
+    const given = Buffer.from(digits, 'hex');
     return this.#keys.some(({ mac }) => {
       const due = macOf(mac, text, time);
       return given.length === due.length && timingSafeEqual(given, due);

@@ -68,6 +68,15 @@ describe('wire/secret', () => {
     }
   });
 
+  it('accepts nothing before or after a signature', () => {
+    const secret = new ClusterSecret(Buffer.alloc(32, 1));
+    const signature = secret.sign('text', 1_000_000);
+    assert.equal(secret.verify(signature, 'text', 1_000_000), true);
+    const [time, digits] = signature.split('.') as [string, string];
+    for (const other of [`${signature}/`, `${signature}0`, `${time}.${digits.toUpperCase()}`])
+      assert.equal(secret.verify(other, 'text', 1_000_000), false, other);
+  });
+
   it('survives whatever is sent as a signature', () => {
     const hostile = fc.oneof(
       fc.string(),
