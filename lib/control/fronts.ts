@@ -46,7 +46,10 @@ export function startFront(
         cause: error,
       });
     });
-    const ended = new Promise<void>((end) => worker.once('exit', () => end()));
+    // The port closes after its last message. That may be delivered after the thread's exit.
+    const exited = new Promise<void>((end) => worker.once('exit', () => end()));
+    const closed = new Promise<void>((end) => port1.once('close', () => end()));
+    const ended = Promise.all([exited, closed]).then(() => undefined);
     void ended.then(() => {
       clearTimeout(timer);
       receiver.close();
