@@ -4,8 +4,9 @@
  *
  *   node test/versions/kept-build.ts REF     packs the built program of a commit of this repository
  *
- * The packed file holds names and texts of lib/ as JSON, compressed with Brotli. Its dependencies
- * are those of the checkout.
+ * The packed file holds names and texts of lib/ as JSON, compressed with Brotli, and of the
+ * packages that this checkout no longer depends on. Its other dependencies are those of the
+ * checkout.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -36,6 +37,23 @@ const UNPACKED = join(repository, '.cache/kept');
 
 function read(): KeptBuild {
   return JSON.parse(brotliDecompressSync(readFileSync(PACKED)).toString('utf8')) as KeptBuild;
+}
+
+/** Packages that the kept build needs and neither it nor this checkout has. */
+export function missingPackages(): string[] {
+  const { files } = read();
+  const [kept, here] = [files['package.json']!, packageJson()].map(dependenciesOf);
+  return Object.keys(kept!).filter(
+    (name) => !(name in here!) && files[`node_modules/${name}/package.json`] === undefined,
+  );
+}
+
+function packageJson(): string {
+  return readFileSync(join(repository, 'package.json'), 'utf8');
+}
+
+function dependenciesOf(json: string): Record<string, string> {
+  return (JSON.parse(json) as { dependencies: Record<string, string> }).dependencies;
 }
 
 /** The protocol version of the kept build. */
@@ -69,10 +87,24 @@ function keep(ref: string): void {
     git('worktree', 'add', '--detach', checkout, commit);
     symlinkSync(join(repository, 'node_modules'), join(checkout, 'node_modules'));
     execFileSync(process.execPath, [join(checkout, 'deploy/release/build.ts'), built]);
-    const names = globSync(['lib/**/*', 'native-bench/**/*', 'package.json'], {
-      cwd: built,
-      withFileTypes: true,
-    })
+    const here = dependenciesOf(packageJson());
+    const gone = Object.entries(
+      dependenciesOf(readFileSync(join(built, 'package.json'), 'utf8')),
+    ).filter(([name]) => !(name in here));
+    if (gone.length > 0) {
+      const packages = join(scratch, 'packages');
+      const wanted = gone.map(([name, version]) => `${name}@${version}`);
+      const options = ['--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'];
+      execFileSync('npm', ['install', '--prefix', packages, ...options, ...wanted]);
+      renameSync(join(packages, 'node_modules'), join(built, 'node_modules'));
+    }
+    const names = globSync(
+      ['lib/**/*', 'native-bench/**/*', 'package.json', 'node_modules/**/*.{js,cjs,mjs,json}'],
+      {
+        cwd: built,
+        withFileTypes: true,
+      },
+    )
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(built.length + 1))
       .sort();

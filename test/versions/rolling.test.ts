@@ -11,7 +11,7 @@ import { CountingProxy } from '../e2e/counting-proxy.ts';
 import { digestOf, noise } from '../e2e/image.ts';
 import { freePorts, ShoalNode } from '../e2e/node.ts';
 import { OriginServer, serveRanges } from '../origin/origin-server.ts';
-import { keptCliPath, keptVersion } from './kept-build.ts';
+import { keptCliPath, keptVersion, missingPackages } from './kept-build.ts';
 
 const NODES = 8;
 const BLOB_BYTES = 4 * SHARD_BYTES + 12_345;
@@ -26,6 +26,14 @@ describe('two versions in one swarm', function () {
       keptVersion(),
       { major: PROTOCOL_VERSION.major, minor: PROTOCOL_VERSION.minor - 1 },
       'run: node test/versions/kept-build.ts <the last commit of the previous protocol version>',
+    );
+  });
+
+  it('the kept build has the packages that this checkout no longer has', () => {
+    assert.deepEqual(
+      missingPackages(),
+      [],
+      'run: node test/versions/kept-build.ts <the commit of the kept build>',
     );
   });
 
