@@ -1,6 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { ShoalError } from '../errors.ts';
-import { CONNECTIONS_MIN, DESCRIPTORS_MIN, DESCRIPTORS_PER_FRONT } from './limits.ts';
+import {
+  CONNECTIONS_MIN,
+  DESCRIPTORS_MIN,
+  DESCRIPTORS_PER_FRONT,
+  DESCRIPTORS_RESERVED,
+} from './limits.ts';
 
 /** Open files that this process may have; Node raises its own limit to the hard one. */
 export function descriptorLimit(): number {
@@ -31,13 +36,16 @@ export function assertDescriptors(
 }
 
 /**
- * How many connections of clients and peers a node with all its threads may accept: half of the
- * descriptors that are left, so that the registry, other nodes and files can be reached.
+ * How many connections of clients and peers a node with all its threads may accept: what is free
+ * but for DESCRIPTORS_RESERVED, or for half of it, so that the registry, other nodes and files can
+ * be reached.
  */
 export function connectionsMax(
   limit: number = descriptorLimit(),
   openCount: () => number = () => readdirSync('/proc/self/fd').length,
 ): number {
   if (limit === Number.POSITIVE_INFINITY) return limit;
-  return Math.max(CONNECTIONS_MIN, Math.floor((limit - openCount()) / 2));
+  const free = limit - openCount();
+  const reserved = Math.min(DESCRIPTORS_RESERVED, Math.ceil(free / 2));
+  return Math.max(CONNECTIONS_MIN, free - reserved);
 }

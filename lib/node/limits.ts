@@ -15,6 +15,12 @@ export const DESCRIPTORS_MIN = 64;
 /** A further front thread has its event loop, its listeners and some connections. */
 export const DESCRIPTORS_PER_FRONT = 16;
 
+/**
+ * Descriptors for the registry, other nodes and files: two transfer threads with 128 jobs each, and
+ * the connections they keep.
+ */
+export const DESCRIPTORS_RESERVED = 1_024;
+
 /** Connections of clients and peers that are accepted in any case. */
 export const CONNECTIONS_MIN = 4;
 

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { assertDescriptors, connectionsMax, descriptorLimit } from '../../lib/node/descriptors.ts';
-import { CONNECTIONS_MIN, DESCRIPTORS_MIN } from '../../lib/node/limits.ts';
+import { CONNECTIONS_MIN, DESCRIPTORS_MIN, DESCRIPTORS_RESERVED } from '../../lib/node/limits.ts';
 
 describe('node/descriptors', () => {
   it('reads the limit of this process', () => {
     assert.ok(descriptorLimit() > 0);
   });
 
-  it('leaves connections half of what is free', () => {
+  it('leaves connections what is free but for a reserve, or half of it', () => {
     const max = (limit: number): number => connectionsMax(limit, () => 50);
     assert.equal(max(1_050), 500);
+    assert.equal(max(20_050), 20_000 - DESCRIPTORS_RESERVED);
     assert.equal(max(50), CONNECTIONS_MIN);
     assert.equal(max(Number.POSITIVE_INFINITY), Number.POSITIVE_INFINITY);
   });
