@@ -180,7 +180,6 @@ export function buildDesk(inputs: DeskInputs): Desk {
       nowMs: clock.nowMs,
       isInner: (shard) => swarm.isInner(shard),
       shardsTogether: () => swarm.shardsTogether,
-      windowShards: () => swarm.windowShards,
     },
     peers: peerDesk,
     questions,

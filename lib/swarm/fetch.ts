@@ -83,8 +83,8 @@ export class ShardFetch implements Fetch {
     this.#hops = options.hops;
     this.#sources = new Sources(shared, shard, options.holders);
     this.#attempts = new Attempts(this, shared);
-    this.#progress = new Progress(shared.nowMs);
-    this.#lateness = new Lateness(shared, this.#sources);
+    this.#progress = new Progress(shared.nowMs, shared.pace);
+    this.#lateness = new Lateness(shared, this.#sources, shard.index);
     this.#integrity = new Integrity(shared, shard);
     this.#origin = new OriginTries(shared.random);
     for (const node of options.passed) this.#sources.passOver(node);
@@ -138,7 +138,8 @@ export class ShardFetch implements Fetch {
       this.#watchStat(nowMs, this.source!);
     // A read of the origin has deadlines of its own, and its turn there to wait for.
     const isAtOrigin = this.#phase === 'reading' && this.#attempts.role === 'origin';
-    if (!isAtOrigin && nowMs - this.#progress.grownMs > FETCH_PATIENCE_MS) {
+    const patienceMs = Math.max(FETCH_PATIENCE_MS, 2 * this.#shared.pace.windowMs);
+    if (!isAtOrigin && nowMs - this.#progress.grownMs > patienceMs) {
       this.#shared.observe('gave-up', this.source);
       this.#close({
         kind: 'failed',
@@ -146,7 +147,7 @@ export class ShardFetch implements Fetch {
           this.#lastError ??
           wireError(
             'PEER_TIMEOUT',
-            `no byte of shard ${this.shard.index} for ${FETCH_PATIENCE_MS} ms, from anybody`,
+            `no byte of shard ${this.shard.index} for ${Math.round(patienceMs)} ms, from anybody`,
           ),
       });
     } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
@@ -426,7 +427,7 @@ export class ShardFetch implements Fetch {
     const { pace, nowMs } = this.#shared;
     this.#progress.ownerMs = nowMs();
     if (this.#attempts.fromBytes === 0)
-      pace.done(nowMs() - this.#attempts.sinceMs, nowMs(), this.#lateness.turn);
+      pace.done(this.shard.index, nowMs() - this.#attempts.sinceMs, nowMs());
     this.#integrity.whole(data, node, this.#attempts.isTrusted);
     if (this.#integrity.checksum === null) this.#go();
     else this.#compare(data);

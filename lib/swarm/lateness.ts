@@ -1,10 +1,4 @@
-import {
-  LATE_ALONE_MS,
-  OVERTAKERS_MAX,
-  OVERTAKERS_WINDOWS,
-  OVERTAKERS_MIN,
-  OWNER_PATIENCE_MS,
-} from './limits.ts';
+import { LATE_ALONE_MS, OVERTAKERS_MAX, OVERTAKERS_MIN, OWNER_PATIENCE_MS } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Sources } from './sources.ts';
 import type { AskRole, NodeId } from './types.ts';
@@ -19,18 +13,17 @@ export class Lateness {
   readonly #shared: FetchShared;
   readonly #sources: Sources;
   readonly #startedMs: number;
-  /** The shard's place in the order in which shards were begun. */
-  readonly turn: number;
+  readonly #index: number;
   #parentsLeft = 0;
   #ownersLeft = 0;
   /** The owner in whose tree a parent was late. */
   #lateUnder: NodeId | null = null;
 
-  constructor(shared: FetchShared, sources: Sources) {
+  constructor(shared: FetchShared, sources: Sources, index: number) {
     this.#shared = shared;
     this.#sources = sources;
+    this.#index = index;
     this.#startedMs = shared.nowMs();
-    this.turn = shared.pace.takeTurn();
   }
 
   /** Whether who is asked as `as` since `sinceMs` is late. */
@@ -41,11 +34,10 @@ export class Lateness {
       (role === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) *
       2 ** (role === 'parent' ? this.#parentsLeft : this.#ownersLeft);
     const tookMs = nowMs() - sinceMs;
-    const overtakersMax =
-      Math.max(OVERTAKERS_MIN, OVERTAKERS_WINDOWS * pace.windowShards(0)) * 2 ** this.#parentsLeft;
+    const overtakersMax = Math.max(OVERTAKERS_MIN, 2 * pace.uploadsAtOnce) * 2 ** this.#parentsLeft;
     if (
       role === 'parent' &&
-      pace.overtakers(this.turn, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
+      pace.overtakers(this.#index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
     )
       return true;
     return (
@@ -80,8 +72,10 @@ export class Lateness {
     const { pace, nowMs } = this.#shared;
     if (owner !== this.#lateUnder || !this.#sources.mayLeave(owner, 'owner')) return false;
     const tookMs = nowMs() - sinceMs;
+    const lateMs = pace.lateMs;
     return this.#sources.hasRoot
-      ? pace.flowingMs(sinceMs, nowMs()) > pace.lateMs || tookMs > LATE_ALONE_MS
+      ? pace.flowingMs(sinceMs, nowMs()) > lateMs ||
+          tookMs > Math.max(LATE_ALONE_MS, pace.isKnown ? lateMs : 0)
       : tookMs > pace.lateOwnerMs;
   }
 

@@ -131,35 +131,24 @@ export const LATE_OWNER_FACTOR = 4;
 export const LATE_OWNER_MS_MIN = 300;
 
 /**
- * A request for a shard may be held for so many times as long as shards took lately, at most
- * HOLD_MS_MAX, before the node asked says "busy". On a slow line, waiting is normal, and each
- * "busy" costs a message.
+ * A request for a shard may be held until a whole window has come, at most this long, before the
+ * node asked says "busy". On a slow line, waiting is normal, and each "busy" costs a message.
  */
-export const HOLD_FACTOR = 2;
-export const HOLD_MS_MAX = 5_000;
+export const HOLD_MS_MAX = 20_000;
 
 /**
- * A parent or owner is late when so many shards that were begun later have come whole. Senders send
- * in order, so this holds on any line; a time limit does not. Each time it doubles, to
- * OVERTAKERS_MAX.
+ * A sender is late when so many shards that are to be sent after this one have come: as many as
+ * share the line, twice, and at least OVERTAKERS_MIN. Senders send in order, so this holds on any
+ * line; a time limit does not. Each time it doubles, to OVERTAKERS_MAX.
  */
 export const OVERTAKERS_MIN = 12;
-export const OVERTAKERS_WINDOWS = 2;
 export const OVERTAKERS_MAX = 96;
 
 /** A node whose shards take so many times as long as the tracker's own gets no children. */
 export const SLOW_FACTOR = 4;
 
 /** Shards of this much time may share an uplink: what hides a round trip. */
-export const UPLOAD_TURN_MS = 100;
-
-/**
- * A reader has WINDOW_SHARDS_MIN shards under way, and those that come within WINDOW_MS; before the
- * line is known WINDOW_SHARDS_START. More make a slow line's readers wait, and cost messages.
- */
-export const WINDOW_MS = 400;
-export const WINDOW_SHARDS_MIN = 8;
-export const WINDOW_SHARDS_START = 12;
+export const UPLOAD_TURN_MS = 300;
 
 /**
  * Shards measured before any is called late, and that must have come since the late one was begun:
@@ -291,3 +280,14 @@ export const FEED_WATCHERS = 3;
  * costs a node 16 answers of some hundred bytes.
  */
 export const FEED_FANOUT = 16;
+
+/**
+ * Requests to an upstream under way at once before its line is known; a round of twice as many must
+ * be so many times as fast to be kept, and is tried again after so many rounds (origin-ramp.ts).
+ */
+export const ORIGIN_REQUESTS_MIN = 2;
+export const ORIGIN_RAMP_GAIN_MIN = 1.1;
+export const ORIGIN_RAMP_PROBE_ROUNDS = 16;
+
+/** Upstreams whose number of requests is remembered. */
+export const ORIGIN_RAMPS_MAX = 256;

@@ -2,8 +2,10 @@ import {
   ORIGIN_ALL_REQUESTS_MAX,
   ORIGIN_FEW_REQUESTS,
   ORIGIN_IN_ORDER_REQUESTS_MAX,
+  ORIGIN_RAMPS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
 } from './limits.ts';
+import { OriginRamp } from './origin-ramp.ts';
 import { ORIGIN_REQUESTS_MAX } from '../limits.ts';
 
 /** A shard to be read from the origin. */
@@ -20,6 +22,8 @@ export interface OriginWant {
    * and it is known to exist.
    */
   readonly shares: boolean;
+  /** Whether a client of this node waits for it: it waits for no other (OriginRamp). */
+  readonly isWaitedFor: boolean;
 }
 
 /** How much one node asks at once. */
@@ -27,7 +31,7 @@ export interface OriginLimits {
   allRequests: number;
   /** Of all upstreams together that no registry vouches for. */
   unvouchedRequests: number;
-  /** Of one upstream. */
+  /** Of one upstream, at most; as a rule as many as its line takes (OriginRamp). */
   requests: number;
   /** Of one series, as far as its shards may share. */
   inOrderRequests: number;
@@ -71,7 +75,8 @@ interface Series {
 }
 
 /**
- * Whose turn it is at the origin. So many requests to an upstream are under way at once. Shards of
+ * Whose turn it is at the origin. As many requests to an upstream are under way at once as its line
+ * takes (OriginRamp), of each blob the first shard first. Shards of
  * a blob that follow on each other go in one request, as a registry's work for a range is much the
  * same whether it is of two megabytes or of eight: while others of a series are under way, one that
  * goes on from one that has not come yet waits until it makes up a whole request with those behind
@@ -80,9 +85,11 @@ interface Series {
 export class OriginQueue<Want extends OriginWant> {
   readonly #begin: (together: readonly Want[]) => void;
   readonly #soon: (run: () => void) => void;
+  readonly #nowMs: () => number;
   readonly #limits: OriginLimits;
-  /** In order of arrival. */
+  /** In order of arrival, those of a series in order of the blob. */
   readonly #waiting: Want[] = [];
+  readonly #ramps = new Map<string, OriginRamp>();
   readonly #series = new Map<string, Series>();
   #allRequests = 0;
   #unvouchedRequests = 0;
@@ -96,10 +103,12 @@ export class OriginQueue<Want extends OriginWant> {
   constructor(
     begin: (together: readonly Want[]) => void,
     soon: (run: () => void) => void,
+    nowMs: () => number,
     limits = originLimits,
   ) {
     this.#begin = begin;
     this.#soon = soon;
+    this.#nowMs = nowMs;
     this.#limits = limits;
   }
 
@@ -112,7 +121,10 @@ export class OriginQueue<Want extends OriginWant> {
     if (series === undefined)
       this.#series.set(want.series, (series = { requests: 0, wants: new Map() }));
     series.wants.set(want.index, (series.wants.get(want.index) ?? 0) + 1);
-    this.#waiting.push(want);
+    const isLater = ({ series, index }: Want): boolean =>
+      series === want.series && index > want.index;
+    const place = this.#waiting.findIndex(isLater);
+    this.#waiting.splice(place < 0 ? this.#waiting.length : place, 0, want);
     this.#lookSoon();
   }
 
@@ -134,6 +146,11 @@ export class OriginQueue<Want extends OriginWant> {
     this.#allRequests--;
     if (!first!.isVouched) this.#unvouchedRequests--;
     this.#series.get(name)!.requests--;
+    this.#ramp(host).ended(
+      this.#nowMs(),
+      together.length,
+      this.#waiting.some((want) => want.upstream === host),
+    );
     const givenUp = isSilentToAll ? this.#waiting.filter((want) => want.upstream === host) : [];
     for (const want of givenUp) this.#waiting.splice(this.#waiting.indexOf(want), 1);
     for (const want of [...together, ...givenUp]) this.#forget(want);
@@ -168,7 +185,7 @@ export class OriginQueue<Want extends OriginWant> {
         answersBefore: new Map<OriginWant, number>(),
       };
       const together =
-        hasShare && upstream.requests < this.#limits.requests
+        hasShare && upstream.requests < this.#requestsFor(this.#waiting[at]!)
           ? this.#together(this.#waiting[at]!)
           : null;
       if (together === null) {
@@ -181,10 +198,24 @@ export class OriginQueue<Want extends OriginWant> {
       this.#upstreams.set(host, upstream);
       upstream.requests++;
       upstream.answersBefore.set(together[0]!, upstream.answers);
+      this.#ramp(host).begun(this.#nowMs());
       this.#series.get(together[0]!.series)!.requests++;
       this.#begin(together);
       at = 0;
     }
+  }
+
+  #requestsFor({ upstream, isWaitedFor }: Want): number {
+    return isWaitedFor ? this.#limits.requests : this.#ramp(upstream).requests;
+  }
+
+  /** What is remembered of an upstream's line; the longest unused are forgotten. */
+  #ramp(upstream: string): OriginRamp {
+    const ramp = this.#ramps.get(upstream) ?? new OriginRamp(this.#limits.requests);
+    this.#ramps.delete(upstream);
+    this.#ramps.set(upstream, ramp);
+    if (this.#ramps.size > ORIGIN_RAMPS_MAX) this.#ramps.delete(this.#ramps.keys().next().value!);
+    return ramp;
   }
 
   /** What is to go in one request from `first` on; null: not yet. */

@@ -5,16 +5,23 @@ import {
   LATE_OWNER_FACTOR,
   LATE_OWNER_MS_MIN,
   LATE_SAMPLES_MIN,
-  HOLD_FACTOR,
   HOLD_MS_MAX,
   UPLOAD_TURN_MS,
-  WINDOW_MS,
-  WINDOW_SHARDS_MIN,
 } from './limits.ts';
-import { PEER_HOLD_MS, READ_WINDOW_SHARDS } from '../limits.ts';
+import { PEER_HOLD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
 
 /** Weight of a new sample in the running mean: about the last twenty shards count. */
 const SAMPLE_WEIGHT = 0.1;
+
+/** A stretch in which the line is measured, and the bytes that it must bring. */
+const LINE_WINDOW_MS = 50;
+const LINE_WINDOW_BYTES = SHARD_BYTES / 4;
+
+/** A stretch is begun anew after a pause of this length. */
+const LINE_PAUSE_MS = 250;
+
+/** What remains of the best stretch with each that is not better. */
+const LINE_DECAY = 0.98;
 
 /** Completions remembered, to see what was overtaken. */
 const LATEST_MAX = 128;
@@ -28,19 +35,40 @@ const LULLS_MAX = 8;
  * elsewhere because of them.
  */
 export class Pace {
-  #meanMs = 0;
   #samples = 0;
-  #intervalMs = 0;
-  #turns = 0;
-  readonly #latest: { turn: number; doneMs: number }[] = [];
+  #meanMs = 0;
+  /** 0: not known yet. */
+  #lineBytesPerMs = 0;
+  #stretchBytes = 0;
+  #stretchMs = 0;
+  #receivedMs = -Infinity;
+  readonly #latest: { index: number; doneMs: number }[] = [];
   /** Times of the latest completions, a ring. */
   readonly #doneMs = new Float64Array(LATE_FLOW_MIN).fill(-Infinity);
   /** The latest times in which nothing came. */
   readonly #lulls: { fromMs: number; toMs: number }[] = [];
 
-  /** A shard came whole, `tookMs` after its parent was asked. */
-  done(tookMs: number, nowMs: number, turn = 0): void {
-    this.#latest.push({ turn, doneMs: nowMs });
+  /**
+   * `bytes` of any shard came. The line is what the best stretches of LINE_WINDOW_MS bring: a pause,
+   * as when a sender falls silent, says nothing of it.
+   */
+  received(bytes: number, nowMs: number): void {
+    if (nowMs - this.#receivedMs > LINE_PAUSE_MS) {
+      this.#stretchBytes = 0;
+      this.#stretchMs = nowMs;
+    } else this.#stretchBytes += bytes;
+    this.#receivedMs = nowMs;
+    const elapsedMs = nowMs - this.#stretchMs;
+    if (elapsedMs < LINE_WINDOW_MS || this.#stretchBytes < LINE_WINDOW_BYTES) return;
+    const bytesPerMs = Math.max(this.#stretchBytes / elapsedMs, LINE_DECAY * this.#lineBytesPerMs);
+    this.#lineBytesPerMs = bytesPerMs;
+    this.#stretchBytes = 0;
+    this.#stretchMs = nowMs;
+  }
+
+  /** Shard `index` of a blob came whole; whoever sent it was asked `tookMs` ago. */
+  done(index: number, tookMs: number, nowMs: number): void {
+    this.#latest.push({ index, doneMs: nowMs });
     if (this.#latest.length > LATEST_MAX) this.#latest.shift();
     const lullMs = this.#lullMs;
     if (lullMs < nowMs) {
@@ -49,27 +77,26 @@ export class Pace {
     }
     this.#meanMs =
       this.#samples === 0 ? tookMs : this.#meanMs + SAMPLE_WEIGHT * (tookMs - this.#meanMs);
-    if (this.#samples > 0) {
-      const sinceMs = nowMs - this.#doneMs[(this.#samples - 1) % LATE_FLOW_MIN]!;
-      this.#intervalMs += SAMPLE_WEIGHT * (sinceMs - this.#intervalMs);
-    }
     this.#doneMs[this.#samples % LATE_FLOW_MIN] = nowMs;
     this.#samples++;
   }
 
-  /** How long a node that is asked may hold the request while it has nothing to send. */
+  /**
+   * How long a node that is asked may hold the request while it has nothing to send: until a whole
+   * window has come.
+   */
   get holdMs(): number {
-    return Math.min(HOLD_MS_MAX, Math.max(PEER_HOLD_MS, HOLD_FACTOR * this.#meanMs));
+    return Math.min(HOLD_MS_MAX, Math.max(PEER_HOLD_MS, this.windowMs));
   }
 
-  /** Milliseconds between shards lately; Infinity until enough are known. */
+  /** What the line needs for a shard, in ms; Infinity before it is known. */
   get intervalMs(): number {
-    return this.#samples < LATE_FLOW_MIN ? Infinity : this.#intervalMs;
+    return this.#lineBytesPerMs === 0 ? Infinity : SHARD_BYTES / this.#lineBytesPerMs;
   }
 
   /** `intervalMs` for others to hear; null while unknown. */
   get knownMs(): number | null {
-    return this.#samples < LATE_FLOW_MIN ? null : this.#intervalMs;
+    return this.#lineBytesPerMs === 0 ? null : this.intervalMs;
   }
 
   /** Shards that fill the line for UPLOAD_TURN_MS; one while the line is not known. */
@@ -77,23 +104,36 @@ export class Pace {
     return Math.max(1, Math.ceil(UPLOAD_TURN_MS / this.intervalMs));
   }
 
-  /** Shards a reader is to have under way: those that come within WINDOW_MS, and a few more. */
-  windowShards(unknown: number): number {
-    return this.#samples < 4
-      ? unknown
-      : Math.min(READ_WINDOW_SHARDS, WINDOW_SHARDS_MIN + Math.ceil(WINDOW_MS / this.#intervalMs));
-  }
-
-  /** A place in the order in which shards are begun. */
-  takeTurn(): number {
-    return ++this.#turns;
-  }
-
-  /** How many shards begun after `turn` have come since `sinceMs`, of the latest LATEST_MAX. */
-  overtakers(turn: number, sinceMs: number): number {
+  /**
+   * How many shards that are sent after shard `index` have come since `sinceMs`, of the latest
+   * LATEST_MAX.
+   */
+  overtakers(index: number, sinceMs: number): number {
     let count = 0;
-    for (const latest of this.#latest) if (latest.turn > turn && latest.doneMs > sinceMs) count++;
+    for (const latest of this.#latest) if (latest.index > index && latest.doneMs > sinceMs) count++;
     return count;
+  }
+
+  /** When a shard last came; -Infinity before the first. */
+  get cameMs(): number {
+    return this.#samples === 0 ? -Infinity : this.#doneMs[(this.#samples - 1) % LATE_FLOW_MIN]!;
+  }
+
+  /**
+   * How long a shard usually takes: at least the time of a whole window, as all that are wanted
+   * before it come first, and their number differs from one time to the next.
+   */
+  get #usualMs(): number {
+    return Math.max(this.#meanMs, this.windowMs);
+  }
+
+  /** The time in which a whole window of a reader comes; 0 before the line is known. */
+  get windowMs(): number {
+    return this.#isLineKnown ? this.intervalMs * READ_WINDOW_SHARDS : 0;
+  }
+
+  get #isLineKnown(): boolean {
+    return this.#lineBytesPerMs > 0;
   }
 
   /** Whether enough shards have come to judge by. */
@@ -103,8 +143,7 @@ export class Pace {
 
   /** Milliseconds after which a parent counts as late. */
   get lateMs(): number {
-    if (!this.isKnown) return Infinity;
-    return Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
+    return this.isKnown ? Math.max(LATE_MS_MIN, LATE_FACTOR * this.#usualMs) : Infinity;
   }
 
   /**
@@ -112,7 +151,7 @@ export class Pace {
    * known.
    */
   get lateOwnerMs(): number {
-    return !this.isKnown ? Infinity : Math.max(LATE_OWNER_MS_MIN, LATE_OWNER_FACTOR * this.#meanMs);
+    return this.isKnown ? Math.max(LATE_OWNER_MS_MIN, LATE_OWNER_FACTOR * this.#usualMs) : Infinity;
   }
 
   /**
@@ -120,7 +159,7 @@ export class Pace {
    * origin makes all of them so.
    */
   get patienceMs(): number {
-    return LATE_OWNER_FACTOR * this.#meanMs;
+    return LATE_OWNER_FACTOR * this.#usualMs;
   }
 
   /**

@@ -1,4 +1,5 @@
 import { REDIRECTS_MAX } from './limits.ts';
+import type { Pace } from './pace.ts';
 import type { NodeId } from './types.ts';
 
 /** How far one fetch has come, and how long it has been waiting, for whom. */
@@ -14,17 +15,20 @@ export class Progress {
   /** When the acting owner was first asked. */
   ownerSinceMs: number;
   readonly #nowMs: () => number;
+  readonly #pace: Pick<Pace, 'received'>;
   #redirects = 0;
   #silent: NodeId | null = null;
 
-  constructor(nowMs: () => number) {
+  constructor(nowMs: () => number, pace: Pick<Pace, 'received'>) {
     this.#nowMs = nowMs;
+    this.#pace = pace;
     this.grownMs = this.ownerMs = this.ownerSinceMs = nowMs();
   }
 
   /** So many bytes are here now. */
   grew(receivedBytes: number): void {
     if (receivedBytes <= this.receivedBytes) return;
+    this.#pace.received(receivedBytes - this.receivedBytes, this.#nowMs());
     this.receivedBytes = receivedBytes;
     this.#redirects = 0;
     this.grownMs = this.ownerMs = this.#nowMs();

@@ -1,13 +1,10 @@
-import { READ_WINDOW_SHARDS } from '../limits.ts';
 import {
-  CHAIN_NODES,
   HOPS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
   OWNER_RETRY_MS,
   SLOW_FACTOR,
   TRACKER_IDLE_MS,
   UPLOADS_MAX,
-  WINDOW_SHARDS_START,
 } from './limits.ts';
 import { ShardFetch } from './fetch.ts';
 import type { FetchShared } from './fetch-shared.ts';
@@ -157,13 +154,6 @@ export class Swarm {
   /** Shards whose uploads may share the uplink; see upload-turns.ts. */
   get uploadsAtOnce(): number {
     return this.#shared.pace.uploadsAtOnce;
-  }
-
-  /** Shards that a reader is to have under way; see Pace. */
-  get windowShards(): number {
-    return this.#shared.pace.windowShards(
-      this.#membership.agents.size > CHAIN_NODES ? READ_WINDOW_SHARDS : WINDOW_SHARDS_START,
-    );
   }
 
   /** How many shards that are read ahead may come in one request (OriginAsk.alone). */

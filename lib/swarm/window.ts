@@ -77,10 +77,9 @@ export class ReadWindow {
     share = 1,
     isInner: (index: number) => boolean = () => false,
     together = 1,
-    paceShards = Infinity,
   ): number[] {
     const wanted: number[] = [];
-    const window = Math.max(1, Math.floor(Math.min(this.#windowShards, paceShards) * share));
+    const window = Math.max(1, Math.floor(this.#windowShards * share));
     let room = window - underWay;
     const end = Math.min(
       countShards,
@@ -95,11 +94,7 @@ export class ReadWindow {
     }
     if (wanted.length < together && wanted.length > 0 && wanted[0]! - this.#position >= together)
       return [];
-    for (
-      let index = last + 1;
-      index < Math.min(end, last + Math.min(this.#limits.leadShards, paceShards));
-      index++
-    )
+    for (let index = last + 1; index < Math.min(end, last + this.#limits.leadShards); index++)
       if (!isKnown(index) && isInner(index)) wanted.push(index);
     return wanted;
   }

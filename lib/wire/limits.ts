@@ -29,7 +29,7 @@ export const CLOCK_SKEW_MS_MAX = 60_000;
 export const ORIGIN_BYTES_MAX = 42 * 1024;
 
 /** The longest that a node may be asked to hold a request for a shard. */
-export const HOLD_MS_MAX = 5_000;
+export const HOLD_MS_MAX = 20_000;
 
 /** Blobs in one message of offers: sealed it takes 23 KB of a request head. */
 export const OFFERS_PER_MESSAGE_MAX = 256;

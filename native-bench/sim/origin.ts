@@ -79,6 +79,7 @@ export class Origin {
       const own: OriginQueue<Read> = new OriginQueue<Read>(
         (together) => this.#request(own, to, together),
         (look) => this.#queue.at(this.#queue.nowMs, look, undefined),
+        () => this.#queue.nowMs,
       );
       this.#queues.set(to, (queue = own));
     }
@@ -88,6 +89,7 @@ export class Origin {
       series: shard.key,
       index: shard.index,
       shares: alone && sink.received === 0,
+      isWaitedFor: false,
       sink,
       events,
     });

@@ -123,7 +123,6 @@ export class Puller {
         1 / this.#active.length,
         (index) => this.node.swarm.isInner(layer.first + index),
         this.node.swarm.shardsTogether,
-        this.node.swarm.windowShards,
       );
       for (const index of wanted) this.#want(layer, layer.first + index);
     }

@@ -14,12 +14,14 @@ describe('swarm/origin-queue', () => {
   let begun: OriginWant[][];
   let soon: (() => void)[];
   let queue: OriginQueue<OriginWant>;
+  let nowMs: number;
 
   beforeEach(() => {
-    [begun, soon] = [[], []];
+    [begun, soon, nowMs] = [[], [], 0];
     queue = new OriginQueue(
       (together) => begun.push([...together]),
       (look) => soon.push(look),
+      () => nowMs,
       LIMITS,
     );
   });
@@ -35,7 +37,8 @@ describe('swarm/origin-queue', () => {
     upstream = 'r.example',
   ): void {
     const isVouched = !upstream.startsWith('listed');
-    for (const index of indices) queue.add({ upstream, isVouched, series, index, shares });
+    for (const index of indices)
+      queue.add({ upstream, isVouched, series, index, shares, isWaitedFor: true });
     settle();
   }
   function end(...requests: number[]): void {

@@ -150,6 +150,7 @@ export class NodeEffects implements FetchEffects {
     const running = this.#parts.transfers.origin((ask.origin as TargetRef).target, filling, {
       sliceBytes: job.options.sliceBytes,
       alone: ask.alone,
+      isOnBehalf: job.options.onBehalf !== null,
       mayStream,
     });
     job.running = running;

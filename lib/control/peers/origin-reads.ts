@@ -38,6 +38,18 @@ interface ObjectReads {
   pioneer: OriginRead | 'hold' | null;
 }
 
+/** How a shard is read. */
+export interface ReadHow {
+  /** Where in the shard somebody waits; null: nobody does. */
+  sliceBytes: number | null;
+  /** Whether this node reads for no others (OriginAsk). */
+  alone: boolean;
+  /** Whether it is another node's request that made this node read. */
+  isOnBehalf: boolean;
+  /** Whether one answer may bring all that is left. */
+  mayStream?: boolean;
+}
+
 /**
  * Reads shards at the origin, however it serves them.
  *
@@ -51,10 +63,7 @@ interface ObjectReads {
  */
 export class OriginReads {
   readonly #parts: Pick<TransferParts, 'pools' | 'clock' | 'observation' | 'vouching'>;
-  readonly #queue = new OriginQueue<OriginRead>(
-    (together) => this.#begin(together),
-    queueMicrotask,
-  );
+  readonly #queue: OriginQueue<OriginRead>;
   readonly #objects = new Map<string, ObjectReads>();
   readonly #memory: RangeMemory;
   /** When each credential of a blob was first used (wall time), by series. */
@@ -64,6 +73,11 @@ export class OriginReads {
 
   constructor(parts: Pick<TransferParts, 'pools' | 'clock' | 'observation' | 'vouching'>) {
     this.#parts = parts;
+    this.#queue = new OriginQueue(
+      (together) => this.#begin(together),
+      queueMicrotask,
+      () => parts.clock.nowMs(),
+    );
     this.#memory = new RangeMemory(parts.clock);
   }
 
@@ -76,11 +90,7 @@ export class OriginReads {
   read(
     target: OriginTarget,
     filling: Filling,
-    {
-      sliceBytes,
-      alone,
-      mayStream = true,
-    }: { sliceBytes: number | null; alone: boolean; mayStream?: boolean },
+    { sliceBytes, alone, isOnBehalf, mayStream = true }: ReadHow,
   ): Promise<OriginReadResult> {
     const name = objectOf(target.url);
     let object = this.#objects.get(name);
@@ -100,6 +110,7 @@ export class OriginReads {
         alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
       target,
       filling,
+      isWaitedFor: sliceBytes !== null && !isOnBehalf,
       sliceBytes,
       object,
       alone,

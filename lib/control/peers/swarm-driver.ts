@@ -203,11 +203,6 @@ export class SwarmDriver {
     return this.#swarm.isInner(index);
   }
 
-  /** See Swarm. */
-  get windowShards(): number {
-    return this.#swarm.windowShards;
-  }
-
   /** How many shards that are read ahead may come in one request. */
   get shardsTogether(): number {
     return this.#swarm.shardsTogether;

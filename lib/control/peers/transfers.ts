@@ -9,7 +9,7 @@ import type { OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
-import { OriginReads } from './origin-reads.ts';
+import { OriginReads, type ReadHow } from './origin-reads.ts';
 import type { RangeSupport } from './range-support.ts';
 
 export interface TransferParts {
@@ -61,11 +61,7 @@ export class Transfers {
   }
 
   /** Reads the rest of a shard at the origin; see OriginReads. */
-  origin(
-    target: OriginTarget,
-    filling: Filling,
-    how: { sliceBytes: number | null; alone: boolean; mayStream?: boolean },
-  ): Promise<OriginReadResult> {
+  origin(target: OriginTarget, filling: Filling, how: ReadHow): Promise<OriginReadResult> {
     return this.#atOrigin.read(target, filling, how);
   }
 

@@ -40,8 +40,6 @@ export interface StreamParts {
   isInner(shard: number): boolean;
   /** How many shards read ahead may be in one request now. */
   shardsTogether(): number;
-  /** Shards to have under way on this line; see Pace. */
-  windowShards(): number;
 }
 
 /** Sends control's answers to one front. */
@@ -360,7 +358,7 @@ class Stream {
   }
 
   #readAhead(): void {
-    const { facts, slotCount, open, isInner, shardsTogether, windowShards } = this.#parts;
+    const { facts, slotCount, open, isInner, shardsTogether } = this.#parts;
     const totalBytes = facts.totalOf(this.#request.blob.key);
     if (totalBytes === null) return;
     // Shards read ahead stay in memory until they are read. More than this stream's share would
@@ -384,7 +382,6 @@ class Stream {
       share,
       isInner,
       shardsTogether(),
-      windowShards(),
     ))
       this.#want(shard);
   }

@@ -62,7 +62,7 @@ describe('control/origin-reads', () => {
     reads.read(
       OPTIONS,
       { slot: shard, attempt: 1, shard, fromBytes: 0, totalBytes: TOTAL_BYTES, digest: null },
-      { sliceBytes: 0, alone: true, mayStream },
+      { sliceBytes: 0, alone: true, isOnBehalf: false, mayStream },
     );
   const head = (ranges: 'parts' | 'whole'): OriginReadNews => ({
     kind: 'head',

@@ -80,6 +80,7 @@ describe('control/transfers', () => {
     // An earlier object has shown that the host serves parts.
     void transfers.origin({ ...ORIGIN, url: 'https://r.example/earlier' }, FILLING, {
       sliceBytes: 0,
+      isOnBehalf: false,
       alone: false,
     });
     await settled();
@@ -137,7 +138,7 @@ describe('control/transfers', () => {
 
   it('reads so many shards at once from the origin, the rest in turn', async () => {
     const all = Array.from({ length: ORIGIN_REQUESTS_MAX + 2 }, () =>
-      transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false }),
+      transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false }),
     );
     await settled();
     assert.equal(jobs.length, ORIGIN_REQUESTS_MAX);
@@ -156,8 +157,8 @@ describe('control/transfers', () => {
 
   it('writes an audit line for each read at the origin, of its own bytes, negative when it failed', async () => {
     const [good, bad] = [
-      transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false }),
-      transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false }),
+      transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false }),
+      transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false }),
     ];
     await settled();
     clock.advance(5);
@@ -179,7 +180,7 @@ describe('control/transfers', () => {
 
   it('tells those who wait for their turn at once when an upstream let everybody wait in vain, and asks it for who comes next', async () => {
     const all = Array.from({ length: ORIGIN_REQUESTS_MAX + 2 }, () =>
-      transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false }),
+      transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false }),
     );
     await settled();
     tells[0]!({
@@ -196,7 +197,7 @@ describe('control/transfers', () => {
         receivedBytes: 100,
       })),
     );
-    void transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false });
+    void transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false });
     await settled();
     assert.equal(jobs.length, ORIGIN_REQUESTS_MAX + 1);
   });
@@ -217,7 +218,7 @@ describe('control/transfers', () => {
   ] as const) {
     it(`but not when ${what}`, async () => {
       for (let read = 0; read < ORIGIN_REQUESTS_MAX + 2; read++)
-        void transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false });
+        void transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false });
       await settled();
       tells[0]!(result);
       ends[0]!({ kind: 'over' });
@@ -234,7 +235,7 @@ describe('control/transfers', () => {
       transfers.origin(
         ORIGIN,
         { ...FILLING, slot: shard, shard, fromBytes, totalBytes: 100 * SHARD_BYTES },
-        { sliceBytes, alone: true },
+        { sliceBytes, alone: true, isOnBehalf: false },
       );
     const asked = (): number[][] =>
       jobs.map((job) => (job.kind === 'origin' ? job.parts.map(({ shard }) => shard) : []));

@@ -76,7 +76,6 @@ export function streamFixture(
       slotCount: at.arena.slotCount,
       isInner: () => false,
       shardsTogether: () => 1,
-      windowShards: () => Infinity,
       ahead,
       trace,
       nowMs: () => 0,
