@@ -4,8 +4,8 @@ import { ORIGIN_RAMP_GAIN_MIN, ORIGIN_RAMP_PROBE_ROUNDS, ORIGIN_REQUESTS_MIN } f
  * How many requests to one upstream are under way at once. Requests that share a line come late
  * together, the first with the last, so there are only as many as raise the throughput: it begins
  * with ORIGIN_REQUESTS_MIN and doubles from round to round while a round (as many completions as
- * requests at once) brings ORIGIN_RAMP_GAIN_MIN times the rate of the one before. Then it stays, and
- * tries twice as many again every ORIGIN_RAMP_PROBE_ROUNDS rounds.
+ * requests at once) brings ORIGIN_RAMP_GAIN_MIN times the rate of the one before. Then it stays,
+ * and tries twice as many again every ORIGIN_RAMP_PROBE_ROUNDS rounds.
  */
 export class OriginRamp {
   readonly #requestsMax: number;

@@ -49,8 +49,8 @@ export class Pace {
   readonly #lulls: { fromMs: number; toMs: number }[] = [];
 
   /**
-   * `bytes` of any shard came. The line is what the best stretches of LINE_WINDOW_MS bring: a pause,
-   * as when a sender falls silent, says nothing of it.
+   * `bytes` of any shard came. The line is what the best stretches of LINE_WINDOW_MS bring: a
+   * pause, as when a sender falls silent, says nothing of it.
    */
   received(bytes: number, nowMs: number): void {
     if (nowMs - this.#receivedMs > LINE_PAUSE_MS) {
