@@ -126,6 +126,7 @@ function grid(sim: SimOptions): void {
           `max ${result.maxOverIdeal.toFixed(2)} x the ideal; ` +
           `origin ${result.originOverImage.toFixed(3)} x; ` +
           `${result.messagesPerShard.toFixed(1)} messages a shard; depth ${result.depthMax}; ` +
+          `first shard after ${result.firstShardTimes.toFixed(1)} shard times; ` +
           `${result.unfinished} unfinished`,
       );
   }

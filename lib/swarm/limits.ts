@@ -148,7 +148,7 @@ export const OVERTAKERS_MAX = 96;
 export const SLOW_FACTOR = 4;
 
 /** Shards of this much time may share an uplink: what hides a round trip. */
-export const UPLOAD_TURN_MS = 300;
+export const UPLOAD_TURN_MS = 100;
 
 /**
  * Shards measured before any is called late, and that must have come since the late one was begun:
@@ -288,6 +288,9 @@ export const FEED_FANOUT = 16;
 export const ORIGIN_REQUESTS_MIN = 2;
 export const ORIGIN_RAMP_GAIN_MIN = 1.1;
 export const ORIGIN_RAMP_PROBE_ROUNDS = 16;
+
+/** Where nothing is under way, what other nodes ask for is gathered for this long. */
+export const ORIGIN_GATHER_MS = 2;
 
 /** Upstreams whose number of requests is remembered. */
 export const ORIGIN_RAMPS_MAX = 256;

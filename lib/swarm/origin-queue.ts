@@ -1,6 +1,7 @@
 import {
   ORIGIN_ALL_REQUESTS_MAX,
   ORIGIN_FEW_REQUESTS,
+  ORIGIN_GATHER_MS,
   ORIGIN_IN_ORDER_REQUESTS_MAX,
   ORIGIN_RAMPS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
@@ -22,6 +23,8 @@ export interface OriginWant {
    * and it is known to exist.
    */
   readonly shares: boolean;
+  /** Whether another node asked for it: such wants come in any order. */
+  readonly isOnBehalf: boolean;
   /** Whether a client of this node waits for it: it waits for no other (OriginRamp). */
   readonly isWaitedFor: boolean;
 }
@@ -55,13 +58,21 @@ const originLimits: OriginLimits = {
  */
 export type RequestEnd = 'answered' | 'silent' | 'left';
 
+interface UnderWay {
+  /** How many requests the upstream had answered when it began. */
+  readonly answersBefore: number;
+  readonly begunMs: number;
+  /** When the first byte of the answer came; NaN before. */
+  headMs: number;
+}
+
 /** What is under way to one upstream. */
 interface Upstream {
   requests: number;
   /** Requests it has answered, in whatever way. */
   answers: number;
-  /** How many it had answered when each of those under way, known by its first want, began. */
-  readonly answersBefore: Map<OriginWant, number>;
+  /** Of each request under way, known by its first want. */
+  readonly underWay: Map<OriginWant, UnderWay>;
 }
 
 /** What is under way or waits of one series. */
@@ -84,7 +95,7 @@ interface Series {
  */
 export class OriginQueue<Want extends OriginWant> {
   readonly #begin: (together: readonly Want[]) => void;
-  readonly #soon: (run: () => void) => void;
+  readonly #soon: (run: () => void, ms: number) => void;
   readonly #nowMs: () => number;
   readonly #limits: OriginLimits;
   /** In order of arrival, those of a series in order of the blob. */
@@ -94,15 +105,16 @@ export class OriginQueue<Want extends OriginWant> {
   #allRequests = 0;
   #unvouchedRequests = 0;
   readonly #upstreams = new Map<string, Upstream>();
-  #looksSoon = false;
+  /** In how many ms it looks what may begin; Infinity: nobody waits for that. */
+  #looksInMs = Infinity;
 
   /**
    * `begin` sends one request, for the shards of `together` in this order; it is answered with one
-   * `over`. `soon` calls back once all that is wanted at this moment has been added.
+   * `over`. `soon` calls back after `ms`, at 0 once all that is wanted at this moment has been added.
    */
   constructor(
     begin: (together: readonly Want[]) => void,
-    soon: (run: () => void) => void,
+    soon: (run: () => void, ms: number) => void,
     nowMs: () => number,
     limits = originLimits,
   ) {
@@ -125,7 +137,13 @@ export class OriginQueue<Want extends OriginWant> {
       series === want.series && index > want.index;
     const place = this.#waiting.findIndex(isLater);
     this.#waiting.splice(place < 0 ? this.#waiting.length : place, 0, want);
-    this.#lookSoon();
+    this.#lookSoon(want.isOnBehalf && this.#allRequests === 0 ? ORIGIN_GATHER_MS : 0);
+  }
+
+  /** The answer to the request whose first want is `first` has begun. */
+  head(first: Want): void {
+    const underWay = this.#upstreams.get(first.upstream)?.underWay.get(first);
+    if (underWay !== undefined && Number.isNaN(underWay.headMs)) underWay.headMs = this.#nowMs();
   }
 
   /**
@@ -138,23 +156,26 @@ export class OriginQueue<Want extends OriginWant> {
     const { series: name, upstream: host } = first!;
     const upstream = this.#upstreams.get(host)!;
     const isSilentToAll =
-      end === 'silent' && upstream.answersBefore.get(first!) === upstream.answers;
-    upstream.answersBefore.delete(first!);
+      end === 'silent' && upstream.underWay.get(first!)!.answersBefore === upstream.answers;
+    const { begunMs, headMs } = upstream.underWay.get(first!)!;
+    upstream.underWay.delete(first!);
     upstream.requests--;
     if (end === 'answered') upstream.answers++;
     if (upstream.requests === 0) this.#upstreams.delete(host);
     this.#allRequests--;
     if (!first!.isVouched) this.#unvouchedRequests--;
     this.#series.get(name)!.requests--;
+    const nowMs = this.#nowMs();
     this.#ramp(host).ended(
-      this.#nowMs(),
+      nowMs,
       together.length,
       this.#waiting.some((want) => want.upstream === host),
+      Number.isNaN(headMs) ? 0 : (headMs - begunMs) / Math.max(nowMs - begunMs, 1e-6),
     );
     const givenUp = isSilentToAll ? this.#waiting.filter((want) => want.upstream === host) : [];
     for (const want of givenUp) this.#waiting.splice(this.#waiting.indexOf(want), 1);
     for (const want of [...together, ...givenUp]) this.#forget(want);
-    this.#lookSoon();
+    this.#lookSoon(0);
     return givenUp;
   }
 
@@ -166,13 +187,15 @@ export class OriginQueue<Want extends OriginWant> {
     if (series.wants.size === 0) this.#series.delete(name);
   }
 
-  #lookSoon(): void {
-    if (this.#looksSoon) return;
-    this.#looksSoon = true;
+  /** What nodes want of a new blob comes in any order within a moment; the first is to go first. */
+  #lookSoon(ms: number): void {
+    if (this.#looksInMs <= ms) return;
+    this.#looksInMs = ms;
     this.#soon(() => {
-      this.#looksSoon = false;
+      if (this.#looksInMs === Infinity) return;
+      this.#looksInMs = Infinity;
       this.#next();
-    });
+    }, ms);
   }
 
   #next(): void {
@@ -182,7 +205,7 @@ export class OriginQueue<Want extends OriginWant> {
       const upstream = this.#upstreams.get(host) ?? {
         requests: 0,
         answers: 0,
-        answersBefore: new Map<OriginWant, number>(),
+        underWay: new Map<OriginWant, UnderWay>(),
       };
       const together =
         hasShare && upstream.requests < this.#requestsFor(this.#waiting[at]!)
@@ -197,8 +220,10 @@ export class OriginQueue<Want extends OriginWant> {
       if (!isVouched) this.#unvouchedRequests++;
       this.#upstreams.set(host, upstream);
       upstream.requests++;
-      upstream.answersBefore.set(together[0]!, upstream.answers);
-      this.#ramp(host).begun(this.#nowMs());
+      const begunMs = this.#nowMs();
+      const { answers: answersBefore } = upstream;
+      upstream.underWay.set(together[0]!, { answersBefore, begunMs, headMs: Number.NaN });
+      this.#ramp(host).begun(begunMs);
       this.#series.get(together[0]!.series)!.requests++;
       this.#begin(together);
       at = 0;

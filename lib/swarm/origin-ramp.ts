@@ -34,8 +34,11 @@ export class OriginRamp {
     if (Number.isNaN(this.#startMs)) this.#startMs = nowMs;
   }
 
-  /** A request for so many shards has ended; `isWaiting`: others wait for its place. */
-  ended(nowMs: number, shards: number, isWaiting: boolean): void {
+  /**
+   * A request for so many shards has ended; `isWaiting`: others wait for its place; `waitShare`: the
+   * part of its time before the first byte, in which it left the line to others.
+   */
+  ended(nowMs: number, shards: number, isWaiting: boolean, waitShare: number): void {
     this.#completions++;
     this.#shards += shards;
     // Without others that wait, the rate is that of the demand and says nothing of the line.
@@ -47,6 +50,7 @@ export class OriginRamp {
       this.#rate = rate;
       if (++this.#sinceTrial >= ORIGIN_RAMP_PROBE_ROUNDS) this.#double();
     } else if (rate >= ORIGIN_RAMP_GAIN_MIN * this.#rate) {
+      if (this.#rate === 0) this.#requests *= headStart(waitShare);
       this.#rate = rate;
       this.#double();
     } else {
@@ -57,6 +61,7 @@ export class OriginRamp {
   }
 
   #double(): void {
+    this.#requests = Math.min(this.#requests, this.#requestsMax);
     this.#isTrial = this.#requests * 2 <= this.#requestsMax;
     this.#sinceTrial = 0;
     if (this.#isTrial) this.#requests *= 2;
@@ -67,4 +72,12 @@ export class OriginRamp {
     this.#completions = 0;
     this.#shards = 0;
   }
+}
+
+/**
+ * How many times as many requests the first round shows to be needed, beside the doubling: where
+ * each waits for most of its time, the line is idle meanwhile. A power of two, at most four.
+ */
+function headStart(waitShare: number): number {
+  return waitShare >= 5 / 6 ? 4 : waitShare >= 1 / 2 ? 2 : 1;
 }

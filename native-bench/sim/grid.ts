@@ -18,6 +18,8 @@ export interface CellResult extends Cell {
   messagesPerShard: number;
   depthMax: number;
   unfinished: number;
+  /** When the slowest node had the image's first shard, in shard times. */
+  firstShardTimes: number;
   /** What a shard takes over the link, against the ideal time of the whole pull. */
   shardOverIdeal: number;
 }
@@ -47,7 +49,7 @@ export function runCell({ nodes, link, image }: Cell, seed = 1): CellResult {
   const imageBytes = parseBytes(image);
   const transfers = (nodes * imageBytes) / defaultCluster.shardBytes;
   const isFine = bytesPerMs <= FINE_BYTES_PER_MS_MAX && transfers <= FINE_TRANSFERS_MAX;
-  const { report } = runShoal({
+  const { report, survivors } = runShoal({
     cluster: {
       ...defaultCluster,
       nodes,
@@ -74,6 +76,9 @@ export function runCell({ nodes, link, image }: Cell, seed = 1): CellResult {
     messagesPerShard: report.messagesPerShard,
     depthMax: report.depthMax,
     unfinished: report.unfinished,
+    firstShardTimes:
+      Math.max(...survivors.map(({ firstMs, startMs }) => firstMs - startMs)) /
+      (defaultCluster.shardBytes / bytesPerMs),
     shardOverIdeal: defaultCluster.shardBytes / imageBytes,
   };
 }

@@ -78,7 +78,7 @@ export class Origin {
     if (queue === undefined) {
       const own: OriginQueue<Read> = new OriginQueue<Read>(
         (together) => this.#request(own, to, together),
-        (look) => this.#queue.at(this.#queue.nowMs, look, undefined),
+        (look, ms) => this.#queue.at(this.#queue.nowMs + ms, look, undefined),
         () => this.#queue.nowMs,
       );
       this.#queues.set(to, (queue = own));
@@ -89,6 +89,7 @@ export class Origin {
       series: shard.key,
       index: shard.index,
       shares: alone && sink.received === 0,
+      isOnBehalf: !alone,
       isWaitedFor: false,
       sink,
       events,
@@ -121,7 +122,8 @@ export class Origin {
               ? {}
               : { headers: { 'retry-after': String(retryAfterSeconds) } }),
           });
-        else
+        else {
+          queue.head(together[0]!);
           this.#send(
             to,
             wanted,
@@ -131,6 +133,7 @@ export class Origin {
               ? (at) => fail(at, { code: 'ORIGIN_BROKEN', message: 'broke off', status: 502 })
               : null,
           );
+        }
       },
       undefined,
     );

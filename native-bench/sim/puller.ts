@@ -54,6 +54,8 @@ export class Puller {
   startMs = 0;
   /** When everything was there, on disk and unpacked; NaN before. */
   finishedMs = Number.NaN;
+  /** When the image's first shard was there; NaN before. */
+  firstMs = Number.NaN;
   retries = 0;
   readonly #cluster: Cluster;
   readonly #options: PullerOptions;
@@ -149,6 +151,7 @@ export class Puller {
   #done(index: number): void {
     const layer = this.#active.find(({ first, count }) => index >= first && index < first + count)!;
     this.#wanted[index] = DONE;
+    if (index === 0) this.firstMs = this.#cluster.nowMs();
     if (!this.#early.delete(index)) layer.underWay--;
     layer.left--;
     this.#useDisk(this.#cluster.lengthBytes(index) * this.#options.pullPasses);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX } from '../../lib/swarm/limits.ts';
+import { ORIGIN_TRIES_MAX, OWNER_REFUSALS_MAX, SUCCESSORS } from '../../lib/swarm/limits.ts';
 import { defaultCluster } from '../../native-bench/sim/cluster.ts';
 import { defaultPuller } from '../../native-bench/sim/puller.ts';
 import { Random } from '../../native-bench/sim/random.ts';
@@ -79,6 +79,8 @@ function requestsExplained({ cluster, faults }: ShoalOptions): number {
   const broken = faults.kill + faults.unplug + faults.freeze + faults.slow + faults.lie;
   const fetchers =
     1 +
+    // Without roots, the next in rank may read what its owner is late with.
+    (cluster.roots === 0 ? SUCCESSORS : 0) +
     Math.ceil((faults.rootKill + faults.rootFreeze + faults.rootStall) * cluster.roots) +
     Math.ceil(broken * NODES);
   const { unavailable, breaksOff } = cluster.originFaults;

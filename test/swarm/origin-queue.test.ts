@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { ORIGIN_GATHER_MS } from '../../lib/swarm/limits.ts';
 import { OriginQueue, type OriginWant } from '../../lib/swarm/origin-queue.ts';
 
 const LIMITS = {
@@ -38,7 +39,15 @@ describe('swarm/origin-queue', () => {
   ): void {
     const isVouched = !upstream.startsWith('listed');
     for (const index of indices)
-      queue.add({ upstream, isVouched, series, index, shares, isWaitedFor: true });
+      queue.add({
+        upstream,
+        isVouched,
+        series,
+        index,
+        shares,
+        isOnBehalf: false,
+        isWaitedFor: true,
+      });
     settle();
   }
   function end(...requests: number[]): void {
@@ -64,6 +73,35 @@ describe('swarm/origin-queue', () => {
     want([0, 1, 2, 3, 5]);
     want([4], 'b');
     assert.deepEqual(asked(), ['a0 a1 a2', 'a3', 'a5', 'b4']);
+  });
+
+  it('begins with the first shard of what other nodes ask for in a moment, in any order', () => {
+    const later: number[] = [];
+    queue = new OriginQueue(
+      (together) => begun.push([...together]),
+      (look, ms) => {
+        later.push(ms);
+        soon.push(look);
+      },
+      () => nowMs,
+      LIMITS,
+    );
+    const other = { upstream: 'r.example', isVouched: true, series: 'a', shares: false };
+    for (const index of [7, 3, 0, 1])
+      queue.add({ ...other, index, isOnBehalf: true, isWaitedFor: false });
+    assert.deepEqual(later, [ORIGIN_GATHER_MS]);
+    settle();
+    assert.deepEqual(asked(), ['a0', 'a1'], 'as many as before the line is known');
+  });
+
+  it('lets a client of this node wait for no request of others', () => {
+    const other = { upstream: 'r.example', isVouched: true, series: 'a', shares: false };
+    for (const index of [0, 1, 2])
+      queue.add({ ...other, index, isOnBehalf: true, isWaitedFor: false });
+    settle();
+    assert.deepEqual(asked(), ['a0', 'a1']);
+    want([9], 'a', false);
+    assert.deepEqual(asked(), ['a0', 'a1', 'a9']);
   });
 
   it('sends each by itself where they may not share, as many at once as are allowed, the rest in order', () => {

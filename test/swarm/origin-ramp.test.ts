@@ -15,22 +15,27 @@ function read(ramp: OriginRamp, line: Line, shards: number): { first: number; se
   const STEP_MS = Math.min(line.firstByteMs, line.shardMs) / 20;
   let nowMs = 0;
   let [begun, ended] = [0, 0];
-  let under: { dueMs: number; leftMs: number }[] = [];
+  let under: { begunMs: number; dueMs: number; leftMs: number }[] = [];
   const most = { first: 0, second: 0 };
   while (ended < shards) {
     while (begun < shards && under.length < ramp.requests) {
       ramp.begun(nowMs);
       begun++;
-      under.push({ dueMs: nowMs + line.firstByteMs, leftMs: line.shardMs });
+      under.push({
+        begunMs: nowMs,
+        dueMs: nowMs + line.firstByteMs,
+        leftMs: line.shardMs,
+      });
     }
     const half = ended < shards / 2 ? 'first' : 'second';
     most[half] = Math.max(most[half], under.length);
     nowMs += STEP_MS;
     const sending = under.filter(({ dueMs }) => dueMs <= nowMs);
     for (const request of sending) request.leftMs -= STEP_MS / sending.length;
-    for (const _ of under.filter(({ leftMs }) => leftMs <= 0)) {
+    for (const request of under.filter(({ leftMs }) => leftMs <= 0)) {
       ended++;
-      ramp.ended(nowMs, 1, begun < shards);
+      const waitShare = line.firstByteMs / (nowMs - request.begunMs);
+      ramp.ended(nowMs, 1, begun < shards, waitShare);
     }
     under = under.filter(({ leftMs }) => leftMs > 0);
   }
@@ -64,7 +69,7 @@ describe('swarm/origin-ramp', () => {
     const ramp = new OriginRamp(REQUESTS_MAX);
     for (let at = 0; at < 50; at++) {
       ramp.begun(at * 100);
-      ramp.ended(at * 100 + 1, 1, false);
+      ramp.ended(at * 100 + 1, 1, false, 0.9);
     }
     assert.equal(ramp.requests, ORIGIN_REQUESTS_MIN);
   });

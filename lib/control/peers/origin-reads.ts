@@ -75,7 +75,7 @@ export class OriginReads {
     this.#parts = parts;
     this.#queue = new OriginQueue(
       (together) => this.#begin(together),
-      queueMicrotask,
+      (look, ms) => (ms === 0 ? queueMicrotask(look) : void parts.clock.after(ms, look)),
       () => parts.clock.nowMs(),
     );
     this.#memory = new RangeMemory(parts.clock);
@@ -110,6 +110,7 @@ export class OriginReads {
         alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
       target,
       filling,
+      isOnBehalf,
       isWaitedFor: sliceBytes !== null && !isOnBehalf,
       sliceBytes,
       object,
@@ -232,6 +233,7 @@ export class OriginReads {
         (news) => {
           if (news.kind === 'head') {
             proof?.(news.atHome ? { kind: 'granted', totalBytes: news.totalBytes } : null);
+            this.#queue.head(first);
             this.#learn(first, news);
             return;
           }
