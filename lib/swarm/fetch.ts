@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import { FETCH_PATIENCE_MS, ORIGIN_BACKOFF_MS } from './limits.ts';
+import { ORIGIN_BACKOFF_MS } from './limits.ts';
 import { Attempts } from './attempts.ts';
 import type { FetchOptions, FetchShared } from './fetch-shared.ts';
 import { Integrity, type Whole } from './integrity.ts';
@@ -138,8 +138,7 @@ export class ShardFetch implements Fetch {
       this.#watchStat(nowMs, this.source!);
     // A read of the origin has deadlines of its own, and its turn there to wait for.
     const isAtOrigin = this.#phase === 'reading' && this.#attempts.role === 'origin';
-    const patienceMs = Math.max(FETCH_PATIENCE_MS, 2 * this.#shared.pace.windowMs);
-    if (!isAtOrigin && nowMs - this.#progress.grownMs > patienceMs) {
+    if (!isAtOrigin && nowMs - this.#progress.grownMs > this.#shared.pace.giveUpMs) {
       this.#shared.observe('gave-up', this.source);
       this.#close({
         kind: 'failed',
@@ -147,7 +146,7 @@ export class ShardFetch implements Fetch {
           this.#lastError ??
           wireError(
             'PEER_TIMEOUT',
-            `no byte of shard ${this.shard.index} for ${Math.round(patienceMs)} ms, from anybody`,
+            `no byte of shard ${this.shard.index} for too long, from anybody`,
           ),
       });
     } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();

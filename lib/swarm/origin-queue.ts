@@ -110,7 +110,7 @@ export class OriginQueue<Want extends OriginWant> {
 
   /**
    * `begin` sends one request, for the shards of `together` in this order; it is answered with one
-   * `over`. `soon` calls back after `ms`, at 0 once all that is wanted at this moment has been added.
+   * `over`. `soon` calls back after `ms`, at 0 once all that is wanted at this moment is known.
    */
   constructor(
     begin: (together: readonly Want[]) => void,

@@ -35,8 +35,8 @@ export class OriginRamp {
   }
 
   /**
-   * A request for so many shards has ended; `isWaiting`: others wait for its place; `waitShare`: the
-   * part of its time before the first byte, in which it left the line to others.
+   * A request for so many shards has ended; `isWaiting`: others wait for its place; `waitShare`:
+   * the part of its time before the first byte, in which it left the line to others.
    */
   ended(nowMs: number, shards: number, isWaiting: boolean, waitShare: number): void {
     this.#completions++;

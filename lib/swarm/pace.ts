@@ -1,4 +1,5 @@
 import {
+  FETCH_PATIENCE_MS,
   LATE_FACTOR,
   LATE_FLOW_MIN,
   LATE_MS_MIN,
@@ -125,6 +126,11 @@ export class Pace {
    */
   get #usualMs(): number {
     return Math.max(this.#meanMs, this.windowMs);
+  }
+
+  /** How long a fetch that gains no byte goes on. */
+  get giveUpMs(): number {
+    return Math.max(FETCH_PATIENCE_MS, 2 * this.windowMs);
   }
 
   /** The time in which a whole window of a reader comes; 0 before the line is known. */

@@ -8,6 +8,7 @@ import type { ProbeResult } from '../../workers/pool.ts';
 import { holdAtMs } from './credential-end.ts';
 import { CREDENTIAL_LOOK_MS, CREDENTIALS_WATCHED_MAX } from './limits.ts';
 import { endOf, refusalOf } from './read-outcome.ts';
+import type { ReadHow } from './read-how.ts';
 import { RangeMemory, type RangeSupport } from './range-support.ts';
 import type { Filling, TransferParts } from './transfers.ts';
 
@@ -36,18 +37,6 @@ interface ObjectReads {
    * for its head.
    */
   pioneer: OriginRead | 'hold' | null;
-}
-
-/** How a shard is read. */
-export interface ReadHow {
-  /** Where in the shard somebody waits; null: nobody does. */
-  sliceBytes: number | null;
-  /** Whether this node reads for no others (OriginAsk). */
-  alone: boolean;
-  /** Whether it is another node's request that made this node read. */
-  isOnBehalf: boolean;
-  /** Whether one answer may bring all that is left. */
-  mayStream?: boolean;
 }
 
 /**

@@ -9,7 +9,8 @@ import type { OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
-import { OriginReads, type ReadHow } from './origin-reads.ts';
+import { OriginReads } from './origin-reads.ts';
+import type { ReadHow } from './read-how.ts';
 import type { RangeSupport } from './range-support.ts';
 
 export interface TransferParts {
