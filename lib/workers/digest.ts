@@ -45,7 +45,7 @@ export type DigestResult =
   | { kind: 'gone' };
 
 nameThread('digest');
-const { start, port } = workerData as LineStart<DigestStart>;
+const start = workerData as DigestStart;
 const arena = new Arena(start.arena);
 Meter.claim(start.meters, 'digest');
 
@@ -128,4 +128,4 @@ async function part({
   return { kind: 'part', checksum: checksumOf(bytes) };
 }
 
-serveLine<DigestJob>(port, run);
+export default (line: LineStart): Promise<void> => serveLine<DigestJob>(line, run);

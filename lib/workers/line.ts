@@ -16,9 +16,8 @@ export type LineResult =
   | { id: number; result: unknown }
   | { id: number; thrown: string };
 
-/** The `workerData` of a pool's thread: jobs come through `port`. */
-export interface LineStart<Start> {
-  start: Start;
+/** What a thread of a pool is started with. Jobs come through `port` until it closes. */
+export interface LineStart {
   port: MessagePort;
 }
 
@@ -36,12 +35,13 @@ export class Moved {
 /**
  * Carries out the jobs that come through a line, as many at once as come. Jobs and results of one
  * turn of the event loop travel as one message, so that a busy thread is woken once per turn and
- * not once per job. `tell` sends ahead what a job has to say before it is done.
+ * not once per job. `tell` sends ahead what a job has to say before it is done. Resolves when the
+ * line is closed.
  */
 export function serveLine<Job>(
-  port: MessagePort,
+  { port }: LineStart,
   run: (job: Job, tell: (part: unknown) => void) => unknown,
-): void {
+): Promise<void> {
   const channel = new Channel<LineResult, LineJob<Job>>(
     port,
     ({ id, job }) => void carryOut(id, job),
@@ -56,4 +56,5 @@ export function serveLine<Job>(
     }
   };
   channel.send({ serves: true });
+  return new Promise((resolve) => port.once('close', resolve));
 }

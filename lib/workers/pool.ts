@@ -140,7 +140,7 @@ export interface PoolTasks {
 export type PoolJob = PoolTasks[keyof PoolTasks][0];
 
 nameThread('transfer');
-const { start, port } = workerData as LineStart<PoolStart>;
+const start = workerData as PoolStart;
 const meter = Meter.claim(start.meters, 'transfer');
 watchLoopDelay(meter, systemClock);
 const tools: TransferTools = {
@@ -311,4 +311,4 @@ function moved(value: object, bytes: Uint8Array): unknown {
   return whole ? new Moved(value, bytes.buffer as ArrayBuffer) : value;
 }
 
-serveLine<PoolJob>(port, run);
+export default (line: LineStart): Promise<void> => serveLine<PoolJob>(line, run);

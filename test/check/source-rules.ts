@@ -148,7 +148,7 @@ const PURE = [
   /^lib\/origin\/(content-range|redirect-memory|outages)\.ts$/,
 ];
 const IMPURE_MODULES =
-  /^(?:node:(?:net|fs|fs\/promises|http|https|dns|dgram|tls|child_process|worker_threads|timers.*|os|process)|undici|uWebSockets\.js)$/;
+  /^(?:node:(?:net|fs|fs\/promises|http|https|dns|dgram|tls|child_process|worker_threads|timers.*|os|process)|undici|uWebSockets\.js|piscina)$/;
 const IMPURE_NAMES =
   /\b(?:Date|performance|setTimeout|setInterval|setImmediate|process)\b(?!\s*:)|\bMath\.random\b/g;
 

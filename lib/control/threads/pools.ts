@@ -1,14 +1,13 @@
-import { Worker, type MessagePort } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
 import { ShoalError } from '../../errors.ts';
 import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../../limits.ts';
 import type { DigestJob, DigestResult, DigestStart } from '../../workers/digest.ts';
-import type { LineStart } from '../../workers/line.ts';
 import type { OriginReadJob, OriginReadNews } from '../../workers/origin-read.ts';
-import { THREAD_OPTIONS } from '../../workers/thread-options.ts';
 import type { Bucket } from '../../registry/vouching.ts';
 import type { HoldJob, PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
 import { Lines, ThreadLost } from './lines.ts';
+import { startThread } from './start-thread.ts';
 import { LOCAL, UNVOUCHED, type Share } from '../../share-queue.ts';
 import { TRANSFER_SHARES } from '../limits.ts';
 
@@ -69,11 +68,7 @@ export function startPools(
   const thread =
     <Start>(file: string, startWith: Start) =>
     (port: MessagePort): Worker =>
-      new Worker(new URL(file, import.meta.url), {
-        workerData: { start: startWith, port } satisfies LineStart<Start>,
-        transferList: [port],
-        ...THREAD_OPTIONS,
-      });
+      startThread(new URL(file, import.meta.url), startWith, port);
   const transfer = new Lines<PoolJob>({
     start: thread('../../workers/pool.ts', start),
     threads: { atStart: startAll ? TRANSFER_THREADS : 1, all: TRANSFER_THREADS },

@@ -8,7 +8,7 @@ export type SampleJob =
 const held: (() => void)[] = [];
 let last: Uint8Array | null = null;
 
-if ((workerData as LineStart<string>).start === 'fails') process.exit(4);
+if (workerData === 'fails') process.exit(4);
 
 function run(job: SampleJob, tell: (part: unknown) => void): unknown {
   switch (job.kind) {
@@ -47,4 +47,4 @@ function run(job: SampleJob, tell: (part: unknown) => void): unknown {
   }
 }
 
-serveLine<SampleJob>((workerData as LineStart<string>).port, run);
+export default (line: LineStart): Promise<void> => serveLine<SampleJob>(line, run);

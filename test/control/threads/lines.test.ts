@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { Worker } from 'node:worker_threads';
 import { ManualClock } from '../../../lib/clock.ts';
 import { THREAD_RESTART_MS } from '../../../lib/control/limits.ts';
+import { startThread } from '../../../lib/control/threads/start-thread.ts';
 import { Lines, ThreadLost } from '../../../lib/control/threads/lines.ts';
 import { until } from '../../telemetry/until.ts';
 import type { SampleJob } from './line-worker.ts';
@@ -23,10 +23,7 @@ describe('control/lines', () => {
       start(port) {
         const how = starts.shift() ?? 'ok';
         if (how === 'refused') throw new Error('EAGAIN');
-        return new Worker(new URL('line-worker.ts', import.meta.url), {
-          workerData: { start: how, port },
-          transferList: [port],
-        });
+        return startThread(new URL('line-worker.ts', import.meta.url), how, port);
       },
       threads: { atStart, all: threads },
       jobsPerThreadMax,
