@@ -56,8 +56,19 @@ export async function runNode(
   return (await drained(node)) ? 0 : exitAtOnce(1);
 }
 
-/** Logs a programmer error and exits; the supervisor starts the node again. */
+/**
+ * Logs a programmer error and exits; the supervisor starts the node again. Memory that Node itself
+ * cannot get, as for the code of a library, is no such error: it says which limit to raise.
+ */
 function dieAtOnce(error: Error): void {
+  if (error instanceof RangeError && /out of memory|cannot allocate/i.test(error.message)) {
+    writeSync(
+      2,
+      `shoal: cannot allocate memory: ${error.message}; lower CacheConfig.memory, or raise the ` +
+        'memory limit of the process (ulimit -v) (LIMIT_TOO_LOW)\n',
+    );
+    exitAtOnce(1);
+  }
   const line = {
     level: 'fatal',
     time: new Date().toISOString(),

@@ -7,10 +7,19 @@ import {
   DESCRIPTORS_RESERVED,
 } from './limits.ts';
 
-/** Open files that this process may have; Node raises its own limit to the hard one. */
-export function descriptorLimit(): number {
-  const line = /^Max open files +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-  const limit = Number(line?.[1]);
+/**
+ * Open files that this process may have; Node raises its own limit to the hard one. Infinity where
+ * the system does not tell, as without /proc.
+ */
+export function descriptorLimit(file = '/proc/self/limits'): number {
+  let limits: string;
+  try {
+    limits = readFileSync(file, 'utf8');
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+    return Number.POSITIVE_INFINITY;
+  }
+  const limit = Number(/^Max open files +(\S+)/m.exec(limits)?.[1]);
   return Number.isInteger(limit) ? limit : Number.POSITIVE_INFINITY;
 }
 

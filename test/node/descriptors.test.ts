@@ -32,4 +32,8 @@ describe('node/descriptors', () => {
       { code: 'LIMIT_TOO_LOW' },
     );
   });
+
+  it('knows no limit where the system does not tell it', () => {
+    assert.equal(descriptorLimit('/proc/self/not-there'), Number.POSITIVE_INFINITY);
+  });
 });
