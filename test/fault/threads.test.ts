@@ -96,7 +96,7 @@ describe('fault/threads: a thread of a node ends in the middle of a pull', () =>
     let nextBytes = 5 * MIB;
     await pull((bytes) => {
       if (bytes < nextBytes) return;
-      nextBytes += 15 * MIB;
+      nextBytes += 40 * MIB;
       for (const [at, worker] of workers.entries()) if (at !== 1) void worker.terminate();
     });
     await until(

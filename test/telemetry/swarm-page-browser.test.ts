@@ -83,41 +83,6 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
       assert.equal(await browser.evaluate(count(`#tiles .${look}`)), 1, look);
   });
 
-  it('takes less than 100 ms for a change of every node, with all rows shown', async () => {
-    await open();
-    await browser.evaluate(`document.getElementById('table-more').click()`);
-    assert.equal(await browser.evaluate(count('#nodes tbody tr')), NODES);
-    await browser.evaluate(`(() => {
-      window.longFrames = [];
-      const took = (list) => list.getEntries().map(({ duration }) => duration);
-      new PerformanceObserver((list) => window.longFrames.push(...took(list)))
-        .observe({ type: 'long-animation-frame' });
-    })()`);
-    // Frames below 50 ms are not reported: one that is longer shows that the observer works.
-    await browser.evaluate(`requestAnimationFrame(() => {
-      const endMs = performance.now() + 60;
-      while (performance.now() < endMs);
-    })`);
-    await browser.waitFor(`window.longFrames.length > 0`);
-    const frames: number[] = [];
-    for (let step = 1; step <= 5; step++) {
-      await browser.evaluate(`window.longFrames.length = 0`);
-      fixture.swarm.status = busySwarm(NODES, Date.now(), step);
-      const progress = '#nodes tbody tr:nth-child(500) td:nth-child(3)';
-      const cell = `document.querySelector('${progress}').textContent`;
-      const before = await browser.evaluate<string>(`${text('saved')} + ${cell}`);
-      await browser.waitFor(`${text('saved')} + ${cell} !== ${JSON.stringify(before)}`);
-      // Two frames later the observer has been told of the one with the change.
-      await browser.evaluate(
-        `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))`,
-      );
-      frames.push(Math.round(await browser.evaluate<number>(`Math.max(0, ...window.longFrames)`)));
-    }
-    // Other work on the machine delays most of them: the quickest tells what a change takes.
-    frames.sort((a, b) => a - b);
-    assert.ok(frames[0]! < 100, `frames of ${frames.join(', ')} ms`);
-  });
-
   it('sorts by every column, finds nodes, and links to their pages', async () => {
     await open();
     const first = `document.querySelector('#nodes tbody tr td').textContent`;
