@@ -10,7 +10,6 @@ import { DemoRegistry } from '../../lib/demo/registry.ts';
 import { makeSampleImage, type SampleImage } from '../../lib/demo/sample-image.ts';
 import { startNode } from '../../lib/node.ts';
 import type { RunningNode } from '../../lib/node/running-node.ts';
-import { until } from '../telemetry/until.ts';
 
 const MIB = 1024 * 1024;
 
@@ -89,21 +88,6 @@ describe('fault/threads: a thread of a node ends in the middle of a pull', () =>
     });
     assert.equal(await metric('shoal_thread_restarts_total{thread="transfer"}'), 1);
     // From memory and disk: nothing wrong was kept.
-    await pull(() => undefined);
-  });
-
-  it('every thread but those that listen, again and again', async () => {
-    let nextBytes = 5 * MIB;
-    await pull((bytes) => {
-      if (bytes < nextBytes) return;
-      nextBytes += 40 * MIB;
-      for (const [at, worker] of workers.entries()) if (at !== 1) void worker.terminate();
-    });
-    await until(
-      async () => (await metric('shoal_thread_restarts_total{thread="digest"}')) > 0,
-      'a restart of the digest thread',
-    );
-    assert.equal(await metric('shoal_integrity_failures_total{of="blob"}'), 0);
     await pull(() => undefined);
   });
 });

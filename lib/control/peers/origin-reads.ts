@@ -245,7 +245,7 @@ export class OriginReads {
       );
     } catch (thrown) {
       // The thread ended over it: the fetch goes on elsewhere, or tries again.
-      const error = ShoalError.from(thrown).toWire();
+      const error = ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire();
       for (const read of together.slice(told.length)) {
         const receivedBytes = read.filling.fromBytes;
         told.push({ kind: 'failed', error, receivedBytes });
