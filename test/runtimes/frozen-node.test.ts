@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { FrozenNode } from '../../lib/runtimes/frozen-node.ts';
 import { eventually } from '../kube/eventually.ts';
 
@@ -27,8 +27,13 @@ describe('runtimes/frozen-node', () => {
 
   const of = (config: string): FrozenNode =>
     new FrozenNode(config, { dir: '/proc', kill: (pid) => void killed.push(pid) });
+  // SIGSTOP reaches the threads of a process one after the other.
   const isStopped = (): boolean =>
-    readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]!.startsWith('T');
+    readdirSync(`/proc/${child.pid}/task`).every((thread) =>
+      readFileSync(`/proc/${child.pid}/task/${thread}/stat`, 'utf8')
+        .split(') ')[1]!
+        .startsWith('T'),
+    );
 
   it('ends a process that did nothing since the look, and no other', async () => {
     child.kill('SIGSTOP');
