@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/schema.ts';
 import { readClusterSecret } from './config/secret.ts';
@@ -26,6 +27,9 @@ import { thisUser } from './node/run-directory.ts';
 import { openStorage, type Storage } from './node/storage.ts';
 import { Vouching } from './registry/vouching.ts';
 import type { Readiness } from './telemetry/health.ts';
+import { logFormat } from './telemetry/log-format.ts';
+import { openTracer } from './telemetry/tracing.ts';
+import { VERSION } from './version.ts';
 import { Envelope } from './wire/envelope.ts';
 
 /** A node whose parts are built, before it serves. */
@@ -64,7 +68,12 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
   const clock = systemClock;
   const configured = readClusterSecret(config);
   const at = await claimListeners(config, configured.kind === 'secret');
-  const observation = openObservation({ config, node: at.node, clock });
+  const { mode } = config.DeployConfig;
+  const tracer = await openTracer(process.env, { node: at.node, version: VERSION, mode });
+  const observation = openObservation({
+    ...{ config, node: at.node, clock, tracer },
+    format: await logFormat(isatty(2), process.env),
+  });
   if (configured.kind === 'none' && looksBeyondLoopback(config.P2PConfig))
     observation.log.warn(
       { code: 'CONFIG_INVALID' },
@@ -79,7 +88,7 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
   const vouching = new Vouching(config.ProxyConfig);
   const storage = await openStorage(config, origin, frontCount, vouching, observation, clock);
   const shared = { config, node: at.node, storage, vouching, envelope, observation, clock };
-  const shards = buildShards({ ...shared, mode: config.DeployConfig.mode });
+  const shards = buildShards({ ...shared, mode });
   const membership = await discoverMembers({
     ...shared,
     pools: storage.pools,

@@ -11,4 +11,6 @@ export interface OriginTarget {
   accept?: string;
   /** The digest in the object's name, if it has one: the bytes must match it. */
   digest?: string | null;
+  /** Header `traceparent` for the origin, if the read is traced. */
+  traceparent?: string;
 }

@@ -59,7 +59,10 @@ export class FrontDesk {
     this.#journal.heard(message);
     switch (message.kind) {
       case 'open':
-        this.#streams.open({ ...message, blob: this.#keyed(message.blob) });
+        this.#streams.open(
+          { ...message, blob: this.#keyed(message.blob) },
+          this.#journal.spanOf(message.id),
+        );
         return;
       case 'want':
         this.#streams.want(message.id, message.shard, message.placed);
@@ -72,7 +75,7 @@ export class FrontDesk {
         void this.#relay(message);
         return;
       case 'ask':
-        this.#peers.ask(message);
+        this.#peers.ask(message, this.#journal.spanOf(message.id));
         return;
       case 'rpc':
         void this.#rpc(message);
@@ -103,6 +106,7 @@ export class FrontDesk {
   close(): void {
     this.#streams.closeAll();
     this.#peers.closeAll();
+    this.#journal.close();
   }
 
   #keyed(blob: BlobName): BlobName {
@@ -110,9 +114,16 @@ export class FrontDesk {
     return key === blob.key ? blob : { ...blob, key };
   }
 
+  /** The request with the span of this node as the parent of what the registry does. */
+  #traced(request: RelayRequest): RelayRequest {
+    const span = this.#journal.spanOf(request.id);
+    if (span === undefined) return request;
+    return { ...request, headers: { ...request.headers, traceparent: span.traceparent } };
+  }
+
   async #relay(request: RelayRequest): Promise<void> {
     try {
-      const { status, headers, body } = await this.#parts.relay(request);
+      const { status, headers, body } = await this.#parts.relay(this.#traced(request));
       this.#answer(request.id, status, headers, body);
     } catch (thrown) {
       this.#send({ kind: 'refused', id: request.id, error: ShoalError.from(thrown).toWire() });

@@ -156,7 +156,7 @@ export class BlobAnswer {
     const shard = Math.floor(fromBytes / SHARD_BYTES);
     this.#opened = shard;
     this.#fromBytes = fromBytes;
-    const { name, warm, requestId } = this.#request;
+    const { name, warm, requestId, traceparent } = this.#request;
     const authorization = warm.authorization === '' ? null : warm.authorization;
     this.#stream = this.#tools.link.open(
       name,
@@ -168,6 +168,7 @@ export class BlobAnswer {
         sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined,
         small: this.#isAtMost(SMALL_READ_BYTES_MAX),
         requestId,
+        ...(traceparent === '' ? {} : { traceparent }),
       },
       (message) => this.#heard(message),
     );

@@ -14,6 +14,8 @@ export interface BlobRequest {
   ifRange: string;
   ifNoneMatch: string;
   requestId: string;
+  /** See OpenRequest; '' without one. */
+  traceparent: string;
   /** The request that the grant is remembered for. */
   warm: WarmRequest;
 }

@@ -159,6 +159,7 @@ function main(start: FrontStart, port: MessagePort): void {
     firstReads: new FirstReads(arena),
     tally,
     route: () => route,
+    tracing: config.tracing,
     warmRead({ name, offsetBytes, bytes, startMs }, firstBytes, source) {
       const latencyUs = micros(startMs);
       meter.record('pread', bytes, latencyUs);
@@ -252,6 +253,7 @@ function main(start: FrontStart, port: MessagePort): void {
     ...common,
     uploads: new Uploads(common.turn, clock.nowMs),
     throttle: null,
+    tracing: config.tracing,
     envelope: new Envelope({
       secret: ClusterSecret.ofHex(config.secret),
       self: config.node,

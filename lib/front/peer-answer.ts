@@ -12,7 +12,7 @@ import {
   type PreadQuery,
 } from '../wire/pread.ts';
 import { formatRefusal } from '../wire/refusal.ts';
-import type { ControlMessage } from '../workers/messages.ts';
+import type { AskRequest, ControlMessage } from '../workers/messages.ts';
 import { TIERS } from './read-account.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
@@ -23,6 +23,8 @@ export interface PeerTools extends Omit<SenderTools, 'watermark'> {
   link: ControlLink;
   uploads: Uploads;
   envelope: Envelope;
+  /** Whether requests are traced. */
+  tracing: boolean;
   /** Set while the node drains: children are redirected elsewhere. */
   draining(): boolean;
   /** An answer starts; `over` ends it. */
@@ -57,7 +59,8 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
     if (opened.kind === 'refused') {
       tools.refused(opened.code, opened.message);
       say(res, opened.status, formatRefusal(opened));
-    } else if (path.startsWith('/rpc/pread/')) pread(res, path, query, opened, tools);
+    } else if (path.startsWith('/rpc/pread/'))
+      pread(res, path, query, opened, tools, tools.tracing ? req.getHeader('traceparent') : '');
     else rpc(res, path, query, opened, tools);
   });
   app.any('/*', (res: HttpResponse, _req: HttpRequest) =>
@@ -71,11 +74,22 @@ function pread(
   query: string,
   { origin, requestId }: OpenedRequest,
   tools: PeerTools,
+  traceparent: string,
 ): void {
   const request = parsePread(path, query);
   if (tools.draining()) sayAnswer(res, { kind: 'miss' });
   else if (request === null) sayBad(res, 400, 'not a valid request for a shard');
-  else new PeerAnswer(res, request, origin, acceptRequestId(requestId), tools);
+  else
+    new PeerAnswer(
+      res,
+      {
+        query: request,
+        origin,
+        requestId: acceptRequestId(requestId),
+        ...(traceparent === '' ? {} : { traceparent }),
+      },
+      tools,
+    );
 }
 
 /** Requests other than for bytes: control answers them. */
@@ -133,14 +147,9 @@ class PeerAnswer {
   #sentBytes = 0;
   #over = false;
 
-  constructor(
-    res: HttpResponse,
-    pread: PreadQuery,
-    origin: OpenedRequest['origin'],
-    requestId: string,
-    tools: PeerTools,
-  ) {
+  constructor(res: HttpResponse, request: Omit<AskRequest, 'kind' | 'id'>, tools: PeerTools) {
     this.#res = res;
+    const pread = request.query;
     this.#pread = pread;
     this.#pathname = `/${pread.key}`;
     this.#tools = tools;
@@ -148,9 +157,7 @@ class PeerAnswer {
     res.onAborted(() => this.#finish(true));
     tools.started();
     this.#holdTimer = setTimeout(() => this.#busy(), pread.holdMs);
-    this.#ask = tools.link.ask({ query: pread, origin, requestId }, (message) =>
-      this.#heard(message),
-    );
+    this.#ask = tools.link.ask(request, (message) => this.#heard(message));
   }
 
   /** Waits for the shard's length and the first byte past what the child has. */

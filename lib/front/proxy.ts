@@ -28,6 +28,8 @@ const LISTS = new Set(['accept', 'if-none-match']);
 export interface ProxyTools extends BlobAnswerTools {
   /** The config that requests are routed by now. */
   route(): RouteConfig;
+  /** Whether requests are traced. */
+  tracing: boolean;
   /** Set while the node drains: no new request is accepted. */
   draining(): boolean;
   /**
@@ -67,6 +69,7 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   const range = req.getHeader('range');
   const ifRange = req.getHeader('if-range');
   const ifNoneMatch = req.getHeader('if-none-match');
+  const traceparent = tools.tracing ? req.getHeader('traceparent') : '';
   const bodyless = method === 'HEAD';
   const requestOf = (name: BlobName, requestId: string): BlobRequest => ({
     name,
@@ -75,9 +78,11 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
     ifRange,
     ifNoneMatch,
     requestId,
+    traceparent,
     warm: { host, rawPath, query, authorization },
   });
-  if (method === 'GET' || bodyless) {
+  // A read that a front answers alone is not traced: control makes the spans.
+  if ((method === 'GET' || bodyless) && traceparent === '') {
     const startMs = tools.nowMs();
     const grant = tools.warm.find(host, rawPath, query, authorization, startMs);
     if (grant !== undefined) {
@@ -157,6 +162,7 @@ function relay(
       repository: route.repository ?? null,
       reference: route.reference ?? null,
       requestId,
+      ...(tools.tracing ? { traceparent: req.getHeader('traceparent') } : {}),
     },
     (message) => {
       const error =

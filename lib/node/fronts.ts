@@ -72,6 +72,7 @@ export async function startFronts(inputs: FrontInputs): Promise<Fronts> {
         audit: DeployConfig.logAudit,
         secret: inputs.secretHex,
         throttleLimitMB: ProxyConfig.throttleLimitMB,
+        tracing: observation.journal.tracer !== null,
       },
     };
     const front = await startFront(

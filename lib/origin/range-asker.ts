@@ -110,7 +110,7 @@ export class RangeAsker {
     }
     const request: FollowRequest = {
       ...base,
-      headers: rangeHeader(ask),
+      headers: { ...base.headers, ...rangeHeader(ask) },
       isPlain: isHome && known.isPlain && ask.form === 'range',
       arrived: (last, at) => {
         const bucket = last === at ? null : bucketOf(at, last);
@@ -141,11 +141,12 @@ export class RangeAsker {
     place: BlobPlace & { isFresh: boolean },
   ): Promise<RangeReader | WholeStream | null> {
     const { target } = ask;
+    const base = followRequest(target, ask.deadlineMs, ask.cost);
     const request: FollowRequest = {
-      ...followRequest(target, ask.deadlineMs, ask.cost),
+      ...base,
       start: splitUrl(place.url),
       referer: place.referer,
-      headers: rangeHeader(ask),
+      headers: { ...base.headers, ...rangeHeader(ask) },
       isPlain: place.isPlain && ask.form === 'range',
     };
     try {
@@ -229,7 +230,7 @@ export function followRequest(
     start: home,
     home,
     authorization: target.authorization ?? undefined,
-    headers: {},
+    headers: target.traceparent === undefined ? {} : { traceparent: target.traceparent },
     referer: undefined,
     deadlineMs,
     cost,

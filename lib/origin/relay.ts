@@ -24,7 +24,13 @@ export interface RelayAnswer {
   body: Uint8Array;
 }
 
-const RELAYED_REQUEST_HEADERS = ['accept', 'if-none-match', 'if-modified-since', 'user-agent'];
+const RELAYED_REQUEST_HEADERS = [
+  'accept',
+  'if-none-match',
+  'if-modified-since',
+  'traceparent',
+  'user-agent',
+];
 const RELAYED_ANSWER_HEADERS = new Set([
   'www-authenticate',
   'content-type',

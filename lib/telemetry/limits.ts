@@ -48,6 +48,9 @@ export const LOG_REOPEN_MS = 10_000;
 /** A node that ends waits this long for the reader of its log. */
 export const LOG_CLOSE_TIMEOUT_MS = 2_000;
 
+/** A node that ends waits this long for the collector of its traces. */
+export const TRACE_CLOSE_TIMEOUT_MS = 2_000;
+
 /** Log lines waiting for a slow reader of stdout; beyond it they are dropped. */
 export const LOG_BYTES_MAX = 16 * 1024 * 1024;
 

@@ -26,6 +26,8 @@ export interface Enclosed {
   /** JSON text of recent registry responses; sealed. */
   words?: string | null;
   requestId?: string;
+  /** See OriginTarget. */
+  traceparent?: string | undefined;
 }
 
 /** A request of another node, as the node that it came to reads it. */
@@ -74,7 +76,7 @@ export class Envelope {
 
   /** The headers of a GET of `path` (with query) from `node`. */
   headers(node: string, path: string, enclosed: Enclosed = {}): Record<string, string> {
-    const { origin = null, words = null, requestId = '' } = enclosed;
+    const { origin = null, words = null, requestId = '', traceparent } = enclosed;
     const version = formatVersion(this.#version);
     const sealedOrigin = origin === null ? '' : this.#secret.seal(formatOrigin(origin));
     const sealedWords = words === null ? '' : this.#secret.seal(words);
@@ -89,6 +91,7 @@ export class Envelope {
     if (sealedOrigin !== '') headers[ORIGIN_HEADER] = sealedOrigin;
     if (sealedWords !== '') headers[WORDS_HEADER] = sealedWords;
     if (requestId !== '') headers[REQUEST_ID_HEADER] = requestId;
+    if (traceparent !== undefined) headers['traceparent'] = traceparent;
     return headers;
   }
 

@@ -39,6 +39,8 @@ export interface OpenRequest {
   /** Whether it is one of many small reads, which together may have a pattern. */
   small: boolean;
   requestId: string;
+  /** Header `traceparent`, if tracing is on and it came with one. */
+  traceparent?: string;
 }
 
 /**
@@ -88,6 +90,8 @@ export interface RelayRequest {
   /** The tag or digest it names. */
   reference: string | null;
   requestId: string;
+  /** Header `traceparent`, if tracing is on and it came with one. */
+  traceparent?: string;
 }
 
 /** Another node asks for a shard (`rpc:pread`); answered by `granted`, `peer` or `refused`. */
@@ -98,6 +102,8 @@ export interface AskRequest {
   /** The origin that the request names; only owners and roots get one. */
   origin: OriginTarget | null;
   requestId: string;
+  /** Header `traceparent`, if tracing is on and it came with one. */
+  traceparent?: string;
 }
 
 /** Any other request of another node (lib/wire); answered by `answer` or `refused`. */
@@ -254,4 +260,6 @@ export interface FrontConfig {
   /** The cluster secret, and those that are accepted, too: hex, separated by commas. */
   secret: string;
   throttleLimitMB: number;
+  /** Whether requests are traced: else no front reads `traceparent`. */
+  tracing: boolean;
 }

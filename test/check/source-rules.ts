@@ -131,6 +131,7 @@ const FOUNDATION = new Set([
   'errors.ts',
   'limits.ts',
   'clock.ts',
+  'span.ts',
   'version.ts',
   'share-queue.ts',
   'shard.ts',

@@ -50,6 +50,7 @@ describe('control/fronts', () => {
         audit: false,
         secret: '00'.repeat(32),
         throttleLimitMB: 0,
+        tracing: false,
         proxy: { host: '127.0.0.1', port: proxy!, tls: null },
         p2p: { host: '127.0.0.1', port: p2p! },
         exporter: { host: '127.0.0.1', port: null },

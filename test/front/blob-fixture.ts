@@ -39,6 +39,7 @@ export class BlobFixture {
       turn: at.turn,
       link: at.link,
       throttle: null,
+      tracing: false,
       warm: new WarmMemory(),
       nowMs: () => this.nowMs,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),

@@ -54,6 +54,7 @@ export class PeerFrontFixture {
       envelope: this.envelope,
       uploads: new Uploads(turn, () => 5),
       throttle: null,
+      tracing: false,
       nowMs: () => 5,
       draining: () => this.draining,
       started: () => undefined,

@@ -28,6 +28,7 @@ describe('front/proxy', () => {
       turn: at.turn,
       link: at.link,
       throttle: null,
+      tracing: false,
       warm: new WarmMemory(),
       nowMs: () => 5,
       watermark: (slot, fromBytes) => at.arena.sendableTo(slot, fromBytes),

@@ -98,6 +98,7 @@ describe('front/warm-read', () => {
       ifRange: '',
       ifNoneMatch: '',
       requestId: '',
+      traceparent: '',
       warm: REQUEST,
     }));
   }

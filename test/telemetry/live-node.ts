@@ -80,6 +80,7 @@ export class LiveNode {
     origin: { url: string },
     settings: readonly string[],
     role: 'agent' | 'root' = 'agent',
+    env: Record<string, string> = {},
   ): Promise<LiveNode> {
     const directory = mkdtempSync(join(tmpdir(), 'shoal-live-'));
     const set = [
@@ -97,6 +98,7 @@ export class LiveNode {
     ].flatMap((value) => ['--set', value]);
     const child = spawn(process.execPath, [cliPath, role, '--json', '--exit-with-parent', ...set], {
       stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
     });
     const node = new LiveNode(directory, child);
     const ready = /^\{"ready":true.*\}$/m;
@@ -167,6 +169,7 @@ export async function startSwarm(
   origin: { url: string },
   settings: readonly string[],
   agents = 2,
+  env: Record<string, string> = {},
 ): Promise<LiveNode[]> {
   const [root, ...others] = (await freePorts(agents + 1)).map((port) => `127.0.0.1:${port}`);
   const p2p = (name: string): string[] => [
@@ -177,7 +180,7 @@ export async function startSwarm(
   ];
   const starts = await Promise.allSettled(
     [root!, ...others].map((name) =>
-      LiveNode.start(origin, [...settings, ...p2p(name)], name === root ? 'root' : 'agent'),
+      LiveNode.start(origin, [...settings, ...p2p(name)], name === root ? 'root' : 'agent', env),
     ),
   );
   const nodes = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { ShoalError } from '../../lib/errors.ts';
 import { ERROR_MESSAGE_CHARS_MAX } from '../../lib/telemetry/limits.ts';
 import { createLogger } from '../../lib/telemetry/logger.ts';
+import { logFormat } from '../../lib/telemetry/log-format.ts';
 import { redactText, redactUrl, safeHeaders } from '../../lib/telemetry/redact.ts';
 import { acceptRequestId, newRequestId } from '../../lib/telemetry/request-id.ts';
 
@@ -35,6 +36,15 @@ describe('telemetry/logger', () => {
     assert.equal(line['thread'], 'control');
     assert.equal(line['requestId'], 'a'.repeat(16));
     assert.match(String(line['time']), /^\d{4}-\d\d-\d\dT/);
+  });
+
+  it('is pretty on a terminal, in colour unless NO_COLOR asks for none, and JSON elsewhere', async () => {
+    const lines = logged((logger) => logger.info({ proxy: 65001 }, 'serving'));
+    assert.equal((await logFormat(false, {}))(lines), lines);
+    const plain = (await logFormat(true, { NO_COLOR: '1' }))(lines);
+    assert.match(plain, /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO: serving \{"proxy":65001\}\n$/);
+    const coloured = (await logFormat(true, {}))(lines);
+    assert.ok(coloured.includes('\u001b['), coloured);
   });
 
   it('keeps to its level', () => {

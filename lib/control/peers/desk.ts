@@ -4,6 +4,7 @@ import { PEER_RETURN_MS } from '../limits.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
 import type { ShardId, ShardFacts } from '../../swarm/types.ts';
 import type { OriginTarget } from '../../origin-target.ts';
+import type { Span } from '../../span.ts';
 import type { StatAnswer, StatQuery } from '../../wire/stat.ts';
 import type { AskRequest, ControlMessage } from '../../workers/messages.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
@@ -112,7 +113,7 @@ export class PeerDesk {
     this.#reply = reply;
   }
 
-  ask(request: AskRequest): void {
+  ask(request: AskRequest, span?: Span): void {
     const { swarm, facts } = this.#parts;
     const loader = this.#parts.loader;
     const { id, requestId } = request;
@@ -171,7 +172,7 @@ export class PeerDesk {
     serving.resident = loader.want(
       key,
       index,
-      { origin, sliceBytes: 0, digest: digestOf(key, origin), requestId, onBehalf: asked },
+      { origin, sliceBytes: 0, digest: digestOf(key, origin), requestId, span, onBehalf: asked },
       interest,
     );
   }

@@ -13,12 +13,14 @@ import type {
   PeerAsk,
   StatAsk,
 } from '../../swarm/types.ts';
+import type { Span } from '../../span.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { FillFromSwarm, Resident, FetchOptions } from '../shards/resident.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { TargetRef } from './target-ref.ts';
 import type { PeerStandings } from './standings.ts';
 import type { Suspicion } from './suspicion.ts';
+import { endAttempt } from './traced-fetch.ts';
 import type { Filling, Transfers } from './transfers.ts';
 
 export interface EffectsParts {
@@ -42,6 +44,8 @@ export interface FetchJob {
   options: FetchOptions;
   done: Parameters<FillFromSwarm>[2];
   failed: Parameters<FillFromSwarm>[3];
+  /** Of the shard, if the request that caused the fetch is traced. */
+  span: Span | undefined;
   /** The attempt that may write to the slot. It never rejects. */
   running: Promise<unknown> | null;
 }
@@ -99,6 +103,10 @@ export class NodeEffects implements FetchEffects {
     arena.setOwned(resident.slot, ask.trusted);
     const { key, index } = fetch.shard;
     const startMs = this.#parts.clock.nowMs();
+    const span = job.span?.child('peer', 'client', {
+      'server.address': ask.node,
+      'shoal.role': ask.role,
+    });
     const running = this.#parts.transfers.peer(
       ask.node,
       {
@@ -116,11 +124,16 @@ export class NodeEffects implements FetchEffects {
         ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
       },
       filling,
-      { origin: (ask.origin as TargetRef | null)?.target ?? null, requestId: options.requestId },
+      {
+        origin: (ask.origin as TargetRef | null)?.target ?? null,
+        requestId: options.requestId,
+        traceparent: span?.traceparent,
+      },
     );
     job.running = running;
     const result = await running;
     job.running = null;
+    endAttempt(span, result);
     observation.journal.transferred(options, fetch.shard, ask.node, startMs, result);
     this.#standingOf(ask.node, result);
     if (ask.role === 'holder' && result.kind === 'miss') this.#parts.missed(key, ask.node);
@@ -147,7 +160,10 @@ export class NodeEffects implements FetchEffects {
     const startMs = this.#parts.clock.nowMs();
     // Only the node that all others ask for this blob may read it as a whole.
     const mayStream = fetch.shard.rankedAs === 0 || this.#parts.isFirstFor(fetch.shard.key);
-    const running = this.#parts.transfers.origin((ask.origin as TargetRef).target, filling, {
+    const { target } = ask.origin as TargetRef;
+    const span = job.span?.child('origin', 'client', { 'server.address': target.upstreamHost });
+    const read = span === undefined ? target : { ...target, traceparent: span.traceparent };
+    const running = this.#parts.transfers.origin(read, filling, {
       sliceBytes: job.options.sliceBytes,
       alone: ask.alone,
       isOnBehalf: job.options.onBehalf !== null,
@@ -156,6 +172,7 @@ export class NodeEffects implements FetchEffects {
     job.running = running;
     const result = await running;
     job.running = null;
+    endAttempt(span, result);
     observation.journal.transferred(job.options, fetch.shard, null, startMs, result);
     observation.meter.count(
       result.kind === 'data' ? 'transfer.origin.done' : 'transfer.origin.failed',
@@ -169,8 +186,7 @@ export class NodeEffects implements FetchEffects {
     if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, claimedChecksum: null });
     else if (result.error.code === 'ORIGIN_REFUSED') {
       const { status } = result.error;
-      if (status === 401 || status === 403)
-        this.#parts.facts.dropOrigin(fetch.shard.key, (ask.origin as TargetRef).target);
+      if (status === 401 || status === 403) this.#parts.facts.dropOrigin(fetch.shard.key, target);
       this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
     } else this.#settle(fetch, attempt, result);
   }

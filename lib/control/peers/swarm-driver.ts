@@ -14,6 +14,7 @@ import type { Vouching } from '../../registry/vouching.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
 import { NodeEffects, type FetchJob } from './node-effects.ts';
+import { traced } from './traced-fetch.ts';
 import { refOf, refsOf } from './target-ref.ts';
 import { PeerStandings } from './standings.ts';
 import { Suspicion } from './suspicion.ts';
@@ -144,7 +145,7 @@ export class SwarmDriver {
   /** See FillFromSwarm; `holders`: nodes that offer the whole blob. */
   readonly fill: FillWithHolders = (resident, options, done, failed, holders = []) => {
     const distrust = this.#suspicion.distrust(resident.key);
-    const job: FetchJob = { resident, options, done, failed, running: null };
+    const job: FetchJob = { resident, options, ...traced(resident, options, done, failed) };
     const [newest, ...older] = refsOf(options.origin, this.#parts.facts.origins(resident.key));
     const shard: ShardId = { key: resident.key, index: resident.shard };
     if (options.onBehalf?.shard.rankedAs === 0 || this.#isWhole(resident.key, options))

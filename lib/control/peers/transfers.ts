@@ -46,7 +46,7 @@ export class Transfers {
     node: string,
     query: PreadQuery,
     filling: Filling,
-    more: { origin: OriginTarget | null; requestId: string },
+    more: { origin: OriginTarget | null; requestId: string; traceparent?: string | undefined },
   ): Promise<PreadResult> {
     const { envelope, pools } = this.#parts;
     const path = preadPath(query);

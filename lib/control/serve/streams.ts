@@ -3,9 +3,9 @@ import { ABORT_GRACE_MS, FINISH_SHARD_MS } from '../limits.ts';
 import { READ_WINDOW_SHARDS, SHARD_BYTES } from '../../limits.ts';
 import { shardCount } from '../../shard.ts';
 import { ReadWindow } from '../../swarm/window.ts';
-import type { OriginTarget } from '../../origin-target.ts';
-import type { BlobName, ControlMessage, OpenRequest } from '../../workers/messages.ts';
+import type { ControlMessage, OpenRequest } from '../../workers/messages.ts';
 import type { Share } from '../../share-queue.ts';
+import type { Span } from '../../span.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { Gate, Grant } from '../upstream/access-gate.ts';
 import type { LayerGate } from './layer-gate.ts';
@@ -13,6 +13,7 @@ import type { ShardLoader } from '../shards/loader.ts';
 import type { Interest, Resident, FetchOptions } from '../shards/resident.ts';
 import type { ReadAhead } from './read-ahead.ts';
 import type { ReadTrace } from './read-trace.ts';
+import { originOf, sha256Of } from './blob-origin.ts';
 
 export interface StreamParts {
   loader: ShardLoader;
@@ -59,9 +60,9 @@ export class Streams {
     this.#reply = reply;
   }
 
-  open(request: OpenRequest): void {
+  open(request: OpenRequest, span?: Span): void {
     this.#parts.open.streams += 1;
-    const stream = new Stream(request, this.#parts, this.#reply);
+    const stream = new Stream(request, span, this.#parts, this.#reply);
     this.#streams.set(request.id, stream);
     stream.start();
   }
@@ -101,6 +102,7 @@ class Stream {
   /** When it began to wait for its turn, and how long it waited. */
   #queuedMs = 0;
   #turnMs = 0;
+  #turn: Span | undefined;
   /** Whether this stream's layer is among those downloading, and what it wants once it is. */
   #entered = false;
   readonly #beforeEntry = new Set<number>();
@@ -110,7 +112,7 @@ class Stream {
   /** The first shard was refused while this client's access check was still running. */
   #awaitsGrant = false;
 
-  constructor(request: OpenRequest, parts: StreamParts, reply: Reply) {
+  constructor(request: OpenRequest, span: Span | undefined, parts: StreamParts, reply: Reply) {
     this.#request = request;
     this.#parts = parts;
     this.#reply = reply;
@@ -123,6 +125,7 @@ class Stream {
       sliceBytes: 0,
       digest: sha256Of(blob),
       requestId: request.requestId,
+      span,
       onBehalf: null,
     };
   }
@@ -140,8 +143,10 @@ class Stream {
     }
     // The check and the fetch run side by side, so the first byte waits for the slower of the two,
     // not for their sum.
-    gate.check(blob, authorization).then(
+    const check = this.#options.span?.child('access check');
+    gate.check(blob, authorization, check?.traceparent).then(
       (grant) => {
+        check?.end({ 'shoal.stale': grant.stale });
         if (this.#closed) return;
         facts.addOrigin(blob.key, this.#options.origin!);
         this.#grant = grant;
@@ -151,7 +156,11 @@ class Stream {
           this.#again(this.#shard);
         } else this.#tellFirst();
       },
-      (thrown: unknown) => this.#refuse(ShoalError.from(thrown)),
+      (thrown: unknown) => {
+        const error = ShoalError.from(thrown);
+        check?.end({ 'error.type': error.code }, error.message);
+        this.#refuse(error);
+      },
     );
     this.#want(this.#shard);
   }
@@ -198,6 +207,7 @@ class Stream {
    */
   close(whole: boolean): void {
     this.#closed = true;
+    this.#turn?.end();
     for (const [shard, { resident, interest }] of this.#held) {
       this.#parts.loader.drop(
         resident,
@@ -220,6 +230,7 @@ class Stream {
     this.#beforeEntry.add(shard);
     if (this.#leaveLayers !== null) return;
     this.#queuedMs = this.#parts.nowMs();
+    this.#turn = this.#options.span?.child('turn');
     const share = this.#parts.shareOf(this.#options);
     this.#leaveLayers = layers.enter(
       key,
@@ -233,6 +244,7 @@ class Stream {
   #enter(): void {
     this.#entered = true;
     this.#turnMs += this.#parts.nowMs() - this.#queuedMs;
+    this.#turn?.end();
     if (this.#closed) return;
     for (const shard of this.#beforeEntry) if (shard >= this.#shard) this.#hold(shard);
     this.#beforeEntry.clear();
@@ -385,13 +397,4 @@ class Stream {
     ))
       this.#want(shard);
   }
-}
-
-/** The digest that the blob must have, if it can be checked. */
-function sha256Of({ digest }: BlobName): string | null {
-  return digest?.startsWith('sha256:') === true ? digest : null;
-}
-
-function originOf(blob: BlobName, authorization: string | null): OriginTarget {
-  return { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
 }

@@ -1,6 +1,7 @@
 import type { ShoalError } from '../../errors.ts';
 import type { AskRequest as PeerRequest, ShardFacts } from '../../swarm/types.ts';
 import type { OriginTarget } from '../../origin-target.ts';
+import type { Span } from '../../span.ts';
 
 /** A shard in memory, or on its way there. */
 export interface Resident {
@@ -46,6 +47,8 @@ export interface FetchOptions {
   /** The digest that the whole blob must have. */
   digest: string | null;
   requestId: string;
+  /** The span of that request, if it is traced. */
+  span?: Span | undefined;
   /** The other node's request for which the shard is fetched, if that is the reason. */
   onBehalf: PeerRequest | null;
 }

@@ -52,13 +52,13 @@ export class Gate {
    * Checks the right at the upstream; concurrent equal checks share one request. Rejects with the
    * upstream's error.
    */
-  async check(blob: BlobName, authorization: string | null): Promise<Grant> {
+  async check(blob: BlobName, authorization: string | null, traceparent?: string): Promise<Grant> {
     const { ledger, outages, count } = this.#parts;
     const asked = request(blob, authorization);
     const check = (): Promise<'granted' | 'stale'> =>
       ledger.check(
         asked,
-        () => this.#ask(blob, authorization),
+        () => this.#ask(blob, authorization, traceparent),
         () => outages.confirm(blob.url),
       );
     if (
@@ -144,13 +144,18 @@ export class Gate {
     this.#parts.ledger.noteManifest(scope, manifest, contentType, source);
   }
 
-  async #ask(blob: BlobName, authorization: string | null): Promise<number | null> {
+  async #ask(
+    blob: BlobName,
+    authorization: string | null,
+    traceparent: string | undefined,
+  ): Promise<number | null> {
     const { probe, count, sized, outages } = this.#parts;
     const result = await probe({
       kind: 'probe',
       url: blob.url,
       upstreamHost: blob.upstreamHost,
       authorization,
+      ...(traceparent === undefined ? {} : { traceparent }),
     });
     outages.note(blob.url, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
     if (result.kind === 'granted') {

@@ -5,6 +5,9 @@ import { Allowance } from '../../telemetry/allowance.ts';
 import type { createLogger } from '../../telemetry/logger.ts';
 import type { ControlMessage, FrontMessage } from '../../workers/messages.ts';
 import { PullLog } from './pull-log.ts';
+import { RequestSpans } from './request-spans.ts';
+import type { Span } from '../../span.ts';
+import type { Tracer } from '../../telemetry/tracing.ts';
 
 /** A running request of one front, with the fields of its log lines. */
 interface Trace {
@@ -37,9 +40,12 @@ export class Journal {
   readonly #clock: Clock;
   readonly #allowance: Allowance;
   readonly pulls: PullLog;
+  /** null: tracing is off. */
+  readonly tracer: Tracer | null;
   #leftOut = 0;
 
-  constructor(log: ReturnType<typeof createLogger>, clock: Clock) {
+  constructor(log: ReturnType<typeof createLogger>, clock: Clock, tracer: Tracer | null = null) {
+    this.tracer = tracer;
     this.#log = log;
     this.#clock = clock;
     this.#allowance = new Allowance(TROUBLE_LINES_PER_SECOND_MAX, clock);
@@ -109,12 +115,20 @@ export class FrontJournal {
   readonly #journal: Journal;
   readonly #traces = new Map<number, Trace>();
   readonly #front = ++fronts;
+  readonly #spans: RequestSpans | null;
 
   constructor(journal: Journal) {
     this.#journal = journal;
+    this.#spans = journal.tracer === null ? null : new RequestSpans(journal.tracer);
+  }
+
+  /** The span of a running request, if it is traced. */
+  spanOf(id: number): Span | undefined {
+    return this.#spans?.of(id);
   }
 
   heard(message: FrontMessage): void {
+    this.#spans?.heard(message);
     this.#journal.pulls.heard(this.#front, message);
     switch (message.kind) {
       case 'open':
@@ -158,6 +172,7 @@ export class FrontJournal {
   }
 
   said(message: ControlMessage): void {
+    this.#spans?.said(message);
     this.#journal.pulls.said(this.#front, message);
     if (message.kind === 'answer') this.#end(message.id, { status: message.status });
     if (message.kind !== 'refused') return;
@@ -170,6 +185,11 @@ export class FrontJournal {
     );
     // The front closes a refused read; a relay ends with its answer.
     if (trace.fields['blob'] === undefined) this.#traces.delete(message.id);
+  }
+
+  /** The front is gone. */
+  close(): void {
+    this.#spans?.close();
   }
 
   #begin(id: number, who: Trace['who'], fields: Trace['fields'], message: string): void {

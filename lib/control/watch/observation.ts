@@ -6,10 +6,12 @@ import { AuditSink } from '../../telemetry/audit-sink.ts';
 import { Meter } from '../../telemetry/counters.ts';
 import { exporterRoutes, type ExporterDeps, type ExporterRoute } from '../../telemetry/exporter.ts';
 import { LineOutput } from '../../telemetry/line-output.ts';
+import type { LogFormat } from '../../telemetry/log-format.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { watchLoopDelay } from '../../telemetry/loop-delay.ts';
 import { MeterBoard } from '../../telemetry/meter-board.ts';
 import { Telemetry } from '../../telemetry/telemetry.ts';
+import type { Tracer } from '../../telemetry/tracing.ts';
 import { VERSION } from '../../version.ts';
 import { Journal } from './journal.ts';
 
@@ -36,8 +38,10 @@ export function openObservation(parts: {
   config: Config;
   node: string;
   clock: Clock;
+  tracer: Tracer | null;
+  format: LogFormat;
 }): Observation {
-  const { config, node, clock } = parts;
+  const { config, node, clock, tracer, format } = parts;
   const { mode, logAudit, logAuditMode, logDir, logLevel } = config.DeployConfig;
   const board = new MeterBoard();
   const meter = new Meter(board.shared, 0, 'control');
@@ -48,7 +52,7 @@ export function openObservation(parts: {
     level: logLevel,
     node,
     thread: 'control',
-    write: (line) => void stderr.write(line),
+    write: (line) => void stderr.write(format(line)),
     onProblem: (code, message) => telemetry.errors.add(clock.wallMs(), code, message),
   });
   const stopLoopDelay = watchLoopDelay(meter, clock);
@@ -74,7 +78,7 @@ export function openObservation(parts: {
           threadId: 0,
           post: (batch, lines) => audit.accept(batch, lines),
         });
-  const journal = new Journal(log, clock);
+  const journal = new Journal(log, clock, tracer);
   return {
     log,
     journal,
@@ -91,6 +95,7 @@ export function openObservation(parts: {
       journal.pulls.close();
       probe?.close();
       await audit?.close();
+      await tracer?.close();
       await stderr.close();
     },
   };
