@@ -172,7 +172,14 @@ export class PeerDesk {
     serving.resident = loader.want(
       key,
       index,
-      { origin, sliceBytes: 0, digest: digestOf(key, origin), requestId, span, onBehalf: asked },
+      {
+        origin,
+        sliceBytes: 0,
+        digest: digestOf(key, origin),
+        requestId,
+        ...(span === undefined ? {} : { span }),
+        onBehalf: asked,
+      },
       interest,
     );
   }
