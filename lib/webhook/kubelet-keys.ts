@@ -15,13 +15,29 @@ export interface KeyringKey {
   readonly path: string;
 }
 
-/** The index key of a registry key. */
-export function keyringKey(key: string): KeyringKey {
-  const bare = key.replace(/^https?:\/\//, '').replace(/[?#].*$/, '');
-  const slash = bare.indexOf('/');
-  if (slash === -1) return { host: bare.toLowerCase(), path: '' };
-  const path = bare.slice(slash).replace(/^\/v[12](?=\/)/, '');
-  return { host: bare.slice(0, slash).toLowerCase(), path: path === '/' ? '' : path };
+/**
+ * The index key of a registry key; null when the kubelet ignores it, because Go's url.Parse refuses
+ * it or because no image has such a name. Hosts are compared without case here: images whose hosts
+ * are written in upper case get the same P2P host.
+ */
+export function keyringKey(key: string): KeyringKey | null {
+  const [, authority = '', escaped = ''] = /^(?:https?:\/\/)?([^/?#]*)([^?#]*)/.exec(key)!;
+  const host = authority.slice(authority.lastIndexOf('@') + 1).toLowerCase();
+  if (!/^[^[\]\\^`{|}%\s]*$/.test(host) || !/^[^:]*(?::\d*)?$/.test(host)) return null;
+  const decoded = pathOf(escaped);
+  if (decoded === null) return null;
+  const path = decoded.replace(/^\/v[12](?=\/)/, '');
+  return { host, path: path === '/' ? '' : path };
+}
+
+/** The path with its percent escapes decoded; null when it can be no prefix of a repository. */
+function pathOf(escaped: string): string | null {
+  try {
+    const path = decodeURIComponent(escaped);
+    return /^[\w/.*-]*$/.test(path) ? path : null;
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -80,11 +96,11 @@ function splitPort(host: string): [name: string, port: string] {
  * several credentials for one key only under several writings.
  */
 export function* keyWritings({ host, path }: KeyringKey): Generator<string> {
-  yield host + path;
-  for (const scheme of ['https://', 'http://']) yield scheme + host + path;
-  for (const version of ['/v1', '/v2'])
-    for (const scheme of ['', 'https://', 'http://'])
-      yield scheme + host + version + (path === '' ? '/' : path);
+  const schemes = ['', 'https://', 'http://'];
+  const versioned = ['/v1', '/v2'].map((version) => version + (path === '' ? '/' : path));
+  // The kubelet would drop the first part of a repository that is called v1 or v2.
+  const paths = /^\/v[12]\//.test(path) ? versioned : [path, ...versioned];
+  for (const written of paths) for (const scheme of schemes) yield scheme + host + written;
   // The fragment is not part of the key.
-  for (let at = 1; ; at++) yield `https://${host}${path}#${at}`;
+  for (let at = 1; ; at++) yield `https://${host}${paths[0]}#${at}`;
 }

@@ -116,7 +116,9 @@ export function pullSecretCopy(original: Secret, rules: RegistryRules): Secret |
  * its port, if any).
  */
 export function holdsCredentialsFor(secret: Secret, hosts: Iterable<string>): boolean {
-  const keyHosts = [...(credentialsOf(secret)?.keys() ?? [])].map((key) => keyringKey(key).host);
+  const keyHosts = [...(credentialsOf(secret)?.keys() ?? [])].flatMap(
+    (key) => keyringKey(key)?.host ?? [],
+  );
   for (const host of hosts) {
     if (keyHosts.some((keyHost) => keyHostFits(keyHost, host))) return true;
   }
@@ -177,11 +179,10 @@ function copiedEntries(
   rules: RegistryRules,
 ): Record<string, Record<string, unknown>> | null {
   const byP2pHost = new Map<string, KeyedCredential[]>();
-  const keyed = [...credentials].map(([key, credential]) => ({
-    key,
-    credential,
-    ...keyringKey(key),
-  }));
+  const keyed = [...credentials].flatMap(([key, credential]) => {
+    const read = keyringKey(key);
+    return read === null ? [] : [{ key, credential, ...read }];
+  });
   // Where the kubelet has no order (several writings of one key), the shortest writing comes first.
   keyed.sort(
     (a, b) => byKeyringOrder(a, b) || a.key.length - b.key.length || (a.key < b.key ? -1 : 1),

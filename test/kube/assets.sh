@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Provides the real programs the Kubernetes tests run against: etcd, kube-apiserver, helm.
+# Provides the real programs the Kubernetes tests run against: etcd, kube-apiserver, kube-controller-manager, helm, and the
+# kubelet's search for credentials (kubelet-keyring.go). The first run takes about 10 minutes of processor time.
 # KUBEBUILDER_ASSETS, the ecosystem's convention, is honoured first: what it holds is used as it stands. See test/assets.sh.
 set -euo pipefail
 
@@ -7,8 +8,9 @@ VERSION=1.34.2
 HELM_VERSION=3.19.2
 
 name=kube-assets
-programs=(etcd kube-apiserver helm)
-source "$(dirname "$0")/../assets.sh"
+programs=(etcd kube-apiserver kube-controller-manager kubelet-keyring helm)
+here="$(cd "$(dirname "$0")" && pwd)"
+source "$here/../assets.sh"
 
 # Linked rather than copied: whoever points KUBEBUILDER_ASSETS elsewhere later gets that.
 for program in "${programs[@]}"; do
@@ -28,10 +30,11 @@ if ! have etcd; then
   fi
 fi
 
-if ! have kube-apiserver; then
-  say "building kube-apiserver v$VERSION"
-  mkdir -p "$work/apiserver" && cd "$work/apiserver"
-  staging="v0.${VERSION#1.}"
+# Enters a Go module that requires Kubernetes.
+kubernetes_module() {
+  mkdir -p "$work/kubernetes" && cd "$work/kubernetes"
+  [ ! -f go.mod ] || return 0
+  local staging="v0.${VERSION#1.}" module
   module="$(GOFLAGS=-mod=mod go mod download -json "k8s.io/kubernetes@v$VERSION" | sed -n 's/^\t*"GoMod": "\(.*\)",*$/\1/p')"
   {
     echo 'module assets'
@@ -42,13 +45,30 @@ if ! have kube-apiserver; then
       echo "replace $name => $name $staging"
     done
   } >go.mod
-  printf 'package assets\n\nimport _ "k8s.io/kubernetes/cmd/kube-apiserver/app"\n' >assets.go
-  minor="${VERSION#1.}"
-  version=k8s.io/component-base/version
-  build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver \
-    "-X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*} -X $version.gitVersion=v$VERSION"
-  cd / && rm -rf "$work/apiserver"
+}
+
+minor="${VERSION#1.}"
+version=k8s.io/component-base/version
+for program in kube-apiserver kube-controller-manager; do
+  if ! have "$program"; then
+    say "building $program v$VERSION"
+    kubernetes_module
+    printf 'package assets\n\nimport _ "k8s.io/kubernetes/cmd/%s/app"\n' "$program" >assets.go
+    build "$program" "k8s.io/kubernetes/cmd/$program" \
+      "-X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*} -X $version.gitVersion=v$VERSION"
+    rm assets.go
+  fi
+done
+
+keyring="$here/kubelet-keyring.go"
+if ! have kubelet-keyring || ! cmp -s "$keyring" "$assets/kubelet-keyring.go"; then
+  say "building kubelet-keyring"
+  kubernetes_module
+  cp "$keyring" main.go
+  build kubelet-keyring . ''
+  cp "$keyring" "$assets/kubelet-keyring.go"
 fi
+cd / && rm -rf "$work/kubernetes"
 
 if ! have helm; then
   if command -v helm >/dev/null; then

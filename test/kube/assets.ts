@@ -1,7 +1,6 @@
 import { Assets } from '../assets.ts';
 
 /** What test/kube/assets.sh provides. */
-export const kubeAssets = new Assets<'etcd' | 'kube-apiserver' | 'helm'>(
-  'kube',
-  process.env['KUBEBUILDER_ASSETS'],
-);
+export const kubeAssets = new Assets<
+  'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kubelet-keyring' | 'helm'
+>('kube', process.env['KUBEBUILDER_ASSETS']);

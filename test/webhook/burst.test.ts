@@ -4,8 +4,7 @@ import { KubeError, SECRETS, type KubeClient } from '../../lib/cluster/kubernete
 import { AUTHORITY_SETTLE_MS } from '../../lib/webhook/limits.ts';
 import { RENEW_ANNOTATION } from '../../lib/webhook/certificate-keeper.ts';
 import { isCopy, type Secret } from '../../lib/webhook/pull-secret.ts';
-import { ApiServer, PODS } from '../kube/api-server.ts';
-import { kubeAssets } from '../kube/assets.ts';
+import { type ApiServer, PODS } from '../kube/api-server.ts';
 import { eventually } from '../kube/eventually.ts';
 import { MODE_KEY, P2P_CONFIG_ANNOTATION, type StoredPod, WebhookCluster } from './cluster.ts';
 import { ACR, ACR_P2P } from './rules.ts';
@@ -49,22 +48,13 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
   const writes: string[] = [];
 
   before(async function () {
-    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(
-      this,
-      'etcd',
-      'kube-apiserver',
-      'helm',
-    );
-    api = await ApiServer.start(etcd, apiServer);
-    cluster = await WebhookCluster.install(api, helm);
+    cluster = await WebhookCluster.start(this);
+    api = cluster.api;
     await cluster.replica(recorded(cluster.client, writes));
     await cluster.replica(recorded(cluster.client, writes));
     await cluster.called();
   });
-  after(async () => {
-    await cluster?.dispose();
-    await api?.stop();
-  });
+  after(async () => await cluster?.dispose());
 
   const renew = async (what: string): Promise<string> => {
     for (;;) {

@@ -7,10 +7,12 @@ import {
 } from '../../lib/cluster/kubernetes/client.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
 import type { WebhookService } from '../../lib/webhook/service.ts';
-import { ApiServer } from '../kube/api-server.ts';
+import { type ApiServer, PODS } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';
+import { ControllerManager } from '../kube/controller-manager.ts';
 import { eventually } from '../kube/eventually.ts';
-import { MODE_KEY, P2P_CONFIG_ANNOTATION, WebhookCluster } from './cluster.ts';
+import { describeNodes } from './cluster-nodes.ts';
+import { MODE_KEY, P2P_CONFIG_ANNOTATION, type StoredPod, WebhookCluster } from './cluster.ts';
 import { ACR, ACR_P2P } from './rules.ts';
 import { decode, encode, ENTRY, pullSecret } from './secrets.ts';
 
@@ -19,45 +21,30 @@ const P2P_IMAGE = `${ACR_P2P}/docker-builder/nginx:latest`;
 const COPY = 'acr-credential-test-registry-p2p';
 /** "Follows the original's change within 2 s" (issue 6, acceptance 1). */
 const FOLLOW_MS = 2_000;
+/** The controller manager has started and read the cluster by then. */
+const MANAGER_MS = 30_000;
 
 describe('the webhook on a real API server', function () {
   let api: ApiServer;
   let cluster: WebhookCluster;
   let service: WebhookService;
-  let count = 0;
 
   const secret = (namespace: string, name: string): Promise<Secret | null> =>
     api.client.get<Secret>(SECRETS, namespace, name);
   const authsOf = (found: Secret | null): unknown =>
     (decode(found?.data?.['.dockerconfigjson']) as { auths: unknown }).auths;
-  const newNamespace = async (
-    labels: Record<string, string> = {},
-    accountSecrets: string[] = [],
-  ): Promise<string> => {
-    const name = `apps-${++count}`;
-    await api.namespace(name, labels, accountSecrets);
-    return name;
-  };
-
   before(async function () {
-    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(
-      this,
-      'etcd',
-      'kube-apiserver',
-      'helm',
-    );
-    api = await ApiServer.start(etcd, apiServer);
-    cluster = await WebhookCluster.install(api, helm);
+    cluster = await WebhookCluster.start(this);
+    api = cluster.api;
     service = await cluster.replica();
     await cluster.called();
   });
-  after(async () => {
-    await cluster?.dispose();
-    await api?.stop();
-  });
+  after(async () => await cluster?.dispose());
+
+  describeNodes(() => ({ cluster, service }));
 
   it("rewrites the documented pod field by field, and its secret's copy is there when it is admitted", async () => {
-    const namespace = await newNamespace();
+    const namespace = await cluster.namespace();
     await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));
     const pod = await cluster.pod(
       namespace,
@@ -84,7 +71,7 @@ describe('the webhook on a real API server', function () {
   });
 
   it("takes a labelled namespace, the service account's pull secrets, init containers, and leaves foreign images", async () => {
-    const namespace = await newNamespace({ [MODE_KEY]: 'p2p' }, ['account']);
+    const namespace = await cluster.namespace({ [MODE_KEY]: 'p2p' }, ['account']);
     await api.client.create(
       SECRETS,
       pullSecret('account', [`https://${ACR}`], { namespace, type: 'kubernetes.io/dockercfg' }),
@@ -106,8 +93,8 @@ describe('the webhook on a real API server', function () {
   });
 
   it('leaves pods that opted out, pods without any label, and pods of excluded namespaces', async () => {
-    const labelled = await newNamespace({ [MODE_KEY]: 'p2p' });
-    const plain = await newNamespace();
+    const labelled = await cluster.namespace({ [MODE_KEY]: 'p2p' });
+    const plain = await cluster.namespace();
     await api.call(
       'PATCH',
       '/api/v1/namespaces/kube-system',
@@ -133,8 +120,9 @@ describe('the webhook on a real API server', function () {
     }
   });
 
-  it("rewrites the pods that a Deployment's template gives, each once", async () => {
-    const namespace = await newNamespace();
+  it('rewrites the pods that controllers make; the garbage collector removes a copy', async function () {
+    const [program = ''] = kubeAssets.needs(this, 'kube-controller-manager');
+    const namespace = await cluster.namespace();
     await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));
     const template = {
       metadata: { labels: { app: 'a', [MODE_KEY]: 'p2p' } },
@@ -147,31 +135,45 @@ describe('the webhook on a real API server', function () {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       metadata: { name: 'a', namespace },
-      spec: { selector: { matchLabels: { app: 'a' } }, template },
+      spec: { replicas: 3, selector: { matchLabels: { app: 'a' } }, template },
     } as KubeObject;
-    const stored = (await api.post(deployment)) as KubeObject & {
-      spec: { template: typeof template };
-    };
-    assert.equal(
-      stored.spec.template.spec.containers[0]?.image,
-      IMAGE,
-      'the workload itself is never changed',
-    );
-    // No controller manager runs here: its part, making pods from the template, is done by hand.
-    for (const name of ['a-1', 'a-2']) {
-      const pod = (await api.post({
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name, namespace, ...stored.spec.template.metadata },
-        spec: stored.spec.template.spec,
-      } as unknown as KubeObject)) as KubeObject & { spec: typeof template.spec };
-      assert.equal(pod.spec.containers[0]?.image, P2P_IMAGE);
-      assert.deepEqual(pod.spec.imagePullSecrets, [{ name: 'test-registry' }, { name: COPY }]);
+    await api.post(deployment);
+    const path = `/apis/apps/v1/namespaces/${namespace}/deployments/a`;
+    const manager = ControllerManager.start(program, api, [
+      'deployment-controller',
+      'replicaset-controller',
+      'garbage-collector-controller',
+    ]);
+    try {
+      const pods = async (): Promise<StoredPod[]> =>
+        (await api.client.list<StoredPod>({ resource: PODS, namespace })).items;
+      await eventually('three pods', async () => (await pods()).length === 3, MANAGER_MS);
+      for (const { spec } of await pods()) {
+        assert.equal(spec.containers[0]?.image, P2P_IMAGE);
+        assert.deepEqual(spec.imagePullSecrets, [{ name: 'test-registry' }, { name: COPY }]);
+      }
+      const stored = await api.call<KubeObject & { spec: { template: typeof template } }>(
+        'GET',
+        path,
+      );
+      const { image } = stored.spec.template.spec.containers[0]!;
+      assert.equal(image, IMAGE, 'the workload itself is never changed');
+      await cluster.stop(service);
+      await api.client.remove(SECRETS, namespace, 'test-registry');
+      await eventually(
+        'the copy goes without the webhook',
+        async () => (await secret(namespace, COPY)) === null,
+        MANAGER_MS,
+      );
+    } finally {
+      await manager.stop();
     }
+    service = await cluster.replica();
+    await cluster.called();
   });
 
   it('updates the copy, recreates it, and removes it with its original', async () => {
-    const namespace = await newNamespace();
+    const namespace = await cluster.namespace();
     const original = await api.client.create(
       SECRETS,
       pullSecret('test-registry', [ACR], { namespace }),
@@ -209,7 +211,7 @@ describe('the webhook on a real API server', function () {
   });
 
   it('names the copy of a secret that does not exist yet, and creates it later', async () => {
-    const namespace = await newNamespace();
+    const namespace = await cluster.namespace();
     const pod = await cluster.pod(
       namespace,
       { name: 'early', labels: { [MODE_KEY]: 'p2p' } },
@@ -222,7 +224,7 @@ describe('the webhook on a real API server', function () {
   });
 
   it('answers a dry run as it would without', async () => {
-    const namespace = await newNamespace();
+    const namespace = await cluster.namespace();
     const pod = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -237,7 +239,7 @@ describe('the webhook on a real API server', function () {
   });
 
   it('admits a pod unchanged when its secrets are damaged or its images invalid', async () => {
-    const namespace = await newNamespace({ [MODE_KEY]: 'p2p' });
+    const namespace = await cluster.namespace({ [MODE_KEY]: 'p2p' });
     await api.client.create<Secret>(SECRETS, {
       ...pullSecret('opaque', [ACR], { namespace }),
       type: 'Opaque',
@@ -293,7 +295,7 @@ describe('the webhook on a real API server', function () {
   });
 
   it('does not block pods while it is down, and logs missing rights', async () => {
-    const namespace = await newNamespace({ [MODE_KEY]: 'p2p' });
+    const namespace = await cluster.namespace({ [MODE_KEY]: 'p2p' });
     const binding = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/shoal-shoal-webhook';
     const kept = await api.call('GET', binding);
     await api.call('DELETE', binding);

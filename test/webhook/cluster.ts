@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Context } from 'mocha';
 import { pino } from 'pino';
 import { parseAllDocuments } from 'yaml';
 import { systemClock } from '../../lib/clock.ts';
@@ -16,7 +17,8 @@ import { MODE_KEY, P2P_CONFIG_ANNOTATION } from '../../lib/webhook/admission.ts'
 import { parseWebhookConfig, type WebhookConfig } from '../../lib/webhook/config.ts';
 import { WebhookService } from '../../lib/webhook/service.ts';
 import { renderChart } from '../../deploy/render.ts';
-import { type ApiServer, freePorts, PODS } from '../kube/api-server.ts';
+import { ApiServer, freePorts, PODS } from '../kube/api-server.ts';
+import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { ACR_P2P } from './rules.ts';
 
@@ -79,6 +81,7 @@ export class WebhookCluster {
   aheadMs = 0;
   readonly #token: string;
   readonly #replicas: WebhookService[] = [];
+  #namespaces = 0;
 
   private constructor(
     api: ApiServer,
@@ -92,7 +95,27 @@ export class WebhookCluster {
     this.#token = token;
   }
 
-  static async install(api: ApiServer, helm: string): Promise<WebhookCluster> {
+  /**
+   * An API server with the chart's objects of the webhook, without a replica; skips the suite when
+   * a program is missing.
+   */
+  static async start(context: Context): Promise<WebhookCluster> {
+    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(
+      context,
+      'etcd',
+      'kube-apiserver',
+      'helm',
+    );
+    const api = await ApiServer.start(etcd, apiServer);
+    try {
+      return await WebhookCluster.#install(api, helm);
+    } catch (error) {
+      await api.stop();
+      throw error;
+    }
+  }
+
+  static async #install(api: ApiServer, helm: string): Promise<WebhookCluster> {
     const values = P2P_HOSTS.map((host, at) => `containerd.hosts[${at}]=${host}`);
     const objects = parseAllDocuments(renderChart(helm, values)).map(
       (document) => document.toJS() as KubeObject | null,
@@ -182,6 +205,17 @@ export class WebhookCluster {
 
   async dispose(): Promise<void> {
     await Promise.all(this.#replicas.map((service) => service.stop()));
+    await this.api.stop();
+  }
+
+  /** A new namespace; `accountSecrets` are the pull secrets of its default service account. */
+  async namespace(
+    labels: Record<string, string> = {},
+    accountSecrets: string[] = [],
+  ): Promise<string> {
+    const name = `apps-${++this.#namespaces}`;
+    await this.api.namespace(name, labels, accountSecrets);
+    return name;
   }
 
   /**

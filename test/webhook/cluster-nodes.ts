@@ -3,46 +3,21 @@ import { EVENTS, LEASES, NODES, type KubeObject } from '../../lib/cluster/kubern
 import { reportLease } from '../../lib/cluster/kubernetes/node-report.ts';
 import { liftTaint } from '../../lib/cluster/kubernetes/startup-taint.ts';
 import type { WebhookService } from '../../lib/webhook/service.ts';
-import { ApiServer } from '../kube/api-server.ts';
-import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
-import { MODE_KEY, WebhookCluster } from './cluster.ts';
+import { MODE_KEY, type WebhookCluster } from './cluster.ts';
 import { ACR, ACR_P2P } from './rules.ts';
 
 const IMAGE = `${ACR}/docker-builder/nginx:latest`;
 const P2P_IMAGE = `${ACR_P2P}/docker-builder/nginx:latest`;
 
-describe('the webhook and the nodes of a real API server', function () {
-  let api: ApiServer;
-  let cluster: WebhookCluster;
-  let service: WebhookService;
-  let count = 0;
-
-  const newNamespace = async (labels: Record<string, string>): Promise<string> => {
-    const name = `apps-${++count}`;
-    await api.namespace(name, labels);
-    return name;
-  };
-
-  before(async function () {
-    const [etcd = '', apiServer = '', helm = ''] = kubeAssets.needs(
-      this,
-      'etcd',
-      'kube-apiserver',
-      'helm',
-    );
-    api = await ApiServer.start(etcd, apiServer);
-    cluster = await WebhookCluster.install(api, helm);
-    service = await cluster.replica();
-    await cluster.called();
-  });
-  after(async () => {
-    await cluster?.dispose();
-    await api?.stop();
-  });
-
+/** How the webhook deals with the nodes of its cluster. */
+export function describeNodes(
+  started: () => { cluster: WebhookCluster; service: WebhookService },
+): void {
   it('leaves pods alone that a node may not resolve or never pulls, and says why', async () => {
-    const namespace = await newNamespace({ [MODE_KEY]: 'p2p' });
+    const { cluster, service } = started();
+    const { api } = cluster;
+    const namespace = await cluster.namespace({ [MODE_KEY]: 'p2p' });
     const never = await cluster.pod(namespace, { name: 'never' }, [], {
       containers: [{ name: 'a', image: IMAGE, imagePullPolicy: 'Never' }],
     });
@@ -52,7 +27,7 @@ describe('the webhook and the nodes of a real API server', function () {
     const elsewhere = await cluster.pod(namespace, { name: 'elsewhere' }, [IMAGE], {
       nodeSelector: { pool: 'none' },
     });
-    const opted = await newNamespace({ [MODE_KEY]: 'p2p', 'shoal/opt-out': 'image-policy' });
+    const opted = await cluster.namespace({ [MODE_KEY]: 'p2p', 'shoal/opt-out': 'image-policy' });
     const out = await cluster.pod(opted, { name: 'out', labels: { [MODE_KEY]: 'p2p' } }, [IMAGE]);
     assert.equal(never.spec.containers[0]?.image, IMAGE);
     assert.match(other.spec.containers[0]!.image, /^other\.cn-hangzhou/);
@@ -77,6 +52,8 @@ describe('the webhook and the nodes of a real API server', function () {
   });
 
   it('warns about a node whose runtime is not configured', async () => {
+    const { cluster, service } = started();
+    const { api } = cluster;
     await eventually('a leader', () => service.leads);
     const report = { node: 'node-2', hosts: [], obstacles: ['config_path is not set'] };
     const lease = reportLease(report, { namespace: 'shoal', nodeUid: 'u' });
@@ -94,6 +71,7 @@ describe('the webhook and the nodes of a real API server', function () {
   });
 
   it('lifts the startup taint of a node, and no other taint', async () => {
+    const { api } = started().cluster;
     const other = { key: 'pool', value: 'gpu', effect: 'NoSchedule' };
     const startup = { key: 'shoal/agent-not-ready', effect: 'NoSchedule' };
     await api.client.create(NODES, {
@@ -112,7 +90,8 @@ describe('the webhook and the nodes of a real API server', function () {
   });
 
   it('rewrites image volumes', async () => {
-    const namespace = await newNamespace({ [MODE_KEY]: 'p2p' });
+    const { cluster } = started();
+    const namespace = await cluster.namespace({ [MODE_KEY]: 'p2p' });
     const pod = (await cluster.pod(namespace, { name: 'volume' }, ['busybox'], {
       volumes: [{ name: 'model', image: { reference: IMAGE } }],
     })) as unknown as { spec: { volumes: { image?: { reference: string } }[] } };
@@ -120,4 +99,4 @@ describe('the webhook and the nodes of a real API server', function () {
     // The feature gate of the API server may be off; it then drops the field before the review.
     assert.ok(references.includes(P2P_IMAGE) || references.every((one) => one === undefined));
   });
-});
+}
