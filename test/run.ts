@@ -3,20 +3,22 @@
  * `N passed, N failed` (with `, N skipped` if there are any); the exit code is 0 only if none
  * failed.
  *
- *   node test/run.ts [--reporter NAME] [--grep TEXT] [--slowest N] [--again N] [FILE|FOLDER...]
+ *   node test/run.ts [--reporter NAME] [--grep TEXT] [--slowest N] [--jobs N] [--again N]
+ *                    [FILE|FOLDER...]
  *
- * `--slowest` prints the N files that take longest. `--again` runs the files of failed tests once
- * more at the end, each in a process of its own, if not more than N tests failed. Those that pass
- * then count as passed and are listed as unsteady: each is a defect of the test or of Shoal.
+ * `--jobs` runs that many files side by side, each in one of as many processes: two for a run of
+ * everything, otherwise one. `--slowest` prints the N files that take longest. `--again` runs the
+ * files of failed tests once more at the end, alone, if not more than N tests failed. Those that
+ * pass then count as passed and are listed as unsteady: each is a defect of the test or of Shoal.
  */
-import { spawnSync } from 'node:child_process';
+import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { globSync, statSync } from 'node:fs';
-import { delimiter, join, relative } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import Mocha from 'mocha';
+import { runFile, type FileResult, type RunOptions } from './run-file.ts';
 
-const TEST_TIMEOUT_MS = 60_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 const { values, positionals } = parseArgs({
@@ -24,7 +26,8 @@ const { values, positionals } = parseArgs({
   options: {
     reporter: { type: 'string', default: 'spec' },
     grep: { type: 'string' },
-    slowest: { type: 'string' },
+    slowest: { type: 'string', default: '0' },
+    jobs: { type: 'string' },
     again: { type: 'string', default: '0' },
   },
 });
@@ -34,79 +37,88 @@ process.env['PATH'] = [process.env['PATH'] ?? '', '/usr/sbin', '/sbin'].join(del
 const files = (positionals.length === 0 ? ['test'] : positionals)
   .flatMap((path) => (statSync(path).isDirectory() ? globSync(join(path, '**/*.test.ts')) : [path]))
   .sort();
-const mocha = new Mocha({
-  timeout: TEST_TIMEOUT_MS,
-  forbidOnly: true,
-  reporter: values.reporter,
-  ...(values.grep === undefined ? {} : { grep: values.grep }),
-});
-for (const file of files) mocha.addFile(join(root, file));
-
-const secondsOf = new Map<string, number>();
-/** Files with a failed test, and how many failed in each. */
-const failedIn = new Map<string, number>();
-const report = await runAll();
-printSlowest(Number(values.slowest ?? 0));
-runFailedAgain(Number(values.again));
-const skips = report.skipped === 0 ? '' : `, ${report.skipped} skipped`;
-// A handle that a test left open must not keep the process alive.
-process.stdout.write(`${report.passed} passed, ${report.failed} failed${skips}\n`, () =>
-  process.exit(report.failed === 0 && report.passed > 0 ? 0 : 1),
+const options: RunOptions = { reporter: values.reporter, grep: values.grep ?? null };
+const jobs = Number(
+  values.jobs ?? (positionals.length > 0 ? 1 : Math.min(2, availableParallelism())),
 );
 
-async function runAll(): Promise<{ passed: number; failed: number; skipped: number }> {
-  let [passed, failed, skipped] = [0, 0, 0];
-  try {
-    await mocha.loadFilesAsync();
-    await new Promise<void>((resolve) => {
-      const runner = mocha.run(() => resolve());
-      runner.on('pass', () => passed++);
-      runner.on('fail', (test) => {
-        failed++;
-        const file = test.file ?? test.parent?.file;
-        if (file !== undefined) failedIn.set(file, (failedIn.get(file) ?? 0) + 1);
-      });
-      runner.on('pending', () => skipped++);
-      timeFiles(runner);
-    });
-  } catch (thrown) {
-    // A file does not load, so no test has run.
-    console.error(thrown);
-    failed++;
-  }
-  return { passed, failed, skipped };
+const results = new Map<string, FileResult>();
+await (jobs > 1 ? runInProcesses() : runHere());
+printSlowest(Number(values.slowest));
+runFailedAgain(Number(values.again));
+const [passed, failed, skipped] = [sum('passed'), sum('failed'), sum('skipped')];
+const skips = skipped === 0 ? '' : `, ${skipped} skipped`;
+// A handle that a test left open must not keep the process alive.
+process.stdout.write(`${passed} passed, ${failed} failed${skips}\n`, () =>
+  process.exit(failed === 0 && passed > 0 ? 0 : 1),
+);
+
+async function runHere(): Promise<void> {
+  for (const file of files) results.set(file, await runFile(join(root, file), options));
 }
 
-/** Corrects `report` by a second run of the files that failed; see the top of this file. */
+/** Each process takes the next file when it is done with one; the output of a file stays together. */
+async function runInProcesses(): Promise<void> {
+  const queue = [...files];
+  const work = async (): Promise<void> => {
+    let child: ChildProcess | null = null;
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      child ??= fork(join(root, 'test/run-job.ts'), { silent: true });
+      const result = await runInProcess(child, file);
+      if (child.exitCode !== null || child.signalCode !== null) child = null;
+      results.set(file, result);
+    }
+    child?.kill('SIGKILL');
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+}
+
+/** The death of the process counts as one failed test of the file. */
+async function runInProcess(child: ChildProcess, file: string): Promise<FileResult> {
+  const output: Buffer[] = [];
+  const keep = (data: Buffer): void => void output.push(data);
+  child.stdout!.on('data', keep);
+  child.stderr!.on('data', keep);
+  const startMs = performance.now();
+  const result = await new Promise<FileResult>((resolve) => {
+    const died = (code: number | null, signal: string | null): void => {
+      keep(Buffer.from(`${file}: the process of the tests ended with ${signal ?? code}\n`));
+      const seconds = (performance.now() - startMs) / 1000;
+      resolve({ passed: 0, failed: 1, skipped: 0, seconds });
+    };
+    child.once('exit', died);
+    child.once('message', (message) => {
+      child.off('exit', died);
+      resolve(message as FileResult);
+    });
+    child.send({ path: join(root, file), options });
+  });
+  child.stdout!.off('data', keep);
+  child.stderr!.off('data', keep);
+  child.removeAllListeners('message');
+  process.stdout.write(Buffer.concat(output));
+  return result;
+}
+
+/** Replaces results by those of a second run of the files that failed; see the top of this file. */
 function runFailedAgain(atMost: number): void {
-  if (report.failed === 0 || report.failed > atMost) return;
-  for (const [path, failures] of failedIn) {
-    const file = relative(root, path);
+  if (sum('failed') > atMost) return;
+  for (const [file, result] of results) {
+    if (result.failed === 0) continue;
     console.log(`\nRuns ${file} again, alone:`);
     const { status } = spawnSync(process.execPath, ['test/run.ts', file], { stdio: 'inherit' });
     if (status !== 0) continue;
-    report.passed += failures;
-    report.failed -= failures;
-    console.log(`UNSTEADY: ${failures} failed in ${file}, and passed alone`);
+    console.log(`UNSTEADY: ${result.failed} failed in ${file}, and passed alone`);
+    results.set(file, { ...result, passed: result.passed + result.failed, failed: 0 });
   }
 }
 
-/** Adds up the wall time of each file's top-level suites, hooks included. */
-function timeFiles(runner: Mocha.Runner): void {
-  let startMs = 0;
-  runner.on('suite', (suite) => {
-    if (suite.parent?.root === true) startMs = performance.now();
-  });
-  runner.on('suite end', (suite) => {
-    if (suite.parent?.root !== true || suite.file === undefined) return;
-    const file = relative(root, suite.file);
-    const seconds = (performance.now() - startMs) / 1000;
-    secondsOf.set(file, (secondsOf.get(file) ?? 0) + seconds);
-  });
+function printSlowest(count: number): void {
+  const slowest = [...results].toSorted((a, b) => b[1].seconds - a[1].seconds).slice(0, count);
+  for (const [file, { seconds }] of slowest)
+    console.log(`${seconds.toFixed(1).padStart(7)} s  ${file}`);
 }
 
-function printSlowest(count: number): void {
-  const slowest = [...secondsOf].toSorted((a, b) => b[1] - a[1]).slice(0, count);
-  for (const [file, seconds] of slowest)
-    console.log(`${seconds.toFixed(1).padStart(7)} s  ${file}`);
+function sum(count: 'passed' | 'failed' | 'skipped'): number {
+  return [...results.values()].reduce((total, result) => total + result[count], 0);
 }
