@@ -3,22 +3,25 @@ import { readFileSync } from 'node:fs';
 import type { Answer } from './health.ts';
 
 /** Scripts of both pages, in the order of their imports. */
-const COMMON = ['format.js', 'elements.js', 'history-scale.js', 'history-chart.js'];
+const COMMON = ['format.js', 'elements.js', 'poll.js', 'history-scale.js', 'history-chart.js'];
 
 /** What a page is made of; the files are in page/. */
 interface PageFiles {
+  title: string;
   html: string;
   styles: readonly string[];
   scripts: readonly string[];
 }
 
 const NODE_PAGE: PageFiles = {
+  title: 'Shoal',
   html: 'page.html',
   styles: ['page.css'],
   scripts: [...COMMON, 'panels.js', 'tree-layout.js', 'tree-picture.js', 'live.js'],
 };
 
 const SWARM_PAGE: PageFiles = {
+  title: 'Shoal: the swarm',
   html: 'swarm.html',
   styles: ['page.css', 'swarm.css'],
   scripts: [
@@ -50,13 +53,21 @@ function source(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
+/** What a page puts into shell.html: each part follows a comment with its name. */
+function partsOf(html: string): Record<string, string> {
+  const whole = html.replace(/ *<!-- ([\w-]+\.html) -->\n/g, (_, name: string) => part(name));
+  const [, ...parts] = whole.split(/^<!-- (\w+) -->\n/m);
+  return Object.fromEntries(
+    parts.flatMap((name, at) => (at % 2 === 0 ? [[name, parts[at + 1]!.trimEnd()]] : [])),
+  );
+}
+
 /** One file with inline style and script, which its policy allows by hash. */
-function build({ html, styles, scripts }: PageFiles): Answer {
+function build({ title, html, styles, scripts }: PageFiles): Answer {
   const style = styles.map(part).join('\n');
   const script = joinScripts(scripts);
-  const body = part(html)
-    .replace('/* STYLE */', () => style)
-    .replace('/* SCRIPT */', () => script);
+  const parts: Record<string, string> = { title, style, script, ...partsOf(part(html)) };
+  const body = part('shell.html').replace(/\{\{(\w+)\}\}/g, (_, name: string) => parts[name]!);
   const policy = [
     `default-src 'none'`,
     `style-src ${source(style)}`,

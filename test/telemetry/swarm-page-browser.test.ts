@@ -111,6 +111,46 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
     );
   });
 
+  it('has the rows of one page, and turns the pages', async () => {
+    await open();
+    const rows = count('#nodes tbody tr');
+    const press = (id: string): Promise<unknown> =>
+      browser.evaluate(`document.getElementById('${id}').click()`);
+    const note = (): Promise<string> => browser.evaluate(text('table-note'));
+    await browser.evaluate(`document.querySelectorAll('#nodes thead button')[0].click()`);
+    const first = `document.querySelector('#nodes tbody tr td').textContent`;
+    assert.deepEqual([await browser.evaluate(rows), await note()], [25, '1 to 25 of 1000 nodes']);
+    await press('table-back');
+    assert.equal(await browser.evaluate(first), nodeName(0), 'there is no page before the first');
+    await press('table-on');
+    assert.deepEqual([await browser.evaluate(rows), await note()], [25, '26 to 50 of 1000 nodes']);
+    assert.equal(await browser.evaluate(first), nodeName(25));
+    await press('table-back');
+    assert.equal(await browser.evaluate(first), nodeName(0));
+  });
+
+  it('touches what has changed: with one of 1,000 nodes changed, a few elements', async () => {
+    await open();
+    // The clock and the age of each node seen change at every update.
+    await browser.evaluate(`(() => {
+      window.touched = new Set();
+      new MutationObserver((records) => {
+        for (const { target } of records) window.touched.add(target);
+      }).observe(document.querySelector('main'), {
+        subtree: true, childList: true, characterData: true, attributes: true,
+      });
+    })()`);
+    const changed = structuredClone(busySwarm(NODES, fixture.swarm.status.atMs));
+    changed.nodes[500]!.state = 'failing';
+    changed.nodes[500]!.reason = 'not ready: a test';
+    fixture.swarm.status = changed;
+    await browser.waitFor(`${count('#tiles .failing')} === 2`);
+    const touched = await browser.evaluate<number>('window.touched.size');
+    assert.ok(touched > 0 && touched <= 150, `${touched} elements touched`);
+    const nodes = await browser.evaluate<number>(`document.querySelectorAll('*').length`);
+    assert.ok(nodes < 3_500, `${nodes} elements in the document`);
+  });
+
   it('shows which nodes have an image', async () => {
     await open();
     assert.match(await browser.evaluate(text('images')), new RegExp(IMAGE.replaceAll('.', '\\.')));
@@ -155,7 +195,7 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
       'table-find',
       'table-sort',
       'nodes',
-      'table-more',
+      'table-on',
       'images',
       'tree-blob',
       'tree-shard',

@@ -50,6 +50,9 @@ export const HOLDERS_KNOWN_MAX = 4_096;
 
 /** A node tells its summary so often while it changes, and so often otherwise. */
 export const SUMMARY_INTERVAL_MS = 2_000;
+
+/** Step of the history that heads keep. */
+export const HISTORY_INTERVAL_MS = 1_000;
 export const SUMMARY_HEARTBEAT_MS = 20_000;
 
 /** A summary is small: a node that takes longer is skipped until the next. */

@@ -21,6 +21,7 @@ import type { PeerCalls } from './calls.ts';
 import {
   GATHERING_BYTES_MAX,
   GATHERING_FRESH_MS,
+  HISTORY_INTERVAL_MS,
   SUMMARY_CALL_MS,
   SUMMARY_HEARTBEAT_MS,
   SUMMARY_INTERVAL_MS,
@@ -78,14 +79,25 @@ export class Summaries {
   }
 
   start(): void {
-    this.#timer = this.#parts.clock.after(SUMMARY_INTERVAL_MS, () => {
-      this.tick();
-      this.start();
-    });
+    const next = (ticks: number): void => {
+      this.#timer = this.#parts.clock.after(HISTORY_INTERVAL_MS, () => {
+        this.sample();
+        const isDue = ticks * HISTORY_INTERVAL_MS >= SUMMARY_INTERVAL_MS;
+        if (isDue) this.tick();
+        next(isDue ? 1 : ticks + 1);
+      });
+    };
+    next(1);
   }
 
   stop(): void {
     this.#timer?.cancel();
+  }
+
+  /** Adds a point to the history of a head; `start` calls it every second. */
+  sample(): void {
+    const { self, membership, own } = this.#parts;
+    if (collectorsFor(membership(), self).heads.includes(self)) this.#addPoint(own());
   }
 
   /** Tells what there is to tell; `start` calls it every 2 s. */
@@ -94,11 +106,8 @@ export class Summaries {
     const members = membership();
     const { heads, leaders } = collectorsFor(members, self);
     const nowMs = clock.nowMs();
-    const isHead = heads.includes(self);
-    const now = this.#parts.own();
-    if (isHead) this.#addPoint(now);
     if (members.byNode.size === 1) return;
-    const own = this.#news(now, nowMs);
+    const own = this.#news(this.#parts.own(), nowMs);
     if (own !== null) {
       if (leaders.length === 0) this.#tellHeads(heads, [own], false);
       else this.#tellLeader(leaders, own);

@@ -71,17 +71,21 @@ const COLUMNS = [
   },
 ];
 
-/** The table of nodes: sortable, with a search, 25 rows until more are asked for. */
+/**
+ * The table of nodes: sortable, with a search, in pages. Only the rows of one page are in the
+ * document: an update touches no more than those, whatever the size of the swarm.
+ */
 export class NodeTable {
   #body = byId('nodes').tBodies[0];
   #head = byId('nodes').tHead.rows[0];
   #sort = byId('table-sort');
   #find = byId('table-find');
-  #more = byId('table-more');
+  #back = byId('table-back');
+  #on = byId('table-on');
   #rows = new Map();
   #column = 1;
   #isDown = false;
-  #isWhole = false;
+  #fromRow = 0;
   #status;
 
   constructor() {
@@ -92,11 +96,9 @@ export class NodeTable {
       this.#sort.append(html('option', { value: at, selected: at === 1 && '' }, title));
     });
     this.#sort.addEventListener('change', () => this.#by(Number(this.#sort.value)));
-    this.#find.addEventListener('input', () => this.show(this.#status));
-    this.#more.addEventListener('click', () => {
-      this.#isWhole = !this.#isWhole;
-      this.show(this.#status);
-    });
+    this.#find.addEventListener('input', () => this.#turn(-this.#fromRow));
+    this.#back.addEventListener('click', () => this.#turn(-ROWS_SHOWN));
+    this.#on.addEventListener('click', () => this.#turn(ROWS_SHOWN));
   }
 
   show(status) {
@@ -110,33 +112,53 @@ export class NodeTable {
     const sign = this.#isDown ? -1 : 1;
     const keyed = found.map((node) => ({ node, key: value(node) }));
     keyed.sort((a, b) => sign * order(a.key, b.key) || byName.compare(a.node.node, b.node.node));
-    const shown = this.#isWhole ? keyed : keyed.slice(0, ROWS_SHOWN);
+    // There may be fewer nodes than before.
+    const lastPage = Math.floor(Math.max(0, found.length - 1) / ROWS_SHOWN) * ROWS_SHOWN;
+    this.#fromRow = Math.min(this.#fromRow, lastPage);
+    const shown = keyed.slice(this.#fromRow, this.#fromRow + ROWS_SHOWN);
     let next = this.#body.firstElementChild;
     for (const { node } of shown) {
       const row = this.#row(node);
       if (row === next) next = row.nextElementSibling;
       else this.#body.insertBefore(row, next);
     }
-    while (next !== null) {
-      const after = next.nextElementSibling;
-      next.remove();
-      next = after;
-    }
+    const names = new Set(shown.map(({ node }) => node.node));
+    for (const [name, { element }] of this.#rows)
+      if (!names.has(name)) {
+        element.remove();
+        this.#rows.delete(name);
+      }
     [...this.#head.cells].forEach((cell, at) => {
       if (at === this.#column)
         cell.setAttribute('aria-sort', this.#isDown ? 'descending' : 'ascending');
       else cell.removeAttribute('aria-sort');
     });
-    setText('table-note', `${shown.length} of ${status.nodes.length} nodes`);
-    this.#more.hidden = found.length <= ROWS_SHOWN;
-    this.#more.textContent = this.#isWhole ? 'Show fewer' : `Show all ${found.length}`;
+    const isPart = found.length < status.nodes.length;
+    setText(
+      'table-note',
+      (shown.length === 0 ? 'none' : `${this.#fromRow + 1} to ${this.#fromRow + shown.length}`) +
+        ` of ${found.length}${isPart ? ` found, ${status.nodes.length}` : ''} nodes`,
+    );
+    for (const [button, isOver] of [
+      [this.#back, this.#fromRow === 0],
+      [this.#on, this.#fromRow + ROWS_SHOWN >= found.length],
+    ]) {
+      button.hidden = found.length <= ROWS_SHOWN;
+      // Not `disabled`: the focus would be lost.
+      if (button.ariaDisabled !== String(isOver)) button.ariaDisabled = String(isOver);
+    }
+  }
+
+  #turn(rows) {
+    this.#fromRow = Math.max(0, this.#fromRow + rows);
+    if (this.#status !== undefined) this.show(this.#status);
   }
 
   #by(column) {
     this.#isDown = column === this.#column ? !this.#isDown : (COLUMNS[column].down ?? false);
     this.#column = column;
     this.#sort.value = String(column);
-    this.show(this.#status);
+    this.#turn(-this.#fromRow);
   }
 
   #row(node) {

@@ -90,7 +90,11 @@ class TellingSwarm {
     for (let round = 0; round < rounds; round++) {
       change(round);
       this.clock.advance(2_000);
-      for (const [name, node] of this.nodes) if (!this.down.has(name)) node.tick();
+      for (const [name, node] of this.nodes)
+        if (!this.down.has(name)) {
+          node.sample();
+          node.tick();
+        }
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
