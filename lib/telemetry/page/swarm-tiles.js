@@ -2,6 +2,9 @@ import { byId, html, setText } from './elements.js';
 import { formatRate } from './format.js';
 import { NODE_STATES, STATE_WORDS, arrowKeys, progressOf, progressText } from './swarm-words.js';
 
+/** Tiles painted in one frame: of a large swarm, the rest follows in the next frames. */
+const TILES_A_FRAME = 200;
+
 /** A tile for each node; it fills with the progress of its pull. */
 export class NodeTiles {
   #host = byId('tiles');
@@ -10,6 +13,7 @@ export class NodeTiles {
   #nodes = new Map();
   #status;
   #read = '';
+  #frame = 0;
 
   constructor() {
     this.#choice.addEventListener('change', () => this.show(this.#status));
@@ -28,15 +32,8 @@ export class NodeTiles {
         tile.remove();
         this.#tiles.delete(name);
       }
-    for (const node of status.nodes) {
-      let tile = this.#tiles.get(node.node);
-      if (tile === undefined) {
-        tile = html('button', { type: 'button', 'data-node': node.node, tabindex: -1 });
-        this.#tiles.set(node.node, tile);
-        this.#host.append(tile);
-      }
-      paint(tile, node, image);
-    }
+    cancelAnimationFrame(this.#frame);
+    this.#paint(status.nodes, image);
     if (this.#host.querySelector('[tabindex="0"]') === null)
       this.#host.firstElementChild?.setAttribute('tabindex', 0);
     byId('node-counts').replaceChildren(
@@ -51,6 +48,20 @@ export class NodeTiles {
       ),
     );
     this.#detail(this.#read);
+  }
+
+  #paint(nodes, image) {
+    for (const node of nodes.slice(0, TILES_A_FRAME)) {
+      let tile = this.#tiles.get(node.node);
+      if (tile === undefined) {
+        tile = html('button', { type: 'button', 'data-node': node.node, tabindex: -1 });
+        this.#tiles.set(node.node, tile);
+        this.#host.append(tile);
+      }
+      paint(tile, node, image);
+    }
+    const rest = nodes.slice(TILES_A_FRAME);
+    if (rest.length > 0) this.#frame = requestAnimationFrame(() => this.#paint(rest, image));
   }
 
   #images(images) {
