@@ -1,3 +1,5 @@
+import { errorFixes } from './error-fixes.ts';
+
 /**
  * Every error Shoal raises on purpose, by a stable code. `status` is the HTTP status a client gets,
  * `oci` the code in the OCI error JSON (distribution-spec 1.1, "Error Codes").
@@ -104,7 +106,11 @@ export function ociErrorBody(error: ShoalError): string {
     error.body ??
     JSON.stringify({
       errors: [
-        { code: errorTable[error.code].oci, message: error.message, detail: { code: error.code } },
+        {
+          code: errorTable[error.code].oci,
+          message: error.message,
+          detail: { code: error.code, fix: errorFixes[error.code].fix },
+        },
       ],
     })
   );

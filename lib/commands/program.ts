@@ -6,7 +6,7 @@ import type { NodeMode } from '../config/schema.ts';
 import { byteSize, collect, wholeNumber } from './option-values.ts';
 import { preadPatterns, type PreadOptions } from './bench.ts';
 import type { DoctorOptions } from './doctor.ts';
-import { errorFixes } from './error-fixes.ts';
+import { errorFixes } from '../error-fixes.ts';
 import type { StartNode } from '../node/running-node.ts';
 import type { NodeOptions } from './node.ts';
 import { formatVersion, PROTOCOL_VERSION } from '../wire/version.ts';

@@ -10,7 +10,11 @@ import { failed, ok, reasonOf, type Finding } from './finding.ts';
 import { CHECK_PEERS_MAX, CHECK_TIMEOUT_MS } from './limits.ts';
 
 /** Asks every node that the config names, or DNS lists, a signed question. */
-export async function checkPeers(config: Config, wallMs: () => number): Promise<Finding[]> {
+export async function checkPeers(
+  config: Config,
+  wallMs: () => number,
+  timeoutMs = CHECK_TIMEOUT_MS,
+): Promise<Finding[]> {
   const secret = readClusterSecret(config);
   if (secret.kind !== 'secret') return [];
   const self = formatHostPort(config.DeployConfig.node, config.P2PConfig.port);
@@ -32,14 +36,14 @@ export async function checkPeers(config: Config, wallMs: () => number): Promise<
     }
   }
   const others = nodes.filter((node) => node !== self).slice(0, CHECK_PEERS_MAX);
-  return Promise.all(others.map((node) => checkPeer(node, envelope)));
+  return Promise.all(others.map((node) => checkPeer(node, envelope, timeoutMs)));
 }
 
-async function checkPeer(node: string, envelope: Envelope): Promise<Finding> {
+async function checkPeer(node: string, envelope: Envelope, timeoutMs: number): Promise<Finding> {
   const name = `peer ${node}`;
   const path = recallPath(['0'.repeat(64)]);
   try {
-    const { status, body } = await get(node, path, envelope.headers(node, path));
+    const { status, body } = await get(node, path, envelope.headers(node, path), timeoutMs);
     if (status === 200) return ok(name, 'answers, with the same secret');
     const message = (JSON.parse(body) as { message?: string }).message ?? `status ${status}`;
     return failed(name, `refuses this node: ${message}`, 'compare secretFile, clock and version');
@@ -55,7 +59,7 @@ async function checkPeer(node: string, envelope: Envelope): Promise<Finding> {
       ? failed(name, 'connection refused', 'start the node there, or check its P2PConfig.port')
       : failed(
           name,
-          reason === 'ETIMEDOUT' ? `no answer within ${CHECK_TIMEOUT_MS / 1000} s` : reason,
+          reason === 'ETIMEDOUT' ? `no answer within ${timeoutMs / 1000} s` : reason,
           'check the route, and that firewalls and network policies let the p2p port through',
         );
   }
@@ -65,6 +69,7 @@ function get(
   node: string,
   path: string,
   headers: Record<string, string>,
+  timeoutMs: number,
 ): Promise<{ status: number; body: string }> {
   const { host, port } = parseHostPort(node)!;
   return new Promise((resolve, reject) => {
@@ -75,7 +80,7 @@ function get(
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
       response.on('error', reject);
     });
-    asking.setTimeout(CHECK_TIMEOUT_MS, () =>
+    asking.setTimeout(timeoutMs, () =>
       asking.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
     );
     asking.on('error', reject);

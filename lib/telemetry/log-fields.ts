@@ -1,3 +1,4 @@
+import { errorFixes } from '../error-fixes.ts';
 import { ShoalError } from '../errors.ts';
 import { redactText, redactUrl, safeHeaders } from './redact.ts';
 
@@ -25,6 +26,7 @@ export function errorFields(error: Error, depth = 0): Record<string, unknown> {
       STACK_CHARS_MAX,
     );
   }
+  if (error instanceof ShoalError) fields['fix'] = errorFixes[error.code].fix;
   if (error.cause !== undefined && depth < DEPTH_MAX)
     fields['cause'] = safeValue('cause', error.cause, depth + 1);
   return fields;

@@ -1,6 +1,6 @@
 import { ShoalError } from '../errors.ts';
 import { ANNOTATIONS_BYTES_MAX } from './limits.ts';
-import type { ImageList, PodPlan } from './plan.ts';
+import type { ImageList, PodPlan, Skip } from './plan.ts';
 import { readPod, record, type Pod } from './pod.ts';
 
 export { planPod, type PodPlan, type Replacement } from './plan.ts';
@@ -83,6 +83,18 @@ export function isAccelerated(pod: Pod, entry: WebhookEntry): boolean {
   const own = pod.metadata.labels?.[MODE_KEY];
   return own === undefined ? entry === 'namespace' : own === MODE_P2P;
 }
+
+/** A label of the pod that is neither `p2p` nor plainly "off": it may be meant to switch it on. */
+export function mislabelled({ metadata }: Pod): Skip[] {
+  const own = metadata.labels?.[MODE_KEY];
+  if (own === undefined || own === MODE_P2P || OFF.has(own)) return [];
+  const detail =
+    `${MODE_KEY} is "${own}"; set it to "${MODE_P2P}" on the pod template, ` +
+    'or to "off" if that is what is meant';
+  return [{ reason: 'label', detail }];
+}
+
+const OFF = new Set(['', 'off', 'none', 'no', 'false', 'disabled', 'origin']);
 
 /**
  * The JSON patch (RFC 6902) for a plan.

@@ -103,6 +103,7 @@ export class EventRecorder {
 
 /** What each reason means, in the words of the Event. */
 const EXPLANATIONS: Record<Skip['reason'], string> = {
+  label: "the pod's own label switches acceleration off",
   'pull-policy-never': 'imagePullPolicy Never: the node must have the image under its own name',
   'image-id': 'images named by ID are never pulled',
   'excluded-image': 'excluded by the value webhook.excludedImages',

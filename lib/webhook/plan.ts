@@ -30,6 +30,7 @@ export interface PodPlan {
 
 /** Why an image of an accelerated registry keeps its name, or a whole pod its images. */
 export type SkipReason =
+  | 'label'
   | 'pull-policy-never'
   | 'image-id'
   | 'excluded-image'

@@ -5,6 +5,7 @@ import { ShoalError } from '../errors.ts';
 import { ADMISSION_DEADLINE_MS } from './limits.ts';
 import {
   isAccelerated,
+  mislabelled,
   podPatch,
   readReview,
   reviewAnswer,
@@ -98,7 +99,8 @@ export class Reviewer {
   }
 
   async #review({ uid, namespace, dryRun, pod }: PodReview, entry: WebhookEntry): Promise<Review> {
-    if (pod === null || !isAccelerated(pod, entry)) return { patch: null, images: 0, skips: [] };
+    if (pod === null) return { patch: null, images: 0, skips: [] };
+    if (!isAccelerated(pod, entry)) return { patch: null, images: 0, skips: mislabelled(pod) };
     const { rules, keeper, log, nodes, metrics } = this.#options;
     const { plan, skips } = surveyPod(pod, rules, nodes);
     if (plan === null) return { patch: null, images: 0, skips };

@@ -109,13 +109,9 @@ export class Envelope {
     const sealedOrigin = request.header(ORIGIN_HEADER);
     const sealedWords = request.header(WORDS_HEADER);
     const text = signed(node, request.path, version, sealedOrigin, sealedWords);
-    if (!this.#secret.verify(request.header(AUTH_HEADER), text, this.#wallMs()))
-      return refused(
-        'PEER_UNAUTHORIZED',
-        "the request is not signed with this cluster's secret, or the clocks differ by " +
-          'more than a ' +
-          'minute; give all nodes the same P2PConfig.secretFile and synchronize their clocks',
-      );
+    const signature = request.header(AUTH_HEADER);
+    if (!this.#secret.verify(signature, text, this.#wallMs()))
+      return refused('PEER_UNAUTHORIZED', this.#mistrust(signature, text));
     if (node !== this.#self)
       return refused(
         'PEER_ADDRESS',
@@ -129,6 +125,22 @@ export class Envelope {
       words: sealedWords === '' ? null : this.#secret.open(sealedWords),
       requestId: request.header(REQUEST_ID_HEADER),
     };
+  }
+
+  /** Why a signature is not accepted. A node with the secret may know how far its clock is off. */
+  #mistrust(signature: string, text: string): string {
+    const madeMs = this.#secret.madeAtMs(signature, text);
+    if (madeMs === null)
+      return (
+        "the request is not signed with this cluster's secret; give all nodes the same " +
+        'P2PConfig.secretFile'
+      );
+    const aheadMs = madeMs - this.#wallMs();
+    return (
+      `the clock of the node that asks is ${Math.round(Math.abs(aheadMs) / 1000)} s ` +
+      `${aheadMs > 0 ? 'ahead of' : 'behind'} that of ${this.#self}; synchronize the clocks ` +
+      '(`timedatectl`)'
+    );
   }
 }
 

@@ -43,19 +43,25 @@ export class ClusterSecret {
    * Whether `signature` is of `text`, made with this secret within CLOCK_SKEW_MS_MAX of `wallMs`.
    */
   verify(signature: string, text: string, wallMs: number): boolean {
+    const madeMs = this.madeAtMs(signature, text);
+    return madeMs !== null && Math.abs(wallMs - madeMs) <= CLOCK_SKEW_MS_MAX;
+  }
+
+  /** When `signature` of `text` was made; null when it was not made with this secret. */
+  madeAtMs(signature: string, text: string): number | null {
     const dot = signature.indexOf('.');
-    if (dot < 1) return false;
+    if (dot < 1) return null;
     const time = signature.slice(0, dot);
-    if (!/^\d{1,15}$/.test(time) || Math.abs(wallMs - Number(time)) > CLOCK_SKEW_MS_MAX)
-      return false;
+    if (!/^\d{1,15}$/.test(time)) return null;
     const digits = signature.slice(dot + 1);
     // Buffer.from would stop at the first character that is no digit pair, and ignore the rest.
-    if (!/^(?:[0-9a-f]{2})+$/.test(digits)) return false;
+    if (!/^(?:[0-9a-f]{2})+$/.test(digits)) return null;
     const given = Buffer.from(digits, 'hex');
-    return this.#keys.some(({ mac }) => {
+    const isOurs = this.#keys.some(({ mac }) => {
       const due = macOf(mac, text, time);
       return given.length === due.length && timingSafeEqual(given, due);
     });
+    return isOurs ? Number(time) : null;
   }
 
   /** 64 hex digits that stand for `parts`, the same on every node with this secret; one-way. */

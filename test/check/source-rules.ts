@@ -110,7 +110,7 @@ export const ARROWS: Record<string, readonly string[]> = {
   webhook: ['cluster', 'wire', 'config', 'registry', 'telemetry', 'tls'],
   demo: ['registry', 'config', 'telemetry'],
   runtimes: ['config'],
-  doctor: ['runtimes', 'wire', 'config', 'tls'],
+  doctor: ['runtimes', 'wire', 'config', 'origin', 'registry', 'tls'],
   commands: [
     'doctor',
     'node',
@@ -129,6 +129,7 @@ export const ARROWS: Record<string, readonly string[]> = {
 /** Files at the root of lib/ that everything may import, and those that put everything together. */
 const FOUNDATION = new Set([
   'errors.ts',
+  'error-fixes.ts',
   'limits.ts',
   'clock.ts',
   'span.ts',

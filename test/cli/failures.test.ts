@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { errorFixes } from '../../lib/commands/error-fixes.ts';
+import { errorFixes } from '../../lib/error-fixes.ts';
 import { ExitCode, runProgram } from '../../lib/commands/program.ts';
 import { renderTroubleshooting } from '../../lib/commands/troubleshooting-doc.ts';
 import { errorTable } from '../../lib/errors.ts';

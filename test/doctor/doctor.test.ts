@@ -1,81 +1,17 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { diagnose } from '../../lib/doctor/doctor.ts';
 import type { Finding } from '../../lib/doctor/finding.ts';
 import { checkRuntime } from '../../lib/doctor/runtime.ts';
 import { parseConfig } from '../../lib/config/load.ts';
-import { issueLeaf, makeAuthority } from '../../lib/tls/authority.ts';
+import { DoctorFixture } from './fixture.ts';
 
 describe('shoal doctor', function () {
   this.timeout(30_000);
-  let dir: string;
-  const servers: Server[] = [];
-  beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'shoal-doctor-'));
-    secret('0123456789abcdef', 0o600);
-  });
-  afterEach(async () => {
-    for (const server of servers.splice(0)) {
-      server.close();
-      await once(server, 'close');
-    }
-    rmSync(dir, { recursive: true, force: true });
-  });
-
-  function secret(text: string, mode: number): void {
-    writeFileSync(join(dir, 'secret'), text);
-    chmodSync(join(dir, 'secret'), mode);
-  }
-
-  async function listen<S extends Server>(server: S): Promise<number> {
-    servers.push(server);
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return (server.address() as AddressInfo).port;
-  }
-
-  const serve = (listener: RequestListener): Promise<number> =>
-    listen(createServer({ keepAlive: false }, listener));
-
-  async function closedPort(): Promise<number> {
-    const server = createServer();
-    const port = await listen(server);
-    servers.pop();
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
-
-  async function tlsRegistry(host: string, fromMs: number): Promise<number> {
-    const authority = await makeAuthority('CA of a test', 2, fromMs);
-    const leaf = await issueLeaf(authority, [host], 1, fromMs);
-    const server = createTlsServer({ cert: leaf.certificate, key: leaf.key });
-    return listen(server);
-  }
-
-  /** The findings of a config that is sound but for what `sets` change. */
-  const examine = (...sets: string[]): Promise<Finding[]> =>
-    diagnose(
-      {
-        sets: [
-          'DeployConfig.node=127.0.0.1',
-          `CacheConfig.dir=${join(dir, 'cache')}`,
-          'CacheConfig.capacity=16MiB',
-          'ProxyConfig.port=0',
-          'P2PConfig.port=0',
-          `P2PConfig.secretFile=${join(dir, 'secret')}`,
-          ...sets,
-        ],
-        mode: 'root',
-      },
-      () => Date.now(),
-    );
+  const fixture = new DoctorFixture();
+  const { secret, serve, closedPort, tlsRegistry, peer, closedTunnels, examine } = fixture;
+  beforeEach(() => fixture.open());
+  afterEach(() => fixture.close());
 
   const upstream = (url: string): string => `ProxyConfig.registries=[{upstream: "${url}"}]`;
 
@@ -108,6 +44,38 @@ describe('shoal doctor', function () {
       /config/,
       /no such key; did you mean CacheConfig\.capacity/,
       /correct the key/,
+    ],
+    [
+      'a file that is no YAML',
+      () => ['--config', 'CacheConfig: [1, 2\nProxyConfig: {}\n'],
+      'failed',
+      /config/,
+      /config\.yaml.* is not valid YAML: .*line [12]/,
+      /correct/,
+    ],
+    [
+      'a tab in YAML',
+      () => ['--config', 'CacheConfig:\n\tcapacity: 1\n'],
+      'failed',
+      /config/,
+      /config\.yaml.* is not valid YAML: line 2, .*a tab is used for indentation; use spaces/,
+      /correct/,
+    ],
+    [
+      'a key that is given twice',
+      () => ['--config', 'CacheConfig:\n  memory: 64MiB\n  memory: 32MiB\n'],
+      'failed',
+      /config/,
+      /config\.yaml.* is not valid YAML: line 3, .*a key is given twice; keep one/,
+      /correct/,
+    ],
+    [
+      'a size with a unit that is none',
+      () => ['CacheConfig.capacity=4XB'],
+      'failed',
+      /config/,
+      /CacheConfig\.capacity: "4XB" is not allowed; allowed: .*(4GiB|GiB|unit)/,
+      /correct/,
     ],
     [
       'no secret file',
@@ -150,8 +118,8 @@ describe('shoal doctor', function () {
     [
       'a cache directory that cannot be',
       () => {
-        writeFileSync(join(dir, 'file'), '');
-        return [`CacheConfig.dir=${join(dir, 'file', 'cache')}`];
+        writeFileSync(join(fixture.dir, 'file'), '');
+        return [`CacheConfig.dir=${join(fixture.dir, 'file', 'cache')}`];
       },
       'failed',
       /cache disk/,
@@ -198,6 +166,28 @@ describe('shoal doctor', function () {
       /compare secretFile, clock and version/,
     ],
     [
+      'a peer whose clock is off',
+      async () => {
+        const port = await peer({ wallMs: () => Date.now() + 300_000 });
+        return [`P2PConfig.roots=["127.0.0.1:${port}"]`];
+      },
+      'failed',
+      /peer 127\.0\.0\.1:\d+/,
+      /clock of the node that asks is (299|300) s behind that of 127\.0\.0\.1:\d+/,
+      /compare secretFile, clock and version/,
+    ],
+    [
+      'a peer of another major version',
+      async () => {
+        const port = await peer({ version: { major: 9, minor: 0 } });
+        return [`P2PConfig.roots=["127.0.0.1:${port}"]`];
+      },
+      'failed',
+      /peer 127\.0\.0\.1:\d+/,
+      /speaks protocol 1\.\d+, this node \(127\.0\.0\.1:\d+\) speaks 9\.0; run releases with the same/,
+      /version/,
+    ],
+    [
       'a peer address that is something else',
       async () => {
         const port = await serve((_request, response) => response.writeHead(404).end('<html>'));
@@ -242,14 +232,14 @@ describe('shoal doctor', function () {
     ],
     [
       'a registry whose certificate has expired',
-      async () => [
-        upstream(
-          `https://127.0.0.1:${await tlsRegistry('127.0.0.1', Date.now() - 9 * 86_400_000)}`,
-        ),
-      ],
+      async () => {
+        const port = await tlsRegistry('127.0.0.1', Date.now() - 9 * 86_400_000);
+        const entry = `upstream: "https://127.0.0.1:${port}", caFile: "${fixture.dir}/ca.pem"`;
+        return [`ProxyConfig.registries=[{${entry}}]`];
+      },
       'failed',
-      /registry/,
-      /TLS: its (CA is unknown|certificate has expired)/,
+      /registry 127/,
+      /TLS: its certificate has expired; renew it/,
       /correct the certificate/,
     ],
     [
@@ -267,6 +257,28 @@ describe('shoal doctor', function () {
       /registry/,
       /does not speak http on this port/,
       /other scheme/,
+    ],
+    [
+      'a proxy that refuses the connection',
+      async () => {
+        const proxy = `http://127.0.0.1:${await closedPort()}`;
+        return [`ProxyConfig.registries=[{upstream: "https://r.example", proxy: "${proxy}"}]`];
+      },
+      'failed',
+      /registry r\.example/,
+      /the proxy 127\.0\.0\.1:\d+ refuses the connection/,
+      /correct `proxy` of the registry, HTTPS_PROXY/,
+    ],
+    [
+      'a proxy that lets no one through',
+      async () => {
+        const proxy = `http://127.0.0.1:${await closedTunnels()}`;
+        return [`ProxyConfig.registries=[{upstream: "https://r.example", proxy: "${proxy}"}]`];
+      },
+      'failed',
+      /registry r\.example/,
+      /the proxy 127\.0\.0\.1:\d+ answers 407/,
+      /name and password/,
     ],
     [
       'a server that is no registry',
@@ -302,7 +314,10 @@ describe('shoal doctor', function () {
         ],
       },
     });
-    const places = { containerdConfig: join(dir, 'config.toml'), certsDir: join(dir, 'certs.d') };
+    const places = {
+      containerdConfig: join(fixture.dir, 'config.toml'),
+      certsDir: join(fixture.dir, 'certs.d'),
+    };
     writeFileSync(places.containerdConfig, 'version = 2\n');
     const details = (await checkRuntime(config, places)).map(
       ({ check, outcome, detail }) => `${outcome} ${check}: ${detail}`,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { errorFixes } from '../../lib/error-fixes.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { answer, refuse, statusLine } from '../../lib/front/responses.ts';
 import { frontFixture, type FrontFixture } from './fixture.ts';
@@ -55,7 +56,7 @@ describe('front/responses', () => {
       assert.deepEqual(errorOf(body), {
         code,
         message: error.message,
-        detail: { code: error.code },
+        detail: { code: error.code, fix: errorFixes[error.code].fix },
       });
       for (const [name, value] of Object.entries(headers)) assert.equal(got[name], value);
       if (!('retry-after' in headers)) assert.equal(got['retry-after'], undefined);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
   isAccelerated,
+  mislabelled,
   MODE_KEY,
   P2P_CONFIG_ANNOTATION,
   planPod,
@@ -66,6 +67,15 @@ describe('which pods are accelerated', () => {
       );
     });
   }
+  it('says what a label means that is neither p2p nor off, and what to set', () => {
+    const skipsOf = (label: string): unknown[] =>
+      mislabelled(pod([], { metadata: { labels: { [MODE_KEY]: label } } }));
+    assert.deepEqual([skipsOf('p2p'), skipsOf('off'), mislabelled(pod([]))], [[], [], []]);
+    const detail =
+      `${MODE_KEY} is "P2P"; set it to "p2p" on the pod template, or to "off" if that is ` +
+      'what is meant';
+    assert.deepEqual(skipsOf('P2P'), [{ reason: 'label', detail }]);
+  });
   it('never changes a mirror pod', () => {
     const metadata = {
       labels: { [MODE_KEY]: 'p2p' },

@@ -1,6 +1,9 @@
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from './errors.ts';
 
-/** What an error code means and what to do about it: for `--json` and docs/TROUBLESHOOTING.md. */
+/**
+ * What an error code means and what to do about it: for `--json`, the log, error answers and
+ * docs/TROUBLESHOOTING.md.
+ */
 export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
   CONFIG_INVALID: {
     means: 'A config key, a value or the file itself is wrong.',
