@@ -1,5 +1,7 @@
+import type { WireError } from '../errors.ts';
 import { LATE_ALONE_MS, OVERTAKERS_MAX, OVERTAKERS_MIN, OWNER_PATIENCE_MS } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
+import type { Progress } from './progress.ts';
 import type { Sources } from './sources.ts';
 import type { AskRole, NodeId } from './types.ts';
 
@@ -77,6 +79,25 @@ export class Lateness {
       ? pace.flowingMs(sinceMs, nowMs()) > lateMs ||
           tookMs > Math.max(LATE_ALONE_MS, pace.isKnown ? lateMs : 0)
       : tookMs > pace.lateOwnerMs;
+  }
+
+  /**
+   * Whether `node` keeps its place after `error`: the first silence of a node that sent before
+   * (`mayBe`). It may have nothing to send, as what is behind it is slow. Or of one behind which
+   * there is only the origin, where all would go because a machine was short of a core. If it is
+   * dead the next request tells.
+   */
+  isForgiven(node: NodeId, error: WireError, mayBe: boolean, progress: Progress): boolean {
+    const { health, nowMs } = this.#shared;
+    if (
+      error.code !== 'PEER_TIMEOUT' ||
+      !mayBe ||
+      health.hasFailed(node) ||
+      !progress.fellSilent(node)
+    )
+      return false;
+    health.slow(node, nowMs());
+    return true;
   }
 
   /**

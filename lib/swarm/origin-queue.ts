@@ -3,10 +3,10 @@ import {
   ORIGIN_FEW_REQUESTS,
   ORIGIN_GATHER_MS,
   ORIGIN_IN_ORDER_REQUESTS_MAX,
-  ORIGIN_RAMPS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
+  ORIGIN_WINDOWS_MAX,
 } from './limits.ts';
-import { OriginRamp } from './origin-ramp.ts';
+import { OriginWindow } from './origin-window.ts';
 import { ORIGIN_REQUESTS_MAX } from '../limits.ts';
 
 /** A shard to be read from the origin. */
@@ -23,9 +23,14 @@ export interface OriginWant {
    * and it is known to exist.
    */
   readonly shares: boolean;
+  /**
+   * Whether this node reads for no others: then a shard waits until it makes up a longer request
+   * with those behind it.
+   */
+  readonly alone: boolean;
   /** Whether another node asked for it: such wants come in any order. */
   readonly isOnBehalf: boolean;
-  /** Whether a client of this node waits for it: it waits for no other (OriginRamp). */
+  /** Whether a client of this node waits for it: it waits for no other (OriginWindow). */
   readonly isWaitedFor: boolean;
 }
 
@@ -34,7 +39,7 @@ export interface OriginLimits {
   allRequests: number;
   /** Of all upstreams together that no registry vouches for. */
   unvouchedRequests: number;
-  /** Of one upstream, at most; as a rule as many as its line takes (OriginRamp). */
+  /** Of one upstream, at most; as a rule as many as its line takes (OriginWindow). */
   requests: number;
   /** Of one series, as far as its shards may share. */
   inOrderRequests: number;
@@ -62,8 +67,10 @@ interface UnderWay {
   /** How many requests the upstream had answered when it began. */
   readonly answersBefore: number;
   readonly begunMs: number;
-  /** When the first byte of the answer came; NaN before. */
-  headMs: number;
+  /** Shards still to come. */
+  shards: number;
+  /** Whether the answer has begun. */
+  isComing: boolean;
 }
 
 /** What is under way to one upstream. */
@@ -87,11 +94,11 @@ interface Series {
 
 /**
  * Whose turn it is at the origin. As many requests to an upstream are under way at once as its line
- * takes (OriginRamp), of each blob the first shard first. Shards of
- * a blob that follow on each other go in one request, as a registry's work for a range is much the
- * same whether it is of two megabytes or of eight: while others of a series are under way, one that
- * goes on from one that has not come yet waits until it makes up a whole request with those behind
- * it.
+ * takes (OriginWindow), of each blob the first shard first. Shards of
+ * a blob that follow on each other go in one request: a registry's work for a range is much the
+ * same whether it is of two megabytes or of eight, and they come in order, the first at the speed
+ * of the whole line. Where a node is alone, one that goes on from one that has not come yet waits,
+ * while others of a series are under way, until it makes up a whole request with those behind it.
  */
 export class OriginQueue<Want extends OriginWant> {
   readonly #begin: (together: readonly Want[]) => void;
@@ -100,7 +107,7 @@ export class OriginQueue<Want extends OriginWant> {
   readonly #limits: OriginLimits;
   /** In order of arrival, those of a series in order of the blob. */
   readonly #waiting: Want[] = [];
-  readonly #ramps = new Map<string, OriginRamp>();
+  readonly #windows = new Map<string, OriginWindow>();
   readonly #series = new Map<string, Series>();
   #allRequests = 0;
   #unvouchedRequests = 0;
@@ -143,7 +150,20 @@ export class OriginQueue<Want extends OriginWant> {
   /** The answer to the request whose first want is `first` has begun. */
   head(first: Want): void {
     const underWay = this.#upstreams.get(first.upstream)?.underWay.get(first);
-    if (underWay !== undefined && Number.isNaN(underWay.headMs)) underWay.headMs = this.#nowMs();
+    if (underWay === undefined || underWay.isComing) return;
+    underWay.isComing = true;
+    const nowMs = this.#nowMs();
+    this.#window(first.upstream).head(nowMs, nowMs - underWay.begunMs);
+  }
+
+  /** So many bytes of the next shard of the request whose first want is `first` came, its last. */
+  arrived(first: Want, bytes: number): void {
+    const underWay = this.#upstreams.get(first.upstream)?.underWay.get(first);
+    if (underWay === undefined) return;
+    const isWaiting = this.#waiting.some((want) => want.upstream === first.upstream);
+    this.#window(first.upstream).arrived(this.#nowMs(), bytes, isWaiting);
+    underWay.shards--;
+    this.#lookSoon(0);
   }
 
   /**
@@ -155,9 +175,8 @@ export class OriginQueue<Want extends OriginWant> {
     const [first] = together;
     const { series: name, upstream: host } = first!;
     const upstream = this.#upstreams.get(host)!;
-    const isSilentToAll =
-      end === 'silent' && upstream.underWay.get(first!)!.answersBefore === upstream.answers;
-    const { begunMs, headMs } = upstream.underWay.get(first!)!;
+    const { answersBefore, isComing } = upstream.underWay.get(first!)!;
+    const isSilentToAll = end === 'silent' && answersBefore === upstream.answers;
     upstream.underWay.delete(first!);
     upstream.requests--;
     if (end === 'answered') upstream.answers++;
@@ -165,13 +184,7 @@ export class OriginQueue<Want extends OriginWant> {
     this.#allRequests--;
     if (!first!.isVouched) this.#unvouchedRequests--;
     this.#series.get(name)!.requests--;
-    const nowMs = this.#nowMs();
-    this.#ramp(host).ended(
-      nowMs,
-      together.length,
-      this.#waiting.some((want) => want.upstream === host),
-      Number.isNaN(headMs) ? 0 : (headMs - begunMs) / Math.max(nowMs - begunMs, 1e-6),
-    );
+    if (isComing) this.#window(host).ended(this.#nowMs());
     const givenUp = isSilentToAll ? this.#waiting.filter((want) => want.upstream === host) : [];
     for (const want of givenUp) this.#waiting.splice(this.#waiting.indexOf(want), 1);
     for (const want of [...together, ...givenUp]) this.#forget(want);
@@ -208,7 +221,7 @@ export class OriginQueue<Want extends OriginWant> {
         underWay: new Map<OriginWant, UnderWay>(),
       };
       const together =
-        hasShare && upstream.requests < this.#requestsFor(this.#waiting[at]!)
+        hasShare && this.#hasRoom(upstream, this.#waiting[at]!)
           ? this.#together(this.#waiting[at]!)
           : null;
       if (together === null) {
@@ -222,25 +235,33 @@ export class OriginQueue<Want extends OriginWant> {
       upstream.requests++;
       const begunMs = this.#nowMs();
       const { answers: answersBefore } = upstream;
-      upstream.underWay.set(together[0]!, { answersBefore, begunMs, headMs: Number.NaN });
-      this.#ramp(host).begun(begunMs);
+      const shards = together.length;
+      upstream.underWay.set(together[0]!, { answersBefore, begunMs, shards, isComing: false });
+      this.#window(host).begun(begunMs);
       this.#series.get(together[0]!.series)!.requests++;
       this.#begin(together);
       at = 0;
     }
   }
 
-  #requestsFor({ upstream, isWaitedFor }: Want): number {
-    return isWaitedFor ? this.#limits.requests : this.#ramp(upstream).requests;
+  #hasRoom({ requests, underWay }: Upstream, { upstream: host, isWaitedFor }: Want): boolean {
+    if (requests >= this.#limits.requests) return false;
+    if (isWaitedFor) return true;
+    const window = this.#window(host);
+    if (!window.hasRoom(underWay.values())) return false;
+    const pauseMs = window.pauseMs(this.#nowMs());
+    if (pauseMs > 0) this.#lookSoon(pauseMs);
+    return pauseMs === 0;
   }
 
   /** What is remembered of an upstream's line; the longest unused are forgotten. */
-  #ramp(upstream: string): OriginRamp {
-    const ramp = this.#ramps.get(upstream) ?? new OriginRamp(this.#limits.requests);
-    this.#ramps.delete(upstream);
-    this.#ramps.set(upstream, ramp);
-    if (this.#ramps.size > ORIGIN_RAMPS_MAX) this.#ramps.delete(this.#ramps.keys().next().value!);
-    return ramp;
+  #window(upstream: string): OriginWindow {
+    const window = this.#windows.get(upstream) ?? new OriginWindow(this.#limits.requests);
+    this.#windows.delete(upstream);
+    this.#windows.set(upstream, window);
+    if (this.#windows.size > ORIGIN_WINDOWS_MAX)
+      this.#windows.delete(this.#windows.keys().next().value!);
+    return window;
   }
 
   /** What is to go in one request from `first` on; null: not yet. */
@@ -248,7 +269,7 @@ export class OriginQueue<Want extends OriginWant> {
     if (!first.shares) return [first];
     const { inOrderRequests, fewRequests, requestShards } = this.#limits;
     const { requests, wants } = this.#series.get(first.series)!;
-    if (requests >= inOrderRequests) return null;
+    if (first.alone && requests >= inOrderRequests) return null;
     const together = [first];
     while (together.length < requestShards) {
       const index = first.index + together.length;
@@ -260,6 +281,7 @@ export class OriginQueue<Want extends OriginWant> {
       if (next === undefined) break;
       together.push(next);
     }
+    if (!first.alone) return together;
     // Once the shard before has come a reader may be waiting for this one, with nothing more to ask
     // for until it is there.
     const goesOn = wants.has(first.index - 1);

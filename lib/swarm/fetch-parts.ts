@@ -1,0 +1,47 @@
+import { Attempts } from './attempts.ts';
+import type { FetchShared } from './fetch-shared.ts';
+import { Integrity } from './integrity.ts';
+import { Lateness } from './lateness.ts';
+import { Progress } from './progress.ts';
+import { Sources } from './sources.ts';
+import type { AttemptResult, Fetch, NodeId, ShardId } from './types.ts';
+
+/** What one fetch keeps: its states look at all of it. */
+export class FetchParts {
+  readonly shared: FetchShared;
+  readonly shard: ShardId;
+  readonly sources: Sources;
+  readonly attempts: Attempts;
+  readonly progress: Progress;
+  readonly lateness: Lateness;
+  readonly integrity: Integrity;
+
+  constructor(fetch: Fetch, shared: FetchShared, holders: readonly NodeId[]) {
+    const { shard } = fetch;
+    this.shared = shared;
+    this.shard = shard;
+    this.sources = new Sources(shared, shard, holders);
+    this.attempts = new Attempts(fetch, shared);
+    this.progress = new Progress(shared.nowMs, shared.pace);
+    this.lateness = new Lateness(shared, this.sources, shard.index);
+    this.integrity = new Integrity(shared, shard);
+  }
+
+  /** The attempt under way has ended: counts what it brought. Returns the node that sent it. */
+  ended(result: AttemptResult): NodeId | null {
+    const { attempts, progress, integrity } = this;
+    const { node } = attempts;
+    progress.grew(
+      result.kind === 'data'
+        ? result.lengthBytes
+        : result.kind === 'failed'
+          ? result.receivedBytes
+          : progress.fromBytes,
+    );
+    if (progress.receivedBytes > progress.fromBytes)
+      integrity.provenance.add(node, attempts.isTrusted, progress.receivedBytes);
+    progress.fromBytes = progress.receivedBytes;
+    attempts.node = null;
+    return node;
+  }
+}

@@ -1,0 +1,139 @@
+import { SHARD_BYTES } from '../limits.ts';
+import {
+  ORIGIN_LEAD,
+  ORIGIN_PACING,
+  ORIGIN_PROBE_ROUNDS,
+  ORIGIN_ROUND_SHARDS,
+  ORIGIN_STREAM_GAIN_MIN,
+  ORIGIN_STREAMS_MIN,
+} from './limits.ts';
+
+/** Weight of a new sample in the running means of the first byte's and a shard's time. */
+const SAMPLE_WEIGHT = 0.25;
+
+/**
+ * How much of one upstream is under way at once. Requests that share a line come late together,
+ * the first with the last; so there are only as many as the line takes:
+ *
+ * - **streams**: answers that are to be coming at once. It begins with ORIGIN_STREAMS_MIN and
+ *   doubles from round to round while that brings ORIGIN_STREAM_GAIN_MIN times the rate, as where
+ *   each connection has a limit of its own. Twice as many are tried again every
+ *   ORIGIN_PROBE_ROUNDS rounds.
+ * - **lead**: what has to be asked for before it can be sent, so that the line is not idle until
+ *   the first byte: the time to the first byte over the time of a shard (bandwidth x delay, in
+ *   shards).
+ * - **pacing**: requests that begin together also end together, and the line is idle until the next
+ *   first byte. So they begin one after the other, a little faster than shards come (as in BBR,
+ *   Cardwell et al., ACM Queue 14(5), 2016).
+ */
+export class OriginWindow {
+  readonly #streamsMax: number;
+  #streams: number;
+  #firstByteMs = Number.NaN;
+  /** What a shard takes while answers come; NaN before the first. */
+  #shardMs = Number.NaN;
+  /** When the next request may begin. */
+  #nextMs = -Infinity;
+  /** Answers that are coming. */
+  #coming = 0;
+  #busySinceMs = 0;
+  /** The same with the streams before a trial, and whether this round is one. */
+  #beforeMs = Infinity;
+  #isTrial = false;
+  #roundsSinceTrial = 0;
+  #roundBusyMs = 0;
+  #roundBytes = 0;
+
+  constructor(streamsMax: number) {
+    this.#streamsMax = streamsMax;
+    this.#streams = Math.min(streamsMax, ORIGIN_STREAMS_MIN);
+  }
+
+  /**
+   * Whether another request may begin beside those under way, each of which is to bring so many
+   * shards still: one may for each stream, and one more when what is left of it takes less time
+   * than the next one's first byte.
+   */
+  hasRoom(underWay: Iterable<{ readonly shards: number }>): boolean {
+    const streams = Math.max(this.#streams, Math.min(this.#streamsMax, this.#leadShards));
+    const room = streams + this.#leadShards;
+    let taken = 0;
+    for (const { shards } of underWay) taken += Math.min(shards, room / streams);
+    return taken < room;
+  }
+
+  /** In how many ms the next request may begin, if there is room for it. */
+  pauseMs(nowMs: number): number {
+    return Math.max(0, this.#nextMs - nowMs);
+  }
+
+  /** A request has been sent. */
+  begun(nowMs: number): void {
+    if (Number.isNaN(this.#shardMs)) return;
+    this.#nextMs = nowMs + (ORIGIN_PACING * this.#shardMs) / (this.#isTrial ? 2 : 1);
+  }
+
+  /** The first byte of an answer came, so long after its request. */
+  head(nowMs: number, waitedMs: number): void {
+    this.#firstByteMs = mean(this.#firstByteMs, waitedMs);
+    if (this.#coming++ === 0) this.#busySinceMs = nowMs;
+  }
+
+  /** So many bytes of an answer came; `isWaiting`: there is more to ask for. */
+  arrived(nowMs: number, bytes: number, isWaiting: boolean): void {
+    if (this.#coming === 0) return;
+    const busyMs = nowMs - this.#busySinceMs;
+    this.#busySinceMs = nowMs;
+    // Until all the streams of a trial are there it shows nothing.
+    if (this.#isTrial && this.#coming < this.#streams) return;
+    this.#roundBusyMs += busyMs;
+    this.#roundBytes += bytes;
+    if (Number.isNaN(this.#shardMs)) this.#shardMs = this.#roundMs;
+    // Without others that wait, the rate is that of the demand and says nothing of the line.
+    if (!isWaiting) return this.#beginRound();
+    if (this.#roundBytes < Math.max(ORIGIN_ROUND_SHARDS, 2 * this.#streams) * SHARD_BYTES) return;
+    this.#roundOver(this.#roundMs);
+    this.#beginRound();
+  }
+
+  /** An answer has ended; only after `head`. */
+  ended(nowMs: number): void {
+    if (--this.#coming === 0) this.#roundBusyMs += nowMs - this.#busySinceMs;
+  }
+
+  get #leadShards(): number {
+    return Number.isNaN(this.#shardMs)
+      ? 0
+      : Math.min(this.#streamsMax, Math.ceil((ORIGIN_LEAD * this.#firstByteMs) / this.#shardMs));
+  }
+
+  /** What a shard took in this round. */
+  get #roundMs(): number {
+    return (this.#roundBusyMs * SHARD_BYTES) / Math.max(1, this.#roundBytes);
+  }
+
+  #roundOver(shardMs: number): void {
+    if (this.#isTrial && shardMs * ORIGIN_STREAM_GAIN_MIN > this.#beforeMs) {
+      this.#streams /= 2;
+      this.#isTrial = false;
+      this.#roundsSinceTrial = 0;
+      return;
+    }
+    this.#shardMs = this.#isTrial ? shardMs : mean(this.#shardMs, shardMs);
+    const isFirst = this.#beforeMs === Infinity;
+    this.#beforeMs = this.#shardMs;
+    if (!this.#isTrial && !isFirst && ++this.#roundsSinceTrial < ORIGIN_PROBE_ROUNDS) return;
+    this.#isTrial = this.#streams * 2 <= this.#streamsMax;
+    this.#roundsSinceTrial = 0;
+    if (this.#isTrial) this.#streams *= 2;
+  }
+
+  #beginRound(): void {
+    this.#roundBusyMs = 0;
+    this.#roundBytes = 0;
+  }
+}
+
+function mean(before: number, sample: number): number {
+  return Number.isNaN(before) ? sample : before + SAMPLE_WEIGHT * (sample - before);
+}

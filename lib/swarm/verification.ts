@@ -1,0 +1,110 @@
+import type { WireError } from '../errors.ts';
+import type { FetchParts } from './fetch-parts.ts';
+import type { Whole } from './integrity.ts';
+import type { AskRole, FetchResult, NodeId, Report, StatResult } from './types.ts';
+
+/** Where a fetch goes from here. */
+export interface FetchSteps {
+  /** Asks whoever is to be asked next. */
+  go(): void;
+  wait(ms: number): void;
+  /** A stat is under way. */
+  checking(): void;
+  /** Not from this node again. */
+  passOver(node: NodeId, role: AskRole | 'origin', late?: boolean): void;
+  finish(result: FetchResult): void;
+  /** What the fetch is to fail with if it comes to that. */
+  failed(error: WireError): void;
+}
+
+/** The last part of a fetch: all bytes are here, and compared with the owner's checksum. */
+export class Verification {
+  readonly #parts: FetchParts;
+  readonly #steps: FetchSteps;
+
+  constructor(parts: FetchParts, steps: FetchSteps) {
+    this.#parts = parts;
+    this.#steps = steps;
+  }
+
+  /** Every byte is here, the last from `node`; null: the origin. */
+  whole(data: Whole, node: NodeId | null): void {
+    const { shared, shard, attempts, progress, integrity } = this.#parts;
+    const nowMs = shared.nowMs();
+    progress.ownerMs = nowMs;
+    if (attempts.fromBytes === 0) shared.pace.done(shard.index, nowMs - attempts.sinceMs, nowMs);
+    integrity.whole(data, node, attempts.isTrusted);
+    if (integrity.checksum === null) this.#steps.go();
+    else this.compare(data);
+  }
+
+  compare(data: Whole): void {
+    const result = this.#parts.integrity.result(data);
+    if (result === null) this.corrupt(data);
+    else this.#steps.finish(result);
+  }
+
+  /** The bytes are not the owner's (null: not the blob's, by its digest). */
+  corrupt(data: Whole | null): void {
+    const { integrity, sources } = this.#parts;
+    const { error, fromBytes, hopeless, tell } = integrity.blame(data, sources);
+    this.#steps.failed(error);
+    this.restart(fromBytes);
+    if (hopeless) this.#steps.finish({ kind: 'failed', error });
+    else if (tell !== null) this.stat(tell.owner, tell.liar, 'lied');
+    else this.#steps.go();
+  }
+
+  /** Everything after `fromBytes` is thrown away. */
+  restart(fromBytes: number): void {
+    this.#parts.integrity.restart(fromBytes);
+    this.#parts.progress.restart(fromBytes);
+  }
+
+  /** Asks `node` for the checksum, and tells it how it went with `parent`. */
+  stat(node: NodeId, parent: NodeId | null, report: Report): void {
+    this.#steps.checking();
+    this.#parts.attempts.stat(node, parent, report);
+  }
+
+  /** `node` has answered a stat. */
+  settle(node: NodeId, result: StatResult): void {
+    const { shared, sources, attempts, progress, lateness, integrity } = this.#parts;
+    const { data } = integrity;
+    attempts.node = null;
+    if (data === null) this.#steps.go();
+    else if (result.kind === 'stat') {
+      shared.health.succeeded(node);
+      integrity.said(result.checksum, result.totalBytes);
+      this.compare(data);
+    } else if (result.kind === 'busy') {
+      if (lateness.isOver(node, 'owner', progress.ownerMs))
+        this.#steps.passOver(node, 'owner', true);
+      else this.#steps.wait(result.retryMs);
+    } else if (result.kind === 'miss') {
+      if (!integrity.missed(node)) return this.#steps.go();
+      // It sends bytes again and again, and never says what they are.
+      shared.health.failed(node, shared.nowMs());
+      this.#steps.passOver(node, 'owner');
+    } else if (result.kind === 'refused') this.#steps.passOver(node, 'owner');
+    else if (lateness.isForgiven(node, result.error, sources.isLast(node), progress))
+      this.#steps.go();
+    else {
+      shared.health.failed(node, shared.nowMs());
+      this.#steps.failed(result.error);
+      this.#steps.passOver(node, 'owner');
+    }
+  }
+
+  /**
+   * An owner that keeps the checksum back, because it has not got the shard itself, is passed over:
+   * others have.
+   */
+  watch(node: NodeId): void {
+    const { shared, attempts, lateness } = this.#parts;
+    if (!lateness.isOver(node, 'owner', attempts.sinceMs)) return;
+    shared.observe('slow', node);
+    shared.health.slow(node, shared.nowMs());
+    this.#steps.passOver(node, 'owner', true);
+  }
+}
