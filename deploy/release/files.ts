@@ -16,6 +16,17 @@ import type { PinnedPackage } from './runtimes.ts';
 /** Downloads are kept here between builds; each is checked against its pin again before use. */
 const DOWNLOADS = join(repository, '.cache/downloads');
 
+export interface PackagingOptions {
+  /** For intermediate files. */
+  work: string;
+  /** For the artefacts. */
+  out: string;
+  /** Seconds since 1970 that every file is dated with. */
+  date: number;
+  /** Level of gzip, 1 to 9. */
+  level: number;
+}
+
 /**
  * Seconds since 1970 that every file of an artefact is dated with: SOURCE_DATE_EPOCH, else the time
  * of the commit that is built.
@@ -109,8 +120,8 @@ export function packTar(
 }
 
 /** Compresses a file in place of itself; no name and no time go into the header. */
-export function gzip(file: string): string {
-  run('gzip', ['--no-name', '--force', '-6', file], dirname(file));
+export function gzip(file: string, level = 6): string {
+  run('gzip', ['--no-name', '--force', `-${level}`, file], dirname(file));
   return `${file}.gz`;
 }
 

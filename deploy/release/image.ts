@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { VERSION } from '../../lib/version.ts';
 import { commit } from './build.ts';
 import { debianRoot } from './debian.ts';
-import { gzip, packTar, sha256Of } from './files.ts';
+import { gzip, packTar, sha256Of, type PackagingOptions } from './files.ts';
 import { emptyDirectory } from './program.ts';
 import { IMAGE_USER, type Architecture } from './runtimes.ts';
 import type { OtherPackage } from './sbom.ts';
@@ -27,15 +27,17 @@ export class ImageLayout {
   readonly #directory: string;
   readonly #work: string;
   readonly #date: number;
+  readonly #level: number;
   readonly #manifests: Descriptor[] = [];
   /** Packages of Debian in the image, by architecture. */
   readonly packages = new Map<Architecture, OtherPackage[]>();
 
-  constructor(directory: string, work: string, date: number) {
+  constructor(directory: string, { work, date, level }: Omit<PackagingOptions, 'out'>) {
     this.#directory = emptyDirectory(directory);
     mkdirSync(join(directory, 'blobs/sha256'), { recursive: true });
     this.#work = work;
     this.#date = date;
+    this.#level = level;
   }
 
   /** Adds an image: Debian's packages and Node.js in one layer, Shoal in another. */
@@ -107,8 +109,10 @@ export class ImageLayout {
   /** Directories that the node's user may write to; mounts may replace them. */
   #dataLayer(architecture: Architecture): { descriptor: Descriptor; diffId: string } {
     const directory = emptyDirectory(join(this.#work, `data-${architecture}`));
-    for (const name of ['cache', 'log', 'certs'])
-      mkdirSync(join(directory, 'dadi-p2p', name), { recursive: true });
+    for (const name of ['', 'cache', 'log', 'certs']) {
+      mkdirSync(join(directory, 'dadi-p2p', name));
+      chmodSync(join(directory, 'dadi-p2p', name), 0o755);
+    }
     mkdirSync(join(directory, 'tmp'));
     chmodSync(join(directory, 'tmp'), 0o1777);
     const tar = `${directory}.tar`;
@@ -122,7 +126,7 @@ export class ImageLayout {
 
   #packed(tar: string): { descriptor: Descriptor; diffId: string } {
     const diffId = `sha256:${sha256Of(tar)}`;
-    const packed = gzip(tar);
+    const packed = gzip(tar, this.#level);
     const digest = sha256Of(packed);
     const size = statSync(packed).size;
     renameSync(packed, this.#blob(digest));

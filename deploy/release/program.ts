@@ -5,13 +5,9 @@ import { download, extract, run, write } from './files.ts';
 import { wrongBinaries } from './native-binaries.ts';
 import { NODE_ARCH, type Architecture, type PinnedPackage, type Runtime } from './runtimes.ts';
 
-/**
- * Puts the program with its packages and its own Node.js in `directory`: `node`, `lib/`,
- * `node_modules/`, ... Throws when a native binary is not the pinned one.
- */
-export function assemble(runtime: Runtime, architecture: Architecture, directory: string): void {
+/** Puts the built program with the locked packages in `directory`. Every runtime begins with it. */
+export function install(architecture: Architecture, directory: string): void {
   build(directory);
-  const arch = NODE_ARCH[architecture];
   run(
     'npm',
     [
@@ -22,11 +18,25 @@ export function assemble(runtime: Runtime, architecture: Architecture, directory
       '--no-fund',
       '--prefer-offline',
       '--os=linux',
-      `--cpu=${arch}`,
+      `--cpu=${NODE_ARCH[architecture]}`,
       '--libc=glibc',
     ],
     directory,
   );
+}
+
+/**
+ * Puts the `installed` program with its own Node.js in `directory`: `node`, `lib/`,
+ * `node_modules/`, ... Throws when a native binary is not the pinned one.
+ */
+export function assemble(
+  runtime: Runtime,
+  architecture: Architecture,
+  installed: string,
+  directory: string,
+): void {
+  cpSync(installed, directory, { recursive: true, verbatimSymlinks: true });
+  const arch = NODE_ARCH[architecture];
   if (runtime.server !== null) replaceServer(directory, runtime, runtime.server, arch);
   const node = runtime.node[architecture];
   const unpacked = mkdtempSync(join(directory, '.node-'));

@@ -3,16 +3,18 @@
  * same bytes (docs/RELEASE.md).
  *
  *   node deploy/release/release.ts [--out DIRECTORY] [--arch amd64|arm64]... [--only KIND]...
+ *                                  [--draft | --verify]
  */
+import { execFileSync } from 'node:child_process';
 import { globSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { VERSION } from '../../lib/version.ts';
 import { build, repository } from './build.ts';
-import { gzip, packTar, run, sha256Of, sourceDate } from './files.ts';
+import { gzip, packTar, run, sha256Of, sourceDate, type PackagingOptions } from './files.ts';
 import { ImageLayout } from './image.ts';
-import { assemble, emptyDirectory, licences } from './program.ts';
+import { assemble, emptyDirectory, install, licences } from './program.ts';
 import { IMAGE, PORTABLE, type Architecture } from './runtimes.ts';
 import { pinnedComponent, sbom } from './sbom.ts';
 import { systemPackages } from './system-packages.ts';
@@ -24,28 +26,29 @@ export interface ReleaseOptions {
   out: string;
   architectures: readonly Architecture[];
   kinds: readonly Kind[];
+  /** Compress little: quicker, for tests of the packaging. */
+  draft: boolean;
 }
 
 /** Makes the artefacts in `out`, which is replaced. Returns their file names. */
-export function release({ out, architectures, kinds }: ReleaseOptions): string[] {
+export function release({ out, architectures, kinds, draft }: ReleaseOptions): string[] {
   process.umask(0o022);
   emptyDirectory(out);
   const date = sourceDate();
   const work = mkdtempSync(join(tmpdir(), 'shoal-release-'));
+  const packaging = { work, out, date, level: draft ? 1 : 6 };
   try {
     if (kinds.includes('npm')) npmPackage(work, out);
     if (kinds.includes('chart')) chart(out, date);
-    if (kinds.includes('system'))
+    const layout = new ImageLayout(join(work, 'layout'), packaging);
+    if (kinds.includes('system') || kinds.includes('image'))
       for (const architecture of architectures) {
-        const program = join(work, `portable-${architecture}`);
-        assemble(PORTABLE, architecture, program);
-        systemPackages(program, architecture, work, out, date);
-        const others = [pinnedComponent(PORTABLE.node[architecture])];
-        const name = `shoal-${VERSION}-linux-${architecture}`;
-        writeFileSync(join(out, `${name}.cdx.json`), sbom(program, others, date));
-        writeFileSync(join(out, `${name}.licences.txt`), licences(program));
+        const installed = join(work, `installed-${architecture}`);
+        install(architecture, installed);
+        if (kinds.includes('system')) system(architecture, installed, packaging);
+        if (kinds.includes('image')) image(architecture, installed, layout, packaging);
       }
-    if (kinds.includes('image')) image(architectures, work, out, date);
+    if (kinds.includes('image')) layout.pack(join(out, `shoal-${VERSION}-image.tar`));
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -68,26 +71,62 @@ function chart(out: string, date: number): void {
   run('mv', [gzip(tar), tar.replace(/\.tar$/, '.tgz')], out);
 }
 
+function system(architecture: Architecture, installed: string, packaging: PackagingOptions): void {
+  const { work, out, date } = packaging;
+  const program = join(work, `portable-${architecture}`);
+  assemble(PORTABLE, architecture, installed, program);
+  systemPackages(program, architecture, packaging);
+  const others = [pinnedComponent(PORTABLE.node[architecture])];
+  const name = `shoal-${VERSION}-linux-${architecture}`;
+  writeFileSync(join(out, `${name}.cdx.json`), sbom(program, others, date));
+  writeFileSync(join(out, `${name}.licences.txt`), licences(program));
+}
+
 function image(
-  architectures: readonly Architecture[],
-  work: string,
-  out: string,
-  date: number,
+  architecture: Architecture,
+  installed: string,
+  layout: ImageLayout,
+  { work, out, date }: PackagingOptions,
 ): void {
-  const layout = new ImageLayout(join(work, 'layout'), work, date);
-  for (const architecture of architectures) {
-    const program = join(work, `image-${architecture}`);
-    assemble(IMAGE, architecture, program);
-    layout.add(architecture, program);
-    const others = [
-      pinnedComponent(IMAGE.node[architecture]),
-      ...(IMAGE.server === null ? [] : [pinnedComponent(IMAGE.server)]),
-      ...(layout.packages.get(architecture) ?? []),
+  const program = join(work, `image-${architecture}`);
+  assemble(IMAGE, architecture, installed, program);
+  layout.add(architecture, program);
+  const others = [
+    pinnedComponent(IMAGE.node[architecture]),
+    ...(IMAGE.server === null ? [] : [pinnedComponent(IMAGE.server)]),
+    ...(layout.packages.get(architecture) ?? []),
+  ];
+  const name = `shoal-${VERSION}-image-${architecture}`;
+  writeFileSync(join(out, `${name}.cdx.json`), sbom(program, others, date));
+}
+
+/**
+ * Makes the same artefacts again, with another umask, time zone, language and directory, and throws
+ * when a byte differs. Then runs the tests of a release on them.
+ */
+function verify({ out, architectures, kinds }: ReleaseOptions): void {
+  const again = mkdtempSync(join(tmpdir(), 'shoal-again-'));
+  try {
+    const options = [
+      ...architectures.map((architecture) => `--arch=${architecture}`),
+      ...kinds.map((kind) => `--only=${kind}`),
     ];
-    const name = `shoal-${VERSION}-image-${architecture}`;
-    writeFileSync(join(out, `${name}.cdx.json`), sbom(program, others, date));
+    execFileSync(
+      'sh',
+      ['-c', 'umask 077; exec "$@"', 'sh', process.execPath, import.meta.filename]
+        .concat(options)
+        .concat(`--out=${again}`),
+      { cwd: again, env: { ...process.env, TZ: 'Asia/Tokyo', LANG: 'tr_TR.UTF-8' } },
+    );
+    run('diff', [join(out, 'SHA256SUMS'), join(again, 'SHA256SUMS')], again);
+  } finally {
+    rmSync(again, { recursive: true, force: true });
   }
-  layout.pack(join(out, `shoal-${VERSION}-image.tar`));
+  execFileSync(process.execPath, ['test/run.ts', 'test/deploy/release.test.ts'], {
+    cwd: repository,
+    env: { ...process.env, SHOAL_REQUIRE_ALL: '1', SHOAL_RELEASE: resolve(out) },
+    stdio: 'inherit',
+  });
 }
 
 if (import.meta.main) {
@@ -96,21 +135,26 @@ if (import.meta.main) {
       out: { type: 'string', default: join(repository, 'out/release') },
       arch: { type: 'string', multiple: true, default: ['amd64', 'arm64'] },
       only: { type: 'string', multiple: true, default: [...KINDS] },
+      draft: { type: 'boolean', default: false },
+      verify: { type: 'boolean', default: false },
     },
   });
+  if (values.draft && values.verify) throw new Error('--draft and --verify exclude each other');
   const known = <Name extends string>(given: string[], allowed: readonly Name[]): Name[] =>
     given.map((name) => {
       const found = allowed.find((one) => one === name);
       if (found === undefined) throw new Error(`"${name}" is none of ${allowed.join(', ')}`);
       return found;
     });
-  const files = release({
+  const options = {
     out: values.out,
     architectures: known(values.arch, ['amd64', 'arm64']),
     kinds: known(values.only, KINDS),
-  });
-  for (const file of files) {
+    draft: values.draft,
+  };
+  for (const file of release(options)) {
     const megabytes = statSync(join(values.out, file)).size / 1e6;
     console.log(`${megabytes.toFixed(1).padStart(8)} MB  ${basename(file)}`);
   }
+  if (values.verify) verify(options);
 }

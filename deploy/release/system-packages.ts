@@ -4,9 +4,10 @@ import { completionScript } from '../../lib/commands/completion.ts';
 import { describedProgram } from '../../lib/commands/program.ts';
 import { VERSION } from '../../lib/version.ts';
 import { repository } from './build.ts';
-import { gzip, packTar, run, write } from './files.ts';
+import { gzip, packTar, run, write, type PackagingOptions } from './files.ts';
 import { manPage } from './man-page.ts';
 import { emptyDirectory, licences } from './program.ts';
+import { rpm } from './rpm.ts';
 import type { Architecture } from './runtimes.ts';
 
 /** Starts the Node.js beside the program, wherever the tree lies. */
@@ -45,24 +46,17 @@ function copyright(program: string): string {
   return `Shoal\n\n${own}\n\n${'-'.repeat(78)}\n\n${licences(program)}`;
 }
 
-export interface SystemPackages {
-  tar: string;
-  deb: string;
-}
-
-/** Makes the tar with Node.js inside and the .deb from an assembled program. */
+/** Makes the tar with Node.js inside, the .deb and the .rpm from an assembled program. */
 export function systemPackages(
   program: string,
   architecture: Architecture,
-  work: string,
-  out: string,
-  date: number,
-): SystemPackages {
+  { work, out, date, level }: PackagingOptions,
+): void {
   const root = join(work, `deb-${architecture}`);
   systemTree(program, join(root, 'usr'), date);
   const name = `shoal-${VERSION}-linux-${architecture}`;
   packTar(join(root, 'usr'), join(out, `${name}.tar`), date, { prefix: name });
-  const tar = gzip(join(out, `${name}.tar`));
+  gzip(join(out, `${name}.tar`), level);
 
   const kib = Number(run('du', ['-sk', '--apparent-size', 'usr'], root).split('\t')[0]);
   write(join(root, 'DEBIAN/control'), control(architecture, kib));
@@ -71,7 +65,6 @@ export function systemPackages(
   write(join(root, 'DEBIAN/postrm'), `#!/bin/sh\nset -e\n${RELOAD}`, 0o755);
   run('find', ['.', '-exec', 'touch', '--no-dereference', `--date=@${date}`, '{}', '+'], root);
   run('chmod', ['-R', 'u+rwX,go+rX,go-w', '.'], root);
-  const deb = join(out, `shoal_${VERSION}_${architecture}.deb`);
   run(
     'env',
     [
@@ -79,14 +72,14 @@ export function systemPackages(
       'dpkg-deb',
       '--root-owner-group',
       '-Zgzip',
-      '-z6',
+      `-z${level}`,
       '--build',
       root,
-      deb,
+      join(out, `shoal_${VERSION}_${architecture}.deb`),
     ],
     work,
   );
-  return { tar, deb };
+  rpm(architecture, { root, work, out, date, level, glibc: GLIBC_MIN });
 }
 
 function control(architecture: Architecture, kib: number): string {
