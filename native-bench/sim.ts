@@ -5,6 +5,7 @@ import { treeShape } from '../lib/swarm/tracker.ts';
 import { defaultCluster } from './sim/cluster.ts';
 import { runDirect } from './sim/direct.ts';
 import { runLayerTree } from './sim/layer-tree.ts';
+import { CONDITIONS, type ConditionResult, runCondition } from './sim/conditions.ts';
 import { parseOptions, type SimOptions } from './sim/options.ts';
 import { type CellResult, gridCells, runCell } from './sim/grid.ts';
 import { plotFinish } from './sim/plot.ts';
@@ -22,6 +23,7 @@ const DEADLINE_MS = 3_600_000;
 const options = parseOptions(process.argv.slice(2));
 const startedMs = performance.now();
 if (options.grid) grid(options);
+else if (options.conditions) conditions(options);
 else if (options.table) table(options);
 else single(options);
 
@@ -131,6 +133,29 @@ function grid(sim: SimOptions): void {
       );
   }
   if (sim.json) console.log(JSON.stringify({ cells: results }));
+}
+
+/** Prints each pull when it is complete; exits with 1 if a node did not finish. */
+function conditions(sim: SimOptions): void {
+  const results: ConditionResult[] = [];
+  for (const link of ['25Mbit', '1Gbit'])
+    for (const condition of CONDITIONS) {
+      const result = runCondition(condition, { link, imageBytes: 64e6, seed: sim.seed });
+      results.push(result);
+      if (result.unfinished > 0) process.exitCode = 1;
+      if (!sim.json)
+        console.log(
+          `${result.name}, ${link}: P95 ${result.p95OverPossible.toFixed(2)}, ` +
+            `max ${result.maxOverPossible.toFixed(2)} x what is possible; ` +
+            `origin ${result.originOverImage.toFixed(3)} x; ` +
+            `${result.messagesPerShard.toFixed(1)} messages a shard; ` +
+            (result.crossedOverImage === null
+              ? ''
+              : `${result.crossedOverImage.toFixed(2)} x the image into the site; `) +
+            `${result.unfinished} unfinished`,
+        );
+    }
+  if (sim.json) console.log(JSON.stringify({ conditions: results }));
 }
 
 function table(sim: SimOptions): void {

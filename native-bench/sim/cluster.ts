@@ -7,6 +7,7 @@ import { type Flow, Network, Station, Supply } from './network.ts';
 import { Origin, type OriginFaults } from './origin.ts';
 import { Random } from './random.ts';
 import { SimNode } from './sim-node.ts';
+import type { World } from './world.ts';
 
 export interface ClusterOptions {
   nodes: number;
@@ -63,7 +64,7 @@ const FAILURES = {
 } as const;
 
 /** The machines, the network between them, and the image they want. */
-export class Cluster {
+export class Cluster implements World<SimNode> {
   readonly options: ClusterOptions;
   readonly queue = new EventQueue();
   readonly network: Network;
@@ -191,9 +192,9 @@ export class Cluster {
       fail();
       return;
     }
-    this.network.message(to.station, () => {
+    this.network.message(from.station, to.station, () => {
       if (to.condition !== 'well') fail();
-      else ask((value) => this.network.message(from.station, () => answered(value)));
+      else ask((value) => this.network.message(to.station, from.station, () => answered(value)));
     });
   }
 

@@ -4,6 +4,16 @@ import type { EventQueue } from './event-queue.ts';
 /** Quanta of one flow that may be on their way at once: one arrives while the next is sent. */
 const UNDER_WAY_MAX = 2;
 
+/** Machines in one place: others are further away, and may be reached over one line only. */
+export interface Site {
+  /** One way to or from another site, beside the delay between neighbours. */
+  readonly delayMs: number;
+  /** The line that all of the site share to receive from others. */
+  readonly downBytesPerMs: number;
+  downFreeMs: number;
+  receivedBytes: number;
+}
+
 /** A machine's share in the network: its links, and the CPU time that bytes and messages cost. */
 export class Station {
   readonly name: string;
@@ -18,6 +28,8 @@ export class Station {
   receivedBytes = 0;
   /** What is received is wrong from now on, or what is sent. */
   lies = false;
+  /** Where it stands; null: with all others that have none. */
+  site: Site | null = null;
   /** Neither sends nor receives any more. */
   stopped = false;
   sending = false;
@@ -171,9 +183,12 @@ export class Network {
     if (flow.arrived < flow.supply.quanta) flow.stopped();
   }
 
-  /** A message to a station: `heard` runs there once it has come and the CPU is free for it. */
-  message(to: Station, heard: () => void): void {
-    const inMs = this.#queue.nowMs + this.#costs.delayMs;
+  /**
+   * A message from one station to another: `heard` runs there once it has come and the CPU is free
+   * for it.
+   */
+  message(from: Station, to: Station, heard: () => void): void {
+    const inMs = this.#queue.nowMs + this.#costs.delayMs + wayMs(from, to);
     // With a core of their own messages are heard in the order in which they were sent, so their
     // times are known at once.
     if (this.#costs.cores > 1)
@@ -212,7 +227,7 @@ export class Network {
     if (
       flow.over ||
       flow.queued ||
-      flow.underWay >= UNDER_WAY_MAX ||
+      flow.underWay >= underWayMax(flow) ||
       flow.next >= flow.supply.quanta
     )
       return;
@@ -277,8 +292,9 @@ export class Network {
       from.sentBytes += bytes;
       this.sentBytes += bytes;
       const inMs = Math.max(
-        this.#queue.nowMs + this.#costs.delayMs,
+        this.#queue.nowMs + this.#costs.delayMs + wayMs(from, to),
         to.downFreeMs + bytes / to.downBytesPerMs,
+        throughSite(from, to, bytes, this.#queue.nowMs),
       );
       to.downFreeMs = inMs;
       to.receiveFreeMs =
@@ -309,4 +325,27 @@ export class Network {
       flow.ended(flow);
     } else this.#kick(flow);
   };
+}
+
+/** How much further it is than to a neighbour, one way. */
+function wayMs(from: Station, to: Station): number {
+  return from.site === to.site ? 0 : (from.site?.delayMs ?? 0) + (to.site?.delayMs ?? 0);
+}
+
+/** When bytes are through the line that the receiver's site shares; 0 within a site. */
+function throughSite(
+  { site: from }: Station,
+  { site }: Station,
+  bytes: number,
+  nowMs: number,
+): number {
+  if (site === null || from === site) return 0;
+  site.receivedBytes += bytes;
+  return (site.downFreeMs = Math.max(site.downFreeMs, nowMs) + bytes / site.downBytesPerMs);
+}
+
+/** A connection has as much on its way as the way holds. */
+function underWayMax({ from, to, supply }: Flow): number {
+  if (from.site === to.site) return UNDER_WAY_MAX;
+  return UNDER_WAY_MAX + Math.ceil((wayMs(from, to) * from.upBytesPerMs) / supply.bytesOf(0));
 }

@@ -31,6 +31,7 @@ export interface SimOptions {
   faults: Faults;
   table: boolean;
   grid: boolean;
+  conditions: boolean;
   json: boolean;
   plot?: string;
 }
@@ -160,6 +161,11 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     )
     .option('--table', 'the seven rows of the reference measurement', false)
     .option('--grid', 'pulls over a grid of nodes (up to --nodes), lines and images', false)
+    .option(
+      '--conditions',
+      'pulls of 64 MB by 40 nodes over uneven lines, and with a third of them failing',
+      false,
+    )
     .option('--json', 'one JSON object on the last line', false)
     .option('--plot <file>', 'draws how the nodes finished, as SVG')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
@@ -185,6 +191,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     faults: got['fail']!,
     table: got['table']!,
     grid: got['grid']!,
+    conditions: got['conditions']!,
     json: got['json']!,
     ...(got['plot'] === undefined ? {} : { plot: got['plot'] }),
   };

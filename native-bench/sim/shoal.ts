@@ -48,6 +48,8 @@ export interface ShoalOptions {
   faults: Faults;
   /** Nodes begin at random within this time. */
   spreadMs: number;
+  /** Makes lines uneven before the run begins. */
+  prepare?: (cluster: Cluster) => void;
   /** The run is cut off here, simulated. */
   deadlineMs: number;
 }
@@ -70,6 +72,7 @@ export function idealMs(options: ClusterOptions): number {
 /** Runs one image pull of all nodes. Throws when a byte got lost or a wrong one was accepted. */
 export function runShoal(options: ShoalOptions): ShoalRun {
   const cluster = new Cluster(options.cluster);
+  options.prepare?.(cluster);
   const pullers = cluster.agents.map((node) => new Puller(cluster, node, options.puller));
   for (const puller of pullers)
     cluster.after(cluster.random.next() * options.spreadMs, () => puller.start());

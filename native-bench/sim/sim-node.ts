@@ -1,4 +1,3 @@
-import { errorTable, type ErrorCode, type WireError } from '../../lib/errors.ts';
 import { PEER_HOLD_MS, PEER_SILENCE_MS } from '../../lib/limits.ts';
 import type { ShardFetch } from '../../lib/swarm/fetch.ts';
 import { Swarm } from '../../lib/swarm/swarm.ts';
@@ -7,61 +6,25 @@ import type {
   AskRequest,
   AttemptResult,
   Fetch,
-  OriginRef,
   FetchEffects,
   FetchResult,
   Member,
   OriginAsk,
   PeerAsk,
-  ShardId,
   StatAsk,
   StatResult,
 } from '../../lib/swarm/types.ts';
-import type { Cluster } from './cluster.ts';
-import { Flow, type Station, type Supply } from './network.ts';
+import { type Attempt, type Condition, CONTEXT, error, type Place } from './attempt.ts';
+import type { Flow, Station, Supply } from './network.ts';
 import { Random } from './random.ts';
-
-export type Condition = 'well' | 'dead' | 'unplugged' | 'frozen';
-
-/** One attempt of a fetch, from its request to its end. */
-interface Attempt {
-  number: number;
-  fetch: ShardFetch;
-  node: SimNode | null;
-  flow: Flow | null;
-  beganMs: number;
-  holdMs: number;
-  over: boolean;
-}
-
-/** Where a fetch's bytes gather, and who waits for them. */
-interface Place {
-  supply: Supply;
-  attempt: Attempt | null;
-  /** Asked for the checksum before it was known. */
-  stats: { answer: (result: StatResult) => void; sinceMs: number }[];
-  /** Flows to children that have not been told how it ends. */
-  serving: Set<Serving> | null;
-}
-
-/** A child being sent a shard. */
-interface Serving {
-  request: AskRequest;
-  flow: Flow;
-  refuse: (result: AttemptResult) => void;
-}
-
-const CONTEXT: OriginRef = { id: 'client' };
-
-function error(code: ErrorCode, message = code): WireError {
-  return { code, message, status: errorTable[code].status };
-}
+import { type Receiver, type Sender, Uploads } from './uploads.ts';
+import type { World } from './world.ts';
 
 /**
  * A simulated node: the swarm's core, driven with simulated messages and flows in place of sockets
  * and slots.
  */
-export class SimNode implements FetchEffects {
+export class SimNode implements FetchEffects, Sender, Receiver {
   readonly member: Member;
   readonly station: Station;
   readonly swarm: Swarm;
@@ -72,19 +35,21 @@ export class SimNode implements FetchEffects {
   readonly held: Uint8Array;
   /** Told of every shard that has come, or could not be had. */
   onShard: (index: number, result: FetchResult) => void = () => undefined;
-  readonly #cluster: Cluster;
+  readonly #cluster: World<SimNode>;
+  readonly #uploads: Uploads;
   readonly #places = new Map<number, Place>();
   #ticking = false;
   #stalledUntilMs = 0;
 
   constructor(
-    cluster: Cluster,
+    cluster: World<SimNode>,
     member: Member,
     station: Station,
     seed: number,
     shape: TreeShape | undefined,
   ) {
     this.#cluster = cluster;
+    this.#uploads = new Uploads(this, cluster as World<unknown>);
     this.member = member;
     this.station = station;
     this.held = new Uint8Array(cluster.shards.length);
@@ -150,6 +115,14 @@ export class SimNode implements FetchEffects {
     this.#stalledUntilMs = this.#cluster.nowMs() + ms;
     for (const taken of ['controlFreeMs', 'sendFreeMs', 'receiveFreeMs'] as const)
       station[taken] = Math.max(station[taken], this.#stalledUntilMs);
+  }
+
+  fetchFor(index: number, request: AskRequest): void {
+    this.#want(index, request);
+  }
+
+  placeOf(index: number): Place | undefined {
+    return this.#places.get(index);
   }
 
   #want(index: number, onBehalf: AskRequest | undefined): void {
@@ -237,7 +210,7 @@ export class SimNode implements FetchEffects {
     this.#cluster.exchange(
       this,
       node,
-      (answer) => node.#asked(request, attempt, this, ask.trusted, answer),
+      (answer) => node.#uploads.asked(request, attempt, this, ask.trusted, answer),
       (code) => {
         this.#settle(attempt, {
           kind: 'failed',
@@ -258,7 +231,7 @@ export class SimNode implements FetchEffects {
         attempt.flow = flow;
         if (attempt.over) this.#cluster.network.end(flow);
       },
-      ended: () => this.#arrived(attempt, place, null),
+      ended: () => this.arrived(attempt, place, null),
       failed: (wire) =>
         this.#settle(attempt, {
           kind: 'failed',
@@ -274,7 +247,7 @@ export class SimNode implements FetchEffects {
     this.#cluster.exchange(
       this,
       node,
-      (answer) => node.#statAsked(fetch.shard, this.member.node, ask, answer),
+      (answer) => node.#uploads.statAsked(fetch.shard, this.member.node, ask, answer),
       (code) => {
         (fetch as ShardFetch).settleStat(number, { kind: 'failed', error: error(code) });
       },
@@ -319,93 +292,10 @@ export class SimNode implements FetchEffects {
         kind: 'refused',
         error: result.kind === 'cancelled' ? error('CANCELLED') : result.error,
       };
-      for (const serving of [...(place.serving ?? [])]) this.#refuse(serving, told);
+      for (const serving of [...(place.serving ?? [])]) this.#uploads.refuse(serving, told);
       for (const stat of place.stats) stat.answer({ kind: 'miss' });
     }
     this.onShard(index, result);
-  }
-
-  // --- what other nodes ask for ---
-
-  #asked(
-    request: AskRequest,
-    attempt: Attempt,
-    child: SimNode,
-    trusted: boolean,
-    answer: (result: AttemptResult) => void,
-  ): void {
-    const { index } = request.shard;
-    const verdict = this.swarm.ask({ ...request, held: this.held[index] === 1 });
-    if (verdict.kind !== 'serve') {
-      answer(verdict);
-      return;
-    }
-    if (attempt.over) {
-      this.swarm.sent(request.shard, request.node, false);
-      return;
-    }
-    let place: Place | undefined;
-    if (this.held[index] === 0) {
-      this.#want(index, request);
-      place = this.#places.get(index);
-      if (place === undefined) {
-        answer({ kind: 'miss' });
-        return;
-      }
-    }
-    const supply = place === undefined ? this.#cluster.supply(index, true) : place.supply;
-    const sink = (attempt.fetch.place as Place).supply;
-    const flow: Flow = new Flow({
-      from: this.station,
-      to: child.station,
-      supply,
-      sink,
-      unchecked: request.role === 'parent',
-      trusted,
-      nowMs: this.#cluster.nowMs(),
-      ended: () => {
-        this.swarm.sent(request.shard, request.node, true);
-        place?.serving?.delete(serving);
-        child.#arrived(
-          attempt,
-          attempt.fetch.place as Place,
-          this.held[index] === 1 ? 'right' : null,
-        );
-      },
-    });
-    const serving: Serving = { request, flow, refuse: (result) => child.#refused(attempt, result) };
-    if (place !== undefined) (place.serving ??= new Set()).add(serving);
-    attempt.flow = flow;
-    flow.order = index;
-    if (flow.next >= supply.quanta) flow.ended(flow);
-    else this.#cluster.network.begin(flow);
-  }
-
-  #statAsked(
-    shard: ShardId,
-    node: string,
-    ask: StatAsk,
-    answer: (result: StatResult) => void,
-  ): void {
-    this.swarm.report(shard, node, ask.parent, ask.report);
-    const place = this.#places.get(shard.index);
-    const facts = this.swarm.factsOf(shard);
-    if (this.held[shard.index] === 1)
-      answer({
-        kind: 'stat',
-        totalBytes: this.#cluster.totalBytes(shard),
-        lengthBytes: this.#cluster.lengthBytes(shard.index),
-        checksum: 'right',
-      });
-    else if (facts !== undefined)
-      answer({
-        kind: 'stat',
-        totalBytes: facts.totalBytes,
-        lengthBytes: facts.lengthBytes,
-        checksum: facts.checksum,
-      });
-    else if (place === undefined) answer({ kind: 'miss' });
-    else place.stats.push({ answer, sinceMs: this.#cluster.nowMs() });
   }
 
   // --- how attempts end ---
@@ -436,9 +326,9 @@ export class SimNode implements FetchEffects {
   }
 
   /** The last byte is here: its checksum is computed, and the core told. */
-  #arrived(attempt: Attempt, place: Place, claimedChecksum: string | null): void {
+  arrived(attempt: Attempt, place: Place, claimedChecksum: string | null): void {
     if (attempt.over) return;
-    this.#cluster.network.message(this.station, () => {
+    this.#cluster.network.message(this.station, this.station, () => {
       const { lengthBytes, tainted } = place.supply;
       this.#settle(attempt, {
         kind: 'data',
@@ -450,17 +340,10 @@ export class SimNode implements FetchEffects {
     });
   }
 
-  #refuse(serving: Serving, result: AttemptResult): void {
-    if (serving.flow.over) return;
-    this.#cluster.network.end(serving.flow);
-    this.swarm.sent(serving.request.shard, serving.request.node, false);
-    serving.refuse(result);
-  }
-
   /**
    * The sender gives up on the shard: said so before the first byte, a broken connection after it.
    */
-  #refused(attempt: Attempt, result: AttemptResult): void {
+  refused(attempt: Attempt, result: AttemptResult): void {
     const begun = attempt.flow !== null && attempt.flow.lastMs > attempt.beganMs;
     this.#cluster.after(this.#cluster.delayMs, () => {
       this.#settle(
