@@ -9,27 +9,47 @@ import { cliPath } from '../built-program.ts';
 import { until } from './until.ts';
 
 /**
- * A registry of one blob, ranges and all, under every path without `/missing/`, that keeps what it
- * was sent.
+ * A registry of one blob, ranges and all, under every path without `/missing/`, and of an image of
+ * it under every name. It keeps what it was sent.
  */
 export interface Origin {
   url: string;
+  /** Of the blob, without `sha256:`. */
   digest: string;
   bytes: Buffer;
+  /** The other blob of the image: its config. */
+  config: Buffer;
   seen: IncomingMessage[];
+  /** Bytes of blobs that it sent. */
+  sentBytes: number;
   server: Server;
 }
 
 /** `stepBytes` every 20 ms for each request; without it, as fast as can be. */
 export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Promise<Origin> {
-  const bytes = randomBytes(sizeBytes);
-  const seen: IncomingMessage[] = [];
+  const layer = randomBytes(sizeBytes);
+  const sha256 = (of: Uint8Array): string => createHash('sha256').update(of).digest('hex');
+  const digest = sha256(layer);
+  const rootfs = { type: 'layers', diff_ids: [`sha256:${digest}`] };
+  const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs }));
+  const manifest = manifestOf(config, layer, sha256);
+  const origin = { digest, bytes: layer, config, seen: [] as IncomingMessage[], sentBytes: 0 };
   const server = createServer((request, response) => {
-    seen.push(request);
-    if (request.url!.includes('/missing/')) {
+    origin.seen.push(request);
+    const url = request.url!;
+    if (url.includes('/missing/')) {
       response.writeHead(404).end();
       return;
     }
+    if (url === '/v2/' || url.includes('/manifests/')) {
+      response.writeHead(200, {
+        'content-type': url === '/v2/' ? 'application/json' : MANIFEST_TYPE,
+        'docker-content-digest': `sha256:${sha256(manifest)}`,
+      });
+      response.end(url === '/v2/' ? '{}' : manifest);
+      return;
+    }
+    const bytes = url.endsWith(sha256(config)) ? config : layer;
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const from = Number(range?.[1] ?? 0);
     const to = Math.min(bytes.length - 1, range?.[2] ? Number(range[2]) : bytes.length - 1);
@@ -41,6 +61,7 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
     const step = (): void => {
       const end = Math.min(to + 1, sent + stepBytes);
       response.write(bytes.subarray(sent, end));
+      origin.sentBytes += end - sent;
       sent = end;
       if (sent === to + 1) response.end();
       else if (!response.destroyed) setTimeout(step, 20);
@@ -48,13 +69,26 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
     step();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    digest: createHash('sha256').update(bytes).digest('hex'),
-    bytes,
-    seen,
-    server,
-  };
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return Object.assign(origin, { url, server });
+}
+
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+
+function manifestOf(config: Buffer, layer: Buffer, sha256: (of: Buffer) => string): Buffer {
+  const described = (of: Buffer, mediaType: string): object => ({
+    mediaType,
+    digest: `sha256:${sha256(of)}`,
+    size: of.length,
+  });
+  return Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MANIFEST_TYPE,
+      config: described(config, 'application/vnd.oci.image.config.v1+json'),
+      layers: [described(layer, 'application/vnd.oci.image.layer.v1.tar')],
+    }),
+  );
 }
 
 /** A real node in a process of its own, with everything it prints. */

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { PullStatus, Status } from '../../lib/telemetry/status.ts';
+import { run } from '../e2e/daemon.ts';
+import { needs } from '../programs.ts';
 import { startOrigin, startSwarm, type LiveNode, type Origin } from './live-node.ts';
 import { until } from './until.ts';
 
@@ -20,9 +24,13 @@ describe('figures of a real swarm', function () {
   let origin: Origin;
   let nodes: LiveNode[];
   let agents: LiveNode[];
-  before(async () => {
+  /** Of the image: its layer and its config. */
+  let imageBytes: number;
+  before(async function () {
+    needs(this, 'skopeo');
     // 1 MiB every 20 ms for a request, so that the pull takes some samples.
     origin = await startOrigin(BLOB_BYTES, 256 * 1024);
+    imageBytes = BLOB_BYTES + origin.config.length;
     nodes = await startSwarm(origin, ['DeployConfig.logLevel=info'], 4);
     agents = nodes.slice(1);
   });
@@ -32,11 +40,20 @@ describe('figures of a real swarm', function () {
     origin?.server.close();
   });
 
+  /** Pulls the image with skopeo, and counts the bytes of its blobs that came. */
   async function pull(node: LiveNode): Promise<number> {
-    const url = `${node.proxy}/v2/team/app/blobs/sha256:${origin.digest}`;
-    const bytes = await (await fetch(url)).arrayBuffer();
-    assert.ok(Buffer.from(bytes).equals(origin.bytes));
-    return bytes.byteLength;
+    const to = mkdtempSync(join(node.directory, 'pulled-'));
+    const from = `docker://${node.proxy.replace('http://', '')}/team/app:v1`;
+    await run('skopeo', [
+      'copy',
+      '--preserve-digests',
+      '--src-tls-verify=false',
+      from,
+      `dir:${to}`,
+    ]);
+    const blobs = readdirSync(to).filter((name) => /^[0-9a-f]{64}$/.test(name));
+    assert.ok(readFileSync(join(to, origin.digest)).equals(origin.bytes));
+    return blobs.reduce((sum, name) => sum + statSync(join(to, name)).size, 0);
   }
 
   async function figuresOf(node: LiveNode): Promise<Figures> {
@@ -98,37 +115,46 @@ describe('figures of a real swarm', function () {
     };
     const watching = Promise.all(agents.map(watch));
     try {
-      await Promise.all(agents.map(pull));
+      assert.deepEqual(
+        await Promise.all(agents.map(pull)),
+        agents.map(() => imageBytes),
+      );
     } finally {
       isOver = true;
     }
     await watching;
     assert.ok(samples >= 8, `${samples} samples with traffic`);
 
-    const first = await Promise.all(agents.map((node) => agree(node, BLOB_BYTES)));
+    const first = await Promise.all(agents.map((node) => agree(node, imageBytes)));
     for (const { status, pulls } of first) {
       assert.equal(status.bytes.cache, 0, 'a first pull has nothing from an earlier one');
       assert.equal(pulls.length, 1);
-      assert.equal(pulls[0]!.sources.peer, BLOB_BYTES, 'agents read from other nodes only');
+      assert.equal(pulls[0]!.sources.peer, imageBytes, 'agents read from other nodes only');
     }
     const root = await figuresOf(nodes[0]!);
-    assert.equal(root.status.bytes.origin, BLOB_BYTES, 'the registry sent it once');
+    assert.deepEqual(
+      [root.status.bytes.origin, origin.sentBytes],
+      [imageBytes, imageBytes],
+      'the registry sent it once',
+    );
 
     await Promise.all(agents.map(pull));
-    const second = await Promise.all(agents.map((node) => agree(node, 2 * BLOB_BYTES)));
-    for (const { status } of second) assert.equal(status.bytes.cache, BLOB_BYTES);
+    const second = await Promise.all(agents.map((node) => agree(node, 2 * imageBytes)));
+    for (const { status } of second) assert.equal(status.bytes.cache, imageBytes);
   });
 
   it('log one line for each blob that was sent', async () => {
     const [node] = agents;
     const sent = (): Record<string, unknown>[] =>
-      node!.log.filter(({ msg }) => msg === 'blob sent');
+      node!.log.filter(
+        ({ msg, blob }) => msg === 'blob sent' && blob === `sha256:${origin.digest}`,
+      );
     await until(() => sent().length > 0, 'the line', 10_000);
     const [line] = sent();
     assert.equal(line!['blob'], `sha256:${origin.digest}`);
     assert.equal(line!['bytes'], BLOB_BYTES);
     assert.equal(line!['level'], 'info');
-    assert.match(String(line!['image']), /^127\.0\.0\.1:\d+\/team\/app$/);
+    assert.match(String(line!['image']), /^127\.0\.0\.1:\d+\/team\/app:v1$/);
     assert.deepEqual(Object.keys(line!['sources'] as object), [
       'memory',
       'disk',
