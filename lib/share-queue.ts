@@ -12,7 +12,7 @@ export interface Share {
 }
 
 /** Jobs at once. */
-export interface ShareLimits {
+interface ShareLimits {
   lane: number;
   /** Of one upstream in the lane. */
   upstream: number;

@@ -20,7 +20,7 @@ interface Row {
   failedPulls: number;
 }
 
-export interface Recording {
+interface Recording {
   conditions: string[];
   versions: Record<string, string>;
   scenarios: { scenario: string; rows: Row[] }[];

@@ -7,7 +7,7 @@ import { runDirect } from './sim/direct.ts';
 import { defaultPuller } from './sim/puller.ts';
 import { idealMs, noFaults, runShoal } from './sim/shoal.ts';
 
-export interface EstimateOptions {
+interface EstimateOptions {
   nodes: number;
   imageBytes: number;
   layers: number;

@@ -11,7 +11,7 @@ import { processSeconds } from './processor-time.ts';
 /** Time for threads to start and connections to open before the measurement. */
 const START_MS = 300;
 
-export interface Measurement {
+interface Measurement {
   report: PreadReport;
   /** The error of the first failed read. */
   problem: string | null;

@@ -80,7 +80,7 @@ export function extract(tarball: string, directory: string, members: readonly st
   );
 }
 
-export interface TarOptions {
+interface TarOptions {
   /** The folder that the members are put in. */
   prefix?: string;
   members?: readonly string[];

@@ -22,7 +22,7 @@ import { systemPackages } from './system-packages.ts';
 const KINDS = ['npm', 'chart', 'system', 'image'] as const;
 export type Kind = (typeof KINDS)[number];
 
-export interface ReleaseOptions {
+interface ReleaseOptions {
   out: string;
   architectures: readonly Architecture[];
   kinds: readonly Kind[];

@@ -45,7 +45,7 @@ export interface ShardHeader {
  * What page 0 says. `foreign`: not a header table at all; `other-version`: one of another format
  * version.
  */
-export type TableHead =
+type TableHead =
   | { kind: 'ours'; pid: number }
   | { kind: 'other-version'; version: number }
   | { kind: 'foreign' };

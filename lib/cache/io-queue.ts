@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { CACHE_STALL_MS } from './limits.ts';
 
-export type IoKind = 'read' | 'write';
+type IoKind = 'read' | 'write';
 
 /**
  * A job was rejected because another has been running for CACHE_STALL_MS.

@@ -8,7 +8,7 @@ const BLOB_ID_BYTES = 32;
  * without its query).
  */
 const KeyKind = { digest: 1, hashed: 2 } as const;
-export type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
+type KeyKind = (typeof KeyKind)[keyof typeof KeyKind];
 
 const DIGEST_KEY = /^sha256:([0-9a-f]{64})$/;
 

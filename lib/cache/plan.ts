@@ -26,7 +26,7 @@ export interface Entry {
 }
 
 /** Space reserved for one shard, or none. */
-export interface Reservation {
+interface Reservation {
   entry: Entry | null;
   /** Entries evicted for it; their headers must be emptied, except the one that `entry` reuses. */
   evicted: number[];

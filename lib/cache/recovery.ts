@@ -4,7 +4,7 @@ import type { CachePlan } from './plan.ts';
 import type { HeaderJob } from './slab-io.ts';
 
 /** What recovery made of a header table. */
-export interface Recovery {
+interface Recovery {
   restored: number;
   /** Whole headers that another contradicts, or that no longer fit the slab. */
   rejected: number;

@@ -26,7 +26,7 @@ export interface StoredShard {
   checksum: Uint8Array;
 }
 
-export interface CacheStoreOptions {
+interface CacheStoreOptions {
   /**
    * 2 MiB slots in the slab, entries in the table, and the table's entries as they were found: from
    * openSlabFiles.
@@ -46,7 +46,7 @@ export interface CacheStoreOptions {
   ioDepth?: number;
 }
 
-export interface CacheStats {
+interface CacheStats {
   /** The slab's size: what the cache may hold. */
   allocatedBytes: number;
   /** Bytes of the slab in use, whole extents. */

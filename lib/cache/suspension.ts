@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { CACHE_RETRY_MS } from './limits.ts';
 
 /** The outcome of one operation, for the log; only changes are logged. */
-export type Change = 'suspended' | 'resumed' | null;
+type Change = 'suspended' | 'resumed' | null;
 
 /**
  * Suspends use of a failing disk: after `failuresMax` failures in a row nothing is tried for

@@ -4,7 +4,7 @@ import { FedMembership, type Feed } from './fed-membership.ts';
 import type { Membership } from './membership.ts';
 import { StaticMembership } from './static.ts';
 
-export interface DiscoveryContext {
+interface DiscoveryContext {
   clock: Clock;
   /** In [0, 1). */
   random: () => number;

@@ -13,9 +13,9 @@ import {
  * The A and AAAA addresses of a host. Resolves with an empty list when it has none or does not
  * exist; rejects when the lookup fails.
  */
-export type Resolve = (host: string) => Promise<string[]>;
+type Resolve = (host: string) => Promise<string[]>;
 
-export interface DnsMembershipOptions {
+interface DnsMembershipOptions {
   /**
    * Host name of the agents' headless service. The roots' name has `-root` after the first label.
    */
@@ -75,7 +75,7 @@ export class DnsMembership implements Membership {
 }
 
 /** The part of `node:dns/promises` in use. */
-export type AddressLookup = (
+type AddressLookup = (
   host: string,
   options: { all: true },
 ) => Promise<{ address: string; family: number }[]>;

@@ -46,13 +46,13 @@ export interface SourceWatch extends Membership {
 }
 
 /** Where the list of members comes from. */
-export interface MemberSource {
+interface MemberSource {
   watch(): SourceWatch;
   /** Some members, for a fraction of what all of them cost. Rejects when the source fails. */
   peek(): Promise<MembershipView>;
 }
 
-export interface FedMembershipOptions extends Feed {
+interface FedMembershipOptions extends Feed {
   source: MemberSource;
   clock: Clock;
   /** In [0, 1). */

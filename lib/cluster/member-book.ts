@@ -4,7 +4,7 @@ import { FEED_HISTORY } from './limits.ts';
 import type { Member, MembershipView } from './membership.ts';
 
 /** A list of members with its hash. */
-export interface ListVersion {
+interface ListVersion {
   readonly view: MembershipView;
   /** SHA-256 of the canonical text, hex: equal on all nodes with the same list. */
   readonly hash: string;

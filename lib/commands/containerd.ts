@@ -24,7 +24,7 @@ export interface ContainerdOptions {
 
 export type ContainerdAction = 'configure' | 'restore' | 'status';
 
-export interface ConfigReport extends ConfigPathFinding {
+interface ConfigReport extends ConfigPathFinding {
   file: string;
 }
 

@@ -9,7 +9,7 @@ import { tlsProblem } from '../tls/problem.ts';
 const EXPORTER_URL_DEFAULT = 'http://127.0.0.1:65003';
 
 /** Where a command finds a node: its exporter port, or its admin socket on this machine. */
-export type NodePlace = { url: string } | { socket: string };
+type NodePlace = { url: string } | { socket: string };
 
 export interface NodeChoice {
   /** Address of its exporter port, or of its proxy port when it has no exporter port of its own. */

@@ -23,7 +23,7 @@ export interface Platform {
 }
 
 /** What one image takes: every blob once, over all the platforms asked for. */
-export interface PreheatPlan {
+interface PreheatPlan {
   digest: string;
   /**
    * `os/arch[/variant]` of each manifest; empty where the image is for one platform and does not
@@ -39,7 +39,7 @@ interface IndexEntry {
 }
 
 /** Asks for a manifest by tag or digest. */
-export type FetchManifest = (reference: string) => Promise<FetchedManifest>;
+type FetchManifest = (reference: string) => Promise<FetchedManifest>;
 
 /** Takes an image name apart, a digest before a tag. Throws USAGE. */
 export function namedImage(name: string): NamedImage {

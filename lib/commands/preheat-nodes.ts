@@ -24,7 +24,7 @@ export interface NodeResult {
 }
 
 /** The way to the nodes: through the one that is named. */
-export interface NodeSource {
+interface NodeSource {
   preheat(node: string, repository: string, digest: string): Promise<NodeHolding>;
 }
 

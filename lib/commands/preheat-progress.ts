@@ -3,7 +3,7 @@ import type { BlobDescriptor } from '../demo/image.ts';
 import { formatBytes, formatSeconds } from './quantity.ts';
 
 /** A layer, as it is shown while it is read. */
-export interface LayerProgress {
+interface LayerProgress {
   advance(bytes: number): void;
   /** `problem` is null when it came whole. */
   done(seconds: number, problem: string | null): void;

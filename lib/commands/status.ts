@@ -3,7 +3,7 @@ import { placeOf, readExporter, type NodeChoice } from './exporter-client.ts';
 import type { Output } from './process-output.ts';
 import { renderStatus } from './status-table.ts';
 
-export interface StatusOptions extends NodeChoice {
+interface StatusOptions extends NodeChoice {
   json: boolean;
 }
 

@@ -8,7 +8,7 @@ const CLEAR = '\x1b[H\x1b[J';
 const HIDE_CURSOR = '\x1b[?25l';
 const SHOW_CURSOR = '\x1b[?25h';
 
-export interface TopOptions extends NodeChoice {
+interface TopOptions extends NodeChoice {
   token: string | null;
   json: boolean;
   once: boolean;

@@ -4,7 +4,7 @@ import type { ImagePlan } from '../demo/image.ts';
 import type { NodeReady } from '../demo/node-process.ts';
 import type { Credentials } from '../registry/docker-config.ts';
 
-export interface HintSources {
+interface HintSources {
   /** Directory that goes when the swarm does. */
   dir: string;
   /** Origin of the registry. */

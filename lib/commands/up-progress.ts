@@ -4,12 +4,12 @@ import type { PullOutcome } from '../demo/pull.ts';
 import { formatBytes, formatSeconds } from './quantity.ts';
 
 /** One pull, as it is shown while it runs. */
-export interface PullProgress {
+interface PullProgress {
   advance(bytes: number): void;
   done(outcome: PullOutcome): void;
 }
 
-export interface ProgressBoard {
+interface ProgressBoard {
   pull(name: string, imageBytes: number): PullProgress;
   close(): void;
 }

@@ -11,7 +11,7 @@ export interface NodeBytes {
   cache: number;
 }
 
-export interface NodeRow {
+interface NodeRow {
   name: string;
   role: NodeMode;
   /** 0 for the root: nobody pulls through it. */
@@ -46,7 +46,7 @@ export interface ReportNotes {
   problems: readonly string[];
 }
 
-export interface Screen {
+interface Screen {
   columns: number;
   colours: boolean;
 }

@@ -26,7 +26,7 @@ import type { Source } from './up-source.ts';
 import { tally } from './up-tally.ts';
 
 /** What stands in for the real thing in tests. */
-export interface UpSurroundings {
+interface UpSurroundings {
   /** Program and first arguments of a node. */
   command: readonly string[];
   sample: () => Promise<SampleImage>;

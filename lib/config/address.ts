@@ -4,7 +4,7 @@ import { isIP, isIPv6 } from 'node:net';
  * A host name or address and a port: `10.0.0.2:65002`, `node-7.example:65002` or
  * `[fd00::2]:65002`.
  */
-export interface HostPort {
+interface HostPort {
   host: string;
   port: number;
 }

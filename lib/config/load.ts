@@ -28,7 +28,7 @@ export class ConfigError extends ShoalError {
   }
 }
 
-export interface ConfigSources {
+interface ConfigSources {
   /** Path of the YAML file; without it, the defaults. */
   file?: string | undefined;
   /** `Section.key=value`; they override the file, in order. */

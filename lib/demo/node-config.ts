@@ -13,7 +13,7 @@ export interface SwarmLayout {
   imageBytes: number;
 }
 
-export interface PlannedNode {
+interface PlannedNode {
   name: string;
   role: NodeMode;
   dir: string;

@@ -19,7 +19,7 @@ export interface NodeReady {
   pid: number;
 }
 
-export interface NodeProcessOptions {
+interface NodeProcessOptions {
   name: string;
   role: NodeMode;
   /** Directory of its own: `config.yaml` is in it, `node.log` will be. */

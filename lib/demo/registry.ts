@@ -12,12 +12,12 @@ import type { Credentials } from '../registry/docker-config.ts';
 import type { SampleBlob, SampleImage } from './sample-image.ts';
 
 /** What the registry sent for one path. */
-export interface PathTraffic {
+interface PathTraffic {
   requests: number;
   bytes: number;
 }
 
-export interface RegistryTraffic {
+interface RegistryTraffic {
   /** GETs of blobs and the payload sent for them, access checks apart. */
   blobs: PathTraffic;
   /** One-byte ranges of blobs: a node asking whether a client may read (docs/SPEC.md 2.7). */

@@ -6,7 +6,7 @@ import { checkPeers } from './peers.ts';
 import { checkRegistries } from './registries.ts';
 import { checkRuntime } from './runtime.ts';
 
-export interface Patient {
+interface Patient {
   file?: string | undefined;
   sets?: readonly string[];
   mode?: NodeMode | undefined;

@@ -8,7 +8,7 @@ import { findConfigPath } from '../runtimes/containerd-config.ts';
 import { CERTS_DIR, CONTAINERD_CONFIG } from '../runtimes/places.ts';
 import { failed, ok, reasonOf, warning, type Finding } from './finding.ts';
 
-export interface RuntimePlaces {
+interface RuntimePlaces {
   containerdConfig: string;
   certsDir: string;
 }

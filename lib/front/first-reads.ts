@@ -46,7 +46,7 @@ export class FirstReads {
   }
 }
 
-export interface FirstRead {
+interface FirstRead {
   bytes: number;
   ownsLast: boolean;
 }

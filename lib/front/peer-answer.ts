@@ -19,7 +19,7 @@ import type { ControlLink } from './control-link.ts';
 import { answer, statusLine } from './responses.ts';
 import type { Upload, Uploads } from './uploads.ts';
 
-export interface PeerTools extends Omit<SenderTools, 'watermark'> {
+interface PeerTools extends Omit<SenderTools, 'watermark'> {
   link: ControlLink;
   uploads: Uploads;
   envelope: Envelope;

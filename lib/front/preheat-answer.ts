@@ -8,7 +8,7 @@ import type { ControlMessage } from '../workers/messages.ts';
 import type { ControlLink } from './control-link.ts';
 import { answer, refuse } from './responses.ts';
 
-export interface PreheatTools {
+interface PreheatTools {
   link: ControlLink;
   /** The config that requests are routed by now. */
   route(): RouteConfig;

@@ -9,7 +9,7 @@ export interface SendLimits {
 }
 
 /** Bytes that may be sent now; when there are none, the limit to wait for. */
-export type Budget = { bytes: number; spent: null } | { bytes: 0; spent: 'turn' | 'throttle' };
+type Budget = { bytes: number; spent: null } | { bytes: 0; spent: 'turn' | 'throttle' };
 
 /** Takes up to `bytes` from every limit. What is not sent must be given back. */
 export function takeBudget({ turn, throttle }: SendLimits, bytes: number): Budget {

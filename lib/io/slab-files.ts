@@ -22,7 +22,7 @@ import { lockDir } from './dir-lock.ts';
 import type { DirLock } from './dir-lock.ts';
 import { allocateFile, roomForSlab } from './slab-space.ts';
 
-export interface SlabFilesOptions {
+interface SlabFilesOptions {
   dir: string;
   /** Limit for the directory's size on disk, including the header table. */
   capacityBytes: number;

@@ -35,7 +35,7 @@ import type { ClusterSecret } from '../wire/secret.ts';
 import type { Shards } from './shards.ts';
 import type { Storage } from './storage.ts';
 
-export interface DeskInputs {
+interface DeskInputs {
   config: Config;
   node: string;
   storage: Storage;

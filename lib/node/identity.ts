@@ -9,7 +9,7 @@ import { ClusterSecret } from '../wire/secret.ts';
  */
 const LOOPBACK_SECRET = Buffer.from('shoal without a cluster secret: loopback only');
 
-export interface SwarmSecret {
+interface SwarmSecret {
   secret: ClusterSecret;
   /** For a front thread: see ClusterSecret.ofHex. */
   hex: string;

@@ -10,7 +10,7 @@ import type { Envelope } from '../wire/envelope.ts';
 import { MEMBERS_ANSWER_BYTES_MAX } from '../wire/limits.ts';
 import type { ClusterSecret } from '../wire/secret.ts';
 
-export interface MemberParts {
+interface MemberParts {
   config: Config;
   /** This node's name. */
   node: string;

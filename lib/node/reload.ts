@@ -5,7 +5,7 @@ import { readOriginOptions, type NodeOriginOptions } from './origin-options.ts';
 /** Keys that a running node takes up; all others need a restart. */
 const LIVE_KEYS = new Set(['registries', 'allow', 'firstByteTimeout']);
 
-export interface ReloadParts {
+interface ReloadParts {
   log: Pick<ReturnType<typeof createLogger>, 'info' | 'warn' | 'error'>;
   /** Puts a new version into force. */
   apply(config: Config, options: NodeOriginOptions): Promise<void>;

@@ -18,7 +18,7 @@ import type { CounterName } from '../telemetry/metrics-list.ts';
 import type { Envelope } from '../wire/envelope.ts';
 import type { Storage } from './storage.ts';
 
-export interface ShardParts {
+interface ShardParts {
   node: string;
   mode: NodeMode;
   storage: Storage;

@@ -18,7 +18,7 @@ export interface AskedRange {
 }
 
 /** What to do with the body of an answer to a ranged request. */
-export type RangeVerdict =
+type RangeVerdict =
   /** Skip `skipBytes`, then take `lengthBytes`; the body is `bodyBytes` long (null: to its end). */
   | {
       kind: 'use';

@@ -52,7 +52,7 @@ export interface Followed {
 /** Statuses of an object store for a signed URL that has expired or is gone. */
 export const EXPIRED = new Set([400, 401, 403, 404, 410]);
 
-export interface FollowerParts {
+interface FollowerParts {
   allow: AllowList;
   networks: Networks;
   mirrors: Pick<Mirrors, 'inOrder' | 'failed'>;

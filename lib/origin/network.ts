@@ -8,7 +8,7 @@ import { parseDockerConfig, storedName, type DockerConfig } from '../registry/do
 import { bareHost, splitUrl, type SplitUrl } from '../registry/url.ts';
 
 /** What the config says of the way to one registry (docs/CONFIG.md, `registries`). */
-export interface NetworkConfig {
+interface NetworkConfig {
   upstream: string;
   upstreams?: readonly string[] | undefined;
   storage?: readonly string[] | undefined;
@@ -42,7 +42,7 @@ export interface Network {
 }
 
 /** TLS options of a connection, as node:tls takes them. */
-export interface TlsOptions {
+interface TlsOptions {
   ca?: string[];
   cert?: string;
   key?: string;

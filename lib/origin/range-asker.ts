@@ -47,7 +47,7 @@ export interface Ask {
   learned: (fact: HeadFact) => void;
 }
 
-export interface RangeAskerParts {
+interface RangeAskerParts {
   follower: (home: SplitUrl) => Follower;
   clock: Clock;
   redirects: RedirectMemory;

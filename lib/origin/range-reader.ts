@@ -31,13 +31,10 @@ export class WholeOnly extends ShoalError {
 }
 
 /** Makes the body of an answer a stream that other reads can share. */
-export type Adopt = (
-  body: { startBytes: number; totalBytes: number | null },
-  flow: Flow,
-) => WholeStream;
+type Adopt = (body: { startBytes: number; totalBytes: number | null }, flow: Flow) => WholeStream;
 
 /** What to do with a body that runs on past the bytes asked for. */
-export type BeyondAsked =
+type BeyondAsked =
   /** It becomes a stream. */
   | Adopt
   /** The read fails with WholeOnly. */

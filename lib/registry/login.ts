@@ -3,7 +3,7 @@ import { parseChallenges, type Challenge } from './challenge.ts';
 import type { Credentials } from './docker-config.ts';
 
 /** An answer of a token server. */
-export interface LoginAnswer {
+interface LoginAnswer {
   statusCode: number;
   body: { json(): Promise<unknown>; dump(): Promise<void> };
 }

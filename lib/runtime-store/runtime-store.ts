@@ -24,7 +24,7 @@ export interface RuntimeLog {
   warn(fields: Record<string, unknown>, message: string): void;
 }
 
-export interface RuntimeStoreParts {
+interface RuntimeStoreParts {
   content: ContentStore;
   /** Rejects when the file cannot be read. */
   read(job: FileReadJob): Promise<FileReadOutcome>;
@@ -37,7 +37,7 @@ export interface RuntimeStoreParts {
   isCrowded(): boolean;
 }
 
-export interface RuntimeStoreStats {
+interface RuntimeStoreStats {
   dir: string;
   state: 'starting' | 'reading' | 'unreadable';
   /** Blobs of which shards can be read. */

@@ -4,7 +4,7 @@ import { ShoalError } from '../errors.ts';
 import { CONFIG_FILE_BYTES_MAX } from '../limits.ts';
 
 /** Mode and owner of a file. */
-export interface Ownership {
+interface Ownership {
   mode: number;
   uid: number;
   gid: number;

@@ -7,7 +7,7 @@ interface Usage {
 }
 
 /** Reads /proc, or a directory like it. */
-export interface ProcessTable {
+interface ProcessTable {
   dir: string;
   kill(pid: number): void;
 }

@@ -12,7 +12,7 @@ export interface KeptHost {
   server: string;
 }
 
-export interface HostsKeeperOptions {
+interface HostsKeeperOptions {
   certs: CertsDir;
   hosts: readonly KeptHost[];
   mirror: Mirror;

@@ -10,7 +10,7 @@ import {
 } from './limits.ts';
 import { settleWithin, type LineTarget } from './line-output.ts';
 
-export interface AuditFileOptions {
+interface AuditFileOptions {
   directory: string;
   clock: Clock;
   /** Called once per failure, and again when writing works once more (with null). */

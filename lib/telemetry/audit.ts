@@ -13,7 +13,7 @@ const operations = [
   'filewrite',
   'fileread',
 ] as const;
-export type AuditOperation = (typeof operations)[number];
+type AuditOperation = (typeof operations)[number];
 
 const SIZE = Buffer.from('][size=');
 const LATENCY = Buffer.from('][latency=');
@@ -42,7 +42,7 @@ export function auditThread(pid: number, threadId: number): string {
   return (BigInt(pid) * 65_536n + BigInt(threadId)).toString(16).toUpperCase().padStart(16, '0');
 }
 
-export interface AuditProbeOptions {
+interface AuditProbeOptions {
   clock: Clock;
   /** The thread's own meter; it counts dropped lines. */
   meter: Meter;

@@ -8,7 +8,7 @@ export interface DadiTraffic {
   bytesTotal: number;
 }
 
-export interface DadiReading {
+interface DadiReading {
   /** address:p2p port. */
   node: string;
   mode: 'agent' | 'root';

@@ -5,7 +5,7 @@ import { redactText } from './redact.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
-export interface LoggerOptions {
+interface LoggerOptions {
   level: LogLevel;
   /** address:p2p port; in every line. */
   node: string;

@@ -23,19 +23,19 @@ import {
   type ThreadKind,
 } from './meter-layout.ts';
 
-export interface TrafficTotals {
+interface TrafficTotals {
   operations: number;
   failures: number;
   bytes: number;
 }
 
-export interface HistogramTotals {
+interface HistogramTotals {
   /** Observations per bucket, not cumulative; one more than there are bounds. */
   buckets: number[];
   sum: number;
 }
 
-export interface ThreadView {
+interface ThreadView {
   /** `control`, `front-1`, ...: the kind and the row. */
   thread: string;
   kind: ThreadKind;

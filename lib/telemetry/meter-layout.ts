@@ -41,7 +41,7 @@ export const LATENCY_MAX_US = 3;
 const TRAFFIC_WORDS = 4;
 
 /** Words of one histogram series: a count per bucket, the overflow bucket, then the sum. */
-export interface HistogramPlace {
+interface HistogramPlace {
   word: number;
   bounds: readonly number[];
 }

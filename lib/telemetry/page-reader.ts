@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 
 /** Who asks for a page. */
-export interface PageReader {
+interface PageReader {
   /** On this machine. */
   isLocal: boolean;
   /** The `Authorization` header; '' without one. */

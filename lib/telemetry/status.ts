@@ -82,7 +82,7 @@ export interface RegistryBytes {
   savedBytes: number;
 }
 
-export interface RuntimeStoreInput {
+interface RuntimeStoreInput {
   dir: string;
   state: 'starting' | 'reading' | 'unreadable';
   /** Blobs of which shards can be read there. */
@@ -114,7 +114,7 @@ export interface StatusInputs {
 }
 
 /** What the telemetry itself knows. */
-export interface StatusMeasures {
+interface StatusMeasures {
   mode: 'agent' | 'root';
   node: string;
   version: string;

@@ -25,7 +25,7 @@ export interface SwarmNode {
   images: { image: number; share: number | null; running: boolean; failed: boolean }[];
 }
 
-export interface SwarmImage {
+interface SwarmImage {
   image: string;
   digest: string | null;
   sizeBytes: number | null;
@@ -55,7 +55,7 @@ export interface SwarmStatus {
   history: HistoryPoint[];
 }
 
-export interface SwarmInputs {
+interface SwarmInputs {
   self: string;
   atMs: number;
   members: readonly { node: string; role: 'agent' | 'root'; zone: string | null }[];

@@ -18,7 +18,7 @@ export interface Identity {
 }
 
 /** One type of traffic over the last window. */
-export interface TrafficRates {
+interface TrafficRates {
   bytesPerSecond: number;
   operationsPerSecond: number;
   latencyMaxUs: number;

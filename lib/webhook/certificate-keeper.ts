@@ -30,7 +30,7 @@ interface WebhookConfiguration extends KubeObject {
   webhooks?: { name: string; clientConfig: { caBundle?: string } }[];
 }
 
-export interface CertificateKeeperOptions {
+interface CertificateKeeperOptions {
   client: KubeClient;
   clock: Clock;
   random: () => number;

@@ -7,7 +7,7 @@ import { COPY_OF_ANNOTATION, copyName, isCopy, type Secret } from './pull-secret
 import { RetryQueue } from './retry-queue.ts';
 import type { SecretStore } from './secret-store.ts';
 
-export interface ControllerOptions {
+interface ControllerOptions {
   store: SecretStore;
   keeper: CopyKeeper;
   clock: Clock;

@@ -5,7 +5,7 @@ import { EVENT_REPEAT_MS, EVENTS_AT_ONCE, EVENTS_REMEMBERED } from './limits.ts'
 import type { Skip } from './plan.ts';
 import type { Pod } from './pod.ts';
 
-export interface EventRecorderOptions {
+interface EventRecorderOptions {
   client: KubeClient;
   clock: Clock;
   /** Reported as the source of the events. */

@@ -22,7 +22,7 @@ export interface Lease extends KubeObject {
  * The lease as last read, and when it was read (monotonic ms). Clocks of two machines are never
  * compared.
  */
-export interface LeaseSighting {
+interface LeaseSighting {
   readonly lease: Lease;
   readonly seenMs: number;
 }
@@ -44,7 +44,7 @@ export function mayHold(
   );
 }
 
-export interface LeaderElectionOptions {
+interface LeaderElectionOptions {
   client: KubeClient;
   clock: Clock;
   namespace: string;

@@ -3,9 +3,9 @@ import type { CopyOutcome } from './copy-keeper.ts';
 import type { SkipReason } from './plan.ts';
 
 /** How a review ended: `failed` pods are admitted unchanged like `unchanged` ones. */
-export type ReviewOutcome = 'rewritten' | 'unchanged' | 'failed';
+type ReviewOutcome = 'rewritten' | 'unchanged' | 'failed';
 /** Why pods or images are left alone; `failed` and `overloaded` are not decisions. */
-export type SkipLabel = SkipReason | 'failed' | 'overloaded';
+type SkipLabel = SkipReason | 'failed' | 'overloaded';
 
 /** The webhook's metrics (docs/METRICS.md), one registry per replica. */
 export class WebhookMetrics {

@@ -19,7 +19,7 @@ export interface KnownNode {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-export interface NodeSurveyOptions {
+interface NodeSurveyOptions {
   client: KubeClient;
   clock: Clock;
   random: () => number;

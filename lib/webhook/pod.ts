@@ -8,7 +8,7 @@ export interface Container {
 }
 
 /** A volume; one with `image` mounts an image (Kubernetes, "Image volumes"). */
-export interface Volume {
+interface Volume {
   name: string;
   image?: { reference?: string; pullPolicy?: string };
 }
@@ -53,7 +53,7 @@ export interface Pod {
   };
 }
 
-export interface OwnerReference {
+interface OwnerReference {
   apiVersion: string;
   kind: string;
   name: string;

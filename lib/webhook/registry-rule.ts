@@ -1,7 +1,7 @@
 import { canonicalHost } from './image.ts';
 
 /** How the registries that match `host` are accelerated. */
-export interface RegistryRule {
+interface RegistryRule {
   /**
    * Host glob, optionally with `:port`. `*` matches any characters including dots, `?` matches one.
    * Without a port it matches hosts without one.

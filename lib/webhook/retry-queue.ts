@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.ts';
 
-export interface RetryQueueOptions {
+interface RetryQueueOptions {
   /** Processes a key. A rejection schedules a retry. */
   work: (key: string) => Promise<void>;
   onError: (key: string, error: unknown) => void;

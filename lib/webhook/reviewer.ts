@@ -28,7 +28,7 @@ import {
 import { p2pHostOf, type RegistryRules } from './registry-rule.ts';
 import type { SecretStore } from './secret-store.ts';
 
-export interface ReviewerOptions {
+interface ReviewerOptions {
   rules: RegistryRules;
   store: SecretStore;
   keeper: CopyKeeper;

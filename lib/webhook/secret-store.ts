@@ -3,7 +3,7 @@ import { SECRETS, type KubeClient, type KubeError } from '../cluster/kubernetes/
 import { Informer } from '../cluster/kubernetes/informer.ts';
 import { PULL_SECRET_TYPES, type Secret } from './pull-secret.ts';
 
-export interface SecretStoreOptions {
+interface SecretStoreOptions {
   client: KubeClient;
   /** The only namespaces to read; empty: all of them. */
   namespaces?: readonly string[];

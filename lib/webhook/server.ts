@@ -16,7 +16,7 @@ const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = {
   '/mutate/namespace': 'namespace',
 };
 
-export interface WebhookServerOptions {
+interface WebhookServerOptions {
   /** Empty: every address of the machine. */
   host: string;
   port: number;

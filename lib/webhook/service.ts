@@ -15,7 +15,7 @@ import { Reviewer } from './reviewer.ts';
 import { SecretStore } from './secret-store.ts';
 import { WebhookServer } from './server.ts';
 
-export interface WebhookContext {
+interface WebhookContext {
   client: KubeClient;
   clock: Clock;
   random: () => number;

@@ -8,7 +8,7 @@ import { formatRefusal, REFUSED, refusalOf } from './refusal.ts';
  *
  *   404 {kind: "miss"}     503 {kind: "busy", retryMs}     424 a refusal (refusal.ts)
  */
-export type Declined =
+type Declined =
   | { kind: 'miss' }
   | { kind: 'busy'; retryMs: number }
   | { kind: 'refused'; error: WireError };

@@ -27,12 +27,12 @@ export interface MembersQuery {
 }
 
 /** A member as the list has it. */
-export interface ListedMember {
+interface ListedMember {
   readonly node: string;
   readonly zone: string | null;
 }
 
-export interface ListedMembers {
+interface ListedMembers {
   readonly agents: readonly ListedMember[];
   readonly roots: readonly ListedMember[];
 }

@@ -22,7 +22,7 @@ export const SUMMARY_PATH = '/rpc/summary';
 export const SWARM_PATH = '/rpc/swarm';
 
 /** Bytes per second by source, of all nodes of a Telling together. */
-export type TellingRates = Record<(typeof SOURCES)[number], number>;
+type TellingRates = Record<(typeof SOURCES)[number], number>;
 const SOURCES = ['origin', 'peer', 'cache', 'client'] as const;
 
 /** Summaries of one or more nodes. */

@@ -47,7 +47,7 @@ export interface OpenRequest {
  * The stream `id` has come to `shard`; answered by `granted` or `refused`, unless the front says it
  * is `placed`.
  */
-export interface WantRequest {
+interface WantRequest {
   kind: 'want';
   id: number;
   shard: number;
@@ -55,7 +55,7 @@ export interface WantRequest {
 }
 
 /** The stream or ask `id` is over; `whole`: to the end of what it was to send. */
-export interface CloseRequest {
+interface CloseRequest {
   kind: 'close';
   id: number;
   whole: boolean;
@@ -129,13 +129,13 @@ export interface PreheatRequest {
 }
 
 /** A client asks who is in the swarm; answered by `answer`. */
-export interface NodesRequest {
+interface NodesRequest {
   kind: 'nodes';
   id: number;
 }
 
 /** A client asks what was read on demand in the last `seconds`; answered by `answer`. */
-export interface TraceRequest {
+interface TraceRequest {
   kind: 'trace';
   id: number;
   seconds: number;

@@ -66,14 +66,14 @@ export type ProbeResult =
   | { kind: 'failed'; error: WireError };
 
 /** Whether a registry answers at all; see lib/origin/outages.ts. */
-export interface PingJob {
+interface PingJob {
   kind: 'ping';
   /** `scheme://host[:port]` */
   origin: string;
 }
 
 /** Replaces the options with which origins are read. */
-export interface ConfigureJob {
+interface ConfigureJob {
   kind: 'configure';
   options: OriginOptions;
 }

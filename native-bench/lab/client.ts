@@ -11,7 +11,7 @@ export interface ClientPull {
   problems: string[];
 }
 
-export interface PullRequest {
+interface PullRequest {
   /** The server, without a path. */
   url: string;
   /** Null: blobs only. */

@@ -80,7 +80,7 @@ export async function peerWork(nodes: readonly NodeProcess[]): Promise<WorkSumma
   );
 }
 
-export interface WorkSummary {
+interface WorkSummary {
   uploadMaxOverMean: number;
   messages: number;
   depthMax: number;

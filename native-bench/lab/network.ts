@@ -8,12 +8,12 @@ const QUEUE_MS = 50;
 const PREFIX = 'shoal-lab';
 
 /** Bytes that passed the interface of one machine. */
-export interface InterfaceBytes {
+interface InterfaceBytes {
   sentBytes: number;
   receivedBytes: number;
 }
 
-export interface Machine {
+interface Machine {
   /** Name of the network namespace. */
   namespace: string;
   address: string;

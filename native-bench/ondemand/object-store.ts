@@ -8,7 +8,7 @@ import { Pattern } from '../pread/pattern.ts';
 const KEY = 'the owner of the bucket';
 const HASH_STEP_BYTES = 4 * 1024 * 1024;
 
-export interface ObjectStoreOptions {
+interface ObjectStoreOptions {
   seed: number;
   totalBytes: number;
   /** Wall time in ms, which signatures end by. */

@@ -4,7 +4,7 @@ import type { Target } from '../pread/target.ts';
 const READ_BUFFER_BYTES = 256 * 1024;
 
 /** How long one read took, to its first byte of body and to its last, ms. */
-export interface ReadTimes {
+interface ReadTimes {
   firstMs: number;
   lastMs: number;
 }

@@ -8,7 +8,7 @@ import type { Line } from './line.ts';
 import { layerPieces, type Layer } from './layers.ts';
 
 /** A registry in a process of its own, which holds layers in `REPOSITORY`. */
-export interface BenchRegistry {
+interface BenchRegistry {
   url: string;
   authorization?: string;
   process: PinnedProcess;

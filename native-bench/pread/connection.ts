@@ -8,7 +8,7 @@ const HEAD_BYTES_MAX = 16 * 1024;
 /** What one read came to. `problem` says in a few words why it failed. */
 export type ReadOutcome = { ok: true; matches: boolean } | { ok: false; problem: string };
 
-export interface ConnectionEvents {
+interface ConnectionEvents {
   /** Connected, or free again after `outcome`: another read may be asked for. */
   free(outcome: ReadOutcome | null): void;
   /**

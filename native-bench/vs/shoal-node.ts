@@ -7,7 +7,7 @@ import { freePort, type Rival } from './rivals.ts';
 
 const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 
-export interface ShoalStart {
+interface ShoalStart {
   name: string;
   dir: string;
   core: Cores;

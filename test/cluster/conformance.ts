@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Member, Membership, MembershipView } from '../../lib/cluster/membership.ts';
 
 /** One kind of membership as the suite drives it. */
-export interface Subject {
+interface Subject {
   membership: Membership;
   /** Makes the source say this, and resolves once the membership could know. */
   change: (view: { agents: string[]; roots: string[] }) => Promise<void>;

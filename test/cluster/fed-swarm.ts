@@ -7,7 +7,7 @@ import { parseMembers } from '../../lib/wire/members.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
 
 /** One node of a FedSwarm. */
-export interface FedNode {
+interface FedNode {
   membership: FedMembership;
   views: MembershipView[];
   events: FeedEvent[];

@@ -8,7 +8,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface Traffic {
+interface Traffic {
   requests: number;
   bytes: number;
   /** The Range headers, in order of arrival; '' for none. */
@@ -21,7 +21,7 @@ export interface Traffic {
 /**
  * What the proxy does with a request instead of passing it on: a status, or nothing at all, ever.
  */
-export type Disturbance = (request: IncomingMessage) => number | 'silence' | null;
+type Disturbance = (request: IncomingMessage) => number | 'silence' | null;
 
 /**
  * Stands before a registry and counts, by digest, what is fetched from it; and fails when told to.

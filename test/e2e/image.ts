@@ -77,7 +77,7 @@ export async function makeImage(
 }
 
 /** An image for several architectures. */
-export interface TestIndex {
+interface TestIndex {
   dir: string;
   tag: string;
   index: Descriptor;

@@ -9,7 +9,7 @@ import { Daemon, withHosts } from './daemon.ts';
 const MIB = 1024 * 1024;
 
 /** Sections of the config file to be put over the defaults of the tests. */
-export type ConfigSections = Record<string, Record<string, unknown>>;
+type ConfigSections = Record<string, Record<string, unknown>>;
 
 export interface Answer {
   status: number;

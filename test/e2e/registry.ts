@@ -4,7 +4,7 @@ import { Daemon, run } from './daemon.ts';
 import type { TokenServer } from './token-server.ts';
 
 /** Who is let in: those with a token of a token server, or with a name and password of a file. */
-export type RegistryAuth = TokenServer | { htpasswdFile: string };
+type RegistryAuth = TokenServer | { htpasswdFile: string };
 
 /** Debian's docker-registry on a free port of loopback. */
 export class DockerRegistry {

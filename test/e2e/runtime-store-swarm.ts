@@ -20,7 +20,7 @@ const CONTENT = 'root/io.containerd.content.v1.content';
 export type PushedImage = TestImage & { reference: string };
 
 /** What a node says of its runtime's content store. */
-export interface StoreStatus {
+interface StoreStatus {
   state: string;
   blobs: number;
   unverified: number;

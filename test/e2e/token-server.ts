@@ -9,7 +9,7 @@ import { issueCertificate } from '../origin/certificate.ts';
 const TOKEN_SECONDS = 300;
 
 /** Name to password and the repositories the user may pull from and push to. */
-export type Users = Record<string, { password: string; repositories: string[] }>;
+type Users = Record<string, { password: string; repositories: string[] }>;
 
 /**
  * Issues the Bearer tokens a docker-registry asks for (docker distribution's token authentication:

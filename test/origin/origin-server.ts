@@ -11,7 +11,7 @@ import { parseRange, resolveRange } from '../../lib/registry/range.ts';
 import type { OriginSink } from '../../lib/origin/range-reader.ts';
 
 /** A request as an origin under test saw it. */
-export interface SeenRequest {
+interface SeenRequest {
   method: string;
   url: string;
   headers: IncomingMessage['headers'];

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 
-export interface KeyringQuestion {
+interface KeyringQuestion {
   /** The registries of a pull secret by key. */
   auths: Record<string, { username: string; password: string }>;
   images: readonly string[];

@@ -11,7 +11,7 @@ import { Informer } from './informer.ts';
 import type { SourceWatch } from '../fed-membership.ts';
 import { type MembershipView, ViewTeller } from '../membership.ts';
 
-export interface KubernetesMembershipOptions {
+interface KubernetesMembershipOptions {
   client: KubeClient;
   namespace: string;
   /** Name of the agents' headless service; the roots' is `<service>-root`. */

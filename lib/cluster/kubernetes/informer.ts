@@ -9,7 +9,7 @@ import {
   type KubeWatchEvent,
 } from './client.ts';
 
-export interface InformerOptions {
+interface InformerOptions {
   client: KubeClient;
   clock: Clock;
   /** In [0, 1): jitter for the retries of many informers. */

@@ -3,7 +3,7 @@ import { KUBE_BACKOFF_MS_MAX, KUBE_BACKOFF_MS_MIN } from '../limits.ts';
 import { KubeError, LEASES, type KubeClient } from './client.ts';
 import { reportLease, reportName, type ReportPlace } from './node-report.ts';
 
-export interface NodeReporterOptions {
+interface NodeReporterOptions {
   client: KubeClient;
   clock: Clock;
   /** In [0, 1): spreads the retries of many nodes. */

@@ -2,7 +2,7 @@ import { ShoalError } from '../../errors.ts';
 import type { ShardId } from '../../swarm/types.ts';
 import type { Fill, FillFromSwarm, FillWithHolders, FetchOptions } from '../shards/resident.ts';
 
-export interface HolderFillParts {
+interface HolderFillParts {
   /** Whether this node would have to get the shard from a root or the origin. */
   isOwner(shard: ShardId): boolean;
   /** See HolderSearch. */

@@ -13,7 +13,7 @@ import {
   HOLDERS_NONE_MS,
 } from './limits.ts';
 
-export interface HolderParts {
+interface HolderParts {
   self: string;
   clock: Clock;
   random(): number;

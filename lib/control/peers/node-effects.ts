@@ -23,7 +23,7 @@ import type { Suspicion } from './suspicion.ts';
 import { endAttempt } from './traced-fetch.ts';
 import type { Filling, Transfers } from './transfers.ts';
 
-export interface EffectsParts {
+interface EffectsParts {
   self: Member;
   arena: Arena;
   clock: Clock;

@@ -8,7 +8,7 @@ import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { CallOptions } from './calls.ts';
 import { OFFER_DEADLINE_MS, OFFER_PAUSE_MS, OFFER_RETRY_MS, OFFERS_AT_ONCE } from './limits.ts';
 
-export interface OfferParts {
+interface OfferParts {
   self: string;
   clock: Clock;
   random(): number;

@@ -18,7 +18,7 @@ import { formatEdges, parseTree } from '../../wire/tree.ts';
 import type { TreeEdge } from '../../telemetry/status.ts';
 import type { RpcRequest } from '../../workers/messages.ts';
 
-export interface QuestionParts {
+interface QuestionParts {
   /** See ChecksumDesk. */
   stat(query: StatQuery): Promise<StatAnswer>;
   /** A stat was answered, `startMs` after the node's start. */

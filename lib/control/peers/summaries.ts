@@ -29,7 +29,7 @@ import {
   SUMMARY_SENDERS_MAX,
 } from './limits.ts';
 
-export interface SummaryParts {
+interface SummaryParts {
   self: string;
   clock: Clock;
   secret: Pick<ClusterSecret, 'seal' | 'open'>;
@@ -40,7 +40,7 @@ export interface SummaryParts {
 }
 
 /** Everything known of the swarm's nodes. */
-export interface SwarmRows {
+interface SwarmRows {
   rows: AgedSummary[];
   history: HistoryPoint[];
   /** The node that keeps the summaries; null: none of those answered. */

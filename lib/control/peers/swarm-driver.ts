@@ -20,7 +20,7 @@ import { PeerStandings } from './standings.ts';
 import { Suspicion } from './suspicion.ts';
 import { Transfers } from './transfers.ts';
 
-export interface DriverParts {
+interface DriverParts {
   self: string;
   mode: 'agent' | 'root';
   arena: Arena;

@@ -7,7 +7,7 @@ import type { LayerGate } from './layer-gate.ts';
 import type { ShardLoader } from '../shards/loader.ts';
 import type { Interest, FetchOptions } from '../shards/resident.ts';
 
-export interface ReadAheadParts {
+interface ReadAheadParts {
   loader: ShardLoader;
   layers: LayerGate;
   clock: Clock;

@@ -29,7 +29,7 @@ interface Followed {
   back: { resident: Resident; interest: Interest } | null;
 }
 
-export interface DigestParts {
+interface DigestParts {
   run(job: DigestJob): Promise<DigestResult>;
   loader: ShardLoader;
   clock: Clock;

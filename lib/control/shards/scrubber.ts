@@ -4,7 +4,7 @@ import type { Arena } from '../../io/arena.ts';
 import { SCRUB_INTERVAL_MS_MIN, SCRUB_ROUND_MS } from '../limits.ts';
 import type { Residency } from './residency.ts';
 
-export interface ScrubberParts {
+interface ScrubberParts {
   clock: Clock;
   arena: Arena;
   residency: Pick<Residency, 'acquire' | 'discard' | 'waiting'>;

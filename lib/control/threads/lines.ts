@@ -35,7 +35,7 @@ interface Line<Job> {
   underWay: Map<number, Waiting<Job>>;
 }
 
-export interface LinesOptions {
+interface LinesOptions {
   /** Starts a thread that serves jobs from `port`. */
   start(port: MessagePort): Worker;
   threads: { atStart: number; all: number };

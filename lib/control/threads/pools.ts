@@ -51,7 +51,7 @@ interface Vouch {
 }
 
 /** How the pools of a node are run. */
-export interface PoolOptions {
+interface PoolOptions {
   /** Starts all threads at once, instead of when they are needed. */
   startAll: boolean;
   clock: Pick<Clock, 'after'>;

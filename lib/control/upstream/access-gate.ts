@@ -8,7 +8,7 @@ import type { CounterName } from '../../telemetry/metrics-list.ts';
 import type { BlobName } from '../../workers/messages.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 
-export interface GateParts {
+interface GateParts {
   ledger: AccessLedger;
   outages: Outages;
   probe(job: ProbeJob): Promise<ProbeResult>;

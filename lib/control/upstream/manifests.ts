@@ -14,7 +14,7 @@ import type { ShardLoader } from '../shards/loader.ts';
 import type { Interest, Resident, FetchOptions } from '../shards/resident.ts';
 import type { CallOptions } from '../peers/calls.ts';
 
-export interface ManifestParts {
+interface ManifestParts {
   /** This node's name. */
   self: string;
   clock: Clock;

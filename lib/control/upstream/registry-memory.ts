@@ -9,7 +9,7 @@ import type { CounterName } from '../../telemetry/metrics-list.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { CallOptions } from '../peers/calls.ts';
 
-export interface MemoryParts {
+interface MemoryParts {
   /** This node's name. */
   self: string;
   clock: Clock;
@@ -31,14 +31,14 @@ export interface MemoryParts {
  * What a registry said of a tag or digest, and which nodes heard it: they have the manifest, unless
  * it was evicted.
  */
-export interface RememberedManifest {
+interface RememberedManifest {
   digest: string;
   contentType: string;
   nodes: string[];
 }
 
 /** How long ago a credential was accepted for a repository, or refused. */
-export interface RememberedRight {
+interface RememberedRight {
   isGranted: boolean;
   ageMs: number;
 }

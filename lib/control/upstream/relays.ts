@@ -14,7 +14,7 @@ import type { Gate } from './access-gate.ts';
 import type { Manifests } from './manifests.ts';
 import type { RegistryMemory } from './registry-memory.ts';
 
-export interface RelayParts {
+interface RelayParts {
   relay(job: RelayJob): Promise<RelayResult>;
   gate: Gate;
   manifests: Manifests;

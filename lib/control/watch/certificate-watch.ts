@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../clock.ts';
 import { CERTIFICATE_LOOK_MS } from '../limits.ts';
 
-export interface CertificateWatchParts {
+interface CertificateWatchParts {
   clock: Clock;
   /** The current certificate and its key, PEM, renewed if that is due. */
   read(): Promise<string>;

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { ShoalError } from '../../errors.ts';
 
 /** A port to listen on; 0: any free one. `what` names it in errors. */
-export interface PortWish {
+interface PortWish {
   host: string;
   port: number;
   what: string;

@@ -1,7 +1,7 @@
 import type { ReadSummary } from '../../workers/messages.ts';
 
 /** Bytes sent to clients, by the source from which the node first got them. */
-export interface PullSources {
+interface PullSources {
   memory: number;
   disk: number;
   runtime: number;
@@ -10,7 +10,7 @@ export interface PullSources {
 }
 
 /** Milliseconds that readers were blocked, by cause; `peer`: waiting for bytes of another node. */
-export interface PullWaits {
+interface PullWaits {
   access: number;
   turn: number;
   throttle: number;
@@ -19,12 +19,12 @@ export interface PullWaits {
   origin: number;
 }
 
-export interface PeerPace {
+interface PeerPace {
   node: string;
   bytesPerSecond: number;
 }
 
-export interface PullError {
+interface PullError {
   code: string;
   message: string;
   count: number;

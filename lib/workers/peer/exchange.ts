@@ -23,7 +23,7 @@ export interface PeerRequest {
 }
 
 /** What the caller of an exchange decides. */
-export interface ExchangePlan {
+interface ExchangePlan {
   /** The whole exchange ends by then; null: as long as the node makes progress. */
   deadlineMs: number | null;
   /** How long the node may have nothing to send; default PEER_HOLD_MS. */
