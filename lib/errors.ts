@@ -48,6 +48,8 @@ export type ErrorCode = keyof typeof errorTable;
 export interface WireError {
   code: ErrorCode;
   message: string;
+  /** The operating system's code (`ENOSPC`), when a disk failed. */
+  system?: string;
   /** The upstream's own status, when it is to be passed on (401, 403, 404, ...). */
   status?: number;
   /** Headers to pass on with it: `www-authenticate`, `retry-after`. */

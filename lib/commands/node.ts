@@ -58,7 +58,8 @@ export async function runNode(
 
 /**
  * Logs a programmer error and exits; the supervisor starts the node again. Memory that Node itself
- * cannot get, as for the code of a library, is no such error: it says which limit to raise.
+ * cannot get, as for the code of a library, is no such error: it says which limit to raise. V8's
+ * RangeError has no code, so its text decides.
  */
 function dieAtOnce(error: Error): void {
   if (error instanceof RangeError && /out of memory|cannot allocate/i.test(error.message)) {

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Channel } from '../workers/channel.ts';
 import type {
-  AskRequest,
+  ShardRequest,
   BlobName,
   ControlMessage,
   FrontMessage,
@@ -113,7 +113,7 @@ export class ControlLink {
   }
 
   /** Passes another node's request to control. Call `close` when it ends. */
-  ask(request: Unnumbered<AskRequest>, receive: Receiver): number {
+  ask(request: Unnumbered<ShardRequest>, receive: Receiver): number {
     const id = this.#number(receive);
     this.#channel.send({ kind: 'ask', id, ...request });
     return id;

@@ -12,7 +12,7 @@ import {
   type PreadQuery,
 } from '../wire/pread.ts';
 import { formatRefusal } from '../wire/refusal.ts';
-import type { AskRequest, ControlMessage } from '../workers/messages.ts';
+import type { ShardRequest, ControlMessage } from '../workers/messages.ts';
 import { TIERS } from './read-account.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
@@ -147,7 +147,7 @@ class PeerAnswer {
   #sentBytes = 0;
   #over = false;
 
-  constructor(res: HttpResponse, request: Omit<AskRequest, 'kind' | 'id'>, tools: PeerTools) {
+  constructor(res: HttpResponse, request: Omit<ShardRequest, 'kind' | 'id'>, tools: PeerTools) {
     this.#res = res;
     const pread = request.query;
     this.#pread = pread;

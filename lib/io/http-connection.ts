@@ -248,7 +248,7 @@ export class IdleConnections {
       const { connection, sinceMs } = idle.pop()!;
       if (connection.dead) continue;
       if (this.#nowMs() - sinceMs < this.#idleMs) return connection;
-      connection.destroy(new Error('idle for too long'));
+      connection.destroy(new Error(`closed after ${this.#idleMs} ms without a request`));
     }
     this.#idle.delete(end);
     return null;

@@ -56,7 +56,10 @@ export async function writeExtent(fd: number, arena: Arena, job: WriteJob): Prom
       const { bytesWritten } = await diskCall(
         writeAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes),
       );
-      if (bytesWritten === 0) throw new ShoalError('DISK_FAILED', 'the cache disk is full');
+      if (bytesWritten === 0)
+        throw new ShoalError('DISK_FAILED', 'the cache disk is full', {
+          cause: { code: 'ENOSPC' },
+        });
       doneBytes += bytesWritten;
     }
     return 'written';

@@ -124,7 +124,7 @@ function openStore(
   clock: Clock,
 ): CacheStore {
   const failed = (error: WireError, what: 'read' | 'write'): ShoalError => {
-    const isFull = /ENOSPC|EDQUOT/.test(error.message);
+    const isFull = error.system === 'ENOSPC' || error.system === 'EDQUOT';
     meter.count(isFull ? 'cacheError.space' : `cacheError.${what}`);
     return ShoalError.fromWire(error);
   };

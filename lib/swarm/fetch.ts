@@ -138,7 +138,8 @@ export class ShardFetch implements Fetch {
     const isAtOrigin = this.#phase === 'reading' && this.#parts.attempts.role === 'origin';
     if (!isAtOrigin && nowMs - this.#parts.progress.grownMs > this.#shared.pace.giveUpMs) {
       this.#shared.observe('gave-up', this.source);
-      const why = `no byte of shard ${this.shard.index} for too long, from anybody`;
+      const waited = `for ${this.#shared.pace.giveUpMs} ms`;
+      const why = `no byte of shard ${this.shard.index} from any node ${waited}`;
       this.#fail(wireError('PEER_TIMEOUT', why));
     } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
   }

@@ -46,21 +46,27 @@ export interface OriginRef {
 
 // --- a fetch and what carries it out -------------------------------------------------------------
 
-export interface PeerAsk {
+/** What a node that asks for a shard says of itself and of its request, in every form of it. */
+export interface Asker {
+  /** The asker; in a PeerAsk the node that is asked. */
   node: NodeId;
+  zone: string | null;
   role: AskRole;
-  /** First byte wanted; equal to the shard's length when only the owner's checksum is. */
-  fromBytes: number;
   /** Nodes not to be sent to: they failed, stalled or lied. */
   exclude: NodeId[];
   hops: number;
-  /**
-   * Children the asker is sending to now, of all shards: the owner sends the next ones to who has
-   * fewer.
-   */
+  /** Children the asker is sending to now, of all shards: those with fewer get the next ones. */
   load: number;
-  /** Milliseconds between the shards that came to the asker lately; null while unknown. */
+  /**
+   * Milliseconds between the shards that came to the asker lately; null while unknown. A node much
+   * slower than others gets no children.
+   */
   shardMs: number | null;
+}
+
+export interface PeerAsk extends Omit<Asker, 'zone'> {
+  /** First byte wanted; equal to the shard's length when only the owner's checksum is. */
+  fromBytes: number;
   /**
    * Whether all bytes, those already here too, are an owner's, root's or holder's own: who asks
    * this node as owner may be sent them as they arrive. Others' it is sent only once the shard has
@@ -161,16 +167,8 @@ export interface FetchEffects {
 // --- a node as a server --------------------------------------------------------------------------
 
 /** Another node's `rpc:pread`, before it is decided. */
-export interface AskRequest {
+export interface AskRequest extends Asker {
   shard: ShardId;
-  node: NodeId;
-  zone: string | null;
-  role: AskRole;
-  exclude: NodeId[];
-  hops: number;
-  load: number;
-  /** The asker's pace, see PeerAsk; a node much slower than others gets no children. */
-  shardMs: number | null;
   /** Whether the whole shard is here, in memory or on disk. */
   held: boolean;
 }

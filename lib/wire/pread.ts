@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import type { AskRole, AttemptResult, Verdict } from '../swarm/types.ts';
+import type { Asker, AttemptResult, Verdict } from '../swarm/types.ts';
 import { PEER_HOLD_MS } from '../limits.ts';
 import { formatDeclined, parseAnswer } from './declined.ts';
 import { EXCLUDED_NODES_MAX, HOLD_MS_MAX, PARENTS_MAX } from './limits.ts';
@@ -13,19 +13,10 @@ import { isNodeName, isSize, parseChecksum, parseCount, shardOf, type ShardOf } 
  *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum
  *     307 {parents, checksum, totalBytes}     404, 503 and 424: declined.ts
  */
-export interface PreadQuery extends ShardOf {
+export interface PreadQuery extends ShardOf, Asker {
   fromBytes: number;
-  node: string;
-  zone: string | null;
-  role: AskRole;
-  exclude: string[];
-  hops: number;
-  /** Children the asker is sending to now. */
-  load: number;
   /** Milliseconds the request may be held while there is no byte to send. */
   holdMs: number;
-  /** The asker's time between shards lately; null: not known yet. */
-  shardMs: number | null;
   /** The blob's origin serves it only as a whole: see ShardId.rankedAs. */
   whole?: true;
 }

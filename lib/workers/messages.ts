@@ -95,7 +95,7 @@ export interface RelayRequest {
 }
 
 /** Another node asks for a shard (`rpc:pread`); answered by `granted`, `peer` or `refused`. */
-export interface AskRequest {
+export interface ShardRequest {
   kind: 'ask';
   id: number;
   query: PreadQuery;
@@ -158,7 +158,7 @@ export type FrontMessage =
   | WantRequest
   | CloseRequest
   | RelayRequest
-  | AskRequest
+  | ShardRequest
   | RpcRequest
   | PageRequest
   | PreheatRequest

@@ -299,7 +299,10 @@ async function disk(job: PoolTasks[DiskKind][0]): Promise<PoolTasks[DiskKind][1]
     const fd = writeDescriptor({ slabFd: start.slabFd, directFd: start.directFd }, job);
     return { kind: 'done', outcome: await writeExtent(fd, tools.arena, job) };
   } catch (thrown) {
-    return { kind: 'failed', error: ShoalError.from(thrown, 'DISK_FAILED').toWire() };
+    const error = ShoalError.from(thrown, 'DISK_FAILED').toWire();
+    const cause = thrown instanceof ShoalError ? thrown.cause : thrown;
+    const system = (cause as NodeJS.ErrnoException | undefined)?.code;
+    return { kind: 'failed', error: system === undefined ? error : { ...error, system } };
   }
 }
 

@@ -6,7 +6,7 @@ import type { ShardId, ShardFacts } from '../../swarm/types.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import type { Span } from '../../span.ts';
 import type { StatAnswer, StatQuery } from '../../wire/stat.ts';
-import type { AskRequest, ControlMessage } from '../../workers/messages.ts';
+import type { ShardRequest, ControlMessage } from '../../workers/messages.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import { digestOf } from '../shards/holdings.ts';
 import type { ShardLoader } from '../shards/loader.ts';
@@ -113,7 +113,7 @@ export class PeerDesk {
     this.#reply = reply;
   }
 
-  ask(request: AskRequest, span?: Span): void {
+  ask(request: ShardRequest, span?: Span): void {
     const { swarm, facts } = this.#parts;
     const loader = this.#parts.loader;
     const { id, requestId } = request;

@@ -1,5 +1,5 @@
 import type { ShoalError } from '../../errors.ts';
-import type { AskRequest as PeerRequest, ShardFacts } from '../../swarm/types.ts';
+import type { AskRequest, ShardFacts } from '../../swarm/types.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import type { Span } from '../../span.ts';
 
@@ -50,7 +50,7 @@ export interface FetchOptions {
   /** The span of that request, if it is traced. */
   span?: Span | undefined;
   /** The other node's request for which the shard is fetched, if that is the reason. */
-  onBehalf: PeerRequest | null;
+  onBehalf: AskRequest | null;
 }
 
 /** A shard being brought into its slot. */

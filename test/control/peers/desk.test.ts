@@ -4,7 +4,7 @@ import { ShoalError } from '../../../lib/errors.ts';
 import { PEER_HOLD_MS, SHARD_BYTES } from '../../../lib/limits.ts';
 import { PEER_RETURN_MS } from '../../../lib/control/limits.ts';
 import type { Swarm } from '../../../lib/swarm/swarm.ts';
-import type { AskRequest as SwarmAsk, ShardFacts, Verdict } from '../../../lib/swarm/types.ts';
+import type { AskRequest, ShardFacts, Verdict } from '../../../lib/swarm/types.ts';
 import type { PreadQuery } from '../../../lib/wire/pread.ts';
 import type { StatAnswer, StatQuery } from '../../../lib/wire/stat.ts';
 import type { ControlMessage } from '../../../lib/workers/messages.ts';
@@ -26,10 +26,10 @@ class FakeSwarm {
   verdict: Verdict = { kind: 'serve' };
   known: ShardFacts | undefined;
   readonly uploadsAtOnce = 1;
-  readonly asked: SwarmAsk[] = [];
+  readonly asked: AskRequest[] = [];
   readonly told: unknown[] = [];
 
-  ask(request: SwarmAsk): Verdict {
+  ask(request: AskRequest): Verdict {
     this.asked.push(request);
     return this.verdict;
   }

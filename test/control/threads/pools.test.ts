@@ -163,6 +163,15 @@ describe('control/pools', () => {
       checksum: null,
     });
     assert.ok(disk.kind === 'failed' && disk.error.code === 'DISK_FAILED');
+    const folder = await pools.run({
+      kind: 'fileRead',
+      path: '/',
+      offsetBytes: 0,
+      lengthBytes: 10,
+      slot: 0,
+      checksum: new Uint8Array(32),
+    });
+    assert.ok(folder.kind === 'failed' && folder.error.system === 'EISDIR');
     const target = {
       url: 'http://127.0.0.1:9/b',
       upstreamHost: '127.0.0.1:9',
