@@ -48,7 +48,7 @@ export type Opened =
     }
   | { kind: 'refused'; status: number; code: ErrorCode; message: string };
 
-interface EnvelopeParts {
+export interface EnvelopeParts {
   secret: ClusterSecret;
   /** This node's name. */
   self: string;
