@@ -55,7 +55,7 @@ export function assemble(
 }
 
 /** Replaces the package `uWebSockets.js` by the one that the runtime pins. */
-function replaceServer(
+export function replaceServer(
   directory: string,
   { binaries }: Runtime,
   server: PinnedPackage,
