@@ -20,13 +20,16 @@ export async function lockDir(dir: string, flockProgram = 'flock'): Promise<DirL
   return exitCode === 1 ? { kind: 'held' } : lockByFile(dir);
 }
 
+/** Tries of this process, which may run at once: each has a file of its own. */
+let tries = 0;
+
 /**
  * Linking is atomic, and so is moving a dead holder's file away. Only the process that moved it has
  * to check that the holder was dead.
  */
 async function lockByFile(dir: string): Promise<DirLock> {
   const path = join(dir, 'lock');
-  const own = join(dir, `lock.${process.pid}`);
+  const own = join(dir, `lock.${process.pid}.${tries++}`);
   await writeFile(own, (await identityOf(process.pid)) ?? String(process.pid));
   try {
     for (let attempt = 0; attempt < 2; attempt++) {
