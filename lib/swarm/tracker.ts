@@ -69,8 +69,8 @@ export class Tracker {
   readonly #shape: TreeShape;
   readonly #owner: Holder;
   #deepest = 0;
-  /** Chains begun. */
-  #heads = 0;
+  /** Chains begun, per zone. */
+  readonly #heads = new Map<string | null, number>();
   #freedMs = -Infinity;
   readonly #holders = new Map<NodeId, Holder>();
   /** Per zone, holders with a free slot. */
@@ -280,10 +280,14 @@ export class Tracker {
       !exclude.includes(candidate.node) &&
       !this.#isUnder(candidate, holder) &&
       fit(candidate.node);
-    // The first of each chain is sent the shard by the owner itself.
-    if (this.#shape.fanout === 1 && this.#heads < owner.slots && !exclude.includes(owner.node)) {
-      this.#heads++;
-      return owner;
+    if (this.#shape.fanout === 1 && !exclude.includes(owner.node)) {
+      // The first of each chain is sent the shard by the owner itself. Each zone has a chain of its
+      // own: one through several would cross between them again and again.
+      const heads = this.#heads.get(holder.zone) ?? 0;
+      if (heads < (holder.zone === owner.zone ? owner.slots : 1)) {
+        this.#heads.set(holder.zone, heads + 1);
+        return owner;
+      }
     }
     const own = this.#open.get(holder.zone)?.pick(does);
     if (own !== undefined) return own;

@@ -118,6 +118,19 @@ describe('swarm/tracker', () => {
     assert.equal(new Set(children).size, children.length, 'no node has two children');
   });
 
+  it('begins a chain in each zone, so that a shard crosses into a zone once', () => {
+    const owner = { node: OWNER.node, zone: 'a' };
+    const tracker = new Tracker(0, owner, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+    const zones = new Map([['owner', 'a']]);
+    let crossings = 0;
+    for (let at = 0; at < 30; at++) {
+      const zone = ['a', 'b', 'c'][(at * 7) % 3]!;
+      zones.set(name(at), zone);
+      if (zones.get(parentOf(tracker, name(at), zone)) !== zone) crossings++;
+    }
+    assert.equal(crossings, 2);
+  });
+
   it('chooses chains for few nodes or slow lines, and trees for many nodes on fast lines', () => {
     assert.equal(shapeFor(8, 2).fanout, 1);
     assert.equal(shapeFor(60, Infinity).fanout, 1);
