@@ -9,7 +9,7 @@ import { cliPath } from '../built-program.ts';
 import { makeImage } from './image.ts';
 import { DockerRegistry } from './registry.ts';
 
-const LAYERS_BYTES = [30_000_000, 30_000_000, 20_000_000, 10_000_000, 10_000_000];
+const LAYERS_BYTES = [9_000_000, 9_000_000, 6_000_000, 3_000_000, 3_000_000];
 
 interface UpReport {
   ok: boolean;
