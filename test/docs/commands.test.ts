@@ -55,6 +55,7 @@ describe('the commands that README.md and guides print', function () {
       .replace('127.0.0.1:5000', registry.host)
       .replace('team/app:v1', image)
       .replace('--nodes 8', '--nodes 2')
+      .replace(/^npm start(?: --(?= ))?(?!.*--nodes)/, 'npm start -- --nodes 2')
       .replace('--nodes 100 --image 1GB', '--nodes 10 --image 100MB')
       .replace(/( init .*)registry\.example/, `$1http://${registry.host}`);
     if (here.includes(' containerd ')) return `${here} --certs-dir ${directory}/certs.d`;
