@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import * as z from 'zod';
 import { ShoalError } from '../errors.ts';
+import { keyringKey } from './kubelet-keys.ts';
 
 /*
  * The webhook's config file (YAML). As in the node's config, each key has one sentence that says
@@ -82,6 +83,16 @@ const webhookConfigSchema = z.strictObject({
       {
         error: 'a list of globs of image names',
       },
+    )
+    .default([]),
+  /** `matchImages` of the kubelet's image credential providers. */
+  credentialProviderImages: z
+    .array(
+      text(
+        "an entry of a credential provider's matchImages",
+        (value) => keyringKey(value) !== null,
+      ),
+      { error: "a list of a credential provider's matchImages" },
     )
     .default([]),
   /** The only namespaces whose pull secrets may be read; empty: all. */

@@ -107,6 +107,8 @@ const EXPLANATIONS: Record<Skip['reason'], string> = {
   'pull-policy-never': 'imagePullPolicy Never: the node must have the image under its own name',
   'image-id': 'images named by ID are never pulled',
   'excluded-image': 'excluded by the value webhook.excludedImages',
+  'credential-provider':
+    'no pull secret, and the credential provider of the kubelet does not know P2P hosts',
   'name-too-long': 'the P2P image name would be too long for container runtimes',
   'host-not-configured': 'the chart does not configure nodes for this P2P host',
   windows: 'pods for other systems than Linux run where there is no agent',

@@ -1,4 +1,4 @@
-import { canonicalHost } from './image.ts';
+import { canonicalHost, type ImageReference } from './image.ts';
 
 /*
  * How the kubelet reads the registry keys of a pull secret (Kubernetes,
@@ -54,6 +54,12 @@ export function byKeyringOrder(a: KeyringKey, b: KeyringKey): number {
 /** Whether a host is another name of Docker Hub; the kubelet uses it only without a better key. */
 export function isHubAlias(host: string): boolean {
   return canonicalHost(host) !== host;
+}
+
+/** Whether a registry key, or an entry of `matchImages`, stands for an image. */
+export function keyFitsImage(key: string, { host, repository }: ImageReference): boolean {
+  const read = keyringKey(key);
+  return read !== null && keyHostFits(read.host, host) && `/${repository}`.startsWith(read.path);
 }
 
 /** The kubelet's rule for globs in keys: label by label, with an exact port. */

@@ -1,4 +1,5 @@
 import { imageAt, isImageId, parseImage } from './image.ts';
+import { keyFitsImage } from './kubelet-keys.ts';
 import type { NodeRequirement, Pod } from './pod.ts';
 import { isExcluded, p2pTarget, type RegistryRules } from './registry-rule.ts';
 
@@ -34,6 +35,7 @@ export type SkipReason =
   | 'pull-policy-never'
   | 'image-id'
   | 'excluded-image'
+  | 'credential-provider'
   | 'name-too-long'
   | 'host-not-configured'
   | 'windows'
@@ -71,8 +73,11 @@ export function surveyPod(
   const registryHosts = new Set<string>();
   const p2pHosts = new Set<string>();
   const skips: Skip[] = [];
+  const pullSecrets = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) =>
+    name === undefined || name === '' ? [] : [name],
+  );
   for (const one of imagesOf(pod)) {
-    const found = targetOf(one, rules);
+    const found = targetOf(one, pullSecrets.length > 0, rules);
     if (found === null) continue;
     if ('reason' in found) {
       skips.push(found);
@@ -86,11 +91,12 @@ export function surveyPod(
   if (replacements.length === 0) return { plan: null, skips };
   const elsewhere = refusalByPod(pod) ?? firstOf(p2pHosts, (host) => nodes.refusal(pod, host));
   if (elsewhere !== null) return { plan: null, skips: [...skips, elsewhere] };
-  const names = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) =>
-    name === undefined || name === '' ? [] : [name],
-  );
   return {
-    plan: { replacements, registryHosts: [...registryHosts], pullSecrets: [...new Set(names)] },
+    plan: {
+      replacements,
+      registryHosts: [...registryHosts],
+      pullSecrets: [...new Set(pullSecrets)],
+    },
     skips,
   };
 }
@@ -129,6 +135,7 @@ function imagesOf({ spec }: Pod): PodImage[] {
 /** Null: no rule is about the image. */
 function targetOf(
   { image, pullPolicy }: PodImage,
+  hasPullSecrets: boolean,
   rules: RegistryRules,
 ): Skip | { host: string; p2pHost: string; p2pImage: string } | null {
   const reference = parseImage(image);
@@ -138,6 +145,9 @@ function targetOf(
   if (pullPolicy === 'Never') return { reason: 'pull-policy-never', detail: image };
   if (isImageId(image)) return { reason: 'image-id', detail: image };
   if (isExcluded(image, rules)) return { reason: 'excluded-image', detail: image };
+  const { credentialProviderImages = [] } = rules;
+  if (!hasPullSecrets && credentialProviderImages.some((glob) => keyFitsImage(glob, reference)))
+    return { reason: 'credential-provider', detail: image };
   if (!target.isConfigured) return { reason: 'host-not-configured', detail: target.p2pHost };
   const p2pImage = imageAt(target.p2pHost, reference);
   if (p2pImage === null) return { reason: 'name-too-long', detail: image };

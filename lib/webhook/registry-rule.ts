@@ -30,6 +30,11 @@ export interface RegistryRules {
   readonly p2pHosts?: readonly string[];
   /** Globs of images that keep their names, as in pod specs: images that nodes have preloaded. */
   readonly excludedImages?: readonly string[];
+  /**
+   * `matchImages` of the kubelet's image credential providers. Pods without pull secrets keep the
+   * names of such images: the providers do not know P2P hosts.
+   */
+  readonly credentialProviderImages?: readonly string[];
 }
 
 /** The label that marks a P2P host in ACR's rule (docs/SPEC.md). */

@@ -49,6 +49,7 @@ export class WebhookService {
       p2pPort: config.p2pPort,
       ...(config.p2pHosts === undefined ? {} : { p2pHosts: config.p2pHosts }),
       excludedImages: config.excludedImages,
+      credentialProviderImages: config.credentialProviderImages,
     };
     this.#log = log;
     this.#store = new SecretStore({

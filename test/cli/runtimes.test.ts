@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../../lib/commands/program.ts';
 import { isOwnProxy, parseP2pAddress, probe } from '../../lib/runtimes/node-address.ts';
-import { freePorts } from '../kube/api-server.ts';
 import { turns } from '../kube/turns.ts';
 import { ownFolder, snapshot } from '../runtimes/folder.ts';
+import { freePorts } from '../free-ports.ts';
 
 const goldenPath = fileURLToPath(new URL('../golden/overlaybd.json', import.meta.url));
 

@@ -7,10 +7,10 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { KubeObject } from '../../lib/cluster/kubernetes/client.ts';
 import { renderChart } from '../../deploy/render.ts';
-import { freePorts } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { find, objectsOf } from './chart.ts';
+import { freePorts } from '../free-ports.ts';
 
 describe("the chart's sidecar", () => {
   let helm: string;

@@ -67,6 +67,9 @@ describe("the chart's values", () => {
       'webhook: {replicas: 0}',
       'webhook: {excludedNamespaces: ["Not A Name"]}',
       'networkPolicy: {apiServerPorts: []}',
+      'serviceMonitor: {interval: often}',
+      'clusterSecret: {existingSecret: Not_A_Name}',
+      'startupTaint: {key: "a key"}',
       'unknown: 1',
     ].map((values): [string, RegExp] => [
       values,
@@ -92,6 +95,26 @@ describe("the chart's values", () => {
     ],
     ['agent: {hostNetwork: false}\nnetworkPolicy: {enabled: false}', /opens the proxy port/],
     ['serviceMonitor: {enabled: true}', /needs p2p\.v2\.exporter\.enable/],
+    [
+      'registries: [{host: a.example, p2pHost: "p:1"}, {host: b.example, p2pHost: "p:1"}]',
+      /p2pHost p:1 leads to https:\/\/a\.example and to https:\/\/b\.example/,
+    ],
+    ['registries: [{host: a.example}, {host: A.example}]', /two entries have the host A\.example/],
+    ...['/', '/etc', '/usr/x', '/var/lib', '/var/lib/shoal/..', '/var//lib/x', '/home/'].map(
+      (path): [string, RegExp] => [
+        `p2p: {v2: {cache: {hostPath: ${path}}}}`,
+        /agents become the owner of this directory|does not match pattern/,
+      ],
+    ),
+    [
+      'p2p: {v2: {cache: {hostPath: /data, runtimeStore: /data/containerd/content}}}',
+      /which holds containerd's \/data\/containerd\/content/,
+    ],
+    ['p2p: {v2: {proxyPort: 443}}', /proxyPort is 443; .* no right to ports below 1024/],
+    ['agent: {updateStrategy: {type: Canary}}', /type is Canary; a DaemonSet knows/],
+    ['trustedCA: {secret: a, configMap: b}', /keep one of them/],
+    ['agent: {podLabels: {app.kubernetes.io/name: x}}', /is the chart's own/],
+    ['webhook: {resources: {limits: {memory: 64Mi}}}', /webhook needs at least/],
     ['startupTaint: {enabled: true}', /needs nodes that the chart configures/],
   ];
   for (const [values, message] of refused) {
@@ -110,6 +133,10 @@ describe("the chart's values", () => {
       'hosts: ["p:1"]}',
     'p2p: {v2: {allow: ["*.example:8443", "10.0.0.1", "[fd00::1]:5000"]}}',
     'p2p: {v2: {exporter: {port: 65002}}}',
+    'agent: {resources: {limits: {memory: 1e9}}}',
+    'p2p: {v2: {cache: {hostPath: /var/lib/rancher/shoal}}}',
+    'registries: [{host: "*.a.example", p2pHost: "p:1", upstream: "https://a"}, ' +
+      '{host: a.example, p2pHost: "p:1", upstream: "https://a/"}]',
   ];
   for (const values of accepted)
     it(`accepts ${values}`, () => {
@@ -201,7 +228,11 @@ describe("the chart's values", () => {
       { host: 'reg.example.com', mode: 'rewrite' },
       { host: '*.corp.example', mode: 'rewrite' },
       { host: 'named.example.com:5000', p2pHost: 'p2p.local:65001' },
-      { host: 'alias.example.com:5000', p2pHost: 'p2p.local:65001' },
+      {
+        host: 'alias.example.com:5000',
+        p2pHost: 'p2p.local:65001',
+        upstream: 'https://named.example.com:5000',
+      },
       { host: 'inner.example.com', upstream: 'http://10.0.0.7:5000' },
       { host: 'hub.mirror.example', mode: 'mirror' },
       { host: 'docker.io' },

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, ShoalNode } from '../e2e/node.ts';
+import { ShoalNode } from '../e2e/node.ts';
 import { scratchFolder } from '../e2e/scratch-folder.ts';
 import { COMBINATIONS, sample } from './behaviour.ts';
 import { compare, type Nodes } from './compare.ts';
 import { MockUpstream } from './upstream.ts';
+import { freePorts } from '../free-ports.ts';
 
 /** In CI; `DIFFERENTIAL=COUNT[,SEED]` runs more, `DIFFERENTIAL=all` every combination. */
 const COUNT = 2_000;

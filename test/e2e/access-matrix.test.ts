@@ -12,7 +12,8 @@ import { fetchPath } from '../../lib/wire/fetch.ts';
 import { preadPath } from '../../lib/wire/pread.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { digestOf } from './image.ts';
-import { freePorts, httpGet, ShoalNode, type Answer } from './node.ts';
+import { httpGet, ShoalNode, type Answer } from './node.ts';
+import { freePorts } from '../free-ports.ts';
 
 const SECRET = 'a secret of thirty-two characters';
 const OWNER = 'Bearer owner';

@@ -5,10 +5,11 @@ import { needs } from '../programs.ts';
 import { CLIENTS, RANGE_BYTES, RANGES_AT_ONCE, type Client } from './clients.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { makeImage, makeIndex, type TestImage } from './image.ts';
-import { freePorts, ShoalNode } from './node.ts';
+import { ShoalNode } from './node.ts';
 import { DockerRegistry } from './registry.ts';
 import { scratchFolder } from './scratch-folder.ts';
 import { TokenServer } from './token-server.ts';
+import { freePorts } from '../free-ports.ts';
 
 const CREDENTIALS = 'alice:wonder';
 /** A config that is smaller than a request may be asked for together with the right to read it. */

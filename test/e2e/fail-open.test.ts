@@ -9,9 +9,10 @@ import { needs } from '../programs.ts';
 import { Containerd } from './containerd.ts';
 import { Daemon } from './daemon.ts';
 import { makeImage, type TestImage } from './image.ts';
-import { freePorts, ShoalNode } from './node.ts';
+import { ShoalNode } from './node.ts';
 import { DockerRegistry } from './registry.ts';
 import { TokenServer } from './token-server.ts';
+import { freePorts } from '../free-ports.ts';
 
 const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 const P2P_HOST = 'p2p.example.com:65001';

@@ -6,9 +6,9 @@ import { ObjectStore } from '../../native-bench/ondemand/object-store.ts';
 import { Pattern } from '../../native-bench/pread/pattern.ts';
 import { Random } from '../../native-bench/sim/random.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
-import { freePorts } from '../kube/api-server.ts';
 import { ShoalNode } from './node.ts';
 import { OverlaybdClient } from './overlaybd.ts';
+import { freePorts } from '../free-ports.ts';
 
 const SEED = 3;
 const HOUR_MS = 3_600_000;

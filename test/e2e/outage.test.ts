@@ -6,9 +6,10 @@ import { needs } from '../programs.ts';
 import { Containerd } from './containerd.ts';
 import { tryRun, withHosts, type Finished } from './daemon.ts';
 import { digestOf, makeImage, type TestImage } from './image.ts';
-import { freePorts, ShoalNode, type Answer } from './node.ts';
+import { ShoalNode, type Answer } from './node.ts';
 import { DockerRegistry } from './registry.ts';
 import { TokenServer } from './token-server.ts';
+import { freePorts } from '../free-ports.ts';
 
 const MANIFEST_TYPES = [
   'application/vnd.oci.image.index.v1+json',

@@ -9,8 +9,8 @@ import { RegistryClient } from '../../lib/demo/registry-client.ts';
 import { DemoRegistry } from '../../lib/demo/registry.ts';
 import { makeSampleImage } from '../../lib/demo/sample-image.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
-import { freePorts } from '../kube/api-server.ts';
 import { ShoalNode } from './node.ts';
+import { freePorts } from '../free-ports.ts';
 
 describe('e2e: preheating nodes', () => {
   let dir: string;

@@ -7,8 +7,9 @@ import { Containerd } from './containerd.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { run, tryRun, withHosts } from './daemon.ts';
 import { digestOf, makeImage, type TestImage } from './image.ts';
-import { freePorts, ShoalNode } from './node.ts';
+import { ShoalNode } from './node.ts';
 import { DockerRegistry } from './registry.ts';
+import { freePorts } from '../free-ports.ts';
 
 const LAYERS_BYTES = [9_000_000, 5_000_000, 1_000_000, 2_000, 7_000_000];
 

@@ -6,10 +6,11 @@ import { needs } from '../programs.ts';
 import { CLIENTS, type Client } from './clients.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { makeImage, type TestImage } from './image.ts';
-import { freePorts, ShoalNode } from './node.ts';
+import { ShoalNode } from './node.ts';
 import { DockerRegistry } from './registry.ts';
 import { scratchFolder } from './scratch-folder.ts';
 import { storedShards } from './stored-shards.ts';
+import { freePorts } from '../free-ports.ts';
 
 const LAYER_BYTES = 30_000_000;
 const KILLED_AFTER_BYTES = 16_000_000;

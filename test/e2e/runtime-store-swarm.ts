@@ -8,8 +8,9 @@ import { Containerd, type ContainerdPrograms } from './containerd.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { until } from '../telemetry/until.ts';
 import { makeImage, type TestImage } from './image.ts';
-import { freePorts, ShoalNode } from './node.ts';
+import { ShoalNode } from './node.ts';
 import { DockerRegistry } from './registry.ts';
+import { freePorts } from '../free-ports.ts';
 
 const MIB = 1024 * 1024;
 const DEADLINE_MS = 60_000;

@@ -6,7 +6,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { zstdCompressSync } from 'node:zlib';
 import { answer, OriginServer, serveRanges } from '../origin/origin-server.ts';
 import { digestOf, noise } from './image.ts';
-import { freePorts, ShoalNode, type Answer } from './node.ts';
+import { ShoalNode, type Answer } from './node.ts';
+import { freePorts } from '../free-ports.ts';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
@@ -12,7 +11,9 @@ import {
   type KubeResource,
 } from '../../lib/cluster/kubernetes/client.ts';
 import { HttpKubeClient, type KubeConnection } from '../../lib/cluster/kubernetes/http.ts';
+import { cpuTimeMs } from '../cpu-time.ts';
 import { eventually } from './eventually.ts';
+import { freePorts } from '../free-ports.ts';
 
 const ADMIN_TOKEN = 'admin-token-of-a-test';
 const START_DEADLINE_MS = 90_000;
@@ -98,6 +99,11 @@ export class ApiServer {
     await api.#ready();
     await writeFile(api.kubeconfig, await api.#kubeconfig());
     return api;
+  }
+
+  /** Processor time that the API server has used since its start. */
+  get cpuMs(): number {
+    return cpuTimeMs(this.#process.pid!);
   }
 
   /** A way in with a bearer token of one's own. */
@@ -237,20 +243,6 @@ export class ApiServer {
       contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
     });
   }
-}
-
-/** Ports that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
-  return ports;
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cliPath } from '../built-program.ts';
 import { until } from './until.ts';
+import { freePorts } from '../free-ports.ts';
 
 /**
  * A registry of one blob, ranges and all, under every path without `/missing/`, and of an image of
@@ -224,20 +225,4 @@ export async function startSwarm(
     throw failed.reason;
   }
   return nodes;
-}
-
-/** Ports nobody listens on, all different: held together, then let go. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<Server>((resolve) => {
-          const server: Server = createServer().listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { needs } from '../programs.ts';
-import { freePorts, startOrigin, startSwarm, type LiveNode, type Origin } from './live-node.ts';
+import { startOrigin, startSwarm, type LiveNode, type Origin } from './live-node.ts';
 import { until } from './until.ts';
+import { freePorts } from '../free-ports.ts';
 
 const golden = readFileSync(new URL('../golden/metrics.prom', import.meta.url), 'utf8');
 const dashboard = JSON.parse(

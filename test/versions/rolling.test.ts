@@ -9,9 +9,11 @@ import { PROTOCOL_VERSION } from '../../lib/wire/version.ts';
 import { cliPath } from '../built-program.ts';
 import { CountingProxy } from '../e2e/counting-proxy.ts';
 import { digestOf, noise } from '../e2e/image.ts';
-import { freePorts, ShoalNode } from '../e2e/node.ts';
+import { ShoalNode } from '../e2e/node.ts';
+import { isLong } from '../long.ts';
 import { OriginServer, serveRanges } from '../origin/origin-server.ts';
 import { keptCliPath, keptVersion, missingPackages } from './kept-build.ts';
+import { freePorts } from '../free-ports.ts';
 
 const NODES = 8;
 const BLOB_BYTES = 4 * SHARD_BYTES + 12_345;
@@ -37,26 +39,27 @@ describe('two versions in one swarm', function () {
     );
   });
 
-  for (const [name, from, to] of [
-    ['an upgrade', keptCliPath, () => cliPath],
-    ['a rollback', () => cliPath, keptCliPath],
-  ] as const)
-    it(`${name}, node by node under load: no pull fails, the origin sends every blob once`, async () => {
-      const swarm = await RollingSwarm.start(from());
-      try {
-        await swarm.pull(swarm.all);
-        for (let turn = 0; turn < NODES; turn++) await swarm.replace(turn, to());
-        await swarm.pull(swarm.all);
-        const ratio = swarm.originBytes / swarm.uniqueBytes;
-        console.log(
-          `      ${swarm.pulls} pulls of ${swarm.uniqueBytes / BLOB_BYTES} blobs, ` +
-            `${swarm.resumed} resumed, ${ratio.toFixed(3)} x from the origin`,
-        );
-        assert.ok(ratio <= 1.05, `${ratio} x from the origin`);
-      } finally {
-        await swarm.stop();
-      }
-    });
+  const turns = isLong ? 'all nodes' : 'half of the nodes';
+  it(`an upgrade of ${turns} and a rollback under load: no pull fails, the origin sends every blob once`, async () => {
+    const swarm = await RollingSwarm.start(keptCliPath());
+    try {
+      await swarm.pull(swarm.all);
+      const upgraded = swarm.all.filter((at) => isLong || at % 2 === 0);
+      for (const at of upgraded) await swarm.replace(at, cliPath);
+      await swarm.pull(swarm.all);
+      const rolledBack = swarm.all.filter((at) => isLong || at % 4 === 0);
+      for (const at of rolledBack) await swarm.replace(at, keptCliPath());
+      await swarm.pull(swarm.all);
+      const ratio = swarm.originBytes / swarm.uniqueBytes;
+      console.log(
+        `      ${swarm.pulls} pulls of ${swarm.uniqueBytes / BLOB_BYTES} blobs, ` +
+          `${swarm.resumed} resumed, ${ratio.toFixed(3)} x from the origin`,
+      );
+      assert.ok(ratio <= 1.05, `${ratio} x from the origin`);
+    } finally {
+      await swarm.stop();
+    }
+  });
 });
 
 /** Nodes on loopback before an origin that has any number of blobs. */
@@ -97,7 +100,11 @@ class RollingSwarm {
     });
     const counting = await CountingProxy.start(origin.port);
     const swarm = new RollingSwarm(dir, await freePorts(NODES), origin, counting, blobs);
-    for (const at of swarm.all) swarm.#nodes[at] = await swarm.#run(at, program);
+    // Two at a time: all at once, on a busy machine, some would miss the deadline of their start.
+    for (let at = 0; at < NODES; at += 2) {
+      const pair = [at, at + 1].map((one) => swarm.#run(one, program));
+      swarm.#nodes.push(...(await Promise.all(pair)));
+    }
     return swarm;
   }
 

@@ -17,10 +17,11 @@ import { MODE_KEY, P2P_CONFIG_ANNOTATION } from '../../lib/webhook/admission.ts'
 import { parseWebhookConfig, type WebhookConfig } from '../../lib/webhook/config.ts';
 import { WebhookService } from '../../lib/webhook/service.ts';
 import { renderChart } from '../../deploy/render.ts';
-import { ApiServer, freePorts, PODS } from '../kube/api-server.ts';
+import { ApiServer, PODS } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';
 import { eventually } from '../kube/eventually.ts';
 import { ACR_P2P } from './rules.ts';
+import { freePorts } from '../free-ports.ts';
 
 export { MODE_KEY, P2P_CONFIG_ANNOTATION, WEBHOOK_DRAIN_MS };
 

@@ -99,6 +99,22 @@ describe('what is left alone although a rule matches', () => {
     assert.notEqual(planPod(pod, { ...rules, excludedImages: [`${ACR}/other/*`] }), null);
   });
 
+  it('images of a credential provider, in pods without pull secrets', () => {
+    const withImages = (...credentialProviderImages: string[]): typeof rules => ({
+      ...rules,
+      credentialProviderImages,
+    });
+    for (const glob of ['*.*.cr.aliyuncs.com', ACR, `https://${ACR}/team`]) {
+      const { plan, skips } = surveyPod(podWith({}), withImages(glob));
+      assert.equal(plan, null, glob);
+      assert.deepEqual(skips, [{ reason: 'credential-provider', detail: IMAGE }]);
+    }
+    const secret = { imagePullSecrets: [{ name: 'pull' }] };
+    assert.notEqual(planPod(podWith(secret), withImages(ACR)), null);
+    for (const glob of ['*.cr.aliyuncs.com', `${ACR}/other`, `${ACR}:443`])
+      assert.notEqual(planPod(podWith({}), withImages(glob)), null, glob);
+  });
+
   it('images whose P2P host nodes are not configured for', () => {
     const { plan, skips } = surveyPod(podWith({}), {
       ...rules,

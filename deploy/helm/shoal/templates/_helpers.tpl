@@ -207,7 +207,7 @@ livenessProbe:
 {{- $unit := regexFind "[A-Za-z]+$" $text -}}
 {{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- if not (hasKey $factors $unit) }}{{ fail (printf "memory limit %s: not a quantity" $text) }}{{ end -}}
-{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $factors $unit) | int64 -}}
+{{- mulf (regexFind "^[0-9.]+([eE][+]?[0-9]+)?" $text | float64) (get $factors $unit) | int64 -}}
 {{- end }}
 
 {{- /* Refuses combinations that the schema cannot: those that kill agents or leave pods without an image. */ -}}
@@ -229,8 +229,43 @@ livenessProbe:
 {{- fail (printf "%s.limits.memory is %d bytes; with %s = %d a node needs at least %d" (index . 2) $limit (index . 0) (index . 1 | int64) $needed) -}}
 {{- end -}}
 {{- end -}}
+{{- $webhookLimit := include "shoal.bytes" ((.Values.webhook.resources).limits).memory | int64 -}}
+{{- if and .Values.webhook.enabled (gt $webhookLimit 0) (lt $webhookLimit 201326592) -}}
+{{- fail (printf "webhook.resources.limits.memory is %d bytes; the webhook needs at least 201326592" $webhookLimit) -}}
+{{- end -}}
+{{- if .Values.agent.hostNetwork -}}
+{{- range $name, $port := $ports -}}
+{{- if lt (int $port) 1024 }}{{ fail (printf "%s is %d; on the node's network agents have no right to ports below 1024" $name (int $port)) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $cacheDir := $v2.cache.hostPath -}}
+{{- if or (ne (clean $cacheDir) (trimSuffix "/" $cacheDir)) (regexMatch "^/((home|mnt|opt|root|run|srv|tmp|var|var/(lib|log|run)|var/lib/(containerd|docker|kubelet)|(bin|boot|dev|etc|lib|lib64|proc|sbin|sys|usr)(/.*)?))?$" (clean $cacheDir)) -}}
+{{- fail (printf "p2p.v2.cache.hostPath is %s: agents become the owner of this directory; name one that only Shoal uses, for instance /var/lib/shoal/cache" $cacheDir) -}}
+{{- end -}}
+{{- range list $v2.cache.runtimeStore .Values.containerd.certsDir .Values.containerd.configFile -}}
+{{- if and . (hasPrefix (printf "%s/" (clean $cacheDir)) (printf "%s/" (clean .))) -}}
+{{- fail (printf "p2p.v2.cache.hostPath is %s, which holds containerd's %s; name a directory that only Shoal uses" $cacheDir .) -}}
+{{- end -}}
+{{- end -}}
+{{- $strategy := (.Values.agent.updateStrategy).type | default "OnDelete" -}}
+{{- if not (has $strategy (list "OnDelete" "RollingUpdate")) -}}
+{{- fail (printf "agent.updateStrategy.type is %v; a DaemonSet knows RollingUpdate and OnDelete" $strategy) -}}
+{{- end -}}
+{{- if and .Values.trustedCA.secret .Values.trustedCA.configMap -}}
+{{- fail "trustedCA names a secret and a configMap; keep one of them" -}}
+{{- end -}}
+{{- range $component := list "agent" "root" "webhook" -}}
+{{- range $label, $_ := (get $.Values $component).podLabels -}}
+{{- if has $label (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component") -}}
+{{- fail (printf "%s.podLabels: %s is the chart's own; services and policies select by it" $component $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $upstreams := dict -}}
+{{- $hosts := list -}}
 {{- range .Values.registries -}}
+{{- if has (lower .host) $hosts }}{{ fail (printf "registries: two entries have the host %s; another entry with the same name decides, remove one" .host) }}{{ end -}}
+{{- $hosts = append $hosts (lower .host) -}}
 {{- $isGlob := regexMatch "[*?]" .host -}}
 {{- if and .p2pHost (eq (include "shoal.registryMode" .) "mirror") -}}
 {{- fail (printf "registries: %s has mode mirror, which rewrites nothing, and a p2pHost; remove one of them" .host) -}}
@@ -240,8 +275,10 @@ livenessProbe:
 {{- end -}}
 {{- if .p2pHost -}}
 {{- if eq (lower .p2pHost) (lower .host) }}{{ fail (printf "registries: the p2pHost of %s is the registry itself; it must be another name" .host) }}{{ end -}}
-{{- $upstream := .upstream | default (printf "https://%s" .host) -}}
-{{- if not (hasKey $upstreams .p2pHost) }}{{ $_ := set $upstreams .p2pHost $upstream }}{{ end -}}
+{{- $upstream := .upstream | default (printf "https://%s" .host) | trimSuffix "/" -}}
+{{- $known := get $upstreams (lower .p2pHost) | default $upstream -}}
+{{- if ne $known $upstream }}{{ fail (printf "registries: the p2pHost %s leads to %s and to %s; give each registry a p2pHost of its own, or both the same upstream" .p2pHost $known $upstream) }}{{ end -}}
+{{- $_ := set $upstreams (lower .p2pHost) $upstream -}}
 {{- if and $.Values.webhook.enabled (not $.Values.containerd.configure) (not (has .p2pHost $.Values.containerd.hosts)) -}}
 {{- fail (printf "registries: images would be rewritten to %s, but containerd.configure is false and containerd.hosts does not list it; pods could not pull" .p2pHost) -}}
 {{- end -}}
