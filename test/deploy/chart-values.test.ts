@@ -99,6 +99,12 @@ describe("the chart's values", () => {
       'registries: [{host: a.example, p2pHost: "p:1"}, {host: b.example, p2pHost: "p:1"}]',
       /p2pHost p:1 leads to https:\/\/a\.example and to https:\/\/b\.example/,
     ],
+    ...['"reg.example:5000"', '10.0.0.1', '"[fd00::1]:5000"', 'localhost'].map(
+      (host): [string, RegExp] => [
+        `registries: [{host: ${host}, mode: rewrite}]`,
+        /add a p2pHost, or take mode mirror/,
+      ],
+    ),
     ['registries: [{host: a.example}, {host: A.example}]', /two entries have the host A\.example/],
     ...['/', '/etc', '/usr/x', '/var/lib', '/var/lib/shoal/..', '/var//lib/x', '/home/'].map(
       (path): [string, RegExp] => [

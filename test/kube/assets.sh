@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Provides the real programs the Kubernetes tests run against: etcd, kube-apiserver, kube-controller-manager, helm, and the
-# kubelet's search for credentials (kubelet-keyring.go). The first run takes about 10 minutes of processor time.
+# kubelet's search for credentials (kubelet-keyring.go). kube-controller-manager adds 3 minutes of processor time to the first run.
 # KUBEBUILDER_ASSETS, the ecosystem's convention, is honoured first: what it holds is used as it stands. See test/assets.sh.
 set -euo pipefail
 

@@ -270,6 +270,9 @@ livenessProbe:
 {{- if and .p2pHost (eq (include "shoal.registryMode" .) "mirror") -}}
 {{- fail (printf "registries: %s has mode mirror, which rewrites nothing, and a p2pHost; remove one of them" .host) -}}
 {{- end -}}
+{{- if and (not .p2pHost) (eq (include "shoal.registryMode" .) "rewrite") (or (not (regexMatch "[.*?]" .host)) (regexMatch "^[0-9.]+$|:" .host)) -}}
+{{- fail (printf "registries: %s has mode rewrite, but without a p2pHost only names without a port can be rewritten; add a p2pHost, or take mode mirror" .host) -}}
+{{- end -}}
 {{- if and .p2pHost $isGlob (not .upstream) -}}
 {{- fail (printf "registries: %s has a p2pHost and is a glob, so it needs an upstream" .host) -}}
 {{- end -}}
