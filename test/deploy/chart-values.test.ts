@@ -135,6 +135,7 @@ describe("the chart's values", () => {
     'agent: {resources: {limits: null}}',
     'agent: {resources: {limits: {cpu: null, memory: 512Mi}}}',
     'agent: {tolerations: null}',
+    'webhook: {excludedImages: null, credentialProviderImages: null}',
     'registries: [{host: a.example, p2pHost: "p:1"}]\ncontainerd: {configure: false, ' +
       'hosts: ["p:1"]}',
     'p2p: {v2: {allow: ["*.example:8443", "10.0.0.1", "[fd00::1]:5000"]}}',

@@ -67,6 +67,7 @@ const EVERYTHING = [
   'criticalQuota=true',
   'webhook.secretNamespaces={apps,more}',
   'webhook.excludedImages={reg.example.com/preloaded/*}',
+  'webhook.credentialProviderImages={*.dkr.ecr.*.amazonaws.com}',
   'containerd.hosts={reg.example.com,reg.distributed.example.com:65001}',
   'registries[0].host=reg.example.com:5000',
   'registries[0].p2pHost=p2p.local:65001',
