@@ -2,7 +2,7 @@
  * A parsed image reference (grammar: distribution-spec 1.1 and the distribution project's reference
  * grammar).
  */
-interface ImageReference {
+export interface ImageReference {
   /** Registry host with its port, lower case; `docker.io` if the reference has none. */
   readonly host: string;
   /** Repository within the registry; `library/` is added to Docker Hub's short names. */

@@ -12,9 +12,9 @@ import { FedSwarm } from '../fed-swarm.ts';
 
 /** In CI a sample: with 1,000 the file takes minutes on a busy machine. */
 const AGENTS = isLong ? 1_000 : 200;
-/** Each change is in a slice of its own. */
-const CHANGES = 10;
-const PER_SLICE = AGENTS / CHANGES;
+const PER_SLICE = 100;
+/** Each is in a slice of its own. */
+const CHANGES = AGENTS / PER_SLICE;
 /** A change reaches everybody by then: the source's pause, and the test's one busy thread. */
 const SEEN_MS = 20_000;
 
