@@ -3,7 +3,8 @@ import type { Pools } from '../control/threads/pools.ts';
 import { ShoalError } from '../errors.ts';
 import { LocalContentStore } from '../runtime-store/content-store.ts';
 import { findContentStore } from '../runtime-store/places.ts';
-import { RuntimeStore, type RuntimeLog } from '../runtime-store/runtime-store.ts';
+import type { RuntimeLog } from '../runtime-store/report.ts';
+import { RuntimeStore } from '../runtime-store/runtime-store.ts';
 
 /**
  * The tier over the content store that `CacheConfig.runtimeStore` names, its reads and hashes done

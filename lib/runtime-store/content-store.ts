@@ -21,7 +21,7 @@ export interface ContentStore {
   blobs(): Promise<Map<string, ContentFile>>;
   /** The committed blob, else the ingest that receives it; null: neither. */
   find(digest: string): Promise<ContentFile | null>;
-  /** What has become of `file`: grown, committed, or null if it is gone. */
+  /** What has become of `file`: grown, committed, or null if it is gone from a store that is there. */
   again(digest: string, file: ContentFile): Promise<ContentFile | null>;
 }
 
@@ -37,14 +37,22 @@ const REF_BYTES_MAX = 4_096;
  */
 export class LocalContentStore implements ContentStore {
   readonly dir: string;
+  readonly #list: (dir: string) => Promise<string[]>;
 
-  constructor(dir: string) {
+  /** `list`: the names in a folder; tests give their own. */
+  constructor(dir: string, list = namesIn) {
     this.dir = dir;
+    this.#list = list;
   }
 
   async blobs(): Promise<Map<string, ContentFile>> {
     const found = new Map<string, ContentFile>();
-    for await (const { name } of await opendir(join(this.dir, 'blobs/sha256'))) {
+    const blobs = join(this.dir, 'blobs/sha256');
+    if ((await statOf(blobs)) === null) {
+      await this.#present();
+      return found;
+    }
+    for await (const { name } of await opendir(blobs)) {
       if (!HEX.test(name)) continue;
       const file = await this.#file('blob', this.#blobPath(`sha256:${name}`), null);
       if (file !== null) found.set(`sha256:${name}`, file);
@@ -54,13 +62,26 @@ export class LocalContentStore implements ContentStore {
   }
 
   async find(digest: string): Promise<ContentFile | null> {
-    return (await this.#file('blob', this.#blobPath(digest), null)) ?? (await this.#ingest(digest));
+    const committed = (): Promise<ContentFile | null> =>
+      this.#file('blob', this.#blobPath(digest), null);
+    // An ingest that is committed between the two looks is in neither: so a third look.
+    return (await committed()) ?? (await this.#ingest(digest)) ?? (await committed());
   }
 
   async again(digest: string, file: ContentFile): Promise<ContentFile | null> {
-    const now = await this.#file(file.kind, file.path, file.isLayer);
-    if (now !== null || file.kind === 'blob') return now;
-    return this.#file('blob', this.#blobPath(digest), file.isLayer);
+    const now =
+      (await this.#file(file.kind, file.path, file.isLayer)) ??
+      (await this.#file('blob', this.#blobPath(digest), file.isLayer));
+    if (now === null) await this.#present();
+    return now;
+  }
+
+  /**
+   * Rejects if the store is away, as when it is not mounted any more. containerd makes the folder of
+   * ingests at its start, and that of blobs with the first one.
+   */
+  async #present(): Promise<void> {
+    await stat(join(this.dir, 'ingest'));
   }
 
   #blobPath(digest: string): string {
@@ -69,18 +90,8 @@ export class LocalContentStore implements ContentStore {
 
   async #ingest(digest: string): Promise<ContentFile | null> {
     const ingests = join(this.dir, 'ingest');
-    const names: string[] = [];
-    try {
-      for await (const { name } of await opendir(ingests)) {
-        names.push(name);
-        if (names.length >= RUNTIME_INGESTS_MAX) break;
-      }
-    } catch (thrown) {
-      if (isGone(thrown)) return null;
-      throw thrown;
-    }
     let newest: { file: ContentFile; changedMs: number } | null = null;
-    for (const name of names) {
+    for (const name of await this.#list(ingests)) {
       const ref = await textOf(join(ingests, name, 'ref'));
       const [, what, named] = REF.exec(ref ?? '') ?? [];
       if (named !== digest) continue;
@@ -115,6 +126,20 @@ function contentFile(
   // An ingest is written all the time: only another file is another content.
   const identity = kind === 'blob' ? `${dev}:${ino}:${size}:${mtimeMs}` : `${dev}:${ino}`;
   return { kind, path, sizeBytes: size, identity, isLayer };
+}
+
+/** The first RUNTIME_INGESTS_MAX names in a folder; none if there is no such folder. */
+export async function namesIn(dir: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of await opendir(dir)) {
+      names.push(name);
+      if (names.length >= RUNTIME_INGESTS_MAX) break;
+    }
+  } catch (thrown) {
+    if (!isGone(thrown)) throw thrown;
+  }
+  return names;
 }
 
 /** null: there is no such file. Rejects for every other reason. */

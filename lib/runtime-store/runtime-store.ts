@@ -16,13 +16,9 @@ import {
   RUNTIME_SCAN_MS,
   RUNTIME_WATCH_MS,
 } from './limits.ts';
+import { Report, type RuntimeLog } from './report.ts';
 import { Retention } from './retention.ts';
 import { Verification, type FileHasher, type Verified } from './verification.ts';
-
-export interface RuntimeLog {
-  info(fields: Record<string, unknown>, message: string): void;
-  warn(fields: Record<string, unknown>, message: string): void;
-}
 
 interface RuntimeStoreParts {
   content: ContentStore;
@@ -69,6 +65,7 @@ export class RuntimeStore {
   /** Files whose content is not what their digest says. */
   readonly #distrusted = new LRUCache<string, string>({ max: RUNTIME_BLOBS_MAX });
   readonly #retention = new Retention();
+  readonly #report: Report;
   readonly #ingests: IngestWatch;
   readonly #verification: Verification;
   readonly #queue: IoQueue;
@@ -79,6 +76,7 @@ export class RuntimeStore {
 
   constructor(parts: RuntimeStoreParts) {
     this.#parts = parts;
+    this.#report = new Report(parts.log, parts.content.dir);
     this.#ingests = new IngestWatch(parts, (blob) => this.#look(blob));
     this.#verification = new Verification(parts.hasher, parts.clock, (digest, file, result) =>
       this.#verified(digest, file, result),
@@ -146,23 +144,24 @@ export class RuntimeStore {
       slot,
       checksum: blob.checksumOf(shard),
     };
+    const readFrom = ({ path }: ContentFile): Promise<FileReadOutcome> =>
+      this.#queue.run('read', () => this.#parts.read({ ...job, path }));
     try {
-      let outcome = await this.#queue.run('read', () =>
-        this.#parts.read({ ...job, path: file.path }),
-      );
-      if (outcome === 'gone') {
-        const now = await this.#parts.content.again(key, file);
-        this.#seen(blob, now);
-        const again = blob.file;
-        if (again !== null && blob.covers(shard))
-          outcome = await this.#queue.run('read', () =>
-            this.#parts.read({ ...job, path: again.path }),
-          );
-      }
+      let outcome = await readFrom(file);
       if (outcome === 'ok') return 'ok';
-      this.#lost(blob, outcome);
+      const now = await this.#parts.content.again(key, file);
+      if (outcome === 'changed') {
+        this.#changed(blob, file, now);
+        return 'miss';
+      }
+      this.#seen(blob, now);
+      const again = blob.file;
+      if (again === null || !blob.covers(shard)) return 'miss';
+      outcome = await readFrom(again);
+      if (outcome === 'ok') return 'ok';
+      this.#changed(blob, again, await this.#parts.content.again(key, again));
     } catch (error) {
-      this.#lost(blob, 'unreadable', error);
+      this.#unreadable(error);
     }
     return 'miss';
   }
@@ -268,32 +267,45 @@ export class RuntimeStore {
       const afterMs = this.#parts.clock.nowMs() - blob.committedMs;
       if (blob.file.isLayer === true && afterMs <= RUNTIME_DISCARD_MS) continue;
       blob.committedMs = null;
-      if (blob.file.isLayer === true && this.#retention.stayed(afterMs))
-        this.#parts.log.info(
-          { dir: this.dir },
-          'the runtime keeps its layers: they are no longer written to the cache',
-        );
+      if (blob.file.isLayer === true && this.#retention.stayed(afterMs)) this.#report.keepsLayers();
     }
   }
 
   #seen(blob: KeptBlob, now: ContentFile | null): void {
     const { file } = blob;
-    const nowMs = this.#parts.clock.nowMs();
-    blob.seen(now, nowMs);
-    if (file === null || blob.file !== null) {
-      if (blob.file?.kind === 'blob' && file?.kind === 'ingest') this.#committed(blob);
+    blob.seen(now, this.#parts.clock.nowMs());
+    if (file === null) return;
+    if (blob.file === null) this.#lost(blob, file, now);
+    else if (blob.file.kind === 'blob' && file.kind === 'ingest') this.#committed(blob);
+  }
+
+  /** A read of `file` gave other bytes than those that are known; `now`: what is there today. */
+  #changed(blob: KeptBlob, file: ContentFile, now: ContentFile | null): void {
+    // Another read of the same file may have found it, or a look another file in its place.
+    if (blob.file?.identity !== file.identity) return;
+    blob.seen(null, this.#parts.clock.nowMs());
+    this.#lost(blob, file, now);
+  }
+
+  /**
+   * `file` is gone, or `now` holds other bytes: it is not read again until it is found anew. Each
+   * file is reported once, by whoever finds it first.
+   */
+  #lost(blob: KeptBlob, file: ContentFile, now: ContentFile | null): void {
+    if (now !== null) {
+      if (this.#distrusted.get(blob.digest) === now.identity) return;
+      this.#distrusted.set(blob.digest, now.identity);
+      this.#report.changed(blob.digest, file);
       return;
     }
-    if (!blob.spared || file.isLayer !== true) return;
     // A complete ingest that is gone was committed and discarded between two looks.
     const isFresh =
       file.kind === 'blob' ? blob.committedMs !== null : file.sizeBytes === blob.totalBytes;
-    if (isFresh && this.#retention.disappeared(nowMs - (blob.committedMs ?? nowMs)))
-      this.#parts.log.warn(
-        { dir: this.dir },
-        'the runtime drops layers after unpacking them (discard_unpacked_layers): ' +
-          'they are written to the cache from now on',
-      );
+    const nowMs = this.#parts.clock.nowMs();
+    const afterMs = nowMs - (blob.committedMs ?? nowMs);
+    const isDropped = blob.spared && file.isLayer === true && isFresh;
+    if (isDropped && this.#retention.disappeared(afterMs)) this.#report.dropsLayers();
+    else if (!this.#retention.drops) this.#report.left(blob.digest, file);
   }
 
   /** What did not come through this node, as after an aborted pull, is verified. */
@@ -309,13 +321,11 @@ export class RuntimeStore {
       if (this.#closed) return;
       if (this.#state !== 'reading') {
         this.#state = 'reading';
-        this.#parts.log.info(
-          { dir: this.dir, blobs: files.size },
-          "reading the container runtime's content store",
-        );
+        this.#report.reading(files.size);
       }
       for (const blob of this.#blobs.values())
-        if (blob.file?.kind === 'blob' && !files.has(blob.digest)) this.#seen(blob, null);
+        // It may have been committed after the list was read.
+        if (blob.file?.kind === 'blob' && !files.has(blob.digest)) await this.#look(blob);
       for (const [digest, file] of files) {
         const blob = this.#blobs.peek(digest);
         if (file.sizeBytes === 0 || this.#distrusted.get(digest) === file.identity) continue;
@@ -335,10 +345,7 @@ export class RuntimeStore {
     if (this.#closed) return;
     if (result.kind === 'wrong') {
       this.#distrusted.set(digest, file.identity);
-      this.#parts.log.warn(
-        { blob: digest, path: file.path },
-        'a blob in the content store does not have its digest: ignored until the file changes',
-      );
+      this.#report.wrong(digest, file);
       return;
     }
     // It may have been removed. If it is still there, the next scan adds it again.
@@ -352,36 +359,12 @@ export class RuntimeStore {
     this.#offersChanged();
   }
 
-  /** A file could not be used: it is not read again until it has changed or been found anew. */
-  #lost(blob: KeptBlob, why: 'gone' | 'changed' | 'unreadable', error?: unknown): void {
-    const path = blob.file?.path;
-    if (why === 'changed' && blob.file !== null)
-      this.#distrusted.set(blob.digest, blob.file.identity);
-    if (blob.file !== null) this.#seen(blob, null);
-    if (why === 'unreadable') return this.#unreadable(error);
-    const fields = { blob: blob.digest, path };
-    if (why === 'changed')
-      this.#parts.log.warn(
-        fields,
-        'a blob in the content store has changed: reading it from other nodes or the registry',
-      );
-    else
-      this.#parts.log.info(
-        fields,
-        'a blob has left the content store: reading it from other nodes or the registry',
-      );
-  }
-
   /** The store cannot be read: said once, and once more when it can be read again. */
   #unreadable(error: unknown): void {
     for (const blob of this.#blobs.values()) blob.seen(null, this.#parts.clock.nowMs());
     if (this.#state === 'unreadable') return;
     this.#state = 'unreadable';
-    this.#parts.log.warn(
-      { err: error, dir: this.dir },
-      "cannot read the container runtime's content store: layers are written to the cache; " +
-        'check that it is mounted and readable, or set CacheConfig.runtimeStore to off',
-    );
+    this.#report.unreadable(error);
   }
 
   async #repeat(everyMs: number, act: () => Promise<void>): Promise<void> {

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import { parseRange, resolveRange } from '../../lib/registry/range.ts';
 import { OriginServer } from '../origin/origin-server.ts';
 import { noise } from './image.ts';
@@ -77,14 +78,14 @@ describe('e2e: limits of a node', () => {
 
   it('a single node asks the origin for several shards in one request, also for a slow client', async () => {
     const shards = 48;
-    origin = await endless(shards * 2 * MIB);
+    origin = await endless(shards * SHARD_BYTES);
     node = await ShoalNode.start(dir, {
       ProxyConfig: { allow: [origin.host], throttleLimitMB: 40 },
       CacheConfig: { memory: 64 * MIB },
     });
     assert.equal(
       await drained(node.proxyPort, `/accelerator/${origin.url}/layer`),
-      shards * 2 * MIB,
+      shards * SHARD_BYTES,
     );
     // Sixteen at first, then eight each time that the client has read as many; a few more where it
     // had to wait.
@@ -171,6 +172,6 @@ describe('e2e: limits of a node', () => {
     });
     await node.get(`/accelerator/${origin.url}/other`, { range: 'bytes=0-0' });
     const asked = origin.seen.filter(({ url }) => url === '/left').length;
-    assert.ok(asked <= 32, `${asked} shards of ${size / (2 * MIB)} asked for`);
+    assert.ok(asked <= 32, `${asked} shards of ${size / SHARD_BYTES} asked for`);
   });
 });

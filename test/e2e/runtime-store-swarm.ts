@@ -87,18 +87,18 @@ export class StoreSwarm {
 
   /** Ends all nodes and runtimes. */
   async end(): Promise<void> {
+    await Promise.all([this.endNodes(), ...this.runtimes.map((one) => one.stop())]);
+    this.runtimes = [];
+    await this.#remove('ctd');
+  }
+
+  /** Ends all nodes; their runtimes go on. */
+  async endNodes(): Promise<void> {
     this.counting.disturb = () => null;
-    await Promise.all([
-      ...this.nodes.map((node) => node?.stop()),
-      ...this.runtimes.map((one) => one.stop()),
-    ]);
-    [this.nodes, this.runtimes] = [[], []];
+    await Promise.all(this.nodes.map((node) => node?.stop()));
+    this.nodes = this.#ports.map(() => null);
     // A cache takes all of its capacity from the disk.
-    await Promise.all(
-      this.#ports.flatMap((port) =>
-        ['ctd', 'node'].map((what) => rm(join(this.#diskDir, `${what}-${port}`), RECURSIVELY)),
-      ),
-    );
+    await this.#remove('node');
   }
 
   async stop(): Promise<void> {
@@ -129,6 +129,11 @@ export class StoreSwarm {
     await this.#route(index, node.proxyHost);
     this.nodes[index] = node;
     return node;
+  }
+
+  /** Starts a node beside each of the first runtimes, all at once, with its part of CacheConfig. */
+  pair(first: object, second: object): Promise<[ShoalNode, ShoalNode]> {
+    return Promise.all([this.node(0, first), this.node(1, second)]);
   }
 
   async stopNode(index: number, how: 'stop' | 'kill'): Promise<void> {
@@ -216,6 +221,12 @@ export class StoreSwarm {
       const told = await this.counter(index, 'shoal_holder_messages_total', 'result="told"');
       return told > 0 ? null : 'nothing told yet';
     });
+  }
+
+  async #remove(what: 'ctd' | 'node'): Promise<void> {
+    await Promise.all(
+      this.#ports.map((port) => rm(join(this.#diskDir, `${what}-${port}`), RECURSIVELY)),
+    );
   }
 
   async #route(index: number, host: string): Promise<void> {

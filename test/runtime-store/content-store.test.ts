@@ -6,7 +6,7 @@ import { Arena } from '../../lib/io/arena.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
 import { readFilePart } from '../../lib/io/file-part.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
-import { LocalContentStore } from '../../lib/runtime-store/content-store.ts';
+import { LocalContentStore, namesIn } from '../../lib/runtime-store/content-store.ts';
 import { findContentStore } from '../../lib/runtime-store/places.ts';
 
 const HEX = 'c'.repeat(64);
@@ -57,6 +57,22 @@ describe("runtime-store: containerd's files", () => {
     assert.equal(await content.find(DIGEST), null);
   });
 
+  it('finds a blob that is committed while its ingest is looked for', async () => {
+    const data = await ingest('one', `k8s.io/7/layer-${DIGEST}`, 'four');
+    content = new LocalContentStore(dir, async (folder) => {
+      await rename(data, join(dir, 'blobs/sha256', HEX));
+      return namesIn(folder);
+    });
+    assert.equal((await content.find(DIGEST))?.kind, 'blob');
+  });
+
+  it('has no blobs when containerd has started and pulled nothing yet', async () => {
+    await rm(join(dir, 'blobs'), { recursive: true });
+    assert.equal((await content.blobs()).size, 0);
+    await rm(join(dir, 'ingest'), { recursive: true });
+    await assert.rejects(content.blobs(), /ENOENT/, 'an unmounted store is an empty folder');
+  });
+
   it('takes no notice of what is not a blob', async () => {
     await writeFile(join(dir, 'blobs/sha256/README'), 'text');
     await mkdir(join(dir, 'blobs/sha256', 'e'.repeat(64)));
@@ -64,8 +80,11 @@ describe("runtime-store: containerd's files", () => {
   });
 
   it('rejects when the store is not there', async () => {
+    await ingest('one', `k8s.io/7/layer-${DIGEST}`, 'four');
+    const file = (await content.find(DIGEST))!;
     await rm(dir, { recursive: true });
     await assert.rejects(content.blobs(), /ENOENT/);
+    await assert.rejects(content.again(DIGEST, file), /ENOENT/);
     assert.equal(await content.find(DIGEST), null);
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import { LiveNode, startOrigin, startSwarm, type Origin } from './live-node.ts';
 import { until } from './until.ts';
 
@@ -138,12 +139,12 @@ describe('telemetry of a real node', function () {
       `${preads[0]![5]} us of ${reads[0]!.latencyUs}`,
     );
     const downloads = root.filter((match) => match[1] === 'download' && Number(match[4]) > 0);
-    assert.deepEqual([...new Set(downloads.map((match) => Number(match[3]) % (2 * MIB)))], [0]);
+    assert.deepEqual([...new Set(downloads.map((match) => Number(match[3]) % SHARD_BYTES))], [0]);
     assert.ok(downloads.reduce((sum, match) => sum + Number(match[4]), 0) >= origin.bytes.length);
     for (const match of agent.filter((line) => line[1] === 'filewrite' || line[1] === 'fileread')) {
       assert.equal(
         Number(match[4]),
-        Math.min(2 * MIB, origin.bytes.length - Number(match[3])),
+        Math.min(SHARD_BYTES, origin.bytes.length - Number(match[3])),
         match[0],
       );
     }
