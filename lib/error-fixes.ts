@@ -60,7 +60,7 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
     fix: 'Use /v2/... or /accelerator/<URL> on the proxy port.',
   },
   UPSTREAM_UNKNOWN: {
-    means: 'The node does not know which registry is meant.',
+    means: 'The request does not name its registry, and the node has no default.',
     fix:
       'Add the registry to ProxyConfig.registries, or point the runtime at the node with ' +
       '`shoal containerd configure`.',

@@ -128,7 +128,7 @@ export class RuntimeStore {
     this.#offersChanged = changed;
   }
 
-  /** Somebody asked for a blob that cannot be read here yet: it is verified before others. */
+  /** A blob that cannot be read here yet was requested: it is verified before others. */
   wanted(key: string): void {
     this.#verification.hurry(key);
   }
@@ -289,7 +289,7 @@ export class RuntimeStore {
 
   /**
    * `file` is gone, or `now` holds other bytes: it is not read again until it is found anew. Each
-   * file is reported once, by whoever finds it first.
+   * file is reported once, by whichever look or read finds it first.
    */
   #lost(blob: KeptBlob, file: ContentFile, now: ContentFile | null): void {
     if (now !== null) {

@@ -23,7 +23,7 @@ export type Verified =
   | { kind: 'unreadable'; error: unknown };
 
 /**
- * Reads whole blobs and compares them with their digests, one at a time. Nobody waits for it, so it
+ * Reads whole blobs and compares them with their digests, one at a time. No request waits for it, so it
  * rests after each shard for as long as the shard took; a blob that was asked for comes first and
  * without a rest.
  */
@@ -59,7 +59,7 @@ export class Verification {
     if (!this.#running) void this.#run();
   }
 
-  /** Somebody asked for the blob, if it waits at all. */
+  /** The blob was requested: it is verified next if it waits. */
   hurry(digest: string): void {
     if (this.#queue.has(digest)) this.#urgent.add(digest);
   }

@@ -95,7 +95,7 @@ export class PreadConnection {
 
   #read(buffer: Buffer, bytes: number): boolean {
     if (!this.#reading) {
-      this.#lose('bytes nobody asked for');
+      this.#lose('bytes without a request');
       return false;
     }
     const bodyAt = this.#head === null ? this.#readHead(buffer, bytes) : 0;

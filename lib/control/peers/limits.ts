@@ -41,7 +41,7 @@ export const OFFERS_AT_ONCE = 4;
  */
 export const HOLDER_SEARCH_DEADLINE_MS = 300;
 
-/** For how long the result of a search counts, when it has found somebody and when not. */
+/** For how long the result of a search counts, when it has found a holder and when not. */
 export const HOLDERS_FOUND_MS = 60_000;
 export const HOLDERS_NONE_MS = 30_000;
 

@@ -1,6 +1,6 @@
 /** How a shard is read at its origin. */
 export interface ReadHow {
-  /** Where in the shard somebody waits; null: nobody does. */
+  /** Where in the shard a client waits; null: no client does. */
   sliceBytes: number | null;
   /** Whether this node reads for no others (OriginAsk). */
   alone: boolean;
