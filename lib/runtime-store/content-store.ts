@@ -21,7 +21,7 @@ export interface ContentStore {
   blobs(): Promise<Map<string, ContentFile>>;
   /** The committed blob, else the ingest that receives it; null: neither. */
   find(digest: string): Promise<ContentFile | null>;
-  /** What has become of `file`: grown, committed, or null if it is gone from a store that is there. */
+  /** What has become of `file`: grown, committed, or null if it is gone. Rejects as `blobs`. */
   again(digest: string, file: ContentFile): Promise<ContentFile | null>;
 }
 
@@ -77,7 +77,7 @@ export class LocalContentStore implements ContentStore {
   }
 
   /**
-   * Rejects if the store is away, as when it is not mounted any more. containerd makes the folder of
+   * Rejects if the store is not there, as when it was unmounted. containerd makes the folder of
    * ingests at its start, and that of blobs with the first one.
    */
   async #present(): Promise<void> {

@@ -14,8 +14,8 @@ import {
 
 const MIB = 1024 * 1024;
 /**
- * The image of the first test. `SHOAL_STORE_IMAGE_MIB=1024 npm test -- test/e2e/runtime-store.test.ts`
- * is the long form: this size, and every case with both versions of containerd.
+ * The image of the first test. The long form is this size, and every case with both containerds:
+ * `SHOAL_STORE_IMAGE_MIB=1024 npm test -- test/e2e/runtime-store.test.ts`.
  */
 const FULL_MIB = Number(process.env['SHOAL_STORE_IMAGE_MIB'] ?? 37);
 const IS_LONG = FULL_MIB > 100;
