@@ -23,8 +23,8 @@ export type Verified =
   | { kind: 'unreadable'; error: unknown };
 
 /**
- * Reads whole blobs and compares them with their digests, one at a time. No request waits for it, so
- * it rests after each shard for as long as the shard took; a blob that was asked for comes first
+ * Reads whole blobs and compares them with their digests, one at a time. No request waits for it,
+ * so it rests after each shard for as long as the shard took; a blob that was asked for comes first
  * and without a rest.
  */
 export class Verification {
