@@ -161,6 +161,12 @@ export const errorFixes: Record<ErrorCode, { means: string; fix: string }> = {
     means: 'The cache disk failed; the node serves from memory.',
     fix: 'Check `df` and `dmesg` for CacheConfig.dir.',
   },
+  THREAD_LOST: {
+    means: 'Threads of the node ended again and again, so that a request could not be served.',
+    fix:
+      'Look for the reason in the log (out of memory?): `shoal_thread_restarts_total` counts ' +
+      'the ends. The request can be tried again.',
+  },
   INTERNAL: {
     means: 'A bug in Shoal.',
     fix: 'Report it with the log line.',

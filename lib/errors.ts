@@ -39,6 +39,7 @@ export const errorTable = {
   DRAINING: { status: 503, oci: 'UNKNOWN' },
   CANCELLED: { status: 499, oci: 'UNKNOWN' },
   DISK_FAILED: { status: 500, oci: 'UNKNOWN' },
+  THREAD_LOST: { status: 503, oci: 'TOOMANYREQUESTS' },
   INTERNAL: { status: 500, oci: 'UNKNOWN' },
 } as const;
 

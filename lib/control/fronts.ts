@@ -29,6 +29,7 @@ export function startFront(
 ): Promise<Front> {
   const { port1, port2 } = new MessageChannel();
   const worker = new Worker(new URL('../front/main.ts', import.meta.url), {
+    name: 'front',
     workerData: { start, port: port2 },
     transferList: [port2],
     ...THREAD_OPTIONS,

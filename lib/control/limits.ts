@@ -63,6 +63,12 @@ export const GRANT_MS_MAX = 60_000;
 /** A front thread listens within this time after its start, on the slowest machine. */
 export const FRONT_START_TIMEOUT_MS = 20_000;
 
+/**
+ * A job whose thread ended is begun again for this long after it was first asked for: as long as a
+ * fetch may stand still (FETCH_PATIENCE_MS of lib/swarm/limits.ts).
+ */
+export const THREAD_PATIENCE_MS = 25_000;
+
 /** A thread that could not be started is tried again this much later. */
 export const THREAD_RESTART_MS = 1_000;
 

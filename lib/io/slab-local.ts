@@ -1,6 +1,6 @@
 import type { SlabIo } from '../cache/slab-io.ts';
 import type { Arena } from './arena.ts';
-import { readExtent, writeDescriptor, writeExtent } from './slab.ts';
+import { readExtent, writeDescriptor, writeExtent, writePinned } from './slab.ts';
 import type { SlabFiles } from './slab-files.ts';
 
 /**
@@ -10,7 +10,8 @@ import type { SlabFiles } from './slab-files.ts';
 export function localSlabIo(files: SlabFiles, arena: Arena): SlabIo {
   return {
     read: (job) => readExtent(files.slabFd, arena, job),
-    write: (job) => writeExtent(writeDescriptor(files, job), arena, job),
+    write: (job) =>
+      writePinned(arena, job, () => writeExtent(writeDescriptor(files, job), arena, job)),
     writeHeader: (job) => files.writeHeader(job),
   };
 }

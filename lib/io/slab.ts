@@ -42,30 +42,39 @@ export function writeDescriptor(
 }
 
 /**
- * Writes one complete shard from its arena slot to the slab `fd`, up to the next page. The slot is
- * pinned meanwhile; if it has another generation already, nothing is written. Throws ShoalError
- * DISK_FAILED.
+ * Runs `write` with the slot of `job` pinned; if it has another generation already, nothing is
+ * written. Called by control, because a thread that ends would never give its pin back.
  */
-export async function writeExtent(fd: number, arena: Arena, job: WriteJob): Promise<WriteOutcome> {
+export async function writePinned(
+  arena: Arena,
+  job: WriteJob,
+  write: () => Promise<WriteOutcome>,
+): Promise<WriteOutcome> {
   if (!arena.tryPin(job.slot, job.generation)) return 'gone';
   try {
-    const lengthBytes = pageCeil(job.lengthBytes);
-    const bytes = arena.bytes(job.slot, 0, lengthBytes);
-    let doneBytes = 0;
-    while (doneBytes < lengthBytes) {
-      const { bytesWritten } = await diskCall(
-        writeAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes),
-      );
-      if (bytesWritten === 0)
-        throw new ShoalError('DISK_FAILED', 'the cache disk is full', {
-          cause: { code: 'ENOSPC' },
-        });
-      doneBytes += bytesWritten;
-    }
-    return 'written';
+    return await write();
   } finally {
     arena.unpin(job.slot);
   }
+}
+
+/**
+ * Writes one complete shard from its arena slot, which is pinned, to the slab `fd`, up to the next
+ * page. Throws ShoalError DISK_FAILED.
+ */
+export async function writeExtent(fd: number, arena: Arena, job: WriteJob): Promise<WriteOutcome> {
+  const lengthBytes = pageCeil(job.lengthBytes);
+  const bytes = arena.bytes(job.slot, 0, lengthBytes);
+  let doneBytes = 0;
+  while (doneBytes < lengthBytes) {
+    const { bytesWritten } = await diskCall(
+      writeAt(fd, bytes, doneBytes, lengthBytes - doneBytes, job.fileOffsetBytes + doneBytes),
+    );
+    if (bytesWritten === 0)
+      throw new ShoalError('DISK_FAILED', 'the cache disk is full', { cause: { code: 'ENOSPC' } });
+    doneBytes += bytesWritten;
+  }
+  return 'written';
 }
 
 async function diskCall<T>(call: Promise<T>): Promise<T> {

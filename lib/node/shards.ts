@@ -122,6 +122,7 @@ export function buildShards(parts: ShardParts): Shards {
   });
   const digests = new Digests({
     run: (job) => pools.digest(job),
+    arena,
     loader,
     clock,
     digestOf: (key) => facts.digestOf(key),

@@ -8,6 +8,7 @@ import type { Observation } from '../control/watch/observation.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena } from '../io/arena.ts';
 import { Doorbells } from '../io/doorbell.ts';
+import { writePinned } from '../io/slab.ts';
 import { openSlabFiles, type SlabFiles } from '../io/slab-files.ts';
 import type { OriginOptions } from '../origin/connections.ts';
 import type { Vouching } from '../registry/vouching.ts';
@@ -74,7 +75,7 @@ export async function openStorage(
       },
     },
   );
-  const store = openStore(files, CacheConfig.checkReads, pools, observation, clock);
+  const store = openStore(files, CacheConfig.checkReads, { arena, pools }, observation, clock);
   const runtime = await openRuntimeStore(CacheConfig.runtimeStore, {
     slotCount: arena.slotCount,
     isCrowded: () => residency.waiting > 0,
@@ -119,7 +120,7 @@ export async function openStorage(
 function openStore(
   files: SlabFiles,
   checkReads: Config['CacheConfig']['checkReads'],
-  pools: Pools,
+  { arena, pools }: Pick<Storage, 'arena' | 'pools'>,
   { meter, log }: Observation,
   clock: Clock,
 ): CacheStore {
@@ -142,11 +143,12 @@ function openStore(
         if (result.outcome === 'corrupt') meter.count('cacheError.checksum');
         return result.outcome;
       },
-      async write(job) {
-        const result = await pools.run({ kind: 'diskWrite', ...job });
-        if (result.kind === 'failed') throw failed(result.error, 'write');
-        return result.outcome;
-      },
+      write: (job) =>
+        writePinned(arena, job, async () => {
+          const result = await pools.run({ kind: 'diskWrite', ...job });
+          if (result.kind === 'failed') throw failed(result.error, 'write');
+          return result.outcome;
+        }),
       writeHeader: (job) => files.writeHeader(job),
     },
   });

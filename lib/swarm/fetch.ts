@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import { ORIGIN_BACKOFF_MS } from './limits.ts';
+import { ORIGIN_BACKOFF_MS, THREAD_BACKOFF_MS } from './limits.ts';
 import { FetchParts } from './fetch-parts.ts';
 import type { FetchOptions, FetchShared } from './fetch-shared.ts';
 import { type AfterOrigin, OriginTries, wireError } from './origin-tries.ts';
@@ -319,6 +319,10 @@ export class ShardFetch implements Fetch {
   #failed(node: NodeId, error: WireError): void {
     const { health, nowMs, observe } = this.#shared;
     this.#lastError = error;
+    if (error.code === 'THREAD_LOST') {
+      this.#verification.threadLost();
+      return this.#waitFor(THREAD_BACKOFF_MS);
+    }
     if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH')
       return this.#verification.corrupt(null);
     observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);

@@ -195,6 +195,9 @@ export const FETCH_PATIENCE_MS = 25_000;
 export const ORIGIN_TRIES_MAX = 4;
 export const ORIGIN_BACKOFF_MS = 200;
 
+/** A read whose own thread ended is tried again this much later: another thread has to start. */
+export const THREAD_BACKOFF_MS = 50;
+
 /**
  * An origin that hangs for so long before it breaks an answer off is tried twice, the tries of
  * owners and roots included. Otherwise nobody could be told in time what is wrong.

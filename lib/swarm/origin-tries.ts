@@ -5,6 +5,7 @@ import {
   ORIGIN_BROKEN_PATIENCE_MS,
   ORIGIN_TRIES_MAX,
   OWNER_REFUSALS_MAX,
+  THREAD_BACKOFF_MS,
 } from './limits.ts';
 import { OriginRefs } from './origin-refs.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
@@ -50,6 +51,13 @@ export class OriginTries {
 
   /** The read has failed, and no byte has come for `silentMs`. */
   failed(error: WireError, silentMs: number): AfterOrigin {
+    // A thread of this node ended: no failure of the origin, and no try of it.
+    if (error.code === 'THREAD_LOST') {
+      this.#tries--;
+      return silentMs > FETCH_PATIENCE_MS
+        ? { kind: 'end', result: { kind: 'failed', error } }
+        : { kind: 'pause', ms: THREAD_BACKOFF_MS, anew: false };
+    }
     if (isFinal(error)) return this.#denied(error);
     // One client's URL may name an object that is not the blob; another's is tried at once.
     if (error.code === 'ORIGIN_BROKEN' && this.#refs.hasOthers) return this.#denied(error);

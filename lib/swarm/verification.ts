@@ -1,4 +1,5 @@
 import type { WireError } from '../errors.ts';
+import { THREAD_BACKOFF_MS } from './limits.ts';
 import type { FetchParts } from './fetch-parts.ts';
 import type { Whole } from './integrity.ts';
 import type { AskRole, FetchResult, NodeId, Report, StatResult } from './types.ts';
@@ -61,6 +62,12 @@ export class Verification {
     this.#parts.progress.restart(fromBytes);
   }
 
+  /** A thread of this node ended within a read from a peer, which is not at fault: read anew. */
+  threadLost(): void {
+    const { attempts, integrity } = this.#parts;
+    this.restart(Math.min(attempts.fromBytes, integrity.provenance.trustedBytes));
+  }
+
   /** Asks `node` for the checksum, and tells it how it went with `parent`. */
   stat(node: NodeId, parent: NodeId | null, report: Report): void {
     this.#steps.checking();
@@ -87,6 +94,7 @@ export class Verification {
       shared.health.failed(node, shared.nowMs());
       this.#steps.passOver(node, 'owner');
     } else if (result.kind === 'refused') this.#steps.passOver(node, 'owner');
+    else if (result.error.code === 'THREAD_LOST') this.#steps.wait(THREAD_BACKOFF_MS);
     else if (lateness.isForgiven(node, result.error, sources.isLast(node), progress))
       this.#steps.go();
     else {

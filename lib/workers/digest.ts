@@ -86,9 +86,9 @@ function update({
   if (hashing === null) return { kind: 'gone' };
   let count = 0;
   for (const { slot, generation, lengthBytes } of shards) {
-    if (!arena.tryPin(slot, generation)) break;
+    // Control has pinned it: a thread that ends would never give its pin back.
+    if (arena.generation(slot) !== generation) break;
     add(hashing, arena.bytes(slot, 0, lengthBytes));
-    arena.unpin(slot);
     count++;
   }
   return { kind: 'hashed', count };

@@ -8,6 +8,7 @@ import type { HeadFact } from '../origin/range-asker.ts';
 import { WholeOnly } from '../origin/range-reader.ts';
 import type { TransferTools } from './peer/read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';
+import { TurnEnd } from './turn-end.ts';
 
 /** The part of a shard from byte `fromBytes` to its end, to be read into a slot. */
 export interface OriginPart {
@@ -101,6 +102,7 @@ class PartsReading {
   readonly #tools: TransferTools;
   readonly #over: (result: OriginReadResult, part: OriginPart) => void;
   readonly #learned: (fact: HeadFact) => void;
+  readonly #turnEnd = new TurnEnd();
   #at = 0;
   /** Of the current part. */
   #receivedBytes = 0;
@@ -126,19 +128,28 @@ class PartsReading {
   /** Reads the parts; returns how many of them have ended. */
   async run(origin: OriginClient): Promise<number> {
     const sliceBytes = this.#parts.length === 1 ? sliceFirst(this.#job, this.#part) : 0;
+    const { arena } = this.#tools;
+    const { slot, fromBytes } = this.#part;
     try {
-      if (sliceBytes > 0) {
+      if (fromBytes > 0 && fromBytes === arena.length(slot)) {
+        // All bytes came, but the thread that read them ended before it said so.
+        this.#totalBytes = arena.total(slot);
+        this.#lengthBytes = fromBytes;
+      } else if (sliceBytes > 0) {
         await this.#read(origin, sliceBytes, SHARD_BYTES, (bytes) =>
-          this.#tools.arena.setAhead(this.#part.slot, sliceBytes, bytes),
+          this.#turnEnd.add(() => arena.setAhead(slot, sliceBytes, bytes)),
         );
+        this.#turnEnd.now();
         await this.#read(origin, this.#part.fromBytes, sliceBytes, (bytes) => this.#receive(bytes));
         this.#receive(this.#lengthBytes);
       } else
         await this.#read(origin, this.#part.fromBytes, this.#parts.length * SHARD_BYTES, (bytes) =>
           this.#receiveInOrder(bytes),
         );
+      this.#turnEnd.now();
       this.#partDone();
     } catch (thrown) {
+      this.#turnEnd.now();
       const error = ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire();
       const wholeOnly = thrown instanceof WholeOnly;
       this.#partFailed(error, wholeOnly);
@@ -173,7 +184,7 @@ class PartsReading {
       const part = this.#at;
       advance((atBytes += bytes));
       if (this.#at !== part) atBytes = 0;
-      doorbells.ringAll();
+      this.#turnEnd.add(() => doorbells.ringAll());
     };
     await origin.readRange(
       job,
@@ -229,29 +240,40 @@ class PartsReading {
   #receive(bytes: number): void {
     const { arena } = this.#tools;
     const { slot } = this.#part;
+    const isReleased = !isWholeBlob(this.#job, this.#totalBytes);
     this.#receivedBytes = bytes;
-    arena.setReceived(slot, bytes);
-    if (!isWholeBlob(this.#job, this.#totalBytes)) arena.setReleased(slot, bytes);
+    this.#turnEnd.add(() => {
+      arena.setReceived(slot, bytes);
+      if (isReleased) arena.setReleased(slot, bytes);
+    });
   }
 
   #receiveInOrder(bytes: number): void {
     this.#receive(bytes);
     // The last part is complete only when the answer has ended correctly.
-    if (bytes === this.#lengthBytes && this.#at < this.#parts.length - 1) this.#partDone();
+    if (bytes === this.#lengthBytes && this.#at < this.#parts.length - 1) {
+      const [part, lengthBytes] = [this.#part, this.#lengthBytes];
+      this.#goOn();
+      this.#turnEnd.add(() => this.#over(this.#checked(part, lengthBytes), part));
+    }
   }
 
   #partDone(): void {
     const part = this.#part;
-    const { arena } = this.#tools;
+    const result = this.#checked(part, this.#lengthBytes);
+    this.#goOn();
+    this.#over(result, part);
+  }
+
+  #checked({ slot }: OriginPart, lengthBytes: number): OriginReadResult {
+    const [totalBytes, { arena }] = [this.#totalBytes, this.#tools];
     const checksum = checksumSlot(
-      { slot: part.slot, digest: this.#job.digest },
-      this.#lengthBytes,
-      this.#totalBytes,
+      { slot, digest: this.#job.digest },
+      lengthBytes,
+      totalBytes,
       arena,
     );
-    const [lengthBytes, totalBytes] = [this.#lengthBytes, this.#totalBytes];
-    this.#goOn();
-    this.#over({ kind: 'data', totalBytes, lengthBytes, checksum }, part);
+    return { kind: 'data', totalBytes, lengthBytes, checksum };
   }
 
   #partFailed(error: WireError, wholeOnly: boolean): void {

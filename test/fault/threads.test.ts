@@ -10,6 +10,7 @@ import { DemoRegistry } from '../../lib/demo/registry.ts';
 import { makeSampleImage, type SampleImage } from '../../lib/demo/sample-image.ts';
 import { startNode } from '../../lib/node.ts';
 import type { RunningNode } from '../../lib/node/running-node.ts';
+import { until } from '../telemetry/until.ts';
 
 const MIB = 1024 * 1024;
 
@@ -18,9 +19,11 @@ describe('fault/threads: a thread of a node ends in the middle of a pull', () =>
   let registry: DemoRegistry;
   let dir: string;
   let node: RunningNode;
-  /** The threads of the node, in the order of their start: a transfer thread is the first. */
+  /** The threads of the node that carry out jobs: all but the front; a transfer thread first. */
   let workers: Worker[];
-  const started = (worker: Worker): void => void workers.push(worker);
+  const started = (worker: Worker): void => {
+    if (worker.threadName !== 'front') workers.push(worker);
+  };
   const stopping = new AbortController();
 
   before(async () => {
@@ -88,6 +91,24 @@ describe('fault/threads: a thread of a node ends in the middle of a pull', () =>
     });
     assert.equal(await metric('shoal_thread_restarts_total{thread="transfer"}'), 1);
     // From memory and disk: nothing wrong was kept.
+    await pull(() => undefined);
+  });
+
+  it('every thread but those that listen, again and again', async () => {
+    let nextBytes = 5 * MIB;
+    let rounds = 0;
+    await pull((bytes) => {
+      if (bytes < nextBytes) return;
+      nextBytes += 18 * MIB;
+      rounds++;
+      for (const worker of workers.splice(0)) void worker.terminate();
+    });
+    assert.ok(rounds >= 3);
+    await until(
+      async () => (await metric('shoal_thread_restarts_total{thread="digest"}')) > 0,
+      'a restart of the digest thread',
+    );
+    assert.equal(await metric('shoal_integrity_failures_total{of="blob"}'), 0);
     await pull(() => undefined);
   });
 });

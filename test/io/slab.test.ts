@@ -7,7 +7,7 @@ import { ShoalError } from '../../lib/errors.ts';
 import { Arena } from '../../lib/io/arena.ts';
 import { checksumOf } from '../../lib/io/checksum.ts';
 import { openDirect } from '../../lib/io/aligned.ts';
-import { readExtent, writeDescriptor, writeExtent } from '../../lib/io/slab.ts';
+import { readExtent, writeDescriptor, writeExtent, writePinned } from '../../lib/io/slab.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 
 function filled(arena: Arena, slot: number, seed: number): number {
@@ -94,11 +94,15 @@ for (const direct of [false, true]) {
     it('writes nothing from a slot that holds another generation, and leaves no pin', async () => {
       const generation = filled(arena, 3, 5);
       const job = { fileOffsetBytes: 0, lengthBytes: 4096, slot: 3 };
-      assert.equal(
-        await writeExtent(file.fd, arena, { ...job, generation: generation - 1 }),
-        'gone',
-      );
-      assert.equal(await writeExtent(file.fd, arena, { ...job, generation }), 'written');
+      const write = (of: number): Promise<string> =>
+        writePinned(arena, { ...job, generation: of }, () => {
+          assert.ok(!arena.tryLock(3), 'pinned meanwhile');
+          return writeExtent(file.fd, arena, { ...job, generation: of });
+        });
+      assert.equal(await write(generation - 1), 'gone');
+      assert.equal(await write(generation), 'written');
+      const lost = (): Promise<never> => Promise.reject(new Error('the thread ended'));
+      await assert.rejects(writePinned(arena, { ...job, generation }, lost));
       assert.ok(arena.tryLock(3));
       arena.begin(3);
     });

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
-import { ORIGIN_BROKEN_PATIENCE_MS, ORIGIN_TRIES_MAX } from '../../lib/swarm/limits.ts';
+import {
+  FETCH_PATIENCE_MS,
+  ORIGIN_BROKEN_PATIENCE_MS,
+  ORIGIN_TRIES_MAX,
+} from '../../lib/swarm/limits.ts';
 import { ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_SILENCE_MS } from '../../lib/origin/limits.ts';
 import { CONTEXT, asChild, data, failure, pass, rig } from './fixture.ts';
 
@@ -62,6 +66,33 @@ describe('swarm/fetch: the origin', () => {
     assert.equal(made.effects.calls.filter(({ call }) => call === 'origin').length, 2);
     const { result } = made.effects.last('finished');
     assert.equal(result.kind === 'failed' && result.error.code, 'ORIGIN_BROKEN');
+  });
+
+  it('goes on from the last byte however often the thread of the read ends', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    const deaths = 3 * ORIGIN_TRIES_MAX;
+    for (let death = 1; death <= deaths; death++) {
+      fetch.settle(made.effects.last('origin').attempt, failure('THREAD_LOST', death * 10));
+      pass(made, 1_000);
+      assert.equal(made.effects.last('origin').ask.fromBytes, death * 10);
+    }
+    fetch.settle(made.effects.last('origin').attempt, data('aa', null));
+    assert.equal(made.effects.last('finished').result.kind, 'done');
+  });
+
+  it('ends when the threads of its reads end and no byte comes for too long', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    for (let ms = 0; ms < FETCH_PATIENCE_MS; ms += 1_000) {
+      fetch.settle(made.effects.last('origin').attempt, failure('THREAD_LOST', 0));
+      pass(made, 1_000);
+    }
+    const { attempt } = made.effects.last('origin');
+    pass(made, 1_000);
+    fetch.settle(attempt, failure('THREAD_LOST', 0));
+    const { result } = made.effects.last('finished');
+    assert.equal(result.kind === 'failed' && result.error.code, 'THREAD_LOST');
   });
 
   it('retries with backoff from the last byte, within its retry budget', () => {

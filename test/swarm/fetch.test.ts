@@ -140,6 +140,16 @@ describe('swarm/fetch: the way of a shard', () => {
     assert.equal(made.effects.last('ask').ask.fromBytes, 0);
   });
 
+  it('asks the same node again when a thread of its own ended, and blames nobody', () => {
+    const made = asChild();
+    const { effects, fetch, owner, swarm } = made;
+    fetch.settle(1, failure('THREAD_LOST', 700_000));
+    pass(made, 1_000);
+    const again = effects.last('ask').ask;
+    assert.deepEqual([again.node, again.fromBytes], [owner, 0]);
+    assert.equal(swarm.peers().find(({ node }) => node === owner)!.condition, 'good');
+  });
+
   it('reads again from the origin what only peers had sent', () => {
     const made = rig(2, 0);
     const shard = shardWhere(made.swarm, (rank) => rank[0] !== made.members[0]!.node);

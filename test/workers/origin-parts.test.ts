@@ -10,7 +10,7 @@ import {
   type OriginPart,
   type OriginReadResult,
 } from '../../lib/workers/origin-read.ts';
-import { JOB, PART, readParts, SHARD, spansOf } from './origin-read-fixture.ts';
+import { JOB, PART, readParts, SHARD, spansOf, turnEnd } from './origin-read-fixture.ts';
 import { transferTools } from './peer/peer-server.ts';
 
 describe('workers/origin-read: several shards of one blob', () => {
@@ -45,6 +45,7 @@ describe('workers/origin-read: several shards of one blob', () => {
       readRange: async (_: unknown, span: unknown, sink: OriginSink) => (
         asked.push(_, span),
         play(sink, 2 * SHARD_BYTES, 3 * SHARD_BYTES + 5),
+        await turnEnd(),
         told.push(-1),
         sink.data(BLOB.subarray(3 * SHARD_BYTES + 5))
       ),

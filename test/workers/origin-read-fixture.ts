@@ -24,10 +24,13 @@ export const JOB: OriginReadJob = {
   mayStream: true,
 };
 
+/** Until the end of this turn of the event loop, when bytes that came in it are published. */
+export const turnEnd = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** Runs a job with an origin that calls `play` with the sink of each request. */
 export async function readParts(
   tools: ReturnType<typeof transferTools>,
-  play: (sink: OriginSink, request: number) => void,
+  play: (sink: OriginSink, request: number) => void | Promise<void>,
   job: Partial<OriginReadJob>,
   asked: unknown[] = [],
 ): Promise<[OriginReadResult, OriginPart][]> {
@@ -35,7 +38,7 @@ export async function readParts(
   const origin = {
     readRange: async (target: unknown, span: unknown, sink: OriginSink) => (
       asked.push(target, span),
-      play(sink, asked.length / 2)
+      await play(sink, asked.length / 2)
     ),
   } as unknown as OriginClient;
   await readFromOrigin({ ...JOB, ...job }, origin, tools, (result, part) =>

@@ -7,7 +7,7 @@ import type { OriginTarget } from '../../lib/origin-target.ts';
 import { SLICE_FIRST_BYTES_MIN } from '../../lib/workers/limits.ts';
 import type { OriginSink } from '../../lib/origin/range-reader.ts';
 import type { OriginPart, OriginReadJob, OriginReadResult } from '../../lib/workers/origin-read.ts';
-import { PART, readParts, SHARD, spansOf } from './origin-read-fixture.ts';
+import { PART, readParts, SHARD, spansOf, turnEnd } from './origin-read-fixture.ts';
 import { transferTools } from './peer/peer-server.ts';
 
 describe('workers/origin-read', () => {
@@ -16,7 +16,7 @@ describe('workers/origin-read', () => {
 
   /** Runs a job of one part; see readParts. */
   function read(
-    play: (sink: OriginSink) => void,
+    play: (sink: OriginSink) => void | Promise<void>,
     { totalBytes = null, digest = null, ...part }: Partial<OriginPart & OriginReadJob> = {},
   ): Promise<OriginReadResult> & { asked: unknown[] } {
     const asked: unknown[] = [];
@@ -39,13 +39,15 @@ describe('workers/origin-read', () => {
 
   it('requests the rest of the shard and releases bytes as they arrive', async () => {
     const reading = read(
-      (sink) => {
+      async (sink) => {
         sink.head({
           totalBytes: 3 * SHARD_BYTES,
           startBytes: SHARD_BYTES + 100,
           lengthBytes: SHARD_BYTES - 100,
         });
         sink.data(SHARD.subarray(100, 5_000));
+        assert.equal(tools.arena.received(0), 0, 'not within the read of the socket');
+        await turnEnd();
         assert.deepEqual([tools.arena.received(0), tools.arena.released(0)], [5_000, 5_000]);
         sink.data(SHARD.subarray(5_000));
       },
@@ -70,14 +72,27 @@ describe('workers/origin-read', () => {
     assert.equal(tools.arena.total(0), 3 * SHARD_BYTES);
   });
 
+  it('asks for nothing when all bytes came before an earlier thread ended', async () => {
+    tools.arena.bytes(0).set(SHARD);
+    tools.arena.setLength(0, SHARD_BYTES, 3 * SHARD_BYTES);
+    const reading = read(() => undefined, { fromBytes: SHARD_BYTES });
+    assert.deepEqual(await reading, {
+      kind: 'data',
+      totalBytes: 3 * SHARD_BYTES,
+      lengthBytes: SHARD_BYTES,
+      checksum: checksumOf(SHARD).toString('hex'),
+    });
+    assert.deepEqual(reading.asked, []);
+  });
+
   describe('the slice first', () => {
     const [SLICE, TOTAL] = [1_500_000, 3 * SHARD_BYTES];
-    const part = (
+    const part = async (
       sink: OriginSink,
       fromBytes: number,
       toBytes: number,
       each: () => void = () => undefined,
-    ): void => {
+    ): Promise<void> => {
       sink.head({
         totalBytes: TOTAL,
         startBytes: SHARD_BYTES + fromBytes,
@@ -85,6 +100,7 @@ describe('workers/origin-read', () => {
       });
       for (let at = fromBytes; at < toBytes; at += 65_536) {
         sink.data(SHARD.subarray(at, Math.min(toBytes, at + 65_536)));
+        await turnEnd();
         each();
       }
     };
@@ -92,16 +108,16 @@ describe('workers/origin-read', () => {
     it('is requested and released before the part below it, each byte once', async () => {
       let [ahead, parts] = [0, 0];
       const reading = read(
-        (sink) => {
+        async (sink) => {
           if (parts++ === 0)
-            part(
+            await part(
               sink,
               SLICE,
               SHARD_BYTES,
               () => (ahead = ahead === 0 ? tools.arena.sendableTo(0, SLICE) : ahead),
             );
           else
-            part(sink, 0, SLICE, () =>
+            await part(sink, 0, SLICE, () =>
               assert.ok(
                 tools.arena.sendableTo(0, SLICE) === SHARD_BYTES &&
                   tools.arena.received(0) <= SLICE,
@@ -130,8 +146,8 @@ describe('workers/origin-read', () => {
     it('does not count as received when the part below it fails', async () => {
       let parts = 0;
       const reading = read(
-        (sink) => {
-          if (parts++ === 0) part(sink, SLICE, SHARD_BYTES);
+        async (sink) => {
+          if (parts++ === 0) await part(sink, SLICE, SHARD_BYTES);
           else throw new ShoalError('ORIGIN_BROKEN', 'gone');
         },
         { sliceBytes: SLICE, totalBytes: TOTAL },

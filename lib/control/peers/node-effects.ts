@@ -17,6 +17,7 @@ import type { Span } from '../../span.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { FillFromSwarm, Resident, FetchOptions } from '../shards/resident.ts';
 import type { Observation } from '../watch/observation.ts';
+import { withReceived } from './read-outcome.ts';
 import type { TargetRef } from './target-ref.ts';
 import type { PeerStandings } from './standings.ts';
 import type { Suspicion } from './suspicion.ts';
@@ -131,7 +132,7 @@ export class NodeEffects implements FetchEffects {
       },
     );
     job.running = running;
-    const result = await running;
+    const result = withReceived(await running, () => arena.received(resident.slot));
     job.running = null;
     endAttempt(span, result);
     observation.journal.transferred(options, fetch.shard, ask.node, startMs, result);
@@ -147,6 +148,7 @@ export class NodeEffects implements FetchEffects {
   }
 
   #standingOf(node: string, result: { kind: string; error?: WireError }): void {
+    if (result.kind === 'failed' && result.error!.code === 'THREAD_LOST') return;
     if (result.kind === 'failed') this.#parts.standings.failed(node, result.error!);
     else this.#parts.standings.answered(node);
   }
@@ -170,7 +172,7 @@ export class NodeEffects implements FetchEffects {
       mayStream,
     });
     job.running = running;
-    const result = await running;
+    const result = withReceived(await running, () => arena.received(filling.slot));
     job.running = null;
     endAttempt(span, result);
     observation.journal.transferred(job.options, fetch.shard, null, startMs, result);

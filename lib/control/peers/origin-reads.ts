@@ -243,7 +243,7 @@ export class OriginReads {
         mode.mayStream,
       );
     } catch (thrown) {
-      // The thread ended over it: the fetch goes on elsewhere, or tries again.
+      // The thread ended over it: the fetch goes on from what is in the slot.
       const error = ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire();
       for (const read of together.slice(told.length)) {
         const receivedBytes = read.filling.fromBytes;

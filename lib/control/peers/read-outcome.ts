@@ -1,16 +1,30 @@
 import type { RequestEnd } from '../../swarm/origin-queue.ts';
 import type { OriginReadResult } from '../../workers/origin-read.ts';
+import type { PreadResult } from '../../wire/pread.ts';
 import type { ProbeResult } from '../../workers/pool.ts';
 
 /** What the end of a read says of the upstream, for the queue of requests. */
 export function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {
   if (result.kind === 'data') return 'answered';
   const { code } = result.error;
-  if (code === 'CANCELLED') return 'left';
+  if (code === 'CANCELLED' || code === 'THREAD_LOST') return 'left';
   return result.receivedBytes === fromBytes &&
     (code === 'ORIGIN_TIMEOUT' || code === 'ORIGIN_UNREACHABLE')
     ? 'silent'
     : 'answered';
+}
+
+/**
+ * A result with what has come before the thread of the read ended: only the slot tells, and what
+ * clients were sent of it must not be read again.
+ */
+export function withReceived<Result extends OriginReadResult | PreadResult>(
+  result: Result,
+  receivedBytes: () => number,
+): Result {
+  return result.kind === 'failed' && result.error.code === 'THREAD_LOST'
+    ? { ...result, receivedBytes: receivedBytes() }
+    : result;
 }
 
 /** A refusal of the read is a refusal of the check; another failure proves nothing. */

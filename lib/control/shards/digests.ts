@@ -10,6 +10,7 @@ import {
 } from '../limits.ts';
 import { SHARD_BYTES } from '../../limits.ts';
 import type { DigestJob, DigestResult } from '../../workers/digest.ts';
+import type { Arena } from '../../io/arena.ts';
 import type { ShardLoader } from './loader.ts';
 import type { Interest, Resident, FetchOptions } from './resident.ts';
 
@@ -32,6 +33,7 @@ interface Followed {
 interface DigestParts {
   run(job: DigestJob): Promise<DigestResult>;
   loader: ShardLoader;
+  arena: Pick<Arena, 'tryPin' | 'unpin'>;
   clock: Clock;
   /** The digest that a blob must have; null: none is known. */
   digestOf(key: string): string | null;
@@ -126,7 +128,7 @@ export class Digests {
         ({ slot, generation, lengthBytes }) => ({ slot, generation, lengthBytes }),
       );
       const offsetBytes = followed.next * SHARD_BYTES;
-      const result = await this.#parts.run({ kind: 'update', key, offsetBytes, shards });
+      const result = await this.#pinned({ kind: 'update', key, offsetBytes, shards });
       this.#letGo(followed);
       if (result.kind === 'gone') this.#startOver(key, followed);
       if (result.kind !== 'hashed' || result.count === 0) continue;
@@ -148,6 +150,18 @@ export class Digests {
       this.#held.set(key, true);
       this.#parts.held(key, followed.totalBytes);
     } else this.#parts.broken(key);
+  }
+
+  /** Hashes shards whose slots are pinned meanwhile, up to the first that cannot be. */
+  async #pinned(job: Extract<DigestJob, { kind: 'update' }>): Promise<DigestResult> {
+    const { arena, run } = this.#parts;
+    const free = job.shards.findIndex(({ slot, generation }) => !arena.tryPin(slot, generation));
+    const shards = free < 0 ? job.shards : job.shards.slice(0, free);
+    try {
+      return await run({ ...job, shards });
+    } finally {
+      for (const { slot } of shards) arena.unpin(slot);
+    }
   }
 
   /** The digest thread ended with the blob's hash: hash it anew, from memory and disk. */

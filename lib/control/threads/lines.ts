@@ -3,14 +3,15 @@ import type { Clock } from '../../clock.ts';
 import { Channel } from '../../workers/channel.ts';
 import type { LineJob, LineResult } from '../../workers/line.ts';
 import { LOCAL, ShareQueue, type Share, type ShareTable } from '../../share-queue.ts';
-import { THREAD_RESTART_MS } from '../limits.ts';
+import { ShoalError } from '../../errors.ts';
+import { THREAD_PATIENCE_MS, THREAD_RESTART_MS } from '../limits.ts';
 import { PoolLoad } from './load.ts';
 import { holdYoungGeneration } from './young-generation.ts';
 
 /** The thread that had a job ended before the job was done. */
-export class ThreadLost extends Error {
+export class ThreadLost extends ShoalError {
   constructor(cause: Error) {
-    super(`a thread of this node ended: ${cause.message}`, { cause });
+    super('THREAD_LOST', `a thread of this node ended: ${cause.message}`, { cause });
     this.name = 'ThreadLost';
   }
 }
@@ -21,8 +22,8 @@ interface Waiting<Job> {
   heard?: ((part: unknown) => void) | undefined;
   /** Whether it is for this thread, or for any. */
   place: 'this' | 'any';
-  /** Whether another thread may begin it again. */
-  isRepeatable: boolean;
+  /** Until when another thread may begin it again (`clock.nowMs`); -Infinity: it may not. */
+  againUntilMs: number;
   resolve(result: unknown): void;
   reject(error: unknown): void;
 }
@@ -35,7 +36,7 @@ interface Line<Job> {
   underWay: Map<number, Waiting<Job>>;
 }
 
-interface LinesOptions {
+interface LinesOptions<Job> {
   /** Starts a thread that serves jobs from `port`. */
   start(port: MessagePort): Worker;
   threads: { atStart: number; all: number };
@@ -43,10 +44,10 @@ interface LinesOptions {
   shares?: ShareTable;
   /**
    * Whether a job can be done by a thread that knows nothing of earlier ones. Such a job is begun
-   * again, once, when its thread ends before it has said anything.
+   * again, for THREAD_PATIENCE_MS, each time its thread ends before it has said anything.
    */
-  isRepeatable: boolean;
-  clock: Pick<Clock, 'after'>;
+  isRepeatable(job: Job): boolean;
+  clock: Pick<Clock, 'after' | 'nowMs'>;
   /** A thread ended unasked, or could not be started. */
   lost(error: Error): void;
 }
@@ -59,7 +60,7 @@ interface LinesOptions {
  * replaced; one that cannot be started is tried again THREAD_RESTART_MS later.
  */
 export class Lines<Job> {
-  readonly #options: LinesOptions;
+  readonly #options: LinesOptions<Job>;
   readonly #load = new PoolLoad(() => this.#lines.map(({ worker }) => worker));
   readonly #lines: Line<Job>[] = [];
   readonly #queue: ShareQueue<Waiting<Job>>;
@@ -71,7 +72,7 @@ export class Lines<Job> {
   #nextId = 0;
   #closed = false;
 
-  constructor(options: LinesOptions) {
+  constructor(options: LinesOptions<Job>) {
     this.#options = options;
     this.#queue = new ShareQueue(options.shares ?? {});
     for (let thread = 0; thread < options.threads.atStart; thread++) this.#open();
@@ -91,11 +92,12 @@ export class Lines<Job> {
    * closed. `heard` is given what the job says on its way.
    */
   run(job: Job, heard?: (part: unknown) => void, share: Share = LOCAL): Promise<unknown> {
-    const { isRepeatable, threads } = this.#options;
+    const { isRepeatable, threads, clock } = this.#options;
     if (this.#lines.length === 0 || (this.#lines.length < threads.all && this.#load.isBusy))
       this.#open();
+    const againUntilMs = isRepeatable(job) ? clock.nowMs() + THREAD_PATIENCE_MS : -Infinity;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, heard, share, place: 'any', isRepeatable, resolve, reject });
+      this.#queue.push({ job, heard, share, place: 'any', againUntilMs, resolve, reject });
       this.#next();
     });
   }
@@ -183,12 +185,12 @@ export class Lines<Job> {
       this.#open();
     } else this.#restartLater(cause);
     const error = new ThreadLost(cause);
+    const nowMs = this.#options.clock.nowMs();
     for (const waiting of line.underWay.values()) {
       this.#queue.over(waiting.share);
       // A thread that never served has not begun its jobs; those meant for it alone are rejected.
       const isBegun = line.serves || waiting.place === 'this';
-      if (!isBegun) this.#queue.push(waiting);
-      else if (waiting.isRepeatable) this.#queue.push({ ...waiting, isRepeatable: false });
+      if (!isBegun || nowMs < waiting.againUntilMs) this.#queue.push(waiting);
       else waiting.reject(error);
     }
     this.#next();
@@ -239,7 +241,7 @@ export class Lines<Job> {
     if ('part' in settled) {
       if (this.#closed || waiting === undefined) return;
       // What was said cannot be unsaid: the job is not begun again.
-      waiting.isRepeatable = false;
+      waiting.againUntilMs = -Infinity;
       waiting.heard?.(settled.part);
       return;
     }
@@ -252,6 +254,6 @@ export class Lines<Job> {
   }
 }
 
-function forThis<Job>(job: Job): Pick<Waiting<Job>, 'job' | 'share' | 'place' | 'isRepeatable'> {
-  return { job, share: LOCAL, place: 'this', isRepeatable: false };
+function forThis<Job>(job: Job): Pick<Waiting<Job>, 'job' | 'share' | 'place' | 'againUntilMs'> {
+  return { job, share: LOCAL, place: 'this', againUntilMs: -Infinity };
 }

@@ -1,6 +1,5 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
-import { ShoalError } from '../../errors.ts';
 import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../../limits.ts';
 import type { DigestJob, DigestResult, DigestStart } from '../../workers/digest.ts';
 import type { OriginReadJob, OriginReadNews } from '../../workers/origin-read.ts';
@@ -54,7 +53,7 @@ interface Vouch {
 interface PoolOptions {
   /** Starts all threads at once, instead of when they are needed. */
   startAll: boolean;
-  clock: Pick<Clock, 'after'>;
+  clock: Pick<Clock, 'after' | 'nowMs'>;
   /** A thread ended, or could not be started; another one takes its place. */
   lost(thread: 'transfer' | 'digest', error: Error): void;
 }
@@ -74,7 +73,8 @@ export function startPools(
     threads: { atStart: startAll ? TRANSFER_THREADS : 1, all: TRANSFER_THREADS },
     jobsPerThreadMax: POOL_TASKS_PER_THREAD,
     shares: TRANSFER_SHARES,
-    isRepeatable: true,
+    // A read from a peer goes on from the byte after the last that arrived.
+    isRepeatable: ({ kind }) => kind !== 'peer',
     clock,
     lost: (error) => lost('transfer', error),
   });
@@ -83,7 +83,7 @@ export function startPools(
     threads: { atStart: startAll ? 1 : 0, all: 1 },
     jobsPerThreadMax: POOL_TASKS_PER_THREAD,
     // A hash that is under way is lost with its thread.
-    isRepeatable: false,
+    isRepeatable: () => false,
     clock,
     lost: (error) => lost('digest', error),
   });
@@ -137,7 +137,7 @@ function lostResult(job: PoolJob, thrown: unknown): unknown {
     throw thrown;
   if (job.kind === 'ping') return { status: 'unasked' };
   if (job.kind === 'hold') return { kind: 'hold', opened: false };
-  const error = new ShoalError('INTERNAL', thrown.message, { cause: thrown }).toWire();
+  const error = thrown.toWire();
   return job.kind === 'peer'
     ? { kind: 'failed', error, receivedBytes: job.fromBytes }
     : { kind: 'failed', error };

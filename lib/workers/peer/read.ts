@@ -5,6 +5,7 @@ import type { ResponseHead } from '../../io/response-head.ts';
 import { shardLength } from '../../shard.ts';
 import { parsePreadAnswer, parsePreadHeaders, type PreadResult } from '../../wire/pread.ts';
 import { checksumSlot } from '../slot-check.ts';
+import { TurnEnd } from '../turn-end.ts';
 import { exchange, paced, type ExchangeTools, type PeerRequest } from './exchange.ts';
 
 /**
@@ -38,6 +39,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
   let receivedBytes = job.fromBytes;
   let lengthBytes = 0;
   let totalBytes = 0;
+  const turnEnd = new TurnEnd();
   try {
     const { head, body } = await exchange(
       job,
@@ -54,14 +56,18 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
           room: (fromBytes, bodyBytes) =>
             arena.bytes(job.slot, job.fromBytes + fromBytes, job.fromBytes + bodyBytes),
           placed(bytes) {
-            receivedBytes = job.fromBytes + bytes;
-            arena.setReceived(job.slot, receivedBytes);
-            doorbells.ringAll();
+            const placedBytes = job.fromBytes + bytes;
+            receivedBytes = placedBytes;
+            turnEnd.add(() => {
+              arena.setReceived(job.slot, placedBytes);
+              doorbells.ringAll();
+            });
           },
         },
       },
       tools,
     );
+    turnEnd.now();
     if (head.status !== 200)
       return paced(parsePreadAnswer(head.status, body.toString('utf8')), sinceMs, tools.nowMs());
     const checksum = checksumSlot(job, lengthBytes, totalBytes, arena);
@@ -74,6 +80,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
       checksum,
     };
   } catch (thrown) {
+    turnEnd.now();
     const error = ShoalError.from(thrown, 'PEER_BROKEN').toWire();
     return { kind: 'failed', error, receivedBytes };
   }

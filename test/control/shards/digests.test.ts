@@ -46,6 +46,7 @@ describe('control/digests', () => {
         let count = 0;
         for (const { slot, generation, lengthBytes } of job.shards) {
           if (at.arena.generation(slot) !== generation) break;
+          assert.ok(!at.arena.tryLock(slot), 'the slot is pinned by control');
           hashing.hash.update(at.arena.bytes(slot, 0, lengthBytes));
           hashing.bytes += lengthBytes;
           count++;
@@ -60,6 +61,7 @@ describe('control/digests', () => {
     };
     digests = new Digests({
       run,
+      arena: at.arena,
       loader: at.loader,
       clock: at.clock,
       digestOf: (key) => at.facts.digestOf(key),
