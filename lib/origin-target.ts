@@ -14,3 +14,8 @@ export interface OriginTarget {
   /** Header `traceparent` for the origin, if the read is traced. */
   traceparent?: string;
 }
+
+/** The name of the object: its URL without the query, because a signature is not part of it. */
+export function objectOf({ url }: { url: string }): string {
+  return url.split('?', 1)[0]!;
+}

@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../clock.ts';
-import type { OriginTarget } from '../origin-target.ts';
+import { objectOf, type OriginTarget } from '../origin-target.ts';
 import { ShoalError } from '../errors.ts';
 import type { Bucket } from '../registry/vouching.ts';
 import type { SplitUrl } from '../registry/url.ts';
@@ -10,14 +10,13 @@ import { PING_TIMEOUT_MS, RETIRED_CONFIG_MS, SHORT_PARTS_MAX } from './limits.ts
 import {
   followRequest,
   NOWHERE,
-  objectOf,
   RangeAsker,
   type HeadFact,
   type OriginCost,
 } from './range-asker.ts';
 import type { PingAnswer } from './outages.ts';
 import { RangeReader, type OriginSink } from './range-reader.ts';
-import { RedirectMemory } from './redirect-memory.ts';
+import { RedirectMemory, type Redirect } from './redirect-memory.ts';
 import { readDocument, relay, type RelayAnswer, type RelayRequest } from './relay.ts';
 import { WholeStream } from './whole-stream.ts';
 import { WholeStreams } from './whole-streams.ts';
@@ -37,6 +36,8 @@ export interface ReadOptions {
    */
   mayStream: boolean;
   learned?: (fact: HeadFact) => void;
+  /** A redirect target that another thread has used. */
+  redirect?: Redirect | undefined;
 }
 
 const DEFAULT_READ: ReadOptions = { ranges: 'unknown', mayStream: true };
@@ -109,7 +110,7 @@ export class OriginClient {
     sink: OriginSink,
     options: Partial<ReadOptions> = {},
   ): Promise<OriginCost> {
-    const { ranges, mayStream, learned } = { ...DEFAULT_READ, ...options };
+    const { ranges, mayStream, learned, redirect } = { ...DEFAULT_READ, ...options };
     const cost = { requests: 0 };
     if (want.totalBytes === 0 && want.offsetBytes === 0) {
       sink.head({ totalBytes: 0, startBytes: 0, lengthBytes: 0 });
@@ -141,6 +142,7 @@ export class OriginClient {
           form: ranges === 'whole' && left.offsetBytes === 0 ? 'plain' : 'range',
           beyond: mayStream ? 'stream' : 'refuse',
           mayUseMemory: true,
+          redirect,
           deadlineMs:
             parts === 0 ? deadlineMs : this.#clock.nowMs() + this.#connections.answerDeadlineMs,
           cost,
@@ -182,7 +184,11 @@ export class OriginClient {
    */
   async hold(
     target: OriginTarget,
-    { fromBytes, totalBytes }: { fromBytes: number; totalBytes: number },
+    {
+      fromBytes,
+      totalBytes,
+      redirect,
+    }: { fromBytes: number; totalBytes: number | null; redirect?: Redirect | undefined },
   ): Promise<boolean> {
     if (this.#streams.find(objectOf(target), fromBytes) !== null) return true;
     const answer = await this.#asker.ask(
@@ -193,6 +199,7 @@ export class OriginClient {
         form: 'open',
         beyond: 'stream',
         mayUseMemory: true,
+        redirect,
         deadlineMs: this.#clock.nowMs() + this.#connections.answerDeadlineMs,
         cost: { requests: 0 },
         learned: () => undefined,

@@ -38,7 +38,7 @@ export interface FollowRequest {
    * The head of a last answer that is no refusal has come, from `last`, for a request that began at
    * `home`.
    */
-  arrived?: (last: SplitUrl, home: SplitUrl) => void;
+  arrived?: (last: SplitUrl, home: SplitUrl, referer: string | undefined) => void;
 }
 
 /** The URL that gave the answer, and the one that redirected there. */
@@ -187,7 +187,7 @@ export class Follower {
       };
       if (at.origin === request.home.origin && request.authorization !== undefined)
         headers['authorization'] = request.authorization;
-      const hop = new HopReader(reader, at, request);
+      const hop = new HopReader(reader, at, request, referer);
       await this.#exchange(
         request,
         { method: request.method, url: at, headers, deadlineMs: request.deadlineMs },

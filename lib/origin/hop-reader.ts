@@ -38,8 +38,10 @@ export class HopReader implements AnswerReader {
   readonly #at: SplitUrl;
   readonly #request: Attempt;
   #discardedBytes = 0;
+  readonly #referer: string | undefined;
 
-  constructor(reader: AnswerReader, at: SplitUrl, request: Attempt) {
+  constructor(reader: AnswerReader, at: SplitUrl, request: Attempt, referer: string | undefined) {
+    this.#referer = referer;
     this.#reader = reader;
     this.#at = at;
     this.#request = request;
@@ -62,7 +64,7 @@ export class HopReader implements AnswerReader {
         `${this.#at.host} sent an encoded body, which was not asked for`,
       );
     this.#request.isAnswered = true;
-    if (status < 400) this.#request.arrived?.(this.#at, this.#request.home);
+    if (status < 400) this.#request.arrived?.(this.#at, this.#request.home, this.#referer);
     return this.#reader.head(status, headers, flow);
   }
 

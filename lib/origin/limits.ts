@@ -117,6 +117,9 @@ export const STREAM_IDLE_MS = 120_000;
  */
 export const STREAM_GAP_MS = 1_000;
 
+/** The same for a stream held because a credential ends: what it skips may be lost. */
+export const STREAM_HELD_GAP_MS = 3_000;
+
 /** What a stream holds beside the pieces it delivers: a few pieces of undici (64 KiB each). */
 export const STREAM_LEFTOVER_BYTES_MAX = 8 * 1024 * 1024;
 

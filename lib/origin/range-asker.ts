@@ -1,14 +1,15 @@
 import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
-import type { OriginTarget } from '../origin-target.ts';
+import { objectOf, type OriginTarget } from '../origin-target.ts';
 import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
 import { bucketOf, type Bucket } from '../registry/vouching.ts';
 import type { AskedRange } from './content-range.ts';
 import { NotPlain } from './direct.ts';
 import type { Flow } from './exchange.ts';
 import { EXPIRED, type Follower, type FollowRequest } from './follow.ts';
+import { STREAM_GAP_MS, STREAM_HELD_GAP_MS } from './limits.ts';
 import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
-import type { BlobPlace, RedirectMemory } from './redirect-memory.ts';
+import type { KnownPlace, Redirect, RedirectMemory } from './redirect-memory.ts';
 import { WholeStream } from './whole-stream.ts';
 import type { WholeStreams } from './whole-streams.ts';
 
@@ -19,6 +20,8 @@ export interface HeadFact {
   totalBytes: number | null;
   /** Whether the registry itself has just accepted the credential. */
   atHome: boolean;
+  /** The redirect target that sent the part, if one did; other threads may use it, too. */
+  redirect?: Redirect;
 }
 
 /** What a read cost the origin. */
@@ -42,6 +45,8 @@ export interface Ask {
   form: 'range' | 'open' | 'plain';
   beyond: 'stream' | 'refuse' | 'size';
   mayUseMemory: boolean;
+  /** A redirect target that another thread has used, for when this one knows none. */
+  redirect?: Redirect | undefined;
   deadlineMs: number;
   cost: OriginCost;
   learned: (fact: HeadFact) => void;
@@ -102,7 +107,7 @@ export class RangeAsker {
     const { authorization } = target;
     const base = followRequest(target, ask.deadlineMs, ask.cost);
     const { home } = base;
-    const known = ask.mayUseMemory ? this.#redirects.find(target.url, authorization) : null;
+    const known = ask.mayUseMemory ? this.#place(ask) : null;
     const isHome = known?.url === joinUrl(home);
     if (known !== null && !isHome && known.isFresh) {
       const answer = await this.#askAt(ask, known);
@@ -135,11 +140,15 @@ export class RangeAsker {
     return answer;
   }
 
+  #place({ target: { url, authorization }, redirect }: Ask): KnownPlace | null {
+    const known = this.#redirects.find(url, authorization);
+    return known === null && redirect !== undefined
+      ? { ...redirect, isPlain: false, isFresh: true }
+      : known;
+  }
+
   /** Asks at a remembered redirect target; null when it does not serve the object any more. */
-  async #askAt(
-    ask: Ask,
-    place: BlobPlace & { isFresh: boolean },
-  ): Promise<RangeReader | WholeStream | null> {
+  async #askAt(ask: Ask, place: KnownPlace): Promise<RangeReader | WholeStream | null> {
     const { target } = ask;
     const base = followRequest(target, ask.deadlineMs, ask.cost);
     const request: FollowRequest = {
@@ -180,22 +189,30 @@ export class RangeAsker {
     // A check uses no bytes, so their coding does not matter.
     if (ask.beyond === 'size') request.ignoresCoding = true;
     const object = objectOf(target);
+    const gapMs = ask.form === 'open' ? STREAM_HELD_GAP_MS : STREAM_GAP_MS;
     const beyond =
       ask.beyond !== 'stream'
         ? ask.beyond
         : (body: { startBytes: number; totalBytes: number | null }, flow: Flow): WholeStream => {
             const stream = new WholeStream(
-              { host: target.upstreamHost, clock: this.#clock, flow },
+              { host: target.upstreamHost, clock: this.#clock, flow, gapMs },
               body,
             );
             this.#streams.add(object, stream);
             learned({ ranges: 'whole', totalBytes: body.totalBytes, atHome });
             return stream;
           };
+    const { arrived } = request;
+    let redirect: Redirect | undefined;
+    request.arrived = (last, home, referer) => {
+      if (last.host !== home.host) redirect = { url: joinUrl(last), referer };
+      arrived?.(last, home, referer);
+    };
     const noted: OriginSink = {
       head: (head) => {
-        const ranges = reader.isPart ? 'parts' : 'unknown';
-        learned({ ranges, totalBytes: head.totalBytes, atHome });
+        const fact = { totalBytes: head.totalBytes, atHome };
+        const place = redirect === undefined ? {} : { redirect };
+        learned({ ...fact, ...place, ranges: reader.isPart ? 'parts' : 'unknown' });
         sink.head(head);
       },
       data: (chunk) => sink.data(chunk),
@@ -243,11 +260,6 @@ function rangeHeader({ form, asked }: Ask): Record<string, string> {
   if (form === 'plain') return {};
   const end = form === 'open' ? '' : String(asked.endBytes - 1);
   return { range: `bytes=${asked.offsetBytes}-${end}` };
-}
-
-/** Reads of one object share streams. A query is a signature, not a part of an object's name. */
-export function objectOf({ url }: OriginTarget): string {
-  return url.split('?', 1)[0]!;
 }
 
 /** The sink of a check, which wants no bytes. */

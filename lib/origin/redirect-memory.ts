@@ -7,13 +7,22 @@ import {
 } from './limits.ts';
 import { sha256Hex } from '../registry/identity.ts';
 
-/** The URL (signed: never log it) at which a blob was last read. */
-export interface BlobPlace {
+export interface Redirect {
+  /** Signed: never log it. */
   url: string;
   /** The URL that redirected there. */
   referer: string | undefined;
+}
+
+/** Where a blob was last read. */
+export interface BlobPlace extends Redirect {
   /** Whether it answers as DirectTransport takes it. */
   isPlain: boolean;
+}
+
+export interface KnownPlace extends BlobPlace {
+  /** Otherwise the registry is asked first. */
+  isFresh: boolean;
 }
 
 /**
@@ -37,7 +46,7 @@ export class RedirectMemory {
    * only
    * for when it no longer takes the credential.
    */
-  find(url: string, authorization: string | null): (BlobPlace & { isFresh: boolean }) | null {
+  find(url: string, authorization: string | null): KnownPlace | null {
     const id = idOf(url, authorization);
     const target = this.#targets.get(id);
     if (target === undefined) return null;

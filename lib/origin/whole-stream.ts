@@ -2,12 +2,7 @@ import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { BodyCollector } from './body.ts';
 import type { Flow } from './exchange.ts';
-import {
-  STREAM_GAP_MS,
-  STREAM_IDLE_MS,
-  STREAM_LEFTOVER_BYTES_MAX,
-  UNSIZED_BODY_BYTES_MAX,
-} from './limits.ts';
+import { STREAM_IDLE_MS, STREAM_LEFTOVER_BYTES_MAX, UNSIZED_BODY_BYTES_MAX } from './limits.ts';
 import type { OriginSink } from './range-reader.ts';
 
 /** One read that waits for its part of a stream, or is taking it. */
@@ -28,7 +23,7 @@ interface StreamRead {
  * so its memory is bounded. A stream that no read uses for STREAM_IDLE_MS ends.
  *
  * A read may wait for a part further on. The bytes before it are skipped only when no read has
- * wanted them for STREAM_GAP_MS: the reads before it may come late, and skipped bytes would have to
+ * wanted them for a while: the reads before it may come late, and skipped bytes would have to
  * be requested again.
  *
  * A body of unknown length is collected first (at most UNSIZED_BODY_BYTES_MAX), because a read's
@@ -38,6 +33,8 @@ export class WholeStream {
   readonly #host: string;
   readonly #clock: Clock;
   readonly #flow: Flow;
+  /** How long a read waits for the bytes before it to be wanted. */
+  readonly #gapMs: number;
   #reads: StreamRead[] = [];
   #atBytes: number;
   #totalBytes: number | null;
@@ -52,12 +49,13 @@ export class WholeStream {
   #over: ShoalError | 'done' | null = null;
 
   constructor(
-    options: { host: string; clock: Clock; flow: Flow },
+    options: { host: string; clock: Clock; flow: Flow; gapMs: number },
     body: { startBytes: number; totalBytes: number | null },
   ) {
     this.#host = options.host;
     this.#clock = options.clock;
     this.#flow = options.flow;
+    this.#gapMs = options.gapMs;
     this.#atBytes = body.startBytes;
     this.#totalBytes = body.totalBytes;
     this.#usedMs = options.clock.nowMs();
@@ -246,7 +244,7 @@ export class WholeStream {
     if (this.#reads.length === 0 || this.#isWanted()) return;
     const next = this.#reads.reduce((one, other) => (other.atBytes < one.atBytes ? other : one));
     const nowMs = this.#clock.nowMs();
-    if (nowMs - Math.max(next.sinceMs, this.#usedMs) < STREAM_GAP_MS) return;
+    if (nowMs - Math.max(next.sinceMs, this.#usedMs) < this.#gapMs) return;
     this.#reads.push({
       atBytes: this.#atBytes,
       endBytes: next.atBytes,

@@ -180,8 +180,10 @@ export class Swarm {
   ask(request: AskRequest): Verdict {
     const { shard, node, role } = request;
     const fetch = this.#fetches.get(shard);
+    const turns = shard.rankedAs === 0 && !request.held && fetch?.turnToWhole() === true;
     const isCircle =
-      node === this.#self.node || (!request.held && fetch !== undefined && fetch.source === node);
+      node === this.#self.node ||
+      (!turns && !request.held && fetch !== undefined && fetch.source === node);
     if (isCircle || request.hops > HOPS_MAX) return { kind: 'miss' };
     if (role === 'parent' && !request.held && fetch === undefined) return { kind: 'miss' };
     if (role === 'holder' && !request.held) return { kind: 'miss' };

@@ -4,6 +4,7 @@ import type { OriginTarget } from '../origin-target.ts';
 import { shardLength } from '../shard.ts';
 import { SLICE_FIRST_BYTES_MIN } from './limits.ts';
 import type { OriginClient } from '../origin/client.ts';
+import type { Redirect } from '../origin/redirect-memory.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
 import { WholeOnly } from '../origin/range-reader.ts';
 import type { TransferTools } from './peer/read.ts';
@@ -39,6 +40,7 @@ export interface OriginReadJob extends OriginTarget {
   /** See ReadOptions of lib/origin/client.ts. */
   ranges: HeadFact['ranges'];
   mayStream: boolean;
+  redirect?: Redirect | undefined;
 }
 
 /** The outcome for one shard. */
@@ -220,7 +222,12 @@ class PartsReading {
         placed: (bytes) => came(bytes),
         stopped: () => arena.cancelled(this.#part.slot, this.#part.attempt),
       },
-      { ranges: job.ranges, mayStream: job.mayStream, learned: this.#learned },
+      {
+        ranges: job.ranges,
+        mayStream: job.mayStream,
+        learned: this.#learned,
+        redirect: job.redirect,
+      },
     );
     if (this.#at < this.#parts.length - 1 || atBytes < untilBytes())
       throw new ShoalError(

@@ -24,6 +24,7 @@ import { OriginClient } from '../origin/client.ts';
 import type { OriginOptions } from '../origin/connections.ts';
 import type { PingAnswer } from '../origin/outages.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
+import type { Redirect } from '../origin/redirect-memory.ts';
 import type { RelayAnswer } from '../origin/relay.ts';
 import type { Bucket } from '../registry/vouching.ts';
 import type { StatResult } from '../swarm/types.ts';
@@ -82,7 +83,9 @@ interface ConfigureJob {
 export interface HoldJob extends OriginTarget {
   kind: 'hold';
   fromBytes: number;
-  totalBytes: number;
+  /** null: unknown. */
+  totalBytes: number | null;
+  redirect?: Redirect | undefined;
 }
 
 export interface RelayJob {

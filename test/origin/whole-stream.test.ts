@@ -17,6 +17,7 @@ describe('origin/whole-stream', () => {
       {
         host: 'r.example',
         clock,
+        gapMs: STREAM_GAP_MS,
         flow: { pause: () => flow.push('pause'), resume: () => flow.push('resume') },
       },
       { startBytes, totalBytes },

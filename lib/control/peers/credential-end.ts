@@ -1,18 +1,96 @@
-import { CREDENTIAL_HOLD_BEFORE_MS, CREDENTIAL_HOLD_MS } from './limits.ts';
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../clock.ts';
+import type { Redirect } from '../../origin/redirect-memory.ts';
+import { signedUntilMs } from '../../registry/signed-url.ts';
+import {
+  CREDENTIAL_HOLD_BEFORE_MS,
+  CREDENTIAL_HOLD_MS,
+  CREDENTIALS_WATCHED_MAX,
+} from './limits.ts';
+
+interface Credential {
+  url: string;
+  authorization: string | null;
+}
+
+/** The name of one credential for one object; a signed URL is a credential too. */
+export function seriesOf({ url, authorization }: Credential): string {
+  return `${url} ${authorization ?? ''}`;
+}
+
+interface Use {
+  /** Wall time in ms. */
+  readonly firstMs: number;
+  /** The last redirect target that it led to, and the wall time in ms at which its URL expires. */
+  redirect: Redirect | undefined;
+  redirectEndsMs: number;
+  /** A long request with it has failed, and another one would fail too. */
+  isGivenUp: boolean;
+}
+
+/** Which of the credentials in use may expire before their object is read. */
+export class CredentialEnds {
+  readonly #clock: Pick<Clock, 'wallMs'>;
+  readonly #uses = new LRUCache<string, Use>({ max: CREDENTIALS_WATCHED_MAX });
+
+  constructor(clock: Pick<Clock, 'wallMs'>) {
+    this.#clock = clock;
+  }
+
+  used(credential: Credential): void {
+    this.#useOf(credential);
+  }
+
+  /** A redirect target that `credential` led to has sent a part. */
+  redirected(credential: Credential, redirect: Redirect): void {
+    const use = this.#useOf(credential);
+    use.redirect = redirect;
+    use.redirectEndsMs = signedUntilMs(redirect.url) ?? Infinity;
+  }
+
+  redirectOf(credential: Credential): Redirect | undefined {
+    return this.#useOf(credential).redirect;
+  }
+
+  giveUp(credential: Credential): void {
+    this.#useOf(credential).isGivenUp = true;
+  }
+
+  /** `relies`: whether a redirect target counts that needs no credential. */
+  endsSoon(credential: Credential, relies: boolean): boolean {
+    const { firstMs, redirect, redirectEndsMs, isGivenUp } = this.#useOf(credential);
+    if (isGivenUp) return false;
+    const nowMs = this.#clock.wallMs();
+    const isSafe =
+      relies && redirect !== undefined && nowMs < redirectEndsMs - CREDENTIAL_HOLD_BEFORE_MS;
+    return !isSafe && nowMs >= holdAtMs(credential, firstMs);
+  }
+
+  #useOf(credential: Credential): Use {
+    const series = seriesOf(credential);
+    let use = this.#uses.get(series);
+    if (use === undefined) {
+      use = {
+        firstMs: this.#clock.wallMs(),
+        redirect: undefined,
+        redirectEndsMs: Infinity,
+        isGivenUp: false,
+      };
+      this.#uses.set(series, use);
+    }
+    return use;
+  }
+}
 
 /**
  * The wall time in ms at which to request the rest of an object in one request, because the
  * credential may expire; Infinity if it does not. `firstUsedMs`: the wall time of its first use. A
  * client cannot renew a token during one GET, and a direct pull is not affected by its expiry.
  *
- * Sources: JWT `exp` (RFC 7519, 4.1.4); signed URLs: `Expires` (S3 v2, OSS, GCS v2: Unix time),
- * `X-Amz-Date` + `X-Amz-Expires` (and the Goog forms), `se` (Azure SAS).
+ * Source of a token's end: JWT `exp` (RFC 7519, 4.1.4).
  */
-export function holdAtMs(
-  target: { url: string; authorization: string | null },
-  firstUsedMs: number,
-): number {
-  const endsMs = [bearerEnd(target.authorization), urlEnd(target.url)].filter(
+export function holdAtMs(target: Credential, firstUsedMs: number): number {
+  const endsMs = [bearerEnd(target.authorization), signedUntilMs(target.url)].filter(
     (end) => end !== null,
   );
   if (endsMs.length > 0) return Math.min(...endsMs) - CREDENTIAL_HOLD_BEFORE_MS;
@@ -32,27 +110,4 @@ function bearerEnd(authorization: string | null): number | null {
   } catch {
     return null;
   }
-}
-
-/** The wall time in ms at which a signed URL expires; null if it is not signed or has no expiry. */
-function urlEnd(url: string): number | null {
-  const query = new URLSearchParams(url.split('?', 2)[1] ?? '');
-  const named = new Map([...query].map(([name, value]) => [name.toLowerCase(), value]));
-  const unixSeconds = Number(named.get('expires') ?? Number.NaN);
-  if (Number.isFinite(unixSeconds) && unixSeconds > 1e9) return unixSeconds * 1000;
-  for (const vendor of ['x-amz', 'x-goog']) {
-    const date = compactDate(named.get(`${vendor}-date`));
-    const seconds = Number(named.get(`${vendor}-expires`) ?? Number.NaN);
-    if (date !== null && Number.isFinite(seconds)) return date + seconds * 1000;
-  }
-  const azure = URL.canParse(url) ? Date.parse(named.get('se') ?? '') : Number.NaN;
-  return Number.isNaN(azure) ? null : azure;
-}
-
-/** `20260131T120000Z` as wall time in ms. */
-function compactDate(text: string | undefined): number | null {
-  const parts = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text ?? '');
-  if (parts === null) return null;
-  const [year, month, day, hour, minute, second] = parts.slice(1).map(Number);
-  return Date.UTC(year!, month! - 1, day!, hour!, minute!, second!);
 }

@@ -22,6 +22,12 @@ export const CREDENTIAL_HOLD_BEFORE_MS = 20_000;
 /** How often waiting reads are looked at for credentials that may end. */
 export const CREDENTIAL_LOOK_MS = 2_000;
 
+/**
+ * Before it asks for the rest of an object, a node waits so long for reads that other nodes leave to
+ * it: their pause (ORIGIN_BACKOFF_MS) and a round trip.
+ */
+export const HOLD_GATHER_MS = 500;
+
 /** Credentials whose first use is remembered: those of layers under way, with room. */
 export const CREDENTIALS_WATCHED_MAX = 4_096;
 

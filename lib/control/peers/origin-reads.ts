@@ -1,13 +1,12 @@
-import { LRUCache } from 'lru-cache';
 import { ShoalError } from '../../errors.ts';
 import { SHARD_BYTES } from '../../limits.ts';
 import { OriginQueue, type OriginWant } from '../../swarm/origin-queue.ts';
-import type { OriginTarget } from '../../origin-target.ts';
+import { objectOf, type OriginTarget } from '../../origin-target.ts';
 import type { OriginReadNews, OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeResult } from '../../workers/pool.ts';
-import { holdAtMs } from './credential-end.ts';
-import { CREDENTIAL_LOOK_MS, CREDENTIALS_WATCHED_MAX } from './limits.ts';
-import { endOf, refusalOf } from './read-outcome.ts';
+import { CredentialEnds, seriesOf } from './credential-end.ts';
+import { CREDENTIAL_LOOK_MS, HOLD_GATHER_MS } from './limits.ts';
+import { endOf, refusalOf, wholeOnly } from './read-outcome.ts';
 import type { ReadHow } from './read-how.ts';
 import { RangeMemory, type RangeSupport } from './range-support.ts';
 import type { Filling, TransferParts } from './transfers.ts';
@@ -46,15 +45,15 @@ interface ObjectReads {
  *   unknown: the first read goes alone to the object's thread; the others wait for its head
  *
  * When a credential may end before the object is read, one long request asks for the rest, and the
- * reads that still wait share it.
+ * reads that still wait share it. In a swarm one node sends it for all: the one that would read the
+ * object as a whole.
  */
 export class OriginReads {
   readonly #parts: Pick<TransferParts, 'pools' | 'clock' | 'observation' | 'vouching'>;
   readonly #queue: OriginQueue<OriginRead>;
   readonly #objects = new Map<string, ObjectReads>();
   readonly #memory: RangeMemory;
-  /** When each credential of a blob was first used (wall time), by series. */
-  readonly #firstUsedMs = new LRUCache<string, number>({ max: CREDENTIALS_WATCHED_MAX });
+  readonly #credentials: CredentialEnds;
   /** Checks that wait for the head of a read with the same credential, by series. */
   readonly #heads = new Map<string, PromiseWithResolvers<ProbeResult | null>>();
 
@@ -66,6 +65,7 @@ export class OriginReads {
       () => parts.clock.nowMs(),
     );
     this.#memory = new RangeMemory(parts.clock);
+    this.#credentials = new CredentialEnds(parts.clock);
   }
 
   /**
@@ -80,19 +80,18 @@ export class OriginReads {
     filling: Filling,
     { sliceBytes, alone, isOnBehalf, mayStream = true }: ReadHow,
   ): Promise<OriginReadResult> {
-    const name = objectOf(target.url);
+    const name = objectOf(target);
     let object = this.#objects.get(name);
     if (object === undefined) {
       object = { name, reads: new Set(), pioneer: null };
       this.#objects.set(name, object);
     }
-    const series = seriesOf(target);
-    if (!this.#firstUsedMs.has(series)) this.#firstUsedMs.set(series, this.#parts.clock.wallMs());
+    this.#credentials.used(target);
     const settle = Promise.withResolvers<OriginReadResult>();
     const read: OriginRead = {
       upstream: target.upstreamHost,
       isVouched: this.#parts.vouching.isVouched(target.url),
-      series,
+      series: seriesOf(target),
       index: filling.shard,
       shares: sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
       target,
@@ -125,22 +124,22 @@ export class OriginReads {
 
   /** What is known of the origin's support for ranges. */
   support(target: { url: string; upstreamHost: string }): RangeSupport {
-    const known = this.#memory.of(objectOf(target.url), target.upstreamHost);
+    const known = this.#memory.of(objectOf(target), target.upstreamHost);
     return known === 'unknown' ? this.#memory.ofHost(target.upstreamHost) : known;
   }
 
   /** Whether this very object was served in parts. */
-  servesParts({ url }: { url: string }): boolean {
-    return this.#memory.ofObject(objectOf(url)) === 'parts';
+  servesParts(target: { url: string }): boolean {
+    return this.#memory.ofObject(objectOf(target)) === 'parts';
   }
 
   /** A check has learned what the origin does with ranges. */
   note(target: { url: string; upstreamHost: string }, support: 'parts' | 'whole'): void {
-    this.#memory.note(objectOf(target.url), target.upstreamHost, support);
+    this.#memory.note(objectOf(target), target.upstreamHost, support);
   }
 
   #support({ object, target }: OriginRead): RangeSupport {
-    // A manifest is read without Range, so its answer does not show whether ranges work.
+    // A manifest is read without Range.
     return target.accept === undefined
       ? this.#memory.of(object.name, target.upstreamHost)
       : 'parts';
@@ -152,7 +151,8 @@ export class OriginReads {
     if (object.pioneer !== null) read.state = 'held';
     else if (support === 'whole' && !read.mayStream) this.#settle(read, wholeOnly(read));
     else if (support === 'whole') void this.#send([read], { ranges: 'whole', mayStream: true });
-    else if (this.#holdsNow(read)) this.#hold(read, read.index);
+    else if (this.#movesNow(read)) this.#move(read);
+    else if (this.#holdsNow(read)) this.#hold(read);
     else {
       if (support === 'unknown') object.pioneer = read;
       read.state = 'queued';
@@ -216,6 +216,7 @@ export class OriginReads {
           totalBytes: filling.totalBytes,
           digest: filling.digest,
           ...mode,
+          redirect: this.#credentials.redirectOf(target),
         },
         (news) => {
           if (news.kind === 'head') {
@@ -260,15 +261,14 @@ export class OriginReads {
   }
 
   /** The head of an answer has arrived. */
-  #learn(read: OriginRead, { ranges }: Fact): void {
+  #learn(read: OriginRead, { ranges, redirect }: Fact): void {
     const { object, target } = read;
+    if (redirect !== undefined) this.#credentials.redirected(target, redirect);
     if (ranges !== 'unknown') this.#memory.note(object.name, target.upstreamHost, ranges);
     if (object.pioneer === read && ranges !== 'unknown') this.#releaseHeld(object);
   }
 
-  /**
-   * If the origin is silent, the waiting reads fail too; otherwise each would wait as long again.
-   */
+  /** If the origin is silent, the waiting reads fail, too: each would wait as long again. */
   #pioneerFailed(
     object: ObjectReads,
     result: Extract<OriginReadResult, { kind: 'failed' }>,
@@ -281,7 +281,7 @@ export class OriginReads {
     this.#releaseHeld(object);
   }
 
-  /** Continues the reads that waited for the first answer, in the order of the shards. */
+  /** Continues the reads that waited, in the order of the shards. */
   #releaseHeld(object: ObjectReads): void {
     object.pioneer = null;
     const held = [...object.reads].filter(({ state }) => state === 'held');
@@ -319,71 +319,79 @@ export class OriginReads {
 
   // --- credentials that end ---
 
-  /** Whether to request the rest of the object now, in one request. */
-  #holdsNow({ object, series, target, alone }: OriginRead): boolean {
-    if (!alone || target.accept !== undefined) return false;
-    if (this.#memory.of(object.name, target.upstreamHost) !== 'parts') return false;
-    const nowMs = this.#parts.clock.wallMs();
-    const firstUsedMs = this.#firstUsedMs.get(series) ?? nowMs;
-    return firstUsedMs !== Infinity && nowMs >= holdAtMs(target, firstUsedMs);
+  /** Whether the right to read may end first. In a swarm a redirect target is used to its end. */
+  #endsSoon({ target, alone }: OriginRead): boolean {
+    return target.accept === undefined && this.#credentials.endsSoon(target, !alone);
+  }
+
+  /** Whether to request the rest of the object now. */
+  #holdsNow(read: OriginRead): boolean {
+    const { object, target, mayStream } = read;
+    if (!mayStream || this.#memory.of(object.name, target.upstreamHost) !== 'parts') return false;
+    return this.#endsSoon(read);
+  }
+
+  /** Whether another node is to request the rest of the object now. */
+  #movesNow(read: OriginRead): boolean {
+    return !read.mayStream && this.#endsSoon(read);
+  }
+
+  #move(read: OriginRead): void {
+    this.#memory.hold(read.object.name);
+    this.#settle(read, wholeOnly(read));
   }
 
   /** Checks every CREDENTIAL_LOOK_MS whether to request the rest in one long request. */
   #watchCredentials(object: ObjectReads): void {
     this.#parts.clock.after(CREDENTIAL_LOOK_MS, () => {
+      for (const read of [...object.reads])
+        if (read.state === 'queued' && this.#movesNow(read)) this.#move(read);
       const reads = [...object.reads];
       if (reads.length === 0) return;
-      const due = object.pioneer === null ? reads.find((read) => this.#holdsNow(read)) : undefined;
-      if (due !== undefined) {
-        const waiting = reads.filter(({ state }) => state === 'queued');
-        const frontier =
-          waiting.length > 0
-            ? Math.min(...waiting.map(({ index }) => index))
-            : Math.max(...reads.map(({ index }) => index)) + 1;
-        this.#hold(due, frontier);
-      }
+      const due = reads.find((read) => this.#holdsNow(read));
+      if (due !== undefined && object.pioneer === null) this.#hold(due);
       this.#watchCredentials(object);
     });
   }
 
-  /** Opens a stream from `shard` on; the reads that are not sent yet wait for it. */
-  #hold({ object, target, series, filling }: OriginRead, shard: number): void {
-    const { totalBytes, digest } = filling;
-    const fromBytes = shard * SHARD_BYTES;
+  /**
+   * Opens a stream of the rest of the object. The reads that are not sent yet wait for it, and in a
+   * swarm it waits for those that other nodes leave to this one.
+   */
+  #hold(due: OriginRead): void {
+    const { object, alone } = due;
     object.pioneer = 'hold';
     for (const read of object.reads) if (read.state === 'queued') read.state = 'held';
-    const { url, upstreamHost, authorization } = target;
-    const job = { kind: 'hold', url, upstreamHost, authorization, digest, fromBytes } as const;
+    if (alone) this.#openStream(due);
+    else this.#parts.clock.after(HOLD_GATHER_MS, () => this.#openStream(due));
+  }
+
+  #openStream({ object, target, filling: { totalBytes, digest } }: OriginRead): void {
+    const reads = [...object.reads];
+    const held = reads.filter(({ state }) => state === 'held');
+    const shards = (held.length > 0 ? held : reads).map(({ index }) => index);
+    const fromBytes =
+      (held.length > 0 ? Math.min(...shards) : Math.max(...shards) + 1) * SHARD_BYTES;
+    if (reads.length === 0) return void (object.pioneer = null);
+    const redirect = this.#credentials.redirectOf(target);
     const opening =
-      totalBytes === null || fromBytes >= totalBytes
+      totalBytes !== null && fromBytes >= totalBytes
         ? Promise.resolve(false)
-        : this.#parts.pools.hold({ ...job, totalBytes });
+        : this.#parts.pools.hold({
+            kind: 'hold',
+            ...target,
+            redirect,
+            digest,
+            fromBytes,
+            totalBytes,
+          });
     void opening
       .catch(() => false)
       .then((opened) => {
         if (opened) this.#memory.hold(object.name);
         // Another attempt would fail too: no further stream for this credential.
-        else this.#firstUsedMs.set(series, Infinity);
+        else this.#credentials.giveUp(target);
         this.#releaseHeld(object);
       });
   }
-}
-
-function wholeOnly({ target, filling }: OriginRead): Extract<OriginReadResult, { kind: 'failed' }> {
-  const message = `${target.upstreamHost} does not serve ranges of this object`;
-  return {
-    kind: 'failed',
-    error: { code: 'ORIGIN_BROKEN', message },
-    receivedBytes: filling.fromBytes,
-    wholeOnly: true,
-  };
-}
-
-/** The name of the object: its URL without the query, because a signature is not part of it. */
-function objectOf(url: string): string {
-  return url.split('?', 1)[0]!;
-}
-
-function seriesOf({ url, authorization }: { url: string; authorization: string | null }): string {
-  return `${url} ${authorization ?? ''}`;
 }

@@ -1,3 +1,5 @@
+import type { OriginTarget } from '../../origin-target.ts';
+import type { Filling } from './transfers.ts';
 import type { RequestEnd } from '../../swarm/origin-queue.ts';
 import type { OriginReadResult } from '../../workers/origin-read.ts';
 import type { PreadResult } from '../../wire/pread.ts';
@@ -34,4 +36,21 @@ export function refusalOf(result: OriginReadResult): ProbeResult | null {
   return status === 401 || status === 403 || status === 404
     ? { kind: 'failed', error: result.error }
     : null;
+}
+
+/** The shard is for the node that reads the whole blob. */
+export function wholeOnly({
+  target,
+  filling,
+}: {
+  target: OriginTarget;
+  filling: Filling;
+}): Extract<OriginReadResult, { kind: 'failed' }> {
+  const message = `${target.upstreamHost} does not serve ranges of this object`;
+  return {
+    kind: 'failed',
+    error: { code: 'ORIGIN_BROKEN', message },
+    receivedBytes: filling.fromBytes,
+    wholeOnly: true,
+  };
 }

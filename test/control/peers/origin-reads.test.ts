@@ -3,11 +3,14 @@ import { ManualClock } from '../../../lib/clock.ts';
 import type { Observation } from '../../../lib/control/watch/observation.ts';
 import type { Pools } from '../../../lib/control/threads/pools.ts';
 import {
+  CREDENTIAL_HOLD_BEFORE_MS,
   CREDENTIAL_HOLD_MS,
   CREDENTIAL_LOOK_MS,
+  HOLD_GATHER_MS,
   RANGE_SUPPORT_TTL_MS,
 } from '../../../lib/control/peers/limits.ts';
 import { OriginReads } from '../../../lib/control/peers/origin-reads.ts';
+import type { ReadHow } from '../../../lib/control/peers/read-how.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
 import type {
   OriginReadJob,
@@ -58,11 +61,15 @@ describe('control/origin-reads', () => {
     });
   });
 
-  const read = (shard: number, mayStream = true): Promise<OriginReadResult> =>
+  const read = (
+    shard: number,
+    mayStream = true,
+    how: Partial<ReadHow> = {},
+  ): Promise<OriginReadResult> =>
     reads.read(
       OPTIONS,
       { slot: shard, attempt: 1, shard, fromBytes: 0, totalBytes: TOTAL_BYTES, digest: null },
-      { sliceBytes: 0, alone: true, isOnBehalf: false, mayStream },
+      { sliceBytes: 0, alone: true, isOnBehalf: false, mayStream, ...how },
     );
   const head = (ranges: 'parts' | 'whole'): OriginReadNews => ({
     kind: 'head',
@@ -200,6 +207,59 @@ describe('control/origin-reads', () => {
       clock.advance(10 * CREDENTIAL_LOOK_MS);
       await settled();
       assert.equal(holds.length, 1);
+    });
+  });
+
+  describe('a credential that may end, in a swarm', () => {
+    const isMoved = (result: OriginReadResult): boolean =>
+      result.kind === 'failed' && result.wholeOnly === true;
+    const inSwarm = { alone: false };
+
+    beforeEach(async () => {
+      void read(0, false, inSwarm);
+      await settled();
+    });
+
+    it('the other nodes leave the rest to the node that may read the whole blob', async () => {
+      sent[0]!.tell(head('parts'));
+      const waiting = Array.from({ length: 40 }, (_, at) => read(at + 1, false, inSwarm));
+      await settled();
+      const running = sent.length - 1;
+      clock.advance(CREDENTIAL_HOLD_MS + CREDENTIAL_LOOK_MS);
+      await settled();
+      const moved = await Promise.all(waiting.slice(running));
+      assert.ok(moved.length > 0 && moved.every(isMoved), 'those that were not sent yet');
+      assert.equal(reads.support(OPTIONS), 'whole', 'later reads go there at once');
+      assert.ok(isMoved(await read(50, false, inSwarm)));
+      assert.equal(holds.length, 0);
+    });
+
+    it('that node asks for the rest in one request', async () => {
+      sent[0]!.tell(head('parts'));
+      clock.advance(CREDENTIAL_HOLD_MS);
+      for (const shard of [7, 5]) void read(shard, true, inSwarm);
+      clock.advance(HOLD_GATHER_MS);
+      await settled();
+      assert.deepEqual(
+        holds.map(({ job }) => job.fromBytes),
+        [5 * SHARD_BYTES],
+      );
+    });
+
+    it('a redirect target is used until it expires itself', async () => {
+      const endsMs = clock.wallMs() + 2 * CREDENTIAL_HOLD_MS + CREDENTIAL_HOLD_BEFORE_MS;
+      const url = `https://store.example/x?se=${new Date(endsMs).toISOString()}`;
+      sent[0]!.tell({ ...head('parts'), redirect: { url, referer: undefined } } as OriginReadNews);
+      clock.advance(CREDENTIAL_HOLD_MS);
+      void read(1, false, inSwarm);
+      await settled();
+      assert.deepEqual(
+        sent.map(({ job }) => job.redirect?.url),
+        [undefined, url],
+        'whichever thread reads next',
+      );
+      clock.advance(CREDENTIAL_HOLD_MS);
+      assert.ok(isMoved(await read(2, false, inSwarm)));
     });
   });
 });
