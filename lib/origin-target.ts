@@ -15,6 +15,14 @@ export interface OriginTarget {
   traceparent?: string;
 }
 
+/** Where a registry has redirected a request for an object to. */
+export interface Redirect {
+  /** Signed: never log it. */
+  url: string;
+  /** The URL that redirected there. */
+  referer: string | undefined;
+}
+
 /** The name of the object: its URL without the query, because a signature is not part of it. */
 export function objectOf({ url }: { url: string }): string {
   return url.split('?', 1)[0]!;

@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../clock.ts';
-import { objectOf, type OriginTarget } from '../origin-target.ts';
+import { objectOf, type OriginTarget, type Redirect } from '../origin-target.ts';
 import { ShoalError } from '../errors.ts';
 import type { Bucket } from '../registry/vouching.ts';
 import type { SplitUrl } from '../registry/url.ts';
@@ -16,7 +16,7 @@ import {
 } from './range-asker.ts';
 import type { PingAnswer } from './outages.ts';
 import { RangeReader, type OriginSink } from './range-reader.ts';
-import { RedirectMemory, type Redirect } from './redirect-memory.ts';
+import { RedirectMemory } from './redirect-memory.ts';
 import { readDocument, relay, type RelayAnswer, type RelayRequest } from './relay.ts';
 import { WholeStream } from './whole-stream.ts';
 import { WholeStreams } from './whole-streams.ts';

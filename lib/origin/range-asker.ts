@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
-import { objectOf, type OriginTarget } from '../origin-target.ts';
+import { objectOf, type OriginTarget, type Redirect } from '../origin-target.ts';
 import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
 import { bucketOf, type Bucket } from '../registry/vouching.ts';
 import type { AskedRange } from './content-range.ts';
@@ -9,7 +9,7 @@ import type { Flow } from './exchange.ts';
 import { EXPIRED, type Follower, type FollowRequest } from './follow.ts';
 import { STREAM_GAP_MS, STREAM_HELD_GAP_MS } from './limits.ts';
 import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
-import type { KnownPlace, Redirect, RedirectMemory } from './redirect-memory.ts';
+import type { KnownPlace, RedirectMemory } from './redirect-memory.ts';
 import { WholeStream } from './whole-stream.ts';
 import type { WholeStreams } from './whole-streams.ts';
 

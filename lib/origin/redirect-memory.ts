@@ -1,18 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
+import type { Redirect } from '../origin-target.ts';
 import {
   ORIGIN_REDIRECT_KEPT_MS,
   ORIGIN_REDIRECT_TTL_MS,
   ORIGIN_REDIRECTS_REMEMBERED_MAX,
 } from './limits.ts';
 import { sha256Hex } from '../registry/identity.ts';
-
-export interface Redirect {
-  /** Signed: never log it. */
-  url: string;
-  /** The URL that redirected there. */
-  referer: string | undefined;
-}
 
 /** Where a blob was last read. */
 export interface BlobPlace extends Redirect {

@@ -122,15 +122,9 @@ export class ShardFetch implements Fetch {
     if (lateness.isLate('parent', sinceMs) || progress.receivedBytes === fromBytes) this.#abandon();
   }
 
-  /**
-   * Another node asks this one for the shard as a part of the whole blob. If this node is the one
-   * that reads the whole blob, it stops waiting for another node and reads the shard itself.
-   */
+  /** This node reads the whole blob: it stops waiting for another node. */
   turnToWhole(): boolean {
-    const asWhole: ShardId = { ...this.shard, rankedAs: 0 };
-    const { self, membership } = this.#shared;
-    const isFirst = membership().owners.top(asWhole)[0] === self.node;
-    if (this.shard.rankedAs === 0 || !isFirst || this.source === null) return false;
+    if (this.shard.rankedAs === 0 || this.source === null) return false;
     this.shard.rankedAs = 0;
     if (this.#phase === 'reading') this.#abandon();
     return true;

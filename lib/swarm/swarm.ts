@@ -180,7 +180,9 @@ export class Swarm {
   ask(request: AskRequest): Verdict {
     const { shard, node, role } = request;
     const fetch = this.#fetches.get(shard);
-    const turns = shard.rankedAs === 0 && !request.held && fetch?.turnToWhole() === true;
+    const isFirst =
+      shard.rankedAs === 0 && this.#membership.owners.top(shard)[0] === this.#self.node;
+    const turns = isFirst && !request.held && fetch?.turnToWhole() === true;
     const isCircle =
       node === this.#self.node ||
       (!turns && !request.held && fetch !== undefined && fetch.source === node);

@@ -1,10 +1,9 @@
 import { ShoalError, type WireError } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
-import type { OriginTarget } from '../origin-target.ts';
+import type { OriginTarget, Redirect } from '../origin-target.ts';
 import { shardLength } from '../shard.ts';
 import { SLICE_FIRST_BYTES_MIN } from './limits.ts';
 import type { OriginClient } from '../origin/client.ts';
-import type { Redirect } from '../origin/redirect-memory.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
 import { WholeOnly } from '../origin/range-reader.ts';
 import type { TransferTools } from './peer/read.ts';

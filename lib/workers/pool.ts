@@ -18,13 +18,12 @@ import {
 } from '../io/slab.ts';
 import { lowWater } from '../io/low-water.ts';
 import { SHARD_BYTES } from '../limits.ts';
-import type { OriginTarget } from '../origin-target.ts';
+import type { OriginTarget, Redirect } from '../origin-target.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
 import { OriginClient } from '../origin/client.ts';
 import type { OriginOptions } from '../origin/connections.ts';
 import type { PingAnswer } from '../origin/outages.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
-import type { Redirect } from '../origin/redirect-memory.ts';
 import type { RelayAnswer } from '../origin/relay.ts';
 import type { Bucket } from '../registry/vouching.ts';
 import type { StatResult } from '../swarm/types.ts';

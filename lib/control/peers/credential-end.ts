@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../clock.ts';
-import type { Redirect } from '../../origin/redirect-memory.ts';
-import { signedUntilMs } from '../../registry/signed-url.ts';
+import type { Redirect } from '../../origin-target.ts';
 import {
   CREDENTIAL_HOLD_BEFORE_MS,
   CREDENTIAL_HOLD_MS,
   CREDENTIALS_WATCHED_MAX,
 } from './limits.ts';
+import { signedUntilMs } from './signed-url.ts';
 
 interface Credential {
   url: string;

@@ -23,8 +23,8 @@ export const CREDENTIAL_HOLD_BEFORE_MS = 20_000;
 export const CREDENTIAL_LOOK_MS = 2_000;
 
 /**
- * Before it asks for the rest of an object, a node waits so long for reads that other nodes leave to
- * it: their pause (ORIGIN_BACKOFF_MS) and a round trip.
+ * Before it asks for the rest of an object, a node waits so long for reads of other nodes: their
+ * pause (ORIGIN_BACKOFF_MS) and a round trip.
  */
 export const HOLD_GATHER_MS = 500;
 
