@@ -104,10 +104,7 @@ export class ShardFetch implements Fetch {
     this.#origin.offer(origin);
   }
 
-  /**
-   * Another node asks this one as owner, although there are better-ranked ones, which it names; see
-   * Sources.accuse.
-   */
+  /** Another node asks this one as owner and names better-ranked ones; see Sources.accuse. */
   accuse(by: NodeId, accused: readonly NodeId[]): void {
     const { role, sinceMs, fromBytes } = this.#parts.attempts;
     if (
@@ -273,8 +270,7 @@ export class ShardFetch implements Fetch {
     this.#shared.observe('redirected', null);
     if (checksum !== null && attempts.role === 'owner') integrity.said(checksum, totalBytes);
     if (integrity.data !== null) {
-      // It sends us to others although we have every byte: it does not know the checksum yet, or
-      // has just said it.
+      // It does not know the checksum yet, or has just said it.
       integrity.statMissed = false;
       if (integrity.checksum !== null) this.#verification.compare(integrity.data);
       else this.#wait(ORIGIN_BACKOFF_MS);
