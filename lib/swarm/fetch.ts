@@ -149,9 +149,7 @@ export class ShardFetch implements Fetch {
     } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
   }
 
-  /**
-   * Attempt `attempt` has ended; nothing of it writes any more. Ends of other attempts are ignored.
-   */
+  /** Attempt `attempt` has ended; nothing of it writes any more. Other ends are ignored. */
   settle(attempt: number, result: AttemptResult): void {
     if (
       !this.#parts.attempts.isCurrent(attempt) ||
@@ -270,7 +268,6 @@ export class ShardFetch implements Fetch {
     this.#shared.observe('redirected', null);
     if (checksum !== null && attempts.role === 'owner') integrity.said(checksum, totalBytes);
     if (integrity.data !== null) {
-      // It does not know the checksum yet, or has just said it.
       integrity.statMissed = false;
       if (integrity.checksum !== null) this.#verification.compare(integrity.data);
       else this.#wait(ORIGIN_BACKOFF_MS);
