@@ -6,9 +6,10 @@ import { systemClock } from '../../lib/clock.ts';
 import { Line } from '../../lib/demo/line.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { parseRange, resolveRange } from '../../lib/registry/range.ts';
+import { freePorts } from '../free-ports.ts';
 import { answer, OriginServer } from '../origin/origin-server.ts';
 import { digestOf, noise } from './image.ts';
-import { freePorts, ShoalNode } from './node.ts';
+import { ShoalNode } from './node.ts';
 import { scratchFolder } from './scratch-folder.ts';
 
 const BLOB_BYTES = 6 * SHARD_BYTES;
