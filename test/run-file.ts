@@ -16,6 +16,8 @@ export interface FileResult {
   skipped: number;
   /** Wall time, hooks included. */
   seconds: number;
+  /** What failed and how, a text each. */
+  failures: string[];
 }
 
 /**
@@ -30,20 +32,24 @@ export async function runFile(path: string, options: RunOptions): Promise<FileRe
     ...(options.grep === null ? {} : { grep: options.grep }),
   });
   mocha.addFile(path);
-  const result = { passed: 0, failed: 0, skipped: 0, seconds: 0 };
+  const result: FileResult = { passed: 0, failed: 0, skipped: 0, seconds: 0, failures: [] };
   const startMs = performance.now();
   try {
     await mocha.loadFilesAsync();
     await new Promise<void>((resolve) => {
       const runner = mocha.run(() => resolve());
       runner.on('pass', () => result.passed++);
-      runner.on('fail', () => result.failed++);
+      runner.on('fail', (test, error) => {
+        result.failed++;
+        result.failures.push(`${test.fullTitle()}: ${error?.message}`);
+      });
       runner.on('pending', () => result.skipped++);
     });
   } catch (thrown) {
-    console.error(`${path} does not load:`, thrown);
     result.failed++;
+    result.failures.push(`does not load: ${thrown instanceof Error ? thrown.stack : thrown}`);
   }
+  mocha.dispose();
   result.seconds = (performance.now() - startMs) / 1000;
   return result;
 }

@@ -45,6 +45,7 @@ const jobs = Number(
 const results = new Map<string, FileResult>();
 await (jobs > 1 ? runInProcesses() : runHere());
 printSlowest(Number(values.slowest));
+printFailures();
 runFailedAgain(Number(values.again));
 const [passed, failed, skipped] = [sum('passed'), sum('failed'), sum('skipped')];
 const skips = skipped === 0 ? '' : `, ${skipped} skipped`;
@@ -82,9 +83,9 @@ async function runInProcess(child: ChildProcess, file: string): Promise<FileResu
   const startMs = performance.now();
   const result = await new Promise<FileResult>((resolve) => {
     const died = (code: number | null, signal: string | null): void => {
-      keep(Buffer.from(`${file}: the process of the tests ended with ${signal ?? code}\n`));
+      const failures = [`the process of the tests ended with ${signal ?? code}`];
       const seconds = (performance.now() - startMs) / 1000;
-      resolve({ passed: 0, failed: 1, skipped: 0, seconds });
+      resolve({ passed: 0, failed: 1, skipped: 0, seconds, failures });
     };
     child.once('exit', died);
     child.once('message', (message) => {
@@ -111,6 +112,11 @@ function runFailedAgain(atMost: number): void {
     console.log(`UNSTEADY: ${result.failed} failed in ${file}, and passed alone`);
     results.set(file, { ...result, passed: result.passed + result.failed, failed: 0 });
   }
+}
+
+function printFailures(): void {
+  for (const [file, { failures }] of results)
+    for (const failure of failures) console.log(`\nFAILED in ${file}: ${failure}`);
 }
 
 function printSlowest(count: number): void {

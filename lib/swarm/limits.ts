@@ -301,6 +301,9 @@ export const ORIGIN_STREAM_GAIN_MIN = 1.1;
 export const ORIGIN_ROUND_SHARDS = 4;
 export const ORIGIN_PROBE_ROUNDS = 16;
 
+/** A request that brought nothing for so long holds up no other: its object may come late alone. */
+export const ORIGIN_SILENT_MS = 500;
+
 /** How much is asked for ahead, in parts of what comes until the first byte (2, as in BBR). */
 export const ORIGIN_LEAD = 2;
 

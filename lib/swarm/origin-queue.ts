@@ -4,6 +4,7 @@ import {
   ORIGIN_GATHER_MS,
   ORIGIN_IN_ORDER_REQUESTS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
+  ORIGIN_SILENT_MS,
   ORIGIN_WINDOWS_MAX,
 } from './limits.ts';
 import { OriginWindow } from './origin-window.ts';
@@ -23,6 +24,8 @@ export interface OriginWant {
    * and it is known to exist.
    */
   readonly shares: boolean;
+  /** What it asks for, in shards: less than 1 at the end of a blob, 1 if the size is unknown. */
+  readonly sizeShards: number;
   /**
    * Whether this node reads for no others: then a shard waits until it makes up a longer request
    * with those behind it.
@@ -162,7 +165,7 @@ export class OriginQueue<Want extends OriginWant> {
     if (underWay === undefined) return;
     const isWaiting = this.#waiting.some((want) => want.upstream === first.upstream);
     this.#window(first.upstream).arrived(this.#nowMs(), bytes, isWaiting);
-    underWay.shards--;
+    underWay.shards = Math.max(0, underWay.shards - 1);
     this.#lookSoon(0);
   }
 
@@ -235,7 +238,7 @@ export class OriginQueue<Want extends OriginWant> {
       upstream.requests++;
       const begunMs = this.#nowMs();
       const { answers: answersBefore } = upstream;
-      const shards = together.length;
+      const shards = together.reduce((sum, { sizeShards }) => sum + sizeShards, 0);
       upstream.underWay.set(together[0]!, { answersBefore, begunMs, shards, isComing: false });
       this.#window(host).begun(begunMs);
       this.#series.get(together[0]!.series)!.requests++;
@@ -248,9 +251,18 @@ export class OriginQueue<Want extends OriginWant> {
     if (requests >= this.#limits.requests) return false;
     if (isWaitedFor) return true;
     const window = this.#window(host);
-    if (!window.hasRoom(underWay.values())) return false;
-    const pauseMs = window.pauseMs(this.#nowMs());
-    if (pauseMs > 0) this.#lookSoon(pauseMs);
+    // What the upstream is slow to begin with takes nothing of the line.
+    const silentMs = this.#nowMs() - ORIGIN_SILENT_MS;
+    const counted = [...underWay.values()].filter(
+      ({ isComing, begunMs }) => isComing || begunMs > silentMs,
+    );
+    const pauseMs = window.hasRoom(counted)
+      ? window.pauseMs(this.#nowMs())
+      : Math.min(
+          ...counted.filter(({ isComing }) => !isComing).map(({ begunMs }) => begunMs - silentMs),
+        );
+    // Without one that is silent, the next part that comes, or the end of a request, makes it look.
+    if (pauseMs > 0 && pauseMs < Infinity) this.#lookSoon(pauseMs);
     return pauseMs === 0;
   }
 

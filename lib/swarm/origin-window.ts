@@ -88,7 +88,9 @@ export class OriginWindow {
     if (this.#isTrial && this.#coming < this.#streams) return;
     this.#roundBusyMs += busyMs;
     this.#roundBytes += bytes;
-    if (Number.isNaN(this.#shardMs)) this.#shardMs = this.#roundMs;
+    // What is shorter than a shard says more of the registry than of the line.
+    if (Number.isNaN(this.#shardMs) && this.#roundBytes >= SHARD_BYTES)
+      this.#shardMs = this.#roundMs;
     // Without others that wait, the rate is that of the demand and says nothing of the line.
     if (!isWaiting) return this.#beginRound();
     if (this.#roundBytes < Math.max(ORIGIN_ROUND_SHARDS, 2 * this.#streams) * SHARD_BYTES) return;
@@ -102,9 +104,10 @@ export class OriginWindow {
   }
 
   get #leadShards(): number {
-    return Number.isNaN(this.#shardMs)
-      ? 0
-      : Math.min(this.#streamsMax, Math.ceil((ORIGIN_LEAD * this.#firstByteMs) / this.#shardMs));
+    if (Number.isNaN(this.#shardMs)) return 0;
+    // A shard that came at once, from a buffer, has a time of 0.
+    if (this.#shardMs === 0) return this.#streamsMax;
+    return Math.min(this.#streamsMax, Math.ceil((ORIGIN_LEAD * this.#firstByteMs) / this.#shardMs));
   }
 
   /** What a shard took in this round. */

@@ -89,6 +89,7 @@ export class Origin {
       series: shard.key,
       index: shard.index,
       shares: sink.received === 0,
+      sizeShards: 1,
       alone,
       isOnBehalf: !alone,
       isWaitedFor: false,

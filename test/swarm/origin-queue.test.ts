@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ORIGIN_GATHER_MS } from '../../lib/swarm/limits.ts';
+import { ORIGIN_GATHER_MS, ORIGIN_SILENT_MS } from '../../lib/swarm/limits.ts';
 import { OriginQueue, type OriginWant } from '../../lib/swarm/origin-queue.ts';
 
 const LIMITS = {
@@ -9,6 +9,18 @@ const LIMITS = {
   inOrderRequests: 4,
   fewRequests: 2,
   requestShards: 3,
+};
+
+/** Wanted by another node. */
+const OTHER = {
+  upstream: 'r.example',
+  isVouched: true,
+  series: 'a',
+  shares: false,
+  sizeShards: 1,
+  alone: false,
+  isOnBehalf: true,
+  isWaitedFor: false,
 };
 
 describe('swarm/origin-queue', () => {
@@ -45,6 +57,7 @@ describe('swarm/origin-queue', () => {
         series,
         index,
         shares,
+        sizeShards: 1,
         alone: true,
         isOnBehalf: false,
         isWaitedFor: true,
@@ -87,30 +100,30 @@ describe('swarm/origin-queue', () => {
       () => nowMs,
       LIMITS,
     );
-    const other = {
-      upstream: 'r.example',
-      isVouched: true,
-      series: 'a',
-      shares: false,
-      alone: false,
-    };
-    for (const index of [7, 3, 0, 1])
-      queue.add({ ...other, index, isOnBehalf: true, isWaitedFor: false });
+    for (const index of [7, 3, 0, 1]) queue.add({ ...OTHER, index });
     assert.deepEqual(later, [ORIGIN_GATHER_MS]);
     settle();
     assert.deepEqual(asked(), ['a0'], 'one before the line is known');
   });
 
+  it('asks for small blobs side by side before the line is known', () => {
+    for (const series of ['a', 'b', 'c'])
+      queue.add({ ...OTHER, series, sizeShards: 0.1, index: 0 });
+    settle();
+    assert.deepEqual(asked(), ['a0', 'b0', 'c0']);
+  });
+
+  it('lets what the upstream is slow to begin with hold up no other', () => {
+    for (const index of [0, 1]) queue.add({ ...OTHER, index });
+    settle();
+    assert.deepEqual(asked(), ['a0']);
+    nowMs += ORIGIN_SILENT_MS;
+    settle();
+    assert.deepEqual(asked(), ['a0', 'a1']);
+  });
+
   it('lets a client of this node wait for no request of others', () => {
-    const other = {
-      upstream: 'r.example',
-      isVouched: true,
-      series: 'a',
-      shares: false,
-      alone: false,
-    };
-    for (const index of [0, 1, 2])
-      queue.add({ ...other, index, isOnBehalf: true, isWaitedFor: false });
+    for (const index of [0, 1, 2]) queue.add({ ...OTHER, index });
     settle();
     assert.deepEqual(asked(), ['a0']);
     want([9], 'a', false);

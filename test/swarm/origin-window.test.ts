@@ -98,6 +98,21 @@ describe('swarm/origin-window', () => {
     assert.ok(most >= 8, `${most} at once`);
   });
 
+  it('learns nothing of the line from a small blob, and goes on when a shard takes no time', () => {
+    const window = new OriginWindow(STREAMS_MAX);
+    window.begun(0);
+    window.head(50, 50);
+    window.arrived(51, 1_000, false);
+    window.ended(51);
+    window.begun(51);
+    assert.equal(window.pauseMs(51), 0);
+    window.head(51, 0);
+    window.arrived(51, SHARD_BYTES, false);
+    window.ended(51);
+    assert.ok(window.hasRoom([{ shards: 1 }]));
+    assert.equal(window.pauseMs(51), 0);
+  });
+
   it('is not misled by an answer that ends without a byte', () => {
     const window = new OriginWindow(STREAMS_MAX);
     for (let at = 0; at < 50; at++) {

@@ -94,6 +94,7 @@ export class OriginReads {
       series: seriesOf(target),
       index: filling.shard,
       shares: sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
+      sizeShards: Math.min(1, (filling.totalBytes ?? Infinity) / SHARD_BYTES - filling.shard),
       target,
       filling,
       isOnBehalf,

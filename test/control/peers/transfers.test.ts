@@ -286,7 +286,10 @@ describe('control/transfers', () => {
       void read(2, { sliceBytes: 700_000 });
       void read(3, { sliceBytes: 0 });
       await settled();
-      assert.deepEqual(asked(), [[0], [1], [2], [3]]);
+      assert.deepEqual(asked(), [[0], [2], [3]], 'nobody waits for the second');
+      for (const end of ends) end({ kind: 'over' });
+      await settled();
+      assert.deepEqual(asked(), [[0], [2], [3], [1]]);
     });
 
     it('fails what was not told of when the thread died over it, and goes on with the next', async () => {
