@@ -1,5 +1,5 @@
 import { systemClock } from '../clock.ts';
-import { parseUpstream } from '../config/address.ts';
+import { answeringHost, parseUpstream } from '../config/address.ts';
 import { parseImageName } from '../demo/image.ts';
 import type { ImagePlan } from '../demo/image.ts';
 import { Line } from '../demo/line.ts';
@@ -36,9 +36,7 @@ export interface NamedImage {
   reference: string;
 }
 
-/** `docker.io` names a registry that answers elsewhere. */
 const DOCKER_HUB = 'https://docker.io';
-const DOCKER_HUB_REGISTRY = 'https://registry-1.docker.io';
 
 /** The named registry and image, checked; null for the embedded ones. */
 export function namedImage({ registry, image }: UpOptions): NamedImage | null {
@@ -58,7 +56,11 @@ export function namedImage({ registry, image }: UpOptions): NamedImage | null {
       '--image: allowed: REPO, REPO:TAG or REPO@sha256:DIGEST, without the registry',
     );
   return upstream === DOCKER_HUB
-    ? { upstream: DOCKER_HUB_REGISTRY, ...name, repository: officialName(name.repository) }
+    ? {
+        upstream: `https://${answeringHost('docker.io')}`,
+        ...name,
+        repository: officialName(name.repository),
+      }
     : { upstream, ...name };
 }
 

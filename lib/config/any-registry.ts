@@ -1,10 +1,8 @@
+import { answeringHost } from './address.ts';
 import type { Config, RegistryEntry } from './schema.ts';
 
 /** The `upstream` of an entry that stands for every registry that `hosts` lists. */
 export const ANY_REGISTRY = '*';
-
-/** Docker Hub's images carry another name than its registry. */
-const HUB = { name: 'docker.io', origin: 'https://registry-1.docker.io' };
 
 /**
  * Writes entries for any registry out: a host without stars becomes an entry of its own, reached by
@@ -25,7 +23,7 @@ export function writeOut(proxy: Config['ProxyConfig']): Config['ProxyConfig'] {
 }
 
 function originOf(host: string): string {
-  return host === HUB.name ? HUB.origin : `https://${host}`;
+  return `https://${answeringHost(host)}`;
 }
 
 function isFor({ p2pHost, upstream }: RegistryEntry, host: string): boolean {

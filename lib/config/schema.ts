@@ -9,7 +9,14 @@ import {
 } from './limits.ts';
 import { parseByteSize } from './byte-size.ts';
 import { ANY_REGISTRY } from './any-registry.ts';
-import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
+import {
+  answeringHost,
+  isHost,
+  parseHostPort,
+  parsePort,
+  parseUpstream,
+  splitHostPort,
+} from './address.ts';
 
 /*
  * The config file (docs/SPEC.md 3). Each key has one sentence that says what is allowed. It is the
@@ -94,9 +101,12 @@ const isFreeHeaderName = (value: string): boolean =>
 
 const UPSTREAM_ALLOWED = 'an http or https URL of a registry, without path, query or credentials';
 const upstreamUrl = () =>
-  text(UPSTREAM_ALLOWED, (value) => parseUpstream(value) !== null).transform(
-    (value) => parseUpstream(value) ?? '',
-  );
+  text(UPSTREAM_ALLOWED, (value) => parseUpstream(value) !== null).transform((value) => {
+    const url = parseUpstream(value);
+    if (url === null) return '';
+    const { protocol, host } = new URL(url);
+    return `${protocol}//${answeringHost(host)}`;
+  });
 
 const registry = z.strictObject(
   {

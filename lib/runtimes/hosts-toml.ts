@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { answeringHost } from '../config/address.ts';
 import { ShoalError } from '../errors.ts';
 import { isTable, parseToml, quoteToml } from './toml-text.ts';
 
@@ -56,9 +57,8 @@ const HEAD = /^(?:# (?:Written by `shoal|shoal: ).*\r?\n)*\r?\n?/;
  * answer at.
  */
 export function serverOf(registry: string): string {
-  if (registry === 'docker.io') return 'https://registry-1.docker.io';
   const loopback = /^(?:localhost|127\.[\d.]+|\[::1\]):(?!443$)\d+$/.test(registry);
-  return `${loopback ? 'http' : 'https'}://${registry}`;
+  return `${loopback ? 'http' : 'https'}://${answeringHost(registry)}`;
 }
 
 /** Reads a hosts.toml. Throws FILE_UNUSABLE when it is not TOML or not of that form. */

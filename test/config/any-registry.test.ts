@@ -35,6 +35,12 @@ describe('an entry for any registry', () => {
     assert.deepEqual(proxy.allow, ['*.gcr.io']);
   });
 
+  it('reads the name that images of Docker Hub carry as the registry that has them', () => {
+    const proxy = proxyOf([{ upstream: 'https://docker.io', upstreams: ['https://docker.io'] }]);
+    const upstream = 'https://registry-1.docker.io';
+    assert.deepEqual(proxy.registries, [{ p2pHost: '*', upstream, upstreams: [upstream] }]);
+  });
+
   it('leaves a registry to the entry that names it', () => {
     const own = { p2pHost: 'hub.local', upstream: 'https://registry-1.docker.io', ...keys };
     const proxy = proxyOf([own, { upstream: '*', hosts: ['docker.io', 'quay.io'] }]);
