@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -184,6 +185,16 @@ export class StoreSwarm {
 
   blobPath(index: number, digest: string): string {
     return join(this.contentDir(index), 'blobs/sha256', digest.slice('sha256:'.length));
+  }
+
+  /** Digests of what containerd `index` has, without what was cut or replaced. */
+  async intact(index: number): Promise<string[]> {
+    const digests: string[] = [];
+    for (const name of await readdir(join(this.contentDir(index), 'blobs/sha256'))) {
+      const bytes = await readFile(this.blobPath(index, `sha256:${name}`));
+      if (createHash('sha256').update(bytes).digest('hex') === name) digests.push(`sha256:${name}`);
+    }
+    return digests;
   }
 
   /** Containerd `index` has at least `count` of the image's layers. */

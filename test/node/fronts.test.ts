@@ -41,6 +41,7 @@ describe('node/fronts', () => {
         meters: new MeterBoard().shared,
         meter: { count: (key: string) => deaths.push(key) },
         log: { error: () => undefined },
+        journal: { tracer: null },
       },
       clock: systemClock,
       desk: { page, journal },
