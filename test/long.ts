@@ -3,3 +3,6 @@
  * The short forms are samples of them.
  */
 export const isLong = process.env['SHOAL_LONG'] === '1';
+
+/** Registers a test of the long forms; in the short forms it does not exist. */
+export const itIfLong = isLong ? it : (): void => undefined;

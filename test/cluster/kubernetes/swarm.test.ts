@@ -15,7 +15,7 @@ import { httpGet, ShoalNode } from '../../e2e/node.ts';
 import { ApiServer } from '../../kube/api-server.ts';
 import { kubeAssets } from '../../kube/assets.ts';
 import { eventually } from '../../kube/eventually.ts';
-import { isLong } from '../../long.ts';
+import { itIfLong } from '../../long.ts';
 import { endpointSlice } from '../endpoint-slice.ts';
 import { freePorts } from '../../free-ports.ts';
 
@@ -165,8 +165,7 @@ describe('real agents that discover each other through EndpointSlices', function
     assertOneCopy();
   });
 
-  it('hold requests for the list longer than idle connections live', async function () {
-    if (!isLong) this.skip();
+  itIfLong('hold requests for the list longer than idle connections live', async () => {
     const before = await Promise.all(nodes.map(listed));
     const { value: now } = await eventually(
       'held requests of the others are answered',

@@ -6,7 +6,7 @@ import { FEED_WATCHERS } from '../../../lib/swarm/limits.ts';
 import { ApiServer } from '../../kube/api-server.ts';
 import { kubeAssets } from '../../kube/assets.ts';
 import { eventually } from '../../kube/eventually.ts';
-import { isLong } from '../../long.ts';
+import { isLong, itIfLong } from '../../long.ts';
 import { endpointSlice } from '../endpoint-slice.ts';
 import { FedSwarm } from '../fed-swarm.ts';
 
@@ -91,8 +91,7 @@ describe(`${AGENTS} agents before a real API server`, function () {
     assert.ok(perChange < 2 * FEED_WATCHERS * sliceBytes, `${perChange} bytes`);
     assert.equal(swarm.watching.length, FEED_WATCHERS);
   });
-  it('would cost it one slice for each agent, if each watched', async function () {
-    if (!isLong) this.skip();
+  itIfLong('would cost it one slice for each agent, if each watched', async () => {
     await swarm.stop();
     const scope = { resource: ENDPOINT_SLICES, namespace: 'shoal' };
     const { resourceVersion } = await api.client.list(scope);
