@@ -9,7 +9,7 @@ const POLL_MS = 15;
 export async function eventually<T>(
   what: string,
   look: () => T | null | false | Promise<T | null | false>,
-  deadlineMs = 15_000,
+  deadlineMs = 30_000,
 ): Promise<{ value: T; tookMs: number }> {
   const beganMs = performance.now();
   for (let last: unknown = null; ;) {

@@ -4,7 +4,7 @@ const LOOK_MS = 5;
 export function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  deadlineMs = 10_000,
+  deadlineMs = 30_000,
 ): Promise<void> {
   const endMs = performance.now() + deadlineMs;
   return new Promise((resolve, reject) => {

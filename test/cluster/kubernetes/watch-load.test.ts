@@ -16,7 +16,7 @@ const PER_SLICE = 100;
 /** Each is in a slice of its own. */
 const CHANGES = AGENTS / PER_SLICE;
 /** A change reaches everybody by then: the source's pause, and the test's one busy thread. */
-const SEEN_MS = 20_000;
+const SEEN_MS = 90_000;
 
 const addressOf = (at: number): string => `10.0.${Math.floor(at / 200)}.${(at % 200) + 1}`;
 
