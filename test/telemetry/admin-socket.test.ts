@@ -59,7 +59,9 @@ describe('node/admin-socket', function () {
     assert.equal((await get('/nowhere')).status, 404);
   });
 
-  it('gives a CPU profile and a heap snapshot that DevTools can read', async () => {
+  it('gives a CPU profile and a heap snapshot that DevTools can read', async function () {
+    // The snapshot is of this process, with all the tests that it has loaded.
+    this.timeout(180_000);
     socket = await AdminSocket.open(NODE, user, telemetryFixture(NODE).route);
     const [profile, second] = await Promise.all([
       get('/debug/cpu-profile?seconds=0.2'),
