@@ -19,7 +19,7 @@ import { decode, encode, ENTRY, pullSecret } from './secrets.ts';
 const IMAGE = `${ACR}/docker-builder/nginx:latest`;
 const P2P_IMAGE = `${ACR_P2P}/docker-builder/nginx:latest`;
 const COPY = 'acr-credential-test-registry-p2p';
-/** "Follows the original's change within 2 s" (issue 6, acceptance 1). */
+/** A copy is to follow a change of its original within so long. */
 const FOLLOW_MS = 2_000;
 /** The controller manager has started and read the cluster by then. */
 const MANAGER_MS = 30_000;

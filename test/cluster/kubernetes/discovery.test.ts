@@ -21,7 +21,7 @@ import { eventually } from '../../kube/eventually.ts';
 import { describeLiveMembership } from '../conformance.ts';
 import { endpointSlice } from '../endpoint-slice.ts';
 
-/** "Adding and removing an endpoint is seen within 1 s" (issue 6, acceptance 4). */
+/** An endpoint that comes or goes is to be seen within so long. */
 const SEEN_MS = 1_000;
 
 describe('discovery on a real API server', function () {
