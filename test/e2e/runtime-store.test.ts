@@ -134,7 +134,7 @@ for (const version of ['1.6', '2.x'] as const)
             const lines = image.layers.map(({ digest }) =>
               linesWith(first, digest, 'content store'),
             );
-            // One, and a second where the file was found changed by a read and by a scan at once.
+            // One for each change: a file that is found half written changes twice.
             const most = Math.max(...lines);
             assert.ok(most >= 1 && most <= 2, `an image that ${what}: ${lines} lines`);
           }

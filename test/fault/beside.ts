@@ -15,8 +15,9 @@ import { cliPath } from '../built-program.ts';
 
 const MIB = 1024 * 1024;
 /**
- * Without the bad peer the pull takes well under a second; a vice may cost five. Three times that,
- * as other tests share the processor; a node that waits for a deadline takes 20 s.
+ * Without the bad peer the pull takes well under a second, and a vice may cost five seconds. Other
+ * tests use the processor at the same time, so the test allows three times as much. A node that
+ * waits for a silent connection until its deadline takes 20 s.
  */
 const PULL_SECONDS_MAX = 18;
 /**
