@@ -71,9 +71,8 @@ export class OriginReads {
   /**
    * Reads the rest of a shard, starting at `sliceBytes` if a client waits there. If none waits
    * (null) it may share one request with others. Where the node is `alone` (see OriginAsk), one
-   * long answer may bring all remaining shards. If it
-   * must not become a stream, and the origin serves only the whole object, it fails with
-   * `wholeOnly`.
+   * long answer may bring all remaining shards. A read that must not become a stream fails with
+   * `wholeOnly` where the origin serves only the whole object.
    */
   read(
     target: OriginTarget,
@@ -369,11 +368,11 @@ export class OriginReads {
 
   #openStream({ object, target, filling: { totalBytes, digest } }: OriginRead): void {
     const reads = [...object.reads];
+    if (reads.length === 0) return void (object.pioneer = null);
     const held = reads.filter(({ state }) => state === 'held');
     const shards = (held.length > 0 ? held : reads).map(({ index }) => index);
     const fromBytes =
       (held.length > 0 ? Math.min(...shards) : Math.max(...shards) + 1) * SHARD_BYTES;
-    if (reads.length === 0) return void (object.pioneer = null);
     const redirect = this.#credentials.redirectOf(target);
     const opening =
       totalBytes !== null && fromBytes >= totalBytes
