@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts';
-import { answeringHost, parseUpstream } from '../config/address.ts';
+import { parseUpstream } from '../config/address.ts';
+import { DOCKER_HUB } from '../docker-hub.ts';
 import { parseImageName } from '../demo/image.ts';
 import type { ImagePlan } from '../demo/image.ts';
 import { Line } from '../demo/line.ts';
@@ -36,8 +37,6 @@ export interface NamedImage {
   reference: string;
 }
 
-const DOCKER_HUB = 'https://docker.io';
-
 /** The named registry and image, checked; null for the embedded ones. */
 export function namedImage({ registry, image }: UpOptions): NamedImage | null {
   if (registry === undefined && image === undefined) return null;
@@ -55,9 +54,9 @@ export function namedImage({ registry, image }: UpOptions): NamedImage | null {
       'USAGE',
       '--image: allowed: REPO, REPO:TAG or REPO@sha256:DIGEST, without the registry',
     );
-  return upstream === DOCKER_HUB
+  return upstream === `https://${DOCKER_HUB.name}`
     ? {
-        upstream: `https://${answeringHost('docker.io')}`,
+        upstream: `https://${DOCKER_HUB.host}`,
         ...name,
         repository: officialName(name.repository),
       }

@@ -48,14 +48,6 @@ export function splitHostPort(text: string): { host: string; port: number | null
   return plain !== undefined && isHost(plain) ? { host: plain, port } : null;
 }
 
-/** Docker Hub's images carry another name than its registry. */
-const DOCKER_HUB = { name: 'docker.io', host: 'registry-1.docker.io' };
-
-/** Where the registry answers that images name `host`. */
-export function answeringHost(host: string): string {
-  return host === DOCKER_HUB.name ? DOCKER_HUB.host : host;
-}
-
 /**
  * The origin (`https://host[:port]`) of a registry's URL; null for another scheme, or with a path,
  * a query or credentials.

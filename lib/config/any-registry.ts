@@ -1,4 +1,4 @@
-import { answeringHost } from './address.ts';
+import { answeringHost } from '../docker-hub.ts';
 import type { Config, RegistryEntry } from './schema.ts';
 
 /** The `upstream` of an entry that stands for every registry that `hosts` lists. */

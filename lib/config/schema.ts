@@ -7,16 +7,10 @@ import {
   CONFIG_CAPACITY_BYTES_MIN,
   UPSTREAMS_MAX,
 } from './limits.ts';
+import { answeringHost } from '../docker-hub.ts';
 import { parseByteSize } from './byte-size.ts';
 import { ANY_REGISTRY } from './any-registry.ts';
-import {
-  answeringHost,
-  isHost,
-  parseHostPort,
-  parsePort,
-  parseUpstream,
-  splitHostPort,
-} from './address.ts';
+import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
 
 /*
  * The config file (docs/SPEC.md 3). Each key has one sentence that says what is allowed. It is the

@@ -1,3 +1,4 @@
+import { answeringHost } from '../docker-hub.ts';
 import { allowListOf, type AllowConfig, type AllowList, type RegistryEntry } from './allow.ts';
 import { bareHost, splitUrl } from './url.ts';
 
@@ -94,11 +95,6 @@ export function upstreamsOf(config: AllowConfig): Upstreams {
 }
 
 const made = new WeakMap<AllowConfig, Upstreams>();
-
-/** Where a registry answers: of Docker Hub images carry another name. */
-function answeringHost(host: string): string {
-  return host === 'docker.io' ? 'registry-1.docker.io' : host;
-}
 
 function upstreamOf(entry: RegistryEntry): Upstream {
   const { origin, host, hostname } = splitUrl(entry.upstream);

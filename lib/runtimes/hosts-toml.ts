@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { answeringHost } from '../config/address.ts';
+import { answeringHost } from '../docker-hub.ts';
 import { ShoalError } from '../errors.ts';
 import { isTable, parseToml, quoteToml } from './toml-text.ts';
 

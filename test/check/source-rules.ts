@@ -130,6 +130,7 @@ const FOUNDATION = new Set([
   'version.ts',
   'share-queue.ts',
   'shard.ts',
+  'docker-hub.ts',
   'origin-target.ts',
 ]);
 
