@@ -152,7 +152,7 @@ describe('bench: pread', () => {
     }
   });
 
-  it('on the command line: one JSON object with the documented fields, without the query', async () => {
+  it('on the command line: one JSON object, the documented fields, no query', async () => {
     const { code, out } = await run(
       '--url',
       url,

@@ -29,7 +29,7 @@ describe('native-bench/soak', () => {
     );
   });
 
-  it('finds memory or descriptors that grow by more than a twentieth, and a front that stalls', () => {
+  it('finds growth of memory or descriptors by a twentieth, and a front that stalls', () => {
     assert.deepEqual(
       failures(tenMinutes((second) => ({ residentBytes: 400e6 + second * 50_000 }))),
       [true, false, false],

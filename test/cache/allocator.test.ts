@@ -11,7 +11,7 @@ function overlaps(a: Extent, b: Extent): boolean {
 }
 
 describe('cache/allocator', () => {
-  it('gives a small blob a page, a whole shard a slot, and what lies between the next power of two', () => {
+  it('gives a small blob a page, a whole shard a slot, others the next power of two', () => {
     assert.equal(extentLength(1), 4096);
     assert.equal(extentLength(2000), 4096);
     assert.equal(extentLength(4096), 4096);
@@ -55,7 +55,7 @@ describe('cache/allocator', () => {
     assert.equal(allocator.usedBytes, SHARD_BYTES + 8192);
   });
 
-  it('never hands out a byte twice nor past the end, and counts what is out, whatever comes and goes', () => {
+  it('never gives out a byte twice nor past the end, and counts what is out', () => {
     const step = fc.record({
       lengthBytes: fc.integer({ min: 1, max: SHARD_BYTES }),
       shift: fc.integer({ min: 0, max: 12 }),

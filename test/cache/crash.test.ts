@@ -108,7 +108,7 @@ async function readAll(
 }
 
 describe('cache, crashing', () => {
-  it(`loses nothing that was stored when it is killed, at any of ${SEEDS} random moments`, async () => {
+  it(`loses nothing stored when it is killed at any of ${SEEDS} random moments`, async () => {
     let survived = 0;
     let owed = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
@@ -131,7 +131,7 @@ describe('cache, crashing', () => {
     assert.ok(survived > SEEDS, `only ${survived} shards survived: the test tests nothing`);
   });
 
-  it('keeps every shard that was stored before the last operations, whatever they were', async () => {
+  it('keeps every shard stored before the last operations, whatever they were', async () => {
     let total = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
       const random = randomFrom(10_000 + seed);
@@ -150,7 +150,8 @@ describe('cache, crashing', () => {
     assert.ok(total > 2 * SEEDS, `only ${total} shards were stored: the test tests nothing`);
   });
 
-  it(`never serves a wrong byte after a machine lost power, its pages and headers in any order, ${SEEDS} times twice over`, async () => {
+  it(`serves no wrong byte after a machine loses power twice, ${SEEDS} times`, async () => {
+    // Pages and headers reach the disk in any order.
     for (let seed = 1; seed <= SEEDS; seed++) {
       const random = randomFrom(20_000 + seed);
       const given: World['given'] = new Map();

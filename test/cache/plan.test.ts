@@ -17,7 +17,7 @@ function store(plan: CachePlan, key: string, lengthBytes: number): Entry {
 }
 
 describe('cache/plan', () => {
-  it('makes room for a whole shard at the cost of one shared slot, not of the small blobs of all', () => {
+  it('makes room for a shard by giving up one shared slot, not small blobs everywhere', () => {
     const plan = new CachePlan(4, 4096);
     // Four slots full of small blobs; those not used again, every fourth, lie all over them.
     for (let blob = 0; blob < 4 * CELLS_PER_SLOT; blob++) {

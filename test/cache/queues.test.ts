@@ -7,7 +7,7 @@ import { ManualClock } from '../../lib/clock.ts';
 import { CACHE_STALL_MS } from '../../lib/cache/limits.ts';
 
 describe('cache/io-queue', () => {
-  it('runs no more than its depth at once, reads before writes, yet always one write when writes wait', async () => {
+  it('runs at most its depth at once, reads first, but always one waiting write', async () => {
     const queue = new IoQueue(3, new ManualClock());
     const started: string[] = [];
     const ends: (() => void)[] = [];
@@ -60,7 +60,7 @@ describe('cache/io-queue before a disk that hangs', () => {
 });
 
 describe('cache/header-writer', () => {
-  it("writes an entry's versions in order, skipping those overtaken while they waited", async () => {
+  it("writes an entry's versions in order, without those that became outdated", async () => {
     const written: string[] = [];
     let finish = (): void => undefined;
     const writer = new HeaderWriter(({ entry, bytes }: HeaderJob) => {

@@ -29,7 +29,7 @@ function tableOf(...headers: (ShardHeader | null)[]): Buffer {
 }
 
 describe('cache/recovery', () => {
-  it('restores what is there, unverified, and gives out neither its place nor its number again', () => {
+  it('restores entries as unverified, and reuses neither their places nor their numbers', () => {
     const plan = new CachePlan(2, 8);
     const found = recover(
       tableOf(null, headerOf('a'), null, headerOf('b', { offsetBytes: 4096, generation: 5 })),
@@ -93,7 +93,8 @@ describe('cache/recovery', () => {
     assert.equal(plan.used, 0);
   });
 
-  it('moves entries past a table that has become shorter, the new place first, so that a crash between loses nothing', () => {
+  it('moves entries past the end of a shorter table, and loses none in a crash', () => {
+    // It writes the new place first.
     const table = tableOf(
       headerOf('a'),
       null,

@@ -95,7 +95,7 @@ describe('cache/store', () => {
     assert.deepEqual(disk.log, ['write', 'header']);
   });
 
-  it('serves after a restart what was stored, checking each shard at its first read only', async () => {
+  it('serves what was stored after a restart, checked at its first read only', async () => {
     const before = bench();
     await before.save('a', 0, 100);
     const after = bench(before.disk.survivor((held) => held - 1));
@@ -113,7 +113,7 @@ describe('cache/store', () => {
     assert.deepEqual(disk.log.slice(2), ['read checked', 'read checked']);
   });
 
-  it('drops a shard whose bytes no longer fit, counts it, and the restart does not find it', async () => {
+  it('drops a shard whose bytes are wrong, counts it, and keeps it dropped', async () => {
     const before = bench();
     await before.save('a', 0, 5000);
     const disk = before.disk.survivor((held) => held - 1);
@@ -202,7 +202,7 @@ describe('cache/store', () => {
     assert.equal(await save('b', 0, SHARD_BYTES), 'stored');
   });
 
-  it('answers a miss when a blob is dropped while it is read, and only then gives its place away', async () => {
+  it('answers a miss if a blob is dropped during its read, then reuses the place', async () => {
     const { disk, store, save } = bench(new FakeDisk(), 1);
     await save('a', 0, SHARD_BYTES);
     disk.stepwise = true;
@@ -237,7 +237,7 @@ describe('cache/store', () => {
     assert.equal(store.stats().errors, 0);
   });
 
-  it('agrees after a restart on what was given up for a shard that was then not written', async () => {
+  it('agrees after a restart on what was evicted for a shard that was not written', async () => {
     const { disk, store, save } = bench(new FakeDisk(), 1);
     await save('old', 0, SHARD_BYTES);
     disk.slots.set(0, { generation: 2, content: 'other' });
@@ -275,7 +275,7 @@ describe('cache/store', () => {
     );
   });
 
-  it('goes on from memory when the disk is full: one line, counted, tried again later', async () => {
+  it('continues from memory when the disk is full: one line, counted, tried again', async () => {
     const { disk, clock, store, lines, save, load } = bench();
     await save('old', 0, 100);
     disk.fail.write = new Error('ENOSPC: no space left on device, write');
@@ -296,7 +296,7 @@ describe('cache/store', () => {
     assert.equal(store.stats().usedBytes, 2 * 4096);
   });
 
-  it('loses one shard to a bad sector, and keeps off a disk that fails again and again', async () => {
+  it('loses one shard to a bad sector, and avoids a disk that fails repeatedly', async () => {
     const { disk, clock, store, save, load } = bench();
     for (let blob = 0; blob < 5; blob++) await save(`b${blob}`, 0, 100);
     disk.fail.read = new Error('EIO: i/o error, read');

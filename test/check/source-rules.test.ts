@@ -78,6 +78,8 @@ describe('check: the rules can fail', () => {
     assert.equal(longFiles(file('lib/x.ts', '\n'.repeat(FILE_LINES_MAX))).length, 0);
     assert.equal(wideLines(file('lib/x.ts', 'x '.repeat(LINE_COLUMNS_MAX / 2 + 1))).length, 1);
     assert.equal(wideLines(file('lib/x.ts', 'x '.repeat(LINE_COLUMNS_MAX / 2))).length, 0);
+    const title = 'says more than it must. '.repeat(4);
+    assert.equal(wideLines(file('test/x.test.ts', `  it('${title}', () => {`)).length, 1);
     assert.equal(leftovers(file('lib/x.ts', `// ${'todo'.toUpperCase()} later`)).length, 1);
     assert.equal(leftovers(file('test/x.test.ts', `it.${'only'}()`)).length, 1);
     assert.equal(

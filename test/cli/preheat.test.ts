@@ -182,7 +182,7 @@ describe('preheat: one layer', () => {
     );
   });
 
-  it('continues after a short body without an error, and succeeds if the connection breaks after the last byte', async () => {
+  it('continues after a short body; a break after the last byte is a success', async () => {
     assert.deepEqual((await readThrough([[9, null]])).starts, [0, 9]);
     const { starts, error } = await readThrough([[10, 'ORIGIN_BROKEN']]);
     assert.deepEqual([starts, error], [[0], null]);
@@ -367,7 +367,7 @@ describe('preheat: a node that closes the connection early', () => {
   }
 
   for (const known of [true, false]) {
-    it(`is asked for the rest, ${known ? 'by a range' : 'and for everything if it knows no ranges'}`, async () => {
+    it(`is asked ${known ? 'for the rest by a range' : 'for all, without ranges'}`, async () => {
       knowsRanges = known;
       let out = '';
       const via = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

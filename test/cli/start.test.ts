@@ -122,7 +122,7 @@ describe('a node started from the command line', () => {
     assert.doesNotMatch(node.stderr, /EPIPE/);
   });
 
-  it('exits with 1, without an abort, on the second signal and when its parent is gone', async () => {
+  it('exits with 1, without an abort, at the second signal and without its parent', async () => {
     const impatient = agent();
     await impatient.printed(READY);
     impatient.child.kill('SIGTERM');
@@ -171,7 +171,7 @@ describe('a node started from the command line', () => {
       assert.match(node.stderr, /^shoal: .*raise the .*limit.* \(LIMIT_TOO_LOW\)\n$/);
     });
 
-  it('serves where the limit of open files is just enough, and when clients hold them all', async () => {
+  it('serves with the least limit of open files, and when clients hold them all', async () => {
     const node = agentWithin('-n 64');
     const { proxy } = JSON.parse((await node.printed(READY))[0]) as { proxy: string };
     const { hostname, port } = new URL(proxy);

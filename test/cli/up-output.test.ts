@@ -105,7 +105,7 @@ describe('the report', () => {
       assert.ok(text.includes('agent-64'));
     });
 
-  it('argues: what the registry would have sent without Shoal, and how long it would have taken', () => {
+  it('compares bytes from the registry and seconds with those of a pull without Shoal', () => {
     const argued = (direct: DirectPulls | null): string =>
       renderReport(report, { accessChecks: null, direct, problems: [] }).replace(/\s+/g, ' ');
     assert.match(

@@ -138,7 +138,7 @@ describe('shoal up', () => {
     assert.equal(existsSync(dir), false);
   });
 
-  it('reports a node that exits, and cleans up when its terminal closes, also after two signals', async () => {
+  it('reports a node that exits; cleans up when its terminal closes, even twice', async () => {
     const staying = up({ nodes: 1 });
     await staying.printed(/stop: Ctrl-C/);
     const pids = nodePids();
@@ -227,7 +227,8 @@ describe('shoal up', () => {
     ],
   ];
   for (const [args, code, message] of refusals) {
-    it(`ends with ${code} and one line on \`up ${args.join(' ').replace(/:\w+@/, ':...@')}\``, async () => {
+    const shown = args.join(' ').replace(/:\w+@/, ':...@');
+    it(`ends with ${code} and one line on \`up ${shown}\``, async () => {
       let [out, err] = ['', ''];
       const output = {
         out: (text: string) => (out += text),

@@ -22,7 +22,7 @@ export function describeMembership(
   make: () => Promise<Pick<Subject, 'membership' | 'dispose'>>,
 ): void {
   describe(`membership: ${name}`, () => {
-    it('reports the first view, sorted, before start resolves, and nothing after stop', async () => {
+    it('reports the first view, sorted, before start resolves; none after stop', async () => {
       const { membership, dispose } = await make();
       const views: MembershipView[] = [];
       await membership.start((view) => views.push(view));

@@ -94,7 +94,7 @@ describe('the list of members, handed on', () => {
     assert.deepEqual(agentsSeen(), [NODES]);
   });
 
-  it('reaches every node after a change, as a difference, and costs the API three slices', async () => {
+  it('reaches all nodes after a change, as a difference; the API sends three slices', async () => {
     await started(addresses(NODES));
     [swarm.apiBytes, swarm.feedBytes] = [0, 0];
     await put(kube, 'shoal', addresses(NODES - 1));

@@ -308,7 +308,7 @@ describe('membership by DNS', () => {
     await membership.stop();
   });
 
-  it('prefers IPv4, returns no address for an unknown name, and passes other errors on', async () => {
+  it('prefers IPv4, returns none for an unknown name, and passes other errors on', async () => {
     const both = systemResolve(async () => [
       { address: 'fd00::1', family: 6 },
       { address: '10.0.0.1', family: 4 },

@@ -50,7 +50,7 @@ describe('an entry for any registry', () => {
     );
   });
 
-  it('is reached by ns; globs are dialled, and count for their own URLs only; others are not', () => {
+  it('is reached by ns; globs are dialled, for their own URLs only; others are not', () => {
     const proxy = proxyOf([{ upstream: 'https://default.example' }, { upstream: '*', hosts }]);
     const asked = (ns: string) =>
       classify(

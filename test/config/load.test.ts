@@ -138,7 +138,7 @@ describe('loading the config', () => {
     );
   });
 
-  it('finds its own address: config, then NODE_IP, then the first non-loopback IPv4, then loopback', () => {
+  it('takes its address from config, NODE_IP, the first non-loopback IPv4, or loopback', () => {
     const address = (family: 'IPv4' | 'IPv6', text: string, internal: boolean) =>
       ({ family, address: text, internal, netmask: '', mac: '', cidr: null, scopeid: 0 }) as never;
     const interfaces = () => ({

@@ -38,7 +38,7 @@ describe("the OCI distribution specification's own conformance suite", () => {
     assert.ok(verdict.passed >= passedMin, `only ${verdict.passed} tests passed`);
   };
 
-  it('has no complaint about pulls through a node of all that it pushes to the registry behind', async () => {
+  it('has no complaint about pulls through a node of what it pushes behind it', async () => {
     const registry = await SpecRegistry.start();
     const node = await ShoalNode.start(join(dir, 'node'), {
       ProxyConfig: { registries: [{ upstream: `http://127.0.0.1:${registry.port}` }] },
@@ -57,7 +57,7 @@ describe("the OCI distribution specification's own conformance suite", () => {
     }
   });
 
-  it('has no complaint about a node as a registry to pull from, before a real registry', async function () {
+  it('has no complaint about a node in front of a real registry', async function () {
     needs(this, 'docker-registry', 'skopeo');
     const home = join(dir, 'real');
     await mkdir(home);

@@ -144,7 +144,7 @@ describe('control/control', () => {
     );
   });
 
-  it('answers a page in UTF-8, and an error with its code when the page cannot be made', async () => {
+  it('answers a page in UTF-8, or an error with its code if the page cannot be made', async () => {
     desk().receive({ kind: 'page', id: 5, path: '/', query: '', isLocal: true, authorization: '' });
     desk(async () => Promise.reject(new ShoalError('PATH_UNKNOWN', 'no such page'))).receive({
       kind: 'page',

@@ -132,7 +132,7 @@ describe('control/fronts', () => {
     await Promise.all(fronts.map((front) => front.drain(1_000)));
   });
 
-  it('closes its ports and its desk when it fails, so that another can take its place', async () => {
+  it('closes its ports and desk when it fails, so that another can take its place', async () => {
     const front = await startOne(0);
     // Not a message of this contract: an exception in the thread.
     front.send({ kind: 'routes' } as unknown as ControlMessage);
@@ -209,7 +209,7 @@ describe('control/fronts', () => {
       return socket;
     }
 
-    it('is the new one for who connects after the change; who was there before stays connected', async () => {
+    it('is the new one for new connections; old connections stay', async () => {
       const first = await issue();
       front = await startOne(0);
       const before = await dial();

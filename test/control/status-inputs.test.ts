@@ -8,7 +8,7 @@ import { KEY, Listener, OTHER_KEY, OPTIONS, loaderFixture, settled } from './fix
 const NO_READS = { sentBytes: 0, clients: 0, nodes: 0 };
 
 describe('control/status-inputs', () => {
-  it('adds up what is here of a blob on its way: on disk, in memory, and arriving, each shard once', async () => {
+  it('counts each shard of a blob under way once: on disk, in memory or arriving', async () => {
     const at = loaderFixture({ disk: true });
     const shown = (): unknown => blobsInFlight({ ...at, reads: () => [] });
     const totalBytes = 4 * SHARD_BYTES + 100;

@@ -149,7 +149,7 @@ describe('the chart', () => {
     }
   });
 
-  it('installs alerts with runbooks that can be read, and the dashboard for the sidecar of Grafana', () => {
+  it("installs alerts with readable runbooks, and the dashboard for Grafana's sidecar", () => {
     const objects = objectsOf(renderChart(helm, EVERYTHING));
     const { spec } = find(objects, 'PrometheusRule') as KubeObject & {
       spec: { groups: { rules: { alert: string; annotations: Record<string, string> }[] }[] };
@@ -328,7 +328,7 @@ describe('the chart in a cluster', () => {
   });
   after(async () => await api?.stop());
 
-  it('is installed, upgraded and removed; the cluster secret is created once and kept', async () => {
+  it('is installed, upgraded, removed; the cluster secret is created once and kept', async () => {
     const secret = async (): Promise<string | undefined> =>
       (
         await api.client.get<KubeObject & { data: Record<string, string> }>(

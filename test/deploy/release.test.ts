@@ -130,7 +130,7 @@ describe('npm run release', function () {
     });
   }
 
-  it('makes an image below 200 MB that skopeo reads, and podman runs without a writable root', () => {
+  it('makes an image below 200 MB that skopeo reads and podman runs read-only', () => {
     const archive = `oci-archive:${file(`shoal-${VERSION}-image.tar`)}`;
     const config = JSON.parse(
       execFileSync('skopeo', ['inspect', '--config', archive], { encoding: 'utf8' }),

@@ -191,7 +191,7 @@ describe('e2e: access matrix', () => {
       });
 
   for (const place of PLACES)
-    it(`a client's own host under the digest, bytes in ${place}: only that host's bytes`, async () => {
+    it(`a client's host under the digest, bytes in ${place}: that host's bytes`, async () => {
       const digest = digests[place];
       for (const path of [
         `/accelerator/http://${listedHost}${storePath(digest)}?Signature=1`,
@@ -213,7 +213,7 @@ describe('e2e: access matrix', () => {
       assert.deepEqual(owner.body, private_[place].subarray(SHARD_BYTES, SHARD_BYTES + 100));
     });
 
-  it('the p2p port: nothing without a signature, with an old one, or with one for another request', async () => {
+  it('the p2p port: refuses no signature, an old one, one of another request', async () => {
     const self = `127.0.0.1:${nodes[0]!.p2pPort}`;
     const path = (digest: string): string =>
       preadPath({

@@ -53,7 +53,7 @@ describe('e2e: private images', () => {
   });
   const layerPath = (): string => `/v2/team/app/blobs/${image.layers[0]!.digest}`;
 
-  it("are pulled with the right password, by skopeo, with the registry's own challenge", async () => {
+  it("are pulled with the password, by skopeo, with the registry's own challenge", async () => {
     const target = join(dir, 'copy');
     const skopeo = (login: string) =>
       tryRun('skopeo', [
@@ -102,7 +102,7 @@ describe('e2e: private images', () => {
     assert.equal(foreign.status, 404);
   });
 
-  it('cost one check per credential, even for concurrent clients, and none for the next minute', async () => {
+  it('cost one check a credential, also for concurrent clients, for a minute', async () => {
     const authorization = bearer('alice', 'team/app');
     await node.get(layerPath(), authorization);
     const fresh = bearer('alice', 'team/app');
@@ -119,7 +119,7 @@ describe('e2e: private images', () => {
     assert.equal(counting.blobBytes, 0);
   });
 
-  it("are pulled by containerd, which gets its token from the registry's token server", async function () {
+  it("are pulled by containerd with a token of the registry's token server", async function () {
     needs(this, 'containerd', 'ctr', 'runc');
     const containerd = await Containerd.start(dir);
     const reference = `${counting.host}/team/app:test`;

@@ -76,7 +76,7 @@ describe('e2e: limits of a node', () => {
     await rm(dir, { recursive: true });
   });
 
-  it('a single node asks the origin for several shards in one request, also for a slow client', async () => {
+  it('a single node asks for several shards a request, also for a slow client', async () => {
     const shards = 48;
     origin = await endless(shards * SHARD_BYTES);
     node = await ShoalNode.start(dir, {
@@ -96,7 +96,7 @@ describe('e2e: limits of a node', () => {
   });
 
   // No timer and no whole shard may lie before it; how fast it is, native-bench/ondemand.ts shows.
-  it("the first byte of a cold read in the middle of 1 GiB comes soon after the origin's own", async () => {
+  it("a cold read in the middle of 1 GiB starts soon after the origin's own", async () => {
     origin = await endless(GIB);
     node = await ShoalNode.start(dir, { ProxyConfig: { allow: [origin.host] } });
     const direct: number[] = [];

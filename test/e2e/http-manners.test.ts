@@ -59,7 +59,7 @@ describe('e2e: HTTP as less usual clients speak it', function () {
     it(`${what}: 505, and the connection is closed`, async () =>
       assert.match(await talk(request, () => false), /^HTTP\/1\.1 505 [^]*Connection: close/));
 
-  it('requests before the answer to the one before: closed without an answer, never out of order', async () => {
+  it('pipelined requests: closed without an answer, never out of order', async () => {
     const one = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: r\r\n\r\n`;
     assert.equal(await talk(one(PATH) + one('/v2/a/b/manifests/v1'), () => false), '');
   });

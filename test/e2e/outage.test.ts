@@ -241,7 +241,7 @@ describe('e2e: the registry stops after one pull', () => {
     }
   });
 
-  it('behind a token server: an accepted token and a new one of the same client are served', async function () {
+  it('behind a token server: accepted tokens and new ones are served', async function () {
     needs(this, 'unshare');
     const authorization = `Bearer ${token}`;
     for (const reference of ['test', image.manifest.digest]) {

@@ -83,7 +83,7 @@ describe('e2e: a registry for which Shoal has credentials of its own', function 
     assert.equal(tokens.seen.length, 1, 'the token is used again');
   });
 
-  it('a token server that is not on the allow-list gets nothing, and the client gets the reason', async () => {
+  it('a token server off the allow-list gets nothing; the client gets the reason', async () => {
     const tokens = await serve((_request, response) => answer(response, 200, '{"token":"t"}'));
     const registry = await serve((_request, response) =>
       answer(response, 401, '', { 'www-authenticate': `Bearer realm="${tokens.url}/token"` }),

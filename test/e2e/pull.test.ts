@@ -145,7 +145,7 @@ describe('e2e: runtimes pull through nodes', () => {
     }
   });
 
-  it('two runtimes through two nodes at the same time: each byte leaves the registry once', async () => {
+  it('two runtimes through two nodes at once: each byte leaves the registry once', async () => {
     const image = await freshImage('team/together');
     await Promise.all(
       nodes.map(async (node, index) => {

@@ -127,7 +127,7 @@ describe('e2e: a node that dies, and a corrupt disk', () => {
     await pull(await start());
   });
 
-  it('an origin that fails and comes back: the client gets the rest from the same byte', async () => {
+  it('an origin that fails and comes back: the client goes on from the same byte', async () => {
     const running = await start();
     let broken = 0;
     counting.disturb = (request) => {

@@ -120,7 +120,7 @@ describe('e2e: a node killed in the middle of a pull, and started again', () => 
   }
 
   for (const [at, [name, startClient]] of CLIENTS.entries()) {
-    it(`${name}: the pull succeeds, and the registry sends only what was not stored yet`, async function () {
+    it(`${name}: the pull succeeds, the registry sends only what is missing`, async function () {
       const client = await clientIn(this, String(at), startClient);
       try {
         // Only the node knows where this registry is.
@@ -140,7 +140,7 @@ describe('e2e: a node killed in the middle of a pull, and started again', () => 
     });
   }
 
-  it('containerd continues at the registry itself, from the same byte, if it can reach it', async function () {
+  it('containerd continues at the registry from the same byte', async function () {
     const client = await clientIn(this, 'direct', CLIENTS[0]![1]);
     try {
       const { image, pulls } = await pullThroughDeath(client, 200, origin.host);

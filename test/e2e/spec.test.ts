@@ -158,7 +158,8 @@ describe('e2e: other parts of the distribution-spec', () => {
     registry.seen.filter((request) => request.method === method && request.url.includes(part))
       .length;
 
-  it('multi-arch: the index and one platform, as containerd reads them; whatever the number of nodes, each manifest leaves the registry once', async () => {
+  it('multi-arch: the index and one platform, each manifest from the registry once', async () => {
+    // As containerd reads them, with any number of nodes.
     for (const node of nodes) {
       const resolved = await get(node, 'app/manifests/latest', EVERY, 'HEAD');
       assert.deepEqual(

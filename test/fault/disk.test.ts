@@ -88,7 +88,7 @@ describe('fault: disk', () => {
       await close();
     });
 
-    it(`never serves a wrong byte after repeated kill -9 in a cache that overflows (${mode})`, async () => {
+    it(`serves no wrong byte after repeated kill -9, with a full cache (${mode})`, async () => {
       const runs: string[] = [];
       let right = 0;
       for (const shards of [90, 131, 77]) {

@@ -78,7 +78,7 @@ describe('fault/swarm: nodes that are killed', () => {
     return new Map(await Promise.all(pulls));
   }
 
-  it('the image leaves the registry once, each shard and small blob in one request', async function () {
+  it('the image leaves the registry once, one request a shard and small blob', async function () {
     this.timeout(90_000);
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     for (const outcome of (await pullThrough(agents, () => undefined)).values())
@@ -100,7 +100,7 @@ describe('fault/swarm: nodes that are killed', () => {
     }
   });
 
-  it('a third of the agents killed during pulls: all other pulls complete with the right digests', async function () {
+  it('a third of the agents killed during pulls: all other pulls are right', async function () {
     this.timeout(90_000);
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     const victims = agents.slice(0, AGENTS / 3);
@@ -114,7 +114,8 @@ describe('fault/swarm: nodes that are killed', () => {
       if (!victims.includes(node)) assert.deepEqual(outcome.problems, [], node.name);
   });
 
-  it('a third of the agents stopped during pulls: they hand over their children, and all other pulls complete', async function () {
+  it('a third of the agents stopped during pulls: all other pulls complete', async function () {
+    // Stopped agents hand over their children.
     this.timeout(90_000);
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
     const leaving = agents.slice(0, AGENTS / 3);

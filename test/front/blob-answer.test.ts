@@ -21,7 +21,8 @@ describe('front/blob-answer', () => {
     }
   });
 
-  it('sends nothing of a blob that has another size than what the right was proven for, whenever it hears of it', async () => {
+  it('sends nothing of a blob whose size is not the one that the right covers', async () => {
+    // Whenever it hears of that size.
     for (const method of ['GET', 'HEAD']) {
       for (const totalBytes of [1_000, null]) {
         const answer = f.get({}, method);
@@ -44,7 +45,7 @@ describe('front/blob-answer', () => {
     );
   });
 
-  it('counts the time that a right lasts from when it was told, however long the first byte takes', async () => {
+  it('counts a right from the moment it was granted, however late the first byte', async () => {
     const answer = f.get();
     const open = await f.at.hears('open');
     const place = f.at.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 });
@@ -143,7 +144,7 @@ describe('front/blob-answer', () => {
     assert.ok(f.tiers.every(([tier]) => tier === 'peer'));
   });
 
-  it('begins with the first shard, though what is read ahead has a place already and no byte yet', async () => {
+  it('begins with the first shard, though a later one has a slot and no byte yet', async () => {
     const socket = connect(f.port, '127.0.0.1');
     let received = Buffer.alloc(0);
     socket.on('data', (chunk: Buffer) => (received = Buffer.concat([received, chunk])));
@@ -232,7 +233,7 @@ describe('front/blob-answer', () => {
     assert.equal(f.overs.length, 1);
   });
 
-  it('cuts the answer off when it fails in the middle, so that nobody takes it for whole', async () => {
+  it('cuts an answer that fails midway, so that nobody takes it for complete', async () => {
     const answer = f.get();
     const open = await f.at.hears('open');
     f.opened(

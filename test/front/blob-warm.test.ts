@@ -52,7 +52,7 @@ describe('front/blob-answer, warm', () => {
     assert.equal((await answer).status, 200);
   });
 
-  it('asks control where the shard is when it is no longer there, and never sends what lies there now', async () => {
+  it('asks control for a shard that left its slot, and never sends what is there now', async () => {
     f.at.place(0, SECOND, TOTAL_BYTES);
     const answer = f.get();
     f.opened(await f.at.hears('open'), f.at.place(1, SMALL, 1_000));

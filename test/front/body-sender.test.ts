@@ -86,7 +86,7 @@ describe('front/body-sender', () => {
     );
   });
 
-  it('waits for its turn when others have written all that one turn may, and leaves nothing out', async () => {
+  it("waits when others have used the turn's bytes, and leaves nothing out", async () => {
     places.set(0, at.place(0, FIRST, TOTAL_BYTES));
     await serve(0, SHARD_BYTES);
     const { take, wait } = at.turn;
@@ -103,7 +103,8 @@ describe('front/body-sender', () => {
     assert.ok(sent.every(({ bytes }) => bytes <= TURN_BYTES));
   });
 
-  it("is there for the socket's next room whenever there is more to come, so that uWebSockets.js does not cut the answer after 10 s", async () => {
+  it('waits for room in the socket whenever bytes are left to send', async () => {
+    // Without that, uWebSockets.js cuts the answer after 10 s.
     places.set(
       0,
       at.place(0, FIRST.subarray(0, 1_000), 5_000, { lengthBytes: 5_000, releasedBytes: 700 }),
@@ -146,7 +147,7 @@ describe('front/body-sender', () => {
     assert.deepEqual(asked, [0]);
   });
 
-  it("asks again when its slot was given to another shard, and never sends that shard's bytes", async () => {
+  it('asks again when its slot holds another shard, and never sends that shard', async () => {
     places.set(0, at.place(0, FIRST.subarray(0, 2_000), 5_000, { lengthBytes: 5_000 }));
     await serve(0, 5_000);
     const answer = at.get('/');

@@ -48,7 +48,7 @@ describe('front/certificates', () => {
     assert.deepEqual(readdirSync(dir), []);
   });
 
-  it('makes a CA and a leaf for the names clients use, keys readable by their owner alone', async () => {
+  it('makes a CA and a leaf for the names clients use; only the owner reads the keys', async () => {
     const files = await certificateFiles(config(), clock);
     assert.deepEqual(files, {
       certFile: join(dir, 'certs', 'proxy.crt'),

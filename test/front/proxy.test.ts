@@ -96,7 +96,7 @@ describe('front/proxy', () => {
     assert.deepEqual(passes, [{ bodyBytes: 2, startMs: 5, status: 200, error: null }]);
   });
 
-  it('takes an Accept in several lines, as skopeo and docker send it, for the one it is', async () => {
+  it('joins an Accept of several lines, as skopeo and docker send it', async () => {
     const answer = at.get('/v2/app/manifests/latest', {
       headers: { accept: ['a/b', 'c/d;q=0.5'], authorization: 'Basic a' } as never,
     });
@@ -106,7 +106,7 @@ describe('front/proxy', () => {
     await answer;
   });
 
-  it('says why a request could not be passed through, and by which id the log knows it', async () => {
+  it('says why a request could not be relayed, and its request id in the log', async () => {
     const answer = at.get('/v2/app/manifests/latest', {
       headers: { 'shoal-request-id': 'pull-12345678' },
     });

@@ -110,7 +110,7 @@ describe('front/slot-follower', () => {
     assert.equal(followers.isUrgent, false);
   });
 
-  it('does not look within the call that adds a small read, though a pause is under way and something was rung', async () => {
+  it('does not look while a small read is added, even during a pause or after a ring', async () => {
     const bulk = new Waiter(() => false);
     followers.add(bulk);
     await until(() => bulk.looks === 1, 'the first look, after which it pauses');

@@ -4,7 +4,7 @@ import { Turn } from '../../lib/front/turn.ts';
 import { TURN_BYTES } from '../../lib/front/limits.ts';
 
 describe('front/turn', () => {
-  it('gives TURN_BYTES a turn, what was given back among them, and all of it again in the next', async () => {
+  it('gives TURN_BYTES a turn, returned ones included, and all again in the next', async () => {
     const turn = new Turn();
     assert.equal(turn.take(TURN_BYTES - 10), TURN_BYTES - 10);
     assert.equal(turn.take(100), 10);
@@ -15,7 +15,7 @@ describe('front/turn', () => {
     assert.equal(turn.take(2 * TURN_BYTES), TURN_BYTES);
   });
 
-  it('lets those who came too late have the turns after, in order, as far as the bytes go', async () => {
+  it('lets deferred senders have the next turns, in order, as far as the bytes go', async () => {
     const turn = new Turn();
     const had: [name: string, bytes: number][] = [];
     const waiter = (name: string): { turned(): void } => ({

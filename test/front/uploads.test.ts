@@ -19,7 +19,7 @@ describe('front/uploads', () => {
     upload.wait({ turned: () => void turned.push(name) });
   };
 
-  it('lets the most needed shard go first, and the next when it is over or has nothing', async () => {
+  it('starts with the most needed shard; the next follows when it is over or empty', async () => {
     const [first, second, third] = [uploads.begin(1, 1), uploads.begin(2, 1), uploads.begin(3, 1)];
     assert.equal(first.take(10), 10);
     waits(third, 'third');

@@ -180,7 +180,7 @@ describe('front/warm-read', () => {
     assert.deepEqual(tries, [false]);
   });
 
-  it("leaves to the throttle's queue what finds too few tokens, and gives back what it took", () => {
+  it("leaves a read without enough tokens to the throttle's queue, and returns them", () => {
     let nowNs = 10n ** 9n;
     const throttle = new Throttle(Throttle.createShared(), 100, () => nowNs);
     assert.equal(

@@ -72,7 +72,7 @@ describe('front/warm', () => {
       );
   });
 
-  it('has one memory of places for all requests of a blob, and a new one when its size is another', () => {
+  it('keeps one map of places for a blob, and a new one when the size changes', () => {
     const warm = new WarmMemory();
     const blob = warm.blob('sha256:ab', 100);
     blob.places.set(0, { slot: 3, generation: 1 });

@@ -33,7 +33,7 @@ for (const [way, program] of [
       for (const lock of winners) await lock.release();
     });
 
-    it('is not kept by a holder that is gone, even if another process has its number now', async () => {
+    it('is free when its holder is gone, even if another process has its number', async () => {
       await writeFile(join(dir, 'lock'), `${process.pid} 1`);
       const lock = await lockDir(dir, program);
       assert.ok(lock.kind === 'locked');

@@ -32,7 +32,7 @@ describe('io/gathering', () => {
     assert.equal(choice(gathering, 1e6, -5), 1);
   });
 
-  it('follows a flow that becomes slower or faster, and keeps a choice within a factor of two', () => {
+  it('follows a rate that changes, and keeps a choice within a factor of two', () => {
     const gathering = new Gathering();
     const first = choice(gathering, 1_000);
     assert.equal(choice(gathering, 1_500), first);

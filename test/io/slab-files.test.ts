@@ -90,7 +90,7 @@ describe('io/slab-files', () => {
       words.test(error.message) &&
       !error.message.includes('\n');
 
-  it('makes its directory, keeps all of it within the capacity, and comes back with everything', async () => {
+  it('makes its directory, keeps within its capacity, and reopens with everything', async () => {
     dir = join(dir, 'deep', 'cache');
     for (const direct of [false, true]) {
       const { files, store } = await openStore(CAPACITY_BYTES, direct);
@@ -140,7 +140,7 @@ describe('io/slab-files', () => {
     assert.equal(large.files.slotCount, 99);
   });
 
-  it('takes a share of a disk smaller than its capacity, the same after a restart, and nothing of a full one', async () => {
+  it('takes a share of a smaller disk, the same after a restart, none of a full one', async () => {
     let freeBytes = 30 * SHARD_BYTES;
     const open = async (): Promise<SlabFiles> => {
       const files = await openSlabFiles({
@@ -175,7 +175,7 @@ describe('io/slab-files', () => {
     assert.equal(store.stats().errors, 0);
   });
 
-  it('refuses a second opener, in words that name the first, and lets it in when the first has closed', async () => {
+  it('refuses a second opener, names the first, and admits it when the first is gone', async () => {
     const first = await openFiles();
     await assert.rejects(openFiles(), unusable(new RegExp(`process ${process.pid} uses it`)));
     await first.close();
@@ -226,7 +226,7 @@ describe('io/slab-files', () => {
     await assert.rejects(openFiles(), unusable(/EISDIR/));
   });
 
-  it('starts empty before an index that is foreign, keeping that, of another version, or cut short', async () => {
+  it('starts empty if the index is foreign (kept), of another version, or cut short', async () => {
     await writeFile(join(dir, 'index'), 'DIRC and something else');
     await writeFile(join(dir, 'other'), 'not ours');
     const files = await openFiles();

@@ -60,7 +60,7 @@ describe('registry/origin-direct', () => {
 
   const ranges = serveRanges(BLOB);
 
-  it('puts bytes in place from the second part on, with the credential, one connection for all', async () => {
+  it('writes from the second part on, with the credential, over one connection', async () => {
     const server = await serve(ranges);
     const origin = client(server.host);
     const placed: number[] = [];
@@ -166,7 +166,8 @@ describe('registry/origin-direct', () => {
     assert.equal((await read(origin, server.host, 1)).sink.placedBytes, PART_BYTES);
   });
 
-  it('asks a registry that refuses over a kept connection once more, not on a new one as if that had been lost', async () => {
+  it('repeats a refused request once on a kept connection, not on a new one', async () => {
+    // A refusal is an answer: the connection was not lost.
     let refuses = false;
     const server = await serve((request, response) =>
       refuses
@@ -237,7 +238,7 @@ describe('registry/origin-direct', () => {
     ['nothing', 'ORIGIN_TIMEOUT', () => undefined],
   ];
   for (const [what, code, respond] of broken) {
-    it(`says ${code} when the origin sends ${what}, and nothing is put in place afterwards`, async () => {
+    it(`says ${code} when the origin sends ${what}, and writes nothing afterwards`, async () => {
       let isBroken = false;
       const server = await serve((request, response) =>
         isBroken ? respond(response) : ranges(request, response),

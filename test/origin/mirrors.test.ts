@@ -61,7 +61,7 @@ describe('mirrors of a registry', () => {
     );
   });
 
-  it('serve what the upstream answers with a 5xx; it stays first while it answers pings', async () => {
+  it('serve when the upstream answers 5xx; it stays first while it answers pings', async () => {
     let isBroken = true;
     const first = await registry((request, response) => {
       if (isBroken) answer(response, 502);

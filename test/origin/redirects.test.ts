@@ -135,7 +135,7 @@ describe('OriginClient: redirects', () => {
     assert.equal(store.seen.length, 0);
   });
 
-  it('checks the address that is dialled: a name that turns into loopback gains nothing', async () => {
+  it('checks the dialled address, so a name that resolves to loopback is refused', async () => {
     const server = await serve(serveRanges(BLOB));
     const resolved: string[] = [];
     const origin = client(['rebind.example'], {

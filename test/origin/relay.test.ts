@@ -19,7 +19,7 @@ describe('OriginClient.relay', () => {
       headers,
     });
 
-  it('passes Accept and Authorization up, and status, body and the listed headers down', async () => {
+  it('passes Accept and Authorization up; status, body and listed headers down', async () => {
     const headers = {
       'content-type': 'application/vnd.oci.image.index.v1+json',
       'docker-content-digest': 'sha256:0',

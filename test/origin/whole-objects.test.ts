@@ -56,7 +56,7 @@ describe('origin: objects that are not served in parts', () => {
     return { server, client, facts, read };
   }
 
-  it('tells a refused range from a refused client where the answer may not become a stream', async () => {
+  it('tells a refused range from a refused client when it may not stream the whole', async () => {
     for (const status of [400, 403, 405, 416, 503]) {
       const ranged = await serve(refuse(status), whole);
       await assert.rejects(ranged.read(0, { mayStream: false }), WholeOnly);

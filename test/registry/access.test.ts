@@ -74,7 +74,7 @@ describe('registry/access: what a grant opens', () => {
     assert.equal(ledger.decide(ask(B, key('1'))), 'check');
   });
 
-  it('opens the blobs of a manifest relayed from the repository, to everybody with a grant there', () => {
+  it('opens blobs of a manifest relayed from the repository to all with a grant there', () => {
     const { ledger } = ledgerWith();
     ledger.noteManifest(A, manifest(key('1'), key('2')), IMAGE, 'registry');
     assert.equal(ledger.decide(ask(A, key('1'))), 'check', 'a proof is no grant');
@@ -143,7 +143,7 @@ describe('registry/access: check', () => {
     assert.equal(asked, 1);
   });
 
-  it('runs one check for all proven blobs of a repository, and one for each that is not', async () => {
+  it('runs one check for all proven blobs of a repository, and one for each other', async () => {
     const { ledger } = ledgerWith();
     ledger.noteManifest(A, manifest(key('1'), key('2')), IMAGE, 'registry');
     const asked: string[] = [];
@@ -152,7 +152,7 @@ describe('registry/access: check', () => {
     assert.deepEqual(asked, [key('1'), key('3'), key('4')]);
   });
 
-  it('does not refuse a blob because another one of the repository, asked for first, is gone', async () => {
+  it('does not refuse a blob because another of its repository is gone', async () => {
     for (const error of [refusal(404), new ShoalError('DIGEST_MISMATCH', 'another size')]) {
       const { ledger } = ledgerWith();
       ledger.noteManifest(A, manifest(key('1'), key('2'), key('3')), IMAGE, 'registry');
@@ -172,7 +172,7 @@ describe('registry/access: check', () => {
     }
   });
 
-  it('remembers of what size the blob is that a right was proven for, and not what a manifest or another scope says', async () => {
+  it("remembers the size that a right was proven for, by scope, not a manifest's", async () => {
     const { ledger } = ledgerWith();
     for (const scope of [A, 'url 0123']) {
       assert.equal(ledger.sizeOf(ask(scope, key('1'))), null);
@@ -233,7 +233,7 @@ describe('registry/access: check', () => {
     );
   });
 
-  it('counts no old right when the outage is not confirmed, or the credential is refused meanwhile', async () => {
+  it('counts no old right without a confirmed outage, or after a refusal meanwhile', async () => {
     const { ledger, clock } = ledgerWith();
     const request = ask(A, key('1'));
     ledger.granted(request);

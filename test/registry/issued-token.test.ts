@@ -49,7 +49,7 @@ describe('registry/issued-token', () => {
     wallMs = WALL_MS,
   ): Promise<string[] | null> => issuedTo(authorization, repository, wallMs);
 
-  it('is the same for every token given to this client, and another for another client, audience, issuer or key', async () => {
+  it('is one for all tokens of a client; differs by client, audience, issuer and key', async () => {
     const known = await read(token());
     assert.deepEqual(known?.slice(1), ['issuer', '"registry"', 'alice']);
     assert.deepEqual(
@@ -69,7 +69,7 @@ describe('registry/issued-token', () => {
     }
   });
 
-  it('takes no token that is not signed by the key it shows, not valid now, or not for this repository', async () => {
+  it('refuses a token with a wrong signature, time or repository', async () => {
     const whole = token();
     const [header, payload, signature] = whole.slice('Bearer '.length).split('.') as [
       string,

@@ -29,7 +29,7 @@ describe('registry/manifest', () => {
       ]);
   });
 
-  it('leaves out what a manifest of its type has no business to name: no registry looks whether that is there', () => {
+  it('leaves out fields that its type does not have: no registry checks those blobs', () => {
     const all = {
       config: { digest: digest(1) },
       layers: [{ digest: digest(2) }],
@@ -51,7 +51,7 @@ describe('registry/manifest', () => {
     assert.deepEqual(members({ layers }, IMAGE, 'hearsay'), []);
   });
 
-  it('finds nothing where a registry written in Go may have read, and checked, something else', () => {
+  it('finds nothing where a registry in Go may have read and checked something else', () => {
     const [own, foreign] = [{ digest: digest(1) }, { digest: digest(2) }];
     for (const key of ['Layers', 'LAYERS', 'layer\u017f', 'MediaType', 'Manifests'])
       assert.deepEqual(members({ layers: [foreign], [key]: [own] }), [], key);

@@ -55,7 +55,7 @@ describe('registry/route: which upstream', () => {
     );
   });
 
-  it('reads it as the name by which the map knows a registry elsewhere, and as Docker Hub by the name images carry', () => {
+  it("knows it by the map's name elsewhere, and Docker Hub by the name in images", () => {
     const registries = [
       { upstream: 'https://default.example' },
       { p2pHost: 'reg.corp.example', upstream: 'http://inner.example:5000' },
@@ -70,7 +70,7 @@ describe('registry/route: which upstream', () => {
     );
   });
 
-  it('takes a P2P host for what it stands for in ns too: containerd names the registry of a rewritten image so', () => {
+  it('takes a P2P host in ns for its registry: containerd names a rewritten image so', () => {
     const p2pHost = 'test-registry-vpc.distributed.cn-hangzhou.cr.aliyuncs.com:65001';
     assert.equal(
       urlFor('127.0.0.1:65001', `ns=${p2pHost}`),

@@ -95,7 +95,7 @@ describe('registry/vouching', () => {
     assert.equal(vouching.keyOf({ ...at('x'), url: `https://s3.example/${STORED}` }), 'url:x');
   });
 
-  it('learns nothing from a redirect of a host that is not configured, or to another digest', () => {
+  it('learns nothing from a redirect by an unconfigured host, or to another digest', () => {
     const vouching = new Vouching(CONFIG);
     const to = splitUrl(`https://s3.example/b/${STORED}`);
     vouching.learn(bucketOf(splitUrl(`https://x.listed.example/v2/app/blobs/${DIGEST}`), to)!);

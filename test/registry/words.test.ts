@@ -93,7 +93,7 @@ describe('registry/words', () => {
     for (const value of wrong) assert.equal(parseHeardWord(value), null, JSON.stringify(value));
   });
 
-  it('keeps of a challenge what holds for every repository, and puts it as the registry would', () => {
+  it("keeps what a challenge says for every repository, in the registry's form", () => {
     const kept = lastingChallenge(
       'Bearer ' +
         'realm="https://t/token",service="r",scope="repository:team/app:pull",error="insufficient_scope"',

@@ -225,7 +225,7 @@ describe('runtime-store', () => {
     assert.deepEqual(at.store.has(LAYER, 0), shardOf(TOTAL_BYTES, 0));
   });
 
-  it('offers whole blobs once they are verified or committed, and none that will be dropped', async () => {
+  it('offers whole blobs when verified or committed, and none that will be dropped', async () => {
     let changes = 0;
     at.store.watchOffers(() => (changes += 1));
     at.content.commit(LAYER, TOTAL_BYTES);

@@ -29,7 +29,7 @@ describe('hosts.toml', () => {
     assert.deepEqual(parse(text), { server: BEHIND, host: { [MIRROR.url]: TABLE } });
   });
 
-  it('of a P2P host gets a server if the file before names none, and keeps one that it names', () => {
+  it('of a P2P host gets a server if the old file names none, and keeps a named one', () => {
     const other = '[host."https://other.example"]\n';
     assert.equal(
       parse(hostsWith(plan(P2P, MIRROR, BEHIND), other, NONE, RECORD)!)['server'],

@@ -218,7 +218,7 @@ describe('overlaybd.json: the file', () => {
     });
   }
 
-  it('a run ended at any step leaves the old file or the new one, and the next run completes it', () => {
+  it('a run ended at any step leaves the old or the new file; the next completes it', () => {
     const on = enableP2p(golden, 'https://localhost:65001/accelerator');
     for (const [action, from, to] of [
       ['enable', golden, on],

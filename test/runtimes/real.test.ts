@@ -72,7 +72,7 @@ describe('runtime commands with real programs', () => {
     assert.equal(await probe(`http://${registry.host}/accelerator`), 'other');
   });
 
-  it('preheat brings an image into the node once; again, it costs the registry nothing', async () => {
+  it('preheat brings an image into the node once; a repetition asks for nothing', async () => {
     const { reference, blobBytes } = await freshImage('team/preheated');
     for (const expected of [blobBytes, 0]) {
       counting.reset();
@@ -124,7 +124,7 @@ describe('runtime commands with real programs', () => {
     assert.deepEqual(await preheat('wrong'), { code: 1, bytes: 0 });
   });
 
-  it('containerd pulls through the node after configure, falls back without it, and is restored', async function () {
+  it('containerd pulls through the node, without it, and is restored', async function () {
     needs(this, 'containerd', 'ctr', 'runc');
     const { reference, blobBytes, digest } = await freshImage('team/mirrored');
     const containerd = await Containerd.start(dir);

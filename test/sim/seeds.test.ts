@@ -144,7 +144,8 @@ describe('sim: faults of all kinds', function () {
   this.timeout(300_000);
   const tenth = Math.ceil(SEEDS / 10);
   for (let part = 0; part < 10; part++) {
-    it(`seeds ${part * tenth + 1} to ${(part + 1) * tenth}: survivors whole, no wrong byte, the origin spared, waits bounded`, () => {
+    it(`seeds ${part * tenth + 1} to ${(part + 1) * tenth} keep the rules of a pull`, () => {
+      // Survivors get all bytes, all bytes are right, the origin is spared, waits are bounded.
       for (let seed = part * tenth + 1; seed <= (part + 1) * tenth; seed++) {
         const options = scenario(seed);
         check(seed, options, runShoal(options));

@@ -83,7 +83,7 @@ describe('swarm/origin-queue', () => {
     assert.equal(begun.length, LIMITS.unvouchedRequests + 2);
   });
 
-  it('sends what follows on each other in one request, up to its measure, and never two series or a gap', () => {
+  it('sends consecutive shards in one request, up to its bound, never two series or a gap', () => {
     want([0, 1, 2, 3, 5]);
     want([4], 'b');
     assert.deepEqual(asked(), ['a0 a1 a2', 'a3', 'a5', 'b4']);
@@ -130,7 +130,7 @@ describe('swarm/origin-queue', () => {
     assert.deepEqual(asked(), ['a0', 'a9']);
   });
 
-  it('sends each by itself where they may not share, as many at once as are allowed, the rest in order', () => {
+  it('sends each alone if they may not be joined; the rest wait in order', () => {
     want(range(0, 9), 'a', false);
     assert.deepEqual(asked(), ['a0', 'a1', 'a2', 'a3', 'a4', 'a5']);
     assert.equal(queue.waiting, 3);
@@ -152,7 +152,7 @@ describe('swarm/origin-queue', () => {
     assert.deepEqual(asked().slice(11), ['b11']);
   });
 
-  it('gives up what waits for an upstream that has answered nobody while a request waited for it in vain', () => {
+  it('fails the waiting reads of an upstream that answered none while one timed out', () => {
     want(range(0, 9), 'a', false, 'silent.example');
     want([0, 1], 'b', false);
     const givenUp = queue.over(begun[1]!, 'silent');
@@ -189,7 +189,7 @@ describe('swarm/origin-queue', () => {
     assert.deepEqual(asked().slice(6), ['a12 a13 a14']);
   });
 
-  it('waits with one that goes on from others under way until it makes up a request, or few are left', () => {
+  it('holds a series that goes on until it fills a request, or few are left', () => {
     want(range(0, 7));
     assert.deepEqual(asked(), ['a0 a1 a2', 'a3 a4 a5'], 'a6 goes on from a5');
     want([7]);
@@ -203,7 +203,8 @@ describe('swarm/origin-queue', () => {
     assert.deepEqual(asked().slice(3), ['a9']);
   });
 
-  it('waits with it no longer once the shard before has come: its reader may be there, and ask for no more until it has this one', () => {
+  it('holds a series no longer than until the shard before it has come', () => {
+    // Its reader may want no more before it has this one.
     want(range(100, 109));
     want([0], 'a', false);
     want([1]);
@@ -222,7 +223,7 @@ describe('swarm/origin-queue', () => {
     assert.deepEqual(asked(), ['a0 a1 a2', 'a3 a4 a5', 'a6 a7 a8', 'a50']);
   });
 
-  it('comes to an end with whatever is wanted in whatever order, each shard once, even twice the same', () => {
+  it('ends with any wishes in any order, each shard once, even if wanted twice', () => {
     let seed = 7;
     const random = (below: number): number =>
       (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below;

@@ -60,7 +60,7 @@ function read(
 }
 
 describe('swarm/origin-window', () => {
-  it('brings the first shard of a slow line at the speed of the whole line, and keeps the line full', () => {
+  it('brings the first shard at the speed of a slow line, and keeps the line full', () => {
     for (const shards of [1, 8]) {
       const line = { firstByteMs: 20, shardMs: 1_600, shards };
       const { firstMs, tookMs, most } = read(new OriginWindow(STREAMS_MAX), line, 40);

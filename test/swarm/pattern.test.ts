@@ -42,7 +42,7 @@ class Reader {
 }
 
 describe('swarm/pattern', () => {
-  it('looks ahead of small reads in order, further with every shard, to its bound and not past the end', () => {
+  it('reads ahead of small reads in order, more with each shard, within bound and blob', () => {
     const reader = new Reader(40 * SHARD_BYTES);
     const wanted: number[][] = [];
     for (let at = 0; at < 40 * SHARD_BYTES; at += READ_BYTES)
@@ -137,7 +137,7 @@ describe('swarm/pattern', () => {
     [256, 0.05],
     [2_048, 0.005],
   ] as const) {
-    it(`wastes less than ${wasteMax * 100} % of what random reads of ${megabytes} MiB bring anyway`, () => {
+    it(`wastes less than ${wasteMax * 100} % of random reads of ${megabytes} MiB`, () => {
       let [reads, brought] = [0, 0];
       for (let seed = 1; seed <= 50; seed++) {
         const pattern = new ReadPattern();
@@ -154,7 +154,7 @@ describe('swarm/pattern', () => {
     });
   }
 
-  it('stops bringing shards ahead of runs that never go on, and begins again with those that do', () => {
+  it('stops reading ahead of runs that never continue, and resumes with those that do', () => {
     const reader = new Reader(100_000 * SHARD_BYTES);
     const random = new Random(1);
     let [at, brought] = [0, 0];

@@ -5,7 +5,7 @@ const folder = new URL('../../lib/swarm/', import.meta.url);
 
 describe('swarm: the core is pure', () => {
   for (const file of readdirSync(folder)) {
-    it(`${file} imports nothing but its like, limits and errors, and has no clock or chance of its own`, () => {
+    it(`${file} imports only swarm, limits and errors; no clock, no randomness`, () => {
       const text = readFileSync(new URL(file, folder), 'utf8');
       for (const [, from] of text.matchAll(/\bfrom '([^']+)'/g))
         assert.match(from!, /^(?:\.\/[a-z-]+\.ts|\.\.\/(?:limits|errors)\.ts)$/);

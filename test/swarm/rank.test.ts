@@ -63,7 +63,7 @@ describe('swarm/rank', () => {
     assert.equal(new Membership([member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'r');
   });
 
-  it("shares a shard's nodes among owners when they are too many for one, and asks go to better ranks only", () => {
+  it("shares a shard's nodes among owners if there are many, and asks better ranks only", () => {
     const owners = 2 * RANK_DEPTH;
     const names = Array.from(
       { length: owners * OWNER_CLIENTS },

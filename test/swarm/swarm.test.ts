@@ -18,7 +18,7 @@ describe('swarm/swarm', () => {
     assert.equal(swarm.snapshot().fetches, 1);
   });
 
-  it('passes shards on only where there is somebody, and reads several at once from the origin only where nobody is', () => {
+  it('passes shards on only with peers, and batches origin reads only without', () => {
     for (const [agents, roots, inner] of [
       [1, 0, 0],
       [1, 1, 0],

@@ -63,7 +63,7 @@ describe('swarm/window', () => {
     );
   });
 
-  it('waits, when enough is there to read meanwhile, until it wants as many as come in one request', () => {
+  it('waits until it wants a full request, while there is enough to read', () => {
     const window = new ReadWindow(true, 8, LIMITS);
     const before =
       (count: number) =>

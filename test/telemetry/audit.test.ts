@@ -77,7 +77,7 @@ describe('telemetry/audit', () => {
     for (const line of lines) assert.match(line, FORMAT);
   });
 
-  it('writes every number as it is, and a URL that looks like the end of a field as a part of it', () => {
+  it('writes numbers unchanged, and keeps a URL in its field even if it looks like its end', () => {
     const { probe, posts } = probeFixture();
     const numbers = [0, 1, 9, 10, 99, 100, 4_294_967_296, 20e9, Number.MAX_SAFE_INTEGER, -1, -100];
     for (const number of numbers)
@@ -142,7 +142,7 @@ describe('telemetry/audit', () => {
     assert.equal(posts.length, 3);
   });
 
-  it('drops and counts once control no longer takes what was handed over, and goes on when it does', () => {
+  it('drops and counts lines while control takes none, and resumes when it does', () => {
     const { probe, posts, board, meter } = probeFixture();
     const sink = new AuditSink(new Meter(board.shared, 0, 'control'), {
       write: () => true,
@@ -239,7 +239,7 @@ describe('telemetry/audit-file', () => {
     });
   });
 
-  it('drops lines while the file cannot be written, says so once, and writes again later', async () => {
+  it('drops lines while the file cannot be written, logs it once, and recovers', async () => {
     const clock = new ManualClock();
     const states: (Error | null)[] = [];
     const blocked = join(directory, 'logs');

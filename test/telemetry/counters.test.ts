@@ -47,7 +47,7 @@ describe('telemetry/counters', () => {
     names.forEach((name, index) => assert.equal(board.counter(name), index + 1, name));
   });
 
-  it('puts a value on a bucket bound into that bucket, and one beyond the last into the overflow', () => {
+  it("counts a value on a bucket's bound in that bucket, and one past the last as overflow", () => {
     const board = new MeterBoard();
     const meter = new Meter(board.shared, 0, 'control');
     for (const hops of [1, 2, 2, 33]) meter.observe('treeDepth', hops);
@@ -77,7 +77,7 @@ describe('telemetry/counters', () => {
     assert.equal((rowStart(1) * 8) % 128, 0);
   });
 
-  it('hands each pool thread its own row, away from those given by number, and says when there is none', () => {
+  it('gives each pool thread a row of its own, and says when there is none left', () => {
     const board = new MeterBoard();
     const control = new Meter(board.shared, 0, 'control');
     const rows = Array.from({ length: METER_ROWS_MAX - 1 }, () =>

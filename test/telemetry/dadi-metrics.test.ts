@@ -23,7 +23,7 @@ describe('telemetry/dadi-metrics', () => {
     assert.equal(dadiPart(answer.body), golden);
   });
 
-  it('gives throughput and QPS over the last window, the maximum latency in it, and all bytes', async () => {
+  it('gives throughput, QPS and maximum latency of the last window, and all bytes', async () => {
     const { route, meter, telemetry, clock } = telemetryFixture();
     const labels = (type: string): string =>
       `{node="192.168.69.172:65005",type="${type}",mode="agent"`;

@@ -166,7 +166,7 @@ describe('deploy/prometheus', () => {
   const troubleshooting = readFileSync(new URL('../docs/TROUBLESHOOTING.md', deploy), 'utf8');
   const tests = readFileSync(new URL('prometheus/alerts.test.yaml', deploy), 'utf8');
 
-  it('alerts on metrics that exist, each with a severity, a summary and a runbook line', async () => {
+  it('alerts on existing metrics, each with severity, summary and runbook line', async () => {
     const metrics = await exported();
     for (const { alert, expr, labels, annotations } of rules) {
       checkExpression(expr, metrics);

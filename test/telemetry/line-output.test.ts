@@ -37,7 +37,7 @@ describe('telemetry/line-output', () => {
     assert.deepEqual([code, report], [0, 'gone']);
   });
 
-  it('writes into a file again once its disk has room, and what was cut off stays a line of its own', () => {
+  it('resumes a file when its disk has room; a cut line stays a line of its own', () => {
     const directory = mkdtempSync(join(tmpdir(), 'shoal-lines-'));
     assert.deepEqual(withFullDisk('lines', directory), {
       told: [false, true],
@@ -46,7 +46,7 @@ describe('telemetry/line-output', () => {
     rmSync(directory, { recursive: true });
   });
 
-  it('neither waits nor grows when nobody reads: what is beyond the bound is refused, and closing has a deadline', async () => {
+  it('refuses lines past its bound when nobody reads; closing has a deadline', async () => {
     const module = new URL('../../lib/telemetry/line-output.ts', import.meta.url).href;
     const program = `
       const { LineOutput } = await import(${JSON.stringify(module)});

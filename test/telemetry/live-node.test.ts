@@ -150,7 +150,7 @@ describe('telemetry of a real node', function () {
     }
   });
 
-  it('shows everything on the proxy port when it has no port of its own for it, and the registry beside it', async () => {
+  it('shows everything on the proxy port, beside the registry, if it has no own port', async () => {
     await start(1000, Infinity, ['ExporterConfig.standaloneExporterPort=false']);
     assert.equal(node.exporter, null);
     const ask = (path: string): Promise<Response> => fetch(node.proxy + path);
@@ -169,7 +169,7 @@ describe('telemetry of a real node', function () {
     assert.equal((await ask('/elsewhere')).status, 404);
   });
 
-  it('says that it drains for as long as it does, lives meanwhile, and brings the pull under way to its end', async () => {
+  it('reports draining while it drains, stays alive, and completes the current pull', async () => {
     await start(6 * 1024 * 1024, 64 * 1024, []);
     assert.equal(await node.get('/readyz'), '{"status":"ready"}\n');
     const response = await fetch(`${node.proxy}/v2/library/sample/blobs/sha256:${origin.digest}`);

@@ -38,7 +38,7 @@ describe('telemetry/logger', () => {
     assert.match(String(line['time']), /^\d{4}-\d\d-\d\dT/);
   });
 
-  it('is pretty on a terminal, in colour unless NO_COLOR asks for none, and JSON elsewhere', async () => {
+  it('is pretty on a terminal, coloured unless NO_COLOR is set, and JSON elsewhere', async () => {
     const lines = logged((logger) => logger.info({ proxy: 65001 }, 'serving'));
     assert.equal((await logFormat(false, {}))(lines), lines);
     const plain = (await logFormat(true, { NO_COLOR: '1' }))(lines);
@@ -131,7 +131,7 @@ describe('telemetry/logger', () => {
     assert.equal(line.err.cause.code, 'ECONNREFUSED');
   });
 
-  it('tells of problems that have a code, once the secrets are gone, and of nothing below warn', () => {
+  it('reports problems that have a code, without secrets, from level warn up', () => {
     const problems: string[] = [];
     const logger = createLogger({
       level: 'info',
@@ -233,7 +233,7 @@ describe('telemetry/redact', () => {
 });
 
 describe('telemetry/request-id', () => {
-  it('makes 16 hex digits, and takes over a well-formed one only: letters, digits and dashes', () => {
+  it('makes 16 hex digits, and takes over only letters, digits and dashes', () => {
     assert.match(newRequestId(), /^[0-9a-f]{16}$/);
     assert.equal(
       newRequestId(() => 0),

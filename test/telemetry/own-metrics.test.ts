@@ -156,7 +156,7 @@ describe('telemetry/own-metrics', () => {
     assert.equal((await route('/metrics', '', true)).status, 200);
   });
 
-  it('passes promtool check metrics, except for lint remarks on the DADIP2P_ names', async function () {
+  it('passes promtool check metrics, except lint of DADIP2P_ names', async function () {
     needs(this, 'promtool');
     const metrics = await scrape(({ meter, inputs }) => {
       meter.observe('download', 1000);

@@ -32,7 +32,7 @@ describe('telemetry/page in Chromium', function () {
     { width: 390, height: 844, dark: false },
     { width: 390, height: 844, dark: true },
   ]) {
-    it(`shows everything, with nothing cut or overlapping, at ${width} px ${dark ? 'dark' : 'light'}`, async () => {
+    it(`shows all, nothing cut or covered, at ${width} px ${dark ? 'dark' : 'light'}`, async () => {
       await browser.size(width, height, dark);
       await browser.go(server.url);
       await browser.waitFor(`document.querySelectorAll('#tree circle').length === 25`);
@@ -113,7 +113,7 @@ describe('telemetry/page in Chromium', function () {
     await browser.waitFor(`${text('pulls')}.includes('Nothing is being pulled')`);
   });
 
-  it('is reached by keyboard: skip link, the curve read by arrow keys, the choice of a tree', async () => {
+  it('works by keyboard: skip link, points of the curve, choice of a tree', async () => {
     await browser.size(1280, 900);
     await browser.go(server.url);
     await browser.waitFor(`document.querySelectorAll('#history polygon').length > 0`);

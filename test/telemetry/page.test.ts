@@ -29,7 +29,7 @@ describe('telemetry/page', () => {
     ['the page of a node', nodePage],
     ['the page of the swarm', swarmPage],
   ] as const)
-    it(`${name} is one file: nothing from elsewhere, a policy for just its own style and script`, () => {
+    it(`${name} is one file: nothing external, a policy for its own style and script only`, () => {
       const { status, headers, body } = page();
       assert.equal(status, 200);
       assert.equal(headers['content-type'], 'text/html; charset=utf-8');
@@ -128,7 +128,7 @@ describe('telemetry/page/tree-layout', () => {
     ((await script('tree-layout.js')) as { layOut: (edges: TreeEdge[]) => never })['layOut'](edges);
   const edge = (parent: string, child: string): TreeEdge => ({ parent, child, state: 'complete' });
 
-  it('puts each child a column further, a parent between its children, and no two nodes on one place', async () => {
+  it('puts a parent between its children, a column before them, without overlap', async () => {
     const { places, depthMax, width, height } = await layOut([
       edge('a', 'b'),
       edge('a', 'c'),

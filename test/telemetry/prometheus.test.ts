@@ -107,7 +107,7 @@ describe('two real nodes before a real Prometheus', function () {
     if (directory !== '') rmSync(directory, { recursive: true, force: true });
   });
 
-  it('answers the sample byte for byte on an idle node, except numbers and the node name', async () => {
+  it('answers the sample byte for byte when idle, except numbers and the node name', async () => {
     for (const [node, mode] of [
       [nodes[1]!, 'agent'],
       [nodes[0]!, 'root'],
@@ -156,7 +156,7 @@ describe('two real nodes before a real Prometheus', function () {
     }
   });
 
-  it('is scraped under load: every DADIP2P_ metric with its labels, and rates as the clients counted them', async function () {
+  it('is scraped under load: all DADIP2P_ metrics, rates as clients count them', async function () {
     needs(this, 'prometheus');
     directory = mkdtempSync(join(tmpdir(), 'shoal-prometheus-'));
     const targets = nodes.map(({ exporter }) => exporter.replace('http://', ''));
@@ -276,7 +276,7 @@ describe('two real nodes before a real Prometheus', function () {
     assert.equal((await ask<Sample>('count({__name__=~"shoal_.*"}) > 500')).length, 1);
   });
 
-  it('passes promtool check metrics under load, except for lint remarks on the DADIP2P_ names', async function () {
+  it('passes promtool check metrics under load, except lint of DADIP2P_ names', async function () {
     needs(this, 'promtool');
     for (const node of nodes) {
       const { stderr, stdout, status } = spawnSync('promtool', ['check', 'metrics'], {

@@ -125,7 +125,8 @@ describe('secrets that come with requests', function () {
     registry.stop();
   });
 
-  it('are in no log, metric, page, answer, audit line, file or output of a command, at debug level and whatever fails', async () => {
+  it('are in no log, metric, page, answer, audit line, file or command output', async () => {
+    // At debug level, whatever fails.
     const [root, agent] = nodes as [LiveNode, LiveNode];
     const { bearer, basic, signature, keyId, user, cookie } = SECRETS;
     const signed = `?Expires=1&OSSAccessKeyId=${keyId}&Signature=${signature}`;

@@ -86,7 +86,7 @@ describe('shoal status', () => {
     assert.deepEqual((JSON.parse(out.text) as Status).notReady, ['draining']);
   });
 
-  it('says in one line that nobody answers, that it is no node, or that the address is none', async () => {
+  it('says in one line: no answer, not a node, or an invalid address', async () => {
     await assert.rejects(runStatus({ url: 'ftp://h', json: false }, output()), { code: 'USAGE' });
     await assert.rejects(runStatus({ url: 'http://user:pw@h', json: false }, output()), {
       code: 'USAGE',

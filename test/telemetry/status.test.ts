@@ -43,7 +43,7 @@ describe('telemetry/status', () => {
     );
   });
 
-  it('gives rates over the last window and a point of history every second, and every ten for the rest of an hour', async () => {
+  it('gives rates of the last window, and history by second and by ten seconds', async () => {
     const fixture = telemetryFixture();
     pass(fixture, 60, () => {
       fixture.meter.record('peer', 10_000, 1);
@@ -71,7 +71,7 @@ describe('telemetry/status', () => {
     assert.equal(now.uptimeSeconds, 71 * 60);
   });
 
-  it('lists the peers in trouble first, then the busiest, counts all by state, and cuts only the list', async () => {
+  it('lists peers in trouble first, then the busiest; counts all, cuts only the list', async () => {
     const fixture = telemetryFixture();
     fixture.inputs.peers = Array.from({ length: STATUS_PEERS_MAX + 5 }, (_, i) => ({
       node: `10.0.${Math.floor(i / 250)}.${i % 250}:65002`,
@@ -109,7 +109,7 @@ describe('telemetry/status', () => {
     assert.equal(now.peers[2]!.receivedBytesPerSecond, 0);
   });
 
-  it('remembers recent errors: newest first, repeats counted, bounded, without secrets', async () => {
+  it('remembers recent errors: newest first, repeats counted, bounded, no secrets', async () => {
     const fixture = telemetryFixture();
     const { errors } = fixture.telemetry;
     for (let i = 0; i < RECENT_ERRORS_MAX + 10; i++)
@@ -174,7 +174,7 @@ describe('telemetry/exporter', () => {
     assert.equal((await fixture.route('/secret', '', true)).status, 404);
   });
 
-  it("answers even when the node's state cannot be read, and keeps the reason to itself", async () => {
+  it("answers when the node's state cannot be read, without telling the reason", async () => {
     const fixture = telemetryFixture();
     Object.defineProperty(fixture.inputs, 'peers', {
       get: () => assert.fail('broken state token=s3cr3t'),

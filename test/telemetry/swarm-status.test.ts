@@ -89,7 +89,7 @@ describe('telemetry/page-reader', () => {
     [basic('anybody:'), false],
     ['Bearer', false],
   ] as const)
-    it(`${may ? 'lets in' : 'keeps out'} ${authorization.slice(0, 30) || 'no authorization'}`, () => {
+    it(`${may ? 'admits' : 'refuses'} ${authorization.slice(0, 30) || 'no header'}`, () => {
       assert.equal(mayReadAll({ isLocal: false, authorization }, token), may);
       assert.equal(mayReadAll({ isLocal: true, authorization }, token), true);
       assert.equal(mayReadAll({ isLocal: false, authorization }, null), false);

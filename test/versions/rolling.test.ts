@@ -40,7 +40,7 @@ describe('two versions in one swarm', function () {
   });
 
   const turns = isLong ? 'all nodes' : 'half of the nodes';
-  it(`an upgrade of ${turns} and a rollback under load: no pull fails, the origin sends every blob once`, async () => {
+  it(`an upgrade of ${turns} and back: no pull fails, each blob comes once`, async () => {
     const swarm = await RollingSwarm.start(keptCliPath());
     try {
       await swarm.pull(swarm.all);

@@ -114,7 +114,7 @@ describe('pod rewriting', () => {
     assert.deepEqual(after.metadata.labels, before.metadata.labels);
   });
 
-  it('replaces in containers and init containers, several registries at once, and leaves the rest', () => {
+  it('replaces images of several registries in containers and init containers only', () => {
     const before = pod([`${ACR}/a:1`, 'quay.io/b:2', 'nginx'], {
       init: [
         'registry.example.com:5000/i@sha256:' + 'a'.repeat(64),

@@ -72,7 +72,7 @@ describe('a burst of pods, two replicas, certificates renewed on the way', funct
     }
   };
 
-  it(`admits ${PODS_TOTAL} pods, every one rewritten once, every copy made once, no call failed`, async () => {
+  it(`admits ${PODS_TOTAL} pods: one rewrite a pod, one write a copy, no failed call`, async () => {
     for (let team = 0; team < TEAMS; team++)
       await api.namespace(`team-${team}`, { [MODE_KEY]: 'p2p' });
     const leaves = new Set<string>();

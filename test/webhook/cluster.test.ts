@@ -43,7 +43,7 @@ describe('the webhook on a real API server', function () {
 
   describeNodes(() => ({ cluster, service }));
 
-  it("rewrites the documented pod field by field, and its secret's copy is there when it is admitted", async () => {
+  it('rewrites the documented pod field by field; its secret has a copy by then', async () => {
     const namespace = await cluster.namespace();
     await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));
     const pod = await cluster.pod(
@@ -70,7 +70,8 @@ describe('the webhook on a real API server', function () {
     assert.deepEqual((await cluster.getPod(namespace, 'test'))?.spec, pod.spec, 'as it is stored');
   });
 
-  it("takes a labelled namespace, the service account's pull secrets, init containers, and leaves foreign images", async () => {
+  it('takes labelled namespaces, secrets of service accounts, init containers', async () => {
+    // Images of registries that are not configured stay as they are.
     const namespace = await cluster.namespace({ [MODE_KEY]: 'p2p' }, ['account']);
     await api.client.create(
       SECRETS,
@@ -92,7 +93,7 @@ describe('the webhook on a real API server', function () {
     assert.deepEqual(decode(copy?.data?.['.dockercfg']), { [ACR_P2P]: ENTRY });
   });
 
-  it('leaves pods that opted out, pods without any label, and pods of excluded namespaces', async () => {
+  it('leaves pods that opted out, unlabelled pods and excluded namespaces', async () => {
     const labelled = await cluster.namespace({ [MODE_KEY]: 'p2p' });
     const plain = await cluster.namespace();
     await api.call(
@@ -120,7 +121,7 @@ describe('the webhook on a real API server', function () {
     }
   });
 
-  it('rewrites the pods that controllers make; the garbage collector removes a copy', async function () {
+  it('rewrites pods of controllers; the garbage collector removes a copy', async function () {
     const [program = ''] = kubeAssets.needs(this, 'kube-controller-manager');
     const namespace = await cluster.namespace();
     await api.client.create(SECRETS, pullSecret('test-registry', [ACR], { namespace }));

@@ -69,7 +69,7 @@ describe('events of pods that are left alone', () => {
     assert.deepEqual([errors.length, drops], [EVENTS_AT_ONCE, 2]);
   });
 
-  it('warn about a node whose runtime is not configured, again when the reason changes', async () => {
+  it('warn about an unconfigured runtime on a node, again for a new reason', async () => {
     for (const obstacle of ['no config_path', 'no config_path', 'not TOML'])
       await recorder.obstructed('node-1', obstacle);
     assert.equal(kube.writes.length, 2);

@@ -136,7 +136,7 @@ describe('the reviewer', () => {
     unchanged(await answer(reviewOf(['s', 't'])));
   });
 
-  it('rewrites with a glob key if the copy covers the P2P host, else leaves the pod alone', async () => {
+  it('rewrites with a glob key only if the copy covers the P2P host', async () => {
     await parts.kube.create(SECRETS, pullSecret('named', ['*.example.com:5000']));
     await parts.kube.create(SECRETS, pullSecret('wide', ['*.*.*.aliyuncs.com']));
     await turns();

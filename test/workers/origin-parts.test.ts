@@ -38,7 +38,7 @@ describe('workers/origin-read: several shards of one blob', () => {
     checksum: checksumOf(shardOf(index)).toString('hex'),
   });
 
-  it('are read in one request, each into its slot, and each is reported when complete', async () => {
+  it('are read in one request, each into its slot, and each reported when complete', async () => {
     const asked: unknown[] = [];
     const told: number[] = [];
     const origin = {

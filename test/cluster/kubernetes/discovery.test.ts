@@ -110,7 +110,7 @@ describe('discovery on a real API server', function () {
     };
   });
 
-  it('notices a new and a removed endpoint within a second, and keeps the view during an outage', async () => {
+  it('notices new and removed endpoints in a second, and keeps the view in an outage', async () => {
     await put(endpointSlice('shoal', ['10.1.0.1']));
     const membership = await membershipIn('shoal');
     const views: MembershipView[] = [];

@@ -130,7 +130,7 @@ describe('control/peer-desk', () => {
     assert.equal(swarm.asked[1]!.held, false);
   });
 
-  it("serves: brings the shard on the child's behalf, by the way the child brought along", async () => {
+  it('serves: fetches the shard for the child, from the origin that the child named', async () => {
     ask();
     await settled();
     const { resident, way } = at.fills[0]!;
@@ -207,7 +207,7 @@ describe('control/peer-desk', () => {
     });
   });
 
-  it('tells the core how the sending went, once, and lets go of the shard a while after a child left', async () => {
+  it('tells the core once how an upload ended, and releases the shard a while later', async () => {
     for (const [id, whole] of [
       [1, true],
       [2, false],
@@ -241,7 +241,7 @@ describe('control/peer-desk', () => {
     assert.equal(at.fills[0]!.abandoned, false);
   });
 
-  it("takes a report, and answers a stat from memory, from disk, or from the core's memory", async () => {
+  it("takes a report, and answers a stat from memory, disk or the core's memory", async () => {
     const of = (bytes: number, checksum: string): StatAnswer => ({
       kind: 'stat',
       totalBytes: bytes,

@@ -164,7 +164,7 @@ describe('control/holders', () => {
       assert.deepEqual(counts, ['holders.found', 'holders.found']);
     });
 
-    it('find nobody where keepers say nonsense or nothing, and are not repeated at once', async () => {
+    it('find nobody if keepers answer nonsense or nothing; no repeat at once', async () => {
       answerOf = ({ node }) => (node === A ? { nodes: ['no node name!'] } : null);
       assert.deepEqual(await search.find(KEY), []);
       assert.deepEqual(search.find(KEY), []);
@@ -187,7 +187,7 @@ describe('control/holders', () => {
   });
 
   describe('fills', () => {
-    it('wait for the holders where this node owns the shard; can be abandoned meanwhile', async () => {
+    it('are awaited where this node owns the shard; the wait can be abandoned', async () => {
       const filled: (readonly string[])[] = [];
       const offered: unknown[] = [];
       const fill = fillFromHolders({

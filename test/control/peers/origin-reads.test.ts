@@ -107,7 +107,7 @@ describe('control/origin-reads', () => {
     assert.equal(reads.support(OPTIONS), 'unknown');
   });
 
-  it('turns to the whole when an origin that serves parts does not serve this object so', async () => {
+  it('reads the whole object if the origin serves ranges, but not of this one', async () => {
     reads.note({ ...OPTIONS, url: 'https://r.example/other' }, 'parts');
     const result = read(2);
     await settled();

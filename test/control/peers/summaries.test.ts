@@ -118,7 +118,7 @@ class TellingSwarm {
 describe('control/peers/summaries', function () {
   this.timeout(30_000);
 
-  it('shows all nodes at any node of a small swarm, with the rates of all in the history', async () => {
+  it('shows all nodes of a small swarm at any node, with the rates of all', async () => {
     const swarm = new TellingSwarm(6, 1);
     await swarm.run(3, (round) => swarm.pull(round));
     for (const by of [0, 3, 5]) {

@@ -155,7 +155,7 @@ describe('control/transfers', () => {
     assert.equal(jobs.length, ORIGIN_REQUESTS_MAX + 1);
   });
 
-  it('writes an audit line for each read at the origin, of its own bytes, negative when it failed', async () => {
+  it('writes an audit line with its bytes for each origin read, negative if failed', async () => {
     const [good, bad] = [
       transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false }),
       transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false }),
@@ -178,7 +178,8 @@ describe('control/transfers', () => {
     );
   });
 
-  it('tells those who wait for their turn at once when an upstream let everybody wait in vain, and asks it for who comes next', async () => {
+  it('fails the waiting at once when one waited in vain, and asks for the next', async () => {
+    // All at the same upstream.
     const all = Array.from({ length: ORIGIN_REQUESTS_MAX + 2 }, () =>
       transfers.origin(ORIGIN, FILLING, { sliceBytes: 0, alone: false, isOnBehalf: false }),
     );
@@ -240,7 +241,7 @@ describe('control/transfers', () => {
     const asked = (): number[][] =>
       jobs.map((job) => (job.kind === 'origin' ? job.parts.map(({ shard }) => shard) : []));
 
-    it('asks for shards that follow on each other in one request, and settles each as it comes', async () => {
+    it('asks for consecutive shards in one request, and settles each as it comes', async () => {
       const shards = Array.from({ length: ORIGIN_REQUEST_SHARDS_MAX }, (_, shard) => shard);
       const reads = shards.map((shard) => read(shard));
       await settled();
@@ -292,7 +293,7 @@ describe('control/transfers', () => {
       assert.deepEqual(asked(), [[0], [2], [3], [1]]);
     });
 
-    it('fails what was not told of when the thread died over it, and goes on with the next', async () => {
+    it('fails what a thread left unreported at its death, and starts the next', async () => {
       const dying = {
         run: () => Promise.reject(new Error('gone')),
         origin: () => Promise.reject(new Error('gone')),

@@ -68,7 +68,7 @@ describe('control/preheats', () => {
     assert.equal(calls.length, 1);
   });
 
-  it('asks nobody for who may not read the blob, nor strangers, nor for a blob of unknown size', async () => {
+  it('fetches nothing without the right to read, from non-members, or without a size', async () => {
     const refusal = new ShoalError('ORIGIN_REFUSED', 'no', { status: 403 });
     await assert.rejects(
       preheats({ gate: { remembered: () => null, check: () => Promise.reject(refusal) } }).preheat(

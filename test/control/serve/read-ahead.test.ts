@@ -37,7 +37,7 @@ describe('control/streams reading ahead', () => {
     }
   }
 
-  it('wants what is read, and more ahead with every step in sequence, up to its bound', async () => {
+  it('wants what is read, and more ahead with each step in order, to its bound', async () => {
     const at = await opened({});
     assert.deepEqual(at.wanted(), [0]);
     await walk(at, [1]);
@@ -99,7 +99,7 @@ describe('control/streams reading ahead', () => {
     assert.deepEqual(at.wanted(), [0]);
   });
 
-  it('keeps the failure of a shard ahead to itself, and tries it again when it is needed', async () => {
+  it('keeps the failure of a shard ahead to itself, and retries it when needed', async () => {
     const at = await opened({ sequential: true, shards: 3 });
     at.fills[1]!.failed(new ShoalError('PEER_BROKEN', 'no'));
     assert.deepEqual(

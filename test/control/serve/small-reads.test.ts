@@ -31,7 +31,7 @@ describe('control/streams reading ahead of small requests', () => {
     at.streams.close(id, true);
   }
 
-  it('brings shards ahead of reads in order, whatever stream and connection they come by, and keeps bringing them when these are over', async () => {
+  it('fetches ahead of reads in order, over any stream, also when these are over', async () => {
     const at = begun();
     for (const shard of [0, 1, 2, 3]) await read(at, shard);
     assert.deepEqual(at.wanted(), [0, 1, 2, 3, 4, 5, 6, 7]);
@@ -39,7 +39,7 @@ describe('control/streams reading ahead of small requests', () => {
     assert.ok(at.fills.every((fill) => !fill.resident.abandoned));
   });
 
-  it('brings nothing ahead of random reads, nor of requests that say themselves what comes next', async () => {
+  it('fetches nothing ahead of random reads, nor of requests that name what is next', async () => {
     const at = begun();
     for (const shard of [50, 3, 77, 20, 9, 64]) await read(at, shard, 700_000);
     assert.deepEqual(at.wanted(), [50, 3, 77, 20, 9, 64]);

@@ -12,7 +12,7 @@ const REFUSED = {
 } as const;
 
 describe('control/streams', () => {
-  it('opens a stream when both are there, the right to read and a place, in either order', async () => {
+  it('opens a stream when it has both the right to read and a place, in any order', async () => {
     for (const accessFirst of [true, false]) {
       const at = streamFixture({ check: 'strict', slots: 1 });
       const taken = accessFirst ? await at.residency.acquire() : -1;
@@ -103,7 +103,7 @@ describe('control/streams', () => {
   });
 
   for (const status of [401, 403, 404])
-    it(`does not take the ${status} of who asked for the shard before for its own, though its right be still on the way`, async () => {
+    it(`does not take over the ${status} that another client's credential got`, async () => {
       const at = streamFixture({ check: 'strict' });
       at.open({ authorization: null });
       await settled();
@@ -229,7 +229,7 @@ describe('control/streams', () => {
     }
   });
 
-  it('keeps what an aborted client left on its way for one that goes on there in time', async () => {
+  it('keeps the reads of an aborted client for one that resumes there in time', async () => {
     const at = streamFixture();
     at.facts.sized(KEY, 4 * SHARD_BYTES, 'upstream');
     at.open();

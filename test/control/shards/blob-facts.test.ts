@@ -33,7 +33,7 @@ describe('control/blob-facts', () => {
     );
   });
 
-  it('names a blob by its URL without the query: where it was proven to be, else where it was asked for first', () => {
+  it('names a blob by its URL without query: the proven one, else the first asked', () => {
     const facts = new BlobFacts();
     assert.equal(facts.pathname(KEY), `/${KEY}`);
     facts.setUrl(KEY, 'https://r.example/asked?Signature=s3cr3t', null);

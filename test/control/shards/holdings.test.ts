@@ -17,7 +17,7 @@ describe('control/holdings', () => {
     holdings = new Holdings(at.loader, at.clock);
   });
 
-  it('begins with the first shards that are missing, and says how far it is after a moment', async () => {
+  it('starts with the first missing shards, and reports its progress after a moment', async () => {
     const holding = holdings.hold(KEY, TOTAL_BYTES, null, 'r');
     await settled();
     assert.deepEqual(
@@ -29,7 +29,7 @@ describe('control/holdings', () => {
     assert.deepEqual(await holding, { shards: 20, held: 3, error: null });
   });
 
-  it('goes on with what is on its way when asked again, and gives it up when it is not', async () => {
+  it('continues what is under way if asked again, else gives it up', async () => {
     const first = holdings.hold(KEY, TOTAL_BYTES, null, 'r');
     await settled();
     at.clock.advance(PEER_HOLD_MS);

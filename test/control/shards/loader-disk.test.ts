@@ -17,7 +17,7 @@ describe('control/loader with a disk', () => {
   let at: LoaderFixture;
   beforeEach(() => (at = loaderFixture({ disk: true, slots: 2 })));
 
-  it('drops what is stored of a blob when its own source says another size, and reads it anew', async () => {
+  it('drops a stored blob when its source reports another size, and reads it anew', async () => {
     at.store.put(KEY, 0, 900, 900);
     assert.ok(at.loader.sized(KEY, 700, 'upstream'));
     assert.deepEqual(at.store.dropped, [KEY]);
@@ -28,7 +28,7 @@ describe('control/loader with a disk', () => {
     assert.equal(at.facts.totalOf(KEY), 700);
   });
 
-  it('drops nothing at the word of a node, and no shard of another size than the source says is kept', async () => {
+  it("drops nothing at a node's word, and keeps no shard that its source sizes anew", async () => {
     at.store.put(KEY, 0, 900, 900);
     assert.ok(at.loader.sized(KEY, 900, 'upstream'));
     assert.equal(at.loader.sized(KEY, 700, 'heard'), false);
@@ -68,7 +68,7 @@ describe('control/loader with a disk', () => {
     assert.deepEqual(at.filed, [['fileread', 0, 900, 25]]);
   });
 
-  it('asks the swarm when the disk does not have it after all, without placing anybody twice', async () => {
+  it('asks the swarm if the disk has lost the shard, and queues nobody twice', async () => {
     at.store.put(KEY, 0);
     const listener = new Listener();
     at.loader.want(KEY, 0, OPTIONS, listener);
@@ -95,7 +95,8 @@ describe('control/loader with a disk', () => {
     ['another node', SlotSource.peer, true],
     ['the origin', SlotSource.origin, false],
   ] as const) {
-    it(`${isGivenUp ? 'gives up' : 'keeps'} what came from ${from} and waits for a slow disk, when memory is short`, async () => {
+    it(`${isGivenUp ? 'gives up' : 'keeps'} bytes of ${from} that wait for the disk`, async () => {
+      // The disk is slow, and memory is short.
       for (const shard of [0, 1]) {
         const listener = new Listener();
         const resident = at.loader.want(KEY, shard, OPTIONS, listener);
@@ -186,7 +187,7 @@ describe('control/loader with a disk', () => {
     assert.equal(at.arena.state(slot), SlotState.filling);
   });
 
-  it('tells what is stored without reading it, and counts a use of what is served from memory', async () => {
+  it('says what is stored without a read, and counts a use of what memory serves', async () => {
     at.store.put(KEY, 0, 900, 900);
     assert.equal(at.loader.has(KEY, 0), true);
     assert.deepEqual(at.loader.stored(KEY, 0), {

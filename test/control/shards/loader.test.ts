@@ -58,7 +58,7 @@ describe('control/loader', () => {
     assert.deepEqual(at.completed, [{ name: `${KEY}/1`, fromDisk: false }]);
   });
 
-  it("offers the way of who comes later to the fetch under way: the first one's may be refused", async () => {
+  it("offers a later client's origin to the fetch: the first may be refused", async () => {
     at.loader.want(KEY, 0, OPTIONS, new Listener());
     await settled();
     const other = { ...OPTIONS, requestId: 'request-2' };
@@ -81,7 +81,7 @@ describe('control/loader', () => {
     assert.equal(at.residency.usedSlots, 0);
   });
 
-  it('gives up a shard that still waits for memory, and its place in the line does no harm', async () => {
+  it('gives up a shard that waits for memory, and its place in the queue is harmless', async () => {
     const small = loaderFixture({ slots: 1 });
     small.loader.want(KEY, 0, OPTIONS, new Listener());
     const unwanted = new Listener();
@@ -115,7 +115,7 @@ describe('control/loader', () => {
     assert.equal(at.fills[0]!.abandoned, true);
   });
 
-  it('does not give up a shard whose bytes are all here and that only has not been told so', async () => {
+  it('keeps a shard whose bytes are all here, although its end is not reported yet', async () => {
     const listener = new Listener();
     const resident = at.loader.want(KEY, 0, OPTIONS, listener);
     await settled();
@@ -127,7 +127,7 @@ describe('control/loader', () => {
     assert.equal(at.loader.has(KEY, 0), true);
   });
 
-  it('tells a failure to everybody, frees the slot, and tries again for the next who asks', async () => {
+  it('reports a failure to all, frees the slot, and retries for the next client', async () => {
     const [first, second] = [new Listener(), new Listener()];
     at.loader.want(KEY, 0, OPTIONS, first);
     at.loader.want(KEY, 0, OPTIONS, second);
@@ -157,7 +157,7 @@ describe('control/loader', () => {
     assert.equal(full.loader.find(KEY, 1), undefined);
   });
 
-  it('keeps a shard that came through although it was given up, unless another try has begun', async () => {
+  it('keeps a shard that was given up but completed, unless another try has begun', async () => {
     for (const again of [false, true]) {
       const each = loaderFixture();
       const listener = new Listener();
@@ -173,7 +173,7 @@ describe('control/loader', () => {
     }
   });
 
-  it('hears a late leaver of a shard that failed, and leaves the next try at it alone', async () => {
+  it('counts a late leaver to the failed try of a shard, not to the next one', async () => {
     // A fetch may fail within the call that begins it: an owner without a way to the origin.
     const abandoned: number[] = [];
     let calls = 0;

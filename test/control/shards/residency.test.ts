@@ -130,7 +130,7 @@ describe('control/residency', () => {
     assert.deepEqual(evicted, ['b', 'a']);
   });
 
-  it('gives up what waits for the disk for who has waited long enough, if it may be lost', async () => {
+  it('gives up writes that may be lost for reads that waited long enough', async () => {
     for (const name of ['a', 'b']) {
       const slot = await residency.acquire();
       arena.begin(slot);
@@ -186,7 +186,7 @@ describe('control/residency', () => {
     assert.deepEqual(order, ['first', 'second']);
   });
 
-  it('tells who has waited too long that it is overloaded, and serves those who came later', async () => {
+  it('answers overloaded to who waited too long, and serves those who came later', async () => {
     const slots = [await residency.acquire(), await residency.acquire()];
     for (const slot of slots) arena.begin(slot);
     const early = residency.acquire();
@@ -208,7 +208,7 @@ describe('control/residency', () => {
     assert.equal(residency.waiting, ARENA_SHARE_WAITERS_MAX);
   });
 
-  it('gives a discarded slot back only once its last reader has let go, under a new generation', async () => {
+  it('reuses a discarded slot after its last reader, under a new generation', async () => {
     const { slot, generation } = await complete('a');
     await complete('b');
     assert.equal(arena.tryPin(slot, generation), true);

@@ -55,7 +55,7 @@ describe('control/scrubber', () => {
     assert.equal(residency.usedSlots, 0);
   });
 
-  it('reads nothing while somebody waits for memory, nothing is stored, or it is closed', async () => {
+  it('reads nothing while reads wait for memory, nothing is stored, or it is closed', async () => {
     const slots = [await residency.acquire(), await residency.acquire()];
     await pass(SCRUB_ROUND_MS / 1_000 - 1_000);
     const waiting = residency.acquire();

@@ -57,7 +57,8 @@ describe('control/gate', () => {
     });
   }
 
-  it("asks the upstream with the client's own credential, once, and remembers the right as long as it counts", async () => {
+  it("asks the upstream once with the client's credential, and keeps the grant", async () => {
+    // As long as it counts.
     const at = gate();
     assert.equal(at.remembered(BLOB, 'Bearer t'), null);
     assert.deepEqual(await Promise.all([at.check(BLOB, 'Bearer t'), at.check(BLOB, 'Bearer t')]), [
@@ -108,7 +109,8 @@ describe('control/gate', () => {
     assert.deepEqual(counts, ['access.granted', 'access.failed', 'access.stale', 'access.failed']);
   });
 
-  it('does not make who has an old right wait for a registry that times out: it is asked beside, once a second', async () => {
+  it('does not let a holder of an old right wait for a registry that times out', async () => {
+    // The registry is asked in the background, once a second.
     const at = gate();
     await at.check(BLOB, 'Bearer t');
     clock.advance(60_000);
@@ -134,7 +136,7 @@ describe('control/gate', () => {
     { code: 'ORIGIN_BUSY', message: 'too many' },
     { code: 'ORIGIN_BROKEN', message: 'no http' },
   ] as const)
-    it(`${error.code} ${'status' in error ? error.status : ''} is no outage while the registry answers a ping`, async () => {
+    it(`${error.code} (${error.message}) is no outage if the registry answers pings`, async () => {
       const at = gate();
       await at.check(BLOB, 'Bearer t');
       clock.advance(60_000);
@@ -145,7 +147,7 @@ describe('control/gate', () => {
       assert.equal(outages.isDown(BLOB.url), false);
     });
 
-  it('believes other nodes about a right only while the registry is down, and the younger word', async () => {
+  it('believes other nodes about a right during an outage only, the youngest first', async () => {
     const at = gate();
     at.relayed(BLOB.scope, 'Bearer other', KEY);
     at.heard(BLOB.scope, 'Bearer t', { isGranted: true, ageMs: 10_000 });
@@ -190,7 +192,7 @@ describe('control/gate', () => {
     assert.equal(gate({ check: 'off' }).remembered(BLOB, null), GRANT_MS_MAX);
   });
 
-  it('refuses an object of another size than the verified blob, without telling a size', async () => {
+  it("refuses an object whose size is not the verified blob's, and tells no size", async () => {
     known = { bytes: 5_000, provenance: 'digest' };
     await assert.rejects(gate().check(BLOB, 'Bearer t'), ({ code, message }: ShoalError) => {
       assert.equal(code, 'DIGEST_MISMATCH');
@@ -200,7 +202,7 @@ describe('control/gate', () => {
     assert.equal(gate().remembered(BLOB, 'Bearer t'), null);
   });
 
-  it('proves a blob by the digest that a manifest names, whatever key its bytes are stored under', async () => {
+  it('proves a blob by the digest in a manifest, whatever key stores its bytes', async () => {
     const at = gate();
     at.relayed(BLOB.scope, 'Bearer t', KEY);
     assert.equal(at.remembered({ ...BLOB, key: 'url:12ab', digest: KEY }, 'Bearer t'), 30_000);

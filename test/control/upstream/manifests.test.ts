@@ -46,7 +46,7 @@ describe('control/manifests', () => {
     checksum: string | null = CHECKSUM,
   ): PeerCallResult => ({ kind: 'answer', status, body, checksum });
 
-  it('keeps what was sent as a blob like any other, whatever becomes of the bytes it was given', async () => {
+  it('keeps a sent manifest as a blob, whatever happens to the given bytes', async () => {
     const sent = BYTES.slice();
     manifests.keep(KEY, sent, CHECKSUM);
     sent.fill(0);
@@ -79,7 +79,7 @@ describe('control/manifests', () => {
     assert.equal(at.loader.find(KEY, 0)!.interests.size, 0, 'it is held no longer');
   });
 
-  it('has none when the fetch fails or takes too long, nor of a blob that goes on after its first shard', async () => {
+  it('has none if the fetch fails, takes too long, or brings more than one shard', async () => {
     const failing = manifests.read(KEY, OPTIONS);
     await settled();
     at.fills[0]!.failed(new ShoalError('ORIGIN_REFUSED', 'no', { status: 404 }));
@@ -99,7 +99,7 @@ describe('control/manifests', () => {
     assert.equal(await long, null);
   });
 
-  it('asks the nodes that are said to have it, one after the other, and keeps what one sends', async () => {
+  it('asks the nodes that may have it, one at a time, and keeps what one sends', async () => {
     answers.set('n:2', answered(404, BYTES, null)).set('n:4', answered(200));
     assert.deepEqual(await manifests.readWithout(KEY, holders('n:1', 'n:2', 'n:3', 'n:4')), BYTES);
     assert.deepEqual(

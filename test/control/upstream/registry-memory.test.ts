@@ -63,7 +63,7 @@ describe('control/registry-memory', () => {
   let cluster: Cluster;
   beforeEach(() => (cluster = new Cluster(nodes)));
 
-  it('has a node that never asked know what another one heard: who may read, what a tag stands for, and where it is', async () => {
+  it('tells a node that never asked about rights, tags and manifests of another', async () => {
     await cluster.at('n:4').served(SCOPE, TOKEN, ['v1'], MANIFEST);
     cluster.clock.advance(60_000);
     assert.deepEqual(await cluster.at('n:3').recall(SCOPE, TOKEN, 'v1'), {
@@ -113,7 +113,7 @@ describe('control/registry-memory', () => {
     assert.equal(cluster.calls.length, 2 * WORD_KEEPERS);
   });
 
-  it('goes by the youngest word: a tag that moved, a right taken back, a tag that is gone', async () => {
+  it('prefers the youngest news: a tag moved, a right withdrawn, a tag deleted', async () => {
     const moved = { ...MANIFEST, digest: `sha256:${'cd'.repeat(32)}` };
     await cluster.at('n:4').served(SCOPE, TOKEN, ['v1', 'v2'], MANIFEST);
     cluster.clock.advance(1_000);
@@ -129,7 +129,7 @@ describe('control/registry-memory', () => {
     assert.deepEqual((await asked('v1')).right, { isGranted: false, ageMs: 0 });
   });
 
-  it('knows a client by its new token, where tokens tell who they were given to, by whom', async () => {
+  it('knows a client by its new token, if tokens name their client and issuer', async () => {
     const issuer = await issueCertificate('issuer');
     const token = (sub: string): string => {
       const seconds = cluster.clock.wallMs() / 1000;
@@ -215,7 +215,7 @@ describe('control/registry-memory', () => {
     assert.equal(await cluster.at('n:3').recallGreeting('other.example'), undefined);
   });
 
-  it('does without nodes that do not answer, and sends nobody to a node that is no member', async () => {
+  it('works without nodes that do not answer, and refers nobody to a non-member', async () => {
     cluster.away.add('n:1');
     await cluster.at('n:4').served(SCOPE, TOKEN, ['v1'], MANIFEST);
     assert.deepEqual((await cluster.at('n:3').recall(SCOPE, TOKEN, 'v1')).manifest?.nodes, ['n:4']);

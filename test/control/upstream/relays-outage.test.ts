@@ -69,7 +69,7 @@ describe('control/relays during an outage', () => {
     assert.deepEqual(at.reads, []);
   });
 
-  it('reports the outage to a credential that the registry never accepted or has refused', async () => {
+  it('reports the outage to a credential that was never accepted or was refused', async () => {
     at.result = down();
     const manifest = { digest: DIGEST, contentType: MANIFEST_TYPE, nodes: ['n:2'] };
     at.kept.set(DIGEST, MANIFEST);

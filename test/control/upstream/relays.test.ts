@@ -19,7 +19,7 @@ describe('control/relays', () => {
   let at: RelaysFixture;
   beforeEach(() => (at = new RelaysFixture()));
 
-  it('neither stores nor serves shared manifests for a registry that is not configured', async () => {
+  it('neither stores nor serves shared manifests for an unconfigured registry', async () => {
     at.isVouched = false;
     const body = new TextEncoder().encode('{}');
     at.result = said(200, { 'content-type': MANIFEST_TYPE }, body);
@@ -116,7 +116,7 @@ describe('control/relays', () => {
     assert.equal(at.asked.length, 3, 'after accessTtl the registry is asked again');
   });
 
-  it('takes the type of a manifest from the registry or the manifest, not from an index', async () => {
+  it("takes a manifest's type from the registry or the manifest, not from an index", async () => {
     const untyped = text({ schemaVersion: 2, layers: [{ digest: OTHER_KEY, size: 1 }] });
     const digest = digestOf(untyped);
     at.kept.set(digest, untyped);
@@ -147,7 +147,7 @@ describe('control/relays', () => {
     assert.deepEqual(at.reads, []);
   });
 
-  it("does not remember for a tag one client's choice of form, nor a digest that is not the body's", async () => {
+  it("stores for a tag neither one client's choice of form nor a wrong digest", async () => {
     at.result = manifestSaid();
     await at.ask('v1', { accept: MANIFEST_TYPE });
     assert.deepEqual(at.told.shift(), [
@@ -195,7 +195,7 @@ describe('control/relays', () => {
     );
   });
 
-  it('learns the challenge of a registry from its answers to clients without a credential', async () => {
+  it("learns a registry's challenge from its answers to anonymous clients", async () => {
     at.result = said(401, { 'www-authenticate': 'Basic realm="x"' });
     await at.ping();
     await at.ask('v1');

@@ -39,7 +39,7 @@ describe('control/journal', () => {
     );
   }
 
-  it("follows a client's read by its request id, without what came along to prove the right to it", () => {
+  it("follows a client's read by its request id, without what proved its right", () => {
     const front = new FrontJournal(journal());
     front.heard(OPEN);
     clock.advance(1200);
@@ -123,7 +123,7 @@ describe('control/journal', () => {
     assert.doesNotMatch(JSON.stringify(lines), /s3cr3t/);
   });
 
-  it("writes only what is no node's trouble at debug: refusals of the upstream, reads nobody waits for", () => {
+  it('writes at debug what is no trouble of the node: refusals, abandoned reads', () => {
     const at = journal('info');
     for (const status of [401, 403, 404])
       at.failed({}, { code: 'ORIGIN_REFUSED', message: 'no', status }, 'refused');
@@ -154,7 +154,8 @@ describe('control/journal', () => {
     );
   });
 
-  it('writes that a registry sends its clients to a host not on the allow-list: nobody but the operator can help', () => {
+  it('reports that a registry redirects clients to a host not on the allow-list', () => {
+    // Only the operator can mend that.
     const front = new FrontJournal(journal('info'));
     front.heard(OPEN);
     front.said({
@@ -173,7 +174,7 @@ describe('control/journal', () => {
     assert.doesNotMatch(JSON.stringify(lines), /s3cr3t/);
   });
 
-  it('writes no more than so many lines a second about trouble, and says how many it left out', () => {
+  it('bounds the lines a second about trouble, and says how many it left out', () => {
     const at = journal('info');
     for (let i = 0; i < TROUBLE_LINES_PER_SECOND_MAX + 5; i++)
       at.failed({}, { code: 'ORIGIN_TIMEOUT', message: 'late' }, 'refused');

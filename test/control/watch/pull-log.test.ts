@@ -194,7 +194,7 @@ describe('control/pull-log', () => {
     assert.equal(log.list().length, 3);
   });
 
-  it('adds up what clients got of each registry, and keeps the number of registries bounded', () => {
+  it('adds up bytes to clients by registry, for a bounded number of registries', () => {
     for (let i = 0; i < 70; i++) {
       const stream = open({ ...blob('a'), upstreamHost: `r${i}.example` }, 100);
       close(stream, { sources: { arena: 60, runtime: 0, disk: 0, peer: 0, origin: 40 } });

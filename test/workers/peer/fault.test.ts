@@ -193,7 +193,7 @@ describe('workers/peer-read, everything else', () => {
     assert.ok(result.kind === 'failed' && result.error.code === 'CANCELLED');
   });
 
-  it('tries again when a kept connection turns out to be closed, which says nothing about the node', async () => {
+  it('retries on a kept connection that was closed, which is no fault of the node', async () => {
     const good = Buffer.concat([Buffer.from(head(200, 5_000, { 'Shoal-Total': 5_000 })), PART]);
     // The second request on the first connection meets a server that has just given it up.
     answer = (socket, request) => void (request === 1 ? socket.destroy() : socket.write(good));
@@ -218,7 +218,7 @@ describe('workers/peer-read, everything else', () => {
     assert.equal(server.requests.length, 3);
   });
 
-  it('does not use a connection again that said something nobody asked for, or that is to be closed', async () => {
+  it('drops a connection with unexpected bytes, or one that is to be closed', async () => {
     const good = Buffer.concat([
       Buffer.from(head(200, 5_000, { 'Shoal-Total': 5_000, Connection: 'close' })),
       PART,
