@@ -11,7 +11,7 @@ export type { Pod } from './pod.ts';
  * (docs/SPEC.md).
  */
 export const MODE_KEY = 'k8s.aliyun.com/image-accelerate-mode';
-const MODE_P2P = 'p2p';
+export const MODE_P2P = 'p2p';
 /** Annotation that lists what was replaced. */
 export const P2P_CONFIG_ANNOTATION = 'k8s.aliyun.com/p2p-config';
 

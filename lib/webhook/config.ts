@@ -97,6 +97,8 @@ const webhookConfigSchema = z.strictObject({
     .default([]),
   /** The only namespaces whose pull secrets may be read; empty: all. */
   secretNamespaces: z.array(objectName(), { error: 'a list of namespaces' }).default([]),
+  /** Where pull secrets are copied, unless a label of the namespace says otherwise. */
+  secretCopies: z.enum(['all', 'labelled'], { error: 'all or labelled' }).default('all'),
   /** Whether Events say why pods keep their images. */
   events: z.boolean({ error: 'true or false' }).default(true),
   listen: listen.prefault({}),
@@ -117,7 +119,7 @@ const webhookConfigSchema = z.strictObject({
       { error: 'a list of DNS names or IP addresses' },
     )
     .default([]),
-  /** Namespaces without pull-secret copies, besides the webhook's own. */
+  /** Namespaces without new pull-secret copies, besides the webhook's own. */
   excludedNamespaces: z
     .array(objectName(), { error: 'a list of namespaces' })
     .default(['kube-system']),

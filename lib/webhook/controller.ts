@@ -13,14 +13,12 @@ interface ControllerOptions {
   clock: Clock;
   random: () => number;
   log: Logger;
-  /** Namespaces without pull-secret copies. */
-  excludedNamespaces: ReadonlySet<string>;
   onOutcome?: (outcome: CopyOutcome) => void;
 }
 
 /**
  * Keeps a copy of every pull secret that holds credentials for a rewritten registry, in every
- * namespace that is not excluded. Runs on the leader only; followers just watch.
+ * namespace that allows copies. Runs on the leader only; followers just watch.
  */
 export class Controller {
   readonly #options: ControllerOptions;
@@ -49,6 +47,15 @@ export class Controller {
     for (const key of keys) this.#enqueue(key);
   }
 
+  /** Called for namespaces that were added, changed or removed: they may allow copies now. */
+  namespacesChanged(names: Iterable<string>): void {
+    const changed = new Set(names);
+    const secrets = [...this.#options.store.secrets()];
+    this.changed(
+      secrets.filter(({ metadata }) => changed.has(metadata.namespace ?? '')).map(keyOf),
+    );
+  }
+
   /** On election, enqueues every pull secret. On loss of the lease, drops all queued work. */
   lead(leads: boolean): void {
     this.#leads = leads;
@@ -69,7 +76,6 @@ export class Controller {
 
   #enqueue(key: string): void {
     const [namespace = '', name = ''] = key.split('/');
-    if (this.#options.excludedNamespaces.has(namespace)) return;
     this.#queue.add(`${namespace}/${this.#originalName(namespace, name)}`);
   }
 

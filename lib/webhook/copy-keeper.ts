@@ -1,6 +1,7 @@
 import { KubeError, SECRETS, type KubeClient } from '../cluster/kubernetes/client.ts';
 import { COPY_ATTEMPTS_MAX } from './limits.ts';
 import { copyName, planCopy, type CopyStep, type Secret } from './pull-secret.ts';
+import type { CopyPolicy } from './namespace-survey.ts';
 import type { RegistryRules } from './registry-rule.ts';
 import type { SecretStore } from './secret-store.ts';
 
@@ -10,18 +11,21 @@ export type CopyOutcome = CopyStep['kind'];
 /**
  * Brings the copy of one pull secret in line with its original. Admission and the controller of
  * every replica may do so concurrently. Each write carries the resourceVersion it is based on; on a
- * conflict both secrets are read again.
+ * conflict both secrets are read again. Where the policy forbids copies no new one is made; one
+ * that is there follows its original, because pods may use it.
  */
 export class CopyKeeper {
   readonly #client: KubeClient;
   readonly #store: SecretStore;
   readonly #rules: RegistryRules;
+  readonly #policy: CopyPolicy;
   readonly #underWay = new Map<string, Promise<CopyOutcome>>();
 
-  constructor(client: KubeClient, store: SecretStore, rules: RegistryRules) {
+  constructor(client: KubeClient, store: SecretStore, rules: RegistryRules, policy: CopyPolicy) {
     this.#client = client;
     this.#store = store;
     this.#rules = rules;
+    this.#policy = policy;
   }
 
   /**
@@ -47,12 +51,12 @@ export class CopyKeeper {
       // use.
       if (original === null) original = await this.#read(namespace, name);
       const step = planCopy(original, present, this.#rules);
+      if (step.kind === 'create' && !(await this.#policy.mayCopy(namespace))) return 'none';
       try {
         await this.#carryOut(step, namespace, present);
         return step.kind;
       } catch (error) {
         const isRace = error instanceof KubeError && (error.status === 409 || error.status === 404);
-        // A namespace that is terminating refuses new objects with 403; no pod will start there.
         if (!isRace || attempt === COPY_ATTEMPTS_MAX) throw error;
         [original, present] = await Promise.all([
           this.#read(namespace, name),

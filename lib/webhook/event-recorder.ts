@@ -115,6 +115,9 @@ const EXPLANATIONS: Record<Skip['reason'], string> = {
   'virtual-node': 'virtual nodes run no agent',
   'no-node': 'no node fits the pod yet, so nothing is known about its runtime',
   'node-not-configured': 'a node that may run the pod cannot resolve the P2P host',
+  'secret-not-copied':
+    'the labels of the namespace do not allow a copy of a pull secret the image needs; ' +
+    'label it shoal/pull-secret-copies=allow',
 };
 
 function subjectOf(namespace: string, { metadata }: Pod): Reference | null {

@@ -41,7 +41,8 @@ export type SkipReason =
   | 'windows'
   | 'virtual-node'
   | 'no-node'
-  | 'node-not-configured';
+  | 'node-not-configured'
+  | 'secret-not-copied';
 
 export interface Skip {
   readonly reason: SkipReason;

@@ -15,6 +15,7 @@ import {
   type WebhookEntry,
 } from './admission.ts';
 import type { CopyKeeper } from './copy-keeper.ts';
+import type { CopyPolicy } from './namespace-survey.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import type { WebhookMetrics } from './metrics.ts';
 import { surveyPod, type NodeKnowledge, type Skip } from './plan.ts';
@@ -32,6 +33,7 @@ interface ReviewerOptions {
   rules: RegistryRules;
   store: SecretStore;
   keeper: CopyKeeper;
+  policy: CopyPolicy;
   client: KubeClient;
   clock: Clock;
   log: Logger;
@@ -110,6 +112,13 @@ export class Reviewer {
     )) {
       if (needsCopy) pairs.push({ name, p2pName: copyName(name) });
     }
+    const uncopied = await this.#uncopied(namespace, pairs);
+    if (uncopied !== '')
+      return {
+        patch: null,
+        images: 0,
+        skips: [...skips, { reason: 'secret-not-copied', detail: uncopied }],
+      };
     // Build the patch before writing any secret: a pod that cannot be rewritten needs no copies.
     const patch = podPatch(pod, plan, pairs);
     if (!dryRun) {
@@ -119,6 +128,14 @@ export class Reviewer {
     const images = plan.replacements.length;
     log.info({ namespace, uid, images, pullSecrets: pairs.length, dryRun }, 'pod rewritten');
     return { patch, images, skips };
+  }
+
+  /** Names of pull secrets without a copy in a namespace that allows none; '' when all have one. */
+  async #uncopied(namespace: string, pairs: readonly SecretPair[]): Promise<string> {
+    const { store, policy } = this.#options;
+    const missing = pairs.filter(({ p2pName }) => store.get(namespace, p2pName) === null);
+    if (missing.length === 0 || (await policy.mayCopy(namespace))) return '';
+    return missing.map(({ name }) => name).join(', ');
   }
 
   /** Counts what was left alone and says why in Events; nothing waits for them. */

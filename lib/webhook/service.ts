@@ -9,6 +9,7 @@ import { CopyKeeper } from './copy-keeper.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { LeaderElection } from './lease.ts';
 import { WebhookMetrics } from './metrics.ts';
+import { NamespaceSurvey } from './namespace-survey.ts';
 import { NodeSurvey } from './node-survey.ts';
 import type { RegistryRules } from './registry-rule.ts';
 import { Reviewer } from './reviewer.ts';
@@ -33,6 +34,7 @@ export class WebhookService {
   readonly server: WebhookServer;
   readonly metrics = new WebhookMetrics();
   readonly #store: SecretStore;
+  readonly #namespaces: NamespaceSurvey;
   readonly #nodes: NodeSurvey | null;
   readonly #controller: Controller;
   readonly #certificates: CertificateKeeper;
@@ -60,7 +62,17 @@ export class WebhookService {
       onChange: (keys) => this.#secretsChanged(keys),
       onError: (error: KubeError) => log.warn({ err: error }, 'cannot watch pull secrets'),
     });
-    const keeper = new CopyKeeper(client, this.#store, rules);
+    this.#namespaces = new NamespaceSurvey({
+      client,
+      clock,
+      random,
+      copyDefault: config.secretCopies,
+      excluded: new Set([...config.excludedNamespaces, namespace]),
+      namespaces: config.secretNamespaces,
+      onChange: (names) => this.#namespacesChanged(names),
+      onError: (error: KubeError) => log.warn({ err: error }, 'cannot watch namespaces'),
+    });
+    const keeper = new CopyKeeper(client, this.#store, rules, this.#namespaces);
     const events = !config.events
       ? null
       : new EventRecorder({
@@ -91,6 +103,7 @@ export class WebhookService {
       rules,
       store: this.#store,
       keeper,
+      policy: this.#namespaces,
       client,
       clock,
       log,
@@ -98,14 +111,12 @@ export class WebhookService {
       ...(this.#nodes === null ? {} : { nodes: this.#nodes }),
       ...(events === null ? {} : { events }),
     });
-    const excludedNamespaces = new Set([...config.excludedNamespaces, namespace]);
     this.#controller = new Controller({
       store: this.#store,
       keeper,
       clock,
       random,
       log,
-      excludedNamespaces,
       onOutcome: (outcome) => this.metrics.copied(outcome),
     });
     this.#election = new LeaderElection({
@@ -153,12 +164,14 @@ export class WebhookService {
     if (this.server.port === null) return 'no certificate yet';
     if (!this.#certificates.isReady)
       return 'the webhook configuration does not trust the certificate yet';
+    if (!this.#namespaces.isSynced) return 'namespaces are not listed yet';
     if (this.#nodes?.isSynced === false) return 'nodes are not listed yet';
     return this.#store.isSynced ? null : 'pull secrets are not listed yet';
   }
 
   start(): void {
     this.#store.start();
+    this.#namespaces.start();
     this.#nodes?.start();
     this.#certificates.start();
   }
@@ -175,19 +188,31 @@ export class WebhookService {
       this.#electing ? this.#election.stop() : undefined,
       this.#certificates.stop(),
       this.#store.stop(),
+      this.#namespaces.stop(),
       this.#nodes?.stop(),
     ]);
     await this.server.close();
   }
 
   #secretsChanged(keys: string[]): void {
-    // Only a replica that has listed all pull secrets may lead: it removes the copy of a missing
-    // original.
-    if (this.#store.isSynced && !this.#electing && !this.#isDraining) {
-      this.#electing = true;
-      this.#election.start();
-    }
+    this.#candidate();
     this.#controller.changed(keys);
+  }
+
+  #namespacesChanged(names: string[]): void {
+    this.#candidate();
+    this.#controller.namespacesChanged(names);
+  }
+
+  /**
+   * Only a replica that has listed all pull secrets may lead: it removes the copy of a missing
+   * original.
+   */
+  #candidate(): void {
+    if (!this.#store.isSynced || !this.#namespaces.isSynced) return;
+    if (this.#electing || this.#isDraining) return;
+    this.#electing = true;
+    this.#election.start();
   }
 
   #lead(leads: boolean): void {

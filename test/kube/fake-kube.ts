@@ -222,8 +222,8 @@ export class FakeKube implements KubeClient {
  * (a,b)`.
  */
 function inScope(scope: KubeScope, path: string, object: KubeObject): boolean {
-  if (!path.startsWith(`${scope.resource.base}/`) || !path.includes(`/${scope.resource.plural}/`))
-    return false;
+  const { namespace = null, name } = object.metadata;
+  if (path !== kubePath(scope.resource, namespace, name)) return false;
   if (scope.namespace !== null && object.metadata.namespace !== scope.namespace) return false;
   const [field, wanted] = scope.fieldSelector?.split('=') ?? [];
   if (field === 'metadata.name' && object.metadata.name !== wanted) return false;

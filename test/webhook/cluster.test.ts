@@ -11,6 +11,7 @@ import { type ApiServer, PODS } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';
 import { ControllerManager } from '../kube/controller-manager.ts';
 import { eventually } from '../kube/eventually.ts';
+import { describeNamespaces } from './cluster-namespaces.ts';
 import { describeNodes } from './cluster-nodes.ts';
 import { MODE_KEY, P2P_CONFIG_ANNOTATION, type StoredPod, WebhookCluster } from './cluster.ts';
 import { ACR, ACR_P2P } from './rules.ts';
@@ -42,6 +43,7 @@ describe('the webhook on a real API server', function () {
   after(async () => await cluster?.dispose());
 
   describeNodes(() => ({ cluster, service }));
+  describeNamespaces(() => ({ cluster }));
 
   it('rewrites the documented pod field by field; its secret has a copy by then', async () => {
     const namespace = await cluster.namespace();

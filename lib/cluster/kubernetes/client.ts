@@ -7,6 +7,7 @@ export interface KubeObject {
     namespace?: string;
     uid?: string;
     resourceVersion?: string;
+    deletionTimestamp?: string;
     labels?: Record<string, string>;
     annotations?: Record<string, string>;
     ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string }[];
@@ -23,6 +24,7 @@ export interface KubeResource {
 export const SECRETS: KubeResource = { base: '/api/v1', plural: 'secrets' };
 export const LEASES: KubeResource = { base: '/apis/coordination.k8s.io/v1', plural: 'leases' };
 export const EVENTS: KubeResource = { base: '/api/v1', plural: 'events' };
+export const NAMESPACES: KubeResource = { base: '/api/v1', plural: 'namespaces' };
 export const NODES: KubeResource = { base: '/api/v1', plural: 'nodes' };
 export const ENDPOINT_SLICES: KubeResource = {
   base: '/apis/discovery.k8s.io/v1',
