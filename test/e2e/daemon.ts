@@ -1,8 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { isLong } from '../long.ts';
 import { findProgram } from '../programs.ts';
 
 const DEADLINE_MS = 30_000;
+/** Of a program that runs to its end. */
+const RUN_DEADLINE_MS = isLong ? 590_000 : 120_000;
 const OUTPUT_KEPT_CHARS = 64 * 1024;
 
 /** A program that runs beside a test, and what it says. */
@@ -92,7 +95,7 @@ export interface Finished {
 export async function run(
   program: string,
   args: readonly string[],
-  deadlineMs = 120_000,
+  deadlineMs = RUN_DEADLINE_MS,
 ): Promise<Finished> {
   const finished = await tryRun(program, args, deadlineMs);
   if (finished.code !== 0)
@@ -107,7 +110,7 @@ export async function run(
 export async function tryRun(
   program: string,
   args: readonly string[],
-  deadlineMs = 120_000,
+  deadlineMs = RUN_DEADLINE_MS,
 ): Promise<Finished> {
   const child = spawn(findProgram(program) ?? program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],

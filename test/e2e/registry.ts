@@ -16,14 +16,23 @@ export class DockerRegistry {
     this.port = port;
   }
 
-  /** `dir` holds its config and its blobs. Without `auth` everybody gets in. */
-  static async start(dir: string, auth?: RegistryAuth, port = 0): Promise<DockerRegistry> {
+  /**
+   * `dir` holds its config and its blobs. Without `auth` everybody gets in; with `remoteUrl` it is
+   * a pull-through cache of that registry.
+   */
+  static async start(
+    dir: string,
+    auth?: RegistryAuth,
+    port = 0,
+    remoteUrl?: string,
+  ): Promise<DockerRegistry> {
     const config = {
       version: '0.1',
       log: { level: 'info', accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: join(dir, 'registry') }, delete: { enabled: true } },
       http: { addr: `127.0.0.1:${port}`, relativeurls: true, secret: 'only for tests' },
       ...(auth === undefined ? {} : { auth: authOf(auth) }),
+      ...(remoteUrl === undefined ? {} : { proxy: { remoteurl: remoteUrl } }),
     };
     const file = join(dir, 'registry.json');
     // JSON is YAML.
