@@ -53,6 +53,12 @@ export function describedProgram(): Command {
   return declare(async () => undefined, nowhere, undefined);
 }
 
+const CONFIG_FILE = new Option('--config <file>', 'YAML config file (without it: the defaults)');
+const CONFIG_KEY = new Option(
+  '--set <Section.key=value>',
+  'override one key of the config; may be repeated',
+).argParser(collect);
+
 /** `0.1.0 (commit 3c2f9cb, peer protocol 1.0, ...)`: the version itself is the first word. */
 function versionText(): string {
   const parts = [
@@ -86,13 +92,8 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
         `Runs a node as ${mode}, prints one ready line with its addresses, and drains on SIGTERM ` +
           'or SIGINT (a second one ends it at once).',
       )
-      .option('--config <file>', 'YAML config file (without it: the defaults)')
-      .addOption(
-        new Option(
-          '--set <Section.key=value>',
-          'override one key of the config; may be repeated',
-        ).argParser(collect),
-      )
+      .addOption(CONFIG_FILE)
+      .addOption(CONFIG_KEY)
       .option(
         '--front-threads <n>',
         'threads that serve the ports',
@@ -155,13 +156,8 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
         'and says what to do about each problem. Changes nothing. Exits with 1 when a check ' +
         'failed.',
     )
-    .option('--config <file>', 'YAML config file (without it: the defaults)')
-    .addOption(
-      new Option(
-        '--set <Section.key=value>',
-        'override one key of the config; may be repeated',
-      ).argParser(collect),
-    )
+    .addOption(CONFIG_FILE)
+    .addOption(CONFIG_KEY)
     .option('--json', 'print one JSON object')
     .action((options: DoctorOptions) =>
       finish(import('./doctor.ts').then(({ runDoctor }) => runDoctor(options, output))),

@@ -1,26 +1,10 @@
 import { createHash } from 'node:crypto';
-import { Agent, request } from 'undici';
 import type { Dispatcher } from 'undici';
 import { ShoalError } from '../errors.ts';
-import {
-  ORIGIN_CONNECT_TIMEOUT_MS,
-  PULL_CONCURRENCY,
-  PULL_HEAD_TIMEOUT_MS,
-  PULL_SILENCE_MS,
-} from '../limits.ts';
-import { PULL_DOCUMENT_BYTES_MAX } from './limits.ts';
-import { formHeaders, LOGIN_TRIES_MAX, RegistryLogin, repositoryOf } from '../registry/login.ts';
+import { PULL_CONCURRENCY } from '../limits.ts';
 import type { Credentials } from '../registry/docker-config.ts';
-
-export interface RegistryAddress {
-  /** Where requests go: the registry itself, or a node standing in for it. */
-  url: string;
-  /**
-   * `ns=` for a node: the registry it stands in for (containerd's mirror convention); null toward a
-   * registry.
-   */
-  namespace: string | null;
-}
+import { PULL_DOCUMENT_BYTES_MAX } from './limits.ts';
+import { blobBytes, type RegistryAddress, RegistrySession } from './registry-session.ts';
 
 export interface FetchedManifest {
   digest: string;
@@ -35,28 +19,17 @@ const ACCEPT = [
   'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
 
-/**
- * A pull client as container runtimes are: it asks, answers the challenge (Bearer by way of its
- * token server, or Basic), and asks again. One per registry or node; `close` drops its connections.
- */
+/** What a container runtime asks of a registry during a pull. */
 export class RegistryClient {
-  readonly #address: RegistryAddress;
-  readonly #login: RegistryLogin;
-  readonly #agent = new Agent({
-    connections: PULL_CONCURRENCY + 1,
-    connect: { timeout: ORIGIN_CONNECT_TIMEOUT_MS },
-    headersTimeout: PULL_HEAD_TIMEOUT_MS,
-    bodyTimeout: PULL_SILENCE_MS,
-  });
-  readonly #signal: AbortSignal;
+  readonly #session: RegistrySession;
 
   /** `signal` ends whatever is under way. */
   constructor(address: RegistryAddress, credentials: Credentials | null, signal: AbortSignal) {
-    this.#address = address;
-    this.#login = new RegistryLogin(credentials, (url, headers, form) =>
-      this.#send(url, headers, form),
-    );
-    this.#signal = signal;
+    this.#session = new RegistrySession(address, credentials, {
+      userAgent: 'shoal-up',
+      connections: PULL_CONCURRENCY + 1,
+      signal,
+    });
   }
 
   /**
@@ -88,17 +61,11 @@ export class RegistryClient {
     digest: string,
     onBytes: (bytes: number) => void,
   ): Promise<string> {
-    const { body } = await this.#get(`/v2/${repository}/blobs/${digest}`, {});
+    const answer = await this.#get(`/v2/${repository}/blobs/${digest}`, {});
     const hash = createHash('sha256');
-    try {
-      for await (const part of body as AsyncIterable<Buffer>) {
-        hash.update(part);
-        onBytes(part.length);
-      }
-    } catch (error) {
-      throw new ShoalError('ORIGIN_BROKEN', `blob ${digest} broke off: ${plainReason(error)}`, {
-        cause: error,
-      });
+    for await (const part of blobBytes(answer, digest)) {
+      hash.update(part);
+      onBytes(part.length);
     }
     return `sha256:${hash.digest('hex')}`;
   }
@@ -114,60 +81,21 @@ export class RegistryClient {
     );
     answer.body.on('error', () => undefined).destroy();
     const location = answer.headers['location'];
-    if (typeof location !== 'string' || !URL.canParse(location, this.#address.url)) return null;
-    return new URL(location, this.#address.url).host;
+    const { url } = this.#session.address;
+    if (typeof location !== 'string' || !URL.canParse(location, url)) return null;
+    return new URL(location, url).host;
   }
 
   close(): Promise<void> {
-    return this.#agent.destroy();
+    return this.#session.close();
   }
 
-  async #get(
+  #get(
     path: string,
     headers: Record<string, string>,
-    accepted: readonly number[] = [],
+    accepted?: readonly number[],
   ): Promise<Dispatcher.ResponseData> {
-    const url = new URL(path, this.#address.url);
-    if (this.#address.namespace !== null) url.searchParams.set('ns', this.#address.namespace);
-    for (let attempt = 0; ; attempt++) {
-      const sent = this.#login.authorization;
-      const answer = await this.#send(
-        url,
-        sent === null ? headers : { ...headers, authorization: sent },
-      );
-      if (
-        answer.statusCode === 200 ||
-        answer.statusCode === 206 ||
-        accepted.includes(answer.statusCode)
-      )
-        return answer;
-      await answer.body.dump().catch(() => undefined);
-      if (answer.statusCode !== 401 || attempt === LOGIN_TRIES_MAX) throw refusal(url, answer);
-      const mayRenew = attempt === 0 && sent !== null;
-      if (!(await this.#login.challenged(answer, sent, repositoryOf(url), mayRenew)))
-        throw refusal(url, answer);
-    }
-  }
-
-  async #send(
-    url: URL,
-    headers: Record<string, string>,
-    form?: URLSearchParams,
-  ): Promise<Dispatcher.ResponseData> {
-    try {
-      return await request(url, {
-        dispatcher: this.#agent,
-        headers: { ...headers, ...formHeaders(form), 'user-agent': 'shoal-up' },
-        signal: this.#signal,
-        ...(form === undefined ? {} : { method: 'POST', body: form.toString() }),
-      });
-    } catch (error) {
-      throw new ShoalError(
-        'ORIGIN_UNREACHABLE',
-        `${url.origin} cannot be reached: ${plainReason(error)}`,
-        { cause: error },
-      );
-    }
+    return this.#session.get(this.#session.url(path), headers, accepted);
   }
 }
 
@@ -184,22 +112,4 @@ async function documentOf(body: Dispatcher.ResponseData['body']): Promise<Buffer
     parts.push(part);
   }
   return Buffer.concat(parts);
-}
-
-/** The path, never the query: that may hold a signature. */
-function refusal(url: URL, answer: Dispatcher.ResponseData): ShoalError {
-  return new ShoalError(
-    'ORIGIN_REFUSED',
-    `${url.origin}${url.pathname} answered ${answer.statusCode}`,
-    { status: answer.statusCode },
-  );
-}
-
-/** The system's code or the error's message, on one line. */
-function plainReason(error: unknown): string {
-  const cause = error instanceof AggregateError ? error.errors[0] : error;
-  if (!(cause instanceof Error)) return String(cause);
-  return (
-    'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
-  ).replaceAll('\n', ' ');
 }

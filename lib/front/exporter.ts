@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js';
 import type { TemplatedApp } from 'uWebSockets.js';
 import { ShoalError } from '../errors.ts';
 import type { ControlLink } from './control-link.ts';
-import { answer, refuse } from './responses.ts';
+import { passOn, refuse } from './responses.ts';
 
 /** The paths of the exporter. On the proxy port no other paths are taken for it. */
 const PATHS = [
@@ -45,17 +45,7 @@ export function serveExporter(app: TemplatedApp, link: ControlLink): void {
       link.page(request, (message) => {
         if (gone) return;
         res.cork(() => {
-          if (message.kind === 'answer')
-            answer(res, message.status, message.headers, message.body, method === 'HEAD');
-          else
-            refuse(
-              res,
-              ShoalError.fromWire(
-                message.kind === 'refused'
-                  ? message.error
-                  : { code: 'INTERNAL', message: message.kind },
-              ),
-            );
+          passOn(res, message, { bodyless: method === 'HEAD' });
         });
       });
     });

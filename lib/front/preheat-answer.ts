@@ -6,7 +6,7 @@ import { TRACE_SECONDS_MAX } from '../limits.ts';
 import { acceptRequestId, REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import type { ControlMessage } from '../workers/messages.ts';
 import type { ControlLink } from './control-link.ts';
-import { answer, refuse } from './responses.ts';
+import { answer, passOn, refuse } from './responses.ts';
 
 interface PreheatTools {
   link: ControlLink;
@@ -94,19 +94,6 @@ function reply(
   res.onAborted(() => (gone = true));
   ask((message) => {
     if (gone) return;
-    res.cork(() => {
-      if (message.kind === 'answer') answer(res, message.status, message.headers, message.body);
-      else
-        refuse(
-          res,
-          ShoalError.fromWire(
-            message.kind === 'refused'
-              ? message.error
-              : { code: 'INTERNAL', message: message.kind },
-          ),
-          false,
-          requestId,
-        );
-    });
+    res.cork(() => passOn(res, message, { requestId }));
   });
 }

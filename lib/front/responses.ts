@@ -1,6 +1,7 @@
 import type { HttpResponse } from 'uWebSockets.js';
-import { ociErrorBody, type ShoalError } from '../errors.ts';
+import { ociErrorBody, ShoalError } from '../errors.ts';
 import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
+import type { ControlMessage } from '../workers/messages.ts';
 
 /** Reason phrases of the statuses used here (RFC 9110 15). Others are sent as a number alone. */
 const REASONS: Record<number, string> = {
@@ -50,6 +51,23 @@ export function answer(
   writeHeaders(res, headers);
   if (bodyless) endBodyless(res, typeof body === 'string' ? Buffer.byteLength(body) : body.length);
   else res.end(body);
+}
+
+/** Sends control's reply to a question of a front. Must run corked. */
+export function passOn(
+  res: HttpResponse,
+  message: ControlMessage,
+  { bodyless = false, requestId = '' },
+): void {
+  if (message.kind === 'answer')
+    answer(res, message.status, message.headers, message.body, bodyless);
+  else {
+    const error =
+      message.kind === 'refused'
+        ? message.error
+        : ({ code: 'INTERNAL', message: message.kind } as const);
+    refuse(res, ShoalError.fromWire(error), bodyless, requestId);
+  }
 }
 
 /** Ends a response to HEAD, with the length of the body if it is known. Must run corked. */

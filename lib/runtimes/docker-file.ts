@@ -1,4 +1,3 @@
-import { ShoalError } from '../errors.ts';
 import { removeFile, systemDisk } from './disk.ts';
 import type { Disk } from './disk.ts';
 import { withMirror, withoutMirror } from './docker-daemon.ts';
@@ -19,12 +18,12 @@ export class DockerFile {
 
   /** The content that `configure` would write. */
   preview(mirror: string): string {
-    return this.#named(() => withMirror(this.#file.read(), mirror));
+    return this.#file.named(() => withMirror(this.#file.read(), mirror));
   }
 
   /** Adds the mirror. Returns whether the file changed. */
   configure(mirror: string): boolean {
-    return this.#named(() => {
+    return this.#file.named(() => {
       const text = this.#file.read();
       const edited = withMirror(text, mirror);
       if (edited !== text) this.#file.change(edited);
@@ -37,7 +36,7 @@ export class DockerFile {
    * byte-identical to what it was, or is removed if it did not exist.
    */
   restore(mirror: string): boolean {
-    return this.#named(() => {
+    return this.#file.named(() => {
       const text = this.#file.read();
       if (text === null) return false;
       const edited = withoutMirror(text, mirror, this.#file.readBackup());
@@ -45,18 +44,5 @@ export class DockerFile {
       else this.#file.settle(edited);
       return edited !== text;
     });
-  }
-
-  #named<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      if (!(error instanceof ShoalError) || error.message.startsWith(this.#file.path)) throw error;
-      throw new ShoalError(
-        error.code,
-        `${this.#file.path}: ${error.message}; nothing was changed`,
-        { cause: error },
-      );
-    }
   }
 }

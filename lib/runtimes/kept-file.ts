@@ -1,3 +1,4 @@
+import { ShoalError } from '../errors.ts';
 import {
   checkWritable,
   exists,
@@ -19,6 +20,18 @@ export class KeptFile {
     this.#disk = disk;
     this.path = path;
     this.backupPath = `${path}.shoal-backup`;
+  }
+
+  /** Runs `work`. The errors of the editors get the file's name. */
+  named<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof ShoalError) || error.message.startsWith(this.path)) throw error;
+      throw new ShoalError(error.code, `${this.path}: ${error.message}; nothing was changed`, {
+        cause: error,
+      });
+    }
   }
 
   /** Null if it does not exist. Throws FILE_UNUSABLE naming the file. */

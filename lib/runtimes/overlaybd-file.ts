@@ -29,7 +29,7 @@ export class OverlaybdFile {
   }
 
   status(): OverlaybdStatus {
-    return this.#named(() => this.#statusOf(this.#read()));
+    return this.#file.named(() => this.#statusOf(this.#read()));
   }
 
   /**
@@ -37,7 +37,7 @@ export class OverlaybdFile {
    * else uses OVERLAYBD_ADDRESS.
    */
   enable(address: string | null): OverlaybdChange {
-    return this.#named(() => {
+    return this.#file.named(() => {
       const text = this.#read();
       const found = readP2p(text).address;
       const chosen = address ?? (found !== null && isOwnProxy(found) ? found : OVERLAYBD_ADDRESS);
@@ -52,7 +52,7 @@ export class OverlaybdFile {
    * what it was.
    */
   disable(): OverlaybdChange {
-    return this.#named(() => {
+    return this.#file.named(() => {
       const text = this.#read();
       const edited = disableP2p(text, this.#file.readBackup());
       this.#file.settle(edited);
@@ -76,19 +76,5 @@ export class OverlaybdFile {
       ...readP2p(text),
       backup: this.#file.readBackup() === null ? null : this.#file.backupPath,
     };
-  }
-
-  /** The editors report what is wrong; add the file's name. */
-  #named<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      if (!(error instanceof ShoalError) || error.message.startsWith(this.#file.path)) throw error;
-      throw new ShoalError(
-        error.code,
-        `${this.#file.path}: ${error.message}; nothing was changed`,
-        { cause: error },
-      );
-    }
   }
 }

@@ -62,6 +62,14 @@ function sharedHistogram(family: HistogramFamily, board: MeterBoard): PromClient
   return { name, help, type: 'histogram', get } as unknown as PromClient.Metric<string>;
 }
 
+interface Family {
+  name: string;
+  help: string;
+  labels: readonly string[];
+}
+
+type ReadValues = () => Iterable<[LabelValues, number]>;
+
 /**
  * A prom-client registry of all `shoal_` metrics, filled from the shared counters and the node's
  * state at each scrape. Every family of gauges calls `inputs`, which returns what was read once for
@@ -74,30 +82,24 @@ export function createOwnRegistry(
   const registry = new Registry();
   const { board } = telemetry;
 
-  const counter = (
-    family: { name: string; help: string; labels: readonly string[] },
-    read: () => Iterable<[LabelValues, number]>,
-  ): void => {
+  const described = ({ name, help, labels }: Family) => ({
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
+  });
+  const counter = (family: Family, read: ReadValues): void => {
     new Counter({
-      name: family.name,
-      help: family.help,
-      labelNames: [...family.labels],
-      registers: [registry],
+      ...described(family),
       collect() {
         this.reset();
         for (const [labels, value] of read()) this.inc({ ...labels }, value);
       },
     });
   };
-  const gauge = (
-    family: { name: string; help: string; labels: readonly string[] },
-    read: () => Iterable<[LabelValues, number]>,
-  ): void => {
+  const gauge = (family: Family, read: ReadValues): void => {
     new Gauge({
-      name: family.name,
-      help: family.help,
-      labelNames: [...family.labels],
-      registers: [registry],
+      ...described(family),
       collect() {
         this.reset();
         for (const [labels, value] of read()) this.set({ ...labels }, value);

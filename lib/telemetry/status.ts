@@ -31,6 +31,36 @@ export interface BlobInFlight {
   nodes: number;
 }
 
+/** Bytes sent to clients, by the source from which the node first got them. */
+export interface PullSources {
+  memory: number;
+  disk: number;
+  runtime: number;
+  peer: number;
+  origin: number;
+}
+
+/** Milliseconds that readers were blocked, by cause; `peer`: waiting for bytes of another node. */
+export interface PullWaits {
+  access: number;
+  turn: number;
+  throttle: number;
+  tracker: number;
+  peer: number;
+  origin: number;
+}
+
+export interface PeerPace {
+  node: string;
+  bytesPerSecond: number;
+}
+
+export interface PullError {
+  code: string;
+  message: string;
+  count: number;
+}
+
 /** A pull: one client's reads in one repository; shape of `shoal pulls --json`. */
 export interface PullStatus {
   /** `host/repository:tag`; the host alone for on-demand reads. */
@@ -50,17 +80,10 @@ export interface PullStatus {
   bytes: number;
   seconds: number;
   bytesPerSecond: number;
-  sources: { memory: number; disk: number; runtime: number; peer: number; origin: number };
-  waitedMs: {
-    access: number;
-    turn: number;
-    throttle: number;
-    tracker: number;
-    peer: number;
-    origin: number;
-  };
-  slowestPeer: { node: string; bytesPerSecond: number } | null;
-  errors: { code: string; message: string; count: number }[];
+  sources: PullSources;
+  waitedMs: PullWaits;
+  slowestPeer: PeerPace | null;
+  errors: PullError[];
 }
 
 /** One edge of a shard's tree: `child` receives the shard from `parent`. */

@@ -22,12 +22,13 @@ export async function makeAuthority(
   commonName: string,
   days: number,
   wallMs: number,
+  backdateMs = BACKDATE_MS,
 ): Promise<KeyedCertificate> {
   const keys = await generateKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
     name: nameOf(commonName),
-    notBefore: new Date(wallMs - BACKDATE_MS),
+    notBefore: new Date(wallMs - backdateMs),
     notAfter: new Date(wallMs + days * DAY_MS),
     signingAlgorithm: ALGORITHM,
     keys,
@@ -52,6 +53,7 @@ export async function issueLeaf(
   hosts: readonly string[],
   days: number,
   wallMs: number,
+  backdateMs = BACKDATE_MS,
 ): Promise<KeyedCertificate> {
   const keys = await generateKeys();
   const issuer = new x509.X509Certificate(authority.certificate);
@@ -60,7 +62,7 @@ export async function issueLeaf(
     serialNumber: serialNumber(),
     subject: nameOf(hosts[0] ?? 'shoal'),
     issuer: issuer.subject,
-    notBefore: new Date(wallMs - BACKDATE_MS),
+    notBefore: new Date(wallMs - backdateMs),
     notAfter: new Date(Math.min(wallMs + days * DAY_MS, issuer.notAfter.getTime())),
     signingAlgorithm: ALGORITHM,
     publicKey: keys.publicKey,

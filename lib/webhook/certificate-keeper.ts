@@ -16,8 +16,8 @@ import {
   toSecretData,
   type CertificateSet,
   type ForcedRenewal,
-  type KeyedCertificate,
 } from './certificates.ts';
+import type { KeyedCertificate } from '../tls/authority.ts';
 import type { Secret } from './pull-secret.ts';
 
 /**
@@ -123,13 +123,13 @@ export class CertificateKeeper {
 
   async #check(): Promise<void> {
     const { clock, log, names, onLeaf } = this.#options;
-    const before = this.#set?.leaf.cert;
+    const before = this.#set?.leaf.certificate;
     const set = await this.#agree(names, clock.wallMs());
     // Publish the CA bundle before using the leaf, so that no API server sees a leaf from an
     // unknown authority.
     await this.#trust(set);
     this.#set = set;
-    if (set.leaf.cert === before) return;
+    if (set.leaf.certificate === before) return;
     onLeaf(set.leaf);
     log.info({ authorities: set.authorities.length }, 'certificate loaded');
   }

@@ -67,9 +67,9 @@ export const LEASE_RENEW_DEADLINE_MS = 10_000;
 export const LEASE_RETRY_MS = 2_000;
 
 /** Validity of the webhook's authority and leaf, and how long before its end each is renewed. */
-export const AUTHORITY_VALID_MS = 3_650 * 86_400_000;
+export const AUTHORITY_VALID_DAYS = 3_650;
 export const AUTHORITY_RENEW_BEFORE_MS = 365 * 86_400_000;
-export const LEAF_VALID_MS = 90 * 86_400_000;
+export const LEAF_VALID_DAYS = 90;
 export const LEAF_RENEW_BEFORE_MS = 30 * 86_400_000;
 
 /**

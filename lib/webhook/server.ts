@@ -8,7 +8,7 @@ import {
   ADMISSION_REVIEWS_MAX,
 } from './limits.ts';
 import { reviewAnswer, type WebhookEntry } from './admission.ts';
-import type { KeyedCertificate } from './certificates.ts';
+import type { KeyedCertificate } from '../tls/authority.ts';
 
 /** Path of each webhook entry. */
 const REVIEW_PATHS: Readonly<Record<string, WebhookEntry>> = {
@@ -45,11 +45,11 @@ export class WebhookServer {
    * Uses a certificate from now on. Resolves once the port is open; rejects when it cannot be
    * opened.
    */
-  async use({ cert, key }: KeyedCertificate): Promise<void> {
-    if (this.#server !== null) return this.#server.setSecureContext({ cert, key });
+  async use({ certificate, key }: KeyedCertificate): Promise<void> {
+    if (this.#server !== null) return this.#server.setSecureContext({ cert: certificate, key });
     const { host, port } = this.#options;
     const server = createServer(
-      { cert, key, minVersion: 'TLSv1.2' },
+      { cert: certificate, key, minVersion: 'TLSv1.2' },
       (request, response) => void this.#serve(request, response),
     );
     // A slow client may take no longer to send its body than a review may take.

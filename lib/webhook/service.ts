@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
 import type { KubeClient, KubeError } from '../cluster/kubernetes/client.ts';
 import { CertificateKeeper } from './certificate-keeper.ts';
-import type { KeyedCertificate } from './certificates.ts';
+import type { KeyedCertificate } from '../tls/authority.ts';
 import type { WebhookConfig } from './config.ts';
 import { Controller } from './controller.ts';
 import { CopyKeeper } from './copy-keeper.ts';

@@ -6,9 +6,9 @@ import { X509Certificate } from 'node:crypto';
 import {
   AUTHORITY_RENEW_BEFORE_MS,
   AUTHORITY_SETTLE_MS,
-  AUTHORITY_VALID_MS,
+  AUTHORITY_VALID_DAYS,
   LEAF_RENEW_BEFORE_MS,
-  LEAF_VALID_MS,
+  LEAF_VALID_DAYS,
 } from '../../lib/webhook/limits.ts';
 import {
   caBundle,
@@ -21,13 +21,14 @@ import {
 
 const NAMES = ['shoal-webhook.shoal.svc', '127.0.0.1'];
 const NOW = Date.now();
+const DAY_MS = 86_400_000;
 
 const signedBy = (set: CertificateSet, index: number): boolean =>
-  new X509Certificate(set.leaf.cert).checkIssued(
-    new X509Certificate(set.authorities[index]!.cert),
+  new X509Certificate(set.leaf.certificate).checkIssued(
+    new X509Certificate(set.authorities[index]!.certificate),
   ) &&
-  new X509Certificate(set.leaf.cert).verify(
-    new X509Certificate(set.authorities[index]!.cert).publicKey,
+  new X509Certificate(set.leaf.certificate).verify(
+    new X509Certificate(set.authorities[index]!.certificate).publicKey,
   );
 
 describe('the webhook certificate', () => {
@@ -37,8 +38,9 @@ describe('the webhook certificate', () => {
   });
 
   it('is accepted by a TLS client that trusts only the bundle', async () => {
-    const server = createServer({ cert: made.leaf.cert, key: made.leaf.key }, (_, response) =>
-      response.end('ok'),
+    const server = createServer(
+      { cert: made.leaf.certificate, key: made.leaf.key },
+      (_, response) => response.end('ok'),
     ).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
@@ -55,7 +57,7 @@ describe('the webhook certificate', () => {
     assert.equal(response.statusCode, 200);
     response.resume();
     server.close();
-    const leaf = new X509Certificate(made.leaf.cert);
+    const leaf = new X509Certificate(made.leaf.certificate);
     assert.deepEqual(
       [
         leaf.checkHost('shoal-webhook.shoal.svc') !== undefined,
@@ -64,21 +66,28 @@ describe('the webhook certificate', () => {
       ],
       [true, true, true],
     );
-    assert.deepEqual([leaf.ca, new X509Certificate(made.authorities[0]!.cert).ca], [false, true]);
+    assert.deepEqual(
+      [leaf.ca, new X509Certificate(made.authorities[0]!.certificate).ca],
+      [false, true],
+    );
   });
 
   it('is unchanged while nothing is due', async () => {
     assert.equal(await renewedCertificates(made, NAMES, NOW + AUTHORITY_SETTLE_MS), made);
     assert.equal(
-      await renewedCertificates(made, NAMES, NOW + LEAF_VALID_MS - LEAF_RENEW_BEFORE_MS - 1_000),
+      await renewedCertificates(
+        made,
+        NAMES,
+        NOW + LEAF_VALID_DAYS * DAY_MS - LEAF_RENEW_BEFORE_MS - 1_000,
+      ),
       made,
     );
   });
 
   it('renews its leaf well before the end, by the same authority', async () => {
-    const later = NOW + LEAF_VALID_MS - LEAF_RENEW_BEFORE_MS + 1_000;
+    const later = NOW + LEAF_VALID_DAYS * DAY_MS - LEAF_RENEW_BEFORE_MS + 1_000;
     const renewed = await renewedCertificates(made, NAMES, later);
-    assert.notEqual(renewed.leaf.cert, made.leaf.cert);
+    assert.notEqual(renewed.leaf.certificate, made.leaf.certificate);
     assert.equal(caBundle(renewed), caBundle(made));
     assert.ok(endMs(renewed.leaf) > later + LEAF_RENEW_BEFORE_MS);
     assert.ok(signedBy(renewed, 0));
@@ -86,18 +95,18 @@ describe('the webhook certificate', () => {
 
   it('renews its leaf when its names change', async () => {
     const renewed = await renewedCertificates(made, [...NAMES, 'another.example.com'], NOW);
-    assert.ok(new X509Certificate(renewed.leaf.cert).checkHost('another.example.com'));
+    assert.ok(new X509Certificate(renewed.leaf.certificate).checkHost('another.example.com'));
   });
 
   it('renews its authority in two steps: trusted first, signing later', async () => {
-    const later = NOW + AUTHORITY_VALID_MS - AUTHORITY_RENEW_BEFORE_MS + 1_000;
+    const later = NOW + AUTHORITY_VALID_DAYS * DAY_MS - AUTHORITY_RENEW_BEFORE_MS + 1_000;
     const current = await renewedCertificates(made, NAMES, later - 2_000);
     const joined = await renewedCertificates(current, NAMES, later);
     assert.equal(joined.authorities.length, 2);
     assert.equal(joined.authorities[1], current.authorities[0]);
     assert.equal(
-      joined.leaf.cert,
-      current.leaf.cert,
+      joined.leaf.certificate,
+      current.leaf.certificate,
       'the leaf in use is trusted by old and new bundle',
     );
     const early = await renewedCertificates(joined, NAMES, later + AUTHORITY_SETTLE_MS - 1_000);
@@ -123,8 +132,8 @@ describe('the webhook certificate', () => {
 
   it('is renewed when asked to', async () => {
     assert.notEqual(
-      (await renewedCertificates(made, NAMES, NOW, 'leaf')).leaf.cert,
-      made.leaf.cert,
+      (await renewedCertificates(made, NAMES, NOW, 'leaf')).leaf.certificate,
+      made.leaf.certificate,
     );
     const twice = await renewedCertificates(
       await renewedCertificates(made, NAMES, NOW, 'authority'),

@@ -1,34 +1,5 @@
+import type { PeerPace, PullError, PullSources, PullWaits } from '../../telemetry/status.ts';
 import type { ReadSummary } from '../../workers/messages.ts';
-
-/** Bytes sent to clients, by the source from which the node first got them. */
-interface PullSources {
-  memory: number;
-  disk: number;
-  runtime: number;
-  peer: number;
-  origin: number;
-}
-
-/** Milliseconds that readers were blocked, by cause; `peer`: waiting for bytes of another node. */
-interface PullWaits {
-  access: number;
-  turn: number;
-  throttle: number;
-  tracker: number;
-  peer: number;
-  origin: number;
-}
-
-interface PeerPace {
-  node: string;
-  bytesPerSecond: number;
-}
-
-interface PullError {
-  code: string;
-  message: string;
-  count: number;
-}
 
 /** The record of a pull, or of one blob of it. */
 export class Tally {
