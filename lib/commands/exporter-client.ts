@@ -20,13 +20,14 @@ export interface NodeChoice {
 
 /**
  * The node that a command means. Without a choice it is the only node of this user here, else the
- * default address of the exporter port. Throws USAGE when there are several.
+ * default address of the exporter port. Rejects with USAGE when there are several.
  */
-export function placeOf(
+export async function placeOf(
   { url, node }: NodeChoice,
-  sockets: readonly string[] = findSockets(thisUser()),
-): NodePlace {
+  find: () => Promise<readonly string[]> = () => findSockets(thisUser()),
+): Promise<NodePlace> {
   if (url !== undefined) return { url };
+  const sockets = await find();
   const named =
     node === undefined ? sockets : sockets.filter((path) => path === socketIn(dirname(path), node));
   const [socket] = named;

@@ -15,7 +15,7 @@ export async function runPulls(
   output: Output,
 ): Promise<number> {
   const { pulls } = await readExporter(
-    placeOf(options),
+    await placeOf(options),
     '/status/pulls',
     hasPulls,
     options.token ?? null,

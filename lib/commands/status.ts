@@ -13,7 +13,7 @@ interface StatusOptions extends NodeChoice {
  * nobody answers there.
  */
 export async function runStatus(options: StatusOptions, output: Output): Promise<number> {
-  const status = await readExporter(placeOf(options), '/status', looksLikeStatus);
+  const status = await readExporter(await placeOf(options), '/status', looksLikeStatus);
   output.out(options.json ? `${JSON.stringify(status)}\n` : renderStatus(status));
   return status.ready ? 0 : 1;
 }

@@ -20,7 +20,7 @@ export async function runTop(
   output: Output,
   terminal: NodeJS.WriteStream = process.stdout,
 ): Promise<number> {
-  const place = placeOf(choice);
+  const place = await placeOf(choice);
   const read = (): Promise<SwarmStatus> =>
     readExporter(place, '/swarm/status', isSwarmStatus, token);
   if (json || once || !terminal.isTTY) {

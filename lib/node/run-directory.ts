@@ -1,4 +1,5 @@
-import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -52,11 +53,14 @@ export function socketIn(directory: string, node: string): string {
   return join(directory, `${node.replace(/[^0-9A-Za-z.-]+/g, '_')}.sock`);
 }
 
-/** The sockets of nodes that this user may find, each once. */
-export function findSockets(user: User): string[] {
+/**
+ * The sockets of running nodes that this user may find, each once. A socket on which nothing
+ * listens is of a node that was killed: it is removed, so that it does not count as a node.
+ */
+export async function findSockets(user: User): Promise<string[]> {
   // Root finds the services', too.
   const directories = new Set([...runDirectories(user), '/run/shoal']);
-  return [...directories].flatMap((directory) => {
+  const sockets = [...directories].flatMap((directory) => {
     try {
       return readdirSync(directory)
         .filter((name) => name.endsWith('.sock'))
@@ -65,5 +69,21 @@ export function findSockets(user: User): string[] {
     } catch {
       return []; // no node ran there, or another user's
     }
+  });
+  const listening = await Promise.all(sockets.map(isListening));
+  for (const [at, path] of sockets.entries()) if (!listening[at]) rmSync(path, { force: true });
+  return sockets.filter((_, at) => listening[at]);
+}
+
+/** False only if the kernel says that nothing listens: a busy node counts as running. */
+function isListening(path: string): Promise<boolean> {
+  return new Promise((give) => {
+    const connection = connect(path);
+    const say = (is: boolean): void => {
+      connection.destroy();
+      give(is);
+    };
+    connection.once('connect', () => say(true));
+    connection.once('error', ({ code }: NodeJS.ErrnoException) => say(code !== 'ECONNREFUSED'));
   });
 }

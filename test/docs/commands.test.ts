@@ -1,119 +1,146 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, resolve } from 'node:path';
-import { sourceFiles } from '../check/source-tree.ts';
-import { makeImage } from '../e2e/image.ts';
-import { DockerRegistry } from '../e2e/registry.ts';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runProgram } from '../../lib/commands/program.ts';
+import { ApiServer } from '../kube/api-server.ts';
+import { kubeAssets } from '../kube/assets.ts';
+import { ControllerManager } from '../kube/controller-manager.ts';
 import { needs } from '../programs.ts';
-import { printedCommands } from './printed-commands.ts';
+import { ENDLESS, EXPECTED, FEWER, NOT_RUN, STAND_INS } from './circumstances.ts';
+import {
+  namedCommands,
+  printedCommands,
+  unnamedBlocks,
+  type PrintedCommand,
+} from './printed-commands.ts';
+import { Reader } from './reader.ts';
 
-const PAGES = ['README.md', 'docs/GETTING-STARTED.md', 'docs/SIZING.md'];
-const DEADLINE_MS = 120_000;
-
-/** What `.ci/run` runs by itself; here they would run the whole of it once more. */
-const RUN_BY_CI = new Set(['npm ci', 'npm test', 'npm run test:fast', 'npm run check']);
-
-/** Commands that run until they are stopped, and what they print when they are up. */
-const ENDLESS: [RegExp, RegExp][] = [
-  [/^npm start(?!.*--once)/, /stop: Ctrl-C/],
-  [/shoal -- agent /, /^ready mode=agent .*exporter=(\S+)/m],
+/** In the order in which somebody reads them: what one starts, the next may use. */
+const PAGES = [
+  'README.md',
+  'docs/GETTING-STARTED.md',
+  'docs/SIZING.md',
+  'docs/OPERATIONS.md',
+  'docs/RUNTIMES.md',
 ];
+const NODE = 'http://127.0.0.1:65001';
+const KUBE_PROGRAMS = [
+  'etcd',
+  'kube-apiserver',
+  'kube-controller-manager',
+  'helm',
+  'kubectl',
+] as const;
+const DEADLINE_MS = 120_000;
+/** Of a command that needs the cluster. */
+const CLUSTER = /\b(?:kubectl|helm)\b|^deploy\/rotate/;
 
 describe('the commands that README.md and guides print', function () {
   this.timeout(DEADLINE_MS);
-  let directory: string;
-  let registry: DockerRegistry;
-  let image: string;
-  /** Of the agent that an earlier command of the page has started. */
-  let exporter = '';
-  const running = new Set<ChildProcess>();
+  let reader: Reader;
+  let programs: string[];
+  let clusterUp: Promise<void>;
+  let api: ApiServer | undefined;
+  let manager: ControllerManager | undefined;
+  const once = new Set<string>();
 
   before(async function () {
-    needs(this, 'npm', 'docker-registry', 'skopeo');
-    directory = mkdtempSync(join(tmpdir(), 'shoal-docs-'));
-    for (const { path } of sourceFiles())
-      if (/^(?:lib\/|native-bench\/|package\.json|\.npmrc)/.test(path))
-        cpSync(path, join(directory, path));
-    symlinkSync(resolve('node_modules'), join(directory, 'node_modules'));
-    const made = await makeImage(join(directory, 'image'), [4_000_000]);
-    registry = await DockerRegistry.start(directory);
-    await registry.push(made, 'team/app');
-    image = `team/app:${made.tag}`;
+    needs(
+      this,
+      'npm',
+      'docker-registry',
+      'skopeo',
+      'unshare',
+      'nsenter',
+      'ip',
+      'containerd',
+      'ctr',
+    );
+    programs = kubeAssets.needs(this, ...KUBE_PROGRAMS);
+    reader = await Reader.start();
+    writeFileSync(
+      join(reader.directory, 'small-read.sh'),
+      `curl -sf -r 0-99 -o small ` +
+        `'${NODE}/v2/team/app/blobs/${reader.newLayer}?ns=registry.example'\n`,
+    );
+    clusterUp = startCluster();
+    // A failure is reported by the first test that needs the cluster.
+    clusterUp.catch(() => undefined);
   });
   after(async () => {
-    for (const child of running) await stopped(child);
-    await registry?.stop();
-    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+    await reader?.stop();
+    await clusterUp?.catch(() => undefined);
+    await manager?.stop();
+    await api?.stop();
   });
 
-  /** The command with this test's registry, free ports and a directory of its own. */
-  function withStandIns(command: string): string {
-    const here = command
-      .replace('127.0.0.1:5000', registry.host)
-      .replace('team/app:v1', image)
-      .replace('--nodes 8', '--nodes 2')
-      .replace(/^npm start(?: --(?= ))?(?!.*--nodes)/, 'npm start -- --nodes 2')
-      .replace('--nodes 100 --image 1GB', '--nodes 10 --image 100MB')
-      .replace(/( init .*)registry\.example/, `$1http://${registry.host}`);
-    if (here.includes(' containerd ')) return `${here} --certs-dir ${directory}/certs.d`;
-    if (here.endsWith('-- status')) return `${here} --url ${exporter}`;
-    if (here.includes('-- agent '))
-      return `${here} --set ProxyConfig.port=0 --set P2PConfig.port=0 --set ExporterConfig.port=0`;
-    return here;
+  async function startCluster(): Promise<void> {
+    const [etcd, apiServer, controllers, helm, kubectl] = programs as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    api = await ApiServer.start(etcd, apiServer);
+    // A DaemonSet is rolled out once its controller has seen it.
+    manager = ControllerManager.start(controllers, api, ['daemonset-controller']);
+    reader.cluster(api.kubeconfig, { helm, kubectl });
   }
 
-  /** Runs a command to its end or, if it is endless, until it is up; stops what is not an agent. */
-  async function runs(command: string): Promise<void> {
-    const child = spawn('sh', ['-c', `exec ${withStandIns(command)}`], {
-      cwd: directory,
-      env: {
-        ...process.env,
-        PATH: [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter),
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
-    running.add(child);
-    let text = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-    const ended = once(child, 'close').then(([code]) => code as number | null);
-    const up = ENDLESS.find(([pattern]) => pattern.test(command))?.[1];
-    if (up === undefined) {
-      assert.equal(await ended, 0, text);
-      running.delete(child);
+  async function runs({ text, values }: PrintedCommand): Promise<void> {
+    const expected = EXPECTED.find(({ pattern }) => pattern.test(text));
+    const line = [...STAND_INS, ...FEWER].reduce((now, [from, to]) => now.replace(from, to), text);
+    assert.doesNotMatch(
+      line.replaceAll(/'[^']*'/g, ''),
+      /<[a-z]/,
+      'a placeholder without a stand-in',
+    );
+    if (CLUSTER.test(line)) await clusterUp;
+    for (const command of expected?.before ?? []) await reader.must(command);
+    if (line.includes(' values.yaml'))
+      writeFileSync(join(reader.directory, 'values.yaml'), values!);
+    const endless = ENDLESS.find(({ pattern }) => pattern.test(text));
+    if (endless !== undefined) {
+      const stop = await reader.until(line, endless.up);
+      if (endless.stays !== true) await stop();
       return;
     }
-    while (!up.test(text)) {
-      assert.equal(child.exitCode, null, text);
-      await Promise.race([once(child.stdout, 'data'), ended]);
-    }
-    if (command.includes('-- agent ')) exporter = up.exec(text)![1]!;
-    else await stopped(child);
-  }
-
-  /** Stops a command and what it has started, as Ctrl-C does. */
-  async function stopped(child: ChildProcess): Promise<void> {
-    running.delete(child);
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'close');
-    process.kill(-child.pid!, 'SIGINT');
-    await ended;
+    const { code, output } = await reader.runs(line);
+    assert.equal(code, expected?.code ?? 0, output);
+    assert.match(output, expected?.prints ?? /(?:)/);
   }
 
   for (const page of PAGES)
     describe(page, () => {
-      const commands = printedCommands(readFileSync(page, 'utf8'));
-      it('prints commands', () => assert.ok(commands.length > 0));
-      for (const command of commands.filter((one) => !RUN_BY_CI.has(one)))
-        it(command, () => runs(command));
-      after(async () => {
-        for (const child of running) await stopped(child);
-        for (const made of ['shoal-etc', 'shoal-data', 'certs.d'])
-          rmSync(join(directory, made), { recursive: true, force: true });
+      const text = readFileSync(page, 'utf8');
+      const commands = printedCommands(text).filter((one) => !once.has(one.text));
+      it('says what each of its blocks holds', () => assert.deepEqual(unnamedBlocks(text), []));
+      it('names commands that exist', async () => {
+        for (const name of new Set(namedCommands(text))) {
+          let said = '';
+          const output = { out: (more: string) => void (said += more), err: () => undefined };
+          await runProgram([...name.split(' ').slice(1), '--help'], output);
+          assert.ok(said.startsWith(`Usage: ${name} `), name);
+        }
       });
+      for (const command of commands) {
+        if (once.has(command.text)) continue;
+        once.add(command.text);
+        const reason = NOT_RUN.find(([pattern]) => pattern.test(command.text))?.[1];
+        if (reason === undefined) it(command.text, () => runs(command));
+      }
     });
+
+  it('has no reason and no expectation for a command that no page prints', () => {
+    for (const { pattern } of [
+      ...EXPECTED,
+      ...ENDLESS,
+      ...NOT_RUN.map(([pattern]) => ({ pattern })),
+    ])
+      assert.ok(
+        [...once].some((text) => pattern.test(text)),
+        String(pattern),
+      );
+  });
 });

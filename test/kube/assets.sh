@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Provides the real programs the Kubernetes tests run against: etcd, kube-apiserver, kube-controller-manager, helm, and the
-# kubelet's search for credentials (kubelet-keyring.go). kube-controller-manager adds 3 minutes of processor time to the first run.
+# Provides the real programs the Kubernetes tests run against: etcd, kube-apiserver, kube-controller-manager, kubectl, helm, and
+# the kubelet's search for credentials (kubelet-keyring.go). The first run takes minutes of processor time.
 # KUBEBUILDER_ASSETS, the ecosystem's convention, is honoured first: what it holds is used as it stands. See test/assets.sh.
 set -euo pipefail
 
@@ -8,7 +8,7 @@ VERSION=1.34.2
 HELM_VERSION=3.19.2
 
 name=kube-assets
-programs=(etcd kube-apiserver kube-controller-manager kubelet-keyring helm)
+programs=(etcd kube-apiserver kube-controller-manager kubectl kubelet-keyring helm)
 here="$(cd "$(dirname "$0")" && pwd)"
 source "$here/../assets.sh"
 
@@ -49,14 +49,14 @@ kubernetes_module() {
 
 minor="${VERSION#1.}"
 version=k8s.io/component-base/version
-for program in kube-apiserver kube-controller-manager; do
+for program in kube-apiserver kube-controller-manager kubectl; do
   if ! have "$program"; then
     say "building $program v$VERSION"
     kubernetes_module
-    printf 'package assets\n\nimport _ "k8s.io/kubernetes/cmd/%s/app"\n' "$program" >assets.go
+    [ "$program" = kubectl ] || printf 'package assets\n\nimport _ "k8s.io/kubernetes/cmd/%s/app"\n' "$program" >assets.go
     build "$program" "k8s.io/kubernetes/cmd/$program" \
       "-X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*} -X $version.gitVersion=v$VERSION"
-    rm assets.go
+    rm -f assets.go
   fi
 done
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -22,6 +24,10 @@ import {
 } from '../../lib/node/run-directory.ts';
 import { telemetryFixture } from './fixture.ts';
 import { LiveNode } from './live-node.ts';
+
+const LISTEN_AND_DIE =
+  "require('node:net').createServer().listen(process.argv[1], () => " +
+  "process.kill(process.pid, 'SIGKILL'))";
 
 describe('node/admin-socket', function () {
   this.timeout(30_000);
@@ -102,11 +108,22 @@ describe('node/admin-socket', function () {
 
   it('lets `shoal status` find the node without an exporter', async () => {
     socket = await AdminSocket.open(NODE, user, telemetryFixture(NODE).route);
-    const sockets = findSockets(user).filter((path) => path.startsWith(scratch));
-    assert.deepEqual(placeOf({}, sockets), { socket: socket.path });
-    assert.deepEqual(placeOf({ node: NODE }, sockets), { socket: socket.path });
+    const find = async () => (await findSockets(user)).filter((path) => path.startsWith(scratch));
+    assert.deepEqual(await placeOf({}, find), { socket: socket.path });
+    assert.deepEqual(await placeOf({ node: NODE }, find), { socket: socket.path });
     const isObject = (body: unknown): body is { node: string } => body !== null;
-    assert.equal((await readExporter(placeOf({}, sockets), '/status', isObject)).node, NODE);
+    assert.equal((await readExporter(await placeOf({}, find), '/status', isObject)).node, NODE);
+  });
+
+  it('takes a socket on which nothing listens for no node, and removes it', async () => {
+    socket = await AdminSocket.open(NODE, user, telemetryFixture(NODE).route);
+    const killed = socketIn(join(scratch, 'run'), '10.0.0.6:65002');
+    // As SIGKILL leaves it: the path of a socket that is closed.
+    spawnSync(process.execPath, ['-e', LISTEN_AND_DIE, killed]);
+    assert.ok(existsSync(killed));
+    const found = await findSockets(user);
+    assert.ok(found.includes(socket.path) && !found.includes(killed));
+    assert.ok(!existsSync(killed));
   });
 
   it('is open in a real node without an exporter, and gone once it has drained', async () => {
@@ -128,13 +145,15 @@ describe('node/admin-socket', function () {
     }
   });
 
-  it('asks which of several nodes is meant, and says when the named one is not there', () => {
+  it('asks which of several nodes is meant, and says when the named one is not there', async () => {
     const sockets = ['/run/shoal/a_1.sock', '/run/shoal/b_2.sock'];
-    assert.throws(() => placeOf({}, sockets), { code: 'USAGE', message: /--node/ });
-    assert.deepEqual(placeOf({ node: 'b:2' }, sockets), { socket: sockets[1] });
-    assert.throws(() => placeOf({ node: 'c:3' }, sockets), { code: 'USAGE', message: /c:3/ });
-    assert.deepEqual(placeOf({}, []), { url: 'http://127.0.0.1:65003' });
-    assert.deepEqual(placeOf({ url: 'h:1' }, sockets), { url: 'h:1' });
+    const find = async () => sockets;
+    const none = async () => [];
+    await assert.rejects(placeOf({}, find), { code: 'USAGE', message: /--node/ });
+    assert.deepEqual(await placeOf({ node: 'b:2' }, find), { socket: sockets[1] });
+    await assert.rejects(placeOf({ node: 'c:3' }, find), { code: 'USAGE', message: /c:3/ });
+    assert.deepEqual(await placeOf({}, none), { url: 'http://127.0.0.1:65003' });
+    assert.deepEqual(await placeOf({ url: 'h:1' }, find), { url: 'h:1' });
   });
 
   it('is closed by a node that has gone: the command says that nobody answers', async () => {
