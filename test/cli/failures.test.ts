@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { errorFixes } from '../../lib/error-fixes.ts';
-import { ExitCode, runProgram } from '../../lib/commands/program.ts';
+import { ExitCode } from '../../lib/commands/program.ts';
 import { renderTroubleshooting } from '../../lib/commands/troubleshooting-doc.ts';
 import { errorTable } from '../../lib/errors.ts';
+import { run } from './run-program.ts';
 
 interface Failure {
   ok: boolean;
@@ -11,15 +12,6 @@ interface Failure {
 }
 
 describe('failures of commands', () => {
-  async function run(args: string[]): Promise<{ code: number; out: string; err: string }> {
-    let [out, err] = ['', ''];
-    const code = await runProgram(args, {
-      out: (text) => (out += text),
-      err: (text) => (err += text),
-    });
-    return { code, out, err };
-  }
-
   const failing: [args: string[], code: keyof typeof errorTable, exit: number][] = [
     [['agent', '--config', '/nowhere.yaml'], 'CONFIG_INVALID', ExitCode.misuse],
     [['status', '--url', 'ftp://x'], 'USAGE', ExitCode.misuse],
@@ -29,11 +21,11 @@ describe('failures of commands', () => {
   ];
   for (const [args, code, exit] of failing) {
     it(`are one JSON object on the last line for \`shoal ${args.join(' ')} --json\``, async () => {
-      const plain = await run(args);
+      const plain = await run(...args);
       assert.equal(plain.code, exit);
       assert.equal(plain.out, '');
       assert.notEqual(plain.err, '');
-      const machine = await run([...args, '--json']);
+      const machine = await run(...args, '--json');
       assert.equal(machine.code, exit);
       const last = machine.out.trimEnd().split('\n').at(-1)!;
       const { ok, error } = JSON.parse(last) as Failure;

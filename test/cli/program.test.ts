@@ -1,15 +1,5 @@
 import assert from 'node:assert/strict';
-import { runProgram } from '../../lib/commands/program.ts';
-
-async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = '';
-  let err = '';
-  const code = await runProgram(args, {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-  });
-  return { code, out, err };
-}
+import { run } from './run-program.ts';
 
 describe('the command line', () => {
   for (const command of ['agent', 'root', 'webhook', 'up', 'status']) {

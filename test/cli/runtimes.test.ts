@@ -4,22 +4,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runProgram } from '../../lib/commands/program.ts';
+import { run } from './run-program.ts';
 import { isOwnProxy, parseP2pAddress, probe } from '../../lib/runtimes/node-address.ts';
 import { turns } from '../kube/turns.ts';
 import { ownFolder, snapshot } from '../runtimes/folder.ts';
 import { freePorts } from '../free-ports.ts';
 
 const goldenPath = fileURLToPath(new URL('../golden/overlaybd.json', import.meta.url));
-
-async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const code = await runProgram(args, {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-  });
-  return { code, out, err };
-}
 
 describe('the commands for runtimes', () => {
   const folder = ownFolder();

@@ -4,18 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { calledAs } from '../../lib/commands/called-as.ts';
-import { runProgram } from '../../lib/commands/program.ts';
+import { run } from './run-program.ts';
 import { loadConfig } from '../../lib/config/load.ts';
 import { needs } from '../programs.ts';
-
-async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const code = await runProgram(args, {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-  });
-  return { code, out, err };
-}
 
 describe('shoal init', () => {
   let dir: string;

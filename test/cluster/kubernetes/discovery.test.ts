@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../../lib/clock.ts';
@@ -14,7 +14,7 @@ import {
 import { HttpKubeClient } from '../../../lib/cluster/kubernetes/http.ts';
 import type { Membership, MembershipView } from '../../../lib/cluster/membership.ts';
 import { configSchema } from '../../../lib/config/schema.ts';
-import { parseAllDocuments } from 'yaml';
+import { nodeAccount } from './node-account.ts';
 import { ApiServer } from '../../kube/api-server.ts';
 import { kubeAssets } from '../../kube/assets.ts';
 import { eventually } from '../../kube/eventually.ts';
@@ -33,26 +33,8 @@ describe('discovery on a real API server', function () {
     const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');
-    // The agents' account, with the rights the chart gives it and no others.
-    const manifest = await readFile(
-      new URL('../../../deploy/manifests/node-rbac.yaml', import.meta.url),
-      'utf8',
-    );
-    for (const document of parseAllDocuments(manifest))
-      await api.post(document.toJS() as KubeObject);
     accountDir = await mkdtemp(join(tmpdir(), 'shoal-account-'));
-    await writeFile(
-      join(accountDir, 'token'),
-      await api.serviceAccountToken('shoal', 'shoal-node'),
-    );
-    await writeFile(join(accountDir, 'ca.crt'), await api.certificate());
-    await writeFile(join(accountDir, 'namespace'), 'shoal');
-    const { hostname, port } = new URL(api.server);
-    env = {
-      KUBERNETES_SERVICE_HOST: hostname,
-      KUBERNETES_SERVICE_PORT: port,
-      SHOAL_SERVICE_ACCOUNT_DIR: accountDir,
-    };
+    env = await nodeAccount(api, accountDir);
   });
   after(async () => {
     await api?.stop();

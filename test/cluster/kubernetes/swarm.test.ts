@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
-import { ENDPOINT_SLICES, type KubeObject } from '../../../lib/cluster/kubernetes/client.ts';
+import { ENDPOINT_SLICES } from '../../../lib/cluster/kubernetes/client.ts';
 import { FEED_HOLD_MS, FEED_RETRY_MS } from '../../../lib/cluster/limits.ts';
 import { FEED_WATCHERS } from '../../../lib/swarm/limits.ts';
 import { parseRange, resolveRange } from '../../../lib/registry/range.ts';
 import { httpGet, ShoalNode } from '../../e2e/node.ts';
+import { nodeAccount } from './node-account.ts';
 import { ApiServer } from '../../kube/api-server.ts';
 import { kubeAssets } from '../../kube/assets.ts';
 import { eventually } from '../../kube/eventually.ts';
@@ -46,23 +46,9 @@ describe('real agents that discover each other through EndpointSlices', function
     assert.notEqual(address, '', 'this machine has no address besides loopback');
     api = await ApiServer.start(etcd, apiServer);
     await api.namespace('shoal');
-    const manifest = await readFile(
-      new URL('../../../deploy/manifests/node-rbac.yaml', import.meta.url),
-      'utf8',
-    );
-    for (const document of parseAllDocuments(manifest))
-      await api.post(document.toJS() as KubeObject);
     dir = await mkdtemp(join(tmpdir(), 'shoal-kube-swarm-'));
-    await writeFile(join(dir, 'token'), await api.serviceAccountToken('shoal', 'shoal-node'));
-    await writeFile(join(dir, 'ca.crt'), await api.certificate());
-    await writeFile(join(dir, 'namespace'), 'shoal');
     await writeFile(join(dir, 'secret'), 'a secret of thirty-two characters', { mode: 0o600 });
-    const { hostname, port } = new URL(api.server);
-    Object.assign(process.env, {
-      KUBERNETES_SERVICE_HOST: hostname,
-      KUBERNETES_SERVICE_PORT: port,
-      SHOAL_SERVICE_ACCOUNT_DIR: dir,
-    });
+    Object.assign(process.env, await nodeAccount(api, dir));
 
     origin = createServer((request, response) => {
       const content = blobs.get(request.url!.split('/').at(-1)!);

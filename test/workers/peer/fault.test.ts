@@ -1,25 +1,17 @@
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
 import { LOOK_MS, CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../../lib/limits.ts';
 import { readFromPeer, type PeerReadJob } from '../../../lib/workers/peer/read.ts';
 import type { PreadResult } from '../../../lib/wire/pread.ts';
 import { until } from '../../telemetry/until.ts';
-import { head, json, peerServer, readJob, transferTools, type PeerServer } from './peer-server.ts';
+import { head, json, readJob, PeerBench } from './peer-server.ts';
 
 const PART = Buffer.alloc(5_000, 7);
 
 describe('workers/peer-read, everything else', () => {
-  let server: PeerServer;
-  let tools: ReturnType<typeof transferTools>;
-  let answer: (socket: Socket, request: number) => void;
-  beforeEach(async () => {
-    tools = transferTools();
-    server = await peerServer((socket, request) => answer(socket, request));
-  });
-  afterEach(() => server.close());
+  const bench = new PeerBench();
 
   const read = (more: Partial<PeerReadJob> = {}): Promise<PreadResult> =>
-    readFromPeer(readJob(server, more), tools);
+    readFromPeer(readJob(bench.server, more), bench.tools);
 
   /** Reads what `said` answers, and fails unless that fails, with the code. */
   async function failure(
@@ -27,7 +19,7 @@ describe('workers/peer-read, everything else', () => {
     code: string,
     more: Partial<PeerReadJob> = {},
   ): Promise<number> {
-    answer = (socket) => socket.write(said);
+    bench.answer = (socket) => socket.write(said);
     const result = await read(more);
     assert.ok(result.kind === 'failed', JSON.stringify(result));
     assert.equal(result.error.code, code, result.error.message);
@@ -56,11 +48,11 @@ describe('workers/peer-read, everything else', () => {
       [json(424, refusal), { kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no' } }],
     ];
     for (const [text, result] of said) {
-      answer = (socket) => socket.write(text);
+      bench.answer = (socket) => socket.write(text);
       assert.deepEqual(await read(), result);
     }
     assert.deepEqual(
-      new Set(server.requests.map(({ connection }) => connection)),
+      new Set(bench.server.requests.map(({ connection }) => connection)),
       new Set([0]),
       'the connection is none the worse for it',
     );
@@ -72,7 +64,7 @@ describe('workers/peer-read, everything else', () => {
       ['soon', 100],
       [null, 100],
     ] as const) {
-      answer = (socket) => socket.write(json(503, { retryMs }));
+      bench.answer = (socket) => socket.write(json(503, { retryMs }));
       assert.deepEqual(await read(), { kind: 'busy', retryMs: meant });
     }
   });
@@ -107,7 +99,7 @@ describe('workers/peer-read, everything else', () => {
       { headers: { 'retry-after': '1\r\nset-cookie: x' } },
       { body: '<html>' },
     ]) {
-      answer = (socket) =>
+      bench.answer = (socket) =>
         socket.write(json(424, { code: 'ORIGIN_REFUSED', message: 'a\r\nb', ...more }));
       assert.deepEqual(await read(), {
         kind: 'refused',
@@ -125,7 +117,7 @@ describe('workers/peer-read, everything else', () => {
     await failure(head(200, SHARD_BYTES, { 'Shoal-Total': 1e20 }), 'PEER_BROKEN');
     await failure(head(200, SHARD_BYTES, total), 'PEER_BROKEN', { totalBytes: 2 * SHARD_BYTES });
     await failure(head(200, 0, total), 'PEER_BROKEN', { shard: 5 });
-    assert.equal(tools.arena.length(0), -1, 'nothing of it was published');
+    assert.equal(bench.tools.arena.length(0), -1, 'nothing of it was published');
   });
 
   it('does not write past the slot when more comes than was announced', async () => {
@@ -133,22 +125,22 @@ describe('workers/peer-read, everything else', () => {
       Buffer.concat([Buffer.from(head(200, 10, { 'Shoal-Total': 10 })), PART]),
       'PEER_BROKEN',
     );
-    assert.ok(tools.arena.bytes(0, 10).every((byte) => byte === 0));
+    assert.ok(bench.tools.arena.bytes(0, 10).every((byte) => byte === 0));
   });
 
   it('keeps what came before the connection broke, and says how much', async () => {
-    answer = (socket) =>
+    bench.answer = (socket) =>
       socket.end(
         Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART]),
       );
     const result = await read();
     assert.ok(result.kind === 'failed' && result.error.code === 'PEER_BROKEN');
     assert.equal(result.receivedBytes, PART.length);
-    assert.equal(tools.arena.received(0), PART.length);
+    assert.equal(bench.tools.arena.received(0), PART.length);
   });
 
   it('tells a node that is not there from one that breaks off', async () => {
-    server.close();
+    bench.server.close();
     const result = await read();
     assert.ok(result.kind === 'failed' && result.error.code === 'PEER_UNREACHABLE');
   });
@@ -164,16 +156,16 @@ describe('workers/peer-read, everything else', () => {
       '',
       Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART]),
     ]) {
-      answer = (socket) => void (said === '' ? undefined : socket.write(said));
-      const before = server.requests.length;
+      bench.answer = (socket) => void (said === '' ? undefined : socket.write(said));
+      const before = bench.server.requests.length;
       const reading = read();
       await until(
         () =>
-          server.requests.length > before &&
-          tools.arena.received(0) === (said === '' ? 0 : PART.length),
+          bench.server.requests.length > before &&
+          bench.tools.arena.received(0) === (said === '' ? 0 : PART.length),
         'what is said',
       );
-      const passing = setInterval(() => tools.pushMs(100), LOOK_MS / 2);
+      const passing = setInterval(() => bench.tools.pushMs(100), LOOK_MS / 2);
       const result = await reading;
       clearInterval(passing);
       assert.ok(result.kind === 'failed' && result.error.code === 'PEER_TIMEOUT');
@@ -181,14 +173,14 @@ describe('workers/peer-read, everything else', () => {
   });
 
   it('stops soon after control has cancelled the attempt, and not for an older one', async () => {
-    answer = (socket) =>
+    bench.answer = (socket) =>
       socket.write(
         Buffer.concat([Buffer.from(head(200, SHARD_BYTES, { 'Shoal-Total': SHARD_BYTES })), PART]),
       );
-    tools.arena.cancel(0, 1);
+    bench.tools.arena.cancel(0, 1);
     const reading = read({ attempt: 2 });
-    await until(() => tools.arena.received(0) === PART.length, 'the first bytes');
-    tools.arena.cancel(0, 2);
+    await until(() => bench.tools.arena.received(0) === PART.length, 'the first bytes');
+    bench.tools.arena.cancel(0, 2);
     const result = await reading;
     assert.ok(result.kind === 'failed' && result.error.code === 'CANCELLED');
   });
@@ -196,26 +188,27 @@ describe('workers/peer-read, everything else', () => {
   it('retries on a kept connection that was closed, which is no fault of the node', async () => {
     const good = Buffer.concat([Buffer.from(head(200, 5_000, { 'Shoal-Total': 5_000 })), PART]);
     // The second request on the first connection meets a server that has just given it up.
-    answer = (socket, request) => void (request === 1 ? socket.destroy() : socket.write(good));
+    bench.answer = (socket, request) =>
+      void (request === 1 ? socket.destroy() : socket.write(good));
     assert.equal((await read()).kind, 'data');
     assert.equal((await read()).kind, 'data');
     assert.deepEqual(
-      server.requests.map(({ connection }) => connection),
+      bench.server.requests.map(({ connection }) => connection),
       [0, 0, 1],
     );
   });
 
   it('does not try again when a new connection breaks, nor once bytes have come', async () => {
     const good = Buffer.concat([Buffer.from(head(200, 5_000, { 'Shoal-Total': 5_000 })), PART]);
-    answer = (socket) => socket.destroy();
+    bench.answer = (socket) => socket.destroy();
     assert.equal((await read()).kind, 'failed');
-    assert.equal(server.requests.length, 1);
-    answer = (socket, request) =>
+    assert.equal(bench.server.requests.length, 1);
+    bench.answer = (socket, request) =>
       void (request === 1 ? socket.write(good) : socket.end(good.subarray(0, good.length - 1)));
     assert.equal((await read()).kind, 'data');
     const broken = await read();
     assert.ok(broken.kind === 'failed' && broken.receivedBytes === 4_999);
-    assert.equal(server.requests.length, 3);
+    assert.equal(bench.server.requests.length, 3);
   });
 
   it('drops a connection with unexpected bytes, or one that is to be closed', async () => {
@@ -223,11 +216,11 @@ describe('workers/peer-read, everything else', () => {
       Buffer.from(head(200, 5_000, { 'Shoal-Total': 5_000, Connection: 'close' })),
       PART,
     ]);
-    answer = (socket) => socket.write(good);
+    bench.answer = (socket) => socket.write(good);
     await read();
     await read();
     assert.deepEqual(
-      server.requests.map(({ connection }) => connection),
+      bench.server.requests.map(({ connection }) => connection),
       [0, 1],
     );
   });

@@ -114,3 +114,19 @@ export function readJob(
     ...more,
   };
 }
+
+/** A peer server and the tools of a transfer thread, new for each test of the suite. */
+export class PeerBench {
+  server!: PeerServer;
+  tools!: ReturnType<typeof transferTools>;
+  /** What the server does with each request. */
+  answer: (socket: Socket, request: number) => void = () => undefined;
+
+  constructor() {
+    beforeEach(async () => {
+      this.tools = transferTools();
+      this.server = await peerServer((socket, request) => this.answer(socket, request));
+    });
+    afterEach(() => this.server.close());
+  }
+}

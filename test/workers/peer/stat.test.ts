@@ -1,26 +1,18 @@
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
 import { PEER_SILENCE_MS } from '../../../lib/limits.ts';
 import { askStat, type StatJob } from '../../../lib/workers/peer/stat.ts';
 import { until } from '../../telemetry/until.ts';
-import { json, peerServer, transferTools, type PeerServer } from './peer-server.ts';
+import { json, PeerBench } from './peer-server.ts';
 
 const CHECKSUM = 'ab'.repeat(32);
 const GOOD = json(200, { totalBytes: 900, lengthBytes: 900, checksum: CHECKSUM });
 
 describe('workers/peer-stat', () => {
-  let server: PeerServer;
-  let tools: ReturnType<typeof transferTools>;
-  let answer: (socket: Socket, request: number) => void;
-  beforeEach(async () => {
-    tools = transferTools();
-    server = await peerServer((socket, request) => answer(socket, request));
-  });
-  afterEach(() => server.close());
+  const bench = new PeerBench();
 
   const job = (): StatJob => ({
     kind: 'stat',
-    node: `${server.host}:${server.port}`,
+    node: `${bench.server.host}:${bench.server.port}`,
     path: '/rpc/stat/x/0',
     headers: {},
   });
@@ -36,8 +28,8 @@ describe('workers/peer-stat', () => {
       ],
     ];
     for (const [text, result] of said) {
-      answer = (socket) => socket.write(text);
-      assert.deepEqual(await askStat(job(), tools), result);
+      bench.answer = (socket) => socket.write(text);
+      assert.deepEqual(await askStat(job(), bench.tools), result);
     }
   });
 
@@ -50,34 +42,35 @@ describe('workers/peer-stat', () => {
       { totalBytes: '900', lengthBytes: 900, checksum: CHECKSUM },
       { totalBytes: 1.5, lengthBytes: 1, checksum: CHECKSUM },
     ]) {
-      answer = (socket) => socket.write(json(200, body));
-      const result = await askStat(job(), tools);
+      bench.answer = (socket) => socket.write(json(200, body));
+      const result = await askStat(job(), bench.tools);
       assert.ok(
         result.kind === 'failed' && result.error.code === 'PEER_BROKEN',
         JSON.stringify(result),
       );
     }
-    answer = (socket) => socket.write(json(424, { code: 'NEWER_THAN_WE', message: 'x' }));
-    assert.equal((await askStat(job(), tools)).kind, 'failed');
-    answer = (socket) => socket.write(json(401, { code: 'PEER_UNAUTHORIZED', message: 'x' }));
-    assert.equal((await askStat(job(), tools)).kind, 'failed');
+    bench.answer = (socket) => socket.write(json(424, { code: 'NEWER_THAN_WE', message: 'x' }));
+    assert.equal((await askStat(job(), bench.tools)).kind, 'failed');
+    bench.answer = (socket) => socket.write(json(401, { code: 'PEER_UNAUTHORIZED', message: 'x' }));
+    assert.equal((await askStat(job(), bench.tools)).kind, 'failed');
   });
 
   it('gives up a node that does not answer', async () => {
-    answer = () => undefined;
-    const asking = askStat(job(), tools);
-    await until(() => server.requests.length === 1, 'the request');
-    tools.pushMs(PEER_SILENCE_MS + 1);
+    bench.answer = () => undefined;
+    const asking = askStat(job(), bench.tools);
+    await until(() => bench.server.requests.length === 1, 'the request');
+    bench.tools.pushMs(PEER_SILENCE_MS + 1);
     const result = await asking;
     assert.ok(result.kind === 'failed' && result.error.code === 'PEER_TIMEOUT');
   });
 
   it('tries again when a kept connection turns out to be closed', async () => {
-    answer = (socket, request) => void (request === 1 ? socket.destroy() : socket.write(GOOD));
-    await askStat(job(), tools);
-    assert.equal((await askStat(job(), tools)).kind, 'stat');
+    bench.answer = (socket, request) =>
+      void (request === 1 ? socket.destroy() : socket.write(GOOD));
+    await askStat(job(), bench.tools);
+    assert.equal((await askStat(job(), bench.tools)).kind, 'stat');
     assert.deepEqual(
-      server.requests.map(({ connection }) => connection),
+      bench.server.requests.map(({ connection }) => connection),
       [0, 0, 1],
     );
   });
