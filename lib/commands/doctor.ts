@@ -2,19 +2,23 @@ import pc from 'picocolors';
 import type { NodeMode } from '../config/schema.ts';
 import { diagnose } from '../doctor/doctor.ts';
 import type { Finding } from '../doctor/finding.ts';
+import { namedImage } from './preheat-image.ts';
 import type { Output } from './process-output.ts';
 
 export interface DoctorOptions {
   config?: string;
   set?: string[];
   mode?: NodeMode;
+  /** Images to try the ranges of their registries with. */
+  image?: string[];
   json?: boolean;
 }
 
 /** `shoal doctor` and `shoal agent --check`. Returns 1 when a check failed. */
 export async function runDoctor(options: DoctorOptions, output: Output): Promise<number> {
-  const { config, set = [], mode, json = false } = options;
-  const findings = await diagnose({ file: config, sets: set, mode }, () => Date.now());
+  const { config, set = [], mode, image = [], json = false } = options;
+  const images = image.map(namedImage);
+  const findings = await diagnose({ file: config, sets: set, mode, images }, () => Date.now());
   const isWell = findings.every(({ outcome }) => outcome !== 'failed');
   output.out(
     json ? `${JSON.stringify({ ok: isWell, checks: findings })}\n` : renderFindings(findings),

@@ -1,6 +1,6 @@
 import { ShoalError } from '../errors.ts';
 import type { Output } from './process-output.ts';
-import { formatBytes, formatSeconds } from './quantity.ts';
+import { formatBytes, formatSeconds } from '../quantity.ts';
 
 export interface EstimateCommandOptions {
   nodes: number;

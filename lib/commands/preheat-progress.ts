@@ -1,6 +1,6 @@
 import { MultiBar, Presets } from 'cli-progress';
 import type { BlobDescriptor } from '../demo/image.ts';
-import { formatBytes, formatSeconds } from './quantity.ts';
+import { formatBytes, formatSeconds } from '../quantity.ts';
 
 /** A layer, as it is shown while it is read. */
 interface LayerProgress {

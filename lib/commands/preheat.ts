@@ -22,7 +22,7 @@ import {
   type TraceFile,
 } from './preheat-trace.ts';
 import type { Output } from './process-output.ts';
-import { formatBytes, formatSeconds } from './quantity.ts';
+import { formatBytes, formatSeconds } from '../quantity.ts';
 
 export interface PreheatOptions {
   via: string;

@@ -158,6 +158,12 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     )
     .addOption(CONFIG_FILE)
     .addOption(CONFIG_KEY)
+    .addOption(
+      new Option(
+        '--image <name>',
+        'an image to try range requests with, as host/repo:tag; may be repeated',
+      ).argParser(collect),
+    )
     .option('--json', 'print one JSON object')
     .action((options: DoctorOptions) =>
       finish(import('./doctor.ts').then(({ runDoctor }) => runDoctor(options, output))),

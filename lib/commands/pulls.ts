@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import type { PullStatus } from '../telemetry/status.ts';
 import { placeOf, readExporter, type NodeChoice } from './exporter-client.ts';
 import type { Output } from './process-output.ts';
-import { formatBytes, formatSeconds } from './quantity.ts';
+import { formatBytes, formatSeconds } from '../quantity.ts';
 
 const PLAIN = { head: [], border: [], compact: true };
 /** Columns of a terminal that the image's name may take. */

@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import pc from 'picocolors';
 import { tiers } from '../telemetry/metrics-list.ts';
 import type { PeerStatus, Status } from '../telemetry/status.ts';
-import { formatBytes } from './quantity.ts';
+import { formatBytes } from '../quantity.ts';
 
 /** Rows of peers and errors that fit a screen; `--json` has them all. */
 const PEER_ROWS = 15;

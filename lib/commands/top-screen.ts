@@ -5,7 +5,7 @@ import {
   type SwarmNode,
   type SwarmStatus,
 } from '../telemetry/swarm-status.ts';
-import { formatBytes } from './quantity.ts';
+import { formatBytes } from '../quantity.ts';
 
 /** How full a tile is, from nothing to nearly all. */
 const LEVELS = [...'·▁▂▃▄▅▆▇'];

@@ -1,7 +1,7 @@
 import { MultiBar, Presets } from 'cli-progress';
 import type { SingleBar } from 'cli-progress';
 import type { PullOutcome } from '../demo/pull.ts';
-import { formatBytes, formatSeconds } from './quantity.ts';
+import { formatBytes, formatSeconds } from '../quantity.ts';
 
 /** One pull, as it is shown while it runs. */
 interface PullProgress {

@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import pc from 'picocolors';
 import type { NodeMode } from '../config/schema.ts';
 import { UP_TABLE_COLUMNS } from './limits.ts';
-import { formatBytes, formatSeconds } from './quantity.ts';
+import { formatBytes, formatSeconds } from '../quantity.ts';
 
 /** Payload bytes a node had from each source (`/status`). */
 export interface NodeBytes {

@@ -16,7 +16,7 @@ import { calledAs } from './called-as.ts';
 import { UP_PULL_DEADLINE_MS } from './limits.ts';
 import type { Output } from './process-output.ts';
 import type { UpOptions } from './up-source.ts';
-import { formatBytes } from './quantity.ts';
+import { formatBytes } from '../quantity.ts';
 import { stopSignal } from './stop-signal.ts';
 import { laterSteps, nextSteps, watchHint } from './up-hints.ts';
 import { progressBoard } from './up-progress.ts';

@@ -2,7 +2,9 @@ import { ConfigError, loadConfig } from '../config/load.ts';
 import type { Config, NodeMode } from '../config/schema.ts';
 import { failed, ok, type Finding } from './finding.ts';
 import { checkDisk, checkPorts, checkSecret } from './machine.ts';
+import { CHECK_TIMEOUT_MS } from './limits.ts';
 import { checkPeers } from './peers.ts';
+import type { NamedImage } from './ranges.ts';
 import { checkRegistries } from './registries.ts';
 import { checkRuntime } from './runtime.ts';
 
@@ -10,10 +12,16 @@ interface Patient {
   file?: string | undefined;
   sets?: readonly string[];
   mode?: NodeMode | undefined;
+  /** Images whose registries' ranges are tried with them. */
+  images?: readonly NamedImage[];
 }
 
 /** Every precondition of a node, in the order in which a start would meet them. Changes nothing. */
-export async function diagnose(patient: Patient, wallMs: () => number): Promise<Finding[]> {
+export async function diagnose(
+  patient: Patient,
+  wallMs: () => number,
+  timeoutMs = CHECK_TIMEOUT_MS,
+): Promise<Finding[]> {
   let config: Config;
   try {
     config = loadConfig(patient);
@@ -27,8 +35,8 @@ export async function diagnose(patient: Patient, wallMs: () => number): Promise<
     checkSecret(config),
     checkDisk(config),
     checkPorts(config),
-    checkPeers(config, wallMs),
-    checkRegistries(config),
+    checkPeers(config, wallMs, timeoutMs),
+    checkRegistries(config, { images: patient.images ?? [], timeoutMs }),
     config.DeployConfig.mode === 'agent' ? checkRuntime(config) : [],
   ]);
   return [ok('config', patient.file ?? 'the defaults'), ...parts.flat()];

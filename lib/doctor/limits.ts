@@ -9,3 +9,6 @@ export const CHECK_DISK_BYTES = 32 * 1024 * 1024;
 
 /** A slower disk holds up pulls on a line of 1 Gbit/s. */
 export const DISK_BYTES_PER_SECOND_MIN = 100e6;
+
+/** Of an answer this much is read; lists and manifests are shorter. */
+export const ANSWER_CHARS_MAX = 4 * 1024 * 1024;

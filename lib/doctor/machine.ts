@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/schema.ts';
 import { readClusterSecret } from '../config/secret.ts';
+import { SHARD_BYTES } from '../limits.ts';
+import { formatBytes } from '../quantity.ts';
 import { failed, ok, reasonOf, warning, type Finding } from './finding.ts';
 import { CHECK_DISK_BYTES, DISK_BYTES_PER_SECOND_MIN } from './limits.ts';
 
@@ -51,14 +53,22 @@ export async function checkDisk(config: Config): Promise<Finding> {
     const { bavail, bsize } = await statfs(existing);
     const freeBytes = Number(bavail) * Number(bsize);
     const heldBytes = existsSync(join(dir, 'slab')) ? statSync(join(dir, 'slab')).size : 0;
-    if (freeBytes + heldBytes < capacity)
+    const roomBytes = freeBytes + heldBytes;
+    if (roomBytes < SHARD_BYTES)
+      return failed(
+        name,
+        `${dir} is full: ${formatBytes(roomBytes)} free of ${formatBytes(capacity)} configured`,
+        'free space on this disk, or give CacheConfig.dir another; until then shards are kept ' +
+          'in memory only',
+      );
+    if (roomBytes < capacity)
       return warning(
         name,
-        `${dir} has room for ${gigabytes(freeBytes + heldBytes)} of ${gigabytes(capacity)}`,
+        `${dir} has room for ${formatBytes(roomBytes)} of ${formatBytes(capacity)}`,
         'lower CacheConfig.capacity, or free space; the cache will be smaller',
       );
-    const rate = await writeRate(existing);
-    const measured = `${gigabytes(freeBytes)} free, ${Math.round(rate / 1e6)} MB/s`;
+    const rate = await writeRate(existing, Math.min(CHECK_DISK_BYTES, freeBytes / 2));
+    const measured = `${formatBytes(freeBytes)} free, ${Math.round(rate / 1e6)} MB/s`;
     return rate >= DISK_BYTES_PER_SECOND_MIN
       ? ok(name, `${dir}: ${measured}`)
       : warning(name, `${dir} is slow: ${measured}`, 'use a faster disk for CacheConfig.dir');
@@ -72,14 +82,14 @@ export async function checkDisk(config: Config): Promise<Finding> {
 }
 
 /** Bytes per second of one synced write. */
-async function writeRate(directory: string): Promise<number> {
+async function writeRate(directory: string, bytes: number): Promise<number> {
   const path = join(directory, `.shoal-doctor-${process.pid}`);
   const file = await open(path, 'wx');
   try {
     const startMs = performance.now();
-    await file.write(Buffer.alloc(CHECK_DISK_BYTES, 1));
+    await file.write(Buffer.alloc(Math.floor(bytes), 1));
     await file.sync();
-    return (CHECK_DISK_BYTES * 1000) / (performance.now() - startMs);
+    return (bytes * 1000) / (performance.now() - startMs);
   } finally {
     await file.close();
     await rm(path, { force: true });
@@ -118,8 +128,4 @@ async function checkPort(key: string, host: string, port: number): Promise<Findi
   } finally {
     server.close();
   }
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,11 +1,10 @@
-import { request } from 'node:http';
-import { lookup } from 'node:dns/promises';
 import { formatHostPort, parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { readClusterSecret } from '../config/secret.ts';
 import { Envelope } from '../wire/envelope.ts';
 import { recallPath } from '../wire/recall.ts';
 import { ClusterSecret } from '../wire/secret.ts';
+import { addressesOf, ask } from './ask.ts';
 import { failed, ok, reasonOf, type Finding } from './finding.ts';
 import { CHECK_PEERS_MAX, CHECK_TIMEOUT_MS } from './limits.ts';
 
@@ -23,8 +22,8 @@ export async function checkPeers(
   let nodes: string[] = [...roots, ...peers];
   if (discovery === 'dns') {
     try {
-      const found = await lookup(service, { all: true });
-      nodes = found.map(({ address }) => formatHostPort(address, port));
+      const found = await addressesOf(service, timeoutMs);
+      nodes = found.map((address) => formatHostPort(address, port));
     } catch (error) {
       return [
         failed(
@@ -43,9 +42,14 @@ async function checkPeer(node: string, envelope: Envelope, timeoutMs: number): P
   const name = `peer ${node}`;
   const path = recallPath(['0'.repeat(64)]);
   try {
-    const { status, body } = await get(node, path, envelope.headers(node, path), timeoutMs);
+    const headers = envelope.headers(node, path);
+    const { status, text } = await ask(
+      'http',
+      { ...parseHostPort(node)!, path, headers },
+      timeoutMs,
+    );
     if (status === 200) return ok(name, 'answers, with the same secret');
-    const message = (JSON.parse(body) as { message?: string }).message ?? `status ${status}`;
+    const message = (JSON.parse(text) as { message?: string }).message ?? `status ${status}`;
     return failed(name, `refuses this node: ${message}`, 'compare secretFile, clock and version');
   } catch (error) {
     const reason = reasonOf(error);
@@ -63,27 +67,4 @@ async function checkPeer(node: string, envelope: Envelope, timeoutMs: number): P
           'check the route, and that firewalls and network policies let the p2p port through',
         );
   }
-}
-
-function get(
-  node: string,
-  path: string,
-  headers: Record<string, string>,
-  timeoutMs: number,
-): Promise<{ status: number; body: string }> {
-  const { host, port } = parseHostPort(node)!;
-  return new Promise((resolve, reject) => {
-    const asking = request({ host, port, path, headers, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (text: string) => (body += text.slice(0, 10_000)));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-      response.on('error', reject);
-    });
-    asking.setTimeout(timeoutMs, () =>
-      asking.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
-    );
-    asking.on('error', reject);
-    asking.end();
-  });
 }

@@ -1,20 +1,26 @@
-import { readFileSync } from 'node:fs';
-import { lookup } from 'node:dns/promises';
-import { request as plainRequest, type IncomingMessage } from 'node:http';
-import { request as tlsRequest } from 'node:https';
 import type { Config } from '../config/schema.ts';
-import { Networks, readNetworks } from '../origin/network.ts';
-import { splitUrl } from '../registry/url.ts';
+import { OriginClient } from '../origin/client.ts';
+import { Networks, readNetworks, type Network } from '../origin/network.ts';
+import { bareHost, splitUrl, type SplitUrl } from '../registry/url.ts';
 import { tlsProblem } from '../tls/problem.ts';
+import { addressesOf, ask } from './ask.ts';
 import { failed, ok, reasonOf, warning, type Finding } from './finding.ts';
 import { CHECK_TIMEOUT_MS } from './limits.ts';
+import { checkRanges, type NamedImage } from './ranges.ts';
 
-/** Name, connection, TLS and answer of every configured registry. */
+interface RegistryChecks {
+  /** Images whose blobs may be read to try ranges. */
+  images?: readonly NamedImage[];
+  env?: NodeJS.ProcessEnv;
+  timeoutMs?: number;
+}
+
+/** Name, connection, TLS, answer and ranges of every configured registry. */
 export async function checkRegistries(
   config: Config,
-  env: NodeJS.ProcessEnv = process.env,
+  { images = [], env = process.env, timeoutMs = CHECK_TIMEOUT_MS }: RegistryChecks = {},
 ): Promise<Finding[]> {
-  const { registries } = config.ProxyConfig;
+  const { registries, allow } = config.ProxyConfig;
   if (registries.length === 0)
     return [
       warning(
@@ -23,29 +29,54 @@ export async function checkRegistries(
         'add the registry: `registries: [{upstream: "https://registry.example"}]`',
       ),
     ];
-  const networks = new Networks(await readNetworks(registries), env);
-  return Promise.all(
-    registries.flatMap((entry) =>
-      [...new Set([entry.upstream, ...(entry.upstreams ?? [])])].map((upstream) => {
-        const proxy = networks.proxyFor(splitUrl(upstream));
-        return proxy === null
-          ? checkRegistry({ ...entry, upstream })
-          : checkThrough(new URL(proxy), new URL('/v2/', upstream));
+  let read: Network[];
+  try {
+    read = await readNetworks(registries);
+  } catch (error) {
+    const fix = 'correct the path or the file, and make it readable for the user of the node';
+    return [failed('registries', (error as Error).message, fix)];
+  }
+  const networks = new Networks(read, env);
+  const findings = await Promise.all(
+    registries.flatMap((entry, at) =>
+      [...new Set([entry.upstream, ...(entry.upstreams ?? [])])].map(async (upstream) => {
+        const url = splitUrl(upstream);
+        const proxy = networks.proxyFor(url);
+        const reached =
+          proxy === null
+            ? await checkRegistry(url, networks, timeoutMs)
+            : await checkThrough(new URL(proxy), url, timeoutMs);
+        if (reached.outcome !== 'ok') return [reached];
+        const { p2pHost, storage = [] } = entry;
+        const client = new OriginClient(
+          {
+            registries: [{ p2pHost, upstream, storage }],
+            allow,
+            firstByteTimeoutMs: timeoutMs,
+            networks: [{ ...read[at]!, upstream, upstreams: [] }],
+          },
+          { env },
+        );
+        try {
+          return [reached, await checkRanges(upstream, p2pHost, images, client)];
+        } finally {
+          await client.close();
+        }
       }),
     ),
   );
+  return findings.flat();
 }
 
-type Entry = Config['ProxyConfig']['registries'][number] & {
-  caFile?: string;
-  insecureSkipVerify?: boolean;
-};
-
-async function checkRegistry(entry: Entry): Promise<Finding> {
-  const url = new URL('/v2/', entry.upstream);
+async function checkRegistry(
+  url: SplitUrl,
+  networks: Networks,
+  timeoutMs: number,
+): Promise<Finding> {
   const name = `registry ${url.host}`;
+  const host = bareHost(url.hostname);
   try {
-    await lookup(url.hostname.replace(/^\[|\]$/g, ''));
+    await addressesOf(host, timeoutMs);
   } catch (error) {
     return failed(
       name,
@@ -54,15 +85,21 @@ async function checkRegistry(entry: Entry): Promise<Finding> {
     );
   }
   try {
-    const { statusCode = 0, headers } = await get(url, entry);
-    if (statusCode === 200) return ok(name, 'answers without a credential');
-    if (statusCode === 401 && headers['www-authenticate'] !== undefined)
-      return ok(name, `answers and asks for a credential (${schemeOf(headers)})`);
-    return statusCode === 401
+    const options = { host, port: url.port, path: '/v2/', headers: networks.headersFor(url) };
+    const { status, headers } = await ask(
+      url.scheme,
+      { ...options, ...networks.tlsFor(url) },
+      timeoutMs,
+    );
+    if (status === 200) return ok(name, 'answers without a credential');
+    const challenge = headers['www-authenticate'];
+    if (status === 401 && challenge !== undefined)
+      return ok(name, `answers and asks for a credential (${challenge.split(' ', 1)[0]})`);
+    return status === 401
       ? failed(name, 'answers 401 without WWW-Authenticate', 'is a proxy in between?')
       : failed(
           name,
-          `answers ${statusCode} to GET /v2/`,
+          `answers ${status} to GET /v2/`,
           'check that the upstream is a registry, without path',
         );
   } catch (error) {
@@ -72,27 +109,27 @@ async function checkRegistry(entry: Entry): Promise<Finding> {
     if (reason === 'ECONNRESET' || reason.startsWith('HPE_'))
       return failed(
         name,
-        `does not speak ${url.protocol.slice(0, -1)} on this port (${reason})`,
+        `does not speak ${url.scheme} on this port (${reason})`,
         'use the other scheme (http or https) in upstream',
       );
     if (reason === 'ECONNREFUSED')
       return failed(name, 'connection refused', 'start the registry, or correct host and port');
     return failed(
       name,
-      reason === 'ETIMEDOUT' ? `no answer within ${CHECK_TIMEOUT_MS / 1000} s` : reason,
+      reason === 'ETIMEDOUT' ? `no answer within ${timeoutMs / 1000} s` : reason,
       'check the route and firewalls from this machine',
     );
   }
 }
 
 /** The way through a proxy: whether it runs, lets this host through, and reaches it. */
-async function checkThrough(proxy: URL, url: URL): Promise<Finding> {
+async function checkThrough(proxy: URL, url: SplitUrl, timeoutMs: number): Promise<Finding> {
   const name = `registry ${url.host}`;
   const step =
     'start the proxy, or correct `proxy` of the registry, HTTPS_PROXY, HTTP_PROXY or NO_PROXY';
   try {
-    const status = await askProxy(proxy, url);
-    if (status < 400 || (status === 401 && url.protocol === 'http:'))
+    const status = await askProxy(proxy, url, timeoutMs);
+    if (status < 400 || (status === 401 && url.scheme === 'http'))
       return ok(name, `is reached through the proxy ${proxy.host}`);
     return failed(
       name,
@@ -105,64 +142,32 @@ async function checkThrough(proxy: URL, url: URL): Promise<Finding> {
       reason === 'ECONNREFUSED'
         ? 'refuses the connection'
         : reason === 'ETIMEDOUT'
-          ? `does not answer within ${CHECK_TIMEOUT_MS / 1000} s`
+          ? `does not answer within ${timeoutMs / 1000} s`
           : `cannot be reached (${reason})`;
     return failed(name, `the proxy ${proxy.host} ${what}`, step);
   }
 }
 
 /** The status with which a proxy opens a tunnel, or passes a plain request on. */
-function askProxy(proxy: URL, url: URL): Promise<number> {
-  const isTunnel = url.protocol === 'https:';
-  const auth = proxy.username === '' ? '' : `${proxy.username}:${proxy.password}`;
-  const asking = (proxy.protocol === 'https:' ? tlsRequest : plainRequest)({
-    host: proxy.hostname,
-    port: proxy.port || (proxy.protocol === 'https:' ? 443 : 80),
-    method: isTunnel ? 'CONNECT' : 'GET',
-    path: isTunnel ? `${url.hostname}:${url.port || 443}` : url.href,
-    headers: {
-      host: url.host,
-      ...(auth === ''
-        ? {}
-        : {
-            'proxy-authorization': `Basic ${Buffer.from(decodeURIComponent(auth)).toString('base64')}`,
-          }),
+async function askProxy(proxy: URL, url: SplitUrl, timeoutMs: number): Promise<number> {
+  const isTunnel = url.scheme === 'https';
+  const scheme = proxy.protocol === 'https:' ? 'https' : 'http';
+  const user = decodeURIComponent(`${proxy.username}:${proxy.password}`);
+  const { status } = await ask(
+    scheme,
+    {
+      host: bareHost(proxy.hostname),
+      port: proxy.port || (scheme === 'https' ? 443 : 80),
+      method: isTunnel ? 'CONNECT' : 'GET',
+      path: isTunnel ? `${url.hostname}:${url.port}` : `${url.origin}/v2/`,
+      headers: {
+        host: url.host,
+        ...(user === ':'
+          ? {}
+          : { 'proxy-authorization': `Basic ${Buffer.from(user).toString('base64')}` }),
+      },
     },
-    agent: false,
-  });
-  return new Promise((resolve, reject) => {
-    const heard = ({ statusCode = 0 }: IncomingMessage): void => {
-      resolve(statusCode);
-      asking.destroy();
-    };
-    asking.on('response', heard).on('connect', heard).on('error', reject);
-    asking.setTimeout(CHECK_TIMEOUT_MS, () =>
-      asking.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
-    );
-    asking.end();
-  });
-}
-
-function schemeOf(headers: IncomingMessage['headers']): string {
-  return headers['www-authenticate']!.split(' ', 1)[0]!;
-}
-
-function get(url: URL, entry: Entry): Promise<IncomingMessage> {
-  const ca = entry.caFile === undefined ? {} : { ca: readFileSync(entry.caFile) };
-  const options = { agent: false, ...ca, rejectUnauthorized: entry.insecureSkipVerify !== true };
-  return new Promise((resolve, reject) => {
-    const heard = (response: IncomingMessage): void => {
-      response.resume();
-      resolve(response);
-    };
-    const asking =
-      url.protocol === 'https:'
-        ? tlsRequest(url, options, heard)
-        : plainRequest(url, { agent: false }, heard);
-    asking.setTimeout(CHECK_TIMEOUT_MS, () =>
-      asking.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
-    );
-    asking.on('error', reject);
-    asking.end();
-  });
+    timeoutMs,
+  );
+  return status;
 }

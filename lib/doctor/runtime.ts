@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { splitHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { CertsDir } from '../runtimes/certs-dir.ts';
 import { findConfigPath } from '../runtimes/containerd-config.ts';
 import { CERTS_DIR, CONTAINERD_CONFIG } from '../runtimes/places.ts';
+import { addressesOf } from './ask.ts';
 import { failed, ok, reasonOf, warning, type Finding } from './finding.ts';
 
 interface RuntimePlaces {
@@ -77,7 +77,7 @@ async function checkName(p2pHost: string): Promise<Finding> {
   );
   const fix = `shoal containerd configure --registry ${p2pHost}`;
   try {
-    const addresses = (await lookup(host, { all: true })).map(({ address }) => address);
+    const addresses = await addressesOf(host);
     return addresses.every((address) => own.has(address))
       ? ok(name, `resolves to this machine (${addresses.join(', ')})`)
       : failed(name, `resolves to ${addresses.join(', ')}, not to this machine`, fix);

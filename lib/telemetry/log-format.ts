@@ -2,8 +2,16 @@
 export type LogFormat = (line: string) => string;
 
 /**
+ * Characters that a terminal obeys instead of showing: C0, DEL and C1 controls, line and paragraph
+ * separators, and those that change the direction of text.
+ */
+// oxlint-disable-next-line no-control-regex
+const OBEYED = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/**
  * Lines of JSON as they are; for a person at a terminal, pino-pretty's form of them. It is loaded
- * only for a terminal.
+ * only for a terminal. What a client or registry has sent cannot move the cursor, change colours or
+ * begin a line there: controls are shown as `\x1b`.
  */
 export async function logFormat(
   isTerminal: boolean,
@@ -17,5 +25,26 @@ export async function logFormat(
     ignore: 'node,thread',
     singleLine: true,
   });
-  return (line) => show(line) ?? line;
+  return (line) => {
+    const safe = shown(JSON.parse(line) as object, '') as object;
+    return show(safe) ?? line;
+  };
+}
+
+/** The same value without characters that a terminal obeys; a stack keeps its lines. */
+function shown(value: unknown, key: string): unknown {
+  if (typeof value === 'string')
+    return key === 'stack' ? value.split('\n').map(visible).join('\n') : visible(value);
+  if (Array.isArray(value)) return value.map((item) => shown(item, key));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [visible(name), shown(item, name)]),
+  );
+}
+
+function visible(text: string): string {
+  return text.replace(OBEYED, (character) => {
+    const code = character.charCodeAt(0).toString(16);
+    return code.length <= 2 ? `\\x${code.padStart(2, '0')}` : `\\u${code.padStart(4, '0')}`;
+  });
 }

@@ -131,6 +131,7 @@ const FOUNDATION = new Set([
   'share-queue.ts',
   'shard.ts',
   'docker-hub.ts',
+  'quantity.ts',
   'origin-target.ts',
 ]);
 

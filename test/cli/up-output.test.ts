@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { formatBytes, formatSeconds } from '../../lib/commands/quantity.ts';
+import { formatBytes, formatSeconds } from '../../lib/quantity.ts';
 import { lines } from '../../lib/commands/up-progress.ts';
 import { renderReport } from '../../lib/commands/up-report.ts';
 import type { DirectPulls, UpReport } from '../../lib/commands/up-report.ts';

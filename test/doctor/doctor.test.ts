@@ -9,15 +9,15 @@ import { DoctorFixture } from './fixture.ts';
 describe('shoal doctor', function () {
   this.timeout(30_000);
   const fixture = new DoctorFixture();
-  const { secret, serve, closedPort, tlsRegistry, peer, closedTunnels, examine } = fixture;
+  const { secret, serve, closedPort, filteredPort, tlsRegistry, peer, closedTunnels } = fixture;
+  const { examine, mount } = fixture;
   beforeEach(() => fixture.open());
   afterEach(() => fixture.close());
 
   const upstream = (url: string): string => `ProxyConfig.registries=[{upstream: "${url}"}]`;
 
   it('reports no problem for a healthy node', async () => {
-    const port = await serve((request, response) => {
-      assert.equal(request.url, '/v2/');
+    const port = await serve((_request, response) => {
       response.writeHead(401, { 'www-authenticate': 'Bearer realm="x"' }).end();
     });
     const findings = await examine(upstream(`http://127.0.0.1:${port}`));
@@ -36,6 +36,7 @@ describe('shoal doctor', function () {
     thing: RegExp,
     cause: RegExp,
     step: RegExp,
+    needs?: 'root',
   ][] = [
     [
       'an unknown key',
@@ -127,11 +128,33 @@ describe('shoal doctor', function () {
       /writable disk/,
     ],
     [
+      'a cache directory on a file system that is read-only',
+      () => [`CacheConfig.dir=${join(mount('ro'), 'cache')}`],
+      'failed',
+      /cache disk/,
+      /mounted\/cache cannot be written: EROFS/,
+      /create .*mounted\/cache on a writable disk/,
+      'root',
+    ],
+    [
+      'a cache directory on a full disk',
+      () => {
+        const disk = mount('size=64k');
+        writeFileSync(join(disk, 'other'), Buffer.alloc(60 * 1024));
+        return [`CacheConfig.dir=${join(disk, 'cache')}`];
+      },
+      'failed',
+      /cache disk/,
+      /mounted\/cache is full: [\d.]+ k?B free of 16\.8 MB configured/,
+      /free space on this disk, or give CacheConfig\.dir another; .*memory only/,
+      'root',
+    ],
+    [
       'a disk with too little room',
       () => ['CacheConfig.capacity=60TiB'],
       'warning',
       /cache disk/,
-      /has room for .* of 65970\.\d GB/,
+      /has room for .* of 66\.0 TB/,
       /lower CacheConfig\.capacity/,
     ],
     [
@@ -149,6 +172,28 @@ describe('shoal doctor', function () {
       /peer 127\.0\.0\.1:\d+/,
       /connection refused/,
       /start the node there/,
+    ],
+    [
+      'a peer whose port is filtered',
+      async () => {
+        fixture.timeoutMs = 700;
+        return [`P2PConfig.peers=["127.0.0.1:${await filteredPort()}"]`];
+      },
+      'failed',
+      /peer 127\.0\.0\.1:\d+/,
+      /no answer within 0\.7 s/,
+      /check the route, and that firewalls and network policies let the p2p port through/,
+    ],
+    [
+      'a registry whose port is filtered',
+      async () => {
+        fixture.timeoutMs = 700;
+        return [upstream(`http://127.0.0.1:${await filteredPort()}`)];
+      },
+      'failed',
+      /registry 127\.0\.0\.1:\d+/,
+      /no answer within 0\.7 s/,
+      /check the route and firewalls/,
     ],
     [
       'a peer with another secret',
@@ -293,8 +338,12 @@ describe('shoal doctor', function () {
       /check that the upstream is a registry/,
     ],
   ];
-  for (const [name, make, outcome, thing, cause, step] of mistakes) {
-    it(`names ${name}, its cause and the next step`, async () => {
+  for (const [name, make, outcome, thing, cause, step, asUser] of mistakes) {
+    it(`names ${name}, its cause and the next step`, async function () {
+      if (asUser === 'root' && process.getuid!() !== 0) {
+        console.error('      not tested: only root can mount a file system');
+        this.skip();
+      }
       const findings = await examine(...(await make()));
       const found = findings.find(({ detail }) => cause.test(detail));
       assert.ok(found !== undefined, JSON.stringify(findings, null, 1));

@@ -47,6 +47,29 @@ describe('telemetry/logger', () => {
     assert.ok(coloured.includes('\u001b['), coloured);
   });
 
+  it('shows control characters of logged values on a terminal instead of sending them', async () => {
+    const evil = 'a\r\n[12:00:00.000] INFO: forged \u001b[2J\u009b31m\u007f\u202e\u2028 \\x1b';
+    const show = await logFormat(true, { NO_COLOR: '1' });
+    const error = new Error(evil);
+    error.stack = `Error: ${evil}\n    at first (\u001b]0;title\u0007)\n    at second`;
+    for (const line of [
+      logged((logger) => logger.info({ image: evil, [evil]: [{ deep: evil }] }, evil)),
+      logged((logger) => logger.warn({ err: error, blob: evil }, 'failed')),
+      logged((logger) => logger.child({ requestId: evil }).error('failed: %s', evil)),
+    ]) {
+      const text = show(line);
+      assert.doesNotMatch(
+        text,
+        // oxlint-disable-next-line no-control-regex
+        /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u202e]/,
+        JSON.stringify(text),
+      );
+      assert.doesNotMatch(text, /^\[12:00:00/m, 'no line is forged');
+      assert.match(text, /a\\x0d\\x0a\[12:00:00\.000\] INFO: forged \\x1b\[2J\\x9b31m/);
+    }
+    assert.match(show(logged((logger) => logger.warn({ err: error }))), /\n +at second/);
+  });
+
   it('keeps to its level', () => {
     let lines = '';
     const logger = createLogger({
