@@ -69,3 +69,10 @@ export const READ_TALLY_BLOBS_MAX = 200;
  * is slow, not the line.
  */
 export const UPLOAD_STUCK_MS = 500;
+
+/**
+ * An upload that has begun and waits for others sends so much this often, at least. A receiver
+ * takes silence within a shard for a dead sender (PEER_PROGRESS_BYTES in PEER_SILENCE_MS).
+ */
+export const UPLOAD_ALIVE_MS = 1_000;
+export const UPLOAD_ALIVE_BYTES = 8 * 1024;

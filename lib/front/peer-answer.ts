@@ -128,8 +128,8 @@ function sayBad(res: HttpResponse, status: 400 | 404, message: string): void {
  * The answer to one request for the rest of a shard.
  *
  *   asked -> peer (redirect | busy | miss) | refused: answered at once
- *         \-> granted -> bytes to send within its holdMs -> head -> body to the end of the shard
- *                                        \-> none yet: "busy", so that the other side knows we live
+ *         \-> granted -> bytes and its turn, within holdMs -> head -> body to the shard's end
+ *                                        \-> not yet: "busy", so that the other side knows we live
  */
 class PeerAnswer {
   readonly #res: HttpResponse;
@@ -176,8 +176,16 @@ class PeerAnswer {
       this.#place = null;
       return false;
     }
-    if (ready) this.#begin(lengthBytes, totalBytes);
-    return !ready;
+    if (!ready) return true;
+    // A head promises bytes: it waits for the upload's turn. Until then "busy" is the answer.
+    if (this.#pread.fromBytes >= lengthBytes || this.#upload!.mayBegin(this))
+      this.#begin(lengthBytes, totalBytes);
+    return false;
+  }
+
+  /** It may be this upload's turn. */
+  turned(): void {
+    if (this.#sender === null && this.look()) this.#tools.followers.add(this);
   }
 
   /**

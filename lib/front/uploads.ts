@@ -1,11 +1,12 @@
 import { nextUpload } from '../swarm/upload-turns.ts';
-import { UPLOAD_STUCK_MS } from './limits.ts';
+import { UPLOAD_ALIVE_BYTES, UPLOAD_ALIVE_MS, UPLOAD_STUCK_MS } from './limits.ts';
 import type { Turn, TurnWaiter } from './turn.ts';
 
 /**
  * The uplink's schedule: of the shards that this front sends to other nodes, those that are needed
  * first have the line, and the others wait (lib/swarm/upload-turns.ts). An upload that has nothing
- * to send, or whose receiver takes nothing, does not count, so it holds up nobody.
+ * to send, or whose receiver takes nothing, does not count, so it holds up nobody. What has begun
+ * and waits sends a little now and then, so that its receiver does not take it for dead.
  */
 export class Uploads {
   readonly #turn: Turn;
@@ -38,6 +39,15 @@ export class Uploads {
     upload.wroteMs = nowMs;
     this.#active.add(upload);
     return true;
+  }
+
+  /** How many of `bytes` the upload may send now: all, a sign of life, or none. */
+  share(upload: Upload, bytes: number): number {
+    if (this.mayGo(upload)) return bytes;
+    const nowMs = this.#nowMs();
+    if (!upload.hasBegun || nowMs - upload.wroteMs < UPLOAD_ALIVE_MS) return 0;
+    upload.wroteMs = nowMs;
+    return Math.min(bytes, UPLOAD_ALIVE_BYTES);
   }
 
   wait(upload: Upload): void {
@@ -73,7 +83,7 @@ export class Uploads {
 export class Upload {
   readonly order: number;
   readonly atOnce: number;
-  /** When it last could write, in ms. */
+  /** When it last could write, in ms; 0: never. */
   wroteMs = 0;
   readonly #uploads: Uploads;
   #waiter: TurnWaiter | null = null;
@@ -84,13 +94,25 @@ export class Upload {
     this.atOnce = atOnce;
   }
 
+  get hasBegun(): boolean {
+    return this.wroteMs > 0;
+  }
+
+  /** Whether it may begin now; if not, `waiter` is told when to ask again. */
+  mayBegin(waiter: TurnWaiter): boolean {
+    if (this.#uploads.mayGo(this)) return true;
+    this.#waiter = waiter;
+    this.#uploads.wait(this);
+    return false;
+  }
+
   get isWaiting(): boolean {
     return this.#waiter !== null;
   }
 
   /** See Turn.take. */
   take(bytes: number): number {
-    return this.#uploads.mayGo(this) ? this.#uploads.turn.take(bytes) : 0;
+    return this.#uploads.turn.take(this.#uploads.share(this, bytes));
   }
 
   giveBack(bytes: number): void {

@@ -22,7 +22,12 @@ export class FetchParts {
     this.shard = shard;
     this.sources = new Sources(shared, shard, holders);
     this.attempts = new Attempts(fetch, shared);
-    this.progress = new Progress(shared.nowMs, shared.pace);
+    this.progress = new Progress(shared.nowMs, {
+      received: (bytes, nowMs) => {
+        shared.pace.received(bytes, nowMs);
+        shared.arrivals.came(shard.key, shard.index, nowMs);
+      },
+    });
     this.lateness = new Lateness(shared, this.sources, shard.index);
     this.integrity = new Integrity(shared, shard);
   }

@@ -1,3 +1,4 @@
+import type { Arrivals } from './arrivals.ts';
 import type { PeerHealth } from './health.ts';
 import type { Pace } from './pace.ts';
 import type { Membership } from './rank.ts';
@@ -28,6 +29,7 @@ export interface FetchShared {
   membership(): Membership;
   health: PeerHealth;
   pace: Pace;
+  arrivals: Arrivals;
   effects: FetchEffects;
   nowMs: () => number;
   random: () => number;

@@ -3,6 +3,7 @@ import { ORIGIN_BACKOFF_MS, THREAD_BACKOFF_MS } from './limits.ts';
 import { FetchParts } from './fetch-parts.ts';
 import type { FetchOptions, FetchShared } from './fetch-shared.ts';
 import { type AfterOrigin, OriginTries, wireError } from './origin-tries.ts';
+import { Patience } from './patience.ts';
 import { Verification } from './verification.ts';
 import type {
   AskRole,
@@ -60,6 +61,7 @@ export class ShardFetch implements Fetch {
   readonly #shared: FetchShared;
   readonly #parts: FetchParts;
   readonly #origin: OriginTries;
+  readonly #patience: Patience;
   readonly #verification: Verification;
   #phase: Phase = 'new';
   #dueMs = 0;
@@ -77,6 +79,8 @@ export class ShardFetch implements Fetch {
     this.#hops = options.hops;
     this.#parts = new FetchParts(this, shared, options.holders);
     this.#origin = new OriginTries(shared.random);
+    const hasOrigin = (): boolean => options.hops === 0 && !this.#origin.isEmpty;
+    this.#patience = new Patience(this.#parts, hasOrigin);
     this.#verification = new Verification(this.#parts, {
       go: () => this.#go(),
       wait: (ms) => this.#wait(ms),
@@ -94,7 +98,7 @@ export class ShardFetch implements Fetch {
     return this.#parts.attempts.node;
   }
 
-  /** Begins. Called once, by the swarm, when the driver knows the fetch. */
+  /** Begins; the swarm calls it once. */
   begin(): void {
     if (this.#phase === 'new') this.#go();
   }
@@ -139,14 +143,8 @@ export class ShardFetch implements Fetch {
     if (this.#phase === 'reading') this.#watch(nowMs);
     else if (this.#phase === 'checking' && this.#parts.integrity.data !== null)
       this.#verification.watch(this.source!);
-    // A read of the origin has deadlines of its own, and its turn there to wait for.
-    const isAtOrigin = this.#phase === 'reading' && this.#parts.attempts.role === 'origin';
-    if (!isAtOrigin && nowMs - this.#parts.progress.grownMs > this.#shared.pace.giveUpMs) {
-      this.#shared.observe('gave-up', this.source);
-      const waited = `for ${this.#shared.pace.giveUpMs} ms`;
-      const why = `no byte of shard ${this.shard.index} from any node ${waited}`;
-      this.#fail(wireError('PEER_TIMEOUT', why));
-    } else if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
+    this.#lookAtPatience();
+    if (this.#phase === 'waiting' && nowMs >= this.#dueMs) this.#go();
   }
 
   /** Attempt `attempt` has ended; nothing of it writes any more. Other ends are ignored. */
@@ -214,7 +212,8 @@ export class ShardFetch implements Fetch {
     const origin = this.#origin.use();
     if (origin === null) {
       const why = 'no node answers, and no client named the origin';
-      return this.#fail(wireError('ORIGIN_UNREACHABLE', why));
+      const error = this.#lastError ?? wireError('ORIGIN_UNREACHABLE', why);
+      return this.#close({ kind: 'failed', error });
     }
     this.#phase = 'reading';
     this.#origin.begun();
@@ -237,7 +236,6 @@ export class ShardFetch implements Fetch {
   }
 
   // --- how attempts end ---
-
   #originEnded(result: AttemptResult): void {
     const error =
       result.kind === 'failed' || result.kind === 'refused'
@@ -300,7 +298,7 @@ export class ShardFetch implements Fetch {
       return this.#read(node, 'parent');
     this.#parts.lateness.left('parent', this.#owner);
     this.#shared.observe('slow', node);
-    this.#leave(node);
+    this.#passOver(node, 'parent');
   }
 
   #refused(node: NodeId, error: WireError): void {
@@ -344,19 +342,26 @@ export class ShardFetch implements Fetch {
     role: AskRole | 'origin' = this.#parts.attempts.role,
     late = false,
   ): void {
-    if (role === 'parent') return this.#leave(node);
-    this.#parts.sources.passOver(node, late);
-    this.#parts.progress.ownerChanged();
-    this.#shared.observe('owner-changed', node);
-    this.#go();
-  }
-
-  #leave(parent: NodeId): void {
-    this.#parts.sources.shun(parent);
+    if (role === 'parent') this.#parts.sources.shun(node);
+    else {
+      this.#parts.sources.passOver(node, late);
+      this.#parts.progress.ownerChanged();
+      this.#shared.observe('owner-changed', node);
+    }
     this.#go();
   }
 
   // --- watching ---
+
+  #lookAtPatience(): void {
+    // A read of the origin has deadlines of its own, and its turn there to wait for.
+    if (this.#phase === 'reading' && this.#parts.attempts.role === 'origin') return;
+    const then = this.#patience.look();
+    if (then === 'wait') return;
+    if (then !== 'elsewhere') this.#close({ kind: 'failed', error: this.#lastError ?? then });
+    else if (this.#phase === 'reading') this.#abandon();
+    else if (this.#phase !== 'leaving') this.#go();
+  }
 
   /** Leaves a peer that takes far longer than shards do lately; each time it is more patient. */
   #watch(nowMs: number): void {
@@ -377,11 +382,6 @@ export class ShardFetch implements Fetch {
   #abandon(): void {
     this.#phase = 'leaving';
     this.#parts.attempts.abandon();
-  }
-
-  /** Ends with what went wrong last, if anything did, else with `error`. */
-  #fail(error: WireError): void {
-    this.#close({ kind: 'failed', error: this.#lastError ?? error });
   }
 
   #close(result: FetchResult): void {

@@ -185,8 +185,15 @@ export const SUCCESSORS = 2;
 /** An owner that is alive but has had no byte for this long is passed over. */
 export const OWNER_PATIENCE_MS = 10_000;
 
-/** A fetch that gained no byte for this long gives up, before its client's ANSWER_DEADLINE_MS. */
+/**
+ * A fetch for which no byte came for this long gives up, before its client's ANSWER_DEADLINE_MS. At
+ * half of it, it asks a root itself. A client's own fetch reads the origin before it gives up.
+ */
 export const FETCH_PATIENCE_MS = 25_000;
+
+/** Blobs, and shards of each, of which the last arrivals are remembered (arrivals.ts). */
+export const ARRIVALS_BLOBS_MAX = 256;
+export const ARRIVALS_SHARDS_MAX = 64;
 
 /**
  * Requests to the origin for one shard by one node, and the first pause between them (doubles, with

@@ -34,6 +34,11 @@ export class OriginTries {
     this.#random = random;
   }
 
+  /** Whether there is no way to the origin. */
+  get isEmpty(): boolean {
+    return this.#refs.isEmpty;
+  }
+
   /** The credential to use now, if one is left. */
   use(): OriginRef | null {
     return this.#refs.use();

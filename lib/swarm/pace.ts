@@ -14,15 +14,18 @@ import { PEER_HOLD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
 /** Weight of a new sample in the running mean: about the last twenty shards count. */
 const SAMPLE_WEIGHT = 0.1;
 
-/** A stretch in which the line is measured, and the bytes that it must bring. */
+/**
+ * A stretch in which the line is measured, and the bytes that it must bring: far more than a socket
+ * holds, as what has gathered there while this node had no processor comes at once.
+ */
 const LINE_WINDOW_MS = 50;
-const LINE_WINDOW_BYTES = SHARD_BYTES / 4;
+const LINE_WINDOW_BYTES = SHARD_BYTES;
 
 /** A stretch is begun anew after a pause of this length. */
 const LINE_PAUSE_MS = 250;
 
 /** What remains of the best stretch with each that is not better. */
-const LINE_DECAY = 0.98;
+const LINE_DECAY = 0.92;
 
 /** Completions remembered, to see what was overtaken. */
 const LATEST_MAX = 128;

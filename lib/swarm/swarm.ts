@@ -6,6 +6,7 @@ import {
   TRACKER_IDLE_MS,
   UPLOADS_MAX,
 } from './limits.ts';
+import { Arrivals } from './arrivals.ts';
 import { ShardFetch } from './fetch.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { PeerHealth } from './health.ts';
@@ -66,6 +67,7 @@ export class Swarm {
       membership: () => this.#membership,
       health: this.#health,
       pace,
+      arrivals: new Arrivals(),
       effects: options.effects,
       nowMs: options.nowMs,
       random: options.random,

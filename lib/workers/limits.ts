@@ -1,7 +1,14 @@
 /** Bounds of lib/workers: each is named, has its unit last, and gives the reason for its value. */
 
-/** A connection within a cluster takes well under this; a node that takes longer counts as down. */
-export const PEER_CONNECT_TIMEOUT_MS = 500;
+/**
+ * A connection within a cluster takes well under PEER_CONNECT_MS. It is tried PEER_CONNECT_TRIES
+ * times before the node counts as down: one packet in a hundred is lost on a bad line, and the
+ * kernel repeats a lost one only after a second. A packet also waits for what the line has queued,
+ * so a try takes as long as half a shard where that is longer, up to PEER_CONNECT_MS_MAX.
+ */
+export const PEER_CONNECT_MS = 250;
+export const PEER_CONNECT_TRIES = 2;
+export const PEER_CONNECT_MS_MAX = 2_500;
 
 /**
  * A peer must send this much in PEER_SILENCE_MS (4 KiB/s): less is a drip. A line of 10 Mbit/s that

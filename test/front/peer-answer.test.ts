@@ -208,6 +208,21 @@ describe('front/peer-answer', () => {
     assert.equal((await answer).status, 424);
   });
 
+  it('answers "busy" while another shard has the line, and sends when it has not', async () => {
+    const needed = at.uploads.begin(-1, 1);
+    assert.equal(needed.take(1), 1);
+    for (const kind of ['busy', 'data']) {
+      const answer = at.get(askPath({ holdMs: kind === 'busy' ? 1 : 10_000 }));
+      const { id } = await at.front.hears('ask');
+      at.granted(id, at.front.place(0, SMALL, 1_000));
+      if (kind === 'data') needed.end();
+      const { status, body } = await answer;
+      assert.deepEqual([status, body.length > 500], kind === 'busy' ? [503, false] : [200, true]);
+      await at.front.hears('close');
+    }
+    assert.deepEqual(at.answered, ['busy', 'data']);
+  });
+
   it("refuses an offset past the shard's end", async () => {
     const answer = at.get(askPath({ fromBytes: 1_001 }));
     at.granted((await at.front.hears('ask')).id, at.front.place(0, SMALL, 1_000));

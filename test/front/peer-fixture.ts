@@ -38,6 +38,7 @@ export class PeerFrontFixture {
     wallMs: () => WALL_MS,
   });
   port = 0;
+  readonly uploads = new Uploads(this.front.turn, () => 5);
   draining = false;
   readonly answered: string[] = [];
   readonly refused: string[] = [];
@@ -52,7 +53,7 @@ export class PeerFrontFixture {
       turn,
       link,
       envelope: this.envelope,
-      uploads: new Uploads(turn, () => 5),
+      uploads: this.uploads,
       throttle: null,
       tracing: false,
       nowMs: () => 5,

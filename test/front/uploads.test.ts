@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { UPLOAD_STUCK_MS } from '../../lib/front/limits.ts';
+import { UPLOAD_ALIVE_BYTES, UPLOAD_ALIVE_MS, UPLOAD_STUCK_MS } from '../../lib/front/limits.ts';
 import { Turn } from '../../lib/front/turn.ts';
 import { type Upload, Uploads } from '../../lib/front/uploads.ts';
+import { PEER_SILENCE_MS } from '../../lib/limits.ts';
+import { PEER_PROGRESS_BYTES } from '../../lib/workers/limits.ts';
 
 describe('front/uploads', () => {
   let nowMs: number;
@@ -49,5 +51,35 @@ describe('front/uploads', () => {
     nowMs += UPLOAD_STUCK_MS;
     assert.equal(second.take(10), 10);
     for (const upload of [first, second]) upload.end();
+  });
+
+  it('lets what has begun and waits send a sign of life now and then', () => {
+    const [needed, begun] = [uploads.begin(1, 1), uploads.begin(2, 1)];
+    assert.equal(begun.take(100_000), 100_000);
+    assert.equal(needed.take(10), 10);
+    for (let second = 0; second < 3; second++) {
+      assert.equal(begun.take(100_000), 0);
+      nowMs += UPLOAD_ALIVE_MS / 2;
+      assert.equal(needed.take(10), 10);
+      nowMs += UPLOAD_ALIVE_MS / 2;
+      assert.equal(needed.take(10), 10);
+      assert.equal(begun.take(100_000), UPLOAD_ALIVE_BYTES);
+    }
+    assert.ok(UPLOAD_ALIVE_BYTES >= PEER_PROGRESS_BYTES && UPLOAD_ALIVE_MS < PEER_SILENCE_MS);
+    for (const upload of [needed, begun]) upload.end();
+  });
+
+  it('tells who may not begin when to ask again', async () => {
+    const [needed, other] = [uploads.begin(1, 1), uploads.begin(2, 1)];
+    assert.equal(needed.take(10), 10);
+    assert.equal(other.mayBegin({ turned: () => void turned.push('other') }), false);
+    nowMs += UPLOAD_ALIVE_MS;
+    assert.equal(needed.take(10), 10);
+    assert.equal(other.take(10), 0, 'what has not begun gives no sign of life');
+    needed.end();
+    await immediate();
+    assert.deepEqual(turned, ['other']);
+    assert.equal(other.mayBegin({ turned: () => undefined }), true);
+    other.end();
   });
 });

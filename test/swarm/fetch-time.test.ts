@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { FETCH_PATIENCE_MS } from '../../lib/swarm/limits.ts';
 import {
   CONTEXT,
+  agent,
   asChild,
   data,
   failure,
@@ -152,13 +153,32 @@ describe('swarm/fetch: time', () => {
     );
   });
 
-  it("fails before the client's deadline if no node sends a byte", () => {
-    const made = rig(1, 1);
-    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
-    pass(made, FETCH_PATIENCE_MS + 100);
-    fetch.settle(made.effects.last('abandon').attempt, failure('CANCELLED'));
-    const { result } = made.effects.last('finished');
+  it('reads the origin for its own client if no node sends a byte, and fails for others', () => {
+    const own = rig(1, 1);
+    const mine = own.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    pass(own, FETCH_PATIENCE_MS + 100);
+    mine.settle(own.effects.last('abandon').attempt, failure('CANCELLED'));
+    own.effects.last('origin');
+
+    const others = rig(2, 1);
+    const shard = { key: 'k', index: 0 };
+    const theirs = others.swarm.want(shard, CONTEXT, request(shard, agent(2).node));
+    pass(others, FETCH_PATIENCE_MS + 100);
+    theirs.settle(others.effects.last('abandon').attempt, failure('CANCELLED'));
+    const { result } = others.effects.last('finished');
     assert.equal(result.kind === 'failed' && result.error.code, 'PEER_TIMEOUT');
+  });
+
+  it('asks a root itself when its owner brings nothing for half of its patience', () => {
+    const made = rig(3, 1);
+    const fetch = made.swarm.want(
+      shardWhere(made.swarm, (rank) => rank[0] === agent(2).node),
+      CONTEXT,
+    );
+    assert.equal(made.effects.last('ask').ask.role, 'owner');
+    pass(made, FETCH_PATIENCE_MS / 2 + 100);
+    fetch.settle(made.effects.last('abandon').attempt, failure('CANCELLED'));
+    assert.equal(made.effects.last('ask').ask.role, 'root');
   });
 
   it('starts a new fetch for a shard whose fetch was cancelled', () => {

@@ -51,8 +51,8 @@ export class Transfers {
     const { envelope, pools } = this.#parts;
     const path = preadPath(query);
     const headers = envelope.headers(node, path, more);
-    const { holdMs } = query;
-    return pools.run({ kind: 'peer', node, path, headers, holdMs, ...filling });
+    const { holdMs, shardMs } = query;
+    return pools.run({ kind: 'peer', node, path, headers, holdMs, shardMs, ...filling });
   }
 
   stat(node: string, query: StatQuery): Promise<StatResult> {

@@ -1,6 +1,13 @@
 import { connect } from 'node:net';
 import { HttpConnection, IdleConnections } from '../../io/http-connection.ts';
-import { PEER_CONNECT_TIMEOUT_MS, PEER_IDLE_SOCKETS_MAX, PEER_IDLE_SOCKET_MS } from '../limits.ts';
+import { PEER_IDLE_SOCKETS_MAX, PEER_IDLE_SOCKET_MS } from '../limits.ts';
+
+/** The other side did not answer in time, neither yes nor no. */
+export class NoConnection extends Error {
+  constructor(connectMs: number) {
+    super(`no connection within ${connectMs} ms`);
+  }
+}
 
 /** Connections to other nodes, kept for reuse. */
 export class PeerConnections {
@@ -10,24 +17,20 @@ export class PeerConnections {
     this.#idle = new IdleConnections(nowMs, PEER_IDLE_SOCKETS_MAX, PEER_IDLE_SOCKET_MS);
   }
 
-  /** A connection to the node; one that was `reused` may have been closed by the other side. */
-  take(host: string, port: number): { connection: HttpConnection; reused: boolean } {
-    const kept = this.#idle.take(`${host}:${port}`);
-    return kept === null
-      ? { connection: this.open(host, port), reused: false }
-      : { connection: kept, reused: true };
+  /** A kept connection to the node, which the other side may have closed; null: there is none. */
+  take(host: string, port: number): HttpConnection | null {
+    return this.#idle.take(`${host}:${port}`);
   }
 
-  /** A new connection. */
-  open(host: string, port: number): HttpConnection {
+  /** A new connection; it breaks if it does not come about within `connectMs`. */
+  open(host: string, port: number, connectMs: number): HttpConnection {
     return new HttpConnection((onread) => {
       const socket = connect({ host, port, noDelay: true, onread });
       // After a stall of this thread, timers run before sockets are polled: the connection may
       // already be established by then.
-      socket.setTimeout(PEER_CONNECT_TIMEOUT_MS, () =>
+      socket.setTimeout(connectMs, () =>
         setImmediate(() => {
-          if (socket.connecting)
-            socket.destroy(new Error(`no connection within ${PEER_CONNECT_TIMEOUT_MS} ms`));
+          if (socket.connecting) socket.destroy(new NoConnection(connectMs));
         }),
       );
       return socket.once('connect', () => socket.setTimeout(0));

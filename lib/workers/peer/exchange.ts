@@ -9,8 +9,13 @@ import type { ResponseHead } from '../../io/response-head.ts';
 import { threadLooks } from '../../io/looks.ts';
 import { envelopeError } from '../../wire/envelope.ts';
 import { addressOf } from '../../wire/fields.ts';
-import { BUSY_PACE_MS } from '../limits.ts';
-import type { PeerConnections } from './connection.ts';
+import {
+  BUSY_PACE_MS,
+  PEER_CONNECT_MS,
+  PEER_CONNECT_MS_MAX,
+  PEER_CONNECT_TRIES,
+} from '../limits.ts';
+import { NoConnection, type PeerConnections } from './connection.ts';
 import { Progress } from './progress.ts';
 
 /** A request to another node, signed by control. */
@@ -20,6 +25,8 @@ export interface PeerRequest {
   path: string;
   /** With the Host header. */
   headers: Record<string, string>;
+  /** What this node's line needs for a shard, in ms; null or absent: not known. */
+  shardMs?: number | null;
 }
 
 /** What the caller of an exchange decides. */
@@ -46,8 +53,8 @@ export interface ExchangeTools {
  * Sends a request to another node; resolves with its response, once the body is whole. Rejects with
  * PEER_UNREACHABLE, PEER_BROKEN, PEER_TIMEOUT, PEER_VERSION, PEER_UNAUTHORIZED, CANCELLED, or what
  * `body` threw, and only when nothing will be written to the body's place any more. A kept
- * connection that the other side has
- * closed says nothing about the node: the request is then sent once more, on a new one.
+ * connection that the other side has closed says nothing about the node: the request is then sent
+ * once more, on a new one. So is a request whose connection was lost on the line.
  */
 export async function exchange(
   request: PeerRequest,
@@ -56,19 +63,21 @@ export async function exchange(
 ): Promise<HttpResponse> {
   const dueMs = plan.deadlineMs === null ? null : tools.nowMs() + plan.deadlineMs;
   const { host, port } = addressOf(request.node);
-  const { connection, reused } = tools.peers.take(host, port);
-  const first = new Attempt(request, plan, tools, dueMs);
-  try {
-    return await first.on(connection);
-  } catch (thrown) {
-    const isStale = reused && !first.hasAnswered && thrown instanceof ConnectionBroken;
-    if (!isStale) throw peerError(thrown, request.node);
-  }
-  try {
-    const fresh = tools.peers.open(host, port);
-    return await new Attempt(request, plan, tools, dueMs).on(fresh);
-  } catch (thrown) {
-    throw peerError(thrown, request.node);
+  const connectMs = Math.min(
+    PEER_CONNECT_MS_MAX,
+    Math.max(PEER_CONNECT_MS, (request.shardMs ?? 0) / 2),
+  );
+  let kept = tools.peers.take(host, port);
+  for (let triesLeft = PEER_CONNECT_TRIES; ;) {
+    const attempt = new Attempt(request, plan, tools, dueMs);
+    try {
+      return await attempt.on(kept ?? tools.peers.open(host, port, connectMs));
+    } catch (thrown) {
+      const isStale = kept !== null && !attempt.hasAnswered && thrown instanceof ConnectionBroken;
+      const isLost = thrown instanceof ConnectionBroken && thrown.cause instanceof NoConnection;
+      if (!isStale && !(isLost && --triesLeft > 0)) throw peerError(thrown, request.node);
+      kept = null;
+    }
   }
 }
 

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
 import { LOOK_MS, CONNECTION_HEAD_BYTES_MAX, SHARD_BYTES } from '../../../lib/limits.ts';
+import { HttpConnection } from '../../../lib/io/http-connection.ts';
+import { PEER_CONNECT_MS, PEER_CONNECT_TRIES } from '../../../lib/workers/limits.ts';
+import { NoConnection } from '../../../lib/workers/peer/connection.ts';
 import { readFromPeer, type PeerReadJob } from '../../../lib/workers/peer/read.ts';
 import type { PreadResult } from '../../../lib/wire/pread.ts';
 import { until } from '../../telemetry/until.ts';
@@ -149,6 +153,31 @@ describe('workers/peer-read, everything else', () => {
     await failure(`HTTP/1.1 200 OK\r\nx: ${'x'.repeat(CONNECTION_HEAD_BYTES_MAX)}`, 'PEER_BROKEN');
     await failure(head(307, CONNECTION_HEAD_BYTES_MAX + 1), 'PEER_BROKEN');
     await failure('SSH-2.0-x\r\n\r\n', 'PEER_BROKEN');
+  });
+
+  it('tries again when its connection was lost on the line, but not without end', async () => {
+    const { tools } = bench;
+    const times: number[] = [];
+    let lost = 1;
+    const open = tools.peers.open.bind(tools.peers);
+    tools.peers.open = (host, port, connectMs) => {
+      times.push(connectMs);
+      if (lost-- <= 0) return open(host, port, connectMs);
+      return new HttpConnection(() => {
+        const socket = new Socket();
+        process.nextTick(() => socket.destroy(new NoConnection(connectMs)));
+        return socket;
+      });
+    };
+    bench.answer = (socket) => socket.write(json(404, { kind: 'miss' }));
+    assert.deepEqual(await read(), { kind: 'miss' });
+    assert.deepEqual(times, [PEER_CONNECT_MS, PEER_CONNECT_MS]);
+    lost = Infinity;
+    times.length = 0;
+    tools.peers.take = () => null;
+    const result = await read({ shardMs: 1_700 });
+    assert.equal(result.kind === 'failed' && result.error.code, 'PEER_UNREACHABLE');
+    assert.deepEqual(times, Array(PEER_CONNECT_TRIES).fill(850), 'half a shard of a slow line');
   });
 
   it('leaves a node that falls silent, before the head or within the body', async () => {

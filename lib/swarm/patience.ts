@@ -1,0 +1,49 @@
+import type { WireError } from '../errors.ts';
+import type { FetchParts } from './fetch-parts.ts';
+import { wireError } from './origin-tries.ts';
+
+/**
+ * How long one fetch goes on for which no byte comes. It ends only after it has turned to all that
+ * are left: at half of its patience to a root, and at the end of it, if a client of this node
+ * waits, to the origin. A fetch for another node ends there: that node has patience of its own.
+ * While bytes come of shards before it, nothing is amiss (arrivals.ts).
+ */
+export class Patience {
+  readonly #parts: FetchParts;
+  /** Whether the origin may be turned to. */
+  readonly #hasOrigin: () => boolean;
+  #askedRoots = false;
+  /** When it turned to the origin. */
+  #atOriginMs = -Infinity;
+
+  constructor(parts: FetchParts, hasOrigin: () => boolean) {
+    this.#parts = parts;
+    this.#hasOrigin = hasOrigin;
+  }
+
+  /**
+   * Whether to wait on, or to go on elsewhere, as `sources` now say. An error: nothing is left.
+   */
+  look(): 'wait' | 'elsewhere' | WireError {
+    const { progress, shard, shared, sources } = this.#parts;
+    const nowMs = shared.nowMs();
+    const cameMs = shared.arrivals.beforeMs(shard.key, shard.index);
+    const silentMs = nowMs - Math.max(progress.grownMs, cameMs, this.#atOriginMs);
+    const { giveUpMs } = shared.pace;
+    if (silentMs > giveUpMs) {
+      if (this.#atOriginMs > -Infinity || !this.#hasOrigin()) {
+        const waited = `for ${Math.round(silentMs)} ms`;
+        const why = `no byte of shard ${shard.index} from any node ${waited}`;
+        return wireError('PEER_TIMEOUT', why);
+      }
+      this.#atOriginMs = nowMs;
+      sources.turnToOrigin();
+    } else if (silentMs > giveUpMs / 2 && !this.#askedRoots && sources.hasRoot) {
+      this.#askedRoots = true;
+      sources.turnToRoots();
+    } else return 'wait';
+    shared.observe('gave-up', this.#parts.attempts.node);
+    progress.ownerChanged();
+    return 'elsewhere';
+  }
+}
