@@ -21,11 +21,14 @@ export const FEWER: readonly [RegExp, string][] = [
   [/--nodes 100 --image 1GB/, '--nodes 10 --image 100MB'],
 ];
 
+/** What test/deploy/release.test.ts runs, where the image is. */
+export const RUN_WITH_IMAGE = /^podman |^skopeo copy .*65001/;
+
 /** Why a command is not run here: where it runs instead, or what it needs. */
 export const NOT_RUN: readonly [RegExp, string][] = [
   [/^npm (?:ci|test|run test:fast|run check)$/, '.ci/run runs it'],
   [/^(?:SHOAL_LONG=1 )?node test\/run\.ts /, 'is a test'],
-  [/^podman |^skopeo copy .*65001/, 'test/deploy/release.test.ts runs it, with the image'],
+  [RUN_WITH_IMAGE, 'test/deploy/release.test.ts runs it'],
   [
     /^docker build /,
     'needs Docker Hub; test/deploy/image.test.ts runs the steps of the Dockerfile',

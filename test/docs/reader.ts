@@ -11,7 +11,8 @@ import { issueCertificate } from '../origin/certificate.ts';
 /** The registry that the pages speak of. Nodes do not dial loopback under a name. */
 const REGISTRY = 'registry.example';
 const ADDRESS = '10.77.0.1';
-const LOCAL_REGISTRY = '127.0.0.1:5000';
+const LOCAL_PORT = 5000;
+const LOCAL_REGISTRY = `127.0.0.1:${LOCAL_PORT}`;
 const OVERLAYBD_SAMPLE = 'test/golden/overlaybd.json';
 
 /** How a command ended. */
@@ -79,6 +80,11 @@ export class Reader {
     return reader;
   }
 
+  /** The registry without TLS, under an address that a node dials. */
+  get registry(): string {
+    return `${ADDRESS}:${LOCAL_PORT}`;
+  }
+
   /** The layer of team/app:v2, which no command pulls before `shoal preheat`. */
   get newLayer(): string {
     return this.#images.v2.layers[0]!.digest;
@@ -91,7 +97,7 @@ export class Reader {
       key: join(this.directory, 'ca.key'),
     };
     await this.#registry('https', { addr: `${ADDRESS}:443`, tls });
-    await this.#registry('http', { addr: LOCAL_REGISTRY });
+    await this.#registry('http', { addr: `:${LOCAL_PORT}` });
     for (const [tag, { dir, tag: name }] of Object.entries(this.#images))
       await this.must(
         `skopeo copy --preserve-digests --dest-tls-verify=false ` +
