@@ -160,6 +160,9 @@ export const MANIFEST_COPIES_MAX = 16;
 /** Manifests whose Content-Type is remembered; ~300 bytes each. */
 export const MANIFEST_TYPES_MAX = 16_384;
 
+/** Repositories of which a node remembers where a manifest is. */
+export const MANIFEST_PLACES_MAX = 4_096;
+
 /** Nodes said to have a manifest that are tried, one after the other, and for how long each. */
 export const MANIFEST_HOLDERS_MAX = 3;
 export const MANIFEST_HOLDER_MS = 500;

@@ -23,6 +23,7 @@ import type { Observation } from '../control/watch/observation.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { Outages } from '../origin/outages.ts';
 import { AccessLedger } from '../registry/access.ts';
+import { CURRENT_TYPES } from '../registry/media.ts';
 import type { Vouching } from '../registry/vouching.ts';
 import type { ExporterRoute } from '../telemetry/exporter.ts';
 import type { Readiness } from '../telemetry/health.ts';
@@ -223,7 +224,11 @@ async function swarmStatus(
   return buildSwarmStatus({ self: node, atMs: clock.wallMs(), members, rows, history, head });
 }
 
-function buildGate({ config, shards, observation, clock }: DeskInputs, outages: Outages): Gate {
+function buildGate(
+  { config, shards, storage, observation, clock }: DeskInputs,
+  outages: Outages,
+): Gate {
+  const { pools } = storage;
   const { accessTtl, accessStaleTtl, accessCheck } = config.ProxyConfig;
   const { facts, swarm, loader } = shards;
   return new Gate({
@@ -235,6 +240,21 @@ function buildGate({ config, shards, observation, clock }: DeskInputs, outages: 
       check: accessCheck,
     }),
     probe: (job) => swarm.probe(job),
+    servesWhole: (blob) => swarm.servesWhole(blob),
+    async headManifest(place, authorization) {
+      const headers = {
+        accept: CURRENT_TYPES.join(', '),
+        ...(authorization === null ? {} : { authorization }),
+      };
+      const answer = await pools.run({
+        kind: 'relay',
+        method: 'HEAD',
+        ...place,
+        headers,
+        isManifest: false,
+      });
+      return answer.kind === 'answer' ? answer.status : null;
+    },
     sized(key, totalBytes) {
       loader.sized(key, totalBytes, 'upstream');
       return facts.sizeOf(key)!;

@@ -6,7 +6,7 @@ import type { SplitUrl } from '../registry/url.ts';
 import { OriginConnections, type ConnectionTools, type OriginOptions } from './connections.ts';
 import { clampRange, notSatisfiable, type AskedRange } from './content-range.ts';
 import type { Follower } from './follow.ts';
-import { PING_TIMEOUT_MS, RETIRED_CONFIG_MS, SHORT_PARTS_MAX } from './limits.ts';
+import { HEAD_CHECK_MS, PING_TIMEOUT_MS, RETIRED_CONFIG_MS, SHORT_PARTS_MAX } from './limits.ts';
 import {
   followRequest,
   NOWHERE,
@@ -223,11 +223,8 @@ export class OriginClient {
     const deadlineMs = this.#clock.nowMs() + this.#connections.answerDeadlineMs;
     const cost = { requests: 0 };
     if (ranges === 'whole') {
-      const request = followRequest(target, deadlineMs, cost);
-      const head = await relay(this.#follower(request.home), { ...request, method: 'HEAD' });
-      const length = head.headers['content-length'];
-      if (head.status === 200 && length !== undefined && /^\d{1,15}$/.test(length))
-        return { totalBytes: Number(length), ranges: 'unknown' };
+      const totalBytes = await this.#headSize(target, cost);
+      if (totalBytes !== null) return { totalBytes, ranges: 'unknown' };
     }
     const answer = await this.#asker.ask(
       {
@@ -248,6 +245,24 @@ export class OriginClient {
     const isPart = answer instanceof RangeReader && answer.isPart;
     const isTelling = totalBytes === null || totalBytes > 1;
     return { totalBytes, ranges: isPart ? 'parts' : isTelling ? 'whole' : 'unknown' };
+  }
+
+  /**
+   * The object's size by a HEAD; null: it says none. Some pull-through caches answer a HEAD only
+   * when they have fetched the whole object, so it may not take long.
+   */
+  async #headSize(target: OriginTarget, cost: OriginCost): Promise<number | null> {
+    const request = followRequest(target, this.#clock.nowMs() + HEAD_CHECK_MS, cost);
+    try {
+      const head = await relay(this.#follower(request.home), { ...request, method: 'HEAD' });
+      const length = head.headers['content-length'];
+      return head.status === 200 && length !== undefined && /^\d{1,15}$/.test(length)
+        ? Number(length)
+        : null;
+    } catch (thrown) {
+      if (thrown instanceof ShoalError && thrown.code === 'ORIGIN_TIMEOUT') return null;
+      throw thrown;
+    }
   }
 
   /**

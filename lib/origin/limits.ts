@@ -159,3 +159,6 @@ export const TOKEN_TIMEOUT_MS = 5_000;
 
 /** How long a login with credentials of this node that has failed is not tried again. */
 export const LOGIN_FAILED_MS = 30_000;
+
+/** How long a check waits for the answer to a HEAD before it asks by GET. */
+export const HEAD_CHECK_MS = 3_000;

@@ -1,7 +1,7 @@
 /**
  * The forms of a manifest that runtimes ask for (image-spec 1.1, "Media Types"; docker's schema 2).
  */
-const CURRENT_TYPES = [
+export const CURRENT_TYPES: readonly string[] = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',

@@ -1,56 +1,89 @@
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import type { ShoalNode } from '../e2e/node.ts';
-import { pull, type Pulled } from './client.ts';
+import { pull } from './client.ts';
 import { AUTHORIZATION, type MockBlob, type MockUpstream } from './upstream.ts';
 
 /** What an upstream may send more than the blob. */
 const SLACK_RATIO = 1.05;
+/** How long a pull through a node may take, in times of the direct one, and more. */
+const SLOW_RATIO = 2;
+const SLOW_EXTRA_MS = 1_000;
 
 export interface Nodes {
   one: ShoalNode;
   pair: [ShoalNode, ShoalNode];
 }
 
+/** What is wrong with one combination; all empty when all is well. */
+export interface Faults {
+  /** Other bytes, or another refusal, than directly. */
+  answers: string[];
+  /** More bytes of the upstream than the blob has, or more time than directly. */
+  costs: string[];
+  /** How much later than allowed the slowest pull ended; Infinity: the upstream sent too much. */
+  lateMs: number;
+}
+
 /**
- * Pulls one combination directly, through one node, and through two nodes one after the other.
- * Returns what differs; nothing when all is well.
+ * Pulls one combination directly, through one node, and through two nodes one after the other. In
+ * each round the blobs are others, so that no node has them.
  */
 export async function compare(
   upstream: MockUpstream,
   nodes: Nodes,
   number: number,
-): Promise<string[]> {
-  const [direct, single, pair] = ['direct', 'one', 'two'].map((way) => upstream.add(number, way));
-  const { auth } = direct!.behaviour;
+  round = 0,
+): Promise<Faults> {
+  const [direct, single, pair] = ['direct', 'one', 'two'].map((way) =>
+    upstream.add(number, `${way}-${round}`),
+  );
+  const { auth, fault, ranges, sizeBytes } = direct!.behaviour;
   const authorization = auth === 'accepted' ? AUTHORIZATION : null;
-  const through = (node: ShoalNode, { path }: MockBlob): Promise<Pulled> =>
-    pull(`http://${node.proxyHost}${path}`, authorization);
+  const faults: Faults = { answers: [], costs: [], lateMs: 0 };
+  const say = (kind: 'answers' | 'costs', what: string): void =>
+    void faults[kind].push(`${number} ${JSON.stringify(direct!.behaviour)}: ${what}`);
+
+  const startMs = performance.now();
   const expected = await pull(upstream.url + direct!.path, authorization);
-  const faults: string[] = [];
-  const judge = (way: string, blob: MockBlob, got: Pulled): void => {
-    if (expected.isWhole && !(got.isWhole && got.bytes.equals(blob.bytes)))
-      faults.push(`${way}: ${got.status}, ${got.bytes.length} of ${blob.bytes.length} bytes`);
+  const directMs = performance.now() - startMs;
+
+  const through = async (way: string, node: ShoalNode, blob: MockBlob): Promise<void> => {
+    const nodeStartMs = performance.now();
+    const got = await pull(`http://${node.proxyHost}${blob.path}`, authorization);
+    const tookMs = performance.now() - nodeStartMs;
+    const { isWhole, status, bytes } = got;
+    if (expected.isWhole && !(isWhole && bytes.equals(blob.bytes)))
+      say('answers', `${way}: ${status}, ${bytes.length} of ${sizeBytes} bytes`);
     // A node may do better than a direct pull where the upstream's fault passes.
-    const mayDoBetter = direct!.behaviour.fault !== 'none';
-    if (!expected.isWhole && !mayDoBetter && got.status !== expected.status)
-      faults.push(`${way}: ${got.status}, directly ${expected.status}`);
+    if (!expected.isWhole && fault === 'none' && status !== expected.status)
+      say('answers', `${way}: ${status}, directly ${expected.status}`);
+    // Nor does a direct pull that fails say how long it would have taken.
+    if (!expected.isWhole && fault !== 'none') return;
+    const lateMs = tookMs - directMs * SLOW_RATIO - SLOW_EXTRA_MS;
+    if (lateMs > 0)
+      say('costs', `${way}: ${tookMs.toFixed(0)} ms, directly ${directMs.toFixed(0)} ms`);
+    faults.lateMs = Math.max(faults.lateMs, lateMs);
   };
-  judge('one node', single!, await through(nodes.one, single!));
-  judge('first of two', pair!, await through(nodes.pair[0], pair!));
+  await through('one node', nodes.one, single!);
+  await through('first of two', nodes.pair[0], pair!);
   const sentBytes = pair!.sentBytes;
-  judge('second of two', pair!, await through(nodes.pair[1], pair!));
-  if (expected.isWhole && direct!.behaviour.fault === 'none') {
-    const { sizeBytes, ranges } = direct!.behaviour;
+  await through('second of two', nodes.pair[1], pair!);
+
+  const waste = (what: string): void => {
+    say('costs', what);
+    faults.lateMs = Infinity;
+  };
+  if (expected.isWhole && fault === 'none') {
     // A part that does not say the object's size, or which bytes it holds, cannot be used.
     const unusedBytes =
       ranges === 'star' || ranges === 'unnamed' ? Math.min(sizeBytes, SHARD_BYTES) : 0;
     if (single!.sentBytes > sizeBytes * SLACK_RATIO + 1 + unusedBytes)
-      faults.push(`one node: the upstream sent ${single!.sentBytes} of ${sizeBytes} bytes`);
+      waste(`one node: the upstream sent ${single!.sentBytes} bytes`);
     // Two checks of one byte at most, which an origin without ranges answers with everything.
     const again = pair!.sentBytes - sentBytes;
     if (again > 2 * sizeBytes * SLACK_RATIO)
-      faults.push(`second of two: the upstream sent ${again} bytes more`);
+      waste(`second of two: the upstream sent ${again} bytes more`);
   }
   for (const blob of [direct!, single!, pair!]) upstream.remove(blob);
-  return faults.map((fault) => `${number} ${JSON.stringify(direct!.behaviour)}: ${fault}`);
+  return faults;
 }

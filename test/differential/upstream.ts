@@ -48,7 +48,7 @@ export class MockUpstream {
   /** A blob of combination `number`, with bytes of its own for each way it is pulled. */
   add(number: number, way: string): MockBlob {
     const behaviour = behaviourOf(number);
-    const bytes = Buffer.from(pattern(behaviour.sizeBytes));
+    const bytes = Buffer.from(patternOf(behaviour.sizeBytes));
     bytes.write(`${number} ${way}`.slice(0, bytes.length));
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     const path = `/v2/${way}/n${number}/blobs/${digest}`;
@@ -126,6 +126,15 @@ function serve(blob: MockBlob, request: IncomingMessage, response: ServerRespons
   }
   blob.sentBytes += part.length;
   return void response.end(part);
+}
+
+const patterns = new Map<number, Buffer>();
+
+/** Made once per size. */
+function patternOf(sizeBytes: number): Buffer {
+  const bytes = patterns.get(sizeBytes) ?? pattern(sizeBytes);
+  patterns.set(sizeBytes, bytes);
+  return bytes;
 }
 
 function hostOf(server: Server): string {

@@ -47,7 +47,7 @@ export async function makeImage(
     const tar = await tarOf(`layer-${index}.bin`, noise(sizeBytes, seed * 1_000 + index));
     diffIds.push(digestOf(tar));
     layers.push(
-      await store(dir, 'application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar, { level: 1 })),
+      await store(dir, 'application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar, { level: 0 })),
     );
   }
   const config = await store(

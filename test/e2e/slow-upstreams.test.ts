@@ -86,7 +86,7 @@ describe('e2e: slow upstreams, the node as only host', function () {
     for (const [name, client] of clients) {
       const image = await makeImage(join(dir, `image-${seed}`), load.layersBytes, seed);
       const repository = `team/app-${seed++}`;
-      slow.add(repository, image, load.bytesPerSecond);
+      slow.add(repository, image, load.bytesPerSecond * reads);
       blobBytes += image.blobBytes;
       pulls.push([name, client, `${node.proxyHost}/${repository}:${image.tag}`, image]);
     }

@@ -169,4 +169,17 @@ describe('origin: objects that are not served in parts', () => {
       ['HEAD'],
     );
   });
+
+  it('checks the right with GET where a HEAD waits for the whole object', async () => {
+    const { server, client } = await serve(whole, (response, request) => {
+      if (request.method !== 'HEAD') whole(response, request);
+    });
+    const target = { url: `${server.url}/blob`, upstreamHost: server.host, authorization: null };
+    const { totalBytes } = await client.probe(target, { ranges: 'whole' });
+    assert.equal(totalBytes, BLOB.length);
+    assert.deepEqual(
+      server.seen.map(({ method }) => method),
+      ['HEAD', 'GET'],
+    );
+  });
 });

@@ -173,6 +173,11 @@ export class SwarmDriver {
     return this.#transfers.probe(job);
   }
 
+  /** Whether an origin serves this object only as a whole, as far as this node knows. */
+  servesWhole(target: { url: string; upstreamHost: string }): boolean {
+    return this.#transfers.support(target) === 'whole';
+  }
+
   /**
    * The origin that another node names for a blob, or null if this node's configuration does not
    * vouch for it.

@@ -1,5 +1,6 @@
+import { LRUCache } from 'lru-cache';
 import { ShoalError } from '../../errors.ts';
-import { GRANT_MS_MAX } from '../limits.ts';
+import { GRANT_MS_MAX, MANIFEST_PLACES_MAX } from '../limits.ts';
 import type { BlobSize } from '../../registry/blob-size.ts';
 import type { AccessLedger, AccessRequest } from '../../registry/access.ts';
 import type { TypeSource } from '../../registry/manifest.ts';
@@ -7,6 +8,12 @@ import type { Outages } from '../../origin/outages.ts';
 import type { CounterName } from '../../telemetry/metrics-list.ts';
 import type { BlobName } from '../../workers/messages.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
+
+/** Where a manifest of a repository is. */
+export interface ManifestPlace {
+  url: string;
+  upstreamHost: string;
+}
 
 interface GateParts {
   ledger: AccessLedger;
@@ -17,6 +24,10 @@ interface GateParts {
    * dropped before it returns.
    */
   sized(key: string, totalBytes: number): BlobSize;
+  /** Whether the blob's origin serves it only as a whole, as far as this node knows. */
+  servesWhole(blob: BlobName): boolean;
+  /** The status of a HEAD of a manifest; null: no answer. */
+  headManifest(manifest: ManifestPlace, authorization: string | null): Promise<number | null>;
   count(name: CounterName): void;
 }
 
@@ -35,6 +46,8 @@ const STALE: Grant = { forMs: 0, stale: true };
  */
 export class Gate {
   readonly #parts: GateParts;
+  /** The manifest that the registry sent last, by scope. */
+  readonly #manifests = new LRUCache<string, ManifestPlace>({ max: MANIFEST_PLACES_MAX });
 
   constructor(parts: GateParts) {
     this.#parts = parts;
@@ -71,6 +84,8 @@ export class Gate {
       if (outages.takeTurn(blob.url)) void check().catch(() => undefined);
       return STALE;
     }
+    const place = this.#manifestFor(blob, asked);
+    if (place !== null) await this.#renew(asked, place);
     if ((await check()) === 'granted')
       return { forMs: Math.min(ledger.remainingMs(asked), GRANT_MS_MAX), stale: false };
     count('access.stale');
@@ -112,8 +127,14 @@ export class Gate {
    * The upstream answered a relayed request with this credential: with the manifest `digest`, or
    * something else (null).
    */
-  relayed(scope: string, authorization: string | null, digest: string | null): void {
+  relayed(
+    scope: string,
+    authorization: string | null,
+    digest: string | null,
+    place: ManifestPlace | null = null,
+  ): void {
     this.#parts.ledger.granted({ authorization, scope, key: digest });
+    if (digest !== null && place !== null) this.#manifests.set(scope, place);
   }
 
   /**
@@ -142,6 +163,34 @@ export class Gate {
   /** A manifest of the repository says which blobs it holds. */
   noteManifest(scope: string, manifest: Uint8Array, contentType: string, source: TypeSource): void {
     this.#parts.ledger.noteManifest(scope, manifest, contentType, source);
+  }
+
+  /**
+   * The manifest by which to renew a right that has ended, where the blob's origin serves no parts
+   * of it: such an origin may answer a HEAD of a blob only when it has fetched all of it
+   * (docker-registry as a pull-through cache).
+   */
+  #manifestFor(blob: BlobName, asked: AccessRequest): ManifestPlace | null {
+    const { ledger, outages, servesWhole } = this.#parts;
+    const place = this.#manifests.get(blob.scope);
+    if (place === undefined || ledger.decide(asked) === 'granted') return null;
+    return servesWhole(blob) && !outages.isDown(blob.url) ? place : null;
+  }
+
+  /** Renews the right to a repository; if that fails, the check of the blob says why. */
+  async #renew({ authorization, scope }: AccessRequest, place: ManifestPlace): Promise<void> {
+    const { ledger, headManifest, count } = this.#parts;
+    const ask = async (): Promise<null> => {
+      const status = await headManifest(place, authorization);
+      if (status === 200) return null;
+      throw new ShoalError('ORIGIN_BROKEN', `${place.upstreamHost} answered ${status} to a HEAD`);
+    };
+    await ledger
+      .check({ authorization, scope, key: null }, ask, async () => false)
+      .then(
+        () => count('access.granted'),
+        () => undefined,
+      );
   }
 
   async #ask(

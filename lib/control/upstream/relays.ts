@@ -248,7 +248,8 @@ export class Relays {
     }
     if (status !== 200) return;
     const manifest = manifestOf(asked, result);
-    gate.relayed(scope, authorization, manifest?.digest ?? null);
+    const { url, upstreamHost } = request;
+    gate.relayed(scope, authorization, manifest?.digest ?? null, { url, upstreamHost });
     if (manifest !== null) this.#type(scope, manifest.digest, manifest.contentType, 'registry');
     if (request.method === 'GET') {
       count('manifest.registry');

@@ -54,6 +54,8 @@ export function streamFixture(
       check: options.check ?? 'off',
     }),
     probe: () => new Promise((resolve) => probes.push(resolve)),
+    servesWhole: () => false,
+    headManifest: async () => null,
     sized: (key, totalBytes) => at.facts.sized(key, totalBytes, 'upstream'),
     count: () => undefined,
   });

@@ -26,6 +26,9 @@ describe('control/gate', () => {
   let counts: string[];
   let outages: Outages;
   let pinged: number | null;
+  let heads: [url: string, authorization: string | null][];
+  let isWhole: boolean;
+  let headStatus: number | null;
 
   beforeEach(() => {
     clock = new ManualClock();
@@ -34,6 +37,7 @@ describe('control/gate', () => {
     answer = { kind: 'granted', totalBytes: 4_096 };
     known = null;
     [probes, sizes, counts] = [[], [], []];
+    [heads, isWhole, headStatus] = [[], true, 200];
   });
 
   function gate(options: { ttlMs?: number; check?: 'strict' | 'off' } = {}): Gate {
@@ -48,6 +52,11 @@ describe('control/gate', () => {
       probe: async (job) => {
         probes.push(job);
         return answer;
+      },
+      servesWhole: () => isWhole,
+      headManifest: async (place, authorization) => {
+        heads.push([place.url, authorization]);
+        return headStatus;
       },
       sized(key, bytes) {
         sizes.push([key, bytes]);
@@ -183,6 +192,42 @@ describe('control/gate', () => {
     assert.equal(at.remembered(BLOB, 'Bearer t'), 30_000);
     assert.equal(at.remembered(BLOB, 'Bearer other'), null);
     assert.equal(at.remembered({ ...BLOB, scope: 'repo r.example/other' }, 'Bearer t'), null);
+  });
+
+  describe('when a right has ended and the origin serves the blob only as a whole', () => {
+    const place = { url: 'https://r.example/v2/app/manifests/v1', upstreamHost: 'r.example' };
+    const ended = async (): Promise<Gate> => {
+      const at = gate();
+      await at.check(BLOB, 'Bearer t');
+      at.relayed(BLOB.scope, 'Bearer t', `sha256:${'cd'.repeat(32)}`, place);
+      clock.advance(30_000);
+      probes = [];
+      return at;
+    };
+
+    it('asks for the manifest, once, and for no byte of the blob', async () => {
+      const at = await ended();
+      await Promise.all([at.check(BLOB, 'Bearer t'), at.check(BLOB, 'Bearer t')]);
+      assert.deepEqual([heads, probes], [[[place.url, 'Bearer t']], []]);
+      assert.equal(at.remembered(BLOB, 'Bearer t'), 30_000);
+    });
+
+    it('asks for the blob if the manifest does not open, or parts are served', async () => {
+      for (headStatus of [401, 403, 404, 405, 503, null]) {
+        await (await ended()).check(BLOB, 'Bearer t');
+        assert.equal(probes.length, 1, `${headStatus}`);
+      }
+      const before = heads.length;
+      isWhole = false;
+      await (await ended()).check(BLOB, 'Bearer t');
+      assert.deepEqual([heads.length, probes.length], [before, 1]);
+    });
+
+    it('asks for a blob that the repository is not known to hold', async () => {
+      const at = await ended();
+      await at.check({ ...BLOB, key: `sha256:${'ef'.repeat(32)}` }, 'Bearer t');
+      assert.equal(probes.length, 1);
+    });
   });
 
   it('never lets a front go longer without asking than it may', async () => {

@@ -96,6 +96,8 @@ export class RelaysFixture {
       ledger,
       outages,
       probe: () => assert.fail(),
+      servesWhole: () => false,
+      headManifest: () => assert.fail(),
       sized: () => assert.fail(),
       count: () => undefined,
     });
