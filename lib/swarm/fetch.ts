@@ -284,7 +284,7 @@ export class ShardFetch implements Fetch {
 
   #busy(node: NodeId, retryMs: number): void {
     const { role } = this.#parts.attempts;
-    if (role === 'parent') return this.#parentWaits(node);
+    if (role === 'parent') return this.#parentWaits(node, retryMs);
     const out = this.#parts.lateness.isOut(node, role, this.#parts.progress.ownerMs);
     if (out) this.#shared.health.failed(node, this.#shared.nowMs());
     if (out || this.#parts.lateness.isOver(node, role, this.#parts.progress.ownerMs))
@@ -292,12 +292,12 @@ export class ShardFetch implements Fetch {
     else this.#wait(retryMs);
   }
 
-  /** A living parent that has nothing to send waits for its own: it is asked again. */
-  #parentWaits(node: NodeId): void {
-    if (!this.#parts.lateness.isLate('parent', this.#parentSinceMs))
-      return this.#read(node, 'parent');
-    this.#parts.lateness.left('parent', this.#owner);
-    this.#shared.observe('slow', node);
+  /** A parent that waits holds a request, and is asked again; one that asks for a pause is full. */
+  #parentWaits(node: NodeId, retryMs: number): void {
+    if (this.#parts.lateness.isLate('parent', this.#parentSinceMs)) {
+      this.#parts.lateness.left('parent', this.#owner);
+      this.#shared.observe('slow', node);
+    } else if (retryMs <= 1) return this.#read(node, 'parent');
     this.#passOver(node, 'parent');
   }
 

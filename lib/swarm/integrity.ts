@@ -107,7 +107,8 @@ export class Integrity {
       sources.shun(node);
     }
     const { node, role } = sources.next();
-    if (node !== null && role === 'owner' && (suspects.length === 0 || this.#corruptions > 1))
+    // A root that contradicts itself is asked once more: behind it there may be only the origin.
+    if (node !== null && (this.#corruptions > 1 || (role === 'owner' && suspects.length === 0)))
       sources.passOver(node);
     if (this.#corruptions > WRONG_TREES_MAX) sources.turnToRoots();
     return {

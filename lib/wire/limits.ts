@@ -16,8 +16,8 @@ export const PARENTS_MAX = 64;
 /** Nodes excluded in one request: a fetch excludes a few. */
 export const EXCLUDED_NODES_MAX = 64;
 
-/** The longest pause that "busy" may ask for. */
-export const BUSY_RETRY_MS_MAX = 5_000;
+/** The longest pause that "busy" may ask for. Nodes ask for OWNER_RETRY_MS. */
+export const BUSY_RETRY_MS_MAX = 1_000;
 
 /** Node clocks may differ by this much; a captured request is useless after it. */
 export const CLOCK_SKEW_MS_MAX = 60_000;

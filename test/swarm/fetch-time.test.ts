@@ -26,6 +26,15 @@ describe('swarm/fetch: time', () => {
     );
   });
 
+  it('leaves a parent that asks for a pause instead of holding the request', () => {
+    const { effects, fetch, owner, members } = asChild();
+    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    fetch.settle(1, redirect([parent]));
+    fetch.settle(2, { kind: 'busy', retryMs: 50 });
+    const { ask } = effects.last('ask');
+    assert.deepEqual([ask.node, ask.exclude], [owner, [parent]]);
+  });
+
   it('asks a silent parent once more from the same byte, then leaves it', () => {
     const { effects, fetch, owner, members } = asChild();
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;

@@ -138,6 +138,8 @@ describe('swarm/fetch: the way of a shard', () => {
       checksum: 'bb',
     });
     assert.equal(made.effects.last('ask').ask.fromBytes, 0);
+    fetch.settle(3, data('aa', 'bb'));
+    assert.equal(made.effects.last('origin').ask.fromBytes, 0, 'it contradicts itself again');
   });
 
   it('asks the same node again when a thread of its own ended, and blames nobody', () => {
