@@ -88,7 +88,7 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
   const vouching = new Vouching(config.ProxyConfig);
   const storage = await openStorage(config, origin, frontCount, vouching, observation, clock);
   const shared = { config, node: at.node, storage, vouching, envelope, observation, clock };
-  const shards = buildShards({ ...shared, mode });
+  const shards = buildShards({ ...shared, mode, random: Math.random });
   const membership = await discoverMembers({
     ...shared,
     pools: storage.pools,

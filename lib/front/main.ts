@@ -251,7 +251,8 @@ function main(start: FrontStart, port: MessagePort): void {
   const p2p = bounded(App());
   servePeers(p2p, {
     ...common,
-    uploads: new Uploads(common.turn, clock.nowMs),
+    after: clock.after,
+    uploads: new Uploads(common.turn, clock),
     throttle: null,
     tracing: config.tracing,
     envelope: new Envelope({

@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
+import type { Clock, Timer } from '../clock.ts';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { Tier } from '../telemetry/metrics-list.ts';
@@ -19,7 +20,7 @@ import type { ControlLink } from './control-link.ts';
 import { answer, statusLine } from './responses.ts';
 import type { Upload, Uploads } from './uploads.ts';
 
-interface PeerTools extends Omit<SenderTools, 'watermark'> {
+interface PeerTools extends Omit<SenderTools, 'watermark'>, Pick<Clock, 'after'> {
   link: ControlLink;
   uploads: Uploads;
   envelope: Envelope;
@@ -137,7 +138,7 @@ class PeerAnswer {
   readonly #tools: PeerTools;
   readonly #startMs: number;
   readonly #ask: number;
-  readonly #holdTimer: NodeJS.Timeout;
+  readonly #holdTimer: Timer;
   #place: { slot: number; generation: number } | null = null;
   #checksum: string | null = null;
   #cold = false;
@@ -156,7 +157,7 @@ class PeerAnswer {
     this.#startMs = tools.nowMs();
     res.onAborted(() => this.#finish(true));
     tools.started();
-    this.#holdTimer = setTimeout(() => this.#busy(), pread.holdMs);
+    this.#holdTimer = tools.after(pread.holdMs, () => this.#busy());
     this.#ask = tools.link.ask(request, (message) => this.#heard(message));
   }
 
@@ -225,7 +226,7 @@ class PeerAnswer {
       );
       return;
     }
-    clearTimeout(this.#holdTimer);
+    this.#holdTimer.cancel();
     this.#tools.answered('data');
     this.#res.cork(() => {
       this.#res.writeStatus(statusLine(200));
@@ -288,7 +289,7 @@ class PeerAnswer {
   #finish(failed: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#holdTimer);
+    this.#holdTimer.cancel();
     this.#sender?.stop();
     this.#upload?.end();
     this.#tools.followers.delete(this);

@@ -1,4 +1,5 @@
 import { nextUpload } from '../swarm/upload-turns.ts';
+import type { Clock, Timer } from '../clock.ts';
 import { UPLOAD_ALIVE_BYTES, UPLOAD_ALIVE_MS, UPLOAD_STUCK_MS } from './limits.ts';
 import type { Turn, TurnWaiter } from './turn.ts';
 
@@ -10,14 +11,14 @@ import type { Turn, TurnWaiter } from './turn.ts';
  */
 export class Uploads {
   readonly #turn: Turn;
-  readonly #nowMs: () => number;
+  readonly #clock: Pick<Clock, 'nowMs' | 'after'>;
   readonly #active = new Set<Upload>();
   #waiting: Upload[] = [];
-  #timer: NodeJS.Timeout | null = null;
+  #timer: Timer | null = null;
 
-  constructor(turn: Turn, nowMs: () => number) {
+  constructor(turn: Turn, clock: Pick<Clock, 'nowMs' | 'after'>) {
     this.#turn = turn;
-    this.#nowMs = nowMs;
+    this.#clock = clock;
   }
 
   /** An upload of the shard at `order` of its blob, beside which `atOnce` shards may be sent. */
@@ -31,7 +32,7 @@ export class Uploads {
 
   /** Whether the upload may write now. It counts as active from then on. */
   mayGo(upload: Upload): boolean {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#clock.nowMs();
     const others = [...this.#active, ...this.#waiting].filter(
       (other) => other !== upload && (other.isWaiting || nowMs - other.wroteMs < UPLOAD_STUCK_MS),
     );
@@ -44,7 +45,7 @@ export class Uploads {
   /** How many of `bytes` the upload may send now: all, a sign of life, or none. */
   share(upload: Upload, bytes: number): number {
     if (this.mayGo(upload)) return bytes;
-    const nowMs = this.#nowMs();
+    const nowMs = this.#clock.nowMs();
     if (!upload.hasBegun || nowMs - upload.wroteMs < UPLOAD_ALIVE_MS) return 0;
     upload.wroteMs = nowMs;
     return Math.min(bytes, UPLOAD_ALIVE_BYTES);
@@ -53,7 +54,7 @@ export class Uploads {
   wait(upload: Upload): void {
     this.#active.delete(upload);
     this.#waiting.push(upload);
-    this.#timer ??= setTimeout(this.#look, UPLOAD_STUCK_MS);
+    this.#timer ??= this.#clock.after(UPLOAD_STUCK_MS, this.#look);
   }
 
   /** The upload has nothing to send for now, or is over. */
@@ -66,7 +67,7 @@ export class Uploads {
 
   /** Lets those go that may, the most needed first. */
   readonly #look = (): void => {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timer = null;
     const waiting = this.#waiting.toSorted((one, other) => one.order - other.order);
     for (const upload of waiting) {
@@ -75,7 +76,7 @@ export class Uploads {
       this.#waiting.splice(place, 1);
       upload.turned();
     }
-    if (this.#waiting.length > 0) this.#timer ??= setTimeout(this.#look, UPLOAD_STUCK_MS);
+    if (this.#waiting.length > 0) this.#timer ??= this.#clock.after(UPLOAD_STUCK_MS, this.#look);
   };
 }
 

@@ -26,6 +26,8 @@ interface ShardParts {
   envelope: Envelope;
   observation: Observation;
   clock: Clock;
+  /** Uniform in [0, 1). */
+  random(): number;
 }
 
 /** Everything that brings, keeps and checks shards. */
@@ -42,7 +44,7 @@ export interface Shards {
 }
 
 export function buildShards(parts: ShardParts): Shards {
-  const { node, mode, storage, vouching, envelope, observation, clock } = parts;
+  const { node, mode, storage, vouching, envelope, observation, clock, random } = parts;
   const { arena, doorbells, residency, store, runtime, pools } = storage;
   const { meter, log } = observation;
   const facts = new BlobFacts();
@@ -55,6 +57,7 @@ export function buildShards(parts: ShardParts): Shards {
     facts,
     vouching,
     clock,
+    random,
     envelope,
     observation,
     missed: (key, peer) => holders.missed(key, peer),
@@ -64,7 +67,7 @@ export function buildShards(parts: ShardParts): Shards {
   const about = {
     self: node,
     clock,
-    random: Math.random,
+    random,
     ranked: (key: string) => swarm.ranked(key),
     call: (...[peer, path, options]: Parameters<PeerCalls['call']>) =>
       calls.call(peer, path, options),

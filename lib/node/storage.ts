@@ -117,11 +117,12 @@ export async function openStorage(
   };
 }
 
-function openStore(
-  files: SlabFiles,
+/** The cache of a node. Each failure of the disk is counted. */
+export function openStore(
+  files: Pick<SlabFiles, 'slotCount' | 'entryCount' | 'table' | 'writeHeader'>,
   checkReads: Config['CacheConfig']['checkReads'],
   { arena, pools }: Pick<Storage, 'arena' | 'pools'>,
-  { meter, log }: Observation,
+  { meter, log }: Pick<Observation, 'meter' | 'log'>,
   clock: Clock,
 ): CacheStore {
   const failed = (error: WireError, what: 'read' | 'write'): ShoalError => {

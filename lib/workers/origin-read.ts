@@ -64,7 +64,7 @@ export type OriginReadNews = ({ kind: 'head' } & HeadFact) | OriginReadResult;
  */
 export async function readFromOrigin(
   job: OriginReadJob,
-  origin: OriginClient,
+  origin: Pick<OriginClient, 'readRange'>,
   tools: TransferTools,
   over: (result: OriginReadResult, part: OriginPart) => void,
   learned: (fact: HeadFact) => void = () => undefined,
@@ -127,7 +127,7 @@ class PartsReading {
   }
 
   /** Reads the parts; returns how many of them have ended. */
-  async run(origin: OriginClient): Promise<number> {
+  async run(origin: Pick<OriginClient, 'readRange'>): Promise<number> {
     const sliceBytes = this.#parts.length === 1 ? sliceFirst(this.#job, this.#part) : 0;
     const { arena } = this.#tools;
     const { slot, fromBytes } = this.#part;
@@ -169,7 +169,7 @@ class PartsReading {
    * offset in the current part up to which bytes have arrived.
    */
   async #read(
-    origin: OriginClient,
+    origin: Pick<OriginClient, 'readRange'>,
     startBytes: number,
     endBytes: number,
     advance: (bytes: number) => void,

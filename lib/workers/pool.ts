@@ -16,6 +16,7 @@ import {
   type WriteJob,
   type WriteOutcome,
 } from '../io/slab.ts';
+import { threadLooks } from '../io/looks.ts';
 import { lowWater } from '../io/low-water.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { OriginTarget, Redirect } from '../origin-target.ts';
@@ -149,7 +150,9 @@ const tools: TransferTools = {
   arena: new Arena(start.arena),
   doorbells: new Doorbells(start.doorbells),
   peers: new PeerConnections(() => performance.now()),
-  nowMs: () => performance.now(),
+  looks: threadLooks,
+  nowMs: systemClock.nowMs,
+  after: systemClock.after,
 };
 /**
  * Buckets that registries redirected to, for control to learn (see Vouching); each is reported

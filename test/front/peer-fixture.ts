@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { systemClock } from '../../lib/clock.ts';
 import { Envelope, type Enclosed } from '../../lib/wire/envelope.ts';
 import { preadPath, type PreadQuery } from '../../lib/wire/pread.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
@@ -38,7 +39,7 @@ export class PeerFrontFixture {
     wallMs: () => WALL_MS,
   });
   port = 0;
-  readonly uploads = new Uploads(this.front.turn, () => 5);
+  readonly uploads = new Uploads(this.front.turn, { nowMs: () => 5, after: systemClock.after });
   draining = false;
   readonly answered: string[] = [];
   readonly refused: string[] = [];
@@ -53,6 +54,7 @@ export class PeerFrontFixture {
       turn,
       link,
       envelope: this.envelope,
+      after: systemClock.after,
       uploads: this.uploads,
       throttle: null,
       tracing: false,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { systemClock } from '../../lib/clock.ts';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { UPLOAD_ALIVE_BYTES, UPLOAD_ALIVE_MS, UPLOAD_STUCK_MS } from '../../lib/front/limits.ts';
 import { Turn } from '../../lib/front/turn.ts';
@@ -13,7 +14,7 @@ describe('front/uploads', () => {
   beforeEach(() => {
     nowMs = 1000;
     turned = [];
-    uploads = new Uploads(new Turn(), () => nowMs);
+    uploads = new Uploads(new Turn(), { nowMs: () => nowMs, after: systemClock.after });
   });
 
   const waits = (upload: Upload, name: string): void => {

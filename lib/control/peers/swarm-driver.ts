@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts';
+import type { Clock, Timer } from '../../clock.ts';
 import type { Membership } from '../../cluster/membership.ts';
 import type { Envelope } from '../../wire/envelope.ts';
 import type { Arena } from '../../io/arena.ts';
@@ -29,6 +29,8 @@ interface DriverParts {
   facts: BlobFacts;
   vouching: Vouching;
   clock: Clock;
+  /** Uniform in [0, 1). */
+  random(): number;
   envelope: Envelope;
   observation: Observation;
   /** A node that offered a blob does not have it. */
@@ -49,7 +51,7 @@ export class SwarmDriver {
   readonly #suspicion: Suspicion;
   readonly #standings: PeerStandings;
   #membership: Membership | null = null;
-  #ticker: NodeJS.Timeout;
+  #ticker: Timer | null = null;
   #tickMs = SWARM_IDLE_TICK_MS;
 
   constructor(parts: DriverParts) {
@@ -67,7 +69,7 @@ export class SwarmDriver {
     this.#swarm = new Swarm({
       self: this.#self,
       nowMs: () => parts.clock.nowMs(),
-      random: Math.random,
+      random: parts.random,
       effects: new NodeEffects({
         ...parts,
         self: this.#self,
@@ -92,19 +94,22 @@ export class SwarmDriver {
           log.debug({ peer: node ?? undefined }, `swarm: ${event}`);
       },
     });
-    this.#ticker = setInterval(() => this.#tick(), this.#tickMs);
+    this.#startTicker();
   }
 
-  #tick(): void {
-    this.#swarm.tick();
-    if (!this.#swarm.isFetching) this.#tickEvery(SWARM_IDLE_TICK_MS);
+  #startTicker(): void {
+    this.#ticker = this.#parts.clock.after(this.#tickMs, () => {
+      this.#startTicker();
+      this.#swarm.tick();
+      if (!this.#swarm.isFetching) this.#tickEvery(SWARM_IDLE_TICK_MS);
+    });
   }
 
   #tickEvery(intervalMs: number): void {
     if (intervalMs === this.#tickMs) return;
     this.#tickMs = intervalMs;
-    clearInterval(this.#ticker);
-    this.#ticker = setInterval(() => this.#tick(), intervalMs);
+    this.#ticker?.cancel();
+    this.#startTicker();
   }
 
   /** Which nodes accept requests of this one. */
@@ -138,7 +143,7 @@ export class SwarmDriver {
   }
 
   async leave(): Promise<void> {
-    clearInterval(this.#ticker);
+    this.#ticker?.cancel();
     await this.#membership?.stop();
   }
 

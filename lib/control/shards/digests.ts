@@ -9,7 +9,7 @@ import {
   DIGEST_STARTS_OVER_MAX,
 } from '../limits.ts';
 import { SHARD_BYTES } from '../../limits.ts';
-import type { DigestJob, DigestResult } from '../../workers/digest.ts';
+import type { DigestJob, DigestResult } from '../../workers/blob-hashes.ts';
 import type { Arena } from '../../io/arena.ts';
 import type { ShardLoader } from './loader.ts';
 import type { Interest, Resident, FetchOptions } from './resident.ts';

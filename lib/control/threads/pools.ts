@@ -1,7 +1,8 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
 import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../../limits.ts';
-import type { DigestJob, DigestResult, DigestStart } from '../../workers/digest.ts';
+import type { DigestJob, DigestResult } from '../../workers/blob-hashes.ts';
+import type { DigestStart } from '../../workers/digest.ts';
 import type { OriginReadJob, OriginReadNews } from '../../workers/origin-read.ts';
 import type { Bucket } from '../../registry/vouching.ts';
 import type { HoldJob, PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';

@@ -1,4 +1,5 @@
 import { ShoalError } from '../../errors.ts';
+import type { Clock } from '../../clock.ts';
 import {
   ConnectionBroken,
   type BodySink,
@@ -6,7 +7,7 @@ import {
   type HttpResponse,
 } from '../../io/http-connection.ts';
 import type { ResponseHead } from '../../io/response-head.ts';
-import { threadLooks } from '../../io/looks.ts';
+import type { Look } from '../../io/looks.ts';
 import { envelopeError } from '../../wire/envelope.ts';
 import { addressOf } from '../../wire/fields.ts';
 import {
@@ -15,7 +16,7 @@ import {
   PEER_CONNECT_MS_MAX,
   PEER_CONNECT_TRIES,
 } from '../limits.ts';
-import { NoConnection, type PeerConnections } from './connection.ts';
+import { NoConnection } from './connection.ts';
 import { Progress } from './progress.ts';
 
 /** A request to another node, signed by control. */
@@ -44,9 +45,19 @@ interface ExchangePlan {
   };
 }
 
-export interface ExchangeTools {
-  peers: PeerConnections;
-  nowMs: () => number;
+type PeerConnection = Pick<HttpConnection, 'exchange' | 'destroy'>;
+
+/** See PeerConnections. */
+interface PeerNetwork {
+  take(host: string, port: number): PeerConnection | null;
+  open(host: string, port: number, connectMs: number): PeerConnection;
+  give(host: string, port: number, connection: PeerConnection): void;
+}
+
+export interface ExchangeTools extends Pick<Clock, 'nowMs' | 'after'> {
+  peers: PeerNetwork;
+  /** See Looks. */
+  looks: { add(look: Look): () => void };
 }
 
 /**
@@ -103,19 +114,21 @@ class Attempt {
     this.#progress = new Progress(tools.nowMs, plan.holdMs);
   }
 
-  async on(connection: HttpConnection): Promise<HttpResponse> {
+  async on(connection: PeerConnection): Promise<HttpResponse> {
     const { node } = this.#request;
     const { body } = this.#plan;
     const stopLooking = this.#isBounded
       ? () => undefined
-      : threadLooks.add(() => {
+      : this.#tools.looks.add(() => {
           const error = this.#cancelled() ?? this.#stalled();
           if (error !== null) connection.destroy(error);
         });
     const timer =
       this.#dueMs === null
-        ? undefined
-        : setTimeout(() => connection.destroy(this.#late()), this.#dueMs - this.#tools.nowMs());
+        ? null
+        : this.#tools.after(this.#dueMs - this.#tools.nowMs(), () =>
+            connection.destroy(this.#late()),
+          );
     let receivedBytes = 0;
     try {
       const response = await connection.exchange(headOf(this.#request), {
@@ -142,7 +155,7 @@ class Attempt {
       return response;
     } finally {
       stopLooking();
-      clearTimeout(timer);
+      timer?.cancel();
     }
   }
 

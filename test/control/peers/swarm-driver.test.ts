@@ -49,6 +49,7 @@ describe('control/swarm-driver', () => {
       facts: new BlobFacts(),
       vouching: new Vouching({ registries: [], allow: [] }),
       clock: new ManualClock(),
+      random: Math.random,
       envelope: new Envelope({
         secret: new ClusterSecret(Buffer.alloc(32, 1)),
         self: SELF,

@@ -7,7 +7,7 @@ import {
   DIGEST_PATIENCE_MS,
 } from '../../../lib/control/limits.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
-import type { DigestJob, DigestResult } from '../../../lib/workers/digest.ts';
+import type { DigestJob, DigestResult } from '../../../lib/workers/blob-hashes.ts';
 import {
   Listener,
   OTHER_KEY,

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
+import { systemClock } from '../../../lib/clock.ts';
+import { threadLooks } from '../../../lib/io/looks.ts';
 import { Arena } from '../../../lib/io/arena.ts';
 import { Doorbells } from '../../../lib/io/doorbell.ts';
 import { PeerConnections } from '../../../lib/workers/peer/connection.ts';
@@ -89,7 +91,9 @@ export function transferTools(
     arena,
     doorbells: Doorbells.create(1),
     peers: new PeerConnections(nowMs),
+    looks: threadLooks,
     nowMs,
+    after: systemClock.after,
     pushMs: (ms) => void (pushedMs += ms),
     generations,
   };

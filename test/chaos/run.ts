@@ -1,0 +1,34 @@
+import './hooks.ts';
+
+const { runSeed } = await import('./run-seed.ts');
+
+const args = process.argv.slice(2);
+const option = (name: string, otherwise: number): number => {
+  const at = args.indexOf(`--${name}`);
+  return at < 0 ? otherwise : Number(args[at + 1]);
+};
+const first = option('seed', 1);
+const count = option('seeds', args.includes('--seed') ? 1 : 1_000);
+const untilMs = Date.now() + option('seconds', 3_600) * 1_000;
+
+let [bad, done, pulls, ok, events] = [0, 0, 0, 0, 0];
+for (let seed = first; seed < first + count && Date.now() < untilMs; seed++) {
+  const result = await runSeed(seed);
+  done += 1;
+  pulls += result.pulls.length;
+  ok += result.pulls.filter(({ outcome }) => outcome.kind === 'done').length;
+  events += result.events;
+  if (result.violations.length === 0) continue;
+  bad += 1;
+  const { agents, roots, faults } = result.plan;
+  const lie = result.lie === '' ? '' : ` (${result.lie})`;
+  console.log(
+    `seed ${seed} (${agents} agents, ${roots} roots; ${faults.join(', ') || 'calm'}${lie}):`,
+  );
+  for (const violation of result.violations.slice(0, 5)) console.log(`  ${violation}`);
+}
+console.log(
+  `${done} seeds, ${bad} with violations; ${pulls} pulls, ${ok} done; ${events} events; ` +
+    `replay one with \`npm run chaos -- --seed N\``,
+);
+process.exitCode = bad > 0 ? 1 : 0;

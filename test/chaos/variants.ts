@@ -1,0 +1,283 @@
+import { ShoalError } from '../../lib/errors.ts';
+import type { Pools } from '../../lib/control/threads/pools.ts';
+import type { Storage } from '../../lib/node/storage.ts';
+import type { PreadResult } from '../../lib/wire/pread.ts';
+import type { PoolJob } from '../../lib/workers/pool.ts';
+import type { Variant } from './machine.ts';
+import type { FaultKind } from './plan.ts';
+
+/** A node with one rule broken, and the faults under which that must show. */
+export interface Broken {
+  breaks: Variant;
+  under: FaultKind[];
+}
+
+/** Changes the jobs of a node's threads, or their results. */
+function jobs(
+  storage: Storage,
+  change: (job: PoolJob, run: (job: PoolJob) => Promise<unknown>) => Promise<unknown>,
+): void {
+  const pools = storage.pools;
+  const run = pools.run.bind(pools) as (job: PoolJob) => Promise<unknown>;
+  pools.run = ((job: PoolJob) => change(job, run)) as Pools['run'];
+}
+
+export const VARIANTS: Record<string, Broken> = {
+  skipsTheChecksum: {
+    under: ['liar'],
+    breaks: {
+      storage: (storage) =>
+        jobs(storage, async (job, run) => {
+          const result = (await run(job)) as PreadResult;
+          return job.kind === 'peer' && result.kind === 'data' && result.claimedChecksum !== null
+            ? { ...result, checksum: result.claimedChecksum }
+            : result;
+        }),
+    },
+  },
+  servesUnverifiedBytes: {
+    under: ['liar'],
+    breaks: { watermark: (arena, slot) => arena.received(slot) },
+  },
+  ignoresAccess: {
+    under: [],
+    breaks: {
+      parts({ streams: { gate } }) {
+        gate.check = async () => ({ forMs: 60_000, stale: false });
+      },
+    },
+  },
+  neverForgetsARight: {
+    under: [],
+    breaks: {
+      parts({ streams: { gate } }) {
+        const remembered = new Set<string>();
+        const check = gate.check.bind(gate);
+        gate.check = async (blob, authorization) => {
+          const grant = await check(blob, authorization);
+          remembered.add(`${blob.scope} ${authorization}`);
+          return grant;
+        };
+        gate.remembered = (blob, authorization) =>
+          remembered.has(`${blob.scope} ${authorization}`) ? 60_000 : null;
+      },
+    },
+  },
+  takesARefusalForAnOutage: {
+    under: [],
+    breaks: {
+      parts({ streams: { gate } }) {
+        const granted = new Set<string>();
+        const check = gate.check.bind(gate);
+        gate.check = async (blob, authorization) => {
+          const right = `${blob.scope} ${authorization}`;
+          try {
+            const grant = await check(blob, authorization);
+            granted.add(right);
+            return grant;
+          } catch (thrown) {
+            if (granted.has(right)) return { forMs: 0, stale: true };
+            throw thrown;
+          }
+        };
+      },
+    },
+  },
+  givesOneClientsRightToAnother: {
+    under: [],
+    breaks: {
+      parts({ streams: { gate } }) {
+        const granted = new Set<string>();
+        const check = gate.check.bind(gate);
+        gate.check = async (blob, authorization) => {
+          if (granted.has(blob.scope)) return { forMs: 0, stale: false };
+          const grant = await check(blob, authorization);
+          granted.add(blob.scope);
+          return grant;
+        };
+      },
+    },
+  },
+  believesAPeersSize: {
+    under: ['liar'],
+    breaks: {
+      shards({ facts }) {
+        const sized = facts.sized.bind(facts);
+        facts.sized = (key, bytes) => sized(key, bytes, 'digest');
+      },
+    },
+  },
+  leaksAStreamOnAbort: {
+    under: [],
+    breaks: {
+      desk(desk) {
+        const receive = desk.receive.bind(desk);
+        desk.receive = (message) => {
+          if (message.kind !== 'close' || message.whole) receive(message);
+        };
+      },
+    },
+  },
+  leaksAPin: {
+    under: [],
+    breaks: {
+      storage({ arena }) {
+        const unpin = arena.unpin.bind(arena);
+        let times = 0;
+        arena.unpin = (slot) => {
+          if (++times % 7 !== 0) unpin(slot);
+        };
+      },
+    },
+  },
+  asksTheOriginForEachReader: {
+    under: [],
+    breaks: {
+      storage({ pools }) {
+        const origin = pools.origin.bind(pools);
+        pools.origin = async (job, heard, mayStream) => {
+          for (let times = 0; times < 3; times++) await origin(job, () => undefined, mayStream);
+          return origin(job, heard, mayStream);
+        };
+      },
+    },
+  },
+  retriesTheOriginWithoutBound: {
+    under: ['registry'],
+    breaks: {
+      storage(storage) {
+        jobs(storage, async (job, run) => {
+          for (let times = 0; ; times++) {
+            const result = (await run(job)) as { kind: string };
+            if (job.kind !== 'probe' || result.kind !== 'failed' || times > 2_000) return result;
+          }
+        });
+      },
+    },
+  },
+  waitsForASilentPeer: {
+    under: ['liar'],
+    breaks: {
+      storage(storage) {
+        jobs(storage, async (job, run) => {
+          const result = (await run(job)) as { kind: string; error?: { code: string } };
+          if (job.kind === 'peer' && result.error?.code === 'PEER_TIMEOUT')
+            await new Promise(() => undefined);
+          return result;
+        });
+      },
+    },
+  },
+  neverEndsAFetch: {
+    under: ['registry'],
+    breaks: {
+      storage({ pools }) {
+        const origin = pools.origin.bind(pools);
+        pools.origin = (job, heard, mayStream) =>
+          origin(
+            job,
+            (news) => {
+              if (news.kind !== 'failed') heard(news);
+            },
+            mayStream,
+          );
+      },
+    },
+  },
+  skipsTheDisksChecksum: {
+    under: ['disk', 'crash'],
+    breaks: {
+      storage: (storage) =>
+        jobs(storage, (job, run) =>
+          run(job.kind === 'diskRead' ? { ...job, checksum: null } : job),
+        ),
+    },
+  },
+  opensAnySignature: {
+    under: [],
+    breaks: {
+      envelope(envelope) {
+        envelope.open = () => ({ kind: 'opened', origin: null, words: null, requestId: '' });
+      },
+    },
+  },
+  opensWhatIsForAnotherNode: {
+    under: [],
+    breaks: {
+      envelope(envelope) {
+        const open = envelope.open.bind(envelope);
+        envelope.open = (request) => {
+          const opened = open(request);
+          return opened.kind === 'refused' && opened.code === 'PEER_ADDRESS'
+            ? { kind: 'opened', origin: null, words: null, requestId: '' }
+            : opened;
+        };
+      },
+    },
+  },
+  takesAnySlotForItsShard: {
+    under: [],
+    breaks: {
+      storage({ arena }) {
+        const tryPin = arena.tryPin.bind(arena);
+        const generation = arena.generation.bind(arena);
+        arena.tryPin = (slot) => tryPin(slot, generation(slot));
+        const told = new Map<number, number>();
+        arena.generation = (slot) => {
+          if (!told.has(slot)) told.set(slot, generation(slot));
+          return told.get(slot)!;
+        };
+      },
+    },
+  },
+  skipsTheDigest: {
+    under: ['liar'],
+    breaks: {
+      storage: (storage) =>
+        jobs(storage, (job, run) => run(job.kind === 'peer' ? { ...job, digest: null } : job)),
+    },
+  },
+  tellsSizesInErrors: {
+    under: [],
+    breaks: {
+      parts({ streams: { gate } }, { facts }) {
+        const check = gate.check.bind(gate);
+        gate.check = async (blob, authorization) => {
+          try {
+            return await check(blob, authorization);
+          } catch (thrown) {
+            const error = ShoalError.from(thrown);
+            throw new ShoalError(error.code, `${error.message} (${facts.totalOf(blob.key)})`, {
+              status: error.status,
+            });
+          }
+        };
+      },
+    },
+  },
+  passesAPeersRefusalOn: {
+    under: ['liar'],
+    breaks: {
+      storage: (storage) =>
+        jobs(storage, async (job, run) => {
+          const result = (await run(job)) as PreadResult;
+          if (job.kind !== 'peer' || result.kind !== 'failed') return result;
+          const error = new ShoalError('ORIGIN_REFUSED', 'a peer says so', { status: 403 });
+          return { kind: 'refused', error: error.toWire() };
+        }),
+    },
+  },
+  keepsALayersTurn: {
+    under: [],
+    breaks: {
+      parts({ streams: { layers } }) {
+        const enter = layers.enter.bind(layers);
+        let left = 2;
+        layers.enter = (key, share, begin) => {
+          if (left > 0) return enter(key, share, (left--, begin));
+          return () => undefined;
+        };
+      },
+    },
+  },
+};
