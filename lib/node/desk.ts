@@ -118,28 +118,6 @@ export function buildDesk(inputs: DeskInputs): Desk {
     call,
   });
   const trees = new ShardTrees(swarm.core, node, call);
-  const questions = new PeerQuestions({
-    stat: (query) => shards.checksums.stat(query),
-    answeredStat({ key, shard }, { kind }, startMs) {
-      const latencyUs = (clock.nowMs() - startMs) * 1000;
-      meter.observe('rpcStat', latencyUs);
-      const sizeBytes = kind === 'stat' ? 0 : -1;
-      const offsetBytes = shard * SHARD_BYTES;
-      observation.probe?.line('rpc:stat', facts.pathname(key), offsetBytes, sizeBytes, latencyUs);
-    },
-    hold: ({ key, totalBytes }, origin, requestId) =>
-      holdings.hold(key, totalBytes, swarm.vouched(key, origin), requestId),
-    recall: (ids) => memory.answer(ids),
-    told: (words) => memory.told(words),
-    offered: ({ node: peer, keys }) => shards.holders.told(peer, keys),
-    holders: (query) => shards.holders.answer(query),
-    summary: (telling) => summaries.accept(telling),
-    swarm: () => summaries.answer(),
-    tree: (key, shard) => trees.own(key, shard),
-    members: async (query) => (await inputs.membership.answer?.(query)) ?? {},
-    count,
-    nowMs: clock.nowMs,
-  });
 
   const view = new SwarmView(swarm.core, node, swarm.standings);
   const status = statusInputs({
@@ -159,6 +137,25 @@ export function buildDesk(inputs: DeskInputs): Desk {
   // Whoever can reach the exporter sees the pages: they show aliases of blobs, not digests.
   const names = new BlobAliases((key) => inputs.secret.opaqueName('blob', key));
   const summaries = buildSummaries(inputs, status, call);
+  const questions = new PeerQuestions({
+    checksums: shards.checksums,
+    answeredStat({ key, shard }, { kind }, startMs) {
+      const latencyUs = (clock.nowMs() - startMs) * 1000;
+      meter.observe('rpcStat', latencyUs);
+      const sizeBytes = kind === 'stat' ? 0 : -1;
+      const offsetBytes = shard * SHARD_BYTES;
+      observation.probe?.line('rpc:stat', facts.pathname(key), offsetBytes, sizeBytes, latencyUs);
+    },
+    hold: ({ key, totalBytes }, origin, requestId) =>
+      holdings.hold(key, totalBytes, swarm.vouched(key, origin), requestId),
+    memory,
+    holders: shards.holders,
+    summaries,
+    trees,
+    membership: inputs.membership,
+    count,
+    nowMs: clock.nowMs,
+  });
   const route = observation.pages({
     inputs: () => names.hide(status()),
     tree: (alias) => names.tree(alias, (key) => view.tree(key)),

@@ -3,13 +3,7 @@ import type { CounterName } from '../../telemetry/metrics-list.ts';
 import { formatHolding, parseFetch, type FetchQuery, type Holding } from '../../wire/fetch.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import { parseRecall, parseWords, WORDS_PATH } from '../../wire/recall.ts';
-import {
-  OFFERS_PATH,
-  parseHolders,
-  parseOffers,
-  type HoldersQuery,
-  type OfferedBlobs,
-} from '../../wire/holders.ts';
+import { OFFERS_PATH, parseHolders, parseOffers, type HoldersQuery } from '../../wire/holders.ts';
 import { parseMembers, type MembersQuery } from '../../wire/members.ts';
 import { formatRefusal, REFUSED } from '../../wire/refusal.ts';
 import { formatStatAnswer, parseStat, type StatAnswer, type StatQuery } from '../../wire/stat.ts';
@@ -18,26 +12,27 @@ import { formatEdges, parseTree } from '../../wire/tree.ts';
 import type { TreeEdge } from '../../telemetry/status.ts';
 import type { RpcRequest } from '../../workers/messages.ts';
 
+/** The parts of the node that have the answers. */
 interface QuestionParts {
   /** See ChecksumDesk. */
-  stat(query: StatQuery): Promise<StatAnswer>;
+  checksums: { stat(query: StatQuery): Promise<StatAnswer> };
   /** A stat was answered, `startMs` after the node's start. */
   answeredStat(query: StatQuery, answer: StatAnswer, startMs: number): void;
   /** See Holdings. */
   hold(query: FetchQuery, origin: OriginTarget | null, requestId: string): Promise<Holding>;
   /** See RegistryMemory. */
-  recall(ids: readonly string[]): object;
-  told(words: Record<string, unknown>): void;
+  memory: { answer(ids: readonly string[]): object; told(words: Record<string, unknown>): void };
   /** See HolderSearch. */
-  offered(offers: OfferedBlobs): void;
-  holders(query: HoldersQuery): object;
+  holders: {
+    told(node: string, keys: readonly string[]): void;
+    answer(query: HoldersQuery): object;
+  };
   /** See Summaries. */
-  summary(telling: Telling): void;
-  swarm(): object | null;
+  summaries: { accept(telling: Telling): void; answer(): object | null };
   /** See ShardTrees. */
-  tree(key: string, shard: number): TreeEdge[];
-  /** See Membership.answer. */
-  members(query: MembersQuery): Promise<object>;
+  trees: { own(key: string, shard: number): TreeEdge[] };
+  /** See Membership. */
+  membership: { answer?(query: MembersQuery): Promise<object> };
   count(name: CounterName): void;
   nowMs(): number;
 }
@@ -72,7 +67,7 @@ export class PeerQuestions {
   }
 
   async #answer({ path, query, origin, words, requestId }: RpcRequest): Promise<PeerReply> {
-    const { hold, recall, told, count } = this.#parts;
+    const { hold, memory, holders, summaries, trees, membership, count } = this.#parts;
     switch (/^\/rpc\/[a-z]+/.exec(path)?.[0]) {
       case '/rpc/stat':
         return this.#stat(valid(parseStat(path, query), path));
@@ -84,37 +79,40 @@ export class PeerQuestions {
       case '/rpc/recall': {
         const ids = valid(parseRecall(path), path);
         count('answer.recall');
-        return { status: 200, body: recall(ids) };
+        return { status: 200, body: memory.answer(ids) };
       }
       case WORDS_PATH:
-        told(valid(parseWords(words ?? ''), path));
+        memory.told(valid(parseWords(words ?? ''), path));
         count('answer.words');
         return { status: 200, body: {} };
-      case OFFERS_PATH:
-        this.#parts.offered(valid(parseOffers(words ?? ''), path));
+      case OFFERS_PATH: {
+        const { node, keys } = valid(parseOffers(words ?? ''), path);
+        holders.told(node, keys);
         count('answer.offers');
         return { status: 200, body: {} };
+      }
       case '/rpc/holders': {
-        const nodes = this.#parts.holders(valid(parseHolders(path, query), path));
+        const nodes = holders.answer(valid(parseHolders(path, query), path));
         count('answer.holders');
         return { status: 200, body: nodes };
       }
       case SUMMARY_PATH:
-        this.#parts.summary(valid(parseTelling(words ?? ''), path));
+        summaries.accept(valid(parseTelling(words ?? ''), path));
         count('answer.summary');
         return { status: 200, body: {} };
       case SWARM_PATH: {
-        const body = this.#parts.swarm();
+        const body = summaries.answer();
         count('answer.swarm');
         return body === null ? { status: 404, body: { kind: 'miss' } } : { status: 200, body };
       }
       case '/rpc/tree': {
         const { key, shard } = valid(parseTree(path), path);
         count('answer.swarm');
-        return { status: 200, body: formatEdges(this.#parts.tree(key, shard)) };
+        return { status: 200, body: formatEdges(trees.own(key, shard)) };
       }
       case '/rpc/members': {
-        const answer = await this.#parts.members(valid(parseMembers(path, query), path));
+        const members = valid(parseMembers(path, query), path);
+        const answer = (await membership.answer?.(members)) ?? {};
         count('answer.members');
         return { status: 200, body: answer };
       }
@@ -124,9 +122,9 @@ export class PeerQuestions {
   }
 
   async #stat(query: StatQuery): Promise<PeerReply> {
-    const { stat, answeredStat, count, nowMs } = this.#parts;
+    const { checksums, answeredStat, count, nowMs } = this.#parts;
     const startMs = nowMs();
-    const answer = await stat(query);
+    const answer = await checksums.stat(query);
     count('answer.stat');
     answeredStat(query, answer, startMs);
     return formatStatAnswer(answer);
