@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import './hooks.ts';
 
 const { runSeed } = await import('./run-seed.ts');
+const { VARIANTS } = await import('./variants.ts');
 
 /** Seeds of the sample; `npm run chaos -- --seeds N` takes more. */
 const SEEDS = 30;
@@ -25,9 +26,20 @@ describe('chaos: whole nodes over simulated network, disk, clock and registry', 
       assert.deepEqual((await runSeed(seed)).violations, [], `seed ${seed}`);
   });
 
+  for (const [name, { breaks, under, seed }] of Object.entries(VARIANTS))
+    it(`catches a node that ${inWords(name)}`, async () => {
+      assert.notDeepEqual((await runSeed(seed, breaks, under)).violations, [], 'the broken node');
+      assert.deepEqual((await runSeed(seed, {}, under)).violations, [], 'the real node');
+    });
+
   it('gives the same run for the same seed', async () => {
     const [one, two] = [await runSeed(1125), await runSeed(1125)];
     assert.equal(one.events, two.events);
     assert.deepEqual(one.pulls, two.pulls);
   });
 });
+
+/** `skipsTheChecksum` as `skips the checksum`. */
+function inWords(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}

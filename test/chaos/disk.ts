@@ -92,6 +92,13 @@ export class Disk {
     this.#extents.set(offsetBytes, { buffer, lengthBytes });
   }
 
+  /** A bit of every second shard is another one from now on. */
+  rot(): void {
+    for (const { buffer, lengthBytes } of this.#extents.values())
+      if (lengthBytes > 0 && this.#random.below(2) === 0)
+        buffer[this.#random.below(lengthBytes)]! ^= 1 << this.#random.below(8);
+  }
+
   /** The simulation is over. */
   close(): void {
     for (const { buffer } of this.#extents.values()) buffers.give(buffer);

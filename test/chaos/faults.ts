@@ -72,6 +72,7 @@ const FAULTS: Record<FaultKind, Fault> = {
     const { disk } = world.machines[random.below(world.machines.length)]!;
     const how = random.below(6);
     at(() => {
+      if (how === 3) disk.rot();
       disk.faults = {
         ...SOUND,
         ...[

@@ -43,6 +43,9 @@ export type FaultKind = (typeof FAULT_KINDS)[number];
 
 export const FAULTS_FROM_MS = 1_000;
 export const HEALED_MS = 40_000;
+/** When the right of `revoked` ends, and long after that. */
+export const REVOKED_MS = 15_000;
+const REVOKED_AGAIN_MS = 30_000;
 
 export function planOf(seed: number, only?: readonly FaultKind[]): Plan {
   const random = new Random(seed);
@@ -75,6 +78,9 @@ export function planOf(seed: number, only?: readonly FaultKind[]): Plan {
       abortBytes: random.below(6) === 0 ? random.below(length) : null,
     };
   });
+  // Whose right ends comes again afterwards.
+  for (const pull of pulls.filter(({ who }) => who === 'revoked'))
+    pulls.push({ ...pull, atMs: REVOKED_AGAIN_MS });
   return {
     ...{ seed, agents, roots, faults, blobs, pulls },
     slots: 4 + random.below(8),

@@ -6,6 +6,7 @@ import { intrude } from './intruder.ts';
 import { ACCESS_TTL_S, STALE_TTL_S, type Variant } from './machine.ts';
 import {
   HEALED_MS,
+  REVOKED_MS,
   planOf,
   type FaultKind,
   type Plan,
@@ -102,7 +103,7 @@ class Simulation {
     for (const { repository, blob } of this.#plan.blobs) registry.put(repository, blob);
     for (const repository of ['one', 'two']) {
       registry.grant(CREDENTIALS.right!, { repository, ...always });
-      registry.grant(CREDENTIALS.revoked!, { repository, fromMs: 0, untilMs: 15_000 });
+      registry.grant(CREDENTIALS.revoked!, { repository, fromMs: 0, untilMs: REVOKED_MS });
       registry.grant(CREDENTIALS.late!, { repository, fromMs: 20_000, untilMs: Infinity });
     }
     registry.grant(CREDENTIALS.other!, { repository: 'three', ...always });

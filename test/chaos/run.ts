@@ -1,3 +1,4 @@
+import type { FaultKind } from './plan.ts';
 import './hooks.ts';
 
 const { runSeed } = await import('./run-seed.ts');
@@ -11,9 +12,13 @@ const first = option('seed', 1);
 const count = option('seeds', args.includes('--seed') ? 1 : 1_000);
 const untilMs = Date.now() + option('seconds', 3_600) * 1_000;
 
+const at = args.indexOf('--under');
+/** The kinds of faults of every seed, instead of some of all. */
+const under = at < 0 ? undefined : (args[at + 1]!.split(',') as FaultKind[]);
+
 let [bad, done, pulls, ok, events] = [0, 0, 0, 0, 0];
 for (let seed = first; seed < first + count && Date.now() < untilMs; seed++) {
-  const result = await runSeed(seed);
+  const result = await runSeed(seed, {}, under);
   done += 1;
   pulls += result.pulls.length;
   ok += result.pulls.filter(({ outcome }) => outcome.kind === 'done').length;

@@ -1,7 +1,6 @@
 import { ShoalError } from '../../lib/errors.ts';
 import type { Pools } from '../../lib/control/threads/pools.ts';
 import type { Storage } from '../../lib/node/storage.ts';
-import type { PreadResult } from '../../lib/wire/pread.ts';
 import type { PoolJob } from '../../lib/workers/pool.ts';
 import type { Variant } from './machine.ts';
 import type { FaultKind } from './plan.ts';
@@ -10,6 +9,8 @@ import type { FaultKind } from './plan.ts';
 export interface Broken {
   breaks: Variant;
   under: FaultKind[];
+  /** A seed that shows it. */
+  seed: number;
 }
 
 /** Changes the jobs of a node's threads, or their results. */
@@ -23,24 +24,14 @@ function jobs(
 }
 
 export const VARIANTS: Record<string, Broken> = {
-  skipsTheChecksum: {
-    under: ['liar'],
-    breaks: {
-      storage: (storage) =>
-        jobs(storage, async (job, run) => {
-          const result = (await run(job)) as PreadResult;
-          return job.kind === 'peer' && result.kind === 'data' && result.claimedChecksum !== null
-            ? { ...result, checksum: result.claimedChecksum }
-            : result;
-        }),
-    },
-  },
   servesUnverifiedBytes: {
     under: ['liar'],
+    seed: 2,
     breaks: { watermark: (arena, slot) => arena.received(slot) },
   },
   ignoresAccess: {
     under: [],
+    seed: 1,
     breaks: {
       parts({ streams: { gate } }) {
         gate.check = async () => ({ forMs: 60_000, stale: false });
@@ -49,6 +40,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   neverForgetsARight: {
     under: [],
+    seed: 3,
     breaks: {
       parts({ streams: { gate } }) {
         const remembered = new Set<string>();
@@ -65,6 +57,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   takesARefusalForAnOutage: {
     under: [],
+    seed: 3,
     breaks: {
       parts({ streams: { gate } }) {
         const granted = new Set<string>();
@@ -85,6 +78,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   givesOneClientsRightToAnother: {
     under: [],
+    seed: 2,
     breaks: {
       parts({ streams: { gate } }) {
         const granted = new Set<string>();
@@ -100,6 +94,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   believesAPeersSize: {
     under: ['liar'],
+    seed: 5,
     breaks: {
       shards({ facts }) {
         const sized = facts.sized.bind(facts);
@@ -109,6 +104,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   leaksAStreamOnAbort: {
     under: [],
+    seed: 1,
     breaks: {
       desk(desk) {
         const receive = desk.receive.bind(desk);
@@ -120,6 +116,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   leaksAPin: {
     under: [],
+    seed: 1,
     breaks: {
       storage({ arena }) {
         const unpin = arena.unpin.bind(arena);
@@ -132,6 +129,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   asksTheOriginForEachReader: {
     under: [],
+    seed: 1,
     breaks: {
       storage({ pools }) {
         const origin = pools.origin.bind(pools);
@@ -144,6 +142,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   retriesTheOriginWithoutBound: {
     under: ['registry'],
+    seed: 1,
     breaks: {
       storage(storage) {
         jobs(storage, async (job, run) => {
@@ -157,6 +156,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   waitsForASilentPeer: {
     under: ['liar'],
+    seed: 4,
     breaks: {
       storage(storage) {
         jobs(storage, async (job, run) => {
@@ -170,6 +170,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   neverEndsAFetch: {
     under: ['registry'],
+    seed: 2,
     breaks: {
       storage({ pools }) {
         const origin = pools.origin.bind(pools);
@@ -186,6 +187,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   skipsTheDisksChecksum: {
     under: ['disk', 'crash'],
+    seed: 9,
     breaks: {
       storage: (storage) =>
         jobs(storage, (job, run) =>
@@ -195,6 +197,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   opensAnySignature: {
     under: [],
+    seed: 1,
     breaks: {
       envelope(envelope) {
         envelope.open = () => ({ kind: 'opened', origin: null, words: null, requestId: '' });
@@ -203,6 +206,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   opensWhatIsForAnotherNode: {
     under: [],
+    seed: 1,
     breaks: {
       envelope(envelope) {
         const open = envelope.open.bind(envelope);
@@ -215,30 +219,9 @@ export const VARIANTS: Record<string, Broken> = {
       },
     },
   },
-  takesAnySlotForItsShard: {
-    under: [],
-    breaks: {
-      storage({ arena }) {
-        const tryPin = arena.tryPin.bind(arena);
-        const generation = arena.generation.bind(arena);
-        arena.tryPin = (slot) => tryPin(slot, generation(slot));
-        const told = new Map<number, number>();
-        arena.generation = (slot) => {
-          if (!told.has(slot)) told.set(slot, generation(slot));
-          return told.get(slot)!;
-        };
-      },
-    },
-  },
-  skipsTheDigest: {
-    under: ['liar'],
-    breaks: {
-      storage: (storage) =>
-        jobs(storage, (job, run) => run(job.kind === 'peer' ? { ...job, digest: null } : job)),
-    },
-  },
   tellsSizesInErrors: {
     under: [],
+    seed: 1,
     breaks: {
       parts({ streams: { gate } }, { facts }) {
         const check = gate.check.bind(gate);
@@ -251,31 +234,6 @@ export const VARIANTS: Record<string, Broken> = {
               status: error.status,
             });
           }
-        };
-      },
-    },
-  },
-  passesAPeersRefusalOn: {
-    under: ['liar'],
-    breaks: {
-      storage: (storage) =>
-        jobs(storage, async (job, run) => {
-          const result = (await run(job)) as PreadResult;
-          if (job.kind !== 'peer' || result.kind !== 'failed') return result;
-          const error = new ShoalError('ORIGIN_REFUSED', 'a peer says so', { status: 403 });
-          return { kind: 'refused', error: error.toWire() };
-        }),
-    },
-  },
-  keepsALayersTurn: {
-    under: [],
-    breaks: {
-      parts({ streams: { layers } }) {
-        const enter = layers.enter.bind(layers);
-        let left = 2;
-        layers.enter = (key, share, begin) => {
-          if (left > 0) return enter(key, share, (left--, begin));
-          return () => undefined;
         };
       },
     },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,13 +12,16 @@ import { fetchPath } from '../../lib/wire/fetch.ts';
 import { preadPath } from '../../lib/wire/pread.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { digestOf } from './image.ts';
+import { until } from '../telemetry/until.ts';
 import { httpGet, ShoalNode, type Answer } from './node.ts';
 import { freePorts } from '../free-ports.ts';
 
 const SECRET = 'a secret of thirty-two characters';
 const OWNER = 'Bearer owner';
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-const PLACES = ['memory', 'disk', 'peer', 'origin'] as const;
+const PLACES = ['memory', 'disk', 'runtime', 'peer', 'origin'] as const;
+/** The signature that the object storage accepts, and one that it gave to somebody else. */
+const [SIGNED, OTHERS] = ['?Signature=owner', '?Signature=another'];
 
 /** Where in a path of object storage a blob lies. */
 const storePath = (digest: string): string =>
@@ -34,6 +37,8 @@ describe('e2e: access matrix', () => {
   let registryHost: string;
   let listed: Server;
   let listedHost: string;
+  let storage: Server;
+  let storageHost: string;
   let nodes: ShoalNode[];
   /** Credentials that the registry accepts for `team/private`. */
   const accepted = new Set([OWNER]);
@@ -57,19 +62,25 @@ describe('e2e: access matrix', () => {
     blobs.set(digestOf(manifest), manifest);
     [registry, registryHost] = await serve('127.0.0.1', answerAsRegistry);
     [listed, listedHost] = await serve('127.0.0.2', answerAsStranger);
+    [storage, storageHost] = await serve('127.0.0.3', answerAsStorage);
     const secretFile = join(dir, 'secret');
     await writeFile(secretFile, SECRET, { mode: 0o600 });
     const ports = await freePorts(2);
     const peers = ports.map((port) => `127.0.0.1:${port}`);
+    const content = join(dir, 'content');
+    const committed = join(content, 'blobs/sha256');
+    await mkdir(committed, { recursive: true });
+    await writeFile(join(committed, digests.runtime.slice(7)), private_.runtime);
     const start = (at: number): Promise<ShoalNode> =>
       ShoalNode.start(join(dir, `node-${at}`), {
         // Every right is proven anew: what was accepted a moment ago must not decide a cell.
         ProxyConfig: {
-          registries: [{ upstream: `http://${registryHost}` }],
+          registries: [{ upstream: `http://${registryHost}`, storage: ['127.0.0.3'] }],
           allow: ['127.0.0.2'],
           accessTtl: 0,
         },
         P2PConfig: { port: ports[at], peers, secretFile },
+        CacheConfig: { runtimeStore: at === 0 ? content : 'off' },
         ExporterConfig: { enable: true, port: 0 },
       });
     nodes = await Promise.all([start(0), start(1)]);
@@ -89,6 +100,7 @@ describe('e2e: access matrix', () => {
     nodes[0] = await start(0);
     await read(0, digests.memory);
     await read(1, digests.peer);
+    await until(hasReadRuntimeStore, 'the blob of the runtime to be known', 30_000);
   });
 
   after(async () => {
@@ -97,6 +109,8 @@ describe('e2e: access matrix', () => {
     registry?.close();
     listed?.closeAllConnections();
     listed?.close();
+    storage?.closeAllConnections();
+    storage?.close();
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
@@ -122,6 +136,24 @@ describe('e2e: access matrix', () => {
     const blob = isThere ? blobs.get(reference) : undefined;
     if (blob === undefined) response.writeHead(404).end();
     else send(request, response, blob);
+  }
+
+  /** The registry's object storage: a signature opens one object, for its time. */
+  function answerAsStorage(request: IncomingMessage, response: ServerResponse): void {
+    const digest = /sha256\/[0-9a-f]{2}\/([0-9a-f]{64})\/data/.exec(request.url!)?.[1];
+    const blob = blobs.get(`sha256:${digest}`);
+    if (blob === undefined) response.writeHead(404).end();
+    else if (!request.url!.endsWith(SIGNED))
+      response.writeHead(403).end('<Code>AccessDenied</Code>');
+    else send(request, response, blob);
+  }
+
+  async function hasReadRuntimeStore(): Promise<boolean> {
+    const answer = await httpGet(nodes[0]!.exporterPort!, '/status');
+    const { runtimeStore } = JSON.parse(answer.body.toString()) as {
+      runtimeStore: { unverified: number; blobs: number };
+    };
+    return runtimeStore.blobs > 0 && runtimeStore.unverified === 0;
   }
 
   /** A host on the allow-list that answers everything, with the right sizes and digests. */
@@ -169,16 +201,19 @@ describe('e2e: access matrix', () => {
     ['the own repository', 'team/mine', 'Bearer mine', 404],
     ['a public repository', 'team/public', null, 404],
     ['a revoked credential', 'team/private', 'Bearer revoked', 401],
+    ['an expired credential', 'team/private', 'Bearer expired', 401],
   ];
   for (const place of PLACES)
     for (const [who, repository, authorization, status] of strangers)
       it(`${who}, bytes in ${place}: the registry's answer`, async () => {
-        if (who === 'a revoked credential') {
-          accepted.add('Bearer revoked');
-          const path = `/v2/team/private/blobs/${digests.memory}`;
-          const before = await get(path, { authorization: 'Bearer revoked', range: 'bytes=0-9' });
+        if (authorization !== null && /revoked|expired/.test(authorization)) {
+          accepted.add(authorization);
+          // A revoked one has read from memory before, an expired one this very blob.
+          const digest = who === 'a revoked credential' ? digests.memory : digests[place];
+          const path = `/v2/team/private/blobs/${digest}`;
+          const before = await get(path, { authorization, range: 'bytes=0-9' });
           assert.equal(before.status, 206);
-          accepted.delete('Bearer revoked');
+          accepted.delete(authorization);
         }
         for (const [path, more] of asked(repository, digests[place])) {
           const headers: Record<string, string> = authorization === null ? {} : { authorization };
@@ -189,6 +224,20 @@ describe('e2e: access matrix', () => {
           assertNothingForeign(answer, cell);
         }
       });
+
+  for (const place of PLACES)
+    it(`the signed URL of another, bytes in ${place}: what the storage says`, async () => {
+      const url = `/accelerator/http://${storageHost}${storePath(digests[place])}`;
+      for (const query of [OTHERS, ''])
+        for (const more of [{}, { range: 'bytes=100-199' }, { method: 'HEAD' }]) {
+          const answer = await get(`${url}${query}`, more as Record<string, string>);
+          const cell = `${place}, ${query} ${JSON.stringify(more)}`;
+          assert.equal(answer.status, 403, cell);
+          assertNothingForeign(answer, cell);
+        }
+      const own = await get(`${url}${SIGNED}`, { range: 'bytes=100-199' });
+      assert.deepEqual(own.body, private_[place].subarray(100, 200));
+    });
 
   for (const place of PLACES)
     it(`a client's host under the digest, bytes in ${place}: that host's bytes`, async () => {
@@ -233,19 +282,25 @@ describe('e2e: access matrix', () => {
     const envelope = (agoMs: number, other = secret): Envelope =>
       new Envelope({ secret: other, self: '127.0.0.1:1', wallMs: () => Date.now() - agoMs });
     const foreign = new ClusterSecret(Buffer.alloc(32, 7));
-    for (const digest of [digests.memory, digests.disk]) {
+    for (const digest of Object.values(digests)) {
       const wanted = path(digest);
       for (const headers of [
         {},
         envelope(0, foreign).headers(self, wanted),
         envelope(120_000).headers(self, wanted),
-        envelope(0).headers(self, path(digests.origin)),
+        envelope(0).headers(self, path(digestOf(public_))),
         envelope(0).headers('127.0.0.1:2', wanted),
       ]) {
         const answer = await httpGet(nodes[0]!.p2pPort, wanted, headers);
         assert.ok([400, 401, 421, 426].includes(answer.status), String(answer.status));
         assertNothingForeign(answer, 'p2p');
       }
+      for (const method of ['stat', 'fetch', 'tree'])
+        for (const headers of [{}, envelope(0).headers(self, wanted)]) {
+          const answer = await httpGet(nodes[0]!.p2pPort, `/rpc/${method}/${digest}/0`, headers);
+          assert.ok([401, 426].includes(answer.status), `${method}: ${answer.status}`);
+          assertNothingForeign(answer, method);
+        }
     }
   });
 
