@@ -98,7 +98,7 @@ export class Integrity {
    */
   blame(data: Whole | null, sources: Sources): Blame {
     const { health, nowMs, observe } = this.#shared;
-    const { suspects, trustedBytes } = this.provenance;
+    const { suspects, trustedBytes, isOfOneVoucher } = this.provenance;
     this.#corruptions++;
     observe('corrupt', suspects.length === 1 ? suspects[0]! : null);
     for (const node of suspects) {
@@ -108,7 +108,12 @@ export class Integrity {
     }
     const { node, role } = sources.next();
     // A root that contradicts itself is asked once more: behind it there may be only the origin.
-    if (node !== null && (this.#corruptions > 1 || (role === 'owner' && suspects.length === 0)))
+    // The bytes of an owner that was left, beside the next one's, are no contradiction of the next.
+    if (
+      node !== null &&
+      isOfOneVoucher &&
+      (this.#corruptions > 1 || (role === 'owner' && suspects.length === 0))
+    )
       sources.passOver(node);
     if (this.#corruptions > WRONG_TREES_MAX) sources.turnToRoots();
     return {
@@ -116,7 +121,10 @@ export class Integrity {
         'CHECKSUM_MISMATCH',
         `shard ${this.#shard.index} came with wrong bytes from ${suspects.length} node(s)`,
       ),
-      fromBytes: this.#corruptions === 1 && data !== null && suspects.length > 0 ? trustedBytes : 0,
+      fromBytes:
+        this.#corruptions === 1 && data !== null && suspects.length > 0 && isOfOneVoucher
+          ? trustedBytes
+          : 0,
       hopeless: this.#corruptions > CORRUPTIONS_MAX,
       tell:
         node !== null && role === 'owner' && suspects.length === 1

@@ -8,6 +8,8 @@ export class Provenance {
   #fromOrigin = false;
   #lastPeer: NodeId | null = null;
   #suspects: NodeId[] = [];
+  /** Who vouched for the trusted prefix; null: the origin. */
+  readonly #vouchers = new Set<NodeId | null>();
 
   /** Length of the prefix that came from the origin, a root or the owner itself. */
   get trustedBytes(): number {
@@ -21,6 +23,11 @@ export class Provenance {
 
   get allTrusted(): boolean {
     return this.#allTrusted;
+  }
+
+  /** Whether one owner, root or origin sent the whole trusted prefix. */
+  get isOfOneVoucher(): boolean {
+    return this.#vouchers.size <= 1;
   }
 
   /** Whether any byte came from the origin. */
@@ -46,7 +53,10 @@ export class Provenance {
       if (this.#trustedBytes === this.#originBytes && this.#allTrusted) this.#originBytes = toBytes;
     }
     if (vouched) {
-      if (this.#allTrusted) this.#trustedBytes = toBytes;
+      if (this.#allTrusted) {
+        this.#trustedBytes = toBytes;
+        this.#vouchers.add(node);
+      }
       return;
     }
     this.#allTrusted = false;
@@ -60,6 +70,8 @@ export class Provenance {
     this.#allTrusted = true;
     this.#suspects = [];
     this.#lastPeer = null;
-    if (toBytes === 0) this.#fromOrigin = false;
+    if (toBytes > 0) return;
+    this.#fromOrigin = false;
+    this.#vouchers.clear();
   }
 }

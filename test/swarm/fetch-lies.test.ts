@@ -75,6 +75,19 @@ describe('swarm/fetch: lies', () => {
     }
   });
 
+  it('does not blame an owner for the bytes of the one before it', () => {
+    const { effects, fetch, owner } = asChild(8, 0);
+    fetch.settle(1, failure('PEER_BROKEN', 137));
+    const next = effects.last('ask');
+    assert.deepEqual([next.ask.role, next.ask.fromBytes], ['owner', 137]);
+    assert.notEqual(next.ask.node, owner);
+    fetch.settle(next.attempt, data('mixed', 'right'));
+    const anew = effects.last('ask');
+    assert.deepEqual([anew.ask.node, anew.ask.fromBytes], [next.ask.node, 0]);
+    fetch.settle(anew.attempt, data('wrong', 'right'));
+    assert.notEqual(effects.last('ask').ask.node, next.ask.node, 'now it contradicts itself');
+  });
+
   it('passes over an owner whose bytes do not match its checksum', () => {
     const { effects, fetch, owner, swarm } = asChild();
     fetch.settle(1, data('aa', 'bb'));
