@@ -18,7 +18,7 @@ interface PlannedNode {
   role: NodeMode;
   dir: string;
   /** The file as `shoal agent --config` reads it. */
-  config: { CacheConfig: object };
+  config: { CacheConfig: object; DeployConfig: object };
 }
 
 /** Ports each node listens on: p2p, proxy, exporter. */

@@ -308,8 +308,14 @@ export const ORIGIN_STREAM_GAIN_MIN = 1.1;
 export const ORIGIN_ROUND_SHARDS = 4;
 export const ORIGIN_PROBE_ROUNDS = 16;
 
-/** A request that brought nothing for so long holds up no other: its object may come late alone. */
+/**
+ * A request that brought nothing for so long holds up no other: its object may come late alone. On
+ * a slow line, where others come meanwhile, for the time of ORIGIN_SILENT_SHARDS, at most
+ * ORIGIN_SILENT_MS_MAX: at 10 Mbit/s each request would soon be beside all others.
+ */
 export const ORIGIN_SILENT_MS = 500;
+export const ORIGIN_SILENT_SHARDS = 2;
+export const ORIGIN_SILENT_MS_MAX = 5_000;
 
 /** How much is asked for ahead, in parts of what comes until the first byte (2, as in BBR). */
 export const ORIGIN_LEAD = 2;

@@ -4,11 +4,13 @@ import {
   ORIGIN_GATHER_MS,
   ORIGIN_IN_ORDER_REQUESTS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
-  ORIGIN_SILENT_MS,
   ORIGIN_WINDOWS_MAX,
 } from './limits.ts';
 import { OriginWindow } from './origin-window.ts';
 import { ORIGIN_REQUESTS_MAX } from '../limits.ts';
+
+/** Looks that are nearer to each other are one. */
+const LOOK_STEP_MS = 1;
 
 /** A shard to be read from the origin. */
 export interface OriginWant {
@@ -115,8 +117,10 @@ export class OriginQueue<Want extends OriginWant> {
   #allRequests = 0;
   #unvouchedRequests = 0;
   readonly #upstreams = new Map<string, Upstream>();
-  /** In how many ms it looks what may begin; Infinity: nobody waits for that. */
-  #looksInMs = Infinity;
+  /** When it looks next what may begin; Infinity: nobody waits for that. */
+  #lookMs = Infinity;
+  /** The look that is due then: those that were planned before it are void. */
+  #look = 0;
 
   /**
    * `begin` sends one request, for the shards of `together` in this order; it is answered with one
@@ -205,13 +209,19 @@ export class OriginQueue<Want extends OriginWant> {
 
   /** What nodes want of a new blob comes in any order within a moment; the first is to go first. */
   #lookSoon(ms: number): void {
-    if (this.#looksInMs <= ms) return;
-    this.#looksInMs = ms;
-    this.#soon(() => {
-      if (this.#looksInMs === Infinity) return;
-      this.#looksInMs = Infinity;
-      this.#next();
-    }, ms);
+    const dueMs = this.#nowMs() + ms;
+    // Each read that waits may name the same moment again.
+    if (dueMs > this.#lookMs - LOOK_STEP_MS) return;
+    this.#lookMs = dueMs;
+    const look = ++this.#look;
+    this.#soon(
+      () => {
+        if (look !== this.#look) return;
+        this.#lookMs = Infinity;
+        this.#next();
+      },
+      ms === 0 ? 0 : Math.max(ms, LOOK_STEP_MS),
+    );
   }
 
   #next(): void {
@@ -252,7 +262,7 @@ export class OriginQueue<Want extends OriginWant> {
     if (isWaitedFor) return true;
     const window = this.#window(host);
     // What the upstream is slow to begin with takes nothing of the line.
-    const silentMs = this.#nowMs() - ORIGIN_SILENT_MS;
+    const silentMs = this.#nowMs() - window.silentMs;
     const counted = [...underWay.values()].filter(
       ({ isComing, begunMs }) => isComing || begunMs > silentMs,
     );

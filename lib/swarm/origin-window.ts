@@ -4,6 +4,9 @@ import {
   ORIGIN_PACING,
   ORIGIN_PROBE_ROUNDS,
   ORIGIN_ROUND_SHARDS,
+  ORIGIN_SILENT_MS,
+  ORIGIN_SILENT_MS_MAX,
+  ORIGIN_SILENT_SHARDS,
   ORIGIN_STREAM_GAIN_MIN,
   ORIGIN_STREAMS_MIN,
 } from './limits.ts';
@@ -65,6 +68,12 @@ export class OriginWindow {
   /** In how many ms the next request may begin, if there is room for it. */
   pauseMs(nowMs: number): number {
     return Math.max(0, this.#nextMs - nowMs);
+  }
+
+  /** After how long without a byte a request takes nothing of the line. */
+  get silentMs(): number {
+    const shardsMs = Number.isNaN(this.#shardMs) ? 0 : ORIGIN_SILENT_SHARDS * this.#shardMs;
+    return Math.min(ORIGIN_SILENT_MS_MAX, Math.max(ORIGIN_SILENT_MS, shardsMs));
   }
 
   /** A request has been sent. */

@@ -57,7 +57,12 @@ export function parseLabOptions(argv: readonly string[]): LabOptions {
     .option('--spread <ms>', 'agents start to pull at random within this time', atLeastZero, 0)
     .option('--seed <n>', "selects who is killed when, and the image's content", whole(0), 1)
     .option('--json', 'prints one JSON object on the last line', false)
-    .addOption(new Option('--keep', "keeps the nodes' logs and prints where").default(false))
+    .addOption(
+      new Option(
+        '--keep',
+        "keeps the nodes' logs (with --link: of level debug) and prints where",
+      ).default(false),
+    )
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   const got = command.parse(argv, { from: 'user' }).opts<Record<string, never>>();
   const unshaped = ['originLink', 'packets', 'relay', 'direct', 'shoal'] as const;

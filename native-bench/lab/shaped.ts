@@ -276,7 +276,9 @@ async function startNodes(
   for (const [index, { name, role, dir: nodeDir, config }] of planned.entries()) {
     mkdirSync(nodeDir, { recursive: true, mode: 0o700 });
     const cache = { ...config.CacheConfig, aioEnable: options.direct ? 1 : 0 };
-    writeFileSync(join(nodeDir, 'config.yaml'), stringify({ ...config, CacheConfig: cache }));
+    const deploy = { ...config.DeployConfig, ...(options.keep ? { logLevel: 'debug' } : {}) };
+    const written = { ...config, CacheConfig: cache, DeployConfig: deploy };
+    writeFileSync(join(nodeDir, 'config.yaml'), stringify(written));
     const command = [...machines[index]!.command, process.execPath, options.shoal ?? SHOAL];
     const node = new NodeProcess({ name, role, dir: nodeDir, command });
     started.add(() => node.kill());

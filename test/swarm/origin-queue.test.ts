@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { ORIGIN_GATHER_MS, ORIGIN_SILENT_MS } from '../../lib/swarm/limits.ts';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import {
+  ORIGIN_GATHER_MS,
+  ORIGIN_SILENT_MS,
+  ORIGIN_SILENT_MS_MAX,
+} from '../../lib/swarm/limits.ts';
 import { OriginQueue, type OriginWant } from '../../lib/swarm/origin-queue.ts';
 
 const LIMITS = {
@@ -120,6 +125,53 @@ describe('swarm/origin-queue', () => {
     nowMs += ORIGIN_SILENT_MS;
     settle();
     assert.deepEqual(asked(), ['a0', 'a1']);
+  });
+
+  it('gives the upstream of a slow line longer before others begin beside a request', () => {
+    const read = (index: number): void => {
+      queue.add({ ...OTHER, index });
+      settle();
+    };
+    const first = { ...OTHER, index: 0 };
+    queue.add(first);
+    settle();
+    queue.head(first);
+    nowMs += 2_000;
+    queue.arrived(first, SHARD_BYTES);
+    queue.over([first]);
+    settle();
+    for (const index of [1, 2, 3]) read(index);
+    nowMs += 2_000;
+    settle();
+    const before = begun.length;
+    nowMs += ORIGIN_SILENT_MS;
+    queue.add({ ...OTHER, index: 4 });
+    settle();
+    assert.equal(begun.length, before, 'the line is taken, though nothing came for 500 ms');
+    nowMs += ORIGIN_SILENT_MS_MAX;
+    queue.add({ ...OTHER, index: 5 });
+    settle();
+    assert.equal(begun.length, before + 1);
+  });
+
+  it('plans one look, however many wait and however the time goes on', () => {
+    let planned = 0;
+    queue = new OriginQueue(
+      (together) => begun.push([...together]),
+      (look) => (planned++, soon.push(look)),
+      () => (nowMs += 0.001),
+      LIMITS,
+    );
+    const first = { ...OTHER, index: 0 };
+    queue.add(first);
+    settle();
+    queue.head(first);
+    nowMs += 1_000;
+    queue.arrived(first, SHARD_BYTES);
+    for (let index = 1; index <= 24; index++) queue.add({ ...OTHER, index });
+    planned = 0;
+    for (let look = 0; look < 50; look++) settle();
+    assert.ok(planned <= 51, `${planned} looks planned for 50`);
   });
 
   it('lets a client of this node wait for no request of others', () => {
