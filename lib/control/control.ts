@@ -12,7 +12,7 @@ import { FrontJournal, type Journal } from './watch/journal.ts';
 import { PeerDesk, type PeerDeskParts } from './peers/desk.ts';
 import type { Preheats } from './serve/preheats.ts';
 import type { PeerQuestions } from './peers/questions.ts';
-import type { RelayedAnswer } from './upstream/relays.ts';
+import type { RelayedAnswer, TracedRelay } from './upstream/relays.ts';
 import { Streams, type StreamParts } from './serve/streams.ts';
 
 export interface ControlParts {
@@ -23,7 +23,7 @@ export interface ControlParts {
   /** See Vouching.keyOf: a front does not know which buckets have been learnt. */
   keyOf(blob: BlobName): string;
   /** See Relays.answer. */
-  relay(request: RelayRequest): Promise<RelayedAnswer>;
+  relay(request: TracedRelay): Promise<RelayedAnswer>;
   page(request: Omit<PageRequest, 'kind' | 'id'>): Promise<Answer>;
   audit(batch: Uint8Array, lines: number): void;
   notice(code: ErrorCode, message: string, requestId: string): void;
@@ -82,7 +82,11 @@ export class FrontDesk {
         return;
       case 'preheat':
         void this.#say(message.id, () =>
-          this.#parts.preheats.preheat({ ...message, blob: this.#keyed(message.blob) }),
+          this.#parts.preheats.preheat({
+            ...message,
+            blob: this.#keyed(message.blob),
+            span: this.#journal.spanOf(message.id),
+          }),
         );
         return;
       case 'nodes':
@@ -115,10 +119,10 @@ export class FrontDesk {
   }
 
   /** The request with the span of this node as the parent of what the registry does. */
-  #traced(request: RelayRequest): RelayRequest {
+  #traced(request: RelayRequest): TracedRelay {
     const span = this.#journal.spanOf(request.id);
     if (span === undefined) return request;
-    return { ...request, headers: { ...request.headers, traceparent: span.traceparent } };
+    return { ...request, span, headers: { ...request.headers, traceparent: span.traceparent } };
   }
 
   async #relay(request: RelayRequest): Promise<void> {
@@ -131,7 +135,10 @@ export class FrontDesk {
   }
 
   async #rpc(request: RpcRequest): Promise<void> {
-    const { status, body } = await this.#parts.questions.answer(request);
+    const { status, body } = await this.#parts.questions.answer(
+      request,
+      this.#journal.spanOf(request.id),
+    );
     this.#json(request.id, body, status);
   }
 

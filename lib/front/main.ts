@@ -212,7 +212,12 @@ function main(start: FrontStart, port: MessagePort): void {
     const proxy =
       tls === null ? App() : SSLApp({ key_file_name: tls.keyFile, cert_file_name: tls.certFile });
     if (config.exporter !== null && config.exporter.port === null) serveExporter(proxy, link);
-    servePreheat(proxy, { link, route: () => route, draining: common.draining });
+    servePreheat(proxy, {
+      link,
+      route: () => route,
+      draining: common.draining,
+      tracing: config.tracing,
+    });
     serveProxy(proxy, proxyTools);
     bounded(proxy);
     apps.push(proxy);

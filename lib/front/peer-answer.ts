@@ -60,9 +60,11 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
     if (opened.kind === 'refused') {
       tools.refused(opened.code, opened.message);
       say(res, opened.status, formatRefusal(opened));
-    } else if (path.startsWith('/rpc/pread/'))
-      pread(res, path, query, opened, tools, tools.tracing ? req.getHeader('traceparent') : '');
-    else rpc(res, path, query, opened, tools);
+      return;
+    }
+    const traceparent = tools.tracing ? req.getHeader('traceparent') : '';
+    const answerTo = path.startsWith('/rpc/pread/') ? pread : rpc;
+    answerTo(res, path, query, opened, tools, traceparent);
   });
   app.any('/*', (res: HttpResponse, _req: HttpRequest) =>
     sayBad(res, 404, 'nodes speak GET /rpc/*'),
@@ -100,11 +102,19 @@ function rpc(
   query: string,
   { origin, words, requestId }: OpenedRequest,
   tools: PeerTools,
+  traceparent: string,
 ): void {
   let gone = false;
   res.onAborted(() => (gone = true));
   tools.link.rpc(
-    { path, query, origin, words, requestId: acceptRequestId(requestId) },
+    {
+      path,
+      query,
+      origin,
+      words,
+      requestId: acceptRequestId(requestId),
+      ...(traceparent === '' ? {} : { traceparent }),
+    },
     (message) => {
       if (!gone && message.kind === 'answer')
         res.cork(() => answer(res, message.status, message.headers, message.body));

@@ -13,6 +13,8 @@ interface PreheatTools {
   /** The config that requests are routed by now. */
   route(): RouteConfig;
   draining(): boolean;
+  /** Whether requests are traced. */
+  tracing: boolean;
 }
 
 const BLOB = /^\/shoal\/preheat\/([^/]+)(\/v2\/.*)$/;
@@ -55,6 +57,7 @@ export function servePreheat(app: TemplatedApp, tools: PreheatTools): void {
 function preheat(res: HttpResponse, req: HttpRequest, tools: PreheatTools): void {
   const requestId = acceptRequestId(req.getHeader(REQUEST_ID_HEADER));
   const authorization = req.getHeader('authorization');
+  const traceparent = tools.tracing ? req.getHeader('traceparent') : '';
   const [, node, rawPath] = BLOB.exec(req.getUrl()) ?? [];
   const route =
     rawPath === undefined
@@ -78,7 +81,13 @@ function preheat(res: HttpResponse, req: HttpRequest, tools: PreheatTools): void
   const { target } = route;
   reply(res, requestId, (receive) =>
     tools.link.preheat(
-      { node, blob: target, authorization: authorization === '' ? null : authorization, requestId },
+      {
+        node,
+        blob: target,
+        authorization: authorization === '' ? null : authorization,
+        requestId,
+        ...(traceparent === '' ? {} : { traceparent }),
+      },
       receive,
     ),
   );

@@ -146,8 +146,8 @@ export function buildDesk(inputs: DeskInputs): Desk {
       const offsetBytes = shard * SHARD_BYTES;
       observation.probe?.line('rpc:stat', facts.pathname(key), offsetBytes, sizeBytes, latencyUs);
     },
-    hold: ({ key, totalBytes }, origin, requestId) =>
-      holdings.hold(key, totalBytes, swarm.vouched(key, origin), requestId),
+    hold: ({ key, totalBytes }, origin, requestId, span) =>
+      holdings.hold(key, totalBytes, swarm.vouched(key, origin), requestId, span),
     memory,
     holders: shards.holders,
     summaries,

@@ -116,6 +116,8 @@ export interface RpcRequest {
   /** JSON text of recent registry responses. */
   words: string | null;
   requestId: string;
+  /** Header `traceparent`, if tracing is on and it came with one. */
+  traceparent?: string;
 }
 
 /** A client has `node` bring a blob to itself; answered by `answer` or `refused`. */
@@ -126,6 +128,8 @@ export interface PreheatRequest {
   blob: BlobName;
   authorization: string | null;
   requestId: string;
+  /** Header `traceparent`, if tracing is on and it came with one. */
+  traceparent?: string;
 }
 
 /** A client asks who is in the swarm; answered by `answer`. */

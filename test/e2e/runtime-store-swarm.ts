@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Context } from 'mocha';
+import { ask } from '../../lib/doctor/ask.ts';
+import { Envelope } from '../../lib/wire/envelope.ts';
+import { holdersPath, parseHolderNames } from '../../lib/wire/holders.ts';
+import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { containerdAssets } from './assets.ts';
 import { Containerd, type ContainerdPrograms } from './containerd.ts';
 import { CountingProxy } from './counting-proxy.ts';
@@ -15,6 +19,7 @@ import { freePorts } from '../free-ports.ts';
 
 const MIB = 1024 * 1024;
 const DEADLINE_MS = 60_000;
+const SECRET = 'the secret of the nodes of a test';
 const RECURSIVELY = { recursive: true, force: true };
 /** Where a containerd has its content store, under the folder of its own. */
 const CONTENT = 'root/io.containerd.content.v1.content';
@@ -67,6 +72,7 @@ export class StoreSwarm {
   /** `diskDir`: where nodes and runtimes keep their files, if not beside the registry's. */
   static async start(programs?: ContainerdPrograms, diskDir?: string): Promise<StoreSwarm> {
     const dir = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
+    await writeFile(join(dir, 'secret'), SECRET, { mode: 0o600 });
     const registry = await DockerRegistry.start(dir);
     const counting = await CountingProxy.start(registry.port);
     return new StoreSwarm(dir, diskDir ?? dir, registry, counting, programs);
@@ -116,7 +122,11 @@ export class StoreSwarm {
     const port = this.#ports[index]!;
     const sections = {
       ProxyConfig: { registries: [{ upstream: `http://${this.counting.host}` }] },
-      P2PConfig: { port, peers: this.#ports.map((one) => `127.0.0.1:${one}`) },
+      P2PConfig: {
+        port,
+        secretFile: join(this.dir, 'secret'),
+        peers: this.#ports.map((one) => `127.0.0.1:${one}`),
+      },
       CacheConfig: {
         dir: join(this.#diskDir, `node-${port}/cache`),
         capacity: 256 * MIB,
@@ -225,13 +235,32 @@ export class StoreSwarm {
     return sum;
   }
 
-  /** Node `index` has verified `blobs` blobs, and has told others of them. */
+  /**
+   * Node `index` has verified `blobs` blobs, and a keeper of each of them knows that it has it: a
+   * blob that was verified first is told of before the others.
+   */
   async offered(index: number, blobs: number): Promise<void> {
     await this.status(index, (at) => at.unverified === 0 && at.blobs >= blobs);
-    await eventually(async () => {
-      const told = await this.counter(index, 'shoal_holder_messages_total', 'result="told"');
-      return told > 0 ? null : 'nothing told yet';
-    });
+    const keys = await this.intact(index);
+    const running = this.#ports.filter((_, at) => this.nodes[at] !== null);
+    const name = `127.0.0.1:${this.#ports[index]}`;
+    for (const key of keys)
+      await eventually(async () => {
+        const found = await Promise.all(running.map((port) => this.#holders(port, key)));
+        return found.flat().includes(name) ? null : `no keeper of ${key} knows ${name}`;
+      });
+  }
+
+  /** The nodes that the node at `port` says have a blob whole. */
+  async #holders(port: number, key: string): Promise<string[]> {
+    const node = `127.0.0.1:${port}`;
+    const self = '127.0.0.1:1';
+    const secret = new ClusterSecret(Buffer.from(SECRET));
+    const path = holdersPath({ key, node: self });
+    const headers = new Envelope({ secret, self, wallMs: Date.now }).headers(node, path);
+    const { status, text } = await ask('http', { host: '127.0.0.1', port, path, headers });
+    assert.equal(status, 200, text);
+    return parseHolderNames(text) ?? [];
   }
 
   async #remove(what: 'ctd' | 'node'): Promise<void> {

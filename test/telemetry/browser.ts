@@ -40,6 +40,7 @@ export class Browser {
     number,
     { resolve: (result: Record<string, unknown>) => void; reject: (error: Error) => void }
   >();
+  readonly #listeners = new Map<string, Set<(params: Record<string, unknown>) => void>>();
   #id = 0;
 
   private constructor(child: ChildProcess, profile: string, socket: WebSocket) {
@@ -86,6 +87,22 @@ export class Browser {
     const id = ++this.#id;
     this.#socket.send(JSON.stringify({ id, method, params }));
     return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  }
+
+  /** Calls `listener` for each event of a DevTools domain; returns what ends that. */
+  on(event: string, listener: (params: Record<string, unknown>) => void): () => void {
+    const listeners = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, listeners.add(listener));
+    return () => listeners.delete(listener);
+  }
+
+  once(event: string): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = this.on(event, () => {
+        stop();
+        resolve();
+      });
+    });
   }
 
   async size(width: number, height: number, dark = false): Promise<void> {
@@ -155,6 +172,8 @@ export class Browser {
   }
 
   #take(reply: Reply): void {
+    for (const listener of this.#listeners.get(reply.method ?? '') ?? [])
+      listener(reply.params ?? {});
     if (reply.id !== undefined) {
       const waiting = this.#pending.get(reply.id);
       this.#pending.delete(reply.id);

@@ -17,7 +17,7 @@ describe('tracing', function () {
   before(async () => {
     origin = await startOrigin(BLOB_BYTES);
     collector = await OtlpReceiver.start();
-    nodes = await startSwarm(origin, ['DeployConfig.logLevel=warn'], 1, collector.env);
+    nodes = await startSwarm(origin, ['DeployConfig.logLevel=warn'], 2, collector.env);
   });
   after(() => {
     for (const node of nodes) node.remove();
@@ -36,7 +36,7 @@ describe('tracing', function () {
   }
 
   it('follows a client over two nodes to the registry, in the trace of the client', async () => {
-    const [root, agent] = nodes as [LiveNode, LiveNode];
+    const [root, agent, other] = nodes as [LiveNode, LiveNode, LiveNode];
     const headers = { traceparent: `00-${TRACE}-${CALLER}-01` };
     const url = `${agent.proxy}/v2/team/app/blobs/sha256:${origin.digest}`;
     const bytes = await (await fetch(url, { headers })).arrayBuffer();
@@ -53,7 +53,8 @@ describe('tracing', function () {
     assert.equal(request!.kind, 2);
     assert.equal(request!.attributes['shoal.bytes'], BLOB_BYTES);
     const paths = ofTrace('origin').map((span) => pathOf(span).join(' > '));
-    const whole = [
+    // A shard is owned by either of the agents.
+    const direct = [
       `${agent.name} blob`,
       `${agent.name} shard`,
       `${agent.name} peer`,
@@ -61,13 +62,44 @@ describe('tracing', function () {
       `${root.name} shard`,
       `${root.name} origin`,
     ].join(' > ');
-    assert.ok(paths.includes(whole), paths.join('\n'));
+    const byOwner = [
+      `${agent.name} blob`,
+      `${agent.name} shard`,
+      `${agent.name} peer`,
+      `${other.name} shard for a node`,
+      `${other.name} shard`,
+      `${other.name} peer`,
+      `${root.name} shard for a node`,
+      `${root.name} shard`,
+      `${root.name} origin`,
+    ].join(' > ');
+    for (const path of paths) assert.ok([direct, byOwner].includes(path), paths.join('\n'));
     const [check] = ofTrace('access check');
     assert.deepEqual(pathOf(check!), [`${agent.name} blob`, `${agent.name} access check`]);
     assert.ok(
       origin.seen.every((seen) => String(seen.headers['traceparent']).includes(TRACE)),
       'the registry gets the trace, too',
     );
+  });
+
+  it('follows a preheat call to the node that it is for', async () => {
+    const [, agent, other] = nodes as [LiveNode, LiveNode, LiveNode];
+    const trace = TRACE.replace('4', '5');
+    const headers = { traceparent: `00-${trace}-${CALLER}-01` };
+    const node = other.name;
+    const url = `${agent.proxy}/shoal/preheat/${node}/v2/team/app/blobs/sha256:${origin.digest}`;
+    assert.equal((await fetch(url, { headers })).status, 200);
+    const asked = (): ReceivedSpan | undefined =>
+      collector.named('fetch for a node').find(({ traceId }) => traceId === trace);
+    const preheat = (): ReceivedSpan | undefined =>
+      collector.named('preheat').find(({ traceId }) => traceId === trace);
+    await until(() => asked() !== undefined && preheat() !== undefined, 'the spans', 20_000);
+    assert.deepEqual(pathOf(asked()!), [
+      `${agent.name} preheat`,
+      `${agent.name} fetch`,
+      `${node} fetch for a node`,
+    ]);
+    assert.equal(preheat()!.parentId, CALLER);
   });
 
   it('begins a trace for a client that has none, and says why a request failed', async () => {

@@ -195,14 +195,21 @@ export class NodeEffects implements FetchEffects {
 
   async stat(fetch: Fetch, attempt: number, ask: StatAsk): Promise<void> {
     const { key, index } = fetch.shard;
-    const result = await this.#parts.transfers.stat(ask.node, {
-      key,
-      shard: index,
-      node: this.#parts.self.node,
-      zone: this.#parts.self.zone,
-      parent: ask.parent,
-      report: ask.report,
-    });
+    const span = this.#job(fetch).span?.child('stat', 'client', { 'server.address': ask.node });
+    const result = await this.#parts.transfers.stat(
+      ask.node,
+      {
+        key,
+        shard: index,
+        node: this.#parts.self.node,
+        zone: this.#parts.self.zone,
+        parent: ask.parent,
+        report: ask.report,
+      },
+      { traceparent: span?.traceparent },
+    );
+    const error = result.kind === 'failed' ? result.error : undefined;
+    span?.end({ 'shoal.outcome': result.kind, 'error.type': error?.code }, error?.message);
     this.#standingOf(ask.node, result);
     (fetch as ShardFetch).settleStat(attempt, result);
   }

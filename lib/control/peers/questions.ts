@@ -1,4 +1,5 @@
 import { ShoalError } from '../../errors.ts';
+import type { Span } from '../../span.ts';
 import type { CounterName } from '../../telemetry/metrics-list.ts';
 import { formatHolding, parseFetch, type FetchQuery, type Holding } from '../../wire/fetch.ts';
 import type { OriginTarget } from '../../origin-target.ts';
@@ -19,7 +20,12 @@ interface QuestionParts {
   /** A stat was answered, `startMs` after the node's start. */
   answeredStat(query: StatQuery, answer: StatAnswer, startMs: number): void;
   /** See Holdings. */
-  hold(query: FetchQuery, origin: OriginTarget | null, requestId: string): Promise<Holding>;
+  hold(
+    query: FetchQuery,
+    origin: OriginTarget | null,
+    requestId: string,
+    span?: Span,
+  ): Promise<Holding>;
   /** See RegistryMemory. */
   memory: { answer(ids: readonly string[]): object; told(words: Record<string, unknown>): void };
   /** See HolderSearch. */
@@ -54,9 +60,9 @@ export class PeerQuestions {
   }
 
   /** Always resolves: a failure becomes a refusal. */
-  async answer(request: RpcRequest): Promise<PeerReply> {
+  async answer(request: RpcRequest, span?: Span): Promise<PeerReply> {
     try {
-      return await this.#answer(request);
+      return await this.#answer(request, span);
     } catch (thrown) {
       const error = ShoalError.from(thrown);
       return {
@@ -66,13 +72,16 @@ export class PeerQuestions {
     }
   }
 
-  async #answer({ path, query, origin, words, requestId }: RpcRequest): Promise<PeerReply> {
+  async #answer(
+    { path, query, origin, words, requestId }: RpcRequest,
+    span: Span | undefined,
+  ): Promise<PeerReply> {
     const { hold, memory, holders, summaries, trees, membership, count } = this.#parts;
     switch (/^\/rpc\/[a-z]+/.exec(path)?.[0]) {
       case '/rpc/stat':
         return this.#stat(valid(parseStat(path, query), path));
       case '/rpc/fetch': {
-        const holding = await hold(valid(parseFetch(path, query), path), origin, requestId);
+        const holding = await hold(valid(parseFetch(path, query), path), origin, requestId, span);
         count('answer.fetch');
         return { status: 200, body: formatHolding(holding) };
       }

@@ -55,10 +55,14 @@ export class Transfers {
     return pools.run({ kind: 'peer', node, path, headers, holdMs, shardMs, ...filling });
   }
 
-  stat(node: string, query: StatQuery): Promise<StatResult> {
+  stat(
+    node: string,
+    query: StatQuery,
+    more: { traceparent?: string | undefined } = {},
+  ): Promise<StatResult> {
     const { envelope, pools } = this.#parts;
     const path = statPath(query);
-    return pools.run({ kind: 'stat', node, path, headers: envelope.headers(node, path) });
+    return pools.run({ kind: 'stat', node, path, headers: envelope.headers(node, path, more) });
   }
 
   /** Reads the rest of a shard at the origin; see OriginReads. */

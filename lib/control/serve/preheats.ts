@@ -1,12 +1,14 @@
 import { fetchPath, parseHolding, type Holding } from '../../wire/fetch.ts';
 import { ShoalError } from '../../errors.ts';
 import { PREHEAT_CALL_DEADLINE_MS } from '../limits.ts';
+import type { Span } from '../../span.ts';
 import type { Member } from '../../swarm/types.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import type { BlobName } from '../../workers/messages.ts';
 import type { PeerCallResult } from '../../workers/peer/call.ts';
 import type { Gate } from '../upstream/access-gate.ts';
 import type { Holdings } from '../shards/holdings.ts';
+import { tracedCall } from '../peers/traced-call.ts';
 import type { CallOptions } from '../peers/calls.ts';
 
 export interface PreheatParts {
@@ -27,6 +29,8 @@ export interface PreheatRequest {
   blob: BlobName;
   authorization: string | null;
   requestId: string;
+  /** The request's, if it is traced. */
+  span?: Span | undefined;
 }
 
 /**
@@ -50,9 +54,13 @@ export class Preheats {
    * The node's progress; it continues briefly after this. Rejects with the upstream's error,
    * BAD_REQUEST for a node that is not a member, PEER_* if the node does not answer.
    */
-  async preheat({ node, blob, authorization, requestId }: PreheatRequest): Promise<Holding> {
+  async preheat(request: PreheatRequest): Promise<Holding> {
+    const { node, blob, authorization, requestId, span } = request;
     const { self, members, gate, totalOf, holdings } = this.#parts;
-    if (gate.remembered(blob, authorization) === null) await gate.check(blob, authorization);
+    if (gate.remembered(blob, authorization) === null) {
+      const check = span?.child('access check');
+      await gate.check(blob, authorization, check?.traceparent).finally(() => check?.end());
+    }
     const totalBytes = totalOf(blob.key);
     if (totalBytes === null)
       throw new ShoalError(
@@ -60,27 +68,25 @@ export class Preheats {
         'the size of the blob is not known here: read it through this node first',
       );
     const origin: OriginTarget = { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
-    if (node === self) return holdings.hold(blob.key, totalBytes, origin, requestId);
+    if (node === self) return holdings.hold(blob.key, totalBytes, origin, requestId, span);
     if (!members().some((member) => member.node === node))
       throw new ShoalError('BAD_REQUEST', `${node} is not in the swarm of this node`);
-    const holding = await this.#ask(node, blob.key, totalBytes, null, requestId);
+    const holding = await this.#ask(request, totalBytes, null);
     return holding.error?.code.startsWith('ORIGIN_') !== true
       ? holding
-      : this.#ask(node, blob.key, totalBytes, origin, requestId);
+      : this.#ask(request, totalBytes, origin);
   }
 
   async #ask(
-    node: string,
-    key: string,
+    { node, blob, requestId, span }: PreheatRequest,
     totalBytes: number,
     origin: OriginTarget | null,
-    requestId: string,
   ): Promise<Holding> {
-    const result = await this.#parts.call(node, fetchPath({ key, totalBytes }), {
-      deadlineMs: PREHEAT_CALL_DEADLINE_MS,
-      origin,
-      requestId,
-    });
+    const path = fetchPath({ key: blob.key, totalBytes });
+    const deadlineMs = PREHEAT_CALL_DEADLINE_MS;
+    const result = await tracedCall(span, 'fetch', node, (traceparent) =>
+      this.#parts.call(node, path, { deadlineMs, origin, requestId, traceparent }),
+    );
     if (result.kind === 'failed') throw ShoalError.fromWire(result.error);
     const holding =
       result.status === 200 ? parseHolding(Buffer.from(result.body).toString('utf8')) : null;

@@ -7,6 +7,7 @@ import type { Holding } from '../../wire/fetch.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import { digestNamedBy } from '../../registry/identity.ts';
 import { splitUrl } from '../../registry/url.ts';
+import type { Span } from '../../span.ts';
 import type { ShardLoader } from './loader.ts';
 import type { Interest, Resident } from './resident.ts';
 
@@ -31,6 +32,7 @@ export class Holdings {
     totalBytes: number,
     origin: OriginTarget | null,
     requestId: string,
+    span?: Span,
   ): Promise<Holding> {
     const shards = shardCount(totalBytes);
     const missing: number[] = [];
@@ -45,6 +47,7 @@ export class Holdings {
       sliceBytes: null,
       digest: digestOf(key, origin),
       requestId,
+      ...(span === undefined ? {} : { span }),
       onBehalf: null,
     };
     let error: WireError | null = null;

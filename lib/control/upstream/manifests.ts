@@ -1,3 +1,5 @@
+import type { Span } from '../../span.ts';
+import { tracedCall } from '../peers/traced-call.ts';
 import type { Clock } from '../../clock.ts';
 import { preadPath } from '../../wire/pread.ts';
 import type { Arena } from '../../io/arena.ts';
@@ -82,6 +84,7 @@ export class Manifests {
   async readWithout(
     digest: string,
     holders: () => Promise<readonly string[]>,
+    span?: Span,
   ): Promise<Uint8Array | null> {
     const { self, clock } = this.#parts;
     const options: FetchOptions = {
@@ -89,6 +92,7 @@ export class Manifests {
       sliceBytes: 0,
       digest,
       requestId: '',
+      ...(span === undefined ? {} : { span }),
       onBehalf: null,
     };
     const here = this.has(digest) ? await this.#load(digest, options, MANIFEST_READ_MS) : null;
@@ -96,13 +100,13 @@ export class Manifests {
     const nodes = (await holders()).filter((node) => node !== self);
     const dueMs = clock.nowMs() + MANIFEST_READ_MS;
     for (const node of nodes.slice(0, MANIFEST_HOLDERS_MAX)) {
-      const bytes = await this.#ask(node, digest);
+      const bytes = await this.#ask(node, digest, span);
       if (bytes !== null) return bytes;
     }
     return this.#load(digest, options, dueMs - clock.nowMs());
   }
 
-  async #ask(node: string, digest: string): Promise<Uint8Array | null> {
+  async #ask(node: string, digest: string, span?: Span): Promise<Uint8Array | null> {
     const path = preadPath({
       key: digest,
       shard: 0,
@@ -116,11 +120,14 @@ export class Manifests {
       holdMs: PEER_HOLD_MS,
       shardMs: null,
     });
-    const result = await this.#parts.call(node, path, {
-      deadlineMs: MANIFEST_HOLDER_MS,
-      answerBytesMax: SHARD_BYTES,
-      digest,
-    });
+    const result = await tracedCall(span, 'peer', node, (traceparent) =>
+      this.#parts.call(node, path, {
+        deadlineMs: MANIFEST_HOLDER_MS,
+        answerBytesMax: SHARD_BYTES,
+        digest,
+        traceparent,
+      }),
+    );
     if (result.kind !== 'answer' || result.status !== 200 || result.checksum === null) return null;
     this.keep(digest, result.body, result.checksum);
     return result.body;

@@ -8,6 +8,7 @@ import { isSha256 } from '../../registry/names.ts';
 import type { Outages } from '../../origin/outages.ts';
 import { challengeFor, lastingChallenge, STALE_WARNING } from '../../registry/words.ts';
 import type { CounterName } from '../../telemetry/metrics-list.ts';
+import type { Span } from '../../span.ts';
 import type { RelayRequest } from '../../workers/messages.ts';
 import type { RelayJob, RelayResult } from '../../workers/pool.ts';
 import type { Gate } from './access-gate.ts';
@@ -35,6 +36,9 @@ export interface RelayedAnswer {
   headers: Record<string, string>;
   body: Uint8Array;
 }
+
+/** `span`: the request's, if it is traced. */
+export type TracedRelay = RelayRequest & { span?: Span | undefined };
 
 /** What the tag or digest of a manifest request is about. */
 interface Asked {
@@ -66,7 +70,7 @@ export class Relays {
   }
 
   /** The answer to a request. Rejects with the ShoalError that keeps it from being had. */
-  async answer(request: RelayRequest): Promise<RelayedAnswer> {
+  async answer(request: TracedRelay): Promise<RelayedAnswer> {
     const asked = askedOf(request, this.#parts.isVouched(request.url));
     const kept =
       (asked?.isVouched === true ? await this.#kept(asked, request) : null) ??
@@ -100,7 +104,7 @@ export class Relays {
     return { status: result.status, headers: result.headers, body: result.body };
   }
 
-  async #ask({ what, method, url, upstreamHost, headers }: RelayRequest): Promise<RelayResult> {
+  async #ask({ what, method, url, upstreamHost, headers }: TracedRelay): Promise<RelayResult> {
     const result = await this.#parts.relay({
       kind: 'relay',
       method,
@@ -119,7 +123,7 @@ export class Relays {
    * While the registry was down a moment ago, what cannot change is not waited for: it is asked
    * beside. Tags are always asked for.
    */
-  async #duringOutage(asked: Asked | null, request: RelayRequest): Promise<RelayedAnswer | null> {
+  async #duringOutage(asked: Asked | null, request: TracedRelay): Promise<RelayedAnswer | null> {
     const { outages } = this.#parts;
     const isFixed = request.what === 'ping' || (asked !== null && isSha256(asked.reference));
     if (!isFixed || !outages.isDown(request.url)) return null;
@@ -132,7 +136,7 @@ export class Relays {
    * A manifest by digest, without the registry: for a client it accepted within accessTtl, in a
    * form the client takes.
    */
-  async #kept(asked: Asked, request: RelayRequest): Promise<RelayedAnswer | null> {
+  async #kept(asked: Asked, request: TracedRelay): Promise<RelayedAnswer | null> {
     const { gate, manifests, memory, outages, count } = this.#parts;
     const { scope, reference, authorization, accept } = asked;
     const type = isSha256(reference) ? this.#types.get(`${scope} ${reference}`) : undefined;
@@ -157,6 +161,7 @@ export class Relays {
       sliceBytes: 0,
       digest: reference,
       requestId: request.requestId,
+      ...(request.span === undefined ? {} : { span: request.span }),
       onBehalf: null,
     });
     if (body === null) return null;
@@ -170,7 +175,7 @@ export class Relays {
    * What the registry, which is down, would have said, as far as this client may hear it; null:
    * nothing.
    */
-  async #stale(asked: Asked | null, request: RelayRequest): Promise<RelayedAnswer | null> {
+  async #stale(asked: Asked | null, request: TracedRelay): Promise<RelayedAnswer | null> {
     if (request.what === 'ping' && request.headers['authorization'] === undefined)
       return this.#greeting(request);
     if (asked?.isVouched !== true) return null;
@@ -181,13 +186,14 @@ export class Relays {
     if (!gate.mayHaveStale(scope, authorization))
       return authorization === null ? this.#greeting(request) : null;
     if (manifest === null || !admits(accept, manifest.contentType)) return null;
-    const body = await manifests.readWithout(manifest.digest, async () => {
+    const holders = async (): Promise<string[]> => {
       // Who resolved the tag need not have fetched the manifest.
       const { manifest: same } = isSha256(reference)
         ? { manifest }
         : await memory.recall(scope, authorization, manifest.digest);
       return [...new Set([...(same?.nodes ?? []), ...manifest.nodes])];
-    });
+    };
+    const body = await manifests.readWithout(manifest.digest, holders, request.span);
     if (body === null) return null;
     count(isSha256(reference) ? 'stale.digest' : 'stale.tag');
     this.#took(scope, body, manifest.contentType, 'hearsay');
@@ -197,7 +203,7 @@ export class Relays {
   /**
    * What `/v2/` says to who brings no credential, and where it asks for one, what everything says.
    */
-  async #greeting(request: RelayRequest): Promise<RelayedAnswer | null> {
+  async #greeting(request: TracedRelay): Promise<RelayedAnswer | null> {
     const { memory, count } = this.#parts;
     const challenge = await memory.recallGreeting(request.upstreamHost);
     const headers = {
@@ -225,7 +231,7 @@ export class Relays {
    */
   #learn(
     asked: Asked | null,
-    request: RelayRequest,
+    request: TracedRelay,
     result: RelayResult & { kind: 'answer' },
   ): void {
     const { status, headers, body } = result;
@@ -282,7 +288,7 @@ export class Relays {
   }
 }
 
-function askedOf(request: RelayRequest, isVouched: boolean): Asked | null {
+function askedOf(request: TracedRelay, isVouched: boolean): Asked | null {
   const { what, scope, reference, headers } = request;
   if (what !== 'manifest' || scope === null || reference === null) return null;
   return {
@@ -314,7 +320,7 @@ function manifestOf(
 }
 
 function manifestAnswer(
-  request: RelayRequest,
+  request: TracedRelay,
   digest: string,
   contentType: string,
   body: Uint8Array,

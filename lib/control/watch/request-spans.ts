@@ -47,6 +47,21 @@ export class RequestSpans {
         });
         return;
       }
+      case 'rpc': {
+        // Questions between nodes that belong to no traced request have no span.
+        if (message.traceparent === undefined) return;
+        const [, name = ''] = /^\/rpc\/([a-z]+)/.exec(message.path) ?? [];
+        this.#begin(message, `${name} for a node`, { 'shoal.request_id': message.requestId });
+        return;
+      }
+      case 'preheat':
+        this.#begin(message, 'preheat', {
+          'server.address': message.blob.upstreamHost,
+          'shoal.blob': message.blob.key,
+          'shoal.node': message.node,
+          'shoal.request_id': message.requestId,
+        });
+        return;
       case 'close': {
         const { sentBytes, whole, read } = message;
         const waits = Object.entries(read?.waitedMs ?? {}).map(([cause, ms]) => [

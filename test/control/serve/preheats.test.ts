@@ -94,6 +94,7 @@ describe('control/preheats', () => {
         4_000,
         { url: BLOB.url, upstreamHost: BLOB.upstreamHost, authorization: 'Bearer t' },
         'request-1',
+        undefined,
       ],
     ]);
   });

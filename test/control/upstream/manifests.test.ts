@@ -8,6 +8,7 @@ import {
 } from '../../../lib/control/limits.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
 import type { PeerCallResult } from '../../../lib/workers/peer/call.ts';
+import { FakeSpan } from '../fake-span.ts';
 import { CHECKSUM, KEY, loaderFixture, settled, OPTIONS, type LoaderFixture } from '../fixture.ts';
 
 const BYTES = new TextEncoder().encode('{"schemaVersion":2}');
@@ -17,17 +18,19 @@ describe('control/manifests', () => {
   let manifests: Manifests;
   let calls: { node: string; path: string; digest: string | null | undefined }[];
   let answers: Map<string, PeerCallResult>;
+  let traceparents: (string | undefined)[];
 
   beforeEach(() => {
     at = loaderFixture();
-    [calls, answers] = [[], new Map()];
+    [calls, answers, traceparents] = [[], new Map(), []];
     manifests = new Manifests({
       self: 'n:1',
       clock: at.clock,
       arena: at.arena,
       loader: at.loader,
       facts: at.facts,
-      call: async (node, path, { digest }) => {
+      call: async (node, path, { digest, traceparent }) => {
+        traceparents.push(traceparent);
         calls.push({ node, path, digest });
         return (
           answers.get(node) ?? { kind: 'failed', error: { code: 'PEER_TIMEOUT', message: 'away' } }
@@ -97,6 +100,30 @@ describe('control/manifests', () => {
       checksum: CHECKSUM,
     });
     assert.equal(await long, null);
+  });
+
+  it('has a span for each node that a traced request asks', async () => {
+    answers.set('n:3', answered(200));
+    const span = new FakeSpan('manifest');
+    assert.deepEqual(await manifests.readWithout(KEY, holders('n:2', 'n:3'), span), BYTES);
+    assert.deepEqual(
+      span.children.map(({ name, kind, attributes, ended }) => [name, kind, attributes, ended]),
+      [
+        [
+          'peer',
+          'client',
+          { 'server.address': 'n:2', 'error.type': 'PEER_TIMEOUT' },
+          { error: 'away' },
+        ],
+        [
+          'peer',
+          'client',
+          { 'server.address': 'n:3', 'http.response.status_code': 200 },
+          { error: undefined },
+        ],
+      ],
+    );
+    assert.deepEqual(traceparents, ['traceparent of peer', 'traceparent of peer']);
   });
 
   it('asks the nodes that may have it, one at a time, and keeps what one sends', async () => {
