@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { tiers } from '../telemetry/metrics-list.ts';
+import { shownText } from '../telemetry/obeyed.ts';
 import type { PeerStatus, Status } from '../telemetry/status.ts';
 import { formatBytes } from '../quantity.ts';
 
@@ -138,7 +139,7 @@ function errors(status: Status): string {
   const lines = status.recentErrors.slice(0, ERROR_ROWS).map(({ atMs, code, message, count }) => {
     return (
       `  ${new Date(atMs).toISOString()}  ${pc.red(code)}  ` +
-      `${message}${count > 1 ? `  (${count} times)` : ''}`
+      `${shownText(message)}${count > 1 ? `  (${count} times)` : ''}`
     );
   });
   return ['recent errors', ...lines].join('\n');

@@ -6,6 +6,7 @@ import {
   type SwarmStatus,
 } from '../telemetry/swarm-status.ts';
 import { formatBytes } from '../quantity.ts';
+import { cut, tail, wrap } from './columns.ts';
 
 /** How full a tile is, from nothing to nearly all. */
 const LEVELS = [...'·▁▂▃▄▅▆▇'];
@@ -13,6 +14,8 @@ const DONE = '█';
 const MARKS: Partial<Record<NodeState, string>> = { failing: 'X', silent: '?', unheard: '-' };
 const TILE_ROWS_MAX = 16;
 const IMAGES_MAX = 5;
+/** Of an image's name beside its counts. */
+const IMAGE_COLUMNS_MIN = 16;
 
 interface Column {
   title: string;
@@ -58,7 +61,7 @@ export function renderTop(status: SwarmStatus, columns: number, rows: number): s
   const lines = [
     `${pc.bold('Shoal')}  ${nodes.length} nodes  ${from}`,
     wrap(counts, columns),
-    `${pc.bold(pc.green(`saved ${formatBytes(savedBytes)}`))}  ${timesLess(bytes)}`,
+    wrap([pc.bold(pc.green(`saved ${formatBytes(savedBytes)}`)), ...timesLess(bytes)], columns),
     wrap(
       [
         `clients ${rate(rates.client)}`,
@@ -69,24 +72,24 @@ export function renderTop(status: SwarmStatus, columns: number, rows: number): s
       columns,
     ),
     '',
-    ...tiles(nodes, columns),
+    ...tiles(nodes, columns, Math.min(TILE_ROWS_MAX, Math.max(1, Math.floor(rows / 3)))),
     '',
   ].flatMap((line) => line.split('\n'));
-  const images = imageLines(status, columns);
+  const images = imageLines(status, columns).flatMap((line) => line.split('\n'));
   const room = Math.max(3, rows - lines.length - images.length - 1);
   const table = tableLines(status, columns, room);
   return `${[...lines, ...table, ...images].map((line) => cut(line, columns)).join('\n')}\n`;
 }
 
-function timesLess({ client, origin }: SwarmStatus['bytes']): string {
-  if (client === 0) return 'no client has read anything yet';
+function timesLess({ client, origin }: SwarmStatus['bytes']): string[] {
+  if (client === 0) return ['no client has read anything yet'];
   const times = origin === 0 || origin >= client ? '' : `, ${(client / origin).toFixed(1)} x less`;
-  return `clients ${formatBytes(client)}, registry ${formatBytes(origin)}${times}`;
+  return [`clients ${formatBytes(client)}`, `registry ${formatBytes(origin)}${times}`];
 }
 
-function tiles(nodes: readonly SwarmNode[], columns: number): string[] {
+function tiles(nodes: readonly SwarmNode[], columns: number, rowsMax: number): string[] {
   const lines: string[] = [];
-  for (let at = 0; at < nodes.length && lines.length < TILE_ROWS_MAX; at += columns)
+  for (let at = 0; at < nodes.length && lines.length < rowsMax; at += columns)
     lines.push(
       nodes
         .slice(at, at + columns)
@@ -130,9 +133,11 @@ function imageLines({ images, nodes }: SwarmStatus, columns: number): string[] {
     '',
     ...images.slice(0, IMAGES_MAX).map(({ image, have, pulling, failed }) => {
       const counts = `${have} of ${nodes.length} have it, ${pulling} pulling, ${failed} failed`;
-      const room = Math.max(8, columns - counts.length - 2);
-      const name = image.length <= room ? image : `...${image.slice(3 - room)}`;
-      return `${name}  ${counts}`;
+      const room = columns - counts.length - 2;
+      // On a narrow screen a line of its own.
+      return room < IMAGE_COLUMNS_MIN
+        ? `${tail(image, columns)}\n  ${counts}`
+        : `${tail(image, room)}  ${counts}`;
     }),
   ];
 }
@@ -149,29 +154,4 @@ function rate(bytesPerSecond: number | undefined): string {
 
 function percent(share: number | null): string {
   return share === null ? '-' : `${Math.round(share * 100)} %`;
-}
-
-/** Parts joined by two spaces, on as many lines as they take. */
-function wrap(parts: readonly string[], columns: number): string {
-  const lines = [''];
-  for (const part of parts) {
-    const line = lines.at(-1)!;
-    if (line === '') lines[lines.length - 1] = part;
-    else if (visible(line).length + 2 + visible(part).length <= columns)
-      lines[lines.length - 1] = `${line}  ${part}`;
-    else lines.push(part);
-  }
-  return lines.join('\n');
-}
-
-// oxlint-disable-next-line no-control-regex
-const ESCAPE = /\x1b\[[0-9;]*m/g;
-
-function visible(text: string): string {
-  return text.replace(ESCAPE, '');
-}
-
-/** A line without colours that is too long ends at the last column. */
-function cut(line: string, columns: number): string {
-  return visible(line).length <= columns ? line : visible(line).slice(0, columns);
 }

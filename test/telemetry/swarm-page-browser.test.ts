@@ -33,7 +33,12 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
     fixture.swarm.edges = demoEdges(NODES);
     server = await serveFixture(fixture);
   });
-  afterEach(() => server.close());
+  afterEach(async () => {
+    // A page that is still there would complain of the end of its server.
+    await browser.go('about:blank');
+    browser.complaints.length = 0;
+    server.close();
+  });
 
   async function open(width = 1280, height = 900, dark = false): Promise<void> {
     await browser.size(width, height, dark);

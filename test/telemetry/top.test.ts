@@ -23,6 +23,22 @@ describe('shoal top', () => {
       for (const line of lines) assert.ok([...line].length <= columns, line);
     });
 
+  it('says on 40 columns what was saved, with all of its figures, and who has the image', () => {
+    const text = renderTop(busySwarm(30, 1e12), 40, 40).replace(ESCAPE, '');
+    assert.match(text, /^saved \d+\.\d GB {2}clients \d+\.\d GB$/m);
+    assert.match(text, /^registry 536\.9 MB, \d+\.\d x less$/m);
+    assert.match(
+      text,
+      /with-a-long-name:v1\.24\.3\n {2}\d+ of 30 have it, \d+ pulling, 0 failed$/m,
+    );
+  });
+
+  it('leaves two thirds of the rows to the table with 1,000 nodes', () => {
+    const lines = renderTop(busySwarm(1_000, 1e12), 80, 24).split('\n');
+    assert.ok(lines.some((line) => line.includes('and 360 more')));
+    assert.ok(lines.filter((line) => /:65002 /.test(line)).length >= 5, lines.join('\n'));
+  });
+
   it('has what was saved, and nodes in trouble first', () => {
     const text = renderTop(busySwarm(1_000, 1e12), 80, 60).replace(ESCAPE, '');
     assert.match(text, /^Shoal {2}1000 nodes/);
