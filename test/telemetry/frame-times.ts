@@ -55,7 +55,7 @@ export async function frameTimes(
   const taskCpuMs = events
     .filter(
       ({ ph, pid, tid, name }) =>
-        ph === 'X' && pid === main?.pid && tid === main?.tid && /RunTask$/.test(name),
+        ph === 'X' && pid === main?.pid && tid === main?.tid && name.endsWith('RunTask'),
     )
     .map(({ tdur = 0 }) => tdur / 1_000);
   return { frameMs, taskCpuMs };
