@@ -41,8 +41,9 @@ export interface Membership {
 export function membershipView(agents: Iterable<Member>, roots: Iterable<Member>): MembershipView {
   const rootMembers = sortedMembers(roots);
   const isRoot = new Set(rootMembers.map((member) => member.node));
+  const sorted = sortedMembers(agents);
   return {
-    agents: sortedMembers(agents).filter((member) => !isRoot.has(member.node)),
+    agents: isRoot.size === 0 ? sorted : sorted.filter(({ node }) => !isRoot.has(node)),
     roots: rootMembers,
   };
 }
@@ -79,12 +80,19 @@ export function memberAddress(address: string, port: number): string {
 }
 
 function sortedMembers(members: Iterable<Member>): Member[] {
-  const byNode = new Map<string, Member>();
-  for (const member of members) {
+  const sorted: Member[] = [];
+  for (const member of [...members].sort(byNode)) {
+    const last = sorted.at(-1);
+    if (last?.node !== member.node) sorted.push(member);
     // One source may know the zone of a node and another may not; prefer the entry with a zone.
-    if (byNode.get(member.node)?.zone == null) byNode.set(member.node, member);
+    else if (last.zone === null) sorted[sorted.length - 1] = member;
   }
-  return [...byNode.values()].sort((a, b) => (a.node < b.node ? -1 : 1));
+  return sorted;
+}
+
+/** Order of members in a view. */
+export function byNode(a: Member, b: Member): number {
+  return a.node < b.node ? -1 : a.node > b.node ? 1 : 0;
 }
 
 function sameMembers(one: readonly Member[], other: readonly Member[]): boolean {

@@ -1,4 +1,10 @@
-import { memberAddress, membershipView, type Member, type MembershipView } from '../membership.ts';
+import {
+  byNode,
+  memberAddress,
+  membershipView,
+  type Member,
+  type MembershipView,
+} from '../membership.ts';
 import type { KubeObject } from './client.ts';
 
 /** The fields of an EndpointSlice (discovery.k8s.io/v1) in use. */
@@ -43,7 +49,10 @@ export function endpointView(slices: Iterable<EndpointSlice>, service: string): 
   return membershipView(agents, roots);
 }
 
-/** Members by slice: a change replaces one slice of many, and slices are never modified. */
+/**
+ * Members by slice, sorted: a change replaces one slice of many, slices are never modified, and
+ * sorted parts are cheap to merge.
+ */
 const known = new WeakMap<EndpointSlice, Member[]>();
 
 function membersOf(slice: EndpointSlice): Member[] {
@@ -66,7 +75,7 @@ function readMembers(slice: EndpointSlice): Member[] {
         zone: zone === undefined || zone === '' ? null : zone,
       });
   }
-  return members;
+  return members.sort(byNode);
 }
 
 function p2pPort({ ports }: EndpointSlice): number | null {
