@@ -85,7 +85,8 @@ export class EventRecorder {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: {
-        name: `${about.name.slice(0, 200)}.${suffix}`,
+        // A cut name must not end in a dot or a hyphen.
+        name: `${about.name.slice(0, 200).replace(/[^a-z0-9]+$/, '')}.${suffix}`,
         // The API takes events about objects without a namespace in `default`.
         namespace: about.namespace ?? 'default',
       },
@@ -108,7 +109,7 @@ const EXPLANATIONS: Record<Skip['reason'], string> = {
   'image-id': 'images named by ID are never pulled',
   'excluded-image': 'excluded by the value webhook.excludedImages',
   'credential-provider':
-    'no pull secret, and the credential provider of the kubelet does not know P2P hosts',
+    'no pull secret for it, and the credential provider of the kubelet does not know P2P hosts',
   'name-too-long': 'the P2P image name would be too long for container runtimes',
   'host-not-configured': 'the chart does not configure nodes for this P2P host',
   windows: 'pods for other systems than Linux run where there is no agent',

@@ -63,12 +63,14 @@ const ANY_NODE: NodeKnowledge = { refusal: () => null };
 
 /**
  * What to replace in a pod, and what is left alone although a rule matches it. `plan` is null when
- * nothing is to be replaced.
+ * nothing is to be replaced. `covered`: the registry hosts that the pod's pull secrets hold
+ * credentials for; while that is unknown, secrets are taken to cover every host.
  */
 export function surveyPod(
   pod: Pod,
   rules: RegistryRules,
   nodes: NodeKnowledge = ANY_NODE,
+  covered?: ReadonlySet<string>,
 ): { plan: PodPlan | null; skips: Skip[] } {
   const replacements: Replacement[] = [];
   const registryHosts = new Set<string>();
@@ -78,7 +80,7 @@ export function surveyPod(
     name === undefined || name === '' ? [] : [name],
   );
   for (const one of imagesOf(pod)) {
-    const found = targetOf(one, pullSecrets.length > 0, rules);
+    const found = targetOf(one, (host) => covered?.has(host) ?? pullSecrets.length > 0, rules);
     if (found === null) continue;
     if ('reason' in found) {
       skips.push(found);
@@ -136,7 +138,7 @@ function imagesOf({ spec }: Pod): PodImage[] {
 /** Null: no rule is about the image. */
 function targetOf(
   { image, pullPolicy }: PodImage,
-  hasPullSecrets: boolean,
+  isCovered: (host: string) => boolean,
   rules: RegistryRules,
 ): Skip | { host: string; p2pHost: string; p2pImage: string } | null {
   const reference = parseImage(image);
@@ -147,7 +149,10 @@ function targetOf(
   if (isImageId(image)) return { reason: 'image-id', detail: image };
   if (isExcluded(image, rules)) return { reason: 'excluded-image', detail: image };
   const { credentialProviderImages = [] } = rules;
-  if (!hasPullSecrets && credentialProviderImages.some((glob) => keyFitsImage(glob, reference)))
+  if (
+    credentialProviderImages.some((glob) => keyFitsImage(glob, reference)) &&
+    !isCovered(reference.host)
+  )
     return { reason: 'credential-provider', detail: image };
   if (!target.isConfigured) return { reason: 'host-not-configured', detail: target.p2pHost };
   const p2pImage = imageAt(target.p2pHost, reference);

@@ -31,8 +31,8 @@ export interface RegistryRules {
   /** Globs of images that keep their names, as in pod specs: images that nodes have preloaded. */
   readonly excludedImages?: readonly string[];
   /**
-   * `matchImages` of the kubelet's image credential providers. Pods without pull secrets keep the
-   * names of such images: the providers do not know P2P hosts.
+   * `matchImages` of the kubelet's image credential providers. Pods whose pull secrets hold no
+   * credentials for such images keep their names: the providers do not know P2P hosts.
    */
   readonly credentialProviderImages?: readonly string[];
 }

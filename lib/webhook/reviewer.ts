@@ -104,14 +104,19 @@ export class Reviewer {
     if (pod === null) return { patch: null, images: 0, skips: [] };
     if (!isAccelerated(pod, entry)) return { patch: null, images: 0, skips: mislabelled(pod) };
     const { rules, keeper, log, nodes, metrics } = this.#options;
-    const { plan, skips } = surveyPod(pod, rules, nodes);
+    const first = surveyPod(pod, rules, nodes);
+    if (first.plan === null) return { patch: null, images: 0, skips: first.skips };
+    const { pullSecrets, registryHosts } = first.plan;
+    const looks = await Promise.all(
+      pullSecrets.map((name) => this.#look(namespace, name, registryHosts)),
+    );
+    // Images whose credentials come from the kubelet's provider keep their names.
+    const covered = new Set(looks.flatMap(({ hosts }) => hosts));
+    const { plan, skips } = surveyPod(pod, rules, nodes, covered);
     if (plan === null) return { patch: null, images: 0, skips };
-    const pairs: SecretPair[] = [];
-    for (const { name, needsCopy } of await Promise.all(
-      plan.pullSecrets.map((name) => this.#look(namespace, name, plan.registryHosts)),
-    )) {
-      if (needsCopy) pairs.push({ name, p2pName: copyName(name) });
-    }
+    const pairs: SecretPair[] = looks
+      .filter(({ hosts }) => hosts.some((host) => plan.registryHosts.includes(host)))
+      .map(({ name }) => ({ name, p2pName: copyName(name) }));
     const uncopied = await this.#uncopied(namespace, pairs);
     if (uncopied !== '')
       return {
@@ -148,18 +153,18 @@ export class Reviewer {
   }
 
   /**
-   * A pull secret that does not exist yet is treated as one with credentials; its copy follows when
-   * it is created.
+   * The registry hosts that a pull secret holds credentials for. One that does not exist yet is
+   * treated as if it held all; its copy follows when it is created.
    */
   async #look(
     namespace: string,
     name: string,
     hosts: readonly string[],
-  ): Promise<{ name: string; needsCopy: boolean }> {
+  ): Promise<{ name: string; hosts: readonly string[] }> {
     const { store, client, rules } = this.#options;
     const secret =
       store.get(namespace, name) ?? (await client.get<Secret>(SECRETS, namespace, name));
-    if (secret === null) return { name, needsCopy: !/^acr-credential-.*-p2p$/.test(name) };
+    if (secret === null) return { name, hosts: /^acr-credential-.*-p2p$/.test(name) ? [] : hosts };
     store.note(secret);
     const held = isCopy(secret) ? [] : hosts.filter((host) => holdsCredentialsFor(secret, [host]));
     const present = store.get(namespace, copyName(name));
@@ -175,7 +180,7 @@ export class Reviewer {
         'BAD_REQUEST',
         `pull secret ${name} covers ${lost} by a glob that does not cover its P2P host`,
       );
-    return { name, needsCopy: held.length > 0 };
+    return { name, hosts: held };
   }
 }
 

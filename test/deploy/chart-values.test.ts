@@ -136,6 +136,9 @@ describe("the chart's values", () => {
     assert.deepEqual(p2pHosts('registries: [{host: a.example, p2pHost: "p2p.example:65001"}]'), [
       'p2p.example:65001',
     ]);
+    assert.deepEqual(p2pHosts('registries: [{host: A.example, p2pHost: "P2P.example:65001"}]'), [
+      'p2p.example:65001',
+    ]);
     assert.deepEqual(p2pHosts('registries: [{host: docker.io}]'), []);
     assert.deepEqual(
       p2pHosts('containerd: {hosts: ["x.distributed.cn-hangzhou.cr.aliyuncs.com:65001"]}'),

@@ -78,6 +78,14 @@ describe('events of pods that are left alone', () => {
     assert.equal((event['involvedObject'] as { kind: string }).kind, 'Node');
   });
 
+  it('have a name that the API takes, however long and dotted that of the object is', async () => {
+    for (const owner of ['a'.repeat(253), `${'a'.repeat(199)}.b`, `${'a'.repeat(198)}--b`, 'a'])
+      await recorder.skipped('apps', podOf(owner), SKIP);
+    assert.equal(kube.objects.size, 4);
+    for (const { metadata } of kube.objects.values())
+      assert.match(metadata.name, /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]+)*$/);
+  });
+
   it('need a name or an owner', async () => {
     await recorder.skipped(
       'apps',

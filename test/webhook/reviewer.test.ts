@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { pino } from 'pino';
 import { KubeError, SECRETS } from '../../lib/cluster/kubernetes/client.ts';
 import { ADMISSION_DEADLINE_MS } from '../../lib/webhook/limits.ts';
 import type { PatchOperation } from '../../lib/webhook/admission.ts';
 import type { Secret } from '../../lib/webhook/pull-secret.ts';
+import { Reviewer } from '../../lib/webhook/reviewer.ts';
 import { turns } from '../kube/turns.ts';
 import { Parts } from './parts.ts';
-import { ACR, ACR_P2P } from './rules.ts';
+import { ACR, ACR_P2P, rules } from './rules.ts';
 import { ENTRY, pullSecret } from './secrets.ts';
 
 interface Answer {
@@ -156,6 +158,35 @@ describe('the reviewer', () => {
       secretNames(await answer(reviewOf(['wide']))),
       [{ name: 'acr-credential-wide-p2p' }],
       'one made by hand is trusted',
+    );
+  });
+
+  it('rewrites images of a credential provider only with a pull secret for them', async () => {
+    const other = 'registry.example.com:5000/a:1';
+    const reviewer = new Reviewer({
+      rules: { ...rules, credentialProviderImages: ['*.*.cr.aliyuncs.com'] },
+      store: parts.store,
+      keeper: parts.keeper,
+      policy: parts.namespaces,
+      client: parts.kube,
+      clock: parts.clock,
+      log: pino({ level: 'silent' }),
+    });
+    const valuesOf = async (secrets: string[]): Promise<unknown[]> => {
+      const body = reviewOf(secrets, {}, [`${ACR}/a:1`, other]);
+      return patchOf((await reviewer.answer(body, 'namespace')) as Answer)
+        .filter(({ path }) => path.startsWith('/spec'))
+        .map(({ value }) => value);
+    };
+    const p2pOther = 'p2p.example.com:65001/a:1';
+    assert.deepEqual(await valuesOf([]), [p2pOther], 'the provider gives them');
+    assert.deepEqual(await valuesOf(['foreign']), [p2pOther], 'a secret of another registry');
+    const copy = { name: 'acr-credential-s-p2p' };
+    assert.deepEqual(await valuesOf(['foreign', 's']), [`${ACR_P2P}/a:1`, p2pOther, copy]);
+    assert.deepEqual(
+      await valuesOf(['to-come']),
+      [`${ACR_P2P}/a:1`, p2pOther, { name: 'acr-credential-to-come-p2p' }],
+      'a secret that is not there yet may hold them',
     );
   });
 

@@ -185,13 +185,13 @@ livenessProbe:
 {{- if eq (include "shoal.registryMode" .) "mirror" -}}
 {{- if not $isGlob }}{{ $_ := set $hosts .host (.upstream | default "") }}{{ end -}}
 {{- else if .p2pHost -}}
-{{- if not (hasKey $hosts .p2pHost) }}{{ $_ := set $hosts .p2pHost $upstream }}{{ end -}}
+{{- if not (hasKey $hosts (lower .p2pHost)) }}{{ $_ := set $hosts (lower .p2pHost) $upstream }}{{ end -}}
 {{- else if and (not $isGlob) (regexMatch "^[A-Za-z0-9_-]+[.][A-Za-z0-9_.-]*[A-Za-z][A-Za-z0-9_.-]*$" .host) -}}
 {{- $_ := set $hosts (printf "%s:%d" (regexReplaceAll "^([^.]+)[.]" (lower .host) "${1}.distributed.") (int $port)) $upstream -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.containerd.hosts -}}
-{{- if not (hasKey $hosts .) }}{{ $_ := set $hosts . "" }}{{ end -}}
+{{- if not (hasKey $hosts (lower .)) }}{{ $_ := set $hosts (lower .) "" }}{{ end -}}
 {{- end -}}
 {{- dict "hosts" $hosts | toJson -}}
 {{- end }}
