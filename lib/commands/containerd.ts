@@ -6,11 +6,12 @@ import { findConfigPath } from '../runtimes/containerd-config.ts';
 import type { ConfigPathFinding } from '../runtimes/containerd-config.ts';
 import { readText, systemDisk } from '../runtimes/disk.ts';
 import type { Mirror } from '../runtimes/hosts-toml.ts';
+import { Preview, type WriteOptions } from './preview.ts';
 import type { Output } from './process-output.ts';
 import { mirrorUrl, registryNames, upstreamsOf } from './registry-names.ts';
 import { serverFor } from './registry-server.ts';
 
-export interface ContainerdOptions {
+export interface ContainerdOptions extends WriteOptions {
   registry: string[];
   certsDir: string;
   /** containerd's own config file; read only. */
@@ -37,7 +38,8 @@ export async function runContainerd(
   options: ContainerdOptions,
   output: Output,
 ): Promise<number> {
-  const certs = new CertsDir(options.certsDir);
+  const preview = new Preview(options, true);
+  const certs = new CertsDir(options.certsDir, preview.disk);
   const named = registryNames(options.registry, ['_default']);
   const registries = action === 'status' && named.length === 0 ? certs.registries() : named;
   const mirror = mirrorOf(options);
@@ -66,6 +68,7 @@ export async function runContainerd(
     output.out(
       `${JSON.stringify({ ok: problems.length === 0, registries: results, config, problems })}\n`,
     );
+  else if (preview.only) preview.show(output);
   else
     output.out(
       [

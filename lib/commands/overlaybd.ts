@@ -3,9 +3,10 @@ import { OverlaybdFile } from '../runtimes/overlaybd-file.ts';
 import type { OverlaybdChange, OverlaybdStatus } from '../runtimes/overlaybd-file.ts';
 import { parseP2pAddress, probe } from '../runtimes/node-address.ts';
 import type { Answerer } from '../runtimes/node-address.ts';
+import { Preview, type WriteOptions } from './preview.ts';
 import type { Output } from './process-output.ts';
 
-export interface OverlaybdOptions {
+export interface OverlaybdOptions extends WriteOptions {
   file: string;
   address?: string;
   json?: boolean;
@@ -23,7 +24,8 @@ export async function runOverlaybd(
   output: Output,
   ask: (address: string) => Promise<Answerer> = probe,
 ): Promise<number> {
-  const file = new OverlaybdFile(options.file);
+  const preview = new Preview(options, true);
+  const file = new OverlaybdFile(options.file, preview.disk);
   if (action === 'status') {
     const status = file.status();
     const answers = status.address === null ? null : await ask(status.address);
@@ -33,7 +35,8 @@ export async function runOverlaybd(
     return 0;
   }
   const change = action === 'enable' ? file.enable(addressOf(options.address)) : file.disable();
-  output.out(options.json === true ? line(change) : renderChange(change));
+  if (preview.only && options.json !== true) preview.show(output);
+  else output.out(options.json === true ? line(change) : renderChange(change));
   return 0;
 }
 

@@ -87,6 +87,7 @@ function declareOverlaybd(program: Command, finish: Finish, output: Output): voi
         "the node's proxy URL with its prefix (default: the current one if it is this node, " +
           'else http on port 65001)',
       );
+    if (action !== 'status') writeOptions(command, true);
     command
       .option('--json', 'print the result as JSON')
       .action((options: OverlaybdOptions) =>
@@ -128,6 +129,7 @@ function declareContainerd(program: Command, finish: Finish, output: Output): vo
         .option('--ca <file>', "CA of the node's certificate, for an https mirror")
         .addOption(upstreamOption());
     command.addOption(mirrorOption(action === 'configure'));
+    if (action !== 'status') writeOptions(command, true);
     command
       .option('--json', 'print the result as JSON')
       .action((options: ContainerdOptions) =>
@@ -179,6 +181,7 @@ function declareDocker(program: Command, finish: Finish, output: Output): void {
   const describe: Record<DockerAction, string> = {
     configure: 'add this node as the first mirror',
     restore: 'remove this node from the mirrors',
+    status: 'show which mirrors Docker asks, in order',
   };
   for (const action of Object.keys(describe) as DockerAction[]) {
     const command = group
@@ -186,8 +189,8 @@ function declareDocker(program: Command, finish: Finish, output: Output): void {
       .description(describe[action])
       .option('--file <file>', "Docker's config", DOCKER_FILE)
       .addOption(mirrorOption(true));
-    if (action === 'configure')
-      command.option('--write', 'write the file (default: print a preview)');
+    if (action === 'status') command.option('--json', 'print the result as JSON');
+    else writeOptions(command, action !== 'configure');
     command.action((options: DockerOptions) =>
       finish(import('./docker.ts').then(({ runDocker }) => runDocker(action, options, output))),
     );
@@ -203,22 +206,31 @@ function declarePodman(program: Command, finish: Finish, output: Output): void {
   const describe: Record<PodmanAction, string> = {
     configure: 'add this node as a mirror of the registry',
     restore: 'remove it again',
+    status: 'show which registries are pulled through a node',
   };
   for (const action of Object.keys(describe) as PodmanAction[]) {
     const command = group
       .command(action)
       .description(describe[action])
-      .addOption(registryOption(true))
-      .option('--dir <dir>', 'directory of drop-ins', PODMAN_DIR)
-      .addOption(mirrorOption(action === 'configure'));
-    if (action === 'configure')
-      command
-        .addOption(upstreamOption())
-        .option('--write', 'write the files (default: print them)');
+      .option('--dir <dir>', 'directory of drop-ins', PODMAN_DIR);
+    if (action === 'status') command.option('--json', 'print the result as JSON');
+    else {
+      command.addOption(registryOption(true)).addOption(mirrorOption(action === 'configure'));
+      writeOptions(command, action !== 'configure');
+    }
+    if (action === 'configure') command.addOption(upstreamOption());
     command.action((options: PodmanOptions) =>
       finish(import('./podman.ts').then(({ runPodman }) => runPodman(action, options, output))),
     );
   }
+}
+
+/** The two options of every command that changes files; `writes`: what it does without them. */
+function writeOptions(command: Command, writes: boolean): void {
+  const [write, dryRun] = writes ? [' (the default)', ''] : ['', ' (the default)'];
+  command
+    .addOption(new Option('--write', `write the changes${write}`).conflicts('dryRun'))
+    .option('--dry-run', `print what would be written, and write nothing${dryRun}`);
 }
 
 function traceSeconds(value: string): number {

@@ -26,9 +26,15 @@ export function withMirror(text: string | null, mirror: string): string {
   const { root, mirrors } = parse(text);
   // An empty array first: a list of one item stays on its line.
   if (mirrors === null) return withMirror(addMember(text, root, KEY, []), mirror);
-  return mirrorsIn(mirrors).some((known) => same(known, mirror))
+  return mirrorsIn(mirrors).some((known) => isSame(known, mirror))
     ? text
     : prependItem(text, mirrors, JSON.stringify(mirror));
+}
+
+/** The mirrors that daemon.json names; null stands for no file. Throws FILE_UNUSABLE. */
+export function mirrorsOf(text: string | null): string[] {
+  const mirrors = text === null || text.trim() === '' ? null : parse(text).mirrors;
+  return mirrors === null ? [] : mirrorsIn(mirrors);
 }
 
 /**
@@ -39,7 +45,7 @@ export function withoutMirror(text: string, mirror: string, before: string | nul
   if (withMirror(before, mirror) === text) return before;
   const { root, mirrors } = parse(text);
   const index =
-    mirrors === null ? -1 : mirrorsIn(mirrors).findIndex((known) => same(known, mirror));
+    mirrors === null ? -1 : mirrorsIn(mirrors).findIndex((known) => isSame(known, mirror));
   if (mirrors === null || index === -1) return text;
   if (childrenOf(mirrors).length > 1) return removeChild(text, mirrors, index);
   return removeChild(
@@ -61,6 +67,6 @@ function mirrorsIn(mirrors: Node): string[] {
   return childrenOf(mirrors).map(({ value }) => String(value ?? ''));
 }
 
-function same(a: string, b: string): boolean {
+export function isSame(a: string, b: string): boolean {
   return a.replace(/\/+$/, '') === b.replace(/\/+$/, '');
 }

@@ -1,7 +1,17 @@
 import { removeFile, systemDisk } from './disk.ts';
 import type { Disk } from './disk.ts';
-import { withMirror, withoutMirror } from './docker-daemon.ts';
+import { isSame, mirrorsOf, withMirror, withoutMirror } from './docker-daemon.ts';
 import { KeptFile } from './kept-file.ts';
+
+export interface DockerStatus {
+  file: string;
+  /** In the order in which Docker asks them. */
+  mirrors: string[];
+  /** Whether the node is asked first. */
+  first: boolean;
+  /** Path of the backup; null if there is none. */
+  backup: string | null;
+}
 
 /**
  * Docker's daemon.json on this machine. Every method throws FILE_UNUSABLE naming the file; the file
@@ -16,9 +26,13 @@ export class DockerFile {
     this.#disk = disk;
   }
 
-  /** The content that `configure` would write. */
-  preview(mirror: string): string {
-    return this.#file.named(() => withMirror(this.#file.read(), mirror));
+  status(mirror: string): DockerStatus {
+    return this.#file.named(() => {
+      const mirrors = mirrorsOf(this.#file.read());
+      const backup = this.#file.readBackup() === null ? null : this.#file.backupPath;
+      const [first = ''] = mirrors;
+      return { file: this.#file.path, mirrors, first: isSame(first, mirror), backup };
+    });
   }
 
   /** Adds the mirror. Returns whether the file changed. */

@@ -1,3 +1,4 @@
+import { parse } from 'smol-toml';
 import { serverOf } from './hosts-toml.ts';
 import { quoteToml } from './toml-text.ts';
 
@@ -42,4 +43,21 @@ export function dropInFor(registry: string, mirror: string, server = serverOf(re
 /** Whether Shoal wrote a file. */
 export function isDropIn(text: string): boolean {
   return text.startsWith(MARK);
+}
+
+/** What a drop-in of ours does. */
+export interface DropIn {
+  registry: string;
+  /** URL of the node. */
+  mirror: string;
+}
+
+/** Reads a drop-in that Shoal wrote. Throws when it was damaged since. */
+export function readDropIn(text: string): DropIn {
+  const { registry } = parse(text) as {
+    registry: [{ prefix: string; mirror: [{ location: string; insecure?: boolean }] }];
+  };
+  const [{ prefix, mirror }] = registry;
+  const [{ location, insecure }] = mirror;
+  return { registry: prefix, mirror: `http${insecure === true ? '' : 's'}://${location}` };
 }
