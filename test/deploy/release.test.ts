@@ -149,6 +149,7 @@ describe('npm run release', function () {
 
     before(async function () {
       needs(this, 'docker-registry', 'unshare', 'nsenter', 'ip', 'containerd', 'runc');
+      needs(this, 'catatonit', 'curl');
       reader = await Reader.start();
       const config = join(dir, 'containers.conf');
       writeFileSync(config, CONTAINERS_CONF);

@@ -55,6 +55,8 @@ describe('the commands that README.md and guides print', function () {
       'ip',
       'containerd',
       'ctr',
+      'curl',
+      'openssl',
     );
     programs = kubeAssets.needs(this, ...KUBE_PROGRAMS);
     reader = await Reader.start();
