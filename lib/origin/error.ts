@@ -38,7 +38,7 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
       `${host} cannot be asked now: this node has no descriptor or buffer left (${reason})`,
       { cause: thrown },
     );
-  const broken = headSeen || BROKEN.has(reason) || reason.startsWith('HPE_');
+  const broken = headSeen || isNotHttp(thrown);
   const code: ErrorCode = TIMEOUTS.has(reason)
     ? 'ORIGIN_TIMEOUT'
     : broken
@@ -53,6 +53,12 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
   const tls = tlsProblem(reason);
   const why = tls === null ? '' : `: ${tls}`;
   return new ShoalError(code, `${host} ${what}${why} (${reason})`, { cause: thrown });
+}
+
+/** Whether a parser refused an answer. */
+export function isNotHttp(thrown: unknown): boolean {
+  const reason = codeOf(thrown);
+  return BROKEN.has(reason) || reason.startsWith('HPE_');
 }
 
 /** What the checked lookup threw, within the AggregateError of several attempts. */

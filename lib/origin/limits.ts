@@ -162,3 +162,6 @@ export const LOGIN_FAILED_MS = 30_000;
 
 /** How long a check waits for the answer to a HEAD before it asks by GET. */
 export const HEAD_CHECK_MS = 3_000;
+
+/** Bytes of an answer's head, for answers whose head is too large for undici. */
+export const ORIGIN_HEAD_BYTES_MAX = 256 * 1024;

@@ -1,17 +1,17 @@
 import { request as requestPlain, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isIP } from 'node:net';
-import { REQUEST_HEAD_BYTES_MAX } from '../limits.ts';
 import { bareHost } from '../registry/url.ts';
 import { checkedLookup, type AgentOptions } from './agent.ts';
 import { originError } from './error.ts';
 import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
+import { ORIGIN_HEAD_BYTES_MAX } from './limits.ts';
 import { joined } from './undici.ts';
 
 /**
- * Carries requests over node:http, one connection each, for origins whose answers undici refuses:
- * it
- * takes interim answers (1xx) that were not asked for, which a client must skip (RFC 9110, 15.2).
+ * Carries requests over node:http, one connection each, for origins whose answers undici refuses.
+ * It skips interim answers (1xx) that were not asked for (RFC 9110, 15.2). Its parser takes what
+ * clients of runtimes take: line ends without CR, folded lines, control characters, long heads.
  */
 export class NodeHttpTransport implements Transport {
   readonly #options: AgentOptions;
@@ -31,7 +31,9 @@ export class NodeHttpTransport implements Transport {
       method,
       headers: { host: url.host, ...headers },
       lookup: checkedLookup(resolve, allow, url.port),
-      maxHeaderSize: REQUEST_HEAD_BYTES_MAX,
+      maxHeaderSize: ORIGIN_HEAD_BYTES_MAX,
+      // Nothing else is sent on the connection, so no answer can be taken for another one's.
+      insecureHTTPParser: true,
       ...(isIP(host) === 0 ? { servername: host } : {}),
       ...(ca === undefined ? {} : { ca }),
       ...networks.tlsFor(url),

@@ -31,11 +31,11 @@ export interface OriginCost {
 }
 
 /**
- * Statuses that servers give to a GET with Range when they would serve it without one. 401, 404 and
- * 429 are not among them: those are about the client, the object, and the rate.
+ * Whether a status may be about the range: servers, proxies and filters give nearly any to a GET
+ * with Range that they would serve without one. The ones listed are about the client, the object
+ * and the rate.
  */
-const maybeAboutRange = (status: number): boolean =>
-  status >= 500 || [400, 403, 405, 406, 411, 412, 413, 416, 417, 431].includes(status);
+const maybeAboutRange = (status: number): boolean => ![401, 404, 407, 429].includes(status);
 
 /** One request for bytes of an object. */
 export interface Ask {

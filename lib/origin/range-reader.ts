@@ -80,7 +80,9 @@ export class RangeReader implements AnswerReader {
     this.#beyond = beyond;
   }
 
-  head(status: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
+  head(given: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
+    // A proxy on the way says 203 where the origin said 200 (RFC 9110, 15.3.4).
+    const status = given === 203 && headers['content-range'] === undefined ? 200 : given;
     this.#isPart = status === 206;
     const coding = headers['content-encoding'];
     this.#isPlainPart =

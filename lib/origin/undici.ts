@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Dispatcher } from 'undici';
-import { originError } from './error.ts';
+import { isNotHttp, originError } from './error.ts';
 import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
 import { LENIENT_MS, LENIENT_ORIGINS_MAX } from './limits.ts';
 import type { OriginHeaders } from './content-range.ts';
@@ -60,7 +60,10 @@ export class UndiciTransport implements Transport {
         },
         onResponseEnd: () => events.ended(),
         onResponseError: (_controller, error) => {
-          if (!headSeen && !aborted && isRefusedAnswer(error)) refused();
+          const isRefused = isRefusedAnswer(error);
+          // Too late for this answer, but not for those that follow.
+          if (headSeen && isRefused) this.#refusedBy.set(url.origin, true);
+          if (!headSeen && !aborted && isRefused) refused();
           else
             events.failed(
               originError(error, url.host, headSeen),
@@ -76,9 +79,12 @@ export class UndiciTransport implements Transport {
   }
 }
 
-/** undici's word for an interim answer that it does not expect. */
+/**
+ * Whether undici's parser refuses an answer, which a lenient one may take: "bad response" is its
+ * word for an interim answer that it does not expect.
+ */
 function isRefusedAnswer(error: unknown): boolean {
-  return error instanceof Error && error.message === 'bad response';
+  return error instanceof Error && (error.message === 'bad response' || isNotHttp(error));
 }
 
 function isLostConnection(error: unknown): boolean {

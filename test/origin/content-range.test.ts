@@ -51,20 +51,20 @@ describe('registry/origin-range', () => {
   });
 
   const wrong: [string, OriginHeaders, AskedRange][] = [
-    ['a later start', { 'content-range': 'bytes 1-9/100' }, asked(0, 10)],
-    ['bytes before the range only', { 'content-range': 'bytes 0-9/100' }, asked(10, 20)],
     ['another size', { 'content-range': 'bytes 0-9/101' }, asked(0, 10, 100)],
-    [
-      'a length that contradicts',
-      { 'content-range': 'bytes 0-9/100', 'content-length': '9' },
-      asked(0, 10),
-    ],
   ];
   for (const [what, headers, range] of wrong)
     it(`refuses a 206 with ${what}`, () =>
       assert.equal(code(206, headers, range), 'ORIGIN_BROKEN'));
 
   const unclear: [string, OriginHeaders, AskedRange][] = [
+    ['a later start', { 'content-range': 'bytes 1-9/100' }, asked(0, 10)],
+    ['bytes before the range only', { 'content-range': 'bytes 0-9/100' }, asked(10, 20)],
+    [
+      'a length that contradicts',
+      { 'content-range': 'bytes 0-9/100', 'content-length': '9' },
+      asked(0, 10),
+    ],
     ['no Content-Range, size unknown', { 'content-length': '10' }, asked(0, 10)],
     ['no Content-Range and no length', {}, asked(0, 10, 100)],
     ['an unreadable Content-Range', { 'content-range': 'bytes 0-x/100' }, asked(0, 10)],

@@ -57,7 +57,7 @@ describe('origin: objects that are not served in parts', () => {
   }
 
   it('tells a refused range from a refused client when it may not stream the whole', async () => {
-    for (const status of [400, 403, 405, 416, 503]) {
+    for (const status of [400, 402, 403, 405, 409, 410, 416, 421, 451, 503]) {
       const ranged = await serve(refuse(status), whole);
       await assert.rejects(ranged.read(0, { mayStream: false }), WholeOnly);
       const refused = await serve(refuse(status), refuse(status));
@@ -68,12 +68,14 @@ describe('origin: objects that are not served in parts', () => {
   const kinds: [string, Respond, Respond, number][] = [
     ['200 to a Range', whole, whole, 1],
     ['200 without a length', chunked, chunked, 1],
-    ...[400, 403, 405, 416, 500, 501, 503].map((status): [string, Respond, Respond, number] => [
-      `${status} to a Range`,
-      refuse(status),
-      whole,
-      2,
-    ]),
+    ...[300, 400, 402, 403, 405, 409, 410, 416, 451, 500, 503].map(
+      (status): [string, Respond, Respond, number] => [
+        `${status} to a Range`,
+        refuse(status),
+        whole,
+        2,
+      ],
+    ),
     [
       'a 206 that does not say which bytes it holds',
       (response) => void response.writeHead(206).end(BLOB.subarray(0, PART_BYTES)),
@@ -117,7 +119,7 @@ describe('origin: objects that are not served in parts', () => {
     assert.equal(server.seen.length, 1);
   });
 
-  for (const status of [401, 404, 429])
+  for (const status of [401, 404, 407, 429])
     it(`passes ${status} on, which is not about ranges`, async () => {
       const { server, read } = await serve(refuse(status));
       await assert.rejects(read(0), { code: 'ORIGIN_REFUSED', status });
