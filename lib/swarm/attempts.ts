@@ -1,3 +1,4 @@
+import { PEER_HOLD_MS } from '../limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { AskRole, Fetch, OriginRef, NodeId, PeerAsk, Report } from './types.ts';
 
@@ -16,6 +17,8 @@ export class Attempts {
   sinceMs = 0;
   /** First byte the last read asked for. */
   fromBytes = 0;
+  /** How long the node of the attempt may have nothing to send. */
+  #holdMs = 0;
   readonly #fetch: Fetch;
   readonly #shared: FetchShared;
   #number = 0;
@@ -28,6 +31,17 @@ export class Attempts {
   /** Whether the node of the last read vouches for its bytes: a parent does not. */
   get isTrusted(): boolean {
     return this.role !== 'parent';
+  }
+
+  /** How late the answer of the attempt came: after the hold, if it was held. */
+  get overdueMs(): number {
+    const tookMs = this.#shared.nowMs() - this.sinceMs;
+    return tookMs < this.#holdMs ? tookMs : tookMs - this.#holdMs;
+  }
+
+  /** Whether the node of the attempt held it: "busy" at once says nothing of a wait of its own. */
+  get wasHeld(): boolean {
+    return this.#shared.nowMs() - this.sinceMs >= this.#holdMs / 2;
   }
 
   isCurrent(attempt: number): boolean {
@@ -43,6 +57,7 @@ export class Attempts {
     this.#begin(node);
     this.role = role;
     this.fromBytes = ask.fromBytes;
+    this.#holdMs = ask.holdMs;
     this.#shared.effects.ask(this.#fetch, this.#number, {
       node,
       role,
@@ -53,6 +68,8 @@ export class Attempts {
       shardMs: this.#shared.pace.knownMs,
       trusted: ask.trusted,
       holdMs: ask.holdMs,
+      silenceMs: ask.silenceMs,
+      stallMs: ask.stallMs,
       origin: ask.origin,
     });
   }
@@ -67,6 +84,7 @@ export class Attempts {
   /** Asks `node` for the checksum, and tells it how it went with `parent`. */
   stat(node: NodeId, parent: NodeId | null, report: Report): void {
     this.#begin(node);
+    this.#holdMs = PEER_HOLD_MS;
     this.#shared.effects.stat(this.#fetch, this.#number, { node, parent, report });
   }
 

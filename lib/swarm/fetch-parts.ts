@@ -2,9 +2,10 @@ import { Attempts } from './attempts.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { Integrity } from './integrity.ts';
 import { Lateness } from './lateness.ts';
+import { SILENCE_MS_MAX } from './limits.ts';
 import { Progress } from './progress.ts';
 import { Sources } from './sources.ts';
-import type { AttemptResult, Fetch, NodeId, ShardId } from './types.ts';
+import type { AskRole, AskWaits, AttemptResult, Fetch, NodeId, ShardId } from './types.ts';
 
 /** What one fetch keeps: its states look at all of it. */
 export class FetchParts {
@@ -32,10 +33,26 @@ export class FetchParts {
     this.integrity = new Integrity(shared, shard);
   }
 
+  /**
+   * How long `node`, asked now, may hold the request, and how much later its answer may come. To
+   * blame it wrongly costs a request, but where there is only the origin behind it, a shard there.
+   */
+  waitsFor(node: NodeId, role: AskRole): AskWaits {
+    const { pace } = this.shared;
+    const isLast = role !== 'parent' && this.sources.isLast(node);
+    return {
+      holdMs: pace.holdMs(this.progress.asked(node)),
+      silenceMs: isLast ? SILENCE_MS_MAX : pace.silenceMs,
+      stallMs: pace.stallMs,
+    };
+  }
+
   /** The attempt under way has ended: counts what it brought. Returns the node that sent it. */
   ended(result: AttemptResult): NodeId | null {
     const { attempts, progress, integrity } = this;
     const { node } = attempts;
+    if (result.kind === 'redirect' || result.kind === 'busy')
+      this.shared.pace.answered(attempts.overdueMs);
     progress.grew(
       result.kind === 'data'
         ? result.lengthBytes

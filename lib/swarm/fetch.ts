@@ -203,7 +203,7 @@ export class ShardFetch implements Fetch {
       exclude: this.#parts.sources.exclude(role),
       hops: this.#hops,
       trusted: role !== 'parent' && this.#parts.integrity.provenance.allTrusted,
-      holdMs: this.#shared.pace.holdMs,
+      ...this.#parts.waitsFor(node, role),
       origin: role === 'parent' || role === 'holder' ? null : this.#origin.use(),
     });
   }
@@ -285,11 +285,11 @@ export class ShardFetch implements Fetch {
   #busy(node: NodeId, retryMs: number): void {
     const { role } = this.#parts.attempts;
     if (role === 'parent') return this.#parentWaits(node, retryMs);
-    const out = this.#parts.lateness.isOut(node, role, this.#parts.progress.ownerMs);
+    const { attempts, lateness, progress } = this.#parts;
+    const out = lateness.isOut(node, role, progress.ownerMs, attempts.wasHeld);
     if (out) this.#shared.health.failed(node, this.#shared.nowMs());
-    if (out || this.#parts.lateness.isOver(node, role, this.#parts.progress.ownerMs))
-      this.#passOver(node, role, !out);
-    else this.#wait(retryMs);
+    if (out || lateness.isOver(node, role, progress.ownerMs)) this.#passOver(node, role, !out);
+    else this.#wait(attempts.wasHeld ? retryMs : progress.pauseMs(retryMs));
   }
 
   /** A parent that waits holds a request, and is asked again; one that asks for a pause is full. */

@@ -1,5 +1,11 @@
 import type { WireError } from '../errors.ts';
-import { LATE_ALONE_MS, OVERTAKERS_MAX, OVERTAKERS_MIN, OWNER_PATIENCE_MS } from './limits.ts';
+import {
+  BUSY_PATIENCE_MS,
+  LATE_ALONE_MS,
+  OVERTAKERS_MAX,
+  OVERTAKERS_MIN,
+  OWNER_PATIENCE_MS,
+} from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Progress } from './progress.ts';
 import type { Sources } from './sources.ts';
@@ -43,7 +49,8 @@ export class Lateness {
     )
       return true;
     return (
-      tookMs > lateMs && (pace.flowedSince(this.#startedMs) || (hasRoot && tookMs > 2 * lateMs))
+      tookMs > lateMs &&
+      (pace.flowedSince(this.#startedMs) || ((hasRoot || role === 'parent') && tookMs > 2 * lateMs))
     );
   }
 
@@ -53,15 +60,16 @@ export class Lateness {
   }
 
   /**
-   * Whether an owner or root that only says "busy" since `sinceMs` has been waited for long enough.
+   * Whether an owner or root that only says "busy" since `sinceMs` has been waited for long enough:
+   * less long if it says so at once, and waits for nobody itself (`wasHeld` false).
    */
-  isOut(node: NodeId, role: AskRole | 'origin', sinceMs: number): boolean {
+  isOut(node: NodeId, role: AskRole | 'origin', sinceMs: number, wasHeld: boolean): boolean {
     const { pace, nowMs } = this.#shared;
     // The last root is waited for however long it is busy: behind it there is only the origin, for
     // which it waits itself.
     return (
       (role === 'owner' || this.#sources.mayLeave(node, role)) &&
-      nowMs() - sinceMs > Math.max(OWNER_PATIENCE_MS, pace.patienceMs)
+      nowMs() - sinceMs > Math.max(wasHeld ? OWNER_PATIENCE_MS : BUSY_PATIENCE_MS, pace.patienceMs)
     );
   }
 

@@ -143,9 +143,30 @@ export const LATE_OWNER_MS_MIN = 300;
 export const HOLD_MS_MAX = 20_000;
 
 /**
+ * A node is first asked to hold a request for the time of so many shards, HOLD_MS_MIN at least;
+ * each time it has nothing to send, for HOLD_GROWTH times as long. So a dead node is found out
+ * after a moment, and a living one that waits is asked a few times only.
+ */
+export const HOLD_MS_MIN = 150;
+export const HOLD_SHARDS = 4;
+export const HOLD_GROWTH = 5;
+
+/**
+ * An answer that is due takes at least this long to be missed: a node without a free core is that
+ * late. How long in fact follows the answers of late (RFC 6298).
+ */
+export const ANSWER_MS_MIN = 200;
+
+/**
+ * The same before answers have come, and for a node behind which there is only the origin: with a
+ * request more, such a node is left within 2 s.
+ */
+export const SILENCE_MS_MAX = 800;
+
+/**
  * A sender is late when so many shards that are to be sent after this one have come: as many as
  * share the line, twice, and at least OVERTAKERS_MIN. Senders send in order, so this holds on any
- * line; a time limit does not. Each time it doubles, to OVERTAKERS_MAX.
+ * line; a time limit does not. each time it doubles, to OVERTAKERS_MAX.
  */
 export const OVERTAKERS_MIN = 12;
 export const OVERTAKERS_MAX = 96;
@@ -184,6 +205,13 @@ export const SUCCESSORS = 2;
 
 /** An owner that is alive but has had no byte for this long is passed over. */
 export const OWNER_PATIENCE_MS = 10_000;
+
+/**
+ * The same for one that says "busy" at once instead of holding the request, and the longest pause
+ * before it is asked again: seven requests are made.
+ */
+export const BUSY_PATIENCE_MS = 1_500;
+export const BUSY_PAUSE_MS_MAX = 1_000;
 
 /**
  * A fetch for which no byte came for this long gives up, before its client's ANSWER_DEADLINE_MS. At

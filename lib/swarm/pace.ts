@@ -6,7 +6,12 @@ import {
   LATE_OWNER_FACTOR,
   LATE_OWNER_MS_MIN,
   LATE_SAMPLES_MIN,
+  ANSWER_MS_MIN,
+  HOLD_GROWTH,
   HOLD_MS_MAX,
+  HOLD_MS_MIN,
+  HOLD_SHARDS,
+  SILENCE_MS_MAX,
   UPLOAD_TURN_MS,
 } from './limits.ts';
 import { PEER_HOLD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
@@ -46,6 +51,9 @@ export class Pace {
   #stretchBytes = 0;
   #stretchMs = 0;
   #receivedMs = -Infinity;
+  /** Smoothed time of an answer, 0 before the first, and its variation. */
+  #answerMs = 0;
+  #answerSpreadMs = 0;
   readonly #latest: { index: number; doneMs: number }[] = [];
   /** Times of the latest completions, a ring. */
   readonly #doneMs = new Float64Array(LATE_FLOW_MIN).fill(-Infinity);
@@ -86,11 +94,44 @@ export class Pace {
   }
 
   /**
-   * How long a node that is asked may hold the request while it has nothing to send: until a whole
-   * window has come.
+   * How long a node that is asked may hold the request while it has nothing to send: the time of
+   * HOLD_SHARDS at first, HOLD_GROWTH times as long each of the `times` that it had nothing, at
+   * most that of a window.
    */
-  get holdMs(): number {
+  holdMs(times: number): number {
+    const firstMs = Math.max(HOLD_MS_MIN, this.#isLineKnown ? HOLD_SHARDS * this.intervalMs : 0);
+    const mostMs = this.#isLineKnown ? this.#holdMsMax : HOLD_MS_MAX;
+    return Math.min(mostMs, firstMs * HOLD_GROWTH ** times);
+  }
+
+  get #holdMsMax(): number {
     return Math.min(HOLD_MS_MAX, Math.max(PEER_HOLD_MS, this.windowMs));
+  }
+
+  /** How long a sender may pause within a shard: it sends others that are needed sooner first. */
+  get stallMs(): number {
+    return this.#holdMsMax + SILENCE_MS_MAX;
+  }
+
+  /** A node answered `tookMs` after it was to. */
+  answered(tookMs: number): void {
+    if (this.#answerMs === 0) {
+      this.#answerMs = tookMs;
+      this.#answerSpreadMs = tookMs / 2;
+      return;
+    }
+    this.#answerSpreadMs += (Math.abs(this.#answerMs - tookMs) - this.#answerSpreadMs) / 4;
+    this.#answerMs += (tookMs - this.#answerMs) / 8;
+  }
+
+  /** How late an answer may be before the node counts as silent: as TCP does it (RFC 6298). */
+  get silenceMs(): number {
+    return this.#answerMs === 0
+      ? SILENCE_MS_MAX
+      : Math.min(
+          SILENCE_MS_MAX,
+          Math.max(ANSWER_MS_MIN, this.#answerMs + 4 * this.#answerSpreadMs),
+        );
   }
 
   /** What the line needs for a shard, in ms; Infinity before it is known. */

@@ -1,4 +1,4 @@
-import { REDIRECTS_MAX } from './limits.ts';
+import { BUSY_PAUSE_MS_MAX, OWNER_RETRY_MS, REDIRECTS_MAX } from './limits.ts';
 import type { Pace } from './pace.ts';
 import type { NodeId } from './types.ts';
 
@@ -18,6 +18,8 @@ export class Progress {
   readonly #pace: Pick<Pace, 'received'>;
   #redirects = 0;
   #silent: NodeId | null = null;
+  #asked: NodeId | null = null;
+  #askedTimes = 0;
 
   constructor(nowMs: () => number, pace: Pick<Pace, 'received'>) {
     this.#nowMs = nowMs;
@@ -31,6 +33,7 @@ export class Progress {
     this.#pace.received(receivedBytes - this.receivedBytes, this.#nowMs());
     this.receivedBytes = receivedBytes;
     this.#redirects = 0;
+    this.#asked = null;
     this.grownMs = this.ownerMs = this.#nowMs();
   }
 
@@ -44,6 +47,19 @@ export class Progress {
     const isFirst = this.#silent !== node;
     this.#silent = node;
     return isFirst;
+  }
+
+  /** `node` is asked: how often it was, others apart, without a byte coming of it. */
+  asked(node: NodeId): number {
+    this.#askedTimes = this.#asked === node ? this.#askedTimes + 1 : 0;
+    this.#asked = node;
+    return this.#askedTimes;
+  }
+
+  /** The pause before a node that was busy at once is asked again: twice as long each time. */
+  pauseMs(retryMs: number): number {
+    const pauseMs = Math.max(retryMs, OWNER_RETRY_MS) * 2 ** this.#askedTimes;
+    return Math.min(pauseMs, BUSY_PAUSE_MS_MAX);
   }
 
   /** Redirected once more; whether that is too often without a byte in between. */

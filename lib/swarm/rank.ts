@@ -138,6 +138,8 @@ export class Membership {
   readonly roots: Ranking;
   /** Who can own shards: the agents, or the roots where there are no agents. */
   readonly owners: Ranking;
+  /** The owners of each zone. */
+  readonly #byZone = new Map<string, Ranking>();
 
   constructor(members: readonly Member[]) {
     this.byNode = new Map(members.map((member) => [member.node, member]));
@@ -148,6 +150,50 @@ export class Membership {
     this.agents = new Ranking(named('agent'));
     this.roots = new Ranking(named('root'));
     this.owners = this.agents.size > 0 ? this.agents : this.roots;
+    const zones = Map.groupBy(
+      [...this.byNode.values()].filter(
+        ({ role, zone }) => zone !== null && (role === 'agent' || this.agents.size === 0),
+      ),
+      ({ zone }) => zone!,
+    );
+    for (const [zone, ofZone] of zones)
+      this.#byZone.set(
+        zone,
+        ofZone.length === this.owners.size
+          ? this.owners
+          : new Ranking(ofZone.map(({ node }) => node)),
+      );
+  }
+
+  /**
+   * Where a node of `zone` looks for a shard's owner: first in its own zone. That zone's owner
+   * looks in the zone of the shard's root (among all, where that is not known). So a shard crosses
+   * into each zone once, and no zone waits for the line of another. Asks go to a better rank of the
+   * same ranking or on to the second ranking, so never in a circle.
+   */
+  ownersFor(shard: ShardId, zone: string | null): readonly Ranking[] {
+    if (this.#byZone.size === 0) return [this.owners];
+    const own = this.#ownersIn(zone);
+    const root = this.roots.top(shard)[0];
+    const home = this.#ownersIn(root === undefined ? null : this.byNode.get(root)!.zone);
+    return home === own ? [own] : [own, home];
+  }
+
+  /** The nodes that `ownersFor` leads to, the first of each ranking in order. */
+  ownerRank(shard: ShardId, zone: string | null): readonly NodeId[] {
+    const [own, home] = this.ownersFor(shard, zone).map((ranking) => ranking.top(shard));
+    return home === undefined ? own! : [...new Set([...own!, ...home])];
+  }
+
+  /** The nodes that keep a tree of the shard, in all zones. */
+  owning(shard: ShardId): readonly NodeId[] {
+    const rankings = [this.owners, ...this.#byZone.values()];
+    const all = new Set(rankings.flatMap((ranking) => ranking.owning(shard)));
+    return [...all].slice(0, OWNERS_MAX);
+  }
+
+  #ownersIn(zone: string | null): Ranking {
+    return (zone === null ? undefined : this.#byZone.get(zone)) ?? this.owners;
   }
 
   /** The same with `member` in it. */

@@ -1,6 +1,6 @@
 import { ACCUSERS_MIN, EXCLUDES_MAX, RANK_DEPTH, SUCCESSORS } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
-import { type Membership, ownerPlace } from './rank.ts';
+import { type Membership, ownerPlace, type Ranking } from './rank.ts';
 import type { AskRole, NodeId, ShardId } from './types.ts';
 
 /** Whom one fetch may ask, and whom it no longer does. */
@@ -44,8 +44,8 @@ export class Sources {
     const members = membership();
     const root = this.#root();
     if (self.role === 'agent' || members.roots.size === 0) {
-      const owner = this.#firstUsable(members, root !== null);
-      if (owner !== null && owner !== self.node) return { node: owner, role: 'owner' };
+      const owner = this.#owner(members, root !== null);
+      if (owner !== null) return { node: owner, role: 'owner' };
     }
     const holder = this.#holder();
     if (holder !== null) return { node: holder, role: 'holder' };
@@ -97,9 +97,7 @@ export class Sources {
 
   /** Past all owners, for as long as there is a root. */
   turnToRoots(): void {
-    if (this.hasRoot)
-      for (const node of this.#shared.membership().owners.top(this.#shard))
-        this.passOver(node, true);
+    if (this.hasRoot) for (const node of this.#ownerRank()) this.passOver(node, true);
   }
 
   /** A parent is not asked again, nor named by an owner. */
@@ -118,7 +116,7 @@ export class Sources {
   accuse(by: NodeId, accused: readonly NodeId[]): boolean {
     const { self, membership } = this.#shared;
     const members = membership();
-    const rank = members.owners.top(this.#shard);
+    const rank = this.#ownerRank();
     const place = rank.indexOf(self.node);
     const { hasRoot } = this;
     const better = (place < 0 ? rank : rank.slice(0, place)).filter(
@@ -200,11 +198,25 @@ export class Sources {
     );
   }
 
+  /** Another node to ask as owner; null where this node is the owner, or none is usable. */
+  #owner(members: Membership, hasRoot: boolean): NodeId | null {
+    const { self } = this.#shared;
+    for (const ranking of members.ownersFor(this.#shard, self.zone)) {
+      const owner = this.#firstUsable(ranking, hasRoot);
+      if (owner !== null && owner !== self.node) return owner;
+    }
+    return null;
+  }
+
+  #ownerRank(): readonly NodeId[] {
+    return this.#shared.membership().ownerRank(this.#shard, this.#shared.self.zone);
+  }
+
   /**
    * While there is a root slow nodes are passed over, too; without that would cost the origin a
    * shard each.
    */
-  #firstUsable({ owners }: Membership, hasRoot: boolean): NodeId | null {
+  #firstUsable(owners: Ranking, hasRoot: boolean): NodeId | null {
     const { self, health, nowMs } = this.#shared;
     const now = nowMs();
     const rank = owners.top(this.#shard);

@@ -119,7 +119,7 @@ export class Swarm {
       distrust === 'nobody'
         ? []
         : [
-            ...this.#membership.owners.top(shard),
+            ...this.#membership.ownerRank(shard, this.#self.zone),
             ...(distrust === 'everybody' ? this.#membership.roots.top(shard) : []),
           ];
     const fetch = new ShardFetch(this.#shared, shard, {
@@ -266,8 +266,8 @@ export class Swarm {
   owner(shard: ShardId): NodeId {
     const nowMs = this.#options.nowMs();
     return (
-      this.#membership.owners
-        .top(shard)
+      this.#membership
+        .ownerRank(shard, this.#self.zone)
         .find((node) => node === this.#self.node || this.#health.usable(node, nowMs)) ??
       this.#self.node
     );

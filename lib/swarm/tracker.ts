@@ -212,8 +212,11 @@ export class Tracker {
   /** The owner's own sending to `node` has ended. */
   sent(node: NodeId, whole: boolean): void {
     const holder = this.#holders.get(node);
-    if (holder !== undefined && holder.parent === this.#owner && !holder.complete && !whole)
-      this.#leaveParent(holder);
+    if (holder === undefined || holder.parent !== this.#owner || holder.complete || whole) return;
+    this.#leaveParent(holder);
+    // The place at the head of a chain is free again: for itself, when it asks again after "busy".
+    const heads = this.#heads.get(holder.zone) ?? 0;
+    if (heads > 0) this.#heads.set(holder.zone, heads - 1);
   }
 
   /** The node is gone or no longer has the shard. */

@@ -64,7 +64,20 @@ export interface Asker {
   shardMs: number | null;
 }
 
-export interface PeerAsk extends Omit<Asker, 'zone'> {
+/** How long a node that is asked is waited for, in ms. */
+export interface AskWaits {
+  /**
+   * The node may hold the request while it has no byte to send. Then it answers "busy", so that a
+   * longer silence means that it is dead or frozen.
+   */
+  holdMs: number;
+  /** How much later its answer may come before the attempt fails: PEER_TIMEOUT. */
+  silenceMs: number;
+  /** The pause that it may make once bytes have come: it may have others to send first. */
+  stallMs: number;
+}
+
+export interface PeerAsk extends Omit<Asker, 'zone'>, AskWaits {
   /** First byte wanted; equal to the shard's length when only the owner's checksum is. */
   fromBytes: number;
   /**
@@ -73,11 +86,6 @@ export interface PeerAsk extends Omit<Asker, 'zone'> {
    * been checked, as it takes what comes from an owner for vouched for.
    */
   trusted: boolean;
-  /**
-   * Milliseconds the node asked may hold the request while it has no byte to send. Then it answers
-   * "busy", so that a longer silence means that it is dead or frozen.
-   */
-  holdMs: number;
   /** To be sealed for an owner or a root; null for a parent or holder. */
   origin: OriginRef | null;
 }

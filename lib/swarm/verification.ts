@@ -71,6 +71,7 @@ export class Verification {
   /** Asks `node` for the checksum, and tells it how it went with `parent`. */
   stat(node: NodeId, parent: NodeId | null, report: Report): void {
     this.#steps.checking();
+    this.#parts.progress.asked(node);
     this.#parts.attempts.stat(node, parent, report);
   }
 
@@ -85,9 +86,10 @@ export class Verification {
       integrity.said(result.checksum, result.totalBytes);
       this.compare(data);
     } else if (result.kind === 'busy') {
-      if (lateness.isOver(node, 'owner', progress.ownerMs))
-        this.#steps.passOver(node, 'owner', true);
-      else this.#steps.wait(result.retryMs);
+      const out = lateness.isOut(node, 'owner', progress.ownerMs, attempts.wasHeld);
+      if (out || lateness.isOver(node, 'owner', progress.ownerMs))
+        this.#steps.passOver(node, 'owner', !out);
+      else this.#steps.wait(attempts.wasHeld ? result.retryMs : progress.pauseMs(result.retryMs));
     } else if (result.kind === 'miss') {
       if (!integrity.missed(node)) return this.#steps.go();
       // It sends bytes again and again, and never says what they are.

@@ -1,7 +1,13 @@
 import { errorTable, type ErrorCode, type WireError } from '../../lib/errors.ts';
 import type { ShardFetch } from '../../lib/swarm/fetch.ts';
 import type { Swarm } from '../../lib/swarm/swarm.ts';
-import type { AskRequest, AttemptResult, OriginRef, StatResult } from '../../lib/swarm/types.ts';
+import type {
+  AskRequest,
+  AttemptResult,
+  OriginRef,
+  AskWaits,
+  StatResult,
+} from '../../lib/swarm/types.ts';
 import type { Flow, Station, Supply } from './network.ts';
 
 export type Condition = 'well' | 'dead' | 'unplugged' | 'frozen';
@@ -22,7 +28,7 @@ export interface Attempt {
   node: Asked | null;
   flow: Flow | null;
   beganMs: number;
-  holdMs: number;
+  waits: AskWaits;
   over: boolean;
 }
 

@@ -1,4 +1,4 @@
-import { PEER_HOLD_MS, PEER_SILENCE_MS } from '../../lib/limits.ts';
+import { PEER_HOLD_MS } from '../../lib/limits.ts';
 import type { ShardFetch } from '../../lib/swarm/fetch.ts';
 import { Swarm } from '../../lib/swarm/swarm.ts';
 import type { TreeShape } from '../../lib/swarm/tracker.ts';
@@ -10,6 +10,7 @@ import type {
   FetchResult,
   Member,
   OriginAsk,
+  AskWaits,
   PeerAsk,
   StatAsk,
   StatResult,
@@ -158,8 +159,8 @@ export class SimNode implements FetchEffects, Sender, Receiver {
     for (const { attempt, supply, stats } of this.#places.values()) {
       if (attempt !== null && !attempt.over && attempt.node !== null)
         this.#watch(attempt, supply, nowMs);
-      for (const stat of stats)
-        if (nowMs - stat.sinceMs > PEER_HOLD_MS) stat.answer({ kind: 'busy', retryMs: 1 });
+      while (stats.length > 0 && nowMs - stats[0]!.sinceMs > PEER_HOLD_MS)
+        stats.shift()!.answer({ kind: 'busy', retryMs: 1 });
     }
     this.swarm.tick();
     if (this.#places.size > 0) this.#startTicking();
@@ -174,14 +175,11 @@ export class SimNode implements FetchEffects, Sender, Receiver {
     // What is under way trickles in, however slow the link.
     if (flow !== null && flow.underWay > 0) return;
     const silentMs = nowMs - (flow === null ? attempt.beganMs : flow.lastMs);
-    if (
-      flow !== null &&
-      flow.next === flow.first &&
-      attempt.node!.isThere &&
-      silentMs > attempt.holdMs
-    )
+    const { holdMs, silenceMs, stallMs } = attempt.waits;
+    const hasBegun = flow !== null && flow.next > flow.first;
+    if (flow !== null && !hasBegun && attempt.node!.isThere && silentMs > holdMs)
       this.#settle(attempt, { kind: 'busy', retryMs: 1 });
-    else if (silentMs > attempt.holdMs + PEER_SILENCE_MS - PEER_HOLD_MS)
+    else if (silentMs > (hasBegun ? stallMs : holdMs + silenceMs))
       this.#settle(attempt, {
         kind: 'failed',
         error: error('PEER_TIMEOUT'),
@@ -195,7 +193,7 @@ export class SimNode implements FetchEffects, Sender, Receiver {
     const node = this.#cluster.node(ask.node);
     this.#cluster.stats.asks++;
     if (node === this) throw new Error(`${this.member.node} was told to ask itself`);
-    const attempt = this.#attempt(fetch as ShardFetch, number, node, ask.fromBytes, ask.holdMs);
+    const attempt = this.#attempt(fetch as ShardFetch, number, node, ask.fromBytes, ask);
     const request: AskRequest = {
       shard: fetch.shard,
       node: this.member.node,
@@ -305,7 +303,7 @@ export class SimNode implements FetchEffects, Sender, Receiver {
     number: number,
     node: SimNode | null,
     fromBytes: number,
-    holdMs = 0,
+    waits: AskWaits = { holdMs: 0, silenceMs: 0, stallMs: 0 },
   ): Attempt {
     const place = fetch.place as Place;
     const { supply } = place;
@@ -320,7 +318,7 @@ export class SimNode implements FetchEffects, Sender, Receiver {
       node,
       flow: null,
       beganMs: this.#cluster.nowMs(),
-      holdMs,
+      waits,
       over: false,
     });
   }

@@ -35,6 +35,33 @@ describe('swarm/fetch: time', () => {
     assert.deepEqual([ask.node, ask.exclude], [owner, [parent]]);
   });
 
+  it('leaves an owner that is busy at once within 2 s and some requests', () => {
+    const made = asChild();
+    const { effects, fetch, owner } = made;
+    let attempt = 1;
+    let waitedMs = 0;
+    for (; waitedMs < 5_000; waitedMs += 25) {
+      const last = effects.calls.at(-1)!;
+      if (last.call === 'ask' && last.attempt === attempt) {
+        if (last.ask.node !== owner) break;
+        fetch.settle(attempt++, { kind: 'busy', retryMs: 1 });
+      }
+      pass(made, 25);
+    }
+    assert.ok(waitedMs <= 2_000, `left after ${waitedMs} ms`);
+    assert.ok(attempt <= 8, `asked ${attempt} times`);
+  });
+
+  it('waits for an owner that held the request before it said "busy"', () => {
+    const made = asChild();
+    const { effects, fetch, owner } = made;
+    for (let attempt = 1; attempt < 4; attempt++) {
+      pass(made, effects.last('ask').ask.holdMs);
+      fetch.settle(attempt, { kind: 'busy', retryMs: 1 });
+      assert.equal(effects.last('ask').ask.node, owner);
+    }
+  });
+
   it('asks a silent parent once more from the same byte, then leaves it', () => {
     const { effects, fetch, owner, members } = asChild();
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { PEER_HOLD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../../lib/limits.ts';
 import {
+  ANSWER_MS_MIN,
   LATE_FACTOR,
   LATE_FLOW_MIN,
   LATE_MS_MIN,
   LATE_SAMPLES_MIN,
+  SILENCE_MS_MAX,
 } from '../../lib/swarm/limits.ts';
 import { Pace } from '../../lib/swarm/pace.ts';
 
@@ -62,7 +64,22 @@ describe('swarm/pace', () => {
     assert.ok(Math.abs(slow.intervalMs - 800) < 50 && Math.abs(fast.intervalMs - 2) < 0.2);
     assert.equal(slow.uploadsAtOnce, 1);
     assert.ok(fast.uploadsAtOnce >= 10);
-    assert.ok(slow.holdMs > 10_000 && fast.holdMs === PEER_HOLD_MS);
+    assert.ok(slow.holdMs(9) > 10_000 && fast.holdMs(9) === PEER_HOLD_MS);
+  });
+
+  it('holds briefly at first and longer each time, and hears of a late answer as TCP does', () => {
+    const pace = new Pace();
+    assert.deepEqual(
+      [0, 1, 2].map((times) => pace.holdMs(times)),
+      [150, 750, 3750],
+    );
+    assert.equal(pace.silenceMs, SILENCE_MS_MAX, 'no answer has come yet');
+    for (let at = 0; at < 50; at++) pace.answered(1);
+    assert.equal(pace.silenceMs, ANSWER_MS_MIN);
+    for (let at = 0; at < 50; at++) pace.answered(at % 2 === 0 ? 100 : 200);
+    assert.ok(pace.silenceMs > 250 && pace.silenceMs < 500, `${pace.silenceMs}`);
+    bring(pace, 800, 20);
+    assert.ok(Math.abs(pace.holdMs(0) - 4 * 800) < 400, 'follows the line');
   });
 
   it('does not take a pause for a slow line', () => {
@@ -74,7 +91,7 @@ describe('swarm/pace', () => {
       pace.done(50 + stall, 2_000, nowMs + stall * 2_000);
     }
     assert.equal(pace.intervalMs, knownMs);
-    assert.equal(pace.holdMs, PEER_HOLD_MS);
+    assert.equal(pace.holdMs(9), PEER_HOLD_MS);
   });
 
   it('follows a line that becomes slower', () => {

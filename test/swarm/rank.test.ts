@@ -63,6 +63,47 @@ describe('swarm/rank', () => {
     assert.equal(new Membership([member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'r');
   });
 
+  it('leads from the own zone to the zone of the root, in no circle, whatever the zones', () => {
+    const zone = fc.constantFrom('a', 'b', 'c', null);
+    fc.assert(
+      fc.property(
+        fc.array(zone, { minLength: 1, maxLength: 30 }),
+        fc.array(zone, { maxLength: 2 }),
+        fc.nat(1000),
+        (agents, roots, index) => {
+          const members = new Membership([
+            ...agents.map((zone, at) => ({ node: nodes[at]!, role: 'agent' as const, zone })),
+            ...roots.map((zone, at) => ({ node: nodes[99 - at]!, role: 'root' as const, zone })),
+          ]);
+          const shard = { key: KEY, index };
+          // Where a node asks when all are well; null: it is the owner of all.
+          const ownerOf = (node: string): string | null =>
+            members
+              .ownersFor(shard, members.byNode.get(node)!.zone)
+              .map((ranking) => ranking.top(shard)[0]!)
+              .find((owner) => owner !== node) ?? null;
+          const ends = new Set<string>();
+          const crossings = new Map<string, number>();
+          for (let at = 0; at < agents.length; at++) {
+            const asked = ownerOf(nodes[at]!);
+            const own = agents[at]!;
+            if (asked !== null && own !== null && members.byNode.get(asked)!.zone !== own)
+              crossings.set(own, (crossings.get(own) ?? 0) + 1);
+            let steps = 0;
+            let node = nodes[at]!;
+            for (let next = ownerOf(node); next !== null; next = ownerOf(node)) {
+              node = next;
+              assert.ok(++steps <= 3, 'asks go in a circle');
+            }
+            ends.add(node);
+          }
+          assert.equal(ends.size, 1, 'one node asks the root or the origin');
+          for (const [into, count] of crossings) assert.equal(count, 1, `${into} is entered once`);
+        },
+      ),
+    );
+  });
+
   it("shares a shard's nodes among owners if there are many, and asks better ranks only", () => {
     const owners = 2 * RANK_DEPTH;
     const names = Array.from(

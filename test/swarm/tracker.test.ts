@@ -131,6 +131,17 @@ describe('swarm/tracker', () => {
     assert.equal(crossings, 2);
   });
 
+  it('gives the head of a chain its place again after "busy"', () => {
+    const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+    assert.deepEqual(
+      [name(1), name(2)].map((node) => parentOf(tracker, node)),
+      ['owner', name(1)],
+    );
+    assert.equal(parentOf(tracker, name(9), 'elsewhere'), 'owner');
+    tracker.sent(name(1), false);
+    assert.equal(parentOf(tracker, name(1)), 'owner', 'not behind the head of another zone');
+  });
+
   it('chooses chains for few nodes or slow lines, and trees for many nodes on fast lines', () => {
     assert.equal(shapeFor(8, 2).fanout, 1);
     assert.equal(shapeFor(60, Infinity).fanout, 1);

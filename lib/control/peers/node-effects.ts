@@ -129,6 +129,7 @@ export class NodeEffects implements FetchEffects {
         origin: (ask.origin as TargetRef | null)?.target ?? null,
         requestId: options.requestId,
         traceparent: span?.traceparent,
+        patience: { silenceMs: ask.holdMs + ask.silenceMs, stallMs: ask.stallMs },
       },
     );
     job.running = running;

@@ -6,6 +6,7 @@ import type { StatResult } from '../../swarm/types.ts';
 import type { Vouching } from '../../registry/vouching.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import type { OriginReadResult } from '../../workers/origin-read.ts';
+import type { Patience } from '../../workers/peer/progress.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
@@ -46,13 +47,19 @@ export class Transfers {
     node: string,
     query: PreadQuery,
     filling: Filling,
-    more: { origin: OriginTarget | null; requestId: string; traceparent?: string | undefined },
+    more: {
+      origin: OriginTarget | null;
+      requestId: string;
+      traceparent?: string | undefined;
+      patience: Patience;
+    },
   ): Promise<PreadResult> {
     const { envelope, pools } = this.#parts;
     const path = preadPath(query);
     const headers = envelope.headers(node, path, more);
-    const { holdMs, shardMs } = query;
-    return pools.run({ kind: 'peer', node, path, headers, holdMs, shardMs, ...filling });
+    const { shardMs } = query;
+    const { patience } = more;
+    return pools.run({ kind: 'peer', node, path, headers, patience, shardMs, ...filling });
   }
 
   stat(

@@ -30,11 +30,11 @@ export class ShardTrees {
 
   /** All of it. Resolves always; parts of owners that do not answer are missing. */
   async whole(key: string, index: number): Promise<TreeEdge[]> {
-    const { owners } = this.#core.membership;
+    const { membership } = this.#core;
     const asked = new Set([
-      ...owners.owning({ key, index }),
+      ...membership.owning({ key, index }),
       // A blob that its registry serves only as a whole has one owner for all shards.
-      ...owners.owning({ key, index, rankedAs: 0 }),
+      ...membership.owning({ key, index, rankedAs: 0 }),
     ]);
     const parts = [...asked].map(async (node) => {
       if (node === this.#self) return this.own(key, index);

@@ -17,7 +17,7 @@ import {
   PEER_CONNECT_TRIES,
 } from '../limits.ts';
 import { NoConnection } from './connection.ts';
-import { Progress } from './progress.ts';
+import { type Patience, Progress } from './progress.ts';
 
 /** A request to another node, signed by control. */
 export interface PeerRequest {
@@ -34,8 +34,8 @@ export interface PeerRequest {
 interface ExchangePlan {
   /** The whole exchange ends by then; null: as long as the node makes progress. */
   deadlineMs: number | null;
-  /** How long the node may have nothing to send; default PEER_HOLD_MS. */
-  holdMs?: number;
+  /** How long the node may make no progress; default PEER_SILENCE_MS. */
+  patience?: Patience;
   /** Asked every LOOK_MS and with every read; true ends the exchange with CANCELLED. */
   isCancelled?(): boolean;
   /** Where the body of a 200 goes; without it, and for any other status, it is collected. */
@@ -111,7 +111,7 @@ class Attempt {
     this.#plan = plan;
     this.#tools = tools;
     this.#dueMs = dueMs;
-    this.#progress = new Progress(tools.nowMs, plan.holdMs);
+    this.#progress = new Progress(tools.nowMs, plan.patience);
   }
 
   async on(connection: PeerConnection): Promise<HttpResponse> {

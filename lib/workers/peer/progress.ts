@@ -1,8 +1,14 @@
-import { LOOK_MS, PEER_HOLD_MS, PEER_SILENCE_MS } from '../../limits.ts';
+import { LOOK_MS, PEER_SILENCE_MS } from '../../limits.ts';
 import { PEER_PROGRESS_BYTES } from '../limits.ts';
 
 /** One look adds at most this much to the time without progress. */
 const LOOK_MS_MAX = 2 * LOOK_MS;
+
+/** How long a node may make no progress: before its head, and within the body. */
+export interface Patience {
+  silenceMs: number;
+  stallMs: number;
+}
 
 /**
  * Watches that another node makes progress: a response head, then PEER_PROGRESS_BYTES in any
@@ -12,15 +18,20 @@ const LOOK_MS_MAX = 2 * LOOK_MS;
  */
 export class Progress {
   /** The time without progress after which a node counts as stalled. */
-  readonly silenceMs: number;
+  silenceMs: number;
+  readonly #stallMs: number;
   readonly #nowMs: () => number;
   #lookedMs: number;
   #idleMs = 0;
   #bytes = 0;
 
-  /** `holdMs`: how long a living node may have nothing to send. */
-  constructor(nowMs: () => number, holdMs = PEER_HOLD_MS) {
-    this.silenceMs = PEER_SILENCE_MS - PEER_HOLD_MS + holdMs;
+  /** `silenceMs` holds until the head has come, `stallMs` from then on. */
+  constructor(
+    nowMs: () => number,
+    { silenceMs, stallMs }: Patience = { silenceMs: PEER_SILENCE_MS, stallMs: PEER_SILENCE_MS },
+  ) {
+    this.silenceMs = silenceMs;
+    this.#stallMs = stallMs;
     this.#nowMs = nowMs;
     this.#lookedMs = nowMs();
   }
@@ -28,6 +39,7 @@ export class Progress {
   /** A response head has come. */
   head(): void {
     this.#idleMs = 0;
+    this.silenceMs = this.#stallMs;
   }
 
   /** `bytes` more of the body have come. */

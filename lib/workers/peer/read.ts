@@ -6,6 +6,7 @@ import { shardLength } from '../../shard.ts';
 import { parsePreadAnswer, parsePreadHeaders, type PreadResult } from '../../wire/pread.ts';
 import { checksumSlot } from '../slot-check.ts';
 import { TurnEnd } from '../turn-end.ts';
+import type { Patience } from './progress.ts';
 import { exchange, paced, type ExchangeTools, type PeerRequest } from './exchange.ts';
 
 /**
@@ -18,8 +19,7 @@ export interface PeerReadJob extends PeerRequest {
   attempt: number;
   shard: number;
   fromBytes: number;
-  /** How long the node may hold the request while it has nothing to send. */
-  holdMs: number;
+  patience: Patience;
   /** The blob's size if it is known: a sender that names another is not believed. */
   totalBytes: number | null;
   /** The blob's digest (`sha256:...`): a blob of one shard is checked against it. */
@@ -45,7 +45,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
       job,
       {
         deadlineMs: null,
-        holdMs: job.holdMs,
+        patience: job.patience,
         isCancelled: () => arena.cancelled(job.slot, job.attempt),
         body: {
           head(response) {

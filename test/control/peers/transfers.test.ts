@@ -93,6 +93,7 @@ describe('control/transfers', () => {
 
   it('signs what it asks of another node, and seals the way to the origin for it', () => {
     void transfers.peer('[::1]:65002', { ...QUERY, exclude: [] }, FILLING, {
+      patience: { silenceMs: 2000, stallMs: 2000 },
       origin: ORIGIN,
       requestId: 'request-1',
     });
@@ -112,6 +113,7 @@ describe('control/transfers', () => {
 
   it('sends no way to the origin where none is needed', () => {
     void transfers.peer('10.0.0.2:65002', { ...QUERY, exclude: [] }, FILLING, {
+      patience: { silenceMs: 2000, stallMs: 2000 },
       origin: null,
       requestId: '',
     });

@@ -188,7 +188,7 @@ describe('control/pools', () => {
       attempt: 1,
       shard: 0,
       fromBytes: 0,
-      holdMs: 1000,
+      patience: { silenceMs: 2000, stallMs: 2000 },
       totalBytes: null,
       digest: null,
       node: '127.0.0.1:9',

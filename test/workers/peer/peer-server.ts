@@ -109,7 +109,7 @@ export function readJob(
     attempt: 1,
     shard: 0,
     fromBytes: 0,
-    holdMs: 1000,
+    patience: { silenceMs: 2000, stallMs: 2000 },
     totalBytes: null,
     digest: null,
     node: `${server.host}:${server.port}`,
