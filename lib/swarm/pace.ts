@@ -48,6 +48,8 @@ export class Pace {
   #meanMs = 0;
   /** 0: not known yet. */
   #lineBytesPerMs = 0;
+  /** Whether a whole stretch was measured. */
+  #isMeasured = false;
   #stretchBytes = 0;
   #stretchMs = 0;
   #receivedMs = -Infinity;
@@ -71,9 +73,18 @@ export class Pace {
     } else this.#stretchBytes += bytes;
     this.#receivedMs = nowMs;
     const elapsedMs = nowMs - this.#stretchMs;
-    if (elapsedMs < LINE_WINDOW_MS || this.#stretchBytes < LINE_WINDOW_BYTES) return;
-    const bytesPerMs = Math.max(this.#stretchBytes / elapsedMs, LINE_DECAY * this.#lineBytesPerMs);
-    this.#lineBytesPerMs = bytesPerMs;
+    if (elapsedMs < LINE_WINDOW_MS) return;
+    const bytesPerMs = this.#stretchBytes / elapsedMs;
+    if (this.#stretchBytes < LINE_WINDOW_BYTES) {
+      // Better than nothing, until the first stretch is whole.
+      if (!this.#isMeasured && this.#stretchBytes >= LINE_WINDOW_BYTES / 4)
+        this.#lineBytesPerMs = bytesPerMs;
+      return;
+    }
+    this.#lineBytesPerMs = this.#isMeasured
+      ? Math.max(bytesPerMs, LINE_DECAY * this.#lineBytesPerMs)
+      : bytesPerMs;
+    this.#isMeasured = true;
     this.#stretchBytes = 0;
     this.#stretchMs = nowMs;
   }

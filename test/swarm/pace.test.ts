@@ -94,6 +94,15 @@ describe('swarm/pace', () => {
     assert.equal(pace.holdMs(9), PEER_HOLD_MS);
   });
 
+  it('corrects what the first bytes, which had gathered in a socket, seemed to show', () => {
+    const pace = new Pace();
+    pace.received(1, 0);
+    pace.received(SHARD_BYTES / 2, 60);
+    assert.ok(pace.intervalMs < 200, 'a guess is better than none');
+    bring(pace, 1_600, 4, 60);
+    assert.ok(Math.abs(pace.intervalMs - 1_600) < 500, `${pace.intervalMs} ms`);
+  });
+
   it('follows a line that becomes slower', () => {
     const pace = new Pace();
     const nowMs = bring(pace, 20, 50);
