@@ -13,7 +13,7 @@ import { Costs, peerWork } from './costs.ts';
 import type { LabOptions } from './options.ts';
 
 /** Field for field the JSON of `npm run lab -- --json`. */
-export interface LabReport extends Omit<Report, 'idealSeconds'> {
+export interface LabReport extends Omit<Report, 'idealSeconds' | 'failedReads'> {
   /** Nothing shapes the links of loopback: there is no ideal to hold the times against. */
   idealSeconds: null;
   system: 'shoal';

@@ -65,6 +65,7 @@ export function runDirect(options: DirectOptions): {
       messagesPerShard: 0,
       depthMax: 0,
       unfinished: 0,
+      failedReads: 0,
     },
   };
 }

@@ -167,6 +167,7 @@ export function runLayerTree(options: LayerTreeOptions): {
           Math.log(Math.max(options.fanout, 1.000001)),
       ),
       unfinished: left,
+      failedReads: 0,
     },
   };
 }

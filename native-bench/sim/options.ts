@@ -33,6 +33,7 @@ export interface SimOptions {
   grid: boolean;
   conditions: boolean;
   json: boolean;
+  ablate?: string;
   plot?: string;
 }
 
@@ -166,6 +167,11 @@ export function parseOptions(argv: readonly string[]): SimOptions {
       'pulls of 64 MB by 40 nodes over uneven lines, and with a third of them failing',
       false,
     )
+    .option('--without <rule>', 'leaves out a rule of lib/swarm (native-bench/sim/rules.ts)')
+    .option(
+      '--ablate <rule>',
+      'a pull with and without a rule of lib/swarm, as in docs/SWARM.md; all: of every rule',
+    )
     .option('--json', 'one JSON object on the last line', false)
     .option('--plot <file>', 'draws how the nodes finished, as SVG')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
@@ -193,6 +199,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     grid: got['grid']!,
     conditions: got['conditions']!,
     json: got['json']!,
+    ...(got['ablate'] === undefined ? {} : { ablate: got['ablate'] }),
     ...(got['plot'] === undefined ? {} : { plot: got['plot'] }),
   };
 }

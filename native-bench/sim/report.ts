@@ -18,6 +18,8 @@ export interface Report {
   depthMax: number;
   /** Survivors that were not whole at the end. */
   unfinished: number;
+  /** Reads that failed and were tried again by the client. */
+  failedReads: number;
   wallSeconds: number;
 }
 

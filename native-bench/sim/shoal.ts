@@ -175,5 +175,6 @@ function report(
     messagesPerShard: transfers === 0 ? 0 : (cluster.stats.asks + cluster.stats.stats) / transfers,
     depthMax,
     unfinished,
+    failedReads: survivors.reduce((sum, { retries }) => sum + retries, 0),
   };
 }

@@ -272,6 +272,7 @@ describe('sim: its parts', () => {
       'messagesPerShard',
       'depthMax',
       'unfinished',
+      'failedReads',
       'wallSeconds',
     ]);
     const picture = join(mkdtempSync(join(tmpdir(), 'shoal-sim-')), 'out.svg');
