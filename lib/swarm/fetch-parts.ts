@@ -42,7 +42,7 @@ export class FetchParts {
     const isLast = role !== 'parent' && this.sources.isLast(node);
     return {
       holdMs: pace.holdMs(this.progress.asked(node)),
-      silenceMs: isLast ? SILENCE_MS_MAX : pace.silenceMs,
+      silenceMs: isLast ? Math.max(SILENCE_MS_MAX, pace.silenceMs) : pace.silenceMs,
       stallMs: pace.stallMs,
     };
   }

@@ -164,9 +164,15 @@ export const ANSWER_MS_MIN = 200;
 export const SILENCE_MS_MAX = 800;
 
 /**
+ * On a slow line an answer waits behind what the line has queued, or is lost and sent again: it may
+ * be late by the time of a shard, up to this.
+ */
+export const SILENCE_SLOW_LINE_MS_MAX = 2_000;
+
+/**
  * A sender is late when so many shards that are to be sent after this one have come: as many as
  * share the line, twice, and at least OVERTAKERS_MIN. Senders send in order, so this holds on any
- * line; a time limit does not. each time it doubles, to OVERTAKERS_MAX.
+ * line; a time limit does not. Each time it doubles, to OVERTAKERS_MAX.
  */
 export const OVERTAKERS_MIN = 12;
 export const OVERTAKERS_MAX = 96;

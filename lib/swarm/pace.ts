@@ -12,6 +12,7 @@ import {
   HOLD_MS_MIN,
   HOLD_SHARDS,
   SILENCE_MS_MAX,
+  SILENCE_SLOW_LINE_MS_MAX,
   UPLOAD_TURN_MS,
 } from './limits.ts';
 import { PEER_HOLD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
@@ -137,12 +138,12 @@ export class Pace {
 
   /** How late an answer may be before the node counts as silent: as TCP does it (RFC 6298). */
   get silenceMs(): number {
-    return this.#answerMs === 0
-      ? SILENCE_MS_MAX
-      : Math.min(
-          SILENCE_MS_MAX,
-          Math.max(ANSWER_MS_MIN, this.#answerMs + 4 * this.#answerSpreadMs),
-        );
+    const lineMs = this.#isLineKnown ? Math.min(SILENCE_SLOW_LINE_MS_MAX, this.intervalMs) : 0;
+    const usualMs =
+      this.#answerMs === 0
+        ? SILENCE_MS_MAX
+        : Math.max(ANSWER_MS_MIN, this.#answerMs + 4 * this.#answerSpreadMs);
+    return Math.max(lineMs, Math.min(SILENCE_MS_MAX, usualMs));
   }
 
   /** What the line needs for a shard, in ms; Infinity before it is known. */

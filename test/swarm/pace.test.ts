@@ -7,6 +7,7 @@ import {
   LATE_MS_MIN,
   LATE_SAMPLES_MIN,
   SILENCE_MS_MAX,
+  SILENCE_SLOW_LINE_MS_MAX,
 } from '../../lib/swarm/limits.ts';
 import { Pace } from '../../lib/swarm/pace.ts';
 
@@ -92,6 +93,17 @@ describe('swarm/pace', () => {
     }
     assert.equal(pace.intervalMs, knownMs);
     assert.equal(pace.holdMs(9), PEER_HOLD_MS);
+  });
+
+  it('lets an answer be late by the time of a shard on a slow line', () => {
+    const pace = new Pace();
+    for (let at = 0; at < 20; at++) pace.answered(1);
+    assert.equal(pace.silenceMs, ANSWER_MS_MIN);
+    bring(pace, 800, 5);
+    assert.ok(Math.abs(pace.silenceMs - 800) < 50, `${pace.silenceMs} ms`);
+    const slower = new Pace();
+    bring(slower, 3_000, 5);
+    assert.equal(slower.silenceMs, SILENCE_SLOW_LINE_MS_MAX);
   });
 
   it('corrects what the first bytes, which had gathered in a socket, seemed to show', () => {
