@@ -23,6 +23,8 @@ store() {
 roll() {
   for workload in $(kubectl -n "$namespace" get daemonsets,statefulsets \
     -l "app.kubernetes.io/name=shoal,app.kubernetes.io/instance=$release" -o name); do
+    # kubectl refuses a second restart within a second.
+    sleep 1
     kubectl -n "$namespace" rollout restart "$workload" >/dev/null
     kubectl -n "$namespace" rollout status "$workload" --timeout "$timeout" >/dev/null
   done

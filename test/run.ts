@@ -7,7 +7,8 @@
  *                    [FILE|FOLDER...]
  *
  * `--jobs` runs that many files side by side, each in one of as many processes: two for a run of
- * everything, otherwise one. `--slowest` prints the N files that take longest. `--again` runs the
+ * everything, otherwise one. A file `*.isolated.test.ts` replaces modules and has a process of its
+ * own. `--slowest` prints the N files that take longest. `--again` runs the
  * files of failed tests once more at the end, alone, if not more than N tests failed. Those that
  * pass then count as passed and are listed as unsteady: each is a defect of the test or of Shoal.
  */
@@ -55,7 +56,26 @@ process.stdout.write(`${passed} passed, ${failed} failed${skips}\n`, () =>
 );
 
 async function runHere(): Promise<void> {
-  for (const file of files) results.set(file, await runFile(join(root, file), options));
+  for (const file of files)
+    results.set(
+      file,
+      isIsolated(file) ? await runIsolated(file) : await runFile(join(root, file), options),
+    );
+}
+
+function isIsolated(file: string): boolean {
+  return file.endsWith('.isolated.test.ts');
+}
+
+async function runIsolated(file: string): Promise<FileResult> {
+  const child = startProcess();
+  const result = await runInProcess(child, file);
+  child.kill('SIGKILL');
+  return result;
+}
+
+function startProcess(): ChildProcess {
+  return fork(join(root, 'test/run-job.ts'), { silent: true });
 }
 
 /** Each process takes the next file when it is done with one; the output of a file stays together. */
@@ -64,7 +84,11 @@ async function runInProcesses(): Promise<void> {
   const work = async (): Promise<void> => {
     let child: ChildProcess | null = null;
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      child ??= fork(join(root, 'test/run-job.ts'), { silent: true });
+      if (isIsolated(file)) {
+        results.set(file, await runIsolated(file));
+        continue;
+      }
+      child ??= startProcess();
       const result = await runInProcess(child, file);
       if (child.exitCode !== null || child.signalCode !== null) child = null;
       results.set(file, result);

@@ -7,6 +7,7 @@
 export const STAND_INS: readonly [RegExp, string][] = [
   [/acr-credential-<name>-p2p/g, 'acr-credential-app-p2p'],
   [/namespace <name>/g, 'namespace team'],
+  [/-n <name>/g, '-n team'],
   [/pod <name>/g, 'pod app'],
   [/<host>|\bHOST\b(?:\.\.\.)?/g, 'registry.example'],
   [/<your p2pHost>/g, 'p2p.registry.example'],

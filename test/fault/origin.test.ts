@@ -5,6 +5,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { issueCertificate } from '../origin/certificate.ts';
 import { ShoalError } from '../../lib/errors.ts';
+import { ORIGIN_HEAD_BYTES_MAX } from '../../lib/origin/limits.ts';
 import { OriginClient, type OriginTools } from '../../lib/origin/client.ts';
 import {
   answer,
@@ -197,7 +198,7 @@ describe('fault: origin', () => {
     );
     const endless = await serveRaw((socket) => {
       const line = `X-Padding: ${'x'.repeat(8_000)}\r\n`;
-      socket.write('HTTP/1.1 200 OK\r\n' + line.repeat(20));
+      socket.write('HTTP/1.1 200 OK\r\n' + line.repeat((2 * ORIGIN_HEAD_BYTES_MAX) / 8_000));
     });
     assert.equal((await read(endless)).code, 'ORIGIN_BROKEN');
   });
