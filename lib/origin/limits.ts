@@ -115,7 +115,7 @@ export const STREAM_IDLE_MS = 120_000;
  * Bytes of a stream that no read wants are skipped when a later read has waited this long: reads of
  * one client reach the stream within milliseconds of each other.
  */
-export const STREAM_GAP_MS = 1_000;
+export const STREAM_GAP_MS = 500;
 
 /** The same for a stream held because a credential ends: what it skips may be lost. */
 export const STREAM_HELD_GAP_MS = 3_000;

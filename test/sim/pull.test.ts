@@ -139,7 +139,7 @@ describe('sim: what the swarm reaches', function () {
 
   it('the only root stalled for three seconds: nearly all wait for it', () => {
     const report = pull({ nodes: 50, roots: 1, layers: [4e8] }, { rootStall: 1 });
-    assert.ok(report.originBytes <= 1.3 * report.imageBytes, `${report.originBytes} bytes`);
+    assert.ok(report.originBytes <= 1.4 * report.imageBytes, `${report.originBytes} bytes`);
     assert.ok(report.maxSeconds < report.idealSeconds + 4.5, `a pull took ${report.maxSeconds} s`);
   });
 
@@ -166,7 +166,7 @@ describe('sim: what the swarm reaches', function () {
   it('slow owners where there are no roots: nobody runs to the origin for them', () => {
     const report = pull({ nodes: 50, roots: 0, layers: [2e8] }, { slow: 0.1 });
     assert.equal(report.unfinished, 0);
-    assert.ok(report.originBytes <= 1.3 * report.imageBytes, `${report.originBytes} bytes`);
+    assert.ok(report.originBytes <= 1.4 * report.imageBytes, `${report.originBytes} bytes`);
   });
 
   it('the only root killed: no wait for it, each shard twice from the origin at most', () => {
