@@ -78,7 +78,9 @@ function startProcess(): ChildProcess {
   return fork(join(root, 'test/run-job.ts'), { silent: true });
 }
 
-/** Each process takes the next file when it is done with one; the output of a file stays together. */
+/**
+ * Each process takes the next file when it is done with one; the output of a file stays together.
+ */
 async function runInProcesses(): Promise<void> {
   const queue = [...files];
   const work = async (): Promise<void> => {

@@ -1,4 +1,6 @@
-/** Parts joined by two spaces, on as many lines as they take; lines after the first are indented. */
+/**
+ * Parts joined by two spaces, on as many lines as they take; lines after the first are indented.
+ */
 export function wrap(parts: readonly string[], columns: number, indent = ''): string {
   const lines: string[] = [];
   for (const part of parts) {

@@ -114,7 +114,9 @@ function handle(res: HttpResponse, req: HttpRequest, tools: ProxyTools): void {
   }
 }
 
-/** The error of a request that other nodes could not be given, because it would not fit their heads. */
+/**
+ * The error of a request that other nodes could not be given, because it would not fit their heads.
+ */
 function tooLarge(route: Exclude<Route, { kind: 'refused' }>, req: HttpRequest): ShoalError | null {
   const { url, upstreamHost } = route.kind === 'blob' ? route.target : route;
   const origin = {

@@ -148,7 +148,9 @@ export class Follower {
     }
   }
 
-  /** Whether there is an authorization to try; a failure is told with the challenge, for clients. */
+  /**
+   * Whether there is an authorization to try; a failure is told with the challenge, for clients.
+   */
   async #logIn(
     login: RegistryLogin,
     challenge: Challenged,

@@ -5,7 +5,9 @@
  */
 export const METER_ROWS_MAX = 32;
 
-/** Window of throughput, QPS and MaxLatency: steady enough to read, short enough to show a stall. */
+/**
+ * Window of throughput, QPS and MaxLatency: steady enough to read, short enough to show a stall.
+ */
 export const RATE_WINDOW_SECONDS = 5;
 
 /**

@@ -5,7 +5,9 @@ import { type Rule, RULES } from './rules.ts';
 
 const SCRIPT = fileURLToPath(new URL('../sim.ts', import.meta.url));
 
-/** Without a rule its figure is at least so many times as high. Otherwise the rule is not needed. */
+/**
+ * Without a rule its figure is at least so many times as high. Otherwise the rule is not needed.
+ */
 const WORSE_MIN = 1.03;
 
 const FIGURES = {

@@ -32,7 +32,9 @@ const GRID_IMAGES = ['64MB', '1GB'];
 const CORES = 2;
 /** Simulated time after which a run is called off. */
 const DEADLINE_MS = 3_600_000;
-/** Pieces of 64 KiB on slow lines, where a hop costs what a piece takes; coarser where it does not. */
+/**
+ * Pieces of 64 KiB on slow lines, where a hop costs what a piece takes; coarser where it does not.
+ */
 const QUANTA = { fine: 32, coarse: 8 };
 const FINE_BYTES_PER_MS_MAX = 130_000;
 /** Up to this many shards sent in all, pieces can be fine. */

@@ -28,18 +28,27 @@ describe('the command line', () => {
     [['agent', '--config'], /^error: option '--config <file>' argument missing\n$/],
     [
       ['agent', '--front-threads', '0'],
-      /^error: option '--front-threads <n>' argument '0' is invalid. allowed: a whole number from 1 to 64\n$/,
+      new RegExp(
+        "^error: option '--front-threads <n>' argument '0' is invalid. " +
+          'allowed: a whole number from 1 to 64\n$',
+      ),
     ],
     [['webhook'], /^error: required option '--config <file>' not specified\n$/],
     [
       ['up', '--nodes', '0'],
-      /^error: option '--nodes <n>' argument '0' is invalid. allowed: a whole number from 1 to 64\n$/,
+      new RegExp(
+        "^error: option '--nodes <n>' argument '0' is invalid. " +
+          'allowed: a whole number from 1 to 64\n$',
+      ),
     ],
     [['up', '--nodes', '1e1'], /allowed: a whole number/],
     [['up', '--nodes', '-1'], /allowed: a whole number/],
     [
       ['agent', '--config', '/nonexistent/config.yaml'],
-      /^shoal: --config: "\/nonexistent\/config.yaml" is not allowed; allowed: a readable YAML file \(ENOENT\) \(CONFIG_INVALID\)\n$/,
+      new RegExp(
+        '^shoal: --config: "/nonexistent/config.yaml" is not allowed; ' +
+          'allowed: a readable YAML file \\(ENOENT\\) \\(CONFIG_INVALID\\)\n$',
+      ),
     ],
     [
       ['agent', '--set', 'CacheConfig.capacity=lots'],

@@ -79,11 +79,14 @@ describe('the report', () => {
 
   it('names the counter of the bytes of a foreign registry', () => {
     const text = renderReport(report, { accessChecks: null, direct: null, problems: [] });
-    assert.match(text, /│ agent-1 │ agent │ 1\.50 s │ +10\.0 kB │ +990\.0 kB │ +0 B │ +99\.0 % │/);
     assert.match(
-      text.replace(/\s+/g, ' '),
-      /1 node pulled it; the registry sent 1\.0 MB, 1\.010 x the image \(in 7 requests, as the nodes count them\)/,
+      text.replace(/ +/g, ' '),
+      /│ agent-1 │ agent │ 1\.50 s │ 10\.0 kB │ 990\.0 kB │ 0 B │ 99\.0 % │/,
     );
+    const said =
+      '1 node pulled it; the registry sent 1.0 MB, 1.010 x the image ' +
+      '(in 7 requests, as the nodes count them)';
+    assert.ok(text.replace(/\s+/g, ' ').includes(said), text);
     assert.doesNotMatch(text, /one-byte reads/);
   });
 
@@ -108,10 +111,11 @@ describe('the report', () => {
   it('compares bytes from the registry and seconds with those of a pull without Shoal', () => {
     const argued = (direct: DirectPulls | null): string =>
       renderReport(report, { accessChecks: null, direct, problems: [] }).replace(/\s+/g, ' ');
-    assert.match(
-      argued({ bytes: 3_000_000, seconds: 6 }),
-      /Without Shoal: 3\.000 x the image, 6\.00 s\. With Shoal: 1\.010 x the image from the registry, 1\.50 s\./,
-    );
+    const said =
+      'Without Shoal: 3.000 x the image, 6.00 s. ' +
+      'With Shoal: 1.010 x the image from the registry, 1.50 s.';
+    const without = argued({ bytes: 3_000_000, seconds: 6 });
+    assert.ok(without.includes(said), without);
     assert.doesNotMatch(argued({ bytes: 3_000_000, seconds: 6 }), /bottleneck/);
     assert.match(argued({ bytes: 1_000_000, seconds: 1 }), /processor, which was the bottleneck/);
     assert.match(argued(null), /Without Shoal: 1 x the image\. With Shoal: 1\.010 x/);

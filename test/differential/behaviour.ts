@@ -57,7 +57,9 @@ export function behaviourOf(number: number): Behaviour {
   };
 }
 
-/** `count` different combinations, the same for a seed (a walk by a step coprime to their number). */
+/**
+ * `count` different combinations, the same for a seed (a walk by a step coprime to their number).
+ */
 export function sample(seed: number, count: number): number[] {
   let step = 7_919;
   while (gcd(step, COMBINATIONS) !== 1) step++;

@@ -49,7 +49,9 @@ describe('e2e: HTTP as less usual clients speak it', function () {
       });
     });
   }
-  /** What a client gets that speaks to the node itself; docs/SPEC.md 2.1 says what to put between. */
+  /**
+   * What a client gets that speaks to the node itself; docs/SPEC.md 2.1 says what to put between.
+   */
   const refused: [what: string, request: string][] = [
     ['HTTP/1.0', `GET ${PATH} HTTP/1.0\r\nHost: r\r\n\r\n`],
     ['HTTP/1.0 without Host', `GET ${PATH} HTTP/1.0\r\n\r\n`],

@@ -50,7 +50,9 @@ for (const version of ['1.6', '2.x'] as const)
     /** What a node makes of files does not depend on who wrote them: such cases run once. */
     const once = version === '1.6' || IS_LONG ? it : (): void => undefined;
 
-    /** A pull through node 0 writes as much as `isRight` wants; node 1 gets all of it from node 0. */
+    /**
+     * A pull through node 0 writes as much as `isRight` wants; node 1 gets all of it from node 0.
+     */
     const pullTwice = async (isRight: (share: number) => boolean): Promise<void> => {
       const image = await swarm.image(LAYER_SHARES.map((share) => FULL_MIB * share * MIB));
       const first = swarm.nodes[0]!;

@@ -69,7 +69,10 @@ describe('e2e: slow upstreams, the node as only host', function () {
     return slow;
   }
 
-  /** Each client pulls an image of its own at once; the node's next host on the way to `slow` is `upstream`. */
+  /**
+   * Each client pulls an image of its own at once; the node's next host on the way to `slow` is
+   * `upstream`.
+   */
   async function pullWithEach(
     slow: SlowRegistry,
     upstream: string,

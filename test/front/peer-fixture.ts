@@ -30,7 +30,9 @@ export const askPath = (more: Partial<PreadQuery> = {}): string =>
     ...more,
   });
 
-/** A front that serves other nodes; the test plays control, and what the front reports is recorded. */
+/**
+ * A front that serves other nodes; the test plays control, and what the front reports is recorded.
+ */
 export class PeerFrontFixture {
   readonly front = frontFixture(2);
   readonly envelope = new Envelope({

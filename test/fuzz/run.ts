@@ -3,7 +3,9 @@ import { parseArgs } from 'node:util';
 import { CORPUS_FILE, fuzz, readCorpus } from './fuzz.ts';
 import { targets } from './targets.ts';
 
-/** `npm run fuzz -- [--runs N] [--seed N] [--target NAME]`: exit 1 and a longer corpus on a failure. */
+/**
+ * `npm run fuzz -- [--runs N] [--seed N] [--target NAME]`: exit 1 and a longer corpus on a failure.
+ */
 const { values } = parseArgs({
   options: { runs: { type: 'string' }, seed: { type: 'string' }, target: { type: 'string' } },
 });

@@ -197,8 +197,10 @@ export const targets: readonly Target[] = [
   {
     name: 'manifest',
     seeds: [
-      `{"schemaVersion":2,"config":{"digest":"${DIGEST}","size":3},"layers":[{"digest":"${DIGEST}","size":9}]}`,
-      `{"manifests":[{"digest":"${DIGEST}","mediaType":"application/vnd.oci.image.manifest.v1+json"}]}`,
+      `{"schemaVersion":2,"config":{"digest":"${DIGEST}","size":3},` +
+        `"layers":[{"digest":"${DIGEST}","size":9}]}`,
+      `{"manifests":[{"digest":"${DIGEST}",` +
+        '"mediaType":"application/vnd.oci.image.manifest.v1+json"}]}',
     ],
     run(input) {
       for (const { digest } of manifestsOf(Buffer.from(input))) assert.ok(isDigest(digest));

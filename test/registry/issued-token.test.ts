@@ -81,18 +81,19 @@ describe('registry/issued-token', () => {
     const hmacInput = [shared, claims]
       .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
       .join('.');
+    const noAlgorithm = { typ: 'JWT', alg: 'none', x5c: chainOf(issuer) };
+    const unsigned = Buffer.from(JSON.stringify(noAlgorithm)).toString('base64url');
     const wrong: Record<string, string> = {
       altered: `Bearer ${header}.${altered}.${signature}`,
       cut: `Bearer ${header}.${payload}.`,
       'another key': token({ signer: stranger }),
       'no key': token({ header: { x5c: undefined } }),
       'a key that is none': token({ header: { x5c: ['AAAA'] } }),
-      'no algorithm':
-        'Bearer ' +
-        `${Buffer.from(JSON.stringify({ typ: 'JWT', alg: 'none', x5c: chainOf(issuer) })).toString('base64url')}.${payload}.`,
+      'no algorithm': `Bearer ${unsigned}.${payload}.`,
       'the certificate as a shared key':
         'Bearer ' +
-        `${hmacInput}.${createHmac('sha256', issuer.certPem).update(hmacInput).digest('base64url')}`,
+        `${hmacInput}.` +
+        createHmac('sha256', issuer.certPem).update(hmacInput).digest('base64url'),
       expired: token({ claims: { exp: SECONDS - 1 } }),
       'for ever': token({ claims: { exp: undefined } }),
       'not yet': token({ claims: { nbf: SECONDS + 60 } }),

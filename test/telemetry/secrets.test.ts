@@ -53,7 +53,8 @@ class Registry {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     this.seen.push(request);
     const url = request.url!;
-    const signed = `Expires=1&Signature=${SECRETS.redirect}&X-Amz-Security-Token=${SECRETS.session}`;
+    const { redirect, session } = SECRETS;
+    const signed = `Expires=1&Signature=${redirect}&X-Amz-Security-Token=${session}`;
     if (url.startsWith('/v2/private/'))
       response.writeHead(401, { 'www-authenticate': `Bearer realm="${this.url}/token"` }).end();
     else if (url.startsWith('/v2/forbidden/')) response.writeHead(403).end(`no: ${url}`);
@@ -216,7 +217,8 @@ describe('secrets that come with requests', function () {
         'bench',
         'pread',
         '--url',
-        `${agent.proxy}/accelerator/${registry.url}/docker/registry/v2/blobs/sha256/${DIGEST.slice(0, 2)}/${DIGEST}/data${signed}`,
+        `${agent.proxy}/accelerator/${registry.url}/docker/registry/v2/blobs/sha256/` +
+          `${DIGEST.slice(0, 2)}/${DIGEST}/data${signed}`,
         '--seconds',
         '1',
         '--connections',

@@ -204,7 +204,9 @@ function peerError(thrown: unknown, node: string): ShoalError {
   );
 }
 
-/** An answer whose pause, if it is "busy", keeps to BUSY_PACE_MS; the node was asked at `sinceMs`. */
+/**
+ * An answer whose pause, if it is "busy", keeps to BUSY_PACE_MS; the node was asked at `sinceMs`.
+ */
 export function paced<Answer extends { kind: string }>(
   answer: Answer,
   sinceMs: number,
