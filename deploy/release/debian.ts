@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   globSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -10,29 +12,33 @@ import {
 import { join } from 'node:path';
 import { repository } from './build.ts';
 import { run, sha256Of, write } from './files.ts';
-import { emptyDirectory } from './program.ts';
+import { emptyDirectory, type LicenceText } from './program.ts';
 import { DEBIAN, IMAGE_USER, type Architecture } from './runtimes.ts';
 import type { OtherPackage } from './sbom.ts';
 
 const CACHE = join(repository, '.cache/debian');
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
+export type DebianPackage = OtherPackage & LicenceText;
+
 /**
  * Extracts the Debian packages of the image into `root` and adds what the image needs besides: the
  * user, the data directories and a shell. apt verifies the packages by the archive's signature.
- * Returns the packages with their versions.
+ * Returns the packages with their versions and licences.
  */
-export function debianRoot(architecture: Architecture, root: string): OtherPackage[] {
+export function debianRoot(architecture: Architecture, root: string): DebianPackage[] {
   emptyDirectory(root);
-  const packages = debianPackages(architecture).map((file) => {
-    run('dpkg-deb', ['--extract', file, root], root);
+  const files = debianPackages(architecture);
+  for (const file of files) run('dpkg-deb', ['--extract', file, root], root);
+  const packages = files.map((file) => {
     const [name = '', version = ''] = run(
       'dpkg-deb',
       ['--show', '--showformat=${Package}\t${Version}', file],
       root,
     ).split('\t');
     const purl = `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${architecture}`;
-    return { name, version, purl, sha256: sha256Of(file) };
+    const text = readFileSync(join(root, 'usr/share/doc', name, 'copyright'), 'utf8');
+    return { name, version, purl, sha256: sha256Of(file), text };
   });
   write(
     join(root, 'etc/passwd'),
@@ -49,7 +55,8 @@ export function debianRoot(architecture: Architecture, root: string): OtherPacka
 
 /** The .deb files of DEBIAN.packages, downloaded once and kept in a folder. */
 function debianPackages(architecture: Architecture): string[] {
-  const cache = join(CACHE, `${DEBIAN.suite}-${architecture}`);
+  const names = createHash('sha256').update(DEBIAN.packages.join()).digest('hex').slice(0, 8);
+  const cache = join(CACHE, `${DEBIAN.suite}-${architecture}-${names}`);
   if (!existsSync(cache)) {
     mkdirSync(CACHE, { recursive: true });
     // A place of its own until it is complete: another build may look for it at the same time.

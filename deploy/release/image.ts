@@ -3,11 +3,10 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { VERSION } from '../../lib/version.ts';
 import { commit } from './build.ts';
-import { debianRoot } from './debian.ts';
+import { debianRoot, type DebianPackage } from './debian.ts';
 import { gzip, packTar, sha256Of, type PackagingOptions } from './files.ts';
 import { emptyDirectory } from './program.ts';
 import { IMAGE_USER, type Architecture } from './runtimes.ts';
-import type { OtherPackage } from './sbom.ts';
 
 const MEDIA = 'application/vnd.oci.image';
 
@@ -30,7 +29,7 @@ export class ImageLayout {
   readonly #level: number;
   readonly #manifests: Descriptor[] = [];
   /** Packages of Debian in the image, by architecture. */
-  readonly packages = new Map<Architecture, OtherPackage[]>();
+  readonly packages = new Map<Architecture, DebianPackage[]>();
 
   constructor(directory: string, { work, date, level }: Omit<PackagingOptions, 'out'>) {
     this.#directory = emptyDirectory(directory);

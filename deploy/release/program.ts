@@ -89,8 +89,15 @@ function stripProgram(architecture: Architecture): string {
   return own ? 'strip' : `${{ amd64: 'x86_64', arm64: 'aarch64' }[architecture]}-linux-gnu-strip`;
 }
 
-/** The licences of everything that an assembled program contains, one after the other. */
-export function licences(directory: string): string {
+/** A part of an artefact that is no package of npm, with its licences. */
+export interface LicenceText {
+  name: string;
+  version: string;
+  text: string;
+}
+
+/** The licences of an assembled program's parts and of what comes with it, one after the other. */
+export function licences(directory: string, others: readonly LicenceText[] = []): string {
   const packages = globSync('node_modules/**/package.json', { cwd: directory })
     .filter((file) => /node_modules\/(?:@[^/]+\/)?[^/]+\/package\.json$/.test(file))
     .sort();
@@ -108,7 +115,8 @@ export function licences(directory: string): string {
   });
   const node = readFileSync(join(directory, 'LICENSE.node'), 'utf8').trim();
   const rule = `\n\n${'-'.repeat(78)}\n\n`;
-  return `${[...sections, `Node.js\n\n${node}`].join(rule)}\n`;
+  const more = others.map(({ name, version, text }) => `${name} ${version}\n\n${text.trim()}`);
+  return `${[...sections, `Node.js\n\n${node}`, ...more].join(rule)}\n`;
 }
 
 /** Makes an empty directory; what was there goes. */

@@ -38,7 +38,7 @@ export function release({ out, architectures, kinds, draft }: ReleaseOptions): s
   const work = mkdtempSync(join(tmpdir(), 'shoal-release-'));
   const packaging = { work, out, date, level: draft ? 1 : 6 };
   try {
-    if (kinds.includes('npm')) npmPackage(work, out);
+    if (kinds.includes('npm')) npmPackage(work, out, date);
     if (kinds.includes('chart')) chart(out, date);
     const layout = new ImageLayout(join(work, 'layout'), packaging);
     if (kinds.includes('system') || kinds.includes('image'))
@@ -59,10 +59,11 @@ export function release({ out, architectures, kinds, draft }: ReleaseOptions): s
 }
 
 /** The package as `npm publish` sends it: `npm pack` dates every file 1985. */
-function npmPackage(work: string, out: string): void {
+function npmPackage(work: string, out: string, date: number): void {
   const directory = join(work, 'npm');
   build(directory);
   run('npm', ['pack', '--silent', '--pack-destination', out], directory);
+  writeFileSync(join(out, `shoal-${VERSION}.cdx.json`), sbom(directory, [], date));
 }
 
 function chart(out: string, date: number): void {
@@ -91,13 +92,15 @@ function image(
   const program = join(work, `image-${architecture}`);
   assemble(IMAGE, architecture, installed, program);
   layout.add(architecture, program);
+  const packages = layout.packages.get(architecture) ?? [];
   const others = [
     pinnedComponent(IMAGE.node[architecture]),
     ...(IMAGE.server === null ? [] : [pinnedComponent(IMAGE.server)]),
-    ...(layout.packages.get(architecture) ?? []),
+    ...packages,
   ];
   const name = `shoal-${VERSION}-image-${architecture}`;
   writeFileSync(join(out, `${name}.cdx.json`), sbom(program, others, date));
+  writeFileSync(join(out, `${name}.licences.txt`), licences(program, packages));
 }
 
 /**

@@ -74,7 +74,15 @@ export const IMAGE: Runtime = {
 /** Packages of Debian 13 that the image consists of, besides Node.js and Shoal. */
 export const DEBIAN = {
   suite: 'trixie',
-  packages: ['base-files', 'busybox-static', 'libc6', 'libgcc-s1', 'libstdc++6'],
+  packages: [
+    'base-files',
+    'busybox-static',
+    // Holds the licences of the two libraries of GCC.
+    'gcc-14-base',
+    'libc6',
+    'libgcc-s1',
+    'libstdc++6',
+  ],
 } as const;
 
 /** Numeric user and group that the image runs as. */

@@ -12,6 +12,8 @@ import type { Architecture } from './runtimes.ts';
 
 /** Starts the Node.js beside the program, wherever the tree lies. */
 const LAUNCHER = `#!/bin/sh
+case "$0" in /*) SHOAL_LAUNCHER="$0" ;; *) SHOAL_LAUNCHER="$PWD/$0" ;; esac
+export SHOAL_LAUNCHER
 root="$(dirname "$(dirname "$(readlink -f "$0")")")/lib/shoal"
 exec "$root/node" "$root/lib/shoal.js" "$@"
 `;

@@ -25,6 +25,9 @@ function completionsOf(command: Command, path: string): Completions[] {
       description: help.subcommandDescription(child),
       takesFile: false,
     })),
+    ...command.registeredArguments.flatMap(({ argChoices = [], description }) =>
+      argChoices.map((word) => ({ word, description, takesFile: false })),
+    ),
     ...help.visibleOptions(command).flatMap((option) =>
       option.long == null
         ? []
@@ -116,27 +119,32 @@ function zshQuoted(text: string): string {
   return `'${`${word}:${rest.join(':')}`.replaceAll("'", "'\\''")}'`;
 }
 
+/** Finds the command that is being typed, as BASH_PATH does. */
+const FISH_PATH = `function __shoal_at
+  set -l at
+  for word in (commandline -opc)[2..]
+    string match -q -- '-*' $word; and continue
+    set -l next (string join ' ' $at $word)
+    contains -- $next PATHS; and set at $next
+  end
+  test "$at" = "$argv"
+end`;
+
 function fish(table: readonly Completions[]): string {
-  const lines = table.flatMap(({ path, words }) => {
-    const children = words.filter(({ word }) => !word.startsWith('-')).map(({ word }) => word);
-    const seen = path
-      .split(' ')
-      .filter((word) => word !== '')
-      .map((word) => `__fish_seen_subcommand_from ${word}`);
-    const condition = [
-      ...seen,
-      ...(children.length > 0 ? [`not __fish_seen_subcommand_from ${children.join(' ')}`] : []),
-    ].join('; and ');
-    return words.map(({ word, description, takesFile }) => {
+  const paths = table.filter(({ path }) => path !== '').map(({ path }) => `'${path}'`);
+  const lines = table.flatMap(({ path, words }) =>
+    words.map(({ word, description, takesFile }) => {
       const what = word.startsWith('--')
         ? `-l ${word.slice(2)}${takesFile ? ' -r' : ''}`
         : `-f -a ${word}`;
-      const when = condition === '' ? '' : ` -n '${condition}'`;
-      return `complete -c shoal${when} ${what} -d '${description.replaceAll("'", "\\'")}'`;
-    });
-  });
-  return (
-    '# fish completion of shoal; load it with: shoal completion fish | ' +
-    `source\n${lines.join('\n')}\n`
+      const when = `-n '__shoal_at ${path}'`;
+      return `complete -c shoal ${when} ${what} -d '${description.replaceAll("'", "\\'")}'`;
+    }),
   );
+  return [
+    '# fish completion of shoal; load it with: shoal completion fish | source',
+    FISH_PATH.replace('PATHS', paths.join(' ')),
+    ...lines,
+    '',
+  ].join('\n');
 }

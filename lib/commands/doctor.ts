@@ -2,6 +2,7 @@ import pc from 'picocolors';
 import type { NodeMode } from '../config/schema.ts';
 import { diagnose } from '../doctor/doctor.ts';
 import type { Finding } from '../doctor/finding.ts';
+import { calledAs, withCalled } from './called-as.ts';
 import { namedImage } from './preheat-image.ts';
 import type { Output } from './process-output.ts';
 
@@ -21,7 +22,9 @@ export async function runDoctor(options: DoctorOptions, output: Output): Promise
   const findings = await diagnose({ file: config, sets: set, mode, images }, () => Date.now());
   const isWell = findings.every(({ outcome }) => outcome !== 'failed');
   output.out(
-    json ? `${JSON.stringify({ ok: isWell, checks: findings })}\n` : renderFindings(findings),
+    json
+      ? `${JSON.stringify({ ok: isWell, checks: findings })}\n`
+      : renderFindings(findings, calledAs()),
   );
   return isWell ? 0 : 1;
 }
@@ -32,10 +35,10 @@ const MARKS = {
   failed: () => pc.red('failed '),
 };
 
-function renderFindings(findings: readonly Finding[]): string {
+function renderFindings(findings: readonly Finding[], shoal: string): string {
   const lines = findings.flatMap(({ check, outcome, detail, fix }) => [
     `${MARKS[outcome]()}  ${pc.bold(check)}: ${detail}`,
-    ...(fix === null ? [] : [`         -> ${fix}`]),
+    ...(fix === null ? [] : [`         -> ${withCalled(fix, shoal)}`]),
   ]);
   const count = (wanted: Finding['outcome']): number =>
     findings.filter(({ outcome }) => outcome === wanted).length;

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { COMMIT, VERSION } from '../version.ts';
+import { calledAs, withCalled } from './called-as.ts';
 import { FRONT_THREADS_MAX, UP_NODES_MAX } from './limits.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { byteSize, collect, wholeNumber } from './option-values.ts';
@@ -228,7 +229,8 @@ function explain(error: unknown, output: Output, json: boolean): number {
     return ExitCode.misuse;
   }
   const { code, message } = ShoalError.from(error);
-  for (const line of message.split('\n')) output.err(`shoal: ${line} (${code})\n`);
+  for (const line of withCalled(message, calledAs()).split('\n'))
+    output.err(`shoal: ${line} (${code})\n`);
   if (json) output.out(failureLine(code, message));
   return code === 'CONFIG_INVALID' || code === 'USAGE' ? ExitCode.misuse : ExitCode.failed;
 }

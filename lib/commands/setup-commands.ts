@@ -44,11 +44,7 @@ export function declareSetupCommands(
     .option('--node <address>', 'address at which other nodes reach this one')
     .option('--dry-run', 'print the config; write nothing')
     .action((options: InitOptions) =>
-      finish(
-        import('./init.ts').then(({ runInit }) =>
-          runInit(options, calledAs(process.argv, process.env), output),
-        ),
-      ),
+      finish(import('./init.ts').then(({ runInit }) => runInit(options, calledAs(), output))),
     );
 
   program

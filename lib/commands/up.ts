@@ -97,7 +97,7 @@ export async function runUp(
       columns: stream.columns ?? 80,
       colours: stream.isTTY === true && pc.isColorSupported,
     };
-    let hints = laterSteps(calledAs(process.argv, process.env));
+    let hints = laterSteps(calledAs());
     if (!options.once) {
       hints = nextSteps({
         dir,
@@ -106,7 +106,7 @@ export async function runUp(
         // Those of the user are where skopeo and ctr find them.
         credentials: source.embedded === null ? null : source.credentials,
         agents: agents.map((agent) => agent.addresses),
-        shoal: calledAs(process.argv, process.env),
+        shoal: calledAs(),
       });
       for (const node of swarm.nodes)
         void node.ended.then(() => !signal.aborted && say(`  ${node.name} has ended\n`));

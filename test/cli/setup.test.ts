@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { calledAs } from '../../lib/commands/called-as.ts';
+import { calledAs, withCalled } from '../../lib/commands/called-as.ts';
 import { run } from './run-program.ts';
 import { loadConfig } from '../../lib/config/load.ts';
 import { needs } from '../programs.ts';
@@ -119,19 +119,43 @@ describe('shoal completion', () => {
     assert.ok(!(await bashCompletes('shoal', 'agent', '--')).includes('--exit-with-parent'));
   });
 
-  for (const [shell, check] of [
-    ['zsh', ['-n']],
-    ['fish', ['--no-execute']],
-  ] as const)
-    it(`is valid ${shell} and names every command`, async function () {
+  /** Prints what zsh would offer after the words in `$@`: one `word:description` a line. */
+  const ZSH_OFFERS = `compdef() { :; }; _describe() { print -rl -- \${(P)2}; }; _files() { :; }
+source $1; shift; words=("$@"); CURRENT=$#; _shoal`;
+
+  for (const [shell, offers] of [
+    ['zsh', (script, words) => ['-f', '-c', ZSH_OFFERS, 'zsh', script, ...words]],
+    [
+      'fish',
+      (script, words) => [
+        '--no-config',
+        '-c',
+        `source ${script}; complete -C '${words.join(' ')}'`,
+      ],
+    ],
+  ] as const satisfies [string, (script: string, words: string[]) => string[]][])
+    it(`completes commands, nested commands and options in ${shell}`, async function () {
       needs(this, shell);
       const { out } = await run('completion', shell);
       const dir = mkdtempSync(join(tmpdir(), 'shoal-completion-'));
-      writeFileSync(join(dir, 'script'), out);
-      execFileSync(shell, [...check, join(dir, 'script')]);
-      rmSync(dir, { recursive: true });
-      for (const command of ['preheat', 'init', 'configure', 'pread'])
-        assert.ok(out.includes(command), command);
+      const script = join(dir, 'script');
+      writeFileSync(script, out);
+      const offered = (...words: string[]): string[] =>
+        execFileSync(shell, offers(script, words), { encoding: 'utf8' })
+          .split('\n')
+          .map((line) => line.split(/[\t:]/)[0]!);
+      try {
+        assert.ok(offered('shoal', '').includes('preheat'));
+        assert.ok(offered('shoal', 'containerd', '').includes('configure'));
+        assert.ok(offered('shoal', 'completion', '').includes(shell));
+        assert.ok(offered('shoal', 'up', '--nodes', '3', '--').includes('--once'));
+        // `shoal status` has --url, a command of the same name below another one has not.
+        assert.ok(offered('shoal', 'status', '--').includes('--url'));
+        const nested = offered('shoal', 'containerd', 'status', '--');
+        assert.ok(nested.includes('--certs-dir') && !nested.includes('--url'), nested.join());
+      } finally {
+        rmSync(dir, { recursive: true });
+      }
     });
 
   it('names the shells it knows', async () => {
@@ -185,14 +209,30 @@ describe('shoal estimate', function () {
 
 describe('hints', () => {
   it('name the program as the user started it', () => {
-    const installed = ['/usr/bin/node', '/usr/bin/shoal'];
-    const checkout = ['/usr/bin/node', 'lib/shoal.js'];
-    assert.equal(calledAs(installed, {}), 'shoal');
-    assert.equal(calledAs(checkout, {}), 'node lib/shoal.js');
-    assert.equal(calledAs(checkout, { npm_lifecycle_event: 'start' }), 'npm run -s shoal --');
+    const called = (script: string, env: NodeJS.ProcessEnv = {}): string =>
+      calledAs({ argv: ['/usr/bin/node', script], env, cwd: () => '/home/me/shoal' });
+    const PATH = '/usr/local/bin:/usr/bin';
+    assert.equal(called('/usr/bin/shoal', { PATH }), 'shoal');
+    assert.equal(called('/opt/node/bin/shoal', { PATH }), '/opt/node/bin/shoal');
+    assert.equal(called('/home/me/shoal/lib/shoal.js'), 'node lib/shoal.js');
+    assert.equal(called('/opt/shoal/lib/shoal.js'), 'node /opt/shoal/lib/shoal.js');
+    const script = '/home/me/shoal/lib/shoal.js';
+    assert.equal(called(script, { npm_lifecycle_event: 'start' }), 'npm run -s shoal --');
     assert.equal(
-      calledAs(installed, { npm_lifecycle_event: 'npx', npm_command: 'exec' }),
+      called('/usr/bin/shoal', { npm_lifecycle_event: 'npx', npm_command: 'exec' }),
       'npx shoal',
+    );
+    const unpacked = { PATH, SHOAL_LAUNCHER: '/home/me/shoal/bin/shoal' };
+    assert.equal(called('/home/me/shoal/lib/shoal/lib/shoal.js', unpacked), 'bin/shoal');
+    const installed = { PATH, SHOAL_LAUNCHER: '/usr/bin/shoal' };
+    assert.equal(called('/usr/lib/shoal/lib/shoal.js', installed), 'shoal');
+  });
+
+  it('name it so in messages, and leave prose alone', () => {
+    const message = 'no config of shoal here; run `shoal init`\nshoal doctor finds more';
+    assert.equal(
+      withCalled(message, 'npx shoal'),
+      'no config of shoal here; run `npx shoal init`\nnpx shoal doctor finds more',
     );
   });
 });

@@ -33,7 +33,11 @@ describe('packages of a release', function () {
       const files = ['lib/shoal.js', 'LICENSE.node', 'node_modules/a/package.json'];
       for (const file of name === 'a' ? files : files.reverse())
         write(join(program, file), '{"name":"a","version":"1.0.0"}');
-      write(join(program, 'node'), '#!/bin/sh\necho started "$@"\n', 0o755);
+      write(
+        join(program, 'node'),
+        '#!/bin/sh\necho started "$@"\necho by "$SHOAL_LAUNCHER"\n',
+        0o755,
+      );
       const packaging = { work, out, date: DATE, level: 1 };
       systemPackages(program, 'amd64', packaging);
       const layout = new ImageLayout(join(work, 'layout'), packaging);
@@ -97,5 +101,6 @@ describe('packages of a release', function () {
     execFileSync('tar', ['-xzf', made(`${name}.tar.gz`), '-C', dir]);
     const printed = execFileSync(join(dir, name, 'bin/shoal'), ['root'], { encoding: 'utf8' });
     assert.match(printed, /^started .*\/lib\/shoal\/lib\/shoal\.js root$/m);
+    assert.ok(printed.includes(`by ${join(dir, name, 'bin/shoal')}\n`), printed);
   });
 });
