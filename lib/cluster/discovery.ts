@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import { FedMembership, type Feed } from './fed-membership.ts';
+import type { KubeClient } from './kubernetes/client.ts';
 import type { Membership } from './membership.ts';
 import { StaticMembership } from './static.ts';
 
@@ -43,18 +44,8 @@ export async function discover(
     });
   }
   if (config.discovery === 'kubernetes') {
-    const [
-      { KubernetesMembership, peekMembers },
-      { InClusterConnection, podNamespace },
-      { HttpKubeClient },
-    ] = await Promise.all([
-      import('./kubernetes/discovery.ts'),
-      import('./kubernetes/in-cluster.ts'),
-      import('./kubernetes/http.ts'),
-    ]);
-    const client = new HttpKubeClient(new InClusterConnection(env, clock));
-    const [name = '', namespace = await podNamespace(env)] = service.split('/').reverse();
-    const options = { client, namespace, service: name, clock, random, onError };
+    const { KubernetesMembership, peekMembers } = await import('./kubernetes/discovery.ts');
+    const options = { ...(await serviceOf(service, env, clock)), clock, random, onError };
     if (feed === null) return new KubernetesMembership(options);
     const source = {
       watch: () => new KubernetesMembership(options),
@@ -63,4 +54,22 @@ export async function discover(
     return new FedMembership({ ...feed, source, clock, random });
   }
   return new StaticMembership(config.peers, config.roots);
+}
+
+/**
+ * The Service of `P2PConfig.service` and the API server that knows it.
+ * @throws ShoalError CONFIG_INVALID outside a cluster.
+ */
+export async function serviceOf(
+  service: string,
+  env: NodeJS.ProcessEnv,
+  clock: Clock,
+): Promise<{ client: KubeClient; namespace: string; service: string }> {
+  const [{ InClusterConnection, podNamespace }, { HttpKubeClient }] = await Promise.all([
+    import('./kubernetes/in-cluster.ts'),
+    import('./kubernetes/http.ts'),
+  ]);
+  const client = new HttpKubeClient(new InClusterConnection(env, clock));
+  const [name = '', namespace = await podNamespace(env)] = service.split('/').reverse();
+  return { client, namespace, service: name };
 }

@@ -130,7 +130,9 @@ const REASONS: Readonly<Record<string, string>> = {
 function whyOf(error: unknown): string {
   const { cause, name, message } = error as Error & { cause?: { code?: string } };
   const code = cause?.code ?? name;
-  return REASONS[code] ?? tlsProblem(code) ?? (cause === undefined ? message : code);
+  const tls = tlsProblem(code);
+  if (tls !== null) return `${tls.cause}; ${tls.fix}`;
+  return REASONS[code] ?? (cause === undefined ? message : code);
 }
 
 /** What is at the address instead of an exporter, as far as its answer shows. */

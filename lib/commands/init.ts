@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { parseConfig } from '../config/load.ts';
 import type { NodeMode } from '../config/schema.ts';
 import { ShoalError } from '../errors.ts';
-import { reason } from '../config/secret.ts';
+import { systemReason } from '../system-reason.ts';
 import type { Output } from './process-output.ts';
 
 /** Bytes of a new cluster secret: as strong as the HMAC-SHA-256 that it keys. */
@@ -70,7 +70,7 @@ function write({ path, text, mode }: NewFile): void {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text, { mode, flag: 'wx' });
   } catch (error) {
-    throw new ShoalError('FILE_UNUSABLE', `cannot write ${path}: ${reason(error)}`);
+    throw new ShoalError('FILE_UNUSABLE', `cannot write ${path}: ${systemReason(error)}`);
   }
 }
 

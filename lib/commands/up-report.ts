@@ -1,22 +1,17 @@
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import type { NodeMode } from '../config/schema.ts';
+import type { SourceBytes } from '../demo/node-counters.ts';
 import { UP_TABLE_COLUMNS } from './limits.ts';
 import { formatBytes, formatSeconds } from '../quantity.ts';
-
-/** Payload bytes a node had from each source (`/status`). */
-export interface NodeBytes {
-  origin: number;
-  peer: number;
-  cache: number;
-}
 
 interface NodeRow {
   name: string;
   role: NodeMode;
   /** 0 for the root: nobody pulls through it. */
   seconds: number;
-  bytes: NodeBytes;
+  /** What its clients got, by source; for the root, what it had. */
+  bytes: SourceBytes;
   digestsOk: boolean;
 }
 
@@ -156,7 +151,7 @@ function wrapped(text: string, columns: number): string[] {
 }
 
 /** Share of what a node needed that did not come from the origin. */
-function sparedShare({ origin, peer, cache }: NodeBytes): string {
+function sparedShare({ origin, peer, cache }: SourceBytes): string {
   const all = origin + peer + cache;
   return all === 0 ? '-' : `${(((all - origin) / all) * 100).toFixed(1)} %`;
 }

@@ -1,12 +1,13 @@
-import { readNodeBytes, readOriginRequests } from '../demo/node-counters.ts';
+import { readNodeBytes, readOriginRequests, type SourceBytes } from '../demo/node-counters.ts';
 import type { NodeProcess } from '../demo/node-process.ts';
 import type { PullOutcome } from '../demo/pull.ts';
 import type { DemoRegistry } from '../demo/registry.ts';
 import { ShoalError } from '../errors.ts';
-import type { NodeBytes, ReportNotes, UpReport } from './up-report.ts';
+import type { ReportNotes, UpReport } from './up-report.ts';
 
 interface NodeTally {
-  bytes: NodeBytes;
+  had: SourceBytes;
+  sent: SourceBytes;
   originRequests: number;
   problems: string[];
 }
@@ -32,7 +33,8 @@ export async function tally(
       name: node.name,
       role: node.role,
       seconds: outcome?.seconds ?? 0,
-      bytes: tallies[index]!.bytes,
+      // Nobody pulls through the root: what it had is what it fetched for the others.
+      bytes: node.role === 'root' ? tallies[index]!.had : tallies[index]!.sent,
       digestsOk: outcome?.digestsOk ?? true,
     };
   });
@@ -41,7 +43,7 @@ export async function tally(
   const traffic = embedded?.traffic;
   const origin =
     traffic === undefined
-      ? { bytes: sum((one) => one.bytes.origin), requests: sum((one) => one.originRequests) }
+      ? { bytes: sum((one) => one.had.origin), requests: sum((one) => one.originRequests) }
       : { bytes: traffic.blobs.bytes, requests: traffic.blobs.requests };
   return {
     report: { ok: problems.length === 0, imageBytes, nodes: rows, origin },
@@ -53,13 +55,14 @@ async function readTally(node: NodeProcess): Promise<NodeTally> {
   try {
     const exporter = node.addresses.exporter ?? '';
     return {
-      bytes: await readNodeBytes(exporter),
+      ...(await readNodeBytes(exporter)),
       originRequests: await readOriginRequests(exporter),
       problems: [],
     };
   } catch (error) {
     return {
-      bytes: { origin: 0, peer: 0, cache: 0 },
+      had: { origin: 0, peer: 0, cache: 0 },
+      sent: { origin: 0, peer: 0, cache: 0 },
       originRequests: 0,
       problems: [`its counters cannot be read: ${ShoalError.from(error).message}`],
     };

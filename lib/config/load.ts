@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { parseDocument } from 'yaml';
 import { ShoalError } from '../errors.ts';
 import { CONFIG_FILE_BYTES_MAX } from '../limits.ts';
+import { systemReason } from '../system-reason.ts';
 import { isHost } from './address.ts';
 import { writeOut } from './any-registry.ts';
 import { contradictions } from './check.ts';
@@ -12,7 +13,7 @@ import { applyOverrides } from './override.ts';
 import type { Sections } from './override.ts';
 import { configSchema } from './schema.ts';
 import type { Config, NodeMode } from './schema.ts';
-import { readClusterSecret, reason } from './secret.ts';
+import { readClusterSecret } from './secret.ts';
 import { yamlProblem } from './yaml-problem.ts';
 
 /** CONFIG_INVALID with one line per problem. */
@@ -122,7 +123,8 @@ function readConfigFile(file: string): Sections {
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError([
-      `--config: ${shownFile} is not allowed; allowed: a readable YAML file (${reason(error)})`,
+      `--config: ${shownFile} is not allowed; allowed: a readable YAML file ` +
+        `(${systemReason(error)})`,
     ]);
   }
   // `silent` would also hide and drop a second document.
@@ -173,7 +175,8 @@ function unreadable(key: string, file: string): string[] {
     return [];
   } catch (error) {
     return [
-      `${key}: ${JSON.stringify(file)} is not allowed; allowed: a readable file (${reason(error)})`,
+      `${key}: ${JSON.stringify(file)} is not allowed; allowed: a readable file ` +
+        `(${systemReason(error)})`,
     ];
   }
 }

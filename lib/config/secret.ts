@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { systemReason } from '../system-reason.ts';
 import { CLUSTER_SECRET_BYTES_MIN } from './limits.ts';
 import type { Config } from './schema.ts';
 
@@ -25,7 +26,7 @@ export function readClusterSecret(config: {
       kind: 'unusable',
       complaint:
         `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a readable ` +
-        `file (${reason(error)})`,
+        `file (${systemReason(error)})`,
     };
   }
   let end = bytes.length;
@@ -42,11 +43,6 @@ export function readClusterSecret(config: {
       `least ${CLUSTER_SECRET_BYTES_MIN} bytes (it holds ` +
       `${Math.min(...parts.map(({ length }) => length))})`,
   };
-}
-
-/** The system's code for a failed file operation (`ENOENT`, `EACCES`, ...). */
-export function reason(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
 }
 
 /** Line that separates the secret in use from one that is accepted, too, while it is replaced. */

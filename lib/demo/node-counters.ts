@@ -4,22 +4,37 @@ import { STATUS_TIMEOUT_MS } from '../limits.ts';
 const ORIGIN_READS =
   /^shoal_operation_duration_seconds_count\{(?=[^}]*\boperation="download")[^}]*\} (\d+)/m;
 
+export interface SourceBytes {
+  origin: number;
+  peer: number;
+  cache: number;
+}
+
 /**
- * Cumulative payload bytes a node had from each source, from its `/status`. Throws when it does not
- * tell.
+ * Payload bytes of a node since its start, from its `/status`: `had` from each source, also for
+ * other nodes, and `sent` to its clients by the source where it first got them. Throws when it does
+ * not tell.
  */
 export async function readNodeBytes(
   exporterUrl: string,
-): Promise<{ origin: number; peer: number; cache: number }> {
-  const status = JSON.parse(await read(exporterUrl, '/status')) as {
-    bytes?: Record<string, unknown>;
-  };
-  const bytesFrom = (source: string): number => {
-    const bytes = status.bytes?.[source];
-    if (typeof bytes !== 'number') throw new Error(`${exporterUrl}/status has no bytes.${source}`);
+): Promise<{ had: SourceBytes; sent: SourceBytes }> {
+  const status = JSON.parse(await read(exporterUrl, '/status')) as Record<string, object>;
+  const bytesOf = (table: string, source: string): number => {
+    const bytes = (status[table] as Record<string, unknown> | undefined)?.[source];
+    if (typeof bytes !== 'number')
+      throw new Error(`${exporterUrl}/status has no ${table}.${source}`);
     return bytes;
   };
-  return { origin: bytesFrom('origin'), peer: bytesFrom('peer'), cache: bytesFrom('cache') };
+  const had = (source: string): number => bytesOf('bytes', source);
+  const sent = (source: string): number => bytesOf('clientBytes', source);
+  return {
+    had: { origin: had('origin'), peer: had('peer'), cache: had('cache') },
+    sent: {
+      origin: sent('origin'),
+      peer: sent('peer'),
+      cache: sent('arena') + sent('runtime') + sent('disk'),
+    },
+  };
 }
 
 /**

@@ -16,6 +16,15 @@ interface Patient {
   images?: readonly NamedImage[];
 }
 
+/** The next step after a complaint about the config. */
+function stepFor(complaint: string): string {
+  if (complaint.startsWith('P2PConfig.secretFile'))
+    return 'make a secret with `shoal init`, and copy it to the same path on every node';
+  if (complaint.startsWith('--config'))
+    return 'correct the file; `shoal init` writes one to begin with';
+  return 'correct the key; docs/CONFIG.md lists what is allowed';
+}
+
 /** Every precondition of a node, in the order in which a start would meet them. Changes nothing. */
 export async function diagnose(
   patient: Patient,
@@ -27,9 +36,7 @@ export async function diagnose(
     config = loadConfig(patient);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return error.lines.map((line) =>
-      failed('config', line, 'correct the key; docs/CONFIG.md lists what is allowed'),
-    );
+    return error.lines.map((line) => failed('config', line, stepFor(line)));
   }
   const parts = await Promise.all([
     checkSecret(config),

@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/schema.ts';
-import { readClusterSecret } from '../config/secret.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { formatBytes } from '../quantity.ts';
+import { systemReason } from '../system-reason.ts';
 import { failed, ok, reasonOf, warning, type Finding } from './finding.ts';
 import { CHECK_DISK_BYTES, DISK_BYTES_PER_SECOND_MIN } from './limits.ts';
 
@@ -25,13 +25,6 @@ export function checkSecret(config: Config): Finding {
           'create one with `shoal init`, copy it to every node and set P2PConfig.secretFile',
         );
   }
-  const secret = readClusterSecret(config);
-  if (secret.kind === 'unusable')
-    return failed(
-      name,
-      secret.complaint,
-      `make ${secretFile} readable for the user of the node, with at least 16 bytes`,
-    );
   const mode = statSync(secretFile).mode & 0o777;
   return (mode & 0o007) === 0
     ? ok(name, secretFile)
@@ -75,7 +68,7 @@ export async function checkDisk(config: Config): Promise<Finding> {
   } catch (error) {
     return failed(
       name,
-      `${dir} cannot be written: ${reasonOf(error)}`,
+      `${dir} cannot be written: ${systemReason(error)}`,
       `create ${dir} on a writable disk and give it to the user of the node`,
     );
   }

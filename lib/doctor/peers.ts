@@ -1,14 +1,17 @@
 import { formatHostPort, parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
+import { errorFixes } from '../error-fixes.ts';
 import { readClusterSecret } from '../config/secret.ts';
 import { Envelope } from '../wire/envelope.ts';
+import { parseRefusal } from '../wire/refusal.ts';
 import { recallPath } from '../wire/recall.ts';
 import { ClusterSecret } from '../wire/secret.ts';
-import { addressesOf, ask } from './ask.ts';
+import { ask } from './ask.ts';
+import { discoveredNodes } from './discovery.ts';
 import { failed, ok, reasonOf, type Finding } from './finding.ts';
 import { CHECK_PEERS_MAX, CHECK_TIMEOUT_MS } from './limits.ts';
 
-/** Asks every node that the config names, or DNS lists, a signed question. */
+/** Asks every node that the config names, or discovery finds, a signed question. */
 export async function checkPeers(
   config: Config,
   wallMs: () => number,
@@ -18,25 +21,13 @@ export async function checkPeers(
   if (secret.kind !== 'secret') return [];
   const self = formatHostPort(config.DeployConfig.node, config.P2PConfig.port);
   const envelope = new Envelope({ secret: new ClusterSecret(secret.bytes), self, wallMs });
-  const { discovery, service, port, roots, peers } = config.P2PConfig;
-  let nodes: string[] = [...roots, ...peers];
-  if (discovery === 'dns') {
-    try {
-      const found = await addressesOf(service, timeoutMs);
-      nodes = found.map((address) => formatHostPort(address, port));
-    } catch (error) {
-      return [
-        failed(
-          'discovery',
-          `${service} does not resolve: ${reasonOf(error)}`,
-          'check P2PConfig.service and the DNS server of this machine',
-        ),
-      ];
-    }
-  }
+  const nodes = await discoveredNodes(config.P2PConfig, timeoutMs);
+  if (!Array.isArray(nodes)) return [nodes];
   const others = nodes.filter((node) => node !== self).slice(0, CHECK_PEERS_MAX);
   return Promise.all(others.map((node) => checkPeer(node, envelope, timeoutMs)));
 }
+
+const NO_NODE = 'check address and port; the p2p port is 65002 by default (P2PConfig.port)';
 
 async function checkPeer(node: string, envelope: Envelope, timeoutMs: number): Promise<Finding> {
   const name = `peer ${node}`;
@@ -49,16 +40,14 @@ async function checkPeer(node: string, envelope: Envelope, timeoutMs: number): P
       timeoutMs,
     );
     if (status === 200) return ok(name, 'answers, with the same secret');
-    const message = (JSON.parse(text) as { message?: string }).message ?? `status ${status}`;
-    return failed(name, `refuses this node: ${message}`, 'compare secretFile, clock and version');
+    const refusal = parseRefusal(JSON.parse(text));
+    return refusal === null
+      ? failed(name, `answers ${status}, and no reason`, NO_NODE)
+      : failed(name, `refuses this node: ${refusal.message}`, errorFixes[refusal.code].fix);
   } catch (error) {
     const reason = reasonOf(error);
     if (error instanceof SyntaxError || reason.startsWith('HPE_'))
-      return failed(
-        name,
-        'is not the p2p port of a node',
-        'check the port; it is 65002 by default (P2PConfig.port)',
-      );
+      return failed(name, 'is not the p2p port of a node', NO_NODE);
     return reason === 'ECONNREFUSED'
       ? failed(name, 'connection refused', 'start the node there, or check its P2PConfig.port')
       : failed(

@@ -105,7 +105,7 @@ async function checkRegistry(
   } catch (error) {
     const reason = reasonOf(error);
     const tls = tlsProblem(reason);
-    if (tls !== null) return failed(name, `TLS: ${tls} (${reason})`, 'correct the certificate');
+    if (tls !== null) return failed(name, `TLS: ${tls.cause} (${reason})`, tls.fix);
     if (reason === 'ECONNRESET' || reason.startsWith('HPE_'))
       return failed(
         name,

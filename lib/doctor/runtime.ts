@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { CertsDir } from '../runtimes/certs-dir.ts';
 import { findConfigPath } from '../runtimes/containerd-config.ts';
 import { CERTS_DIR, CONTAINERD_CONFIG } from '../runtimes/places.ts';
+import { systemReason } from '../system-reason.ts';
 import { addressesOf } from './ask.ts';
 import { failed, ok, reasonOf, warning, type Finding } from './finding.ts';
 
@@ -60,7 +61,7 @@ function checkConfigPath({ containerdConfig, certsDir }: RuntimePlaces): Finding
   } catch (error) {
     return failed(
       name,
-      `cannot read ${containerdConfig}: ${reasonOf(error)}`,
+      `cannot read ${containerdConfig}: ${systemReason(error)}`,
       'run as a user that may read it',
     );
   }

@@ -9,6 +9,15 @@ const TIMEOUTS = new Set([
 ]);
 /** What this node lacks; it says nothing about the host. */
 const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
+/** Causes in words. */
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was reset',
+  ENOTFOUND: 'its name does not resolve',
+  EAI_AGAIN: 'no DNS server answers',
+  EHOSTUNREACH: 'no route to it',
+  ENETUNREACH: 'no route to it',
+};
 /** What answers, but not in HTTP as it should be. */
 const BROKEN = new Set([
   'HTTPParserError',
@@ -51,7 +60,8 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
         ? 'broke off its answer'
         : 'could not be reached';
   const tls = tlsProblem(reason);
-  const why = tls === null ? '' : `: ${tls}`;
+  const words = tls === null ? REASONS[reason] : `${tls.cause}; ${tls.fix}`;
+  const why = words === undefined ? '' : `: ${words}`;
   return new ShoalError(code, `${host} ${what}${why} (${reason})`, { cause: thrown });
 }
 

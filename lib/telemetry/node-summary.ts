@@ -90,7 +90,7 @@ export function summarize(
     page,
     bytes: pick(totals),
     rates: pick(status.rates),
-    savedBytes: Math.round(status.sent.client * (1 - status.hitRatio.origin)),
+    savedBytes: status.sent.client - status.clientBytes.origin,
     cache: {
       usedBytes: cache.usedBytes,
       capacityBytes: cache.allocatedBytes,

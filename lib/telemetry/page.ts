@@ -26,6 +26,7 @@ const SWARM_PAGE: PageFiles = {
   styles: ['page.css', 'swarm.css'],
   scripts: [
     ...COMMON,
+    'frames.js',
     'swarm-words.js',
     'swarm-tiles.js',
     'swarm-table.js',

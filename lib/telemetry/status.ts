@@ -172,6 +172,8 @@ export interface Status {
   bytes: { origin: number; peer: number; cache: number };
   /** Payload bytes sent since the start. */
   sent: { client: number; peer: number };
+  /** The bytes sent to clients, by the tier where the node first got each of them. */
+  clientBytes: Record<Tier, number>;
   /** Share of the bytes sent to clients, by tier; all 0 before the first. */
   hitRatio: Record<Tier, number>;
   /** Bytes per second over the last window. */
@@ -232,6 +234,7 @@ export function buildStatus(
       cache: measures.totals.cache,
     },
     sent: { client: measures.totals.client, peer: measures.uploadedBytes },
+    clientBytes: { ...measures.clientBytes },
     hitRatio: hitRatios(measures.clientBytes),
     rates: { ...measures.rates, upload: measures.uploadRate },
     cache: inputs.cache,

@@ -104,7 +104,7 @@ export const ARROWS: Record<string, readonly string[]> = {
   webhook: ['cluster', 'wire', 'config', 'registry', 'telemetry', 'tls'],
   demo: ['registry', 'config', 'telemetry'],
   runtimes: ['config'],
-  doctor: ['runtimes', 'wire', 'config', 'origin', 'registry', 'tls'],
+  doctor: ['runtimes', 'cluster', 'wire', 'config', 'origin', 'registry', 'tls'],
   commands: [
     'doctor',
     'node',
@@ -132,6 +132,7 @@ const FOUNDATION = new Set([
   'shard.ts',
   'docker-hub.ts',
   'quantity.ts',
+  'system-reason.ts',
   'origin-target.ts',
 ]);
 

@@ -43,7 +43,10 @@ const startNode: StartNode = async (config) => {
     });
   });
   const exporter = createServer((request, response) => {
-    if (request.url === '/status') return void response.end(JSON.stringify({ bytes }));
+    if (request.url === '/status') {
+      const clientBytes = { arena: 0, runtime: 0, disk: 0, peer: 0, origin: bytes.origin };
+      return void response.end(JSON.stringify({ bytes, clientBytes }));
+    }
     response.end(
       'shoal_operation_duration_seconds_count{operation="relay",source="origin"} ' +
         '99\nshoal_operation_duration_seconds_count{operation="download",source="origin"} ' +

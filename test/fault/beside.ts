@@ -131,7 +131,7 @@ export class PullsBeside {
         () => undefined,
       );
       assert.deepEqual(again.problems, []);
-      assert.ok((await readNodeBytes(exporter!)).origin > 0);
+      assert.ok((await readNodeBytes(exporter!)).had.origin > 0);
     } finally {
       peer.close();
       await agent.stop(5_000);

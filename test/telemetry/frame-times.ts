@@ -19,7 +19,9 @@ export interface FrameTimes {
   taskCpuMs: number[];
 }
 
-/** Records every animation frame and every task of the page's main thread. */
+/**
+ * Records every animation frame and every task of the page's main thread. `busy` opens the page.
+ */
 export async function frameTimes(
   browser: Browser,
   busy: () => Promise<unknown>,
@@ -31,7 +33,8 @@ export async function frameTimes(
   await browser.send('Tracing.start', {
     traceConfig: { includedCategories: ['toplevel', 'devtools.timeline', '__metadata'] },
   });
-  await browser.evaluate(`(() => {
+  const { identifier } = await browser.send('Page.addScriptToEvaluateOnNewDocument', {
+    source: `(() => {
     const seen = (window.frameMs = []);
     let beforeMs;
     const frame = (atMs) => {
@@ -40,8 +43,10 @@ export async function frameTimes(
       window.nextFrame = requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
-  })()`);
+  })()`,
+  });
   await busy();
+  await browser.send('Page.removeScriptToEvaluateOnNewDocument', { identifier });
   const frameMs = await browser.evaluate<number[]>(
     `(cancelAnimationFrame(window.nextFrame), window.frameMs)`,
   );

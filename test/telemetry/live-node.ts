@@ -23,6 +23,8 @@ export interface Origin {
   seen: IncomingMessage[];
   /** Bytes of blobs that it sent. */
   sentBytes: number;
+  /** A blob is sent once this is settled. */
+  hold: () => Promise<void>;
   server: Server;
 }
 
@@ -34,7 +36,10 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
   const rootfs = { type: 'layers', diff_ids: [`sha256:${digest}`] };
   const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs }));
   const manifest = manifestOf(config, layer, sha256);
-  const origin = { digest, bytes: layer, config, seen: [] as IncomingMessage[], sentBytes: 0 };
+  const origin = {
+    ...{ digest, bytes: layer, config, seen: [] as IncomingMessage[], sentBytes: 0 },
+    hold: () => Promise.resolve(),
+  };
   const server = createServer((request, response) => {
     origin.seen.push(request);
     const url = request.url!;
@@ -67,7 +72,7 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
       if (sent === to + 1) response.end();
       else if (!response.destroyed) setTimeout(step, 20);
     };
-    step();
+    void origin.hold().then(step);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import { needs } from '../programs.ts';
 import { checkMetrics } from './promtool.ts';
 import { startOrigin, startSwarm, type LiveNode, type Origin } from './live-node.ts';
+import { RealPrometheus, type Sample } from './real-prometheus.ts';
 import { until } from './until.ts';
-import { freePorts } from '../free-ports.ts';
 
 const golden = readFileSync(new URL('../golden/metrics.prom', import.meta.url), 'utf8');
 const dashboard = JSON.parse(
@@ -23,11 +20,6 @@ const READ_BYTES = 64 * 1024;
  */
 const CONNECTIONS = 4;
 const WINDOW_SECONDS = 5;
-
-interface Sample {
-  metric: Record<string, string>;
-  value: [number, string];
-}
 
 /**
  * Clients that read at random until told to stop, and know at each moment how much they have got.
@@ -86,8 +78,7 @@ describe('two real nodes before a real Prometheus', function () {
   this.timeout(150_000);
   let origin: Origin;
   let nodes: LiveNode[];
-  let directory = '';
-  let prometheus: ChildProcess | undefined;
+  let prometheus: RealPrometheus | undefined;
   let readers: Readers[] = [];
 
   before(async () => {
@@ -100,12 +91,7 @@ describe('two real nodes before a real Prometheus', function () {
     for (const node of nodes ?? []) node.remove();
     origin.server.closeAllConnections();
     origin.server.close();
-    if (prometheus !== undefined) {
-      const gone = new Promise((resolve) => prometheus!.once('exit', resolve));
-      prometheus.kill('SIGKILL');
-      await gone;
-    }
-    if (directory !== '') rmSync(directory, { recursive: true, force: true });
+    await prometheus?.stop();
   });
 
   it('answers the sample byte for byte when idle, except numbers and the node name', async () => {
@@ -159,38 +145,16 @@ describe('two real nodes before a real Prometheus', function () {
 
   it('is scraped under load: all DADIP2P_ metrics, rates as clients count them', async function () {
     needs(this, 'prometheus');
-    directory = mkdtempSync(join(tmpdir(), 'shoal-prometheus-'));
-    const targets = nodes.map(({ exporter }) => exporter.replace('http://', ''));
-    writeFileSync(
-      join(directory, 'prometheus.yml'),
-      JSON.stringify({
-        global: { scrape_interval: '500ms' },
-        scrape_configs: [{ job_name: 'shoal', static_configs: [{ targets }] }],
-      }),
-    );
-    const listen = `127.0.0.1:${(await freePorts(1))[0]}`;
-    prometheus = spawn(
-      'prometheus',
-      [
-        `--config.file=${directory}/prometheus.yml`,
-        `--storage.tsdb.path=${directory}/data`,
-        `--web.listen-address=${listen}`,
-      ],
-      { stdio: 'ignore' },
+    prometheus = await RealPrometheus.start(
+      nodes.map(({ exporter }) => exporter),
+      '500ms',
     );
     readers = nodes.map(
       ({ proxy }) =>
         new Readers(`${proxy}/v2/library/sample/blobs/sha256:${origin.digest}`, origin.bytes),
     );
 
-    const ask = async <T>(expression: string, atSeconds?: number): Promise<T[]> => {
-      const at = atSeconds === undefined ? '' : `&time=${atSeconds}`;
-      const response = await fetch(
-        `http://${listen}/api/v1/query?query=${encodeURIComponent(expression)}${at}`,
-      ).catch(() => undefined);
-      if (response?.status !== 200) return [];
-      return ((await response.json()) as { data: { result: T[] } }).data.result;
-    };
+    const ask = prometheus.ask.bind(prometheus);
     const count = 'DADIP2P_Count{type="pread"}';
     // The first seconds, when the blob is fetched, lie before the window.
     await until(

@@ -162,9 +162,9 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
     [1280, 900],
     [390, 844],
   ] as const)
-    it(`updates all of 1,000 nodes in frames below 100 ms at ${width} px`, async () => {
-      await open(width, height);
+    it(`shows and updates 1,000 nodes in frames below 100 ms at ${width} px`, async () => {
       const { frameMs, taskCpuMs } = await frameTimes(browser, async () => {
+        await open(width, height);
         for (let step = 1; step <= 3; step++) {
           fixture.swarm.status = busySwarm(NODES, Date.now(), step);
           fixture.swarm.edges = demoEdges(NODES - step);

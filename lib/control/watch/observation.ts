@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts';
+import { ANY_REGISTRY } from '../../config/any-registry.ts';
 import type { Config } from '../../config/schema.ts';
 import { AuditFile } from '../../telemetry/audit-file.ts';
 import { AuditProbe } from '../../telemetry/audit.ts';
@@ -79,6 +80,8 @@ export function openObservation(parts: {
           post: (batch, lines) => audit.accept(batch, lines),
         });
   const journal = new Journal(log, clock, tracer);
+  for (const { upstream } of config.ProxyConfig.registries)
+    if (upstream !== ANY_REGISTRY) journal.pulls.registries.expect(new URL(upstream).host);
   return {
     log,
     journal,

@@ -1,4 +1,4 @@
-import { bar, byId, html, setText } from './elements.js';
+import { bar, byId, html, setBytes, setText } from './elements.js';
 import { formatBytes, formatPercent, formatRate, formatSpan, shortBlob } from './format.js';
 
 const PEERS_SHOWN = 10;
@@ -40,7 +40,7 @@ export function showIdentity(status) {
 
 export function showTotals({ bytes, sent, rates }) {
   const tile = (name, total, rate) => {
-    setText(`tile-${name}`, formatBytes(total));
+    setBytes(`tile-${name}`, total);
     setText(`rate-${name}`, `${formatRate(rate)} now`);
   };
   tile('origin', bytes.origin, rates.origin);
@@ -153,7 +153,7 @@ export function showPullLog(pulls) {
   );
 }
 
-export function showHits({ hitRatio }) {
+export function showHits({ hitRatio, clientBytes }) {
   const seen = TIERS.some(([tier]) => hitRatio[tier] > 0);
   const legend = TIERS.map(([tier, name]) =>
     html(
@@ -161,7 +161,7 @@ export function showHits({ hitRatio }) {
       {},
       html('i', { class: `key ${tier}` }),
       `${name} `,
-      html('b', {}, formatPercent(hitRatio[tier])),
+      html('b', { title: `${clientBytes[tier]} bytes` }, formatPercent(hitRatio[tier])),
     ),
   );
   const parts = TIERS.filter(([tier]) => hitRatio[tier] > 0).map(([tier]) => [

@@ -1,5 +1,5 @@
 import { byId, setText } from './elements.js';
-import { formatBytes } from './format.js';
+import { inFrames } from './frames.js';
 import { HistoryChart } from './history-chart.js';
 import { notice, poll } from './poll.js';
 import { showImages } from './swarm-images.js';
@@ -26,11 +26,16 @@ function show(status) {
     'state',
     bad > 0 ? `${bad} failing or silent` : states.slow > 0 ? `${states.slow} slow` : 'all well',
   );
-  showSaved(status, { bytes: formatBytes });
+  inFrames(show, panels(status));
+}
+
+/** A panel a step. */
+function* panels(status) {
+  showSaved(status);
+  yield chart.show(status.history, status.rates);
+  yield table.show(status);
+  yield showImages(status);
   tiles.show(status);
-  chart.show(status.history, status.rates);
-  table.show(status);
-  showImages(status);
 }
 
 poll('/swarm/status', async (status) => {

@@ -1,9 +1,10 @@
-import { byId, html, setText } from './elements.js';
-import { formatRate } from './format.js';
+import { arrange, byId, html, setBytes, setText } from './elements.js';
+import { formatBytes, formatRate } from './format.js';
+import { inFrames } from './frames.js';
 import { NODE_STATES, STATE_WORDS, arrowKeys, progressOf, progressText } from './swarm-words.js';
 
-/** Tiles painted in one frame: of a large swarm, the rest follows in the next frames. */
-const TILES_A_FRAME = 200;
+/** Tiles painted between two looks at the clock. */
+const TILES_A_STEP = 25;
 
 /** A tile for each node; it fills with the progress of its pull. */
 export class NodeTiles {
@@ -13,7 +14,6 @@ export class NodeTiles {
   #nodes = new Map();
   #status;
   #read = '';
-  #frame = 0;
 
   constructor() {
     this.#choice.addEventListener('change', () => this.show(this.#status));
@@ -27,15 +27,7 @@ export class NodeTiles {
     this.#images(status.images);
     const image = this.#choice.value === '' ? null : Number(this.#choice.value);
     this.#nodes = new Map(status.nodes.map((node) => [node.node, node]));
-    for (const [name, tile] of this.#tiles)
-      if (!this.#nodes.has(name)) {
-        tile.remove();
-        this.#tiles.delete(name);
-      }
-    cancelAnimationFrame(this.#frame);
-    this.#paint(status.nodes, image);
-    if (this.#host.querySelector('[tabindex="0"]') === null)
-      this.#host.firstElementChild?.setAttribute('tabindex', 0);
+    inFrames(this, this.#paint(status.nodes, image));
     byId('node-counts').replaceChildren(
       ...NODE_STATES.filter((state) => status.states[state] > 0).map((state) =>
         html(
@@ -50,8 +42,10 @@ export class NodeTiles {
     this.#detail(this.#read);
   }
 
-  #paint(nodes, image) {
-    for (const node of nodes.slice(0, TILES_A_FRAME)) {
+  *#paint(nodes, image) {
+    for (const name of this.#tiles.keys()) if (!this.#nodes.has(name)) this.#tiles.delete(name);
+    arrange(this.#host, [...this.#tiles.values()]);
+    for (const [at, node] of nodes.entries()) {
       let tile = this.#tiles.get(node.node);
       if (tile === undefined) {
         tile = html('button', { type: 'button', 'data-node': node.node, tabindex: -1 });
@@ -59,9 +53,10 @@ export class NodeTiles {
         this.#host.append(tile);
       }
       paint(tile, node, image);
+      if (at % TILES_A_STEP === 0) yield;
     }
-    const rest = nodes.slice(TILES_A_FRAME);
-    if (rest.length > 0) this.#frame = requestAnimationFrame(() => this.#paint(rest, image));
+    if (this.#host.querySelector('[tabindex="0"]') === null)
+      this.#host.firstElementChild?.setAttribute('tabindex', 0);
   }
 
   #images(images) {
@@ -105,29 +100,30 @@ function paint(tile, node, image) {
   const isDone = share === 1 && (node.state === 'ready' || image !== null);
   const look = isDone ? `${node.state} done` : node.state;
   if (tile.className !== look) tile.className = look;
-  const level = `${Math.round((share ?? 0) * 100)}%`;
+  // In steps that are seen: a browser computes the style of each tile that changes.
+  const level = `${Math.round((share ?? 0) * 20) * 5}%`;
   if (tile.dataset.level !== level) {
     tile.dataset.level = level;
-    tile.style.setProperty('--level', level);
+    tile.style.backgroundSize = `100% ${level}`;
   }
   const label = `${node.node}: ${STATE_WORDS[node.state]}, ${progressText(node, image)}`;
   if (tile.getAttribute('aria-label') !== label) tile.setAttribute('aria-label', label);
 }
 
-export function showSaved({ savedBytes, bytes, rates, medianRate, states }, words) {
-  setText('saved', words.bytes(savedBytes));
+export function showSaved({ savedBytes, bytes, rates, medianRate, states }) {
+  setBytes('saved', savedBytes);
   // While a pull begins, the registry has sent more than clients have got.
   const times = bytes.origin === 0 ? 0 : bytes.client / bytes.origin;
   setText(
     'saved-text',
     bytes.client === 0
       ? 'No client has read anything yet.'
-      : `Clients got ${words.bytes(bytes.client)}; the registry sent ${words.bytes(bytes.origin)}` +
+      : `Clients got ${formatBytes(bytes.client)}; the registry sent ${formatBytes(bytes.origin)}` +
           `${times <= 1 ? '' : `, ${times.toFixed(1)} times less`}. ` +
           'Without Shoal the registry would have sent all of it.',
   );
   for (const source of ['origin', 'peer', 'cache', 'client']) {
-    setText(`tile-${source}`, words.bytes(bytes[source]));
+    setBytes(`tile-${source}`, bytes[source]);
     setText(`rate-${source}`, `${formatRate(rates[source])} now`);
   }
   setText('tile-median', medianRate === 0 ? '–' : formatRate(medianRate));

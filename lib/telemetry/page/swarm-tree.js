@@ -1,5 +1,6 @@
-import { byId, html, setText } from './elements.js';
+import { arrange, byId, html, setText } from './elements.js';
 import { SHARD_BYTES, shortBlob } from './format.js';
+import { inFrames } from './frames.js';
 import { arrowKeys } from './swarm-words.js';
 
 /**
@@ -12,6 +13,8 @@ export class ShardLevels {
   #levels = byId('levels');
   #sizes = new Map();
   #nodes = new Map();
+  #dots = new Map();
+  #groups = new Map();
   #drawn = '';
   #asked = 0;
 
@@ -54,20 +57,19 @@ export class ShardLevels {
     const asked = ++this.#asked;
     const response = await fetch(`/swarm/tree?blob=${encodeURIComponent(blob)}&shard=${shard}`);
     if (!response.ok || asked !== this.#asked) return;
-    const { edges } = await response.json();
-    this.#draw(blob, shard, last, edges);
+    const answer = await response.text();
+    if (answer === this.#drawn || asked !== this.#asked) return;
+    this.#drawn = answer;
+    this.#draw(shard, last, JSON.parse(answer).edges);
   }
 
-  #draw(blob, shard, last, edges) {
-    const key = JSON.stringify([blob, shard, edges]);
-    if (key === this.#drawn) return;
-    this.#drawn = key;
+  #draw(shard, last, edges) {
     const of = last === null ? '' : ` of 0 to ${last}`;
     const { levels, nodes } = levelsOf(edges);
     this.#nodes = nodes;
     if (levels.length === 0) {
       setText('tree-note', `Shard ${shard}${of}: no node gets it from another now.`);
-      this.#levels.replaceChildren();
+      inFrames(this, this.#arrange(levels));
       return;
     }
     const complete = edges.filter(({ state }) => state === 'complete').length;
@@ -76,12 +78,71 @@ export class ShardLevels {
       `Shard ${shard}${of}: ${nodes.size} nodes, ${levels.length - 1} ` +
         `${levels.length === 2 ? 'hop' : 'hops'} deep, ${complete} have it whole.`,
     );
+    inFrames(this, this.#arrange(levels));
+  }
+
+  /** A group of siblings a step; nodes that stay where they are keep their element. */
+  *#arrange(levels) {
     const focused = document.activeElement?.dataset?.node;
-    this.#levels.replaceChildren(...levels.map((groups, depth) => level(groups, depth)));
-    const dots = [...this.#levels.querySelectorAll('button')];
-    const first = dots.find(({ dataset }) => dataset.node === focused) ?? dots[0];
-    first.tabIndex = 0;
-    if (focused === first.dataset.node) first.focus();
+    for (const name of this.#dots.keys()) if (!this.#nodes.has(name)) this.#dots.delete(name);
+    for (const name of this.#groups.keys())
+      if (name !== '' && !this.#nodes.has(name)) this.#groups.delete(name);
+    while (this.#levels.childElementCount > levels.length) this.#levels.lastElementChild.remove();
+    for (const [depth, groups] of levels.entries()) {
+      const { element, count, dots } = this.#level(depth);
+      const size = groups.flat().length;
+      const title = depth === 0 ? 'Owner' : `${depth} ${depth === 1 ? 'hop' : 'hops'}`;
+      element.ariaLabel = `${title}: ${size} nodes`;
+      count.replaceChildren(html('b', {}, title), ` ${size}`);
+      const shown = [];
+      for (const siblings of groups) {
+        const group = this.#group(siblings[0].parent?.name ?? '');
+        arrange(
+          group,
+          siblings.map((node) => this.#dot(node)),
+        );
+        shown.push(group);
+        if (group.parentElement !== dots) dots.append(group);
+        yield;
+      }
+      arrange(dots, shown);
+      yield;
+    }
+    const at = this.#dots.get(focused)?.element;
+    if (at !== undefined && at !== document.activeElement) at.focus();
+    if (this.#levels.querySelector('[tabindex="0"]') === null)
+      this.#levels.querySelector('button')?.setAttribute('tabindex', 0);
+  }
+
+  #level(depth) {
+    let element = this.#levels.children[depth];
+    if (element === undefined) {
+      element = html('div', { class: 'level', role: 'group' }, html('p', { class: 'sub' }));
+      element.append(html('div', { class: 'dots' }));
+      this.#levels.append(element);
+    }
+    const [count, dots] = element.children;
+    return { element, count, dots };
+  }
+
+  /** Of the children of one node. */
+  #group(parent) {
+    if (!this.#groups.has(parent)) this.#groups.set(parent, html('span'));
+    return this.#groups.get(parent);
+  }
+
+  #dot({ name, state }) {
+    let dot = this.#dots.get(name);
+    if (dot === undefined) {
+      const element = html('button', { type: 'button', 'data-node': name, tabindex: -1 });
+      this.#dots.set(name, (dot = { element, state: '' }));
+    }
+    if (dot.state !== state) {
+      dot.element.className = state;
+      dot.element.setAttribute('aria-label', `${name}: ${state}`);
+      dot.state = state;
+    }
+    return dot.element;
   }
 
   #detail(name) {
@@ -102,35 +163,6 @@ export class ShardLevels {
         `, sends to ${children} ${children === 1 ? 'node' : 'nodes'}`,
     );
   }
-}
-
-function level(groups, depth) {
-  const nodes = groups.flat();
-  const title = depth === 0 ? 'Owner' : `${depth} ${depth === 1 ? 'hop' : 'hops'}`;
-  return html(
-    'div',
-    { class: 'level', role: 'group', 'aria-label': `${title}: ${nodes.length} nodes` },
-    html('p', { class: 'sub' }, html('b', {}, title), ` ${nodes.length}`),
-    html(
-      'div',
-      { class: 'dots' },
-      groups.map((siblings) =>
-        html(
-          'span',
-          {},
-          siblings.map(({ name, state }) =>
-            html('button', {
-              type: 'button',
-              class: state,
-              'data-node': name,
-              tabindex: -1,
-              'aria-label': `${name}: ${state}`,
-            }),
-          ),
-        ),
-      ),
-    ),
-  );
 }
 
 /** Nodes by their distance from the owner; each level in groups of those with one parent. */
