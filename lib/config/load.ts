@@ -123,8 +123,8 @@ function readConfigFile(file: string): Sections {
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError([
-      `--config: ${shownFile} is not allowed; allowed: a readable YAML file ` +
-        `(${systemReason(error)})`,
+      `--config: ${shownFile} is not allowed; allowed: a readable YAML file; this one: ` +
+        systemReason(error),
     ]);
   }
   // `silent` would also hide and drop a second document.
@@ -175,8 +175,8 @@ function unreadable(key: string, file: string): string[] {
     return [];
   } catch (error) {
     return [
-      `${key}: ${JSON.stringify(file)} is not allowed; allowed: a readable file ` +
-        `(${systemReason(error)})`,
+      `${key}: ${JSON.stringify(file)} is not allowed; allowed: a readable file; this one: ` +
+        systemReason(error),
     ];
   }
 }

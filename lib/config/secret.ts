@@ -26,7 +26,7 @@ export function readClusterSecret(config: {
       kind: 'unusable',
       complaint:
         `P2PConfig.secretFile: ${JSON.stringify(file)} is not allowed; allowed: a readable ` +
-        `file (${systemReason(error)})`,
+        `file; this one: ${systemReason(error)}`,
     };
   }
   let end = bytes.length;

@@ -197,7 +197,7 @@ describe('loading the config', () => {
   it('says in one line what is wrong with the file itself', () => {
     assert.match(
       refused(() => loadConfig({ ...noNetwork, file: join(dir, 'none.yaml') })),
-      /^--config: ".*none\.yaml" .*readable YAML file \(ENOENT\)$/,
+      /^--config: ".*none\.yaml" .*readable YAML file; this one: no such file or directory \(ENOENT\)$/,
     );
     assert.match(
       refused(() => loadConfig({ ...noNetwork, file: dir })),
@@ -244,7 +244,10 @@ describe('loading the config', () => {
   it('wants the named secret to be there, and long enough', () => {
     const secretFile = join(dir, 'secret');
     const load = () => loadConfig({ ...noNetwork, sets: [`P2PConfig.secretFile=${secretFile}`] });
-    assert.match(refused(load), /^P2PConfig\.secretFile: .*readable file \(ENOENT\)$/);
+    assert.match(
+      refused(load),
+      /^P2PConfig\.secretFile: .*readable file; this one: no such file or directory \(ENOENT\)$/,
+    );
     writeFileSync(secretFile, 'hunter2hunter2 \n\n\n\n');
     assert.match(refused(load), /at least 16 bytes \(it holds 14\)$/);
     assert.doesNotMatch(refused(load), /hunter2/);
