@@ -78,7 +78,7 @@ describe('shoal init', () => {
     writeFileSync(join(dir, 'etc'), 'a file');
     const { code, err } = await init('--registry', 'a.example');
     assert.equal(code, 1);
-    assert.match(err, /^shoal: cannot write .*etc\/secret: E\w+ \(FILE_UNUSABLE\)\n$/);
+    assert.match(err, /^shoal: cannot write .*etc\/secret: [a-z ]+ \(E\w+\) \(FILE_UNUSABLE\)\n$/);
   });
 });
 
