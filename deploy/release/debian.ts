@@ -40,10 +40,11 @@ export function debianRoot(architecture: Architecture, root: string): DebianPack
     const text = readFileSync(join(root, 'usr/share/doc', name, 'copyright'), 'utf8');
     return { name, version, purl, sha256: sha256Of(file), text };
   });
-  write(
-    join(root, 'etc/passwd'),
-    `root:x:0:0:root:/:/usr/sbin/nologin\nshoal:x:${IMAGE_USER}:${IMAGE_USER}::/nonexistent:/usr/sbin/nologin\n`,
-  );
+  const users = [
+    'root:x:0:0:root:/:/usr/sbin/nologin',
+    `shoal:x:${IMAGE_USER}:${IMAGE_USER}::/nonexistent:/usr/sbin/nologin`,
+  ];
+  write(join(root, 'etc/passwd'), `${users.join('\n')}\n`);
   write(join(root, 'etc/group'), `root:x:0:\nshoal:x:${IMAGE_USER}:\n`);
   write(join(root, 'etc/nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
   // The chart's sidecar for containerd's config is a shell script.

@@ -9,8 +9,9 @@ interface HostPort {
   port: number;
 }
 
-const DNS_NAME =
-  /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i;
+/** One label of a name (RFC 1035), with the `_` that service names have. */
+const DNS_LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
+const DNS_NAME = new RegExp(`^(?=.{1,253}$)${DNS_LABEL}(?:\\.${DNS_LABEL})*\\.?$`, 'i');
 const LOOKS_LIKE_IPV4 = /^[\d.]+$/;
 
 /** Whether `text` is a DNS name or a bare IP address (IPv6 without brackets). */

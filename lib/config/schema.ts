@@ -88,10 +88,23 @@ const isProxyUrl = (value: string): boolean =>
   URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
 
 /** Headers that requests to an upstream have anyway, or that belong to one connection. */
-const OWN_HEADERS =
-  /^(?:host|range|authorization|accept|accept-encoding|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive|expect)$/i;
+const OWN_HEADERS: ReadonlySet<string> = new Set([
+  'host',
+  'range',
+  'authorization',
+  'accept',
+  'accept-encoding',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'upgrade',
+  'te',
+  'trailer',
+  'keep-alive',
+  'expect',
+]);
 const isFreeHeaderName = (value: string): boolean =>
-  /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) && !OWN_HEADERS.test(value);
+  /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) && !OWN_HEADERS.has(value.toLowerCase());
 
 const UPSTREAM_ALLOWED = 'an http or https URL of a registry, without path, query or credentials';
 const upstreamUrl = () =>

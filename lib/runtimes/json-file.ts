@@ -67,9 +67,10 @@ export function addMember(text: string, object: Node, key: string, value: unknow
     const lead = layout.lead === '' && layout.colon.endsWith(' ') ? ' ' : layout.lead;
     return `${text.slice(0, endOf(last))},${lead}${member}${text.slice(endOf(last))}`;
   }
-  const inside = text.slice(object.offset + 1, endOf(object) - 1);
+  const [start, end] = [object.offset + 1, endOf(object) - 1];
+  const inside = text.slice(start, end);
   const tail = layout.newline === '' || inside.includes('\n') ? '' : layout.close;
-  return `${text.slice(0, object.offset + 1)}${layout.lead}${member}${inside}${tail}${text.slice(endOf(object) - 1)}`;
+  return text.slice(0, start) + layout.lead + member + inside + tail + text.slice(end);
 }
 
 /** Adds an item (JSON text) at the beginning of an array. */

@@ -24,7 +24,8 @@ function fileName(time: number | Date | null, index?: number): string {
   if (!(time instanceof Date)) return 'audit.log';
   const two = (value: number): string => String(value).padStart(2, '0');
   const day = `${time.getFullYear()}${two(time.getMonth() + 1)}${two(time.getDate())}`;
-  return `audit-${day}-${two(time.getHours())}${two(time.getMinutes())}${two(time.getSeconds())}-${index ?? 1}.log`;
+  const second = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join('');
+  return `audit-${day}-${second}-${index ?? 1}.log`;
 }
 
 /**

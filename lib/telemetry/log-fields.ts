@@ -8,8 +8,19 @@ const ITEMS_MAX = 50;
 const STACK_LINES_MAX = 6;
 const STACK_CHARS_MAX = 1_000;
 
-const SECRET_KEY =
-  /^(?:.*(?:authorization|password|passwd|secret|token|credentials?|signature|cookie|accesskey\w*)|query|search|auth)$/i;
+/** How the names of fields with a secret end. */
+const SECRET_ENDINGS = [
+  'authorization',
+  'password',
+  'passwd',
+  'secret',
+  'token',
+  'credentials?',
+  'signature',
+  'cookie',
+  'accesskey\\w*',
+].join('|');
+const SECRET_KEY = new RegExp(`^(?:.*(?:${SECRET_ENDINGS})|query|search|auth)$`, 'i');
 
 /**
  * An error for the log, with its causes: texts redacted, without an upstream's headers and body.

@@ -7,8 +7,21 @@ import { ERROR_MESSAGE_CHARS_MAX } from './limits.ts';
 const QUERY_IN_TEXT = /(?<=\S)\?\S+/g;
 const USER_IN_TEXT = /(?<=:\/\/)[^\s/@]*@/g;
 const AUTHORIZATION_IN_TEXT = /\b(bearer|basic|digest|negotiate|token)\s+[\w\-.~+/=,:"]+/gi;
-const NAMED_SECRET_IN_TEXT =
-  /((?:signature|password|passwd|secret|token|credential|accesskeyid|authorization|cookie|api-?key)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?!["'])[^\s&,;"'<>]+)/gi;
+const SECRET_NAME = [
+  'signature',
+  'password',
+  'passwd',
+  'secret',
+  'token',
+  'credential',
+  'accesskeyid',
+  'authorization',
+  'cookie',
+  'api-?key',
+].join('|');
+/** A value in quotes, or up to the next separator. */
+const VALUE = /"[^"]*"|'[^']*'|(?!["'])[^\s&,;"'<>]+/.source;
+const NAMED_SECRET_IN_TEXT = new RegExp(`((?:${SECRET_NAME})["']?\\s*[=:]\\s*)(${VALUE})`, 'gi');
 
 /** A URL for display: no query (signatures), no fragment, no user or password. */
 export function redactUrl(url: string): string {

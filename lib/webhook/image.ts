@@ -24,8 +24,9 @@ const NAME_CHARS_MAX = 255;
 /** A name, a tag of 128 characters and a sha512 digest fit; runtimes pull nothing longer. */
 const REFERENCE_CHARS_MAX = 1024;
 
-const HOST =
-  /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/i;
+const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
+const IPV6 = '\\[[0-9a-f:.]+\\]';
+const HOST = new RegExp(`^(?:${LABEL}(?:\\.${LABEL})*|${IPV6})(?::[0-9]{1,5})?$`, 'i');
 const PATH = /^[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const DIGEST = /^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-f]{32,}$/i;

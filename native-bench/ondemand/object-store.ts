@@ -54,7 +54,9 @@ export class ObjectStore {
     const hex = this.digest.slice('sha256:'.length);
     const path = `/docker/registry/v2/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`;
     const expires = Math.ceil((this.#wallMs() + expiresMs) / 1000);
-    return `http://${this.host}${path}?OSSAccessKeyId=${user}&Expires=${expires}&Signature=${encodeURIComponent(signature(path, user, expires))}`;
+    const signed = encodeURIComponent(signature(path, user, expires));
+    const query = `OSSAccessKeyId=${user}&Expires=${expires}&Signature=${signed}`;
+    return `http://${this.host}${path}?${query}`;
   }
 
   close(): void {

@@ -79,7 +79,8 @@ describe('check: the rules can fail', () => {
     assert.equal(wideLines(file('lib/x.ts', 'x '.repeat(LINE_COLUMNS_MAX / 2 + 1))).length, 1);
     assert.equal(wideLines(file('lib/x.ts', 'x '.repeat(LINE_COLUMNS_MAX / 2))).length, 0);
     const title = 'says more than it must. '.repeat(4);
-    assert.equal(wideLines(file('test/x.test.ts', `  it('${title}', () => {`)).length, 1);
+    for (const line of [`  it('${title}', () => {`, `  /${title}/,`, `  '${'x'.repeat(99)}',`])
+      assert.equal(wideLines(file('test/x.test.ts', line)).length, 1, line);
     assert.equal(leftovers(file('lib/x.ts', `// ${'todo'.toUpperCase()} later`)).length, 1);
     assert.equal(leftovers(file('test/x.test.ts', `it.${'only'}()`)).length, 1);
     assert.equal(

@@ -6,8 +6,9 @@ import type { SourceFile } from './source-rules.ts';
 
 export const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
-const TEXT =
-  /\.(?:ts|js|mjs|json|md|ya?ml|sh|css|html|svg|toml|txt|tpl)$|(?:^|\/)(?:Dockerfile|run|LICENSE|\.[a-z]+rc|\.gitignore)$/;
+const TEXT_ENDING = /\.(?:ts|js|mjs|json|md|ya?ml|sh|css|html|svg|toml|txt|tpl)$/;
+const TEXT_NAME = /(?:^|\/)(?:Dockerfile|run|LICENSE|\.[a-z]+rc|\.gitignore)$/;
+const isText = (path: string): boolean => TEXT_ENDING.test(path) || TEXT_NAME.test(path);
 
 /** The text files of the repository: what git follows, and what it would if it were added. */
 export function sourceFiles(): SourceFile[] {
@@ -18,7 +19,7 @@ export function sourceFiles(): SourceFile[] {
   );
   const paths = [...new Set(listed.split('\0'))].filter(
     (path) =>
-      TEXT.test(path) && path !== 'package-lock.json' && existsSync(join(repositoryRoot, path)),
+      isText(path) && path !== 'package-lock.json' && existsSync(join(repositoryRoot, path)),
   );
   return paths.map((path) => ({ path, text: readFileSync(join(repositoryRoot, path), 'utf8') }));
 }

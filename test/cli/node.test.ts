@@ -17,10 +17,11 @@ describe('shoal agent and root', () => {
   it('prints one ready line for people', async () => {
     const node = start(['agent']);
     const [line] = await node.printed(/^ready .*$/m);
-    assert.match(
-      line,
-      /^ready mode=agent proxy=http:\/\/127\.0\.0\.1:\d+ p2p=\S+:65002 exporter=http:\/\/127\.0\.0\.1:\d+ pid=\d+$/,
-    );
+    const words = line
+      .replaceAll(/http:\/\/127\.0\.0\.1:\d+/g, 'URL')
+      .replace(/p2p=\S+:65002/, 'p2p=NODE')
+      .replace(/\d+$/, 'PID');
+    assert.equal(words, 'ready mode=agent proxy=URL p2p=NODE exporter=URL pid=PID');
     node.child.kill('SIGTERM');
     assert.equal(await node.exit(), 0);
     assert.equal(node.stdout, `${line}\n`);
@@ -78,9 +79,7 @@ describe('shoal agent and root', () => {
   it('exits with 2 on an invalid config, before anything else', async () => {
     const node = new Running(cliPath, ['agent', '--set', 'Nope.x=1']);
     assert.equal(await node.exit(), 2);
-    assert.match(
-      node.stderr,
-      /^shoal: Nope: \{"x":1\} is not allowed; no such key; allowed: DeployConfig, .* \(CONFIG_INVALID\)\n$/,
-    );
+    assert.match(node.stderr, /^shoal: Nope: \{"x":1\} is not allowed; no such key; /);
+    assert.match(node.stderr, /^[^\n]*; allowed: DeployConfig, .* \(CONFIG_INVALID\)\n$/);
   });
 });

@@ -134,10 +134,8 @@ describe('what a wrong config is told', () => {
     it(`--set ${JSON.stringify(set)}`, () => {
       const lines = linesOf({}, set);
       assert.equal(lines.length, 1, lines.join('\n'));
-      assert.match(
-        lines[0]!,
-        /^\w+\.\w+: the value given by --set is not allowed; allowed: .*\(put values that start with "\*" in quotes\)$/,
-      );
+      assert.match(lines[0]!, /^\w+\.\w+: the value given by --set is not allowed; allowed: /);
+      assert.match(lines[0]!, / \(put values that start with "\*" in quotes\)$/);
     });
   }
 

@@ -227,7 +227,7 @@ describe('shoal doctor', function () {
       },
       'failed',
       /peer 127\.0\.0\.1:\d+/,
-      /speaks protocol 1\.\d+, this node \(127\.0\.0\.1:\d+\) speaks 9\.0; run releases with the same/,
+      /protocol 1\.\d+, this node \(127\.0\.0\.1:\d+\) speaks 9\.0; run releases with the same/,
       /Finish the upgrade/,
     ],
     [

@@ -18,8 +18,11 @@ const MANIFEST_TYPES = [
   'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
 /** bcrypt of "wonder" and "builder". */
-const HTPASSWD =
-  'alice:$2b$05$abcdefghijklmnopqrstuuLZNkQ1VL/QsuI/EN8Qq4Ia5232KBp7m\nbob:$2b$05$bbcdefghijklmnopqrstuuW.uLGujJqVQZvJxvrThC1lrWEZ2Cl4a\n';
+const HTPASSWD = [
+  'alice:$2b$05$abcdefghijklmnopqrstuuLZNkQ1VL/QsuI/EN8Qq4Ia5232KBp7m',
+  'bob:$2b$05$bbcdefghijklmnopqrstuuW.uLGujJqVQZvJxvrThC1lrWEZ2Cl4a',
+  '',
+].join('\n');
 const basic = (login: string): string => `Basic ${Buffer.from(login).toString('base64')}`;
 
 /**

@@ -128,9 +128,8 @@ describe('e2e: preheating nodes', () => {
   });
 
   it('asks no node for a client that may not read the image', async () => {
-    const answer = await nodes[1]!.get(
-      `/shoal/preheat/127.0.0.1:${nodes[2]!.p2pPort}/v2/shoal/sample/blobs/sha256:${'ab'.repeat(32)}`,
-    );
+    const blob = `/v2/shoal/sample/blobs/sha256:${'ab'.repeat(32)}`;
+    const answer = await nodes[1]!.get(`/shoal/preheat/127.0.0.1:${nodes[2]!.p2pPort}${blob}`);
     assert.equal(answer.status, 401);
     assert.match(String(answer.headers['www-authenticate']), /^Bearer /);
   });

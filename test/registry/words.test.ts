@@ -95,8 +95,8 @@ describe('registry/words', () => {
 
   it("keeps what a challenge says for every repository, in the registry's form", () => {
     const kept = lastingChallenge(
-      'Bearer ' +
-        'realm="https://t/token",service="r",scope="repository:team/app:pull",error="insufficient_scope"',
+      'Bearer realm="https://t/token",service="r",' +
+        'scope="repository:team/app:pull",error="insufficient_scope"',
     );
     assert.equal(kept, 'Bearer realm="https://t/token",service="r"');
     assert.equal(

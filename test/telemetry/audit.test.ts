@@ -14,11 +14,9 @@ import { AuditSink } from '../../lib/telemetry/audit-sink.ts';
 import { AuditProbe, auditStamp, auditThread } from '../../lib/telemetry/audit.ts';
 import { Meter } from '../../lib/telemetry/counters.ts';
 import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
+import { AUDIT_LINE } from './audit-line.ts';
 import { withFullDisk } from './full-disk-run.ts';
 import { until } from './until.ts';
-
-const FORMAT =
-  /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\|AUDIT\|th=[0-9A-F]{16}\|(http:pread|rpc:stat|rpc:pread|download|filewrite|fileread)\[pathname=\/[^\]]*\]\[offset=\d+\]\[size=-?\d+\]\[latency=\d+\]$/;
 
 function probeFixture(post?: (batch: Uint8Array<ArrayBuffer>, lines: number) => void): {
   probe: AuditProbe;
@@ -74,7 +72,7 @@ describe('telemetry/audit', () => {
     probe.flush();
     const lines = posts[0]!.batch.trimEnd().split('\n');
     assert.equal(lines.length, 6);
-    for (const line of lines) assert.match(line, FORMAT);
+    for (const line of lines) assert.match(line, AUDIT_LINE);
   });
 
   it('writes numbers unchanged, and keeps a URL in its field even if it looks like its end', () => {

@@ -2,13 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { AUDIT_LINE } from './audit-line.ts';
 import { LiveNode, startOrigin, startSwarm, type Origin } from './live-node.ts';
 import { until } from './until.ts';
 
 const MIB = 1024 * 1024;
-const LINE =
-  /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\|AUDIT\|th=[0-9A-F]{16}\|(http:pread|rpc:stat|rpc:pread|download|filewrite|fileread)\[pathname=(\/[^\]]*)\]\[offset=(\d+)\]\[size=(-?\d+)\]\[latency=(\d+)\]$/;
-
 const STAMP_SLACK_US = 20_000;
 
 describe('telemetry of a real node', function () {
@@ -95,7 +93,7 @@ describe('telemetry of a real node', function () {
       readFileSync(join(node.directory, 'audit.log'), 'utf8')
         .trimEnd()
         .split('\n')
-        .map((line) => LINE.exec(line) ?? assert.fail(line)),
+        .map((line) => AUDIT_LINE.exec(line) ?? assert.fail(line)),
     );
     const [root, agent] = audits as [RegExpExecArray[], RegExpExecArray[]];
     assert.deepEqual([...new Set(audits.flat().map((match) => match[1]))].sort(), [

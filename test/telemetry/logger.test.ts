@@ -8,7 +8,8 @@ import { redactText, redactUrl, safeHeaders } from '../../lib/telemetry/redact.t
 import { acceptRequestId, newRequestId } from '../../lib/telemetry/request-id.ts';
 
 const SIGNED =
-  'https://bucket.oss-cn-hangzhou.aliyuncs.com/docker/blobs/data?Expires=1&OSSAccessKeyId=LTAIsecret1&Signature=s3cr3t%2Bsig';
+  'https://bucket.oss-cn-hangzhou.aliyuncs.com/docker/blobs/data?' +
+  'Expires=1&OSSAccessKeyId=LTAIsecret1&Signature=s3cr3t%2Bsig';
 
 function logged(log: (logger: ReturnType<typeof createLogger>) => void): string {
   let lines = '';

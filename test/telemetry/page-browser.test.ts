@@ -83,7 +83,8 @@ describe('telemetry/page in Chromium', function () {
     ];
     await browser.size(1280, 900);
     await browser.go(server.url);
-    const progress = `document.querySelector('#pulls [role=progressbar]')?.getAttribute('aria-valuenow')`;
+    const bar = `document.querySelector('#pulls [role=progressbar]')`;
+    const progress = `${bar}?.getAttribute('aria-valuenow')`;
     await browser.waitFor(`${progress} === '0'`);
     const rateBefore = await browser.evaluate<string>(text('rate-peer'));
     fixture.inputs.inFlight = [

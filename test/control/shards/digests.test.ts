@@ -23,7 +23,8 @@ const TOTAL_BYTES = 2 * SHARD_BYTES + 100;
 const shardBytes = (index: number): Buffer =>
   Buffer.alloc(Math.min(SHARD_BYTES, TOTAL_BYTES - index * SHARD_BYTES), index + 1);
 
-const KEY = `sha256:${createHash('sha256').update(shardBytes(0)).update(shardBytes(1)).update(shardBytes(2)).digest('hex')}`;
+const BLOB = Buffer.concat([0, 1, 2].map(shardBytes));
+const KEY = `sha256:${createHash('sha256').update(BLOB).digest('hex')}`;
 
 describe('control/digests', () => {
   let at: LoaderFixture;
