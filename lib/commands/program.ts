@@ -81,6 +81,23 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .showSuggestionAfterError()
     .helpCommand('help [command]', 'explain a command');
 
+  declareNodes(program, finish, output, startNode);
+  declareWebhook(program, finish);
+  declareUp(program, finish, output);
+  declareWatchCommands(program, finish, output);
+  declareDoctor(program, finish, output);
+  declareBench(program, finish, output);
+  declareRuntimeCommands(program, finish, output);
+  declareSetupCommands(program, finish, output, versionText());
+  return program;
+}
+
+function declareNodes(
+  program: Command,
+  finish: Finish,
+  output: Output,
+  startNode: StartNode | undefined,
+): void {
   for (const mode of ['agent', 'root'] satisfies NodeMode[]) {
     program
       .command(mode)
@@ -117,7 +134,9 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
             ),
       );
   }
+}
 
+function declareWebhook(program: Command, finish: Finish): void {
   program
     .command('webhook')
     .summary('run the admission webhook and the pull-secret controller')
@@ -129,7 +148,9 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .action((options: { config: string }) =>
       finish(import('../webhook/main.ts').then(({ runWebhook }) => runWebhook(options.config))),
     );
+}
 
+function declareUp(program: Command, finish: Finish, output: Output): void {
   program
     .command('up')
     .summary('try it: run a swarm on this machine and pull an image')
@@ -146,9 +167,9 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .action((options: UpOptions) =>
       finish(import('./up.ts').then(({ runUp }) => runUp(options, output))),
     );
+}
 
-  declareWatchCommands(program, finish, output);
-
+function declareDoctor(program: Command, finish: Finish, output: Output): void {
   program
     .command('doctor')
     .summary('check every precondition of a node')
@@ -169,7 +190,9 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .action((options: DoctorOptions) =>
       finish(import('./doctor.ts').then(({ runDoctor }) => runDoctor(options, output))),
     );
+}
 
+function declareBench(program: Command, finish: Finish, output: Output): void {
   program
     .command('bench')
     .summary('measure a node')
@@ -211,10 +234,6 @@ function declare(finish: Finish, output: Output, startNode: StartNode | undefine
     .action((options: PreadOptions) =>
       finish(import('./bench.ts').then(({ runBenchPread }) => runBenchPread(options, output))),
     );
-
-  declareRuntimeCommands(program, finish, output);
-  declareSetupCommands(program, finish, output, versionText());
-  return program;
 }
 
 /**

@@ -70,6 +70,11 @@ interface Family {
 
 type ReadValues = () => Iterable<[LabelValues, number]>;
 
+/** Adds a family whose values `read` returns at each scrape. */
+type AddFamily = (family: Family, read: ReadValues) => void;
+
+const one = (value: number): [LabelValues, number][] => [[{}, value]];
+
 /**
  * A prom-client registry of all `shoal_` metrics, filled from the shared counters and the node's
  * state at each scrape. Every family of gauges calls `inputs`, which returns what was read once for
@@ -80,15 +85,13 @@ export function createOwnRegistry(
   inputs: () => StatusInputs,
 ): PromClient.Registry {
   const registry = new Registry();
-  const { board } = telemetry;
-
   const described = ({ name, help, labels }: Family) => ({
     name,
     help,
     labelNames: [...labels],
     registers: [registry],
   });
-  const counter = (family: Family, read: ReadValues): void => {
+  const counter: AddFamily = (family, read) => {
     new Counter({
       ...described(family),
       collect() {
@@ -97,7 +100,7 @@ export function createOwnRegistry(
       },
     });
   };
-  const gauge = (family: Family, read: ReadValues): void => {
+  const gauge: AddFamily = (family, read) => {
     new Gauge({
       ...described(family),
       collect() {
@@ -106,8 +109,18 @@ export function createOwnRegistry(
       },
     });
   };
-  const one = (value: number): [LabelValues, number][] => [[{}, value]];
+  addCounters(counter, telemetry, inputs);
+  for (const family of histogramFamilies as readonly HistogramFamily[])
+    registry.registerMetric(sharedHistogram(family, telemetry.board));
+  addNodeGauges(gauge, telemetry, inputs);
+  addStateGauges(gauge, inputs);
+  addThreadGauges(gauge, telemetry.board);
+  registerProcessMetrics(registry);
+  return registry;
+}
 
+function addCounters(counter: AddFamily, telemetry: Telemetry, inputs: () => StatusInputs): void {
+  const { board } = telemetry;
   for (const family of counterFamilies as readonly CounterFamily[]) {
     counter(family, () =>
       Object.entries(family.series).map(([key, labels]) => [
@@ -135,9 +148,10 @@ export function createOwnRegistry(
   counter(derivedFamilies.registryBytes, () =>
     inputs().registries.map(({ registry: name, bytes }) => [{ registry: name }, bytes]),
   );
-  for (const family of histogramFamilies as readonly HistogramFamily[])
-    registry.registerMetric(sharedHistogram(family, board));
+}
 
+/** What the node is, and what it delivers. */
+function addNodeGauges(gauge: AddFamily, telemetry: Telemetry, inputs: () => StatusInputs): void {
   gauge(gaugeFamilies.buildInfo, () => [[{ ...telemetry.identity }, 1]]);
   gauge(gaugeFamilies.ready, () => one(notReadyReasons(inputs().readiness).length === 0 ? 1 : 0));
   gauge(gaugeFamilies.uptime, () => one(telemetry.uptimeSeconds()));
@@ -148,6 +162,10 @@ export function createOwnRegistry(
   gauge(gaugeFamilies.throughput, () =>
     trafficTypes.map((type) => [{ type }, telemetry.trafficRates(type).bytesPerSecond]),
   );
+}
+
+/** What the node holds: cache, memory, peers, queues. */
+function addStateGauges(gauge: AddFamily, inputs: () => StatusInputs): void {
   gauge(gaugeFamilies.cacheBytes, () => {
     const { allocatedBytes, usedBytes } = inputs().cache;
     return [
@@ -171,6 +189,9 @@ export function createOwnRegistry(
   gauge(gaugeFamilies.queueLength, () =>
     Object.entries(inputs().queues).map(([queue, length]) => [{ queue }, length]),
   );
+}
+
+function addThreadGauges(gauge: AddFamily, board: MeterBoard): void {
   gauge(gaugeFamilies.loopDelay, () =>
     board
       .threads()
@@ -185,9 +206,6 @@ export function createOwnRegistry(
     return [...kinds].map(([kind, count]) => [{ kind }, count]);
   });
   gauge(gaugeFamilies.threadsUncounted, () => one(board.uncountedThreads()));
-
-  registerProcessMetrics(registry);
-  return registry;
 }
 
 /**
