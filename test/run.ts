@@ -6,8 +6,8 @@
  *   node test/run.ts [--reporter NAME] [--grep TEXT] [--slowest N] [--jobs N] [--again N]
  *                    [FILE|FOLDER...]
  *
- * `--jobs` runs that many files side by side, each in one of as many processes: two for a run of
- * everything, otherwise one. A file `*.isolated.test.ts` replaces modules and has a process of its
+ * `--jobs` runs that many files side by side, each in one of as many processes: three for a run of
+ * everything (two keep two cores busy, and some file only waits), otherwise one. A file `*.isolated.test.ts` replaces modules and has a process of its
  * own. `--slowest` prints the N files that take longest. `--again` runs the
  * files of failed tests once more at the end, alone, if not more than N tests failed. Those that
  * pass then count as passed and are listed as unsteady: each is a defect of the test or of Shoal.
@@ -40,7 +40,7 @@ const files = (positionals.length === 0 ? ['test'] : positionals)
   .sort();
 const options: RunOptions = { reporter: values.reporter, grep: values.grep ?? null };
 const jobs = Number(
-  values.jobs ?? (positionals.length > 0 ? 1 : Math.min(2, availableParallelism())),
+  values.jobs ?? (positionals.length > 0 ? 1 : Math.min(3, availableParallelism() + 1)),
 );
 
 const results = new Map<string, FileResult>();

@@ -279,54 +279,44 @@ describe('the chart', () => {
         `${name} is stale: run node deploy/render.ts`,
       );
   });
-
-  it('renders objects that a real API server accepts', async function () {
-    const [etcd = '', apiServer = ''] = kubeAssets.needs(this, 'etcd', 'kube-apiserver');
-    const api = await ApiServer.start(etcd, apiServer);
-    try {
-      for (const name of ['shoal', 'apps', 'more']) await api.namespace(name);
-      for (const values of [[], EVERYTHING]) {
-        const objects = objectsOf(renderChart(helm, values)).filter(
-          ({ kind }) => kind !== 'ServiceMonitor' && kind !== 'PrometheusRule',
-        );
-        assert.ok(objects.length >= 15);
-        for (const object of objects) await api.post(object, { dryRun: true });
-      }
-      const manifest = {
-        apiVersion: 'apps/v1',
-        kind: 'DaemonSet',
-        metadata: { name: 'x', namespace: 'shoal' },
-        spec: { selector: {}, replicas: 1 },
-      };
-      await assert.rejects(
-        api.post(manifest, { dryRun: true }),
-        /unknown field/,
-        'the check itself can fail',
-      );
-    } finally {
-      await api.stop();
-    }
-  });
 });
 
 describe('the chart in a cluster', () => {
   let api: ApiServer;
+  let helm: string;
   let run: (...args: string[]) => string;
   before(async function () {
-    const [helm = '', etcd = '', apiServer = ''] = kubeAssets.needs(
-      this,
-      'helm',
-      'etcd',
-      'kube-apiserver',
-    );
-    api = await ApiServer.start(etcd, apiServer);
-    await api.namespace('shoal');
+    const programs = kubeAssets.needs(this, 'helm', 'etcd', 'kube-apiserver');
+    helm = programs[0]!;
+    api = await ApiServer.start(programs[1]!, programs[2]!);
+    for (const name of ['shoal', 'apps', 'more']) await api.namespace(name);
     run = (...args) =>
       execFileSync(helm, [...args, '--namespace', 'shoal', '--kubeconfig', api.kubeconfig], {
         encoding: 'utf8',
       });
   });
   after(async () => await api?.stop());
+
+  it('renders objects that a real API server accepts', async () => {
+    for (const values of [[], EVERYTHING]) {
+      const objects = objectsOf(renderChart(helm, values)).filter(
+        ({ kind }) => kind !== 'ServiceMonitor' && kind !== 'PrometheusRule',
+      );
+      assert.ok(objects.length >= 15);
+      for (const object of objects) await api.post(object, { dryRun: true });
+    }
+    const manifest = {
+      apiVersion: 'apps/v1',
+      kind: 'DaemonSet',
+      metadata: { name: 'x', namespace: 'shoal' },
+      spec: { selector: {}, replicas: 1 },
+    };
+    await assert.rejects(
+      api.post(manifest, { dryRun: true }),
+      /unknown field/,
+      'the check itself can fail',
+    );
+  });
 
   it('is installed, upgraded, removed; the cluster secret is created once and kept', async () => {
     const secret = async (): Promise<string | undefined> =>

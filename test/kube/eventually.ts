@@ -1,6 +1,5 @@
 import { systemClock } from '../../lib/clock.ts';
-
-const POLL_MS = 15;
+import { nextLookMs } from '../telemetry/until.ts';
 
 /**
  * Looks again and again until `look` gives something other than null, false or an error; fails
@@ -19,8 +18,9 @@ export async function eventually<T>(
     } catch (error) {
       last = error;
     }
-    if (performance.now() - beganMs > deadlineMs)
+    const waitedMs = performance.now() - beganMs;
+    if (waitedMs > deadlineMs)
       throw new Error(`not within ${deadlineMs} ms: ${what}`, { cause: last });
-    await new Promise<void>((wake) => systemClock.after(POLL_MS, wake));
+    await new Promise<void>((wake) => systemClock.after(nextLookMs(waitedMs), wake));
   }
 }

@@ -15,7 +15,7 @@ import { OriginServer, serveRanges } from '../origin/origin-server.ts';
 import { keptCliPath, keptVersion, missingPackages } from './kept-build.ts';
 import { freePorts } from '../free-ports.ts';
 
-const NODES = 8;
+const NODES = isLong ? 8 : 4;
 const BLOB_BYTES = 4 * SHARD_BYTES + 12_345;
 /** As often containerd resumes a body. */
 const RESUMES_MAX = 5;
