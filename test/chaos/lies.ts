@@ -1,3 +1,4 @@
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import type { Random } from '../../native-bench/sim/random.ts';
 import type { Raw, Tamper } from './http.ts';
 
@@ -59,8 +60,8 @@ const LIES: Record<string, (random: Random) => Partial<Tamper>> = {
   }),
   drip: () =>
     onPread({
-      head: 'HTTP/1.1 200 OK\r\nShoal-Total: 4000000\r\nContent-Length: 2097152\r\n\r\n',
-      body: new Uint8Array(2_097_152),
+      head: `HTTP/1.1 200 OK\r\nShoal-Total: 4000000\r\nContent-Length: ${SHARD_BYTES}\r\n\r\n`,
+      body: new Uint8Array(SHARD_BYTES),
       dripMs: 15,
     }),
   endlessHead: () =>
