@@ -74,148 +74,68 @@ export class Started {
   }
 }
 
+/** The machines of a run, before a pull: the registry on the first, then the root, then agents. */
+interface Site {
+  network: LabNetwork;
+  origin: LabOrigin;
+  agents: number;
+  imageBytes: number;
+  /** What the clients of all agents receive together. */
+  deliveredBytes: number;
+  started: Started;
+  /** Starts a program on a machine. */
+  run(machine: number, ...command: string[]): LabChild;
+}
+
+const FIRST_AGENT = 2;
+
+/** Processes whose cost is measured together: one on each machine from `firstMachine` on. */
+interface Role {
+  name: string;
+  pids: number[];
+  firstMachine: number;
+}
+
+interface Pulled {
+  times: Times;
+  /** CPU seconds of the whole machine for each GB delivered. */
+  machine: number;
+  roles: Map<string, RoleCost>;
+  problems: string[];
+}
+
+type ShapedOptions = LabOptions & { linkMbit: number; originLinkMbit: number };
+
 /**
  * Runs a pull of all agents at once over shaped links, each node in a network namespace. `started`
  * gets everything that must be ended afterwards.
  */
 export async function runShaped(
-  options: LabOptions & { linkMbit: number; originLinkMbit: number },
+  options: ShapedOptions,
   dir: string,
   started: Started,
   say: (line: string) => void,
 ): Promise<Omit<LabReport, 'idealSeconds'> & ShapedReport & { idealSeconds: number }> {
   const startedMs = performance.now();
-  const { linkMbit, originLinkMbit, nodes: agents } = options;
-  const machines = [originLinkMbit, ...Array<number>(agents + 1).fill(linkMbit)];
-  const network = new LabNetwork(machines, options.packets);
-  started.add(() => network.remove());
-  const inside = (machine: number, ...command: string[]): string[] => [
-    ...network.machines[machine]!.command,
-    ...command,
-  ];
-  const child = (machine: number, ...command: string[]): LabChild => {
-    const process = new LabChild(inside(machine, ...command));
-    started.add(() => process.kill());
-    return process;
-  };
-  const layers = Array<number>(options.layers).fill(Math.ceil(options.imageBytes / options.layers));
-  const small = Array.from({ length: options.small }, (_, index) => 1_000 + ((index * 37) % 7_000));
-  const sizes = JSON.stringify([...layers, ...small]);
-  say(`preparing ${layers.length} layer(s), ${options.imageBytes} bytes`);
-  const registry = child(
-    0,
-    process.execPath,
-    join(DIR, 'registry-process.ts'),
-    network.machines[0]!.address,
-    String(options.seed),
-    sizes,
-  );
-  const origin = await registry.next<LabOrigin>();
-  const imageBytes = origin.blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const deliveredBytes = imageBytes * agents;
-  const firstAgent = 2;
-
-  /** Pulls by all agents' clients at once, measured. */
-  const pullAll = async (
-    port: number,
-    isShoal: boolean,
-    roles: { name: string; pids: number[]; firstMachine: number }[],
-  ): Promise<{
-    times: Times;
-    machine: number;
-    roles: Map<string, RoleCost>;
-    problems: string[];
-  }> => {
-    const meter = new Meter(
-      network,
-      roles.map(({ name, pids, firstMachine }) => ({
-        name,
-        processes: pids.map((pid, index) => ({ pid, machine: firstMachine + index })),
-      })),
-    );
-    const pulls = await Promise.all(
-      Array.from({ length: agents }, (_, index) =>
-        pullWithCurl(
-          network.machines[firstAgent + index]!.command,
-          {
-            url: `http://127.0.0.1:${port}`,
-            manifestPath: isShoal ? `/v2/${origin.repository}/manifests/${origin.tag}` : null,
-            repository: origin.repository,
-            digests: origin.blobs.map(({ digest }) => digest),
-            authorization: origin.authorization,
-            query: isShoal ? `?ns=${new URL(origin.url).host}` : '',
-          },
-          (kill) => started.add(kill),
-        ),
-      ),
-    );
-    const end = meter.end();
-    return {
-      times: timesOf(pulls),
-      machine: end.machineCpuSeconds / (deliveredBytes / 1e9),
-      roles: end.roles,
-      problems: pulls.flatMap(({ problems }, index) =>
-        problems.map((problem) => `agent-${index + 1}: ${problem}`),
-      ),
-    };
-  };
-  const costOf = (cost: RoleCost): KindCost => kindCost(cost, deliveredBytes);
-
-  let relay: ShapedReport['relay'] = null;
-  const relayProblems: string[] = [];
-  if (options.relay) {
-    say(`pulling through a chain of ${agents + 1} relays`);
-    const blobs = origin.blobs.map(({ digest, sizeBytes }) => ({
-      path: `/v2/${origin.repository}/blobs/${digest}`,
-      sizeBytes,
-    }));
-    const chain: LabChild[] = [];
-    for (let machine = 1; machine < machines.length; machine++) {
-      const source = {
-        host: network.machines[machine - 1]!.address,
-        port: machine === 1 ? Number(new URL(origin.url).port) : RELAY_PORT,
-        authorization: origin.authorization,
-      };
-      const args = [String(RELAY_PORT), JSON.stringify(source), JSON.stringify(blobs)];
-      const one = child(machine, process.execPath, join(DIR, 'relay-process.ts'), ...args);
-      await one.next();
-      chain.push(one);
-    }
-    const pids = chain.slice(1).map(({ pid }) => pid);
-    const pulled = await pullAll(RELAY_PORT, false, [
-      { name: 'relays', pids, firstMachine: firstAgent },
-    ]);
-    for (const one of chain) one.kill();
-    relay = {
-      ...pulled.times,
-      agents: costOf(pulled.roles.get('relays')!),
-      cpuSecondsPerGBMachine: pulled.machine,
-    };
-    relayProblems.push(...pulled.problems.map((problem) => `relay ${problem}`));
-  }
+  const { linkMbit, originLinkMbit } = options;
+  const { site, registry } = await prepareSite(options, started, say);
+  const { network, agents, imageBytes, deliveredBytes } = site;
+  const relay = options.relay ? await pullThroughRelays(site, say) : null;
 
   say(`starting 1 root and ${agents} agents`);
-  const nodes = await startNodes(options, network, dir, origin.url, imageBytes, started);
+  const nodes = await startNodes(options, network, dir, site.origin.url, imageBytes, started);
   const before = await registry.ask<OriginTraffic>('traffic');
   const [root, ...others] = nodes.map((node) => node.addresses.pid);
   say('pulling');
-  const pulled = await pullAll(PROXY_PORT, true, [
+  const pulled = await pullAll(site, PROXY_PORT, true, [
     { name: 'roots', pids: [root!], firstMachine: 1 },
-    { name: 'agents', pids: others, firstMachine: firstAgent },
+    { name: 'agents', pids: others, firstMachine: FIRST_AGENT },
   ]);
   const after = await registry.ask<OriginTraffic>('traffic');
-  const texts = await Promise.all(
-    nodes.map((_, index) =>
-      promisify(execFile)(
-        'ip',
-        inside(1 + index, 'curl', '-sSf', `http://127.0.0.1:${EXPORTER_PORT}/metrics`).slice(1),
-      ),
-    ),
-  );
-  const work = summarizePeerWork(texts.map(({ stdout }) => parsePeerWork(stdout)));
+  const work = await readPeerWork(network, nodes.length);
   const [rootCost, agentCost] = [pulled.roles.get('roots')!, pulled.roles.get('agents')!];
   const gigabytes = deliveredBytes / 1e9;
-  const shards = origin.blobs.reduce(
+  const shards = site.origin.blobs.reduce(
     (sum, blob) => sum + Math.ceil(blob.sizeBytes / SHARD_BYTES),
     0,
   );
@@ -240,18 +160,147 @@ export async function runShaped(
     rssMaxMB: Math.max(agentCost.rssMaxBytes, rootCost.rssMaxBytes) / 1e6,
     requestsPerShardMax: after.shardRequestsMax,
     killed: 0,
-    problems: [...relayProblems, ...pulled.problems],
+    problems: [...(relay?.problems ?? []), ...pulled.problems],
     linkMbit,
     originLinkMbit,
     cpuSecondsPerGBAgents: agentsPerGB,
     cpuSecondsRoots: rootCost.cpuSeconds,
     cpuSecondsPerGBMachine: pulled.machine,
     wakeupsPerMB: agentCost.work.wakeUps / (deliveredBytes / 1e6),
-    agents: costOf(agentCost),
-    roots: costOf(rootCost),
-    relay,
-    cpuOverRelay: relay === null ? null : agentsPerGB / relay.agents.cpuSecondsPerGB,
+    agents: kindCost(agentCost, deliveredBytes),
+    roots: kindCost(rootCost, deliveredBytes),
+    relay: relay?.figures ?? null,
+    cpuOverRelay: relay === null ? null : agentsPerGB / relay.figures.agents.cpuSecondsPerGB,
   };
+}
+
+/** Sets up the network, and the registry with its image. */
+async function prepareSite(
+  options: ShapedOptions,
+  started: Started,
+  say: (line: string) => void,
+): Promise<{ site: Site; registry: LabChild }> {
+  const { linkMbit, originLinkMbit, nodes: agents } = options;
+  const machines = [originLinkMbit, ...Array<number>(agents + 1).fill(linkMbit)];
+  const network = new LabNetwork(machines, options.packets);
+  started.add(() => network.remove());
+  const run = (machine: number, ...command: string[]): LabChild => {
+    const child = new LabChild([...network.machines[machine]!.command, ...command]);
+    started.add(() => child.kill());
+    return child;
+  };
+  const layers = Array<number>(options.layers).fill(Math.ceil(options.imageBytes / options.layers));
+  const small = Array.from({ length: options.small }, (_, index) => 1_000 + ((index * 37) % 7_000));
+  say(`preparing ${layers.length} layer(s), ${options.imageBytes} bytes`);
+  const registry = run(
+    0,
+    process.execPath,
+    join(DIR, 'registry-process.ts'),
+    network.machines[0]!.address,
+    String(options.seed),
+    JSON.stringify([...layers, ...small]),
+  );
+  const origin = await registry.next<LabOrigin>();
+  const imageBytes = origin.blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const deliveredBytes = imageBytes * agents;
+  return {
+    site: { network, origin, agents, imageBytes, deliveredBytes, started, run },
+    registry,
+  };
+}
+
+/** Pulls by all agents' clients at once, measured. */
+async function pullAll(
+  { network, origin, agents, deliveredBytes, started }: Site,
+  port: number,
+  isShoal: boolean,
+  roles: readonly Role[],
+): Promise<Pulled> {
+  const meter = new Meter(
+    network,
+    roles.map(({ name, pids, firstMachine }) => ({
+      name,
+      processes: pids.map((pid, index) => ({ pid, machine: firstMachine + index })),
+    })),
+  );
+  const pulls = await Promise.all(
+    Array.from({ length: agents }, (_, index) =>
+      pullWithCurl(
+        network.machines[FIRST_AGENT + index]!.command,
+        {
+          url: `http://127.0.0.1:${port}`,
+          manifestPath: isShoal ? `/v2/${origin.repository}/manifests/${origin.tag}` : null,
+          repository: origin.repository,
+          digests: origin.blobs.map(({ digest }) => digest),
+          authorization: origin.authorization,
+          query: isShoal ? `?ns=${new URL(origin.url).host}` : '',
+        },
+        (kill) => started.add(kill),
+      ),
+    ),
+  );
+  const end = meter.end();
+  return {
+    times: timesOf(pulls),
+    machine: end.machineCpuSeconds / (deliveredBytes / 1e9),
+    roles: end.roles,
+    problems: pulls.flatMap(({ problems }, index) =>
+      problems.map((problem) => `agent-${index + 1}: ${problem}`),
+    ),
+  };
+}
+
+/** Pulls through a chain of relays, one on each machine of a node: what the machine allows. */
+async function pullThroughRelays(
+  site: Site,
+  say: (line: string) => void,
+): Promise<{ figures: NonNullable<ShapedReport['relay']>; problems: string[] }> {
+  const { network, origin, agents } = site;
+  say(`pulling through a chain of ${agents + 1} relays`);
+  const blobs = origin.blobs.map(({ digest, sizeBytes }) => ({
+    path: `/v2/${origin.repository}/blobs/${digest}`,
+    sizeBytes,
+  }));
+  const chain: LabChild[] = [];
+  for (let machine = 1; machine < network.machines.length; machine++) {
+    const source = {
+      host: network.machines[machine - 1]!.address,
+      port: machine === 1 ? Number(new URL(origin.url).port) : RELAY_PORT,
+      authorization: origin.authorization,
+    };
+    const args = [String(RELAY_PORT), JSON.stringify(source), JSON.stringify(blobs)];
+    const relay = site.run(machine, process.execPath, join(DIR, 'relay-process.ts'), ...args);
+    await relay.next();
+    chain.push(relay);
+  }
+  const pids = chain.slice(1).map(({ pid }) => pid);
+  const pulled = await pullAll(site, RELAY_PORT, false, [
+    { name: 'relays', pids, firstMachine: FIRST_AGENT },
+  ]);
+  for (const relay of chain) relay.kill();
+  return {
+    figures: {
+      ...pulled.times,
+      agents: kindCost(pulled.roles.get('relays')!, site.deliveredBytes),
+      cpuSecondsPerGBMachine: pulled.machine,
+    },
+    problems: pulled.problems.map((problem) => `relay ${problem}`),
+  };
+}
+
+/** What the nodes' counters say of their work for each other. */
+async function readPeerWork(
+  network: LabNetwork,
+  nodes: number,
+): Promise<ReturnType<typeof summarizePeerWork>> {
+  const texts = await Promise.all(
+    Array.from({ length: nodes }, (_, index) => {
+      const url = `http://127.0.0.1:${EXPORTER_PORT}/metrics`;
+      const [program, ...args] = [...network.machines[1 + index]!.command, 'curl', '-sSf', url];
+      return promisify(execFile)(program!, args);
+    }),
+  );
+  return summarizePeerWork(texts.map(({ stdout }) => parsePeerWork(stdout)));
 }
 
 /** Starts the root and then the agents, each in its namespace, and waits until all are ready. */
