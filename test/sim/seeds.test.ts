@@ -11,7 +11,7 @@ import {
 } from '../../native-bench/sim/shoal.ts';
 
 /** CI runs a sample; `SIM_SEEDS=1000 npm test -- test/sim/seeds.test.ts` runs more. */
-const SEEDS = Number(process.env['SIM_SEEDS'] ?? 300);
+const SEEDS = Number(process.env['SIM_SEEDS'] ?? 120);
 const NODES = 50;
 
 /**
