@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import type { ImagePlan } from '../../lib/demo/image.ts';
 import type { NodeProcess } from '../../lib/demo/node-process.ts';
 import { planPull, pullImage, type PullOutcome } from '../../lib/demo/pull.ts';
 import { RegistryClient } from '../../lib/demo/registry-client.ts';
@@ -74,15 +75,7 @@ export async function runLab(
       started,
     );
     const agents = swarm.nodes.filter((node) => node.role === 'agent');
-    const victims = new Map(
-      random
-        .shuffled(agents)
-        .slice(0, Math.floor(options.kill * agents.length))
-        .map((node) => [
-          node,
-          (KILL_FROM + random.next() * (KILL_TO - KILL_FROM)) * imageBytes * agents.length,
-        ]),
-    );
+    const victims = chooseVictims(agents, options.kill, imageBytes, random);
     const direct = new RegistryClient(
       { url: registry.url, namespace: null },
       registry.credentials,
@@ -90,40 +83,12 @@ export async function runLab(
     );
     const plan = await planPull(direct, image.repository, image.tag);
     const costs = new Costs(swarm.nodes, registry);
-    let deliveredBytes = 0;
-    let ttfbMaxMs = 0;
-    const count = (bytes: number): void => {
-      deliveredBytes += bytes;
-      for (const [node, atBytes] of victims) if (deliveredBytes >= atBytes) node.kill();
-    };
-    const pull = async (node: NodeProcess): Promise<PullOutcome> => {
-      const client = new RegistryClient(
-        { url: node.addresses.proxy, namespace: new URL(registry.url).host },
-        registry.credentials,
-        ending,
-      );
-      const timed: Pick<RegistryClient, 'manifest' | 'blob'> = {
-        manifest: (repository, reference) => client.manifest(repository, reference),
-        async blob(repository, digest, onBytes) {
-          const askedMs = performance.now();
-          let isFirst = true;
-          return client.blob(repository, digest, (bytes) => {
-            if (isFirst && !victims.has(node))
-              ttfbMaxMs = Math.max(ttfbMaxMs, performance.now() - askedMs);
-            isFirst = false;
-            onBytes(bytes);
-          });
-        },
-      };
-      const outcome = await pullImage(timed, plan, () => performance.now(), count);
-      await client.close();
-      return outcome;
-    };
+    const clients = new Clients(registry, victims, ending);
     say('pulling');
     const outcomes = await Promise.all(
       agents.map(async (node) => {
         await new Promise((go) => setTimeout(go, random.next() * options.spreadMs));
-        return [node, await pull(node)] as const;
+        return [node, await clients.pull(node, plan)] as const;
       }),
     );
     const { cpuSeconds, rssMaxBytes, originPeakBytesPerSecond } = costs.end();
@@ -157,9 +122,9 @@ export async function runLab(
       unfinished: failed.length,
       wallSeconds: (performance.now() - startedMs) / 1000,
       system: 'shoal',
-      cpuSecondsPerGB: cpuSeconds / (deliveredBytes / 1e9),
+      cpuSecondsPerGB: cpuSeconds / (clients.deliveredBytes / 1e9),
       rssMaxMB: rssMaxBytes / 1e6,
-      ttfbMaxSeconds: ttfbMaxMs / 1000,
+      ttfbMaxSeconds: clients.ttfbMaxMs / 1000,
       failedPulls: failed.length,
       requestsPerShardMax: shardRequestsMax,
       killed: victims.size,
@@ -169,5 +134,74 @@ export async function runLab(
     };
   } finally {
     await registry.close();
+  }
+}
+
+/** A share of the agents, and the delivered bytes of all at which each of them is killed. */
+function chooseVictims(
+  agents: readonly NodeProcess[],
+  share: number,
+  imageBytes: number,
+  random: Random,
+): Map<NodeProcess, number> {
+  const chosen = random.shuffled(agents).slice(0, Math.floor(share * agents.length));
+  const allBytes = imageBytes * agents.length;
+  return new Map(
+    chosen.map((node) => [node, (KILL_FROM + random.next() * (KILL_TO - KILL_FROM)) * allBytes]),
+  );
+}
+
+/** The clients of all agents: they count what they receive, and kill the victims by it. */
+class Clients {
+  deliveredBytes = 0;
+  /** The longest wait of a survivor for the first byte of a blob. */
+  ttfbMaxMs = 0;
+  readonly #registry: DemoRegistry;
+  readonly #victims: ReadonlyMap<NodeProcess, number>;
+  readonly #ending: AbortSignal;
+
+  constructor(
+    registry: DemoRegistry,
+    victims: ReadonlyMap<NodeProcess, number>,
+    ending: AbortSignal,
+  ) {
+    this.#registry = registry;
+    this.#victims = victims;
+    this.#ending = ending;
+  }
+
+  async pull(node: NodeProcess, plan: ImagePlan): Promise<PullOutcome> {
+    const client = new RegistryClient(
+      { url: node.addresses.proxy, namespace: new URL(this.#registry.url).host },
+      this.#registry.credentials,
+      this.#ending,
+    );
+    const isVictim = this.#victims.has(node);
+    const timed: Pick<RegistryClient, 'manifest' | 'blob'> = {
+      manifest: (repository, reference) => client.manifest(repository, reference),
+      blob: (repository, digest, onBytes) => {
+        const askedMs = performance.now();
+        let isFirst = true;
+        return client.blob(repository, digest, (bytes) => {
+          if (isFirst && !isVictim)
+            this.ttfbMaxMs = Math.max(this.ttfbMaxMs, performance.now() - askedMs);
+          isFirst = false;
+          onBytes(bytes);
+        });
+      },
+    };
+    const outcome = await pullImage(
+      timed,
+      plan,
+      () => performance.now(),
+      (bytes) => this.#count(bytes),
+    );
+    await client.close();
+    return outcome;
+  }
+
+  #count(bytes: number): void {
+    this.deliveredBytes += bytes;
+    for (const [node, atBytes] of this.#victims) if (this.deliveredBytes >= atBytes) node.kill();
   }
 }

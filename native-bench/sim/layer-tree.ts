@@ -28,6 +28,8 @@ const PIPELINE_PIECES = 8;
 /** Layers a runtime pulls at once. */
 const PARALLEL_LAYERS = 3;
 
+const piecesOf = (bytes: number): number => Math.ceil(bytes / PIECE_BYTES);
+
 interface Peer {
   station: Station;
   startMs: number;
@@ -70,7 +72,7 @@ export function runLayerTree(options: LayerTreeOptions): {
     rank.forEach((peer, at) => (place[peer] = at));
     return place;
   });
-  const pieces = options.layers.map((bytes) => Math.ceil(bytes / PIECE_BYTES));
+  const pieces = options.layers.map(piecesOf);
   const pieceBytes = (layer: number, piece: number): number =>
     Math.min(PIECE_BYTES, options.layers[layer]! - piece * PIECE_BYTES);
   const stores = options.layers.map((_, layer) =>
@@ -132,6 +134,15 @@ export function runLayerTree(options: LayerTreeOptions): {
   });
   queue.run(() => left === 0);
 
+  return reportOf(options, peers, origin.sentBytes, left);
+}
+
+function reportOf(
+  options: LayerTreeOptions,
+  peers: readonly Peer[],
+  originBytes: number,
+  unfinished: number,
+): { report: Omit<Report, 'wallSeconds'>; seconds: number[] } {
   const seconds = peers
     .map(({ startMs, finishedMs }) => (finishedMs - startMs) / 1000)
     .toSorted((a, b) => a - b);
@@ -151,7 +162,7 @@ export function runLayerTree(options: LayerTreeOptions): {
       p95Seconds: percentile(seconds, 0.95),
       p99Seconds: percentile(seconds, 0.99),
       maxSeconds: percentile(seconds, 1),
-      originBytes: origin.sentBytes,
+      originBytes,
       originPeakGbps:
         (Math.min(
           options.originBytesPerMs,
@@ -159,14 +170,14 @@ export function runLayerTree(options: LayerTreeOptions): {
         ) *
           8) /
         1e6,
-      originRequests: pieces.reduce((sum, count) => sum + count, 0),
+      originRequests: options.layers.reduce((sum, bytes) => sum + piecesOf(bytes), 0),
       uploadMaxOverMean: mean === 0 ? 0 : Math.max(...uploads) / mean,
       messagesPerShard: 1,
       depthMax: Math.ceil(
         Math.log(options.nodes * (options.fanout - 1) + 1) /
           Math.log(Math.max(options.fanout, 1.000001)),
       ),
-      unfinished: left,
+      unfinished,
       failedReads: 0,
     },
   };
