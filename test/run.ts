@@ -7,10 +7,11 @@
  *                    [FILE|FOLDER...]
  *
  * `--jobs` runs that many files side by side, each in one of as many processes: three for a run of
- * everything (two keep two cores busy, and some file only waits), otherwise one. A file `*.isolated.test.ts` replaces modules and has a process of its
- * own. `--slowest` prints the N files that take longest. `--again` runs the
- * files of failed tests once more at the end, alone, if not more than N tests failed. Those that
- * pass then count as passed and are listed as unsteady: each is a defect of the test or of Shoal.
+ * everything (two keep two cores busy, and some file only waits), otherwise one. A file
+ * `*.isolated.test.ts` replaces modules and has a process of its own. `--slowest` prints the N
+ * files that take longest. `--again` runs the files of failed tests once more at the end, alone, if
+ * not more than N tests failed. Those that pass then count as passed and are listed as unsteady:
+ * each is a defect of the test or of Shoal.
  */
 import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { globSync, statSync } from 'node:fs';

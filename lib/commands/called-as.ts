@@ -29,7 +29,7 @@ function shorter(path: string, cwd: string): string {
   return below.includes('/') ? below : `./${below}`;
 }
 
-/** A message with its commands, which begin a line or stand in backquotes, as the user calls them. */
+/** A message with the commands at line starts and in backquotes as the user calls them. */
 export function withCalled(message: string, shoal: string): string {
   return message.replaceAll(/(?<=^|`)shoal (?=[a-z])/gm, () => `${shoal} `);
 }

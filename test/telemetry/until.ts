@@ -24,7 +24,7 @@ export function until(
   });
 }
 
-/** The pause before the next look: short waits end promptly, long ones leave the processor alone. */
+/** The pause before the next look: short waits end soon, long ones leave the processor alone. */
 export function nextLookMs(waitedMs: number): number {
   return Math.min(LOOK_MS_MAX, Math.max(LOOK_MS_MIN, waitedMs / 10));
 }
