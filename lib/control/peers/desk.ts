@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../clock.ts';
 import { PEER_HOLD_MS } from '../../limits.ts';
 import { PEER_RETURN_MS } from '../limits.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
-import type { ShardId, ShardFacts } from '../../swarm/types.ts';
+import type { AskRequest, ShardId, ShardFacts } from '../../swarm/types.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import type { Span } from '../../span.ts';
 import type { StatAnswer, StatQuery } from '../../wire/stat.ts';
@@ -96,6 +96,14 @@ function statOf({ totalBytes, lengthBytes, checksum }: ShardFacts): StatAnswer {
   return { kind: 'stat', totalBytes, lengthBytes, checksum: checksum };
 }
 
+/** A shard that a front sends to another node. */
+interface Serving {
+  shard: ShardId;
+  node: string;
+  resident: Resident | null;
+  interest: Interest;
+}
+
 /**
  * Serves other nodes that read through one front: the core decides, the loader gets the shard, the
  * front sends it.
@@ -103,10 +111,7 @@ function statOf({ totalBytes, lengthBytes, checksum }: ShardFacts): StatAnswer {
 export class PeerDesk {
   readonly #parts: PeerDeskParts;
   readonly #reply: (message: ControlMessage) => void;
-  readonly #serving = new Map<
-    number,
-    { shard: ShardId; node: string; resident: Resident | null; interest: Interest }
-  >();
+  readonly #serving = new Map<number, Serving>();
 
   constructor(parts: PeerDeskParts, reply: (message: ControlMessage) => void) {
     this.#parts = parts;
@@ -114,15 +119,14 @@ export class PeerDesk {
   }
 
   ask(request: ShardRequest, span?: Span): void {
-    const { swarm, facts } = this.#parts;
-    const loader = this.#parts.loader;
-    const { id, requestId } = request;
+    const { swarm, facts, loader } = this.#parts;
+    const { id } = request;
     const { key, shard: index, node, zone, role, exclude, hops, load, shardMs } = request.query;
     const origin = this.#parts.vouched(key, request.origin);
     const shard: ShardId =
       request.query.whole === true ? { key, index, rankedAs: 0 } : { key, index };
     if (origin !== null) facts.addOrigin(key, origin);
-    const asked = {
+    const asked: AskRequest = {
       shard,
       node,
       zone,
@@ -143,10 +147,21 @@ export class PeerDesk {
       this.#reply({ kind: 'peer', id, answer: { ...verdict, totalBytes } });
       return;
     }
-    if (verdict.kind !== 'serve') {
-      this.#reply({ kind: 'peer', id, answer: verdict });
-      return;
-    }
+    if (verdict.kind === 'serve') this.#serve(request, asked, origin, span);
+    else this.#reply({ kind: 'peer', id, answer: verdict });
+  }
+
+  /** Gets the shard, unless it is here, and lets the front send it. */
+  #serve(
+    request: ShardRequest,
+    asked: AskRequest,
+    origin: OriginTarget | null,
+    span: Span | undefined,
+  ): void {
+    const { swarm, facts, loader } = this.#parts;
+    const { id, requestId } = request;
+    const { shard, node } = asked;
+    const { key, index } = shard;
     const interest: Interest = {
       placed: (resident, cold) => {
         const known = resident.checksum ?? swarm.factsOf(shard)?.checksum;
@@ -166,8 +181,7 @@ export class PeerDesk {
       },
       failed: (error) => this.#reply({ kind: 'refused', id, error: error.toWire() }),
     };
-    const serving: { shard: ShardId; node: string; resident: Resident | null; interest: Interest } =
-      { shard, node, resident: null, interest };
+    const serving: Serving = { shard, node, resident: null, interest };
     this.#serving.set(id, serving);
     serving.resident = loader.want(
       key,
