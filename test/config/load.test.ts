@@ -197,7 +197,7 @@ describe('loading the config', () => {
   it('says in one line what is wrong with the file itself', () => {
     assert.match(
       refused(() => loadConfig({ ...noNetwork, file: join(dir, 'none.yaml') })),
-      /^--config: ".*none\.yaml" .*readable YAML file; this one: no such file or directory \(ENOENT\)$/,
+      /^--config: ".*none\.yaml" .*readable YAML .*: no such file or directory \(ENOENT\)$/,
     );
     assert.match(
       refused(() => loadConfig({ ...noNetwork, file: dir })),
