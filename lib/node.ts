@@ -1,11 +1,11 @@
 import { isatty } from 'node:tty';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/schema.ts';
-import { readClusterSecret } from './config/secret.ts';
+import { readClusterSecret, secretExposure } from './config/secret.ts';
 import type { Membership } from './cluster/membership.ts';
 import { openObservation, type Observation } from './control/watch/observation.ts';
 import type { ShoalError } from './errors.ts';
-import { REQUEST_HEAD_BYTES_MAX } from './limits.ts';
+import { DRAIN_DEADLINE_MS, REQUEST_HEAD_BYTES_MAX } from './limits.ts';
 import { AdminSocket } from './node/admin-socket.ts';
 import { buildDesk, type Desk } from './node/desk.ts';
 import { startFronts, type Fronts } from './node/fronts.ts';
@@ -78,6 +78,13 @@ async function build(config: Config, frontCount: number): Promise<BuiltNode> {
     observation.log.warn(
       { code: 'CONFIG_INVALID' },
       'peers on other machines are ignored, as no cluster secret is set; set P2PConfig.secretFile',
+    );
+  const { secretFile } = config.P2PConfig;
+  const exposure = secretFile === '' ? null : secretExposure(secretFile);
+  if (exposure !== null)
+    observation.log.warn(
+      { code: 'CONFIG_INVALID' },
+      `${exposure}; run \`chmod 600 ${secretFile}\``,
     );
   const { secret, hex: secretHex } = swarmSecret(configured, config.P2PConfig);
   const envelope = new Envelope({ secret, self: at.node, wallMs: clock.wallMs });
@@ -203,6 +210,8 @@ async function drain(
   fronts: Fronts,
 ): Promise<void> {
   readiness.phase = 'draining';
+  const { log } = observation;
+  log.info({ deadlineMs: DRAIN_DEADLINE_MS }, 'told to stop; finishing the answers under way');
   summaries.stop();
   storage.settle();
   await fronts.drain();
@@ -210,5 +219,6 @@ async function drain(
   shards.offers.close();
   await shards.swarm.leave();
   await storage.close();
+  log.info('stopped');
   await observation.close();
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { systemReason } from '../system-reason.ts';
 import { CLUSTER_SECRET_BYTES_MIN } from './limits.ts';
 import type { Config } from './schema.ts';
@@ -43,6 +43,21 @@ export function readClusterSecret(config: {
       `least ${CLUSTER_SECRET_BYTES_MIN} bytes (it holds ` +
       `${Math.min(...parts.map(({ length }) => length))})`,
   };
+}
+
+/**
+ * What is wrong with the rights of a secret's file; null: others cannot read it. What is mounted
+ * read-only is a container's own.
+ */
+export function secretExposure(file: string): string | null {
+  const mode = statSync(file).mode & 0o777;
+  if ((mode & 0o007) === 0) return null;
+  try {
+    accessSync(file, constants.W_OK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EROFS') return null;
+  }
+  return `${file} can be read by every user (mode ${mode.toString(8)})`;
 }
 
 /** Line that separates the secret in use from one that is accepted, too, while it is replaced. */

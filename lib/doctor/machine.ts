@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/schema.ts';
+import { secretExposure } from '../config/secret.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { formatBytes } from '../quantity.ts';
 import { systemReason } from '../system-reason.ts';
@@ -25,14 +26,10 @@ export function checkSecret(config: Config): Finding {
           'create one with `shoal init`, copy it to every node and set P2PConfig.secretFile',
         );
   }
-  const mode = statSync(secretFile).mode & 0o777;
-  return (mode & 0o007) === 0
+  const exposure = secretExposure(secretFile);
+  return exposure === null
     ? ok(name, secretFile)
-    : warning(
-        name,
-        `${secretFile} can be read by every user (mode ${mode.toString(8)})`,
-        `chmod 600 ${secretFile}`,
-      );
+    : warning(name, exposure, `chmod 600 ${secretFile}`);
 }
 
 /** Room, rights and speed of the cache disk. */

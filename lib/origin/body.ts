@@ -1,5 +1,6 @@
 import { ShoalError } from '../errors.ts';
 import type { OriginHeaders } from './content-range.ts';
+import { REFUSAL_CHARS_MAX } from './limits.ts';
 
 /** Gathers a body of bounded length; what is longer is refused, or cut. */
 export class BodyCollector {
@@ -44,6 +45,27 @@ export class BodyCollector {
   }
 }
 
+/** For upstreams that say no more than the status. */
+const STATUS_WORDS: Readonly<Record<number, string>> = {
+  401: 'a credential is missing, wrong or expired',
+  403: 'the credential has no right to this',
+  404: 'there is no such repository, tag or blob',
+  429: 'too many requests',
+};
+
+/** The message of an OCI error body, as it may enter a log: one line, bounded. */
+function ownWords(body: string): string | undefined {
+  let message: unknown;
+  try {
+    message = (JSON.parse(body) as { errors?: { message?: unknown }[] } | null)?.errors?.[0]
+      ?.message;
+  } catch {
+    return undefined;
+  }
+  if (typeof message !== 'string' || message === '') return undefined;
+  return message.slice(0, REFUSAL_CHARS_MAX).replace(/[^\x20-\x7e]/g, '?');
+}
+
 const PASSED_ON = ['www-authenticate', 'retry-after', 'content-type'];
 
 /** What the upstream said no with, to be passed on to the client: status, challenge, body. */
@@ -58,7 +80,9 @@ export function refusal(
     PASSED_ON.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])),
   );
   const text = new TextDecoder().decode(body);
-  return new ShoalError('ORIGIN_REFUSED', `${host} answered ${status}`, {
+  const words = ownWords(text) ?? STATUS_WORDS[status];
+  const why = words === undefined ? '' : `: ${words}`;
+  return new ShoalError('ORIGIN_REFUSED', `${host} answered ${status}${why}`, {
     status,
     headers: kept,
     ...(text === '' ? {} : { body: text }),

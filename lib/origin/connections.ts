@@ -75,7 +75,7 @@ export class OriginConnections {
     this.#direct = new DirectTransport(agentOptions, clock);
     const lenient = new NodeHttpTransport(agentOptions);
     const exchangeTools = {
-      transport: new UndiciTransport(dispatcher, lenient),
+      transport: new UndiciTransport(dispatcher, lenient, agentOptions.networks),
       clock,
       headTimeoutMs,
       silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
@@ -95,7 +95,7 @@ export class OriginConnections {
     this.follower = new Follower(parts, exchangeTools);
     this.pinger = new Follower(parts, {
       ...exchangeTools,
-      transport: new UndiciTransport(pingDispatcher, lenient),
+      transport: new UndiciTransport(pingDispatcher, lenient, agentOptions.networks),
       headTimeoutMs: PING_TIMEOUT_MS,
     });
   }

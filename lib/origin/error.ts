@@ -9,10 +9,14 @@ const TIMEOUTS = new Set([
 ]);
 /** What this node lacks; it says nothing about the host. */
 const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
+const NO_HTTP = 'what it answers is not HTTP; if this is a TLS port, write https://';
 /** Causes in words. */
 const REASONS: Readonly<Record<string, string>> = {
+  HTTPParserError: NO_HTTP,
+  HPE_INVALID_CONSTANT: NO_HTTP,
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was reset',
+  UND_ERR_SOCKET: 'the connection was closed',
   ENOTFOUND: 'its name does not resolve',
   EAI_AGAIN: 'no DNS server answers',
   EHOSTUNREACH: 'no route to it',
@@ -60,6 +64,15 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
         ? 'broke off its answer'
         : 'could not be reached';
   const tls = tlsProblem(reason);
+  const proxyStatus = /^Proxy response \((\d+)\)/.exec((thrown as Error).message)?.[1];
+  if (proxyStatus !== undefined)
+    return new ShoalError(
+      'ORIGIN_UNREACHABLE',
+      `${host} ${what}: the proxy answers ${proxyStatus}`,
+      {
+        cause: thrown,
+      },
+    );
   const words = tls === null ? REASONS[reason] : `${tls.cause}; ${tls.fix}`;
   const why = words === undefined ? '' : `: ${words}`;
   return new ShoalError(code, `${host} ${what}${why} (${reason})`, { cause: thrown });

@@ -3,6 +3,9 @@
 /** An error answer of the origin is kept up to this length, to be passed on. */
 export const ORIGIN_ERROR_BODY_BYTES_MAX = 64 * 1024;
 
+/** Of an upstream's own words in an error message. */
+export const REFUSAL_CHARS_MAX = 200;
+
 /**
  * Connections to one origin host and thread: enough to fill a fast line with 2 MiB requests, few
  * for a registry.

@@ -4,6 +4,8 @@ import { isNotHttp, originError } from './error.ts';
 import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
 import { LENIENT_MS, LENIENT_ORIGINS_MAX } from './limits.ts';
 import type { OriginHeaders } from './content-range.ts';
+import type { SplitUrl } from '../registry/url.ts';
+import type { Networks } from './network.ts';
 
 /**
  * Carries requests over undici. Answers that undici refuses although HTTP/1.1 allows them are asked
@@ -12,11 +14,19 @@ import type { OriginHeaders } from './content-range.ts';
 export class UndiciTransport implements Transport {
   readonly #dispatcher: Dispatcher;
   readonly #fallback: Transport;
+  readonly #networks: Pick<Networks, 'proxyFor'>;
   readonly #refusedBy = new LRUCache<string, true>({ max: LENIENT_ORIGINS_MAX, ttl: LENIENT_MS });
 
-  constructor(dispatcher: Dispatcher, fallback: Transport) {
+  constructor(dispatcher: Dispatcher, fallback: Transport, networks: Pick<Networks, 'proxyFor'>) {
     this.#dispatcher = dispatcher;
     this.#fallback = fallback;
+    this.#networks = networks;
+  }
+
+  /** The host as an error names it. */
+  #nameOf(url: SplitUrl): string {
+    const proxy = this.#networks.proxyFor(url);
+    return proxy === null ? url.host : `${url.host} through the proxy ${new URL(proxy).host}`;
   }
 
   send(request: ExchangeRequest, events: AnswerEvents, isRepeat: boolean): () => void {
@@ -66,7 +76,7 @@ export class UndiciTransport implements Transport {
           if (!headSeen && !aborted && isRefused) refused();
           else
             events.failed(
-              originError(error, url.host, headSeen),
+              originError(error, this.#nameOf(url), headSeen),
               !headSeen && isLostConnection(error),
             );
         },

@@ -131,6 +131,17 @@ export class PeerHealth {
     return true;
   }
 
+  /** Ends quarantines whose time is over. Returns the nodes that are asked again. */
+  release(nowMs: number): NodeId[] {
+    const released = [];
+    for (const [node, trouble] of this.#troubles)
+      if (trouble.condition === 'quarantined' && trouble.untilMs <= nowMs) {
+        trouble.condition = 'good';
+        released.push(node);
+      }
+    return released;
+  }
+
   /** A whole, right shard, or a sensible answer, came from it. */
   succeeded(node: NodeId): void {
     const trouble = this.#troubles.get(node);

@@ -254,6 +254,7 @@ export class Swarm {
     if (nowMs - this.#sweptMs < SWEEP_MS) return;
     this.#sweptMs = nowMs;
     this.#trackers.forgetBefore(nowMs - TRACKER_IDLE_MS);
+    for (const node of this.#health.release(nowMs)) this.#shared.observe('released', node);
     this.#health.prune((node) => this.#membership.byNode.has(node), nowMs);
   }
 

@@ -241,6 +241,7 @@ export type SwarmEvent =
   | 'stalled'
   | 'slow'
   | 'lied'
+  | 'released'
   | 'corrupt'
   | 'resumed'
   | 'owner-changed'

@@ -59,6 +59,16 @@ describe('swarm/health', () => {
     assert.equal(peers.quarantines, 1);
   });
 
+  it('releases a node once when its quarantine ends; good shards then count again', () => {
+    const peers = health();
+    for (let lie = 0; lie < 2; lie++) peers.lied('a', 0);
+    assert.deepEqual(peers.release(QUARANTINE_MS - 1), []);
+    assert.deepEqual(peers.release(QUARANTINE_MS), ['a']);
+    assert.deepEqual(peers.release(QUARANTINE_MS + 1), []);
+    for (let good = 0; good < 8; good++) peers.succeeded('a');
+    assert.equal(peers.lied('a', QUARANTINE_MS + 2), false);
+  });
+
   it('forgives one lie after several good shards', () => {
     const peers = health();
     peers.lied('a', 0);

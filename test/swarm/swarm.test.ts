@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import {
   HOPS_MAX,
+  LIES_MAX,
+  QUARANTINE_MS,
   TRACKER_IDLE_MS,
   TREE_FANOUT,
   UNKNOWN_LINE_CHAIN_NODES_MAX,
@@ -122,6 +124,18 @@ describe('swarm/swarm', () => {
       if (verdict.kind === 'redirect') assert.notEqual(verdict.parents[0], members[1]!.node);
     }
     assert.equal(swarm.snapshot().quarantines, 1);
+  });
+
+  it('tells of a quarantine when it begins and when it ends', () => {
+    const made = rig(3, 0);
+    const { node } = made.members[1]!;
+    for (let lie = 0; lie < LIES_MAX; lie++) made.swarm.accuse(node);
+    pass(made, QUARANTINE_MS + 1);
+    made.swarm.tick();
+    assert.deepEqual(made.events, [
+      ['lied', node],
+      ['released', node],
+    ]);
   });
 
   it('forgets nodes that left, and trees nobody asks about', () => {

@@ -193,6 +193,11 @@ describe('telemetry of a real node', function () {
     );
     assert.ok(Buffer.from(await response.arrayBuffer()).equals(origin.bytes));
     assert.equal(await node.ended(), 0);
+    const said = node.log.map(({ msg }) => String(msg));
+    assert.deepEqual(
+      said.filter((line) => /^(told to stop|stopped)/.test(line)),
+      ['told to stop; finishing the answers under way', 'stopped'],
+    );
   });
 
   it('follows a pull across nodes by its request id', async () => {

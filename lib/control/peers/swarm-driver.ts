@@ -87,6 +87,8 @@ export class SwarmDriver {
             `${node} is quarantined: it sent wrong bytes or a wrong checksum`,
           );
         }
+        if (event === 'released')
+          log.info({ peer: node }, `${node} is out of quarantine: it is asked again`);
         if (event === 'stalled') meter.count('transfer.peer.stalled');
         if (event === 'stalled' || event === 'resumed' || event === 'slow')
           meter.count('penalty.cooldown');
