@@ -38,6 +38,24 @@ const SYMPTOMS: readonly [symptom: string, look: string, cause: string][] = [
     'the pull secret is not for the P2P host, or the object storage is not on the allow-list',
   ],
   [
+    'One node is slow, the others are not',
+    '`/swarm`: its state and reason; `shoal pulls` on it',
+    '`slow`: its line or its clients; `failing`: the reason says which; another version: finish ' +
+      'the rollout',
+  ],
+  [
+    'A registry cannot be reached from the nodes',
+    '`shoal doctor` on a node: the line of the registry',
+    '`ORIGIN_UNREACHABLE`: DNS, proxy or certificate, which the message names; `ORIGIN_TIMEOUT`: ' +
+      'it is slow or a firewall drops packets',
+  ],
+  [
+    'A node finds no peers',
+    '`shoal doctor`: discovery; `shoal status`: peers',
+    'the Service selects no ready pod (labels), no cluster secret is set, or the p2p port is ' +
+      'blocked',
+  ],
+  [
     'The cache stays empty',
     '`shoal status`: cache suspended; `shoal_cache_errors_total`',
     '`DISK_FAILED`, a full disk, wrong owner of CacheConfig.dir',
@@ -48,6 +66,9 @@ interface Rule {
   alert: string;
   annotations: { description: string; runbook: string };
 }
+
+/** A label of the alert, which only Prometheus can fill in. */
+const LABEL = /\{\{ *\$labels\.(\w+) *\}\}/g;
 
 /** The alerts that the chart installs. */
 function readAlerts(): Rule[] {
@@ -72,7 +93,7 @@ export function renderTroubleshooting(): string {
   const alerts = readAlerts()
     .map(
       ({ alert, annotations: { description, runbook } }) =>
-        `### ${alert}\n${description}\n\n${runbook}`,
+        `### ${alert}\n${description.replaceAll(LABEL, '`$1`')}\n\n${runbook}`,
     )
     .join('\n\n');
   return `# Troubleshooting
