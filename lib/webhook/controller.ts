@@ -13,7 +13,7 @@ interface ControllerOptions {
   clock: Clock;
   random: () => number;
   log: Logger;
-  onOutcome?: (outcome: CopyOutcome) => void;
+  onOutcome?: (outcome: CopyOutcome | 'failed') => void;
 }
 
 /**
@@ -30,8 +30,10 @@ export class Controller {
     this.#options = options;
     this.#queue = new RetryQueue({
       work: (key) => this.#reconcile(key),
-      onError: (key, error) =>
-        options.log.warn({ err: error, pullSecret: key }, 'cannot copy a pull secret; retrying'),
+      onError: (key, error) => {
+        options.onOutcome?.('failed');
+        options.log.warn({ err: error, pullSecret: key }, 'cannot copy a pull secret; retrying');
+      },
       clock: options.clock,
       random: options.random,
       atOnce: COPIES_AT_ONCE,

@@ -46,6 +46,11 @@ export class WebhookMetrics {
     });
   }
 
+  constructor() {
+    // Prometheus takes the first value of a series for its beginning.
+    this.#copies.inc({ step: 'failed' }, 0);
+  }
+
   reviewed(outcome: ReviewOutcome, seconds: number, images: number): void {
     this.#reviews.inc({ outcome });
     this.#images.inc(images);
@@ -56,7 +61,7 @@ export class WebhookMetrics {
     this.#skips.inc({ reason });
   }
 
-  copied(step: CopyOutcome): void {
+  copied(step: CopyOutcome | 'failed'): void {
     if (step !== 'none') this.#copies.inc({ step });
   }
 

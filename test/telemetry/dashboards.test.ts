@@ -164,7 +164,6 @@ describe('deploy/prometheus', () => {
     }
   ).groups.flatMap((group) => group.rules);
   const troubleshooting = readFileSync(new URL('../docs/TROUBLESHOOTING.md', deploy), 'utf8');
-  const tests = readFileSync(new URL('prometheus/alerts.test.yaml', deploy), 'utf8');
 
   it('alerts on existing metrics, each with severity, summary and runbook line', async () => {
     const metrics = await exported();
@@ -180,16 +179,21 @@ describe('deploy/prometheus', () => {
     assert.equal(new Set(rules.map(({ alert }) => alert)).size, rules.length);
   });
 
-  it('tests every rule', () => {
-    for (const { alert } of rules) assert.ok(tests.includes(alert), alert);
-  });
+  for (const name of ['alerts', 'webhook-alerts'])
+    it(`tests every rule of ${name}`, () => {
+      const all = readFileSync(new URL(`helm/shoal/files/${name}.yaml`, deploy), 'utf8');
+      const tests = readFileSync(new URL(`prometheus/${name}.test.yaml`, deploy), 'utf8');
+      for (const [, alert] of all.matchAll(/- alert: (\w+)/g))
+        assert.ok(tests.includes(alert!), alert);
+    });
 
   it('passes promtool check rules and promtool test rules', function () {
     needs(this, 'promtool');
     const cwd = fileURLToPath(new URL('prometheus/', deploy));
     for (const args of [
       ['check', 'rules', '../helm/shoal/files/alerts.yaml'],
-      ['test', 'rules', 'alerts.test.yaml'],
+      ['check', 'rules', '../helm/shoal/files/webhook-alerts.yaml'],
+      ['test', 'rules', 'alerts.test.yaml', 'webhook-alerts.test.yaml'],
     ]) {
       const { status, stdout, stderr } = spawnSync('promtool', args, {
         cwd,

@@ -18,6 +18,7 @@ describe("the webhook's metrics", () => {
     metrics.skipped('pull-policy-never');
     metrics.copied('create');
     metrics.copied('none');
+    metrics.copied('failed');
     metrics.nodes(3, 1);
     metrics.leads(true);
     const text = await metrics.text();
@@ -26,6 +27,7 @@ describe("the webhook's metrics", () => {
       'shoal_webhook_images_rewritten_total 2',
       'shoal_webhook_skips_total{reason="pull-policy-never"} 1',
       'shoal_webhook_secret_copies_total{step="create"} 1',
+      'shoal_webhook_secret_copies_total{step="failed"} 1',
       'shoal_webhook_review_seconds_count 2',
       'shoal_webhook_nodes{state="configured"} 3',
       'shoal_webhook_nodes{state="obstructed"} 1',
