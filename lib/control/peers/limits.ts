@@ -77,3 +77,6 @@ export const GATHERING_BYTES_MAX = 8 * 1024 * 1024;
 /** The part of a tree that one owner keeps: TREE_EDGES_MAX edges of 60 bytes. */
 export const TREE_CALL_MS = 2_000;
 export const TREE_BYTES_MAX = 1024 * 1024;
+
+/** Nodes named in the log line of a change of members: a rollout replaces thousands. */
+export const MEMBERS_LOGGED_MAX = 8;

@@ -4,6 +4,7 @@ import type { Envelope } from '../../wire/envelope.ts';
 import type { Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
 import { SWARM_IDLE_TICK_MS, SWARM_TICK_MS } from '../limits.ts';
+import { MEMBERS_LOGGED_MAX } from './limits.ts';
 import { Swarm } from '../../swarm/swarm.ts';
 import type { Member, ShardId } from '../../swarm/types.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
@@ -128,6 +129,7 @@ export class SwarmDriver {
   async join(membership: Membership): Promise<void> {
     const { observation } = this.#parts;
     this.#membership = membership;
+    let before: ReadonlySet<string> = new Set();
     await membership.start((view) => {
       const members: Member[] = [
         ...view.agents.map((member) => ({ ...member, role: 'agent' as const })),
@@ -135,10 +137,15 @@ export class SwarmDriver {
       ];
       this.#self.zone = members.find((member) => member.node === this.#self.node)?.zone ?? null;
       this.#standings.keep(members);
+      const now = new Set(members.map(({ node }) => node));
       observation.log.info(
-        { agents: view.agents.length, roots: view.roots.length },
+        {
+          ...{ agents: view.agents.length, roots: view.roots.length },
+          ...{ joined: named(now, before), left: named(before, now) },
+        },
         'members of the swarm changed',
       );
+      before = now;
       this.#swarm.setMembers(members);
       this.#parts.membersChanged();
     });
@@ -239,4 +246,11 @@ export class SwarmDriver {
     const ranking = roots.size > 0 ? roots : owners;
     return ranking.top({ key, index: 0 })[0] === this.#self.node;
   }
+}
+
+/** Those of `some` that are not among `others`; of many, the first. */
+function named(some: ReadonlySet<string>, others: ReadonlySet<string>): string[] {
+  const found = [...some].filter((node) => !others.has(node));
+  const rest = found.length - MEMBERS_LOGGED_MAX;
+  return rest > 0 ? [...found.slice(0, MEMBERS_LOGGED_MAX), `and ${rest} more`] : found;
 }

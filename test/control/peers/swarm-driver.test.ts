@@ -2,6 +2,11 @@ import assert from 'node:assert/strict';
 import { ManualClock } from '../../../lib/clock.ts';
 import { Envelope } from '../../../lib/wire/envelope.ts';
 import { ClusterSecret } from '../../../lib/wire/secret.ts';
+import {
+  membershipView,
+  type Member,
+  type MembershipView,
+} from '../../../lib/cluster/membership.ts';
 import { StaticMembership } from '../../../lib/cluster/static.ts';
 import { BlobFacts } from '../../../lib/control/shards/blob-facts.ts';
 import type { Resident } from '../../../lib/control/shards/resident.ts';
@@ -25,9 +30,10 @@ describe('control/swarm-driver', () => {
   let jobs: PoolJob[];
   let ends: ((result: unknown) => void)[];
   let missed: [string, string][];
+  let lines: Record<string, unknown>[];
 
   beforeEach(async () => {
-    [jobs, ends, missed, arena] = [[], [], [], Arena.create(4 * SHARD_BYTES)];
+    [jobs, ends, missed, lines, arena] = [[], [], [], [], Arena.create(4 * SHARD_BYTES)];
     const run = (job: PoolJob): Promise<unknown> => {
       jobs.push(job);
       return new Promise((end) => ends.push(end));
@@ -35,7 +41,10 @@ describe('control/swarm-driver', () => {
     const nothing = (): undefined => undefined;
     const observation = {
       meter: { count: nothing },
-      log: { debug: nothing, info: nothing, warn: nothing },
+      log: {
+        ...{ debug: nothing, warn: nothing },
+        info: (fields: Record<string, unknown>) => void lines.push(fields),
+      },
       journal: { transferred: nothing },
       telemetry: { peerRates: { add: nothing } },
       probe: null,
@@ -63,6 +72,23 @@ describe('control/swarm-driver', () => {
   });
 
   afterEach(() => driver.leave());
+
+  it('names who joined and who left, of many the first', async () => {
+    const many = Array.from({ length: 10 }, (_, i) => `127.0.0.2:${i + 11}`);
+    let change: (view: MembershipView) => void = () => undefined;
+    await driver.join({
+      start: (onChange) => Promise.resolve(void (change = onChange)),
+      stop: () => Promise.resolve(),
+    });
+    lines.length = 0;
+    const member = (node: string): Member => ({ node, zone: null });
+    change(membershipView([SELF, OTHER].map(member), []));
+    change(membershipView([SELF, ...many].map(member), []));
+    assert.deepEqual(lines, [
+      { agents: 2, roots: 0, joined: [SELF, OTHER], left: [] },
+      { agents: 11, roots: 0, joined: [...many.slice(0, 8), 'and 2 more'], left: [OTHER] },
+    ]);
+  });
 
   /** A shard that `owner` owns, being brought into slot 0. */
   function begin(owner = OTHER, holders: string[] = []): void {
