@@ -27,6 +27,24 @@ export interface Holder {
   queued: boolean;
 }
 
+export function newHolder(node: NodeId, zone: string | null, slots: number): Holder {
+  return {
+    node,
+    zone,
+    parent: null,
+    children: 0,
+    slots,
+    slow: false,
+    complete: false,
+    load: 0,
+    askedMs: 0,
+    depth: 0,
+    doubts: 0,
+    gone: false,
+    queued: false,
+  };
+}
+
 export const hasSlot = (holder: Holder): boolean =>
   holder.children < holder.slots && holder.doubts < HOLDER_DOUBTS_MAX;
 export const isIdle = (holder: Holder): boolean =>

@@ -12,10 +12,9 @@ import type { Sources } from './sources.ts';
 import type { AskRole, NodeId } from './types.ts';
 
 /**
- * When one fetch calls somebody late: after a multiple of what shards took lately, twice that each
- * time it has left somebody of the kind, and only while other shards came. Where roots stand before
- * the origin, twice as long will do without that (at an image's end no others come). Where none do,
- * owners are given far more time, as whoever takes an owner's place goes to the origin.
+ * When one fetch calls another node late: after a multiple of what shards took lately, twice that
+ * each time it has left a node of the kind, and only while other shards come. Where there are no
+ * roots, owners are given far more time, as the node that takes an owner's place reads the origin.
  */
 export class Lateness {
   readonly #shared: FetchShared;
@@ -34,7 +33,7 @@ export class Lateness {
     this.#startedMs = shared.nowMs();
   }
 
-  /** Whether who is asked as `as` since `sinceMs` is late. */
+  /** Whether a node asked in `role` since `sinceMs` is late. */
   isLate(role: AskRole | 'origin', sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
     const { hasRoot } = this.#sources;
@@ -48,10 +47,7 @@ export class Lateness {
       pace.overtakers(this.#index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
     )
       return true;
-    return (
-      tookMs > lateMs &&
-      (pace.flowedSince(this.#startedMs) || ((hasRoot || role === 'parent') && tookMs > 2 * lateMs))
-    );
+    return tookMs > lateMs && pace.flowedSince(this.#startedMs);
   }
 
   /** Whether `node` is late, and may be left for that. */
@@ -109,8 +105,8 @@ export class Lateness {
   }
 
   /**
-   * Somebody asked as `as` was left for being late, a parent in the tree of `owner`: be more
-   * patient with the next.
+   * A node asked in `role` was left for being late, a parent in the tree of `owner`: the next gets
+   * more time.
    */
   left(role: AskRole | 'origin', owner: NodeId | null): void {
     if (role === 'parent') {

@@ -11,7 +11,7 @@ import {
   TREE_FANOUT,
   UNKNOWN_LINE_CHAIN_NODES_MAX,
 } from './limits.ts';
-import { Crowd, type Holder, hasSlot, isIdle, Line } from './candidates.ts';
+import { Crowd, type Holder, hasSlot, isIdle, Line, newHolder } from './candidates.ts';
 import { hash32 } from './rank.ts';
 import type { NodeId, Report, ShardFacts, TreeEdge } from './types.ts';
 
@@ -85,21 +85,7 @@ export class Tracker {
   ) {
     this.#index = index;
     this.#shape = shape;
-    this.#owner = {
-      node: self.node,
-      zone: self.zone,
-      parent: null,
-      children: 0,
-      slots: shape.ownerFanout,
-      complete: false,
-      load: 0,
-      askedMs: 0,
-      depth: 0,
-      doubts: 0,
-      gone: false,
-      queued: false,
-      slow: false,
-    };
+    this.#owner = newHolder(self.node, self.zone, shape.ownerFanout);
   }
 
   /** Nodes tracked. */
@@ -123,34 +109,18 @@ export class Tracker {
     let holder = this.#holders.get(node);
     let full: Holder | null = null;
     if (holder === undefined) {
-      holder = {
-        node,
-        zone,
-        parent: null,
-        children: 0,
-        slots: this.#slots(node),
-        complete: false,
-        load,
-        askedMs: nowMs,
-        depth: 0,
-        doubts: 0,
-        gone: false,
-        queued: false,
-        slow: false,
-      };
+      holder = newHolder(node, zone, this.#slots(node));
     } else {
       const left = holder.parent;
       if (left !== null && left !== this.#owner) {
         if (exclude.includes(left.node)) left.doubts++;
-        // It was full: others are sent elsewhere, too, until it is heard of again.
-        else left.load += this.#shape.fanout;
         full = left;
       }
       this.#leaveParent(holder);
       holder.complete = false;
-      holder.load = load;
-      holder.askedMs = nowMs;
     }
+    holder.load = load;
+    holder.askedMs = nowMs;
     holder.slow = slow;
     holder.slots = slow ? 0 : this.#slots(node);
     let parent = this.#choose(holder, full, exclude, fit);
@@ -184,21 +154,10 @@ export class Tracker {
         holder.parent =
           culprit !== undefined && !this.#leadsTo(culprit, holder) ? culprit : this.#owner;
       } else if (node !== this.#owner.node) {
-        const late: Holder = {
-          node,
-          zone,
-          parent: this.#owner,
-          children: 0,
-          slots: this.#slots(node),
-          complete: true,
-          load: 0,
-          askedMs: this.usedMs,
-          depth: 0,
-          doubts: 0,
-          gone: false,
-          queued: false,
-          slow: false,
-        };
+        const late = newHolder(node, zone, this.#slots(node));
+        late.parent = this.#owner;
+        late.complete = true;
+        late.askedMs = this.usedMs;
         this.#holders.set(node, late);
         this.#queue(late);
       }
