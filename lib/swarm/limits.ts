@@ -203,12 +203,6 @@ export const LATE_ALONE_MS = 1_400;
  */
 export const ACCUSERS_MIN = 3;
 
-/**
- * Nodes after a shard's owner in its rank that may go to the origin because those before them are
- * late, not dead.
- */
-export const SUCCESSORS = 2;
-
 /** An owner that is alive but has had no byte for this long is passed over. */
 export const OWNER_PATIENCE_MS = 10_000;
 

@@ -1,4 +1,4 @@
-import { ACCUSERS_MIN, EXCLUDES_MAX, RANK_DEPTH, SUCCESSORS } from './limits.ts';
+import { ACCUSERS_MIN, EXCLUDES_MAX, RANK_DEPTH } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { type Membership, ownerPlace, type Ranking } from './rank.ts';
 import type { AskRole, NodeId, ShardId } from './types.ts';
@@ -133,16 +133,13 @@ export class Sources {
   }
 
   /**
-   * Whether a node may be left only for being late. Always, unless that would send this node to the
-   * origin: there go, for lateness, only the owner's successors, and while a root is there nobody.
+   * Whether a node may be left only for being late. While there is a root, no node goes to the
+   * origin for that.
    */
   mayLeave(node: NodeId, role: AskRole | 'origin'): boolean {
     if (role === 'parent') return true;
     if (role === 'root') return this.#without(node, () => this.hasRoot);
-    if (!this.isLast(node)) return true;
-    const { self, membership } = this.#shared;
-    const place = membership().owners.top(this.#shard).indexOf(self.node);
-    return !this.hasRoot && place >= 0 && place <= SUCCESSORS;
+    return !this.hasRoot || !this.isLast(node);
   }
 
   /** Whether without this owner or root there is only the origin to ask. */

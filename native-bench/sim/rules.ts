@@ -253,4 +253,13 @@ export const RULES: readonly Rule[] = [
     pull: '--nodes 40 --image 64MB --roots 1 --link 1Gbit --fail partition=33%',
     figure: 'origin',
   },
+  {
+    name: 'busy-root',
+    says: 'the last root is waited for however long it is busy',
+    file: 'lateness.ts',
+    from: "(role === 'owner' || this.#sources.mayLeave(node, role)) &&",
+    to: 'true &&',
+    pull: '--nodes 20 --image 8MB --roots 1 --origin-link 1Mbit',
+    figure: 'origin',
+  },
 ];
