@@ -4,7 +4,7 @@
  * the rest gets a message instead of a SyntaxError. The built package (deploy/release/build.ts) has
  * no TypeScript; in a checkout Node strips the types.
  */
-const NODE_MIN = [22, 18];
+const NODE_MIN = [22, 19];
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1])) {

@@ -208,7 +208,7 @@ export const PULLS_OPEN_MAX = 1_000;
 export const THREAD_LOOK_MS = 100;
 
 /**
- * A pool starts another thread when the threads it has were busy for this share of a period. A
+ * A pool starts another thread when its threads got a processor for this share of a period. A
  * thread costs 100 to 300 ms of CPU time and 20 MB; on a line of 100 Mbit/s one is enough.
  */
 export const THREAD_BUSY_SHARE = 0.6;

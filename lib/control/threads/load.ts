@@ -1,43 +1,57 @@
-import type { EventLoopUtilization } from 'node:perf_hooks';
 import type { Worker } from 'node:worker_threads';
 import { THREAD_BUSY_SHARE, THREAD_LOOK_MS } from '../limits.ts';
 
-/** Whether the threads of a pool are busy, measured by their time outside of waits. */
+type Measured = Pick<Worker, 'cpuUsage'>;
+
+/**
+ * Whether the threads of a pool are busy, measured by the processor time they get. Time outside of
+ * waits would not do: on a full machine threads wait for a processor, and one more does not help.
+ */
 export class PoolLoad {
-  readonly #workers: () => readonly Pick<Worker, 'performance'>[];
+  readonly #workers: () => readonly Measured[];
   readonly #nowMs: () => number;
-  readonly #before = new Map<Pick<Worker, 'performance'>, EventLoopUtilization>();
+  /** Processor time of each thread at the last look, in microseconds. */
+  #before = new Map<Measured, number>();
   #lookedMs = Number.NEGATIVE_INFINITY;
   #busy = false;
 
-  constructor(
-    workers: () => readonly Pick<Worker, 'performance'>[],
-    nowMs: () => number = () => performance.now(),
-  ) {
+  constructor(workers: () => readonly Measured[], nowMs: () => number = () => performance.now()) {
     this.#workers = workers;
     this.#nowMs = nowMs;
   }
 
   /**
    * Whether each thread was busy for THREAD_BUSY_SHARE of the last period of at least
-   * THREAD_LOOK_MS. Call it with every job.
+   * THREAD_LOOK_MS. Call it with every job; the answer follows a look by one call.
    */
   get isBusy(): boolean {
     const nowMs = this.#nowMs();
     const periodMs = nowMs - this.#lookedMs;
-    if (periodMs < THREAD_LOOK_MS) return this.#busy;
-    this.#lookedMs = nowMs;
-    const workers = this.#workers();
-    this.#busy = workers.length > 0;
-    for (const worker of workers) {
-      const now = worker.performance.eventLoopUtilization();
-      const before = this.#before.get(worker);
-      this.#before.set(worker, now);
-      const activeMs = now.active - (before?.active ?? now.active);
-      if (activeMs < periodMs * THREAD_BUSY_SHARE) this.#busy = false;
+    if (periodMs >= THREAD_LOOK_MS) {
+      this.#lookedMs = nowMs;
+      void this.#look(periodMs);
     }
-    for (const worker of this.#before.keys())
-      if (!workers.includes(worker)) this.#before.delete(worker);
     return this.#busy;
+  }
+
+  async #look(periodMs: number): Promise<void> {
+    const used = await Promise.all(
+      this.#workers().map(async (worker) => [worker, await usedMicros(worker)] as const),
+    );
+    const enough = periodMs * 1000 * THREAD_BUSY_SHARE;
+    const before = this.#before;
+    this.#busy =
+      used.length > 0 && used.every(([worker, us]) => us - (before.get(worker) ?? us) >= enough);
+    this.#before = new Map(used);
+  }
+}
+
+/** NaN for a thread that has ended, which is not busy. */
+async function usedMicros(worker: Measured): Promise<number> {
+  try {
+    const { user, system } = await worker.cpuUsage();
+    return user + system;
+  } catch {
+    return Number.NaN;
   }
 }

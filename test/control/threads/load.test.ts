@@ -3,50 +3,68 @@ import type { Worker } from 'node:worker_threads';
 import { THREAD_LOOK_MS } from '../../../lib/control/limits.ts';
 import { PoolLoad } from '../../../lib/control/threads/load.ts';
 
-interface Thread {
-  activeMs: number;
-  worker: Pick<Worker, 'performance'>;
-}
+/** A thread that has used `usedMs` of processor time, or has ended. */
+class Thread {
+  usedMs = 0;
+  hasEnded = false;
 
-/** A thread that has been busy for `activeMs`. */
-function thread(): Thread {
-  const eventLoopUtilization = () => ({ idle: 0, active: state.activeMs, utilization: 0 });
-  const worker = { performance: { eventLoopUtilization } } as Thread['worker'];
-  const state: Thread = { activeMs: 0, worker };
-  return state;
+  cpuUsage: Worker['cpuUsage'] = () =>
+    this.hasEnded
+      ? Promise.reject(new Error('the thread has ended'))
+      : Promise.resolve({ user: this.usedMs * 600, system: this.usedMs * 400 });
 }
 
 describe('control/threads/load', () => {
   let nowMs = 0;
   beforeEach(() => (nowMs = 0));
 
-  it('is busy once every thread was busy for most of a period', () => {
-    const [one, other] = [thread(), thread()];
+  /** What is answered once the look of this call is over. */
+  async function seen(load: PoolLoad): Promise<boolean> {
+    void load.isBusy;
+    await new Promise(setImmediate);
+    return load.isBusy;
+  }
+
+  it('is busy once every thread got a processor for most of a period', async () => {
+    const [one, other] = [new Thread(), new Thread()];
     const load = new PoolLoad(
-      () => [one.worker, other.worker],
+      () => [one, other],
       () => nowMs,
     );
-    assert.equal(load.isBusy, false, 'nothing is known yet');
+    assert.equal(await seen(load), false, 'nothing is known yet');
     nowMs += THREAD_LOOK_MS;
-    one.activeMs += THREAD_LOOK_MS;
-    assert.equal(load.isBusy, false, 'the other was idle');
+    one.usedMs += THREAD_LOOK_MS;
+    assert.equal(await seen(load), false, 'the other was idle, or waited for a processor');
     nowMs += THREAD_LOOK_MS;
-    one.activeMs += THREAD_LOOK_MS;
-    other.activeMs += THREAD_LOOK_MS;
-    assert.equal(load.isBusy, true);
+    one.usedMs += THREAD_LOOK_MS;
+    other.usedMs += THREAD_LOOK_MS;
+    assert.equal(await seen(load), true);
     nowMs += THREAD_LOOK_MS / 2;
-    assert.equal(load.isBusy, true, 'until the next look');
+    assert.equal(await seen(load), true, 'until the next look');
     nowMs += THREAD_LOOK_MS;
-    assert.equal(load.isBusy, false);
+    assert.equal(await seen(load), false);
   });
 
-  it('is not busy without threads', () => {
+  it('is not busy with a thread that has ended', async () => {
+    const [one, other] = [new Thread(), new Thread()];
+    const load = new PoolLoad(
+      () => [one, other],
+      () => nowMs,
+    );
+    await seen(load);
+    nowMs += THREAD_LOOK_MS;
+    one.usedMs += THREAD_LOOK_MS;
+    other.hasEnded = true;
+    assert.equal(await seen(load), false);
+  });
+
+  it('is not busy without threads', async () => {
     const load = new PoolLoad(
       () => [],
       () => nowMs,
     );
-    assert.equal(load.isBusy, false);
+    assert.equal(await seen(load), false);
     nowMs += THREAD_LOOK_MS;
-    assert.equal(load.isBusy, false);
+    assert.equal(await seen(load), false);
   });
 });
