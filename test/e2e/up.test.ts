@@ -6,9 +6,11 @@ import { needs } from '../programs.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { run } from './daemon.ts';
 import { cliPath } from '../built-program.ts';
+import { isLong } from '../long.ts';
 import { makeImage } from './image.ts';
 import { DockerRegistry } from './registry.ts';
 
+const NODES = isLong ? 8 : 4;
 const LAYERS_BYTES = [9_000_000, 9_000_000, 6_000_000, 3_000_000, 3_000_000];
 
 interface UpReport {
@@ -39,7 +41,7 @@ describe('e2e: shoal up with a real registry', () => {
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
-  it('eight nodes pull, and the image leaves the registry once', async () => {
+  it(`${NODES} nodes pull, and the image leaves the registry once`, async () => {
     const image = await makeImage(join(dir, 'image'), LAYERS_BYTES);
     await registry.push(image, 'team/app');
     counting.reset();
@@ -49,7 +51,7 @@ describe('e2e: shoal up with a real registry', () => {
         cliPath,
         'up',
         '--nodes',
-        '8',
+        String(NODES),
         '--registry',
         `http://${counting.host}`,
         '--image',
@@ -61,7 +63,7 @@ describe('e2e: shoal up with a real registry', () => {
     );
     const report = JSON.parse(stdout.trim().split('\n').at(-1)!) as UpReport;
     assert.equal(report.ok, true);
-    assert.equal(report.nodes.filter(({ role }) => role === 'agent').length, 8);
+    assert.equal(report.nodes.filter(({ role }) => role === 'agent').length, NODES);
     assert.ok(report.nodes.every(({ digestsOk }) => digestsOk));
     assert.ok(
       counting.blobBytes <= 1.02 * image.blobBytes,
