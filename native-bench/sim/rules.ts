@@ -106,7 +106,7 @@ export const RULES: readonly Rule[] = [
     file: 'lateness.ts',
     from: 'pace.overtakers(this.#index, sinceMs) >= Math',
     to: '-1 >= Math',
-    pull: '--nodes 100 --image 100MB --fail kill=10%,slow=10%',
+    pull: '--nodes 100 --image 100MB --fail kill=10%,slow=10% --seed 2',
     figure: 'p95',
   },
   {
@@ -142,8 +142,8 @@ export const RULES: readonly Rule[] = [
     file: 'fetch.ts',
     from: "const mayBe = sent || (role !== 'parent' && sources.isLast(node));",
     to: 'const mayBe = sent;',
-    pull: '--nodes 60 --image 100MB --roots 1 --fail rootStall=100%',
-    figure: 'p95',
+    pull: '--nodes 60 --image 100MB --roots 1 --fail rootStall=100% --seed 2',
+    figure: 'origin',
   },
   {
     name: 'accusers',
@@ -160,8 +160,8 @@ export const RULES: readonly Rule[] = [
     file: 'pace.ts',
     from: 'LATE_OWNER_FACTOR * this.#usualMs) : Infinity;',
     to: 'LATE_FACTOR * this.#usualMs) : Infinity;',
-    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail freeze=10%',
-    figure: 'p95',
+    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail freeze=10% --seed 2',
+    figure: 'origin',
   },
   {
     name: 'wrong-trees',
