@@ -29,7 +29,7 @@ export class FetchParts {
         shared.arrivals.came(shard.key, shard.index, nowMs);
       },
     });
-    this.lateness = new Lateness(shared, this.sources, shard.index);
+    this.lateness = new Lateness(shared, this.sources, this.progress, shard.index);
     this.integrity = new Integrity(shared, shard);
   }
 

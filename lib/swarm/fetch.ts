@@ -368,7 +368,7 @@ export class ShardFetch implements Fetch {
     this.#parts.progress.grew(this.#shared.effects.receivedBytes(this));
     const { node, role } = this.#parts.attempts;
     const sinceMs = role === 'parent' ? this.#parentSinceMs : this.#parts.attempts.sinceMs;
-    if (node === null || !this.#parts.lateness.isOver(node, role, sinceMs)) return;
+    if (node === null || !this.#parts.lateness.isToLeave(node, role, sinceMs)) return;
     this.#parts.lateness.left(role, this.#owner);
     this.#shared.observe('slow', node);
     if (role === 'parent') this.#parts.sources.shun(node);

@@ -5,6 +5,7 @@ import {
   OVERTAKERS_MAX,
   OVERTAKERS_MIN,
   OWNER_PATIENCE_MS,
+  REST_LAST_FACTOR,
 } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Progress } from './progress.ts';
@@ -19,6 +20,7 @@ import type { AskRole, NodeId } from './types.ts';
 export class Lateness {
   readonly #shared: FetchShared;
   readonly #sources: Sources;
+  readonly #progress: Progress;
   readonly #startedMs: number;
   readonly #index: number;
   #parentsLeft = 0;
@@ -26,9 +28,10 @@ export class Lateness {
   /** The owner in whose tree a parent was late. */
   #lateUnder: NodeId | null = null;
 
-  constructor(shared: FetchShared, sources: Sources, index: number) {
+  constructor(shared: FetchShared, sources: Sources, progress: Progress, index: number) {
     this.#shared = shared;
     this.#sources = sources;
+    this.#progress = progress;
     this.#index = index;
     this.#startedMs = shared.nowMs();
   }
@@ -53,6 +56,25 @@ export class Lateness {
   /** Whether `node` is late, and may be left for that. */
   isOver(node: NodeId, role: AskRole | 'origin', sinceMs: number): boolean {
     return this.isLate(role, sinceMs) && this.#sources.mayLeave(node, role);
+  }
+
+  /** Whether `node`, which is being read from, is to be left. */
+  isToLeave(node: NodeId, role: AskRole | 'origin', sinceMs: number): boolean {
+    return this.isOver(node, role, sinceMs) || this.#isTrickle(node, role);
+  }
+
+  /**
+   * Whether `node` sends the shard so slowly that it counts as failed: however slow its line is,
+   * senders finish what they have begun.
+   */
+  #isTrickle(node: NodeId, role: AskRole | 'origin'): boolean {
+    const { pace, health, nowMs } = this.#shared;
+    const { sendingMs } = this.#progress;
+    if (sendingMs <= pace.restMs) return false;
+    const isLast = !this.#sources.mayLeave(node, role);
+    if (isLast && sendingMs <= REST_LAST_FACTOR * pace.restMs) return false;
+    health.failed(node, nowMs());
+    return true;
   }
 
   /**

@@ -159,9 +159,9 @@ export const ANSWER_MS_MIN = 200;
 
 /**
  * The same before answers have come, and for a node behind which there is only the origin: with a
- * request more, such a node is left within 2 s.
+ * request more, of HOLD_MS_MIN too, such a node is left within 2 s.
  */
-export const SILENCE_MS_MAX = 800;
+export const SILENCE_MS_MAX = 650;
 
 /**
  * On a slow line an answer waits behind what the line has queued, or is lost and sent again: it may
@@ -189,6 +189,16 @@ export const UPLOAD_TURN_MS = 100;
  */
 export const LATE_SAMPLES_MIN = 8;
 export const LATE_FLOW_MIN = 4;
+
+/**
+ * A sender that has begun brings the rest of the shard in the time of two windows, at least
+ * REST_MS_MIN, or REST_UNKNOWN_MS while the line is not known. One that waits for its turn sends
+ * 8 KiB a second, and with that alone a shard would take four minutes. One behind which there is
+ * only the origin is given REST_LAST_FACTOR times as long.
+ */
+export const REST_MS_MIN = 2_500;
+export const REST_UNKNOWN_MS = 5_000;
+export const REST_LAST_FACTOR = 3;
 
 /**
  * An owner whose parents are late while no shards come at all is passed over after this long: it

@@ -11,6 +11,8 @@ import {
   HOLD_MS_MAX,
   HOLD_MS_MIN,
   HOLD_SHARDS,
+  REST_MS_MIN,
+  REST_UNKNOWN_MS,
   SILENCE_MS_MAX,
   SILENCE_SLOW_LINE_MS_MAX,
   UPLOAD_TURN_MS,
@@ -196,6 +198,11 @@ export class Pace {
 
   get #isLineKnown(): boolean {
     return this.#lineBytesPerMs > 0;
+  }
+
+  /** How long a sender may take for the rest of a shard once it has begun. */
+  get restMs(): number {
+    return this.#isLineKnown ? Math.max(REST_MS_MIN, 2 * this.windowMs) : REST_UNKNOWN_MS;
   }
 
   /** Whether enough shards have come to judge by. */

@@ -8,6 +8,8 @@ export class Progress {
   receivedBytes = 0;
   /** The byte to go on from. */
   fromBytes = 0;
+  /** When the first byte came of the attempt under way, or of the last that brought any. */
+  #begunMs = 0;
   /** When the bytes last grew. */
   grownMs: number;
   /** Since when the acting owner has been asked without a byte coming of it. */
@@ -30,6 +32,7 @@ export class Progress {
   /** So many bytes are here now. */
   grew(receivedBytes: number): void {
     if (receivedBytes <= this.receivedBytes) return;
+    if (this.receivedBytes === this.fromBytes) this.#begunMs = this.#nowMs();
     this.#pace.received(receivedBytes - this.receivedBytes, this.#nowMs());
     this.receivedBytes = receivedBytes;
     this.#redirects = 0;
@@ -37,19 +40,28 @@ export class Progress {
     this.grownMs = this.ownerMs = this.#nowMs();
   }
 
+  /** For how long the attempt under way has been bringing bytes. */
+  get sendingMs(): number {
+    return this.receivedBytes === this.fromBytes ? 0 : this.#nowMs() - this.#begunMs;
+  }
+
   /** What came after `fromBytes` is thrown away. */
   restart(fromBytes: number): void {
     this.fromBytes = this.receivedBytes = fromBytes;
   }
 
-  /** The node said nothing; whether for the first time, others apart. */
+  /**
+   * The node said nothing; whether for the first time, others apart. It is then asked whether it
+   * lives, not to hold the request for longer than before.
+   */
   fellSilent(node: NodeId): boolean {
     const isFirst = this.#silent !== node;
     this.#silent = node;
+    this.#asked = null;
     return isFirst;
   }
 
-  /** `node` is asked: how often it was, others apart, without a byte coming of it. */
+  /** `node` is asked: how often it was "busy" since, others apart, without a byte coming of it. */
   asked(node: NodeId): number {
     this.#askedTimes = this.#asked === node ? this.#askedTimes + 1 : 0;
     this.#asked = node;

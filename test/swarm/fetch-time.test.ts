@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { FETCH_PATIENCE_MS } from '../../lib/swarm/limits.ts';
+import { PEER_SILENCE_MS } from '../../lib/limits.ts';
+import { FETCH_PATIENCE_MS, REST_LAST_FACTOR, REST_UNKNOWN_MS } from '../../lib/swarm/limits.ts';
 import {
   CONTEXT,
   agent,
@@ -77,6 +78,36 @@ describe('swarm/fetch: time', () => {
     assert.deepEqual([ask.node, ask.fromBytes, ask.exclude], [owner, 8192, [parent]]);
   });
 
+  it('leaves an owner whose bytes come for seconds without an end', () => {
+    const made = asChild();
+    const { effects, fetch, owner } = made;
+    for (let passedMs = 0; passedMs < REST_UNKNOWN_MS; passedMs += 1_000) {
+      assert.equal(effects.calls.filter(({ call }) => call === 'abandon').length, 0);
+      effects.received += 8_192;
+      pass(made, 1_000);
+    }
+    effects.received += 8_192;
+    pass(made, 1_000);
+    assert.equal(effects.calls.at(-1)!.call, 'abandon');
+    fetch.settle(1, failure('CANCELLED', effects.received));
+    const { ask } = effects.last('ask');
+    assert.notEqual(ask.node, owner);
+    assert.equal(ask.fromBytes, effects.received, 'what came is kept');
+  });
+
+  it('leaves the only root after three times as long, and then reads the origin', () => {
+    const made = rig(1, 1);
+    made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    for (let passedMs = 0; passedMs < REST_LAST_FACTOR * REST_UNKNOWN_MS; passedMs += 1_000) {
+      assert.equal(made.effects.calls.filter(({ call }) => call === 'abandon').length, 0);
+      made.effects.received += 8_192;
+      pass(made, 1_000);
+    }
+    made.effects.received += 8_192;
+    pass(made, 1_000);
+    assert.equal(made.effects.calls.at(-1)!.call, 'abandon');
+  });
+
   it('asks again a parent that itself waits', () => {
     const { effects, fetch, owner, members } = asChild();
     const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
@@ -132,7 +163,9 @@ describe('swarm/fetch: time', () => {
     const made = rig(1, 1);
     const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
     fetch.settle(1, failure('PEER_TIMEOUT'));
-    assert.equal(made.effects.last('ask').ask.node, made.members[1]!.node);
+    const { node, holdMs, silenceMs } = made.effects.last('ask').ask;
+    assert.equal(node, made.members[1]!.node);
+    assert.ok(2 * (holdMs + silenceMs) < PEER_SILENCE_MS, 'both silences together');
     fetch.settle(2, failure('PEER_TIMEOUT'));
     assert.equal(made.effects.last('origin').ask.fromBytes, 0);
     const other = made.swarm.want({ key: 'k', index: 1 }, CONTEXT);

@@ -174,7 +174,7 @@ class Attempt {
     // A call is bounded by its deadline.
     if (this.#dueMs !== null || !this.#progress.hasStalled) return null;
     return new ShoalError(
-      'PEER_TIMEOUT',
+      this.#progress.isDrip ? 'PEER_BROKEN' : 'PEER_TIMEOUT',
       `${this.#request.node} made no progress for ${this.#progress.silenceMs} ms`,
     );
   }

@@ -23,7 +23,9 @@ export class Progress {
   readonly #nowMs: () => number;
   #lookedMs: number;
   #idleMs = 0;
+  /** Since the last progress, and the time without progress when the last of them came. */
   #bytes = 0;
+  #byteMs = 0;
 
   /** `silenceMs` holds until the head has come, `stallMs` from then on. */
   constructor(
@@ -45,9 +47,18 @@ export class Progress {
   /** `bytes` more of the body have come. */
   came(bytes: number): void {
     this.#bytes += bytes;
+    this.#byteMs = this.#idleMs;
     if (this.#bytes < PEER_PROGRESS_BYTES) return;
     this.#bytes = 0;
     this.#idleMs = 0;
+  }
+
+  /**
+   * Whether a node that has stalled goes on sending, but less than any node does that is well: one
+   * that waits for bytes itself sends none, and one that has others to send first sends more.
+   */
+  get isDrip(): boolean {
+    return this.#bytes > 0 && this.#idleMs - this.#byteMs < this.silenceMs / 2;
   }
 
   /** Whether the node has stalled; to be asked every LOOK_MS. */

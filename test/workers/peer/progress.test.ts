@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { LOOK_MS, PEER_SILENCE_MS } from '../../../lib/limits.ts';
+import { UPLOAD_ALIVE_BYTES } from '../../../lib/front/limits.ts';
 import { BUSY_PACE_MS, PEER_PROGRESS_BYTES } from '../../../lib/workers/limits.ts';
 import { paced } from '../../../lib/workers/peer/exchange.ts';
 import { Progress } from '../../../lib/workers/peer/progress.ts';
@@ -47,6 +48,24 @@ describe('workers/peer-progress', () => {
       progress.came(67);
     }
     assert.ok(nowMs - startMs <= 2 * PEER_SILENCE_MS, `${nowMs - startMs} ms`);
+    assert.equal(progress.isDrip, true);
+  });
+
+  it('tells a drip from a sender that has no more bytes, and from one that sends slowly', () => {
+    const silent = new Progress(() => nowMs);
+    silent.head();
+    silent.came(1_000);
+    untilTooLong(silent, LOOK_MS);
+    assert.equal(silent.isDrip, false);
+    const slow = new Progress(() => nowMs);
+    slow.head();
+    for (let seconds = 0; seconds < 30; seconds++) {
+      for (let looks = 0; looks < 1_000 / LOOK_MS; looks++) {
+        nowMs += LOOK_MS;
+        assert.equal(slow.hasStalled, false);
+      }
+      slow.came(UPLOAD_ALIVE_BYTES);
+    }
   });
 
   it('does not count time in which this thread did not run', () => {
