@@ -1,10 +1,18 @@
 import type { Clock } from '../clock.ts';
 import type { Pools } from '../control/threads/pools.ts';
 import { ShoalError } from '../errors.ts';
-import { LocalContentStore } from '../runtime-store/content-store.ts';
+import { LocalContentStore, type ContentStore } from '../runtime-store/content-store.ts';
 import { findContentStore } from '../runtime-store/places.ts';
 import type { RuntimeLog } from '../runtime-store/report.ts';
 import { RuntimeStore } from '../runtime-store/runtime-store.ts';
+
+interface TierParts {
+  slotCount: number;
+  isCrowded(): boolean;
+  pools: Pools;
+  log: RuntimeLog;
+  clock: Clock;
+}
 
 /**
  * The tier over the content store that `CacheConfig.runtimeStore` names, its reads and hashes done
@@ -12,20 +20,18 @@ import { RuntimeStore } from '../runtime-store/runtime-store.ts';
  */
 export async function openRuntimeStore(
   setting: string,
-  parts: {
-    slotCount: number;
-    isCrowded(): boolean;
-    pools: Pools;
-    log: RuntimeLog;
-    clock: Clock;
-  },
+  parts: TierParts,
 ): Promise<RuntimeStore | null> {
   const dir = await findContentStore(setting);
-  if (dir === null) return null;
+  return dir === null ? null : runtimeStoreOver(new LocalContentStore(dir), parts);
+}
+
+/** The tier over `content`. */
+export function runtimeStoreOver(content: ContentStore, parts: TierParts): RuntimeStore {
   const { pools, ...rest } = parts;
   return new RuntimeStore({
     ...rest,
-    content: new LocalContentStore(dir),
+    content,
     async read(job) {
       const result = await pools.run({ kind: 'fileRead', ...job });
       if (result.kind === 'failed') throw ShoalError.fromWire(result.error);

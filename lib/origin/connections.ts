@@ -5,6 +5,7 @@ import { AllowList, type AllowConfig } from '../registry/allow.ts';
 import type { SplitUrl } from '../registry/url.ts';
 import { createOriginAgent } from './agent.ts';
 import { DirectTransport } from './direct.ts';
+import type { Transport } from './exchange.ts';
 import { Follower } from './follow.ts';
 import {
   ORIGIN_ANSWER_DEADLINE_RATIO,
@@ -33,6 +34,8 @@ export interface OriginOptions extends AllowConfig {
 /** Handed in by tests; the defaults are the real ones. */
 export interface ConnectionTools {
   clock?: Clock;
+  /** Carries all requests, in the place of undici and of this room's own sockets. */
+  transport?: Transport;
   resolve?: Resolver;
   ca?: string;
   connectTimeoutMs?: number;
@@ -75,7 +78,7 @@ export class OriginConnections {
     this.#direct = new DirectTransport(agentOptions, clock);
     const lenient = new NodeHttpTransport(agentOptions);
     const exchangeTools = {
-      transport: new UndiciTransport(dispatcher, lenient, agentOptions.networks),
+      transport: tools.transport ?? new UndiciTransport(dispatcher, lenient, agentOptions.networks),
       clock,
       headTimeoutMs,
       silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
@@ -90,12 +93,13 @@ export class OriginConnections {
       networks: agentOptions.networks,
       mirrors: this.mirrors,
       logins: new OwnLogins(agentOptions.networks, allow, dispatcher),
-      direct: this.#direct,
+      direct: tools.transport === undefined ? this.#direct : null,
     };
     this.follower = new Follower(parts, exchangeTools);
     this.pinger = new Follower(parts, {
       ...exchangeTools,
-      transport: new UndiciTransport(pingDispatcher, lenient, agentOptions.networks),
+      transport:
+        tools.transport ?? new UndiciTransport(pingDispatcher, lenient, agentOptions.networks),
       headTimeoutMs: PING_TIMEOUT_MS,
     });
   }

@@ -57,7 +57,8 @@ interface FollowerParts {
   networks: Networks;
   mirrors: Pick<Mirrors, 'inOrder' | 'failed'>;
   logins: OwnLogins;
-  direct: DirectTransport;
+  /** null: all answers come over the transport of `tools`. */
+  direct: DirectTransport | null;
 }
 
 /** Sends requests and follows redirects, each hop checked against the allow-list. */
@@ -254,10 +255,11 @@ export class Follower {
 
   /** One request and its answer: by DirectTransport where the start is known to suit it. */
   async #exchange(request: Attempt, hop: ExchangeRequest, reader: HopReader): Promise<void> {
-    if (request.isPlain && hop.url === request.start && this.#parts.direct.serves(hop.url)) {
+    const { direct } = this.#parts;
+    if (request.isPlain && hop.url === request.start && direct?.serves(hop.url) === true) {
       request.cost.requests++;
       try {
-        await exchange(hop, reader, { ...this.#tools, transport: this.#parts.direct });
+        await exchange(hop, reader, { ...this.#tools, transport: direct });
         return;
       } catch (thrown) {
         if (!(thrown instanceof NotPlain)) throw thrown;

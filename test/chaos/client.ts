@@ -1,7 +1,7 @@
 import { ConnectionBroken, HttpConnection } from '../../lib/io/http-connection.ts';
-import type { Blob } from './library.ts';
 import { PROXY_PORT } from './machine.ts';
 import type { Network } from './network.ts';
+import { MANIFEST_TYPE } from './registry.ts';
 
 /** No client waits longer than this for its next byte or for an error. */
 export const SILENCE_MS = 60_000;
@@ -9,13 +9,17 @@ export const SILENCE_MS = 60_000;
 export interface Pull {
   client: string;
   machine: string;
-  repository: string;
-  blob: Blob;
+  /** Path and query. */
+  target: string;
+  /** What may come: one of these. */
+  contents: readonly Uint8Array[];
   credential: string | null;
   /** The range asked for; null: the whole blob. */
   range: { startBytes: number; endBytes: number } | null;
   /** The client goes away after so many bytes; null: it stays. */
   abortBytes: number | null;
+  /** So many bytes have come. */
+  placed?: (bytes: number) => void;
 }
 
 export type Outcome =
@@ -29,30 +33,36 @@ export type Outcome =
 
 /** What a client saw of one answer. */
 export interface Seen {
-  /** The first byte that is not the blob's; null: none. */
+  /** The first byte that is of none of the contents; null: none. */
   wrongAt: number | null;
-  /** A size or a span that is not the blob's. */
+  /** A size that is of none of the contents. */
   wrongHead: string | null;
   bytes: number;
   /** When the head of a 200 or 206 came. */
   openedMs: number | null;
+  /** The contents that it may have been, by their numbers. */
+  fits: readonly number[];
 }
 
-/** Sends one request for a blob, as a container runtime does, and compares what comes. */
+/** Sends one request, as a container runtime does, and compares what comes. */
 export async function pull(
   network: Network,
   what: Pull,
 ): Promise<{ outcome: Outcome; seen: Seen }> {
-  const { blob, range, abortBytes } = what;
+  const { contents, range, abortBytes } = what;
   const { timeline } = network;
-  const seen: Seen = { wrongAt: null, wrongHead: null, bytes: 0, openedMs: null };
+  const seen: Seen = {
+    ...{ wrongAt: null, wrongHead: null, bytes: 0, openedMs: null },
+    fits: contents.map((_content, index) => index),
+  };
   const connection = new HttpConnection(
     (onread) => network.connect(what.client, `${what.machine}:${PROXY_PORT}`, onread) as never,
     null,
   );
   const scratch = Buffer.allocUnsafe(64 * 1024);
   const startBytes = range?.startBytes ?? 0;
-  const endBytes = range === null ? blob.bytes.length : Math.min(range.endBytes, blob.bytes.length);
+  const endOf = (content: Uint8Array): number =>
+    Math.min(range?.endBytes ?? Infinity, content.length);
   let heardMs = timeline.nowMs;
   let isOver = false;
   const watch = (): void => {
@@ -67,8 +77,12 @@ export async function pull(
         heardMs = timeline.nowMs;
         if (response.status !== 200 && response.status !== 206) return 'collect';
         seen.openedMs = timeline.nowMs;
-        if (response.contentLength !== endBytes - startBytes)
-          seen.wrongHead = `${response.contentLength} instead of ${endBytes - startBytes} bytes`;
+        const { contentLength } = response;
+        const fits = seen.fits.filter(
+          (index) => endOf(contents[index]!) - startBytes === contentLength,
+        );
+        if (fits.length === 0) seen.wrongHead = `${contentLength} bytes`;
+        else seen.fits = fits;
         return 'place';
       },
       room: (fromBytes, lengthBytes) =>
@@ -77,9 +91,14 @@ export async function pull(
         heardMs = timeline.nowMs;
         const part = scratch.subarray(0, receivedBytes - seen.bytes);
         const atBytes = startBytes + seen.bytes;
-        const due = blob.bytes.subarray(atBytes, atBytes + part.length);
-        if (seen.wrongAt === null && Buffer.compare(part, due) !== 0) seen.wrongAt = atBytes;
+        const fits = seen.fits.filter(
+          (index) =>
+            Buffer.compare(part, contents[index]!.subarray(atBytes, atBytes + part.length)) === 0,
+        );
+        if (fits.length > 0) seen.fits = fits;
+        else seen.wrongAt ??= atBytes;
         seen.bytes = receivedBytes;
+        what.placed?.(receivedBytes);
         if (abortBytes !== null && receivedBytes >= abortBytes) throw ABORTED;
       },
     });
@@ -102,10 +121,11 @@ export async function pull(
 const ABORTED = new Error('the client went away');
 const HUNG = new Error('nothing came');
 
-function headOf({ machine, repository, blob, credential, range }: Pull): string {
+function headOf({ machine, target, credential, range }: Pull): string {
   return [
-    `GET /v2/${repository}/blobs/${blob.digest} HTTP/1.1`,
+    `GET ${target} HTTP/1.1`,
     `Host: ${machine}:${PROXY_PORT}`,
+    `Accept: ${MANIFEST_TYPE}`,
     ...(credential === null ? [] : [`Authorization: ${credential}`]),
     ...(range === null ? [] : [`Range: bytes=${range.startBytes}-${range.endBytes - 1}`]),
     '\r\n',

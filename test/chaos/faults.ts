@@ -12,7 +12,12 @@ export function scheduleFaults(plan: Plan, world: World): void {
     for (let times = 1 + random.below(3); times > 0; times--) {
       const fromMs = FAULTS_FROM_MS * random.next() + random.below(HEALED_MS - 10_000);
       const untilMs = Math.min(HEALED_MS - 1, fromMs + 200 + random.below(20_000));
-      const end = FAULTS[kind](world, random, (begin) => world.timeline.after(fromMs, begin));
+      const end = FAULTS[kind](
+        world,
+        random,
+        (begin) => world.timeline.after(fromMs, begin),
+        untilMs,
+      );
       world.timeline.after(untilMs, end);
     }
   world.timeline.after(HEALED_MS, () => {
@@ -21,7 +26,12 @@ export function scheduleFaults(plan: Plan, world: World): void {
 }
 
 /** Prepares a fault: `at` gets what begins it; returns what ends it. */
-type Fault = (world: World, random: Random, at: (begin: () => void) => void) => () => void;
+type Fault = (
+  world: World,
+  random: Random,
+  at: (begin: () => void) => void,
+  untilMs: number,
+) => () => void;
 
 const nothing = (): void => undefined;
 
@@ -92,6 +102,28 @@ const FAULTS: Record<FaultKind, Fault> = {
     at(() => world.crash(machine));
     return () => {
       if (machine.process === null) void world.start(machine);
+    };
+  },
+  drain(world, random, _at, untilMs) {
+    // In the middle of an answer.
+    const { atMs, machine } = world.plan.pulls[random.below(world.plan.pulls.length)]!;
+    const fromMs = Math.min(HEALED_MS - 1, atMs + 1 + random.next() * random.next() * 300);
+    world.timeline.after(fromMs, () =>
+      world.drain(world.machines[machine]!, Math.max(untilMs, fromMs + 1_000)),
+    );
+    return nothing;
+  },
+  runtime(world, random, at) {
+    const shelves = world.machines.flatMap(({ shelf }) => (shelf === null ? [] : [shelf]));
+    const how = random.below(3);
+    at(() => {
+      for (const shelf of shelves)
+        if (how === 0) shelf.clear();
+        else if (how === 1) shelf.rot(random);
+        else shelf.isUnreadable = true;
+    });
+    return () => {
+      for (const shelf of shelves) shelf.isUnreadable = false;
     };
   },
   clock(world, random, at) {

@@ -5,6 +5,8 @@ import type { Plan } from './plan.ts';
 import type { World } from './world.ts';
 
 const INTRUDER = 'intruder';
+/** Requests of others that it sends to each node, each time. */
+const REPLAYED_MAX = 4;
 
 /** What a stranger gets, who reaches the p2p port and sees what nodes send to each other. */
 export async function intrude(plan: Plan, world: World): Promise<void> {
@@ -25,7 +27,8 @@ export async function intrude(plan: Plan, world: World): Promise<void> {
           request.address.endsWith(`:${P2P_PORT}`) &&
           request.address !== address,
       )
-      .map(({ head }) => head);
+      .map(({ head }) => head)
+      .slice(-REPLAYED_MAX);
     for (const head of [own, ...others]) await ask(world, address, head);
   }
 }

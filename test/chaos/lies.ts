@@ -60,7 +60,9 @@ const LIES: Record<string, (random: Random) => Partial<Tamper>> = {
   }),
   drip: () =>
     onPread({
-      head: `HTTP/1.1 200 OK\r\nShoal-Total: 4000000\r\nContent-Length: ${SHARD_BYTES}\r\n\r\n`,
+      head:
+        `HTTP/1.1 200 OK\r\nShoal-Total: ${2 * SHARD_BYTES}\r\n` +
+        `Content-Length: ${SHARD_BYTES}\r\n\r\n`,
       body: new Uint8Array(SHARD_BYTES),
       dripMs: 15,
     }),

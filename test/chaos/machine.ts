@@ -16,9 +16,11 @@ import { Turn } from '../../lib/front/turn.ts';
 import { Uploads } from '../../lib/front/uploads.ts';
 import { WarmMemory } from '../../lib/front/warm.ts';
 import { Arena } from '../../lib/io/arena.ts';
+import { OriginClient } from '../../lib/origin/client.ts';
 import { Doorbells } from '../../lib/io/doorbell.ts';
-import { SHARD_BYTES } from '../../lib/limits.ts';
+import { DRAIN_DEADLINE_MS, SHARD_BYTES } from '../../lib/limits.ts';
 import { buildDesk } from '../../lib/node/desk.ts';
+import { runtimeStoreOver } from '../../lib/node/runtime-store.ts';
 import { buildShards, type Shards } from '../../lib/node/shards.ts';
 import { openStore, type Storage } from '../../lib/node/storage.ts';
 import { Vouching } from '../../lib/registry/vouching.ts';
@@ -31,11 +33,13 @@ import type { ControlMessage, FrontMessage } from '../../lib/workers/messages.ts
 import { Envelope } from '../../lib/wire/envelope.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
 import type { Random } from '../../native-bench/sim/random.ts';
+import type { ContentShelf } from './content-shelf.ts';
 import type { Disk } from './disk.ts';
 import { SimApp, type Tamper } from './http.ts';
 import type { Network } from './network.ts';
 import { simPools } from './pools.ts';
-import { OriginLink, UPSTREAM, type Registry } from './registry.ts';
+import { OriginTransport } from './origin-transport.ts';
+import { STORE, STRANGER, UPSTREAM, type Registry } from './registry.ts';
 import { ProcessClock } from './timeline.ts';
 
 export const P2P_PORT = 65002;
@@ -50,6 +54,8 @@ export interface Variant {
   shards?(shards: Shards): void;
   parts?(parts: ControlParts, shards: Shards): void;
   envelope?(envelope: Envelope): void;
+  vouching?(vouching: Vouching): void;
+  process?(process: Process): void;
   /** Control's end of the front, with every message of the front. */
   desk?(desk: FrontDesk): void;
   /** Up to where clients may be sent a slot, where it is not the arena that says so. */
@@ -64,6 +70,8 @@ export interface MachineParts {
   network: Network;
   registry: Registry;
   disk: Disk;
+  /** What its container runtime keeps; null: nodes here do not use it. */
+  shelf: ContentShelf | null;
   random: Random;
   view(): MembershipView;
   skewMs(): number;
@@ -75,6 +83,9 @@ export interface MachineParts {
 
 /** One process on a machine: a whole node, its parts those of lib/node. */
 export interface Process {
+  isDraining: boolean;
+  /** Answers that are under way. */
+  inFlight(): number;
   clock: ProcessClock;
   storage: Storage;
   shards: Shards;
@@ -82,6 +93,8 @@ export interface Process {
   /** Tells the node a new member list. */
   tell(view: MembershipView): void;
   end(): void;
+  /** Finishes what is under way and takes nothing more. */
+  drain(): Promise<void>;
 }
 
 export const ACCESS_TTL_S = 5;
@@ -97,6 +110,7 @@ function configOf(mode: 'agent' | 'root'): Config {
         DeployConfig: { mode },
         ProxyConfig: {
           registries: [{ upstream: UPSTREAM }],
+          allow: [STORE, STRANGER],
           accessTtl: ACCESS_TTL_S,
           accessStaleTtl: STALE_TTL_S,
           throttleLimitMB: 0,
@@ -110,7 +124,7 @@ function configOf(mode: 'agent' | 'root'): Config {
 }
 
 export async function startProcess(machine: MachineParts): Promise<Process> {
-  const { name, mode, network, disk, random, variant } = machine;
+  const { name, mode, network, disk, shelf, random, variant } = machine;
   const node = `${name}:${P2P_PORT}`;
   const config = configOf(mode);
   const clock = new ProcessClock(network.timeline, machine.skewMs);
@@ -118,8 +132,14 @@ export async function startProcess(machine: MachineParts): Promise<Process> {
   const arena = takeArena(machine.slots);
   const doorbells = new SimBells(clock);
   const residency = new Residency(arena, doorbells, clock);
-  const origin = new OriginLink(machine.registry, network, name, clock);
-  const pools = simPools({ machine: name, arena, doorbells, clock, network, origin, disk });
+  const vouching = new Vouching(config.ProxyConfig);
+  variant.vouching?.(vouching);
+  const origin = new OriginClient(config.ProxyConfig, {
+    clock,
+    transport: new OriginTransport(machine.registry, network, name, clock),
+    redirected: (bucket) => vouching.learn(bucket),
+  });
+  const pools = simPools({ machine: name, arena, doorbells, clock, network, origin, disk, shelf });
   const { slotCount, entryCount, table } = disk;
   const files = {
     ...{ slotCount, entryCount, table },
@@ -128,12 +148,18 @@ export async function startProcess(machine: MachineParts): Promise<Process> {
   const store = openStore(files, machine.checkReads, { arena, pools }, observation, clock);
   const storage: Storage = {
     ...{ arena, doorbells, residency, pools, store },
-    runtime: null,
+    runtime:
+      shelf === null
+        ? null
+        : runtimeStoreOver(shelf, {
+            ...{ slotCount: arena.slotCount, isCrowded: () => residency.waiting > 0 },
+            ...{ pools, log: observation.log, clock },
+          }),
     settle: () => undefined,
-    close: () => Promise.resolve(),
+    close: () => store.close(),
   };
   variant.storage?.(storage);
-  const vouching = new Vouching(config.ProxyConfig);
+  storage.runtime?.start();
   const envelope = new Envelope({ secret: SECRET, self: node, wallMs: clock.wallMs });
   variant.envelope?.(envelope);
   const shared = { node, storage, vouching, envelope, observation, clock };
@@ -155,8 +181,22 @@ export async function startProcess(machine: MachineParts): Promise<Process> {
   variant.parts?.(parts, shards);
   await shards.swarm.join(membership);
   new Scrubber({ clock, arena, residency, store, scrubbed: () => undefined });
-  serve(machine, clock, { arena, doorbells }, parts, envelope);
-  return { clock, storage, shards, parts, tell: (view) => tell(view), end: () => clock.end() };
+  const front = serve(machine, clock, { arena, doorbells }, parts, envelope);
+  const process: Process = {
+    isDraining: false,
+    inFlight: front.inFlight,
+    ...{ clock, storage, shards, parts, tell: (view) => tell(view), end: () => clock.end() },
+    // As lib/node.ts does it.
+    async drain() {
+      await front.drain();
+      shards.offers.close();
+      await shards.swarm.leave();
+      storage.runtime?.close();
+      await storage.close();
+    },
+  };
+  variant.process?.(process);
+  return process;
 }
 
 /** The front of a process, on the ports of its machine. */
@@ -166,8 +206,11 @@ function serve(
   { arena, doorbells }: { arena: Arena; doorbells: Doorbells },
   parts: ControlParts,
   envelope: Envelope,
-): void {
+): Pick<Process, 'drain' | 'inFlight'> {
   const { name, network } = machine;
+  let inFlight = 0;
+  let drainUntilMs = 0;
+  const ended = (): void => void (inFlight -= 1);
   const [front, control] = portPair(clock);
   const channel = new Channel<ControlMessage, FrontMessage>(control as never, (message) =>
     desk.receive(message as never),
@@ -181,7 +224,8 @@ function serve(
   const common = {
     ...{ arena, link, turn: new Turn(), followers: new SlotFollowers(doorbells, 0) },
     ...{ nowMs: clock.nowMs, after: clock.after, tracing: false, throttle: null },
-    ...{ started: nothing, draining: () => false },
+    started: () => void (inFlight += 1),
+    draining: () => drainUntilMs > 0,
   };
   const { prefix, registries, allow } = configOf(machine.mode).ProxyConfig;
   const route = { prefix, allow, registries: registries.map(({ upstream }) => ({ upstream })) };
@@ -189,7 +233,7 @@ function serve(
   servePeers(p2p.app, {
     ...common,
     ...{ uploads: new Uploads(common.turn, clock), envelope },
-    ...{ over: nothing, sent: nothing, answered: nothing, refused: nothing },
+    ...{ over: ended, sent: nothing, answered: nothing, refused: nothing },
   });
   serveProxy(proxy.app, {
     ...common,
@@ -197,11 +241,25 @@ function serve(
     watermark: (slot, fromBytes) =>
       machine.variant.watermark?.(arena, slot) ?? arena.sendableTo(slot, fromBytes),
     route: () => route,
-    ...{ passed: nothing, refused: nothing, over: nothing, warmRead: nothing },
+    ...{ passed: ended, refused: nothing, over: ended, warmRead: nothing },
     ...{ sent: nothing, firstByte: nothing },
   });
   network.listen(`${name}:${P2P_PORT}`, p2p.accept(machine.tamper, clock.after));
   network.listen(`${name}:${PROXY_PORT}`, proxy.accept());
+  return {
+    inFlight: () => inFlight,
+    drain() {
+      drainUntilMs = clock.nowMs() + DRAIN_DEADLINE_MS;
+      network.close(name);
+      return new Promise((resolve) => {
+        const look = (): void => {
+          if (inFlight === 0 || clock.nowMs() >= drainUntilMs) resolve();
+          else clock.after(20, look);
+        };
+        look();
+      });
+    },
+  };
 }
 
 /** Doorbells of one thread, heard in simulated time. */

@@ -8,7 +8,7 @@ import type { Timeline } from './timeline.ts';
 /** How often what waits for a cut path looks again, as a TCP stack retransmits. */
 const RETRANSMIT_MS = 120;
 const SEEN_MAX = 20;
-const SEND_BUFFER_BYTES = 512 * 1024;
+const SEND_BUFFER_BYTES = 64 * 1024;
 
 /** One direction between two machines. */
 export interface Path {
@@ -97,10 +97,15 @@ export class Network {
     return this.#open.size;
   }
 
-  /** The process of `machine` has ended: its kernel resets its connections. */
-  crashed(machine: string): void {
+  /** `machine` takes no more connections; those that it has go on. */
+  close(machine: string): void {
     for (const address of [...this.#listeners.keys()])
       if (machineOf(address) === machine) this.#listeners.delete(address);
+  }
+
+  /** The process of `machine` has ended: its kernel resets its connections. */
+  crashed(machine: string): void {
+    this.close(machine);
     for (const connection of [...this.#open]) connection.crashed(machine);
   }
 }

@@ -1,5 +1,8 @@
 import { Random } from '../../native-bench/sim/random.ts';
 import { library, type Blob } from './library.ts';
+import { STRANGE_BYTES, type Serving } from './registry.ts';
+
+const SERVINGS: readonly Serving[] = ['parts', 'redirect', 'parts', 'redirect', 'whole'];
 
 /** What happens in one simulation; made from its seed alone. */
 export interface Plan {
@@ -10,7 +13,9 @@ export interface Plan {
   diskSlots: number;
   pieceBytes: number;
   faults: FaultKind[];
-  blobs: { repository: string; blob: Blob }[];
+  /** Machines whose node reads what the container runtime keeps. */
+  withRuntime: boolean[];
+  blobs: { repository: string; blob: Blob; serving: Serving }[];
   pulls: PlannedPull[];
 }
 
@@ -18,10 +23,18 @@ export interface PlannedPull {
   atMs: number;
   machine: number;
   blob: number;
+  way: Way;
   who: Who;
   range: { startBytes: number; endBytes: number } | null;
   abortBytes: number | null;
 }
+
+/**
+ * What a client asks for: a blob, the manifest of a repository by digest or by tag, a blob in
+ * object storage by a signed URL, or a stranger's URL with the digest of a blob in its path.
+ */
+export const WAYS = ['blob', 'manifest', 'tag', 'signed', 'strange'] as const;
+export type Way = (typeof WAYS)[number];
 
 /** The clients: by what right they read. */
 export const WHO = ['right', 'other', 'wrong', 'nobody', 'revoked', 'late'] as const;
@@ -38,11 +51,15 @@ export const FAULT_KINDS = [
   'crash',
   'clock',
   'liar',
+  'runtime',
+  'drain',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 export const FAULTS_FROM_MS = 1_000;
 export const HEALED_MS = 40_000;
+/** When the tag of a repository is moved to another manifest. */
+export const MOVED_MS = 18_000;
 /** When the right of `revoked` ends, and long after that. */
 export const REVOKED_MS = 15_000;
 const REVOKED_AGAIN_MS = 30_000;
@@ -60,19 +77,27 @@ export function planOf(seed: number, only?: readonly FaultKind[]): Plan {
   const blobs = Array.from({ length: 1 + random.below(4) }, (_, index) => ({
     repository: index === 0 || random.below(2) === 0 ? 'one' : 'two',
     blob: one(library()),
+    serving: one(SERVINGS),
   }));
   const pulls = Array.from({ length: 3 + random.below(12) }, (): PlannedPull => {
     const blob = random.below(blobs.length);
-    const { length } = blobs[blob]!.blob.bytes;
+    const way = random.below(2) === 0 ? 'blob' : one(WAYS);
+    const length =
+      way === 'strange'
+        ? STRANGE_BYTES.length
+        : way === 'tag' || way === 'manifest'
+          ? 100
+          : blobs[blob]!.blob.bytes.length;
     const startBytes = random.below(length);
     const rangeBytes = one([1, 4_096, 100_000, length]);
     return {
       atMs: random.below(3) === 0 ? random.below(50) : random.below(HEALED_MS - 5_000),
       machine: random.below(agents),
       blob,
+      way,
       who: random.below(3) > 0 ? 'right' : one(WHO),
       range:
-        random.below(3) > 0
+        random.below(3) > 0 || way === 'manifest' || way === 'tag'
           ? null
           : { startBytes, endBytes: Math.min(length, startBytes + rangeBytes) },
       abortBytes: random.below(6) === 0 ? random.below(length) : null,
@@ -83,8 +108,9 @@ export function planOf(seed: number, only?: readonly FaultKind[]): Plan {
     pulls.push({ ...pull, atMs: REVOKED_AGAIN_MS });
   return {
     ...{ seed, agents, roots, faults, blobs, pulls },
+    withRuntime: Array.from({ length: agents + roots }, () => random.below(3) === 0),
     slots: 4 + random.below(8),
     diskSlots: 4 + random.below(20),
-    pieceBytes: one([64, 256, 1024]) * 1024,
+    pieceBytes: one([4, 16, 64]) * 1024,
   };
 }

@@ -1,19 +1,18 @@
-import { ShoalError } from '../../lib/errors.ts';
-import { LOOK_MS } from '../../lib/limits.ts';
-import type { OriginTarget } from '../../lib/origin-target.ts';
-import type { OriginSink } from '../../lib/origin/range-reader.ts';
-import type { ReadOptions } from '../../lib/origin/client.ts';
-import type { PingAnswer } from '../../lib/origin/outages.ts';
-import type { ProbeJob, ProbeResult, RelayJob, RelayResult } from '../../lib/workers/pool.ts';
 import type { Blob } from './library.ts';
-import type { Network } from './network.ts';
-import type { ProcessClock } from './timeline.ts';
 
-export const UPSTREAM = 'https://registry.test';
 export const HOST = 'registry.test';
+export const UPSTREAM = `https://${HOST}`;
+/** The object storage that the registry redirects to. */
+export const STORE = 'store.test';
+/** A host that nodes may ask, and for which no registry vouches. */
+export const STRANGER = 'stranger.test';
+/** A signed URL opens its object for so long. */
+const SIGNED_MS = 8_000;
+/** What the stranger serves under any digest. */
+export const STRANGE_BYTES = new Uint8Array(300_000);
 
-const FIRST_BYTE_MS = 20_000;
-const PIECE_BYTES = 256 * 1024;
+/** How the registry serves a blob: parts as asked, always the whole, or a redirect to the store. */
+export type Serving = 'parts' | 'whole' | 'redirect';
 
 /** A span of time in which a credential opens a repository. */
 interface Right {
@@ -22,9 +21,16 @@ interface Right {
   untilMs: number;
 }
 
-/** What the registry holds, whom it serves, and what it has sent. */
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: Uint8Array;
+}
+
+/** What the registry and its object storage hold, whom they serve, and what they have sent. */
 export class Registry {
-  readonly #blobs = new Map<string, Blob>();
+  readonly #blobs = new Map<string, { blob: Blob; serving: Serving }>();
+  readonly #manifests = new Map<string, Blob>();
   readonly #rights = new Map<string, Right[]>();
   readonly #nowMs: () => number;
   /** `up`, answers 503 to everything, or accepts connections and says nothing. */
@@ -38,8 +44,14 @@ export class Registry {
     this.#nowMs = nowMs;
   }
 
-  put(repository: string, blob: Blob): void {
-    this.#blobs.set(`${repository}/${blob.digest}`, blob);
+  put(repository: string, blob: Blob, serving: Serving): void {
+    this.#blobs.set(`${repository}/${blob.digest}`, { blob, serving });
+  }
+
+  /** `manifest` is found by its digest, and by `tag` until that is moved. */
+  tag(repository: string, tag: string, manifest: Blob): void {
+    this.#manifests.set(`${repository}/${tag}`, manifest);
+    this.#manifests.set(`${repository}/${manifest.digest}`, manifest);
   }
 
   grant(credential: string, right: Right): void {
@@ -54,153 +66,111 @@ export class Registry {
     );
   }
 
-  find(repository: string, digest: string): Blob | undefined {
-    return this.#blobs.get(`${repository}/${digest}`);
+  /** The URL of an object in the store, signed until `untilMs`. */
+  signed(blob: Blob, untilMs: number): string {
+    const hex = blob.digest.slice('sha256:'.length);
+    const path = `/bucket/docker/registry/v2/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`;
+    return `https://${STORE}${path}?Expires=${Math.floor(untilMs)}&Signature=good`;
   }
 
-  /** The blob, or the error that the registry answers with. */
-  answer({ url, authorization }: { url: string; authorization: string | null }): Blob {
+  /** `body`: of a whole object, or of the range asked for. */
+  answer(
+    host: string,
+    path: string,
+    query: string | undefined,
+    headers: Record<string, string>,
+  ): Answer {
+    if (host === STRANGER) return ranged(STRANGE_BYTES, headers['range']);
     this.requests += 1;
-    if (this.state === 'failing') throw refused(503, 'UNAVAILABLE');
-    const [, repository = '', digest = ''] =
-      /^https:\/\/[^/]+\/v2\/(.+)\/blobs\/(.+)$/.exec(url) ?? [];
-    const nowMs = this.#nowMs();
-    if (authorization === null) throw refused(401, 'UNAUTHORIZED');
-    if (!this.opens(repository, authorization, nowMs, nowMs)) throw refused(403, 'DENIED');
-    const blob = this.find(repository, digest);
-    if (blob === undefined) throw refused(404, 'BLOB_UNKNOWN');
-    return blob;
+    if (this.state === 'failing') return refusal(503, 'UNAVAILABLE');
+    return host === STORE
+      ? this.#object(path, query, headers['range'])
+      : this.#registry(path, headers);
   }
 
-  sent(digest: string, bytes: number): void {
-    this.sentBytes.set(digest, (this.sentBytes.get(digest) ?? 0) + bytes);
+  #object(path: string, query: string | undefined, range: string | undefined): Answer {
+    const asked = new URLSearchParams(query);
+    const isOpen =
+      asked.get('Signature') === 'good' && Number(asked.get('Expires')) > this.#nowMs();
+    const hex = /\/sha256\/[0-9a-f]{2}\/([0-9a-f]{64})\/data$/.exec(path)?.[1];
+    const found = [...this.#blobs.values()].find(({ blob }) => blob.digest === `sha256:${hex}`);
+    if (!isOpen || found === undefined) return refusal(403, 'AccessDenied');
+    return ranged(found.blob.bytes, range);
+  }
+
+  #registry(path: string, headers: Record<string, string>): Answer {
+    const authorization = headers['authorization'] ?? null;
+    const nowMs = this.#nowMs();
+    const [, repository = '', kind = '', reference = ''] =
+      /^\/v2\/(.+)\/(blobs|manifests)\/(.+)$/.exec(path) ?? [];
+    if (authorization === null) return refusal(401, 'UNAUTHORIZED');
+    if (!this.opens(repository, authorization, nowMs, nowMs)) return refusal(403, 'DENIED');
+    if (kind === 'manifests') {
+      const manifest = this.#manifests.get(`${repository}/${reference}`);
+      if (manifest === undefined) return refusal(404, 'MANIFEST_UNKNOWN');
+      return {
+        status: 200,
+        headers: {
+          'content-type': MANIFEST_TYPE,
+          'content-length': `${manifest.bytes.length}`,
+          'docker-content-digest': manifest.digest,
+        },
+        body: manifest.bytes,
+      };
+    }
+    const found = this.#blobs.get(`${repository}/${reference}`);
+    if (found === undefined) return refusal(404, 'BLOB_UNKNOWN');
+    const { blob, serving } = found;
+    if (serving === 'redirect') {
+      const location = this.signed(blob, nowMs + SIGNED_MS);
+      return { ...refusal(307, 'MOVED'), headers: { location, 'content-length': '0' } };
+    }
+    return ranged(blob.bytes, serving === 'parts' ? headers['range'] : undefined);
+  }
+
+  sent(path: string, bytes: number): void {
+    const hex = /([0-9a-f]{64})(?:\/data)?$/.exec(path)?.[1];
+    if (hex !== undefined)
+      this.sentBytes.set(`sha256:${hex}`, (this.sentBytes.get(`sha256:${hex}`) ?? 0) + bytes);
   }
 }
 
-function refused(status: number, code: string): ShoalError {
-  return new ShoalError('ORIGIN_REFUSED', `${HOST} answered ${status}`, {
+export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+
+/** A range that runs past the end gets the whole, as some object stores do it. */
+function ranged(bytes: Uint8Array, range: string | undefined): Answer {
+  const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(range ?? '') ?? [];
+  const startBytes = Number(from);
+  const endBytes = to === '' ? bytes.length : Number(to) + 1;
+  if (from === undefined || (startBytes < bytes.length && endBytes > bytes.length))
+    return { status: 200, headers: { 'content-length': `${bytes.length}` }, body: bytes };
+  if (startBytes >= bytes.length)
+    return {
+      status: 416,
+      headers: { 'content-length': '0', 'content-range': `bytes */${bytes.length}` },
+      body: EMPTY,
+    };
+  return {
+    status: 206,
+    headers: {
+      'content-length': `${endBytes - startBytes}`,
+      'content-range': `bytes ${startBytes}-${endBytes - 1}/${bytes.length}`,
+    },
+    body: bytes.subarray(startBytes, endBytes),
+  };
+}
+
+const EMPTY = new Uint8Array(0);
+
+function refusal(status: number, code: string): Answer {
+  const body = Buffer.from(JSON.stringify({ errors: [{ code, message: 'no' }] }));
+  return {
     status,
     headers: {
       'content-type': 'application/json',
-      ...(status === 401 ? { 'www-authenticate': `Bearer realm="https://${HOST}/token"` } : {}),
+      'content-length': `${body.length}`,
+      ...(status === 401 ? { 'www-authenticate': `Bearer realm="${UPSTREAM}/token"` } : {}),
     },
-    body: JSON.stringify({ errors: [{ code }] }),
-  });
-}
-
-/** The registry as the transfer threads of one machine reach it: the place of OriginClient. */
-export class OriginLink {
-  readonly #registry: Registry;
-  readonly #network: Network;
-  readonly #machine: string;
-  readonly #clock: ProcessClock;
-
-  constructor(registry: Registry, network: Network, machine: string, clock: ProcessClock) {
-    this.#registry = registry;
-    this.#network = network;
-    this.#machine = machine;
-    this.#clock = clock;
-  }
-
-  async readRange(
-    target: OriginTarget,
-    want: { offsetBytes: number; lengthBytes: number; totalBytes: number | null },
-    sink: OriginSink,
-    options: Partial<ReadOptions> = {},
-  ): Promise<{ requests: number }> {
-    await this.#reach(() => sink.stopped());
-    const blob = this.#registry.answer(target);
-    const totalBytes = blob.bytes.length;
-    options.learned?.({ ranges: 'parts', totalBytes, atHome: true });
-    const endBytes = Math.min(totalBytes, want.offsetBytes + want.lengthBytes);
-    if (want.offsetBytes >= totalBytes)
-      throw new ShoalError('RANGE_NOT_SATISFIABLE', 'past the end of the blob');
-    sink.head({
-      totalBytes,
-      startBytes: want.offsetBytes,
-      lengthBytes: endBytes - want.offsetBytes,
-    });
-    let atBytes = want.offsetBytes;
-    while (atBytes < endBytes) {
-      const piece = blob.bytes.subarray(atBytes, Math.min(endBytes, atBytes + PIECE_BYTES));
-      await this.#piece(piece.length, () => sink.stopped());
-      if (this.#network.random.next() < this.#registry.cutChance)
-        throw new ShoalError('ORIGIN_BROKEN', `${HOST} closed the connection`);
-      this.#registry.sent(blob.digest, piece.length);
-      sink.data(piece);
-      atBytes += piece.length;
-    }
-    return { requests: 1 };
-  }
-
-  async probe(job: ProbeJob): Promise<ProbeResult> {
-    try {
-      await this.#reach(() => false);
-      return {
-        kind: 'granted',
-        totalBytes: this.#registry.answer(job).bytes.length,
-        ranges: 'parts',
-      };
-    } catch (thrown) {
-      return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
-    }
-  }
-
-  /** No manifests are simulated: what is relayed is refused as the registry refuses it. */
-  async relay(job: RelayJob): Promise<RelayResult> {
-    try {
-      await this.#reach(() => false);
-      this.#registry.answer({ ...job, authorization: job.headers['authorization'] ?? null });
-      throw refused(404, 'MANIFEST_UNKNOWN');
-    } catch (thrown) {
-      return { kind: 'failed', error: ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire() };
-    }
-  }
-
-  async ping(): Promise<PingAnswer> {
-    try {
-      await this.#reach(() => false);
-    } catch {
-      return null;
-    }
-    return this.#registry.state === 'failing' ? 503 : 401;
-  }
-
-  /** Resolves when a request has been answered; rejects like OriginClient. */
-  async #reach(isStopped: () => boolean): Promise<void> {
-    const [there, back] = this.#ways();
-    const dueMs = this.#clock.nowMs() + FIRST_BYTE_MS;
-    await this.#wait(there.latencyMs);
-    while (there.isCut || back.isCut || this.#registry.state === 'silent') {
-      if (isStopped()) throw new ShoalError('CANCELLED', 'not wanted any more');
-      if (this.#clock.nowMs() >= dueMs)
-        throw new ShoalError('ORIGIN_TIMEOUT', `${HOST} sent nothing for ${FIRST_BYTE_MS} ms`);
-      await this.#wait(LOOK_MS);
-    }
-    await this.#wait(back.latencyMs);
-  }
-
-  async #piece(bytes: number, isStopped: () => boolean): Promise<void> {
-    const [, back] = this.#ways();
-    const dueMs = this.#clock.nowMs() + FIRST_BYTE_MS;
-    await this.#wait(bytes / back.bytesPerMs);
-    while (back.isCut) {
-      if (isStopped()) break;
-      if (this.#clock.nowMs() >= dueMs)
-        throw new ShoalError('ORIGIN_TIMEOUT', `${HOST} sent nothing for ${FIRST_BYTE_MS} ms`);
-      await this.#wait(LOOK_MS);
-    }
-    if (isStopped()) throw new ShoalError('CANCELLED', 'not wanted any more');
-  }
-
-  #ways() {
-    return [
-      this.#network.path(this.#machine, HOST),
-      this.#network.path(HOST, this.#machine),
-    ] as const;
-  }
-
-  #wait(ms: number): Promise<void> {
-    return new Promise((resolve) => this.#clock.after(ms, resolve));
-  }
+    body,
+  };
 }

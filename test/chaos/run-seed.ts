@@ -6,6 +6,7 @@ import { intrude } from './intruder.ts';
 import { ACCESS_TTL_S, STALE_TTL_S, type Variant } from './machine.ts';
 import {
   HEALED_MS,
+  MOVED_MS,
   REVOKED_MS,
   planOf,
   type FaultKind,
@@ -13,6 +14,8 @@ import {
   type PlannedPull,
   type Who,
 } from './plan.ts';
+import { manifestOf, type Blob } from './library.ts';
+import { STORE, STRANGE_BYTES, STRANGER } from './registry.ts';
 import { World, type Machine } from './world.ts';
 
 /** After the last fault, until everything must work again. */
@@ -21,16 +24,23 @@ const RECOVERY_MS = 70_000;
 const REST_MS = 90_000;
 /** A check and its answer may be on their way for so long. */
 const CHECK_MS = 3_000;
+/** A URL that a client brings is signed for so long. */
+const SIGNED_FOR_MS = 120_000;
 /** How long a right from before an outage may count after the outage was last seen. */
 const OUTAGE_MEMORY_MS = 90_000;
 
+const REPOSITORIES = ['one', 'two'];
+
+/** As long as tokens are: the name of what may be a password is slow to compute, in real time. */
+const token = (name: string): string => `Bearer ${name.padEnd(40, '.')}`;
+
 const CREDENTIALS: Record<Who, string | null> = {
-  right: 'Bearer right',
-  other: 'Bearer other',
-  wrong: 'Bearer wrong',
+  right: token('right'),
+  other: token('other'),
+  wrong: token('wrong'),
   nobody: null,
-  revoked: 'Bearer revoked',
-  late: 'Bearer late',
+  revoked: token('revoked'),
+  late: token('late'),
 };
 
 export interface SeedResult {
@@ -98,10 +108,14 @@ class Simulation {
   }
 
   #fillRegistry(): void {
-    const { registry } = this.#world;
+    const { registry, timeline } = this.#world;
     const always = { fromMs: 0, untilMs: Infinity };
-    for (const { repository, blob } of this.#plan.blobs) registry.put(repository, blob);
-    for (const repository of ['one', 'two']) {
+    for (const { repository, blob, serving } of this.#plan.blobs)
+      registry.put(repository, blob, serving);
+    for (const repository of REPOSITORIES) {
+      const [before, after] = manifestsOf(this.#plan, repository);
+      registry.tag(repository, 'latest', before);
+      timeline.after(MOVED_MS, () => registry.tag(repository, 'latest', after));
       registry.grant(CREDENTIALS.right!, { repository, ...always });
       registry.grant(CREDENTIALS.revoked!, { repository, fromMs: 0, untilMs: REVOKED_MS });
       registry.grant(CREDENTIALS.late!, { repository, fromMs: 20_000, untilMs: Infinity });
@@ -119,7 +133,7 @@ class Simulation {
             network.path(name, 'registry.test').isCut || network.path('registry.test', name).isCut,
         );
       if (isOut) this.#lastOutageMs = timeline.nowMs;
-      if (timeline.nowMs < HEALED_MS) timeline.after(100, look);
+      if (timeline.nowMs < HEALED_MS) timeline.after(500, look);
     };
     look();
   }
@@ -129,15 +143,15 @@ class Simulation {
     for (const [machine, { mode }] of this.#world.machines.entries())
       if (mode === 'agent')
         for (const blob of this.#plan.blobs.keys())
-          void this.#pull(
-            { atMs: 0, machine, blob, who: 'right', range: null, abortBytes: null },
-            true,
-          );
+          for (const way of ['blob', 'tag'] as const)
+            void this.#pull(
+              { atMs: 0, machine, blob, way, who: 'right', range: null, abortBytes: null },
+              true,
+            );
   }
 
   async #pull(planned: PlannedPull, mustWork: boolean): Promise<void> {
-    const { network, timeline } = this.#world;
-    const { repository, blob } = this.#plan.blobs[planned.blob]!;
+    const { network } = this.#world;
     const machine = this.#world.machines[planned.machine]!.name;
     const client = `client-of-${machine}`;
     for (const [from, to] of [
@@ -145,60 +159,84 @@ class Simulation {
       [machine, client],
     ] as const)
       Object.assign(network.path(from, to), { latencyMs: 0.05, bytesPerMs: 1_000_000 });
+    const { target, contents, credential, opens } = requestOf(this.#plan, planned, this.#world);
     const what: Pull = {
-      ...{ client, machine, repository, blob, range: planned.range },
-      credential: CREDENTIALS[planned.who],
-      abortBytes: planned.abortBytes,
+      ...{ client, machine, target, contents, credential },
+      ...{ range: planned.range, abortBytes: planned.abortBytes },
     };
+    const { shelf } = this.#world.machines[planned.machine]!;
+    const { blob } = this.#plan.blobs[planned.blob]!;
+    // Whoever pulls a whole blob is the container runtime, and keeps it.
+    const isKept = planned.way === 'blob' && planned.range === null && opens(0, Infinity);
+    if (isKept) {
+      shelf?.begin(blob);
+      what.placed = (bytes) => shelf?.grew(blob.digest, bytes);
+    }
     this.#running += 1;
     try {
       const { outcome, seen } = await pull(network, what);
+      if (isKept) shelf?.ended(blob.digest, outcome.kind === 'done');
       this.#result.pulls.push({ pull: planned, outcome, seen });
-      this.#check(what, planned, outcome, seen, mustWork);
+      this.#check(what, planned, opens, outcome, seen, mustWork);
     } catch (thrown) {
       this.#world.violated(`a client failed: ${(thrown as Error).stack}`);
     } finally {
       this.#running -= 1;
     }
-    void timeline;
   }
 
-  #check(what: Pull, planned: PlannedPull, outcome: Outcome, seen: Seen, mustWork: boolean): void {
-    const { registry, timeline } = this.#world;
-    const name = `${planned.who} at ${what.machine} for ${what.blob.bytes.length} bytes`;
+  #check(
+    what: Pull,
+    planned: PlannedPull,
+    opens: Opens,
+    outcome: Outcome,
+    seen: Seen,
+    mustWork: boolean,
+  ): void {
+    const { nowMs } = this.#world.timeline;
+    const sizeBytes = what.contents[0]!.length;
+    const name = `${planned.who} at ${what.machine} for ${planned.way} of ${sizeBytes} bytes`;
     const violated = (text: string): void => this.#world.violated(`${name}: ${text}`);
     if (seen.wrongAt !== null) violated(`wrong byte at ${seen.wrongAt}`);
-    if (seen.wrongHead !== null) violated(`wrong head: ${seen.wrongHead}`);
+    if (seen.wrongHead !== null) violated(`wrong size: ${seen.wrongHead}`);
     if (outcome.kind === 'hung') violated('no byte and no error in time');
     const { openedMs } = seen;
-    if (openedMs !== null && !this.#mayRead(what, openedMs)) violated('read without a right');
+    if (openedMs !== null && !opens(openedMs - this.#rememberedMs(openedMs), openedMs))
+      violated('read without a right');
     if (outcome.kind === 'refused') {
       const isTold =
-        what.blob.bytes.length > 999 &&
-        !registry.opens(what.repository, what.credential, 0, timeline.nowMs) &&
-        outcome.body.includes(String(what.blob.bytes.length));
+        sizeBytes > 999 && !opens(0, nowMs) && outcome.body.includes(String(sizeBytes));
       if (isTold) violated('an error told the size of the blob');
       if (!/"errors"/.test(outcome.body)) violated(`an unclear error: ${outcome.body}`);
     }
-    const hasRight =
-      planned.who === 'right' &&
-      registry.opens(what.repository, what.credential, timeline.nowMs, timeline.nowMs);
+    // Nobody vouches for what a stranger serves: it may end with an error.
+    if (planned.way === 'strange') return;
     const isCalm = this.#plan.faults.length === 0;
+    const hasRight = planned.who === 'right' && opens(nowMs, nowMs);
     if (hasRight && (mustWork || isCalm) && outcome.kind !== 'done' && outcome.kind !== 'aborted')
       violated(`failed without a reason: ${JSON.stringify(outcome)}`);
-    const neverHad = !registry.opens(what.repository, what.credential, 0, Infinity);
     if (
       isCalm &&
-      neverHad &&
+      !opens(0, Infinity) &&
       !(outcome.kind === 'refused' && [401, 403, 404].includes(outcome.status))
     )
       violated(`answered otherwise than the registry: ${JSON.stringify(outcome)}`);
+    const isDrainOnly = this.#plan.faults.every((kind) => kind === 'drain');
+    if (isDrainOnly && outcome.kind === 'broken' && openedMs !== null)
+      violated(`an answer was broken off: ${outcome.message}`);
+    const isMoved =
+      openedMs !== null && openedMs > MOVED_MS + CHECK_MS && !this.#isAfterOutage(openedMs);
+    if (planned.way === 'tag' && outcome.kind === 'done' && isMoved && !seen.fits.includes(1))
+      violated('a tag that was moved before');
   }
 
-  #mayRead({ repository, credential }: Pull, openedMs: number): boolean {
-    const isAfterOutage = openedMs - this.#lastOutageMs < OUTAGE_MEMORY_MS;
-    const rememberedMs = (isAfterOutage ? STALE_TTL_S : ACCESS_TTL_S) * 1000 + CHECK_MS;
-    return this.#world.registry.opens(repository, credential, openedMs - rememberedMs, openedMs);
+  #isAfterOutage(atMs: number): boolean {
+    return atMs - this.#lastOutageMs < OUTAGE_MEMORY_MS;
+  }
+
+  /** How long ago a right may have ended for what is opened at `atMs`. */
+  #rememberedMs(atMs: number): number {
+    return (this.#isAfterOutage(atMs) ? STALE_TTL_S : ACCESS_TTL_S) * 1000 + CHECK_MS;
   }
 
   #checkRest({ name, process, disk }: Machine): void {
@@ -207,6 +245,7 @@ class Simulation {
     const { arena, residency } = storage;
     const violated = (text: string): void => this.#world.violated(`${name} at rest: ${text}`);
     if (parts.streams.open.streams !== 0) violated(`${parts.streams.open.streams} open streams`);
+    if (process.inFlight() !== 0) violated(`${process.inFlight()} answers under way`);
     if (residency.waiting > 0) violated(`${residency.waiting} waiters for memory`);
     if (shards.swarm.core.isFetching) violated('a fetch is under way');
     for (const resident of shards.loader.residents())
@@ -227,8 +266,13 @@ class Simulation {
   #checkOrigin(): void {
     const { registry, machines } = this.#world;
     const isCalm = this.#plan.faults.length === 0;
-    const times = isCalm ? 1.5 : 4 * machines.length;
-    for (const { blob } of this.#plan.blobs) {
+    for (const [index, { blob, serving }] of this.#plan.blobs.entries()) {
+      // What is signed is read for its URL alone, until the registry has led to that place itself;
+      // of what comes as a whole only, a part costs the whole.
+      const alone = this.#plan.pulls.filter(
+        (pull) => pull.blob === index && (pull.way === 'signed' || serving === 'whole'),
+      ).length;
+      const times = (isCalm ? 1.5 : 4 * machines.length) + alone;
       const sentBytes = registry.sentBytes.get(blob.digest) ?? 0;
       const allowedBytes = times * Math.max(blob.bytes.length, SHARD_BYTES) + SHARD_BYTES;
       if (sentBytes > allowedBytes)
@@ -238,8 +282,68 @@ class Simulation {
       (sum, { blob }) => sum + Math.ceil(blob.bytes.length / SHARD_BYTES),
       0,
     );
-    const most = (isCalm ? 4 : 30) * (this.#plan.pulls.length + machines.length * (shards + 4));
+    const most = (isCalm ? 8 : 60) * (this.#plan.pulls.length + machines.length * (shards + 4));
     if (registry.requests > most)
       this.#world.violated(`the registry got ${registry.requests} requests`);
+  }
+}
+
+/** Whether the right of a request holds at some time in [fromMs, untilMs]. */
+type Opens = (fromMs: number, untilMs: number) => boolean;
+
+interface Request {
+  target: string;
+  contents: readonly Uint8Array[];
+  credential: string | null;
+  opens: Opens;
+}
+
+function manifestsOf(plan: Plan, repository: string): [before: Blob, after: Blob] {
+  const blobs = plan.blobs.filter((entry) => entry.repository === repository);
+  const of = (version: number): Blob =>
+    manifestOf(
+      blobs.map(({ blob }) => blob),
+      version,
+    );
+  return [of(1), of(2)];
+}
+
+function requestOf(plan: Plan, { way, who, blob: index }: PlannedPull, world: World): Request {
+  const { registry, timeline } = world;
+  const { repository, blob } = plan.blobs[index]!;
+  const credential = CREDENTIALS[who];
+  const opens: Opens = (from, until) => registry.opens(repository, credential, from, until);
+  const [before, after] = manifestsOf(plan, repository);
+  switch (way) {
+    case 'blob':
+      return {
+        target: `/v2/${repository}/blobs/${blob.digest}`,
+        ...{ contents: [blob.bytes], credential, opens },
+      };
+    case 'manifest':
+      return {
+        target: `/v2/${repository}/manifests/${before.digest}`,
+        ...{ contents: [before.bytes], credential, opens },
+      };
+    case 'tag':
+      return {
+        target: `/v2/${repository}/manifests/latest`,
+        ...{ contents: [before.bytes, after.bytes], credential, opens },
+      };
+    case 'signed': {
+      const isGood = who === 'right' || who === 'late' || who === 'revoked';
+      const untilMs = who === 'revoked' ? REVOKED_MS : timeline.nowMs + SIGNED_FOR_MS;
+      const url = registry.signed(blob, untilMs);
+      return {
+        target: `/accelerator/${isGood ? url : url.replace('=good', '=bad')}`,
+        ...{ contents: [blob.bytes], credential: null },
+        opens: (fromMs) => isGood && fromMs < untilMs,
+      };
+    }
+    case 'strange':
+      return {
+        target: `/accelerator/${registry.signed(blob, 0).replace(STORE, STRANGER)}`,
+        ...{ contents: [STRANGE_BYTES], credential: null, opens: () => true },
+      };
   }
 }

@@ -40,7 +40,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   neverForgetsARight: {
     under: [],
-    seed: 3,
+    seed: 1,
     breaks: {
       parts({ streams: { gate } }) {
         const remembered = new Set<string>();
@@ -57,7 +57,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   takesARefusalForAnOutage: {
     under: [],
-    seed: 3,
+    seed: 1,
     breaks: {
       parts({ streams: { gate } }) {
         const granted = new Set<string>();
@@ -78,7 +78,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   givesOneClientsRightToAnother: {
     under: [],
-    seed: 2,
+    seed: 1,
     breaks: {
       parts({ streams: { gate } }) {
         const granted = new Set<string>();
@@ -94,7 +94,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   believesAPeersSize: {
     under: ['liar'],
-    seed: 5,
+    seed: 33,
     breaks: {
       shards({ facts }) {
         const sized = facts.sized.bind(facts);
@@ -129,7 +129,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   asksTheOriginForEachReader: {
     under: [],
-    seed: 1,
+    seed: 2,
     breaks: {
       storage({ pools }) {
         const origin = pools.origin.bind(pools);
@@ -170,7 +170,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   neverEndsAFetch: {
     under: ['registry'],
-    seed: 2,
+    seed: 1,
     breaks: {
       storage({ pools }) {
         const origin = pools.origin.bind(pools);
@@ -187,12 +187,46 @@ export const VARIANTS: Record<string, Broken> = {
   },
   skipsTheDisksChecksum: {
     under: ['disk', 'crash'],
-    seed: 9,
+    seed: 10,
     breaks: {
       storage: (storage) =>
         jobs(storage, (job, run) =>
           run(job.kind === 'diskRead' ? { ...job, checksum: null } : job),
         ),
+    },
+  },
+  believesTheRuntimesFiles: {
+    under: ['runtime'],
+    seed: 4,
+    breaks: {
+      storage: (storage) =>
+        jobs(storage, async (job, run) => {
+          const result = await run(job);
+          return job.kind === 'fileRead' ? { kind: 'done', outcome: 'ok' } : result;
+        }),
+    },
+  },
+  vouchesForStrangers: {
+    under: [],
+    seed: 8,
+    breaks: {
+      vouching(vouching) {
+        vouching.isVouched = () => true;
+        vouching.vouchesFor = () => true;
+      },
+    },
+  },
+  sharesWhatASignatureOpened: {
+    under: [],
+    seed: 10,
+    breaks: {
+      parts({ streams: { gate } }) {
+        const check = gate.check.bind(gate);
+        gate.check = (blob, authorization) =>
+          blob.url.includes('=bad')
+            ? Promise.resolve({ forMs: 0, stale: false })
+            : check(blob, authorization);
+      },
     },
   },
   opensAnySignature: {
@@ -221,7 +255,7 @@ export const VARIANTS: Record<string, Broken> = {
   },
   tellsSizesInErrors: {
     under: [],
-    seed: 1,
+    seed: 3,
     breaks: {
       parts({ streams: { gate } }, { facts }) {
         const check = gate.check.bind(gate);

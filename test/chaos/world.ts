@@ -1,7 +1,9 @@
 import type { Member, MembershipView } from '../../lib/cluster/membership.ts';
 import { membershipView } from '../../lib/cluster/membership.ts';
 import { Random } from '../../native-bench/sim/random.ts';
+import { ContentShelf } from './content-shelf.ts';
 import { Disk } from './disk.ts';
+import { DRAIN_DEADLINE_MS } from '../../lib/limits.ts';
 import type { Tamper } from './http.ts';
 import {
   giveArena,
@@ -20,6 +22,8 @@ export interface Machine {
   name: string;
   mode: 'agent' | 'root';
   disk: Disk;
+  /** null: the node does not use what the container runtime keeps. */
+  shelf: ContentShelf | null;
   /** null: its process has ended. */
   process: Process | null;
   skewMs: number;
@@ -27,6 +31,9 @@ export interface Machine {
   view: MembershipView | null;
   isLiar: boolean;
 }
+
+/** What a node has to do once its clients have their answers. */
+const DRAIN_REST_MS = 5_000;
 
 /** All machines, the network between them, and the registry. */
 export class World {
@@ -39,13 +46,13 @@ export class World {
   readonly violations: string[] = [];
   /** What the node that lies does. */
   lie = '';
-  readonly #plan: Plan;
+  readonly plan: Plan;
   readonly #variant: Variant;
   readonly #used: Process[] = [];
   #tamper: Tamper | null = null;
 
   constructor(plan: Plan, variant: Variant) {
-    this.#plan = plan;
+    this.plan = plan;
     this.#variant = variant;
     this.random = new Random(plan.seed ^ 0x5eed);
     const pathRandom = new Random(plan.seed ^ 0xba5e);
@@ -58,6 +65,7 @@ export class World {
         name: `10.0.0.${index + 1}`,
         mode: index < plan.agents ? 'agent' : 'root',
         disk: new Disk(plan.diskSlots, this.random),
+        shelf: plan.withRuntime[index] === true ? new ContentShelf() : null,
         ...{ process: null, skewMs: 0, view: null, isLiar: false },
       });
   }
@@ -83,10 +91,11 @@ export class World {
 
   async start(machine: Machine): Promise<void> {
     const parts: MachineParts = {
-      ...{ name: machine.name, mode: machine.mode, slots: this.#plan.slots },
+      ...{ name: machine.name, mode: machine.mode, slots: this.plan.slots },
       // Rot after the first check is found by `always` only (CacheConfig.checkReads).
-      checkReads: this.#plan.faults.includes('disk') ? 'always' : 'first',
+      checkReads: this.plan.faults.includes('disk') ? 'always' : 'first',
       ...{ network: this.network, registry: this.registry, disk: machine.disk },
+      shelf: machine.shelf,
       random: this.random,
       view: () => machine.view ?? this.view,
       skewMs: () => machine.skewMs,
@@ -103,6 +112,24 @@ export class World {
     machine.process?.end();
     machine.process = null;
     this.network.crashed(machine.name);
+  }
+
+  /** The process ends in order: what is under way is finished. It starts again at `againMs`. */
+  drain(machine: Machine, againMs: number): void {
+    const { process } = machine;
+    if (process === null || process.isDraining) return;
+    process.isDraining = true;
+    const late = this.timeline.after(DRAIN_DEADLINE_MS + DRAIN_REST_MS, () => {
+      if (machine.process === process) this.violated(`the drain of ${machine.name} did not end`);
+    });
+    void process.drain().then(() => {
+      late.cancel();
+      if (machine.process !== process) return;
+      this.crash(machine);
+      this.timeline.after(againMs - this.timeline.nowMs, () => {
+        if (machine.process === null) void this.start(machine);
+      });
+    });
   }
 
   /** Everybody learns of the members again, or of what the machine alone believes. */
