@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SHARD_BYTES } from '../../lib/limits.ts';
@@ -12,13 +10,13 @@ import { fetchPath } from '../../lib/wire/fetch.ts';
 import { preadPath } from '../../lib/wire/pread.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { digestOf } from './image.ts';
+import { MANIFEST_TYPE, send, serve } from './matrix-servers.ts';
 import { until } from '../telemetry/until.ts';
 import { httpGet, ShoalNode, type Answer } from './node.ts';
 import { freePorts } from '../free-ports.ts';
 
 const SECRET = 'a secret of thirty-two characters';
 const OWNER = 'Bearer owner';
-const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const PLACES = ['memory', 'disk', 'runtime', 'peer', 'origin'] as const;
 /** The signature that the object storage accepts, and one that it gave to somebody else. */
 const [SIGNED, OTHERS] = ['?Signature=owner', '?Signature=another'];
@@ -29,7 +27,12 @@ const storePath = (digest: string): string =>
 
 /**
  * Who asks x where the bytes are x what is asked. A client without a right gets what the registry
- * says to it, and never a byte of the private blobs.
+ * says to it, and never a byte of the private blobs. These cells are left out:
+ * - a signed URL x manifest, preheat: a signature opens one object, and both ask a registry;
+ * - who reaches the p2p port x what the proxy port serves (manifest, HEAD, on-demand, trace,
+ *   status): that port has none of them;
+ * - a compromised node x blob: it holds the cluster secret, with which every node may ask for what
+ *   others keep (SECURITY.md); it cannot change what they serve, which is tested here.
  */
 describe('e2e: access matrix', () => {
   let dir: string;
@@ -48,18 +51,29 @@ describe('e2e: access matrix', () => {
   ) as Record<(typeof PLACES)[number], Buffer>;
   const digests = {} as Record<(typeof PLACES)[number], string>;
   const public_ = randomBytes(300_000);
-  const manifest = Buffer.from(
-    JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST_TYPE, config: {}, layers: [] }),
-  );
+  /** A private manifest for each place. */
+  const manifests = Object.fromEntries(
+    PLACES.map((place) => [
+      place,
+      Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: MANIFEST_TYPE,
+          config: { place },
+          layers: [],
+        }),
+      ),
+    ]),
+  ) as Record<(typeof PLACES)[number], Buffer>;
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'shoal-matrix-'));
     for (const place of PLACES) {
       digests[place] = digestOf(private_[place]);
       blobs.set(digests[place], private_[place]);
+      blobs.set(digestOf(manifests[place]), manifests[place]);
     }
     blobs.set(digestOf(public_), public_);
-    blobs.set(digestOf(manifest), manifest);
     [registry, registryHost] = await serve('127.0.0.1', answerAsRegistry);
     [listed, listedHost] = await serve('127.0.0.2', answerAsStranger);
     [storage, storageHost] = await serve('127.0.0.3', answerAsStorage);
@@ -70,7 +84,8 @@ describe('e2e: access matrix', () => {
     const content = join(dir, 'content');
     const committed = join(content, 'blobs/sha256');
     await mkdir(committed, { recursive: true });
-    await writeFile(join(committed, digests.runtime.slice(7)), private_.runtime);
+    for (const bytes of [private_.runtime, manifests.runtime])
+      await writeFile(join(committed, digestOf(bytes).slice(7)), bytes);
     const start = (at: number): Promise<ShoalNode> =>
       ShoalNode.start(join(dir, `node-${at}`), {
         // Every right is proven anew: what was accepted a moment ago must not decide a cell.
@@ -85,21 +100,20 @@ describe('e2e: access matrix', () => {
       });
     nodes = await Promise.all([start(0), start(1)]);
     // Brings each blob to the place it is asked for at: node 0 is the one under test.
-    const read = async (at: number, digest: string): Promise<void> => {
-      const answer = await nodes[at]!.get(`/v2/team/private/blobs/${digest}`, {
-        authorization: OWNER,
-      });
-      assert.equal(digestOf(answer.body), digest);
+    const read = async (at: number, place: (typeof PLACES)[number]): Promise<void> => {
+      for (const path of [`blobs/${digests[place]}`, `manifests/${digestOf(manifests[place])}`]) {
+        const answer = await nodes[at]!.get(`/v2/team/private/${path}`, {
+          authorization: OWNER,
+          accept: MANIFEST_TYPE,
+        });
+        assert.equal(digestOf(answer.body), path.slice(path.indexOf('/') + 1));
+      }
     };
-    await read(0, digests.disk);
-    await nodes[0]!.get(`/v2/team/private/manifests/${digestOf(manifest)}`, {
-      authorization: OWNER,
-      accept: MANIFEST_TYPE,
-    });
+    await read(0, 'disk');
     await nodes[0]!.stop();
     nodes[0] = await start(0);
-    await read(0, digests.memory);
-    await read(1, digests.peer);
+    await read(0, 'memory');
+    await read(1, 'peer');
     await until(hasReadRuntimeStore, 'the blob of the runtime to be known', 30_000);
   });
 
@@ -168,21 +182,37 @@ describe('e2e: access matrix', () => {
     for (const [name, bytes] of Object.entries(private_))
       for (let at = 0; at < bytes.length; at += 65_536)
         assert.equal(body.indexOf(bytes.subarray(at, at + 16)), -1, `${cell}: bytes of ${name}`);
-    assert.equal(body.indexOf(manifest.subarray(0, 40)), -1, `${cell}: a manifest`);
+    for (const [place, bytes] of Object.entries(manifests))
+      assert.equal(body.indexOf(bytes), -1, `${cell}: the manifest in ${place}`);
   }
 
   /** Every way to ask for a blob, and the status that the registry's answer leads to. */
   const asked = (
     repository: string,
-    digest: string,
-  ): [path: string, more: object, ok: number][] => [
-    [`/v2/${repository}/blobs/${digest}`, {}, 200],
-    [`/v2/${repository}/blobs/${digest}`, { range: 'bytes=100-199' }, 206],
-    [`/v2/${repository}/blobs/${digest}`, { method: 'HEAD' }, 200],
-    [`/v2/${repository}/manifests/${digestOf(manifest)}`, { accept: MANIFEST_TYPE }, 200],
-    [`/accelerator/http://${registryHost}/v2/${repository}/blobs/${digest}`, {}, 200],
-    [`/shoal/preheat/127.0.0.1:${nodes[0]!.p2pPort}/v2/${repository}/blobs/${digest}`, {}, 200],
-  ];
+    place: (typeof PLACES)[number],
+  ): [path: string, more: object, ok: number][] => {
+    const digest = digests[place];
+    const manifest = `/v2/${repository}/manifests/${digestOf(manifests[place])}`;
+    return [
+      [`/v2/${repository}/blobs/${digest}`, {}, 200],
+      [`/v2/${repository}/blobs/${digest}`, { range: 'bytes=100-199' }, 206],
+      [`/v2/${repository}/blobs/${digest}`, { method: 'HEAD' }, 200],
+      [manifest, { accept: MANIFEST_TYPE }, 200],
+      [manifest, { accept: MANIFEST_TYPE, method: 'HEAD' }, 200],
+      [`/accelerator/http://${registryHost}/v2/${repository}/blobs/${digest}`, {}, 200],
+      [`/shoal/preheat/127.0.0.1:${nodes[0]!.p2pPort}/v2/${repository}/blobs/${digest}`, {}, 200],
+    ];
+  };
+
+  /** What tells of all blobs or of one: it may not name them to a client without a right. */
+  async function assertNothingTold(headers: Record<string, string>, cell: string): Promise<void> {
+    for (const path of ['/shoal/trace?seconds=600', '/shoal/nodes', '/status', '/metrics'])
+      for (const port of [nodes[0]!.proxyPort, nodes[0]!.exporterPort!]) {
+        const { body } = await httpGet(port, path, headers);
+        for (const digest of blobs.keys())
+          assert.ok(!body.includes(digest.slice(7, 31)), `${cell}: ${path} tells ${digest}`);
+      }
+  }
 
   async function get(path: string, more: Record<string, string>): Promise<Answer> {
     const { method = 'GET', ...headers } = more;
@@ -215,8 +245,9 @@ describe('e2e: access matrix', () => {
           assert.equal(before.status, 206);
           accepted.delete(authorization);
         }
-        for (const [path, more] of asked(repository, digests[place])) {
-          const headers: Record<string, string> = authorization === null ? {} : { authorization };
+        const headers: Record<string, string> = authorization === null ? {} : { authorization };
+        await assertNothingTold(headers, `${who}, ${place}`);
+        for (const [path, more] of asked(repository, place)) {
           const answer = await get(path, { ...headers, ...more });
           const cell = `${who}, ${place}, ${path} ${JSON.stringify(more)}`;
           // A signed URL has no Authorization: an on-demand read carries what the client sent.
@@ -246,7 +277,7 @@ describe('e2e: access matrix', () => {
         `/accelerator/http://${listedHost}${storePath(digest)}?Signature=1`,
         `/accelerator/http://${listedHost}/v2/team/private/blobs/${digest}`,
         `/v2/team/private/blobs/${digest}?ns=${listedHost}`,
-        `/v2/team/private/manifests/${digestOf(manifest)}?ns=${listedHost}`,
+        `/v2/team/private/manifests/${digestOf(manifests[place])}?ns=${listedHost}`,
         `/v2/team/private/manifests/latest?ns=${listedHost}`,
       ])
         for (const more of [{}, { range: 'bytes=100-199' }, { method: 'HEAD' }]) {
@@ -282,7 +313,7 @@ describe('e2e: access matrix', () => {
     const envelope = (agoMs: number, other = secret): Envelope =>
       new Envelope({ secret: other, self: '127.0.0.1:1', wallMs: () => Date.now() - agoMs });
     const foreign = new ClusterSecret(Buffer.alloc(32, 7));
-    for (const digest of Object.values(digests)) {
+    for (const digest of [...Object.values(digests), ...Object.values(manifests).map(digestOf)]) {
       const wanted = path(digest);
       for (const headers of [
         {},
@@ -358,7 +389,7 @@ describe('e2e: access matrix', () => {
 
   it('a client with the right: everything, wherever the bytes are', async () => {
     for (const place of PLACES)
-      for (const [path, more, ok] of asked('team/private', digests[place])) {
+      for (const [path, more, ok] of asked('team/private', place)) {
         const answer = await get(path, { authorization: OWNER, ...more });
         assert.equal(answer.status, ok, `${place}, ${path}`);
       }
@@ -366,29 +397,3 @@ describe('e2e: access matrix', () => {
     assert.deepEqual(open.body, public_);
   });
 });
-
-function send(request: IncomingMessage, response: ServerResponse, bytes: Buffer): void {
-  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
-  const startBytes = Number(from ?? 0);
-  const endBytes = to === undefined ? bytes.length : Math.min(Number(to) + 1, bytes.length);
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  if (!response.hasHeader('docker-content-digest'))
-    response.setHeader('docker-content-digest', digest);
-  response.writeHead(from === undefined ? 200 : 206, {
-    'content-type': MANIFEST_TYPE,
-    'content-length': endBytes - startBytes,
-    ...(from === undefined
-      ? {}
-      : { 'content-range': `bytes ${startBytes}-${endBytes - 1}/${bytes.length}` }),
-  });
-  response.end(request.method === 'HEAD' ? undefined : bytes.subarray(startBytes, endBytes));
-}
-
-async function serve(
-  host: string,
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<[Server, string]> {
-  const server = createServer(answer).listen(0, host);
-  await once(server, 'listening');
-  return [server, `${host}:${(server.address() as AddressInfo).port}`];
-}
