@@ -7,6 +7,7 @@ import type { BlobInFlight, RegistryBytes, StatusInputs } from '../telemetry/sta
 import type { BlobFacts } from './shards/blob-facts.ts';
 import type { LayerGate } from './serve/layer-gate.ts';
 import type { ShardLoader } from './shards/loader.ts';
+import { POOL_STALLED_MS } from './limits.ts';
 import type { Pools } from './threads/pools.ts';
 import type { Residency } from './shards/residency.ts';
 import type { SwarmView } from './peers/swarm-view.ts';
@@ -34,7 +35,7 @@ export function statusInputs(parts: Parts): () => StatusInputs {
   return () => {
     const { allocatedBytes, usedBytes, entries, suspended } = store.stats();
     return {
-      readiness,
+      readiness: { ...readiness, problems: [...readiness.problems, ...stallsOf(pools)] },
       cache: { allocatedBytes, usedBytes, entries, suspended },
       runtimeStore: runtime?.stats() ?? null,
       arena: { slots: arena.slotCount, used: residency.usedSlots },
@@ -45,6 +46,17 @@ export function statusInputs(parts: Parts): () => StatusInputs {
       trees: swarm.treeSummary(),
     };
   };
+}
+
+/** What keeps a node from serving that it cannot mend itself: all its threads are stuck. */
+export function stallsOf(pools: Pick<Pools, 'stalledMs'>): string[] {
+  const stalledMs = pools.stalledMs();
+  return stalledMs < POOL_STALLED_MS
+    ? []
+    : [
+        `reads of disk, peers and registries have waited ${Math.round(stalledMs / 1_000)} s ` +
+          'for a transfer thread; look for a disk that hangs',
+      ];
 }
 
 /**

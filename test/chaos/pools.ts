@@ -146,6 +146,7 @@ export function simPools({
     },
     ready: () => Promise.resolve({ lowWater: '' }),
     queued: () => 0,
+    stalledMs: () => 0,
     close: () => Promise.resolve(),
   };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { blobsInFlight } from '../../lib/control/status-inputs.ts';
+import { POOL_STALLED_MS } from '../../lib/control/limits.ts';
+import { blobsInFlight, stallsOf } from '../../lib/control/status-inputs.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { KEY, Listener, OTHER_KEY, OPTIONS, loaderFixture, settled } from './fixture.ts';
@@ -36,6 +37,12 @@ describe('control/status-inputs', () => {
     ]);
     await at.deliver(2, totalBytes);
     assert.deepEqual(shown(), []);
+  });
+
+  it('says that the threads are stuck, and not that jobs wait for a moment', () => {
+    assert.deepEqual(stallsOf({ stalledMs: () => POOL_STALLED_MS - 1 }), []);
+    const [problem] = stallsOf({ stalledMs: () => POOL_STALLED_MS + 2_000 });
+    assert.match(problem!, /waited 12 s for a transfer thread/);
   });
 
   it('says what has come of a blob whose size is not known yet', async () => {

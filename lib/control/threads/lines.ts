@@ -24,6 +24,8 @@ interface Waiting<Job> {
   place: 'this' | 'any';
   /** Until when another thread may begin it again (`clock.nowMs`); -Infinity: it may not. */
   againUntilMs: number;
+  /** When it began to wait. */
+  sinceMs: number;
   resolve(result: unknown): void;
   reject(error: unknown): void;
 }
@@ -83,6 +85,12 @@ export class Lines<Job> {
     return this.#queue.size;
   }
 
+  /** For how long the next job has been waiting that no share holds back; 0: there is none. */
+  get stalledMs(): number {
+    const next = this.#queue.peek();
+    return next === null ? 0 : this.#options.clock.nowMs() - next.sinceMs;
+  }
+
   get threads(): number {
     return this.#lines.length;
   }
@@ -95,9 +103,11 @@ export class Lines<Job> {
     const { isRepeatable, threads, clock } = this.#options;
     if (this.#lines.length === 0 || (this.#lines.length < threads.all && this.#load.isBusy))
       this.#open();
-    const againUntilMs = isRepeatable(job) ? clock.nowMs() + THREAD_PATIENCE_MS : -Infinity;
+    const sinceMs = clock.nowMs();
+    const againUntilMs = isRepeatable(job) ? sinceMs + THREAD_PATIENCE_MS : -Infinity;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, heard, share, place: 'any', againUntilMs, resolve, reject });
+      const waiting = { job, heard, share, place: 'any', againUntilMs, sinceMs } as const;
+      this.#queue.push({ ...waiting, resolve, reject });
       this.#next();
     });
   }
@@ -254,6 +264,6 @@ export class Lines<Job> {
   }
 }
 
-function forThis<Job>(job: Job): Pick<Waiting<Job>, 'job' | 'share' | 'place' | 'againUntilMs'> {
-  return { job, share: LOCAL, place: 'this', againUntilMs: -Infinity };
+function forThis<Job>(job: Job): Omit<Waiting<Job>, 'heard' | 'resolve' | 'reject'> {
+  return { job, share: LOCAL, place: 'this', againUntilMs: -Infinity, sinceMs: 0 };
 }

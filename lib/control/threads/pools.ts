@@ -40,6 +40,8 @@ export interface Pools {
   ready(): Promise<{ lowWater: string }>;
   /** Jobs waiting for a thread. */
   queued(): number;
+  /** For how long a job has been waiting that no share holds back, as all threads are busy. */
+  stalledMs(): number;
   /** Ends the threads; their running jobs are lost. */
   close(): Promise<void>;
 }
@@ -126,6 +128,7 @@ export function startPools(
       return { lowWater: ready?.lowWater ?? '' };
     },
     queued: () => transfer.queued + digest.queued,
+    stalledMs: () => transfer.stalledMs,
     async close() {
       await Promise.all([transfer.close(), digest.close()]);
     },

@@ -52,6 +52,17 @@ describe('control/lines', () => {
     assert.equal(lines.queued, 0);
   });
 
+  it('says how long a job has waited although its share allows it', async () => {
+    start(1, 1);
+    await lines.everywhere({ kind: 'echo', value: 'ready' });
+    assert.equal(lines.stalledMs, 0);
+    const both = [1, 2].map((value) => lines.run({ kind: 'echo', value }));
+    clock.advance(3_000);
+    assert.equal(lines.stalledMs, 3_000);
+    await Promise.all(both);
+    assert.equal(lines.stalledMs, 0);
+  });
+
   it('starts another thread while all that run are busy, and not before', async () => {
     start(2, 64, 1);
     await lines.everywhere({ kind: 'echo', value: 'ready' });
