@@ -26,12 +26,12 @@ export class BadPeer {
   asked = 0;
   readonly #server: Server;
   readonly #blobs: ReadonlyMap<string, Buffer>;
-  readonly #vice: Vice;
+  vice: Vice;
 
   private constructor(server: Server, blobs: ReadonlyMap<string, Buffer>, vice: Vice) {
     this.#server = server;
     this.#blobs = blobs;
-    this.#vice = vice;
+    this.vice = vice;
     this.node = `127.0.0.1:${(server.address() as AddressInfo).port}`;
     server.on('request', (request, response) => {
       this.asked += 1;
@@ -62,7 +62,7 @@ export class BadPeer {
     const wrong = Buffer.from(shard);
     wrong[wrong.length >> 1]! ^= 1;
     const checksum = checksumOf(
-      this.#vice === 'sends wrong bytes and vouches for them' ? wrong : shard,
+      this.vice === 'sends wrong bytes and vouches for them' ? wrong : shard,
     ).toString('hex');
     if (pread === null)
       return void json(response, 200, {
@@ -74,7 +74,7 @@ export class BadPeer {
       'shoal-total': String(blob.length),
       'content-length': String(shard.length - pread.fromBytes),
     };
-    switch (this.#vice) {
+    switch (this.vice) {
       case 'freezes':
         return;
       case 'freezes half-way':
