@@ -81,4 +81,4 @@ export const UP_DIRECT_SECONDS = 12;
 export const UP_LINE_BYTES_MIN = 25_000_000;
 
 /** Columns of a screen below which the table of `shoal up` becomes a list. */
-export const UP_TABLE_COLUMNS = 76;
+export const UP_TABLE_COLUMNS = 80;

@@ -63,7 +63,7 @@ const CONFIG_KEY = new Option(
 /** `0.1.0 (commit 3c2f9cb, peer protocol 1.0, ...)`: the version itself is the first word. */
 function versionText(): string {
   const parts = [
-    `commit ${COMMIT ?? 'unknown: a checkout'}`,
+    `commit ${COMMIT ?? 'unknown'}`,
     `peer protocol ${formatVersion(PROTOCOL_VERSION)}`,
     `Node.js ${process.versions.node}`,
   ];

@@ -61,6 +61,10 @@ export function renderReport(
     `in ${report.origin.requests} requests, ` +
     `${notes.accessChecks === null ? 'as the nodes count them' : 'counted at the registry'}`;
   say(
+    'Each row: from where a node had its bytes. "Saved" is the share that the registry did not ' +
+      'have to send.',
+  );
+  say(
     `The image is ${formatBytes(report.imageBytes)}. ${agents.length} ` +
       `${agents.length === 1 ? 'node' : 'nodes'} pulled it; the registry sent ` +
       `${formatBytes(report.origin.bytes)}, ${times(report.origin.bytes, report)} x the image ` +
@@ -108,7 +112,7 @@ function timeOf({ role, seconds, digestsOk }: NodeRow): string {
 
 function table(report: UpReport): string[] {
   const rows = new Table({
-    head: ['node', 'role', 'time', 'origin', 'peers', 'cache', 'not origin'],
+    head: ['node', 'role', 'time', 'registry', 'other nodes', 'own cache', 'saved'],
     colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'right'],
     style: { head: [], border: [], compact: true },
   });
@@ -130,8 +134,9 @@ function list(report: UpReport): string[] {
     const { origin, peer, cache } = node.bytes;
     return [
       `${node.name}  ${timeOf(node)}`,
-      `  origin ${formatBytes(origin)}, peers ${formatBytes(peer)},`,
-      `  cache ${formatBytes(cache)}, not origin ${sparedShare(node.bytes)}`,
+      `  registry ${formatBytes(origin)},`,
+      `  other nodes ${formatBytes(peer)},`,
+      `  own cache ${formatBytes(cache)}, saved ${sparedShare(node.bytes)}`,
     ];
   });
 }

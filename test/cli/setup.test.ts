@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { calledAs, withCalled } from '../../lib/commands/called-as.ts';
 import { run } from './run-program.ts';
 import { loadConfig } from '../../lib/config/load.ts';
+import { commitOf } from '../../lib/version.ts';
 import { needs } from '../programs.ts';
 
 describe('shoal init', () => {
@@ -91,6 +92,29 @@ describe('shoal version and help', () => {
       assert.equal(out, answers[0].out);
       assert.equal(out.split(' ')[0], version);
       assert.match(out, /\(commit .+, peer protocol \d+\.\d+, Node\.js [\d.]+\)\n$/);
+    }
+  });
+
+  it('name the commit of a clone, loose, packed or without a branch', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'shoal-git-'));
+    const git = new URL(`${dir}/`, 'file://');
+    const commit = 'd34db33fd34d'.padEnd(40, '0');
+    try {
+      assert.equal(commitOf(git), null);
+      writeFileSync(join(dir, 'HEAD'), `${commit}\n`);
+      assert.equal(commitOf(git), 'd34db33fd34d');
+      writeFileSync(join(dir, 'HEAD'), 'ref: refs/heads/main\n');
+      assert.equal(commitOf(git), null);
+      writeFileSync(
+        join(dir, 'packed-refs'),
+        `# pack-refs\n${'a'.repeat(40)} refs/heads/remain\n${commit} refs/heads/main\n`,
+      );
+      assert.equal(commitOf(git), 'd34db33fd34d');
+      mkdirSync(join(dir, 'refs/heads'), { recursive: true });
+      writeFileSync(join(dir, 'refs/heads/main'), `${'b'.repeat(40)}\n`);
+      assert.equal(commitOf(git), 'b'.repeat(12));
+    } finally {
+      rmSync(dir, { recursive: true });
     }
   });
 

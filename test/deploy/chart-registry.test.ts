@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CHART } from '../../deploy/render.ts';
+import { VERSION } from '../../lib/version.ts';
 import { run } from '../e2e/daemon.ts';
 import { DockerRegistry } from '../e2e/registry.ts';
 import { kubeAssets } from '../kube/assets.ts';
 import { needs } from '../programs.ts';
 
-describe('the packaged chart in an OCI registry', () => {
+describe('the chart of a release in an OCI registry', () => {
   let helm: string;
   let dir: string;
   let registry: DockerRegistry;
@@ -25,9 +25,9 @@ describe('the packaged chart in an OCI registry', () => {
   });
 
   it('is pushed, pulled back byte for byte, and renders from there', async () => {
-    const { stdout } = await run(helm, ['package', CHART, '--destination', dir]);
-    const packed = /saved it to: (\S+)/.exec(stdout)![1]!;
-    const version = /-(\d+\.\d+\.\d+)\.tgz$/.exec(packed)![1]!;
+    const out = join(dir, 'out');
+    await run(process.execPath, ['deploy/release/release.ts', '--only=chart', `--out=${out}`]);
+    const packed = join(out, `shoal-chart-${VERSION}.tgz`);
     const charts = `oci://${registry.host}/charts`;
     await run(helm, ['push', packed, charts, '--plain-http']);
     const back = join(dir, 'back');
@@ -35,15 +35,15 @@ describe('the packaged chart in an OCI registry', () => {
     await run(helm, [
       'pull',
       `${charts}/shoal`,
-      ...['--version', version, '--plain-http', '--destination', back],
+      ...['--version', VERSION, '--plain-http', '--destination', back],
     ]);
-    const pulled = await readFile(join(back, `shoal-${version}.tgz`));
+    const pulled = await readFile(join(back, `shoal-${VERSION}.tgz`));
     assert.ok(pulled.equals(await readFile(packed)));
     const rendered = await run(helm, [
       'template',
       'shoal',
       `${charts}/shoal`,
-      ...['--version', version, '--plain-http', '--kube-version', '1.34.0'],
+      ...['--version', VERSION, '--plain-http', '--kube-version', '1.34.0'],
     ]);
     assert.match(rendered.stdout, /kind: DaemonSet/);
   });

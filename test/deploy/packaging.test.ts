@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sha256Of, write } from '../../deploy/release/files.ts';
 import { ImageLayout } from '../../deploy/release/image.ts';
+import { manPage } from '../../deploy/release/man-page.ts';
 import { systemPackages } from '../../deploy/release/system-packages.ts';
+import { describedProgram } from '../../lib/commands/program.ts';
 import { VERSION } from '../../lib/version.ts';
 import { needs } from '../programs.ts';
 import { DebRoot, RpmRoot } from './package-roots.ts';
@@ -102,5 +104,22 @@ describe('packages of a release', function () {
     const printed = execFileSync(join(dir, name, 'bin/shoal'), ['root'], { encoding: 'utf8' });
     assert.match(printed, /^started .*\/lib\/shoal\/lib\/shoal\.js root$/m);
     assert.ok(printed.includes(`by ${join(dir, name, 'bin/shoal')}\n`), printed);
+  });
+});
+
+describe('the man page', () => {
+  it('is read by groff without a warning and has every command and option', function () {
+    needs(this, 'groff');
+    const program = describedProgram();
+    const { stdout, stderr, status } = spawnSync('groff', ['-man', '-ww', '-Tascii', '-P-cbu'], {
+      input: manPage(program, DATE),
+      encoding: 'utf8',
+    });
+    assert.deepEqual([status, stderr], [0, '']);
+    const text = stdout.replaceAll(/\s+/g, ' ');
+    for (const wanted of ['shoal containerd configure [options]', '--dry-run', '--pattern'])
+      assert.ok(text.includes(wanted), wanted);
+    for (const name of program.commands.map((command) => command.name()))
+      assert.ok(text.includes(` shoal ${name} `), name);
   });
 });
