@@ -70,7 +70,7 @@ export function renderReport(
       `${formatBytes(report.origin.bytes)}, ${times(report.origin.bytes, report)} x the image ` +
       `(${counted}).`,
   );
-  if (notes.accessChecks !== null)
+  if ((notes.accessChecks ?? 0) > 0)
     say(`Besides, ${notes.accessChecks} one-byte reads asked whether a client may read.`);
   lines.push(...wrapped(argument(report, notes.direct, agents), columns).map(bold));
   lines.push(report.ok ? green('  Every digest is right.') : red('  Not every pull succeeded:'));

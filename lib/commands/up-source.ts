@@ -78,7 +78,7 @@ export async function embeddedSource(
   signal: AbortSignal,
   say: (text: string) => void,
 ): Promise<Source> {
-  say('  making a sample image\n');
+  say('  making a sample image, which takes some seconds\n');
   const sample = await makeSample();
   const sampleBytes = sample.blobs.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const line = new Line(

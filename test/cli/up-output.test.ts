@@ -88,6 +88,9 @@ describe('the report', () => {
       '(in 7 requests, as the nodes count them)';
     assert.ok(text.replace(/\s+/g, ' ').includes(said), text);
     assert.doesNotMatch(text, /one-byte reads/);
+    const none = { accessChecks: 0, direct: null, problems: [] };
+    assert.doesNotMatch(renderReport(report, none), /one-byte reads/);
+    assert.match(renderReport(report, { ...none, accessChecks: 3 }), /3 one-byte reads/);
   });
 
   for (const columns of [80, 40])
