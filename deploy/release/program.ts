@@ -1,5 +1,5 @@
 import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { build, repository } from './build.ts';
 import { download, extract, run, write } from './files.ts';
 import { wrongBinaries } from './native-binaries.ts';
@@ -89,6 +89,25 @@ function stripProgram(architecture: Architecture): string {
   return own ? 'strip' : `${{ amd64: 'x86_64', arm64: 'aarch64' }[architecture]}-linux-gnu-strip`;
 }
 
+interface InstalledPackage {
+  /** Of its directory, from that of the program. */
+  path: string;
+  name: string;
+  version: string;
+  license?: string;
+}
+
+/** The packages of npm in an installed program. */
+export function installedPackages(directory: string): InstalledPackage[] {
+  return globSync('node_modules/**/package.json', { cwd: directory })
+    .filter((file) => /node_modules\/(?:@[^/]+\/)?[^/]+\/package\.json$/.test(file))
+    .sort()
+    .map((file) => ({
+      ...(JSON.parse(readFileSync(join(directory, file), 'utf8')) as InstalledPackage),
+      path: dirname(file),
+    }));
+}
+
 /** A part of an artefact that is no package of npm, with its licences. */
 export interface LicenceText {
   name: string;
@@ -98,19 +117,12 @@ export interface LicenceText {
 
 /** The licences of an assembled program's parts and of what comes with it, one after the other. */
 export function licences(directory: string, others: readonly LicenceText[] = []): string {
-  const packages = globSync('node_modules/**/package.json', { cwd: directory })
-    .filter((file) => /node_modules\/(?:@[^/]+\/)?[^/]+\/package\.json$/.test(file))
-    .sort();
-  const sections = packages.map((file) => {
-    const at = file.slice(0, -'/package.json'.length);
-    const { name, version, license } = JSON.parse(readFileSync(join(directory, file), 'utf8')) as {
-      name: string;
-      version: string;
-      license?: string;
-    };
-    const texts = globSync('{LICEN[CS]E,licen[cs]e,COPYING,NOTICE}*', { cwd: join(directory, at) })
+  const sections = installedPackages(directory).map(({ path, name, version, license }) => {
+    const texts = globSync('{LICEN[CS]E,licen[cs]e,COPYING,NOTICE}*', {
+      cwd: join(directory, path),
+    })
       .sort()
-      .map((text) => readFileSync(join(directory, at, text), 'utf8').trim());
+      .map((text) => readFileSync(join(directory, path, text), 'utf8').trim());
     return [`${name} ${version}`, `Licence: ${license ?? 'see below'}`, ...texts].join('\n\n');
   });
   const node = readFileSync(join(directory, 'LICENSE.node'), 'utf8').trim();

@@ -133,7 +133,7 @@ export const EXPECTED: readonly Expected[] = [
     prints: /name: acr-credential-app-p2p/,
   },
   {
-    pattern: /^shoal preheat registry\.example\/team\/app:v2 --via \S+$/,
+    pattern: /^shoal preheat registry\.example\/team\/app:v2$/,
     before: ['sh ./small-read.sh'],
   },
   { pattern: /^shoal containerd status$/, prints: /registry\.example/ },
