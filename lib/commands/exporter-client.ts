@@ -128,11 +128,13 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function whyOf(error: unknown): string {
-  const { cause, name, message } = error as Error & { cause?: { code?: string } };
+  const { cause, name, message } = error as Error & { cause?: { code?: string; message?: string } };
   const code = cause?.code ?? name;
   const tls = tlsProblem(code);
   if (tls !== null) return `${tls.cause}; ${tls.fix}`;
-  return REASONS[code] ?? (cause === undefined ? message : code);
+  // An Error of fetch itself, for ports it does not ask, has no code.
+  const words = cause?.code === undefined ? (cause?.message ?? message) : code;
+  return REASONS[code] ?? words;
 }
 
 /** What is at the address instead of an exporter, as far as its answer shows. */

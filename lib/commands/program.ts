@@ -237,7 +237,7 @@ function declareBench(program: Command, finish: Finish, output: Output): void {
 }
 
 /**
- * Prints what failed, one line per problem, and returns the exit code. With `json` the last line of
+ * Prints what failed, one line per problem, and the next step; returns the exit code. With `json` the last line of
  * stdout says it for machines (docs/SPEC.md 9).
  */
 function explain(error: unknown, output: Output, json: boolean): number {
@@ -250,8 +250,11 @@ function explain(error: unknown, output: Output, json: boolean): number {
   const { code, message } = ShoalError.from(error);
   for (const line of withCalled(message, calledAs()).split('\n'))
     output.err(`shoal: ${line} (${code})\n`);
+  // What is wrong with a key or an option is told with what is allowed.
+  const isMisuse = code === 'CONFIG_INVALID' || code === 'USAGE';
+  if (!isMisuse) output.err(`  -> ${errorFixes[code].fix}\n`);
   if (json) output.out(failureLine(code, message));
-  return code === 'CONFIG_INVALID' || code === 'USAGE' ? ExitCode.misuse : ExitCode.failed;
+  return isMisuse ? ExitCode.misuse : ExitCode.failed;
 }
 
 function failureLine(code: ErrorCode, message: string): string {

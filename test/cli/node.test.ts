@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { errorFixes } from '../../lib/error-fixes.ts';
 import { Running, cliPath, fakeNodePath } from './process.ts';
 
 const READY = /^\{"ready":true.*\}$/m;
@@ -72,7 +73,10 @@ describe('shoal agent and root', () => {
   it('exits with 1 and one line if it cannot start', async () => {
     const node = start(['agent', '--set', 'P2PConfig.port=7'], 'port-in-use');
     assert.equal(await node.exit(), 1);
-    assert.equal(node.stderr, 'shoal: 127.0.0.1:7 is in use (PORT_IN_USE)\n');
+    assert.equal(
+      node.stderr,
+      `shoal: 127.0.0.1:7 is in use (PORT_IN_USE)\n  -> ${errorFixes.PORT_IN_USE.fix}\n`,
+    );
     assert.equal(node.stdout, '');
   });
 

@@ -47,7 +47,8 @@ describe('the command line', () => {
       ['agent', '--config', '/nonexistent/config.yaml'],
       new RegExp(
         '^shoal: --config: "/nonexistent/config.yaml" is not allowed; ' +
-          'allowed: a readable YAML file \\(ENOENT\\) \\(CONFIG_INVALID\\)\n$',
+          'allowed: a readable YAML file; this one: no such file or directory \\(ENOENT\\) ' +
+          '\\(CONFIG_INVALID\\)\n$',
       ),
     ],
     [

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { errorFixes } from '../../lib/error-fixes.ts';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -122,7 +123,7 @@ describe('the commands for runtimes', () => {
         out: '',
         err:
           `shoal: ${at('o.json')}: not JSON: value expected (line 1, column 14); nothing ` +
-          'was changed (FILE_UNUSABLE)\n',
+          `was changed (FILE_UNUSABLE)\n  -> ${errorFixes.FILE_UNUSABLE.fix}\n`,
       });
     }
     assert.deepEqual((await run('overlaybd', 'enable', '--file', at('none/o.json'))).code, 1);

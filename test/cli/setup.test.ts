@@ -42,7 +42,7 @@ describe('shoal init', () => {
     const secret = readFileSync(join(dir, 'etc/secret'), 'utf8');
     const again = await init('--registry', 'http://127.0.0.1:5000');
     assert.equal(again.code, 1);
-    assert.match(again.err, /agent\.yaml exists; .*\(FILE_UNUSABLE\)\n$/);
+    assert.match(again.err, /agent\.yaml exists; .*\(FILE_UNUSABLE\)\n  -> Check the path, .*\n$/);
     assert.equal((await init('--registry', 'a.example', '--mode', 'root')).code, 0);
     assert.equal(readFileSync(join(dir, 'etc/secret'), 'utf8'), secret);
     assert.equal(loadConfig({ file: join(dir, 'etc/root.yaml') }).DeployConfig.mode, 'root');
@@ -79,7 +79,10 @@ describe('shoal init', () => {
     writeFileSync(join(dir, 'etc'), 'a file');
     const { code, err } = await init('--registry', 'a.example');
     assert.equal(code, 1);
-    assert.match(err, /^shoal: cannot write .*etc\/secret: [a-z ]+ \(E\w+\) \(FILE_UNUSABLE\)\n$/);
+    assert.match(
+      err,
+      /^shoal: cannot write .*etc\/secret: [a-z ]+ \(E\w+\) \(FILE_UNUSABLE\)\n  -> Check the path, .*\n$/,
+    );
   });
 });
 

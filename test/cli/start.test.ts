@@ -151,7 +151,9 @@ describe('a node started from the command line', () => {
     assert.equal(await node.exit(), 1);
     assert.match(
       node.stderr,
-      new RegExp(`^shoal: ProxyConfig\\.port: .*127\\.0\\.0\\.1:${port}.* \\(PORT_IN_USE\\)\\n$`),
+      new RegExp(
+        `^shoal: ProxyConfig\\.port: .*127\\.0\\.0\\.1:${port}.* \\(PORT_IN_USE\\)\\n  -> Find the process .*\\n$`,
+      ),
     );
     // With --json the last line of stdout says it for machines.
     const { ok, error } = JSON.parse(node.stdout) as { ok: boolean; error: { code: string } };
@@ -161,7 +163,10 @@ describe('a node started from the command line', () => {
   it('exits with 1 and one line if its cache directory is not usable', async () => {
     const node = agent('CacheConfig.dir=/dev/null/cache');
     assert.equal(await node.exit(), 1);
-    assert.match(node.stderr, /^shoal: .*\/dev\/null\/cache.* \(CACHE_DIR_UNUSABLE\)\n$/);
+    assert.match(
+      node.stderr,
+      /^shoal: .*\/dev\/null\/cache.* \(CACHE_DIR_UNUSABLE\)\n  -> Give the directory .*\n$/,
+    );
   });
 
   for (const [what, ulimit, ...sets] of [
@@ -171,7 +176,10 @@ describe('a node started from the command line', () => {
     it(`ends with 1 and one line where the limit of ${what} is too low`, async () => {
       const node = agentWithin(ulimit, ...sets);
       assert.equal(await node.exit(), 1);
-      assert.match(node.stderr, /^shoal: .*raise the .*limit.* \(LIMIT_TOO_LOW\)\n$/);
+      assert.match(
+        node.stderr,
+        /^shoal: .*raise the .*limit.* \(LIMIT_TOO_LOW\)\n(  -> Raise the limit .*\n)?$/,
+      );
     });
 
   it('serves with the least limit of open files, and when clients hold them all', async () => {
