@@ -12,3 +12,6 @@ export const DISK_BYTES_PER_SECOND_MIN = 100e6;
 
 /** Of an answer this much is read; lists and manifests are shorter. */
 export const ANSWER_CHARS_MAX = 4 * 1024 * 1024;
+
+/** A clock that differs more is warned about: it drifts toward what nodes refuse. */
+export const CLOCK_SKEW_NOTICED_MS = 10_000;

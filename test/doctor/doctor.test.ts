@@ -220,6 +220,16 @@ describe('shoal doctor', function () {
       /the clocks \(`timedatectl`\)/,
     ],
     [
+      'a peer whose clock drifts',
+      async () => [
+        `P2PConfig.roots=["127.0.0.1:${await peer({ wallMs: () => Date.now() - 30_000 })}"]`,
+      ],
+      'warning',
+      /peer 127\.0\.0\.1:\d+/,
+      /its clock is more than 10 s behind that of this machine; at 60 s nodes refuse/,
+      /synchronize the clocks of both machines/,
+    ],
+    [
       'a peer of another major version',
       async () => {
         const port = await peer({ version: { major: 9, minor: 0 } });

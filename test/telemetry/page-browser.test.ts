@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Browser } from './browser.ts';
+import { LOW_CONTRAST } from './contrast.ts';
 import { DEMO_BLOB, busyFixture, demoEdges, serveFixture } from './demo-server.ts';
 import type { TelemetryFixture } from './fixture.ts';
 import { MISPLACED } from './misplaced.ts';
@@ -37,6 +38,7 @@ describe('telemetry/page in Chromium', function () {
       await browser.go(server.url);
       await browser.waitFor(`document.querySelectorAll('#tree circle').length === 25`);
       assert.deepEqual(await browser.evaluate(MISPLACED), []);
+      assert.deepEqual(await browser.evaluate(LOW_CONTRAST), []);
       assert.deepEqual(browser.complaints, []);
       const background = await browser.evaluate<string>(
         'getComputedStyle(document.body).backgroundColor',

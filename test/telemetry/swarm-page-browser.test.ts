@@ -88,6 +88,13 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
       );
     for (const look of ['failing', 'silent', 'slow', 'unheard'])
       assert.equal(await browser.evaluate(count(`#tiles .${look}`)), 1, look);
+    // The level of a pull must not distort the pattern by which a silent node is known.
+    assert.equal(
+      await browser.evaluate(
+        `getComputedStyle(document.querySelector('#tiles .silent')).backgroundSize`,
+      ),
+      'auto',
+    );
   });
 
   it('sorts by every column, finds nodes, and links to their pages', async () => {
