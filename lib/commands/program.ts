@@ -237,8 +237,8 @@ function declareBench(program: Command, finish: Finish, output: Output): void {
 }
 
 /**
- * Prints what failed, one line per problem, and the next step; returns the exit code. With `json` the last line of
- * stdout says it for machines (docs/SPEC.md 9).
+ * Prints what failed, one line per problem, and the next step; returns the exit code. With `json`
+ * the last line of stdout says it for machines (docs/SPEC.md 9).
  */
 function explain(error: unknown, output: Output, json: boolean): number {
   // Commander has printed its own message; its exit code 0 means --help or --version.

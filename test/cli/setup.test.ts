@@ -81,7 +81,7 @@ describe('shoal init', () => {
     assert.equal(code, 1);
     assert.match(
       err,
-      /^shoal: cannot write .*etc\/secret: [a-z ]+ \(E\w+\) \(FILE_UNUSABLE\)\n  -> Check the path, .*\n$/,
+      /^shoal: cannot write .*etc\/secret: [a-z ]+ \(E\w+\) \(FILE_UNUSABLE\)\n  -> Check .*\n$/,
     );
   });
 });

@@ -152,7 +152,8 @@ describe('a node started from the command line', () => {
     assert.match(
       node.stderr,
       new RegExp(
-        `^shoal: ProxyConfig\\.port: .*127\\.0\\.0\\.1:${port}.* \\(PORT_IN_USE\\)\\n  -> Find the process .*\\n$`,
+        `^shoal: ProxyConfig\\.port: .*127\\.0\\.0\\.1:${port}.* \\(PORT_IN_USE\\)\\n` +
+          '  -> Find the process .*\\n$',
       ),
     );
     // With --json the last line of stdout says it for machines.
