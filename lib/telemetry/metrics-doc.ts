@@ -46,11 +46,11 @@ function labelValues(row: Row): string {
   const { labels, series } = row as CounterFamily;
   const valuesOf = (label: string): string[] =>
     series === undefined
-      ? [...trafficTypes]
+      ? trafficTypes.filter(() => label === 'type')
       : [...new Set(Object.values(series).map((values) => values[label]!))];
   return labels
     .map((label) => ({ label, values: valuesOf(label) }))
-    .filter(({ values }) => values.length <= VALUES_LISTED_MAX)
+    .filter(({ values }) => values.length > 0 && values.length <= VALUES_LISTED_MAX)
     .map(({ label, values }) => `${label}: ${values.map((value) => `\`${value}\``).join(' ')}`)
     .join('; ');
 }

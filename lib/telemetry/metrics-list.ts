@@ -374,7 +374,9 @@ export const derivedFamilies = {
   },
   savedBytes: {
     name: 'shoal_saved_bytes_total',
-    help: 'Bytes sent to clients that this node did not fetch from the origin for them.',
+    help:
+      'Bytes sent to clients that this node did not fetch from the origin; of a swarm, subtract ' +
+      'what nodes fetched for others.',
     labels: [],
   },
   registrySavedBytes: {

@@ -41,6 +41,7 @@ export interface SwarmStatus {
   self: string;
   head: string | null;
   atMs: number;
+  /** What clients got and the registry did not send; 0 while a pull begins. */
   savedBytes: number;
   bytes: NodeSummary['bytes'];
   rates: NodeSummary['rates'];
@@ -100,13 +101,14 @@ export function buildSwarmStatus(inputs: SwarmInputs): SwarmStatus {
     Object.fromEntries(
       SOURCES.map((source) => [source, heard.reduce((total, row) => total + of(row)[source], 0)]),
     ) as NodeSummary['bytes'];
+  const bytes = sum((row) => row.bytes);
   const blobs = new Map(heard.flatMap((row) => row.blobs).map((entry) => [entry.blob, entry]));
   return {
     self: inputs.self,
     head: inputs.head,
     atMs: inputs.atMs,
-    savedBytes: heard.reduce((total, row) => total + row.savedBytes, 0),
-    bytes: sum((row) => row.bytes),
+    savedBytes: Math.max(0, bytes.client - bytes.origin),
+    bytes,
     rates: sum((row) => row.rates),
     medianRate,
     states: Object.fromEntries(

@@ -65,12 +65,14 @@ export async function startOrigin(sizeBytes: number, stepBytes = Infinity): Prom
     });
     let sent = from;
     const step = (): void => {
+      // Who asked has gone: nothing is sent.
+      if (response.destroyed) return;
       const end = Math.min(to + 1, sent + stepBytes);
       response.write(bytes.subarray(sent, end));
       origin.sentBytes += end - sent;
       sent = end;
       if (sent === to + 1) response.end();
-      else if (!response.destroyed) setTimeout(step, 20);
+      else setTimeout(step, 20);
     };
     void origin.hold().then(step);
   });
