@@ -195,7 +195,13 @@ export class RangeAsker {
         ? ask.beyond
         : (body: { startBytes: number; totalBytes: number | null }, flow: Flow): WholeStream => {
             const stream = new WholeStream(
-              { host: target.upstreamHost, clock: this.#clock, flow, gapMs },
+              {
+                host: target.upstreamHost,
+                clock: this.#clock,
+                flow,
+                gapMs,
+                digest: target.digest ?? null,
+              },
               body,
             );
             this.#streams.add(object, stream);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { BodyCollector } from './body.ts';
@@ -27,7 +28,8 @@ interface StreamRead {
  * be requested again.
  *
  * A body of unknown length is collected first (at most UNSIZED_BODY_BYTES_MAX), because a read's
- * sink needs the object's size before the first byte. Its bytes are kept for further reads.
+ * sink needs the object's size before the first byte. Its bytes are kept for further reads. Where
+ * the end of the connection ends it, only the digest tells whether it has come whole.
  */
 export class WholeStream {
   readonly #host: string;
@@ -35,6 +37,7 @@ export class WholeStream {
   readonly #flow: Flow;
   /** How long a read waits for the bytes before it to be wanted. */
   readonly #gapMs: number;
+  readonly #digest: string | null;
   #reads: StreamRead[] = [];
   #atBytes: number;
   #totalBytes: number | null;
@@ -49,13 +52,14 @@ export class WholeStream {
   #over: ShoalError | 'done' | null = null;
 
   constructor(
-    options: { host: string; clock: Clock; flow: Flow; gapMs: number },
+    options: { host: string; clock: Clock; flow: Flow; gapMs: number; digest: string | null },
     body: { startBytes: number; totalBytes: number | null },
   ) {
     this.#host = options.host;
     this.#clock = options.clock;
     this.#flow = options.flow;
     this.#gapMs = options.gapMs;
+    this.#digest = options.digest;
     this.#atBytes = body.startBytes;
     this.#totalBytes = body.totalBytes;
     this.#usedMs = options.clock.nowMs();
@@ -116,8 +120,9 @@ export class WholeStream {
   /** The body has ended (null) or failed. */
   end(error: ShoalError | null): void {
     if (this.#over !== null) return;
-    if (this.#collected !== null && error === null) {
-      this.#kept = this.#collected.bytes();
+    const collected = error === null ? this.#collected?.bytes() : undefined;
+    if (collected !== undefined && hasDigest(collected, this.#digest)) {
+      this.#kept = collected;
       this.#collected = null;
       this.#totalBytes = this.#kept.length;
       this.#over = 'done';
@@ -126,6 +131,7 @@ export class WholeStream {
       return;
     }
     // What has arrived is good, whatever happened afterwards.
+    this.#atBytes += collected?.length ?? 0;
     this.#advance();
     const isWhole = this.#totalBytes !== null && this.#atBytes >= this.#totalBytes;
     this.#over = error ?? (isWhole ? 'done' : this.#cutShort());
@@ -288,6 +294,12 @@ export class WholeStream {
   #remove(read: StreamRead): void {
     this.#reads = this.#reads.filter((other) => other !== read);
   }
+}
+
+/** Whether these bytes have the digest; true where it is unknown, or not a sha256. */
+function hasDigest(bytes: Uint8Array, digest: string | null): boolean {
+  const [algorithm, wanted] = digest?.split(':') ?? [];
+  return algorithm !== 'sha256' || createHash('sha256').update(bytes).digest('hex') === wanted;
 }
 
 /** Takes bytes that nobody wants. */

@@ -17,6 +17,7 @@ export const RANGES = [
   'star',
   'short',
   'unnamed',
+  'multipart',
   400,
   403,
   405,
@@ -24,13 +25,17 @@ export const RANGES = [
   500,
   503,
 ] as const;
-export const LENGTHS = ['told', 'chunked'] as const;
-export const REDIRECTS = ['none', 'relative', 'storage', 'twice'] as const;
+/** How a body's end is known; `closed`: by the end of the connection. */
+export const LENGTHS = ['told', 'chunked', 'closed'] as const;
+/** `single-use`: to a signed URL that the storage takes once, and refuses with 400 from then on. */
+export const REDIRECTS = ['none', 'relative', 'storage', 'twice', 'single-use'] as const;
+/** The registry asks for the credential; whoever holds the blob denies it, or has none. */
 export const AUTHS = ['open', 'accepted', 'missing', 'denied', 'absent'] as const;
 export const CODINGS = ['none', 'identity', 'aws-chunked', 'gzip'] as const;
 /** Of the first request for the blob that is not refused. */
 export const FAULTS = ['none', 'dropped', 'cut'] as const;
-export const SIZES = [0, 1, 70_000, 2_500_000] as const;
+/** None, the least, a part of a shard, two shards. */
+export const SIZES = [0, 1, 70_000, 2_200_000] as const;
 /** What a HEAD gets that would not be refused as a GET. */
 export const HEADS = ['served', 'bare', 405] as const;
 
@@ -58,15 +63,27 @@ export function behaviourOf(number: number): Behaviour {
 }
 
 /**
- * `count` different combinations, the same for a seed (a walk by a step coprime to their number).
+ * `count` different combinations from the `from`th on of the order that belongs to `seed`. Each
+ * part of an order has every value of every field about as often as the others.
  */
-export function sample(seed: number, count: number): number[] {
-  let step = 7_919;
-  while (gcd(step, COMBINATIONS) !== 1) step++;
-  const length = Math.min(count, COMBINATIONS);
-  return Array.from({ length }, (_, at) => (seed * 104_729 + at * step) % COMBINATIONS);
+export function sample(seed: number, from: number, count: number): number[] {
+  const length = Math.max(0, Math.min(count, COMBINATIONS - from));
+  return Array.from({ length }, (_, at) => shuffled(seed, from + at));
 }
 
-function gcd(one: number, other: number): number {
-  return other === 0 ? one : gcd(other, one % other);
+/** A permutation of the combinations: rounds that can be undone, until one is among them. */
+function shuffled(seed: number, number: number): number {
+  let at = number;
+  do {
+    for (let round = 1; round <= 3; round++) {
+      at = (Math.imul(at, MULTIPLIER) + seed * round) & MASK;
+      at ^= at >>> (BITS / 2);
+    }
+  } while (at >= COMBINATIONS);
+  return at;
 }
+
+const BITS = 2 * Math.ceil(Math.log2(COMBINATIONS) / 2);
+const MASK = 2 ** BITS - 1;
+/** Odd, so that multiplying by it can be undone. */
+const MULTIPLIER = 0x2c1b3c6d;

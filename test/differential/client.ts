@@ -12,11 +12,15 @@ const TRIES_MAX = 5;
 const REDIRECTS_MAX = 10;
 
 /**
- * Pulls a blob as containerd and skopeo do: one GET without Range; a body that breaks off is
- * resumed with `Range: bytes=N-`, a connection lost before the answer is tried again; redirects are
- * followed without the credential to other hosts.
+ * Pulls a blob as containerd and skopeo do: one GET without Range; a body that breaks off, or has
+ * fewer bytes than the manifest says, is resumed with `Range: bytes=N-`; a connection lost before
+ * the answer is tried again; redirects are followed without the credential to other hosts.
  */
-export async function pull(url: string, authorization: string | null): Promise<Pulled> {
+export async function pull(
+  url: string,
+  authorization: string | null,
+  sizeBytes: number,
+): Promise<Pulled> {
   const parts: Buffer[] = [];
   let haveBytes = 0;
   let status = 0;
@@ -30,7 +34,8 @@ export async function pull(url: string, authorization: string | null): Promise<P
     const fresh = part.body.subarray(Math.min(skipBytes, part.body.length));
     parts.push(fresh);
     haveBytes += fresh.length;
-    if (part.isWhole) return { status: 200, bytes: Buffer.concat(parts), isWhole: true };
+    if (part.isWhole && haveBytes >= sizeBytes)
+      return { status: 200, bytes: Buffer.concat(parts), isWhole: true };
   }
   return { status, bytes: Buffer.concat(parts), isWhole: false };
 }

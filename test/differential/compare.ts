@@ -1,5 +1,6 @@
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import type { ShoalNode } from '../e2e/node.ts';
+import type { Behaviour } from './behaviour.ts';
 import { pull } from './client.ts';
 import { AUTHORIZATION, type MockBlob, type MockUpstream } from './upstream.ts';
 
@@ -8,6 +9,9 @@ const SLACK_RATIO = 1.05;
 /** How long a pull through a node may take, in times of the direct one, and more. */
 const SLOW_RATIO = 2;
 const SLOW_EXTRA_MS = 1_000;
+
+/** A part that does not say the object's size, or which bytes it holds, cannot be used. */
+const UNUSABLE: ReadonlySet<Behaviour['ranges']> = new Set(['star', 'unnamed', 'multipart']);
 
 export interface Nodes {
   one: ShoalNode;
@@ -44,12 +48,12 @@ export async function compare(
     void faults[kind].push(`${number} ${JSON.stringify(direct!.behaviour)}: ${what}`);
 
   const startMs = performance.now();
-  const expected = await pull(upstream.url + direct!.path, authorization);
+  const expected = await pull(upstream.url + direct!.path, authorization, sizeBytes);
   const directMs = performance.now() - startMs;
 
   const through = async (way: string, node: ShoalNode, blob: MockBlob): Promise<void> => {
     const nodeStartMs = performance.now();
-    const got = await pull(`http://${node.proxyHost}${blob.path}`, authorization);
+    const got = await pull(`http://${node.proxyHost}${blob.path}`, authorization, sizeBytes);
     const tookMs = performance.now() - nodeStartMs;
     const { isWhole, status, bytes } = got;
     if (expected.isWhole && !(isWhole && bytes.equals(blob.bytes)))
@@ -64,19 +68,20 @@ export async function compare(
       say('costs', `${way}: ${tookMs.toFixed(0)} ms, directly ${directMs.toFixed(0)} ms`);
     faults.lateMs = Math.max(faults.lateMs, lateMs);
   };
-  await through('one node', nodes.one, single!);
-  await through('first of two', nodes.pair[0], pair!);
-  const sentBytes = pair!.sentBytes;
-  await through('second of two', nodes.pair[1], pair!);
+  let sentBytes = 0;
+  const throughPair = async (): Promise<void> => {
+    await through('first of two', nodes.pair[0], pair!);
+    ({ sentBytes } = pair!);
+    await through('second of two', nodes.pair[1], pair!);
+  };
+  await Promise.all([through('one node', nodes.one, single!), throughPair()]);
 
   const waste = (what: string): void => {
     say('costs', what);
     faults.lateMs = Infinity;
   };
   if (expected.isWhole && fault === 'none') {
-    // A part that does not say the object's size, or which bytes it holds, cannot be used.
-    const unusedBytes =
-      ranges === 'star' || ranges === 'unnamed' ? Math.min(sizeBytes, SHARD_BYTES) : 0;
+    const unusedBytes = UNUSABLE.has(ranges) ? Math.min(sizeBytes, SHARD_BYTES) : 0;
     if (single!.sentBytes > sizeBytes * SLACK_RATIO + 1 + unusedBytes)
       waste(`one node: the upstream sent ${single!.sentBytes} bytes`);
     // Two checks of one byte at most, which an origin without ranges answers with everything.

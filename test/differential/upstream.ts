@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,6 +6,9 @@ import { pattern } from '../origin/origin-server.ts';
 import { behaviourOf, type Behaviour } from './behaviour.ts';
 
 export const AUTHORIZATION = 'Bearer good';
+
+/** Longer than the number of a combination and how it is pulled. */
+const NAME_BYTES = 32;
 
 /** One blob at the upstream, under a repository that names its behaviour and who pulls it. */
 export interface MockBlob {
@@ -15,6 +18,8 @@ export interface MockBlob {
   sentBytes: number;
   /** Whether the fault has happened. */
   isFaultOver: boolean;
+  /** Signed URLs that the storage still takes. */
+  signatures: Set<string>;
 }
 
 /** A registry and the object storage behind it, each blob with a behaviour of its own. */
@@ -22,6 +27,7 @@ export class MockUpstream {
   readonly #blobs = new Map<string, MockBlob>();
   readonly #registry: Server;
   readonly #storage: Server;
+  #signatures = 0;
 
   private constructor() {
     this.#registry = createServer((request, response) => this.#answer(request, response, true));
@@ -48,11 +54,16 @@ export class MockUpstream {
   /** A blob of combination `number`, with bytes of its own for each way it is pulled. */
   add(number: number, way: string): MockBlob {
     const behaviour = behaviourOf(number);
-    const bytes = Buffer.from(patternOf(behaviour.sizeBytes));
-    bytes.write(`${number} ${way}`.slice(0, bytes.length));
-    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const { bytes, digest } = contentOf(behaviour.sizeBytes, `${number} ${way}`);
     const path = `/v2/${way}/n${number}/blobs/${digest}`;
-    const blob = { path, bytes, behaviour, sentBytes: 0, isFaultOver: false };
+    const blob = {
+      path,
+      bytes,
+      behaviour,
+      sentBytes: 0,
+      isFaultOver: false,
+      signatures: new Set<string>(),
+    };
     this.#blobs.set(path, blob);
     return blob;
   }
@@ -78,17 +89,22 @@ export class MockUpstream {
       const isGood = request.headers.authorization === AUTHORIZATION;
       if ((auth === 'accepted' || auth === 'missing') && !isGood)
         return void response.writeHead(401, { 'www-authenticate': 'Bearer realm="r"' }).end('no');
-      if (auth === 'denied') return void response.writeHead(403).end('denied');
-      if (auth === 'absent') return void response.writeHead(404).end('absent');
       if (redirect === 'relative' && hops === '')
         return void response.writeHead(307, { location: `${path}?hop=1` }).end();
       if (redirect === 'storage' || (redirect === 'twice' && hops === 'hop=1'))
-        return void response
-          .writeHead(307, { location: `http://${this.storageHost}${path}?sig=a%2Bb` })
-          .end();
+        return this.#toStorage(response, path, 'sig=a%2Bb');
       if (redirect === 'twice')
         return void response.writeHead(302, { location: `${this.url}${path}?hop=1` }).end();
+      if (redirect === 'single-use') {
+        const signature = `once=${++this.#signatures}`;
+        blob.signatures.add(signature);
+        return this.#toStorage(response, path, signature);
+      }
     }
+    if (redirect === 'single-use' && !blob.signatures.delete(hops))
+      return void response.writeHead(400).end('expired');
+    if (auth === 'denied') return void response.writeHead(403).end('denied');
+    if (auth === 'absent') return void response.writeHead(404).end('absent');
     if (request.method === 'HEAD' && head !== 'served')
       return void response.writeHead(head === 'bare' ? 200 : head).end();
     if (fault === 'dropped' && !blob.isFaultOver) {
@@ -96,6 +112,10 @@ export class MockUpstream {
       return void request.socket.destroy();
     }
     serve(blob, request, response);
+  }
+
+  #toStorage(response: ServerResponse, path: string, query: string): void {
+    response.writeHead(307, { location: `http://${this.storageHost}${path}?${query}` }).end();
   }
 }
 
@@ -112,10 +132,18 @@ function serve(blob: MockBlob, request: IncomingMessage, response: ServerRespons
     return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end();
   let end = isRanged && last !== '' ? Math.min(Number(last) + 1, bytes.length) : bytes.length;
   if (isRanged && ranges === 'short') end = Math.min(end, from + 50_000);
-  const part = bytes.subarray(from, end);
-  if (isRanged && ranges !== 'unnamed')
-    headers['content-range'] = `bytes ${from}-${end - 1}/${ranges === 'star' ? '*' : bytes.length}`;
+  let part = bytes.subarray(from, end);
+  const contentRange = `bytes ${from}-${end - 1}/${ranges === 'star' ? '*' : bytes.length}`;
+  if (isRanged && ranges === 'multipart') {
+    headers['content-type'] = 'multipart/byteranges; boundary=B';
+    part = Buffer.concat([
+      Buffer.from(`--B\r\ncontent-range: ${contentRange}\r\n\r\n`),
+      part,
+      Buffer.from('\r\n--B--\r\n'),
+    ]);
+  } else if (isRanged && ranges !== 'unnamed') headers['content-range'] = contentRange;
   if (length === 'told') headers['content-length'] = String(part.length);
+  if (length === 'closed') response.removeHeader('transfer-encoding');
   response.writeHead(isRanged ? 206 : 200, headers);
   if (request.method === 'HEAD') return void response.end();
   if (fault === 'cut' && !blob.isFaultOver && part.length > 1) {
@@ -124,17 +152,29 @@ function serve(blob: MockBlob, request: IncomingMessage, response: ServerRespons
     blob.sentBytes += half.length;
     return void response.write(half, () => request.socket.destroy());
   }
-  blob.sentBytes += part.length;
+  blob.sentBytes += end - from;
   return void response.end(part);
 }
 
-const patterns = new Map<number, Buffer>();
+/** Bytes that all contents of one size begin with. */
+interface Start {
+  bytes: Buffer;
+  hash: Hash;
+}
 
-/** Made once per size. */
-function patternOf(sizeBytes: number): Buffer {
-  const bytes = patterns.get(sizeBytes) ?? pattern(sizeBytes);
-  patterns.set(sizeBytes, bytes);
-  return bytes;
+const starts = new Map<number, Start>();
+
+/** Contents of one size differ at their end, so that their beginning is hashed once. */
+function contentOf(sizeBytes: number, name: string): { bytes: Buffer; digest: string } {
+  const end = Buffer.from(name.padEnd(NAME_BYTES)).subarray(0, sizeBytes);
+  let start = starts.get(sizeBytes);
+  if (start === undefined) {
+    const bytes = pattern(sizeBytes - end.length);
+    start = { bytes, hash: createHash('sha256').update(bytes) };
+    starts.set(sizeBytes, start);
+  }
+  const digest = `sha256:${start.hash.copy().update(end).digest('hex')}`;
+  return { bytes: Buffer.concat([start.bytes, end]), digest };
 }
 
 function hostOf(server: Server): string {

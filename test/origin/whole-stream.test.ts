@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { ManualClock } from '../../lib/clock.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { STREAM_GAP_MS, STREAM_IDLE_MS, UNSIZED_BODY_BYTES_MAX } from '../../lib/origin/limits.ts';
@@ -12,12 +13,17 @@ describe('origin/whole-stream', () => {
   let flow: string[];
   let stream: WholeStream;
 
-  function open(totalBytes: number | null, startBytes = 0): WholeStream {
+  function open(
+    totalBytes: number | null,
+    startBytes = 0,
+    digest: string | null = null,
+  ): WholeStream {
     stream = new WholeStream(
       {
         host: 'r.example',
         clock,
         gapMs: STREAM_GAP_MS,
+        digest,
         flow: { pause: () => flow.push('pause'), resume: () => flow.push('resume') },
       },
       { startBytes, totalBytes },
@@ -155,6 +161,21 @@ describe('origin/whole-stream', () => {
     assert.ok(late.end === 'done' && late.sink.bytes.equals(BODY.subarray(20, 30)));
     clock.advance(STREAM_IDLE_MS);
     assert.equal(stream.isExpired, true);
+  });
+
+  it('takes a collected body only if it has the digest of the object', async () => {
+    const digest = `sha256:${createHash('sha256').update(BODY).digest('hex')}`;
+    for (const [bodyBytes, end] of [
+      [100, 'done'],
+      [60, 'ORIGIN_BROKEN'],
+    ] as const) {
+      open(null, 0, digest);
+      const one = read(0, 10);
+      stream.data(BODY.subarray(0, bodyBytes));
+      stream.end(null);
+      await Promise.resolve();
+      assert.deepEqual([one.end, stream.isKept], [end, end === 'done']);
+    }
   });
 
   it('refuses to collect more than its bound', () => {
