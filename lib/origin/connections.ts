@@ -81,7 +81,7 @@ export class OriginConnections {
       transport: tools.transport ?? new UndiciTransport(dispatcher, lenient, agentOptions.networks),
       clock,
       headTimeoutMs,
-      silenceMs: tools.silenceMs ?? ORIGIN_SILENCE_MS,
+      silenceMs: tools.silenceMs ?? bodySilenceMs(headTimeoutMs),
     };
     this.mirrors = new Mirrors(
       options.registries,
@@ -119,4 +119,9 @@ export class OriginConnections {
     this.#direct.close();
     await Promise.all(this.#dispatchers.map((dispatcher) => dispatcher.destroy()));
   }
+}
+
+/** An upstream that is known to be silent for long before its head is so within a body, too. */
+function bodySilenceMs(headTimeoutMs: number): number {
+  return headTimeoutMs > ORIGIN_HEAD_TIMEOUT_MS ? headTimeoutMs : ORIGIN_SILENCE_MS;
 }

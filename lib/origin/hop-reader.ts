@@ -1,5 +1,6 @@
 import { ShoalError } from '../errors.ts';
 import { joinUrl, splitUrl, type SplitUrl } from '../registry/url.ts';
+import { codingsOf } from './codings.ts';
 import type { OriginHeaders } from './content-range.ts';
 import type { AnswerReader, Flow } from './exchange.ts';
 import type { FollowRequest } from './follow.ts';
@@ -58,7 +59,7 @@ export class HopReader implements AnswerReader {
       throw new Challenged(this.#at.host, headers['www-authenticate'] ?? '');
     if (status >= 500 && this.#request.mayFailOver)
       throw new UpstreamFailed('ORIGIN_REFUSED', `${this.#at.host} answered ${status}`, { status });
-    if (!this.#request.ignoresCoding && isCoded(headers['content-encoding']))
+    if (!this.#request.ignoresCoding && codingsOf(headers['content-encoding']).length > 0)
       throw new ShoalError(
         'ORIGIN_BROKEN',
         `${this.#at.host} sent an encoded body, which was not asked for`,
@@ -86,13 +87,6 @@ export class HopReader implements AnswerReader {
   stopped(): boolean {
     return this.#reader.stopped();
   }
-}
-
-/** Codings that change a body (RFC 9110, 8.4.1, and the IANA registry). */
-const CODINGS = new Set(['gzip', 'x-gzip', 'deflate', 'br', 'zstd', 'compress', 'x-compress']);
-
-function isCoded(contentEncoding: string | undefined): boolean {
-  return (contentEncoding ?? '').split(',').some((one) => CODINGS.has(one.trim().toLowerCase()));
 }
 
 /**

@@ -10,7 +10,7 @@ import { EXPIRED, type Follower, type FollowRequest } from './follow.ts';
 import { STREAM_GAP_MS, STREAM_HELD_GAP_MS } from './limits.ts';
 import { RangeReader, WholeOnly, type OriginSink } from './range-reader.ts';
 import type { KnownPlace, RedirectMemory } from './redirect-memory.ts';
-import { WholeStream } from './whole-stream.ts';
+import { WholeStream, type StreamBody } from './whole-stream.ts';
 import type { WholeStreams } from './whole-streams.ts';
 
 /** What the origin's answer to a read taught, told as soon as its head has come. */
@@ -193,7 +193,7 @@ export class RangeAsker {
     const beyond =
       ask.beyond !== 'stream'
         ? ask.beyond
-        : (body: { startBytes: number; totalBytes: number | null }, flow: Flow): WholeStream => {
+        : (body: StreamBody, flow: Flow): WholeStream => {
             const stream = new WholeStream(
               {
                 host: target.upstreamHost,

@@ -1,9 +1,12 @@
 import { ShoalError } from '../errors.ts';
+import { SHARD_BYTES } from '../limits.ts';
+import { parseContentRange } from '../registry/range.ts';
 import { ORIGIN_ERROR_BODY_BYTES_MAX } from './limits.ts';
 import { BodyCollector, refusal } from './body.ts';
+import { codingsOf } from './codings.ts';
 import type { AnswerReader, Flow } from './exchange.ts';
 import { judgeRangeAnswer, type AskedRange, type OriginHeaders } from './content-range.ts';
-import type { WholeStream } from './whole-stream.ts';
+import type { StreamBody, WholeStream } from './whole-stream.ts';
 
 /** Read at once from a body of which only some bytes are wanted. */
 const SCRATCH_BYTES = 64 * 1024;
@@ -31,7 +34,7 @@ export class WholeOnly extends ShoalError {
 }
 
 /** Makes the body of an answer a stream that other reads can share. */
-type Adopt = (body: { startBytes: number; totalBytes: number | null }, flow: Flow) => WholeStream;
+type Adopt = (body: StreamBody, flow: Flow) => WholeStream;
 
 /** What to do with a body that runs on past the bytes asked for. */
 type BeyondAsked =
@@ -81,18 +84,20 @@ export class RangeReader implements AnswerReader {
   }
 
   head(given: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
-    // A proxy on the way says 203 where the origin said 200 (RFC 9110, 15.3.4).
-    const status = given === 203 && headers['content-range'] === undefined ? 200 : given;
+    const status = meantStatus(given, headers);
     this.#isPart = status === 206;
     const coding = headers['content-encoding'];
     this.#isPlainPart =
-      this.#isPart &&
+      given === 206 &&
       headers['content-length'] !== undefined &&
       (coding === undefined || coding === 'identity');
     if (status !== 200 && status !== 204 && status !== 206 && status !== 416) {
       this.#refuse(status, headers);
       return 'more';
     }
+    const codings = codingsOf(coding);
+    if (status === 200 && codings.length > 0 && mayDecode(headers, this.#asked))
+      return this.#runOn({ startBytes: 0, totalBytes: null, codings }, flow);
     const verdict = judgeRangeAnswer(status, headers, this.#asked);
     switch (verdict.kind) {
       case 'again':
@@ -233,10 +238,7 @@ export class RangeReader implements AnswerReader {
   }
 
   /** The body runs on past what was asked for. */
-  #runOn(
-    body: { startBytes: number; totalBytes: number | null },
-    flow: Flow | null,
-  ): 'more' | 'enough' {
+  #runOn(body: StreamBody, flow: Flow | null): 'more' | 'enough' {
     if (this.#beyond === 'refuse' || flow === null) throw new WholeOnly(this.#host);
     if (this.#beyond === 'size') return 'enough';
     const stream = this.#beyond(body, flow);
@@ -252,4 +254,25 @@ export class RangeReader implements AnswerReader {
         `the rest of an answer of ${this.#host} is no longer wanted`,
       );
   }
+}
+
+/**
+ * A proxy on the way says 203 where the origin said 200 (RFC 9110, 15.3.4). Some servers say 200
+ * where they mean 206: a Content-Range tells.
+ */
+function meantStatus(status: number, headers: OriginHeaders): number {
+  if (status !== 200 && status !== 203) return status;
+  const range = parseContentRange(headers['content-range']);
+  if (range?.startBytes == null) return 200;
+  return range.startBytes === 0 && range.endBytes === range.totalBytes ? 200 : 206;
+}
+
+/**
+ * Whether a coded body can be collected, to see whether its digest is that of its bytes as they
+ * come (the coding is metadata of an object store) or without the coding.
+ */
+function mayDecode(headers: OriginHeaders, { totalBytes }: AskedRange): boolean {
+  const length = headers['content-length'];
+  if (length === undefined || Number(length) <= SHARD_BYTES) return true;
+  return totalBytes !== null && Number(length) !== totalBytes;
 }

@@ -1,7 +1,6 @@
-import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
 import { ShoalError } from '../errors.ts';
 import { BodyCollector, refusal } from './body.ts';
+import { codingsOf, decoded } from './codings.ts';
 import { notSatisfiable, type OriginHeaders } from './content-range.ts';
 import type { AnswerReader } from './exchange.ts';
 import type { Follower, FollowRequest } from './follow.ts';
@@ -132,42 +131,25 @@ async function collect(
       ...headers,
       link: headers.link.replaceAll(`<${upstream}/`, `<${request.home.origin}/`),
     };
-  const decoded = await decode(headers['content-encoding'], body.bytes(), last.host);
-  return { status, headers, ...decoded };
+  return {
+    status,
+    headers,
+    ...decode(headers['content-encoding'], body.bytes(), last.host),
+  };
 }
 
-const options = { maxOutputLength: RELAY_BODY_BYTES_MAX };
-const DECODERS: Record<string, (coded: Uint8Array) => Promise<Buffer>> = {
-  gzip: (coded) => promisify(gunzip)(coded, options),
-  'x-gzip': (coded) => promisify(gunzip)(coded, options),
-  deflate: (coded) => promisify(inflate)(coded, options),
-  br: (coded) => promisify(brotliDecompress)(coded, options),
-  zstd: (coded) => promisify(zstdDecompress)(coded, options),
-};
-
-/**
- * Undoes the codings of a body (RFC 9110, 8.4), the last one first. Tokens that are no coding
- * (`identity`, `aws-chunked`, `utf-8`, ...) are ignored: object stores keep them as metadata.
- */
-async function decode(
+/** Undoes the codings of a body. */
+function decode(
   contentEncoding: string | undefined,
   coded: Uint8Array,
   host: string,
-): Promise<{ body: Uint8Array; wasCoded: boolean }> {
-  const decoders = (contentEncoding ?? '')
-    .split(',')
-    .map((token) => DECODERS[token.trim().toLowerCase()])
-    .filter((decoder) => decoder !== undefined);
-  if (decoders.length === 0) return { body: coded, wasCoded: false };
-  if (coded.length === 0) return { body: coded, wasCoded: true };
-  try {
-    let body = coded;
-    // A copy with a buffer of its own: zlib's may be a part of a larger one.
-    for (const decoder of decoders.toReversed()) body = Uint8Array.from(await decoder(body));
-    return { body, wasCoded: true };
-  } catch (thrown) {
-    throw new ShoalError('ORIGIN_BROKEN', `cannot decode the ${contentEncoding} body of ${host}`, {
-      cause: thrown,
-    });
-  }
+): { body: Uint8Array; wasCoded: boolean } {
+  const codings = codingsOf(contentEncoding);
+  if (codings.length === 0 || coded.length === 0)
+    return { body: coded, wasCoded: codings.length > 0 };
+  const body = decoded(coded, codings, RELAY_BODY_BYTES_MAX);
+  if (body === null)
+    throw new ShoalError('ORIGIN_BROKEN', `cannot decode the ${contentEncoding} body of ${host}`);
+  // A copy with a buffer of its own: zlib's may be a part of a larger one.
+  return { body: Uint8Array.from(body), wasCoded: true };
 }

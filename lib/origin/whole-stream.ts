@@ -2,9 +2,18 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { ShoalError } from '../errors.ts';
 import { BodyCollector } from './body.ts';
+import { decoded } from './codings.ts';
 import type { Flow } from './exchange.ts';
 import { STREAM_IDLE_MS, STREAM_LEFTOVER_BYTES_MAX, UNSIZED_BODY_BYTES_MAX } from './limits.ts';
 import type { OriginSink } from './range-reader.ts';
+
+/** The body of an answer that runs on. */
+export interface StreamBody {
+  startBytes: number;
+  totalBytes: number | null;
+  /** Codings that the body may have; see `codingsOf`. */
+  codings?: readonly string[];
+}
 
 /** One read that waits for its part of a stream, or is taking it. */
 interface StreamRead {
@@ -38,6 +47,7 @@ export class WholeStream {
   /** How long a read waits for the bytes before it to be wanted. */
   readonly #gapMs: number;
   readonly #digest: string | null;
+  readonly #codings: readonly string[];
   #reads: StreamRead[] = [];
   #atBytes: number;
   #totalBytes: number | null;
@@ -53,13 +63,14 @@ export class WholeStream {
 
   constructor(
     options: { host: string; clock: Clock; flow: Flow; gapMs: number; digest: string | null },
-    body: { startBytes: number; totalBytes: number | null },
+    body: StreamBody,
   ) {
     this.#host = options.host;
     this.#clock = options.clock;
     this.#flow = options.flow;
     this.#gapMs = options.gapMs;
     this.#digest = options.digest;
+    this.#codings = body.codings ?? [];
     this.#atBytes = body.startBytes;
     this.#totalBytes = body.totalBytes;
     this.#usedMs = options.clock.nowMs();
@@ -121,8 +132,9 @@ export class WholeStream {
   end(error: ShoalError | null): void {
     if (this.#over !== null) return;
     const collected = error === null ? this.#collected?.bytes() : undefined;
-    if (collected !== undefined && hasDigest(collected, this.#digest)) {
-      this.#kept = collected;
+    const whole = collected === undefined ? null : this.#wholeOf(collected);
+    if (whole !== null) {
+      this.#kept = whole;
       this.#collected = null;
       this.#totalBytes = this.#kept.length;
       this.#over = 'done';
@@ -168,6 +180,16 @@ export class WholeStream {
   /** Every byte up to the end was handed over. */
   #isRead(): boolean {
     return this.#totalBytes !== null && this.#atBytes >= this.#totalBytes;
+  }
+
+  /**
+   * The object in a body that was collected: as it came, or without the codings of the way; null:
+   * neither has the digest.
+   */
+  #wholeOf(collected: Uint8Array): Uint8Array | null {
+    if (hasDigest(collected, this.#digest)) return collected;
+    const whole = decoded(collected, this.#codings, UNSIZED_BODY_BYTES_MAX);
+    return whole !== null && hasDigest(whole, this.#digest) ? whole : null;
   }
 
   #cutShort(): ShoalError {

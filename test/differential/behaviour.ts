@@ -10,7 +10,10 @@ export interface Behaviour {
   head: (typeof HEADS)[number];
 }
 
-/** What a Range gets; a plain GET always gets 200 with everything. */
+/**
+ * What a Range gets; a plain GET always gets 200 with everything. `mislabelled`: a part with 200
+ * and its Content-Range.
+ */
 export const RANGES = [
   'served',
   'ignored',
@@ -18,6 +21,7 @@ export const RANGES = [
   'short',
   'unnamed',
   'multipart',
+  'mislabelled',
   400,
   403,
   405,
@@ -31,9 +35,14 @@ export const LENGTHS = ['told', 'chunked', 'closed'] as const;
 export const REDIRECTS = ['none', 'relative', 'storage', 'twice', 'single-use'] as const;
 /** The registry asks for the credential; whoever holds the blob denies it, or has none. */
 export const AUTHS = ['open', 'accepted', 'missing', 'denied', 'absent'] as const;
-export const CODINGS = ['none', 'identity', 'aws-chunked', 'gzip'] as const;
-/** Of the first request for the blob that is not refused. */
-export const FAULTS = ['none', 'dropped', 'cut'] as const;
+/** What Content-Encoding says of bytes that have no coding; `compressed`: they have it. */
+export const CODINGS = ['none', 'identity', 'aws-chunked', 'gzip', 'compressed'] as const;
+/**
+ * Of the first request for the blob that is not refused; `limited`: each connection ends after so
+ * many bytes of a body, as gateways end it after so many seconds.
+ */
+export const FAULTS = ['none', 'dropped', 'cut', 'limited'] as const;
+export const LIMITED_BYTES = 1_000_000;
 /** None, the least, a part of a shard, two shards. */
 export const SIZES = [0, 1, 70_000, 2_200_000] as const;
 /** What a HEAD gets that would not be refused as a GET. */

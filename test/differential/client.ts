@@ -1,4 +1,5 @@
 import { request, type IncomingMessage } from 'node:http';
+import { gunzipSync } from 'node:zlib';
 
 export interface Pulled {
   /** The last status; 0: no answer. */
@@ -6,6 +7,17 @@ export interface Pulled {
   bytes: Buffer;
   isWhole: boolean;
 }
+
+/** One answer. */
+interface Part {
+  status: number;
+  /** Whether its bytes begin with the blob's first one. */
+  isFromStart: boolean;
+  body: Buffer;
+  isWhole: boolean;
+}
+
+const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 
 /** Tries of a body that breaks off, as containerd and containers/image make them. */
 const TRIES_MAX = 5;
@@ -30,7 +42,7 @@ export async function pull(
     ({ status } = part);
     if (status !== 200 && status !== 206) break;
     // A server that ignores the range sends everything again.
-    const skipBytes = status === 200 ? haveBytes : 0;
+    const skipBytes = part.isFromStart ? haveBytes : 0;
     const fresh = part.body.subarray(Math.min(skipBytes, part.body.length));
     parts.push(fresh);
     haveBytes += fresh.length;
@@ -44,7 +56,7 @@ async function get(
   url: string,
   authorization: string | null,
   fromBytes: number,
-): Promise<{ status: number; body: Buffer; isWhole: boolean } | null> {
+): Promise<Part | null> {
   const home = new URL(url);
   let at = home;
   let referer: string | undefined;
@@ -64,13 +76,28 @@ async function get(
       } catch {
         isWhole = false;
       }
-      return { status: answer.statusCode!, body: Buffer.concat(body), isWhole };
+      return {
+        status: answer.statusCode!,
+        isFromStart: answer.headers['content-range'] === undefined,
+        body: decoded(Buffer.concat(body), answer, isWhole),
+        isWhole,
+      };
     }
     answer.resume();
     referer = at.href;
     at = new URL(location, at);
   }
   return null;
+}
+
+/**
+ * The body without gzip, of which a part is useless. Stores say gzip of bytes that have no coding,
+ * too.
+ */
+function decoded(body: Buffer, { headers }: IncomingMessage, isWhole: boolean): Buffer {
+  const isCoded = headers['content-encoding'] === 'gzip' && body.indexOf(GZIP_MAGIC) === 0;
+  if (!isCoded) return body;
+  return isWhole ? gunzipSync(body) : Buffer.alloc(0);
 }
 
 function send(url: URL, headers: Record<string, string>): Promise<IncomingMessage | null> {

@@ -2,10 +2,14 @@ import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { pattern } from '../origin/origin-server.ts';
-import { behaviourOf, type Behaviour } from './behaviour.ts';
+import { behaviourOf, LIMITED_BYTES, type Behaviour } from './behaviour.ts';
 
 export const AUTHORIZATION = 'Bearer good';
+
+/** Servers compress what is small, such as the configs of images. */
+const COMPRESSED_BYTES_MAX = 100_000;
 
 /** Longer than the number of a combination and how it is pulled. */
 const NAME_BYTES = 32;
@@ -120,11 +124,15 @@ export class MockUpstream {
 }
 
 function serve(blob: MockBlob, request: IncomingMessage, response: ServerResponse): void {
-  const { ranges, length, coding, fault } = blob.behaviour;
-  const { bytes } = blob;
-  const headers: Record<string, string> = coding === 'none' ? {} : { 'content-encoding': coding };
+  const { ranges, length, coding, fault, sizeBytes } = blob.behaviour;
+  const isCompressed = coding === 'compressed' && sizeBytes <= COMPRESSED_BYTES_MAX;
+  const bytes = isCompressed ? gzipSync(blob.bytes, { level: 1 }) : blob.bytes;
+  const headers: Record<string, string> = {};
+  if (isCompressed) headers['content-encoding'] = 'gzip';
+  else if (coding !== 'none' && coding !== 'compressed') headers['content-encoding'] = coding;
   const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
-  const isRanged = first !== undefined && ranges !== 'ignored';
+  // What is compressed on the way is not served in parts.
+  const isRanged = first !== undefined && ranges !== 'ignored' && !isCompressed;
   if (isRanged && typeof ranges === 'number')
     return void response.writeHead(ranges).end('no range');
   const from = isRanged ? Number(first) : 0;
@@ -144,16 +152,23 @@ function serve(blob: MockBlob, request: IncomingMessage, response: ServerRespons
   } else if (isRanged && ranges !== 'unnamed') headers['content-range'] = contentRange;
   if (length === 'told') headers['content-length'] = String(part.length);
   if (length === 'closed') response.removeHeader('transfer-encoding');
-  response.writeHead(isRanged ? 206 : 200, headers);
+  const status = isRanged && ranges !== 'mislabelled' ? 206 : 200;
+  response.writeHead(status, headers);
   if (request.method === 'HEAD') return void response.end();
-  if (fault === 'cut' && !blob.isFaultOver && part.length > 1) {
-    blob.isFaultOver = true;
-    const half = part.subarray(0, Math.floor(part.length / 2));
-    blob.sentBytes += half.length;
-    return void response.write(half, () => request.socket.destroy());
+  const limit = limitOf(blob, part.length);
+  if (fault === 'cut') blob.isFaultOver = true;
+  if (limit < part.length) {
+    blob.sentBytes += limit;
+    return void response.write(part.subarray(0, limit), () => request.socket.destroy());
   }
-  blob.sentBytes += end - from;
+  blob.sentBytes += isCompressed ? sizeBytes : end - from;
   return void response.end(part);
+}
+
+/** How many bytes of a body are sent before the connection ends. */
+function limitOf({ behaviour: { fault }, isFaultOver }: MockBlob, bodyBytes: number): number {
+  if (fault === 'limited') return LIMITED_BYTES;
+  return fault === 'cut' && !isFaultOver && bodyBytes > 1 ? Math.floor(bodyBytes / 2) : Infinity;
 }
 
 /** Bytes that all contents of one size begin with. */

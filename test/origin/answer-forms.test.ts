@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { OriginClient, type OriginTools } from '../../lib/origin/client.ts';
 import { answer, OriginServer, pattern, RecordingSink, serveRanges } from './origin-server.ts';
 
@@ -107,6 +108,32 @@ describe('origin: unusual answers', () => {
       );
       assert.ok(sink.bytes.equals(BLOB.subarray(0, 1_000)));
     });
+
+  for (const [what, coding, sent] of [
+    ['compressed on the way', 'gzip', gzipSync(BLOB)],
+    ['compressed twice', 'gzip, br', brotliCompressSync(gzipSync(BLOB))],
+    ['stored with a coding that it does not have', 'gzip', BLOB],
+  ] as const)
+    for (const hasLength of [true, false])
+      it(`reads a blob ${what}, ${hasLength ? 'with' : 'without'} a length`, async () => {
+        const server = await serve((_request, response) => {
+          response.writeHead(200, {
+            'content-encoding': coding,
+            ...(hasLength ? { 'content-length': sent.length } : {}),
+          });
+          response.end(sent);
+        });
+        const digest = `sha256:${createHash('sha256').update(BLOB).digest('hex')}`;
+        const target = { url: `${server.url}/b`, upstreamHost: server.host, authorization: null };
+        const origin = client([server.host]);
+        for (const offsetBytes of [0, 1_000]) {
+          const sink = new RecordingSink();
+          await origin.readRange({ ...target, digest }, { ...WANT, offsetBytes }, sink);
+          assert.ok(sink.bytes.equals(BLOB.subarray(offsetBytes, offsetBytes + WANT.lengthBytes)));
+          assert.equal(sink.heads[0]!.totalBytes, BLOB.length);
+        }
+        assert.equal(server.seen.length, 1);
+      });
 
   it('decodes a manifest that comes compressed, relayed or read', async () => {
     const manifest = '{"schemaVersion":2}';

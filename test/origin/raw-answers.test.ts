@@ -110,6 +110,7 @@ const FORMS: Record<string, Form> = {
   'Content-Range that contradicts the length': ranged((text) => text.replace('9/', '8/')),
   'Content-Range of other bytes': ranged(() => 'bytes 0-0/50000'),
   'Content-Range that says nothing': ranged(() => 'none'),
+  '200 for 206': (it) => ({ head: usual({ ...it, status: '200' }) }),
   '203 for 200': (it) => ({ head: usual({ ...it, status: it.status.replace('200', '203') }) }),
 };
 
