@@ -59,3 +59,15 @@ export function parseUpstream(text: string): string | null {
   const bare = url.pathname === '/' && !/[?#@]/.test(text);
   return (url.protocol === 'http:' || url.protocol === 'https:') && bare ? url.origin : null;
 }
+
+/**
+ * A mirror of a registry as `https://host[:port][/v2/NAME]`, without a slash at its end; null if it
+ * is none. Repositories of the registry are under NAME there, if it is given.
+ */
+export function parseMirror(text: string): string | null {
+  const [, upstream = '', path = ''] = /^(https?:\/\/[^/]+)(\/[^?#]*)?$/i.exec(text) ?? [];
+  const origin = parseUpstream(upstream);
+  const bare = path.replace(/\/$/, '');
+  if (origin === null || !/^(?:\/v2(?:\/[a-z0-9][a-z0-9._-]*)+)?$/.test(bare)) return null;
+  return origin + bare;
+}

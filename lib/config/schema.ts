@@ -10,7 +10,14 @@ import {
 import { answeringHost } from '../docker-hub.ts';
 import { parseByteSize } from './byte-size.ts';
 import { ANY_REGISTRY } from './any-registry.ts';
-import { isHost, parseHostPort, parsePort, parseUpstream, splitHostPort } from './address.ts';
+import {
+  isHost,
+  parseHostPort,
+  parseMirror,
+  parsePort,
+  parseUpstream,
+  splitHostPort,
+} from './address.ts';
 
 /*
  * The config file (docs/SPEC.md 3). Each key has one sentence that says what is allowed. It is the
@@ -115,6 +122,15 @@ const upstreamUrl = () =>
     return `${protocol}//${answeringHost(host)}`;
   });
 
+const MIRROR_ALLOWED =
+  'an http or https URL of a mirror, without query or credentials; with /v2/NAME if it has the ' +
+  "registry's repositories under NAME";
+const mirrorUrl = () =>
+  text(MIRROR_ALLOWED, (value) => parseMirror(value) !== null).transform((value) => {
+    const { protocol, host, pathname } = new URL(parseMirror(value) ?? 'http://none');
+    return `${protocol}//${answeringHost(host)}${pathname === '/' ? '' : pathname}`;
+  });
+
 const registry = z.strictObject(
   {
     p2pHost: text('host or host:port, or "*" for the default upstream', isP2pHost)
@@ -125,7 +141,7 @@ const registry = z.strictObject(
     }),
     hosts: hostGlobs().optional(),
     upstreams: z
-      .array(upstreamUrl(), { error: 'a list of URLs of mirrors' })
+      .array(mirrorUrl(), { error: 'a list of URLs of mirrors' })
       .max(UPSTREAMS_MAX, { error: `at most ${UPSTREAMS_MAX} mirrors` })
       .refine((urls) => new Set(urls).size === urls.length, { error: 'each mirror once' })
       .optional(),
@@ -215,8 +231,8 @@ const proxy = z.strictObject({
   firstByteTimeout: amount(1, 600, ' s')
     .default(20)
     .describe(
-      "How long an upstream's first byte is waited for; raise it for pull-through caches " +
-        'that are silent while they fetch.',
+      "How long an upstream's first byte is waited for, and if above 20 the next bytes of a " +
+        'body, too; raise it for pull-through caches that are silent while they fetch.',
     ),
   accessCheck: choice(['strict', 'off'])
     .default('strict')

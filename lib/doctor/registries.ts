@@ -46,7 +46,8 @@ export async function checkRegistries(
           proxy === null
             ? await checkRegistry(url, networks, timeoutMs)
             : await checkThrough(new URL(proxy), url, timeoutMs);
-        if (reached.outcome !== 'ok') return [reached];
+        // A mirror under a name of its own holds other repositories, too.
+        if (reached.outcome !== 'ok' || url.path !== '/') return [reached];
         const { p2pHost, storage = [] } = entry;
         const client = new OriginClient(
           {

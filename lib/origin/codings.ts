@@ -15,7 +15,8 @@ const DECODERS: Record<string, Decoder | null> = {
 
 /**
  * The codings of a body in the order in which they were applied (RFC 9110, 8.4). Tokens that are no
- * coding (`identity`, `aws-chunked`, `utf-8`, ...) are ignored: object stores keep them as metadata.
+ * coding (`identity`, `aws-chunked`, `utf-8`, ...) are ignored: object stores keep them as
+ * metadata.
  */
 export function codingsOf(contentEncoding: string | undefined): string[] {
   return (contentEncoding ?? '')

@@ -93,7 +93,7 @@ export class Follower {
       request.start === request.home ? this.#parts.mirrors.inOrder(origin) : [origin];
     for (const [index, upstream] of upstreams.entries()) {
       const mayFailOver = index < upstreams.length - 1;
-      const home = upstream === origin ? request.home : { ...request.home, ...placeOf(upstream) };
+      const home = upstream === origin ? request.home : atMirror(request.home, upstream);
       const start = request.start === request.home ? home : request.start;
       const attempt: Attempt = {
         ...request,
@@ -207,11 +207,11 @@ export class Follower {
   }
 
   /**
-   * The status that `<origin>/v2/` answers to a request without credentials; null: none in time. A
-   * redirect is an answer like any other.
+   * The status that `/v2/` of an upstream answers to a request without credentials; null: none in
+   * time. A redirect is an answer like any other.
    */
-  async statusOf(origin: string, timeoutMs: number): Promise<PingAnswer> {
-    const url = splitUrl(`${origin}/v2/`);
+  async statusOf(upstream: string, timeoutMs: number): Promise<PingAnswer> {
+    const url = { ...splitUrl(upstream), path: '/v2/' };
     const deadlineMs = this.#tools.clock.nowMs() + timeoutMs;
     const headers = { 'user-agent': 'shoal', 'accept-encoding': 'identity' };
     let status: number | null = null;
@@ -300,10 +300,11 @@ function isFailure(thrown: unknown): boolean {
   );
 }
 
-/** What an origin says of a URL: all but path and query. */
-function placeOf(origin: string): Omit<SplitUrl, 'path' | 'query'> {
-  const { scheme, hostname, port, host, origin: whole } = splitUrl(origin);
-  return { scheme, hostname, port, host, origin: whole };
+/** The URL of what is at `home` at a mirror (`scheme://host[/v2/NAME]`) of its registry. */
+function atMirror(home: SplitUrl, mirror: string): SplitUrl {
+  const { path, query: _none, ...place } = splitUrl(mirror);
+  if (path === '/') return { ...home, ...place };
+  return { ...home, ...place, path: home.path.replace(/^\/v2(?=\/.)/, path) };
 }
 
 /**

@@ -4,6 +4,7 @@ import { codingsOf, decoded } from './codings.ts';
 import { notSatisfiable, type OriginHeaders } from './content-range.ts';
 import type { AnswerReader } from './exchange.ts';
 import type { Follower, FollowRequest } from './follow.ts';
+import { splitUrl } from '../registry/url.ts';
 import { RELAY_BODY_BYTES_MAX } from './limits.ts';
 import type { OriginSink } from './range-reader.ts';
 
@@ -127,15 +128,24 @@ async function collect(
   const { last, upstream } = await follower.follow({ ...request, ignoresCoding: true }, reader);
   // A mirror's further pages are the registry's.
   if (headers.link !== undefined && upstream !== request.home.origin)
-    headers = {
-      ...headers,
-      link: headers.link.replaceAll(`<${upstream}/`, `<${request.home.origin}/`),
-    };
+    headers = { ...headers, link: linkFromMirror(headers.link, upstream, request.home.origin) };
   return {
     status,
     headers,
     ...decode(headers['content-encoding'], body.bytes(), last.host),
   };
+}
+
+/** Links of a mirror (`scheme://host[/v2/NAME]`) as the registry would write them. */
+function linkFromMirror(link: string, mirror: string, registry: string): string {
+  const { origin, path } = splitUrl(mirror);
+  const absolute = link.replaceAll(`<${origin}/`, `<${registry}/`);
+  if (path === '/') return absolute;
+  return absolute.replaceAll(/<(https?:\/\/[^/>]*)?(\/[^>]*)>/g, (whole, at = '', target: string) =>
+    target.startsWith(`${path}/`) && (at === '' || at === registry)
+      ? `<${at}/v2${target.slice(path.length)}>`
+      : whole,
+  );
 }
 
 /** Undoes the codings of a body. */

@@ -41,6 +41,22 @@ describe('an entry for any registry', () => {
     assert.deepEqual(proxy.registries, [{ p2pHost: '*', upstream, upstreams: [upstream] }]);
   });
 
+  it('reads mirrors, with the name that they have the repositories under', () => {
+    const mirrors = (...upstreams: string[]) => [{ upstream: 'https://quay.io', upstreams }];
+    assert.deepEqual(
+      proxyOf(mirrors('https://Harbor.example:8443/v2/quay-proxy/team/', 'http://m.example/'))
+        .registries[0]!.upstreams,
+      ['https://harbor.example:8443/v2/quay-proxy/team', 'http://m.example'],
+    );
+    for (const wrong of [
+      'https://m/quay',
+      'https://m/v2/Q',
+      'https://m/v2/q?a',
+      'https://u@m/v2/q',
+    ])
+      assert.throws(() => proxyOf(mirrors(wrong)), /upstreams/, wrong);
+  });
+
   it('leaves a registry to the entry that names it', () => {
     const own = { p2pHost: 'hub.local', upstream: 'https://registry-1.docker.io', ...keys };
     const proxy = proxyOf([own, { upstream: '*', hosts: ['docker.io', 'quay.io'] }]);

@@ -97,7 +97,12 @@ async function get(
 function decoded(body: Buffer, { headers }: IncomingMessage, isWhole: boolean): Buffer {
   const isCoded = headers['content-encoding'] === 'gzip' && body.indexOf(GZIP_MAGIC) === 0;
   if (!isCoded) return body;
-  return isWhole ? gunzipSync(body) : Buffer.alloc(0);
+  try {
+    return isWhole ? gunzipSync(body) : Buffer.alloc(0);
+  } catch {
+    // The end of the connection has cut it.
+    return Buffer.alloc(0);
+  }
 }
 
 function send(url: URL, headers: Record<string, string>): Promise<IncomingMessage | null> {

@@ -61,6 +61,35 @@ describe('mirrors of a registry', () => {
     );
   });
 
+  it('have the repositories under a name, and links to further pages without it', async () => {
+    const cache = await registry((request, response) => {
+      if (!request.url!.startsWith('/v2/hub-proxy/')) return answer(response, 404);
+      if (request.url!.includes('/blobs/')) return serveRanges(BLOB)(request, response);
+      const { host } = request.headers;
+      answer(response, 200, '{}', {
+        link: request.url!.includes('absolute')
+          ? `<http://${host}/v2/hub-proxy/a/tags/list?last=1>; rel="next"`
+          : '</v2/hub-proxy/a/tags/list?last=1>; rel="next"',
+      });
+    });
+    const client = clientOf(DEAD, [`${cache.url}/v2/hub-proxy`, DEAD]);
+    assert.ok((await read(client, DEAD)).equals(BLOB.subarray(0, 1_000)));
+    for (const [tags, at] of [
+      ['relative', ''],
+      ['absolute', DEAD],
+    ] as const) {
+      const url = `${DEAD}/v2/a/tags/list?${tags}`;
+      const { headers } = await client.relay({
+        method: 'GET',
+        url,
+        upstreamHost: '127.0.0.1:1',
+        headers: {},
+      });
+      assert.equal(headers['link'], `<${at}/v2/a/tags/list?last=1>; rel="next"`);
+    }
+    assert.equal(await client.ping(DEAD), 200);
+  });
+
   it('serve when the upstream answers 5xx; it stays first while it answers pings', async () => {
     let isBroken = true;
     const first = await registry((request, response) => {
