@@ -125,5 +125,8 @@ describe('a node whose config changes', function () {
     await writeFile(caFile, own.certPem);
     await node.daemon.said(/the new config of registries is in force/);
     assert.equal((await node.get(PATH)).body.toString(), 'tls');
+    await edit((proxy) => (proxy['registries'] = [{ upstream, insecureSkipVerify: true }]));
+    await node.daemon.said(/the certificate of https:\/\/127\.0\.0\.1:\d+ is not verified/);
+    await until(async () => (await node.get(PATH)).body.toString() === 'tls');
   });
 });

@@ -40,7 +40,7 @@ describe('origin/network', () => {
     const upstream = `${scheme}://${host}`;
     const client = new OriginClient({
       allow: [],
-      registries: [{ upstream }],
+      registries: [{ upstream, storage: network.storage ?? [] }],
       networks: [{ ...PLAIN, ...network, upstream }],
     });
     stops.push(() => client.close());
@@ -70,6 +70,24 @@ describe('origin/network', () => {
     await read(port, { ca: certificate });
     await assert.rejects(read(port, {}), { code: 'ORIGIN_UNREACHABLE' });
     await read(port, { insecureSkipVerify: true });
+  });
+
+  it('tells no http store which https registry redirected there', async () => {
+    const { certPem: cert, keyPem: key } = await issueCertificate('127.0.0.1');
+    const referers: (string | undefined)[] = [];
+    const store = await listen(
+      createServer((request, response) => {
+        referers.push(request.headers.referer);
+        serveRanges(BLOB)(request, response);
+      }),
+    );
+    const registry = await listen(
+      createTlsServer({ cert, key }, (_request, response) => {
+        response.writeHead(307, { location: `http://127.0.0.1:${store}/b?sig=1` }).end();
+      }),
+    );
+    await read(registry, { ca: cert, storage: [`127.0.0.1:${store}`] });
+    assert.deepEqual(referers, [undefined, undefined]);
   });
 
   it('shows its certificate to a registry that asks for one', async () => {
