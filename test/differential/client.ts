@@ -1,4 +1,4 @@
-import { request, type IncomingMessage } from 'node:http';
+import { Agent, request, type IncomingMessage } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 
 export interface Pulled {
@@ -18,6 +18,8 @@ interface Part {
 }
 
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
+
+const connections = new Agent({ keepAlive: true });
 
 /** Tries of a body that breaks off, as containerd and containers/image make them. */
 const TRIES_MAX = 5;
@@ -107,7 +109,7 @@ function decoded(body: Buffer, { headers }: IncomingMessage, isWhole: boolean): 
 
 function send(url: URL, headers: Record<string, string>): Promise<IncomingMessage | null> {
   return new Promise((resolve) => {
-    request(url, { headers, agent: false }, resolve)
+    request(url, { headers, agent: connections }, resolve)
       .on('error', () => resolve(null))
       .end();
   });

@@ -13,11 +13,12 @@ const AT_ONCE = 24;
 const SHOWN_MAX = 20;
 
 /**
- * Costs count only if they are too high alone, too, and each time: other combinations take the
- * processor, and share the blobs of no byte and of one. So many are pulled again.
+ * Costs count only if they are too high each time, at last alone: other combinations take the
+ * processor, and share the blobs of no byte and of one. So many, the worst ones, are pulled again,
+ * with so many under way at once in each round.
  */
-const TRIES_ALONE = 3;
-const AGAIN_MAX = 60;
+const AGAIN_MAX = 200;
+const AT_ONCE_AGAIN = [6, 1, 1];
 
 export interface Outcome {
   /** Combinations compared; less than asked for when the time was up, or too much was wrong. */
@@ -64,6 +65,7 @@ async function startNodes(
   const peers = ports.map((port) => `127.0.0.1:${port}`);
   const start = async (name: string, p2p: Record<string, unknown>): Promise<ShoalNode> => {
     const node = await ShoalNode.start(join(dir, name), {
+      DeployConfig: { logLevel: 'error' },
       ProxyConfig: {
         port: 0,
         registries: [{ upstream: upstream.url, storage: [upstream.storageHost] }],
@@ -89,34 +91,44 @@ async function compareAll(
   { untilMs, progress }: WalkOptions,
 ): Promise<Outcome> {
   const outcome: Outcome = { done: 0, answers: [], costs: [], doubtful: 0, again: 0 };
-  const doubtful: { number: number; lateMs: number }[] = [];
-  let next = 0;
-  const goOn = async (): Promise<void> => {
-    while (next < numbers.length && outcome.answers.length < SHOWN_MAX) {
-      if (performance.now() >= untilMs) return;
-      const number = numbers[next++]!;
-      const faults = await compare(upstream, nodes, number);
-      outcome.answers.push(...faults.answers);
-      if (faults.costs.length > 0) doubtful.push({ number, lateMs: faults.lateMs });
-      progress?.(++outcome.done);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, goOn));
-  const slowestFirst = doubtful.sort((one, other) => other.lateMs - one.lateMs);
+  const doubtful: Doubtful[] = [];
+  await inParallel(numbers, AT_ONCE, async (number) => {
+    if (performance.now() >= untilMs || outcome.answers.length >= SHOWN_MAX) return;
+    const { answers, costs, lateMs } = await compare(upstream, nodes, number);
+    outcome.answers.push(...answers);
+    if (costs.length > 0) doubtful.push({ number, costs, lateMs });
+    progress?.(++outcome.done);
+  });
   outcome.doubtful = doubtful.length;
-  for (const { number } of slowestFirst.slice(0, AGAIN_MAX)) {
-    outcome.again++;
-    outcome.costs.push(...(await costsAlone(upstream, nodes, number)));
+  let left = doubtful.sort((one, other) => other.lateMs - one.lateMs).slice(0, AGAIN_MAX);
+  outcome.again = left.length;
+  for (const [round, atOnce] of AT_ONCE_AGAIN.entries()) {
+    const again: Doubtful[] = [];
+    await inParallel(left, atOnce, async ({ number }) => {
+      const { costs, lateMs } = await compare(upstream, nodes, number, round + 1);
+      if (costs.length > 0) again.push({ number, costs, lateMs });
+    });
+    left = again;
   }
+  outcome.costs = left.flatMap(({ costs }) => costs);
   return outcome;
 }
 
-/** What a combination costs too much each time, with nothing else under way. */
-async function costsAlone(upstream: MockUpstream, nodes: Nodes, number: number): Promise<string[]> {
-  let costs: string[] = [];
-  for (let round = 1; round <= TRIES_ALONE; round++) {
-    ({ costs } = await compare(upstream, nodes, number, round));
-    if (costs.length === 0) break;
-  }
-  return costs;
+/** A combination that cost too much. */
+interface Doubtful {
+  number: number;
+  costs: string[];
+  lateMs: number;
+}
+
+async function inParallel<Item>(
+  items: readonly Item[],
+  atOnce: number,
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const goOn = async (): Promise<void> => {
+    while (next < items.length) await work(items[next++]!);
+  };
+  await Promise.all(Array.from({ length: atOnce }, goOn));
 }
