@@ -39,9 +39,10 @@ export const AUTHS = ['open', 'accepted', 'missing', 'denied', 'absent'] as cons
 export const CODINGS = ['none', 'identity', 'aws-chunked', 'gzip', 'compressed'] as const;
 /**
  * Of the first request for the blob that is not refused; `limited`: each connection ends after so
- * many bytes of a body, as gateways end it after so many seconds.
+ * many bytes of a body, as gateways end it after so many seconds; `single`: 503 to a request while
+ * another one for the blob is under way.
  */
-export const FAULTS = ['none', 'dropped', 'cut', 'limited'] as const;
+export const FAULTS = ['none', 'dropped', 'cut', 'limited', 'single'] as const;
 export const LIMITED_BYTES = 1_000_000;
 /** None, the least, a part of a shard, two shards. */
 export const SIZES = [0, 1, 70_000, 2_200_000] as const;

@@ -22,6 +22,8 @@ export interface MockBlob {
   sentBytes: number;
   /** Whether the fault has happened. */
   isFaultOver: boolean;
+  /** Whether a body of it is being sent. */
+  isBusy: boolean;
   /** Signed URLs that the storage still takes. */
   signatures: Set<string>;
 }
@@ -66,6 +68,7 @@ export class MockUpstream {
       behaviour,
       sentBytes: 0,
       isFaultOver: false,
+      isBusy: false,
       signatures: new Set<string>(),
     };
     this.#blobs.set(path, blob);
@@ -114,6 +117,11 @@ export class MockUpstream {
     if (fault === 'dropped' && !blob.isFaultOver) {
       blob.isFaultOver = true;
       return void request.socket.destroy();
+    }
+    if (fault === 'single' && request.method !== 'HEAD') {
+      if (blob.isBusy) return void response.writeHead(503).end('busy');
+      blob.isBusy = true;
+      response.on('close', () => (blob.isBusy = false));
     }
     serve(blob, request, response);
   }
