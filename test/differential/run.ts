@@ -3,8 +3,9 @@
  *
  *   npm run differential -- [--seed N] [--from N] [--count N] [--minutes N] [--only N,N...]
  *
- * Combinations are taken in the order that belongs to the seed. `--minutes` ends a run early; it
- * then prints the `--from` to go on with. Exit code: 0 no difference, 1 differences.
+ * Combinations are taken in the order that belongs to the seed. `--minutes` ends a run early, the
+ * last fifth of them for what is pulled again; it then prints the `--from` to go on with. Exit code:
+ * 0 no difference, 1 differences.
  */
 import { parseArgs } from 'node:util';
 import { COMBINATIONS, sample } from './behaviour.ts';
@@ -29,15 +30,17 @@ const [seed, from, count] = [values.seed, values.from, values.count].map(Number)
 ];
 const numbers = values.only?.split(',').map(Number) ?? sample(seed, from, count);
 const startMs = performance.now();
-const untilMs = values.minutes === '' ? Infinity : startMs + Number(values.minutes) * MINUTE_MS;
+const limitMs = values.minutes === '' ? Infinity : Number(values.minutes) * MINUTE_MS;
 
 const outcome = await walk(numbers, {
-  untilMs,
-  progress: (done) => {
+  untilMs: startMs + limitMs * 0.8,
+  againUntilMs: startMs + limitMs,
+  progress: (done, answers) => {
+    for (const answer of answers) console.log(answer);
     if (done % PROGRESS_EVERY === 0) console.log(`${done} of ${numbers.length}, ${seconds()} s`);
   },
 });
-for (const difference of [...outcome.answers, ...outcome.costs]) console.log(difference);
+for (const difference of outcome.costs) console.log(difference);
 const { done, answers, costs, doubtful, again } = outcome;
 console.log(
   `${done} of ${COMBINATIONS} combinations in ${seconds()} s: ${answers.length} other answers, ` +

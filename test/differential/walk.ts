@@ -33,13 +33,16 @@ export interface Outcome {
 export interface WalkOptions {
   /** No further combination is begun after this time on `performance.now()`. */
   untilMs: number;
-  progress?: (done: number) => void;
+  /** None is pulled again after this time. */
+  againUntilMs: number;
+  /** After each combination, with what was found other than directly. */
+  progress?: (done: number, answers: readonly string[]) => void;
 }
 
 /** Compares these combinations on three nodes of its own. */
 export async function walk(
   numbers: readonly number[],
-  options: WalkOptions = { untilMs: Infinity },
+  options: WalkOptions = { untilMs: Infinity, againUntilMs: Infinity },
 ): Promise<Outcome> {
   const dir = await scratchFolder();
   const upstream = await MockUpstream.start();
@@ -88,7 +91,7 @@ async function compareAll(
   upstream: MockUpstream,
   nodes: Nodes,
   numbers: readonly number[],
-  { untilMs, progress }: WalkOptions,
+  { untilMs, againUntilMs, progress }: WalkOptions,
 ): Promise<Outcome> {
   const outcome: Outcome = { done: 0, answers: [], costs: [], doubtful: 0, again: 0 };
   const doubtful: Doubtful[] = [];
@@ -97,14 +100,15 @@ async function compareAll(
     const { answers, costs, lateMs } = await compare(upstream, nodes, number);
     outcome.answers.push(...answers);
     if (costs.length > 0) doubtful.push({ number, costs, lateMs });
-    progress?.(++outcome.done);
+    progress?.(++outcome.done, answers);
   });
   outcome.doubtful = doubtful.length;
   let left = doubtful.sort((one, other) => other.lateMs - one.lateMs).slice(0, AGAIN_MAX);
-  outcome.again = left.length;
   for (const [round, atOnce] of AT_ONCE_AGAIN.entries()) {
     const again: Doubtful[] = [];
     await inParallel(left, atOnce, async ({ number }) => {
+      if (performance.now() >= againUntilMs) return;
+      if (round === 0) outcome.again++;
       const { costs, lateMs } = await compare(upstream, nodes, number, round + 1);
       if (costs.length > 0) again.push({ number, costs, lateMs });
     });
