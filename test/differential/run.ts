@@ -4,8 +4,8 @@
  *   npm run differential -- [--seed N] [--from N] [--count N] [--minutes N] [--only N,N...]
  *
  * Combinations are taken in the order that belongs to the seed. `--minutes` ends a run early, the
- * last fifth of them for what is pulled again; it then prints the `--from` to go on with. Exit code:
- * 0 no difference, 1 differences.
+ * last fifth of them for what is pulled again; it then prints the `--from` to go on with.
+ * Exit code: 0 no difference, 1 differences.
  */
 import { parseArgs } from 'node:util';
 import { COMBINATIONS, sample } from './behaviour.ts';
