@@ -27,6 +27,7 @@ export class FetchParts {
       received: (bytes, nowMs) => {
         shared.pace.received(bytes, nowMs);
         shared.arrivals.came(shard.key, shard.index, nowMs);
+        if (this.attempts.node !== null) shared.soundings.heard(this.attempts.node, nowMs);
       },
     });
     this.lateness = new Lateness(shared, this.sources, this.progress, shard.index);
@@ -64,6 +65,10 @@ export class FetchParts {
       integrity.provenance.add(node, attempts.isTrusted, progress.receivedBytes);
     progress.fromBytes = progress.receivedBytes;
     attempts.node = null;
+    if (node !== null && result.kind !== 'failed') {
+      this.shared.health.answered(node);
+      this.shared.soundings.heard(node, this.shared.nowMs());
+    }
     return node;
   }
 }

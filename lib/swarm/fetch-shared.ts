@@ -2,6 +2,7 @@ import type { Arrivals } from './arrivals.ts';
 import type { PeerHealth } from './health.ts';
 import type { Pace } from './pace.ts';
 import type { Membership } from './rank.ts';
+import type { Soundings } from './soundings.ts';
 import type {
   Fetch,
   OriginRef,
@@ -30,6 +31,7 @@ export interface FetchShared {
   health: PeerHealth;
   pace: Pace;
   arrivals: Arrivals;
+  soundings: Soundings;
   effects: FetchEffects;
   nowMs: () => number;
   random: () => number;
@@ -39,3 +41,18 @@ export interface FetchShared {
   /** The fetch is over: taken out of the node's tables before its driver hears of it. */
   over(fetch: Fetch, result: FetchResult): void;
 }
+
+/** What a fetch is at. */
+export type Phase =
+  | 'new'
+  /** The attempt has ended, the next step is being found: only within a call. */
+  | 'between'
+  /** An attempt is under way. */
+  | 'reading'
+  /** An attempt was told to stop and has not ended yet. */
+  | 'leaving'
+  /** Nothing is under way until `#dueMs`. */
+  | 'waiting'
+  /** A stat is under way. */
+  | 'checking'
+  | 'over';

@@ -1,7 +1,7 @@
 import type { WireError } from '../errors.ts';
 import { ORIGIN_BACKOFF_MS, THREAD_BACKOFF_MS } from './limits.ts';
 import { FetchParts } from './fetch-parts.ts';
-import type { FetchOptions, FetchShared } from './fetch-shared.ts';
+import type { FetchOptions, FetchShared, Phase } from './fetch-shared.ts';
 import { type AfterOrigin, OriginTries, wireError } from './origin-tries.ts';
 import { Patience } from './patience.ts';
 import { Verification } from './verification.ts';
@@ -15,20 +15,6 @@ import type {
   ShardId,
   StatResult,
 } from './types.ts';
-
-type Phase =
-  | 'new'
-  /** The attempt has ended, the next step is being found: only within a call. */
-  | 'between'
-  /** An attempt is under way. */
-  | 'reading'
-  /** An attempt was told to stop and has not ended yet. */
-  | 'leaving'
-  /** Nothing is under way until `#dueMs`. */
-  | 'waiting'
-  /** A stat is under way. */
-  | 'checking'
-  | 'over';
 
 /**
  * How one node gets one shard, whatever happens to those it gets it from.
@@ -131,6 +117,13 @@ export class ShardFetch implements Fetch {
     return true;
   }
 
+  /** `node` is gone: what it was asked for is asked elsewhere. */
+  lost(node: NodeId): void {
+    if (this.#phase !== 'reading' || this.source !== node) return;
+    this.#parts.sources.leave(node, this.#parts.attempts.role);
+    this.#abandon();
+  }
+
   /** Nobody wants it any more; `finished` is told once nothing writes. */
   cancel(): void {
     this.#close({ kind: 'cancelled' });
@@ -157,7 +150,6 @@ export class ShardFetch implements Fetch {
     const left = this.#phase === 'leaving';
     this.#phase = 'between';
     const node = this.#parts.ended(result);
-    if (node !== null && result.kind !== 'failed') this.#shared.health.answered(node);
     if (this.#closing !== null) this.#finish(this.#closing);
     else if (result.kind === 'data') this.#verification.whole(result, node);
     else if (left) this.#go();
@@ -371,11 +363,8 @@ export class ShardFetch implements Fetch {
     if (node === null || !this.#parts.lateness.isToLeave(node, role, sinceMs)) return;
     this.#parts.lateness.left(role, this.#owner);
     this.#shared.observe('slow', node);
-    if (role === 'parent') this.#parts.sources.shun(node);
-    else {
-      this.#shared.health.slow(node, nowMs);
-      this.#parts.sources.passOver(node, true);
-    }
+    if (role !== 'parent') this.#shared.health.slow(node, nowMs);
+    this.#parts.sources.leave(node, role, true);
     this.#abandon();
   }
 

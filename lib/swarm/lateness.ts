@@ -6,6 +6,7 @@ import {
   OVERTAKERS_MIN,
   OWNER_PATIENCE_MS,
   REST_LAST_FACTOR,
+  TRICKLE_BYTES_PER_MS,
 } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import type { Progress } from './progress.ts';
@@ -64,13 +65,13 @@ export class Lateness {
   }
 
   /**
-   * Whether `node` sends the shard so slowly that it counts as failed: however slow its line is,
-   * senders finish what they have begun.
+   * Whether `node` sends the shard so slowly that it counts as failed: hardly more than the signs
+   * of life of one whose turn it is not, for longer than any turn is waited for.
    */
   #isTrickle(node: NodeId, role: AskRole | 'origin'): boolean {
     const { pace, health, nowMs } = this.#shared;
-    const { sendingMs } = this.#progress;
-    if (sendingMs <= pace.restMs) return false;
+    const { sendingMs, sentBytes } = this.#progress;
+    if (sendingMs <= pace.restMs || sentBytes >= TRICKLE_BYTES_PER_MS * sendingMs) return false;
     const isLast = !this.#sources.mayLeave(node, role);
     if (isLast && sendingMs <= REST_LAST_FACTOR * pace.restMs) return false;
     health.failed(node, nowMs());

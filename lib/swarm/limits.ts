@@ -177,6 +177,17 @@ export const SILENCE_SLOW_LINE_MS_MAX = 2_000;
 export const OVERTAKERS_MIN = 12;
 export const OVERTAKERS_MAX = 96;
 
+/**
+ * A node that holds requests is asked whether it is there when it was not heard of for the time of
+ * so many shards, within bounds; after answers to that, for twice as long each, so many times.
+ * Looked after every SOUNDING_LOOK_MS.
+ */
+export const SOUNDING_SHARDS = 4;
+export const SOUNDING_MS_MIN = 500;
+export const SOUNDING_MS_MAX = 4_000;
+export const SOUNDING_DOUBLINGS_MAX = 3;
+export const SOUNDING_LOOK_MS = 250;
+
 /** A node whose shards take so many times as long as the tracker's own gets no children. */
 export const SLOW_FACTOR = 4;
 
@@ -191,11 +202,14 @@ export const LATE_SAMPLES_MIN = 8;
 export const LATE_FLOW_MIN = 4;
 
 /**
- * A sender that has begun brings the rest of the shard in the time of two windows, at least
- * REST_MS_MIN, or REST_UNKNOWN_MS while the line is not known. One that waits for its turn sends
- * 8 KiB a second, and with that alone a shard would take four minutes. One behind which there is
- * only the origin is given REST_LAST_FACTOR times as long.
+ * A sender that has begun, and whose turn it is not, sends 8 KiB a second; with that alone a shard
+ * would take four minutes. Turns come within the time of two windows, at least REST_MS_MIN, or
+ * REST_UNKNOWN_MS while the line is not known: who has sent less than TRICKLE_BYTES_PER_MS until
+ * then has failed. A time for the whole shard would not do: a receiver with a fast line may wait
+ * for a slow one that many nodes share. A sender behind which there is only the origin is given
+ * REST_LAST_FACTOR times as long.
  */
+export const TRICKLE_BYTES_PER_MS = 64;
 export const REST_MS_MIN = 2_500;
 export const REST_UNKNOWN_MS = 5_000;
 export const REST_LAST_FACTOR = 3;

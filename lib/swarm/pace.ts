@@ -15,6 +15,9 @@ import {
   REST_UNKNOWN_MS,
   SILENCE_MS_MAX,
   SILENCE_SLOW_LINE_MS_MAX,
+  SOUNDING_MS_MAX,
+  SOUNDING_MS_MIN,
+  SOUNDING_SHARDS,
   UPLOAD_TURN_MS,
 } from './limits.ts';
 import { PEER_HOLD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
@@ -146,6 +149,12 @@ export class Pace {
         ? SILENCE_MS_MAX
         : Math.max(ANSWER_MS_MIN, this.#answerMs + 4 * this.#answerSpreadMs);
     return Math.max(lineMs, Math.min(SILENCE_MS_MAX, usualMs));
+  }
+
+  /** How long a node that holds requests may say nothing before it is asked whether it is there. */
+  get soundingMs(): number {
+    const shardsMs = this.#isLineKnown ? SOUNDING_SHARDS * this.intervalMs : PEER_HOLD_MS;
+    return Math.min(SOUNDING_MS_MAX, Math.max(SOUNDING_MS_MIN, shardsMs));
   }
 
   /** What the line needs for a shard, in ms; Infinity before it is known. */

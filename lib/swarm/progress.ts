@@ -42,7 +42,12 @@ export class Progress {
 
   /** For how long the attempt under way has been bringing bytes. */
   get sendingMs(): number {
-    return this.receivedBytes === this.fromBytes ? 0 : this.#nowMs() - this.#begunMs;
+    return this.sentBytes === 0 ? 0 : this.#nowMs() - this.#begunMs;
+  }
+
+  /** What the attempt under way has brought. */
+  get sentBytes(): number {
+    return this.receivedBytes - this.fromBytes;
   }
 
   /** What came after `fromBytes` is thrown away. */

@@ -85,6 +85,12 @@ export class Sources {
     else if (!this.#passed.includes(node)) this.#passed.push(node);
   }
 
+  /** A node asked as `role` is not asked again in this fetch. */
+  leave(node: NodeId, role: AskRole | 'origin', late = false): void {
+    if (role === 'parent') this.shun(node);
+    else this.passOver(node, late);
+  }
+
   /** Past all owners and roots: what they say of the origin is not what it says to this node. */
   turnToOrigin(): void {
     this.#originOnly = true;

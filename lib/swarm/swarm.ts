@@ -3,6 +3,7 @@ import {
   ORIGIN_REQUEST_SHARDS_MAX,
   OWNER_RETRY_MS,
   SLOW_FACTOR,
+  SOUNDING_LOOK_MS,
   TRACKER_IDLE_MS,
   UPLOADS_MAX,
 } from './limits.ts';
@@ -13,6 +14,7 @@ import { PeerHealth } from './health.ts';
 import { Pace } from './pace.ts';
 import { Membership } from './rank.ts';
 import { ShardMap } from './shard-map.ts';
+import { Soundings } from './soundings.ts';
 import { isInner, shapeFor, type TreeShape } from './tracker.ts';
 import { Trackers } from './trackers.ts';
 import type {
@@ -52,6 +54,7 @@ export class Swarm {
   #membership: Membership;
   #uploads = 0;
   #sweptMs = 0;
+  #soundedMs = -Infinity;
 
   /** `shape` is for the simulator's experiments. */
   constructor(options: SwarmOptions, shape?: TreeShape) {
@@ -68,6 +71,7 @@ export class Swarm {
       health: this.#health,
       pace,
       arrivals: new Arrivals(),
+      soundings: new Soundings(),
       effects: options.effects,
       nowMs: options.nowMs,
       random: options.random,
@@ -251,11 +255,30 @@ export class Swarm {
   tick(): void {
     for (const fetch of this.#fetches.values()) fetch.tick();
     const nowMs = this.#options.nowMs();
+    if (nowMs - this.#soundedMs >= SOUNDING_LOOK_MS) this.#sound(nowMs);
     if (nowMs - this.#sweptMs < SWEEP_MS) return;
     this.#sweptMs = nowMs;
     this.#trackers.forgetBefore(nowMs - TRACKER_IDLE_MS);
     for (const node of this.#health.release(nowMs)) this.#shared.observe('released', node);
     this.#health.prune((node) => this.#membership.byNode.has(node), nowMs);
+  }
+
+  /** Asks the nodes that hold requests, and say nothing, whether they are there. */
+  #sound(nowMs: number): void {
+    this.#soundedMs = nowMs;
+    const { soundings, pace, effects } = this.#shared;
+    const holding: NodeId[] = [];
+    for (const { source } of this.#fetches.values()) if (source !== null) holding.push(source);
+    for (const node of soundings.due(holding, pace.soundingMs, nowMs))
+      effects.sound(node, (isThere) => this.#sounded(node, isThere));
+  }
+
+  #sounded(node: NodeId, isThere: boolean): void {
+    const nowMs = this.#options.nowMs();
+    if (!this.#shared.soundings.over(node, isThere, nowMs)) return;
+    this.#health.failed(node, nowMs);
+    this.#shared.observe('stalled', node);
+    for (const fetch of [...this.#fetches.values()]) fetch.lost(node);
   }
 
   /** Whether shards are being fetched. */

@@ -117,6 +117,7 @@ export const counterFamilies = [
       'answer.stat': { answer: 'stat' },
       'answer.fetch': { answer: 'fetch' },
       'answer.recall': { answer: 'recall' },
+      'answer.alive': { answer: 'alive' },
       'answer.words': { answer: 'words' },
       'answer.offers': { answer: 'offers' },
       'answer.holders': { answer: 'holders' },

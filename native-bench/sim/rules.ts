@@ -262,4 +262,13 @@ export const RULES: readonly Rule[] = [
     pull: '--nodes 20 --image 8MB --roots 1 --origin-link 1Mbit',
     figure: 'origin',
   },
+  {
+    name: 'soundings',
+    says: 'a node that holds requests and says nothing is asked whether it is there',
+    file: 'swarm.ts',
+    from: 'if (nowMs - this.#soundedMs >= SOUNDING_LOOK_MS) this.#sound(nowMs);',
+    to: '',
+    pull: '--nodes 40 --image 64MB --link 25Mbit --roots 1 --cores 2 --fail freeze=33%',
+    figure: 'p95',
+  },
 ];

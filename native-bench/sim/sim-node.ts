@@ -253,6 +253,13 @@ export class SimNode implements FetchEffects, Sender, Receiver {
     );
   }
 
+  sound(to: string, told: (isThere: boolean) => void): void {
+    this.#cluster.stats.stats++;
+    const node = this.#cluster.node(to);
+    const gone = (): void => told(false);
+    this.#cluster.exchange<true>(this, node, (answer) => answer(true), gone, told);
+  }
+
   abandon(fetch: Fetch, number: number): void {
     const { attempt } = fetch.place as Place;
     if (attempt === null || attempt.number !== number)

@@ -34,6 +34,7 @@ export type Call =
 /** A driver that does nothing but remember; the test settles what it likes. */
 export class Recorder implements FetchEffects {
   readonly calls: Call[] = [];
+  readonly soundings: { node: NodeId; told: (isThere: boolean) => void }[] = [];
   received = 0;
 
   ask(_fetch: Fetch, attempt: number, ask: PeerAsk): void {
@@ -46,6 +47,10 @@ export class Recorder implements FetchEffects {
 
   stat(_fetch: Fetch, attempt: number, ask: StatAsk): void {
     this.calls.push({ call: 'stat', attempt, ask });
+  }
+
+  sound(node: NodeId, told: (isThere: boolean) => void): void {
+    this.soundings.push({ node, told });
   }
 
   abandon(_fetch: Fetch, attempt: number): void {

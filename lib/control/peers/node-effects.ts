@@ -9,6 +9,7 @@ import type {
   FetchEffects,
   FetchResult,
   Member,
+  NodeId,
   OriginAsk,
   PeerAsk,
   StatAsk,
@@ -213,6 +214,10 @@ export class NodeEffects implements FetchEffects {
     span?.end({ 'shoal.outcome': result.kind, 'error.type': error?.code }, error?.message);
     this.#standingOf(ask.node, result);
     (fetch as ShardFetch).settleStat(attempt, result);
+  }
+
+  sound(node: NodeId, told: (isThere: boolean) => void): void {
+    void this.#parts.transfers.isThere(node).then(told);
   }
 
   #settle(fetch: Fetch, attempt: number, result: AttemptResult): void {

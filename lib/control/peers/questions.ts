@@ -1,6 +1,7 @@
 import { ShoalError } from '../../errors.ts';
 import type { Span } from '../../span.ts';
 import type { CounterName } from '../../telemetry/metrics-list.ts';
+import { ALIVE_PATH } from '../../wire/alive.ts';
 import { formatHolding, parseFetch, type FetchQuery, type Holding } from '../../wire/fetch.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import { parseRecall, parseWords, WORDS_PATH } from '../../wire/recall.ts';
@@ -90,6 +91,9 @@ export class PeerQuestions {
         count('answer.recall');
         return { status: 200, body: memory.answer(ids) };
       }
+      case ALIVE_PATH:
+        count('answer.alive');
+        return { status: 200, body: {} };
       case WORDS_PATH:
         memory.told(valid(parseWords(words ?? ''), path));
         count('answer.words');

@@ -1,4 +1,6 @@
 import type { Clock } from '../../clock.ts';
+import { CONNECTION_HEAD_BYTES_MAX } from '../../limits.ts';
+import { ALIVE_PATH } from '../../wire/alive.ts';
 import type { Envelope } from '../../wire/envelope.ts';
 import { preadPath, type PreadQuery, type PreadResult } from '../../wire/pread.ts';
 import { statPath, type StatQuery } from '../../wire/stat.ts';
@@ -70,6 +72,23 @@ export class Transfers {
     const { envelope, pools } = this.#parts;
     const path = statPath(query);
     return pools.run({ kind: 'stat', node, path, headers: envelope.headers(node, path, more) });
+  }
+
+  /** Whether `node` answers before it counts as silent (PEER_SILENCE_MS), whatever it says. */
+  async isThere(node: string): Promise<boolean> {
+    const { envelope, pools } = this.#parts;
+    const result = await pools.run({
+      kind: 'call',
+      node,
+      path: ALIVE_PATH,
+      headers: envelope.headers(node, ALIVE_PATH, {}),
+      answerBytesMax: CONNECTION_HEAD_BYTES_MAX,
+      deadlineMs: null,
+      digest: null,
+    });
+    if (result.kind === 'answer') return true;
+    const { code } = result.error;
+    return code !== 'PEER_TIMEOUT' && code !== 'PEER_UNREACHABLE';
   }
 
   /** Reads the rest of a shard at the origin; see OriginReads. */

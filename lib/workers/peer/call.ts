@@ -7,7 +7,8 @@ import { exchange, type ExchangeTools, type PeerRequest } from './exchange.ts';
 export interface PeerCallJob extends PeerRequest {
   kind: 'call';
   answerBytesMax: number;
-  deadlineMs: number;
+  /** null: as long as the node makes progress. */
+  deadlineMs: number | null;
   /** The digest (`sha256:...`) that the body of a 200 must have; null: any. */
   digest: string | null;
 }

@@ -1,0 +1,8 @@
+/**
+ * Whether a node that holds requests is there still (lib/swarm/soundings.ts):
+ *
+ *   GET /rpc/alive     200 {}
+ *
+ * Any answer of that node will do: one that does not know the request refuses it, and is there.
+ */
+export const ALIVE_PATH = '/rpc/alive';
