@@ -1,5 +1,6 @@
 import type { WireError } from '../errors.ts';
 import {
+  ALIVE_BYTES_PER_MS,
   BUSY_PATIENCE_MS,
   LATE_ALONE_MS,
   OVERTAKERS_MAX,
@@ -65,13 +66,16 @@ export class Lateness {
   }
 
   /**
-   * Whether `node` sends the shard so slowly that it counts as failed: hardly more than the signs
-   * of life of one whose turn it is not, for longer than any turn is waited for.
+   * Whether `node` sends the shard so slowly that it counts as failed, for longer than any turn is
+   * waited for: hardly more than signs of life, or little while other shards come. Little alone
+   * says nothing of the node: all may wait for a slow origin.
    */
   #isTrickle(node: NodeId, role: AskRole | 'origin'): boolean {
     const { pace, health, nowMs } = this.#shared;
     const { sendingMs, sentBytes } = this.#progress;
-    if (sendingMs <= pace.restMs || sentBytes >= TRICKLE_BYTES_PER_MS * sendingMs) return false;
+    const doOthersCome = pace.flowedSince(nowMs() - sendingMs);
+    const leastBytes = (doOthersCome ? TRICKLE_BYTES_PER_MS : ALIVE_BYTES_PER_MS) * sendingMs;
+    if (sendingMs <= pace.restMs || sentBytes >= leastBytes) return false;
     const isLast = !this.#sources.mayLeave(node, role);
     if (isLast && sendingMs <= REST_LAST_FACTOR * pace.restMs) return false;
     health.failed(node, nowMs());

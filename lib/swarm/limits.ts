@@ -204,11 +204,12 @@ export const LATE_FLOW_MIN = 4;
 /**
  * A sender that has begun, and whose turn it is not, sends 8 KiB a second; with that alone a shard
  * would take four minutes. Turns come within the time of two windows, at least REST_MS_MIN, or
- * REST_UNKNOWN_MS while the line is not known: who has sent less than TRICKLE_BYTES_PER_MS until
- * then has failed. A time for the whole shard would not do: a receiver with a fast line may wait
- * for a slow one that many nodes share. A sender behind which there is only the origin is given
- * REST_LAST_FACTOR times as long.
+ * REST_UNKNOWN_MS while the line is not known. Who has sent less than ALIVE_BYTES_PER_MS until
+ * then, or less than TRICKLE_BYTES_PER_MS while other shards came, has failed. A time for the whole
+ * shard would not do: a receiver with a fast line may wait for a slow one that many nodes share. A
+ * sender behind which there is only the origin is given REST_LAST_FACTOR times as long.
  */
+export const ALIVE_BYTES_PER_MS = 10;
 export const TRICKLE_BYTES_PER_MS = 64;
 export const REST_MS_MIN = 2_500;
 export const REST_UNKNOWN_MS = 5_000;

@@ -95,6 +95,16 @@ describe('swarm/fetch: time', () => {
     assert.equal(ask.fromBytes, effects.received, 'what came is kept');
   });
 
+  it('stays with an owner whose bytes are few, as all may wait for a slow origin', () => {
+    const made = asChild();
+    const { effects } = made;
+    for (let passedMs = 0; passedMs < 4 * REST_UNKNOWN_MS; passedMs += 1_000) {
+      effects.received += 32 * 1024;
+      pass(made, 1_000);
+    }
+    assert.equal(effects.calls.filter(({ call }) => call === 'abandon').length, 0);
+  });
+
   it('leaves the only root after three times as long, and then reads the origin', () => {
     const made = rig(1, 1);
     made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
