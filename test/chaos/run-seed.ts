@@ -266,23 +266,26 @@ class Simulation {
   #checkOrigin(): void {
     const { registry, machines } = this.#world;
     const isCalm = this.#plan.faults.length === 0;
-    for (const [index, { blob, serving }] of this.#plan.blobs.entries()) {
+    const { blobs, pulls, diskSlots } = this.#plan;
+    const slotsOf = ({ bytes }: Blob): number => Math.ceil(bytes.length / SHARD_BYTES);
+    const fits = blobs.reduce((sum, { blob }) => sum + slotsOf(blob), 0) <= diskSlots;
+    for (const { blob } of blobs) {
+      // One digest may stand in several repositories.
+      const ofBlob = pulls.filter((pull) => blobs[pull.blob]!.blob.digest === blob.digest);
       // What is signed is read for its URL alone, until the registry has led to that place itself;
-      // of what comes as a whole only, a part costs the whole.
-      const alone = this.#plan.pulls.filter(
-        (pull) => pull.blob === index && (pull.way === 'signed' || serving === 'whole'),
+      // of what comes as a whole only, a part costs the whole; what no disk holds is read again.
+      const alone = ofBlob.filter(
+        ({ way, blob: index }) => !fits || way === 'signed' || blobs[index]!.serving === 'whole',
       ).length;
-      const times = (isCalm ? 1.5 : 4 * machines.length) + alone;
+      const atTheEnd = fits ? 0 : 2 * machines.length;
+      const times = (isCalm ? 1.5 : 4 * machines.length) + alone + atTheEnd;
       const sentBytes = registry.sentBytes.get(blob.digest) ?? 0;
       const allowedBytes = times * Math.max(blob.bytes.length, SHARD_BYTES) + SHARD_BYTES;
       if (sentBytes > allowedBytes)
         this.#world.violated(`the registry sent ${sentBytes} of ${blob.bytes.length} bytes`);
     }
-    const shards = this.#plan.blobs.reduce(
-      (sum, { blob }) => sum + Math.ceil(blob.bytes.length / SHARD_BYTES),
-      0,
-    );
-    const most = (isCalm ? 8 : 60) * (this.#plan.pulls.length + machines.length * (shards + 4));
+    const shards = blobs.reduce((sum, { blob }) => sum + slotsOf(blob), 0);
+    const most = (isCalm ? 8 : 60) * (pulls.length + machines.length * (shards + 4));
     if (registry.requests > most)
       this.#world.violated(`the registry got ${registry.requests} requests`);
   }
