@@ -5,7 +5,8 @@ import type { Pools } from '../threads/pools.ts';
 
 /** The bounds and the contents of a call. */
 export interface CallOptions extends Enclosed {
-  deadlineMs: number;
+  /** null: as long as the node makes progress. */
+  deadlineMs: number | null;
   answerBytesMax?: number;
   /** The digest that the body must match. */
   digest?: string | null;
@@ -21,7 +22,7 @@ export class PeerCalls {
     this.#envelope = envelope;
   }
 
-  /** Always resolves, within the deadline. */
+  /** Always resolves, within the deadline if there is one. */
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult> {
     const { deadlineMs, answerBytesMax = CONNECTION_HEAD_BYTES_MAX, digest = null } = options;
     return this.#pools.run({

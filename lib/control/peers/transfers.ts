@@ -1,5 +1,4 @@
 import type { Clock } from '../../clock.ts';
-import { CONNECTION_HEAD_BYTES_MAX } from '../../limits.ts';
 import { ALIVE_PATH } from '../../wire/alive.ts';
 import type { Envelope } from '../../wire/envelope.ts';
 import { preadPath, type PreadQuery, type PreadResult } from '../../wire/pread.ts';
@@ -12,6 +11,7 @@ import type { Patience } from '../../workers/peer/progress.ts';
 import type { ProbeJob, ProbeResult } from '../../workers/pool.ts';
 import type { Observation } from '../watch/observation.ts';
 import type { Pools } from '../threads/pools.ts';
+import { PeerCalls } from './calls.ts';
 import { OriginReads } from './origin-reads.ts';
 import type { ReadHow } from './read-how.ts';
 import type { RangeSupport } from './range-support.ts';
@@ -38,10 +38,12 @@ export interface Filling {
 export class Transfers {
   readonly #parts: TransferParts;
   readonly #atOrigin: OriginReads;
+  readonly #calls: PeerCalls;
 
   constructor(parts: TransferParts) {
     this.#parts = parts;
     this.#atOrigin = new OriginReads(parts);
+    this.#calls = new PeerCalls(parts.pools, parts.envelope);
   }
 
   /** Reads the rest of a shard from `node`, and sends it the origin if it may need it. */
@@ -76,16 +78,7 @@ export class Transfers {
 
   /** Whether `node` answers before it counts as silent (PEER_SILENCE_MS), whatever it says. */
   async isThere(node: string): Promise<boolean> {
-    const { envelope, pools } = this.#parts;
-    const result = await pools.run({
-      kind: 'call',
-      node,
-      path: ALIVE_PATH,
-      headers: envelope.headers(node, ALIVE_PATH, {}),
-      answerBytesMax: CONNECTION_HEAD_BYTES_MAX,
-      deadlineMs: null,
-      digest: null,
-    });
+    const result = await this.#calls.call(node, ALIVE_PATH, { deadlineMs: null });
     if (result.kind === 'answer') return true;
     const { code } = result.error;
     return code !== 'PEER_TIMEOUT' && code !== 'PEER_UNREACHABLE';
