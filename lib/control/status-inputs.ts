@@ -48,7 +48,7 @@ export function statusInputs(parts: Parts): () => StatusInputs {
   };
 }
 
-/** What keeps a node from serving that it cannot mend itself: all its threads are stuck. */
+/** Why the node is not ready although it runs: all its transfer threads are stuck. */
 export function stallsOf(pools: Pick<Pools, 'stalledMs'>): string[] {
   const stalledMs = pools.stalledMs();
   return stalledMs < POOL_STALLED_MS

@@ -42,7 +42,7 @@ export interface FetchShared {
   over(fetch: Fetch, result: FetchResult): void;
 }
 
-/** What a fetch is at. */
+/** The state of a fetch; fetch.ts draws how they follow each other. */
 export type Phase =
   | 'new'
   /** The attempt has ended, the next step is being found: only within a call. */
@@ -51,7 +51,7 @@ export type Phase =
   | 'reading'
   /** An attempt was told to stop and has not ended yet. */
   | 'leaving'
-  /** Nothing is under way until `#dueMs`. */
+  /** Nothing is under way until a time that is set. */
   | 'waiting'
   /** A stat is under way. */
   | 'checking'

@@ -355,13 +355,21 @@ export class ShardFetch implements Fetch {
     else if (this.#phase !== 'leaving') this.#go();
   }
 
-  /** Leaves a peer that takes far longer than shards do lately; each time it is more patient. */
+  /**
+   * Leaves a peer that takes far longer than shards do lately, or that hardly sends; each time this
+   * fetch is more patient.
+   */
   #watch(nowMs: number): void {
     this.#parts.progress.grew(this.#shared.effects.receivedBytes(this));
     const { node, role } = this.#parts.attempts;
     const sinceMs = role === 'parent' ? this.#parentSinceMs : this.#parts.attempts.sinceMs;
-    if (node === null || !this.#parts.lateness.isToLeave(node, role, sinceMs)) return;
-    this.#parts.lateness.left(role, this.#owner);
+    if (node === null) return;
+    const { lateness } = this.#parts;
+    if (!lateness.isOver(node, role, sinceMs)) {
+      if (!lateness.isTrickle(node, role)) return;
+      this.#shared.health.failed(node, nowMs);
+    }
+    lateness.left(role, this.#owner);
     this.#shared.observe('slow', node);
     if (role !== 'parent') this.#shared.health.slow(node, nowMs);
     this.#parts.sources.leave(node, role, true);

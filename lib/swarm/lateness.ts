@@ -60,26 +60,20 @@ export class Lateness {
     return this.isLate(role, sinceMs) && this.#sources.mayLeave(node, role);
   }
 
-  /** Whether `node`, which is being read from, is to be left. */
-  isToLeave(node: NodeId, role: AskRole | 'origin', sinceMs: number): boolean {
-    return this.isOver(node, role, sinceMs) || this.#isTrickle(node, role);
-  }
-
   /**
-   * Whether `node` sends the shard so slowly that it counts as failed, for longer than any turn is
-   * waited for: hardly more than signs of life, or little while other shards come. Little alone
-   * says nothing of the node: all may wait for a slow origin.
+   * Whether `node` sends the shard so slowly that it counts as failed: it sends hardly more than
+   * signs of life, or little while other shards come, for longer than any turn takes. That little
+   * comes from it alone says nothing of it: all nodes may wait for a slow origin.
    */
-  #isTrickle(node: NodeId, role: AskRole | 'origin'): boolean {
-    const { pace, health, nowMs } = this.#shared;
+  isTrickle(node: NodeId, role: AskRole | 'origin'): boolean {
+    const { pace, nowMs } = this.#shared;
     const { sendingMs, sentBytes } = this.#progress;
+    if (sendingMs <= pace.restMs) return false;
     const doOthersCome = pace.flowedSince(nowMs() - sendingMs);
     const leastBytes = (doOthersCome ? TRICKLE_BYTES_PER_MS : ALIVE_BYTES_PER_MS) * sendingMs;
-    if (sendingMs <= pace.restMs || sentBytes >= leastBytes) return false;
+    if (sentBytes >= leastBytes) return false;
     const isLast = !this.#sources.mayLeave(node, role);
-    if (isLast && sendingMs <= REST_LAST_FACTOR * pace.restMs) return false;
-    health.failed(node, nowMs());
-    return true;
+    return !isLast || sendingMs > REST_LAST_FACTOR * pace.restMs;
   }
 
   /**

@@ -158,8 +158,8 @@ export const HOLD_GROWTH = 5;
 export const ANSWER_MS_MIN = 200;
 
 /**
- * The same before answers have come, and for a node behind which there is only the origin: with a
- * request more, of HOLD_MS_MIN too, such a node is left within 2 s.
+ * The same before answers have come, and for a node behind which there is only the origin. Such a
+ * node is asked twice, and may hold each request for HOLD_MS_MIN: it is left within 2 s.
  */
 export const SILENCE_MS_MAX = 650;
 
@@ -178,9 +178,9 @@ export const OVERTAKERS_MIN = 12;
 export const OVERTAKERS_MAX = 96;
 
 /**
- * A node that holds requests is asked whether it is there when it was not heard of for the time of
- * so many shards, within bounds; after answers to that, for twice as long each, so many times.
- * Looked after every SOUNDING_LOOK_MS.
+ * A node that holds requests is asked whether it is there when nothing came from it for the time
+ * of SOUNDING_SHARDS shards, within the two bounds. With each answer to that the time doubles, at
+ * most SOUNDING_DOUBLINGS_MAX times. It is checked every SOUNDING_LOOK_MS.
  */
 export const SOUNDING_SHARDS = 4;
 export const SOUNDING_MS_MIN = 500;
@@ -203,11 +203,12 @@ export const LATE_FLOW_MIN = 4;
 
 /**
  * A sender that has begun, and whose turn it is not, sends 8 KiB a second; with that alone a shard
- * would take four minutes. Turns come within the time of two windows, at least REST_MS_MIN, or
- * REST_UNKNOWN_MS while the line is not known. Who has sent less than ALIVE_BYTES_PER_MS until
- * then, or less than TRICKLE_BYTES_PER_MS while other shards came, has failed. A time for the whole
- * shard would not do: a receiver with a fast line may wait for a slow one that many nodes share. A
- * sender behind which there is only the origin is given REST_LAST_FACTOR times as long.
+ * would take four minutes. Its turn comes within the time of two windows, at least REST_MS_MIN, or
+ * REST_UNKNOWN_MS while the line is not known. A sender that sends less than ALIVE_BYTES_PER_MS for
+ * so long, or less than TRICKLE_BYTES_PER_MS while other shards come, has failed. A limit on the
+ * time of the whole shard would be wrong: a receiver with a fast line may wait for a slow line that
+ * many nodes share. A sender behind which there is only the origin gets REST_LAST_FACTOR times as
+ * long.
  */
 export const ALIVE_BYTES_PER_MS = 10;
 export const TRICKLE_BYTES_PER_MS = 64;

@@ -209,7 +209,7 @@ export class Pace {
     return this.#lineBytesPerMs > 0;
   }
 
-  /** How long a sender may take for the rest of a shard once it has begun. */
+  /** How long a sender that has begun a shard may send next to nothing. */
   get restMs(): number {
     return this.#isLineKnown ? Math.max(REST_MS_MIN, 2 * this.windowMs) : REST_UNKNOWN_MS;
   }

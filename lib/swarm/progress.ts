@@ -56,8 +56,8 @@ export class Progress {
   }
 
   /**
-   * The node said nothing; whether for the first time, others apart. It is then asked whether it
-   * lives, not to hold the request for longer than before.
+   * The node said nothing; returns whether for the first time, not counting other nodes. Its next
+   * request is held no longer than its first.
    */
   fellSilent(node: NodeId): boolean {
     const isFirst = this.#silent !== node;
@@ -66,7 +66,7 @@ export class Progress {
     return isFirst;
   }
 
-  /** `node` is asked: how often it was "busy" since, others apart, without a byte coming of it. */
+  /** `node` is asked: returns how often it said "busy" since a byte came, or it was silent. */
   asked(node: NodeId): number {
     this.#askedTimes = this.#asked === node ? this.#askedTimes + 1 : 0;
     this.#asked = node;

@@ -3,19 +3,19 @@ import type { NodeId } from './types.ts';
 
 /** A node that holds requests of this one. */
 interface Holding {
-  /** When it was last heard of. */
+  /** When something last came from it. */
   heardMs: number;
   /** Since when it is being sounded; null: it is not. */
   askedMs: number | null;
-  /** Soundings it has answered since anything else came of it. */
+  /** Soundings it has answered since anything else came from it. */
   answers: number;
 }
 
 /**
- * Which nodes to ask whether they are there. A node that waits itself may hold requests for many
- * seconds and says nothing meanwhile; one that was unplugged says nothing either. So a node that
- * holds requests and was not heard of for a while is sounded: one message at a time, however many
- * requests it holds, and after each that it answers half as often.
+ * Decides which nodes to ask whether they are there ("sounding"). A node that waits for bytes may
+ * hold requests for many seconds and say nothing; an unplugged node says nothing either. So a node
+ * that holds requests, and from which nothing came for a while, is asked: one message at a time,
+ * however many requests it holds. With each answer the pause before the next doubles.
  */
 export class Soundings {
   #holdings = new Map<NodeId, Holding>();
@@ -29,8 +29,8 @@ export class Soundings {
   }
 
   /**
-   * Those of `nodes`, all that hold requests, to be sounded now: not heard of for `silentMs`, or
-   * longer after soundings. Call `over` once for each.
+   * Those of `nodes`, all that hold requests, to be asked now: nothing came from them for
+   * `silentMs`, or longer after soundings. Call `over` once for each.
    */
   due(nodes: Iterable<NodeId>, silentMs: number, nowMs: number): NodeId[] {
     const before = this.#holdings;
@@ -48,7 +48,7 @@ export class Soundings {
     return due;
   }
 
-  /** The sounding of `node` is over. Returns whether the node is gone: nothing came of it since. */
+  /** The sounding of `node` is over. Returns whether it is gone: nothing came from it since. */
   over(node: NodeId, isThere: boolean, nowMs: number): boolean {
     const holding = this.#holdings.get(node);
     if (holding === undefined || holding.askedMs === null) return false;
