@@ -11,6 +11,11 @@ export interface OriginTarget {
   accept?: string;
   /** The digest in the object's name, if it has one: the bytes must match it. */
   digest?: string | null;
+  /**
+   * The object's size by a manifest of its repository. It counts only where no answer of the origin
+   * says the size.
+   */
+  saidBytes?: number;
   /** Header `traceparent` for the origin, if the read is traced. */
   traceparent?: string;
 }

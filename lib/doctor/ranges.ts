@@ -121,7 +121,7 @@ class BlobFinder {
       const path = `/v2/${repository}/manifests/${wanted}`;
       const { headers, body } = await this.#get(path, repository);
       const type = headers['content-type'] ?? '';
-      const member = manifestMembers(body, type, 'registry').at(-1);
+      const member = manifestMembers(body, type, 'registry').at(-1)?.digest;
       if (member === undefined)
         throw new ShoalError('ORIGIN_BROKEN', `${this.#host}${path} is no image manifest`);
       const isIndex = /index|list/.test(type);

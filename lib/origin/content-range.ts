@@ -55,19 +55,20 @@ export function clampRange(want: {
 /**
  * Judges a 200, 204, 206 or 416 to a request for a range, or for the whole (RFC 9110, 14 and
  * 15.3.7). The size and the digest of an object decide, not the form of an answer: every answer
- * that says which bytes it holds is used.
+ * that says which bytes it holds is used. `saidBytes` is the size where nothing else tells it.
  * @throws ShoalError RANGE_NOT_SATISFIABLE with the size in `content-range`, ORIGIN_BROKEN
  */
 export function judgeRangeAnswer(
   status: 200 | 204 | 206 | 416,
   headers: OriginHeaders,
   asked: AskedRange,
+  saidBytes: number | null = null,
 ): RangeVerdict {
   switch (status) {
     case 206:
-      return judgePartial(headers, asked);
+      return judgePartial(headers, asked, saidBytes);
     case 200:
-      return judgeWhole(headers, asked);
+      return judgeWhole(headers, asked, saidBytes);
     case 204:
       return asked.offsetBytes === 0 ? EMPTY : { kind: 'plain' };
     default:
@@ -92,7 +93,11 @@ const EMPTY: RangeVerdict = {
   bodyBytes: 0,
 };
 
-function judgePartial(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
+function judgePartial(
+  headers: OriginHeaders,
+  asked: AskedRange,
+  saidBytes: number | null,
+): RangeVerdict {
   const declared = contentLength(headers);
   if (declared === 0 && asked.offsetBytes === 0) return EMPTY;
   const range = parseContentRange(headers['content-range']);
@@ -103,7 +108,7 @@ function judgePartial(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
         declared !== null && declared === asked.endBytes - asked.offsetBytes
         ? { startBytes: asked.offsetBytes, endBytes: asked.endBytes }
         : null;
-  const totalBytes = range?.totalBytes ?? asked.totalBytes;
+  const totalBytes = range?.totalBytes ?? asked.totalBytes ?? saidBytes;
   if (part === null || totalBytes === null) return { kind: 'plain' };
   assertSameSize(totalBytes, asked);
   const skipBytes = asked.offsetBytes - part.startBytes;
@@ -117,8 +122,12 @@ function judgePartial(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
   return { kind: 'use', totalBytes, skipBytes, lengthBytes, bodyBytes: partBytes };
 }
 
-function judgeWhole(headers: OriginHeaders, asked: AskedRange): RangeVerdict {
-  const totalBytes = contentLength(headers) ?? asked.totalBytes;
+function judgeWhole(
+  headers: OriginHeaders,
+  asked: AskedRange,
+  saidBytes: number | null,
+): RangeVerdict {
+  const totalBytes = contentLength(headers) ?? asked.totalBytes ?? saidBytes;
   if (totalBytes === null) return { kind: 'whole', startBytes: 0, totalBytes };
   assertSameSize(totalBytes, asked);
   if (asked.offsetBytes > 0 && asked.offsetBytes >= totalBytes) throw notSatisfiable(totalBytes);

@@ -226,7 +226,13 @@ export class RangeAsker {
       placed: (bytes) => sink.placed(bytes),
       stopped: () => sink.stopped(),
     };
-    const reader = new RangeReader(asked, noted, target.upstreamHost, beyond);
+    const reader = new RangeReader(
+      asked,
+      noted,
+      target.upstreamHost,
+      beyond,
+      target.saidBytes ?? null,
+    );
     const following = this.#follower(request.home).follow(request, reader);
     const first = await Promise.race([following, reader.adopted]);
     if (!(first instanceof WholeStream)) return { answer: reader, ...first };

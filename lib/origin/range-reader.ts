@@ -70,17 +70,26 @@ export class RangeReader implements AnswerReader {
   readonly #sink: OriginSink;
   readonly #host: string;
   readonly #beyond: BeyondAsked;
+  readonly #saidBytes: number | null;
   readonly #adopted = Promise.withResolvers<WholeStream>();
   #body: Body = { kind: 'none' };
   #scratch: Uint8Array | null = null;
   #isPart = false;
   #isPlainPart = false;
 
-  constructor(asked: AskedRange, sink: OriginSink, host: string, beyond: BeyondAsked) {
+  /** `saidBytes`: see OriginTarget. */
+  constructor(
+    asked: AskedRange,
+    sink: OriginSink,
+    host: string,
+    beyond: BeyondAsked,
+    saidBytes: number | null = null,
+  ) {
     this.#asked = asked;
     this.#sink = sink;
     this.#host = host;
     this.#beyond = beyond;
+    this.#saidBytes = saidBytes;
   }
 
   head(given: number, headers: OriginHeaders, flow: Flow | null): 'more' | 'enough' {
@@ -98,7 +107,7 @@ export class RangeReader implements AnswerReader {
     const codings = codingsOf(coding);
     if (status === 200 && codings.length > 0 && mayDecode(headers, this.#asked))
       return this.#runOn({ startBytes: 0, totalBytes: null, codings }, flow);
-    const verdict = judgeRangeAnswer(status, headers, this.#asked);
+    const verdict = judgeRangeAnswer(status, headers, this.#asked, this.#saidBytes);
     switch (verdict.kind) {
       case 'again':
         this.again = verdict.totalBytes;

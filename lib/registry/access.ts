@@ -31,6 +31,8 @@ interface Proof {
   seenMs: number;
   /** The size by the upstream; null: not known yet. */
   sizeBytes: number | null;
+  /** The size by a manifest of the scope; null: none has said one. */
+  saidBytes: number | null;
 }
 
 interface Grant {
@@ -114,6 +116,14 @@ export class AccessLedger {
   }
 
   /**
+   * The blob's size by a manifest of that scope, in bytes. It proves nothing: whoever may push
+   * there chose it.
+   */
+  saidBytes({ scope, key }: AccessRequest): number | null {
+    return this.#proofs.get(`${scope} ${key}`)?.saidBytes ?? null;
+  }
+
+  /**
    * The upstream accepted this credential for this scope and, if a key is given, has the blob, of
    * this size if known.
    */
@@ -121,7 +131,7 @@ export class AccessLedger {
     const nowMs = this.#options.clock.nowMs();
     this.#grants.set(grantKey(request), { checkedMs: nowMs, heardMs: nowMs });
     this.#refusals.delete(grantKey(request));
-    if (request.key !== null) this.#prove(request.scope, request.key, nowMs, sizeBytes);
+    if (request.key !== null) this.#prove(request.scope, request.key, nowMs, { sizeBytes });
   }
 
   /** Another node says that the upstream accepted this credential for this scope `ageMs` ago. */
@@ -156,8 +166,8 @@ export class AccessLedger {
    */
   noteManifest(scope: string, body: Uint8Array, contentType: string, source: TypeSource): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const digest of manifestMembers(body, contentType, source))
-      this.#prove(scope, digest, nowMs, null);
+    for (const { digest, sizeBytes } of manifestMembers(body, contentType, source))
+      this.#prove(scope, digest, nowMs, { saidBytes: sizeBytes });
   }
 
   /**
@@ -222,11 +232,18 @@ export class AccessLedger {
     return proof !== undefined && this.#options.clock.nowMs() - proof.seenMs < BLOB_PROOF_TTL_MS;
   }
 
-  #prove(scope: string, key: string, seenMs: number, sizeBytes: number | null): void {
+  #prove(
+    scope: string,
+    key: string,
+    seenMs: number,
+    { sizeBytes = null, saidBytes = null }: Partial<Omit<Proof, 'seenMs'>>,
+  ): void {
     const name = `${scope} ${key}`;
+    const known = this.#proofs.peek(name);
     this.#proofs.set(name, {
       seenMs,
-      sizeBytes: sizeBytes ?? this.#proofs.peek(name)?.sizeBytes ?? null,
+      sizeBytes: sizeBytes ?? known?.sizeBytes ?? null,
+      saidBytes: saidBytes ?? known?.saidBytes ?? null,
     });
   }
 }

@@ -29,19 +29,19 @@ export type TypeSource =
   | 'hearsay';
 
 /**
- * The sha256 digests of what an image manifest (config, layers) or an index (manifests), in the
- * OCI's form or docker's schema 2, refers to in its own repository. A registry has seen to it that
- * these are there, but not for layers with `urls` (foreign ones), for `subject`, nor for what a
- * manifest of this type has no business to name: to count them would open any blob to whoever can
- * push a manifest. So would a document that the registry reads otherwise than we do
- * (`isAmbiguous`), or as another type. What is no such JSON has no members. At most
- * MANIFEST_MEMBERS_MAX.
+ * The sha256 digests, with their sizes, of what an image manifest (config, layers) or an index
+ * (manifests), in the OCI's form or docker's schema 2, refers to in its own repository. A registry
+ * has seen to it that these are there, but not for layers with `urls` (foreign ones), for
+ * `subject`, nor for what a manifest of this type has no business to name: to count them would
+ * open any blob to whoever can push a manifest. So would a document that the registry reads
+ * otherwise than we do (`isAmbiguous`), or as another type. What is no such JSON has no members.
+ * At most MANIFEST_MEMBERS_MAX.
  */
 export function manifestMembers(
   body: Uint8Array,
   contentType: string,
   source: TypeSource,
-): string[] {
+): { digest: string; sizeBytes: number | null }[] {
   const manifest = parse(body);
   const type = bareType(contentType);
   if (
@@ -54,7 +54,7 @@ export function manifestMembers(
     : INDEX_TYPES.has(type)
       ? listOf(manifest['manifests'])
       : [];
-  return membersOf(named).map(({ digest }) => digest);
+  return membersOf(named).map(({ digest, sizeBytes }) => ({ digest, sizeBytes }));
 }
 
 /** The manifests an index refers to, with their media types. What is no index has none. */
@@ -65,16 +65,24 @@ export function manifestsOf(body: Uint8Array): { digest: string; mediaType: stri
     : membersOf(listOf(manifest['manifests'])).filter(({ mediaType }) => mediaType !== '');
 }
 
-function membersOf(descriptors: unknown[]): { digest: string; mediaType: string }[] {
+interface Member {
+  digest: string;
+  mediaType: string;
+  /** As the manifest says; null: not, or not in bytes. */
+  sizeBytes: number | null;
+}
+
+function membersOf(descriptors: unknown[]): Member[] {
   return descriptors.slice(0, MANIFEST_MEMBERS_MAX).flatMap((descriptor) => {
     if (!isObject(descriptor) || isAmbiguous(descriptor) || descriptor['urls'] !== undefined)
       return [];
-    const { digest, mediaType } = descriptor;
+    const { digest, mediaType, size } = descriptor;
     return typeof digest === 'string' && isSha256(digest)
       ? [
           {
             digest,
             mediaType: typeof mediaType === 'string' && isMediaType(mediaType) ? mediaType : '',
+            sizeBytes: Number.isSafeInteger(size) && Number(size) >= 0 ? Number(size) : null,
           },
         ]
       : [];

@@ -8,16 +8,27 @@ export function formatOrigin(origin: OriginTarget): string {
 
 /** The origin in an opened seal, or null if there is none. */
 export function parseOrigin(text: string): OriginTarget | null {
-  const { url, upstreamHost, authorization = null, accept = null } = parseObject(text) ?? {};
+  const fields = parseObject(text) ?? {};
+  const { url, upstreamHost, authorization = null, accept = null, saidBytes = null } = fields;
   if (
     typeof url !== 'string' ||
     typeof upstreamHost !== 'string' ||
     (authorization !== null && typeof authorization !== 'string') ||
-    (accept !== null && typeof accept !== 'string')
+    (accept !== null && typeof accept !== 'string') ||
+    (saidBytes !== null && !isSize(saidBytes))
   )
     return null;
-  return { url, upstreamHost, authorization, ...(accept === null ? {} : { accept }) };
+  return {
+    url,
+    upstreamHost,
+    authorization,
+    ...(accept === null ? {} : { accept }),
+    ...(saidBytes === null ? {} : { saidBytes }),
+  };
 }
+
+const isSize = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** Whether an origin can be sealed for another node; the proxy refuses longer ones. */
 export function fitsSealed(origin: OriginTarget): boolean {

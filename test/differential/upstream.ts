@@ -17,6 +17,8 @@ const NAME_BYTES = 32;
 /** One blob at the upstream, under a repository that names its behaviour and who pulls it. */
 export interface MockBlob {
   path: string;
+  /** An image manifest that names it. */
+  manifestPath: string;
   bytes: Buffer;
   behaviour: Behaviour;
   sentBytes: number;
@@ -61,9 +63,11 @@ export class MockUpstream {
   add(number: number, way: string): MockBlob {
     const behaviour = behaviourOf(number);
     const { bytes, digest } = contentOf(behaviour.sizeBytes, `${number} ${way}`);
-    const path = `/v2/${way}/n${number}/blobs/${digest}`;
+    const repository = `/v2/${way}/n${number}`;
+    const path = `${repository}/blobs/${digest}`;
     const blob = {
       path,
+      manifestPath: `${repository}/manifests/${digest}`,
       bytes,
       behaviour,
       sentBytes: 0,
@@ -72,11 +76,13 @@ export class MockUpstream {
       signatures: new Set<string>(),
     };
     this.#blobs.set(path, blob);
+    this.#blobs.set(blob.manifestPath, blob);
     return blob;
   }
 
   remove(blob: MockBlob): void {
     this.#blobs.delete(blob.path);
+    this.#blobs.delete(blob.manifestPath);
   }
 
   close(): void {
@@ -96,6 +102,7 @@ export class MockUpstream {
       const isGood = request.headers.authorization === AUTHORIZATION;
       if ((auth === 'accepted' || auth === 'missing') && !isGood)
         return void response.writeHead(401, { 'www-authenticate': 'Bearer realm="r"' }).end('no');
+      if (path === blob.manifestPath) return sendManifest(blob, response);
       if (redirect === 'relative' && hops === '')
         return void response.writeHead(307, { location: `${path}?hop=1` }).end();
       if (redirect === 'storage' || (redirect === 'twice' && hops === 'hop=1'))
@@ -129,6 +136,13 @@ export class MockUpstream {
   #toStorage(response: ServerResponse, path: string, query: string): void {
     response.writeHead(307, { location: `http://${this.storageHost}${path}?${query}` }).end();
   }
+}
+
+function sendManifest({ path, bytes }: MockBlob, response: ServerResponse): void {
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  const layer = { digest: path.split('/').at(-1), size: bytes.length };
+  const body = JSON.stringify({ schemaVersion: 2, mediaType, layers: [layer] });
+  response.writeHead(200, { 'content-type': mediaType }).end(body);
 }
 
 function serve(blob: MockBlob, request: IncomingMessage, response: ServerResponse): void {

@@ -39,11 +39,17 @@ describe('origin: objects that are not served in parts', () => {
       part: number,
       options: Parameters<OriginClient['readRange']>[3] = {},
       totalBytes: number | null = null,
+      said: { saidBytes?: number } = {},
     ): Promise<void> => {
       const sink = new RecordingSink();
       const offsetBytes = part * PART_BYTES;
       await client.readRange(
-        { url: `${server.url}/blob?sig=1`, upstreamHost: server.host, authorization: null },
+        {
+          url: `${server.url}/blob?sig=1`,
+          upstreamHost: server.host,
+          authorization: null,
+          ...said,
+        },
         { offsetBytes, lengthBytes: PART_BYTES, totalBytes },
         sink,
         { learned: (fact) => facts.push(fact), ...options },
@@ -104,6 +110,43 @@ describe('origin: objects that are not served in parts', () => {
     const { server, read } = await serve(whole);
     await read(0, { ranges: 'whole' });
     assert.equal(server.seen[0]!.headers.range, undefined);
+  });
+
+  it('sends bytes of unknown length as they come, if a manifest has said the size', async () => {
+    const rest = Promise.withResolvers<void>();
+    const { read } = await serve((response) => {
+      response.writeHead(200).write(BLOB.subarray(0, PART_BYTES));
+      void rest.promise.then(() => response.end(BLOB.subarray(PART_BYTES)));
+    });
+    await read(0, {}, null, { saidBytes: BLOB.length });
+    rest.resolve();
+    for (let part = 1; part < PARTS; part++) await read(part);
+  });
+
+  it('uses parts of an object of unknown size, if a manifest has said it', async () => {
+    const { server, read } = await serve((response, { headers }) => {
+      const [, from, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range!)!.map(Number);
+      response.writeHead(206, { 'content-range': `bytes ${from}-${last}/*` });
+      response.end(BLOB.subarray(from, last! + 1));
+    }, refuse(500));
+    for (let part = 0; part < PARTS; part++) await read(part, {}, null, { saidBytes: BLOB.length });
+    assert.equal(server.seen.length, PARTS);
+  });
+
+  it('believes what the origin says of the size, not the manifest', async () => {
+    const { read } = await serve(whole);
+    await read(0, {}, null, { saidBytes: 17 });
+  });
+
+  it('fails if a body without a length does not have the size that a manifest said', async () => {
+    for (const saidBytes of [17, BLOB.length + 1]) {
+      const { server, client } = await serve(chunked);
+      const target = { url: server.url, upstreamHost: server.host, authorization: null, saidBytes };
+      const want = { offsetBytes: 0, lengthBytes: BLOB.length + 2, totalBytes: null };
+      await assert.rejects(client.readRange(target, want, new RecordingSink()), {
+        code: 'ORIGIN_BROKEN',
+      });
+    }
   });
 
   it('says so, and takes nothing, where the read may not become a stream', async () => {

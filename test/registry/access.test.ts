@@ -84,6 +84,21 @@ describe('registry/access: what a grant opens', () => {
     assert.equal(ledger.decide(ask(B, key('1'))), 'check');
   });
 
+  it('knows sizes of blobs by the manifests of their own repository', () => {
+    const { ledger } = ledgerWith();
+    const layers = [
+      { digest: key('1'), size: 17 },
+      { digest: key('2'), size: '17' },
+    ];
+    const body = new TextEncoder().encode(JSON.stringify({ layers }));
+    ledger.noteManifest(A, body, IMAGE, 'registry');
+    ledger.granted(ask(A, key('1')));
+    assert.equal(ledger.saidBytes(ask(A, key('1'))), 17);
+    assert.equal(ledger.sizeOf(ask(A, key('1'))), null, 'what a manifest says proves nothing');
+    assert.equal(ledger.saidBytes(ask(A, key('2'))), null);
+    assert.equal(ledger.saidBytes(ask(B, key('1'))), null);
+  });
+
   it('needs no proof for a signed URL, which is about one blob', () => {
     const { ledger } = ledgerWith();
     ledger.granted({ authorization: null, scope: 'url 0123', key: key('1') });

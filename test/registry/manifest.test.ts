@@ -12,7 +12,7 @@ const members = (manifest: unknown, type = IMAGE, source: TypeSource = 'registry
     new TextEncoder().encode(typeof manifest === 'string' ? manifest : JSON.stringify(manifest)),
     type,
     source,
-  );
+  ).map(({ digest }) => digest);
 
 describe('registry/manifest', () => {
   it('finds config and layers of an image, manifests of an index', () => {

@@ -9,7 +9,12 @@ const SECRET = new ClusterSecret(Buffer.alloc(32, 7));
 const PATH = '/rpc/pread/sha256:00/1?from=0&node=a:1';
 const A = '10.0.0.1:65002';
 const B = '10.0.0.2:65002';
-const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: 'Bearer t' };
+const ORIGIN = {
+  url: 'https://r.example/b',
+  upstreamHost: 'r.example',
+  authorization: 'Bearer t',
+  saidBytes: 17,
+};
 
 type Parts = ConstructorParameters<typeof Envelope>[0];
 const of = (self: string, more: Partial<Parts> = {}): Envelope =>
@@ -79,6 +84,8 @@ describe('wire/envelope', () => {
       JSON.stringify({ ...ORIGIN, upstreamHost: null }),
       JSON.stringify({ ...ORIGIN, authorization: {} }),
       JSON.stringify({ ...ORIGIN, accept: 5 }),
+      JSON.stringify({ ...ORIGIN, saidBytes: -1 }),
+      JSON.stringify({ ...ORIGIN, saidBytes: '17' }),
     ]) {
       const sealed = SECRET.seal(text);
       const signed = new Envelope({

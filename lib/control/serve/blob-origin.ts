@@ -6,6 +6,11 @@ export function sha256Of({ digest }: BlobName): string | null {
   return digest?.startsWith('sha256:') === true ? digest : null;
 }
 
-export function originOf(blob: BlobName, authorization: string | null): OriginTarget {
-  return { url: blob.url, upstreamHost: blob.upstreamHost, authorization };
+export function originOf(
+  blob: BlobName,
+  authorization: string | null,
+  saidBytes: number | null,
+): OriginTarget {
+  const { url, upstreamHost } = blob;
+  return { url, upstreamHost, authorization, ...(saidBytes === null ? {} : { saidBytes }) };
 }

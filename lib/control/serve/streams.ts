@@ -121,7 +121,7 @@ class Stream {
     this.#window.begin(request.shard);
     const { blob, authorization } = request;
     this.#options = {
-      origin: originOf(blob, authorization),
+      origin: originOf(blob, authorization, parts.gate.saidBytes(blob, authorization)),
       sliceBytes: 0,
       digest: sha256Of(blob),
       requestId: request.requestId,

@@ -100,6 +100,11 @@ export class Gate {
     return this.#parts.ledger.sizeOf(request(blob, authorization));
   }
 
+  /** The size of the blob by a manifest of its repository, if known. */
+  saidBytes(blob: BlobName, authorization: string | null): number | null {
+    return this.#parts.ledger.saidBytes(request(blob, authorization));
+  }
+
   /**
    * The upstream refused (401, 403) to send the blob to a client with a remembered right: check
    * again next time.
