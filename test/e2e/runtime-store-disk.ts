@@ -26,6 +26,15 @@ import { StoreSwarm, writtenBytes } from './runtime-store-swarm.ts';
 const MIB = 1024 * 1024;
 const THROTTLE = '/sys/fs/cgroup/blkio/blkio.throttle';
 const SECTOR_BYTES = 512;
+/**
+ * Dirty bytes of the device from which the kernel holds writers back; it begins to write at half of
+ * them. Its own bounds are 20 % and 10 % of the free memory: on a machine where an image fits in
+ * there, the disk does nothing until a layer is committed.
+ */
+const DIRTY_BYTES = 128 * MIB;
+/** How often it is looked whether the device works; below this share of its rate it does not. */
+const LOOK_MS = 500;
+const IDLE_SHARE = 0.1;
 /** How long the device's rate is measured. */
 const RATE_SECONDS = 5;
 const LINK_BYTES_PER_MS = 10e9 / 8 / 1000;
@@ -54,6 +63,8 @@ interface Run {
   agentWrote: number;
   deviceWrote: number;
   deviceRead: number;
+  /** Time in which the device had nearly nothing to do: something else was the limit. */
+  idleSeconds: number;
 }
 
 /** A file system on a device of its own, throttled. */
@@ -62,6 +73,7 @@ class Disk {
   readonly #home: string;
   readonly #device: string;
   readonly #number: string;
+  readonly #bdi: string;
 
   constructor(home: string, sizeMib: number) {
     this.#home = home;
@@ -74,6 +86,9 @@ class Disk {
     execFileSync('mkdir', [this.dir]);
     run('mount', this.#device, this.dir);
     this.#throttle(rateMbps * 1e6);
+    this.#bdi = join('/sys/class/bdi', this.#number);
+    writeFileSync(join(this.#bdi, 'max_bytes'), `${DIRTY_BYTES}`);
+    writeFileSync(join(this.#bdi, 'strict_limit'), '1');
   }
 
   /** Bytes written and read by the device so far. */
@@ -104,8 +119,27 @@ class Disk {
     return (pieces * piece.length) / tookMs / 1000;
   }
 
+  /** Counts the time in which the device idles until the function it returns is called. */
+  watchIdle(): () => number {
+    let idleMs = 0;
+    let [lookedMs, before] = [performance.now(), this.bytes];
+    const timer = setInterval(() => {
+      const [nowMs, now] = [performance.now(), this.bytes];
+      const moved = now.written - before.written + now.read - before.read;
+      const couldMove = (nowMs - lookedMs) * rateMbps * 1000;
+      if (moved < IDLE_SHARE * couldMove) idleMs += nowMs - lookedMs;
+      [lookedMs, before] = [nowMs, now];
+    }, LOOK_MS);
+    return () => {
+      clearInterval(timer);
+      return idleMs / 1000;
+    };
+  }
+
   close(): void {
     this.#throttle(0);
+    writeFileSync(join(this.#bdi, 'strict_limit'), '0');
+    writeFileSync(join(this.#bdi, 'max_ratio'), '100');
     run('umount', this.dir);
     run('losetup', '--detach', this.#device);
     rmSync(this.#home, { recursive: true });
@@ -164,6 +198,7 @@ try {
       rates.push(disk.rate());
       disk.settle();
       const [before, agentBefore] = [disk.bytes, await writtenBytes(node)];
+      const idle = disk.watchIdle();
       const beganMs = performance.now();
       await swarm.pull(0, image, 1_200_000);
       run('sync', '--file-system', disk.dir);
@@ -174,6 +209,7 @@ try {
         agentWrote: ((await writtenBytes(node)) - agentBefore) / image.blobBytes,
         deviceWrote: (after.written - before.written) / image.blobBytes,
         deviceRead: (after.read - before.read) / image.blobBytes,
+        idleSeconds: idle(),
       });
       console.log(setting, `disk ${rates.at(-1)!.toFixed(1)} MB/s`, done[setting].at(-1));
       await swarm.end();

@@ -121,6 +121,7 @@ export class StoreSwarm {
   ): Promise<ShoalNode> {
     const port = this.#ports[index]!;
     const sections = {
+      DeployConfig: { logAudit: true, logAuditMode: 'file' },
       ProxyConfig: { registries: [{ upstream: `http://${this.counting.host}` }] },
       P2PConfig: {
         port,
@@ -223,6 +224,14 @@ export class StoreSwarm {
       const { runtimeStore } = (await response.json()) as { runtimeStore: StoreStatus };
       return isDone(runtimeStore) ? null : JSON.stringify(runtimeStore);
     });
+  }
+
+  /** Resolves when the audit log of a node has a line with `text`. */
+  async audited(index: number, text: string): Promise<void> {
+    const file = join(this.nodes[index]!.dir, 'log/audit.log');
+    await eventually(async () =>
+      (await readFile(file, 'utf8')).includes(text) ? null : `nothing of ${text}`,
+    );
   }
 
   /** The value of a counter of a node, all its series together or those with `labels`. */

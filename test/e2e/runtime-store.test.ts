@@ -97,6 +97,9 @@ for (const version of ['1.6', '2.x'] as const)
         await Promise.all([first, second]);
         const originBytes = swarm.originBytes(image);
         assert.ok(originBytes <= image.blobBytes * 1.01, `${originBytes} from the registry`);
+        const servedBytes = await swarm.counter(0, 'shoal_served_bytes_total', 'tier="runtime"');
+        assert.ok(servedBytes > 0, 'the first node has sent nothing from the store');
+        await swarm.audited(0, `fileread[pathname=${swarm.contentDir(0)}/`);
       });
 
       /** What happens to the first node's files before a second node pulls. */
