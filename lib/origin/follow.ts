@@ -1,4 +1,4 @@
-import { ShoalError } from '../errors.ts';
+import { ShoalError, type ErrorCode } from '../errors.ts';
 import type { AllowList } from '../registry/allow.ts';
 import { LOGIN_TRIES_MAX, type RegistryLogin } from '../registry/login.ts';
 import { splitUrl, type SplitUrl } from '../registry/url.ts';
@@ -34,6 +34,11 @@ export interface FollowRequest {
    * digest decides, and object stores keep stray Content-Encoding values as metadata.
    */
   ignoresCoding: boolean;
+  /**
+   * Whether a request with Range that gets no answer is repeated without: it is not known that the
+   * origin serves ranges, and some servers and filters drop such requests.
+   */
+  mayDropRange: boolean;
   /**
    * The head of a last answer that is no refusal has come, from `last`, for a request that began at
    * `home`.
@@ -270,25 +275,42 @@ export class Follower {
         if (thrown.status === null || thrown.status < 300) request.isPlain = false;
       }
     }
-    request.cost.requests++;
+    const send = (form: ExchangeRequest): Promise<void> => {
+      request.cost.requests++;
+      return exchange(form, reader, this.#tools);
+    };
+    const { mayDropRange } = request;
     try {
-      await exchange(hop, reader, this.#tools);
+      await send(hop);
     } catch (thrown) {
-      // A pull-through cache is silent while it fetches, and goes on fetching when its client hangs
-      // up. Asked again it may answer within the time that is left.
-      const isSilent =
-        thrown instanceof ShoalError && thrown.code === 'ORIGIN_TIMEOUT' && !reader.headSeen;
+      const isSilent = isUnanswered(thrown, reader, 'ORIGIN_TIMEOUT');
+      const isLost = mayDropRange && isUnanswered(thrown, reader, 'ORIGIN_UNREACHABLE');
       const leftMs = request.deadlineMs - this.#tools.clock.nowMs();
-      if (!isSilent || request.mayFailOver || leftMs < ORIGIN_REPEAT_MS_MIN) throw thrown;
+      if (!(isSilent || isLost) || request.mayFailOver || leftMs < ORIGIN_REPEAT_MS_MIN)
+        throw thrown;
       if (
         hop.url.origin === request.home.origin &&
         (await this.statusOf(hop.url.origin, ORIGIN_ALIVE_TIMEOUT_MS)) === null
       )
         throw thrown;
-      request.cost.requests++;
-      await exchange(hop, reader, this.#tools);
+      // A connection may be lost once.
+      const again = isLost ? await send(hop).catch((error: unknown) => error) : thrown;
+      if (again === undefined) return;
+      if (isLost && !isUnanswered(again, reader, 'ORIGIN_UNREACHABLE')) throw again;
+      // A pull-through cache is silent while it fetches, and goes on fetching when its client hangs
+      // up. Asked again it may answer within the time that is left.
+      await send(mayDropRange ? withoutRange(hop) : hop);
     }
   }
+}
+
+function isUnanswered(thrown: unknown, { headSeen }: HopReader, code: ErrorCode): boolean {
+  return thrown instanceof ShoalError && thrown.code === code && !headSeen;
+}
+
+function withoutRange(request: ExchangeRequest): ExchangeRequest {
+  const { range: _dropped, ...headers } = request.headers;
+  return { ...request, headers };
 }
 
 /** Whether another upstream may do better: no connection, no answer in time, a 5xx. */

@@ -33,9 +33,10 @@ export interface OriginCost {
 /**
  * Whether a status may be about the range: servers, proxies and filters give nearly any to a GET
  * with Range that they would serve without one. The ones listed are about the client, the object
- * and the rate.
+ * and the rate; so are a server's errors where the origin serves ranges.
  */
-const maybeAboutRange = (status: number): boolean => ![401, 404, 407, 429].includes(status);
+const maybeAboutRange = (status: number, ranges: HeadFact['ranges']): boolean =>
+  ![401, 404, 407, 429].includes(status) && (ranges !== 'parts' || status < 500);
 
 /** One request for bytes of an object. */
 export interface Ask {
@@ -50,6 +51,8 @@ export interface Ask {
   deadlineMs: number;
   cost: OriginCost;
   learned: (fact: HeadFact) => void;
+  /** See FollowRequest. */
+  mayDropRange?: boolean;
 }
 
 interface RangeAskerParts {
@@ -78,13 +81,13 @@ export class RangeAsker {
 
   /** Asks in the form given, and once more without Range when that is what may have failed. */
   async ask(ask: Ask, ranges: HeadFact['ranges']): Promise<RangeReader | WholeStream> {
-    const answer = await this.#askOnce(ask);
+    const mayDropRange = ranges !== 'parts' && ask.form === 'range';
+    const answer = await this.#askOnce({ ...ask, mayDropRange });
     if (answer instanceof WholeStream) return answer;
     const { refusedStatus } = answer;
     if (refusedStatus === null) return answer;
     const mayTryPlain =
-      ask.form !== 'plain' &&
-      (answer.wantsPlain || (ranges !== 'parts' && maybeAboutRange(refusedStatus)));
+      ask.form !== 'plain' && (answer.wantsPlain || maybeAboutRange(refusedStatus, ranges));
     if (!mayTryPlain) throw answer.refusal();
     const mayTakeWhole = ask.beyond !== 'refuse';
     const plain = await this.#askOnce(
@@ -188,6 +191,7 @@ export class RangeAsker {
     const { target, asked, sink, learned } = ask;
     // A check uses no bytes, so their coding does not matter.
     if (ask.beyond === 'size') request.ignoresCoding = true;
+    request.mayDropRange = ask.mayDropRange === true;
     const object = objectOf(target);
     const gapMs = ask.form === 'open' ? STREAM_HELD_GAP_MS : STREAM_GAP_MS;
     const beyond =
@@ -265,6 +269,7 @@ export function followRequest(
     cost,
     isPlain: false,
     ignoresCoding: typeof target.digest === 'string',
+    mayDropRange: false,
   };
 }
 

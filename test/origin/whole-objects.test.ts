@@ -156,7 +156,23 @@ describe('origin: objects that are not served in parts', () => {
     }
   });
 
-  it('takes a refusal of a range for what it is where the origin serves ranges', async () => {
+  it('asks without Range if the connection is lost over each Range', async () => {
+    const { read, facts } = await serve((response) => void response.socket!.destroy());
+    for (let part = 0; part < PARTS; part++) await read(part);
+    assert.equal(facts[0]!.ranges, 'whole');
+    const { read: readPart } = await serve((response) => void response.socket!.destroy());
+    await assert.rejects(readPart(1, { ranges: 'parts' }), { code: 'ORIGIN_UNREACHABLE' });
+  });
+
+  it('asks without Range if ranges were served before and are refused now', async () => {
+    for (const status of [400, 403, 405, 416]) {
+      const { read } = await serve(refuse(status));
+      await read(1, { ranges: 'parts' }, BLOB.length);
+      await read(2);
+    }
+  });
+
+  it('takes an error of the server for what it is where the origin serves ranges', async () => {
     const { server, read } = await serve(refuse(503));
     await assert.rejects(read(1, { ranges: 'parts' }), { code: 'ORIGIN_REFUSED', status: 503 });
     assert.equal(server.seen.length, 1);
