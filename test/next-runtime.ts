@@ -8,42 +8,39 @@
  * ROOT is a directory; it is made when it is missing, and kept for the next run.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { repository } from '../deploy/release/build.ts';
 import { download, extract, write } from '../deploy/release/files.ts';
 import { replaceServer } from '../deploy/release/program.ts';
 import { DEBIAN, IMAGE } from '../deploy/release/runtimes.ts';
 
-/** Programs that tests run. Those that need services of the kernel (podman, runc) are left out. */
-const PROGRAMS = [
-  'ca-certificates',
-  'docker-registry',
-  'git',
-  'iproute2',
-  'nginx-light',
-  'openssl',
-  'procps',
-  'skopeo',
-];
+/** What `.ci/run` installs for the tests, and what a root of debootstrap lacks besides. */
+const PACKAGES = [...debianPackagesOf('.ci/run'), 'ca-certificates', 'iptables', 'procps'];
 const MIRROR = 'http://deb.debian.org/debian';
 
 function makeRoot(root: string): void {
   const unfinished = `${root}.unfinished`;
   rmSync(unfinished, { recursive: true, force: true });
   const inherit = { stdio: 'inherit' } as const;
-  execFileSync(
-    'debootstrap',
-    ['--variant=minbase', '--include=ca-certificates', DEBIAN.suite, unfinished, MIRROR],
-    inherit,
-  );
+  execFileSync('debootstrap', ['--variant=minbase', DEBIAN.suite, unfinished, MIRROR], inherit);
   write(join(unfinished, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n', 0o755);
   execFileSync(
     'chroot',
-    [unfinished, 'apt-get', 'install', '-qy', '--no-install-recommends', ...PROGRAMS],
+    [unfinished, 'apt-get', 'install', '-qy', '--no-install-recommends', ...PACKAGES],
     { ...inherit, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } },
   );
   renameSync(unfinished, root);
+}
+
+/** The packages of Debian in the list `needed` of a script: `program:package`. */
+function debianPackagesOf(script: string): string[] {
+  const text = readFileSync(join(repository, script), 'utf8');
+  const [, list = ''] = /^needed=\(([^)]*)\)/m.exec(text) ?? [];
+  const packages = [...list.matchAll(/\S+:(\S+)/g)].map(([, name]) => name!);
+  if (packages.length === 0) throw new Error(`${script} has no list of needed packages`);
+  return [...new Set(packages)];
 }
 
 /** The checkout as it is now, with the image's Node.js and server binary. */
@@ -69,21 +66,39 @@ function layCheckout(root: string): void {
   extract(download(IMAGE.node.amd64), node, ['bin/node', 'package.json']);
 }
 
-const [root, ...tests] = process.argv.slice(2);
-if (root === undefined) {
+const [given, ...tests] = process.argv.slice(2);
+if (given === undefined) {
   console.error('usage: node test/next-runtime.ts ROOT [ARGUMENT OF test/run.ts]...');
   process.exit(2);
 }
+const root = resolve(given);
 if (!existsSync(root)) makeRoot(root);
 layCheckout(root);
-mkdirSync(join(root, 'dev/shm'), { recursive: true });
+for (const path of ['dev/shm', 'root/.cache/shoal', 'opt/npm', 'old'])
+  mkdirSync(join(root, path), { recursive: true });
+// A container cannot start below chroot: the root becomes that of the namespace. The mounts end
+// with it.
 const script = `
+mount --make-rprivate /
+mount --bind . . && cd "$PWD"
 mount -t proc proc proc && mount --rbind /dev dev && mount --rbind /sys sys
-exec chroot . sh -c 'cd /src && exec node_modules/.bin/node test/run.ts "$@"' sh "$@"`;
-// The mounts end with the namespace.
+mount -t tmpfs tmpfs run && mkdir run/lock
+mount --bind "$ASSETS" root/.cache/shoal
+mount --bind "$NPM" opt/npm
+cp /etc/resolv.conf etc/resolv.conf
+pivot_root . old && umount -l old
+cd /src && exec node_modules/.bin/node test/run.ts "$@"`;
+const npm = execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim();
 const { status } = spawnSync('unshare', ['--mount', 'sh', '-ec', script, 'sh', ...tests], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, PATH: '/src/node_modules/.bin:/usr/local/bin:/usr/bin:/usr/sbin' },
+  env: {
+    ...process.env,
+    ASSETS: join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal'),
+    NPM: join(npm, 'npm'),
+    HOME: '/root',
+    XDG_CACHE_HOME: '/root/.cache',
+    PATH: '/src/node_modules/.bin:/opt/npm/bin:/usr/local/bin:/usr/bin:/usr/sbin',
+  },
 });
 process.exitCode = status ?? 1;

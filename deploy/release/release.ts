@@ -5,10 +5,11 @@
  *   node deploy/release/release.ts [--out DIRECTORY] [--arch amd64|arm64]... [--only KIND]...
  *                                  [--draft | --verify]
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { globSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { VERSION } from '../../lib/version.ts';
 import { build, repository } from './build.ts';
@@ -104,32 +105,56 @@ function image(
 }
 
 /**
- * Makes the same artefacts again, with another umask, time zone, language and directory, and throws
- * when a byte differs. Then runs the tests of a release on them.
+ * Starts to make the same artefacts in `out`, in another process, with another umask, time zone,
+ * language and directory.
  */
-function verify({ out, architectures, kinds }: ReleaseOptions): void {
-  const again = mkdtempSync(join(tmpdir(), 'shoal-again-'));
+function again(out: string, { architectures, kinds }: ReleaseOptions): ChildProcess {
+  const options = [
+    ...architectures.map((architecture) => `--arch=${architecture}`),
+    ...kinds.map((kind) => `--only=${kind}`),
+    `--out=${out}`,
+  ];
+  return spawn(
+    'sh',
+    ['-c', 'umask 077; exec "$@"', 'sh', process.execPath, import.meta.filename, ...options],
+    {
+      cwd: dirname(out),
+      env: { ...process.env, TZ: 'Asia/Tokyo', LANG: 'tr_TR.UTF-8' },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
+}
+
+/**
+ * Makes the artefacts twice, side by side, and throws when a byte differs. Then runs the tests of a
+ * release on them, which end with a table.
+ */
+async function verify(options: ReleaseOptions): Promise<void> {
+  const work = mkdtempSync(join(tmpdir(), 'shoal-again-'));
+  const second = join(work, 'release');
   try {
-    const options = [
-      ...architectures.map((architecture) => `--arch=${architecture}`),
-      ...kinds.map((kind) => `--only=${kind}`),
-    ];
-    execFileSync(
-      'sh',
-      ['-c', 'umask 077; exec "$@"', 'sh', process.execPath, import.meta.filename]
-        .concat(options)
-        .concat(`--out=${again}`),
-      { cwd: again, env: { ...process.env, TZ: 'Asia/Tokyo', LANG: 'tr_TR.UTF-8' } },
-    );
-    run('diff', [join(out, 'SHA256SUMS'), join(again, 'SHA256SUMS')], again);
+    const child = again(second, options);
+    const ended = once(child, 'close');
+    printSizes(options.out, release(options));
+    const [code] = (await ended) as [number | null];
+    if (code !== 0) throw new Error(`the second build ended with ${code}`);
+    run('diff', [join(options.out, 'SHA256SUMS'), join(second, 'SHA256SUMS')], work);
+    console.log('The second build has the same bytes.');
   } finally {
-    rmSync(again, { recursive: true, force: true });
+    rmSync(work, { recursive: true, force: true });
   }
   execFileSync(process.execPath, ['test/run.ts', 'test/deploy/release.test.ts'], {
     cwd: repository,
-    env: { ...process.env, SHOAL_REQUIRE_ALL: '1', SHOAL_RELEASE: resolve(out) },
+    env: { ...process.env, SHOAL_REQUIRE_ALL: '1', SHOAL_RELEASE: resolve(options.out) },
     stdio: 'inherit',
   });
+}
+
+function printSizes(out: string, files: readonly string[]): void {
+  for (const file of files) {
+    const megabytes = statSync(join(out, file)).size / 1e6;
+    console.log(`${megabytes.toFixed(1).padStart(8)} MB  ${basename(file)}`);
+  }
 }
 
 if (import.meta.main) {
@@ -155,9 +180,6 @@ if (import.meta.main) {
     kinds: known(values.only, KINDS),
     draft: values.draft,
   };
-  for (const file of release(options)) {
-    const megabytes = statSync(join(values.out, file)).size / 1e6;
-    console.log(`${megabytes.toFixed(1).padStart(8)} MB  ${basename(file)}`);
-  }
-  if (values.verify) verify(options);
+  if (values.verify) await verify(options);
+  else printSizes(options.out, release(options));
 }

@@ -17,10 +17,12 @@ import { wrongBinaries } from '../../deploy/release/native-binaries.ts';
 import { download, extract, write } from '../../deploy/release/files.ts';
 import { PORTABLE } from '../../deploy/release/runtimes.ts';
 import { VERSION } from '../../lib/version.ts';
-import { RUN_WITH_IMAGE } from '../docs/circumstances.ts';
+import { RUN_WITH_COMPOSE, RUN_WITH_IMAGE } from '../docs/circumstances.ts';
 import { printedCommands } from '../docs/printed-commands.ts';
 import { Reader } from '../docs/reader.ts';
 import { needs } from '../programs.ts';
+import { arm64Artefacts } from './arm64-artefacts.ts';
+import { layersOf } from './layout.ts';
 import { DebRoot, RpmRoot } from './package-roots.ts';
 
 const MB = 1_000_000;
@@ -65,6 +67,13 @@ describe('npm run release', function () {
   });
   after(() => {
     if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
+    if (finished !== undefined) console.log(table(outcomes));
+  });
+  const outcomes: Outcome[] = [];
+  afterEach(function () {
+    const { title, parent, state, duration } = this.currentTest!;
+    const of = parent!.parent!.root ? '' : parent!.title;
+    outcomes.push({ check: `${of} ${title}`.trim(), state, seconds: (duration ?? 0) / 1000 });
   });
 
   it('has correct checksums of all files', () => {
@@ -91,7 +100,8 @@ describe('npm run release', function () {
         mkdirSync(layout);
         mkdirSync(root);
         execFileSync('tar', ['-xf', file(`shoal-${VERSION}-image.tar`), '-C', layout]);
-        for (const layer of layersOf(layout)) execFileSync('tar', ['-xzf', layer, '-C', root]);
+        for (const layer of layersOf(layout, 'amd64'))
+          execFileSync('tar', ['-xzf', layer, '-C', root]);
         rmSync(join(root, 'usr/bin/node'));
         rmSync(join(root, 'app'), { recursive: true });
         for (const command of ['dirname', 'env', 'mkdir', 'readlink'])
@@ -143,6 +153,8 @@ describe('npm run release', function () {
     });
   }
 
+  if (finished !== undefined) arm64Artefacts(file, () => dir);
+
   describe('the image', () => {
     const name = `localhost/shoal:${VERSION}`;
     let reader: Reader;
@@ -175,32 +187,56 @@ describe('npm run release', function () {
       assert.deepEqual(config.Entrypoint, ['node', 'lib/shoal.js']);
     });
 
-    it('keeps what it pulls, by the commands of docs/GETTING-STARTED.md', async () => {
-      const play = join(reader.directory, 'deploy/laptop.yaml');
-      const hub = 'upstream: https://registry-1.docker.io';
-      const text = readFileSync(play, 'utf8');
+    /** Makes a file of the laptop's agent name the reader's registry instead of Docker Hub. */
+    function instead(path: string): void {
+      const copy = join(reader.directory, path);
+      const text = readFileSync(copy, 'utf8');
+      const hub = 'https://registry-1.docker.io';
       assert.ok(text.includes(hub));
-      writeFileSync(play, text.replace(hub, `upstream: http://${reader.registry}`));
+      writeFileSync(copy, text.replace(hub, `http://${reader.registry}`));
+    }
+
+    const printed = (pattern: RegExp): string[] =>
+      printedCommands(readFileSync('docs/GETTING-STARTED.md', 'utf8'))
+        .map((command) => command.text)
+        .filter((command) => pattern.test(command));
+    const ANSWERS =
+      'curl -s -o v2 --retry 30 --retry-connrefused --retry-delay 1 http://127.0.0.1:65001/v2/';
+
+    function assertPulled(directory: string): void {
+      const manifest = join(reader.directory, directory, 'manifest.json');
+      const { layers } = JSON.parse(readFileSync(manifest, 'utf8')) as { layers: unknown[] };
+      assert.ok(layers.length > 0);
+    }
+
+    it('keeps what it pulls, by the commands of docs/GETTING-STARTED.md', async () => {
+      instead('deploy/laptop.yaml');
       await reader.must(
         'skopeo copy --dest-tls-verify=false oci:image:test ' +
           `docker://${reader.registry}/library/alpine:3`,
       );
-      const commands = printedCommands(readFileSync('docs/GETTING-STARTED.md', 'utf8'))
-        .map((command) => command.text)
-        .filter((command) => RUN_WITH_IMAGE.test(command));
+      const commands = printed(RUN_WITH_IMAGE);
       assert.equal(commands.length, 4);
       for (const command of commands) {
         await reader.must(command);
-        if (command.includes('kube play'))
-          await reader.must(
-            'curl -s -o v2 --retry 30 --retry-connrefused --retry-delay 1 ' +
-              'http://127.0.0.1:65001/v2/',
-          );
+        if (command.includes('kube play')) await reader.must(ANSWERS);
       }
-      const manifest = join(reader.directory, 'alpine/manifest.json');
-      const { layers } = JSON.parse(readFileSync(manifest, 'utf8')) as { layers: unknown[] };
-      assert.ok(layers.length > 0);
+      assertPulled('alpine');
     });
+
+    if (finished !== undefined)
+      it('does so with Compose, too', async function () {
+        needs(this, 'podman-compose');
+        instead('deploy/compose.yaml');
+        const [up, down, ...others] = printed(RUN_WITH_COMPOSE);
+        assert.deepEqual(others, []);
+        await reader.must(up!);
+        await reader.must(ANSWERS);
+        const copy = printed(RUN_WITH_IMAGE).find((command) => command.startsWith('skopeo'));
+        await reader.must(copy!.replace(/dir:.*/, 'dir:compose'));
+        assertPulled('compose');
+        await reader.must(down!);
+      });
 
     it('is below 200 MB and runs without a writable root', async () => {
       const inspected = await reader.runs(`podman image inspect --format '{{.Size}}' ${name}`);
@@ -276,15 +312,16 @@ describe('systemd units', () => {
     });
 });
 
-/** The layer files of the only image in a layout. */
-function layersOf(layout: string): string[] {
-  const blob = (digest: string): string => join(layout, 'blobs', digest.replace(':', '/'));
-  const json = <Value>(path: string): Value => JSON.parse(readFileSync(path, 'utf8')) as Value;
-  interface List {
-    manifests: { digest: string }[];
-  }
-  const index = json<List>(join(layout, 'index.json'));
-  const list = json<List>(blob(index.manifests[0]!.digest));
-  const manifest = json<{ layers: { digest: string }[] }>(blob(list.manifests[0]!.digest));
-  return manifest.layers.map(({ digest }) => blob(digest));
+interface Outcome {
+  check: string;
+  state: string | undefined;
+  seconds: number;
+}
+
+function table(outcomes: readonly Outcome[]): string {
+  const lines = outcomes.map(({ check, state, seconds }) => {
+    const took = `${seconds.toFixed(1)} s`.padStart(8);
+    return `${(state ?? 'not run').padEnd(8)}${took}  ${check}`;
+  });
+  return ['', ...lines, ''].join('\n');
 }

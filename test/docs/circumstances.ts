@@ -24,12 +24,16 @@ export const FEWER: readonly [RegExp, string][] = [
 
 /** What test/deploy/release.test.ts runs, where the image is. */
 export const RUN_WITH_IMAGE = /^podman |^skopeo copy .*65001/;
+/** What it runs only for a finished release. */
+export const RUN_WITH_COMPOSE = /^podman-compose /;
 
 /** Why a command is not run here: where it runs instead, or what it needs. */
 export const NOT_RUN: readonly [RegExp, string][] = [
   [/^npm (?:ci|test|run test:fast|run check)$/, '.ci/run runs it'],
   [/^(?:SHOAL_LONG=1 )?node test\/run\.ts /, 'is a test'],
   [RUN_WITH_IMAGE, 'test/deploy/release.test.ts runs it'],
+  [RUN_WITH_COMPOSE, '`npm run release -- --verify` runs it'],
+  [/^skopeo copy \S+ docker-daemon:/, 'needs a Docker engine'],
   [
     /^docker build /,
     'needs Docker Hub; test/deploy/image.test.ts runs the steps of the Dockerfile',
