@@ -38,7 +38,7 @@ export async function runContainerd(
   options: ContainerdOptions,
   output: Output,
 ): Promise<number> {
-  const preview = new Preview(options, true);
+  const preview = new Preview(options);
   const certs = new CertsDir(options.certsDir, preview.disk);
   const named = registryNames(options.registry, ['_default']);
   const registries = action === 'status' && named.length === 0 ? certs.registries() : named;

@@ -12,8 +12,8 @@ export interface DockerOptions extends WriteOptions {
 export type DockerAction = 'configure' | 'restore' | 'status';
 
 /**
- * `shoal docker configure|restore|status`. `configure` prints daemon.json with the node as a mirror
- * of Docker Hub; `--write` writes it. Returns 0. Throws USAGE for an invalid mirror, FILE_UNUSABLE
+ * `shoal docker configure|restore|status`. `configure` writes the node into daemon.json as a mirror
+ * of Docker Hub. Returns 0. Throws USAGE for an invalid mirror, FILE_UNUSABLE
  * naming the file, which is then unchanged.
  */
 export async function runDocker(
@@ -21,7 +21,7 @@ export async function runDocker(
   options: DockerOptions,
   output: Output,
 ): Promise<number> {
-  const preview = new Preview(options, action !== 'configure');
+  const preview = new Preview(options);
   const file = new DockerFile(options.file, preview.disk);
   const mirror = mirrorUrl(options.mirror);
   if (action === 'status') {

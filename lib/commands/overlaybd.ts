@@ -24,7 +24,7 @@ export async function runOverlaybd(
   output: Output,
   ask: (address: string) => Promise<Answerer> = probe,
 ): Promise<number> {
-  const preview = new Preview(options, true);
+  const preview = new Preview(options);
   const file = new OverlaybdFile(options.file, preview.disk);
   if (action === 'status') {
     const status = file.status();

@@ -32,8 +32,8 @@ export interface PodmanOptions extends WriteOptions {
 export type PodmanAction = 'configure' | 'restore' | 'status';
 
 /**
- * `shoal podman configure|restore|status`. `configure` prints the drop-in of each registry;
- * `--write` writes it. Each drop-in is its own file, so no other file changes. Returns 0. Throws
+ * `shoal podman configure|restore|status`. `configure` writes the drop-in of each registry.
+ * Each drop-in is its own file, so no other file changes. Returns 0. Throws
  * USAGE, and FILE_UNUSABLE naming the file.
  */
 export async function runPodman(
@@ -41,7 +41,7 @@ export async function runPodman(
   options: PodmanOptions,
   output: Output,
 ): Promise<number> {
-  const preview = new Preview(options, action !== 'configure');
+  const preview = new Preview(options);
   const { disk } = preview;
   if (action === 'status') {
     const found = dropInsIn(disk, options.dir);

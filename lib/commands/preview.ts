@@ -2,22 +2,17 @@ import { systemDisk, type Disk } from '../runtimes/disk.ts';
 import { Rehearsal } from '../runtimes/rehearsal.ts';
 import type { Output } from './process-output.ts';
 
-/** How a command that changes files was asked: `--write` and `--dry-run` exclude each other. */
+/** How a command that changes files was asked: it writes without `--dry-run`. */
 export interface WriteOptions {
-  write?: boolean;
   dryRun?: boolean;
 }
 
 /** The disk that a command works on: the real one, or one that only shows what would change. */
 export class Preview {
   readonly #rehearsal: Rehearsal | null;
-  readonly #hint: string;
 
-  /** `byDefault`: whether the command writes without being told. */
-  constructor({ write, dryRun }: WriteOptions, byDefault: boolean) {
-    const writes = dryRun === true ? false : (write ?? byDefault);
-    this.#rehearsal = writes ? null : new Rehearsal(systemDisk);
-    this.#hint = byDefault ? 'leave out --dry-run' : 'add --write';
+  constructor({ dryRun }: WriteOptions) {
+    this.#rehearsal = dryRun === true ? new Rehearsal(systemDisk) : null;
   }
 
   /** Whether nothing is written. */
@@ -35,7 +30,8 @@ export class Preview {
     for (const { path, text } of planned) {
       output.out(text ?? '');
       const what = text === null ? `${path} would be removed` : `preview of ${path}`;
-      output.err(`${what}; ${this.#hint} to ${text === null ? 'remove' : 'write'} it\n`);
+      const change = text === null ? 'remove' : 'write';
+      output.err(`${what}; leave out --dry-run to ${change} it\n`);
     }
     if (planned.length === 0) output.err('nothing would change\n');
   }

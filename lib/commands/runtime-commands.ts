@@ -87,7 +87,7 @@ function declareOverlaybd(program: Command, finish: Finish, output: Output): voi
         "the node's proxy URL with its prefix (default: the current one if it is this node, " +
           'else http on port 65001)',
       );
-    if (action !== 'status') writeOptions(command, true);
+    if (action !== 'status') writeOptions(command);
     command
       .option('--json', 'print the result as JSON')
       .action((options: OverlaybdOptions) =>
@@ -129,7 +129,7 @@ function declareContainerd(program: Command, finish: Finish, output: Output): vo
         .option('--ca <file>', "CA of the node's certificate, for an https mirror")
         .addOption(upstreamOption());
     command.addOption(mirrorOption(action === 'configure'));
-    if (action !== 'status') writeOptions(command, true);
+    if (action !== 'status') writeOptions(command);
     command
       .option('--json', 'print the result as JSON')
       .action((options: ContainerdOptions) =>
@@ -190,7 +190,7 @@ function declareDocker(program: Command, finish: Finish, output: Output): void {
       .option('--file <file>', "Docker's config", DOCKER_FILE)
       .addOption(mirrorOption(true));
     if (action === 'status') command.option('--json', 'print the result as JSON');
-    else writeOptions(command, action !== 'configure');
+    else writeOptions(command);
     command.action((options: DockerOptions) =>
       finish(import('./docker.ts').then(({ runDocker }) => runDocker(action, options, output))),
     );
@@ -216,7 +216,7 @@ function declarePodman(program: Command, finish: Finish, output: Output): void {
     if (action === 'status') command.option('--json', 'print the result as JSON');
     else {
       command.addOption(registryOption(true)).addOption(mirrorOption(action === 'configure'));
-      writeOptions(command, action !== 'configure');
+      writeOptions(command);
     }
     if (action === 'configure') command.addOption(upstreamOption());
     command.action((options: PodmanOptions) =>
@@ -225,12 +225,11 @@ function declarePodman(program: Command, finish: Finish, output: Output): void {
   }
 }
 
-/** The two options of every command that changes files; `writes`: what it does without them. */
-function writeOptions(command: Command, writes: boolean): void {
-  const [write, dryRun] = writes ? [' (the default)', ''] : ['', ' (the default)'];
+/** The two options of every command that changes files. */
+function writeOptions(command: Command): void {
   command
-    .addOption(new Option('--write', `write the changes${write}`).conflicts('dryRun'))
-    .option('--dry-run', `print what would be written, and write nothing${dryRun}`);
+    .addOption(new Option('--write', 'write the changes (the default)').conflicts('dryRun'))
+    .option('--dry-run', 'print what would be written, and write nothing');
 }
 
 function traceSeconds(value: string): number {

@@ -55,7 +55,7 @@ describe('the commands that change files of runtimes', () => {
   };
 
   for (const [index, name] of ['containerd', 'docker', 'podman', 'overlaybd'].entries()) {
-    it(`${name}: --dry-run prints what --write writes, and changes nothing`, async () => {
+    it(`${name}: --dry-run prints what is written without it, and changes nothing`, async () => {
       const { change, back, file } = cases()[index]!;
       copyFileSync('test/golden/overlaybd.json', at('overlaybd.json'));
       writeFileSync(at('overlaybd.json'), off(readFileSync(at('overlaybd.json'), 'utf8')));
@@ -65,7 +65,7 @@ describe('the commands that change files of runtimes', () => {
         assert.equal(dry.code, 0, dry.err);
         assert.deepEqual(snapshot(folder()), before);
         assert.ok(dry.err.includes(file), dry.err);
-        assert.equal((await run(...command, '--write')).code, 0);
+        assert.equal((await run(...command)).code, 0);
         assert.equal(dry.out, existsSync(file) ? readFileSync(file, 'utf8') : '');
         const again = await run(...command, '--dry-run');
         assert.deepEqual([again.code, again.out, again.err], [0, '', 'nothing would change\n']);
@@ -85,7 +85,7 @@ describe('the commands that change files of runtimes', () => {
     const podman = ['podman', 'status', '--dir', folder()];
     assert.match(await status(...docker), /^node +not the first mirror$/m);
     assert.match(await status(...podman), /no registry is pulled through this node/);
-    for (const { change } of cases().slice(1, 3)) await run(...change, '--write');
+    for (const { change } of cases().slice(1, 3)) await run(...change);
     assert.match(await status(...docker), /^order +http:\/\/127\.0\.0\.1:65001, then Docker Hub/m);
     assert.match(await status(...podman), /images of registry\.example are pulled from http/);
     assert.deepEqual(JSON.parse(await status(...docker, '--json')), {

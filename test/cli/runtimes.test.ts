@@ -256,6 +256,7 @@ describe('the commands for runtimes', () => {
       'p2p.example:65001=http://registry.example:5000',
       '--dir',
       folder(),
+      '--dry-run',
     );
     assert.match(
       out,
@@ -286,23 +287,23 @@ describe('the commands for runtimes', () => {
     assert.equal(readFileSync(at('config.toml'), 'utf8'), 'version = 2\n');
   });
 
-  it('docker and podman: print, write with --write, and restore', async () => {
+  it('docker and podman: print with --dry-run, write, and restore', async () => {
     writeFileSync(at('daemon.json'), '{}\n');
     const docker = ['--file', at('daemon.json')];
     const podman = ['--registry', 'a.example', '--dir', folder()];
     const before = snapshot(folder());
     assert.match(
-      (await run('docker', 'configure', ...docker)).out,
+      (await run('docker', 'configure', ...docker, '--dry-run')).out,
       /^\{\n {2}"registry-mirrors": \["http:\/\/127\.0\.0\.1:65001"\]\n\}\n$/,
     );
     assert.match(
-      (await run('podman', 'configure', ...podman)).out,
+      (await run('podman', 'configure', ...podman, '--dry-run')).out,
       /\[\[registry\.mirror\]\]\nlocation = "127\.0\.0\.1:65001"\ninsecure = true\n$/,
     );
     assert.deepEqual(snapshot(folder()), before);
-    assert.equal((await run('docker', 'configure', ...docker, '--write')).code, 0);
-    assert.equal((await run('podman', 'configure', ...podman, '--write')).code, 0);
-    assert.match((await run('podman', 'configure', ...podman, '--write')).out, /unchanged/);
+    assert.equal((await run('docker', 'configure', ...docker)).code, 0);
+    assert.equal((await run('podman', 'configure', ...podman)).code, 0);
+    assert.match((await run('podman', 'configure', ...podman)).out, /unchanged/);
     assert.notDeepEqual(snapshot(folder()), before);
     assert.equal((await run('docker', 'restore', ...docker)).code, 0);
     assert.equal((await run('podman', 'restore', ...podman)).code, 0);

@@ -196,7 +196,6 @@ describe('runtime commands with real programs', () => {
       conf,
       '--mirror',
       `http://${node.proxyHost}`,
-      '--write',
     );
     assert.equal(code, 0, out);
     for (const expected of [blobBytes, 0]) {
@@ -232,7 +231,6 @@ describe('runtime commands with real programs', () => {
       conf,
       '--mirror',
       'http://127.0.0.1:1',
-      '--write',
     );
     assert.equal(code, 0, out);
     await run('env', [
