@@ -8,13 +8,22 @@
  * ROOT is a directory; it is made when it is missing, and kept for the next run.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { repository } from '../deploy/release/build.ts';
 import { download, extract, write } from '../deploy/release/files.ts';
 import { replaceServer } from '../deploy/release/program.ts';
 import { DEBIAN, IMAGE } from '../deploy/release/runtimes.ts';
+import { findProgram } from './programs.ts';
 
 /** What `.ci/run` installs for the tests, and what a root of debootstrap lacks besides. */
 const PACKAGES = [...debianPackagesOf('.ci/run'), 'ca-certificates', 'iptables', 'procps'];
@@ -72,6 +81,8 @@ if (given === undefined) {
   process.exit(2);
 }
 const root = resolve(given);
+const npm = findProgram('npm');
+if (npm === null) throw new Error('npm is not on the PATH');
 if (!existsSync(root)) makeRoot(root);
 layCheckout(root);
 for (const path of ['dev/shm', 'root/.cache/shoal', 'opt/npm', 'old'])
@@ -88,14 +99,13 @@ mount --bind "$NPM" opt/npm
 cp /etc/resolv.conf etc/resolv.conf
 pivot_root . old && umount -l old
 cd /src && exec node_modules/.bin/node test/run.ts "$@"`;
-const npm = execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim();
 const { status } = spawnSync('unshare', ['--mount', 'sh', '-ec', script, 'sh', ...tests], {
   cwd: root,
   stdio: 'inherit',
   env: {
     ...process.env,
     ASSETS: join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal'),
-    NPM: join(npm, 'npm'),
+    NPM: join(realpathSync(npm), '../..'),
     HOME: '/root',
     XDG_CACHE_HOME: '/root/.cache',
     PATH: '/src/node_modules/.bin:/opt/npm/bin:/usr/local/bin:/usr/bin:/usr/sbin',
