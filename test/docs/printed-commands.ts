@@ -9,7 +9,8 @@ export interface PrintedCommand {
 /** Programs that our pages name in commands. A span of code that begins so is a command. */
 const PROGRAMS =
   'apt|apt-get|cosign|crictl|ctr|curl|docker|dpkg|echo|git|helm|kill|kind|kubectl|nerdctl|node|' +
-  'npm|npx|openssl|podman|rpm|sha256sum|shoal|skopeo|sudo|systemctl|tar|deploy/[a-z-]+\\.sh';
+  'npm|npx|openssl|podman(?:-compose)?|rpm|sha256sum|shoal|skopeo|' +
+  'sudo|systemctl|tar|deploy/[a-z-]+\\.sh';
 const COMMAND = new RegExp(`^(?:[A-Z_]+=\\S+ )*(?:${PROGRAMS}) `);
 
 /**
