@@ -13,6 +13,20 @@ import { busySwarm, IMAGE, nodeName } from './swarm-fixture.ts';
 
 const NODES = 1_000;
 
+/** Keeps in `changedMax` how many tiles and dots one frame has changed at most. */
+const COUNT_CHANGES = `(() => {
+  window.changedMax = 0;
+  new MutationObserver((records) => {
+    const changed = new Set();
+    for (const { target, addedNodes } of records)
+      for (const element of [target, ...addedNodes])
+        if (element.dataset?.node !== undefined) changed.add(element);
+    window.changedMax = Math.max(window.changedMax, changed.size);
+  }).observe(document.querySelector('main'), {
+    subtree: true, childList: true, attributes: true, attributeFilter: ['class', 'style'],
+  });
+})()`;
+
 describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
   this.timeout(120_000);
   let browser: Browser;
@@ -172,7 +186,11 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
     it(`shows and updates 1,000 nodes in frames below 100 ms at ${width} px`, async () => {
       const { frameMs, taskCpuMs } = await frameTimes(browser, async () => {
         await open(width, height);
+        await browser.evaluate(COUNT_CHANGES);
         for (let step = 1; step <= 3; step++) {
+          // First the tiles are in sight, then the tree.
+          if (step === 2)
+            await browser.evaluate('scrollTo(0, document.documentElement.scrollHeight)');
           fixture.swarm.status = busySwarm(NODES, Date.now(), step);
           fixture.swarm.edges = demoEdges(NODES - step);
           await browser.waitFor(`${count('#levels button')} === ${NODES - step}`);
@@ -181,6 +199,8 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
       const longest = (all: readonly number[]): number => Math.round(Math.max(...all));
       assert.ok(frameMs.length >= 3 && taskCpuMs.some((ms) => ms > 1), 'frames were painted');
       assert.ok(longest(taskCpuMs) < 100, `one task took ${longest(taskCpuMs)} ms of processor`);
+      const changed = await browser.evaluate<number>('window.changedMax');
+      assert.ok(changed > 10 && changed < 150, `one frame changed ${changed} nodes`);
       if (!isLong) return;
       // By the clock a frame waits for other processes, too: for a machine with nothing else to do.
       console.log(`      ${frameMs.length} frames, the longest ${longest(frameMs)} ms`);

@@ -29,12 +29,15 @@ function show(status) {
   inFrames(show, panels(status));
 }
 
-/** A panel a step. */
+/** A panel a frame: no other fits beside it. */
 function* panels(status) {
   showSaved(status);
-  yield chart.show(status.history, status.rates);
-  yield table.show(status);
-  yield showImages(status);
+  chart.show(status.history, status.rates);
+  yield Infinity;
+  table.show(status);
+  yield Infinity;
+  showImages(status);
+  yield Infinity;
   tiles.show(status);
 }
 

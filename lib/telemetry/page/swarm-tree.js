@@ -97,16 +97,17 @@ export class ShardLevels {
       const shown = [];
       for (const siblings of groups) {
         const group = this.#group(siblings[0].parent?.name ?? '');
+        const changed = siblings.filter((node) => this.#paint(node)).length;
         arrange(
           group,
-          siblings.map((node) => this.#dot(node)),
+          siblings.map(({ name }) => this.#dots.get(name).element),
         );
         shown.push(group);
         if (group.parentElement !== dots) dots.append(group);
-        yield;
+        yield changed;
       }
       arrange(dots, shown);
-      yield;
+      yield 1;
     }
     const at = this.#dots.get(focused)?.element;
     if (at !== undefined && at !== document.activeElement) at.focus();
@@ -131,18 +132,18 @@ export class ShardLevels {
     return this.#groups.get(parent);
   }
 
-  #dot({ name, state }) {
+  /** Makes or updates the dot of a node; whether it looks different now. */
+  #paint({ name, state }) {
     let dot = this.#dots.get(name);
     if (dot === undefined) {
       const element = html('button', { type: 'button', 'data-node': name, tabindex: -1 });
       this.#dots.set(name, (dot = { element, state: '' }));
     }
-    if (dot.state !== state) {
-      dot.element.className = state;
-      dot.element.setAttribute('aria-label', `${name}: ${state}`);
-      dot.state = state;
-    }
-    return dot.element;
+    if (dot.state === state) return false;
+    dot.element.className = state;
+    dot.element.setAttribute('aria-label', `${name}: ${state}`);
+    dot.state = state;
+    return true;
   }
 
   #detail(name) {
