@@ -30,30 +30,34 @@ export async function discover(
 ): Promise<Membership> {
   const { clock, random, env, onError, feed } = context;
   const { service } = config;
-  if (config.discovery === 'dns') {
-    const [{ DnsMembership, systemResolve }, { lookup }] = await Promise.all([
-      import('./dns.ts'),
-      import('node:dns/promises'),
-    ]);
-    return new DnsMembership({
-      service,
-      port: config.port,
-      resolve: systemResolve(lookup),
-      clock,
-      onError,
-    });
+  // No default: the compiler reports a kind of discovery that is missing here.
+  switch (config.discovery) {
+    case 'static':
+      return new StaticMembership(config.peers, config.roots);
+    case 'dns': {
+      const [{ DnsMembership, systemResolve }, { lookup }] = await Promise.all([
+        import('./dns.ts'),
+        import('node:dns/promises'),
+      ]);
+      return new DnsMembership({
+        service,
+        port: config.port,
+        resolve: systemResolve(lookup),
+        clock,
+        onError,
+      });
+    }
+    case 'kubernetes': {
+      const { KubernetesMembership, peekMembers } = await import('./kubernetes/discovery.ts');
+      const options = { ...(await serviceOf(service, env, clock)), clock, random, onError };
+      if (feed === null) return new KubernetesMembership(options);
+      const source = {
+        watch: () => new KubernetesMembership(options),
+        peek: () => peekMembers(options),
+      };
+      return new FedMembership({ ...feed, source, clock, random });
+    }
   }
-  if (config.discovery === 'kubernetes') {
-    const { KubernetesMembership, peekMembers } = await import('./kubernetes/discovery.ts');
-    const options = { ...(await serviceOf(service, env, clock)), clock, random, onError };
-    if (feed === null) return new KubernetesMembership(options);
-    const source = {
-      watch: () => new KubernetesMembership(options),
-      peek: () => peekMembers(options),
-    };
-    return new FedMembership({ ...feed, source, clock, random });
-  }
-  return new StaticMembership(config.peers, config.roots);
 }
 
 /**

@@ -16,9 +16,15 @@ export async function discoveredNodes(
   timeoutMs: number,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<string[] | Finding> {
-  if (config.discovery === 'dns') return await resolved(config, timeoutMs);
-  if (config.discovery === 'kubernetes') return await endpoints(config, timeoutMs, env);
-  return [...config.roots, ...config.peers];
+  // No default: the compiler reports a kind of discovery that is missing here.
+  switch (config.discovery) {
+    case 'static':
+      return [...config.roots, ...config.peers];
+    case 'dns':
+      return await resolved(config, timeoutMs);
+    case 'kubernetes':
+      return await endpoints(config, timeoutMs, env);
+  }
 }
 
 const LABELS =
