@@ -231,6 +231,17 @@ describe('e2e: what a node answers', () => {
     assert.deepEqual([head.status, head.headers['content-length']], [200, '2']);
   });
 
+  it('OCI-Namespace: the registry that `ns` named, with blobs and manifests', async () => {
+    const ns = encodeURIComponent(origin.host);
+    for (const path of [`/v2/a/blobs/${DIGEST}`, '/v2/a/manifests/v1'])
+      for (const method of ['GET', 'HEAD']) {
+        const named = await node.get(`${path}?ns=${ns}`, {}, method);
+        assert.deepEqual([named.status, named.headers['oci-namespace']], [200, origin.host], path);
+        const plain = await node.get(path, {}, method);
+        assert.equal(plain.headers['oci-namespace'], undefined, path);
+      }
+  });
+
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
     it(`405 to ${method}`, async () => {
       const refused = await node.get('/v2/a/blobs/uploads/', {}, method);
