@@ -5,6 +5,7 @@ import type { Credentials } from './docker-config.ts';
 /** An answer of a token server. */
 interface LoginAnswer {
   statusCode: number;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
   body: { json(): Promise<unknown>; dump(): Promise<void> };
 }
 
@@ -28,6 +29,10 @@ export function formHeaders(form: URLSearchParams | undefined): Record<string, s
 }
 
 const CLIENT_ID = 'shoal';
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** They keep the method and the body. */
+const REDIRECTS_OF_FORMS = new Set([307, 308]);
+const REDIRECTS_MAX = 5;
 /** Statuses of token servers that take only the other method. */
 const WRONG_METHOD = new Set([404, 405, 501]);
 
@@ -129,16 +134,39 @@ export class RegistryLogin {
       token?: unknown;
       access_token?: unknown;
     } | null;
-    const token = given?.token ?? given?.access_token;
-    if (typeof token !== 'string') throw new ShoalError('ORIGIN_BROKEN', `${place} gave no token`);
+    // Some servers send both, one of them empty.
+    const token = given?.token || given?.access_token;
+    if (typeof token !== 'string' || token === '')
+      throw new ShoalError('ORIGIN_BROKEN', `${place} gave no token`);
     return `Bearer ${token}`;
+  }
+
+  /** Follows redirects. Credentials go to the origin that the challenge named, and to no other. */
+  async #follow(
+    url: URL,
+    headers: Record<string, string>,
+    form?: URLSearchParams,
+  ): Promise<LoginAnswer> {
+    let at = url;
+    for (let hops = 0; ; hops++) {
+      const answer = await this.#send(at, at.origin === url.origin ? headers : {}, form);
+      const statuses = form === undefined ? REDIRECTS : REDIRECTS_OF_FORMS;
+      const { location } = answer.headers;
+      if (!statuses.has(answer.statusCode) || typeof location !== 'string') return answer;
+      const next = URL.parse(location, at.href);
+      const isForeign = next?.origin !== url.origin;
+      if (next === null || (isForeign && form !== undefined) || hops === REDIRECTS_MAX)
+        return answer;
+      await answer.body.dump().catch(() => undefined);
+      at = next;
+    }
   }
 
   #byGet(url: URL, asked: URLSearchParams): Promise<LoginAnswer> {
     const whole = new URL(url);
     for (const [name, value] of asked) whole.searchParams.set(name, value);
     const basic = this.#basic();
-    return this.#send(whole, basic === null ? {} : { authorization: basic });
+    return this.#follow(whole, basic === null ? {} : { authorization: basic });
   }
 
   /** The OAuth 2 form of the token server (distribution, "OAuth2 Token Authentication"). */
@@ -159,7 +187,7 @@ export class RegistryLogin {
     }
     // Some servers read the credentials from the header, whatever the form says.
     const basic = this.#basic();
-    return this.#send(url, basic === null ? {} : { authorization: basic }, form);
+    return this.#follow(url, basic === null ? {} : { authorization: basic }, form);
   }
 }
 
