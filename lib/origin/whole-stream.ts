@@ -57,8 +57,11 @@ export class WholeStream {
   #isPaused = false;
   #usedMs: number;
   #collected: BodyCollector | null = null;
-  /** The whole object, once a body of unknown length has ended. */
-  #kept: Uint8Array | null = null;
+  /**
+   * What is served after the body has ended: the whole object if its length was unknown, or the
+   * rest that no read has taken yet.
+   */
+  #kept: { fromBytes: number; bytes: Uint8Array } | null = null;
   #over: ShoalError | 'done' | null = null;
 
   constructor(
@@ -85,7 +88,7 @@ export class WholeStream {
 
   /** Whether a read from `offsetBytes` on can join. */
   serves(offsetBytes: number): boolean {
-    if (this.#kept !== null) return true;
+    if (this.#kept !== null) return offsetBytes >= this.#kept.fromBytes;
     return this.#over === null && offsetBytes >= this.#atBytes;
   }
 
@@ -134,17 +137,19 @@ export class WholeStream {
     const collected = error === null ? this.#collected?.bytes() : undefined;
     const whole = collected === undefined ? null : this.#wholeOf(collected);
     if (whole !== null) {
-      this.#kept = whole;
       this.#collected = null;
-      this.#totalBytes = this.#kept.length;
-      this.#over = 'done';
+      this.#totalBytes = whole.length;
       for (const read of [...this.#reads]) this.#announce(read, this.#totalBytes);
-      this.#serveKept();
+      this.#keep(0, whole);
       return;
     }
     // What has arrived is good, whatever happened afterwards.
     this.#atBytes += collected?.length ?? 0;
     this.#advance();
+    if (this.#leftoverBytes > 0 && this.#atBytes + this.#leftoverBytes === this.#totalBytes) {
+      this.#keep(this.#atBytes, Buffer.concat(this.#leftover.splice(0)));
+      return;
+    }
     const isWhole = this.#totalBytes !== null && this.#atBytes >= this.#totalBytes;
     this.#over = error ?? (isWhole ? 'done' : this.#cutShort());
     const failure = this.#over === 'done' ? this.#cutShort() : this.#over;
@@ -163,7 +168,7 @@ export class WholeStream {
     return this.#isRead() || (this.#reads.length === 0 && this.#isIdle());
   }
 
-  /** Whether the whole body is kept in memory for further reads. */
+  /** Whether the body has ended and is kept in memory for further reads, all or its rest. */
   get isKept(): boolean {
     return this.#kept !== null;
   }
@@ -283,10 +288,17 @@ export class WholeStream {
     });
   }
 
+  #keep(fromBytes: number, bytes: Uint8Array): void {
+    this.#kept = { fromBytes, bytes };
+    this.#over = 'done';
+    this.#serveKept();
+  }
+
   #serveKept(): void {
-    const kept = this.#kept!;
+    const { fromBytes, bytes } = this.#kept!;
     for (const read of [...this.#reads]) {
-      this.#guarded(read, () => read.sink.data(kept.subarray(read.atBytes, read.endBytes)));
+      const part = bytes.subarray(read.atBytes - fromBytes, read.endBytes - fromBytes);
+      this.#guarded(read, () => read.sink.data(part));
       this.#settle(read);
     }
   }

@@ -16,8 +16,13 @@ export class WholeStreams {
     return this.#streams.get(object)?.find((stream) => stream.serves(offsetBytes)) ?? null;
   }
 
-  /** Adds a stream. Where there are too many, the one unused for longest makes room. */
+  /**
+   * Adds a stream. Those whose time is over end, and where there are too many, the one unused for
+   * longest makes room.
+   */
   add(object: string, stream: WholeStream): void {
+    for (const [of, streams] of this.#streams)
+      for (const other of streams) if (other.isExpired) this.remove(of, other);
     if (this.#count >= STREAMS_MAX) this.#evict();
     const streams = this.#streams.get(object);
     // The newest is the furthest back: one that has passed a byte cannot serve it again.

@@ -2,7 +2,7 @@ import type { WireError } from '../errors.ts';
 import { ORIGIN_BACKOFF_MS, THREAD_BACKOFF_MS } from './limits.ts';
 import { FetchParts } from './fetch-parts.ts';
 import type { FetchOptions, FetchShared, Phase } from './fetch-shared.ts';
-import { type AfterOrigin, OriginTries, wireError } from './origin-tries.ts';
+import { type AfterOrigin, OriginTries, wireError, withoutOrigin } from './origin-tries.ts';
 import { Patience } from './patience.ts';
 import { Verification } from './verification.ts';
 import type {
@@ -202,11 +202,8 @@ export class ShardFetch implements Fetch {
 
   #readOrigin(): void {
     const origin = this.#origin.use();
-    if (origin === null) {
-      const why = 'no node answers, and no client named the origin';
-      const error = this.#lastError ?? wireError('ORIGIN_UNREACHABLE', why);
-      return this.#close({ kind: 'failed', error });
-    }
+    if (origin === null)
+      return this.#close({ kind: 'failed', error: withoutOrigin(this.#lastError) });
     this.#phase = 'reading';
     this.#origin.begun();
     this.#parts.attempts.origin(
@@ -229,6 +226,11 @@ export class ShardFetch implements Fetch {
 
   // --- how attempts end ---
   #originEnded(result: AttemptResult): void {
+    if (result.kind === 'failed' && result.wholeOnly === true && this.shard.rankedAs !== 0) {
+      this.shard.rankedAs = 0;
+      this.#origin.unused();
+      return this.#go();
+    }
     const error =
       result.kind === 'failed' || result.kind === 'refused'
         ? result.error
@@ -241,7 +243,7 @@ export class ShardFetch implements Fetch {
   #afterOrigin(then: AfterOrigin): void {
     if (then.kind === 'end') this.#close(then.result);
     else if (then.kind === 'again') {
-      this.#parts.sources.turnBack();
+      if (!this.#patience.isOver) this.#parts.sources.turnBack();
       this.#go();
     } else {
       this.#shared.observe('origin-retry', null);

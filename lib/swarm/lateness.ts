@@ -49,10 +49,22 @@ export class Lateness {
     const overtakersMax = Math.max(OVERTAKERS_MIN, 2 * pace.uploadsAtOnce) * 2 ** this.#parentsLeft;
     if (
       role === 'parent' &&
-      pace.overtakers(this.#index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
+      (this.#isStuck(sinceMs) ||
+        pace.overtakers(this.#index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax))
     )
       return true;
     return tookMs > lateMs && pace.flowedSince(this.#startedMs);
+  }
+
+  /**
+   * Whether a parent asked since `sinceMs` has brought no byte for as long as an owner would be
+   * waited for, though nothing else comes either: nodes may wait for each other in a circle, as one
+   * whose owner has gone may turn to a node that waits for it.
+   */
+  #isStuck(sinceMs: number): boolean {
+    const { pace, nowMs } = this.#shared;
+    const waitedMs = nowMs() - Math.max(sinceMs, this.#progress.grownMs);
+    return waitedMs > Math.max(OWNER_PATIENCE_MS, pace.patienceMs);
   }
 
   /** Whether `node` is late, and may be left for that. */
@@ -82,10 +94,10 @@ export class Lateness {
    */
   isOut(node: NodeId, role: AskRole | 'origin', sinceMs: number, wasHeld: boolean): boolean {
     const { pace, nowMs } = this.#shared;
-    // The last root is waited for however long it is busy: behind it there is only the origin, for
-    // which it waits itself.
+    // The last root is waited for however long it holds requests: behind it there is only the
+    // origin, for which it waits itself. One that holds none waits for nothing.
     return (
-      (role === 'owner' || this.#sources.mayLeave(node, role)) &&
+      (!wasHeld || role === 'owner' || this.#sources.mayLeave(node, role)) &&
       nowMs() - sinceMs > Math.max(wasHeld ? OWNER_PATIENCE_MS : BUSY_PATIENCE_MS, pace.patienceMs)
     );
   }

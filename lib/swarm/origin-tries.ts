@@ -54,11 +54,16 @@ export class OriginTries {
     this.#tries++;
   }
 
+  /** The read that was begun is left to another node, or made in another way: it was no try. */
+  unused(): void {
+    this.#tries--;
+  }
+
   /** The read has failed, and no byte has come for `silentMs`. */
   failed(error: WireError, silentMs: number): AfterOrigin {
     // A thread of this node ended: no failure of the origin, and no try of it.
     if (error.code === 'THREAD_LOST') {
-      this.#tries--;
+      this.unused();
       return silentMs > FETCH_PATIENCE_MS
         ? { kind: 'end', result: { kind: 'failed', error } }
         : { kind: 'pause', ms: THREAD_BACKOFF_MS, anew: false };
@@ -106,6 +111,17 @@ export class OriginTries {
       ? { kind: 'end', result: { kind: 'refused', error } }
       : { kind: 'again' };
   }
+}
+
+/**
+ * The end of a fetch that may ask no other node, and whose node knows no origin that it may read:
+ * no client named one, or this node's configuration does not vouch for it. That says nothing of the
+ * origin, so whoever knows an origin asks it. `last`: what the fetch failed with before.
+ */
+export function withoutOrigin(last: WireError | null): WireError {
+  if (last?.code.startsWith('ORIGIN_') === true) return last;
+  const why = 'no client named an origin that this node may read, and no other node has the shard';
+  return wireError('ORIGIN_REFUSED', last === null ? why : `${why}; last: ${last.message}`);
 }
 
 /** An error of the core's own making. */

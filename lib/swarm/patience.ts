@@ -21,6 +21,11 @@ export class Patience {
     this.#hasOrigin = hasOrigin;
   }
 
+  /** Whether it has turned to the origin: there is no time left to wait for other nodes. */
+  get isOver(): boolean {
+    return this.#atOriginMs > -Infinity;
+  }
+
   /**
    * Whether to wait on, or to go on elsewhere, as `sources` now say. An error: nothing is left.
    */
@@ -31,7 +36,7 @@ export class Patience {
     const silentMs = nowMs - Math.max(progress.grownMs, cameMs, this.#atOriginMs);
     const { giveUpMs } = shared.pace;
     if (silentMs > giveUpMs) {
-      if (this.#atOriginMs > -Infinity || !this.#hasOrigin()) {
+      if (this.isOver || !this.#hasOrigin()) {
         const waited = `for ${Math.round(silentMs)} ms`;
         const why = `no byte of shard ${shard.index} from any node ${waited}`;
         return wireError('PEER_TIMEOUT', why);

@@ -128,8 +128,12 @@ export type AttemptResult =
   | { kind: 'miss' }
   /** The origin refused or failed; the node asked says so. */
   | { kind: 'refused'; error: WireError }
-  /** `receivedBytes`: how much of the shard, from byte 0, is here. */
-  | { kind: 'failed'; error: WireError; receivedBytes: number };
+  /**
+   * `receivedBytes`: how much of the shard, from byte 0, is here. `wholeOnly`: nothing failed, but
+   * the origin sends the object only as a whole. From now on the fetch goes to the node that reads
+   * it so.
+   */
+  | { kind: 'failed'; error: WireError; receivedBytes: number; wholeOnly?: true };
 
 export type StatResult =
   | ({ kind: 'stat' } & ShardFacts)

@@ -255,9 +255,9 @@ export const RULES: readonly Rule[] = [
   },
   {
     name: 'busy-root',
-    says: 'the last root is waited for however long it is busy',
+    says: 'the last root is waited for however long it holds requests',
     file: 'lateness.ts',
-    from: "(role === 'owner' || this.#sources.mayLeave(node, role)) &&",
+    from: "(!wasHeld || role === 'owner' || this.#sources.mayLeave(node, role)) &&",
     to: 'true &&',
     pull: '--nodes 20 --image 8MB --roots 1 --origin-link 1Mbit',
     figure: 'origin',

@@ -12,6 +12,7 @@ import {
   type FaultKind,
   type Plan,
   type PlannedPull,
+  type Way,
   type Who,
 } from './plan.ts';
 import { manifestOf, type Blob } from './library.ts';
@@ -267,8 +268,7 @@ class Simulation {
     const { registry, machines } = this.#world;
     const isCalm = this.#plan.faults.length === 0;
     const { blobs, pulls, diskSlots } = this.#plan;
-    const slotsOf = ({ bytes }: Blob): number => Math.ceil(bytes.length / SHARD_BYTES);
-    const fits = blobs.reduce((sum, { blob }) => sum + slotsOf(blob), 0) <= diskSlots;
+    const fits = storedSlots(this.#plan) <= diskSlots;
     for (const { blob } of blobs) {
       // One digest may stand in several repositories.
       const ofBlob = pulls.filter((pull) => blobs[pull.blob]!.blob.digest === blob.digest);
@@ -289,6 +289,22 @@ class Simulation {
     if (registry.requests > most)
       this.#world.violated(`the registry got ${registry.requests} requests`);
   }
+}
+
+const slotsOf = ({ bytes }: { bytes: Uint8Array }): number => Math.ceil(bytes.length / SHARD_BYTES);
+
+/**
+ * The slots that a disk needs for all that its node may get. What is read by a signed or strange
+ * URL is stored under that URL, and a manifest needs a slot before and after it is moved.
+ */
+function storedSlots({ blobs, pulls }: Plan): number {
+  const own = (way: Way): Blob[] =>
+    [...new Set(pulls.filter((pull) => pull.way === way).map(({ blob }) => blob))].map(
+      (blob) => blobs[blob]!.blob,
+    );
+  const strange = own('strange').length * slotsOf({ bytes: STRANGE_BYTES });
+  const stored = [...blobs.map(({ blob }) => blob), ...own('signed')];
+  return stored.reduce((sum, blob) => sum + slotsOf(blob), strange + 2 * REPOSITORIES.length);
 }
 
 /** Whether the right of a request holds at some time in [fromMs, untilMs]. */

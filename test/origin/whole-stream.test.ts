@@ -131,6 +131,26 @@ describe('origin/whole-stream', () => {
     assert.equal(stream.serves(70), false);
   });
 
+  it('serves what no read had taken when the body ended, in any order', async () => {
+    open(100);
+    read(0, 40);
+    stream.data(BODY.subarray(0, 60));
+    stream.data(BODY.subarray(60));
+    stream.end(null);
+    assert.deepEqual(
+      [stream.isKept, stream.serves(39), stream.serves(40), stream.serves(99)],
+      [true, false, true, true],
+    );
+    const [last, next] = [read(90, 100), read(40, 90)];
+    await Promise.resolve();
+    assert.deepEqual([last.end, next.end], ['done', 'done']);
+    assert.ok(last.sink.bytes.equals(BODY.subarray(90)));
+    assert.ok(next.sink.bytes.equals(BODY.subarray(40, 90)));
+    assert.equal(stream.isExpired, false);
+    clock.advance(STREAM_IDLE_MS);
+    assert.equal(stream.isExpired, true);
+  });
+
   it('is done when nobody has used it for a while', () => {
     open(100);
     read(0, 10);

@@ -5,7 +5,18 @@ import {
   ORIGIN_TRIES_MAX,
 } from '../../lib/swarm/limits.ts';
 import { ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_SILENCE_MS } from '../../lib/origin/limits.ts';
-import { CONTEXT, asChild, data, failure, pass, rig } from './fixture.ts';
+import type { FetchResult } from '../../lib/swarm/types.ts';
+import {
+  CONTEXT,
+  agent,
+  asChild,
+  data,
+  failure,
+  pass,
+  request,
+  rig,
+  shardWhere,
+} from './fixture.ts';
 
 describe('swarm/fetch: the origin', () => {
   it('passes a final refusal on unchanged', () => {
@@ -66,6 +77,22 @@ describe('swarm/fetch: the origin', () => {
     assert.equal(made.effects.calls.filter(({ call }) => call === 'origin').length, 2);
     const { result } = made.effects.last('finished');
     assert.equal(result.kind === 'failed' && result.error.code, 'ORIGIN_BROKEN');
+  });
+
+  it('counts a read as no try that is left to the node that reads the whole object', () => {
+    const made = rig(1, 1);
+    const fetch = made.swarm.want({ key: 'k', index: 3 }, CONTEXT);
+    // Long after a byte should have come: a second failure of the origin would end the fetch.
+    pass(made, FETCH_PATIENCE_MS + 100);
+    fetch.settle(made.effects.last('abandon').attempt, failure('CANCELLED'));
+    const { attempt } = made.effects.last('origin');
+    fetch.settle(attempt, {
+      ...{ kind: 'failed', error: { code: 'ORIGIN_BROKEN', message: 'whole only' } },
+      ...{ receivedBytes: 0, wholeOnly: true },
+    });
+    assert.equal(fetch.shard.rankedAs, 0);
+    fetch.settle(made.effects.last('origin').attempt, data('aa', null));
+    assert.equal(made.effects.last('finished').result.kind, 'done');
   });
 
   it('goes on from the last byte however often the thread of the read ends', () => {
@@ -170,6 +197,20 @@ describe('swarm/fetch: what other nodes report of the origin', () => {
     assert.equal(effects.calls.at(-1)!.call, 'origin');
     fetch.settle(effects.last('origin').attempt, data('aa', null));
     assert.equal(effects.last('finished').result.kind, 'done');
+  });
+
+  it('asks the origin itself if an owner knows none that it may read', () => {
+    const owner = rig(3, 0, agent(2));
+    const shard = shardWhere(owner.swarm, (rank) => rank[0] === agent(2).node);
+    owner.swarm.want(shard, null, request(shard, agent(1).node));
+    const { result } = owner.effects.last('finished');
+    assert.equal(result.kind, 'failed');
+    const { error } = result as Extract<FetchResult, { kind: 'failed' }>;
+
+    const child = rig(3, 0);
+    const fetch = child.swarm.want(shard, CONTEXT);
+    fetch.settle(child.effects.last('ask').attempt, { kind: 'refused', error });
+    child.effects.last('origin');
   });
 
   it('asks the same owner again with a credential that came after the one refused', () => {

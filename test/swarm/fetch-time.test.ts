@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { PEER_SILENCE_MS } from '../../lib/limits.ts';
-import { FETCH_PATIENCE_MS, REST_LAST_FACTOR, REST_UNKNOWN_MS } from '../../lib/swarm/limits.ts';
+import {
+  FETCH_PATIENCE_MS,
+  OWNER_PATIENCE_MS,
+  REST_LAST_FACTOR,
+  REST_UNKNOWN_MS,
+} from '../../lib/swarm/limits.ts';
 import {
   CONTEXT,
   agent,
@@ -51,6 +56,34 @@ describe('swarm/fetch: time', () => {
     }
     assert.ok(waitedMs <= 2_000, `left after ${waitedMs} ms`);
     assert.ok(attempt <= 8, `asked ${attempt} times`);
+  });
+
+  it('reads the origin within 2 s if the only other node, a root, is busy at once', () => {
+    const made = rig(1, 1);
+    const { effects } = made;
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    let waitedMs = 0;
+    for (let attempt = 1; waitedMs < 5_000; waitedMs += 25) {
+      const last = effects.calls.at(-1)!;
+      if (last.call === 'origin') break;
+      if (last.call === 'ask' && last.attempt === attempt)
+        fetch.settle(attempt++, { kind: 'busy', retryMs: 1 });
+      pass(made, 25);
+    }
+    effects.last('origin');
+    assert.ok(waitedMs <= 2_000, `the origin was asked after ${waitedMs} ms`);
+  });
+
+  it('waits for the last root while it holds requests, as it waits for the origin', () => {
+    const made = rig(1, 1);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    for (let waitedMs = 0; waitedMs < FETCH_PATIENCE_MS / 2;) {
+      const { ask, attempt } = made.effects.last('ask');
+      pass(made, ask.holdMs);
+      waitedMs += ask.holdMs;
+      if (waitedMs < FETCH_PATIENCE_MS) fetch.settle(attempt, { kind: 'busy', retryMs: 1 });
+    }
+    assert.equal(made.effects.last('ask').ask.role, 'root');
   });
 
   it('waits for an owner that held the request before it said "busy"', () => {
@@ -129,6 +162,19 @@ describe('swarm/fetch: time', () => {
         [attempt + 1, parent],
       );
     }
+  });
+
+  it('leaves a parent that brings nothing, though nothing else comes either', () => {
+    const made = asChild();
+    const { effects, fetch, owner, members } = made;
+    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    fetch.settle(1, redirect([parent]));
+    pass(made, OWNER_PATIENCE_MS - 100);
+    assert.equal(effects.last('ask').ask.node, parent);
+    pass(made, 200);
+    fetch.settle(effects.last('abandon').attempt, failure('CANCELLED'));
+    const { ask } = effects.last('ask');
+    assert.deepEqual([ask.node, ask.exclude], [owner, [parent]]);
   });
 
   it('leaves a parent once later shards have overtaken it and its attempt has ended', () => {
@@ -246,6 +292,18 @@ describe('swarm/fetch: time', () => {
     theirs.settle(others.effects.last('abandon').attempt, failure('CANCELLED'));
     const { result } = others.effects.last('finished');
     assert.equal(result.kind === 'failed' && result.error.code, 'PEER_TIMEOUT');
+  });
+
+  it('asks no other node again once it has turned to the origin', () => {
+    const made = rig(1, 1);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    fetch.offer({ id: 'newer' });
+    pass(made, FETCH_PATIENCE_MS + 100);
+    fetch.settle(made.effects.last('abandon').attempt, failure('CANCELLED'));
+    const refusal = failure('ORIGIN_REFUSED', 0, { status: 401 });
+    fetch.settle(made.effects.last('origin').attempt, refusal);
+    fetch.settle(made.effects.last('origin').attempt, refusal);
+    assert.equal(made.effects.last('finished').result.kind, 'refused');
   });
 
   it('asks a root itself when its owner brings nothing for half of its patience', () => {

@@ -183,8 +183,6 @@ export class NodeEffects implements FetchEffects {
     );
     if (result.kind === 'data' && ask.fromBytes > 0)
       observation.meter.count('transfer.origin.resumed');
-    // The next step of the fetch goes to the node that reads the whole blob.
-    if (result.kind === 'failed' && result.wholeOnly === true) fetch.shard.rankedAs = 0;
     if (result.kind === 'data')
       this.#parts.suspicion.received(fetch.shard.key, fetch.shard.index, null, result.checksum);
     if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, claimedChecksum: null });
