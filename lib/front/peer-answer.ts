@@ -147,7 +147,8 @@ class PeerAnswer {
   readonly #pread: PreadQuery;
   readonly #tools: PeerTools;
   readonly #startMs: number;
-  readonly #ask: number;
+  readonly #request: Omit<ShardRequest, 'kind' | 'id'>;
+  #ask: number;
   readonly #holdTimer: Timer;
   #place: { slot: number; generation: number } | null = null;
   #checksum: string | null = null;
@@ -156,11 +157,16 @@ class PeerAnswer {
   #sender: BodySender | null = null;
   #upload: Upload | null = null;
   #sentBytes = 0;
+  /** Those that control knows of. */
+  #toldBytes = 0;
+  /** Whether the shard was seen whole in its slot. */
+  #isWhole = false;
   #over = false;
 
   constructor(res: HttpResponse, request: Omit<ShardRequest, 'kind' | 'id'>, tools: PeerTools) {
     this.#res = res;
     const pread = request.query;
+    this.#request = request;
     this.#pread = pread;
     this.#pathname = `/${pread.key}`;
     this.#tools = tools;
@@ -212,6 +218,7 @@ class PeerAnswer {
     if (this.#over) return;
     if (message.kind === 'granted') {
       this.#place = { slot: message.slot, generation: message.generation };
+      if (this.#sender !== null) return this.#sender.placed(this.#pread.shard, this.#place);
       this.#checksum = message.checksum;
       this.#cold = message.cold;
       this.#upload = this.#tools.uploads.begin(this.#pread.shard, message.uploadsAtOnce ?? 1);
@@ -219,6 +226,7 @@ class PeerAnswer {
       if (this.look()) this.#tools.followers.add(this);
     } else if (message.kind === 'peer') {
       const verdict = message.answer;
+      if (this.#sender !== null) return this.#close();
       this.#tools.answered(verdict.kind);
       this.#end(verdict);
     } else if (message.kind === 'refused') {
@@ -266,19 +274,36 @@ class PeerAnswer {
   }
 
   /**
-   * The place while it is valid. When the slot was given to another shard, the connection is closed
-   * and the child goes elsewhere.
+   * The place while it is valid. When memory ran short and the slot of a whole shard was given to
+   * another one, control gets the shard again, once for what was sent; otherwise the connection is
+   * closed and the child goes elsewhere.
    */
   #held(): { slot: number; generation: number } | null {
     const place = this.#place!;
     if (this.#tools.arena.generation(place.slot) === place.generation) return place;
-    queueMicrotask(() => this.#close());
+    if (this.#isWhole && this.#sentBytes > this.#toldBytes) this.#again();
+    else queueMicrotask(() => this.#close());
     return null;
+  }
+
+  /** Asks control as for a parent: the place in the tree was decided with the first request. */
+  #again(): void {
+    const { link } = this.#tools;
+    this.#endAsk(false);
+    const query: PreadQuery = { ...this.#pread, role: 'parent' };
+    this.#ask = link.ask({ ...this.#request, query }, (message) => this.#heard(message));
+  }
+
+  #endAsk(whole: boolean): void {
+    this.#tools.link.close(this.#ask, whole, this.#sentBytes - this.#toldBytes);
+    this.#toldBytes = this.#sentBytes;
   }
 
   #sent(bytes: number, slot: number): void {
     this.#sentBytes += bytes;
-    this.#tools.sent(this.#cold ? TIERS[this.#tools.arena.source(slot)] : 'arena', bytes);
+    const { arena } = this.#tools;
+    this.#isWhole ||= arena.released(slot) >= arena.length(slot);
+    this.#tools.sent(this.#cold ? TIERS[arena.source(slot)] : 'arena', bytes);
   }
 
   #busy(): void {
@@ -303,7 +328,7 @@ class PeerAnswer {
     this.#sender?.stop();
     this.#upload?.end();
     this.#tools.followers.delete(this);
-    this.#tools.link.close(this.#ask, this.#sender !== null && !failed, this.#sentBytes);
+    this.#endAsk(this.#sender !== null && !failed);
     const { shard, fromBytes } = this.#pread;
     this.#tools.over({
       pathname: this.#pathname,

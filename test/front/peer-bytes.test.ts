@@ -109,6 +109,26 @@ describe('front/peer-answer: bytes of a shard', () => {
     assert.equal(at.sentBytes, 5_000);
   });
 
+  it('goes on from another slot if that of a whole shard is reused during the answer', async () => {
+    const { turn } = at.front;
+    const take = turn.take.bind(turn);
+    turn.take = (bytes) => take(Math.min(bytes, 64 * 1024));
+    // A part is sent when memory runs short.
+    at.onSent = () => {
+      if (at.tiers.length === 2) at.front.place(0, SMALL, 1_000);
+    };
+    const answer = at.get(askPath({ role: 'owner' }));
+    const { id } = await at.front.hears('ask');
+    at.granted(id, at.front.place(0, SHARD, SHARD_BYTES));
+    const { sentBytes } = await at.front.hears('close');
+    const again = await at.front.hears('ask');
+    assert.deepEqual([again.query.role, again.query.shard], ['parent', 0]);
+    at.granted(again.id, at.front.place(1, SHARD, SHARD_BYTES));
+    assert.ok((await answer).body.equals(SHARD));
+    const last = await at.front.hears('close');
+    assert.deepEqual([last.whole, sentBytes + last.sentBytes], [true, SHARD_BYTES]);
+  });
+
   it('is read by lib/workers/peer/read.ts over one kept connection', async () => {
     const tools = transferTools();
     for (const [index, role] of (['owner', 'parent', 'root'] as const).entries()) {

@@ -47,6 +47,8 @@ export class PeerFrontFixture {
   readonly refused: string[] = [];
   readonly tiers: [string, number][] = [];
   readonly overs: unknown[] = [];
+  /** Called when bytes were sent. */
+  onSent: () => void = () => undefined;
 
   async listen(): Promise<void> {
     const { app, arena, followers, turn, link } = this.front;
@@ -64,7 +66,10 @@ export class PeerFrontFixture {
       draining: () => this.draining,
       started: () => undefined,
       over: (over) => this.overs.push(over),
-      sent: (tier, bytes) => this.tiers.push([tier, bytes]),
+      sent: (tier, bytes) => {
+        this.tiers.push([tier, bytes]);
+        this.onSent();
+      },
       answered: (kind) => this.answered.push(kind),
       refused: (code) => this.refused.push(code),
     });
