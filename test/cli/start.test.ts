@@ -10,7 +10,7 @@ import { Running, cliPath, until } from './process.ts';
 const READY = /^\{"ready":true.*\}$/m;
 
 /** Of address space: enough for Node.js itself, which reserved more before 24, and no more. */
-const ADDRESSES_KIB = Number.parseInt(process.versions.node, 10) < 24 ? 12_000_000 : 8_000_000;
+const ADDRESSES_KIB = Number.parseInt(process.versions.node, 10) < 24 ? 12_000_000 : 6_500_000;
 
 describe('a node started from the command line', () => {
   let dir = '';
