@@ -84,6 +84,11 @@ export function isNotHttp(thrown: unknown): boolean {
   return BROKEN.has(reason) || reason.startsWith('HPE_');
 }
 
+/** Whether a connection that stood has ended. */
+export function isLostConnection(thrown: unknown): boolean {
+  return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(codeOf(thrown));
+}
+
 /** What the checked lookup threw, within the AggregateError of several attempts. */
 function innerShoalError(thrown: unknown): ShoalError | null {
   const errors =

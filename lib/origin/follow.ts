@@ -1,8 +1,9 @@
-import { ShoalError, type ErrorCode } from '../errors.ts';
+import { ShoalError } from '../errors.ts';
 import type { AllowList } from '../registry/allow.ts';
 import { LOGIN_TRIES_MAX, type RegistryLogin } from '../registry/login.ts';
 import { splitUrl, type SplitUrl } from '../registry/url.ts';
 import { NotPlain, type DirectTransport } from './direct.ts';
+import { isLostConnection } from './error.ts';
 import {
   exchange,
   type AnswerReader,
@@ -283,8 +284,8 @@ export class Follower {
     try {
       await send(hop);
     } catch (thrown) {
-      const isSilent = isUnanswered(thrown, reader, 'ORIGIN_TIMEOUT');
-      const isLost = mayDropRange && isUnanswered(thrown, reader, 'ORIGIN_UNREACHABLE');
+      const isSilent = !reader.headSeen && isTimeout(thrown);
+      const isLost = mayDropRange && !reader.headSeen && wasLost(thrown);
       const leftMs = request.deadlineMs - this.#tools.clock.nowMs();
       if (!(isSilent || isLost) || request.mayFailOver || leftMs < ORIGIN_REPEAT_MS_MIN)
         throw thrown;
@@ -296,7 +297,7 @@ export class Follower {
       // A connection may be lost once.
       const again = isLost ? await send(hop).catch((error: unknown) => error) : thrown;
       if (again === undefined) return;
-      if (isLost && !isUnanswered(again, reader, 'ORIGIN_UNREACHABLE')) throw again;
+      if (isLost && (reader.headSeen || !wasLost(again))) throw again;
       // A pull-through cache is silent while it fetches, and goes on fetching when its client hangs
       // up. Asked again it may answer within the time that is left.
       await send(mayDropRange ? withoutRange(hop) : hop);
@@ -304,8 +305,12 @@ export class Follower {
   }
 }
 
-function isUnanswered(thrown: unknown, { headSeen }: HopReader, code: ErrorCode): boolean {
-  return thrown instanceof ShoalError && thrown.code === code && !headSeen;
+function isTimeout(thrown: unknown): boolean {
+  return thrown instanceof ShoalError && thrown.code === 'ORIGIN_TIMEOUT';
+}
+
+function wasLost(thrown: unknown): boolean {
+  return thrown instanceof ShoalError && isLostConnection(thrown.cause);
 }
 
 function withoutRange(request: ExchangeRequest): ExchangeRequest {

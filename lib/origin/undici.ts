@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Dispatcher } from 'undici';
-import { isNotHttp, originError } from './error.ts';
+import { isLostConnection, isNotHttp, originError } from './error.ts';
 import type { AnswerEvents, ExchangeRequest, Transport } from './exchange.ts';
 import { LENIENT_MS, LENIENT_ORIGINS_MAX } from './limits.ts';
 import type { OriginHeaders } from './content-range.ts';
@@ -95,11 +95,6 @@ export class UndiciTransport implements Transport {
  */
 function isRefusedAnswer(error: unknown): boolean {
   return error instanceof Error && (error.message === 'bad response' || isNotHttp(error));
-}
-
-function isLostConnection(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
 /**
