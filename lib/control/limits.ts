@@ -192,10 +192,10 @@ export const SLOT_SHARES = {
 export const LAYER_SHARES = { upstream: 7 / 8, unvouched: 3 / 4, client: 7 / 8 } as const;
 
 /**
- * A node counts as not ready when a job has waited this long for a transfer thread although its
- * share allows it: only a disk that hangs, or threads that cannot be started, cause that.
+ * A node counts as not ready when something has waited this long although its share allows it: a
+ * job for a transfer thread (a disk hangs, or threads cannot be started), or a shard for memory.
  */
-export const POOL_STALLED_MS = 10_000;
+export const STALLED_MS = 10_000;
 
 /** Log lines for blobs and pulls a second; further ones are not written. */
 export const PULL_LINES_PER_SECOND_MAX = 20;

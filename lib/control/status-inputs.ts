@@ -7,7 +7,7 @@ import type { BlobInFlight, RegistryBytes, StatusInputs } from '../telemetry/sta
 import type { BlobFacts } from './shards/blob-facts.ts';
 import type { LayerGate } from './serve/layer-gate.ts';
 import type { ShardLoader } from './shards/loader.ts';
-import { POOL_STALLED_MS } from './limits.ts';
+import { STALLED_MS } from './limits.ts';
 import type { Pools } from './threads/pools.ts';
 import type { Residency } from './shards/residency.ts';
 import type { SwarmView } from './peers/swarm-view.ts';
@@ -35,7 +35,7 @@ export function statusInputs(parts: Parts): () => StatusInputs {
   return () => {
     const { allocatedBytes, usedBytes, entries, suspended } = store.stats();
     return {
-      readiness: { ...readiness, problems: [...readiness.problems, ...stallsOf(pools)] },
+      readiness: { ...readiness, problems: [...readiness.problems, ...stallsOf(parts)] },
       cache: { allocatedBytes, usedBytes, entries, suspended },
       runtimeStore: runtime?.stats() ?? null,
       arena: { slots: arena.slotCount, used: residency.usedSlots },
@@ -48,15 +48,34 @@ export function statusInputs(parts: Parts): () => StatusInputs {
   };
 }
 
-/** Why the node is not ready although it runs: all its transfer threads are stuck. */
-export function stallsOf(pools: Pick<Pools, 'stalledMs'>): string[] {
-  const stalledMs = pools.stalledMs();
-  return stalledMs < POOL_STALLED_MS
-    ? []
-    : [
-        `reads of disk, peers and registries have waited ${Math.round(stalledMs / 1_000)} s ` +
-          'for a transfer thread; look for a disk that hangs',
-      ];
+/**
+ * Why the node is not ready although it runs: its transfer threads or its memory are held up. What
+ * its share holds back, as that of a silent registry, is no reason.
+ */
+export function stallsOf({
+  pools,
+  residency,
+}: {
+  pools: Pick<Pools, 'stalledMs'>;
+  residency: Pick<Residency, 'stalledMs'>;
+}): string[] {
+  const inSeconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
+  const threadMs = pools.stalledMs();
+  const memoryMs = residency.stalledMs;
+  return [
+    ...(threadMs < STALLED_MS
+      ? []
+      : [
+          `reads of disk, peers and registries have waited ${inSeconds(threadMs)} ` +
+            'for a transfer thread; look for a disk that hangs',
+        ]),
+    ...(memoryMs < STALLED_MS
+      ? []
+      : [
+          `shards have waited ${inSeconds(memoryMs)} for memory; raise CacheConfig.memory, or ` +
+            'look for a slow disk or peers that send nothing',
+        ]),
+  ];
 }
 
 /**

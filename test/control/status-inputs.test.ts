@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { POOL_STALLED_MS } from '../../lib/control/limits.ts';
+import { STALLED_MS } from '../../lib/control/limits.ts';
 import { blobsInFlight, stallsOf } from '../../lib/control/status-inputs.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
@@ -39,10 +39,12 @@ describe('control/status-inputs', () => {
     assert.deepEqual(shown(), []);
   });
 
-  it('says that the threads are stuck, and not that jobs wait for a moment', () => {
-    assert.deepEqual(stallsOf({ stalledMs: () => POOL_STALLED_MS - 1 }), []);
-    const [problem] = stallsOf({ stalledMs: () => POOL_STALLED_MS + 2_000 });
-    assert.match(problem!, /waited 12 s for a transfer thread/);
+  it('says that threads or memory are held up, and not that something waits for a moment', () => {
+    const stalls = (threadMs: number, memoryMs: number): string[] =>
+      stallsOf({ pools: { stalledMs: () => threadMs }, residency: { stalledMs: memoryMs } });
+    assert.deepEqual(stalls(STALLED_MS - 1, STALLED_MS - 1), []);
+    assert.match(stalls(STALLED_MS + 2_000, 0).join(), /^reads .* 12 s for a transfer thread/);
+    assert.match(stalls(0, STALLED_MS + 3_000).join(), /^shards .* 13 s for memory/);
   });
 
   it('says what has come of a blob whose size is not known yet', async () => {

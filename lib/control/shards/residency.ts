@@ -92,6 +92,12 @@ export class Residency {
     return this.#waiters.size;
   }
 
+  /** For how long a request has been waiting that no share holds back; 0: there is none. */
+  get stalledMs(): number {
+    const next = this.#waiters.peek();
+    return next === null ? 0 : this.#clock.nowMs() - next.sinceMs;
+  }
+
   /** A locked slot, now or later. Rejects with OVERLOADED when none comes free in time. */
   acquire(share: Share = LOCAL): Promise<number> {
     if (

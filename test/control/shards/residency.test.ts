@@ -55,6 +55,18 @@ describe('control/residency', () => {
     assert.deepEqual(evicted, []);
   });
 
+  it('tells how long memory has been short, but not of what a share holds back', async () => {
+    arena = Arena.create(16 * SHARD_BYTES);
+    residency = new Residency(arena, Doorbells.create(1), clock);
+    const share = (client: string): Share => ({ lane: 'read', upstream: 'silent', client });
+    for (let shard = 0; shard < 16; shard++) residency.acquire(share('one')).catch(() => undefined);
+    clock.advance(1_000);
+    assert.deepEqual([residency.waiting > 0, residency.stalledMs], [true, 0]);
+    for (let shard = 0; shard < 16; shard++) residency.acquire().catch(() => undefined);
+    clock.advance(3_000);
+    assert.equal(residency.stalledMs, 3_000);
+  });
+
   it('keeps slots back from an upstream that fills none of those it holds', async () => {
     arena = Arena.create(16 * SHARD_BYTES);
     residency = new Residency(arena, Doorbells.create(1), clock, () => evictions++);
