@@ -34,7 +34,10 @@ export function tryInput(target: Target, input: string): string | null {
   return tookMs > INPUT_MS_MAX ? `took ${Math.round(tookMs)} ms` : null;
 }
 
-/** Tries the corpus and then `runs` mutated inputs, shared among the targets. From a seed. */
+/**
+ * Tries the corpus and then `runs` mutated inputs, shared among the targets so that each gets about
+ * the same time. From a seed.
+ */
 export function fuzz(
   targets: readonly Target[],
   { runs, seed }: { runs: number; seed: number },
@@ -43,9 +46,10 @@ export function fuzz(
   const corpus = readCorpus();
   const failures: Failure[] = [];
   let done = 0;
+  const perUs = targets.reduce((sum, { costUs }) => sum + 1 / costUs, 0);
   for (const target of targets) {
     const kept = [...target.seeds, ...(corpus[target.name] ?? [])];
-    const share = Math.ceil(runs / targets.length);
+    const share = Math.ceil(runs / (target.costUs * perUs));
     for (let run = 0; run < kept.length + share; run++) {
       const input = kept[run] ?? mutate(pick(kept, random), pick(kept, random), random);
       done++;

@@ -35,6 +35,8 @@ import { parseVersion } from '../../lib/wire/version.ts';
  */
 export interface Target {
   name: string;
+  /** Microseconds that an input takes, about; see `fuzz`. */
+  costUs: number;
   /** Valid inputs to begin with. */
   seeds: readonly string[];
   run(input: string): void;
@@ -94,6 +96,7 @@ const parseAnswers = (text: string): void => {
 export const targets: readonly Target[] = [
   {
     name: 'wire-requests',
+    costUs: 54,
     seeds: QUERIES,
     run(input) {
       const [path, query] = split(input);
@@ -104,9 +107,10 @@ export const targets: readonly Target[] = [
       parseTree(path);
     },
   },
-  { name: 'wire-bodies', seeds: ANSWERS, run: parseAnswers },
+  { name: 'wire-bodies', costUs: 67, seeds: ANSWERS, run: parseAnswers },
   {
     name: 'wire-answers',
+    costUs: 55,
     seeds: [307, 404, 424, 503].flatMap((status) => ANSWERS.map((text) => `${status} ${text}`)),
     run(input) {
       const status = Number(input.slice(0, 3)) || 0;
@@ -122,6 +126,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'wire-packed',
+    costUs: 330,
     seeds: ['', 'q1bKTFGyMlSyUkpUqgUA', '1.2', '1.0'],
     run(input) {
       unpackSummaries(input);
@@ -132,6 +137,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'wire-envelope',
+    costUs: 32,
     seeds: [
       Object.entries(signed)
         .map(([name, value]) => `${name}: ${value}`)
@@ -149,6 +155,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'response-head',
+    costUs: 23,
     seeds: [
       'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nShoal-Total: 9\r\nConnection: close\r\n\r\nhello',
       `HTTP/1.1 307 X\r\nContent-Length: 0\r\nShoal-Checksum: ${HEX}\r\n\r\n`,
@@ -163,6 +170,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'range',
+    costUs: 6,
     seeds: ['bytes=0-0', 'bytes=5-', 'bytes=-7', 'bytes=0-1,4-5', 'bytes=9007199254740993-'],
     run(input) {
       const span = resolveRange(parseRange(input), 1_000);
@@ -174,6 +182,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'content-range',
+    costUs: 6,
     seeds: ['bytes 0-9/100', 'bytes */100', 'bytes 5-9/*'],
     run(input) {
       const range = parseContentRange(input);
@@ -185,6 +194,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'challenge',
+    costUs: 26,
     seeds: [
       'Bearer realm="https://auth.example/token",service="r",scope="repository:app:pull"',
       'Basic realm=r, Bearer realm="a\\"b" , Negotiate abc==',
@@ -196,6 +206,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'manifest',
+    costUs: 62,
     seeds: [
       `{"schemaVersion":2,"config":{"digest":"${DIGEST}","size":3},` +
         `"layers":[{"digest":"${DIGEST}","size":9}]}`,
@@ -209,11 +220,13 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'media',
+    costUs: 16,
     seeds: ['application/json;q=0.5, */*', 'application/vnd.oci.image.index.v1+json'],
     run: (input) => void admits(input, 'application/json'),
   },
   {
     name: 'names',
+    costUs: 8,
     seeds: ['library/nginx', 'v1.0', DIGEST, '10.0.0.2:5000', '[::1]:80', '4GiB'],
     run(input) {
       if (isRepository(input)) assert.match(input, /^[a-z0-9][a-z0-9._/-]*$/);
@@ -225,6 +238,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'url',
+    costUs: 47,
     seeds: [BLOB_URL, `http://b.oss.aliyuncs.com/x/sha256/ab/${HEX}/data?Expires=1&Signature=a%2F`],
     run(input) {
       const url = splitUrl(input);
@@ -233,6 +247,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'route',
+    costUs: 120,
     seeds: [
       `/v2/app/blobs/${DIGEST}?ns=r.example`,
       '/v2/app/manifests/v1',
@@ -250,16 +265,19 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'link',
+    costUs: 11,
     seeds: ['</v2/app/tags/list?n=5&last=a>; rel="next"', '<https://r.example/v2/x>; rel=next'],
     run: (input) => void linkThrough(input, 'r.example', 'r.example'),
   },
   {
     name: 'config-overrides',
+    costUs: 470,
     seeds: ['CacheConfig.capacity=4294967296', 'ProxyConfig.registries=[{"upstream":"https://r"}]'],
     run: (input) => void parseConfig({}, { sets: [input], env: { NODE_IP: '10.0.0.1' } }),
   },
   {
     name: 'hosts-toml',
+    costUs: 110,
     seeds: [
       'server = "https://r.example"\n[host."http://127.0.0.1:65001"]\n  capabilities = ["pull"]\n',
     ],
@@ -267,6 +285,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'json-files',
+    costUs: 130,
     seeds: [
       '{"p2pConfig":{"enable":true,"address":"http://127.0.0.1:65001/accelerator"}} // x',
       '{"auths":{"r.example":{"auth":"YTpi"}},"credHelpers":{"x":"y"}}',
@@ -283,6 +302,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'cache-table',
+    costUs: 21,
     seeds: ['\u0000'.repeat(HEADER_BYTES), 'SHRD'.padEnd(HEADER_BYTES, '\u0001')],
     run(input) {
       const page = Buffer.alloc(4096);
