@@ -289,7 +289,7 @@ export class ShardFetch implements Fetch {
   /** A parent that waits holds a request, and is asked again; one that asks for a pause is full. */
   #parentWaits(node: NodeId, retryMs: number): void {
     if (this.#parts.lateness.isLate('parent', this.#parentSinceMs)) {
-      this.#parts.lateness.left('parent', this.#owner);
+      this.#parts.lateness.leftParent(this.#owner);
       this.#shared.observe('slow', node);
     } else if (retryMs <= 1) return this.#read(node, 'parent');
     this.#passOver(node, 'parent');
@@ -357,10 +357,7 @@ export class ShardFetch implements Fetch {
     else if (this.#phase !== 'leaving') this.#go();
   }
 
-  /**
-   * Leaves a peer that takes far longer than shards do lately, or that hardly sends; each time this
-   * fetch is more patient.
-   */
+  /** Leaves a peer that takes far longer than shards do lately, or that hardly sends. */
   #watch(nowMs: number): void {
     this.#parts.progress.grew(this.#shared.effects.receivedBytes(this));
     const { node, role } = this.#parts.attempts;
@@ -371,7 +368,7 @@ export class ShardFetch implements Fetch {
       if (!lateness.isTrickle(node, role)) return;
       this.#shared.health.failed(node, nowMs);
     }
-    lateness.left(role, this.#owner);
+    if (role === 'parent') lateness.leftParent(this.#owner);
     this.#shared.observe('slow', node);
     if (role !== 'parent') this.#shared.health.slow(node, nowMs);
     this.#parts.sources.leave(node, role, true);

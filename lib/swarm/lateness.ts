@@ -15,18 +15,16 @@ import type { Sources } from './sources.ts';
 import type { AskRole, NodeId } from './types.ts';
 
 /**
- * When one fetch calls another node late: after a multiple of what shards took lately, twice that
- * each time it has left a node of the kind, and only while other shards come. Where there are no
- * roots, owners are given far more time, as the node that takes an owner's place reads the origin.
+ * When one fetch calls another node late: after a multiple of what shards took lately. Where there
+ * are no roots, owners are given far more time, as the node that takes an owner's place reads the
+ * origin.
  */
 export class Lateness {
   readonly #shared: FetchShared;
   readonly #sources: Sources;
   readonly #progress: Progress;
-  readonly #startedMs: number;
   readonly #index: number;
   #parentsLeft = 0;
-  #ownersLeft = 0;
   /** The owner in whose tree a parent was late. */
   #lateUnder: NodeId | null = null;
 
@@ -35,16 +33,14 @@ export class Lateness {
     this.#sources = sources;
     this.#progress = progress;
     this.#index = index;
-    this.#startedMs = shared.nowMs();
   }
 
   /** Whether a node asked in `role` since `sinceMs` is late. */
   isLate(role: AskRole | 'origin', sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
     const { hasRoot } = this.#sources;
-    const lateMs =
-      (role === 'parent' || (hasRoot && pace.isKnown) ? pace.lateMs : pace.lateOwnerMs) *
-      2 ** (role === 'parent' ? this.#parentsLeft : this.#ownersLeft);
+    const isBehindRoot = role === 'parent' || (hasRoot && pace.isKnown);
+    const lateMs = isBehindRoot ? pace.lateMs : pace.lateOwnerMs;
     const tookMs = nowMs() - sinceMs;
     const overtakersMax = Math.max(OVERTAKERS_MIN, 2 * pace.uploadsAtOnce) * 2 ** this.#parentsLeft;
     if (
@@ -53,7 +49,7 @@ export class Lateness {
         pace.overtakers(this.#index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax))
     )
       return true;
-    return tookMs > lateMs && pace.flowedSince(this.#startedMs);
+    return tookMs > lateMs;
   }
 
   /**
@@ -137,14 +133,9 @@ export class Lateness {
     return true;
   }
 
-  /**
-   * A node asked in `role` was left for being late, a parent in the tree of `owner`: the next gets
-   * more time.
-   */
-  left(role: AskRole | 'origin', owner: NodeId | null): void {
-    if (role === 'parent') {
-      this.#parentsLeft++;
-      this.#lateUnder = owner;
-    } else this.#ownersLeft++;
+  /** A parent in the tree of `owner` was left for being late: more must overtake the next one. */
+  leftParent(owner: NodeId | null): void {
+    this.#parentsLeft++;
+    this.#lateUnder = owner;
   }
 }
