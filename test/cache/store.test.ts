@@ -178,7 +178,7 @@ describe('cache/store', () => {
     const { store, save } = bench(new FakeDisk(), 4);
     // Two slots of sixteen small blobs each, all of them in use, in a table of 64 entries; two of
     // whole shards.
-    for (let blob = 0; blob < 32; blob++) await save(`small ${blob}`, 0, 128 * 1024);
+    for (let blob = 0; blob < 32; blob++) await save(`small ${blob}`, 0, SHARD_BYTES / 16);
     for (let shard = 0; shard < 2; shard++) await save('large', shard, 2 * SHARD_BYTES);
     for (let blob = 0; blob < 32; blob++)
       for (let use = 0; use < 3; use++) store.touch(`small ${blob}`, 0);
