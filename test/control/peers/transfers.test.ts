@@ -164,7 +164,7 @@ describe('control/transfers', () => {
     ];
     await settled();
     clock.advance(5);
-    tells[0]!({ kind: 'data', totalBytes: 2_097_252, lengthBytes: 300, checksum: '' });
+    tells[0]!({ kind: 'data', totalBytes: SHARD_BYTES + 100, lengthBytes: 300, checksum: '' });
     tells[1]!({
       kind: 'failed',
       error: { code: 'ORIGIN_BROKEN', message: 'x' },
@@ -174,8 +174,8 @@ describe('control/transfers', () => {
     assert.deepEqual(
       lines.map(([op, , offset, size, latencyUs]) => [op, offset, size, latencyUs]),
       [
-        ['download', 2_097_252, 200, 5_000],
-        ['download', 2_097_252, -1, 5_000],
+        ['download', SHARD_BYTES + 100, 200, 5_000],
+        ['download', SHARD_BYTES + 100, -1, 5_000],
       ],
     );
   });
