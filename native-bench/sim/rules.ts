@@ -160,7 +160,9 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'ACCUSERS_MIN = 3;',
     to: 'ACCUSERS_MIN = 1;',
-    pull: '--nodes 40 --image 64MB --roots 0 --link 1Gbit --origin-link 100Mbit --fail slow=10%',
+    pull:
+      '--nodes 40 --image 64MB --roots 0 --link 1Gbit --origin-link 100Mbit --fail slow=10% ' +
+      '--seed 4',
     figure: 'origin',
   },
   {
