@@ -90,11 +90,14 @@ export class Lateness {
    */
   isOut(node: NodeId, role: AskRole | 'origin', sinceMs: number, wasHeld: boolean): boolean {
     const { pace, nowMs } = this.#shared;
+    const waitedMs = nowMs() - sinceMs;
+    // A root that holds no request waits for nothing: a slow line is no excuse.
+    if (!wasHeld && role !== 'owner') return waitedMs > BUSY_PATIENCE_MS;
     // The last root is waited for however long it holds requests: behind it there is only the
-    // origin, for which it waits itself. One that holds none waits for nothing.
+    // origin, for which it waits itself.
     return (
-      (!wasHeld || role === 'owner' || this.#sources.mayLeave(node, role)) &&
-      nowMs() - sinceMs > Math.max(wasHeld ? OWNER_PATIENCE_MS : BUSY_PATIENCE_MS, pace.patienceMs)
+      (role === 'owner' || this.#sources.mayLeave(node, role)) &&
+      waitedMs > Math.max(wasHeld ? OWNER_PATIENCE_MS : BUSY_PATIENCE_MS, pace.patienceMs)
     );
   }
 
