@@ -39,7 +39,7 @@ export function arm64Artefacts(file: (name: string) => string, directory: () => 
       const { stdout, stderr } = spawnSync(
         'chroot',
         [root, `/${EMULATOR}`, node, program, '--version'],
-        { encoding: 'utf8', env: { PATH: '/usr/bin' } },
+        { encoding: 'utf8', env: { PATH: '/usr/bin:/usr/sbin' } },
       );
       assert.equal(stdout.split(' ')[0], VERSION, stderr);
     }
