@@ -73,12 +73,9 @@ export const THREAD_PATIENCE_MS = 25_000;
 export const THREAD_RESTART_MS = 1_000;
 
 /**
- * How often the swarm's core looks at its fetches: well below the shortest of its deadlines, free
- * at some hundred fetches.
+ * How often the swarm's core is called while no fetch is under way: only what is kept for some time
+ * is swept.
  */
-export const SWARM_TICK_MS = 25;
-
-/** The same while no fetch is under way: only what is kept for some time is swept. */
 export const SWARM_IDLE_TICK_MS = 1_000;
 
 /**

@@ -191,6 +191,15 @@ export const SOUNDING_LOOK_MS = 250;
 /** A node whose shards take so many times as long as the tracker's own gets no children. */
 export const SLOW_FACTOR = 4;
 
+/**
+ * The swarm looks at its fetches TICKS_PER_SHARD times in the time of a shard, within the bounds:
+ * well below the shortest deadline that holds on such a line. On a slow line each look is a wake-up
+ * of its own.
+ */
+export const TICKS_PER_SHARD = 8;
+export const TICK_MS_MIN = 25;
+export const TICK_MS_MAX = 100;
+
 /** Shards of this much time may share an uplink: what hides a round trip. */
 export const UPLOAD_TURN_MS = 100;
 

@@ -18,6 +18,9 @@ import {
   SOUNDING_MS_MAX,
   SOUNDING_MS_MIN,
   SOUNDING_SHARDS,
+  TICK_MS_MAX,
+  TICK_MS_MIN,
+  TICKS_PER_SHARD,
   UPLOAD_TURN_MS,
 } from './limits.ts';
 import { PEER_HOLD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
@@ -149,6 +152,12 @@ export class Pace {
         ? SILENCE_MS_MAX
         : Math.max(ANSWER_MS_MIN, this.#answerMs + 4 * this.#answerSpreadMs);
     return Math.max(lineMs, Math.min(SILENCE_MS_MAX, usualMs));
+  }
+
+  /** How often fetches are looked at. */
+  get tickMs(): number {
+    if (!this.#isLineKnown) return TICK_MS_MIN;
+    return Math.min(TICK_MS_MAX, Math.max(TICK_MS_MIN, this.intervalMs / TICKS_PER_SHARD));
   }
 
   /** How long a node that holds requests may say nothing before it is asked whether it is there. */

@@ -251,7 +251,12 @@ export class Swarm {
     return this.#trackers.peek(shard)?.facts ?? undefined;
   }
 
-  /** To be called every `SWARM_TICK_MS` while there are fetches, and at least once a second. */
+  /** How often `tick` is to be called now, while there are fetches. */
+  get tickMs(): number {
+    return this.#shared.pace.tickMs;
+  }
+
+  /** To be called every `tickMs` while there are fetches, and at least once a second. */
   tick(): void {
     for (const fetch of this.#fetches.values()) fetch.tick();
     const nowMs = this.#options.nowMs();

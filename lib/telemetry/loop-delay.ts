@@ -2,16 +2,20 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Clock, Timer } from '../clock.ts';
 import type { Meter } from './counters.ts';
 
-const RESOLUTION_MS = 20;
+/**
+ * A delay of this length is always seen. Sampling is what wakes a thread most on a slow line: every
+ * 20 ms, it was half of all wake-ups.
+ */
+const RESOLUTION_MS = 200;
 const PUBLISH_MS = 1_000;
 /** Below this share of a second of work, the loop is not sampled in the next second. */
 const IDLE_SHARE = 0.01;
 
 /**
  * Publishes the calling thread's event-loop delay in its row once a second. It measures how late
- * timers fire, so an idle loop reads 0 and not the resolution. Sampling wakes the thread 50
- * times a second, so it pauses while the thread is idle; then only the lateness of the publishing
- * timer itself counts. Returns a function that stops it.
+ * timers fire, so an idle loop reads 0 and not the resolution. Sampling pauses while the thread is
+ * idle; then only the lateness of the publishing timer itself counts. Returns a function that stops
+ * it.
  */
 export function watchLoopDelay(
   meter: Meter,

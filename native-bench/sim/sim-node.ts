@@ -145,7 +145,7 @@ export class SimNode implements FetchEffects, Sender, Receiver {
   #startTicking(): void {
     if (this.#ticking) return;
     this.#ticking = true;
-    this.#cluster.after(this.#cluster.tickMs, this.#tick);
+    this.#cluster.after(Math.max(this.#cluster.tickMs, this.swarm.tickMs), this.#tick);
   }
 
   readonly #tick = (): void => {

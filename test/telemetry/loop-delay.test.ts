@@ -13,16 +13,16 @@ describe('telemetry/loop-delay', () => {
     const stop = watchLoopDelay(meter, clock, () => true);
     clock.advance(1000);
     const max = (): number => board.threads()[0]!.loopDelayMaxUs;
-    const blockForMs = 60;
+    const blockForMs = 300;
     let looks = 0;
     await until(() => {
       const endMs = performance.now() + blockForMs;
       while (performance.now() < endMs) Atomics.load(new Int32Array(board.shared, 0, 1), 0);
       // The monitor needs a few turns of the loop between two readings.
       if (++looks % 8 === 0) clock.advance(1000);
-      return max() > 0;
+      return max() > 20_000;
     }, 'a late loop');
-    assert.ok(max() > 20_000 && max() < 5_000_000, `${max()} us`);
+    assert.ok(max() < 5_000_000, `${max()} us`);
     assert.equal(board.threads()[0]!.thread, 'front-1');
     const before = max();
     await until(() => {

@@ -3,7 +3,7 @@ import type { Membership } from '../../cluster/membership.ts';
 import type { Envelope } from '../../wire/envelope.ts';
 import type { Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
-import { SWARM_IDLE_TICK_MS, SWARM_TICK_MS } from '../limits.ts';
+import { SWARM_IDLE_TICK_MS } from '../limits.ts';
 import { MEMBERS_LOGGED_MAX } from './limits.ts';
 import { Swarm } from '../../swarm/swarm.ts';
 import type { Member, ShardId } from '../../swarm/types.ts';
@@ -102,6 +102,7 @@ export class SwarmDriver {
 
   #startTicker(): void {
     this.#ticker = this.#parts.clock.after(this.#tickMs, () => {
+      if (this.#swarm.isFetching) this.#tickMs = this.#swarm.tickMs;
       this.#startTicker();
       this.#swarm.tick();
       if (!this.#swarm.isFetching) this.#tickEvery(SWARM_IDLE_TICK_MS);
@@ -164,7 +165,7 @@ export class SwarmDriver {
     const shard: ShardId = { key: resident.key, index: resident.shard };
     if (options.onBehalf?.shard.rankedAs === 0 || this.#isWhole(resident.key, options))
       shard.rankedAs = 0;
-    this.#tickEvery(SWARM_TICK_MS);
+    if (this.#tickMs === SWARM_IDLE_TICK_MS) this.#tickEvery(this.#swarm.tickMs);
     const fetch = this.#swarm.want(
       shard,
       newest ?? null,
