@@ -11,35 +11,23 @@ interface TraceEvent {
   args?: { name?: string };
 }
 
-/** What a page costs while `busy` runs. */
-export interface FrameTimes {
-  /** Times between animation frames, in ms, as the page sees them. */
-  frameMs: number[];
-  /** Processor time of each task of the page's main thread, in ms; a frame is one or two. */
-  taskCpuMs: number[];
-}
-
 /**
- * Records every animation frame and every task of the page's main thread. `busy` opens the page.
+ * Times between the animation frames of a page, in ms, while `busy` opens it and works with it:
+ * from the first frame in which `isShown`, a JavaScript expression, holds. Nothing is traced
+ * meanwhile, as that takes a page as long as painting.
  */
 export async function frameTimes(
   browser: Browser,
+  isShown: string,
   busy: () => Promise<unknown>,
-): Promise<FrameTimes> {
-  const events: TraceEvent[] = [];
-  const stop = browser.on('Tracing.dataCollected', ({ value }) =>
-    events.push(...(value as TraceEvent[])),
-  );
-  await browser.send('Tracing.start', {
-    traceConfig: { includedCategories: ['toplevel', 'devtools.timeline', '__metadata'] },
-  });
+): Promise<number[]> {
   const { identifier } = await browser.send('Page.addScriptToEvaluateOnNewDocument', {
     source: `(() => {
     const seen = (window.frameMs = []);
     let beforeMs;
     const frame = (atMs) => {
       if (beforeMs !== undefined) seen.push(atMs - beforeMs);
-      beforeMs = atMs;
+      if (beforeMs !== undefined || ${isShown}) beforeMs = atMs;
       window.nextFrame = requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
@@ -47,15 +35,28 @@ export async function frameTimes(
   });
   await busy();
   await browser.send('Page.removeScriptToEvaluateOnNewDocument', { identifier });
-  const frameMs = await browser.evaluate<number[]>(
-    `(cancelAnimationFrame(window.nextFrame), window.frameMs)`,
+  return browser.evaluate<number[]>(`(cancelAnimationFrame(window.nextFrame), window.frameMs)`);
+}
+
+/**
+ * Processor time of each task of a page's main thread, in ms, while `busy` opens it and works with
+ * it. A frame is one or two tasks.
+ */
+export async function taskTimes(browser: Browser, busy: () => Promise<unknown>): Promise<number[]> {
+  const events: TraceEvent[] = [];
+  const stop = browser.on('Tracing.dataCollected', ({ value }) =>
+    events.push(...(value as TraceEvent[])),
   );
+  await browser.send('Tracing.start', {
+    traceConfig: { includedCategories: ['toplevel', 'devtools.timeline', '__metadata'] },
+  });
+  await busy();
   const complete = browser.once('Tracing.tracingComplete');
   await browser.send('Tracing.end');
   await complete;
   stop();
   // Chromium keeps a renderer in reserve, which is idle: the page's is the busiest.
-  const taskCpuMs = events
+  return events
     .filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain')
     .map((main) =>
       events
@@ -66,7 +67,6 @@ export async function frameTimes(
         .map(({ tdur = 0 }) => tdur / 1_000),
     )
     .reduce((busiest, other) => (sum(other) > sum(busiest) ? other : busiest), []);
-  return { frameMs, taskCpuMs };
 }
 
 function sum(values: readonly number[]): number {

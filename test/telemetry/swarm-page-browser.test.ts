@@ -6,7 +6,7 @@ import { needs } from '../programs.ts';
 import { Browser } from './browser.ts';
 import { LOW_CONTRAST } from './contrast.ts';
 import { demoEdges, serveFixture } from './demo-server.ts';
-import { frameTimes } from './frame-times.ts';
+import { frameTimes, taskTimes } from './frame-times.ts';
 import { telemetryFixture, type TelemetryFixture } from './fixture.ts';
 import { MISPLACED } from './misplaced.ts';
 import { busySwarm, IMAGE, nodeName } from './swarm-fixture.ts';
@@ -184,7 +184,9 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
     [390, 844],
   ] as const)
     it(`shows and updates 1,000 nodes in frames below 100 ms at ${width} px`, async () => {
-      const { frameMs, taskCpuMs } = await frameTimes(browser, async () => {
+      const work = async (): Promise<void> => {
+        fixture.swarm.status = busySwarm(NODES, Date.now());
+        fixture.swarm.edges = demoEdges(NODES);
         await open(width, height);
         await browser.evaluate(COUNT_CHANGES);
         for (let step = 1; step <= 3; step++) {
@@ -195,14 +197,21 @@ describe('telemetry/page of a swarm of 1,000 nodes in Chromium', function () {
           fixture.swarm.edges = demoEdges(NODES - step);
           await browser.waitFor(`${count('#levels button')} === ${NODES - step}`);
         }
-      });
+      };
       const longest = (all: readonly number[]): number => Math.round(Math.max(...all));
-      assert.ok(frameMs.length >= 3 && taskCpuMs.some((ms) => ms > 1), 'frames were painted');
+      const taskCpuMs = await taskTimes(browser, work);
+      assert.ok(
+        taskCpuMs.some((ms) => ms > 1),
+        'frames were painted',
+      );
       assert.ok(longest(taskCpuMs) < 100, `one task took ${longest(taskCpuMs)} ms of processor`);
       const changed = await browser.evaluate<number>('window.changedMax');
       assert.ok(changed > 10 && changed < 150, `one frame changed ${changed} nodes`);
       if (!isLong) return;
       // By the clock a frame waits for other processes, too: for a machine with nothing else to do.
+      await browser.go('about:blank');
+      const frameMs = await frameTimes(browser, `${count('#tiles button')} > 0`, work);
+      assert.ok(frameMs.length > 100, `${frameMs.length} frames`);
       console.log(`      ${frameMs.length} frames, the longest ${longest(frameMs)} ms`);
       assert.ok(longest(frameMs) < 100, `one frame took ${longest(frameMs)} ms`);
     });
