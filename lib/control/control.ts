@@ -13,7 +13,8 @@ import { PeerDesk, type PeerDeskParts } from './peers/desk.ts';
 import type { Preheats } from './serve/preheats.ts';
 import type { PeerQuestions } from './peers/questions.ts';
 import type { RelayedAnswer, TracedRelay } from './upstream/relays.ts';
-import { Streams, type StreamParts } from './serve/streams.ts';
+import type { StreamParts } from './serve/stream-parts.ts';
+import { Streams } from './serve/streams.ts';
 
 export interface ControlParts {
   streams: StreamParts;
@@ -66,6 +67,9 @@ export class FrontDesk {
         return;
       case 'want':
         this.#streams.want(message.id, message.shard, message.placed);
+        return;
+      case 'size':
+        this.#streams.size(message.id);
         return;
       case 'close':
         if (!this.#streams.close(message.id, message.whole))

@@ -40,8 +40,10 @@ export class BlobAnswer {
   /** Time until which the same request may be answered without asking control. */
   #grantUntilMs = 0;
   #stale = false;
-  /** The size that the blob must have for the client's right to cover it; null: any. */
+  /** The only size that the client may be told; null: any. See `opened`. */
   #provenBytes: number | null = null;
+  /** What is here has another size: control has been asked which is right. */
+  #sizing: 'no' | 'asked' | 'settled' = 'no';
   #sender: BodySender | null = null;
   #offsetBytes = 0;
   #opened = -1;
@@ -124,8 +126,7 @@ export class BlobAnswer {
       this.#tools.link.want(this.#stream!, first.shard, false);
       return false;
     }
-    if (!waits) this.#sized(totalBytes);
-    return waits;
+    return waits || !this.#sized(totalBytes);
   }
 
   /** Whether the first requested byte can be sent now. */
@@ -197,6 +198,9 @@ export class BlobAnswer {
         if (message.cold) this.#account.cold(message.shard);
         this.#placed(message.shard, message, message.totalBytes);
         return;
+      case 'sized':
+        this.#settled(message.totalBytes);
+        return;
       case 'refused':
         this.#fail(ShoalError.fromWire(message.error));
         return;
@@ -218,20 +222,27 @@ export class BlobAnswer {
       return;
     }
     this.#first = { shard, place };
-    if (totalBytes !== null && this.#request.bodyless) this.#sized(totalBytes);
-    else if (this.look()) this.#tools.followers.add(this);
+    if (totalBytes !== null && this.#request.bodyless && this.#sized(totalBytes)) return;
+    if (this.look()) this.#tools.followers.add(this);
   }
 
-  #sized(totalBytes: number): void {
+  /** Control has looked into the size: what is here of another one is brought anew. */
+  #settled(totalBytes: number | null): void {
+    this.#sizing = 'settled';
+    this.#provenBytes = totalBytes;
+    if (this.#blob !== null || this.#first === null) return;
+    const { shard } = this.#first;
+    this.#first = null;
+    if (totalBytes !== null && this.#request.bodyless) this.#sized(totalBytes);
+    else this.#tools.link.want(this.#stream!, shard, false);
+  }
+
+  /** The blob here seems to have this size. False if it must not be told, or not yet. */
+  #sized(totalBytes: number): boolean {
     if (this.#provenBytes !== null && this.#provenBytes !== totalBytes) {
-      this.#fail(
-        new ShoalError(
-          'DIGEST_MISMATCH',
-          "the upstream's object has another size than the blob of this name; read it " +
-            'from the upstream',
-        ),
-      );
-      return;
+      if (this.#sizing === 'no') this.#tools.link.askSize(this.#stream!);
+      if (this.#sizing === 'no') this.#sizing = 'asked';
+      return false;
     }
     const { warm, nowMs } = this.#tools;
     const { name, warm: request } = this.#request;
@@ -240,6 +251,7 @@ export class BlobAnswer {
     if (this.#first !== null) this.#blob.places.set(this.#first.shard, this.#first.place);
     if (this.#grantUntilMs > nowMs()) warm.grant(request, name, this.#blob, this.#grantUntilMs);
     this.#res.cork(() => this.#begin());
+    return true;
   }
 
   /** Called once the size is known. Writes the head and starts the body, if there is one. */

@@ -44,8 +44,8 @@ export class ControlLink {
   }
 
   /**
-   * Opens a stream that reads a blob. `receive` gets `opened`, `granted` and `refused` until
-   * `close`.
+   * Opens a stream that reads a blob. `receive` gets `opened`, `granted`, `sized` and `refused`
+   * until `close`.
    */
   open(
     blob: BlobName,
@@ -68,6 +68,11 @@ export class ControlLink {
   /** The stream reached `shard`. `placed`: this front knows its place. */
   want(id: number, shard: number, placed: boolean): void {
     this.#channel.send({ kind: 'want', id, shard, placed });
+  }
+
+  /** What is here of the stream's blob has another size than it was opened with. */
+  askSize(id: number): void {
+    this.#channel.send({ kind: 'size', id });
   }
 
   /** The stream or ask ended. `whole`: everything was sent. */

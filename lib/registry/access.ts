@@ -197,7 +197,13 @@ export class AccessLedger {
     const id = this.#proven(request) ? grantKey(request) : `${grantKey(request)} ${request.key}`;
     const under = this.#checks.get(id);
     if (under === undefined) {
-      const done = this.#ask(request, ask).finally(() => this.#checks.delete(id));
+      const done = this.ask(request, ask).then(
+        () => void this.#checks.delete(id),
+        (thrown: unknown) => {
+          this.#checks.delete(id);
+          throw thrown;
+        },
+      );
       this.#checks.set(id, { key: request.key, done });
       return done;
     }
@@ -210,7 +216,12 @@ export class AccessLedger {
         });
   }
 
-  async #ask(request: AccessRequest, ask: () => Promise<number | null>): Promise<void> {
+  /**
+   * Asks the upstream although the right may be known, and records what it says of the right.
+   * Returns what `ask` returned: the blob's size there.
+   * @throws what `ask` threw
+   */
+  async ask(request: AccessRequest, ask: () => Promise<number | null>): Promise<number | null> {
     let sizeBytes: number | null;
     try {
       sizeBytes = await ask();
@@ -224,6 +235,7 @@ export class AccessLedger {
       throw thrown;
     }
     this.granted(request, sizeBytes);
+    return sizeBytes;
   }
 
   #proven(request: AccessRequest): boolean {

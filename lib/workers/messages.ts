@@ -54,6 +54,15 @@ interface WantRequest {
   placed: boolean;
 }
 
+/**
+ * What is here of a stream's blob has another size than `opened` said: which is right? Answered by
+ * `sized` or `refused`.
+ */
+interface SizeRequest {
+  kind: 'size';
+  id: number;
+}
+
 /** The stream or ask `id` is over; `whole`: to the end of what it was to send. */
 interface CloseRequest {
   kind: 'close';
@@ -160,6 +169,7 @@ export interface PageRequest {
 export type FrontMessage =
   | OpenRequest
   | WantRequest
+  | SizeRequest
   | CloseRequest
   | RelayRequest
   | ShardRequest
@@ -186,8 +196,9 @@ export type ControlMessage =
   /**
    * The client may read; `cold`: the shard was not in memory when it was asked for; `grantMs` is
    * how long the same request may be answered without asking again; `stale`: the registry is down,
-   * an old right counts; `provenBytes`: the size of what the right was proven for, which must be
-   * the blob's: it need not be known yet here, and no byte is sent before it is.
+   * an old right counts; `provenBytes`: the blob's size by a registry, or by a verified digest. No
+   * client is told another one: where what is here has another, the front asks (`size`). null: the
+   * registry was asked, and tells none.
    */
   | {
       kind: 'opened';
@@ -217,6 +228,8 @@ export type ControlMessage =
       uploadsAtOnce?: number;
       pathname?: string;
     }
+  /** The answer to `size`; the place of the shard that the stream began with is void. */
+  | { kind: 'sized'; id: number; totalBytes: number | null }
   | { kind: 'refused'; id: number; error: WireError }
   | {
       kind: 'answer';

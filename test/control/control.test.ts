@@ -3,7 +3,7 @@ import { ManualClock } from '../../lib/clock.ts';
 import { FrontDesk, type ControlParts } from '../../lib/control/control.ts';
 import { Journal } from '../../lib/control/watch/journal.ts';
 import type { PeerDeskParts } from '../../lib/control/peers/desk.ts';
-import type { StreamParts } from '../../lib/control/serve/streams.ts';
+import type { StreamParts } from '../../lib/control/serve/stream-parts.ts';
 import { ShoalError } from '../../lib/errors.ts';
 import { createLogger } from '../../lib/telemetry/logger.ts';
 import type { RelayedAnswer } from '../../lib/control/upstream/relays.ts';

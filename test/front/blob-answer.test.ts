@@ -32,6 +32,8 @@ describe('front/blob-answer', () => {
         f.opened(open, place, { totalBytes, provenBytes: 19, grantMs: 60_000 });
         f.at.arena.setLength(0, 1_000, 1_000);
         f.at.arrives(0, SMALL);
+        const { id } = await f.at.hears('size');
+        f.at.says({ kind: 'refused', id, error: { code: 'DIGEST_MISMATCH', message: 'no' } });
         const { status, headers, body } = await answer;
         assert.deepEqual(
           [status, headers['content-range'], body.includes(SMALL)],
@@ -43,6 +45,31 @@ describe('front/blob-answer', () => {
       [f.tiers, f.overs.map(({ error }) => error)],
       [[], Array.from({ length: 4 }, () => 'DIGEST_MISMATCH')],
     );
+  });
+
+  it('tells the size that the registry says, and takes what is here of that one', async () => {
+    for (const method of ['GET', 'HEAD']) {
+      const answer = f.get({}, method);
+      const open = await f.at.hears('open');
+      const lie = f.at.place(0, SMALL, 9_000_000_000);
+      f.opened(open, lie, { totalBytes: 9_000_000_000, provenBytes: 1_000 });
+      const { id } = await f.at.hears('size');
+      f.at.arrives(0, Buffer.from('more of the lie'));
+      f.at.says({ kind: 'sized', id, totalBytes: 1_000 });
+      if (method === 'GET') {
+        const { shard, placed } = await f.at.hears('want');
+        assert.deepEqual([shard, placed], [0, false]);
+        const place = f.at.place(1, SMALL, 1_000);
+        f.at.says({
+          ...{ kind: 'granted', id, shard: 0, ...place, checksum: null },
+          ...{ totalBytes: 1_000, cold: true },
+        });
+      }
+      const { status, headers, body } = await answer;
+      assert.deepEqual([status, headers['content-length']], [200, '1000']);
+      assert.equal(body.equals(method === 'GET' ? SMALL : Buffer.alloc(0)), true);
+    }
+    assert.equal(f.at.heard.filter(({ kind }) => kind === 'size').length, 2);
   });
 
   it('counts a right from the moment it was granted, however late the first byte', async () => {

@@ -140,6 +140,11 @@ export class NodeEffects implements FetchEffects {
     observation.journal.transferred(options, fetch.shard, ask.node, startMs, result);
     this.#standingOf(ask.node, result);
     if (ask.role === 'holder' && result.kind === 'miss') this.#parts.missed(key, ask.node);
+    if (this.#isOtherSize(key, result)) {
+      observation.meter.count('transfer.peer.failed');
+      this.#settle(fetch, attempt, otherSize(ask.node, result, arena.received(resident.slot)));
+      return;
+    }
     if (result.kind === 'data') {
       this.#parts.suspicion.received(key, index, ask.node, result.checksum);
       observation.meter.count('transfer.peer.done');
@@ -147,6 +152,13 @@ export class NodeEffects implements FetchEffects {
       observation.telemetry.peerRates.add(ask.node, result.lengthBytes - ask.fromBytes);
     } else if (result.kind === 'failed') observation.meter.count('transfer.peer.failed');
     this.#settle(fetch, attempt, result);
+  }
+
+  /** Whether a node names another size of the blob than the registry, or a verified digest. */
+  #isOtherSize(key: string, result: AttemptResult): boolean {
+    if (result.kind !== 'data' && result.kind !== 'redirect') return false;
+    const known = this.#parts.facts.sizeOf(key);
+    return isVouched(known) && result.totalBytes !== null && result.totalBytes !== known.bytes;
   }
 
   #standingOf(node: string, result: { kind: string; error?: WireError }): void {
@@ -246,4 +258,14 @@ export class NodeEffects implements FetchEffects {
     if (job.running === null) job.failed(error);
     else void job.running.then(() => job.failed(error));
   }
+}
+
+/**
+ * The answer of a node that was asked before the blob's size was known, and names another one: its
+ * bytes are wrong, too.
+ */
+function otherSize(node: NodeId, { kind }: AttemptResult, receivedBytes: number): AttemptResult {
+  const code = kind === 'data' ? 'CHECKSUM_MISMATCH' : 'PEER_BROKEN';
+  const message = `${node} named another size of the blob than its registry`;
+  return { kind: 'failed', error: { code, message }, receivedBytes };
 }

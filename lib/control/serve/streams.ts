@@ -4,44 +4,12 @@ import { READ_WINDOW_SHARDS, SHARD_BYTES } from '../../limits.ts';
 import { shardCount } from '../../shard.ts';
 import { ReadWindow } from '../../swarm/window.ts';
 import type { ControlMessage, OpenRequest } from '../../workers/messages.ts';
-import type { Share } from '../../share-queue.ts';
 import type { Span } from '../../span.ts';
-import type { BlobFacts } from '../shards/blob-facts.ts';
-import type { Gate, Grant } from '../upstream/access-gate.ts';
-import type { LayerGate } from './layer-gate.ts';
-import type { ShardLoader } from '../shards/loader.ts';
+import type { Grant } from '../upstream/access-gate.ts';
 import type { Interest, Resident, FetchOptions } from '../shards/resident.ts';
-import type { ReadAhead } from './read-ahead.ts';
-import type { ReadTrace } from './read-trace.ts';
 import { originOf, sha256Of } from './blob-origin.ts';
-
-export interface StreamParts {
-  loader: ShardLoader;
-  gate: Gate;
-  layers: LayerGate;
-  /** See LoaderParts. */
-  shareOf(options: FetchOptions): Share;
-  facts: BlobFacts;
-  /**
-   * Read-ahead over many small requests of a blob; that of one long request is its stream's own.
-   */
-  ahead: Pick<ReadAhead, 'read'>;
-  /** Records which shards small reads needed. */
-  trace: Pick<ReadTrace, 'note' | 'last'>;
-  /**
-   * Slots of memory in all; the open streams of all fronts share half of them for read-ahead.
-   */
-  slotCount: number;
-  open: { streams: number };
-  nowMs(): number;
-  /**
-   * Whether this node passes the shard on to others; such shards are read earlier
-   * (lib/swarm/window.ts).
-   */
-  isInner(shard: number): boolean;
-  /** How many shards read ahead may be in one request now. */
-  shardsTogether(): number;
-}
+import type { StreamParts } from './stream-parts.ts';
+import { ToldSize } from './told-size.ts';
 
 /** Sends control's answers to one front. */
 export type Reply = (message: ControlMessage) => void;
@@ -69,6 +37,11 @@ export class Streams {
 
   want(id: number, shard: number, placed: boolean): void {
     this.#streams.get(id)?.at(shard, placed);
+  }
+
+  /** The front doubts the size of what is here. */
+  size(id: number): void {
+    this.#streams.get(id)?.doubted();
   }
 
   /** The stream is over; `whole`: to its end, not aborted. False when `id` is no stream. */
@@ -111,6 +84,9 @@ class Stream {
   #retried = -1;
   /** The first shard was refused while this client's access check was still running. */
   #awaitsGrant = false;
+  readonly #size: ToldSize;
+  /** The size that the client may be told is known, or the upstream tells none. */
+  #isSized = false;
 
   constructor(request: OpenRequest, span: Span | undefined, parts: StreamParts, reply: Reply) {
     this.#request = request;
@@ -120,6 +96,7 @@ class Stream {
     this.#window = new ReadWindow(request.sequential, READ_WINDOW_SHARDS);
     this.#window.begin(request.shard);
     const { blob, authorization } = request;
+    this.#size = new ToldSize(parts, blob, authorization);
     this.#options = {
       origin: originOf(blob, authorization, parts.gate.saidBytes(blob, authorization)),
       sliceBytes: 0,
@@ -139,6 +116,7 @@ class Stream {
       facts.addOrigin(blob.key, this.#options.origin!);
       this.#grant = { forMs: remembered, stale: false };
       this.#want(this.#shard);
+      this.#vouch();
       return;
     }
     // The check and the fetch run side by side, so the first byte waits for the slower of the two,
@@ -154,7 +132,8 @@ class Stream {
           // The first place is void; the front has not been told of it.
           this.#firstPlace = null;
           this.#again(this.#shard);
-        } else this.#tellFirst();
+        }
+        this.#vouch();
       },
       (thrown: unknown) => {
         const error = ShoalError.from(thrown);
@@ -163,6 +142,27 @@ class Stream {
       },
     );
     this.#want(this.#shard);
+  }
+
+  /** Answers once a size may be told. */
+  #vouch(): void {
+    const ready = (): void => {
+      this.#isSized = true;
+      this.#tellFirst();
+    };
+    if (this.#size.bytes !== null) ready();
+    else this.#size.ask().then(ready, (thrown: unknown) => this.#refuse(ShoalError.from(thrown)));
+  }
+
+  /** What is here has another size than the one that may be told. */
+  doubted(): void {
+    const { id } = this.#request;
+    this.#size.ask().then(
+      (totalBytes) => {
+        if (!this.#closed) this.#reply({ kind: 'sized', id, totalBytes });
+      },
+      (thrown: unknown) => this.#refuse(ShoalError.from(thrown)),
+    );
   }
 
   /** The client has advanced to `shard`. */
@@ -301,12 +301,11 @@ class Stream {
 
   /** Sends `opened` once both are known: access is granted and the first shard has a place. */
   #tellFirst(): void {
-    if (this.#grant === null || this.#firstPlace === null || this.#closed) return;
+    if (this.#grant === null || this.#firstPlace === null || this.#closed || !this.#isSized) return;
     const { resident, cold } = this.#firstPlace;
     const { shard, slot, generation } = resident;
-    const { gate, facts } = this.#parts;
-    const { id, blob, authorization } = this.#request;
-    const provenBytes = gate.sizeOf(blob, authorization);
+    const { facts } = this.#parts;
+    const { id } = this.#request;
     this.#reply({
       kind: 'opened',
       id,
@@ -314,7 +313,7 @@ class Stream {
       slot,
       generation,
       totalBytes: facts.totalOf(resident.key),
-      provenBytes,
+      provenBytes: this.#size.bytes,
       cold,
       grantMs: this.#grant.forMs,
       stale: this.#grant.stale,

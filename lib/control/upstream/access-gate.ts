@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { ShoalError } from '../../errors.ts';
-import { GRANT_MS_MAX, MANIFEST_PLACES_MAX } from '../limits.ts';
+import { BLOB_FACTS_MAX, GRANT_MS_MAX, MANIFEST_PLACES_MAX } from '../limits.ts';
 import type { BlobSize } from '../../registry/blob-size.ts';
 import type { AccessLedger, AccessRequest } from '../../registry/access.ts';
 import type { TypeSource } from '../../registry/manifest.ts';
@@ -48,6 +48,10 @@ export class Gate {
   readonly #parts: GateParts;
   /** The manifest that the registry sent last, by scope. */
   readonly #manifests = new LRUCache<string, ManifestPlace>({ max: MANIFEST_PLACES_MAX });
+  /** Blobs whose size the upstream was asked for and did not tell, by scope and key. */
+  readonly #untold = new LRUCache<string, true>({ max: BLOB_FACTS_MAX });
+  /** Questions for a blob's size that are under way, by scope, key and credential. */
+  readonly #sizing = new Map<string, Promise<number | null>>();
 
   constructor(parts: GateParts) {
     this.#parts = parts;
@@ -98,6 +102,27 @@ export class Gate {
    */
   sizeOf(blob: BlobName, authorization: string | null): number | null {
     return this.#parts.ledger.sizeOf(request(blob, authorization));
+  }
+
+  /**
+   * The blob's size by the upstream, which is asked unless it has told it or was asked in vain
+   * (null). Equal questions under way share one request.
+   * @throws the upstream's error
+   */
+  askSize(blob: BlobName, authorization: string | null): Promise<number | null> {
+    const asked = request(blob, authorization);
+    const name = `${asked.scope} ${asked.key}`;
+    const known = this.#parts.ledger.sizeOf(asked);
+    if (known !== null || this.#untold.has(name)) return Promise.resolve(known);
+    const id = `${name} ${authorization}`;
+    let sizing = this.#sizing.get(id);
+    if (sizing === undefined) {
+      sizing = this.#parts.ledger
+        .ask(asked, () => this.#ask(blob, authorization, undefined))
+        .finally(() => this.#sizing.delete(id));
+      this.#sizing.set(id, sizing);
+    }
+    return sizing;
   }
 
   /** The size of the blob by a manifest of its repository, if known. */
@@ -214,6 +239,8 @@ export class Gate {
     outages.note(blob.url, result.kind === 'granted' ? null : ShoalError.fromWire(result.error));
     if (result.kind === 'granted') {
       const { totalBytes } = result;
+      const { scope, key } = request(blob, authorization);
+      if (totalBytes === null) this.#untold.set(`${scope} ${key}`, true);
       if (totalBytes !== null && sized(blob.key, totalBytes).bytes !== totalBytes) {
         count('access.refused');
         // No size in the message: what is known of the blob here is not for this client to hear.

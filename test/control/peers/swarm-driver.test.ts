@@ -27,6 +27,7 @@ const [SELF, OTHER] = ['127.0.0.1:1', '127.0.0.1:2'];
 describe('control/swarm-driver', () => {
   let driver: SwarmDriver;
   let arena: Arena;
+  let facts: BlobFacts;
   let jobs: PoolJob[];
   let ends: ((result: unknown) => void)[];
   let missed: [string, string][];
@@ -34,6 +35,7 @@ describe('control/swarm-driver', () => {
 
   beforeEach(async () => {
     [jobs, ends, missed, lines, arena] = [[], [], [], [], Arena.create(4 * SHARD_BYTES)];
+    facts = new BlobFacts();
     const run = (job: PoolJob): Promise<unknown> => {
       jobs.push(job);
       return new Promise((end) => ends.push(end));
@@ -55,7 +57,7 @@ describe('control/swarm-driver', () => {
       arena,
       doorbells: Doorbells.create(1),
       pools: { run, origin: run } as unknown as Pools,
-      facts: new BlobFacts(),
+      facts,
       vouching: new Vouching({ registries: [], allow: [] }),
       clock: new ManualClock(),
       random: Math.random,
@@ -142,6 +144,28 @@ describe('control/swarm-driver', () => {
     assert.equal(arena.received(0), 0);
     arena.setReceived(0, 700);
     assert.equal(arena.owned(0), 700, "the origin's own");
+  });
+
+  it('reads anew what a node sent before the registry named another size', async () => {
+    begin();
+    arena.setReceived(0, SHARD_BYTES);
+    facts.sized(KEY, 64 * SHARD_BYTES, 'upstream');
+    const [totalBytes, lengthBytes] = [9_000_000_000, SHARD_BYTES];
+    // It has a checksum that fits.
+    ends[0]!({ kind: 'data', totalBytes, lengthBytes, claimedChecksum: 'aa', checksum: 'aa' });
+    await settled();
+    const last = jobs.at(-1)!;
+    assert.ok(last.kind === 'origin' && last.parts[0]!.fromBytes === 0);
+    assert.equal(last.totalBytes, 64 * SHARD_BYTES);
+  });
+
+  it('leaves a node that sends elsewhere for a blob of another size', async () => {
+    begin();
+    facts.sized(KEY, 64 * SHARD_BYTES, 'upstream');
+    ends[0]!({ kind: 'redirect', parents: [OTHER], checksum: 'aa', totalBytes: 12 });
+    await settled();
+    assert.notEqual((jobs.at(-1) as { path?: string }).path?.includes('role=parent'), true);
+    assert.equal(jobs.length, 2);
   });
 
   it('reads from a holder before the origin, and forgets one that has nothing', async () => {

@@ -24,6 +24,7 @@ const SHARE: Share = { lane: 'read', upstream: 'r.example', client: '' };
 /** Streams of one front over a loader; the test plays the swarm, the registry and the front. */
 export interface StreamFixture extends LoaderFixture {
   streams: Streams;
+  gate: Gate;
   ahead: ReadAhead;
   trace: ReadTrace;
   replies: ControlMessage[];
@@ -56,7 +57,10 @@ export function streamFixture(
     probe: () => new Promise((resolve) => probes.push(resolve)),
     servesWhole: () => false,
     headManifest: async () => null,
-    sized: (key, totalBytes) => at.facts.sized(key, totalBytes, 'upstream'),
+    sized(key, totalBytes) {
+      at.loader.sized(key, totalBytes, 'upstream');
+      return at.facts.sizeOf(key)!;
+    },
     count: () => undefined,
   });
   const layers = new LayerGate(options.layers ?? 128, at.clock, () => undefined);
@@ -88,6 +92,7 @@ export function streamFixture(
   return {
     ...at,
     streams,
+    gate,
     ahead,
     trace,
     replies,

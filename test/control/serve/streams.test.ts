@@ -198,6 +198,7 @@ describe('control/streams', () => {
     const at = streamFixture();
     at.open({ untilShard: 0 });
     await settled();
+    at.answer(GRANTED);
     await at.deliver(0, 900);
     at.streams.want(1, 0, false);
     assert.deepEqual(
@@ -283,6 +284,8 @@ describe('control/streams', () => {
       at.store.loads.map(({ key }) => key),
       [OTHER_KEY],
     );
+    at.answer(GRANTED);
+    await settled();
     assert.deepEqual(
       at.replies.map((reply) => reply.kind),
       ['opened', 'opened'],

@@ -1,0 +1,63 @@
+import { ShoalError } from '../../errors.ts';
+import { isVouched } from '../../registry/blob-size.ts';
+import type { BlobName } from '../../workers/messages.ts';
+import type { StreamParts } from './stream-parts.ts';
+
+/**
+ * The size of a blob that one client may be told: a registry said it (to a check, in a manifest, or
+ * with the bytes), or it is that of a whole blob whose digest has held. What only another node
+ * claims is told to no client.
+ */
+export class ToldSize {
+  readonly #parts: Pick<StreamParts, 'gate' | 'facts' | 'loader'>;
+  readonly #blob: BlobName;
+  readonly #authorization: string | null;
+  #asking: Promise<number | null> | null = null;
+
+  constructor(
+    parts: Pick<StreamParts, 'gate' | 'facts' | 'loader'>,
+    blob: BlobName,
+    authorization: string | null,
+  ) {
+    this.#parts = parts;
+    this.#blob = blob;
+    this.#authorization = authorization;
+  }
+
+  /** As far as it is known here. */
+  get bytes(): number | null {
+    const { gate, facts } = this.#parts;
+    const known = facts.sizeOf(this.#blob.key);
+    return (
+      gate.sizeOf(this.#blob, this.#authorization) ??
+      (isVouched(known) ? known.bytes : gate.saidBytes(this.#blob, this.#authorization))
+    );
+  }
+
+  /**
+   * The size by the upstream, which is asked if it has not said one; null: it says none. A manifest
+   * does not count here. What is here of another size is dropped.
+   * @throws the upstream's error
+   */
+  ask(): Promise<number | null> {
+    this.#asking ??= this.#ask();
+    return this.#asking;
+  }
+
+  async #ask(): Promise<number | null> {
+    const { gate, facts, loader } = this.#parts;
+    const { key } = this.#blob;
+    const provenBytes = gate.sizeOf(this.#blob, this.#authorization);
+    const known = facts.sizeOf(key);
+    if (provenBytes === null)
+      return isVouched(known) ? known.bytes : gate.askSize(this.#blob, this.#authorization);
+    if (isVouched(known) && known.bytes !== provenBytes)
+      throw new ShoalError(
+        'DIGEST_MISMATCH',
+        "the upstream's object has another size than the blob of this name; read it from the " +
+          'upstream',
+      );
+    loader.sized(key, provenBytes, 'upstream');
+    return provenBytes;
+  }
+}
