@@ -155,7 +155,7 @@ export async function startProcess(machine: MachineParts): Promise<Process> {
             ...{ slotCount: arena.slotCount, isCrowded: () => residency.waiting > 0 },
             ...{ pools, log: observation.log, clock },
           }),
-    settle: () => undefined,
+    settle: () => scrubber.close(),
     close: () => store.close(),
   };
   variant.storage?.(storage);
@@ -180,7 +180,7 @@ export async function startProcess(machine: MachineParts): Promise<Process> {
   });
   variant.parts?.(parts, shards);
   await shards.swarm.join(membership);
-  new Scrubber({ clock, arena, residency, store, scrubbed: () => undefined });
+  const scrubber = new Scrubber({ clock, arena, residency, store, scrubbed: () => undefined });
   const front = serve(machine, clock, { arena, doorbells }, parts, envelope);
   const process: Process = {
     isDraining: false,
@@ -188,6 +188,7 @@ export async function startProcess(machine: MachineParts): Promise<Process> {
     ...{ clock, storage, shards, parts, tell: (view) => tell(view), end: () => clock.end() },
     // As lib/node.ts does it.
     async drain() {
+      storage.settle();
       await front.drain();
       shards.offers.close();
       await shards.swarm.leave();
