@@ -11,6 +11,7 @@ import { LayerGate } from '../control/serve/layer-gate.ts';
 import { Preheats } from '../control/serve/preheats.ts';
 import { ReadAhead } from '../control/serve/read-ahead.ts';
 import { ReadTrace } from '../control/serve/read-trace.ts';
+import { ToldSize } from '../control/serve/told-size.ts';
 import { Holdings } from '../control/shards/holdings.ts';
 import { statusInputs } from '../control/status-inputs.ts';
 import { Gate } from '../control/upstream/access-gate.ts';
@@ -113,7 +114,7 @@ export function buildDesk(inputs: DeskInputs): Desk {
     self: node,
     members: () => swarm.members(),
     gate,
-    totalOf: (key) => facts.totalOf(key) ?? store.totalOf(key) ?? runtime?.totalOf(key) ?? null,
+    sizeOf: (blob, authorization) => ToldSize.of({ gate, facts, loader }, blob, authorization),
     holdings,
     call,
   });

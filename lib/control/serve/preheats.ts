@@ -15,8 +15,8 @@ export interface PreheatParts {
   self: string;
   members(): readonly Member[];
   gate: Pick<Gate, 'remembered' | 'check'>;
-  /** A blob's size, if it is known here. */
-  totalOf(key: string): number | null;
+  /** A blob's size, as a client may be told it (see ToldSize); null: nobody knows it. */
+  sizeOf(blob: BlobName, authorization: string | null): Promise<number | null>;
   holdings: Pick<Holdings, 'hold'>;
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult>;
 }
@@ -56,12 +56,12 @@ export class Preheats {
    */
   async preheat(request: PreheatRequest): Promise<Holding> {
     const { node, blob, authorization, requestId, span } = request;
-    const { self, members, gate, totalOf, holdings } = this.#parts;
+    const { self, members, gate, sizeOf, holdings } = this.#parts;
     if (gate.remembered(blob, authorization) === null) {
       const check = span?.child('access check');
       await gate.check(blob, authorization, check?.traceparent).finally(() => check?.end());
     }
-    const totalBytes = totalOf(blob.key);
+    const totalBytes = await sizeOf(blob, authorization);
     if (totalBytes === null)
       throw new ShoalError(
         'BAD_REQUEST',

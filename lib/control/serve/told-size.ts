@@ -24,6 +24,16 @@ export class ToldSize {
     this.#authorization = authorization;
   }
 
+  /** That of `blob`, which may take a request to the upstream; null: nobody tells it. */
+  static async of(
+    parts: Pick<StreamParts, 'gate' | 'facts' | 'loader'>,
+    blob: BlobName,
+    authorization: string | null,
+  ): Promise<number | null> {
+    const size = new ToldSize(parts, blob, authorization);
+    return size.bytes ?? (await size.ask()) ?? parts.facts.totalOf(blob.key);
+  }
+
   /** As far as it is known here. */
   get bytes(): number | null {
     const { gate, facts } = this.#parts;

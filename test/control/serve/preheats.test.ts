@@ -29,7 +29,7 @@ describe('control/preheats', () => {
         { node: 'n:2', role: 'agent', zone: 'z' },
       ],
       gate: { remembered: () => 1_000, check: async () => ({ forMs: 1, stale: false }) },
-      totalOf: () => 4_000,
+      sizeOf: async () => 4_000,
       holdings: { hold: async () => ({ shards: 1, held: 1, error: null }) },
       call: async (node, path, options) => {
         calls.push({ node, path, options });
@@ -77,7 +77,7 @@ describe('control/preheats', () => {
       refusal,
     );
     await assert.rejects(preheats().preheat({ ...REQUEST, node: 'n:9' }), { code: 'BAD_REQUEST' });
-    await assert.rejects(preheats({ totalOf: () => null }).preheat(REQUEST), {
+    await assert.rejects(preheats({ sizeOf: async () => null }).preheat(REQUEST), {
       code: 'BAD_REQUEST',
     });
     assert.equal(calls.length, 0);

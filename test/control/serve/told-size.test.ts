@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { ToldSize } from '../../../lib/control/serve/told-size.ts';
 import { settled, KEY } from '../fixture.ts';
 import { BLOB, streamFixture, type StreamFixture } from './stream-fixture.ts';
 
@@ -71,6 +72,14 @@ describe('control/told-size: the size that a client is told', () => {
       const opened = at.replies.at(-1);
       assert.ok(opened?.kind === 'opened' && opened.provenBytes === null);
     }
+  });
+
+  it("is a preheat's, too, which asks for no shard of what a node claims", async () => {
+    const at = streamFixture();
+    at.facts.sized(KEY, LIE, 'owner');
+    const size = ToldSize.of(at, BLOB, 'Bearer t');
+    at.answer(GRANTED);
+    assert.equal(await size, 900);
   });
 
   it('does not exist where the right is to an object of another size', async () => {
