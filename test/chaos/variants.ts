@@ -5,10 +5,10 @@ import type { PoolJob } from '../../lib/workers/pool.ts';
 import type { Variant } from './machine.ts';
 import type { FaultKind } from './plan.ts';
 
-/** A node with one rule broken, and the faults under which that must show. */
+/** A node with one rule broken, and the faults under which that must show; without: any. */
 export interface Broken {
   breaks: Variant;
-  under: FaultKind[];
+  under?: FaultKind[];
   /** A seed that shows it. */
   seed: number;
 }
@@ -99,6 +99,16 @@ export const VARIANTS: Record<string, Broken> = {
       shards({ facts }) {
         const sized = facts.sized.bind(facts);
         facts.sized = (key, bytes) => sized(key, bytes, 'digest');
+      },
+    },
+  },
+  tellsASizeThatANodeClaims: {
+    seed: 7_076,
+    breaks: {
+      parts({ streams: { gate } }) {
+        gate.sizeOf = () => null;
+        gate.saidBytes = () => null;
+        gate.askSize = async () => null;
       },
     },
   },
