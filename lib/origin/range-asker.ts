@@ -33,10 +33,12 @@ export interface OriginCost {
 /**
  * Whether a status may be about the range: servers, proxies and filters give nearly any to a GET
  * with Range that they would serve without one. The ones listed are about the client, the object
- * and the rate; so are a server's errors where the origin serves ranges.
+ * and the rate. Where the origin serves ranges, so are a server's errors, and 403 says that a
+ * signed URL has ended.
  */
 const maybeAboutRange = (status: number, ranges: HeadFact['ranges']): boolean =>
-  ![401, 404, 407, 429].includes(status) && (ranges !== 'parts' || status < 500);
+  ![401, 404, 407, 429].includes(status) &&
+  (ranges !== 'parts' || (status !== 403 && status < 500));
 
 /** One request for bytes of an object. */
 export interface Ask {
