@@ -2,19 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Assets } from '../assets.ts';
-import { CountingProxy } from '../e2e/counting-proxy.ts';
 import { Daemon, run } from '../e2e/daemon.ts';
 import { makeImage, type TestImage } from '../e2e/image.ts';
-import { ShoalNode } from '../e2e/node.ts';
-import { DockerRegistry } from '../e2e/registry.ts';
+import { CREDENTIALS, PublicAndLocked, SLACK_BYTES } from '../e2e/public-and-locked.ts';
 import { scratchFolder } from '../e2e/scratch-folder.ts';
-import { TokenServer } from '../e2e/token-server.ts';
-import { freePorts } from '../free-ports.ts';
 import { needs } from '../programs.ts';
 
-const CREDENTIALS = 'alice:wonder';
-/** Configs are smaller than a shard and may be asked for together with the right to read them. */
-const SLACK_BYTES = 2_000;
 /** Needs no containerd, no overlayfs and no network of its own. */
 const CONFIG = `
 [worker.oci]
@@ -30,53 +23,21 @@ const buildkit = new Assets<'buildctl' | 'buildkitd'>('buildkit');
 describe('buildkit: base images come through a node', () => {
   let dir: string;
   let buildctl: string;
-  let node: ShoalNode;
   let daemon: Daemon;
-  let tokens: TokenServer;
-  const registries: DockerRegistry[] = [];
-  /** Between the node and the registry, the public one and the locked one. */
-  const registrySide: CountingProxy[] = [];
-  /** Between BuildKit and the node. */
-  const clientSide: CountingProxy[] = [];
+  const servers = new PublicAndLocked();
+  const { registries, registrySide, clientSide } = servers;
 
   before(async function () {
     needs(this, 'docker-registry', 'skopeo', 'runc');
     const [client, server] = buildkit.needs(this, 'buildctl', 'buildkitd');
     buildctl = client!;
     dir = await scratchFolder();
-    tokens = await TokenServer.start(dir, {
-      alice: { password: 'wonder', repositories: ['team/app'] },
-    });
-    for (const auth of [undefined, tokens]) {
-      const home = join(dir, auth === undefined ? 'public' : 'locked');
-      await mkdir(home);
-      registries.push(await DockerRegistry.start(home, auth));
-    }
-    const [port = 0] = await freePorts(1);
-    for (const registry of registries) {
-      registrySide.push(await CountingProxy.start(registry.port));
-      clientSide.push(await CountingProxy.start(port));
-    }
-    node = await ShoalNode.start(join(dir, 'node'), {
-      ProxyConfig: {
-        port,
-        registries: registrySide.map(({ host }, at) => ({
-          p2pHost: clientSide[at]!.host,
-          upstream: `http://${host}`,
-        })),
-      },
-    });
+    await servers.start(dir, 'team/app');
     daemon = await startBuildkit(server!);
   });
 
   after(async () => {
-    await Promise.all([
-      daemon?.stop(),
-      node?.stop(),
-      tokens?.stop(),
-      ...registries.map((one) => one.stop()),
-      ...[...registrySide, ...clientSide].map((one) => one.stop()),
-    ]);
+    await Promise.all([daemon?.stop(), servers.stop()]);
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 

@@ -3,29 +3,15 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { needs } from '../programs.ts';
 import { CLIENTS, RANGE_BYTES, RANGES_AT_ONCE, type Client } from './clients.ts';
-import { CountingProxy } from './counting-proxy.ts';
+import type { CountingProxy } from './counting-proxy.ts';
 import { makeImage, makeIndex, type TestImage } from './image.ts';
-import { ShoalNode } from './node.ts';
-import { DockerRegistry } from './registry.ts';
+import { CREDENTIALS, PublicAndLocked, SLACK_BYTES } from './public-and-locked.ts';
 import { scratchFolder } from './scratch-folder.ts';
-import { TokenServer } from './token-server.ts';
-import { freePorts } from '../free-ports.ts';
-
-const CREDENTIALS = 'alice:wonder';
-/** A config that is smaller than a request may be asked for together with the right to read it. */
-const SLACK_BYTES = 2_000;
 
 describe('e2e: every client gets through a node what it gets from the registry', () => {
   let dir: string;
-  let tokens: TokenServer;
-  const registries: DockerRegistry[] = [];
-  /**
-   * Between the node and the registry, the public one and the locked one; images go by their names.
-   */
-  const registrySide: CountingProxy[] = [];
-  /** Between the clients and the node. */
-  const clientSide: CountingProxy[] = [];
-  let node: ShoalNode;
+  const servers = new PublicAndLocked();
+  const { registries, registrySide, clientSide } = servers;
   const images: Record<
     string,
     {
@@ -40,28 +26,7 @@ describe('e2e: every client gets through a node what it gets from the registry',
   before(async function () {
     needs(this, 'docker-registry', 'skopeo');
     dir = await scratchFolder();
-    tokens = await TokenServer.start(dir, {
-      alice: { password: 'wonder', repositories: ['team/private'] },
-    });
-    for (const auth of [undefined, tokens]) {
-      const home = join(dir, auth === undefined ? 'public' : 'locked');
-      await mkdir(home);
-      registries.push(await DockerRegistry.start(home, auth));
-    }
-    const [port = 0] = await freePorts(1);
-    for (const registry of registries) {
-      registrySide.push(await CountingProxy.start(registry.port));
-      clientSide.push(await CountingProxy.start(port));
-    }
-    node = await ShoalNode.start(join(dir, 'node'), {
-      ProxyConfig: {
-        port,
-        registries: registrySide.map(({ host }, at) => ({
-          p2pHost: clientSide[at]!.host,
-          upstream: `http://${host}`,
-        })),
-      },
-    });
+    await servers.start(dir, 'team/private');
     const add = async (name: string, image: TestImage, isPrivate: boolean): Promise<void> => {
       images[name] = {
         repository: `team/${name}`,
@@ -103,12 +68,7 @@ describe('e2e: every client gets through a node what it gets from the registry',
   });
 
   after(async () => {
-    await Promise.all([
-      node?.stop(),
-      tokens?.stop(),
-      ...registries.map((one) => one.stop()),
-      ...[...registrySide, ...clientSide].map((one) => one.stop()),
-    ]);
+    await servers.stop();
     if (dir !== undefined) await rm(dir, { recursive: true });
   });
 
@@ -141,7 +101,7 @@ describe('e2e: every client gets through a node what it gets from the registry',
             assert.equal(
               finished.code,
               0,
-              `${finished.stderr}\n${node.daemon.output.slice(-4_000)}`,
+              `${finished.stderr}\n${servers.node.daemon.output.slice(-4_000)}`,
             );
             const digests = await client.pulled(reference);
             await client.forget(reference);
@@ -196,7 +156,11 @@ describe('e2e: every client gets through a node what it gets from the registry',
       for (const side of [seen, origin]) side.reset();
       const reference = `${origin.host}/team/ranges:test`;
       const finished = await client.tryPull(reference);
-      assert.equal(finished.code, 0, `${finished.stderr}\n${node.daemon.output.slice(-4_000)}`);
+      assert.equal(
+        finished.code,
+        0,
+        `${finished.stderr}\n${servers.node.daemon.output.slice(-4_000)}`,
+      );
       assert.ok((await client.pulled(reference)).includes(image.layers[0]!.digest));
       const { ranges, openMax } = seen.blobs.get(image.layers[0]!.digest)!;
       const wanted = Array.from(

@@ -6,7 +6,16 @@ import { statPath } from '../../lib/wire/stat.ts';
 import { PROTOCOL_VERSION } from '../../lib/wire/version.ts';
 import { ClusterSecret } from '../../lib/wire/secret.ts';
 import { until } from '../telemetry/until.ts';
-import { askPath, CHECKSUM, KEY, PeerFrontFixture, SELF, SMALL, WALL_MS } from './peer-fixture.ts';
+import {
+  ASK,
+  askPath,
+  CHECKSUM,
+  KEY,
+  PeerFrontFixture,
+  SELF,
+  SMALL,
+  WALL_MS,
+} from './peer-fixture.ts';
 
 describe('front/peer-answer', () => {
   let at: PeerFrontFixture;
@@ -26,19 +35,7 @@ describe('front/peer-answer', () => {
     const { id, ...ask } = await at.front.hears('ask');
     assert.deepEqual(ask, {
       kind: 'ask',
-      query: {
-        key: KEY,
-        shard: 0,
-        fromBytes: 0,
-        node: '10.0.0.9:65002',
-        zone: 'a',
-        role: 'parent',
-        exclude: ['x:1'],
-        hops: 2,
-        load: 4,
-        holdMs: 1000,
-        shardMs: null,
-      },
+      query: ASK,
       origin,
       requestId: 'request-1',
     });

@@ -13,22 +13,23 @@ export const SMALL = randomBytes(1_000);
 export const WALL_MS = 1_700_000_000_000;
 export const SELF = '10.0.0.1:65002';
 
-/** The path of a request for shard 0 of KEY. */
-export const askPath = (more: Partial<PreadQuery> = {}): string =>
-  preadPath({
-    key: KEY,
-    shard: 0,
-    fromBytes: 0,
-    node: '10.0.0.9:65002',
-    zone: 'a',
-    role: 'parent',
-    exclude: ['x:1'],
-    hops: 2,
-    load: 4,
-    holdMs: 1000,
-    shardMs: null,
-    ...more,
-  });
+/** A request for shard 0 of KEY. */
+export const ASK: PreadQuery = {
+  key: KEY,
+  shard: 0,
+  fromBytes: 0,
+  node: '10.0.0.9:65002',
+  zone: 'a',
+  role: 'parent',
+  exclude: ['x:1'],
+  hops: 2,
+  load: 4,
+  holdMs: 1000,
+  shardMs: null,
+};
+
+/** The path of ASK. */
+export const askPath = (more: Partial<PreadQuery> = {}): string => preadPath({ ...ASK, ...more });
 
 /**
  * A front that serves other nodes; the test plays control, and what the front reports is recorded.
