@@ -21,8 +21,6 @@ const nodeSummary = z.object({
   /** Payload bytes since its start, and per second over the last window. */
   bytes: sums,
   rates: sums,
-  /** Bytes sent to clients that did not come from the origin. */
-  savedBytes: bytes,
   cache: z.object({ usedBytes: bytes, capacityBytes: bytes, suspended: z.boolean() }),
   /** Entries waiting in all its queues. */
   waiting: z.number().nonnegative(),
@@ -90,7 +88,6 @@ export function summarize(
     page,
     bytes: pick(totals),
     rates: pick(status.rates),
-    savedBytes: status.sent.client - status.clientBytes.origin,
     cache: {
       usedBytes: cache.usedBytes,
       capacityBytes: cache.allocatedBytes,

@@ -28,7 +28,6 @@ export function row(i: number, share = 0.5, changes: Partial<AgedSummary> = {}):
       upload: bytes,
     },
     rates: { origin: i < 2 ? 60e6 : 0, peer: RATE, cache: 0, client: RATE + i * 997, upload: RATE },
-    savedBytes: bytes,
     cache: { usedBytes: 1e9 + i * 1e6, capacityBytes: 4_294_967_296, suspended: false },
     waiting: 0,
     errors: { count: 0, lastCode: null },

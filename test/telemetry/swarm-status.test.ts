@@ -54,8 +54,8 @@ describe('telemetry/swarm-status', () => {
       rows.reduce((sum, summary) => sum + summary.bytes.client, 0),
     );
     // The bytes that a root fetched for others are not saved.
+    assert.ok(bytes.origin > 0);
     assert.equal(savedBytes, bytes.client - bytes.origin);
-    assert.ok(savedBytes < rows.reduce((sum, summary) => sum + summary.savedBytes, 0));
     assert.equal(images.length, 1);
     assert.equal(images[0]!.have + images[0]!.pulling + images[0]!.failed, 99);
     assert.deepEqual([states.failing, states.silent, states.slow, states.unheard], [1, 1, 1, 1]);
