@@ -1,7 +1,8 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
-import { BRIEF_READ_BYTES_MAX, SMALL_READ_BYTES_MAX } from './limits.ts';
+import { BRIEF_READ_BYTES_MAX, SIZE_QUESTIONS_MAX, SMALL_READ_BYTES_MAX } from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
+import { otherSize } from '../registry/blob-size.ts';
 import {
   ifRangeHolds,
   noneMatchFails,
@@ -43,7 +44,8 @@ export class BlobAnswer {
   /** The only size that the client may be told; null: any. See `opened`. */
   #provenBytes: number | null = null;
   /** What is here has another size: control has been asked which is right. */
-  #sizing: 'no' | 'asked' | 'settled' = 'no';
+  #isSizing = false;
+  #sizings = 0;
   #sender: BodySender | null = null;
   #offsetBytes = 0;
   #opened = -1;
@@ -228,7 +230,7 @@ export class BlobAnswer {
 
   /** Control has looked into the size: what is here of another one is brought anew. */
   #settled(totalBytes: number | null): void {
-    this.#sizing = 'settled';
+    this.#isSizing = false;
     this.#provenBytes = totalBytes;
     if (this.#blob !== null || this.#first === null) return;
     const { shard } = this.#first;
@@ -240,8 +242,7 @@ export class BlobAnswer {
   /** The blob here seems to have this size. False if it must not be told, or not yet. */
   #sized(totalBytes: number): boolean {
     if (this.#provenBytes !== null && this.#provenBytes !== totalBytes) {
-      if (this.#sizing === 'no') this.#tools.link.askSize(this.#stream!);
-      if (this.#sizing === 'no') this.#sizing = 'asked';
+      this.#askSize();
       return false;
     }
     const { warm, nowMs } = this.#tools;
@@ -252,6 +253,15 @@ export class BlobAnswer {
     if (this.#grantUntilMs > nowMs()) warm.grant(request, name, this.#blob, this.#grantUntilMs);
     this.#res.cork(() => this.#begin());
     return true;
+  }
+
+  /** Sources may contradict each other for as long as none has sent the whole blob. */
+  #askSize(): void {
+    if (this.#isSizing) return;
+    this.#isSizing = true;
+    this.#sizings += 1;
+    if (this.#sizings <= SIZE_QUESTIONS_MAX) this.#tools.link.askSize(this.#stream!);
+    else this.#fail(otherSize());
   }
 
   /** Called once the size is known. Writes the head and starts the body, if there is one. */

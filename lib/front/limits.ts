@@ -76,3 +76,9 @@ export const UPLOAD_STUCK_MS = 500;
  */
 export const UPLOAD_ALIVE_MS = 1_000;
 export const UPLOAD_ALIVE_BYTES = 8 * 1024;
+
+/**
+ * How often one answer asks which size is right. The first question brings the blob of that size; a
+ * contradiction after that comes from another source under way at the same time.
+ */
+export const SIZE_QUESTIONS_MAX = 3;

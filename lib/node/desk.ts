@@ -253,8 +253,9 @@ function buildGate(
       });
       return answer.kind === 'answer' ? answer.status : null;
     },
-    sized(key, totalBytes) {
-      loader.sized(key, totalBytes, 'upstream');
+    sized({ key, upstreamHost }, totalBytes) {
+      if (facts.said(key, upstreamHost, totalBytes) || facts.sizeOf(key) === null)
+        loader.sized(key, totalBytes, 'upstream');
       return facts.sizeOf(key)!;
     },
     count: (name) => observation.meter.count(name),

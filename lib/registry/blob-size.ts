@@ -1,3 +1,5 @@
+import { ShoalError } from '../errors.ts';
+
 /**
  * Who vouches for a blob's size, the strongest first:
  * - `digest`: the whole blob had this size when its digest was verified;
@@ -33,4 +35,12 @@ export function strongerSize(known: BlobSize | null, said: BlobSize): BlobSize {
 /** Whether a source may be asked for exactly these bytes: it has said the size itself. */
 export function isVouched(size: BlobSize | null): size is BlobSize {
   return size !== null && RANK[size.provenance] >= RANK.upstream;
+}
+
+/** What a client is told whose registry has an object of another size than the blob. */
+export function otherSize(): ShoalError {
+  return new ShoalError(
+    'DIGEST_MISMATCH',
+    "the upstream's object has another size than the blob of this name; read it from the upstream",
+  );
 }

@@ -243,6 +243,7 @@ export class ShardFetch implements Fetch {
   #afterOrigin(then: AfterOrigin): void {
     if (then.kind === 'end') this.#close(then.result);
     else if (then.kind === 'again') {
+      if (then.anew) this.#verification.restart(0);
       if (!this.#patience.isOver) this.#parts.sources.turnBack();
       this.#go();
     } else {

@@ -9,6 +9,11 @@ export class OriginRefs {
 
   #used: OriginRef | null = null;
 
+  /** The one in use, or used last. */
+  get used(): OriginRef | null {
+    return this.#used;
+  }
+
   /** Whether none is left. */
   get isEmpty(): boolean {
     return this.#refs.length === 0;

@@ -12,11 +12,11 @@ import { isFinal, retryAfterMs } from './refusal.ts';
 import type { OriginRef, FetchResult } from './types.ts';
 
 /**
- * What a failure at the origin leads to: another credential at once, a pause (`anew`: nothing of
- * what came is kept), or the fetch's end.
+ * What a failure at the origin leads to: another credential at once, a pause, or the fetch's end.
+ * `anew`: nothing of what came is kept.
  */
 export type AfterOrigin =
-  | { kind: 'again' }
+  | { kind: 'again'; anew: boolean }
   | { kind: 'pause'; ms: number; anew: boolean }
   | { kind: 'end'; result: FetchResult };
 
@@ -61,28 +61,29 @@ export class OriginTries {
 
   /** The read has failed, and no byte has come for `silentMs`. */
   failed(error: WireError, silentMs: number): AfterOrigin {
+    const end: AfterOrigin = { kind: 'end', result: { kind: 'failed', error, ...this.#of } };
     // A thread of this node ended: no failure of the origin, and no try of it.
     if (error.code === 'THREAD_LOST') {
       this.unused();
       return silentMs > FETCH_PATIENCE_MS
-        ? { kind: 'end', result: { kind: 'failed', error } }
+        ? end
         : { kind: 'pause', ms: THREAD_BACKOFF_MS, anew: false };
     }
     if (isFinal(error)) return this.#denied(error);
     // One client's URL may name an object that is not the blob; another's is tried at once.
-    if (error.code === 'ORIGIN_BROKEN' && this.#refs.hasOthers) return this.#denied(error);
-    if (this.#tries >= ORIGIN_TRIES_MAX) return { kind: 'end', result: { kind: 'failed', error } };
+    const isOfObject = error.code === 'ORIGIN_BROKEN' || error.code === 'DIGEST_MISMATCH';
+    if (isOfObject && this.#refs.hasOthers) return this.#denied(error);
+    if (this.#tries >= ORIGIN_TRIES_MAX) return end;
     if (
       error.code === 'ORIGIN_BROKEN' &&
       silentMs > ORIGIN_BROKEN_PATIENCE_MS &&
       this.#tries + this.#refusals > 1
     )
-      return { kind: 'end', result: { kind: 'failed', error } };
+      return end;
     const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#tries - 1);
     // What timed out would take as long again before that is known: nobody could be told in time.
     const nextMs = pauseMs + (error.code === 'ORIGIN_TIMEOUT' ? silentMs : 0);
-    if (silentMs + nextMs > FETCH_PATIENCE_MS)
-      return { kind: 'end', result: { kind: 'failed', error } };
+    if (silentMs + nextMs > FETCH_PATIENCE_MS) return end;
     return {
       kind: 'pause',
       ms: pauseMs * (1 + 0.25 * this.#random()),
@@ -106,10 +107,17 @@ export class OriginTries {
 
   /** The origin said no to the credential used: the next, or the end. */
   #denied(error: WireError): AfterOrigin {
+    const of = this.#of;
     this.#refs.refused();
     return this.#refs.isEmpty
-      ? { kind: 'end', result: { kind: 'refused', error } }
-      : { kind: 'again' };
+      ? { kind: 'end', result: { kind: 'refused', error, ...of } }
+      : { kind: 'again', anew: error.code === 'DIGEST_MISMATCH' };
+  }
+
+  /** The origin that the error is of. */
+  get #of(): { of?: OriginRef } {
+    const { used } = this.#refs;
+    return used === null ? {} : { of: used };
   }
 }
 

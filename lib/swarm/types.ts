@@ -145,9 +145,12 @@ export type StatResult =
 export type FetchResult =
   /** `checksum` is the owner's, and the bytes match it. */
   | ({ kind: 'done'; from: 'origin' | 'peer' } & ShardFacts)
-  /** The origin said no (401, 403, 404, ...): for the client, as it stands. */
-  | { kind: 'refused'; error: WireError }
-  | { kind: 'failed'; error: WireError }
+  /**
+   * The origin said no (401, 403, 404, ...): for the client, as it stands. `of`: the origin that
+   * this node read when it got the error; none: another node told it, or it is the core's own.
+   */
+  | { kind: 'refused'; error: WireError; of?: OriginRef }
+  | { kind: 'failed'; error: WireError; of?: OriginRef }
   | { kind: 'cancelled' };
 
 /** What a driver needs to know of a fetch; `ShardFetch` in fetch.ts. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { SIZE_QUESTIONS_MAX } from '../../lib/front/limits.ts';
 import { connect } from 'node:net';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
@@ -70,6 +71,24 @@ describe('front/blob-answer', () => {
       assert.equal(body.equals(method === 'GET' ? SMALL : Buffer.alloc(0)), true);
     }
     assert.equal(f.at.heard.filter(({ kind }) => kind === 'size').length, 2);
+  });
+
+  it('ends a read whose sources contradict its registry again and again', async () => {
+    const answer = f.get();
+    const open = await f.at.hears('open');
+    f.opened(open, f.at.place(0, SMALL, 4), { totalBytes: 4, provenBytes: 1_000 });
+    for (let asked = 1; asked <= SIZE_QUESTIONS_MAX; asked++) {
+      const { id } = await f.at.hears('size');
+      f.at.says({ kind: 'sized', id, totalBytes: 1_000 });
+      await f.at.hears('want');
+      const place = f.at.place(asked % 2, SMALL, 4);
+      f.at.says({
+        ...{ kind: 'granted', id, shard: 0, ...place, checksum: null },
+        ...{ totalBytes: 4, cold: true },
+      });
+    }
+    assert.equal((await answer).status, 502);
+    assert.equal(f.overs[0]!.error, 'DIGEST_MISMATCH');
   });
 
   it('counts a right from the moment it was granted, however late the first byte', async () => {

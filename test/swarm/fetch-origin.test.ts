@@ -30,7 +30,20 @@ describe('swarm/fetch: the origin', () => {
       body: '{}',
     } as const;
     fetch.settle(1, { kind: 'failed', error, receivedBytes: 0 });
-    assert.deepEqual(made.effects.last('finished').result, { kind: 'refused', error });
+    assert.deepEqual(made.effects.last('finished').result, { kind: 'refused', error, of: CONTEXT });
+  });
+
+  it('reads anew from another origin at once when one has sent something else', () => {
+    const made = rig(1, 0);
+    const fetch = made.swarm.want({ key: 'k', index: 0 }, CONTEXT);
+    const first = made.effects.last('origin');
+    fetch.offer({ id: 'another' });
+    fetch.settle(first.attempt, failure('DIGEST_MISMATCH', 4));
+    const second = made.effects.last('origin');
+    assert.deepEqual([second.ask.origin.id, second.ask.fromBytes], ['another', 0]);
+    fetch.settle(second.attempt, failure('ORIGIN_REFUSED', 0, { status: 404 }));
+    const { result } = made.effects.last('finished');
+    assert.ok(result.kind === 'refused' && result.of?.id === 'another', 'whose error it is');
   });
 
   it('applies a refusal to the credential that was used, not to one offered since', () => {

@@ -18,6 +18,7 @@ import type { Span } from '../../span.ts';
 import type { BlobFacts } from '../shards/blob-facts.ts';
 import type { FillFromSwarm, Resident, FetchOptions } from '../shards/resident.ts';
 import type { Observation } from '../watch/observation.ts';
+import { isWholeBlob } from '../../workers/slot-check.ts';
 import { withReceived } from './read-outcome.ts';
 import type { TargetRef } from './target-ref.ts';
 import type { PeerStandings } from './standings.ts';
@@ -64,10 +65,10 @@ export class NodeEffects implements FetchEffects {
     return fetch.place as FetchJob;
   }
 
-  #filling(fetch: Fetch, attempt: number, fromBytes: number): Filling {
-    const { arena, facts } = this.#parts;
+  /** `totalBytes`: the size that the source must name; null: any. */
+  #filling(fetch: Fetch, attempt: number, fromBytes: number, totalBytes: number | null): Filling {
+    const { arena } = this.#parts;
     const { resident, options } = this.#job(fetch);
-    const size = facts.sizeOf(resident.key);
     if (fromBytes < arena.released(resident.slot)) this.#startOver(resident);
     // Bytes that are read again do not count as received until then.
     if (fromBytes < arena.received(resident.slot)) arena.setReceived(resident.slot, fromBytes);
@@ -79,8 +80,7 @@ export class NodeEffects implements FetchEffects {
       attempt,
       shard: resident.shard,
       fromBytes,
-      // A size that only another node reported must not make a right answer fail.
-      totalBytes: isVouched(size) ? size.bytes : null,
+      totalBytes,
       digest: options.digest,
     };
   }
@@ -100,10 +100,10 @@ export class NodeEffects implements FetchEffects {
     const { arena, self, observation } = this.#parts;
     const job = this.#job(fetch);
     const { options, resident } = job;
-    const filling = this.#filling(fetch, attempt, ask.fromBytes);
+    const { key, index } = fetch.shard;
+    const filling = this.#filling(fetch, attempt, ask.fromBytes, this.#sizeFor(key, options));
     arena.setSource(resident.slot, SlotSource.peer);
     arena.setOwned(resident.slot, ask.trusted);
-    const { key, index } = fetch.shard;
     const startMs = this.#parts.clock.nowMs();
     const span = job.span?.child('peer', 'client', {
       'server.address': ask.node,
@@ -140,7 +140,7 @@ export class NodeEffects implements FetchEffects {
     observation.journal.transferred(options, fetch.shard, ask.node, startMs, result);
     this.#standingOf(ask.node, result);
     if (ask.role === 'holder' && result.kind === 'miss') this.#parts.missed(key, ask.node);
-    if (this.#isOtherSize(key, result)) {
+    if (this.#isOtherSize(key, options, result)) {
       observation.meter.count('transfer.peer.failed');
       this.#settle(fetch, attempt, otherSize(ask.node, result, arena.received(resident.slot)));
       return;
@@ -155,10 +155,22 @@ export class NodeEffects implements FetchEffects {
   }
 
   /** Whether a node names another size of the blob than the registry, or a verified digest. */
-  #isOtherSize(key: string, result: AttemptResult): boolean {
+  #isOtherSize(key: string, options: FetchOptions, result: AttemptResult): boolean {
     if (result.kind !== 'data' && result.kind !== 'redirect') return false;
-    const known = this.#parts.facts.sizeOf(key);
-    return isVouched(known) && result.totalBytes !== null && result.totalBytes !== known.bytes;
+    const bytes = this.#sizeFor(key, options);
+    return bytes !== null && result.totalBytes !== null && result.totalBytes !== bytes;
+  }
+
+  /**
+   * The size that another node must name: that of the registry which the fetch is for, else of the
+   * one that said one last. A size that only another node reported must not make a right answer
+   * fail.
+   */
+  #sizeFor(key: string, { origin }: FetchOptions): number | null {
+    const { facts } = this.#parts;
+    const known = facts.sizeOf(key);
+    const own = origin === null ? null : facts.saidBy(key, origin.upstreamHost);
+    return own ?? (isVouched(known) ? known.bytes : null);
   }
 
   #standingOf(node: string, result: { kind: string; error?: WireError }): void {
@@ -168,15 +180,17 @@ export class NodeEffects implements FetchEffects {
   }
 
   async origin(fetch: Fetch, attempt: number, ask: OriginAsk): Promise<void> {
-    const { arena, observation } = this.#parts;
-    const filling = this.#filling(fetch, attempt, ask.fromBytes);
+    const { arena, facts, observation } = this.#parts;
+    const { key } = fetch.shard;
+    const { target } = ask.origin as TargetRef;
+    const sizeBytes = facts.saidBy(key, target.upstreamHost);
+    const filling = this.#filling(fetch, attempt, ask.fromBytes, sizeBytes);
     arena.setSource(filling.slot, SlotSource.origin);
     arena.setOwned(filling.slot, true);
     const job = this.#job(fetch);
     const startMs = this.#parts.clock.nowMs();
     // Only the node that all others ask for this blob may read it as a whole.
-    const mayStream = fetch.shard.rankedAs === 0 || this.#parts.isFirstFor(fetch.shard.key);
-    const { target } = ask.origin as TargetRef;
+    const mayStream = fetch.shard.rankedAs === 0 || this.#parts.isFirstFor(key);
     const span = job.span?.child('origin', 'client', { 'server.address': target.upstreamHost });
     const read = span === undefined ? target : { ...target, traceparent: span.traceparent };
     const running = this.#parts.transfers.origin(read, filling, {
@@ -195,14 +209,19 @@ export class NodeEffects implements FetchEffects {
     );
     if (result.kind === 'data' && ask.fromBytes > 0)
       observation.meter.count('transfer.origin.resumed');
-    if (result.kind === 'data')
-      this.#parts.suspicion.received(fetch.shard.key, fetch.shard.index, null, result.checksum);
-    if (result.kind === 'data') this.#settle(fetch, attempt, { ...result, claimedChecksum: null });
-    else if (result.error.code === 'ORIGIN_REFUSED') {
+    if (result.kind === 'data') {
+      this.#parts.suspicion.received(key, fetch.shard.index, null, result.checksum);
+      const isChecked = isWholeBlob(filling, result.totalBytes);
+      facts.said(key, target.upstreamHost, result.totalBytes, isChecked);
+      this.#settle(fetch, attempt, { ...result, claimedChecksum: null });
+    } else if (result.error.code === 'ORIGIN_REFUSED') {
       const { status } = result.error;
-      if (status === 401 || status === 403) this.#parts.facts.dropOrigin(fetch.shard.key, target);
+      if (status === 401 || status === 403) facts.dropOrigin(key, target);
       this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
-    } else this.#settle(fetch, attempt, result);
+    } else {
+      if (result.error.code === 'DIGEST_MISMATCH') facts.disproved(key, target);
+      this.#settle(fetch, attempt, result);
+    }
   }
 
   async stat(fetch: Fetch, attempt: number, ask: StatAsk): Promise<void> {
@@ -255,8 +274,10 @@ export class NodeEffects implements FetchEffects {
       result.kind === 'cancelled'
         ? new ShoalError('CANCELLED', 'the shard is no longer wanted')
         : ShoalError.fromWire(result.error);
-    if (job.running === null) job.failed(error);
-    else void job.running.then(() => job.failed(error));
+    const of = result.kind === 'cancelled' ? undefined : (result.of as TargetRef | undefined);
+    const failed = (): void => job.failed(error, of?.target ?? null);
+    if (job.running === null) failed();
+    else void job.running.then(failed);
   }
 }
 

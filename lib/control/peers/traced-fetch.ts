@@ -20,9 +20,9 @@ export function traced(
       span.end({ 'shoal.bytes': got.lengthBytes });
       done(got);
     },
-    failed(error) {
+    failed(error, of) {
       span.end({ 'error.type': error.code }, error.message);
-      failed(error);
+      failed(error, of);
     },
   };
 }

@@ -1,5 +1,4 @@
-import { ShoalError } from '../../errors.ts';
-import { isVouched } from '../../registry/blob-size.ts';
+import { isVouched, otherSize } from '../../registry/blob-size.ts';
 import type { BlobName } from '../../workers/messages.ts';
 import type { StreamParts } from './stream-parts.ts';
 
@@ -50,7 +49,7 @@ export class ToldSize {
    * @throws the upstream's error
    */
   ask(): Promise<number | null> {
-    this.#asking ??= this.#ask();
+    this.#asking ??= this.#ask().finally(() => (this.#asking = null));
     return this.#asking;
   }
 
@@ -61,12 +60,12 @@ export class ToldSize {
     const known = facts.sizeOf(key);
     if (provenBytes === null)
       return isVouched(known) ? known.bytes : gate.askSize(this.#blob, this.#authorization);
-    if (isVouched(known) && known.bytes !== provenBytes)
-      throw new ShoalError(
-        'DIGEST_MISMATCH',
-        "the upstream's object has another size than the blob of this name; read it from the " +
-          'upstream',
-      );
+    const { upstreamHost } = this.#blob;
+    // What another registry says of its own object counts for its own clients only.
+    const mayDiffer =
+      known?.provenance === 'upstream' && !facts.isDisproved(key, upstreamHost, provenBytes);
+    if (isVouched(known) && known.bytes !== provenBytes && !mayDiffer) throw otherSize();
+    facts.said(key, upstreamHost, provenBytes);
     loader.sized(key, provenBytes, 'upstream');
     return provenBytes;
   }

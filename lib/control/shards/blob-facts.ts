@@ -5,12 +5,21 @@ import { BLOB_FACTS_BYTES_MAX, BLOB_FACTS_MAX } from '../limits.ts';
 
 interface Facts {
   size: BlobSize | null;
+  /** See `saidBy`; the newest first. */
+  said: readonly SaidSize[];
   /** Origins that have the blob, the newest first. */
   origins: OriginTarget[];
   /** See `pathname`. */
   url: string | null;
   /** See `digestOf`. */
   digest: string | null;
+}
+
+/** The size that an upstream said; `isDisproved`: what it sent of this size is not the blob. */
+interface SaidSize {
+  readonly host: string;
+  readonly bytes: number;
+  readonly isDisproved: boolean;
 }
 
 /** Origins kept per blob: signed URLs expire and credentials differ, so the newest are kept. */
@@ -43,6 +52,37 @@ export class BlobFacts {
     const facts = this.#of(key);
     facts.size = strongerSize(facts.size, { bytes, provenance });
     return facts.size;
+  }
+
+  /**
+   * An upstream says a blob's size; `host`: its OriginTarget.upstreamHost. `isProof`: it has sent
+   * the blob. Returns false if the size does not count, because it is disproved.
+   */
+  said(key: string, host: string, bytes: number, isProof = false): boolean {
+    const facts = this.#of(key);
+    const known = facts.said.find((one) => one.host === host);
+    const isDisproved = !isProof && known?.bytes === bytes && known.isDisproved;
+    const others = facts.said.filter((one) => one !== known);
+    facts.said = [{ host, bytes, isDisproved }, ...others].slice(0, ORIGINS_PER_BLOB_MAX);
+    return !isDisproved;
+  }
+
+  /**
+   * The size that the blob must have at this upstream, in bytes: that of a verified digest, or what
+   * the upstream itself has said last. What another one said must not make its right answer fail.
+   */
+  saidBy(key: string, host: string): number | null {
+    const facts = this.#facts.get(key);
+    if (facts?.size?.provenance === 'digest') return facts.size.bytes;
+    return facts?.said.find((one) => one.host === host && !one.isDisproved)?.bytes ?? null;
+  }
+
+  /** Whether this upstream said this size, and sent something else than the blob. */
+  isDisproved(key: string, host: string, bytes: number): boolean {
+    const said = this.#facts.get(key)?.said;
+    return (
+      said?.some((one) => one.host === host && one.bytes === bytes && one.isDisproved) === true
+    );
   }
 
   /** The sha256 digest that the whole blob must have; null if no URL of it names one. */
@@ -96,10 +136,28 @@ export class BlobFacts {
       facts.origins = facts.origins.filter((known) => !isSame(known, origin));
   }
 
+  /** What this origin sent is not the blob: neither it nor the size it said counts any more. */
+  disproved(key: string, origin: OriginTarget): void {
+    this.dropOrigin(key, origin);
+    const facts = this.#facts.get(key);
+    if (facts === undefined) return;
+    facts.said = facts.said.map((one) =>
+      one.host === origin.upstreamHost ? { ...one, isDisproved: true } : one,
+    );
+    if (facts.size?.provenance !== 'upstream') return;
+    const { bytes } = facts.size;
+    const left = facts.said.filter(({ isDisproved }) => !isDisproved);
+    if (left.some((one) => one.bytes === bytes)) return;
+    facts.size = left.length === 0 ? null : { bytes: left[0]!.bytes, provenance: 'upstream' };
+  }
+
   #of(key: string): Facts {
     let facts = this.#facts.get(key);
     if (facts === undefined)
-      this.#facts.set(key, (facts = { size: null, origins: [], url: null, digest: null }));
+      this.#facts.set(
+        key,
+        (facts = { size: null, said: [], origins: [], url: null, digest: null }),
+      );
     return facts;
   }
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../../clock.ts';
 import { ShoalError } from '../../errors.ts';
 import { SlotSource, SlotState, type Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
+import type { OriginTarget } from '../../origin-target.ts';
 import type { SizeProvenance } from '../../registry/blob-size.ts';
 import type { RuntimeStore } from '../../runtime-store/runtime-store.ts';
 import { LOCAL, type Share } from '../../share-queue.ts';
@@ -53,7 +54,7 @@ export interface LoaderParts {
 type Bring = (
   resident: Resident,
   done: (got: ShardFacts) => void,
-  failed: (error: ShoalError) => void,
+  failed: Parameters<FillFromSwarm>[3],
 ) => Fill;
 
 /**
@@ -258,7 +259,7 @@ export class ShardLoader {
     resident.filling = fill(
       resident,
       (got) => this.#complete(resident, got, false),
-      (error) => this.#fail(resident, error),
+      (error, of) => this.#fail(resident, error, of),
     );
   }
 
@@ -370,11 +371,11 @@ export class ShardLoader {
     residency.settle(resident.slot);
   }
 
-  #fail(resident: Resident, error: ShoalError): void {
+  #fail(resident: Resident, error: ShoalError, of: OriginTarget | null = null): void {
     resident.filling = null;
     this.#forget(resident);
     if (resident.slot >= 0) this.#parts.residency.discard(resident.slot);
-    for (const interest of [...resident.interests]) interest.failed(error);
+    for (const interest of [...resident.interests]) interest.failed(error, of);
     resident.interests.clear();
     this.#parts.doorbells.ringAll();
   }

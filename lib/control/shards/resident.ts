@@ -30,7 +30,11 @@ export interface Interest {
    * when it was asked for.
    */
   placed(resident: Resident, cold: boolean): void;
-  failed(error: ShoalError): void;
+  /**
+   * The shard does not come. `of`: the origin that the error is of, which may be another
+   * interest's; null: another node reported it, or it is this node's own.
+   */
+  failed(error: ShoalError, of?: OriginTarget | null): void;
   /** A shard that was not complete when it was placed has become complete. */
   complete?(resident: Resident): void;
 }
@@ -68,7 +72,7 @@ export type FillFromSwarm = (
   resident: Resident,
   options: FetchOptions,
   done: (got: ShardFacts) => void,
-  failed: (error: ShoalError) => void,
+  failed: (error: ShoalError, of?: OriginTarget | null) => void,
 ) => Fill;
 
 /** The same; `holders`: nodes that offer the whole blob. */

@@ -23,7 +23,7 @@ interface GateParts {
    * The upstream says a blob's size; returns the size to believe. Shards of another size are
    * dropped before it returns.
    */
-  sized(key: string, totalBytes: number): BlobSize;
+  sized(blob: BlobName, totalBytes: number): BlobSize;
   /** Whether the blob's origin serves it only as a whole, as far as this node knows. */
   servesWhole(blob: BlobName): boolean;
   /** The status of a HEAD of a manifest; null: no answer. */
@@ -241,7 +241,7 @@ export class Gate {
       const { totalBytes } = result;
       const { scope, key } = request(blob, authorization);
       if (totalBytes === null) this.#untold.set(`${scope} ${key}`, true);
-      if (totalBytes !== null && sized(blob.key, totalBytes).bytes !== totalBytes) {
+      if (totalBytes !== null && sized(blob, totalBytes).bytes !== totalBytes) {
         count('access.refused');
         // No size in the message: what is known of the blob here is not for this client to hear.
         throw new ShoalError(

@@ -30,15 +30,21 @@ describe('control/swarm-driver', () => {
   let facts: BlobFacts;
   let jobs: PoolJob[];
   let ends: ((result: unknown) => void)[];
+  let tells: ((news: unknown) => void)[];
   let missed: [string, string][];
   let lines: Record<string, unknown>[];
 
   beforeEach(async () => {
-    [jobs, ends, missed, lines, arena] = [[], [], [], [], Arena.create(4 * SHARD_BYTES)];
+    [jobs, ends, tells, missed, lines] = [[], [], [], [], []];
+    arena = Arena.create(4 * SHARD_BYTES);
     facts = new BlobFacts();
     const run = (job: PoolJob): Promise<unknown> => {
       jobs.push(job);
       return new Promise((end) => ends.push(end));
+    };
+    const origin = (job: PoolJob, tell: (news: unknown) => void): Promise<unknown> => {
+      tells.push(tell);
+      return run(job);
     };
     const nothing = (): undefined => undefined;
     const observation = {
@@ -56,7 +62,7 @@ describe('control/swarm-driver', () => {
       mode: 'agent',
       arena,
       doorbells: Doorbells.create(1),
-      pools: { run, origin: run } as unknown as Pools,
+      pools: { run, origin } as unknown as Pools,
       facts,
       vouching: new Vouching({ registries: [], allow: [] }),
       clock: new ManualClock(),
@@ -151,12 +157,36 @@ describe('control/swarm-driver', () => {
     arena.setReceived(0, SHARD_BYTES);
     facts.sized(KEY, 64 * SHARD_BYTES, 'upstream');
     const [totalBytes, lengthBytes] = [9_000_000_000, SHARD_BYTES];
+    facts.said(KEY, ORIGIN.upstreamHost, 64 * SHARD_BYTES);
     // It has a checksum that fits.
     ends[0]!({ kind: 'data', totalBytes, lengthBytes, claimedChecksum: 'aa', checksum: 'aa' });
     await settled();
     const last = jobs.at(-1)!;
     assert.ok(last.kind === 'origin' && last.parts[0]!.fromBytes === 0);
     assert.equal(last.totalBytes, 64 * SHARD_BYTES);
+  });
+
+  for (const said of [null, 8 * SHARD_BYTES])
+    it(`asks a registry for the size it has said itself, not for another's: ${said}`, async () => {
+      facts.sized(KEY, 4, 'upstream');
+      facts.said(KEY, 'other.example', 4);
+      if (said !== null) facts.said(KEY, ORIGIN.upstreamHost, said);
+      begin(SELF);
+      await settled();
+      const [job] = jobs;
+      assert.ok(job?.kind === 'origin' && job.totalBytes === said);
+    });
+
+  it('forgets an origin, and its size, that sent something else than the blob', async () => {
+    facts.addOrigin(KEY, ORIGIN);
+    facts.sized(KEY, 4, 'upstream');
+    facts.said(KEY, ORIGIN.upstreamHost, 4);
+    begin(SELF);
+    await settled();
+    const error = { code: 'DIGEST_MISMATCH', message: 'another digest' };
+    tells[0]!({ kind: 'failed', error, receivedBytes: 4 });
+    await settled();
+    assert.deepEqual([facts.origins(KEY), facts.sizeOf(KEY)], [[], null]);
   });
 
   it('leaves a node that sends elsewhere for a blob of another size', async () => {

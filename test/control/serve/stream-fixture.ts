@@ -7,7 +7,8 @@ import { AccessLedger } from '../../../lib/registry/access.ts';
 import type { Share } from '../../../lib/share-queue.ts';
 import { Outages } from '../../../lib/origin/outages.ts';
 import type { BlobName, ControlMessage, OpenRequest } from '../../../lib/workers/messages.ts';
-import type { ProbeResult } from '../../../lib/workers/pool.ts';
+import type { ProbeJob, ProbeResult } from '../../../lib/workers/pool.ts';
+import type { FillFromSwarm } from '../../../lib/control/shards/resident.ts';
 import { KEY, loaderFixture, type LoaderFixture } from '../fixture.ts';
 
 export const BLOB: BlobName = {
@@ -41,9 +42,14 @@ export function streamFixture(
     layers?: number;
     openElsewhere?: number;
     check?: 'strict' | 'off';
+    /** Instead of the test's `fills`. */
+    fill?: FillFromSwarm;
+    /** Instead of the test's `answer`. */
+    probe?: (job: ProbeJob) => Promise<ProbeResult>;
   } = {},
 ): StreamFixture {
-  const at = loaderFixture({ slots: options.slots ?? 64, disk: true });
+  const { slots = 64, fill } = options;
+  const at = loaderFixture({ slots, disk: true, ...(fill === undefined ? {} : { fill }) });
   const replies: ControlMessage[] = [];
   const probes: ((result: ProbeResult) => void)[] = [];
   const gate = new Gate({
@@ -54,11 +60,12 @@ export function streamFixture(
       staleTtlMs: 0,
       check: options.check ?? 'off',
     }),
-    probe: () => new Promise((resolve) => probes.push(resolve)),
+    probe: options.probe ?? (() => new Promise((resolve) => probes.push(resolve))),
     servesWhole: () => false,
     headManifest: async () => null,
-    sized(key, totalBytes) {
-      at.loader.sized(key, totalBytes, 'upstream');
+    sized({ key, upstreamHost }, totalBytes) {
+      if (at.facts.said(key, upstreamHost, totalBytes) || at.facts.sizeOf(key) === null)
+        at.loader.sized(key, totalBytes, 'upstream');
       return at.facts.sizeOf(key)!;
     },
     count: () => undefined,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { originOf } from '../../../lib/control/serve/blob-origin.ts';
 import { ShoalError } from '../../../lib/errors.ts';
 import { ABORT_GRACE_MS, FINISH_SHARD_MS, FRESH_SLOT_MS } from '../../../lib/control/limits.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
@@ -133,6 +134,43 @@ describe('control/streams', () => {
         turnMs: 0,
       });
     });
+
+  it("asks once more when another client's origin failed, and not after its own", async () => {
+    const own = originOf(BLOB, 'Bearer t', null);
+    const other = { ...own, url: 'https://page.example/x', upstreamHost: 'page.example' };
+    const cases = [
+      ['DIGEST_MISMATCH', other, 2],
+      ['ORIGIN_BROKEN', null, 2],
+      ['ORIGIN_TIMEOUT', other, 2],
+      ['ORIGIN_TIMEOUT', null, 1],
+      ['DIGEST_MISMATCH', own, 1],
+    ] as const;
+    for (const [code, of, fetches] of cases) {
+      const at = streamFixture();
+      at.open();
+      await settled();
+      for (let times = 0; times < fetches; times++) {
+        at.fills[times]!.failed(new ShoalError(code, 'no'), of);
+        await settled();
+      }
+      assert.equal(at.fills.length, fetches, `${code} of ${of?.upstreamHost}`);
+      assert.equal(at.replies.at(-1)?.kind, 'refused');
+    }
+  });
+
+  it('wants nothing any more once it is refused, whatever the front still asks for', async () => {
+    const at = streamFixture();
+    at.facts.sized(KEY, 40 * SHARD_BYTES, 'upstream');
+    at.open();
+    await settled();
+    const ahead = at.fills.slice(1).map(({ resident }) => resident.shard);
+    at.fills[0]!.failed(new ShoalError('ORIGIN_TIMEOUT', 'late'));
+    at.streams.want(1, 0, false);
+    await settled();
+    assert.deepEqual(at.wanted(), [0, ...ahead]);
+    at.clock.advance(ABORT_GRACE_MS);
+    assert.ok(at.fills.slice(1).every(({ abandoned }) => abandoned));
+  });
 
   it('passes on why the shard could not be had', async () => {
     const at = streamFixture();

@@ -24,6 +24,27 @@ describe('control/blob-facts', () => {
     assert.equal(facts.totalOf(OTHER_KEY), null);
   });
 
+  it('keeps what each upstream said of the size, until what it sent is not the blob', () => {
+    const facts = new BlobFacts();
+    const PAGE = { ...way('https://page.example/1'), upstreamHost: 'page.example' };
+    const said = (): (number | null)[] =>
+      ['r.example', 'page.example'].map((host) => facts.saidBy(KEY, host));
+    facts.said(KEY, 'r.example', 900);
+    assert.equal(facts.said(KEY, 'page.example', 4), true);
+    facts.sized(KEY, 4, 'upstream');
+    assert.deepEqual(said(), [900, 4]);
+    facts.disproved(KEY, PAGE);
+    assert.deepEqual([said(), facts.totalOf(KEY)], [[900, null], 900]);
+    // It does not count again before the upstream has sent the blob, or says something else.
+    assert.equal(facts.said(KEY, 'page.example', 4), false);
+    assert.equal(facts.isDisproved(KEY, 'page.example', 4), true);
+    assert.equal(facts.said(KEY, 'page.example', 5), true);
+    facts.disproved(KEY, PAGE);
+    assert.equal(facts.said(KEY, 'page.example', 5, true), true);
+    facts.sized(KEY, 900, 'digest');
+    assert.deepEqual(said(), [900, 900]);
+  });
+
   it('puts the newest way first, keeps the same one once, and no more than a few', () => {
     const facts = new BlobFacts();
     for (const name of ['1', '2', '3', '1', '4', '5']) facts.addOrigin(KEY, way(name));

@@ -58,7 +58,7 @@ describe('control/gate', () => {
         heads.push([place.url, authorization]);
         return headStatus;
       },
-      sized(key, bytes) {
+      sized({ key }, bytes) {
         sizes.push([key, bytes]);
         return known ?? { bytes, provenance: 'upstream' };
       },
