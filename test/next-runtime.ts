@@ -25,8 +25,10 @@ import { replaceServer } from '../deploy/release/program.ts';
 import { DEBIAN, IMAGE } from '../deploy/release/runtimes.ts';
 import { findProgram } from './programs.ts';
 
-/** What `.ci/run` installs for the tests, and what a root of debootstrap lacks besides. */
-const PACKAGES = [...debianPackagesOf('.ci/run'), 'ca-certificates', 'iptables', 'procps'];
+/** What `.ci/run` installs for the tests; npm and what Go builds are those of this machine. */
+const PACKAGES = debianPackagesOf('.ci/run').filter(
+  (name) => name !== 'npm' && name !== 'golang-go',
+);
 const MIRROR = 'http://deb.debian.org/debian';
 
 function makeRoot(root: string): void {

@@ -71,8 +71,8 @@ export function laterSteps(shoal: string): string {
     `    ${shoal} up`,
     '  the same with an image of yours:',
     `    ${shoal} up --nodes 8 --registry http://127.0.0.1:5000 --image team/app:v1`,
-    '  run one node of your own (docs/CONFIG.md, docs/OPERATIONS.md):',
-    `    ${shoal} agent --config agent.yaml`,
+    '  run one node of your own (docs/GETTING-STARTED.md): write its config and secret with',
+    `    ${shoal} init --dir ./shoal-etc --data ./shoal-data --registry registry.example`,
     '',
   ].join('\n');
 }
