@@ -84,7 +84,8 @@ function abiOf({ version }: PinnedPackage): string {
   return abi;
 }
 
-function stripProgram(architecture: Architecture): string {
+/** The `strip` of binutils for binaries of an architecture. */
+export function stripProgram(architecture: Architecture): string {
   const own = NODE_ARCH[architecture] === process.arch;
   return own ? 'strip' : `${{ amd64: 'x86_64', arm64: 'aarch64' }[architecture]}-linux-gnu-strip`;
 }

@@ -15,6 +15,7 @@ import { VERSION } from '../../lib/version.ts';
 import { build, repository } from './build.ts';
 import { gzip, packTar, run, sha256Of, sourceDate, type PackagingOptions } from './files.ts';
 import { ImageLayout } from './image.ts';
+import { missingPrograms } from './needed-programs.ts';
 import { assemble, emptyDirectory, install, licences } from './program.ts';
 import { IMAGE, PORTABLE, type Architecture } from './runtimes.ts';
 import { pinnedComponent, sbom } from './sbom.ts';
@@ -180,6 +181,11 @@ if (import.meta.main) {
     kinds: known(values.only, KINDS),
     draft: values.draft,
   };
+  const missing = missingPrograms({ ...options, verify: values.verify });
+  if (missing.length > 0) {
+    console.error(`missing on this machine: ${missing.join(', ')}`);
+    process.exit(1);
+  }
   if (values.verify) await verify(options);
   else printSizes(options.out, release(options));
 }
