@@ -7,6 +7,9 @@
 # The script that sources this has set: name, VERSION (of what it is about), programs. After it, `have`, `say` and `build`
 # are there, two runs at once wait for each other, and `finish` is to be called last.
 
+# Debian's Go does not fetch a newer one by itself; some of what is built needs one.
+export GOTOOLCHAIN="${GOTOOLCHAIN:-auto}"
+
 assets="${XDG_CACHE_HOME:-$HOME/.cache}/shoal/$name/$VERSION"
 
 say() { echo "$name: $*" >&2; }
