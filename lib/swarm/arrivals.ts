@@ -21,13 +21,13 @@ export class Arrivals {
     if (shards.length > ARRIVALS_SHARDS_MAX) shards.shift();
   }
 
-  /** When bytes of a shard before `index` last came; -Infinity: none did. */
+  /** When bytes of a shard before `index` last arrived; -Infinity: never. */
   beforeMs(key: string, index: number): number {
     const shards = this.#blobs.get(key);
     return shards?.findLast((shard) => shard.index < index)?.ms ?? -Infinity;
   }
 
-  /** A place for one blob more; the one known longest is forgotten, at worst to be made anew. */
+  /** Makes room for one more blob by forgetting the oldest, which is added again when needed. */
   #room(): { index: number; ms: number }[] {
     if (this.#blobs.size >= ARRIVALS_BLOBS_MAX)
       this.#blobs.delete(this.#blobs.keys().next().value!);

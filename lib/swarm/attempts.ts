@@ -9,7 +9,7 @@ import type { AskRole, Fetch, OriginRef, NodeId, PeerAsk, Report } from './types
 export class Attempts {
   /** The role in which the node of the last read was asked. */
   role: AskRole | 'origin' = 'origin';
-  /** The node of the attempt under way; null: the origin, or nobody. */
+  /** The node that the current attempt asks; null: the origin, or no attempt. */
   node: NodeId | null = null;
   /** The node asked last. */
   lastNode: NodeId | null = null;

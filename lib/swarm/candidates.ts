@@ -53,8 +53,8 @@ export const isIdle = (holder: Holder): boolean =>
 type Test = (holder: Holder) => boolean;
 
 /**
- * Candidates in order of arrival, the shallowest first. Who has become unable is dropped when it
- * comes to the head, and lines up again when able.
+ * Candidates in order of arrival, which is also by depth. One that can no longer send is dropped
+ * when it reaches the head, and is added again when it can.
  */
 export class Line {
   readonly #able: Test;

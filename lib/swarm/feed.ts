@@ -9,8 +9,8 @@ export interface FeedMembers {
 }
 
 /**
- * From whom a node takes the list of members, nearest first; empty: it is one of the few that
- * watch the source themselves (the roots, or FEED_WATCHERS agents where there are no roots).
+ * The nodes that a node asks for the list of members, nearest first. Empty: the node watches the
+ * source itself, as the roots do, or FEED_WATCHERS agents where there are no roots.
  *
  * All nodes are ranked, roots first, then by the hash of their names. The ranks form a heap in
  * which each node has FEED_FANOUT children. The path leads from the parent up to the watchers. A

@@ -48,7 +48,7 @@ export class FetchParts {
     };
   }
 
-  /** The attempt under way has ended: counts what it brought. Returns the node that sent it. */
+  /** The current attempt has ended: counts its bytes. Returns the node that sent them. */
   ended(result: AttemptResult): NodeId | null {
     const { attempts, progress, integrity } = this;
     const { node } = attempts;

@@ -38,7 +38,7 @@ export interface FetchShared {
   observe: (event: SwarmEvent, node: NodeId | null) => void;
   /** Children this node is sending to now. */
   load: () => number;
-  /** The fetch is over: taken out of the node's tables before its driver hears of it. */
+  /** The fetch is over. It leaves the tables of the node before the driver is called. */
   over(fetch: Fetch, result: FetchResult): void;
 }
 

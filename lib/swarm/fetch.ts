@@ -79,7 +79,7 @@ export class ShardFetch implements Fetch {
     if (options.origin !== null) this.#origin.offer(options.origin);
   }
 
-  /** The node the bytes come from now; null: the origin, or nobody. */
+  /** The node that sends the bytes now; null: the origin, or no attempt. */
   get source(): NodeId | null {
     return this.#parts.attempts.node;
   }
@@ -117,14 +117,14 @@ export class ShardFetch implements Fetch {
     return true;
   }
 
-  /** `node` is gone: what it was asked for is asked elsewhere. */
+  /** `node` is gone: asks other nodes for what it was to send. */
   lost(node: NodeId): void {
     if (this.#phase !== 'reading' || this.source !== node) return;
     this.#parts.sources.leave(node, this.#parts.attempts.role);
     this.#abandon();
   }
 
-  /** Nobody wants it any more; `finished` is told once nothing writes. */
+  /** The shard is no longer wanted. `finished` fires after the last write. */
   cancel(): void {
     this.#close({ kind: 'cancelled' });
   }
@@ -176,7 +176,7 @@ export class ShardFetch implements Fetch {
       this.#verification.stat(node, provenance.lastPeer, 'done');
       return;
     }
-    // Only the checksum of an owner or a root can verify what peers sent; the origin has none.
+    // Only an owner or a root has the checksum to verify the bytes of peers; the origin has none.
     if (node === null && provenance.originBytes < this.#parts.progress.fromBytes)
       this.#verification.restart(provenance.originBytes);
     else if (node === null && data !== null) this.#verification.restart(0);

@@ -22,7 +22,7 @@ interface Trouble {
   lies: number;
   condition: PeerCondition;
   untilMs: number;
-  /** Somebody is trying whether it is back. */
+  /** A fetch is testing whether it is back. */
   tried: boolean;
 }
 
@@ -131,7 +131,7 @@ export class PeerHealth {
     return true;
   }
 
-  /** Ends quarantines whose time is over. Returns the nodes that are asked again. */
+  /** Ends the quarantines that have expired. Returns their nodes. */
   release(nowMs: number): NodeId[] {
     const released = [];
     for (const [node, trouble] of this.#troubles)
@@ -142,7 +142,7 @@ export class PeerHealth {
     return released;
   }
 
-  /** A whole, right shard, or a sensible answer, came from it. */
+  /** It sent a whole correct shard, or a valid answer. */
   succeeded(node: NodeId): void {
     const trouble = this.#troubles.get(node);
     if (trouble === undefined || trouble.condition === 'quarantined') return;
@@ -153,7 +153,7 @@ export class PeerHealth {
     if (trouble.lies === 0) this.#troubles.delete(node);
   }
 
-  /** Forgets nodes that are no longer members, and trouble long past. */
+  /** Forgets nodes that are no longer members, and old failures. */
   prune(isMember: (node: NodeId) => boolean, nowMs: number): void {
     for (const [node, trouble] of this.#troubles) {
       if (!isMember(node) || trouble.untilMs + QUARANTINE_MS < nowMs) this.#troubles.delete(node);

@@ -13,13 +13,13 @@ interface Offer {
 }
 
 /**
- * What a keeper knows of blobs that nodes have whole: for each blob the nodes that offered it last.
- * Bounded in blobs and in nodes for each; what was told longest ago goes first.
+ * The nodes that offered a blob, as its keeper knows them. Bounded in blobs, and in nodes for each;
+ * the oldest offers are dropped first.
  */
 export class HolderDirectory {
   readonly #blobs = new Map<string, Offer[]>();
 
-  /** Blobs that somebody offers, or has offered lately. */
+  /** Blobs that are offered, or were recently. */
   get size(): number {
     return this.#blobs.size;
   }
@@ -41,8 +41,8 @@ export class HolderDirectory {
   }
 
   /**
-   * At most HOLDERS_NAMED_MAX nodes that offer a blob and satisfy `fits`. They begin at a place
-   * drawn with `random`, so that who asks is spread over all.
+   * At most HOLDERS_NAMED_MAX nodes that offer a blob and satisfy `fits`. The list begins at a
+   * random place (`random`), to spread requests over all holders.
    */
   holders(
     key: string,

@@ -9,13 +9,13 @@ import type { AttemptResult, FetchResult, NodeId, ShardId } from './types.ts';
 /** All bytes of a shard. */
 export type Whole = Extract<AttemptResult, { kind: 'data' }>;
 
-/** What wrong bytes lead to: from where to read anew, and whom to tell of whom. */
+/** The consequence of wrong bytes: where to read again from, and which node to report to which. */
 export interface Blame {
   error: WireError;
   fromBytes: number;
   /** Too often by now. */
   hopeless: boolean;
-  /** The owner, to be told of a lone liar. */
+  /** The owner, if a single sender is to be reported to it. */
   tell: { owner: NodeId; liar: NodeId } | null;
 }
 
@@ -64,7 +64,9 @@ export class Integrity {
     return misses > STAT_MISSES_MAX;
   }
 
-  /** The owner, a root or the origin says what the shard is, and what it is a part of. */
+  /**
+   * The owner, a root or the origin has named the checksum of the shard and the size of its blob.
+   */
   said(checksum: string, totalBytes: number | null): void {
     this.checksum = checksum;
     this.#totalBytes = totalBytes;
@@ -92,9 +94,10 @@ export class Integrity {
   }
 
   /**
-   * The bytes (`data`, or the whole blob by its digest) are not the owner's. One sender without a
-   * claim to trust: it lied. Several: each may have. None: the owner contradicts itself. The first
-   * time what came from owner, root or origin is kept; after that nothing is.
+   * The bytes (`data`, or the whole blob by its digest) are not the owner's. Suspects are the
+   * senders for whose bytes nobody vouched. A single suspect lied; of several, each may have.
+   * Without any, the owner contradicts itself. The bytes of owner, root or origin are kept the
+   * first time, but not after that.
    */
   blame(data: Whole | null, sources: Sources): Blame {
     const { health, nowMs, observe } = this.#shared;

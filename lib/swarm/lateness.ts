@@ -25,7 +25,7 @@ export class Lateness {
   readonly #progress: Progress;
   readonly #index: number;
   #parentsLeft = 0;
-  /** The owner in whose tree a parent was late. */
+  /** The owner of the tree in which a parent was late. */
   #lateUnder: NodeId | null = null;
 
   constructor(shared: FetchShared, sources: Sources, progress: Progress, index: number) {
@@ -53,9 +53,9 @@ export class Lateness {
   }
 
   /**
-   * Whether a parent asked since `sinceMs` has brought no byte for as long as an owner would be
-   * waited for, though nothing else comes either: nodes may wait for each other in a circle, as one
-   * whose owner has gone may turn to a node that waits for it.
+   * Whether a parent asked since `sinceMs` has brought no byte for as long as an owner's patience,
+   * even if nothing else arrives. Nodes may wait for each other in a circle: a node whose owner has
+   * gone may turn to one that waits for it.
    */
   #isStuck(sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
@@ -85,8 +85,8 @@ export class Lateness {
   }
 
   /**
-   * Whether an owner or root that only says "busy" since `sinceMs` has been waited for long enough:
-   * less long if it says so at once, and waits for nobody itself (`wasHeld` false).
+   * Whether an owner or root has only said "busy" for too long since `sinceMs`. The limit is lower
+   * for a node that answers at once: it waits for no other node (`wasHeld` false).
    */
   isOut(node: NodeId, role: AskRole | 'origin', sinceMs: number, wasHeld: boolean): boolean {
     const { pace, nowMs } = this.#shared;
@@ -102,9 +102,9 @@ export class Lateness {
   }
 
   /**
-   * Whether the owner, first asked at `sinceMs`, is to blame (or what is behind it): a parent it
-   * named was late, and it has not got the shard itself by now. Only the time counts in which
-   * others came, or LATE_ALONE_MS in all: what all wait for is the root.
+   * Whether the owner, first asked at `sinceMs`, or a node behind it, is to blame: a parent that it
+   * named was late, and it still does not have the shard itself. Only the time in which other
+   * shards arrived counts, or LATE_ALONE_MS in all: when all shards wait, the root is slow.
    */
   isOwnersFault(owner: NodeId, sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
@@ -118,10 +118,10 @@ export class Lateness {
   }
 
   /**
-   * Whether `node` keeps its place after `error`: the first silence of a node that sent before
-   * (`mayBe`). It may have nothing to send, as what is behind it is slow. Or of one behind which
-   * there is only the origin, where all would go because a machine was short of a core. If it is
-   * dead the next request tells.
+   * Whether `node` is asked again after `error`. The first silence is forgiven of a node that has
+   * sent bytes (`mayBe`): it may be waiting for a slow node itself. It is also forgiven of the last
+   * node before the origin: otherwise all nodes would go to the origin because one machine was
+   * short of a processor. A dead node does not answer the next request either.
    */
   isForgiven(node: NodeId, error: WireError, mayBe: boolean, progress: Progress): boolean {
     const { health, nowMs } = this.#shared;

@@ -2,9 +2,9 @@
 import { TRANSFER_THREADS, POOL_TASKS_PER_THREAD } from '../limits.ts';
 
 /**
- * Nodes of a shard's rank that are looked at. Where none of them can be reached each node goes to
- * the origin by itself: in a third cut off from the rest that befalls 0.7 ^ 24 = 0.02 % of the
- * shards (with 8 it was 6 %).
+ * Nodes of a shard's rank that are tried. If none of them can be reached, the node goes to the
+ * origin by itself. In a third of the cluster that is cut off from the rest, this happens to 0.7 ^
+ * 24 = 0.02 % of the shards (with 8 nodes it was 6 %).
  */
 export const RANK_DEPTH = 24;
 
@@ -73,8 +73,8 @@ export const TRACKERS_MAX = 32_768;
 export const TRACKED_NODES_MAX = 1_000_000;
 
 /**
- * A tree nobody asked about for this long is forgotten; who asks later is served by the owner
- * first, as at the start.
+ * A tree without requests for this long is forgotten. The owner serves the next request itself, as
+ * at the start.
  */
 export const TRACKER_IDLE_MS = 10 * 60_000;
 
@@ -91,8 +91,8 @@ export const HOLDER_DOUBTS_MAX = 2;
 export const HOLDER_STALE_MS = 10_000;
 
 /**
- * An owner whose children are all taken is asked again after this long: a shard or two have passed
- * by then.
+ * An owner that has no room for a child is asked again after this long, in which it sends one or
+ * two shards.
  */
 export const OWNER_RETRY_MS = 50;
 
@@ -114,13 +114,13 @@ export const SLOW_STRIKES = 3;
 export const SLOW_MS = 10_000;
 
 /**
- * A node that sent wrong bytes twice is left alone for this long. Once: honest children of a liar
- * pass on what they got.
+ * Length of a quarantine, after wrong bytes for the second time. Not after the first: an honest
+ * child passes on the wrong bytes of its parent.
  */
 export const LIES_MAX = 2;
 export const QUARANTINE_MS = 10 * 60_000;
 
-/** Nodes whose trouble is remembered; only troubled nodes are. */
+/** Nodes with failures that are remembered. */
 export const TROUBLED_NODES_MAX = 20_000;
 
 /**
@@ -188,7 +188,7 @@ export const SOUNDING_MS_MAX = 4_000;
 export const SOUNDING_DOUBLINGS_MAX = 3;
 export const SOUNDING_LOOK_MS = 250;
 
-/** A node whose shards take so many times as long as the tracker's own gets no children. */
+/** A node gets no children if its shards take so many times as long as those of the tracker. */
 export const SLOW_FACTOR = 4;
 
 /**
@@ -226,9 +226,9 @@ export const REST_UNKNOWN_MS = 5_000;
 export const REST_LAST_FACTOR = 3;
 
 /**
- * An owner whose parents are late while no shards come at all is passed over after this long: it
- * may itself be waiting for a root that is short of a processor, to which all would be sent at once
- * (docs/SWARM.md).
+ * An owner whose parents are late is passed over after this long even if no shards arrive at all.
+ * Not earlier: it may be waiting for a root that is short of a processor, and then all requests
+ * would go to the root at once (docs/SWARM.md).
  */
 export const LATE_ALONE_MS = 1_400;
 
@@ -265,19 +265,19 @@ export const ARRIVALS_SHARDS_MAX = 64;
 export const ORIGIN_TRIES_MAX = 4;
 export const ORIGIN_BACKOFF_MS = 200;
 
-/** A read whose own thread ended is tried again this much later: another thread has to start. */
+/** Pause before a read is repeated because its thread ended: another thread has to start. */
 export const THREAD_BACKOFF_MS = 50;
 
 /**
- * An origin that hangs for so long before it breaks an answer off is tried twice, the tries of
- * owners and roots included. Otherwise nobody could be told in time what is wrong.
+ * An origin that stalls for so long before its answer breaks off is tried only twice, the attempts
+ * of owners and roots included. Otherwise clients would not get the error in time.
  */
 export const ORIGIN_BROKEN_PATIENCE_MS = 5_000;
 
-/** Owners whose way to the origin failed before a fetch believes that it is the origin. */
+/** Owners that must report a failure of the origin before a fetch believes it. */
 export const OWNER_REFUSALS_MAX = 2;
 
-/** Times a shard is read anew because it had not the owner's checksum. */
+/** Times a shard is read again because its checksum was wrong. */
 export const CORRUPTIONS_MAX = 4;
 
 /**
@@ -312,8 +312,8 @@ export const ORIGIN_IN_ORDER_REQUESTS_MAX = 8;
 export const ORIGIN_REQUEST_SHARDS_MAX = 8;
 
 /**
- * With so many requests for a blob under way a shard that goes on from them waits for others to
- * make up a longer request.
+ * With so many requests for a blob in flight, the next shard of their sequence waits until a longer
+ * request can be made.
  */
 export const ORIGIN_FEW_REQUESTS = 2;
 
@@ -323,10 +323,13 @@ export const ORIGIN_FEW_REQUESTS = 2;
  */
 export const INNER_LEAD_SHARDS = 24;
 
-/** Nodes that keep who offers a blob: one may be down, or have just been started. */
+/** Keepers of a blob: one may be down, or have just been started. */
 export const OFFER_KEEPERS = 2;
 
-/** A keeper is told of a blob again after this, and forgets it after the longer time. */
+/**
+ * An offer is repeated to a keeper after the shorter time; the keeper forgets it after the longer
+ * one.
+ */
 export const OFFER_REFRESH_MS = 20 * 60_000;
 export const OFFER_EXPIRES_MS = 45 * 60_000;
 

@@ -2,17 +2,18 @@ import { OFFER_KEEPERS, OFFER_REFRESH_MS } from './limits.ts';
 import type { NodeId } from './types.ts';
 
 /**
- * Which blobs a node still has to offer, and to whom. A blob's keepers are the first nodes in the
- * rank of its first shard; each is told once, and again before it would forget. A node that comes
- * or goes changes the keepers of few blobs, so only those are told anew.
+ * The blobs that a node still has to offer, and the nodes to offer them to. A blob's keepers are
+ * the first nodes in the rank of its first shard. Each gets an offer once, and again before it
+ * would forget it. When a node joins or leaves, the keepers of few blobs change, so few offers are
+ * repeated.
  */
 export class OfferBook {
-  /** When each keeper of a blob was told of it. */
+  /** When a blob was last offered to each of its keepers. */
   #told = new Map<string, Map<NodeId, number>>();
 
   /**
-   * The offers that are due, by keeper. `keys`: all blobs this node offers now; what is not among
-   * them is forgotten. `rankOf`: the nodes of a blob's rank, best first.
+   * The offers that are due, by keeper. `keys`: all blobs that this node offers now; others are
+   * forgotten. `rankOf`: the nodes of a blob by rank, best first.
    */
   due(
     keys: Iterable<string>,
@@ -40,13 +41,13 @@ export class OfferBook {
     return due;
   }
 
-  /** `keeper` has been told of these blobs. */
+  /** These blobs were offered to `keeper`. */
   told(keeper: NodeId, keys: readonly string[], nowMs: number): void {
     for (const key of keys) this.#told.get(key)?.set(keeper, nowMs);
   }
 }
 
-/** The nodes that keep who has a blob. */
+/** The keepers of a blob. */
 export function keepersOf(rank: readonly NodeId[]): readonly NodeId[] {
   return rank.slice(0, OFFER_KEEPERS);
 }

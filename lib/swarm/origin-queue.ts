@@ -22,8 +22,8 @@ export interface OriginWant {
   readonly series: string;
   readonly index: number;
   /**
-   * Whether it may come in one request with others: it is wanted whole, nobody waits for it yet,
-   * and it is known to exist.
+   * Whether it may share a request with others: the whole shard is wanted, no client waits for it
+   * yet, and the blob is known to exist.
    */
   readonly shares: boolean;
   /** What it asks for, in shards: less than 1 at the end of a blob, 1 if the size is unknown. */
@@ -98,12 +98,12 @@ interface Series {
 }
 
 /**
- * Whose turn it is at the origin. As many requests to an upstream are under way at once as its line
- * takes (OriginWindow), of each blob the first shard first. Shards of
- * a blob that follow on each other go in one request: a registry's work for a range is much the
- * same whether it is of two megabytes or of eight, and they come in order, the first at the speed
- * of the whole line. Where a node is alone, one that goes on from one that has not come yet waits,
- * while others of a series are under way, until it makes up a whole request with those behind it.
+ * Decides which request to the origin begins next. As many requests to an upstream are in flight as
+ * its line takes (OriginWindow). The first shard of each blob goes first. Consecutive shards of a
+ * blob share a request: a registry needs about the same work for a range of two megabytes and of
+ * eight, and the shards arrive in order, the first at the speed of the whole line. On a node that
+ * is alone, a shard that continues a request in flight waits until it and the shards behind it fill
+ * a request.
  */
 export class OriginQueue<Want extends OriginWant> {
   readonly #begin: (together: readonly Want[]) => void;
@@ -117,7 +117,7 @@ export class OriginQueue<Want extends OriginWant> {
   #allRequests = 0;
   #unvouchedRequests = 0;
   readonly #upstreams = new Map<string, Upstream>();
-  /** When it looks next what may begin; Infinity: nobody waits for that. */
+  /** Time of the next check for requests that may begin; Infinity: none is waiting. */
   #lookMs = Infinity;
   /** The look that is due then: those that were planned before it are void. */
   #look = 0;
@@ -174,9 +174,9 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   /**
-   * The request for `together` has ended. Returns what is given up with it and will not begin: all
-   * that waits for an upstream that let it be waited for in vain and has answered nobody since it
-   * began; turn after turn that would wait as long again.
+   * The request for `together` has ended. Returns the waiting reads that fail with it: all reads of
+   * an upstream whose request timed out, if it has answered no other since that request began.
+   * Otherwise each would wait as long again.
    */
   over(together: readonly Want[], end: RequestEnd = 'answered'): Want[] {
     const [first] = together;
@@ -276,7 +276,7 @@ export class OriginQueue<Want extends OriginWant> {
     return pauseMs === 0;
   }
 
-  /** What is remembered of an upstream's line; the longest unused are forgotten. */
+  /** Windows of upstreams' lines; those unused for the longest time are forgotten. */
   #window(upstream: string): OriginWindow {
     const window = this.#windows.get(upstream) ?? new OriginWindow(this.#limits.requests);
     this.#windows.delete(upstream);
@@ -286,7 +286,7 @@ export class OriginQueue<Want extends OriginWant> {
     return window;
   }
 
-  /** What is to go in one request from `first` on; null: not yet. */
+  /** The reads of one request that begins with `first`; null: not yet. */
   #together(first: Want): Want[] | null {
     if (!first.shares) return [first];
     const { inOrderRequests, fewRequests, requestShards } = this.#limits;

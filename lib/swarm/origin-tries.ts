@@ -12,8 +12,8 @@ import { isFinal, retryAfterMs } from './refusal.ts';
 import type { OriginRef, FetchResult } from './types.ts';
 
 /**
- * What a failure at the origin leads to: another credential at once, a pause, or the fetch's end.
- * `anew`: nothing of what came is kept.
+ * The consequence of a failure at the origin: another credential at once, a pause, or the end of
+ * the fetch. `anew`: no received byte is kept.
  */
 export type AfterOrigin =
   | { kind: 'again'; anew: boolean }
@@ -81,7 +81,7 @@ export class OriginTries {
     )
       return end;
     const pauseMs = retryAfterMs(error) ?? ORIGIN_BACKOFF_MS * 2 ** (this.#tries - 1);
-    // What timed out would take as long again before that is known: nobody could be told in time.
+    // A further timeout would take as long, and clients would not get the error in time.
     const nextMs = pauseMs + (error.code === 'ORIGIN_TIMEOUT' ? silentMs : 0);
     if (silentMs + nextMs > FETCH_PATIENCE_MS) return end;
     return {
@@ -122,9 +122,9 @@ export class OriginTries {
 }
 
 /**
- * The end of a fetch that may ask no other node, and whose node knows no origin that it may read:
- * no client named one, or this node's configuration does not vouch for it. That says nothing of the
- * origin, so whoever knows an origin asks it. `last`: what the fetch failed with before.
+ * The end of a fetch that may ask no other node, on a node that knows no origin that it may read:
+ * no client named one, or the configuration does not vouch for it. This says nothing about the
+ * origin, so a node that knows an origin asks it. `last`: the error before this one.
  */
 export function withoutOrigin(last: WireError | null): WireError {
   if (last?.code.startsWith('ORIGIN_') === true) return last;

@@ -53,9 +53,9 @@ export class OriginWindow {
   }
 
   /**
-   * Whether another request may begin beside those under way, each of which is to bring so many
-   * shards still: one may for each stream, and one more when what is left of it takes less time
-   * than the next one's first byte.
+   * Whether another request may begin beside those in flight, each of which has so many shards
+   * left. There may be one for each stream, and one more when the rest of a request takes less time
+   * than the first byte of the next one.
    */
   hasRoom(underWay: Iterable<{ readonly shards: number }>): boolean {
     const streams = Math.max(this.#streams, Math.min(this.#streamsMax, this.#leadShards));
@@ -97,7 +97,7 @@ export class OriginWindow {
     if (this.#isTrial && this.#coming < this.#streams) return;
     this.#roundBusyMs += busyMs;
     this.#roundBytes += bytes;
-    // What is shorter than a shard says more of the registry than of the line.
+    // A body shorter than a shard tells more about the registry than about the line.
     if (Number.isNaN(this.#shardMs) && this.#roundBytes >= SHARD_BYTES)
       this.#shardMs = this.#roundMs;
     // Without others that wait, the rate is that of the demand and says nothing of the line.

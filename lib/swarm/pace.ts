@@ -29,28 +29,27 @@ import { PEER_HOLD_MS, READ_WINDOW_SHARDS, SHARD_BYTES } from '../limits.ts';
 const SAMPLE_WEIGHT = 0.1;
 
 /**
- * A stretch in which the line is measured, and the bytes that it must bring: far more than a socket
- * holds, as what has gathered there while this node had no processor comes at once.
+ * The time over which the line is measured, and the bytes that must arrive in it. These are far
+ * more than a socket buffers: bytes that waited there for the processor arrive at once.
  */
 const LINE_WINDOW_MS = 50;
 const LINE_WINDOW_BYTES = SHARD_BYTES;
 
-/** A stretch is begun anew after a pause of this length. */
+/** A new stretch begins after a pause of this length. */
 const LINE_PAUSE_MS = 250;
 
 /** What remains of the best stretch with each that is not better. */
 const LINE_DECAY = 0.92;
 
-/** Completions remembered, to see what was overtaken. */
+/** Completions remembered, to count overtaking shards. */
 const LATEST_MAX = 128;
 
 /** Lulls remembered: a lateness spans one or two. */
 const LULLS_MAX = 8;
 
 /**
- * How long shards take here lately. "Late" is relative, so that a slow link, a busy origin or a
- * long tree, which make all shards slow alike, never look like a slow parent, and nobody runs
- * elsewhere because of them.
+ * How long shards take on this node. "Late" is relative to that: a slow link, a busy origin or a
+ * long tree delays all shards alike, and must not look like a slow parent.
  */
 export class Pace {
   #samples = 0;
@@ -98,7 +97,7 @@ export class Pace {
     this.#stretchMs = nowMs;
   }
 
-  /** Shard `index` of a blob came whole; whoever sent it was asked `tookMs` ago. */
+  /** Shard `index` of a blob is complete; its sender was asked `tookMs` ago. */
   done(index: number, tookMs: number, nowMs: number): void {
     this.#latest.push({ index, doneMs: nowMs });
     if (this.#latest.length > LATEST_MAX) this.#latest.shift();
@@ -197,19 +196,19 @@ export class Pace {
   }
 
   /**
-   * How long a shard usually takes: at least the time of a whole window, as all that are wanted
-   * before it come first, and their number differs from one time to the next.
+   * How long a shard usually takes: at least the time of a whole window, because all shards that
+   * are wanted before it arrive first, and their number varies.
    */
   get #usualMs(): number {
     return Math.max(this.#meanMs, this.windowMs);
   }
 
-  /** How long a fetch that gains no byte goes on. */
+  /** How long a fetch continues without a byte. */
   get giveUpMs(): number {
     return Math.max(FETCH_PATIENCE_MS, 2 * this.windowMs);
   }
 
-  /** The time in which a whole window of a reader comes; 0 before the line is known. */
+  /** The time that a whole window of a reader takes; 0 before the line is known. */
   get windowMs(): number {
     return this.#isLineKnown ? this.intervalMs * READ_WINDOW_SHARDS : 0;
   }
@@ -234,8 +233,8 @@ export class Pace {
   }
 
   /**
-   * The same for an owner behind whom is only the origin: more patient, and never before enough is
-   * known.
+   * The same for an owner that is the last before the origin: longer, and never before enough
+   * shards have been measured.
    */
   get lateOwnerMs(): number {
     return this.isKnown ? Math.max(LATE_OWNER_MS_MIN, LATE_OWNER_FACTOR * this.#usualMs) : Infinity;
@@ -250,8 +249,7 @@ export class Pace {
   }
 
   /**
-   * How much of the time since `sinceMs` shards were coming: what has not come in the rest is
-   * everybody's trouble.
+   * How much of the time since `sinceMs` shards were arriving. In the rest, all sources were slow.
    */
   flowingMs(sinceMs: number, nowMs: number): number {
     let lullMs = Math.max(0, nowMs - Math.max(sinceMs, this.#lullMs));
@@ -268,8 +266,8 @@ export class Pace {
   }
 
   /**
-   * Whether `LATE_FLOW_MIN` shards have come since `sinceMs`: then what has not come since is its
-   * parent's doing.
+   * Whether `LATE_FLOW_MIN` shards have arrived since `sinceMs`: then the parent is to blame for a
+   * shard that has not.
    */
   flowedSince(sinceMs: number): boolean {
     return this.#doneMs[this.#samples % LATE_FLOW_MIN]! > sinceMs;

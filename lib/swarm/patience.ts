@@ -3,10 +3,10 @@ import type { FetchParts } from './fetch-parts.ts';
 import { wireError } from './origin-tries.ts';
 
 /**
- * How long one fetch goes on for which no byte comes. It ends only after it has turned to all that
- * are left: at half of its patience to a root, and at the end of it, if a client of this node
- * waits, to the origin. A fetch for another node ends there: that node has patience of its own.
- * While bytes come of shards before it, nothing is amiss (arrivals.ts).
+ * How long one fetch continues without a byte. It ends only after it has tried all that is left: a
+ * root at half of its patience, and at the end of it the origin, if a client of this node waits. A
+ * fetch for another node ends there, because that node has its own patience. The time does not
+ * count while bytes of earlier shards arrive (arrivals.ts).
  */
 export class Patience {
   readonly #parts: FetchParts;

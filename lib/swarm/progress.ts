@@ -2,7 +2,7 @@ import { BUSY_PAUSE_MS_MAX, OWNER_RETRY_MS, REDIRECTS_MAX } from './limits.ts';
 import type { Pace } from './pace.ts';
 import type { NodeId } from './types.ts';
 
-/** How far one fetch has come, and how long it has been waiting, for whom. */
+/** How many bytes of one fetch have arrived, how long it has waited, and for which node. */
 export class Progress {
   /** Bytes of the shard, from byte 0, here when last looked. */
   receivedBytes = 0;
@@ -50,7 +50,7 @@ export class Progress {
     return this.receivedBytes - this.fromBytes;
   }
 
-  /** What came after `fromBytes` is thrown away. */
+  /** The bytes after `fromBytes` are discarded. */
   restart(fromBytes: number): void {
     this.fromBytes = this.receivedBytes = fromBytes;
   }

@@ -1,6 +1,6 @@
 import type { NodeId } from './types.ts';
 
-/** Who sent which part of a shard: a trusted prefix, and the nodes behind the rest. */
+/** The senders of the parts of a shard: a trusted prefix, and the nodes that sent the rest. */
 export class Provenance {
   #originBytes = 0;
   #trustedBytes = 0;
@@ -8,7 +8,7 @@ export class Provenance {
   #fromOrigin = false;
   #lastPeer: NodeId | null = null;
   #suspects: NodeId[] = [];
-  /** Who vouched for the trusted prefix; null: the origin. */
+  /** The node that vouched for the trusted prefix; null: the origin. */
   readonly #vouchers = new Set<NodeId | null>();
 
   /** Length of the prefix that came from the origin, a root or the owner itself. */
@@ -35,12 +35,12 @@ export class Provenance {
     return this.#fromOrigin;
   }
 
-  /** The node that sent the last byte; null: the origin, or nobody. */
+  /** The node that sent the last byte; null: the origin, or no byte has arrived. */
   get lastPeer(): NodeId | null {
     return this.#lastPeer;
   }
 
-  /** Nodes whose bytes nobody vouched for. */
+  /** Senders of bytes that no owner, root or origin vouched for. */
   get suspects(): readonly NodeId[] {
     return this.#suspects;
   }

@@ -24,7 +24,7 @@ export function mix32(hash: number): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** The index that decides who owns the shard. */
+/** The index that the owner of the shard depends on. */
 function rankIndex({ index, rankedAs }: ShardId): number {
   return rankedAs ?? index;
 }
@@ -110,11 +110,11 @@ function ownersOf(nodes: number): number {
 }
 
 /**
- * Where in a shard's rank a node begins to look for its owner. The first owns the shard, but one
- * tracker can answer only so many; in a large swarm the next in rank keep trees of their own, and
- * get the shard from the first like any other node. Who is such an owner itself begins at the
- * first: asks go to better ranks always, never in a circle, also between nodes that do not agree
- * how many there are.
+ * Where in a shard's rank a node begins to look for its owner. The first node owns the shard, but
+ * one tracker can answer only so many. In a large swarm the next nodes in rank keep trees of their
+ * own, and get the shard from the first like any other node. Such an owner itself begins at the
+ * first. So requests always go to better ranks and cannot form a circle, even between nodes that
+ * disagree on how many owners there are.
  */
 export function ownerPlace(
   shard: ShardId,
@@ -129,14 +129,14 @@ export function ownerPlace(
 }
 
 /**
- * Who is in the swarm at one time. Immutable, so that the simulator's nodes can share one and its
- * ranks.
+ * The members of the swarm at one time. Immutable, so that the nodes of the simulator can share one
+ * and its ranks.
  */
 export class Membership {
   readonly byNode: ReadonlyMap<NodeId, Member>;
   readonly agents: Ranking;
   readonly roots: Ranking;
-  /** Who can own shards: the agents, or the roots where there are no agents. */
+  /** The nodes that can own shards: the agents, or the roots where there are no agents. */
   readonly owners: Ranking;
   /** The owners of each zone. */
   readonly #byZone = new Map<string, Ranking>();

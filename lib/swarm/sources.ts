@@ -3,7 +3,7 @@ import type { FetchShared } from './fetch-shared.ts';
 import { type Membership, ownerPlace, type Ranking } from './rank.ts';
 import type { AskRole, NodeId, ShardId } from './types.ts';
 
-/** Whom one fetch may ask, and whom it no longer does. */
+/** The nodes that one fetch may ask, and those that it passes over. */
 export class Sources {
   readonly #shared: FetchShared;
   readonly #shard: ShardId;
@@ -15,9 +15,9 @@ export class Sources {
    * Those passed over only for being late, while a root stood before the origin, and when none did.
    */
   readonly #late: { hadRoot: boolean; node: NodeId }[] = [];
-  /** Who asked this node because a better-ranked owner is no good. */
+  /** Nodes that asked this node because they passed over a better owner. */
   #accusers: Set<NodeId> | null = null;
-  /** Nodes that offer the whole blob: who acts as owner asks them before a root or the origin. */
+  /** Nodes that offer the whole blob: an owner asks them before a root or the origin. */
   readonly #holders: Set<NodeId>;
   /** Only the origin is asked from here on. */
   #originOnly = false;
@@ -29,9 +29,9 @@ export class Sources {
   }
 
   /**
-   * Whether a root stands before the origin still. Then to pass an owner over costs a root one
-   * shard more. When none does, it costs the origin one: owners left only for being late, while
-   * they may have waited for the root themselves, are asked again.
+   * Whether a root is left. Then passing over an owner costs a root one more shard. Without a root
+   * it costs the origin one, so owners that were left only for being late are asked again: they may
+   * have waited for the root themselves.
    */
   get hasRoot(): boolean {
     return this.#root() !== null;
@@ -91,7 +91,10 @@ export class Sources {
     else this.passOver(node, late);
   }
 
-  /** Past all owners and roots: what they say of the origin is not what it says to this node. */
+  /**
+   * Goes to the origin directly, past all owners and roots: the origin may answer this node
+   * differently.
+   */
   turnToOrigin(): void {
     this.#originOnly = true;
   }
@@ -113,11 +116,11 @@ export class Sources {
   }
 
   /**
-   * `by` asks this node as owner and names those it has passed over. While a root is there that is
-   * believed at once: to act as owner costs it one shard more. Where there are none, it would cost
-   * the origin one, so ACCUSERS_MIN have to agree (or all there are). When all are lost, the others
-   * may only have been impatient with who waits for them: it is not believed. True when this node
-   * has passed somebody over because of it.
+   * `by` asks this node as owner and names the owners that it has passed over. While there is a
+   * root, this is believed at once: it costs the root one more shard. Without roots it would cost
+   * the origin one, so ACCUSERS_MIN nodes have to agree (or all there are). If all roots are lost,
+   * it is not believed: the accusers may only have been impatient with nodes that wait for the
+   * roots. Returns true if this node has passed over an owner because of it.
    */
   accuse(by: NodeId, accused: readonly NodeId[]): boolean {
     const { self, membership } = this.#shared;

@@ -35,13 +35,13 @@ import type {
   Verdict,
 } from './types.ts';
 
-/** How often what is idle is looked for. */
+/** Interval at which idle entries are removed. */
 const SWEEP_MS = 5_000;
 
 /**
- * One node's part in the swarm: the fetches it has under way, the shards it tracks as their owner,
- * and what it thinks of the others. It decides; the node's driver (`FetchEffects`) carries out. Not
- * thread-safe: it lives on one thread.
+ * One node's part in the swarm: its fetches, the shards that it tracks as their owner, and the
+ * health of other nodes. It decides; the node's driver (`FetchEffects`) executes. Not thread-safe:
+ * it lives on one thread.
  */
 export class Swarm {
   readonly #self: Member;
@@ -99,11 +99,11 @@ export class Swarm {
   }
 
   /**
-   * The fetch of a shard: the one under way (single-flight; `origin` is added to its ways to the
-   * origin), or a new one, begun before this returns. `onBehalf` is the request that made this node
-   * go and get it, when that is why. `place` becomes the fetch's place before anything is asked of
-   * the driver. `distrust` passes over every owner, or every root too: what they said of this blob
-   * before did not have its digest. `holders`: nodes that offer the whole blob.
+   * The fetch of a shard: the current one (single-flight; `origin` is added to its origins), or a
+   * new one, which begins before this returns. `onBehalf`: the request that caused this node to get
+   * the shard, if one did. `place` becomes the fetch's place before the driver is called.
+   * `distrust` passes over every owner, or every root too, because the blob that they described did
+   * not have its digest. `holders`: nodes that offer the whole blob.
    */
   want(
     shard: ShardId,
@@ -173,8 +173,8 @@ export class Swarm {
   }
 
   /**
-   * Nobody wants it any more: the fetch ends as `cancelled` once its attempt has. Who wants the
-   * shard again meanwhile gets another.
+   * The shard is no longer wanted: the fetch ends as `cancelled` once its attempt has. A request
+   * for the shard in the meantime starts another fetch.
    */
   cancel(shard: ShardId): void {
     const fetch = this.#fetches.get(shard);

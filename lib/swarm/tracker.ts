@@ -54,12 +54,12 @@ export type TrackerVerdict =
   | { kind: 'busy'; retryMs: number };
 
 /**
- * The owner's view of one shard: who has or is receiving it, and from whom. It grows a tree in the
- * order in which nodes ask. Each node is an inner node (with `fanout` children) in one of `fanout`
- * trees and a leaf in the others, by its name's hash and the shard's index, so that all send about
- * as much as they receive; the idea of interior-disjoint trees is SplitStream's (Castro et al.,
- * SOSP 2003). Candidates stand in line, the earliest, so the shallowest, first. Its own zone's line
- * comes before the others'.
+ * The owner's view of one shard: which nodes have it or are receiving it, and from which parent. It
+ * grows a tree in the order of the requests. Each node is an inner node (with `fanout` children) in
+ * one of `fanout` trees and a leaf in the others, by the hash of its name and the index of the
+ * shard, so that all nodes send about as much as they receive. Interior-disjoint trees are from
+ * SplitStream (Castro et al., SOSP 2003). Candidates queue in the order of arrival, so the
+ * shallowest comes first. The queue of the asker's zone comes before those of other zones.
  */
 export class Tracker {
   /** Milliseconds; set by every request, for expiry. */
@@ -192,8 +192,8 @@ export class Tracker {
   }
 
   /**
-   * Most nodes a shard has been on its way through at once, up to now: from who has it whole to the
-   * last who receives it.
+   * The greatest depth of the tree so far: nodes from one that has the shard whole to the last
+   * receiver.
    */
   get depth(): number {
     return this.#deepest;

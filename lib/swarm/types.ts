@@ -30,7 +30,7 @@ export interface ShardId {
  */
 export type AskRole = 'owner' | 'parent' | 'root' | 'holder';
 
-/** Whom a fetch passes over from the start. */
+/** The nodes that a fetch passes over from the start. */
 export type Distrust = 'nobody' | 'owners' | 'everybody';
 
 /** What a child says to a shard's owner about the node it read from. */
@@ -81,9 +81,9 @@ export interface PeerAsk extends Omit<Asker, 'zone'>, AskWaits {
   /** First byte wanted; equal to the shard's length when only the owner's checksum is. */
   fromBytes: number;
   /**
-   * Whether all bytes, those already here too, are an owner's, root's or holder's own: who asks
-   * this node as owner may be sent them as they arrive. Others' it is sent only once the shard has
-   * been checked, as it takes what comes from an owner for vouched for.
+   * Whether all bytes, including those already here, must come from an owner, a root or a holder. A
+   * node that asks this node as owner takes its bytes for vouched, so other bytes are sent to it
+   * only after the shard's check.
    */
   trusted: boolean;
   /** To be sealed for an owner or a root; null for a parent or holder. */
@@ -92,17 +92,14 @@ export interface PeerAsk extends Omit<Asker, 'zone'>, AskWaits {
 
 export interface OriginAsk {
   fromBytes: number;
-  /**
-   * Nobody else is in the swarm who could ask for the shard meanwhile: it may come in one request
-   * with others.
-   */
+  /** No other node could ask for the shard meanwhile, so it may share a request with others. */
   alone: boolean;
   origin: OriginRef;
 }
 
 export interface StatAsk {
   node: NodeId;
-  /** Who sent the bytes, and how that went. */
+  /** The sender of the bytes, and the outcome. */
   parent: NodeId | null;
   report: Report;
 }
@@ -171,7 +168,7 @@ export interface FetchEffects {
   origin(fetch: Fetch, attempt: number, ask: OriginAsk): void;
   /** Asks for the shard's checksum and reports, `rpc:stat`. */
   stat(fetch: Fetch, attempt: number, ask: StatAsk): void;
-  /** Asks whether a node is there: `told` once. */
+  /** Asks whether a node is there; `told` is called once. */
   sound(node: NodeId, told: (isThere: boolean) => void): void;
   /** Tells the attempt to stop; it still settles, with whatever came of it. */
   abandon(fetch: Fetch, attempt: number): void;
@@ -192,9 +189,9 @@ export interface AskRequest extends Asker {
 
 export type Verdict =
   /**
-   * Send it: from memory or disk, or following the fetch, which `want` begins if there is none.
-   * Asked as owner or root, send only bytes a client might see (`released`); as parent, all that
-   * are `received`. When the sending is over, tell `Swarm.sent`.
+   * Sends it from memory or disk, or follows the fetch, which `want` begins if there is none. A
+   * node that asks an owner or root gets only bytes that clients may get (`released`); one that
+   * asks a parent gets all that are `received`. `Swarm.sent` is called at the end.
    */
   | { kind: 'serve' }
   | { kind: 'redirect'; parents: NodeId[]; checksum: string | null; totalBytes: number | null }

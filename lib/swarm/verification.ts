@@ -6,7 +6,7 @@ import type { AskRole, FetchResult, NodeId, Report, StatResult } from './types.t
 
 /** Where a fetch goes from here. */
 export interface FetchSteps {
-  /** Asks whoever is to be asked next. */
+  /** Asks the next source. */
   go(): void;
   wait(ms: number): void;
   /** A stat is under way. */
@@ -62,7 +62,10 @@ export class Verification {
     this.#parts.progress.restart(fromBytes);
   }
 
-  /** A thread of this node ended within a read from a peer, which is not at fault: read anew. */
+  /**
+   * A thread of this node ended during a read from a peer. The peer is not at fault: the read is
+   * repeated.
+   */
   threadLost(): void {
     const { attempts, integrity } = this.#parts;
     this.restart(Math.min(attempts.fromBytes, integrity.provenance.trustedBytes));
@@ -92,7 +95,7 @@ export class Verification {
       else this.#steps.wait(attempts.wasHeld ? result.retryMs : progress.pauseMs(result.retryMs));
     } else if (result.kind === 'miss') {
       if (!integrity.missed(node)) return this.#steps.go();
-      // It sends bytes again and again, and never says what they are.
+      // It sends bytes repeatedly, but never their checksum.
       shared.health.failed(node, shared.nowMs());
       this.#steps.passOver(node, 'owner');
     } else if (result.kind === 'refused') this.#steps.passOver(node, 'owner');

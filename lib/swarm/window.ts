@@ -14,10 +14,10 @@ export const windowLimits: WindowLimits = {
 };
 
 /**
- * Read-ahead of one reader of one blob: which shards to want next. A reader that was opened to the
- * blob's end, or that has read on in order, gets a window of shards under way at once; a random one
- * gets none. Shards are wanted in the reader's order. One that is stuck takes up one place of the
- * window and holds up no other, until the reader is `aheadShards` behind.
+ * Read-ahead of one reader of one blob: the shards to request next. A reader that requested all up
+ * to the blob's end, or that has read in order, gets a window of shards; a random reader gets none.
+ * Shards are requested in the reader's order. A shard that is stuck takes one place of the window
+ * and does not delay others, until the reader is `aheadShards` behind.
  */
 export class ReadWindow {
   #windowShards: number;
