@@ -6,7 +6,9 @@
  */
 export const FRESH_SLOT_MS = 1_500;
 
-/** A shard waits this long for a slot of memory before the client is told to come back. */
+/**
+ * A shard waits this long for a slot of memory; then the client gets an error that it may retry.
+ */
 export const ARENA_WAIT_DEADLINE_MS = 20_000;
 
 /**
@@ -26,12 +28,12 @@ export const DIGEST_AHEAD_SHARDS = 256;
 export const DIGEST_JOB_SHARDS_MAX = 8;
 
 /**
- * A digest that has not moved for this long waits for a shard nobody asks for: it is read back
- * later.
+ * A digest without progress for this long waits for a shard that no client reads: the shard is read
+ * back later.
  */
 export const DIGEST_PATIENCE_MS = 2_000;
 
-/** A blob whose hash was lost with the digest thread is hashed anew so many times. */
+/** A blob whose hash was lost with the digest thread is hashed again so many times. */
 export const DIGEST_STARTS_OVER_MAX = 2;
 
 /** Shards waiting for a slot at once; each is a request or a read-ahead, so more means overload. */
@@ -73,15 +75,12 @@ export const THREAD_PATIENCE_MS = 25_000;
 export const THREAD_RESTART_MS = 1_000;
 
 /**
- * How often the swarm's core is called while no fetch is under way: only what is kept for some time
- * is swept.
+ * Interval at which the swarm's core is called while no fetch is active: it only removes old
+ * entries.
  */
 export const SWARM_IDLE_TICK_MS = 1_000;
 
-/**
- * A node that was told "busy" comes back at once; what is fetched for it is not given up before
- * this.
- */
+/** A node that got "busy" returns at once; a fetch on its behalf is not given up before this. */
 export const PEER_RETURN_MS = 2_500;
 
 /**
@@ -120,8 +119,8 @@ export const HOLD_SHARDS_AT_ONCE = 16;
 export const PREHEAT_CALL_DEADLINE_MS = 5_000;
 
 /**
- * Blobs for which it is remembered who sent which shard, until the blob's digest has been checked;
- * about 200 bytes a shard.
+ * Blobs whose senders of each shard are remembered until the digest has been checked; about 200
+ * bytes a shard.
  */
 export const SUSPICION_BLOBS_MAX = 256;
 
@@ -131,7 +130,9 @@ export const SUSPICION_BLOBS_MAX = 256;
  */
 export const TROUBLE_LINES_PER_SECOND_MAX = 10;
 
-/** Nodes told what a registry said of a repository, the first in its rank: one may go. */
+/**
+ * Nodes that keep the registry's answers about a repository, the first in its rank: one may leave.
+ */
 export const WORD_KEEPERS = 2;
 
 /**

@@ -49,8 +49,8 @@ export function statusInputs(parts: Parts): () => StatusInputs {
 }
 
 /**
- * Why the node is not ready although it runs: its transfer threads or its memory are held up. What
- * its share holds back, as that of a silent registry, is no reason.
+ * Why the node is not ready although it runs: its transfer threads or its memory are stuck.
+ * Requests that only their share holds back, as those to a silent registry, are no reason.
  */
 export function stallsOf({
   pools,

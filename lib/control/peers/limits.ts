@@ -31,10 +31,10 @@ export const HOLD_GATHER_MS = 500;
 /** Credentials whose first use is remembered: those of layers under way, with room. */
 export const CREDENTIALS_WATCHED_MAX = 4_096;
 
-/** Offers are told this long after a change, or up to twice as long: changes come in numbers. */
+/** Offers are sent this long after a change, or up to twice as long: changes come in groups. */
 export const OFFER_PAUSE_MS = 3_000;
 
-/** Keepers that did not take an offer are told again after this. */
+/** Offers that a keeper did not accept are sent again after this. */
 export const OFFER_RETRY_MS = 30_000;
 
 /** A keeper takes an offer within this, and messages to keepers under way at once. */

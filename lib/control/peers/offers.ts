@@ -29,7 +29,7 @@ export class Offers {
   #timer: Timer | null = null;
   #dueMs = Number.POSITIVE_INFINITY;
   #telling = false;
-  /** Something has changed while offers were being told. */
+  /** There was a change while offers were being sent. */
   #changed = false;
   #closed = false;
 

@@ -244,7 +244,7 @@ export class OriginReads {
         mode.mayStream,
       );
     } catch (thrown) {
-      // The thread ended over it: the fetch goes on from what is in the slot.
+      // The thread ended during the read: the fetch continues from the bytes in the slot.
       const error = ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire();
       for (const read of together.slice(told.length)) {
         const receivedBytes = read.filling.fromBytes;

@@ -17,8 +17,8 @@ export function endOf(result: OriginReadResult, fromBytes: number): RequestEnd {
 }
 
 /**
- * A result with what has come before the thread of the read ended: only the slot tells, and what
- * clients were sent of it must not be read again.
+ * A result with the bytes that arrived before the thread of the read ended. Only the slot knows
+ * them. Bytes that clients got must not be read again.
  */
 export function withReceived<Result extends OriginReadResult | PreadResult>(
   result: Result,

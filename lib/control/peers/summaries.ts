@@ -53,14 +53,14 @@ interface Row {
 }
 
 /**
- * Tells other nodes how this one is, and keeps what they tell: as a head of all, as a leader of a
- * part of the swarm (lib/swarm/collectors.ts). A node tells its summary every 2 s while it changes,
- * else every 20 s. A message that is lost is followed by the next.
+ * Sends this node's summary to other nodes, and keeps the summaries of others: a head keeps all, a
+ * leader those of a part of the swarm (lib/swarm/collectors.ts). A node sends its summary every 2 s
+ * while it changes, else every 20 s. A lost message is replaced by the next.
  */
 export class Summaries {
   readonly #parts: SummaryParts;
   readonly #timeline = new Timeline();
-  /** As a head: what each node or leader told last. */
+  /** As a head: the last message of each node or leader. */
   readonly #told = new Map<string, { telling: Telling; receivedMs: number }>();
   /** As a leader: rows to be passed on. */
   readonly #rows = new Map<string, Row>();
@@ -120,13 +120,13 @@ export class Summaries {
     }
   }
 
-  /** Another node told summaries. */
+  /** Another node sent summaries. */
   accept(telling: Telling): void {
     const { self, clock, membership } = this.#parts;
     const receivedMs = clock.nowMs();
     const { heads } = collectorsFor(membership(), self);
     if (heads.includes(self)) this.#keep(telling, receivedMs);
-    // A message that was passed on goes no further: nodes may differ about who the heads are.
+    // A message that was passed on goes no further: nodes may disagree on the heads.
     else if (!telling.isPassedOn) this.#lead(unpackSummaries(telling.packed), receivedMs);
   }
 

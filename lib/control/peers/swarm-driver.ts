@@ -41,8 +41,8 @@ interface DriverParts {
 }
 
 /**
- * The swarm core (lib/swarm) of a node: gives it clock and members, and starts its fetches.
- * NodeEffects carries out what it decides.
+ * Runs the swarm core (lib/swarm) of a node: gives it clock and members, and starts its fetches.
+ * NodeEffects executes its decisions.
  */
 export class SwarmDriver {
   readonly #parts: DriverParts;
@@ -126,7 +126,7 @@ export class SwarmDriver {
     return this.#swarm;
   }
 
-  /** Begins to watch who is there. */
+  /** Starts to watch the members. */
   async join(membership: Membership): Promise<void> {
     const { observation } = this.#parts;
     this.#membership = membership;

@@ -15,7 +15,7 @@ export interface PreheatParts {
   self: string;
   members(): readonly Member[];
   gate: Pick<Gate, 'remembered' | 'check'>;
-  /** A blob's size, as a client may be told it (see ToldSize); null: nobody knows it. */
+  /** A blob's size, as a client may learn it (see ToldSize); null: not known. */
   sizeOf(blob: BlobName, authorization: string | null): Promise<number | null>;
   holdings: Pick<Holdings, 'hold'>;
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult>;

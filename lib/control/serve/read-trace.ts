@@ -41,7 +41,7 @@ export class ReadTrace {
     if (this.#reads.size > this.#shardsMax) this.#reads.delete(this.#reads.keys().next().value!);
   }
 
-  /** What was read in the last `seconds`; `salt`: a random text for this trace alone. */
+  /** The reads of the last `seconds`; `salt`: a random text for this trace alone. */
   last(seconds: number, salt: string): Trace {
     const sinceMs = this.#clock.nowMs() - seconds * 1_000;
     const indexes = new Map<string, number>();

@@ -31,7 +31,9 @@ export class Stream {
   #queuedMs = 0;
   #turnMs = 0;
   #turn: Span | undefined;
-  /** Whether this stream's layer is among those downloading, and what it wants once it is. */
+  /**
+   * Whether this stream's layer is among those downloading, and the shards to request once it is.
+   */
   #entered = false;
   readonly #beforeEntry = new Set<number>();
   /** Closed by the front, or refused: nothing is wanted any more. */
@@ -41,7 +43,7 @@ export class Stream {
   /** The first shard was refused while this client's access check was still running. */
   #awaitsGrant = false;
   readonly #size: ToldSize;
-  /** The size that the client may be told is known, or the upstream tells none. */
+  /** The size that the client may learn is known, or the upstream names none. */
   #isSized = false;
 
   constructor(request: OpenRequest, span: Span | undefined, parts: StreamParts, reply: Reply) {
@@ -85,7 +87,7 @@ export class Stream {
         facts.addOrigin(blob.key, this.#options.origin!);
         this.#grant = grant;
         if (this.#awaitsGrant) {
-          // The first place is void; the front has not been told of it.
+          // The first place is invalid; the front does not know it yet.
           this.#firstPlace = null;
           this.#again(this.#shard);
         }
@@ -100,7 +102,7 @@ export class Stream {
     this.#want(this.#shard);
   }
 
-  /** Answers once a size may be told. */
+  /** Answers once the client may learn a size. */
   #vouch(): void {
     const ready = (): void => {
       this.#isSized = true;
@@ -110,7 +112,7 @@ export class Stream {
     else this.#size.ask().then(ready, (thrown: unknown) => this.#refuse(ShoalError.from(thrown)));
   }
 
-  /** What is here has another size than the one that may be told. */
+  /** The bytes here belong to a size other than the one that the client may learn. */
   doubted(): void {
     const { id } = this.#request;
     this.#size.ask().then(
@@ -157,7 +159,7 @@ export class Stream {
   }
 
   /**
-   * After an abort, another request may continue at the same offset, so the fetch goes on for a
+   * After an abort, another request may continue at the same offset, so the fetch continues for a
    * short time. After a complete small read the client usually reads more of the same shard, so
    * that shard is completed.
    */
@@ -319,7 +321,7 @@ export class Stream {
       this.#parts.gate.revoke(blob, authorization, error.status);
     if (this.#closed) return;
     this.#reply({ kind: 'refused', id: this.#request.id, error: error.toWire() });
-    // The front may ask for the shard once more before it hears of the refusal.
+    // The front may request the shard once more before it gets the refusal.
     this.close(false);
   }
 

@@ -31,7 +31,7 @@ export class Streams {
     this.#streams.get(id)?.at(shard, placed);
   }
 
-  /** The front doubts the size of what is here. */
+  /** The front doubts the size of the bytes here. */
   size(id: number): void {
     this.#streams.get(id)?.doubted();
   }

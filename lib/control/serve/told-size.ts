@@ -3,9 +3,9 @@ import type { BlobName } from '../../workers/messages.ts';
 import type { StreamParts } from './stream-parts.ts';
 
 /**
- * The size of a blob that one client may be told: a registry said it (to a check, in a manifest, or
- * with the bytes), or it is that of a whole blob whose digest has held. What only another node
- * claims is told to no client.
+ * The size of a blob that one client may learn: a registry named it (in a check, in a manifest, or
+ * with the bytes), or the digest of the whole blob has been verified at that size. A client never
+ * learns a size that only another node claims.
  */
 export class ToldSize {
   readonly #parts: Pick<StreamParts, 'gate' | 'facts' | 'loader'>;
@@ -23,7 +23,7 @@ export class ToldSize {
     this.#authorization = authorization;
   }
 
-  /** That of `blob`, which may take a request to the upstream; null: nobody tells it. */
+  /** The size of `blob`, for which the upstream may have to be asked; null: no source names it. */
   static async of(
     parts: Pick<StreamParts, 'gate' | 'facts' | 'loader'>,
     blob: BlobName,
@@ -44,8 +44,8 @@ export class ToldSize {
   }
 
   /**
-   * The size by the upstream, which is asked if it has not said one; null: it says none. A manifest
-   * does not count here. What is here of another size is dropped.
+   * The size that the upstream names; it is asked if it has not named one; null: it names none. A
+   * manifest does not count here. Bytes here of another size are dropped.
    * @throws the upstream's error
    */
   ask(): Promise<number | null> {
@@ -61,7 +61,7 @@ export class ToldSize {
     if (provenBytes === null)
       return isVouched(known) ? known.bytes : gate.askSize(this.#blob, this.#authorization);
     const { upstreamHost } = this.#blob;
-    // What another registry says of its own object counts for its own clients only.
+    // The size that another registry names for its object is for its own clients only.
     const mayDiffer =
       known?.provenance === 'upstream' && !facts.isDisproved(key, upstreamHost, provenBytes);
     if (isVouched(known) && known.bytes !== provenBytes && !mayDiffer) throw otherSize();

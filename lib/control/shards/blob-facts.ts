@@ -45,7 +45,7 @@ export class BlobFacts {
   }
 
   /**
-   * Somebody says a blob's size; the stronger provenance wins (lib/registry/blob-size.ts). Returns
+   * A source names a blob's size; the stronger provenance wins (lib/registry/blob-size.ts). Returns
    * the size to believe from now on.
    */
   sized(key: string, bytes: number, provenance: SizeProvenance): BlobSize {

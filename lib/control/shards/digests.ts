@@ -54,10 +54,9 @@ const NO_WAY: FetchOptions = {
 
 /**
  * Checks whole blobs against their digest (docs/SPEC.md 2.3), shard by shard in order, while they
- * are
- * in memory anyway. What came out of order is hashed when its turn comes; what has left memory by
- * then is read back from disk, but only once the blob is complete: a blob read in pieces costs
- * nothing.
+ * are in memory anyway. A shard that arrived out of order is hashed in its turn. If it has left
+ * memory by then, it is read back from disk, but only once the blob is complete: a blob read in
+ * pieces costs nothing.
  */
 export class Digests {
   readonly #parts: DigestParts;
@@ -164,7 +163,9 @@ export class Digests {
     }
   }
 
-  /** The digest thread ended with the blob's hash: hash it anew, from memory and disk. */
+  /**
+   * The digest thread ended, and the blob's hash is lost: it is hashed again, from memory and disk.
+   */
   #startOver(key: string, followed: Followed): void {
     followed.next = 0;
     followed.seen = 0;

@@ -81,7 +81,7 @@ export class ShardLoader {
     return this.#residents.values();
   }
 
-  /** What is known of a shard on disk. */
+  /** The facts about a shard on disk. */
   stored(key: string, shard: number): ShardFacts | undefined {
     const { runtime, store } = this.#parts;
     const stored = runtime?.has(key, shard) ?? store?.has(key, shard);
@@ -113,8 +113,8 @@ export class ShardLoader {
   }
 
   /**
-   * How many shards of a blob are here, in memory or on disk. Iterates over memory and what is on
-   * disk, so that its cost does not grow with a size that another node claims.
+   * How many shards of a blob are here, in memory or on disk. Iterates over the shards here, so
+   * that its cost does not grow with a size that another node claims.
    */
   countOf(key: string): number {
     const stored = this.onDisk(key);
@@ -152,9 +152,8 @@ export class ShardLoader {
   }
 
   /**
-   * Stores a blob of one shard, a manifest, whose bytes are at hand and have the digest `key`. It
-   * is
-   * cached whether the runtime keeps it or not: it is what is answered while the registry is down.
+   * Stores a manifest, a blob of one shard, whose bytes have the digest `key`. It is cached even if
+   * the runtime keeps it, because it is needed while the registry is down.
    */
   put(key: string, bytes: Uint8Array, checksum: string): void {
     if (this.#residents.has(`${key}/0`) || this.has(key, 0)) return;
@@ -214,9 +213,9 @@ export class ShardLoader {
   }
 
   /**
-   * Somebody says a blob's size. If that changes the size believed here, what is stored of the
-   * blob belongs to another object and is dropped. Returns false if a stronger source says another
-   * size (lib/registry/blob-size.ts).
+   * A source names a blob's size. If that changes the believed size, the stored shards belong to
+   * another object and are dropped. Returns false if a stronger source names another size
+   * (lib/registry/blob-size.ts).
    */
   sized(
     key: string,
@@ -249,7 +248,7 @@ export class ShardLoader {
     residency.hold(resident.slot, {
       evicted: () => this.#forget(resident),
       isWanted: () => resident.interests.size > 0 || this.#parts.isAwaited(resident),
-      // A peer still has what came from it; what came from the origin would have to be read again.
+      // A peer still has the bytes that it sent; bytes of the origin would have to be read again.
       isExpendable: () =>
         resident.phase === 'complete' &&
         resident.interests.size === 0 &&

@@ -28,7 +28,7 @@ export interface SlotOwner {
 /** What control keeps per slot of the arena. */
 interface SlotRecord {
   owner: SlotOwner;
-  /** The slot is not evicted before: a requester has been told of it and has not read it yet. */
+  /** The slot is not evicted before this time: a requester knows it and has not read it yet. */
   freshUntilMs: number;
 }
 
@@ -41,10 +41,10 @@ interface Waiter {
 
 /**
  * Assigns the slots of the arena: free ones first, then complete ones by CLOCK (second chance),
- * unwanted before wanted; never one that is pinned, being filled, or fresh. If there is none, the
- * requester waits, to a deadline, so memory never grows. Shards on their way from upstreams have
- * shares of the slots until they are complete (SLOT_SHARES): a silent upstream cannot hold all
- * memory, and what is on disk always finds a slot.
+ * unwanted before wanted; never one that is pinned, being filled, or fresh. Without such a slot the
+ * requester waits, up to a deadline, so memory never grows. Shards that are being received from
+ * upstreams have shares of the slots until they are complete (SLOT_SHARES). So a silent upstream
+ * cannot hold all memory, and a shard on disk always finds a slot.
  */
 export class Residency {
   readonly #arena: Arena;
@@ -92,7 +92,7 @@ export class Residency {
     return this.#waiters.size;
   }
 
-  /** For how long a request has been waiting that no share holds back; 0: there is none. */
+  /** How long the oldest request has waited that its share does not hold back; 0: there is none. */
   get stalledMs(): number {
     const next = this.#waiters.peek();
     return next === null ? 0 : this.#clock.nowMs() - next.sinceMs;
@@ -130,7 +130,7 @@ export class Residency {
     this.#serve();
   }
 
-  /** Spares the slot a while longer: a requester has just been told of it. */
+  /** Keeps the slot a while longer: a requester has just got its place. */
   refresh(slot: number): void {
     const record = this.#records.get(slot);
     if (record !== undefined && record.freshUntilMs !== Number.POSITIVE_INFINITY)
@@ -138,8 +138,8 @@ export class Residency {
   }
 
   /**
-   * Gives up a slot whose content is void. Its generation ends at once, so nobody follows it any
-   * more (followers are woken); it is used again once the last reader has unpinned it.
+   * Gives up a slot whose content is invalid. Its generation ends at once and wakes its followers.
+   * It is used again once the last reader has unpinned it.
    */
   discard(slot: number): void {
     this.#records.delete(slot);
@@ -171,7 +171,7 @@ export class Residency {
   /** One turn of the clock; `wanted`: also slots that a reader needs soon. */
   #evict(wanted: boolean): number | undefined {
     const nowMs = this.#clock.nowMs();
-    // Two rounds: the first takes second chances away, the second finds who has none left.
+    // Two rounds: the first clears second chances, the second finds a slot without one.
     for (let looked = 0; looked < 2 * this.#arena.slotCount; looked++) {
       const slot = this.#step();
       const record = this.#records.get(slot);

@@ -15,8 +15,8 @@ interface ScrubberParts {
 
 /**
  * Checks the shards on disk one by one in the background, each about once in SCRUB_ROUND_MS. A
- * corrupt shard is dropped before a client needs it. Yields to everything else: a shard is read
- * only while the disk is idle and nobody waits for memory.
+ * corrupt shard is dropped before a client needs it. Everything else goes first: a shard is read
+ * only while the disk is idle and no request waits for memory.
  */
 export class Scrubber {
   readonly #parts: ScrubberParts;

@@ -68,7 +68,7 @@ export class Lines<Job> {
   readonly #queue: ShareQueue<Waiting<Job>>;
   /** The first job of every thread that is yet to start. */
   #standing: Job | null = null;
-  /** Jobs for the first thread, while there is none. */
+  /** Jobs that wait for the first thread. */
   #forFirst: Waiting<Job>[] = [];
   #restarting = false;
   #nextId = 0;
@@ -85,7 +85,7 @@ export class Lines<Job> {
     return this.#queue.size;
   }
 
-  /** For how long the next job has been waiting that no share holds back; 0: there is none. */
+  /** How long the next job has waited that its share does not hold back; 0: there is none. */
   get stalledMs(): number {
     const next = this.#queue.peek();
     return next === null ? 0 : this.#options.clock.nowMs() - next.sinceMs;
@@ -250,7 +250,7 @@ export class Lines<Job> {
     const waiting = line.underWay.get(settled.id);
     if ('part' in settled) {
       if (this.#closed || waiting === undefined) return;
-      // What was said cannot be unsaid: the job is not begun again.
+      // Messages that were sent cannot be withdrawn: the job is not started again.
       waiting.againUntilMs = -Infinity;
       waiting.heard?.(settled.part);
       return;

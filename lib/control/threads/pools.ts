@@ -76,7 +76,7 @@ export function startPools(
     threads: { atStart: startAll ? TRANSFER_THREADS : 1, all: TRANSFER_THREADS },
     jobsPerThreadMax: POOL_TASKS_PER_THREAD,
     shares: TRANSFER_SHARES,
-    // A read from a peer goes on from the byte after the last that arrived.
+    // A read from a peer continues from the byte after the last that arrived.
     isRepeatable: ({ kind }) => kind !== 'peer',
     clock,
     lost: (error) => lost('transfer', error),

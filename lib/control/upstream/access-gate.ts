@@ -105,8 +105,8 @@ export class Gate {
   }
 
   /**
-   * The blob's size by the upstream, which is asked unless it has told it or was asked in vain
-   * (null). Equal questions under way share one request.
+   * The blob's size that the upstream names. It is asked unless it has named it, or was asked
+   * without result (null). Concurrent equal questions share one request.
    * @throws the upstream's error
    */
   askSize(blob: BlobName, authorization: string | null): Promise<number | null> {
@@ -243,7 +243,7 @@ export class Gate {
       if (totalBytes === null) this.#untold.set(`${scope} ${key}`, true);
       if (totalBytes !== null && sized(blob, totalBytes).bytes !== totalBytes) {
         count('access.refused');
-        // No size in the message: what is known of the blob here is not for this client to hear.
+        // No size in the message: this client may not learn the size that is believed here.
         throw new ShoalError(
           'DIGEST_MISMATCH',
           `${blob.upstreamHost} has an object of another size under this digest; it does ` +

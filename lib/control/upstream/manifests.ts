@@ -28,8 +28,8 @@ interface ManifestParts {
 
 /**
  * Manifests by digest. Each is a small blob like any other, in memory, on disk and in the swarm,
- * and like any blob of one shard it is held against its digest when it comes in; only it is
- * answered whole, by message. A longer one is not kept.
+ * and its digest is checked when it arrives. But it is answered whole, by message. A longer one is
+ * not kept.
  */
 export class Manifests {
   readonly #parts: ManifestParts;

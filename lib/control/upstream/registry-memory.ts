@@ -14,14 +14,17 @@ interface MemoryParts {
   self: string;
   clock: Clock;
   secret: ClusterSecret;
-  /** For how long a word counts; 0: nothing is remembered, told or asked. */
+  /** How long an answer of a registry is valid; 0: none is remembered, sent or asked for. */
   ttlMs: number;
-  /** The nodes that keep what is known under `name`, best first. */
+  /** The nodes that keep the entry `name`, best first. */
   ranked(name: string): readonly string[];
   isMember(node: string): boolean;
   /** Whether this node has a manifest itself. */
   has(digest: string): boolean;
-  /** This node is to have a manifest too, which `node` has: it keeps what is known of it. */
+  /**
+   * This node keeps the answers about a manifest that `node` has, so it is to have the manifest
+   * too.
+   */
   copy(digest: string, node: string): void;
   call(node: string, path: string, options: CallOptions): Promise<PeerCallResult>;
   count(name: CounterName): void;
@@ -66,8 +69,8 @@ export class RegistryMemory {
   }
 
   /**
-   * A registry has accepted `authorization` for the repository of `scope`, where each of
-   * `references` stands for a manifest.
+   * A registry has accepted `authorization` for the repository of `scope`, in which each of
+   * `references` names a manifest.
    */
   async served(
     scope: string,
@@ -105,8 +108,8 @@ export class RegistryMemory {
   }
 
   /**
-   * A registry asks who comes without a credential for one: `challenge` (lib/registry/words.ts), or
-   * null when it does not.
+   * How a registry answers a client without a credential: its `challenge` (lib/registry/words.ts),
+   * or null if it needs none.
    */
   greeted(host: string, challenge: string | null): void {
     if (this.#parts.ttlMs === 0) return;
@@ -165,8 +168,8 @@ export class RegistryMemory {
   }
 
   /**
-   * How a registry greets who comes without a credential: its challenge, openly (null), or nobody
-   * knows (undefined).
+   * How a registry answers a client without a credential: its challenge; null: it needs none;
+   * undefined: not known.
    */
   async recallGreeting(host: string): Promise<string | null | undefined> {
     if (this.#parts.ttlMs === 0) return undefined;
@@ -222,8 +225,8 @@ export class RegistryMemory {
   }
 
   /**
-   * What is known under each of `ids`, here and at the nodes that may know, youngest first; equal
-   * questions under way are joined.
+   * The entries under each of `ids`, from here and from the nodes that keep them, newest first.
+   * Concurrent equal questions are joined.
    */
   #recall(name: string, ids: readonly string[]): Promise<HeardWord[][]> {
     const path = recallPath(ids);
@@ -274,9 +277,9 @@ export class RegistryMemory {
   }
 
   /**
-   * Under which a right of this credential is known: its own name and, where it is a token that
-   * tells who it was given to, by whom, that of every such token. None: too many passwords wait for
-   * their names; this one is neither told of nor asked about.
+   * The names of a right of this credential: its own and, for a token that names its user and
+   * issuer, that of every such token. None: too many passwords wait for their names, so this right
+   * is neither sent nor asked for.
    */
   async #grantIds(scope: string, authorization: string | null): Promise<string[]> {
     const { secret, clock, count } = this.#parts;

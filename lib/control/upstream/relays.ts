@@ -22,8 +22,8 @@ interface RelayParts {
   memory: RegistryMemory;
   outages: Outages;
   /**
-   * Whether `url` is on a configured registry. Only what such a registry says of a digest opens or
-   * fills what is shared under that digest.
+   * Whether `url` is on a configured registry. Only the answers of such a registry about a digest
+   * open or fill the blob that is shared under that digest.
    */
   isVouched(url: string): boolean;
   /** Something was answered in the place of a registry that failed so. */
@@ -60,7 +60,7 @@ interface Asked {
  */
 export class Relays {
   readonly #parts: RelayParts;
-  /** Content-Type of manifests and who said so, by `<scope> <digest>`. */
+  /** Content-Type of manifests, and its source, by `<scope> <digest>`. */
   readonly #types = new LRUCache<string, { contentType: string; source: TypeSource }>({
     max: MANIFEST_TYPES_MAX,
   });
@@ -187,7 +187,7 @@ export class Relays {
       return authorization === null ? this.#greeting(request) : null;
     if (manifest === null || !admits(accept, manifest.contentType)) return null;
     const holders = async (): Promise<string[]> => {
-      // Who resolved the tag need not have fetched the manifest.
+      // A client that resolved the tag need not have fetched the manifest.
       const { manifest: same } = isSha256(reference)
         ? { manifest }
         : await memory.recall(scope, authorization, manifest.digest);
@@ -201,7 +201,8 @@ export class Relays {
   }
 
   /**
-   * What `/v2/` says to who brings no credential, and where it asks for one, what everything says.
+   * The answer of `/v2/` to a client without a credential, and the challenge of a registry that
+   * needs one for everything.
    */
   async #greeting(request: TracedRelay): Promise<RelayedAnswer | null> {
     const { memory, count } = this.#parts;
@@ -226,8 +227,8 @@ export class Relays {
   }
 
   /**
-   * Takes note of what an answer of the registry teaches: who may read, what is where, how it
-   * greets.
+   * Remembers what an answer of the registry proves: rights, places of manifests, and the
+   * challenge.
    */
   #learn(
     asked: Asked | null,
@@ -264,8 +265,8 @@ export class Relays {
         manifests.keep(manifest.digest, body, result.manifest.checksum);
     }
     if (!asked.isVouched) return;
-    // The digest says where the manifest is; a tag what it stood for, to a client that left it to
-    // the registry.
+    // The digest names the place of the manifest. A tag names the manifest that it stood for, for a
+    // client that left the form to the registry.
     const references = [
       ...(result.manifest === null || manifest === null ? [] : [manifest.digest]),
       ...(isSha256(reference) || !namesEveryForm(asked.accept) ? [] : [reference]),
@@ -301,8 +302,8 @@ function askedOf(request: TracedRelay, isVouched: boolean): Asked | null {
 }
 
 /**
- * The digest and type of the manifest in an answer, by its bytes where they are there; null when
- * that is not known, or not what was asked for.
+ * The digest and type of the manifest in an answer, from its bytes if it has them; null if they are
+ * not known, or not those requested.
  */
 function manifestOf(
   { reference }: Asked,

@@ -19,7 +19,7 @@ export class CertificateWatch {
   #known: string;
   #timer: Timer;
 
-  /** `known`: what is in use now. */
+  /** `known`: the certificate in use now. */
   constructor(parts: CertificateWatchParts, known: string) {
     this.#parts = parts;
     this.#known = known;
