@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { PAGE_BYTES } from '../limits.ts';
-import { shardLength } from '../shard.ts';
+import { CHECKSUM_BYTES, shardLength } from '../shard.ts';
 import { readBlobId, writeBlobId } from './key.ts';
 
 /*
@@ -23,7 +23,7 @@ const HEADER_MAGIC = 0x4452_4853;
 const CRC_FROM = 8;
 const KEY_AT = 48;
 const CHECKSUM_AT = 80;
-const CHECKSUM_END = 112;
+const CHECKSUM_END = CHECKSUM_AT + CHECKSUM_BYTES;
 
 /** One stored shard as its header says it. */
 export interface ShardHeader {

@@ -1,6 +1,13 @@
 import { wrongWildcards } from './any-registry.ts';
 import type { Config } from './schema.ts';
 
+/** Kinds of discovery that look up `P2PConfig.service`. */
+const NEEDS_SERVICE: Record<Config['P2PConfig']['discovery'], boolean> = {
+  static: false,
+  dns: true,
+  kubernetes: true,
+};
+
 /**
  * Checks across keys. Returns one line per contradiction.
  */
@@ -24,7 +31,7 @@ export function contradictions(config: Config): string[] {
         `${given} is given`,
     );
   }
-  if (p2p.discovery !== 'static' && p2p.service === '') {
+  if (NEEDS_SERVICE[p2p.discovery] && p2p.service === '') {
     found.push(
       'P2PConfig.service: "" is not allowed; allowed: the name of the headless service, ' +
         `since discovery is ${p2p.discovery}`,

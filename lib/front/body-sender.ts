@@ -3,7 +3,7 @@ import type { Arena } from '../io/arena.ts';
 import { BRIEF_READ_BYTES_MAX } from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import type { SlotFollowers } from './slot-follower.ts';
-import { giveBackBudget, takeBudget, type SendLimits } from './send-budget.ts';
+import { giveBackBudget, takeBudget, type SendLimits, type SpentLimit } from './send-budget.ts';
 
 /** The slot of a shard. The place is valid while the slot has this `generation`. */
 export interface Place {
@@ -204,13 +204,13 @@ export class BodySender {
     return ok;
   }
 
-  #awaitBudget(spent: 'turn' | 'throttle'): void {
+  #awaitBudget(spent: SpentLimit): void {
     if (spent === 'turn') {
       this.#awaitsTurn = true;
       this.#tools.turn.wait(this);
     } else if (!this.#queuedForTokens) {
       this.#queuedForTokens = true;
-      this.#tools.throttle!.wait(this);
+      spent.wait(this);
       this.#block('throttle');
     }
   }

@@ -9,15 +9,18 @@ export interface SendLimits {
 }
 
 /** Bytes that may be sent now; when there are none, the limit to wait for. */
-type Budget = { bytes: number; spent: null } | { bytes: 0; spent: 'turn' | 'throttle' };
+type Budget = { bytes: number; spent: null } | { bytes: 0; spent: SpentLimit };
+
+export type SpentLimit = 'turn' | Throttle;
 
 /** Takes up to `bytes` from every limit. What is not sent must be given back. */
 export function takeBudget({ turn, throttle }: SendLimits, bytes: number): Budget {
   const turnBytes = turn.take(bytes);
   if (turnBytes === 0) return { bytes: 0, spent: 'turn' };
-  const taken = throttle === null ? turnBytes : throttle.take(turnBytes);
+  if (throttle === null) return { bytes: turnBytes, spent: null };
+  const taken = throttle.take(turnBytes);
   turn.giveBack(turnBytes - taken);
-  return taken === 0 ? { bytes: 0, spent: 'throttle' } : { bytes: taken, spent: null };
+  return taken === 0 ? { bytes: 0, spent: throttle } : { bytes: taken, spent: null };
 }
 
 /** Takes all of `bytes`, or nothing: a caller that cannot wait must not queue for the rest. */

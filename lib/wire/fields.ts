@@ -1,3 +1,5 @@
+import { CHECKSUM_BYTES } from '../shard.ts';
+
 /** The fields that several messages share, and how each is written in a path or a query. */
 
 /** One shard of one blob; a key is `sha256:<64 hex>` or `url:<64 hex>`, so it holds no secret. */
@@ -9,7 +11,7 @@ export interface ShardOf {
 export const KEY = '(?:sha256|url):[0-9a-f]{64}';
 const SHARD_PATH = new RegExp(`^/rpc/(?:pread|stat)/(${KEY})/(\\d{1,9})$`);
 const NODE = /^[0-9A-Za-z.:[\]-]{3,80}$/;
-const CHECKSUM = /^[0-9a-f]{64}$/;
+const CHECKSUM = new RegExp(`^[0-9a-f]{${2 * CHECKSUM_BYTES}}$`);
 
 export function shardOf(path: string): ShardOf | null {
   const match = SHARD_PATH.exec(path);
