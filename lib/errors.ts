@@ -49,7 +49,7 @@ export type ErrorCode = keyof typeof errorTable;
 export interface WireError {
   code: ErrorCode;
   message: string;
-  /** The operating system's code (`ENOSPC`), when a disk failed. */
+  /** The operating system's code, when a disk (`ENOSPC`) or a look-up (`ETIMEOUT`) failed. */
   system?: string;
   /** The upstream's own status, when it is to be passed on (401, 403, 404, ...). */
   status?: number;
@@ -59,12 +59,22 @@ export interface WireError {
   body?: string;
 }
 
+/** No name server answered: the code of getaddrinfo, and that of c-ares. */
+const SILENT_DNS = new Set(['EAI_AGAIN', 'ETIMEOUT']);
+
+/** Whether an upstream could not be asked because no name server answered. */
+export function isSilentDns({ system }: Pick<WireError, 'system'>): boolean {
+  return system !== undefined && SILENT_DNS.has(system);
+}
+
 /** An operating error with a stable code; programmer errors stay plain `Error`s. */
 export class ShoalError extends Error {
   readonly code: ErrorCode;
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: string | undefined;
+  /** See WireError. */
+  readonly system: string | undefined;
 
   constructor(
     code: ErrorCode,
@@ -73,6 +83,7 @@ export class ShoalError extends Error {
       status?: number;
       headers?: Record<string, string>;
       body?: string;
+      system?: string;
       cause?: unknown;
     } = {},
   ) {
@@ -82,12 +93,14 @@ export class ShoalError extends Error {
     this.status = more.status ?? errorTable[code].status;
     this.headers = more.headers ?? {};
     this.body = more.body;
+    this.system = more.system;
   }
 
   toWire(): WireError {
     const wire: WireError = { code: this.code, message: this.message, status: this.status };
     if (Object.keys(this.headers).length > 0) wire.headers = this.headers;
     if (this.body !== undefined) wire.body = this.body;
+    if (this.system !== undefined) wire.system = this.system;
     return wire;
   }
 

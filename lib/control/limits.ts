@@ -195,6 +195,11 @@ export const LAYER_SHARES = { upstream: 7 / 8, unvouched: 3 / 4, client: 7 / 8 }
  */
 export const STALLED_MS = 10_000;
 
+/** A silence of name servers counts until this long after the last look-up that failed. */
+export const DNS_SILENCE_FRESH_MS = 60_000;
+/** Registries for which it is remembered. */
+export const DNS_SILENCES_MAX = 256;
+
 /** Log lines for blobs and pulls a second; further ones are not written. */
 export const PULL_LINES_PER_SECOND_MAX = 20;
 

@@ -23,6 +23,8 @@ interface Parts {
   facts: BlobFacts;
   layers: LayerGate;
   pools: Pools;
+  /** See OriginQueue. */
+  originStalledMs: () => number;
   swarm: SwarmView;
   /** Blobs that clients and nodes read now. */
   reads: () => ReadNow[];
@@ -35,7 +37,11 @@ export function statusInputs(parts: Parts): () => StatusInputs {
   return () => {
     const { allocatedBytes, usedBytes, entries, suspended } = store.stats();
     return {
-      readiness: { ...readiness, problems: [...readiness.problems, ...stallsOf(parts)] },
+      readiness: {
+        ...readiness,
+        problems: [...readiness.problems, ...stallsOf(parts)],
+        warnings: warningsOf(parts),
+      },
       cache: { allocatedBytes, usedBytes, entries, suspended },
       runtimeStore: runtime?.stats() ?? null,
       arena: { slots: arena.slotCount, used: residency.usedSlots },
@@ -48,6 +54,8 @@ export function statusInputs(parts: Parts): () => StatusInputs {
   };
 }
 
+const inSeconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
+
 /**
  * Why the node is not ready although it runs: its transfer threads or its memory are stuck.
  * Requests that only their share holds back, as those to a silent registry, are no reason.
@@ -59,7 +67,6 @@ export function stallsOf({
   pools: Pick<Pools, 'stalledMs'>;
   residency: Pick<Residency, 'stalledMs'>;
 }): string[] {
-  const inSeconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
   const threadMs = pools.stalledMs();
   const memoryMs = residency.stalledMs;
   return [
@@ -74,6 +81,36 @@ export function stallsOf({
       : [
           `shards have waited ${inSeconds(memoryMs)} for memory; raise CacheConfig.memory, or ` +
             'look for a slow disk or peers that send nothing',
+        ]),
+  ];
+}
+
+/**
+ * What holds up reads at registries. The node stays ready: what is cached, here or at other nodes,
+ * can be read, and a node that is not ready is no member of the swarm. DNS fails for all nodes
+ * together: the swarm would end when it is needed most.
+ */
+export function warningsOf({
+  pools,
+  originStalledMs,
+}: {
+  pools: Pick<Pools, 'dnsSilentMs'>;
+  originStalledMs: () => number;
+}): string[] {
+  const dnsMs = pools.dnsSilentMs();
+  const originMs = originStalledMs();
+  return [
+    ...(dnsMs < STALLED_MS
+      ? []
+      : [
+          `no DNS server has answered for a registry for ${inSeconds(dnsMs)}; look at ` +
+            '/etc/resolv.conf and at the name servers it lists',
+        ]),
+    ...(originMs < STALLED_MS
+      ? []
+      : [
+          `reads of registries that answer have waited ${inSeconds(originMs)} for a turn, as ` +
+            'silent ones have all; look for registries that time out in the log',
         ]),
   ];
 }

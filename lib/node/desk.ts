@@ -131,6 +131,7 @@ export function buildDesk(inputs: DeskInputs): Desk {
     facts,
     layers,
     pools,
+    originStalledMs: () => swarm.originStalledMs,
     swarm: view,
     reads: () => journal.pulls.now(),
     registries: () => journal.pulls.registries.list(),

@@ -1,4 +1,4 @@
-import { ShoalError, type ErrorCode } from '../errors.ts';
+import { isSilentDns, ShoalError, type ErrorCode } from '../errors.ts';
 import { tlsProblem } from '../tls/problem.ts';
 
 const TIMEOUTS = new Set([
@@ -19,6 +19,7 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'the connection was closed',
   ENOTFOUND: 'its name does not resolve',
   EAI_AGAIN: 'no DNS server answers',
+  ETIMEOUT: 'no DNS server answers',
   EHOSTUNREACH: 'no route to it',
   ENETUNREACH: 'no route to it',
 };
@@ -75,7 +76,10 @@ export function originError(thrown: unknown, host: string, headSeen: boolean): S
     );
   const words = tls === null ? REASONS[reason] : `${tls.cause}; ${tls.fix}`;
   const why = words === undefined ? '' : `: ${words}`;
-  return new ShoalError(code, `${host} ${what}${why} (${reason})`, { cause: thrown });
+  return new ShoalError(code, `${host} ${what}${why} (${reason})`, {
+    cause: thrown,
+    ...(isSilentDns({ system: reason }) ? { system: reason } : {}),
+  });
 }
 
 /** Whether a parser refused an answer. */

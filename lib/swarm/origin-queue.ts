@@ -112,6 +112,8 @@ export class OriginQueue<Want extends OriginWant> {
   readonly #limits: OriginLimits;
   /** In order of arrival, those of a series in order of the blob. */
   readonly #waiting: Want[] = [];
+  /** When each came. */
+  readonly #sinceMs = new WeakMap<Want, number>();
   readonly #windows = new Map<string, OriginWindow>();
   readonly #series = new Map<string, Series>();
   #allRequests = 0;
@@ -142,6 +144,24 @@ export class OriginQueue<Want extends OriginWant> {
     return this.#waiting.length;
   }
 
+  /**
+   * For how long a read has been waiting that only the turns of all upstreams together hold back,
+   * not its own upstream's, in ms; 0: there is none.
+   */
+  get stalledMs(): number {
+    if (this.#allRequests < this.#limits.allRequests) return 0;
+    const held = this.#waiting.filter(
+      (want) =>
+        this.#hasShare(want) &&
+        (this.#upstreams.get(want.upstream)?.requests ?? 0) < this.#limits.requests,
+    );
+    return this.#nowMs() - Math.min(this.#nowMs(), ...held.map((want) => this.#sinceMs.get(want)!));
+  }
+
+  #hasShare({ isVouched }: Want): boolean {
+    return isVouched || this.#unvouchedRequests < this.#limits.unvouchedRequests;
+  }
+
   add(want: Want): void {
     let series = this.#series.get(want.series);
     if (series === undefined)
@@ -151,6 +171,7 @@ export class OriginQueue<Want extends OriginWant> {
       series === want.series && index > want.index;
     const place = this.#waiting.findIndex(isLater);
     this.#waiting.splice(place < 0 ? this.#waiting.length : place, 0, want);
+    this.#sinceMs.set(want, this.#nowMs());
     this.#lookSoon(want.isOnBehalf && this.#allRequests === 0 ? ORIGIN_GATHER_MS : 0);
   }
 
@@ -227,14 +248,13 @@ export class OriginQueue<Want extends OriginWant> {
   #next(): void {
     for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests;) {
       const { upstream: host, isVouched } = this.#waiting[at]!;
-      const hasShare = isVouched || this.#unvouchedRequests < this.#limits.unvouchedRequests;
       const upstream = this.#upstreams.get(host) ?? {
         requests: 0,
         answers: 0,
         underWay: new Map<OriginWant, UnderWay>(),
       };
       const together =
-        hasShare && this.#hasRoom(upstream, this.#waiting[at]!)
+        this.#hasShare(this.#waiting[at]!) && this.#hasRoom(upstream, this.#waiting[at]!)
           ? this.#together(this.#waiting[at]!)
           : null;
       if (together === null) {

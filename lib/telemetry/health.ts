@@ -3,6 +3,8 @@ export interface Readiness {
   phase: 'starting' | 'serving' | 'draining';
   /** Reasons why the node cannot serve, one line each. */
   problems: readonly string[];
+  /** What is wrong around it while it serves, one line each. */
+  warnings?: readonly string[];
 }
 
 export interface Answer {
@@ -30,13 +32,18 @@ export function notReadyReasons(readiness: Readiness): string[] {
   return [...readiness.problems];
 }
 
-/** Ready: 200 when the node serves, else 503 and the reasons. */
+/** Ready: 200 when the node serves, with what it warns of; else 503 and the reasons. */
 export function readyz(readiness: Readiness): Answer {
   const reasons = notReadyReasons(readiness);
   const ready = reasons.length === 0;
+  const { warnings = [] } = readiness;
+  const more = warnings.length === 0 ? {} : { warnings };
   return {
     status: ready ? 200 : 503,
     headers: JSON_TYPE,
-    body: `${JSON.stringify(ready ? { status: 'ready' } : { status: 'not ready', reasons })}\n`,
+    body: `${JSON.stringify({
+      ...(ready ? { status: 'ready' } : { status: 'not ready', reasons }),
+      ...more,
+    })}\n`,
   };
 }

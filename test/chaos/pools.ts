@@ -147,6 +147,7 @@ export function simPools({
     ready: () => Promise.resolve({ lowWater: '' }),
     queued: () => 0,
     stalledMs: () => 0,
+    dnsSilentMs: () => 0,
     close: () => Promise.resolve(),
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { STALLED_MS } from '../../lib/control/limits.ts';
-import { blobsInFlight, stallsOf } from '../../lib/control/status-inputs.ts';
+import { blobsInFlight, stallsOf, warningsOf } from '../../lib/control/status-inputs.ts';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { KEY, Listener, OTHER_KEY, OPTIONS, loaderFixture, settled } from './fixture.ts';
@@ -45,6 +45,14 @@ describe('control/status-inputs', () => {
     assert.deepEqual(stalls(STALLED_MS - 1, STALLED_MS - 1), []);
     assert.match(stalls(STALLED_MS + 2_000, 0).join(), /^reads .* 12 s for a transfer thread/);
     assert.match(stalls(0, STALLED_MS + 3_000).join(), /^shards .* 13 s for memory/);
+  });
+
+  it('warns of what holds up registries, which does not end the service of what is cached', () => {
+    const warnings = (dnsMs: number, originMs: number): string[] =>
+      warningsOf({ pools: { dnsSilentMs: () => dnsMs }, originStalledMs: () => originMs });
+    assert.deepEqual(warnings(STALLED_MS - 1, STALLED_MS - 1), []);
+    assert.match(warnings(STALLED_MS + 2_000, 0).join(), /^no DNS server .* for 12 s/);
+    assert.match(warnings(0, STALLED_MS + 3_000).join(), /^reads .* have waited 13 s for a turn/);
   });
 
   it('says what has come of a blob whose size is not known yet', async () => {

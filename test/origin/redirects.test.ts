@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { ManualClock, systemClock } from '../../lib/clock.ts';
+import { isSilentDns } from '../../lib/errors.ts';
 import { ORIGIN_REDIRECTS_MAX } from '../../lib/origin/limits.ts';
 import { AUTHORIZATION, failure, OriginBench, target, want } from './origin-bench.ts';
 import {
@@ -170,6 +171,17 @@ describe('OriginClient: redirects', () => {
       sink,
     );
     assert.equal(server.seen[0]!.headers.host, `named.example:${server.port}`);
+  });
+
+  it('says that it is the name servers which do not answer', async () => {
+    const origin = client(['named.example'], {
+      resolve: () => Promise.reject(Object.assign(new Error('late'), { code: 'ETIMEOUT' })),
+    });
+    const [url, upstreamHost] = ['http://named.example/', 'named.example'];
+    const asked = { url, upstreamHost, authorization: null };
+    const error = await failure(origin.readRange(asked, want(0, 10), new RecordingSink()));
+    assert.match(error.message, /no DNS server answers/);
+    assert.deepEqual([error.code, isSilentDns(error.toWire())], ['ORIGIN_UNREACHABLE', true]);
   });
 
   it('gives up on endless redirects and on a Location that is no URL', async () => {

@@ -88,6 +88,22 @@ describe('swarm/origin-queue', () => {
     assert.equal(begun.length, LIMITS.unvouchedRequests + 2);
   });
 
+  it('tells how long a read has waited that only the turns of all together hold back', () => {
+    want(range(0, LIMITS.requests), 'silent-1', false, 'silent-1');
+    want(range(0, LIMITS.unvouchedRequests), 'listed-1', false, 'listed-1');
+    assert.equal(begun.length, LIMITS.allRequests);
+    // Behind its own share, or its own upstream's turns.
+    for (const host of ['listed-1', 'silent-1']) want([9, 10], host, false, host);
+    assert.equal(queue.stalledMs, 0);
+    nowMs += 1_000;
+    want([0], 'a', false);
+    nowMs += 3_000;
+    assert.equal(queue.stalledMs, 3_000);
+    // Those that came before take the first two.
+    end(0, 1, 2);
+    assert.equal(queue.stalledMs, 0);
+  });
+
   it('sends consecutive shards in one request, up to its bound, never two series or a gap', () => {
     want([0, 1, 2, 3, 5]);
     want([4], 'b');

@@ -151,6 +151,9 @@ describe('telemetry/exporter', () => {
     assert.deepEqual(await ask(), [503, { status: 'not ready', reasons: ['draining'] }]);
     fixture.inputs.readiness = { phase: 'serving', problems: ['no front thread'] };
     assert.deepEqual(await ask(), [503, { status: 'not ready', reasons: ['no front thread'] }]);
+    const warnings = ['no DNS server has answered'];
+    fixture.inputs.readiness = { phase: 'serving', problems: [], warnings };
+    assert.deepEqual(await ask(), [200, { status: 'ready', warnings }]);
     assert.equal((await fixture.route('/healthz', '', true)).status, 200);
   });
 

@@ -115,11 +115,13 @@ export class OriginReads {
    * Whether the running read with the same credential proves the right to read; null if there is
    * none, or if its answer proves nothing.
    */
-  proofOf(target: {
-    url: string;
-    authorization: string | null;
-  }): Promise<ProbeResult | null> | null {
+  proofOf(target: Pick<OriginTarget, 'url' | 'authorization'>): Promise<ProbeResult | null> | null {
     return this.#heads.get(seriesOf(target))?.promise ?? null;
+  }
+
+  /** See OriginQueue. */
+  get stalledMs(): number {
+    return this.#queue.stalledMs;
   }
 
   /** What is known of the origin's support for ranges. */

@@ -121,6 +121,11 @@ export class SwarmDriver {
     return this.#standings;
   }
 
+  /** For how long a read has waited for a turn at the origin; see OriginQueue. */
+  get originStalledMs(): number {
+    return this.#transfers.originStalledMs;
+  }
+
   /** The swarm core, for the desks that answer other nodes and for status pages. */
   get core(): Swarm {
     return this.#swarm;

@@ -89,6 +89,11 @@ export class Transfers {
     return this.#atOrigin.read(target, filling, how);
   }
 
+  /** For how long a read has waited for a turn at the origin; see OriginQueue. */
+  get originStalledMs(): number {
+    return this.#atOrigin.stalledMs;
+  }
+
   /** What is known of the origin's support for ranges. */
   support(target: { url: string; upstreamHost: string }): RangeSupport {
     return this.#atOrigin.support(target);

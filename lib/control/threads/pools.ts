@@ -1,11 +1,13 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
+import type { WireError } from '../../errors.ts';
 import { POOL_TASKS_PER_THREAD, TRANSFER_THREADS } from '../../limits.ts';
 import type { DigestJob, DigestResult } from '../../workers/blob-hashes.ts';
 import type { DigestStart } from '../../workers/digest.ts';
 import type { OriginReadJob, OriginReadNews } from '../../workers/origin-read.ts';
 import type { Bucket } from '../../registry/vouching.ts';
 import type { HoldJob, PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
+import { DnsSilence } from './dns-silence.ts';
 import { Lines, ThreadLost } from './lines.ts';
 import { startThread } from './start-thread.ts';
 import { LOCAL, UNVOUCHED, type Share } from '../../share-queue.ts';
@@ -42,6 +44,8 @@ export interface Pools {
   queued(): number;
   /** For how long a job has been waiting that no share holds back, as all threads are busy. */
   stalledMs(): number;
+  /** See DnsSilence. */
+  dnsSilentMs(): number;
   /** Ends the threads; their running jobs are lost. */
   close(): Promise<void>;
 }
@@ -94,16 +98,26 @@ export function startPools(
     const { buckets } = result as { buckets?: Bucket[] };
     for (const bucket of buckets ?? []) vouch.learn(bucket);
   };
+  const dns = new DnsSilence(clock);
+  const noted = (job: PoolJob, result: unknown): void => {
+    if (job.kind !== 'probe' && job.kind !== 'relay' && job.kind !== 'origin') return;
+    const { kind, error } = result as { kind: string; error?: WireError };
+    if (kind !== 'over' && vouch.isVouched(job.url)) dns.note(job.upstreamHost, error ?? null);
+  };
   return {
     async run(job) {
       const result = await transfer
         .run(job, undefined, shareOf(job, vouch))
         .catch((thrown: unknown) => lostResult(job, thrown));
+      noted(job, result);
       if (job.kind === 'probe') learnAll(result);
       return result as never;
     },
     async origin(job, heard, mayStream) {
-      const hear = heard as (part: unknown) => void;
+      const hear = (part: unknown): void => {
+        noted(job, part);
+        heard(part as OriginReadNews);
+      };
       learnAll(
         await (mayStream
           ? transfer.runOnFirst(job, hear)
@@ -129,6 +143,7 @@ export function startPools(
     },
     queued: () => transfer.queued + digest.queued,
     stalledMs: () => transfer.stalledMs,
+    dnsSilentMs: () => dns.ms,
     async close() {
       await Promise.all([transfer.close(), digest.close()]);
     },
