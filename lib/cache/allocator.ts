@@ -35,7 +35,7 @@ function levelOrder(node: number): number {
   return ORDER_MAX - (31 - Math.clz32(node));
 }
 
-/** Divides a slab of `slotCount` slots; what it hands out never passes that. Pure bookkeeping. */
+/** Divides a slab of `slotCount` slots; no extent passes its end. Pure bookkeeping. */
 export class SlabAllocator {
   readonly slotCount: number;
   #usedBytes = 0;

@@ -22,10 +22,10 @@ interface Queue {
 }
 
 /**
- * S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): new entries
+ * S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023). New entries
  * pass through a small queue and leave with it unless they are used again, so a scan costs the main
- * queue nothing; what comes back soon after leaving goes to the main queue at once. Entries are
- * numbers below `entryCount`; pinned ones are passed over.
+ * queue nothing. An entry that returns soon after leaving goes to the main queue at once. Entries
+ * are numbers below `entryCount`; pinned ones are passed over.
  */
 export class Eviction {
   readonly #smallBytesMax: number;

@@ -104,9 +104,8 @@ function readUint64(table: Buffer, at: number): number {
 }
 
 /**
- * Reads the entry at `at` of a table; undefined when it is empty, torn or says what cannot be.
- * `checksum` is a view of the table. Whether the extent lies within the slab is for the allocator
- * to say.
+ * Reads the entry at `at` of a table; undefined when it is empty, torn or impossible. `checksum` is
+ * a view of the table. The allocator checks that the extent lies within the slab.
  */
 export function decodeHeader(table: Buffer, at: number): ShardHeader | undefined {
   if (table.readUInt32LE(at) !== HEADER_MAGIC) return undefined;

@@ -23,7 +23,9 @@ export const CACHE_IO_DEPTH = 3;
  */
 export const CACHE_RETRY_MS = 30_000;
 
-/** A disk that takes this long for 2 MiB is as good as dead; what waits for it goes on without. */
+/**
+ * A disk that takes this long for 2 MiB counts as failed; waiting operations continue without it.
+ */
 export const CACHE_STALL_MS = 10_000;
 
 /** One bad sector is one lost shard; so many failed reads in a row are a failed disk. */

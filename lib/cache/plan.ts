@@ -17,8 +17,8 @@ export interface Entry {
   readonly lengthBytes: number;
   readonly extent: Extent;
   /**
-   * `writing` until the data is on disk; `doomed`: dropped while somebody reads or writes it, freed
-   * by the last.
+   * `writing` until the data is on disk; `doomed`: dropped during a read or write, the last of
+   * which frees it.
    */
   state: 'writing' | 'stored' | 'doomed';
   /** Whether this process has verified the checksum. */
@@ -87,8 +87,8 @@ export class CachePlan {
 
   /**
    * Room for a shard that `find` does not know, of a blob whose size, if known, is `totalBytes`.
-   * Evicts what it must. No entry when everything that could make room is pinned; what was evicted
-   * in vain is listed all the same.
+   * Evicts what it must. Returns no entry if every shard that could make room is pinned; shards
+   * that it evicted before it found this out are listed all the same.
    */
   reserve(id: string, shard: number, totalBytes: number, lengthBytes: number): Reservation {
     const evicted: number[] = [];
@@ -254,7 +254,7 @@ export class CachePlan {
     }
   }
 
-  /** Evicts everything in the emptiest shared slot nobody uses; false when there is none. */
+  /** Evicts everything in the emptiest shared slot that is not in use; false when there is none. */
   #clearSharedSlot(evicted: number[]): boolean {
     const slots = this.allocator.sharedSlots();
     const bySlot = new Map<number, Entry[]>(slots.map((slot) => [slot, []]));

@@ -1,6 +1,6 @@
 /**
- * A read of one stored shard into an arena slot that the caller has prepared (`filling`); nobody
- * else writes to it.
+ * A read of one stored shard into an arena slot that the caller has prepared (`filling`); no other
+ * thread writes to it.
  */
 export interface ReadJob {
   /** Where the shard's extent begins in the slab; a multiple of PAGE_BYTES. */
@@ -41,7 +41,8 @@ export type WriteOutcome = 'written' | 'gone';
 /**
  * The disk as the store sees it. The node passes reads and writes to its transfer threads
  * (lib/io/slab.ts) and headers to the open table (lib/io/slab-files.ts); tests pass a disk of their
- * own. A rejected promise means the disk failed: the store counts it and goes on without.
+ * own. A rejected promise means that the disk failed: the store counts it and continues without the
+ * disk.
  */
 export interface SlabIo {
   read(job: ReadJob): Promise<ReadOutcome>;

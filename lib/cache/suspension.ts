@@ -38,8 +38,9 @@ export class Suspension {
   }
 
   /**
-   * `failed` counts towards the suspension, `hopeless` is enough by itself, `void`: it did not get
-   * as far as the disk. The success of what was begun before the suspension proves nothing.
+   * `failed` counts towards the suspension, `hopeless` is enough by itself, `void`: the operation
+   * did not reach the disk. The success of an operation that began before the suspension proves
+   * nothing.
    */
   ended(ticket: 'plain' | 'probe', how: 'ok' | 'failed' | 'hopeless' | 'void'): Change {
     if (ticket === 'probe') this.#probing = false;

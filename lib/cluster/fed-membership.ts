@@ -81,7 +81,7 @@ export class FedMembership implements Membership {
   #watch: SourceWatch | null = null;
   /** When the source confirmed the list, as others said. */
   #confirmedMs = -Infinity;
-  /** Nobody had a fresh list: from when on this node watches. */
+  /** No node had a fresh list: the time from which this node watches. */
   #watchAtMs: number | null = null;
   /** The last change did not fit: the whole list is asked for next. */
   #isAstray = false;

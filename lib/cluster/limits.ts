@@ -61,8 +61,8 @@ export const FEED_SKIP_MS = 60_000;
 export const FEED_PAUSE_MS = 1_000;
 
 /**
- * Nobody answers: a node watches the source itself after up to this long, so that not all nodes
- * begin at once, and looks for somebody again about this often.
+ * If no node answers, a node watches the source itself after up to this long, so that not all nodes
+ * begin at once. It looks for a node that answers about this often.
  */
 export const FEED_SPREAD_MS = 5_000;
 export const FEED_RETRY_MS = 30_000;
@@ -77,7 +77,7 @@ export const FEED_STALE_MS = 5 * 60_000;
 /** Requests for the list that one node holds at once; a node is to have FEED_FANOUT. */
 export const FEED_HELD_MAX = 256;
 
-/** EndpointSlices of each service that a node reads to find somebody who has the list. */
+/** EndpointSlices of each service that a node reads to find a node that has the list. */
 export const FEED_PEEK_SLICES = 2;
 
 /** Nodes that are asked for the first list before a node watches the source itself. */

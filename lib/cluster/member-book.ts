@@ -13,8 +13,8 @@ interface ListVersion {
 }
 
 /**
- * The list of members that a node has, and the last FEED_HISTORY ones before it: who has one of
- * those is told the difference only.
+ * The list of members that a node has, and the last FEED_HISTORY ones before it: a node that has
+ * one of those gets only the difference.
  */
 export class MemberBook {
   #current: ListVersion | null = null;

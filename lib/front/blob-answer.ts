@@ -228,7 +228,7 @@ export class BlobAnswer {
     if (this.look()) this.#tools.followers.add(this);
   }
 
-  /** Control has looked into the size: what is here of another one is brought anew. */
+  /** Control has checked the size: bytes here of another size are fetched again. */
   #settled(totalBytes: number | null): void {
     this.#isSizing = false;
     this.#provenBytes = totalBytes;

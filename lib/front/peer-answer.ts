@@ -274,9 +274,9 @@ class PeerAnswer {
   }
 
   /**
-   * The place while it is valid. When memory ran short and the slot of a whole shard was given to
-   * another one, control gets the shard again, once for what was sent; otherwise the connection is
-   * closed and the child goes elsewhere.
+   * The place while it is valid. If memory ran short and the slot of a whole shard was reassigned,
+   * control gets the shard again, but only once for the bytes already sent; otherwise the
+   * connection is closed and the child asks another node.
    */
   #held(): { slot: number; generation: number } | null {
     const place = this.#place!;

@@ -5,9 +5,9 @@ import type { Turn, TurnWaiter } from './turn.ts';
 
 /**
  * The uplink's schedule: of the shards that this front sends to other nodes, those that are needed
- * first have the line, and the others wait (lib/swarm/upload-turns.ts). An upload that has nothing
- * to send, or whose receiver takes nothing, does not count, so it holds up nobody. What has begun
- * and waits sends a little now and then, so that its receiver does not take it for dead.
+ * first have the line, and the others wait (lib/swarm/upload-turns.ts). An upload that has no
+ * bytes, or whose receiver takes none, does not count, so it does not delay others. An upload that
+ * has begun and waits sends a little at intervals, so that its receiver does not take it for dead.
  */
 export class Uploads {
   readonly #turn: Turn;

@@ -7,7 +7,7 @@ const ARMED = 1;
 
 /**
  * Wakes threads through shared memory, one bell per listening thread. A ring costs two atomic
- * operations when nobody listens. A listener wakes once for all rings since it last looked.
+ * operations when no thread listens. A listener wakes once for all rings since it last looked.
  */
 export class Doorbells {
   readonly shared: SharedArrayBuffer;

@@ -26,8 +26,8 @@ export async function readFilePart(arena: Arena, job: FileReadJob): Promise<File
 
 /**
  * Fills `bytes` from a file, from `offsetBytes` on; false if there is no such file or it ends
- * before. The file is opened anew each time, for its owner may remove it: an open file would keep
- * its space. A symbolic link is not followed, and opening a pipe does not wait.
+ * before. The file is opened for each read, because its owner may remove it, and an open file would
+ * keep its space. A symbolic link is not followed, and opening a pipe does not wait.
  */
 export async function fill(path: string, offsetBytes: number, bytes: Uint8Array): Promise<boolean> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;

@@ -136,7 +136,7 @@ export function buildDesk(inputs: DeskInputs): Desk {
     reads: () => journal.pulls.now(),
     registries: () => journal.pulls.registries.list(),
   });
-  // Whoever can reach the exporter sees the pages: they show aliases of blobs, not digests.
+  // Everyone who can reach the exporter sees the pages: they show aliases of blobs, not digests.
   const names = new BlobAliases((key) => inputs.secret.opaqueName('blob', key));
   const summaries = buildSummaries(inputs, status, call);
   const questions = new PeerQuestions({

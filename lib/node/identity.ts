@@ -28,7 +28,10 @@ export function swarmSecret(
   return { secret: ClusterSecret.ofHex(hex), hex };
 }
 
-/** The token that opens the pages: whoever has the cluster secret can make it, not the reverse. */
+/**
+ * The token that opens the pages. It is derived from the cluster secret, which cannot be derived
+ * from it.
+ */
 export function readToken(secret: ClusterSecret): string {
   return secret.opaqueName('read-only token');
 }

@@ -29,8 +29,8 @@ function runDirectories({ uid, env }: User): string[] {
 }
 
 /**
- * The first of the folders that this user owns and nobody else can enter; made when it is missing.
- * Throws why the last one cannot be used.
+ * The first of the folders that this user owns and no other user can enter; made when it is
+ * missing. Throws why the last one cannot be used.
  */
 export function makeRunDirectory(user: User): string {
   let reason = new Error('no folder');
@@ -38,7 +38,7 @@ export function makeRunDirectory(user: User): string {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       const { uid, mode } = lstatSync(directory);
-      // A folder that somebody else made under /tmp may be exchanged by them.
+      // A folder that another user made under /tmp may be exchanged by that user.
       if (uid === user.uid && (mode & 0o077) === 0) return directory;
       reason = new Error(`${directory} belongs to another user, or others can enter it`);
     } catch (error) {

@@ -54,7 +54,7 @@ export function runtimeStoreOver(content: ContentStore, parts: TierParts): Runti
   });
 }
 
-/** The file is hashed anew with the next scan. */
+/** The file is hashed again with the next scan. */
 function hashLost(): ShoalError {
   return new ShoalError('INTERNAL', 'the digest thread ended in the middle of a file');
 }

@@ -21,7 +21,7 @@ export interface ContentStore {
   blobs(): Promise<Map<string, ContentFile>>;
   /** The committed blob, else the ingest that receives it; null: neither. */
   find(digest: string): Promise<ContentFile | null>;
-  /** What has become of `file`: grown, committed, or null if it is gone. Rejects as `blobs`. */
+  /** The present state of `file`: grown, committed, or null if it is gone. Rejects as `blobs`. */
   again(digest: string, file: ContentFile): Promise<ContentFile | null>;
 }
 

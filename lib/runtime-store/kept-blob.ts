@@ -102,7 +102,7 @@ export class KeptBlob {
     for (const { settle } of kept) settle(true);
   }
 
-  /** Whoever waits for the file is told that it does not come. */
+  /** Readers that wait for the file learn that it does not come. */
   giveUp(): void {
     for (const { settle } of this.#waiting.splice(0)) settle(false);
   }

@@ -27,7 +27,10 @@ export const RUNTIME_POLL_MS = 25;
 /** How often it is looked at while nothing waits, to see it committed or removed. */
 export const RUNTIME_WATCH_MS = 2_000;
 
-/** How often the list of all blobs is read again: it finds what was pulled without this node. */
+/**
+ * Interval at which the list of all blobs is read again: it finds blobs that were pulled without
+ * this node.
+ */
 export const RUNTIME_SCAN_MS = 60_000;
 
 /**

@@ -2,7 +2,7 @@ import { RUNTIME_DISCARD_MS, RUNTIME_DISCARDS_MIN } from './limits.ts';
 
 /**
  * Whether the runtime keeps the layers that it has unpacked. With `discard_unpacked_layers` it does
- * not, and its configuration is not ours to read: it is learnt from what becomes of the layers.
+ * not. A node cannot read that setting, so it observes whether layers disappear.
  */
 export class Retention {
   #discarded = 0;

@@ -168,7 +168,7 @@ export class RuntimeStore {
 
   /**
    * A shard has become complete. Resolves true once it is in a file of the runtime, and false if
-   * the runtime does not write it, or not soon, or does not keep what it writes.
+   * the runtime does not write it, or not soon, or does not keep its layers.
    */
   async keeps(key: string, shard: number, stored: StoredShard): Promise<boolean> {
     if (this.#closed || !DIGEST.test(key)) return false;
@@ -288,8 +288,8 @@ export class RuntimeStore {
   }
 
   /**
-   * `file` is gone, or `now` holds other bytes: it is not read again until it is found anew. Each
-   * file is reported once, by whichever look or read finds it first.
+   * `file` is gone, or `now` holds other bytes: it is not read until a scan finds it again. Each
+   * file is reported once, by the look or read that finds it first.
    */
   #lost(blob: KeptBlob, file: ContentFile, now: ContentFile | null): void {
     if (now !== null) {

@@ -52,7 +52,7 @@ export class Verification {
   }
 
   add(digest: string, file: ContentFile): void {
-    // The same file again: what is under way goes on.
+    // The same file again: the verification continues.
     if (this.#queue.get(digest)?.identity === file.identity) return;
     if (this.#closed || file.sizeBytes === 0 || this.#queue.size >= RUNTIME_UNVERIFIED_MAX) return;
     this.#queue.set(digest, file);

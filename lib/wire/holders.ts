@@ -19,7 +19,7 @@ export interface OfferedBlobs {
 
 export interface HoldersQuery {
   key: string;
-  /** Who asks: it is not told of itself. */
+  /** The asker, which is not in the answer. */
   node: string;
 }
 

@@ -5,8 +5,8 @@ import { MESSAGE_CHARS_MAX } from './limits.ts';
 export const REFUSED = 424;
 
 /**
- * What one node tells another about a failure: a code and a text for the log. A challenge, a header
- * or a body of a registry is never among it. They are for the client of the node that read the
+ * A failure, as one node reports it to another: a code and a text for the log. It never contains a
+ * challenge, a header or a body of a registry. These are for the client of the node that read the
  * registry, and only that node knows that they are genuine.
  */
 export function formatRefusal({ code, message }: WireError): { code: ErrorCode; message: string } {

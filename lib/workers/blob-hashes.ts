@@ -5,10 +5,10 @@ import { checksumOf } from '../io/checksum.ts';
 import { SHARD_BYTES } from '../limits.ts';
 
 /**
- * Follows blobs by their shards, in order: `update` hashes the next shards of blob `key` from their
- * slots, `part` reads and hashes the next bytes of a file, `finish` gives the sha256 of
- * `totalBytes` and forgets the blob, `forget` only forgets it. `offsetBytes`: what must have been
- * hashed before; 0 begins anew. A thread that took the place of another one answers `gone`.
+ * Hashes blobs shard by shard, in order. `update` hashes the next shards of blob `key` from their
+ * slots; `part` reads and hashes the next bytes of a file; `finish` returns the sha256 of
+ * `totalBytes` and forgets the blob; `forget` only forgets it. `offsetBytes`: the bytes that must
+ * have been hashed before; 0 starts again. A thread that replaced another one answers `gone`.
  */
 export type DigestJob =
   | {
@@ -22,9 +22,9 @@ export type DigestJob =
   | { kind: 'forget'; key: string };
 
 /**
- * `hashed`: so many of the shards, up to the first whose slot holds something else by now. `gone`:
- * what came before was not hashed here: begin anew. `ended`: the file ends before the part. `part`:
- * the part's checksum.
+ * `hashed`: so many of the shards, up to the first whose slot has been reassigned. `gone`: the
+ * bytes before were not hashed on this thread, so start again. `ended`: the file ends before the
+ * part. `part`: the checksum of the part.
  */
 export type DigestResult =
   | { kind: 'hashed'; count: number }

@@ -141,13 +141,13 @@ export interface PreheatRequest {
   traceparent?: string;
 }
 
-/** A client asks who is in the swarm; answered by `answer`. */
+/** A client asks for the members of the swarm; answered by `answer`. */
 interface NodesRequest {
   kind: 'nodes';
   id: number;
 }
 
-/** A client asks what was read on demand in the last `seconds`; answered by `answer`. */
+/** A client asks for the on-demand reads of the last `seconds`; answered by `answer`. */
 interface TraceRequest {
   kind: 'trace';
   id: number;
@@ -256,7 +256,7 @@ export interface FrontStart {
   throttle: SharedArrayBuffer;
   meters: SharedArrayBuffer;
   meterRow: number;
-  /** Whether other fronts listen on the same ports; else nobody else may. */
+  /** Whether other fronts listen on the same ports; else the front listens exclusively. */
   sharesPorts: boolean;
   config: FrontConfig;
 }

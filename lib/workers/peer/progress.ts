@@ -54,8 +54,8 @@ export class Progress {
   }
 
   /**
-   * Whether a node that has stalled goes on sending, but less than any node does that is well: one
-   * that waits for bytes itself sends none, and one that has others to send first sends more.
+   * Whether a node that stalled still sends, but less than any healthy node: a node that waits for
+   * bytes sends none, and one that sends others first sends more.
    */
   get isDrip(): boolean {
     return this.#bytes > 0 && this.#idleMs - this.#byteMs < this.silenceMs / 2;

@@ -50,7 +50,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
         body: {
           head(response) {
             ({ lengthBytes, totalBytes } = shardSpan(response, job));
-            // That a blob is empty is told to nobody before its digest has been compared.
+            // That a blob is empty is reported only after its digest has been compared.
             if (lengthBytes > 0) arena.setLength(job.slot, lengthBytes, totalBytes);
           },
           room: (fromBytes, bodyBytes) =>
