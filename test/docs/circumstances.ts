@@ -29,7 +29,8 @@ export const RUN_WITH_COMPOSE = /^podman-compose /;
 
 /** Why a command is not run here: where it runs instead, or what it needs. */
 export const NOT_RUN: readonly [RegExp, string][] = [
-  [/^npm (?:ci|test|run test:fast|run check)$/, '.ci/run runs it'],
+  [/^npm (?:ci|test|run check)$/, '.ci/run runs it'],
+  [/^npm run test:fast$/, 'runs folders of `npm test`; test/check/scripts.test.ts has them'],
   [/^(?:SHOAL_LONG=1 )?node test\/run\.ts /, 'is a test'],
   [RUN_WITH_IMAGE, 'test/deploy/release.test.ts runs it'],
   [RUN_WITH_COMPOSE, '`npm run release -- --verify` runs it'],
@@ -41,14 +42,19 @@ export const NOT_RUN: readonly [RegExp, string][] = [
   [/^kind /, 'needs an image of a node from Docker Hub'],
   [/^kubectl .*(?:port-forward|logs) /, 'needs a kubelet'],
   [/ \.\.\.$/, 'is abbreviated: it says how a figure came about'],
-  [/^ctr -n k8s\.io images import$/, 'has no file: a name of a command'],
-  [/^systemctl reload /, 'needs systemd as the first process'],
+  [
+    /^(?:ctr (?:-n k8s\.io )?images (?:import|rm)|docker save|git clone|helm (?:package|upgrade))$/,
+    'has no argument: the name of a command in a sentence',
+  ],
+  [/^shoal init$/, 'the same; the command that follows has its options'],
+  [/^systemctl reload (?:docker|shoal-agent)$/, 'needs systemd as the first process'],
   [/^kill -HUP$/, 'has no process; test/e2e/reload.test.ts sends the signal'],
 ];
 
 /** Commands that run until they are stopped, and what they print when they are up. */
 export const ENDLESS: readonly { pattern: RegExp; up: RegExp; stays?: true }[] = [
   { pattern: /^npm start(?!.*--once)/, up: /stop: Ctrl-C/ },
+  { pattern: /^shoal containerd watch$/, up: /./ },
   { pattern: /shoal -- agent /, up: /^ready mode=agent /m, stays: true },
 ];
 

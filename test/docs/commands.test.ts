@@ -1,16 +1,24 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProgram } from '../../lib/commands/program.ts';
 import { ApiServer } from '../kube/api-server.ts';
 import { kubeAssets } from '../kube/assets.ts';
 import { ControllerManager } from '../kube/controller-manager.ts';
 import { needs } from '../programs.ts';
-import { ENDLESS, EXPECTED, FEWER, NOT_RUN, STAND_INS } from './circumstances.ts';
 import {
+  ENDLESS,
+  EXPECTED,
+  FEWER,
+  NOT_RUN,
+  RUN_WITH_COMPOSE,
+  RUN_WITH_IMAGE,
+  STAND_INS,
+} from './circumstances.ts';
+import {
+  blocksNotRead,
   namedCommands,
   printedCommands,
-  unnamedBlocks,
   type PrintedCommand,
 } from './printed-commands.ts';
 import { Reader } from './reader.ts';
@@ -117,7 +125,8 @@ describe('the commands that README.md and guides print', function () {
     describe(page, () => {
       const text = readFileSync(page, 'utf8');
       const commands = printedCommands(text).filter((one) => !once.has(one.text));
-      it('says what each of its blocks holds', () => assert.deepEqual(unnamedBlocks(text), []));
+      it('has no command in a block that is not read', () =>
+        assert.deepEqual(blocksNotRead(text), []));
       it('names commands that exist', async () => {
         for (const name of new Set(namedCommands(text))) {
           let said = '';
@@ -131,9 +140,17 @@ describe('the commands that README.md and guides print', function () {
         once.add(command.text);
         const reason = NOT_RUN.find(([pattern]) => pattern.test(command.text))?.[1];
         if (reason === undefined) it(command.text, () => runs(command));
+        const test = /\stest\/\S+\.ts/.exec(command.text)?.[0];
+        if (test !== undefined)
+          it(`${command.text} names a test`, () => assert.ok(existsSync(test.trim())));
       }
     });
 
+  it('has commands of the image only in the page that its test reads', () => {
+    for (const page of PAGES.filter((one) => one !== 'docs/GETTING-STARTED.md'))
+      for (const { text } of printedCommands(readFileSync(page, 'utf8')))
+        assert.ok(!RUN_WITH_IMAGE.test(text) && !RUN_WITH_COMPOSE.test(text), `${page}: ${text}`);
+  });
   it('has no reason and no expectation for a command that no page prints', () => {
     for (const { pattern } of [
       ...EXPECTED,

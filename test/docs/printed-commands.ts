@@ -8,9 +8,9 @@ export interface PrintedCommand {
 
 /** Programs that our pages name in commands. A span of code that begins so is a command. */
 const PROGRAMS =
-  'apt|apt-get|cosign|crictl|ctr|curl|docker|dpkg|echo|git|helm|kill|kind|kubectl|nerdctl|node|' +
-  'npm|npx|openssl|podman(?:-compose)?|rpm|sha256sum|shoal|skopeo|' +
-  'sudo|systemctl|tar|deploy/[a-z-]+\\.sh';
+  'apt|apt-get|cosign|crictl|ctr|curl|docker|dpkg|echo|git|helm|journalctl|kill|kind|kubectl|' +
+  'mkdir|modprobe|nerdctl|node|npm|npx|openssl|podman(?:-compose)?|restorecon|rpm|scp|sha256sum|' +
+  'shoal|skopeo|ssh|sudo|sysctl|systemctl|systemd-analyze|tar|deploy/[a-z-]+\\.sh';
 const COMMAND = new RegExp(`^(?:[A-Z_]+=\\S+ )*(?:${PROGRAMS}) `);
 
 /**
@@ -23,7 +23,7 @@ export function printedCommands(text: string): PrintedCommand[] {
     const [whole, language, block = '', span] = match;
     const texts =
       span !== undefined
-        ? [span].filter((one) => COMMAND.test(one) && !isName(one))
+        ? [span].filter((one) => COMMAND.test(one))
         : language === 'sh'
           ? commandsOf(block)
           : [];
@@ -39,19 +39,21 @@ export function namedCommands(text: string): string[] {
   return [...text.matchAll(/`(shoal(?: [a-z]+)+)`/g)].map(([, name]) => name!);
 }
 
-/** Blocks that do not say what they hold, and so could hide commands: their first lines. */
-export function unnamedBlocks(text: string): string[] {
-  return [...text.matchAll(/^```(\w*)\n(.*)\n[\s\S]*?^```$/gm)]
-    .filter(([, language]) => language === '')
-    .map(([, , first]) => first!);
-}
+/** Languages of blocks; only `sh` holds commands. */
+const LANGUAGES = new Set(['sh', 'yaml', 'text', 'json', 'toml']);
 
-/** Whether a span only names a command (`helm upgrade`): it has no argument. */
-function isName(span: string): boolean {
-  return !span
-    .split(' ')
-    .slice(1)
-    .some((word) => /[^a-z]/.test(word));
+/**
+ * Blocks whose commands would not be found, by their first lines: indented, of another language, or
+ * commands in a block that is not `sh`.
+ */
+export function blocksNotRead(text: string): string[] {
+  return [...text.matchAll(/^([ \t]*)(?:```|~~~)(.*)\n([\s\S]*?)^[ \t]*(?:```|~~~)$/gm)]
+    .filter(([, indent, language, block]) => {
+      const lines = block!.split('\n').map((line) => line.replace(/^[$#] /, ''));
+      const hidden = language !== 'sh' && lines.some((line) => COMMAND.test(line));
+      return indent !== '' || !LANGUAGES.has(language!) || hidden;
+    })
+    .map(([, , , block]) => block!.split('\n')[0]!);
 }
 
 function commandsOf(block: string): string[] {
