@@ -16,13 +16,13 @@ describe('cache/allocator', () => {
     assert.equal(extentLength(2000), 4096);
     assert.equal(extentLength(4096), 4096);
     assert.equal(extentLength(4097), 8192);
-    assert.equal(extentLength(1024 * 1024 + 1), SHARD_BYTES);
+    assert.equal(extentLength(SHARD_BYTES / 2 + 1), SHARD_BYTES);
     assert.equal(extentLength(SHARD_BYTES), SHARD_BYTES);
   });
 
-  it('puts 512 small blobs into one slot, and the 513th into the next', () => {
+  it('puts a small blob into each page of a slot, and one more into the next slot', () => {
     const allocator = new SlabAllocator(2);
-    for (let blob = 0; blob < 512; blob++)
+    for (let blob = 0; blob < SHARD_BYTES / PAGE_BYTES; blob++)
       assert.ok(allocator.allocate(2048)!.offsetBytes < SHARD_BYTES);
     assert.equal(allocator.usedBytes, SHARD_BYTES);
     assert.ok(allocator.allocate(2048)!.offsetBytes >= SHARD_BYTES);

@@ -11,6 +11,7 @@ import type { ShardHeader } from '../../lib/cache/header.ts';
 import { blobIdOf, shardFingerprint } from '../../lib/cache/key.ts';
 import { shardLength } from '../../lib/shard.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { CHECKSUM_BYTES } from '../../lib/shard.ts';
 
 const anyHeader = fc
   .record({
@@ -88,7 +89,7 @@ describe('cache/header', () => {
       offsetBytes: 0,
       extentBytes: 4096,
       generation: 1,
-      checksum: new Uint8Array(32),
+      checksum: new Uint8Array(CHECKSUM_BYTES),
     };
     assert.equal(decodeHeader(encodeHeader(header), 0), undefined);
   });

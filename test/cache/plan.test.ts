@@ -3,11 +3,12 @@ import fc from 'fast-check';
 import { blobIdOf } from '../../lib/cache/key.ts';
 import { CachePlan } from '../../lib/cache/plan.ts';
 import type { Entry } from '../../lib/cache/plan.ts';
-import { CACHE_VICTIMS_MAX } from '../../lib/cache/limits.ts';
+import { CACHE_CELL_BYTES_MIN, CACHE_VICTIMS_MAX } from '../../lib/cache/limits.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { CHECKSUM_BYTES } from '../../lib/shard.ts';
 
-const CHECKSUM = new Uint8Array(32);
-const CELLS_PER_SLOT = 512;
+const CHECKSUM = new Uint8Array(CHECKSUM_BYTES);
+const CELLS_PER_SLOT = SHARD_BYTES / CACHE_CELL_BYTES_MIN;
 
 function store(plan: CachePlan, key: string, lengthBytes: number): Entry {
   const { entry } = plan.reserve(blobIdOf(key), 0, lengthBytes, lengthBytes);

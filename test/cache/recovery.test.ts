@@ -5,8 +5,9 @@ import { blobIdOf } from '../../lib/cache/key.ts';
 import { CachePlan } from '../../lib/cache/plan.ts';
 import { recover } from '../../lib/cache/recovery.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { CHECKSUM_BYTES } from '../../lib/shard.ts';
 
-const checksum = new Uint8Array(32).fill(7);
+const checksum = new Uint8Array(CHECKSUM_BYTES).fill(7);
 
 function headerOf(key: string, more: Partial<ShardHeader> = {}): ShardHeader {
   return {

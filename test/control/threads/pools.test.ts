@@ -11,6 +11,7 @@ import { SHARD_BYTES } from '../../../lib/limits.ts';
 import { MeterBoard } from '../../../lib/telemetry/meter-board.ts';
 import { readJob } from '../../workers/peer/peer-server.ts';
 import { KEY, OTHER_KEY } from '../fixture.ts';
+import { CHECKSUM_BYTES } from '../../../lib/shard.ts';
 
 describe('control/pools', () => {
   const arena = Arena.create(2 * SHARD_BYTES);
@@ -169,7 +170,7 @@ describe('control/pools', () => {
       offsetBytes: 0,
       lengthBytes: 10,
       slot: 0,
-      checksum: new Uint8Array(32),
+      checksum: new Uint8Array(CHECKSUM_BYTES),
     });
     assert.ok(folder.kind === 'failed' && folder.error.system === 'EISDIR');
     const target = {
