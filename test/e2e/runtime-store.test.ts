@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, rename, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { needs } from '../programs.ts';
 import { noise } from './image.ts';
@@ -13,12 +13,13 @@ import {
 
 const MIB = 1024 * 1024;
 /**
- * The image of the first test. The long form is this size, and every case with both containerds:
+ * The image of the tests that measure. The long form has this size, and every case with both
+ * containerds:
  * `SHOAL_STORE_IMAGE_MIB=1024 npm test -- test/e2e/runtime-store.test.ts`.
  */
 const FULL_MIB = Number(process.env['SHOAL_STORE_IMAGE_MIB'] ?? 37);
 const IS_LONG = FULL_MIB > 100;
-const LAYER_SHARES = [0.54, 0.24, 0.14, 0.05, 0.03];
+const FULL_LAYERS_BYTES = [0.54, 0.24, 0.14, 0.05, 0.03].map((share) => FULL_MIB * share * MIB);
 const CAPACITY = (128 + 2 * FULL_MIB) * MIB;
 /** More than the memory of the nodes that have little. */
 const LAYERS_BYTES = [14, 6, 2, 1].map((mib) => mib * MIB);
@@ -54,7 +55,7 @@ for (const version of ['1.6', '2.x'] as const)
      * A pull through node 0 writes as much as `isRight` wants; node 1 gets all of it from node 0.
      */
     const pullTwice = async (isRight: (share: number) => boolean): Promise<void> => {
-      const image = await swarm.image(LAYER_SHARES.map((share) => FULL_MIB * share * MIB));
+      const image = await swarm.image(FULL_LAYERS_BYTES);
       const first = swarm.nodes[0]!;
       const beforeBytes = await writtenBytes(first);
       const beganMs = performance.now();
@@ -88,7 +89,7 @@ for (const version of ['1.6', '2.x'] as const)
       after(() => swarm.endNodes());
 
       it('a second node reads from the ingest of a first that is still pulling', async () => {
-        const image = await swarm.image(LAYERS_BYTES);
+        const image = await swarm.image(IS_LONG ? FULL_LAYERS_BYTES : LAYERS_BYTES);
         const brake = swarm.counting.brake(10 * SHARD_BYTES);
         const first = swarm.pull(0, image);
         await brake.reached;
@@ -158,8 +159,15 @@ for (const version of ['1.6', '2.x'] as const)
       const outages: [what: string, harm: () => Promise<void>, undo: () => Promise<void>][] = [
         [
           'is not mounted any more',
-          () => rename(swarm.contentDir(0), `${swarm.contentDir(0)}.away`),
-          () => rename(`${swarm.contentDir(0)}.away`, swarm.contentDir(0)),
+          // The mount point remains, as an empty folder.
+          async () => {
+            await rename(swarm.contentDir(0), `${swarm.contentDir(0)}.away`);
+            await mkdir(swarm.contentDir(0));
+          },
+          async () => {
+            await rm(swarm.contentDir(0), { recursive: true });
+            await rename(`${swarm.contentDir(0)}.away`, swarm.contentDir(0));
+          },
         ],
         [
           'may not be read any more',
