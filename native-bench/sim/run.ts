@@ -176,7 +176,7 @@ function table(sim: SimOptions): void {
     console.log('Assumptions:');
     for (const assumption of tableAssumptions) console.log(`  - ${assumption}`);
   }
-  const rows = runTable(sim.seed, (row) => {
+  const rows = runTable(sim.seed, sim.originBytesPerMs, (row) => {
     if (!sim.json)
       console.log(
         `${row.image}: P95 ${row.p95Seconds.toFixed(1)} s (without the runtime's store ` +
