@@ -151,7 +151,7 @@ export const RULES: readonly Rule[] = [
     file: 'fetch.ts',
     from: "const mayBe = sent || (role !== 'parent' && sources.isLast(node));",
     to: 'const mayBe = sent;',
-    pull: '--nodes 60 --image 100MB --roots 1 --fail rootStall=100% --seed 2',
+    pull: '--nodes 60 --image 100MB --link 1Gbit --roots 1 --fail rootPause=100% --seed 2',
     figure: 'origin',
   },
   {
@@ -189,7 +189,7 @@ export const RULES: readonly Rule[] = [
     file: 'pace.ts',
     from: 'Math.max(bytesPerMs, LINE_DECAY * this.#lineBytesPerMs)',
     to: 'bytesPerMs',
-    pull: '--nodes 24 --image 64MB --link 100Mbit --fail freeze=10%',
+    pull: '--nodes 40 --image 64MB --link 1Gbit --roots 1 --cores 2 --fail freeze=33%',
     figure: 'p95',
   },
   {

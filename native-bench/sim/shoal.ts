@@ -1,3 +1,4 @@
+import { SILENCE_MS_MAX } from '../../lib/swarm/limits.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { Puller, type PullerOptions } from './puller.ts';
 import type { Random } from './random.ts';
@@ -12,10 +13,9 @@ export interface Faults {
   lie: number;
   rootKill: number;
   rootFreeze: number;
-  /**
-   * Roots that get no processor for some seconds, as on a machine without a free core, and then go
-   * on.
-   */
+  /** Roots that get no processor for a moment, as on a busy machine, and then continue. */
+  rootPause: number;
+  /** The same for some seconds. */
   rootStall: number;
   /**
    * Agents cut off, with each other, from the rest and its roots, but not from the origin; from the
@@ -32,6 +32,7 @@ export const noFaults: Faults = {
   lie: 0,
   rootKill: 0,
   rootFreeze: 0,
+  rootPause: 0,
   rootStall: 0,
   partition: 0,
 };
@@ -39,7 +40,10 @@ export const noFaults: Faults = {
 /** A slowed node keeps this part of its link. */
 const SLOWED_TO = 0.01;
 
-/** Longer than silence is borne with, shorter than twice that. */
+/** Longer than a node may be silent once, shorter than it may be twice. */
+const PAUSE_MS = 1.5 * SILENCE_MS_MAX;
+
+/** Longer than a node may be silent at all. */
 const STALL_MS = 3000;
 
 export interface ShoalOptions {
@@ -112,6 +116,7 @@ function harm(cluster: Cluster, faults: Faults, withinMs: number, random: Random
     roots.splice(0, Math.round(share * cluster.roots.length));
   for (const node of takeRoots(faults.rootKill)) later(() => node.fail('dead'));
   for (const node of takeRoots(faults.rootFreeze)) later(() => node.fail('frozen'));
+  for (const node of takeRoots(faults.rootPause)) later(() => node.stall(PAUSE_MS));
   for (const node of takeRoots(faults.rootStall)) later(() => node.stall(STALL_MS));
 }
 
