@@ -15,7 +15,7 @@ export async function pullDirectly(
   signal: AbortSignal,
 ): Promise<DirectPulls | null> {
   if (embedded === null) return null;
-  say(`  pulling it ${clients} times straight from the registry, to compare\n`);
+  say(`  pulling it ${clients} times straight from the registry, to compare; ten seconds or so\n`);
   const before = embedded.traffic.blobs.bytes;
   const outcomes = await Promise.all(
     Array.from({ length: clients }, async () => {

@@ -61,8 +61,8 @@ export function renderReport(
     `in ${report.origin.requests} requests, ` +
     `${notes.accessChecks === null ? 'as the nodes count them' : 'counted at the registry'}`;
   say(
-    'Each row: from where a node had its bytes. "Saved" is the share that the registry did not ' +
-      'have to send.',
+    'Each row: from where a node had its bytes. The root reads from the registry for all; the ' +
+      'agents pull. "Saved" is the share that the registry did not have to send.',
   );
   say(
     `The image is ${formatBytes(report.imageBytes)}. ${agents.length} ` +
