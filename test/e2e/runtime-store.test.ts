@@ -24,6 +24,7 @@ const CAPACITY = (128 + 2 * FULL_MIB) * MIB;
 /** More than the memory of the nodes that have little. */
 const LAYERS_BYTES = [14, 6, 2, 1].map((mib) => mib * MIB);
 const LITTLE_MEMORY = { memory: 16 * MIB };
+const INGEST_MEMORY = IS_LONG ? { memory: 32 * MIB } : LITTLE_MEMORY;
 
 /** The root user without the right to pass over permissions. */
 const WITHOUT_OVERRIDE = [
@@ -82,10 +83,8 @@ for (const version of ['1.6', '2.x'] as const)
       );
     });
 
-    describe('with little memory', () => {
-      const startFirst = (): Promise<ShoalNode> =>
-        swarm.node(0, LITTLE_MEMORY, { through: WITHOUT_OVERRIDE });
-      before(() => Promise.all([startFirst(), swarm.node(1, LITTLE_MEMORY)]));
+    describe('during a pull', () => {
+      before(() => swarm.pair(INGEST_MEMORY, INGEST_MEMORY));
       after(() => swarm.endNodes());
 
       it('a second node reads from the ingest of a first that is still pulling', async () => {
@@ -102,6 +101,13 @@ for (const version of ['1.6', '2.x'] as const)
         assert.ok(servedBytes > 0, 'the first node has sent nothing from the store');
         await swarm.audited(0, `fileread[pathname=${swarm.contentDir(0)}/`);
       });
+    });
+
+    describe('with little memory', () => {
+      const startFirst = (): Promise<ShoalNode> =>
+        swarm.node(0, LITTLE_MEMORY, { through: WITHOUT_OVERRIDE });
+      before(() => Promise.all([startFirst(), swarm.node(1, LITTLE_MEMORY)]));
+      after(() => swarm.endNodes());
 
       /** What happens to the first node's files before a second node pulls. */
       const harms: [what: string, harm: (image: PushedImage) => Promise<unknown>][] = [
