@@ -82,3 +82,14 @@ export const UPLOAD_ALIVE_BYTES = 8 * 1024;
  * contradiction after that comes from another source under way at the same time.
  */
 export const SIZE_QUESTIONS_MAX = 3;
+/** Time over which it is measured how full the line is on which a node sends. */
+export const UPLINK_WINDOW_MS = 250;
+
+/**
+ * Share of the line's best rate below which one more upload is let go. Lower than one by what
+ * socket buffers add to a rate when they fill.
+ */
+export const UPLINK_FULL = 0.65;
+
+/** What is left of the best rate after a window that did not reach it. */
+export const UPLINK_KEEP = 0.99;

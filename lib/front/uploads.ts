@@ -1,7 +1,13 @@
 import { nextUpload } from '../swarm/upload-turns.ts';
 import type { Clock, Timer } from '../clock.ts';
-import { UPLOAD_ALIVE_BYTES, UPLOAD_ALIVE_MS, UPLOAD_STUCK_MS } from './limits.ts';
+import {
+  UPLINK_WINDOW_MS,
+  UPLOAD_ALIVE_BYTES,
+  UPLOAD_ALIVE_MS,
+  UPLOAD_STUCK_MS,
+} from './limits.ts';
 import type { Turn, TurnWaiter } from './turn.ts';
+import { Uplink } from './uplink.ts';
 
 /**
  * The uplink's schedule: of the shards that this front sends to other nodes, those that are needed
@@ -13,6 +19,7 @@ export class Uploads {
   readonly #turn: Turn;
   readonly #clock: Pick<Clock, 'nowMs' | 'after'>;
   readonly #active = new Set<Upload>();
+  readonly #uplink = new Uplink();
   #waiting: Upload[] = [];
   #timer: Timer | null = null;
 
@@ -36,10 +43,20 @@ export class Uploads {
     const others = [...this.#active, ...this.#waiting].filter(
       (other) => other !== upload && (other.isWaiting || nowMs - other.wroteMs < UPLOAD_STUCK_MS),
     );
-    if (nextUpload([upload, ...others], 0, upload.atOnce) !== 0) return false;
+    if (!upload.isBeside && nextUpload([upload, ...others], 0, upload.atOnce) !== 0) {
+      // Those that come first are held up by their receivers, and the line is not full.
+      if (!this.#uplink.hasRoom(nowMs)) return false;
+      upload.isBeside = true;
+    }
+    if (this.#active.size === 0) this.#uplink.begin(nowMs);
     upload.wroteMs = nowMs;
     this.#active.add(upload);
     return true;
+  }
+
+  /** `bytes` more were written, or fewer if negative. */
+  wrote(bytes: number): void {
+    this.#uplink.wrote(bytes, this.#clock.nowMs());
   }
 
   /** How many of `bytes` the upload may send now: all, a sign of life, or none. */
@@ -54,7 +71,7 @@ export class Uploads {
   wait(upload: Upload): void {
     this.#active.delete(upload);
     this.#waiting.push(upload);
-    this.#timer ??= this.#clock.after(UPLOAD_STUCK_MS, this.#look);
+    this.#timer ??= this.#clock.after(UPLINK_WINDOW_MS, this.#look);
   }
 
   /** The upload has nothing to send for now, or is over. */
@@ -76,7 +93,7 @@ export class Uploads {
       this.#waiting.splice(place, 1);
       upload.turned();
     }
-    if (this.#waiting.length > 0) this.#timer ??= this.#clock.after(UPLOAD_STUCK_MS, this.#look);
+    if (this.#waiting.length > 0) this.#timer ??= this.#clock.after(UPLINK_WINDOW_MS, this.#look);
   };
 }
 
@@ -84,6 +101,8 @@ export class Uploads {
 export class Upload {
   readonly order: number;
   readonly atOnce: number;
+  /** Whether it goes beside more needed ones, which do not fill the line. */
+  isBeside = false;
   /** When it last could write, in ms; 0: never. */
   wroteMs = 0;
   readonly #uploads: Uploads;
@@ -113,10 +132,13 @@ export class Upload {
 
   /** See Turn.take. */
   take(bytes: number): number {
-    return this.#uploads.turn.take(this.#uploads.share(this, bytes));
+    const taken = this.#uploads.turn.take(this.#uploads.share(this, bytes));
+    this.#uploads.wrote(taken);
+    return taken;
   }
 
   giveBack(bytes: number): void {
+    this.#uploads.wrote(-bytes);
     this.#uploads.turn.giveBack(bytes);
   }
 

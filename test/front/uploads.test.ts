@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { systemClock } from '../../lib/clock.ts';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { UPLOAD_ALIVE_BYTES, UPLOAD_ALIVE_MS, UPLOAD_STUCK_MS } from '../../lib/front/limits.ts';
+import {
+  UPLINK_WINDOW_MS,
+  UPLOAD_ALIVE_BYTES,
+  UPLOAD_ALIVE_MS,
+  UPLOAD_STUCK_MS,
+} from '../../lib/front/limits.ts';
 import { Turn } from '../../lib/front/turn.ts';
 import { type Upload, Uploads } from '../../lib/front/uploads.ts';
 import { PEER_SILENCE_MS } from '../../lib/limits.ts';
@@ -52,6 +57,23 @@ describe('front/uploads', () => {
     nowMs += UPLOAD_STUCK_MS;
     assert.equal(second.take(10), 10);
     for (const upload of [first, second]) upload.end();
+  });
+
+  it('lets one more go where receivers take half of what the line brings', () => {
+    const [first, second, third] = [uploads.begin(1, 1), uploads.begin(2, 1), uploads.begin(3, 1)];
+    /** The first takes so much for a window; then whether the others may go. */
+    const next = (bytesPerMs: number): number[] => {
+      for (let ms = 0; ms < UPLINK_WINDOW_MS; ms += 10) {
+        assert.equal(first.take(bytesPerMs * 10), bytesPerMs * 10);
+        nowMs += 10;
+      }
+      return [second.take(1), third.take(1)];
+    };
+    assert.deepEqual(next(3000), [0, 0]);
+    assert.deepEqual(next(3000), [0, 0]);
+    assert.deepEqual(next(1500), [1, 0], 'the line has room for one');
+    assert.deepEqual(next(2500), [1, 0], 'which stays beside the first');
+    for (const upload of [first, second, third]) upload.end();
   });
 
   it('lets what has begun and waits send a sign of life now and then', () => {
