@@ -82,6 +82,7 @@ export const UPLOAD_ALIVE_BYTES = 8 * 1024;
  * contradiction after that comes from another source under way at the same time.
  */
 export const SIZE_QUESTIONS_MAX = 3;
+
 /** Time over which it is measured how full the line is on which a node sends. */
 export const UPLINK_WINDOW_MS = 250;
 

@@ -207,11 +207,13 @@ class PeerAnswer {
 
   /**
    * Up to where the child may be sent the slot. A child that reads from a parent checks the shard
-   * against the owner's checksum, so it may have whatever has arrived.
+   * against the owner's checksum, so it may have whatever has arrived, unless it wants only what
+   * this node has checked itself.
    */
   #watermark(slot: number): number {
     const { arena } = this.#tools;
-    return this.#pread.role === 'parent' ? arena.received(slot) : arena.owned(slot);
+    if (this.#pread.role !== 'parent') return arena.owned(slot);
+    return this.#pread.checked === true ? arena.released(slot) : arena.received(slot);
   }
 
   #heard(message: ControlMessage): void {
@@ -249,8 +251,7 @@ class PeerAnswer {
     this.#res.cork(() => {
       this.#res.writeStatus(statusLine(200));
       this.#res.writeHeader('Content-Type', 'application/octet-stream');
-      for (const [name, value] of preadHeaders(totalBytes, this.#checksum))
-        this.#res.writeHeader(name, value);
+      for (const [name, value] of this.#headers(totalBytes)) this.#res.writeHeader(name, value);
       if (fromBytes === lengthBytes) {
         this.#res.end('');
         this.#finish(false);
@@ -271,6 +272,11 @@ class PeerAnswer {
       );
       this.#sender.pump();
     });
+  }
+
+  #headers(totalBytes: number): [string, string][] {
+    const isChecked = this.#pread.role === 'parent' && this.#pread.checked === true;
+    return preadHeaders(totalBytes, this.#checksum, isChecked);
   }
 
   /**

@@ -17,6 +17,8 @@ export class Attempts {
   sinceMs = 0;
   /** First byte the last read asked for. */
   fromBytes = 0;
+  /** Whether it was asked for checked bytes only. */
+  isChecked = false;
   /** How long the node of the attempt may have nothing to send. */
   #holdMs = 0;
   readonly #fetch: Fetch;
@@ -57,6 +59,7 @@ export class Attempts {
     this.#begin(node);
     this.role = role;
     this.fromBytes = ask.fromBytes;
+    this.isChecked = ask.checked === true;
     this.#holdMs = ask.holdMs;
     this.#shared.effects.ask(this.#fetch, this.#number, {
       node,
@@ -67,6 +70,7 @@ export class Attempts {
       load: this.#shared.load(),
       shardMs: this.#shared.pace.knownMs,
       trusted: ask.trusted,
+      ...(ask.checked === true ? { checked: true } : {}),
       holdMs: ask.holdMs,
       silenceMs: ask.silenceMs,
       stallMs: ask.stallMs,
@@ -77,6 +81,7 @@ export class Attempts {
   origin(fromBytes: number, alone: boolean, origin: OriginRef): void {
     this.#begin(null);
     this.role = 'origin';
+    this.isChecked = false;
     this.fromBytes = fromBytes;
     this.#shared.effects.origin(this.#fetch, this.#number, { fromBytes, alone, origin });
   }

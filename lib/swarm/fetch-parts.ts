@@ -62,7 +62,12 @@ export class FetchParts {
           : progress.fromBytes,
     );
     if (progress.receivedBytes > progress.fromBytes)
-      integrity.provenance.add(node, attempts.isTrusted, progress.receivedBytes);
+      integrity.provenance.add(
+        node,
+        attempts.isTrusted,
+        attempts.isChecked,
+        progress.receivedBytes,
+      );
     progress.fromBytes = progress.receivedBytes;
     attempts.node = null;
     if (node !== null && result.kind !== 'failed') {

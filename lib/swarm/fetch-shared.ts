@@ -1,4 +1,5 @@
 import type { Arrivals } from './arrivals.ts';
+import type { Caution } from './caution.ts';
 import type { PeerHealth } from './health.ts';
 import type { Pace } from './pace.ts';
 import type { Membership } from './rank.ts';
@@ -29,6 +30,7 @@ export interface FetchShared {
   self: Member;
   membership(): Membership;
   health: PeerHealth;
+  caution: Caution;
   pace: Pace;
   arrivals: Arrivals;
   soundings: Soundings;

@@ -195,6 +195,9 @@ export class ShardFetch implements Fetch {
       exclude: this.#parts.sources.exclude(role),
       hops: this.#hops,
       trusted: role !== 'parent' && this.#parts.integrity.provenance.allTrusted,
+      ...(role === 'parent' && this.#shared.caution.isOn(this.#shared.nowMs())
+        ? { checked: true }
+        : {}),
       ...this.#parts.waitsFor(node, role),
       origin: role === 'parent' || role === 'holder' ? null : this.#origin.use(),
     });

@@ -95,20 +95,18 @@ export class Integrity {
 
   /**
    * The bytes (`data`, or the whole blob by its digest) are not the owner's. Suspects are the
-   * senders for whose bytes nobody vouched. A single suspect lied; of several, each may have.
-   * Without any, the owner contradicts itself. The bytes of owner, root or origin are kept the
-   * first time, but not after that.
+   * senders for whose bytes nobody vouched. A single suspect that sent them as checked by itself
+   * has lied; other suspects may have only forwarded them. Without any, the owner contradicts
+   * itself. The bytes of owner, root or origin are kept the first time, but not after that.
    */
   blame(data: Whole | null, sources: Sources): Blame {
-    const { health, nowMs, observe } = this.#shared;
-    const { suspects, trustedBytes, isOfOneVoucher } = this.provenance;
+    const { caution, health, nowMs, observe } = this.#shared;
+    const { suspects, liar, trustedBytes, isOfOneVoucher } = this.provenance;
     this.#corruptions++;
-    observe('corrupt', suspects.length === 1 ? suspects[0]! : null);
-    for (const node of suspects) {
-      if (suspects.length > 1) health.failed(node, nowMs());
-      else if (health.lied(node, nowMs())) observe('lied', node);
-      sources.shun(node);
-    }
+    observe('corrupt', liar);
+    if (liar === null && suspects.length > 0) caution.raise(nowMs());
+    if (liar !== null && health.lied(liar, nowMs())) observe('lied', liar);
+    for (const node of suspects) sources.shun(node);
     const { node, role } = sources.next();
     // A root that contradicts itself is asked once more: behind it there may be only the origin.
     // The bytes of an owner that was left, beside the next one's, are no contradiction of the next.
@@ -129,10 +127,7 @@ export class Integrity {
           ? trustedBytes
           : 0,
       hopeless: this.#corruptions > CORRUPTIONS_MAX,
-      tell:
-        node !== null && role === 'owner' && suspects.length === 1
-          ? { owner: node, liar: suspects[0]! }
-          : null,
+      tell: node !== null && role === 'owner' && liar !== null ? { owner: node, liar } : null,
     };
   }
 

@@ -277,6 +277,9 @@ export const ORIGIN_BROKEN_PATIENCE_MS = 5_000;
 /** Owners that must report a failure of the origin before a fetch believes it. */
 export const OWNER_REFUSALS_MAX = 2;
 
+/** After wrong bytes, nodes are asked for checked bytes only for this long. */
+export const CAUTION_MS = 60_000;
+
 /** Times a shard is read again because its checksum was wrong. */
 export const CORRUPTIONS_MAX = 4;
 

@@ -8,6 +8,7 @@ export class Provenance {
   #fromOrigin = false;
   #lastPeer: NodeId | null = null;
   #suspects: NodeId[] = [];
+  #allChecked = true;
   /** The node that vouched for the trusted prefix; null: the origin. */
   readonly #vouchers = new Set<NodeId | null>();
 
@@ -45,8 +46,19 @@ export class Provenance {
     return this.#suspects;
   }
 
-  /** The bytes up to `toBytes` came from `node` (null: the origin), which is vouched for or not. */
-  add(node: NodeId | null, vouched: boolean, toBytes: number): void {
+  /**
+   * The one node that sent bytes as checked by itself, if all that nobody vouched for came so: when
+   * they are wrong, it has lied. Null: the senders may have only forwarded them.
+   */
+  get liar(): NodeId | null {
+    return this.#suspects.length === 1 && this.#allChecked ? this.#suspects[0]! : null;
+  }
+
+  /**
+   * The bytes up to `toBytes` came from `node` (null: the origin). It is `vouched` for, or says
+   * that it has `checked` them, or neither.
+   */
+  add(node: NodeId | null, vouched: boolean, checked: boolean, toBytes: number): void {
     this.#lastPeer = node;
     if (node === null) {
       this.#fromOrigin = true;
@@ -60,6 +72,7 @@ export class Provenance {
       return;
     }
     this.#allTrusted = false;
+    if (!checked) this.#allChecked = false;
     if (node !== null && !this.#suspects.includes(node)) this.#suspects.push(node);
   }
 
@@ -69,6 +82,7 @@ export class Provenance {
     this.#originBytes = Math.min(this.#originBytes, toBytes);
     this.#allTrusted = true;
     this.#suspects = [];
+    this.#allChecked = true;
     this.#lastPeer = null;
     if (toBytes > 0) return;
     this.#fromOrigin = false;

@@ -1,3 +1,4 @@
+import { Caution } from './caution.ts';
 import {
   HOPS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
@@ -69,6 +70,7 @@ export class Swarm {
       self: options.self,
       membership: () => this.#membership,
       health: this.#health,
+      caution: new Caution(),
       pace,
       arrivals: new Arrivals(),
       soundings: new Soundings(),

@@ -62,6 +62,8 @@ export interface Asker {
    * slower than others gets no children.
    */
   shardMs: number | null;
+  /** A parent is to send only what it has checked, and says that it does. */
+  checked?: true;
 }
 
 /** How long a node that is asked is waited for, in ms. */

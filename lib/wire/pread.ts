@@ -9,8 +9,9 @@ import { isNodeName, isSize, parseChecksum, parseCount, shardOf, type ShardOf } 
  * The bytes of a shard:
  *
  *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L&hold=MS[&pace=MS][&zone=Z]
- *       [&not=B,C][&whole=1]
- *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum
+ *       [&not=B,C][&whole=1][&checked=1]
+ *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum; Shoal-Checked when
+ *         only checked bytes were wanted
  *     307 {parents, checksum, totalBytes}     404, 503 and 424: declined.ts
  */
 export interface PreadQuery extends ShardOf, Asker {
@@ -43,6 +44,7 @@ export function preadPath(query: PreadQuery): string {
   if (query.zone !== null) more.set('zone', query.zone);
   if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
   if (query.whole === true) more.set('whole', '1');
+  if (query.checked === true) more.set('checked', '1');
   return `/rpc/pread/${query.key}/${query.shard}?${more}`;
 }
 
@@ -80,27 +82,38 @@ export function parsePread(path: string, query: string): PreadQuery | null {
     holdMs: Math.min(holdMs, HOLD_MS_MAX),
     shardMs: parseCount(more.get('pace')),
     ...(more.get('whole') === '1' ? { whole: true } : {}),
+    ...(more.get('checked') === '1' ? { checked: true } : {}),
   };
 }
 
-/** The headers of a 200. `checksum` is the shard's, hex. */
-export function preadHeaders(totalBytes: number, checksum: string | null): [string, string][] {
+/**
+ * The headers of a 200. `checksum` is the shard's, hex; `isChecked`: the sender has checked all
+ * bytes that it will send.
+ */
+export function preadHeaders(
+  totalBytes: number,
+  checksum: string | null,
+  isChecked: boolean,
+): [string, string][] {
   return [
     ['Shoal-Total', String(totalBytes)],
     ...(checksum === null ? [] : [['Shoal-Checksum', checksum] as [string, string]]),
+    ...(isChecked ? [['Shoal-Checked', '1'] as [string, string]] : []),
   ];
 }
 
-/** Blob size and checksum that the head of a 200 names; `totalBytes` null: it is invalid. */
+/** What the head of a 200 says; `totalBytes` null: it is invalid. */
 export function parsePreadHeaders(headers: Readonly<Record<string, string>>): {
   totalBytes: number | null;
   checksum: string | null;
+  isChecked: boolean;
 } {
   const total = headers['shoal-total'] ?? '';
   const totalBytes = /^\d{1,16}$/.test(total) ? Number(total) : Number.NaN;
   return {
     totalBytes: isSize(totalBytes) ? totalBytes : null,
     checksum: parseChecksum(headers['shoal-checksum']),
+    isChecked: headers['shoal-checked'] === '1',
   };
 }
 

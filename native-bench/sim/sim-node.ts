@@ -194,17 +194,8 @@ export class SimNode implements FetchEffects, Sender, Receiver {
     this.#cluster.stats.asks++;
     if (node === this) throw new Error(`${this.member.node} was told to ask itself`);
     const attempt = this.#attempt(fetch as ShardFetch, number, node, ask.fromBytes, ask);
-    const request: AskRequest = {
-      shard: fetch.shard,
-      node: this.member.node,
-      zone: this.member.zone,
-      role: ask.role,
-      exclude: ask.exclude,
-      hops: ask.hops,
-      load: ask.load,
-      shardMs: ask.shardMs,
-      held: false,
-    };
+    const { node: self, zone } = this.member;
+    const request: AskRequest = { ...ask, shard: fetch.shard, node: self, zone, held: false };
     this.#cluster.exchange(
       this,
       node,

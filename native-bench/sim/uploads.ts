@@ -72,7 +72,7 @@ export class Uploads {
       to: child.station,
       supply,
       sink,
-      unchecked: request.role === 'parent',
+      unchecked: request.role === 'parent' && request.checked !== true,
       trusted,
       nowMs: this.#world.nowMs(),
       ended: () => {

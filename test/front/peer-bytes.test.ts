@@ -63,6 +63,24 @@ describe('front/peer-answer: bytes of a shard', () => {
     }
   });
 
+  it('sends a child that wants checked bytes only those, and says so', async () => {
+    const answer = at.get(askPath({ checked: true }));
+    const { id } = await at.front.hears('ask');
+    at.granted(id, at.front.place(0, Buffer.alloc(0), 0, { lengthBytes: -1 }));
+    at.front.arena.setLength(0, 1_000, 1_000);
+    at.front.arena.bytes(0, 0, 1_000).set(SMALL);
+    at.front.arena.setReceived(0, 1_000);
+    at.front.doorbells.ringAll();
+    let turns = 0;
+    await until(() => ++turns > 4, 'the front to look');
+    assert.equal(at.sentBytes, 0);
+    at.front.arena.setReleased(0, 1_000);
+    at.front.doorbells.ringAll();
+    const { headers, body } = await answer;
+    assert.ok(body.equals(SMALL));
+    assert.equal(headers['shoal-checked'], '1');
+  });
+
   it('sends only the checksum to a node that has all the bytes', async () => {
     const answer = at.get(askPath({ fromBytes: 1_000 }));
     at.granted((await at.front.hears('ask')).id, at.front.place(0, SMALL, 1_000), {

@@ -1,59 +1,63 @@
 import assert from 'node:assert/strict';
 import { SHARD_BYTES } from '../../lib/limits.ts';
-import { STAT_MISSES_MAX } from '../../lib/swarm/limits.ts';
+import { LIES_MAX, STAT_MISSES_MAX } from '../../lib/swarm/limits.ts';
+import type { AttemptResult } from '../../lib/swarm/types.ts';
 import { CONTEXT, asChild, data, failure } from './fixture.ts';
 
 describe('swarm/fetch: lies', () => {
-  it('keeps the trusted part, quarantines a single liar at its second lie, and reports it', () => {
-    const { effects, fetch, owner, members, swarm, events } = asChild();
-    const liar = members.find(
+  /** A node that may be named as a parent. */
+  const another = ({ members, owner }: ReturnType<typeof asChild>): string =>
+    members.find(
       ({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node,
     )!.node;
-    fetch.settle(1, failure('PEER_BROKEN', 100_000));
-    const second = effects.last('ask');
-    fetch.settle(second.attempt, {
-      kind: 'redirect',
-      parents: [liar],
-      checksum: 'right',
-      totalBytes: null,
-    });
-    fetch.settle(effects.last('ask').attempt, data('wrong', null));
-    assert.deepEqual(effects.last('stat').ask, {
-      node: second.ask.node,
-      parent: liar,
-      report: 'lied',
-    });
-    assert.equal(swarm.peers().find(({ node }) => node === liar)!.condition, 'cooling');
-    fetch.settleStat(effects.last('stat').attempt, { kind: 'busy', retryMs: 5 });
-    assert.deepEqual(
-      [effects.last('ask').ask.fromBytes, effects.last('ask').ask.exclude.includes(liar)],
-      [100_000, true],
-    );
 
-    const other = swarm.want({ key: fetch.shard.key, index: fetch.shard.index + 1 }, CONTEXT);
-    const asked = effects.last('ask');
-    if (asked.ask.role === 'owner') {
-      other.settle(asked.attempt, {
-        kind: 'redirect',
-        parents: [liar],
-        checksum: 'right',
-        totalBytes: null,
-      });
-      other.settle(effects.last('ask').attempt, data('wrong', null));
-      assert.equal(swarm.peers().find(({ node }) => node === liar)!.condition, 'quarantined');
-      assert.ok(events.some(([event, node]) => event === 'lied' && node === liar));
-    }
+  it('keeps the trusted part, and blames nobody who may have only forwarded wrong bytes', () => {
+    const child = asChild();
+    const { effects, fetch, swarm } = child;
+    const parent = another(child);
+    fetch.settle(1, failure('PEER_BROKEN', 100_000));
+    const named = { kind: 'redirect', parents: [parent], checksum: 'right', totalBytes: null };
+    fetch.settle(effects.last('ask').attempt, named as AttemptResult);
+    assert.equal(effects.last('ask').ask.checked, undefined);
+    fetch.settle(effects.last('ask').attempt, data('wrong', null));
+    const again = effects.last('ask').ask;
+    assert.deepEqual([again.fromBytes, again.exclude.includes(parent)], [100_000, true]);
+    assert.equal(effects.calls.filter(({ call }) => call === 'stat').length, 0);
+    assert.equal(swarm.peers().find(({ node }) => node === parent)!.condition, 'good');
   });
 
-  it('treats a wrong blob size from a parent as a lie, as the checksum does not cover it', () => {
+  it('then asks for checked bytes only, and quarantines who sends wrong ones twice', () => {
+    const child = asChild(8, 0);
+    const { effects, fetch, owner, swarm, events } = child;
+    const liar = another(child);
+    const named = { kind: 'redirect', parents: [liar], checksum: 'right', totalBytes: null };
+    fetch.settle(1, named as AttemptResult);
+    fetch.settle(2, data('wrong', null));
+    let lies = 0;
+    for (let index = 1; lies < LIES_MAX && index < 50; index++) {
+      const shard = { key: fetch.shard.key, index };
+      if (swarm.membership.owners.top(shard)[0] !== owner) continue;
+      const other = swarm.want(shard, CONTEXT);
+      other.settle(effects.last('ask').attempt, named as AttemptResult);
+      const asked = effects.last('ask');
+      assert.deepEqual([asked.ask.node, asked.ask.checked], [liar, true]);
+      other.settle(asked.attempt, data('wrong', null));
+      lies++;
+      assert.deepEqual(effects.last('stat').ask, { node: owner, parent: liar, report: 'lied' });
+    }
+    assert.equal(lies, LIES_MAX);
+    assert.equal(swarm.peers().find(({ node }) => node === liar)!.condition, 'quarantined');
+    assert.ok(events.some(([event, node]) => event === 'lied' && node === liar));
+  });
+
+  it('takes no wrong blob size from a parent, as the checksum does not cover it', () => {
     for (const checksum of [null, 'aa']) {
-      const { effects, fetch, owner, members } = asChild();
-      const liar = members.find(
-        ({ node, role }) => role === 'agent' && node !== owner && node !== members[0]!.node,
-      )!.node;
+      const child = asChild();
+      const { effects, fetch, owner } = child;
+      const parent = another(child);
       fetch.settle(1, {
         kind: 'redirect',
-        parents: [liar],
+        parents: [parent],
         checksum,
         totalBytes: checksum === null ? null : 100 * SHARD_BYTES,
       });
@@ -71,7 +75,8 @@ describe('swarm/fetch: lies', () => {
           lengthBytes: SHARD_BYTES,
           checksum: 'aa',
         });
-      assert.deepEqual(effects.last('stat').ask, { node: owner, parent: liar, report: 'lied' });
+      const { node, fromBytes, exclude } = effects.last('ask').ask;
+      assert.deepEqual([node, fromBytes, exclude], [owner, 0, [parent]]);
     }
   });
 

@@ -54,7 +54,7 @@ function slowRoot(bytesPerSecond: number): HttpServer {
     const shard = bytes.subarray(asked.shard * SHARD_BYTES, (asked.shard + 1) * SHARD_BYTES);
     const checksum = checksumOf(shard).toString('hex');
     response.writeHead(200, {
-      ...Object.fromEntries(preadHeaders(bytes.length, checksum)),
+      ...Object.fromEntries(preadHeaders(bytes.length, checksum, false)),
       'content-length': shard.length - asked.fromBytes,
     });
     const stepBytes = bytesPerSecond / 20;

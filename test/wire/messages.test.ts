@@ -32,6 +32,8 @@ const zone = fc.option(fc.string({ unit: 'grapheme' }));
 
 const pread: fc.Arbitrary<PreadQuery> = fc.record(
   {
+    checked: fc.constant(true as const),
+    whole: fc.constant(true as const),
     key,
     shard: count,
     fromBytes: count,
@@ -44,7 +46,13 @@ const pread: fc.Arbitrary<PreadQuery> = fc.record(
     holdMs: fc.nat({ max: 5000 }),
     shardMs: fc.option(count),
   },
-  { noNullPrototype: true },
+  {
+    noNullPrototype: true,
+    requiredKeys: [
+      ...(['key', 'shard', 'fromBytes', 'node', 'zone', 'role'] as const),
+      ...(['exclude', 'hops', 'load', 'holdMs', 'shardMs'] as const),
+    ],
+  },
 );
 const stat: fc.Arbitrary<StatQuery> = fc.record(
   {

@@ -124,6 +124,7 @@ export class NodeEffects implements FetchEffects {
         holdMs: ask.holdMs,
         shardMs: ask.shardMs,
         ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
+        ...(ask.checked === true ? { checked: true as const } : {}),
       },
       filling,
       {

@@ -63,7 +63,17 @@ export class Transfers {
     const headers = envelope.headers(node, path, more);
     const { shardMs } = query;
     const { patience } = more;
-    return pools.run({ kind: 'peer', node, path, headers, patience, shardMs, ...filling });
+    const checked = query.checked === true ? { checked: true as const } : {};
+    return pools.run({
+      kind: 'peer',
+      node,
+      path,
+      headers,
+      patience,
+      shardMs,
+      ...checked,
+      ...filling,
+    });
   }
 
   stat(

@@ -22,6 +22,8 @@ export interface PeerReadJob extends PeerRequest {
   patience: Patience;
   /** The blob's size if it is known: a sender that names another is not believed. */
   totalBytes: number | null;
+  /** Only bytes that the sender says it has checked are taken. */
+  checked?: true;
   /** The blob's digest (`sha256:...`): a blob of one shard is checked against it. */
   digest: string | null;
 }
@@ -39,6 +41,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
   let receivedBytes = job.fromBytes;
   let lengthBytes = 0;
   let totalBytes = 0;
+  let isUnchecked = false;
   const turnEnd = new TurnEnd();
   try {
     const { head, body } = await exchange(
@@ -50,6 +53,8 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
         body: {
           head(response) {
             ({ lengthBytes, totalBytes } = shardSpan(response, job));
+            isUnchecked = job.checked === true && !parsePreadHeaders(response.headers).isChecked;
+            if (isUnchecked) throw new ShoalError('PEER_BROKEN', 'the bytes are not checked');
             // That a blob is empty is reported only after its digest has been compared.
             if (lengthBytes > 0) arena.setLength(job.slot, lengthBytes, totalBytes);
           },
@@ -81,6 +86,8 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
     };
   } catch (thrown) {
     turnEnd.now();
+    // A node of an older version, which may be as honest as any.
+    if (isUnchecked) return { kind: 'miss' };
     const error = ShoalError.from(thrown, 'PEER_BROKEN').toWire();
     return { kind: 'failed', error, receivedBytes };
   }

@@ -131,6 +131,26 @@ describe('workers/peer-read, whole shards', () => {
     );
   });
 
+  it('takes bytes that the sender has not checked only where it was not asked to', async () => {
+    for (const says of [false, true]) {
+      answer = (socket) =>
+        socket.write(
+          Buffer.concat([
+            Buffer.from(
+              head(200, SHARD_BYTES, {
+                'Shoal-Total': SHARD_BYTES,
+                ...(says ? { 'Shoal-Checked': 1 } : {}),
+              }),
+            ),
+            SHARD,
+          ]),
+        );
+      const wanted = await readFromPeer(readJob(server, { checked: true }), transferTools());
+      assert.equal(wanted.kind, says ? 'data' : 'miss');
+      assert.equal((await readFromPeer(readJob(server), transferTools())).kind, 'data');
+    }
+  });
+
   it('accepts an empty body if only the checksum is missing', async () => {
     answer = (socket) =>
       socket.write(head(200, 0, { 'Shoal-Total': SHARD_BYTES, 'Shoal-Checksum': CHECKSUM }));
