@@ -217,12 +217,31 @@ export class NodeEffects implements FetchEffects {
       this.#settle(fetch, attempt, { ...result, claimedChecksum: null });
     } else if (result.error.code === 'ORIGIN_REFUSED') {
       const { status } = result.error;
-      if (status === 401 || status === 403) facts.dropOrigin(key, target);
-      this.#settle(fetch, attempt, { kind: 'refused', error: result.error });
+      const isOfRight = status === 401 || status === 403;
+      if (isOfRight) facts.dropOrigin(key, target);
+      this.#settle(
+        fetch,
+        attempt,
+        isOfRight && this.#hasReader(fetch)
+          ? { ...result, wholeOnly: true }
+          : { kind: 'refused', error: result.error },
+      );
     } else {
       if (result.error.code === 'DIGEST_MISMATCH') facts.disproved(key, target);
       this.#settle(fetch, attempt, result);
     }
+  }
+
+  /**
+   * Whether another node may still read what the registry no longer opens to this one: the right
+   * has ended in the middle of the blob, and the node that has read its first shard knows where the
+   * registry redirected to.
+   */
+  #hasReader({ shard, place }: Fetch): boolean {
+    const { facts, isFirstFor } = this.#parts;
+    const isOwn = (place as FetchJob).options.onBehalf === null;
+    const isBegun = facts.totalOf(shard.key) !== null;
+    return isOwn && isBegun && shard.rankedAs !== 0 && !isFirstFor(shard.key);
   }
 
   async stat(fetch: Fetch, attempt: number, ask: StatAsk): Promise<void> {

@@ -19,10 +19,14 @@ import { SHARD_BYTES } from '../../../lib/limits.ts';
 import { Membership } from '../../../lib/swarm/rank.ts';
 import type { PoolJob } from '../../../lib/workers/pool.ts';
 import { Vouching } from '../../../lib/registry/vouching.ts';
-import { KEY, settled } from '../fixture.ts';
+import { KEY, OTHER_KEY, settled } from '../fixture.ts';
 
 const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: null };
 const [SELF, OTHER] = ['127.0.0.1:1', '127.0.0.1:2'];
+
+const { owners } = new Membership(
+  [SELF, OTHER].map((node) => ({ node, role: 'agent' as const, zone: null })),
+);
 
 describe('control/swarm-driver', () => {
   let driver: SwarmDriver;
@@ -31,11 +35,12 @@ describe('control/swarm-driver', () => {
   let jobs: PoolJob[];
   let ends: ((result: unknown) => void)[];
   let tells: ((news: unknown) => void)[];
+  let failures: string[];
   let missed: [string, string][];
   let lines: Record<string, unknown>[];
 
   beforeEach(async () => {
-    [jobs, ends, tells, missed, lines] = [[], [], [], [], []];
+    [jobs, ends, tells, failures, missed, lines] = [[], [], [], [], [], []];
     arena = Arena.create(4 * SHARD_BYTES);
     facts = new BlobFacts();
     const run = (job: PoolJob): Promise<unknown> => {
@@ -99,16 +104,13 @@ describe('control/swarm-driver', () => {
   });
 
   /** A shard that `owner` owns, being brought into slot 0. */
-  function begin(owner = OTHER, holders: string[] = []): void {
+  function begin(owner = OTHER, holders: string[] = [], key = KEY): void {
     arena.tryLock(0);
-    const owners = new Membership(
-      [SELF, OTHER].map((node) => ({ node, role: 'agent' as const, zone: null })),
-    ).owners;
     const shard = Array.from({ length: 64 }, (_, index) => index).find(
-      (index) => owners.top({ key: KEY, index })[0] === owner,
+      (index) => owners.top({ key, index })[0] === owner,
     )!;
     const resident: Resident = {
-      key: KEY,
+      key,
       shard,
       slot: 0,
       generation: arena.begin(0),
@@ -125,7 +127,7 @@ describe('control/swarm-driver', () => {
       resident,
       { origin: ORIGIN, sliceBytes: 0, digest: null, requestId: '', onBehalf: null },
       () => undefined,
-      () => undefined,
+      ({ message }) => void failures.push(message),
       holders,
     );
   }
@@ -176,6 +178,27 @@ describe('control/swarm-driver', () => {
       const [job] = jobs;
       assert.ok(job?.kind === 'origin' && job.totalBytes === said);
     });
+
+  it('asks the node that reads the first shard when the right ends in the middle', async () => {
+    const key = [KEY, OTHER_KEY, `sha256:${'12'.repeat(32)}`].find(
+      (name) => owners.top({ key: name, index: 0 })[0] === OTHER,
+    )!;
+    const error = { code: 'ORIGIN_REFUSED', message: 'no', status: 401 };
+    facts.sized(key, 64 * SHARD_BYTES, 'upstream');
+    begin(SELF, [], key);
+    await settled();
+    tells[0]!({ kind: 'failed', error, receivedBytes: 0 });
+    await settled();
+    const asked = jobs[1]!;
+    assert.ok(asked.kind === 'peer' && asked.node === OTHER && asked.path.includes('whole'));
+    assert.notEqual(asked.headers['shoal-origin'], undefined, 'with the credential');
+    // It cannot either: the refusal is the client's.
+    ends[1]!({ kind: 'refused', error: { code: 'ORIGIN_REFUSED', message: 'no' } });
+    await settled();
+    tells.at(-1)!({ kind: 'failed', error, receivedBytes: 0 });
+    await settled();
+    assert.deepEqual(failures, [error.message]);
+  });
 
   it('forgets an origin, and its size, that sent something else than the blob', async () => {
     facts.addOrigin(KEY, ORIGIN);
