@@ -9,6 +9,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -24,6 +26,9 @@ import { download, extract, write } from '../deploy/release/files.ts';
 import { replaceServer } from '../deploy/release/program.ts';
 import { DEBIAN, IMAGE } from '../deploy/release/runtimes.ts';
 import { findProgram } from './programs.ts';
+
+/** In the root: see NODE_EXTRA_CA_CERTS in Node's documentation. */
+const EXTRA_CA = 'etc/ssl/extra-ca.crt';
 
 /** What `.ci/run` installs for the tests; npm and what Go builds are those of this machine. */
 const PACKAGES = debianPackagesOf('.ci/run').filter(
@@ -89,6 +94,16 @@ if (!existsSync(root)) makeRoot(root);
 layCheckout(root);
 for (const path of ['dev/shm', 'root/.cache/shoal', 'opt/npm', 'old'])
   mkdirSync(join(root, path), { recursive: true });
+// npm's own shell scripts look for it beside the Node that runs.
+for (const name of ['npm', 'npx'])
+  writeFileSync(
+    join(root, 'usr/local/bin', name),
+    `#!/bin/sh\nexec node /opt/npm/bin/${name}-cli.js "$@"\n`,
+    { mode: 0o755 },
+  );
+// Authorities that this machine trusts in addition, for what npm fetches there.
+const authorities = process.env['NODE_EXTRA_CA_CERTS'];
+if (authorities !== undefined) copyFileSync(authorities, join(root, EXTRA_CA));
 // A container cannot start below chroot: the root becomes that of the namespace. The mounts end
 // with it.
 const script = `
@@ -108,9 +123,10 @@ const { status } = spawnSync('unshare', ['--mount', 'sh', '-ec', script, 'sh', .
     ...process.env,
     ASSETS: join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal'),
     NPM: join(realpathSync(npm), '../..'),
+    ...(authorities === undefined ? {} : { NODE_EXTRA_CA_CERTS: `/${EXTRA_CA}` }),
     HOME: '/root',
     XDG_CACHE_HOME: '/root/.cache',
-    PATH: '/src/node_modules/.bin:/opt/npm/bin:/usr/local/bin:/usr/bin:/usr/sbin',
+    PATH: '/src/node_modules/.bin:/usr/local/bin:/usr/bin:/usr/sbin',
   },
 });
 process.exitCode = status ?? 1;
