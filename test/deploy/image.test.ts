@@ -3,9 +3,10 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { needs } from '../programs.ts';
+import { portableNode } from './portable-node.ts';
 
 const MB = 1_000_000;
 /**
@@ -46,7 +47,8 @@ describe('the container image', () => {
       needs(this, 'npm', 'strip', 'setpriv');
       dir = await mkdtemp(join(tmpdir(), 'shoal-image-'));
       image = join(dir, 'root');
-      const PATH = [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter);
+      const node = portableNode(join(dir, 'node'));
+      const PATH = [node, process.env['PATH'] ?? ''].join(delimiter);
       execFileSync(`${root}deploy/image-root.sh`, [image], {
         env: { ...process.env, PATH },
         stdio: ['ignore', 'ignore', 'pipe'],
