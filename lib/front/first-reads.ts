@@ -30,6 +30,8 @@ export class FirstReads {
     const first = Math.floor(fromBytes / PAGE_BYTES);
     const last = Math.floor((toBytes - 1) / PAGE_BYTES);
     const pages = pageMask(first, last);
+    // As a rule all has been read before, and a look is cheaper than a claim.
+    if (!ownsFirst && (pages & ~this.#arena.claimedPages(slot)) === 0) return NOTHING_NEW;
     const claimed =
       toBytes - fromBytes < CLAIM_BYTES_MIN && toBytes !== this.#arena.length(slot)
         ? pages & ~this.#arena.claimedPages(slot)
@@ -47,9 +49,11 @@ export class FirstReads {
 }
 
 interface FirstRead {
-  bytes: number;
-  ownsLast: boolean;
+  readonly bytes: number;
+  readonly ownsLast: boolean;
 }
+
+const NOTHING_NEW: FirstRead = { bytes: 0, ownsLast: false };
 
 /** Bits `first` to `last` of an int32. */
 function pageMask(first: number, last: number): number {

@@ -93,7 +93,7 @@ export class ReadAccount {
     if (bytes === 0) return;
     this.#tools.sent(tier, bytes);
     if (hasStream) this.summary.sources[tier] += bytes;
-    else this.#tools.tally.add(this.#name, () => this.#authorization, tier, bytes);
+    else this.#tools.tally.add(this.#name, this.#authorization, tier, bytes);
   }
 }
 

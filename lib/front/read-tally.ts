@@ -30,13 +30,13 @@ export class ReadTally {
     this.#tell = tell;
   }
 
-  /** `authorization` is called once per message. */
-  add(blob: BlobName, authorization: () => string, tier: Tier, bytes: number): void {
+  /** `authorization`: '' when the reader has none. */
+  add(blob: BlobName, authorization: string, tier: Tier, bytes: number): void {
     if (bytes === 0) return;
     let told = this.#reads.get(blob);
     if (told === undefined) {
       if (this.#reads.size >= READ_TALLY_BLOBS_MAX) this.flush();
-      told = { blob, authorization: authorization() || null, read: emptySummary() };
+      told = { blob, authorization: authorization || null, read: emptySummary() };
       this.#reads.set(blob, told);
       this.#timer ??= setTimeout(() => this.flush(), READ_TALLY_MS);
     }

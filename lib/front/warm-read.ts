@@ -51,9 +51,9 @@ export function readWarm(
   if (whole) {
     const read = { name: grant.name, offsetBytes: startBytes, bytes: bodyBytes, startMs };
     tools.warmRead(read, firstBytes, source);
-    const authorization = (): string => request().warm.authorization;
-    tools.tally.add(grant.name, authorization, source, firstBytes);
-    tools.tally.add(grant.name, authorization, 'arena', bodyBytes - firstBytes);
+    const { name, authorization } = grant;
+    tools.tally.add(name, authorization, source, firstBytes);
+    tools.tally.add(name, authorization, 'arena', bodyBytes - firstBytes);
     return true;
   }
   const sentBytes = res.getWriteOffset();
