@@ -2,7 +2,7 @@ import { Attempts } from './attempts.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { Integrity } from './integrity.ts';
 import { Lateness } from './lateness.ts';
-import { SILENCE_MS_MAX } from './limits.ts';
+import { LOOK_AHEAD_NODES, SILENCE_MS_MAX } from './limits.ts';
 import { Progress } from './progress.ts';
 import { Sources } from './sources.ts';
 import type { AskRole, AskWaits, AttemptResult, Fetch, NodeId, ShardId } from './types.ts';
@@ -46,6 +46,13 @@ export class FetchParts {
       silenceMs: isLast ? Math.max(SILENCE_MS_MAX, pace.silenceMs) : pace.silenceMs,
       stallMs: pace.stallMs,
     };
+  }
+
+  /** `node` has failed: it is not asked for a while. Those behind it may have failed with it. */
+  hasFailed(node: NodeId, role: AskRole | 'origin'): void {
+    const { health, nowMs, lookAhead } = this.shared;
+    health.failed(node, nowMs());
+    if (role === 'owner' || role === 'root') lookAhead(this.sources.ahead(role, LOOK_AHEAD_NODES));
   }
 
   /** The current attempt has ended: counts its bytes. Returns the node that sent them. */

@@ -38,6 +38,8 @@ export interface FetchShared {
   nowMs: () => number;
   random: () => number;
   observe: (event: SwarmEvent, node: NodeId | null) => void;
+  /** These may be asked next: finds out whether they are there. */
+  lookAhead(nodes: readonly NodeId[]): void;
   /** Children this node is sending to now. */
   load: () => number;
   /** The fetch is over. It leaves the tables of the node before the driver is called. */

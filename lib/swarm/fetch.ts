@@ -314,7 +314,7 @@ export class ShardFetch implements Fetch {
   }
 
   #failed(node: NodeId, error: WireError): void {
-    const { health, nowMs, observe } = this.#shared;
+    const { observe } = this.#shared;
     this.#lastError = error;
     if (error.code === 'THREAD_LOST') {
       this.#verification.threadLost();
@@ -328,7 +328,7 @@ export class ShardFetch implements Fetch {
     const sent = progress.receivedBytes > fromBytes;
     const mayBe = sent || (role !== 'parent' && sources.isLast(node));
     if (!lateness.isForgiven(node, error, mayBe, progress)) {
-      health.failed(node, nowMs());
+      this.#parts.hasFailed(node, role);
       this.#passOver(node);
     } else if (role === 'parent') this.#read(node, 'parent');
     else this.#go();

@@ -98,6 +98,30 @@ export class PeerHealth {
     this.#set(trouble, 'cooling', nowMs + TRIAL_MS);
   }
 
+  /**
+   * Nodes whose cool-down ends within `withinMs`: they are to be asked whether they are there
+   * before any fetch waits for them. Call `alive` or `failed` for each.
+   */
+  toSound(nowMs: number, withinMs: number): NodeId[] {
+    const found: NodeId[] = [];
+    for (const [node, trouble] of this.#troubles) {
+      if (trouble.condition !== 'cooling' || trouble.failures === 0 || trouble.tried) continue;
+      if (trouble.untilMs > nowMs + withinMs || trouble.untilMs < nowMs - withinMs) continue;
+      trouble.tried = true;
+      this.#set(trouble, 'cooling', nowMs + withinMs + TRIAL_MS);
+      found.push(node);
+    }
+    return found;
+  }
+
+  /** It says that it is there: a fetch may try it. */
+  alive(node: NodeId): void {
+    const trouble = this.#troubles.get(node);
+    if (trouble?.tried !== true) return;
+    trouble.tried = false;
+    trouble.untilMs = -Infinity;
+  }
+
   /** It is alive, at least: the trial is over. */
   answered(node: NodeId): void {
     const trouble = this.#troubles.get(node);

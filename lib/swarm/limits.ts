@@ -113,10 +113,7 @@ export const COOL_DOWN_MS_MAX = 60_000;
 export const SLOW_STRIKES = 3;
 export const SLOW_MS = 10_000;
 
-/**
- * Length of a quarantine, after wrong bytes for the second time. Not after the first: an honest
- * child passes on the wrong bytes of its parent.
- */
+/** Length of a quarantine, after wrong bytes for the second time. */
 export const LIES_MAX = 2;
 export const QUARANTINE_MS = 10 * 60_000;
 
@@ -187,6 +184,9 @@ export const SOUNDING_MS_MIN = 500;
 export const SOUNDING_MS_MAX = 4_000;
 export const SOUNDING_DOUBLINGS_MAX = 3;
 export const SOUNDING_LOOK_MS = 250;
+
+/** Owners next in rank that are sounded when one has failed. */
+export const LOOK_AHEAD_NODES = 6;
 
 /** A node gets no children if its shards take so many times as long as those of the tracker. */
 export const SLOW_FACTOR = 4;

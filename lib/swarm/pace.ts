@@ -165,6 +165,11 @@ export class Pace {
     return Math.min(SOUNDING_MS_MAX, Math.max(SOUNDING_MS_MIN, shardsMs));
   }
 
+  /** Within what time a node must answer that. */
+  get soundingWaitMs(): number {
+    return Math.max(SILENCE_MS_MAX, this.silenceMs);
+  }
+
   /** What the line needs for a shard, in ms; Infinity before it is known. */
   get intervalMs(): number {
     return this.#lineBytesPerMs === 0 ? Infinity : SHARD_BYTES / this.#lineBytesPerMs;

@@ -1,4 +1,4 @@
-import { SOUNDING_DOUBLINGS_MAX } from './limits.ts';
+import { SOUNDING_DOUBLINGS_MAX, SOUNDING_MS_MAX } from './limits.ts';
 import type { NodeId } from './types.ts';
 
 /** A node that holds requests of this one. */
@@ -19,13 +19,34 @@ interface Holding {
  */
 export class Soundings {
   #holdings = new Map<NodeId, Holding>();
+  /** Nodes that were asked although they hold no request: when, and whether anything came since. */
+  readonly #ahead = new Map<NodeId, { askedMs: number; wasHeard: boolean }>();
 
   /** An answer to a request, or bytes, came from `node`. */
   heard(node: NodeId, nowMs: number): void {
+    const ahead = this.#ahead.get(node);
+    if (ahead !== undefined) ahead.wasHeard = true;
     const holding = this.#holdings.get(node);
     if (holding === undefined) return;
     holding.heardMs = nowMs;
     holding.answers = 0;
+  }
+
+  /**
+   * Those of `nodes` to be asked now, before a fetch turns to them: they hold no request, and were
+   * not asked within SOUNDING_MS_MAX. Call `aheadOver` once for each.
+   */
+  unheard(nodes: readonly NodeId[], nowMs: number): NodeId[] {
+    for (const [node, { askedMs }] of this.#ahead)
+      if (nowMs - askedMs > SOUNDING_MS_MAX) this.#ahead.delete(node);
+    const unheard = nodes.filter((node) => !this.#holdings.has(node) && !this.#ahead.has(node));
+    for (const node of unheard) this.#ahead.set(node, { askedMs: nowMs, wasHeard: false });
+    return unheard;
+  }
+
+  /** Returns whether a node of `unheard` is gone: it did not answer, and nothing came from it. */
+  aheadOver(node: NodeId, isThere: boolean): boolean {
+    return !isThere && this.#ahead.get(node)?.wasHeard !== true;
   }
 
   /**

@@ -78,6 +78,20 @@ export class Sources {
     );
   }
 
+  /** The owners, or roots, that are next to be asked, at most `most`. */
+  ahead(role: 'owner' | 'root', most: number): NodeId[] {
+    const { self, membership, health, nowMs } = this.#shared;
+    const now = nowMs();
+    const { hasRoot } = this;
+    const found: NodeId[] = [];
+    const rank = role === 'owner' ? this.#ownerRank() : membership().roots.top(this.#shard);
+    for (const node of rank) {
+      if (node === self.node || found.length >= most) break;
+      if (!this.#isPassed(node, hasRoot) && health.usable(node, now)) found.push(node);
+    }
+    return found;
+  }
+
   /** A holder, owner or root is not asked again; `late`: unless no root is left. */
   passOver(node: NodeId, late = false): void {
     if (this.#holders.delete(node)) return;

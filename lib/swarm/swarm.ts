@@ -79,6 +79,7 @@ export class Swarm {
       random: options.random,
       observe: options.observe ?? (() => undefined),
       load: () => this.#uploads,
+      lookAhead: (nodes) => this.#lookAhead(nodes),
       over: (fetch, result) => this.#over(fetch, result),
     };
   }
@@ -277,12 +278,30 @@ export class Swarm {
     const holding: NodeId[] = [];
     for (const { source } of this.#fetches.values()) if (source !== null) holding.push(source);
     for (const node of soundings.due(holding, pace.soundingMs, nowMs))
-      effects.sound(node, (isThere) => this.#sounded(node, isThere));
+      effects.sound(node, pace.soundingWaitMs, (isThere) => this.#sounded(node, isThere));
+    if (this.#fetches.size === 0) return;
+    for (const node of this.#health.toSound(nowMs, SOUNDING_LOOK_MS))
+      effects.sound(node, pace.soundingWaitMs, (isThere) => {
+        if (isThere) this.#health.alive(node);
+        else this.#health.failed(node, this.#options.nowMs());
+      });
+  }
+
+  /** Asks nodes whether they are there, of which nothing was heard lately. */
+  #lookAhead(nodes: readonly NodeId[]): void {
+    const { soundings, pace, effects } = this.#shared;
+    for (const node of soundings.unheard(nodes, this.#options.nowMs()))
+      effects.sound(node, pace.soundingWaitMs, (isThere) => {
+        if (soundings.aheadOver(node, isThere)) this.#gone(node);
+      });
   }
 
   #sounded(node: NodeId, isThere: boolean): void {
+    if (this.#shared.soundings.over(node, isThere, this.#options.nowMs())) this.#gone(node);
+  }
+
+  #gone(node: NodeId): void {
     const nowMs = this.#options.nowMs();
-    if (!this.#shared.soundings.over(node, isThere, nowMs)) return;
     this.#health.failed(node, nowMs);
     this.#shared.observe('stalled', node);
     for (const fetch of [...this.#fetches.values()]) fetch.lost(node);

@@ -171,7 +171,7 @@ export interface FetchEffects {
   /** Asks for the shard's checksum and reports, `rpc:stat`. */
   stat(fetch: Fetch, attempt: number, ask: StatAsk): void;
   /** Asks whether a node is there; `told` is called once. */
-  sound(node: NodeId, told: (isThere: boolean) => void): void;
+  sound(node: NodeId, waitMs: number, told: (isThere: boolean) => void): void;
   /** Tells the attempt to stop; it still settles, with whatever came of it. */
   abandon(fetch: Fetch, attempt: number): void;
   /** Bytes of the shard, from byte 0, that have arrived. */

@@ -106,7 +106,7 @@ export const RULES: readonly Rule[] = [
     file: 'lateness.ts',
     from: 'pace.overtakers(this.#index, sinceMs) >= Math',
     to: '-1 >= Math',
-    pull: '--nodes 100 --image 100MB --fail kill=10%,slow=10% --seed 2',
+    pull: '--nodes 100 --image 100MB --fail kill=10%,slow=10% --seed 6',
     figure: 'p95',
   },
   {
@@ -142,7 +142,7 @@ export const RULES: readonly Rule[] = [
     file: 'sources.ts',
     from: '(hasRoot ? health.good(node, now) : health.usable(node, now))',
     to: 'health.usable(node, now)',
-    pull: '--nodes 60 --image 64MB --link 1Gbit --fail freeze=20%,slow=10%',
+    pull: '--nodes 40 --image 200MB --link 1Gbit --roots 1 --cores 2 --fail slow=33% --seed 2',
     figure: 'p95',
   },
   {
@@ -162,7 +162,7 @@ export const RULES: readonly Rule[] = [
     to: 'ACCUSERS_MIN = 1;',
     pull:
       '--nodes 40 --image 64MB --roots 0 --link 1Gbit --origin-link 100Mbit --fail slow=10% ' +
-      '--seed 4',
+      '--seed 9',
     figure: 'origin',
   },
   {
@@ -243,7 +243,7 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'TREE_CHOICES = 4;',
     to: 'TREE_CHOICES = 1;',
-    pull: '--nodes 100 --image 200MB --link 1Gbit --fail slow=10%',
+    pull: '--nodes 200 --image 200MB',
     figure: 'p95',
   },
   {
@@ -280,6 +280,24 @@ export const RULES: readonly Rule[] = [
     from: 'if (nowMs - this.#soundedMs >= SOUNDING_LOOK_MS) this.#sound(nowMs);',
     to: '',
     pull: '--nodes 40 --image 64MB --link 25Mbit --roots 1 --cores 2 --fail freeze=33%',
+    figure: 'p95',
+  },
+  {
+    name: 'look-ahead',
+    says: 'after an owner or root has failed, the next in rank are asked whether they are there',
+    file: 'fetch-parts.ts',
+    from: 'lookAhead(this.sources.ahead(role, LOOK_AHEAD_NODES));',
+    to: ';',
+    pull: '--nodes 40 --image 64MB --link 1Gbit --roots 1 --cores 2 --fail partition=33%',
+    figure: 'p95',
+  },
+  {
+    name: 'sounded-trial',
+    says: 'a node whose cool-down ends is asked whether it is there before a fetch waits for it',
+    file: 'swarm.ts',
+    from: 'if (this.#fetches.size === 0) return;',
+    to: 'return;',
+    pull: '--nodes 40 --image 200MB --link 1Gbit --roots 1 --cores 2 --fail unplug=33%',
     figure: 'p95',
   },
 ];

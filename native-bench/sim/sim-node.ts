@@ -244,11 +244,17 @@ export class SimNode implements FetchEffects, Sender, Receiver {
     );
   }
 
-  sound(to: string, told: (isThere: boolean) => void): void {
+  sound(to: string, waitMs: number, told: (isThere: boolean) => void): void {
     this.#cluster.stats.stats++;
     const node = this.#cluster.node(to);
-    const gone = (): void => told(false);
-    this.#cluster.exchange<true>(this, node, (answer) => answer(true), gone, told);
+    let isOver = false;
+    const tell = (isThere: boolean): void => {
+      if (!isOver) told(isThere);
+      isOver = true;
+    };
+    const gone = (): void => tell(false);
+    this.#cluster.exchange<true>(this, node, (answer) => answer(true), gone, tell);
+    this.#cluster.after(waitMs, gone);
   }
 
   abandon(fetch: Fetch, number: number): void {

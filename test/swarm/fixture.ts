@@ -49,7 +49,7 @@ export class Recorder implements FetchEffects {
     this.calls.push({ call: 'stat', attempt, ask });
   }
 
-  sound(node: NodeId, told: (isThere: boolean) => void): void {
+  sound(node: NodeId, _waitMs: number, told: (isThere: boolean) => void): void {
     this.soundings.push({ node, told });
   }
 

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { PEER_HOLD_MS } from '../../lib/limits.ts';
-import { SOUNDING_DOUBLINGS_MAX, SOUNDING_LOOK_MS } from '../../lib/swarm/limits.ts';
+import {
+  SOUNDING_DOUBLINGS_MAX,
+  SOUNDING_LOOK_MS,
+  SOUNDING_MS_MAX,
+} from '../../lib/swarm/limits.ts';
 import { Soundings } from '../../lib/swarm/soundings.ts';
 import type { NodeId } from '../../lib/swarm/types.ts';
-import { KEY, rig, shardWhere, type Rig } from './fixture.ts';
+import { failure, KEY, rig, shardWhere, type Rig } from './fixture.ts';
 
 const SILENT_MS = 100;
 
@@ -49,6 +53,62 @@ describe('swarm/soundings', () => {
       assert.equal(soundings.over('a', false, 2 * SILENT_MS), heardMs === null);
     }
     assert.equal(soundings.over('b', false, 0), false, 'nobody asked');
+  });
+
+  it('asks nodes that hold nothing once in a while, and believes what came meanwhile', () => {
+    const soundings = new Soundings();
+    soundings.due(['holds'], SILENT_MS, 0);
+    assert.deepEqual(soundings.unheard(['holds', 'a', 'b', 'c'], 0), ['a', 'b', 'c']);
+    assert.deepEqual(soundings.unheard(['a', 'd'], SOUNDING_MS_MAX), ['d']);
+    soundings.heard('b', 1);
+    const gone = ['a', 'b', 'c'].map((node) => soundings.aheadOver(node, node === 'c'));
+    assert.deepEqual(gone, [true, false, false]);
+    assert.deepEqual(soundings.unheard(['a'], SOUNDING_MS_MAX + 1), ['a']);
+  });
+});
+
+describe('swarm: an owner that has failed', () => {
+  it('has the next in rank sounded, so that none of them is waited for in vain', () => {
+    const made = rig(8, 1);
+    const { swarm, effects, members } = made;
+    const self = members[0]!.node;
+    const shard = shardWhere(swarm, (rank) => rank.indexOf(self) > 4);
+    const [first, second, third, fourth] = swarm.membership.owners.top(shard);
+    const fetch = swarm.want(shard, null);
+    fetch.settle(1, failure('PEER_TIMEOUT'));
+    fetch.settle(2, failure('PEER_TIMEOUT'));
+    assert.deepEqual(made.effects.soundings.map(({ node }) => node).slice(0, 3), [
+      second,
+      third,
+      fourth,
+    ]);
+    effects.soundings.find(({ node }) => node === third)!.told(false);
+    const asked = effects.calls.flatMap((call) => (call.call === 'ask' ? [call.ask.node] : []));
+    assert.deepEqual(new Set(asked), new Set([first, second, third]));
+    fetch.settle(3, failure('CANCELLED'));
+    assert.equal(fetch.source, fourth);
+  });
+
+  it('is asked whether it is there before a fetch waits for it again', () => {
+    const made = rig(4, 1);
+    const { swarm, effects, clock } = made;
+    const gone: NodeId = '10.0.0.2:65002';
+    const shard = shardWhere(swarm, ([first]) => first === gone);
+    swarm.want(shard, null).settle(1, failure('PEER_UNREACHABLE'));
+    const condition = (): string => swarm.peers().find(({ node }) => node === gone)!.condition;
+    for (const isThere of [false, true]) {
+      const before = effects.soundings.length;
+      const sounded = (): typeof effects.soundings =>
+        effects.soundings.slice(before).filter(({ node }) => node === gone);
+      for (let looks = 0; sounded().length === 0; looks++) {
+        assert.ok(looks < 100 && condition() === 'cooling');
+        clock.advance(SOUNDING_LOOK_MS);
+        swarm.tick();
+      }
+      assert.equal(condition(), 'cooling');
+      sounded()[0]!.told(isThere);
+      assert.equal(condition(), isThere ? 'good' : 'cooling');
+    }
   });
 });
 

@@ -265,8 +265,8 @@ export class NodeEffects implements FetchEffects {
     (fetch as ShardFetch).settleStat(attempt, result);
   }
 
-  sound(node: NodeId, told: (isThere: boolean) => void): void {
-    void this.#parts.transfers.isThere(node).then(told);
+  sound(node: NodeId, waitMs: number, told: (isThere: boolean) => void): void {
+    void this.#parts.transfers.isThere(node, waitMs).then(told);
   }
 
   #settle(fetch: Fetch, attempt: number, result: AttemptResult): void {

@@ -86,9 +86,9 @@ export class Transfers {
     return pools.run({ kind: 'stat', node, path, headers: envelope.headers(node, path, more) });
   }
 
-  /** Whether `node` answers before it counts as silent (PEER_SILENCE_MS), whatever it says. */
-  async isThere(node: string): Promise<boolean> {
-    const result = await this.#calls.call(node, ALIVE_PATH, { deadlineMs: null });
+  /** Whether `node` answers within `waitMs`, whatever it says. */
+  async isThere(node: string, waitMs: number): Promise<boolean> {
+    const result = await this.#calls.call(node, ALIVE_PATH, { deadlineMs: waitMs });
     if (result.kind === 'answer') return true;
     const { code } = result.error;
     return code !== 'PEER_TIMEOUT' && code !== 'PEER_UNREACHABLE';
