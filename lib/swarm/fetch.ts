@@ -72,6 +72,7 @@ export class ShardFetch implements Fetch {
       wait: (ms) => this.#wait(ms),
       checking: () => void (this.#phase = 'checking'),
       passOver: (node, role, late) => this.#passOver(node, role, late),
+      toOrigin: () => this.#patience.toOrigin(),
       finish: (result) => this.#close(result),
       failed: (error) => void (this.#lastError = error),
     });
@@ -314,7 +315,6 @@ export class ShardFetch implements Fetch {
   }
 
   #failed(node: NodeId, error: WireError): void {
-    const { observe } = this.#shared;
     this.#lastError = error;
     if (error.code === 'THREAD_LOST') {
       this.#verification.threadLost();
@@ -322,7 +322,7 @@ export class ShardFetch implements Fetch {
     }
     if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH')
       return this.#verification.corrupt(null);
-    observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
+    this.#shared.observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
     const { attempts, lateness, progress, sources } = this.#parts;
     const { role, fromBytes } = attempts;
     const sent = progress.receivedBytes > fromBytes;

@@ -26,6 +26,14 @@ export class Patience {
     return this.#atOriginMs > -Infinity;
   }
 
+  /** Turns to the origin, past all nodes. Returns false if it has before, or must not. */
+  toOrigin(): boolean {
+    if (this.isOver || !this.#hasOrigin()) return false;
+    this.#atOriginMs = this.#parts.shared.nowMs();
+    this.#parts.sources.turnToOrigin();
+    return true;
+  }
+
   /**
    * Whether to wait on, or to go on elsewhere, as `sources` now say. An error: nothing is left.
    */
@@ -36,13 +44,11 @@ export class Patience {
     const silentMs = nowMs - Math.max(progress.grownMs, cameMs, this.#atOriginMs);
     const { giveUpMs } = shared.pace;
     if (silentMs > giveUpMs) {
-      if (this.isOver || !this.#hasOrigin()) {
+      if (!this.toOrigin()) {
         const waited = `for ${Math.round(silentMs)} ms`;
         const why = `no byte of shard ${shard.index} from any node ${waited}`;
         return wireError('PEER_TIMEOUT', why);
       }
-      this.#atOriginMs = nowMs;
-      sources.turnToOrigin();
     } else if (silentMs > giveUpMs / 2 && !this.#askedRoots && sources.hasRoot) {
       this.#askedRoots = true;
       sources.turnToRoots();

@@ -13,6 +13,8 @@ export interface FetchSteps {
   checking(): void;
   /** Not from this node again. */
   passOver(node: NodeId, role: AskRole | 'origin', late?: boolean): void;
+  /** To the origin, past all nodes; false: it has been tried, or must not be. */
+  toOrigin(): boolean;
   finish(result: FetchResult): void;
   /** What the fetch is to fail with if it comes to that. */
   failed(error: WireError): void;
@@ -51,8 +53,8 @@ export class Verification {
     const { error, fromBytes, hopeless, tell } = integrity.blame(data, sources);
     this.#steps.failed(error);
     this.restart(fromBytes);
-    if (hopeless) this.#steps.finish({ kind: 'failed', error });
-    else if (tell !== null) this.stat(tell.owner, tell.liar, 'lied');
+    if (hopeless && !this.#steps.toOrigin()) this.#steps.finish({ kind: 'failed', error });
+    else if (!hopeless && tell !== null) this.stat(tell.owner, tell.liar, 'lied');
     else this.#steps.go();
   }
 

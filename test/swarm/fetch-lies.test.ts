@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { LIES_MAX, STAT_MISSES_MAX } from '../../lib/swarm/limits.ts';
 import type { AttemptResult } from '../../lib/swarm/types.ts';
-import { CONTEXT, asChild, data, failure } from './fixture.ts';
+import { CONTEXT, asChild, data, failure, request, rig, shardWhere } from './fixture.ts';
 
 describe('swarm/fetch: lies', () => {
   /** A node that may be named as a parent. */
@@ -118,15 +118,30 @@ describe('swarm/fetch: lies', () => {
     assert.equal(asks, 2 * (STAT_MISSES_MAX + 1));
   });
 
-  it('fails with CHECKSUM_MISMATCH if no node sends the right bytes', () => {
-    const { effects, fetch } = asChild(12);
+  /** Every node that is asked sends wrong bytes, until no further node is asked. */
+  function allLie({ effects, fetch }: Pick<ReturnType<typeof asChild>, 'effects' | 'fetch'>): void {
     for (let round = 0; round < 20; round++) {
       const last = effects.calls.at(-1)!;
       if (last.call === 'ask') fetch.settle(last.attempt, data('aa', 'bb'));
       else if (last.call === 'abandon') fetch.settle(last.attempt, failure('CANCELLED'));
       else break;
     }
-    const { result } = effects.last('finished');
+  }
+
+  it('reads from the origin if no node sends the right bytes', () => {
+    const made = asChild(12);
+    allLie(made);
+    const { attempt } = made.effects.last('origin');
+    made.fetch.settle(attempt, data('cc', null));
+    assert.equal(made.effects.last('finished').result.kind, 'done');
+  });
+
+  it('fails with CHECKSUM_MISMATCH if it reads for another node, which tries more itself', () => {
+    const made = rig(12, 1);
+    const shard = shardWhere(made.swarm, ([first]) => first !== made.members[0]!.node);
+    const ask = request(shard, made.members[5]!.node);
+    allLie({ ...made, fetch: made.swarm.want(shard, CONTEXT, ask) });
+    const { result } = made.effects.last('finished');
     assert.equal(result.kind === 'failed' && result.error.code, 'CHECKSUM_MISMATCH');
   });
 
