@@ -1,14 +1,16 @@
+import { SHARD_BYTES } from '../limits.ts';
 import { Attempts } from './attempts.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { Integrity } from './integrity.ts';
 import { Lateness } from './lateness.ts';
-import { LOOK_AHEAD_NODES, SILENCE_MS_MAX } from './limits.ts';
+import { HOPS_MAX, LOOK_AHEAD_NODES, SILENCE_MS_MAX } from './limits.ts';
 import { Progress } from './progress.ts';
 import { Sources } from './sources.ts';
 import type { AskRole, AskWaits, AttemptResult, Fetch, NodeId, ShardId } from './types.ts';
 
 /** What one fetch keeps: its states look at all of it. */
 export class FetchParts {
+  readonly #fetch: Fetch;
   readonly shared: FetchShared;
   readonly shard: ShardId;
   readonly sources: Sources;
@@ -19,6 +21,7 @@ export class FetchParts {
 
   constructor(fetch: Fetch, shared: FetchShared, holders: readonly NodeId[]) {
     const { shard } = fetch;
+    this.#fetch = fetch;
     this.shared = shared;
     this.shard = shard;
     this.sources = new Sources(shared, shard, holders);
@@ -46,6 +49,21 @@ export class FetchParts {
       silenceMs: isLast ? Math.max(SILENCE_MS_MAX, pace.silenceMs) : pace.silenceMs,
       stallMs: pace.stallMs,
     };
+  }
+
+  /**
+   * Whether the next owner may take this one's place: this one reads from a root, has received less
+   * than half, and its request can still be passed on `hops` and two hops more.
+   */
+  mayYield(hops: number): boolean {
+    const { attempts, progress, shared, sources } = this;
+    progress.grew(shared.effects.receivedBytes(this.#fetch));
+    return (
+      !sources.isYielded &&
+      attempts.role === 'root' &&
+      hops + 2 <= HOPS_MAX &&
+      progress.receivedBytes <= SHARD_BYTES / 2
+    );
   }
 
   /** `node` has failed: it is not asked for a while. Those behind it may have failed with it. */

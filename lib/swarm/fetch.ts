@@ -1,8 +1,8 @@
 import type { WireError } from '../errors.ts';
-import { ORIGIN_BACKOFF_MS, THREAD_BACKOFF_MS } from './limits.ts';
+import { THREAD_BACKOFF_MS } from './limits.ts';
 import { FetchParts } from './fetch-parts.ts';
 import type { FetchOptions, FetchShared, Phase } from './fetch-shared.ts';
-import { type AfterOrigin, OriginTries, wireError, withoutOrigin } from './origin-tries.ts';
+import { type AfterOrigin, errorAtOrigin, OriginTries, withoutOrigin } from './origin-tries.ts';
 import { Patience } from './patience.ts';
 import { Verification } from './verification.ts';
 import type {
@@ -110,6 +110,19 @@ export class ShardFetch implements Fetch {
     if (lateness.isLate('parent', sinceMs) || progress.receivedBytes === fromBytes) this.#abandon();
   }
 
+  /**
+   * Whether this node leaves the shard to the next owner in rank. It does from now on if the node
+   * that asks is `muchFaster`, unless too much of it has come.
+   */
+  yields(muchFaster: boolean): boolean {
+    const { sources } = this.#parts;
+    if (muchFaster && this.#phase === 'reading' && this.#parts.mayYield(this.#hops)) {
+      sources.yield();
+      this.#abandon();
+    }
+    return sources.isYielded;
+  }
+
   /** This node reads the whole blob: it stops waiting for another node. */
   turnToWhole(): boolean {
     if (this.shard.rankedAs === 0 || this.source === null) return false;
@@ -167,8 +180,6 @@ export class ShardFetch implements Fetch {
     if (this.#parts.attempts.isCurrent(attempt) && this.#phase === 'checking')
       this.#verification.settle(this.source!, result);
   }
-
-  // --- what next ---
 
   #go(): void {
     const { node, role } = this.#parts.sources.next();
@@ -228,17 +239,13 @@ export class ShardFetch implements Fetch {
     this.#dueMs = this.#shared.nowMs() + ms;
   }
 
-  // --- how attempts end ---
   #originEnded(result: AttemptResult): void {
     if (result.kind === 'failed' && result.wholeOnly === true && this.shard.rankedAs !== 0) {
       this.shard.rankedAs = 0;
       this.#origin.unused();
       return this.#go();
     }
-    const error =
-      result.kind === 'failed' || result.kind === 'refused'
-        ? result.error
-        : wireError('INTERNAL', 'the origin was read, and a peer answered');
+    const error = errorAtOrigin(result);
     this.#lastError = error;
     const sinceMs = this.#shared.nowMs() - this.#parts.progress.grownMs;
     this.#afterOrigin(this.#origin.failed(error, sinceMs));
@@ -264,12 +271,7 @@ export class ShardFetch implements Fetch {
     const { attempts, integrity, lateness, progress, sources } = this.#parts;
     this.#shared.observe('redirected', null);
     if (checksum !== null && attempts.role === 'owner') integrity.said(checksum, totalBytes);
-    if (integrity.data !== null) {
-      integrity.statMissed = false;
-      if (integrity.checksum !== null) this.#verification.compare(integrity.data);
-      else this.#wait(ORIGIN_BACKOFF_MS);
-      return;
-    }
+    if (integrity.data !== null) return this.#verification.redirected(integrity.data);
     if (checksum === null && lateness.isOwnersFault(node, progress.ownerSinceMs)) {
       this.#shared.health.slow(node, this.#shared.nowMs());
       return this.#passOver(node, 'owner', true);
@@ -348,8 +350,6 @@ export class ShardFetch implements Fetch {
     }
     this.#go();
   }
-
-  // --- watching ---
 
   #lookAtPatience(): void {
     // A read of the origin has deadlines of its own, and its turn there to wait for.

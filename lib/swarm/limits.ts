@@ -188,6 +188,10 @@ export const SOUNDING_LOOK_MS = 250;
 /** Owners next in rank that are sounded when one has failed. */
 export const LOOK_AHEAD_NODES = 6;
 
+/** The first owners leave a shard to the next in rank if the asker's line is so much faster. */
+export const YIELD_OWNERS_MAX = 8;
+export const YIELD_FACTOR = 3;
+
 /** A node gets no children if its shards take so many times as long as those of the tracker. */
 export const SLOW_FACTOR = 4;
 
@@ -354,16 +358,11 @@ export const SUMMARY_LEADERS = 3;
 
 /** Up to so many nodes tell the heads themselves: 24 messages a second. */
 export const SUMMARY_DIRECT_NODES_MAX = 48;
-/**
- * Agents that watch the source of the member list where there are no roots: one may be cut off and
- * one may be starting.
- */
+
+/** Agents that watch the source of the member list where there are no roots: one, two spares. */
 export const FEED_WATCHERS = 3;
 
-/**
- * Nodes that take the list from one node: 5,000 nodes are four steps from the source, and a change
- * costs a node 16 answers of some hundred bytes.
- */
+/** Nodes that take the list from one node: 5,000 nodes are four steps from the source. */
 export const FEED_FANOUT = 16;
 
 /**

@@ -9,7 +9,7 @@ import {
 } from './limits.ts';
 import { OriginRefs } from './origin-refs.ts';
 import { isFinal, retryAfterMs } from './refusal.ts';
-import type { OriginRef, FetchResult } from './types.ts';
+import type { AttemptResult, OriginRef, FetchResult } from './types.ts';
 
 /**
  * The consequence of a failure at the origin: another credential at once, a pause, or the end of
@@ -130,6 +130,13 @@ export function withoutOrigin(last: WireError | null): WireError {
   if (last?.code.startsWith('ORIGIN_') === true) return last;
   const why = 'no client named an origin that this node may read, and no other node has the shard';
   return wireError('ORIGIN_REFUSED', last === null ? why : `${why}; last: ${last.message}`);
+}
+
+/** Why a read of the origin has failed. */
+export function errorAtOrigin(result: AttemptResult): WireError {
+  return result.kind === 'failed' || result.kind === 'refused'
+    ? result.error
+    : wireError('INTERNAL', 'the origin was read, and a peer answered');
 }
 
 /** An error of the core's own making. */

@@ -21,6 +21,8 @@ export class Sources {
   readonly #holders: Set<NodeId>;
   /** Only the origin is asked from here on. */
   #originOnly = false;
+  /** The next owner in rank is asked, as if this node were none. */
+  #isYielded = false;
 
   constructor(shared: FetchShared, shard: ShardId, holders: readonly NodeId[] = []) {
     this.#holders = new Set(holders);
@@ -58,10 +60,12 @@ export class Sources {
    */
   exclude(role: AskRole): NodeId[] {
     if (role === 'root') return [];
-    if (role !== 'owner' || this.#passed.length + this.#late.length === 0) return this.#excluded;
+    const isAlone = this.#passed.length + this.#late.length === 0 && !this.#isYielded;
+    if (role !== 'owner' || isAlone) return this.#excluded;
     const { hasRoot } = this;
     return [
       ...new Set([
+        ...(this.#isYielded ? [this.#shared.self.node] : []),
         ...this.#excluded,
         ...this.#passed,
         ...this.#late.flatMap(({ node, hadRoot }) => (hadRoot === hasRoot ? [node] : [])),
@@ -121,6 +125,15 @@ export class Sources {
   /** Past all owners, for as long as there is a root. */
   turnToRoots(): void {
     if (this.hasRoot) for (const node of this.#ownerRank()) this.passOver(node, true);
+  }
+
+  /** This node is no owner of the shard any more: the next in rank reads it from the root. */
+  yield(): void {
+    this.#isYielded = true;
+  }
+
+  get isYielded(): boolean {
+    return this.#isYielded;
   }
 
   /** A parent is not asked again, nor named by an owner. */
@@ -241,9 +254,10 @@ export class Sources {
     const now = nowMs();
     const rank = owners.top(this.#shard);
     const isUsable = (node: NodeId): boolean =>
-      node === self.node ||
-      (!this.#isPassed(node, hasRoot) &&
-        (hasRoot ? health.good(node, now) : health.usable(node, now)));
+      node === self.node
+        ? !this.#isYielded
+        : !this.#isPassed(node, hasRoot) &&
+          (hasRoot ? health.good(node, now) : health.usable(node, now));
     const own = rank[ownerPlace(this.#shard, self.node, rank, owners.size)];
     return own !== undefined && isUsable(own)
       ? own

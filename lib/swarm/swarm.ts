@@ -7,6 +7,8 @@ import {
   SOUNDING_LOOK_MS,
   TRACKER_IDLE_MS,
   UPLOADS_MAX,
+  YIELD_FACTOR,
+  YIELD_OWNERS_MAX,
 } from './limits.ts';
 import { Arrivals } from './arrivals.ts';
 import { ShardFetch } from './fetch.ts';
@@ -198,10 +200,20 @@ export class Swarm {
     if (isCircle || request.hops > HOPS_MAX) return { kind: 'miss' };
     if (role === 'parent' && !request.held && fetch === undefined) return { kind: 'miss' };
     if (role === 'holder' && !request.held) return { kind: 'miss' };
-    if (role === 'owner') return this.#askOwner(request);
+    if (role === 'owner')
+      return this.#yields(request, fetch) ? { kind: 'miss' } : this.#askOwner(request);
     if (this.#uploads >= UPLOADS_MAX) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
     this.#uploads++;
     return { kind: 'serve' };
+  }
+
+  /** Whether the next owner takes over, for a much faster node; only a root may pay for that. */
+  #yields({ shard, held, shardMs }: AskRequest, fetch: ShardFetch | undefined): boolean {
+    if (held || fetch === undefined || this.#membership.roots.size === 0) return false;
+    const place = this.#membership.ownerRank(shard, this.#self.zone).indexOf(this.#self.node);
+    const ownMs = this.#shared.pace.knownMs;
+    const isSlower = ownMs !== null && ownMs > YIELD_FACTOR * (shardMs ?? Infinity);
+    return fetch.yields(isSlower && place < YIELD_OWNERS_MAX);
   }
 
   #askOwner(request: AskRequest): Verdict {

@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import { THREAD_BACKOFF_MS } from './limits.ts';
+import { ORIGIN_BACKOFF_MS, THREAD_BACKOFF_MS } from './limits.ts';
 import type { FetchParts } from './fetch-parts.ts';
 import type { Whole } from './integrity.ts';
 import type { AskRole, FetchResult, NodeId, Report, StatResult } from './types.ts';
@@ -39,6 +39,14 @@ export class Verification {
     integrity.whole(data, node, attempts.isTrusted);
     if (integrity.checksum === null) this.#steps.go();
     else this.compare(data);
+  }
+
+  /** A node that was asked for the checksum, as for bytes, named other nodes instead. */
+  redirected(data: Whole): void {
+    const { integrity } = this.#parts;
+    integrity.statMissed = false;
+    if (integrity.checksum !== null) this.compare(data);
+    else this.#steps.wait(ORIGIN_BACKOFF_MS);
   }
 
   compare(data: Whole): void {

@@ -300,4 +300,13 @@ export const RULES: readonly Rule[] = [
     pull: '--nodes 40 --image 200MB --link 1Gbit --roots 1 --cores 2 --fail unplug=33%',
     figure: 'p95',
   },
+  {
+    name: 'yield',
+    says: 'an owner leaves a shard to the next when a node with a three times faster line asks',
+    file: 'limits.ts',
+    from: 'YIELD_OWNERS_MAX = 8;',
+    to: 'YIELD_OWNERS_MAX = 0;',
+    pull: '--nodes 40 --image 500MB --link 1Gbit --roots 1 --cores 2 --fail slow=33% --seed 4',
+    figure: 'p95',
+  },
 ];

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { SHARD_BYTES } from '../../lib/limits.ts';
 import {
   HOPS_MAX,
   LIES_MAX,
@@ -6,6 +7,7 @@ import {
   TRACKER_IDLE_MS,
   TREE_FANOUT,
   UNKNOWN_LINE_CHAIN_NODES_MAX,
+  YIELD_OWNERS_MAX,
 } from '../../lib/swarm/limits.ts';
 import { CONTEXT, data, failure, KEY, pass, request, rig, shardWhere } from './fixture.ts';
 
@@ -154,6 +156,52 @@ describe('swarm/swarm', () => {
     const { swarm, members } = rig(3, 0);
     swarm.setMembers(members.slice(1));
     assert.ok(swarm.membership.byNode.has(members[0]!.node));
+  });
+
+  describe('as an owner on a slow line', () => {
+    const SLOW_MS = 400;
+    /** An owner that has begun to read a shard from the root, on a line that is known. */
+    function slowOwner(roots = 1, atRank = 0) {
+      const made = rig(12, roots);
+      const { swarm, effects, clock, members } = made;
+      const self = members[0]!.node;
+      const other = swarm.want({ key: KEY, index: 7_000 }, CONTEXT);
+      for (effects.received of [0, 2 ** 20, 2 * 2 ** 20, 3 * 2 ** 20]) {
+        clock.advance(SLOW_MS / 2);
+        other.tick();
+      }
+      other.settle(1, data('aa', 'aa'));
+      effects.received = 0;
+      const shard = shardWhere(swarm, (rank) => rank.indexOf(self) === atRank);
+      const better = swarm.membership.owners.top(shard).slice(0, atRank);
+      const asker = members[11]!.node;
+      const asks = (shardMs: number | null) =>
+        swarm.ask(request(shard, asker, { shardMs, exclude: better }));
+      swarm.want(shard, CONTEXT, request(shard, asker, { exclude: better }));
+      return { ...made, shard, asks, fetch: swarm.fetching(shard)! };
+    }
+
+    it('leaves the shard to the next when a much faster node asks, and asks it as owner', () => {
+      const { asks, effects, fetch, swarm, shard, members } = slowOwner();
+      assert.equal(asks(null).kind, 'serve');
+      assert.equal(asks(SLOW_MS / 4).kind, 'miss');
+      assert.equal(effects.calls.at(-1)!.call, 'abandon');
+      fetch.settle(1, failure('CANCELLED'));
+      const { ask } = effects.last('ask');
+      assert.equal(ask.node, swarm.membership.owners.top(shard)[1]);
+      assert.equal(ask.role, 'owner');
+      assert.ok(ask.exclude.includes(members[0]!.node), 'it is told that it is the owner now');
+      assert.equal(asks(null).kind, 'miss', 'whoever asks from now on');
+    });
+
+    it('keeps it without a root, far back in rank, for slow nodes, and once half has come', () => {
+      assert.equal(slowOwner(0).asks(1).kind, 'serve');
+      assert.equal(slowOwner(1, YIELD_OWNERS_MAX).asks(1).kind, 'serve');
+      assert.equal(slowOwner().asks(SLOW_MS).kind, 'serve');
+      const { asks, effects } = slowOwner();
+      effects.received = SHARD_BYTES / 2 + 1;
+      assert.equal(asks(1).kind, 'serve');
+    });
   });
 
   it('takes a node in again when its cool-down is over', () => {
