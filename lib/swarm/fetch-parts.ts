@@ -52,8 +52,8 @@ export class FetchParts {
   }
 
   /**
-   * Whether the next owner may take this one's place: this one reads from a root, has received less
-   * than half, and its request can still be passed on `hops` and two hops more.
+   * Whether the next owner may take this one's place: this one reads from a root and has at most
+   * half of the shard, and a request with `hops` hops may still go on to that owner and the root.
    */
   mayYield(hops: number): boolean {
     const { attempts, progress, shared, sources } = this;

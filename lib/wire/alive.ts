@@ -1,5 +1,6 @@
 /**
- * Whether a node that holds requests is there still (lib/swarm/soundings.ts):
+ * Whether a node is there, asked of one that holds requests, or before one is asked again
+ * (lib/swarm/soundings.ts):
  *
  *   GET /rpc/alive     200 {}
  *

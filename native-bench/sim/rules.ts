@@ -142,7 +142,7 @@ export const RULES: readonly Rule[] = [
     file: 'sources.ts',
     from: '(hasRoot ? health.good(node, now) : health.usable(node, now))',
     to: 'health.usable(node, now)',
-    pull: '--nodes 40 --image 200MB --link 1Gbit --roots 1 --cores 2 --fail slow=33% --seed 2',
+    pull: '--nodes 40 --image 200MB --link 1Gbit --roots 1 --cores 2 --fail slow=33%',
     figure: 'p95',
   },
   {
@@ -297,7 +297,7 @@ export const RULES: readonly Rule[] = [
     file: 'swarm.ts',
     from: 'if (this.#fetches.size === 0) return;',
     to: 'return;',
-    pull: '--nodes 40 --image 200MB --link 1Gbit --roots 1 --cores 2 --fail unplug=33%',
+    pull: '--nodes 40 --image 64MB --link 1Gbit --roots 1 --cores 2 --fail partition=33% --seed 2',
     figure: 'p95',
   },
   {
