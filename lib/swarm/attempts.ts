@@ -15,6 +15,8 @@ export class Attempts {
   lastNode: NodeId | null = null;
   /** When it began, in ms. */
   sinceMs = 0;
+  /** When the node of the last read was first asked; a parent that waits is asked repeatedly. */
+  askedMs = 0;
   /** First byte the last read asked for. */
   fromBytes = 0;
   /** Whether it was asked for checked bytes only. */
@@ -56,6 +58,7 @@ export class Attempts {
     role: AskRole,
     ask: Omit<PeerAsk, 'node' | 'role' | 'load' | 'shardMs'>,
   ): void {
+    if (role !== 'parent' || this.lastNode !== node) this.askedMs = this.#shared.nowMs();
     this.#begin(node);
     this.role = role;
     this.fromBytes = ask.fromBytes;

@@ -1,9 +1,11 @@
+import type { WireError } from '../errors.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { Attempts } from './attempts.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { Integrity } from './integrity.ts';
 import { Lateness } from './lateness.ts';
 import { HOPS_MAX, LOOK_AHEAD_NODES, SILENCE_MS_MAX } from './limits.ts';
+import { OriginTries } from './origin-tries.ts';
 import { Progress } from './progress.ts';
 import { Sources } from './sources.ts';
 import type { AskRole, AskWaits, AttemptResult, Fetch, NodeId, ShardId } from './types.ts';
@@ -18,6 +20,9 @@ export class FetchParts {
   readonly progress: Progress;
   readonly lateness: Lateness;
   readonly integrity: Integrity;
+  readonly origin: OriginTries;
+  /** What the fetch fails with if nothing is left. */
+  lastError: WireError | null = null;
 
   constructor(fetch: Fetch, shared: FetchShared, holders: readonly NodeId[]) {
     const { shard } = fetch;
@@ -35,6 +40,7 @@ export class FetchParts {
     });
     this.lateness = new Lateness(shared, this.sources, this.progress, shard.index);
     this.integrity = new Integrity(shared, shard);
+    this.origin = new OriginTries(shared.random);
   }
 
   /**

@@ -1,8 +1,8 @@
-import type { WireError } from '../errors.ts';
-import { THREAD_BACKOFF_MS } from './limits.ts';
 import { FetchParts } from './fetch-parts.ts';
 import type { FetchOptions, FetchShared, Phase } from './fetch-shared.ts';
-import { type AfterOrigin, errorAtOrigin, OriginTries, withoutOrigin } from './origin-tries.ts';
+import type { FetchSteps } from './fetch-steps.ts';
+import { withoutOrigin } from './origin-tries.ts';
+import { Outcomes } from './outcomes.ts';
 import { Patience } from './patience.ts';
 import { Verification } from './verification.ts';
 import type {
@@ -34,6 +34,8 @@ import type {
  * - checking: the owner's checksum is asked for, if it did not come along. If it is another, the
  *   shard is read anew, at most CORRUPTIONS_MAX times (verification.ts).
  *
+ * What each answer leads to is in outcomes.ts.
+ *
  * Where to: an agent asks the shard's owner, the first usable in rank; the owner (or an agent for
  * which no other is left) asks a holder of the whole blob, else the shard's root, the first usable
  * in rank, or where there is none the origin. Asks as owner always go to a better rank than one's
@@ -46,16 +48,11 @@ export class ShardFetch implements Fetch {
   readonly #hops: number;
   readonly #shared: FetchShared;
   readonly #parts: FetchParts;
-  readonly #origin: OriginTries;
   readonly #patience: Patience;
   readonly #verification: Verification;
+  readonly #outcomes: Outcomes;
   #phase: Phase = 'new';
   #dueMs = 0;
-  /** When the parent that is read from now was first asked. */
-  #parentSinceMs = 0;
-  /** The owner asked last. */
-  #owner: NodeId | null = null;
-  #lastError: WireError | null = null;
   /** What to finish with once the attempt has ended. */
   #closing: FetchResult | null = null;
 
@@ -64,20 +61,21 @@ export class ShardFetch implements Fetch {
     this.#shared = shared;
     this.#hops = options.hops;
     this.#parts = new FetchParts(this, shared, options.holders);
-    this.#origin = new OriginTries(shared.random);
-    const hasOrigin = (): boolean => options.hops === 0 && !this.#origin.isEmpty;
-    this.#patience = new Patience(this.#parts, hasOrigin);
-    this.#verification = new Verification(this.#parts, {
+    const { origin } = this.#parts;
+    const steps: FetchSteps = {
       go: () => this.#go(),
+      readParent: (node) => this.#read(node, 'parent'),
       wait: (ms) => this.#wait(ms),
+      pause: (ms) => this.#pause(ms),
       checking: () => void (this.#phase = 'checking'),
       passOver: (node, role, late) => this.#passOver(node, role, late),
-      toOrigin: () => this.#patience.toOrigin(),
-      finish: (result) => this.#close(result),
-      failed: (error) => void (this.#lastError = error),
-    });
+      close: (result) => this.#close(result),
+    };
+    this.#patience = new Patience(this.#parts, () => options.hops === 0 && !origin.isEmpty);
+    this.#verification = new Verification(this.#parts, this.#patience, steps);
+    this.#outcomes = new Outcomes(this.#parts, this.#patience, this.#verification, steps);
     for (const node of options.passed) this.#parts.sources.passOver(node);
-    if (options.origin !== null) this.#origin.offer(options.origin);
+    if (options.origin !== null) this.#parts.origin.offer(options.origin);
   }
 
   /** The node that sends the bytes now; null: the origin, or no attempt. */
@@ -92,7 +90,7 @@ export class ShardFetch implements Fetch {
 
   /** Another origin of the shard, tried before the older ones. */
   offer(origin: OriginRef): void {
-    this.#origin.offer(origin);
+    this.#parts.origin.offer(origin);
   }
 
   /** Another node asks this one as owner and names better-ranked ones; see Sources.accuse. */
@@ -167,12 +165,7 @@ export class ShardFetch implements Fetch {
     if (this.#closing !== null) this.#finish(this.#closing);
     else if (result.kind === 'data') this.#verification.whole(result, node);
     else if (left) this.#go();
-    else if (node === null) this.#originEnded(result);
-    else if (result.kind === 'redirect') this.#redirected(node, result);
-    else if (result.kind === 'busy') this.#busy(node, result.retryMs);
-    else if (result.kind === 'miss') this.#passOver(node);
-    else if (result.kind === 'refused') this.#refused(node, result.error);
-    else this.#failed(node, result.error);
+    else this.#outcomes.settle(node, result);
   }
 
   /** The stat asked for as `attempt` has ended. */
@@ -198,9 +191,6 @@ export class ShardFetch implements Fetch {
 
   #read(node: NodeId, role: AskRole): void {
     this.#phase = 'reading';
-    if (role === 'owner') this.#owner = node;
-    if (role !== 'parent' || this.#parts.attempts.lastNode !== node)
-      this.#parentSinceMs = this.#shared.nowMs();
     this.#shared.health.asked(node, this.#shared.nowMs());
     this.#parts.attempts.read(node, role, {
       fromBytes: this.#parts.progress.fromBytes,
@@ -211,16 +201,16 @@ export class ShardFetch implements Fetch {
         ? { checked: true }
         : {}),
       ...this.#parts.waitsFor(node, role),
-      origin: role === 'parent' || role === 'holder' ? null : this.#origin.use(),
+      origin: role === 'parent' || role === 'holder' ? null : this.#parts.origin.use(),
     });
   }
 
   #readOrigin(): void {
-    const origin = this.#origin.use();
+    const origin = this.#parts.origin.use();
     if (origin === null)
-      return this.#close({ kind: 'failed', error: withoutOrigin(this.#lastError) });
+      return this.#close({ kind: 'failed', error: withoutOrigin(this.#parts.lastError) });
     this.#phase = 'reading';
-    this.#origin.begun();
+    this.#parts.origin.begun();
     this.#parts.attempts.origin(
       this.#parts.progress.fromBytes,
       this.#shared.membership().byNode.size === 1,
@@ -231,109 +221,12 @@ export class ShardFetch implements Fetch {
   #wait(ms: number): void {
     // The other side has let time pass already when it says "at once".
     if (ms <= 1 && this.#shared.nowMs() > this.#parts.attempts.sinceMs) this.#go();
-    else this.#waitFor(ms * (0.75 + 0.5 * this.#shared.random()));
+    else this.#pause(ms * (0.75 + 0.5 * this.#shared.random()));
   }
 
-  #waitFor(ms: number): void {
+  #pause(ms: number): void {
     this.#phase = 'waiting';
     this.#dueMs = this.#shared.nowMs() + ms;
-  }
-
-  #originEnded(result: AttemptResult): void {
-    if (result.kind === 'failed' && result.wholeOnly === true && this.shard.rankedAs !== 0) {
-      this.shard.rankedAs = 0;
-      this.#origin.unused();
-      return this.#go();
-    }
-    const error = errorAtOrigin(result);
-    this.#lastError = error;
-    const sinceMs = this.#shared.nowMs() - this.#parts.progress.grownMs;
-    this.#afterOrigin(this.#origin.failed(error, sinceMs));
-  }
-
-  #afterOrigin(then: AfterOrigin): void {
-    if (then.kind === 'end') this.#close(then.result);
-    else if (then.kind === 'again') {
-      if (then.anew) this.#verification.restart(0);
-      if (!this.#patience.isOver) this.#parts.sources.turnBack();
-      this.#go();
-    } else {
-      this.#shared.observe('origin-retry', null);
-      if (then.anew) this.#verification.restart(0);
-      this.#waitFor(then.ms);
-    }
-  }
-
-  #redirected(
-    node: NodeId,
-    { parents, checksum, totalBytes }: Extract<AttemptResult, { kind: 'redirect' }>,
-  ): void {
-    const { attempts, integrity, lateness, progress, sources } = this.#parts;
-    this.#shared.observe('redirected', null);
-    if (checksum !== null && attempts.role === 'owner') integrity.said(checksum, totalBytes);
-    if (integrity.data !== null) return this.#verification.redirected(integrity.data);
-    if (checksum === null && lateness.isOwnersFault(node, progress.ownerSinceMs)) {
-      this.#shared.health.slow(node, this.#shared.nowMs());
-      return this.#passOver(node, 'owner', true);
-    }
-    const parent = sources.parentOf(parents);
-    if (attempts.role === 'root' || progress.redirected() || parent === undefined) {
-      this.#shared.health.failed(node, this.#shared.nowMs());
-      this.#passOver(node);
-    } else this.#read(parent, 'parent');
-  }
-
-  #busy(node: NodeId, retryMs: number): void {
-    const { role } = this.#parts.attempts;
-    if (role === 'parent') return this.#parentWaits(node, retryMs);
-    const { attempts, lateness, progress } = this.#parts;
-    const out = lateness.isOut(node, role, progress.ownerMs, attempts.wasHeld);
-    if (out) this.#shared.health.failed(node, this.#shared.nowMs());
-    if (out || lateness.isOver(node, role, progress.ownerMs)) this.#passOver(node, role, !out);
-    else this.#wait(attempts.wasHeld ? retryMs : progress.pauseMs(retryMs));
-  }
-
-  /** A parent that waits holds a request, and is asked again; one that asks for a pause is full. */
-  #parentWaits(node: NodeId, retryMs: number): void {
-    if (this.#parts.lateness.isLate('parent', this.#parentSinceMs)) {
-      this.#parts.lateness.leftParent(this.#owner);
-      this.#shared.observe('slow', node);
-    } else if (retryMs <= 1) return this.#read(node, 'parent');
-    this.#passOver(node, 'parent');
-  }
-
-  #refused(node: NodeId, error: WireError): void {
-    const { role } = this.#parts.attempts;
-    const mayFind = role === 'owner' || role === 'root';
-    if (mayFind) this.#lastError = error;
-    const then = !mayFind ? null : this.#origin.refused(error);
-    if (then === null) this.#passOver(node);
-    else if (then === 'newer') this.#go();
-    else if (then === 'origin') {
-      this.#parts.sources.turnToOrigin();
-      this.#parts.progress.ownerChanged();
-      this.#go();
-    } else this.#afterOrigin(then);
-  }
-
-  #failed(node: NodeId, error: WireError): void {
-    this.#lastError = error;
-    if (error.code === 'THREAD_LOST') {
-      this.#verification.threadLost();
-      return this.#waitFor(THREAD_BACKOFF_MS);
-    }
-    if (error.code === 'DIGEST_MISMATCH' || error.code === 'CHECKSUM_MISMATCH')
-      return this.#verification.corrupt(null);
-    this.#shared.observe(error.code === 'PEER_TIMEOUT' ? 'stalled' : 'resumed', node);
-    const { attempts, lateness, progress, sources } = this.#parts;
-    const { role, fromBytes } = attempts;
-    const sent = progress.receivedBytes > fromBytes;
-    const mayBe = sent || (role !== 'parent' && sources.isLast(node));
-    if (!lateness.isForgiven(node, error, mayBe, progress)) {
-      this.#parts.hasFailed(node, role);
-      this.#passOver(node);
-    } else if (role === 'parent') this.#read(node, 'parent');
-    else this.#go();
   }
 
   /** Not from this node again: a parent is excluded, an owner or root passed over in this fetch. */
@@ -356,7 +249,7 @@ export class ShardFetch implements Fetch {
     if (this.#phase === 'reading' && this.#parts.attempts.role === 'origin') return;
     const then = this.#patience.look();
     if (then === 'wait') return;
-    if (then !== 'elsewhere') this.#close({ kind: 'failed', error: this.#lastError ?? then });
+    if (then !== 'elsewhere') this.#close({ kind: 'failed', error: this.#parts.lastError ?? then });
     else if (this.#phase === 'reading') this.#abandon();
     else if (this.#phase !== 'leaving') this.#go();
   }
@@ -364,15 +257,14 @@ export class ShardFetch implements Fetch {
   /** Leaves a peer that takes far longer than shards do lately, or that hardly sends. */
   #watch(nowMs: number): void {
     this.#parts.progress.grew(this.#shared.effects.receivedBytes(this));
-    const { node, role } = this.#parts.attempts;
-    const sinceMs = role === 'parent' ? this.#parentSinceMs : this.#parts.attempts.sinceMs;
+    const { node, role, askedMs } = this.#parts.attempts;
     if (node === null) return;
     const { lateness } = this.#parts;
-    if (!lateness.isOver(node, role, sinceMs)) {
+    if (!lateness.isOver(node, role, askedMs)) {
       if (!lateness.isTrickle(node, role)) return;
       this.#shared.health.failed(node, nowMs);
     }
-    if (role === 'parent') lateness.leftParent(this.#owner);
+    if (role === 'parent') lateness.leftParent();
     this.#shared.observe('slow', node);
     if (role !== 'parent') this.#shared.health.slow(node, nowMs);
     this.#parts.sources.leave(node, role, true);

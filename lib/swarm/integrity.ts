@@ -1,5 +1,5 @@
 import type { WireError } from '../errors.ts';
-import { CORRUPTIONS_MAX, STAT_MISSES_MAX, WRONG_TREES_MAX } from './limits.ts';
+import { CORRUPTIONS_MAX, STAT_MISSES_MAX } from './limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
 import { wireError } from './origin-tries.ts';
 import { Provenance } from './provenance.ts';
@@ -116,7 +116,6 @@ export class Integrity {
       (this.#corruptions > 1 || (role === 'owner' && suspects.length === 0))
     )
       sources.passOver(node);
-    if (this.#corruptions > WRONG_TREES_MAX) sources.turnToRoots();
     return {
       error: wireError(
         'CHECKSUM_MISMATCH',

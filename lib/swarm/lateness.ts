@@ -2,7 +2,6 @@ import type { WireError } from '../errors.ts';
 import {
   ALIVE_BYTES_PER_MS,
   BUSY_PATIENCE_MS,
-  LATE_ALONE_MS,
   OVERTAKERS_MAX,
   OVERTAKERS_MIN,
   OWNER_PATIENCE_MS,
@@ -25,8 +24,6 @@ export class Lateness {
   readonly #progress: Progress;
   readonly #index: number;
   #parentsLeft = 0;
-  /** The owner of the tree in which a parent was late. */
-  #lateUnder: NodeId | null = null;
 
   constructor(shared: FetchShared, sources: Sources, progress: Progress, index: number) {
     this.#shared = shared;
@@ -102,22 +99,6 @@ export class Lateness {
   }
 
   /**
-   * Whether the owner, first asked at `sinceMs`, or a node behind it, is to blame: a parent that it
-   * named was late, and it still does not have the shard itself. Only the time in which other
-   * shards arrived counts, or LATE_ALONE_MS in all: when all shards wait, the root is slow.
-   */
-  isOwnersFault(owner: NodeId, sinceMs: number): boolean {
-    const { pace, nowMs } = this.#shared;
-    if (owner !== this.#lateUnder || !this.#sources.mayLeave(owner, 'owner')) return false;
-    const tookMs = nowMs() - sinceMs;
-    const lateMs = pace.lateMs;
-    return this.#sources.hasRoot
-      ? pace.flowingMs(sinceMs, nowMs()) > lateMs ||
-          tookMs > Math.max(LATE_ALONE_MS, pace.isKnown ? lateMs : 0)
-      : tookMs > pace.lateOwnerMs;
-  }
-
-  /**
    * Whether `node` is asked again after `error`. The first silence is forgiven of a node that has
    * sent bytes (`mayBe`): it may be waiting for a slow node itself. It is also forgiven of the last
    * node before the origin: otherwise all nodes would go to the origin because one machine was
@@ -136,9 +117,8 @@ export class Lateness {
     return true;
   }
 
-  /** A parent in the tree of `owner` was left for being late: more must overtake the next one. */
-  leftParent(owner: NodeId | null): void {
+  /** A parent was left for being late: more shards must overtake the next one. */
+  leftParent(): void {
     this.#parentsLeft++;
-    this.#lateUnder = owner;
   }
 }

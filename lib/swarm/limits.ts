@@ -230,13 +230,6 @@ export const REST_UNKNOWN_MS = 5_000;
 export const REST_LAST_FACTOR = 3;
 
 /**
- * An owner whose parents are late is passed over after this long even if no shards arrive at all.
- * Not earlier: it may be waiting for a root that is short of a processor, and then all requests
- * would go to the root at once (docs/SWARM.md).
- */
-export const LATE_ALONE_MS = 1_400;
-
-/**
  * Nodes that have to pass over an owner before the next in rank goes to the origin in its place;
  * one is enough where roots stand before it.
  */
@@ -292,13 +285,6 @@ export const CORRUPTIONS_MAX = 4;
  * one has evicted the shard once, or twice.
  */
 export const STAT_MISSES_MAX = 2;
-
-/**
- * So often a shard may come wrong by the owners' trees; then it is asked of a root, if there is
- * one. A first owner that sends wrong bytes spoils the other owners' trees too, as nodes stand in
- * several while they receive.
- */
-export const WRONG_TREES_MAX = 2;
 
 /** Credentials remembered for one fetch; the newest are the likeliest to be good. */
 export const ORIGIN_REFS_MAX = 4;

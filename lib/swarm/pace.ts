@@ -44,9 +44,6 @@ const LINE_DECAY = 0.92;
 /** Completions remembered, to count overtaking shards. */
 const LATEST_MAX = 128;
 
-/** Lulls remembered: a lateness spans one or two. */
-const LULLS_MAX = 8;
-
 /**
  * How long shards take on this node. "Late" is relative to that: a slow link, a busy origin or a
  * long tree delays all shards alike, and must not look like a slow parent.
@@ -67,8 +64,6 @@ export class Pace {
   readonly #latest: { index: number; doneMs: number }[] = [];
   /** Times of the latest completions, a ring. */
   readonly #doneMs = new Float64Array(LATE_FLOW_MIN).fill(-Infinity);
-  /** The latest times in which nothing came. */
-  readonly #lulls: { fromMs: number; toMs: number }[] = [];
 
   /**
    * `bytes` of any shard came. The line is what the best stretches of LINE_WINDOW_MS bring: a
@@ -101,11 +96,6 @@ export class Pace {
   done(index: number, tookMs: number, nowMs: number): void {
     this.#latest.push({ index, doneMs: nowMs });
     if (this.#latest.length > LATEST_MAX) this.#latest.shift();
-    const lullMs = this.#lullMs;
-    if (lullMs < nowMs) {
-      this.#lulls.push({ fromMs: lullMs, toMs: nowMs });
-      if (this.#lulls.length > LULLS_MAX) this.#lulls.shift();
-    }
     this.#meanMs =
       this.#samples === 0 ? tookMs : this.#meanMs + SAMPLE_WEIGHT * (tookMs - this.#meanMs);
     this.#doneMs[this.#samples % LATE_FLOW_MIN] = nowMs;
@@ -251,23 +241,6 @@ export class Pace {
    */
   get patienceMs(): number {
     return LATE_OWNER_FACTOR * this.#usualMs;
-  }
-
-  /**
-   * How much of the time since `sinceMs` shards were arriving. In the rest, all sources were slow.
-   */
-  flowingMs(sinceMs: number, nowMs: number): number {
-    let lullMs = Math.max(0, nowMs - Math.max(sinceMs, this.#lullMs));
-    for (const { fromMs, toMs } of this.#lulls)
-      lullMs += Math.max(0, toMs - Math.max(sinceMs, fromMs));
-    return nowMs - sinceMs - lullMs;
-  }
-
-  /** Since when, or from when on if nothing comes until then, nothing comes. */
-  get #lullMs(): number {
-    return this.#samples === 0
-      ? -Infinity
-      : this.#doneMs[(this.#samples - 1) % LATE_FLOW_MIN]! + LATE_MS_MIN / 2;
   }
 
   /**

@@ -14,8 +14,6 @@ export class Progress {
   grownMs: number;
   /** Since when the acting owner has been asked without a byte coming of it. */
   ownerMs: number;
-  /** When the acting owner was first asked. */
-  ownerSinceMs: number;
   readonly #nowMs: () => number;
   readonly #pace: Pick<Pace, 'received'>;
   #redirects = 0;
@@ -26,7 +24,7 @@ export class Progress {
   constructor(nowMs: () => number, pace: Pick<Pace, 'received'>) {
     this.#nowMs = nowMs;
     this.#pace = pace;
-    this.grownMs = this.ownerMs = this.ownerSinceMs = nowMs();
+    this.grownMs = this.ownerMs = nowMs();
   }
 
   /** So many bytes are here now. */
@@ -86,7 +84,7 @@ export class Progress {
 
   /** Another node is the owner from now on. */
   ownerChanged(): void {
-    this.ownerMs = this.ownerSinceMs = this.#nowMs();
+    this.ownerMs = this.#nowMs();
     this.#redirects = 0;
   }
 }

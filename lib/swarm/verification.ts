@@ -1,32 +1,19 @@
-import type { WireError } from '../errors.ts';
 import { ORIGIN_BACKOFF_MS, THREAD_BACKOFF_MS } from './limits.ts';
 import type { FetchParts } from './fetch-parts.ts';
+import type { FetchSteps } from './fetch-steps.ts';
 import type { Whole } from './integrity.ts';
-import type { AskRole, FetchResult, NodeId, Report, StatResult } from './types.ts';
-
-/** Where a fetch goes from here. */
-export interface FetchSteps {
-  /** Asks the next source. */
-  go(): void;
-  wait(ms: number): void;
-  /** A stat is under way. */
-  checking(): void;
-  /** Not from this node again. */
-  passOver(node: NodeId, role: AskRole | 'origin', late?: boolean): void;
-  /** To the origin, past all nodes; false: it has been tried, or must not be. */
-  toOrigin(): boolean;
-  finish(result: FetchResult): void;
-  /** What the fetch is to fail with if it comes to that. */
-  failed(error: WireError): void;
-}
+import type { Patience } from './patience.ts';
+import type { NodeId, Report, StatResult } from './types.ts';
 
 /** The last part of a fetch: all bytes are here, and compared with the owner's checksum. */
 export class Verification {
   readonly #parts: FetchParts;
+  readonly #patience: Patience;
   readonly #steps: FetchSteps;
 
-  constructor(parts: FetchParts, steps: FetchSteps) {
+  constructor(parts: FetchParts, patience: Patience, steps: FetchSteps) {
     this.#parts = parts;
+    this.#patience = patience;
     this.#steps = steps;
   }
 
@@ -52,16 +39,16 @@ export class Verification {
   compare(data: Whole): void {
     const result = this.#parts.integrity.result(data);
     if (result === null) this.corrupt(data);
-    else this.#steps.finish(result);
+    else this.#steps.close(result);
   }
 
   /** The bytes are not the owner's (null: not the blob's, by its digest). */
   corrupt(data: Whole | null): void {
     const { integrity, sources } = this.#parts;
     const { error, fromBytes, hopeless, tell } = integrity.blame(data, sources);
-    this.#steps.failed(error);
+    this.#parts.lastError = error;
     this.restart(fromBytes);
-    if (hopeless && !this.#steps.toOrigin()) this.#steps.finish({ kind: 'failed', error });
+    if (hopeless && !this.#patience.toOrigin()) this.#steps.close({ kind: 'failed', error });
     else if (!hopeless && tell !== null) this.stat(tell.owner, tell.liar, 'lied');
     else this.#steps.go();
   }
@@ -114,7 +101,7 @@ export class Verification {
       this.#steps.go();
     else {
       shared.health.failed(node, shared.nowMs());
-      this.#steps.failed(result.error);
+      this.#parts.lastError = result.error;
       this.#steps.passOver(node, 'owner');
     }
   }

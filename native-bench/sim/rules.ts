@@ -110,15 +110,6 @@ export const RULES: readonly Rule[] = [
     figure: 'p95',
   },
   {
-    name: 'owners-fault',
-    says: 'an owner is passed over if its tree is late and it has no shard itself',
-    file: 'lateness.ts',
-    from: 'if (owner !== this.#lateUnder || !this',
-    to: 'return false; if (owner !== this.#lateUnder || !this',
-    pull: '--nodes 100 --image 100MB --fail kill=10%,slow=10%',
-    figure: 'p95',
-  },
-  {
     name: 'slow-lines',
     says: 'a node four times as slow as the tracker gets no children',
     file: 'limits.ts',
@@ -126,15 +117,6 @@ export const RULES: readonly Rule[] = [
     to: 'SLOW_FACTOR = 1e9;',
     pull: '--nodes 100 --image 100MB --fail slow=30%',
     figure: 'p95',
-  },
-  {
-    name: 'lulls',
-    says: 'the time in which no shards come does not count against an owner',
-    file: 'lateness.ts',
-    from: 'pace.flowingMs(sinceMs, nowMs()) > lateMs',
-    to: 'tookMs > lateMs',
-    pull: '--nodes 60 --image 100MB --link 1Gbit --fail rootStall=100%',
-    figure: 'origin',
   },
   {
     name: 'slow-owners',
@@ -148,7 +130,7 @@ export const RULES: readonly Rule[] = [
   {
     name: 'last-forgiven',
     says: 'the first silence of a node behind which there is only the origin is forgiven',
-    file: 'fetch.ts',
+    file: 'outcomes.ts',
     from: "const mayBe = sent || (role !== 'parent' && sources.isLast(node));",
     to: 'const mayBe = sent;',
     pull: '--nodes 60 --image 100MB --link 1Gbit --roots 1 --fail rootPause=100% --seed 2',
@@ -173,15 +155,6 @@ export const RULES: readonly Rule[] = [
     to: 'LATE_FACTOR * this.#usualMs) : Infinity;',
     pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail freeze=10% --seed 2',
     figure: 'origin',
-  },
-  {
-    name: 'wrong-trees',
-    says: 'a shard wrong three times, from two trees, is read from a root',
-    file: 'limits.ts',
-    from: 'WRONG_TREES_MAX = 2;',
-    to: 'WRONG_TREES_MAX = 1e9;',
-    pull: '--nodes 100 --image 64MB --fail lie=20% --seed 2',
-    figure: 'failed',
   },
   {
     name: 'best-stretch',
