@@ -142,9 +142,7 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'ACCUSERS_MIN = 3;',
     to: 'ACCUSERS_MIN = 1;',
-    pull:
-      '--nodes 40 --image 64MB --roots 0 --link 1Gbit --origin-link 100Mbit --fail slow=10% ' +
-      '--seed 9',
+    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail slow=10% --seed 4',
     figure: 'origin',
   },
   {
@@ -153,7 +151,7 @@ export const RULES: readonly Rule[] = [
     file: 'pace.ts',
     from: 'LATE_OWNER_FACTOR * this.#usualMs) : Infinity;',
     to: 'LATE_FACTOR * this.#usualMs) : Infinity;',
-    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail freeze=10% --seed 2',
+    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail slow=10% --seed 5',
     figure: 'origin',
   },
   {
