@@ -2,6 +2,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import { Arena } from '../lib/io/arena.ts';
@@ -33,12 +34,12 @@ import { startShoal } from './vs/shoal-node.ts';
  *   alone:  registry -> node -> client
  *   swarm:  registry -> root -> node -> client
  *
- * Every turn has new nodes with empty caches, warmed up by a small layer so that code is compiled
- * and connections are open. The CPU time of the node next to the client is split by stage, by
- * thread name. Transfer threads receive, pass shards to the disk and compute checksums; the
- * checksums' share is measured by hashing the same bytes in this program at the same time. Digest
- * hashes whole blobs, libuv-worker writes, front sends, control decides. The rest is V8: garbage
- * collection, compiler.
+ * Every turn has new nodes with empty caches, warmed up by a layer so that code is compiled,
+ * threads are started and connections are open. The CPU time of the node next to the client is
+ * split by stage, by thread name. Transfer threads receive, pass shards to the disk and compute
+ * checksums; the checksums' share is measured by hashing the same bytes in this program at the
+ * same time. Digest hashes whole blobs, libuv-worker writes, front sends, control decides. The
+ * rest is V8: garbage collection, compiler.
  */
 const STAGES = ['receive', 'checksum', 'digest', 'write', 'send', 'decide', 'runtime'] as const;
 const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
@@ -50,7 +51,11 @@ const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
 };
 /** Slots hashed to measure the current cost of a checksum; more than the CPU caches hold. */
 const CHECKSUM_SLOTS = 48;
-const WARM_BYTES = 48 * 2 ** 20;
+/** The second transfer thread starts when the first has been busy for a while. */
+const WARM_BYTES = 384 * 2 ** 20;
+/** A node is quiet when it takes no tick of processor time (10 ms) for so long. */
+const QUIET_MS = 200;
+const QUIET_DEADLINE_MS = 20_000;
 /** The client is a cheap reader: it checks only the first bytes of every read. */
 const LOOKED_AT_BYTES = 4096;
 
@@ -198,6 +203,7 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
     };
     await read(warmLayer);
     const pid = node?.process.pid ?? null;
+    if (pid !== null) await quiet(pid);
     const before = pid === null ? new Map<string, number>() : threadSeconds(pid);
     const registryBefore = processSeconds(registry.process.pid) ?? 0;
     const cpuBefore = pid === null ? 0 : (processSeconds(pid) ?? 0);
@@ -233,6 +239,21 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
       [join(dir, String(run)), pulledDir].map((path) => rm(path, { recursive: true, force: true })),
     );
   }
+}
+
+/**
+ * Resolves once `pid` uses next to no processor time: the threads that the warm-up needed have
+ * started, and its digest is verified. What these cost is not the cost of the measured bytes.
+ */
+async function quiet(pid: number): Promise<void> {
+  const untilMs = performance.now() + QUIET_DEADLINE_MS;
+  for (let before = -1; performance.now() < untilMs;) {
+    const now = processSeconds(pid) ?? 0;
+    if (now === before) return;
+    before = now;
+    await after(QUIET_MS);
+  }
+  throw new Error(`the node was not idle ${QUIET_DEADLINE_MS} ms after the warm-up`);
 }
 
 /** CPU seconds per GB of shard checksums, on this machine at its current load. */

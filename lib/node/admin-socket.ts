@@ -1,5 +1,5 @@
 import { chmodSync, unlinkSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Session } from 'node:inspector/promises';
 import { getHeapSnapshot } from 'node:v8';
 import { pipeline } from 'node:stream/promises';
@@ -7,6 +7,9 @@ import { ShoalError } from '../errors.ts';
 import type { ExporterRoute } from '../telemetry/exporter.ts';
 import { PROFILE_SECONDS, PROFILE_SECONDS_MAX } from './limits.ts';
 import { makeRunDirectory, socketIn, type User } from './run-directory.ts';
+
+// Not imported: see lib/origin/node-http.ts.
+const { createServer } = process.getBuiltinModule('node:http');
 
 /**
  * The admin socket of a node: a Unix socket that only its own user can open. It serves the paths of

@@ -178,7 +178,7 @@ export function buildDesk(inputs: DeskInputs): Desk {
       slotCount: arena.slotCount,
       open: { streams: 0 },
       nowMs: clock.nowMs,
-      isInner: (shard) => swarm.isInner(shard),
+      innerShards: () => swarm.innerShards(),
       shardsTogether: () => swarm.shardsTogether,
     },
     peers: peerDesk,

@@ -25,3 +25,7 @@ export const CHALLENGE_CHARS_MAX = 1_024;
 
 /** Buckets learnt from redirects; a registry has a few. */
 export const VOUCHED_BUCKETS_MAX = 1_024;
+
+/** Hosts whose parsed form is remembered, and how long a scheme, name and port may be for that. */
+export const PARSED_HOSTS_MAX = 256;
+export const PARSED_HOST_CHARS_MAX = 280;

@@ -1,4 +1,6 @@
+import { LRUCache } from 'lru-cache';
 import { ShoalError } from '../errors.ts';
+import { PARSED_HOST_CHARS_MAX, PARSED_HOSTS_MAX } from './limits.ts';
 
 /** An absolute http or https URL cut into what a connection and a request line need. */
 export interface SplitUrl {
@@ -19,6 +21,8 @@ export interface SplitUrl {
   query: string | undefined;
 }
 
+type HostParts = Omit<SplitUrl, 'path' | 'query'>;
+
 const PARTS = /^(https?):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i;
 const REQUEST_TARGET = /^[\x21-\x7e]*$/;
 
@@ -36,19 +40,24 @@ export function splitUrl(url: string): SplitUrl {
   if (authority.includes('@'))
     throw new ShoalError('BAD_REQUEST', 'a URL with a user name or password is not fetched');
   const scheme = schemeText.toLowerCase() as 'http' | 'https';
-  const parsed = URL.parse(`${scheme}://${authority}/`);
-  if (parsed === null || parsed.pathname !== '/' || parsed.hostname === '')
-    throw new ShoalError('BAD_REQUEST', 'not a URL with a valid host');
-  const port = parsed.port === '' ? defaultPort(scheme) : Number(parsed.port);
-  return {
-    scheme,
-    hostname: parsed.hostname,
-    port,
-    host: parsed.host,
-    origin: parsed.origin,
-    path: path === '' ? '/' : path,
-    query,
-  };
+  return { ...hostOf(scheme, authority), path: path === '' ? '/' : path, query };
+}
+
+/** Hosts that were parsed lately, by scheme and authority as they were written. */
+const parsedHosts = new LRUCache<string, HostParts>({ max: PARSED_HOSTS_MAX });
+
+function hostOf(scheme: 'http' | 'https', authority: string): HostParts {
+  const written = `${scheme}://${authority}`;
+  let host = parsedHosts.get(written);
+  if (host === undefined) {
+    const parsed = URL.parse(`${written}/`);
+    if (parsed === null || parsed.pathname !== '/' || parsed.hostname === '')
+      throw new ShoalError('BAD_REQUEST', 'not a URL with a valid host');
+    const port = parsed.port === '' ? defaultPort(scheme) : Number(parsed.port);
+    host = { scheme, hostname: parsed.hostname, port, host: parsed.host, origin: parsed.origin };
+    if (written.length <= PARSED_HOST_CHARS_MAX) parsedHosts.set(written, host);
+  }
+  return host;
 }
 
 /** The URL put together again, its host in the normal form, path and query as they were. */

@@ -18,7 +18,7 @@ import { Pace } from './pace.ts';
 import { Membership } from './rank.ts';
 import { ShardMap } from './shard-map.ts';
 import { Soundings } from './soundings.ts';
-import { isInner, shapeFor, type TreeShape } from './tracker.ts';
+import { innerShards, shapeFor, type TreeShape } from './tracker.ts';
 import { Trackers } from './trackers.ts';
 import type {
   AskRequest,
@@ -152,14 +152,14 @@ export class Swarm {
   }
 
   /**
-   * Whether this node is to pass shards of this index on to others, where there are any; see
+   * Says, as things are now, of an index whether this node is to pass such shards on to others; see
    * Tracker.
    */
-  isInner(index: number): boolean {
+  innerShards(): (index: number) => boolean {
     const { fanout } = this.#shape();
-    return (
-      fanout > 1 && this.#membership.agents.size > 1 && isInner(this.#self.node, index, fanout)
-    );
+    return fanout > 1 && this.#membership.agents.size > 1
+      ? innerShards(this.#self.node, fanout)
+      : () => false;
   }
 
   /** Shards whose uploads may share the uplink; see upload-turns.ts. */

@@ -338,5 +338,11 @@ export class Tracker {
  * different one for each node.
  */
 export function isInner(node: NodeId, index: number, fanout = TREE_FANOUT): boolean {
-  return (hash32(node) + index) % fanout === 0;
+  return innerShards(node, fanout)(index);
+}
+
+/** `isInner` of one node, for many shards. */
+export function innerShards(node: NodeId, fanout: number): (index: number) => boolean {
+  const first = hash32(node) % fanout;
+  return (index) => (first + index) % fanout === 0;
 }

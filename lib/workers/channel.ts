@@ -27,6 +27,12 @@ export class Channel<Out, In> {
     this.#queue.push(transfer === undefined ? { message } : { message, transfer });
   }
 
+  /** Sends `message` now, after those that wait: the end of a busy turn may be milliseconds off. */
+  sendNow(message: Out): void {
+    this.send(message);
+    this.#flush();
+  }
+
   close(): void {
     this.#flush();
     this.#port.close();

@@ -16,6 +16,9 @@ export type LineResult =
   | { id: number; result: unknown }
   | { id: number; thrown: string };
 
+/** See serveLine. */
+export type Tell = (part: unknown, now?: boolean) => void;
+
 /** What a thread of a pool is started with. Jobs come through `port` until it closes. */
 export interface LineStart {
   port: MessagePort;
@@ -35,12 +38,12 @@ export class Moved {
 /**
  * Carries out the jobs that come through a line, as many at once as come. Jobs and results of one
  * turn of the event loop travel as one message, so that a busy thread is woken once per turn and
- * not once per job. `tell` sends ahead what a job has to say before it is done. Resolves when the
- * line is closed.
+ * not once per job. `tell` sends ahead what a job has to say before it is done, and with `now`
+ * without waiting for the end of the turn. Resolves when the line is closed.
  */
 export function serveLine<Job>(
   { port }: LineStart,
-  run: (job: Job, tell: (part: unknown) => void) => unknown,
+  run: (job: Job, tell: Tell) => unknown,
 ): Promise<void> {
   const channel = new Channel<LineResult, LineJob<Job>>(
     port,
@@ -48,7 +51,9 @@ export function serveLine<Job>(
   );
   const carryOut = async (id: number, job: Job): Promise<void> => {
     try {
-      const result = await run(job, (part) => channel.send({ id, part }));
+      const result = await run(job, (part, now = false) =>
+        now ? channel.sendNow({ id, part }) : channel.send({ id, part }),
+      );
       if (result instanceof Moved) channel.send({ id, result: result.result }, result.bytes);
       else channel.send({ id, result });
     } catch (thrown) {

@@ -33,7 +33,7 @@ import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer/call.ts';
 import { PeerConnections } from './peer/connection.ts';
 import { readFromPeer, type PeerReadJob, type TransferTools } from './peer/read.ts';
-import { Moved, serveLine, type LineStart } from './line.ts';
+import { Moved, serveLine, type LineStart, type Tell } from './line.ts';
 import { nameThread } from './thread-name.ts';
 import { askStat, type StatJob } from './peer/stat.ts';
 
@@ -175,7 +175,7 @@ function takeBuckets(): Bucket[] {
 }
 
 /** Carries out one job. */
-async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown> {
+async function run(job: PoolJob, tell: Tell): Promise<unknown> {
   const startMs = tools.nowMs();
   const micros = (): number => (tools.nowMs() - startMs) * 1000;
   switch (job.kind) {
@@ -215,7 +215,8 @@ async function run(job: PoolJob, tell: (part: unknown) => void): Promise<unknown
           beganMs = tools.nowMs();
           tell(result);
         },
-        (fact) => tell({ kind: 'head', ...fact }),
+        // A client waits for the size. The turn may go on with megabytes of the body.
+        (fact) => tell({ kind: 'head', ...fact }, true),
       );
       return { kind: 'over', buckets: takeBuckets() };
     }

@@ -117,13 +117,14 @@ export class Puller {
       );
       return;
     }
+    const isInner = this.node.swarm.innerShards();
     for (const layer of this.#active) {
       const wanted = layer.window.next(
         layer.count,
         layer.underWay,
         (index) => this.#wanted[layer.first + index] !== 0,
         1 / this.#active.length,
-        (index) => this.node.swarm.isInner(layer.first + index),
+        (index) => isInner(layer.first + index),
         this.node.swarm.shardsTogether,
       );
       for (const index of wanted) this.#want(layer, layer.first + index);
@@ -132,7 +133,7 @@ export class Puller {
 
   #want(layer: Layer, index: number): void {
     this.#wanted[index] = WANTED;
-    if (this.node.swarm.isInner(index)) this.#early.add(index);
+    if (this.node.swarm.innerShards()(index)) this.#early.add(index);
     else layer.underWay++;
     if (this.node.held[index] === 1) this.#cluster.after(0, () => this.#done(index));
     else this.node.want(index);

@@ -1,11 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { cliPath as CLI } from '../../test/built-program.ts';
 import { type Cores, PinnedProcess } from './pinned-process.ts';
 import { freePort, type Rival } from './rivals.ts';
-
-const CLI = fileURLToPath(new URL('../../lib/shoal.js', import.meta.url));
 
 interface ShoalStart {
   name: string;

@@ -32,8 +32,9 @@ describe('swarm/swarm', () => {
     ] as const) {
       const { swarm } = rig(agents, roots);
       assert.equal(
-        Array.from({ length: TREE_FANOUT }, (_, index) => swarm.isInner(index)).filter(Boolean)
-          .length,
+        Array.from({ length: TREE_FANOUT }, (_, index) => swarm.innerShards()(index)).filter(
+          Boolean,
+        ).length,
         inner,
         `${agents} agents, ${roots} roots`,
       );

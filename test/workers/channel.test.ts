@@ -27,6 +27,15 @@ describe('workers/channel', () => {
     assert.deepEqual(batches, [[1, 2, 3], [4]]);
   });
 
+  it('sends a message now, with what waits before it', async () => {
+    const channel = new Channel<number, never>(ours, () => assert.fail('nothing comes back'));
+    channel.send(1);
+    channel.sendNow(2);
+    channel.send(3);
+    await until(() => batches.length === 2, 'both batches');
+    assert.deepEqual(batches, [[1, 2], [3]]);
+  });
+
   it('moves a buffer instead of copying it', async () => {
     const channel = new Channel<Uint8Array, never>(ours, () => undefined);
     const bytes = new Uint8Array(10).fill(7);

@@ -19,8 +19,8 @@ export function seriesOf({ url, authorization }: Credential): string {
 }
 
 interface Use {
-  /** Wall time in ms. */
-  readonly firstMs: number;
+  /** See holdAtMs. */
+  readonly holdAtMs: number;
   /** The last redirect target that it led to, and the wall time in ms at which its URL expires. */
   redirect: Redirect | undefined;
   redirectEndsMs: number;
@@ -58,12 +58,12 @@ export class CredentialEnds {
 
   /** `relies`: whether a redirect target counts that needs no credential. */
   endsSoon(credential: Credential, relies: boolean): boolean {
-    const { firstMs, redirect, redirectEndsMs, isGivenUp } = this.#useOf(credential);
+    const { holdAtMs, redirect, redirectEndsMs, isGivenUp } = this.#useOf(credential);
     if (isGivenUp) return false;
     const nowMs = this.#clock.wallMs();
     const isSafe =
       relies && redirect !== undefined && nowMs < redirectEndsMs - CREDENTIAL_HOLD_BEFORE_MS;
-    return !isSafe && nowMs >= holdAtMs(credential, firstMs);
+    return !isSafe && nowMs >= holdAtMs;
   }
 
   #useOf(credential: Credential): Use {
@@ -71,7 +71,7 @@ export class CredentialEnds {
     let use = this.#uses.get(series);
     if (use === undefined) {
       use = {
-        firstMs: this.#clock.wallMs(),
+        holdAtMs: holdAtMs(credential, this.#clock.wallMs()),
         redirect: undefined,
         redirectEndsMs: Infinity,
         isGivenUp: false,

@@ -224,9 +224,9 @@ export class SwarmDriver {
     return [...this.#swarm.membership.byNode.values()];
   }
 
-  /** Whether this node forwards shards of this index to others. */
-  isInner(index: number): boolean {
-    return this.#swarm.isInner(index);
+  /** See Swarm.innerShards. */
+  innerShards(): (index: number) => boolean {
+    return this.#swarm.innerShards();
   }
 
   /** How many shards that are read ahead may come in one request. */

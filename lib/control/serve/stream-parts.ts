@@ -28,10 +28,10 @@ export interface StreamParts {
   open: { streams: number };
   nowMs(): number;
   /**
-   * Whether this node passes the shard on to others; such shards are read earlier
+   * Says of a shard whether this node passes it on to others; such shards are read earlier
    * (lib/swarm/window.ts).
    */
-  isInner(shard: number): boolean;
+  innerShards(): (shard: number) => boolean;
   /** How many shards read ahead may be in one request now. */
   shardsTogether(): number;
 }

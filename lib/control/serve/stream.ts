@@ -326,7 +326,7 @@ export class Stream {
   }
 
   #readAhead(): void {
-    const { facts, slotCount, open, isInner, shardsTogether } = this.#parts;
+    const { facts, slotCount, open, innerShards, shardsTogether } = this.#parts;
     const totalBytes = facts.totalOf(this.#request.blob.key);
     if (totalBytes === null) return;
     // Shards read ahead stay in memory until they are read. More than this stream's share would
@@ -337,6 +337,7 @@ export class Stream {
       (this.#request.untilShard ?? Number.POSITIVE_INFINITY) + 1,
       this.#shard + 1 + room,
     );
+    const isInner = innerShards();
     let underWay = 0;
     for (const [shard, { resident }] of this.#held)
       if (resident.phase !== 'complete' && !isInner(shard)) underWay += 1;

@@ -87,7 +87,7 @@ export function streamFixture(
       shareOf: () => SHARE,
       facts: at.facts,
       slotCount: at.arena.slotCount,
-      isInner: () => false,
+      innerShards: () => () => false,
       shardsTogether: () => 1,
       ahead,
       trace,
