@@ -1,4 +1,4 @@
-import type { MessagePort, Transferable } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort, type Transferable } from 'node:worker_threads';
 
 /** A message and the buffer that is transferred with it, not copied. */
 interface Outgoing<T> {
@@ -12,13 +12,22 @@ interface Outgoing<T> {
  */
 export class Channel<Out, In> {
   readonly #port: MessagePort;
+  readonly #receive: (message: In) => void;
   #queue: Outgoing<Out>[] = [];
 
   constructor(port: MessagePort, receive: (message: In) => void) {
     this.#port = port;
-    port.on('message', (batch: In[]) => {
-      for (const message of batch) receive(message);
-    });
+    this.#receive = receive;
+    port.on('message', (batch: In[]) => this.#receiveAll(batch));
+  }
+
+  /** Receives what the other side has sent. Call it once that side has ended, before `close`. */
+  drain(): void {
+    for (;;) {
+      const got = receiveMessageOnPort(this.#port) as { message: In[] } | undefined;
+      if (got === undefined) return;
+      this.#receiveAll(got.message);
+    }
   }
 
   /** Sends `message` at the end of this turn; `transfer` is transferred, not copied. */
@@ -36,6 +45,10 @@ export class Channel<Out, In> {
   close(): void {
     this.#flush();
     this.#port.close();
+  }
+
+  #receiveAll(batch: readonly In[]): void {
+    for (const message of batch) this.#receive(message);
   }
 
   #flush(): void {

@@ -60,6 +60,7 @@ export function serveLine<Job>(
       channel.send({ id, thrown: String(thrown) });
     }
   };
-  channel.send({ serves: true });
+  // Now: a job may end the thread before this turn is over.
+  channel.sendNow({ serves: true });
   return new Promise((resolve) => port.once('close', resolve));
 }

@@ -54,6 +54,16 @@ describe('workers/channel', () => {
     assert.deepEqual(heard, [1, 2, 3]);
   });
 
+  it('receives at once what an ended side has sent', () => {
+    const heard: number[] = [];
+    const channel = new Channel<never, number>(ours, (message) => heard.push(message));
+    theirs.postMessage([1, 2]);
+    theirs.postMessage([3]);
+    theirs.close();
+    channel.drain();
+    assert.deepEqual(heard, [1, 2, 3]);
+  });
+
   it('sends what is left when it is closed', async () => {
     const channel = new Channel<string, never>(ours, () => undefined);
     channel.send('last');

@@ -20,7 +20,7 @@ function loadedBy(file: string): string[] {
 describe('workers/modules', function () {
   this.timeout(30_000);
   for (const file of [`${programDir}/lib/workers/pool.js`, `${programDir}/lib/commands/node.js`])
-    it(`${file.slice(programDir.length + 1)} does not load Node's own undici (19 ms a thread)`, () => {
+    it(`${file.slice(programDir.length + 1)} does not load Node's own undici`, () => {
       const loaded = loadedBy(file);
       assert.ok(loaded.includes('NativeModule net'), 'its modules are loaded');
       assert.ok(!loaded.includes('NativeModule internal/deps/undici/undici'));

@@ -189,6 +189,8 @@ export class Lines<Job> {
   #lost(line: Line<Job>, cause: Error): void {
     if (this.#closed) return;
     this.#lines.splice(this.#lines.indexOf(line), 1);
+    // Its last words may not have been delivered yet, "it serves" among them.
+    line.channel.drain();
     line.channel.close();
     if (line.serves) {
       this.#options.lost(cause);
