@@ -230,11 +230,7 @@ export class ShardFetch implements Fetch {
   }
 
   /** Not from this node again: a parent is excluded, an owner or root passed over in this fetch. */
-  #passOver(
-    node: NodeId,
-    role: AskRole | 'origin' = this.#parts.attempts.role,
-    late = false,
-  ): void {
+  #passOver(node: NodeId, role: AskRole | 'origin', late = false): void {
     if (role === 'parent') this.#parts.sources.shun(node);
     else {
       this.#parts.sources.passOver(node, late);
