@@ -53,7 +53,7 @@ const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
 const CHECKSUM_SLOTS = 48;
 /** The second transfer thread starts when the first has been busy for a while. */
 const WARM_BYTES = 384 * 2 ** 20;
-/** A node is quiet when it takes no tick of processor time (10 ms) for so long. */
+/** A node is idle when it uses less than a tick of processor time (10 ms) for so long. */
 const QUIET_MS = 200;
 const QUIET_DEADLINE_MS = 20_000;
 /** The client is a cheap reader: it checks only the first bytes of every read. */
@@ -242,8 +242,8 @@ async function measure(setup: (typeof setups)[number], run: number): Promise<Run
 }
 
 /**
- * Resolves once `pid` uses next to no processor time: the threads that the warm-up needed have
- * started, and its digest is verified. What these cost is not the cost of the measured bytes.
+ * Resolves once `pid` is idle: all threads have started, and the digest of the warm-up is verified.
+ * Their cost does not belong to the measured bytes. Throws after QUIET_DEADLINE_MS.
  */
 async function quiet(pid: number): Promise<void> {
   const untilMs = performance.now() + QUIET_DEADLINE_MS;

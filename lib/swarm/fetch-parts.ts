@@ -20,6 +20,7 @@ export class FetchParts {
   readonly progress: Progress;
   readonly lateness: Lateness;
   readonly integrity: Integrity;
+  /** Its credentials, and its budget of tries at the origin. */
   readonly origin: OriginTries;
   /** What the fetch fails with if nothing is left. */
   lastError: WireError | null = null;

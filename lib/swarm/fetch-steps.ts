@@ -1,6 +1,6 @@
 import type { AskRole, FetchResult, NodeId } from './types.ts';
 
-/** Where a fetch goes from here; what an answer or a comparison leads to is said in these. */
+/** What a fetch can do next; Outcomes and Verification choose. */
 export interface FetchSteps {
   /** Asks the next source. */
   go(): void;

@@ -152,8 +152,8 @@ export class Swarm {
   }
 
   /**
-   * Says, as things are now, of an index whether this node is to pass such shards on to others; see
-   * Tracker.
+   * Tells by a shard's index whether this node is to pass the shard on to others, as the line and
+   * the members are now; see Tracker.
    */
   innerShards(): (index: number) => boolean {
     const { fanout } = this.#shape();

@@ -36,7 +36,7 @@ export class Channel<Out, In> {
     this.#queue.push(transfer === undefined ? { message } : { message, transfer });
   }
 
-  /** Sends `message` now, after those that wait: the end of a busy turn may be milliseconds off. */
+  /** Sends `message` now, after those that wait. The end of a busy turn may take milliseconds. */
   sendNow(message: Out): void {
     this.send(message);
     this.#flush();

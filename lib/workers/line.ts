@@ -60,7 +60,7 @@ export function serveLine<Job>(
       channel.send({ id, thrown: String(thrown) });
     }
   };
-  // Now: a job may end the thread before this turn is over.
+  // At once: the first job may end the thread in this turn.
   channel.sendNow({ serves: true });
   return new Promise((resolve) => port.once('close', resolve));
 }

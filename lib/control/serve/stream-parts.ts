@@ -28,8 +28,8 @@ export interface StreamParts {
   open: { streams: number };
   nowMs(): number;
   /**
-   * Says of a shard whether this node passes it on to others; such shards are read earlier
-   * (lib/swarm/window.ts).
+   * Tells by a shard's index whether this node passes it on to others; such shards are read
+   * earlier (lib/swarm/window.ts).
    */
   innerShards(): (shard: number) => boolean;
   /** How many shards read ahead may be in one request now. */

@@ -189,7 +189,7 @@ export class Lines<Job> {
   #lost(line: Line<Job>, cause: Error): void {
     if (this.#closed) return;
     this.#lines.splice(this.#lines.indexOf(line), 1);
-    // Its last words may not have been delivered yet, "it serves" among them.
+    // Messages that the thread sent may arrive after its end, also the one that it serves.
     line.channel.drain();
     line.channel.close();
     if (line.serves) {
