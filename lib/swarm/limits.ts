@@ -197,10 +197,10 @@ export const SLOW_FACTOR = 4;
 
 /**
  * The swarm looks at its fetches TICKS_PER_SHARD times in the time of a shard, within the bounds:
- * well below the shortest deadline that holds on such a line. On a slow line each look is a wake-up
- * of its own.
+ * well below the shortest deadline that holds on such a line, and below the pause after which the
+ * line is measured anew (pace.ts). Each look is a wake-up of its own, and visits every fetch.
  */
-export const TICKS_PER_SHARD = 8;
+export const TICKS_PER_SHARD = 2;
 export const TICK_MS_MIN = 25;
 export const TICK_MS_MAX = 100;
 

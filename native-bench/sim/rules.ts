@@ -34,7 +34,7 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'FEW_NODES_MAX = 64;',
     to: 'FEW_NODES_MAX = 0;',
-    pull: '--nodes 24 --image 200MB --link 1Gbit',
+    pull: '--nodes 16 --image 200MB --link 1Gbit',
     figure: 'p95',
   },
   {
@@ -142,7 +142,7 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'ACCUSERS_MIN = 3;',
     to: 'ACCUSERS_MIN = 1;',
-    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail slow=10% --seed 4',
+    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail slow=10% --seed 8',
     figure: 'origin',
   },
   {
