@@ -109,8 +109,9 @@ export class ShardFetch implements Fetch {
   }
 
   /**
-   * Whether this node leaves the shard to the next owner in rank. It does from now on if the node
-   * that asks is `muchFaster`, unless too much of it has come.
+   * A node asks this one as owner, and there is a root. Returns whether this one leaves the shard
+   * to the next owner in rank. It does from now on if the node that asks is `muchFaster`, unless
+   * too much of it has come. Otherwise it reads the shard as an owner does.
    */
   yields(muchFaster: boolean): boolean {
     const { sources } = this.#parts;
@@ -118,7 +119,21 @@ export class ShardFetch implements Fetch {
       sources.yield();
       this.#abandon();
     }
+    if (!sources.isYielded) this.#readAsOwner();
     return sources.isYielded;
+  }
+
+  /**
+   * Leaves a parent that has sent nothing. It belongs to another owner's tree, and may wait, over
+   * others, for the node that asks this one as owner: then all would wait for each other.
+   */
+  #readAsOwner(): void {
+    const { attempts, progress, sources } = this.#parts;
+    if (this.#phase !== 'reading' || attempts.role !== 'parent') return;
+    progress.grew(this.#shared.effects.receivedBytes(this));
+    if (progress.sentBytes > 0) return;
+    sources.turnToRoots();
+    this.#abandon();
   }
 
   /** This node reads the whole blob: it stops waiting for another node. */

@@ -9,7 +9,18 @@ import {
   UNKNOWN_LINE_CHAIN_NODES_MAX,
   YIELD_OWNERS_MAX,
 } from '../../lib/swarm/limits.ts';
-import { CONTEXT, data, failure, KEY, pass, request, rig, shardWhere } from './fixture.ts';
+import {
+  asChild,
+  CONTEXT,
+  data,
+  failure,
+  KEY,
+  pass,
+  redirect,
+  request,
+  rig,
+  shardWhere,
+} from './fixture.ts';
 
 describe('swarm/swarm', () => {
   it('has one fetch of a shard, however many want it', () => {
@@ -203,6 +214,31 @@ describe('swarm/swarm', () => {
       effects.received = SHARD_BYTES / 2 + 1;
       assert.equal(asks(1).kind, 'serve');
     });
+  });
+
+  it('reads from the root when it is asked as owner and its parent has sent nothing', () => {
+    for (const [roots, bytes] of [
+      [1, 0],
+      [1, 1],
+      [0, 0],
+    ] as const) {
+      const { swarm, effects, fetch, members, owner } = asChild(8, roots);
+      const [parent, asker] = members
+        .map(({ node }) => node)
+        .filter((node) => node !== owner)
+        .slice(1);
+      fetch.settle(1, redirect([parent!]));
+      assert.equal(effects.last('ask').ask.node, parent);
+      effects.received = bytes;
+      swarm.ask(request(fetch.shard, asker!, { exclude: [owner] }));
+      if (roots === 0 || bytes > 0) {
+        assert.equal(effects.last('ask').ask.node, parent, 'it stays with its parent');
+        continue;
+      }
+      assert.equal(effects.calls.at(-1)!.call, 'abandon');
+      fetch.settle(2, failure('CANCELLED'));
+      assert.equal(effects.last('ask').ask.role, 'root');
+    }
   });
 
   it('takes a node in again when its cool-down is over', () => {
