@@ -38,8 +38,9 @@ import type {
  *
  * Where to: an agent asks the shard's owner, the first usable in rank; the owner (or an agent for
  * which no other is left) asks a holder of the whole blob, else the shard's root, the first usable
- * in rank, or where there is none the origin. Asks as owner always go to a better rank than one's
- * own, so they cannot go in a circle. See docs/SWARM.md.
+ * in rank, or where there is none the origin. Asks as owner go to a better rank than one's own, so
+ * they cannot go in a circle; past an owner that left the shard they end at a root (askedAsOwner).
+ * See docs/SWARM.md.
  */
 export class ShardFetch implements Fetch {
   readonly shard: ShardId;
@@ -113,7 +114,7 @@ export class ShardFetch implements Fetch {
    * to the next owner in rank. It does from now on if the node that asks is `muchFaster`, unless
    * too much of it has come. Otherwise it reads the shard as an owner does.
    */
-  yields(muchFaster: boolean): boolean {
+  askedAsOwner(muchFaster: boolean): boolean {
     const { sources } = this.#parts;
     if (muchFaster && this.#phase === 'reading' && this.#parts.mayYield(this.#hops)) {
       sources.yield();

@@ -213,7 +213,7 @@ export class Swarm {
     const place = this.#membership.ownerRank(shard, this.#self.zone).indexOf(this.#self.node);
     const ownMs = this.#shared.pace.knownMs;
     const isSlower = ownMs !== null && ownMs > YIELD_FACTOR * (shardMs ?? Infinity);
-    return fetch.yields(isSlower && place < YIELD_OWNERS_MAX);
+    return fetch.askedAsOwner(isSlower && place < YIELD_OWNERS_MAX);
   }
 
   #askOwner(request: AskRequest): Verdict {
