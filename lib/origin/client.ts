@@ -38,6 +38,8 @@ export interface ReadOptions {
   learned?: (fact: HeadFact) => void;
   /** A redirect target that another thread has used. */
   redirect?: Redirect | undefined;
+  /** Whether another thread got an answer as DirectTransport takes it. */
+  isPlain?: boolean | undefined;
 }
 
 const DEFAULT_READ: ReadOptions = { ranges: 'unknown', mayStream: true };
@@ -110,7 +112,7 @@ export class OriginClient {
     sink: OriginSink,
     options: Partial<ReadOptions> = {},
   ): Promise<OriginCost> {
-    const { ranges, mayStream, learned, redirect } = { ...DEFAULT_READ, ...options };
+    const { ranges, mayStream, learned, redirect, isPlain } = { ...DEFAULT_READ, ...options };
     const cost = { requests: 0 };
     if (want.totalBytes === 0 && want.offsetBytes === 0) {
       sink.head({ totalBytes: 0, startBytes: 0, lengthBytes: 0 });
@@ -143,6 +145,7 @@ export class OriginClient {
           beyond: mayStream ? 'stream' : 'refuse',
           mayUseMemory: true,
           redirect,
+          isPlain,
           deadlineMs:
             parts === 0 ? deadlineMs : this.#clock.nowMs() + this.#connections.answerDeadlineMs,
           cost,

@@ -22,6 +22,8 @@ export interface HeadFact {
   atHome: boolean;
   /** The redirect target that sent the part, if one did; other threads may use it, too. */
   redirect?: Redirect;
+  /** Whether this was an answer as DirectTransport takes it: other threads may use that, too. */
+  isPlain?: boolean;
 }
 
 /** What a read cost the origin. */
@@ -50,6 +52,8 @@ export interface Ask {
   mayUseMemory: boolean;
   /** A redirect target that another thread has used, for when this one knows none. */
   redirect?: Redirect | undefined;
+  /** What another thread has learned; see HeadFact. */
+  isPlain?: boolean | undefined;
   deadlineMs: number;
   cost: OriginCost;
   learned: (fact: HeadFact) => void;
@@ -127,7 +131,7 @@ export class RangeAsker {
         if (bucket !== null) this.#redirected(bucket);
       },
     };
-    const { answer, last, referer } = await this.#send(ask, request, true);
+    const { answer, last, referer } = await this.#send(ask, request, { known, atHome: true });
     if (answer instanceof WholeStream || last === null) return answer;
     const { refusedStatus } = answer;
     if (refusedStatus === 401 || refusedStatus === 403) {
@@ -141,15 +145,20 @@ export class RangeAsker {
         referer,
         isPlain: answer.isPlainPart,
       });
-    else if (!request.isPlain) this.#redirects.notPlain(target.url, authorization);
+    else if (!request.isPlain)
+      this.#redirects.notPlain(target.url, authorization, {
+        url: joinUrl(home),
+        referer: undefined,
+      });
     return answer;
   }
 
-  #place({ target: { url, authorization }, redirect }: Ask): KnownPlace | null {
+  /** Where this thread has read the object, or else another one has. */
+  #place({ target: { url, authorization }, redirect, isPlain = false }: Ask): KnownPlace | null {
     const known = this.#redirects.find(url, authorization);
-    return known === null && redirect !== undefined
-      ? { ...redirect, isPlain: false, isFresh: true }
-      : known;
+    if (known !== null || (redirect === undefined && !isPlain)) return known;
+    const place = redirect ?? { url: joinUrl(splitUrl(url)), referer: undefined };
+    return { ...place, isPlain, isFresh: true };
   }
 
   /** Asks at a remembered redirect target; null when it does not serve the object any more. */
@@ -164,11 +173,11 @@ export class RangeAsker {
       isPlain: place.isPlain && ask.form === 'range',
     };
     try {
-      const { answer } = await this.#send(ask, request, false);
+      const { answer } = await this.#send(ask, request, { known: place, atHome: false });
       if (answer instanceof WholeStream) return answer;
       if (answer.refusedStatus === null) {
         if (!place.isFresh) this.#redirects.remember(target.url, target.authorization, place);
-        if (!request.isPlain) this.#redirects.notPlain(target.url, target.authorization);
+        if (!request.isPlain) this.#redirects.notPlain(target.url, target.authorization, place);
         return answer;
       }
       this.#redirects.forget(target.url, target.authorization);
@@ -184,7 +193,7 @@ export class RangeAsker {
   async #send(
     ask: Ask,
     request: FollowRequest,
-    atHome: boolean,
+    { known, atHome }: { known: KnownPlace | null; atHome: boolean },
   ): Promise<{
     answer: RangeReader | WholeStream;
     last: FollowRequest['start'] | null;
@@ -215,16 +224,25 @@ export class RangeAsker {
             return stream;
           };
     const { arrived } = request;
+    let place: Redirect = { url: joinUrl(request.home), referer: undefined };
     let redirect: Redirect | undefined;
     request.arrived = (last, home, referer) => {
-      if (last.host !== home.host) redirect = { url: joinUrl(last), referer };
+      if (last !== home) place = { url: joinUrl(last), referer };
+      if (last.host !== home.host) redirect = place;
       arrived?.(last, home, referer);
     };
     const noted: OriginSink = {
       head: (head) => {
-        const fact = { totalBytes: head.totalBytes, atHome };
-        const place = redirect === undefined ? {} : { redirect };
-        learned({ ...fact, ...place, ranges: reader.isPart ? 'parts' : 'unknown' });
+        const isPlain = reader.isPlainPart;
+        // Now and not at the end: the next requests begin while this answer arrives.
+        if (known === null && isPlain)
+          this.#redirects.remember(target.url, target.authorization, { ...place, isPlain });
+        const fact = { totalBytes: head.totalBytes, atHome, isPlain };
+        learned({
+          ...fact,
+          ...(redirect === undefined ? {} : { redirect }),
+          ranges: reader.isPart ? 'parts' : 'unknown',
+        });
         sink.head(head);
       },
       data: (chunk) => sink.data(chunk),

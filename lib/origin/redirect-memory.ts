@@ -55,10 +55,11 @@ export class RedirectMemory {
     this.#targets.set(idOf(url, authorization), { ...place, notedMs: this.#clock.nowMs() });
   }
 
-  /** The place no longer answers as DirectTransport takes it. */
-  notPlain(url: string, authorization: string | null): void {
+  /** `url` at `place` does not answer as DirectTransport takes it. */
+  notPlain(url: string, authorization: string | null, place: Redirect): void {
     const target = this.#targets.peek(idOf(url, authorization));
     if (target !== undefined) target.isPlain = false;
+    else this.remember(url, authorization, { ...place, isPlain: false });
   }
 
   forget(url: string, authorization: string | null): void {

@@ -40,6 +40,7 @@ export interface OriginReadJob extends OriginTarget {
   ranges: HeadFact['ranges'];
   mayStream: boolean;
   redirect?: Redirect | undefined;
+  isPlain?: boolean | undefined;
 }
 
 /** The outcome for one shard. */
@@ -226,6 +227,7 @@ class PartsReading {
         mayStream: job.mayStream,
         learned: this.#learned,
         redirect: job.redirect,
+        isPlain: job.isPlain,
       },
     );
     if (this.#at < this.#parts.length - 1 || atBytes < untilBytes())

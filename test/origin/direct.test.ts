@@ -42,6 +42,7 @@ describe('registry/origin-direct', () => {
     index: number,
     scheme = 'http',
     authorization = 'Bearer hunter2',
+    isPlain?: boolean,
   ): Promise<{ sink: RecordingSink; requests: number }> {
     const sink = new RecordingSink();
     const [offsetBytes, endBytes] = [index * PART_BYTES, (index + 1) * PART_BYTES];
@@ -49,7 +50,7 @@ describe('registry/origin-direct', () => {
       { url: `${scheme}://${host}/blob?Signature=x`, upstreamHost: host, authorization },
       { offsetBytes, lengthBytes: PART_BYTES, totalBytes: BLOB.length },
       sink,
-      { ranges: 'parts' },
+      { ranges: 'parts', isPlain },
     );
     assert.ok(sink.bytes.equals(BLOB.subarray(offsetBytes, endBytes)), `part ${index}`);
     assert.deepEqual(sink.heads, [
@@ -74,6 +75,57 @@ describe('registry/origin-direct', () => {
           headers.authorization === 'Bearer hunter2' && headers['accept-encoding'] === 'identity',
       ),
     );
+  });
+
+  it('does so while the first answer is still arriving', async () => {
+    const { promise: goesOn, resolve: goOn } = Promise.withResolvers<void>();
+    const server = await serve((request, response) => {
+      if (server.seen.length > 1) return ranges(request, response);
+      const part = BLOB.subarray(0, PART_BYTES);
+      response.writeHead(206, {
+        'content-length': PART_BYTES,
+        'content-range': `bytes 0-${PART_BYTES - 1}/${BLOB.length}`,
+      });
+      response.write(part.subarray(0, 1000));
+      void goesOn.then(() => response.end(part.subarray(1000)));
+    });
+    const origin = client(server.host);
+    const learned = Promise.withResolvers<void>();
+    const first = new RecordingSink();
+    const reading = origin.readRange(
+      {
+        url: `${server.url}/blob?Signature=x`,
+        upstreamHost: server.host,
+        authorization: 'Bearer hunter2',
+      },
+      { offsetBytes: 0, lengthBytes: PART_BYTES, totalBytes: BLOB.length },
+      first,
+      { ranges: 'parts', learned: () => learned.resolve() },
+    );
+    await learned.promise;
+    assert.equal((await read(origin, server.host, 1)).sink.placedBytes, PART_BYTES);
+    goOn();
+    await reading;
+    assert.ok(first.bytes.equals(BLOB.subarray(0, PART_BYTES)));
+  });
+
+  it('begins so where another thread has learned it, and stops where that is wrong', async () => {
+    const server = await serve(ranges);
+    const { sink } = await read(client(server.host), server.host, 0, 'http', 'Bearer x', true);
+    assert.equal(sink.placedBytes, PART_BYTES);
+    const chunked = await serve((request, response) => {
+      const [, from = '', to = ''] = /bytes=(\d+)-(\d+)/.exec(request.headers.range!)!;
+      response
+        .writeHead(206, { 'content-range': `bytes ${from}-${to}/${BLOB.length}` })
+        .end(BLOB.subarray(Number(from), Number(to) + 1));
+    });
+    const origin = client(chunked.host);
+    for (const [part, requests] of [2, 1, 1].entries())
+      assert.equal(
+        (await read(origin, chunked.host, part, 'http', 'Bearer x', true)).requests,
+        requests,
+        `part ${part}`,
+      );
   });
 
   it('reads many parts at once, each into its own place', async () => {

@@ -18,12 +18,20 @@ export function seriesOf({ url, authorization }: Credential): string {
   return `${url} ${authorization ?? ''}`;
 }
 
+/** See HeadFact. */
+interface Answered {
+  redirect?: Redirect | undefined;
+  isPlain?: boolean | undefined;
+}
+
 interface Use {
   /** See holdAtMs. */
   readonly holdAtMs: number;
   /** The last redirect target that it led to, and the wall time in ms at which its URL expires. */
   redirect: Redirect | undefined;
   redirectEndsMs: number;
+  /** Whether the origin's last answer to it was one that DirectTransport takes. */
+  isPlain: boolean;
   /** A long request with it has failed, and another one would fail too. */
   isGivenUp: boolean;
 }
@@ -41,15 +49,19 @@ export class CredentialEnds {
     this.#useOf(credential);
   }
 
-  /** A redirect target that `credential` led to has sent a part. */
-  redirected(credential: Credential, redirect: Redirect): void {
+  /** `credential` got an answer; `redirect`: the redirect target that sent it, if one did. */
+  answered(credential: Credential, { redirect, isPlain = false }: Answered): void {
     const use = this.#useOf(credential);
+    use.isPlain = isPlain;
+    if (redirect === undefined) return;
     use.redirect = redirect;
     use.redirectEndsMs = signedUntilMs(redirect.url) ?? Infinity;
   }
 
-  redirectOf(credential: Credential): Redirect | undefined {
-    return this.#useOf(credential).redirect;
+  /** What the next request with `credential` may use of the answers to those before. */
+  placeOf(credential: Credential): Answered {
+    const { redirect, isPlain } = this.#useOf(credential);
+    return { redirect, isPlain };
   }
 
   giveUp(credential: Credential): void {
@@ -74,6 +86,7 @@ export class CredentialEnds {
         holdAtMs: holdAtMs(credential, this.#clock.wallMs()),
         redirect: undefined,
         redirectEndsMs: Infinity,
+        isPlain: false,
         isGivenUp: false,
       };
       this.#uses.set(series, use);

@@ -61,7 +61,7 @@ export class OriginReads {
     this.#parts = parts;
     this.#queue = new OriginQueue(
       (together) => this.#begin(together),
-      (look, ms) => (ms === 0 ? queueMicrotask(look) : void parts.clock.after(ms, look)),
+      (look, ms) => void (ms === 0 ? Promise.resolve().then(look) : parts.clock.after(ms, look)),
       () => parts.clock.nowMs(),
     );
     this.#memory = new RangeMemory(parts.clock);
@@ -218,7 +218,7 @@ export class OriginReads {
           totalBytes: filling.totalBytes,
           digest: filling.digest,
           ...mode,
-          redirect: this.#credentials.redirectOf(target),
+          ...this.#credentials.placeOf(target),
         },
         (news) => {
           if (news.kind === 'head') {
@@ -263,9 +263,10 @@ export class OriginReads {
   }
 
   /** The head of an answer has arrived. */
-  #learn(read: OriginRead, { ranges, redirect }: Fact): void {
+  #learn(read: OriginRead, fact: Fact): void {
     const { object, target } = read;
-    if (redirect !== undefined) this.#credentials.redirected(target, redirect);
+    const { ranges } = fact;
+    this.#credentials.answered(target, fact);
     if (ranges !== 'unknown') this.#memory.note(object.name, target.upstreamHost, ranges);
     if (object.pioneer === read && ranges !== 'unknown') this.#releaseHeld(object);
   }
@@ -375,7 +376,7 @@ export class OriginReads {
     const shards = (held.length > 0 ? held : reads).map(({ index }) => index);
     const fromBytes =
       (held.length > 0 ? Math.min(...shards) : Math.max(...shards) + 1) * SHARD_BYTES;
-    const redirect = this.#credentials.redirectOf(target);
+    const { redirect } = this.#credentials.placeOf(target);
     const opening =
       totalBytes !== null && fromBytes >= totalBytes
         ? Promise.resolve(false)

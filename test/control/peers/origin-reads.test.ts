@@ -249,13 +249,20 @@ describe('control/origin-reads', () => {
     it('a redirect target is used until it expires itself', async () => {
       const endsMs = clock.wallMs() + 2 * CREDENTIAL_HOLD_MS + CREDENTIAL_HOLD_BEFORE_MS;
       const url = `https://store.example/x?se=${new Date(endsMs).toISOString()}`;
-      sent[0]!.tell({ ...head('parts'), redirect: { url, referer: undefined } } as OriginReadNews);
+      sent[0]!.tell({
+        ...head('parts'),
+        redirect: { url, referer: undefined },
+        isPlain: true,
+      } as OriginReadNews);
       clock.advance(CREDENTIAL_HOLD_MS);
       void read(1, false, inSwarm);
       await settled();
       assert.deepEqual(
-        sent.map(({ job }) => job.redirect?.url),
-        [undefined, url],
+        sent.map(({ job }) => [job.redirect?.url, job.isPlain]),
+        [
+          [undefined, false],
+          [url, true],
+        ],
         'whichever thread reads next',
       );
       clock.advance(CREDENTIAL_HOLD_MS);
