@@ -28,8 +28,15 @@ export type ShareTable = Readonly<Partial<Record<'read' | 'ask', ShareLimits>>>;
 export const UNVOUCHED = 'unvouched';
 export const LOCAL: Share = { lane: 'local', upstream: '', client: '' };
 
-interface Group<Item> {
+/** A share with its name and the places it takes, each with its limit. */
+interface Placed {
   share: Share;
+  name: string;
+  places: readonly (readonly [place: string, limit: number])[];
+}
+
+interface Group<Item> {
+  placed: Placed;
   items: Item[];
 }
 
@@ -43,6 +50,8 @@ export class ShareQueue<Item extends { share: Share }> {
   readonly #table: ShareTable;
   readonly #groups = new Map<string, Group<Item>>();
   readonly #used = new Map<string, number>();
+  /** Of the share asked for last: the jobs of one blob come one after another. */
+  #last: Placed | null = null;
   #size = 0;
 
   constructor(table: ShareTable = {}) {
@@ -55,16 +64,16 @@ export class ShareQueue<Item extends { share: Share }> {
   }
 
   push(item: Item): void {
-    const name = nameOf(item.share);
-    const group = this.#groups.get(name);
-    if (group === undefined) this.#groups.set(name, { share: item.share, items: [item] });
+    const placed = this.#placed(item.share);
+    const group = this.#groups.get(placed.name);
+    if (group === undefined) this.#groups.set(placed.name, { placed, items: [item] });
     else group.items.push(item);
     this.#size++;
   }
 
   /** Removes an item that waits. */
   remove(item: Item): void {
-    const name = nameOf(item.share);
+    const { name } = this.#placed(item.share);
     const group = this.#groups.get(name);
     const at = group?.items.indexOf(item) ?? -1;
     if (group === undefined || at < 0) return;
@@ -75,7 +84,7 @@ export class ShareQueue<Item extends { share: Share }> {
 
   /** How many items of this share wait. */
   waiting(share: Share): number {
-    return this.#groups.get(nameOf(share))?.items.length ?? 0;
+    return this.#groups.get(this.#placed(share).name)?.items.length ?? 0;
   }
 
   /** The next item that may begin, or null. */
@@ -87,7 +96,7 @@ export class ShareQueue<Item extends { share: Share }> {
   take(): Item | null {
     const group = this.#next();
     if (group === null) return null;
-    for (const [place] of this.#places(group.share))
+    for (const [place] of group.placed.places)
       this.#used.set(place, (this.#used.get(place) ?? 0) + 1);
     return this.#shift(group);
   }
@@ -102,17 +111,18 @@ export class ShareQueue<Item extends { share: Share }> {
   }
 
   #next(): Group<Item> | null {
-    const local = this.#groups.get(LOCAL_NAME);
+    if (this.#groups.size === 0) return null;
+    const local = this.#groups.get(LOCAL_PLACED.name);
     if (local !== undefined) return local;
     for (const group of this.#groups.values())
-      if (this.#places(group.share).every(([place, max]) => (this.#used.get(place) ?? 0) < max))
+      if (group.placed.places.every(([place, max]) => (this.#used.get(place) ?? 0) < max))
         return group;
     return null;
   }
 
   /** An item that was taken is done. */
   over(share: Share): void {
-    for (const [place] of this.#places(share)) {
+    for (const [place] of this.#placed(share).places) {
       const left = this.#used.get(place)! - 1;
       if (left === 0) this.#used.delete(place);
       else this.#used.set(place, left);
@@ -120,7 +130,7 @@ export class ShareQueue<Item extends { share: Share }> {
   }
 
   #shift(group: Group<Item>): Item {
-    const name = nameOf(group.share);
+    const { name } = group.placed;
     const item = group.items.shift()!;
     this.#size--;
     // The other groups come first next time.
@@ -129,19 +139,24 @@ export class ShareQueue<Item extends { share: Share }> {
     return item;
   }
 
-  #places({ lane, upstream, client }: Share): [place: string, limit: number][] {
-    const limits = lane === 'local' ? undefined : this.#table[lane];
-    if (limits === undefined) return [];
-    return [
-      [lane, limits.lane],
-      [`${lane} ${upstream}`, upstream === UNVOUCHED ? limits.unvouched : limits.upstream],
-      [`${lane} ${upstream} ${client}`, limits.client],
-    ];
+  #placed(share: Share): Placed {
+    const { lane, upstream, client } = share;
+    if (lane === 'local') return LOCAL_PLACED;
+    const last = this.#last?.share;
+    if (lane === last?.lane && upstream === last.upstream && client === last.client)
+      return this.#last!;
+    const name = `${lane} ${upstream} ${client}`;
+    const limits = this.#table[lane];
+    const places: Placed['places'] =
+      limits === undefined
+        ? []
+        : [
+            [lane, limits.lane],
+            [`${lane} ${upstream}`, upstream === UNVOUCHED ? limits.unvouched : limits.upstream],
+            [name, limits.client],
+          ];
+    return (this.#last = { share, name, places });
   }
 }
 
-const LOCAL_NAME = 'local';
-
-function nameOf({ lane, upstream, client }: Share): string {
-  return lane === 'local' ? LOCAL_NAME : `${lane} ${upstream} ${client}`;
-}
+const LOCAL_PLACED: Placed = { share: LOCAL, name: 'local', places: [] };

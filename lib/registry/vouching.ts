@@ -28,6 +28,7 @@ const REGISTRY_OBJECT = /^\/v2\/.+\/(?:blobs|manifests)\/[^/]+$/;
 export class Vouching {
   #registries: ReadonlySet<string>;
   #isStorage: HostMatcher;
+  #lastUrl: { url: string; at: SplitUrl } | null = null;
   /** The registry that has redirected to each. */
   readonly #buckets = new LRUCache<string, string>({ max: VOUCHED_BUCKETS_MAX });
 
@@ -47,13 +48,12 @@ export class Vouching {
 
   /** Whether `url` is on a configured registry, its storage, or a bucket it has redirected to. */
   isVouched(url: string): boolean {
-    const at = splitUrl(url);
+    // Asked for every shard of a blob, in a row.
+    const at = this.#lastUrl?.url === url ? this.#lastUrl.at : splitUrl(url);
+    this.#lastUrl = { url, at };
+    if (this.#registries.has(at.origin) || this.#isStorage(at.hostname, at.port)) return true;
     const prefix = bucketPrefix(at);
-    return (
-      this.#registries.has(at.origin) ||
-      this.#isStorage(at.hostname, at.port) ||
-      (prefix !== null && this.#isLearned(prefix))
-    );
+    return prefix !== null && this.#isLearned(prefix);
   }
 
   /** Whether what `url` serves under a digest counts as the blob of that digest. */

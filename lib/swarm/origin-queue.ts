@@ -246,17 +246,23 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   #next(): void {
+    // Upstreams without room for another read ahead: requests that begin here only add to theirs.
+    const full = new Set<string>();
     for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests;) {
-      const { upstream: host, isVouched } = this.#waiting[at]!;
+      const { upstream: host, isVouched, isWaitedFor } = this.#waiting[at]!;
+      if (!isWaitedFor && full.has(host)) {
+        at++;
+        continue;
+      }
       const upstream = this.#upstreams.get(host) ?? {
         requests: 0,
         answers: 0,
         underWay: new Map<OriginWant, UnderWay>(),
       };
+      const hasRoom = this.#hasRoom(upstream, this.#waiting[at]!);
+      if (!hasRoom && !isWaitedFor) full.add(host);
       const together =
-        this.#hasShare(this.#waiting[at]!) && this.#hasRoom(upstream, this.#waiting[at]!)
-          ? this.#together(this.#waiting[at]!)
-          : null;
+        hasRoom && this.#hasShare(this.#waiting[at]!) ? this.#together(this.#waiting[at]!) : null;
       if (together === null) {
         at++;
         continue;

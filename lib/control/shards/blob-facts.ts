@@ -60,6 +60,10 @@ export class BlobFacts {
    */
   said(key: string, host: string, bytes: number, isProof = false): boolean {
     const facts = this.#of(key);
+    const [last] = facts.said;
+    // Each shard of a blob says the same.
+    if (last?.host === host && last.bytes === bytes && !(isProof && last.isDisproved))
+      return !last.isDisproved;
     const known = facts.said.find((one) => one.host === host);
     const isDisproved = !isProof && known?.bytes === bytes && known.isDisproved;
     const others = facts.said.filter((one) => one !== known);

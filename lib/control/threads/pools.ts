@@ -99,29 +99,32 @@ export function startPools(
     for (const bucket of buckets ?? []) vouch.learn(bucket);
   };
   const dns = new DnsSilence(clock);
-  const noted = (job: PoolJob, result: unknown): void => {
-    if (job.kind !== 'probe' && job.kind !== 'relay' && job.kind !== 'origin') return;
+  const isVouched = (job: PoolJob): boolean => asksOrigin(job) && vouch.isVouched(job.url);
+  const noted = (job: PoolJob, result: unknown, vouched: boolean): void => {
+    if (!asksOrigin(job) || !vouched) return;
     const { kind, error } = result as { kind: string; error?: WireError };
-    if (kind !== 'over' && vouch.isVouched(job.url)) dns.note(job.upstreamHost, error ?? null);
+    if (kind !== 'over') dns.note(job.upstreamHost, error ?? null);
   };
   return {
     async run(job) {
+      const vouched = isVouched(job);
       const result = await transfer
-        .run(job, undefined, shareOf(job, vouch))
+        .run(job, undefined, shareOf(job, vouched))
         .catch((thrown: unknown) => lostResult(job, thrown));
-      noted(job, result);
+      noted(job, result, vouched);
       if (job.kind === 'probe') learnAll(result);
       return result as never;
     },
     async origin(job, heard, mayStream) {
+      const vouched = isVouched(job);
       const hear = (part: unknown): void => {
-        noted(job, part);
+        noted(job, part, vouched);
         heard(part as OriginReadNews);
       };
       learnAll(
         await (mayStream
           ? transfer.runOnFirst(job, hear)
-          : transfer.run(job, hear, shareOf(job, vouch))),
+          : transfer.run(job, hear, shareOf(job, vouched))),
       );
     },
     async hold(job) {
@@ -162,17 +165,21 @@ function lostResult(job: PoolJob, thrown: unknown): unknown {
     : { kind: 'failed', error };
 }
 
+function asksOrigin(job: PoolJob): job is Extract<PoolJob, { kind: 'probe' | 'relay' | 'origin' }> {
+  return job.kind === 'probe' || job.kind === 'relay' || job.kind === 'origin';
+}
+
 /**
  * The share of a job: its upstream and its client. All hosts that no configured registry vouches
  * for are one upstream, because clients choose how many of them they name.
  */
-function shareOf(job: PoolJob, vouch: Vouch): Share {
-  if (job.kind !== 'probe' && job.kind !== 'relay' && job.kind !== 'origin') return LOCAL;
+function shareOf(job: PoolJob, isVouched: boolean): Share {
+  if (!asksOrigin(job)) return LOCAL;
   const credential =
     job.kind === 'relay' ? (job.headers['authorization'] ?? '') : (job.authorization ?? '');
   return {
     lane: job.kind === 'origin' ? 'read' : 'ask',
-    upstream: vouch.isVouched(job.url) ? job.upstreamHost : UNVOUCHED,
+    upstream: isVouched ? job.upstreamHost : UNVOUCHED,
     client: credential,
   };
 }
