@@ -5,7 +5,7 @@ import { Channel } from '../workers/channel.ts';
 import type { ControlMessage, FrontMessage, FrontStart } from '../workers/messages.ts';
 import { THREAD_OPTIONS } from '../workers/thread-options.ts';
 import type { FrontDesk } from './control.ts';
-import { holdYoungGeneration } from './threads/young-generation.ts';
+import { restrainHeaps } from '../heap.ts';
 
 /** One front thread and control's link to it. */
 export interface Front {
@@ -70,7 +70,7 @@ export function startFront(
     const channel = new Channel<ControlMessage, FrontMessage>(port1, (message) => {
       if (message.kind === 'listening') {
         clearTimeout(timer);
-        holdYoungGeneration();
+        restrainHeaps();
         phase = 'listening';
         resolve(front);
       } else if (message.kind === 'failed') {

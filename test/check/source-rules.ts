@@ -126,6 +126,7 @@ const FOUNDATION = new Set([
   'error-fixes.ts',
   'limits.ts',
   'clock.ts',
+  'heap.ts',
   'span.ts',
   'version.ts',
   'share-queue.ts',

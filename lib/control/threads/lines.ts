@@ -6,7 +6,7 @@ import { LOCAL, ShareQueue, type Share, type ShareTable } from '../../share-queu
 import { ShoalError } from '../../errors.ts';
 import { THREAD_PATIENCE_MS, THREAD_RESTART_MS } from '../limits.ts';
 import { PoolLoad } from './load.ts';
-import { holdYoungGeneration } from './young-generation.ts';
+import { restrainHeaps } from '../../heap.ts';
 
 /** The thread that had a job ended before the job was done. */
 export class ThreadLost extends ShoalError {
@@ -246,7 +246,7 @@ export class Lines<Job> {
   #settle(line: Line<Job>, settled: LineResult): void {
     if ('serves' in settled) {
       line.serves = true;
-      holdYoungGeneration();
+      restrainHeaps();
       return this.#next();
     }
     const waiting = line.underWay.get(settled.id);
