@@ -9,26 +9,47 @@ export class Gathering {
   #bytesPerMs = 0;
   #windowBytes = 0;
   #windowStartMs = 0;
+  #readMs = 0;
+  /** Whether the rate of this body has been measured. */
+  #isMeasured = false;
   #wantedBytes = 1;
 
   /** A body begins. The rate of the body before it on the same connection is the first estimate. */
   begin(nowMs: number): void {
-    this.#windowBytes = 0;
-    this.#windowStartMs = nowMs;
+    this.#isMeasured = false;
+    this.#readMs = nowMs;
+    this.#startWindow(nowMs);
   }
 
   /**
    * Bytes to gather before the next wake-up, after `bytes` arrived and with `leftBytes` to come.
    */
   next(bytes: number, leftBytes: number, nowMs: number): number {
+    const readTookMs = nowMs - this.#readMs;
+    this.#readMs = nowMs;
     this.#windowBytes += bytes;
     const elapsedMs = nowMs - this.#windowStartMs;
     if (elapsedMs >= GATHER_RATE_WINDOW_MS) {
+      this.#isMeasured = true;
       this.#bytesPerMs = this.#windowBytes / elapsedMs;
-      this.begin(nowMs);
+      this.#startWindow(nowMs);
       this.#choose();
-    }
+    } else if (!this.#isMeasured && readTookMs * 2 < GATHER_MS) this.#grow(2 * bytes);
     return Math.max(1, Math.min(this.#wantedBytes, leftBytes));
+  }
+
+  #startWindow(nowMs: number): void {
+    this.#windowBytes = 0;
+    this.#windowStartMs = nowMs;
+  }
+
+  /**
+   * Until the rate of a body is known each read asks for twice as much as it brought: the first
+   * window would take dozens of reads of a few packets.
+   */
+  #grow(bytes: number): void {
+    if (bytes >= GATHER_BYTES_MIN && bytes > this.#wantedBytes)
+      this.#wantedBytes = Math.min(GATHER_BYTES_MAX, bytes);
   }
 
   /** A choice stands while the rate stays within a factor of two: each change is a system call. */

@@ -46,4 +46,24 @@ describe('io/gathering', () => {
     gathering.begin(5_000);
     assert.equal(gathering.next(100, BODY_BYTES, 5_000 + GATHER_RATE_WINDOW_MS / 2), bytes);
   });
+
+  it('grows with each read of a body until its rate is known, while the reads are quick', () => {
+    const gathering = new Gathering();
+    gathering.begin(0);
+    const wanted: number[] = [];
+    let nowMs = 0;
+    // A flow of 12 KB/ms; each read brings what was gathered, at least one packet.
+    for (let reads = 0; nowMs < GATHER_RATE_WINDOW_MS; reads++) {
+      const bytes = Math.max(6_000, wanted.at(-1) ?? 0);
+      nowMs += bytes / 12_000;
+      wanted.push(gathering.next(bytes, BODY_BYTES, nowMs));
+      assert.ok(reads < 10, 'a read for each packet');
+    }
+    assert.deepEqual(wanted.slice(0, 5), [12_000, 24_000, 48_000, 96_000, 192_000]);
+    assert.equal(wanted.at(-1), GATHER_BYTES_MAX);
+    const slow = new Gathering();
+    slow.begin(0);
+    assert.equal(slow.next(6_000, BODY_BYTES, GATHER_MS - 1), 1);
+    assert.equal(slow.next(100, BODY_BYTES, GATHER_MS), 1);
+  });
 });
