@@ -55,14 +55,15 @@ export class Doorbells {
       seen = Atomics.load(this.#words, at + COUNT);
       if (!heard()) return;
       if (isFast && !isUrgent()) pause = setTimeout(arm, DOORBELL_PAUSE_MS);
-      else setImmediate(arm);
+      else arm();
     };
     const arm = (): void => {
       pause = null;
       Atomics.store(this.#words, at + ARMED, 1);
       const wait = Atomics.waitAsync(this.#words, at + COUNT, seen);
       if (wait.async) void wait.value.then(hear);
-      else hear();
+      // Rung meanwhile. Other events of this thread have their turn in between.
+      else setImmediate(hear);
     };
     hear();
     return () => {
