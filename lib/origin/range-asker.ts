@@ -145,11 +145,7 @@ export class RangeAsker {
         referer,
         isPlain: answer.isPlainPart,
       });
-    else if (!request.isPlain)
-      this.#redirects.notPlain(target.url, authorization, {
-        url: joinUrl(home),
-        referer: undefined,
-      });
+    else if (!request.isPlain) this.#redirects.notPlain(target.url, authorization, known);
     return answer;
   }
 

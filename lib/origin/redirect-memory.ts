@@ -55,11 +55,14 @@ export class RedirectMemory {
     this.#targets.set(idOf(url, authorization), { ...place, notedMs: this.#clock.nowMs() });
   }
 
-  /** `url` at `place` does not answer as DirectTransport takes it. */
-  notPlain(url: string, authorization: string | null, place: Redirect): void {
+  /**
+   * `url` does not answer as DirectTransport takes it. At `place` it was expected to, by another
+   * thread's word: that is not tried again.
+   */
+  notPlain(url: string, authorization: string | null, place: Redirect | null): void {
     const target = this.#targets.peek(idOf(url, authorization));
     if (target !== undefined) target.isPlain = false;
-    else this.remember(url, authorization, { ...place, isPlain: false });
+    else if (place !== null) this.remember(url, authorization, { ...place, isPlain: false });
   }
 
   forget(url: string, authorization: string | null): void {
