@@ -1,6 +1,8 @@
+import { LRUCache } from 'lru-cache';
 import { ShoalError, type ErrorCode } from '../errors.ts';
 import { REQUEST_ID_HEADER } from '../telemetry/request-id.ts';
 import { parseObject } from './fields.ts';
+import { SEALS_CHARS_MAX, SEALS_KEPT } from './limits.ts';
 import type { OriginTarget } from '../origin-target.ts';
 import { formatOrigin, parseOrigin } from './sealed-origin.ts';
 import { parseRefusal } from './refusal.ts';
@@ -17,6 +19,12 @@ const REFUSALS: Partial<Record<ErrorCode, number>> = {
   PEER_UNAUTHORIZED: 401,
   PEER_ADDRESS: 421,
   PEER_VERSION: 426,
+};
+
+const KEPT = {
+  max: SEALS_KEPT,
+  maxSize: SEALS_CHARS_MAX,
+  sizeCalculation: (_value: unknown, text: string): number => text.length,
 };
 
 /** What goes with a request beside its path. */
@@ -66,6 +74,10 @@ export class Envelope {
   readonly #self: string;
   readonly #wallMs: () => number;
   readonly #version: ProtocolVersion;
+  /** Origins as text and their seals: each of a blob's shards goes with the same. */
+  readonly #sealed = new LRUCache<string, string>(KEPT);
+  /** Seals that were opened, and what is in them. */
+  readonly #opened = new LRUCache<string, { origin: OriginTarget | null }>(KEPT);
 
   constructor({ secret, self, wallMs, version = PROTOCOL_VERSION }: EnvelopeParts) {
     this.#secret = secret;
@@ -78,7 +90,7 @@ export class Envelope {
   headers(node: string, path: string, enclosed: Enclosed = {}): Record<string, string> {
     const { origin = null, words = null, requestId = '', traceparent } = enclosed;
     const version = formatVersion(this.#version);
-    const sealedOrigin = origin === null ? '' : this.#secret.seal(formatOrigin(origin));
+    const sealedOrigin = origin === null ? '' : this.#seal(formatOrigin(origin));
     const sealedWords = words === null ? '' : this.#secret.seal(words);
     const headers: Record<string, string> = {
       host: node,
@@ -118,13 +130,29 @@ export class Envelope {
         `the request is for ${node}, but this node is ${this.#self}; use the same address in ` +
           'P2PConfig (peers, roots) and in DeployConfig.node',
       );
-    const origin = sealedOrigin === '' ? null : this.#secret.open(sealedOrigin);
     return {
       kind: 'opened',
-      origin: origin === null ? null : parseOrigin(origin),
+      origin: sealedOrigin === '' ? null : this.#open(sealedOrigin),
       words: sealedWords === '' ? null : this.#secret.open(sealedWords),
       requestId: request.header(REQUEST_ID_HEADER),
     };
+  }
+
+  #seal(origin: string): string {
+    let sealed = this.#sealed.get(origin);
+    if (sealed === undefined) this.#sealed.set(origin, (sealed = this.#secret.seal(origin)));
+    return sealed;
+  }
+
+  /** The origin in a seal that came with a valid signature. */
+  #open(sealed: string): OriginTarget | null {
+    let opened = this.#opened.get(sealed);
+    if (opened === undefined) {
+      const text = this.#secret.open(sealed);
+      opened = { origin: text === null ? null : parseOrigin(text) };
+      this.#opened.set(sealed, opened);
+    }
+    return opened.origin === null ? null : { ...opened.origin };
   }
 
   /** Why a signature is not accepted. A node with the secret may know how far its clock is off. */

@@ -28,6 +28,10 @@ export const CLOCK_SKEW_MS_MAX = 60_000;
  */
 export const ORIGIN_BYTES_MAX = 42 * 1024;
 
+/** Seals of origins that are kept, for blobs under way by their credentials, and their length. */
+export const SEALS_KEPT = 64;
+export const SEALS_CHARS_MAX = 1024 * 1024;
+
 /** The longest that a node may be asked to hold a request for a shard. */
 export const HOLD_MS_MAX = 20_000;
 

@@ -35,6 +35,21 @@ describe('wire/envelope', () => {
     });
   });
 
+  it('seals an origin once, and opens the same seal the same way each time', () => {
+    const [sender, receiver] = [of(A), of(B)];
+    const sealed = (origin: typeof ORIGIN): string =>
+      sender.headers(B, PATH, { origin })['shoal-origin']!;
+    assert.equal(sealed({ ...ORIGIN }), sealed(ORIGIN));
+    assert.notEqual(sealed({ ...ORIGIN, authorization: 'Bearer u' }), sealed(ORIGIN));
+    for (let opened = 0; opened < 2; opened++) {
+      const { origin } = open(receiver, sender.headers(B, PATH, { origin: ORIGIN })) as {
+        origin: typeof ORIGIN;
+      };
+      assert.deepEqual(origin, ORIGIN);
+      origin.authorization = 'changed by who got it';
+    }
+  });
+
   it('refuses what was altered, captured from another node, or signed by a stranger', () => {
     const headers = of(A).headers(B, PATH, { origin: ORIGIN, words: '{}' });
     const other = of(A).headers(B, PATH, { origin: { ...ORIGIN, url: 'https://evil/' } });
