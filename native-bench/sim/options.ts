@@ -110,6 +110,30 @@ export function parseFaults(text: string): Faults {
   return faults;
 }
 
+/** What runs pulls of its own, and the options that still count for them. */
+const SERIES: Record<string, readonly string[]> = {
+  grid: ['nodes', 'seed', 'json', 'without'],
+  conditions: ['seed', 'json', 'without'],
+  table: ['seed', 'originLink', 'json', 'without'],
+  ablate: [],
+};
+
+/** Prints which option would be ignored, and exits with 2. */
+function refuseUnused(command: Command): void {
+  const given = command.options
+    .map((option) => option.attributeName())
+    .filter((name) => command.getOptionValueSource(name) === 'cli');
+  const series = Object.keys(SERIES).find((name) => given.includes(name));
+  if (series === undefined) return;
+  const unused = given.filter((name) => name !== series && !SERIES[series]!.includes(name));
+  if (unused.length === 0) return;
+  const flagOf = (name: string): string =>
+    command.options.find((option) => option.attributeName() === name)!.long!;
+  command.error(
+    `error: ${flagOf(series)} runs pulls of its own; leave out ${unused.map(flagOf).join(', ')}`,
+  );
+}
+
 /** Reads the command line; commander prints help or what is wrong, and exits with 0 or 2. */
 export function parseOptions(argv: readonly string[]): SimOptions {
   const command = new Command('sim')
@@ -176,6 +200,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     .option('--plot <file>', 'draws how the nodes finished, as SVG')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   const got = command.parse(argv, { from: 'user' }).opts<Record<string, never>>();
+  refuseUnused(command);
   return {
     mode: got['mode']!,
     nodes: got['nodes']!,
