@@ -8,6 +8,7 @@ import { Command, Option } from 'commander';
 import { Arena } from '../lib/io/arena.ts';
 import { checksumOf } from '../lib/io/checksum.ts';
 import { SHARD_BYTES } from '../lib/limits.ts';
+import { fillMemory } from './memory.ts';
 import { makeLayer } from './pipeline/layers.ts';
 import { Line } from './pipeline/line.ts';
 import { pull } from './pipeline/pull.ts';
@@ -53,6 +54,8 @@ const STAGE_OF_THREAD: Record<string, (typeof STAGES)[number]> = {
 const CHECKSUM_SLOTS = 48;
 /** The second transfer thread starts when the first has been busy for a while. */
 const WARM_BYTES = 384 * 2 ** 20;
+/** Of two nodes, besides their arenas, about. */
+const NODES_MEMORY_BYTES = 500e6;
 /** A node is idle when it uses less than a tick of processor time (10 ms) for so long. */
 const QUIET_MS = 200;
 const QUIET_DEADLINE_MS = 20_000;
@@ -187,6 +190,7 @@ async function startNodes(setup: (typeof setups)[number], run: number): Promise<
 
 /** One pull of all layers at once, by a client next to new nodes or without nodes. */
 async function measure(setup: (typeof setups)[number], run: number): Promise<Run> {
+  await fillMemory(NODES_MEMORY_BYTES + 2 * setup.memory * 2 ** 20);
   const nodes = await startNodes(setup, run);
   try {
     const node = nodes[0];

@@ -9,6 +9,7 @@ import { planNodes, PORTS_PER_NODE } from '../../lib/demo/node-config.ts';
 import { NodeProcess } from '../../lib/demo/node-process.ts';
 import { parsePeerWork } from '../../lib/demo/node-counters.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
+import { fillMemory } from '../memory.ts';
 import { percentile } from '../sim/report.ts';
 import { LabChild } from './child.ts';
 import { pullWithCurl, type ClientPull } from './client.ts';
@@ -89,6 +90,9 @@ interface Site {
 
 const FIRST_AGENT = 2;
 
+/** Memory of a node besides the image, about. */
+const PROCESS_BYTES = 200e6;
+
 /** Processes whose cost is measured together: one on each machine from `firstMachine` on. */
 interface Role {
   name: string;
@@ -120,8 +124,11 @@ export async function runShaped(
   const { linkMbit, originLinkMbit } = options;
   const { site, registry } = await prepareSite(options, started, say);
   const { network, agents, imageBytes, deliveredBytes } = site;
+  const memoryBytes = (agents + 1) * (imageBytes + PROCESS_BYTES);
+  if (options.relay) await fillMemory(memoryBytes);
   const relay = options.relay ? await pullThroughRelays(site, say) : null;
 
+  await fillMemory(memoryBytes);
   say(`starting 1 root and ${agents} agents`);
   const nodes = await startNodes(options, network, dir, site.origin.url, imageBytes, started);
   const before = await registry.ask<OriginTraffic>('traffic');
