@@ -42,6 +42,10 @@ const options = new Command('vs')
     'also Shoal with two front threads on two cores, the generator sharing them: believe ' +
       'its CPU-s/GB',
   )
+  .option(
+    '--against <program>',
+    'only beside the node of another checkout or build, a directory with lib/shoal.js',
+  )
   .option('--half-load', 'also latencies at half of what the first rival manages')
   .option('--svg <file>', 'draw the rows')
   .option('--json', 'one JSON object instead of the table')
@@ -53,6 +57,7 @@ const options = new Command('vs')
     tls?: boolean;
     bare?: boolean;
     twoFronts?: boolean;
+    against?: string;
     halfLoad?: boolean;
     svg?: string;
     json?: boolean;
@@ -94,7 +99,19 @@ try {
     originUrl,
     tls: files,
   };
-  if (hasProgram('nginx'))
+  if (options.against !== undefined)
+    rivals.push(
+      await startShoal({
+        name: 'the other build',
+        program: join(options.against, 'lib/shoal.js'),
+        dir,
+        core: serverCore,
+        originUrl,
+        objectBytes: totalBytes,
+        tls,
+      }),
+    );
+  if (isRival('nginx'))
     rivals.push(await startNginx(start, 'sendfile'), await startNginx(start, 'slice'));
   if (options.twoFronts === true)
     rivals.push(
@@ -109,7 +126,7 @@ try {
       }),
     );
   if (options.bare === true) rivals.push(await startBare(start, SEED));
-  if (hasProgram('docker-registry')) rivals.push(await startRegistry(start));
+  if (isRival('docker-registry')) rivals.push(await startRegistry(start));
   // The whole object once through each server, checked byte by byte: warm, and known to be right.
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
   for (const rival of rivals) await readWhole(rival.url);
@@ -118,6 +135,11 @@ try {
   await Promise.all(rivals.map((rival) => rival.process.stop()));
   origin.close();
   await rm(dir, { recursive: true, force: true });
+}
+
+/** Whether another program is to be compared, and is here. */
+function isRival(program: string): boolean {
+  return options.against === undefined && hasProgram(program);
 }
 
 async function race(sizeBytes: number): Promise<Row[]> {

@@ -48,9 +48,15 @@ export type OriginReadResult =
   | { kind: 'data'; totalBytes: number; lengthBytes: number; checksum: string }
   /**
    * `wholeOnly`: the origin sends the object only as a whole, and the job did not allow its answer
-   * to become a stream.
+   * to become a stream. `totalBytes`: the object's size, where the answer had told it.
    */
-  | { kind: 'failed'; error: WireError; receivedBytes: number; wholeOnly?: true };
+  | {
+      kind: 'failed';
+      error: WireError;
+      receivedBytes: number;
+      wholeOnly?: true;
+      totalBytes?: number;
+    };
 
 /**
  * What a job reports while it runs: the facts in the head of an answer, then a result for each
@@ -287,8 +293,12 @@ class PartsReading {
   #partFailed(error: WireError, wholeOnly: boolean): void {
     const part = this.#part;
     const receivedBytes = this.#receivedBytes;
+    const told = this.#totalBytes < 0 ? {} : { totalBytes: this.#totalBytes };
     this.#goOn();
-    this.#over({ kind: 'failed', error, receivedBytes, ...(wholeOnly ? { wholeOnly } : {}) }, part);
+    this.#over(
+      { kind: 'failed', error, receivedBytes, ...told, ...(wholeOnly ? { wholeOnly } : {}) },
+      part,
+    );
   }
 
   /** Continues with the next part, if there is one. */

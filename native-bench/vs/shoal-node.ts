@@ -7,6 +7,8 @@ import { freePort, type Rival } from './rivals.ts';
 
 interface ShoalStart {
   name: string;
+  /** Its entry file; by default that of this checkout, built. */
+  program?: string;
   dir: string;
   core: Cores;
   originUrl: string;
@@ -78,7 +80,7 @@ export async function startShoal(
   await writeFile(file, JSON.stringify(config));
   const args = [
     ...(start.runtime ?? []),
-    CLI,
+    start.program ?? CLI,
     start.role ?? 'agent',
     '--config',
     file,

@@ -212,7 +212,7 @@ describe('workers/origin-read', () => {
     assert.equal(tools.arena.received(0), 0);
   });
 
-  it('reports why the origin failed and how many bytes arrived', async () => {
+  it('reports why the origin failed, how many bytes arrived and the size told', async () => {
     const result = await read((sink) => {
       sink.head({ totalBytes: 3 * SHARD_BYTES, startBytes: SHARD_BYTES, lengthBytes: SHARD_BYTES });
       sink.data(SHARD.subarray(0, 500));
@@ -222,6 +222,7 @@ describe('workers/origin-read', () => {
       kind: 'failed',
       error: { code: 'ORIGIN_REFUSED', message: 'expired', status: 403 },
       receivedBytes: 500,
+      totalBytes: 3 * SHARD_BYTES,
     });
   });
 

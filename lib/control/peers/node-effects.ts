@@ -228,6 +228,9 @@ export class NodeEffects implements FetchEffects {
       );
     } else {
       if (result.error.code === 'DIGEST_MISMATCH') facts.disproved(key, target);
+      // A later answer, of a part, need not tell the size again.
+      else if (result.totalBytes !== undefined)
+        facts.said(key, target.upstreamHost, result.totalBytes);
       this.#settle(fetch, attempt, result);
     }
   }

@@ -20,7 +20,7 @@ export class Stream {
   readonly #reply: Reply;
   readonly #options: FetchOptions;
   /** Shards this stream holds an interest in, by index. */
-  readonly #held = new Map<number, { resident: Resident; interest: Interest }>();
+  readonly #held = new Map<number, Held>();
   #shard: number;
   readonly #window: ReadWindow;
   /** Null until access is granted; the place of the first shard is withheld until then. */
@@ -233,9 +233,12 @@ export class Stream {
     const sliceBytes =
       shard > this.#shard ? null : shard === this.#request.shard ? this.#request.sliceBytes : 0;
     const options = { ...this.#options, sliceBytes };
-    const resident = this.#parts.loader.want(this.#request.blob.key, shard, options, interest);
-    if (this.#closed) this.#parts.loader.drop(resident, interest);
-    else this.#held.set(shard, { resident, interest });
+    const { loader } = this.#parts;
+    const { key } = this.#request.blob;
+    const isJoined = loader.find(key, shard) !== undefined;
+    const resident = loader.want(key, shard, options, interest);
+    if (this.#closed) loader.drop(resident, interest);
+    else this.#held.set(shard, { resident, interest, isJoined });
   }
 
   #placed(resident: Resident, cold: boolean): void {
@@ -295,13 +298,15 @@ export class Stream {
   }
 
   #failed(shard: number, error: ShoalError, of: OriginTarget | null): void {
+    const isJoined = this.#held.get(shard)?.isJoined === true;
     this.#held.delete(shard);
     // A shard that was only read ahead is requested again when it is needed.
     if (shard !== this.#shard) return;
-    // The fetch may be another client's, and so may the origin that failed: retry once with our
-    // own.
+    // The fetch may be another's, and so may the tries that it has used up and the origin that
+    // failed: retry once with our own.
     const mayRetry = this.#retried !== shard && !this.#closed;
-    if (!mayRetry || !mayBeOthers(error, of, this.#options.origin!)) this.#refuse(error);
+    if (!mayRetry || !mayBeOthers(error, of, this.#options.origin!, isJoined))
+      this.#refuse(error);
     else if (this.#grant !== null) this.#again(shard);
     // The running check decides whether this client has access.
     else this.#awaitsGrant = true;
@@ -356,14 +361,27 @@ export class Stream {
   }
 }
 
+/** A shard that a stream waits for. `isJoined`: it was here, or being fetched, before. */
+interface Held {
+  resident: Resident;
+  interest: Interest;
+  isJoined: boolean;
+}
+
 /**
  * Whether the error that a fetch ended with may be that of another client's origin (`of`), so that
  * a fetch with `own` may end in another way. After an outage, which takes long to show, it must be
- * known to be.
+ * known to be. `isJoined`: the fetch had begun before, and so had its tries at the origin.
  */
-function mayBeOthers(error: ShoalError, of: OriginTarget | null, own: OriginTarget): boolean {
+function mayBeOthers(
+  error: ShoalError,
+  of: OriginTarget | null,
+  own: OriginTarget,
+  isJoined: boolean,
+): boolean {
   const { code, status } = error;
   if (code === 'ORIGIN_REFUSED' && status < 500) return true;
+  if (code === 'ORIGIN_BROKEN' && isJoined) return true;
   if (of !== null && of.url === own.url && of.authorization === own.authorization) return false;
   if (code === 'ORIGIN_BROKEN' || code === 'DIGEST_MISMATCH') return true;
   return of !== null && of.upstreamHost !== own.upstreamHost && code.startsWith('ORIGIN_');

@@ -31,6 +31,7 @@ const { owners } = new Membership(
 describe('control/swarm-driver', () => {
   let driver: SwarmDriver;
   let arena: Arena;
+  let clock: ManualClock;
   let facts: BlobFacts;
   let jobs: PoolJob[];
   let ends: ((result: unknown) => void)[];
@@ -43,6 +44,7 @@ describe('control/swarm-driver', () => {
     [jobs, ends, tells, failures, missed, lines] = [[], [], [], [], [], []];
     arena = Arena.create(4 * SHARD_BYTES);
     facts = new BlobFacts();
+    clock = new ManualClock();
     const run = (job: PoolJob): Promise<unknown> => {
       jobs.push(job);
       return new Promise((end) => ends.push(end));
@@ -70,7 +72,7 @@ describe('control/swarm-driver', () => {
       pools: { run, origin } as unknown as Pools,
       facts,
       vouching: new Vouching({ registries: [], allow: [] }),
-      clock: new ManualClock(),
+      clock,
       random: Math.random,
       envelope: new Envelope({
         secret: new ClusterSecret(Buffer.alloc(32, 1)),
@@ -210,6 +212,22 @@ describe('control/swarm-driver', () => {
     tells[0]!({ kind: 'failed', error, receivedBytes: 4 });
     await settled();
     assert.deepEqual([facts.origins(KEY), facts.sizeOf(KEY)], [[], null]);
+  });
+
+  it('asks for the rest of a broken answer within the size that it told', async () => {
+    begin(SELF);
+    await settled();
+    const error = { code: 'ORIGIN_BROKEN', message: 'the connection was closed' };
+    const receivedBytes = 1_000_000;
+    arena.setReceived(0, receivedBytes);
+    tells[0]!({ kind: 'failed', error, receivedBytes, totalBytes: 64 * SHARD_BYTES });
+    ends[0]!(undefined);
+    await settled();
+    clock.advance(60_000);
+    await settled();
+    const last = jobs.at(-1)!;
+    assert.ok(last.kind === 'origin' && last.parts[0]!.fromBytes === receivedBytes);
+    assert.equal(last.totalBytes, 64 * SHARD_BYTES);
   });
 
   it('leaves a node that sends elsewhere for a blob of another size', async () => {

@@ -158,6 +158,25 @@ describe('control/streams', () => {
     }
   });
 
+  it('asks once more when a fetch that it has joined used up its tries', async () => {
+    const own = originOf(BLOB, 'Bearer t', null);
+    const broken = new ShoalError('ORIGIN_BROKEN', 'the connection was closed');
+    const at = streamFixture();
+    at.open();
+    await settled();
+    at.open({ id: 2 });
+    await settled();
+    assert.equal(at.fills.length, 1);
+    at.fills[0]!.failed(broken, own);
+    await settled();
+    const refused = (): unknown[] =>
+      at.replies.flatMap((reply) => (reply.kind === 'refused' ? [reply.id] : []));
+    assert.deepEqual([refused(), at.fills.length], [[1], 2]);
+    at.fills[1]!.failed(broken, own);
+    await settled();
+    assert.deepEqual([refused(), at.fills.length], [[1, 2], 2]);
+  });
+
   it('wants nothing any more once it is refused, whatever the front still asks for', async () => {
     const at = streamFixture();
     at.facts.sized(KEY, 40 * SHARD_BYTES, 'upstream');
