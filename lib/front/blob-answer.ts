@@ -46,6 +46,7 @@ export class BlobAnswer {
   /** What is here has another size: control has been asked which is right. */
   #isSizing = false;
   #sizings = 0;
+  #isComing = false;
   #sender: BodySender | null = null;
   #offsetBytes = 0;
   #opened = -1;
@@ -128,7 +129,15 @@ export class BlobAnswer {
       this.#tools.link.want(this.#stream!, first.shard, false);
       return false;
     }
+    if (waits && lengthBytes > 0) this.#comes(first.shard, arena.received(slot) / lengthBytes);
     return waits || !this.#sized(totalBytes);
+  }
+
+  /** With three quarters of the first shard here control requests the others, to come behind it. */
+  #comes(shard: number, part: number): void {
+    if (this.#isComing || part < 0.75 || this.#isAtMost(SMALL_READ_BYTES_MAX)) return;
+    this.#isComing = true;
+    this.#tools.link.want(this.#stream!, shard, true);
   }
 
   /** Whether the first requested byte can be sent now. */

@@ -109,7 +109,10 @@ export class OriginWindow {
 
   /** An answer has ended; only after `head`. */
   ended(nowMs: number): void {
-    if (--this.#coming === 0) this.#roundBusyMs += nowMs - this.#busySinceMs;
+    if (--this.#coming > 0) return;
+    this.#roundBusyMs += nowMs - this.#busySinceMs;
+    // The answer was shorter than a shard, or faster: the line is idle already.
+    this.#nextMs = -Infinity;
   }
 
   get #leadShards(): number {

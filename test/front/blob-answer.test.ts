@@ -318,6 +318,41 @@ describe('front/blob-answer', () => {
     assert.equal(f.at.heard.filter((message) => message.kind === 'close').length, 1);
   });
 
+  it('says when most of the first shard has come, but not for a small read', async () => {
+    for (const isSmall of [true, false]) {
+      const answer = f.get(isSmall ? { range: 'bytes=0-99' } : {});
+      const open = await f.at.hears('open');
+      const mostBytes = 0.75 * SHARD_BYTES;
+      const [most, rest] = [FIRST.subarray(0, mostBytes), FIRST.subarray(mostBytes)];
+      // Other nodes sent it: no byte is vouched for yet.
+      const place = f.at.place(0, most, TOTAL_BYTES, {
+        lengthBytes: SHARD_BYTES,
+        releasedBytes: 0,
+      });
+      f.opened(open, place, { totalBytes: null });
+      if (isSmall) {
+        f.at.arrives(0, rest);
+        assert.equal((await answer).body.length, 100);
+        assert.ok(f.at.heard.every(({ kind }) => kind !== 'want'));
+        continue;
+      }
+      const { id, shard, placed } = await f.at.hears('want');
+      assert.deepEqual([id, shard, placed], [open.id, 0, true]);
+      f.at.arrives(0, rest);
+      await f.at.hears('want');
+      f.at.says({
+        kind: 'granted',
+        id,
+        shard: 1,
+        ...f.at.place(1, SECOND, TOTAL_BYTES),
+        checksum: null,
+        totalBytes: TOTAL_BYTES,
+        cold: true,
+      });
+      assert.equal((await answer).body.length, TOTAL_BYTES);
+    }
+  });
+
   it('asks again when the slot was taken before it looked', async () => {
     const answer = f.get();
     const open = await f.at.hears('open');

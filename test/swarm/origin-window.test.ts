@@ -113,6 +113,20 @@ describe('swarm/origin-window', () => {
     assert.equal(window.pauseMs(51), 0);
   });
 
+  it('goes on at once after a blob shorter than a shard', () => {
+    const window = new OriginWindow(STREAMS_MAX);
+    window.begun(0);
+    window.head(10, 10);
+    window.arrived(1_610, SHARD_BYTES, true);
+    window.ended(1_610);
+    window.begun(1_610);
+    assert.ok(window.pauseMs(1_621) > 0);
+    window.head(1_620, 10);
+    window.arrived(1_621, 300, true);
+    window.ended(1_621);
+    assert.equal(window.pauseMs(1_621), 0);
+  });
+
   it('is not misled by an answer that ends without a byte', () => {
     const window = new OriginWindow(STREAMS_MAX);
     for (let at = 0; at < 50; at++) {

@@ -123,9 +123,10 @@ export class Stream {
     );
   }
 
-  /** The client has advanced to `shard`. */
+  /** The client has advanced to `shard`, or begins with it. */
   at(shard: number, placed: boolean): void {
     if (this.#closed) return;
+    const isFirst = shard === this.#shard;
     this.#shard = shard;
     this.#window.at(shard);
     for (const [held, { resident, interest }] of this.#held) {
@@ -135,7 +136,7 @@ export class Stream {
     }
     if (!placed) this.#place(shard);
     this.#readAhead();
-    if (this.#grant !== null) this.#noteRead(shard * SHARD_BYTES);
+    if (this.#grant !== null && !isFirst) this.#noteRead(shard * SHARD_BYTES);
   }
 
   /**
@@ -281,7 +282,9 @@ export class Stream {
       stale: this.#grant.stale,
       turnMs: this.#turnMs,
     });
-    this.#readAhead();
+    // Nodes that others ask, too, get requests in any order: the first shard is to come first
+    // (`at`).
+    if (!cold || this.#parts.shardsTogether() > 1) this.#readAhead();
     this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);
   }
 
@@ -305,8 +308,7 @@ export class Stream {
     // The fetch may be another's, and so may the tries that it has used up and the origin that
     // failed: retry once with our own.
     const mayRetry = this.#retried !== shard && !this.#closed;
-    if (!mayRetry || !mayBeOthers(error, of, this.#options.origin!, isJoined))
-      this.#refuse(error);
+    if (!mayRetry || !mayBeOthers(error, of, this.#options.origin!, isJoined)) this.#refuse(error);
     else if (this.#grant !== null) this.#again(shard);
     // The running check decides whether this client has access.
     else this.#awaitsGrant = true;
@@ -332,7 +334,8 @@ export class Stream {
 
   #readAhead(): void {
     const { facts, slotCount, open, innerShards, shardsTogether } = this.#parts;
-    const totalBytes = facts.totalOf(this.#request.blob.key);
+    // A manifest's word is enough for what is fetched next.
+    const totalBytes = facts.totalOf(this.#request.blob.key) ?? this.#size.bytes;
     if (totalBytes === null) return;
     // Shards read ahead stay in memory until they are read. More than this stream's share would
     // evict what is read next.

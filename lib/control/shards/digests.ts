@@ -5,6 +5,7 @@ import {
   BLOB_FACTS_MAX,
   DIGEST_AHEAD_SHARDS,
   DIGEST_JOB_SHARDS_MAX,
+  DIGEST_JOB_SHARDS_MIN,
   DIGEST_PATIENCE_MS,
   DIGEST_STARTS_OVER_MAX,
 } from '../limits.ts';
@@ -123,9 +124,14 @@ export class Digests {
     while (followed.next < followed.shards && this.#followed.peek(key) === followed) {
       const first = this.#next(key, followed);
       if (first === null) break;
-      const shards = [first, ...this.#behind(key, followed)].map(
-        ({ slot, generation, lengthBytes }) => ({ slot, generation, lengthBytes }),
-      );
+      const here = [first, ...this.#behind(key, followed)];
+      // Few jobs: each costs two wake-ups, and the first one starts the thread.
+      if (here.length < DIGEST_JOB_SHARDS_MIN && !this.#isHere(key, followed)) break;
+      const shards = here.map(({ slot, generation, lengthBytes }) => ({
+        slot,
+        generation,
+        lengthBytes,
+      }));
       const offsetBytes = followed.next * SHARD_BYTES;
       const result = await this.#pinned({ kind: 'update', key, offsetBytes, shards });
       this.#letGo(followed);
@@ -182,17 +188,20 @@ export class Digests {
     const { loader } = this.#parts;
     const resident = loader.find(key, followed.next);
     if (resident?.phase === 'complete') return resident;
-    for (
-      followed.seen = Math.max(followed.seen, followed.next);
-      followed.seen < followed.shards;
-      followed.seen++
-    )
-      if (!loader.has(key, followed.seen)) return null;
+    if (!this.#isHere(key, followed)) return null;
     // `completed` is called when it has been read.
     this.#letGo(followed);
     const interest: Interest = { placed: () => undefined, failed: () => undefined };
     followed.back = { interest, resident: loader.want(key, followed.next, NO_WAY, interest) };
     return null;
+  }
+
+  /** Whether all shards that are not hashed yet are here, in memory or on disk. */
+  #isHere(key: string, followed: Followed): boolean {
+    followed.seen = Math.max(followed.seen, followed.next);
+    while (followed.seen < followed.shards && this.#parts.loader.has(key, followed.seen))
+      followed.seen++;
+    return followed.seen === followed.shards;
   }
 
   /**

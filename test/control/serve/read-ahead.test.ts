@@ -27,6 +27,9 @@ describe('control/streams reading ahead', () => {
       sequential: options.sequential ?? false,
     });
     await settled();
+    // The front says that the first shard comes.
+    at.streams.want(1, options.shard ?? 0, true);
+    await settled();
     return at;
   }
 
@@ -96,7 +99,35 @@ describe('control/streams reading ahead', () => {
     const at = streamFixture();
     at.open();
     await settled();
+    at.streams.want(1, 0, true);
+    await settled();
     assert.deepEqual(at.wanted(), [0]);
+  });
+
+  it('waits for the first shard to come, but not on a node that is alone', async () => {
+    for (const [shardsTogether, wanted] of [
+      [1, [0]],
+      [8, range(0, 8)],
+    ] as const) {
+      const at = streamFixture({ shardsTogether });
+      at.facts.sized(KEY, 9 * SHARD_BYTES, 'upstream');
+      at.open();
+      await settled();
+      assert.deepEqual(at.wanted(), wanted);
+      at.streams.want(1, 0, true);
+      await settled();
+      assert.deepEqual(at.wanted(), range(0, 8));
+    }
+  });
+
+  it('goes by the size that a manifest says, before the first shard is whole', async () => {
+    const at = streamFixture();
+    at.gate.saidBytes = () => 3 * SHARD_BYTES;
+    at.open();
+    await settled();
+    at.streams.want(1, 0, true);
+    await settled();
+    assert.deepEqual([at.facts.totalOf(KEY), at.wanted()], [null, [0, 1, 2]]);
   });
 
   it('keeps the failure of a shard ahead to itself, and retries it when needed', async () => {

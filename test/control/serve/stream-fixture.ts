@@ -41,6 +41,7 @@ export function streamFixture(
     slots?: number;
     layers?: number;
     openElsewhere?: number;
+    shardsTogether?: number;
     check?: 'strict' | 'off';
     /** Instead of the test's `fills`. */
     fill?: FillFromSwarm;
@@ -88,7 +89,7 @@ export function streamFixture(
       facts: at.facts,
       slotCount: at.arena.slotCount,
       innerShards: () => () => false,
-      shardsTogether: () => 1,
+      shardsTogether: () => options.shardsTogether ?? 1,
       ahead,
       trace,
       nowMs: () => 0,

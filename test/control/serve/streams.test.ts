@@ -79,6 +79,8 @@ describe('control/streams', () => {
     at.facts.sized(KEY, 10 * SHARD_BYTES, 'upstream');
     at.open({ shard: 1, sliceBytes: 700 });
     await settled();
+    at.streams.want(1, 1, true);
+    await settled();
     assert.deepEqual(
       at.fills.slice(0, 3).map(({ resident, way }) => [resident.shard, way.sliceBytes]),
       [
@@ -208,6 +210,8 @@ describe('control/streams', () => {
     at.facts.sized(KEY, 40 * SHARD_BYTES, 'upstream');
     at.open();
     await settled();
+    at.streams.want(1, 0, true);
+    await settled();
     await at.deliver(0, 40 * SHARD_BYTES);
     at.streams.want(1, 1, false);
     const next = at.fills[1]!.resident;
@@ -271,6 +275,8 @@ describe('control/streams', () => {
       at.facts.sized(KEY, 4 * SHARD_BYTES, 'upstream');
       at.open();
       await settled();
+      at.streams.want(1, 0, true);
+      await settled();
       assert.equal(at.streams.close(1, whole), true);
       assert.deepEqual(
         at.fills.map((fill) => fill.abandoned),
@@ -292,9 +298,13 @@ describe('control/streams', () => {
     at.facts.sized(KEY, 4 * SHARD_BYTES, 'upstream');
     at.open();
     await settled();
+    at.streams.want(1, 0, true);
+    await settled();
     at.streams.close(1, false);
     at.clock.advance(ABORT_GRACE_MS - 1);
     at.open({ id: 2, shard: 1 });
+    await settled();
+    at.streams.want(2, 1, true);
     await settled();
     at.clock.advance(1);
     assert.deepEqual(

@@ -4,6 +4,7 @@ import { Digests } from '../../../lib/control/shards/digests.ts';
 import {
   BLOB_DIGESTS_MAX,
   DIGEST_AHEAD_SHARDS,
+  DIGEST_JOB_SHARDS_MIN,
   DIGEST_PATIENCE_MS,
 } from '../../../lib/control/limits.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
@@ -32,14 +33,21 @@ describe('control/digests', () => {
   let verdicts: string[];
   let digests: Digests;
   let hashes: Map<string, { hash: Hash; bytes: number }>;
+  /** The thread ends before the next job of this kind. */
+  let endsBefore: DigestJob['kind'] | null;
 
   beforeEach(() => {
     at = loaderFixture({ slots: 8, disk: true });
     jobs = [];
     verdicts = [];
     hashes = new Map();
+    endsBefore = null;
     const run = async (job: DigestJob): Promise<DigestResult> => {
       jobs.push(job);
+      if (job.kind === endsBefore) {
+        endsBefore = null;
+        hashes.clear();
+      }
       if (job.kind === 'update') {
         if (job.offsetBytes === 0) hashes.set(job.key, { hash: createHash('sha256'), bytes: 0 });
         const hashing = hashes.get(job.key);
@@ -72,12 +80,17 @@ describe('control/digests', () => {
   });
 
   /** Brings a shard into memory, and tells the digests. */
-  async function bring(key: string, shard: number, bytes = shardBytes(shard)): Promise<void> {
+  async function bring(
+    key: string,
+    shard: number,
+    bytes = shardBytes(shard),
+    totalBytes = TOTAL_BYTES,
+  ): Promise<void> {
     at.loader.want(key, shard, OPTIONS, new Listener());
     await settled();
     at.arena.bytes(at.loader.find(key, shard)!.slot).set(bytes);
-    await at.deliver(shard, TOTAL_BYTES);
-    digests.completed(at.loader.find(key, shard)!, TOTAL_BYTES);
+    await at.deliver(shard, totalBytes);
+    digests.completed(at.loader.find(key, shard)!, totalBytes);
     await settled();
   }
 
@@ -105,10 +118,25 @@ describe('control/digests', () => {
     assert.deepEqual(verdicts, [`held ${KEY}`]);
   });
 
+  it('hashes several shards in one job, and at the end what is left', async () => {
+    const shards = DIGEST_JOB_SHARDS_MIN + 2;
+    const bytes = Buffer.alloc(SHARD_BYTES);
+    const counts = (): number[] =>
+      jobs.flatMap((job) => (job.kind === 'update' ? [job.shards.length] : []));
+    const seen: number[][] = [];
+    for (let shard = 0; shard < shards; shard++) {
+      await bring(KEY, shard, bytes, shards * SHARD_BYTES);
+      seen.push(counts());
+    }
+    const first = DIGEST_JOB_SHARDS_MIN;
+    const none = Array.from({ length: first - 1 }, () => []);
+    assert.deepEqual(seen, [...none, [first], [first], [first, 2]]);
+    assert.deepEqual(verdicts, [`broken ${KEY}`]);
+  });
+
   it('hashes a blob anew when the thread ended with its hash, and blames nobody', async () => {
-    for (const shard of [0, 1]) await bring(KEY, shard);
-    hashes.clear();
-    await bring(KEY, 2);
+    endsBefore = 'finish';
+    for (const shard of [0, 1, 2]) await bring(KEY, shard);
     assert.deepEqual(updates(), [0, 1, 2, 0, 1, 2]);
     assert.deepEqual(verdicts, [`held ${KEY}`]);
   });
