@@ -27,8 +27,8 @@ export const DIGEST_AHEAD_SHARDS = 256;
 /** Shards hashed in one job of the digest's thread: other blobs wait for them, 10 ms or so. */
 export const DIGEST_JOB_SHARDS_MAX = 8;
 
-/** As long as others of the blob are yet to come, at least so many are hashed in one job. */
-export const DIGEST_JOB_SHARDS_MIN = 4;
+/** Shards of a blob that the first job of a node waits for, if the blob has so many. */
+export const DIGEST_FIRST_SHARDS = 4;
 
 /**
  * A digest without progress for this long waits for a shard that no client reads: the shard is read

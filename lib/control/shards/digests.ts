@@ -4,8 +4,8 @@ import {
   BLOB_DIGESTS_MAX,
   BLOB_FACTS_MAX,
   DIGEST_AHEAD_SHARDS,
+  DIGEST_FIRST_SHARDS,
   DIGEST_JOB_SHARDS_MAX,
-  DIGEST_JOB_SHARDS_MIN,
   DIGEST_PATIENCE_MS,
   DIGEST_STARTS_OVER_MAX,
 } from '../limits.ts';
@@ -63,6 +63,7 @@ export class Digests {
   readonly #parts: DigestParts;
   readonly #followed: LRUCache<string, Followed>;
   readonly #held = new LRUCache<string, true>({ max: BLOB_FACTS_MAX });
+  #hasBegun = false;
 
   constructor(parts: DigestParts) {
     this.#parts = parts;
@@ -125,8 +126,10 @@ export class Digests {
       const first = this.#next(key, followed);
       if (first === null) break;
       const here = [first, ...this.#behind(key, followed)];
-      // Few jobs: each costs two wake-ups, and the first one starts the thread.
-      if (here.length < DIGEST_JOB_SHARDS_MIN && !this.#isHere(key, followed)) break;
+      // The first job starts the thread, which is not to hold up the first shards of a pull.
+      const mayWait = !this.#hasBegun && here.length < DIGEST_FIRST_SHARDS;
+      if (mayWait && !this.#isHere(key, followed)) break;
+      this.#hasBegun = true;
       const shards = here.map(({ slot, generation, lengthBytes }) => ({
         slot,
         generation,

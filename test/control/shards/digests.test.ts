@@ -4,7 +4,7 @@ import { Digests } from '../../../lib/control/shards/digests.ts';
 import {
   BLOB_DIGESTS_MAX,
   DIGEST_AHEAD_SHARDS,
-  DIGEST_JOB_SHARDS_MIN,
+  DIGEST_FIRST_SHARDS,
   DIGEST_PATIENCE_MS,
 } from '../../../lib/control/limits.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
@@ -118,19 +118,17 @@ describe('control/digests', () => {
     assert.deepEqual(verdicts, [`held ${KEY}`]);
   });
 
-  it('hashes several shards in one job, and at the end what is left', async () => {
-    const shards = DIGEST_JOB_SHARDS_MIN + 2;
+  it('waits for several shards before its first job, and for none afterwards', async () => {
+    const shards = DIGEST_FIRST_SHARDS + 2;
     const bytes = Buffer.alloc(SHARD_BYTES);
-    const counts = (): number[] =>
-      jobs.flatMap((job) => (job.kind === 'update' ? [job.shards.length] : []));
     const seen: number[][] = [];
     for (let shard = 0; shard < shards; shard++) {
       await bring(KEY, shard, bytes, shards * SHARD_BYTES);
-      seen.push(counts());
+      seen.push(jobs.flatMap((job) => (job.kind === 'update' ? [job.shards.length] : [])));
     }
-    const first = DIGEST_JOB_SHARDS_MIN;
+    const first = DIGEST_FIRST_SHARDS;
     const none = Array.from({ length: first - 1 }, () => []);
-    assert.deepEqual(seen, [...none, [first], [first], [first, 2]]);
+    assert.deepEqual(seen, [...none, [first], [first, 1], [first, 1, 1]]);
     assert.deepEqual(verdicts, [`broken ${KEY}`]);
   });
 
