@@ -111,7 +111,7 @@ export class OriginWindow {
   ended(nowMs: number): void {
     if (--this.#coming > 0) return;
     this.#roundBusyMs += nowMs - this.#busySinceMs;
-    // The answer was shorter than a shard, or faster: the line is idle already.
+    // The line is idle: the answer was shorter than a shard, or faster.
     this.#nextMs = -Infinity;
   }
 

@@ -126,7 +126,7 @@ export class Stream {
   /** The client has advanced to `shard`, or begins with it. */
   at(shard: number, placed: boolean): void {
     if (this.#closed) return;
-    const isFirst = shard === this.#shard;
+    const hasMoved = shard !== this.#shard;
     this.#shard = shard;
     this.#window.at(shard);
     for (const [held, { resident, interest }] of this.#held) {
@@ -136,7 +136,7 @@ export class Stream {
     }
     if (!placed) this.#place(shard);
     this.#readAhead();
-    if (this.#grant !== null && !isFirst) this.#noteRead(shard * SHARD_BYTES);
+    if (this.#grant !== null && hasMoved) this.#noteRead(shard * SHARD_BYTES);
   }
 
   /**
