@@ -29,7 +29,9 @@ export class IoQueue {
   readonly #clock: Clock;
   readonly #waiting: Record<IoKind, Waiting[]> = { read: [], write: [] };
   readonly #running: Record<IoKind, number> = { read: 0, write: 0 };
-  #overdue = 0;
+  /** The running jobs, in the order they began. */
+  readonly #jobs = new Set<{ sinceMs: number }>();
+  #isWatched = false;
 
   constructor(depth: number, clock: Clock) {
     this.#depth = depth;
@@ -40,26 +42,49 @@ export class IoQueue {
    * Runs `job` in its turn and settles as it does, or rejects with DiskStalled before it starts.
    */
   async run<T>(kind: IoKind, job: () => Promise<T>): Promise<T> {
-    if (this.#overdue > 0) throw new DiskStalled();
-    await new Promise<void>((start, refuse) => {
-      this.#waiting[kind].push({ start, refuse });
-      this.#next();
-    });
-    let overdue = false;
-    const timer = this.#clock.after(CACHE_STALL_MS, () => {
-      overdue = true;
-      this.#overdue++;
-      for (const waiting of [...this.#waiting.read.splice(0), ...this.#waiting.write.splice(0)])
-        waiting.refuse(new DiskStalled());
-    });
+    if (this.#isOverdue()) throw new DiskStalled();
+    if (this.#hasRoom()) this.#running[kind]++;
+    else
+      await new Promise<void>((start, refuse) => {
+        this.#waiting[kind].push({ start, refuse });
+      });
+    const running = { sinceMs: this.#clock.nowMs() };
+    this.#jobs.add(running);
+    this.#watch();
     try {
       return await job();
     } finally {
-      timer.cancel();
-      if (overdue) this.#overdue--;
+      this.#jobs.delete(running);
       this.#running[kind]--;
       this.#next();
     }
+  }
+
+  /** Whether a running job is overdue; the first of them is the oldest. */
+  #isOverdue(): boolean {
+    for (const { sinceMs } of this.#jobs) return this.#clock.nowMs() - sinceMs >= CACHE_STALL_MS;
+    return false;
+  }
+
+  /** Looks when the first job will be overdue that is not yet. One timer serves all jobs. */
+  #watch(): void {
+    if (this.#isWatched) return;
+    const nowMs = this.#clock.nowMs();
+    for (const { sinceMs } of this.#jobs) {
+      const leftMs = sinceMs + CACHE_STALL_MS - nowMs;
+      if (leftMs <= 0) continue;
+      this.#isWatched = true;
+      this.#clock.after(leftMs, () => this.#look());
+      return;
+    }
+  }
+
+  #look(): void {
+    this.#isWatched = false;
+    this.#watch();
+    if (!this.#isOverdue()) return;
+    for (const waiting of [...this.#waiting.read.splice(0), ...this.#waiting.write.splice(0)])
+      waiting.refuse(new DiskStalled());
   }
 
   /** Whether a job is running or waiting. */
@@ -72,8 +97,13 @@ export class IoQueue {
     return this.#waiting[kind].length;
   }
 
+  /** Nothing waits while there is room. */
+  #hasRoom(): boolean {
+    return this.#running.read + this.#running.write < this.#depth;
+  }
+
   #next(): void {
-    while (this.#running.read + this.#running.write < this.#depth) {
+    while (this.#hasRoom()) {
       const writeDue =
         this.#waiting.write.length > 0 &&
         (this.#running.write === 0 || this.#waiting.read.length === 0);

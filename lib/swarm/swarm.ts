@@ -156,10 +156,9 @@ export class Swarm {
    * the members are now; see Tracker.
    */
   innerShards(): (index: number) => boolean {
+    if (this.#membership.agents.size <= 1) return () => false;
     const { fanout } = this.#shape();
-    return fanout > 1 && this.#membership.agents.size > 1
-      ? innerShards(this.#self.node, fanout)
-      : () => false;
+    return fanout > 1 ? innerShards(this.#self.node, fanout) : () => false;
   }
 
   /** Shards whose uploads may share the uplink; see upload-turns.ts. */

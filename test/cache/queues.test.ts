@@ -57,6 +57,33 @@ describe('cache/io-queue before a disk that hangs', () => {
     assert.equal(await hanging, 'late');
     assert.equal(await queue.run('read', () => Promise.resolve('again')), 'again');
   });
+
+  it('judges each job by when it began, with one timer for all', async () => {
+    const clock = new ManualClock();
+    let timers = 0;
+    const queue = new IoQueue(2, {
+      wallMs: () => clock.wallMs(),
+      nowMs: () => clock.nowMs(),
+      after: (delayMs, fire) => {
+        timers++;
+        return clock.after(delayMs, fire);
+      },
+    });
+    for (let job = 0; job < 100; job++) await queue.run('write', () => Promise.resolve());
+    assert.equal(timers, 1);
+    clock.advance(CACHE_STALL_MS - 1);
+    void queue.run('read', () => new Promise<void>(() => undefined));
+    await turn();
+    clock.advance(CACHE_STALL_MS / 2);
+    void queue.run('read', () => new Promise<void>(() => undefined));
+    const behind = queue.run('read', () => Promise.resolve('never begun'));
+    await turn();
+    clock.advance(CACHE_STALL_MS / 2 - 1);
+    assert.equal(queue.waiting('read'), 1);
+    clock.advance(1);
+    await assert.rejects(behind, DiskStalled);
+    assert.equal(timers, 3);
+  });
 });
 
 describe('cache/header-writer', () => {
