@@ -1,10 +1,16 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { ShoalError, type ErrorCode } from '../errors.ts';
-import { BRIEF_READ_BYTES_MAX, SIZE_QUESTIONS_MAX, SMALL_READ_BYTES_MAX } from './limits.ts';
+import {
+  BRIEF_READ_BYTES_MAX,
+  READ_AHEAD_FROM,
+  SIZE_QUESTIONS_MAX,
+  SMALL_READ_BYTES_MAX,
+} from './limits.ts';
 import { SHARD_BYTES } from '../limits.ts';
 import { otherSize } from '../registry/blob-size.ts';
 import {
   ifRangeHolds,
+  isAtMost,
   noneMatchFails,
   parseRange,
   resolveRange,
@@ -100,7 +106,7 @@ export class BlobAnswer {
   }
 
   get isBrief(): boolean {
-    return this.#isAtMost(BRIEF_READ_BYTES_MAX);
+    return isAtMost(this.#range, BRIEF_READ_BYTES_MAX);
   }
 
   /**
@@ -133,11 +139,12 @@ export class BlobAnswer {
     return waits || !this.#sized(totalBytes);
   }
 
-  /** With three quarters of the first shard here control requests the others, to come behind it. */
+  /** `part` of the first shard is here: control may request the others, to come behind it. */
   #comes(shard: number, part: number): void {
-    if (this.#isComing || part < 0.75 || this.#isAtMost(SMALL_READ_BYTES_MAX)) return;
+    if (this.#isComing || part < READ_AHEAD_FROM || this.#stream === null) return;
     this.#isComing = true;
-    this.#tools.link.want(this.#stream!, shard, true);
+    if (!isAtMost(this.#range, SMALL_READ_BYTES_MAX))
+      this.#tools.link.want(this.#stream, shard, true);
   }
 
   /** Whether the first requested byte can be sent now. */
@@ -150,16 +157,6 @@ export class BlobAnswer {
       place !== undefined &&
       this.#tools.arena.sendableTo(place.slot, within) > within &&
       this.#tools.arena.generation(place.slot) === place.generation
-    );
-  }
-
-  /** Whether the request's range covers at most `bytes`. */
-  #isAtMost(bytes: number): boolean {
-    const range = this.#range;
-    return (
-      range.kind === 'from' &&
-      range.endBytes !== undefined &&
-      range.endBytes - range.startBytes <= bytes
     );
   }
 
@@ -178,7 +175,7 @@ export class BlobAnswer {
         sliceBytes: fromBytes % SHARD_BYTES,
         untilShard: this.#lastShard(shard),
         sequential: this.#range.kind !== 'from' || this.#range.endBytes !== undefined,
-        small: this.#isAtMost(SMALL_READ_BYTES_MAX),
+        small: isAtMost(this.#range, SMALL_READ_BYTES_MAX),
         requestId,
         ...(traceparent === '' ? {} : { traceparent }),
       },
@@ -373,6 +370,9 @@ export class BlobAnswer {
   #sent(bytes: number, shard: number, slot: number): void {
     const fromBytes = this.#offsetBytes + this.#account.sentBytes - shard * SHARD_BYTES;
     this.#account.sent(bytes, shard, fromBytes, slot, this.#stream !== null);
+    const part = (fromBytes + bytes) / this.#tools.arena.length(slot);
+    // With the whole shard the next one is asked for anyway.
+    if (shard === this.#opened && part < 1) this.#comes(shard, part);
   }
 
   #finish(failed: boolean, error: ErrorCode | null): void {

@@ -22,6 +22,12 @@ export const THROTTLE_BURST_MS = 20;
 export const TURN_BYTES = 4 * 1024 * 1024;
 
 /**
+ * Part of a reader's first shard that is here when control requests the others: the first comes
+ * alone, and the line goes on without a pause.
+ */
+export const READ_AHEAD_FROM = 0.75;
+
+/**
  * A read of at most this size is woken for each piece, without batching: overlaybd reads 64 KiB,
  * rarely more.
  */

@@ -44,6 +44,15 @@ export function parseRange(header: string | undefined): ParsedRange {
     : { kind: 'from', startBytes, endBytes: exact(last) };
 }
 
+/** Whether a range covers at most `bytes`, whatever the size is. */
+export function isAtMost(range: ParsedRange, bytes: number): boolean {
+  return (
+    range.kind === 'from' &&
+    range.endBytes !== undefined &&
+    range.endBytes - range.startBytes <= bytes
+  );
+}
+
 /**
  * Reads `bytes=a-b`, the form of nearly every read, at a tenth of what the expression costs; null:
  * not of that form.

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { SIZE_QUESTIONS_MAX } from '../../lib/front/limits.ts';
+import { READ_AHEAD_FROM, SIZE_QUESTIONS_MAX } from '../../lib/front/limits.ts';
 import { connect } from 'node:net';
 import { SlotSource } from '../../lib/io/arena.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
@@ -322,7 +322,7 @@ describe('front/blob-answer', () => {
     for (const isSmall of [true, false]) {
       const answer = f.get(isSmall ? { range: 'bytes=0-99' } : {});
       const open = await f.at.hears('open');
-      const mostBytes = 0.75 * SHARD_BYTES;
+      const mostBytes = READ_AHEAD_FROM * SHARD_BYTES;
       const [most, rest] = [FIRST.subarray(0, mostBytes), FIRST.subarray(mostBytes)];
       // Other nodes sent it: no byte is vouched for yet.
       const place = f.at.place(0, most, TOTAL_BYTES, {
@@ -351,6 +351,26 @@ describe('front/blob-answer', () => {
       });
       assert.equal((await answer).body.length, TOTAL_BYTES);
     }
+  });
+
+  it('says so, too, when the bytes go on to the client as they come', async () => {
+    const answer = f.get();
+    const open = await f.at.hears('open');
+    const parts = [0, 0.5, READ_AHEAD_FROM, 1].map((part) => part * SHARD_BYTES);
+    const piece = (index: number): Buffer => FIRST.subarray(parts[index], parts[index + 1]);
+    const place = f.at.place(0, piece(0), TOTAL_BYTES, { lengthBytes: SHARD_BYTES });
+    f.opened(open, place);
+    await until(() => f.tiers.length > 0, 'the first bytes');
+    assert.ok(f.at.heard.every(({ kind }) => kind !== 'want'));
+    f.at.arrives(0, piece(1));
+    const { id, shard, placed } = await f.at.hears('want');
+    assert.deepEqual([id, shard, placed], [open.id, 0, true]);
+    f.at.arrives(0, piece(2));
+    assert.equal((await f.at.hears('want')).shard, 1);
+    const second = f.at.place(1, SECOND, TOTAL_BYTES);
+    const message = { id, shard: 1, ...second, checksum: null, totalBytes: TOTAL_BYTES };
+    f.at.says({ kind: 'granted', ...message, cold: true });
+    assert.equal((await answer).body.length, TOTAL_BYTES);
   });
 
   it('asks again when the slot was taken before it looked', async () => {
