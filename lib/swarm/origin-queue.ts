@@ -261,8 +261,7 @@ export class OriginQueue<Want extends OriginWant> {
       };
       const hasRoom = this.#hasRoom(upstream, this.#waiting[at]!);
       if (!hasRoom && !isWaitedFor) full.add(host);
-      const together =
-        hasRoom && this.#hasShare(this.#waiting[at]!) ? this.#together(this.#waiting[at]!) : null;
+      const together = hasRoom && this.#hasShare(this.#waiting[at]!) ? this.#together(at) : null;
       if (together === null) {
         at++;
         continue;
@@ -312,22 +311,21 @@ export class OriginQueue<Want extends OriginWant> {
     return window;
   }
 
-  /** The reads of one request that begins with `first`; null: not yet. */
-  #together(first: Want): Want[] | null {
+  /** The reads of one request that begins with the one at `at`; null: not yet. */
+  #together(at: number): Want[] | null {
+    const first = this.#waiting[at]!;
     if (!first.shares) return [first];
     const { inOrderRequests, fewRequests, requestShards } = this.#limits;
     const { requests, wants } = this.#series.get(first.series)!;
     if (first.alone && requests >= inOrderRequests) return null;
     const together = [first];
-    while (together.length < requestShards) {
-      const index = first.index + together.length;
-      const next = wants.has(index)
-        ? this.#waiting.find(
-            (want) => want.shares && want.index === index && want.series === first.series,
-          )
-        : undefined;
-      if (next === undefined) break;
-      together.push(next);
+    // Those of a series wait in the order of the blob.
+    for (let next = at + 1; next < this.#waiting.length; next++) {
+      if (together.length === requestShards) break;
+      const want = this.#waiting[next]!;
+      if (want.series !== first.series || !want.shares) continue;
+      if (want.index > first.index + together.length) break;
+      if (want.index === first.index + together.length) together.push(want);
     }
     if (!first.alone) return together;
     // Once the shard before has come a reader may be waiting for this one, with nothing more to ask

@@ -60,6 +60,7 @@ export class Ranking {
    * more.
    */
   top(shard: ShardId): readonly NodeId[] {
+    if (this.#nodes.length <= 1) return this.#nodes;
     let ranks = this.#ranks.get(shard.key);
     const index = rankIndex(shard);
     const known = ranks?.get(index);

@@ -129,6 +129,7 @@ const FOUNDATION = new Set([
   'heap.ts',
   'span.ts',
   'version.ts',
+  'repeat-cache.ts',
   'share-queue.ts',
   'shard.ts',
   'docker-hub.ts',

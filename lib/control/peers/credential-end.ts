@@ -40,6 +40,8 @@ interface Use {
 export class CredentialEnds {
   readonly #clock: Pick<Clock, 'wallMs'>;
   readonly #uses = new LRUCache<string, Use>({ max: CREDENTIALS_WATCHED_MAX });
+  /** The one used last: the shards of a blob come with one credential. */
+  #last: (Credential & { use: Use }) | null = null;
 
   constructor(clock: Pick<Clock, 'wallMs'>) {
     this.#clock = clock;
@@ -79,6 +81,9 @@ export class CredentialEnds {
   }
 
   #useOf(credential: Credential): Use {
+    const { url, authorization } = credential;
+    if (this.#last?.url === url && this.#last.authorization === authorization)
+      return this.#last.use;
     const series = seriesOf(credential);
     let use = this.#uses.get(series);
     if (use === undefined) {
@@ -91,6 +96,7 @@ export class CredentialEnds {
       };
       this.#uses.set(series, use);
     }
+    this.#last = { url, authorization, use };
     return use;
   }
 }

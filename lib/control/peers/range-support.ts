@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../clock.ts';
+import { RepeatCache } from '../../repeat-cache.ts';
 import { RANGE_HOSTS_MAX, RANGE_OBJECTS_MAX, RANGE_SUPPORT_TTL_MS } from './limits.ts';
 
 export type RangeSupport = 'parts' | 'whole' | 'unknown';
@@ -11,12 +12,12 @@ export type RangeSupport = 'parts' | 'whole' | 'unknown';
  */
 export class RangeMemory {
   readonly #clock: Clock;
-  readonly #objects: LRUCache<string, { support: 'parts' | 'whole'; held: boolean; atMs: number }>;
+  readonly #objects: RepeatCache<{ support: 'parts' | 'whole'; held: boolean; atMs: number }>;
   readonly #hosts: LRUCache<string, { partsMs: number; wholeMs: number }>;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#objects = new LRUCache({ max: RANGE_OBJECTS_MAX });
+    this.#objects = new RepeatCache({ max: RANGE_OBJECTS_MAX });
     this.#hosts = new LRUCache({ max: RANGE_HOSTS_MAX });
   }
 

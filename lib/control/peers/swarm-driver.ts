@@ -241,9 +241,8 @@ export class SwarmDriver {
   /** Whether the blob's origin serves it only as a whole, as far as this node knows. */
   #isWhole(key: string, { origin }: FetchOptions): boolean {
     const origins = this.#parts.facts.origins(key);
-    return [...(origin === null ? [] : [origin]), ...origins].some(
-      (one) => this.#transfers.support(one) === 'whole',
-    );
+    const all = origin === null || origins.includes(origin) ? origins : [origin, ...origins];
+    return all.some((one) => this.#transfers.support(one) === 'whole');
   }
 
   /** Whether this node is the first owner, or the first root, of the blob's first shard. */

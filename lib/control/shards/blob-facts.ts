@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache';
 import { strongerSize, type BlobSize, type SizeProvenance } from '../../registry/blob-size.ts';
 import type { OriginTarget } from '../../origin-target.ts';
+import { RepeatCache } from '../../repeat-cache.ts';
 import { BLOB_FACTS_BYTES_MAX, BLOB_FACTS_MAX } from '../limits.ts';
 
 interface Facts {
@@ -30,7 +30,7 @@ const FACTS_BYTES = 200;
 
 /** What this node knows of blobs in addition to their bytes. Kept in memory only, bounded. */
 export class BlobFacts {
-  readonly #facts = new LRUCache<string, Facts>({
+  readonly #facts = new RepeatCache<Facts>({
     max: BLOB_FACTS_MAX,
     maxSize: BLOB_FACTS_BYTES_MAX,
     sizeCalculation: sizeOf,
