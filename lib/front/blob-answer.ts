@@ -143,8 +143,8 @@ export class BlobAnswer {
   #comes(shard: number, part: number): void {
     if (this.#isComing || part < READ_AHEAD_FROM || this.#stream === null) return;
     this.#isComing = true;
-    if (!isAtMost(this.#range, SMALL_READ_BYTES_MAX))
-      this.#tools.link.want(this.#stream, shard, true);
+    const isSmall = isAtMost(this.#range, SMALL_READ_BYTES_MAX);
+    if (!isSmall) this.#tools.link.want(this.#stream, shard, true);
   }
 
   /** Whether the first requested byte can be sent now. */
@@ -370,9 +370,9 @@ export class BlobAnswer {
   #sent(bytes: number, shard: number, slot: number): void {
     const fromBytes = this.#offsetBytes + this.#account.sentBytes - shard * SHARD_BYTES;
     this.#account.sent(bytes, shard, fromBytes, slot, this.#stream !== null);
+    if (shard !== this.#opened || this.#isComing) return;
     const part = (fromBytes + bytes) / this.#tools.arena.length(slot);
-    // With the whole shard the next one is asked for anyway.
-    if (shard === this.#opened && part < 1) this.#comes(shard, part);
+    if (part < 1) this.#comes(shard, part);
   }
 
   #finish(failed: boolean, error: ErrorCode | null): void {
