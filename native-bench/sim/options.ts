@@ -48,7 +48,7 @@ const BYTES: Record<string, number> = {
   gib: 2 ** 30,
   tib: 2 ** 40,
 };
-const BITS: Record<string, number> = { '': 1, kbit: 1e3, mbit: 1e6, gbit: 1e9, tbit: 1e12 };
+const BITS: Record<string, number> = { kbit: 1e3, mbit: 1e6, gbit: 1e9, tbit: 1e12 };
 
 /** `1GB`, `512MiB`: bytes. Throws `InvalidArgumentError`. */
 export function parseBytes(text: string): number {

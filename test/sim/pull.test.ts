@@ -232,6 +232,7 @@ describe('sim: its parts', () => {
       () => parseBytes('lots'),
       () => parseBytes('0GB'),
       () => parseRate('10GB'),
+      () => parseRate('25'),
       () => parseFaults('burn=1%'),
       () => parseFaults('kill=200%'),
       () => parseFaults('__proto__=1'),
