@@ -35,18 +35,15 @@ export class Lateness {
   /** Whether a node asked in `role` since `sinceMs` is late. */
   isLate(role: AskRole | 'origin', sinceMs: number): boolean {
     const { pace, nowMs } = this.#shared;
-    const { hasRoot } = this.#sources;
-    const isBehindRoot = role === 'parent' || (hasRoot && pace.isKnown);
+    const isBehindRoot = role === 'parent' || (pace.isKnown && this.#sources.hasRoot);
     const lateMs = isBehindRoot ? pace.lateMs : pace.lateOwnerMs;
-    const tookMs = nowMs() - sinceMs;
+    if (nowMs() - sinceMs > lateMs) return true;
+    if (role !== 'parent') return false;
     const overtakersMax = Math.max(OVERTAKERS_MIN, 2 * pace.uploadsAtOnce) * 2 ** this.#parentsLeft;
-    if (
-      role === 'parent' &&
-      (this.#isStuck(sinceMs) ||
-        pace.overtakers(this.#index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax))
-    )
-      return true;
-    return tookMs > lateMs;
+    return (
+      this.#isStuck(sinceMs) ||
+      pace.overtakers(this.#index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
+    );
   }
 
   /**

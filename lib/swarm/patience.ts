@@ -40,9 +40,11 @@ export class Patience {
   look(): 'wait' | 'elsewhere' | WireError {
     const { progress, shard, shared, sources } = this.#parts;
     const nowMs = shared.nowMs();
+    const { giveUpMs } = shared.pace;
+    // Asked with every tick, and this is what is nearly always so.
+    if (nowMs - progress.grownMs <= giveUpMs / 2) return 'wait';
     const cameMs = shared.arrivals.beforeMs(shard.key, shard.index);
     const silentMs = nowMs - Math.max(progress.grownMs, cameMs, this.#atOriginMs);
-    const { giveUpMs } = shared.pace;
     if (silentMs > giveUpMs) {
       if (!this.toOrigin()) {
         const waited = `for ${Math.round(silentMs)} ms`;
