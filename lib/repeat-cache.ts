@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 
 /**
- * An LRU cache whose last answer is at hand: for what is asked about one blob many times for each
- * of its shards. Values are changed in place or set anew.
+ * An LRU cache that remembers its last answer: facts about a blob are needed several times for each
+ * of its shards.
  */
 export class RepeatCache<Value extends object> {
   readonly #entries: LRUCache<string, Value>;

@@ -66,7 +66,7 @@ export class IoQueue {
     return false;
   }
 
-  /** Looks when the first job will be overdue that is not yet. One timer serves all jobs. */
+  /** Arms the timer for the oldest job that is not overdue yet. One timer serves all jobs. */
   #watch(): void {
     if (this.#isWatched) return;
     const nowMs = this.#clock.nowMs();
@@ -79,6 +79,7 @@ export class IoQueue {
     }
   }
 
+  /** The timer has fired: if a job is overdue, those that wait are refused. */
   #look(): void {
     this.#isWatched = false;
     this.#watch();
@@ -97,7 +98,7 @@ export class IoQueue {
     return this.#waiting[kind].length;
   }
 
-  /** Nothing waits while there is room. */
+  /** Whether one more job may run. No job waits while there is room. */
   #hasRoom(): boolean {
     return this.#running.read + this.#running.write < this.#depth;
   }

@@ -372,7 +372,7 @@ export class BlobAnswer {
     this.#account.sent(bytes, shard, fromBytes, slot, this.#stream !== null);
     if (shard !== this.#opened || this.#isComing) return;
     const part = (fromBytes + bytes) / this.#tools.arena.length(slot);
-    if (part < 1) this.#comes(shard, part);
+    if (part < 1) this.#comes(shard, part); // After a whole shard the next is asked for anyway.
   }
 
   #finish(failed: boolean, error: ErrorCode | null): void {

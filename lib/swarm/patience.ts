@@ -41,7 +41,7 @@ export class Patience {
     const { progress, shard, shared, sources } = this.#parts;
     const nowMs = shared.nowMs();
     const { giveUpMs } = shared.pace;
-    // Asked with every tick, and this is what is nearly always so.
+    // Asked at every tick; nearly always this is the answer.
     if (nowMs - progress.grownMs <= giveUpMs / 2) return 'wait';
     const cameMs = shared.arrivals.beforeMs(shard.key, shard.index);
     const silentMs = nowMs - Math.max(progress.grownMs, cameMs, this.#atOriginMs);
