@@ -1,10 +1,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import type { NodeProcess } from '../lib/demo/node-process.ts';
 import { DemoSwarm } from '../lib/demo/swarm.ts';
+import { cliPath } from '../test/built-program.ts';
 import { residentBytes, threadSeconds, threadWork } from './processor-time.ts';
 import { atLeastZero } from './sim/options.ts';
 
@@ -15,11 +15,7 @@ const command = new Command('idle')
   .description('Measures an idle agent: processor time, wake-ups and memory')
   .option('--seconds <n>', 'length of the measurement', atLeastZero, 60)
   .option('--settle <n>', 'seconds to wait before it, after the node is ready', atLeastZero, 15)
-  .option(
-    '--shoal <file>',
-    'the program to run',
-    fileURLToPath(new URL('../lib/shoal.js', import.meta.url)),
-  )
+  .option('--shoal <file>', 'the program to run (default: this checkout, built)', cliPath)
   .option('--json', 'prints one JSON object', false)
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 const options = command.parse().opts<{

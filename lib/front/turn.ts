@@ -7,9 +7,10 @@ export interface TurnWaiter {
 }
 
 /**
- * Write budget of one tick of a front's event loop, over all connections: TURN_BYTES. Without it
- * sockets that take whole shards at once would delay the next read by as many shards as are ready.
- * Senders that find it spent wait, in order, for the following ticks.
+ * Write budget of one tick of a front's event loop, over all connections: TURN_BYTES, or as little
+ * as half of that where ticks before took the rest. Without it sockets that take whole shards at
+ * once would delay the next read by as many shards as are ready. Senders that find it spent wait,
+ * in order, for the following ticks.
  */
 export class Turn {
   #leftBytes = TURN_BYTES;
@@ -18,9 +19,10 @@ export class Turn {
 
   /** Takes up to `bytes` of the budget; 0 means `wait`. */
   take(bytes: number): number {
-    this.#open();
     const taken = Math.min(bytes, this.#leftBytes);
     this.#leftBytes -= taken;
+    // A callback for each tick would cost a slow line as much as a small write.
+    if (this.#leftBytes < TURN_BYTES / 2) this.#open();
     return taken;
   }
 

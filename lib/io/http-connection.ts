@@ -2,10 +2,11 @@ import type { OnReadOpts, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { CONNECTION_HEAD_BYTES_MAX } from '../limits.ts';
 import { Gathering } from './gathering.ts';
-import { TLS_RECORD_BYTES_MAX } from './limits.ts';
+import { TLS_RECORD_BYTES_MAX, WINDOW_BYTES_FREE } from './limits.ts';
 import { threadLooks } from './looks.ts';
-import { lowWater, type SetLowWater } from './low-water.ts';
+import { threadRoundTrips, windowFor } from './receive-window.ts';
 import { parseHead, type ResponseHead } from './response-head.ts';
+import { socketOptions, type SocketOptions } from './socket-options.ts';
 
 /** Receives a response's body. */
 export interface BodySink {
@@ -41,6 +42,8 @@ export class ConnectionBroken extends Error {
 
 interface Exchange {
   sink: BodySink;
+  /** See HttpConnection.exchange. */
+  lineBytesPerMs: number | null;
   resolve(response: HttpResponse): void;
   reject(error: unknown): void;
 }
@@ -62,19 +65,21 @@ export class HttpConnection {
   #bodyBytes = 0;
   #collected: Buffer = Buffer.alloc(0);
   #dead = false;
-  readonly #setLowWater: SetLowWater | null;
+  readonly #options: SocketOptions | null;
   readonly #gathering = new Gathering();
   /** Current low-water mark of the socket, and the check for a flow that fell below it. */
   #lowWaterBytes = 1;
   #stopLooking: (() => void) | null = null;
   #readSinceLook = false;
+  /** Bound of what the other side may have under way, once there was one. */
+  #windowBytes: number | null = null;
 
   /** `open` creates the socket with the given `onread`. */
   constructor(
     open: (onread: OnReadOpts) => Socket,
-    setLowWater: SetLowWater | null = lowWater().set,
+    options: SocketOptions | null = socketOptions().options,
   ) {
-    this.#setLowWater = setLowWater;
+    this.#options = options;
     this.#socket = open({ buffer: () => this.#target(), callback: (bytes) => this.#read(bytes) });
     this.#socket.on('error', (error) =>
       this.#fail(new ConnectionBroken('SOCKET', error.message, error)),
@@ -89,11 +94,16 @@ export class HttpConnection {
 
   /**
    * Sends a request without a body and resolves once its response is complete. Rejects with
-   * ConnectionBroken or the sink's error.
+   * ConnectionBroken or the sink's error. `lineBytesPerMs`: the rate of this node's line, where the
+   * response shares it with those of others (windowFor).
    */
-  exchange(requestHead: string, sink: BodySink): Promise<HttpResponse> {
+  exchange(
+    requestHead: string,
+    sink: BodySink,
+    lineBytesPerMs: number | null = null,
+  ): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
-      this.#exchange = { sink, resolve, reject };
+      this.#exchange = { sink, lineBytesPerMs, resolve, reject };
       this.#head = null;
       this.#headBytes = 0;
       this.#bodyBytes = 0;
@@ -147,7 +157,8 @@ export class HttpConnection {
     this.#gathering.begin(performance.now());
     this.#place = exchange.sink.head(parsed) === 'place';
     if (this.#dead) return;
-    if (!this.#place) {
+    if (this.#place) this.#bound(exchange.lineBytesPerMs);
+    else {
       if (parsed.contentLength > CONNECTION_HEAD_BYTES_MAX) {
         this.#fail(
           new ConnectionBroken(
@@ -186,17 +197,38 @@ export class HttpConnection {
 
   /** Lets the kernel gather a piece of the body before it wakes this thread. */
   #gather(bytes: number, leftBytes: number): void {
-    if (this.#setLowWater === null) return;
+    if (this.#options === null) return;
     this.#readSinceLook = true;
     // OpenSSL may hold a partial TLS record, so fewer bytes than plaintext are still to come.
     const reserveBytes = this.#socket instanceof TLSSocket ? TLS_RECORD_BYTES_MAX : 0;
-    this.#mark(this.#gathering.next(bytes, leftBytes - reserveBytes, performance.now()));
+    const wantedBytes = this.#gathering.next(bytes, leftBytes - reserveBytes, performance.now());
+    // A window that is full before the mark is reached would hold up the sender.
+    this.#mark(Math.min(wantedBytes, Math.floor((this.#windowBytes ?? Infinity) / 2)));
+  }
+
+  /** Bounds what the other side may have under way, or frees what was bounded before. */
+  #bound(lineBytesPerMs: number | null): void {
+    const { remoteAddress } = this.#socket;
+    if (lineBytesPerMs === null || this.#options === null || remoteAddress === undefined) return;
+    const seenMs = this.#options.roundTripMs(this.#socket);
+    if (seenMs === null) return;
+    const bytes = windowFor(lineBytesPerMs, threadRoundTrips.leastMs(remoteAddress, seenMs));
+    if (bytes === null && this.#windowBytes !== null)
+      this.#options.setWindow(this.#socket, WINDOW_BYTES_FREE);
+    this.#windowBytes = bytes;
+    this.#renewBound();
+  }
+
+  /** The kernel forgets the bound as it enlarges the buffer. */
+  #renewBound(): void {
+    if (this.#windowBytes !== null) this.#options!.setWindow(this.#socket, this.#windowBytes);
   }
 
   #mark(bytes: number): void {
     if (bytes === this.#lowWaterBytes) return;
-    if (!this.#setLowWater!(this.#socket, bytes)) return;
+    if (!this.#options!.setLowWater(this.#socket, bytes)) return;
     this.#lowWaterBytes = bytes;
+    this.#renewBound();
     if (bytes > 1) this.#stopLooking ??= threadLooks.add(() => this.#look());
     else {
       this.#stopLooking?.();

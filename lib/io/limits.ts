@@ -15,6 +15,22 @@ export const GATHER_BYTES_MIN = 4 * 1024;
 /** A flow's rate is measured over at least this time. */
 export const GATHER_RATE_WINDOW_MS = 50;
 
+/**
+ * Time that the bytes which one sender has under way may wait before a receiver's line, and the
+ * bounds of what it has under way (receive-window.ts). Below the least, the senders of a short line
+ * would wait for each acknowledgement; above the most, the kernel's own bound is reached first.
+ */
+export const WINDOW_QUEUE_MS = 25;
+export const WINDOW_BYTES_MIN = 64 * 1024;
+export const WINDOW_BYTES_MAX = 2 * 1024 * 1024;
+
+/** Hosts to which the shortest round trip is remembered, and for how long. */
+export const ROUND_TRIP_HOSTS_MAX = 4_096;
+export const ROUND_TRIP_KEPT_MS = 10 * 60_000;
+
+/** More than any kernel lets a socket hold: there is no bound any more. */
+export const WINDOW_BYTES_FREE = 1024 * 1024 * 1024;
+
 /** Most plaintext of one TLS record (RFC 8446, 5.1): what may be read but not yet decrypted. */
 export const TLS_RECORD_BYTES_MAX = 16 * 1024;
 

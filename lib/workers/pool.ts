@@ -15,7 +15,7 @@ import {
   type WriteOutcome,
 } from '../io/slab.ts';
 import { threadLooks } from '../io/looks.ts';
-import { lowWater } from '../io/low-water.ts';
+import { socketOptions } from '../io/socket-options.ts';
 import type { OriginTarget, Redirect } from '../origin-target.ts';
 import { VOUCHED_BUCKETS_MAX } from '../registry/limits.ts';
 import { OriginClient } from '../origin/client.ts';
@@ -180,7 +180,7 @@ async function run(job: PoolJob, tell: Tell): Promise<unknown> {
   const micros = (): number => (tools.nowMs() - startMs) * 1000;
   switch (job.kind) {
     case 'ready':
-      return { kind: 'ready', lowWater: lowWater().reason };
+      return { kind: 'ready', lowWater: socketOptions().reason };
     case 'peer': {
       const result = await readFromPeer(job, tools);
       const bytes =

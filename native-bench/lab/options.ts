@@ -14,7 +14,7 @@ export interface LabOptions {
   relay: boolean;
   /** Nodes write their cache with O_DIRECT. */
   direct: boolean;
-  /** The program to measure; null: this checkout's. */
+  /** The program to measure; null: this checkout's, as it ships. */
   shoal: string | null;
   /** Part of the agents killed during the pull. */
   kill: number;
@@ -47,7 +47,7 @@ export function parseLabOptions(argv: readonly string[]): LabOptions {
     .option('--packets', 'switches segmentation offload off: data arrives packet by packet', false)
     .option('--relay', 'also measures a bare relay in the same network, as a unit of cost', false)
     .option('--direct', 'nodes write their cache with O_DIRECT (aioEnable: 1)', false)
-    .option('--shoal <file>', "the program to run (default: this checkout's lib/shoal.js)")
+    .option('--shoal <file>', 'the program to run (default: this checkout, built)')
     .option(
       '--kill <share>',
       'part of the agents killed (-9) during the pull, e.g. 33%',

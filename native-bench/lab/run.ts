@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import type { ImagePlan } from '../../lib/demo/image.ts';
 import type { NodeProcess } from '../../lib/demo/node-process.ts';
 import { planPull, pullImage, type PullOutcome } from '../../lib/demo/pull.ts';
@@ -8,6 +7,7 @@ import { makeSampleImage } from '../../lib/demo/sample-image.ts';
 import { DemoSwarm } from '../../lib/demo/swarm.ts';
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { UP_PULL_DEADLINE_MS } from '../../lib/commands/limits.ts';
+import { cliPath } from '../../test/built-program.ts';
 import { percentile, type Report } from '../sim/report.ts';
 import { Random } from '../sim/random.ts';
 import { Costs, peerWork } from './costs.ts';
@@ -32,10 +32,7 @@ export interface LabReport extends Omit<Report, 'idealSeconds' | 'failedReads'> 
   problems: string[];
 }
 
-const NODE_COMMAND = [
-  process.execPath,
-  fileURLToPath(new URL('../../lib/shoal.js', import.meta.url)),
-];
+const NODE_COMMAND = [process.execPath, cliPath];
 
 /** Killed nodes die when so much of all bytes has reached clients, at random between. */
 const KILL_FROM = 0.1;

@@ -14,6 +14,7 @@ import { percentile } from '../sim/report.ts';
 import { LabChild } from './child.ts';
 import { pullWithCurl, type ClientPull } from './client.ts';
 import { summarizePeerWork } from './costs.ts';
+import { cliPath } from '../../test/built-program.ts';
 import { Meter, type RoleCost } from './meter.ts';
 import { LabNetwork } from './network.ts';
 import type { LabOptions } from './options.ts';
@@ -21,7 +22,6 @@ import type { LabOrigin, OriginTraffic } from './registry-process.ts';
 import type { LabReport } from './run.ts';
 
 const DIR = fileURLToPath(new URL('.', import.meta.url));
-const SHOAL = join(DIR, '../../lib/shoal.js');
 const [P2P_PORT, PROXY_PORT, EXPORTER_PORT, RELAY_PORT] = [65002, 65001, 65003, 65010];
 
 /** Cost of the processes of one kind, per GB that reached the clients of the agents. */
@@ -335,7 +335,7 @@ async function startNodes(
     const deploy = { ...config.DeployConfig, ...(options.keep ? { logLevel: 'debug' } : {}) };
     const written = { ...config, CacheConfig: cache, DeployConfig: deploy };
     writeFileSync(join(nodeDir, 'config.yaml'), stringify(written));
-    const command = [...machines[index]!.command, process.execPath, options.shoal ?? SHOAL];
+    const command = [...machines[index]!.command, process.execPath, options.shoal ?? cliPath];
     const node = new NodeProcess({ name, role, dir: nodeDir, command });
     started.add(() => node.kill());
     nodes.push(node);

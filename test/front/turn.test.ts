@@ -44,4 +44,17 @@ describe('front/turn', () => {
     assert.equal(turned, 3);
     assert.equal(turn.take(1), 1);
   });
+
+  it('leaves the event loop alone while little is written', async () => {
+    const turn = new Turn();
+    const immediates = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === 'Immediate').length;
+    const before = immediates();
+    for (let part = 0; part < 8; part++) assert.equal(turn.take(TURN_BYTES / 16), TURN_BYTES / 16);
+    assert.equal(immediates(), before);
+    assert.equal(turn.take(1), 1);
+    assert.equal(immediates(), before + 1);
+    await nextTurn();
+    assert.equal(turn.take(2 * TURN_BYTES), TURN_BYTES);
+  });
 });

@@ -8,6 +8,7 @@ import {
 } from '../../io/http-connection.ts';
 import type { ResponseHead } from '../../io/response-head.ts';
 import type { Look } from '../../io/looks.ts';
+import { SHARD_BYTES } from '../../limits.ts';
 import { envelopeError } from '../../wire/envelope.ts';
 import { addressOf } from '../../wire/fields.ts';
 import {
@@ -131,7 +132,7 @@ class Attempt {
           );
     let receivedBytes = 0;
     try {
-      const response = await connection.exchange(headOf(this.#request), {
+      const sink: BodySink = {
         head: (head) => {
           this.hasAnswered = true;
           this.#progress.head();
@@ -147,7 +148,8 @@ class Attempt {
           receivedBytes = bytes;
           body!.placed(bytes);
         },
-      });
+      };
+      const response = await connection.exchange(headOf(this.#request), sink, this.#lineBytesPerMs);
       const { host, port } = addressOf(node);
       this.#tools.peers.give(host, port, connection);
       const refused = envelopeError(node, response.head.status, response.body.toString('utf8'));
@@ -157,6 +159,11 @@ class Attempt {
       stopLooking();
       timer?.cancel();
     }
+  }
+
+  get #lineBytesPerMs(): number | null {
+    const { shardMs } = this.#request;
+    return shardMs == null ? null : SHARD_BYTES / shardMs;
   }
 
   /** Whether its deadline is all that ends it: a call that is held wakes nothing meanwhile. */

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { checksumOf } from '../../../lib/io/checksum.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
+import type { ExchangeTools } from '../../../lib/workers/peer/exchange.ts';
 import { readFromPeer } from '../../../lib/workers/peer/read.ts';
 import { until } from '../../telemetry/until.ts';
 import { head, peerServer, readJob, transferTools, type PeerServer } from './peer-server.ts';
@@ -47,6 +48,39 @@ describe('workers/peer-read, whole shards', () => {
       server.requests[0]!.head,
       `GET /rpc/pread/x/0 HTTP/1.1\r\nhost: 127.0.0.1:${server.port}\r\nshoal-auth: signed`,
     );
+  });
+
+  it('tells the connection the rate of the line that it shares with others', async () => {
+    answer = (socket) =>
+      socket.write(
+        Buffer.concat([
+          Buffer.from(head(200, SMALL.length, { 'Shoal-Total': SMALL.length })),
+          SMALL,
+        ]),
+      );
+    for (const [shardMs, bytesPerMs] of [
+      [500, SHARD_BYTES / 500],
+      [null, null],
+    ] as const) {
+      const tools = transferTools();
+      const lines: (number | null | undefined)[] = [];
+      const peers: ExchangeTools['peers'] = {
+        take: () => null,
+        give: (...given) => tools.peers.give(...given),
+        open(...where) {
+          const connection = tools.peers.open(...where);
+          return {
+            destroy: (error) => connection.destroy(error),
+            exchange(requestHead, sink, lineBytesPerMs) {
+              lines.push(lineBytesPerMs);
+              return connection.exchange(requestHead, sink, lineBytesPerMs);
+            },
+          };
+        },
+      };
+      await readFromPeer({ ...readJob(server), shardMs }, { ...tools, peers });
+      assert.deepEqual(lines, [bytesPerMs]);
+    }
   });
 
   it("releases nothing to clients before the shard matches the owner's checksum", async () => {

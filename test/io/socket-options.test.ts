@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { HttpConnection } from '../../lib/io/http-connection.ts';
-import { lowWater, type SetLowWater } from '../../lib/io/low-water.ts';
+import { socketOptions, type SocketOptions } from '../../lib/io/socket-options.ts';
 import { until } from '../telemetry/until.ts';
 
 const BODY_BYTES = 1_000_000;
@@ -10,14 +10,14 @@ const HEAD = `HTTP/1.1 200 OK\r\ncontent-length: ${BODY_BYTES}\r\n\r\n`;
 
 /** A server whose test writes the responses, and a connection to it. */
 async function pair(
-  setLowWater: SetLowWater | null,
+  options: SocketOptions | null,
 ): Promise<{ connection: HttpConnection; far: Socket; server: Server }> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const connection = new HttpConnection(
     (onread) => connect({ host: '127.0.0.1', port, onread }),
-    setLowWater,
+    options,
   );
   const [far] = (await once(server, 'connection')) as [Socket];
   far.setNoDelay(true);
@@ -46,11 +46,12 @@ async function transfer(
   return { reads, bytes };
 }
 
-describe('io/low-water', () => {
+describe('io/socket-options', () => {
   it('lets the kernel gather the pieces of a body, and loses none', async function () {
-    if (lowWater().set === null) return this.skip();
+    const { options } = socketOptions();
+    if (options === null) return this.skip();
     const plain = await pair(null);
-    const gathered = await pair(lowWater().set);
+    const gathered = await pair(options);
     const one = await transfer(plain, 200);
     const other = await transfer(gathered, 200);
     assert.ok(one.bytes.equals(other.bytes));
@@ -64,12 +65,15 @@ describe('io/low-water', () => {
   });
 
   it('hands over the bytes of a flow that stops below the mark', async function () {
-    const { set } = lowWater();
-    if (set === null) return this.skip();
+    const { options } = socketOptions();
+    if (options === null) return this.skip();
     const marks: number[] = [];
-    const { connection, far, server } = await pair((socket, bytes) => {
-      marks.push(bytes);
-      return set(socket, bytes);
+    const { connection, far, server } = await pair({
+      ...options,
+      setLowWater(socket, bytes) {
+        marks.push(bytes);
+        return options.setLowWater(socket, bytes);
+      },
     });
     // Long enough that a busy machine measures a fast flow in some window of it.
     const bodyBytes = 200_000_000;
@@ -100,5 +104,29 @@ describe('io/low-water', () => {
     assert.equal((await transfer(plain, 3)).bytes.length, BODY_BYTES);
     plain.connection.destroy(new Error('done'));
     plain.server.close();
+  });
+
+  it('tells the round trip of a connection, and sets a bound', async function () {
+    const { options } = socketOptions();
+    if (options === null) return this.skip();
+    const { connection, far, server } = await pair(options);
+    const roundTripMs = options.roundTripMs(far)!;
+    assert.ok(roundTripMs > 0 && roundTripMs < 1_000, `${roundTripMs} ms`);
+    assert.equal(options.setWindow(far, 65_536), true);
+    connection.destroy(new Error('done'));
+    server.close();
+  });
+
+  it('says so when the socket is closed', async function () {
+    const { options } = socketOptions();
+    if (options === null) return this.skip();
+    const { connection, far, server } = await pair(null);
+    far.destroy();
+    await until(() => far.destroyed, 'the end');
+    assert.equal(options.setWindow(far, 65_536), false);
+    assert.equal(options.setLowWater(far, 2), false);
+    assert.equal(options.roundTripMs(far), null);
+    connection.destroy(new Error('done'));
+    server.close();
   });
 });
