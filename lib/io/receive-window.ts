@@ -12,12 +12,12 @@ import {
  * `lineBytesPerMs`; null: there need be no bound. Several senders share a node's line. Each would
  * fill the queue before it until that overflows, and what is lost has to be sent again.
  *
- * It is what the line brings in two round trips and WINDOW_QUEUE_MS, so a connection alone can fill
- * the line. A line that was taken for a slower one, as when all senders were slow, shows a higher
- * rate the next time, and the bound follows.
+ * It is what the line brings in a round trip and in as long again, at least WINDOW_QUEUE_MS: so a
+ * connection alone can fill the line. A line that was taken for a slower one, as when all senders
+ * were slow, shows a higher rate the next time, and the bound follows.
  */
 export function windowFor(lineBytesPerMs: number, roundTripMs: number): number | null {
-  const bytes = Math.ceil(lineBytesPerMs * (2 * roundTripMs + WINDOW_QUEUE_MS));
+  const bytes = Math.ceil(lineBytesPerMs * (roundTripMs + Math.max(roundTripMs, WINDOW_QUEUE_MS)));
   return bytes > WINDOW_BYTES_MAX ? null : Math.max(WINDOW_BYTES_MIN, bytes);
 }
 
