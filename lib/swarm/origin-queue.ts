@@ -246,11 +246,11 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   #next(): void {
-    // Upstreams without room for another read ahead: requests that begin here only add to theirs.
+    // Series without room for another read ahead: requests that begin here only add to theirs.
     const full = new Set<string>();
     for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests;) {
-      const { upstream: host, isVouched, isWaitedFor } = this.#waiting[at]!;
-      if (!isWaitedFor && full.has(host)) {
+      const { upstream: host, series, isVouched, isWaitedFor } = this.#waiting[at]!;
+      if (!isWaitedFor && full.has(series)) {
         at++;
         continue;
       }
@@ -260,7 +260,7 @@ export class OriginQueue<Want extends OriginWant> {
         underWay: new Map<OriginWant, UnderWay>(),
       };
       const hasRoom = this.#hasRoom(upstream, this.#waiting[at]!);
-      if (!hasRoom && !isWaitedFor) full.add(host);
+      if (!hasRoom && !isWaitedFor) full.add(series);
       const together = hasRoom && this.#hasShare(this.#waiting[at]!) ? this.#together(at) : null;
       if (together === null) {
         at++;
@@ -282,15 +282,18 @@ export class OriginQueue<Want extends OriginWant> {
     }
   }
 
-  #hasRoom({ requests, underWay }: Upstream, { upstream: host, isWaitedFor }: Want): boolean {
+  #hasRoom({ requests, underWay }: Upstream, want: Want): boolean {
+    const { upstream: host, isWaitedFor } = want;
     if (requests >= this.#limits.requests) return false;
     if (isWaitedFor) return true;
     const window = this.#window(host);
     // What the upstream is slow to begin with takes nothing of the line.
     const silentMs = this.#nowMs() - window.silentMs;
-    const counted = [...underWay.values()].filter(
-      ({ isComing, begunMs }) => isComing || begunMs > silentMs,
-    );
+    // A long request holds up its own series only: for others it counts as one of a shard.
+    const shardsMax = this.#series.get(want.series)!.requests === 0 ? 1 : Infinity;
+    const counted = [...underWay.values()]
+      .filter(({ isComing, begunMs }) => isComing || begunMs > silentMs)
+      .map((request) => ({ ...request, shards: Math.min(request.shards, shardsMax) }));
     const pauseMs = window.hasRoom(counted)
       ? window.pauseMs(this.#nowMs())
       : Math.min(

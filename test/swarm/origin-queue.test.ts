@@ -170,6 +170,27 @@ describe('swarm/origin-queue', () => {
     assert.equal(begun.length, before + 1);
   });
 
+  it('lets another blob begin beside a long request, of which no other part begins', () => {
+    const first = { ...OTHER, index: 0, shares: true };
+    queue.add(first);
+    settle();
+    nowMs += 20;
+    queue.head(first);
+    nowMs += 700;
+    queue.arrived(first, SHARD_BYTES);
+    queue.over([first]);
+    for (const index of range(1, 9)) queue.add({ ...OTHER, index, shares: true });
+    settle();
+    nowMs += 20;
+    queue.head(begun[1]![0]!);
+    const long = begun[1]!.map(({ index }) => `a${index}`).join(' ');
+    assert.ok(begun[1]!.length > 2);
+    nowMs += 700;
+    for (const series of ['b', 'c']) queue.add({ ...OTHER, series, index: 0, shares: true });
+    settle();
+    assert.deepEqual(asked(), ['a0', long, 'b0'], 'one beside it, and no more');
+  });
+
   it('plans one look, however many wait and however the time goes on', () => {
     let planned = 0;
     queue = new OriginQueue(

@@ -1,40 +1,17 @@
 import { ShoalError } from '../../errors.ts';
 import { SHARD_BYTES } from '../../limits.ts';
-import { OriginQueue, type OriginWant } from '../../swarm/origin-queue.ts';
+import { OriginQueue } from '../../swarm/origin-queue.ts';
 import { objectOf, type OriginTarget } from '../../origin-target.ts';
 import type { OriginReadNews, OriginReadResult } from '../../workers/origin-read.ts';
 import type { ProbeResult } from '../../workers/pool.ts';
 import { CredentialEnds, seriesOf } from './credential-end.ts';
 import { CREDENTIAL_LOOK_MS, HOLD_GATHER_MS } from './limits.ts';
 import { endOf, refusalOf, wholeOnly } from './read-outcome.ts';
-import type { ReadHow } from './read-how.ts';
+import type { ObjectReads, OriginRead, ReadHow } from './read-how.ts';
 import { RangeMemory, type RangeSupport } from './range-support.ts';
 import type { Filling, TransferParts } from './transfers.ts';
 
 type Fact = Extract<OriginReadNews, { kind: 'head' }>;
-
-/** One shard's read at the origin, waiting or running. */
-interface OriginRead extends OriginWant {
-  readonly target: OriginTarget;
-  readonly filling: Filling;
-  readonly sliceBytes: number | null;
-  readonly object: ObjectReads;
-  readonly mayStream: boolean;
-  /** Its state: in the queue, waiting for the first answer, sent, or settled. */
-  state: 'queued' | 'held' | 'sent' | 'over';
-  settle: (result: OriginReadResult) => void;
-}
-
-/** The reads of one object that have not ended. */
-interface ObjectReads {
-  readonly name: string;
-  readonly reads: Set<OriginRead>;
-  /**
-   * The read whose answer shows whether the origin serves parts, or opens a stream. The others wait
-   * for its head.
-   */
-  pioneer: OriginRead | 'hold' | null;
-}
 
 /**
  * Reads shards at the origin, however it serves them.
@@ -70,9 +47,9 @@ export class OriginReads {
 
   /**
    * Reads the rest of a shard, starting at `sliceBytes` if a client waits there. If none waits
-   * (null) it may share one request with others. Where the node is `alone` (see OriginAsk), one
-   * long answer may bring all remaining shards. A read that must not become a stream fails with
-   * `wholeOnly` where the origin serves only the whole object.
+   * (null), or another node does, it may share one request with others. Where the node is `alone`
+   * (see OriginAsk), one long answer may bring all remaining shards. A read that must not become a
+   * stream fails with `wholeOnly` where the origin serves only the whole object.
    */
   read(
     target: OriginTarget,
@@ -82,7 +59,7 @@ export class OriginReads {
     const name = objectOf(target);
     let object = this.#objects.get(name);
     if (object === undefined) {
-      object = { name, reads: new Set(), pioneer: null };
+      object = { name, reads: new Set(), sizeBytes: null, pioneer: null };
       this.#objects.set(name, object);
     }
     this.#credentials.used(target);
@@ -92,7 +69,10 @@ export class OriginReads {
       isVouched: this.#parts.vouching.isVouched(target.url),
       series: seriesOf(target),
       index: filling.shard,
-      shares: sliceBytes === null && filling.fromBytes === 0 && filling.totalBytes !== null,
+      get shares() {
+        const isSized = filling.totalBytes !== null || this.object.sizeBytes !== null;
+        return isSized && filling.fromBytes === 0 && (sliceBytes === null || isOnBehalf);
+      },
       sizeShards: Math.min(1, (filling.totalBytes ?? Infinity) / SHARD_BYTES - filling.shard),
       target,
       filling,
@@ -215,7 +195,7 @@ export class OriginReads {
           kind: 'origin',
           ...target,
           parts,
-          totalBytes: filling.totalBytes,
+          totalBytes: filling.totalBytes ?? object.sizeBytes,
           digest: filling.digest,
           ...mode,
           ...this.#credentials.placeOf(target),
@@ -266,6 +246,7 @@ export class OriginReads {
   #learn(read: OriginRead, fact: Fact): void {
     const { object, target } = read;
     const { ranges } = fact;
+    object.sizeBytes = fact.totalBytes ?? object.sizeBytes;
     this.#credentials.answered(target, fact);
     if (ranges !== 'unknown') this.#memory.note(object.name, target.upstreamHost, ranges);
     if (object.pioneer === read && ranges !== 'unknown') this.#releaseHeld(object);

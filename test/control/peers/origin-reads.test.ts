@@ -12,6 +12,7 @@ import {
 import { OriginReads } from '../../../lib/control/peers/origin-reads.ts';
 import type { ReadHow } from '../../../lib/control/peers/read-how.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
+import { ORIGIN_GATHER_MS } from '../../../lib/swarm/limits.ts';
 import type {
   OriginReadJob,
   OriginReadNews,
@@ -93,6 +94,30 @@ describe('control/origin-reads', () => {
         [false, 'parts'],
       ],
     );
+  });
+
+  it('asks for shards that other nodes want together, once a head has told the size', async () => {
+    const others = (shard: number): void =>
+      void reads.read(
+        OPTIONS,
+        { slot: shard, attempt: 1, shard, fromBytes: 0, totalBytes: null, digest: null },
+        { sliceBytes: 0, alone: false, isOnBehalf: true },
+      );
+    const asked = (): number[][] => sent.map(({ job }) => job.parts.map(({ shard }) => shard));
+    for (let shard = 0; shard < 12; shard++) others(shard);
+    clock.advance(ORIGIN_GATHER_MS);
+    await settled();
+    assert.deepEqual(asked(), [[0]], 'how many there are is not known yet');
+    sent[0]!.tell(head('parts'));
+    clock.advance(ORIGIN_GATHER_MS);
+    await settled();
+    sent[0]!.tell(DATA);
+    sent[0]!.end();
+    clock.advance(1_000);
+    await settled();
+    const [, together = []] = asked();
+    assert.deepEqual(together, [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert.equal(sent[1]!.job.totalBytes, TOTAL_BYTES);
   });
 
   it('sends all reads of a whole answer to the thread that has it, in order', async () => {
