@@ -219,6 +219,8 @@ export class OriginReads {
           );
           startMs = clock.nowMs();
           if (news.kind === 'data') this.#queue.arrived(first, sizeBytes);
+          // What the head of such an answer told is not held against others.
+          else object.sizeBytes = null;
           told.push(news);
           proof?.(refusalOf(news));
           this.#settle(read, news);

@@ -120,6 +120,29 @@ describe('control/origin-reads', () => {
     assert.equal(sent[1]!.job.totalBytes, TOTAL_BYTES);
   });
 
+  it('forgets the size that an answer told which failed', async () => {
+    const how = { sliceBytes: 0, alone: false, isOnBehalf: true };
+    for (const shard of [0, 1, 2])
+      void reads.read(
+        OPTIONS,
+        { slot: shard, attempt: 1, shard, fromBytes: 0, totalBytes: null, digest: null },
+        how,
+      );
+    clock.advance(ORIGIN_GATHER_MS);
+    await settled();
+    sent[0]!.tell(head('parts'));
+    await settled();
+    const error = { code: 'ORIGIN_BROKEN', message: 'broken off', status: 502 } as const;
+    sent[0]!.tell({ kind: 'failed', error, receivedBytes: 0 });
+    sent[0]!.end();
+    clock.advance(1_000);
+    await settled();
+    assert.deepEqual(
+      sent.slice(1).map(({ job }) => [job.parts.length, job.totalBytes]),
+      [[1, null]],
+    );
+  });
+
   it('sends all reads of a whole answer to the thread that has it, in order', async () => {
     for (const shard of [0, 3, 1]) void read(shard);
     await settled();
