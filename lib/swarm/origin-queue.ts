@@ -246,11 +246,13 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   #next(): void {
-    // Series without room for another read ahead: requests that begin here only add to theirs.
+    // Series under way without room for another read ahead, and upstreams without room for others:
+    // requests that begin here only add to theirs.
     const full = new Set<string>();
     for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests;) {
       const { upstream: host, series, isVouched, isWaitedFor } = this.#waiting[at]!;
-      if (!isWaitedFor && full.has(series)) {
+      const room = this.#series.get(series)!.requests > 0 ? series : host;
+      if (!isWaitedFor && full.has(room)) {
         at++;
         continue;
       }
@@ -260,7 +262,7 @@ export class OriginQueue<Want extends OriginWant> {
         underWay: new Map<OriginWant, UnderWay>(),
       };
       const hasRoom = this.#hasRoom(upstream, this.#waiting[at]!);
-      if (!hasRoom && !isWaitedFor) full.add(series);
+      if (!hasRoom && !isWaitedFor) full.add(room);
       const together = hasRoom && this.#hasShare(this.#waiting[at]!) ? this.#together(at) : null;
       if (together === null) {
         at++;
