@@ -50,8 +50,8 @@ export interface SocketOptions {
 let loaded: { options: SocketOptions | null; reason: string } | undefined;
 
 /**
- * The system calls, through koffi. `options` is null where they cannot be made, with the reason:
- * receiving then works as before, with more wake-ups.
+ * The system calls, through koffi. `options` is null where they cannot be made, with the reason.
+ * Receiving then goes by the kernel's defaults, with more wake-ups.
  */
 export function socketOptions(): { options: SocketOptions | null; reason: string } {
   return (loaded ??= load());

@@ -246,8 +246,8 @@ export class OriginQueue<Want extends OriginWant> {
   }
 
   #next(): void {
-    // Series under way without room for another read ahead, and upstreams without room for others:
-    // requests that begin here only add to theirs.
+    // What has no room for another read ahead: a series that is under way, or an upstream for those
+    // that are not. Requests that begin here only take room.
     const full = new Set<string>();
     for (let at = 0; at < this.#waiting.length && this.#allRequests < this.#limits.allRequests;) {
       const { upstream: host, series, isVouched, isWaitedFor } = this.#waiting[at]!;
