@@ -39,7 +39,7 @@ export class FetchParts {
         if (this.attempts.node !== null) shared.soundings.heard(this.attempts.node, nowMs);
       },
     });
-    this.lateness = new Lateness(shared, this.sources, this.progress, shard.index);
+    this.lateness = new Lateness(shared, this.sources, this.progress, shard);
     this.integrity = new Integrity(shared, shard);
     this.origin = new OriginTries(shared.random);
   }

@@ -11,7 +11,7 @@ import {
 import type { FetchShared } from './fetch-shared.ts';
 import type { Progress } from './progress.ts';
 import type { Sources } from './sources.ts';
-import type { AskRole, NodeId } from './types.ts';
+import type { AskRole, NodeId, ShardId } from './types.ts';
 
 /**
  * When one fetch calls another node late: after a multiple of what shards took lately. Where there
@@ -22,14 +22,17 @@ export class Lateness {
   readonly #shared: FetchShared;
   readonly #sources: Sources;
   readonly #progress: Progress;
-  readonly #index: number;
+  readonly #shard: ShardId;
+  /** Share of the time that a stuck parent is given; not the same on all nodes (STUCK_SHARDS). */
+  readonly #patience: number;
   #parentsLeft = 0;
 
-  constructor(shared: FetchShared, sources: Sources, progress: Progress, index: number) {
+  constructor(shared: FetchShared, sources: Sources, progress: Progress, shard: ShardId) {
     this.#shared = shared;
     this.#sources = sources;
     this.#progress = progress;
-    this.#index = index;
+    this.#shard = shard;
+    this.#patience = 1 + shared.random();
   }
 
   /** Whether a node asked in `role` since `sinceMs` is late. */
@@ -42,19 +45,20 @@ export class Lateness {
     const overtakersMax = Math.max(OVERTAKERS_MIN, 2 * pace.uploadsAtOnce) * 2 ** this.#parentsLeft;
     return (
       this.#isStuck(sinceMs) ||
-      pace.overtakers(this.#index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
+      pace.overtakers(this.#shard.index, sinceMs) >= Math.min(OVERTAKERS_MAX, overtakersMax)
     );
   }
 
   /**
-   * Whether a parent asked since `sinceMs` has brought no byte for as long as an owner's patience,
-   * even if nothing else arrives. Nodes may wait for each other in a circle: a node whose owner has
-   * gone may turn to one that waits for it.
+   * Whether a parent asked since `sinceMs` has brought no byte for too long, although none came of
+   * the shards before this one either: it is behind a node that has gone or has a slow line, or
+   * nodes wait for each other in a circle.
    */
   #isStuck(sinceMs: number): boolean {
-    const { pace, nowMs } = this.#shared;
-    const waitedMs = nowMs() - Math.max(sinceMs, this.#progress.grownMs);
-    return waitedMs > Math.max(OWNER_PATIENCE_MS, pace.patienceMs);
+    const { arrivals, nowMs, pace } = this.#shared;
+    const { key, index } = this.#shard;
+    const cameMs = Math.max(this.#progress.grownMs, arrivals.beforeMs(key, index));
+    return nowMs() - Math.max(sinceMs, cameMs) > this.#patience * pace.stuckMs;
   }
 
   /** Whether `node` is late, and may be left for that. */

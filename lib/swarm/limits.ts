@@ -175,6 +175,22 @@ export const OVERTAKERS_MIN = 12;
 export const OVERTAKERS_MAX = 96;
 
 /**
+ * A parent that has brought no byte of a shard for the time of STUCK_SHARDS, at least STUCK_MS_MIN,
+ * is left; STUCK_UNKNOWN_MS while the line is not known. A fetch waits up to twice as long, by
+ * chance: of all nodes behind a stuck one, the first that leaves sends to those below it.
+ */
+export const STUCK_SHARDS = 6;
+export const STUCK_MS_MIN = 500;
+export const STUCK_UNKNOWN_MS = 4_000;
+
+/**
+ * An owner that does not know the checksum of a shard that is here whole is behind: a root is asked
+ * for it after the time of so many shards, at least CHECKSUM_MS_MIN.
+ */
+export const CHECKSUM_SHARDS = 2;
+export const CHECKSUM_MS_MIN = 200;
+
+/**
  * A node that holds requests is asked whether it is there when nothing came from it for the time
  * of SOUNDING_SHARDS shards, within the two bounds. With each answer to that the time doubles, at
  * most SOUNDING_DOUBLINGS_MAX times. It is checked every SOUNDING_LOOK_MS.

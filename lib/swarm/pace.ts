@@ -1,4 +1,6 @@
 import {
+  CHECKSUM_MS_MIN,
+  CHECKSUM_SHARDS,
   FETCH_PATIENCE_MS,
   LATE_FACTOR,
   LATE_FLOW_MIN,
@@ -18,6 +20,9 @@ import {
   SOUNDING_MS_MAX,
   SOUNDING_MS_MIN,
   SOUNDING_SHARDS,
+  STUCK_MS_MIN,
+  STUCK_SHARDS,
+  STUCK_UNKNOWN_MS,
   TICK_MS_MAX,
   TICK_MS_MIN,
   TICKS_PER_SHARD,
@@ -158,6 +163,18 @@ export class Pace {
   /** Within what time a node must answer that. */
   get soundingWaitMs(): number {
     return Math.max(SILENCE_MS_MAX, this.silenceMs);
+  }
+
+  /** How long a parent may bring no byte of a shard while none comes of those before it. */
+  get stuckMs(): number {
+    return this.#isLineKnown
+      ? Math.max(STUCK_MS_MIN, STUCK_SHARDS * this.intervalMs)
+      : STUCK_UNKNOWN_MS;
+  }
+
+  /** How long an owner may not know the checksum of a shard that is here; Infinity: unknown. */
+  get checksumMs(): number {
+    return Math.max(CHECKSUM_MS_MIN, CHECKSUM_SHARDS * this.intervalMs);
   }
 
   /** What the line needs for a shard, in ms; Infinity before it is known. */

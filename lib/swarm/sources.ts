@@ -245,10 +245,7 @@ export class Sources {
     return this.#shared.membership().ownerRank(this.#shard, this.#shared.self.zone);
   }
 
-  /**
-   * While there is a root slow nodes are passed over, too; without that would cost the origin a
-   * shard each.
-   */
+  /** The node whose place this one has, if it is usable, else the first in rank that is. */
   #firstUsable(owners: Ranking, hasRoot: boolean): NodeId | null {
     const { self, health, nowMs } = this.#shared;
     const now = nowMs();
@@ -256,8 +253,7 @@ export class Sources {
     const isUsable = (node: NodeId): boolean =>
       node === self.node
         ? !this.#isYielded
-        : !this.#isPassed(node, hasRoot) &&
-          (hasRoot ? health.good(node, now) : health.usable(node, now));
+        : !this.#isPassed(node, hasRoot) && health.usable(node, now);
     const own = rank[ownerPlace(this.#shard, self.node, rank, owners.size)];
     return own !== undefined && isUsable(own)
       ? own

@@ -108,11 +108,14 @@ export class Verification {
 
   /**
    * An owner that keeps the checksum back, because it has not got the shard itself, is passed over:
-   * others have.
+   * others have. A root has it for certain, and is asked first.
    */
   watch(node: NodeId): void {
-    const { shared, attempts, lateness } = this.#parts;
-    if (!lateness.isOver(node, 'owner', attempts.sinceMs)) return;
+    const { shared, attempts, lateness, sources } = this.#parts;
+    const waitedMs = shared.nowMs() - attempts.sinceMs;
+    const isRoot = shared.membership().byNode.get(node)?.role === 'root';
+    if (waitedMs > shared.pace.checksumMs && !isRoot && sources.hasRoot) sources.turnToRoots();
+    else if (!lateness.isOver(node, 'owner', attempts.sinceMs)) return;
     shared.observe('slow', node);
     shared.health.slow(node, shared.nowMs());
     this.#steps.passOver(node, 'owner', true);

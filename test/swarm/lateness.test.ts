@@ -18,6 +18,7 @@ function isLeft(
 ): boolean {
   const shared = {
     nowMs: () => 0,
+    random: () => 0,
     pace: {
       flowedSince: () => doOthersCome,
       restMs: REST_MS,
@@ -29,7 +30,7 @@ function isLeft(
     shared as unknown as FetchShared,
     sources as unknown as Sources,
     progress as unknown as Progress,
-    0,
+    { key: 'k', index: 0 },
   );
   return lateness.isTrickle('a', 'owner');
 }
