@@ -152,7 +152,7 @@ for (const version of ['1.6', '2.x'] as const)
             await swarm.pull(1, image);
             const lines = (): number[] =>
               image.layers.map(({ digest }) => linesWith(first, digest, 'content store'));
-            // Where the second node needed nothing of the files, the first finds it at its next look.
+            // Where the second node needed nothing of them, the first one's next look finds it.
             await until(() => Math.max(...lines()) >= 1, `word of an image that ${what}`);
             // One for each change: a file that is found half written changes twice.
             assert.ok(Math.max(...lines()) <= 2, `an image that ${what}: ${lines()} lines`);
