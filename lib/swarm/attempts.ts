@@ -74,6 +74,7 @@ export class Attempts {
       shardMs: this.#shared.pace.knownMs,
       trusted: ask.trusted,
       ...(ask.checked === true ? { checked: true } : {}),
+      ...(ask.parentFailed === true ? { parentFailed: true } : {}),
       holdMs: ask.holdMs,
       silenceMs: ask.silenceMs,
       stallMs: ask.stallMs,

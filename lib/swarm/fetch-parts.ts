@@ -22,6 +22,8 @@ export class FetchParts {
   readonly integrity: Integrity;
   /** Its credentials, and its budget of tries at the origin. */
   readonly origin: OriginTries;
+  /** The last parent has gone: its owner may name the one before it instead. */
+  parentFailed = false;
   /** What the fetch fails with if nothing is left. */
   lastError: WireError | null = null;
 
@@ -77,6 +79,8 @@ export class FetchParts {
   hasFailed(node: NodeId, role: AskRole | 'origin'): void {
     const { health, nowMs, lookAhead } = this.shared;
     health.failed(node, nowMs());
+    // One that is silent may only be slow; whether it is there, soundings find out.
+    this.parentFailed = role === 'parent' && this.lastError?.code !== 'PEER_TIMEOUT';
     if (role === 'owner' || role === 'root') lookAhead(this.sources.ahead(role, LOOK_AHEAD_NODES));
   }
 

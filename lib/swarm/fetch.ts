@@ -149,6 +149,7 @@ export class ShardFetch implements Fetch {
   lost(node: NodeId): void {
     if (this.#phase !== 'reading' || this.source !== node) return;
     this.#parts.sources.leave(node, this.#parts.attempts.role);
+    this.#parts.parentFailed = this.#parts.attempts.role === 'parent';
     this.#abandon();
   }
 
@@ -207,6 +208,7 @@ export class ShardFetch implements Fetch {
 
   #read(node: NodeId, role: AskRole): void {
     this.#phase = 'reading';
+    if (role === 'parent') this.#parts.parentFailed = false;
     this.#shared.health.asked(node, this.#shared.nowMs());
     this.#parts.attempts.read(node, role, {
       fromBytes: this.#parts.progress.fromBytes,
@@ -216,6 +218,7 @@ export class ShardFetch implements Fetch {
       ...(role === 'parent' && this.#shared.caution.isOn(this.#shared.nowMs())
         ? { checked: true }
         : {}),
+      ...(role === 'owner' && this.#parts.parentFailed ? { parentFailed: true } : {}),
       ...this.#parts.waitsFor(node, role),
       origin: role === 'parent' || role === 'holder' ? null : this.#parts.origin.use(),
     });

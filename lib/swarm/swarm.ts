@@ -227,6 +227,7 @@ export class Swarm {
       (candidate) => this.#health.good(candidate, nowMs),
       nowMs,
       request.shardMs !== null && request.shardMs > SLOW_FACTOR * this.#shared.pace.intervalMs,
+      request.parentFailed === true,
     );
     if (verdict.kind === 'serve') this.#uploads++;
     if (verdict.kind !== 'redirect') return verdict;

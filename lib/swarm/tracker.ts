@@ -95,7 +95,8 @@ export class Tracker {
 
   /**
    * Where `node` is to get the shard from; it is in the tree from now on. `exclude` are nodes it
-   * will not be sent to, `fit` says whether a node is good enough to be a parent.
+   * will not be sent to, `fit` says whether a node is good enough to be a parent. `parentFailed`:
+   * its parent is gone, and not only late.
    */
   ask(
     node: NodeId,
@@ -105,9 +106,11 @@ export class Tracker {
     fit: (node: NodeId) => boolean,
     nowMs = this.usedMs,
     slow = false,
+    parentFailed = false,
   ): TrackerVerdict {
     let holder = this.#holders.get(node);
     let full: Holder | null = null;
+    let heir: Holder | null = null;
     if (holder === undefined) {
       holder = newHolder(node, zone, this.#slots(node));
     } else {
@@ -115,6 +118,7 @@ export class Tracker {
       if (left !== null && left !== this.#owner) {
         if (exclude.includes(left.node)) left.doubts++;
         full = left;
+        if (parentFailed) heir = left.parent;
       }
       this.#leaveParent(holder);
       holder.complete = false;
@@ -123,9 +127,9 @@ export class Tracker {
     holder.askedMs = nowMs;
     holder.slow = slow;
     holder.slots = slow ? 0 : this.#slots(node);
-    let parent = this.#choose(holder, full, exclude, fit);
+    let parent = this.#choose(holder, full, heir, exclude, fit);
     if (parent === null && this.#freeStale(nowMs))
-      parent = this.#choose(holder, full, exclude, fit);
+      parent = this.#choose(holder, full, heir, exclude, fit);
     if (parent === null) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
     holder.parent = parent;
     holder.depth = parent === this.#owner || parent.complete ? 1 : parent.depth + 1;
@@ -232,6 +236,7 @@ export class Tracker {
   #choose(
     holder: Holder,
     full: Holder | null,
+    heir: Holder | null,
     exclude: readonly NodeId[],
     fit: (node: NodeId) => boolean,
   ): Holder | null {
@@ -251,6 +256,8 @@ export class Tracker {
         return owner;
       }
     }
+    // In a chain, the parent of a node that has gone now sends to nobody.
+    if (heir !== null && this.#shape.fanout === 1 && heir.children <= 1 && does(heir)) return heir;
     const own = this.#open.get(holder.zone)?.pick(does);
     if (own !== undefined) return own;
     const ownerHasSlot =

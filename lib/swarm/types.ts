@@ -64,6 +64,8 @@ export interface Asker {
   shardMs: number | null;
   /** A parent is to send only what it has checked, and says that it does. */
   checked?: true;
+  /** Its last parent is gone, and not only late; absent: it is not, or there was none. */
+  parentFailed?: true;
 }
 
 /** How long a node that is asked is waited for, in ms. */

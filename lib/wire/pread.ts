@@ -9,7 +9,7 @@ import { isNodeName, isSize, parseChecksum, parseCount, shardOf, type ShardOf } 
  * The bytes of a shard:
  *
  *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L&hold=MS[&pace=MS][&zone=Z]
- *       [&not=B,C][&whole=1][&checked=1]
+ *       [&not=B,C][&whole=1][&checked=1][&gone=1]
  *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum; Shoal-Checked when
  *         only checked bytes were wanted
  *     307 {parents, checksum, totalBytes}     404, 503 and 424: declined.ts
@@ -45,6 +45,7 @@ export function preadPath(query: PreadQuery): string {
   if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
   if (query.whole === true) more.set('whole', '1');
   if (query.checked === true) more.set('checked', '1');
+  if (query.parentFailed === true) more.set('gone', '1');
   return `/rpc/pread/${query.key}/${query.shard}?${more}`;
 }
 
@@ -83,6 +84,7 @@ export function parsePread(path: string, query: string): PreadQuery | null {
     shardMs: parseCount(more.get('pace')),
     ...(more.get('whole') === '1' ? { whole: true } : {}),
     ...(more.get('checked') === '1' ? { checked: true } : {}),
+    ...(more.get('gone') === '1' ? { parentFailed: true } : {}),
   };
 }
 

@@ -92,6 +92,15 @@ export const RULES: readonly Rule[] = [
     figure: 'p95',
   },
   {
+    name: 'heirs',
+    says: 'in a chain, the child of a node that has failed goes to the parent of that node',
+    file: 'tracker.ts',
+    from: 'heir.children <= 1 && does(heir)',
+    to: 'false',
+    pull: '--nodes 40 --image 64MB --link 25Mbit --roots 1 --cores 2 --fail kill=33%',
+    figure: 'p95',
+  },
+  {
     name: 'many-owners',
     says: 'beyond 1,000 nodes, 250 nodes share a tracker',
     file: 'limits.ts',
@@ -106,7 +115,7 @@ export const RULES: readonly Rule[] = [
     file: 'lateness.ts',
     from: 'pace.overtakers(this.#shard.index, sinceMs) >= Math',
     to: '-1 >= Math',
-    pull: '--nodes 100 --image 100MB --fail kill=10%,slow=10% --seed 6',
+    pull: '--nodes 40 --image 64MB --link 1Gbit --roots 1 --cores 2 --fail freeze=33%',
     figure: 'p95',
   },
   {

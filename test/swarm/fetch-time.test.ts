@@ -1,18 +1,8 @@
 import assert from 'node:assert/strict';
-import { PEER_SILENCE_MS, SHARD_BYTES } from '../../lib/limits.ts';
-import {
-  CHECKSUM_SHARDS,
-  FETCH_PATIENCE_MS,
-  REST_LAST_FACTOR,
-  REST_UNKNOWN_MS,
-  STUCK_SHARDS,
-  STUCK_UNKNOWN_MS,
-} from '../../lib/swarm/limits.ts';
+import { PEER_SILENCE_MS } from '../../lib/limits.ts';
+import { FETCH_PATIENCE_MS, REST_LAST_FACTOR, REST_UNKNOWN_MS } from '../../lib/swarm/limits.ts';
 import {
   CONTEXT,
-  KEY,
-  type Rig,
-  type ShardFetch,
   agent,
   asChild,
   data,
@@ -24,19 +14,6 @@ import {
   rig,
   shardWhere,
 } from './fixture.ts';
-
-/** Of the time that a stuck parent is given, by the fixture's random numbers. */
-const MEAN_PATIENCE = 1.5;
-/** What a shard takes on the line of `measureLine`. */
-const SHARD_MS = 400;
-
-/** Three shards' worth of bytes come for `fetch`: the line is known from then on. */
-function measureLine({ clock, effects }: Rig, fetch: ShardFetch): void {
-  for (effects.received of [0, 0.5, 1, 1.5].map((shards) => shards * SHARD_BYTES)) {
-    clock.advance(SHARD_MS / 2);
-    fetch.tick();
-  }
-}
 
 describe('swarm/fetch: time', () => {
   it('waits for a busy owner and asks it again', () => {
@@ -180,50 +157,6 @@ describe('swarm/fetch: time', () => {
         [attempt + 1, parent],
       );
     }
-  });
-
-  it('leaves a parent that brings nothing, though nothing else comes either', () => {
-    const made = asChild();
-    const { effects, fetch, owner, members } = made;
-    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
-    fetch.settle(1, redirect([parent]));
-    pass(made, MEAN_PATIENCE * STUCK_UNKNOWN_MS - 100);
-    assert.equal(effects.last('ask').ask.node, parent);
-    pass(made, 200);
-    fetch.settle(effects.last('abandon').attempt, failure('CANCELLED'));
-    const { ask } = effects.last('ask');
-    assert.deepEqual([ask.node, ask.exclude], [owner, [parent]]);
-  });
-
-  it('leaves it after the time of some shards, but not while the shards before it come', () => {
-    const made = asChild();
-    const { effects, fetch, owner, members, swarm } = made;
-    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
-    fetch.settle(1, redirect([parent]));
-    const before = swarm.want({ key: KEY, index: fetch.shard.index - 1 }, CONTEXT);
-    measureLine(made, before);
-    before.settle(1, data('aa', 'aa'));
-    effects.received = 0;
-    const abandoned = (): number[] =>
-      effects.calls.flatMap((call) => (call.call === 'abandon' ? [call.attempt] : []));
-    pass(made, MEAN_PATIENCE * STUCK_SHARDS * SHARD_MS - 100);
-    assert.deepEqual(abandoned(), []);
-    pass(made, 200);
-    assert.deepEqual(abandoned(), [2]);
-  });
-
-  it('asks a root for the checksum of a shard that is here before its owner has it', () => {
-    const made = asChild();
-    const { effects, fetch, owner, members } = made;
-    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
-    fetch.settle(1, redirect([parent]));
-    measureLine(made, fetch);
-    fetch.settle(2, data('aa', null));
-    assert.equal(effects.last('stat').ask.node, owner);
-    pass(made, CHECKSUM_SHARDS * SHARD_MS - 50);
-    assert.equal(effects.last('stat').ask.node, owner);
-    pass(made, 100);
-    assert.equal(effects.last('stat').ask.node, members.at(-1)!.node);
   });
 
   it('leaves a parent once later shards have overtaken it and its attempt has ended', () => {

@@ -215,6 +215,20 @@ describe('swarm/tracker', () => {
     assert.equal(tracker.size, 1);
   });
 
+  it('sends the child of a node that has failed to the parent of that node', () => {
+    const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+    for (let at = 1; at <= 5; at++) parentOf(tracker, name(at));
+    const again = (at: number, without: number[], hasFailed: boolean): string => {
+      const exclude = without.map(name);
+      const verdict = tracker.ask(name(at), null, 0, exclude, anyone, 0, false, hasFailed);
+      return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
+    };
+    assert.equal(again(4, [3], true), name(2));
+    assert.equal(again(2, [1], true), 'serve', 'by the owner itself');
+    assert.equal(again(3, [2], true), name(1), 'the owner has another child, and name(1) none');
+    assert.notEqual(again(5, [4], false), name(2), 'late only');
+  });
+
   it('says busy rather than send to more children than it can', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
     const verdicts = Array.from(

@@ -33,6 +33,7 @@ const zone = fc.option(fc.string({ unit: 'grapheme' }));
 const pread: fc.Arbitrary<PreadQuery> = fc.record(
   {
     checked: fc.constant(true as const),
+    parentFailed: fc.constant(true as const),
     whole: fc.constant(true as const),
     key,
     shard: count,

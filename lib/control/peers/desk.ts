@@ -121,7 +121,18 @@ export class PeerDesk {
   ask(request: ShardRequest, span?: Span): void {
     const { swarm, facts, loader } = this.#parts;
     const { id } = request;
-    const { key, shard: index, node, zone, role, exclude, hops, load, shardMs } = request.query;
+    const {
+      key,
+      shard: index,
+      node,
+      zone,
+      role,
+      exclude,
+      hops,
+      load,
+      shardMs,
+      parentFailed,
+    } = request.query;
     const origin = this.#parts.vouched(key, request.origin);
     const shard: ShardId =
       request.query.whole === true ? { key, index, rankedAs: 0 } : { key, index };
@@ -136,6 +147,7 @@ export class PeerDesk {
       load,
       shardMs,
       held: loader.has(key, index),
+      ...(parentFailed === true ? { parentFailed } : {}),
     };
     this.#parts.asked(node);
     const verdict = swarm.ask(asked);

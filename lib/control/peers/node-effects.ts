@@ -125,6 +125,7 @@ export class NodeEffects implements FetchEffects {
         shardMs: ask.shardMs,
         ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
         ...(ask.checked === true ? { checked: true as const } : {}),
+        ...(ask.parentFailed === true ? { parentFailed: true as const } : {}),
       },
       filling,
       {
