@@ -57,8 +57,11 @@ export class Lateness {
   #isStuck(sinceMs: number): boolean {
     const { arrivals, nowMs, pace } = this.#shared;
     const { key, index } = this.#shard;
-    const cameMs = Math.max(this.#progress.grownMs, arrivals.beforeMs(key, index));
-    return nowMs() - Math.max(sinceMs, cameMs) > this.#patience * pace.stuckMs;
+    const endMs = nowMs() - this.#patience * pace.stuckMs;
+    // Asked at every tick; nearly always the first two say so already.
+    return (
+      sinceMs < endMs && this.#progress.grownMs < endMs && arrivals.beforeMs(key, index) < endMs
+    );
   }
 
   /** Whether `node` is late, and may be left for that. */
