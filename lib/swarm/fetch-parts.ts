@@ -22,7 +22,7 @@ export class FetchParts {
   readonly integrity: Integrity;
   /** Its credentials, and its budget of tries at the origin. */
   readonly origin: OriginTries;
-  /** The last parent has gone: its owner may name the one before it instead. */
+  /** The last parent has failed: the owner is told, and may name the parent of that node. */
   parentFailed = false;
   /** What the fetch fails with if nothing is left. */
   lastError: WireError | null = null;
@@ -75,12 +75,15 @@ export class FetchParts {
     );
   }
 
-  /** `node` has failed: it is not asked for a while. Those behind it may have failed with it. */
-  hasFailed(node: NodeId, role: AskRole | 'origin'): void {
+  /**
+   * `node` has failed with `error`: it is not asked for a while. Those behind it may have failed,
+   * too.
+   */
+  hasFailed(node: NodeId, role: AskRole | 'origin', error: WireError): void {
     const { health, nowMs, lookAhead } = this.shared;
     health.failed(node, nowMs());
     // One that is silent may only be slow; whether it is there, soundings find out.
-    this.parentFailed = role === 'parent' && this.lastError?.code !== 'PEER_TIMEOUT';
+    this.parentFailed = role === 'parent' && error.code !== 'PEER_TIMEOUT';
     if (role === 'owner' || role === 'root') lookAhead(this.sources.ahead(role, LOOK_AHEAD_NODES));
   }
 

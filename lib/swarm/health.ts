@@ -55,7 +55,7 @@ export class PeerHealth {
     return condition === 'good' || condition === 'slow';
   }
 
-  /** Whether the node is as good as any; false while it is slow, too. */
+  /** Whether other nodes may be sent to it; false while it is slow, too. */
   good(node: NodeId, nowMs: number): boolean {
     return this.#troubles.size === 0 || this.condition(node, nowMs) === 'good';
   }

@@ -23,8 +23,8 @@ export class Lateness {
   readonly #sources: Sources;
   readonly #progress: Progress;
   readonly #shard: ShardId;
-  /** Share of the time that a stuck parent is given; not the same on all nodes (STUCK_SHARDS). */
-  readonly #patience: number;
+  /** How many times `stuckMs` this fetch gives a parent: 1 to 2, by chance (STUCK_SHARDS). */
+  readonly #stuckFactor: number;
   #parentsLeft = 0;
 
   constructor(shared: FetchShared, sources: Sources, progress: Progress, shard: ShardId) {
@@ -32,7 +32,7 @@ export class Lateness {
     this.#sources = sources;
     this.#progress = progress;
     this.#shard = shard;
-    this.#patience = 1 + shared.random();
+    this.#stuckFactor = 1 + shared.random();
   }
 
   /** Whether a node asked in `role` since `sinceMs` is late. */
@@ -57,7 +57,7 @@ export class Lateness {
   #isStuck(sinceMs: number): boolean {
     const { arrivals, nowMs, pace } = this.#shared;
     const { key, index } = this.#shard;
-    const endMs = nowMs() - this.#patience * pace.stuckMs;
+    const endMs = nowMs() - this.#stuckFactor * pace.stuckMs;
     // Asked at every tick; nearly always the first two say so already.
     return (
       sinceMs < endMs && this.#progress.grownMs < endMs && arrivals.beforeMs(key, index) < endMs

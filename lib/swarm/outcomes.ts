@@ -125,7 +125,7 @@ export class Outcomes {
     const sent = progress.receivedBytes > fromBytes;
     const mayBe = sent || (role !== 'parent' && sources.isLast(node));
     if (!lateness.isForgiven(node, error, mayBe, progress)) {
-      this.#parts.hasFailed(node, role);
+      this.#parts.hasFailed(node, role, error);
       this.#steps.passOver(node, role);
     } else if (role === 'parent') this.#steps.readParent(node);
     else this.#steps.go();

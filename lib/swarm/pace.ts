@@ -172,7 +172,7 @@ export class Pace {
       : STUCK_UNKNOWN_MS;
   }
 
-  /** How long an owner may not know the checksum of a shard that is here; Infinity: unknown. */
+  /** How long an owner may not know a checksum; Infinity while the line is not known. */
   get checksumMs(): number {
     return Math.max(CHECKSUM_MS_MIN, CHECKSUM_SHARDS * this.intervalMs);
   }

@@ -110,7 +110,6 @@ export class Tracker {
   ): TrackerVerdict {
     let holder = this.#holders.get(node);
     let full: Holder | null = null;
-    let heir: Holder | null = null;
     if (holder === undefined) {
       holder = newHolder(node, zone, this.#slots(node));
     } else {
@@ -118,7 +117,6 @@ export class Tracker {
       if (left !== null && left !== this.#owner) {
         if (exclude.includes(left.node)) left.doubts++;
         full = left;
-        if (parentFailed) heir = left.parent;
       }
       this.#leaveParent(holder);
       holder.complete = false;
@@ -127,6 +125,7 @@ export class Tracker {
     holder.askedMs = nowMs;
     holder.slow = slow;
     holder.slots = slow ? 0 : this.#slots(node);
+    const heir = parentFailed ? (full?.parent ?? null) : null;
     let parent = this.#choose(holder, full, heir, exclude, fit);
     if (parent === null && this.#freeStale(nowMs))
       parent = this.#choose(holder, full, heir, exclude, fit);

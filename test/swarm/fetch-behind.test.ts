@@ -18,7 +18,7 @@ const MEAN_PATIENCE = 1.5;
 /** What a shard takes on the line of `measureLine`. */
 const SHARD_MS = 400;
 
-/** Three shards' worth of bytes come for `fetch`: the line is known from then on. */
+/** One and a half shards come for `fetch`: the line is known from then on. */
 function measureLine({ clock, effects }: Rig, fetch: ShardFetch): void {
   for (effects.received of [0, 0.5, 1, 1.5].map((shards) => shards * SHARD_BYTES)) {
     clock.advance(SHARD_MS / 2);
@@ -29,8 +29,7 @@ function measureLine({ clock, effects }: Rig, fetch: ShardFetch): void {
 describe('swarm/fetch: parents and owners that are behind', () => {
   it('leaves a parent that brings nothing, though nothing else comes either', () => {
     const made = asChild();
-    const { effects, fetch, owner, members } = made;
-    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    const { effects, fetch, owner, parent } = made;
     fetch.settle(1, redirect([parent]));
     pass(made, MEAN_PATIENCE * STUCK_UNKNOWN_MS - 100);
     assert.equal(effects.last('ask').ask.node, parent);
@@ -42,8 +41,7 @@ describe('swarm/fetch: parents and owners that are behind', () => {
 
   it('leaves it after the time of some shards, but not while the shards before it come', () => {
     const made = asChild();
-    const { effects, fetch, owner, members, swarm } = made;
-    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    const { effects, fetch, parent, swarm } = made;
     fetch.settle(1, redirect([parent]));
     const before = swarm.want({ key: KEY, index: fetch.shard.index - 1 }, CONTEXT);
     measureLine(made, before);
@@ -60,8 +58,7 @@ describe('swarm/fetch: parents and owners that are behind', () => {
   it('tells the owner of a parent that is gone, not of one that was only late', () => {
     const left = (leave: (made: ReturnType<typeof asChild>) => void): unknown => {
       const made = asChild();
-      const { effects, fetch, owner, members } = made;
-      const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+      const { effects, fetch, owner, parent } = made;
       fetch.settle(1, redirect([parent]));
       leave(made);
       const { ask } = effects.last('ask');
@@ -88,8 +85,7 @@ describe('swarm/fetch: parents and owners that are behind', () => {
 
   it('asks a root for the checksum of a shard that is here before its owner has it', () => {
     const made = asChild();
-    const { effects, fetch, owner, members } = made;
-    const parent = members.find(({ node }) => node !== owner && node !== members[0]!.node)!.node;
+    const { effects, fetch, owner, parent } = made;
     fetch.settle(1, redirect([parent]));
     measureLine(made, fetch);
     fetch.settle(2, data('aa', null));
@@ -97,6 +93,6 @@ describe('swarm/fetch: parents and owners that are behind', () => {
     pass(made, CHECKSUM_SHARDS * SHARD_MS - 50);
     assert.equal(effects.last('stat').ask.node, owner);
     pass(made, 100);
-    assert.equal(effects.last('stat').ask.node, members.at(-1)!.node);
+    assert.equal(effects.last('stat').ask.node, made.members.at(-1)!.node);
   });
 });

@@ -169,18 +169,22 @@ export function redirect(parents: string[]): AttemptResult {
   return { kind: 'redirect', parents, checksum: null, totalBytes: null };
 }
 
-/** A rig with a shard that another agent owns, that agent, and a fetch of it begun. */
+/**
+ * A rig with a shard that another agent owns, that agent, a third one that may be a parent, and a
+ * fetch of the shard begun.
+ */
 export function asChild(
   agents = 8,
   roots = 1,
-): Rig & { owner: string; fetch: ReturnType<Rig['swarm']['want']> } {
+): Rig & { owner: string; parent: string; fetch: ReturnType<Rig['swarm']['want']> } {
   const made = rig(agents, roots);
   const shard = shardWhere(
     made.swarm,
     (rank) => rank[0] !== made.members[0]!.node && rank[1] !== made.members[0]!.node,
   );
   const owner = made.swarm.owner(shard);
-  return { ...made, owner, fetch: made.swarm.want(shard, CONTEXT) };
+  const { node: parent } = made.members.slice(1).find(({ node }) => node !== owner)!;
+  return { ...made, owner, parent, fetch: made.swarm.want(shard, CONTEXT) };
 }
 
 /** Shards begun later come whole, one every 20 ms. */

@@ -121,31 +121,20 @@ export class PeerDesk {
   ask(request: ShardRequest, span?: Span): void {
     const { swarm, facts, loader } = this.#parts;
     const { id } = request;
-    const {
-      key,
-      shard: index,
-      node,
-      zone,
-      role,
-      exclude,
-      hops,
-      load,
-      shardMs,
-      parentFailed,
-    } = request.query;
+    const { query } = request;
+    const { key, shard: index, node, role, parentFailed } = query;
     const origin = this.#parts.vouched(key, request.origin);
-    const shard: ShardId =
-      request.query.whole === true ? { key, index, rankedAs: 0 } : { key, index };
+    const shard: ShardId = query.whole === true ? { key, index, rankedAs: 0 } : { key, index };
     if (origin !== null) facts.addOrigin(key, origin);
     const asked: AskRequest = {
       shard,
       node,
-      zone,
+      zone: query.zone,
       role,
-      exclude,
-      hops,
-      load,
-      shardMs,
+      exclude: query.exclude,
+      hops: query.hops,
+      load: query.load,
+      shardMs: query.shardMs,
       held: loader.has(key, index),
       ...(parentFailed === true ? { parentFailed } : {}),
     };
