@@ -195,7 +195,7 @@ export const CHECKSUM_MS_MIN = 200;
  * of SOUNDING_SHARDS shards, within the two bounds. With each answer to that the time doubles, at
  * most SOUNDING_DOUBLINGS_MAX times. It is checked every SOUNDING_LOOK_MS.
  */
-export const SOUNDING_SHARDS = 2;
+export const SOUNDING_SHARDS = 3;
 export const SOUNDING_MS_MIN = 500;
 export const SOUNDING_MS_MAX = 4_000;
 export const SOUNDING_DOUBLINGS_MAX = 3;
