@@ -114,3 +114,6 @@ export const TRACE_SECONDS_MAX = 86_400;
  * (docs/SWARM.md).
  */
 export const READ_WINDOW_SHARDS = 24;
+
+/** The bytes that a test of a line ends with, in all; each sender would send as many. */
+export const LINE_TEST_BYTES = 8 * 1024 * 1024;

@@ -100,3 +100,7 @@ export const UPLINK_FULL = 0.65;
 
 /** What is left of the best rate after a window that did not reach it. */
 export const UPLINK_KEEP = 0.99;
+
+/** Tests of other nodes' lines that a front answers at once, and how long each may take. */
+export const LINE_ANSWERS_MAX = 8;
+export const LINE_ANSWER_MS = 5_000;

@@ -12,9 +12,11 @@ import {
   type PreadAnswer,
   type PreadQuery,
 } from '../wire/pread.ts';
+import { LINE_PATH } from '../wire/line.ts';
 import { formatRefusal } from '../wire/refusal.ts';
 import type { ShardRequest, ControlMessage } from '../workers/messages.ts';
 import { TIERS } from './read-account.ts';
+import { LineAnswers } from './line-answer.ts';
 import { BodySender, type SenderTools } from './body-sender.ts';
 import type { ControlLink } from './control-link.ts';
 import { answer, statusLine } from './responses.ts';
@@ -50,6 +52,7 @@ type OpenedRequest = Extract<Opened, { kind: 'opened' }>;
 
 /** Registers the p2p port's requests on `app`; lib/wire defines them. */
 export function servePeers(app: TemplatedApp, tools: PeerTools): void {
+  const lines = new LineAnswers(tools.after);
   app.get('/rpc/*', (res, req) => {
     const path = req.getUrl();
     const query = req.getQuery() ?? '';
@@ -63,6 +66,10 @@ export function servePeers(app: TemplatedApp, tools: PeerTools): void {
       return;
     }
     const traceparent = tools.tracing ? req.getHeader('traceparent') : '';
+    if (path === LINE_PATH) {
+      if (tools.draining() || !lines.begin(res)) sayAnswer(res, { kind: 'busy', retryMs: 1_000 });
+      return;
+    }
     const answerTo = path.startsWith('/rpc/pread/') ? pread : rpc;
     answerTo(res, path, query, opened, tools, traceparent);
   });

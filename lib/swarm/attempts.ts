@@ -56,7 +56,7 @@ export class Attempts {
   read(
     node: NodeId,
     role: AskRole,
-    ask: Omit<PeerAsk, 'node' | 'role' | 'load' | 'shardMs'>,
+    ask: Omit<PeerAsk, 'node' | 'role' | 'load' | 'shardMs' | 'lineMs'>,
   ): void {
     if (role !== 'parent' || this.lastNode !== node) this.askedMs = this.#shared.nowMs();
     this.#begin(node);
@@ -64,6 +64,7 @@ export class Attempts {
     this.fromBytes = ask.fromBytes;
     this.isChecked = ask.checked === true;
     this.#holdMs = ask.holdMs;
+    const { lineMs } = this.#shared.pace;
     this.#shared.effects.ask(this.#fetch, this.#number, {
       node,
       role,
@@ -72,6 +73,7 @@ export class Attempts {
       hops: ask.hops,
       load: this.#shared.load(),
       shardMs: this.#shared.pace.knownMs,
+      ...(lineMs === null ? {} : { lineMs }),
       trusted: ask.trusted,
       ...(ask.checked === true ? { checked: true } : {}),
       ...(ask.parentFailed === true ? { parentFailed: true } : {}),

@@ -1,4 +1,5 @@
 import { HOLDER_DOUBTS_MAX, TREE_CHOICES, TREE_SCAN_MAX } from './limits.ts';
+import type { Speed } from './lines.ts';
 import { mix32 } from './rank.ts';
 import type { NodeId } from './types.ts';
 
@@ -7,12 +8,14 @@ export interface Holder {
   readonly node: NodeId;
   readonly zone: string | null;
   parent: Holder | null;
-  /** Nodes receiving from it now. */
+  /** Nodes receiving from it now, and slow ones beside them that take no slot. */
   children: number;
+  guests: number;
   /** Children it may have before others come first. */
   slots: number;
-  /** Much slower than other nodes: it gets no children. */
-  slow: boolean;
+  speed: Speed;
+  /** Whether it is a guest of its parent. */
+  isGuest: boolean;
   complete: boolean;
   /** Children of all shards it was sending to when last heard of, and those it was given since. */
   load: number;
@@ -34,7 +37,9 @@ export function newHolder(node: NodeId, zone: string | null, slots: number): Hol
     parent: null,
     children: 0,
     slots,
-    slow: false,
+    guests: 0,
+    speed: 'usual',
+    isGuest: false,
     complete: false,
     load: 0,
     askedMs: 0,
@@ -48,7 +53,7 @@ export function newHolder(node: NodeId, zone: string | null, slots: number): Hol
 export const hasSlot = (holder: Holder): boolean =>
   holder.children < holder.slots && holder.doubts < HOLDER_DOUBTS_MAX;
 export const isIdle = (holder: Holder): boolean =>
-  !holder.slow && holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
+  holder.speed === 'usual' && holder.children === 0 && holder.doubts < HOLDER_DOUBTS_MAX;
 
 type Test = (holder: Holder) => boolean;
 

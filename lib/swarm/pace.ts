@@ -58,6 +58,8 @@ export class Pace {
   #meanMs = 0;
   /** 0: not known yet. */
   #lineBytesPerMs = 0;
+  /** What a test of the line has shown; 0: not tested. */
+  #testedBytesPerMs = 0;
   /** Whether a whole stretch was measured. */
   #isMeasured = false;
   #stretchBytes = 0;
@@ -95,6 +97,11 @@ export class Pace {
     this.#isMeasured = true;
     this.#stretchBytes = 0;
     this.#stretchMs = nowMs;
+  }
+
+  /** A test of the line has shown this rate; see Lines. */
+  tested(bytesPerMs: number): void {
+    this.#testedBytesPerMs = bytesPerMs;
   }
 
   /** Shard `index` of a blob is complete; its sender was asked `tookMs` ago. */
@@ -169,7 +176,7 @@ export class Pace {
   get stuckMs(): number {
     return this.#isLineKnown
       ? Math.max(STUCK_MS_MIN, STUCK_SHARDS * this.intervalMs)
-      : STUCK_UNKNOWN_MS;
+      : Math.max(STUCK_UNKNOWN_MS, STUCK_SHARDS * this.#leastMs);
   }
 
   /** How long an owner may not know a checksum; Infinity while the line is not known. */
@@ -185,6 +192,15 @@ export class Pace {
   /** `intervalMs` for others to hear; null while unknown. */
   get knownMs(): number | null {
     return this.#lineBytesPerMs === 0 ? null : this.intervalMs;
+  }
+
+  /**
+   * What the line needs for a shard, in ms, as a test has shown, or less if shards came faster
+   * lately; null: not tested. Unlike `intervalMs` it does not depend on who sends.
+   */
+  get lineMs(): number | null {
+    if (this.#testedBytesPerMs === 0) return null;
+    return SHARD_BYTES / Math.max(this.#testedBytesPerMs, this.#lineBytesPerMs);
   }
 
   /** Shards that fill the line for UPLOAD_TURN_MS; one while the line is not known. */
@@ -217,12 +233,20 @@ export class Pace {
 
   /** How long a fetch continues without a byte. */
   get giveUpMs(): number {
-    return Math.max(FETCH_PATIENCE_MS, 2 * this.windowMs);
+    return Math.max(FETCH_PATIENCE_MS, 2 * this.windowMs, 2 * READ_WINDOW_SHARDS * this.#leastMs);
   }
 
   /** The time that a whole window of a reader takes; 0 before the line is known. */
   get windowMs(): number {
     return this.#isLineKnown ? this.intervalMs * READ_WINDOW_SHARDS : 0;
+  }
+
+  /**
+   * What a shard takes at least while `intervalMs` is not known, 0 if that is not known either. A
+   * very slow line is never measured by what comes over it: the pauses are too long.
+   */
+  get #leastMs(): number {
+    return this.lineMs ?? 0;
   }
 
   get #isLineKnown(): boolean {
@@ -231,7 +255,9 @@ export class Pace {
 
   /** How long a sender that has begun a shard may send next to nothing. */
   get restMs(): number {
-    return this.#isLineKnown ? Math.max(REST_MS_MIN, 2 * this.windowMs) : REST_UNKNOWN_MS;
+    return this.#isLineKnown
+      ? Math.max(REST_MS_MIN, 2 * this.windowMs)
+      : Math.max(REST_UNKNOWN_MS, 2 * READ_WINDOW_SHARDS * this.#leastMs);
   }
 
   /** Whether enough shards have come to judge by. */

@@ -3,16 +3,15 @@ import {
   HOPS_MAX,
   ORIGIN_REQUEST_SHARDS_MAX,
   OWNER_RETRY_MS,
-  SLOW_FACTOR,
   SOUNDING_LOOK_MS,
   TRACKER_IDLE_MS,
   UPLOADS_MAX,
-  YIELD_FACTOR,
   YIELD_OWNERS_MAX,
 } from './limits.ts';
 import { Arrivals } from './arrivals.ts';
 import { ShardFetch } from './fetch.ts';
 import type { FetchShared } from './fetch-shared.ts';
+import { Lines } from './lines.ts';
 import { PeerHealth } from './health.ts';
 import { Pace } from './pace.ts';
 import { Membership } from './rank.ts';
@@ -54,6 +53,7 @@ export class Swarm {
   readonly #fetches = new ShardMap<ShardFetch>();
   readonly #shape: () => TreeShape;
   readonly #trackers: Trackers;
+  readonly #lines: Lines;
   #membership: Membership;
   #uploads = 0;
   #sweptMs = 0;
@@ -84,6 +84,7 @@ export class Swarm {
       lookAhead: (nodes) => this.#lookAhead(nodes),
       over: (fetch, result) => this.#over(fetch, result),
     };
+    this.#lines = new Lines(this.#shared);
   }
 
   get membership(): Membership {
@@ -101,6 +102,7 @@ export class Swarm {
     const isMember = (node: NodeId): boolean => this.#membership.byNode.has(node);
     this.#health.prune(isMember, this.#options.nowMs());
     this.#trackers.forgetNodes(isMember);
+    this.#lines.prune(isMember);
   }
 
   /**
@@ -207,27 +209,21 @@ export class Swarm {
   }
 
   /** Whether the next owner takes over, for a much faster node; only a root may pay for that. */
-  #yields({ shard, held, shardMs }: AskRequest, fetch: ShardFetch | undefined): boolean {
+  #yields(request: AskRequest, fetch: ShardFetch | undefined): boolean {
+    const { shard, held } = request;
     if (held || fetch === undefined || this.#membership.roots.size === 0) return false;
     const place = this.#membership.ownerRank(shard, this.#self.zone).indexOf(this.#self.node);
-    const ownMs = this.#shared.pace.knownMs;
-    const isSlower = ownMs !== null && ownMs > YIELD_FACTOR * (shardMs ?? Infinity);
-    return fetch.askedAsOwner(isSlower && place < YIELD_OWNERS_MAX);
+    return fetch.askedAsOwner(this.#lines.isMuchFaster(request) && place < YIELD_OWNERS_MAX);
   }
 
   #askOwner(request: AskRequest): Verdict {
-    const { shard, node, zone, exclude, load } = request;
+    const { shard, node, zone, exclude, load, parentFailed } = request;
     const nowMs = this.#options.nowMs();
     const tracker = this.#trackers.take(shard, nowMs);
     const verdict = tracker.ask(
-      node,
-      zone,
-      load,
-      exclude,
+      { node, zone, load, exclude, speed: this.#lines.speedOf(request), parentFailed },
       (candidate) => this.#health.good(candidate, nowMs),
       nowMs,
-      request.shardMs !== null && request.shardMs > SLOW_FACTOR * this.#shared.pace.intervalMs,
-      request.parentFailed === true,
     );
     if (verdict.kind === 'serve') this.#uploads++;
     if (verdict.kind !== 'redirect') return verdict;
@@ -274,6 +270,7 @@ export class Swarm {
   /** To be called every `tickMs` while there are fetches, and at least once a second. */
   tick(): void {
     for (const fetch of this.#fetches.values()) fetch.tick();
+    if (this.#fetches.size === 0) this.#lines.tick();
     const nowMs = this.#options.nowMs();
     if (nowMs - this.#soundedMs >= SOUNDING_LOOK_MS) this.#sound(nowMs);
     if (nowMs - this.#sweptMs < SWEEP_MS) return;

@@ -12,6 +12,7 @@ import {
   UNKNOWN_LINE_CHAIN_NODES_MAX,
 } from './limits.ts';
 import { Crowd, type Holder, hasSlot, isIdle, Line, newHolder } from './candidates.ts';
+import type { Speed } from './lines.ts';
 import { hash32 } from './rank.ts';
 import type { NodeId, Report, ShardFacts, TreeEdge } from './types.ts';
 
@@ -48,6 +49,20 @@ export function shapeFor(nodes: number, shardMs: number): TreeShape {
   return { fanout: 1, ownerFanout: chains, ownerLeaves: chains };
 }
 
+/** A node that asks its owner for a shard. */
+export interface TreeAsker {
+  node: NodeId;
+  zone: string | null;
+  /** See Holder.load. */
+  load: number;
+  /** Nodes it will not be sent to. */
+  exclude: readonly NodeId[];
+  /** Its line; 'usual' by default. */
+  speed?: Speed;
+  /** Its parent is gone, and not only late. */
+  parentFailed?: boolean | undefined;
+}
+
 export type TrackerVerdict =
   | { kind: 'serve' }
   | { kind: 'redirect'; parents: NodeId[] }
@@ -73,8 +88,9 @@ export class Tracker {
   readonly #heads = new Map<string | null, number>();
   #freedMs = -Infinity;
   readonly #holders = new Map<NodeId, Holder>();
-  /** Per zone, holders with a free slot. */
+  /** Per zone, holders with a free slot; in chains, slow ones apart. */
   readonly #open = new Map<string | null, Line>();
+  readonly #openSlow = new Map<string | null, Line>();
   /** Per zone, leaves: they take a child when no slot is free. */
   readonly #spare = new Map<string | null, Crowd>();
 
@@ -94,20 +110,11 @@ export class Tracker {
   }
 
   /**
-   * Where `node` is to get the shard from; it is in the tree from now on. `exclude` are nodes it
-   * will not be sent to, `fit` says whether a node is good enough to be a parent. `parentFailed`:
-   * its parent is gone, and not only late.
+   * Where a node is to get the shard from; it is in the tree from now on. `fit` says whether a node
+   * is good enough to be a parent.
    */
-  ask(
-    node: NodeId,
-    zone: string | null,
-    load: number,
-    exclude: readonly NodeId[],
-    fit: (node: NodeId) => boolean,
-    nowMs = this.usedMs,
-    slow = false,
-    parentFailed = false,
-  ): TrackerVerdict {
+  ask(asker: TreeAsker, fit: (node: NodeId) => boolean, nowMs = this.usedMs): TrackerVerdict {
+    const { node, zone, load, exclude, speed = 'usual', parentFailed = false } = asker;
     let holder = this.#holders.get(node);
     let full: Holder | null = null;
     if (holder === undefined) {
@@ -123,8 +130,10 @@ export class Tracker {
     }
     holder.load = load;
     holder.askedMs = nowMs;
-    holder.slow = slow;
-    holder.slots = slow ? 0 : this.#slots(node);
+    // It then stands in the other line, too. The old entry is dropped where it is found.
+    if (holder.speed !== speed) holder.queued = false;
+    holder.speed = speed;
+    holder.slots = this.#slots(node, speed);
     const heir = parentFailed ? (full?.parent ?? null) : null;
     let parent = this.#choose(holder, full, heir, exclude, fit);
     if (parent === null && this.#freeStale(nowMs))
@@ -133,7 +142,9 @@ export class Tracker {
     holder.parent = parent;
     holder.depth = parent === this.#owner || parent.complete ? 1 : parent.depth + 1;
     this.#deepest = Math.max(this.#deepest, holder.depth);
-    parent.children++;
+    holder.isGuest = this.#isChain && speed === 'slow' && parent.speed !== 'slow';
+    if (holder.isGuest) parent.guests++;
+    else parent.children++;
     parent.load++;
     if (!this.#holders.has(node)) this.#holders.set(node, holder);
     this.#queue(holder);
@@ -175,10 +186,11 @@ export class Tracker {
   sent(node: NodeId, whole: boolean): void {
     const holder = this.#holders.get(node);
     if (holder === undefined || holder.parent !== this.#owner || holder.complete || whole) return;
+    const isHead = !holder.isGuest;
     this.#leaveParent(holder);
     // The place at the head of a chain is free again: for itself, when it asks again after "busy".
     const heads = this.#heads.get(holder.zone) ?? 0;
-    if (heads > 0) this.#heads.set(holder.zone, heads - 1);
+    if (isHead && heads > 0) this.#heads.set(holder.zone, heads - 1);
   }
 
   /** The node is gone or no longer has the shard. */
@@ -224,7 +236,12 @@ export class Tracker {
     return edges;
   }
 
-  #slots(node: NodeId): number {
+  get #isChain(): boolean {
+    return this.#shape.fanout === 1;
+  }
+
+  #slots(node: NodeId, speed: Speed = 'usual'): number {
+    if (speed === 'leaf' || (speed === 'slow' && !this.#isChain)) return 0;
     return isInner(node, this.#index, this.#shape.fanout) ? this.#shape.fanout : 0;
   }
 
@@ -246,7 +263,10 @@ export class Tracker {
       !exclude.includes(candidate.node) &&
       !this.#isUnder(candidate, holder) &&
       fit(candidate.node);
-    if (this.#shape.fanout === 1 && !exclude.includes(owner.node)) {
+    if (this.#isChain && holder.speed === 'slow') {
+      const host = this.#hostFor(holder, does);
+      if (host !== undefined) return host;
+    } else if (this.#isChain && !exclude.includes(owner.node)) {
       // The first of each chain is sent the shard by the owner itself. Each zone has a chain of its
       // own: one through several would cross between them again and again.
       const heads = this.#heads.get(holder.zone) ?? 0;
@@ -256,7 +276,7 @@ export class Tracker {
       }
     }
     // In a chain, the parent of a node that has gone now sends to nobody.
-    if (heir !== null && this.#shape.fanout === 1 && heir.children <= 1 && does(heir)) return heir;
+    if (heir !== null && this.#isChain && heir.children <= 1 && does(heir)) return heir;
     const own = this.#open.get(holder.zone)?.pick(does);
     if (own !== undefined) return own;
     const ownerHasSlot =
@@ -276,10 +296,23 @@ export class Tracker {
   }
 
   /**
+   * Who sends the shard to a slow node, in a chain. Slow nodes have a chain of their own, so that no
+   * other node waits for them: it begins at a node of the usual chain, beside that node's child.
+   */
+  #hostFor(holder: Holder, does: (candidate: Holder) => boolean): Holder | undefined {
+    const isFree = (host: Holder): boolean => host.guests === 0 && does(host);
+    return (
+      this.#openSlow.get(holder.zone)?.pick(does) ??
+      this.#open.get(holder.zone)?.pick(isFree) ??
+      (isFree(this.#owner) ? this.#owner : undefined)
+    );
+  }
+
+  /**
    * Whether `holder` is `above` or gets the shard through it: then it must not become its parent.
    */
   #isUnder(holder: Holder, above: Holder): boolean {
-    if (above.children === 0) return false;
+    if (above.children === 0 && above.guests === 0) return false;
     let steps = 0;
     for (let at: Holder | null = holder; at !== null; at = at.parent) {
       if (at === above || ++steps > this.#holders.size) return true;
@@ -317,15 +350,21 @@ export class Tracker {
     holder.parent = null;
     // Of a complete holder the parent is history: its slot was given back.
     if (parent === null || holder.complete) return;
-    parent.children = Math.max(0, parent.children - 1);
+    if (holder.isGuest) parent.guests = Math.max(0, parent.guests - 1);
+    else parent.children = Math.max(0, parent.children - 1);
     if (parent !== this.#owner) this.#queue(parent);
   }
 
   #queue(holder: Holder): void {
     if (holder.queued || holder.gone) return;
     if (holder.slots > 0) {
-      let line = this.#open.get(holder.zone);
-      if (line === undefined) this.#open.set(holder.zone, (line = new Line(hasSlot)));
+      const isSlow = holder.speed === 'slow';
+      const open = isSlow ? this.#openSlow : this.#open;
+      let line = open.get(holder.zone);
+      if (line === undefined) {
+        line = new Line((one) => hasSlot(one) && (one.speed === 'slow') === isSlow);
+        open.set(holder.zone, line);
+      }
       line.push(holder);
     } else {
       let crowd = this.#spare.get(holder.zone);

@@ -62,6 +62,8 @@ export interface Asker {
    * slower than others gets no children.
    */
   shardMs: number | null;
+  /** What the asker's line needs for a shard, in ms, as a test has shown; absent: not tested. */
+  lineMs?: number;
   /** A parent is to send only what it has checked, and says that it does. */
   checked?: true;
   /** Its last parent is gone, and not only late; absent: it is not, or there was none. */
@@ -174,12 +176,23 @@ export interface FetchEffects {
   stat(fetch: Fetch, attempt: number, ask: StatAsk): void;
   /** Asks whether a node is there; `told` is called once. */
   sound(node: NodeId, waitMs: number, told: (isThere: boolean) => void): void;
+  /**
+   * Lets `nodes` send bytes of no meaning, all at the same time, until a LineMeter says that it is
+   * over; `told` is called once.
+   */
+  testLine(nodes: readonly NodeId[], told: (test: LineTest) => void): void;
   /** Tells the attempt to stop; it still settles, with whatever came of it. */
   abandon(fetch: Fetch, attempt: number): void;
   /** Bytes of the shard, from byte 0, that have arrived. */
   receivedBytes(fetch: Fetch): number;
   /** The last thing heard of a fetch; it is no longer in the swarm's hands when this is called. */
   finished(fetch: Fetch, result: FetchResult): void;
+}
+
+/** What came in a test of the line after the first bytes, and how long that took. */
+export interface LineTest {
+  receivedBytes: number;
+  tookMs: number;
 }
 
 // --- a node as a server --------------------------------------------------------------------------

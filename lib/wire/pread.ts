@@ -8,7 +8,7 @@ import { isNodeName, isSize, parseChecksum, parseCount, shardOf, type ShardOf } 
 /**
  * The bytes of a shard:
  *
- *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L&hold=MS[&pace=MS][&zone=Z]
+ *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L&hold=MS[&pace=MS][&line=MS][&zone=Z]
  *       [&not=B,C][&whole=1][&checked=1][&gone=1]
  *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum; Shoal-Checked when
  *         only checked bytes were wanted
@@ -41,6 +41,7 @@ export function preadPath(query: PreadQuery): string {
     hold: String(Math.round(query.holdMs)),
   });
   if (query.shardMs !== null) more.set('pace', String(Math.ceil(query.shardMs)));
+  if (query.lineMs !== undefined) more.set('line', String(Math.ceil(query.lineMs)));
   if (query.zone !== null) more.set('zone', query.zone);
   if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
   if (query.whole === true) more.set('whole', '1');
@@ -59,6 +60,7 @@ export function parsePread(path: string, query: string): PreadQuery | null {
   const hops = parseCount(more.get('hops'));
   const load = parseCount(more.get('load') ?? '0');
   const holdMs = parseCount(more.get('hold') ?? String(PEER_HOLD_MS));
+  const lineMs = parseCount(more.get('line'));
   const exclude = (more.get('not') ?? '').split(',').filter((name) => name !== '');
   if (
     shard === null ||
@@ -82,6 +84,7 @@ export function parsePread(path: string, query: string): PreadQuery | null {
     load,
     holdMs: Math.min(holdMs, HOLD_MS_MAX),
     shardMs: parseCount(more.get('pace')),
+    ...(lineMs === null ? {} : { lineMs }),
     ...(more.get('whole') === '1' ? { whole: true } : {}),
     ...(more.get('checked') === '1' ? { checked: true } : {}),
     ...(more.get('gone') === '1' ? { parentFailed: true } : {}),

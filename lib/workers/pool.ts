@@ -24,7 +24,7 @@ import type { PingAnswer } from '../origin/outages.ts';
 import type { HeadFact } from '../origin/range-asker.ts';
 import type { RelayAnswer } from '../origin/relay.ts';
 import type { Bucket } from '../registry/vouching.ts';
-import type { StatResult } from '../swarm/types.ts';
+import type { LineTest, StatResult } from '../swarm/types.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import type { PreadResult } from '../wire/pread.ts';
@@ -32,6 +32,7 @@ import { probeOrigin, relayToOrigin } from './origin-jobs.ts';
 import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer/call.ts';
 import { PeerConnections } from './peer/connection.ts';
+import { testLine, type LineJob } from './peer/line.ts';
 import { readFromPeer, type PeerReadJob, type TransferTools } from './peer/read.ts';
 import { Moved, serveLine, type LineStart, type Tell } from './line.ts';
 import { nameThread } from './thread-name.ts';
@@ -117,6 +118,7 @@ export interface PoolTasks {
   peer: [PeerReadJob, PreadResult];
   stat: [StatJob, StatResult];
   call: [PeerCallJob, PeerCallResult];
+  line: [LineJob, LineTest];
   /** Sends a result for each shard as it ends. `buckets`: see `newBuckets`. */
   origin: [OriginReadJob, { kind: 'over'; buckets: Bucket[] }];
   hold: [HoldJob, { kind: 'hold'; opened: boolean }];
@@ -200,6 +202,8 @@ async function run(job: PoolJob, tell: Tell): Promise<unknown> {
       const result = await callPeer(job, tools);
       return result.kind === 'answer' ? moved(result, result.body) : result;
     }
+    case 'line':
+      return testLine(job, tools);
     case 'origin': {
       let beganMs = startMs;
       await readFromOrigin(

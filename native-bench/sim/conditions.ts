@@ -109,10 +109,12 @@ export const CONDITIONS: readonly Condition[] = [
     prepare: (cluster) =>
       placeAt(cluster, 'zone-1', { delayMs: ZONE_DELAY_MS, downBytesPerMs: Infinity }),
   },
-  ...(['kill', 'unplug', 'freeze', 'slow', 'lie', 'partition'] as const).map((fault) => ({
-    name: `a third: ${fault}`,
-    faults: { [fault]: THIRD },
-  })),
+  ...(['kill', 'unplug', 'freeze', 'slow', 'throttle', 'lie', 'partition'] as const).map(
+    (fault) => ({
+      name: `a third: ${fault}`,
+      faults: { [fault]: THIRD },
+    }),
+  ),
 ];
 
 /** Runs the pull of an image by 40 nodes with one root under a condition. */
@@ -135,6 +137,7 @@ export function runCondition(
       ...condition.cluster,
     },
     puller: defaultPuller,
+    hasRun: true,
     faults: { ...noFaults, ...condition.faults },
     ...(condition.prepare === undefined ? {} : { prepare: condition.prepare }),
     spreadMs: 50,

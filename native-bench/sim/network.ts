@@ -97,6 +97,8 @@ export class Flow {
   /** Whether what it brings may be released at once. */
   readonly trusted: boolean;
   readonly ended: (flow: Flow) => void;
+  /** Told of every quantum that has come. */
+  came: () => void = () => undefined;
   /** Told when it is ended before its last byte. */
   stopped: () => void = () => undefined;
   /** First quantum it brings, and the next to be sent. */
@@ -320,6 +322,7 @@ export class Network {
     sink.received = flow.arrived;
     if (flow.trusted) sink.released = flow.arrived;
     this.wake(sink);
+    flow.came();
     if (flow.arrived === flow.supply.quanta) {
       this.end(flow);
       flow.ended(flow);

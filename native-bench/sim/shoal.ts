@@ -1,7 +1,7 @@
 import { SILENCE_MS_MAX } from '../../lib/swarm/limits.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { Puller, type PullerOptions } from './puller.ts';
-import type { Random } from './random.ts';
+import type { SimNode } from './sim-node.ts';
 import { percentile, type Report } from './report.ts';
 
 /** Shares of the nodes that come to harm, each at a random moment of the run's expected length. */
@@ -9,7 +9,10 @@ export interface Faults {
   kill: number;
   unplug: number;
   freeze: number;
+  /** Slow from the start on. */
   slow: number;
+  /** Slow from a moment of the pull on. */
+  throttle: number;
   lie: number;
   rootKill: number;
   rootFreeze: number;
@@ -29,6 +32,7 @@ export const noFaults: Faults = {
   unplug: 0,
   freeze: 0,
   slow: 0,
+  throttle: 0,
   lie: 0,
   rootKill: 0,
   rootFreeze: 0,
@@ -46,12 +50,21 @@ const PAUSE_MS = 1.5 * SILENCE_MS_MAX;
 /** Longer than a node may be silent at all. */
 const STALL_MS = 3000;
 
+/** How long agents run before a pull if they are to have tested their lines, and their idle ticks. */
+const RUN_MS = 15_000;
+const IDLE_TICK_MS = 1_000;
+
 export interface ShoalOptions {
   cluster: ClusterOptions;
   puller: PullerOptions;
   faults: Faults;
   /** Nodes begin at random within this time. */
   spreadMs: number;
+  /**
+   * Whether the agents have been running for a while when the pull begins, so they have tested
+   * their lines. Otherwise they have just started.
+   */
+  hasRun?: boolean;
   /** Makes lines uneven before the run begins. */
   prepare?: (cluster: Cluster) => void;
   /** The run is cut off here, simulated. */
@@ -78,9 +91,14 @@ export function runShoal(options: ShoalOptions): ShoalRun {
   const cluster = new Cluster(options.cluster);
   options.prepare?.(cluster);
   const pullers = cluster.agents.map((node) => new Puller(cluster, node, options.puller));
+  const fromMs = options.hasRun === true ? RUN_MS : 0;
+  for (let ms = 0; ms < fromMs; ms += IDLE_TICK_MS)
+    cluster.after(ms, () => {
+      for (const node of cluster.agents) node.idle();
+    });
   for (const puller of pullers)
-    cluster.after(cluster.random.next() * options.spreadMs, () => puller.start());
-  harm(cluster, options.faults, idealMs(options.cluster), cluster.random);
+    cluster.after(fromMs + cluster.random.next() * options.spreadMs, () => puller.start());
+  harm(cluster, options.faults, fromMs, idealMs(options.cluster));
   const unfinished = (): Puller[] =>
     pullers.filter(({ node, finishedMs }) => node.condition === 'well' && Number.isNaN(finishedMs));
   let checkedMs = -Infinity;
@@ -91,26 +109,30 @@ export function runShoal(options: ShoalOptions): ShoalRun {
       over = unfinished().length === 0;
     }
     return over;
-  }, options.deadlineMs);
+  }, fromMs + options.deadlineMs);
   const survivors = pullers.filter(({ node }) => node.condition === 'well');
   assertConserved(cluster, survivors);
   return { report: report(cluster, options, survivors, unfinished().length), cluster, survivors };
 }
 
-function harm(cluster: Cluster, faults: Faults, withinMs: number, random: Random): void {
+function harm(cluster: Cluster, faults: Faults, fromMs: number, withinMs: number): void {
+  const { random } = cluster;
   const victims = random.shuffled(cluster.agents);
   const take = (share: number): typeof victims =>
     victims.splice(0, Math.round(share * cluster.agents.length));
-  const later = (happening: () => void): void => cluster.after(random.next() * withinMs, happening);
+  const later = (happening: () => void): void =>
+    cluster.after(fromMs + random.next() * withinMs, happening);
+  const slowDown = ({ station }: SimNode): void => {
+    station.upBytesPerMs *= SLOWED_TO;
+    station.downBytesPerMs *= SLOWED_TO;
+  };
   for (const node of take(faults.kill)) later(() => node.fail('dead'));
   for (const node of take(faults.unplug)) later(() => node.fail('unplugged'));
   for (const node of take(faults.freeze)) later(() => node.fail('frozen'));
   for (const node of take(faults.lie)) node.station.lies = true;
   for (const node of take(faults.partition)) node.island = 1;
-  for (const { station } of take(faults.slow)) {
-    station.upBytesPerMs *= SLOWED_TO;
-    station.downBytesPerMs *= SLOWED_TO;
-  }
+  for (const node of take(faults.slow)) slowDown(node);
+  for (const node of take(faults.throttle)) later(() => slowDown(node));
   const roots = random.shuffled(cluster.roots);
   const takeRoots = (share: number): typeof roots =>
     roots.splice(0, Math.round(share * cluster.roots.length));

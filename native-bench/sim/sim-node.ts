@@ -8,6 +8,7 @@ import type {
   Fetch,
   FetchEffects,
   FetchResult,
+  LineTest,
   Member,
   OriginAsk,
   AskWaits,
@@ -16,6 +17,7 @@ import type {
   StatResult,
 } from '../../lib/swarm/types.ts';
 import { type Attempt, type Condition, CONTEXT, error, type Place } from './attempt.ts';
+import { SimLineTest } from './line-test.ts';
 import type { Flow, Station, Supply } from './network.ts';
 import { Random } from './random.ts';
 import { type Receiver, type Sender, Uploads } from './uploads.ts';
@@ -255,6 +257,20 @@ export class SimNode implements FetchEffects, Sender, Receiver {
     const gone = (): void => tell(false);
     this.#cluster.exchange<true>(this, node, (answer) => answer(true), gone, tell);
     this.#cluster.after(waitMs, gone);
+  }
+
+  testLine(nodes: readonly string[], told: (test: LineTest) => void): void {
+    const test = new SimLineTest(this.#cluster as World<unknown>, this.station, told);
+    const gone = (): void => undefined;
+    for (const name of nodes) {
+      const node = this.#cluster.node(name);
+      this.#cluster.exchange(this, node, () => test.from(node.station), gone, gone);
+    }
+  }
+
+  /** Looks at the clock while it fetches nothing. */
+  idle(): void {
+    if (this.condition === 'well' && !this.#ticking) this.swarm.tick();
   }
 
   abandon(fetch: Fetch, number: number): void {

@@ -11,6 +11,7 @@ import type {
   OriginRef,
   FetchEffects,
   FetchResult,
+  LineTest,
   Member,
   NodeId,
   OriginAsk,
@@ -47,6 +48,12 @@ export class Recorder implements FetchEffects {
 
   stat(_fetch: Fetch, attempt: number, ask: StatAsk): void {
     this.calls.push({ call: 'stat', attempt, ask });
+  }
+
+  readonly lineTests: { nodes: readonly NodeId[]; told: (test: LineTest) => void }[] = [];
+
+  testLine(nodes: readonly NodeId[], told: (test: LineTest) => void): void {
+    this.lineTests.push({ nodes, told });
   }
 
   sound(node: NodeId, _waitMs: number, told: (isThere: boolean) => void): void {

@@ -6,11 +6,19 @@ import {
   OWNER_CHILDREN_MAX,
   OWNER_RETRY_MS,
 } from '../../lib/swarm/limits.ts';
-import { isInner, Tracker, shapeFor, treeShape } from '../../lib/swarm/tracker.ts';
+import { isInner, Tracker, type TreeAsker, shapeFor, treeShape } from '../../lib/swarm/tracker.ts';
 
 const OWNER = { node: '10.1.0.1:65002', zone: null };
 const name = (at: number): string => `10.0.${at >> 8}.${at & 255}:65002`;
 const anyone = (): boolean => true;
+const nobody = (): boolean => false;
+const asker = (at: number, more: Partial<TreeAsker> = {}): TreeAsker => ({
+  node: name(at),
+  zone: null,
+  load: 0,
+  exclude: [],
+  ...more,
+});
 
 /** The parent a tracker gives, `owner` for itself; fails on "busy". */
 function parentOf(
@@ -19,7 +27,7 @@ function parentOf(
   zone: string | null = null,
   exclude: string[] = [],
 ): string {
-  const verdict = tracker.ask(node, zone, 0, exclude, anyone);
+  const verdict = tracker.ask({ node, zone, load: 0, exclude }, anyone);
   assert.notEqual(verdict.kind, 'busy');
   return verdict.kind === 'redirect' ? verdict.parents[0]! : 'owner';
 }
@@ -64,14 +72,16 @@ describe('swarm/tracker', () => {
             node: fc.nat(20),
             excluded: fc.array(fc.nat(20), { maxLength: 4 }),
             act: fc.constantFrom('ask', 'done', 'forget', 'lied', 'sent'),
+            speed: fc.constantFrom('usual', 'leaf', 'slow'),
           }),
           { maxLength: 200 },
         ),
         fc.nat(5),
-        (steps, unfit) => {
-          const tracker = new Tracker(0, OWNER, { fanout: 2, ownerFanout: 2, ownerLeaves: 1 });
+        fc.constantFrom(1, 2),
+        (steps, unfit, fanout) => {
+          const tracker = new Tracker(0, OWNER, { fanout, ownerFanout: 2, ownerLeaves: 1 });
           const parents = new Map<string, string | null>();
-          for (const { node: at, excluded, act } of steps) {
+          for (const { node: at, excluded, act, speed } of steps) {
             const node = name(at);
             if (act === 'forget') {
               tracker.forget(node);
@@ -81,10 +91,7 @@ describe('swarm/tracker', () => {
             else {
               const exclude = excluded.map(name);
               const verdict = tracker.ask(
-                node,
-                null,
-                0,
-                exclude,
+                asker(at, { exclude, speed }),
                 (candidate) => candidate !== name(unfit),
               );
               if (verdict.kind === 'busy') continue;
@@ -152,13 +159,69 @@ describe('swarm/tracker', () => {
 
   it('gives no children to a node that is much slower than others', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
-    const ask = (node: string, slow: boolean): string => {
-      const verdict = tracker.ask(node, null, 0, [], () => true, 0, slow);
+    const ask = (at: number, speed: TreeAsker['speed']): string => {
+      const verdict = tracker.ask(asker(at, { speed }), anyone);
       return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
     };
-    assert.equal(ask(name(1), false), 'serve');
-    assert.equal(ask(name(2), true), name(1));
-    assert.notEqual(ask(name(3), false), name(2));
+    assert.equal(ask(1, 'usual'), 'serve');
+    assert.equal(ask(2, 'leaf'), name(1));
+    assert.notEqual(ask(3, 'usual'), name(2));
+  });
+
+  describe('with nodes whose lines were found to be slow', () => {
+    function chain(...speeds: TreeAsker['speed'][]): (string | null)[] {
+      const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+      return speeds.map((speed, at) => {
+        const verdict = tracker.ask(asker(at, { speed }), anyone);
+        return verdict.kind === 'redirect' ? verdict.parents[0]! : null;
+      });
+    }
+
+    it('lets them have a chain of their own, that begins beside the usual one', () => {
+      const parents = chain('usual', 'slow', 'usual', 'slow', 'usual', 'slow');
+      assert.deepEqual(parents, [null, name(0), name(0), name(1), name(2), name(3)]);
+    });
+
+    it('sends them the shard itself while there is no other node, and begins the usual chain, too', () => {
+      const parents = chain('slow', 'usual', 'slow', 'usual');
+      assert.deepEqual(parents, [null, null, name(0), name(1)]);
+    });
+
+    it('makes leaves of them in trees', () => {
+      const tracker = new Tracker(0, OWNER, { fanout: 2, ownerFanout: 8, ownerLeaves: 8 });
+      for (let at = 0; at < 8; at++) tracker.ask(asker(at, { speed: 'slow' }), anyone);
+      for (let at = 8; at < 30; at++) {
+        const parent = parentOf(tracker, name(at));
+        assert.ok(parent === 'owner' || Number(parent.split('.')[3]!.split(':')[0]) >= 8, parent);
+      }
+    });
+
+    it('gives a place back when the node leaves it, or turns out to be fast', () => {
+      const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+      const ask = (at: number, speed: TreeAsker['speed'], exclude: string[] = []): string => {
+        const verdict = tracker.ask(asker(at, { speed, exclude }), anyone);
+        return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
+      };
+      ask(0, 'usual');
+      assert.equal(ask(1, 'slow'), name(0));
+      tracker.forget(name(1));
+      assert.equal(ask(2, 'slow'), name(0));
+      assert.equal(ask(2, 'usual'), 'serve', 'its last parent is not given again at once');
+      assert.equal(ask(3, 'slow'), name(2), 'which is at the end of the usual chain');
+    });
+
+    it('begins their chain anew, and leaves the head of the usual one, when a sending ends', () => {
+      const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+      const ask = (at: number, speed: TreeAsker['speed']): string => {
+        const verdict = tracker.ask(asker(at, { speed }), anyone);
+        return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
+      };
+      assert.equal(ask(0, 'slow'), 'serve');
+      assert.equal(ask(1, 'usual'), 'serve');
+      tracker.sent(name(0), false);
+      assert.equal(ask(2, 'usual'), name(1), 'the usual chain still has a head');
+      assert.equal(ask(3, 'slow'), name(0), 'which is still at the end of its chain');
+    });
   });
 
   it("gives a parent's place to another when its child is done", () => {
@@ -220,7 +283,7 @@ describe('swarm/tracker', () => {
     for (let at = 1; at <= 5; at++) parentOf(tracker, name(at));
     const again = (at: number, without: number[], hasFailed: boolean): string => {
       const exclude = without.map(name);
-      const verdict = tracker.ask(name(at), null, 0, exclude, anyone, 0, false, hasFailed);
+      const verdict = tracker.ask(asker(at, { exclude, parentFailed: hasFailed }), anyone);
       return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
     };
     assert.equal(again(4, [3], true), name(2));
@@ -233,26 +296,19 @@ describe('swarm/tracker', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
     const verdicts = Array.from(
       { length: OWNER_CHILDREN_MAX + 1 },
-      (_, at) => tracker.ask(name(at), null, 0, [], () => false).kind,
+      (_, at) => tracker.ask(asker(at), nobody).kind,
     );
     assert.deepEqual([verdicts.at(-2), verdicts.at(-1)], ['serve', 'busy']);
     tracker.sent(name(0), false);
-    assert.equal(tracker.ask(name(99), null, 0, [], () => false).kind, 'serve');
+    assert.equal(tracker.ask(asker(99), nobody).kind, 'serve');
   });
 
   it('gives back the places of those it has not heard of for long', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
-    for (let at = 0; at < OWNER_CHILDREN_MAX; at++)
-      tracker.ask(name(at), null, 0, [], () => false, 1000);
-    assert.equal(
-      tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS - OWNER_RETRY_MS - 1)
-        .kind,
-      'busy',
-    );
-    assert.equal(
-      tracker.ask(name(99), null, 0, [], () => false, 1000 + HOLDER_STALE_MS + OWNER_RETRY_MS).kind,
-      'serve',
-    );
+    for (let at = 0; at < OWNER_CHILDREN_MAX; at++) tracker.ask(asker(at), nobody, 1000);
+    const kindAt = (ms: number): string => tracker.ask(asker(99), nobody, 1000 + ms).kind;
+    assert.equal(kindAt(HOLDER_STALE_MS - OWNER_RETRY_MS - 1), 'busy');
+    assert.equal(kindAt(HOLDER_STALE_MS + OWNER_RETRY_MS), 'serve');
   });
 
   it('learns of holders it did not know from their reports', () => {

@@ -46,6 +46,7 @@ const pread: fc.Arbitrary<PreadQuery> = fc.record(
     load: count,
     holdMs: fc.nat({ max: 5000 }),
     shardMs: fc.option(count),
+    lineMs: count,
   },
   {
     noNullPrototype: true,

@@ -122,7 +122,7 @@ export class PeerDesk {
     const { swarm, facts, loader } = this.#parts;
     const { id } = request;
     const { query } = request;
-    const { key, shard: index, node, role, parentFailed } = query;
+    const { key, shard: index, node, role, lineMs, parentFailed } = query;
     const origin = this.#parts.vouched(key, request.origin);
     const shard: ShardId = query.whole === true ? { key, index, rankedAs: 0 } : { key, index };
     if (origin !== null) facts.addOrigin(key, origin);
@@ -136,6 +136,7 @@ export class PeerDesk {
       load: query.load,
       shardMs: query.shardMs,
       held: loader.has(key, index),
+      ...(lineMs === undefined ? {} : { lineMs }),
       ...(parentFailed === true ? { parentFailed } : {}),
     };
     this.#parts.asked(node);

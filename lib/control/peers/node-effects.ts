@@ -3,11 +3,13 @@ import { ShoalError, type WireError } from '../../errors.ts';
 import { SlotSource, type Arena } from '../../io/arena.ts';
 import { isVouched } from '../../registry/blob-size.ts';
 import type { ShardFetch } from '../../swarm/fetch.ts';
+import { rateOf } from '../../swarm/line-meter.ts';
 import type {
   AttemptResult,
   Fetch,
   FetchEffects,
   FetchResult,
+  LineTest,
   Member,
   NodeId,
   OriginAsk,
@@ -123,6 +125,7 @@ export class NodeEffects implements FetchEffects {
         load: ask.load,
         holdMs: ask.holdMs,
         shardMs: ask.shardMs,
+        ...(ask.lineMs === undefined ? {} : { lineMs: ask.lineMs }),
         ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
         ...(ask.checked === true ? { checked: true as const } : {}),
         ...(ask.parentFailed === true ? { parentFailed: true as const } : {}),
@@ -271,6 +274,19 @@ export class NodeEffects implements FetchEffects {
 
   sound(node: NodeId, waitMs: number, told: (isThere: boolean) => void): void {
     void this.#parts.transfers.isThere(node, waitMs).then(told);
+  }
+
+  async testLine(nodes: readonly NodeId[], told: (test: LineTest) => void): Promise<void> {
+    const test = await this.#parts.transfers.testLine(nodes);
+    const { receivedBytes, tookMs } = test;
+    const rate = rateOf(test);
+    this.#parts.observation.log.info(
+      { peers: nodes.length, receivedBytes, tookMs: Math.round(tookMs) },
+      rate === null
+        ? "this node's line could not be tested: other agents sent too little"
+        : `this node's line brings at least ${Math.round((rate * 8) / 1000)} Mbit/s`,
+    );
+    told(test);
   }
 
   #settle(fetch: Fetch, attempt: number, result: AttemptResult): void {

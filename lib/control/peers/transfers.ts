@@ -1,9 +1,10 @@
 import type { Clock } from '../../clock.ts';
 import { ALIVE_PATH } from '../../wire/alive.ts';
 import type { Envelope } from '../../wire/envelope.ts';
+import { LINE_PATH } from '../../wire/line.ts';
 import { preadPath, type PreadQuery, type PreadResult } from '../../wire/pread.ts';
 import { statPath, type StatQuery } from '../../wire/stat.ts';
-import type { StatResult } from '../../swarm/types.ts';
+import type { LineTest, StatResult } from '../../swarm/types.ts';
 import type { Vouching } from '../../registry/vouching.ts';
 import type { OriginTarget } from '../../origin-target.ts';
 import type { OriginReadResult } from '../../workers/origin-read.ts';
@@ -92,6 +93,17 @@ export class Transfers {
     if (result.kind === 'answer') return true;
     const { code } = result.error;
     return code !== 'PEER_TIMEOUT' && code !== 'PEER_UNREACHABLE';
+  }
+
+  /** Lets `nodes` send bytes of no meaning, all at the same time, and takes the time. */
+  testLine(nodes: readonly string[]): Promise<LineTest> {
+    const { envelope, pools } = this.#parts;
+    const requests = nodes.map((node) => ({
+      node,
+      path: LINE_PATH,
+      headers: envelope.headers(node, LINE_PATH, {}),
+    }));
+    return pools.run({ kind: 'line', requests });
   }
 
   /** Reads the rest of a shard at the origin; see OriginReads. */

@@ -1,0 +1,122 @@
+import type { FetchShared } from './fetch-shared.ts';
+import { rateOf } from './line-meter.ts';
+import { SLOW_FACTOR, YIELD_FACTOR } from './limits.ts';
+import type { AskRequest, NodeId } from './types.ts';
+
+/** Agents that a node tests its line with. */
+const TEST_NODES = 4;
+
+/** The first test comes within this time, so that nodes that start together do not all test at once. */
+const FIRST_TEST_MS = 10_000;
+
+/** How long a test counts (0.75 to 1.25 times, by chance), and the pause after one that failed. */
+const TEST_AGE_MS = 3_600_000;
+const TEST_PAUSE_MS = 300_000;
+
+/** A node is slow if its line is so many times slower than the reference. */
+const SLOW_LINE_FACTOR = 2.5;
+
+/**
+ * The reference is the line that so many of the nodes heard of reach. It is not the fastest, since
+ * each node says for itself how fast it is: a few that boast must not make all others slow.
+ */
+const REFERENCE_SHARE = 0.25;
+
+/** With more nodes, the reference is computed anew so often at most. */
+const REFERENCE_NODES_MAX = 64;
+const REFERENCE_MS = 100;
+
+/**
+ * How a node's place in a tree depends on its line. `leaf`: its shards come much slower than those
+ * of the owner, so it gets no children; its own sender may be the reason. `slow`: its line was
+ * tested, and is much slower than those of others. See Tracker.
+ */
+export type Speed = 'usual' | 'leaf' | 'slow';
+
+/**
+ * How fast this node's line is, and those of the nodes that ask it as owner. What a pull brings
+ * does not tell: all shards of a node may come over one slow parent. So while it fetches nothing, a
+ * node lets some agents send it bytes of no meaning, and takes the time.
+ */
+export class Lines {
+  readonly #shared: FetchShared;
+  /** `lineMs` of each node heard of. */
+  readonly #heard = new Map<NodeId, number>();
+  #referenceMs = Infinity;
+  #computedMs = -Infinity;
+  #isOutdated = false;
+  /** When to test; Infinity while a test is under way; null: no other agent was seen yet. */
+  #dueMs: number | null = null;
+
+  constructor(shared: FetchShared) {
+    this.#shared = shared;
+  }
+
+  /** To be called now and then while nothing is fetched: tests the line when that is due. */
+  tick(): void {
+    const { effects, membership, nowMs, pace, random, self } = this.#shared;
+    if (self.role !== 'agent' || membership().agents.size < 2) return;
+    this.#dueMs ??= nowMs() + random() * FIRST_TEST_MS;
+    if (nowMs() < this.#dueMs) return;
+    this.#dueMs = Infinity;
+    const nodes = this.#testNodes();
+    effects.testLine(nodes, (test) => {
+      const bytesPerMs = rateOf(test);
+      if (bytesPerMs !== null) pace.tested(bytesPerMs);
+      const pauseMs = bytesPerMs === null ? TEST_PAUSE_MS : TEST_AGE_MS;
+      this.#dueMs = nowMs() + pauseMs * (0.75 + 0.5 * random());
+    });
+  }
+
+  /** Nodes that are no longer members are forgotten. */
+  prune(isMember: (node: NodeId) => boolean): void {
+    for (const node of this.#heard.keys()) if (!isMember(node)) this.#heard.delete(node);
+    this.#isOutdated = true;
+  }
+
+  /** How fast the line is of a node that asks this one as owner. */
+  speedOf({ node, lineMs, shardMs }: AskRequest): Speed {
+    if (lineMs === undefined)
+      return shardMs !== null && shardMs > SLOW_FACTOR * this.#shared.pace.intervalMs
+        ? 'leaf'
+        : 'usual';
+    if (this.#heard.get(node) !== lineMs) {
+      this.#heard.set(node, lineMs);
+      this.#isOutdated = true;
+    }
+    return lineMs > SLOW_LINE_FACTOR * this.#reference() ? 'slow' : 'usual';
+  }
+
+  /** Whether a node that asks has a line so much faster that it should not wait for this one. */
+  isMuchFaster({ lineMs, shardMs }: AskRequest): boolean {
+    const { pace } = this.#shared;
+    const ownMs = pace.lineMs ?? pace.knownMs;
+    return ownMs !== null && ownMs > YIELD_FACTOR * (lineMs ?? shardMs ?? Infinity);
+  }
+
+  #reference(): number {
+    const nowMs = this.#shared.nowMs();
+    const isFresh =
+      this.#heard.size > REFERENCE_NODES_MAX && nowMs - this.#computedMs < REFERENCE_MS;
+    if (!this.#isOutdated || isFresh) return this.#referenceMs;
+    this.#isOutdated = false;
+    this.#computedMs = nowMs;
+    const own = this.#shared.pace.lineMs;
+    const all = [...this.#heard.values(), ...(own === null ? [] : [own])].sort((a, b) => a - b);
+    return (this.#referenceMs = all[Math.floor(REFERENCE_SHARE * (all.length - 1))] ?? Infinity);
+  }
+
+  /** Agents of the same zone, if there are enough: others are further away. By chance. */
+  #testNodes(): NodeId[] {
+    const { membership, random, self } = this.#shared;
+    const others = [...membership().byNode.values()].filter(
+      ({ node, role }) => role === 'agent' && node !== self.node,
+    );
+    const near = others.filter(({ zone }) => zone === self.zone);
+    const from = near.length > 1 ? near : others;
+    const nodes: NodeId[] = [];
+    while (nodes.length < TEST_NODES && from.length > 0)
+      nodes.push(from.splice(Math.floor(random() * from.length), 1)[0]!.node);
+    return nodes;
+  }
+}
