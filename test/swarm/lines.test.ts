@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { SHARD_BYTES } from '../../lib/limits.ts';
+import type { Member, ShardId, Verdict } from '../../lib/swarm/types.ts';
+import { CONTEXT, data, KEY, pass, request, rig, shardWhere, type Rig } from './fixture.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** Ticks once a second, as an idle node does. */
+function idle({ swarm, clock }: Rig, forMs: number): void {
+  for (let ms = 0; ms < forMs; ms += 1_000) {
+    clock.advance(1_000);
+    swarm.tick();
+  }
+}
+
+/** The tests of a node so far; the last has shown that a shard takes `shardMs`. */
+function tested(made: Rig, shardMs: number): void {
+  idle(made, 10_000);
+  made.effects.lineTests.at(-1)!.told({ receivedBytes: SHARD_BYTES, tookMs: shardMs });
+}
+
+describe('swarm/lines', () => {
+  describe('testing', () => {
+    it('tests its line with four other agents within ten seconds, and again after an hour', () => {
+      const made = rig(8, 2);
+      idle(made, 10_000);
+      const { lineTests } = made.effects;
+      assert.equal(lineTests.length, 1);
+      const { nodes, told } = lineTests[0]!;
+      const others = made.members.slice(1, 8).map(({ node }) => node);
+      assert.equal(new Set(nodes).size, 4);
+      assert.ok(nodes.every((node) => others.includes(node)));
+      idle(made, HOUR_MS);
+      assert.equal(lineTests.length, 1, 'one at a time');
+      told({ receivedBytes: SHARD_BYTES, tookMs: 100 });
+      idle(made, 0.7 * HOUR_MS);
+      assert.equal(lineTests.length, 1);
+      idle(made, 0.6 * HOUR_MS);
+      assert.equal(lineTests.length, 2);
+    });
+
+    it('tries again after minutes when too little came', () => {
+      const made = rig(3, 0);
+      idle(made, 10_000);
+      made.effects.lineTests[0]!.told({ receivedBytes: 0, tookMs: 0 });
+      idle(made, 400_000);
+      assert.equal(made.effects.lineTests.length, 2);
+    });
+
+    it('does not while it fetches, nor alone, nor as a root', () => {
+      const busy = rig(3, 1);
+      busy.swarm.want({ key: KEY, index: 0 }, CONTEXT);
+      pass(busy, 20_000);
+      assert.deepEqual(busy.effects.lineTests, []);
+      const alone = rig(1, 1);
+      idle(alone, 60_000);
+      assert.deepEqual(alone.effects.lineTests, []);
+      const members = rig(2, 1).members;
+      const root = rig(2, 1, members[2]);
+      idle(root, 60_000);
+      assert.deepEqual(root.effects.lineTests, []);
+    });
+
+    it('asks the agents of its own zone where there are some: others are further away', () => {
+      const zoned = (zone: string) => (member: Member) => ({ ...member, zone });
+      const made = rig(8, 0);
+      const members = [
+        ...made.members.slice(0, 4).map(zoned('a')),
+        ...made.members.slice(4).map(zoned('b')),
+      ];
+      const near = rig(8, 0, members[0]);
+      near.swarm.setMembers(members);
+      idle(near, 10_000);
+      const names = members.slice(1, 4).map(({ node }) => node);
+      assert.deepEqual([...near.effects.lineTests[0]!.nodes].sort(), names.sort());
+    });
+  });
+
+  it('tells the nodes that it asks what a test has shown, and nothing before', () => {
+    const made = rig(8, 1);
+    const { swarm, effects } = made;
+    const [self] = made.members.map(({ node }) => node);
+    const first = shardWhere(swarm, (rank) => rank[0] !== self);
+    const fetch = swarm.want(first, CONTEXT);
+    assert.equal(effects.last('ask').ask.lineMs, undefined);
+    fetch.settle(1, data('aa', 'aa'));
+    tested(made, 700);
+    swarm.want({ key: KEY, index: first.index }, CONTEXT);
+    assert.equal(Math.round(effects.last('ask').ask.lineMs!), 700);
+  });
+
+  describe('as owner', () => {
+    /**
+     * An owner that has two shards, and what it answers to each agent in turn: of the second, when it
+     * has heard of all lines.
+     */
+    function owner(lineMs: (at: number) => number | undefined): Verdict[] {
+      const made = rig(12, 1);
+      const { swarm, members } = made;
+      const own = (key: string): ShardId => ({
+        ...shardWhere(swarm, (rank) => rank[0] === members[0]!.node),
+        key,
+      });
+      const asks = (shard: ShardId): Verdict[] =>
+        members.slice(1, 12).map(({ node }, at) => {
+          const ms = lineMs(at);
+          const line = ms === undefined ? {} : { lineMs: ms };
+          return swarm.ask(request(shard, node, { held: true, ...line }));
+        });
+      asks(own('one'));
+      return asks(own('other'));
+    }
+    const parents = (verdicts: Verdict[]): (string | undefined)[] =>
+      verdicts.map((verdict) => (verdict.kind === 'redirect' ? verdict.parents[0] : undefined));
+
+    it('gives slow nodes a chain of their own: no fast one waits for them', () => {
+      const isSlow = (at: number): boolean => at % 3 === 1;
+      const names = rig(12, 1)
+        .members.slice(1)
+        .map(({ node }) => node);
+      const given = parents(owner((at) => (isSlow(at) ? 400 : 100)));
+      for (const [at, parent] of given.entries())
+        if (parent !== undefined && !isSlow(at)) assert.ok(!isSlow(names.indexOf(parent)));
+      assert.equal(new Set(given.slice(1)).size, 9, 'one parent sends to a node of each chain');
+    });
+
+    it('does not believe a few that boast: most nodes would be slow beside them', () => {
+      const boasting = parents(owner((at) => (at < 2 ? 1 : 100)));
+      const plain = parents(owner(() => 100));
+      assert.deepEqual(boasting, plain);
+    });
+
+    it('takes nodes that have not tested their lines for usual ones', () => {
+      assert.deepEqual(
+        parents(owner((at) => (at % 2 === 0 ? undefined : 100))),
+        parents(owner(() => 100)),
+      );
+    });
+  });
+
+  it('leaves a shard to the next owner when the line of who asks was found much faster', () => {
+    for (const [ownMs, lineMs, kind] of [
+      [700, 100, 'miss'],
+      [700, 400, 'serve'],
+    ] as const) {
+      const made = rig(12, 1);
+      const { swarm, members } = made;
+      tested(made, ownMs);
+      const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+      const asker = members[11]!.node;
+      swarm.want(shard, CONTEXT, request(shard, asker));
+      assert.equal(swarm.ask(request(shard, asker, { lineMs })).kind, kind);
+    }
+  });
+});
