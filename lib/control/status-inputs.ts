@@ -50,6 +50,7 @@ export function statusInputs(parts: Parts): () => StatusInputs {
       registries: parts.registries(),
       queues: { layers: layers.waiting, arena: residency.waiting, pool: pools.queued() },
       trees: swarm.treeSummary(),
+      lineBytesPerSecond: swarm.lineBytesPerSecond,
     };
   };
 }

@@ -23,6 +23,8 @@ export interface FetchOptions {
   passed: readonly NodeId[];
   /** Nodes that offer the whole blob. */
   holders: readonly NodeId[];
+  /** Whether this node has left the shard to the next owner. */
+  isYielded: boolean;
 }
 
 /** What the fetches of a node share. */

@@ -75,6 +75,7 @@ export class ShardFetch implements Fetch {
     this.#patience = new Patience(this.#parts, () => options.hops === 0 && !origin.isEmpty);
     this.#verification = new Verification(this.#parts, this.#patience, steps);
     this.#outcomes = new Outcomes(this.#parts, this.#patience, this.#verification, steps);
+    if (options.isYielded) this.#parts.sources.yield();
     for (const node of options.passed) this.#parts.sources.passOver(node);
     if (options.origin !== null) this.#parts.origin.offer(options.origin);
   }

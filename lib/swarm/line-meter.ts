@@ -1,9 +1,14 @@
 import { LINE_TEST_BYTES } from '../limits.ts';
 import type { LineTest } from './types.ts';
 
-/** How long a test lasts at most; a line that has brought less than so many bytes gets more time. */
+/**
+ * The first bytes do not count, nor the time that they took: shapers let through as much at once,
+ * and sockets and switches hold some.
+ */
+const SKIPPED_BYTES = 64 * 1024;
+
+/** How long a test lasts at most after them, and in all. */
 const TEST_MS = 250;
-const TEST_BYTES_MIN = 64 * 1024;
 const TEST_MS_MAX = 2_000;
 
 /**
@@ -18,9 +23,12 @@ const TEST_SHARE_MIN = 7 / 8;
 /** Counts what comes in a test of a line, from all senders, and says when the test is over. */
 export class LineMeter {
   readonly #startMs: number;
+  /** When the first bytes came, and when SKIPPED_BYTES were here. */
   #firstMs = 0;
+  #fromMs = 0;
   #lastMs = 0;
   #firstBytes = 0;
+  #fromBytes = 0;
   #bytes = 0;
 
   constructor(nowMs: number) {
@@ -28,25 +36,34 @@ export class LineMeter {
   }
 
   came(bytes: number, nowMs: number): void {
-    if (this.#bytes === 0) {
+    const isFirst = this.#bytes === 0;
+    this.#bytes += bytes;
+    this.#lastMs = nowMs;
+    if (isFirst) {
       this.#firstBytes = bytes;
       this.#firstMs = nowMs;
     }
-    this.#bytes += bytes;
-    this.#lastMs = nowMs;
+    if (this.#fromBytes === 0 && this.#bytes >= SKIPPED_BYTES) {
+      this.#fromBytes = this.#bytes;
+      this.#fromMs = nowMs;
+    }
   }
 
   /** In how many ms to look at the clock again; 0: the test is over. */
   leftMs(nowMs: number): number {
     if (this.#bytes >= LINE_TEST_BYTES) return 0;
-    const limitMs = this.#bytes < TEST_BYTES_MIN ? TEST_MS_MAX : TEST_MS;
-    const passedMs = nowMs - this.#startMs;
-    return passedMs >= limitMs ? 0 : (passedMs < TEST_MS ? TEST_MS : TEST_MS_MAX) - passedMs;
+    const endMs = this.#startMs + TEST_MS_MAX;
+    const dueMs = this.#fromBytes === 0 ? endMs : Math.min(endMs, this.#fromMs + TEST_MS);
+    return Math.max(0, Math.min(dueMs - nowMs, TEST_MS));
   }
 
-  /** What came after the first bytes: the time counts from them on. */
+  /** What came after the first bytes: after all that do not count, if the line brought more. */
   get result(): LineTest {
-    return { receivedBytes: this.#bytes - this.#firstBytes, tookMs: this.#lastMs - this.#firstMs };
+    const [bytes, ms] =
+      this.#bytes > this.#fromBytes && this.#fromBytes > 0
+        ? [this.#fromBytes, this.#fromMs]
+        : [this.#firstBytes, this.#firstMs];
+    return { receivedBytes: this.#bytes - bytes, tookMs: this.#lastMs - ms };
   }
 }
 

@@ -13,7 +13,7 @@ const FIRST_TEST_MS = 10_000;
 const TEST_AGE_MS = 3_600_000;
 const TEST_PAUSE_MS = 300_000;
 
-/** A node is slow if its line is so many times slower than the reference. */
+/** A node is slow if its line is so many times slower than another. */
 const SLOW_LINE_FACTOR = 2.5;
 
 /**
@@ -90,8 +90,9 @@ export class Lines {
   /** Whether a node that asks has a line so much faster that it should not wait for this one. */
   isMuchFaster({ lineMs, shardMs }: AskRequest): boolean {
     const { pace } = this.#shared;
-    const ownMs = pace.lineMs ?? pace.knownMs;
-    return ownMs !== null && ownMs > YIELD_FACTOR * (lineMs ?? shardMs ?? Infinity);
+    if (pace.lineMs !== null && lineMs !== undefined)
+      return pace.lineMs > SLOW_LINE_FACTOR * lineMs;
+    return pace.knownMs !== null && pace.knownMs > YIELD_FACTOR * (shardMs ?? Infinity);
   }
 
   #reference(): number {

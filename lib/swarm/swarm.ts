@@ -138,6 +138,7 @@ export class Swarm {
       hops: onBehalf === undefined ? 0 : onBehalf.hops + 1,
       passed,
       holders,
+      isYielded: this.#trackers.peek(shard)?.isYielded === true,
     });
     if (onBehalf?.role === 'owner') fetch.accuse(onBehalf.node, onBehalf.exclude);
     fetch.place = place;
@@ -210,10 +211,13 @@ export class Swarm {
 
   /** Whether the next owner takes over, for a much faster node; only a root may pay for that. */
   #yields(request: AskRequest, fetch: ShardFetch | undefined): boolean {
-    const { shard, held } = request;
-    if (held || fetch === undefined || this.#membership.roots.size === 0) return false;
+    const { shard, held, hops } = request;
+    if (held || this.#membership.roots.size === 0) return false;
     const place = this.#membership.ownerRank(shard, this.#self.zone).indexOf(this.#self.node);
-    return fetch.askedAsOwner(this.#lines.isMuchFaster(request) && place < YIELD_OWNERS_MAX);
+    const mayYield = place < YIELD_OWNERS_MAX && this.#lines.isMuchFaster(request);
+    if (fetch !== undefined) return fetch.askedAsOwner(mayYield);
+    const tracker = this.#trackers.take(shard, this.#options.nowMs());
+    return (tracker.isYielded ||= mayYield && hops + 2 <= HOPS_MAX);
   }
 
   #askOwner(request: AskRequest): Verdict {
@@ -350,6 +354,7 @@ export class Swarm {
       uploads: this.#uploads,
       depthMax: this.#trackers.depthMax(),
       quarantines: this.#health.quarantines,
+      lineMs: this.#shared.pace.lineMs,
     };
   }
 

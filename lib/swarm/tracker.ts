@@ -80,6 +80,8 @@ export class Tracker {
   /** Milliseconds; set by every request, for expiry. */
   usedMs = 0;
   facts: ShardFacts | null = null;
+  /** Whether the owner has left the shard to the next before it began to read it. */
+  isYielded = false;
   readonly #index: number;
   readonly #shape: TreeShape;
   readonly #owner: Holder;

@@ -256,6 +256,8 @@ export interface SwarmSnapshot {
   /** Edges from the owner to the deepest node of the deepest tree. */
   depthMax: number;
   quarantines: number;
+  /** What the node's line needs for a shard, in ms; null: not tested. */
+  lineMs: number | null;
 }
 
 /** What happened in the core, for metrics and the log; names only, no bytes, no secrets. */

@@ -59,6 +59,13 @@ export const gaugeFamilies = {
     help: 'Depth of the deepest tree this node tracks, in hops.',
     labels: [],
   },
+  line: {
+    name: 'shoal_line_bytes_per_second',
+    help:
+      "What this node's line brings at least, as its last test or a pull has shown; 0: not " +
+      'tested. Lines of 1.3 Gbit/s and more look alike.',
+    labels: [],
+  },
   queueLength: {
     name: 'shoal_queue_length',
     help: 'Entries waiting, by queue.',

@@ -186,6 +186,7 @@ function addStateGauges(gauge: AddFamily, inputs: () => StatusInputs): void {
   gauge(gaugeFamilies.peers, () => countPeers(inputs()));
   gauge(gaugeFamilies.trees, () => one(inputs().trees.tracked));
   gauge(gaugeFamilies.treeDepthMax, () => one(inputs().trees.depthMax));
+  gauge(gaugeFamilies.line, () => one(inputs().lineBytesPerSecond ?? 0));
   gauge(gaugeFamilies.queueLength, () =>
     Object.entries(inputs().queues).map(([queue, length]) => [{ queue }, length]),
   );

@@ -134,6 +134,8 @@ export interface StatusInputs {
    * of their blobs (the latest first).
    */
   trees: { tracked: number; depthMax: number; blobs: readonly string[] };
+  /** What the node's line was found to bring; null: not tested. */
+  lineBytesPerSecond: number | null;
 }
 
 /** What the telemetry itself knows. */

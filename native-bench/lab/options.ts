@@ -8,6 +8,8 @@ export interface LabOptions {
   small: number;
   /** Rate of each node's link; null: loopback, not shaped. */
   linkMbit: number | null;
+  /** Part of the agents with a quarter of that. */
+  slow: number;
   originLinkMbit: number | null;
   /** Without segmentation offload. */
   packets: boolean;
@@ -44,6 +46,7 @@ export function parseLabOptions(argv: readonly string[]): LabOptions {
     .option('--small <n>', 'layers of 1 to 8 KB besides (default: 200, with --link 0)', whole(0))
     .option('--link <rate>', "rate of every node's link, e.g. 100Mbit (needs root)", parseMbit)
     .option('--origin-link <rate>', "rate of the registry's link (default: --link)", parseMbit)
+    .option('--slow <share>', 'part of the agents that have a quarter of --link', parseShare, 0)
     .option('--packets', 'switches segmentation offload off: data arrives packet by packet', false)
     .option('--relay', 'also measures a bare relay in the same network, as a unit of cost', false)
     .option('--direct', 'nodes write their cache with O_DIRECT (aioEnable: 1)', false)
@@ -65,8 +68,9 @@ export function parseLabOptions(argv: readonly string[]): LabOptions {
     )
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   const got = command.parse(argv, { from: 'user' }).opts<Record<string, never>>();
-  const unshaped = ['originLink', 'packets', 'relay', 'direct', 'shoal'] as const;
-  const without = unshaped.find((name) => got[name] !== undefined && got[name] !== false);
+  const unshaped = ['slow', 'originLink', 'packets', 'relay', 'direct', 'shoal'];
+  const isGiven = (name: string): boolean => ![undefined, false, 0].includes(got[name]);
+  const without = unshaped.find(isGiven);
   if (got['link'] === undefined && without !== undefined)
     command.error(`error: option '${without}' needs --link`, { exitCode: 2 });
   if (got['link'] !== undefined && (got['kill']! > 0 || got['spread']! > 0))
@@ -77,6 +81,7 @@ export function parseLabOptions(argv: readonly string[]): LabOptions {
     layers: got['layers']!,
     small: got['small'] ?? (got['link'] === undefined ? 200 : 0),
     linkMbit: got['link'] ?? null,
+    slow: got['slow']!,
     originLinkMbit: got['originLink'] ?? null,
     packets: got['packets']!,
     relay: got['relay']!,

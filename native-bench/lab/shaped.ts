@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { planNodes, PORTS_PER_NODE } from '../../lib/demo/node-config.ts';
 import { NodeProcess } from '../../lib/demo/node-process.ts';
@@ -15,6 +13,7 @@ import { percentile } from '../sim/report.ts';
 import { LabChild } from './child.ts';
 import { pullWithCurl, type ClientPull } from './client.ts';
 import { summarizePeerWork } from './costs.ts';
+import { linesTested, readMetrics } from './exporters.ts';
 import { Meter, type RoleCost } from './meter.ts';
 import { LabNetwork } from './network.ts';
 import type { LabOptions } from './options.ts';
@@ -59,6 +58,9 @@ export interface ShapedReport {
   /** The relay in the same network, before Shoal; and Shoal's cost over the relay's. */
   relay: (Times & { agents: KindCost; cpuSecondsPerGBMachine: number }) | null;
   cpuOverRelay: number | null;
+  /** Agents with a quarter of the line, whose times are not among the others, and the slowest. */
+  slowAgents: number;
+  slowSeconds: number;
 }
 
 /** Everything a run starts, for the caller to end. */
@@ -80,6 +82,8 @@ interface Site {
   network: LabNetwork;
   origin: LabOrigin;
   agents: number;
+  /** So many agents, the first, have slower lines: `times` are those of the others. */
+  slowAgents: number;
   imageBytes: number;
   /** What the clients of all agents receive together. */
   deliveredBytes: number;
@@ -89,6 +93,9 @@ interface Site {
 }
 
 const FIRST_AGENT = 2;
+
+/** How much slower the lines of slow agents are. */
+const SLOW_FACTOR = 4;
 
 /** Memory of a node besides the image, about. */
 const PROCESS_BYTES = 200e6;
@@ -102,6 +109,8 @@ interface Role {
 
 interface Pulled {
   times: Times;
+  /** The slowest pull of a slow agent; 0 without one. */
+  slowSeconds: number;
   /** CPU seconds of the whole machine for each GB delivered. */
   machine: number;
   roles: Map<string, RoleCost>;
@@ -123,7 +132,7 @@ export async function runShaped(
   const startedMs = performance.now();
   const { linkMbit, originLinkMbit } = options;
   const { site, registry } = await prepareSite(options, started, say);
-  const { network, agents, imageBytes, deliveredBytes } = site;
+  const { network, agents, slowAgents, imageBytes, deliveredBytes } = site;
   const memoryBytes = (agents + 1) * (imageBytes + PROCESS_BYTES);
   if (options.relay) await fillMemory(memoryBytes);
   const relay = options.relay ? await pullThroughRelays(site, say) : null;
@@ -131,6 +140,9 @@ export async function runShaped(
   await fillMemory(memoryBytes);
   say(`starting 1 root and ${agents} agents`);
   const nodes = await startNodes(options, network, dir, site.origin.url, imageBytes, started);
+  const onAgents = network.machines.slice(FIRST_AGENT);
+  if (slowAgents > 0 && !(await linesTested(onAgents, EXPORTER_PORT)))
+    say('not all agents have tested their lines');
   const before = await registry.ask<OriginTraffic>('traffic');
   const [root, ...others] = nodes.map((node) => node.addresses.pid);
   say('pulling');
@@ -177,6 +189,8 @@ export async function runShaped(
     agents: kindCost(agentCost, deliveredBytes),
     roots: kindCost(rootCost, deliveredBytes),
     relay: relay?.figures ?? null,
+    slowAgents,
+    slowSeconds: pulled.slowSeconds,
     cpuOverRelay: relay === null ? null : agentsPerGB / relay.figures.agents.cpuSecondsPerGB,
   };
 }
@@ -188,7 +202,9 @@ async function prepareSite(
   say: (line: string) => void,
 ): Promise<{ site: Site; registry: LabChild }> {
   const { linkMbit, originLinkMbit, nodes: agents } = options;
+  const slowAgents = Math.round(options.slow * agents);
   const machines = [originLinkMbit, ...Array<number>(agents + 1).fill(linkMbit)];
+  machines.fill(linkMbit / SLOW_FACTOR, FIRST_AGENT, FIRST_AGENT + slowAgents);
   const network = new LabNetwork(machines, options.packets);
   started.add(() => network.remove());
   const run = (machine: number, ...command: string[]): LabChild => {
@@ -211,14 +227,14 @@ async function prepareSite(
   const imageBytes = origin.blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const deliveredBytes = imageBytes * agents;
   return {
-    site: { network, origin, agents, imageBytes, deliveredBytes, started, run },
+    site: { network, origin, agents, slowAgents, imageBytes, deliveredBytes, started, run },
     registry,
   };
 }
 
 /** Pulls by all agents' clients at once, measured. */
 async function pullAll(
-  { network, origin, agents, deliveredBytes, started }: Site,
+  { network, origin, agents, slowAgents, deliveredBytes, started }: Site,
   port: number,
   isShoal: boolean,
   roles: readonly Role[],
@@ -248,7 +264,8 @@ async function pullAll(
   );
   const end = meter.end();
   return {
-    times: timesOf(pulls),
+    times: timesOf(pulls.slice(slowAgents), pulls),
+    slowSeconds: Math.max(0, ...pulls.slice(0, slowAgents).map(({ seconds }) => seconds)),
     machine: end.machineCpuSeconds / (deliveredBytes / 1e9),
     roles: end.roles,
     problems: pulls.flatMap(({ problems }, index) =>
@@ -300,14 +317,8 @@ async function readPeerWork(
   network: LabNetwork,
   nodes: number,
 ): Promise<ReturnType<typeof summarizePeerWork>> {
-  const texts = await Promise.all(
-    Array.from({ length: nodes }, (_, index) => {
-      const url = `http://127.0.0.1:${EXPORTER_PORT}/metrics`;
-      const [program, ...args] = [...network.machines[1 + index]!.command, 'curl', '-sSf', url];
-      return promisify(execFile)(program!, args);
-    }),
-  );
-  return summarizePeerWork(texts.map(({ stdout }) => parsePeerWork(stdout)));
+  const texts = await readMetrics(network.machines.slice(1, 1 + nodes), EXPORTER_PORT);
+  return summarizePeerWork(texts.map(parsePeerWork));
 }
 
 /** Starts the root and then the agents, each in its namespace, and waits until all are ready. */
@@ -344,7 +355,7 @@ async function startNodes(
   return nodes;
 }
 
-function timesOf(pulls: readonly ClientPull[]): Times {
+function timesOf(pulls: readonly ClientPull[], all: readonly ClientPull[]): Times {
   const seconds = pulls.map((pull) => pull.seconds).toSorted((a, b) => a - b);
   return {
     p50Seconds: percentile(seconds, 0.5),
@@ -352,7 +363,7 @@ function timesOf(pulls: readonly ClientPull[]): Times {
     p99Seconds: percentile(seconds, 0.99),
     maxSeconds: percentile(seconds, 1),
     ttfbMaxSeconds: Math.max(...pulls.map((pull) => pull.ttfbMaxSeconds)),
-    failedPulls: pulls.filter(({ problems }) => problems.length > 0).length,
+    failedPulls: all.filter(({ problems }) => problems.length > 0).length,
   };
 }
 

@@ -20,6 +20,7 @@ export function reportText(
     lines.push(
       `links                        ${report.linkMbit} Mbit/s, origin ` +
         `${report.originLinkMbit} Mbit/s`,
+      ...slowLines(report),
       `whole machine                ${report.cpuSecondsPerGBMachine!.toFixed(2)} ` +
         'CPU-s/GB, other programs included',
       ...costLines('agents', agents),
@@ -35,6 +36,14 @@ export function reportText(
     );
   lines.push(`failed pulls                 ${report.failedPulls}`, ...report.problems);
   return lines.join('\n');
+}
+
+function slowLines({ slowAgents = 0, slowSeconds = 0 }: Partial<ShapedReport>): string[] {
+  if (slowAgents === 0) return [];
+  return [
+    `slow agents                  ${slowAgents} with a quarter of the link, not counted above; ` +
+      `the slowest pull ${slowSeconds.toFixed(2)} s`,
+  ];
 }
 
 function timeText(times: Omit<Times, 'failedPulls' | 'p99Seconds'>): string {

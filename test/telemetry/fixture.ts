@@ -23,6 +23,7 @@ export function idleInputs(): StatusInputs {
     registries: [{ registry: 'registry.example', bytes: 10, savedBytes: 7 }],
     queues: { layers: 0, throttle: 0 },
     trees: { tracked: 0, depthMax: 0, blobs: [] },
+    lineBytesPerSecond: null,
   };
 }
 

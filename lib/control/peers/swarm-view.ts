@@ -1,4 +1,4 @@
-import { STATUS_TREE_EDGES_MAX } from '../../limits.ts';
+import { SHARD_BYTES, STATUS_TREE_EDGES_MAX } from '../../limits.ts';
 import type { Swarm } from '../../swarm/swarm.ts';
 import type { PeerStandings } from './standings.ts';
 import type { BlobTree, PeerInput } from '../../telemetry/status.ts';
@@ -27,6 +27,12 @@ export class SwarmView {
   treeSummary(): { tracked: number; depthMax: number; blobs: string[] } {
     const { trees, depthMax } = this.#core.snapshot();
     return { tracked: trees, depthMax, blobs: this.#core.trackedBlobs().reverse() };
+  }
+
+  /** See StatusInputs. */
+  get lineBytesPerSecond(): number | null {
+    const { lineMs } = this.#core.snapshot();
+    return lineMs === null ? null : Math.round((SHARD_BYTES * 1000) / lineMs);
   }
 
   tree(blob: string): BlobTree | undefined {

@@ -24,6 +24,7 @@ const INPUTS: StatusInputs = {
   ],
   queues: {},
   trees: { tracked: 1, depthMax: 1, blobs: [KEY, OTHER_KEY] },
+  lineBytesPerSecond: null,
 };
 
 describe('control/blob-aliases', () => {
