@@ -29,6 +29,8 @@ export interface SimOptions {
   windowShards: number;
   seed: number;
   faults: Faults;
+  /** The agents have tested their lines before the pull. */
+  tested: boolean;
   table: boolean;
   grid: boolean;
   conditions: boolean;
@@ -184,6 +186,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
       parseFaults,
       noFaults,
     )
+    .option('--tested', 'the agents have run for a while, and tested their lines', false)
     .option('--table', 'the seven rows of the reference measurement', false)
     .option('--grid', 'pulls over a grid of nodes (up to --nodes), lines and images', false)
     .option(
@@ -220,6 +223,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     windowShards: got['window']!,
     seed: got['seed']!,
     faults: got['fail']!,
+    tested: got['tested']!,
     table: got['table']!,
     grid: got['grid']!,
     conditions: got['conditions']!,

@@ -69,6 +69,7 @@ function run(sim: SimOptions): { report: Omit<Report, 'wallSeconds'>; seconds: r
     cluster,
     puller: { ...defaultPuller, windowShards: sim.windowShards },
     faults: sim.faults,
+    hasRun: sim.tested,
     spreadMs: sim.spreadMs,
     deadlineMs: DEADLINE_MS,
   });
