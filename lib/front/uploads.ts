@@ -37,6 +37,11 @@ export class Uploads {
     return this.#turn;
   }
 
+  /** Whether no shard is being sent. */
+  get isIdle(): boolean {
+    return this.#active.size + this.#waiting.length === 0;
+  }
+
   /** Whether the upload may write now. It counts as active from then on. */
   mayGo(upload: Upload): boolean {
     const nowMs = this.#clock.nowMs();

@@ -6,7 +6,7 @@ import type { AskRequest, NodeId } from './types.ts';
 /** Agents that a node tests its line with. */
 const TEST_NODES = 4;
 
-/** The first test comes within this time, so that nodes that start together do not all test at once. */
+/** The first test comes within this time: nodes that start together must not all test at once. */
 const FIRST_TEST_MS = 10_000;
 
 /** How long a test counts (0.75 to 1.25 times, by chance), and the pause after one that failed. */
@@ -87,12 +87,16 @@ export class Lines {
     return lineMs > SLOW_LINE_FACTOR * this.#reference() ? 'slow' : 'usual';
   }
 
-  /** Whether a node that asks has a line so much faster that it should not wait for this one. */
-  isMuchFaster({ lineMs, shardMs }: AskRequest): boolean {
+  /**
+   * Whether a node that asks has a line so much faster that it should not wait for this one;
+   * `seems`: by what came lately, as one of the two has not tested its line.
+   */
+  isMuchFaster({ lineMs, shardMs }: AskRequest): boolean | 'seems' {
     const { pace } = this.#shared;
     if (pace.lineMs !== null && lineMs !== undefined)
       return pace.lineMs > SLOW_LINE_FACTOR * lineMs;
-    return pace.knownMs !== null && pace.knownMs > YIELD_FACTOR * (shardMs ?? Infinity);
+    const seems = pace.knownMs !== null && pace.knownMs > YIELD_FACTOR * (shardMs ?? Infinity);
+    return seems && 'seems';
   }
 
   #reference(): number {

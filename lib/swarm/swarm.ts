@@ -214,10 +214,10 @@ export class Swarm {
     const { shard, held, hops } = request;
     if (held || this.#membership.roots.size === 0) return false;
     const place = this.#membership.ownerRank(shard, this.#self.zone).indexOf(this.#self.node);
-    const mayYield = place < YIELD_OWNERS_MAX && this.#lines.isMuchFaster(request);
-    if (fetch !== undefined) return fetch.askedAsOwner(mayYield);
+    const isFaster = place < YIELD_OWNERS_MAX && this.#lines.isMuchFaster(request);
+    if (fetch !== undefined) return fetch.askedAsOwner(isFaster !== false);
     const tracker = this.#trackers.take(shard, this.#options.nowMs());
-    return (tracker.isYielded ||= mayYield && hops + 2 <= HOPS_MAX);
+    return (tracker.isYielded ||= isFaster === true && hops + 2 <= HOPS_MAX);
   }
 
   #askOwner(request: AskRequest): Verdict {

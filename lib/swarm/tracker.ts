@@ -298,8 +298,8 @@ export class Tracker {
   }
 
   /**
-   * Who sends the shard to a slow node, in a chain. Slow nodes have a chain of their own, so that no
-   * other node waits for them: it begins at a node of the usual chain, beside that node's child.
+   * Who sends the shard to a slow node, in a chain. Slow nodes have a chain of their own, so that
+   * no other node waits for them: it begins at a node of the usual chain, beside that node's child.
    */
   #hostFor(holder: Holder, does: (candidate: Holder) => boolean): Holder | undefined {
     const isFree = (host: Holder): boolean => host.guests === 0 && does(host);

@@ -8,8 +8,8 @@ import { isNodeName, isSize, parseChecksum, parseCount, shardOf, type ShardOf } 
 /**
  * The bytes of a shard:
  *
- *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L&hold=MS[&pace=MS][&line=MS][&zone=Z]
- *       [&not=B,C][&whole=1][&checked=1][&gone=1]
+ *   GET /rpc/pread/<key>/<shard>?from=N&node=A&role=R&hops=H&load=L&hold=MS[&pace=MS]
+ *       [&line=MS][&zone=Z][&not=B,C][&whole=1][&checked=1][&gone=1]
  *     200 the bytes from N on, with Shoal-Total and, once known, Shoal-Checksum; Shoal-Checked when
  *         only checked bytes were wanted
  *     307 {parents, checksum, totalBytes}     404, 503 and 424: declined.ts

@@ -2,6 +2,7 @@ import { LINE_TEST_BYTES } from '../../lib/limits.ts';
 import { LineMeter } from '../../lib/swarm/line-meter.ts';
 import type { LineTest } from '../../lib/swarm/types.ts';
 import { Flow, type Station, Supply } from './network.ts';
+import type { SimNode } from './sim-node.ts';
 import type { World } from './world.ts';
 
 /** Parts in which each node sends its bytes. */
@@ -9,27 +10,35 @@ const QUANTA = 512;
 
 /** A test of a simulated node's line: others send it bytes of no meaning, all at the same time. */
 export class SimLineTest {
-  readonly #world: World<unknown>;
-  readonly #to: Station;
+  readonly #world: World<SimNode>;
+  readonly #node: SimNode;
   readonly #meter: LineMeter;
   readonly #told: (test: LineTest) => void;
   readonly #flows: Flow[] = [];
   #isOver = false;
 
-  constructor(world: World<unknown>, to: Station, told: (test: LineTest) => void) {
+  constructor(world: World<SimNode>, node: SimNode, told: (test: LineTest) => void) {
     this.#world = world;
-    this.#to = to;
+    this.#node = node;
     this.#told = told;
     this.#meter = new LineMeter(world.nowMs());
     this.#look();
   }
 
-  /** `station` begins to send. */
-  from(station: Station): void {
+  /** Asks the nodes to send. */
+  ask(names: readonly string[]): void {
+    const gone = (): void => undefined;
+    for (const name of names) {
+      const node = this.#world.node(name);
+      this.#world.exchange(this.#node, node, () => this.#from(node.station), gone, gone);
+    }
+  }
+
+  #from(station: Station): void {
     if (this.#isOver) return;
     const flow = new Flow({
       from: station,
-      to: this.#to,
+      to: this.#node.station,
       supply: new Supply(LINE_TEST_BYTES, QUANTA, true),
       sink: new Supply(LINE_TEST_BYTES, QUANTA, false),
       unchecked: true,

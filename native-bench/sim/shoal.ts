@@ -50,7 +50,7 @@ const PAUSE_MS = 1.5 * SILENCE_MS_MAX;
 /** Longer than a node may be silent at all. */
 const STALL_MS = 3000;
 
-/** How long agents run before a pull if they are to have tested their lines, and their idle ticks. */
+/** How long agents run before a pull if they are to have tested their lines; their idle ticks. */
 const RUN_MS = 15_000;
 const IDLE_TICK_MS = 1_000;
 
@@ -94,7 +94,7 @@ export function runShoal(options: ShoalOptions): ShoalRun {
   const fromMs = options.hasRun === true ? RUN_MS : 0;
   for (let ms = 0; ms < fromMs; ms += IDLE_TICK_MS)
     cluster.after(ms, () => {
-      for (const node of cluster.agents) node.idle();
+      for (const { swarm } of cluster.agents) swarm.tick();
     });
   for (const puller of pullers)
     cluster.after(fromMs + cluster.random.next() * options.spreadMs, () => puller.start());

@@ -260,17 +260,7 @@ export class SimNode implements FetchEffects, Sender, Receiver {
   }
 
   testLine(nodes: readonly string[], told: (test: LineTest) => void): void {
-    const test = new SimLineTest(this.#cluster as World<unknown>, this.station, told);
-    const gone = (): void => undefined;
-    for (const name of nodes) {
-      const node = this.#cluster.node(name);
-      this.#cluster.exchange(this, node, () => test.from(node.station), gone, gone);
-    }
-  }
-
-  /** Looks at the clock while it fetches nothing. */
-  idle(): void {
-    if (this.condition === 'well' && !this.#ticking) this.swarm.tick();
+    new SimLineTest(this.#cluster, this, told).ask(nodes);
   }
 
   abandon(fetch: Fetch, number: number): void {
@@ -304,7 +294,9 @@ export class SimNode implements FetchEffects, Sender, Receiver {
       place.supply.released = place.supply.quanta;
       this.held[index] = 1;
       this.#cluster.network.wake(place.supply);
-      for (const stat of place.stats) stat.answer(this.#statOf(result));
+      const { totalBytes, lengthBytes, checksum } = result;
+      for (const { answer } of place.stats)
+        answer({ kind: 'stat', totalBytes, lengthBytes, checksum });
     } else {
       const told: AttemptResult = {
         kind: 'refused',
@@ -404,10 +396,5 @@ export class SimNode implements FetchEffects, Sender, Receiver {
   #receivedOf(fetch: Fetch): number {
     const { supply } = fetch.place as Place;
     return supply.prefixBytes(supply.received);
-  }
-
-  #statOf(result: Extract<FetchResult, { kind: 'done' }>): StatResult {
-    const { totalBytes, lengthBytes, checksum } = result;
-    return { kind: 'stat', totalBytes, lengthBytes, checksum };
   }
 }

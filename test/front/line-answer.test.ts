@@ -23,13 +23,13 @@ describe('front/line-answer', () => {
 
   /** Asks, and reads nothing of the answer but its head; resolves with the status. */
   function ask(): Promise<number> {
-    const headers = Object.entries(at.envelope.headers(SELF, LINE_PATH, {}));
+    const headers = Object.entries(at.envelope.headers(SELF, LINE_PATH, {}))
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('');
     const socket = connect(at.port, '127.0.0.1');
     sockets.push(socket);
     socket.on('error', () => undefined);
-    socket.write(
-      `GET ${LINE_PATH} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
-    );
+    socket.write(`GET ${LINE_PATH} HTTP/1.1\r\n${headers}\r\n`);
     return new Promise((resolve) =>
       socket.once('data', (chunk) => {
         socket.pause();
@@ -58,6 +58,14 @@ describe('front/line-answer', () => {
     let status = 0;
     await until(async () => (status = await ask()) === 200, 'room for another');
     assert.equal(status, 200);
+  });
+
+  it('sends nothing while shards are sent, which a test would delay', async () => {
+    const upload = at.uploads.begin(0, 1);
+    assert.ok(upload.take(1) > 0);
+    assert.equal(await ask(), 503);
+    upload.end();
+    assert.equal(await ask(), 200);
   });
 
   it('answers only nodes of the cluster, and none while it drains', async () => {

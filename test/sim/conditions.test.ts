@@ -10,9 +10,13 @@ const SAMPLE: [string, link: string, { p95: number; crossed?: number; origin?: n
   // Who waits behind a node that is gone finds out in seconds; it took a window's time, 4 to 5.
   ['a third: unplug', '25Mbit', { p95: 2.5 }],
   ['a third: freeze', '25Mbit', { p95: 2.5 }],
-  // It took 27: parents that wait behind a slow node were left after a minute. The slow nodes
-  // themselves run out of patience, and read the origin.
-  ['a third: slow', '25Mbit', { p95: 8, origin: 14 }],
+  // All nodes took as long as the slow ones, and the slow ones read the origin themselves.
+  ['half of the nodes at a quarter of the line', '25Mbit', { p95: 1.6 }],
+  ['half of the nodes at a quarter of the line', '1Gbit', { p95: 1.6 }],
+  ['a third: slow', '25Mbit', { p95: 1.6 }],
+  ['a third: slow', '1Gbit', { p95: 1.6 }],
+  // It took 27: parents that wait behind a slow node were left after a minute.
+  ['a third: throttle', '25Mbit', { p95: 8, origin: 14 }],
 ];
 
 describe('sim: uneven lines, and failures', function () {

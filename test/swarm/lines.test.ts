@@ -27,9 +27,9 @@ describe('swarm/lines', () => {
       const { lineTests } = made.effects;
       assert.equal(lineTests.length, 1);
       const { nodes, told } = lineTests[0]!;
-      const others = made.members.slice(1, 8).map(({ node }) => node);
+      const others = new Set(made.members.slice(1, 8).map(({ node }) => node));
       assert.equal(new Set(nodes).size, 4);
-      assert.ok(nodes.every((node) => others.includes(node)));
+      assert.ok(nodes.every((node) => others.has(node)));
       idle(made, HOUR_MS);
       assert.equal(lineTests.length, 1, 'one at a time');
       told({ receivedBytes: SHARD_BYTES, tookMs: 100 });
@@ -91,8 +91,8 @@ describe('swarm/lines', () => {
 
   describe('as owner', () => {
     /**
-     * An owner that has two shards, and what it answers to each agent in turn: of the second, when it
-     * has heard of all lines.
+     * An owner that has two shards, and what it answers to each agent in turn: of the second, when
+     * it has heard of all lines.
      */
     function owner(lineMs: (at: number) => number | undefined): Verdict[] {
       const made = rig(12, 1);
@@ -136,6 +136,23 @@ describe('swarm/lines', () => {
         parents(owner(() => 100)),
       );
     });
+  });
+
+  it('leaves a shard that it has not begun to read, and asks the next owner when it does', () => {
+    const made = rig(12, 1);
+    const { swarm, effects, members } = made;
+    const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+    const [fast, usual] = [members[11]!.node, members[10]!.node];
+    assert.equal(swarm.ask(request(shard, fast, { lineMs: 100 })).kind, 'serve', 'not tested yet');
+    tested(made, 700);
+    const other = { ...shard, key: 'other' };
+    assert.equal(swarm.ask(request(other, usual, { lineMs: 700 })).kind, 'serve');
+    assert.equal(swarm.ask(request(other, fast, { lineMs: 100 })).kind, 'miss');
+    assert.equal(swarm.ask(request(other, usual, { lineMs: 700 })).kind, 'miss', 'whoever asks');
+    swarm.want(other, CONTEXT);
+    const { ask } = effects.last('ask');
+    assert.equal(ask.role, 'owner');
+    assert.ok(ask.exclude.includes(members[0]!.node), 'the next is told that it is the owner now');
   });
 
   it('leaves a shard to the next owner when the line of who asks was found much faster', () => {

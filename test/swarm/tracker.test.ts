@@ -182,7 +182,7 @@ describe('swarm/tracker', () => {
       assert.deepEqual(parents, [null, name(0), name(0), name(1), name(2), name(3)]);
     });
 
-    it('sends them the shard itself while there is no other node, and begins the usual chain, too', () => {
+    it('sends them the shard itself before there is another node, beside the usual chain', () => {
       const parents = chain('slow', 'usual', 'slow', 'usual');
       assert.deepEqual(parents, [null, null, name(0), name(1)]);
     });
