@@ -80,23 +80,29 @@ export class Lines {
       return shardMs !== null && shardMs > SLOW_FACTOR * this.#shared.pace.intervalMs
         ? 'leaf'
         : 'usual';
-    if (this.#heard.get(node) !== lineMs) {
-      this.#heard.set(node, lineMs);
-      this.#isOutdated = true;
-    }
+    this.#hear(node, lineMs);
     return lineMs > SLOW_LINE_FACTOR * this.#reference() ? 'slow' : 'usual';
   }
 
   /**
    * Whether a node that asks has a line so much faster that it should not wait for this one;
-   * `seems`: by what came lately, as one of the two has not tested its line.
+   * `seems`: by what came lately, as one of the two has not tested its line. Only a node that is
+   * slow beside the reference gives way: one that boasts must not make all others do so.
    */
-  isMuchFaster({ lineMs, shardMs }: AskRequest): boolean | 'seems' {
+  isMuchFaster({ node, lineMs, shardMs }: AskRequest): boolean | 'seems' {
     const { pace } = this.#shared;
-    if (pace.lineMs !== null && lineMs !== undefined)
-      return pace.lineMs > SLOW_LINE_FACTOR * lineMs;
+    if (pace.lineMs !== null && lineMs !== undefined) {
+      this.#hear(node, lineMs);
+      return pace.lineMs > SLOW_LINE_FACTOR * Math.max(lineMs, this.#reference());
+    }
     const seems = pace.knownMs !== null && pace.knownMs > YIELD_FACTOR * (shardMs ?? Infinity);
     return seems && 'seems';
+  }
+
+  #hear(node: NodeId, lineMs: number): void {
+    if (this.#heard.get(node) === lineMs || !this.#shared.membership().byNode.has(node)) return;
+    this.#heard.set(node, lineMs);
+    this.#isOutdated = true;
   }
 
   #reference(): number {

@@ -46,6 +46,9 @@ const LINE_PAUSE_MS = 250;
 /** What remains of the best stretch with each that is not better. */
 const LINE_DECAY = 0.92;
 
+/** A test may have been wrong: it counts as if a shard took so long at most. */
+const TESTED_SHARD_MS_MAX = 12_500;
+
 /** Completions remembered, to count overtaking shards. */
 const LATEST_MAX = 128;
 
@@ -246,7 +249,7 @@ export class Pace {
    * very slow line is never measured by what comes over it: the pauses are too long.
    */
   get #leastMs(): number {
-    return this.lineMs ?? 0;
+    return Math.min(TESTED_SHARD_MS_MAX, this.lineMs ?? 0);
   }
 
   get #isLineKnown(): boolean {

@@ -158,7 +158,7 @@ export const RULES: readonly Rule[] = [
     name: 'tested-patience',
     says: 'on a line too slow to be measured by what comes, patience goes by its test',
     file: 'pace.ts',
-    from: 'return this.lineMs ?? 0;',
+    from: 'return Math.min(TESTED_SHARD_MS_MAX, this.lineMs ?? 0);',
     to: 'return 0;',
     pull: '--nodes 40 --image 64MB --link 25Mbit --roots 1 --cores 2 --fail slow=33% --tested',
     figure: 'origin',

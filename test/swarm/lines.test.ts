@@ -155,6 +155,16 @@ describe('swarm/lines', () => {
     assert.ok(ask.exclude.includes(members[0]!.node), 'the next is told that it is the owner now');
   });
 
+  it('keeps its shards when one node boasts, if its own line is as fast as those of others', () => {
+    const made = rig(12, 1);
+    const { swarm, members } = made;
+    tested(made, 100);
+    const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+    for (const { node } of members.slice(1, 8)) swarm.ask(request(shard, node, { lineMs: 100 }));
+    const boaster = request({ ...shard, key: 'other' }, members[11]!.node, { lineMs: 1 });
+    assert.equal(swarm.ask(boaster).kind, 'serve');
+  });
+
   it('leaves a shard to the next owner when the line of who asks was found much faster', () => {
     for (const [ownMs, lineMs, kind] of [
       [700, 100, 'miss'],
