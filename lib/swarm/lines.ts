@@ -22,6 +22,9 @@ const SLOW_LINE_FACTOR = 2.5;
  */
 const REFERENCE_SHARE = 0.25;
 
+/** Of fewer nodes the fastest counts: the first that ask may all be slow but one. */
+const REFERENCE_NODES_MIN = 9;
+
 /** With more nodes, the reference is computed anew so often at most. */
 const REFERENCE_NODES_MAX = 64;
 const REFERENCE_MS = 100;
@@ -114,7 +117,8 @@ export class Lines {
     this.#computedMs = nowMs;
     const own = this.#shared.pace.lineMs;
     const all = [...this.#heard.values(), ...(own === null ? [] : [own])].sort((a, b) => a - b);
-    return (this.#referenceMs = all[Math.floor(REFERENCE_SHARE * (all.length - 1))] ?? Infinity);
+    const share = all.length < REFERENCE_NODES_MIN ? 0 : REFERENCE_SHARE;
+    return (this.#referenceMs = all[Math.floor(share * (all.length - 1))] ?? Infinity);
   }
 
   /** Agents of the same zone, if there are enough: others are further away. By chance. */
