@@ -6,6 +6,7 @@ import {
   OWNER_CHILDREN_MAX,
   OWNER_RETRY_MS,
 } from '../../lib/swarm/limits.ts';
+import type { Speed } from '../../lib/swarm/lines.ts';
 import { isInner, Tracker, type TreeAsker, shapeFor, treeShape } from '../../lib/swarm/tracker.ts';
 
 const OWNER = { node: '10.1.0.1:65002', zone: null };
@@ -19,6 +20,12 @@ const asker = (at: number, more: Partial<TreeAsker> = {}): TreeAsker => ({
   exclude: [],
   ...more,
 });
+
+/** The parent a tracker gives, or `serve` or `busy`. */
+function given(tracker: Tracker, at: number, more: Partial<TreeAsker> = {}): string {
+  const verdict = tracker.ask(asker(at, more), anyone);
+  return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
+}
 
 /** The parent a tracker gives, `owner` for itself; fails on "busy". */
 function parentOf(
@@ -159,32 +166,26 @@ describe('swarm/tracker', () => {
 
   it('gives no children to a node that is much slower than others', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
-    const ask = (at: number, speed: TreeAsker['speed']): string => {
-      const verdict = tracker.ask(asker(at, { speed }), anyone);
-      return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
-    };
+    const ask = (at: number, speed: Speed): string => given(tracker, at, { speed });
     assert.equal(ask(1, 'usual'), 'serve');
     assert.equal(ask(2, 'leaf'), name(1));
     assert.notEqual(ask(3, 'usual'), name(2));
   });
 
   describe('with nodes whose lines were found to be slow', () => {
-    function chain(...speeds: TreeAsker['speed'][]): (string | null)[] {
+    function chain(...speeds: Speed[]): string[] {
       const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
-      return speeds.map((speed, at) => {
-        const verdict = tracker.ask(asker(at, { speed }), anyone);
-        return verdict.kind === 'redirect' ? verdict.parents[0]! : null;
-      });
+      return speeds.map((speed, at) => given(tracker, at, { speed }));
     }
 
     it('lets them have a chain of their own, that begins beside the usual one', () => {
       const parents = chain('usual', 'slow', 'usual', 'slow', 'usual', 'slow');
-      assert.deepEqual(parents, [null, name(0), name(0), name(1), name(2), name(3)]);
+      assert.deepEqual(parents, ['serve', name(0), name(0), name(1), name(2), name(3)]);
     });
 
     it('sends them the shard itself before there is another node, beside the usual chain', () => {
       const parents = chain('slow', 'usual', 'slow', 'usual');
-      assert.deepEqual(parents, [null, null, name(0), name(1)]);
+      assert.deepEqual(parents, ['serve', 'serve', name(0), name(1)]);
     });
 
     it('makes leaves of them in trees', () => {
@@ -198,10 +199,7 @@ describe('swarm/tracker', () => {
 
     it('gives a place back when the node leaves it, or turns out to be fast', () => {
       const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
-      const ask = (at: number, speed: TreeAsker['speed'], exclude: string[] = []): string => {
-        const verdict = tracker.ask(asker(at, { speed, exclude }), anyone);
-        return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
-      };
+      const ask = (at: number, speed: Speed): string => given(tracker, at, { speed });
       ask(0, 'usual');
       assert.equal(ask(1, 'slow'), name(0));
       tracker.forget(name(1));
@@ -212,10 +210,7 @@ describe('swarm/tracker', () => {
 
     it('begins their chain anew, and leaves the head of the usual one, when a sending ends', () => {
       const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
-      const ask = (at: number, speed: TreeAsker['speed']): string => {
-        const verdict = tracker.ask(asker(at, { speed }), anyone);
-        return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
-      };
+      const ask = (at: number, speed: Speed): string => given(tracker, at, { speed });
       assert.equal(ask(0, 'slow'), 'serve');
       assert.equal(ask(1, 'usual'), 'serve');
       tracker.sent(name(0), false);
@@ -281,11 +276,8 @@ describe('swarm/tracker', () => {
   it('sends the child of a node that has failed to the parent of that node', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
     for (let at = 1; at <= 5; at++) parentOf(tracker, name(at));
-    const again = (at: number, without: number[], hasFailed: boolean): string => {
-      const exclude = without.map(name);
-      const verdict = tracker.ask(asker(at, { exclude, parentFailed: hasFailed }), anyone);
-      return verdict.kind === 'redirect' ? verdict.parents[0]! : verdict.kind;
-    };
+    const again = (at: number, without: number[], parentFailed: boolean): string =>
+      given(tracker, at, { exclude: without.map(name), parentFailed });
     assert.equal(again(4, [3], true), name(2));
     assert.equal(again(2, [1], true), 'serve', 'by the owner itself');
     assert.equal(again(3, [2], true), name(1), 'the owner has another child, and name(1) none');
