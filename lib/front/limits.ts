@@ -22,10 +22,10 @@ export const THROTTLE_BURST_MS = 20;
 export const TURN_BYTES = 4 * 1024 * 1024;
 
 /**
- * Part of a reader's first shard that is here when control requests the others: the first comes
- * alone, and the line goes on without a pause.
+ * Part of a reader's first shard that is here when control requests the others. Then its sender
+ * sends it before all others, and nodes far down a chain do not wait for one shard after the other.
  */
-export const READ_AHEAD_FROM = 0.75;
+export const READ_AHEAD_FROM = 1 / 16;
 
 /**
  * A read of at most this size is woken for each piece, without batching: overlaybd reads 64 KiB,

@@ -206,10 +206,6 @@ export const LOOK_AHEAD_NODES = 6;
 
 /** The first owners leave a shard to the next in rank if the asker's line is so much faster. */
 export const YIELD_OWNERS_MAX = 8;
-export const YIELD_FACTOR = 3;
-
-/** A node gets no children if its shards take so many times as long as those of the tracker. */
-export const SLOW_FACTOR = 4;
 
 /**
  * The swarm looks at its fetches TICKS_PER_SHARD times in the time of a shard, within the bounds:

@@ -1,6 +1,5 @@
 import type { FetchShared } from './fetch-shared.ts';
 import { rateOf } from './line-meter.ts';
-import { SLOW_FACTOR, YIELD_FACTOR } from './limits.ts';
 import type { AskRequest, NodeId } from './types.ts';
 
 /** Agents that a node tests its line with. */
@@ -29,12 +28,8 @@ const REFERENCE_NODES_MIN = 9;
 const REFERENCE_NODES_MAX = 64;
 const REFERENCE_MS = 100;
 
-/**
- * How a node's place in a tree depends on its line. `leaf`: its shards come much slower than those
- * of the owner, so it gets no children; its own sender may be the reason. `slow`: its line was
- * tested, and is much slower than those of others. See Tracker.
- */
-export type Speed = 'usual' | 'leaf' | 'slow';
+/** `slow`: a node's line was tested, and is much slower than those of others. See Tracker. */
+export type Speed = 'usual' | 'slow';
 
 /**
  * How fast this node's line is, and those of the nodes that ask it as owner. What a pull brings
@@ -77,29 +72,23 @@ export class Lines {
     this.#isOutdated = true;
   }
 
-  /** How fast the line is of a node that asks this one as owner. */
-  speedOf({ node, lineMs, shardMs }: AskRequest): Speed {
-    if (lineMs === undefined)
-      return shardMs !== null && shardMs > SLOW_FACTOR * this.#shared.pace.intervalMs
-        ? 'leaf'
-        : 'usual';
+  /** How fast the line is of a node that asks this one as owner; `usual` while it is not tested. */
+  speedOf({ node, lineMs }: AskRequest): Speed {
+    if (lineMs === undefined) return 'usual';
     this.#hear(node, lineMs);
     return lineMs > SLOW_LINE_FACTOR * this.#reference() ? 'slow' : 'usual';
   }
 
   /**
-   * Whether a node that asks has a line so much faster that it should not wait for this one;
-   * `seems`: by what came lately, as one of the two has not tested its line. Only a node that is
-   * slow beside the reference gives way: one that boasts must not make all others do so.
+   * Whether a node that asks has a line so much faster that it should not wait for this one. Both
+   * must be tested: what came lately says as much of the senders. Only a node that is slow beside
+   * the reference gives way: one that boasts must not make all others do so.
    */
-  isMuchFaster({ node, lineMs, shardMs }: AskRequest): boolean | 'seems' {
-    const { pace } = this.#shared;
-    if (pace.lineMs !== null && lineMs !== undefined) {
-      this.#hear(node, lineMs);
-      return pace.lineMs > SLOW_LINE_FACTOR * Math.max(lineMs, this.#reference());
-    }
-    const seems = pace.knownMs !== null && pace.knownMs > YIELD_FACTOR * (shardMs ?? Infinity);
-    return seems && 'seems';
+  isMuchFaster({ node, lineMs }: AskRequest): boolean {
+    const own = this.#shared.pace.lineMs;
+    if (own === null || lineMs === undefined) return false;
+    this.#hear(node, lineMs);
+    return own > SLOW_LINE_FACTOR * Math.max(lineMs, this.#reference());
   }
 
   #hear(node: NodeId, lineMs: number): void {

@@ -215,9 +215,9 @@ export class Swarm {
     if (held || this.#membership.roots.size === 0) return false;
     const place = this.#membership.ownerRank(shard, this.#self.zone).indexOf(this.#self.node);
     const isFaster = place < YIELD_OWNERS_MAX && this.#lines.isMuchFaster(request);
-    if (fetch !== undefined) return fetch.askedAsOwner(isFaster !== false);
+    if (fetch !== undefined) return fetch.askedAsOwner(isFaster);
     const tracker = this.#trackers.take(shard, this.#options.nowMs());
-    return (tracker.isYielded ||= isFaster === true && hops + 2 <= HOPS_MAX);
+    return (tracker.isYielded ||= isFaster && hops + 2 <= HOPS_MAX);
   }
 
   #askOwner(request: AskRequest): Verdict {

@@ -243,7 +243,7 @@ export class Tracker {
   }
 
   #slots(node: NodeId, speed: Speed = 'usual'): number {
-    if (speed === 'leaf' || (speed === 'slow' && !this.#isChain)) return 0;
+    if (speed === 'slow' && !this.#isChain) return 0;
     return isInner(node, this.#index, this.#shape.fanout) ? this.#shape.fanout : 0;
   }
 

@@ -57,11 +57,6 @@ export interface Asker {
   hops: number;
   /** Children the asker is sending to now, of all shards: those with fewer get the next ones. */
   load: number;
-  /**
-   * Milliseconds between the shards that came to the asker lately; null while unknown. A node much
-   * slower than others gets no children.
-   */
-  shardMs: number | null;
   /** What the asker's line needs for a shard, in ms, as a test has shown; absent: not tested. */
   lineMs?: number;
   /** A parent is to send only what it has checked, and says that it does. */
@@ -92,6 +87,8 @@ export interface PeerAsk extends Omit<Asker, 'zone'>, AskWaits {
    * only after the shard's check.
    */
   trusted: boolean;
+  /** What this node's line needs for a shard, in ms, by what came lately; null while unknown. */
+  shardMs: number | null;
   /** To be sealed for an owner or a root; null for a parent or holder. */
   origin: OriginRef | null;
 }

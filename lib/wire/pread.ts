@@ -40,7 +40,6 @@ export function preadPath(query: PreadQuery): string {
     load: String(query.load),
     hold: String(Math.round(query.holdMs)),
   });
-  if (query.shardMs !== null) more.set('pace', String(Math.ceil(query.shardMs)));
   if (query.lineMs !== undefined) more.set('line', String(Math.ceil(query.lineMs)));
   if (query.zone !== null) more.set('zone', query.zone);
   if (query.exclude.length > 0) more.set('not', query.exclude.join(','));
@@ -83,7 +82,6 @@ export function parsePread(path: string, query: string): PreadQuery | null {
     hops,
     load,
     holdMs: Math.min(holdMs, HOLD_MS_MAX),
-    shardMs: parseCount(more.get('pace')),
     ...(lineMs === null ? {} : { lineMs }),
     ...(more.get('whole') === '1' ? { whole: true } : {}),
     ...(more.get('checked') === '1' ? { checked: true } : {}),

@@ -54,6 +54,8 @@ export class Supply {
   /** Quanta here, from the first; and those a client may see. */
   received: number;
   released: number;
+  /** Told of every quantum that has come. */
+  came: () => void = () => undefined;
   /** A bit for every wrong quantum. */
   tainted = 0;
   /** Flows that have sent all there is so far. */
@@ -322,6 +324,7 @@ export class Network {
     sink.received = flow.arrived;
     if (flow.trusted) sink.released = flow.arrived;
     this.wake(sink);
+    sink.came();
     flow.came();
     if (flow.arrived === flow.supply.quanta) {
       this.end(flow);

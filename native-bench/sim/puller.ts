@@ -1,3 +1,4 @@
+import { READ_AHEAD_FROM } from '../../lib/front/limits.ts';
 import { READ_WINDOW_SHARDS } from '../../lib/limits.ts';
 import { ReadWindow, type WindowLimits, windowLimits } from '../../lib/swarm/window.ts';
 import type { FetchResult } from '../../lib/swarm/types.ts';
@@ -35,6 +36,8 @@ interface Layer {
   position: number;
   underWay: number;
   left: number;
+  /** Whether READ_AHEAD_FROM of its first shard is here: then the others are asked for. */
+  isComing: boolean;
   window: ReadWindow;
 }
 
@@ -83,6 +86,7 @@ export class Puller {
         position: 0,
         underWay: 0,
         left: count,
+        isComing: false,
         window: new ReadWindow(true, options.windowShards, options.window),
       });
       first += count;
@@ -119,6 +123,10 @@ export class Puller {
     }
     const isInner = this.node.swarm.innerShards();
     for (const layer of this.#active) {
+      if (!layer.isComing) {
+        if (this.#wanted[layer.first] === 0) this.#want(layer, layer.first);
+        continue;
+      }
       const wanted = layer.window.next(
         layer.count,
         layer.underWay,
@@ -136,7 +144,26 @@ export class Puller {
     if (this.node.swarm.innerShards()(index)) this.#early.add(index);
     else layer.underWay++;
     if (this.node.held[index] === 1) this.#cluster.after(0, () => this.#done(index));
-    else this.node.want(index);
+    else this.#fetch(layer, index);
+  }
+
+  #fetch(layer: Layer, index: number): void {
+    this.node.want(index);
+    if (layer.isComing) return;
+    const supply = this.node.placeOf(index)?.supply;
+    if (supply === undefined) return;
+    const look = (): void => {
+      if (supply.received >= supply.quanta * READ_AHEAD_FROM) this.#comes(layer);
+    };
+    supply.came = look;
+    look();
+  }
+
+  /** The others of the layer are asked for, too, but not amid what is happening now. */
+  #comes(layer: Layer): void {
+    if (layer.isComing) return;
+    layer.isComing = true;
+    this.#cluster.after(0, () => this.#fill());
   }
 
   #came(index: number, result: FetchResult): void {
@@ -145,12 +172,13 @@ export class Puller {
     if (result.kind === 'done') this.#done(index);
     else {
       this.retries++;
-      this.#cluster.after(RETRY_MS, () => this.node.want(index));
+      this.#cluster.after(RETRY_MS, () => this.#fetch(this.#layerOf(index), index));
     }
   }
 
   #done(index: number): void {
-    const layer = this.#active.find(({ first, count }) => index >= first && index < first + count)!;
+    const layer = this.#layerOf(index);
+    layer.isComing = true;
     this.#wanted[index] = DONE;
     if (index === 0) this.firstMs = this.#cluster.nowMs();
     if (!this.#early.delete(index)) layer.underWay--;
@@ -160,6 +188,10 @@ export class Puller {
       layer.window.at(++layer.position);
     if (layer.left === 0) this.#layerDone(layer);
     this.#fill();
+  }
+
+  #layerOf(index: number): Layer {
+    return this.#active.find(({ first, count }) => index >= first && index < first + count)!;
   }
 
   #layerDone(layer: Layer): void {

@@ -17,7 +17,7 @@ export async function intrude(plan: Plan, world: World): Promise<void> {
     const address = `${name}:${P2P_PORT}`;
     const path = preadPath({
       ...{ key: blob.digest, shard: 0, fromBytes: 0, node: '10.9.9.9:65002', zone: null },
-      ...{ role: 'parent', exclude: [], hops: 0, load: 0, holdMs: 1_000, shardMs: null },
+      ...{ role: 'parent', exclude: [], hops: 0, load: 0, holdMs: 1_000 },
     });
     const own = `GET ${path} HTTP/1.1\r\nHost: ${address}\r\nshoal-version: 1.0\r\n\r\n`;
     const others = world.network.seen

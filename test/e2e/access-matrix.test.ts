@@ -307,7 +307,6 @@ describe('e2e: access matrix', () => {
         hops: 0,
         load: 0,
         holdMs: 1000,
-        shardMs: null,
       });
     const secret = new ClusterSecret(Buffer.from(SECRET));
     const envelope = (agoMs: number, other = secret): Envelope =>
@@ -362,7 +361,6 @@ describe('e2e: access matrix', () => {
           hops: 0,
           load: 0,
           holdMs: 1000,
-          shardMs: null,
         }),
       ),
     ])

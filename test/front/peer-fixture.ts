@@ -25,7 +25,6 @@ export const ASK: PreadQuery = {
   hops: 2,
   load: 4,
   holdMs: 1000,
-  shardMs: null,
 };
 
 /** The path of ASK. */

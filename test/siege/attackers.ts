@@ -58,7 +58,7 @@ export const ATTACKS: Record<string, (target: Target) => Promise<Buffer>> = {
 function preadOf(digest: string): string {
   return preadPath({
     ...{ key: digest, shard: 0, fromBytes: 0, node: '127.0.0.1:1', zone: null, role: 'parent' },
-    ...{ exclude: [], hops: 0, load: 0, holdMs: 1_000, shardMs: null },
+    ...{ exclude: [], hops: 0, load: 0, holdMs: 1_000 },
   });
 }
 

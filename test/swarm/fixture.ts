@@ -155,7 +155,6 @@ export function request(shard: ShardId, node: NodeId, more: Partial<AskRequest> 
     exclude: [],
     hops: 0,
     load: 0,
-    shardMs: null,
     held: false,
     ...more,
   };

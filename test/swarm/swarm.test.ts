@@ -172,30 +172,27 @@ describe('swarm/swarm', () => {
 
   describe('as an owner on a slow line', () => {
     const SLOW_MS = 400;
-    /** An owner that has begun to read a shard from the root, on a line that is known. */
+    /** An owner that has tested its line, and has begun to read a shard from the root. */
     function slowOwner(roots = 1, atRank = 0) {
       const made = rig(12, roots);
-      const { swarm, effects, clock, members } = made;
+      const { swarm, effects, members } = made;
       const self = members[0]!.node;
-      const other = swarm.want({ key: KEY, index: 7_000 }, CONTEXT);
-      for (effects.received of [0, 2 ** 20, 2 * 2 ** 20, 3 * 2 ** 20]) {
-        clock.advance(SLOW_MS / 2);
-        other.tick();
-      }
-      other.settle(1, data('aa', 'aa'));
-      effects.received = 0;
+      pass(made, 10_000);
+      effects.lineTests[0]!.told({ receivedBytes: SHARD_BYTES, tookMs: SLOW_MS });
       const shard = shardWhere(swarm, (rank) => rank.indexOf(self) === atRank);
       const better = swarm.membership.owners.top(shard).slice(0, atRank);
       const asker = members[11]!.node;
-      const asks = (shardMs: number | null) =>
-        swarm.ask(request(shard, asker, { shardMs, exclude: better }));
+      const asks = (lineMs?: number) =>
+        swarm.ask(
+          request(shard, asker, { ...(lineMs === undefined ? {} : { lineMs }), exclude: better }),
+        );
       swarm.want(shard, CONTEXT, request(shard, asker, { exclude: better }));
       return { ...made, shard, asks, fetch: swarm.fetching(shard)! };
     }
 
     it('leaves the shard to the next when a much faster node asks, and asks it as owner', () => {
       const { asks, effects, fetch, swarm, shard, members } = slowOwner();
-      assert.equal(asks(null).kind, 'serve');
+      assert.equal(asks().kind, 'serve');
       assert.equal(asks(SLOW_MS / 4).kind, 'miss');
       assert.equal(effects.calls.at(-1)!.call, 'abandon');
       fetch.settle(1, failure('CANCELLED'));
@@ -203,7 +200,7 @@ describe('swarm/swarm', () => {
       assert.equal(ask.node, swarm.membership.owners.top(shard)[1]);
       assert.equal(ask.role, 'owner');
       assert.ok(ask.exclude.includes(members[0]!.node), 'it is told that it is the owner now');
-      assert.equal(asks(null).kind, 'miss', 'whoever asks from now on');
+      assert.equal(asks().kind, 'miss', 'whoever asks from now on');
     });
 
     it('keeps it without a root, far back in rank, for slow nodes, and once half has come', () => {

@@ -45,14 +45,13 @@ const pread: fc.Arbitrary<PreadQuery> = fc.record(
     hops: count,
     load: count,
     holdMs: fc.nat({ max: 5000 }),
-    shardMs: fc.option(count),
     lineMs: count,
   },
   {
     noNullPrototype: true,
     requiredKeys: [
       ...(['key', 'shard', 'fromBytes', 'node', 'zone', 'role'] as const),
-      ...(['exclude', 'hops', 'load', 'holdMs', 'shardMs'] as const),
+      ...(['exclude', 'hops', 'load', 'holdMs'] as const),
     ],
   },
 );
@@ -105,7 +104,6 @@ describe('wire/messages', () => {
     hops: 0,
     load: 0,
     holdMs: 1000,
-    shardMs: null,
   });
 
   it('takes a request without a load, as 0', () => {

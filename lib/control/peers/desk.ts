@@ -134,7 +134,6 @@ export class PeerDesk {
       exclude: query.exclude,
       hops: query.hops,
       load: query.load,
-      shardMs: query.shardMs,
       held: loader.has(key, index),
       ...(lineMs === undefined ? {} : { lineMs }),
       ...(parentFailed === true ? { parentFailed } : {}),

@@ -124,7 +124,6 @@ export class NodeEffects implements FetchEffects {
         hops: ask.hops,
         load: ask.load,
         holdMs: ask.holdMs,
-        shardMs: ask.shardMs,
         ...(ask.lineMs === undefined ? {} : { lineMs: ask.lineMs }),
         ...(fetch.shard.rankedAs === 0 ? { whole: true as const } : {}),
         ...(ask.checked === true ? { checked: true as const } : {}),
@@ -136,6 +135,7 @@ export class NodeEffects implements FetchEffects {
         requestId: options.requestId,
         traceparent: span?.traceparent,
         patience: { silenceMs: ask.holdMs + ask.silenceMs, stallMs: ask.stallMs },
+        shardMs: ask.shardMs,
       },
     );
     job.running = running;

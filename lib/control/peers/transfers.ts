@@ -57,13 +57,14 @@ export class Transfers {
       requestId: string;
       traceparent?: string | undefined;
       patience: Patience;
+      /** See PeerRequest. */
+      shardMs: number | null;
     },
   ): Promise<PreadResult> {
     const { envelope, pools } = this.#parts;
     const path = preadPath(query);
     const headers = envelope.headers(node, path, more);
-    const { shardMs } = query;
-    const { patience } = more;
+    const { patience, shardMs } = more;
     const checked = query.checked === true ? { checked: true as const } : {};
     return pools.run({
       kind: 'peer',

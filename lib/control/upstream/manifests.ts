@@ -118,7 +118,6 @@ export class Manifests {
       hops: 0,
       load: 0,
       holdMs: PEER_HOLD_MS,
-      shardMs: null,
     });
     const result = await tracedCall(span, 'peer', node, (traceparent) =>
       this.#parts.call(node, path, {

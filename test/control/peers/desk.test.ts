@@ -93,7 +93,6 @@ describe('control/peer-desk', () => {
         hops: 1,
         load: 3,
         holdMs: 1000,
-        shardMs: null,
         ...more,
       },
       origin: ORIGIN,
@@ -122,7 +121,6 @@ describe('control/peer-desk', () => {
         exclude: ['x:1'],
         hops: 1,
         load: 3,
-        shardMs: null,
         held: true,
       },
     ]);

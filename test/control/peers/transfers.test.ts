@@ -30,7 +30,6 @@ const QUERY = {
   hops: 0,
   load: 0,
   holdMs: 1000,
-  shardMs: null,
 } as const;
 
 const envelopeOf = (self: string): Envelope =>
@@ -94,6 +93,7 @@ describe('control/transfers', () => {
   it('signs what it asks of another node, and seals the way to the origin for it', () => {
     void transfers.peer('[::1]:65002', { ...QUERY, exclude: [] }, FILLING, {
       patience: { silenceMs: 2000, stallMs: 2000 },
+      shardMs: null,
       origin: ORIGIN,
       requestId: 'request-1',
     });
@@ -114,6 +114,7 @@ describe('control/transfers', () => {
   it('sends no way to the origin where none is needed', () => {
     void transfers.peer('10.0.0.2:65002', { ...QUERY, exclude: [] }, FILLING, {
       patience: { silenceMs: 2000, stallMs: 2000 },
+      shardMs: null,
       origin: null,
       requestId: '',
     });

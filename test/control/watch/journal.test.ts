@@ -96,7 +96,6 @@ describe('control/journal', () => {
         hops: 1,
         load: 0,
         holdMs: 1000,
-        shardMs: null,
       },
       origin: {
         url: 'https://r.example/x',
