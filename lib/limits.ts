@@ -6,6 +6,12 @@
 /** The unit of caching and of peer transfer (docs/SPEC.md 1). */
 export const SHARD_BYTES = 2 * 1024 * 1024;
 
+/**
+ * Time whose bytes the kernel gathers before it wakes a receiving thread, at most. It delays each
+ * hop by as much.
+ */
+export const GATHER_MS = 40;
+
 /** Page size of the disk and of O_DIRECT: offsets and lengths of direct I/O are multiples of it. */
 export const PAGE_BYTES = 4096;
 

@@ -1,8 +1,9 @@
-import { GATHER_BYTES_MAX, GATHER_BYTES_MIN, GATHER_MS, GATHER_RATE_WINDOW_MS } from './limits.ts';
+import { GATHER_MS } from '../limits.ts';
+import { GATHER_BYTES_MAX, GATHER_BYTES_MIN, GATHER_RATE_WINDOW_MS } from './limits.ts';
 
 /**
  * Decides how many bytes the kernel gathers before it wakes the reader of a connection: what the
- * flow brings in GATHER_MS, at most GATHER_BYTES_MAX, and never more than is still to come. So the
+ * flow brings in a given time, at most GATHER_BYTES_MAX, and never more than is still to come. So the
  * number of wake-ups follows the bytes, and the delay that gathering adds stays bounded.
  */
 export class Gathering {
@@ -13,9 +14,14 @@ export class Gathering {
   /** Whether the rate of this body has been measured. */
   #isMeasured = false;
   #wantedBytes = 1;
+  #gatherMs = GATHER_MS;
 
-  /** A body begins. The rate of the body before it on the same connection is the first estimate. */
-  begin(nowMs: number): void {
+  /**
+   * A body begins, whose bytes may be gathered for `gatherMs`. The rate of the body before it on
+   * the same connection is the first estimate.
+   */
+  begin(nowMs: number, gatherMs: number = GATHER_MS): void {
+    this.#gatherMs = gatherMs;
     this.#isMeasured = false;
     this.#readMs = nowMs;
     this.#startWindow(nowMs);
@@ -34,7 +40,7 @@ export class Gathering {
       this.#bytesPerMs = this.#windowBytes / elapsedMs;
       this.#startWindow(nowMs);
       this.#choose();
-    } else if (!this.#isMeasured && readTookMs * 2 < GATHER_MS) this.#grow(2 * bytes);
+    } else if (!this.#isMeasured && readTookMs * 2 < this.#gatherMs) this.#grow(2 * bytes);
     return Math.max(1, Math.min(this.#wantedBytes, leftBytes));
   }
 
@@ -54,7 +60,7 @@ export class Gathering {
 
   /** A choice stands while the rate stays within a factor of two: each change is a system call. */
   #choose(): void {
-    const bytes = Math.min(GATHER_BYTES_MAX, Math.floor(this.#bytesPerMs * GATHER_MS));
+    const bytes = Math.min(GATHER_BYTES_MAX, Math.floor(this.#bytesPerMs * this.#gatherMs));
     const isNear = bytes * 2 >= this.#wantedBytes && bytes <= this.#wantedBytes * 2;
     if (isNear && bytes < GATHER_BYTES_MAX) return;
     this.#wantedBytes = bytes < GATHER_BYTES_MIN ? 1 : bytes;

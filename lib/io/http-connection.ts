@@ -40,10 +40,20 @@ export class ConnectionBroken extends Error {
   }
 }
 
+/** How the bytes of a response are to be received. */
+export interface LineHints {
+  /**
+   * The rate of this node's line, where the response shares it with those of others (windowFor);
+   * null or absent: not known.
+   */
+  bytesPerMs?: number | null;
+  /** How long bytes may be gathered; default GATHER_MS. */
+  gatherMs?: number | undefined;
+}
+
 interface Exchange {
   sink: BodySink;
-  /** See HttpConnection.exchange. */
-  lineBytesPerMs: number | null;
+  line: LineHints;
   resolve(response: HttpResponse): void;
   reject(error: unknown): void;
 }
@@ -94,16 +104,11 @@ export class HttpConnection {
 
   /**
    * Sends a request without a body and resolves once its response is complete. Rejects with
-   * ConnectionBroken or the sink's error. `lineBytesPerMs`: the rate of this node's line, where the
-   * response shares it with those of others (windowFor).
+   * ConnectionBroken or the sink's error.
    */
-  exchange(
-    requestHead: string,
-    sink: BodySink,
-    lineBytesPerMs: number | null = null,
-  ): Promise<HttpResponse> {
+  exchange(requestHead: string, sink: BodySink, line: LineHints = {}): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
-      this.#exchange = { sink, lineBytesPerMs, resolve, reject };
+      this.#exchange = { sink, line, resolve, reject };
       this.#head = null;
       this.#headBytes = 0;
       this.#bodyBytes = 0;
@@ -154,10 +159,10 @@ export class HttpConnection {
     }
     const exchange = this.#exchange!;
     this.#head = parsed;
-    this.#gathering.begin(performance.now());
+    this.#gathering.begin(performance.now(), exchange.line.gatherMs);
     this.#place = exchange.sink.head(parsed) === 'place';
     if (this.#dead) return;
-    if (this.#place) this.#bound(exchange.lineBytesPerMs);
+    if (this.#place) this.#bound(exchange.line.bytesPerMs ?? null);
     else {
       if (parsed.contentLength > CONNECTION_HEAD_BYTES_MAX) {
         this.#fail(

@@ -1,11 +1,5 @@
 /** Bounds of lib/io. */
 
-/**
- * Time whose bytes the kernel gathers before it wakes a receiving thread. It delays each hop of a
- * tree by as much.
- */
-export const GATHER_MS = 40;
-
 /** Most bytes to gather: what a thread reads at once stays within the L2 cache. */
 export const GATHER_BYTES_MAX = 256 * 1024;
 

@@ -1,5 +1,6 @@
 import { PEER_HOLD_MS } from '../limits.ts';
 import type { FetchShared } from './fetch-shared.ts';
+import { gatherMs } from './shape.ts';
 import type { AskRole, Fetch, OriginRef, NodeId, PeerAsk, Report } from './types.ts';
 
 /**
@@ -56,7 +57,7 @@ export class Attempts {
   read(
     node: NodeId,
     role: AskRole,
-    ask: Omit<PeerAsk, 'node' | 'role' | 'load' | 'shardMs' | 'lineMs'>,
+    ask: Omit<PeerAsk, 'node' | 'role' | 'load' | 'shardMs' | 'lineMs' | 'gatherMs'>,
   ): void {
     if (role !== 'parent' || this.lastNode !== node) this.askedMs = this.#shared.nowMs();
     this.#begin(node);
@@ -73,6 +74,7 @@ export class Attempts {
       hops: ask.hops,
       load: this.#shared.load(),
       shardMs: this.#shared.pace.knownMs,
+      gatherMs: gatherMs(this.#shared.membership().agents.size, this.#shared.pace.shapeMs),
       ...(lineMs === null ? {} : { lineMs }),
       trusted: ask.trusted,
       ...(ask.checked === true ? { checked: true } : {}),

@@ -31,12 +31,20 @@ export const RANKS_MAX = 65_536;
 export const TREE_FANOUT = 6;
 
 /**
- * Where a shard takes at least this long, it is sent along chains of about CHAIN_NODES nodes; where
- * it takes less, along a tree, unless there are at most FEW_NODES_MAX agents (docs/SWARM.md).
+ * Where a shard takes at least this long, it is sent along chains; where it takes less, along a
+ * tree, unless there are at most FEW_NODES_MAX agents (docs/SWARM.md).
  */
 export const CHAIN_SHARD_MS_MIN = 40;
-export const CHAIN_NODES = 64;
 export const FEW_NODES_MAX = 64;
+
+/** In chains of up to so many nodes, few wake-ups gain more than short hops. */
+export const SHORT_CHAIN_NODES = 16;
+
+/** Bytes are gathered for so long at least: on fast lines, wake-ups cost more than hops. */
+export const GATHER_MS_MIN = 5;
+
+/** What is passed on at once, in shards: 64 to 256 KiB. */
+export const PIECE_SHARDS = { least: 1 / 32, most: 1 / 8 };
 
 /**
  * Up to so many agents, shards go along chains while the line is unknown: with 256 nodes 64 MB

@@ -206,6 +206,14 @@ export class Pace {
     return SHARD_BYTES / Math.max(this.#testedBytesPerMs, this.#lineBytesPerMs);
   }
 
+  /**
+   * What a shard takes, to choose how it travels: by what came, else by a test, in ms; Infinity
+   * while neither is known.
+   */
+  get shapeMs(): number {
+    return this.knownMs ?? this.lineMs ?? Infinity;
+  }
+
   /** Shards that fill the line for UPLOAD_TURN_MS; one while the line is not known. */
   get uploadsAtOnce(): number {
     return Math.max(1, Math.ceil(UPLOAD_TURN_MS / this.intervalMs));

@@ -17,7 +17,8 @@ import { Pace } from './pace.ts';
 import { Membership } from './rank.ts';
 import { ShardMap } from './shard-map.ts';
 import { Soundings } from './soundings.ts';
-import { innerShards, shapeFor, type TreeShape } from './tracker.ts';
+import { shapeFor, type TreeShape } from './shape.ts';
+import { innerShards } from './tracker.ts';
 import { Trackers } from './trackers.ts';
 import type {
   AskRequest,
@@ -66,7 +67,7 @@ export class Swarm {
     this.#membership = new Membership([options.self]);
     this.#health = new PeerHealth(options.random);
     const pace = new Pace();
-    this.#shape = () => shape ?? shapeFor(this.#membership.agents.size, pace.intervalMs);
+    this.#shape = () => shape ?? shapeFor(this.#membership.agents.size, pace.shapeMs);
     this.#trackers = new Trackers(options.self, this.#shape);
     this.#shared = {
       self: options.self,

@@ -1,53 +1,15 @@
 import {
-  CHAIN_NODES,
-  CHAIN_SHARD_MS_MIN,
-  FEW_NODES_MAX,
   HOLDER_DOUBTS_MAX,
   HOLDER_STALE_MS,
   OWNER_CHILDREN_MAX,
-  OWNER_FANOUT,
-  OWNER_LEAVES,
   OWNER_RETRY_MS,
   TREE_FANOUT,
-  UNKNOWN_LINE_CHAIN_NODES_MAX,
 } from './limits.ts';
 import { Crowd, type Holder, hasSlot, isIdle, Line, newHolder } from './candidates.ts';
 import type { Speed } from './lines.ts';
 import { hash32 } from './rank.ts';
+import { type TreeShape, treeShape } from './shape.ts';
 import type { NodeId, Report, ShardFacts, TreeEdge } from './types.ts';
-
-/** Shape of the trees, handed in so that the simulator can try others. */
-export interface TreeShape {
-  /** Children of an inner node; each node is inner in one of so many trees. */
-  fanout: number;
-  /**
-   * Children of the owner, and how many of them may be leaves: those that come first must not keep
-   * the inner nodes out.
-   */
-  ownerFanout: number;
-  ownerLeaves: number;
-}
-
-export const treeShape: TreeShape = {
-  fanout: TREE_FANOUT,
-  ownerFanout: OWNER_FANOUT,
-  ownerLeaves: OWNER_LEAVES,
-};
-
-/**
- * The shape for a swarm of `nodes` agents. Chains where nodes are few or a shard takes long to send
- * (`shardMs`, Infinity while unknown: then chains, too, in a swarm that is not large): each node
- * sends every shard once, so no uplink is divided and all carry the same. A chain has about
- * CHAIN_NODES nodes: each hop costs the time of one piece. Where shards are short, hops and
- * messages cost more than sending, and trees are faster. Figures: docs/SWARM.md.
- */
-export function shapeFor(nodes: number, shardMs: number): TreeShape {
-  const isLineSlow =
-    shardMs === Infinity ? nodes <= UNKNOWN_LINE_CHAIN_NODES_MAX : shardMs >= CHAIN_SHARD_MS_MIN;
-  if (nodes > FEW_NODES_MAX && !isLineSlow) return treeShape;
-  const chains = Math.max(1, Math.round(nodes / CHAIN_NODES));
-  return { fanout: 1, ownerFanout: chains, ownerLeaves: chains };
-}
 
 /** A node that asks its owner for a shard. */
 export interface TreeAsker {

@@ -1,6 +1,7 @@
 import { TRACKED_NODES_MAX, TRACKERS_MAX } from './limits.ts';
 import { ShardMap } from './shard-map.ts';
-import { Tracker, type TreeShape } from './tracker.ts';
+import type { TreeShape } from './shape.ts';
+import { Tracker } from './tracker.ts';
 import type { Member, NodeId, ShardId, TreeEdge } from './types.ts';
 
 /**

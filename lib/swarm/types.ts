@@ -89,6 +89,8 @@ export interface PeerAsk extends Omit<Asker, 'zone'>, AskWaits {
   trusted: boolean;
   /** What this node's line needs for a shard, in ms, by what came lately; null while unknown. */
   shardMs: number | null;
+  /** How long bytes may be gathered before they are passed on; see gatherMs. */
+  gatherMs: number;
   /** To be sealed for an owner or a root; null for a parent or holder. */
   origin: OriginRef | null;
 }

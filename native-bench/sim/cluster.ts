@@ -1,6 +1,6 @@
 import { SHARD_BYTES } from '../../lib/limits.ts';
 import { Membership } from '../../lib/swarm/rank.ts';
-import type { TreeShape } from '../../lib/swarm/tracker.ts';
+import type { TreeShape } from '../../lib/swarm/shape.ts';
 import type { Member, NodeId, ShardId, SwarmEvent } from '../../lib/swarm/types.ts';
 import { EventQueue } from './event-queue.ts';
 import { type Flow, Network, Station, Supply } from './network.ts';

@@ -1,6 +1,7 @@
 import { type Cluster, type ClusterOptions, defaultCluster } from './cluster.ts';
 import type { Site } from './network.ts';
 import { parseRate } from './options.ts';
+import { quantaFor } from './pieces.ts';
 import { defaultPuller, type Puller } from './puller.ts';
 import { percentile } from './report.ts';
 import { type Faults, noFaults, runShoal } from './shoal.ts';
@@ -132,7 +133,7 @@ export function runCondition(
       layers: [imageBytes],
       linkBytesPerMs,
       originBytesPerMs: parseRate('10Gbit'),
-      quanta: 32,
+      quanta: quantaFor(NODES, imageBytes, linkBytesPerMs),
       seed,
       ...condition.cluster,
     },

@@ -1,5 +1,6 @@
 import { defaultCluster } from './cluster.ts';
 import { parseBytes, parseRate } from './options.ts';
+import { quantaFor } from './pieces.ts';
 import { defaultPuller } from './puller.ts';
 import { noFaults, runShoal } from './shoal.ts';
 
@@ -32,14 +33,6 @@ const GRID_IMAGES = ['64MB', '1GB'];
 const CORES = 2;
 /** Simulated time after which a run is called off. */
 const DEADLINE_MS = 3_600_000;
-/**
- * Pieces of 64 KiB on slow lines, where a hop costs what a piece takes; coarser where it does not.
- */
-const QUANTA = { fine: 32, coarse: 8 };
-const FINE_BYTES_PER_MS_MAX = 130_000;
-/** Up to this many shards sent in all, pieces can be fine. */
-const FINE_TRANSFERS_MAX = 10_000;
-
 export function gridCells(nodesMax: number): Cell[] {
   return GRID_NODES.filter((nodes) => nodes <= nodesMax).flatMap((nodes) =>
     GRID_IMAGES.flatMap((image) => GRID_LINKS.map((link) => ({ nodes, link, image }))),
@@ -49,8 +42,6 @@ export function gridCells(nodesMax: number): Cell[] {
 export function runCell({ nodes, link, image }: Cell, seed = 1): CellResult {
   const bytesPerMs = parseRate(link);
   const imageBytes = parseBytes(image);
-  const transfers = (nodes * imageBytes) / defaultCluster.shardBytes;
-  const isFine = bytesPerMs <= FINE_BYTES_PER_MS_MAX && transfers <= FINE_TRANSFERS_MAX;
   const { report, survivors } = runShoal({
     cluster: {
       ...defaultCluster,
@@ -60,10 +51,11 @@ export function runCell({ nodes, link, image }: Cell, seed = 1): CellResult {
       layers: [imageBytes],
       linkBytesPerMs: bytesPerMs,
       originBytesPerMs: parseRate('10Gbit'),
-      quanta: isFine ? QUANTA.fine : QUANTA.coarse,
+      quanta: quantaFor(nodes, imageBytes, bytesPerMs),
       seed,
     },
     puller: defaultPuller,
+    hasRun: true,
     faults: noFaults,
     spreadMs: 50,
     deadlineMs: DEADLINE_MS,

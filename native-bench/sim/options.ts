@@ -1,13 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { defaultCluster } from './cluster.ts';
+import { quantaFor } from './pieces.ts';
 import { defaultPuller } from './puller.ts';
 import { noFaults, type Faults } from './shoal.ts';
-
-/**
- * Beyond so many nodes a shard is simulated in coarser parts: P95 comes out some 2 % longer, never
- * shorter.
- */
-const FINE_NODES_MAX = 3000;
 
 export interface SimOptions {
   mode: 'shoal' | 'direct' | 'layer-tree';
@@ -168,7 +162,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     .option(
       '--quanta <n>',
       'parts a shard is sent in; fewer are cheaper to simulate, and pass on later ' +
-        `(default: 8, beyond ${FINE_NODES_MAX} nodes 4)`,
+        '(default: as agents gather bytes on such a line; in large runs 8 or 4)',
       whole(2),
     )
     .option('--tree-fanout <n>', 'children of a node in layer-tree', whole(1), 2)
@@ -216,7 +210,7 @@ export function parseOptions(argv: readonly string[]): SimOptions {
     cores: got['cores']!,
     delayMs: got['delay']!,
     spreadMs: got['spread']!,
-    quanta: got['quanta'] ?? (got['nodes']! > FINE_NODES_MAX ? 4 : defaultCluster.quanta),
+    quanta: got['quanta'] ?? quantaFor(got['nodes']!, got['image']!, got['link']!),
     treeFanout: got['treeFanout']!,
     fanout: got['fanout'] ?? null,
     ownerFanout: got['ownerFanout'] ?? null,

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import Table from 'cli-table3';
-import { treeShape } from '../../lib/swarm/tracker.ts';
+import { treeShape } from '../../lib/swarm/shape.ts';
 import { defaultCluster } from './cluster.ts';
 import { runDirect } from './direct.ts';
 import { runLayerTree } from './layer-tree.ts';

@@ -1,7 +1,7 @@
 import { PEER_HOLD_MS } from '../../lib/limits.ts';
 import type { ShardFetch } from '../../lib/swarm/fetch.ts';
 import { Swarm } from '../../lib/swarm/swarm.ts';
-import type { TreeShape } from '../../lib/swarm/tracker.ts';
+import type { TreeShape } from '../../lib/swarm/shape.ts';
 import type {
   AskRequest,
   AttemptResult,

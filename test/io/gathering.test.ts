@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { Gathering } from '../../lib/io/gathering.ts';
-import {
-  GATHER_BYTES_MAX,
-  GATHER_BYTES_MIN,
-  GATHER_MS,
-  GATHER_RATE_WINDOW_MS,
-} from '../../lib/io/limits.ts';
+import { GATHER_BYTES_MAX, GATHER_BYTES_MIN, GATHER_RATE_WINDOW_MS } from '../../lib/io/limits.ts';
+import { GATHER_MS } from '../../lib/limits.ts';
 
 const BODY_BYTES = 1e9;
 
@@ -23,6 +19,14 @@ describe('io/gathering', () => {
     assert.equal(choice(new Gathering(), 1_000), 1_000 * GATHER_MS);
     assert.equal(choice(new Gathering(), 1e6), GATHER_BYTES_MAX);
     assert.equal(choice(new Gathering(), GATHER_BYTES_MIN / GATHER_MS / 2), 1);
+  });
+
+  it('gathers for as long as it is told with a body, and for the usual time with the next', () => {
+    const gathering = new Gathering();
+    gathering.begin(0, 5);
+    for (let nowMs = 5; nowMs <= 100; nowMs += 5) gathering.next(5_000, BODY_BYTES, nowMs);
+    assert.equal(gathering.next(5_000, BODY_BYTES, 105), 1_000 * 5);
+    assert.equal(choice(gathering, 1_000), 1_000 * GATHER_MS);
   });
 
   it('never waits for more than is still to come', () => {

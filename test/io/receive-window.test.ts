@@ -74,7 +74,7 @@ describe('io/http-connection: what the other side may have under way', () => {
         room: (from: number, length: number) => bytes.subarray(from, length),
         placed: () => undefined,
       };
-      const exchanged = connection.exchange('GET / HTTP/1.1\r\n\r\n', sink, bytesPerMs);
+      const exchanged = connection.exchange('GET / HTTP/1.1\r\n\r\n', sink, { bytesPerMs });
       far.write(`HTTP/1.1 200 OK\r\ncontent-length: ${BODY_BYTES}\r\n\r\n`);
       far.write(Buffer.alloc(BODY_BYTES));
       await exchanged;

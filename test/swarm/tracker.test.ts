@@ -7,7 +7,7 @@ import {
   OWNER_RETRY_MS,
 } from '../../lib/swarm/limits.ts';
 import type { Speed } from '../../lib/swarm/lines.ts';
-import { isInner, Tracker, type TreeAsker, shapeFor, treeShape } from '../../lib/swarm/tracker.ts';
+import { isInner, Tracker, type TreeAsker } from '../../lib/swarm/tracker.ts';
 
 const OWNER = { node: '10.1.0.1:65002', zone: null };
 const name = (at: number): string => `10.0.${at >> 8}.${at & 255}:65002`;
@@ -154,14 +154,6 @@ describe('swarm/tracker', () => {
     assert.equal(parentOf(tracker, name(9), 'elsewhere'), 'owner');
     tracker.sent(name(1), false);
     assert.equal(parentOf(tracker, name(1)), 'owner', 'not behind the head of another zone');
-  });
-
-  it('chooses chains for few nodes or slow lines, and trees for many nodes on fast lines', () => {
-    assert.equal(shapeFor(8, 2).fanout, 1);
-    assert.equal(shapeFor(60, Infinity).fanout, 1);
-    assert.equal(shapeFor(100, 2).fanout, treeShape.fanout);
-    assert.equal(shapeFor(1000, Infinity).fanout, treeShape.fanout);
-    assert.deepEqual(shapeFor(256, 700), { fanout: 1, ownerFanout: 4, ownerLeaves: 4 });
   });
 
   describe('with nodes whose lines were found to be slow', () => {

@@ -136,6 +136,7 @@ export class NodeEffects implements FetchEffects {
         traceparent: span?.traceparent,
         patience: { silenceMs: ask.holdMs + ask.silenceMs, stallMs: ask.stallMs },
         shardMs: ask.shardMs,
+        gatherMs: ask.gatherMs,
       },
     );
     job.running = running;

@@ -59,12 +59,13 @@ export class Transfers {
       patience: Patience;
       /** See PeerRequest. */
       shardMs: number | null;
+      gatherMs: number;
     },
   ): Promise<PreadResult> {
     const { envelope, pools } = this.#parts;
     const path = preadPath(query);
     const headers = envelope.headers(node, path, more);
-    const { patience, shardMs } = more;
+    const { patience, shardMs, gatherMs } = more;
     const checked = query.checked === true ? { checked: true as const } : {};
     return pools.run({
       kind: 'peer',
@@ -73,6 +74,7 @@ export class Transfers {
       headers,
       patience,
       shardMs,
+      gatherMs,
       ...checked,
       ...filling,
     });

@@ -5,6 +5,7 @@ import {
   type BodySink,
   type HttpConnection,
   type HttpResponse,
+  type LineHints,
 } from '../../io/http-connection.ts';
 import type { ResponseHead } from '../../io/response-head.ts';
 import type { Look } from '../../io/looks.ts';
@@ -29,6 +30,8 @@ export interface PeerRequest {
   headers: Record<string, string>;
   /** What this node's line needs for a shard, in ms; null or absent: not known. */
   shardMs?: number | null;
+  /** How long the bytes of a shard may be gathered; default GATHER_MS. */
+  gatherMs?: number;
 }
 
 /** What the caller of an exchange decides. */
@@ -149,7 +152,7 @@ class Attempt {
           body!.placed(bytes);
         },
       };
-      const response = await connection.exchange(headOf(this.#request), sink, this.#lineBytesPerMs);
+      const response = await connection.exchange(headOf(this.#request), sink, this.#line);
       const { host, port } = addressOf(node);
       this.#tools.peers.give(host, port, connection);
       const refused = envelopeError(node, response.head.status, response.body.toString('utf8'));
@@ -161,9 +164,9 @@ class Attempt {
     }
   }
 
-  get #lineBytesPerMs(): number | null {
-    const { shardMs } = this.#request;
-    return shardMs == null ? null : SHARD_BYTES / shardMs;
+  get #line(): LineHints {
+    const { shardMs, gatherMs } = this.#request;
+    return { bytesPerMs: shardMs == null ? null : SHARD_BYTES / shardMs, gatherMs };
   }
 
   /** Whether its deadline is all that ends it: a call that is held wakes nothing meanwhile. */

@@ -94,6 +94,7 @@ describe('control/transfers', () => {
     void transfers.peer('[::1]:65002', { ...QUERY, exclude: [] }, FILLING, {
       patience: { silenceMs: 2000, stallMs: 2000 },
       shardMs: null,
+      gatherMs: 40,
       origin: ORIGIN,
       requestId: 'request-1',
     });
@@ -115,6 +116,7 @@ describe('control/transfers', () => {
     void transfers.peer('10.0.0.2:65002', { ...QUERY, exclude: [] }, FILLING, {
       patience: { silenceMs: 2000, stallMs: 2000 },
       shardMs: null,
+      gatherMs: 40,
       origin: null,
       requestId: '',
     });

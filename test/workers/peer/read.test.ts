@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { checksumOf } from '../../../lib/io/checksum.ts';
+import type { LineHints } from '../../../lib/io/http-connection.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
 import type { ExchangeTools } from '../../../lib/workers/peer/exchange.ts';
 import { readFromPeer } from '../../../lib/workers/peer/read.ts';
@@ -63,7 +64,7 @@ describe('workers/peer-read, whole shards', () => {
       [null, null],
     ] as const) {
       const tools = transferTools();
-      const lines: (number | null | undefined)[] = [];
+      const lines: (LineHints | undefined)[] = [];
       const peers: ExchangeTools['peers'] = {
         take: () => null,
         give: (...given) => tools.peers.give(...given),
@@ -71,15 +72,15 @@ describe('workers/peer-read, whole shards', () => {
           const connection = tools.peers.open(...where);
           return {
             destroy: (error) => connection.destroy(error),
-            exchange(requestHead, sink, lineBytesPerMs) {
-              lines.push(lineBytesPerMs);
-              return connection.exchange(requestHead, sink, lineBytesPerMs);
+            exchange(requestHead, sink, line) {
+              lines.push(line);
+              return connection.exchange(requestHead, sink, line);
             },
           };
         },
       };
-      await readFromPeer({ ...readJob(server), shardMs }, { ...tools, peers });
-      assert.deepEqual(lines, [bytesPerMs]);
+      await readFromPeer({ ...readJob(server), shardMs, gatherMs: 20 }, { ...tools, peers });
+      assert.deepEqual(lines, [{ bytesPerMs, gatherMs: 20 }]);
     }
   });
 
