@@ -180,6 +180,7 @@ export function buildDesk(inputs: DeskInputs): Desk {
       nowMs: clock.nowMs,
       innerShards: () => swarm.innerShards(),
       shardsTogether: () => swarm.shardsTogether,
+      readsAheadAtOnce: () => swarm.readsAheadAtOnce,
     },
     peers: peerDesk,
     questions,

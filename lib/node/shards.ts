@@ -99,7 +99,7 @@ export function buildShards(parts: ShardParts): Shards {
     runtime,
     facts,
     fill: fillFromHolders({
-      isOwner: (shard) => swarm.core.owner(shard) === node,
+      isOwner: (shard) => swarm.core.isOwner(shard),
       find: (key) => holders.find(key),
       fill: swarm.fill,
     }),

@@ -187,7 +187,7 @@ export const OVERTAKERS_MAX = 96;
  * is left; STUCK_UNKNOWN_MS while the line is not known. A fetch waits up to twice as long, by
  * chance: of all nodes behind a stuck one, the first that leaves sends to those below it.
  */
-export const STUCK_SHARDS = 3;
+export const STUCK_SHARDS = 6;
 export const STUCK_MS_MIN = 500;
 export const STUCK_UNKNOWN_MS = 4_000;
 
@@ -200,10 +200,10 @@ export const CHECKSUM_MS_MIN = 200;
 
 /**
  * A node that holds requests is asked whether it is there when nothing came from it for the time
- * of SOUNDING_SHARDS shards, within the two bounds. With each answer to that the time doubles, at
+ * of SOUNDING_SHARDS of a shard, within the two bounds. With each answer to that the time doubles, at
  * most SOUNDING_DOUBLINGS_MAX times. It is checked every SOUNDING_LOOK_MS.
  */
-export const SOUNDING_SHARDS = 1;
+export const SOUNDING_SHARDS = 0.5;
 export const SOUNDING_MS_MIN = 500;
 export const SOUNDING_MS_MAX = 4_000;
 export const SOUNDING_DOUBLINGS_MAX = 3;

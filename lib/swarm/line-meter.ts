@@ -1,4 +1,4 @@
-import { LINE_TEST_BYTES } from '../limits.ts';
+import { LINE_TEST_BYTES, SHARD_BYTES } from '../limits.ts';
 import type { LineTest } from './types.ts';
 
 /**
@@ -19,6 +19,9 @@ const TEST_MS_MIN = 50;
 
 /** The part of LINE_TEST_BYTES that must have come for that. */
 const TEST_SHARE_MIN = 7 / 8;
+
+/** What a shard takes on the fastest line that a test can tell, in ms. */
+export const TESTED_SHARD_MS_MIN = (SHARD_BYTES * TEST_MS_MIN) / (TEST_SHARE_MIN * LINE_TEST_BYTES);
 
 /** Counts what comes in a test of a line, from all senders, and says when the test is over. */
 export class LineMeter {

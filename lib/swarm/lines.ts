@@ -1,5 +1,5 @@
 import type { FetchShared } from './fetch-shared.ts';
-import { rateOf } from './line-meter.ts';
+import { rateOf, TESTED_SHARD_MS_MIN } from './line-meter.ts';
 import type { AskRequest, NodeId } from './types.ts';
 
 /** Agents that a node tests its line with. */
@@ -66,6 +66,15 @@ export class Lines {
     });
   }
 
+  /**
+   * Whether this node's line is as fast as a test can tell. Then shards come so fast that it matters
+   * more when they are asked for than in which order.
+   */
+  get isFast(): boolean {
+    const { lineMs } = this.#shared.pace;
+    return lineMs !== null && lineMs <= TESTED_SHARD_MS_MIN;
+  }
+
   /** Nodes that are no longer members are forgotten. */
   prune(isMember: (node: NodeId) => boolean): void {
     for (const node of this.#heard.keys()) if (!isMember(node)) this.#heard.delete(node);
@@ -107,7 +116,9 @@ export class Lines {
     const own = this.#shared.pace.lineMs;
     const all = [...this.#heard.values(), ...(own === null ? [] : [own])].sort((a, b) => a - b);
     const share = all.length < REFERENCE_NODES_MIN ? 0 : REFERENCE_SHARE;
-    return (this.#referenceMs = all[Math.floor(share * (all.length - 1))] ?? Infinity);
+    const referenceMs = all[Math.floor(share * (all.length - 1))] ?? Infinity;
+    // A test cannot tell faster lines; that shards came faster to some says nothing of the others.
+    return (this.#referenceMs = Math.max(TESTED_SHARD_MS_MIN, referenceMs));
   }
 
   /** Agents of the same zone, if there are enough: others are further away. By chance. */

@@ -207,11 +207,11 @@ export class Pace {
   }
 
   /**
-   * What a shard takes, to choose how it travels: by what came, else by a test, in ms; Infinity
+   * What a shard takes, to choose how it travels: by a test, else by what came, in ms; Infinity
    * while neither is known.
    */
   get shapeMs(): number {
-    return this.knownMs ?? this.lineMs ?? Infinity;
+    return this.lineMs ?? this.intervalMs;
   }
 
   /** Shards that fill the line for UPLOAD_TURN_MS; one while the line is not known. */

@@ -170,6 +170,11 @@ export class Swarm {
     return this.#shared.pace.uploadsAtOnce;
   }
 
+  /** Whether a reader asks for further shards before its first one comes; see Lines.isFast. */
+  get readsAheadAtOnce(): boolean {
+    return this.#lines.isFast || this.#membership.byNode.size === 1;
+  }
+
   /** How many shards that are read ahead may come in one request (OriginAsk.alone). */
   get shardsTogether(): number {
     return this.#membership.byNode.size === 1 ? ORIGIN_REQUEST_SHARDS_MAX : 1;
@@ -326,24 +331,20 @@ export class Swarm {
     return this.#fetches.size > 0;
   }
 
-  /** The acting owner of a shard, as this node sees it. */
-  owner(shard: ShardId): NodeId {
-    const nowMs = this.#options.nowMs();
-    return (
-      this.#membership
-        .ownerRank(shard, this.#self.zone)
-        .find((node) => node === this.#self.node || this.#health.usable(node, nowMs)) ??
-      this.#self.node
-    );
+  /** Whether this node is the acting owner of a shard, as it sees it. */
+  isOwner(shard: ShardId): boolean {
+    const [self, nowMs] = [this.#self.node, this.#options.nowMs()];
+    const rank = this.#membership.ownerRank(shard, this.#self.zone);
+    const acting = rank.find((node) => node === self || this.#health.usable(node, nowMs));
+    return acting === undefined || acting === self;
   }
 
   /** Every other member and its condition. */
   peers(): PeerStatus[] {
     const nowMs = this.#options.nowMs();
-    const others = [...this.#membership.byNode.values()].filter(
-      (member) => member.node !== this.#self.node,
-    );
-    return others.map((member) => ({ ...member, ...this.#health.detail(member.node, nowMs) }));
+    return [...this.#membership.byNode.values()]
+      .filter(({ node }) => node !== this.#self.node)
+      .map((member) => ({ ...member, ...this.#health.detail(member.node, nowMs) }));
   }
 
   /** Figures for status and metrics; walks the members and the trees, so once a second at most. */
@@ -390,12 +391,10 @@ export class Swarm {
   #over(fetch: Fetch, result: FetchResult): void {
     if (this.#fetches.get(fetch.shard) === fetch) this.#fetches.delete(fetch.shard);
     const tracker = this.#trackers.peek(fetch.shard);
-    if (tracker !== undefined && result.kind === 'done')
-      tracker.facts = {
-        totalBytes: result.totalBytes,
-        lengthBytes: result.lengthBytes,
-        checksum: result.checksum,
-      };
+    if (tracker !== undefined && result.kind === 'done') {
+      const { totalBytes, lengthBytes, checksum } = result;
+      tracker.facts = { totalBytes, lengthBytes, checksum };
+    }
     this.#options.effects.finished(fetch, result);
   }
 }

@@ -123,7 +123,7 @@ export class Puller {
     }
     const isInner = this.node.swarm.innerShards();
     for (const layer of this.#active) {
-      if (!layer.isComing) {
+      if (!layer.isComing && !this.node.swarm.readsAheadAtOnce) {
         if (this.#wanted[layer.first] === 0) this.#want(layer, layer.first);
         continue;
       }

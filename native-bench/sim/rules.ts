@@ -22,8 +22,8 @@ export const RULES: readonly Rule[] = [
   {
     name: 'chains',
     says: 'few nodes and slow lines: a shard goes along chains, not trees',
-    file: 'tracker.ts',
-    from: 'if (nodes > FEW_NODES_MAX && !isLineSlow) return treeShape;',
+    file: 'shape.ts',
+    from: 'if (agents > FEW_NODES_MAX && !isLineSlow) return treeShape;',
     to: 'return treeShape;',
     pull: '--nodes 8 --image 64MB --link 100Mbit --roots 1',
     figure: 'p95',
@@ -44,6 +44,15 @@ export const RULES: readonly Rule[] = [
     from: 'UNKNOWN_LINE_CHAIN_NODES_MAX = 256;',
     to: 'UNKNOWN_LINE_CHAIN_NODES_MAX = 0;',
     pull: '--nodes 200 --image 100MB',
+    figure: 'p95',
+  },
+  {
+    name: 'chain-count',
+    says: 'a shard goes along more chains where there are more nodes, or hops cost more of it',
+    file: 'shape.ts',
+    from: 'return Math.max(1, Math.round(Math.sqrt(agents * shards)));',
+    to: 'return 1;',
+    pull: '--nodes 250 --image 64MB --link 100Mbit --cores 2',
     figure: 'p95',
   },
   {
@@ -134,15 +143,6 @@ export const RULES: readonly Rule[] = [
     from: 'CHECKSUM_SHARDS = 2;',
     to: 'CHECKSUM_SHARDS = 1e9;',
     pull: '--nodes 40 --image 64MB --link 1Gbit --roots 1 --cores 2 --fail slow=33% --seed 3',
-    figure: 'p95',
-  },
-  {
-    name: 'slow-lines',
-    says: 'a node four times as slow as the tracker gets no children',
-    file: 'limits.ts',
-    from: 'SLOW_FACTOR = 4;',
-    to: 'SLOW_FACTOR = 1e9;',
-    pull: '--nodes 100 --image 100MB --fail slow=30%',
     figure: 'p95',
   },
   {
@@ -309,11 +309,11 @@ export const RULES: readonly Rule[] = [
   },
   {
     name: 'yield',
-    says: 'an owner leaves a shard to the next when a node with a three times faster line asks',
+    says: 'an owner leaves a shard to the next when a node with a much faster line asks',
     file: 'limits.ts',
     from: 'YIELD_OWNERS_MAX = 8;',
     to: 'YIELD_OWNERS_MAX = 0;',
-    pull: '--nodes 40 --image 500MB --link 1Gbit --roots 1 --cores 2 --fail slow=33% --seed 4',
+    pull: '--nodes 40 --image 64MB --link 25Mbit --roots 1 --cores 2 --fail slow=33% --tested',
     figure: 'p95',
   },
 ];

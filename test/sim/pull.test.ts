@@ -33,6 +33,7 @@ function pull(
   return runShoal({
     cluster,
     puller: defaultPuller,
+    hasRun: true,
     faults: { ...noFaults, ...faults },
     spreadMs: 50,
     deadlineMs: 120_000,

@@ -5,6 +5,7 @@ import {
   asChild,
   data,
   failure,
+  ownerOf,
   pass,
   redirect,
   request,
@@ -25,6 +26,7 @@ describe('swarm/fetch: the way of a shard', () => {
         hops: 0,
         load: 0,
         shardMs: null,
+        gatherMs: 40,
         holdMs: 150,
         silenceMs: 650,
         stallMs: 1650,
@@ -96,7 +98,7 @@ describe('swarm/fetch: the way of a shard', () => {
       [effects.last('ask').ask.node, effects.last('ask').ask.role, effects.last('ask').ask.exclude],
       [rank[1], 'owner', [owner]],
     );
-    assert.equal(swarm.owner(fetch.shard), rank[1]);
+    assert.equal(ownerOf(swarm, fetch.shard), rank[1]);
   });
 
   it("as owner reads from the shard's root, and from the origin only when no root is left", () => {
@@ -180,7 +182,7 @@ describe('swarm/fetch: as the next in rank', () => {
     const made = rig(6, 1);
     const self = made.members[0]!.node;
     const shard = shardWhere(made.swarm, (rank) => rank[1] === self);
-    const owner = made.swarm.owner(shard);
+    const owner = ownerOf(made.swarm, shard);
     const fetch = made.swarm.want(shard, CONTEXT);
     assert.equal(made.effects.last('ask').ask.node, owner);
     made.swarm.want(shard, null, request(shard, made.members[2]!.node, { exclude: [owner] }));
@@ -192,7 +194,7 @@ describe('swarm/fetch: as the next in rank', () => {
     const made = rig(8, 0);
     const self = made.members[0]!.node;
     const shard = shardWhere(made.swarm, (rank) => rank[1] === self);
-    const owner = made.swarm.owner(shard);
+    const owner = ownerOf(made.swarm, shard);
     const others = made.members
       .map(({ node }) => node)
       .filter((node) => node !== self && node !== owner);

@@ -128,6 +128,18 @@ export function shardWhere(swarm: Swarm, fits: (rank: readonly NodeId[]) => bool
   throw new Error('no such shard');
 }
 
+/** The acting owner of a shard, as this node sees it: the first in rank that is usable. */
+export function ownerOf(swarm: Swarm, shard: ShardId): NodeId {
+  const bad = new Set(
+    swarm
+      .peers()
+      .flatMap(({ node, condition }) =>
+        condition === 'good' || condition === 'slow' ? [] : [node],
+      ),
+  );
+  return swarm.membership.owners.top(shard).find((node) => !bad.has(node))!;
+}
+
 export function data(checksum: string, claimedChecksum: string | null): AttemptResult {
   return {
     kind: 'data',
@@ -188,7 +200,7 @@ export function asChild(
     made.swarm,
     (rank) => rank[0] !== made.members[0]!.node && rank[1] !== made.members[0]!.node,
   );
-  const owner = made.swarm.owner(shard);
+  const owner = ownerOf(made.swarm, shard);
   const { node: parent } = made.members.slice(1).find(({ node }) => node !== owner)!;
   return { ...made, owner, parent, fetch: made.swarm.want(shard, CONTEXT) };
 }

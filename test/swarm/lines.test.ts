@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { SHARD_BYTES } from '../../lib/limits.ts';
+import { LINE_TEST_BYTES, SHARD_BYTES } from '../../lib/limits.ts';
+import { TESTED_SHARD_MS_MIN } from '../../lib/swarm/line-meter.ts';
 import type { Member, ShardId, Verdict } from '../../lib/swarm/types.ts';
 import { CONTEXT, data, KEY, pass, request, rig, shardWhere, type Rig } from './fixture.ts';
 
@@ -89,6 +90,23 @@ describe('swarm/lines', () => {
     assert.equal(Math.round(effects.last('ask').ask.lineMs!), 700);
   });
 
+  it('lets a reader ask for all shards at once on a fast line, and where it is alone', () => {
+    for (const [agents, lineMs, isAtOnce] of [
+      [8, null, false],
+      [8, 100, false],
+      [8, 10, true],
+      [1, null, true],
+    ] as const) {
+      const made = rig(agents, 0);
+      if (lineMs !== null) {
+        idle(made, 10_000);
+        const tookMs = (lineMs * LINE_TEST_BYTES) / SHARD_BYTES;
+        made.effects.lineTests[0]!.told({ receivedBytes: LINE_TEST_BYTES, tookMs });
+      }
+      assert.equal(made.swarm.readsAheadAtOnce, isAtOnce);
+    }
+  });
+
   describe('as owner', () => {
     /**
      * An owner that has two shards, and what it answers to each agent in turn: of the second, when
@@ -128,6 +146,13 @@ describe('swarm/lines', () => {
       const boasting = parents(owner((at) => (at < 2 ? 1 : 100)));
       const plain = parents(owner(() => 100));
       assert.deepEqual(boasting, plain);
+    });
+
+    it('takes all lines for equal that are faster than a test can tell', () => {
+      assert.deepEqual(
+        parents(owner((at) => (at < 8 ? 2 : 2 * TESTED_SHARD_MS_MIN))),
+        parents(owner(() => 2)),
+      );
     });
 
     it('takes nodes that have not tested their lines for usual ones', () => {

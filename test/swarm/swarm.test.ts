@@ -15,6 +15,7 @@ import {
   data,
   failure,
   KEY,
+  ownerOf,
   pass,
   redirect,
   request,
@@ -98,7 +99,7 @@ describe('swarm/swarm', () => {
   it('misses as parent what it neither has nor receives, and serves what it does', () => {
     const { swarm, members } = rig(4, 1);
     const shard = shardWhere(swarm, (rank) => rank[0] !== members[0]!.node);
-    const child = members.slice(1).find(({ node }) => node !== swarm.owner(shard))!.node;
+    const child = members.slice(1).find(({ node }) => node !== ownerOf(swarm, shard))!.node;
     assert.equal(swarm.ask(request(shard, child, { role: 'parent' })).kind, 'miss');
     assert.equal(swarm.ask(request(shard, child, { role: 'parent', held: true })).kind, 'serve');
     swarm.want(shard, CONTEXT);
@@ -162,6 +163,17 @@ describe('swarm/swarm', () => {
     made.clock.advance(TRACKER_IDLE_MS + 10_000);
     swarm.tick();
     assert.equal(swarm.snapshot().trees, 0);
+  });
+
+  it('is the owner of a shard that it is first for, or when nobody better can be asked', () => {
+    const { swarm, members } = rig(2, 0);
+    const self = members[0]!.node;
+    const [own, other] = [true, false].map((isOwn) =>
+      shardWhere(swarm, (rank) => (rank[0] === self) === isOwn),
+    );
+    assert.deepEqual([swarm.isOwner(own!), swarm.isOwner(other!)], [true, false]);
+    swarm.want(other!, CONTEXT).settle(1, failure('PEER_UNREACHABLE'));
+    assert.ok(swarm.isOwner(other!));
   });
 
   it('counts itself in when the members named leave it out', () => {
@@ -241,10 +253,10 @@ describe('swarm/swarm', () => {
   it('takes a node in again when its cool-down is over', () => {
     const made = rig(3, 0);
     const shard = shardWhere(made.swarm, (rank) => rank[0] !== made.members[0]!.node);
-    const owner = made.swarm.owner(shard);
+    const owner = ownerOf(made.swarm, shard);
     made.swarm.want(shard, CONTEXT).settle(1, failure('PEER_UNREACHABLE'));
-    assert.notEqual(made.swarm.owner(shard), owner);
+    assert.notEqual(ownerOf(made.swarm, shard), owner);
     pass(made, 5000);
-    assert.equal(made.swarm.owner(shard), owner);
+    assert.equal(ownerOf(made.swarm, shard), owner);
   });
 });

@@ -234,6 +234,11 @@ export class SwarmDriver {
     return this.#swarm.shardsTogether;
   }
 
+  /** See Swarm.readsAheadAtOnce. */
+  get readsAheadAtOnce(): boolean {
+    return this.#swarm.readsAheadAtOnce;
+  }
+
   isMember(node: string): boolean {
     return this.#swarm.membership.byNode.has(node);
   }

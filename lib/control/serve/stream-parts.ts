@@ -34,4 +34,6 @@ export interface StreamParts {
   innerShards(): (shard: number) => boolean;
   /** How many shards read ahead may be in one request now. */
   shardsTogether(): number;
+  /** See Swarm.readsAheadAtOnce. */
+  readsAheadAtOnce(): boolean;
 }

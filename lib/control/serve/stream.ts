@@ -284,7 +284,7 @@ export class Stream {
     });
     // Nodes that others ask, too, get requests in any order: the first shard is to come first
     // (`at`).
-    if (!cold || this.#parts.shardsTogether() > 1) this.#readAhead();
+    if (!cold || this.#parts.readsAheadAtOnce()) this.#readAhead();
     this.#noteRead(shard * SHARD_BYTES + this.#request.sliceBytes);
   }
 

@@ -90,6 +90,7 @@ export function streamFixture(
       slotCount: at.arena.slotCount,
       innerShards: () => () => false,
       shardsTogether: () => options.shardsTogether ?? 1,
+      readsAheadAtOnce: () => (options.shardsTogether ?? 1) > 1,
       ahead,
       trace,
       nowMs: () => 0,
