@@ -200,13 +200,15 @@ export const CHECKSUM_MS_MIN = 200;
 
 /**
  * A node that holds requests is asked whether it is there when nothing came from it for the time
- * of SOUNDING_SHARDS of a shard, within the two bounds. With each answer to that the time doubles, at
- * most SOUNDING_DOUBLINGS_MAX times. It is checked every SOUNDING_LOOK_MS.
+ * of SOUNDING_SHARDS shards, within the two bounds. With each answer to that the time is
+ * SOUNDING_GROWTH times as long, at most SOUNDING_GROWTHS_MAX times. It is checked every
+ * SOUNDING_LOOK_MS.
  */
-export const SOUNDING_SHARDS = 0.5;
+export const SOUNDING_SHARDS = 1;
 export const SOUNDING_MS_MIN = 500;
 export const SOUNDING_MS_MAX = 4_000;
-export const SOUNDING_DOUBLINGS_MAX = 3;
+export const SOUNDING_GROWTH = 4;
+export const SOUNDING_GROWTHS_MAX = 2;
 export const SOUNDING_LOOK_MS = 250;
 
 /** Owners next in rank that are sounded when one has failed. */

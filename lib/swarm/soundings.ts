@@ -1,4 +1,4 @@
-import { SOUNDING_DOUBLINGS_MAX, SOUNDING_MS_MAX } from './limits.ts';
+import { SOUNDING_GROWTH, SOUNDING_GROWTHS_MAX, SOUNDING_MS_MAX } from './limits.ts';
 import type { NodeId } from './types.ts';
 
 /** A node that holds requests of this one. */
@@ -15,7 +15,7 @@ interface Holding {
  * Decides which nodes to ask whether they are there ("sounding"). A node that waits for bytes may
  * hold requests for many seconds and say nothing; an unplugged node says nothing either. So a node
  * that holds requests, and from which nothing came for a while, is asked: one message at a time,
- * however many requests it holds. With each answer the pause before the next doubles.
+ * however many requests it holds. With each answer the pause before the next grows.
  */
 export class Soundings {
   #holdings = new Map<NodeId, Holding>();
@@ -61,7 +61,8 @@ export class Soundings {
       if (this.#holdings.has(node)) continue;
       const holding = before.get(node) ?? { heardMs: nowMs, askedMs: null, answers: 0 };
       this.#holdings.set(node, holding);
-      const patienceMs = silentMs * 2 ** Math.min(holding.answers, SOUNDING_DOUBLINGS_MAX);
+      const patienceMs =
+        silentMs * SOUNDING_GROWTH ** Math.min(holding.answers, SOUNDING_GROWTHS_MAX);
       if (holding.askedMs !== null || nowMs - holding.heardMs < patienceMs) continue;
       holding.askedMs = nowMs;
       due.push(node);

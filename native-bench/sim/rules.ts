@@ -70,7 +70,7 @@ export const RULES: readonly Rule[] = [
     file: 'upload-turns.ts',
     from: 'if (waiting[at]!.order < first + atOnce) return at;',
     to: 'return at;',
-    pull: '--nodes 64 --image 100MB',
+    pull: '--nodes 40 --image 64MB --link 25Mbit --roots 1 --cores 2 --fail kill=33%',
     figure: 'p95',
   },
   {
@@ -142,7 +142,7 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'CHECKSUM_SHARDS = 2;',
     to: 'CHECKSUM_SHARDS = 1e9;',
-    pull: '--nodes 40 --image 64MB --link 1Gbit --roots 1 --cores 2 --fail slow=33% --seed 3',
+    pull: '--nodes 40 --image 64MB --link 1Gbit --roots 1 --cores 2 --fail throttle=33% --tested',
     figure: 'p95',
   },
   {
@@ -178,8 +178,8 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'ACCUSERS_MIN = 3;',
     to: 'ACCUSERS_MIN = 1;',
-    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail slow=10% --seed 8',
-    figure: 'origin',
+    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail slow=10% --seed 8 --tested',
+    figure: 'p95',
   },
   {
     name: 'patient-owners',
@@ -232,7 +232,7 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'ORIGIN_GATHER_MS = 2;',
     to: 'ORIGIN_GATHER_MS = 0;',
-    pull: '--nodes 8 --image 64MB --roots 1',
+    pull: '--nodes 8 --image 64MB --roots 1 --tested',
     figure: 'p95',
   },
   {
@@ -241,7 +241,7 @@ export const RULES: readonly Rule[] = [
     file: 'origin-queue.ts',
     from: 'this.#waiting.splice(place < 0 ? this.#waiting.length : place, 0, want);',
     to: 'this.#waiting.push(want);',
-    pull: '--nodes 8 --image 64MB --roots 1',
+    pull: '--nodes 8 --image 64MB --roots 1 --tested',
     figure: 'p95',
   },
   {
@@ -250,7 +250,7 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'TREE_CHOICES = 4;',
     to: 'TREE_CHOICES = 1;',
-    pull: '--nodes 200 --image 200MB',
+    pull: '--nodes 300 --image 64MB',
     figure: 'p95',
   },
   {
@@ -286,7 +286,7 @@ export const RULES: readonly Rule[] = [
     file: 'swarm.ts',
     from: 'if (nowMs - this.#soundedMs >= SOUNDING_LOOK_MS) this.#sound(nowMs);',
     to: '',
-    pull: '--nodes 40 --image 64MB --link 1Gbit --roots 1 --cores 2 --fail unplug=33%',
+    pull: '--nodes 40 --image 64MB --link 25Mbit --roots 1 --cores 2 --fail unplug=33%',
     figure: 'p95',
   },
   {

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
 import { PEER_HOLD_MS } from '../../lib/limits.ts';
-import {
-  SOUNDING_DOUBLINGS_MAX,
-  SOUNDING_LOOK_MS,
-  SOUNDING_MS_MAX,
-} from '../../lib/swarm/limits.ts';
+import { SOUNDING_GROWTHS_MAX, SOUNDING_LOOK_MS, SOUNDING_MS_MAX } from '../../lib/swarm/limits.ts';
 import { Soundings } from '../../lib/swarm/soundings.ts';
 import type { NodeId } from '../../lib/swarm/types.ts';
 import { failure, KEY, rig, shardWhere, type Rig } from './fixture.ts';
@@ -28,16 +24,16 @@ describe('swarm/soundings', () => {
     assert.deepEqual(soundings.due(['a'], SILENT_MS, SILENT_MS), [], 'counted anew');
   });
 
-  it('asks half as often after each answer, down to a bound', () => {
+  it('asks less often after each answer, down to a bound', () => {
     const soundings = new Soundings();
     const times: number[] = [];
-    for (let nowMs = 0; times.length < SOUNDING_DOUBLINGS_MAX + 3; nowMs += 10) {
+    for (let nowMs = 0; times.length < SOUNDING_GROWTHS_MAX + 4; nowMs += 10) {
       if (soundings.due(['a'], SILENT_MS, nowMs).length === 0) continue;
       times.push(nowMs);
       assert.equal(soundings.over('a', true, nowMs), false);
     }
     const gaps = times.map((ms, at) => ms - (times[at - 1] ?? 0));
-    assert.deepEqual(gaps, [100, 200, 400, 800, 800, 800]);
+    assert.deepEqual(gaps, [100, 400, 1600, 1600, 1600, 1600]);
     const lastMs = times.at(-1)!;
     soundings.heard('a', lastMs);
     assert.deepEqual(soundings.due(['a'], SILENT_MS, lastMs + SILENT_MS), ['a'], 'as at first');
