@@ -25,7 +25,7 @@ export interface CellResult extends Cell {
   shardOverIdeal: number;
 }
 
-const GRID_NODES = [2, 8, 64, 256];
+const GRID_NODES = [2, 8, 64, 256, 1000];
 const GRID_LINKS = ['10Mbit', '25Mbit', '100Mbit', '1Gbit', '10Gbit'];
 const GRID_IMAGES = ['64MB', '1GB'];
 
