@@ -3,8 +3,8 @@ import { GATHER_BYTES_MAX, GATHER_BYTES_MIN, GATHER_RATE_WINDOW_MS } from './lim
 
 /**
  * Decides how many bytes the kernel gathers before it wakes the reader of a connection: what the
- * flow brings in a given time, at most GATHER_BYTES_MAX, and never more than is still to come. So the
- * number of wake-ups follows the bytes, and the delay that gathering adds stays bounded.
+ * flow brings in a given time, at most GATHER_BYTES_MAX, and never more than is still to come. So
+ * the number of wake-ups follows the bytes, and the delay that gathering adds stays bounded.
  */
 export class Gathering {
   #bytesPerMs = 0;

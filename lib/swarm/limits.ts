@@ -37,15 +37,6 @@ export const TREE_FANOUT = 6;
 export const CHAIN_SHARD_MS_MIN = 40;
 export const FEW_NODES_MAX = 64;
 
-/** In chains of up to so many nodes, few wake-ups gain more than short hops. */
-export const SHORT_CHAIN_NODES = 16;
-
-/** Bytes are gathered for so long at least: on fast lines, wake-ups cost more than hops. */
-export const GATHER_MS_MIN = 5;
-
-/** What is passed on at once, in shards: 64 to 256 KiB. */
-export const PIECE_SHARDS = { least: 1 / 32, most: 1 / 8 };
-
 /**
  * Up to so many agents, shards go along chains while the line is unknown: with 256 nodes 64 MB
  * takes 1.4 to 1.5 times the ideal on lines of up to 1 Gbit/s, along trees 1.75 to 1.8.

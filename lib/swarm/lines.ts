@@ -67,8 +67,8 @@ export class Lines {
   }
 
   /**
-   * Whether this node's line is as fast as a test can tell. Then shards come so fast that it matters
-   * more when they are asked for than in which order.
+   * Whether this node's line is as fast as a test can tell. Then shards come so fast that it
+   * matters more when they are asked for than in which order.
    */
   get isFast(): boolean {
     const { lineMs } = this.#shared.pace;

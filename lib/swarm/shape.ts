@@ -2,14 +2,20 @@ import { GATHER_MS } from '../limits.ts';
 import {
   CHAIN_SHARD_MS_MIN,
   FEW_NODES_MAX,
-  GATHER_MS_MIN,
   OWNER_FANOUT,
   OWNER_LEAVES,
-  PIECE_SHARDS,
-  SHORT_CHAIN_NODES,
   TREE_FANOUT,
   UNKNOWN_LINE_CHAIN_NODES_MAX,
 } from './limits.ts';
+
+/** In chains of up to so many nodes, few wake-ups gain more than short hops. */
+const SHORT_CHAIN_NODES = 16;
+
+/** Bytes are gathered for so long at least: on fast lines, wake-ups cost more than hops. */
+export const GATHER_MS_MIN = 5;
+
+/** What is passed on at once, in shards: 64 to 256 KiB. */
+const PIECE_SHARDS = { least: 1 / 32, most: 1 / 8 };
 
 /** Shape of the trees, handed in so that the simulator can try others. */
 export interface TreeShape {

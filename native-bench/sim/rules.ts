@@ -178,7 +178,9 @@ export const RULES: readonly Rule[] = [
     file: 'limits.ts',
     from: 'ACCUSERS_MIN = 3;',
     to: 'ACCUSERS_MIN = 1;',
-    pull: '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail slow=10% --seed 8 --tested',
+    pull:
+      '--nodes 60 --image 200MB --roots 0 --origin-link 500Mbit --fail slow=10% ' +
+      '--seed 8 --tested',
     figure: 'p95',
   },
   {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { GATHER_MS } from '../../lib/limits.ts';
-import { GATHER_MS_MIN } from '../../lib/swarm/limits.ts';
-import { gatherMs, shapeFor, treeShape } from '../../lib/swarm/shape.ts';
+import { GATHER_MS_MIN, gatherMs, shapeFor, treeShape } from '../../lib/swarm/shape.ts';
 
 describe('swarm/shape', () => {
   it('chooses chains for few nodes or slow lines, and trees for many nodes on fast lines', () => {
