@@ -11,6 +11,8 @@ export interface Condition {
   name: string;
   cluster?: Partial<ClusterOptions>;
   faults?: Partial<Faults>;
+  /** The part of a node's line at which shards come; default 1. It decides how large pieces are. */
+  flowShare?: number;
   /** Makes the lines uneven. */
   prepare?: (cluster: Cluster) => void;
   /** What a node's pull takes at least, in ms; by default the image over its line. */
@@ -32,6 +34,7 @@ export interface ConditionResult {
 
 const NODES = 40;
 const THIRD = 1 / 3;
+const UPLINK_SHARE = 0.1;
 
 /** The line of a site that 20 nodes share. */
 const SITE_BYTES_PER_MS = parseRate('50Mbit');
@@ -71,8 +74,9 @@ export const CONDITIONS: readonly Condition[] = [
   },
   {
     name: 'uplinks of a tenth of the downlinks',
+    flowShare: UPLINK_SHARE,
     prepare: ({ agents }) => {
-      for (const { station } of agents) station.upBytesPerMs /= 10;
+      for (const { station } of agents) station.upBytesPerMs *= UPLINK_SHARE;
     },
     // All that nodes receive is sent by nodes and the root.
     possibleMs: (cluster) =>
@@ -133,7 +137,12 @@ export function runCondition(
       layers: [imageBytes],
       linkBytesPerMs,
       originBytesPerMs: parseRate('10Gbit'),
-      quanta: quantaFor(NODES, imageBytes, linkBytesPerMs),
+      quanta: quantaFor(
+        NODES,
+        imageBytes,
+        linkBytesPerMs,
+        linkBytesPerMs * (condition.flowShare ?? 1),
+      ),
       seed,
       ...condition.cluster,
     },

@@ -12,13 +12,18 @@ const QUANTA_HUGE = 4;
 const HUGE_NODES_MIN = 3_000;
 
 /**
- * In how many pieces a shard is passed on: as a node's transfer threads gather them
- * (lib/io/gathering.ts), as far as the run is not too large for that.
+ * In how many pieces a shard is passed on: as a node's transfer threads gather them from flows of
+ * `flowBytesPerMs` (lib/io/gathering.ts), as far as the run is not too large for that.
  */
-export function quantaFor(nodes: number, imageBytes: number, linkBytesPerMs: number): number {
+export function quantaFor(
+  nodes: number,
+  imageBytes: number,
+  linkBytesPerMs: number,
+  flowBytesPerMs: number = linkBytesPerMs,
+): number {
   if (nodes > HUGE_NODES_MIN) return QUANTA_HUGE;
   if ((nodes * imageBytes) / SHARD_BYTES > FINE_TRANSFERS_MAX) return QUANTA_COARSE;
   const forMs = gatherMs(nodes, SHARD_BYTES / linkBytesPerMs);
-  const pieceBytes = Math.min(GATHER_BYTES_MAX, linkBytesPerMs * forMs);
+  const pieceBytes = Math.min(GATHER_BYTES_MAX, flowBytesPerMs * forMs);
   return Math.min(QUANTA_MAX, Math.floor(SHARD_BYTES / pieceBytes));
 }
