@@ -67,12 +67,11 @@ export class Lines {
   }
 
   /**
-   * Whether this node's line is as fast as a test can tell. Then shards come so fast that it
-   * matters more when they are asked for than in which order.
+   * Whether the test has found this node's line as fast as it can tell. Then shards come so fast
+   * that it matters more when they are asked for than in which order.
    */
   get isFast(): boolean {
-    const { lineMs } = this.#shared.pace;
-    return lineMs !== null && lineMs <= TESTED_SHARD_MS_MIN;
+    return this.#shared.pace.testedMs <= TESTED_SHARD_MS_MIN;
   }
 
   /** Nodes that are no longer members are forgotten. */

@@ -206,6 +206,11 @@ export class Pace {
     return SHARD_BYTES / Math.max(this.#testedBytesPerMs, this.#lineBytesPerMs);
   }
 
+  /** The same by the test alone; Infinity: not tested. */
+  get testedMs(): number {
+    return this.#testedBytesPerMs === 0 ? Infinity : SHARD_BYTES / this.#testedBytesPerMs;
+  }
+
   /**
    * What a shard takes, to choose how it travels: by a test, else by what came, in ms; Infinity
    * while neither is known.
