@@ -61,8 +61,8 @@ export function shapeFor(agents: number, shardMs: number): TreeShape {
 
 /**
  * Chains that a shard is sent along. The owner sends it once for each, and a hop costs the time of
- * a piece. So the last node has it after `chains + hops / chains` shard times, at the least where
- * the two are equal.
+ * a piece. So the last node has it after `chains + agents * piece / chains` shard times, `piece`
+ * being a part of a shard. That is least where both terms are equal.
  */
 function chainsFor(agents: number, shardMs: number): number {
   const piece = shardMs === Infinity ? 0 : gatherMs(agents, shardMs) / shardMs;

@@ -33,6 +33,7 @@ const GRID_IMAGES = ['64MB', '1GB'];
 const CORES = 2;
 /** Simulated time after which a run is called off. */
 const DEADLINE_MS = 3_600_000;
+
 export function gridCells(nodesMax: number): Cell[] {
   return GRID_NODES.filter((nodes) => nodes <= nodesMax).flatMap((nodes) =>
     GRID_IMAGES.flatMap((image) => GRID_LINKS.map((link) => ({ nodes, link, image }))),
