@@ -201,6 +201,11 @@ export class BodySender {
       return false;
     }
     if (!ok) this.#awaitWritable();
+    else if (sentBytes === readyBytes && withinBytes + sentBytes < untilBytes) {
+      // All that was there: what came since rings.
+      followers.add(this);
+      return this.#block('data');
+    }
     return ok;
   }
 

@@ -17,6 +17,7 @@ import { Doorbells } from '../io/doorbell.ts';
 import { Allowance } from '../telemetry/allowance.ts';
 import { AuditProbe } from '../telemetry/audit.ts';
 import { Meter } from '../telemetry/counters.ts';
+import { tiers, type Tier } from '../telemetry/metrics-list.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { NOTICES_PER_SECOND_MAX } from './limits.ts';
 import type { FrontConfig, FrontStart } from '../workers/messages.ts';
@@ -33,6 +34,15 @@ import { Throttle } from './throttle.ts';
 import { Turn } from './turn.ts';
 import { Uploads } from './uploads.ts';
 import { WarmMemory } from './warm.ts';
+
+/** Counters by tier: a name that is put together would be looked up as text with each write. */
+const SERVED_CLIENT = namesByTier('served.client');
+const SERVED_PEER = namesByTier('served.peer');
+
+function namesByTier<To extends string>(to: To): Readonly<Record<Tier, `${To}.${Tier}`>> {
+  const names = tiers.map((tier) => [tier, `${to}.${tier}`] as const);
+  return Object.fromEntries(names) as Record<Tier, `${To}.${Tier}`>;
+}
 
 /** Interval at which a draining front checks whether its last response is sent. */
 const DRAIN_LOOK_MS = 20;
@@ -164,7 +174,7 @@ function main(start: FrontStart, port: MessagePort): void {
       const latencyUs = micros(startMs);
       meter.record('pread', bytes, latencyUs);
       meter.record('http', bytes, latencyUs);
-      if (firstBytes > 0) meter.count(`served.client.${source}`, firstBytes);
+      if (firstBytes > 0) meter.count(SERVED_CLIENT[source], firstBytes);
       if (firstBytes < bytes) meter.count('served.client.arena', bytes - firstBytes);
       meter.observe('firstByte.arena', latencyUs);
       meter.observe('pread.arena', latencyUs);
@@ -193,7 +203,7 @@ function main(start: FrontStart, port: MessagePort): void {
       if (answer.error !== null) meter.count(`refusal.${answer.error}`);
     },
     sent(tier, bytes) {
-      meter.count(`served.client.${tier}`, bytes);
+      meter.count(SERVED_CLIENT[tier], bytes);
       meter.recordBytes('pread', bytes);
       meter.recordBytes('http', bytes);
     },
@@ -277,7 +287,7 @@ function main(start: FrontStart, port: MessagePort): void {
         latencyUs,
       );
     },
-    sent: (tier, bytes) => meter.count(`served.peer.${tier}`, bytes),
+    sent: (tier, bytes) => meter.count(SERVED_PEER[tier], bytes),
     answered: (kind) => meter.count(`answer.${kind}`),
     refused(code, message) {
       meter.count('answer.unauthorized');

@@ -16,6 +16,9 @@ export class SlotFollowers {
   /** The followers that were brief when they started to wait. */
   readonly #brief = new Set<Follower>();
   #listening = false;
+  /** The follower that is looking, and whether it has come to wait again meanwhile. */
+  #looking: Follower | null = null;
+  #waitsAgain = false;
   #hurry: () => void = () => undefined;
 
   constructor(doorbells: Doorbells, bell: number) {
@@ -29,7 +32,9 @@ export class SlotFollowers {
   }
 
   add(follower: Follower): void {
-    this.#put(follower);
+    if (follower === this.#looking) this.#waitsAgain = true;
+    this.#waiting.add(follower);
+    if (follower.isBrief === true) this.#brief.add(follower);
     if (this.#listening) {
       if (follower.isBrief === true) this.#hurry();
       return;
@@ -50,18 +55,19 @@ export class SlotFollowers {
     return this.#waiting.delete(follower);
   }
 
-  #put(follower: Follower): void {
-    this.#waiting.add(follower);
-    if (follower.isBrief === true) this.#brief.add(follower);
-  }
-
   #heard(): boolean {
-    // `look()` may add the follower again, so it is removed first.
-    for (const follower of [...this.#waiting]) {
-      if (!this.delete(follower)) continue;
-      if (follower.look()) this.#put(follower);
-    }
+    for (const follower of [...this.#waiting])
+      if (this.#waiting.has(follower)) this.#look(follower);
+    this.#looking = null;
     this.#listening = this.#waiting.size > 0;
     return this.#listening;
+  }
+
+  /** Nearly all go on waiting, so they stay where they are. */
+  #look(follower: Follower): void {
+    this.#looking = follower;
+    this.#waitsAgain = false;
+    if (!follower.look() && !this.#waitsAgain) this.delete(follower);
+    else if (this.#brief.size > 0 && follower.isBrief !== true) this.#brief.delete(follower);
   }
 }

@@ -45,10 +45,7 @@ export class Uploads {
   /** Whether the upload may write now. It counts as active from then on. */
   mayGo(upload: Upload): boolean {
     const nowMs = this.#clock.nowMs();
-    const others = [...this.#active, ...this.#waiting].filter(
-      (other) => other !== upload && (other.isWaiting || nowMs - other.wroteMs < UPLOAD_STUCK_MS),
-    );
-    if (!upload.isBeside && nextUpload([upload, ...others], 0, upload.atOnce) !== 0) {
+    if (!upload.isBeside && this.#isLaterThanOthers(upload, nowMs)) {
       // Those that come first are held up by their receivers, and the line is not full.
       if (!this.#uplink.hasRoom(nowMs)) return false;
       upload.isBeside = true;
@@ -57,6 +54,16 @@ export class Uploads {
     upload.wroteMs = nowMs;
     this.#active.add(upload);
     return true;
+  }
+
+  #isLaterThanOthers(upload: Upload, nowMs: number): boolean {
+    const hasOthers =
+      this.#waiting.length > 0 || this.#active.size > (this.#active.has(upload) ? 1 : 0);
+    if (!hasOthers) return false;
+    const others = [...this.#active, ...this.#waiting].filter(
+      (other) => other !== upload && (other.isWaiting || nowMs - other.wroteMs < UPLOAD_STUCK_MS),
+    );
+    return nextUpload([upload, ...others], 0, upload.atOnce) !== 0;
   }
 
   /** `bytes` more were written, or fewer if negative. */

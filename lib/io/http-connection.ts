@@ -76,6 +76,8 @@ export class HttpConnection {
   #collected: Buffer = Buffer.alloc(0);
   #dead = false;
   readonly #options: SocketOptions | null;
+  /** OpenSSL may hold a partial TLS record: fewer bytes than plaintext are still to come. */
+  readonly #reserveBytes: number;
   readonly #gathering = new Gathering();
   /** Current low-water mark of the socket, and the check for a flow that fell below it. */
   #lowWaterBytes = 1;
@@ -91,6 +93,7 @@ export class HttpConnection {
   ) {
     this.#options = options;
     this.#socket = open({ buffer: () => this.#target(), callback: (bytes) => this.#read(bytes) });
+    this.#reserveBytes = this.#socket instanceof TLSSocket ? TLS_RECORD_BYTES_MAX : 0;
     this.#socket.on('error', (error) =>
       this.#fail(new ConnectionBroken('SOCKET', error.message, error)),
     );
@@ -204,9 +207,8 @@ export class HttpConnection {
   #gather(bytes: number, leftBytes: number): void {
     if (this.#options === null) return;
     this.#readSinceLook = true;
-    // OpenSSL may hold a partial TLS record, so fewer bytes than plaintext are still to come.
-    const reserveBytes = this.#socket instanceof TLSSocket ? TLS_RECORD_BYTES_MAX : 0;
-    const wantedBytes = this.#gathering.next(bytes, leftBytes - reserveBytes, performance.now());
+    const mayWaitFor = leftBytes - this.#reserveBytes;
+    const wantedBytes = this.#gathering.next(bytes, mayWaitFor, performance.now());
     // A window that is full before the mark is reached would hold up the sender.
     this.#mark(Math.min(wantedBytes, Math.floor((this.#windowBytes ?? Infinity) / 2)));
   }

@@ -28,7 +28,7 @@ export class Looks {
   }
 
   #run(): void {
-    for (const look of [...this.#looks]) if (this.#looks.has(look)) look();
+    for (const look of this.#looks) look();
   }
 }
 

@@ -8,7 +8,7 @@ import type { HeadFact } from '../origin/range-asker.ts';
 import { WholeOnly } from '../origin/range-reader.ts';
 import type { TransferTools } from './peer/read.ts';
 import { checksumSlot, isWholeBlob } from './slot-check.ts';
-import { TurnEnd } from './turn-end.ts';
+import { AfterRead } from './after-read.ts';
 
 /** The part of a shard from byte `fromBytes` to its end, to be read into a slot. */
 export interface OriginPart {
@@ -110,7 +110,7 @@ class PartsReading {
   readonly #tools: TransferTools;
   readonly #over: (result: OriginReadResult, part: OriginPart) => void;
   readonly #learned: (fact: HeadFact) => void;
-  readonly #turnEnd = new TurnEnd();
+  readonly #afterRead = new AfterRead();
   #at = 0;
   /** Of the current part. */
   #receivedBytes = 0;
@@ -145,19 +145,19 @@ class PartsReading {
         this.#lengthBytes = fromBytes;
       } else if (sliceBytes > 0) {
         await this.#read(origin, sliceBytes, SHARD_BYTES, (bytes) =>
-          this.#turnEnd.add(() => arena.setAhead(slot, sliceBytes, bytes)),
+          this.#afterRead.add(() => arena.setAhead(slot, sliceBytes, bytes)),
         );
-        this.#turnEnd.now();
+        this.#afterRead.now();
         await this.#read(origin, this.#part.fromBytes, sliceBytes, (bytes) => this.#receive(bytes));
         this.#receive(this.#lengthBytes);
       } else
         await this.#read(origin, this.#part.fromBytes, this.#parts.length * SHARD_BYTES, (bytes) =>
           this.#receiveInOrder(bytes),
         );
-      this.#turnEnd.now();
+      this.#afterRead.now();
       this.#partDone();
     } catch (thrown) {
-      this.#turnEnd.now();
+      this.#afterRead.now();
       const error = ShoalError.from(thrown, 'ORIGIN_BROKEN').toWire();
       const wholeOnly = thrown instanceof WholeOnly;
       this.#partFailed(error, wholeOnly);
@@ -192,7 +192,7 @@ class PartsReading {
       const part = this.#at;
       advance((atBytes += bytes));
       if (this.#at !== part) atBytes = 0;
-      this.#turnEnd.add(() => doorbells.ringAll());
+      this.#afterRead.add(() => doorbells.ringAll());
     };
     await origin.readRange(
       job,
@@ -256,7 +256,7 @@ class PartsReading {
     const { slot } = this.#part;
     const isReleased = !isWholeBlob(this.#job, this.#totalBytes);
     this.#receivedBytes = bytes;
-    this.#turnEnd.add(() => {
+    this.#afterRead.add(() => {
       arena.setReceived(slot, bytes);
       if (isReleased) arena.setReleased(slot, bytes);
     });
@@ -268,7 +268,7 @@ class PartsReading {
     if (bytes === this.#lengthBytes && this.#at < this.#parts.length - 1) {
       const [part, lengthBytes] = [this.#part, this.#lengthBytes];
       this.#goOn();
-      this.#turnEnd.add(() => this.#over(this.#checked(part, lengthBytes), part));
+      this.#afterRead.add(() => this.#over(this.#checked(part, lengthBytes), part));
     }
   }
 

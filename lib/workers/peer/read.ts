@@ -5,7 +5,7 @@ import type { ResponseHead } from '../../io/response-head.ts';
 import { shardLength } from '../../shard.ts';
 import { parsePreadAnswer, parsePreadHeaders, type PreadResult } from '../../wire/pread.ts';
 import { checksumSlot } from '../slot-check.ts';
-import { TurnEnd } from '../turn-end.ts';
+import { AfterRead } from '../after-read.ts';
 import type { Patience } from './progress.ts';
 import { exchange, paced, type ExchangeTools, type PeerRequest } from './exchange.ts';
 
@@ -42,7 +42,11 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
   let lengthBytes = 0;
   let totalBytes = 0;
   let isUnchecked = false;
-  const turnEnd = new TurnEnd();
+  const afterRead = new AfterRead();
+  const publish = (): void => {
+    arena.setReceived(job.slot, receivedBytes);
+    doorbells.ringAll();
+  };
   try {
     const { head, body } = await exchange(
       job,
@@ -61,18 +65,14 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
           room: (fromBytes, bodyBytes) =>
             arena.bytes(job.slot, job.fromBytes + fromBytes, job.fromBytes + bodyBytes),
           placed(bytes) {
-            const placedBytes = job.fromBytes + bytes;
-            receivedBytes = placedBytes;
-            turnEnd.add(() => {
-              arena.setReceived(job.slot, placedBytes);
-              doorbells.ringAll();
-            });
+            receivedBytes = job.fromBytes + bytes;
+            afterRead.add(publish);
           },
         },
       },
       tools,
     );
-    turnEnd.now();
+    afterRead.now();
     if (head.status !== 200)
       return paced(parsePreadAnswer(head.status, body.toString('utf8')), sinceMs, tools.nowMs());
     const checksum = checksumSlot(job, lengthBytes, totalBytes, arena);
@@ -85,7 +85,7 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
       checksum,
     };
   } catch (thrown) {
-    turnEnd.now();
+    afterRead.now();
     // A node of an older version, which may be as honest as any.
     if (isUnchecked) return { kind: 'miss' };
     const error = ShoalError.from(thrown, 'PEER_BROKEN').toWire();
