@@ -27,6 +27,12 @@ export const DIGEST_AHEAD_SHARDS = 256;
 /** Shards hashed in one job of the digest's thread: other blobs wait for them, 10 ms or so. */
 export const DIGEST_JOB_SHARDS_MAX = 8;
 
+/**
+ * A blob whose hash is on a transfer thread that becomes busy is hashed again on the digest thread
+ * if no more than this has been hashed: 40 ms or so.
+ */
+export const DIGEST_MOVE_BYTES_MAX = 64 * 1024 * 1024;
+
 /** Shards of a blob that the first job of a node waits for, if the blob has so many. */
 export const DIGEST_FIRST_SHARDS = 4;
 

@@ -28,6 +28,7 @@ import type { LineTest, StatResult } from '../swarm/types.ts';
 import { Meter } from '../telemetry/counters.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import type { PreadResult } from '../wire/pread.ts';
+import { BlobHashes, type DigestJob, type DigestResult } from './blob-hashes.ts';
 import { probeOrigin, relayToOrigin } from './origin-jobs.ts';
 import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer/call.ts';
@@ -125,6 +126,8 @@ export interface PoolTasks {
   probe: [ProbeJob, ProbeResult];
   ping: [PingJob, { status: PingAnswer }];
   relay: [RelayJob, RelayResult];
+  /** See BlobHashes and DigestPlaces. */
+  digest: [{ kind: 'digest'; digest: DigestJob }, DigestResult];
   configure: [ConfigureJob, { kind: 'configured' }];
   diskRead: [
     { kind: 'diskRead' } & ReadJob,
@@ -154,6 +157,7 @@ const tools: TransferTools = {
   nowMs: systemClock.nowMs,
   after: systemClock.after,
 };
+const hashes = new BlobHashes(tools.arena);
 /**
  * Buckets that registries redirected to, for control to learn (see Vouching); each is reported
  * once.
@@ -229,6 +233,8 @@ async function run(job: PoolJob, tell: Tell): Promise<unknown> {
     case 'configure':
       origin.configure(job.options);
       return { kind: 'configured' };
+    case 'digest':
+      return hashes.run(job.digest);
     case 'hold': {
       const opened = await origin
         .hold(job, job)

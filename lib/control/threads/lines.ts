@@ -95,6 +95,11 @@ export class Lines<Job> {
     return this.#lines.length;
   }
 
+  /** See PoolLoad.isBusy. */
+  get isBusy(): boolean {
+    return this.#load.isBusy;
+  }
+
   /**
    * Rejects with ThreadLost when the thread ends over it, or on a fault of ours; never settles once
    * closed. `heard` is given what the job says on its way.
@@ -114,10 +119,15 @@ export class Lines<Job> {
 
   /**
    * As `run`, but at once and on the first thread, for jobs that share what that thread holds. The
-   * caller bounds their number.
+   * caller bounds their number. `startsOthers`: so that other jobs have threads, too.
    */
-  runOnFirst(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
-    this.#openAll();
+  runOnFirst(
+    job: Job,
+    heard?: (part: unknown) => void,
+    startsOthers: boolean = true,
+  ): Promise<unknown> {
+    if (startsOthers) this.#openAll();
+    else if (this.#lines.length === 0) this.#open();
     return new Promise((resolve, reject) => {
       const waiting = { ...forThis(job), heard, resolve, reject };
       const [first] = this.#lines;

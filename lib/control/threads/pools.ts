@@ -7,6 +7,7 @@ import type { DigestStart } from '../../workers/digest.ts';
 import type { OriginReadJob, OriginReadNews } from '../../workers/origin-read.ts';
 import type { Bucket } from '../../registry/vouching.ts';
 import type { HoldJob, PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
+import { DigestPlaces } from './digest-places.ts';
 import { DnsSilence } from './dns-silence.ts';
 import { Lines, ThreadLost } from './lines.ts';
 import { startThread } from './start-thread.ts';
@@ -94,6 +95,7 @@ export function startPools(
     clock,
     lost: (error) => lost('digest', error),
   });
+  const places = new DigestPlaces(transfer, digest);
   const learnAll = (result: unknown): void => {
     const { buckets } = result as { buckets?: Bucket[] };
     for (const bucket of buckets ?? []) vouch.learn(bucket);
@@ -132,11 +134,7 @@ export function startPools(
       return opened;
     },
     configure: (options) => transfer.always({ kind: 'configure', options }),
-    digest: (job) =>
-      digest.run(job).catch((thrown: unknown): DigestResult => {
-        if (thrown instanceof ThreadLost) return { kind: 'gone' };
-        throw thrown;
-      }) as Promise<DigestResult>,
+    digest: (job) => places.run(job),
     async ready() {
       const [[ready]] = (await Promise.all([
         transfer.everywhere({ kind: 'ready' }),
@@ -155,8 +153,9 @@ export function startPools(
 
 /** The result of a job whose thread ended; faults of ours are thrown on. */
 function lostResult(job: PoolJob, thrown: unknown): unknown {
-  if (!(thrown instanceof ThreadLost) || job.kind === 'ready' || job.kind === 'configure')
-    throw thrown;
+  if (!(thrown instanceof ThreadLost)) throw thrown;
+  // Not jobs of `run`.
+  if (job.kind === 'ready' || job.kind === 'configure' || job.kind === 'digest') throw thrown;
   if (job.kind === 'ping') return { status: 'unasked' };
   if (job.kind === 'hold') return { kind: 'hold', opened: false };
   const error = thrown.toWire();
