@@ -5,6 +5,7 @@ import { Channel } from '../workers/channel.ts';
 import type { ControlMessage, FrontMessage, FrontStart } from '../workers/messages.ts';
 import { THREAD_OPTIONS } from '../workers/thread-options.ts';
 import type { FrontDesk } from './control.ts';
+import type { FrontReads } from './threads/front-reads.ts';
 import { restrainHeaps } from '../heap.ts';
 
 /** One front thread and control's link to it. */
@@ -24,14 +25,16 @@ export interface Front {
  */
 export function startFront(
   start: FrontStart,
+  frontReads: Pick<FrontReads, 'join'>,
   desk: (send: Front['send']) => FrontDesk,
   died: (error: ShoalError) => void,
 ): Promise<Front> {
   const { port1, port2 } = new MessageChannel();
+  const reads = new MessageChannel();
   const worker = new Worker(new URL('../front/main.ts', import.meta.url), {
     name: 'front',
-    workerData: { start, port: port2 },
-    transferList: [port2],
+    workerData: { start, port: port2, reads: reads.port2 },
+    transferList: [port2, reads.port2],
     ...THREAD_OPTIONS,
   });
   return new Promise((resolve, reject) => {
@@ -51,8 +54,10 @@ export function startFront(
     const exited = new Promise<void>((end) => worker.once('exit', () => end()));
     const closed = new Promise<void>((end) => port1.once('close', () => end()));
     const ended = Promise.all([exited, closed]).then(() => undefined);
+    let leave = (): void => reads.port1.close();
     void ended.then(() => {
       clearTimeout(timer);
+      leave();
       receiver.close();
       const error = cause ?? new ShoalError('INTERNAL', 'a front thread ended');
       if (phase === 'starting') reject(error);
@@ -72,6 +77,7 @@ export function startFront(
         clearTimeout(timer);
         restrainHeaps();
         phase = 'listening';
+        leave = frontReads.join(worker, reads.port1);
         resolve(front);
       } else if (message.kind === 'failed') {
         cause = ShoalError.fromWire(message.error);

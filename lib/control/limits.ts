@@ -231,6 +231,9 @@ export const THREAD_LOOK_MS = 100;
  */
 export const THREAD_BUSY_SHARE = 0.6;
 
+/** A front that got a processor for more than this share of a period reads nothing from peers. */
+export const FRONT_BUSY_SHARE = 0.3;
+
 /**
  * Every shard on disk is checked about once a day: 4 GiB take one read of 2 MiB in 42 s, 200 GB two
  * a second at most.

@@ -21,6 +21,10 @@ import { tiers, type Tier } from '../telemetry/metrics-list.ts';
 import { watchLoopDelay } from '../telemetry/loop-delay.ts';
 import { NOTICES_PER_SECOND_MAX } from './limits.ts';
 import type { FrontConfig, FrontStart } from '../workers/messages.ts';
+import { threadLooks } from '../io/looks.ts';
+import { serveLine } from '../workers/line.ts';
+import { PeerConnections } from '../workers/peer/connection.ts';
+import { readAndCount, type PeerReadJob, type TransferTools } from '../workers/peer/read.ts';
 import { nameThread } from '../workers/thread-name.ts';
 import { ControlLink } from './control-link.ts';
 import { serveExporter } from './exporter.ts';
@@ -73,13 +77,37 @@ function routeOf({
   return { prefix, registries, allow, answering: (origin) => mirrors.answering(origin) };
 }
 
+interface FrontData {
+  start: FrontStart;
+  /** To control. */
+  port: MessagePort;
+  /** Jobs to read from other nodes; see FrontReads. */
+  reads: MessagePort;
+}
+
 /** Entry of a front thread: three apps on shared ports, one link to control. */
-function main(start: FrontStart, port: MessagePort): void {
+function main({ start, port, reads }: FrontData): void {
   const { config } = start;
   const clock = systemClock;
   const arena = new Arena(start.arena);
   const meter = new Meter(start.meters, start.meterRow, 'front');
-  const followers = new SlotFollowers(new Doorbells(start.doorbells), start.bell);
+  const doorbells = new Doorbells(start.doorbells);
+  const followers = new SlotFollowers(doorbells, start.bell);
+  const peers = new PeerConnections(clock.nowMs);
+  const readTools: TransferTools = {
+    arena,
+    doorbells: {
+      ringAll() {
+        doorbells.ringAll(start.bell);
+        followers.rung();
+      },
+    },
+    peers,
+    looks: threadLooks,
+    nowMs: clock.nowMs,
+    after: clock.after,
+  };
+  void serveLine<PeerReadJob>({ port: reads }, (job) => readAndCount(job, readTools, meter));
   const apps: TemplatedApp[] = [];
   const sockets = new Map<PortName, us_listen_socket>();
   let inFlight = 0;
@@ -150,6 +178,8 @@ function main(start: FrontStart, port: MessagePort): void {
     tally.flush();
     audit?.close();
     stopLoopDelay();
+    reads.close();
+    peers.close();
     link.tell(lastWord);
     link.shut();
   }
@@ -339,5 +369,4 @@ function main(start: FrontStart, port: MessagePort): void {
 }
 
 nameThread('front');
-const { start, port } = workerData as { start: FrontStart; port: MessagePort };
-main(start, port);
+main(workerData as FrontData);

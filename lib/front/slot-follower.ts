@@ -55,10 +55,15 @@ export class SlotFollowers {
     return this.#waiting.delete(follower);
   }
 
-  #heard(): boolean {
+  /** Bytes came on this thread, which so needs no bell. */
+  rung(): void {
     for (const follower of [...this.#waiting])
       if (this.#waiting.has(follower)) this.#look(follower);
     this.#looking = null;
+  }
+
+  #heard(): boolean {
+    this.rung();
     this.#listening = this.#waiting.size > 0;
     return this.#listening;
   }

@@ -24,9 +24,10 @@ export class Doorbells {
     return new Doorbells(new SharedArrayBuffer(listeners * WORDS_PER_BELL * 4));
   }
 
-  /** Wakes every listening thread. */
-  ringAll(): void {
+  /** Wakes every listening thread, but for that of the bell `except`. */
+  ringAll(except = -1): void {
     for (let bell = 0; bell < this.#count; bell++) {
+      if (bell === except) continue;
       const at = bell * WORDS_PER_BELL;
       Atomics.add(this.#words, at + COUNT, 1);
       if (Atomics.exchange(this.#words, at + ARMED, 0) === 1)

@@ -77,6 +77,7 @@ export async function startFronts(inputs: FrontInputs): Promise<Fronts> {
     };
     const front = await startFront(
       start,
+      storage.frontReads,
       (send) => new FrontDesk(desk, send),
       (error) => void again(bell, error),
     );

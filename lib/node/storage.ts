@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import { Residency } from '../control/shards/residency.ts';
 import { Scrubber } from '../control/shards/scrubber.ts';
+import { FrontReads } from '../control/threads/front-reads.ts';
 import { startPools, type Pools } from '../control/threads/pools.ts';
 import type { Observation } from '../control/watch/observation.ts';
 import { ShoalError, type WireError } from '../errors.ts';
@@ -26,6 +27,7 @@ export interface Storage {
   doorbells: Doorbells;
   residency: Residency;
   pools: Pools;
+  frontReads: FrontReads;
   store: CacheStore;
   /** null: the container runtime's content store is not used. */
   runtime: RuntimeStore | null;
@@ -55,6 +57,7 @@ export async function openStorage(
     direct: CacheConfig.aioEnable === 1,
     log,
   });
+  const frontReads = new FrontReads();
   const pools = startPools(
     {
       arena: arena.shared,
@@ -68,6 +71,7 @@ export async function openStorage(
     vouching,
     {
       startAll: descriptorLimit() < DESCRIPTORS_AMPLE,
+      frontReads,
       clock,
       lost(thread, error) {
         meter.count(`thread.${thread}`);
@@ -102,6 +106,7 @@ export async function openStorage(
     doorbells,
     residency,
     pools,
+    frontReads,
     store,
     runtime,
     settle() {

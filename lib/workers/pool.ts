@@ -34,7 +34,7 @@ import { readFromOrigin, type OriginReadJob } from './origin-read.ts';
 import { callPeer, type PeerCallJob, type PeerCallResult } from './peer/call.ts';
 import { PeerConnections } from './peer/connection.ts';
 import { testLine, type LineJob } from './peer/line.ts';
-import { readFromPeer, type PeerReadJob, type TransferTools } from './peer/read.ts';
+import { readAndCount, type PeerReadJob, type TransferTools } from './peer/read.ts';
 import { Moved, serveLine, type LineStart, type Tell } from './line.ts';
 import { nameThread } from './thread-name.ts';
 import { askStat, type StatJob } from './peer/stat.ts';
@@ -187,19 +187,8 @@ async function run(job: PoolJob, tell: Tell): Promise<unknown> {
   switch (job.kind) {
     case 'ready':
       return { kind: 'ready', lowWater: socketOptions().reason };
-    case 'peer': {
-      const result = await readFromPeer(job, tools);
-      const bytes =
-        result.kind === 'data'
-          ? result.lengthBytes - job.fromBytes
-          : result.kind === 'failed'
-            ? result.receivedBytes - job.fromBytes
-            : 0;
-      if (result.kind === 'data' || bytes > 0)
-        meter.record('peer', bytes, micros(), result.kind === 'failed');
-      if (result.kind === 'data') meter.observe('peerRead', micros());
-      return result;
-    }
+    case 'peer':
+      return readAndCount(job, tools, meter);
     case 'stat':
       return askStat(job, tools);
     case 'call': {

@@ -2,6 +2,7 @@ import { FrontDesk } from '../../lib/control/control.ts';
 import { Journal } from '../../lib/control/watch/journal.ts';
 import type { Observation } from '../../lib/control/watch/observation.ts';
 import { Residency } from '../../lib/control/shards/residency.ts';
+import { FrontReads } from '../../lib/control/threads/front-reads.ts';
 import { Scrubber } from '../../lib/control/shards/scrubber.ts';
 import type { ControlParts } from '../../lib/control/control.ts';
 import type { Config } from '../../lib/config/schema.ts';
@@ -147,7 +148,7 @@ export async function startProcess(machine: MachineParts): Promise<Process> {
   };
   const store = openStore(files, machine.checkReads, { arena, pools }, observation, clock);
   const storage: Storage = {
-    ...{ arena, doorbells, residency, pools, store },
+    ...{ arena, doorbells, residency, pools, store, frontReads: new FrontReads() },
     runtime:
       shelf === null
         ? null

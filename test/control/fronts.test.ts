@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { FrontDesk } from '../../lib/control/control.ts';
 import { startFront, type Front } from '../../lib/control/fronts.ts';
+import { FrontReads } from '../../lib/control/threads/front-reads.ts';
 import { claimPorts } from '../../lib/control/watch/ports.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Throttle } from '../../lib/front/throttle.ts';
@@ -19,9 +20,11 @@ import { MeterBoard } from '../../lib/telemetry/meter-board.ts';
 import { issueLeaf, makeAuthority } from '../../lib/tls/authority.ts';
 import type { ControlMessage, FrontMessage, FrontStart } from '../../lib/workers/messages.ts';
 import { until } from '../telemetry/until.ts';
+import { head, peerServer, readJob } from '../workers/peer/peer-server.ts';
 
 describe('control/fronts', () => {
   let start: FrontStart;
+  let frontReads: FrontReads;
   let pages: { id: number; front: number }[];
   let notices: string[];
   let deaths: ShoalError[];
@@ -29,6 +32,7 @@ describe('control/fronts', () => {
 
   beforeEach(async () => {
     process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(REQUEST_HEAD_BYTES_MAX);
+    frontReads = new FrontReads();
     [pages, notices, deaths, closed] = [[], [], [], []];
     const any = { host: '127.0.0.1', port: 0, what: 'test' };
     const [proxy, p2p] = await claimPorts([any, { ...any }]);
@@ -67,6 +71,7 @@ describe('control/fronts', () => {
     const desk = { receive, close: () => closed.push(front) } as unknown as FrontDesk;
     return startFront(
       { ...start, bell: front, meterRow: 1 + front },
+      frontReads,
       () => desk,
       (error) => deaths.push(error),
     );
@@ -142,6 +147,26 @@ describe('control/fronts', () => {
     const next = await startOne(0);
     assert.match(await get('/v2/'), /NAME_UNKNOWN|no registry/);
     await next.drain(1_000);
+  });
+
+  it('reads from another node, until it ends', async () => {
+    const bytes = Buffer.from('some bytes');
+    const answer = head(200, bytes.length, { 'Shoal-Total': bytes.length }) + bytes.toString();
+    const server = await peerServer((socket, request) => request === 0 && socket.write(answer));
+    const arena = new Arena(start.arena);
+    arena.tryLock(0);
+    arena.begin(0);
+    const front = await startOne(0);
+    assert.equal(frontReads.hasRoom, true);
+    const result = await frontReads.run(readJob(server));
+    assert.equal(result.kind, 'data');
+    assert.deepEqual(Buffer.from(arena.bytes(0, 0, bytes.length)), bytes);
+    // The connection is kept; to the second request on it no answer comes.
+    const lost = frontReads.run(readJob(server));
+    await until(() => server.requests.length === 2, 'the second request');
+    await Promise.all([front.drain(1_000), assert.rejects(lost, { code: 'THREAD_LOST' })]);
+    assert.equal(frontReads.hasRoom, false);
+    server.close();
   });
 
   it('closes connections beyond its limit, and takes new ones when others end', async () => {

@@ -61,6 +61,18 @@ describe('front/slot-follower', () => {
     assert.equal(first.looks, looks);
   });
 
+  it('looks at once when bytes came on this thread, and still hears bells', async () => {
+    const [first, second] = [new Waiter(() => level >= 1), new Waiter(() => level >= 2)];
+    followers.add(first);
+    followers.add(second);
+    await until(() => second.looks === 1, 'the first look');
+    level = 1;
+    followers.rung();
+    assert.deepEqual([first.goneOn, second.goneOn, second.looks], [1, 0, 2]);
+    raise();
+    await until(() => second.goneOn === 1, 'the bell');
+  });
+
   it('does not lose a follower that comes to wait again within its look', async () => {
     let wants = 1;
     const waiter: Waiter = new Waiter(

@@ -95,6 +95,17 @@ describe('io/doorbell', () => {
     await until(() => heard.every((count) => count === 2), 'all three to hear');
   });
 
+  it('does not wake the thread that is left out', async () => {
+    const bells = Doorbells.create(2);
+    const heard = [0, 0];
+    for (const bell of [0, 1]) bells.listen(bell, () => ++heard[bell]! < 2);
+    bells.ringAll(0);
+    await until(() => heard[1] === 2, 'the other thread');
+    assert.equal(heard[0], 1);
+    bells.ringAll();
+    await until(() => heard[0] === 2, 'the thread that was left out');
+  });
+
   it('sees the last of many changes that another thread rings for', async () => {
     const bells = Doorbells.create(2);
     const counter = new SharedArrayBuffer(4);

@@ -4,7 +4,7 @@ import { Channel } from '../../workers/channel.ts';
 import type { LineJob, LineResult } from '../../workers/line.ts';
 import { LOCAL, ShareQueue, type Share, type ShareTable } from '../../share-queue.ts';
 import { ShoalError } from '../../errors.ts';
-import { THREAD_PATIENCE_MS, THREAD_RESTART_MS } from '../limits.ts';
+import { THREAD_BUSY_SHARE, THREAD_PATIENCE_MS, THREAD_RESTART_MS } from '../limits.ts';
 import { PoolLoad } from './load.ts';
 import { restrainHeaps } from '../../heap.ts';
 
@@ -63,7 +63,7 @@ interface LinesOptions<Job> {
  */
 export class Lines<Job> {
   readonly #options: LinesOptions<Job>;
-  readonly #load = new PoolLoad(() => this.#lines.map(({ worker }) => worker));
+  readonly #load = new PoolLoad(() => this.#lines.map(({ worker }) => worker), THREAD_BUSY_SHARE);
   readonly #lines: Line<Job>[] = [];
   readonly #queue: ShareQueue<Waiting<Job>>;
   /** The first job of every thread that is yet to start. */

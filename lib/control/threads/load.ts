@@ -1,5 +1,5 @@
 import type { Worker } from 'node:worker_threads';
-import { THREAD_BUSY_SHARE, THREAD_LOOK_MS } from '../limits.ts';
+import { THREAD_LOOK_MS } from '../limits.ts';
 
 type Measured = Pick<Worker, 'cpuUsage'>;
 
@@ -9,19 +9,26 @@ type Measured = Pick<Worker, 'cpuUsage'>;
  */
 export class PoolLoad {
   readonly #workers: () => readonly Measured[];
+  readonly #busyShare: number;
   readonly #nowMs: () => number;
   /** Processor time of each thread at the last look, in microseconds. */
   #before = new Map<Measured, number>();
   #lookedMs = Number.NEGATIVE_INFINITY;
   #busy = false;
 
-  constructor(workers: () => readonly Measured[], nowMs: () => number = () => performance.now()) {
+  /** Threads are busy that got a processor for `busyShare` of the time. */
+  constructor(
+    workers: () => readonly Measured[],
+    busyShare: number,
+    nowMs: () => number = () => performance.now(),
+  ) {
     this.#workers = workers;
+    this.#busyShare = busyShare;
     this.#nowMs = nowMs;
   }
 
   /**
-   * Whether each thread was busy for THREAD_BUSY_SHARE of the last period of at least
+   * Whether each thread was busy for its share of the last period of at least
    * THREAD_LOOK_MS. Call it with every job; the answer follows a look by one call.
    */
   get isBusy(): boolean {
@@ -38,7 +45,7 @@ export class PoolLoad {
     const used = await Promise.all(
       this.#workers().map(async (worker) => [worker, await usedMicros(worker)] as const),
     );
-    const enough = periodMs * 1000 * THREAD_BUSY_SHARE;
+    const enough = periodMs * 1000 * this.#busyShare;
     const before = this.#before;
     this.#busy =
       used.length > 0 && used.every(([worker, us]) => us - (before.get(worker) ?? us) >= enough);

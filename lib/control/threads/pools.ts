@@ -8,7 +8,9 @@ import type { OriginReadJob, OriginReadNews } from '../../workers/origin-read.ts
 import type { Bucket } from '../../registry/vouching.ts';
 import type { HoldJob, PoolJob, PoolStart, PoolTasks } from '../../workers/pool.ts';
 import { DigestPlaces } from './digest-places.ts';
+import type { PeerReadJob } from '../../workers/peer/read.ts';
 import { DnsSilence } from './dns-silence.ts';
+import type { FrontReads } from './front-reads.ts';
 import { Lines, ThreadLost } from './lines.ts';
 import { startThread } from './start-thread.ts';
 import { LOCAL, UNVOUCHED, type Share } from '../../share-queue.ts';
@@ -61,6 +63,7 @@ interface Vouch {
 interface PoolOptions {
   /** Starts all threads at once, instead of when they are needed. */
   startAll: boolean;
+  frontReads: Pick<FrontReads, 'hasRoom' | 'run'>;
   clock: Pick<Clock, 'after' | 'nowMs'>;
   /** A thread ended, or could not be started; another one takes its place. */
   lost(thread: 'transfer' | 'digest', error: Error): void;
@@ -70,7 +73,7 @@ export function startPools(
   start: PoolStart,
   digestStart: DigestStart,
   vouch: Vouch,
-  { startAll, clock, lost }: PoolOptions,
+  { startAll, frontReads, clock, lost }: PoolOptions,
 ): Pools {
   const thread =
     <Start>(file: string, startWith: Start) =>
@@ -110,9 +113,11 @@ export function startPools(
   return {
     async run(job) {
       const vouched = isVouched(job);
-      const result = await transfer
-        .run(job, undefined, shareOf(job, vouched))
-        .catch((thrown: unknown) => lostResult(job, thrown));
+      const running =
+        job.kind === 'peer' && frontReads.hasRoom
+          ? frontReads.run(job as PeerReadJob)
+          : transfer.run(job, undefined, shareOf(job, vouched));
+      const result = await running.catch((thrown: unknown) => lostResult(job, thrown));
       noted(job, result, vouched);
       if (job.kind === 'probe') learnAll(result);
       return result as never;

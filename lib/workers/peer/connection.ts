@@ -12,6 +12,8 @@ export class NoConnection extends Error {
 /** Connections to other nodes, kept for reuse. */
 export class PeerConnections {
   readonly #idle: IdleConnections;
+  /** All that are open, idle or not. */
+  readonly #all = new Set<HttpConnection>();
 
   constructor(nowMs: () => number) {
     this.#idle = new IdleConnections(nowMs, PEER_IDLE_SOCKETS_MAX, PEER_IDLE_SOCKET_MS);
@@ -24,7 +26,7 @@ export class PeerConnections {
 
   /** A new connection; it breaks if it does not come about within `connectMs`. */
   open(host: string, port: number, connectMs: number): HttpConnection {
-    return new HttpConnection((onread) => {
+    const connection = new HttpConnection((onread) => {
       const socket = connect({ host, port, noDelay: true, onread });
       // After a stall of this thread, timers run before sockets are polled: the connection may
       // already be established by then.
@@ -33,11 +35,19 @@ export class PeerConnections {
           if (socket.connecting) socket.destroy(new NoConnection(connectMs));
         }),
       );
+      socket.once('close', () => this.#all.delete(connection));
       return socket.once('connect', () => socket.setTimeout(0));
     });
+    this.#all.add(connection);
+    return connection;
   }
 
   give(host: string, port: number, connection: HttpConnection): void {
     this.#idle.give(`${host}:${port}`, connection);
+  }
+
+  /** Ends all connections, and what is under way on them: they would keep the thread alive. */
+  close(): void {
+    for (const connection of this.#all) connection.destroy(new Error('the thread ends'));
   }
 }

@@ -3,6 +3,7 @@ import type { Arena } from '../../io/arena.ts';
 import type { Doorbells } from '../../io/doorbell.ts';
 import type { ResponseHead } from '../../io/response-head.ts';
 import { shardLength } from '../../shard.ts';
+import type { Meter } from '../../telemetry/counters.ts';
 import { parsePreadAnswer, parsePreadHeaders, type PreadResult } from '../../wire/pread.ts';
 import { checksumSlot } from '../slot-check.ts';
 import { AfterRead } from '../after-read.ts';
@@ -31,7 +32,7 @@ export interface PeerReadJob extends PeerRequest {
 /** What a transfer thread reads with. */
 export interface TransferTools extends ExchangeTools {
   arena: Arena;
-  doorbells: Doorbells;
+  doorbells: Pick<Doorbells, 'ringAll'>;
 }
 
 /** Carries out a job; resolves always, and only when nothing will write to the slot any more. */
@@ -91,6 +92,27 @@ export async function readFromPeer(job: PeerReadJob, tools: TransferTools): Prom
     const error = ShoalError.from(thrown, 'PEER_BROKEN').toWire();
     return { kind: 'failed', error, receivedBytes };
   }
+}
+
+/** As readFromPeer, counted by `meter`. */
+export async function readAndCount(
+  job: PeerReadJob,
+  tools: TransferTools,
+  meter: Pick<Meter, 'record' | 'observe'>,
+): Promise<PreadResult> {
+  const startMs = tools.nowMs();
+  const result = await readFromPeer(job, tools);
+  const tookUs = (tools.nowMs() - startMs) * 1000;
+  const bytes =
+    result.kind === 'data'
+      ? result.lengthBytes - job.fromBytes
+      : result.kind === 'failed'
+        ? result.receivedBytes - job.fromBytes
+        : 0;
+  if (result.kind === 'data' || bytes > 0)
+    meter.record('peer', bytes, tookUs, result.kind === 'failed');
+  if (result.kind === 'data') meter.observe('peerRead', tookUs);
+  return result;
 }
 
 /** Shard length and blob size that a head announces. Throws PEER_BROKEN when they cannot be. */

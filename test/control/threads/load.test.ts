@@ -14,6 +14,9 @@ class Thread {
       : Promise.resolve({ user: this.usedMs * 600, system: this.usedMs * 400 });
 }
 
+/** Of a processor, from which on a thread is busy. */
+const BUSY_SHARE = 0.6;
+
 describe('control/threads/load', () => {
   let nowMs = 0;
   beforeEach(() => (nowMs = 0));
@@ -29,6 +32,7 @@ describe('control/threads/load', () => {
     const [one, other] = [new Thread(), new Thread()];
     const load = new PoolLoad(
       () => [one, other],
+      BUSY_SHARE,
       () => nowMs,
     );
     assert.equal(await seen(load), false, 'nothing is known yet');
@@ -49,6 +53,7 @@ describe('control/threads/load', () => {
     const [one, other] = [new Thread(), new Thread()];
     const load = new PoolLoad(
       () => [one, other],
+      BUSY_SHARE,
       () => nowMs,
     );
     await seen(load);
@@ -61,6 +66,7 @@ describe('control/threads/load', () => {
   it('is not busy without threads', async () => {
     const load = new PoolLoad(
       () => [],
+      BUSY_SHARE,
       () => nowMs,
     );
     assert.equal(await seen(load), false);

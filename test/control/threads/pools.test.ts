@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { Vouching } from '../../../lib/registry/vouching.ts';
 import { systemClock } from '../../../lib/clock.ts';
+import { FrontReads } from '../../../lib/control/threads/front-reads.ts';
 import { startPools, type Pools } from '../../../lib/control/threads/pools.ts';
 import { Arena } from '../../../lib/io/arena.ts';
 import { Doorbells } from '../../../lib/io/doorbell.ts';
@@ -16,6 +17,7 @@ import { CHECKSUM_BYTES } from '../../../lib/shard.ts';
 describe('control/pools', () => {
   const arena = Arena.create(2 * SHARD_BYTES);
   let pools: Pools;
+  const frontReads = new FrontReads();
 
   function start(): Pools {
     const meters = new MeterBoard().shared;
@@ -30,7 +32,7 @@ describe('control/pools', () => {
       },
       { arena: arena.shared, meters },
       new Vouching({ registries: [], allow: [] }),
-      { startAll: false, clock: systemClock, lost: () => undefined },
+      { startAll: false, frontReads, clock: systemClock, lost: () => undefined },
     );
   }
 
