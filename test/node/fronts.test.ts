@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { systemClock } from '../../lib/clock.ts';
 import { loadConfig } from '../../lib/config/load.ts';
+import { FrontReads } from '../../lib/control/threads/front-reads.ts';
 import { claimPorts } from '../../lib/control/watch/ports.ts';
 import type { ShoalError } from '../../lib/errors.ts';
 import { Arena } from '../../lib/io/arena.ts';
@@ -36,7 +37,11 @@ describe('node/fronts', () => {
       at: { node: '127.0.0.1:1', proxy: at(proxy!), p2p: at(p2p!), exporter: at(exporter!) },
       frontCount: 1,
       secretHex: '00'.repeat(32),
-      storage: { arena: Arena.create(SHARD_BYTES), doorbells: Doorbells.create(1) },
+      storage: {
+        arena: Arena.create(SHARD_BYTES),
+        doorbells: Doorbells.create(1),
+        frontReads: new FrontReads(),
+      },
       observation: {
         meters: new MeterBoard().shared,
         meter: { count: (key: string) => deaths.push(key) },
