@@ -42,7 +42,7 @@ export const DIGEST_FIRST_SHARDS = 4;
  */
 export const DIGEST_PATIENCE_MS = 2_000;
 
-/** A blob whose hash was lost with the digest thread is hashed again so many times. */
+/** A blob whose hash was lost with its thread, or is to move, is hashed again so many times. */
 export const DIGEST_STARTS_OVER_MAX = 2;
 
 /** Shards waiting for a slot at once; each is a request or a read-ahead, so more means overload. */
@@ -61,7 +61,7 @@ export const BLOB_FACTS_MAX = 16_384;
 export const BLOB_FACTS_BYTES_MAX = 32 * 1024 * 1024;
 
 /**
- * Blobs whose digest is followed at once, shard by shard; a sha256 state each on the digest thread.
+ * Blobs whose digest is followed at once, shard by shard; a sha256 state each.
  */
 export const BLOB_DIGESTS_MAX = 256;
 

@@ -16,8 +16,8 @@ export const DESCRIPTORS_MIN = 64;
 export const DESCRIPTORS_PER_FRONT = 16;
 
 /**
- * Descriptors for the registry, other nodes and files: two transfer threads with 128 jobs each, and
- * the connections they keep.
+ * Descriptors for the registry, other nodes and files: two transfer threads and a front with 128
+ * jobs each, and the connections they keep.
  */
 export const DESCRIPTORS_RESERVED = 1_024;
 

@@ -23,7 +23,7 @@ export const PEER_PROGRESS_BYTES = 8 * 1024;
 export const BUSY_PACE_MS = 50;
 
 /**
- * Connections kept open to one node between exchanges, per transfer thread: a whole window of
+ * Connections kept open to one node between exchanges, per thread that reads: a whole window of
  * shards may come from one node.
  */
 export const PEER_IDLE_SOCKETS_MAX = 16;

@@ -25,7 +25,7 @@ interface Followed {
   movedMs: number;
   /** Shards from `next` up to this one are known to be here. */
   seen: number;
-  /** How often the digest thread was lost with its hash. */
+  /** How often the hash was lost with its thread, or was to move to another one. */
   startsOver: number;
   /** The shard being read back from disk to be hashed. */
   back: { resident: Resident; interest: Interest } | null;
@@ -126,7 +126,7 @@ export class Digests {
       const first = this.#next(key, followed);
       if (first === null) break;
       const here = [first, ...this.#behind(key, followed)];
-      // The first job starts the thread, which is not to hold up the first shards of a pull.
+      // The first job may start a thread, which is not to hold up the first shards of a pull.
       const mayWait = !this.#hasBegun && here.length < DIGEST_FIRST_SHARDS;
       if (mayWait && !this.#isHere(key, followed)) break;
       this.#hasBegun = true;
@@ -173,7 +173,7 @@ export class Digests {
   }
 
   /**
-   * The digest thread ended, and the blob's hash is lost: it is hashed again, from memory and disk.
+   * The hash is lost with its thread, or is to move: the blob is hashed again, from memory and disk.
    */
   #startOver(key: string, followed: Followed): void {
     followed.next = 0;
