@@ -173,7 +173,7 @@ export class Digests {
   }
 
   /**
-   * The hash is lost with its thread, or is to move: the blob is hashed again, from memory and disk.
+   * The hash is lost with its thread, or is to move: the blob is hashed anew, from memory and disk.
    */
   #startOver(key: string, followed: Followed): void {
     followed.next = 0;
