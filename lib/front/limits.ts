@@ -92,11 +92,15 @@ export const SIZE_QUESTIONS_MAX = 3;
 /** Time over which it is measured how full the line is on which a node sends. */
 export const UPLINK_WINDOW_MS = 250;
 
-/**
- * Share of the line's best rate below which one more upload is let go. Lower than one by what
- * socket buffers add to a rate when they fill.
- */
+/** Share of the line's best rate below which one more upload is let go. */
 export const UPLINK_FULL = 0.65;
+
+/**
+ * So many times the rate must have come from the upload let go before; if not, the next one waits
+ * until UPLINK_TRIAL_MS after it.
+ */
+export const UPLINK_GAIN = 1.1;
+export const UPLINK_TRIAL_MS = 1_000;
 
 /** What is left of the best rate after a window that did not reach it. */
 export const UPLINK_KEEP = 0.99;

@@ -66,9 +66,9 @@ export class Uploads {
     return nextUpload([upload, ...others], 0, upload.atOnce) !== 0;
   }
 
-  /** `bytes` more were written, or fewer if negative. */
-  wrote(bytes: number): void {
-    this.#uplink.wrote(bytes, this.#clock.nowMs());
+  /** `bytes` more were written, or fewer if negative. See Uplink.wrote. */
+  wrote(bytes: number, isDrained: boolean): void {
+    this.#uplink.wrote(bytes, this.#clock.nowMs(), isDrained);
   }
 
   /** How many of `bytes` the upload may send now: all, a sign of life, or none. */
@@ -119,6 +119,8 @@ export class Upload {
   wroteMs = 0;
   readonly #uploads: Uploads;
   #waiter: TurnWaiter | null = null;
+  /** Whether the socket's buffer has been full. */
+  #wasFull = false;
 
   constructor(uploads: Uploads, order: number, atOnce: number) {
     this.#uploads = uploads;
@@ -145,13 +147,14 @@ export class Upload {
   /** See Turn.take. */
   take(bytes: number): number {
     const taken = this.#uploads.turn.take(this.#uploads.share(this, bytes));
-    this.#uploads.wrote(taken);
+    this.#uploads.wrote(taken, this.#wasFull);
     return taken;
   }
 
   giveBack(bytes: number): void {
-    this.#uploads.wrote(-bytes);
+    this.#uploads.wrote(-bytes, this.#wasFull);
     this.#uploads.turn.giveBack(bytes);
+    if (bytes > 0) this.#wasFull = true;
   }
 
   /** Waits for other uploads, or for the next turn of the event loop. */

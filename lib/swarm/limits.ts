@@ -375,6 +375,9 @@ export const ORIGIN_STREAM_GAIN_MIN = 1.1;
 export const ORIGIN_ROUND_SHARDS = 4;
 export const ORIGIN_PROBE_ROUNDS = 16;
 
+/** How long a request is to take that tries whether more streams bring more, if it can. */
+export const ORIGIN_TRIAL_MS = 1_000;
+
 /**
  * A request that brought nothing for so long holds up no other: its object may come late alone. On
  * a slow line, where others come meanwhile, for the time of ORIGIN_SILENT_SHARDS, at most

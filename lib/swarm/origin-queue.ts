@@ -320,7 +320,11 @@ export class OriginQueue<Want extends OriginWant> {
   #together(at: number): Want[] | null {
     const first = this.#waiting[at]!;
     if (!first.shares) return [first];
-    const { inOrderRequests, fewRequests, requestShards } = this.#limits;
+    const { inOrderRequests, fewRequests } = this.#limits;
+    const requestShards = Math.min(
+      this.#limits.requestShards,
+      this.#window(first.upstream).requestShards,
+    );
     const { requests, wants } = this.#series.get(first.series)!;
     if (first.alone && requests >= inOrderRequests) return null;
     const together = [first];

@@ -9,6 +9,7 @@ import {
   ORIGIN_SILENT_SHARDS,
   ORIGIN_STREAM_GAIN_MIN,
   ORIGIN_STREAMS_MIN,
+  ORIGIN_TRIAL_MS,
 } from './limits.ts';
 
 /** Weight of a new sample in the running means of the first byte's and a shard's time. */
@@ -68,6 +69,15 @@ export class OriginWindow {
   /** In how many ms the next request may begin, if there is room for it. */
   pauseMs(nowMs: number): number {
     return Math.max(0, this.#nextMs - nowMs);
+  }
+
+  /**
+   * So many shards the next request may ask for: a trial, which shares the line with what is under
+   * way, is to delay that only for a moment.
+   */
+  get requestShards(): number {
+    if (!this.#isTrial) return Infinity;
+    return Math.max(1, Math.floor(ORIGIN_TRIAL_MS / (this.#streams * this.#shardMs)));
   }
 
   /** After how long without a byte a request takes nothing of the line. */

@@ -148,9 +148,14 @@ export class Pace {
     this.#answerMs += (tookMs - this.#answerMs) / 8;
   }
 
-  /** How late an answer may be before the node counts as silent: as TCP does it (RFC 6298). */
+  /**
+   * How late an answer may be before the node counts as silent: as TCP does it (RFC 6298). As a pull
+   * begins all nodes are busy, and the first answers show nothing: an owner left then is left for
+   * all shards that are asked for by then, each of which a root sends twice.
+   */
   get silenceMs(): number {
-    const lineMs = this.#isLineKnown ? Math.min(SILENCE_SLOW_LINE_MS_MAX, this.intervalMs) : 0;
+    if (!this.#isLineKnown) return SILENCE_MS_MAX;
+    const lineMs = Math.min(SILENCE_SLOW_LINE_MS_MAX, this.intervalMs);
     const usualMs =
       this.#answerMs === 0
         ? SILENCE_MS_MAX

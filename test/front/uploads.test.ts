@@ -61,6 +61,8 @@ describe('front/uploads', () => {
 
   it('lets one more go where receivers take half of what the line brings', () => {
     const [first, second, third] = [uploads.begin(1, 1), uploads.begin(2, 1), uploads.begin(3, 1)];
+    assert.equal(first.take(2), 2);
+    first.giveBack(1); // the socket is full
     /** The first takes so much for a window; then whether the others may go. */
     const next = (bytesPerMs: number): number[] => {
       for (let ms = 0; ms < UPLINK_WINDOW_MS; ms += 10) {

@@ -23,19 +23,24 @@ interface Request {
   leftMs: number;
 }
 
-/** Reads `count` shards over a line that its requests share equally. */
+/**
+ * Reads `count` shards over a line that its requests share equally. `besideShards`: the longest
+ * request that began while another had more than a shard left.
+ */
 function read(
   window: OriginWindow,
   { firstByteMs, shardMs, connectionShardMs = 0, shards = 1 }: Line,
   count: number,
-): { tookMs: number; firstMs: number; most: number } {
+): { tookMs: number; firstMs: number; most: number; besideShards: number } {
   const stepMs = Math.min(firstByteMs, shardMs) / 20;
   let nowMs = 0;
-  let [left, came, firstMs, most] = [count, 0, Number.NaN, 0];
+  let [left, came, firstMs, most, besideShards] = [count, 0, Number.NaN, 0, 0];
   let underWay: Request[] = [];
   while (came < count) {
     if (left > 0 && window.pauseMs(nowMs) === 0 && window.hasRoom(underWay)) {
-      const together = Math.min(shards, left);
+      const together = Math.min(shards, left, window.requestShards);
+      if (underWay.some((request) => request.shards > 1))
+        besideShards = Math.max(besideShards, together);
       window.begun(nowMs);
       underWay.push({ begunMs: nowMs, isComing: false, shards: together, leftMs: shardMs });
       left -= together;
@@ -56,7 +61,7 @@ function read(
     }
     underWay = underWay.filter((request) => request.shards > 0);
   }
-  return { tookMs: nowMs, firstMs, most };
+  return { tookMs: nowMs, firstMs, most, besideShards };
 }
 
 describe('swarm/origin-window', () => {
@@ -68,6 +73,13 @@ describe('swarm/origin-window', () => {
       assert.ok(tookMs <= 1.01 * 40 * 1_600 + 40, `${tookMs} ms`);
       assert.ok(most <= 3, `${most} at once`);
     }
+  });
+
+  it('tries more streams with short requests where a shard takes long', () => {
+    const slow = { firstByteMs: 20, shardMs: 680, shards: 8 };
+    assert.equal(read(new OriginWindow(STREAMS_MAX), slow, 40).besideShards, 1);
+    const fast = { firstByteMs: 20, shardMs: 5, shards: 8 };
+    assert.equal(read(new OriginWindow(STREAMS_MAX), fast, 200).besideShards, 8);
   });
 
   it('asks for as much as a fast line with a late first byte sends until then', () => {
