@@ -375,7 +375,7 @@ export const ORIGIN_STREAM_GAIN_MIN = 1.1;
 export const ORIGIN_ROUND_SHARDS = 4;
 export const ORIGIN_PROBE_ROUNDS = 16;
 
-/** How long a request is to take that tries whether more streams bring more, if it can. */
+/** How long it is to take to try whether more streams bring more, and each request for it. */
 export const ORIGIN_TRIAL_MS = 1_000;
 
 /**

@@ -212,7 +212,7 @@ export class OriginQueue<Want extends OriginWant> {
     this.#allRequests--;
     if (!first!.isVouched) this.#unvouchedRequests--;
     this.#series.get(name)!.requests--;
-    if (isComing) this.#window(host).ended(this.#nowMs());
+    if (isComing) this.#window(host).ended(this.#nowMs(), upstream.requests === 0);
     const givenUp = isSilentToAll ? this.#waiting.filter((want) => want.upstream === host) : [];
     for (const want of givenUp) this.#waiting.splice(this.#waiting.indexOf(want), 1);
     for (const want of [...together, ...givenUp]) this.#forget(want);

@@ -60,7 +60,9 @@ export class OriginWindow {
    */
   hasRoom(underWay: Iterable<{ readonly shards: number }>): boolean {
     const streams = Math.max(this.#streams, Math.min(this.#streamsMax, this.#leadShards));
-    const room = streams + this.#leadShards;
+    // The second stream of a trial is lead enough for the first where a shard takes long.
+    const lead = this.#isTrial && this.#leadShards === 1 ? 0 : this.#leadShards;
+    const room = streams + lead;
     let taken = 0;
     for (const { shards } of underWay) taken += Math.min(shards, room / streams);
     return taken < room;
@@ -112,17 +114,17 @@ export class OriginWindow {
       this.#shardMs = this.#roundMs;
     // Without others that wait, the rate is that of the demand and says nothing of the line.
     if (!isWaiting) return this.#beginRound();
-    if (this.#roundBytes < Math.max(ORIGIN_ROUND_SHARDS, 2 * this.#streams) * SHARD_BYTES) return;
+    if (this.#roundBytes < this.#roundShards * SHARD_BYTES) return;
     this.#roundOver(this.#roundMs);
     this.#beginRound();
   }
 
-  /** An answer has ended; only after `head`. */
-  ended(nowMs: number): void {
+  /** An answer has ended; only after `head`. `isIdle`: no other request is under way. */
+  ended(nowMs: number, isIdle: boolean): void {
     if (--this.#coming > 0) return;
     this.#roundBusyMs += nowMs - this.#busySinceMs;
-    // The line is idle: the answer was shorter than a shard, or faster.
-    this.#nextMs = -Infinity;
+    // The answer was shorter than a shard, or faster.
+    if (isIdle) this.#nextMs = -Infinity;
   }
 
   get #leadShards(): number {
@@ -130,6 +132,13 @@ export class OriginWindow {
     // A shard that came at once, from a buffer, has a time of 0.
     if (this.#shardMs === 0) return this.#streamsMax;
     return Math.min(this.#streamsMax, Math.ceil((ORIGIN_LEAD * this.#firstByteMs) / this.#shardMs));
+  }
+
+  /** A trial on a slow line is short: what is under way comes at half the rate meanwhile. */
+  get #roundShards(): number {
+    const shards = Math.max(ORIGIN_ROUND_SHARDS, 2 * this.#streams);
+    if (!this.#isTrial) return shards;
+    return Math.min(shards, Math.max(this.#streams, ORIGIN_TRIAL_MS / this.#shardMs));
   }
 
   /** What a shard took in this round. */

@@ -57,7 +57,7 @@ function read(
       if (came++ === 0) firstMs = nowMs;
       window.arrived(nowMs, SHARD_BYTES, left > 0);
       request.leftMs = shardMs;
-      if (--request.shards === 0) window.ended(nowMs);
+      if (--request.shards === 0) window.ended(nowMs, underWay.length === 1);
     }
     underWay = underWay.filter((request) => request.shards > 0);
   }
@@ -115,12 +115,12 @@ describe('swarm/origin-window', () => {
     window.begun(0);
     window.head(50, 50);
     window.arrived(51, 1_000, false);
-    window.ended(51);
+    window.ended(51, true);
     window.begun(51);
     assert.equal(window.pauseMs(51), 0);
     window.head(51, 0);
     window.arrived(51, SHARD_BYTES, false);
-    window.ended(51);
+    window.ended(51, true);
     assert.ok(window.hasRoom([{ shards: 1 }]));
     assert.equal(window.pauseMs(51), 0);
   });
@@ -130,13 +130,23 @@ describe('swarm/origin-window', () => {
     window.begun(0);
     window.head(10, 10);
     window.arrived(1_610, SHARD_BYTES, true);
-    window.ended(1_610);
+    window.ended(1_610, true);
     window.begun(1_610);
     assert.ok(window.pauseMs(1_621) > 0);
     window.head(1_620, 10);
     window.arrived(1_621, 300, true);
-    window.ended(1_621);
+    window.ended(1_621, true);
     assert.equal(window.pauseMs(1_621), 0);
+  });
+
+  it('does not begin two requests at once as one of a shard ends', () => {
+    const window = new OriginWindow(STREAMS_MAX);
+    window.begun(0);
+    window.head(10, 10);
+    window.arrived(700, SHARD_BYTES, true);
+    window.begun(700);
+    window.ended(701, false);
+    assert.ok(window.pauseMs(701) > 300);
   });
 
   it('is not misled by an answer that ends without a byte', () => {
@@ -144,7 +154,7 @@ describe('swarm/origin-window', () => {
     for (let at = 0; at < 50; at++) {
       window.begun(at * 100);
       window.head(at * 100 + 50, 50);
-      window.ended(at * 100 + 51);
+      window.ended(at * 100 + 51, true);
     }
     assert.ok(!window.hasRoom([{ shards: 1 }]), 'nothing is known of the line');
     const { firstMs } = read(window, { firstByteMs: 20, shardMs: 1_600 }, 4);

@@ -66,12 +66,7 @@ export class DigestPlaces {
   }
 
   async #beside(job: DigestJob): Promise<DigestResult> {
-    const startsOthers = false;
-    const result = await this.#transfer.runOnFirst(
-      { kind: 'digest', digest: job },
-      undefined,
-      startsOthers,
-    );
+    const result = await this.#transfer.runOnFirst({ kind: 'digest', digest: job });
     return result as DigestResult;
   }
 }

@@ -105,9 +105,8 @@ export class Lines<Job> {
    * closed. `heard` is given what the job says on its way.
    */
   run(job: Job, heard?: (part: unknown) => void, share: Share = LOCAL): Promise<unknown> {
-    const { isRepeatable, threads, clock } = this.#options;
-    if (this.#lines.length === 0 || (this.#lines.length < threads.all && this.#load.isBusy))
-      this.#open();
+    const { isRepeatable, clock } = this.#options;
+    this.#openIfBusy();
     const sinceMs = clock.nowMs();
     const againUntilMs = isRepeatable(job) ? sinceMs + THREAD_PATIENCE_MS : -Infinity;
     return new Promise((resolve, reject) => {
@@ -119,15 +118,10 @@ export class Lines<Job> {
 
   /**
    * As `run`, but at once and on the first thread, for jobs that share what that thread holds. The
-   * caller bounds their number. `startsOthers`: so that other jobs have threads, too.
+   * caller bounds their number.
    */
-  runOnFirst(
-    job: Job,
-    heard?: (part: unknown) => void,
-    startsOthers: boolean = true,
-  ): Promise<unknown> {
-    if (startsOthers) this.#openAll();
-    else if (this.#lines.length === 0) this.#open();
+  runOnFirst(job: Job, heard?: (part: unknown) => void): Promise<unknown> {
+    this.#openIfBusy();
     return new Promise((resolve, reject) => {
       const waiting = { ...forThis(job), heard, resolve, reject };
       const [first] = this.#lines;
@@ -158,9 +152,9 @@ export class Lines<Job> {
     await Promise.all(this.#lines.map(({ worker }) => worker.terminate()));
   }
 
-  #openAll(): void {
-    const missing = this.#options.threads.all - this.#lines.length;
-    for (let thread = 0; thread < missing; thread++) this.#open();
+  #openIfBusy(): void {
+    const { length } = this.#lines;
+    if (length === 0 || (length < this.#options.threads.all && this.#load.isBusy)) this.#open();
   }
 
   #open(): void {

@@ -26,8 +26,7 @@ describe('control/digest-places', () => {
     digest = { threads: 0 };
     places = new DigestPlaces(
       Object.assign(transfer, {
-        async runOnFirst(job: unknown, _heard: unknown, startsOthers?: boolean) {
-          assert.equal(startsOthers, false);
+        async runOnFirst(job: unknown) {
           if (thrown !== null) throw thrown;
           ran.push(`transfer ${(job as { digest: DigestJob }).digest.kind}`);
           return { kind: 'hashed', count: 1 };
