@@ -25,6 +25,14 @@ export const OWNERS_MAX = 64;
 export const RANKS_MAX = 65_536;
 
 /**
+ * In a swarm of so many agents in one zone a blob has one owner for all shards, and so one chain:
+ * each node then receives from one other node, and no two senders share its line. In larger swarms
+ * that would be too much for one node on a fast line, and between zones its uplink would be divided
+ * for every shard (docs/SWARM.md).
+ */
+export const BLOB_OWNER_NODES_MAX = 16;
+
+/**
  * Children an inner node of a shard's tree takes; a node is inner in one of so many trees
  * (docs/SWARM.md).
  */

@@ -1,4 +1,5 @@
 import {
+  BLOB_OWNER_NODES_MAX,
   LONE_OWNER_CLIENTS_MAX,
   OWNER_CLIENTS,
   OWNERS_MAX,
@@ -24,14 +25,14 @@ export function mix32(hash: number): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** The index that the owner of the shard depends on. */
+/** The index that the owner of the shard depends on where each shard has its own. */
 function rankIndex({ index, rankedAs }: ShardId): number {
   return rankedAs ?? index;
 }
 
-/** A shard's own 32 bits, the same on every node. */
-function shardHash(shard: ShardId): number {
-  return mix32(hash32(shard.key) + Math.imul(rankIndex(shard) + 1, 0x9e37_79b1));
+/** 32 bits of the blob and an index in it, the same on every node. */
+function hashOf({ key }: ShardId, index: number): number {
+  return mix32(hash32(key) + Math.imul(index + 1, 0x9e37_79b1));
 }
 
 /**
@@ -42,10 +43,13 @@ export class Ranking {
   readonly #nodes: readonly NodeId[];
   readonly #hashes: Uint32Array;
   readonly #depth: number;
+  readonly #isByBlob: boolean;
   readonly #ranks = new Map<string, Map<number, readonly NodeId[]>>();
   #remembered = 0;
 
-  constructor(nodes: readonly NodeId[]) {
+  /** `isByBlob`: all shards of a blob have the same rank. */
+  constructor(nodes: readonly NodeId[], isByBlob = false) {
+    this.#isByBlob = isByBlob;
     this.#nodes = nodes.toSorted();
     this.#hashes = Uint32Array.from(this.#nodes, hash32);
     this.#depth = Math.max(RANK_DEPTH, ownersOf(nodes.length));
@@ -62,7 +66,7 @@ export class Ranking {
   top(shard: ShardId): readonly NodeId[] {
     if (this.#nodes.length <= 1) return this.#nodes;
     let ranks = this.#ranks.get(shard.key);
-    const index = rankIndex(shard);
+    const index = this.#isByBlob ? 0 : rankIndex(shard);
     const known = ranks?.get(index);
     if (known !== undefined) return known;
     if (this.#remembered >= RANKS_MAX) {
@@ -71,7 +75,7 @@ export class Ranking {
       ranks = undefined;
     }
     if (ranks === undefined) this.#ranks.set(shard.key, (ranks = new Map()));
-    const rank = this.#rank(shardHash(shard));
+    const rank = this.#rank(hashOf(shard, index));
     ranks.set(index, rank);
     this.#remembered++;
     return rank;
@@ -126,7 +130,9 @@ export function ownerPlace(
   const owners = Math.min(rank.length, ownersOf(nodes));
   if (owners <= 1) return 0;
   const own = rank.indexOf(node);
-  return own >= 0 && own < owners ? 0 : mix32(hash32(node) ^ shardHash(shard)) % owners;
+  return own >= 0 && own < owners
+    ? 0
+    : mix32(hash32(node) ^ hashOf(shard, rankIndex(shard))) % owners;
 }
 
 /**
@@ -148,15 +154,16 @@ export class Membership {
       [...this.byNode.values()]
         .filter((member) => member.role === role)
         .map((member) => member.node);
-    this.agents = new Ranking(named('agent'));
-    this.roots = new Ranking(named('root'));
-    this.owners = this.agents.size > 0 ? this.agents : this.roots;
+    const agents = named('agent');
+    const owning = agents.length > 0 ? 'agent' : 'root';
     const zones = Map.groupBy(
-      [...this.byNode.values()].filter(
-        ({ role, zone }) => zone !== null && (role === 'agent' || this.agents.size === 0),
-      ),
+      [...this.byNode.values()].filter(({ role, zone }) => zone !== null && role === owning),
       ({ zone }) => zone!,
     );
+    const isZoned = [...zones.values()].some((ofZone) => ofZone.length < agents.length);
+    this.agents = new Ranking(agents, agents.length <= BLOB_OWNER_NODES_MAX && !isZoned);
+    this.roots = new Ranking(named('root'));
+    this.owners = agents.length > 0 ? this.agents : this.roots;
     for (const [zone, ofZone] of zones)
       this.#byZone.set(
         zone,

@@ -119,10 +119,15 @@ export function rig(agents: number, roots: number, self?: Member): Rig {
   return { swarm, effects, clock, events, members };
 }
 
-/** A shard whose owners, by rank, satisfy `fits`. */
-export function shardWhere(swarm: Swarm, fits: (rank: readonly NodeId[]) => boolean): ShardId {
-  for (let index = 0; index < 10_000; index++) {
-    const shard = { key: KEY, index };
+/** A shard, of index `from` or higher, whose owners, by rank, satisfy `fits`. */
+export function shardWhere(
+  swarm: Swarm,
+  fits: (rank: readonly NodeId[]) => boolean,
+  from = 0,
+): ShardId {
+  for (let index = from; index < from + 10_000; index++) {
+    // In a small swarm the rank is that of the blob.
+    const shard = { key: index === 0 ? KEY : `${KEY}${index}`, index };
     if (fits(swarm.membership.owners.top(shard))) return shard;
   }
   throw new Error('no such shard');

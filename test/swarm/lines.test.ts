@@ -166,11 +166,12 @@ describe('swarm/lines', () => {
   it('leaves a shard that it has not begun to read, and asks the next owner when it does', () => {
     const made = rig(12, 1);
     const { swarm, effects, members } = made;
-    const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
+    const isOwn = ([first]: readonly string[]): boolean => first === members[0]!.node;
+    const shard = shardWhere(swarm, isOwn);
     const [fast, usual] = [members[11]!.node, members[10]!.node];
     assert.equal(swarm.ask(request(shard, fast, { lineMs: 100 })).kind, 'serve', 'not tested yet');
     tested(made, 700);
-    const other = { ...shard, key: 'other' };
+    const other = shardWhere(swarm, isOwn, shard.index + 1);
     assert.equal(swarm.ask(request(other, usual, { lineMs: 700 })).kind, 'serve');
     assert.equal(swarm.ask(request(other, fast, { lineMs: 100 })).kind, 'miss');
     assert.equal(swarm.ask(request(other, usual, { lineMs: 700 })).kind, 'miss', 'whoever asks');

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { LONE_OWNER_CLIENTS_MAX, OWNER_CLIENTS, RANK_DEPTH } from '../../lib/swarm/limits.ts';
+import {
+  BLOB_OWNER_NODES_MAX,
+  LONE_OWNER_CLIENTS_MAX,
+  OWNER_CLIENTS,
+  RANK_DEPTH,
+} from '../../lib/swarm/limits.ts';
 import { Membership, ownerPlace, Ranking } from '../../lib/swarm/rank.ts';
 import { KEY } from './fixture.ts';
 
@@ -61,6 +66,34 @@ describe('swarm/rank', () => {
       'a',
     );
     assert.equal(new Membership([member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'r');
+  });
+
+  it('has one owner for all shards of a blob in a small swarm of one zone, per blob another', () => {
+    const ownersIn = (agents: number, zones: readonly (string | null)[], keys = [KEY]): number => {
+      const members = new Membership(
+        nodes
+          .slice(0, agents)
+          .map((node, at) => ({ node, role: 'agent', zone: zones[at % zones.length]! })),
+      );
+      const shards = keys.flatMap((key) =>
+        Array.from({ length: 64 }, (_, index) => ({ key, index })),
+      );
+      return new Set(shards.map((shard) => members.owners.top(shard)[0])).size;
+    };
+    const keys = Array.from({ length: 64 }, (_, at) => `${KEY}${at}`);
+    for (const zones of [[null], ['a']]) {
+      assert.equal(ownersIn(BLOB_OWNER_NODES_MAX, zones), 1);
+      assert.ok(ownersIn(BLOB_OWNER_NODES_MAX, zones, keys) > BLOB_OWNER_NODES_MAX / 2);
+      assert.ok(ownersIn(BLOB_OWNER_NODES_MAX + 1, zones) > BLOB_OWNER_NODES_MAX / 2);
+    }
+    for (const zones of [
+      ['a', 'b'],
+      ['a', null],
+    ])
+      assert.ok(
+        ownersIn(BLOB_OWNER_NODES_MAX, zones) > 1,
+        'an uplink between zones is not divided',
+      );
   });
 
   it('leads from the own zone to the zone of the root, in no circle, whatever the zones', () => {

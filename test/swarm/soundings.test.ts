@@ -3,7 +3,7 @@ import { PEER_HOLD_MS } from '../../lib/limits.ts';
 import { SOUNDING_GROWTHS_MAX, SOUNDING_LOOK_MS, SOUNDING_MS_MAX } from '../../lib/swarm/limits.ts';
 import { Soundings } from '../../lib/swarm/soundings.ts';
 import type { NodeId } from '../../lib/swarm/types.ts';
-import { failure, KEY, rig, shardWhere, type Rig } from './fixture.ts';
+import { failure, rig, shardWhere, type Rig } from './fixture.ts';
 
 const SILENT_MS = 100;
 
@@ -116,13 +116,10 @@ describe('swarm: nodes that hold requests and fall silent', () => {
   beforeEach(() => {
     made = rig(4, 1);
     const { swarm } = made;
-    const { index } = shardWhere(swarm, ([first]) => first === held);
-    const other = shardWhere(
-      swarm,
-      ([first]) => first === held && swarm.fetching({ key: KEY, index }) === undefined,
-    );
-    swarm.want({ key: KEY, index }, null);
-    swarm.want({ ...other, key: 'sha256:' + 'b'.repeat(64) }, null);
+    const isOwner = ([first]: readonly NodeId[]): boolean => first === held;
+    const shard = shardWhere(swarm, isOwner);
+    swarm.want(shard, null);
+    swarm.want(shardWhere(swarm, isOwner, shard.index + 1), null);
     assert.deepEqual(
       made.effects.calls.map((call) => (call.call === 'ask' ? call.ask.node : call.call)),
       [held, held],

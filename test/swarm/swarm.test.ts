@@ -77,8 +77,8 @@ describe('swarm/swarm', () => {
     assert.ok(asked.size > 4, 'the load is spread');
     swarm.sent(shard, members[1]!.node, true);
     assert.equal(swarm.snapshot().uploads, served - 1);
-    assert.equal(swarm.trees(KEY, 1000).length, 39);
-    assert.deepEqual(swarm.trackedBlobs(), [KEY]);
+    assert.equal(swarm.trees(shard.key, 1000).length, 39);
+    assert.deepEqual(swarm.trackedBlobs(), [shard.key]);
   });
 
   it('sends children the checksum once it knows it, even if the shard is gone', () => {
@@ -159,7 +159,7 @@ describe('swarm/swarm', () => {
     const shard = shardWhere(swarm, (rank) => rank[0] === members[0]!.node);
     for (const { node } of members.slice(1)) swarm.ask(request(shard, node));
     swarm.setMembers(members.slice(0, 5));
-    assert.equal(swarm.trees(KEY, 100).length, 4);
+    assert.equal(swarm.trees(shard.key, 100).length, 4);
     made.clock.advance(TRACKER_IDLE_MS + 10_000);
     swarm.tick();
     assert.equal(swarm.snapshot().trees, 0);
