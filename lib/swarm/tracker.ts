@@ -48,6 +48,8 @@ export class Tracker {
   readonly #shape: TreeShape;
   readonly #owner: Holder;
   #deepest = 0;
+  /** Whether a node with children was forgotten. */
+  #areOrphans = false;
   /** Chains begun, per zone. */
   readonly #heads = new Map<string | null, number>();
   #freedMs = -Infinity;
@@ -162,6 +164,7 @@ export class Tracker {
     const holder = this.#holders.get(node);
     if (holder === undefined) return;
     holder.gone = true;
+    this.#areOrphans ||= holder.children + holder.guests > 0;
     this.#leaveParent(holder);
     this.#holders.delete(node);
   }
@@ -276,10 +279,11 @@ export class Tracker {
    * Whether `holder` is `above` or gets the shard through it: then it must not become its parent.
    */
   #isUnder(holder: Holder, above: Holder): boolean {
-    if (above.children === 0 && above.guests === 0) return false;
+    if (above.children === 0 && above.guests === 0 && !this.#areOrphans) return false;
     let steps = 0;
     for (let at: Holder | null = holder; at !== null; at = at.parent) {
-      if (at === above || ++steps > this.#holders.size) return true;
+      // By name: one that was forgotten with children and asks again is another holder.
+      if (at.node === above.node || ++steps > this.#holders.size) return true;
       if (at.complete) return false;
     }
     return false;

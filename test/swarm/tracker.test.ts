@@ -124,6 +124,18 @@ describe('swarm/tracker', () => {
     );
   });
 
+  it('names no child of a node that was forgotten and asks again', () => {
+    const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 1, ownerLeaves: 1 });
+    tracker.ask(asker(1), () => true);
+    assert.deepEqual(
+      tracker.ask(asker(2), () => true),
+      { kind: 'redirect', parents: [name(1)] },
+    );
+    tracker.forget(name(1));
+    const verdict = tracker.ask(asker(1, { exclude: [OWNER.node] }), () => true);
+    assert.ok(verdict.kind !== 'redirect' || !verdict.parents.includes(name(2)));
+  });
+
   it('begins as many chains as the shape says, and then each node has one child', () => {
     const tracker = new Tracker(0, OWNER, { fanout: 1, ownerFanout: 2, ownerLeaves: 2 });
     const parents = Array.from({ length: 9 }, (_, at) => parentOf(tracker, name(at + 1)));
