@@ -83,13 +83,18 @@ export class Tracker {
     const { node, zone, load, exclude, speed = 'usual', parentFailed = false } = asker;
     let holder = this.#holders.get(node);
     let full: Holder | null = null;
+    let unheard: Holder | null = null;
     if (holder === undefined) {
       holder = newHolder(node, zone, this.#slots(node));
     } else {
       const left = holder.parent;
       if (left !== null && left !== this.#owner) {
-        if (exclude.includes(left.node)) left.doubts++;
-        full = left;
+        // A node with nothing against its parent has not heard of it: the answer was lost.
+        if (!exclude.includes(left.node)) unheard = left;
+        else {
+          left.doubts++;
+          full = left;
+        }
       }
       this.#leaveParent(holder);
       holder.complete = false;
@@ -101,7 +106,8 @@ export class Tracker {
     holder.speed = speed;
     holder.slots = this.#slots(node, speed);
     const heir = parentFailed ? (full?.parent ?? null) : null;
-    let parent = this.#choose(holder, full, heir, exclude, fit);
+    const isStillFit = unheard !== null && !unheard.gone && hasSlot(unheard) && fit(unheard.node);
+    let parent = isStillFit ? unheard : this.#choose(holder, full, heir, exclude, fit);
     if (parent === null && this.#freeStale(nowMs))
       parent = this.#choose(holder, full, heir, exclude, fit);
     if (parent === null) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
