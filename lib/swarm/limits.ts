@@ -25,17 +25,12 @@ export const OWNERS_MAX = 64;
 export const RANKS_MAX = 65_536;
 
 /**
- * In a swarm of so many agents in one zone a blob has one owner for all shards, and so one chain:
- * each node then receives from one other node, and no two senders share its line. In larger swarms
- * that would be too much for one node on a fast line, and between zones its uplink would be divided
- * for every shard (docs/SWARM.md).
+ * Up to so many agents, in one zone, a blob has one owner for all shards, and so one chain: no two
+ * senders share a node's line. In larger swarms that is too much for one (docs/SWARM.md).
  */
 export const BLOB_OWNER_NODES_MAX = 16;
 
-/**
- * Children an inner node of a shard's tree takes; a node is inner in one of so many trees
- * (docs/SWARM.md).
- */
+/** Children an inner node of a shard's tree takes; a node is inner in one of so many trees. */
 export const TREE_FANOUT = 6;
 
 /**
@@ -276,10 +271,7 @@ export const FETCH_PATIENCE_MS = 25_000;
 export const ARRIVALS_BLOBS_MAX = 256;
 export const ARRIVALS_SHARDS_MAX = 64;
 
-/**
- * Requests to the origin for one shard by one node, and the first pause between them (doubles, with
- * jitter).
- */
+/** Requests to the origin for one shard by one node, and the first pause between them (doubles). */
 export const ORIGIN_TRIES_MAX = 4;
 export const ORIGIN_BACKOFF_MS = 200;
 
@@ -374,17 +366,15 @@ export const FEED_FANOUT = 16;
 
 /**
  * Answers of an upstream that are to be coming at once before its line is known; twice as many must
- * bring so many times the rate to be kept (origin-window.ts).
+ * bring so many times the rate to be kept (origin-window.ts). How long a trial of that is to take.
  */
 export const ORIGIN_STREAMS_MIN = 1;
 export const ORIGIN_STREAM_GAIN_MIN = 1.1;
+export const ORIGIN_TRIAL_MS = 1_000;
 
 /** Shards of a round at least, and the rounds after which twice as many streams are tried again. */
 export const ORIGIN_ROUND_SHARDS = 4;
 export const ORIGIN_PROBE_ROUNDS = 16;
-
-/** How long it is to take to try whether more streams bring more, and each request for it. */
-export const ORIGIN_TRIAL_MS = 1_000;
 
 /**
  * A request that brought nothing for so long holds up no other: its object may come late alone. On

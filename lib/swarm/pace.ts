@@ -149,9 +149,9 @@ export class Pace {
   }
 
   /**
-   * How late an answer may be before the node counts as silent: as TCP does it (RFC 6298). As a pull
-   * begins all nodes are busy, and the first answers show nothing: an owner left then is left for
-   * all shards that are asked for by then, each of which a root sends twice.
+   * How late an answer may be before the node counts as silent: as TCP does it (RFC 6298). As a
+   * pull begins all nodes are busy, and the first answers show nothing: an owner left then is left
+   * for all shards that are asked for by then, each of which a root sends twice.
    */
   get silenceMs(): number {
     if (!this.#isLineKnown) return SILENCE_MS_MAX;

@@ -68,7 +68,7 @@ describe('swarm/rank', () => {
     assert.equal(new Membership([member('r', 'root')]).owners.top({ key: KEY, index: 0 })[0], 'r');
   });
 
-  it('has one owner for all shards of a blob in a small swarm of one zone, per blob another', () => {
+  it('gives a blob one owner in a small swarm of one zone, another for each blob', () => {
     const ownersIn = (agents: number, zones: readonly (string | null)[], keys = [KEY]): number => {
       const members = new Membership(
         nodes
