@@ -105,6 +105,7 @@ export const CONDITIONS: readonly Condition[] = [
   },
   {
     name: 'a root at a tenth of the line',
+    flowShare: 0.1,
     prepare: (cluster) => scaleRoots(cluster, 0.1),
     possibleMs: (cluster) => imageOver(cluster, cluster.roots[0]!.station.upBytesPerMs),
   },

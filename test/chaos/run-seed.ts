@@ -283,7 +283,9 @@ class Simulation {
         ({ way, blob: index }) => !fits || way === 'signed' || blobs[index]!.serving === 'whole',
       ).length;
       const atTheEnd = fits ? 0 : 2 * machines.length;
-      const times = (isCalm ? 1.5 : 4 * machines.length) + alone + atTheEnd;
+      // A node that has lost the blob's one owner for a moment, as when that was short of memory,
+      // reads the rest itself.
+      const times = (isCalm ? 2 : 4 * machines.length) + alone + atTheEnd;
       const sentBytes = registry.sentBytes.get(blob.digest) ?? 0;
       const allowedBytes = times * Math.max(blob.bytes.length, SHARD_BYTES) + SHARD_BYTES;
       if (sentBytes > allowedBytes)

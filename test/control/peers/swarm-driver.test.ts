@@ -16,7 +16,7 @@ import { SwarmDriver } from '../../../lib/control/peers/swarm-driver.ts';
 import { Arena } from '../../../lib/io/arena.ts';
 import { Doorbells } from '../../../lib/io/doorbell.ts';
 import { SHARD_BYTES } from '../../../lib/limits.ts';
-import { Membership } from '../../../lib/swarm/rank.ts';
+import { Membership, type Ranking } from '../../../lib/swarm/rank.ts';
 import type { PoolJob } from '../../../lib/workers/pool.ts';
 import { Vouching } from '../../../lib/registry/vouching.ts';
 import { KEY, OTHER_KEY, settled } from '../fixture.ts';
@@ -24,9 +24,9 @@ import { KEY, OTHER_KEY, settled } from '../fixture.ts';
 const ORIGIN = { url: 'https://r.example/b', upstreamHost: 'r.example', authorization: null };
 const [SELF, OTHER] = ['127.0.0.1:1', '127.0.0.1:2'];
 
-const { owners } = new Membership(
-  [SELF, OTHER].map((node) => ({ node, role: 'agent' as const, zone: null })),
-);
+const ownersAmong = (nodes: readonly string[]): Ranking =>
+  new Membership(nodes.map((node) => ({ node, role: 'agent', zone: null }))).owners;
+const owners = ownersAmong([SELF, OTHER]);
 
 describe('control/swarm-driver', () => {
   let driver: SwarmDriver;
@@ -105,12 +105,14 @@ describe('control/swarm-driver', () => {
     ]);
   });
 
+  /** A blob that `owner` owns: in so small a swarm, all its shards. */
+  function blobOf(owner: string): string {
+    return [KEY, OTHER_KEY].find((key) => owners.top({ key, index: 0 })[0] === owner)!;
+  }
+
   /** A shard that `owner` owns, being brought into slot 0. */
-  function begin(owner = OTHER, holders: string[] = [], key = KEY): void {
+  function begin(owner = OTHER, holders: string[] = [], key = blobOf(owner), shard = 1): void {
     arena.tryLock(0);
-    const shard = Array.from({ length: 64 }, (_, index) => index).find(
-      (index) => owners.top({ key, index })[0] === owner,
-    )!;
     const resident: Resident = {
       key,
       shard,
@@ -159,9 +161,9 @@ describe('control/swarm-driver', () => {
   it('reads anew what a node sent before the registry named another size', async () => {
     begin();
     arena.setReceived(0, SHARD_BYTES);
-    facts.sized(KEY, 64 * SHARD_BYTES, 'upstream');
+    facts.sized(blobOf(OTHER), 64 * SHARD_BYTES, 'upstream');
     const [totalBytes, lengthBytes] = [9_000_000_000, SHARD_BYTES];
-    facts.said(KEY, ORIGIN.upstreamHost, 64 * SHARD_BYTES);
+    facts.said(blobOf(OTHER), ORIGIN.upstreamHost, 64 * SHARD_BYTES);
     // It has a checksum that fits.
     ends[0]!({ kind: 'data', totalBytes, lengthBytes, claimedChecksum: 'aa', checksum: 'aa' });
     await settled();
@@ -172,9 +174,9 @@ describe('control/swarm-driver', () => {
 
   for (const said of [null, 8 * SHARD_BYTES])
     it(`asks a registry for the size it has said itself, not for another's: ${said}`, async () => {
-      facts.sized(KEY, 4, 'upstream');
-      facts.said(KEY, 'other.example', 4);
-      if (said !== null) facts.said(KEY, ORIGIN.upstreamHost, said);
+      facts.sized(blobOf(SELF), 4, 'upstream');
+      facts.said(blobOf(SELF), 'other.example', 4);
+      if (said !== null) facts.said(blobOf(SELF), ORIGIN.upstreamHost, said);
       begin(SELF);
       await settled();
       const [job] = jobs;
@@ -182,12 +184,18 @@ describe('control/swarm-driver', () => {
     });
 
   it('asks the node that reads the first shard when the right ends in the middle', async () => {
-    const key = [KEY, OTHER_KEY, `sha256:${'12'.repeat(32)}`].find(
-      (name) => owners.top({ key: name, index: 0 })[0] === OTHER,
-    )!;
+    // In a larger swarm the blob's shards have several owners.
+    const many = [SELF, OTHER, ...Array.from({ length: 30 }, (_, at) => `127.0.0.2:${at + 1}`)];
+    const ranking = ownersAmong(many);
+    const numbers = Array.from({ length: 2_000 }, (_, at) => at);
+    const key = numbers
+      .map((at) => `sha256:${at.toString(16).padStart(64, '0')}`)
+      .find((name) => ranking.top({ key: name, index: 0 })[0] === OTHER)!;
+    const shard = numbers.find((index) => ranking.top({ key, index })[0] === SELF)!;
+    await driver.join(new StaticMembership(many, []));
     const error = { code: 'ORIGIN_REFUSED', message: 'no', status: 401 };
-    facts.sized(key, 64 * SHARD_BYTES, 'upstream');
-    begin(SELF, [], key);
+    facts.sized(key, (shard + 1) * SHARD_BYTES, 'upstream');
+    begin(SELF, [], key, shard);
     await settled();
     tells[0]!({ kind: 'failed', error, receivedBytes: 0 });
     await settled();
@@ -203,15 +211,16 @@ describe('control/swarm-driver', () => {
   });
 
   it('forgets an origin, and its size, that sent something else than the blob', async () => {
-    facts.addOrigin(KEY, ORIGIN);
-    facts.sized(KEY, 4, 'upstream');
-    facts.said(KEY, ORIGIN.upstreamHost, 4);
+    const key = blobOf(SELF);
+    facts.addOrigin(key, ORIGIN);
+    facts.sized(key, 4, 'upstream');
+    facts.said(key, ORIGIN.upstreamHost, 4);
     begin(SELF);
     await settled();
     const error = { code: 'DIGEST_MISMATCH', message: 'another digest' };
     tells[0]!({ kind: 'failed', error, receivedBytes: 4 });
     await settled();
-    assert.deepEqual([facts.origins(KEY), facts.sizeOf(KEY)], [[], null]);
+    assert.deepEqual([facts.origins(key), facts.sizeOf(key)], [[], null]);
   });
 
   it('asks for the rest of a broken answer within the size that it told', async () => {
@@ -232,7 +241,7 @@ describe('control/swarm-driver', () => {
 
   it('leaves a node that sends elsewhere for a blob of another size', async () => {
     begin();
-    facts.sized(KEY, 64 * SHARD_BYTES, 'upstream');
+    facts.sized(blobOf(OTHER), 64 * SHARD_BYTES, 'upstream');
     ends[0]!({ kind: 'redirect', parents: [OTHER], checksum: 'aa', totalBytes: 12 });
     await settled();
     assert.notEqual((jobs.at(-1) as { path?: string }).path?.includes('role=parent'), true);
@@ -245,7 +254,7 @@ describe('control/swarm-driver', () => {
     assert.equal(jobs[0]!.headers['shoal-origin'], undefined, 'no credential goes with it');
     ends[0]!({ kind: 'miss' });
     await settled();
-    assert.deepEqual(missed, [[KEY, OTHER]]);
+    assert.deepEqual(missed, [[blobOf(SELF), OTHER]]);
     assert.equal(jobs[1]!.kind, 'origin');
   });
 
