@@ -9,7 +9,7 @@ export interface ProtocolVersion {
   minor: number;
 }
 
-export const PROTOCOL_VERSION: ProtocolVersion = { major: 1, minor: 6 };
+export const PROTOCOL_VERSION: ProtocolVersion = { major: 1, minor: 7 };
 
 export function formatVersion({ major, minor }: ProtocolVersion): string {
   return `${major}.${minor}`;
