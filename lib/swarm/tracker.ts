@@ -82,7 +82,7 @@ export class Tracker {
   ask(asker: TreeAsker, fit: (node: NodeId) => boolean, nowMs = this.usedMs): TrackerVerdict {
     const { node, zone, load, exclude, speed = 'usual', parentFailed = false } = asker;
     let holder = this.#holders.get(node);
-    let full: Holder | null = null;
+    let heir: Holder | null = null;
     let unheard: Holder | null = null;
     if (holder === undefined) {
       holder = newHolder(node, zone, this.#slots(node));
@@ -93,7 +93,7 @@ export class Tracker {
         if (!exclude.includes(left.node)) unheard = left;
         else {
           left.doubts++;
-          full = left;
+          if (parentFailed) heir = left.parent;
         }
       }
       this.#leaveParent(holder);
@@ -105,11 +105,10 @@ export class Tracker {
     if (holder.speed !== speed) holder.queued = false;
     holder.speed = speed;
     holder.slots = this.#slots(node, speed);
-    const heir = parentFailed ? (full?.parent ?? null) : null;
     const isStillFit = unheard !== null && !unheard.gone && hasSlot(unheard) && fit(unheard.node);
-    let parent = isStillFit ? unheard : this.#choose(holder, full, heir, exclude, fit);
+    let parent = isStillFit ? unheard : this.#choose(holder, heir, exclude, fit);
     if (parent === null && this.#freeStale(nowMs))
-      parent = this.#choose(holder, full, heir, exclude, fit);
+      parent = this.#choose(holder, heir, exclude, fit);
     if (parent === null) return { kind: 'busy', retryMs: OWNER_RETRY_MS };
     holder.parent = parent;
     holder.depth = parent === this.#owner || parent.complete ? 1 : parent.depth + 1;
@@ -224,7 +223,6 @@ export class Tracker {
    */
   #choose(
     holder: Holder,
-    full: Holder | null,
     heir: Holder | null,
     exclude: readonly NodeId[],
     fit: (node: NodeId) => boolean,
@@ -232,7 +230,6 @@ export class Tracker {
     const owner = this.#owner;
     const does = (candidate: Holder): boolean =>
       candidate !== holder &&
-      candidate !== full &&
       !exclude.includes(candidate.node) &&
       !this.#isUnder(candidate, holder) &&
       fit(candidate.node);

@@ -214,7 +214,7 @@ describe('swarm/tracker', () => {
       assert.equal(ask(1, 'slow'), name(0));
       tracker.forget(name(1));
       assert.equal(ask(2, 'slow'), name(0));
-      assert.equal(ask(2, 'usual'), name(0), 'which takes it as an usual child now');
+      assert.equal(ask(2, 'usual'), name(0), 'which takes it as a usual child now');
       assert.equal(ask(3, 'slow'), name(2), 'which is at the end of the usual chain');
     });
 
